@@ -1,0 +1,192 @@
+package domain
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// OrderID identifies an order, its checkout workflow and its transfers: 48 bits
+// of milliseconds, 72 bits of HMAC, 8 zero bits that its transfers fill with
+// their slot. Ids therefore sort by time, which TigerBeetle's trees like
+// (docs.tigerbeetle.com, "Data modeling", id), and nobody can guess one.
+//
+// The text form is 32 lower-case hexadecimal digits: the same digits that
+// TigerBeetle's tools print, with the slot in the last two.
+type OrderID [16]byte
+
+// String is the text form.
+func (id OrderID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero reports whether the id was never set.
+func (id OrderID) IsZero() bool { return id == OrderID{} }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id OrderID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *OrderID) UnmarshalText(text []byte) error {
+	parsed, err := ParseOrderID(string(text))
+	*id = parsed
+	return err
+}
+
+// ParseOrderID reads the text form. An id that was not made by a Keyring (a
+// slot in its last byte, upper case) is refused.
+func ParseOrderID(s string) (OrderID, error) {
+	var id OrderID
+	if len(s) != 2*len(id) || strings.ToLower(s) != s {
+		return OrderID{}, fmt.Errorf("order id %q: want 32 lower-case hexadecimal digits", truncate(s))
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return OrderID{}, fmt.Errorf("order id %q: %w", truncate(s), err)
+	}
+	if id[15] != 0 || id.IsZero() {
+		return OrderID{}, fmt.Errorf("order id %q: the last byte must be zero", s)
+	}
+	return id, nil
+}
+
+// BuyerID is the pseudonym of a buyer within one sale, and the id of the
+// account that holds their quota. It cannot be turned back into an address.
+type BuyerID [16]byte
+
+// String is the text form, 32 lower-case hexadecimal digits.
+func (id BuyerID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id BuyerID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *BuyerID) UnmarshalText(text []byte) error {
+	if hex.DecodedLen(len(text)) != len(id) {
+		return fmt.Errorf("buyer id: want 32 hexadecimal digits, got %d", len(text))
+	}
+	_, err := hex.Decode(id[:], text)
+	return err
+}
+
+// SessionID is the payment provider's id of the order's payment session. It is
+// derived, so that opening a session costs no call.
+func SessionID(order OrderID) string { return "ps_" + order.String() }
+
+// OrderOfSession is the inverse of SessionID.
+func OrderOfSession(session string) (OrderID, error) {
+	digits, ok := strings.CutPrefix(session, "ps_")
+	if !ok {
+		return OrderID{}, fmt.Errorf("payment session %q: want ps_<order id>", truncate(session))
+	}
+	return ParseOrderID(digits)
+}
+
+// ServerKeyLen is the length of the secret that all ids and tokens derive from.
+const ServerKeyLen = 32
+
+// A Keyring derives ids and tokens from the server's one secret. All nodes of a
+// box office share that secret; changing it orphans every open order.
+type Keyring struct {
+	order, token, buyer, body, ticket []byte
+}
+
+// NewKeyring derives a key for each purpose (HKDF-SHA256, RFC 5869), so that
+// one can never stand in for another. The error says when the key is not
+// ServerKeyLen bytes.
+func NewKeyring(serverKey []byte) (*Keyring, error) {
+	if len(serverKey) != ServerKeyLen {
+		return nil, fmt.Errorf("server key has %d bytes, want %d", len(serverKey), ServerKeyLen)
+	}
+	k := &Keyring{}
+	for purpose, key := range map[string]*[]byte{
+		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
+	} {
+		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("derive the %s key: %w", purpose, err)
+		}
+		*key = derived
+	}
+	return k, nil
+}
+
+// OrderID derives the order that an Idempotency-Key stands for. The time comes
+// from the key when it is a UUIDv7 (RFC 9562), else from the sale's creation:
+// either way nothing needs to be stored for the key to find its order again.
+func (k *Keyring) OrderID(sale *Sale, idempotencyKey string) OrderID {
+	var id OrderID
+	binary.BigEndian.PutUint64(id[:8], uint64(keyTime(sale, idempotencyKey).UnixMilli())<<16)
+	copy(id[6:15], mac(k.order, sale.ID, idempotencyKey))
+	return id
+}
+
+func keyTime(sale *Sale, idempotencyKey string) time.Time {
+	u, err := uuid.Parse(idempotencyKey)
+	if err != nil || u.Version() != 7 {
+		return sale.CreatedAt
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(u[:8]) >> 16))
+}
+
+// orderTokenLen is 128 bits: not guessable within the life of a sale.
+const orderTokenLen = 16
+
+// OrderToken is the bearer token of an order: whoever has it may see and cancel
+// the order. It is derived, never stored.
+func (k *Keyring) OrderToken(id OrderID) string {
+	return base64.RawURLEncoding.EncodeToString(mac(k.token, string(id[:]))[:orderTokenLen])
+}
+
+// ValidOrderToken compares in constant time.
+func (k *Keyring) ValidOrderToken(id OrderID, token string) bool {
+	return subtle.ConstantTimeCompare([]byte(k.OrderToken(id)), []byte(token)) == 1
+}
+
+// BuyerID derives the pseudonym of a buyer; email must be normalised.
+func (k *Keyring) BuyerID(saleID, email string) BuyerID {
+	var id BuyerID
+	copy(id[:], mac(k.buyer, saleID, email))
+	return id
+}
+
+// Fingerprint identifies what was ordered: the lines and the buyer.
+func (k *Keyring) Fingerprint(o *Order) string {
+	lines, _ := json.Marshal(o.Lines) // plain structs: cannot fail
+	return hex.EncodeToString(mac(k.body, o.SaleID, string(lines), o.Email)[:16])
+}
+
+// TicketCode is what the QR code of the n-th ticket of an order says: not
+// guessable, the same on every attempt to record it.
+func (k *Keyring) TicketCode(id OrderID, n int) string {
+	sum := mac(k.ticket, string(id[:]), fmt.Sprint(n))
+	return strings.ToUpper(hex.EncodeToString(sum[:10]))
+}
+
+// mac authenticates its parts unambiguously: each is preceded by its length.
+func mac(key []byte, parts ...string) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	return h.Sum(nil)
+}
+
+// truncate keeps what a stranger sent short in messages.
+func truncate(s string) string {
+	const messageMaxLen = 64
+	if len(s) > messageMaxLen {
+		return s[:messageMaxLen] + "…"
+	}
+	return s
+}

@@ -1,0 +1,153 @@
+package domain
+
+import (
+	"cmp"
+	"fmt"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Item is what a buyer asks for: so many tickets of a class.
+type Item struct {
+	Class    string `json:"class"`
+	Quantity int64  `json:"quantity"`
+}
+
+// Line is an Item with what it costs and where its stock is booked.
+type Line struct {
+	Class          string `json:"class"`
+	Ledger         uint32 `json:"ledger"`
+	Quantity       int64  `json:"quantity"`
+	UnitPriceMinor int64  `json:"unit_price_minor"`
+}
+
+// An Order is what one checkout is about. It is complete and never changes: the
+// workflow carries it, so that nothing but the ledger is needed to sell it and
+// a failed checkout never touches the database.
+type Order struct {
+	ID       OrderID  `json:"id"`
+	SaleID   string   `json:"sale"`
+	SaleName string   `json:"sale_name"`
+	Lines    []Line   `json:"lines"` // sorted by class; one line a class
+	Buyer    BuyerID  `json:"buyer"`
+	Email    string   `json:"email"`
+	Perk     *PerkRef `json:"perk,omitempty"`
+
+	QuotaLedger uint32 `json:"quota_ledger"`
+	BuyerLimit  int64  `json:"buyer_limit"`
+
+	AmountMinor int64         `json:"amount_minor"`
+	Currency    string        `json:"currency"`
+	HoldTimeout time.Duration `json:"hold_timeout"`
+
+	// Fingerprint identifies the request body, so that a repeated
+	// Idempotency-Key with another body is told apart (CodeKeyReused).
+	Fingerprint string `json:"fingerprint"`
+}
+
+// PerkRef names the perk of a sale and the ledger of its stock.
+type PerkRef struct {
+	Name   string `json:"name"`
+	Ledger uint32 `json:"ledger"`
+}
+
+// Quantity is the number of tickets of the order, over all its lines.
+func (o *Order) Quantity() int64 {
+	var n int64
+	for _, l := range o.Lines {
+		n += l.Quantity
+	}
+	return n
+}
+
+// NewOrder prices what a buyer asks for. The same sale, key, items and e-mail
+// make the same order on any node. The error is an *Error with CodeInvalid that
+// names the field, or CodeLimitReached when the items alone exceed the limit of
+// tickets per buyer.
+func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
+	address, err := NormalizeEmail(email)
+	if err != nil {
+		return Order{}, err
+	}
+	lines, err := priceLines(sale, items)
+	if err != nil {
+		return Order{}, err
+	}
+	o := Order{
+		ID:          keys.OrderID(sale, idempotencyKey),
+		SaleID:      sale.ID,
+		SaleName:    sale.Name,
+		Lines:       lines,
+		Buyer:       keys.BuyerID(sale.ID, address),
+		Email:       address,
+		QuotaLedger: sale.QuotaLedger,
+		BuyerLimit:  sale.BuyerLimit,
+		Currency:    sale.Currency,
+		HoldTimeout: sale.HoldTimeout,
+	}
+	for _, l := range lines {
+		o.AmountMinor += l.Quantity * l.UnitPriceMinor
+	}
+	if sale.Perk != nil {
+		o.Perk = &PerkRef{Name: sale.Perk.Name, Ledger: sale.Perk.Ledger}
+	}
+	o.Fingerprint = keys.Fingerprint(&o)
+	if o.Quantity() > sale.BuyerLimit {
+		return Order{}, &Error{Code: CodeLimitReached, Detail: fmt.Sprintf("A buyer may have at most %d tickets of this sale.", sale.BuyerLimit)}
+	}
+	return o, nil
+}
+
+// priceLines merges items of one class and sorts them, so that the same wish
+// written differently is the same order.
+func priceLines(sale *Sale, items []Item) ([]Line, error) {
+	if len(items) == 0 {
+		return nil, Invalid("items", "must name at least one class")
+	}
+	if len(items) > ClassesMax {
+		return nil, Invalid("items", fmt.Sprintf("must have at most %d entries", ClassesMax))
+	}
+	quantities := make(map[string]int64, len(items))
+	for i, item := range items {
+		if _, ok := sale.Class(item.Class); !ok {
+			return nil, Invalid(fmt.Sprintf("items[%d].class", i), "is not a class of this sale")
+		}
+		if item.Quantity < 1 || item.Quantity > BuyerLimitMax {
+			return nil, Invalid(fmt.Sprintf("items[%d].quantity", i), fmt.Sprintf("must be 1–%d", BuyerLimitMax))
+		}
+		quantities[item.Class] += item.Quantity
+	}
+	lines := make([]Line, 0, len(quantities))
+	for _, c := range sale.Classes {
+		if n := quantities[c.Name]; n > 0 {
+			lines = append(lines, Line{Class: c.Name, Ledger: c.Ledger, Quantity: n, UnitPriceMinor: c.PriceMinor})
+		}
+	}
+	slices.SortFunc(lines, func(a, b Line) int { return cmp.Compare(a.Class, b.Class) })
+	return lines, nil
+}
+
+// EmailMaxLen is the longest address that RFC 5321 lets through, in bytes.
+const EmailMaxLen = 254
+
+// NormalizeEmail checks an address (RFC 5322, no display name) and folds its
+// case, so that one person is one buyer. The error is an *Error with
+// CodeInvalid that does not repeat the address.
+func NormalizeEmail(s string) (string, error) {
+	invalid := Invalid("buyer.email", "must be an e-mail address such as a@example.com")
+	s = strings.TrimSpace(s)
+	if s == "" || len(s) > EmailMaxLen {
+		return "", invalid
+	}
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s {
+		return "", invalid
+	}
+	local, host, ok := strings.Cut(s, "@")
+	if !ok || local == "" || !strings.Contains(host, ".") || strings.HasSuffix(host, ".") || strings.ContainsAny(s, "\r\n\x00") {
+		return "", invalid
+	}
+	return strings.ToLower(s), nil
+}

@@ -1,0 +1,65 @@
+package domain
+
+import "time"
+
+// PaymentEventType is what the provider says happened to a payment.
+type PaymentEventType string
+
+// The provider's events, as they stand in the webhook's body.
+const (
+	PaymentSucceeded PaymentEventType = "payment.succeeded"
+	PaymentFailed    PaymentEventType = "payment.failed"
+	PaymentCanceled  PaymentEventType = "payment.canceled"
+)
+
+// A PaymentEvent is one verified message of the payment provider. It is also
+// the argument of the workflow's signal and update `payment`.
+type PaymentEvent struct {
+	ID          string           `json:"id"` // webhook-id: the same in every delivery
+	Type        PaymentEventType `json:"type"`
+	Session     string           `json:"session"`
+	Order       OrderID          `json:"order"`
+	Payment     string           `json:"payment"` // the session where the provider gives none
+	AmountMinor int64            `json:"amount"`
+	Currency    string           `json:"currency"`
+}
+
+// A Capture is money that the provider took for an order.
+type Capture struct {
+	Payment     string    `json:"payment"`
+	Session     string    `json:"session"`
+	Order       OrderID   `json:"order"`
+	AmountMinor int64     `json:"amount"`
+	Currency    string    `json:"currency"`
+	CapturedAt  time.Time `json:"captured_at,omitzero"`
+}
+
+// Pays reports whether the capture is for exactly what the order costs.
+func (c Capture) Pays(o *Order) bool {
+	return c.Order == o.ID && c.AmountMinor == o.AmountMinor && c.Currency == o.Currency
+}
+
+// Capture is the money that a PaymentSucceeded event reports.
+func (e PaymentEvent) Capture() Capture {
+	return Capture{Payment: e.Payment, Session: e.Session, Order: e.Order, AmountMinor: e.AmountMinor, Currency: e.Currency}
+}
+
+// ExpireOutcome is the provider's atomic answer to "no more money for this
+// session": exactly one of the two holds from then on.
+type ExpireOutcome struct {
+	Captured bool    `json:"captured"`
+	Capture  Capture `json:"capture,omitzero"` // when Captured
+}
+
+// RefundReason says why a captured payment goes back.
+type RefundReason string
+
+// The reasons of a refund.
+const (
+	RefundNoneLeft      RefundReason = "none_left"      // paid after the hold was gone, nothing left to rebook
+	RefundCanceled      RefundReason = "canceled"       // paid after the buyer canceled
+	RefundUnknownOrder  RefundReason = "unknown_order"  // captured for an order that we do not know
+	RefundWrongAmount   RefundReason = "wrong_amount"   // amount or currency differs from the order
+	RefundSecondCapture RefundReason = "second_capture" // the order was paid by another payment
+	RefundByOrganiser   RefundReason = "organiser"      // the organiser gave the money back
+)

@@ -1,0 +1,148 @@
+package domain
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Bounds of a sale. They keep an order within the slots of its id (see
+// ledger.Slot) and every total within an int64.
+const (
+	ClassesMax      = 12          // line items of one order: one per class
+	CapacityMax     = 100_000_000 // tickets of one class
+	PriceMinorMax   = 100_000_000 // minor units of one ticket
+	BuyerLimitMax   = 100         // tickets of one buyer in one sale
+	HoldTimeoutMin  = 5 * time.Second
+	HoldTimeoutMax  = 24 * time.Hour
+	SaleNameMaxLen  = 200 // bytes
+	ClassNameMaxLen = 32  // bytes
+	PerkNameMaxLen  = 64  // bytes
+)
+
+// A Sale is everything that is sold under one name: ticket classes, an optional
+// perk, and the rules. It never changes once it is opened: the ledger's
+// accounts were funded from it, and workflows carry a copy of what they need.
+type Sale struct {
+	ID       string // slug, see ValidSaleID
+	Name     string
+	Currency string // ISO 4217, upper case
+	Classes  []Class
+	Perk     *Perk // nil: none
+
+	// QuotaLedger is the TigerBeetle ledger that holds every buyer's quota.
+	QuotaLedger uint32
+	// BuyerLimit is how many tickets one buyer may hold or own, 1…BuyerLimitMax.
+	BuyerLimit int64
+
+	OpensAt     time.Time // zero: open since it was created
+	HoldTimeout time.Duration
+	WaitingRoom bool
+	CreatedAt   time.Time
+}
+
+// A Class is a stock of interchangeable tickets at one price.
+type Class struct {
+	Name       string
+	PriceMinor int64 // minor units of the sale's currency
+	Capacity   int64
+	Ledger     uint32 // the TigerBeetle ledger of this stock; 0 until the sale is stored
+}
+
+// A Perk goes to the first Capacity paid orders of a sale. It is not held.
+type Perk struct {
+	Name     string
+	Capacity int64
+	Ledger   uint32
+}
+
+// Class finds a class by name.
+func (s *Sale) Class(name string) (Class, bool) {
+	for _, c := range s.Classes {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Class{}, false
+}
+
+// HasOpened reports whether tickets may be sold at the given time.
+func (s *Sale) HasOpened(now time.Time) bool { return !now.Before(s.OpensAt) }
+
+var (
+	saleIDPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	classNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
+	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+// ValidSaleID reports whether id is a sale's name as it stands in a URL: 1–63
+// lower-case letters, digits and hyphens.
+func ValidSaleID(id string) bool { return saleIDPattern.MatchString(id) }
+
+// Validate checks a sale that is about to be created. The error is an *Error
+// with CodeInvalid that names the field.
+func (s *Sale) Validate() error {
+	switch {
+	case !ValidSaleID(s.ID):
+		return Invalid("id", "must be 1–63 lower-case letters, digits or hyphens")
+	case strings.TrimSpace(s.Name) == "" || len(s.Name) > SaleNameMaxLen:
+		return Invalid("name", fmt.Sprintf("must have 1–%d bytes", SaleNameMaxLen))
+	case !currencyPattern.MatchString(s.Currency):
+		return Invalid("currency", "must be an ISO 4217 code such as EUR")
+	case len(s.Classes) == 0 || len(s.Classes) > ClassesMax:
+		return Invalid("classes", fmt.Sprintf("must name 1–%d classes", ClassesMax))
+	case s.HoldTimeout < HoldTimeoutMin || s.HoldTimeout > HoldTimeoutMax:
+		return Invalid("hold_seconds", fmt.Sprintf("must be %d–%d", int(HoldTimeoutMin.Seconds()), int(HoldTimeoutMax.Seconds())))
+	case s.HoldTimeout%time.Second != 0:
+		return Invalid("hold_seconds", "must be whole seconds")
+	case s.BuyerLimit < 1 || s.BuyerLimit > BuyerLimitMax:
+		return Invalid("buyer_limit", fmt.Sprintf("must be 1–%d", BuyerLimitMax))
+	}
+	if err := validateClasses(s.Classes); err != nil {
+		return err
+	}
+	return validatePerk(s.Perk)
+}
+
+func validateClasses(classes []Class) error {
+	seen := make(map[string]bool, len(classes))
+	for i, c := range classes {
+		field := fmt.Sprintf("classes[%d]", i)
+		switch {
+		case !classNamePattern.MatchString(c.Name):
+			return Invalid(field+".class", "must be 1–32 letters, digits, hyphens or underscores")
+		case seen[c.Name]:
+			return Invalid(field+".class", "is named twice")
+		case c.PriceMinor < 0 || c.PriceMinor > PriceMinorMax:
+			return Invalid(field+".price", fmt.Sprintf("must be 0–%d minor units", PriceMinorMax))
+		case c.Capacity < 1 || c.Capacity > CapacityMax:
+			return Invalid(field+".capacity", fmt.Sprintf("must be 1–%d", CapacityMax))
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+func validatePerk(p *Perk) error {
+	switch {
+	case p == nil:
+		return nil
+	case strings.TrimSpace(p.Name) == "" || len(p.Name) > PerkNameMaxLen:
+		return Invalid("perk.name", fmt.Sprintf("must have 1–%d bytes", PerkNameMaxLen))
+	case p.Capacity < 1 || p.Capacity > CapacityMax:
+		return Invalid("perk.capacity", fmt.Sprintf("must be 1–%d", CapacityMax))
+	}
+	return nil
+}
+
+// A StockLevel is the ledger's word on one stock of a sale at one moment.
+// Available may be negative for no stock: the ledger forbids it.
+type StockLevel struct {
+	Name      string // class or perk name
+	Ledger    uint32
+	Capacity  int64 // what was funded
+	Held      int64 // budget.debits_pending
+	Sold      int64 // spent.credits_posted − spent.debits_posted
+	Available int64 // Capacity − Held − Sold
+}
