@@ -1,0 +1,249 @@
+package workflows_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// world is what a checkout can touch, in memory and with the real ones'
+// contracts: idempotent, definite, and failing on request.
+type world struct {
+	mu  sync.Mutex
+	now func() time.Time
+
+	// script
+	holdOutcome   domain.HoldOutcome
+	holdGone      bool // the ledger expired or voided the hold behind our back
+	seatsLeft     bool // for a rebooking
+	perkLeft      bool
+	captured      *domain.Capture // what the provider answers to expire and capture
+	failures      map[string]int  // step → how many times it fails first
+	refundUnknown bool            // the provider never took that payment
+
+	// what happened
+	seats    string // "", held, posted, voided, rebooked, returned
+	recorded []domain.Sold
+	expired  int
+	refunds  []domain.Refund
+	refunded []string
+	calls    []string
+}
+
+func (w *world) fail(step string) error {
+	w.calls = append(w.calls, step)
+	if w.failures[step] > 0 {
+		w.failures[step]--
+		return &domain.UnknownError{Op: step, ID: "test", Err: context.DeadlineExceeded}
+	}
+	return nil
+}
+
+func (w *world) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("hold"); err != nil {
+		return domain.Hold{}, err
+	}
+	if w.holdOutcome != domain.HoldHeld {
+		return domain.Hold{Outcome: w.holdOutcome}, nil
+	}
+	w.seats = "held"
+	at := w.now()
+	return domain.Hold{Outcome: domain.HoldHeld, HeldAt: at, ExpiresAt: at.Add(o.HoldTimeout)}, nil
+}
+
+func (w *world) Post(context.Context, *domain.Order) (domain.PostOutcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("post"); err != nil {
+		return "", err
+	}
+	if w.holdGone || w.seats == "voided" {
+		return domain.PostGone, nil
+	}
+	w.seats = "posted"
+	return domain.PostPosted, nil
+}
+
+func (w *world) Void(context.Context, *domain.Order) (domain.VoidOutcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("void"); err != nil {
+		return "", err
+	}
+	if w.seats == "posted" {
+		return domain.VoidPosted, nil
+	}
+	w.seats = "voided"
+	return domain.VoidVoided, nil
+}
+
+func (w *world) TakePerk(context.Context, *domain.Order) (bool, error) { return w.perkLeft, nil }
+
+func (w *world) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, error) {
+	if !w.seatsLeft {
+		return domain.RebookNoneLeft, nil
+	}
+	w.seats = "rebooked"
+	return domain.RebookBooked, nil
+}
+
+func (w *world) Return(context.Context, *domain.SoldOrder) error {
+	w.seats = "returned"
+	return nil
+}
+
+func (w *world) Record(_ context.Context, sold domain.Sold) (domain.SoldOrder, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("record"); err != nil {
+		return domain.SoldOrder{}, err
+	}
+	w.recorded = append(w.recorded, sold)
+	return domain.SoldOrder{}, nil
+}
+
+func (w *world) BeginOrderRefund(_ context.Context, id domain.OrderID, _ domain.RefundReason, _ time.Time) (domain.SoldOrder, error) {
+	return domain.SoldOrder{ID: id, SaleID: "conf", Capture: domain.Capture{Payment: "pay_1", Order: id}}, nil
+}
+
+func (w *world) BeginRefund(_ context.Context, r domain.Refund) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refunds = append(w.refunds, r)
+	return nil
+}
+
+func (w *world) FinishRefund(_ context.Context, payment string, _ time.Time) error {
+	w.refunded = append(w.refunded, payment)
+	return nil
+}
+
+func (w *world) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("expire"); err != nil {
+		return domain.ExpireOutcome{}, err
+	}
+	w.expired++
+	if w.captured != nil {
+		return domain.ExpireOutcome{Captured: true, Capture: *w.captured}, nil
+	}
+	return domain.ExpireOutcome{}, nil
+}
+
+func (w *world) Capture(context.Context, string) (domain.Capture, bool, error) {
+	if w.captured == nil {
+		return domain.Capture{}, false, nil
+	}
+	return *w.captured, true, nil
+}
+
+func (w *world) Refund(context.Context, domain.Refund) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("refund"); err != nil {
+		return err
+	}
+	if w.refundUnknown {
+		return domain.NotFound("payment")
+	}
+	return nil
+}
+
+// bundle is one checkout in the SDK's time-skipping environment.
+type bundle struct {
+	t     *testing.T
+	env   *testsuite.TestWorkflowEnvironment
+	world *world
+	order domain.Order
+}
+
+const holdTimeout = 5 * time.Minute
+
+func setup(t *testing.T, script func(*world)) *bundle {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	w := &world{holdOutcome: domain.HoldHeld, perkLeft: true, now: env.Now, failures: map[string]int{}}
+	if script != nil {
+		script(w)
+	}
+	env.RegisterActivity(&activities.Activities{Ledger: w, Orders: w, Provider: w})
+	env.RegisterWorkflow(workflows.Checkout)
+	env.RegisterWorkflow(workflows.Late)
+	env.RegisterWorkflow(workflows.Refund)
+	return &bundle{t: t, env: env, world: w, order: testOrder()}
+}
+
+func testOrder() domain.Order {
+	return domain.Order{
+		ID: domain.OrderID{0x01, 0x92, 0xf0, 14: 0x07}, SaleID: "conf", SaleName: "Conference",
+		Lines: []domain.Line{
+			{Class: "A", Ledger: 10, Quantity: 2, UnitPriceMinor: 6500},
+			{Class: "B", Ledger: 11, Quantity: 1, UnitPriceMinor: 3500},
+		},
+		Perk: &domain.PerkRef{Name: "T-shirt", Ledger: 12}, QuotaLedger: 13, BuyerLimit: 4,
+		AmountMinor: 16500, Currency: "EUR", HoldTimeout: holdTimeout, Fingerprint: "f00d", Email: "a@example.com",
+	}
+}
+
+// event is one of the provider's messages about the bundle's order.
+func (b *bundle) event(id string, kind domain.PaymentEventType) domain.PaymentEvent {
+	return domain.PaymentEvent{
+		ID: id, Type: kind, Session: domain.SessionID(b.order.ID), Order: b.order.ID,
+		Payment: "pay_1", AmountMinor: b.order.AmountMinor, Currency: b.order.Currency,
+	}
+}
+
+func (b *bundle) capture() domain.Capture {
+	return b.event("", domain.PaymentSucceeded).Capture()
+}
+
+// answers collects what update handlers said.
+type answers struct {
+	statuses []domain.OrderStatus
+	rejected []error
+}
+
+func (b *bundle) update(a *answers, after time.Duration, name, id string, args ...any) {
+	b.env.RegisterDelayedCallback(func() {
+		b.env.UpdateWorkflow(name, id, &testsuite.TestUpdateCallback{
+			OnAccept: func() {},
+			OnReject: func(err error) { a.rejected = append(a.rejected, err) },
+			OnComplete: func(result any, err error) {
+				if err != nil {
+					a.rejected = append(a.rejected, err)
+					return
+				}
+				if answer, ok := result.(workflows.PaymentAnswer); ok {
+					a.statuses = append(a.statuses, answer.Status)
+				}
+			},
+		}, args...)
+	}, after)
+}
+
+func (b *bundle) signal(after time.Duration, event any) {
+	b.env.RegisterDelayedCallback(func() { b.env.SignalWorkflow(workflows.PaymentSignal, event) }, after)
+}
+
+// run drives the checkout to its end.
+func (b *bundle) run() domain.CheckoutState {
+	b.t.Helper()
+	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
+	require.True(b.t, b.env.IsWorkflowCompleted())
+	require.NoError(b.t, b.env.GetWorkflowError())
+	var state domain.CheckoutState
+	require.NoError(b.t, b.env.GetWorkflowResult(&state))
+	return state
+}

@@ -1,0 +1,303 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+)
+
+func asError[T error](err error, target *T) bool { return errors.As(err, target) }
+
+// Checkout sells one order, or ends without a sale: it holds the seats, awaits
+// the payment or the deadline, then posts or voids, and records what was sold.
+// Its result is its last state. An error means that the request could never
+// have succeeded (a bug of ours): then nothing is held and nothing was sold.
+func Checkout(ctx workflow.Context, order domain.Order) (domain.CheckoutState, error) {
+	c := newCheckout(order)
+	if err := c.listen(ctx); err != nil {
+		return c.state, err
+	}
+	if err := c.hold(ctx); err != nil {
+		return c.state, err
+	}
+	if err := c.awaitEnding(ctx); err != nil {
+		return c.state, err
+	}
+	return c.state, c.close(ctx)
+}
+
+// checkout is the state of one run. Only the body changes it; handlers read it
+// and put messages into the inbox.
+type checkout struct {
+	order domain.Order
+	state domain.CheckoutState
+	inbox *inbox
+}
+
+func newCheckout(order domain.Order) *checkout {
+	return &checkout{
+		order: order,
+		inbox: newInbox(),
+		state: domain.CheckoutState{
+			Order:       order.ID,
+			SaleID:      order.SaleID,
+			Status:      domain.OrderPending,
+			Lines:       order.Lines,
+			AmountMinor: order.AmountMinor,
+			Currency:    order.Currency,
+			Fingerprint: order.Fingerprint,
+		},
+	}
+}
+
+// hold sets the seats aside. A refusal is an ending.
+func (c *checkout) hold(ctx workflow.Context) error {
+	var hold domain.Hold
+	if err := step(ctx, "hold the seats", acts.Hold, c.order, &hold); err != nil {
+		return fmt.Errorf("hold of order %s: %w", c.order.ID, err)
+	}
+	c.state.Hold = hold
+	switch hold.Outcome {
+	case domain.HoldHeld:
+		c.enter(ctx, domain.OrderHeld)
+	case domain.HoldLimitReached:
+		c.enter(ctx, domain.OrderLimitReached)
+	default:
+		c.enter(ctx, domain.OrderSoldOut)
+	}
+	return nil
+}
+
+// awaitEnding deals with one message after the other until one ends the
+// checkout, or its deadline does.
+func (c *checkout) awaitEnding(ctx workflow.Context) error {
+	for !c.state.Status.Settled() {
+		if err := c.awaitMessageOrDeadline(ctx); err != nil {
+			return err
+		}
+		var err error
+		if c.inbox.empty() {
+			err = c.giveUp(ctx, domain.OrderExpired)
+		} else {
+			err = c.handle(ctx, c.inbox.take())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitMessageOrDeadline returns with an empty inbox only at the deadline: a
+// payment that arrived together with it goes first.
+func (c *checkout) awaitMessageOrDeadline(ctx workflow.Context) error {
+	left := c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx))
+	if left <= 0 || !c.inbox.empty() {
+		return nil
+	}
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout:      left,
+		TimerOptions: workflow.TimerOptions{Summary: "payment or deadline"},
+	}, func() bool { return !c.inbox.empty() })
+	return err
+}
+
+// handle deals with one message while the order is held.
+func (c *checkout) handle(ctx workflow.Context, m message) error {
+	defer func() { c.inbox.handled[m.id] = true }()
+	switch {
+	case m.cancel:
+		return c.giveUp(ctx, domain.OrderCanceled)
+	case m.event.Type == domain.PaymentSucceeded:
+		return c.settle(ctx, m.event.Capture())
+	case m.event.Type == domain.PaymentFailed:
+		return c.release(ctx, domain.OrderFailed)
+	default:
+		return c.release(ctx, domain.OrderCanceled)
+	}
+}
+
+// giveUp ends a checkout that was not paid, at its deadline or because the
+// buyer says so. The provider decides: from its answer on either nothing can be
+// paid any more, or it was paid already and the webhook is late or lost.
+func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error {
+	callCtx, stopCall := workflow.WithCancel(ctx)
+	answer := callProvider(callCtx, "no more payments for this order", acts.ExpireSession, c.order.ID)
+	// The provider may be down while its webhook still gets through.
+	for !answer.IsReady() {
+		if err := workflow.Await(ctx, func() bool { return answer.IsReady() || c.inbox.hasPayment() }); err != nil {
+			return err
+		}
+		if !c.inbox.hasPayment() {
+			continue
+		}
+		if err := c.handle(ctx, c.inbox.takePayment()); err != nil || c.state.Status.Settled() {
+			stopCall()
+			return err
+		}
+	}
+	var outcome domain.ExpireOutcome
+	if err := answer.Get(ctx, &outcome); err != nil {
+		return fmt.Errorf("expire the payment session of order %s: %w", c.order.ID, err)
+	}
+	if outcome.Captured {
+		return c.settleCaptured(ctx, outcome.Capture, ending)
+	}
+	return c.release(ctx, ending)
+}
+
+// settleCaptured settles what the provider captured. A capture of the wrong
+// amount pays nothing: it goes back, and the order ends as it was about to.
+func (c *checkout) settleCaptured(ctx workflow.Context, capture domain.Capture, ending domain.OrderStatus) error {
+	err := c.settle(ctx, capture)
+	if err != nil || c.state.Status.Settled() {
+		return err
+	}
+	return c.release(ctx, ending)
+}
+
+// settle turns a capture into tickets. The hold may be gone by now: then the
+// money is late, and Late decides.
+func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
+	if !capture.Pays(&c.order) {
+		// Not this order's price: not a ticket. The hold stays until its
+		// deadline, the right payment may still come.
+		return c.handOver(ctx, LateInput{Capture: capture, Order: &c.order, Reason: domain.RefundWrongAmount})
+	}
+	settlement := activities.Settlement{
+		Order: c.order, Capture: capture, Booking: domain.BookedByHold, PaidAt: workflow.Now(ctx),
+	}
+	var settled activities.Settled
+	if err := step(ctx, "post the seats, take the perk, record the order", acts.Settle, settlement, &settled); err != nil {
+		return fmt.Errorf("settle order %s: %w", c.order.ID, err)
+	}
+	if !settled.Sold {
+		return c.settleLate(ctx, capture)
+	}
+	c.state.Payment = capture.Payment
+	c.state.PerkTaken = settled.PerkTaken
+	c.enter(ctx, domain.OrderPaid)
+	return nil
+}
+
+// settleLate waits for what becomes of money whose hold was gone.
+func (c *checkout) settleLate(ctx workflow.Context, capture domain.Capture) error {
+	input := LateInput{Capture: capture, Order: &c.order, Rebook: true, Reason: domain.RefundNoneLeft}
+	var state domain.CheckoutState
+	err := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, capture), Late, input).Get(ctx, &state)
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		// An earlier run of this order (see Temporal's retention) dealt with it.
+		c.state.Payment = capture.Payment
+		c.enter(ctx, domain.OrderExpired)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("late payment %s of order %s: %w", capture.Payment, c.order.ID, err)
+	}
+	c.state.Payment, c.state.PerkTaken = state.Payment, state.PerkTaken
+	c.enter(ctx, state.Status)
+	return nil
+}
+
+// release gives the seats back and ends the checkout. Where the ledger says
+// that they were sold to this very order, a crash fell between the ledger and
+// this history: the order is paid.
+func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) error {
+	var outcome domain.VoidOutcome
+	if err := step(ctx, "give the seats back", acts.Release, c.order, &outcome); err != nil {
+		return fmt.Errorf("release order %s: %w", c.order.ID, err)
+	}
+	if outcome == domain.VoidPosted {
+		return c.settlePosted(ctx)
+	}
+	c.enter(ctx, ending)
+	return nil
+}
+
+// redeliveryTimeout is how long an order whose seats were posted waits for its
+// payment's event to come again, where the provider knows of no capture: no one
+// acknowledged the first delivery, so there will be another.
+const redeliveryTimeout = 10 * time.Minute
+
+// settlePosted finds the payment for which the seats were posted.
+func (c *checkout) settlePosted(ctx workflow.Context) error {
+	session := domain.SessionID(c.order.ID)
+	var found activities.FoundCapture
+	if err := callProvider(ctx, "which payment was it?", acts.FindCapture, session).Get(ctx, &found); err != nil {
+		return fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
+	}
+	if found.Captured && found.Capture.Pays(&c.order) {
+		return c.settle(ctx, found.Capture)
+	}
+	ok, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout:      redeliveryTimeout,
+		TimerOptions: workflow.TimerOptions{Summary: "the payment's event again"},
+	}, c.inbox.hasPayment)
+	if err != nil {
+		return err
+	}
+	if ok {
+		return c.handle(ctx, c.inbox.takePayment())
+	}
+	return c.settle(ctx, domain.Capture{
+		Payment: session, Session: session, Order: c.order.ID,
+		AmountMinor: c.order.AmountMinor, Currency: c.order.Currency,
+	})
+}
+
+// close deals with what arrived after the ending, and returns when nothing is
+// left to answer.
+func (c *checkout) close(ctx workflow.Context) error {
+	if err := c.tellEnding(ctx); err != nil {
+		return err
+	}
+	for {
+		c.drainSignals(ctx)
+		for !c.inbox.empty() {
+			m := c.inbox.take()
+			if err := c.handleAfterEnd(ctx, m); err != nil {
+				return err
+			}
+			c.inbox.handled[m.id] = true
+		}
+		if err := workflow.Await(ctx, func() bool { return !c.inbox.empty() || workflow.AllHandlersFinished(ctx) }); err != nil {
+			return err
+		}
+		c.drainSignals(ctx)
+		if c.inbox.empty() {
+			return nil
+		}
+	}
+}
+
+// handleAfterEnd: only money can still matter.
+func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
+	if m.cancel || m.event.Type != domain.PaymentSucceeded {
+		return nil
+	}
+	input, late := LateTerms(&c.state, m.event.Capture())
+	if !late {
+		return nil
+	}
+	input.Order = &c.order
+	return c.handOver(ctx, input)
+}
+
+// handOver starts Late and does not wait for it.
+func (c *checkout) handOver(ctx workflow.Context, input LateInput) error {
+	child := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, input.Capture), Late, input)
+	err := child.GetChildWorkflowExecution().Get(ctx, nil)
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return nil // that payment is being dealt with
+	}
+	if err != nil {
+		return fmt.Errorf("start the late payment %s of order %s: %w", input.Capture.Payment, c.order.ID, err)
+	}
+	return nil
+}

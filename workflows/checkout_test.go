@@ -1,0 +1,322 @@
+package workflows_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+const soon = time.Minute // well before the deadline
+
+// Every way in which a checkout ends, and what is left behind.
+func TestCheckoutEndings(t *testing.T) {
+	type want struct {
+		status   domain.OrderStatus
+		seats    string
+		recorded int
+		refunds  []domain.RefundReason
+		perk     bool
+	}
+	tests := []struct {
+		name   string
+		script func(*world)
+		drive  func(*bundle, *answers)
+		want   want
+	}{
+		{
+			name:  "paid by the update",
+			drive: func(b *bundle, a *answers) { b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentSucceeded)) },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:  "paid by the signal",
+			drive: func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "paid when the perk has run out",
+			script: func(w *world) { w.perkLeft = false },
+			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:   want{status: domain.OrderPaid, seats: "posted", recorded: 1},
+		},
+		{
+			name:   "sold out",
+			script: func(w *world) { w.holdOutcome = domain.HoldSoldOut },
+			want:   want{status: domain.OrderSoldOut},
+		},
+		{
+			name:   "over the buyer's limit",
+			script: func(w *world) { w.holdOutcome = domain.HoldLimitReached },
+			want:   want{status: domain.OrderLimitReached},
+		},
+		{
+			name:  "failed at the provider",
+			drive: func(b *bundle, a *answers) { b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentFailed)) },
+			want:  want{status: domain.OrderFailed, seats: "voided"},
+		},
+		{
+			name: "canceled at the provider",
+			drive: func(b *bundle, a *answers) {
+				b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentCanceled))
+			},
+			want: want{status: domain.OrderCanceled, seats: "voided"},
+		},
+		{
+			name:  "canceled by the buyer",
+			drive: func(b *bundle, a *answers) { b.update(a, soon, "cancel", "c") },
+			want:  want{status: domain.OrderCanceled, seats: "voided"},
+		},
+		{
+			name: "canceled by the buyer after the provider had captured",
+			script: func(w *world) {
+				c := testCapture()
+				w.captured = &c
+			},
+			drive: func(b *bundle, a *answers) { b.update(a, soon, "cancel", "c") },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "expired without a payment",
+			want: want{status: domain.OrderExpired, seats: "voided"},
+		},
+		{
+			name: "captured, webhook lost: the provider says so at the deadline",
+			script: func(w *world) {
+				c := testCapture()
+				w.captured = &c
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:  "paid at the very deadline",
+			drive: func(b *bundle, _ *answers) { b.signal(holdTimeout, b.event("e1", domain.PaymentSucceeded)) },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "paid while the provider does not answer whether it expired",
+			script: func(w *world) { w.failures["expire"] = 20 },
+			drive: func(b *bundle, _ *answers) {
+				b.signal(holdTimeout+10*time.Second, b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "paid when the hold is gone, seats left: rebooked",
+			script: func(w *world) { w.holdGone, w.seatsLeft = true, true },
+			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:   want{status: domain.OrderPaid, seats: "rebooked", recorded: 1, perk: true},
+		},
+		{
+			name:   "paid when the hold is gone, none left: refunded",
+			script: func(w *world) { w.holdGone = true },
+			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:   want{status: domain.OrderRefunded, seats: "held", refunds: []domain.RefundReason{domain.RefundNoneLeft}},
+		},
+		{
+			name: "wrong amount: no ticket, refunded, and the hold stays for the right payment",
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.AmountMinor, wrong.Payment = 1, "pay_wrong"
+				b.signal(soon, wrong)
+				b.signal(2*soon, b.event("e2", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true, refunds: []domain.RefundReason{domain.RefundWrongAmount}},
+		},
+		{
+			name: "wrong currency only: expired",
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.Currency = "USD"
+				b.signal(soon, wrong)
+			},
+			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}},
+		},
+		{
+			name: "the same event twice, by update and by signal",
+			drive: func(b *bundle, a *answers) {
+				b.signal(soon, b.event("e1", domain.PaymentSucceeded))
+				b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "money that arrives while the seats are given back: rebooked by a workflow of its own",
+			script: func(w *world) { w.failures["void"] = 5; w.seatsLeft = true },
+			drive: func(b *bundle, _ *answers) {
+				b.signal(soon, b.event("e1", domain.PaymentFailed))
+				b.signal(soon+time.Second, b.event("e2", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderFailed, seats: "rebooked", recorded: 1},
+		},
+		{
+			name: "a signal about another order is ignored",
+			drive: func(b *bundle, _ *answers) {
+				other := b.event("e1", domain.PaymentSucceeded)
+				other.Order[3] ^= 1
+				b.signal(soon, other)
+			},
+			want: want{status: domain.OrderExpired, seats: "voided"},
+		},
+		{
+			name:  "a signal that is no event is ignored",
+			drive: func(b *bundle, _ *answers) { b.signal(soon, "paid") },
+			want:  want{status: domain.OrderExpired, seats: "voided"},
+		},
+		{
+			name: "the ledger is unknown for longer than the local activity tries",
+			script: func(w *world) {
+				w.failures["hold"], w.failures["post"] = 6, 6
+			},
+			drive: func(b *bundle, _ *answers) { b.signal(2*soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "the orders database is away after the capture: recorded when it is back",
+			script: func(w *world) { w.failures["record"] = 10 },
+			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:   want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "a crash between ledger and history: the void finds the seats posted, the provider has the payment",
+			script: func(w *world) { w.failures["record"] = 0 },
+			drive: func(b *bundle, _ *answers) {
+				b.env.RegisterDelayedCallback(func() {
+					b.world.seats = "posted"
+					c := testCapture()
+					b.env.RegisterDelayedCallback(func() { b.world.captured = &c }, holdTimeout)
+				}, soon)
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := setup(t, tt.script)
+			var said answers
+			if tt.drive != nil {
+				tt.drive(b, &said)
+			}
+			state := b.run()
+			require.Equal(t, tt.want.status, state.Status)
+			require.Equal(t, tt.want.seats, b.world.seats)
+			require.Len(t, b.world.recorded, tt.want.recorded)
+			require.Equal(t, tt.want.perk, state.PerkTaken)
+			require.Empty(t, said.rejected)
+			var reasons []domain.RefundReason
+			for _, r := range b.world.refunds {
+				reasons = append(reasons, r.Reason)
+			}
+			require.Equal(t, tt.want.refunds, reasons)
+			require.False(t, state.Ended.IsZero(), "an ending has a time")
+		})
+	}
+}
+
+func testCapture() domain.Capture {
+	b := bundle{order: testOrder()}
+	return b.capture()
+}
+
+func TestCheckoutAnswersThePaymentWithItsOutcome(t *testing.T) {
+	for kind, want := range map[domain.PaymentEventType]domain.OrderStatus{
+		domain.PaymentSucceeded: domain.OrderPaid,
+		domain.PaymentFailed:    domain.OrderFailed,
+		domain.PaymentCanceled:  domain.OrderCanceled,
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			b, said := setup(t, nil), answers{}
+			b.update(&said, soon, "payment", "e1", b.event("e1", kind))
+			b.run()
+			require.Equal(t, []domain.OrderStatus{want}, said.statuses)
+		})
+	}
+}
+
+func TestCheckoutEndsAtTheHoldsDeadlineNotBefore(t *testing.T) {
+	b := setup(t, nil)
+	start := b.env.Now()
+	state := b.run()
+	require.Equal(t, domain.OrderExpired, state.Status)
+	require.Equal(t, holdTimeout, state.Ended.Sub(start).Round(time.Second))
+	require.Equal(t, 1, b.world.expired)
+}
+
+func TestCheckoutRefusesUpdates(t *testing.T) {
+	tests := []struct {
+		name   string
+		update string
+		arg    func(*bundle) any
+		want   domain.Code
+	}{
+		{"another body under the same key", "await_hold", func(*bundle) any { return "beef" }, domain.CodeKeyReused},
+		{"an event about another order", "payment", func(b *bundle) any {
+			e := b.event("e1", domain.PaymentSucceeded)
+			e.Order[0] ^= 1
+			return e
+		}, domain.CodeInvalid},
+		{"an event of an unknown kind", "payment", func(b *bundle) any { return b.event("e1", "payment.maybe") }, domain.CodeInvalid},
+		{"an event without an id", "payment", func(b *bundle) any { return b.event("", domain.PaymentSucceeded) }, domain.CodeInvalid},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b, said := setup(t, nil), answers{}
+			b.update(&said, soon, tt.update, "u1", tt.arg(b))
+			state := b.run()
+			require.Equal(t, domain.OrderExpired, state.Status, "a refused update changes nothing")
+			require.Len(t, said.rejected, 1)
+			code, ok := workflows.CodeOfRejection(said.rejected[0])
+			require.True(t, ok)
+			require.Equal(t, tt.want, code)
+		})
+	}
+}
+
+func TestCheckoutListensToABoundedNumberOfEvents(t *testing.T) {
+	b, said := setup(t, nil), answers{}
+	for i := range 100 {
+		wrong := b.event(string(rune('A'+i)), domain.PaymentSucceeded)
+		wrong.AmountMinor = 1
+		b.update(&said, soon+time.Duration(i)*time.Second, "payment", wrong.ID, wrong)
+	}
+	state := b.run()
+	require.Equal(t, domain.OrderExpired, state.Status)
+	require.Len(t, said.statuses, 64)
+	require.Len(t, said.rejected, 36)
+}
+
+func TestCheckoutTellsItsStateAtAnyTime(t *testing.T) {
+	b := setup(t, nil)
+	ask := func() (state domain.CheckoutState) {
+		value, err := b.env.QueryWorkflow(workflows.StateQuery)
+		require.NoError(t, err)
+		require.NoError(t, value.Get(&state))
+		return state
+	}
+	var held domain.CheckoutState
+	b.env.RegisterDelayedCallback(func() { held = ask() }, soon)
+	b.signal(2*soon, b.event("e1", domain.PaymentSucceeded))
+	b.run()
+	require.Equal(t, domain.OrderHeld, held.Status)
+	require.Equal(t, b.order.Fingerprint, held.Fingerprint)
+	require.Equal(t, domain.OrderPaid, ask().Status)
+}
+
+func TestFailedCheckoutsNeverTouchTheDatabase(t *testing.T) {
+	for _, kind := range []domain.PaymentEventType{domain.PaymentFailed, domain.PaymentCanceled} {
+		b := setup(t, nil)
+		b.signal(soon, b.event("e1", kind))
+		b.run()
+		require.Empty(t, b.world.recorded)
+		require.Empty(t, b.world.refunds)
+		require.NotContains(t, b.world.calls, "record")
+	}
+}
+
+func TestSummaryNamesTheOrderNotTheBuyer(t *testing.T) {
+	order := testOrder()
+	require.Equal(t, "2 × A + 1 × B · conf · 165.00 EUR", workflows.Summary(&order))
+}

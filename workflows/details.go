@@ -1,0 +1,71 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/domain"
+)
+
+// Summary is the one line by which a checkout is recognised in the Web UI. It
+// says what is bought, never by whom.
+func Summary(order *domain.Order) string {
+	var b strings.Builder
+	for i, l := range order.Lines {
+		if i > 0 {
+			b.WriteString(" + ")
+		}
+		fmt.Fprintf(&b, "%d × %s", l.Quantity, l.Class)
+	}
+	fmt.Fprintf(&b, " · %s · %s", order.SaleID, money(order.AmountMinor, order.Currency))
+	return b.String()
+}
+
+// money writes minor units with two decimals: a label, not arithmetic.
+func money(minor int64, currency string) string {
+	return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
+}
+
+// enter moves the order to a state and shows it as the workflow's current
+// details, which cost no event.
+func (c *checkout) enter(ctx workflow.Context, status domain.OrderStatus) {
+	c.state.Status = status
+	if status.Settled() {
+		c.state.Ended = workflow.Now(ctx)
+	}
+	workflow.SetCurrentDetails(ctx, c.details())
+}
+
+func (c *checkout) details() string {
+	switch c.state.Status {
+	case domain.OrderHeld:
+		return fmt.Sprintf("**held** until %s: waiting for the payment of %s",
+			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), money(c.order.AmountMinor, c.order.Currency))
+	case domain.OrderPaid:
+		perk := ""
+		if c.order.Perk != nil && c.state.PerkTaken {
+			perk = ", with " + c.order.Perk.Name
+		} else if c.order.Perk != nil {
+			perk = ", without " + c.order.Perk.Name + ": none left"
+		}
+		return fmt.Sprintf("**paid** by `%s`: %d tickets recorded%s", c.state.Payment, c.order.Quantity(), perk)
+	case domain.OrderSoldOut:
+		return "**sold out**: the ledger had not enough tickets left; nothing is held"
+	case domain.OrderLimitReached:
+		return "**limit reached**: the buyer's tickets of this sale are used up; nothing is held"
+	case domain.OrderRefunded:
+		return fmt.Sprintf("**refunded**: `%s` came too late and nothing was left", c.state.Payment)
+	default:
+		return fmt.Sprintf("**%s**: the seats are back on sale", c.state.Status)
+	}
+}
+
+// tellEnding makes the ending searchable, unless it is the ordinary one.
+func (c *checkout) tellEnding(ctx workflow.Context) error {
+	if c.state.Status == domain.OrderPaid {
+		return nil
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, EndingAttribute.ValueSet(string(c.state.Status)))
+}

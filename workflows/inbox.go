@@ -1,0 +1,180 @@
+package workflows
+
+import (
+	"errors"
+
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/domain"
+)
+
+// messagesMax bounds how many different messages one checkout listens to: a
+// buyer's cancel and a provider's events. A session has a handful of events;
+// more than this is a broken provider, whose further events are refused.
+const messagesMax = 64
+
+// cancelMessage is the id of the buyer's cancel in the inbox; event ids that a
+// provider gives can not collide with it, they are prefixed.
+const cancelMessage = "cancel"
+
+// A message is something that somebody wants of the checkout.
+type message struct {
+	id     string
+	cancel bool
+	event  domain.PaymentEvent // unless cancel
+}
+
+// inbox collects messages in the order of their arrival, each once. Handlers
+// only put in; the checkout's body takes out: one message at a time decides.
+type inbox struct {
+	seen    map[string]bool // every id that ever came in
+	waiting []message
+	handled map[string]bool
+}
+
+func newInbox() *inbox {
+	return &inbox{seen: make(map[string]bool), handled: make(map[string]bool)}
+}
+
+func eventMessage(event domain.PaymentEvent) message {
+	return message{id: "event/" + event.ID, event: event}
+}
+
+func (b *inbox) full() bool  { return len(b.seen) >= messagesMax }
+func (b *inbox) empty() bool { return len(b.waiting) == 0 }
+
+func (b *inbox) put(m message) {
+	if b.seen[m.id] || b.full() {
+		return
+	}
+	b.seen[m.id] = true
+	b.waiting = append(b.waiting, m)
+}
+
+func (b *inbox) take() message {
+	m := b.waiting[0]
+	b.waiting = b.waiting[1:]
+	return m
+}
+
+// hasPayment reports whether money is reported in a waiting message.
+func (b *inbox) hasPayment() bool {
+	for _, m := range b.waiting {
+		if !m.cancel && m.event.Type == domain.PaymentSucceeded {
+			return true
+		}
+	}
+	return false
+}
+
+// takePayment takes the first waiting message that reports money.
+func (b *inbox) takePayment() message {
+	for i, m := range b.waiting {
+		if !m.cancel && m.event.Type == domain.PaymentSucceeded {
+			b.waiting = append(b.waiting[:i:i], b.waiting[i+1:]...)
+			return m
+		}
+	}
+	panic("takePayment: none waiting") // callers ask hasPayment first
+}
+
+// listen registers everything that may be said to a checkout or asked of it.
+func (c *checkout) listen(ctx workflow.Context) error {
+	queries := workflow.SetQueryHandlerWithOptions(ctx, StateQuery,
+		func() (domain.CheckoutState, error) { return c.state, nil },
+		workflow.QueryHandlerOptions{Description: "What the checkout knows of itself."})
+	updates := errors.Join(
+		workflow.SetUpdateHandlerWithOptions(ctx, AwaitHoldUpdate, c.answerHold, workflow.UpdateHandlerOptions{
+			Validator:   c.validateFingerprint,
+			Description: "Waits for the ledger's answer to the hold.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(ctx, PaymentUpdate, c.answerPayment, workflow.UpdateHandlerOptions{
+			Validator:   c.validateEvent,
+			Description: "A verified event of the payment provider; waits until it has been dealt with.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(ctx, CancelUpdate, c.answerCancel, workflow.UpdateHandlerOptions{
+			Description: "The buyer gives the order up; waits until that is decided.",
+		}),
+	)
+	workflow.GoNamed(ctx, "payment signals", c.receiveSignals)
+	return errors.Join(queries, updates)
+}
+
+func (c *checkout) validateFingerprint(fingerprint string) error {
+	if fingerprint != c.order.Fingerprint {
+		return reject(domain.CodeKeyReused, "this order was placed with another body")
+	}
+	return nil
+}
+
+func (c *checkout) answerHold(ctx workflow.Context, _ string) (domain.Hold, error) {
+	err := workflow.Await(ctx, func() bool { return c.state.Hold.Outcome != "" })
+	return c.state.Hold, err
+}
+
+func (c *checkout) validateEvent(event domain.PaymentEvent) error {
+	if !c.concerns(event) {
+		return reject(domain.CodeInvalid, "the event is not about this order")
+	}
+	if m := eventMessage(event); !c.inbox.seen[m.id] && c.inbox.full() {
+		return reject(domain.CodeOverloaded, "too many events for one order")
+	}
+	return nil
+}
+
+func (c *checkout) concerns(event domain.PaymentEvent) bool {
+	switch event.Type {
+	case domain.PaymentSucceeded, domain.PaymentFailed, domain.PaymentCanceled:
+		return event.ID != "" && event.Order == c.order.ID
+	default:
+		return false
+	}
+}
+
+func (c *checkout) answerPayment(ctx workflow.Context, event domain.PaymentEvent) (PaymentAnswer, error) {
+	return c.answer(ctx, eventMessage(event))
+}
+
+func (c *checkout) answerCancel(ctx workflow.Context) (PaymentAnswer, error) {
+	return c.answer(ctx, message{id: cancelMessage, cancel: true})
+}
+
+// answer puts a message in and answers once it has been dealt with.
+func (c *checkout) answer(ctx workflow.Context, m message) (PaymentAnswer, error) {
+	c.inbox.put(m)
+	err := workflow.Await(ctx, func() bool { return c.inbox.handled[m.id] })
+	return PaymentAnswer{Status: c.state.Status}, err
+}
+
+// receiveSignals takes payment signals for as long as the checkout runs. One
+// that cannot be decoded is dropped by the SDK (and counted); one about another
+// order is ignored: neither may fail a checkout.
+func (c *checkout) receiveSignals(ctx workflow.Context) {
+	signals := workflow.GetSignalChannel(ctx, PaymentSignal)
+	for {
+		var event domain.PaymentEvent
+		signals.Receive(ctx, &event)
+		c.takeSignal(ctx, event)
+	}
+}
+
+// drainSignals takes what has arrived and not been received yet, before the
+// workflow closes.
+func (c *checkout) drainSignals(ctx workflow.Context) {
+	signals := workflow.GetSignalChannel(ctx, PaymentSignal)
+	for {
+		var event domain.PaymentEvent
+		if !signals.ReceiveAsync(&event) {
+			return
+		}
+		c.takeSignal(ctx, event)
+	}
+}
+
+func (c *checkout) takeSignal(ctx workflow.Context, event domain.PaymentEvent) {
+	if !c.concerns(event) {
+		workflow.GetLogger(ctx).Warn("Ignored a payment signal that is not about this order")
+		return
+	}
+	c.inbox.put(eventMessage(event))
+}

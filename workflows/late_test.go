@@ -1,0 +1,91 @@
+package workflows_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+func TestLateTerms(t *testing.T) {
+	order := testOrder()
+	capture := testCapture()
+	wrong := capture
+	wrong.AmountMinor++
+	ended := func(status domain.OrderStatus, payment string) domain.CheckoutState {
+		return domain.CheckoutState{Status: status, Payment: payment, AmountMinor: order.AmountMinor, Currency: order.Currency}
+	}
+	tests := []struct {
+		name    string
+		state   domain.CheckoutState
+		capture domain.Capture
+		late    bool
+		rebook  bool
+		reason  domain.RefundReason
+	}{
+		{"the payment that paid the order", ended(domain.OrderPaid, "pay_1"), capture, false, false, ""},
+		{"the payment that was refunded", ended(domain.OrderRefunded, "pay_1"), capture, false, false, ""},
+		{"a second payment of a paid order", ended(domain.OrderPaid, "pay_0"), capture, true, false, domain.RefundSecondCapture},
+		{"after it failed", ended(domain.OrderFailed, ""), capture, true, true, domain.RefundNoneLeft},
+		{"after it expired", ended(domain.OrderExpired, ""), capture, true, true, domain.RefundNoneLeft},
+		{"after the buyer canceled", ended(domain.OrderCanceled, ""), capture, true, false, domain.RefundCanceled},
+		{"wrong amount after it expired", ended(domain.OrderExpired, ""), wrong, true, false, domain.RefundWrongAmount},
+		{"after it was refused", ended(domain.OrderSoldOut, ""), capture, true, true, domain.RefundNoneLeft},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			input, late := workflows.LateTerms(&tt.state, tt.capture)
+			require.Equal(t, tt.late, late)
+			require.Equal(t, tt.rebook, input.Rebook)
+			require.Equal(t, tt.reason, input.Reason)
+		})
+	}
+}
+
+func TestLate(t *testing.T) {
+	order := testOrder()
+	tests := []struct {
+		name     string
+		script   func(*world)
+		input    workflows.LateInput
+		status   domain.OrderStatus
+		recorded int
+		refunded int
+	}{
+		{"seats left: rebooked", func(w *world) { w.seatsLeft = true },
+			workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderPaid, 1, 0},
+		{"none left: refunded", nil,
+			workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderRefunded, 0, 1},
+		{"not to be rebooked: refunded although seats are left", func(w *world) { w.seatsLeft = true },
+			workflows.LateInput{Capture: testCapture(), Order: &order, Reason: domain.RefundCanceled}, domain.OrderRefunded, 0, 1},
+		{"an unknown order: refunded", nil,
+			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundUnknownOrder}, domain.OrderRefunded, 0, 1},
+		{"the provider is down: retried until it is back", func(w *world) { w.failures["refund"] = 9 }, /* the environment gives up at 10 */
+			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundUnknownOrder}, domain.OrderRefunded, 0, 1},
+		{"the provider never took it: nothing to give back", func(w *world) { w.refundUnknown = true },
+			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundWrongAmount}, domain.OrderRefunded, 0, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := setup(t, tt.script)
+			b.env.ExecuteWorkflow(workflows.Late, tt.input)
+			require.NoError(t, b.env.GetWorkflowError())
+			var state domain.CheckoutState
+			require.NoError(t, b.env.GetWorkflowResult(&state))
+			require.Equal(t, tt.status, state.Status)
+			require.Len(t, b.world.recorded, tt.recorded)
+			require.Len(t, b.world.refunded, tt.refunded)
+			require.Len(t, b.world.refunds, tt.refunded, "a refund is noted as due before it is done")
+		})
+	}
+}
+
+func TestRefundReturnsMoneyThenSeats(t *testing.T) {
+	b := setup(t, func(w *world) { w.failures["refund"] = 3 })
+	b.env.ExecuteWorkflow(workflows.Refund, workflows.RefundInput{Order: b.order.ID, Reason: domain.RefundByOrganiser})
+	require.NoError(t, b.env.GetWorkflowError())
+	require.Equal(t, "returned", b.world.seats)
+	require.Equal(t, []string{"pay_1"}, b.world.refunded)
+}

@@ -1,0 +1,91 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/activities"
+)
+
+// Timeouts and retries, all in one place.
+const (
+	// A ledger step gets this long, or this many attempts, as a local activity
+	// inside the workflow task; then it becomes a regular activity that retries
+	// without end. An outage must not fill histories with the heartbeats of
+	// workflow tasks (they come at 80 % of the 10 s task timeout).
+	localStepTimeout  = 5 * time.Second
+	localStepAttempts = 3
+	localStepBackoff  = 100 * time.Millisecond
+
+	// One attempt of a regular step: longer than the batcher's watchdog, so
+	// that the attempt learns "unknown" from it.
+	stepAttemptTimeout = 20 * time.Second
+	stepBackoff        = 250 * time.Millisecond
+	stepBackoffMax     = 10 * time.Second
+
+	// One attempt to reach the payment provider. Refunds back off further: a
+	// provider may be down for days, and the money stays due.
+	providerAttemptTimeout = 15 * time.Second
+	providerBackoffMax     = 30 * time.Second
+	refundBackoffMax       = 5 * time.Minute
+)
+
+// acts is never called: it only gives the activities their names.
+var acts *activities.Activities
+
+// step runs a step in the workflow task, and where that does not succeed soon
+// as a regular activity until it does. Both have the same effect: the step is
+// idempotent. Errors of a type that can never succeed are returned.
+func step(ctx workflow.Context, summary string, activity, argument, result any) error {
+	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: localStepTimeout,
+		StartToCloseTimeout:    localStepTimeout,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    localStepBackoff,
+			BackoffCoefficient: 2,
+			MaximumAttempts:    localStepAttempts,
+		},
+		Summary: summary,
+	})
+	err := workflow.ExecuteLocalActivity(local, activity, argument).Get(ctx, result)
+	if err == nil || nonRetryable(err) || temporal.IsCanceledError(err) {
+		return err
+	}
+	workflow.GetLogger(ctx).Warn("Step goes on as a regular activity", "Step", summary, "Error", err)
+	regular := regularOptions(summary, stepAttemptTimeout, stepBackoffMax)
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, regular), activity, argument).Get(ctx, result)
+}
+
+// callProvider reaches outside: a regular activity with a policy of its own.
+func callProvider(ctx workflow.Context, summary string, activity, argument any) workflow.Future {
+	options := regularOptions(summary, providerAttemptTimeout, providerBackoffMax)
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument)
+}
+
+// owed runs a step of a refund: it is retried until it succeeds, for days if
+// need be, and stays visible as a pending activity meanwhile.
+func owed(ctx workflow.Context, summary string, activity, argument, result any) error {
+	options := regularOptions(summary, providerAttemptTimeout, refundBackoffMax)
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument).Get(ctx, result)
+}
+
+// regularOptions has no ScheduleToCloseTimeout and no MaximumAttempts on
+// purpose: what is begun here is finished, however long an outage lasts.
+func regularOptions(summary string, attempt, backoffMax time.Duration) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: attempt,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    stepBackoff,
+			BackoffCoefficient: 2,
+			MaximumInterval:    backoffMax,
+		},
+		Summary: summary,
+	}
+}
+
+func nonRetryable(err error) bool {
+	var failed *temporal.ApplicationError
+	return asError(err, &failed) && failed.NonRetryable()
+}

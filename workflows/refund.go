@@ -1,0 +1,36 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+)
+
+// RefundInput asks for the refund of a paid order.
+type RefundInput struct {
+	Order  domain.OrderID      `json:"order"`
+	Reason domain.RefundReason `json:"reason"`
+}
+
+// Refund gives a paid order's money back and its seats to others. The money
+// goes first: seats are only sold again once the buyer was paid.
+func Refund(ctx workflow.Context, input RefundInput) (domain.OrderStatus, error) {
+	due := activities.OrderRefund{Order: input.Order, Reason: input.Reason, At: workflow.Now(ctx)}
+	var sold domain.SoldOrder
+	if err := owed(ctx, "note the refund as due", acts.RecordOrderRefundDue, due, &sold); err != nil {
+		return "", err
+	}
+	refund := domain.Refund{Capture: sold.Capture, SaleID: sold.SaleID, Reason: input.Reason, RequestedAt: due.At}
+	if err := owed(ctx, "give the money back", acts.RefundPayment, refund, nil); err != nil {
+		return "", err
+	}
+	if err := step(ctx, "put the seats back on sale", acts.ReturnSeats, sold, nil); err != nil {
+		return "", err
+	}
+	done := activities.RefundDone{Payment: sold.Capture.Payment, At: workflow.Now(ctx)}
+	if err := owed(ctx, "note the refund as done", acts.RecordRefundDone, done, nil); err != nil {
+		return "", err
+	}
+	return domain.OrderRefunded, nil
+}
