@@ -1,0 +1,204 @@
+package checkouts
+
+import (
+	"context"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// Pay brings a verified event of the payment provider to its checkout. It
+// returns without an error only when the event has been dealt with or is
+// durable. Errors: *domain.Error with CodeNotFound for an order and a session
+// that nobody knows, CodeOverloaded or CodeInvalid where the checkout refuses;
+// *domain.UnknownError: the provider must deliver it again.
+func (d *Desk) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
+	status, err := d.payByUpdate(ctx, event)
+	if domain.IsUnknown(err) {
+		err = d.payBySignal(ctx, event)
+		if err == nil {
+			return domain.PayResult{Status: domain.OrderHeld}, nil
+		}
+	}
+	if isNotFound(err) {
+		return d.payAfterEnd(ctx, event)
+	}
+	return domain.PayResult{Status: status, Settled: err == nil}, err
+}
+
+func (d *Desk) payByUpdate(ctx context.Context, event domain.PaymentEvent) (domain.OrderStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, paymentTimeout)
+	defer cancel()
+	var answer workflows.PaymentAnswer
+	err := d.update(ctx, event.Order, workflows.PaymentUpdate, event.ID, &answer, event)
+	return answer.Status, err
+}
+
+// payBySignal is the durable way in when no worker answers in time. The update
+// may still take effect too: the checkout knows the event by its id.
+func (d *Desk) payBySignal(ctx context.Context, event domain.PaymentEvent) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signalTimeout)
+	defer cancel()
+	err := d.temporal.SignalWorkflow(ctx, workflows.CheckoutID(event.Order), "", workflows.PaymentSignal, event)
+	return fromTemporal("signal the payment of", event.Order.String(), err)
+}
+
+// payAfterEnd deals with an event whose checkout has closed, or never was.
+func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
+	state, err := d.ended(ctx, event.Order)
+	switch {
+	case isNotFound(err):
+		return d.payUnknownOrder(ctx, event)
+	case err != nil:
+		return domain.PayResult{}, err
+	case event.Type != domain.PaymentSucceeded:
+		return domain.PayResult{Status: state.Status, Settled: true}, nil
+	}
+	input, late := workflows.LateTerms(&state, event.Capture())
+	if !late {
+		return domain.PayResult{Status: state.Status, Settled: true}, nil
+	}
+	if input.Rebook {
+		if input.Order, err = d.placedOrder(ctx, event.Order); err != nil {
+			return domain.PayResult{}, err
+		}
+	}
+	return d.startLate(ctx, input, state.Status)
+}
+
+// ended tells how a closed checkout ended, from Temporal or, beyond its
+// retention, from the database.
+func (d *Desk) ended(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
+	state, err := d.result(ctx, workflows.CheckoutID(id))
+	if !isNotFound(err) {
+		return state, err
+	}
+	sold, err := d.orders.Order(ctx, id)
+	if err != nil {
+		return domain.CheckoutState{}, err
+	}
+	return domain.CheckoutState{
+		Order: id, SaleID: sold.SaleID, Status: sold.Status, Lines: sold.Lines, AmountMinor: sold.AmountMinor,
+		Currency: sold.Currency, Payment: sold.Capture.Payment, PerkTaken: sold.PerkTaken, Ended: sold.PaidAt,
+	}, nil
+}
+
+// payUnknownOrder: nobody's order, but perhaps somebody's money. The provider
+// knows.
+func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
+	if event.Type != domain.PaymentSucceeded {
+		return domain.PayResult{}, domain.NotFound("order")
+	}
+	capture, captured, err := d.provider.Capture(ctx, event.Session)
+	if err != nil {
+		return domain.PayResult{}, err
+	}
+	if !captured {
+		return domain.PayResult{}, domain.NotFound("order")
+	}
+	input := workflows.LateInput{Capture: capture, Reason: domain.RefundUnknownOrder}
+	if _, err := d.startLate(ctx, input, domain.OrderRefunding); err != nil {
+		return domain.PayResult{}, err
+	}
+	return domain.PayResult{Status: domain.OrderRefunding}, nil
+}
+
+// startLate starts the workflow of a late payment, or finds the one that runs,
+// and waits a little for its outcome. It is durable once started.
+func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before domain.OrderStatus) (domain.PayResult, error) {
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	id := workflows.LateID(input.Capture.Order, input.Capture.Payment)
+	_, err := d.temporal.ExecuteWorkflow(startCtx, client.StartWorkflowOptions{
+		ID:                                       id,
+		TaskQueue:                                workflows.TaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            "late payment · " + string(input.Reason),
+		TypedSearchAttributes:                    lateAttributes(&input),
+	}, workflows.Late, input)
+	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return domain.PayResult{}, fromTemporal("start late payment", id, err)
+	}
+	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
+	defer cancel()
+	state, err := d.result(waitCtx, id)
+	switch {
+	case err != nil:
+		return domain.PayResult{Status: before}, nil // under way: the workflow has it
+	case input.Reason == domain.RefundSecondCapture:
+		return domain.PayResult{Status: before, Settled: true}, nil // the order itself stays what it was
+	default:
+		return domain.PayResult{Status: state.Status, Settled: true}, nil
+	}
+}
+
+func lateAttributes(input *workflows.LateInput) temporal.SearchAttributes {
+	if input.Order == nil {
+		return temporal.NewSearchAttributes()
+	}
+	return temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(input.Order.SaleID))
+}
+
+// placedOrder reads what a closed checkout was about: the argument in the first
+// event of its history.
+func (d *Desk) placedOrder(ctx context.Context, id domain.OrderID) (*domain.Order, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	workflowID := workflows.CheckoutID(id)
+	events := d.temporal.GetWorkflowHistory(ctx, workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	if !events.HasNext() {
+		return nil, domain.NotFound("order")
+	}
+	first, err := events.Next()
+	if err != nil {
+		return nil, fromTemporal("read the history of", workflowID, err)
+	}
+	var order domain.Order
+	input := first.GetWorkflowExecutionStartedEventAttributes().GetInput()
+	if err := converter.GetDefaultDataConverter().FromPayloads(input, &order); err != nil {
+		return nil, &domain.Error{Code: domain.CodeInternal, Err: err}
+	}
+	return &order, nil
+}
+
+// Refund gives a paid order's money back, for the organiser, and answers
+// refunded, or refunding while that is under way. Errors: *domain.Error with
+// CodeNotFound or CodeNotPaid; *domain.UnknownError.
+func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	sold, err := d.orders.Order(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if sold.Status == domain.OrderRefunded {
+		return sold.Status, nil
+	}
+	workflowID := workflows.RefundID(id)
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_, err = d.temporal.ExecuteWorkflow(startCtx, client.StartWorkflowOptions{
+		ID:                                       workflowID,
+		TaskQueue:                                workflows.TaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            "refund · " + sold.SaleID,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(sold.SaleID)),
+	}, workflows.Refund, workflows.RefundInput{Order: id, Reason: domain.RefundByOrganiser})
+	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return "", fromTemporal("start refund", workflowID, err)
+	}
+	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
+	defer cancel()
+	var status domain.OrderStatus
+	if err := d.temporal.GetWorkflow(waitCtx, workflowID, "").Get(waitCtx, &status); err != nil {
+		return domain.OrderRefunding, nil // under way: the workflow has it
+	}
+	return status, nil
+}

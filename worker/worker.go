@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"boxoffice/activities"
+	"boxoffice/workflows"
+)
+
+// Settings of the worker. They bound what one process works on at a time.
+const (
+	// stickyCacheSize is how many open checkouts stay in memory: one that is
+	// not must be replayed from its history when its payment comes.
+	stickyCacheSize = 20_000
+
+	workflowTasksMax   = 1_000
+	localActivitiesMax = 5_000 // they wait in the batcher: it wants many at a time
+	activitiesMax      = 500   // calls to the outside
+
+	pollers = 8
+
+	// stopTimeout lets activities that are under way finish at a shutdown.
+	stopTimeout = 10 * time.Second
+)
+
+// Dial connects to Temporal and proves it by a call. It does not wait for a
+// server that is not up: the caller decides how long to try. The error names
+// the address and what to check.
+func Dial(ctx context.Context, address, namespace string, log *slog.Logger) (client.Client, error) {
+	c, err := client.DialContext(ctx, client.Options{
+		HostPort:  address,
+		Namespace: namespace,
+		Logger:    sdklog.NewStructuredLogger(log),
+		ConnectionOptions: client.ConnectionOptions{
+			// Payloads are small and the server is near: gzip costs more than
+			// it saves.
+			GrpcCompression: &client.GrpcCompressionNone{},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("no Temporal server answers at %s (TEMPORAL_ADDRESS), namespace %q: %w", address, namespace, err)
+	}
+	return c, nil
+}
+
+// Worker polls the task queue.
+type Worker struct{ sdkworker.Worker }
+
+// New makes a worker; Start and Stop run it. onFatal is told when it can not go
+// on, for example because its namespace is gone.
+func New(c client.Client, acts *activities.Activities, onFatal func(error)) *Worker {
+	sdkworker.SetStickyWorkflowCacheSize(stickyCacheSize)
+	w := sdkworker.New(c, workflows.TaskQueue, sdkworker.Options{
+		MaxConcurrentWorkflowTaskExecutionSize:  workflowTasksMax,
+		MaxConcurrentLocalActivityExecutionSize: localActivitiesMax,
+		MaxConcurrentActivityExecutionSize:      activitiesMax,
+		MaxConcurrentWorkflowTaskPollers:        pollers,
+		MaxConcurrentActivityTaskPollers:        pollers,
+		WorkerStopTimeout:                       stopTimeout,
+		OnFatalError:                            onFatal,
+	})
+	Register(w, acts)
+	return &Worker{Worker: w}
+}
+
+// Register names everything that may stand in a history.
+func Register(r sdkworker.Registry, acts *activities.Activities) {
+	r.RegisterWorkflow(workflows.Checkout)
+	r.RegisterWorkflow(workflows.Late)
+	r.RegisterWorkflow(workflows.Refund)
+	r.RegisterActivity(acts)
+}
