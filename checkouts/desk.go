@@ -31,7 +31,7 @@ type Provider interface {
 // Timeouts of the desk. Each bounds one wait of one request.
 const (
 	// startTimeout bounds the call that starts a workflow.
-	startTimeout = 5 * time.Second
+	startTimeout = 10 * time.Second
 	// noticeTimeout is how long the answer may come from this very process
 	// before the workflow is asked over Temporal: another node may have it.
 	noticeTimeout = 250 * time.Millisecond

@@ -1,0 +1,470 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const (
+	ledgerA    = 1
+	ledgerPerk = 2
+)
+
+func id(n byte) domain.OrderID { return domain.OrderID{0, 1, 2, n} }
+
+func payment(n byte) string { return fmt.Sprintf("pay_%d", n) }
+
+func capture(n byte) domain.Capture {
+	return domain.Capture{Payment: payment(n), Session: domain.SessionID(id(n)), Order: id(n), AmountMinor: 6500, Currency: "EUR", CapturedAt: noon}
+}
+
+func acknowledged(n byte) domain.PaymentEvent {
+	return domain.PaymentEvent{ID: fmt.Sprintf("evt_%d", n), Type: domain.PaymentSucceeded, Session: domain.SessionID(id(n)), Order: id(n), Payment: payment(n), AmountMinor: 6500, Currency: "EUR"}
+}
+
+func checkout(n byte) Workflow {
+	return Workflow{ID: "checkout/" + id(n).String(), Order: id(n), SaleID: "gophercon", StartedAt: noon.Add(-time.Minute), Deadline: noon.Add(4 * time.Minute)}
+}
+
+// healthy is a sale in the middle of its life, a ticket an order:
+//
+//	1 paid, with the perk
+//	2 paid
+//	3 refunded by the organiser; the perk is kept
+//	4 paid after its hold was gone, nothing left: refunded
+//	5 held, its checkout open
+//	6 captured and posted, about to be recorded: its checkout is open
+//	7 a refund is under way: its workflow is open
+//	8 failed: nothing anywhere
+func healthy() *Snapshot {
+	refunded := func(n byte, reason domain.RefundReason, at time.Time) domain.Refund {
+		return domain.Refund{Capture: capture(n), SaleID: "gophercon", Reason: reason, RequestedAt: noon, RefundedAt: at}
+	}
+	order := func(n byte, status domain.OrderStatus, perk bool) Order {
+		return Order{ID: id(n), Status: status, Payment: payment(n), Session: domain.SessionID(id(n)), PerkTaken: perk, Tickets: map[string]int64{"A": 1}}
+	}
+	return &Snapshot{
+		Sale: &domain.Sale{
+			ID: "gophercon", Classes: []domain.Class{{Name: "A", Capacity: 10, Ledger: ledgerA}},
+			Perk: &domain.Perk{Name: "T-shirt", Capacity: 5, Ledger: ledgerPerk}, HoldTimeout: 5 * time.Minute,
+		},
+		At: noon,
+		Workflows: []Workflow{
+			checkout(5), checkout(6),
+			{ID: "refund/" + id(7).String(), Order: id(7), SaleID: "gophercon", StartedAt: noon},
+		},
+		Orders: []Order{
+			order(1, domain.OrderPaid, true), order(2, domain.OrderPaid, false),
+			order(3, domain.OrderRefunded, true), order(7, domain.OrderRefunding, false),
+		},
+		Refunds: []domain.Refund{
+			refunded(3, domain.RefundByOrganiser, noon), refunded(4, domain.RefundNoneLeft, noon),
+			refunded(7, domain.RefundByOrganiser, time.Time{}),
+		},
+		Events: []EventCount{{"order.paid", 4, 4}, {"order.refunded", 1, 1}, {"payment.refunded", 1, 1}},
+		Stocks: []domain.StockLevel{
+			{Name: "A", Ledger: ledgerA, Capacity: 10, Held: 1, Sold: 4, Available: 5},
+			{Name: "T-shirt", Ledger: ledgerPerk, Capacity: 5, Sold: 2, Available: 3},
+		},
+		Bookings: map[uint32][]Booking{
+			ledgerA:    {{id(1), 0, 1}, {id(2), 0, 1}, {id(5), 1, 0}, {id(6), 0, 1}, {id(7), 0, 1}},
+			ledgerPerk: {{id(1), 0, 1}, {id(3), 0, 1}},
+		},
+		Captures:     []domain.Capture{capture(1), capture(2), capture(3), capture(4), capture(6), capture(7)},
+		Returned:     []Returned{{payment(3), 6500}, {payment(4), 6500}},
+		Acknowledged: []domain.PaymentEvent{acknowledged(1), acknowledged(2), acknowledged(2), acknowledged(3), acknowledged(4), acknowledged(7)},
+	}
+}
+
+// atRest is healthy once everything has settled: orders 1 to 4 are left.
+func atRest() *Snapshot {
+	s := healthy()
+	s.Workflows = nil
+	s.Orders = s.Orders[:3]
+	s.Refunds = s.Refunds[:2]
+	s.Events[0] = EventCount{"order.paid", 3, 3}
+	s.Stocks[0].Held, s.Stocks[0].Sold, s.Stocks[0].Available = 0, 2, 8
+	s.Bookings[ledgerA] = s.Bookings[ledgerA][:2]
+	s.Captures = s.Captures[:4]
+	s.Acknowledged = s.Acknowledged[:5]
+	return s
+}
+
+func TestHealthyAtRest(t *testing.T) {
+	t.Parallel()
+	r := Evaluate(atRest(), EndWithinDefault)
+	if r.Verdict != OK {
+		t.Errorf("verdict %s:\n%s", r.Verdict, text(t, &r))
+	}
+	for _, result := range r.Results {
+		if result.Relation == "=" && result.Left.Value != result.Right.Value {
+			t.Errorf("%s %s: %d ≠ %d although nothing is wrong", result.ID, result.Subject, result.Left.Value, result.Right.Value)
+		}
+	}
+	for _, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "L"} {
+		if !slices.ContainsFunc(r.Results, func(r Result) bool { return r.ID == want }) {
+			t.Errorf("no result for %s", want)
+		}
+	}
+}
+
+func TestHealthyInFlight(t *testing.T) {
+	t.Parallel()
+	r := Evaluate(healthy(), EndWithinDefault)
+	if r.Verdict != InFlight || r.Broken() {
+		t.Fatalf("verdict %s:\n%s", r.Verdict, text(t, &r))
+	}
+	workflows := r.Results[len(r.Results)-1]
+	if workflows.ID != "L" || workflows.Counts.InFlight != 3 {
+		t.Errorf("%s counts %+v, want L with the 3 open workflows", workflows.ID, workflows.Counts)
+	}
+}
+
+// Each bug that the audit exists for is caught by the invariant that should
+// catch it, and names the offender. Other invariants may be broken too.
+func TestBugIsCaught(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		bug      func(*Snapshot)
+		id       string // the invariant
+		subject  string
+		offender string
+	}{
+		"oversold": {
+			func(s *Snapshot) { s.Stocks[0].Sold, s.Stocks[0].Available = 11, -1 },
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"oversold by holds": {
+			func(s *Snapshot) { s.Stocks[0].Held, s.Stocks[0].Available = 9, -1 },
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"perk oversold": {
+			func(s *Snapshot) { s.Stocks[1].Sold, s.Stocks[1].Available = 6, -1 },
+			"I1", "perk T-shirt", "perk T-shirt (ledger 2)",
+		},
+		"funded twice": {
+			func(s *Snapshot) { s.Stocks[0].Capacity, s.Stocks[0].Available = 20, 18 },
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"stock lost": {
+			func(s *Snapshot) { s.Stocks = s.Stocks[:1] },
+			"I1", "perk T-shirt", "perk T-shirt (ledger 2)",
+		},
+		"capture with neither ticket nor refund": {
+			func(s *Snapshot) { s.Captures = append(s.Captures, capture(9)) },
+			"I2", "", payment(9),
+		},
+		"capture with both": {
+			func(s *Snapshot) { s.Returned = append(s.Returned, Returned{payment(1), 6500}) },
+			"I2", "", payment(1),
+		},
+		"capture with tickets and a refund on record": {
+			func(s *Snapshot) {
+				s.Refunds = append(s.Refunds, domain.Refund{Capture: capture(2), Reason: domain.RefundSecondCapture})
+			},
+			"I2", "", payment(2),
+		},
+		"refund recorded and never done": {
+			func(s *Snapshot) { s.Returned = s.Returned[:1] },
+			"I2", "", payment(4),
+		},
+		"refund requested and forgotten": {
+			func(s *Snapshot) { s.Refunds[1].RefundedAt = time.Time{}; s.Returned = s.Returned[:1] },
+			"I2", "", payment(4),
+		},
+		"refund done and not recorded": {
+			func(s *Snapshot) { s.Refunds = s.Refunds[:1] },
+			"I2", "", payment(4),
+		},
+		"half a refund": {
+			func(s *Snapshot) { s.Returned[1].AmountMinor = 3250 },
+			"I2", "", payment(4),
+		},
+		"refunding order that nobody refunds": {
+			func(s *Snapshot) {
+				s.Orders[0].Status = domain.OrderRefunding
+			},
+			"I2", "", payment(1),
+		},
+		"refunded order that says it is not": {
+			func(s *Snapshot) { s.Orders[2].Status = domain.OrderRefunding },
+			"I2", "", payment(3),
+		},
+		"ticket without capture": {
+			func(s *Snapshot) { s.Captures = s.Captures[1:] },
+			"I3", "", id(1).String(),
+		},
+		"ticket for another order's payment": {
+			func(s *Snapshot) { s.Captures[0].Order = id(9) },
+			"I3", "", id(1).String(),
+		},
+		"sold and not recorded": {
+			func(s *Snapshot) {
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 0, 1})
+				s.Stocks[0].Sold++
+			},
+			"I4", "class A", id(9).String(),
+		},
+		"recorded and not sold": {
+			func(s *Snapshot) { s.Bookings[ledgerA] = s.Bookings[ledgerA][:1]; s.Stocks[0].Sold-- },
+			"I4", "class A", id(2).String(),
+		},
+		"fewer tickets than seats": {
+			func(s *Snapshot) { s.Bookings[ledgerA][1].Posted = 2; s.Stocks[0].Sold++ },
+			"I4", "class A", id(2).String(),
+		},
+		"refunded seats not returned": {
+			func(s *Snapshot) {
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(3), 0, 1})
+				s.Stocks[0].Sold++
+			},
+			"I4", "class A", id(3).String(),
+		},
+		"perk promised and not taken": {
+			func(s *Snapshot) { s.Orders[1].PerkTaken = true },
+			"I4", "perk T-shirt", id(2).String(),
+		},
+		"perk taken and not promised": {
+			func(s *Snapshot) {
+				s.Bookings[ledgerPerk] = append(s.Bookings[ledgerPerk], Booking{id(2), 0, 1})
+				s.Stocks[1].Sold++
+			},
+			"I4", "perk T-shirt", id(2).String(),
+		},
+		"hold outlives its checkout": {
+			func(s *Snapshot) {
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 2, 0})
+				s.Stocks[0].Held += 2
+			},
+			"I4", "holds", id(9).String(),
+		},
+		"transfers of no order": {
+			func(s *Snapshot) { s.Stocks[0].Sold++ },
+			"I4", "balances", "A (ledger 1)",
+		},
+		"two captures of an order": {
+			func(s *Snapshot) {
+				second := capture(1)
+				second.Payment = "pay_second"
+				s.Captures = append(s.Captures, second)
+			},
+			"I5", "", id(1).String(),
+		},
+		"acknowledged webhook without effect": {
+			func(s *Snapshot) { s.Acknowledged = append(s.Acknowledged, acknowledged(9)) },
+			"I6", "webhooks", payment(9),
+		},
+		"acknowledged order lost": {
+			func(s *Snapshot) { s.Orders = s.Orders[1:] },
+			"I6", "webhooks", payment(1),
+		},
+		"event lost": {
+			func(s *Snapshot) { s.Events[0].Events-- },
+			"I6", "order.paid", "order.paid",
+		},
+		"workflow that never ends": {
+			func(s *Snapshot) {
+				w := checkout(9)
+				w.Deadline = noon.Add(-EndWithinDefault - time.Second)
+				w.StartedAt = w.Deadline.Add(-5 * time.Minute)
+				s.Workflows = []Workflow{w}
+			},
+			"L", "", "checkout/" + id(9).String(),
+		},
+		"refund that never ends": {
+			func(s *Snapshot) {
+				s.Workflows = []Workflow{{ID: "refund/9", Order: id(9), StartedAt: noon.Add(-EndWithinDefault - time.Second)}}
+			},
+			"L", "", "refund/9",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := atRest()
+			tc.bug(s)
+			r := Evaluate(s, EndWithinDefault)
+			i := slices.IndexFunc(r.Results, func(r Result) bool { return r.ID == tc.id && r.Subject == tc.subject })
+			if i < 0 {
+				t.Fatalf("no result %s %s", tc.id, tc.subject)
+			}
+			result := r.Results[i]
+			if !r.Broken() || result.Verdict != Broken || result.ToDo == "" {
+				t.Fatalf("%s %s is %s:\n%s", tc.id, tc.subject, result.Verdict, text(t, &r))
+			}
+			if result.Counts.Broken != 1 || result.Offenders[0].ID != tc.offender {
+				t.Errorf("offenders %+v, want only %s", result.Offenders, tc.offender)
+			}
+		})
+	}
+}
+
+// What looks wrong about an order whose workflow is open is not wrong yet.
+func TestOpenWorkflowExcuses(t *testing.T) {
+	t.Parallel()
+	for name, happening := range map[string]func(*Snapshot){
+		"held":                   func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 1, 0}) },
+		"captured":               func(s *Snapshot) { s.Captures = append(s.Captures, capture(9)) },
+		"acknowledged for later": func(s *Snapshot) { s.Acknowledged = append(s.Acknowledged, acknowledged(9)) },
+		"posted":                 func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 0, 1}) },
+		"given back and not recorded": func(s *Snapshot) {
+			s.Captures = append(s.Captures, capture(9))
+			s.Returned = append(s.Returned, Returned{payment(9), 6500})
+		},
+		"captured twice": func(s *Snapshot) {
+			second := capture(9)
+			second.Payment = "pay_second"
+			s.Captures = append(s.Captures, capture(9), second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := atRest()
+			happening(s)
+			if r := Evaluate(s, EndWithinDefault); !r.Broken() {
+				t.Fatalf("without a workflow it should be broken:\n%s", text(t, &r))
+			}
+			s.Workflows = []Workflow{checkout(9)}
+			if r := Evaluate(s, EndWithinDefault); r.Verdict != InFlight {
+				t.Errorf("verdict %s:\n%s", r.Verdict, text(t, &r))
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		oddity func(*Snapshot)
+		id     string
+	}{
+		"unconfirmed: the provider does not know the session": {
+			func(s *Snapshot) {
+				s.Captures = s.Captures[1:]
+				s.UnknownSessions = map[string]bool{domain.SessionID(id(1)): true}
+			}, "I3",
+		},
+		"a second capture that was given back": {
+			func(s *Snapshot) {
+				second := capture(1)
+				second.Payment = "pay_second"
+				s.Captures = append(s.Captures, second)
+				s.Returned = append(s.Returned, Returned{"pay_second", 6500})
+				s.Refunds = append(s.Refunds, domain.Refund{Capture: second, Reason: domain.RefundSecondCapture, RefundedAt: noon})
+			}, "I5",
+		},
+		"a workflow that failed": {
+			func(s *Snapshot) {
+				w := checkout(9)
+				w.Failed = true
+				s.Workflows = append(s.Workflows, w)
+			}, "L",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := atRest()
+			tc.oddity(s)
+			r := Evaluate(s, EndWithinDefault)
+			if r.Verdict != Warning {
+				t.Fatalf("verdict %s:\n%s", r.Verdict, text(t, &r))
+			}
+			for _, result := range r.Results {
+				if want := result.ID == tc.id && result.Subject == ""; (result.Verdict == Warning) != want {
+					t.Errorf("%s %s is %s", result.ID, result.Subject, result.Verdict)
+				}
+			}
+		})
+	}
+}
+
+func TestAFailedWorkflowExcusesNothing(t *testing.T) {
+	t.Parallel()
+	s := atRest()
+	s.Captures = append(s.Captures, capture(9))
+	w := checkout(9)
+	w.Failed = true
+	s.Workflows = []Workflow{w}
+	if r := Evaluate(s, EndWithinDefault); !r.Broken() {
+		t.Errorf("verdict %s", r.Verdict)
+	}
+}
+
+func TestOffendersAreBoundedWorstFirst(t *testing.T) {
+	t.Parallel()
+	s := atRest()
+	const lost = 3 * OffendersMax
+	for n := range byte(lost) {
+		s.Captures = append(s.Captures, capture(50+n))
+		if n%2 == 0 {
+			s.Workflows = append(s.Workflows, checkout(50+n))
+		}
+	}
+	r := Evaluate(s, EndWithinDefault)
+	i := slices.IndexFunc(r.Results, func(r Result) bool { return r.ID == "I2" })
+	result := r.Results[i]
+	if result.Counts != (Counts{Broken: lost / 2, InFlight: lost / 2}) || len(result.Offenders) != OffendersMax {
+		t.Errorf("counts %+v with %d listed, want %d of each and %d listed", result.Counts, len(result.Offenders), lost/2, OffendersMax)
+	}
+	for _, o := range result.Offenders {
+		if o.Verdict != Broken {
+			t.Errorf("%s is listed before all that is broken is", o.Verdict)
+		}
+	}
+}
+
+func TestTextShowsBothSidesOffendersAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	s := atRest()
+	s.Captures = append(s.Captures, capture(9))
+	r := Evaluate(s, EndWithinDefault)
+	printed := text(t, &r)
+	for _, want := range []string{
+		"Sale gophercon at 2026-03-01T12:00:00Z: BROKEN",
+		"5 = 4", "captured payments", "of them with one ticket order or one refund", "BROKEN (1)",
+		"pay_9  neither tickets nor a refund", "What to do: A payment with neither",
+		"class A", "2 ≤ 10",
+	} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("%q is missing in:\n%s", want, printed)
+		}
+	}
+}
+
+func TestReportSurvivesJSON(t *testing.T) {
+	t.Parallel()
+	r := Evaluate(healthy(), EndWithinDefault)
+	body, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal(body, &back); err != nil {
+		t.Fatal(err)
+	}
+	if text(t, &back) != text(t, &r) || back.InFlight() != r.InFlight() {
+		t.Errorf("came back as:\n%s\nwas:\n%s", text(t, &back), text(t, &r))
+	}
+	for _, field := range []string{`"sale":"gophercon"`, `"left":{"name":"captured payments","value":6}`, `"verdict":"in_flight"`} {
+		if !bytes.Contains(body, []byte(field)) {
+			t.Errorf("no %s in %s", field, body)
+		}
+	}
+}
+
+func text(t *testing.T, r *Report) string {
+	t.Helper()
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}

@@ -1,0 +1,432 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A Snapshot is what the four sources said about one sale.
+type Snapshot struct {
+	Sale *domain.Sale
+	At   time.Time
+
+	Workflows []Workflow // of all sales
+
+	Orders  []Order
+	Refunds []domain.Refund
+	Events  []EventCount
+
+	Stocks   []domain.StockLevel
+	Bookings map[uint32][]Booking // by ledger: each class and the perk
+
+	// Of the provider only what concerns this sale, and what no sale knows of:
+	// money that nobody answers for is shown in every audit.
+	Captures        []domain.Capture
+	Returned        []Returned
+	Acknowledged    []domain.PaymentEvent
+	UnknownSessions map[string]bool // of orders without a capture: those the provider never saw
+}
+
+// EndWithinDefault is how long after its deadline a workflow may still be open:
+// twice the time by which the ledger's hold outlives the checkout's, plus a slow
+// provider.
+const EndWithinDefault = 2 * time.Minute
+
+// Evaluate checks every invariant on a snapshot. It sees one moment only: what
+// it calls broken counts once it is seen twice (see Run).
+func Evaluate(s *Snapshot, endWithin time.Duration) Report {
+	return report(s, evaluate(s, endWithin), 1)
+}
+
+func report(s *Snapshot, checks []*check, looks int) Report {
+	r := Report{SaleID: s.Sale.ID, At: s.At.UTC(), Looks: looks, Verdict: OK}
+	for _, c := range checks {
+		result := c.finish()
+		r.Verdict = worse(r.Verdict, result.Verdict)
+		r.Results = append(r.Results, result)
+	}
+	return r
+}
+
+func evaluate(s *Snapshot, endWithin time.Duration) []*check {
+	b := newBooks(s)
+	return slices.Concat(
+		b.capacities(),
+		[]*check{b.everyCaptureEndsOnce(), b.everyTicketIsPaid()},
+		b.ledgerMatchesTickets(),
+		[]*check{b.holdsHaveCheckouts(), b.balancesMatchTransfers(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
+		b.eventsAreComplete(),
+		[]*check{b.workflowsEnd(endWithin)},
+	)
+}
+
+// books are a snapshot's entries, found by key.
+type books struct {
+	*Snapshot
+	open     map[domain.OrderID]bool // orders with an open workflow
+	orders   map[domain.OrderID]*Order
+	tickets  map[string]*Order // by payment
+	refunds  map[string]*domain.Refund
+	captures map[string]*domain.Capture
+	returned map[string]int64 // minor units given back, by payment
+}
+
+func newBooks(s *Snapshot) *books {
+	b := &books{
+		Snapshot: s,
+		open:     make(map[domain.OrderID]bool, len(s.Workflows)),
+		orders:   make(map[domain.OrderID]*Order, len(s.Orders)),
+		tickets:  make(map[string]*Order, len(s.Orders)),
+		refunds:  make(map[string]*domain.Refund, len(s.Refunds)),
+		captures: make(map[string]*domain.Capture, len(s.Captures)),
+		returned: make(map[string]int64, len(s.Returned)),
+	}
+	for _, w := range s.Workflows {
+		if !w.Failed {
+			b.open[w.Order] = true
+		}
+	}
+	for i := range s.Orders {
+		b.orders[s.Orders[i].ID] = &s.Orders[i]
+		b.tickets[s.Orders[i].Payment] = &s.Orders[i]
+	}
+	for i := range s.Refunds {
+		b.refunds[s.Refunds[i].Capture.Payment] = &s.Refunds[i]
+	}
+	for i := range s.Captures {
+		b.captures[s.Captures[i].Payment] = &s.Captures[i]
+	}
+	for _, r := range s.Returned {
+		b.returned[r.Payment] += r.AmountMinor
+	}
+	return b
+}
+
+// suspect is the verdict on something wrong about an order.
+func (b *books) suspect(order domain.OrderID) Verdict {
+	if b.open[order] {
+		return InFlight
+	}
+	return Broken
+}
+
+func newCheck(id, subject, says, left, relation, right, toDo string) *check {
+	return &check{
+		Result: Result{ID: id, Subject: subject, Says: says, Left: Side{Name: left}, Relation: relation, Right: Side{Name: right}},
+		toDo:   toDo,
+	}
+}
+
+// capacities is I1, a result a stock.
+func (b *books) capacities() []*check {
+	var checks []*check
+	for _, stock := range b.stocks() {
+		c := newCheck("I1", stock.subject, "No stock has more held and sold than its capacity.",
+			"pending + posted", "≤", "capacity",
+			"Stop the sale. Compare the stock's accounts with its transfers: the budget account must carry debits_must_not_exceed_credits.")
+		c.Right.Value = stock.capacity
+		checks = append(checks, c)
+		i := slices.IndexFunc(b.Stocks, func(l domain.StockLevel) bool { return l.Ledger == stock.ledger })
+		if i < 0 {
+			c.add(Broken, stock.id(), domain.OrderID{}, "the ledger does not have it")
+			continue
+		}
+		level := b.Stocks[i]
+		c.Left.Value = level.Held + level.Sold
+		if level.Held+level.Sold > stock.capacity || level.Available < 0 {
+			c.add(Broken, stock.id(), domain.OrderID{}, "%d held + %d sold of %d: oversold", level.Held, level.Sold, stock.capacity)
+		}
+		if level.Capacity != stock.capacity {
+			c.add(Broken, stock.id(), domain.OrderID{}, "funded with %d, the sale says %d", level.Capacity, stock.capacity)
+		}
+	}
+	return checks
+}
+
+// A stock is a class or the perk of the sale.
+type stock struct {
+	subject  string
+	ledger   uint32
+	capacity int64
+	sold     func(o *Order) int64 // how much of it a paid order has
+	kept     bool                 // a refunded order may keep it: the T-shirt is gone
+}
+
+func (s *stock) id() string { return fmt.Sprintf("%s (ledger %d)", s.subject, s.ledger) }
+
+func (b *books) stocks() []stock {
+	var all []stock
+	for _, class := range b.Sale.Classes {
+		all = append(all, stock{subject: "class " + class.Name, ledger: class.Ledger, capacity: class.Capacity,
+			sold: func(o *Order) int64 { return o.Tickets[class.Name] }})
+	}
+	if perk := b.Sale.Perk; perk != nil {
+		all = append(all, stock{subject: "perk " + perk.Name, ledger: perk.Ledger, capacity: perk.Capacity, kept: true,
+			sold: func(o *Order) int64 {
+				if o.PerkTaken {
+					return 1
+				}
+				return 0
+			}})
+	}
+	return all
+}
+
+// everyCaptureEndsOnce is I2.
+func (b *books) everyCaptureEndsOnce() *check {
+	c := newCheck("I2", "", "Every captured payment has exactly one ticket order or one refund.",
+		"captured payments", "=", "of them with one ticket order or one refund",
+		"A payment with neither: send its payment.succeeded again, or refund it. One with both: collect the refund or cancel the tickets.")
+	c.Left.Value = int64(len(b.Captures))
+	for i := range b.Captures {
+		capture := &b.Captures[i]
+		if what := b.endingProblem(capture); what != "" {
+			c.add(b.suspect(capture.Order), capture.Payment, capture.Order, "%s", what)
+			continue
+		}
+		c.Right.Value++
+	}
+	return c
+}
+
+// endingProblem says what is wrong with what became of a capture; empty where
+// nothing is.
+func (b *books) endingProblem(capture *domain.Capture) string {
+	order, refund := b.tickets[capture.Payment], b.refunds[capture.Payment]
+	returned, isReturned := b.returned[capture.Payment]
+	stands := order != nil && order.Status == domain.OrderPaid
+	switch {
+	case stands && isReturned:
+		return "tickets that stand, and the provider gave the money back"
+	case stands && refund != nil:
+		return "tickets that stand, and a refund on record"
+	case stands:
+		return ""
+	case refund == nil && isReturned:
+		return "the provider gave the money back, and there is no record of it"
+	case refund == nil && order != nil:
+		return fmt.Sprintf("the order is %s, and there is no refund on record", order.Status)
+	case refund == nil:
+		return "neither tickets nor a refund"
+	case refund.RefundedAt.IsZero():
+		return "the refund was requested and is not done"
+	case !isReturned:
+		return "recorded as refunded, the provider has not given it back"
+	case returned != capture.AmountMinor:
+		return fmt.Sprintf("%d of %d minor units were given back", returned, capture.AmountMinor)
+	case order != nil && order.Status != domain.OrderRefunded:
+		return fmt.Sprintf("refunded, and the order is still %s", order.Status)
+	}
+	return ""
+}
+
+// everyTicketIsPaid is I3.
+func (b *books) everyTicketIsPaid() *check {
+	c := newCheck("I3", "", "No ticket without a captured payment.",
+		"orders with tickets", "=", "of them captured at the provider",
+		"Unconfirmed (a warning): a signed webhook for a session that the provider never saw, as test tools send; if no tool of yours did, change the webhook secret. Broken: void the tickets of the order.")
+	c.Left.Value = int64(len(b.Orders))
+	for i := range b.Orders {
+		order := &b.Orders[i]
+		capture := b.captures[order.Payment]
+		switch {
+		case capture != nil && capture.Order == order.ID:
+			c.Right.Value++
+		case capture != nil:
+			c.add(b.suspect(order.ID), order.ID.String(), order.ID, "payment %s was captured for order %s", order.Payment, capture.Order)
+		case b.UnknownSessions[order.Session]:
+			c.add(Warning, order.ID.String(), order.ID, "unconfirmed: the provider does not know session %s", order.Session)
+		default:
+			c.add(b.suspect(order.ID), order.ID.String(), order.ID, "tickets, and payment %s was never captured", order.Payment)
+		}
+	}
+	return c
+}
+
+// ledgerMatchesTickets is the first half of I4, a result a stock: what the
+// ledger has sold is what the database has recorded, order by order.
+func (b *books) ledgerMatchesTickets() []*check {
+	var checks []*check
+	for _, stock := range b.stocks() {
+		c := newCheck("I4", stock.subject, "At rest, what the ledger sold is what was recorded.",
+			"posted in the ledger", "=", "recorded in orders",
+			"Sold and not recorded: send the payment's webhook again, the checkout records it. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.")
+		checks = append(checks, c)
+		posted := make(map[domain.OrderID]int64)
+		for _, booking := range b.Bookings[stock.ledger] {
+			if booking.Posted != 0 {
+				posted[booking.Order] = booking.Posted
+				c.Left.Value += booking.Posted
+			}
+		}
+		for id, n := range posted {
+			if b.orders[id] == nil {
+				c.add(b.suspect(id), id.String(), id, "%d sold in the ledger, no tickets recorded", n)
+			}
+		}
+		for i := range b.Orders {
+			order := &b.Orders[i]
+			c.Right.Value += b.compareOrder(c, &stock, order, posted[order.ID])
+		}
+	}
+	return checks
+}
+
+// compareOrder returns how much of a stock the database says that an order has.
+func (b *books) compareOrder(c *check, stock *stock, order *Order, posted int64) int64 {
+	sold := stock.sold(order)
+	recorded := sold
+	switch {
+	case stock.kept && order.Status != domain.OrderPaid && (posted == 0 || posted == sold):
+		return posted
+	case order.Status == domain.OrderRefunded:
+		recorded = 0
+	}
+	if posted != recorded {
+		c.add(b.suspect(order.ID), order.ID.String(), order.ID, "%d sold in the ledger, %d recorded; the order is %s", posted, recorded, order.Status)
+	}
+	return recorded
+}
+
+// holdsHaveCheckouts is the other half of I4.
+func (b *books) holdsHaveCheckouts() *check {
+	c := newCheck("I4", "holds", "No hold outlives its checkout.",
+		"orders with a hold", "=", "of them with an open workflow",
+		"The ledger frees the hold by itself 30 s after the checkout's deadline. If holds stay, the checkouts ended without a void: look at the workflow's history.")
+	held := make(map[domain.OrderID]int64)
+	for _, bookings := range b.Bookings {
+		for _, booking := range bookings {
+			if booking.Pending != 0 {
+				held[booking.Order] = max(held[booking.Order], booking.Pending)
+			}
+		}
+	}
+	c.Left.Value = int64(len(held))
+	for id, n := range held {
+		if b.open[id] {
+			c.Right.Value++
+			continue
+		}
+		c.add(Broken, id.String(), id, "%d still held, and no workflow is open", n)
+	}
+	return c
+}
+
+// balancesMatchTransfers asks the ledger twice: its balances and its transfers.
+// It finds what belongs to no order, and an audit that read only a part.
+func (b *books) balancesMatchTransfers() *check {
+	c := newCheck("I4", "balances", "The ledger's balances are the sum of its orders' transfers.",
+		"held + sold by balance", "=", "held + sold by transfers",
+		"Transfers without an order id, or an incomplete reading: list the stock's transfers.")
+	atRest := Broken
+	if len(b.open) > 0 {
+		atRest = InFlight // balances and transfers were read one after the other
+	}
+	for _, level := range b.Stocks {
+		var pending, posted int64
+		for _, booking := range b.Bookings[level.Ledger] {
+			pending += booking.Pending
+			posted += booking.Posted
+		}
+		c.Left.Value += level.Held + level.Sold
+		c.Right.Value += pending + posted
+		if pending != level.Held || posted != level.Sold {
+			c.add(atRest, fmt.Sprintf("%s (ledger %d)", level.Name, level.Ledger), domain.OrderID{},
+				"balances: %d held, %d sold; transfers: %d held, %d sold", level.Held, level.Sold, pending, posted)
+		}
+	}
+	return c
+}
+
+// oneCaptureAnOrder is I5.
+func (b *books) oneCaptureAnOrder() *check {
+	c := newCheck("I5", "", "At most one capture an order.",
+		"captured payments", "=", "orders with a captured payment",
+		"Refund all but the one that bought the tickets, and ask the provider how one session was captured twice.")
+	byOrder := make(map[domain.OrderID][]string, len(b.Captures))
+	for _, capture := range b.Captures {
+		byOrder[capture.Order] = append(byOrder[capture.Order], capture.Payment)
+	}
+	c.Left.Value, c.Right.Value = int64(len(b.Captures)), int64(len(byOrder))
+	for id, payments := range byOrder {
+		if len(payments) == 1 {
+			continue
+		}
+		standing := slices.DeleteFunc(slices.Clone(payments), func(p string) bool { _, returned := b.returned[p]; return returned })
+		if len(standing) > 1 {
+			c.add(b.suspect(id), id.String(), id, "captured %d times and not given back: %v", len(standing), standing)
+			continue
+		}
+		c.add(Warning, id.String(), id, "captured %d times, all but %d given back: %v", len(payments), len(standing), payments)
+	}
+	return c
+}
+
+// acknowledgedSurvives is I6 for money. What else we acknowledge shows
+// elsewhere: a failed payment frees the hold (I4), an order has its event.
+func (b *books) acknowledgedSurvives() *check {
+	c := newCheck("I6", "webhooks", "Whatever was acknowledged survives.",
+		"acknowledged payments", "=", "of them with tickets or a refund",
+		"Send the event again: the provider has it. Then find out what lost it: nothing may answer 2xx before the workflow has the event.")
+	seen := make(map[string]bool, len(b.Acknowledged))
+	for _, event := range b.Acknowledged {
+		if event.Type != domain.PaymentSucceeded || seen[event.Payment] {
+			continue
+		}
+		seen[event.Payment] = true
+		c.Left.Value++
+		if b.tickets[event.Payment] != nil || b.refunds[event.Payment] != nil {
+			c.Right.Value++
+			continue
+		}
+		c.add(b.suspect(event.Order), event.Payment, event.Order, "event %s was acknowledged and had no effect", event.ID)
+	}
+	return c
+}
+
+// eventsAreComplete is I6 for the outbox, a result a kind of event.
+func (b *books) eventsAreComplete() []*check {
+	var checks []*check
+	for _, count := range b.Events {
+		c := newCheck("I6", count.Event, "Whatever was recorded has its event.",
+			"events", "=", "rows that they tell of",
+			"Event and row are written in one transaction: somebody changed one of them by hand.")
+		c.Left.Value, c.Right.Value = count.Events, count.Rows
+		if count.Events != count.Rows {
+			c.add(Broken, count.Event, domain.OrderID{}, "%d events for %d rows", count.Events, count.Rows)
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// workflowsEnd is L, and the list of what is in flight.
+func (b *books) workflowsEnd(endWithin time.Duration) *check {
+	c := newCheck("L", "", "Every workflow ends once faults end.",
+		"open workflows", "=", "of them within their time",
+		"Open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.")
+	for _, w := range b.Workflows {
+		if w.SaleID != "" && w.SaleID != b.Sale.ID {
+			continue
+		}
+		if w.Failed {
+			c.add(Warning, w.ID, w.Order, "closed without completing")
+			continue
+		}
+		c.Left.Value++
+		due := w.StartedAt
+		if w.Deadline.After(due) {
+			due = w.Deadline
+		}
+		if overdue := b.At.Sub(due.Add(endWithin)); overdue > 0 {
+			c.add(Broken, w.ID, w.Order, "should have ended %s ago", (overdue + endWithin).Round(time.Second))
+			continue
+		}
+		c.Right.Value++
+		c.add(InFlight, w.ID, w.Order, "open since %s", w.StartedAt.UTC().Format(time.RFC3339))
+	}
+	return c
+}

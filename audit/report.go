@@ -1,0 +1,190 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A Verdict says how an invariant, or one offender, stands.
+type Verdict string
+
+// The verdicts, from good to bad.
+const (
+	OK       Verdict = "ok"
+	InFlight Verdict = "in_flight" // a workflow is still at it, or it was seen only once: look again later
+	Warning  Verdict = "warning"   // not wrong by the books, but somebody should know
+	Broken   Verdict = "broken"
+)
+
+var severity = map[Verdict]int{OK: 0, InFlight: 1, Warning: 2, Broken: 3}
+
+func worse(a, b Verdict) Verdict {
+	if severity[b] > severity[a] {
+		return b
+	}
+	return a
+}
+
+// OffendersMax is how many offenders of one result a report lists, the worst
+// first. It counts all.
+const OffendersMax = 20
+
+// A Report is the audit of one sale: the body of GET /v1/sales/{sale}/audit.
+type Report struct {
+	SaleID  string    `json:"sale"`
+	At      time.Time `json:"at"`
+	Looks   int       `json:"looks"`   // how often everything was read: 2 where something looked wrong at first
+	Verdict Verdict   `json:"verdict"` // the worst of the results
+	Results []Result  `json:"results"`
+}
+
+// A Result is one invariant, for one stock where it is about stocks.
+type Result struct {
+	ID       string `json:"id"`                // I1 … I6, L
+	Subject  string `json:"subject,omitempty"` // the stock or event that it is about
+	Says     string `json:"says"`
+	Left     Side   `json:"left"`
+	Relation string `json:"relation"` // what left should be to right: = or ≤
+	Right    Side   `json:"right"`
+
+	Verdict   Verdict    `json:"verdict"`
+	Offenders []Offender `json:"offenders,omitempty"` // at most OffendersMax
+	Counts    Counts     `json:"counts"`
+	ToDo      string     `json:"to_do,omitempty"` // where the verdict is broken or warning
+}
+
+// A Side is one number and what it counts.
+type Side struct {
+	Name  string `json:"name"`
+	Value int64  `json:"value"`
+}
+
+// Counts are all offenders of a result by verdict, listed or not.
+type Counts struct {
+	Broken   int `json:"broken"`
+	Warning  int `json:"warning"`
+	InFlight int `json:"in_flight"`
+}
+
+// An Offender is one order, payment, workflow or stock that does not fit.
+type Offender struct {
+	ID      string         `json:"id"`
+	Order   domain.OrderID `json:"order,omitzero"`
+	Verdict Verdict        `json:"verdict"`
+	What    string         `json:"what"`
+}
+
+// Broken reports whether any invariant is broken: the exit code of `boxoffice
+// verify`.
+func (r *Report) Broken() bool { return r.Verdict == Broken }
+
+// InFlight reports whether anything may still settle by itself.
+func (r *Report) InFlight() bool {
+	return slices.ContainsFunc(r.Results, func(result Result) bool { return result.Counts.InFlight > 0 })
+}
+
+// WriteText prints the report for people: both sides of every invariant, and
+// below it the offenders and what to do.
+func (r *Report) WriteText(w io.Writer) error {
+	var table strings.Builder
+	columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for _, result := range r.Results {
+		fmt.Fprintf(columns, "  %s\t%s\t%s\t%d %s %d\t%s\t%s\n", result.ID, result.Subject,
+			result.Left.Name, result.Left.Value, result.Relation, result.Right.Value, result.Right.Name, result.verdictText())
+	}
+	if err := columns.Flush(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Sale %s at %s: %s\n", r.SaleID, r.At.UTC().Format(time.RFC3339), headlines[r.Verdict])
+	// The table has one line a result: below each goes what is wrong with it.
+	for i, line := range strings.Split(strings.TrimRight(table.String(), "\n"), "\n") {
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		if i < len(r.Results) {
+			r.Results[i].writeOffenders(&b)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+var headlines = map[Verdict]string{
+	OK:       "every invariant holds",
+	InFlight: "every invariant holds, some orders are in flight",
+	Warning:  "every invariant holds, with warnings",
+	Broken:   "BROKEN",
+}
+
+func (r *Result) verdictText() string {
+	switch r.Verdict {
+	case Broken:
+		return fmt.Sprintf("BROKEN (%d)", r.Counts.Broken)
+	case Warning:
+		return fmt.Sprintf("warning (%d)", r.Counts.Warning)
+	case InFlight:
+		return fmt.Sprintf("ok, %d in flight", r.Counts.InFlight)
+	default:
+		return "ok"
+	}
+}
+
+func (r *Result) writeOffenders(b *strings.Builder) {
+	if r.Verdict == OK {
+		return
+	}
+	if r.Verdict == Broken {
+		fmt.Fprintf(b, "        %s\n", r.Says)
+	}
+	for _, o := range r.Offenders {
+		fmt.Fprintf(b, "        %-9s  %s  %s\n", o.Verdict, o.ID, o.What)
+	}
+	if more := r.Counts.Broken + r.Counts.Warning + r.Counts.InFlight - len(r.Offenders); more > 0 {
+		fmt.Fprintf(b, "        … and %d more\n", more)
+	}
+	if r.ToDo != "" {
+		fmt.Fprintf(b, "        What to do: %s\n", r.ToDo)
+	}
+}
+
+// A check is a result with all its offenders, listed later or not.
+type check struct {
+	Result
+	toDo string
+	all  []Offender
+}
+
+func (c *check) add(verdict Verdict, id string, order domain.OrderID, format string, args ...any) {
+	c.all = append(c.all, Offender{ID: id, Order: order, Verdict: verdict, What: fmt.Sprintf(format, args...)})
+}
+
+// finish bounds the list, worst first.
+func (c *check) finish() Result {
+	slices.SortStableFunc(c.all, func(a, b Offender) int {
+		return cmp.Or(cmp.Compare(severity[b.Verdict], severity[a.Verdict]), cmp.Compare(a.ID, b.ID))
+	})
+	r := c.Result
+	r.Verdict = OK
+	for _, o := range c.all {
+		r.Verdict = worse(r.Verdict, o.Verdict)
+		switch o.Verdict {
+		case Broken:
+			r.Counts.Broken++
+		case Warning:
+			r.Counts.Warning++
+		case InFlight:
+			r.Counts.InFlight++
+		}
+	}
+	r.Offenders = c.all[:min(len(c.all), OffendersMax)]
+	if severity[r.Verdict] >= severity[Warning] {
+		r.ToDo = c.toDo
+	}
+	return r
+}

@@ -1,0 +1,151 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// A Verifier asks a running box office for its audits: what `boxoffice verify`
+// does.
+type Verifier struct {
+	URL      string        // the public API, which lists the sales
+	AdminURL string        // where the audits are
+	Token    string        // the admin's bearer token
+	Sales    []string      // which sales; empty: all
+	Wait     time.Duration // how long to wait for what is in flight; 0: not at all
+	Client   *http.Client  // nil: one with auditTimeout
+}
+
+const (
+	// auditTimeout covers two looks at a big sale.
+	auditTimeout = 2 * time.Minute
+	// reportMaxLen bounds what is read of an answer: a report is far smaller.
+	reportMaxLen = 16 << 20
+	// waitInterval is how often what is in flight is looked at again.
+	waitInterval = time.Second
+)
+
+// Verify audits every sale and prints the reports to out. The error says what
+// could not be asked, and what to do; whether something is broken is in the
+// reports (see AnyBroken).
+func (v *Verifier) Verify(ctx context.Context, out io.Writer) ([]Report, error) {
+	reports, err := v.await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(reports) == 0 {
+		fmt.Fprintln(out, "There is no sale to verify.")
+	}
+	for i := range reports {
+		if err := reports[i].WriteText(out); err != nil {
+			return nil, err
+		}
+	}
+	return reports, nil
+}
+
+// AnyBroken reports whether any invariant of any sale is broken.
+func AnyBroken(reports []Report) bool {
+	return slices.ContainsFunc(reports, func(r Report) bool { return r.Broken() })
+}
+
+// await asks until nothing is in flight or the time is up.
+func (v *Verifier) await(ctx context.Context) ([]Report, error) {
+	deadline := time.Now().Add(v.Wait)
+	for {
+		reports, err := v.audits(ctx)
+		settled := !slices.ContainsFunc(reports, func(r Report) bool { return r.InFlight() })
+		if err != nil || settled || time.Now().Add(waitInterval).After(deadline) {
+			return reports, err
+		}
+		if err := pause(ctx, waitInterval); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (v *Verifier) audits(ctx context.Context) ([]Report, error) {
+	sales, err := v.sales(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var reports []Report
+	for _, sale := range sales {
+		var r Report
+		if err := v.get(ctx, cmp.Or(v.AdminURL, v.URL), "/v1/sales/"+url.PathEscape(sale)+"/audit", v.Token, &r); err != nil {
+			return nil, err
+		}
+		if r.SaleID != sale || len(r.Results) == 0 {
+			return nil, fmt.Errorf("the audit of sale %s came back empty: is %s a box office of this release?", sale, v.AdminURL)
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+// sales are those that were asked for, else all that are on offer.
+func (v *Verifier) sales(ctx context.Context) ([]string, error) {
+	if len(v.Sales) > 0 {
+		return v.Sales, nil
+	}
+	var list struct {
+		Sales []struct {
+			ID string `json:"id"`
+		} `json:"sales"`
+	}
+	err := v.get(ctx, v.URL, "/v1/sales", "", &list)
+	var ids []string
+	for _, sale := range list.Sales {
+		ids = append(ids, sale.ID)
+	}
+	return ids, err
+}
+
+func (v *Verifier) get(ctx context.Context, base, path, token string, into any) error {
+	address, err := url.JoinPath(base, path)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", base, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := cmp.Or(v.Client, &http.Client{Timeout: auditTimeout}).Do(request)
+	if err != nil {
+		return fmt.Errorf("the box office does not answer (is it running?): %w", err)
+	}
+	defer response.Body.Close()
+	body := io.LimitReader(response.Body, reportMaxLen)
+	if response.StatusCode != http.StatusOK {
+		return refusal(address, response.StatusCode, body)
+	}
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return fmt.Errorf("GET %s: %w", address, err)
+	}
+	return nil
+}
+
+// refusal reads a problem (RFC 9457).
+func refusal(address string, status int, body io.Reader) error {
+	if status == http.StatusUnauthorized {
+		return errors.New("the admin token was refused: set BOXOFFICE_ADMIN_TOKEN to that of the running box office")
+	}
+	var problem struct {
+		Code   string `json:"code"`
+		Title  string `json:"title"`
+		Detail string `json:"detail"`
+	}
+	_ = json.NewDecoder(body).Decode(&problem) // without a problem the status has to do
+	return fmt.Errorf("GET %s: status %d %s %s", address, status, problem.Code, cmp.Or(problem.Detail, problem.Title))
+}

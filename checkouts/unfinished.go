@@ -1,0 +1,89 @@
+package checkouts
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// unfinishedQuery finds what is open, and what closed without a result.
+const unfinishedQuery = "WorkflowType IN ('Checkout', 'Late', 'Refund') AND ExecutionStatus != 'Completed'"
+
+// unfinishedPage is how many workflows are listed at a time.
+const unfinishedPage = 1000
+
+// Unfinished is a workflow that has not completed.
+type Unfinished struct {
+	ID        string
+	Order     domain.OrderID
+	SaleID    string // empty where the order is unknown here
+	StartedAt time.Time
+	Failed    bool // closed, but failed, terminated or timed out
+	Checkout  bool // a checkout, which may wait for its payment
+}
+
+// Unfinished lists the workflows of all sales that have not completed.
+// Temporal's visibility lags a little behind: one that has just started or just
+// ended may be missing or still be there. The list ends at the first error.
+func (d *Desk) Unfinished(ctx context.Context) iter.Seq2[Unfinished, error] {
+	return func(yield func(Unfinished, error) bool) {
+		var next []byte
+		for {
+			page, err := d.listPage(ctx, next)
+			if err != nil {
+				yield(Unfinished{}, fromTemporal("list", "unfinished workflows", err))
+				return
+			}
+			for _, info := range page.GetExecutions() {
+				if !yield(unfinished(info), nil) {
+					return
+				}
+			}
+			if next = page.GetNextPageToken(); len(next) == 0 {
+				return
+			}
+		}
+	}
+}
+
+func (d *Desk) listPage(ctx context.Context, next []byte) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return d.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Query: unfinishedQuery, PageSize: unfinishedPage, NextPageToken: next,
+	})
+}
+
+func unfinished(info *workflowpb.WorkflowExecutionInfo) Unfinished {
+	id := info.GetExecution().GetWorkflowId()
+	parts := strings.Split(id, "/")
+	u := Unfinished{
+		ID:        id,
+		SaleID:    keyword(info.GetSearchAttributes(), workflows.SaleAttribute.GetName()),
+		StartedAt: info.GetStartTime().AsTime(),
+		Failed:    info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		Checkout:  parts[0] == "checkout",
+	}
+	if len(parts) > 1 {
+		u.Order, _ = domain.ParseOrderID(parts[1]) // zero for a workflow that somebody else started
+	}
+	return u
+}
+
+func keyword(attributes *commonpb.SearchAttributes, name string) string {
+	var value string
+	if payload, ok := attributes.GetIndexedFields()[name]; ok {
+		_ = converter.GetDefaultDataConverter().FromPayload(payload, &value) // empty if it is no text
+	}
+	return value
+}

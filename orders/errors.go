@@ -1,0 +1,66 @@
+package orders
+
+import (
+	"errors"
+	"fmt"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// readFailed names what was read. A read changes nothing, so its failure is
+// never unknown.
+func readFailed(op, id string, err error) error {
+	var definite *domain.Error
+	if err == nil || errors.As(err, &definite) {
+		return err
+	}
+	return fmt.Errorf("orders: %s %s: %w", op, id, err)
+}
+
+// writeFailed tells a write that did not happen from one whose outcome is not
+// known.
+func writeFailed(op, id string, err error) error {
+	var definite *domain.Error
+	switch {
+	case err == nil || errors.As(err, &definite):
+		return err
+	case didNotHappen(err):
+		return fmt.Errorf("orders: %s %s: %w", op, id, err)
+	default:
+		return &domain.UnknownError{Op: "orders: " + op, ID: id, Err: err}
+	}
+}
+
+// didNotHappen reports whether a failed write is known to have left nothing.
+func didNotHappen(err error) bool {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return !outcomeLost(refused.Code)
+	}
+	var connect *pgconn.ConnectError
+	return errors.As(err, &connect) || pgconn.SafeToRetry(err)
+}
+
+// outcomeLost lists the errors that a server may send while a commit is under
+// way. Every other error is sent before it, and rolls the transaction back
+// (PostgreSQL, appendix A, "Error Codes").
+func outcomeLost(sqlState string) bool {
+	switch sqlState {
+	case "40003", // statement_completion_unknown
+		"08007", // transaction_resolution_unknown
+		"08006", // connection_failure, sent by poolers in between
+		"57P01", // admin_shutdown
+		"57P02", // crash_shutdown
+		"57P05": // idle_session_timeout
+		return true
+	}
+	return false
+}
+
+// isUniqueViolation reports whether something of that key is there already.
+func isUniqueViolation(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "23505"
+}

@@ -1,0 +1,22 @@
+package orders
+
+import (
+	"context"
+
+	"boxoffice/domain"
+)
+
+// RecordAll lets tests hand many orders to the transaction that Record uses for
+// one.
+func (s *Store) RecordAll(ctx context.Context, sold []domain.Sold, ticketCode func(domain.OrderID, int) string) ([]domain.SoldOrder, []error) {
+	all := make([]*recording, 0, len(sold))
+	for _, one := range sold {
+		all = append(all, &recording{sold: one, ticketCode: func(n int) string { return ticketCode(one.Order.ID, n) }})
+	}
+	s.recordAll(ctx, all)
+	results, errs := make([]domain.SoldOrder, 0, len(all)), make([]error, 0, len(all))
+	for _, r := range all {
+		results, errs = append(results, r.result), append(errs, r.err)
+	}
+	return results, errs
+}

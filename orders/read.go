@@ -1,0 +1,90 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// OrdersPageMax is the most orders that OrdersOfSale returns at once.
+const OrdersPageMax = 500
+
+// Order returns a sold order with its tickets; a *domain.Error with CodeNotFound
+// where none was recorded, which is also what a checkout that is under way or
+// ended without a sale gets.
+func (s *Store) Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	found, err := s.queryOrders(ctx, `WHERE o.id = $1`, uuidOf(id))
+	switch {
+	case err != nil:
+		return domain.SoldOrder{}, readFailed("read order", id.String(), err)
+	case len(found) == 0:
+		return domain.SoldOrder{}, domain.NotFound("order")
+	}
+	return found[0], nil
+}
+
+// OrdersOfSale returns the orders of a sale that follow after, in the order of
+// their ids, which is that of their time: at most limit (1…OrdersPageMax). The
+// zero id starts from the oldest; the last id of a page is the cursor of the
+// next; a page shorter than limit is the last.
+func (s *Store) OrdersOfSale(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.SoldOrder, error) {
+	if limit < 1 || limit > OrdersPageMax {
+		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", OrdersPageMax))
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	found, err := s.queryOrders(ctx, `WHERE o.sale_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3`, saleID, uuidOf(after), limit)
+	return found, readFailed("list orders of", saleID, err)
+}
+
+// queryOrders reads whole orders in one round trip.
+func (s *Store) queryOrders(ctx context.Context, where string, args ...any) ([]domain.SoldOrder, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT o.id, o.sale_id, s.name, o.status, o.email, o.buyer, o.booking,
+		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at,
+		       p.id, p.session, p.amount_minor, p.currency, p.captured_at,
+		       quota.ledger, perk.name, perk.ledger,
+		       (SELECT json_agg(l ORDER BY l.class) FROM order_lines l WHERE l.order_id = o.id),
+		       (SELECT json_agg(t ORDER BY t.number) FROM tickets t WHERE t.order_id = o.id)
+		FROM orders o
+		JOIN payments p ON p.id = o.payment
+		JOIN sales s ON s.id = o.sale_id
+		JOIN sale_stocks quota ON quota.sale_id = o.sale_id AND quota.kind = 'quota'
+		LEFT JOIN sale_stocks perk ON perk.sale_id = o.sale_id AND perk.kind = 'perk' `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanOrder)
+}
+
+func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
+	var (
+		o                             domain.SoldOrder
+		id, buyer                     pgtype.UUID
+		refunding, refunded, captured *time.Time
+		perkName                      *string
+		perkLedger                    *uint32
+	)
+	err := row.Scan(&id, &o.SaleID, &o.SaleName, &o.Status, &o.Email, &buyer, &o.Booking,
+		&o.PerkTaken, &o.PaidAt, &refunding, &refunded,
+		&o.Capture.Payment, &o.Capture.Session, &o.Capture.AmountMinor, &o.Capture.Currency, &captured,
+		&o.QuotaLedger, &perkName, &perkLedger, &o.Lines, &o.Tickets)
+	if err != nil {
+		return domain.SoldOrder{}, err
+	}
+	o.ID, o.Buyer, o.Capture.Order = id.Bytes, buyer.Bytes, id.Bytes
+	o.AmountMinor, o.Currency = o.Capture.AmountMinor, o.Capture.Currency
+	o.PaidAt, o.RefundingAt, o.RefundedAt = o.PaidAt.UTC(), fromNull(refunding), fromNull(refunded)
+	o.Capture.CapturedAt = fromNull(captured)
+	if perkName != nil {
+		o.Perk = &domain.PerkRef{Name: *perkName, Ledger: *perkLedger}
+	}
+	return o, nil
+}

@@ -1,0 +1,329 @@
+package orders
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// The events of the outbox.
+const (
+	EventOrderPaid       = "order.paid"
+	EventOrderRefunded   = "order.refunded"   // the tickets' money went back
+	EventPaymentRefunded = "payment.refunded" // money that bought no tickets went back
+)
+
+// What a payment bought, as it stands in payments.
+const (
+	boughtTickets = "tickets"
+	boughtNothing = "nothing"
+)
+
+// Record stores a sold order, its tickets and its event in one transaction.
+// ticketCode gives the code of the n-th ticket, n from 1; it must give the same
+// one on every attempt. Repeated with the same payment it returns what is
+// stored.
+//
+// Errors: *domain.Error with CodeExists where another payment bought the order
+// already, or this payment is being refunded or paid another order; with
+// CodeInvalid where the capture is not for what the order costs.
+func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (domain.SoldOrder, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	r := &recording{sold: sold, ticketCode: ticketCode}
+	s.recordAll(ctx, []*recording{r})
+	return r.result, r.err
+}
+
+// A recording is an order on its way into the database; recordAll sets either
+// result or err.
+type recording struct {
+	sold       domain.Sold
+	ticketCode func(n int) string
+
+	result domain.SoldOrder
+	err    error
+	done   bool
+}
+
+func (r *recording) succeed(o domain.SoldOrder) { r.result, r.done = o, true }
+func (r *recording) fail(err error)             { r.err, r.done = err, true }
+
+// recordAttemptsMax bounds how often others may get in our way with orders of
+// the same ids: each attempt but the last settles at least one of them.
+const recordAttemptsMax = 3
+
+// recordAll stores many orders in one transaction and one round trip. Only
+// where something is there already does it look: that is a repeat, and rare. An
+// order that the database refuses does not take the others with it.
+func (s *Store) recordAll(ctx context.Context, all []*recording) {
+	for _, r := range all {
+		if err := checkSold(&r.sold); err != nil {
+			r.fail(err)
+		}
+	}
+	for range recordAttemptsMax {
+		open := slices.DeleteFunc(slices.Clone(all), func(r *recording) bool { return r.done })
+		if len(open) == 0 {
+			return
+		}
+		err := s.insertSold(ctx, open)
+		switch {
+		case err == nil:
+			for _, r := range open {
+				r.succeed(soldOrder(&r.sold, r.ticketCode))
+			}
+		case isUniqueViolation(err):
+			s.settleRepeats(ctx, open)
+		case len(open) > 1 && didNotHappen(err):
+			for _, r := range open {
+				s.recordAll(ctx, []*recording{r})
+			}
+		default:
+			failAll(open, err)
+		}
+	}
+	failAll(all, errors.New("another order has one of its keys"))
+}
+
+func failAll(all []*recording, err error) {
+	for _, r := range all {
+		if !r.done {
+			r.fail(writeFailed("record order", r.sold.Order.ID.String(), err))
+		}
+	}
+}
+
+func checkSold(sold *domain.Sold) error {
+	switch {
+	case sold.Order.ID.IsZero():
+		return domain.Invalid("order", "must have an id")
+	case sold.Capture.Payment == "":
+		return domain.Invalid("payment", "must have an id")
+	case !sold.Capture.Pays(&sold.Order):
+		return domain.Invalid("payment", "must be for what the order costs")
+	case sold.PaidAt.IsZero():
+		return domain.Invalid("paid_at", "must be set")
+	case sold.PerkTaken && sold.Order.Perk == nil:
+		return domain.Invalid("perk_taken", "must be false where the sale has no perk")
+	}
+	return nil
+}
+
+// settleRepeats answers those orders that are stored, or whose payment is.
+func (s *Store) settleRepeats(ctx context.Context, open []*recording) {
+	ids := make([]pgtype.UUID, 0, len(open))
+	payments := make([]string, 0, len(open))
+	for _, r := range open {
+		ids = append(ids, uuidOf(r.sold.Order.ID))
+		payments = append(payments, r.sold.Capture.Payment)
+	}
+	there, err := s.queryOrders(ctx, `WHERE o.id = ANY($1)`, ids)
+	if err != nil {
+		failAll(open, err)
+		return
+	}
+	fates, err := s.fates(ctx, payments)
+	if err != nil {
+		failAll(open, err)
+		return
+	}
+	for _, r := range open {
+		i := slices.IndexFunc(there, func(o domain.SoldOrder) bool { return o.ID == r.sold.Order.ID })
+		fate, known := fates[r.sold.Capture.Payment]
+		switch {
+		case i >= 0 && there[i].Capture.Payment == r.sold.Capture.Payment:
+			r.succeed(there[i])
+		case i >= 0:
+			r.fail(&domain.Error{Code: domain.CodeExists, Detail: "Another payment bought this order already."})
+		case known && fate.bought == boughtTickets:
+			r.fail(&domain.Error{Code: domain.CodeExists, Detail: "This payment bought another order."})
+		case known:
+			r.fail(&domain.Error{Code: domain.CodeExists, Detail: "This payment is being refunded."})
+		}
+	}
+}
+
+// A fate is what became of a payment.
+type fate struct {
+	order  domain.OrderID
+	bought string
+}
+
+func (s *Store) fates(ctx context.Context, payments []string) (map[string]fate, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, order_id, bought FROM payments WHERE id = ANY($1)`, payments)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	fates := make(map[string]fate, len(payments))
+	for rows.Next() {
+		var (
+			id    string
+			order pgtype.UUID
+			f     fate
+		)
+		if err := rows.Scan(&id, &order, &f.bought); err != nil {
+			return nil, err
+		}
+		f.order = order.Bytes
+		fates[id] = f
+	}
+	return fates, rows.Err()
+}
+
+// insertSold is one statement, which is a transaction of its own: no round trips
+// for BEGIN and COMMIT. Foreign keys are checked at its end.
+func (s *Store) insertSold(ctx context.Context, open []*recording) error {
+	// In one order everywhere, so that two nodes with the same orders wait for
+	// each other instead of deadlocking.
+	open = slices.SortedFunc(slices.Values(open), func(a, b *recording) int {
+		return slices.Compare(a.sold.Order.ID[:], b.sold.Order.ID[:])
+	})
+	var c soldColumns
+	for _, r := range open {
+		if err := c.add(&r.sold, r.ticketCode); err != nil {
+			return &domain.Error{Code: domain.CodeInternal, Err: err}
+		}
+	}
+	_, err := s.pool.Exec(ctx, insertSoldSQL,
+		c.id, c.sale, c.payment, c.session, c.amount, c.currency, c.capturedAt, c.buyer, c.email, c.booking, c.perk, c.paidAt, c.event,
+		c.lineOrder, c.lineClass, c.lineLedger, c.lineQuantity, c.linePrice,
+		c.ticketOrder, c.ticketNumber, c.ticketClass, c.ticketCode)
+	return err
+}
+
+const insertSoldSQL = `
+WITH sold AS (
+	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],
+	                     $8::uuid[], $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::text[])
+	AS s (id, sale_id, payment, session, amount_minor, currency, captured_at, buyer, email, booking, perk_ledger, paid_at, event)
+), new_payments AS (
+	INSERT INTO payments (id, order_id, session, amount_minor, currency, captured_at, bought)
+	SELECT payment, id, session, amount_minor, currency, captured_at, 'tickets' FROM sold
+), new_orders AS (
+	INSERT INTO orders (id, sale_id, status, payment, buyer, email, booking, perk_ledger, paid_at)
+	SELECT id, sale_id, 'paid', payment, buyer, email, booking, perk_ledger, paid_at FROM sold
+), new_lines AS (
+	INSERT INTO order_lines (order_id, class, ledger, quantity, unit_price_minor)
+	SELECT * FROM unnest($14::uuid[], $15::text[], $16::bigint[], $17::integer[], $18::bigint[])
+), new_tickets AS (
+	INSERT INTO tickets (order_id, number, class, code)
+	SELECT * FROM unnest($19::uuid[], $20::integer[], $21::text[], $22::text[])
+)
+INSERT INTO outbox (event, sale_id, order_id, payment, payload)
+SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold`
+
+// soldColumns are the statement's arrays.
+type soldColumns struct {
+	id, buyer                                         []pgtype.UUID
+	sale, payment, session, currency, email, booking  []string
+	event                                             []string
+	amount                                            []int64
+	capturedAt, paidAt                                []*time.Time
+	perk                                              []*int64
+	lineOrder, ticketOrder                            []pgtype.UUID
+	lineClass, ticketClass, ticketCode                []string
+	lineLedger, linePrice, lineQuantity, ticketNumber []int64
+}
+
+func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) error {
+	o, id := &sold.Order, uuidOf(sold.Order.ID)
+	event, err := json.Marshal(newPaidEvent(sold))
+	if err != nil {
+		return fmt.Errorf("event of order %s: %w", o.ID, err)
+	}
+	c.id = append(c.id, id)
+	c.sale = append(c.sale, o.SaleID)
+	c.payment = append(c.payment, sold.Capture.Payment)
+	c.session = append(c.session, sold.Capture.Session)
+	c.amount = append(c.amount, sold.Capture.AmountMinor)
+	c.currency = append(c.currency, sold.Capture.Currency)
+	c.capturedAt = append(c.capturedAt, nullTime(sold.Capture.CapturedAt))
+	c.buyer = append(c.buyer, pgtype.UUID{Bytes: o.Buyer, Valid: true})
+	c.email = append(c.email, o.Email)
+	c.booking = append(c.booking, string(sold.Booking))
+	c.perk = append(c.perk, perkLedger(sold))
+	c.paidAt = append(c.paidAt, nullTime(sold.PaidAt))
+	c.event = append(c.event, string(event))
+	for _, l := range o.Lines {
+		c.lineOrder = append(c.lineOrder, id)
+		c.lineClass = append(c.lineClass, l.Class)
+		c.lineLedger = append(c.lineLedger, int64(l.Ledger))
+		c.lineQuantity = append(c.lineQuantity, l.Quantity)
+		c.linePrice = append(c.linePrice, l.UnitPriceMinor)
+	}
+	for _, t := range tickets(o.Lines, ticketCode) {
+		c.ticketOrder = append(c.ticketOrder, id)
+		c.ticketNumber = append(c.ticketNumber, int64(t.Number))
+		c.ticketClass = append(c.ticketClass, t.Class)
+		c.ticketCode = append(c.ticketCode, t.Code)
+	}
+	return nil
+}
+
+func perkLedger(sold *domain.Sold) *int64 {
+	if !sold.PerkTaken {
+		return nil
+	}
+	n := int64(sold.Order.Perk.Ledger)
+	return &n
+}
+
+// tickets numbers the tickets of an order through all its lines.
+func tickets(lines []domain.Line, code func(n int) string) []domain.Ticket {
+	var all []domain.Ticket
+	for _, l := range lines {
+		for range l.Quantity {
+			n := len(all) + 1
+			all = append(all, domain.Ticket{Number: n, Class: l.Class, Code: code(n)})
+		}
+	}
+	return all
+}
+
+// paidEvent is the payload of EventOrderPaid. It says nothing of the buyer.
+type paidEvent struct {
+	Order       domain.OrderID `json:"order"`
+	Sale        string         `json:"sale"`
+	Payment     string         `json:"payment"`
+	AmountMinor int64          `json:"amount_minor"`
+	Currency    string         `json:"currency"`
+	Lines       []domain.Line  `json:"lines"`
+	Booking     domain.Booking `json:"booking"`
+	PerkTaken   bool           `json:"perk_taken"`
+	PaidAt      time.Time      `json:"paid_at"`
+}
+
+func newPaidEvent(sold *domain.Sold) paidEvent {
+	return paidEvent{
+		Order: sold.Order.ID, Sale: sold.Order.SaleID, Payment: sold.Capture.Payment,
+		AmountMinor: sold.Order.AmountMinor, Currency: sold.Order.Currency, Lines: sold.Order.Lines,
+		Booking: sold.Booking, PerkTaken: sold.PerkTaken, PaidAt: stored(sold.PaidAt),
+	}
+}
+
+// soldOrder is what Order would read back.
+func soldOrder(sold *domain.Sold, ticketCode func(n int) string) domain.SoldOrder {
+	o := &sold.Order
+	capture := sold.Capture
+	capture.CapturedAt = stored(capture.CapturedAt)
+	lines := slices.SortedFunc(slices.Values(o.Lines), func(a, b domain.Line) int { return cmp.Compare(a.Class, b.Class) })
+	return domain.SoldOrder{
+		ID: o.ID, SaleID: o.SaleID, SaleName: o.SaleName, Status: domain.OrderPaid,
+		Lines: lines, AmountMinor: o.AmountMinor, Currency: o.Currency,
+		Email: o.Email, Buyer: o.Buyer, QuotaLedger: o.QuotaLedger,
+		Capture: capture, Booking: sold.Booking, Perk: o.Perk, PerkTaken: sold.PerkTaken,
+		Tickets: tickets(o.Lines, ticketCode), PaidAt: stored(sold.PaidAt),
+	}
+}
+
+func uuidOf(id domain.OrderID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }

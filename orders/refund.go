@@ -1,0 +1,137 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// BeginOrderRefund marks a paid order as refunding, so that it is known to be on
+// its way back before the provider is asked. An order that is refunding or
+// refunded already is returned as it is. The error is a *domain.Error with
+// CodeNotPaid where no such order was sold.
+func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, `
+		WITH refunding AS (
+			UPDATE orders SET status = 'refunding', refunding_at = $2
+			WHERE id = $1 AND status = 'paid'
+			RETURNING id, payment, bought, sale_id
+		)
+		INSERT INTO refunds (payment, order_id, bought, sale_id, reason, requested_at)
+		SELECT payment, id, bought, sale_id, $3, $2 FROM refunding`,
+		uuidOf(id), stored(at), string(reason))
+	if err != nil {
+		return domain.SoldOrder{}, writeFailed("begin refund of order", id.String(), err)
+	}
+	order, err := s.Order(ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return domain.SoldOrder{}, &domain.Error{Code: domain.CodeNotPaid, Detail: "The order has no tickets that could be refunded."}
+	}
+	return order, err
+}
+
+// BeginRefund records that a payment which bought nothing goes back. Repeated it
+// returns what the first call stored. The error is a *domain.Error with
+// CodeExists where the payment did buy tickets: BeginOrderRefund is for those.
+func (s *Store) BeginRefund(ctx context.Context, r domain.Refund) (domain.Refund, error) {
+	if r.Capture.Payment == "" {
+		return domain.Refund{}, domain.Invalid("payment", "must have an id")
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, `
+		WITH new_payment AS (
+			INSERT INTO payments (id, order_id, session, amount_minor, currency, captured_at, bought)
+			VALUES ($1, $2, $3, $4, $5, $6, 'nothing')
+		)
+		INSERT INTO refunds (payment, order_id, bought, sale_id, reason, requested_at)
+		VALUES ($1, $2, 'nothing', nullif($7, ''), $8, $9)`,
+		r.Capture.Payment, uuidOf(r.Capture.Order), r.Capture.Session, r.Capture.AmountMinor, r.Capture.Currency,
+		nullTime(r.Capture.CapturedAt), r.SaleID, string(r.Reason), stored(r.RequestedAt))
+	if err != nil && !isUniqueViolation(err) {
+		return domain.Refund{}, writeFailed("begin refund of payment", r.Capture.Payment, err)
+	}
+	there, err := s.queryRefunds(ctx, `WHERE p.id = $1 AND p.bought = 'nothing'`, r.Capture.Payment)
+	switch {
+	case err != nil:
+		return domain.Refund{}, readFailed("read refund of payment", r.Capture.Payment, err)
+	case len(there) == 0:
+		return domain.Refund{}, &domain.Error{Code: domain.CodeExists, Detail: "This payment bought tickets: refund their order."}
+	}
+	return there[0], nil
+}
+
+// FinishRefund records that the provider has given a payment back, for either
+// kind of refund, and adds its event. It may be repeated: the first time stays.
+// The error is a *domain.Error with CodeNotFound where no refund was begun.
+func (s *Store) FinishRefund(ctx context.Context, payment string, at time.Time) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var begun bool
+	err := s.pool.QueryRow(ctx, `
+		WITH refunded AS (
+			UPDATE refunds SET refunded_at = $2
+			WHERE payment = $1 AND refunded_at IS NULL
+			RETURNING *
+		), returned AS (
+			UPDATE orders SET status = 'refunded', refunded_at = $2
+			FROM refunded WHERE orders.id = refunded.order_id AND refunded.bought = 'tickets'
+		), event AS (
+			INSERT INTO outbox (event, sale_id, order_id, payment, payload)
+			SELECT CASE r.bought WHEN 'tickets' THEN 'order.refunded' ELSE 'payment.refunded' END,
+			       r.sale_id, r.order_id, r.payment,
+			       jsonb_build_object('order', replace(r.order_id::text, '-', ''), 'sale', r.sale_id,
+			                          'payment', r.payment, 'amount_minor', p.amount_minor, 'currency', p.currency,
+			                          'reason', r.reason, 'refunded_at', r.refunded_at)
+			FROM refunded r JOIN payments p ON p.id = r.payment
+		)
+		SELECT EXISTS (SELECT FROM refunds WHERE payment = $1)`,
+		payment, stored(at)).Scan(&begun)
+	if err == nil && !begun {
+		err = domain.NotFound("refund")
+	}
+	return writeFailed("finish refund of payment", payment, err)
+}
+
+// RefundsOfOrder returns the refunds of all payments that named the order,
+// oldest first: of its tickets, and of money that bought none.
+func (s *Store) RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	refunds, err := s.queryRefunds(ctx, `WHERE p.order_id = $1 ORDER BY r.requested_at, p.id`, uuidOf(id))
+	return refunds, readFailed("list refunds of order", id.String(), err)
+}
+
+func (s *Store) queryRefunds(ctx context.Context, where string, args ...any) ([]domain.Refund, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT p.id, p.session, p.order_id, p.amount_minor, p.currency, p.captured_at,
+		       coalesce(r.sale_id, ''), r.reason, r.requested_at, r.refunded_at
+		FROM refunds r JOIN payments p ON p.id = r.payment `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanRefund)
+}
+
+func scanRefund(row pgx.CollectableRow) (domain.Refund, error) {
+	var (
+		r                  domain.Refund
+		order              pgtype.UUID
+		captured, refunded *time.Time
+	)
+	err := row.Scan(&r.Capture.Payment, &r.Capture.Session, &order, &r.Capture.AmountMinor, &r.Capture.Currency, &captured,
+		&r.SaleID, &r.Reason, &r.RequestedAt, &refunded)
+	if err != nil {
+		return domain.Refund{}, fmt.Errorf("refund: %w", err)
+	}
+	r.Capture.Order, r.Capture.CapturedAt = order.Bytes, fromNull(captured)
+	r.RequestedAt, r.RefundedAt = r.RequestedAt.UTC(), fromNull(refunded)
+	return r, nil
+}

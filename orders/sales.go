@@ -1,0 +1,210 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The kinds of stock, as they stand in sale_stocks.
+const (
+	kindClass = "class"
+	kindPerk  = "perk"
+	kindQuota = "quota"
+)
+
+// CreateSale stores a sale and gives each of its stocks a ledger number; those
+// of the argument are not looked at. A sale of the same id and definition is
+// returned as it is stored: its ledger numbers and its creation never change.
+// The sale is not sold until MarkSaleOpen.
+//
+// Errors: *domain.Error with CodeInvalid for a sale that breaks a rule, with
+// CodeExists where the stored sale of that id differs.
+func (s *Store) CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale, error) {
+	if err := sale.Validate(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var stored *domain.Sale
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := insertSale(ctx, tx, sale); err != nil {
+			return err
+		}
+		sales, err := querySales(ctx, tx, `WHERE s.id = $1`, sale.ID)
+		if err != nil {
+			return err
+		}
+		stored = sales[0]
+		return nil
+	})
+	if err != nil {
+		return nil, writeFailed("create sale", sale.ID, err)
+	}
+	if !sameDefinition(sale, stored) {
+		return nil, &domain.Error{Code: domain.CodeExists, Detail: fmt.Sprintf("A sale %q exists and differs: a sale never changes, take another id.", sale.ID)}
+	}
+	return stored, nil
+}
+
+// insertSale does nothing where the sale exists: no ledger number is used up.
+func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
+	created := sale.CreatedAt
+	if created.IsZero() {
+		created = time.Now()
+	}
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (id) DO NOTHING`,
+		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
+		sale.WaitingRoom, nullTime(sale.OpensAt), created)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	const insert = `INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity) VALUES ($1, $2, $3, $4, $5, $6)`
+	var batch pgx.Batch
+	for i, c := range sale.Classes {
+		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity)
+	}
+	if sale.Perk != nil {
+		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity)
+	}
+	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil)
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+// sameDefinition compares what an organiser defines: all but ledger numbers and
+// the time of creation.
+func sameDefinition(a, b *domain.Sale) bool {
+	sameClass := func(x, y domain.Class) bool {
+		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && x.Capacity == y.Capacity
+	}
+	samePerk := (a.Perk == nil) == (b.Perk == nil) &&
+		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
+	return a.Name == b.Name && a.Currency == b.Currency && samePerk &&
+		slices.EqualFunc(a.Classes, b.Classes, sameClass) &&
+		a.BuyerLimit == b.BuyerLimit && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
+		stored(a.OpensAt).Equal(stored(b.OpensAt))
+}
+
+// MarkSaleOpen lets a sale be sold, for ever. Call it once the ledger has the
+// sale's accounts. It may be repeated. The error is a *domain.Error with
+// CodeNotFound for a sale that was not created.
+func (s *Store) MarkSaleOpen(ctx context.Context, id string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, `UPDATE sales SET funded_at = coalesce(funded_at, now()) WHERE id = $1`, id)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = domain.NotFound("sale")
+	}
+	return writeFailed("open sale", id, err)
+}
+
+// Sale returns a sale that was marked open, whether or not it has opened to
+// buyers yet; else a *domain.Error with CodeNotFound.
+func (s *Store) Sale(ctx context.Context, id string) (*domain.Sale, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	sales, err := querySales(ctx, s.pool, `WHERE s.id = $1 AND s.funded_at IS NOT NULL`, id)
+	switch {
+	case err != nil:
+		return nil, readFailed("read sale", id, err)
+	case len(sales) == 0:
+		return nil, domain.NotFound("sale")
+	}
+	return sales[0], nil
+}
+
+// Sales returns the sales that were marked open, newest first.
+func (s *Store) Sales(ctx context.Context) ([]*domain.Sale, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	sales, err := querySales(ctx, s.pool, `WHERE s.funded_at IS NOT NULL ORDER BY s.created_at DESC, s.id`)
+	return sales, readFailed("list", "sales", err)
+}
+
+// A querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// stockRow is a row of sale_stocks as Postgres builds it in JSON.
+type stockRow struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Price    int64  `json:"price_minor"`
+	Capacity int64  `json:"capacity"`
+	Ledger   uint32 `json:"ledger"`
+}
+
+func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
+	rows, err := q.Query(ctx, `
+		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at,
+		       (SELECT json_agg(stock ORDER BY kind, position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
+		FROM sales s `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanSale)
+}
+
+func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
+	var (
+		sale        domain.Sale
+		holdSeconds int64
+		opensAt     *time.Time
+		stocks      []stockRow
+	)
+	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
+		&opensAt, &sale.CreatedAt, &stocks)
+	if err != nil {
+		return nil, err
+	}
+	sale.HoldTimeout = time.Duration(holdSeconds) * time.Second
+	sale.OpensAt = fromNull(opensAt)
+	sale.CreatedAt = sale.CreatedAt.UTC()
+	for _, stock := range stocks {
+		switch stock.Kind {
+		case kindClass:
+			sale.Classes = append(sale.Classes, domain.Class{Name: stock.Name, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger})
+		case kindPerk:
+			sale.Perk = &domain.Perk{Name: stock.Name, Capacity: stock.Capacity, Ledger: stock.Ledger}
+		case kindQuota:
+			sale.QuotaLedger = stock.Ledger
+		}
+	}
+	if sale.QuotaLedger == 0 || len(sale.Classes) == 0 {
+		return nil, errors.New("sale " + sale.ID + " lacks its stocks")
+	}
+	return &sale, nil
+}
+
+// stored is a time as Postgres gives it back: UTC, microseconds.
+func stored(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = stored(t)
+	return &t
+}
+
+func fromNull(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,91 @@
+// Package orders keeps in Postgres what must be looked up by people for years:
+// sales, sold orders and their tickets, payments and refunds, and an outbox of
+// events about them.
+//
+// It does not count seats (package ledger does) and knows nothing of checkouts
+// that ended without a sale: those never reach Postgres. Every write may be
+// repeated: it returns what the first one stored.
+//
+// Errors. A *domain.Error is a definite answer. A *domain.UnknownError means
+// that a write was sent and nobody knows whether it was committed: repeat it.
+// Any other error means that the database was out of reach or refused, and that
+// this call wrote nothing or is known to have been written before: repeat it too.
+// Buyers' addresses are in no error: PgError's text leaves out the
+// detail in which Postgres prints the failing row.
+package orders
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Options bound what the store may use. The zero value means the defaults.
+type Options struct {
+	ConnectionsMax   int           // of this process; default ConnectionsMaxDefault
+	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
+	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
+	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
+}
+
+// The defaults of Options.
+const (
+	ConnectionsMaxDefault   = 10 // a Postgres of the usual 100 serves several nodes
+	ConnectTimeoutDefault   = 5 * time.Second
+	StatementTimeoutDefault = 5 * time.Second
+	CallTimeoutDefault      = 10 * time.Second
+)
+
+// idleInTransactionTimeout ends a transaction whose client has vanished, so
+// that its locks do not outlive it.
+const idleInTransactionTimeout = 10 * time.Second
+
+// A Store is the orders database. It is safe for concurrent use.
+type Store struct {
+	pool        *pgxpool.Pool
+	callTimeout time.Duration
+}
+
+// Open prepares a pool of connections and connects on first use, so that a
+// process may start before its database: see CheckSchema for readiness. Settings
+// in the URL win over those of the Options. The error says what is wrong with
+// the URL, without its password.
+func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("orders database URL: %w", err)
+	}
+	config.MaxConns = int32(cmp.Or(o.ConnectionsMax, ConnectionsMaxDefault))
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, cmp.Or(o.ConnectTimeout, ConnectTimeoutDefault))
+	for name, value := range map[string]string{
+		"application_name":                    "boxoffice",
+		"statement_timeout":                   milliseconds(cmp.Or(o.StatementTimeout, StatementTimeoutDefault)),
+		"idle_in_transaction_session_timeout": milliseconds(idleInTransactionTimeout),
+	} {
+		if config.ConnConfig.RuntimeParams[name] == "" {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("orders database: %w", err)
+	}
+	return &Store{pool: pool, callTimeout: cmp.Or(o.CallTimeout, CallTimeoutDefault)}, nil
+}
+
+// Close waits for the calls under way and closes all connections.
+func (s *Store) Close() { s.pool.Close() }
+
+// bounded gives a call its timeout. The server's statement_timeout does not
+// help when the network swallows the answer.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.callTimeout)
+}
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}

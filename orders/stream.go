@@ -1,0 +1,148 @@
+package orders
+
+import (
+	"context"
+	"iter"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// streamPage is how many rows a stream holds at once. Pages, not one long
+// query: whoever reads slowly must not keep a connection and a snapshot.
+const streamPage = 1000
+
+// A RecordedOrder is what an audit needs of a sold order.
+type RecordedOrder struct {
+	ID        domain.OrderID
+	Status    domain.OrderStatus // paid, refunding or refunded
+	Payment   string
+	Session   string
+	PerkTaken bool
+	Tickets   map[string]int64 // how many are stored, by class
+}
+
+// RecordedOrders streams the orders of a sale by id. An order that is recorded
+// meanwhile may or may not be seen. The stream ends at the first error.
+func (s *Store) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[RecordedOrder, error] {
+	return pages(func(after domain.OrderID) ([]RecordedOrder, domain.OrderID, error) {
+		page, err := s.recordedPage(ctx, saleID, after)
+		if err != nil || len(page) == 0 {
+			return nil, after, readFailed("stream orders of", saleID, err)
+		}
+		return page, page[len(page)-1].ID, nil
+	})
+}
+
+func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.OrderID) ([]RecordedOrder, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT o.id, o.status, o.payment, p.session, o.perk_ledger IS NOT NULL,
+		       (SELECT json_object_agg(class, n) FROM (
+		           SELECT class, count(*) AS n FROM tickets WHERE order_id = o.id GROUP BY class) counted)
+		FROM orders o JOIN payments p ON p.id = o.payment
+		WHERE o.sale_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3`, saleID, uuidOf(after), streamPage)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (RecordedOrder, error) {
+		var (
+			o  RecordedOrder
+			id pgtype.UUID
+		)
+		err := row.Scan(&id, &o.Status, &o.Payment, &o.Session, &o.PerkTaken, &o.Tickets)
+		o.ID = id.Bytes
+		return o, err
+	})
+}
+
+// RecordedRefunds streams the refunds of a sale, and those of no sale at all
+// (the order is unknown), by payment. The stream ends at the first error.
+func (s *Store) RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error] {
+	return pages(func(after string) ([]domain.Refund, string, error) {
+		ctx, cancel := s.bounded(ctx)
+		defer cancel()
+		page, err := s.queryRefunds(ctx, `
+			WHERE (r.sale_id = $1 OR r.sale_id IS NULL) AND r.payment > $2
+			ORDER BY r.payment LIMIT $3`, saleID, after, streamPage)
+		if err != nil || len(page) == 0 {
+			return nil, after, readFailed("stream refunds of", saleID, err)
+		}
+		return page, page[len(page)-1].Capture.Payment, nil
+	})
+}
+
+// pages turns a function that reads the page after a cursor into a stream.
+func pages[T, Cursor any](next func(Cursor) ([]T, Cursor, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var cursor Cursor
+		for {
+			page, last, err := next(cursor)
+			if err != nil {
+				var zero T
+				yield(zero, err)
+				return
+			}
+			for _, row := range page {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if len(page) < streamPage {
+				return
+			}
+			cursor = last
+		}
+	}
+}
+
+// RecordedPayments returns those of the payments that are recorded, for whatever
+// sale: they bought tickets or are being refunded.
+func (s *Store) RecordedPayments(ctx context.Context, payments []string) (map[string]bool, error) {
+	recorded := make(map[string]bool)
+	for start := 0; start < len(payments); start += streamPage {
+		chunk := payments[start:min(start+streamPage, len(payments))]
+		if err := s.addRecorded(ctx, chunk, recorded); err != nil {
+			return nil, readFailed("look up", "payments", err)
+		}
+	}
+	return recorded, nil
+}
+
+func (s *Store) addRecorded(ctx context.Context, payments []string, recorded map[string]bool) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	fates, err := s.fates(ctx, payments)
+	for payment := range fates {
+		recorded[payment] = true
+	}
+	return err
+}
+
+// An EventCount sets the events of one kind against the rows that they tell of.
+type EventCount struct {
+	Event  string
+	Events int64
+	Rows   int64
+}
+
+// EventCounts counts the outbox's events of a sale and what they stand for, in
+// one snapshot, so that the two differ only if one was lost.
+func (s *Store) EventCounts(ctx context.Context, saleID string) ([]EventCount, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT event, (SELECT count(*) FROM outbox WHERE outbox.sale_id = $1 AND outbox.event = due.event), due.n
+		FROM (SELECT 'order.paid' AS event, count(*) AS n FROM orders WHERE sale_id = $1
+		      UNION ALL SELECT 'order.refunded', count(*) FROM orders WHERE sale_id = $1 AND status = 'refunded'
+		      UNION ALL SELECT 'payment.refunded', count(*) FROM refunds
+		                WHERE sale_id = $1 AND bought = 'nothing' AND refunded_at IS NOT NULL) due`, saleID)
+	if err != nil {
+		return nil, readFailed("count events of", saleID, err)
+	}
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[EventCount])
+	return counts, readFailed("count events of", saleID, err)
+}
