@@ -1,0 +1,329 @@
+package mockpay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// undeliveredMax bounds the webhooks that wait for the box office; beyond it no
+// payment is taken that could not be reported.
+const undeliveredMax = 1_000_000
+
+// A refusal is the bank's definite no. Nothing was changed but what it says.
+type refusal struct {
+	code   refusalCode
+	detail string
+}
+
+func (r *refusal) Error() string { return string(r.code) + ": " + r.detail }
+
+// refusalCode is the problem's stable code.
+type refusalCode string
+
+const (
+	refusedInvalid  refusalCode = "invalid"        // the request breaks a rule
+	refusedNotFound refusalCode = "not_found"      // no such session or payment
+	refusedClosed   refusalCode = "session_closed" // the session was decided otherwise
+	refusedLink     refusalCode = "link_differs"   // the session was opened with other terms
+	refusedForged   refusalCode = "forged"         // the pay link is not the box office's
+	refusedRefund   refusalCode = "refund_differs" // exceeds the capture, or contradicts an earlier refund
+	refusedOverload refusalCode = "overloaded"     // nothing was done: try later
+)
+
+func refuse(code refusalCode, format string, args ...any) *refusal {
+	return &refusal{code: code, detail: fmt.Sprintf(format, args...)}
+}
+
+// bank takes payments. Every method returns a *refusal for a definite no; any
+// other error is the store's.
+type bank struct {
+	store   *store
+	courier *courier
+	now     func() time.Time
+}
+
+// visit opens the session of a pay link, or finds it as it stands.
+func (b *bank) visit(link payments.PayLink) (payments.Session, error) {
+	session, err := b.session(link.Order)
+	var r *refusal
+	if !errors.As(err, &r) { // visited before: no need to write
+		if err == nil && !session.agrees(&link) {
+			err = refuse(refusedLink, "Session %s was opened for another amount.", session.Session)
+		}
+		return b.asOfNow(session), err
+	}
+	return b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
+		return openSession(tx, link.Order, &link)
+	})
+}
+
+// pay ends an open session; link, if there is one, opens it first. The same
+// outcome again is answered as the first time.
+func (b *bank) pay(order domain.OrderID, outcome payments.Outcome, link *payments.PayLink) (payments.Session, error) {
+	end, ok := endings[outcome]
+	if !ok {
+		return payments.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, failed or canceled.")
+	}
+	if b.courier.undelivered() >= undeliveredMax {
+		return payments.Session{}, refuse(refusedOverload, "Too many webhooks wait for the box office.")
+	}
+	eventID, err := newEventID()
+	if err != nil {
+		return payments.Session{}, err
+	}
+	var reported *parcel
+	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
+		s, refused, err := openSession(tx, order, link)
+		if refused != nil || err != nil {
+			return s, refused, err
+		}
+		now := b.now().UTC()
+		switch {
+		case s.Status == end.status:
+			return s, nil, nil
+		case s.Status != payments.SessionOpen:
+			return s, refuse(refusedClosed, "Session %s is %s: it was decided before.", s.Session, s.Status), nil
+		case !now.Before(s.ExpiresAt):
+			s.Status, s.EndedAt = payments.SessionExpired, now
+			return s, refuse(refusedClosed, "Session %s expired at %s.", s.Session, s.ExpiresAt.Format(time.RFC3339)), s.save(tx)
+		}
+		reported, err = s.end(tx, end, eventID, now)
+		return s, nil, err
+	})
+	if reported != nil && !isStoreError(err) {
+		b.courier.add(*reported)
+	}
+	return session, err
+}
+
+// expire forbids any payment from now on, unless one was captured. A session
+// that nobody opened yet is forbidden all the same.
+func (b *bank) expire(order domain.OrderID) (payments.Expiry, error) {
+	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
+		s, ok, err := loadSession(tx, order)
+		switch {
+		case err != nil:
+			return s, nil, err
+		case !ok:
+			s = sessionRecord{Session: domain.SessionID(order), Order: order}
+		case s.Status != payments.SessionOpen:
+			return s, nil, nil
+		}
+		s.Status, s.EndedAt = payments.SessionExpired, b.now().UTC()
+		return s, nil, s.save(tx)
+	})
+	if err != nil {
+		return payments.Expiry{}, err
+	}
+	if session.Status == payments.SessionCaptured {
+		return payments.Expiry{Status: payments.SessionCaptured, Capture: session.Capture}, nil
+	}
+	// Failed and canceled sessions take no money either.
+	return payments.Expiry{Status: payments.SessionExpired}, nil
+}
+
+// lookup reads a session.
+func (b *bank) lookup(order domain.OrderID) (payments.Session, error) {
+	s, err := b.session(order)
+	return b.asOfNow(s), err
+}
+
+// refund gives a capture back, once.
+func (b *bank) refund(request payments.RefundRequest) (payments.Refund, error) {
+	var done payments.Refund
+	var refused *refusal
+	err := b.store.update(func(tx *bbolt.Tx) (err error) {
+		done, refused, err = refundIn(tx, request, b.now().UTC())
+		return err
+	})
+	if err != nil {
+		return payments.Refund{}, err
+	}
+	if refused != nil {
+		return payments.Refund{}, refused
+	}
+	return done, nil
+}
+
+func refundIn(tx *bbolt.Tx, request payments.RefundRequest, now time.Time) (payments.Refund, *refusal, error) {
+	capture, ok, err := indexed[domain.Capture](tx, capturedBucket, capturesBucket, request.Payment)
+	if err != nil || !ok {
+		return payments.Refund{}, refuse(refusedNotFound, "There is no payment %q.", request.Payment), err
+	}
+	earlier, ok, err := indexed[payments.Refund](tx, refundedBucket, refundsBucket, request.Payment)
+	switch {
+	case err != nil:
+		return payments.Refund{}, nil, err
+	case ok && (earlier.AmountMinor != request.AmountMinor || earlier.Currency != request.Currency):
+		return payments.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
+	case ok:
+		return earlier, nil, nil
+	case request.Currency != capture.Currency || request.AmountMinor > capture.AmountMinor:
+		return payments.Refund{}, refuse(refusedRefund, "Payment %s captured %d %s, a refund cannot exceed that.", request.Payment, capture.AmountMinor, capture.Currency), nil
+	case request.AmountMinor < min(1, capture.AmountMinor): // 0 only for a payment of 0
+		return payments.Refund{}, refuse(refusedInvalid, "The amount must be 1–%d minor units.", capture.AmountMinor), nil
+	}
+	refund := payments.Refund{RefundRequest: request, Session: capture.Session, Order: capture.Order, RefundedAt: now}
+	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, request.Payment, refund)
+}
+
+// list reads a page of one of the lists.
+func list[T any](b *bank, bucket []byte, after uint64, limit int) (values []T, next uint64, err error) {
+	err = b.store.view(func(tx *bbolt.Tx) error {
+		values, next, err = page[T](tx.Bucket(bucket), after, limit)
+		return err
+	})
+	return values, next, err
+}
+
+// decide runs a decision in a transaction. A refusal is committed as well: what
+// it changed (an expiry that was noticed) holds.
+func (b *bank) decide(decision func(*bbolt.Tx) (sessionRecord, *refusal, error)) (payments.Session, error) {
+	var s sessionRecord
+	var refused *refusal
+	err := b.store.update(func(tx *bbolt.Tx) (err error) {
+		s, refused, err = decision(tx)
+		return err
+	})
+	if err != nil {
+		return payments.Session{}, err
+	}
+	if refused != nil {
+		return payments.Session(s), refused
+	}
+	return b.asOfNow(s), nil
+}
+
+func (b *bank) session(order domain.OrderID) (s sessionRecord, err error) {
+	var ok bool
+	err = b.store.view(func(tx *bbolt.Tx) error {
+		s, ok, err = loadSession(tx, order)
+		return err
+	})
+	if err == nil && !ok {
+		err = refuse(refusedNotFound, "There is no session %s.", domain.SessionID(order))
+	}
+	return s, err
+}
+
+// asOfNow shows an open session whose time is over as expired, which is how any
+// payment would find it.
+func (b *bank) asOfNow(s sessionRecord) payments.Session {
+	if s.Status == payments.SessionOpen && !b.now().Before(s.ExpiresAt) {
+		s.Status = payments.SessionExpired
+	}
+	return payments.Session(s)
+}
+
+func isStoreError(err error) bool {
+	var r *refusal
+	return err != nil && !errors.As(err, &r)
+}
+
+// sessionRecord is a session as it is stored.
+type sessionRecord payments.Session
+
+func loadSession(tx *bbolt.Tx, order domain.OrderID) (sessionRecord, bool, error) {
+	s, ok, err := get[payments.Session](tx.Bucket(sessionsBucket), order[:])
+	return sessionRecord(s), ok, err
+}
+
+// openSession finds a session or, given its link, opens it.
+func openSession(tx *bbolt.Tx, order domain.OrderID, link *payments.PayLink) (sessionRecord, *refusal, error) {
+	s, ok, err := loadSession(tx, order)
+	switch {
+	case err != nil:
+		return s, nil, err
+	case ok && !s.agrees(link):
+		return s, refuse(refusedLink, "Session %s was opened for another amount.", s.Session), nil
+	case ok:
+		return s, nil, nil
+	case link == nil:
+		return s, refuse(refusedNotFound, "There is no session %s yet: visit its pay link first, or send it as \"link\".", domain.SessionID(order)), nil
+	}
+	s = sessionRecord{
+		Session: link.Session(), Order: link.Order, Status: payments.SessionOpen,
+		AmountMinor: link.AmountMinor, Currency: link.Currency, ExpiresAt: link.ExpiresAt,
+	}
+	return s, nil, s.save(tx)
+}
+
+// agrees reports whether the session has the link's terms, or none at all.
+func (s sessionRecord) agrees(link *payments.PayLink) bool {
+	return link == nil || s.Currency == "" || s.AmountMinor == link.AmountMinor && s.Currency == link.Currency
+}
+
+func (s sessionRecord) save(tx *bbolt.Tx) error {
+	return put(tx.Bucket(sessionsBucket), s.Order[:], payments.Session(s))
+}
+
+// ending is what an outcome makes of a session, and what is said of it.
+type ending struct {
+	status payments.SessionStatus
+	event  domain.PaymentEventType
+}
+
+var endings = map[payments.Outcome]ending{
+	payments.OutcomeSucceeded: {payments.SessionCaptured, domain.PaymentSucceeded},
+	payments.OutcomeFailed:    {payments.SessionFailed, domain.PaymentFailed},
+	payments.OutcomeCanceled:  {payments.SessionCanceled, domain.PaymentCanceled},
+}
+
+// end decides an open session: its state, its capture and the webhook that
+// reports them are one transaction.
+func (s *sessionRecord) end(tx *bbolt.Tx, end ending, eventID string, now time.Time) (*parcel, error) {
+	s.Status, s.EndedAt = end.status, now
+	event := domain.PaymentEvent{
+		ID: eventID, Type: end.event, Session: s.Session, Order: s.Order,
+		Payment: s.Session, AmountMinor: s.AmountMinor, Currency: s.Currency,
+	}
+	if end.status == payments.SessionCaptured {
+		capture := event.Capture()
+		capture.CapturedAt = now
+		s.Capture = &capture
+		if err := addIndexed(tx, capturedBucket, capturesBucket, capture.Payment, capture); err != nil {
+			return nil, err
+		}
+	}
+	delivery := payments.Delivery{Event: event, State: payments.DeliveryPending, OccurredAt: now}
+	key, err := add(tx.Bucket(pendingBucket), delivery)
+	if err != nil {
+		return nil, err
+	}
+	return &parcel{key: binary.BigEndian.Uint64(key), due: now}, s.save(tx)
+}
+
+// indexed finds the entry of a list that belongs to a payment.
+func indexed[T any](tx *bbolt.Tx, index, list []byte, payment string) (value T, ok bool, err error) {
+	key := tx.Bucket(index).Get([]byte(payment))
+	if key == nil {
+		return value, false, nil
+	}
+	return get[T](tx.Bucket(list), key)
+}
+
+// addIndexed appends an entry to a list and notes where it is.
+func addIndexed(tx *bbolt.Tx, index, list []byte, payment string, value any) error {
+	key, err := add(tx.Bucket(list), value)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(index).Put([]byte(payment), key)
+}
+
+// newEventID makes a webhook-id: ordered by time and not to be guessed.
+func newEventID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", err
+	}
+	return "evt_" + id.String(), nil
+}

@@ -1,0 +1,180 @@
+package mockpay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+func testSecrets(t testing.TB) payments.Secrets {
+	t.Helper()
+	s, err := payments.ParseSecrets(testSecret)
+	require.NoError(t, err)
+	return s
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// orderNumber makes the n-th order id of a test.
+func orderNumber(n int) domain.OrderID {
+	id, err := domain.ParseOrderID(fmt.Sprintf("0197a3b4%022x00", n+1))
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func linkTo(order domain.OrderID, expiresAt time.Time) payments.PayLink {
+	return payments.PayLink{
+		Order: order, AmountMinor: 6500, Currency: "EUR", ExpiresAt: expiresAt.Truncate(time.Millisecond).UTC(),
+		ReturnURL: "http://127.0.0.1:8080/orders/" + order.String() + "?x=1#token", Description: "1 × A <b>",
+	}
+}
+
+// fakeSender answers what the test says and remembers every message.
+type fakeSender struct {
+	mu       sync.Mutex
+	messages []Message
+	answer   func(Message) Answer // nil: 200
+}
+
+func (f *fakeSender) Send(_ context.Context, m Message) Answer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.messages = append(f.messages, m)
+	if f.answer == nil {
+		return Answer{HTTPStatus: http.StatusOK}
+	}
+	return f.answer(m)
+}
+
+func (f *fakeSender) sent() []Message {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]Message(nil), f.messages...)
+}
+
+// bundle is a bank on a store of its own, behind its HTTP side, with a clock
+// that the test sets. Nothing is delivered.
+type bundle struct {
+	t       *testing.T
+	dir     string
+	bank    *bank
+	links   *payments.PayLinks
+	handler http.Handler
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{t: t, dir: t.TempDir(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	b.open()
+	t.Cleanup(func() { _ = b.bank.store.close() })
+	return b
+}
+
+func (b *bundle) open() {
+	store, err := openStore(b.dir, quiet())
+	require.NoError(b.t, err)
+	courier := newCourier(store, &fakeSender{}, quiet())
+	require.NoError(b.t, courier.load())
+	b.bank = &bank{store: store, courier: courier, now: b.clock}
+	b.links, err = payments.NewPayLinks("http://127.0.0.1:8090", testSecrets(b.t))
+	require.NoError(b.t, err)
+	b.handler = newHandler(b.bank, b.links, quiet())
+}
+
+func (b *bundle) reopen() {
+	require.NoError(b.t, b.bank.store.close())
+	b.open()
+}
+
+func (b *bundle) clock() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now
+}
+
+func (b *bundle) pass(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now = b.now.Add(d)
+}
+
+// link is a pay link of the n-th order, good for ten minutes.
+func (b *bundle) link(n int) payments.PayLink {
+	return linkTo(orderNumber(n), b.clock().Add(10*time.Minute))
+}
+
+func (b *bundle) payURL(link payments.PayLink) string {
+	u, err := b.links.URL(link)
+	require.NoError(b.t, err)
+	return strings.TrimPrefix(u, "http://127.0.0.1:8090")
+}
+
+// ask makes a request; a body that begins with { is JSON, else a form.
+func (b *bundle) ask(method, target, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if strings.HasPrefix(body, "{") {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, r)
+	return w
+}
+
+func (b *bundle) pay(link payments.PayLink, outcome payments.Outcome) *httptest.ResponseRecorder {
+	body, err := json.Marshal(payments.PayRequest{Outcome: outcome, Link: b.payURL(link)})
+	require.NoError(b.t, err)
+	return b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", string(body))
+}
+
+func decode[T any](t *testing.T, w *httptest.ResponseRecorder) (value T) {
+	t.Helper()
+	require.NoError(t, json.NewDecoder(w.Body).Decode(&value))
+	return value
+}
+
+// requireProblem checks status, code and media type of a refusal.
+func requireProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code string) {
+	t.Helper()
+	body, err := io.ReadAll(w.Body)
+	require.NoError(t, err)
+	require.Equal(t, status, w.Code, "%s", body)
+	require.Equal(t, payments.ProblemContentType, w.Header().Get("Content-Type"))
+	var p payments.Problem
+	require.NoError(t, json.Unmarshal(body, &p))
+	require.Equal(t, code, p.Code)
+	require.Equal(t, status, p.Status)
+	require.NotEmpty(t, p.Detail)
+}
+
+func (b *bundle) captures() []domain.Capture {
+	values, _, err := list[domain.Capture](b.bank, capturesBucket, 0, payments.ListLimitMax)
+	require.NoError(b.t, err)
+	return values
+}
+
+func (b *bundle) pending() []payments.Delivery {
+	values, _, err := list[payments.Delivery](b.bank, pendingBucket, 0, payments.ListLimitMax)
+	require.NoError(b.t, err)
+	return values
+}

@@ -1,0 +1,156 @@
+package mockpay
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/text/currency"
+
+	"boxoffice/payments"
+)
+
+const stylePath = "/assets/pay.css"
+
+//go:embed web/pay.html web/pay.css
+var web embed.FS
+
+var pageTemplate = template.Must(template.ParseFS(web, "web/pay.html"))
+
+// refreshMax is for how long an open page waits before it looks again whether
+// its session has expired.
+const refreshMax = time.Hour
+
+// pageView is what the pay page shows.
+type pageView struct {
+	Open        bool // there are buttons
+	Title       string
+	Notice      string // what happened, when not open
+	Tone        string // good, bad or plain
+	Amount      string
+	Description string
+	Order       string
+	ExpiresAt   time.Time
+	Action      string // where the buttons post to
+	ReturnURL   string // empty: nowhere
+	RefreshIn   int    // seconds; 0: never
+}
+
+// showPage opens the session on the first visit.
+func (a *api) showPage(w http.ResponseWriter, r *http.Request) {
+	link, err := a.links.Parse(r.PathValue("session"), r.URL.RawQuery)
+	if err != nil {
+		a.failPage(w, r, nil, err)
+		return
+	}
+	session, err := a.bank.visit(link)
+	if err != nil {
+		a.failPage(w, r, &link, err)
+		return
+	}
+	a.render(w, http.StatusOK, &link, a.view(r, &link, session))
+}
+
+// submitPage takes the buyer's decision and sends them back to the shop.
+func (a *api) submitPage(w http.ResponseWriter, r *http.Request) {
+	link, err := a.links.Parse(r.PathValue("session"), r.URL.RawQuery)
+	if err != nil {
+		a.failPage(w, r, nil, err)
+		return
+	}
+	outcome := payments.Outcome(r.PostFormValue("outcome"))
+	session, err := a.bank.pay(link.Order, outcome, &link)
+	switch {
+	case err == nil:
+		http.Redirect(w, r, link.ReturnURL, http.StatusSeeOther) // the link is signed, its return address with it
+	case session.Session != "" && session.Status != payments.SessionOpen:
+		a.render(w, http.StatusConflict, &link, a.view(r, &link, session)) // decided before: show how
+	default:
+		a.failPage(w, r, &link, err)
+	}
+}
+
+func (a *api) view(r *http.Request, link *payments.PayLink, s payments.Session) pageView {
+	v := pageView{
+		Amount:      formatMoney(link.AmountMinor, link.Currency),
+		Description: link.Description,
+		Order:       link.Order.String(),
+		ReturnURL:   link.ReturnURL,
+	}
+	switch s.Status {
+	case payments.SessionOpen:
+		v.Open, v.Title, v.ExpiresAt, v.Action = true, "Pay for your order", s.ExpiresAt, r.URL.RequestURI()
+		if left := s.ExpiresAt.Sub(a.bank.now()); left < refreshMax {
+			v.RefreshIn = int(left/time.Second) + 1
+		}
+	case payments.SessionCaptured:
+		v.Title, v.Notice, v.Tone = "Paid", "This payment was made. Thank you!", "good"
+	case payments.SessionFailed:
+		v.Title, v.Notice, v.Tone = "Payment declined", "The payment was declined. Nothing was charged.", "bad"
+	case payments.SessionCanceled:
+		v.Title, v.Notice, v.Tone = "Payment canceled", "You canceled the payment. Nothing was charged.", "plain"
+	default:
+		v.Title, v.Notice, v.Tone = "Too late to pay", "The time to pay for this order is over. Nothing was charged.", "bad"
+	}
+	return v
+}
+
+func (a *api) failPage(w http.ResponseWriter, r *http.Request, link *payments.PayLink, err error) {
+	f := a.failureOf(r, err)
+	v := pageView{Title: "This payment cannot be made", Notice: f.detail, Tone: "bad"}
+	if link != nil {
+		v.ReturnURL = link.ReturnURL
+	}
+	a.render(w, f.status, link, v)
+}
+
+func (a *api) render(w http.ResponseWriter, status int, link *payments.PayLink, v pageView) {
+	var page bytes.Buffer
+	if err := pageTemplate.Execute(&page, v); err != nil {
+		a.log.Error("render the pay page", "error", err)
+		http.Error(w, "cannot show the page", http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", contentPolicy(link))
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "same-origin") // the address is the right to pay
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = page.WriteTo(w) // the client is gone: nobody to tell
+}
+
+// contentPolicy lets the form be redirected to the shop: browsers hold the
+// redirect after a form against form-action, too.
+func contentPolicy(link *payments.PayLink) string {
+	actions := "'self'"
+	if link != nil {
+		if back, err := url.Parse(link.ReturnURL); err == nil {
+			actions += " " + back.Scheme + "://" + back.Host
+		}
+	}
+	return "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action " + actions
+}
+
+func serveStyle(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "max-age=3600")
+	http.ServeFileFS(w, r, web, "web/pay.css")
+}
+
+// formatMoney writes minor units with the currency's own number of decimals
+// (ISO 4217): 6500 EUR is 65.00 EUR.
+func formatMoney(minor int64, code string) string {
+	decimals := 2
+	if unit, err := currency.ParseISO(code); err == nil {
+		decimals, _ = currency.Standard.Rounding(unit)
+	}
+	digits := fmt.Sprintf("%0*d", decimals+1, minor)
+	whole, fraction := digits[:len(digits)-decimals], digits[len(digits)-decimals:]
+	return strings.TrimSuffix(whole+"."+fraction, ".") + " " + code
+}

@@ -1,0 +1,170 @@
+package payments_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+const providerURL = "http://127.0.0.1:8090"
+
+func fixtureLink(t testing.TB) payments.PayLink {
+	return payments.PayLink{
+		Order:       order(t),
+		AmountMinor: 16500,
+		Currency:    "EUR",
+		ExpiresAt:   time.UnixMilli(1760000000123).UTC(),
+		ReturnURL:   "http://127.0.0.1:8080/orders/" + fixtureOrder + "?a=1&b=2#token",
+		Description: "Conférence · 2 × A, 1 × B",
+	}
+}
+
+func payLinks(t testing.TB, secretsText string) *payments.PayLinks {
+	t.Helper()
+	p, err := payments.NewPayLinks(providerURL, secrets(t, secretsText))
+	require.NoError(t, err)
+	return p
+}
+
+// address is a link's URL, split into the session and the query.
+func address(t testing.TB, p *payments.PayLinks, l payments.PayLink) (session string, query url.Values) {
+	t.Helper()
+	text, err := p.URL(l)
+	require.NoError(t, err)
+	u, err := url.Parse(text)
+	require.NoError(t, err)
+	session, ok := strings.CutPrefix(u.Path, payments.PayPath)
+	require.True(t, ok, text)
+	return session, u.Query()
+}
+
+func TestPayLinkComesBackAsItWasMade(t *testing.T) {
+	p := payLinks(t, fixtureSecret)
+	session, query := address(t, p, fixtureLink(t))
+	require.Equal(t, domain.SessionID(order(t)), session)
+	got, err := p.Parse(session, query.Encode())
+	require.NoError(t, err)
+	require.Equal(t, fixtureLink(t), got)
+}
+
+func TestPayLinkIgnoresForeignParameters(t *testing.T) {
+	p := payLinks(t, fixtureSecret)
+	session, query := address(t, p, fixtureLink(t))
+	query.Set("utm_source", "mail")
+	_, err := p.Parse(session, query.Encode())
+	require.NoError(t, err)
+}
+
+func TestPayLinkDuringARotation(t *testing.T) {
+	session, query := address(t, payLinks(t, fixtureSecret), fixtureLink(t))
+	_, err := payLinks(t, otherSecret+" "+fixtureSecret).Parse(session, query.Encode())
+	require.NoError(t, err)
+}
+
+func TestPayLinkRefusesEveryMutation(t *testing.T) {
+	set := func(name, value string) func(*string, url.Values) {
+		return func(_ *string, q url.Values) { q.Set(name, value) }
+	}
+	for _, row := range []struct {
+		name   string
+		mutate func(session *string, query url.Values)
+		code   domain.Code
+	}{
+		{"another order", func(s *string, _ url.Values) { *s = strings.Replace(*s, "0197", "0198", 1) }, domain.CodeForged},
+		{"another amount", set("amount", "1"), domain.CodeForged},
+		{"another currency", set("currency", "USD"), domain.CodeForged},
+		{"another expiry", set("expires", "1760000000124"), domain.CodeForged},
+		{"an endless expiry", set("expires", "9223372036854775807"), domain.CodeForged},
+		{"another return address", set("return", "http://evil.example/"), domain.CodeForged},
+		{"another description", set("description", "free"), domain.CodeForged},
+		{"text moved between fields", func(_ *string, q url.Values) {
+			q.Set("return", q.Get("return")+q.Get("description"))
+			q.Set("description", "")
+		}, domain.CodeForged},
+		{"no signature", set("signature", ""), domain.CodeForged},
+		{"another signature", set("signature", strings.Repeat("A", 43)), domain.CodeForged},
+		{"a signature that is no base64", set("signature", "*"), domain.CodeInvalid},
+		{"an amount that is no number", set("amount", "6,5"), domain.CodeInvalid},
+		{"an expiry that is no number", set("expires", "soon"), domain.CodeInvalid},
+		{"a missing field", func(_ *string, q url.Values) { q.Del("return") }, domain.CodeInvalid},
+		{"a field twice", func(_ *string, q url.Values) { q.Add("amount", "1") }, domain.CodeInvalid},
+		{"an endless query", set("utm", strings.Repeat("x", 9000)), domain.CodeInvalid},
+		{"no session", func(s *string, _ url.Values) { *s = "" }, domain.CodeInvalid},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := payLinks(t, fixtureSecret)
+			session, query := address(t, p, fixtureLink(t))
+			row.mutate(&session, query)
+			_, err := p.Parse(session, query.Encode())
+			require.Equal(t, row.code, domain.CodeOf(err), "%v", err)
+		})
+	}
+}
+
+func TestPayLinkIsNotAcceptedFromAnotherSecret(t *testing.T) {
+	session, query := address(t, payLinks(t, otherSecret), fixtureLink(t))
+	_, err := payLinks(t, fixtureSecret).Parse(session, query.Encode())
+	require.Equal(t, domain.CodeForged, domain.CodeOf(err))
+}
+
+func TestPayLinkBounds(t *testing.T) {
+	for _, row := range []struct {
+		name, field string
+		mutate      func(*payments.PayLink)
+	}{
+		{"no order", "order", func(l *payments.PayLink) { l.Order = domain.OrderID{} }},
+		{"negative amount", "amount", func(l *payments.PayLink) { l.AmountMinor = -1 }},
+		{"amount beyond any", "amount", func(l *payments.PayLink) { l.AmountMinor = payments.AmountMinorMax + 1 }},
+		{"currency", "currency", func(l *payments.PayLink) { l.Currency = "euro" }},
+		{"no expiry", "expires", func(l *payments.PayLink) { l.ExpiresAt = time.Time{} }},
+		{"an expiry that JSON cannot write", "expires", func(l *payments.PayLink) { l.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+		{"no return address", "return", func(l *payments.PayLink) { l.ReturnURL = "" }},
+		{"relative return address", "return", func(l *payments.PayLink) { l.ReturnURL = "/orders/1" }},
+		{"script as return address", "return", func(l *payments.PayLink) { l.ReturnURL = "javascript:alert(1)" }},
+		{"return address with a password", "return", func(l *payments.PayLink) { l.ReturnURL = "http://a:b@c/" }},
+		{"return address that would end a policy", "return", func(l *payments.PayLink) { l.ReturnURL = "http://a;b/" }},
+		{"endless return address", "return", func(l *payments.PayLink) { l.ReturnURL = "http://a/" + strings.Repeat("x", payments.ReturnURLMaxLen) }},
+		{"description of two lines", "description", func(l *payments.PayLink) { l.Description = "a\nb" }},
+		{"description that is not UTF-8", "description", func(l *payments.PayLink) { l.Description = "\xff" }},
+		{"endless description", "description", func(l *payments.PayLink) { l.Description = strings.Repeat("x", payments.DescriptionMaxLen+1) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			link := fixtureLink(t)
+			row.mutate(&link)
+			_, err := payLinks(t, fixtureSecret).URL(link)
+			var definite *domain.Error
+			require.ErrorAs(t, err, &definite)
+			require.Equal(t, domain.CodeInvalid, definite.Code)
+			require.Equal(t, row.field, definite.Field)
+		})
+	}
+}
+
+func TestNewPayLinksRefusesBadBaseURLs(t *testing.T) {
+	for _, base := range []string{"", "127.0.0.1:8090", "ftp://a", "http://", "http://a?b", "http://a#b", "http://u:p@a", "http://a:b"} {
+		_, err := payments.NewPayLinks(base, secrets(t, fixtureSecret))
+		require.Error(t, err, base)
+	}
+}
+
+func FuzzPayLinkParse(f *testing.F) {
+	p := payLinks(f, fixtureSecret)
+	session, query := address(f, p, fixtureLink(f))
+	f.Add(session, query.Encode())
+	f.Add(session, "amount=1&amount=2")
+	f.Add("ps_", "%zz;&=")
+	f.Fuzz(func(t *testing.T, session, rawQuery string) {
+		got, err := p.Parse(session, rawQuery)
+		if err != nil {
+			require.Contains(t, []domain.Code{domain.CodeForged, domain.CodeInvalid}, domain.CodeOf(err))
+			return
+		}
+		require.Equal(t, fixtureLink(t), got, "only what was signed is accepted")
+	})
+}

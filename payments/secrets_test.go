@@ -1,0 +1,70 @@
+package payments_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/payments"
+)
+
+func whsec(bytesLen int) string {
+	return "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, bytesLen))
+}
+
+func TestParseSecrets(t *testing.T) {
+	for _, row := range []struct {
+		name, text, problem string // an empty problem: accepted
+	}{
+		{"one", whsec(24), ""},
+		{"the longest", whsec(64), ""},
+		{"two, by a space", whsec(32) + " " + whsec(33), ""},
+		{"two, by comma and newline", whsec(32) + ",\n" + whsec(33) + "\n", ""},
+		{"none", "", "got 0 secrets"},
+		{"separators only", " , ,", "got 0 secrets"},
+		{"too many", strings.Repeat(whsec(24)+" ", 5), "got 5 secrets"},
+		{"no prefix", strings.TrimPrefix(whsec(24), "whsec_"), "secret 1 of 1: must begin with whsec_"},
+		{"a private key's prefix", "whsk_AAAA", "must begin with whsec_"},
+		{"not base64", "whsec_!!!", "must be base64"},
+		{"too short", whsec(23), "has 23 bytes"},
+		{"too long", whsec(65), "has 65 bytes"},
+		{"the prefix alone", "whsec_", "has 0 bytes"},
+		{"the second is bad", whsec(24) + " whsec_AAAA", "secret 2 of 2"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := payments.ParseSecrets(row.text)
+			if row.problem == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, row.problem)
+			}
+		})
+	}
+}
+
+func TestSecretsNeverPrint(t *testing.T) {
+	s := secrets(t, fixtureSecret)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secrets", s)
+	for _, printed := range []string{
+		fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%d", s), fmt.Sprintf("%x", s),
+		fmt.Sprintf("%v", struct{ S payments.Secrets }{s}), log.String(),
+	} {
+		require.Contains(t, printed, "[redacted]")
+	}
+}
+
+func TestNothingWorksWithoutASecret(t *testing.T) {
+	_, errVerifier := payments.NewVerifier(payments.Secrets{}, time.Now)
+	_, errSigner := payments.NewSigner(payments.Secrets{})
+	_, errLinks := payments.NewPayLinks("http://127.0.0.1:8090", payments.Secrets{})
+	require.Error(t, errVerifier)
+	require.Error(t, errSigner)
+	require.Error(t, errLinks)
+}

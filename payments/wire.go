@@ -1,0 +1,127 @@
+package payments
+
+import (
+	"time"
+
+	"boxoffice/domain"
+)
+
+// The provider's API, below its base URL. Every list takes the parameters
+// `after` (a Page's Next) and `limit` (1–ListLimitMax).
+const (
+	SessionsPath   = "/v1/sessions/" // GET {session}; POST {session}/pay, {session}/expire
+	RefundsPath    = "/v1/refunds"   // GET, POST
+	CapturesPath   = "/v1/captures"
+	DeliveriesPath = "/v1/deliveries" // ?state=acknowledged (default), pending or abandoned
+)
+
+// ListLimitMax is how many entries a Page has at most.
+const ListLimitMax = 1000
+
+// SessionStatus is where a payment session stands.
+type SessionStatus string
+
+// The states of a session. Open is the only one that is left; what it becomes
+// is decided once.
+const (
+	SessionOpen     SessionStatus = "open"
+	SessionCaptured SessionStatus = "captured"
+	SessionFailed   SessionStatus = "failed"
+	SessionCanceled SessionStatus = "canceled"
+	SessionExpired  SessionStatus = "expired"
+)
+
+// A Session is what the provider knows of an order's payment.
+type Session struct {
+	Session string         `json:"session"`
+	Order   domain.OrderID `json:"order"`
+	Status  SessionStatus  `json:"status"`
+	// AmountMinor, Currency and ExpiresAt come from the pay link; they are empty
+	// when the session was expired before anybody opened it.
+	AmountMinor int64           `json:"amount"`
+	Currency    string          `json:"currency,omitempty"`
+	ExpiresAt   time.Time       `json:"expires_at,omitzero"`
+	EndedAt     time.Time       `json:"ended_at,omitzero"` // zero while open
+	Capture     *domain.Capture `json:"capture,omitempty"` // when captured
+}
+
+// Outcome is what a buyer, or a test, does on the pay page.
+type Outcome string
+
+// The outcomes of a payment.
+const (
+	OutcomeSucceeded Outcome = "succeeded"
+	OutcomeFailed    Outcome = "failed"
+	OutcomeCanceled  Outcome = "canceled"
+)
+
+// A PayRequest pays a session, or fails or cancels it. Link is the address of
+// the pay page, or its query, and opens the session if nobody visited the page
+// yet; it may be left out afterwards.
+type PayRequest struct {
+	Outcome Outcome `json:"outcome"`
+	Link    string  `json:"link,omitempty"`
+}
+
+// An Expiry answers expire. Status is SessionExpired or SessionCaptured:
+// exactly one of the two, for ever.
+type Expiry struct {
+	Status  SessionStatus   `json:"status"`
+	Capture *domain.Capture `json:"capture,omitempty"` // when captured
+}
+
+// A RefundRequest gives a captured payment back. The payment is its key.
+type RefundRequest struct {
+	Payment     string              `json:"payment"`
+	AmountMinor int64               `json:"amount"`
+	Currency    string              `json:"currency"`
+	Reason      domain.RefundReason `json:"reason"`
+}
+
+// A Refund is one that the provider has done.
+type Refund struct {
+	RefundRequest
+	Session    string         `json:"session"`
+	Order      domain.OrderID `json:"order"`
+	RefundedAt time.Time      `json:"refunded_at"`
+}
+
+// DeliveryState is where a webhook stands.
+type DeliveryState string
+
+// The states of a webhook's delivery.
+const (
+	DeliveryPending      DeliveryState = "pending"      // still being tried
+	DeliveryAcknowledged DeliveryState = "acknowledged" // the box office answered 2xx
+	DeliveryAbandoned    DeliveryState = "abandoned"    // nobody acknowledged it within a day
+)
+
+// A Delivery is a webhook as the provider knows it.
+type Delivery struct {
+	Event      domain.PaymentEvent `json:"event"`
+	State      DeliveryState       `json:"state"`
+	OccurredAt time.Time           `json:"occurred_at"`
+	// EndedAt is when it was acknowledged or abandoned; zero while pending.
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	// HTTPStatus is the last answer, 0 if there was none.
+	HTTPStatus int `json:"http_status,omitempty"`
+}
+
+// A Page is part of a list, oldest first.
+type Page[T any] struct {
+	Items []T `json:"items"`
+	// Next continues the list; empty at its end for now.
+	Next string `json:"next,omitempty"`
+}
+
+// A Problem is the provider's error (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Code   string `json:"code"`
+}
+
+// ProblemContentType is the media type of a Problem.
+const ProblemContentType = "application/problem+json"
