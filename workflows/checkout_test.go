@@ -28,9 +28,11 @@ func TestCheckoutEndings(t *testing.T) {
 		want   want
 	}{
 		{
-			name:  "paid by the update",
-			drive: func(b *bundle, a *answers) { b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentSucceeded)) },
-			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+			name: "paid by the update",
+			drive: func(b *bundle, a *answers) {
+				b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
 			name:  "paid by the signal",
