@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"boxoffice/domain"
+)
+
+const (
+	// saleTTL is how long a found sale is served from memory. A sale on offer
+	// never changes; forgetting it only bounds the damage of a mistake.
+	saleTTL = 30 * time.Second
+	// salesTTL is how long the list of sales is served from memory: a new sale
+	// shows up on the front page of other nodes this much later.
+	salesTTL = time.Second
+	// StockMaxAge is how old the stock that we show or refuse by may be.
+	StockMaxAge = 100 * time.Millisecond
+	// stockTimeout bounds one read of the ledger, shared by all who wait for it.
+	stockTimeout = 2 * time.Second
+	// salesCachedMax bounds the memory of what outsiders can ask for.
+	salesCachedMax = 1000
+)
+
+// A Catalog answers what is on sale and how much of it is left, from memory
+// where that is fresh enough. Concurrent questions share one read. It is safe
+// for concurrent use.
+type Catalog struct {
+	orders Orders
+	books  Books
+	now    func() time.Time
+
+	flights singleflight.Group
+
+	mu    sync.Mutex
+	sales map[string]cached[*domain.Sale]
+	list  cached[[]*domain.Sale]
+	stock map[string]cached[[]domain.StockLevel]
+}
+
+type cached[T any] struct {
+	value T
+	at    time.Time // when the read began: the value is at least that fresh
+}
+
+// NewCatalog caches in front of the database and the ledger.
+func NewCatalog(orders Orders, books Books) *Catalog {
+	return &Catalog{
+		orders: orders,
+		books:  books,
+		now:    time.Now,
+		sales:  make(map[string]cached[*domain.Sale]),
+		stock:  make(map[string]cached[[]domain.StockLevel]),
+	}
+}
+
+// Sale finds a sale on offer. The error is an *Error with CodeNotFound, or the
+// database's. Callers must not change the sale.
+func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
+	if !domain.ValidSaleID(id) {
+		return nil, domain.NotFound("sale")
+	}
+	c.mu.Lock()
+	entry, ok := c.sales[id]
+	c.mu.Unlock()
+	if ok && c.now().Sub(entry.at) < saleTTL {
+		return entry.value, nil
+	}
+	sale, err := share(ctx, &c.flights, "sale/"+id, func(ctx context.Context) (*domain.Sale, error) {
+		began := c.now()
+		sale, err := c.orders.Sale(ctx, id)
+		if err == nil {
+			c.mu.Lock()
+			makeRoom(c.sales)
+			c.sales[id] = cached[*domain.Sale]{sale, began}
+			c.mu.Unlock()
+		}
+		return sale, err
+	})
+	if err != nil && ok && domain.CodeOf(err) != domain.CodeNotFound {
+		return entry.value, nil // the database is away, and a sale never changes
+	}
+	return sale, err
+}
+
+// Sales lists the sales on offer.
+func (c *Catalog) Sales(ctx context.Context) ([]*domain.Sale, error) {
+	c.mu.Lock()
+	entry := c.list
+	c.mu.Unlock()
+	if !entry.at.IsZero() && c.now().Sub(entry.at) < salesTTL {
+		return entry.value, nil
+	}
+	return share(ctx, &c.flights, "sales", func(ctx context.Context) ([]*domain.Sale, error) {
+		began := c.now()
+		sales, err := c.orders.Sales(ctx)
+		if err == nil {
+			c.mu.Lock()
+			c.list = cached[[]*domain.Sale]{sales, began}
+			c.mu.Unlock()
+		}
+		return sales, err
+	})
+}
+
+// Stock reads the level of every class and of the perk, at most StockMaxAge
+// old. The error is an *Error with CodeOverloaded: the ledger gave no answer.
+func (c *Catalog) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+	c.mu.Lock()
+	entry, ok := c.stock[sale.ID]
+	c.mu.Unlock()
+	if ok && c.now().Sub(entry.at) < StockMaxAge {
+		return entry.value, nil
+	}
+	levels, err := share(ctx, &c.flights, "stock/"+sale.ID, func(ctx context.Context) ([]domain.StockLevel, error) {
+		began := c.now()
+		levels, err := c.books.Stock(ctx, sale)
+		if err == nil {
+			c.mu.Lock()
+			makeRoom(c.stock)
+			c.stock[sale.ID] = cached[[]domain.StockLevel]{levels, began}
+			c.mu.Unlock()
+		}
+		return levels, err
+	})
+	if err != nil {
+		return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The stock cannot be read right now. Try again in a moment.", Err: err}
+	}
+	return levels, nil
+}
+
+// forgetSales makes a sale that was just created visible here at once.
+func (c *Catalog) forgetSales() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = cached[[]*domain.Sale]{}
+}
+
+// makeRoom keeps a cache bounded. Dropping any entry is right: it is only read
+// again.
+func makeRoom[T any](m map[string]cached[T]) {
+	for key := range m {
+		if len(m) < salesCachedMax {
+			return
+		}
+		delete(m, key)
+	}
+}
+
+// share runs read once for all who ask for key meanwhile. The read has its own
+// deadline, so that one asker's leaving does not fail the others'.
+func share[T any](ctx context.Context, flights *singleflight.Group, key string, read func(context.Context) (T, error)) (T, error) {
+	done := flights.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stockTimeout)
+		defer cancel()
+		return read(ctx)
+	})
+	var zero T
+	select {
+	case <-ctx.Done():
+		return zero, ctx.Err()
+	case result := <-done:
+		if result.Err != nil {
+			return zero, result.Err
+		}
+		return result.Val.(T), nil
+	}
+}
+
+// gateWaitMax is how long a checkout waits to hear that there is nothing left.
+// After it the checkout goes on: only an answer may say no.
+const gateWaitMax = 250 * time.Millisecond
+
+// A Gate refuses, without a workflow, what the ledger says cannot be held. It
+// is conservative: only an answer of the ledger not older than StockMaxAge says
+// no; in every other case the checkout goes on and the ledger decides.
+type Gate struct{ catalog *Catalog }
+
+// Refusal is the *Error with CodeSoldOut for lines that cannot be held, nil if
+// they may be.
+func (g Gate) Refusal(ctx context.Context, sale *domain.Sale, lines []domain.Line) *domain.Error {
+	ctx, cancel := context.WithTimeout(ctx, gateWaitMax)
+	defer cancel()
+	levels, err := g.catalog.Stock(ctx, sale)
+	if err != nil {
+		return nil
+	}
+	for _, line := range lines {
+		if level, ok := levelOf(levels, line.Ledger); ok && level.Available < line.Quantity {
+			return soldOut(lines, levels)
+		}
+	}
+	return nil
+}
+
+// heldRetryAfter is when asking again makes sense while others hold tickets:
+// holds last minutes, and a sold-out sale is asked by many.
+const heldRetryAfter = 5 * time.Second
+
+// soldOut tells "all held, some may come back" from "sold out for good". Held
+// counts the classes that are short, or all of the order's where none is any
+// more: the ledger refused a moment ago.
+func soldOut(lines []domain.Line, levels []domain.StockLevel) *domain.Error {
+	var short []domain.StockLevel
+	var asked []domain.StockLevel
+	for _, line := range lines {
+		level, ok := levelOf(levels, line.Ledger)
+		if !ok {
+			continue
+		}
+		asked = append(asked, level)
+		if level.Available < line.Quantity {
+			short = append(short, level)
+		}
+	}
+	if len(short) == 0 {
+		short = asked
+	}
+	refusal := &domain.Error{Code: domain.CodeSoldOut}
+	var left int64
+	for _, level := range short {
+		refusal.Held += level.Held
+		left += max(level.Available, 0)
+	}
+	switch {
+	case refusal.Held > 0:
+		refusal.RetryAfter = heldRetryAfter
+		refusal.Detail = fmt.Sprintf("Not enough tickets are left, but other buyers hold %d that may come back. A new try takes a new Idempotency-Key.", refusal.Held)
+	case left > 0:
+		refusal.Detail = fmt.Sprintf("Only %d of these tickets are left.", left)
+	default:
+		refusal.Detail = "All tickets are sold."
+	}
+	return refusal
+}
+
+func levelOf(levels []domain.StockLevel, ledger uint32) (domain.StockLevel, bool) {
+	for _, level := range levels {
+		if level.Ledger == ledger {
+			return level, true
+		}
+	}
+	return domain.StockLevel{}, false
+}
+
+// isNotFound reports whether an adapter said that something does not exist.
+func isNotFound(err error) bool {
+	var definite *domain.Error
+	return errors.As(err, &definite) && definite.Code == domain.CodeNotFound
+}

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"boxoffice/domain"
+)
+
+type checkoutInput struct {
+	Sale string `path:"sale" doc:"The sale's id"`
+	Key  string `header:"Idempotency-Key" required:"true" minLength:"16" doc:"Names this checkout: the same key is the same order and gets the same answer. Bare or a quoted string; 16–255 visible ASCII characters, best a UUIDv7"`
+	Body CheckoutBody
+
+	keys []string
+}
+
+// CheckoutBody is what a buyer wants.
+type CheckoutBody struct {
+	Items []CheckoutItem `json:"items" minItems:"1" maxItems:"12"`
+	Buyer CheckoutBuyer  `json:"buyer"`
+}
+
+// CheckoutItem is so many tickets of a class. Repeated classes add up.
+type CheckoutItem struct {
+	Class    string `json:"class" minLength:"1" maxLength:"32" example:"A"`
+	Quantity int64  `json:"quantity" minimum:"1" maximum:"100"`
+}
+
+// CheckoutBuyer says whose tickets these are.
+type CheckoutBuyer struct {
+	Email string `json:"email" minLength:"3" maxLength:"254" example:"a@example.com"`
+}
+
+// Resolve implements huma.Resolver: it gets at every value of the header, of
+// which huma keeps the first.
+func (in *checkoutInput) Resolve(ctx huma.Context) []error {
+	ctx.EachHeader(func(name, value string) {
+		if http.CanonicalHeaderKey(name) == "Idempotency-Key" {
+			in.keys = append(in.keys, value)
+		}
+	})
+	return nil
+}
+
+type checkoutOutput struct {
+	Location string `header:"Location" doc:"The order"`
+	Replayed string `header:"Idempotent-Replayed" doc:"true: the key came before, this is its answer"`
+	Body     CheckoutView
+}
+
+// CheckoutView answers a checkout whose seats are held.
+type CheckoutView struct {
+	Order          domain.OrderID     `json:"order"`
+	Token          string             `json:"token" doc:"Bearer token of the order: whoever has it may see and cancel it"`
+	Status         domain.OrderStatus `json:"status" enum:"held"`
+	HoldExpiresAt  time.Time          `json:"hold_expires_at" doc:"When the checkout gives up"`
+	Amount         int64              `json:"amount" doc:"Minor units"`
+	Currency       string             `json:"currency"`
+	PaymentURL     string             `json:"payment_url" doc:"Where to pay"`
+	PaymentSession string             `json:"payment_session" doc:"The provider's name of this payment"`
+}
+
+var checkoutCodes = []domain.Code{
+	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
+	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeLimitReached, domain.CodeOverloaded, codeMediaType,
+}
+
+// checkout holds seats. Cheap refusals come first; none before the Desk binds
+// the key.
+func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutput, error) {
+	key, err := parseKey(in.keys)
+	if err != nil {
+		return nil, err
+	}
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	if err := mustBeOpen(sale, time.Now()); err != nil {
+		return nil, err
+	}
+	order, err := domain.NewOrder(sale, s.Keys, key, itemsOf(in.Body.Items), in.Body.Buyer.Email)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.refuseSoldOut(ctx, sale, &order); err != nil {
+		return nil, err
+	}
+	answer, err := s.start(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verdict(ctx, sale, &order, answer.Hold); err != nil {
+		return nil, err
+	}
+	return s.viewCheckout(order, answer), nil
+}
+
+func mustBeOpen(sale *domain.Sale, now time.Time) error {
+	if sale.HasOpened(now) {
+		return nil
+	}
+	return &domain.Error{
+		Code:       domain.CodeNotOpen,
+		Detail:     "The sale opens at " + sale.OpensAt.UTC().Format(time.RFC3339) + ".",
+		RetryAfter: sale.OpensAt.Sub(now),
+	}
+}
+
+func itemsOf(items []CheckoutItem) []domain.Item {
+	out := make([]domain.Item, 0, len(items))
+	for _, i := range items {
+		out = append(out, domain.Item(i))
+	}
+	return out
+}
+
+// refuseSoldOut answers most of an on-sale's requests: no workflow, one look at
+// a shared answer of the ledger. Only a key that was never seen is refused: the
+// one that holds the last ticket must find it again.
+func (s *Server) refuseSoldOut(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
+	refusal := s.gate.Refusal(ctx, sale, order.Lines)
+	if refusal == nil {
+		return nil
+	}
+	select {
+	case s.lookups <- struct{}{}:
+		defer func() { <-s.lookups }()
+	default:
+		return &domain.Error{Code: domain.CodeOverloaded}
+	}
+	if known, err := s.Known(ctx, order.ID); err != nil || known {
+		return nil // the Desk decides
+	}
+	s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
+	return refusal
+}
+
+func (s *Server) knownToDesk(ctx context.Context, id domain.OrderID) (bool, error) {
+	_, err := s.Desk.State(ctx, id)
+	if isNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// start waits for the Desk in one of a bounded number of slots: more would only
+// wait longer.
+func (s *Server) start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+		return s.Desk.Start(ctx, order)
+	default:
+		return domain.HoldAnswer{}, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: checkoutsOverloadedWait}
+	}
+}
+
+// verdict turns the ledger's no into a problem. An outcome that this version
+// does not know is not a no.
+func (s *Server) verdict(ctx context.Context, sale *domain.Sale, order *domain.Order, hold domain.Hold) error {
+	switch hold.Outcome {
+	case domain.HoldHeld:
+		return nil
+	case domain.HoldSoldOut:
+		s.metrics.soldOut.WithLabelValues(checkoutRefusalsByDesk).Inc()
+		levels, err := s.Catalog.Stock(ctx, sale)
+		if err != nil {
+			return &domain.Error{Code: domain.CodeSoldOut, Detail: "Not enough tickets are left.", Err: err}
+		}
+		return soldOut(order.Lines, levels)
+	case domain.HoldLimitReached:
+		return &domain.Error{Code: domain.CodeLimitReached, Detail: "With these tickets the buyer would have more than the sale allows, those that still wait for a payment included."}
+	default:
+		return &domain.UnknownError{Op: "hold", ID: order.ID.String()}
+	}
+}
+
+func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) *checkoutOutput {
+	out := &checkoutOutput{
+		Location: "/v1/orders/" + order.ID.String(),
+		Body: CheckoutView{
+			Order:          order.ID,
+			Token:          s.Keys.OrderToken(order.ID),
+			Status:         domain.OrderHeld,
+			HoldExpiresAt:  answer.Hold.ExpiresAt.UTC(),
+			Amount:         order.AmountMinor,
+			Currency:       order.Currency,
+			PaymentURL:     s.PayURL(order, answer.Hold),
+			PaymentSession: domain.SessionID(order.ID),
+		},
+	}
+	if answer.Replayed {
+		out.Replayed = "true"
+	}
+	return out
+}

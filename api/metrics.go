@@ -1,0 +1,49 @@
+package api
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	problems *prometheus.CounterVec
+	soldOut  *prometheus.CounterVec
+}
+
+// newMetrics registers what this package counts. The error says which name is
+// taken.
+func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
+	m := metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_http_requests_total", Help: "HTTP requests by route and status.",
+		}, []string{"method", "route", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "boxoffice_http_request_duration_seconds", Help: "How long requests took, event streams left out.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"route"}),
+		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_http_problems_total", Help: "Problems answered by our handlers, by code.",
+		}, []string{"route", "code"}),
+		soldOut: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_sold_out_refusals_total", Help: "Checkouts refused as sold out: by the gate, without a workflow, or by the ledger.",
+		}, []string{"by"}),
+	}
+	all := []prometheus.Collector{
+		m.requests, m.duration, m.problems, m.soldOut,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_checkouts_waiting", Help: "Checkouts that wait for the verdict on their hold.",
+		}, func() float64 { return float64(len(s.slots)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_event_streams", Help: "Open event streams.",
+		}, func() float64 { return float64(s.hub.open()) }),
+	}
+	for _, c := range all {
+		if err := meter.Register(c); err != nil {
+			return metrics{}, fmt.Errorf("api: register metrics: %w", err)
+		}
+	}
+	return m, nil
+}

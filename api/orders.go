@@ -1,0 +1,245 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"rsc.io/qr"
+
+	"boxoffice/domain"
+)
+
+type orderInput struct {
+	Order         string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
+	Authorization string `header:"Authorization" doc:"Bearer and the order's token"`
+}
+
+type orderOutput struct{ Body OrderView }
+
+type statusOutput struct {
+	Status int
+	Body   StatusView
+}
+
+// StatusView says where an order stands now.
+type StatusView struct {
+	Order  domain.OrderID     `json:"order"`
+	Status domain.OrderStatus `json:"status"`
+}
+
+// authorize reads the order's id and checks its token. Wrong in any way is the
+// same as not there: nobody learns which orders exist.
+func (s *Server) authorize(order, authorization string) (domain.OrderID, error) {
+	id, err := domain.ParseOrderID(order)
+	if err != nil || !s.Keys.ValidOrderToken(id, bearer(authorization)) {
+		return domain.OrderID{}, domain.NotFound("order")
+	}
+	return id, nil
+}
+
+func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error) {
+	id, err := s.authorize(in.Order, in.Authorization)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.findOrder(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &orderOutput{view}, nil
+}
+
+// findOrder asks the database for a paid order, else the checkout itself.
+func (s *Server) findOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
+	sold, err := s.Orders.Order(ctx, id)
+	if err == nil {
+		return viewSoldOrder(sold), nil
+	}
+	if !isNotFound(err) {
+		return OrderView{}, err
+	}
+	state, err := s.Desk.State(ctx, id)
+	if err != nil {
+		return OrderView{}, err
+	}
+	if state.Status.Sold() { // recorded between our two questions
+		if sold, err := s.Orders.Order(ctx, id); err == nil {
+			return viewSoldOrder(sold), nil
+		}
+	}
+	return s.viewCheckoutState(ctx, state)
+}
+
+// viewCheckoutState shows an order that has no row: one that waits for its
+// payment, or ended without tickets.
+func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutState) (OrderView, error) {
+	switch state.Status {
+	case domain.OrderPending:
+		return OrderView{}, &domain.Error{Code: domain.CodeInFlight, Detail: "The ledger has not answered yet."}
+	case domain.OrderSoldOut, domain.OrderLimitReached:
+		return OrderView{}, domain.NotFound("order") // nothing was ever ordered
+	}
+	v := OrderView{
+		Order: state.Order, Sale: state.SaleID, SaleName: state.SaleID, Status: state.Status,
+		Items: viewLines(state.Lines), Amount: state.AmountMinor, Currency: state.Currency,
+	}
+	if sale, err := s.Catalog.Sale(ctx, state.SaleID); err == nil {
+		v.SaleName = sale.Name
+	}
+	if state.Status == domain.OrderHeld {
+		v.HoldExpiresAt = timeOrNil(state.Hold.ExpiresAt)
+		v.PaymentSession = domain.SessionID(state.Order)
+		v.PaymentURL = s.PayURL(domain.Order{
+			ID: state.Order, SaleID: state.SaleID, SaleName: v.SaleName, Lines: state.Lines,
+			AmountMinor: state.AmountMinor, Currency: state.Currency, Fingerprint: state.Fingerprint,
+		}, state.Hold)
+		return v, nil
+	}
+	return s.withRefund(ctx, v)
+}
+
+// withRefund tells the buyer of a checkout that ended without tickets what
+// became of money that came nevertheless.
+func (s *Server) withRefund(ctx context.Context, v OrderView) (OrderView, error) {
+	if v.Status.Sold() {
+		return v, nil
+	}
+	refunds, err := s.Orders.RefundsOfOrder(ctx, v.Order)
+	if err != nil {
+		return OrderView{}, err
+	}
+	for _, refund := range refunds {
+		if refund.RefundedAt.IsZero() {
+			v.Status, v.RefundedAt = domain.OrderRefunding, nil
+			return v, nil
+		}
+		v.Status, v.RefundedAt = domain.OrderRefunded, timeOrNil(refund.RefundedAt)
+	}
+	return v, nil
+}
+
+func (s *Server) cancel(ctx context.Context, in *orderInput) (*statusOutput, error) {
+	id, err := s.authorize(in.Order, in.Authorization)
+	if err != nil {
+		return nil, err
+	}
+	status, err := s.Desk.Cancel(ctx, id)
+	if isNotFound(err) { // its checkout may be long gone, and paid
+		if _, soldErr := s.Orders.Order(ctx, id); soldErr == nil {
+			return nil, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order is paid. Ask the organiser for a refund."}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &statusOutput{http.StatusOK, StatusView{id, status}}, nil
+}
+
+type ticketInput struct {
+	Order         string `path:"order" doc:"The order's id"`
+	Authorization string `header:"Authorization" doc:"Bearer and the order's token"`
+	Number        int    `path:"n" minimum:"1" doc:"The ticket's number within the order"`
+	Accept        string `header:"Accept" doc:"image/png for a PNG; else SVG"`
+}
+
+type imageOutput struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+func (s *Server) ticketQR(ctx context.Context, in *ticketInput) (*imageOutput, error) {
+	id, err := s.authorize(in.Order, in.Authorization)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.findOrder(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, ticket := range view.Tickets {
+		if ticket.Number == in.Number {
+			return drawQR(ticket.Code, in.Accept)
+		}
+	}
+	return nil, domain.NotFound("ticket")
+}
+
+func drawQR(text, accept string) (*imageOutput, error) {
+	code, err := qr.Encode(text, qr.M)
+	if err != nil {
+		return nil, fmt.Errorf("draw a ticket's QR code: %w", err)
+	}
+	if strings.Contains(accept, "image/png") && !strings.Contains(accept, "image/svg+xml") {
+		return &imageOutput{"image/png", code.PNG()}, nil
+	}
+	return &imageOutput{"image/svg+xml", drawSVG(code)}, nil
+}
+
+// quietModules is the white border that readers need (ISO/IEC 18004).
+const quietModules = 4
+
+// drawSVG draws one path of unit squares, black on white in any colour scheme.
+func drawSVG(code *qr.Code) []byte {
+	var b bytes.Buffer
+	size := code.Size + 2*quietModules
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path d="`, size, size, size, size)
+	for y := range code.Size {
+		for x := range code.Size {
+			if code.Black(x, y) {
+				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x+quietModules, y+quietModules)
+			}
+		}
+	}
+	b.WriteString(`"/></svg>`)
+	return b.Bytes()
+}
+
+// WebhookBody documents the payment provider's event; the Verifier reads it.
+type WebhookBody struct {
+	Type domain.PaymentEventType `json:"type" enum:"payment.succeeded,payment.failed,payment.canceled"`
+	Data WebhookData             `json:"data"`
+}
+
+// WebhookData says which payment a WebhookBody is about.
+type WebhookData struct {
+	Session  string         `json:"session"`
+	Order    domain.OrderID `json:"order"`
+	Amount   int64          `json:"amount" doc:"Minor units"`
+	Currency string         `json:"currency"`
+	Payment  string         `json:"payment,omitempty" doc:"Absent: the session"`
+}
+
+type webhookInput struct {
+	RawBody []byte `contentType:"application/json"`
+
+	header http.Header
+}
+
+// Resolve implements huma.Resolver: the signature covers headers.
+func (in *webhookInput) Resolve(ctx huma.Context) []error {
+	in.header = make(http.Header)
+	ctx.EachHeader(func(name, value string) { in.header.Add(name, value) })
+	return nil
+}
+
+// webhook takes an event of the payment provider. Every answer but 2xx makes
+// the provider send it again.
+func (s *Server) webhook(ctx context.Context, in *webhookInput) (*statusOutput, error) {
+	event, err := s.Verifier.Verify(in.header, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Desk.Pay(ctx, event)
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusAccepted
+	if result.Settled {
+		status = http.StatusOK
+	}
+	return &statusOutput{status, StatusView{event.Order, result.Status}}, nil
+}

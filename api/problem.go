@@ -1,0 +1,251 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"boxoffice/domain"
+)
+
+// Codes that only HTTP has. The rest of the vocabulary is domain's.
+const (
+	codeMethodNotAllowed domain.Code = "method_not_allowed"
+	codeMediaType        domain.Code = "unsupported_media_type"
+	codeTimeout          domain.Code = "request_timeout" // the body came too slowly
+)
+
+// kind is what HTTP makes of a code: the one place where that is decided.
+type kind struct {
+	status     int
+	title      string
+	level      slog.Level
+	detail     string        // when the error brings none
+	retryAfter time.Duration // when the error brings none
+}
+
+var kinds = map[domain.Code]kind{
+	domain.CodeInvalid:       {status: http.StatusUnprocessableEntity, title: "The request is not valid", level: slog.LevelDebug},
+	domain.CodeTooLarge:      {status: http.StatusRequestEntityTooLarge, title: "The request is too large", level: slog.LevelDebug},
+	domain.CodeKeyMissing:    {status: http.StatusBadRequest, title: "An Idempotency-Key is needed", level: slog.LevelDebug},
+	domain.CodeKeyReused:     {status: http.StatusUnprocessableEntity, title: "The Idempotency-Key was used for another request", level: slog.LevelInfo},
+	domain.CodeInFlight:      {status: http.StatusConflict, title: "The first request with this Idempotency-Key is not answered yet", level: slog.LevelDebug, detail: "Repeat the request with the same key.", retryAfter: time.Second},
+	domain.CodeSoldOut:       {status: http.StatusConflict, title: "Sold out", level: slog.LevelDebug},
+	domain.CodeNotOpen:       {status: http.StatusConflict, title: "The sale has not opened yet", level: slog.LevelDebug},
+	domain.CodeLimitReached:  {status: http.StatusTooManyRequests, title: "The limit of tickets per buyer is reached", level: slog.LevelDebug},
+	domain.CodeRateLimited:   {status: http.StatusTooManyRequests, title: "Too many requests", level: slog.LevelDebug, retryAfter: time.Second},
+	domain.CodeQueueRequired: {status: http.StatusForbidden, title: "This sale has a waiting room", level: slog.LevelDebug},
+	domain.CodeNotFound:      {status: http.StatusNotFound, title: "Not found", level: slog.LevelDebug},
+	domain.CodeAlreadyPaid:   {status: http.StatusConflict, title: "The order is already paid", level: slog.LevelDebug},
+	domain.CodeNotPaid:       {status: http.StatusConflict, title: "The order is not paid", level: slog.LevelDebug},
+	domain.CodeExists:        {status: http.StatusConflict, title: "A different sale of this id exists", level: slog.LevelInfo},
+	domain.CodeUnauthorized:  {status: http.StatusUnauthorized, title: "The admin token is missing or wrong", level: slog.LevelWarn},
+	domain.CodeForged:        {status: http.StatusUnauthorized, title: "The webhook's signature or timestamp is refused", level: slog.LevelWarn},
+	domain.CodeUnknown:       {status: http.StatusServiceUnavailable, title: "The outcome is not known yet", level: slog.LevelWarn, detail: "It may or may not have taken effect. Repeat the request, a checkout with the same Idempotency-Key.", retryAfter: time.Second},
+	domain.CodeOverloaded:    {status: http.StatusServiceUnavailable, title: "Overloaded", level: slog.LevelWarn, detail: "Nothing was done. Try again in a moment.", retryAfter: 2 * time.Second},
+	domain.CodeInternal:      {status: http.StatusInternalServerError, title: "Something went wrong on our side", level: slog.LevelError, detail: "The request id names this failure in the logs."},
+	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The method is not allowed here", level: slog.LevelDebug},
+	codeMediaType:            {status: http.StatusUnsupportedMediaType, title: "The body must be application/json", level: slog.LevelDebug},
+	codeTimeout:              {status: http.StatusRequestTimeout, title: "The request body came too slowly", level: slog.LevelDebug},
+}
+
+// Problem is an RFC 9457 problem. Clients branch on Code; everything else is
+// for people. No field ever repeats what the client sent.
+type Problem struct {
+	Type      string       `json:"type" doc:"/problems/{code}" example:"/problems/sold_out"`
+	Title     string       `json:"title" doc:"The code, for people"`
+	Status    int          `json:"status" doc:"The HTTP status"`
+	Code      domain.Code  `json:"code" doc:"Stable name of the error" example:"sold_out"`
+	Detail    string       `json:"detail,omitempty" doc:"What happened this time, and what to do"`
+	Errors    []FieldError `json:"errors,omitempty" doc:"code invalid: the offending fields"`
+	Held      *int64       `json:"held,omitempty" doc:"code sold_out: tickets held by others, which may come back"`
+	RequestID string       `json:"request_id,omitempty" doc:"Names this request in the logs"`
+
+	retryAfter time.Duration
+}
+
+// FieldError names one offending field of a request.
+type FieldError struct {
+	Field   string `json:"field" doc:"Path within the body, or the parameter's name" example:"items[0].quantity"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return problemType }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(p.retryAfter.Seconds())), 10))
+	}
+	if p.Code == domain.CodeUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="admin"`)
+	}
+	return h
+}
+
+const problemType = "application/problem+json"
+
+func newProblem(code domain.Code, detail string) *Problem {
+	k, ok := kinds[code]
+	if !ok { // a code of a newer adapter: ours to fix, not the client's
+		code, k = domain.CodeInternal, kinds[domain.CodeInternal]
+	}
+	if detail == "" {
+		detail = k.detail
+	}
+	return &Problem{Type: "/problems/" + string(code), Title: k.title, Status: k.status, Code: code, Detail: detail, retryAfter: k.retryAfter}
+}
+
+// problemOf turns any error into what a stranger may see of it.
+func problemOf(err error) *Problem {
+	var p *Problem
+	var definite *domain.Error
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &definite):
+		return definiteProblem(definite)
+	case isOutOfTime(err):
+		// Whatever was asked may still happen: not a no.
+		return newProblem(domain.CodeUnknown, "")
+	default:
+		return newProblem(domain.CodeOf(err), "")
+	}
+}
+
+func isOutOfTime(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+func definiteProblem(err *domain.Error) *Problem {
+	detail := err.Detail
+	if _, mapped := kinds[err.Code]; !mapped || err.Code == domain.CodeInternal {
+		detail = "" // ours to fix: it explains nothing to a client
+	}
+	p := newProblem(err.Code, detail)
+	if err.RetryAfter > 0 {
+		p.retryAfter = err.RetryAfter
+	}
+	if err.Field != "" {
+		p.Errors = []FieldError{{Field: err.Field, Message: strings.TrimPrefix(err.Detail, err.Field+" ")}}
+	}
+	if err.Code == domain.CodeSoldOut {
+		held := err.Held
+		p.Held = &held
+	}
+	return p
+}
+
+// init replaces huma's error model. Its hooks are package variables, so this
+// cannot depend on a Server; both models agree on every status below 500.
+func init() {
+	gin.SetMode(gin.ReleaseMode)
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+		return humaProblem(status, msg, errs)
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		p := humaProblem(status, msg, errs)
+		if ctx != nil {
+			p.RequestID = requestID(ctx.Context())
+		}
+		return p
+	}
+}
+
+// humaProblem is what huma itself found wrong with a request, before any
+// handler saw it.
+func humaProblem(status int, msg string, errs []error) *Problem {
+	fields := fieldErrors(errs)
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return newProblem(domain.CodeTooLarge, "")
+	case status == http.StatusUnsupportedMediaType:
+		return newProblem(codeMediaType, "")
+	case status == http.StatusRequestTimeout:
+		return newProblem(codeTimeout, "")
+	case status >= http.StatusInternalServerError:
+		return newProblem(domain.CodeInternal, "")
+	}
+	detail := sentence(msg)
+	if len(fields) > 0 {
+		detail = fmt.Sprintf("%s: %s.", fields[0].Field, fields[0].Message)
+	}
+	p := newProblem(domain.CodeInvalid, detail)
+	p.Errors = fields
+	return p
+}
+
+// sentence is for huma's messages, which are fragments.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
+}
+
+// fieldErrorsMax bounds an answer to a body that is wrong everywhere.
+const fieldErrorsMax = 8
+
+// fieldErrors leaves out the offending values: they may be an e-mail address.
+func fieldErrors(errs []error) []FieldError {
+	var fields []FieldError
+	for _, err := range errs {
+		var d huma.ErrorDetailer
+		if !errors.As(err, &d) || len(fields) == fieldErrorsMax {
+			continue
+		}
+		detail := d.ErrorDetail()
+		message := detail.Message
+		if detail.Location == "body" && strings.Contains(message, "json") || strings.Contains(message, "JSON") || strings.Contains(message, "invalid character") {
+			message = "is not valid JSON for this request"
+		}
+		field := detail.Location
+		for _, where := range []string{"body.", "path.", "query.", "header."} {
+			field = strings.TrimPrefix(field, where)
+		}
+		fields = append(fields, FieldError{Field: field, Message: message})
+	}
+	return fields
+}
+
+// abort answers with a problem outside of huma: middleware, unknown routes.
+func (s *Server) abort(c *gin.Context, err error) {
+	p := s.problem(c.Request.Context(), err)
+	for name, values := range p.GetHeaders() {
+		c.Writer.Header()[name] = values
+	}
+	c.Abort()
+	c.Render(p.Status, problemRender{p})
+}
+
+// problem makes the Problem of an error, logs what a stranger must not see, and
+// counts it.
+func (s *Server) problem(ctx context.Context, err error) *Problem {
+	p := problemOf(err)
+	p.RequestID = requestID(ctx)
+	route := routeOf(ctx)
+	s.metrics.problems.WithLabelValues(route, string(p.Code)).Inc()
+	level := kinds[p.Code].level
+	if errors.Is(ctx.Err(), context.Canceled) {
+		level = slog.LevelDebug // the client left: nobody is waiting for this
+	}
+	s.log.Log(ctx, level, "request refused", "request", p.RequestID, "route", route, "code", p.Code, "err", err)
+	return p
+}

@@ -1,0 +1,194 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"boxoffice/domain"
+)
+
+// Bounds of a request. A request line or header above HeaderBytesMax is
+// answered by net/http itself (431).
+const (
+	HeaderBytesMax       = 16 << 10
+	BodyBytesMax         = 64 << 10
+	CheckoutBodyBytesMax = 8 << 10
+
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 20 * time.Second // longer than requestTimeout: it also ends the wait for an answer
+	requestTimeout    = 15 * time.Second
+	writeTimeout      = 20 * time.Second
+	idleTimeout       = 90 * time.Second
+)
+
+// NewServer is an http.Server with every timeout set. WriteTimeout is left
+// out on purpose: it would end event streams; each request gets a write
+// deadline of its own instead.
+func NewServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    HeaderBytesMax,
+	}
+}
+
+type contextKey int
+
+const (
+	requestIDKey contextKey = iota
+	routeKey
+)
+
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey).(string)
+	return id
+}
+
+func routeOf(ctx context.Context) string {
+	route, _ := ctx.Value(routeKey).(string)
+	return route
+}
+
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
+
+// identify gives every request an id, its own or that of the proxy in front,
+// and a time by which it must be answered.
+func (s *Server) identify(c *gin.Context) {
+	id := c.GetHeader("X-Request-Id")
+	if !requestIDPattern.MatchString(id) {
+		id = rand.Text()
+	}
+	c.Header("X-Request-Id", id)
+	route := c.FullPath()
+	if route == "" {
+		route = "other" // never the path itself: labels must stay few
+	}
+	ctx := context.WithValue(c.Request.Context(), requestIDKey, id)
+	ctx = context.WithValue(ctx, routeKey, route)
+	if route != eventsRoute {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		// An error means a writer without deadlines, as in tests.
+		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTimeout))
+	}
+	c.Request = c.Request.WithContext(ctx)
+	c.Next()
+}
+
+// observe measures and logs. What is logged of the request is its route, never
+// its path or query: those may carry tokens.
+func (s *Server) observe(c *gin.Context) {
+	start := time.Now()
+	c.Next()
+	ctx, took := c.Request.Context(), time.Since(start)
+	route, status := routeOf(ctx), c.Writer.Status()
+	s.metrics.requests.WithLabelValues(c.Request.Method, route, strconv.Itoa(status)).Inc()
+	if route != eventsRoute { // streams last as long as somebody looks
+		s.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
+	}
+	s.log.DebugContext(ctx, "request", "request", requestID(ctx), "method", c.Request.Method, "route", route, "status", status, "took", took)
+}
+
+// recoverPanic keeps one request's bug from ending the process.
+func (s *Server) recoverPanic(c *gin.Context) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		err, _ := cause.(error)
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, http.ErrAbortHandler) {
+			c.Abort() // the client left while we wrote
+			return
+		}
+		ctx := c.Request.Context()
+		s.log.ErrorContext(ctx, "panic", "request", requestID(ctx), "route", routeOf(ctx), "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		if !c.Writer.Written() {
+			s.abort(c, &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("panic: %v", cause)})
+		}
+	}()
+	c.Next()
+}
+
+// secure sets what every answer of ours needs. Pages loosen their own policy.
+func secure(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cache-Control", "no-store")
+	c.Next()
+}
+
+// readBody reads the whole body, bounded, before any handler runs, so that a
+// body that is too large, broken or slow has one answer everywhere.
+func (s *Server) readBody(c *gin.Context) {
+	if c.Request.Body == nil || c.Request.Body == http.NoBody {
+		c.Next()
+		return
+	}
+	limit := int64(BodyBytesMax)
+	if c.FullPath() == checkoutsRoute {
+		limit = CheckoutBodyBytesMax
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
+	if err != nil {
+		s.abort(c, bodyError(err, limit))
+		return
+	}
+	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+	c.Next()
+}
+
+func bodyError(err error, limit int64) *domain.Error {
+	var tooLarge *http.MaxBytesError
+	var network net.Error
+	switch {
+	case errors.As(err, &tooLarge):
+		return &domain.Error{Code: domain.CodeTooLarge, Detail: fmt.Sprintf("The body may have at most %d bytes.", limit)}
+	case errors.As(err, &network) && network.Timeout():
+		return &domain.Error{Code: codeTimeout, Err: err}
+	default:
+		return &domain.Error{Code: domain.CodeInvalid, Detail: "The body broke off or is not well framed.", Err: err}
+	}
+}
+
+// bearer reads the token of an Authorization header (RFC 6750), empty if there
+// is none.
+func bearer(authorization string) string {
+	scheme, token, ok := strings.Cut(authorization, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// problemRender writes a Problem as gin's own renderers would write JSON.
+type problemRender struct{ p *Problem }
+
+func (r problemRender) Render(w http.ResponseWriter) error {
+	r.WriteContentType(w)
+	return json.NewEncoder(w).Encode(r.p)
+}
+
+func (r problemRender) WriteContentType(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", problemType)
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"boxoffice/domain"
+)
+
+var (
+	orderToken = []map[string][]string{{"order": {}}}
+	adminToken = []map[string][]string{{"admin": {}}}
+)
+
+// routePublic registers what buyers and the payment provider use.
+func (s *Server) routePublic(api huma.API) {
+	operation(s, api, huma.Operation{
+		OperationID: "list-sales", Method: http.MethodGet, Path: "/v1/sales",
+		Summary: "Sales on offer, with their stock", Tags: []string{"sales"},
+	}, []domain.Code{domain.CodeOverloaded}, s.sales)
+
+	operation(s, api, huma.Operation{
+		OperationID: "get-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}",
+		Summary: "A sale and its stock", Tags: []string{"sales"},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.sale)
+
+	operation(s, api, huma.Operation{
+		OperationID: "watch-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/events",
+		Summary: "The stock as it changes", Tags: []string{"sales"},
+		Description: "Server-sent events. Event `stock` has the body of GET /v1/sales/{sale}.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "A stream of events",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.events)
+
+	operation(s, api, huma.Operation{
+		OperationID: "create-checkout", Method: http.MethodPost, Path: "/v1/sales/{sale}/checkouts",
+		Summary: "Hold tickets and learn where to pay", Tags: []string{"checkout"},
+		DefaultStatus: http.StatusCreated, SkipValidateParams: true, // parseKey has a code of its own
+	}, checkoutCodes, s.checkout)
+
+	operation(s, api, huma.Operation{
+		OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{order}",
+		Summary: "Where an order stands; its tickets once paid", Tags: []string{"checkout"}, Security: orderToken,
+		SkipValidateParams: true,
+	}, []domain.Code{domain.CodeNotFound, domain.CodeInFlight}, s.order)
+
+	operation(s, api, huma.Operation{
+		OperationID: "cancel-order", Method: http.MethodPost, Path: "/v1/orders/{order}/cancel",
+		Summary: "Give the held tickets back", Tags: []string{"checkout"}, Security: orderToken,
+		SkipValidateParams: true,
+	}, []domain.Code{domain.CodeNotFound, domain.CodeAlreadyPaid}, s.cancel)
+
+	operation(s, api, huma.Operation{
+		OperationID: "get-ticket-qr", Method: http.MethodGet, Path: "/v1/orders/{order}/tickets/{n}/qr",
+		Summary: "A ticket's QR code", Tags: []string{"checkout"}, Security: orderToken,
+		Responses: map[string]*huma.Response{"200": {
+			Description: "An image",
+			Content: map[string]*huma.MediaType{
+				"image/svg+xml": {Schema: &huma.Schema{Type: huma.TypeString}},
+				"image/png":     {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+			},
+		}},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeInvalid, domain.CodeInFlight}, s.ticketQR)
+
+	operation(s, api, huma.Operation{
+		OperationID: "mockpay-webhook", Method: http.MethodPost, Path: "/v1/webhooks/mockpay",
+		Summary: "An event of the payment provider", Tags: []string{"payments"},
+		Description: "Signed as Standard Webhooks has it. 200: settled, now or before. 202: stored, it will be.",
+		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}},
+		// The signature covers the bytes: the Verifier reads them, and a body that
+		// is not signed is not worth parsing.
+		SkipValidateBody: true,
+	}, []domain.Code{domain.CodeForged, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.webhook)
+	s.document.Paths["/v1/webhooks/mockpay"].Post.RequestBody.Content["application/json"].Schema =
+		s.document.Components.Schemas.Schema(reflect.TypeFor[WebhookBody](), true, "WebhookBody")
+}
+
+// routeAdmin registers what the organiser uses.
+func (s *Server) routeAdmin(api huma.API) {
+	only := huma.Middlewares{s.requireAdmin()}
+	admin := func(op huma.Operation) huma.Operation {
+		op.Security, op.Middlewares, op.Tags = adminToken, only, []string{"organiser"}
+		return op
+	}
+	operation(s, api, admin(huma.Operation{
+		OperationID: "create-sale", Method: http.MethodPost, Path: "/v1/sales", DefaultStatus: http.StatusCreated,
+		Summary: "Put a sale on offer", Description: "Repeating it changes nothing.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists, domain.CodeOverloaded, codeMediaType}, s.createSale)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
+		Summary: "A sale's paid orders",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "refund-order", Method: http.MethodPost, Path: "/v1/orders/{order}/refund",
+		Summary: "Give an order's money and seats back", Description: "200: refunded. 202: it will be.",
+		Responses: map[string]*huma.Response{"202": {Description: "The refund is under way"}},
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeNotPaid}, s.refund)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "audit-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/audit",
+		Summary: "Every invariant with its two sides",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound}, s.audit)
+}
+
+// readyTimeout bounds all checks of /readyz together.
+const readyTimeout = 2 * time.Second
+
+// readyz runs all checks at once and names those that fail.
+func (s *Server) readyz(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
+	defer cancel()
+	failures := make([]error, len(s.Checks))
+	var wg sync.WaitGroup
+	for i, check := range s.Checks {
+		wg.Go(func() { failures[i] = check.Probe(ctx) })
+	}
+	wg.Wait()
+
+	var failed []FieldError
+	names := make([]string, 0, len(s.Checks))
+	for i, check := range s.Checks {
+		names = append(names, check.Name)
+		if failures[i] != nil {
+			failed = append(failed, FieldError{Field: check.Name, Message: failures[i].Error()})
+		}
+	}
+	if len(failed) == 0 {
+		c.JSON(http.StatusOK, gin.H{"status": "ready", "checks": names})
+		return
+	}
+	p := newProblem(domain.CodeOverloaded, fmt.Sprintf("Not ready: %s: %s.", failed[0].Field, failed[0].Message))
+	p.Errors = failed
+	s.abort(c, p)
+}

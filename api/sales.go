@@ -1,0 +1,222 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"boxoffice/domain"
+)
+
+type saleInput struct {
+	Sale string `path:"sale" doc:"The sale's id"`
+}
+
+type saleOutput struct{ Body SaleView }
+
+type salesOutput struct{ Body SalesView }
+
+// SalesView lists what is on offer.
+type SalesView struct {
+	Sales []SaleView `json:"sales"`
+}
+
+func (s *Server) sales(ctx context.Context, _ *struct{}) (*salesOutput, error) {
+	sales, err := s.Catalog.Sales(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &salesOutput{SalesView{make([]SaleView, 0, len(sales))}}
+	for _, sale := range sales {
+		levels, err := s.Catalog.Stock(ctx, sale)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Sales = append(out.Body.Sales, viewSale(sale, levels, time.Now()))
+	}
+	return out, nil
+}
+
+func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	levels, err := s.Catalog.Stock(ctx, sale)
+	if err != nil {
+		return nil, err
+	}
+	return &saleOutput{viewSale(sale, levels, time.Now())}, nil
+}
+
+func (s *Server) events(ctx context.Context, in *saleInput) (*huma.StreamResponse, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	mailbox, leave, err := s.hub.subscribe(sale)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		defer leave()
+		s.hub.stream(ctx, mailbox)
+	}}, nil
+}
+
+type createSaleInput struct{ Body CreateSaleBody }
+
+// CreateSaleBody describes a new sale. It cannot be changed afterwards.
+type CreateSaleBody struct {
+	ID          string            `json:"id" doc:"1–63 lower-case letters, digits, hyphens" example:"conference-2027"`
+	Name        string            `json:"name"`
+	Currency    string            `json:"currency" doc:"ISO 4217" example:"EUR"`
+	Classes     []CreateClassBody `json:"classes" minItems:"1" maxItems:"12"`
+	Perk        *CreatePerkBody   `json:"perk,omitempty" doc:"Goes to the first paid orders"`
+	OpensAt     *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
+	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout may wait for its payment; absent: 600" minimum:"5" maximum:"86400"`
+	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
+	WaitingRoom bool              `json:"waiting_room,omitempty"`
+}
+
+// CreateClassBody describes a ticket class.
+type CreateClassBody struct {
+	Class    string `json:"class" example:"A"`
+	Price    int64  `json:"price" doc:"Minor units" example:"6500"`
+	Capacity int64  `json:"capacity"`
+}
+
+// CreatePerkBody describes a perk.
+type CreatePerkBody struct {
+	Name     string `json:"name" example:"T-shirt"`
+	Capacity int64  `json:"capacity"`
+}
+
+func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
+	sale := &domain.Sale{
+		ID: b.ID, Name: b.Name, Currency: b.Currency,
+		HoldTimeout: DefaultHoldTimeout, BuyerLimit: DefaultBuyerLimit, WaitingRoom: b.WaitingRoom,
+		// Milliseconds, as order ids have them; the database keeps no more than microseconds.
+		CreatedAt: now.UTC().Truncate(time.Millisecond),
+	}
+	if b.HoldSeconds != nil {
+		sale.HoldTimeout = time.Duration(*b.HoldSeconds) * time.Second
+	}
+	if b.BuyerLimit != nil {
+		sale.BuyerLimit = *b.BuyerLimit
+	}
+	if b.OpensAt != nil {
+		sale.OpensAt = b.OpensAt.UTC().Truncate(time.Millisecond)
+	}
+	for _, c := range b.Classes {
+		sale.Classes = append(sale.Classes, domain.Class{Name: c.Class, PriceMinor: c.Price, Capacity: c.Capacity})
+	}
+	if b.Perk != nil {
+		sale.Perk = &domain.Perk{Name: b.Perk.Name, Capacity: b.Perk.Capacity}
+	}
+	return sale
+}
+
+// createSale stores the sale, funds its accounts, then puts it on offer: no
+// order may name an account that does not exist yet (it would burn the order's
+// transfer ids). A crash between the steps is healed by repeating the request.
+func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutput, error) {
+	sale := in.Body.sale(time.Now())
+	if err := sale.Validate(); err != nil {
+		return nil, err
+	}
+	sale, err := s.Orders.CreateSale(ctx, sale)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Books.OpenSale(ctx, sale); err != nil {
+		return nil, err
+	}
+	if err := s.Orders.MarkSaleOpen(ctx, sale.ID); err != nil {
+		return nil, err
+	}
+	s.Catalog.forgetSales()
+	levels, err := s.Catalog.Stock(ctx, sale)
+	if err != nil {
+		return nil, err
+	}
+	return &saleOutput{viewSale(sale, levels, time.Now())}, nil
+}
+
+type ordersInput struct {
+	Sale  string `path:"sale"`
+	After string `query:"after" doc:"The next of the page before"`
+	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"500"`
+}
+
+type ordersOutput struct{ Body OrdersView }
+
+// OrdersView is a page of a sale's paid orders, in the order of their ids.
+type OrdersView struct {
+	Orders []AdminOrderView `json:"orders"`
+	Next   string           `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`
+}
+
+func (s *Server) ordersOfSale(ctx context.Context, in *ordersInput) (*ordersOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	var after domain.OrderID
+	if in.After != "" {
+		if after, err = domain.ParseOrderID(in.After); err != nil {
+			return nil, domain.Invalid("after", "must be the next of the page before")
+		}
+	}
+	orders, err := s.Orders.OrdersOfSale(ctx, sale.ID, after, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &ordersOutput{OrdersView{Orders: make([]AdminOrderView, 0, len(orders))}}
+	for i := range orders {
+		o := &orders[i]
+		out.Body.Orders = append(out.Body.Orders, AdminOrderView{
+			OrderView: viewSoldOrder(o), Email: o.Email, Payment: o.Capture.Payment, RefundingAt: timeOrNil(o.RefundingAt),
+		})
+	}
+	if len(orders) == in.Limit {
+		out.Body.Next = orders[len(orders)-1].ID.String()
+	}
+	return out, nil
+}
+
+type adminOrderInput struct {
+	Order string `path:"order"`
+}
+
+func (s *Server) refund(ctx context.Context, in *adminOrderInput) (*statusOutput, error) {
+	id, err := domain.ParseOrderID(in.Order)
+	if err != nil {
+		return nil, domain.NotFound("order")
+	}
+	orderStatus, err := s.Desk.Refund(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusAccepted
+	if orderStatus == domain.OrderRefunded {
+		status = http.StatusOK
+	}
+	return &statusOutput{status, StatusView{id, orderStatus}}, nil
+}
+
+type auditOutput struct{ Body any }
+
+func (s *Server) audit(ctx context.Context, in *saleInput) (*auditOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	report, err := s.Auditor.Audit(ctx, sale.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &auditOutput{report}, nil
+}

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"boxoffice/domain"
+)
+
+// A Desk runs checkouts. Every method may also fail with *domain.UnknownError:
+// the outcome is not known and the same call may be repeated.
+type Desk interface {
+	// Start begins the checkout of an order, or finds the one that the same
+	// Idempotency-Key began before, and waits for the ledger's verdict on the
+	// hold. It fails with a *domain.Error: CodeInFlight while the first request
+	// has no verdict yet, CodeKeyReused when the order's fingerprint differs from
+	// the first one's, CodeOverloaded when nothing was started.
+	Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error)
+	// State is what the checkout knows of itself, open or closed. CodeNotFound:
+	// no checkout of that id, or its history was dropped after retention.
+	State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error)
+	// Cancel ends a checkout that still waits for its payment and answers its
+	// ending. CodeAlreadyPaid when the money was faster, CodeNotFound.
+	Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
+	// Pay hands over a verified event of the payment provider. CodeNotFound when
+	// neither we nor the provider know the order.
+	Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error)
+	// Refund gives a paid order's money and seats back. CodeNotPaid, CodeNotFound.
+	Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
+}
+
+// Orders is the database of sales and of paid orders.
+type Orders interface {
+	// Sale finds a sale that is on offer. CodeNotFound.
+	Sale(ctx context.Context, id string) (*domain.Sale, error)
+	// Sales lists the sales on offer, newest first.
+	Sales(ctx context.Context) ([]*domain.Sale, error)
+	// CreateSale stores a validated sale, not yet on offer, and answers it with
+	// its ledgers assigned. The same sale again is answered as it is stored;
+	// CodeExists when one of that id differs.
+	CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale, error)
+	// MarkSaleOpen puts a stored sale on offer, once its accounts are funded.
+	MarkSaleOpen(ctx context.Context, id string) error
+	// Order finds an order that was paid, refunded since or not. CodeNotFound.
+	Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error)
+	// RefundsOfOrder lists the refunds of money captured for an order, whether or
+	// not it got tickets. None: an empty list.
+	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
+	// OrdersOfSale lists the paid orders of a sale in the order of their ids,
+	// those after the given one (zero: from the start), at most limit.
+	OrdersOfSale(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.SoldOrder, error)
+}
+
+// Books is the ledger as far as a sale's stock is concerned.
+type Books interface {
+	// OpenSale makes and funds the accounts of a stored sale. Repeating it
+	// changes nothing.
+	OpenSale(ctx context.Context, sale *domain.Sale) error
+	// Stock reads the level of every class and of the perk.
+	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+}
+
+// A Verifier checks that a webhook comes from the payment provider and reads
+// it. CodeForged: signature or timestamp refused; CodeInvalid: signed, but not
+// an event that we understand.
+type Verifier interface {
+	Verify(header http.Header, body []byte) (domain.PaymentEvent, error)
+}
+
+// An Auditor compares the ledger, the orders and the provider for one sale. The
+// report is written to the organiser as JSON.
+type Auditor interface {
+	Audit(ctx context.Context, saleID string) (any, error)
+}
+
+// A Check is one thing that must work before this node takes requests.
+type Check struct {
+	Name string
+	// Probe says why it does not work; it must heed its context. The text is
+	// shown on /readyz: no secrets.
+	Probe func(ctx context.Context) error
+}

@@ -1,0 +1,322 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/domain"
+)
+
+// Defaults of the Options.
+const (
+	CheckoutsInFlightMax    = 512
+	EventConnectionsMax     = 2000
+	DefaultHoldTimeout      = 10 * time.Minute
+	DefaultBuyerLimit       = 8
+	adminTokenLenMin        = 16
+	checkoutRefusalsByGate  = "gate"
+	checkoutRefusalsByDesk  = "ledger"
+	checkoutsOverloadedWait = time.Second
+)
+
+// Options are what a Server is made of. All fields without "optional" are
+// needed.
+type Options struct {
+	Desk     Desk
+	Orders   Orders
+	Books    Books
+	Catalog  *Catalog // in front of the same Orders and Books; shared with the pages
+	Keys     *domain.Keyring
+	Verifier Verifier
+	Auditor  Auditor
+	// PayURL is the signed link at which the buyer pays for a held order. Of the
+	// order it may use the id, the sale, the lines and the amount.
+	PayURL func(domain.Order, domain.Hold) string
+	// Known tells whether a checkout of that id was begun, asked before the gate
+	// refuses: a repeated key must get its first answer. Optional: Desk.State.
+	// A lookup of the hold's transfer in the ledger is cheaper.
+	Known func(ctx context.Context, id domain.OrderID) (bool, error)
+
+	AdminToken string // bearer token of the organiser's routes
+	// SeparateAdmin keeps the organiser's routes and /metrics off Public.
+	SeparateAdmin bool
+
+	Checks  []Check
+	Metrics http.Handler          // what /metrics answers
+	Meter   prometheus.Registerer // where this package registers its own
+	Log     *slog.Logger
+	Pages   http.Handler // optional: answers GET outside of /v1
+	Version string       // of the build, for the OpenAPI document
+
+	CheckoutsInFlightMax int // optional
+	EventConnectionsMax  int // optional
+}
+
+// Server answers the contract.
+type Server struct {
+	Options
+	gate     Gate
+	hub      *hub
+	slots    chan struct{} // checkouts that wait for the Desk
+	lookups  chan struct{} // refusals that first ask whether the key is known
+	metrics  metrics
+	log      *slog.Logger
+	openAPI  []byte
+	document *huma.OpenAPI
+	public   *gin.Engine
+	admin    *gin.Engine
+}
+
+// New checks the options and builds the routes. The error names what is
+// missing.
+func New(o Options) (*Server, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.CheckoutsInFlightMax == 0 {
+		o.CheckoutsInFlightMax = CheckoutsInFlightMax
+	}
+	if o.EventConnectionsMax == 0 {
+		o.EventConnectionsMax = EventConnectionsMax
+	}
+	s := &Server{
+		Options: o,
+		gate:    Gate{o.Catalog},
+		hub:     newHub(o.Catalog, o.Log, o.EventConnectionsMax),
+		slots:   make(chan struct{}, o.CheckoutsInFlightMax),
+		lookups: make(chan struct{}, o.CheckoutsInFlightMax),
+		log:     o.Log,
+	}
+	var err error
+	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
+		return nil, err
+	}
+	if s.Known == nil {
+		s.Known = s.knownToDesk
+	}
+	if err := s.route(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (o *Options) validate() error {
+	needed := map[string]any{
+		"Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Verifier": o.Verifier,
+		"Auditor": o.Auditor, "PayURL": o.PayURL, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
+	}
+	var missing []string
+	for name, value := range needed {
+		if value == nil || reflect.ValueOf(value).IsZero() {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	switch {
+	case len(missing) > 0:
+		return fmt.Errorf("api: options are missing %s", strings.Join(missing, ", "))
+	case len(o.AdminToken) < adminTokenLenMin:
+		return fmt.Errorf("api: the admin token (BOXOFFICE_ADMIN_TOKEN) has %d characters, want at least %d", len(o.AdminToken), adminTokenLenMin)
+	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0:
+		return errors.New("api: a maximum in the options is negative")
+	}
+	return nil
+}
+
+// Public is what everybody may reach. It has the organiser's routes too, unless
+// Options.SeparateAdmin.
+func (s *Server) Public() http.Handler { return s.public }
+
+// Admin is what the organiser reaches: the same handler as Public, unless
+// Options.SeparateAdmin.
+func (s *Server) Admin() http.Handler { return s.admin }
+
+// CloseStreams ends all event streams. Register it with
+// http.Server.RegisterOnShutdown: Shutdown would wait for them.
+func (s *Server) CloseStreams() { s.hub.close() }
+
+// OpenAPI is the document of all routes, on whichever listener they are.
+func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
+
+// Routes that middleware treats apart.
+const (
+	checkoutsRoute = "/v1/sales/:sale/checkouts"
+	eventsRoute    = "/v1/sales/:sale/events"
+)
+
+func (s *Server) route() error {
+	s.document = newDocument(s.Version)
+	s.public = s.newEngine()
+	s.admin = s.public
+	if s.SeparateAdmin {
+		s.admin = s.newEngine()
+	}
+	s.routePublic(humagin.New(s.public, s.humaConfig()))
+	s.routeAdmin(humagin.New(s.admin, s.humaConfig()))
+
+	var err error
+	if s.openAPI, err = json.Marshal(s.document); err != nil {
+		return fmt.Errorf("api: OpenAPI document: %w", err)
+	}
+	s.routePlain(s.public)
+	if s.SeparateAdmin {
+		s.routePlain(s.admin)
+	}
+	s.admin.GET("/metrics", gin.WrapH(s.Metrics))
+	if s.Pages != nil {
+		s.public.NoRoute(s.pageOrNotFound)
+	}
+	return nil
+}
+
+func (s *Server) newEngine() *gin.Engine {
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.readBody)
+	e.NoRoute(s.notFound)
+	e.NoMethod(func(c *gin.Context) {
+		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})
+	})
+	return e
+}
+
+func (s *Server) notFound(c *gin.Context) {
+	s.abort(c, &domain.Error{Code: domain.CodeNotFound, Detail: "There is nothing here. See /openapi.json."})
+}
+
+// pageOrNotFound hands people to the pages and programs to a problem.
+func (s *Server) pageOrNotFound(c *gin.Context) {
+	isRead := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
+	if !isRead || strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+		s.notFound(c)
+		return
+	}
+	c.Status(http.StatusOK) // gin has set 404 by now; the pages set their own
+	s.Pages.ServeHTTP(c.Writer, c.Request)
+	c.Writer.WriteHeaderNow()
+}
+
+// routePlain adds what is not part of the documented contract's JSON.
+func (s *Server) routePlain(e *gin.Engine) {
+	e.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) })
+	e.GET("/readyz", s.readyz)
+	e.GET("/openapi.json", func(c *gin.Context) {
+		c.Data(http.StatusOK, "application/openapi+json", s.openAPI)
+	})
+	e.GET("/problems/:code", s.explainProblem)
+}
+
+// explainProblem is what a problem's type points at.
+func (s *Server) explainProblem(c *gin.Context) {
+	k, ok := kinds[domain.Code(c.Param("code"))]
+	if !ok {
+		s.abort(c, domain.NotFound("problem"))
+		return
+	}
+	c.String(http.StatusOK, "%s (HTTP %d)\n%s.\n%s\n", c.Param("code"), k.status, k.title, k.detail)
+}
+
+func newDocument(version string) *huma.OpenAPI {
+	if version == "" {
+		version = "devel"
+	}
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title:   "Box office",
+			Version: version,
+			Description: "Tickets for sales that many want at once. Errors are RFC 9457 problems with a stable code. " +
+				"Money is in minor units of the currency, times are RFC 3339.",
+		},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"order": {Type: "http", Scheme: "bearer", Description: "The token of the order, from its checkout"},
+				"admin": {Type: "http", Scheme: "bearer", Description: "BOXOFFICE_ADMIN_TOKEN"},
+			},
+		},
+	}
+}
+
+// humaConfig has none of huma's own routes: its documentation page needs a CDN,
+// and its schema links would add fields to our bodies.
+func (s *Server) humaConfig() huma.Config {
+	return huma.Config{
+		OpenAPI: s.document,
+		// "json" is what huma looks up for …+json, problems among them.
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+	}
+}
+
+// operation registers a handler whose errors become problems. codes are the
+// problems that this route adds to those that every route has.
+func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []domain.Code, handler func(context.Context, *I) (*O, error)) {
+	documentProblems(s.document, &op, codes)
+	op.MaxBodyBytes = BodyBytesMax + 1 // the middleware's bound decides; huma's own is exclusive
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// documentProblems lists the codes by status.
+func documentProblems(doc *huma.OpenAPI, op *huma.Operation, codes []domain.Code) {
+	codes = append(slices.Clone(codes), domain.CodeUnknown, domain.CodeInternal)
+	if op.Method != http.MethodGet {
+		codes = append(codes, domain.CodeTooLarge, codeTimeout)
+	}
+	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	if op.Responses == nil {
+		op.Responses = make(map[string]*huma.Response)
+	}
+	for _, code := range codes {
+		k := kinds[code]
+		status := strconv.Itoa(k.status)
+		response, ok := op.Responses[status]
+		if !ok {
+			response = &huma.Response{Content: map[string]*huma.MediaType{problemType: {Schema: schema}}}
+			op.Responses[status] = response
+		}
+		if k.retryAfter > 0 || code == domain.CodeSoldOut || code == domain.CodeNotOpen {
+			response.Headers = map[string]*huma.Param{"Retry-After": {Description: "Seconds", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+		}
+		line := fmt.Sprintf("`%s`: %s.", code, k.title)
+		response.Description = strings.TrimSpace(response.Description + " " + line)
+	}
+}
+
+// requireAdmin lets only the organiser through. Both sides are hashed first, so
+// that the comparison tells nothing, not even the length.
+func (s *Server) requireAdmin() func(huma.Context, func(huma.Context)) {
+	want := sha256.Sum256([]byte(s.AdminToken))
+	return func(ctx huma.Context, next func(huma.Context)) {
+		got := sha256.Sum256([]byte(bearer(ctx.Header("Authorization"))))
+		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+			s.abort(humagin.Unwrap(ctx), &domain.Error{Code: domain.CodeUnauthorized, Detail: "Send Authorization: Bearer with the admin token."})
+			return
+		}
+		next(ctx)
+	}
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"time"
+
+	"boxoffice/domain"
+)
+
+// The bodies of the contract. Money is in minor units of the currency, times
+// are RFC 3339 in UTC.
+
+// SaleView is a sale as everybody may see it.
+type SaleView struct {
+	ID          string      `json:"id" example:"conference-2027"`
+	Name        string      `json:"name"`
+	Currency    string      `json:"currency" example:"EUR"`
+	Open        bool        `json:"open" doc:"Whether tickets are sold now"`
+	OpensAt     *time.Time  `json:"opens_at,omitempty"`
+	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout may wait for its payment"`
+	BuyerLimit  int64       `json:"buyer_limit" doc:"Tickets per buyer"`
+	WaitingRoom bool        `json:"waiting_room"`
+	Classes     []ClassView `json:"classes"`
+	Perk        *PerkView   `json:"perk,omitempty"`
+}
+
+// ClassView is a ticket class and the ledger's word on its stock.
+type ClassView struct {
+	Class     string `json:"class" example:"A"`
+	Price     int64  `json:"price" doc:"Minor units" example:"6500"`
+	Capacity  int64  `json:"capacity"`
+	Held      int64  `json:"held" doc:"Waiting for a payment; may come back"`
+	Sold      int64  `json:"sold"`
+	Available int64  `json:"available"`
+}
+
+// PerkView is what the first paid orders get besides.
+type PerkView struct {
+	Name      string `json:"name"`
+	Capacity  int64  `json:"capacity"`
+	Available int64  `json:"available"`
+}
+
+func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) SaleView {
+	v := SaleView{
+		ID: sale.ID, Name: sale.Name, Currency: sale.Currency,
+		Open:        sale.HasOpened(now),
+		OpensAt:     timeOrNil(sale.OpensAt),
+		HoldSeconds: int64(sale.HoldTimeout / time.Second),
+		BuyerLimit:  sale.BuyerLimit,
+		WaitingRoom: sale.WaitingRoom,
+		Classes:     make([]ClassView, 0, len(sale.Classes)),
+	}
+	for _, c := range sale.Classes {
+		level, _ := levelOf(levels, c.Ledger)
+		v.Classes = append(v.Classes, ClassView{
+			Class: c.Name, Price: c.PriceMinor, Capacity: c.Capacity,
+			Held: level.Held, Sold: level.Sold, Available: level.Available,
+		})
+	}
+	if p := sale.Perk; p != nil {
+		level, _ := levelOf(levels, p.Ledger)
+		v.Perk = &PerkView{Name: p.Name, Capacity: p.Capacity, Available: level.Available}
+	}
+	return v
+}
+
+// OrderView is an order as its buyer may see it.
+type OrderView struct {
+	Order    domain.OrderID     `json:"order"`
+	Sale     string             `json:"sale"`
+	SaleName string             `json:"sale_name"`
+	Status   domain.OrderStatus `json:"status" enum:"held,paid,failed,canceled,expired,refunding,refunded"`
+	Items    []OrderItem        `json:"items"`
+	Amount   int64              `json:"amount" doc:"Minor units"`
+	Currency string             `json:"currency"`
+
+	HoldExpiresAt  *time.Time `json:"hold_expires_at,omitempty" doc:"held: when the checkout gives up"`
+	PaymentURL     string     `json:"payment_url,omitempty" doc:"held: where to pay"`
+	PaymentSession string     `json:"payment_session,omitempty" doc:"held: the provider's name of this payment"`
+
+	Tickets    []domain.Ticket `json:"tickets,omitempty" doc:"paid: one a person"`
+	Perk       *OrderPerk      `json:"perk,omitempty" doc:"paid: whether the order got the sale's perk"`
+	PaidAt     *time.Time      `json:"paid_at,omitempty"`
+	RefundedAt *time.Time      `json:"refunded_at,omitempty"`
+}
+
+// OrderItem is a line of an order.
+type OrderItem struct {
+	Class     string `json:"class"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice int64  `json:"unit_price" doc:"Minor units"`
+}
+
+// OrderPerk says whether an order got the perk.
+type OrderPerk struct {
+	Name  string `json:"name"`
+	Taken bool   `json:"taken"`
+}
+
+func viewSoldOrder(o *domain.SoldOrder) OrderView {
+	v := OrderView{
+		Order: o.ID, Sale: o.SaleID, SaleName: o.SaleName, Status: o.Status,
+		Items: viewLines(o.Lines), Amount: o.AmountMinor, Currency: o.Currency,
+		PaidAt: timeOrNil(o.PaidAt), RefundedAt: timeOrNil(o.RefundedAt),
+	}
+	if o.Perk != nil {
+		v.Perk = &OrderPerk{Name: o.Perk.Name, Taken: o.PerkTaken}
+	}
+	if o.Status == domain.OrderPaid {
+		v.Tickets = o.Tickets // those of a refunded order let nobody in
+	}
+	return v
+}
+
+func viewLines(lines []domain.Line) []OrderItem {
+	items := make([]OrderItem, 0, len(lines))
+	for _, l := range lines {
+		items = append(items, OrderItem{Class: l.Class, Quantity: l.Quantity, UnitPrice: l.UnitPriceMinor})
+	}
+	return items
+}
+
+// AdminOrderView is an order as the organiser may see it.
+type AdminOrderView struct {
+	OrderView
+	Email       string     `json:"email"`
+	Payment     string     `json:"payment" doc:"The provider's id of the captured payment"`
+	RefundingAt *time.Time `json:"refunding_at,omitempty"`
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,168 @@
+// The order page: follows an order from its hold to its ending.
+import { Kept, ask, money, sleep } from './common.js';
+
+const POLL_MIN_MS = 1500;
+const POLL_MAX_MS = 30_000;
+const SOON_SECONDS = 60;
+
+const root = document.getElementById('order');
+const id = root.dataset.order;
+const trouble = document.getElementById('trouble');
+
+// The token stands in the address's fragment, which browsers never send. It is
+// kept too: the way back from the payment page may have lost it.
+const kept = new Kept('localStorage', `boxoffice.order.${id}`);
+const fragment = decodeURIComponent(location.hash.slice(1));
+if (/^[\w-]{16,64}$/.test(fragment)) kept.set({ ...kept.get(), token: fragment });
+const token = kept.get()?.token ?? '';
+if (!fragment && token) history.replaceState(null, '', `#${token}`); // so that the address can be kept
+const headers = { Authorization: `Bearer ${token}` };
+
+let order = null;
+let clockOffset = 0; // ours against the server's, in ms
+let drawn = '';
+
+const fields = (name) => root.querySelectorAll(`[data-field="${name}"]`);
+const fill = (name, text) => fields(name).forEach((element) => { element.textContent = text; });
+
+function show(state) {
+  for (const section of root.querySelectorAll('[data-state]')) section.hidden = section.dataset.state !== state;
+}
+
+function draw(next) {
+  order = next;
+  fill('sale', order.sale_name);
+  fill('amount', money(order.amount, order.currency));
+  fields('again').forEach((a) => { a.href = `/sales/${encodeURIComponent(order.sale)}`; });
+  show(order.status);
+  if (drawn === order.status) return; // do not load the QR codes again
+  drawn = order.status;
+  document.title = `${root.querySelector(`[data-state="${order.status}"] h1`)?.textContent ?? 'Your order'} · Box office`;
+  if (order.status === 'held') drawHeld();
+  if (order.status === 'paid') drawTickets();
+}
+
+function drawHeld() {
+  const table = document.createElement('table');
+  table.className = 'lines';
+  for (const item of order.items) {
+    addRow(table, `${item.quantity} × class ${item.class}`, money(item.quantity * item.unit_price, order.currency));
+  }
+  addRow(table, 'Total', money(order.amount, order.currency));
+  fields('lines')[0].replaceChildren(table);
+  const pay = fields('pay')[0];
+  pay.href = order.payment_url;
+  pay.textContent = `Pay ${money(order.amount, order.currency)}`;
+  if (!kept.get()?.heldFor) kept.set({ ...kept.get(), heldFor: Date.parse(order.hold_expires_at) - now() });
+  tick();
+}
+
+function addRow(table, ...texts) {
+  const row = table.insertRow();
+  for (const text of texts) row.insertCell().textContent = text;
+}
+
+function drawTickets() {
+  const list = fields('tickets')[0];
+  const template = document.getElementById('ticket');
+  list.replaceChildren();
+  const tickets = order.tickets ?? [];
+  for (const ticket of tickets) {
+    const card = template.content.cloneNode(true);
+    const image = card.querySelector('img');
+    image.alt = `QR code of ticket ${ticket.number}`;
+    card.querySelector('.ticket-sale').textContent = order.sale_name;
+    card.querySelector('.ticket-class').textContent = `Class ${ticket.class}`;
+    card.querySelector('.ticket-number').textContent = `Ticket ${ticket.number} of ${tickets.length}`;
+    card.querySelector('.ticket-code').textContent = ticket.code.replace(/(.{5})(?=.)/g, '$1 ');
+    list.append(card);
+    loadCode(image, ticket.number);
+  }
+  const perk = fields('perk')[0];
+  perk.hidden = !order.perk;
+  if (order.perk) {
+    perk.textContent = order.perk.taken
+      ? `★ You were fast: this order gets a ${order.perk.name}.`
+      : `The ${order.perk.name} went to earlier orders.`;
+  }
+}
+
+/** Images cannot send a token, so a script fetches them. */
+async function loadCode(image, number, tries = 5) {
+  try {
+    const response = await fetch(`/v1/orders/${id}/tickets/${number}/qr`, { headers: { ...headers, Accept: 'image/svg+xml' } });
+    if (response.ok) {
+      image.src = URL.createObjectURL(await response.blob());
+      return;
+    }
+  } catch {
+    // no connection; below
+  }
+  if (tries > 1) {
+    await sleep(2000);
+    return loadCode(image, number, tries - 1);
+  }
+  image.alt = 'The code could not be loaded. The letters beside it are the same code.';
+}
+
+const now = () => Date.now() + clockOffset;
+
+function tick() {
+  if (order?.status !== 'held') return;
+  const left = Date.parse(order.hold_expires_at) - now();
+  const seconds = Math.max(0, Math.ceil(left / 1000));
+  fill('countdown', `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
+  root.querySelector('.countdown').classList.toggle('soon', seconds <= SOON_SECONDS);
+  fields('countdown-bar')[0].value = Math.max(0, Math.min(1, left / (kept.get()?.heldFor || left)));
+  const pay = fields('pay')[0];
+  if (seconds === 0 && pay.href) pay.removeAttribute('href'); // paying now would be too late
+}
+
+root.querySelector('[data-action="print"]').addEventListener('click', () => window.print());
+root.querySelector('[data-action="cancel"]').addEventListener('click', async (event) => {
+  if (!window.confirm('Give the seats back?')) return;
+  event.target.disabled = true;
+  const { status, code } = await ask(`/v1/orders/${id}/cancel`, { method: 'POST', headers });
+  event.target.disabled = false;
+  if (status !== 200 && code !== 'already_paid') say('The cancellation did not come through. Please try again.');
+  await look();
+});
+
+function say(text) {
+  trouble.hidden = !text;
+  trouble.textContent = text;
+}
+
+/** Asks once. The answer: whether the order moved. */
+async function look() {
+  const { status, body, date } = await ask(`/v1/orders/${id}`, { headers });
+  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 2000) clockOffset = date - Date.now();
+  if (status === 200) {
+    const moved = body.status !== order?.status;
+    say('');
+    draw(body);
+    return moved;
+  }
+  if (status === 404 && order === null) {
+    show('missing');
+    return false;
+  }
+  say('We cannot reach the box office right now. Your order is safe; this page keeps trying.');
+  return false;
+}
+
+/** Follows the order: often while it may move, ever more seldom after. */
+async function follow() {
+  let wait = POLL_MIN_MS;
+  for (;;) {
+    const moved = await look();
+    // Only these two are for good: money may still arrive for the others.
+    if (order === null && trouble.hidden || order?.status === 'refunded') return;
+    wait = moved || order?.status === 'held' && !document.hidden && trouble.hidden ? POLL_MIN_MS : Math.min(wait * 1.5, POLL_MAX_MS);
+    await sleep(wait * (0.8 + 0.4 * Math.random()));
+  }
+}
+
+window.addEventListener('hashchange', () => location.reload());
+setInterval(tick, 500);
+follow();

@@ -1,0 +1,226 @@
+// The sale page: live stock, and the checkout with a key that survives a reload.
+import { Kept, ask, money, sleep, uuidv7 } from './common.js';
+
+const POLL_MS = 5000; // where events do not come through
+const TRY_FOR_MS = 60_000; // then the buyer decides
+const BACKOFF_MAX_MS = 8000;
+
+const root = document.getElementById('sale');
+const sale = root.dataset.sale;
+const currency = root.dataset.currency;
+const limit = Number(root.dataset.limit);
+const form = document.getElementById('checkout');
+const buy = document.getElementById('buy');
+const message = document.getElementById('message');
+const standing = document.getElementById('standing');
+const opening = document.getElementById('opening');
+const rows = [...form.querySelectorAll('.class')];
+
+// The try under way: {key, body}. Kept until a final answer, so that a reload,
+// a lost connection or a 503 repeats the same key and never buys twice.
+const pending = new Kept('sessionStorage', `boxoffice.try.${sale}`);
+
+let open = root.dataset.open === 'true';
+let busy = false;
+
+// ---- stock
+
+function showStock(view) {
+  open = view.open;
+  for (const { class: name, capacity, held, available } of view.classes) {
+    const row = rows.find((r) => r.dataset.class === name);
+    if (!row) continue;
+    row.dataset.available = available;
+    row.dataset.held = held;
+    row.querySelector('progress').value = available;
+    setText(row.querySelector('.stock'), stockText(available, held, capacity));
+  }
+  if (view.perk) {
+    setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
+  }
+  refresh();
+}
+
+function stockText(available, held, capacity) {
+  if (available > 0) return `${available} of ${capacity} left`;
+  if (held > 0) return `All held by others, ${held} may come back`;
+  return 'Sold out';
+}
+
+/** Screen readers announce a status on every change: change only what changed. */
+function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+function watchStock() {
+  let live = false;
+  const source = new EventSource(`/v1/sales/${sale}/events`);
+  source.addEventListener('stock', (event) => {
+    live = true;
+    showStock(JSON.parse(event.data));
+  });
+  source.addEventListener('error', () => {
+    live = false; // EventSource connects again by itself, or gives up on a refusal
+  });
+  setInterval(async () => {
+    if (live || document.hidden) return;
+    const { status, body } = await ask(`/v1/sales/${sale}`);
+    if (status === 200) showStock(body);
+  }, POLL_MS);
+}
+
+// ---- the form
+
+const quantityOf = (row) => Math.max(0, Math.floor(Number(row.querySelector('input').value) || 0));
+
+function refresh() {
+  let tickets = 0;
+  let total = 0;
+  for (const row of rows) {
+    tickets += quantityOf(row);
+    total += quantityOf(row) * Number(row.dataset.price);
+  }
+  for (const row of rows) {
+    const known = row.dataset.available !== '';
+    const available = known ? Number(row.dataset.available) : Infinity;
+    const n = quantityOf(row);
+    const out = available <= 0;
+    row.classList.toggle('out', out);
+    row.querySelector('input').disabled = busy || (out && n === 0);
+    row.querySelector('[data-step="1"]').disabled = busy || n >= available || tickets >= limit;
+    row.querySelector('[data-step="-1"]').disabled = busy || n === 0;
+  }
+  const allOut = rows.every((row) => row.classList.contains('out'));
+  document.getElementById('total').value = money(total, currency);
+  buy.disabled = busy || !open || tickets === 0;
+  setText(buy, buttonText(tickets, allOut));
+  showStanding(allOut);
+}
+
+function buttonText(tickets, allOut) {
+  if (busy) return 'Holding your seats…';
+  if (!open) return 'Not open yet';
+  if (tickets > 0) return `Hold ${tickets} ticket${tickets === 1 ? '' : 's'}`;
+  return allOut ? 'None left right now' : 'Choose tickets';
+}
+
+function say(kind, heading, text = '', where = message) {
+  const said = `${kind} ${heading} ${text}`;
+  if (where.dataset.said === said) return; // screen readers would repeat it
+  where.dataset.said = said;
+  where.hidden = !heading;
+  where.className = `notice ${kind}`;
+  where.replaceChildren();
+  if (!heading) return;
+  const strong = document.createElement('strong');
+  strong.textContent = heading;
+  where.append(strong, text);
+}
+
+/** Tells "all held, some may come back" from "sold out for good". */
+function showStanding(allOut) {
+  const held = rows.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
+  if (!allOut || !open) say('', '', '', standing);
+  else if (held > 0) say('warn', 'Every ticket that is left is held by another buyer', 'Some may come back: stay on this page, the numbers are live.', standing);
+  else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
+}
+
+form.addEventListener('click', (event) => {
+  const step = event.target.closest('.step');
+  if (!step) return;
+  const input = step.parentElement.querySelector('input');
+  input.value = Math.max(0, Number(input.value) + Number(step.dataset.step));
+  refresh();
+});
+form.addEventListener('input', refresh);
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (busy) return;
+  const body = JSON.stringify({
+    items: rows.filter((row) => quantityOf(row) > 0).map((row) => ({ class: row.dataset.class, quantity: quantityOf(row) })),
+    buyer: { email: form.elements.email.value.trim() },
+  });
+  // The same wish goes on with its key; another wish is another order.
+  if (pending.get()?.body !== body) pending.set({ key: uuidv7(), body });
+  checkout();
+});
+
+// ---- the checkout
+
+/** Nothing is decided yet: the same key must be asked again. */
+function isOpenEnded({ status, code }) {
+  return status === 0 || status >= 500 || ['in_flight', 'rate_limited', 'request_timeout'].includes(code);
+}
+
+async function checkout() {
+  busy = true;
+  say('', '');
+  refresh();
+  const { key, body } = pending.get();
+  const until = Date.now() + TRY_FOR_MS;
+  let wait = 500;
+  for (;;) {
+    const answer = await ask(`/v1/sales/${sale}/checkouts`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${key}"` },
+      body,
+    });
+    if (!isOpenEnded(answer)) return finish(answer);
+    if (Date.now() > until) break;
+    say('warn', 'Still asking…', 'Many people are buying right now. Your request stays the same one: you cannot buy twice by waiting.');
+    await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
+    wait = Math.min(wait * 2, BACKOFF_MAX_MS);
+  }
+  busy = false;
+  refresh();
+  say('warn', 'No answer yet', 'We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.');
+}
+
+function finish(answer) {
+  pending.set(null);
+  if (answer.status === 201) {
+    const { order, token, hold_expires_at: expires } = answer.body;
+    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - Date.now() });
+    location.assign(`/orders/${order}#${token}`);
+    return;
+  }
+  busy = false;
+  refresh();
+  say(...refusal(answer));
+}
+
+function refusal({ code, body }) {
+  switch (code) {
+    case 'sold_out':
+      return body.held > 0
+        ? ['warn', 'Held by others', `Not enough tickets are left right now. Other buyers hold ${body.held} of them, and some may come back: stay on this page, the numbers are live.`]
+        : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
+    case 'limit_reached':
+      return ['bad', 'That is more than one person may have', `At most ${limit} tickets a person, those that still wait for a payment included.`];
+    case 'not_open':
+      return ['warn', 'Not open yet', body.detail ?? ''];
+    case 'invalid':
+      return ['bad', 'Please check what you entered', body.detail ?? ''];
+    case 'not_found':
+      return ['bad', 'This sale is over', ''];
+    default:
+      return ['bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`];
+  }
+}
+
+// ---- before the opening
+
+function tickOpening() {
+  const left = Date.parse(root.dataset.opens) - Date.now();
+  opening.hidden = open || Number.isNaN(left);
+  if (opening.hidden) return;
+  const seconds = Math.max(0, Math.ceil(left / 1000));
+  const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map((n) => String(n).padStart(2, '0')).join(':');
+  setText(opening, `Opens ${new Date(root.dataset.opens).toLocaleString()} · in ${clock}`);
+}
+
+refresh();
+tickOpening();
+if (root.dataset.opens) setInterval(tickOpening, 1000);
+watchStock();
+if (pending.get()) checkout(); // this page was left before the answer came

@@ -1,0 +1,324 @@
+// Package storefront is the buyers' pages: what is on sale, one sale with its
+// live stock, one order from its hold to its tickets.
+//
+// The pages hold no state and decide nothing: their scripts speak the public
+// HTTP contract of package api, as any other client would. There is no
+// framework, nothing is loaded from elsewhere, and no script stands in a page,
+// so that the content security policy can be strict.
+package storefront
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A Catalog answers what is on sale and how much of it is left.
+type Catalog interface {
+	// Sale finds a sale on offer; an *Error with CodeNotFound if there is none.
+	Sale(ctx context.Context, id string) (*domain.Sale, error)
+	// Sales lists the sales on offer.
+	Sales(ctx context.Context) ([]*domain.Sale, error)
+	// Stock reads the level of every class and of the perk.
+	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+}
+
+// Options are what the pages are made of.
+type Options struct {
+	Catalog Catalog
+	Log     *slog.Logger
+	// TemporalUIURL is the address of a Temporal Web UI. Where it is set, an
+	// order's page links to its workflow: for development, not for buyers.
+	TemporalUIURL     string
+	TemporalNamespace string
+}
+
+//go:embed templates static
+var files embed.FS
+
+// pagePolicy allows our own files, our own API, and the QR codes, which scripts
+// fetch with the order's token.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+type pages struct {
+	Options
+	templates map[string]*template.Template
+}
+
+// New parses the templates. Its handler answers GET and HEAD of /, /sales/…,
+// /orders/…, /static/…, and a page that says so for everything else.
+func New(o Options) (http.Handler, error) {
+	if o.Catalog == nil || o.Log == nil {
+		return nil, errors.New("storefront: options are missing Catalog or Log")
+	}
+	p := &pages{Options: o, templates: make(map[string]*template.Template)}
+	for _, name := range []string{"sales", "sale", "order", "error"} {
+		t, err := template.New("layout.html").Funcs(template.FuncMap{"money": Money, "spell": spell}).
+			ParseFS(files, "templates/layout.html", "templates/"+name+".html")
+		if err != nil {
+			return nil, fmt.Errorf("storefront: template %s: %w", name, err)
+		}
+		p.templates[name] = t
+	}
+	static, err := p.static()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", p.sales)
+	mux.HandleFunc("GET /sales/{sale}", p.sale)
+	mux.HandleFunc("GET /orders/{order}", p.order)
+	mux.Handle("GET /static/{file}", static)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
+	return mux, nil
+}
+
+// page is what every template gets.
+type page struct {
+	Title  string
+	Script string // the page's own file under /static, if it has one
+	Data   any
+}
+
+type saleCard struct {
+	*domain.Sale
+	FromMinor int64 // the cheapest class
+	Note      string
+	SoldOut   bool
+}
+
+func (p *pages) sales(w http.ResponseWriter, r *http.Request) {
+	sales, err := p.Catalog.Sales(r.Context())
+	if err != nil {
+		p.unavailable(w, r, err)
+		return
+	}
+	cards := make([]saleCard, 0, len(sales))
+	for _, sale := range sales {
+		cards = append(cards, p.card(r.Context(), sale, time.Now()))
+	}
+	p.render(w, r, http.StatusOK, "sales", page{Title: "Tickets", Data: cards})
+}
+
+// card says in a word how a sale stands. Without an answer of the ledger it
+// says nothing rather than something wrong.
+func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) saleCard {
+	c := saleCard{Sale: sale, FromMinor: sale.Classes[0].PriceMinor}
+	for _, class := range sale.Classes {
+		c.FromMinor = min(c.FromMinor, class.PriceMinor)
+	}
+	if !sale.HasOpened(now) {
+		c.Note = "Opens " + sale.OpensAt.UTC().Format("2 Jan 2006, 15:04 UTC")
+		return c
+	}
+	levels, err := p.Catalog.Stock(ctx, sale)
+	if err != nil {
+		return c
+	}
+	var available, held int64
+	for _, class := range classRows(sale, levels) {
+		available += max(class.Available, 0)
+		held += class.Held
+	}
+	switch {
+	case available > 0:
+		c.Note = fmt.Sprintf("%d tickets left", available)
+	case held > 0:
+		c.SoldOut, c.Note = true, "All held, some may come back"
+	default:
+		c.SoldOut, c.Note = true, "Sold out"
+	}
+	return c
+}
+
+type classRow struct {
+	domain.Class
+	Held, Sold, Available int64
+	Known                 bool // the ledger answered
+}
+
+type saleData struct {
+	*domain.Sale
+	Open    bool
+	OpensAt string // RFC 3339, empty when open from the start
+	Classes []classRow
+	PerkRow *classRow
+}
+
+func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
+	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
+	switch {
+	case err != nil && domain.CodeOf(err) == domain.CodeNotFound:
+		p.notFound(w, r)
+		return
+	case err != nil:
+		p.unavailable(w, r, err)
+		return
+	}
+	// Without the stock the page still works: its script asks again.
+	levels, _ := p.Catalog.Stock(r.Context(), sale)
+	data := saleData{Sale: sale, Open: sale.HasOpened(time.Now()), Classes: classRows(sale, levels)}
+	if !sale.OpensAt.IsZero() {
+		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
+	}
+	if sale.Perk != nil {
+		row := rowOf(domain.Class{Name: sale.Perk.Name, Capacity: sale.Perk.Capacity, Ledger: sale.Perk.Ledger}, levels)
+		data.PerkRow = &row
+	}
+	p.render(w, r, http.StatusOK, "sale", page{Title: sale.Name, Script: "sale.js", Data: data})
+}
+
+func classRows(sale *domain.Sale, levels []domain.StockLevel) []classRow {
+	rows := make([]classRow, 0, len(sale.Classes))
+	for _, class := range sale.Classes {
+		rows = append(rows, rowOf(class, levels))
+	}
+	return rows
+}
+
+func rowOf(class domain.Class, levels []domain.StockLevel) classRow {
+	for _, l := range levels {
+		if l.Ledger == class.Ledger {
+			return classRow{Class: class, Held: l.Held, Sold: l.Sold, Available: l.Available, Known: true}
+		}
+	}
+	return classRow{Class: class}
+}
+
+// order is the same page for every order that could exist: whether this one
+// does, its script finds out with the token, which never reaches this handler.
+func (p *pages) order(w http.ResponseWriter, r *http.Request) {
+	id, err := domain.ParseOrderID(r.PathValue("order"))
+	if err != nil {
+		p.notFound(w, r)
+		return
+	}
+	p.render(w, r, http.StatusOK, "order", page{Title: "Your order", Script: "order.js", Data: map[string]string{
+		"Order": id.String(), "Workflow": p.workflowURL(id),
+	}})
+}
+
+func (p *pages) workflowURL(id domain.OrderID) string {
+	if p.TemporalUIURL == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s/namespaces/%s/workflows/%s", strings.TrimSuffix(p.TemporalUIURL, "/"),
+		url.PathEscape(p.TemporalNamespace), url.PathEscape("checkout/"+id.String()))
+}
+
+type errorData struct{ Heading, Text string }
+
+func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
+	p.render(w, r, http.StatusNotFound, "error", page{Title: "Not found", Data: errorData{
+		"There is nothing here", "Perhaps the address was copied without its end, or the sale is over.",
+	}})
+}
+
+func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	p.Log.ErrorContext(r.Context(), "page cannot be shown", "err", err)
+	w.Header().Set("Retry-After", "5")
+	p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: "One moment", Data: errorData{
+		"We cannot answer right now", "Nothing is lost: tickets that you hold stay yours. Please reload this page in a moment.",
+	}})
+}
+
+// render writes the page only when all of it could be made.
+func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
+	var b bytes.Buffer
+	if err := p.templates[name].Execute(&b, data); err != nil {
+		p.Log.ErrorContext(r.Context(), "page cannot be made", "page", name, "err", err)
+		http.Error(w, "This page cannot be shown right now.", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the reader may be gone
+}
+
+// spell writes a duration of whole seconds for people, in its largest unit that
+// fits exactly: 10 minutes, 90 seconds.
+func spell(d time.Duration) string {
+	n, unit := int64(d/time.Second), "second"
+	switch {
+	case d%time.Hour == 0:
+		n, unit = int64(d/time.Hour), "hour"
+	case d%time.Minute == 0:
+		n, unit = int64(d/time.Minute), "minute"
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+type asset struct {
+	body        []byte
+	contentType string
+	etag        string
+}
+
+// static serves the embedded files. Their names are stable, so browsers ask
+// each time and mostly hear 304.
+func (p *pages) static() (http.Handler, error) {
+	assets := make(map[string]asset)
+	names, err := fs.Glob(files, "static/*")
+	if err != nil {
+		return nil, fmt.Errorf("storefront: static files: %w", err)
+	}
+	for _, name := range names {
+		body, err := files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("storefront: static file %s: %w", name, err)
+		}
+		sum := sha256.Sum256(body)
+		assets[path.Base(name)] = asset{body, contentType(name), `"` + hex.EncodeToString(sum[:8]) + `"`}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := assets[r.PathValue("file")]
+		if !ok {
+			p.notFound(w, r)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", a.contentType)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", a.etag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
+	}), nil
+}
+
+// contentType does not depend on the host's own table of types.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	default:
+		return mime.TypeByExtension(path.Ext(name))
+	}
+}
