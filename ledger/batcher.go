@@ -1,0 +1,294 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+)
+
+// Bounds of the batcher.
+const (
+	// batchEventsMax is what one request of 1 MiB carries: 8,189 events of 128
+	// bytes (docs.tigerbeetle.com, "Requests"). Smaller clusters are learned.
+	batchEventsMax = 8189
+	// queueEventsMax bounds what waits, an operation: about eight requests.
+	queueEventsMax = 8 * batchEventsMax
+	// AnswerTimeout is how long a caller waits for the ledger by default.
+	AnswerTimeout = 5 * time.Second
+
+	overloadedRetryAfter = time.Second
+)
+
+// Op names an operation of the ledger, in metrics and logs.
+type Op string
+
+// The operations of a Batcher.
+const (
+	OpCreateAccounts      Op = "create_accounts"
+	OpCreateTransfers     Op = "create_transfers"
+	OpLookupAccounts      Op = "lookup_accounts"
+	OpLookupTransfers     Op = "lookup_transfers"
+	OpGetAccountTransfers Op = "get_account_transfers"
+)
+
+// A Request is what an Observer learns of one request to the ledger.
+type Request struct {
+	Op        Op
+	Units     int           // callers served by it
+	Events    int           // sum over its units
+	QueueWait time.Duration // how long its oldest unit waited to be sent
+	Took      time.Duration
+	Err       error // nil, or what the client said
+}
+
+// An Observer is told what a Batcher does. Its methods are called from many
+// goroutines, the last two under a lock: they must return at once.
+type Observer interface {
+	// Answered is called for every request that came back.
+	Answered(Request)
+	// Refused is called for every unit that was not sent: the queue was full,
+	// or the caller's time was up while it was queued.
+	Refused(Op)
+	// Unanswered is called for every unit whose outcome is unknown because the
+	// answer did not come in time.
+	Unanswered(Op)
+}
+
+type noObserver struct{}
+
+func (noObserver) Answered(Request) {}
+func (noObserver) Refused(Op)       {}
+func (noObserver) Unanswered(Op)    {}
+
+type batcherConfig struct {
+	queueEventsMax int
+	answerTimeout  time.Duration
+	observer       Observer
+	logger         *slog.Logger
+	dial           DialFunc
+}
+
+// A BatcherOption configures a Batcher.
+type BatcherOption func(*batcherConfig)
+
+// WithAnswerTimeout sets how long a caller waits for the ledger, queueing
+// included, where its context does not end sooner. The default is AnswerTimeout.
+func WithAnswerTimeout(d time.Duration) BatcherOption {
+	return func(c *batcherConfig) { c.answerTimeout = d }
+}
+
+// WithQueueEventsMax bounds how many events of an operation may wait.
+func WithQueueEventsMax(n int) BatcherOption {
+	return func(c *batcherConfig) { c.queueEventsMax = n }
+}
+
+// WithObserver tells o of every request.
+func WithObserver(o Observer) BatcherOption {
+	return func(c *batcherConfig) { c.observer = o }
+}
+
+// WithLogger replaces slog.Default.
+func WithLogger(l *slog.Logger) BatcherOption {
+	return func(c *batcherConfig) { c.logger = l }
+}
+
+// WithRedial lets the batcher replace a session that the cluster has evicted.
+// Without it, an evicted batcher refuses everything.
+func WithRedial(dial DialFunc) BatcherOption {
+	return func(c *batcherConfig) { c.dial = dial }
+}
+
+// A Batcher shares one client of the ledger between all goroutines of a
+// process. The client has one request out at a time, and a request costs about
+// the same with one event or with thousands: so while one is out, the next
+// collects.
+//
+// Each operation has a lane of its own. (The client puts the lanes' requests
+// one behind the other, so a lane more delays the others by a request; one lane
+// for all would have to cut a batch at every change of operation.)
+//
+// Every method fails in one of three ways:
+//   - *domain.Error with CodeOverloaded: it was certainly not sent;
+//   - another *domain.Error: it was refused for good, such as a unit that no
+//     request can carry;
+//   - *domain.UnknownError: it was sent, and is in the books or not. The client
+//     has no request timeout, and a cluster that is gone answers never.
+type Batcher struct {
+	config    batcherConfig
+	session   *session
+	accounts  *lane[tb.Account, tb.CreateAccountResult]
+	transfers *lane[tb.Transfer, tb.CreateTransferResult]
+	lookupA   *lane[tb.Uint128, *tb.Account]
+	lookupT   *lane[tb.Uint128, *tb.Transfer]
+	queries   *lane[tb.AccountFilter, page]
+}
+
+// NewBatcher starts a batcher on a client, which it owns from then on.
+func NewBatcher(client tb.Client, options ...BatcherOption) *Batcher {
+	b := &Batcher{config: batcherConfig{
+		queueEventsMax: queueEventsMax,
+		answerTimeout:  AnswerTimeout,
+		observer:       noObserver{},
+		logger:         slog.Default(),
+	}}
+	for _, o := range options {
+		o(&b.config)
+	}
+	c := &b.config
+	b.session = newSession(client, c.dial, c.logger)
+	b.accounts = newLane(OpCreateAccounts, batchEventsMax, tb.Client.CreateAccounts, b.session, c)
+	b.transfers = newLane(OpCreateTransfers, batchEventsMax, tb.Client.CreateTransfers, b.session, c)
+	b.lookupA = newLane(OpLookupAccounts, batchEventsMax, lookupAccounts, b.session, c)
+	b.lookupT = newLane(OpLookupTransfers, batchEventsMax, lookupTransfers, b.session, c)
+	b.queries = newLane(OpGetAccountTransfers, 1, getAccountTransfers, b.session, c)
+	go b.accounts.run()
+	go b.transfers.run()
+	go b.lookupA.run()
+	go b.lookupT.run()
+	go b.queries.run()
+	return b
+}
+
+// CreateTransfers submits a unit: its transfers go into the same request, next
+// to each other and in their sequence. The results are one a transfer. The last
+// transfer must not be linked, and none may be imported: either would change
+// what other callers' units in the same request mean.
+func (b *Batcher) CreateTransfers(ctx context.Context, unit []tb.Transfer) ([]tb.CreateTransferResult, error) {
+	for i := range unit {
+		if err := checkFlags(OpCreateTransfers, unit[i].TransferFlags().Linked, unit[i].TransferFlags().Imported, i == len(unit)-1); err != nil {
+			return nil, err
+		}
+	}
+	return b.transfers.submit(ctx, unit)
+}
+
+// CreateAccounts submits a unit of accounts, under the rules of CreateTransfers.
+func (b *Batcher) CreateAccounts(ctx context.Context, unit []tb.Account) ([]tb.CreateAccountResult, error) {
+	for i := range unit {
+		if err := checkFlags(OpCreateAccounts, unit[i].AccountFlags().Linked, unit[i].AccountFlags().Imported, i == len(unit)-1); err != nil {
+			return nil, err
+		}
+	}
+	return b.accounts.submit(ctx, unit)
+}
+
+func checkFlags(op Op, linked, imported, last bool) error {
+	switch {
+	case linked && last:
+		return ourFault("%s: the last event of a unit is linked", op)
+	case imported:
+		return ourFault("%s: imported events are not supported", op)
+	}
+	return nil
+}
+
+// LookupAccounts gives one account an id, nil where there is none.
+func (b *Batcher) LookupAccounts(ctx context.Context, ids []tb.Uint128) ([]*tb.Account, error) {
+	return b.lookupA.submit(ctx, ids)
+}
+
+// LookupTransfers gives one transfer an id, nil where there is none.
+func (b *Batcher) LookupTransfers(ctx context.Context, ids []tb.Uint128) ([]*tb.Transfer, error) {
+	return b.lookupT.submit(ctx, ids)
+}
+
+// GetAccountTransfers gives one page. A limit that is more than the cluster
+// answers in one reply is a *domain.Error whose cause is ErrTooMuchData.
+func (b *Batcher) GetAccountTransfers(ctx context.Context, filter tb.AccountFilter) ([]tb.Transfer, error) {
+	pages, err := b.queries.submit(ctx, []tb.AccountFilter{filter})
+	if err != nil {
+		return nil, err
+	}
+	return pages[0].transfers, pages[0].err
+}
+
+// lookupAccounts and its siblings give TigerBeetle's sparse answers the shape
+// that lanes want: one result an event.
+
+func lookupAccounts(c tb.Client, ids []tb.Uint128) ([]*tb.Account, error) {
+	found, err := c.LookupAccounts(ids)
+	return align(ids, found, err, func(a *tb.Account) tb.Uint128 { return a.ID })
+}
+
+func lookupTransfers(c tb.Client, ids []tb.Uint128) ([]*tb.Transfer, error) {
+	found, err := c.LookupTransfers(ids)
+	return align(ids, found, err, func(t *tb.Transfer) tb.Uint128 { return t.ID })
+}
+
+func align[T any](ids []tb.Uint128, found []T, err error, idOf func(*T) tb.Uint128) ([]*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[tb.Uint128]*T, len(found))
+	for i := range found {
+		byID[idOf(&found[i])] = &found[i]
+	}
+	results := make([]*T, len(ids))
+	for i, id := range ids {
+		results[i] = byID[id]
+	}
+	return results, nil
+}
+
+// A page is the answer to one query. Its limit being too high says nothing of
+// how many events a request carries, so the lane must not learn from it.
+type page struct {
+	transfers []tb.Transfer
+	err       error
+}
+
+func getAccountTransfers(c tb.Client, filters []tb.AccountFilter) ([]page, error) {
+	transfers, err := c.GetAccountTransfers(filters[0])
+	if errors.Is(err, tb.ErrTooMuchData) {
+		return []page{{err: errUnitTooLarge(OpGetAccountTransfers, int(filters[0].Limit))}}, nil
+	}
+	return []page{{transfers: transfers}}, err
+}
+
+// Close sends what was accepted, waits for the answers and closes the client.
+// What is submitted later is refused. It returns within twice the answer
+// timeout; the error says that requests were still out then, whose callers were
+// told that the outcome is unknown.
+func (b *Batcher) Close() error {
+	lanes := []interface {
+		close()
+		ended() <-chan struct{}
+	}{b.accounts, b.transfers, b.lookupA, b.lookupT, b.queries}
+	for _, l := range lanes {
+		l.close()
+	}
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		for _, l := range lanes {
+			<-l.ended()
+		}
+	}()
+	// Every caller has its answer, known or not, after this long.
+	if !within(flushed, b.config.answerTimeout) {
+		b.session.end() // answers what is out
+		if !within(flushed, b.config.answerTimeout) {
+			return fmt.Errorf("close the ledger batcher: a request is still out after %v", 2*b.config.answerTimeout)
+		}
+		return &domain.UnknownError{Op: "close", ID: "batcher", Err: errNoAnswer}
+	}
+	b.session.end()
+	return nil
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

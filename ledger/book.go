@@ -1,0 +1,319 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+)
+
+// HoldGrace is how much longer than the order's HoldTimeout a hold lives in the
+// ledger. Giving up is thereby ours and never a race, and the seats still come
+// free when nothing of ours is left to void them.
+const HoldGrace = 30 * time.Second
+
+// A Book is the box office's view of the ledger. It is safe for concurrent use,
+// and any number of them, in any number of processes, may share a ledger.
+//
+// All methods fail like those of a Batcher, with the operation and the order in
+// the error. Each may be repeated, and must be after an *domain.UnknownError.
+type Book struct {
+	batcher *Batcher
+	buyers  *recentBuyers
+	grace   time.Duration
+	now     func() time.Time
+}
+
+// A BookOption configures a Book.
+type BookOption func(*Book)
+
+// WithClock replaces time.Now, which only Bookings asks. It must agree with the
+// ledger's clock.
+func WithClock(now func() time.Time) BookOption {
+	return func(b *Book) { b.now = now }
+}
+
+// withHoldGrace lets tests see a hold expire.
+func withHoldGrace(d time.Duration) BookOption {
+	return func(b *Book) { b.grace = d }
+}
+
+// NewBook gives a book on a batcher. The caller closes the batcher.
+func NewBook(batcher *Batcher, options ...BookOption) *Book {
+	b := &Book{batcher: batcher, buyers: newRecentBuyers(recentBuyersMax), grace: HoldGrace, now: time.Now}
+	for _, o := range options {
+		o(b)
+	}
+	return b
+}
+
+// Hold sets the order's seats aside, all or none. Its verdict is definite: an
+// order that is held stays held however often it is asked for, with the same
+// deadline, and one that was refused is never held later, because the ledger
+// never takes a refused id again.
+//
+// Which refusal is told, sold out or over the limit, is that of the first leg
+// which fails. A repeated order can therefore hear the other one than at first,
+// when a class sold out meanwhile.
+//
+// A *domain.Error with CodeKeyReused means that another order was held under
+// this id.
+func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
+	const op = "hold"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return domain.Hold{}, err
+	}
+	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	v, err := b.takeWithQuota(ctx, op, o, holdChain(o.ID, legs, o.HoldTimeout+b.grace))
+	if err != nil {
+		return domain.Hold{}, err
+	}
+	switch v.class {
+	case classApplied:
+		return domain.Hold{
+			Outcome:   domain.HoldHeld,
+			HeldAt:    v.appliedAt,
+			ExpiresAt: v.appliedAt.Add(o.HoldTimeout),
+		}, nil
+	case classRefused, classBurnt:
+		return domain.Hold{Outcome: refusal(legs[v.index])}, nil
+	case classDiffers:
+		return domain.Hold{}, &domain.Error{
+			Code:   domain.CodeKeyReused,
+			Detail: "This order was placed before with other contents.",
+			Err:    v.fault(op, o.ID),
+		}
+	default:
+		return domain.Hold{}, v.fault(op, o.ID)
+	}
+}
+
+// refusal tells from the leg what its refused, or burnt, id means.
+func refusal(l leg) domain.HoldOutcome {
+	if l.slot == slotQuota {
+		return domain.HoldLimitReached
+	}
+	return domain.HoldSoldOut
+}
+
+// Post sells what the order holds. The hold's own outcome must be known: a post
+// that overtakes its hold burns its id, and the order can never be posted.
+//
+//	the first leg answers       which means                             outcome
+//	created, exists             posted, now or before                   posted
+//	…_already_voided            the hold was given back                 hold gone
+//	…_expired                   its timeout passed                      hold gone
+//	…_not_found (burns the id)  there never was a hold                  hold gone
+//	id_already_failed           …_not_found was the answer before       hold gone
+//	…_already_posted            posted under an id that is not ours     our fault
+//
+// The two that burn stay *hold gone* for ever, whatever happens to the hold
+// afterwards, so that money which was refunded on that word stays refunded; a
+// hold that turned up late ends by its timeout.
+func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, error) {
+	const op = "post"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return "", err
+	}
+	v, err := b.run(ctx, op, o.ID, postChain(o.ID, legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
+	if err != nil {
+		return "", err
+	}
+	switch v.class {
+	case classApplied:
+		return domain.PostPosted, nil
+	case classVoided, classExpired, classNotFound, classBurnt:
+		return domain.PostGone, nil
+	default:
+		return "", v.fault(op, o.ID)
+	}
+}
+
+// Void gives back what the order holds. Never call it while the hold's outcome
+// is unknown: a void that overtakes its hold burns its id.
+//
+//	the first leg answers       which means                             outcome
+//	created, exists             voided, now or before                   voided
+//	…_already_voided            voided under the spare ids              voided
+//	…_expired                   its timeout passed                      voided
+//	…_already_posted            the order is paid                       already posted
+//	…_not_found (burns the id)  there is no hold                        voided
+//	id_already_failed           …_not_found was the answer before       see voidBurnt
+func (b *Book) Void(ctx context.Context, o *domain.Order) (domain.VoidOutcome, error) {
+	const op = "void"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return "", err
+	}
+	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	v, err := b.run(ctx, op, o.ID, voidChain(o.ID, slotVoid, legs))
+	if err != nil {
+		return "", err
+	}
+	if v.class == classBurnt {
+		return b.voidBurnt(ctx, op, o.ID, legs)
+	}
+	return v.voided(op, o.ID)
+}
+
+func (v verdict) voided(op string, order domain.OrderID) (domain.VoidOutcome, error) {
+	switch v.class {
+	case classApplied, classVoided, classExpired, classNotFound:
+		return domain.VoidVoided, nil
+	case classPosted:
+		return domain.VoidPosted, nil
+	default:
+		return "", v.fault(op, order)
+	}
+}
+
+// voidBurnt voids an order whose void came before its hold did. Where the hold
+// is in the books by now it can be voided, but only under other ids; they
+// cannot burn, because the hold is known to be there. Where it is not, there is
+// nothing to give back.
+func (b *Book) voidBurnt(ctx context.Context, op string, order domain.OrderID, legs []leg) (domain.VoidOutcome, error) {
+	held, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(order, slotHold|legs[0].slot)})
+	if err != nil {
+		return "", failed(op, order, err)
+	}
+	if held[0] == nil {
+		return domain.VoidVoided, nil
+	}
+	v, err := b.run(ctx, op, order, voidChain(order, slotVoidAgain, legs))
+	if err != nil {
+		return "", err
+	}
+	return v.voided(op, order)
+}
+
+// TakePerk takes one of the sale's perk for a paid order. False means that the
+// sale has none, or none was left when the order first asked: a refused id is
+// burnt, so the answer never changes.
+func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
+	const op = "perk"
+	if o.Perk == nil {
+		return false, nil
+	}
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return false, err
+	}
+	v, err := b.run(ctx, op, o.ID, []tb.Transfer{{
+		ID:              transferID(o.ID, slotPerk),
+		DebitAccountID:  accountID(o.Perk.Ledger, roleBudget),
+		CreditAccountID: accountID(o.Perk.Ledger, roleSpent),
+		Amount:          tb.ToUint128(1),
+		UserData128:     orderNumber(o.ID),
+		Ledger:          o.Perk.Ledger,
+		Code:            uint16(codePerk),
+	}})
+	if err != nil {
+		return false, err
+	}
+	switch v.class {
+	case classApplied:
+		return true, nil
+	case classRefused, classBurnt:
+		return false, nil
+	default:
+		return false, v.fault(op, o.ID)
+	}
+}
+
+// Rebook sells the order's seats although its hold is gone, at once and without
+// a hold, if lines and quota still allow it. A refused order is never rebooked
+// later: the money goes back.
+func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error) {
+	const op = "rebook"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return "", err
+	}
+	v, err := b.takeWithQuota(ctx, op, o, rebookChain(o.ID, legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
+	if err != nil {
+		return "", err
+	}
+	switch v.class {
+	case classApplied:
+		return domain.RebookBooked, nil
+	case classRefused, classBurnt:
+		return domain.RebookNoneLeft, nil
+	default:
+		return "", v.fault(op, o.ID)
+	}
+}
+
+// Return gives a refunded order's seats and quota back to the sale; a perk
+// stays with the buyer. The order must have been sold as its Booking says: what
+// the ledger never sold to it is not returned, and the error is definite.
+func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
+	const op = "return"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return err
+	}
+	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	if err := b.checkSold(ctx, op, o, legs); err != nil {
+		return err
+	}
+	v, err := b.run(ctx, op, o.ID, returnChain(o.ID, legs))
+	if err != nil {
+		return err
+	}
+	if v.class != classApplied {
+		return v.fault(op, o.ID)
+	}
+	return nil
+}
+
+func (b *Book) checkSold(ctx context.Context, op string, o *domain.SoldOrder, legs []leg) error {
+	var base slot
+	switch o.Booking {
+	case domain.BookedByHold:
+		base = slotPost
+	case domain.BookedByRebook:
+		base = slotRebook
+	default:
+		return ourFault("%s %s: unknown booking %q", op, o.ID, o.Booking)
+	}
+	ids := make([]tb.Uint128, len(legs))
+	for i, l := range legs {
+		ids[i] = transferID(o.ID, base|l.slot)
+	}
+	sold, err := b.batcher.LookupTransfers(ctx, ids)
+	if err != nil {
+		return failed(op, o.ID, err)
+	}
+	for i, t := range sold {
+		if t == nil || t.Amount != tb.ToUint128(uint64(legs[i].quantity)) || t.Ledger != legs[i].ledger {
+			return ourFault("%s %s: transfer %s, which sold %d in ledger %d, is not in the books",
+				op, o.ID, ids[i], legs[i].quantity, legs[i].ledger)
+		}
+	}
+	return nil
+}
+
+// run submits one chain and judges it.
+func (b *Book) run(ctx context.Context, op string, order domain.OrderID, chain []tb.Transfer) (verdict, error) {
+	results, err := b.batcher.CreateTransfers(ctx, chain)
+	if err != nil {
+		return verdict{}, failed(op, order, err)
+	}
+	return judge(results), nil
+}
+
+// failed says in an error of the batcher what failed for whom.
+func failed(op string, id fmt.Stringer, err error) error {
+	var unknown *domain.UnknownError
+	var definite *domain.Error
+	switch {
+	case errors.As(err, &unknown):
+		return &domain.UnknownError{Op: op, ID: id.String(), Err: unknown.Err}
+	case errors.As(err, &definite):
+		told := *definite
+		told.Err = fmt.Errorf("%s %s: %w", op, id, definite.Err)
+		return &told
+	default:
+		return fmt.Errorf("%s %s: %w", op, id, err)
+	}
+}

@@ -1,0 +1,532 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+	"boxoffice/ledger"
+)
+
+func TestHoldTakesAllLinesAtOnce(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 2, 3)
+		hold := b.hold(o, domain.HoldHeld)
+		b.stock(level{2, 0, 8}, level{3, 0, 2}, level{0, 0, 2})
+		if got := hold.ExpiresAt.Sub(hold.HeldAt); got != o.HoldTimeout {
+			t.Errorf("the hold lasts %v, want %v", got, o.HoldTimeout)
+		}
+		if age := time.Since(hold.HeldAt); age < -time.Minute || age > time.Minute {
+			t.Errorf("held at %v, which is not now", hold.HeldAt)
+		}
+	})
+}
+
+func TestHoldThatIsSoldOutInOneClassHoldsNothing(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		b.hold(b.order("ann", 0, 4), domain.HoldHeld)
+		b.hold(b.order("bob", 3, 2), domain.HoldSoldOut)
+		b.stock(level{0, 0, 10}, level{4, 0, 1})
+		b.hold(b.order("bob", 3, 1), domain.HoldHeld) // the refusal cost him no quota
+	})
+}
+
+func TestHoldBeyondTheBuyersLimit(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		b.hold(b.order("ann", 4, 0), domain.HoldHeld)
+		b.hold(b.order("ann", 2, 1), domain.HoldLimitReached)
+		b.stock(level{4, 0, 6}, level{0, 0, 5})
+		b.hold(b.order("ann", 2, 0), domain.HoldHeld)
+		b.hold(b.order("bob", 1, 0), domain.HoldHeld) // another buyer has a limit of their own
+	})
+}
+
+func TestHoldAgainGivesTheSameAnswer(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 2, 1)
+		first := b.hold(o, domain.HoldHeld)
+		if again := b.hold(o, domain.HoldHeld); again != first {
+			t.Errorf("held again = %+v, want %+v", again, first)
+		}
+		elsewhere := ledger.NewBook(b.batcher) // a process that has not seen the buyer
+		again, err := elsewhere.Hold(b.ctx, o)
+		if err != nil || again != first {
+			t.Errorf("held elsewhere = %+v, %v, want %+v", again, err, first)
+		}
+		b.stock(level{2, 0, 8}, level{1, 0, 4})
+	})
+}
+
+func TestRefusedHoldStaysRefused(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		ann := b.order("ann", 0, 5)
+		b.hold(ann, domain.HoldHeld)
+		soldOut := b.order("bob", 1, 1)
+		b.hold(soldOut, domain.HoldSoldOut)
+		b.hold(b.order("bob", 6, 0), domain.HoldHeld)
+		overLimit := b.order("bob", 1, 0)
+		b.hold(overLimit, domain.HoldLimitReached)
+
+		b.void(ann, domain.VoidVoided) // there would be seats by now
+		b.hold(soldOut, domain.HoldSoldOut)
+		b.hold(overLimit, domain.HoldLimitReached)
+		b.stock(level{6, 0, 4}, level{0, 0, 5})
+	})
+}
+
+func TestHoldOfAnotherOrderUnderTheSameID(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 2, 1)
+		b.hold(o, domain.HoldHeld)
+		other := b.order("ann", 2, 2) // the first line is the same
+		other.ID = o.ID
+		_, err := b.book.Hold(b.ctx, other)
+		if domain.CodeOf(err) != domain.CodeKeyReused {
+			t.Errorf("hold = %v, want %s", err, domain.CodeKeyReused)
+		}
+		b.stock(level{2, 0, 8}, level{1, 0, 4})
+	})
+}
+
+func TestHoldInASaleThatWasNeverOpened(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		b.sale = newSale()
+		_, err := b.book.Hold(b.ctx, b.order("ann", 1, 0))
+		if domain.CodeOf(err) != domain.CodeInternal {
+			t.Errorf("hold = %v, want %s", err, domain.CodeInternal)
+		}
+		if _, err := b.book.Stock(b.ctx, b.sale); domain.CodeOf(err) != domain.CodeNotFound {
+			t.Errorf("stock = %v, want %s", err, domain.CodeNotFound)
+		}
+	})
+}
+
+func TestMalformedOrdersAreNotSent(t *testing.T) {
+	b := &box{t: t, sale: newSale(), book: ledger.NewBook(nil)}
+	b.keys, _ = domain.NewKeyring(make([]byte, domain.ServerKeyLen))
+	for name, spoil := range map[string]func(*domain.Order){
+		"no id":           func(o *domain.Order) { o.ID = domain.OrderID{} },
+		"a slot in id":    func(o *domain.Order) { o.ID[15] = 1 },
+		"no lines":        func(o *domain.Order) { o.Lines = nil },
+		"too many lines":  func(o *domain.Order) { o.Lines = make([]domain.Line, domain.ClassesMax+1) },
+		"no quantity":     func(o *domain.Order) { o.Lines[0].Quantity = 0 },
+		"no ledger":       func(o *domain.Order) { o.Lines[0].Ledger = 0 },
+		"no buyer":        func(o *domain.Order) { o.Buyer = domain.BuyerID{} },
+		"no quota ledger": func(o *domain.Order) { o.QuotaLedger = 0 },
+		"no limit":        func(o *domain.Order) { o.BuyerLimit = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := b.order("ann", 1, 0)
+			spoil(o)
+			if _, err := b.book.Hold(t.Context(), o); domain.CodeOf(err) != domain.CodeInternal {
+				t.Errorf("hold = %v, want %s", err, domain.CodeInternal)
+			}
+		})
+	}
+}
+
+func TestPostSellsTheHold(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 2, 1)
+		b.hold(o, domain.HoldHeld)
+		b.post(o, domain.PostPosted)
+		b.post(o, domain.PostPosted)
+		b.stock(level{0, 2, 8}, level{0, 1, 4})
+		hold, _ := b.book.Hold(b.ctx, o)
+		if hold.Outcome != domain.HoldHeld { // it was: what became of it is not its business
+			t.Errorf("hold after post = %q, want %q", hold.Outcome, domain.HoldHeld)
+		}
+	})
+}
+
+func TestVoidGivesTheHoldBack(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 6, 0)
+		b.hold(o, domain.HoldHeld)
+		b.void(o, domain.VoidVoided)
+		b.void(o, domain.VoidVoided)
+		b.stock(level{0, 0, 10}, level{0, 0, 5})
+		b.hold(b.order("ann", 6, 0), domain.HoldHeld) // the quota is back too
+	})
+}
+
+func TestPostAndVoidExcludeEachOther(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		paid, canceled := b.order("ann", 1, 1), b.order("bob", 2, 1)
+		b.hold(paid, domain.HoldHeld)
+		b.hold(canceled, domain.HoldHeld)
+
+		b.post(paid, domain.PostPosted)
+		b.void(paid, domain.VoidPosted)
+		b.void(paid, domain.VoidPosted)
+
+		b.void(canceled, domain.VoidVoided)
+		b.post(canceled, domain.PostGone)
+		b.post(canceled, domain.PostGone)
+		b.stock(level{0, 1, 9}, level{0, 1, 4})
+	})
+}
+
+func TestExpiredHold(t *testing.T) {
+	for _, be := range backends() {
+		t.Run(be.name, func(t *testing.T) {
+			t.Parallel()
+			b := openBox(t, be, ledger.WithHoldGrace(0))
+			b.sale.HoldTimeout = time.Second
+			posted, voided := b.order("ann", 2, 1), b.order("bob", 1, 0)
+			b.hold(posted, domain.HoldHeld)
+			first := b.hold(voided, domain.HoldHeld)
+			eventually(t, "the ledger frees the seats", func() bool {
+				levels, err := b.book.Stock(b.ctx, b.sale)
+				return err == nil && levels[0].Held == 0 && levels[1].Held == 0
+			})
+			b.post(posted, domain.PostGone)
+			b.post(posted, domain.PostGone)
+			b.void(voided, domain.VoidVoided)
+			if again := b.hold(voided, domain.HoldHeld); again != first {
+				t.Errorf("held again = %+v, want the old deadline %+v", again, first)
+			}
+			b.stock(level{0, 0, 10}, level{0, 0, 5})
+		})
+	}
+}
+
+func TestHoldOutlivesItsDeadlineByTheGrace(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 1, 0)
+		b.hold(o, domain.HoldHeld)
+		held, err := b.batcher.LookupTransfers(b.ctx, []tb.Uint128{tb.BytesToUint128(ledger.TransferID(o.ID, 0x10))})
+		if err != nil || held[0] == nil {
+			t.Fatalf("lookup: %v, %v", held, err)
+		}
+		if want := uint32(150); held[0].Timeout != want { // 2 min and 30 s
+			t.Errorf("timeout = %d s, want %d s", held[0].Timeout, want)
+		}
+	})
+}
+
+// A post or a void before its hold is a mistake of the caller's; it burns their
+// ids, and what is said then must stay true.
+func TestBurntPostStaysGone(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 1, 1)
+		b.post(o, domain.PostGone)
+		b.hold(o, domain.HoldHeld)
+		b.post(o, domain.PostGone)
+		b.void(o, domain.VoidVoided)
+		b.stock(level{0, 0, 10}, level{0, 0, 5})
+	})
+}
+
+func TestBurntVoidIsLookedUp(t *testing.T) {
+	tests := []struct {
+		name    string
+		between func(b *box, o *domain.Order)
+		want    domain.VoidOutcome
+		stock   level
+	}{
+		{"still no hold", func(*box, *domain.Order) {}, domain.VoidVoided, level{0, 0, 10}},
+		{"held by now", func(b *box, o *domain.Order) { b.hold(o, domain.HoldHeld) }, domain.VoidVoided, level{0, 0, 10}},
+		{"held and posted by now", func(b *box, o *domain.Order) {
+			b.hold(o, domain.HoldHeld)
+			b.post(o, domain.PostPosted)
+		}, domain.VoidPosted, level{0, 1, 9}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			onEvery(t, func(t *testing.T, b *box) {
+				o := b.order("ann", 1, 0)
+				b.void(o, domain.VoidVoided)
+				test.between(b, o)
+				b.void(o, test.want)
+				b.void(o, test.want)
+				b.stock(test.stock)
+			})
+		})
+	}
+}
+
+func TestPerkGoesToTheFirst(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		first, second, third := b.order("ann", 1, 0), b.order("bob", 1, 0), b.order("cyd", 1, 0)
+		b.perk(first, true)
+		b.perk(first, true) // the same one
+		b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 1, 1})
+		b.perk(second, true)
+		b.perk(third, false)
+		b.perk(third, false)
+		b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 2, 0})
+	})
+}
+
+func TestSaleWithoutPerk(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 1, 0)
+		o.Perk = nil
+		b.perk(o, false)
+	})
+}
+
+func TestRebook(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		late := b.order("ann", 2, 1)
+		b.hold(late, domain.HoldHeld)
+		b.void(late, domain.VoidVoided)
+		b.rebook(late, domain.RebookBooked)
+		b.rebook(late, domain.RebookBooked)
+		b.stock(level{0, 2, 8}, level{0, 1, 4})
+		b.hold(b.order("ann", 4, 0), domain.HoldLimitReached) // it counts against the limit
+	})
+}
+
+func TestRebookOfABuyerWhomThisProcessHasNotSeen(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		b.rebook(b.order("ann", 1, 0), domain.RebookBooked)
+		b.stock(level{0, 1, 9})
+	})
+}
+
+func TestRebookWithNothingLeft(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		noSeats, noQuota := b.order("ann", 1, 1), b.order("ann", 1, 0)
+		bob := b.order("bob", 0, 5)
+		b.hold(bob, domain.HoldHeld)
+		b.rebook(noSeats, domain.RebookNoneLeft)
+		b.hold(b.order("ann", 6, 0), domain.HoldHeld)
+		b.rebook(noQuota, domain.RebookNoneLeft)
+
+		b.void(bob, domain.VoidVoided)
+		b.rebook(noSeats, domain.RebookNoneLeft) // the money went back on that word
+		b.stock(level{6, 0, 4}, level{0, 0, 5})
+	})
+}
+
+func TestReturnGivesSeatsAndQuotaBack(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		held, late := b.order("ann", 2, 1), b.order("ann", 2, 1)
+		b.hold(held, domain.HoldHeld)
+		b.post(held, domain.PostPosted)
+		b.perk(held, true)
+		b.rebook(late, domain.RebookBooked)
+		b.stock(level{0, 4, 6}, level{0, 2, 3}, level{0, 1, 1})
+
+		for range 2 { // the second time changes nothing
+			if err := b.book.Return(b.ctx, sold(held, domain.BookedByHold)); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.book.Return(b.ctx, sold(late, domain.BookedByRebook)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 1, 1}) // the shirt stays
+		b.hold(b.order("ann", 6, 0), domain.HoldHeld)
+	})
+}
+
+func TestReturnOfWhatWasNotSold(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		other := b.order("bob", 3, 0)
+		b.hold(other, domain.HoldHeld)
+		b.post(other, domain.PostPosted)
+
+		held := b.order("ann", 1, 0)
+		b.hold(held, domain.HoldHeld)
+		posted := b.order("cyd", 1, 0)
+		b.hold(posted, domain.HoldHeld)
+		b.post(posted, domain.PostPosted)
+		more := sold(posted, domain.BookedByHold)
+		more.Lines = []domain.Line{{Class: "A", Ledger: posted.Lines[0].Ledger, Quantity: 2}}
+
+		for name, o := range map[string]*domain.SoldOrder{
+			"only held":          sold(held, domain.BookedByHold),
+			"never seen":         sold(b.order("dee", 1, 0), domain.BookedByHold),
+			"not by a rebooking": sold(posted, domain.BookedByRebook),
+			"not so many":        more,
+			"unknown booking":    sold(posted, "gift"),
+		} {
+			if err := b.book.Return(b.ctx, o); domain.CodeOf(err) != domain.CodeInternal || domain.IsUnknown(err) {
+				t.Errorf("return of what was %s: %v, want a definite error", name, err)
+			}
+		}
+		b.stock(level{1, 4, 5})
+	})
+}
+
+func TestOpenSaleAgain(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		b.hold(b.order("ann", 1, 0), domain.HoldHeld)
+		if err := b.book.OpenSale(b.ctx, b.sale); err != nil {
+			t.Fatal(err)
+		}
+		b.stock(level{1, 0, 9}, level{0, 0, 5}, level{0, 0, 2})
+	})
+}
+
+func TestOpenSaleUnderTakenLedgers(t *testing.T) {
+	tests := map[string]func(*domain.Sale){
+		"more seats":    func(s *domain.Sale) { s.Classes[0].Capacity++ },
+		"fewer shirts":  func(s *domain.Sale) { s.Perk.Capacity-- },
+		"another limit": func(s *domain.Sale) { s.BuyerLimit++ },
+		"another class": func(s *domain.Sale) { s.Classes[1].Name = "C" },
+		"another sale":  func(s *domain.Sale) { s.ID = "other" },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			onEvery(t, func(t *testing.T, b *box) {
+				other := *b.sale
+				other.Classes = append([]domain.Class(nil), b.sale.Classes...)
+				perk := *b.sale.Perk
+				other.Perk = &perk
+				change(&other)
+				if err := b.book.OpenSale(b.ctx, &other); domain.CodeOf(err) != domain.CodeExists {
+					t.Errorf("open = %v, want %s", err, domain.CodeExists)
+				}
+				b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 0, 2})
+			})
+		})
+	}
+}
+
+func TestOpenSaleRefusesSharedLedgers(t *testing.T) {
+	for name, change := range map[string]func(*domain.Sale){
+		"two classes": func(s *domain.Sale) { s.Classes[1].Ledger = s.Classes[0].Ledger },
+		"the perk":    func(s *domain.Sale) { s.Perk.Ledger = s.Classes[0].Ledger },
+		"the quota":   func(s *domain.Sale) { s.QuotaLedger = s.Perk.Ledger },
+		"no ledger":   func(s *domain.Sale) { s.Classes[0].Ledger = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSale()
+			change(s)
+			if err := ledger.NewBook(nil).OpenSale(t.Context(), s); domain.CodeOf(err) != domain.CodeInternal {
+				t.Errorf("open = %v, want %s", err, domain.CodeInternal)
+			}
+		})
+	}
+}
+
+func TestBookings(t *testing.T) {
+	for _, be := range backends() {
+		t.Run(be.name, func(t *testing.T) {
+			t.Parallel()
+			later := time.Duration(0)
+			b := openBox(t, be, ledger.WithClock(func() time.Time { return time.Now().Add(later) }))
+			held, posted, voided := b.order("ann", 2, 0), b.order("bob", 3, 1), b.order("cyd", 1, 0)
+			late, refunded := b.order("dee", 1, 0), b.order("eve", 2, 0)
+			for _, o := range []*domain.Order{held, posted, voided, refunded} {
+				b.hold(o, domain.HoldHeld)
+			}
+			b.post(posted, domain.PostPosted)
+			b.void(voided, domain.VoidVoided)
+			b.rebook(late, domain.RebookBooked)
+			b.post(refunded, domain.PostPosted)
+			if err := b.book.Return(b.ctx, sold(refunded, domain.BookedByHold)); err != nil {
+				t.Fatal(err)
+			}
+			b.perk(posted, true)
+
+			a, perk := b.sale.Classes[0].Ledger, b.sale.Perk.Ledger
+			b.bookings(a, map[domain.OrderID]ledger.Tickets{held.ID: {Held: 2}, posted.ID: {Sold: 3}, late.ID: {Sold: 1}})
+			b.bookings(perk, map[domain.OrderID]ledger.Tickets{posted.ID: {Sold: 1}})
+
+			later = b.sale.HoldTimeout + ledger.HoldGrace + time.Second
+			b.bookings(a, map[domain.OrderID]ledger.Tickets{posted.ID: {Sold: 3}, late.ID: {Sold: 1}})
+		})
+	}
+}
+
+func (b *box) bookings(stock uint32, want map[domain.OrderID]ledger.Tickets) {
+	b.t.Helper()
+	got, err := b.book.Bookings(b.ctx, stock)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if len(got) != len(want) {
+		b.t.Errorf("bookings = %v, want %v", got, want)
+	}
+	for id, w := range want {
+		if got[id] != w {
+			b.t.Errorf("bookings of %s = %+v, want %+v", id, got[id], w)
+		}
+	}
+}
+
+// What is paid for is never more than there is, whoever buys at the same time,
+// and the books agree with what the buyers were told.
+func TestConcurrentBuyersNeverOversell(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		const buyers = 60
+		type answer struct {
+			order *domain.Order
+			sold  bool
+		}
+		answers := make([]answer, buyers)
+		for i := range answers {
+			answers[i].order = b.order(fmt.Sprint("buyer", i), int64(1+i%3), int64(i%2))
+		}
+		var wg sync.WaitGroup
+		for i := range answers {
+			wg.Go(func() {
+				o := answers[i].order
+				hold, err := b.book.Hold(b.ctx, o)
+				switch {
+				case err != nil:
+					t.Error(err)
+				case hold.Outcome != domain.HoldHeld:
+				case i%5 == 0:
+					if _, err := b.book.Void(b.ctx, o); err != nil {
+						t.Error(err)
+					}
+				default:
+					outcome, err := b.book.Post(b.ctx, o)
+					if err != nil || outcome != domain.PostPosted {
+						t.Errorf("post = %q, %v", outcome, err)
+					}
+					answers[i].sold = true
+				}
+			})
+		}
+		wg.Wait()
+		var want [2]int64
+		for _, a := range answers {
+			for _, l := range a.order.Lines {
+				if a.sold {
+					want[l.Ledger-b.sale.Classes[0].Ledger] += l.Quantity
+				}
+			}
+		}
+		b.stock(level{0, want[0], 10 - want[0]}, level{0, want[1], 5 - want[1]})
+		if want[0] == 0 || want[1] == 0 {
+			t.Errorf("sold %v: nobody got anything", want)
+		}
+	})
+}
+
+func TestLedgerThatIsGone(t *testing.T) {
+	b := &box{t: t, ctx: t.Context(), sale: newSale()}
+	b.keys, _ = domain.NewKeyring(make([]byte, domain.ServerKeyLen))
+	client := newFake()
+	batcher := newBatcher(t, client, ledger.WithAnswerTimeout(50*time.Millisecond))
+	b.book = ledger.NewBook(batcher)
+	client.block()
+	defer client.unblock()
+
+	o := b.order("ann", 1, 0)
+	_, err := b.book.Hold(b.ctx, o)
+	if domain.CodeOf(err) != domain.CodeOverloaded {
+		t.Errorf("hold = %v, want %s: only the buyer's account was sent", err, domain.CodeOverloaded)
+	}
+	_, err = b.book.Post(b.ctx, o)
+	var unknown *domain.UnknownError
+	if !errors.As(err, &unknown) || unknown.Op != "post" || unknown.ID != o.ID.String() {
+		t.Errorf("post = %v, want an UnknownError of post %s", err, o.ID)
+	}
+	_, err = b.book.Void(b.ctx, o)
+	if domain.CodeOf(err) != domain.CodeOverloaded {
+		t.Errorf("void = %v, want %s: it was queued behind the post", err, domain.CodeOverloaded)
+	}
+}

@@ -1,0 +1,135 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+)
+
+// Tickets is what one order has of one stock, by the ledger's own transfers.
+type Tickets struct {
+	Held int64 // pending, neither posted nor voided nor expired
+	Sold int64 // posted or rebooked or taken, less returned
+}
+
+// pageMax is what one reply of 1 MiB carries. Smaller clusters are learned.
+const pageMax = 8189
+
+// Bookings adds up the transfers of one stock (a class or a perk) by order, for
+// the audit. Orders that have nothing of it any more are left out.
+//
+// The transfers do not say that a hold has expired: TigerBeetle books no
+// transfer for that. A hold whose timeout has passed, by this process's clock,
+// is taken for expired, so within the difference of the two clocks Held can
+// disagree with the account. What is booked while the pages are read may be
+// missed. The result has an entry an order: some 100 bytes each.
+func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]Tickets, error) {
+	sums := bookings{ledger: ledger, pending: map[tb.Uint128]tb.Transfer{}, orders: map[domain.OrderID]Tickets{}}
+	err := b.eachTransfer(ctx, accountID(ledger, roleBudget), sums.add)
+	if err != nil {
+		return nil, failed("read the bookings of", ledgerName(ledger), err)
+	}
+	return sums.at(b.now()), nil
+}
+
+// eachTransfer reads the transfers of an account, oldest first, page by page.
+func (b *Book) eachTransfer(ctx context.Context, account tb.Uint128, visit func(tb.Transfer) error) error {
+	filter := tb.AccountFilter{
+		AccountID: account,
+		Limit:     pageMax,
+		Flags:     tb.AccountFilterFlags{Debits: true, Credits: true}.ToUint32(),
+	}
+	for {
+		transfers, err := b.batcher.GetAccountTransfers(ctx, filter)
+		if errors.Is(err, tb.ErrTooMuchData) && filter.Limit > 1 {
+			filter.Limit /= 2
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, t := range transfers {
+			if err := visit(t); err != nil {
+				return err
+			}
+		}
+		if len(transfers) < int(filter.Limit) {
+			return nil
+		}
+		filter.TimestampMin = transfers[len(transfers)-1].Timestamp + 1
+	}
+}
+
+// bookings is the running sum. A pending transfer stays in pending until its
+// post or void comes by.
+type bookings struct {
+	ledger  uint32
+	pending map[tb.Uint128]tb.Transfer
+	orders  map[domain.OrderID]Tickets
+}
+
+func (s *bookings) add(t tb.Transfer) error {
+	switch flags := t.TransferFlags(); {
+	case flags.Pending:
+		s.pending[t.ID] = t
+		return nil
+	case flags.PostPendingTransfer:
+		delete(s.pending, t.PendingID)
+		s.sold(t, tickets(t.Amount))
+		return nil
+	case flags.VoidPendingTransfer:
+		delete(s.pending, t.PendingID)
+		return nil
+	}
+	switch code(t.Code) {
+	case codeFund:
+		return nil
+	case codePerk, codeRebook:
+		s.sold(t, tickets(t.Amount))
+		return nil
+	case codeReturn:
+		s.sold(t, -tickets(t.Amount))
+		return nil
+	default:
+		return ourFault("ledger %d has transfer %s with code %d, which is not ours", s.ledger, t.ID, t.Code)
+	}
+}
+
+func (s *bookings) sold(t tb.Transfer, n int64) {
+	order := orderOf(t.UserData128)
+	sum := s.orders[order]
+	sum.Sold += n
+	s.orders[order] = sum
+}
+
+func (s *bookings) at(now time.Time) map[domain.OrderID]Tickets {
+	for _, t := range s.pending {
+		if !expiryOf(t).After(now) {
+			continue
+		}
+		order := orderOf(t.UserData128)
+		sum := s.orders[order]
+		sum.Held += tickets(t.Amount)
+		s.orders[order] = sum
+	}
+	for order, sum := range s.orders {
+		if sum == (Tickets{}) {
+			delete(s.orders, order)
+		}
+	}
+	return s.orders
+}
+
+// expiryOf is when a pending transfer's timeout passes.
+func expiryOf(t tb.Transfer) time.Time {
+	return time.Unix(0, int64(t.Timestamp)).Add(time.Duration(t.Timeout) * time.Second)
+}
+
+type ledgerName uint32
+
+func (l ledgerName) String() string { return fmt.Sprintf("ledger %d", uint32(l)) }

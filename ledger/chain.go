@@ -1,0 +1,208 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+)
+
+// A leg is one movement of an order: so many tickets from a budget to a spent
+// account. The legs of an order are its lines in their sequence, then the
+// buyer's quota; both numbers below follow from that.
+type leg struct {
+	slot     slot // low digit
+	ledger   uint32
+	budget   tb.Uint128
+	spent    tb.Uint128
+	quantity int64
+}
+
+func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg {
+	legs := make([]leg, 0, len(lines)+1)
+	var total int64
+	for i, l := range lines {
+		legs = append(legs, leg{
+			slot:     slot(i),
+			ledger:   l.Ledger,
+			budget:   accountID(l.Ledger, roleBudget),
+			spent:    accountID(l.Ledger, roleSpent),
+			quantity: l.Quantity,
+		})
+		total += l.Quantity
+	}
+	return append(legs, leg{
+		slot:     slotQuota,
+		ledger:   quotaLedger,
+		budget:   buyerNumber(buyer),
+		spent:    accountID(quotaLedger, roleSpent),
+		quantity: total,
+	})
+}
+
+// checkOrder refuses what would make a malformed or endless chain. Orders come
+// from domain.NewOrder, so this is about our own mistakes.
+func checkOrder(order domain.OrderID, lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) error {
+	switch {
+	case order.IsZero() || order[len(order)-1] != 0:
+		return ourFault("order %s: the id must end in a zero byte and not be zero", order)
+	case len(lines) == 0 || len(lines) > domain.ClassesMax:
+		return ourFault("order %s has %d lines, want 1–%d", order, len(lines), domain.ClassesMax)
+	case quotaLedger == 0 || buyer == domain.BuyerID{}:
+		return ourFault("order %s names no quota", order)
+	}
+	for _, l := range lines {
+		if l.Ledger == 0 || l.Quantity < 1 {
+			return ourFault("order %s, class %s: ledger %d, quantity %d", order, l.Class, l.Ledger, l.Quantity)
+		}
+	}
+	return nil
+}
+
+// contentsOf identifies what an order moves. It stands in user_data_64 of the
+// transfers that move it, so that an id which comes back with other contents
+// is told apart even where its first line is the same.
+func contentsOf(legs []leg) uint64 {
+	h := sha256.New()
+	for _, l := range legs {
+		h.Write(binary.BigEndian.AppendUint32(nil, l.ledger))
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(l.quantity)))
+	}
+	return binary.BigEndian.Uint64(h.Sum(nil))
+}
+
+func holdChain(order domain.OrderID, legs []leg, timeout time.Duration) []tb.Transfer {
+	return link(order, slotHold, legs, func(l leg) tb.Transfer {
+		t := move(l, l.budget, l.spent, codeHold, codeHoldQuota)
+		t.Timeout = seconds(timeout)
+		t.Flags = tb.TransferFlags{Pending: true}.ToUint16()
+		t.UserData64 = contentsOf(legs)
+		return t
+	})
+}
+
+func rebookChain(order domain.OrderID, legs []leg) []tb.Transfer {
+	return link(order, slotRebook, legs, func(l leg) tb.Transfer {
+		t := move(l, l.budget, l.spent, codeRebook, codeRebookQuota)
+		t.UserData64 = contentsOf(legs)
+		return t
+	})
+}
+
+func returnChain(order domain.OrderID, legs []leg) []tb.Transfer {
+	return link(order, slotReturn, legs, func(l leg) tb.Transfer {
+		t := move(l, l.spent, l.budget, codeReturn, codeReturnQuota)
+		t.UserData64 = contentsOf(legs)
+		return t
+	})
+}
+
+// postChain posts every leg of a hold in full (amount AMOUNT_MAX: TigerBeetle's
+// reference, Transfer.amount).
+func postChain(order domain.OrderID, legs []leg) []tb.Transfer {
+	return link(order, slotPost, legs, func(l leg) tb.Transfer {
+		return tb.Transfer{
+			PendingID: transferID(order, slotHold|l.slot),
+			Amount:    tb.AmountMax,
+			Flags:     tb.TransferFlags{PostPendingTransfer: true}.ToUint16(),
+		}
+	})
+}
+
+// voidChain voids every leg of a hold; base is slotVoid or slotVoidAgain.
+func voidChain(order domain.OrderID, base slot, legs []leg) []tb.Transfer {
+	return link(order, base, legs, func(l leg) tb.Transfer {
+		return tb.Transfer{
+			PendingID: transferID(order, slotHold|l.slot),
+			Flags:     tb.TransferFlags{VoidPendingTransfer: true}.ToUint16(),
+		}
+	})
+}
+
+// link makes one transfer a leg and links them: all are applied or none.
+func link(order domain.OrderID, base slot, legs []leg, transfer func(leg) tb.Transfer) []tb.Transfer {
+	linked := tb.TransferFlags{Linked: true}.ToUint16()
+	chain := make([]tb.Transfer, len(legs))
+	for i, l := range legs {
+		t := transfer(l)
+		t.ID = transferID(order, base|l.slot)
+		t.UserData128 = orderNumber(order)
+		if i < len(legs)-1 {
+			t.Flags |= linked
+		}
+		chain[i] = t
+	}
+	return chain
+}
+
+func move(l leg, debit, credit tb.Uint128, ofLine, ofQuota code) tb.Transfer {
+	c := ofLine
+	if l.slot == slotQuota {
+		c = ofQuota
+	}
+	return tb.Transfer{
+		DebitAccountID:  debit,
+		CreditAccountID: credit,
+		Amount:          tb.ToUint128(uint64(l.quantity)),
+		Ledger:          l.ledger,
+		Code:            uint16(c),
+	}
+}
+
+// seconds rounds up: TigerBeetle counts timeouts in whole seconds, and a hold
+// must not end early.
+func seconds(d time.Duration) uint32 {
+	return uint32((d + time.Second - 1) / time.Second)
+}
+
+// A verdict is what became of a chain.
+type verdict struct {
+	class class
+	// index is that of the event which decided; status is its status.
+	index  int
+	status tb.CreateTransferStatus
+	// appliedAt is when the chain was applied, now or by an earlier request.
+	// Its deadline counts from here: `exists` does not mean still pending.
+	appliedAt time.Time
+}
+
+// judge reads the results of one chain. The first event `created` or `exists`
+// means that the whole chain is in the books: a chain that is sent again
+// answers `exists` and then linked_event_failed. Otherwise exactly one event
+// has a status of its own, and that one decides.
+func judge(results []tb.CreateTransferResult) verdict {
+	if len(results) == 0 {
+		return verdict{class: classFault}
+	}
+	if transferClass(results[0].Status) == classApplied {
+		return verdict{
+			class:     classApplied,
+			status:    results[0].Status,
+			appliedAt: time.Unix(0, int64(results[0].Timestamp)).UTC(),
+		}
+	}
+	for i, r := range results {
+		if c := transferClass(r.Status); c != classLinked {
+			return verdict{class: c, index: i, status: r.Status}
+		}
+	}
+	return verdict{class: classFault, status: tb.TransferLinkedEventFailed}
+}
+
+// fault is the error for a verdict that must not happen.
+func (v verdict) fault(op string, order domain.OrderID) error {
+	return ourFault("%s %s: event %d of the chain answered %s", op, order, v.index, v.status)
+}
+
+// ourFault is a definite failure whose cause is for the logs only.
+func ourFault(format string, args ...any) *domain.Error {
+	return &domain.Error{
+		Code:   domain.CodeInternal,
+		Detail: "The ledger refused a request of ours. Nothing was booked.",
+		Err:    fmt.Errorf(format, args...),
+	}
+}

@@ -1,0 +1,114 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/ledger"
+)
+
+func TestDialAnotherCluster(t *testing.T) {
+	s := startReal(t)
+	_, err := ledger.Dial(t.Context(), ledger.Config{ClusterID: tb.ToUint128(7), Addresses: []string{s.Address}, Timeout: time.Second})
+	wantWords(t, err, s.Address, "within 1s", "cluster 7", "tigerbeetle format")
+}
+
+func TestDialByName(t *testing.T) {
+	s := startReal(t)
+	_, port, _ := net.SplitHostPort(s.Address)
+	for _, address := range []string{port, "localhost:" + port} {
+		client, err := ledger.Dial(t.Context(), ledger.Config{Addresses: []string{address}})
+		if err != nil {
+			t.Errorf("dial %q: %v", address, err)
+			continue
+		}
+		client.Close()
+	}
+}
+
+func TestDialNobody(t *testing.T) {
+	// A port that was free a moment ago.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	_, err = ledger.Dial(t.Context(), ledger.Config{Addresses: []string{address}, Timeout: 300 * time.Millisecond})
+	wantWords(t, err, address, "refused", "is the server running")
+}
+
+func TestDialGivesUpWithItsContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	_, err = ledger.Dial(ctx, ledger.Config{Addresses: []string{l.Addr().String()}, Timeout: time.Minute})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("dial = %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestDialMalformedAddresses(t *testing.T) {
+	for name, addresses := range map[string][]string{
+		"none":         nil,
+		"empty":        {""},
+		"no such port": {"127.0.0.1:99999"},
+		"not a host":   {"not a host:3001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ledger.Dial(t.Context(), ledger.Config{Addresses: addresses, Timeout: time.Second})
+			wantWords(t, err, "TigerBeetle")
+		})
+	}
+}
+
+func TestRefusedSessionsSayWhatToDo(t *testing.T) {
+	for cause, words := range map[error][]string{
+		tb.ErrClientReleaseTooLow:  {ledger.ClientRelease, "build this program"},
+		tb.ErrClientReleaseTooHigh: {ledger.ClientRelease, "upgrade the cluster"},
+		tb.ErrClientEvicted:        {"refused the session"},
+	} {
+		err := ledger.RefusedSession(cause, []string{"127.0.0.1:3001"})
+		wantWords(t, err, append(words, "127.0.0.1:3001")...)
+		if !errors.Is(err, cause) {
+			t.Errorf("%v does not wrap %v", err, cause)
+		}
+	}
+}
+
+func TestParseClusterID(t *testing.T) {
+	for in, want := range map[string]string{
+		"0": "0", "7": "7", "340282366920938463463374607431768211455": "ffffffffffffffffffffffffffffffff",
+	} {
+		if got, err := ledger.ParseClusterID(in); err != nil || got.String() != want {
+			t.Errorf("ParseClusterID(%q) = %s, %v, want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "-1", "0x7", "seven", "340282366920938463463374607431768211456"} {
+		if _, err := ledger.ParseClusterID(in); err == nil {
+			t.Errorf("ParseClusterID(%q) succeeded", in)
+		}
+	}
+}
+
+func wantWords(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// FormatVersion is the version of the files that this release writes. It reads
+// no newer one.
+const FormatVersion = 1
+
+const (
+	blockBytes  = 4096 // the unit of writes: a page, and a sector of today's disks
+	sectorBytes = 512  // the unit that a disk writes whole or not at all
+
+	fileHeaderBytes  = 48
+	frameHeaderBytes = 36
+	identityBytes    = 16
+
+	// RecordBytesMax bounds a record, and so what reading a damaged length can
+	// make us allocate.
+	RecordBytesMax = 16 << 20
+)
+
+var (
+	fileMagic  = [8]byte([]byte("boxledgr"))
+	frameMagic = [4]byte([]byte("frm1"))
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
+
+type fileKind uint32
+
+const (
+	kindLog      fileKind = 1
+	kindSnapshot fileKind = 2
+)
+
+type identity [identityBytes]byte
+
+// fileHeader starts every file.
+type fileHeader struct {
+	kind     fileKind
+	identity identity
+	sequence uint64
+	previous uint32
+}
+
+func (h fileHeader) encode() []byte {
+	b := make([]byte, 0, blockBytes)
+	b = append(b, fileMagic[:]...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(h.kind))
+	b = binary.LittleEndian.AppendUint32(b, FormatVersion)
+	b = append(b, h.identity[:]...)
+	b = binary.LittleEndian.AppendUint64(b, h.sequence)
+	b = binary.LittleEndian.AppendUint32(b, h.previous)
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return b[:blockBytes]
+}
+
+// decodeFileHeader reads the first bytes of a file. The version is looked at
+// first: a newer format may place everything else differently.
+func decodeFileHeader(file string, b []byte, kind fileKind) (fileHeader, error) {
+	if len(b) < fileHeaderBytes || !bytes.Equal(b[:8], fileMagic[:]) {
+		return fileHeader{}, corrupt(file, 0, "this is not a file of the embedded ledger")
+	}
+	version := binary.LittleEndian.Uint32(b[12:])
+	if version > FormatVersion {
+		return fileHeader{}, fmt.Errorf("%w: %s has format %d, this release reads up to %d; start the release that wrote it",
+			ErrNewerFormat, file, version, FormatVersion)
+	}
+	if crc32.Checksum(b[:44], castagnoli) != binary.LittleEndian.Uint32(b[44:]) {
+		return fileHeader{}, corrupt(file, 0, "the checksum of the file header does not match")
+	}
+	h := fileHeader{
+		kind:     fileKind(binary.LittleEndian.Uint32(b[8:])),
+		identity: identity(b[16:32]),
+		sequence: binary.LittleEndian.Uint64(b[32:]),
+		previous: binary.LittleEndian.Uint32(b[40:]),
+	}
+	if h.kind != kind || version == 0 {
+		return fileHeader{}, corrupt(file, 0, "the file is of another kind than its name says")
+	}
+	return h, nil
+}
+
+// frameHeader starts every frame of a log.
+type frameHeader struct {
+	sequence uint64
+	length   uint32
+	checksum uint32
+	previous uint32
+}
+
+// extent is the number of bytes of the whole frame.
+func (h frameHeader) extent() int64 { return frameExtent(int(h.length)) }
+
+func frameExtent(recordBytes int) int64 {
+	blocks := (frameHeaderBytes + int64(recordBytes) + blockBytes - 1) / blockBytes
+	return blocks * blockBytes
+}
+
+// encodeFrame builds a frame in buffer, which it may grow, and returns it.
+func encodeFrame(buffer []byte, id identity, sequence uint64, previous uint32, record []byte) (frame []byte, checksum uint32) {
+	extent := int(frameExtent(len(record)))
+	if cap(buffer) < extent {
+		buffer = make([]byte, extent)
+	}
+	frame = buffer[:extent]
+	clear(frame[copy(frame[frameHeaderBytes:], record)+frameHeaderBytes:])
+	body := frame[frameHeaderBytes:]
+	whiten(body, id)
+	checksum = crc32.Checksum(body, castagnoli)
+
+	copy(frame, frameMagic[:])
+	binary.LittleEndian.PutUint64(frame[8:], sequence)
+	binary.LittleEndian.PutUint32(frame[16:], uint32(len(record)))
+	binary.LittleEndian.PutUint32(frame[20:], checksum)
+	binary.LittleEndian.PutUint32(frame[24:], previous)
+	clear(frame[28:frameHeaderBytes])
+	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(frame[8:frameHeaderBytes], castagnoli))
+	return frame, checksum
+}
+
+// decodeFrameHeader reports whether b starts with a whole frame header.
+func decodeFrameHeader(b []byte) (h frameHeader, ok bool) {
+	if !bytes.Equal(b[:4], frameMagic[:]) ||
+		crc32.Checksum(b[8:frameHeaderBytes], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return frameHeader{}, false
+	}
+	h = frameHeader{
+		sequence: binary.LittleEndian.Uint64(b[8:]),
+		length:   binary.LittleEndian.Uint32(b[16:]),
+		checksum: binary.LittleEndian.Uint32(b[20:]),
+		previous: binary.LittleEndian.Uint32(b[24:]),
+	}
+	return h, h.length <= RecordBytesMax
+}
+
+// whiten combines b with the identity, repeated; twice gives b again.
+func whiten(b []byte, id identity) {
+	const patternBytes = 4096
+	var pattern [patternBytes]byte
+	for i := 0; i < patternBytes; i += identityBytes {
+		copy(pattern[i:], id[:])
+	}
+	for len(b) > 0 {
+		n := subtle.XORBytes(b, b, pattern[:])
+		b = b[n:]
+	}
+}
+
+func allZero(b []byte) bool {
+	for _, v := range b {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}

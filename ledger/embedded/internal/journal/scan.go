@@ -1,0 +1,193 @@
+package journal
+
+import (
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"boxoffice/ledger/embedded/internal/disk"
+)
+
+// logReader reads the frames of one log in order.
+type logReader struct {
+	file   disk.File
+	name   string
+	size   int64
+	header fileHeader
+
+	offset   int64 // of the next frame
+	sequence uint64
+	previous uint32
+	buffer   []byte
+}
+
+// Torn describes the remains of a write that a crash cut short. They were never
+// confirmed.
+type Torn struct {
+	File   string
+	Offset int64 // where the log ends now
+	Bytes  int64 // that were cut off
+	Reason string
+}
+
+func openLog(fs disk.FileSystem, name string) (*logReader, error) {
+	file, err := fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &logReader{file: file, name: name, offset: blockBytes}
+	if err := r.readHeader(); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *logReader) readHeader() (err error) {
+	if r.size, err = r.file.Size(); err != nil {
+		return err
+	}
+	b := make([]byte, min(r.size, blockBytes))
+	if err := readAt(r.file, b, 0); err != nil {
+		return err
+	}
+	if r.header, err = decodeFileHeader(r.name, b, kindLog); err != nil {
+		return err
+	}
+	if len(b) < blockBytes || !allZero(b[fileHeaderBytes:]) {
+		return corrupt(r.name, fileHeaderBytes, "the block of the file header is damaged")
+	}
+	r.sequence = r.header.sequence
+	r.previous = r.header.previous
+	return nil
+}
+
+// next returns the next record, valid until the call after. At the end of the
+// log, record is nil; torn is not nil where the end is the remains of a write.
+func (r *logReader) next() (record []byte, torn *Torn, err error) {
+	remaining := r.size - r.offset
+	if remaining < blockBytes {
+		return nil, r.shortTail(remaining), nil
+	}
+	block, err := r.read(r.offset, blockBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if allZero(block[:sectorBytes]) {
+		torn, err = r.unwritten()
+		return nil, torn, err
+	}
+	h, ok := decodeFrameHeader(block)
+	switch {
+	case !ok:
+		return nil, nil, corrupt(r.name, r.offset, "the header of record %d is damaged", r.sequence)
+	case h.sequence != r.sequence:
+		return nil, nil, corrupt(r.name, r.offset, "found record %d instead of %d", h.sequence, r.sequence)
+	case h.previous != r.previous:
+		return nil, nil, corrupt(r.name, r.offset, "record %d does not follow the one before it", h.sequence)
+	case h.extent() > remaining:
+		return nil, r.torn("record %d is cut off by the end of the file", h.sequence), nil
+	}
+	frame, err := r.read(r.offset, h.extent())
+	if err != nil {
+		return nil, nil, err
+	}
+	if crc32.Checksum(frame[frameHeaderBytes:], castagnoli) != h.checksum {
+		torn, err = r.damaged(h, frame)
+		return nil, torn, err
+	}
+	whiten(frame[frameHeaderBytes:], r.header.identity)
+	r.offset += h.extent()
+	r.sequence++
+	r.previous = h.checksum
+	return frame[frameHeaderBytes : frameHeaderBytes+int(h.length)], nil, nil
+}
+
+// shortTail is what follows the last whole block of a file that was cut.
+func (r *logReader) shortTail(remaining int64) *Torn {
+	if remaining <= 0 {
+		return nil
+	}
+	return r.torn("%d bytes after the last whole block", remaining)
+}
+
+// unwritten decides what a block that starts with an unwritten sector means: the
+// end of the log, the remains of a write that never reached its first sector, or
+// a hole, where confirmed records follow.
+func (r *logReader) unwritten() (*Torn, error) {
+	clean := true
+	for offset := r.offset; offset < r.size; offset += blockBytes {
+		block, err := r.read(offset, min(blockBytes, r.size-offset))
+		if err != nil {
+			return nil, err
+		}
+		if err := r.refuseRecord(block, offset); err != nil {
+			return nil, err
+		}
+		clean = clean && allZero(block)
+	}
+	if clean {
+		return nil, nil
+	}
+	return r.torn("the first sector of record %d was never written", r.sequence), nil
+}
+
+// damaged decides what a frame with a wrong checksum means. Where a sector of it
+// was never written, it is torn, provided nothing follows; the disk flushes a
+// record before the next is written. Else its bytes changed after they were
+// written.
+func (r *logReader) damaged(h frameHeader, frame []byte) (*Torn, error) {
+	missing := false
+	for at := sectorBytes; at < len(frame); at += sectorBytes {
+		missing = missing || allZero(frame[at:at+sectorBytes])
+	}
+	if !missing {
+		return nil, corrupt(r.name, r.offset, "the checksum of record %d does not match", h.sequence)
+	}
+	for offset := r.offset + h.extent(); offset < r.size; offset += blockBytes {
+		block, err := r.read(offset, min(blockBytes, r.size-offset))
+		if err != nil {
+			return nil, err
+		}
+		if err := r.refuseRecord(block, offset); err != nil {
+			return nil, err
+		}
+	}
+	return r.torn("record %d was only written in part", h.sequence), nil
+}
+
+// refuseRecord reports a later record behind a place where one is missing.
+func (r *logReader) refuseRecord(block []byte, offset int64) error {
+	if len(block) < frameHeaderBytes {
+		return nil
+	}
+	if later, ok := decodeFrameHeader(block); ok && later.sequence > r.sequence {
+		return corrupt(r.name, r.offset, "record %d is missing or damaged, yet record %d follows at offset %d",
+			r.sequence, later.sequence, offset)
+	}
+	return nil
+}
+
+func (r *logReader) torn(format string, args ...any) *Torn {
+	return &Torn{File: r.name, Offset: r.offset, Bytes: r.size - r.offset, Reason: fmt.Sprintf(format, args...)}
+}
+
+func (r *logReader) read(offset, length int64) ([]byte, error) {
+	if int64(cap(r.buffer)) < length {
+		r.buffer = make([]byte, max(length, 1<<18))
+	}
+	b := r.buffer[:length]
+	return b, readAt(r.file, b, offset)
+}
+
+// readAt reads all of b.
+func readAt(file disk.File, b []byte, offset int64) error {
+	n, err := file.ReadAt(b, offset)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}

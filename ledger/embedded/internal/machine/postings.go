@@ -1,0 +1,169 @@
+package machine
+
+// postings are the rows that share a value of one field, in ascending order.
+// Any number of lists lives in one postingPool; a list by itself is twelve bytes
+// without pointers. The first row is kept in the list itself, because most
+// values of user_data occur once or twice.
+type postings struct {
+	count uint32
+	first uint32 // row, where count is 1; else the first chunk
+	last  uint32 // the last chunk, where count is above 1
+}
+
+// A chunk is chunkHeader words, then up to its capacity rows. Chunks of a list
+// double in size, so that short lists stay small and long ones are read in runs.
+const (
+	chunkPrevious = iota
+	chunkNext
+	chunkLength
+	chunkCapacity
+	chunkHeader
+
+	chunkRowsMin  = 4
+	chunkRowsMax  = 1020
+	poolPageWords = 1 << 14
+	poolPagesMax  = 1 << 18 // positions are 32 bits
+	noChunk       = 0
+)
+
+// postingPool is the memory of the chunks. Position zero is never a chunk.
+type postingPool struct {
+	pages []*[poolPageWords]uint32
+	used  uint32 // words of the last page
+}
+
+func (p *postingPool) chunk(position uint32) []uint32 {
+	return p.pages[position/poolPageWords][position%poolPageWords:]
+}
+
+// allocate returns a chunk for capacity rows, linked behind previous.
+func (p *postingPool) allocate(capacity, previous uint32) (position uint32) {
+	words := chunkHeader + capacity
+	if len(p.pages) == 0 || p.used+words > poolPageWords {
+		p.used = 0
+		if len(p.pages) == 0 {
+			p.used = 1
+		}
+		p.pages = append(p.pages, new([poolPageWords]uint32))
+	}
+	assert(len(p.pages) <= poolPagesMax, "the indexes are full")
+	position = uint32(len(p.pages)-1)*poolPageWords + p.used
+	p.used += words
+	c := p.chunk(position)
+	c[chunkPrevious], c[chunkNext], c[chunkLength], c[chunkCapacity] = previous, noChunk, 0, capacity
+	return position
+}
+
+// add appends a row, which must be greater than all before.
+func (p *postingPool) add(list *postings, row uint32) {
+	list.count++
+	switch list.count {
+	case 1:
+		list.first = row
+		return
+	case 2:
+		only := list.first
+		list.first = p.allocate(chunkRowsMin, noChunk)
+		list.last = list.first
+		p.append(list, only)
+	}
+	p.append(list, row)
+}
+
+func (p *postingPool) append(list *postings, row uint32) {
+	c := p.chunk(list.last)
+	if c[chunkLength] == c[chunkCapacity] {
+		next := p.allocate(min(2*c[chunkCapacity], chunkRowsMax), list.last)
+		c[chunkNext] = next
+		list.last = next
+		c = p.chunk(next)
+	}
+	c[chunkHeader+c[chunkLength]] = row
+	c[chunkLength]++
+}
+
+// cursor walks a list in one direction within a range of rows.
+type cursor struct {
+	pool     *postingPool
+	within   rowRange
+	reversed bool
+
+	single uint32 // the only row of the list, or noRow
+	chunk  uint32
+	index  uint32 // of the next row in the chunk
+}
+
+// rowRange is the rows from first up to, not including, end.
+type rowRange struct{ first, end uint32 }
+
+func (r rowRange) contains(row uint32) bool { return row >= r.first && row < r.end }
+
+// walk starts at the end of the list where the direction begins, and skips whole
+// chunks outside the range.
+func (p *postingPool) walk(list postings, within rowRange, reversed bool) cursor {
+	c := cursor{pool: p, within: within, reversed: reversed, single: noRow, chunk: noChunk}
+	switch {
+	case list.count == 0:
+	case list.count == 1:
+		c.single = list.first
+	case reversed:
+		c.enter(list.last)
+		for c.chunk != noChunk && p.chunk(c.chunk)[chunkHeader] >= within.end {
+			c.enter(p.chunk(c.chunk)[chunkPrevious])
+		}
+	default:
+		c.enter(list.first)
+		for c.chunk != noChunk && lastRow(p.chunk(c.chunk)) < within.first {
+			c.enter(p.chunk(c.chunk)[chunkNext])
+		}
+	}
+	return c
+}
+
+func lastRow(chunk []uint32) uint32 { return chunk[chunkHeader+chunk[chunkLength]-1] }
+
+func (c *cursor) enter(chunk uint32) {
+	c.chunk = chunk
+	c.index = 0
+	if c.reversed && chunk != noChunk {
+		c.index = c.pool.chunk(chunk)[chunkLength]
+	}
+}
+
+// next returns the following row within the range.
+func (c *cursor) next() (row uint32, ok bool) {
+	if c.single != noRow {
+		row, c.single = c.single, noRow
+		return row, c.within.contains(row)
+	}
+	for c.chunk != noChunk {
+		row, ok = c.step()
+		switch {
+		case !ok:
+		case c.within.contains(row):
+			return row, true
+		case c.reversed && row < c.within.first, !c.reversed && row >= c.within.end:
+			c.chunk = noChunk
+		}
+	}
+	return 0, false
+}
+
+// step moves one row on; at the end of a chunk it only enters the next one.
+func (c *cursor) step() (row uint32, ok bool) {
+	chunk := c.pool.chunk(c.chunk)
+	if c.reversed {
+		if c.index == 0 {
+			c.enter(chunk[chunkPrevious])
+			return 0, false
+		}
+		c.index--
+		return chunk[chunkHeader+c.index], true
+	}
+	if c.index == chunk[chunkLength] {
+		c.enter(chunk[chunkNext])
+		return 0, false
+	}
+	c.index++
+	return chunk[chunkHeader+c.index-1], true
+}

@@ -1,0 +1,205 @@
+package embedded
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"boxoffice/ledger/embedded/internal/journal"
+	"boxoffice/ledger/embedded/internal/machine"
+)
+
+const (
+	// callsQueueMax bounds the requests that wait; more callers wait to queue.
+	callsQueueMax = 4096
+	// groupEventsMax bounds the events of a group, and so the size of a record:
+	// at most 4 requests of full size.
+	groupEventsMax = 4 * BatchEventsMax
+	// pulseExpiriesMax bounds the expiries between two groups, as in the reference.
+	pulseExpiriesMax = BatchEventsMax
+
+	pulseWaitMin = time.Millisecond
+)
+
+// runner is the goroutine that owns the ledger: it alone touches the machine and
+// the journal.
+type runner struct {
+	engine  *Engine
+	machine *machine.Machine
+	journal *journal.Journal
+	logger  *slog.Logger
+
+	group  []*call
+	record []byte
+	timer  *time.Timer
+
+	snapshot snapshotter
+	// failure is the first error of the disk. From then on every request is
+	// refused: memory may be ahead of what is on disk.
+	failure error
+}
+
+func newRunner(e *Engine, m *machine.Machine, j *journal.Journal) runner {
+	return runner{
+		engine:   e,
+		machine:  m,
+		journal:  j,
+		logger:   e.logger,
+		snapshot: newSnapshotter(j, e.options.SnapshotLogBytes),
+	}
+}
+
+// run serves requests until the queue is closed and empty.
+func (r *runner) run() {
+	r.timer = time.NewTimer(r.pulseWait())
+	defer r.timer.Stop()
+	for open := true; open; {
+		r.timer.Reset(r.pulseWait())
+		select {
+		case c, ok := <-r.engine.calls:
+			open = ok
+			if ok {
+				r.collect(c)
+				r.commit()
+			}
+		case <-r.timer.C:
+			r.commit()
+		case result := <-r.snapshot.results:
+			r.snapshotDone(result)
+		}
+	}
+	r.close()
+}
+
+// collect takes the requests that wait behind the first into one group.
+func (r *runner) collect(first *call) {
+	r.group = append(r.group, first)
+	events := first.operation.eventsCount()
+	for events < groupEventsMax-BatchEventsMax && len(r.group) < callsQueueMax {
+		select {
+		case c, ok := <-r.engine.calls:
+			if !ok {
+				return // run sees it too
+			}
+			r.group = append(r.group, c)
+			events += c.operation.eventsCount()
+		default:
+			return
+		}
+	}
+}
+
+// commit executes the group and whatever is due, makes it durable, and answers.
+func (r *runner) commit() {
+	defer func() {
+		clear(r.group)
+		r.group = r.group[:0]
+	}()
+	if r.failure != nil {
+		r.answer(failure(ErrStopped, r.failure), failure(ErrStopped, r.failure))
+		return
+	}
+	r.record = r.record[:0]
+	now := r.now()
+	r.pulse(now)
+	for _, c := range r.group {
+		r.execute(c.operation, now)
+	}
+	if len(r.record) > 0 {
+		if err := r.journal.Append(r.record); err != nil {
+			r.fail(err)
+			r.answer(failure(ErrOutcomeUnknown, err), failure(ErrStopped, err))
+			return
+		}
+	}
+	r.answer(nil, nil)
+	if err := r.snapshot.startIfDue(r.machine); err != nil {
+		r.fail(err)
+	}
+}
+
+// answer ends every call of the group: those that write with one error, those
+// that only read with the other.
+func (r *runner) answer(writes, reads error) {
+	for _, c := range r.group {
+		if c.operation.eventsCount() > 0 {
+			c.done <- writes
+		} else {
+			c.done <- reads
+		}
+	}
+}
+
+func (r *runner) execute(o operation, now uint64) {
+	events := o.eventsCount()
+	timestamp := r.nextTimestamp(now) + uint64(events) - 1
+	o.execute(r.machine, timestamp)
+	if events > 0 {
+		r.record = o.encode(r.record, timestamp)
+	}
+}
+
+// pulse expires what is due, in bounded portions. It happens before the requests
+// of a group, so that they see the balances without what expired.
+func (r *runner) pulse(now uint64) {
+	timestamp := r.nextTimestamp(now)
+	due, ok := r.machine.NextExpiry()
+	if !ok || due > timestamp {
+		return
+	}
+	if expired := r.machine.ExpirePending(timestamp, pulseExpiriesMax); expired > 0 {
+		r.record = appendPulse(r.record, timestamp, expired)
+	}
+}
+
+// pulseWait is how long the engine may sleep before the next expiry.
+func (r *runner) pulseWait() time.Duration {
+	const forever = time.Duration(1<<63 - 1)
+	due, ok := r.machine.NextExpiry()
+	if !ok || r.failure != nil {
+		return forever
+	}
+	now := r.now()
+	if due <= now {
+		return 0
+	}
+	wait := min(time.Duration(due-now), r.engine.options.PulseInterval)
+	return max(wait, pulseWaitMin)
+}
+
+// now is the clock's time in nanoseconds since the epoch, within the range of
+// timestamps.
+func (r *runner) now() uint64 {
+	return uint64(min(max(r.engine.options.Clock.Now().UnixNano(), 1), machine.TimestampMax/2))
+}
+
+// nextTimestamp is the clock's time, or where the clock stepped back or did not
+// move, the nanosecond after the last timestamp.
+func (r *runner) nextTimestamp(now uint64) uint64 { return max(now, r.machine.Timestamp()+1) }
+
+func (r *runner) fail(err error) {
+	r.failure = err
+	r.logger.Error("the disk failed; the embedded ledger stops and refuses every request from now on",
+		slog.Any("error", err))
+}
+
+func (r *runner) snapshotDone(result snapshotResult) {
+	r.snapshot.finished(result)
+	switch {
+	case errors.Is(result.err, errSnapshotCanceled):
+	case result.err != nil:
+		r.fail(result.err)
+	default:
+		r.logger.Info("snapshot written", slog.Uint64("record", result.at.Sequence),
+			slog.Int64("bytes", result.bytes), slog.Duration("took", result.duration))
+	}
+}
+
+func (r *runner) close() {
+	if result, running := r.snapshot.cancel(); running {
+		r.snapshotDone(result)
+	}
+	if err := r.journal.Close(); err != nil {
+		r.logger.Error("close the log", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"slices"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+)
+
+// A slot is the last byte of a transfer's id; the other fifteen are the
+// order's. The high digit says what the transfer does, the low one for which
+// line of the order (in the order's own sequence), or for the buyer's quota.
+type slot uint8
+
+// Nothing here may ever change: the ids are in the books.
+const (
+	slotHold      slot = 0x10
+	slotPost      slot = 0x20
+	slotVoid      slot = 0x30
+	slotPerk      slot = 0x40
+	slotRebook    slot = 0x50
+	slotReturn    slot = 0x60
+	slotVoidAgain slot = 0x70 // when the id of the void is burnt, see Book.Void
+
+	// slotQuota is the low digit of the quota's transfer.
+	slotQuota slot = 0x0F
+)
+
+// A line for every class must fit below the quota.
+const _ = uint(int(slotQuota) - domain.ClassesMax)
+
+// transferID is the order's id, read as a big-endian number, plus the slot.
+// TigerBeetle's numbers are little-endian.
+func transferID(order domain.OrderID, s slot) tb.Uint128 {
+	order[len(order)-1] |= byte(s)
+	slices.Reverse(order[:])
+	return tb.BytesToUint128(order)
+}
+
+// orderNumber is what stands in user_data_128 of every transfer of an order.
+func orderNumber(order domain.OrderID) tb.Uint128 { return transferID(order, 0) }
+
+// orderOf is the inverse of orderNumber.
+func orderOf(number tb.Uint128) domain.OrderID {
+	id := domain.OrderID(number.Bytes())
+	slices.Reverse(id[:])
+	return id
+}
+
+// buyerNumber is both the id of the account with the buyer's quota and the id
+// of the transfer that funds it.
+func buyerNumber(buyer domain.BuyerID) tb.Uint128 {
+	slices.Reverse(buyer[:])
+	return tb.BytesToUint128(buyer)
+}
+
+// A role is what an account is for; it is also the account's code.
+type role uint16
+
+const (
+	roleOperator role = 1 // where stock comes from; its debits are what was funded
+	roleBudget   role = 2 // what is left: never overdrawn
+	roleSpent    role = 3 // what is sold
+	roleQuota    role = 4 // a buyer's budget in the quota ledger
+)
+
+// accountID is readable in decimal, which is how TigerBeetle's REPL shows it:
+// the ledger's number followed by the role. The budget of ledger 1007 is
+// account 10072.
+func accountID(ledger uint32, r role) tb.Uint128 {
+	const roles = 10
+	return tb.ToUint128(uint64(ledger)*roles + uint64(r))
+}
+
+// fundID is the id of the one transfer that funds a stock: that of the account
+// which it funds (accounts and transfers have separate ids in TigerBeetle).
+func fundID(ledger uint32) tb.Uint128 { return accountID(ledger, roleBudget) }
+
+// A code says in the books what a transfer was for. Posts and voids carry the
+// code of their hold: TigerBeetle insists (pending_transfer_has_different_code).
+type code uint16
+
+const (
+	codeFund        code = 1
+	codeFundQuota   code = 2
+	codeHold        code = 10
+	codeHoldQuota   code = 11
+	codePerk        code = 20
+	codeRebook      code = 30
+	codeRebookQuota code = 31
+	codeReturn      code = 40
+	codeReturnQuota code = 41
+)

@@ -1,0 +1,57 @@
+package ledger
+
+import (
+	"testing"
+
+	"boxoffice/domain"
+)
+
+// The ids are in the books of whoever runs this: they may never change.
+func TestIDs(t *testing.T) {
+	order, err := domain.ParseOrderID("019b7ca98c88921a81c5c492abc74b00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, want := range map[slot]string{
+		slotHold | 0:         "19b7ca98c88921a81c5c492abc74b10",
+		slotHold | 11:        "19b7ca98c88921a81c5c492abc74b1b",
+		slotHold | slotQuota: "19b7ca98c88921a81c5c492abc74b1f",
+		slotPost | 0:         "19b7ca98c88921a81c5c492abc74b20",
+		slotVoid | 0:         "19b7ca98c88921a81c5c492abc74b30",
+		slotPerk:             "19b7ca98c88921a81c5c492abc74b40",
+		slotRebook | 0:       "19b7ca98c88921a81c5c492abc74b50",
+		slotReturn | 0:       "19b7ca98c88921a81c5c492abc74b60",
+		slotVoidAgain | 0:    "19b7ca98c88921a81c5c492abc74b70",
+	} {
+		if got := transferID(order, s).String(); got != want {
+			t.Errorf("slot %#x: id %s, want %s", uint8(s), got, want)
+		}
+	}
+	if got := orderOf(orderNumber(order)); got != order {
+		t.Errorf("order of its own number = %s, want %s", got, order)
+	}
+	if got := accountID(1007, roleBudget).BigInt(); got.String() != "10072" {
+		t.Errorf("budget of ledger 1007 = %s, want 10072", got.String())
+	}
+	buyer := domain.BuyerID{0: 0xab, 15: 0xcd}
+	if got, want := buyerNumber(buyer).String(), buyer.String(); got != want {
+		t.Errorf("account of buyer = %s, want %s", got, want)
+	}
+}
+
+func TestRecentBuyersAreBounded(t *testing.T) {
+	r := newRecentBuyers(100)
+	id := func(n int) domain.BuyerID { return domain.BuyerID{byte(n), byte(n >> 8)} }
+	for n := range 1000 {
+		r.add(id(n))
+		if !r.has(id(n)) {
+			t.Fatalf("buyer %d is forgotten at once", n)
+		}
+		if known := len(r.young) + len(r.old); known > 100 {
+			t.Fatalf("%d buyers are remembered, want at most 100", known)
+		}
+	}
+	if r.has(id(0)) {
+		t.Error("the first buyer is remembered after a thousand others")
+	}
+}
