@@ -72,7 +72,7 @@ type Provider interface {
 	Refunds(ctx context.Context) iter.Seq2[Returned, error]
 	// Deliveries streams the webhooks that we acknowledged with 2xx.
 	Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error]
-	// KnowsSession reports whether the provider has ever seen a session.
+	// KnowsSession reports whether a buyer ever opened a session at the provider.
 	KnowsSession(ctx context.Context, session string) (bool, error)
 }
 

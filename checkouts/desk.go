@@ -197,16 +197,21 @@ func (d *Desk) result(ctx context.Context, workflowID string) (domain.CheckoutSt
 	return state, fromTemporal("result of", workflowID, err)
 }
 
-// Cancel gives an order up for its buyer and answers its status: canceled, or
-// what it already was. Errors as for State.
+// Cancel gives an order up for its buyer and answers how it ended: canceled, or
+// failed or expired before. Errors: *domain.Error with CodeAlreadyPaid, and as
+// for State.
 func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
 	var answer workflows.PaymentAnswer
 	err := d.update(ctx, id, workflows.CancelUpdate, "cancel", &answer)
 	if isNotFound(err) {
-		state, err := d.result(ctx, workflows.CheckoutID(id))
-		return state.Status, err
+		var state domain.CheckoutState
+		state, err = d.ended(ctx, id)
+		answer.Status = state.Status
+	}
+	if err == nil && answer.Status.Sold() {
+		return answer.Status, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order was paid before it could be canceled."}
 	}
 	return answer.Status, err
 }

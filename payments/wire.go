@@ -45,6 +45,10 @@ type Session struct {
 	Capture     *domain.Capture `json:"capture,omitempty"` // when captured
 }
 
+// Opened reports whether anybody ever opened the session's pay page: one that
+// was expired unseen is known to the provider by its id alone.
+func (s Session) Opened() bool { return s.Currency != "" }
+
 // Outcome is what a buyer, or a test, does on the pay page.
 type Outcome string
 

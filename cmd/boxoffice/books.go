@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/ledger"
+	"boxoffice/ledger/embedded"
+)
+
+// Kinds of ledger, all behind the official client's interface.
+const (
+	ledgerAuto        = "auto"
+	ledgerTigerBeetle = "tigerbeetle"
+	ledgerEmbedded    = "embedded"
+)
+
+// errPermanent marks what no waiting will heal.
+var errPermanent = errors.New("waiting will not help")
+
+func isPermanent(err error) bool { return errors.Is(err, errPermanent) }
+
+// openLedger waits for the ledger and puts the batcher and the book on it.
+func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Book, *ledger.Batcher, error) {
+	dial, name, err := s.ledgerDialer()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := await(ctx, s.log, &s.waiting, name, dial)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := []ledger.BatcherOption{ledger.WithLogger(s.log), ledger.WithObserver(meter)}
+	if name == ledgerTigerBeetle {
+		options = append(options, ledger.WithRedial(dial))
+	}
+	batcher := ledger.NewBatcher(c, options...)
+	s.later(func() {
+		if err := batcher.Close(); err != nil {
+			s.log.Error("close the ledger", "error", err)
+		}
+	})
+	return ledger.NewBook(batcher), batcher, nil
+}
+
+func (s *service) ledgerDialer() (dial ledger.DialFunc, name string, err error) {
+	kind := s.ledgerKind
+	if kind == ledgerAuto && len(s.TigerBeetleAddresses) > 0 {
+		kind = ledgerTigerBeetle
+	}
+	switch kind {
+	case ledgerTigerBeetle:
+		if len(s.TigerBeetleAddresses) == 0 {
+			return nil, "", errors.New("--ledger tigerbeetle needs TIGERBEETLE_ADDRESS, the replicas' host:port,…")
+		}
+		return s.dialTigerBeetle, ledgerTigerBeetle, nil
+	case ledgerAuto, ledgerEmbedded:
+		return s.openEmbedded, ledgerEmbedded, nil
+	default:
+		return nil, "", fmt.Errorf("--ledger %q: want auto, tigerbeetle or embedded", s.ledgerKind)
+	}
+}
+
+func (s *service) dialTigerBeetle(ctx context.Context) (tb.Client, error) {
+	c, err := ledger.Dial(ctx, ledger.Config{ClusterID: s.TigerBeetleClusterID, Addresses: s.TigerBeetleAddresses})
+	if err == nil {
+		s.log.Info("ledger: TigerBeetle", "addresses", s.TigerBeetleAddresses)
+	}
+	return c, err
+}
+
+func (s *service) openEmbedded(context.Context) (tb.Client, error) {
+	if s.role != roleAll {
+		return nil, fmt.Errorf("%w: the embedded ledger lives in one process; --role %s needs a TigerBeetle (TIGERBEETLE_ADDRESS)", errPermanent, s.role)
+	}
+	dir := filepath.Join(s.DataDir, "ledger")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", errPermanent, err)
+	}
+	engine, err := embedded.Open(dir, embedded.Options{Logger: s.log})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errPermanent, err)
+	}
+	return engine, nil
+}
+
+// pingLedger asks for an account that nobody has: any answer will do.
+func pingLedger(batcher *ledger.Batcher) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := batcher.LookupAccounts(ctx, []tb.Uint128{tb.ToUint128(1)})
+		return err
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/domain"
+	"boxoffice/ledger"
+)
+
+// config is what every command reads from the environment; .data/dev.env sets
+// all of it for the local stack. Secrets come from a variable or, with _FILE
+// appended to its name, from the file that it names.
+type config struct {
+	URL      string // BOXOFFICE_URL: what buyers see, and where serve listens
+	AdminURL string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
+
+	AdminToken    string
+	WebhookSecret string
+	ServerKey     []byte
+
+	MockPayURL        string
+	TemporalAddress   string
+	TemporalNamespace string
+	TemporalUIURL     string // optional: the order page links to the workflow
+	DatabaseURL       string
+
+	TigerBeetleAddresses []string // empty: the embedded ledger
+	TigerBeetleClusterID tb.Uint128
+	DataDir              string // the embedded ledger's parent
+}
+
+func readConfig() (config, error) {
+	c := config{
+		URL:               env("BOXOFFICE_URL", "http://127.0.0.1:8080"),
+		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
+		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
+		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),
+		TemporalUIURL:     env("TEMPORAL_UI_URL", ""),
+		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
+	}
+	c.AdminURL = env("BOXOFFICE_ADMIN_URL", c.URL)
+	if addresses := env("TIGERBEETLE_ADDRESS", ""); addresses != "" {
+		c.TigerBeetleAddresses = strings.Split(addresses, ",")
+	}
+	var problems []error
+	c.DatabaseURL = secret("DATABASE_URL", &problems)
+	c.AdminToken = secret("BOXOFFICE_ADMIN_TOKEN", &problems)
+	c.WebhookSecret = secret("BOXOFFICE_WEBHOOK_SECRET", &problems)
+	key, err := base64.StdEncoding.DecodeString(secret("BOXOFFICE_SERVER_KEY", &problems))
+	if err != nil {
+		problems = append(problems, errors.New("BOXOFFICE_SERVER_KEY is not base64"))
+	}
+	c.ServerKey = key
+	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
+	if err != nil {
+		problems = append(problems, fmt.Errorf("TIGERBEETLE_CLUSTER_ID: %w", err))
+	}
+	return c, errors.Join(problems...)
+}
+
+// forServing checks what only a server needs.
+func (c config) forServing() error {
+	var problems []error
+	for name, value := range map[string]string{
+		"DATABASE_URL": c.DatabaseURL, "BOXOFFICE_ADMIN_TOKEN": c.AdminToken, "BOXOFFICE_WEBHOOK_SECRET": c.WebhookSecret,
+	} {
+		if value == "" {
+			problems = append(problems, fmt.Errorf("%s is not set", name))
+		}
+	}
+	if len(c.ServerKey) != domain.ServerKeyLen {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_SERVER_KEY has %d bytes, want %d as base64", len(c.ServerKey), domain.ServerKeyLen))
+	}
+	for name, value := range map[string]string{"BOXOFFICE_URL": c.URL, "BOXOFFICE_ADMIN_URL": c.AdminURL} {
+		if _, err := listenAddress(value); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("%w\n`make run` sets all of these; for another tool: set -a; . .data/dev.env", err)
+	}
+	return nil
+}
+
+// listenAddress is the host:port of a URL.
+func listenAddress(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
+		return "", fmt.Errorf("%q is not http://host:port", raw)
+	}
+	return u.Hostname() + ":" + cmp.Or(u.Port(), "80"), nil
+}
+
+func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
+
+func secret(name string, problems *[]error) string {
+	file := os.Getenv(name + "_FILE")
+	if file == "" {
+		return os.Getenv(name)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		*problems = append(*problems, fmt.Errorf("%s_FILE: %w", name, err))
+	}
+	return strings.TrimSpace(string(content))
+}

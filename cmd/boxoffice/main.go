@@ -1,0 +1,48 @@
+// Command boxoffice sells tickets: `serve` runs the API, the storefront and the
+// checkout worker; the other commands prepare, fill, check and exercise a
+// running one. It only wires: what happens is in the packages that it names.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `boxoffice sells tickets without ever overselling.
+
+  boxoffice migrate   bring the orders database and the Temporal namespace up to date
+  boxoffice serve     run the API, the storefront and the checkout worker
+  boxoffice seed      open the conference sale that the README buys from
+  boxoffice verify    compare ledger, database, Temporal and provider; exit 1 when an invariant is broken
+  boxoffice demo      send more buyers than there are seats, then verify
+
+Every command reads its addresses and secrets from the environment; for the
+local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
+`
+
+// A command runs until it is done or the context ends.
+type command func(ctx context.Context, args []string) error
+
+var commands = map[string]command{
+	"serve":   serve,
+	"migrate": migrate,
+	"seed":    seed,
+	"verify":  verify,
+	"demo":    runDemo,
+}
+
+func main() {
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil {
+		fmt.Fprintf(os.Stderr, "boxoffice %s: %v\n", os.Args[1], err)
+		os.Exit(1)
+	}
+}

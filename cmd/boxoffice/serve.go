@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/activities"
+	"boxoffice/api"
+	"boxoffice/checkouts"
+	"boxoffice/domain"
+	"boxoffice/ledger"
+	"boxoffice/orders"
+	"boxoffice/payments"
+	"boxoffice/worker"
+)
+
+// Roles of a process. `all` is the fast way: the activity that holds the seats
+// wakes the request that waits for them.
+const (
+	roleAll    = "all"
+	roleAPI    = "api"
+	roleWorker = "worker"
+)
+
+// shutdownTimeout lets accepted requests finish.
+const shutdownTimeout = 15 * time.Second
+
+func serve(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ExitOnError)
+	role := flags.String("role", roleAll, "all, api or worker")
+	ledgerKind := flags.String("ledger", ledgerAuto, "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), tigerbeetle or embedded")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *role != roleAll && *role != roleAPI && *role != roleWorker {
+		return fmt.Errorf("--role %q: want all, api or worker", *role)
+	}
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if err := c.forServing(); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log)
+	return (&service{config: c, role: *role, ledgerKind: *ledgerKind, log: log}).run(ctx)
+}
+
+// service is one process of the box office.
+type service struct {
+	config
+	role       string
+	ledgerKind string
+	log        *slog.Logger
+	waiting    waiting
+
+	// ready becomes the real handlers once everything is there; until then
+	// requests are told to come back.
+	ready        atomic.Pointer[handlers]
+	closeStreams func()   // ends the event streams, which would hold a shutdown up
+	closeLater   []func() // in reverse order
+}
+
+// handlers of the two listeners.
+type handlers struct{ public, admin http.Handler }
+
+// run listens at once, waits for what it needs, serves until the context ends,
+// then stops in order: no new requests, the accepted ones answered, the worker's
+// activities finished, the batcher flushed, the stores closed.
+func (s *service) run(ctx context.Context) error {
+	defer s.closeAll()
+	serving, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stopHTTP, err := s.listen(fail)
+	if err != nil {
+		return err
+	}
+	err = s.start(serving, fail)
+	if err == nil {
+		s.log.Info("ready", "url", s.URL, "role", s.role)
+		<-serving.Done()
+		s.log.Info("stopping: finishing what was accepted")
+		if s.closeStreams != nil {
+			s.closeStreams()
+		}
+	}
+	stopHTTP()
+	if ctx.Err() != nil {
+		return nil // asked to stop
+	}
+	return errors.Join(err, context.Cause(serving))
+}
+
+// start opens everything that a request needs.
+func (s *service) start(ctx context.Context, fail func(error)) error {
+	keys, err := domain.NewKeyring(s.ServerKey)
+	if err != nil {
+		return err
+	}
+	secrets, err := payments.ParseSecrets(s.WebhookSecret)
+	if err != nil {
+		return err
+	}
+	provider, err := payments.NewClient(s.MockPayURL, nil)
+	if err != nil {
+		return err
+	}
+	store, err := s.openOrders(ctx)
+	if err != nil {
+		return err
+	}
+	meter := newMetrics()
+	book, batcher, err := s.openLedger(ctx, meter)
+	if err != nil {
+		return err
+	}
+	temporal, err := s.openTemporal(ctx)
+	if err != nil {
+		return err
+	}
+	var notices *activities.HoldNotices
+	if s.role == roleAll {
+		notices = activities.NewHoldNotices()
+	}
+	if s.role != roleAPI {
+		if err := s.startWorker(temporal, book, store, provider, keys, notices, fail); err != nil {
+			return err
+		}
+	}
+	desk := checkouts.NewDesk(temporal, notices, store, provider)
+	return s.openAPI(&parts{
+		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
+		temporal: temporal, desk: desk, meter: meter,
+	})
+}
+
+// parts is what the API is made of.
+type parts struct {
+	keys     *domain.Keyring
+	secrets  payments.Secrets
+	provider *payments.Client
+	store    *orders.Store
+	book     *ledger.Book
+	batcher  *ledger.Batcher
+	temporal client.Client
+	desk     *checkouts.Desk
+	meter    *metrics
+}
+
+func (s *service) openOrders(ctx context.Context) (*orders.Store, error) {
+	store, err := orders.Open(ctx, s.DatabaseURL, orders.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s.later(store.Close)
+	_, err = await(ctx, s.log, &s.waiting, "the orders database (DATABASE_URL)", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, store.CheckSchema(ctx)
+	})
+	return store, err
+}
+
+func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
+	return await(ctx, s.log, &s.waiting, "Temporal (TEMPORAL_ADDRESS)", func(ctx context.Context) (client.Client, error) {
+		c, err := worker.Dial(ctx, s.TemporalAddress, s.TemporalNamespace, s.log)
+		if err != nil {
+			return nil, err
+		}
+		if err := worker.CheckSetup(ctx, c, s.TemporalNamespace); err != nil {
+			c.Close()
+			return nil, err
+		}
+		s.later(c.Close)
+		return c, nil
+	})
+}
+
+func (s *service) startWorker(c client.Client, book *ledger.Book, store *orders.Store, provider *payments.Client, keys *domain.Keyring, notices *activities.HoldNotices, fail func(error)) error {
+	w := worker.New(c, &activities.Activities{
+		Ledger:   book,
+		Orders:   recorder{Store: store, keys: keys},
+		Provider: refunder{Client: provider, log: s.log},
+		Notices:  notices,
+	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) })
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("checkout worker: %w", err)
+	}
+	s.later(w.Stop)
+	return nil
+}
+
+// recorder adds what only the server's key can make: the tickets' codes.
+type recorder struct {
+	*orders.Store
+	keys *domain.Keyring
+}
+
+func (r recorder) Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error) {
+	return r.Store.Record(ctx, sold, func(n int) string { return r.keys.TicketCode(sold.Order.ID, n) })
+}
+
+func (r recorder) BeginRefund(ctx context.Context, refund domain.Refund) error {
+	_, err := r.Store.BeginRefund(ctx, refund)
+	return err
+}
+
+// refunder says so when there was nothing to give back.
+type refunder struct {
+	*payments.Client
+	log *slog.Logger
+}
+
+func (r refunder) Refund(ctx context.Context, refund domain.Refund) error {
+	err := r.Client.Refund(ctx, refund)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		r.log.Warn("the provider never took this payment: nothing to refund",
+			"payment", refund.Capture.Payment, "order", refund.Capture.Order, "reason", refund.Reason)
+	}
+	return err
+}
+
+func (s *service) later(closer func()) { s.closeLater = append(s.closeLater, closer) }
+
+func (s *service) closeAll() {
+	for i := len(s.closeLater) - 1; i >= 0; i-- {
+		s.closeLater[i]()
+	}
+}
+
+// readiness is what /readyz asks.
+func (s *service) readiness(p *parts) []api.Check {
+	return []api.Check{
+		{Name: "orders database", Probe: p.store.CheckSchema},
+		{Name: "ledger", Probe: pingLedger(p.batcher)},
+		{Name: "temporal", Probe: func(ctx context.Context) error {
+			_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		}},
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"boxoffice/api"
+	"boxoffice/domain"
+	"boxoffice/orders"
+	"boxoffice/payments"
+	"boxoffice/storefront"
+	"boxoffice/workflows"
+)
+
+// openAPI puts the API and the pages behind the listeners.
+func (s *service) openAPI(p *parts) error {
+	if s.role == roleWorker {
+		return nil
+	}
+	verifier, err := payments.NewVerifier(p.secrets, time.Now)
+	if err != nil {
+		return err
+	}
+	links, err := payments.NewPayLinks(s.MockPayURL, p.secrets)
+	if err != nil {
+		return err
+	}
+	database := apiOrders{p.store}
+	catalog := api.NewCatalog(database, p.book)
+	pages, err := storefront.New(storefront.Options{
+		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace,
+	})
+	if err != nil {
+		return err
+	}
+	server, err := api.New(api.Options{
+		Desk: p.desk, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys, Verifier: verifier,
+		Auditor: newAuditor(p, catalog), PayURL: s.payURL(links),
+		AdminToken: s.AdminToken, SeparateAdmin: s.AdminURL != s.URL,
+		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
+	})
+	if err != nil {
+		return err
+	}
+	s.closeStreams = server.CloseStreams
+	s.ready.Store(&handlers{public: server.Public(), admin: server.Admin()})
+	return nil
+}
+
+// payURL is the provider's page for a held order. No payment is taken after the
+// hold's deadline.
+func (s *service) payURL(links *payments.PayLinks) func(domain.Order, domain.Hold) string {
+	return func(order domain.Order, hold domain.Hold) string {
+		url, err := links.URL(payments.PayLink{
+			Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, ExpiresAt: hold.ExpiresAt.Truncate(time.Millisecond),
+			ReturnURL: s.URL + "/orders/" + order.ID.String(), Description: workflows.Summary(&order),
+		})
+		if err != nil {
+			s.log.Error("no pay link for an order", "order", order.ID, "error", err)
+		}
+		return url
+	}
+}
+
+// apiOrders is the store in the API's words.
+type apiOrders struct{ *orders.Store }
+
+func (o apiOrders) Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
+	sold, err := o.Store.Order(ctx, id)
+	return &sold, err
+}
