@@ -1,0 +1,54 @@
+# `make` alone lists the commands. They need Go, as go.mod names it, and a C compiler.
+
+DATA   ?= .data
+LEDGER ?= auto
+FLAGS  ?=
+
+DEVSTACK      := bin/devstack
+STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+# The local stack's module needs no C. Always the same, or all of Temporal is compiled twice.
+NESTED        := CGO_ENABLED=0
+# Points a tool at the running stack.
+WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) yet; start one with: make run"; exit 1; }; \
+                 set -a; . "$(abspath $(DATA))/dev.env"; set +a;
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop demo verify test build histories clean $(DEVSTACK)
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded, FLAGS=--race)
+	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(FLAGS)
+
+stop: $(DEVSTACK) ## stop the stack that runs in another terminal
+	@$(DEVSTACK) stop --data $(DATA)
+
+demo: ## send more buyers than seats to the running stack, then verify
+	@$(WITH_STACK) exec $(DATA)/bin/boxoffice demo $(FLAGS)
+
+verify: ## check every invariant of the running stack
+	@$(WITH_STACK) exec $(DATA)/bin/boxoffice verify $(FLAGS)
+
+test: ## everything that must pass before a change is merged
+	go vet ./...
+	$(STATICCHECK) ./...
+	$(WORKFLOWCHECK) ./workflows/...
+	go test -race ./...
+	cd deploy/devstack && $(NESTED) go vet ./... && $(NESTED) $(STATICCHECK) . ./internal/... && $(NESTED) go test ./...
+
+build: ## compile the programs into bin/
+	go build -buildvcs=false -o bin/ ./cmd/...
+
+histories: ## capture the workflow histories that the replay tests run on
+	go test -count=1 ./e2e -run 'TestBoxOffice/embedded' -timeout 15m -v -capture "$(CURDIR)/workflows/testdata/histories"
+
+clean: $(DEVSTACK) ## remove the data directory, with every sale in it (FLAGS=--yes does not ask)
+	@$(DEVSTACK) clean --data $(DATA) $(FLAGS)
+
+# Always asked: go build knows better than make what is up to date.
+$(DEVSTACK):
+	@command -v go >/dev/null || { echo "the go command is not on PATH; install the Go release that go.mod names"; exit 1; }
+	@test -x $@ || echo "compiling the local stack"
+	@cd deploy/devstack && $(NESTED) go build -buildvcs=false -o ../../$@ .

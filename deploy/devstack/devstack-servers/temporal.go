@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"go.temporal.io/server/common/authorization"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
+	"go.temporal.io/server/common/primitives"
+	"go.temporal.io/server/temporal"
+)
+
+const (
+	clusterName = "active" // the server's own default; part of what is stored
+	// historyShards is fixed for the life of a database. Four let the queue processors work side by side on two cores;
+	// the 512 of a cluster would poll the database for nothing.
+	historyShards = 4
+)
+
+// runTemporal serves until stop. TEMPORAL_ADDRESS is the frontend's address, DEVSTACK_TEMPORAL_PORTS the ports of the
+// history, matching and worker services on the same host, DEVSTACK_TEMPORAL_STORE and DEVSTACK_TEMPORAL_VISIBILITY the
+// two databases, TEMPORAL_NAMESPACE the namespace to make.
+func runTemporal(stop <-chan os.Signal) error {
+	// Warnings and up: at "info" the server writes several lines for every restart of a poller.
+	logger := log.NewZapLogger(log.BuildZapLogger(log.Config{Level: "warn", Format: "console"}))
+	store, err := readDatabase("DEVSTACK_TEMPORAL_STORE", storeConnsMax)
+	if err != nil {
+		return err
+	}
+	visibility, err := readDatabase("DEVSTACK_TEMPORAL_VISIBILITY", visibilityConnsMax)
+	if err != nil {
+		return err
+	}
+	if err := applySchemas(store, visibility, logger); err != nil {
+		return err
+	}
+	addresses, err := readServiceAddresses()
+	if err != nil {
+		return err
+	}
+	server, err := newServer(serverConfig(store, visibility, addresses), addresses, logger)
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if err := ensureNamespace(addresses[primitives.FrontendService].hostPort(), mustEnv("TEMPORAL_NAMESPACE")); err != nil {
+		return err
+	}
+	if err := announceReady(); err != nil {
+		return err
+	}
+	<-stop
+	return server.Stop()
+}
+
+type serviceAddress struct {
+	host string
+	port int
+}
+
+func (a serviceAddress) hostPort() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
+
+func readServiceAddresses() (map[primitives.ServiceName]serviceAddress, error) {
+	address := mustEnv("TEMPORAL_ADDRESS")
+	host, frontendPort, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("TEMPORAL_ADDRESS: %w", err)
+	}
+	ports := append([]string{frontendPort}, strings.Split(mustEnv("DEVSTACK_TEMPORAL_PORTS"), ",")...)
+	services := []primitives.ServiceName{
+		primitives.FrontendService, primitives.HistoryService, primitives.MatchingService, primitives.WorkerService,
+	}
+	if len(ports) != len(services) {
+		return nil, fmt.Errorf("DEVSTACK_TEMPORAL_PORTS: want %d ports", len(services)-1)
+	}
+	addresses := map[primitives.ServiceName]serviceAddress{}
+	for i, service := range services {
+		port, err := strconv.Atoi(ports[i])
+		if err != nil {
+			return nil, fmt.Errorf("port of %s: %w", service, err)
+		}
+		addresses[service] = serviceAddress{host, port}
+	}
+	return addresses, nil
+}
+
+func serverConfig(store, visibility *config.SQL, addresses map[primitives.ServiceName]serviceAddress) *config.Config {
+	frontend := addresses[primitives.FrontendService].hostPort()
+	services := map[string]config.Service{}
+	for name, a := range addresses {
+		services[string(name)] = config.Service{RPC: config.RPC{GRPCPort: a.port, BindOnLocalHost: true}}
+	}
+	return &config.Config{
+		Persistence: config.Persistence{
+			DefaultStore:     "store",
+			VisibilityStore:  "visibility",
+			NumHistoryShards: historyShards,
+			DataStores: map[string]config.DataStore{
+				"store":      {SQL: store},
+				"visibility": {SQL: visibility},
+			},
+		},
+		Services: services,
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10,
+			MasterClusterName:        clusterName,
+			CurrentClusterName:       clusterName,
+			ClusterInformation: map[string]cluster.ClusterInformation{
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: frontend},
+			},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+		PublicClient:        config.PublicClient{HostPort: frontend},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: config.ArchivalDisabled},
+			Visibility: config.VisibilityArchival{State: config.ArchivalDisabled},
+		},
+		NamespaceDefaults: config.NamespaceDefaults{
+			Archival: config.ArchivalNamespaceDefaults{
+				History:    config.HistoryArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+				Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+			},
+		},
+		// No Metrics and no PProf: they would be two more listeners, and measured they make no difference.
+	}
+}
+
+func newServer(cfg *config.Config, addresses map[primitives.ServiceName]serviceAddress, logger log.Logger) (temporal.Server, error) {
+	authorizer, err := authorization.GetAuthorizerFromConfig(&cfg.Global.Authorization)
+	if err != nil {
+		return nil, err
+	}
+	// One process that never has peers: with fixed hosts it does without the membership protocol, its four ports, and
+	// the wait after a crash until the dead run's entries have aged out of the database.
+	hosts := map[primitives.ServiceName]static.Hosts{}
+	for service, a := range addresses {
+		hosts[service] = static.SingleLocalHost(a.hostPort())
+	}
+	return temporal.NewServer(
+		temporal.WithConfig(cfg),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithStaticHosts(hosts),
+		temporal.WithLogger(logger),
+		temporal.WithAuthorizer(authorizer),
+		temporal.WithDynamicConfigClient(dynamicConfig()),
+	)
+}
+
+// unlimited is above anything that one machine reaches.
+const unlimited = 1_000_000
+
+func dynamicConfig() dynamicconfig.StaticClient {
+	settings := map[string]any{
+		// The limits of a shared cluster (2400, 3000 and 1200 requests a second) are reached by a single on-sale, and
+		// show as errors of the box office. Nobody else is on this server.
+		"frontend.rps":               unlimited,
+		"frontend.namespaceRPS":      unlimited,
+		"history.rps":                unlimited,
+		"matching.rps":               unlimited,
+		"frontend.persistenceMaxQPS": unlimited,
+		"history.persistenceMaxQPS":  unlimited,
+		"matching.persistenceMaxQPS": unlimited,
+		"frontend.namespaceCount":    unlimited, // long polls and waiting Updates at the same time
+		// One worker process reads the queue: four partitions would only forward tasks to each other.
+		"matching.numTaskqueueReadPartitions":  1,
+		"matching.numTaskqueueWritePartitions": 1,
+		// A local stack calls nobody on the outside.
+		"frontend.enableServerVersionCheck": false,
+	}
+	client := dynamicconfig.StaticClient{}
+	for key, value := range settings {
+		client[dynamicconfig.MakeKey(key)] = value
+	}
+	return client
+}

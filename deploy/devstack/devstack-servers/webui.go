@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+
+	"github.com/temporalio/ui-server/v2/server"
+	"github.com/temporalio/ui-server/v2/server/config"
+	"github.com/temporalio/ui-server/v2/server/server_options"
+)
+
+// runWebUI serves until stop: TEMPORAL_UI_URL is where, TEMPORAL_ADDRESS the server that it shows.
+func runWebUI(stop <-chan os.Signal) error {
+	address, err := url.Parse(mustEnv("TEMPORAL_UI_URL"))
+	if err != nil {
+		return err
+	}
+	host, portText, err := net.SplitHostPort(address.Host)
+	if err != nil {
+		return fmt.Errorf("TEMPORAL_UI_URL: %w", err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return fmt.Errorf("TEMPORAL_UI_URL: %w", err)
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+		host = "[" + host + "]" // the server joins host and port as text
+	}
+	ui := server.NewServer(server_options.WithConfigProvider(&config.Config{
+		TemporalGRPCAddress: mustEnv("TEMPORAL_ADDRESS"),
+		DefaultNamespace:    mustEnv("TEMPORAL_NAMESPACE"),
+		Host:                host,
+		Port:                port,
+		EnableUI:            true,
+		HideLogs:            true, // a line for every request of an open page otherwise
+		DisableNewsFetch:    true, // a local stack calls nobody on the outside
+		// Plain http on loopback: a browser may drop a cookie that asks for https, and every button then fails.
+		CORS: config.CORS{CookieInsecure: true},
+	}))
+	ended := make(chan error, 1)
+	go func() { ended <- ui.Start() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-stop:
+		ui.Stop()
+		return nil
+	}
+}

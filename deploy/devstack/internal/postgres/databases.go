@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Ping returns nil when the server takes connections.
+func Ping(ctx context.Context, d Database) error {
+	conn, err := pgx.Connect(ctx, d.URL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.Ping(ctx)
+}
+
+// EnsureDatabases makes the three databases of a managed server, each owned by a role that may do nothing else and
+// closed to the others. It is repeated on every start and changes nothing then.
+func (m *Managed) EnsureDatabases(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, m.Administration().URL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	all := m.Databases()
+	for _, d := range []Database{all.Orders, all.Temporal, all.Visibility} {
+		if err := ensureRole(ctx, conn, d); err != nil {
+			return fmt.Errorf("role %s: %w", d.User, err)
+		}
+		if err := ensureDatabase(ctx, conn, d); err != nil {
+			return fmt.Errorf("database %s: %w", d.Name, err)
+		}
+	}
+	return nil
+}
+
+func ensureRole(ctx context.Context, conn *pgx.Conn, d Database) error {
+	name := pgx.Identifier{d.User}.Sanitize()
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", d.User).Scan(&exists); err != nil {
+		return err
+	}
+	if !exists {
+		// A role may do nothing that is not granted: no superuser, no databases, no roles.
+		if _, err := conn.Exec(ctx, "CREATE ROLE "+name+" LOGIN"); err != nil {
+			return err
+		}
+	}
+	// Again on every start: a start that was killed in between leaves a role without one. The password is text of our
+	// own making, letters and digits.
+	_, err := conn.Exec(ctx, "ALTER ROLE "+name+" PASSWORD '"+d.Password+"'")
+	return err
+}
+
+func ensureDatabase(ctx context.Context, conn *pgx.Conn, d Database) error {
+	exists, err := databaseExists(ctx, conn, d.Name)
+	if err != nil {
+		return err
+	}
+	name := pgx.Identifier{d.Name}.Sanitize()
+	if !exists {
+		if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+" OWNER "+pgx.Identifier{d.User}.Sanitize()); err != nil {
+			return err
+		}
+	}
+	_, err = conn.Exec(ctx, "REVOKE ALL ON DATABASE "+name+" FROM PUBLIC")
+	return err
+}
+
+func databaseExists(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
+	var exists bool
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists)
+	return exists, err
+}
+
+// codeInsufficientPrivilege is 42501 in appendix A of Postgres' manual.
+const codeInsufficientPrivilege = "42501"
+
+// Adopt prepares the server of a DATABASE_URL: the orders are kept in the database that it names, and Temporal gets two
+// databases beside it, which are made when they are missing.
+func Adopt(ctx context.Context, dsn string) (Databases, error) {
+	orders, err := ParseURL(dsn)
+	if err != nil {
+		return Databases{}, err
+	}
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		cause := strings.Join(strings.Fields(err.Error()), " ") // pgx spreads it over several lines
+		return Databases{}, fmt.Errorf("DATABASE_URL: no connection to %s/%s: %s; start that server, or unset DATABASE_URL "+
+			"and the stack brings its own", orders.Address(), orders.Name, cause)
+	}
+	defer conn.Close(ctx)
+	found := Databases{Orders: orders, Temporal: orders, Visibility: orders}
+	// Named after the orders database: a Temporal that is on this server already has "temporal" for itself.
+	found.Temporal.Name += "_temporal"
+	found.Visibility.Name += "_temporal_visibility"
+	var number int
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version'), current_setting('server_version_num')::int").
+		Scan(&found.Version, &number); err != nil {
+		return Databases{}, err
+	}
+	if number/10_000 < versionMin {
+		return Databases{}, fmt.Errorf("DATABASE_URL: the server at %s is Postgres %s; %d or later is needed",
+			orders.Address(), found.Version, versionMin)
+	}
+	found.Version, _, _ = strings.Cut(found.Version, " ") // without the packager's own number
+	var forSuperuser []string
+	for _, d := range []Database{found.Temporal, found.Visibility} {
+		statement, err := adoptDatabase(ctx, conn, d)
+		if err != nil {
+			return Databases{}, fmt.Errorf("DATABASE_URL: create database %s: %w", d.Name, err)
+		}
+		if statement != "" {
+			forSuperuser = append(forSuperuser, statement)
+		}
+	}
+	if len(forSuperuser) > 0 {
+		return Databases{}, fmt.Errorf("DATABASE_URL: role %s may not make the databases that Temporal needs on %s; "+
+			"as a superuser run: %s", orders.User, orders.Address(), strings.Join(forSuperuser, " "))
+	}
+	return found, nil
+}
+
+// adoptDatabase makes the database when it is missing. Where the role may not, it returns the statement that somebody
+// else must run.
+func adoptDatabase(ctx context.Context, conn *pgx.Conn, d Database) (forSuperuser string, err error) {
+	exists, err := databaseExists(ctx, conn, d.Name)
+	if err != nil || exists {
+		return "", err
+	}
+	name, owner := pgx.Identifier{d.Name}.Sanitize(), pgx.Identifier{d.User}.Sanitize()
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+name)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == codeInsufficientPrivilege {
+		return "CREATE DATABASE " + name + " OWNER " + owner + ";", nil
+	}
+	return "", err
+}

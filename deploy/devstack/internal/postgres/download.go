@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	embedded "github.com/fergusstrange/embedded-postgres"
+
+	"boxoffice/deploy/devstack/internal/ports"
+)
+
+// downloadVersion is what a machine without Postgres gets. Its major release is the one of all such data folders:
+// changing it needs a new data format.
+const downloadVersion = embedded.V17
+
+// RepositoryVariable names a Maven repository to use instead of Maven Central.
+const RepositoryVariable = "POSTGRES_BINARIES_URL"
+
+// DownloadMajor is the major release of the downloaded binaries.
+func DownloadMajor() int {
+	major, _, _ := strings.Cut(string(downloadVersion), ".")
+	n, _ := strconv.Atoi(major) // a constant
+	return n
+}
+
+// CacheDir is where downloaded binaries are kept, for all data directories of this user. As root it is a place where the
+// server's user may walk to.
+func CacheDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/cache/boxoffice", nil
+	}
+	base, err := os.UserCacheDir()
+	return filepath.Join(base, "boxoffice"), err
+}
+
+// Download returns the downloaded server, fetching it first when this machine does not have it yet. self is this
+// program, which runs again as the server's user with the argument "fetch-postgres": see Fetch.
+func Download(ctx context.Context, id Identity, self string, run RunFunc) (Server, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return Server{}, err
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return Server{}, err
+	}
+	unlock, err := lockCache(cache)
+	if err != nil {
+		return Server{}, err
+	}
+	defer unlock()
+	final := filepath.Join(cache, "postgres-"+string(downloadVersion))
+	if server, err := inspect(ctx, filepath.Join(final, "bin")); err == nil {
+		return server, nil
+	}
+	if err := fetchInto(ctx, final, id, self, run); err != nil {
+		return Server{}, fmt.Errorf("%w\n  No Postgres is installed here and none could be downloaded: %s", err, InstallHint(0))
+	}
+	return inspect(ctx, filepath.Join(final, "bin"))
+}
+
+// lockCache waits: two stacks that start at once download once.
+func lockCache(cache string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+func fetchInto(ctx context.Context, final string, id Identity, self string, run RunFunc) error {
+	work := final + ".new"
+	if err := errors.Join(os.RemoveAll(work), os.RemoveAll(final)); err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := id.own(work); err != nil {
+		return err
+	}
+	if err := run(ctx, "postgres-download", id, self, "fetch-postgres", work); err != nil {
+		return err
+	}
+	binaries := filepath.Join(work, "binaries")
+	if err := giveBack(binaries, id); err != nil {
+		return err
+	}
+	return os.Rename(binaries, final)
+}
+
+// giveBack takes the files from the unprivileged user: what runs as it must not be able to replace them.
+func giveBack(tree string, id Identity) error {
+	if id.Credential == nil {
+		return nil
+	}
+	return filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, os.Getuid(), os.Getgid())
+	})
+}
+
+// Fetch downloads the binaries into work/binaries and proves that they run on this machine: they make and serve a
+// database once. It must not run as root.
+func Fetch(work string) error {
+	port, err := ports.Free(nil)
+	if err != nil {
+		return err
+	}
+	config := embedded.DefaultConfig().
+		Version(downloadVersion).
+		Port(uint32(port)).
+		CachePath(filepath.Join(work, "archive")).
+		RuntimePath(filepath.Join(work, "runtime")).
+		BinariesPath(filepath.Join(work, "binaries")).
+		DataPath(filepath.Join(work, "data")).
+		Locale("C").
+		StartParameters(map[string]string{"listen_addresses": "localhost", "unix_socket_directories": ""})
+	if repository := os.Getenv(RepositoryVariable); repository != "" {
+		config = config.BinaryRepositoryURL(repository)
+	}
+	server := embedded.NewDatabase(config)
+	if err := server.Start(); err != nil {
+		return err
+	}
+	return server.Stop()
+}

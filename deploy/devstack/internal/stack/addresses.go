@@ -1,0 +1,129 @@
+package stack
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"boxoffice/deploy/devstack/internal/ports"
+)
+
+// addresses is everywhere the stack listens.
+type addresses struct {
+	boxOffice, admin, mockpay, temporal, temporalUI, postgres, tigerbeetle ports.Address
+	// temporalInner are the ports of Temporal's history, matching and worker services.
+	temporalInner [3]int
+}
+
+// wellKnown are the addresses of a stack whose user has no wish.
+func wellKnown() addresses {
+	at := func(name, variable string, port int) ports.Address {
+		return ports.Address{Name: name, Variable: variable, Host: "127.0.0.1", Port: port}
+	}
+	return addresses{
+		boxOffice:   at("the storefront", varURL, 8080),
+		mockpay:     at("MockPay", varMockpayURL, 8090),
+		temporal:    at("Temporal", varTemporal, 7233),
+		temporalUI:  at("the Temporal Web UI", varTemporalUI, 8233),
+		postgres:    at("Postgres", varPostgresPort, 5433),
+		tigerbeetle: at("TigerBeetle", varTBPort, 3001),
+	}
+}
+
+// public returns those that a user can move, the admin listener last.
+func (a *addresses) public() []*ports.Address {
+	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.postgres, &a.tigerbeetle}
+}
+
+// chosenAddresses are the well-known ones, moved by the user's variables.
+func chosenAddresses(user map[string]string) (addresses, error) {
+	a := wellKnown()
+	for _, address := range a.public() {
+		value, set := user[address.Variable]
+		if !set {
+			continue
+		}
+		var err error
+		if *address, err = parseAddress(*address, value); err != nil {
+			return a, err
+		}
+	}
+	a.admin = a.boxOffice
+	if value, set := user[varAdminURL]; set {
+		admin, err := ports.ParseURL("the admin page", varAdminURL, value)
+		if err != nil {
+			return a, err
+		}
+		a.admin = admin
+	}
+	return a, a.distinct()
+}
+
+func parseAddress(a ports.Address, value string) (ports.Address, error) {
+	switch a.Variable {
+	case varPostgresPort, varTBPort:
+		return ports.ParseHostPort(a.Name, a.Variable, net.JoinHostPort(a.Host, value))
+	case varTemporal:
+		return ports.ParseHostPort(a.Name, a.Variable, value)
+	default:
+		return ports.ParseURL(a.Name, a.Variable, value)
+	}
+}
+
+func (a *addresses) distinct() error {
+	seen := map[int]ports.Address{}
+	for _, address := range a.public() {
+		if other, found := seen[address.Port]; found {
+			return fmt.Errorf("%s and %s are both on port %d; move one with %s or %s",
+				other.Name, address.Name, address.Port, other.Variable, address.Variable)
+		}
+		seen[address.Port] = *address
+	}
+	return nil
+}
+
+// freeAddresses puts everything on free ports, on those of the start before where they still are: links that were
+// handed out then keep working.
+func freeAddresses(before map[string]string) (addresses, error) {
+	a := wellKnown()
+	taken := map[int]bool{}
+	for _, address := range a.public() {
+		last, err := parseAddress(*address, before[address.Variable])
+		if err == nil && !taken[last.Port] && ports.Check(last) == nil {
+			*address = last
+		} else if address.Port, err = ports.Free(taken); err != nil {
+			return a, err
+		}
+		taken[address.Port] = true
+	}
+	a.admin = a.boxOffice
+	return a, nil
+}
+
+// pickInner finds ports for Temporal's inner services. No user has a wish about them.
+func (a *addresses) pickInner() error {
+	taken := map[int]bool{}
+	for _, address := range a.public() {
+		taken[address.Port] = true
+	}
+	for i := range a.temporalInner {
+		port, err := ports.Free(taken)
+		if err != nil {
+			return err
+		}
+		taken[port] = true
+		a.temporalInner[i] = port
+	}
+	return nil
+}
+
+func (a *addresses) innerText() string {
+	text := ""
+	for i, port := range a.temporalInner {
+		if i > 0 {
+			text += ","
+		}
+		text += strconv.Itoa(port)
+	}
+	return text
+}

@@ -1,0 +1,101 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"boxoffice/deploy/devstack/internal/toolchain"
+)
+
+const (
+	serversName = "devstack-servers"
+	buildWithin = 45 * time.Minute // the first time, all of Temporal, on a slow machine with a slow line
+)
+
+// Releases of the servers, as go.mod has them: a test compares.
+const (
+	temporalVersion = "1.32.1"
+	webUIVersion    = "2.54.1"
+)
+
+// buildProduct puts the two binaries into the data directory: a stack that runs keeps its own while another checkout
+// state is built for the next.
+func (s *stack) buildProduct(ctx context.Context) (string, error) {
+	folder := s.BinDir
+	if folder == "" {
+		folder = s.dir.File("bin")
+	}
+	s.boxoffice, s.mockpayBin = filepath.Join(folder, "boxoffice"), filepath.Join(folder, "mockpay")
+	if s.BinDir != "" {
+		return "prebuilt, from " + s.BinDir, missing(s.boxoffice, s.mockpayBin)
+	}
+	if err := os.MkdirAll(folder, dirMode); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildWithin)
+	defer cancel()
+	for _, target := range []toolchain.Target{
+		{Module: s.Repo, Pkg: "./cmd/boxoffice", Out: s.boxoffice, Race: s.Race, Cgo: true},
+		{Module: s.Repo, Pkg: "./cmd/mockpay", Out: s.mockpayBin, Race: s.Race, Cgo: true},
+	} {
+		if err := toolchain.Build(ctx, target); err != nil {
+			return "", err
+		}
+	}
+	done := "boxoffice, mockpay"
+	if s.Race {
+		done += ", with the race detector"
+	}
+	return done, nil
+}
+
+// buildServers puts the servers beside this program: they are the same for every data directory.
+func (s *stack) buildServers(ctx context.Context) (string, error) {
+	if s.BinDir != "" {
+		s.servers = filepath.Join(s.BinDir, serversName)
+		if missing(s.servers) == nil {
+			return "prebuilt, from " + s.BinDir, nil
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	s.servers = filepath.Join(filepath.Dir(self), serversName)
+	unlock, err := lockFile(s.servers + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(ctx, buildWithin)
+	defer cancel()
+	return "Temporal and its Web UI", toolchain.Build(ctx, toolchain.Target{
+		Module: filepath.Join(s.Repo, "deploy", "devstack"), Pkg: "./devstack-servers", Out: s.servers,
+	})
+}
+
+// lockFile waits: two stacks that start at once do not write the same binary.
+func lockFile(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+func missing(paths ...string) error {
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
+			return fmt.Errorf("%s is not there, or is no program", path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,277 @@
+// Package stack puts the local stack together: what is started, in which order, with which settings, and what the
+// people and programs around it are told. The parts themselves are in the packages beside it.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"boxoffice/deploy/devstack/internal/console"
+	"boxoffice/deploy/devstack/internal/datadir"
+	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/ports"
+	"boxoffice/deploy/devstack/internal/postgres"
+	"boxoffice/deploy/devstack/internal/supervise"
+	"boxoffice/deploy/devstack/internal/tigerbeetle"
+	"boxoffice/deploy/devstack/internal/toolchain"
+)
+
+// Options of one start.
+type Options struct {
+	DataDir   string // where all state is kept
+	Repo      string // the product's checkout; not needed when BinDir has all binaries
+	BinDir    string // prebuilt boxoffice and mockpay (and, when it has it, devstack-servers); empty: build them
+	FreePorts bool   // listen on free ports instead of the well-known or chosen ones
+	Race      bool   // build the product with the race detector
+	Download  bool   // use downloaded Postgres binaries even where one is installed
+	Adopt     bool   // take over state that was made with another ledger or database name
+	Ledger    tigerbeetle.Want
+	Console   *console.Console
+}
+
+const (
+	dirMode     = 0o755
+	namespace   = "default"
+	clusterZero = "0" // "reserved for testing" in TigerBeetle's words, which is what a local stack is
+)
+
+// stack is one run.
+type stack struct {
+	Options
+	dir    *datadir.Dir
+	before map[string]string // dev.env of the run before
+	user   map[string]string // what the user has set for this run
+	addr   addresses
+	books  books
+
+	ledger    tigerbeetle.Kind
+	offer     tigerbeetle.Offer
+	cluster   string
+	secrets   map[string]string
+	databases postgres.Databases
+
+	boxoffice, mockpayBin, servers string // paths of the binaries
+
+	group *supervise.Group
+	board *board
+}
+
+// Up starts the stack, serves until ctx ends, and stops it; once hard ends, whatever still runs is killed. It returns
+// nil after an ordinary stop, also in the middle of a start.
+func Up(ctx, hard context.Context, o Options) error {
+	dir, err := datadir.Open(o.DataDir)
+	if err != nil {
+		return explainRunning(o.DataDir, err)
+	}
+	defer dir.Close()
+	s := &stack{Options: o, dir: dir, board: newBoard(dir.Path)}
+	if err := s.decide(ctx); err != nil {
+		s.board.update(failedWith(err))
+		return err
+	}
+	return s.run(ctx, hard)
+}
+
+func explainRunning(dataDir string, err error) error {
+	var running *datadir.RunningError
+	if !errors.As(err, &running) {
+		return err
+	}
+	status, statusErr := ReadStatus(dataDir)
+	if statusErr != nil || status.PID != running.PID {
+		return err
+	}
+	return fmt.Errorf("%w; it is %s:\n  storefront %s\n  Temporal   %s\nStop it with Ctrl-C there, or with make stop", err,
+		status.State, status.Variables[varURL], status.Variables[varTemporalUI])
+}
+
+// decide settles everything that can be settled before something is started or built, so that what cannot work is
+// refused at once and changes nothing.
+func (s *stack) decide(ctx context.Context) error {
+	var err error
+	if s.before, err = envfile.Read(s.envFile()); err != nil {
+		return err
+	}
+	s.user = userVariables(os.Environ(), s.envFile())
+	s.secrets = keepSecrets(s.before)
+	if s.BinDir == "" {
+		if err := toolchain.Check(ctx, s.Repo); err != nil {
+			return err
+		}
+	}
+	if err := s.decideLedger(ctx); err != nil {
+		return err
+	}
+	if err := s.decideBooks(); err != nil {
+		return err
+	}
+	return s.decideAddresses()
+}
+
+func (s *stack) decideLedger(ctx context.Context) error {
+	var err error
+	s.cluster = clusterZero
+	if cluster, set := s.user[varTBCluster]; set {
+		s.cluster = cluster
+	}
+	if s.Ledger != tigerbeetle.WantEmbedded {
+		if s.offer, err = tigerbeetle.Look(ctx, s.user[varTBAddress]); err != nil {
+			return err
+		}
+	}
+	if s.ledger, err = tigerbeetle.Choose(s.Ledger, s.offer); err != nil {
+		return err
+	}
+	if s.ledger == tigerbeetle.Given {
+		return tigerbeetle.Probe(ctx, s.offer.Addresses)
+	}
+	return nil
+}
+
+func (s *stack) decideBooks() error {
+	s.books = books{Ledger: ledgerBook(s.ledger, s.offer.Addresses, s.cluster), Database: ownDatabase}
+	if dsn, set := s.user[varDatabase]; set {
+		d, err := postgres.ParseURL(dsn)
+		if err != nil {
+			return err
+		}
+		s.books.Database = d.Address() + "/" + d.Name
+	}
+	before, err := readBooks(s.booksFile())
+	if err != nil {
+		return err
+	}
+	if s.Adopt {
+		return nil
+	}
+	return s.books.check(before)
+}
+
+func (s *stack) decideAddresses() error {
+	var err error
+	if s.FreePorts {
+		s.addr, err = freeAddresses(s.before)
+	} else {
+		s.addr, err = chosenAddresses(s.user)
+	}
+	if err != nil {
+		return err
+	}
+	var busy []error // all of them at once, not one a try
+	for _, a := range s.listeners() {
+		if err := ports.Check(a); err != nil {
+			busy = append(busy, err)
+		}
+	}
+	if len(busy) > 0 {
+		return errors.Join(busy...)
+	}
+	return s.addr.pickInner()
+}
+
+// listeners are the addresses that this run will use.
+func (s *stack) listeners() []ports.Address {
+	list := []ports.Address{s.addr.boxOffice, s.addr.mockpay, s.addr.temporal, s.addr.temporalUI}
+	if s.addr.admin.Port != s.addr.boxOffice.Port {
+		list = append(list, s.addr.admin)
+	}
+	if s.books.Database == ownDatabase {
+		list = append(list, s.addr.postgres)
+	}
+	if s.ledger == tigerbeetle.Own {
+		list = append(list, s.addr.tigerbeetle)
+	}
+	return list
+}
+
+func (s *stack) envFile() string { return s.dir.File("dev.env") }
+
+func (s *stack) booksFile() string { return s.dir.File("books.json") }
+
+func (s *stack) logDir() string { return s.dir.File("log") }
+
+// run starts, serves and stops.
+func (s *stack) run(ctx, hard context.Context) error {
+	started := time.Now()
+	if _, err := s.dir.Sub("log"); err != nil {
+		return err
+	}
+	s.group = supervise.NewGroup(s.Console.Print, func() { s.board.update(func(*Status) {}) })
+	s.board.group = s.group
+	s.board.update(func(st *Status) {
+		st.EnvFile, st.Ledger, st.Database = s.envFile(), s.books.Ledger, s.books.Database
+	})
+
+	s.Console.Print("box office: local stack in %s\n", s.dir.Path)
+	err := s.start(ctx)
+	if err == nil {
+		s.board.update(func(st *Status) { st.State = StateReady })
+		s.greet(time.Since(started))
+		select {
+		case <-ctx.Done():
+		case err = <-s.group.Failed():
+		}
+	}
+	if ctx.Err() != nil {
+		err = nil // the user's wish, wherever it came
+	}
+	s.stop(hard, err)
+	return err
+}
+
+func (s *stack) stop(hard context.Context, cause error) {
+	if cause != nil {
+		first, _, _ := strings.Cut(cause.Error(), "\n")
+		s.Console.Print("\n%s", first) // the whole of it is the last thing said
+	}
+	s.Console.Print("\nstopping; once more Ctrl-C kills what still runs")
+	s.board.update(func(st *Status) { st.State = StateStopping })
+	s.group.Stop(hard, func(name, how string, took time.Duration) {
+		s.Console.Print("  ✓ %-14s %-52s %6.1f s", name, how, took.Seconds())
+	})
+	if cause != nil {
+		s.board.update(failedWith(cause))
+		return
+	}
+	s.board.update(func(st *Status) { st.State = StateStopped })
+}
+
+func (s *stack) greet(took time.Duration) {
+	envFile := s.envFile()
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, envFile); err == nil && filepath.IsLocal(rel) {
+			envFile = rel
+		}
+	}
+	s.Console.Print(`
+ready in %.1f s
+
+  storefront     %s
+  Temporal       %s/namespaces/%s/workflows
+  MockPay        %s
+  admin API      %s, bearer token in %s
+
+Buy a ticket there, or with curl as the README shows. In a second terminal:
+  make demo      a crowd of buyers, then the audit
+  make verify    the audit alone
+  set -a; . %s; set +a      points any tool at this stack
+Ctrl-C stops everything; the state stays (make clean removes it).
+%s`, took.Seconds(), s.addr.boxOffice.URL(), s.addr.temporalUI.URL(), namespace, s.addr.mockpay.URL(), s.addr.admin.URL(),
+		envFile, envFile, s.ledgerNote())
+}
+
+func (s *stack) ledgerNote() string {
+	if s.ledger != tigerbeetle.Embedded {
+		return ""
+	}
+	return fmt.Sprintf(`
+The ledger is the embedded one: TigerBeetle's semantics in the box office's own process, for development. For the real
+one put TigerBeetle %s on PATH (docs.tigerbeetle.com, "Start") or set %s, and begin with make clean: the two
+keep different books.
+`, tigerbeetle.Release, varTBAddress)
+}

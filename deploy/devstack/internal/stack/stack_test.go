@@ -1,0 +1,217 @@
+package stack
+
+import (
+	"encoding/base64"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/tigerbeetle"
+)
+
+// The releases are written down once more because a program does not know its own go.mod; this keeps them the same.
+func TestReleasesAreThoseOfGoMod(t *testing.T) {
+	raw, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"go.temporal.io/server v" + temporalVersion, "github.com/temporalio/ui-server/v2 v" + webUIVersion} {
+		if !strings.Contains(string(raw), want+"\n") {
+			t.Errorf("go.mod does not have %q", want)
+		}
+	}
+}
+
+func TestASourcedEnvFileIsNoWishOfTheUser(t *testing.T) {
+	dir := t.TempDir()
+	own, others := filepath.Join(dir, "own.env"), filepath.Join(dir, "others.env")
+	write := func(path string, vars ...envfile.Var) {
+		if err := envfile.Write(path, "", vars); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(own, envfile.Var{Name: varDatabase, Value: "postgres://own"}, envfile.Var{Name: varURL, Value: "http://127.0.0.1:8080"})
+	write(others, envfile.Var{Name: varDatabase, Value: "postgres://others"}, envfile.Var{Name: varSource, Value: others})
+	cases := []struct {
+		name    string
+		environ []string
+		want    map[string]string
+	}{
+		{"nothing set", []string{"PATH=/bin", "DATABASE_URL="}, map[string]string{}},
+		{"a wish", []string{"DATABASE_URL=postgres://mine"}, map[string]string{varDatabase: "postgres://mine"}},
+		{"our own file sourced", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:8080"}, map[string]string{}},
+		{"our own file sourced, then a wish", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:81"},
+			map[string]string{varURL: "http://127.0.0.1:81"}},
+		{"another stack's file sourced", []string{"DATABASE_URL=postgres://others", varSource + "=" + others}, map[string]string{}},
+		{"another stack's file sourced, then a wish", []string{"DATABASE_URL=postgres://mine", varSource + "=" + others},
+			map[string]string{varDatabase: "postgres://mine"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if got := userVariables(c.environ, own); !maps.Equal(got, c.want) {
+				t.Errorf("userVariables = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestProcessesGetNoVariableOfTheStackByThemselves(t *testing.T) {
+	t.Setenv(varAdminToken, "secret")
+	t.Setenv(varWebhook+"_FILE", "/run/secret")
+	t.Setenv("GODEBUG_OF_THE_USER", "kept")
+	env := strings.Join(baseEnviron(), "\n")
+	if strings.Contains(env, "secret") {
+		t.Errorf("a secret of the shell passes to every process")
+	}
+	if !strings.Contains(env, "GODEBUG_OF_THE_USER=kept") {
+		t.Errorf("the user's own variables do not pass")
+	}
+}
+
+func TestChosenAddresses(t *testing.T) {
+	cases := []struct {
+		name string
+		user map[string]string
+		err  string // part of it
+	}{
+		{"the well-known ones", nil, ""},
+		{"each moved", map[string]string{
+			varURL: "http://127.0.0.1:18080", varMockpayURL: "http://localhost:18090", varTemporal: "127.0.0.1:17233",
+			varTemporalUI: "http://127.0.0.1:18233", varPostgresPort: "15433", varTBPort: "13001",
+		}, ""},
+		{"two on one port", map[string]string{varURL: "http://127.0.0.1:8090"}, varMockpayURL},
+		{"not on loopback", map[string]string{varURL: "http://0.0.0.0:8080"}, varURL},
+		{"no port", map[string]string{varPostgresPort: "fivefour"}, varPostgresPort},
+		{"a URL where an address is wanted", map[string]string{varTemporal: "http://127.0.0.1:7233"}, varTemporal},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			a, err := chosenAddresses(c.user)
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Fatalf("chosenAddresses = %v, want an error that names %s", err, c.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, address := range a.public() {
+				if wish := c.user[address.Variable]; wish != "" && !strings.HasSuffix(wish, address.HostPort()) &&
+					!strings.HasSuffix(address.HostPort(), ":"+wish) {
+					t.Errorf("%s = %s, want %s", address.Variable, address.HostPort(), wish)
+				}
+			}
+			if a.admin.HostPort() != a.boxOffice.HostPort() {
+				t.Errorf("admin on %s without a wish for it", a.admin.HostPort())
+			}
+		})
+	}
+}
+
+func TestFreeAddressesStayWhereTheyWere(t *testing.T) {
+	first, err := freeAddresses(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]string{varURL: first.boxOffice.URL(), varTemporal: first.temporal.HostPort(), varMockpayURL: "damaged"}
+	second, err := freeAddresses(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.boxOffice != first.boxOffice || second.temporal != first.temporal {
+		t.Errorf("moved from %v to %v", first, second)
+	}
+	if err := second.distinct(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBooksOfAnotherLedgerOrDatabaseAreRefused(t *testing.T) {
+	embedded, own := ledgerBook(tigerbeetle.Embedded, "", "0"), ledgerBook(tigerbeetle.Own, "", "0")
+	given := ledgerBook(tigerbeetle.Given, "10.0.0.1:3000", "7")
+	elsewhere := "db.example:5432/shop"
+	cases := []struct {
+		name        string
+		before, now books
+		what        string // empty: fine
+		back        string // part of the way back
+	}{
+		{"the first start", books{}, books{embedded, ownDatabase}, "", ""},
+		{"the same again", books{own, ownDatabase}, books{own, ownDatabase}, "", ""},
+		{"embedded, then a TigerBeetle on PATH", books{embedded, ownDatabase}, books{own, ownDatabase}, "ledger", "LEDGER=embedded"},
+		{"TigerBeetle, then none", books{own, ownDatabase}, books{embedded, ownDatabase}, "ledger", "on PATH"},
+		{"its own TigerBeetle, then another's", books{own, ownDatabase}, books{given, ownDatabase}, "ledger", varTBAddress},
+		{"its own Postgres, then another's", books{own, ownDatabase}, books{own, elsewhere}, "database", varDatabase + " unset"},
+		{"another's Postgres, then its own", books{own, elsewhere}, books{own, ownDatabase}, "database", varDatabase + " set"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.now.check(c.before)
+			if c.what == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var changed *ChangedBooksError
+			if !errors.As(err, &changed) || changed.What != c.what || !strings.Contains(changed.Back, c.back) {
+				t.Errorf("check = %v; want the %s refused, and %q as the way back", err, c.what, c.back)
+			}
+		})
+	}
+}
+
+func TestSecretsStayAndMissingOnesAreMade(t *testing.T) {
+	first := keepSecrets(nil)
+	key, err := base64.StdEncoding.DecodeString(first[varServerKey])
+	if err != nil || len(key) != 32 {
+		t.Errorf("server key: %d bytes, %v; want 32", len(key), err)
+	}
+	hook, found := strings.CutPrefix(first[varWebhook], "whsec_")
+	if raw, err := base64.StdEncoding.DecodeString(hook); !found || err != nil || len(raw) < 24 {
+		t.Errorf("webhook secret is not whsec_ and base64 of at least 24 bytes (Standard Webhooks): %v", err)
+	}
+	if second := keepSecrets(first); !maps.Equal(first, second) {
+		t.Error("a second start has made new secrets")
+	}
+	partly := map[string]string{varServerKey: first[varServerKey]}
+	third := keepSecrets(partly)
+	if third[varServerKey] != first[varServerKey] || third[varAdminToken] == "" || third[varAdminToken] == first[varAdminToken] {
+		t.Error("want the secret that was there kept and the others made")
+	}
+}
+
+func TestStatusIsReadBackAsWritten(t *testing.T) {
+	dir := t.TempDir()
+	b := newBoard(dir)
+	b.update(failedWith(errors.New("port 8080 is taken")))
+	got, err := ReadStatus(dir)
+	if err != nil || got.State != StateFailed || got.Error != "port 8080 is taken" || got.PID != os.Getpid() {
+		t.Errorf("ReadStatus = %+v, %v", got, err)
+	}
+}
+
+func TestCleanTakesOnlyWhatIsOursAndAgreedTo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	always := func([]string) bool { return true }
+	if removed, err := Clean(dir, always); err != nil || len(removed) != 0 {
+		t.Errorf("nothing there: %v, %v", removed, err)
+	}
+	foreign := t.TempDir()
+	os.WriteFile(filepath.Join(foreign, "thesis.txt"), nil, 0o600)
+	if removed, err := Clean(foreign, always); err == nil {
+		t.Errorf("a foreign directory: removed %v", removed)
+	}
+	os.Mkdir(dir, 0o755)
+	if removed, err := Clean(dir, func([]string) bool { return false }); err != nil || len(removed) != 0 || !exists(dir) {
+		t.Errorf("not agreed to: %v, %v", removed, err)
+	}
+	if removed, err := Clean(dir, always); err != nil || len(removed) != 1 || exists(dir) {
+		t.Errorf("agreed to: %v, %v", removed, err)
+	}
+}

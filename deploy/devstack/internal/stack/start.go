@@ -1,0 +1,405 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/postgres"
+	"boxoffice/deploy/devstack/internal/supervise"
+	"boxoffice/deploy/devstack/internal/tigerbeetle"
+)
+
+// How long each part may take. All are far above what is usual: they turn a hang into a message.
+const (
+	postgresReadyWithin    = 2 * time.Minute // a crash recovery reads up to max_wal_size again
+	postgresStopWithin     = 30 * time.Second
+	temporalReadyWithin    = 3 * time.Minute // the first start makes some hundred tables and indexes
+	temporalStopWithin     = 20 * time.Second
+	webUIReadyWithin       = 30 * time.Second
+	webUIStopWithin        = 5 * time.Second
+	tigerBeetleReadyWithin = time.Minute
+	tigerBeetleStopWithin  = 10 * time.Second
+	mockpayReadyWithin     = 30 * time.Second
+	mockpayStopWithin      = 10 * time.Second
+	boxOfficeReadyWithin   = 2 * time.Minute
+	boxOfficeStopWithin    = 30 * time.Second // checkouts in flight are finished
+	taskWithin             = 3 * time.Minute  // migrate, seed, initdb, format
+	downloadWithin         = 15 * time.Minute
+)
+
+// start brings everything up, each after what it needs.
+func (s *stack) start(ctx context.Context) error {
+	steps := []struct {
+		name, note string
+		work       func(context.Context) (string, error)
+	}{
+		{"build", "compiling the box office and MockPay", s.buildProduct},
+		{"build servers", "compiling Temporal and its Web UI: some minutes the first time", s.buildServers},
+		{"postgres", "starting", s.startPostgres},
+		{"temporal", "starting; the first time it makes its schema", s.startTemporal},
+		{"temporal-ui", "starting", s.startWebUI},
+		{"ledger", "starting", s.startLedger},
+		{"migrate", "orders schema, search attributes", s.migrate},
+		{"mockpay", "starting", s.startMockpay},
+		{"boxoffice", "starting", s.startBoxOffice},
+		{"seed", "the sale of the demonstration", s.seed},
+	}
+	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.Console.Step(step.name, step.note, func() (string, error) { return step.work(ctx) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stack) startPostgres(ctx context.Context) (string, error) {
+	var err error
+	if dsn, given := s.user[varDatabase]; given {
+		s.databases, err = postgres.Adopt(ctx, dsn)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s at %s (%s)", s.databases.Version, s.databases.Orders.Address(), varDatabase), s.settle()
+	}
+	m, err := s.prepareManaged(ctx)
+	if err != nil {
+		return "", err
+	}
+	path, args := m.Command()
+	err = s.group.Start(ctx, supervise.Spec{
+		Name: "postgres", Path: path, Args: args, Env: baseEnviron(), Dir: "/",
+		LogDir: s.logDir(), Address: s.addr.postgres.HostPort(), Credential: m.Identity.Credential,
+		Ready:       func(ctx context.Context) error { return postgres.Ping(ctx, m.Administration()) },
+		ReadyWithin: postgresReadyWithin,
+		StopSignal:  syscall.SIGINT, // fast shutdown: clients are cut off, everything is written
+		StopWithin:  postgresStopWithin,
+		DeathSignal: syscall.SIGQUIT, // immediate shutdown: its processes end too, the next start recovers
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := m.EnsureDatabases(ctx); err != nil {
+		return "", err
+	}
+	s.databases = m.Databases()
+	done := fmt.Sprintf("%s on %s", m.Server.Version, s.addr.postgres.HostPort())
+	if m.Identity.Credential != nil {
+		done += ", as user " + m.Identity.Name
+	}
+	return done, s.settle()
+}
+
+// prepareManaged finds a server for the data folder and makes both ready.
+func (s *stack) prepareManaged(ctx context.Context) (*postgres.Managed, error) {
+	id, err := postgres.ServerIdentity()
+	if err != nil {
+		return nil, err
+	}
+	home, moved := postgres.Home(s.dir, id)
+	if moved {
+		s.Console.Print("  ! postgres       user %s may not walk to %s: its files are in %s", id.Name, s.dir.Path, home)
+	}
+	server, err := s.findServer(ctx, home, id)
+	if err != nil {
+		return nil, err
+	}
+	m := &postgres.Managed{Server: server, Identity: id, Port: s.addr.postgres.Port}
+	return m, m.Prepare(ctx, home, s.dir.File("postgres.json"), s.runAs)
+}
+
+func (s *stack) findServer(ctx context.Context, home string, id postgres.Identity) (postgres.Server, error) {
+	major, err := postgres.DataMajor(home)
+	if err != nil {
+		return postgres.Server{}, err
+	}
+	var installed []postgres.Server
+	if !s.Download {
+		installed = postgres.Installed(ctx)
+	}
+	if server, ok := postgres.Choose(installed, major); ok {
+		return server, nil
+	}
+	if major != 0 && major != postgres.DownloadMajor() {
+		return postgres.Server{}, fmt.Errorf("the data was made by Postgres %d, which is not installed any more: %s; "+
+			"or start from nothing with make clean", major, postgres.InstallHint(major))
+	}
+	return postgres.Download(ctx, id, selfPath(), s.runAs)
+}
+
+// selfPath: a build in a folder that the other user cannot walk to can still be run by it through this link (Linux).
+func selfPath() string {
+	const link = "/proc/self/exe"
+	if _, err := os.Stat(link); err == nil {
+		return link
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
+}
+
+func (s *stack) runAs(ctx context.Context, name string, id postgres.Identity, path string, args ...string) error {
+	within := taskWithin
+	if name == "postgres-download" {
+		within = downloadWithin
+	}
+	return s.group.Run(ctx, supervise.Spec{
+		Name: name, Path: path, Args: args, Env: baseEnviron(), Dir: "/", LogDir: s.logDir(), Credential: id.Credential,
+		ReadyWithin: within,
+	})
+}
+
+func (s *stack) startTemporal(ctx context.Context) (string, error) {
+	store, err := temporalDatabase(s.databases.Temporal)
+	if err != nil {
+		return "", err
+	}
+	visibility, err := temporalDatabase(s.databases.Visibility)
+	if err != nil {
+		return "", err
+	}
+	err = s.group.Start(ctx, supervise.Spec{
+		Name: "temporal", Path: s.servers, Args: []string{"temporal"}, Dir: s.dir.Path,
+		Env: append(baseEnviron(),
+			varTemporal+"="+s.addr.temporal.HostPort(),
+			varNamespace+"="+namespace,
+			"DEVSTACK_TEMPORAL_PORTS="+s.addr.innerText(),
+			"DEVSTACK_TEMPORAL_STORE="+store,
+			"DEVSTACK_TEMPORAL_VISIBILITY="+visibility,
+			// Measured: a quarter of the CPU of a checkout was garbage collection. The price is memory.
+			"GOGC=400",
+		),
+		LogDir: s.logDir(), Address: s.addr.temporal.HostPort(),
+		Announces: true, ReadyWithin: temporalReadyWithin, StopWithin: temporalStopWithin,
+	})
+	return temporalVersion + " on " + s.addr.temporal.HostPort(), err
+}
+
+// temporalDatabase is what devstack-servers reads. Of the options only those of TLS are for every client.
+func temporalDatabase(d postgres.Database) (string, error) {
+	attributes := map[string]string{}
+	for name := range d.Options {
+		if strings.HasPrefix(name, "ssl") {
+			attributes[name] = d.Options.Get(name)
+		}
+	}
+	raw, err := json.Marshal(map[string]any{
+		"address": d.Address(), "name": d.Name, "user": d.User, "password": d.Password, "attributes": attributes,
+	})
+	return string(raw), err
+}
+
+func (s *stack) startWebUI(ctx context.Context) (string, error) {
+	err := s.group.Start(ctx, supervise.Spec{
+		Name: "temporal-ui", Path: s.servers, Args: []string{"webui"}, Dir: s.dir.Path,
+		Env: append(baseEnviron(),
+			varTemporalUI+"="+s.addr.temporalUI.URL(),
+			varTemporal+"="+s.addr.temporal.HostPort(),
+			varNamespace+"="+namespace,
+		),
+		LogDir: s.logDir(), Address: s.addr.temporalUI.URL(),
+		Ready: answersOK(s.addr.temporalUI.URL() + "/healthz"), ReadyWithin: webUIReadyWithin, StopWithin: webUIStopWithin,
+	})
+	return webUIVersion + " on " + s.addr.temporalUI.URL(), err
+}
+
+func (s *stack) startLedger(ctx context.Context) (string, error) {
+	switch s.ledger {
+	case tigerbeetle.Given:
+		return fmt.Sprintf("TigerBeetle at %s, cluster %s", s.offer.Addresses, s.cluster), nil
+	case tigerbeetle.Own:
+		return fmt.Sprintf("TigerBeetle %s on %s, cluster %s", s.offer.Release, s.addr.tigerbeetle.HostPort(), s.cluster),
+			s.startTigerBeetle(ctx)
+	default:
+		return "embedded, in the box office (see the note below)", nil
+	}
+}
+
+func (s *stack) startTigerBeetle(ctx context.Context) error {
+	folder, err := s.dir.Sub("tigerbeetle")
+	if err != nil {
+		return err
+	}
+	file := tigerbeetle.FileName(folder, s.cluster)
+	run := func(ctx context.Context, name, path string, args ...string) error {
+		return s.group.Run(ctx, supervise.Spec{
+			Name: name, Path: path, Args: args, Env: baseEnviron(), Dir: folder, LogDir: s.logDir(), ReadyWithin: taskWithin,
+		})
+	}
+	if err := tigerbeetle.Format(ctx, s.offer.Binary, file, s.cluster, run); err != nil {
+		return err
+	}
+	address := s.addr.tigerbeetle.HostPort()
+	return s.group.Start(ctx, supervise.Spec{
+		Name: "tigerbeetle", Path: s.offer.Binary, Args: tigerbeetle.StartArgs(address, file), Env: baseEnviron(), Dir: folder,
+		LogDir: s.logDir(), Address: address,
+		Ready: takesConnections(address), ReadyWithin: tigerBeetleReadyWithin, StopWithin: tigerBeetleStopWithin,
+	})
+}
+
+func (s *stack) migrate(ctx context.Context) (string, error) {
+	return "orders schema, search attributes", s.task(ctx, "migrate")
+}
+
+func (s *stack) seed(ctx context.Context) (string, error) {
+	return "the sale of the demonstration is there", s.task(ctx, "seed")
+}
+
+func (s *stack) task(ctx context.Context, command string) error {
+	return s.group.Run(ctx, supervise.Spec{
+		Name: command, Path: s.boxoffice, Args: []string{command}, Env: s.boxOfficeEnviron(), Dir: s.dir.Path,
+		LogDir: s.logDir(), ReadyWithin: taskWithin,
+	})
+}
+
+func (s *stack) startMockpay(ctx context.Context) (string, error) {
+	folder, err := s.dir.Sub("mockpay")
+	if err != nil {
+		return "", err
+	}
+	err = s.group.Start(ctx, supervise.Spec{
+		Name: "mockpay", Path: s.mockpayBin, Dir: s.dir.Path,
+		Env: append(baseEnviron(),
+			varMockpayURL+"="+s.addr.mockpay.URL(),
+			varMockpayDir+"="+folder,
+			varURL+"="+s.addr.boxOffice.URL(),
+			varWebhook+"="+s.secrets[varWebhook],
+		),
+		LogDir: s.logDir(), Address: s.addr.mockpay.URL(),
+		Ready: answersOK(s.addr.mockpay.URL() + "/healthz"), ReadyWithin: mockpayReadyWithin, StopWithin: mockpayStopWithin,
+	})
+	return s.addr.mockpay.URL(), err
+}
+
+func (s *stack) startBoxOffice(ctx context.Context) (string, error) {
+	ledger := string(tigerbeetle.WantTigerBeetle)
+	if s.ledger == tigerbeetle.Embedded {
+		ledger = string(tigerbeetle.WantEmbedded)
+	}
+	err := s.group.Start(ctx, supervise.Spec{
+		Name: "boxoffice", Path: s.boxoffice, Args: []string{"serve", "--ledger=" + ledger}, Dir: s.dir.Path,
+		Env:    s.boxOfficeEnviron(),
+		LogDir: s.logDir(), Address: s.addr.boxOffice.URL(),
+		Ready: answersOK(s.addr.boxOffice.URL() + "/readyz"), ReadyWithin: boxOfficeReadyWithin, StopWithin: boxOfficeStopWithin,
+	})
+	return s.addr.boxOffice.URL(), err
+}
+
+func (s *stack) boxOfficeEnviron() []string {
+	env := baseEnviron()
+	for _, v := range s.variables() {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
+
+// variables are those of dev.env, in its order: what any tool of the box office needs to work with this stack.
+func (s *stack) variables() []envfile.Var {
+	vars := []envfile.Var{
+		{Name: varURL, Value: s.addr.boxOffice.URL()},
+		{Name: varAdminURL, Value: s.addr.admin.URL()},
+		{Name: varAdminToken, Value: s.secrets[varAdminToken]},
+		{Name: varWebhook, Value: s.secrets[varWebhook]},
+		{Name: varServerKey, Value: s.secrets[varServerKey]},
+		{Name: varDataDir, Value: s.dir.Path},
+		{Name: varMockpayURL, Value: s.addr.mockpay.URL()},
+		{Name: varTemporal, Value: s.addr.temporal.HostPort()},
+		{Name: varNamespace, Value: namespace},
+		{Name: varTemporalUI, Value: s.addr.temporalUI.URL()},
+		{Name: varDatabase, Value: s.databases.Orders.URL()},
+	}
+	if address := s.tigerBeetleAddress(); address != "" {
+		vars = append(vars,
+			envfile.Var{Name: varTBAddress, Value: address},
+			envfile.Var{Name: varTBCluster, Value: s.cluster})
+	}
+	return vars
+}
+
+func (s *stack) tigerBeetleAddress() string {
+	switch s.ledger {
+	case tigerbeetle.Given:
+		return s.offer.Addresses
+	case tigerbeetle.Own:
+		return s.addr.tigerbeetle.HostPort()
+	default:
+		return ""
+	}
+}
+
+// settle writes down what this run has decided on, once the databases are known: from here on there is state.
+func (s *stack) settle() error {
+	if err := s.books.write(s.booksFile()); err != nil {
+		return err
+	}
+	return s.writeEnvFile()
+}
+
+func (s *stack) writeEnvFile() error {
+	vars := append(s.variables(), envfile.Var{Name: varSource, Value: s.envFile()})
+	if s.books.Database == ownDatabase {
+		vars = append(vars, envfile.Var{Name: varPostgresPort, Value: fmt.Sprint(s.addr.postgres.Port)})
+	}
+	if s.ledger == tigerbeetle.Own {
+		vars = append(vars, envfile.Var{Name: varTBPort, Value: fmt.Sprint(s.addr.tigerbeetle.Port)})
+	}
+	comment := "Written by `make run` on every start; the secrets stay the same. To point a tool at the running stack:\n" +
+		"  set -a; . " + filepath.Base(filepath.Dir(s.envFile())) + "/dev.env; set +a\n"
+	public := map[string]string{}
+	for _, v := range vars {
+		public[v.Name] = v.Value
+	}
+	maps.DeleteFunc(public, func(name, _ string) bool {
+		return name == varAdminToken || name == varWebhook || name == varServerKey || name == varDatabase
+	})
+	s.board.update(func(st *Status) { st.Variables = public })
+	return envfile.Write(s.envFile(), comment, vars)
+}
+
+// client asks the stack's own servers, never through a proxy.
+var client = &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}}
+
+// answersOK is a ready check: the URL answers 200.
+func answersOK(target string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %s", target, resp.Status)
+		}
+		return nil
+	}
+}
+
+// takesConnections is a ready check: the address takes a TCP connection.
+func takesConnections(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+}

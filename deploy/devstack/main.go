@@ -1,0 +1,153 @@
+// Command devstack runs the whole box office on one machine: Postgres, Temporal with its Web UI, a ledger, MockPay and
+// the service itself, from one command and with its state in one directory. It is for development, tests and the demo;
+// production is by address (docs, "Processes").
+//
+//	devstack up      start everything, serve until Ctrl-C, stop everything
+//	devstack stop    stop a stack that runs elsewhere
+//	devstack clean   remove the data directory
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"boxoffice/deploy/devstack/internal/console"
+	"boxoffice/deploy/devstack/internal/postgres"
+	"boxoffice/deploy/devstack/internal/stack"
+	"boxoffice/deploy/devstack/internal/tigerbeetle"
+	"boxoffice/deploy/devstack/internal/toolchain"
+)
+
+const usage = `usage: devstack <command> [flags]
+
+  up      start everything, serve until Ctrl-C, stop everything
+  stop    stop the stack that runs on the data directory
+  clean   remove the data directory
+
+Every command takes --data DIR (default .data); devstack <command> -h lists the rest.
+`
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	commands := map[string]func(args []string) error{
+		"up":             up,
+		"stop":           stop,
+		"clean":          clean,
+		"fetch-postgres": fetchPostgres, // not for people: see postgres.Download
+	}
+	command, found := commands[os.Args[1]]
+	if !found {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	if err := command(os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "devstack:", err)
+		os.Exit(1)
+	}
+}
+
+func flags(command string) (set *flag.FlagSet, data *string) {
+	set = flag.NewFlagSet("devstack "+command, flag.ExitOnError)
+	return set, set.String("data", ".data", "the data `directory`")
+}
+
+func up(args []string) error {
+	set, data := flags("up")
+	var o stack.Options
+	ledger := set.String("ledger", "auto", "auto, tigerbeetle or embedded; auto takes a TigerBeetle where there is one")
+	repo := set.String("repo", "", "the box office's checkout (default: found upwards from here)")
+	set.StringVar(&o.BinDir, "bin-dir", "", "take boxoffice and mockpay from this `directory` instead of building them")
+	set.BoolVar(&o.FreePorts, "free-ports", false, "listen on free ports; dev.env and stack.json tell which")
+	set.BoolVar(&o.Download, "download-postgres", false, "use downloaded Postgres binaries even where one is installed")
+	set.BoolVar(&o.Race, "race", false, "build the box office and MockPay with the race detector")
+	set.BoolVar(&o.Adopt, "adopt", false, "the ledger or the database is the same one under another name")
+	set.Parse(args)
+	o.DataDir, o.Ledger, o.Console = *data, tigerbeetle.Want(*ledger), console.New(os.Stdout)
+	var err error
+	if o.Repo, err = findRepo(*repo); err != nil {
+		return err
+	}
+	soft, hard, release := stopSignals()
+	defer release()
+	return stack.Up(soft, hard, o)
+}
+
+func findRepo(named string) (string, error) {
+	if named == "" {
+		named = "."
+	}
+	return toolchain.FindRepo(named)
+}
+
+// sameWish: signals that follow each other within it count as one. A tool that signals this process and then its group
+// means one stop, and nobody types that fast.
+const sameWish = time.Second
+
+// stopSignals: the first signal ends soft, a second one hard.
+func stopSignals() (soft, hard context.Context, release func()) {
+	soft, cancelSoft := context.WithCancel(context.Background())
+	hard, cancelHard := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		var first time.Time
+		for range signals {
+			if first.IsZero() {
+				first = time.Now()
+				cancelSoft()
+			} else if time.Since(first) > sameWish {
+				cancelHard()
+			}
+		}
+	}()
+	return soft, hard, func() { signal.Stop(signals); cancelSoft(); cancelHard() }
+}
+
+func stop(args []string) error {
+	set, data := flags("stop")
+	set.Parse(args)
+	stopped, err := stack.Down(*data)
+	if err == nil && stopped {
+		fmt.Println("stopped")
+	} else if err == nil {
+		fmt.Println("no stack runs on", *data)
+	}
+	return err
+}
+
+func clean(args []string) error {
+	set, data := flags("clean")
+	yes := set.Bool("yes", false, "do not ask")
+	set.Parse(args)
+	removed, err := stack.Clean(*data, func(paths []string) bool { return *yes || agree(paths) })
+	if err == nil && len(removed) == 0 {
+		fmt.Println("nothing removed")
+	}
+	for _, path := range removed {
+		fmt.Println("removed", path)
+	}
+	return err
+}
+
+func agree(paths []string) bool {
+	fmt.Printf("This removes every sale, order and payment of the local stack: %s\nGo on? [y/N] ", strings.Join(paths, ", "))
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
+	return strings.EqualFold(strings.TrimSpace(answer), "y")
+}
+
+func fetchPostgres(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("fetch-postgres is part of `devstack up`")
+	}
+	return postgres.Fetch(args[0])
+}
