@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+)
+
+// The whole box office, on every ledger that this machine has.
+func TestBoxOffice(t *testing.T) {
+	for _, ledger := range ledgers(t) {
+		t.Run(ledger, func(t *testing.T) {
+			dir := dataDir(t)
+			s := startStack(t, dir, ledger)
+			// A group: its parallel tests end before verify begins.
+			t.Run("endings", func(t *testing.T) { testEndings(t, s) })
+			if *capture != "" {
+				return
+			}
+			t.Run("bad input", func(t *testing.T) { testBadInput(t, s) })
+			t.Run("repeats", func(t *testing.T) { testRepeats(t, s) })
+			t.Run("last seat", func(t *testing.T) { testLastSeat(t, s) })
+			t.Run("demo with a killed service", func(t *testing.T) { testDemoWithKill(t, s) })
+			t.Run("verify", func(t *testing.T) { testVerify(t, s) })
+			t.Run("restart", func(t *testing.T) { testRestart(t, s, dir, ledger) })
+		})
+	}
+}
+
+func (s *stack) findWorkflow(t *testing.T, query string) string {
+	t.Helper()
+	found, err := s.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1})
+	require.NoError(t, err)
+	if len(found.GetExecutions()) == 0 {
+		return ""
+	}
+	return found.GetExecutions()[0].GetExecution().GetWorkflowId()
+}
+
+// Whatever is sent: a clear problem with its own code, nothing lost, nothing
+// held by mistake, never a 500.
+func testBadInput(t *testing.T, s *stack) {
+	sale := s.sale(t, 10, longHold, 4)
+	checkouts := s.api("/v1/sales/" + sale + "/checkouts")
+	key := func() map[string]string { return map[string]string{"Idempotency-Key": newKey()} }
+	paid := s.hold(t, sale, items{"A": 1})
+	s.pay(t, paid, "succeeded")
+	s.awaitStatus(t, paid, "paid")
+	unknown := order{ID: strings.Repeat("ab", 15) + "00", Session: "ps_" + strings.Repeat("ab", 15) + "00", Amount: 1, Currency: "EUR"}
+
+	tests := []struct {
+		name   string
+		do     func() answer
+		status int
+		code   string
+	}{
+		{"malformed JSON", func() answer { return s.request(t, "POST", checkouts, key(), `{"items":`) }, 422, "invalid"},
+		{"no body", func() answer { return s.request(t, "POST", checkouts, key(), nil) }, 422, "invalid"},
+		{"a body of 1 MB", func() answer {
+			return s.request(t, "POST", checkouts, key(), `{"x":"`+strings.Repeat("x", 1<<20)+`"}`)
+		}, 413, "too_large"},
+		{"unknown class", func() answer {
+			return s.request(t, "POST", checkouts, key(), `{"items":[{"class":"Z","quantity":1}],"buyer":{"email":"a@example.com"}}`)
+		}, 422, "invalid"},
+		{"quantity 0", func() answer {
+			return s.request(t, "POST", checkouts, key(), `{"items":[{"class":"A","quantity":0}],"buyer":{"email":"a@example.com"}}`)
+		}, 422, "invalid"},
+		{"quantity above the limit", func() answer { return s.checkout(t, sale, newKey(), items{"A": 5}, newBuyer()) }, 429, "limit_reached"},
+		{"bad e-mail", func() answer { return s.checkout(t, sale, newKey(), items{"A": 1}, "nobody") }, 422, "invalid"},
+		{"no Idempotency-Key", func() answer {
+			return s.request(t, "POST", checkouts, nil, checkoutBody(items{"A": 1}, newBuyer()))
+		}, 400, "key_missing"},
+		{"unknown sale", func() answer { return s.checkout(t, "no-such-sale", newKey(), items{"A": 1}, newBuyer()) }, 404, "not_found"},
+		{"unknown order", func() answer { return s.request(t, "GET", s.api("/v1/orders/"+unknown.ID), bearer("x"), nil) }, 404, "not_found"},
+		{"wrong token", func() answer { return s.request(t, "GET", s.api("/v1/orders/"+paid.ID), bearer("x"), nil) }, 404, "not_found"},
+		{"cancel after paying", func() answer {
+			return s.request(t, "POST", s.api("/v1/orders/"+paid.ID+"/cancel"), bearer(paid.Token), nil)
+		}, 409, "already_paid"},
+		{"forged webhook", func() answer {
+			return s.request(t, "POST", s.api("/v1/webhooks/mockpay"), map[string]string{
+				"webhook-id": "e", "webhook-timestamp": fmt.Sprint(time.Now().Unix()), "webhook-signature": "v1,AAAA",
+			}, event("payment.succeeded", paid, nil))
+		}, 401, "forged"},
+		{"stale webhook", func() answer {
+			return s.webhook(t, "e", time.Now().Add(-10*time.Minute), event("payment.succeeded", paid, nil))
+		}, 401, "forged"},
+		{"webhook from the future", func() answer {
+			return s.webhook(t, "e", time.Now().Add(10*time.Minute), event("payment.succeeded", paid, nil))
+		}, 401, "forged"},
+		{"webhook for an unknown order", func() answer { return s.webhook(t, "e", time.Now(), event("payment.succeeded", unknown, nil)) }, 404, "not_found"},
+		{"admin without a token", func() answer { return s.request(t, "POST", s.api("/v1/sales"), nil, `{}`) }, 401, "unauthorized"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := tt.do()
+			require.Equal(t, tt.status, a.status, "%s", a.body)
+			require.Equal(t, tt.code, a.code(t))
+		})
+	}
+	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
+}
+
+func testRepeats(t *testing.T, s *stack) {
+	sale := s.sale(t, 10, longHold, 4)
+	key, buyer := newKey(), newBuyer()
+	first := s.checkout(t, sale, key, items{"A": 1}, buyer)
+	require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
+	var o order
+	first.into(t, &o)
+
+	t.Run("the same key and body: the same answer", func(t *testing.T) {
+		again := s.checkout(t, sale, key, items{"A": 1}, buyer)
+		require.Equal(t, http.StatusCreated, again.status)
+		require.JSONEq(t, string(first.body), string(again.body))
+	})
+	t.Run("the same key, another body: refused", func(t *testing.T) {
+		other := s.checkout(t, sale, key, items{"A": 2}, buyer)
+		require.Equal(t, http.StatusUnprocessableEntity, other.status)
+		require.Equal(t, "key_reused", other.code(t))
+	})
+	t.Run("one key at once: one order", func(t *testing.T) {
+		key, buyer := newKey(), newBuyer()
+		orders := make([]string, 8)
+		var requests sync.WaitGroup
+		for i := range orders {
+			requests.Go(func() {
+				a := s.checkout(t, sale, key, items{"B": 1}, buyer)
+				if a.status == http.StatusConflict {
+					return // in flight: an answer too
+				}
+				var o order
+				a.into(t, &o)
+				orders[i] = o.ID
+			})
+		}
+		requests.Wait()
+		s.awaitStock(t, sale, "B", level{Held: 1, Available: 9})
+	})
+	t.Run("one event, many deliveries: one effect", func(t *testing.T) {
+		id, body := "evt_"+uuid.NewString(), event("payment.succeeded", o, nil)
+		for range 4 {
+			a := s.webhook(t, id, time.Now(), body)
+			require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+			require.Contains(t, string(a.body), `"paid"`)
+		}
+		require.Len(t, s.state(t, o).Tickets, 1)
+	})
+	t.Run("a failure after the success changes nothing", func(t *testing.T) {
+		require.Equal(t, "paid", s.webhookStatus(t, event("payment.failed", o, nil)))
+		require.Equal(t, "paid", s.state(t, o).Status)
+	})
+}
+
+// testLastSeat: many want one seat at the same moment.
+func testLastSeat(t *testing.T, s *stack) {
+	sale := s.sale(t, 1, longHold, 1)
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	var requests sync.WaitGroup
+	for range 40 {
+		requests.Go(func() {
+			a := s.checkout(t, sale, newKey(), items{"A": 1}, newBuyer())
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[a.status]++
+		})
+	}
+	requests.Wait()
+	require.Equal(t, map[int]int{http.StatusCreated: 1, http.StatusConflict: 39}, statuses)
+}
+
+// testDemoWithKill: the service dies in the middle of an on-sale, the stack
+// starts it again, and every seat is sold once.
+func testDemoWithKill(t *testing.T, s *stack) {
+	const buyers, seats = 120, 40
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	type outcome struct {
+		output string
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		output, err := s.command(ctx, "demo", "--buyers", fmt.Sprint(buyers), "--seats", fmt.Sprint(seats), "--seed", "1", "--timeout", "4m")
+		done <- outcome{output, err}
+	}()
+	eventually(t, "checkouts are under way", func() bool {
+		return s.findWorkflow(t, `WorkflowType = "Checkout" AND ExecutionStatus = "Running" AND Sale STARTS_WITH "demo-"`) != ""
+	})
+	victim := s.pid("boxoffice")
+	require.NotZero(t, victim)
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	eventually(t, "the service is started again", func() bool {
+		pid := s.pid("boxoffice")
+		return pid != 0 && pid != victim
+	})
+	result := <-done
+	t.Log(result.output)
+	require.NoError(t, result.err)
+	require.Contains(t, result.output, fmt.Sprintf("%d/%d seats paid", seats, seats))
+}
+
+// testVerify: after all that, the books balance.
+func testVerify(t *testing.T, s *stack) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	output, err := s.command(ctx, "verify")
+	t.Log(output)
+	require.NoError(t, err)
+}
+
+// testRestart: what was sold stays sold, what was held stays held.
+func testRestart(t *testing.T, s *stack, dir, ledger string) {
+	sale := s.sale(t, 5, longHold, 5)
+	paid, held := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 1})
+	s.pay(t, paid, "succeeded")
+	before := s.awaitStatus(t, paid, "paid")
+	s.stop()
+
+	again := startStack(t, dir, ledger)
+	require.Equal(t, before, again.state(t, paid))
+	require.Equal(t, "held", again.state(t, held).Status)
+	again.pay(t, held, "succeeded")
+	again.awaitStatus(t, held, "paid")
+	again.awaitStock(t, sale, "A", level{Sold: 2, Available: 3})
+	testVerify(t, again)
+}

@@ -1,0 +1,249 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+)
+
+// -capture writes the history of each ending to the workflows' testdata, from
+// where they must replay for ever after: `make histories`.
+var capture = flag.String("capture", "", "write each ending's history into this `directory`")
+
+const (
+	longHold  = 300 // seconds: it does not expire within a test
+	shortHold = 5   // the shortest there is
+)
+
+// endings is every way in which a checkout ends, on the real stack. Each drives
+// one order and names the workflow whose history tells of it.
+var endings = []struct {
+	name string
+	run  func(t *testing.T, s *stack) (workflowID string)
+}{
+	{"paid", endsPaid},
+	{"paid-by-signal", endsPaidBySignal},
+	{"paid-webhook-lost", endsPaidWebhookLost},
+	{"sold-out", endsSoldOut},
+	{"limit-reached", endsLimitReached},
+	{"failed", func(t *testing.T, s *stack) string { return endsAtProvider(t, s, "failed", "failed") }},
+	{"canceled-at-provider", func(t *testing.T, s *stack) string { return endsAtProvider(t, s, "canceled", "canceled") }},
+	{"canceled-by-buyer", endsCanceledByBuyer},
+	{"expired", endsExpired},
+	{"late-rebooked", endsLateRebooked},
+	{"late-refunded", endsLateRefunded},
+	{"canceled-then-paid-refunded", endsCanceledThenPaid},
+	{"wrong-amount-refunded", endsWrongAmount},
+	{"refunded-by-organiser", endsRefundedByOrganiser},
+}
+
+func endsPaid(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 2, "B": 1})
+	require.EqualValues(t, 2*6500+3500, o.Amount)
+	s.awaitStock(t, sale, "A", level{Held: 2, Available: 8})
+	s.pay(t, o, "succeeded")
+	paid := s.awaitStatus(t, o, "paid")
+	require.Len(t, paid.Tickets, 3)
+	s.awaitStock(t, sale, "A", level{Sold: 2, Available: 8})
+	return "checkout/" + o.ID
+}
+
+func endsPaidBySignal(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
+	// As an operator would with `temporal workflow signal --name payment`.
+	require.NoError(t, s.temporal.SignalWorkflow(t.Context(), "checkout/"+o.ID, "", "payment", map[string]any{
+		"id": "evt_" + uuid.NewString(), "type": "payment.succeeded", "session": o.Session, "order": o.ID,
+		"payment": o.Session, "amount": o.Amount, "currency": o.Currency,
+	}))
+	s.awaitStatus(t, o, "paid")
+	return "checkout/" + o.ID
+}
+
+func endsPaidWebhookLost(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, shortHold, 5), items{"A": 1})
+	s.loseWebhooks(t, o)
+	s.pay(t, o, "succeeded")
+	s.awaitStatus(t, o, "paid") // found by asking the provider at the deadline
+	require.False(t, time.Now().Before(o.ExpiresAt), "nobody but the deadline could know")
+	return "checkout/" + o.ID
+}
+
+func (s *stack) loseWebhooks(t *testing.T, o order) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(s.dir, "mockpay", "lose"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	_, err = f.WriteString(o.Session + "\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+}
+
+// endsSoldOut sends two orders that both pass the gate's last look at the stock
+// and of which the ledger can hold one.
+func endsSoldOut(t *testing.T, s *stack) string {
+	sale := s.sale(t, 3, longHold, 3)
+	s.hold(t, sale, items{"A": 2})
+	a := s.checkout(t, sale, newKey(), items{"A": 2, "B": 1}, newBuyer())
+	require.Equal(t, http.StatusConflict, a.status, "%s", a.body)
+	require.Equal(t, "sold_out", a.code(t))
+	// An order is held whole or not at all.
+	s.awaitStock(t, sale, "A", level{Held: 2, Available: 1})
+	s.awaitStock(t, sale, "B", level{Available: 3})
+	return s.awaitRefused(t, sale, "sold_out")
+}
+
+func endsLimitReached(t *testing.T, s *stack) string {
+	sale, buyer := s.sale(t, 10, longHold, 2), newBuyer()
+	require.Equal(t, http.StatusCreated, s.checkout(t, sale, newKey(), items{"A": 2}, buyer).status)
+	a := s.checkout(t, sale, newKey(), items{"B": 1}, buyer)
+	require.Equal(t, http.StatusTooManyRequests, a.status)
+	require.Equal(t, "limit_reached", a.code(t))
+	return s.awaitRefused(t, sale, "limit_reached")
+}
+
+func endsAtProvider(t *testing.T, s *stack, outcome, want string) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.pay(t, o, outcome)
+	s.awaitStatus(t, o, want)
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	return "checkout/" + o.ID
+}
+
+func endsCanceledByBuyer(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
+	a := s.request(t, http.MethodPost, s.api("/v1/orders/"+o.ID+"/cancel"), bearer(o.Token), nil)
+	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	s.awaitStatus(t, o, "canceled")
+	return "checkout/" + o.ID
+}
+
+func endsExpired(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, shortHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.awaitStatus(t, o, "expired")
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	return "checkout/" + o.ID
+}
+
+// expire lets an order expire and tells what its payment would have been.
+func (s *stack) expired(t *testing.T, sale string) (order, map[string]any) {
+	t.Helper()
+	o := s.hold(t, sale, items{"A": 1})
+	s.awaitStatus(t, o, "expired")
+	return o, event("payment.succeeded", o, map[string]any{"payment": "late_" + o.ID})
+}
+
+func endsLateRebooked(t *testing.T, s *stack) string {
+	sale := s.sale(t, 1, shortHold, 5)
+	o, late := s.expired(t, sale)
+	require.Equal(t, "paid", s.webhookStatus(t, late))
+	require.Len(t, s.state(t, o).Tickets, 1)
+	s.awaitStock(t, sale, "A", level{Sold: 1})
+	return "late/" + o.ID + "/late_" + o.ID
+}
+
+func endsLateRefunded(t *testing.T, s *stack) string {
+	sale := s.sale(t, 1, shortHold, 5)
+	o, late := s.expired(t, sale)
+	other := s.hold(t, sale, items{"A": 1})
+	s.pay(t, other, "succeeded")
+	s.awaitStatus(t, other, "paid")
+	s.webhookStatus(t, late)
+	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	return "late/" + o.ID + "/late_" + o.ID
+}
+
+func endsCanceledThenPaid(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
+	require.Equal(t, http.StatusOK, s.request(t, http.MethodPost, s.api("/v1/orders/"+o.ID+"/cancel"), bearer(o.Token), nil).status)
+	s.webhookStatus(t, event("payment.succeeded", o, map[string]any{"payment": "late_" + o.ID}))
+	s.awaitStatus(t, o, "refunded")
+	return "late/" + o.ID + "/late_" + o.ID
+}
+
+func endsWrongAmount(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
+	wrong := event("payment.succeeded", o, map[string]any{"payment": "wrong_" + o.ID, "amount": o.Amount - 1})
+	require.Equal(t, "held", s.webhookStatus(t, wrong), "not a ticket; the hold stays for the right payment")
+	s.pay(t, o, "succeeded")
+	s.awaitStatus(t, o, "paid")
+	s.awaitClosed(t, "late/"+o.ID+"/wrong_"+o.ID)
+	return "checkout/" + o.ID
+}
+
+func endsRefundedByOrganiser(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1, "B": 1})
+	s.pay(t, o, "succeeded")
+	s.awaitStatus(t, o, "paid")
+	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/orders/"+o.ID+"/refund", s.admin(), nil)
+	require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
+	s.awaitStatus(t, o, "refunded")
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	return "refund/" + o.ID
+}
+
+// awaitRefused finds the checkout that a ledger refused, by its search
+// attributes, as an operator would.
+func (s *stack) awaitRefused(t *testing.T, sale, ending string) (workflowID string) {
+	t.Helper()
+	query := `Sale = "` + sale + `" AND Ending = "` + ending + `"`
+	eventually(t, query, func() bool {
+		workflowID = s.findWorkflow(t, query)
+		return workflowID != ""
+	})
+	return workflowID
+}
+
+// awaitClosed waits for a workflow's end and requires that it ended well.
+func (s *stack) awaitClosed(t *testing.T, workflowID string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+	defer cancel()
+	require.NoError(t, s.temporal.GetWorkflow(ctx, workflowID, "").Get(ctx, nil), workflowID)
+}
+
+func (s *stack) history(t *testing.T, workflowID string) *historypb.History {
+	t.Helper()
+	events := s.temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	history := &historypb.History{}
+	for events.HasNext() {
+		event, err := events.Next()
+		require.NoError(t, err)
+		history.Events = append(history.Events, event)
+	}
+	return history
+}
+
+// save keeps a history for the replay tests.
+func (s *stack) save(t *testing.T, name, workflowID string) {
+	t.Helper()
+	content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(s.history(t, workflowID))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(*capture, name+".json"), append(content, '\n'), 0o644))
+	t.Logf("captured %s: %d events", name, len(s.history(t, workflowID).Events))
+}
+
+func testEndings(t *testing.T, s *stack) {
+	for _, ending := range endings {
+		t.Run(ending.name, func(t *testing.T) {
+			t.Parallel()
+			workflowID := ending.run(t, s)
+			s.awaitClosed(t, workflowID)
+			if *capture != "" {
+				s.save(t, ending.name, workflowID)
+			}
+		})
+	}
+}

@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+)
+
+// Bounds of waiting. They only end a test that is broken: nothing here measures.
+const (
+	startTimeout = 10 * time.Minute // cold: it compiles the Temporal server
+	stopTimeout  = time.Minute
+	waitTimeout  = 90 * time.Second
+	waitInterval = 50 * time.Millisecond
+)
+
+// repository is the root of the checkout, seen from this package.
+const repository = ".."
+
+// tools are the programs under test, built once: the service and MockPay (one
+// that can lose webhooks) with the race detector.
+var tools = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "boxoffice-e2e-bin-")
+	if err != nil {
+		return "", err
+	}
+	for _, build := range []struct {
+		cgo  string
+		args []string
+	}{
+		{"1", []string{"build", "-race", "-o", dir + "/boxoffice", "./cmd/boxoffice"}},
+		{"1", []string{"build", "-race", "-o", dir + "/mockpay", "./e2e/lossy"}},
+		{"0", []string{"build", "-C", "deploy/devstack", "-o", dir + "/devstack", "."}},
+	} {
+		cmd := exec.Command("go", build.args...)
+		cmd.Dir = repository
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+build.cgo)
+		if output, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(build.args, " "), err, output)
+		}
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := tools(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// ledgers under test; a real TigerBeetle only where there is one.
+func ledgers(t *testing.T) []string {
+	if _, err := exec.LookPath("tigerbeetle"); err != nil {
+		t.Log("SKIPPED on a real TigerBeetle: no `tigerbeetle` on PATH; the embedded ledger is tested")
+		return []string{"embedded"}
+	}
+	return []string{"embedded", "tigerbeetle"}
+}
+
+// stack is a running local stack.
+type stack struct {
+	t        *testing.T
+	dir      string
+	process  *exec.Cmd
+	ended    chan error // the process's exit, once
+	stopped  bool
+	env      map[string]string
+	temporal client.Client
+	http     *http.Client
+}
+
+// startStack brings a stack up in a directory, which may hold the state of an
+// earlier one.
+func startStack(t *testing.T, dir, ledger string) *stack {
+	t.Helper()
+	bin, err := tools()
+	require.NoError(t, err)
+	s := &stack{t: t, dir: dir, http: &http.Client{Timeout: 30 * time.Second}}
+	log, err := os.Create(filepath.Join(t.TempDir(), "devstack.log"))
+	require.NoError(t, err)
+	s.process = exec.Command(filepath.Join(bin, "devstack"), "up", "--data", dir, "--free-ports", "--ledger", ledger, "--bin-dir", bin)
+	s.process.Dir = repository
+	s.process.Stdout, s.process.Stderr = log, log
+	require.NoError(t, s.process.Start())
+	s.ended = make(chan error, 1)
+	go func() { s.ended <- s.process.Wait() }()
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			s.dump(log.Name())
+		}
+	})
+	s.awaitReady(log.Name())
+	s.connect()
+	return s
+}
+
+// status is the part of stack.json that the tests need.
+type status struct {
+	State     string `json:"state"`
+	Error     string `json:"error"`
+	PID       int    `json:"pid"`
+	Processes []struct {
+		Name string `json:"name"`
+		PID  int    `json:"pid"`
+	} `json:"processes"`
+}
+
+func (s *stack) status() (st status) {
+	raw, err := os.ReadFile(filepath.Join(s.dir, "stack.json"))
+	if err == nil {
+		err = json.Unmarshal(raw, &st)
+	}
+	if err != nil || st.PID != s.process.Process.Pid {
+		return status{} // not written yet, or of the stack before
+	}
+	return st
+}
+
+func (s *stack) awaitReady(log string) {
+	s.t.Helper()
+	deadline := time.After(startTimeout)
+	for s.status().State != "ready" {
+		var why any
+		select {
+		case <-time.After(waitInterval):
+			continue
+		case why = <-s.ended:
+			s.stopped = true
+		case <-deadline:
+			why = "it took too long"
+		}
+		content, _ := os.ReadFile(log)
+		require.FailNow(s.t, "the stack did not start", "%v\n%s", why, content)
+	}
+}
+
+// pid finds a process of the stack by name.
+func (s *stack) pid(name string) int {
+	for _, p := range s.status().Processes {
+		if p.Name == name {
+			return p.PID
+		}
+	}
+	return 0
+}
+
+// connect reads dev.env as a shell would.
+func (s *stack) connect() {
+	s.t.Helper()
+	output, err := exec.Command("sh", "-c", "set -a; . "+filepath.Join(s.dir, "dev.env")+"; env").Output()
+	require.NoError(s.t, err)
+	s.env = make(map[string]string)
+	for line := range strings.Lines(string(output)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		s.env[name] = value
+	}
+	s.temporal, err = client.Dial(client.Options{
+		HostPort: s.env["TEMPORAL_ADDRESS"], Namespace: s.env["TEMPORAL_NAMESPACE"],
+		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	require.NoError(s.t, err)
+	s.t.Cleanup(s.temporal.Close)
+}
+
+// stop asks the stack to end, as Ctrl-C does, and requires that it ends well.
+func (s *stack) stop() {
+	if s.stopped {
+		return
+	}
+	s.stopped = true
+	_ = s.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.t.Errorf("the stack did not stop cleanly: %v", err)
+		}
+	case <-time.After(stopTimeout):
+		_ = s.process.Process.Kill()
+		<-s.ended
+		s.t.Errorf("the stack did not stop within %s", stopTimeout)
+	}
+}
+
+// command runs the product's own command line against the stack.
+func (s *stack) command(ctx context.Context, args ...string) (string, error) {
+	bin, err := tools()
+	require.NoError(s.t, err)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "boxoffice"), args...)
+	cmd.Env = os.Environ()
+	for name, value := range s.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	output, err := cmd.CombinedOutput()
+	return string(output), err
+}
+
+// dump shows the ends of all logs of a failed test.
+func (s *stack) dump(stackLog string) {
+	logs, _ := filepath.Glob(filepath.Join(s.dir, "log", "*.log"))
+	for _, file := range append(logs, stackLog) {
+		content, _ := os.ReadFile(file)
+		if len(content) > 6000 {
+			content = content[len(content)-6000:]
+		}
+		s.t.Logf("── %s\n%s", filepath.Base(file), content)
+	}
+}
+
+// dataDir is a fresh data directory that Postgres' unprivileged user can reach
+// when the tests run as root: t.TempDir's parents are closed to it.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "boxoffice-e2e-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "data")
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(waitTimeout)
+	for !condition() {
+		if time.Now().After(deadline) {
+			require.FailNow(t, "did not happen: "+what)
+		}
+		time.Sleep(waitInterval)
+	}
+}
