@@ -13,15 +13,15 @@ func TestIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for s, want := range map[slot]string{
-		slotHold | 0:         "19b7ca98c88921a81c5c492abc74b10",
+		slotHold:             "19b7ca98c88921a81c5c492abc74b10",
 		slotHold | 11:        "19b7ca98c88921a81c5c492abc74b1b",
 		slotHold | slotQuota: "19b7ca98c88921a81c5c492abc74b1f",
-		slotPost | 0:         "19b7ca98c88921a81c5c492abc74b20",
-		slotVoid | 0:         "19b7ca98c88921a81c5c492abc74b30",
+		slotPost:             "19b7ca98c88921a81c5c492abc74b20",
+		slotVoid:             "19b7ca98c88921a81c5c492abc74b30",
 		slotPerk:             "19b7ca98c88921a81c5c492abc74b40",
-		slotRebook | 0:       "19b7ca98c88921a81c5c492abc74b50",
-		slotReturn | 0:       "19b7ca98c88921a81c5c492abc74b60",
-		slotVoidAgain | 0:    "19b7ca98c88921a81c5c492abc74b70",
+		slotRebook:           "19b7ca98c88921a81c5c492abc74b50",
+		slotReturn:           "19b7ca98c88921a81c5c492abc74b60",
+		slotVoidAgain:        "19b7ca98c88921a81c5c492abc74b70",
 	} {
 		if got := transferID(order, s).String(); got != want {
 			t.Errorf("slot %#x: id %s, want %s", uint8(s), got, want)

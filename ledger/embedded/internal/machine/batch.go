@@ -122,7 +122,8 @@ func run[S comparable](m *Machine, timestamp uint64, count int, b batch[S]) {
 			m.scopeOpen()
 		}
 
-		status, timestampActual := b.created, timestampEvent
+		var status S
+		timestampActual := timestampEvent
 		switch {
 		case linked && i == count-1:
 			status = b.linkedEventChainOpen
