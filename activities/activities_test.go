@@ -1,0 +1,148 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+)
+
+// scripted answers as told and notes what it was asked, in order.
+type scripted struct {
+	activities.Ledger
+	activities.Orders
+	activities.Provider
+	calls []string
+
+	post   domain.PostOutcome
+	rebook domain.RebookOutcome
+	fail   map[string]error
+}
+
+func (s *scripted) call(name string) error {
+	s.calls = append(s.calls, name)
+	return s.fail[name]
+}
+
+func (s *scripted) Hold(context.Context, *domain.Order) (domain.Hold, error) {
+	return domain.Hold{Outcome: domain.HoldHeld}, s.call("hold")
+}
+func (s *scripted) Post(context.Context, *domain.Order) (domain.PostOutcome, error) {
+	return s.post, s.call("post")
+}
+func (s *scripted) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, error) {
+	return s.rebook, s.call("rebook")
+}
+func (s *scripted) TakePerk(context.Context, *domain.Order) (bool, error) {
+	return true, s.call("perk")
+}
+func (s *scripted) Record(context.Context, domain.Sold) (domain.SoldOrder, error) {
+	return domain.SoldOrder{}, s.call("record")
+}
+func (s *scripted) Refund(context.Context, domain.Refund) error { return s.call("refund") }
+
+func setup(script scripted) (*activities.Activities, *scripted) {
+	s := &script
+	return &activities.Activities{Ledger: s, Orders: s, Provider: s, Notices: activities.NewHoldNotices()}, s
+}
+
+var order = domain.Order{ID: domain.OrderID{1}}
+
+func TestSettle(t *testing.T) {
+	unknown := &domain.UnknownError{Op: "x", ID: "y", Err: context.DeadlineExceeded}
+	tests := []struct {
+		name    string
+		script  scripted
+		booking domain.Booking
+		want    activities.Settled
+		calls   []string
+		err     domain.Code
+	}{
+		{"a seat is sold before its ticket is recorded", scripted{post: domain.PostPosted}, domain.BookedByHold,
+			activities.Settled{Sold: true, PerkTaken: true}, []string{"post", "perk", "record"}, ""},
+		{"nothing is recorded when the hold is gone", scripted{post: domain.PostGone}, domain.BookedByHold,
+			activities.Settled{}, []string{"post"}, ""},
+		{"nothing is recorded when the post's outcome is unknown", scripted{post: "", fail: map[string]error{"post": unknown}}, domain.BookedByHold,
+			activities.Settled{}, []string{"post"}, domain.CodeUnknown},
+		{"not settled while the perk is unknown", scripted{post: domain.PostPosted, fail: map[string]error{"perk": unknown}}, domain.BookedByHold,
+			activities.Settled{}, []string{"post", "perk"}, domain.CodeUnknown},
+		{"not settled while it is not recorded", scripted{post: domain.PostPosted, fail: map[string]error{"record": errors.New("down")}}, domain.BookedByHold,
+			activities.Settled{}, []string{"post", "perk", "record"}, domain.CodeInternal},
+		{"rebooked", scripted{rebook: domain.RebookBooked}, domain.BookedByRebook,
+			activities.Settled{Sold: true, PerkTaken: true}, []string{"rebook", "perk", "record"}, ""},
+		{"none left to rebook", scripted{rebook: domain.RebookNoneLeft}, domain.BookedByRebook,
+			activities.Settled{}, []string{"rebook"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			acts, script := setup(tt.script)
+			got, err := acts.Settle(t.Context(), activities.Settlement{Order: order, Booking: tt.booking})
+			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.calls, script.calls)
+			if tt.err == "" {
+				require.NoError(t, err)
+				return
+			}
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, err, &failed)
+			require.Equal(t, string(tt.err), failed.Type())
+			require.False(t, failed.NonRetryable(), "what may succeed later is tried again")
+		})
+	}
+}
+
+func TestOnlyWhatCanNeverSucceedIsNotRetried(t *testing.T) {
+	for err, retried := range map[error]bool{
+		&domain.UnknownError{Err: context.DeadlineExceeded}: true,
+		&domain.Error{Code: domain.CodeOverloaded}:          true,
+		errors.New("connection refused"):                    true,
+		&domain.Error{Code: domain.CodeInternal}:            false,
+		&domain.Error{Code: domain.CodeInvalid}:             false,
+	} {
+		t.Run(err.Error(), func(t *testing.T) {
+			acts, _ := setup(scripted{fail: map[string]error{"hold": err}})
+			_, got := acts.Hold(t.Context(), order)
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, got, &failed)
+			require.Equal(t, retried, !failed.NonRetryable())
+		})
+	}
+}
+
+func TestRefundOfAPaymentThatWasNeverTakenIsDone(t *testing.T) {
+	acts, _ := setup(scripted{fail: map[string]error{"refund": domain.NotFound("payment")}})
+	require.NoError(t, acts.RefundPayment(t.Context(), domain.Refund{}))
+}
+
+func TestHoldWakesWhoWaitsForIt(t *testing.T) {
+	acts, _ := setup(scripted{})
+	notice, cancel := acts.Notices.Subscribe(order.ID)
+	defer cancel()
+	second, cancelSecond := acts.Notices.Subscribe(order.ID)
+	defer cancelSecond()
+	require.Nil(t, second, "the first is served, the other asks the workflow")
+
+	_, err := acts.Hold(t.Context(), order)
+	require.NoError(t, err)
+	_, err = acts.Hold(t.Context(), order) // an attempt more does not block
+	require.NoError(t, err)
+	select {
+	case hold := <-notice:
+		require.Equal(t, domain.HoldHeld, hold.Outcome)
+	case <-time.After(10 * time.Second):
+		require.FailNow(t, "nobody was woken")
+	}
+}
+
+func TestHoldWithoutAnAPI(t *testing.T) {
+	acts, _ := setup(scripted{})
+	acts.Notices = nil
+	_, err := acts.Hold(t.Context(), order)
+	require.NoError(t, err)
+}

@@ -1,0 +1,257 @@
+package checkouts_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/mocks"
+	"go.temporal.io/sdk/temporal"
+
+	"boxoffice/activities"
+	"boxoffice/checkouts"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+var order = domain.Order{ID: domain.OrderID{1}, SaleID: "conf", Fingerprint: "f00d", AmountMinor: 6500, Currency: "EUR"}
+
+func event(kind domain.PaymentEventType, payment string) domain.PaymentEvent {
+	return domain.PaymentEvent{
+		ID: "e1", Type: kind, Session: domain.SessionID(order.ID), Order: order.ID,
+		Payment: payment, AmountMinor: order.AmountMinor, Currency: order.Currency,
+	}
+}
+
+// records answers for Postgres and the provider.
+type records struct {
+	sold     map[domain.OrderID]domain.SoldOrder
+	captured *domain.Capture
+	down     error
+}
+
+func (r records) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
+	if sold, ok := r.sold[id]; ok {
+		return sold, nil
+	}
+	return domain.SoldOrder{}, domain.NotFound("order")
+}
+
+func (r records) Capture(context.Context, string) (domain.Capture, bool, error) {
+	if r.captured == nil {
+		return domain.Capture{}, false, r.down
+	}
+	return *r.captured, true, r.down
+}
+
+// temporalSays scripts Temporal.
+type temporalSays struct {
+	start  error
+	update error // of any update; nil: it answers `answer`
+	answer any
+	signal error
+	result map[string]any // by workflow id: a value, or an error
+}
+
+func desk(t *testing.T, says temporalSays, has records) (*checkouts.Desk, *mocks.Client, *activities.HoldNotices) {
+	t.Helper()
+	c := mocks.NewClient(t)
+	c.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil, says.start).Maybe()
+	handle := mocks.NewWorkflowUpdateHandle(t)
+	handle.On("Get", mock.Anything, mock.Anything).Run(func(args mock.Arguments) { assign(args.Get(1), says.answer) }).Return(nil).Maybe()
+	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(handle, says.update).Maybe()
+	c.On("SignalWorkflow", mock.Anything, mock.Anything, mock.Anything, workflows.PaymentSignal, mock.Anything).Return(says.signal).Maybe()
+	for id, result := range says.result {
+		run := mocks.NewWorkflowRun(t)
+		err, failed := result.(error)
+		if !failed {
+			err = nil
+		}
+		run.On("Get", mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+			if !failed {
+				assign(args.Get(1), result)
+			}
+		}).Return(err).Maybe()
+		c.On("GetWorkflow", mock.Anything, id, "").Return(run).Maybe()
+	}
+	notFound := mocks.NewWorkflowRun(t)
+	notFound.On("Get", mock.Anything, mock.Anything).Return(serviceerror.NewNotFound("no such workflow")).Maybe()
+	c.On("GetWorkflow", mock.Anything, mock.Anything, "").Return(notFound).Maybe()
+	notices := activities.NewHoldNotices()
+	return checkouts.NewDesk(c, notices, has, has), c, notices
+}
+
+func assign(target, value any) {
+	switch target := target.(type) {
+	case *domain.Hold:
+		*target = value.(domain.Hold)
+	case *domain.CheckoutState:
+		*target = value.(domain.CheckoutState)
+	case *workflows.PaymentAnswer:
+		*target = value.(workflows.PaymentAnswer)
+	case *domain.OrderStatus:
+		*target = value.(domain.OrderStatus)
+	}
+}
+
+var (
+	held           = domain.Hold{Outcome: domain.HoldHeld}
+	alreadyStarted = serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
+	noSuchWorkflow = serviceerror.NewNotFound("workflow execution already completed")
+	noWorker       = client.NewWorkflowUpdateServiceTimeoutOrCanceledError(context.DeadlineExceeded)
+	checkoutID     = workflows.CheckoutID(order.ID)
+)
+
+func refusedWith(code domain.Code) error {
+	return temporal.NewNonRetryableApplicationError("refused", string(code), nil)
+}
+
+func TestStart(t *testing.T) {
+	other := domain.CheckoutState{Fingerprint: "beef", Hold: held}
+	tests := []struct {
+		name     string
+		says     temporalSays
+		hold     domain.Hold
+		replayed bool
+		code     domain.Code
+	}{
+		{"answered by the workflow", temporalSays{answer: held}, held, false, ""},
+		{"a repeated key gets the same answer", temporalSays{start: alreadyStarted, answer: held}, held, true, ""},
+		{"a repeated key of a closed checkout too", temporalSays{start: alreadyStarted, update: noSuchWorkflow,
+			result: map[string]any{checkoutID: domain.CheckoutState{Fingerprint: "f00d", Hold: held, Status: domain.OrderPaid}}}, held, true, ""},
+		{"another body under the same key", temporalSays{start: alreadyStarted, update: refusedWith(domain.CodeKeyReused)}, domain.Hold{}, true, domain.CodeKeyReused},
+		{"another body under the key of a closed checkout", temporalSays{start: alreadyStarted, update: noSuchWorkflow,
+			result: map[string]any{checkoutID: other}}, domain.Hold{}, true, domain.CodeKeyReused},
+		{"a repeated key whose first request has no answer", temporalSays{start: alreadyStarted, update: noWorker}, domain.Hold{}, true, domain.CodeInFlight},
+		{"no answer from the ledger in time", temporalSays{update: noWorker}, domain.Hold{}, false, domain.CodeUnknown},
+		{"no word whether it was started", temporalSays{start: serviceerror.NewUnavailable("away")}, domain.Hold{}, false, domain.CodeUnknown},
+		{"refused for load: certainly not started", temporalSays{start: &serviceerror.ResourceExhausted{}}, domain.Hold{}, false, domain.CodeOverloaded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, _, _ := desk(t, tt.says, records{})
+			answer, err := d.Start(t.Context(), order)
+			if tt.code != "" {
+				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, domain.HoldAnswer{Hold: tt.hold, Replayed: tt.replayed}, answer)
+		})
+	}
+}
+
+func TestPay(t *testing.T) {
+	late := workflows.LateID(order.ID, "pay_1")
+	closed := func(status domain.OrderStatus, payment string) map[string]any {
+		return map[string]any{
+			checkoutID: domain.CheckoutState{Order: order.ID, Status: status, Payment: payment, AmountMinor: 6500, Currency: "EUR"},
+			late:       domain.CheckoutState{Status: domain.OrderRefunded},
+		}
+	}
+	capture := event(domain.PaymentSucceeded, "pay_1").Capture()
+	tests := []struct {
+		name  string
+		says  temporalSays
+		has   records
+		event domain.PaymentEvent
+		want  domain.PayResult
+		code  domain.Code
+		calls []string // that must have been made
+	}{
+		{"settled by the checkout", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderPaid}}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
+		{"no worker: left as a durable signal", temporalSays{update: noWorker}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderHeld}, "", []string{"SignalWorkflow"}},
+		{"neither update nor signal: not acknowledged", temporalSays{update: noWorker, signal: serviceerror.NewUnavailable("away")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
+		{"the checkout closed before the signal", temporalSays{update: noWorker, signal: noSuchWorkflow, result: closed(domain.OrderPaid, "pay_1")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
+		{"again, after it was paid by it", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderPaid, "pay_1")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
+		{"a failure after it was paid", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderPaid, "pay_1")}, records{},
+			event(domain.PaymentFailed, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
+		{"a second payment of a paid order goes back; the order stays paid", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderPaid, "pay_0")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", []string{"ExecuteWorkflow"}},
+		{"after the buyer canceled", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderCanceled, "")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", []string{"ExecuteWorkflow"}},
+		{"being dealt with already", temporalSays{start: alreadyStarted, update: noSuchWorkflow, result: closed(domain.OrderCanceled, "")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", nil},
+		{"beyond Temporal's retention the database knows", temporalSays{update: noSuchWorkflow},
+			records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid, Capture: capture}}},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
+		{"an unknown order that the provider captured: refunded", temporalSays{update: noSuchWorkflow}, records{captured: &capture},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderRefunding}, "", []string{"ExecuteWorkflow"}},
+		{"an unknown order and session", temporalSays{update: noSuchWorkflow}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeNotFound, nil},
+		{"an unknown order, and the provider is away", temporalSays{update: noSuchWorkflow}, records{down: &domain.UnknownError{Err: errors.New("away")}},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
+		{"an unknown order that failed", temporalSays{update: noSuchWorkflow}, records{captured: &capture},
+			event(domain.PaymentFailed, "pay_1"), domain.PayResult{}, domain.CodeNotFound, nil},
+		{"too many events", temporalSays{update: refusedWith(domain.CodeOverloaded)}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeOverloaded, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, c, _ := desk(t, tt.says, tt.has)
+			got, err := d.Pay(t.Context(), tt.event)
+			if tt.code != "" {
+				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+			for _, call := range tt.calls {
+				c.AssertCalled(t, call, anything(call)...)
+			}
+		})
+	}
+}
+
+// anything matches every argument of a call of the mocked client.
+func anything(call string) []any {
+	n := map[string]int{"ExecuteWorkflow": 4, "SignalWorkflow": 5}[call]
+	args := make([]any, n)
+	for i := range args {
+		args[i] = mock.Anything
+	}
+	return args
+}
+
+func TestCancel(t *testing.T) {
+	tests := []struct {
+		name string
+		says temporalSays
+		want domain.OrderStatus
+		code domain.Code
+	}{
+		{"canceled", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderCanceled}}, domain.OrderCanceled, ""},
+		{"paid meanwhile", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderPaid}}, "", domain.CodeAlreadyPaid},
+		{"paid before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderPaid}}}, "", domain.CodeAlreadyPaid},
+		{"expired before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderExpired}}}, domain.OrderExpired, ""},
+		{"unknown order", temporalSays{update: noSuchWorkflow}, "", domain.CodeNotFound},
+		{"no worker", temporalSays{update: noWorker}, "", domain.CodeUnknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, _, _ := desk(t, tt.says, records{})
+			got, err := d.Cancel(t.Context(), order.ID)
+			if tt.code != "" {
+				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+func TestRefundOfWhatWasNeverPaid(t *testing.T) {
+	d, _, _ := desk(t, temporalSays{}, records{})
+	_, err := d.Refund(t.Context(), order.ID)
+	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+}

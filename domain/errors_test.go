@@ -1,0 +1,41 @@
+package domain_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+)
+
+func TestDefiniteAndUnknownAreDifferent(t *testing.T) {
+	cause := errors.New("connection reset")
+	tests := []struct {
+		name    string
+		err     error
+		code    domain.Code
+		unknown bool
+	}{
+		{"definite", &domain.Error{Code: domain.CodeSoldOut}, domain.CodeSoldOut, false},
+		{"definite, wrapped", fmt.Errorf("hold: %w", &domain.Error{Code: domain.CodeSoldOut}), domain.CodeSoldOut, false},
+		{"unknown", &domain.UnknownError{Op: "hold", ID: "x", Err: cause}, domain.CodeUnknown, true},
+		{"unknown, wrapped", fmt.Errorf("hold: %w", &domain.UnknownError{Err: cause}), domain.CodeUnknown, true},
+		{"anything else is our fault", cause, domain.CodeInternal, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			require.Equal(t, tt.code, domain.CodeOf(tt.err))
+			require.Equal(t, tt.unknown, domain.IsUnknown(tt.err))
+		})
+	}
+	require.ErrorIs(t, &domain.UnknownError{Err: cause}, cause)
+}
+
+func TestStatusesSettle(t *testing.T) {
+	for _, s := range domain.OrderStatuses {
+		waits := s == domain.OrderPending || s == domain.OrderHeld
+		require.Equal(t, !waits, s.Settled(), s)
+	}
+}

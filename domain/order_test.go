@@ -1,0 +1,133 @@
+package domain_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+)
+
+const key = "0123456789abcdef"
+
+func TestNewOrderPricesWhatIsAskedFor(t *testing.T) {
+	sale := testSale()
+	sale.Perk = &domain.Perk{Name: "T-shirt", Capacity: 1, Ledger: 9}
+	order, err := domain.NewOrder(sale, keyring(t), key, []domain.Item{{Class: "B", Quantity: 1}, {Class: "A", Quantity: 1}, {Class: "A", Quantity: 1}}, " A@Example.com ")
+	require.NoError(t, err)
+	require.Equal(t, []domain.Line{
+		{Class: "A", Ledger: 1, Quantity: 2, UnitPriceMinor: 6500},
+		{Class: "B", Ledger: 2, Quantity: 1, UnitPriceMinor: 3500},
+	}, order.Lines, "one line a class, sorted")
+	require.EqualValues(t, 16500, order.AmountMinor)
+	require.EqualValues(t, 3, order.Quantity())
+	require.Equal(t, "a@example.com", order.Email)
+	require.Equal(t, &domain.PerkRef{Name: "T-shirt", Ledger: 9}, order.Perk)
+}
+
+func TestFingerprintTellsBodiesApart(t *testing.T) {
+	fingerprint := func(email string, items ...domain.Item) string {
+		order, err := domain.NewOrder(testSale(), keyring(t), key, items, email)
+		require.NoError(t, err)
+		return order.Fingerprint
+	}
+	base := fingerprint("a@example.com", domain.Item{Class: "A", Quantity: 2})
+	require.Equal(t, base, fingerprint("A@example.com", domain.Item{Class: "A", Quantity: 1}, domain.Item{Class: "A", Quantity: 1}), "the same wish")
+	require.NotEqual(t, base, fingerprint("b@example.com", domain.Item{Class: "A", Quantity: 2}), "another buyer")
+	require.NotEqual(t, base, fingerprint("a@example.com", domain.Item{Class: "A", Quantity: 1}), "another quantity")
+	require.NotEqual(t, base, fingerprint("a@example.com", domain.Item{Class: "B", Quantity: 2}), "another class")
+}
+
+func TestNewOrderRefuses(t *testing.T) {
+	many := make([]domain.Item, domain.ClassesMax+1)
+	for i := range many {
+		many[i] = domain.Item{Class: "A", Quantity: 1}
+	}
+	tests := []struct {
+		name  string
+		items []domain.Item
+		email string
+		code  domain.Code
+		field string
+	}{
+		{"no items", nil, "a@example.com", domain.CodeInvalid, "items"},
+		{"too many items", many, "a@example.com", domain.CodeInvalid, "items"},
+		{"an unknown class", []domain.Item{{Class: "Z", Quantity: 1}}, "a@example.com", domain.CodeInvalid, "items[0].class"},
+		{"quantity 0", []domain.Item{{Class: "A"}}, "a@example.com", domain.CodeInvalid, "items[0].quantity"},
+		{"a negative quantity", []domain.Item{{Class: "A", Quantity: -1}}, "a@example.com", domain.CodeInvalid, "items[0].quantity"},
+		{"an absurd quantity", []domain.Item{{Class: "A", Quantity: 1 << 62}}, "a@example.com", domain.CodeInvalid, "items[0].quantity"},
+		{"more than the buyer's limit", []domain.Item{{Class: "A", Quantity: 3}, {Class: "B", Quantity: 2}}, "a@example.com", domain.CodeLimitReached, ""},
+		{"no e-mail", []domain.Item{{Class: "A", Quantity: 1}}, "", domain.CodeInvalid, "buyer.email"},
+		{"no host", []domain.Item{{Class: "A", Quantity: 1}}, "nobody", domain.CodeInvalid, "buyer.email"},
+		{"no dot", []domain.Item{{Class: "A", Quantity: 1}}, "a@b", domain.CodeInvalid, "buyer.email"},
+		{"a display name", []domain.Item{{Class: "A", Quantity: 1}}, "A <a@example.com>", domain.CodeInvalid, "buyer.email"},
+		{"two addresses", []domain.Item{{Class: "A", Quantity: 1}}, "a@example.com,b@example.com", domain.CodeInvalid, "buyer.email"},
+		{"a line break", []domain.Item{{Class: "A", Quantity: 1}}, "a@example.com\r\nbcc: b@example.com", domain.CodeInvalid, "buyer.email"},
+		{"too long", []domain.Item{{Class: "A", Quantity: 1}}, strings.Repeat("a", 250) + "@example.com", domain.CodeInvalid, "buyer.email"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := domain.NewOrder(testSale(), keyring(t), key, tt.items, tt.email)
+			require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+			var definite *domain.Error
+			require.ErrorAs(t, err, &definite)
+			require.Equal(t, tt.field, definite.Field)
+			if tt.email != "" {
+				require.NotContains(t, err.Error(), tt.email, "an error never repeats a buyer's address")
+			}
+		})
+	}
+}
+
+func FuzzNormalizeEmail(f *testing.F) {
+	for _, seed := range []string{"a@example.com", "A <a@b.c>", "\"a b\"@example.com", "a@[127.0.0.1]", "ä@exämple.com"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		once, err := domain.NormalizeEmail(text)
+		if err != nil {
+			return
+		}
+		twice, err := domain.NormalizeEmail(once)
+		if err != nil || once != twice {
+			t.Fatalf("%q is %q, and that is %q: %v", text, once, twice, err)
+		}
+		if strings.ContainsAny(once, "\r\n\x00") {
+			t.Fatalf("%q has a control character", once)
+		}
+	})
+}
+
+func TestSaleValidate(t *testing.T) {
+	require.NoError(t, testSale().Validate())
+	tests := []struct {
+		field  string
+		change func(*domain.Sale)
+	}{
+		{"id", func(s *domain.Sale) { s.ID = "Not a slug" }},
+		{"id", func(s *domain.Sale) { s.ID = "" }},
+		{"name", func(s *domain.Sale) { s.Name = " " }},
+		{"currency", func(s *domain.Sale) { s.Currency = "eur" }},
+		{"classes", func(s *domain.Sale) { s.Classes = nil }},
+		{"classes[1].class", func(s *domain.Sale) { s.Classes[1].Name = s.Classes[0].Name }},
+		{"classes[0].class", func(s *domain.Sale) { s.Classes[0].Name = "a b" }},
+		{"classes[0].price", func(s *domain.Sale) { s.Classes[0].PriceMinor = -1 }},
+		{"classes[0].capacity", func(s *domain.Sale) { s.Classes[0].Capacity = 0 }},
+		{"hold_seconds", func(s *domain.Sale) { s.HoldTimeout = 0 }},
+		{"hold_seconds", func(s *domain.Sale) { s.HoldTimeout += 1 }},
+		{"buyer_limit", func(s *domain.Sale) { s.BuyerLimit = 0 }},
+		{"perk.name", func(s *domain.Sale) { s.Perk = &domain.Perk{Capacity: 1} }},
+		{"perk.capacity", func(s *domain.Sale) { s.Perk = &domain.Perk{Name: "T-shirt"} }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.field, func(t *testing.T) {
+			sale := testSale()
+			tt.change(sale)
+			var definite *domain.Error
+			require.ErrorAs(t, sale.Validate(), &definite)
+			require.Equal(t, domain.CodeInvalid, definite.Code)
+			require.Equal(t, tt.field, definite.Field)
+		})
+	}
+}
