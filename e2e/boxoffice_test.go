@@ -213,7 +213,7 @@ func testDemoWithKill(t *testing.T, s *stack) {
 func testVerify(t *testing.T, s *stack) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	output, err := s.command(ctx, "verify")
+	output, err := s.command(ctx, "verify", "--wait", "2s")
 	t.Log(output)
 	require.NoError(t, err)
 }

@@ -19,6 +19,10 @@ const (
 	pulseExpiriesMax = BatchEventsMax
 
 	pulseWaitMin = time.Millisecond
+
+	// timestampNowMax leaves room for the events of many groups behind the
+	// greatest time that the clock may show.
+	timestampNowMax = machine.TimestampMax - 1<<40
 )
 
 // runner is the goroutine that owns the ledger: it alone touches the machine and
@@ -170,7 +174,7 @@ func (r *runner) pulseWait() time.Duration {
 // now is the clock's time in nanoseconds since the epoch, within the range of
 // timestamps.
 func (r *runner) now() uint64 {
-	return uint64(min(max(r.engine.options.Clock.Now().UnixNano(), 1), machine.TimestampMax/2))
+	return uint64(min(max(r.engine.options.Clock.Now().UnixNano(), 1), timestampNowMax))
 }
 
 // nextTimestamp is the clock's time, or where the clock stepped back or did not
