@@ -192,7 +192,7 @@ func forWorkflow(err error) error {
 
 func neverSucceeds(code domain.Code) bool {
 	switch code {
-	case domain.CodeInvalid, domain.CodeInternal, domain.CodeNotPaid:
+	case domain.CodeInvalid, domain.CodeInternal, domain.CodeNotPaid, domain.CodeKeyReused:
 		return true
 	default:
 		return false

@@ -104,6 +104,7 @@ func TestOnlyWhatCanNeverSucceedIsNotRetried(t *testing.T) {
 		errors.New("connection refused"):                    true,
 		&domain.Error{Code: domain.CodeInternal}:            false,
 		&domain.Error{Code: domain.CodeInvalid}:             false,
+		&domain.Error{Code: domain.CodeKeyReused}:           false,
 	} {
 		t.Run(err.Error(), func(t *testing.T) {
 			acts, _ := setup(scripted{fail: map[string]error{"hold": err}})

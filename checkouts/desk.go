@@ -263,10 +263,20 @@ func fromTemporal(op, id string, err error) error {
 	case errors.As(err, &exhausted):
 		return &domain.Error{Code: domain.CodeOverloaded, Detail: "The box office is at its limit. Nothing was done.", RetryAfter: retryAfter, Err: err}
 	case errors.As(err, &failed):
-		return &domain.Error{Code: domain.CodeInternal, Err: err}
+		return failure(err)
 	default:
 		return &domain.UnknownError{Op: op, ID: id, Err: err}
 	}
+}
+
+// failure is why a workflow failed: a request that can never succeed. The
+// ledger refuses a key whose order it held for another body before Temporal's
+// retention; anything else is a bug of ours.
+func failure(err error) error {
+	if code, _ := workflows.CodeOfRejection(err); code == domain.CodeKeyReused {
+		return keyReused()
+	}
+	return &domain.Error{Code: domain.CodeInternal, Err: err}
 }
 
 func isNotFound(err error) bool { return err != nil && domain.CodeOf(err) == domain.CodeNotFound }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -96,7 +97,7 @@ func listenAddress(raw string) (string, error) {
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
 		return "", fmt.Errorf("%q is not http://host:port", raw)
 	}
-	return u.Hostname() + ":" + cmp.Or(u.Port(), "80"), nil
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")), nil
 }
 
 func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
