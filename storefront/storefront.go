@@ -56,6 +56,10 @@ var files embed.FS
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// cardsStockTimeout bounds what the front page waits for the stock of all its
+// sales together: it can be shown without.
+const cardsStockTimeout = time.Second
+
 type pages struct {
 	Options
 	templates map[string]*template.Template
@@ -109,9 +113,11 @@ func (p *pages) sales(w http.ResponseWriter, r *http.Request) {
 		p.unavailable(w, r, err)
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), cardsStockTimeout)
+	defer cancel()
 	cards := make([]saleCard, 0, len(sales))
 	for _, sale := range sales {
-		cards = append(cards, p.card(r.Context(), sale, time.Now()))
+		cards = append(cards, p.card(ctx, sale, time.Now()))
 	}
 	p.render(w, r, http.StatusOK, "sales", page{Title: "Tickets", Data: cards})
 }
@@ -137,6 +143,8 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 		held += class.Held
 	}
 	switch {
+	case available == 1:
+		c.Note = "1 ticket left"
 	case available > 0:
 		c.Note = fmt.Sprintf("%d tickets left", available)
 	case held > 0:

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"boxoffice/domain"
@@ -20,11 +21,16 @@ type catalog struct {
 	levels   []domain.StockLevel
 	err      error
 	stockErr error
+	hangs    bool // the ledger never answers
 }
 
 func (c *catalog) Sales(context.Context) ([]*domain.Sale, error) { return c.sales, c.err }
 
-func (c *catalog) Stock(context.Context, *domain.Sale) ([]domain.StockLevel, error) {
+func (c *catalog) Stock(ctx context.Context, _ *domain.Sale) ([]domain.StockLevel, error) {
+	if c.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return c.levels, c.stockErr
 }
 
@@ -146,6 +152,20 @@ func TestWithoutTheLedgerNothingWrongIsShown(t *testing.T) {
 			t.Errorf("%s: %d\n%s", path, w.Code, w.Body)
 		}
 	}
+}
+
+func TestTheFrontPageWaitsOnceForAllSales(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, get := setup(t)
+		c.hangs = true
+		for range 20 {
+			c.sales = append(c.sales, c.sales[0])
+		}
+		start := time.Now()
+		if w := get("/"); w.Code != 200 || time.Since(start) != cardsStockTimeout {
+			t.Errorf("status %d after %v, want 200 after %v", w.Code, time.Since(start), cardsStockTimeout)
+		}
+	})
 }
 
 func TestWithoutTheDatabaseThePageSaysSo(t *testing.T) {

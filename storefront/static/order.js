@@ -23,7 +23,7 @@ let clockOffset = 0; // ours against the server's, in ms
 let drawn = '';
 
 const fields = (name) => root.querySelectorAll(`[data-field="${name}"]`);
-const fill = (name, text) => fields(name).forEach((element) => { element.textContent = text; });
+const fill = (name, text) => fields(name).forEach((element) => { if (element.textContent !== text) element.textContent = text; });
 
 function show(state) {
   for (const section of root.querySelectorAll('[data-state]')) section.hidden = section.dataset.state !== state;
@@ -114,8 +114,10 @@ function tick() {
   fill('countdown', `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
   root.querySelector('.countdown').classList.toggle('soon', seconds <= SOON_SECONDS);
   fields('countdown-bar')[0].value = Math.max(0, Math.min(1, left / (kept.get()?.heldFor || left)));
-  const pay = fields('pay')[0];
-  if (seconds === 0 && pay.href) pay.removeAttribute('href'); // paying now would be too late
+  if (seconds > 0) return;
+  fields('pay')[0].removeAttribute('href'); // paying now would be too late
+  root.querySelector('[data-action="cancel"]').disabled = true;
+  fill('note', 'Time is up. One moment: we ask whether your payment came through.');
 }
 
 root.querySelector('[data-action="print"]').addEventListener('click', () => window.print());

@@ -22,6 +22,7 @@ const pending = new Kept('sessionStorage', `boxoffice.try.${sale}`);
 
 let open = root.dataset.open === 'true';
 let busy = false;
+let wasShort = false; // the last try was refused for want of tickets
 
 // ---- stock
 
@@ -39,6 +40,7 @@ function showStock(view) {
     setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
   }
   refresh();
+  if (wasShort && !busy) say(...shortage());
 }
 
 function stockText(available, held, capacity) {
@@ -71,6 +73,7 @@ function watchStock() {
 
 // ---- the form
 
+const stockOf = (row) => (row.dataset.available === '' ? Infinity : Number(row.dataset.available));
 const quantityOf = (row) => Math.max(0, Math.floor(Number(row.querySelector('input').value) || 0));
 
 function refresh() {
@@ -81,8 +84,7 @@ function refresh() {
     total += quantityOf(row) * Number(row.dataset.price);
   }
   for (const row of rows) {
-    const known = row.dataset.available !== '';
-    const available = known ? Number(row.dataset.available) : Infinity;
+    const available = stockOf(row);
     const n = quantityOf(row);
     const out = available <= 0;
     row.classList.toggle('out', out);
@@ -92,16 +94,23 @@ function refresh() {
   }
   const allOut = rows.every((row) => row.classList.contains('out'));
   document.getElementById('total').value = money(total, currency);
-  buy.disabled = busy || !open || tickets === 0;
-  setText(buy, buttonText(tickets, allOut));
+  // A try whose answer never came may itself hold what is missing: it may always be repeated.
+  const short = !pending.get() && shortRows().length > 0;
+  buy.disabled = busy || !open || tickets === 0 || short;
+  setText(buy, buttonText(tickets, short, allOut));
   showStanding(allOut);
 }
 
-function buttonText(tickets, allOut) {
+/** The classes of which fewer are left than are wished for. */
+const shortRows = () => rows.filter((row) => quantityOf(row) > Math.max(0, stockOf(row)));
+const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
+
+function buttonText(tickets, short, allOut) {
   if (busy) return 'Holding your seats…';
   if (!open) return 'Not open yet';
-  if (tickets > 0) return `Hold ${tickets} ticket${tickets === 1 ? '' : 's'}`;
-  return allOut ? 'None left right now' : 'Choose tickets';
+  if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
+  if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
+  return tickets > 0 ? `Hold ${tickets} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
 }
 
 function say(kind, heading, text = '', where = message) {
@@ -119,9 +128,8 @@ function say(kind, heading, text = '', where = message) {
 
 /** Tells "all held, some may come back" from "sold out for good". */
 function showStanding(allOut) {
-  const held = rows.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
   if (!allOut || !open) say('', '', '', standing);
-  else if (held > 0) say('warn', 'Every ticket that is left is held by another buyer', 'Some may come back: stay on this page, the numbers are live.', standing);
+  else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is held by another buyer', 'Some may come back: stay on this page, the numbers are live.', standing);
   else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
 }
 
@@ -131,8 +139,17 @@ form.addEventListener('click', (event) => {
   const input = step.parentElement.querySelector('input');
   input.value = Math.max(0, Number(input.value) + Number(step.dataset.step));
   refresh();
+  forget();
 });
+
+/** Another wish: what was said about the last one is no longer true. */
+function forget() {
+  if (busy || pending.get()) return;
+  wasShort = false;
+  say('', '');
+}
 form.addEventListener('input', refresh);
+form.addEventListener('input', forget);
 form.addEventListener('submit', (event) => {
   event.preventDefault();
   if (busy) return;
@@ -154,6 +171,7 @@ function isOpenEnded({ status, code }) {
 
 async function checkout() {
   busy = true;
+  wasShort = false;
   say('', '');
   refresh();
   const { key, body } = pending.get();
@@ -185,22 +203,33 @@ function finish(answer) {
     return;
   }
   busy = false;
+  wasShort = answer.code === 'sold_out';
   refresh();
   say(...refusal(answer));
+}
+
+/** How it stands, by the live numbers, after a try that was refused for want of tickets. */
+function shortage() {
+  const short = shortRows();
+  if (short.length === 0) return ['', 'Tickets are there again', 'Press the button to try once more.'];
+  const held = heldOf(short);
+  return held > 0
+    ? ['warn', 'Held by others', `Other buyers hold ${held} ticket${held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
+    : ['bad', 'Not enough left', 'Choose fewer tickets, or another class.'];
 }
 
 function refusal({ code, body }) {
   switch (code) {
     case 'sold_out':
       return body.held > 0
-        ? ['warn', 'Held by others', `Not enough tickets are left right now. Other buyers hold ${body.held} of them, and some may come back: stay on this page, the numbers are live.`]
+        ? ['warn', 'Held by others', `Other buyers hold ${body.held} ticket${body.held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
         : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
     case 'limit_reached':
       return ['bad', 'That is more than one person may have', `At most ${limit} tickets a person, those that still wait for a payment included.`];
     case 'not_open':
       return ['warn', 'Not open yet', body.detail ?? ''];
     case 'invalid':
-      return ['bad', 'Please check what you entered', body.detail ?? ''];
+      return ['bad', 'Please check what you entered', body.errors?.[0]?.field === 'buyer.email' ? 'The e-mail address cannot be right.' : body.detail ?? ''];
     case 'not_found':
       return ['bad', 'This sale is over', ''];
     default:
@@ -216,11 +245,14 @@ function tickOpening() {
   if (opening.hidden) return;
   const seconds = Math.max(0, Math.ceil(left / 1000));
   const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map((n) => String(n).padStart(2, '0')).join(':');
-  setText(opening, `Opens ${new Date(root.dataset.opens).toLocaleString()} · in ${clock}`);
+  const when = new Date(root.dataset.opens).toLocaleString('en', { dateStyle: 'full', timeStyle: 'short' });
+  setText(opening, `Opens on ${when}, in ${clock}`);
 }
 
 refresh();
 tickOpening();
 if (root.dataset.opens) setInterval(tickOpening, 1000);
 watchStock();
+// Back from the order: the browser may show this page as it was left, waiting.
+window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 if (pending.get()) checkout(); // this page was left before the answer came
