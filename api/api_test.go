@@ -604,15 +604,19 @@ func TestSeparateAdminListener(t *testing.T) {
 }
 
 func TestReadySaysWhyNot(t *testing.T) {
-	var failure error
+	var failure, warning error
 	b := setup(t, func(o *Options) {
 		o.Checks = []Check{
-			{"postgres", func(context.Context) error { return nil }},
-			{"temporal", func(context.Context) error { return failure }},
+			{Name: "postgres", Advisory: true, Probe: func(context.Context) error { return warning }},
+			{Name: "temporal", Probe: func(context.Context) error { return failure }},
 		}
 	})
 	if w := b.do(request{method: "GET", path: "/readyz"}); w.Code != 200 || !strings.Contains(w.Body.String(), `"ready"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	warning = errors.New("away")
+	if w := b.do(request{method: "GET", path: "/readyz"}); w.Code != 200 || !strings.Contains(w.Body.String(), `"degraded"`) {
+		t.Errorf("an advisory check: %d %s", w.Code, w.Body)
 	}
 	failure = errors.New("no connection")
 	p := wantProblem(t, b.do(request{method: "GET", path: "/readyz"}), 503, domain.CodeOverloaded)

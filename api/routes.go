@@ -127,16 +127,24 @@ func (s *Server) readyz(c *gin.Context) {
 	}
 	wg.Wait()
 
-	var failed []FieldError
+	var failed, degraded []FieldError
 	names := make([]string, 0, len(s.Checks))
 	for i, check := range s.Checks {
 		names = append(names, check.Name)
-		if failures[i] != nil {
+		switch {
+		case failures[i] == nil:
+		case check.Advisory:
+			degraded = append(degraded, FieldError{Field: check.Name, Message: failures[i].Error()})
+		default:
 			failed = append(failed, FieldError{Field: check.Name, Message: failures[i].Error()})
 		}
 	}
 	if len(failed) == 0 {
-		c.JSON(http.StatusOK, gin.H{"status": "ready", "checks": names})
+		ready := gin.H{"status": "ready", "checks": names}
+		if len(degraded) > 0 {
+			ready["degraded"] = degraded
+		}
+		c.JSON(http.StatusOK, ready)
 		return
 	}
 	p := newProblem(domain.CodeOverloaded, fmt.Sprintf("Not ready: %s: %s.", failed[0].Field, failed[0].Message))

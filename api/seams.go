@@ -79,4 +79,6 @@ type Check struct {
 	// Probe says why it does not work; it must heed its context. The text is
 	// shown on /readyz: no secrets.
 	Probe func(ctx context.Context) error
+	// Advisory: a failure is reported, and the node takes requests all the same.
+	Advisory bool
 }

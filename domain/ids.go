@@ -130,8 +130,9 @@ func (k *Keyring) OrderID(sale *Sale, idempotencyKey string) OrderID {
 
 func keyTime(sale *Sale, idempotencyKey string) time.Time {
 	u, err := uuid.Parse(idempotencyKey)
-	if err != nil || u.Version() != 7 {
-		return sale.CreatedAt
+	canonical := err == nil && strings.EqualFold(u.String(), idempotencyKey)
+	if !canonical || u.Version() != 7 || u.Variant() != uuid.RFC4122 {
+		return sale.CreatedAt // other hexadecimal keys are no time, whatever uuid.Parse reads into them
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(u[:8]) >> 16))
 }

@@ -60,6 +60,9 @@ func TestOrderIDOf(t *testing.T) {
 	t.Run("any other key gives the sale's", func(t *testing.T) {
 		require.Equal(t, "018bcfe56800", keys.OrderID(sale, "key-0123456789abcdef").String()[:12])
 	})
+	t.Run("so does a hexadecimal key that only looks like one", func(t *testing.T) {
+		require.Equal(t, "018bcfe56800", keys.OrderID(sale, strings.ReplaceAll(v7, "-", "")).String()[:12])
+	})
 	t.Run("the last byte is left for the slots", func(t *testing.T) {
 		require.True(t, strings.HasSuffix(keys.OrderID(sale, v7).String(), "00"))
 	})

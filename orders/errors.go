@@ -3,20 +3,43 @@ package orders
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"boxoffice/domain"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// readRetryAfter is when a read of a database that is away may be tried again.
+const readRetryAfter = time.Second
+
 // readFailed names what was read. A read changes nothing, so its failure is
-// never unknown.
+// never unknown: the database is away, which passes, or refused the statement,
+// which is a bug of ours.
 func readFailed(op, id string, err error) error {
 	var definite *domain.Error
 	if err == nil || errors.As(err, &definite) {
 		return err
 	}
-	return fmt.Errorf("orders: %s %s: %w", op, id, err)
+	err = fmt.Errorf("orders: %s %s: %w", op, id, err)
+	if isAway(err) {
+		return &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer.", RetryAfter: readRetryAfter, Err: err}
+	}
+	return err
+}
+
+// isAway reports whether a failure is the server's absence and not its answer.
+func isAway(err error) bool {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return true // no connection, or none in time
+	}
+	switch answer.Code[:2] { // SQLSTATE classes (PostgreSQL, appendix A)
+	case "08", "53", "57", "58": // connection, resources, operator intervention, system
+		return true
+	default:
+		return false
+	}
 }
 
 // writeFailed tells a write that did not happen from one whose outcome is not

@@ -39,7 +39,7 @@ func await[T any](ctx context.Context, log *slog.Logger, w *waiting, what string
 		if err == nil {
 			return value, nil
 		}
-		w.set(fmt.Sprintf("waiting for %s: %v", what, err))
+		w.set("waiting for " + what) // why is in the log: the answer is public
 		if ctx.Err() != nil || isPermanent(err) {
 			return value, fmt.Errorf("%s: %w", what, err)
 		}
