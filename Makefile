@@ -14,10 +14,10 @@ WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) 
                  set -a; . "$(abspath $(DATA))/dev.env"; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify test bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded, FLAGS=--race)
 	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(FLAGS)
@@ -43,6 +43,9 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@echo "== tests"
 	cd deploy/devstack && $(NESTED) go test . ./internal/...
 	go test -race -timeout 40m ./...
+
+bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
+	go test -run '^$$' -bench . -benchtime 5s ./ledger/embedded
 
 build: ## compile the programs into bin/
 	go build -buildvcs=false -o bin/ ./cmd/...

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,10 +39,12 @@ func TestEngineEqualsModel(t *testing.T) {
 		c.right = engine
 		c.createAccounts(g.firstAccounts())
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			if err := settle(engine, reference); err != nil {
+				t.Fatal(err)
+			}
 			switch rapid.IntRange(0, 19).Draw(t, "step") {
 			case 18:
 				clock.advance(g.step())
-				c.nop()
 			case 19:
 				engine.Close()
 				if engine, err = embedded.Open("ledger", options); err != nil {
@@ -53,6 +56,22 @@ func TestEngineEqualsModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// settle lets both sides expire all that is due. The engine may pulse when it is
+// idle, the model does it with each request only, so without this the two could be
+// a pulse apart.
+func settle(engine tb.Client, references ...*model.Ledger) error {
+	due := func(l *model.Ledger) bool { return l.Due() }
+	for slices.ContainsFunc(references, due) {
+		if err := engine.Nop(); err != nil {
+			return err
+		}
+		for _, l := range references {
+			l.Pulse()
+		}
+	}
+	return nil
 }
 
 // TestEngineEqualsServer runs random histories on the engine and on a real
@@ -164,12 +183,6 @@ func (c *comparison) bound(timestamp uint64) uint64 {
 		return 0
 	}
 	return c.translate(timestamp)
-}
-
-func (c *comparison) nop() {
-	if l, r := c.left.Nop(), c.right.Nop(); l != nil || r != nil {
-		c.t.Fatalf("Nop: %v, %v", l, r)
-	}
 }
 
 func (c *comparison) createAccounts(events []tb.Account) {

@@ -67,9 +67,12 @@ func Open(dir string, options Options) (*Engine, error) {
 		return nil, fmt.Errorf("embedded ledger: %w", err)
 	}
 	lock, err := fs.Lock(filepath.Join(dir, lockName))
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrLocked):
 		return nil, fmt.Errorf("embedded ledger: %s is in use: %w; "+
 			"stop that process, or give this one a directory of its own", dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("embedded ledger: %w", err)
 	}
 	replay := &replayer{machine: machine.New()}
 	log, found, err := journal.Open(fs, dir, replay)
@@ -86,7 +89,7 @@ func Open(dir string, options Options) (*Engine, error) {
 		stopped:  make(chan struct{}),
 	}
 	e.logRecovery()
-	e.runner = newRunner(e, replay.machine, log)
+	e.runner = newRunner(e, replay.machine, log, found)
 	go func() {
 		defer close(e.stopped)
 		e.runner.run()

@@ -183,14 +183,8 @@ func (r *replayer) Replay(record []byte) error {
 }
 
 func (r *replayer) execute(e entry) error {
-	first, last := e.timestamp, e.timestamp
-	if e.kind == entryPulse {
-		last += uint64(e.count) - 1
-	} else {
-		first -= uint64(e.count) - 1
-	}
-	if first <= r.machine.Timestamp() || last < first || last > machine.TimestampMax-BatchEventsMax {
-		return fmt.Errorf("%w: its timestamps do not grow", errRecord)
+	if err := r.timestampsGrow(e); err != nil {
+		return err
 	}
 	switch e.kind {
 	case entryCreateAccounts:
@@ -201,6 +195,20 @@ func (r *replayer) execute(e entry) error {
 		if !r.machine.ReplayExpiries(e.timestamp, e.count) {
 			return fmt.Errorf("%w: it expires transfers that were not due", errRecord)
 		}
+	}
+	return nil
+}
+
+// timestampsGrow checks what the state machine takes for granted.
+func (r *replayer) timestampsGrow(e entry) error {
+	first, last := e.timestamp, e.timestamp
+	if e.kind == entryPulse {
+		last += uint64(e.count) - 1
+	} else {
+		first -= uint64(e.count) - 1
+	}
+	if first <= r.machine.Timestamp() || last < first || last > machine.TimestampMax-BatchEventsMax {
+		return fmt.Errorf("%w: its timestamps do not grow", errRecord)
 	}
 	return nil
 }

@@ -43,13 +43,13 @@ type runner struct {
 	failure error
 }
 
-func newRunner(e *Engine, m *machine.Machine, j *journal.Journal) runner {
+func newRunner(e *Engine, m *machine.Machine, j *journal.Journal, found journal.Recovery) runner {
 	return runner{
 		engine:   e,
 		machine:  m,
 		journal:  j,
 		logger:   e.logger,
-		snapshot: newSnapshotter(j, e.options.SnapshotLogBytes),
+		snapshot: newSnapshotter(j, found, e.options.SnapshotLogBytes),
 	}
 }
 

@@ -14,12 +14,13 @@ var errSnapshotCanceled = errors.New("snapshot canceled")
 // snapshotter writes snapshots beside the requests, one at a time. Its methods
 // belong to the runner's goroutine.
 type snapshotter struct {
-	journal      *journal.Journal
-	logBytesMin  int64
-	lastBytes    int64 // size of the last snapshot of this process
-	running      bool
-	results      chan snapshotResult
-	cancelSignal chan struct{}
+	journal       *journal.Journal
+	logBytesMin   int64
+	olderLogBytes int64 // of the logs behind the last snapshot, but for the newest
+	lastBytes     int64 // size of the last snapshot
+	running       bool
+	results       chan snapshotResult
+	cancelSignal  chan struct{}
 }
 
 type snapshotResult struct {
@@ -29,22 +30,25 @@ type snapshotResult struct {
 	err      error
 }
 
-func newSnapshotter(j *journal.Journal, logBytesMin int64) snapshotter {
+func newSnapshotter(j *journal.Journal, found journal.Recovery, logBytesMin int64) snapshotter {
 	return snapshotter{
-		journal:      j,
-		logBytesMin:  logBytesMin,
-		results:      make(chan snapshotResult, 1),
-		cancelSignal: make(chan struct{}),
+		journal:       j,
+		logBytesMin:   logBytesMin,
+		olderLogBytes: found.OlderLogBytes,
+		lastBytes:     found.SnapshotBytes,
+		results:       make(chan snapshotResult, 1),
+		cancelSignal:  make(chan struct{}),
 	}
 }
 
 // startIfDue starts a snapshot when the log has grown enough since the last. The
 // log is cut here, so the snapshot covers all the logs before the current one.
 func (s *snapshotter) startIfDue(m *machine.Machine) error {
-	if s.running || s.journal.LogBytes() < max(s.logBytesMin, s.lastBytes) {
+	if s.running || s.olderLogBytes+s.journal.LogBytes() < max(s.logBytesMin, s.lastBytes) {
 		return nil
 	}
 	at := s.journal.Position()
+	s.olderLogBytes += s.journal.LogBytes()
 	if err := s.journal.Rotate(); err != nil {
 		return err
 	}
@@ -69,6 +73,7 @@ func (s *snapshotter) finished(result snapshotResult) {
 	s.running = false
 	if result.err == nil {
 		s.lastBytes = result.bytes
+		s.olderLogBytes = 0
 	}
 }
 

@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,11 +18,14 @@ import (
 	"boxoffice/ledger/ledgertest"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		realServer.stop()
-		os.Exit(code)
-	}))
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+// tests stops the real server, if there is one, before leaks are looked for.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	defer realServer.stop()
+	return t.M.Run()
 }
 
 // realServer is the TigerBeetle server that all tests of this binary share. It
@@ -43,10 +47,6 @@ func real(t testing.TB) tb.Client {
 	if _, err := exec.LookPath(ledgertest.Binary); err != nil {
 		t.Skipf("SKIPPED: no %s program on PATH, so nothing was compared with a real TigerBeetle", ledgertest.Binary)
 	}
-	if a := os.Getenv("DBG_TB"); a != "" {
-		realServer.once.Do(func() { realServer.client, realServer.failure = tb.NewClient(tb.ToUint128(0), []string{a}) })
-		return realServer.client
-	}
 	realServer.once.Do(realServer.start)
 	if realServer.failure != nil {
 		t.Fatal(realServer.failure)
@@ -61,7 +61,58 @@ func (s *shared) start() {
 	if s.server, s.failure = ledgertest.Start(s.dir); s.failure != nil {
 		return
 	}
-	s.client, s.failure = tb.NewClient(tb.ToUint128(0), []string{s.server.Address})
+	client, err := tb.NewClient(tb.ToUint128(0), []string{s.server.Address})
+	s.client, s.failure = impatient{client}, err
+}
+
+// impatient ends the test binary when the server gives no answer. The client alone
+// would wait for ever, and a server that meets what it did not expect is gone.
+type impatient struct{ tb.Client }
+
+const answerTimeout = 30 * time.Second
+
+func within[Q, R any](question Q, ask func(Q) (R, error)) (R, error) {
+	timer := time.AfterFunc(answerTimeout, func() {
+		panic(fmt.Sprintf("the real TigerBeetle gave no answer within %v; it probably ended on this request: %s", answerTimeout, describe(question)))
+	})
+	defer timer.Stop()
+	return ask(question)
+}
+
+func (c impatient) CreateAccounts(events []tb.Account) ([]tb.CreateAccountResult, error) {
+	return within(events, c.Client.CreateAccounts)
+}
+
+func (c impatient) CreateTransfers(events []tb.Transfer) ([]tb.CreateTransferResult, error) {
+	return within(events, c.Client.CreateTransfers)
+}
+
+func (c impatient) LookupAccounts(ids []tb.Uint128) ([]tb.Account, error) {
+	return within(ids, c.Client.LookupAccounts)
+}
+
+func (c impatient) LookupTransfers(ids []tb.Uint128) ([]tb.Transfer, error) {
+	return within(ids, c.Client.LookupTransfers)
+}
+
+func (c impatient) GetAccountTransfers(f tb.AccountFilter) ([]tb.Transfer, error) {
+	return within(f, c.Client.GetAccountTransfers)
+}
+
+func (c impatient) GetAccountBalances(f tb.AccountFilter) ([]tb.AccountBalance, error) {
+	return within(f, c.Client.GetAccountBalances)
+}
+
+func (c impatient) QueryAccounts(f tb.QueryFilter) ([]tb.Account, error) {
+	return within(f, c.Client.QueryAccounts)
+}
+
+func (c impatient) QueryTransfers(f tb.QueryFilter) ([]tb.Transfer, error) {
+	return within(f, c.Client.QueryTransfers)
+}
+
+func (c impatient) GetChangeEvents(f tb.ChangeEventsFilter) ([]tb.ChangeEvent, error) {
+	return within(f, c.Client.GetChangeEvents)
 }
 
 func (s *shared) stop() {

@@ -14,7 +14,8 @@ var ErrLocked = errors.New("locked")
 
 // FileSystem is what the ledger needs of a file system. Names are full paths.
 type FileSystem interface {
-	// MakeDir creates a directory and its parents, if they do not exist.
+	// MakeDir creates a directory and its parents, if they do not exist, and makes
+	// them durable.
 	MakeDir(name string) error
 	// List returns the names of the files in a directory, without the path.
 	List(dir string) ([]string, error)

@@ -3,6 +3,7 @@ package disk
 import (
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // OS is the file system of the operating system.
@@ -10,7 +11,21 @@ func OS() FileSystem { return osFileSystem{} }
 
 type osFileSystem struct{}
 
-func (osFileSystem) MakeDir(name string) error { return os.MkdirAll(name, 0o700) }
+func (fs osFileSystem) MakeDir(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(name)
+	if parent != name {
+		if err := fs.MakeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	return fs.SyncDir(parent)
+}
 
 func (osFileSystem) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

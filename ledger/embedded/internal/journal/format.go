@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+
+	"boxoffice/ledger/embedded/internal/disk"
 )
 
 // FormatVersion is the version of the files that this release writes. It reads
@@ -86,6 +88,24 @@ func decodeFileHeader(file string, b []byte, kind fileKind) (fileHeader, error) 
 	return h, nil
 }
 
+// readFileHeader reads and checks the first block of a file.
+func readFileHeader(file disk.File, name string, kind fileKind) (h fileHeader, size int64, err error) {
+	if size, err = file.Size(); err != nil {
+		return h, 0, err
+	}
+	b := make([]byte, min(size, blockBytes))
+	if err := readAt(file, b, 0); err != nil {
+		return h, 0, err
+	}
+	if h, err = decodeFileHeader(name, b, kind); err != nil {
+		return h, 0, err
+	}
+	if len(b) < blockBytes || !allZero(b[fileHeaderBytes:]) {
+		return h, 0, corrupt(name, fileHeaderBytes, "the block of the file header is damaged")
+	}
+	return h, size, nil
+}
+
 // frameHeader starts every frame of a log.
 type frameHeader struct {
 	sequence uint64
@@ -141,10 +161,9 @@ func decodeFrameHeader(b []byte) (h frameHeader, ok bool) {
 
 // whiten combines b with the identity, repeated; twice gives b again.
 func whiten(b []byte, id identity) {
-	const patternBytes = 4096
-	var pattern [patternBytes]byte
-	for i := 0; i < patternBytes; i += identityBytes {
-		copy(pattern[i:], id[:])
+	var pattern [sectorBytes]byte
+	for filled := copy(pattern[:], id[:]); filled < len(pattern); filled *= 2 {
+		copy(pattern[filled:], pattern[:filled])
 	}
 	for len(b) > 0 {
 		n := subtle.XORBytes(b, b, pattern[:])
@@ -152,11 +171,15 @@ func whiten(b []byte, id identity) {
 	}
 }
 
+var zeros [blockBytes]byte
+
 func allZero(b []byte) bool {
-	for _, v := range b {
-		if v != 0 {
+	for len(b) > 0 {
+		n := min(len(b), len(zeros))
+		if !bytes.Equal(b[:n], zeros[:n]) {
 			return false
 		}
+		b = b[n:]
 	}
 	return true
 }

@@ -22,6 +22,8 @@ type State interface {
 type Recovery struct {
 	Created       bool   // there was no ledger in the directory
 	Snapshot      string // the file that was loaded, if any
+	SnapshotBytes int64  // its size
+	OlderLogBytes int64  // size of the logs behind the snapshot, but for the newest
 	RecordsCount  uint64 // records that were replayed
 	Torn          *Torn  // the tail that was cut off, if any
 	FilesRemoved  int    // unfinished or superfluous files
@@ -101,7 +103,7 @@ func (j *Journal) loadNewest(snapshots []uint64, state State, recovery *Recovery
 	}
 	newest := len(snapshots) - 1
 	name := filepath.Join(j.dir, snapshotName(snapshots[newest]))
-	h, err := readSnapshot(j.fs, name, state.Load)
+	h, bytes, err := readSnapshot(j.fs, name, state.Load)
 	if err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func (j *Journal) loadNewest(snapshots []uint64, state State, recovery *Recovery
 		return corrupt(name, 0, "the snapshot is of record %d, its name says %d", h.sequence, snapshots[newest])
 	}
 	j.identity, j.sequence, j.previous = h.identity, h.sequence, h.previous
-	recovery.Snapshot = name
+	recovery.Snapshot, recovery.SnapshotBytes = name, bytes
 	for _, sequence := range snapshots[:newest] {
 		if err := j.remove([]string{snapshotName(sequence)}, recovery); err != nil {
 			return err
@@ -150,13 +152,37 @@ func (j *Journal) replay(first uint64, last bool, state State, recovery *Recover
 				corrupt(name, recovery.Torn.Offset, "%s, yet newer logs exist", recovery.Torn.Reason),
 				r.file.Close())
 		}
+		recovery.OlderLogBytes += r.offset - blockBytes
 		return r.file.Close()
 	}
 	j.file, j.name, j.offset, j.allocated = r.file, name, r.offset, r.size
 	if recovery.Torn != nil {
-		return j.cutTail()
+		if err := j.cutTail(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return j.flushAgain(r)
+}
+
+// flushAgain writes the last record once more and flushes it. If the process
+// before this one stopped because its flush had failed, the record is in the
+// operating system's memory but perhaps not on disk, and a flush alone would not
+// write it (lwn.net, "PostgreSQL's fsync() surprise"). Those before it were
+// flushed before it was written.
+func (j *Journal) flushAgain(r *logReader) error {
+	if r.lastExtent > 0 {
+		frame, err := r.read(r.lastOffset, r.lastExtent)
+		if err != nil {
+			return err
+		}
+		if _, err := j.file.WriteAt(frame, r.lastOffset); err != nil {
+			return fmt.Errorf("flush the last record of %s: %w", j.name, err)
+		}
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("flush %s: %w", j.name, err)
+	}
+	return j.fs.SyncDir(j.dir)
 }
 
 func (j *Journal) replayRecords(r *logReader, first uint64, state State, recovery *Recovery) error {
@@ -193,9 +219,6 @@ func (j *Journal) replayRecords(r *logReader, first uint64, state State, recover
 // ever be taken for a record.
 func (j *Journal) cutTail() error {
 	if err := j.file.Truncate(j.offset); err != nil {
-		return fmt.Errorf("cut the torn tail of %s: %w", j.name, err)
-	}
-	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("cut the torn tail of %s: %w", j.name, err)
 	}
 	j.allocated = j.offset

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -19,6 +20,9 @@ type logReader struct {
 	sequence uint64
 	previous uint32
 	buffer   []byte
+
+	// lastOffset and lastExtent are the place of the last record, 0 for none.
+	lastOffset, lastExtent int64
 }
 
 // Torn describes the remains of a write that a crash cut short. They were never
@@ -36,30 +40,11 @@ func openLog(fs disk.FileSystem, name string) (*logReader, error) {
 		return nil, err
 	}
 	r := &logReader{file: file, name: name, offset: blockBytes}
-	if err := r.readHeader(); err != nil {
-		file.Close()
-		return nil, err
+	if r.header, r.size, err = readFileHeader(file, name, kindLog); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
+	r.sequence, r.previous = r.header.sequence, r.header.previous
 	return r, nil
-}
-
-func (r *logReader) readHeader() (err error) {
-	if r.size, err = r.file.Size(); err != nil {
-		return err
-	}
-	b := make([]byte, min(r.size, blockBytes))
-	if err := readAt(r.file, b, 0); err != nil {
-		return err
-	}
-	if r.header, err = decodeFileHeader(r.name, b, kindLog); err != nil {
-		return err
-	}
-	if len(b) < blockBytes || !allZero(b[fileHeaderBytes:]) {
-		return corrupt(r.name, fileHeaderBytes, "the block of the file header is damaged")
-	}
-	r.sequence = r.header.sequence
-	r.previous = r.header.previous
-	return nil
 }
 
 // next returns the next record, valid until the call after. At the end of the
@@ -97,6 +82,7 @@ func (r *logReader) next() (record []byte, torn *Torn, err error) {
 		return nil, torn, err
 	}
 	whiten(frame[frameHeaderBytes:], r.header.identity)
+	r.lastOffset, r.lastExtent = r.offset, h.extent()
 	r.offset += h.extent()
 	r.sequence++
 	r.previous = h.checksum
@@ -174,7 +160,7 @@ func (r *logReader) torn(format string, args ...any) *Torn {
 
 func (r *logReader) read(offset, length int64) ([]byte, error) {
 	if int64(cap(r.buffer)) < length {
-		r.buffer = make([]byte, max(length, 1<<18))
+		r.buffer = make([]byte, max(length, 4*blockBytes))
 	}
 	b := r.buffer[:length]
 	return b, readAt(r.file, b, offset)

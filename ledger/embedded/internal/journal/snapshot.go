@@ -195,30 +195,19 @@ func (r *chunkReader) readChunk(b []byte) error {
 }
 
 // readSnapshot passes the content of a snapshot to load, which must read all of
-// it.
-func readSnapshot(fs disk.FileSystem, name string, load func(io.Reader) error) (h fileHeader, err error) {
+// it, and returns the size of the file.
+func readSnapshot(fs disk.FileSystem, name string, load func(io.Reader) error) (h fileHeader, size int64, err error) {
 	file, err := fs.Open(name)
 	if err != nil {
-		return h, err
+		return h, 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	size, err := file.Size()
-	if err != nil {
-		return h, err
-	}
-	b := make([]byte, min(size, blockBytes))
-	if err := readAt(file, b, 0); err != nil {
-		return h, err
-	}
-	if h, err = decodeFileHeader(name, b, kindSnapshot); err != nil {
-		return h, err
-	}
-	if len(b) < blockBytes || !allZero(b[fileHeaderBytes:]) {
-		return h, corrupt(name, fileHeaderBytes, "the block of the file header is damaged")
+	if h, size, err = readFileHeader(file, name, kindSnapshot); err != nil {
+		return h, 0, err
 	}
 	r := &chunkReader{file: file, name: name, size: size, offset: blockBytes}
 	if err := load(r); err != nil {
-		return h, fmt.Errorf("snapshot %s: %w", name, err)
+		return h, 0, fmt.Errorf("snapshot %s: %w", name, err)
 	}
-	return h, nil
+	return h, size, nil
 }

@@ -68,36 +68,36 @@ type batch[S comparable] struct {
 
 // statuses are those that the batch decides, not the event.
 type statuses[S comparable] struct {
-	created                  S
-	linkedEventFailed        S
-	linkedEventChainOpen     S
-	importedExpected         S
-	importedNotExpected      S
-	timestampMustBeZero      S
-	timestampOutOfRange      S
-	timestampMustNotAdvanced S
+	created                 S
+	linkedEventFailed       S
+	linkedEventChainOpen    S
+	importedExpected        S
+	importedNotExpected     S
+	timestampMustBeZero     S
+	timestampOutOfRange     S
+	timestampMustNotAdvance S
 }
 
 var accountStatuses = statuses[tb.CreateAccountStatus]{
-	created:                  tb.AccountCreated,
-	linkedEventFailed:        tb.AccountLinkedEventFailed,
-	linkedEventChainOpen:     tb.AccountLinkedEventChainOpen,
-	importedExpected:         tb.AccountImportedEventExpected,
-	importedNotExpected:      tb.AccountImportedEventNotExpected,
-	timestampMustBeZero:      tb.AccountTimestampMustBeZero,
-	timestampOutOfRange:      tb.AccountImportedEventTimestampOutOfRange,
-	timestampMustNotAdvanced: tb.AccountImportedEventTimestampMustNotAdvance,
+	created:                 tb.AccountCreated,
+	linkedEventFailed:       tb.AccountLinkedEventFailed,
+	linkedEventChainOpen:    tb.AccountLinkedEventChainOpen,
+	importedExpected:        tb.AccountImportedEventExpected,
+	importedNotExpected:     tb.AccountImportedEventNotExpected,
+	timestampMustBeZero:     tb.AccountTimestampMustBeZero,
+	timestampOutOfRange:     tb.AccountImportedEventTimestampOutOfRange,
+	timestampMustNotAdvance: tb.AccountImportedEventTimestampMustNotAdvance,
 }
 
 var transferStatuses = statuses[tb.CreateTransferStatus]{
-	created:                  tb.TransferCreated,
-	linkedEventFailed:        tb.TransferLinkedEventFailed,
-	linkedEventChainOpen:     tb.TransferLinkedEventChainOpen,
-	importedExpected:         tb.TransferImportedEventExpected,
-	importedNotExpected:      tb.TransferImportedEventNotExpected,
-	timestampMustBeZero:      tb.TransferTimestampMustBeZero,
-	timestampOutOfRange:      tb.TransferImportedEventTimestampOutOfRange,
-	timestampMustNotAdvanced: tb.TransferImportedEventTimestampMustNotAdvance,
+	created:                 tb.TransferCreated,
+	linkedEventFailed:       tb.TransferLinkedEventFailed,
+	linkedEventChainOpen:    tb.TransferLinkedEventChainOpen,
+	importedExpected:        tb.TransferImportedEventExpected,
+	importedNotExpected:     tb.TransferImportedEventNotExpected,
+	timestampMustBeZero:     tb.TransferTimestampMustBeZero,
+	timestampOutOfRange:     tb.TransferImportedEventTimestampOutOfRange,
+	timestampMustNotAdvance: tb.TransferImportedEventTimestampMustNotAdvance,
 }
 
 // run executes the events in order and keeps chains together (state_machine.zig:
@@ -136,7 +136,7 @@ func run[S comparable](m *Machine, timestamp uint64, count int, b batch[S]) {
 		case imported && !timestampValid(timestampGiven):
 			status = b.timestampOutOfRange
 		case imported && timestampGiven >= timestamp:
-			status = b.timestampMustNotAdvanced
+			status = b.timestampMustNotAdvance
 		case !imported && timestampGiven != 0:
 			status = b.timestampMustBeZero
 		default:

@@ -64,6 +64,9 @@ const (
 	expired status = "expired"
 )
 
+// Clone is a copy that goes its own way.
+func (l *Ledger) Clone() *Ledger { return &Ledger{state: l.state.clone(), now: l.now} }
+
 func (s state) clone() state {
 	s.accounts = maps.Clone(s.accounts)
 	s.transfers = maps.Clone(s.transfers)
@@ -78,10 +81,21 @@ func (s state) clone() state {
 // Pulse expires everything that is due now.
 func (l *Ledger) Pulse() { l.ExpireUpTo(l.nextTimestamp()) }
 
+// Due reports whether another Pulse would expire anything. One pulse may make the
+// next necessary: its expiries take timestamps, so time goes on even when the clock
+// stands still.
+func (l *Ledger) Due() bool { return len(l.dueAt(l.nextTimestamp())) > 0 }
+
 // ExpireUpTo expires everything due at a timestamp, which is given to the first
 // expiry.
 func (l *Ledger) ExpireUpTo(timestamp uint64) {
-	var due []tb.Transfer
+	for i, t := range l.dueAt(timestamp) {
+		l.Expire(t.ID, timestamp+uint64(i))
+	}
+}
+
+// dueAt are the transfers to expire, in order.
+func (l *Ledger) dueAt(timestamp uint64) (due []tb.Transfer) {
 	for _, id := range l.state.transferOrder {
 		t := l.state.transfers[id]
 		if l.state.status[id] == pending && t.Timeout > 0 && expiresAt(t) <= timestamp {
@@ -97,12 +111,20 @@ func (l *Ledger) ExpireUpTo(timestamp uint64) {
 		}
 		return 0
 	})
-	for i, t := range due {
-		l.state.status[t.ID] = expired
-		l.release(t, true)
-		l.state.timestamp = timestamp + uint64(i)
-		l.record(t, tb.ChangeEventTwoPhaseExpired, l.state.timestamp)
+	return due
+}
+
+// Expire expires one transfer and reports whether that was due.
+func (l *Ledger) Expire(id tb.Uint128, timestamp uint64) bool {
+	t := l.state.transfers[id]
+	if l.state.status[id] != pending || t.Timeout == 0 || expiresAt(t) > timestamp || timestamp <= l.state.timestamp {
+		return false
 	}
+	l.state.status[id] = expired
+	l.release(t, true)
+	l.state.timestamp = timestamp
+	l.record(t, tb.ChangeEventTwoPhaseExpired, timestamp)
+	return true
 }
 
 func expiresAt(t tb.Transfer) uint64 { return t.Timestamp + uint64(t.Timeout)*1_000_000_000 }

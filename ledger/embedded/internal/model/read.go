@@ -137,6 +137,9 @@ func (l *Ledger) GetChangeEvents(f tb.ChangeEventsFilter) ([]tb.ChangeEvent, err
 	}), nil
 }
 
+// AllChangeEvents returns everything that happened, without expiring anything.
+func (l *Ledger) AllChangeEvents() []tb.ChangeEvent { return slices.Clone(l.state.events) }
+
 func (l *Ledger) transfers() []tb.Transfer {
 	var all []tb.Transfer
 	for _, id := range l.state.transferOrder {

@@ -78,9 +78,33 @@ type Disk struct {
 type inode struct {
 	written []byte
 	flushed []byte
-	// lost is set when a Sync failed: what was written since the last good one
-	// may or may not be on disk, and no later Sync changes that.
-	lost bool
+	// dirty are the pages that the next Sync flushes. A Sync that fails forgets
+	// them, as Linux does: no later Sync writes them, unless they are written anew.
+	dirty map[int]bool
+}
+
+const pageBytes = 4096
+
+func (n *inode) touch(offset, length int) {
+	if n.dirty == nil {
+		n.dirty = map[int]bool{}
+	}
+	for page := offset / pageBytes; page*pageBytes < offset+length; page++ {
+		n.dirty[page] = true
+	}
+}
+
+func (n *inode) flush() {
+	if len(n.written) < len(n.flushed) {
+		n.flushed = n.flushed[:len(n.written):len(n.written)]
+	}
+	n.flushed = append(n.flushed, make([]byte, len(n.written)-len(n.flushed))...)
+	for page := range n.dirty {
+		if start := page * pageBytes; start < len(n.written) {
+			copy(n.flushed[start:], n.written[start:min(start+pageBytes, len(n.written))])
+		}
+	}
+	n.dirty = nil
 }
 
 // New returns an empty disk.
@@ -173,6 +197,16 @@ func (d *Disk) SetContent(name string, content []byte) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	node := &inode{written: slices.Clone(content), flushed: slices.Clone(content)}
+	d.entries[name] = node
+	d.durable[name] = node
+}
+
+// Lend makes content a file without a copy. It is for tests that open a great many
+// variants of one file and do not write to it.
+func (d *Disk) Lend(name string, content []byte) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	node := &inode{written: content, flushed: slices.Clip(content)}
 	d.entries[name] = node
 	d.durable[name] = node
 }
@@ -364,6 +398,7 @@ func (f *file) WriteAt(b []byte, offset int64) (int, error) {
 		f.node.written = append(f.node.written, make([]byte, end-len(f.node.written))...)
 	}
 	copy(f.node.written[offset:], b)
+	f.node.touch(int(offset), len(b))
 	if fault == Partial {
 		return len(b), ErrFull
 	}
@@ -390,14 +425,10 @@ func (f *file) Sync() error {
 	defer f.disk.mutex.Unlock()
 	fault, err := f.disk.step(Sync, f.name)
 	if err != nil {
-		f.node.lost = true
+		f.node.dirty = nil
 		return err
 	}
-	// As on Linux, a Sync after a failed one says nothing about the pages that
-	// the failed one dropped.
-	if !f.node.lost {
-		f.node.flushed = slices.Clone(f.node.written)
-	}
+	f.node.flush()
 	return f.disk.finish(fault)
 }
 
@@ -408,3 +439,11 @@ func (f *file) Size() (int64, error) {
 }
 
 func (*file) Close() error { return nil }
+
+// Restart returns the disk as the next process on the same running machine finds
+// it: with all that was written, flushed or not.
+func (d *Disk) Restart() *Disk {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	return &Disk{entries: d.entries, durable: d.durable, pending: d.pending, locks: map[string]bool{}}
+}
