@@ -25,8 +25,13 @@ type Ledger interface {
 
 // Orders records what was sold and what went back. Every method is idempotent.
 type Orders interface {
+	// Record answers a *domain.Error with CodeExists when another payment
+	// bought the order, or this payment goes back.
 	Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error)
+	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	BeginOrderRefund(ctx context.Context, order domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error)
+	// BeginRefund answers a *domain.Error with CodeExists when the payment
+	// bought tickets.
 	BeginRefund(ctx context.Context, refund domain.Refund) error
 	FinishRefund(ctx context.Context, payment string, at time.Time) error
 }
@@ -69,12 +74,25 @@ type Settlement struct {
 	PaidAt  time.Time      `json:"paid_at"`
 }
 
-// Settled says whether the order was sold. When it was not, nothing changed:
-// the hold was gone (BookedByHold) or nothing was left (BookedByRebook).
+// Settled says what became of the capture.
 type Settled struct {
-	Sold      bool `json:"sold"`
-	PerkTaken bool `json:"perk_taken"`
+	Outcome   SettleOutcome `json:"outcome"`
+	PerkTaken bool          `json:"perk_taken,omitempty"`
+	// Payment is the one that bought the order: another one for SettleSoldBefore.
+	Payment string `json:"payment,omitempty"`
 }
+
+// SettleOutcome is definite; in every case but SettleSold nothing was sold for
+// the capture, and nothing is left behind.
+type SettleOutcome string
+
+// The outcomes of a settlement.
+const (
+	SettleSold       SettleOutcome = "sold"        // to this capture, now or before
+	SettleNoSeats    SettleOutcome = "no_seats"    // the hold is gone (BookedByHold) or none is left (BookedByRebook)
+	SettleSoldBefore SettleOutcome = "sold_before" // another payment bought the order
+	SettleRefunding  SettleOutcome = "refunding"   // this payment is on its way back
+)
 
 // Settle sells the order: seats, then perk, then the record with its tickets.
 // The three are one activity because each is idempotent and a crash between
@@ -82,19 +100,45 @@ type Settled struct {
 // history. The order of the steps matters: a ticket is never recorded before
 // its seat is sold.
 func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) {
-	sold, err := a.bookSeats(ctx, &s)
-	if err != nil || !sold {
+	booked, err := a.bookSeats(ctx, &s)
+	if err != nil {
 		return Settled{}, forWorkflow(err)
+	}
+	if !booked {
+		return Settled{Outcome: SettleNoSeats}, nil
 	}
 	perk, err := a.Ledger.TakePerk(ctx, &s.Order)
 	if err != nil {
 		return Settled{}, forWorkflow(err)
 	}
 	record := domain.Sold{Order: s.Order, Capture: s.Capture, Booking: s.Booking, PerkTaken: perk, PaidAt: s.PaidAt}
-	if _, err := a.Orders.Record(ctx, record); err != nil {
+	sold, err := a.Orders.Record(ctx, record)
+	switch {
+	case domain.CodeOf(err) == domain.CodeExists:
+		settled, err := a.undoBooking(ctx, &s)
+		return settled, forWorkflow(err)
+	case err != nil:
 		return Settled{}, forWorkflow(err)
+	default:
+		return Settled{Outcome: SettleSold, PerkTaken: sold.PerkTaken, Payment: s.Capture.Payment}, nil
 	}
-	return Settled{Sold: true, PerkTaken: perk}, nil
+}
+
+// undoBooking: the database says that this payment cannot buy the order. Where
+// another payment bought it, the seats are that one's; where this payment goes
+// back, they were taken for nothing and are returned.
+func (a *Activities) undoBooking(ctx context.Context, s *Settlement) (Settled, error) {
+	sold, err := a.Orders.Order(ctx, s.Order.ID)
+	if err == nil {
+		return Settled{Outcome: SettleSoldBefore, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
+	}
+	if domain.CodeOf(err) != domain.CodeNotFound {
+		return Settled{}, err
+	}
+	err = a.Ledger.Return(ctx, &domain.SoldOrder{
+		ID: s.Order.ID, Lines: s.Order.Lines, QuotaLedger: s.Order.QuotaLedger, Buyer: s.Order.Buyer, Booking: s.Booking,
+	})
+	return Settled{Outcome: SettleRefunding, Payment: s.Capture.Payment}, err
 }
 
 func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (bool, error) {
@@ -116,7 +160,7 @@ func (a *Activities) Release(ctx context.Context, order domain.Order) (domain.Vo
 // captured already: the provider decides atomically which.
 func (a *Activities) ExpireSession(ctx context.Context, order domain.OrderID) (domain.ExpireOutcome, error) {
 	outcome, err := a.Provider.Expire(ctx, order)
-	return outcome, forWorkflow(err)
+	return outcome, fromProvider(err)
 }
 
 // FoundCapture is what the provider took in a session, if anything.
@@ -128,13 +172,23 @@ type FoundCapture struct {
 // FindCapture asks the provider what it took in a session.
 func (a *Activities) FindCapture(ctx context.Context, session string) (FoundCapture, error) {
 	capture, captured, err := a.Provider.Capture(ctx, session)
-	return FoundCapture{Captured: captured, Capture: capture}, forWorkflow(err)
+	return FoundCapture{Captured: captured, Capture: capture}, fromProvider(err)
+}
+
+// RefundDue says whether a payment goes back; it does not when it bought
+// tickets after all.
+type RefundDue struct {
+	Due bool `json:"due"`
 }
 
 // RecordRefundDue notes that a payment which bought no ticket goes back, before
 // the provider is told, so that an operator can see it while it is due.
-func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) error {
-	return forWorkflow(a.Orders.BeginRefund(ctx, refund))
+func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) (RefundDue, error) {
+	err := a.Orders.BeginRefund(ctx, refund)
+	if domain.CodeOf(err) == domain.CodeExists {
+		return RefundDue{}, nil
+	}
+	return RefundDue{Due: err == nil}, forWorkflow(err)
 }
 
 // RecordOrderRefundDue moves a paid order to refunding and returns it.
@@ -157,7 +211,7 @@ func (a *Activities) RefundPayment(ctx context.Context, refund domain.Refund) er
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return nil
 	}
-	return forWorkflow(err)
+	return fromProvider(err)
 }
 
 // ReturnSeats puts the seats of a refunded order back on sale.
@@ -188,6 +242,15 @@ func forWorkflow(err error) error {
 		return temporal.NewNonRetryableApplicationError(err.Error(), string(code), err)
 	}
 	return temporal.NewApplicationErrorWithCause(err.Error(), string(code), err)
+}
+
+// fromProvider is for calls that are owed: whatever the provider refuses today,
+// the money stays due, and the call is repeated where an operator can see it.
+func fromProvider(err error) error {
+	if err == nil {
+		return nil
+	}
+	return temporal.NewApplicationErrorWithCause(err.Error(), string(domain.CodeOf(err)), err)
 }
 
 func neverSucceeds(code domain.Code) bool {

@@ -22,6 +22,7 @@ type scripted struct {
 
 	post   domain.PostOutcome
 	rebook domain.RebookOutcome
+	sold   *domain.SoldOrder
 	fail   map[string]error
 }
 
@@ -43,9 +44,16 @@ func (s *scripted) TakePerk(context.Context, *domain.Order) (bool, error) {
 	return true, s.call("perk")
 }
 func (s *scripted) Record(context.Context, domain.Sold) (domain.SoldOrder, error) {
-	return domain.SoldOrder{}, s.call("record")
+	return domain.SoldOrder{PerkTaken: true}, s.call("record")
 }
-func (s *scripted) Refund(context.Context, domain.Refund) error { return s.call("refund") }
+func (s *scripted) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
+	if s.sold != nil {
+		return *s.sold, s.call("order")
+	}
+	return domain.SoldOrder{}, s.call("order")
+}
+func (s *scripted) Return(context.Context, *domain.SoldOrder) error { return s.call("return") }
+func (s *scripted) Refund(context.Context, domain.Refund) error     { return s.call("refund") }
 
 func setup(script scripted) (*activities.Activities, *scripted) {
 	s := &script
@@ -65,9 +73,9 @@ func TestSettle(t *testing.T) {
 		err     domain.Code
 	}{
 		{"a seat is sold before its ticket is recorded", scripted{post: domain.PostPosted}, domain.BookedByHold,
-			activities.Settled{Sold: true, PerkTaken: true}, []string{"post", "perk", "record"}, ""},
+			activities.Settled{Outcome: activities.SettleSold, PerkTaken: true, Payment: "pay_1"}, []string{"post", "perk", "record"}, ""},
 		{"nothing is recorded when the hold is gone", scripted{post: domain.PostGone}, domain.BookedByHold,
-			activities.Settled{}, []string{"post"}, ""},
+			activities.Settled{Outcome: activities.SettleNoSeats}, []string{"post"}, ""},
 		{"nothing is recorded when the post's outcome is unknown", scripted{post: "", fail: map[string]error{"post": unknown}}, domain.BookedByHold,
 			activities.Settled{}, []string{"post"}, domain.CodeUnknown},
 		{"not settled while the perk is unknown", scripted{post: domain.PostPosted, fail: map[string]error{"perk": unknown}}, domain.BookedByHold,
@@ -75,15 +83,28 @@ func TestSettle(t *testing.T) {
 		{"not settled while it is not recorded", scripted{post: domain.PostPosted, fail: map[string]error{"record": errors.New("down")}}, domain.BookedByHold,
 			activities.Settled{}, []string{"post", "perk", "record"}, domain.CodeInternal},
 		{"rebooked", scripted{rebook: domain.RebookBooked}, domain.BookedByRebook,
-			activities.Settled{Sold: true, PerkTaken: true}, []string{"rebook", "perk", "record"}, ""},
+			activities.Settled{Outcome: activities.SettleSold, PerkTaken: true, Payment: "pay_1"}, []string{"rebook", "perk", "record"}, ""},
 		{"none left to rebook", scripted{rebook: domain.RebookNoneLeft}, domain.BookedByRebook,
-			activities.Settled{}, []string{"rebook"}, ""},
+			activities.Settled{Outcome: activities.SettleNoSeats}, []string{"rebook"}, ""},
+		{"another payment bought it: its seats stay", scripted{post: domain.PostPosted, fail: map[string]error{"record": &domain.Error{Code: domain.CodeExists}},
+			sold: &domain.SoldOrder{Capture: domain.Capture{Payment: "pay_0"}}}, domain.BookedByHold,
+			activities.Settled{Outcome: activities.SettleSoldBefore, Payment: "pay_0"}, []string{"post", "perk", "record", "order"}, ""},
+		{"this payment goes back: the seats are returned", scripted{post: domain.PostPosted, fail: map[string]error{
+			"record": &domain.Error{Code: domain.CodeExists}, "order": domain.NotFound("order")}}, domain.BookedByHold,
+			activities.Settled{Outcome: activities.SettleRefunding, Payment: "pay_1"}, []string{"post", "perk", "record", "order", "return"}, ""},
+		{"not settled while the seats are not returned", scripted{post: domain.PostPosted, fail: map[string]error{
+			"record": &domain.Error{Code: domain.CodeExists}, "order": domain.NotFound("order"), "return": unknown}}, domain.BookedByHold,
+			activities.Settled{}, []string{"post", "perk", "record", "order", "return"}, domain.CodeUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			acts, script := setup(tt.script)
-			got, err := acts.Settle(t.Context(), activities.Settlement{Order: order, Booking: tt.booking})
-			require.Equal(t, tt.want, got)
+			got, err := acts.Settle(t.Context(), activities.Settlement{
+				Order: order, Booking: tt.booking, Capture: domain.Capture{Payment: "pay_1"},
+			})
+			if tt.err == "" {
+				require.Equal(t, tt.want, got)
+			}
 			require.Equal(t, tt.calls, script.calls)
 			if tt.err == "" {
 				require.NoError(t, err)
@@ -114,6 +135,13 @@ func TestOnlyWhatCanNeverSucceedIsNotRetried(t *testing.T) {
 			require.Equal(t, retried, !failed.NonRetryable())
 		})
 	}
+}
+
+func TestWhatTheProviderRefusesStaysDue(t *testing.T) {
+	acts, _ := setup(scripted{fail: map[string]error{"refund": &domain.Error{Code: domain.CodeInvalid}}})
+	var failed *temporal.ApplicationError
+	require.ErrorAs(t, acts.RefundPayment(t.Context(), domain.Refund{}), &failed)
+	require.False(t, failed.NonRetryable())
 }
 
 func TestRefundOfAPaymentThatWasNeverTakenIsDone(t *testing.T) {

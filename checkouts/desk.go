@@ -8,6 +8,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"boxoffice/activities"
@@ -63,12 +64,14 @@ type Desk struct {
 	notices  *activities.HoldNotices // nil where no worker runs in this process
 	orders   Orders
 	provider Provider
+	payloads converter.DataConverter
 }
 
 // NewDesk wires a desk. Without notices every answer to a hold comes from the
-// workflow's Update.
-func NewDesk(temporal client.Client, notices *activities.HoldNotices, orders Orders, provider Provider) *Desk {
-	return &Desk{temporal: temporal, notices: notices, orders: orders, provider: provider}
+// workflow's Update. The converter is the client's own, which the client does
+// not give out: histories are read with it.
+func NewDesk(temporal client.Client, payloads converter.DataConverter, notices *activities.HoldNotices, orders Orders, provider Provider) *Desk {
+	return &Desk{temporal: temporal, payloads: payloads, notices: notices, orders: orders, provider: provider}
 }
 
 // Start places an order and answers with its hold as soon as the ledger has
@@ -84,6 +87,8 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
 		hold, err := d.askHold(ctx, &order, replayTimeout)
 		return domain.HoldAnswer{Hold: hold, Replayed: true}, inFlight(err)
+	case isExhausted(err):
+		return domain.HoldAnswer{}, overloaded(err)
 	case err != nil:
 		return domain.HoldAnswer{}, fromTemporal("start checkout", order.ID.String(), err)
 	}
@@ -178,7 +183,8 @@ func (d *Desk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutSta
 		return domain.CheckoutState{}, fromTemporal("describe checkout", id.String(), err)
 	}
 	if described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return d.result(ctx, workflowID)
+		state, err := d.closed(ctx, id)
+		return state.CheckoutState, err
 	}
 	var state domain.CheckoutState
 	value, err := d.temporal.QueryWorkflow(ctx, workflowID, "", workflows.StateQuery)
@@ -206,9 +212,9 @@ func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 	var answer workflows.PaymentAnswer
 	err := d.update(ctx, id, workflows.CancelUpdate, "cancel", &answer)
 	if isNotFound(err) {
-		var state domain.CheckoutState
-		state, err = d.ended(ctx, id)
-		answer.Status = state.Status
+		var over ending
+		over, err = d.ended(ctx, id)
+		answer.Status = over.Status
 	}
 	if err == nil && answer.Status.Sold() {
 		return answer.Status, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order was paid before it could be canceled."}
@@ -243,25 +249,25 @@ func rejected(code domain.Code, err error) error {
 	case domain.CodeInvalid:
 		return &domain.Error{Code: code, Detail: "The event is not about this order.", Err: err}
 	default:
-		return &domain.Error{Code: domain.CodeInternal, Err: err}
+		return &domain.UnknownError{Op: "update", Err: err} // it broke off: nobody knows how far
 	}
 }
 
-// fromTemporal sorts Temporal's errors into ours: definite (not found,
-// overloaded, failed) or unknown.
+// fromTemporal sorts Temporal's errors into ours: definite (not found, refused,
+// failed) or unknown.
 func fromTemporal(op, id string, err error) error {
 	var (
-		notFound  *serviceerror.NotFound
-		exhausted *serviceerror.ResourceExhausted
-		failed    *temporal.WorkflowExecutionError
+		notFound *serviceerror.NotFound
+		refused  *serviceerror.InvalidArgument
+		failed   *temporal.WorkflowExecutionError
 	)
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &notFound):
 		return &domain.Error{Code: domain.CodeNotFound, Detail: "There is no such order.", Err: err}
-	case errors.As(err, &exhausted):
-		return &domain.Error{Code: domain.CodeOverloaded, Detail: "The box office is at its limit. Nothing was done.", RetryAfter: retryAfter, Err: err}
+	case errors.As(err, &refused):
+		return &domain.Error{Code: domain.CodeInternal, Err: err}
 	case errors.As(err, &failed):
 		return failure(err)
 	default:
@@ -269,14 +275,32 @@ func fromTemporal(op, id string, err error) error {
 	}
 }
 
+// isExhausted: Temporal refused for load. That is definite for a start alone; of
+// an update, the SDK may ask again after it was accepted.
+func isExhausted(err error) bool {
+	var exhausted *serviceerror.ResourceExhausted
+	return errors.As(err, &exhausted)
+}
+
+func overloaded(err error) error {
+	return &domain.Error{
+		Code: domain.CodeOverloaded, RetryAfter: retryAfter, Err: err,
+		Detail: "The box office is at its limit. Repeat the request with the same Idempotency-Key.",
+	}
+}
+
+// errBrokeOff marks a workflow that closed without a result: failed, terminated
+// or timed out.
+var errBrokeOff = errors.New("the workflow broke off")
+
 // failure is why a workflow failed: a request that can never succeed. The
 // ledger refuses a key whose order it held for another body before Temporal's
-// retention; anything else is a bug of ours.
+// retention; anything else is a bug of ours, or an operator's doing.
 func failure(err error) error {
 	if code, _ := workflows.CodeOfRejection(err); code == domain.CodeKeyReused {
 		return keyReused()
 	}
-	return &domain.Error{Code: domain.CodeInternal, Err: err}
+	return &domain.Error{Code: domain.CodeInternal, Err: errors.Join(errBrokeOff, err)}
 }
 
 func isNotFound(err error) bool { return err != nil && domain.CodeOf(err) == domain.CodeNotFound }

@@ -7,13 +7,16 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/mocks"
 	"go.temporal.io/sdk/temporal"
 
 	"boxoffice/activities"
 	"boxoffice/checkouts"
+	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/workflows"
 )
@@ -55,7 +58,18 @@ type temporalSays struct {
 	answer any
 	signal error
 	result map[string]any // by workflow id: a value, or an error
+	sold   bool           // the database has the order
 }
+
+// payloads is a converter as the worker's client has it: what Temporal stores is
+// sealed.
+var payloads = func() converter.DataConverter {
+	c, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
+	if err != nil {
+		panic(err)
+	}
+	return c.DataConverter()
+}()
 
 func desk(t *testing.T, says temporalSays, has records) (*checkouts.Desk, *mocks.Client, *activities.HoldNotices) {
 	t.Helper()
@@ -82,7 +96,7 @@ func desk(t *testing.T, says temporalSays, has records) (*checkouts.Desk, *mocks
 	notFound.On("Get", mock.Anything, mock.Anything).Return(serviceerror.NewNotFound("no such workflow")).Maybe()
 	c.On("GetWorkflow", mock.Anything, mock.Anything, "").Return(notFound).Maybe()
 	notices := activities.NewHoldNotices()
-	return checkouts.NewDesk(c, notices, has, has), c, notices
+	return checkouts.NewDesk(c, payloads, notices, has, has), c, notices
 }
 
 func assign(target, value any) {
@@ -103,6 +117,7 @@ var (
 	alreadyStarted = serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
 	noSuchWorkflow = serviceerror.NewNotFound("workflow execution already completed")
 	noWorker       = client.NewWorkflowUpdateServiceTimeoutOrCanceledError(context.DeadlineExceeded)
+	brokeOff       = &temporal.WorkflowExecutionError{}
 	checkoutID     = workflows.CheckoutID(order.ID)
 )
 
@@ -184,7 +199,7 @@ func TestPay(t *testing.T) {
 		{"beyond Temporal's retention the database knows", temporalSays{update: noSuchWorkflow},
 			records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid, Capture: capture}}},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
-		{"an unknown order that the provider captured: refunded", temporalSays{update: noSuchWorkflow}, records{captured: &capture},
+		{"an unknown order that the provider captured: refunded", temporalSays{update: noSuchWorkflow, result: map[string]any{late: context.DeadlineExceeded}}, records{captured: &capture},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderRefunding}, "", []string{"ExecuteWorkflow"}},
 		{"an unknown order and session", temporalSays{update: noSuchWorkflow}, records{},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeNotFound, nil},
@@ -192,6 +207,14 @@ func TestPay(t *testing.T) {
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
 		{"an unknown order that failed", temporalSays{update: noSuchWorkflow}, records{captured: &capture},
 			event(domain.PaymentFailed, "pay_1"), domain.PayResult{}, domain.CodeNotFound, nil},
+		{"sold after its checkout had expired: the database knows better", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderExpired, "")},
+			records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid, Capture: domain.Capture{Payment: "pay_0"}}}},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", []string{"ExecuteWorkflow"}},
+		{"a late payment whose workflow broke off is delivered again", temporalSays{update: noSuchWorkflow, result: map[string]any{
+			checkoutID: domain.CheckoutState{Status: domain.OrderCanceled}, late: brokeOff}}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
+		{"an update that broke off is not a no", temporalSays{update: errors.New("the workflow failed"), signal: serviceerror.NewUnavailable("away")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
 		{"too many events", temporalSays{update: refusedWith(domain.CodeOverloaded)}, records{},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeOverloaded, nil},
 	}
@@ -222,6 +245,34 @@ func anything(call string) []any {
 	return args
 }
 
+// A late payment is rebooked by what the closed checkout was started with, which
+// stands in its history: sealed, or in the clear from before a key was set.
+func TestALatePaymentIsRebookedFromTheHistory(t *testing.T) {
+	for name, stored := range map[string]converter.DataConverter{"sealed": payloads, "in the clear": converter.GetDefaultDataConverter()} {
+		t.Run(name, func(t *testing.T) {
+			expired := domain.CheckoutState{Order: order.ID, Status: domain.OrderExpired, AmountMinor: 6500, Currency: "EUR"}
+			d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
+				checkoutID: expired, workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderPaid},
+			}}, records{})
+			input, err := stored.ToPayloads(order)
+			require.NoError(t, err)
+			events := mocks.NewHistoryEventIterator(t)
+			events.On("HasNext").Return(true)
+			events.On("Next").Return(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
+				WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{Input: input},
+			}}, nil)
+			c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events)
+
+			_, err = d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+			require.NoError(t, err)
+			c.AssertCalled(t, "ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything,
+				mock.MatchedBy(func(late workflows.LateInput) bool {
+					return late.Rebook && late.Order != nil && late.Order.Fingerprint == order.Fingerprint
+				}))
+		})
+	}
+}
+
 func TestCancel(t *testing.T) {
 	tests := []struct {
 		name string
@@ -232,13 +283,18 @@ func TestCancel(t *testing.T) {
 		{"canceled", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderCanceled}}, domain.OrderCanceled, ""},
 		{"paid meanwhile", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderPaid}}, "", domain.CodeAlreadyPaid},
 		{"paid before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderPaid}}}, "", domain.CodeAlreadyPaid},
+		{"paid late", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderExpired}}, sold: true}, "", domain.CodeAlreadyPaid},
 		{"expired before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderExpired}}}, domain.OrderExpired, ""},
 		{"unknown order", temporalSays{update: noSuchWorkflow}, "", domain.CodeNotFound},
 		{"no worker", temporalSays{update: noWorker}, "", domain.CodeUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, _, _ := desk(t, tt.says, records{})
+			has := records{}
+			if tt.says.sold {
+				has.sold = map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid}}
+			}
+			d, _, _ := desk(t, tt.says, has)
 			got, err := d.Cancel(t.Context(), order.ID)
 			if tt.code != "" {
 				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)

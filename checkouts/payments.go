@@ -2,10 +2,10 @@ package checkouts
 
 import (
 	"context"
+	"errors"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"boxoffice/domain"
@@ -35,7 +35,9 @@ func (d *Desk) payByUpdate(ctx context.Context, event domain.PaymentEvent) (doma
 	ctx, cancel := context.WithTimeout(ctx, paymentTimeout)
 	defer cancel()
 	var answer workflows.PaymentAnswer
-	err := d.update(ctx, event.Order, workflows.PaymentUpdate, event.ID, &answer, event)
+	// A prefix of its own: Temporal tells updates apart by id alone, and the
+	// provider chooses the event's.
+	err := d.update(ctx, event.Order, workflows.PaymentUpdate, "event/"+event.ID, &answer, event)
 	return answer.Status, err
 }
 
@@ -50,42 +52,65 @@ func (d *Desk) payBySignal(ctx context.Context, event domain.PaymentEvent) error
 
 // payAfterEnd deals with an event whose checkout has closed, or never was.
 func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
-	state, err := d.ended(ctx, event.Order)
+	over, err := d.ended(ctx, event.Order)
 	switch {
 	case isNotFound(err):
 		return d.payUnknownOrder(ctx, event)
 	case err != nil:
 		return domain.PayResult{}, err
 	case event.Type != domain.PaymentSucceeded:
-		return domain.PayResult{Status: state.Status, Settled: true}, nil
+		return domain.PayResult{Status: over.Status, Settled: true}, nil
 	}
-	input, late := workflows.LateTerms(&state, event.Capture())
+	input, late := workflows.LateTerms(&over.CheckoutState, event.Capture())
 	if !late {
-		return domain.PayResult{Status: state.Status, Settled: true}, nil
+		return domain.PayResult{Status: over.Status, Settled: true}, nil
 	}
+	input.HoldMayStand = over.brokeOff
 	if input.Rebook {
 		if input.Order, err = d.placedOrder(ctx, event.Order); err != nil {
 			return domain.PayResult{}, err
 		}
 	}
-	return d.startLate(ctx, input, state.Status)
+	return d.startLate(ctx, input, over.Status)
 }
 
-// ended tells how a closed checkout ended, from Temporal or, beyond its
-// retention, from the database.
-func (d *Desk) ended(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
-	state, err := d.result(ctx, workflows.CheckoutID(id))
-	if !isNotFound(err) {
-		return state, err
-	}
+// An ending is how a checkout stands that is not open any more.
+type ending struct {
+	domain.CheckoutState
+	brokeOff bool // without a result: its hold may still be there
+}
+
+// ended tells how an order stands whose checkout is not open. The database goes
+// first: an order may have been sold, or sold and refunded, after its checkout
+// ended. Errors: *domain.Error with CodeNotFound when nobody knows it.
+func (d *Desk) ended(ctx context.Context, id domain.OrderID) (ending, error) {
 	sold, err := d.orders.Order(ctx, id)
-	if err != nil {
-		return domain.CheckoutState{}, err
+	switch {
+	case isNotFound(err):
+		return d.closed(ctx, id)
+	case err != nil:
+		return ending{}, err
 	}
-	return domain.CheckoutState{
+	return ending{CheckoutState: domain.CheckoutState{
 		Order: id, SaleID: sold.SaleID, Status: sold.Status, Lines: sold.Lines, AmountMinor: sold.AmountMinor,
 		Currency: sold.Currency, Payment: sold.Capture.Payment, PerkTaken: sold.PerkTaken, Ended: sold.PaidAt,
-	}, nil
+	}}, nil
+}
+
+// closed tells how a checkout closed. One that broke off counts as failed.
+func (d *Desk) closed(ctx context.Context, id domain.OrderID) (ending, error) {
+	state, err := d.result(ctx, workflows.CheckoutID(id))
+	if !errors.Is(err, errBrokeOff) {
+		return ending{CheckoutState: state}, err
+	}
+	order, err := d.placedOrder(ctx, id)
+	if err != nil {
+		return ending{}, err
+	}
+	return ending{brokeOff: true, CheckoutState: domain.CheckoutState{
+		Order: id, SaleID: order.SaleID, Status: domain.OrderFailed, Lines: order.Lines, AmountMinor: order.AmountMinor,
+		Currency: order.Currency, Fingerprint: order.Fingerprint,
+	}}, nil
 }
 
 // payUnknownOrder: nobody's order, but perhaps somebody's money. The provider
@@ -115,9 +140,10 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	defer cancel()
 	id := workflows.LateID(input.Capture.Order, input.Capture.Payment)
 	_, err := d.temporal.ExecuteWorkflow(startCtx, client.StartWorkflowOptions{
-		ID:                                       id,
-		TaskQueue:                                workflows.TaskQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		ID:        id,
+		TaskQueue: workflows.TaskQueue,
+		// Once, unless it broke off: a debt is not forgotten.
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            "late payment · " + string(input.Reason),
@@ -130,8 +156,10 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	defer cancel()
 	state, err := d.result(waitCtx, id)
 	switch {
-	case err != nil:
+	case domain.IsUnknown(err):
 		return domain.PayResult{Status: before}, nil // under way: the workflow has it
+	case err != nil:
+		return domain.PayResult{}, &domain.UnknownError{Op: "late payment", ID: id, Err: err} // deliver it again
 	case input.Reason == domain.RefundSecondCapture:
 		return domain.PayResult{Status: before, Settled: true}, nil // the order itself stays what it was
 	default:
@@ -140,10 +168,10 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 }
 
 func lateAttributes(input *workflows.LateInput) temporal.SearchAttributes {
-	if input.Order == nil {
+	if input.SaleID == "" {
 		return temporal.NewSearchAttributes()
 	}
-	return temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(input.Order.SaleID))
+	return temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(input.SaleID))
 }
 
 // placedOrder reads what a closed checkout was about: the argument in the first
@@ -162,7 +190,7 @@ func (d *Desk) placedOrder(ctx context.Context, id domain.OrderID) (*domain.Orde
 	}
 	var order domain.Order
 	input := first.GetWorkflowExecutionStartedEventAttributes().GetInput()
-	if err := converter.GetDefaultDataConverter().FromPayloads(input, &order); err != nil {
+	if err := d.payloads.FromPayloads(input, &order); err != nil {
 		return nil, &domain.Error{Code: domain.CodeInternal, Err: err}
 	}
 	return &order, nil
@@ -183,9 +211,10 @@ func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err = d.temporal.ExecuteWorkflow(startCtx, client.StartWorkflowOptions{
-		ID:                                       workflowID,
-		TaskQueue:                                workflows.TaskQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		ID:        workflowID,
+		TaskQueue: workflows.TaskQueue,
+		// Once, unless it broke off: a debt is not forgotten.
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            "refund · " + sold.SaleID,
@@ -197,8 +226,9 @@ func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
 	var status domain.OrderStatus
-	if err := d.temporal.GetWorkflow(waitCtx, workflowID, "").Get(waitCtx, &status); err != nil {
+	err = fromTemporal("refund", workflowID, d.temporal.GetWorkflow(waitCtx, workflowID, "").Get(waitCtx, &status))
+	if domain.IsUnknown(err) {
 		return domain.OrderRefunding, nil // under way: the workflow has it
 	}
-	return status, nil
+	return status, err
 }

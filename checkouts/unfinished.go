@@ -83,6 +83,7 @@ func unfinished(info *workflowpb.WorkflowExecutionInfo) Unfinished {
 func keyword(attributes *commonpb.SearchAttributes, name string) string {
 	var value string
 	if payload, ok := attributes.GetIndexedFields()[name]; ok {
+		// Search attributes are never sealed: Temporal indexes them.
 		_ = converter.GetDefaultDataConverter().FromPayload(payload, &value) // empty if it is no text
 	}
 	return value

@@ -33,6 +33,13 @@ const (
 	CodeInternal      Code = "internal"       // our fault
 )
 
+// Codes is the whole vocabulary.
+var Codes = []Code{
+	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeLimitReached,
+	CodeRateLimited, CodeQueueRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
+	CodeForged, CodeUnknown, CodeOverloaded, CodeInternal,
+}
+
 // Error is a definite failure: it is known what happened, and trying the same
 // again changes nothing unless RetryAfter says so. Detail is safe to show to
 // anybody; Err is for logs only.
@@ -92,20 +99,38 @@ func (e *UnknownError) Unwrap() error { return e.Err }
 
 // IsUnknown reports whether the outcome of what failed is not known.
 func IsUnknown(err error) bool {
-	var unknown *UnknownError
-	return errors.As(err, &unknown)
+	_, unknown := classify(err)
+	return unknown != nil
 }
 
 // CodeOf gives the code of an error: that of the *Error in its chain,
-// CodeUnknown for an UnknownError, else CodeInternal.
+// CodeUnknown for an UnknownError, else CodeInternal. Of several, the outermost
+// counts: what it wraps is only its cause.
 func CodeOf(err error) Code {
-	var definite *Error
+	definite, unknown := classify(err)
 	switch {
-	case errors.As(err, &definite):
+	case definite != nil:
 		return definite.Code
-	case IsUnknown(err):
+	case unknown != nil:
 		return CodeUnknown
 	default:
 		return CodeInternal
 	}
+}
+
+// classify finds the outermost error of ours in a chain: one of the two, or none.
+func classify(err error) (definite *Error, unknown *UnknownError) {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		switch e := e.(type) {
+		case *Error:
+			return e, nil
+		case *UnknownError:
+			return nil, e
+		}
+	}
+	if errors.As(err, &definite) { // in a tree of joined errors
+		return definite, nil
+	}
+	errors.As(err, &unknown)
+	return nil, unknown
 }

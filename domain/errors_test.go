@@ -22,6 +22,9 @@ func TestDefiniteAndUnknownAreDifferent(t *testing.T) {
 		{"definite, wrapped", fmt.Errorf("hold: %w", &domain.Error{Code: domain.CodeSoldOut}), domain.CodeSoldOut, false},
 		{"unknown", &domain.UnknownError{Op: "hold", ID: "x", Err: cause}, domain.CodeUnknown, true},
 		{"unknown, wrapped", fmt.Errorf("hold: %w", &domain.UnknownError{Err: cause}), domain.CodeUnknown, true},
+		{"unknown because of something definite", &domain.UnknownError{Err: &domain.Error{Code: domain.CodeNotFound}}, domain.CodeUnknown, true},
+		{"definite because of something unknown", &domain.Error{Code: domain.CodeInFlight, Err: &domain.UnknownError{Err: cause}}, domain.CodeInFlight, false},
+		{"joined", errors.Join(cause, &domain.Error{Code: domain.CodeSoldOut}), domain.CodeSoldOut, false},
 		{"anything else is our fault", cause, domain.CodeInternal, false},
 	}
 	for _, tt := range tests {

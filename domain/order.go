@@ -137,7 +137,7 @@ const EmailMaxLen = 254
 // CodeInvalid that does not repeat the address.
 func NormalizeEmail(s string) (string, error) {
 	invalid := Invalid("buyer.email", "must be an e-mail address such as a@example.com")
-	s = strings.TrimSpace(s)
+	s = strings.ToLower(strings.TrimSpace(s)) // first: folding can make it longer
 	if s == "" || len(s) > EmailMaxLen {
 		return "", invalid
 	}
@@ -149,5 +149,5 @@ func NormalizeEmail(s string) (string, error) {
 	if !ok || local == "" || !strings.Contains(host, ".") || strings.HasSuffix(host, ".") || strings.ContainsAny(s, "\r\n\x00") {
 		return "", invalid
 	}
-	return strings.ToLower(s), nil
+	return s, nil
 }

@@ -64,6 +64,7 @@ func TestNewOrderRefuses(t *testing.T) {
 		{"a display name", []domain.Item{{Class: "A", Quantity: 1}}, "A <a@example.com>", domain.CodeInvalid, "buyer.email"},
 		{"two addresses", []domain.Item{{Class: "A", Quantity: 1}}, "a@example.com,b@example.com", domain.CodeInvalid, "buyer.email"},
 		{"a line break", []domain.Item{{Class: "A", Quantity: 1}}, "a@example.com\r\nbcc: b@example.com", domain.CodeInvalid, "buyer.email"},
+		{"too long once folded", []domain.Item{{Class: "A", Quantity: 1}}, strings.Repeat("Ⱥ", 110) + "@example.com", domain.CodeInvalid, "buyer.email"},
 		{"too long", []domain.Item{{Class: "A", Quantity: 1}}, strings.Repeat("a", 250) + "@example.com", domain.CodeInvalid, "buyer.email"},
 	}
 	for _, tt := range tests {

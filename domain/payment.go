@@ -1,6 +1,9 @@
 package domain
 
-import "time"
+import (
+	"regexp"
+	"time"
+)
 
 // PaymentEventType is what the provider says happened to a payment.
 type PaymentEventType string
@@ -22,6 +25,35 @@ type PaymentEvent struct {
 	Payment     string           `json:"payment"` // the session where the provider gives none
 	AmountMinor int64            `json:"amount"`
 	Currency    string           `json:"currency"`
+}
+
+var (
+	eventIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_:=+.-]{1,128}$`)
+	paymentIDPattern = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+)
+
+// Normalized fills in what may be left out: the payment's id is then the
+// session's, and the session is the order's.
+func (e PaymentEvent) Normalized() PaymentEvent {
+	if e.Session == "" {
+		e.Session = SessionID(e.Order)
+	}
+	if e.Payment == "" {
+		e.Payment = e.Session
+	}
+	return e
+}
+
+// Usable reports whether a normalised event can have an effect on its order:
+// whatever its way in was, the signature, a signal or the command line.
+func (e PaymentEvent) Usable() bool {
+	switch e.Type {
+	case PaymentSucceeded, PaymentFailed, PaymentCanceled:
+	default:
+		return false
+	}
+	return eventIDPattern.MatchString(e.ID) && paymentIDPattern.MatchString(e.Payment) &&
+		e.Session == SessionID(e.Order) && e.AmountMinor >= 0 && currencyPattern.MatchString(e.Currency)
 }
 
 // A Capture is money that the provider took for an order.

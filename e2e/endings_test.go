@@ -72,20 +72,22 @@ func endsPaidBySignal(t *testing.T, s *stack) string {
 
 func endsPaidWebhookLost(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, shortHold, 5), items{"A": 1})
-	s.loseWebhooks(t, o)
+	s.misbehave(t, o, "lose")
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid") // found by asking the provider at the deadline
 	require.False(t, time.Now().Before(o.ExpiresAt), "nobody but the deadline could know")
 	return "checkout/" + o.ID
 }
 
-func (s *stack) loseWebhooks(t *testing.T, o order) {
+// misbehave has MockPay play tricks on an order's session.
+func (s *stack) misbehave(t *testing.T, o order, tricks ...string) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(s.dir, "mockpay", "lose"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	require.NoError(t, err)
-	_, err = f.WriteString(o.Session + "\n")
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
+	rates := make(map[string]float64, len(tricks))
+	for _, trick := range tricks {
+		rates[trick] = 1
+	}
+	a := s.request(t, http.MethodPost, s.env["MOCKPAY_URL"]+"/v1/sessions/"+o.Session+"/mischief", nil, map[string]any{"rates": rates})
+	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
 }
 
 // endsSoldOut sends two orders that both pass the gate's last look at the stock
@@ -229,10 +231,12 @@ func (s *stack) history(t *testing.T, workflowID string) *historypb.History {
 // save keeps a history for the replay tests.
 func (s *stack) save(t *testing.T, name, workflowID string) {
 	t.Helper()
-	content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(s.history(t, workflowID))
+	history := s.history(t, workflowID)
+	s.decode(t, history) // the replay tests have no key
+	content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(history)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(*capture, name+".json"), append(content, '\n'), 0o644))
-	t.Logf("captured %s: %d events", name, len(s.history(t, workflowID).Events))
+	t.Logf("captured %s: %d events", name, len(history.Events))
 }
 
 func testEndings(t *testing.T, s *stack) {
@@ -241,6 +245,7 @@ func testEndings(t *testing.T, s *stack) {
 			t.Parallel()
 			workflowID := ending.run(t, s)
 			s.awaitClosed(t, workflowID)
+			requireSealed(t, s.history(t, workflowID))
 			if *capture != "" {
 				s.save(t, ending.name, workflowID)
 			}

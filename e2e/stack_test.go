@@ -31,8 +31,8 @@ const (
 // repository is the root of the checkout, seen from this package.
 const repository = ".."
 
-// tools are the programs under test, built once: the service and MockPay (one
-// that can lose webhooks) with the race detector.
+// tools are the programs under test, built once: the service and MockPay with
+// the race detector.
 var tools = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "boxoffice-e2e-bin-")
 	if err != nil {
@@ -43,7 +43,7 @@ var tools = sync.OnceValues(func() (string, error) {
 		args []string
 	}{
 		{"1", []string{"build", "-race", "-o", dir + "/boxoffice", "./cmd/boxoffice"}},
-		{"1", []string{"build", "-race", "-o", dir + "/mockpay", "./e2e/lossy"}},
+		{"1", []string{"build", "-race", "-o", dir + "/mockpay", "./cmd/mockpay"}},
 		{"0", []string{"build", "-C", "deploy/devstack", "-o", dir + "/devstack", "."}},
 	} {
 		cmd := exec.Command("go", build.args...)

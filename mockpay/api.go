@@ -34,6 +34,13 @@ func newHandler(bank *bank, links *payments.PayLinks, log *slog.Logger) http.Han
 	mux.HandleFunc("GET "+payments.RefundsPath, serveList[payments.Refund](a, bucketNamed(refundsBucket)))
 	mux.HandleFunc("GET "+payments.CapturesPath, serveList[domain.Capture](a, bucketNamed(capturesBucket)))
 	mux.HandleFunc("GET "+payments.DeliveriesPath, serveList[payments.Delivery](a, deliveriesBucket))
+	mux.HandleFunc("GET "+MischiefPath, a.mischief)
+	mux.HandleFunc("POST "+MischiefPath, a.setMischief)
+	mux.HandleFunc("DELETE "+MischiefPath, a.clearMischief)
+	mux.HandleFunc("GET /v1/sessions/{session}/mischief", a.sessionMischief)
+	mux.HandleFunc("POST /v1/sessions/{session}/mischief", a.setSessionMischief)
+	mux.HandleFunc("DELETE /v1/sessions/{session}/mischief", a.clearSessionMischief)
+	mux.HandleFunc("POST /v1/sessions/{session}/capture", a.capture)
 	mux.HandleFunc("GET "+payments.PayPath+"{session}", a.showPage)
 	mux.HandleFunc("POST "+payments.PayPath+"{session}", a.submitPage)
 	mux.HandleFunc("GET "+stylePath, serveStyle)
@@ -68,7 +75,7 @@ func limit(next http.Handler) http.Handler {
 func unmatched(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/" {
 				allowed = append(allowed, method)
 			}
@@ -100,7 +107,7 @@ func (a *api) session(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	session, err := a.bank.lookup(order)
+	session, err := troubled(a, call{callSession, order}, func() (payments.Session, error) { return a.bank.lookup(order) })
 	a.answer(w, r, session, err)
 }
 
@@ -149,7 +156,7 @@ func (a *api) expire(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	expiry, err := a.bank.expire(order)
+	expiry, err := troubled(a, call{callExpire, order}, func() (payments.Expiry, error) { return a.bank.expire(order) })
 	a.answer(w, r, expiry, err)
 }
 
@@ -159,7 +166,7 @@ func (a *api) refund(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	refund, err := a.bank.refund(request)
+	refund, err := troubled(a, call{callRefund, orderOfPayment(request.Payment)}, func() (payments.Refund, error) { return a.bank.refund(request) })
 	a.answer(w, r, refund, err)
 }
 
@@ -176,8 +183,10 @@ func deliveriesBucket(r *http.Request) ([]byte, error) {
 		return pendingBucket, nil
 	case payments.DeliveryAbandoned:
 		return abandonedBucket, nil
+	case DeliveryLost:
+		return lostBucket, nil
 	default:
-		return nil, refuse(refusedInvalid, "The state must be acknowledged, pending or abandoned.")
+		return nil, refuse(refusedInvalid, "The state must be acknowledged, pending, abandoned or lost.")
 	}
 }
 
@@ -227,7 +236,10 @@ func orderOf(r *http.Request) (domain.OrderID, error) {
 
 // readJSON reads one JSON value of at most requestBodyMax bytes.
 func readJSON(r *http.Request, into any) error {
-	decoder := json.NewDecoder(r.Body)
+	return decodeOne(json.NewDecoder(r.Body), into)
+}
+
+func decodeOne(decoder *json.Decoder, into any) error {
 	err := decoder.Decode(into)
 	if err == nil {
 		if _, err = decoder.Token(); errors.Is(err, io.EOF) {
@@ -254,8 +266,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, value any, err erro
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := a.failureOf(r, err)
 	if f.status == http.StatusServiceUnavailable {
-		writeOverload(w, f.detail)
-		return
+		w.Header().Set("Retry-After", "1")
 	}
 	writeProblem(w, f.status, f.code, f.detail)
 }
@@ -295,13 +306,13 @@ func statusOf(code refusalCode) int {
 		return http.StatusUnprocessableEntity
 	case refusedNotFound:
 		return http.StatusNotFound
-	case refusedClosed, refusedLink, refusedRefund:
+	case refusedClosed, refusedLink, refusedRefund, refusedCapture:
 		return http.StatusConflict
 	case refusedForged:
 		return http.StatusForbidden
-	case refusedOverload:
+	case refusedOverload, refusedRefunds:
 		return http.StatusServiceUnavailable
-	default:
+	default: // refusedFailing
 		return http.StatusInternalServerError
 	}
 }

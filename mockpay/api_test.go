@@ -95,7 +95,7 @@ func TestAPIRefusals(t *testing.T) {
 		{"a cursor beyond any", "GET", "/v1/captures?after=18446744073709551615", "", 422, "invalid"},
 		{"no limit", "GET", "/v1/captures?limit=0", "", 422, "invalid"},
 		{"a limit too large", "GET", "/v1/captures?limit=1001", "", 422, "invalid"},
-		{"unknown state", "GET", "/v1/deliveries?state=lost", "", 422, "invalid"},
+		{"unknown state", "GET", "/v1/deliveries?state=eaten", "", 422, "invalid"},
 		{"unknown address", "GET", "/v2", "", 404, "not_found"},
 		{"wrong method", "DELETE", "/v1/captures", "", 405, "method_not_allowed"},
 	} {

@@ -29,13 +29,16 @@ func (r *refusal) Error() string { return string(r.code) + ": " + r.detail }
 type refusalCode string
 
 const (
-	refusedInvalid  refusalCode = "invalid"        // the request breaks a rule
-	refusedNotFound refusalCode = "not_found"      // no such session or payment
-	refusedClosed   refusalCode = "session_closed" // the session was decided otherwise
-	refusedLink     refusalCode = "link_differs"   // the session was opened with other terms
-	refusedForged   refusalCode = "forged"         // the pay link is not the box office's
-	refusedRefund   refusalCode = "refund_differs" // exceeds the capture, or contradicts an earlier refund
-	refusedOverload refusalCode = "overloaded"     // nothing was done: try later
+	refusedInvalid  refusalCode = "invalid"         // the request breaks a rule
+	refusedNotFound refusalCode = "not_found"       // no such session or payment
+	refusedClosed   refusalCode = "session_closed"  // the session was decided otherwise
+	refusedLink     refusalCode = "link_differs"    // the session was opened with other terms
+	refusedForged   refusalCode = "forged"          // the pay link is not the box office's
+	refusedRefund   refusalCode = "refund_differs"  // exceeds the capture, or contradicts an earlier refund
+	refusedCapture  refusalCode = "capture_differs" // that capture was made with other terms
+	refusedRefunds  refusalCode = "refunds_refused" // mischief: no refunds for a while
+	refusedFailing  refusalCode = "internal"        // mischief: whether anything was done is not said
+	refusedOverload refusalCode = "overloaded"      // nothing was done: try later
 )
 
 func refuse(code refusalCode, format string, args ...any) *refusal {
@@ -45,9 +48,10 @@ func refuse(code refusalCode, format string, args ...any) *refusal {
 // bank takes payments. Every method returns a *refusal for a definite no; any
 // other error is the store's.
 type bank struct {
-	store   *store
-	courier *courier
-	now     func() time.Time
+	store     *store
+	courier   *courier
+	trickster *trickster
+	now       func() time.Time
 }
 
 // visit opens the session of a pay link, or finds it as it stands.
@@ -72,14 +76,14 @@ func (b *bank) pay(order domain.OrderID, outcome payments.Outcome, link *payment
 	if !ok {
 		return payments.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, failed or canceled.")
 	}
-	if b.courier.undelivered() >= undeliveredMax {
-		return payments.Session{}, refuse(refusedOverload, "Too many webhooks wait for the box office.")
+	if err := b.checkUndelivered(); err != nil {
+		return payments.Session{}, err
 	}
-	eventID, err := newEventID()
+	events, err := newEventIDs()
 	if err != nil {
 		return payments.Session{}, err
 	}
-	var reported *parcel
+	var ended *ended
 	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
 		s, refused, err := openSession(tx, order, link)
 		if refused != nil || err != nil {
@@ -95,39 +99,124 @@ func (b *bank) pay(order domain.OrderID, outcome payments.Outcome, link *payment
 			s.Status, s.EndedAt = payments.SessionExpired, now
 			return s, refuse(refusedClosed, "Session %s expired at %s.", s.Session, s.ExpiresAt.Format(time.RFC3339)), s.save(tx)
 		}
-		reported, err = s.end(tx, end, eventID, now)
+		t := b.trickster.on(order)
+		ended, err = s.end(tx, t, t.payCourse(end), events, now)
 		return s, nil, err
 	})
-	if reported != nil && !isStoreError(err) {
-		b.courier.add(*reported)
+	if !isStoreError(err) {
+		b.announce(ended)
 	}
 	return session, err
+}
+
+func (b *bank) checkUndelivered() error {
+	if b.courier.undelivered() >= undeliveredMax {
+		return refuse(refusedOverload, "Too many webhooks wait for the box office.")
+	}
+	return nil
+}
+
+// announce has the reports of what is on disk now sent.
+func (b *bank) announce(e *ended) {
+	if e == nil {
+		return
+	}
+	for _, p := range e.parcels {
+		b.courier.add(p)
+	}
+	b.trickster.played(e.played...)
 }
 
 // expire forbids any payment from now on, unless one was captured. A session
 // that nobody opened yet is forbidden all the same.
 func (b *bank) expire(order domain.OrderID) (payments.Expiry, error) {
+	events, err := newEventIDs()
+	if err != nil {
+		return payments.Expiry{}, err
+	}
+	admitted := true
+	var ended *ended
 	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
 		s, ok, err := loadSession(tx, order)
+		t, now := b.trickster.on(order), b.now().UTC()
 		switch {
 		case err != nil:
 			return s, nil, err
-		case !ok:
-			s = sessionRecord{Session: domain.SessionID(order), Order: order}
+		case !ok: // nobody said how much, so that no trick could capture it
+			s = sessionRecord{Session: domain.SessionID(order), Order: order, Status: payments.SessionExpired, EndedAt: now}
+			return s, nil, s.save(tx)
 		case s.Status != payments.SessionOpen:
 			return s, nil, nil
 		}
-		s.Status, s.EndedAt = payments.SessionExpired, b.now().UTC()
-		return s, nil, s.save(tx)
+		var c course
+		c, admitted = t.expireCourse()
+		ended, err = s.end(tx, t, c, events, now)
+		return s, nil, err
 	})
 	if err != nil {
 		return payments.Expiry{}, err
 	}
-	if session.Status == payments.SessionCaptured {
+	b.announce(ended)
+	if session.Status == payments.SessionCaptured && admitted {
 		return payments.Expiry{Status: payments.SessionCaptured, Capture: session.Capture}, nil
 	}
 	// Failed and canceled sessions take no money either.
 	return payments.Expiry{Status: payments.SessionExpired}, nil
+}
+
+// capture takes money in whatever state the session is: mischief by hand. The
+// same capture again is answered as the first time.
+func (b *bank) capture(order domain.OrderID, request CaptureRequest) (domain.Capture, error) {
+	if refused := request.validate(); refused != nil {
+		return domain.Capture{}, refused
+	}
+	if err := b.checkUndelivered(); err != nil {
+		return domain.Capture{}, err
+	}
+	events, err := newEventIDs()
+	if err != nil {
+		return domain.Capture{}, err
+	}
+	var done *ended
+	var refused *refusal
+	err = b.store.update(func(tx *bbolt.Tx) (err error) {
+		done, refused, err = b.captureIn(tx, order, request, events)
+		return err
+	})
+	if err != nil {
+		return domain.Capture{}, err
+	}
+	if refused != nil {
+		return domain.Capture{}, refused
+	}
+	b.announce(done)
+	return done.capture, nil
+}
+
+func (b *bank) captureIn(tx *bbolt.Tx, order domain.OrderID, request CaptureRequest, events eventIDs) (*ended, *refusal, error) {
+	s, ok, err := loadSession(tx, order)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !ok {
+		s = sessionRecord{Session: domain.SessionID(order), Order: order}
+	}
+	payment := request.payment(s.Session)
+	earlier, ok, err := indexed[domain.Capture](tx, capturedBucket, capturesBucket, payment)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case ok && !request.agrees(&earlier):
+		return nil, refuse(refusedCapture, "Payment %s was captured before, with %d %s.", payment, earlier.AmountMinor, earlier.Currency), nil
+	case ok:
+		return &ended{capture: earlier}, nil, nil
+	}
+	if refused := request.settleTerms(&s); refused != nil {
+		return nil, refused, nil
+	}
+	course := b.trickster.on(order).captureCourse(s.Status == payments.SessionOpen)
+	done, err := s.take(tx, request.of(&s), course, events, b.now().UTC())
+	return done, nil, err
 }
 
 // lookup reads a session.
@@ -277,28 +366,73 @@ var endings = map[payments.Outcome]ending{
 	payments.OutcomeCanceled:  {payments.SessionCanceled, domain.PaymentCanceled},
 }
 
-// end decides an open session: its state, its capture and the webhook that
-// reports them are one transaction.
-func (s *sessionRecord) end(tx *bbolt.Tx, end ending, eventID string, now time.Time) (*parcel, error) {
-	s.Status, s.EndedAt = end.status, now
-	event := domain.PaymentEvent{
-		ID: eventID, Type: end.event, Session: s.Session, Order: s.Order,
-		Payment: s.Session, AmountMinor: s.AmountMinor, Currency: s.Currency,
+// ended is what the end of a session leaves to do once it is on disk.
+type ended struct {
+	capture domain.Capture // when captured
+	parcels []parcel
+	played  []Trick
+}
+
+// end decides an open session: its state, its capture and the webhooks that
+// report them are one transaction.
+func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, now time.Time) (*ended, error) {
+	due := s.due()
+	if c.status == payments.SessionCaptured {
+		c.played = append(c.played, t.alter(&due)...)
+		return s.take(tx, due, c, events, now)
 	}
-	if end.status == payments.SessionCaptured {
-		capture := event.Capture()
-		capture.CapturedAt = now
-		s.Capture = &capture
-		if err := addIndexed(tx, capturedBucket, capturesBucket, capture.Payment, capture); err != nil {
-			return nil, err
-		}
-	}
-	delivery := payments.Delivery{Event: event, State: payments.DeliveryPending, OccurredAt: now}
-	key, err := add(tx.Bucket(pendingBucket), delivery)
+	s.Status, s.EndedAt = c.status, now
+	parcels, err := c.report(tx, due, events, now)
 	if err != nil {
 		return nil, err
 	}
-	return &parcel{key: binary.BigEndian.Uint64(key), due: now}, s.save(tx)
+	return &ended{parcels: parcels, played: c.played}, s.save(tx)
+}
+
+// due is what a payment of the session should capture.
+func (s *sessionRecord) due() domain.Capture {
+	return domain.Capture{Payment: s.Session, Session: s.Session, Order: s.Order, AmountMinor: s.AmountMinor, Currency: s.Currency}
+}
+
+// take captures. The session keeps its first capture.
+func (s *sessionRecord) take(tx *bbolt.Tx, capture domain.Capture, c course, events eventIDs, now time.Time) (*ended, error) {
+	capture.CapturedAt = now
+	if s.Capture == nil {
+		s.Status, s.EndedAt, s.Capture = payments.SessionCaptured, now, &capture
+	}
+	if err := addIndexed(tx, capturedBucket, capturesBucket, capture.Payment, capture); err != nil {
+		return nil, err
+	}
+	parcels, err := c.report(tx, capture, events, now)
+	if err != nil {
+		return nil, err
+	}
+	return &ended{capture: capture, parcels: parcels, played: c.played}, s.save(tx)
+}
+
+// report puts a course's webhooks on the list of those to send, or a lost one
+// where nobody will send it.
+func (c *course) report(tx *bbolt.Tx, about domain.Capture, events eventIDs, now time.Time) ([]parcel, error) {
+	var parcels []parcel
+	for i, r := range c.reports {
+		delivery := payments.Delivery{OccurredAt: now, State: payments.DeliveryPending, Event: domain.PaymentEvent{
+			ID: events[i], Type: r.event, Session: about.Session, Order: about.Order,
+			Payment: about.Payment, AmountMinor: about.AmountMinor, Currency: about.Currency,
+		}}
+		if c.lost {
+			delivery.State, delivery.EndedAt = DeliveryLost, now
+			if _, err := add(tx.Bucket(lostBucket), delivery); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		key, err := add(tx.Bucket(pendingBucket), delivery)
+		if err != nil {
+			return nil, err
+		}
+		parcels = append(parcels, parcel{key: binary.BigEndian.Uint64(key), due: now.Add(r.after)})
+	}
+	return parcels, nil
 }
 
 // indexed finds the entry of a list that belongs to a payment.
@@ -319,11 +453,17 @@ func addIndexed(tx *bbolt.Tx, index, list []byte, payment string, value any) err
 	return tx.Bucket(index).Put([]byte(payment), key)
 }
 
-// newEventID makes a webhook-id: ordered by time and not to be guessed.
-func newEventID() (string, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", err
+// eventIDs are webhook-ids for all that one ending may report.
+type eventIDs [2]string
+
+// newEventIDs makes webhook-ids: ordered by time and not to be guessed.
+func newEventIDs() (events eventIDs, err error) {
+	for i := range events {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return events, err
+		}
+		events[i] = "evt_" + id.String()
 	}
-	return "evt_" + id.String(), nil
+	return events, nil
 }

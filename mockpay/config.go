@@ -25,10 +25,6 @@ type Config struct {
 	BoxofficeURL string // where webhooks go, without a slash at its end
 	Secrets      payments.Secrets
 	Log          *slog.Logger // nil: slog.Default
-
-	// WrapSender, if set, makes the provider misbehave: it gets the Sender that
-	// posts webhooks and answers the one that is used.
-	WrapSender func(Sender) Sender
 }
 
 // ConfigFromEnv reads MOCKPAY_URL, MOCKPAY_DATA_DIR, BOXOFFICE_URL and

@@ -35,7 +35,9 @@ func startRound(t *testing.T, dir string, answer func(Message) Answer) *round {
 	r := &round{t: t, dir: dir, sender: &fakeSender{answer: answer}, done: make(chan struct{})}
 	r.courier = newCourier(store, r.sender, quiet())
 	require.NoError(t, r.courier.load())
-	r.bank = &bank{store: store, courier: r.courier, now: time.Now}
+	trickster, err := newTrickster(store, quiet())
+	require.NoError(t, err)
+	r.bank = &bank{store: store, courier: r.courier, trickster: trickster, now: time.Now}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() {
@@ -263,25 +265,6 @@ func TestAttemptsAreBoundedInTime(t *testing.T) {
 		defer again.stop()
 		again.await(func() bool { return again.courier.undelivered() == 0 })
 		require.Len(t, again.sender.sent(), 1)
-	})
-}
-
-// duplicating is how misbehaviour is added: a Sender around the real one.
-type duplicating struct{ Sender }
-
-func (d duplicating) Send(ctx context.Context, m Message) Answer {
-	d.Sender.Send(ctx, m)
-	return d.Sender.Send(ctx, m)
-}
-
-func TestMisbehaviourIsASenderAroundTheSender(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := startRound(t, t.TempDir(), nil)
-		defer r.stop()
-		r.courier.sender = duplicating{r.sender}
-		r.pay(1, payments.OutcomeSucceeded)
-		r.await(func() bool { return r.courier.undelivered() == 0 })
-		require.Len(t, r.sender.sent(), 2)
 	})
 }
 

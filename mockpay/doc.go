@@ -18,7 +18,14 @@
 // exactly one of captured and expired ever holds. A session captures at most one
 // payment; the payment's id is the session's.
 //
+// Asked to, it misbehaves (Mischief): it says things late, twice, in the wrong
+// order or not at all, lets others speak in its name, captures what it should
+// not, and fails. Whatever it does, its lists of captures and refunds stay true;
+// of what is above, mischief alone can break that a session which was expired,
+// failed or canceled is never captured, and that it is captured once.
+//
 // How it is built: bank decides and remembers (on store), courier delivers
-// webhooks through a Sender, Server serves the page and the API. To make the
-// provider misbehave, wrap the Sender (Config.WrapSender).
+// webhooks through a Sender, Server serves the page and the API. trickster knows
+// which tricks strike which session; those with money are a course that bank
+// takes, those on the wire a Sender around the real one.
 package mockpay

@@ -95,7 +95,10 @@ func (b *bundle) open() {
 	require.NoError(b.t, err)
 	courier := newCourier(store, &fakeSender{}, quiet())
 	require.NoError(b.t, courier.load())
-	b.bank = &bank{store: store, courier: courier, now: b.clock}
+	trickster, err := newTrickster(store, quiet())
+	require.NoError(b.t, err)
+	trickster.now = b.clock
+	b.bank = &bank{store: store, courier: courier, trickster: trickster, now: b.clock}
 	b.links, err = payments.NewPayLinks("http://127.0.0.1:8090", testSecrets(b.t))
 	require.NoError(b.t, err)
 	b.handler = newHandler(b.bank, b.links, quiet())

@@ -46,10 +46,9 @@ func (a Answer) Acknowledged() bool {
 	return a.Err == nil && a.HTTPStatus >= 200 && a.HTTPStatus <= 299
 }
 
-// A Sender makes one attempt. It must return when ctx ends. It is the seam for
-// misbehaviour: a Sender around the real one may alter the message, send it
-// twice or other ones along with it, put it off (an Answer with RetryAfter) or
-// pretend that it was acknowledged, and the rest of the provider never knows.
+// A Sender makes one attempt. It must return when ctx ends. Its answer is what
+// the list of deliveries will say: only the message itself, never something
+// that was sent along with it, may count as acknowledged.
 type Sender interface {
 	Send(ctx context.Context, m Message) Answer
 }
@@ -90,15 +89,30 @@ func NewHTTPSender(baseURL string, secrets payments.Secrets) (*HTTPSender, error
 
 // Send implements Sender.
 func (s *HTTPSender) Send(ctx context.Context, m Message) Answer {
-	header, err := s.signer.Headers(m.Event.ID, s.now(), m.Body)
+	l, err := s.sign(m.Event.ID, s.now(), m.Body)
 	if err != nil {
 		return Answer{Err: err}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(m.Body))
+	return s.post(ctx, l)
+}
+
+// letter is a signed message.
+type letter struct {
+	header http.Header
+	body   []byte
+}
+
+func (s *HTTPSender) sign(eventID string, at time.Time, body []byte) (letter, error) {
+	header, err := s.signer.Headers(eventID, at, body)
+	return letter{header, body}, err
+}
+
+func (s *HTTPSender) post(ctx context.Context, l letter) Answer {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(l.body))
 	if err != nil {
 		return Answer{Err: err}
 	}
-	req.Header = header
+	req.Header = l.header.Clone()
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "mockpay/1")
 	resp, err := s.client.Do(req)

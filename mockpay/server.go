@@ -45,7 +45,7 @@ func New(cfg Config) (*Server, error) {
 	if err := checkLoopback(cfg.Addr); err != nil {
 		return nil, err
 	}
-	sender, err := newSender(cfg)
+	poster, err := NewHTTPSender(cfg.BoxofficeURL, cfg.Secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -57,16 +57,15 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	courier := newCourier(store, sender, cfg.Log)
-	if err := courier.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("read the undelivered webhooks: %w", err), store.close())
+	bank, err := newBank(store, poster, cfg.Log)
+	if err != nil {
+		return nil, errors.Join(err, store.close())
 	}
 	listener, err := listen(cfg.Addr)
 	if err != nil {
 		return nil, errors.Join(err, store.close())
 	}
-	bank := &bank{store: store, courier: courier, now: time.Now}
-	s := &Server{log: cfg.Log, store: store, bank: bank, courier: courier, listener: listener}
+	s := &Server{log: cfg.Log, store: store, bank: bank, courier: bank.courier, listener: listener}
 	s.http = &http.Server{
 		Handler:           newHandler(bank, links, cfg.Log),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -79,15 +78,21 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-func newSender(cfg Config) (Sender, error) {
-	sender, err := NewHTTPSender(cfg.BoxofficeURL, cfg.Secrets)
+// newBank is a bank with all that it did and was told before.
+func newBank(store *store, poster *HTTPSender, log *slog.Logger) (*bank, error) {
+	trickster, err := newTrickster(store, log)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.WrapSender != nil {
-		return cfg.WrapSender(sender), nil
+	sender, err := newTrickSender(poster, trickster)
+	if err != nil {
+		return nil, err
 	}
-	return sender, nil
+	courier := newCourier(store, sender, log)
+	if err := courier.load(); err != nil {
+		return nil, fmt.Errorf("read the undelivered webhooks: %w", err)
+	}
+	return &bank{store: store, courier: courier, trickster: trickster, now: time.Now}, nil
 }
 
 func listen(addr string) (net.Listener, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -237,6 +238,49 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 		}
 		return false
 	}, 10*time.Second, time.Millisecond)
+	require.NoError(t, stop())
+}
+
+// TestMischiefOverRealSockets has everything go wrong at once on the wire; what
+// the provider lists is true all the same.
+func TestMischiefOverRealSockets(t *testing.T) {
+	verifier, err := payments.NewVerifier(testSecrets(t), time.Now)
+	require.NoError(t, err)
+	var genuine, refused atomic.Int64
+	boxoffice := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		if _, err := verifier.Verify(r.Header, raw); err != nil {
+			refused.Add(1)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		genuine.Add(1)
+	}))
+	defer boxoffice.Close()
+	server, stop := serve(t, Config{BoxofficeURL: boxoffice.URL})
+	require.NoError(t, server.bank.trickster.set(generalKey, always(TrickDuplicate, TrickForge, TrickReplay)))
+	links, err := payments.NewPayLinks(server.URL(), testSecrets(t))
+	require.NoError(t, err)
+	const sessions = 5
+	for n := range sessions {
+		require.True(t, post(server.URL(), links, linkTo(orderNumber(n), time.Now().Add(time.Minute))))
+	}
+	client := newTestClient(t, server.URL())
+	var captured, acknowledged []domain.OrderID
+	require.Eventually(t, func() bool { return server.courier.undelivered() == 0 }, 20*time.Second, time.Millisecond)
+	for d, err := range client.Deliveries(t.Context(), payments.DeliveryAcknowledged) {
+		require.NoError(t, err)
+		acknowledged = append(acknowledged, d.Event.Order)
+	}
+	for c, err := range client.Captures(t.Context()) {
+		require.NoError(t, err)
+		captured = append(captured, c.Order)
+	}
+	require.Len(t, captured, sessions)
+	require.ElementsMatch(t, captured, acknowledged, "each capture was acknowledged once")
+	require.EqualValues(t, 3*sessions, genuine.Load(), "twice, and a replay")
+	require.EqualValues(t, 5*sessions, refused.Load(), "four forgeries and a stale one")
+	require.Zero(t, server.bank.trickster.report().WronglyAccepted)
 	require.NoError(t, stop())
 }
 

@@ -35,6 +35,8 @@ var (
 	pendingBucket      = []byte("pending")      // sequence → payments.Delivery
 	acknowledgedBucket = []byte("acknowledged") // sequence → payments.Delivery
 	abandonedBucket    = []byte("abandoned")    // sequence → payments.Delivery
+	lostBucket         = []byte("lost")         // sequence → payments.Delivery
+	mischiefBucket     = []byte("mischief")     // order id, or generalKey → policy
 
 	formatKey = []byte("format")
 )
@@ -104,7 +106,7 @@ func explainOpen(path string, err error) error {
 func prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{
 		metaBucket, sessionsBucket, capturesBucket, capturedBucket, refundsBucket, refundedBucket,
-		pendingBucket, acknowledgedBucket, abandonedBucket,
+		pendingBucket, acknowledgedBucket, abandonedBucket, lostBucket, mischiefBucket,
 	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err

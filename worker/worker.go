@@ -11,6 +11,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"boxoffice/activities"
+	"boxoffice/codec"
 	"boxoffice/workflows"
 )
 
@@ -30,14 +31,19 @@ const (
 	stopTimeout = 10 * time.Second
 )
 
-// Dial connects to Temporal and proves it by a call. It does not wait for a
-// server that is not up: the caller decides how long to try. The error names
-// the address and what to check.
-func Dial(ctx context.Context, address, namespace string, log *slog.Logger) (client.Client, error) {
+// Dial connects to Temporal and proves it by a call. Every client of the box
+// office comes from here, so that none writes a payload that is not sealed. It
+// does not wait for a server that is not up: the caller decides how long to try.
+// The error names the address and what to check.
+func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec, log *slog.Logger) (client.Client, error) {
 	c, err := client.DialContext(ctx, client.Options{
 		HostPort:  address,
 		Namespace: namespace,
 		Logger:    sdklog.NewStructuredLogger(log),
+
+		DataConverter:    payloads.DataConverter(),
+		FailureConverter: payloads.FailureConverter(),
+
 		ConnectionOptions: client.ConnectionOptions{
 			// Payloads are small and the server is near: gzip costs more than
 			// it saves.

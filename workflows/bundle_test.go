@@ -22,6 +22,7 @@ type world struct {
 
 	// script
 	holdOutcome   domain.HoldOutcome
+	holdError     error
 	holdGone      bool // the ledger expired or voided the hold behind our back
 	seatsLeft     bool // for a rebooking
 	perkLeft      bool
@@ -53,6 +54,9 @@ func (w *world) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
 	if err := w.fail("hold"); err != nil {
 		return domain.Hold{}, err
 	}
+	if w.holdError != nil {
+		return domain.Hold{}, w.holdError
+	}
 	if w.holdOutcome != domain.HoldHeld {
 		return domain.Hold{Outcome: w.holdOutcome}, nil
 	}
@@ -83,6 +87,9 @@ func (w *world) Void(context.Context, *domain.Order) (domain.VoidOutcome, error)
 	if w.seats == "posted" {
 		return domain.VoidPosted, nil
 	}
+	if w.holdGone {
+		return domain.VoidVoided, nil
+	}
 	w.seats = "voided"
 	return domain.VoidVoided, nil
 }
@@ -108,8 +115,27 @@ func (w *world) Record(_ context.Context, sold domain.Sold) (domain.SoldOrder, e
 	if err := w.fail("record"); err != nil {
 		return domain.SoldOrder{}, err
 	}
+	for _, r := range w.refunds {
+		if r.Capture.Payment == sold.Capture.Payment {
+			return domain.SoldOrder{}, &domain.Error{Code: domain.CodeExists}
+		}
+	}
+	for _, before := range w.recorded {
+		if before.Capture.Payment != sold.Capture.Payment {
+			return domain.SoldOrder{}, &domain.Error{Code: domain.CodeExists}
+		}
+	}
 	w.recorded = append(w.recorded, sold)
-	return domain.SoldOrder{}, nil
+	return domain.SoldOrder{PerkTaken: sold.PerkTaken, Capture: sold.Capture}, nil
+}
+
+func (w *world) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.recorded) == 0 {
+		return domain.SoldOrder{}, domain.NotFound("order")
+	}
+	return domain.SoldOrder{PerkTaken: w.recorded[0].PerkTaken, Capture: w.recorded[0].Capture}, nil
 }
 
 func (w *world) BeginOrderRefund(_ context.Context, id domain.OrderID, _ domain.RefundReason, _ time.Time) (domain.SoldOrder, error) {
@@ -119,6 +145,11 @@ func (w *world) BeginOrderRefund(_ context.Context, id domain.OrderID, _ domain.
 func (w *world) BeginRefund(_ context.Context, r domain.Refund) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, sold := range w.recorded {
+		if sold.Capture.Payment == r.Capture.Payment {
+			return &domain.Error{Code: domain.CodeExists}
+		}
+	}
 	w.refunds = append(w.refunds, r)
 	return nil
 }

@@ -20,9 +20,12 @@ func asError[T error](err error, target *T) bool { return errors.As(err, target)
 // have succeeded (a bug of ours): then nothing is held and nothing was sold.
 func Checkout(ctx workflow.Context, order domain.Order) (domain.CheckoutState, error) {
 	c := newCheckout(order)
+	request := ctx
+	ctx, _ = workflow.NewDisconnectedContext(request)
 	if err := c.listen(ctx); err != nil {
 		return c.state, err
 	}
+	workflow.GoNamed(ctx, "cancellation", c.obeyCancellation(request))
 	if err := c.hold(ctx); err != nil {
 		return c.state, err
 	}
@@ -38,12 +41,16 @@ type checkout struct {
 	order domain.Order
 	state domain.CheckoutState
 	inbox *inbox
+	// handedOver are the payments that Late has: whatever else is said of
+	// them, they buy nothing here.
+	handedOver map[string]bool
 }
 
 func newCheckout(order domain.Order) *checkout {
 	return &checkout{
-		order: order,
-		inbox: newInbox(),
+		order:      order,
+		inbox:      newInbox(),
+		handedOver: make(map[string]bool),
 		state: domain.CheckoutState{
 			Order:       order.ID,
 			SaleID:      order.SaleID,
@@ -114,8 +121,8 @@ func (c *checkout) handle(ctx workflow.Context, m message) error {
 	switch {
 	case m.cancel:
 		return c.giveUp(ctx, domain.OrderCanceled)
-	case m.event.Type == domain.PaymentSucceeded:
-		return c.settle(ctx, m.event.Capture())
+	case m.paid():
+		return c.settleReported(ctx, m.event.Capture())
 	case m.event.Type == domain.PaymentFailed:
 		return c.release(ctx, domain.OrderFailed)
 	default:
@@ -162,47 +169,74 @@ func (c *checkout) settleCaptured(ctx workflow.Context, capture domain.Capture, 
 	return c.release(ctx, ending)
 }
 
-// settle turns a capture into tickets. The hold may be gone by now: then the
-// money is late, and Late decides.
+// settleReported settles what an event reports. An event of another price than
+// the order's is not believed before the provider was asked: what it says it
+// took is what counts.
+func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) error {
+	if c.handedOver[capture.Payment] || capture.Pays(&c.order) {
+		return c.settle(ctx, capture)
+	}
+	found, err := c.findCapture(ctx)
+	switch {
+	case err != nil:
+		return err
+	case found.Captured && found.Capture.Payment == capture.Payment:
+		return c.settle(ctx, found.Capture)
+	case capture.Payment == capture.Session:
+		// The provider took nothing under the session's own id, which the right
+		// payment may still come under: there is nothing to give back.
+		workflow.GetLogger(ctx).Warn("An event of a wrong amount about a payment that the provider does not know", "Payment", capture.Payment)
+		return nil
+	default:
+		return c.settle(ctx, capture)
+	}
+}
+
+func (c *checkout) findCapture(ctx workflow.Context) (activities.FoundCapture, error) {
+	var found activities.FoundCapture
+	err := callProvider(ctx, "what did the provider take?", acts.FindCapture, domain.SessionID(c.order.ID)).Get(ctx, &found)
+	if err != nil {
+		return found, fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
+	}
+	return found, nil
+}
+
+// settle turns a capture into tickets. The hold may be gone by now: then seats
+// are taken again if some are left, else the money goes back.
 func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
+	if c.handedOver[capture.Payment] {
+		return nil
+	}
 	if !capture.Pays(&c.order) {
 		// Not this order's price: not a ticket. The hold stays until its
 		// deadline, the right payment may still come.
-		return c.handOver(ctx, LateInput{Capture: capture, Order: &c.order, Reason: domain.RefundWrongAmount})
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundWrongAmount})
 	}
-	settlement := activities.Settlement{
-		Order: c.order, Capture: capture, Booking: domain.BookedByHold, PaidAt: workflow.Now(ctx),
-	}
-	var settled activities.Settled
-	if err := step(ctx, "post the seats, take the perk, record the order", acts.Settle, settlement, &settled); err != nil {
-		return fmt.Errorf("settle order %s: %w", c.order.ID, err)
-	}
-	if !settled.Sold {
-		return c.settleLate(ctx, capture)
-	}
-	c.state.Payment = capture.Payment
-	c.state.PerkTaken = settled.PerkTaken
-	c.enter(ctx, domain.OrderPaid)
-	return nil
-}
-
-// settleLate waits for what becomes of money whose hold was gone.
-func (c *checkout) settleLate(ctx workflow.Context, capture domain.Capture) error {
-	input := LateInput{Capture: capture, Order: &c.order, Rebook: true, Reason: domain.RefundNoneLeft}
-	var state domain.CheckoutState
-	err := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, capture), Late, input).Get(ctx, &state)
-	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		// An earlier run of this order (see Temporal's retention) dealt with it.
-		c.state.Payment = capture.Payment
-		c.enter(ctx, domain.OrderExpired)
-		return nil
+	settled, err := sell(ctx, &c.order, capture, domain.BookedByHold)
+	if err == nil && settled.Outcome == activities.SettleNoSeats {
+		settled, err = sell(ctx, &c.order, capture, domain.BookedByRebook)
 	}
 	if err != nil {
-		return fmt.Errorf("late payment %s of order %s: %w", capture.Payment, c.order.ID, err)
+		return err
 	}
-	c.state.Payment, c.state.PerkTaken = state.Payment, state.PerkTaken
-	c.enter(ctx, state.Status)
-	return nil
+	return c.conclude(ctx, capture, settled)
+}
+
+// conclude ends the checkout as the settlement says.
+func (c *checkout) conclude(ctx workflow.Context, capture domain.Capture, settled activities.Settled) error {
+	c.state.Payment, c.state.PerkTaken = capture.Payment, settled.PerkTaken
+	switch settled.Outcome {
+	case activities.SettleSold:
+		c.enter(ctx, domain.OrderPaid)
+		return nil
+	case activities.SettleSoldBefore:
+		c.state.Payment = settled.Payment
+		c.enter(ctx, domain.OrderPaid)
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundSecondCapture})
+	default: // no seats, or on its way back already
+		c.enter(ctx, domain.OrderRefunding)
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundNoneLeft})
+	}
 }
 
 // release gives the seats back and ends the checkout. Where the ledger says
@@ -228,9 +262,9 @@ const redeliveryTimeout = 10 * time.Minute
 // settlePosted finds the payment for which the seats were posted.
 func (c *checkout) settlePosted(ctx workflow.Context) error {
 	session := domain.SessionID(c.order.ID)
-	var found activities.FoundCapture
-	if err := callProvider(ctx, "which payment was it?", acts.FindCapture, session).Get(ctx, &found); err != nil {
-		return fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
+	found, err := c.findCapture(ctx)
+	if err != nil {
+		return err
 	}
 	if found.Captured && found.Capture.Pays(&c.order) {
 		return c.settle(ctx, found.Capture)
@@ -278,19 +312,23 @@ func (c *checkout) close(ctx workflow.Context) error {
 
 // handleAfterEnd: only money can still matter.
 func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
-	if m.cancel || m.event.Type != domain.PaymentSucceeded {
+	if !m.paid() {
 		return nil
 	}
 	input, late := LateTerms(&c.state, m.event.Capture())
 	if !late {
 		return nil
 	}
-	input.Order = &c.order
 	return c.handOver(ctx, input)
 }
 
-// handOver starts Late and does not wait for it.
+// handOver gives a payment to Late, once, and does not wait for it.
 func (c *checkout) handOver(ctx workflow.Context, input LateInput) error {
+	if c.handedOver[input.Capture.Payment] {
+		return nil
+	}
+	c.handedOver[input.Capture.Payment] = true
+	input.Order, input.SaleID = &c.order, c.order.SaleID
 	child := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, input.Capture), Late, input)
 	err := child.GetChildWorkflowExecution().Get(ctx, nil)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {

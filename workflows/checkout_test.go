@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -113,10 +114,10 @@ func TestCheckoutEndings(t *testing.T) {
 			want:   want{status: domain.OrderPaid, seats: "rebooked", recorded: 1, perk: true},
 		},
 		{
-			name:   "paid when the hold is gone, none left: refunded",
+			name:   "paid when the hold is gone, none left: refunded by a workflow of its own",
 			script: func(w *world) { w.holdGone = true },
 			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
-			want:   want{status: domain.OrderRefunded, seats: "held", refunds: []domain.RefundReason{domain.RefundNoneLeft}},
+			want:   want{status: domain.OrderRefunding, seats: "held", refunds: []domain.RefundReason{domain.RefundNoneLeft}},
 		},
 		{
 			name: "wrong amount: no ticket, refunded, and the hold stays for the right payment",
@@ -136,6 +137,73 @@ func TestCheckoutEndings(t *testing.T) {
 				b.signal(soon, wrong)
 			},
 			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}},
+		},
+		{
+			name: "a wrong amount under the session's own id, which the provider does not know, does not spoil that id",
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.AmountMinor, wrong.Payment = 1, ""
+				right := b.event("e2", domain.PaymentSucceeded)
+				right.Payment = ""
+				b.signal(soon, wrong)
+				b.signal(2*soon, right)
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "a wrong amount of a payment that the provider took for the right one",
+			script: func(w *world) {
+				c := testCapture()
+				w.captured = &c
+			},
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.AmountMinor = 1
+				b.signal(soon, wrong)
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "the right amount of a payment that goes back already buys nothing",
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.AmountMinor = 1
+				b.signal(soon, wrong)
+				b.signal(2*soon, b.event("e2", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}},
+		},
+		{
+			name: "a signal without a payment is about the session's",
+			drive: func(b *bundle, _ *answers) {
+				event := b.event("e1", domain.PaymentSucceeded)
+				event.Payment = ""
+				b.signal(soon, event)
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:  "the workflow itself is canceled: as if the buyer had",
+			drive: func(b *bundle, _ *answers) { b.env.RegisterDelayedCallback(b.env.CancelWorkflow, soon) },
+			want:  want{status: domain.OrderCanceled, seats: "voided"},
+		},
+		{
+			name: "an order that another payment bought before stays paid; this one goes back",
+			script: func(w *world) {
+				first := testCapture()
+				first.Payment = "pay_0"
+				w.recorded = []domain.Sold{{Capture: first, PerkTaken: true}}
+			},
+			drive: func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true, refunds: []domain.RefundReason{domain.RefundSecondCapture}},
+		},
+		{
+			name: "seats are returned when the payment turns out to be on its way back",
+			script: func(w *world) {
+				w.refunds = []domain.Refund{{Capture: testCapture(), Reason: domain.RefundCanceled}}
+			},
+			drive: func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want:  want{status: domain.OrderRefunding, seats: "returned", refunds: []domain.RefundReason{domain.RefundCanceled, domain.RefundNoneLeft}},
 		},
 		{
 			name: "the same event twice, by update and by signal",
@@ -280,14 +348,37 @@ func TestCheckoutRefusesUpdates(t *testing.T) {
 func TestCheckoutListensToABoundedNumberOfEvents(t *testing.T) {
 	b, said := setup(t, nil), answers{}
 	for i := range 100 {
-		wrong := b.event(string(rune('A'+i)), domain.PaymentSucceeded)
+		wrong := b.event(fmt.Sprintf("e%d", i), domain.PaymentSucceeded)
 		wrong.AmountMinor = 1
 		b.update(&said, soon+time.Duration(i)*time.Second, "payment", wrong.ID, wrong)
 	}
+	b.update(&said, soon+101*time.Second, "cancel", "cancel") // never refused
 	state := b.run()
-	require.Equal(t, domain.OrderExpired, state.Status)
-	require.Len(t, said.statuses, 64)
-	require.Len(t, said.rejected, 36)
+	require.Equal(t, domain.OrderCanceled, state.Status)
+	require.Len(t, said.statuses, 64+1)
+	require.Len(t, said.rejected, 36, "for the provider to send again")
+}
+
+func TestAcknowledgedMoneyIsTakenBeyondTheBound(t *testing.T) {
+	b := setup(t, nil)
+	for i := range 100 {
+		b.signal(soon+time.Duration(i)*time.Second, b.event(fmt.Sprintf("e%d", i), "payment.maybe"))
+		wrong := b.event(fmt.Sprintf("w%d", i), domain.PaymentSucceeded)
+		wrong.AmountMinor = 1
+		b.signal(soon+time.Duration(i)*time.Second, wrong)
+	}
+	right := b.event("right", domain.PaymentSucceeded)
+	right.Payment = "pay_2"
+	b.signal(soon+101*time.Second, right)
+	require.Equal(t, domain.OrderPaid, b.run().Status)
+}
+
+func TestRejectionsKeepTheirCodeThroughTemporalsWrapping(t *testing.T) {
+	b := setup(t, func(w *world) { w.holdError = &domain.Error{Code: domain.CodeKeyReused} })
+	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
+	code, ok := workflows.CodeOfRejection(b.env.GetWorkflowError())
+	require.True(t, ok)
+	require.Equal(t, domain.CodeKeyReused, code)
 }
 
 func TestCheckoutTellsItsStateAtAnyTime(t *testing.T) {

@@ -55,8 +55,9 @@ func (c *checkout) details() string {
 		return "**sold out**: the ledger had not enough tickets left; nothing is held"
 	case domain.OrderLimitReached:
 		return "**limit reached**: the buyer's tickets of this sale are used up; nothing is held"
-	case domain.OrderRefunded:
-		return fmt.Sprintf("**refunded**: `%s` came too late and nothing was left", c.state.Payment)
+	case domain.OrderRefunding:
+		return fmt.Sprintf("**refunding** `%s`: it came too late and nothing was left; see workflow `%s`",
+			c.state.Payment, LateID(c.order.ID, c.state.Payment))
 	default:
 		return fmt.Sprintf("**%s**: the seats are back on sale", c.state.Status)
 	}

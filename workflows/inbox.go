@@ -8,10 +8,11 @@ import (
 	"boxoffice/domain"
 )
 
-// messagesMax bounds how many different messages one checkout listens to: a
-// buyer's cancel and a provider's events. A session has a handful of events;
-// more than this is a broken provider, whose further events are refused.
-const messagesMax = 64
+// eventsMax bounds how many different events one checkout listens to. A session
+// has a handful; more than this is a broken provider. Further ones that report
+// no money are ignored; those that do are refused as updates, for the provider
+// to send again, and still taken as signals: those were acknowledged.
+const eventsMax = 64
 
 // cancelMessage is the id of the buyer's cancel in the inbox; event ids that a
 // provider gives can not collide with it, they are prefixed.
@@ -23,6 +24,9 @@ type message struct {
 	cancel bool
 	event  domain.PaymentEvent // unless cancel
 }
+
+// paid reports whether the message is about money that was taken.
+func (m message) paid() bool { return !m.cancel && m.event.Type == domain.PaymentSucceeded }
 
 // inbox collects messages in the order of their arrival, each once. Handlers
 // only put in; the checkout's body takes out: one message at a time decides.
@@ -37,18 +41,24 @@ func newInbox() *inbox {
 }
 
 func eventMessage(event domain.PaymentEvent) message {
-	return message{id: "event/" + event.ID, event: event}
+	return message{id: "event/" + event.ID, event: event.Normalized()}
 }
 
-func (b *inbox) full() bool  { return len(b.seen) >= messagesMax }
+func (b *inbox) full() bool  { return len(b.seen) >= eventsMax }
 func (b *inbox) empty() bool { return len(b.waiting) == 0 }
 
-func (b *inbox) put(m message) {
-	if b.seen[m.id] || b.full() {
-		return
+// put takes a message in, once, and reports whether it will be, or was, dealt
+// with.
+func (b *inbox) put(m message) bool {
+	if b.seen[m.id] {
+		return true
+	}
+	if b.full() && !m.cancel && !m.paid() {
+		return false
 	}
 	b.seen[m.id] = true
 	b.waiting = append(b.waiting, m)
+	return true
 }
 
 func (b *inbox) take() message {
@@ -60,7 +70,7 @@ func (b *inbox) take() message {
 // hasPayment reports whether money is reported in a waiting message.
 func (b *inbox) hasPayment() bool {
 	for _, m := range b.waiting {
-		if !m.cancel && m.event.Type == domain.PaymentSucceeded {
+		if m.paid() {
 			return true
 		}
 	}
@@ -70,7 +80,7 @@ func (b *inbox) hasPayment() bool {
 // takePayment takes the first waiting message that reports money.
 func (b *inbox) takePayment() message {
 	for i, m := range b.waiting {
-		if !m.cancel && m.event.Type == domain.PaymentSucceeded {
+		if m.paid() {
 			b.waiting = append(b.waiting[:i:i], b.waiting[i+1:]...)
 			return m
 		}
@@ -116,19 +126,14 @@ func (c *checkout) validateEvent(event domain.PaymentEvent) error {
 	if !c.concerns(event) {
 		return reject(domain.CodeInvalid, "the event is not about this order")
 	}
-	if m := eventMessage(event); !c.inbox.seen[m.id] && c.inbox.full() {
+	if m := eventMessage(event); m.paid() && !c.inbox.seen[m.id] && c.inbox.full() {
 		return reject(domain.CodeOverloaded, "too many events for one order")
 	}
 	return nil
 }
 
 func (c *checkout) concerns(event domain.PaymentEvent) bool {
-	switch event.Type {
-	case domain.PaymentSucceeded, domain.PaymentFailed, domain.PaymentCanceled:
-		return event.ID != "" && event.Order == c.order.ID
-	default:
-		return false
-	}
+	return event.Order == c.order.ID && event.Normalized().Usable()
 }
 
 func (c *checkout) answerPayment(ctx workflow.Context, event domain.PaymentEvent) (PaymentAnswer, error) {
@@ -141,9 +146,21 @@ func (c *checkout) answerCancel(ctx workflow.Context) (PaymentAnswer, error) {
 
 // answer puts a message in and answers once it has been dealt with.
 func (c *checkout) answer(ctx workflow.Context, m message) (PaymentAnswer, error) {
-	c.inbox.put(m)
-	err := workflow.Await(ctx, func() bool { return c.inbox.handled[m.id] })
+	var err error
+	if c.inbox.put(m) {
+		err = workflow.Await(ctx, func() bool { return c.inbox.handled[m.id] })
+	}
 	return PaymentAnswer{Status: c.state.Status}, err
+}
+
+// obeyCancellation takes a cancellation of the workflow itself (from the Web UI,
+// say) for the buyer's: the seats and the provider's session are given back in
+// order. Everything else runs on a context that it does not reach.
+func (c *checkout) obeyCancellation(request workflow.Context) func(workflow.Context) {
+	return func(ctx workflow.Context) {
+		request.Done().Receive(ctx, nil)
+		c.inbox.put(message{id: cancelMessage, cancel: true})
+	}
 }
 
 // receiveSignals takes payment signals for as long as the checkout runs. One

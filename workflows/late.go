@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"boxoffice/activities"
@@ -13,11 +14,14 @@ import (
 // LateInput is a captured payment that its checkout can not use any more.
 type LateInput struct {
 	Capture domain.Capture `json:"capture"`
-	// Order is what the money was for; nil when the order is unknown here.
+	SaleID  string         `json:"sale,omitempty"` // empty when the order is unknown here
+	// Order is what the money was for; nil when that is unknown here.
 	Order *domain.Order `json:"order,omitempty"`
 	// Rebook lets it buy seats if some are left.
 	Rebook bool `json:"rebook"`
-	// Reason of the refund, should it come to one.
+	// HoldMayStand: the checkout broke off, its hold may be there or even sold.
+	HoldMayStand bool `json:"hold_may_stand,omitempty"`
+	// Reason of the refund, should it come to one for no other reason.
 	Reason domain.RefundReason `json:"reason"`
 }
 
@@ -25,14 +29,12 @@ type LateInput struct {
 // is false when it is the very payment the order was settled with. The caller
 // adds the order.
 func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateInput, late bool) {
-	input = LateInput{Capture: capture}
+	input = LateInput{Capture: capture, SaleID: state.SaleID}
 	switch {
 	case state.Payment == capture.Payment:
 		return input, false
 	case state.Payment != "":
 		input.Reason = domain.RefundSecondCapture
-	case capture.AmountMinor != state.AmountMinor || capture.Currency != state.Currency:
-		input.Reason = domain.RefundWrongAmount
 	case state.Status == domain.OrderCanceled:
 		input.Reason = domain.RefundCanceled
 	default:
@@ -45,66 +47,122 @@ func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateI
 // wanted and some are left, else it goes back. Its result has status paid or
 // refunded.
 func Late(ctx workflow.Context, input LateInput) (domain.CheckoutState, error) {
-	state := domain.CheckoutState{
-		Order:       input.Capture.Order,
-		Status:      domain.OrderPending,
-		AmountMinor: input.Capture.AmountMinor,
-		Currency:    input.Capture.Currency,
-		Payment:     input.Capture.Payment,
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt is not canceled
+	l := &late{LateInput: input}
+	l.enter(ctx, domain.OrderPending)
+	if err := workflow.SetQueryHandler(ctx, StateQuery, func() (domain.CheckoutState, error) { return l.state, nil }); err != nil {
+		return l.state, err
 	}
-	if err := workflow.SetQueryHandler(ctx, StateQuery, func() (domain.CheckoutState, error) { return state, nil }); err != nil {
-		return state, err
-	}
-	if input.Order != nil {
-		state.SaleID, state.Lines = input.Order.SaleID, input.Order.Lines
-	}
-	if input.Rebook && input.Order != nil {
-		rebooked, err := rebook(ctx, &input)
-		if err != nil {
-			return state, err
-		}
-		if rebooked.Sold {
-			state.Status, state.PerkTaken, state.Ended = domain.OrderPaid, rebooked.PerkTaken, workflow.Now(ctx)
-			workflow.SetCurrentDetails(ctx, "**rebooked**: seats were left for the late payment")
-			return state, nil
+	for _, next := range []func(workflow.Context) error{l.confirm, l.buy, l.giveBack} {
+		if err := next(ctx); err != nil || l.state.Status == domain.OrderPaid {
+			return l.state, err
 		}
 	}
-	state.Status = domain.OrderRefunding
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**refunding** %s: %s", money(state.AmountMinor, state.Currency), input.Reason))
-	if err := refundPayment(ctx, &input); err != nil {
-		return state, err
-	}
-	state.Status, state.Ended = domain.OrderRefunded, workflow.Now(ctx)
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**refunded** %s: %s", money(state.AmountMinor, state.Currency), input.Reason))
-	return state, workflow.UpsertTypedSearchAttributes(ctx, EndingAttribute.ValueSet(string(state.Status)))
+	return l.state, workflow.UpsertTypedSearchAttributes(ctx, EndingAttribute.ValueSet(string(l.state.Status)))
 }
 
-func rebook(ctx workflow.Context, input *LateInput) (activities.Settled, error) {
-	settlement := activities.Settlement{
-		Order: *input.Order, Capture: input.Capture, Booking: domain.BookedByRebook, PaidAt: workflow.Now(ctx),
+// late is the state of one run.
+type late struct {
+	LateInput
+	state domain.CheckoutState
+}
+
+// enter moves the payment to a state and shows it.
+func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
+	l.state = domain.CheckoutState{
+		Order: l.Capture.Order, SaleID: l.SaleID, Status: status, Payment: l.Capture.Payment, PerkTaken: l.state.PerkTaken,
+		AmountMinor: l.Capture.AmountMinor, Currency: l.Capture.Currency,
 	}
+	if l.Order != nil {
+		l.state.Lines = l.Order.Lines
+	}
+	if status == domain.OrderPaid || status == domain.OrderRefunded {
+		l.state.Ended = workflow.Now(ctx)
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: %s (%s)", status, money(l.Capture.AmountMinor, l.Capture.Currency), l.Reason))
+}
+
+// confirm takes the provider's word for what it took: an event may be wrong
+// about that. A payment that the provider does not know stays as reported.
+func (l *late) confirm(ctx workflow.Context) error {
+	var found activities.FoundCapture
+	if err := callProvider(ctx, "what did the provider take?", acts.FindCapture, l.Capture.Session).Get(ctx, &found); err != nil {
+		return err
+	}
+	if found.Captured && found.Capture.Payment == l.Capture.Payment {
+		l.Capture = found.Capture
+	}
+	if l.Order != nil && !l.Capture.Pays(l.Order) {
+		l.Rebook, l.Reason = false, domain.RefundWrongAmount
+	}
+	return nil
+}
+
+// buy sells the order's seats to the payment, if that is still wanted.
+func (l *late) buy(ctx workflow.Context) error {
+	if !l.Rebook || l.Order == nil {
+		return nil
+	}
+	bookings := []domain.Booking{domain.BookedByRebook}
+	if l.HoldMayStand {
+		bookings = []domain.Booking{domain.BookedByHold, domain.BookedByRebook}
+	}
+	for _, booking := range bookings {
+		settled, err := sell(ctx, l.Order, l.Capture, booking)
+		if err != nil {
+			return err
+		}
+		switch settled.Outcome {
+		case activities.SettleSold:
+			l.state.PerkTaken = settled.PerkTaken
+			l.enter(ctx, domain.OrderPaid)
+			return nil
+		case activities.SettleSoldBefore:
+			l.Reason = domain.RefundSecondCapture
+			return nil
+		case activities.SettleRefunding:
+			return nil
+		}
+	}
+	return nil
+}
+
+// sell runs one settlement.
+func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, booking domain.Booking) (activities.Settled, error) {
+	summary := "post the seats, take the perk, record the order"
+	if booking == domain.BookedByRebook {
+		summary = "take seats again, take the perk, record the order"
+	}
+	settlement := activities.Settlement{Order: *order, Capture: capture, Booking: booking, PaidAt: workflow.Now(ctx)}
 	var settled activities.Settled
-	if err := step(ctx, "take seats again, take the perk, record the order", acts.Settle, settlement, &settled); err != nil {
-		return settled, fmt.Errorf("rebook order %s: %w", input.Order.ID, err)
+	if err := step(ctx, summary, acts.Settle, settlement, &settled); err != nil {
+		return settled, fmt.Errorf("settle order %s: %w", order.ID, err)
 	}
 	return settled, nil
 }
 
-// refundPayment notes the debt, pays it, and notes that it is paid: in that
-// order, so that money which is due is visible for as long as it is.
-func refundPayment(ctx workflow.Context, input *LateInput) error {
-	refund := domain.Refund{Capture: input.Capture, Reason: input.Reason, RequestedAt: workflow.Now(ctx)}
-	if input.Order != nil {
-		refund.SaleID = input.Order.SaleID
-	}
-	if err := owed(ctx, "note the refund as due", acts.RecordRefundDue, refund, nil); err != nil {
+// giveBack notes the debt, pays it, and notes that it is paid: in that order, so
+// that money which is due is visible for as long as it is.
+func (l *late) giveBack(ctx workflow.Context) error {
+	refund := domain.Refund{Capture: l.Capture, SaleID: l.SaleID, Reason: l.Reason, RequestedAt: workflow.Now(ctx)}
+	var noted activities.RefundDue
+	if err := owed(ctx, "note the refund as due", acts.RecordRefundDue, refund, &noted); err != nil {
 		return err
 	}
+	if !noted.Due {
+		l.enter(ctx, domain.OrderPaid) // it bought tickets after all
+		return nil
+	}
+	l.enter(ctx, domain.OrderRefunding)
 	if err := owed(ctx, "give the money back", acts.RefundPayment, refund, nil); err != nil {
 		return err
 	}
 	done := activities.RefundDone{Payment: refund.Capture.Payment, At: workflow.Now(ctx)}
-	return owed(ctx, "note the refund as done", acts.RecordRefundDone, done, nil)
+	if err := owed(ctx, "note the refund as done", acts.RecordRefundDone, done, nil); err != nil {
+		return err
+	}
+	l.enter(ctx, domain.OrderRefunded)
+	return nil
 }
 
 // lateOptions: the child outlives its checkout, and one payment is dealt with
@@ -112,8 +170,9 @@ func refundPayment(ctx workflow.Context, input *LateInput) error {
 func (c *checkout) lateOptions(ctx workflow.Context, capture domain.Capture) workflow.Context {
 	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            LateID(c.order.ID, capture.Payment),
-		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary:         "late payment · " + Summary(&c.order),
+		TypedSearchAttributes: temporal.NewSearchAttributes(SaleAttribute.ValueSet(c.order.SaleID)),
 	})
 }

@@ -31,7 +31,7 @@ func TestLateTerms(t *testing.T) {
 		{"after it failed", ended(domain.OrderFailed, ""), capture, true, true, domain.RefundNoneLeft},
 		{"after it expired", ended(domain.OrderExpired, ""), capture, true, true, domain.RefundNoneLeft},
 		{"after the buyer canceled", ended(domain.OrderCanceled, ""), capture, true, false, domain.RefundCanceled},
-		{"wrong amount after it expired", ended(domain.OrderExpired, ""), wrong, true, false, domain.RefundWrongAmount},
+		{"wrong amount after it expired: Late asks the provider first", ended(domain.OrderExpired, ""), wrong, true, true, domain.RefundNoneLeft},
 		{"after it was refused", ended(domain.OrderSoldOut, ""), capture, true, true, domain.RefundNoneLeft},
 	}
 	for _, tt := range tests {
@@ -60,6 +60,15 @@ func TestLate(t *testing.T) {
 			workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderRefunded, 0, 1},
 		{"not to be rebooked: refunded although seats are left", func(w *world) { w.seatsLeft = true },
 			workflows.LateInput{Capture: testCapture(), Order: &order, Reason: domain.RefundCanceled}, domain.OrderRefunded, 0, 1},
+		{"a wrong amount: refunded although seats are left", func(w *world) { w.seatsLeft = true },
+			workflows.LateInput{Capture: wrongCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderRefunded, 0, 1},
+		{"a wrong amount that the provider took for the right one: rebooked", func(w *world) {
+			w.seatsLeft = true
+			c := testCapture()
+			w.captured = &c
+		}, workflows.LateInput{Capture: wrongCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderPaid, 1, 0},
+		{"the checkout broke off and its hold still stands", nil,
+			workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, HoldMayStand: true, Reason: domain.RefundNoneLeft}, domain.OrderPaid, 1, 0},
 		{"an unknown order: refunded", nil,
 			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundUnknownOrder}, domain.OrderRefunded, 0, 1},
 		{"the provider is down: retried until it is back", func(w *world) { w.failures["refund"] = 9 }, /* the environment gives up at 10 */
@@ -80,6 +89,30 @@ func TestLate(t *testing.T) {
 			require.Len(t, b.world.refunds, tt.refunded, "a refund is noted as due before it is done")
 		})
 	}
+}
+
+func wrongCapture() domain.Capture {
+	c := testCapture()
+	c.AmountMinor = 1
+	return c
+}
+
+// A second payment for an order that was rebooked goes back, and the first one's
+// seats and tickets stay.
+func TestLateSecondCapture(t *testing.T) {
+	order := testOrder()
+	b := setup(t, func(w *world) {
+		w.seatsLeft = true
+		first := testCapture()
+		first.Payment = "pay_0"
+		w.recorded = []domain.Sold{{Capture: first}}
+	})
+	b.env.ExecuteWorkflow(workflows.Late, workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft})
+	require.NoError(t, b.env.GetWorkflowError())
+	require.Equal(t, "rebooked", b.world.seats)
+	require.Len(t, b.world.recorded, 1)
+	require.Equal(t, []string{"pay_1"}, b.world.refunded)
+	require.Equal(t, domain.RefundSecondCapture, b.world.refunds[0].Reason)
 }
 
 func TestRefundReturnsMoneyThenSeats(t *testing.T) {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -53,12 +54,17 @@ func reject(code domain.Code, detail string) error {
 	return temporal.NewNonRetryableApplicationError(detail, string(code), nil)
 }
 
-// CodeOfRejection gives the code with which a workflow refused an update, and
-// false for any other error.
+// CodeOfRejection gives the code with which a workflow refused an update or
+// failed, and false where its error carries none. Temporal wraps errors in
+// errors of its own and of Go's types: the first one that speaks our vocabulary
+// counts.
 func CodeOfRejection(err error) (domain.Code, bool) {
 	var refused *temporal.ApplicationError
-	if !errors.As(err, &refused) {
-		return "", false
+	for errors.As(err, &refused) {
+		if code := domain.Code(refused.Type()); slices.Contains(domain.Codes, code) {
+			return code, true
+		}
+		err = refused.Unwrap()
 	}
-	return domain.Code(refused.Type()), true
+	return "", false
 }

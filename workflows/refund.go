@@ -16,6 +16,7 @@ type RefundInput struct {
 // Refund gives a paid order's money back and its seats to others. The money
 // goes first: seats are only sold again once the buyer was paid.
 func Refund(ctx workflow.Context, input RefundInput) (domain.OrderStatus, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt is not canceled
 	due := activities.OrderRefund{Order: input.Order, Reason: input.Reason, At: workflow.Now(ctx)}
 	var sold domain.SoldOrder
 	if err := owed(ctx, "note the refund as due", acts.RecordOrderRefundDue, due, &sold); err != nil {

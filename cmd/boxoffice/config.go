@@ -12,6 +12,7 @@ import (
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
+	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
 )
@@ -26,11 +27,13 @@ type config struct {
 	AdminToken    string
 	WebhookSecret string
 	ServerKey     []byte
+	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
 	MockPayURL        string
 	TemporalAddress   string
 	TemporalNamespace string
-	TemporalUIURL     string // optional: the order page links to the workflow
+	TemporalUIURL     string // optional: the order page links to the workflow; the codec serves that page
+	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
 	DatabaseURL       string
 
 	TigerBeetleAddresses []string // empty: the embedded ledger
@@ -45,6 +48,7 @@ func readConfig() (config, error) {
 		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
 		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),
 		TemporalUIURL:     env("TEMPORAL_UI_URL", ""),
+		CodecURL:          env("BOXOFFICE_CODEC_URL", "http://127.0.0.1:8234"),
 		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
 	}
 	c.AdminURL = env("BOXOFFICE_ADMIN_URL", c.URL)
@@ -60,6 +64,11 @@ func readConfig() (config, error) {
 		problems = append(problems, errors.New("BOXOFFICE_SERVER_KEY is not base64"))
 	}
 	c.ServerKey = key
+	if keys := secret("BOXOFFICE_PAYLOAD_KEYS", &problems); keys != "" {
+		if c.Payloads, err = codec.Parse(keys); err != nil {
+			problems = append(problems, fmt.Errorf("BOXOFFICE_PAYLOAD_KEYS: %w", err))
+		}
+	}
 	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
 	if err != nil {
 		problems = append(problems, fmt.Errorf("TIGERBEETLE_CLUSTER_ID: %w", err))
@@ -77,6 +86,9 @@ func (c config) forServing() error {
 			problems = append(problems, fmt.Errorf("%s is not set", name))
 		}
 	}
+	if err := c.forTemporal(); err != nil {
+		problems = append(problems, err)
+	}
 	if len(c.ServerKey) != domain.ServerKeyLen {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_SERVER_KEY has %d bytes, want %d as base64", len(c.ServerKey), domain.ServerKeyLen))
 	}
@@ -87,6 +99,15 @@ func (c config) forServing() error {
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("%w\n`make run` sets all of these; for another tool: set -a; . .data/dev.env", err)
+	}
+	return nil
+}
+
+// forTemporal checks what every client of Temporal needs. There is no way to
+// run without: a buyer's data must not be stored in the clear by an omission.
+func (c config) forTemporal() error {
+	if c.Payloads == nil {
+		return errors.New("BOXOFFICE_PAYLOAD_KEYS is not set: what Temporal stores is encrypted with it (id:base64 of 32 bytes)")
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ func complete(t *testing.T) {
 	for name, value := range map[string]string{
 		"BOXOFFICE_URL": "", "BOXOFFICE_ADMIN_URL": "", "BOXOFFICE_ADMIN_TOKEN": "0123456789abcdef", "BOXOFFICE_WEBHOOK_SECRET": "whsec_x",
 		"BOXOFFICE_SERVER_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)), "DATABASE_URL": "postgres://127.0.0.1/x",
+		"BOXOFFICE_PAYLOAD_KEYS": "k1:" + base64.StdEncoding.EncodeToString(make([]byte, 32)), "BOXOFFICE_CODEC_URL": "",
+		"TEMPORAL_UI_URL":     "http://127.0.0.1:8233",
 		"TIGERBEETLE_ADDRESS": "", "TIGERBEETLE_CLUSTER_ID": "",
 	} {
 		t.Setenv(name, value)
@@ -30,6 +32,10 @@ func TestConfigDefaultsToTheLocalStack(t *testing.T) {
 	require.Equal(t, "http://127.0.0.1:8080", c.URL)
 	require.Equal(t, c.URL, c.AdminURL, "one listener unless told otherwise")
 	require.Empty(t, c.TigerBeetleAddresses)
+	origin, address, err := c.forCodec()
+	require.NoError(t, err)
+	require.Equal(t, "http://127.0.0.1:8233", origin)
+	require.Equal(t, "127.0.0.1:8234", address)
 }
 
 func TestConfigNamesWhatIsWrong(t *testing.T) {
@@ -40,6 +46,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 		"BOXOFFICE_ADMIN_TOKEN":    "",
 		"DATABASE_URL":             "",
 		"BOXOFFICE_WEBHOOK_SECRET": "",
+		"BOXOFFICE_PAYLOAD_KEYS":   "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			complete(t)
@@ -53,6 +60,47 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 				require.NotContains(t, err.Error(), value, "a secret is never repeated")
 			}
 		})
+	}
+}
+
+// A malformed key stops every command, not only those that need it.
+func TestPayloadKeysAreCheckedAtOnce(t *testing.T) {
+	complete(t)
+	t.Setenv("BOXOFFICE_PAYLOAD_KEYS", "k1:dG9vIHNob3J0")
+	_, err := readConfig()
+	require.ErrorContains(t, err, "BOXOFFICE_PAYLOAD_KEYS")
+	require.NotContains(t, err.Error(), "dG9vIHNob3J0", "a secret is never repeated")
+}
+
+func TestCodecNamesWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct{ name, value string }{
+		{"BOXOFFICE_PAYLOAD_KEYS", ""},
+		{"TEMPORAL_UI_URL", ""},
+		{"TEMPORAL_UI_URL", "127.0.0.1:8233"},
+		{"BOXOFFICE_CODEC_URL", "https://127.0.0.1:8234"},
+		{"BOXOFFICE_CODEC_URL", "http://0.0.0.0:8234"},
+		{"BOXOFFICE_CODEC_URL", "http://10.0.0.7:8234"},
+		{"BOXOFFICE_CODEC_URL", "http://localhost.evil.example:8234"},
+	} {
+		t.Run(tt.name+"="+tt.value, func(t *testing.T) {
+			complete(t)
+			t.Setenv(tt.name, tt.value)
+			c, err := readConfig()
+			require.NoError(t, err)
+			_, _, err = c.forCodec()
+			require.ErrorContains(t, err, tt.name)
+		})
+	}
+}
+
+func TestCodecTakesAnyLoopbackAddress(t *testing.T) {
+	for _, url := range []string{"http://127.0.0.1:8234", "http://localhost:8234", "http://[::1]:8234"} {
+		complete(t)
+		t.Setenv("BOXOFFICE_CODEC_URL", url)
+		c, err := readConfig()
+		require.NoError(t, err)
+		_, _, err = c.forCodec()
+		require.NoError(t, err, url)
 	}
 }
 

@@ -13,11 +13,13 @@ import (
 
 const usage = `boxoffice sells tickets without ever overselling.
 
-  boxoffice migrate   bring the orders database and the Temporal namespace up to date
-  boxoffice serve     run the API, the storefront and the checkout worker
-  boxoffice seed      open the conference sale that the README buys from
-  boxoffice verify    compare ledger, database, Temporal and provider; exit 1 when an invariant is broken
-  boxoffice demo      send more buyers than there are seats, then verify
+  boxoffice migrate     bring the orders database and the Temporal namespace up to date
+  boxoffice serve       run the API, the storefront and the checkout worker
+  boxoffice seed        open the conference sale that the README buys from
+  boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken
+  boxoffice demo        send more buyers than there are seats, then verify
+  boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
+  boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
 
 Every command reads its addresses and secrets from the environment; for the
 local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
@@ -27,11 +29,13 @@ local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
 type command func(ctx context.Context, args []string) error
 
 var commands = map[string]command{
-	"serve":   serve,
-	"migrate": migrate,
-	"seed":    seed,
-	"verify":  verify,
-	"demo":    runDemo,
+	"serve":       serve,
+	"migrate":     migrate,
+	"seed":        seed,
+	"verify":      verify,
+	"demo":        runDemo,
+	"move-ledger": moveLedger,
+	"codec":       serveCodec,
 }
 
 func main() {

@@ -29,6 +29,9 @@ func migrate(ctx context.Context, args []string) error {
 	if c.DatabaseURL == "" {
 		return fmt.Errorf("DATABASE_URL is not set: set -a; . .data/dev.env")
 	}
+	if err := c.forTemporal(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -55,7 +58,7 @@ func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
 
 func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
 	temporal, err := await(ctx, log, &waiting{}, "Temporal (TEMPORAL_ADDRESS)", func(ctx context.Context) (client.Client, error) {
-		return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, log)
+		return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log)
 	})
 	if err != nil {
 		return err

@@ -137,7 +137,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 			return err
 		}
 	}
-	desk := checkouts.NewDesk(temporal, notices, store, provider)
+	desk := checkouts.NewDesk(temporal, s.Payloads.DataConverter(), notices, store, provider)
 	return s.openAPI(&parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
@@ -171,7 +171,7 @@ func (s *service) openOrders(ctx context.Context) (*orders.Store, error) {
 
 func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 	return await(ctx, s.log, &s.waiting, "Temporal (TEMPORAL_ADDRESS)", func(ctx context.Context) (client.Client, error) {
-		c, err := worker.Dial(ctx, s.TemporalAddress, s.TemporalNamespace, s.log)
+		c, err := worker.Dial(ctx, s.TemporalAddress, s.TemporalNamespace, s.Payloads, s.log)
 		if err != nil {
 			return nil, err
 		}

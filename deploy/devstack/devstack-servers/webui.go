@@ -12,7 +12,8 @@ import (
 	"github.com/temporalio/ui-server/v2/server/server_options"
 )
 
-// runWebUI serves until stop: TEMPORAL_UI_URL is where, TEMPORAL_ADDRESS the server that it shows.
+// runWebUI serves until stop: TEMPORAL_UI_URL is where, TEMPORAL_ADDRESS the server that it shows, BOXOFFICE_CODEC_URL
+// what decrypts payloads for its pages.
 func runWebUI(stop <-chan os.Signal) error {
 	address, err := url.Parse(mustEnv("TEMPORAL_UI_URL"))
 	if err != nil {
@@ -39,6 +40,11 @@ func runWebUI(stop <-chan os.Signal) error {
 		DisableNewsFetch:    true, // a local stack calls nobody on the outside
 		// Plain http on loopback: a browser may drop a cookie that asks for https, and every button then fails.
 		CORS: config.CORS{CookieInsecure: true},
+		Codec: config.Codec{
+			Endpoint: mustEnv("BOXOFFICE_CODEC_URL"),
+			DefaultErrorMessage: "Payloads stay encrypted: this page was not opened at " + mustEnv("TEMPORAL_UI_URL") +
+				", or the codec does not answer (log/codec.log in the data directory).",
+		},
 	}))
 	ended := make(chan error, 1)
 	go func() { ended <- ui.Start() }()

@@ -10,7 +10,7 @@ import (
 
 // addresses is everywhere the stack listens.
 type addresses struct {
-	boxOffice, admin, mockpay, temporal, temporalUI, postgres, tigerbeetle ports.Address
+	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle ports.Address
 	// temporalInner are the ports of Temporal's history, matching and worker services.
 	temporalInner [3]int
 }
@@ -25,6 +25,7 @@ func wellKnown() addresses {
 		mockpay:     at("MockPay", varMockpayURL, 8090),
 		temporal:    at("Temporal", varTemporal, 7233),
 		temporalUI:  at("the Temporal Web UI", varTemporalUI, 8233),
+		codec:       at("the codec of the Web UI", varCodec, 8234),
 		postgres:    at("Postgres", varPostgresPort, 5433),
 		tigerbeetle: at("TigerBeetle", varTBPort, 3001),
 	}
@@ -32,7 +33,7 @@ func wellKnown() addresses {
 
 // public returns those that a user can move, the admin listener last.
 func (a *addresses) public() []*ports.Address {
-	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.postgres, &a.tigerbeetle}
+	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle}
 }
 
 // chosenAddresses are the well-known ones, moved by the user's variables.

@@ -15,13 +15,14 @@ func randomBytes() []byte {
 }
 
 // keepSecrets returns the secrets of the start before and makes those that are missing. The server key decides every
-// order id: a new one would orphan the orders that exist.
+// order id: a new one would orphan the orders that exist. Without the payload key Temporal's histories are unreadable.
 func keepSecrets(before map[string]string) map[string]string {
 	secrets := map[string]string{}
 	generate := map[string]func() string{
-		varAdminToken: func() string { return base64.RawURLEncoding.EncodeToString(randomBytes()) },
-		varWebhook:    func() string { return "whsec_" + base64.StdEncoding.EncodeToString(randomBytes()) },
-		varServerKey:  func() string { return base64.StdEncoding.EncodeToString(randomBytes()) },
+		varAdminToken:  func() string { return base64.RawURLEncoding.EncodeToString(randomBytes()) },
+		varWebhook:     func() string { return "whsec_" + base64.StdEncoding.EncodeToString(randomBytes()) },
+		varServerKey:   func() string { return base64.StdEncoding.EncodeToString(randomBytes()) },
+		varPayloadKeys: func() string { return "local:" + base64.StdEncoding.EncodeToString(randomBytes()) },
 	}
 	for name, fresh := range generate {
 		secrets[name] = before[name]

@@ -176,7 +176,7 @@ func (s *stack) decideAddresses() error {
 
 // listeners are the addresses that this run will use.
 func (s *stack) listeners() []ports.Address {
-	list := []ports.Address{s.addr.boxOffice, s.addr.mockpay, s.addr.temporal, s.addr.temporalUI}
+	list := []ports.Address{s.addr.boxOffice, s.addr.mockpay, s.addr.temporal, s.addr.temporalUI, s.addr.codec}
 	if s.addr.admin.Port != s.addr.boxOffice.Port {
 		list = append(list, s.addr.admin)
 	}

@@ -81,8 +81,10 @@ func TestChosenAddresses(t *testing.T) {
 		{"the well-known ones", nil, ""},
 		{"each moved", map[string]string{
 			varURL: "http://127.0.0.1:18080", varMockpayURL: "http://localhost:18090", varTemporal: "127.0.0.1:17233",
-			varTemporalUI: "http://127.0.0.1:18233", varPostgresPort: "15433", varTBPort: "13001",
+			varTemporalUI: "http://127.0.0.1:18233", varCodec: "http://127.0.0.1:18234", varPostgresPort: "15433", varTBPort: "13001",
 		}, ""},
+		{"the codec on the Web UI's port", map[string]string{varCodec: "http://127.0.0.1:8233"}, varCodec},
+		{"the codec where others reach it", map[string]string{varCodec: "http://0.0.0.0:8234"}, varCodec},
 		{"two on one port", map[string]string{varURL: "http://127.0.0.1:8090"}, varMockpayURL},
 		{"not on loopback", map[string]string{varURL: "http://0.0.0.0:8080"}, varURL},
 		{"no port", map[string]string{varPostgresPort: "fivefour"}, varPostgresPort},
@@ -175,6 +177,10 @@ func TestSecretsStayAndMissingOnesAreMade(t *testing.T) {
 	hook, found := strings.CutPrefix(first[varWebhook], "whsec_")
 	if raw, err := base64.StdEncoding.DecodeString(hook); !found || err != nil || len(raw) < 24 {
 		t.Errorf("webhook secret is not whsec_ and base64 of at least 24 bytes (Standard Webhooks): %v", err)
+	}
+	id, payloadKey, _ := strings.Cut(first[varPayloadKeys], ":")
+	if raw, err := base64.StdEncoding.DecodeString(payloadKey); id == "" || err != nil || len(raw) != 32 {
+		t.Errorf("payload keys are not id:base64 of 32 bytes: %d bytes, %v", len(raw), err)
 	}
 	if second := keepSecrets(first); !maps.Equal(first, second) {
 		t.Error("a second start has made new secrets")

@@ -28,6 +28,8 @@ const (
 	temporalStopWithin     = 20 * time.Second
 	webUIReadyWithin       = 30 * time.Second
 	webUIStopWithin        = 5 * time.Second
+	codecReadyWithin       = 30 * time.Second
+	codecStopWithin        = 10 * time.Second
 	tigerBeetleReadyWithin = time.Minute
 	tigerBeetleStopWithin  = 10 * time.Second
 	mockpayReadyWithin     = 30 * time.Second
@@ -49,6 +51,7 @@ func (s *stack) start(ctx context.Context) error {
 		{"postgres", "starting", s.startPostgres},
 		{"temporal", "starting; the first time it makes its schema", s.startTemporal},
 		{"temporal-ui", "starting", s.startWebUI},
+		{"codec", "starting", s.startCodec},
 		{"ledger", "starting", s.startLedger},
 		{"migrate", "orders schema, search attributes", s.migrate},
 		{"mockpay", "starting", s.startMockpay},
@@ -209,6 +212,7 @@ func (s *stack) startWebUI(ctx context.Context) (string, error) {
 		Name: "temporal-ui", Path: s.servers, Args: []string{"webui"}, Dir: s.dir.Path,
 		Env: append(baseEnviron(),
 			varTemporalUI+"="+s.addr.temporalUI.URL(),
+			varCodec+"="+s.addr.codec.URL(),
 			varTemporal+"="+s.addr.temporal.HostPort(),
 			varNamespace+"="+namespace,
 		),
@@ -216,6 +220,21 @@ func (s *stack) startWebUI(ctx context.Context) (string, error) {
 		Ready: answersOK(s.addr.temporalUI.URL() + "/healthz"), ReadyWithin: webUIReadyWithin, StopWithin: webUIStopWithin,
 	})
 	return webUIVersion + " on " + s.addr.temporalUI.URL(), err
+}
+
+// startCodec: the Web UI's pages ask it to decrypt what they show.
+func (s *stack) startCodec(ctx context.Context) (string, error) {
+	err := s.group.Start(ctx, supervise.Spec{
+		Name: "codec", Path: s.boxoffice, Args: []string{"codec"}, Dir: s.dir.Path,
+		Env: append(baseEnviron(),
+			varCodec+"="+s.addr.codec.URL(),
+			varTemporalUI+"="+s.addr.temporalUI.URL(),
+			varPayloadKeys+"="+s.secrets[varPayloadKeys],
+		),
+		LogDir: s.logDir(), Address: s.addr.codec.URL(),
+		Ready: answersOK(s.addr.codec.URL() + "/healthz"), ReadyWithin: codecReadyWithin, StopWithin: codecStopWithin,
+	})
+	return "payloads for the Web UI on " + s.addr.codec.URL(), err
 }
 
 func (s *stack) startLedger(ctx context.Context) (string, error) {
@@ -316,11 +335,13 @@ func (s *stack) variables() []envfile.Var {
 		{Name: varAdminToken, Value: s.secrets[varAdminToken]},
 		{Name: varWebhook, Value: s.secrets[varWebhook]},
 		{Name: varServerKey, Value: s.secrets[varServerKey]},
+		{Name: varPayloadKeys, Value: s.secrets[varPayloadKeys]},
 		{Name: varDataDir, Value: s.dir.Path},
 		{Name: varMockpayURL, Value: s.addr.mockpay.URL()},
 		{Name: varTemporal, Value: s.addr.temporal.HostPort()},
 		{Name: varNamespace, Value: namespace},
 		{Name: varTemporalUI, Value: s.addr.temporalUI.URL()},
+		{Name: varCodec, Value: s.addr.codec.URL()},
 		{Name: varDatabase, Value: s.databases.Orders.URL()},
 	}
 	if address := s.tigerBeetleAddress(); address != "" {
@@ -365,7 +386,7 @@ func (s *stack) writeEnvFile() error {
 		public[v.Name] = v.Value
 	}
 	maps.DeleteFunc(public, func(name, _ string) bool {
-		return name == varAdminToken || name == varWebhook || name == varServerKey || name == varDatabase
+		return name == varAdminToken || name == varWebhook || name == varServerKey || name == varPayloadKeys || name == varDatabase
 	})
 	s.board.update(func(st *Status) { st.Variables = public })
 	return envfile.Write(s.envFile(), comment, vars)

@@ -16,6 +16,8 @@ const (
 	varAdminToken   = "BOXOFFICE_ADMIN_TOKEN"
 	varWebhook      = "BOXOFFICE_WEBHOOK_SECRET"
 	varServerKey    = "BOXOFFICE_SERVER_KEY"
+	varPayloadKeys  = "BOXOFFICE_PAYLOAD_KEYS"
+	varCodec        = "BOXOFFICE_CODEC_URL"
 	varDataDir      = "BOXOFFICE_DATA_DIR"
 	varMockpayURL   = "MOCKPAY_URL"
 	varMockpayDir   = "MOCKPAY_DATA_DIR"
@@ -33,8 +35,8 @@ const (
 
 // stackVariables never pass from the user's shell to a process by themselves.
 var stackVariables = []string{
-	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varDataDir, varMockpayURL, varMockpayDir, varTemporal,
-	varNamespace, varTemporalUI, varDatabase, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
+	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varDataDir, varMockpayURL,
+	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
 }
 
 // userVariables returns what the user has set for this start. A shell that has sourced a dev.env holds that stack's

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"boxoffice/codec"
+)
+
+// codecShutdownTimeout lets accepted requests finish.
+const codecShutdownTimeout = 5 * time.Second
+
+// serveCodec is a process of its own: it decrypts whatever it is given, so it
+// runs where operators are and needs no secret but the payload keys.
+func serveCodec(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("codec", flag.ExitOnError)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	origin, address, err := c.forCodec()
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_CODEC_URL chooses another)", address, err)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	log.Info("ready", "url", c.CodecURL, "for", origin, "with", c.Payloads.String())
+	return serveUntil(ctx, c.Payloads.NewServer(origin), l)
+}
+
+// serveUntil serves until the context ends, and finishes accepted requests.
+func serveUntil(ctx context.Context, server *http.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), codecShutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return nil
+}
+
+// forCodec checks what the codec server needs: the page that it serves, and
+// where it listens. It has no authentication of its own, so it takes no address
+// that others can reach.
+func (c config) forCodec() (origin, address string, err error) {
+	var problems []error
+	if err := c.forTemporal(); err != nil {
+		problems = append(problems, err)
+	}
+	if origin, err = codec.Origin(c.TemporalUIURL); err != nil {
+		problems = append(problems, fmt.Errorf("TEMPORAL_UI_URL: %w", err))
+	}
+	if address, err = listenAddress(c.CodecURL); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %w", err))
+	} else if !onLoopback(address) {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %s is not on loopback; others reach the codec through a proxy that authenticates them", address))
+	}
+	return origin, address, errors.Join(problems...)
+}
+
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,304 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"boxoffice/codec"
+	"boxoffice/domain"
+)
+
+// key makes a key whose secret is one byte repeated.
+func key(id string, fill byte) codec.Key {
+	return codec.Key{ID: id, Secret: bytes.Repeat([]byte{fill}, codec.KeyLen)}
+}
+
+func newCodec(t require.TestingT, keys ...codec.Key) *codec.Codec {
+	c, err := codec.New(keys)
+	require.NoError(t, err)
+	return c
+}
+
+func seal(t require.TestingT, c *codec.Codec, payload *commonpb.Payload) *commonpb.Payload {
+	sealed, err := c.Encode([]*commonpb.Payload{payload})
+	require.NoError(t, err)
+	require.Len(t, sealed, 1)
+	return sealed[0]
+}
+
+func open(c *codec.Codec, payload *commonpb.Payload) (*commonpb.Payload, error) {
+	opened, err := c.Decode([]*commonpb.Payload{payload})
+	if err != nil {
+		return nil, err
+	}
+	return opened[0], nil
+}
+
+func plain(data string) *commonpb.Payload {
+	return &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("json/plain")}, Data: []byte(data)}
+}
+
+// anyPayload draws a payload with metadata of its own.
+func anyPayload(t *rapid.T) *commonpb.Payload {
+	return &commonpb.Payload{
+		Metadata: rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Byte())).Draw(t, "metadata"),
+		Data:     rapid.SliceOf(rapid.Byte()).Draw(t, "data"),
+	}
+}
+
+func TestAnyPayloadComesBackAsItWas(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	rapid.Check(t, func(t *rapid.T) {
+		payload := anyPayload(t)
+		before := proto.Clone(payload)
+		sealed := seal(t, c, payload)
+		require.True(t, proto.Equal(before, payload), "the argument is not changed")
+		opened, err := open(c, sealed)
+		require.NoError(t, err)
+		require.True(t, proto.Equal(payload, opened))
+	})
+}
+
+func TestASealedPayloadShowsOnlyItsKey(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	sealed := seal(t, c, &commonpb.Payload{
+		Metadata: map[string][]byte{"encoding": []byte("json/plain"), "messageType": []byte("secret type")},
+		Data:     []byte(`"ada@example.com"`),
+	})
+	require.Equal(t, map[string][]byte{"encoding": []byte("binary/encrypted"), "encryption-key-id": []byte("a")}, sealed.Metadata)
+	for _, secret := range []string{"ada@example.com", "secret type", "json/plain"} {
+		require.NotContains(t, string(sealed.Data), secret)
+	}
+}
+
+func TestTheSameContentIsNeverSealedTheSame(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	require.NotEqual(t, seal(t, c, plain("1")).Data, seal(t, c, plain("1")).Data)
+}
+
+func TestEveryChangedByteIsDetected(t *testing.T) {
+	c := newCodec(t, key("a", 1), key("b", 2))
+	sealed := seal(t, c, plain(`{"email":"ada@example.com"}`))
+	for i := range sealed.Data {
+		for _, bit := range []byte{0x01, 0x80} {
+			changed := proto.CloneOf(sealed)
+			changed.Data[i] ^= bit
+			_, err := open(c, changed)
+			require.ErrorIs(t, err, codec.ErrForged, "byte %d", i)
+		}
+	}
+	for n := range sealed.Data {
+		cut := proto.CloneOf(sealed)
+		cut.Data = cut.Data[:n]
+		_, err := open(c, cut)
+		require.ErrorIs(t, err, codec.ErrForged, "cut to %d bytes", n)
+	}
+}
+
+func TestWhatCannotBeOpened(t *testing.T) {
+	ours := newCodec(t, key("a", 1), key("b", 2))
+	sealed := seal(t, ours, plain("1"))
+	relabeled := proto.CloneOf(sealed)
+	relabeled.Metadata["encryption-key-id"] = []byte("b")
+	unlabeled := proto.CloneOf(sealed)
+	delete(unlabeled.Metadata, "encryption-key-id")
+	tests := []struct {
+		name    string
+		payload *commonpb.Payload
+		with    *codec.Codec
+		want    error
+		says    string
+	}{
+		{"a key that is not here", sealed, newCodec(t, key("z", 9), key("y", 8)), codec.ErrUnknownKey, `"a": no such key; BOXOFFICE_PAYLOAD_KEYS has z, y: add it`},
+		{"another secret under the same id", sealed, newCodec(t, key("a", 9)), codec.ErrForged, `"a"`},
+		{"the label of another key that is here", relabeled, ours, codec.ErrForged, `"b"`},
+		{"the same secret under another id", relabeled, newCodec(t, key("b", 1)), codec.ErrForged, `"b"`},
+		{"no label", unlabeled, ours, codec.ErrUnknownKey, `""`},
+		{"no content", &commonpb.Payload{Metadata: sealed.Metadata}, ours, codec.ErrForged, `"a"`},
+		{"a label of a megabyte", &commonpb.Payload{Metadata: map[string][]byte{
+			"encoding": []byte("binary/encrypted"), "encryption-key-id": bytes.Repeat([]byte("x"), 1<<20),
+		}}, ours, codec.ErrUnknownKey, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := open(tt.with, tt.payload)
+			require.ErrorIs(t, err, tt.want)
+			require.ErrorContains(t, err, tt.says)
+			require.Less(t, len(err.Error()), 300)
+		})
+	}
+}
+
+func TestOneUnreadablePayloadFailsTheCall(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	foreign := seal(t, newCodec(t, key("z", 9)), plain("1"))
+	opened, err := c.Decode([]*commonpb.Payload{plain("1"), foreign})
+	require.ErrorIs(t, err, codec.ErrUnknownKey)
+	require.Empty(t, opened)
+}
+
+func TestWhatIsNotSealedPasses(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	for _, payload := range []*commonpb.Payload{
+		plain(`{"id":"evt_1"}`),
+		{Metadata: map[string][]byte{"encoding": []byte("binary/null")}},
+		{},
+	} {
+		opened, err := open(c, payload)
+		require.NoError(t, err)
+		require.Same(t, payload, opened)
+	}
+}
+
+// storedPayload is plain(`{"id":"evt_1"}`) sealed with key("a", 1) by the first
+// version of this package.
+const storedPayload = "zNTz7L2Zu18qNCVV1ur9eo/IP9OelREcKL+R4KmYWTmOn3lJkLO3hgFoEo3ayLfsnZoqLogOK7M7HDaY9i04l9DP5yI="
+
+func stored(t require.TestingT) *commonpb.Payload {
+	data, err := base64.StdEncoding.DecodeString(storedPayload)
+	require.NoError(t, err)
+	return &commonpb.Payload{Data: data, Metadata: map[string][]byte{
+		converter.MetadataEncoding: []byte("binary/encrypted"), "encryption-key-id": []byte("a"),
+	}}
+}
+
+// Histories outlive a deployment: what was sealed must open for ever.
+func TestWhatWasStoredStaysReadable(t *testing.T) {
+	opened, err := open(newCodec(t, key("a", 1)), stored(t))
+	require.NoError(t, err)
+	require.True(t, proto.Equal(plain(`{"id":"evt_1"}`), opened))
+}
+
+// As the package comment tells an operator to do it.
+func TestRotation(t *testing.T) {
+	before, after := key("2025", 1), key("2026", 2)
+	old := newCodec(t, before)
+	prepared := newCodec(t, before, after)
+	turned := newCodec(t, after, before)
+	done := newCodec(t, after)
+	for _, seals := range []*codec.Codec{old, prepared} {
+		sealed := seal(t, seals, plain("1"))
+		for _, opens := range []*codec.Codec{old, prepared, turned} {
+			_, err := open(opens, sealed)
+			require.NoError(t, err, "%s opened by %s", seals, opens)
+		}
+		_, err := open(done, sealed)
+		require.ErrorIs(t, err, codec.ErrUnknownKey, "removed too early")
+	}
+	sealed := seal(t, turned, plain("1"))
+	require.Equal(t, "2026", string(sealed.Metadata["encryption-key-id"]), "the first key seals")
+	for _, opens := range []*codec.Codec{prepared, turned, done} {
+		_, err := open(opens, sealed)
+		require.NoError(t, err)
+	}
+}
+
+// An order is what holds the buyer's address; every payload takes this way.
+func TestNothingOfTheBuyerIsInAnOrdersPayload(t *testing.T) {
+	order := domain.Order{ID: domain.OrderID{1}, SaleID: "conf", Email: "ada@example.com", AmountMinor: 6500, Currency: "EUR"}
+	convert := newCodec(t, key("a", 1)).DataConverter()
+	payloads, err := convert.ToPayloads(order, "2 × A")
+	require.NoError(t, err)
+	stored, err := proto.Marshal(payloads)
+	require.NoError(t, err)
+	for _, secret := range []string{"ada", "example.com", "EUR", "conf", "× A"} {
+		require.NotContains(t, string(stored), secret)
+	}
+	var (
+		got     domain.Order
+		summary string
+	)
+	require.NoError(t, convert.FromPayloads(payloads, &got, &summary))
+	require.Equal(t, order, got)
+	require.Equal(t, "2 × A", summary)
+}
+
+func TestParse(t *testing.T) {
+	const secret = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=" // 32 bytes
+	many := strings.Repeat("k:"+secret+",", codec.KeysMax) + "k:" + secret
+	tests := []struct {
+		name, text string
+		err        string // part of it; empty: accepted
+	}{
+		{"one key", "a:" + secret, ""},
+		{"two keys, with space around", " a:" + secret + ", b:" + secret + "\n", ""},
+		{"none", " ", "no payload key"},
+		{"no id", ":" + secret, "id is 1 to 64"},
+		{"an id with a space", "a b:" + secret, "id is 1 to 64"},
+		{"an id that is too long", strings.Repeat("a", 65) + ":" + secret, "id is 1 to 64"},
+		{"no secret", "a", "is not id:base64"},
+		{"not base64", "a:supersecret!", "is not base64"},
+		{"too short", "a:AQEB", "has 3 bytes, want 32"},
+		{"an id twice", "a:" + secret + ",a:" + secret, `"a" is there twice`},
+		{"a comma at the end", "a:" + secret + ",", "payload key 2"},
+		{"too many", many, "more than 16"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := codec.Parse(tt.text)
+			if tt.err == "" {
+				require.NoError(t, err)
+				require.NotContains(t, fmt.Sprint(c), secret)
+				return
+			}
+			require.ErrorContains(t, err, tt.err)
+			require.NotContains(t, err.Error(), "supersecret")
+			require.NotContains(t, err.Error(), secret)
+		})
+	}
+}
+
+func TestNewRefusesNoKeys(t *testing.T) {
+	_, err := codec.New(nil)
+	require.Error(t, err)
+}
+
+// Whatever is in a history: an error or a payload, never a panic; and nothing
+// that this key did not seal opens.
+func FuzzDecode(f *testing.F) {
+	c := newCodec(f, key("a", 1))
+	sealed := stored(f) // the same in every process of a fuzz run: a nonce is random
+	f.Add("binary/encrypted", "a", sealed.Data)
+	f.Add("binary/encrypted", "b", sealed.Data)
+	f.Add("json/plain", "", []byte(`{"id":1}`))
+	f.Add("", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, encoding, id string, data []byte) {
+		payload := &commonpb.Payload{Data: data, Metadata: map[string][]byte{
+			converter.MetadataEncoding: []byte(encoding), "encryption-key-id": []byte(id),
+		}}
+		opened, err := open(c, payload)
+		switch {
+		case encoding != "binary/encrypted":
+			require.NoError(t, err)
+			require.Same(t, payload, opened)
+		case id == "a" && bytes.Equal(data, sealed.Data):
+			require.NoError(t, err)
+		default:
+			unreadable := (*codec.UnreadableError)(nil)
+			require.ErrorAs(t, err, &unreadable)
+		}
+	})
+}
+
+func FuzzParseKeys(f *testing.F) {
+	f.Add("a:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,b:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=")
+	f.Add(":,:")
+	f.Fuzz(func(t *testing.T, text string) {
+		keys, err := codec.ParseKeys(text)
+		if err != nil {
+			require.Empty(t, keys)
+			return
+		}
+		require.NotEmpty(t, keys)
+		require.LessOrEqual(t, len(keys), codec.KeysMax)
+	})
+}

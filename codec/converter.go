@@ -1,0 +1,61 @@
+package codec
+
+import (
+	"context"
+	"errors"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+)
+
+// DataConverter is the SDK's own converter with this codec behind it, for
+// client.Options.
+//
+// An error of a data converter inside a workflow fails that workflow for good,
+// and a signal that it cannot read is dropped. A node that was not given a key
+// must not end checkouts that way: inside a workflow an unreadable payload is a
+// panic, which fails only the workflow task. Temporal tries that again until
+// some node has the key. An update's arguments the SDK reads without telling
+// that it is inside a workflow: one that cannot be read is refused, nothing of
+// it is kept, and its sender repeats it.
+func (c *Codec) DataConverter() converter.DataConverter {
+	return &dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)}
+}
+
+// FailureConverter seals the details of failures. Their messages stay readable:
+// they are what an operator looks for at night, and name ids, never buyers.
+func (c *Codec) FailureConverter() converter.FailureConverter {
+	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter()})
+}
+
+type dataConverter struct{ converter.DataConverter }
+
+var _ converter.ContextAware = (*dataConverter)(nil)
+
+// WithWorkflowContext implements converter.ContextAware.
+func (d *dataConverter) WithWorkflowContext(converter.WorkflowContext) converter.DataConverter {
+	return &insideWorkflow{d.DataConverter}
+}
+
+// WithContext implements converter.ContextAware.
+func (d *dataConverter) WithContext(context.Context) converter.DataConverter { return d }
+
+// insideWorkflow panics where a payload cannot be opened. Other errors stay what
+// they are: a signal by hand with the wrong arguments is dropped, not retried.
+type insideWorkflow struct{ converter.DataConverter }
+
+func (d *insideWorkflow) FromPayload(payload *commonpb.Payload, value any) error {
+	return panicIfUnreadable(d.DataConverter.FromPayload(payload, value))
+}
+
+func (d *insideWorkflow) FromPayloads(payloads *commonpb.Payloads, values ...any) error {
+	return panicIfUnreadable(d.DataConverter.FromPayloads(payloads, values...))
+}
+
+func panicIfUnreadable(err error) error {
+	if unreadable := (*UnreadableError)(nil); errors.As(err, &unreadable) {
+		panic(err)
+	}
+	return err
+}

@@ -1,0 +1,35 @@
+// Package codec keeps what Temporal stores for the box office unreadable to
+// Temporal, its database and its backups: a payload codec of the Temporal SDK
+// that seals every payload with AES-256-GCM, and the codec server by which the
+// Web UI and the temporal CLI show them to operators.
+//
+// Sealed are the arguments and results of workflows, activities, updates,
+// signals and queries, markers, failure details, summaries and current details.
+// Not sealed, because Temporal itself must read them or people must without a
+// key: workflow ids, search attributes, and the messages of failures. None of
+// these may name a buyer.
+//
+// It gives secrecy, not authorship: a payload that is not sealed passes, so that
+// `temporal workflow signal` works without a key, and so that histories from
+// before a key was set go on. Who may write to the namespace is Temporal's own
+// authorization to decide.
+//
+// # Keys
+//
+// The first key of BOXOFFICE_PAYLOAD_KEYS seals, all of them open. To rotate:
+// append the new key on every node, then put it first on every node, then, when
+// the namespace's retention is over for what the old one sealed, remove the old
+// one. Nonces are random, which bounds a key to 2³² payloads (NIST SP 800-38D
+// §8.3): at the 20 of a paid checkout, 200 million checkouts.
+//
+// # In production
+//
+// The codec server has no authentication of its own and opens whatever it is
+// given. It is therefore a process of its own (`boxoffice codec`), listens on
+// loopback only, and is reached through a proxy beside it that speaks TLS and
+// lets operators in: by the Web UI's own login (Temporal UI's
+// codec.passAccessToken forwards the token) or by the proxy's cookie
+// (codec.includeCredentials). Give it the payload keys and nothing else, keep it
+// away from buyers, and log at the proxy who asked. Without one, everything but
+// reading payloads in the Web UI and the CLI works.
+package codec

@@ -1,0 +1,118 @@
+package mockpay
+
+import (
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// A course is how a session ends: what becomes of it, and what the box office
+// is told of that. Tricks with money and lost webhooks belong to it, because it
+// is decided in one transaction: what happened is then on disk, whatever
+// happens to the process.
+type course struct {
+	status  payments.SessionStatus
+	reports []report
+	lost    bool    // the report is never sent
+	played  []Trick // that made it so
+}
+
+// A report is a webhook that will be sent.
+type report struct {
+	event domain.PaymentEventType
+	after time.Duration
+}
+
+// payCourse is what becomes of a session when somebody chooses an outcome.
+func (t *tricks) payCourse(end ending) course {
+	c := course{status: end.status, reports: []report{{event: end.event}}}
+	switch captured := end.status == payments.SessionCaptured; {
+	case captured && t.play(TrickContradict):
+		c.reports = []report{{event: domain.PaymentFailed}, {domain.PaymentSucceeded, t.late()}}
+		c.played = []Trick{TrickContradict}
+	case !captured && t.play(TrickCaptureLate):
+		c.status = payments.SessionCaptured
+		c.reports = append(c.reports, report{domain.PaymentSucceeded, t.late()})
+		c.played = []Trick{TrickCaptureLate}
+	default:
+		t.lose(&c)
+	}
+	t.putOff(&c)
+	return c
+}
+
+// expireCourse is what becomes of an open session when the box office wants
+// that nobody pays any more; admitted is whether it is told of a capture.
+func (t *tricks) expireCourse() (c course, admitted bool) {
+	c = course{status: payments.SessionExpired}
+	switch {
+	case t.play(TrickCaptureAtExpire):
+		c = course{status: payments.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}, played: []Trick{TrickCaptureAtExpire}}
+		t.lose(&c)
+		admitted = true
+	case t.play(TrickCaptureLate):
+		c = course{status: payments.SessionCaptured, reports: []report{{domain.PaymentSucceeded, t.late()}}, played: []Trick{TrickCaptureLate}}
+	}
+	t.putOff(&c)
+	return c, admitted
+}
+
+// captureCourse is a capture that was asked for by hand, in whatever state the
+// session is.
+func (t *tricks) captureCourse(open bool) course {
+	c := course{status: payments.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}}
+	if open {
+		t.lose(&c)
+	}
+	t.putOff(&c)
+	return c
+}
+
+// lose is only for a session of which the box office has heard nothing yet: it
+// still asks at its deadline. A capture after it was told that there is none is
+// known from its report alone, and losing that would be money that nobody but
+// an auditor could find.
+func (t *tricks) lose(c *course) {
+	if t.play(TrickLose) {
+		c.lost = true
+		c.played = append(c.played, TrickLose)
+	}
+}
+
+func (t *tricks) putOff(c *course) {
+	if len(c.reports) == 0 || c.lost || !t.play(TrickDelay) {
+		return
+	}
+	for i := range c.reports {
+		c.reports[i].after += t.delay()
+	}
+	c.played = append(c.played, TrickDelay)
+}
+
+// The code for testing of ISO 4217, and another one for those who sell in it.
+const (
+	wrongCurrency      = "XTS"
+	otherWrongCurrency = "EUR"
+)
+
+// alter makes a capture differ from what was due.
+func (t *tricks) alter(c *domain.Capture) (played []Trick) {
+	if t.play(TrickWrongAmount) {
+		if c.AmountMinor > 0 {
+			c.AmountMinor--
+		} else {
+			c.AmountMinor++
+		}
+		played = append(played, TrickWrongAmount)
+	}
+	if t.play(TrickWrongCurrency) {
+		if c.Currency == wrongCurrency {
+			c.Currency = otherWrongCurrency
+		} else {
+			c.Currency = wrongCurrency
+		}
+		played = append(played, TrickWrongCurrency)
+	}
+	return played
+}
