@@ -59,7 +59,9 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 	log := &bytes.Buffer{}
 	options := Options{
 		Desk: w, Orders: w, Books: w, Catalog: NewCatalog(w, w), Keys: keys, Verifier: w, Auditor: w,
-		PayURL:     func(o domain.Order, _ domain.Hold) string { return "https://pay.example/" + o.ID.String() },
+		PayURL: func(o domain.Order, _ domain.Hold) (string, error) {
+			return "https://pay.example/" + o.ID.String(), nil
+		},
 		AdminToken: testAdminToken,
 		Metrics:    promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Meter:      registry,
@@ -630,7 +632,7 @@ func TestReadySaysWhyNot(t *testing.T) {
 
 func TestPanicIsAProblemAndLogged(t *testing.T) {
 	b := setup(t, func(o *Options) {
-		o.PayURL = func(domain.Order, domain.Hold) string { panic("a bug") }
+		o.PayURL = func(domain.Order, domain.Hold) (string, error) { panic("a bug") }
 	})
 	p := wantProblem(t, b.checkout(testKey, wish("A", 1)), 500, domain.CodeInternal)
 	if strings.Contains(fmt.Sprint(p), "a bug") || !strings.Contains(b.log.String(), "a bug") {

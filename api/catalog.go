@@ -19,8 +19,12 @@ const (
 	// salesTTL is how long the list of sales is served from memory: a new sale
 	// shows up on the front page of other nodes this much later.
 	salesTTL = time.Second
-	// StockMaxAge is how old the stock that we show or refuse by may be.
+	// StockMaxAge is how old the stock that we show may be.
 	StockMaxAge = 100 * time.Millisecond
+	// GateMaxAge is how old the stock may be by which we refuse: a seat that came
+	// free is on sale again at once. It still makes of any rush at most a hundred
+	// reads a second.
+	GateMaxAge = 10 * time.Millisecond
 	// stockTimeout bounds one read of the ledger, shared by all who wait for it.
 	stockTimeout = 2 * time.Second
 	// salesCachedMax bounds the memory of what outsiders can ask for.
@@ -111,27 +115,39 @@ func (c *Catalog) Sales(ctx context.Context) ([]*domain.Sale, error) {
 // Stock reads the level of every class and of the perk, at most StockMaxAge
 // old. The error is an *Error with CodeOverloaded: the ledger gave no answer.
 func (c *Catalog) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+	return c.stockWithin(ctx, sale, StockMaxAge)
+}
+
+// stockWithin is Stock, not older than maxAge when it is asked for.
+func (c *Catalog) stockWithin(ctx context.Context, sale *domain.Sale, maxAge time.Duration) ([]domain.StockLevel, error) {
+	oldest := c.now().Add(-maxAge)
 	c.mu.Lock()
 	entry, ok := c.stock[sale.ID]
 	c.mu.Unlock()
-	if ok && c.now().Sub(entry.at) < StockMaxAge {
-		return entry.value, nil
+	for !ok || !entry.at.After(oldest) {
+		// A read that was under way when we came may be too old for us; the next
+		// one is not.
+		var err error
+		if entry, err = share(ctx, &c.flights, "stock/"+sale.ID, c.readStock(sale)); err != nil {
+			return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The stock cannot be read right now. Try again in a moment.", Err: err}
+		}
+		ok = true
 	}
-	levels, err := share(ctx, &c.flights, "stock/"+sale.ID, func(ctx context.Context) ([]domain.StockLevel, error) {
-		began := c.now()
-		levels, err := c.books.Stock(ctx, sale)
-		if err == nil {
+	return entry.value, nil
+}
+
+func (c *Catalog) readStock(sale *domain.Sale) func(context.Context) (cached[[]domain.StockLevel], error) {
+	return func(ctx context.Context) (cached[[]domain.StockLevel], error) {
+		entry := cached[[]domain.StockLevel]{at: c.now()}
+		var err error
+		if entry.value, err = c.books.Stock(ctx, sale); err == nil {
 			c.mu.Lock()
 			makeRoom(c.stock)
-			c.stock[sale.ID] = cached[[]domain.StockLevel]{levels, began}
+			c.stock[sale.ID] = entry
 			c.mu.Unlock()
 		}
-		return levels, err
-	})
-	if err != nil {
-		return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The stock cannot be read right now. Try again in a moment.", Err: err}
+		return entry, err
 	}
-	return levels, nil
 }
 
 // forgetSales makes a sale that was just created visible here at once.
@@ -177,7 +193,7 @@ func share[T any](ctx context.Context, flights *singleflight.Group, key string, 
 const gateWaitMax = 250 * time.Millisecond
 
 // A Gate refuses, without a workflow, what the ledger says cannot be held. It
-// is conservative: only an answer of the ledger not older than StockMaxAge says
+// is conservative: only an answer of the ledger not older than GateMaxAge says
 // no; in every other case the checkout goes on and the ledger decides.
 type Gate struct{ catalog *Catalog }
 
@@ -186,7 +202,7 @@ type Gate struct{ catalog *Catalog }
 func (g Gate) Refusal(ctx context.Context, sale *domain.Sale, lines []domain.Line) *domain.Error {
 	ctx, cancel := context.WithTimeout(ctx, gateWaitMax)
 	defer cancel()
-	levels, err := g.catalog.Stock(ctx, sale)
+	levels, err := g.catalog.stockWithin(ctx, sale, GateMaxAge)
 	if err != nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -97,7 +98,7 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err := s.verdict(ctx, sale, &order, answer.Hold); err != nil {
 		return nil, err
 	}
-	return s.viewCheckout(order, answer), nil
+	return s.viewCheckout(order, answer)
 }
 
 func mustBeOpen(sale *domain.Sale, now time.Time) error {
@@ -120,8 +121,9 @@ func itemsOf(items []CheckoutItem) []domain.Item {
 }
 
 // refuseSoldOut answers most of an on-sale's requests: no workflow, one look at
-// a shared answer of the ledger. Only a key that was never seen is refused: the
-// one that holds the last ticket must find it again.
+// a shared answer of the ledger. Only a key that never held anything is refused:
+// the one that holds the last ticket must find it again. Where the ledger does
+// not say, nothing is started: overload must not make more work.
 func (s *Server) refuseSoldOut(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
 	refusal := s.gate.Refusal(ctx, sale, order.Lines)
 	if refusal == nil {
@@ -133,19 +135,18 @@ func (s *Server) refuseSoldOut(ctx context.Context, sale *domain.Sale, order *do
 	default:
 		return &domain.Error{Code: domain.CodeOverloaded}
 	}
-	if known, err := s.Known(ctx, order.ID); err != nil || known {
-		return nil // the Desk decides
+	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
+	defer cancel()
+	known, err := s.Books.Known(ctx, order)
+	switch {
+	case err != nil:
+		return &domain.Error{Code: domain.CodeOverloaded, Err: fmt.Errorf("look up order %s, which the gate refuses: %w", order.ID, err)}
+	case known:
+		return nil // the Desk has its answer
+	default:
+		s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
+		return refusal
 	}
-	s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
-	return refusal
-}
-
-func (s *Server) knownToDesk(ctx context.Context, id domain.OrderID) (bool, error) {
-	_, err := s.Desk.State(ctx, id)
-	if isNotFound(err) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // start waits for the Desk in one of a bounded number of slots: more would only
@@ -180,7 +181,11 @@ func (s *Server) verdict(ctx context.Context, sale *domain.Sale, order *domain.O
 	}
 }
 
-func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) *checkoutOutput {
+func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) (*checkoutOutput, error) {
+	payURL, err := s.payURL(order, answer.Hold)
+	if err != nil {
+		return nil, err
+	}
 	out := &checkoutOutput{
 		Location: "/v1/orders/" + order.ID.String(),
 		Body: CheckoutView{
@@ -190,12 +195,20 @@ func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) *che
 			HoldExpiresAt:  answer.Hold.ExpiresAt.UTC(),
 			Amount:         order.AmountMinor,
 			Currency:       order.Currency,
-			PaymentURL:     s.PayURL(order, answer.Hold),
+			PaymentURL:     payURL,
 			PaymentSession: domain.SessionID(order.ID),
 		},
 	}
 	if answer.Replayed {
 		out.Replayed = "true"
 	}
-	return out
+	return out, nil
+}
+
+func (s *Server) payURL(order domain.Order, hold domain.Hold) (string, error) {
+	url, err := s.PayURL(order, hold)
+	if err != nil {
+		return "", &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("pay link of order %s: %w", order.ID, err)}
+	}
+	return url, nil
 }

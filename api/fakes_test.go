@@ -22,9 +22,10 @@ type world struct {
 	sold    map[domain.OrderID]*domain.SoldOrder
 	refunds map[domain.OrderID][]domain.Refund
 
-	startErr, stateErr, payErr, refundErr, stockErr, saleErr error
-	startBlock                                               chan struct{} // Start waits until it is closed
-	starts, stockReads, saleReads                            int
+	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr error
+
+	startBlock                    chan struct{} // Start waits until it is closed
+	starts, stockReads, saleReads int
 }
 
 func newWorld(keys *domain.Keyring) *world {
@@ -109,6 +110,9 @@ func (w *world) MarkSaleOpen(_ context.Context, id string) error {
 func (w *world) Order(_ context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.orderErr != nil {
+		return nil, w.orderErr
+	}
 	if o, ok := w.sold[id]; ok {
 		return o, nil
 	}
@@ -152,6 +156,14 @@ func (w *world) Stock(_ context.Context, sale *domain.Sale) ([]domain.StockLevel
 		levels = append(levels, *w.stock[sale.Perk.Ledger])
 	}
 	return levels, nil
+}
+
+// Known is true of what was ever held.
+func (w *world) Known(_ context.Context, o *domain.Order) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	state, ok := w.states[o.ID]
+	return ok && state.Hold.Outcome == domain.HoldHeld, w.knownErr
 }
 
 // ---- Desk

@@ -53,18 +53,19 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 	return &orderOutput{view}, nil
 }
 
-// findOrder asks the database for a paid order, else the checkout itself.
+// findOrder asks the database for a paid order, else the checkout itself. A
+// checkout that is held needs no database: it has no row yet.
 func (s *Server) findOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
 	sold, err := s.Orders.Order(ctx, id)
 	if err == nil {
 		return viewSoldOrder(sold), nil
 	}
-	if !isNotFound(err) {
+	state, stateErr := s.Desk.State(ctx, id)
+	switch {
+	case !isNotFound(err) && (stateErr != nil || state.Status != domain.OrderHeld):
 		return OrderView{}, err
-	}
-	state, err := s.Desk.State(ctx, id)
-	if err != nil {
-		return OrderView{}, err
+	case stateErr != nil:
+		return OrderView{}, stateErr
 	}
 	if state.Status.Sold() { // recorded between our two questions
 		if sold, err := s.Orders.Order(ctx, id); err == nil {
@@ -93,11 +94,12 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	if state.Status == domain.OrderHeld {
 		v.HoldExpiresAt = timeOrNil(state.Hold.ExpiresAt)
 		v.PaymentSession = domain.SessionID(state.Order)
-		v.PaymentURL = s.PayURL(domain.Order{
+		var err error
+		v.PaymentURL, err = s.payURL(domain.Order{
 			ID: state.Order, SaleID: state.SaleID, SaleName: v.SaleName, Lines: state.Lines,
 			AmountMinor: state.AmountMinor, Currency: state.Currency, Fingerprint: state.Fingerprint,
 		}, state.Hold)
-		return v, nil
+		return v, err
 	}
 	return s.withRefund(ctx, v)
 }

@@ -30,11 +30,25 @@ const (
 	CheckoutBodyBytesMax = 8 << 10
 
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 20 * time.Second // longer than requestTimeout: it also ends the wait for an answer
 	requestTimeout    = 15 * time.Second
-	writeTimeout      = 20 * time.Second
+	auditTimeout      = 2 * time.Minute  // two looks at a big sale
+	answerGrace       = 5 * time.Second  // for writing what was found in time
+	readTimeout       = 20 * time.Second // of a request, not of the wait for its answer
 	idleTimeout       = 90 * time.Second
 )
+
+// answerTimeout is how long a request to a route may take; 0 means that it
+// bounds itself.
+func answerTimeout(route string) time.Duration {
+	switch route {
+	case eventsRoute:
+		return 0
+	case auditRoute:
+		return auditTimeout
+	default:
+		return requestTimeout
+	}
+}
 
 // NewServer is an http.Server with every timeout set. WriteTimeout is left
 // out on purpose: it would end event streams; each request gets a write
@@ -82,12 +96,12 @@ func (s *Server) identify(c *gin.Context) {
 	}
 	ctx := context.WithValue(c.Request.Context(), requestIDKey, id)
 	ctx = context.WithValue(ctx, routeKey, route)
-	if route != eventsRoute {
+	if timeout := answerTimeout(route); timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 		// An error means a writer without deadlines, as in tests.
-		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(timeout + answerGrace))
 	}
 	c.Request = c.Request.WithContext(ctx)
 	c.Next()

@@ -58,6 +58,8 @@ type Books interface {
 	OpenSale(ctx context.Context, sale *domain.Sale) error
 	// Stock reads the level of every class and of the perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+	// Known reports whether the order was ever held, whatever became of it.
+	Known(ctx context.Context, order *domain.Order) (bool, error)
 }
 
 // A Verifier checks that a webhook comes from the payment provider and reads

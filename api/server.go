@@ -46,12 +46,9 @@ type Options struct {
 	Verifier Verifier
 	Auditor  Auditor
 	// PayURL is the signed link at which the buyer pays for a held order. Of the
-	// order it may use the id, the sale, the lines and the amount.
-	PayURL func(domain.Order, domain.Hold) string
-	// Known tells whether a checkout of that id was begun, asked before the gate
-	// refuses: a repeated key must get its first answer. Optional: Desk.State.
-	// A lookup of the hold's transfer in the ledger is cheaper.
-	Known func(ctx context.Context, id domain.OrderID) (bool, error)
+	// order it may use the id, the sale, the lines and the amount. A buyer who
+	// cannot pay has no use for the hold: an error fails the request.
+	PayURL func(domain.Order, domain.Hold) (string, error)
 
 	AdminToken string // bearer token of the organiser's routes
 	// SeparateAdmin keeps the organiser's routes and /metrics off Public.
@@ -107,9 +104,6 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
 		return nil, err
 	}
-	if s.Known == nil {
-		s.Known = s.knownToDesk
-	}
 	if err := s.route(); err != nil {
 		return nil, err
 	}
@@ -158,6 +152,7 @@ func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
 const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
+	auditRoute     = "/v1/sales/:sale/audit"
 )
 
 func (s *Server) route() error {

@@ -75,11 +75,24 @@ func TestGateLetsAKnownKeyThrough(t *testing.T) {
 	if w := b.checkout(testKey, wish("A", 5)); w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "true" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	b.world.stateErr = errors.New("down") // nobody can tell: the Desk decides
-	before := b.startsNow()
-	b.checkout(testKey+"-third", wish("A", 1))
-	if b.startsNow() != before+1 {
-		t.Error("refused without knowing whether the key is known")
+}
+
+// A refusal must cost no workflow engine, least of all one that is overloaded.
+func TestGateDoesNotAskTheDesk(t *testing.T) {
+	b := setup(t)
+	b.stockOf(0, 0, 5)
+	b.world.stateErr, b.world.startErr = errors.New("down"), errors.New("down")
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 409, domain.CodeSoldOut)
+}
+
+func TestGateStartsNothingWhereNobodyCanTell(t *testing.T) {
+	b := setup(t)
+	b.stockOf(0, 0, 5)
+	b.world.knownErr = &domain.UnknownError{Op: "look up", Err: errors.New("down")}
+	w := b.checkout(testKey, wish("A", 1))
+	wantProblem(t, w, 503, domain.CodeOverloaded)
+	if w.Header().Get("Retry-After") == "" || b.startsNow() != 0 {
+		t.Errorf("Retry-After %q, %d checkouts started", w.Header().Get("Retry-After"), b.startsNow())
 	}
 }
 
@@ -106,13 +119,41 @@ func TestGateForgetsInTime(t *testing.T) {
 		reads := b.world.stockReads
 		b.stockOf(0, 0, 0) // a hold was given back
 		if b.api.gate.Refusal(t.Context(), b.sale, lines) == nil || b.world.stockReads != reads {
-			t.Error("the ledger was asked again within StockMaxAge")
+			t.Error("the ledger was asked again within GateMaxAge")
 		}
-		time.Sleep(StockMaxAge)
+		time.Sleep(10 * time.Millisecond)
 		if refusal := b.api.gate.Refusal(t.Context(), b.sale, lines); refusal != nil {
 			t.Errorf("refused by an old answer: %v", refusal)
 		}
 	})
+}
+
+// A read of the ledger that began before a seat came free cannot refuse it.
+func TestGateDoesNotRefuseByAReadThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		lines := []domain.Line{{Class: "A", Ledger: b.sale.Classes[0].Ledger, Quantity: 1}}
+		b.stockOf(0, 5, 0)
+		gate := Gate{NewCatalog(b.world, slowBooks{b.world, 2 * GateMaxAge})}
+		go gate.Refusal(t.Context(), b.sale, lines)
+		time.Sleep(GateMaxAge + time.Millisecond)
+		b.stockOf(0, 0, 0) // a hold was given back
+		if refusal := gate.Refusal(t.Context(), b.sale, lines); refusal != nil {
+			t.Errorf("refused by an old answer: %v", refusal)
+		}
+	})
+}
+
+// slowBooks take their time to tell what they read.
+type slowBooks struct {
+	*world
+	delay time.Duration
+}
+
+func (s slowBooks) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+	levels, err := s.world.Stock(ctx, sale)
+	time.Sleep(s.delay)
+	return levels, err
 }
 
 func TestGateDoesNotWaitForALedgerThatHangs(t *testing.T) {

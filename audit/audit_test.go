@@ -15,8 +15,9 @@ import (
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const (
-	ledgerA    = 1
-	ledgerPerk = 2
+	ledgerA     = 1
+	ledgerPerk  = 2
+	ledgerQuota = 3
 )
 
 func id(n byte) domain.OrderID { return domain.OrderID{0, 1, 2, n} }
@@ -25,6 +26,30 @@ func payment(n byte) string { return fmt.Sprintf("pay_%d", n) }
 
 func capture(n byte) domain.Capture {
 	return domain.Capture{Payment: payment(n), Session: domain.SessionID(id(n)), Order: id(n), AmountMinor: 6500, Currency: "EUR", CapturedAt: noon}
+}
+
+// booked is what an order has in a stock; what is sold was posted a second ago.
+func booked(n byte, pending, posted int64) Booking {
+	b := Booking{Order: id(n), Pending: pending, Posted: posted}
+	if posted > 0 {
+		b.PostedAt = noon.Add(-time.Second)
+	}
+	return b
+}
+
+// quotaOf is what each order has of its buyer's quota: a buyer an order.
+func quotaOf(bookings []Booking) (q Quota) {
+	for _, b := range bookings {
+		q.Held += b.Pending
+		q.Sold += b.Posted
+		q.Uses = append(q.Uses, QuotaUse{Booking: b, Buyer: buyer(b.Order)})
+	}
+	return q
+}
+
+func buyer(order domain.OrderID) (b domain.BuyerID) {
+	b[0] = order[3]
+	return b
 }
 
 func acknowledged(n byte) domain.PaymentEvent {
@@ -50,11 +75,13 @@ func healthy() *Snapshot {
 		return domain.Refund{Capture: capture(n), SaleID: "gophercon", Reason: reason, RequestedAt: noon, RefundedAt: at}
 	}
 	order := func(n byte, status domain.OrderStatus, perk bool) Order {
-		return Order{ID: id(n), Status: status, Payment: payment(n), Session: domain.SessionID(id(n)), PerkTaken: perk, Tickets: map[string]int64{"A": 1}}
+		return Order{ID: id(n), Status: status, Payment: payment(n), Session: domain.SessionID(id(n)), PerkTaken: perk, Tickets: map[string]int64{"A": 1},
+			AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 	}
+	seats := []Booking{booked(1, 0, 1), booked(2, 0, 1), booked(5, 1, 0), booked(6, 0, 1), booked(7, 0, 1)}
 	return &Snapshot{
 		Sale: &domain.Sale{
-			ID: "gophercon", Classes: []domain.Class{{Name: "A", Capacity: 10, Ledger: ledgerA}},
+			ID: "gophercon", Currency: "EUR", BuyerLimit: 4, QuotaLedger: ledgerQuota, Classes: []domain.Class{{Name: "A", Capacity: 10, Ledger: ledgerA}},
 			Perk: &domain.Perk{Name: "T-shirt", Capacity: 5, Ledger: ledgerPerk}, HoldTimeout: 5 * time.Minute,
 		},
 		At: noon,
@@ -76,11 +103,12 @@ func healthy() *Snapshot {
 			{Name: "T-shirt", Ledger: ledgerPerk, Capacity: 5, Sold: 2, Available: 3},
 		},
 		Bookings: map[uint32][]Booking{
-			ledgerA:    {{id(1), 0, 1}, {id(2), 0, 1}, {id(5), 1, 0}, {id(6), 0, 1}, {id(7), 0, 1}},
-			ledgerPerk: {{id(1), 0, 1}, {id(3), 0, 1}},
+			ledgerA:    seats,
+			ledgerPerk: {booked(1, 0, 1), booked(3, 0, 1)},
 		},
+		Quota:        quotaOf(seats),
 		Captures:     []domain.Capture{capture(1), capture(2), capture(3), capture(4), capture(6), capture(7)},
-		Returned:     []Returned{{payment(3), 6500}, {payment(4), 6500}},
+		Returned:     []Returned{{payment(3), 6500, "EUR"}, {payment(4), 6500, "EUR"}},
 		Acknowledged: []domain.PaymentEvent{acknowledged(1), acknowledged(2), acknowledged(2), acknowledged(3), acknowledged(4), acknowledged(7)},
 	}
 }
@@ -94,6 +122,7 @@ func atRest() *Snapshot {
 	s.Events[0] = EventCount{"order.paid", 3, 3}
 	s.Stocks[0].Held, s.Stocks[0].Sold, s.Stocks[0].Available = 0, 2, 8
 	s.Bookings[ledgerA] = s.Bookings[ledgerA][:2]
+	s.Quota = quotaOf(s.Bookings[ledgerA])
 	s.Captures = s.Captures[:4]
 	s.Acknowledged = s.Acknowledged[:5]
 	return s
@@ -164,7 +193,7 @@ func TestBugIsCaught(t *testing.T) {
 			"I2", "", payment(9),
 		},
 		"capture with both": {
-			func(s *Snapshot) { s.Returned = append(s.Returned, Returned{payment(1), 6500}) },
+			func(s *Snapshot) { s.Returned = append(s.Returned, Returned{payment(1), 6500, "EUR"}) },
 			"I2", "", payment(1),
 		},
 		"capture with tickets and a refund on record": {
@@ -207,9 +236,93 @@ func TestBugIsCaught(t *testing.T) {
 			func(s *Snapshot) { s.Captures[0].Order = id(9) },
 			"I3", "", id(1).String(),
 		},
+		"a buyer over the limit": {
+			func(s *Snapshot) {
+				more := booked(2, 3, 1)
+				s.Quota.Uses = append(s.Quota.Uses, QuotaUse{more, buyer(id(2))})
+			},
+			"I1", "quota", buyer(id(2)).String(),
+		},
+		"captured less than recorded": {
+			func(s *Snapshot) { s.Captures[1].AmountMinor-- },
+			"I2", "", payment(2),
+		},
+		"captured in another currency than recorded": {
+			func(s *Snapshot) { s.Captures[1].Currency = "XTS" },
+			"I2", "", payment(2),
+		},
+		"refund recorded of another amount": {
+			func(s *Snapshot) { s.Refunds[1].Capture.AmountMinor-- },
+			"I2", "", payment(4),
+		},
+		"given back in another currency": {
+			func(s *Snapshot) { s.Returned[1].Currency = "XTS" },
+			"I2", "", payment(4),
+		},
+		"ticket for less than was recorded": {
+			func(s *Snapshot) { s.Captures[1].AmountMinor-- },
+			"I3", "", id(2).String(),
+		},
+		"ticket for less than its price": {
+			func(s *Snapshot) { s.Captures[1].AmountMinor--; s.Orders[1].AmountMinor-- },
+			"I3", "", id(2).String(),
+		},
+		"ticket for another currency than the sale's": {
+			func(s *Snapshot) { s.Captures[1].Currency, s.Orders[1].Currency = "XTS", "XTS" },
+			"I3", "", id(2).String(),
+		},
+		"unconfirmed ticket for less than its price": {
+			func(s *Snapshot) {
+				s.Captures = s.Captures[1:]
+				s.UnknownSessions = map[string]bool{domain.SessionID(id(1)): true}
+				s.Orders[0].AmountMinor--
+			},
+			"I3", "", id(1).String(),
+		},
+		"quota sold and not recorded": {
+			func(s *Snapshot) {
+				s.Quota.Uses = append(s.Quota.Uses, QuotaUse{booked(9, 0, 1), buyer(id(9))})
+				s.Quota.Sold++
+			},
+			"I4", "quota", id(9).String(),
+		},
+		"tickets beside the quota": {
+			func(s *Snapshot) { s.Quota.Uses = s.Quota.Uses[:1]; s.Quota.Sold-- },
+			"I4", "quota", id(2).String(),
+		},
+		"quota held without a checkout": {
+			func(s *Snapshot) {
+				s.Quota.Uses = append(s.Quota.Uses, QuotaUse{booked(9, 1, 0), buyer(id(9))})
+				s.Quota.Held++
+			},
+			"I4", "holds", id(9).String(),
+		},
+		"quota of no order": {
+			func(s *Snapshot) { s.Quota.Sold++ },
+			"I4", "balances", "quota (ledger 3)",
+		},
+		"posted long ago and not recorded, its checkout open": {
+			func(s *Snapshot) {
+				stuck := booked(9, 0, 1)
+				stuck.PostedAt = noon.Add(-recordWithin - time.Second)
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], stuck)
+				s.Stocks[0].Sold++
+				s.Captures = append(s.Captures, capture(9))
+				s.Workflows = []Workflow{checkout(9)}
+			},
+			"I4", "class A", id(9).String(),
+		},
+		"transfers of no order while another sale is busy": {
+			func(s *Snapshot) {
+				w := checkout(9)
+				w.SaleID = "other"
+				s.Workflows, s.Stocks[0].Sold = []Workflow{w}, s.Stocks[0].Sold+1
+			},
+			"I4", "balances", "A (ledger 1)",
+		},
 		"sold and not recorded": {
 			func(s *Snapshot) {
-				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 0, 1})
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 0, 1))
 				s.Stocks[0].Sold++
 			},
 			"I4", "class A", id(9).String(),
@@ -224,7 +337,7 @@ func TestBugIsCaught(t *testing.T) {
 		},
 		"refunded seats not returned": {
 			func(s *Snapshot) {
-				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(3), 0, 1})
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(3, 0, 1))
 				s.Stocks[0].Sold++
 			},
 			"I4", "class A", id(3).String(),
@@ -235,14 +348,14 @@ func TestBugIsCaught(t *testing.T) {
 		},
 		"perk taken and not promised": {
 			func(s *Snapshot) {
-				s.Bookings[ledgerPerk] = append(s.Bookings[ledgerPerk], Booking{id(2), 0, 1})
+				s.Bookings[ledgerPerk] = append(s.Bookings[ledgerPerk], booked(2, 0, 1))
 				s.Stocks[1].Sold++
 			},
 			"I4", "perk T-shirt", id(2).String(),
 		},
 		"hold outlives its checkout": {
 			func(s *Snapshot) {
-				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 2, 0})
+				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 2, 0))
 				s.Stocks[0].Held += 2
 			},
 			"I4", "holds", id(9).String(),
@@ -311,13 +424,13 @@ func TestBugIsCaught(t *testing.T) {
 func TestOpenWorkflowExcuses(t *testing.T) {
 	t.Parallel()
 	for name, happening := range map[string]func(*Snapshot){
-		"held":                   func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 1, 0}) },
+		"held":                   func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 1, 0)) },
 		"captured":               func(s *Snapshot) { s.Captures = append(s.Captures, capture(9)) },
 		"acknowledged for later": func(s *Snapshot) { s.Acknowledged = append(s.Acknowledged, acknowledged(9)) },
-		"posted":                 func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], Booking{id(9), 0, 1}) },
+		"posted":                 func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 0, 1)) },
 		"given back and not recorded": func(s *Snapshot) {
 			s.Captures = append(s.Captures, capture(9))
-			s.Returned = append(s.Returned, Returned{payment(9), 6500})
+			s.Returned = append(s.Returned, Returned{payment(9), 6500, "EUR"})
 		},
 		"captured twice": func(s *Snapshot) {
 			second := capture(9)
@@ -357,7 +470,7 @@ func TestWarnings(t *testing.T) {
 				second := capture(1)
 				second.Payment = "pay_second"
 				s.Captures = append(s.Captures, second)
-				s.Returned = append(s.Returned, Returned{"pay_second", 6500})
+				s.Returned = append(s.Returned, Returned{"pay_second", 6500, "EUR"})
 				s.Refunds = append(s.Refunds, domain.Refund{Capture: second, Reason: domain.RefundSecondCapture, RefundedAt: noon})
 			}, "I5",
 		},

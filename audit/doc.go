@@ -15,7 +15,8 @@
 //     capture before, so it is found.
 //  2. The open workflows are read first and once more at the end. What concerns
 //     an order with an open workflow is in flight: listed, not an error. A
-//     workflow that never ends is its own invariant.
+//     workflow that never ends is its own invariant, and seats that were sold
+//     must have their tickets within 30 s even while it is open.
 //  3. What then still looks broken is looked at again after a pause, with
 //     everything read anew. Only what is seen twice is broken. The pause also
 //     covers the lag of Temporal's visibility store.

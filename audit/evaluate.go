@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type Snapshot struct {
 
 	Stocks   []domain.StockLevel
 	Bookings map[uint32][]Booking // by ledger: each class and the perk
+	Quota    Quota
 
 	// Of the provider only what concerns this sale, and what no sale knows of:
 	// money that nobody answers for is shown in every audit.
@@ -34,6 +36,11 @@ type Snapshot struct {
 // twice the time by which the ledger's hold outlives the checkout's, plus a slow
 // provider.
 const EndWithinDefault = 2 * time.Minute
+
+// recordWithin is how long seats may be sold in the ledger before the database
+// has their tickets, although the workflow is open: one that hangs between the
+// two has paid buyers waiting, whatever its deadline.
+const recordWithin = 30 * time.Second
 
 // Evaluate checks every invariant on a snapshot. It sees one moment only: what
 // it calls broken counts once it is seen twice (see Run).
@@ -55,7 +62,7 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 	b := newBooks(s)
 	return slices.Concat(
 		b.capacities(),
-		[]*check{b.everyCaptureEndsOnce(), b.everyTicketIsPaid()},
+		[]*check{b.quotasHold(), b.everyCaptureEndsOnce(), b.everyTicketIsPaid()},
 		b.ledgerMatchesTickets(),
 		[]*check{b.holdsHaveCheckouts(), b.balancesMatchTransfers(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 		b.eventsAreComplete(),
@@ -67,27 +74,33 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 type books struct {
 	*Snapshot
 	open     map[domain.OrderID]bool // orders with an open workflow
+	booked   map[uint32][]Booking    // the snapshot's, and the quota's
 	orders   map[domain.OrderID]*Order
 	tickets  map[string]*Order // by payment
 	refunds  map[string]*domain.Refund
 	captures map[string]*domain.Capture
-	returned map[string]int64 // minor units given back, by payment
+	returned map[string]sum // what was given back, by payment
 }
 
 func newBooks(s *Snapshot) *books {
 	b := &books{
 		Snapshot: s,
 		open:     make(map[domain.OrderID]bool, len(s.Workflows)),
+		booked:   make(map[uint32][]Booking, len(s.Bookings)+1),
 		orders:   make(map[domain.OrderID]*Order, len(s.Orders)),
 		tickets:  make(map[string]*Order, len(s.Orders)),
 		refunds:  make(map[string]*domain.Refund, len(s.Refunds)),
 		captures: make(map[string]*domain.Capture, len(s.Captures)),
-		returned: make(map[string]int64, len(s.Returned)),
+		returned: make(map[string]sum, len(s.Returned)),
 	}
 	for _, w := range s.Workflows {
 		if !w.Failed {
 			b.open[w.Order] = true
 		}
+	}
+	maps.Copy(b.booked, s.Bookings)
+	for _, use := range s.Quota.Uses {
+		b.booked[s.Sale.QuotaLedger] = append(b.booked[s.Sale.QuotaLedger], use.Booking)
 	}
 	for i := range s.Orders {
 		b.orders[s.Orders[i].ID] = &s.Orders[i]
@@ -100,7 +113,7 @@ func newBooks(s *Snapshot) *books {
 		b.captures[s.Captures[i].Payment] = &s.Captures[i]
 	}
 	for _, r := range s.Returned {
-		b.returned[r.Payment] += r.AmountMinor
+		b.returned[r.Payment] = sum{b.returned[r.Payment].minor + r.AmountMinor, r.Currency}
 	}
 	return b
 }
@@ -111,6 +124,14 @@ func (b *books) suspect(order domain.OrderID) Verdict {
 		return InFlight
 	}
 	return Broken
+}
+
+// unrecorded is the verdict on seats that are sold and have no tickets.
+func (b *books) unrecorded(booking *Booking) Verdict {
+	if b.At.Sub(booking.PostedAt) > recordWithin {
+		return Broken
+	}
+	return b.suspect(booking.Order)
 }
 
 func newCheck(id, subject, says, left, relation, right, toDo string) *check {
@@ -146,7 +167,26 @@ func (b *books) capacities() []*check {
 	return checks
 }
 
-// A stock is a class or the perk of the sale.
+// quotasHold is I1 for the buyers.
+func (b *books) quotasHold() *check {
+	c := newCheck("I1", "quota", "No buyer has more held and sold than the sale allows.",
+		"the most that a buyer has", "≤", "the sale's limit",
+		"Stop the sale. Look at the buyer's account in the quota ledger (the offender's id): it must be funded once and carry debits_must_not_exceed_credits.")
+	c.Right.Value = b.Sale.BuyerLimit
+	has := make(map[domain.BuyerID]int64)
+	for _, use := range b.Quota.Uses {
+		has[use.Buyer] += use.Pending + use.Posted
+	}
+	for buyer, n := range has {
+		c.Left.Value = max(c.Left.Value, n)
+		if n > b.Sale.BuyerLimit {
+			c.add(Broken, buyer.String(), domain.OrderID{}, "%d held and sold of at most %d", n, b.Sale.BuyerLimit)
+		}
+	}
+	return c
+}
+
+// A stock is a class or the perk of the sale, or its buyers' quota.
 type stock struct {
 	subject  string
 	ledger   uint32
@@ -173,6 +213,16 @@ func (b *books) stocks() []stock {
 			}})
 	}
 	return all
+}
+
+// quota is booked like a stock, with a budget a buyer instead of a capacity.
+func (b *books) quota() stock {
+	return stock{subject: "quota", ledger: b.Sale.QuotaLedger, sold: func(o *Order) (n int64) {
+		for _, tickets := range o.Tickets {
+			n += tickets
+		}
+		return n
+	}}
 }
 
 // everyCaptureEndsOnce is I2.
@@ -204,7 +254,7 @@ func (b *books) endingProblem(capture *domain.Capture) string {
 	case stands && refund != nil:
 		return "tickets that stand, and a refund on record"
 	case stands:
-		return ""
+		return differs(order.AmountMinor, order.Currency, capture)
 	case refund == nil && isReturned:
 		return "the provider gave the money back, and there is no record of it"
 	case refund == nil && order != nil:
@@ -215,28 +265,46 @@ func (b *books) endingProblem(capture *domain.Capture) string {
 		return "the refund was requested and is not done"
 	case !isReturned:
 		return "recorded as refunded, the provider has not given it back"
-	case returned != capture.AmountMinor:
-		return fmt.Sprintf("%d of %d minor units were given back", returned, capture.AmountMinor)
+	case returned != sum{capture.AmountMinor, capture.Currency}:
+		return fmt.Sprintf("%s of %s were given back", returned, sum{capture.AmountMinor, capture.Currency})
 	case order != nil && order.Status != domain.OrderRefunded:
 		return fmt.Sprintf("refunded, and the order is still %s", order.Status)
 	}
-	return ""
+	return differs(refund.Capture.AmountMinor, refund.Capture.Currency, capture)
+}
+
+// A sum is an amount of money in minor units.
+type sum struct {
+	minor    int64
+	currency string
+}
+
+func (s sum) String() string { return fmt.Sprintf("%d %s (minor units)", s.minor, s.currency) }
+
+// differs says how the record of a capture differs from the provider's; empty
+// where it does not.
+func differs(recordedMinor int64, currency string, capture *domain.Capture) string {
+	recorded, captured := sum{recordedMinor, currency}, sum{capture.AmountMinor, capture.Currency}
+	if recorded == captured {
+		return ""
+	}
+	return fmt.Sprintf("%s recorded, %s captured", recorded, captured)
 }
 
 // everyTicketIsPaid is I3.
 func (b *books) everyTicketIsPaid() *check {
-	c := newCheck("I3", "", "No ticket without a captured payment.",
+	c := newCheck("I3", "", "No ticket without a captured payment of its price.",
 		"orders with tickets", "=", "of them captured at the provider",
 		"Unconfirmed (a warning): a signed webhook for a session that the provider never saw, as test tools send; if no tool of yours did, change the webhook secret. Broken: void the tickets of the order.")
 	c.Left.Value = int64(len(b.Orders))
 	for i := range b.Orders {
 		order := &b.Orders[i]
-		capture := b.captures[order.Payment]
+		what := b.priceProblem(order)
 		switch {
-		case capture != nil && capture.Order == order.ID:
+		case what != "":
+			c.add(b.suspect(order.ID), order.ID.String(), order.ID, "%s", what)
+		case b.captures[order.Payment] != nil:
 			c.Right.Value++
-		case capture != nil:
-			c.add(b.suspect(order.ID), order.ID.String(), order.ID, "payment %s was captured for order %s", order.Payment, capture.Order)
 		case b.UnknownSessions[order.Session]:
 			c.add(Warning, order.ID.String(), order.ID, "unconfirmed: the provider does not know session %s", order.Session)
 		default:
@@ -246,25 +314,44 @@ func (b *books) everyTicketIsPaid() *check {
 	return c
 }
 
+// priceProblem says where the price of an order, what was recorded as paid and
+// what the provider captured disagree; empty where they do not.
+func (b *books) priceProblem(order *Order) string {
+	price, paid := sum{order.LinesMinor, b.Sale.Currency}, sum{order.AmountMinor, order.Currency}
+	if price != paid {
+		return fmt.Sprintf("its lines cost %s, %s recorded as paid", price, paid)
+	}
+	capture := b.captures[order.Payment]
+	switch {
+	case capture == nil:
+		return ""
+	case capture.Order != order.ID:
+		return fmt.Sprintf("payment %s was captured for order %s", order.Payment, capture.Order)
+	default:
+		return differs(order.AmountMinor, order.Currency, capture)
+	}
+}
+
 // ledgerMatchesTickets is the first half of I4, a result a stock: what the
 // ledger has sold is what the database has recorded, order by order.
 func (b *books) ledgerMatchesTickets() []*check {
 	var checks []*check
-	for _, stock := range b.stocks() {
+	for _, stock := range append(b.stocks(), b.quota()) {
 		c := newCheck("I4", stock.subject, "At rest, what the ledger sold is what was recorded.",
 			"posted in the ledger", "=", "recorded in orders",
 			"Sold and not recorded: send the payment's webhook again, the checkout records it. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.")
 		checks = append(checks, c)
 		posted := make(map[domain.OrderID]int64)
-		for _, booking := range b.Bookings[stock.ledger] {
-			if booking.Posted != 0 {
-				posted[booking.Order] = booking.Posted
-				c.Left.Value += booking.Posted
+		for _, booking := range b.booked[stock.ledger] {
+			if booking.Posted == 0 {
+				continue
 			}
-		}
-		for id, n := range posted {
+			id := booking.Order
+			posted[id] = booking.Posted
+			c.Left.Value += booking.Posted
 			if b.orders[id] == nil {
-				c.add(b.suspect(id), id.String(), id, "%d sold in the ledger, no tickets recorded", n)
+				c.add(b.unrecorded(&booking), id.String(), id, "%d sold in the ledger at %s, no tickets recorded",
+					booking.Posted, booking.PostedAt.UTC().Format(time.RFC3339))
 			}
 		}
 		for i := range b.Orders {
@@ -297,7 +384,7 @@ func (b *books) holdsHaveCheckouts() *check {
 		"orders with a hold", "=", "of them with an open workflow",
 		"The ledger frees the hold by itself 30 s after the checkout's deadline. If holds stay, the checkouts ended without a void: look at the workflow's history.")
 	held := make(map[domain.OrderID]int64)
-	for _, bookings := range b.Bookings {
+	for _, bookings := range b.booked {
 		for _, booking := range bookings {
 			if booking.Pending != 0 {
 				held[booking.Order] = max(held[booking.Order], booking.Pending)
@@ -322,12 +409,13 @@ func (b *books) balancesMatchTransfers() *check {
 		"held + sold by balance", "=", "held + sold by transfers",
 		"Transfers without an order id, or an incomplete reading: list the stock's transfers.")
 	atRest := Broken
-	if len(b.open) > 0 {
+	if slices.ContainsFunc(b.Workflows, func(w Workflow) bool { return !w.Failed && w.SaleID == b.Sale.ID }) {
 		atRest = InFlight // balances and transfers were read one after the other
 	}
-	for _, level := range b.Stocks {
+	quota := domain.StockLevel{Name: "quota", Ledger: b.Sale.QuotaLedger, Held: b.Quota.Held, Sold: b.Quota.Sold}
+	for _, level := range append(slices.Clone(b.Stocks), quota) {
 		var pending, posted int64
-		for _, booking := range b.Bookings[level.Ledger] {
+		for _, booking := range b.booked[level.Ledger] {
 			pending += booking.Pending
 			posted += booking.Posted
 		}

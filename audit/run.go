@@ -151,6 +151,9 @@ func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 			return fmt.Errorf("ledger %d: %w", ledger, err)
 		}
 	}
+	if s.Quota, err = from.Quota(ctx, s.Sale); err != nil {
+		return fmt.Errorf("quota: %w", err)
+	}
 	s.Stocks, err = from.Stock(ctx, s.Sale)
 	return err
 }

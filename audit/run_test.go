@@ -84,6 +84,13 @@ func (w *world) Stock(context.Context, *domain.Sale) ([]domain.StockLevel, error
 	return slices.Clone(w.Stocks), nil
 }
 
+func (w *world) Quota(context.Context, *domain.Sale) (Quota, error) {
+	err := w.read("quota")
+	q := w.Snapshot.Quota
+	q.Uses = slices.Clone(q.Uses)
+	return q, err
+}
+
 func (w *world) Bookings(_ context.Context, ledger uint32) ([]Booking, error) {
 	err := w.read(fmt.Sprintf("ledger %d", ledger))
 	return slices.Clone(w.Snapshot.Bookings[ledger]), err
@@ -141,10 +148,13 @@ func TestRunReportsWhatItSawTwice(t *testing.T) {
 
 // sell lets a whole checkout happen in an instant, from its hold to its ticket.
 func (w *world) sell(n byte) {
-	w.Orders = append(w.Orders, Order{ID: id(n), Status: domain.OrderPaid, Payment: payment(n), Session: domain.SessionID(id(n)), Tickets: map[string]int64{"A": 1}})
+	w.Orders = append(w.Orders, Order{ID: id(n), Status: domain.OrderPaid, Payment: payment(n), Session: domain.SessionID(id(n)), Tickets: map[string]int64{"A": 1},
+		AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500})
 	w.Events[0].Events++
 	w.Events[0].Rows++
-	w.Snapshot.Bookings[ledgerA] = append(w.Snapshot.Bookings[ledgerA], Booking{id(n), 0, 1})
+	w.Snapshot.Bookings[ledgerA] = append(w.Snapshot.Bookings[ledgerA], booked(n, 0, 1))
+	w.Snapshot.Quota.Uses = append(w.Snapshot.Quota.Uses, QuotaUse{booked(n, 0, 1), buyer(id(n))})
+	w.Snapshot.Quota.Sold++
 	w.Stocks[0].Sold++
 	w.Stocks[0].Available--
 	w.Snapshot.Captures = append(w.Snapshot.Captures, capture(n))
@@ -155,7 +165,7 @@ func (w *world) sell(n byte) {
 // half of it.
 func TestRunDoesNotMistakeASaleMeanwhile(t *testing.T) {
 	t.Parallel()
-	for _, before := range []string{"workflows", "orders", "ledger 1", "ledger 2", "captures"} {
+	for _, before := range []string{"workflows", "orders", "ledger 1", "ledger 2", "quota", "captures"} {
 		t.Run("before reading "+before, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(atRest())
@@ -265,7 +275,7 @@ func TestRunTellsUnconfirmedFromUnpaid(t *testing.T) {
 func TestRunHasNoVerdictWithoutASource(t *testing.T) {
 	t.Parallel()
 	for source, says := range map[string]string{
-		"workflows": "Temporal", "orders": "the orders database", "ledger 1": "the ledger", "captures": "the payment provider",
+		"workflows": "Temporal", "orders": "the orders database", "ledger 1": "the ledger", "quota": "the ledger", "captures": "the payment provider",
 	} {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()

@@ -23,13 +23,29 @@ type Ledger interface {
 	// Bookings adds up the transfers of a class or a perk by order. Each order
 	// comes at most once; those that have nothing of it any more may be left out.
 	Bookings(ctx context.Context, ledger uint32) ([]Booking, error)
+	// Quota is what all buyers together have of the sale's quota, and what each
+	// order takes of it, by order as with Bookings.
+	Quota(ctx context.Context, sale *domain.Sale) (Quota, error)
 }
 
 // A Booking is what one order has in one stock.
 type Booking struct {
-	Order   domain.OrderID
-	Pending int64 // held: neither posted, voided nor expired
-	Posted  int64 // sold: posted or rebooked, less what was returned
+	Order    domain.OrderID
+	Pending  int64     // held: neither posted, voided nor expired
+	Posted   int64     // sold: posted or rebooked, less what was returned
+	PostedAt time.Time // the ledger's time of the last sale
+}
+
+// A Quota limits how many tickets of a sale a buyer may have.
+type Quota struct {
+	Held, Sold int64 // by the ledger's balance, over all buyers
+	Uses       []QuotaUse
+}
+
+// A QuotaUse is what one order has of its buyer's quota.
+type QuotaUse struct {
+	Booking
+	Buyer domain.BuyerID
 }
 
 // Orders is the database of what was sold.
@@ -55,6 +71,10 @@ type Order struct {
 	Session   string
 	PerkTaken bool
 	Tickets   map[string]int64 // how many are stored, by class
+
+	AmountMinor int64  // what was paid, as recorded
+	Currency    string // of the payment
+	LinesMinor  int64  // what the lines cost together
 }
 
 // An EventCount sets the events of one kind against the rows that they tell of.
@@ -80,6 +100,7 @@ type Provider interface {
 type Returned struct {
 	Payment     string
 	AmountMinor int64
+	Currency    string
 }
 
 // Workflows is Temporal's view.

@@ -92,6 +92,22 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	}
 }
 
+// Known reports whether the order was ever held, whatever became of the hold: a
+// lookup of one transfer. An order whose hold was refused left none and is not
+// known, nor is one whose hold is still on its way.
+func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
+	const op = "look up"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return false, err
+	}
+	first := legsOf(o.Lines, o.QuotaLedger, o.Buyer)[0]
+	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotHold|first.slot)})
+	if err != nil {
+		return false, failed(op, o.ID, err)
+	}
+	return found[0] != nil, nil
+}
+
 // refusal tells from the leg what its refused, or burnt, id means.
 func refusal(l leg) domain.HoldOutcome {
 	if l.slot == slotQuota {
@@ -295,7 +311,7 @@ func (b *Book) checkSold(ctx context.Context, op string, o *domain.SoldOrder, le
 
 // run submits one chain and judges it.
 func (b *Book) run(ctx context.Context, op string, order domain.OrderID, chain []tb.Transfer) (verdict, error) {
-	results, err := b.batcher.CreateTransfers(ctx, chain)
+	results, err := b.sendTransfers(ctx, chain)
 	if err != nil {
 		return verdict{}, failed(op, order, err)
 	}

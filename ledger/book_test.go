@@ -83,13 +83,43 @@ func TestHoldOfAnotherOrderUnderTheSameID(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {
 		o := b.order("ann", 2, 1)
 		b.hold(o, domain.HoldHeld)
-		other := b.order("ann", 2, 2) // the first line is the same
-		other.ID = o.ID
-		_, err := b.book.Hold(b.ctx, other)
-		if domain.CodeOf(err) != domain.CodeKeyReused {
-			t.Errorf("hold = %v, want %s", err, domain.CodeKeyReused)
+		for name, other := range map[string]*domain.Order{
+			"the first line is the same": b.order("ann", 2, 2),
+			"all lines are the same":     b.order("bob", 2, 1),
+		} {
+			other.ID = o.ID
+			_, err := b.book.Hold(b.ctx, other)
+			if domain.CodeOf(err) != domain.CodeKeyReused {
+				t.Errorf("%s: hold = %v, want %s", name, err, domain.CodeKeyReused)
+			}
 		}
 		b.stock(level{2, 0, 8}, level{1, 0, 4})
+	})
+}
+
+func TestKnown(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		held, voided, posted := b.order("ann", 1, 0), b.order("bob", 1, 0), b.order("cyd", 1, 0)
+		for _, o := range []*domain.Order{held, voided, posted} {
+			b.hold(o, domain.HoldHeld)
+		}
+		b.void(voided, domain.VoidVoided)
+		b.post(posted, domain.PostPosted)
+		refused := b.order("dee", 0, 6)
+		b.hold(refused, domain.HoldSoldOut)
+		for _, test := range []struct {
+			name  string
+			order *domain.Order
+			known bool
+		}{
+			{"held", held, true}, {"voided", voided, true}, {"posted", posted, true},
+			{"refused", refused, false}, {"never asked for", b.order("eve", 1, 0), false},
+		} {
+			known, err := b.book.Known(b.ctx, test.order)
+			if err != nil || known != test.known {
+				t.Errorf("%s: known = %v, %v, want %v", test.name, known, err, test.known)
+			}
+		}
 	})
 }
 
@@ -432,6 +462,7 @@ func TestBookings(t *testing.T) {
 			a, perk := b.sale.Classes[0].Ledger, b.sale.Perk.Ledger
 			b.bookings(a, map[domain.OrderID]ledger.Tickets{held.ID: {Held: 2}, posted.ID: {Sold: 3}, late.ID: {Sold: 1}})
 			b.bookings(perk, map[domain.OrderID]ledger.Tickets{posted.ID: {Sold: 1}})
+			b.quota(domain.StockLevel{Held: 2, Sold: 5}, map[domain.BuyerID]ledger.Tickets{held.Buyer: {Held: 2}, posted.Buyer: {Sold: 4}, late.Buyer: {Sold: 1}})
 
 			later = b.sale.HoldTimeout + ledger.HoldGrace + time.Second
 			b.bookings(a, map[domain.OrderID]ledger.Tickets{posted.ID: {Sold: 3}, late.ID: {Sold: 1}})
@@ -449,9 +480,35 @@ func (b *box) bookings(stock uint32, want map[domain.OrderID]ledger.Tickets) {
 		b.t.Errorf("bookings = %v, want %v", got, want)
 	}
 	for id, w := range want {
-		if got[id] != w {
-			b.t.Errorf("bookings of %s = %+v, want %+v", id, got[id], w)
-		}
+		b.tickets(id, got[id], w)
+	}
+}
+
+// tickets compares all but the time of a sale, which must be a recent one.
+func (b *box) tickets(of fmt.Stringer, got, want ledger.Tickets) {
+	b.t.Helper()
+	age := time.Since(got.SoldAt)
+	if got.SoldAt.IsZero() != (want.Sold == 0) || want.Sold > 0 && (age < -time.Minute || age > time.Hour) {
+		b.t.Errorf("%s: sold at %v, want a recent time where any are sold", of, got.SoldAt)
+	}
+	if got.SoldAt = want.SoldAt; got != want {
+		b.t.Errorf("bookings of %s = %+v, want %+v", of, got, want)
+	}
+}
+
+// quota checks both views of the buyers' quota.
+func (b *box) quota(want domain.StockLevel, of map[domain.BuyerID]ledger.Tickets) {
+	b.t.Helper()
+	level, err := b.book.QuotaLevel(b.ctx, b.sale)
+	if err != nil || level.Held != want.Held || level.Sold != want.Sold || level.Ledger != b.sale.QuotaLedger {
+		b.t.Errorf("quota = %+v, %v, want %+v", level, err, want)
+	}
+	uses, err := b.book.QuotaUses(b.ctx, b.sale)
+	if err != nil || len(uses) != len(of) {
+		b.t.Errorf("uses = %+v, %v, want %+v", uses, err, of)
+	}
+	for _, use := range uses {
+		b.tickets(use.Buyer, use.Tickets, of[use.Buyer])
 	}
 }
 

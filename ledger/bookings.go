@@ -13,8 +13,9 @@ import (
 
 // Tickets is what one order has of one stock, by the ledger's own transfers.
 type Tickets struct {
-	Held int64 // pending, neither posted nor voided nor expired
-	Sold int64 // posted or rebooked or taken, less returned
+	Held   int64     // pending, neither posted nor voided nor expired
+	Sold   int64     // posted or rebooked or taken, less returned
+	SoldAt time.Time // the ledger's time of the last sale; zero: never sold
 }
 
 // pageMax is what one reply of 1 MiB carries. Smaller clusters are learned.
@@ -29,12 +30,44 @@ const pageMax = 8189
 // disagree with the account. What is booked while the pages are read may be
 // missed. The result has an entry an order: some 100 bytes each.
 func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]Tickets, error) {
-	sums := bookings{ledger: ledger, pending: map[tb.Uint128]tb.Transfer{}, orders: map[domain.OrderID]Tickets{}}
+	sums := newBookings(ledger)
 	err := b.eachTransfer(ctx, accountID(ledger, roleBudget), sums.add)
 	if err != nil {
 		return nil, failed("read the bookings of", ledgerName(ledger), err)
 	}
 	return sums.at(b.now()), nil
+}
+
+// A QuotaUse is what one order takes of its buyer's quota.
+type QuotaUse struct {
+	Tickets
+	Order domain.OrderID
+	Buyer domain.BuyerID
+}
+
+// QuotaUses adds up the transfers of a sale's quota by order, as Bookings does
+// for a stock.
+func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale) ([]QuotaUse, error) {
+	sums := newBookings(s.QuotaLedger)
+	buyers := make(map[domain.OrderID]domain.BuyerID)
+	// All buyers' transfers meet in the spent account.
+	err := b.eachTransfer(ctx, accountID(s.QuotaLedger, roleSpent), func(t tb.Transfer) error {
+		buyer := t.DebitAccountID
+		if code(t.Code) == codeReturnQuota {
+			buyer = t.CreditAccountID
+		}
+		buyers[orderOf(t.UserData128)] = buyerOf(buyer)
+		return sums.add(t)
+	})
+	if err != nil {
+		return nil, failed("read the quota of", saleName(s.ID), err)
+	}
+	orders := sums.at(b.now())
+	uses := make([]QuotaUse, 0, len(orders))
+	for order, sum := range orders {
+		uses = append(uses, QuotaUse{Tickets: sum, Order: order, Buyer: buyers[order]})
+	}
+	return uses, nil
 }
 
 // eachTransfer reads the transfers of an account, oldest first, page by page.
@@ -73,6 +106,10 @@ type bookings struct {
 	orders  map[domain.OrderID]Tickets
 }
 
+func newBookings(ledger uint32) *bookings {
+	return &bookings{ledger: ledger, pending: make(map[tb.Uint128]tb.Transfer), orders: make(map[domain.OrderID]Tickets)}
+}
+
 func (s *bookings) add(t tb.Transfer) error {
 	switch flags := t.TransferFlags(); {
 	case flags.Pending:
@@ -89,10 +126,10 @@ func (s *bookings) add(t tb.Transfer) error {
 	switch code(t.Code) {
 	case codeFund:
 		return nil
-	case codePerk, codeRebook:
+	case codePerk, codeRebook, codeRebookQuota:
 		s.sold(t, tickets(t.Amount))
 		return nil
-	case codeReturn:
+	case codeReturn, codeReturnQuota:
 		s.sold(t, -tickets(t.Amount))
 		return nil
 	default:
@@ -104,6 +141,9 @@ func (s *bookings) sold(t tb.Transfer, n int64) {
 	order := orderOf(t.UserData128)
 	sum := s.orders[order]
 	sum.Sold += n
+	if n > 0 {
+		sum.SoldAt = time.Unix(0, int64(t.Timestamp)).UTC()
+	}
 	s.orders[order] = sum
 }
 
@@ -118,7 +158,7 @@ func (s *bookings) at(now time.Time) map[domain.OrderID]Tickets {
 		s.orders[order] = sum
 	}
 	for order, sum := range s.orders {
-		if sum == (Tickets{}) {
+		if sum.Held == 0 && sum.Sold == 0 {
 			delete(s.orders, order)
 		}
 	}

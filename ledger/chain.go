@@ -63,12 +63,15 @@ func checkOrder(order domain.OrderID, lines []domain.Line, quotaLedger uint32, b
 	return nil
 }
 
-// contentsOf identifies what an order moves. It stands in user_data_64 of the
-// transfers that move it, so that an id which comes back with other contents
-// is told apart even where its first line is the same.
+// contentsOf identifies what an order moves, and for whom: the budget of the
+// last leg is the buyer's. It stands in user_data_64 of the transfers that move
+// it, so that an id which comes back with other contents is told apart even
+// where its first line is the same.
 func contentsOf(legs []leg) uint64 {
 	h := sha256.New()
 	for _, l := range legs {
+		budget := l.budget.Bytes()
+		h.Write(budget[:])
 		h.Write(binary.BigEndian.AppendUint32(nil, l.ledger))
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(l.quantity)))
 	}

@@ -55,6 +55,13 @@ func buyerNumber(buyer domain.BuyerID) tb.Uint128 {
 	return tb.BytesToUint128(buyer)
 }
 
+// buyerOf is the inverse of buyerNumber.
+func buyerOf(number tb.Uint128) domain.BuyerID {
+	id := domain.BuyerID(number.Bytes())
+	slices.Reverse(id[:])
+	return id
+}
+
 // A role is what an account is for; it is also the account's code.
 type role uint16
 

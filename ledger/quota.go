@@ -30,7 +30,7 @@ func (b *Book) takeWithQuota(ctx context.Context, op string, o *domain.Order, ch
 		return verdict{}, err
 	}
 	unit := append([]tb.Transfer{fundQuota(o)}, chain...)
-	results, err := b.batcher.CreateTransfers(ctx, unit)
+	results, err := b.sendTransfers(ctx, unit)
 	if err != nil {
 		return verdict{}, failed(op, o.ID, err)
 	}
@@ -48,7 +48,7 @@ func (b *Book) openQuota(ctx context.Context, op string, o *domain.Order) error 
 	if o.BuyerLimit < 1 {
 		return ourFault("%s %s: the buyer's limit is %d", op, o.ID, o.BuyerLimit)
 	}
-	results, err := b.batcher.CreateAccounts(ctx, []tb.Account{{
+	results, err := b.sendAccounts(ctx, []tb.Account{{
 		ID:     buyerNumber(o.Buyer),
 		Ledger: o.QuotaLedger,
 		Code:   uint16(roleQuota),

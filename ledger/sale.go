@@ -73,7 +73,7 @@ func (b *Book) createAccounts(ctx context.Context, s *domain.Sale) error {
 		newAccount(s, quota, roleOperator, tb.AccountFlags{}),
 		newAccount(s, quota, roleSpent, tb.AccountFlags{DebitsMustNotExceedCredits: true}),
 	)
-	results, err := b.batcher.CreateAccounts(ctx, accounts)
+	results, err := b.sendAccounts(ctx, accounts)
 	if err != nil {
 		return failed("open sale", saleName(s.ID), err)
 	}
@@ -114,7 +114,7 @@ func (b *Book) fund(ctx context.Context, s *domain.Sale) error {
 			Code:            uint16(codeFund),
 		})
 	}
-	results, err := b.batcher.CreateTransfers(ctx, funds)
+	results, err := b.sendTransfers(ctx, funds)
 	if err != nil {
 		return failed("open sale", saleName(s.ID), err)
 	}
@@ -159,15 +159,39 @@ func (b *Book) Stock(ctx context.Context, s *domain.Sale) ([]domain.StockLevel, 
 	for i, st := range stocks {
 		budget, spent := accounts[2*i], accounts[2*i+1]
 		if budget == nil || spent == nil {
-			return nil, &domain.Error{
-				Code:   domain.CodeNotFound,
-				Detail: "The sale is not open yet.",
-				Err:    fmt.Errorf("sale %s: ledger %d of %s has no accounts", s.ID, st.ledger, st.name),
-			}
+			return nil, notOpened(s, st.ledger, st.name)
 		}
 		levels[i] = levelOf(st, budget, spent)
 	}
 	return levels, nil
+}
+
+// QuotaLevel gives what is held and sold over all buyers' quotas of a sale. Of
+// the level the capacity and what is available are not set: each buyer has a budget of their
+// own. CodeNotFound as with Stock.
+func (b *Book) QuotaLevel(ctx context.Context, s *domain.Sale) (domain.StockLevel, error) {
+	accounts, err := b.batcher.LookupAccounts(ctx, []tb.Uint128{accountID(s.QuotaLedger, roleSpent)})
+	if err != nil {
+		return domain.StockLevel{}, failed("read the quota of", saleName(s.ID), err)
+	}
+	spent := accounts[0]
+	if spent == nil {
+		return domain.StockLevel{}, notOpened(s, s.QuotaLedger, "the buyers' quota")
+	}
+	return domain.StockLevel{
+		Name:   "quota",
+		Ledger: s.QuotaLedger,
+		Held:   tickets(spent.CreditsPending),
+		Sold:   tickets(spent.CreditsPosted) - tickets(spent.DebitsPosted),
+	}, nil
+}
+
+func notOpened(s *domain.Sale, ledger uint32, of string) error {
+	return &domain.Error{
+		Code:   domain.CodeNotFound,
+		Detail: "The sale is not open yet.",
+		Err:    fmt.Errorf("sale %s: ledger %d of %s has no accounts", s.ID, ledger, of),
+	}
 }
 
 func levelOf(st stock, budget, spent *tb.Account) domain.StockLevel {

@@ -553,7 +553,8 @@ func TestStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want[sold.Order.ID] = orders.RecordedOrder{ID: sold.Order.ID, Status: status, Payment: sold.Capture.Payment, Session: sold.Capture.Session, PerkTaken: sold.PerkTaken, Tickets: map[string]int64{"A": 2, "B": 1}}
+		want[sold.Order.ID] = orders.RecordedOrder{ID: sold.Order.ID, Status: status, Payment: sold.Capture.Payment, Session: sold.Capture.Session, PerkTaken: sold.PerkTaken, Tickets: map[string]int64{"A": 2, "B": 1},
+			AmountMinor: sold.Capture.AmountMinor, Currency: sold.Capture.Currency, LinesMinor: sold.Order.AmountMinor}
 	}
 	got := map[domain.OrderID]orders.RecordedOrder{}
 	for o, err := range b.store.RecordedOrders(b.ctx, b.sale.ID) {

@@ -22,6 +22,10 @@ type RecordedOrder struct {
 	Session   string
 	PerkTaken bool
 	Tickets   map[string]int64 // how many are stored, by class
+
+	AmountMinor int64  // what was paid, as recorded
+	Currency    string // of the payment
+	LinesMinor  int64  // what the lines cost together
 }
 
 // RecordedOrders streams the orders of a sale by id. An order that is recorded
@@ -42,7 +46,9 @@ func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.Or
 	rows, err := s.pool.Query(ctx, `
 		SELECT o.id, o.status, o.payment, p.session, o.perk_ledger IS NOT NULL,
 		       (SELECT json_object_agg(class, n) FROM (
-		           SELECT class, count(*) AS n FROM tickets WHERE order_id = o.id GROUP BY class) counted)
+		           SELECT class, count(*) AS n FROM tickets WHERE order_id = o.id GROUP BY class) counted),
+		       p.amount_minor, p.currency,
+		       (SELECT coalesce(sum(quantity * unit_price_minor), 0)::bigint FROM order_lines WHERE order_id = o.id)
 		FROM orders o JOIN payments p ON p.id = o.payment
 		WHERE o.sale_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3`, saleID, uuidOf(after), streamPage)
 	if err != nil {
@@ -53,7 +59,7 @@ func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.Or
 			o  RecordedOrder
 			id pgtype.UUID
 		)
-		err := row.Scan(&id, &o.Status, &o.Payment, &o.Session, &o.PerkTaken, &o.Tickets)
+		err := row.Scan(&id, &o.Status, &o.Payment, &o.Session, &o.PerkTaken, &o.Tickets, &o.AmountMinor, &o.Currency, &o.LinesMinor)
 		o.ID = id.Bytes
 		return o, err
 	})

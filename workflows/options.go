@@ -23,7 +23,7 @@ const (
 	// that the attempt learns "unknown" from it.
 	stepAttemptTimeout = 20 * time.Second
 	stepBackoff        = 250 * time.Millisecond
-	stepBackoffMax     = 10 * time.Second
+	stepBackoffMax     = 5 * time.Second // once a part is back, what waited for it goes on soon
 
 	// One attempt to reach the payment provider. Refunds back off further: a
 	// provider may be down for days, and the money stays due.

@@ -45,9 +45,29 @@ func (l auditedLedger) Bookings(ctx context.Context, number uint32) ([]audit.Boo
 	tickets, err := l.Book.Bookings(ctx, number)
 	bookings := make([]audit.Booking, 0, len(tickets))
 	for order, t := range tickets {
-		bookings = append(bookings, audit.Booking{Order: order, Pending: t.Held, Posted: t.Sold})
+		bookings = append(bookings, booking(order, t))
 	}
 	return bookings, err
+}
+
+func booking(order domain.OrderID, t ledger.Tickets) audit.Booking {
+	return audit.Booking{Order: order, Pending: t.Held, Posted: t.Sold, PostedAt: t.SoldAt}
+}
+
+func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale) (audit.Quota, error) {
+	uses, err := l.QuotaUses(ctx, sale)
+	if err != nil {
+		return audit.Quota{}, err
+	}
+	level, err := l.QuotaLevel(ctx, sale)
+	if err != nil {
+		return audit.Quota{}, err
+	}
+	quota := audit.Quota{Held: level.Held, Sold: level.Sold, Uses: make([]audit.QuotaUse, 0, len(uses))}
+	for _, u := range uses {
+		quota.Uses = append(quota.Uses, audit.QuotaUse{Booking: booking(u.Order, u.Tickets), Buyer: u.Buyer})
+	}
+	return quota, nil
 }
 
 type auditedOrders struct{ *orders.Store }
@@ -69,7 +89,7 @@ type auditedProvider struct{ *payments.Client }
 
 func (p auditedProvider) Refunds(ctx context.Context) iter.Seq2[audit.Returned, error] {
 	return each(p.Client.Refunds(ctx), func(r payments.Refund) audit.Returned {
-		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor}
+		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"boxoffice/api"
@@ -79,13 +80,19 @@ func (s *service) notReadyYet(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// shutdown ends all listeners at once: one that has long requests must not use
+// up the time of another.
 func (s *service) shutdown(servers []*http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	var wg sync.WaitGroup
 	for _, server := range servers {
-		if err := server.Shutdown(ctx); err != nil {
-			s.log.Warn("requests were cut off", "error", err, "after", shutdownTimeout.Round(time.Second).String())
-			_ = server.Close()
-		}
+		wg.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				s.log.Warn("requests were cut off", "error", err, "after", shutdownTimeout.Round(time.Second).String())
+				_ = server.Close()
+			}
+		})
 	}
+	wg.Wait()
 }

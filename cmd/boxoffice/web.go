@@ -2,14 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"boxoffice/api"
 	"boxoffice/domain"
 	"boxoffice/orders"
 	"boxoffice/payments"
 	"boxoffice/storefront"
-	"boxoffice/workflows"
 )
 
 // openAPI puts the API and the pages behind the listeners.
@@ -49,17 +51,42 @@ func (s *service) openAPI(p *parts) error {
 
 // payURL is the provider's page for a held order. No payment is taken after the
 // hold's deadline.
-func (s *service) payURL(links *payments.PayLinks) func(domain.Order, domain.Hold) string {
-	return func(order domain.Order, hold domain.Hold) string {
-		url, err := links.URL(payments.PayLink{
+func (s *service) payURL(links *payments.PayLinks) func(domain.Order, domain.Hold) (string, error) {
+	return func(order domain.Order, hold domain.Hold) (string, error) {
+		return links.URL(payments.PayLink{
 			Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, ExpiresAt: hold.ExpiresAt.Truncate(time.Millisecond),
-			ReturnURL: s.URL + "/orders/" + order.ID.String(), Description: workflows.Summary(&order),
+			ReturnURL: s.URL + "/orders/" + order.ID.String(), Description: describe(&order),
 		})
-		if err != nil {
-			s.log.Error("no pay link for an order", "order", order.ID, "error", err)
-		}
-		return url
 	}
+}
+
+// describe says on the pay page what is paid for, as far as the link has room:
+// an order may be of many classes with long names. The page shows the amount
+// itself.
+func describe(order *domain.Order) string {
+	var b strings.Builder
+	b.WriteString(order.SaleID)
+	for i, l := range order.Lines {
+		separator := " + "
+		if i == 0 {
+			separator = " · "
+		}
+		fmt.Fprintf(&b, "%s%d × %s", separator, l.Quantity, l.Class)
+	}
+	return shorten(b.String(), payments.DescriptionMaxLen)
+}
+
+// shorten cuts a text to so many bytes, between two runes.
+func shorten(s string, bytesMax int) string {
+	const ellipsis = "…"
+	if len(s) <= bytesMax {
+		return s
+	}
+	end := bytesMax - len(ellipsis)
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + ellipsis
 }
 
 // apiOrders is the store in the API's words.

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// pipes is a listener and its dialer without a network, so that a test can let
+// minutes pass.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	p <- server
+	return client, nil
+}
+
+// slowAuditor needs so long, unless it is told to stop.
+type slowAuditor time.Duration
+
+func (d slowAuditor) Audit(ctx context.Context, saleID string) (any, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Duration(d)):
+		return map[string]any{"sale": saleID}, nil
+	}
+}
+
+func TestAnAuditMayTakeTwoMinutes(t *testing.T) {
+	for name, test := range map[string]struct {
+		takes  time.Duration
+		status int
+	}{
+		"just in time": {2*time.Minute - time.Second, 200},
+		"too long":     {3 * time.Minute, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, func(o *Options) { o.Auditor = slowAuditor(test.takes) })
+				listener := make(pipes)
+				server := NewServer(b.api.Admin())
+				go func() { _ = server.Serve(listener) }()
+				defer server.Close()
+				transport := &http.Transport{DialContext: listener.dial, DisableKeepAlives: true}
+				defer transport.CloseIdleConnections()
+
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://boxoffice/v1/sales/conference/audit", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+testAdminToken)
+				response, err := transport.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				response.Body.Close()
+				if response.StatusCode != test.status {
+					t.Errorf("status %d, want %d", response.StatusCode, test.status)
+				}
+			})
+		})
+	}
+}
+
+func TestPayLinkThatCannotBeMadeIsAnError(t *testing.T) {
+	failing := false
+	b := setup(t, func(o *Options) {
+		link := o.PayURL
+		o.PayURL = func(order domain.Order, hold domain.Hold) (string, error) {
+			if failing {
+				return "", domain.Invalid("description", "is too long")
+			}
+			return link(order, hold)
+		}
+	})
+	id, token := b.held(testKey)
+	failing = true
+	for name, r := range map[string]request{
+		"checkout": checkoutRequest(testKey, wish("A", 2)),
+		"order":    {"GET", "/v1/orders/" + id.String(), "", map[string]string{"Authorization": "Bearer " + token}},
+	} {
+		b.log.Reset()
+		wantProblem(t, b.do(r), 500, domain.CodeInternal)
+		if !strings.Contains(b.log.String(), id.String()) {
+			t.Errorf("%s: the log does not name the order: %s", name, b.log)
+		}
+	}
+}
+
+// The database has no row of an order that is held: it need not be there.
+func TestOrderWithoutTheDatabase(t *testing.T) {
+	for name, test := range map[string]struct {
+		ending domain.OrderStatus
+		desk   error
+		status int
+	}{
+		"held":                       {domain.OrderHeld, nil, 200},
+		"paid, recorded or not":      {domain.OrderPaid, nil, 503},
+		"expired, refunded or not":   {domain.OrderExpired, nil, 503},
+		"no checkout: sold long ago": {domain.OrderHeld, domain.NotFound("order"), 503},
+		"the Desk is away too":       {domain.OrderHeld, errors.New("down"), 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			id, token := b.held(testKey)
+			b.world.states[id].Status = test.ending
+			b.world.orderErr = &domain.Error{Code: domain.CodeOverloaded, Detail: "The database is away."}
+			b.world.stateErr = test.desk
+			w := b.do(request{"GET", "/v1/orders/" + id.String(), "", map[string]string{"Authorization": "Bearer " + token}})
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d: %s", w.Code, test.status, w.Body)
+			}
+		})
+	}
+}
