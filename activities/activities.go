@@ -241,7 +241,7 @@ func forWorkflow(err error) error {
 	if definite := (*domain.Error)(nil); errors.As(err, &definite) && neverSucceeds(code) {
 		return temporal.NewNonRetryableApplicationError(err.Error(), string(code), err)
 	}
-	return temporal.NewApplicationErrorWithCause(err.Error(), string(code), err)
+	return retryable(err)
 }
 
 // fromProvider is for calls that are owed: whatever the provider refuses today,
@@ -250,6 +250,10 @@ func fromProvider(err error) error {
 	if err == nil {
 		return nil
 	}
+	return retryable(err)
+}
+
+func retryable(err error) error {
 	return temporal.NewApplicationErrorWithCause(err.Error(), string(domain.CodeOf(err)), err)
 }
 

@@ -136,21 +136,9 @@ func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (
 // startLate starts the workflow of a late payment, or finds the one that runs,
 // and waits a little for its outcome. It is durable once started.
 func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before domain.OrderStatus) (domain.PayResult, error) {
-	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	id := workflows.LateID(input.Capture.Order, input.Capture.Payment)
-	_, err := d.temporal.ExecuteWorkflow(startCtx, client.StartWorkflowOptions{
-		ID:        id,
-		TaskQueue: workflows.TaskQueue,
-		// Once, unless it broke off: a debt is not forgotten.
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            "late payment · " + string(input.Reason),
-		TypedSearchAttributes:                    lateAttributes(&input),
-	}, workflows.Late, input)
-	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		return domain.PayResult{}, fromTemporal("start late payment", id, err)
+	if err := d.startOwed(ctx, id, "late payment · "+string(input.Reason), input.SaleID, workflows.Late, input); err != nil {
+		return domain.PayResult{}, err
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
@@ -167,11 +155,28 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	}
 }
 
-func lateAttributes(input *workflows.LateInput) temporal.SearchAttributes {
-	if input.SaleID == "" {
-		return temporal.NewSearchAttributes()
+// startOwed starts a workflow that gives money back, or finds the one that does.
+func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, run, input any) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	attributes := temporal.NewSearchAttributes()
+	if saleID != "" {
+		attributes = temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(saleID))
 	}
-	return temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(input.SaleID))
+	_, err := d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:        id,
+		TaskQueue: workflows.TaskQueue,
+		// Once, unless it broke off: a debt is not forgotten.
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            summary,
+		TypedSearchAttributes:                    attributes,
+	}, run, input)
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return nil
+	}
+	return fromTemporal("start", id, err)
 }
 
 // placedOrder reads what a closed checkout was about: the argument in the first
@@ -208,20 +213,9 @@ func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 		return sold.Status, nil
 	}
 	workflowID := workflows.RefundID(id)
-	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	_, err = d.temporal.ExecuteWorkflow(startCtx, client.StartWorkflowOptions{
-		ID:        workflowID,
-		TaskQueue: workflows.TaskQueue,
-		// Once, unless it broke off: a debt is not forgotten.
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            "refund · " + sold.SaleID,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(sold.SaleID)),
-	}, workflows.Refund, workflows.RefundInput{Order: id, Reason: domain.RefundByOrganiser})
-	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		return "", fromTemporal("start refund", workflowID, err)
+	input := workflows.RefundInput{Order: id, Reason: domain.RefundByOrganiser}
+	if err := d.startOwed(ctx, workflowID, "refund · "+sold.SaleID, sold.SaleID, workflows.Refund, input); err != nil {
+		return "", err
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()

@@ -15,6 +15,16 @@ const (
 	PaymentCanceled  PaymentEventType = "payment.canceled"
 )
 
+// Known reports whether t is one of the provider's events above.
+func (t PaymentEventType) Known() bool {
+	switch t {
+	case PaymentSucceeded, PaymentFailed, PaymentCanceled:
+		return true
+	default:
+		return false
+	}
+}
+
 // A PaymentEvent is one verified message of the payment provider. It is also
 // the argument of the workflow's signal and update `payment`.
 type PaymentEvent struct {
@@ -47,12 +57,7 @@ func (e PaymentEvent) Normalized() PaymentEvent {
 // Usable reports whether a normalised event can have an effect on its order:
 // whatever its way in was, the signature, a signal or the command line.
 func (e PaymentEvent) Usable() bool {
-	switch e.Type {
-	case PaymentSucceeded, PaymentFailed, PaymentCanceled:
-	default:
-		return false
-	}
-	return eventIDPattern.MatchString(e.ID) && paymentIDPattern.MatchString(e.Payment) &&
+	return e.Type.Known() && eventIDPattern.MatchString(e.ID) && paymentIDPattern.MatchString(e.Payment) &&
 		e.Session == SessionID(e.Order) && e.AmountMinor >= 0 && currencyPattern.MatchString(e.Currency)
 }
 

@@ -147,22 +147,13 @@ func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
 		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Field: "body", Detail: "The body must be JSON with type and data.", Err: err}
 	}
 	event := domain.PaymentEvent{ID: id, Type: domain.PaymentEventType(body.Type)}
-	if !knownType(event.Type) {
+	if !event.Type.Known() {
 		return domain.PaymentEvent{}, domain.Invalid("type", "must be payment.succeeded, payment.failed or payment.canceled")
 	}
 	if err := decodeData(&event, &body.Data); err != nil {
 		return domain.PaymentEvent{}, err
 	}
 	return event, nil
-}
-
-func knownType(t domain.PaymentEventType) bool {
-	switch t {
-	case domain.PaymentSucceeded, domain.PaymentFailed, domain.PaymentCanceled:
-		return true
-	default:
-		return false
-	}
 }
 
 func decodeData(event *domain.PaymentEvent, data *webhookData) error {

@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +10,6 @@ import (
 	"boxoffice/activities"
 	"boxoffice/domain"
 )
-
-func asError[T error](err error, target *T) bool { return errors.As(err, target) }
 
 // Checkout sells one order, or ends without a sale: it holds the seats, awaits
 // the payment or the deadline, then posts or voids, and records what was sold.

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -87,5 +88,5 @@ func regularOptions(summary string, attempt, backoffMax time.Duration) workflow.
 
 func nonRetryable(err error) bool {
 	var failed *temporal.ApplicationError
-	return asError(err, &failed) && failed.NonRetryable()
+	return errors.As(err, &failed) && failed.NonRetryable()
 }
