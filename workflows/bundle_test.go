@@ -173,6 +173,9 @@ func (w *world) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, e
 }
 
 func (w *world) Capture(context.Context, string) (domain.Capture, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, "capture")
 	if w.captured == nil {
 		return domain.Capture{}, false, nil
 	}

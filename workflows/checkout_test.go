@@ -359,6 +359,27 @@ func TestCheckoutListensToABoundedNumberOfEvents(t *testing.T) {
 	require.Len(t, said.rejected, 36, "for the provider to send again")
 }
 
+// Every effect behind an event is idempotent; what a repeat must not cost is
+// another question to the provider.
+func TestAnEventIsDealtWithOnceHoweverOftenItComes(t *testing.T) {
+	b, said := setup(t, nil), answers{}
+	wrong := b.event("e1", domain.PaymentSucceeded)
+	wrong.AmountMinor, wrong.Payment = 1, ""
+	for i := range 3 {
+		b.signal(soon+time.Duration(i)*time.Second, wrong)
+	}
+	b.update(&said, soon+4*time.Second, "payment", "event/e1", wrong)
+	require.Equal(t, domain.OrderExpired, b.run().Status)
+	require.Equal(t, []domain.OrderStatus{domain.OrderHeld}, said.statuses, "a repeat is answered all the same")
+	asked := 0
+	for _, call := range b.world.calls {
+		if call == "capture" {
+			asked++
+		}
+	}
+	require.Equal(t, 1, asked)
+}
+
 func TestAcknowledgedMoneyIsTakenBeyondTheBound(t *testing.T) {
 	b := setup(t, nil)
 	for i := range 100 {
