@@ -3,14 +3,18 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
@@ -20,72 +24,152 @@ import (
 	"boxoffice/ledger/ledgertest"
 )
 
-// benchmarkCallers is the number of goroutines that hold and post at once.
-const benchmarkCallers = 512
+const (
+	pairsRounds   = 3
+	pairsWarmUp   = 500 * time.Millisecond
+	pairsMeasured = 2 * time.Second
+)
 
-// BenchmarkHoldPost measures pairs of a hold and its post, by 512 callers at once,
+// pairsCallers are the numbers of goroutines that hold and post at once.
+var pairsCallers = []int{64, 512, 4096}
+
+// BenchmarkHoldPost measures pairs of a hold and its post, by many callers at once,
 // on the engine with real flushes and on a real single-node server where there is
 // one: each through the plain client interface and through the service's batcher.
+// All take turns, several times, so that what else the machine does hits all alike.
+// It prints a table.
 func BenchmarkHoldPost(b *testing.B) {
-	clients := map[string]func(testing.TB) tb.Client{
-		"engine": func(b testing.TB) tb.Client { return open(b, b.TempDir(), embedded.Options{}) },
-		"server": productionServer,
-	}
-	for _, name := range []string{"engine", "server"} {
-		b.Run(name+"/client", func(b *testing.B) {
-			client := clients[name](b)
-			benchmarkPairs(b, client, client.CreateTransfers)
-		})
-		b.Run(name+"/batcher", func(b *testing.B) {
-			client := clients[name](b)
-			batcher := ledger.NewBatcher(client, ledger.WithAnswerTimeout(time.Minute), ledger.WithLogger(quiet))
-			defer batcher.Close()
-			benchmarkPairs(b, client, func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
-				return batcher.CreateTransfers(context.Background(), transfers)
-			})
-		})
+	for range b.N {
+		engine := open(b, b.TempDir(), embedded.Options{})
+		ways := pairWays(b, "engine", engine)
+		if server, reason := productionServer(b); server != nil {
+			ways = append(ways, pairWays(b, "server", server)...)
+		} else {
+			fmt.Println("SKIPPED the real server:", reason)
+		}
+		var columns []string
+		for _, callers := range pairsCallers {
+			columns = append(columns, fmt.Sprintf("%d callers", callers))
+		}
+		t := newTable("hold + post pairs a second", columns...)
+		for range pairsRounds {
+			rates := make([][]float64, len(ways))
+			for _, callers := range pairsCallers {
+				for i, w := range ways {
+					pairsPerSecond(b, callers, pairsWarmUp, w.create)
+					rates[i] = append(rates[i], pairsPerSecond(b, callers, pairsMeasured, w.create))
+				}
+			}
+			for i, w := range ways {
+				t.add(w.name, rates[i]...)
+			}
+			if len(ways) == 4 {
+				t.add("engine / server, client", quotients(rates[0], rates[2])...)
+				t.add("engine / server, batcher", quotients(rates[1], rates[3])...)
+			}
+		}
+		t.print()
 	}
 }
 
-func benchmarkPairs(b *testing.B, client tb.Client, create func([]tb.Transfer) ([]tb.CreateTransferResult, error)) {
-	ids := createAccounts(b, client, 2)
-	var remaining atomic.Int64
-	remaining.Store(int64(b.N))
-	one := func(t tb.Transfer) {
-		results, err := create([]tb.Transfer{t})
-		if err != nil || results[0].Status != tb.TransferCreated {
-			b.Error(results, err)
-			remaining.Store(0)
-		}
+type pairWay struct {
+	name   string
+	create createFunc
+}
+
+type createFunc = func([]tb.Transfer) ([]tb.CreateTransferResult, error)
+
+func pairWays(b *testing.B, name string, client tb.Client) []pairWay {
+	createHotAccounts(b, client)
+	batcher := ledger.NewBatcher(client, ledger.WithAnswerTimeout(time.Minute), ledger.WithLogger(quiet))
+	b.Cleanup(func() { _ = batcher.Close() })
+	return []pairWay{
+		{name + ", client", client.CreateTransfers},
+		{name + ", batcher", func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
+			return batcher.CreateTransfers(context.Background(), transfers)
+		}},
 	}
-	b.ResetTimer()
+}
+
+func pairsPerSecond(b *testing.B, callers int, duration time.Duration, create createFunc) float64 {
+	var over atomic.Bool
+	defer time.AfterFunc(duration, func() { over.Store(true) }).Stop()
+	started := time.Now()
+	pairs := holdAndPost(b, callers, create, func() bool { return !over.Load() })
+	return float64(pairs) / time.Since(started).Seconds()
+}
+
+// holdAndPost makes pairs with a number of callers, each of which waits for its hold
+// before it posts it, while there is more to do.
+func holdAndPost(b *testing.B, callers int, create createFunc, more func() bool) (pairs int64) {
 	var group sync.WaitGroup
-	for range benchmarkCallers {
+	var total atomic.Int64
+	for range callers {
 		group.Go(func() {
-			for remaining.Add(-1) >= 0 {
-				hold := tb.Transfer{
-					ID: tb.ID(), DebitAccountID: ids[0], CreditAccountID: ids[1], Amount: tb.ToUint128(1),
-					Ledger: 1, Code: 1, Flags: flagPending, Timeout: 600, UserData128: ids[0],
+			made := int64(0)
+			for ; more(); made++ {
+				o := newOrder()
+				if !created(b, create, o.hold()) || !created(b, create, o.post()) {
+					break
 				}
-				one(hold)
-				one(tb.Transfer{ID: tb.ID(), PendingID: hold.ID, Amount: tb.AmountMax, Flags: flagPost})
 			}
+			total.Add(made)
 		})
 	}
 	group.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
+	if b.Failed() {
+		b.FailNow()
+	}
+	return total.Load()
+}
+
+func created(b *testing.B, create createFunc, t tb.Transfer) bool {
+	results, err := create([]tb.Transfer{t})
+	if err != nil || results[0].Status != tb.TransferCreated {
+		b.Error(results, err)
+		return false
+	}
+	return true
+}
+
+// order is the id of a checkout as the product makes it: 48 bits of milliseconds, 72
+// bits that look random, 8 bits for the slot of a transfer.
+type order [16]byte
+
+func newOrder() order {
+	var o order
+	binary.BigEndian.PutUint64(o[:], uint64(time.Now().UnixMilli())<<16|rand.Uint64N(1<<16))
+	binary.BigEndian.PutUint64(o[8:], rand.Uint64()<<8)
+	return o
+}
+
+func (o order) id(slot byte) tb.Uint128 {
+	o[15] = slot
+	slices.Reverse(o[:]) // the client's ids are little-endian
+	return tb.BytesToUint128(o)
+}
+
+func (o order) hold() tb.Transfer {
+	return tb.Transfer{
+		ID: o.id(1), DebitAccountID: tb.ToUint128(1), CreditAccountID: tb.ToUint128(2), Amount: tb.ToUint128(1),
+		Ledger: 1, Code: 1, Flags: flagPending, Timeout: 600, UserData128: o.id(0),
+	}
+}
+
+func (o order) post() tb.Transfer {
+	return tb.Transfer{ID: o.id(2), PendingID: o.id(1), Amount: tb.AmountMax, Flags: flagPost, UserData128: o.id(0)}
 }
 
 // productionServer starts a real server with its full message size and direct
-// I/O, unlike the one that the tests use, and skips where that is not possible.
-func productionServer(t testing.TB) tb.Client {
+// I/O, unlike the one that the tests use, or says why that is not possible.
+func productionServer(t testing.TB) (client tb.Client, reason string) {
 	t.Helper()
 	if _, err := exec.LookPath(ledgertest.Binary); err != nil {
-		t.Skipf("SKIPPED: no %s program on PATH, so there is nothing to compare with", ledgertest.Binary)
+		return nil, "no " + ledgertest.Binary + " program on PATH"
 	}
 	file := filepath.Join(t.TempDir(), "0_0.tigerbeetle")
 	if out, err := exec.Command(ledgertest.Binary, "format", "--cluster=0", "--replica=0", "--replica-count=1", file).CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: a production server cannot be formatted here: %v\n%s", err, out)
+		return nil, fmt.Sprintf("its data file cannot be formatted here: %v\n%s", err, out)
 	}
 	server := exec.Command(ledgertest.Binary, "start", "--addresses=0", "--cache-grid=512MiB", file)
 	stdin, err := server.StdinPipe() // the server ends with it
@@ -106,111 +190,82 @@ func productionServer(t testing.TB) tb.Client {
 	})
 	port, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Skipf("SKIPPED: a production server does not start here: %v", err)
+		return nil, fmt.Sprintf("it does not start here: %v", err)
 	}
-	client, err := tb.NewClient(tb.ToUint128(0), []string{strings.TrimSpace(port)})
+	client, err = tb.NewClient(tb.ToUint128(0), []string{strings.TrimSpace(port)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return client
+	return client, ""
 }
 
-// BenchmarkGrowth fills a ledger with five million transfers (holds and posts with
-// user data of their own) and reports what the first ten thousand and the last
-// hundred thousand cost, the memory, and how long a start takes.
-func BenchmarkGrowth(b *testing.B) {
-	for range b.N {
-		benchmarkGrowth(b)
-	}
+func hotAccounts() []tb.Account {
+	return []tb.Account{{ID: tb.ToUint128(1), Ledger: 1, Code: 1}, {ID: tb.ToUint128(2), Ledger: 1, Code: 1}}
 }
 
-func benchmarkGrowth(b *testing.B) {
-	const restartAt, total = 1_000_000, 5_000_000
-	dir := b.TempDir()
-	engine, err := embedded.Open(dir, embedded.Options{Logger: quiet})
-	if err != nil {
-		b.Fatal(err)
-	}
-	const accounts = 200_000
-	heapBefore := heapBytes()
-	var ids []tb.Uint128
-	for len(ids) < accounts {
-		ids = append(ids, createAccounts(b, engine, 5000)...)
-	}
-	b.ReportMetric(float64(heapBytes()-heapBefore)/accounts, "B/account")
-	ids = ids[:2]
-	heapBefore = heapBytes()
-	made := 0
-	grow := func(to int) time.Duration {
-		started := time.Now()
-		for made < to {
-			made += holdAndPost(b, engine, ids, min(embedded.BatchEventsMax-1, to-made))
-		}
-		return time.Since(started)
-	}
-	nanoseconds := func(d time.Duration, count int) float64 { return float64(d.Nanoseconds()) / float64(count) }
-
-	b.ReportMetric(nanoseconds(grow(10_000), 10_000), "ns/transfer@10k")
-	grow(restartAt)
-	b.ReportMetric(float64(heapBytes()-heapBefore)/restartAt, "B/transfer@1M")
-	engine.Close()
-	started := time.Now()
-	if engine, err = embedded.Open(dir, embedded.Options{Logger: quiet}); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(time.Since(started).Seconds(), "s/start@1M")
-	grow(total - 100_000)
-	b.ReportMetric(nanoseconds(grow(total), 100_000), "ns/transfer@5M")
-	b.ReportMetric(float64(heapBytes()-heapBefore)/total, "B/transfer@5M")
-	engine.Close()
-	started = time.Now()
-	if engine, err = embedded.Open(dir, embedded.Options{Logger: quiet}); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(time.Since(started).Seconds(), "s/start@5M")
-	engine.Close()
-	b.ReportMetric(float64(dirBytes(b, dir))/total, "disk-B/transfer@5M")
-}
-
-// holdAndPost creates count transfers in one request, every second one a post.
-func holdAndPost(b *testing.B, client tb.Client, ids []tb.Uint128, count int) int {
-	transfers := make([]tb.Transfer, count)
-	for i := range transfers {
-		if i%2 == 0 {
-			transfers[i] = tb.Transfer{
-				ID: tb.ID(), DebitAccountID: ids[0], CreditAccountID: ids[1], Amount: tb.ToUint128(1),
-				Ledger: 1, Code: 1, Flags: flagPending, Timeout: 600, UserData128: tb.ID(),
-			}
-			continue
-		}
-		transfers[i] = tb.Transfer{ID: tb.ID(), PendingID: transfers[i-1].ID, Amount: tb.AmountMax, Flags: flagPost}
-	}
-	results, err := client.CreateTransfers(transfers)
-	if err != nil || results[count-1].Status != tb.TransferCreated {
+// createHotAccounts creates the two accounts that all transfers of the benchmarks
+// are between, as those of a popular sale are.
+func createHotAccounts(b *testing.B, client tb.Client) {
+	results, err := client.CreateAccounts(hotAccounts())
+	if err != nil || results[0].Status != tb.AccountCreated || results[1].Status != tb.AccountCreated {
 		b.Fatal(results, err)
 	}
-	return count
 }
 
-func heapBytes() uint64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
+// table collects the numbers of several rounds and prints the median of each, with
+// the lowest and the highest.
+type table struct {
+	header []string
+	names  []string
+	rounds map[string][][]float64
 }
 
-func dirBytes(b *testing.B, dir string) (total int64) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		b.Fatal(err)
+func newTable(title string, columns ...string) *table {
+	return &table{header: append([]string{title}, columns...), rounds: map[string][][]float64{}}
+}
+
+// add takes in the numbers of a round.
+func (t *table) add(name string, row ...float64) {
+	if !slices.Contains(t.names, name) {
+		t.names = append(t.names, name)
 	}
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil {
-			b.Fatal(err)
+	t.rounds[name] = append(t.rounds[name], row)
+}
+
+func (t *table) print() {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
+	defer w.Flush()
+	fmt.Fprintf(w, "\n%s\t\n", strings.Join(t.header, "\t"))
+	for _, name := range t.names {
+		fmt.Fprintf(w, "%s\t", name)
+		for column := range t.rounds[name][0] {
+			var values []float64
+			for _, round := range t.rounds[name] {
+				values = append(values, round[column])
+			}
+			fmt.Fprintf(w, "%s (%s–%s)\t", number(median(values)), number(slices.Min(values)), number(slices.Max(values)))
 		}
-		total += info.Size()
+		fmt.Fprintln(w)
 	}
-	return total
+}
+
+// number is short: two decimals only where they say something.
+func number(v float64) string {
+	if v >= 20 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.2f", v), ".00")
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+func quotients(a, b []float64) (q []float64) {
+	for i := range a {
+		q = append(q, a[i]/b[i])
+	}
+	return q
 }

@@ -12,7 +12,7 @@ func (m *Machine) createAccount(timestampEvent uint64, a *tb.Account) (tb.Create
 		return status, timestampEvent
 	}
 	id := load(a.ID)
-	if row, ok := m.accountRows[id]; ok {
+	if row, ok := m.accountRows.find(id); ok {
 		existing := m.accounts.at(row)
 		if status := accountExists(a, existing); status != tb.AccountExists {
 			return status, timestampEvent
@@ -30,7 +30,7 @@ func (m *Machine) createAccount(timestampEvent uint64, a *tb.Account) (tb.Create
 		timestamp = a.Timestamp
 	}
 
-	m.accountRows[id] = m.accounts.push(account{
+	row := m.accounts.push(account{
 		id:           id,
 		userData128:  load(a.UserData128),
 		userData64:   a.UserData64,
@@ -41,6 +41,7 @@ func (m *Machine) createAccount(timestampEvent uint64, a *tb.Account) (tb.Create
 		timestamp:    timestamp,
 		balances:     balances{closed: a.Flags&accountClosed != 0},
 	})
+	m.accountRows.put(id, row)
 	return tb.AccountCreated, timestamp
 }
 

@@ -18,14 +18,15 @@ func (m *Machine) createTransfer(timestampEvent uint64, t *tb.Transfer) (tb.Crea
 		return tb.TransferIDMustNotBeIntMax, timestampEvent
 	}
 
-	if row, ok := m.transferRows[id]; ok {
-		if row == burnt {
+	if ref, ok := m.transferRefs.find(id); ok {
+		if ref&burnt != 0 {
 			return tb.TransferIDAlreadyFailed, timestampEvent
 		}
-		if status := m.transferExists(t, m.transfers.at(row)); status != tb.TransferExists {
+		existing := m.transfers.at(ref)
+		if status := m.transferExists(t, existing); status != tb.TransferExists {
 			return status, timestampEvent
 		}
-		return tb.TransferExists, m.transfers.at(row).timestamp
+		return tb.TransferExists, existing.timestamp
 	}
 
 	var status tb.CreateTransferStatus
@@ -50,11 +51,11 @@ func (m *Machine) move(id u128, timestamp uint64, t *tb.Transfer) tb.CreateTrans
 	if status := transferFields(t); status != tb.TransferCreated {
 		return status
 	}
-	debitRow, ok := m.accountRows[load(t.DebitAccountID)]
+	debitRow, ok := m.accountRows.find(load(t.DebitAccountID))
 	if !ok {
 		return tb.TransferDebitAccountNotFound
 	}
-	creditRow, ok := m.accountRows[load(t.CreditAccountID)]
+	creditRow, ok := m.accountRows.find(load(t.CreditAccountID))
 	if !ok {
 		return tb.TransferCreditAccountNotFound
 	}
@@ -206,9 +207,9 @@ func overflows(a, b u128) bool {
 
 // insert appends a transfer; its effect on the accounts is apply's.
 func (m *Machine) insert(t transfer) (row uint32) {
-	assert(m.transfers.length < noRow-1, "the ledger is full")
+	assert(m.transfers.length < rowsMax, "the ledger is full")
 	row = m.transfers.push(t)
-	m.transferRows[t.id] = row
+	m.transferRefs.put(t.id, row)
 	status := statusNone
 	if t.flags&transferPending != 0 {
 		status = statusPending

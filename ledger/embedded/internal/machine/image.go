@@ -176,7 +176,7 @@ func (m *Machine) loadAccounts(in *imageReader, count uint32) (stored []balances
 			return nil
 		}
 		a.balances.closed = a.flagsCreated&accountClosed != 0
-		m.accountRows[a.id] = m.accounts.push(a)
+		m.accountRows.put(a.id, m.accounts.push(a))
 		stored = append(stored, final)
 	}
 	return stored

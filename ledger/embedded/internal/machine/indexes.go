@@ -15,11 +15,23 @@ type indexes struct {
 
 // fieldIndexes hold a list for each value but zero, which filters cannot name.
 type fieldIndexes struct {
-	userData128 map[u128]postings
-	userData64  map[uint64]postings
-	userData32  map[uint32]postings
-	ledger      map[uint32]postings
-	code        map[uint16]postings
+	userData128 *valueIndex
+	userData64  *valueIndex
+	userData32  *valueIndex
+	ledger      *valueIndex
+	code        *valueIndex
+}
+
+// valueIndex is the rows by the value of one field, which is widened to 128 bits.
+type valueIndex struct {
+	index
+	lists table[valueRows]
+}
+
+// valueRows are the rows that have a value.
+type valueRows struct {
+	value u128
+	rows  postings
 }
 
 func newIndexes() indexes {
@@ -27,13 +39,13 @@ func newIndexes() indexes {
 }
 
 func newFieldIndexes() fieldIndexes {
-	return fieldIndexes{
-		userData128: map[u128]postings{},
-		userData64:  map[uint64]postings{},
-		userData32:  map[uint32]postings{},
-		ledger:      map[uint32]postings{},
-		code:        map[uint16]postings{},
-	}
+	return fieldIndexes{newValueIndex(), newValueIndex(), newValueIndex(), newValueIndex(), newValueIndex()}
+}
+
+func newValueIndex() *valueIndex {
+	x := &valueIndex{}
+	x.index = newIndex(func(list uint32) u128 { return x.lists.at(list).value })
+	return x
 }
 
 // fields are the values of one record that queries filter by.
@@ -45,22 +57,35 @@ type fields struct {
 	code        uint16
 }
 
+func widen[T uint16 | uint32 | uint64](v T) u128 { return u128{lo: uint64(v)} }
+
 func (x *fieldIndexes) add(pool *postingPool, row uint32, f fields) {
-	addTo(pool, x.userData128, f.userData128, row)
-	addTo(pool, x.userData64, f.userData64, row)
-	addTo(pool, x.userData32, f.userData32, row)
-	addTo(pool, x.ledger, f.ledger, row)
-	addTo(pool, x.code, f.code, row)
+	x.userData128.add(pool, f.userData128, row)
+	x.userData64.add(pool, widen(f.userData64), row)
+	x.userData32.add(pool, widen(f.userData32), row)
+	x.ledger.add(pool, widen(f.ledger), row)
+	x.code.add(pool, widen(f.code), row)
 }
 
-func addTo[K comparable](pool *postingPool, index map[K]postings, key K, row uint32) {
-	var none K
-	if key == none {
+func (x *valueIndex) add(pool *postingPool, value u128, row uint32) {
+	if value == zero {
 		return
 	}
-	list := index[key]
-	pool.add(&list, row)
-	index[key] = list
+	list, found := x.find(value)
+	if !found {
+		list = x.lists.push(valueRows{value: value})
+		x.put(value, list)
+	}
+	pool.add(&x.lists.at(list).rows, row)
+}
+
+// rows are those with a value.
+func (x *valueIndex) rows(value u128) postings {
+	list, found := x.find(value)
+	if !found {
+		return postings{}
+	}
+	return x.lists.at(list).rows
 }
 
 func (m *Machine) accountFields(row uint32) fields {
@@ -85,15 +110,22 @@ func (m *Machine) settleAccounts() {
 // settleTransfers indexes the transfers that the last request created for good,
 // and watches the deadlines of those that are still pending.
 func (m *Machine) settleTransfers() {
-	for ; m.settledTransfers < m.transfers.length; m.settledTransfers++ {
-		row := m.settledTransfers
-		t := m.transfers.at(row)
-		pool := &m.indexes.pool
-		pool.add(m.indexes.debits.at(t.debit), row)
-		pool.add(m.indexes.credits.at(t.credit), row)
-		m.indexes.transfers.add(pool, row, m.transferFields(row))
-		if t.timeout != 0 && *m.pendingStatus.at(row) == statusPending {
-			m.watch(row)
+	for m.settledTransfers < m.transfers.length {
+		end := min(m.settledTransfers+warmedEventsMax, m.transfers.length)
+		m.warmIndexes(m.settledTransfers, end)
+		for ; m.settledTransfers < end; m.settledTransfers++ {
+			m.settleTransfer(m.settledTransfers)
 		}
+	}
+}
+
+func (m *Machine) settleTransfer(row uint32) {
+	t := m.transfers.at(row)
+	pool := &m.indexes.pool
+	pool.add(m.indexes.debits.at(t.debit), row)
+	pool.add(m.indexes.credits.at(t.credit), row)
+	m.indexes.transfers.add(pool, row, m.transferFields(row))
+	if t.timeout != 0 && *m.pendingStatus.at(row) == statusPending {
+		m.watch(row)
 	}
 }

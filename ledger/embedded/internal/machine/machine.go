@@ -14,10 +14,10 @@ import (
 // account takes about 230 bytes. (BenchmarkGrowth of package embedded measures it.)
 type Machine struct {
 	accounts    table[account]
-	accountRows map[u128]uint32
+	accountRows index
 
 	transfers     table[transfer]
-	transferRows  map[u128]uint32 // row, or burnt
+	transferRefs  index // of all ids in use: a row, or one of burntIDs
 	pendingStatus table[pendingStatus]
 	snapshots     table[uint64] // of each transfer, the balances after it in history
 	history       history
@@ -35,16 +35,17 @@ type Machine struct {
 	timestamp uint64
 
 	scope scope
+
+	// warmed is what reading ahead came to: kept so that it is not optimised away.
+	warmed uint64
 }
 
 // New returns an empty ledger.
 func New() *Machine {
-	return &Machine{
-		accountRows:  map[u128]uint32{},
-		transferRows: map[u128]uint32{},
-		deadlines:    newDeadlines(),
-		indexes:      newIndexes(),
-	}
+	m := &Machine{deadlines: newDeadlines(), indexes: newIndexes()}
+	m.accountRows = newIndex(func(row uint32) u128 { return m.accounts.at(row).id })
+	m.transferRefs = newIndex(m.transferIDOf)
+	return m
 }
 
 // Timestamp is the greatest timestamp that any event has been given. The next
@@ -65,7 +66,7 @@ func (m *Machine) BurntIDsCount() uint32 { return m.burntIDs.length }
 func (m *Machine) LookupAccounts(ids []tb.Uint128) []tb.Account {
 	found := make([]tb.Account, 0, len(ids))
 	for _, id := range ids {
-		if row, ok := m.accountRows[load(id)]; ok {
+		if row, ok := m.accountRows.find(load(id)); ok {
 			found = append(found, m.accounts.at(row).wire())
 		}
 	}
@@ -86,8 +87,16 @@ func (m *Machine) LookupTransfers(ids []tb.Uint128) []tb.Transfer {
 
 // transferRow finds a transfer by id; a burnt id is not found.
 func (m *Machine) transferRow(id u128) (row uint32, found bool) {
-	row, found = m.transferRows[id]
-	return row, found && row != burnt
+	ref, found := m.transferRefs.find(id)
+	return ref, found && ref&burnt == 0
+}
+
+// transferIDOf is the id behind a reference of transferRefs.
+func (m *Machine) transferIDOf(ref uint32) u128 {
+	if ref&burnt != 0 {
+		return *m.burntIDs.at(ref &^ burnt)
+	}
+	return m.transfers.at(ref).id
 }
 
 func (m *Machine) transferWire(row uint32) tb.Transfer {

@@ -97,7 +97,7 @@ func TestPostingsEqualASlice(t *testing.T) {
 		var pool postingPool
 		lists := make([]postings, 3)
 		want := make([][]uint32, len(lists))
-		count := rapid.SampledFrom([]int{0, 1, 2, 5, 10, 100, 3000}).Draw(t, "rows")
+		count := rapid.SampledFrom([]int{0, 1, 2, 3, 5, 7, 10, 100, 3000}).Draw(t, "rows")
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		for row := range uint32(count) {
 			i := random.IntN(len(lists))

@@ -2,12 +2,12 @@ package machine
 
 // postings are the rows that share a value of one field, in ascending order.
 // Any number of lists lives in one postingPool; a list by itself is twelve bytes
-// without pointers. The first row is kept in the list itself, because most
-// values of user_data occur once or twice.
+// without pointers. Two rows are kept in the list itself, because most values of
+// user_data occur once or twice: in a hold and in its post.
 type postings struct {
 	count uint32
-	first uint32 // row, where count is 1; else the first chunk
-	last  uint32 // the last chunk, where count is above 1
+	first uint32 // a row, where count is 1 or 2; else the first chunk
+	last  uint32 // a row, where count is 2; else the last chunk
 }
 
 // A chunk is chunkHeader words, then up to its capacity rows. Chunks of a list
@@ -62,10 +62,14 @@ func (p *postingPool) add(list *postings, row uint32) {
 		list.first = row
 		return
 	case 2:
-		only := list.first
+		list.last = row
+		return
+	case 3:
+		first, second := list.first, list.last
 		list.first = p.allocate(chunkRowsMin, noChunk)
 		list.last = list.first
-		p.append(list, only)
+		p.append(list, first)
+		p.append(list, second)
 	}
 	p.append(list, row)
 }
@@ -88,7 +92,7 @@ type cursor struct {
 	within   rowRange
 	reversed bool
 
-	single uint32 // the only row of the list, or noRow
+	inline [2]uint32 // the rows of a short list in the order of the walk, or noRow
 	chunk  uint32
 	index  uint32 // of the next row in the chunk
 }
@@ -101,11 +105,15 @@ func (r rowRange) contains(row uint32) bool { return row >= r.first && row < r.e
 // walk starts at the end of the list where the direction begins, and skips whole
 // chunks outside the range.
 func (p *postingPool) walk(list postings, within rowRange, reversed bool) cursor {
-	c := cursor{pool: p, within: within, reversed: reversed, single: noRow, chunk: noChunk}
+	c := cursor{pool: p, within: within, reversed: reversed, inline: [2]uint32{noRow, noRow}, chunk: noChunk}
 	switch {
 	case list.count == 0:
 	case list.count == 1:
-		c.single = list.first
+		c.inline[0] = list.first
+	case list.count == 2 && reversed:
+		c.inline = [2]uint32{list.last, list.first}
+	case list.count == 2:
+		c.inline = [2]uint32{list.first, list.last}
 	case reversed:
 		c.enter(list.last)
 		for c.chunk != noChunk && p.chunk(c.chunk)[chunkHeader] >= within.end {
@@ -132,9 +140,11 @@ func (c *cursor) enter(chunk uint32) {
 
 // next returns the following row within the range.
 func (c *cursor) next() (row uint32, ok bool) {
-	if c.single != noRow {
-		row, c.single = c.single, noRow
-		return row, c.within.contains(row)
+	for c.inline[0] != noRow {
+		row, c.inline[0], c.inline[1] = c.inline[0], c.inline[1], noRow
+		if c.within.contains(row) {
+			return row, true
+		}
 	}
 	for c.chunk != noChunk {
 		row, ok = c.step()

@@ -27,7 +27,7 @@ func (m *Machine) GetAccountTransfers(f tb.AccountFilter) []tb.Transfer {
 // nothing.
 func (m *Machine) GetAccountBalances(f tb.AccountFilter) []tb.AccountBalance {
 	found := []tb.AccountBalance{}
-	accountRow, ok := m.accountRows[load(f.AccountID)]
+	accountRow, ok := m.accountRows.find(load(f.AccountID))
 	if !ok || m.accounts.at(accountRow).flagsCreated&accountHistory == 0 {
 		return found
 	}
@@ -119,20 +119,21 @@ func queryFilterValid(f tb.QueryFilter) bool {
 // eachAccountTransfer visits the transfers that an account filter selects, in
 // order, up to its limit.
 func (m *Machine) eachAccountTransfer(f tb.AccountFilter, visit func(row uint32)) {
-	accountRow, ok := m.accountRows[load(f.AccountID)]
+	accountRow, ok := m.accountRows.find(load(f.AccountID))
 	if !ok || !accountFilterValid(f) {
 		return
 	}
 	within := m.transfersBetween(f.TimestampMin, f.TimestampMax)
 	reversed := f.Flags&accountFilterReversed != 0
-	var debits, credits cursor
-	debits.single, credits.single = noRow, noRow
+	var debitRows, creditRows postings
 	if f.Flags&accountFilterDebits != 0 {
-		debits = m.indexes.pool.walk(*m.indexes.debits.at(accountRow), within, reversed)
+		debitRows = *m.indexes.debits.at(accountRow)
 	}
 	if f.Flags&accountFilterCredits != 0 {
-		credits = m.indexes.pool.walk(*m.indexes.credits.at(accountRow), within, reversed)
+		creditRows = *m.indexes.credits.at(accountRow)
 	}
+	debits := m.indexes.pool.walk(debitRows, within, reversed)
+	credits := m.indexes.pool.walk(creditRows, within, reversed)
 	wanted := fields{userData128: load(f.UserData128), userData64: f.UserData64, userData32: f.UserData32, code: f.Code}
 
 	union := newUnion(&debits, &credits, reversed)
@@ -239,10 +240,10 @@ func (x *fieldIndexes) shortest(wanted fields) (best postings, ok bool) {
 			best, ok = list, true
 		}
 	}
-	consider(x.userData128[wanted.userData128], wanted.userData128 != zero)
-	consider(x.userData64[wanted.userData64], wanted.userData64 != 0)
-	consider(x.userData32[wanted.userData32], wanted.userData32 != 0)
-	consider(x.ledger[wanted.ledger], wanted.ledger != 0)
-	consider(x.code[wanted.code], wanted.code != 0)
+	consider(x.userData128.rows(wanted.userData128), wanted.userData128 != zero)
+	consider(x.userData64.rows(widen(wanted.userData64)), wanted.userData64 != 0)
+	consider(x.userData32.rows(widen(wanted.userData32)), wanted.userData32 != 0)
+	consider(x.ledger.rows(widen(wanted.ledger)), wanted.ledger != 0)
+	consider(x.code.rows(widen(wanted.code)), wanted.code != 0)
 	return best, ok
 }

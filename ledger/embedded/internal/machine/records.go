@@ -86,9 +86,13 @@ func (a *account) wire() tb.Account {
 // noRow is the row number that means none.
 const noRow = ^uint32(0)
 
-// burnt marks, in the index of transfer ids, an id that failed for a transient
-// reason and can never be used again.
-const burnt = noRow
+// burnt marks, in the index of transfer ids, a reference to an id that failed for
+// a transient reason and can never be used again. The others are rows, so there is
+// room for half of what 32 bits can number, of each.
+const (
+	burnt   uint32 = 1 << 31
+	rowsMax        = burnt - 1
+)
 
 // transfer is one row of the transfers: 88 bytes without pointers. Rows are
 // immutable; what became of a pending transfer is in Machine.pendingStatus.

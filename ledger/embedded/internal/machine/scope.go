@@ -35,10 +35,10 @@ func (m *Machine) scopeDiscard() {
 		*m.pendingStatus.at(row) = statusPending
 	}
 	for row := s.transfers; row < m.transfers.length; row++ {
-		delete(m.transferRows, m.transfers.at(row).id)
+		m.transferRefs.remove(m.transfers.at(row).id)
 	}
 	for row := s.accounts; row < m.accounts.length; row++ {
-		delete(m.accountRows, m.accounts.at(row).id)
+		m.accountRows.remove(m.accounts.at(row).id)
 	}
 	m.transfers.truncate(s.transfers)
 	m.pendingStatus.truncate(s.transfers)

@@ -1,0 +1,267 @@
+package embedded_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/ledger"
+	"boxoffice/ledger/embedded"
+	"boxoffice/ledger/embedded/internal/machine"
+)
+
+const (
+	growthRounds   = 3
+	growthTotal    = 5_000_000
+	growthRestart  = 1_000_000
+	growthAccounts = 200_000
+	// growthWindow is the number of transfers over which a cost is measured: the
+	// same early and late. It is looked at in slices, whose median counts, and the
+	// mean stands beside it.
+	growthWindow = 100_000
+	growthSlice  = 8_000
+	// growthLag is how many holds wait for their post: a payment takes a while.
+	growthLag     = 3_000
+	growthCallers = 512
+)
+
+// growthSizes are the numbers of transfers at which a window starts.
+var growthSizes = []int{10_000, 100_000, growthRestart, growthTotal - growthWindow}
+
+// BenchmarkGrowth fills a ledger with five million transfers, holds and their posts,
+// and compares what a transfer costs early and late: in the state machine alone, in
+// the engine with requests of nearly full size, and in the engine through the
+// batcher with 512 callers. What makes the requests is outside the time measured, but
+// for the batcher's callers. It also measures memory, disk and starts.
+func BenchmarkGrowth(b *testing.B) {
+	for range b.N {
+		t := newTable("cost of a transfer, ns", "10k", "100k", "1M", "4.9M", "4.9M / 10k", "mean 10k", "mean 4.9M")
+		sizes := newTable("ledger of", "1M", "5M")
+		for range growthRounds {
+			m := machine.New()
+			t.add("state machine alone", grow(b, direct(alone(m)), nil).row()...)
+			growEngine(b, t, sizes)
+			growBatcher(b, t)
+		}
+		t.print()
+		sizes.print()
+	}
+}
+
+// alone is the state machine behind the client's method.
+func alone(m *machine.Machine) createFunc {
+	m.CreateAccounts(2, hotAccounts())
+	return func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
+		now := max(uint64(time.Now().UnixNano()), m.Timestamp()+1)
+		return m.CreateTransfers(now+uint64(len(transfers))-1, transfers), nil
+	}
+}
+
+func growEngine(b *testing.B, t, sizes *table) {
+	dir := b.TempDir()
+	log := &snapshotTimes{}
+	options := embedded.Options{Logger: slog.New(log)}
+	engine := open(b, dir, options)
+	heapBefore := heapBytes()
+	createHotAccounts(b, engine)
+	for range growthAccounts / 5000 {
+		createAccounts(b, engine, 5000)
+	}
+	b.ReportMetric(float64(heapBytes()-heapBefore)/growthAccounts, "B/account")
+
+	heapBefore = heapBytes()
+	var memory, start, disk []float64
+	measure := func(transfers int) {
+		memory = append(memory, float64(heapBytes()-heapBefore)/float64(transfers))
+		engine.Close()
+		disk = append(disk, float64(dirBytes(b, dir))/float64(transfers))
+		engine = open(b, dir, options)
+		start = append(start, engine.Recovery().Duration.Seconds())
+	}
+	w := grow(b, direct(func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
+		return engine.CreateTransfers(transfers)
+	}), func() { measure(growthRestart) })
+	measure(growthTotal)
+	engine.Close()
+	t.add("engine, requests of 8,000", w.row()...)
+	t.add("  snapshots in the window", w.snapshots(log)...)
+	sizes.add("memory, B/transfer", memory...)
+	sizes.add("disk, B/transfer", disk...)
+	sizes.add("start, s", start...)
+}
+
+func growBatcher(b *testing.B, t *table) {
+	log := &snapshotTimes{}
+	engine := open(b, b.TempDir(), embedded.Options{Logger: slog.New(log)})
+	createHotAccounts(b, engine)
+	batcher := ledger.NewBatcher(engine, ledger.WithAnswerTimeout(time.Minute), ledger.WithLogger(quiet))
+	defer batcher.Close()
+	w := grow(b, callers(engine.CreateTransfers, func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
+		return batcher.CreateTransfers(context.Background(), transfers)
+	}), nil)
+	t.add("engine, batcher, 512 callers", w.row()...)
+	t.add("   snapshots in the window", w.snapshots(log)...)
+}
+
+// filler adds transfers to a ledger and says how long the ledger took. measured
+// tells whether somebody looks.
+type filler func(b *testing.B, orders *orders, count int, measured bool) time.Duration
+
+func direct(create createFunc) filler {
+	return func(b *testing.B, o *orders, count int, _ bool) time.Duration {
+		request := o.request(count)
+		started := time.Now()
+		results, err := create(request)
+		took := time.Since(started)
+		if err != nil || slices.ContainsFunc(results, failed) {
+			b.Fatal(results, err)
+		}
+		return took
+	}
+}
+
+func failed(r tb.CreateTransferResult) bool { return r.Status != tb.TransferCreated }
+
+// callers is one goroutine a caller, each with a hold and then its post; filling up
+// between the windows goes directly.
+func callers(fill, create createFunc) filler {
+	return func(b *testing.B, o *orders, count int, measured bool) time.Duration {
+		if !measured {
+			return direct(fill)(b, o, count, measured)
+		}
+		started := time.Now()
+		var pairs atomic.Int64
+		holdAndPost(b, growthCallers, create, func() bool { return pairs.Add(1) <= int64(count/2) })
+		return time.Since(started)
+	}
+}
+
+// windows are what was measured.
+type windows struct {
+	medians, means []float64 // nanoseconds a transfer
+	from, to       []time.Time
+}
+
+func (w *windows) row() []float64 {
+	last := len(w.medians) - 1
+	return append(slices.Clone(w.medians), w.medians[last]/w.medians[0], w.means[0], w.means[last])
+}
+
+func (w *windows) snapshots(log *snapshotTimes) (row []float64) {
+	for i := range w.from {
+		row = append(row, log.during(w.from[i], w.to[i]))
+	}
+	return row
+}
+
+// grow fills the ledger. restarted is called when it has growthRestart transfers.
+func grow(b *testing.B, fill filler, restarted func()) *windows {
+	runtime.GC()
+	w, o, made := &windows{}, &orders{}, 0
+	for _, size := range growthSizes {
+		for ; made < size; made += min(growthSlice, size-made) {
+			fill(b, o, min(growthSlice, size-made), false)
+		}
+		if size == growthRestart && restarted != nil {
+			restarted()
+		}
+		w.from = append(w.from, time.Now())
+		var slicesTook []float64
+		var total time.Duration
+		for end := made + growthWindow; made < end; {
+			count := min(growthSlice, end-made)
+			took := fill(b, o, count, true)
+			made, total = made+count, total+took
+			slicesTook = append(slicesTook, float64(took.Nanoseconds())/float64(count))
+		}
+		w.to = append(w.to, time.Now())
+		w.medians = append(w.medians, median(slicesTook))
+		w.means = append(w.means, float64(total.Nanoseconds())/growthWindow)
+	}
+	return w
+}
+
+// orders are those that wait for their post.
+type orders struct{ waiting []order }
+
+// request holds, and posts what was held a while ago, by turns.
+func (o *orders) request(count int) []tb.Transfer {
+	transfers := make([]tb.Transfer, 0, count)
+	for len(transfers) < count {
+		held := newOrder()
+		o.waiting = append(o.waiting, held)
+		transfers = append(transfers, held.hold())
+		if len(o.waiting) > growthLag && len(transfers) < count {
+			transfers = append(transfers, o.waiting[0].post())
+			o.waiting = o.waiting[1:]
+		}
+	}
+	return transfers
+}
+
+// snapshotTimes is the logger of an engine: it learns when snapshots were written.
+type snapshotTimes struct {
+	mutex    sync.Mutex
+	from, to []time.Time
+}
+
+func (s *snapshotTimes) Enabled(context.Context, slog.Level) bool { return true }
+func (s *snapshotTimes) WithAttrs([]slog.Attr) slog.Handler       { return s }
+func (s *snapshotTimes) WithGroup(string) slog.Handler            { return s }
+
+func (s *snapshotTimes) Handle(_ context.Context, r slog.Record) error {
+	if r.Message != "snapshot written" {
+		return nil
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "took" {
+			s.from, s.to = append(s.from, r.Time.Add(-a.Value.Duration())), append(s.to, r.Time)
+		}
+		return true
+	})
+	return nil
+}
+
+// during counts the snapshots that were being written at some time in a window.
+func (s *snapshotTimes) during(from, to time.Time) (count float64) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for i := range s.from {
+		if s.from[i].Before(to) && s.to[i].After(from) {
+			count++
+		}
+	}
+	return count
+}
+
+func heapBytes() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+func dirBytes(b *testing.B, dir string) (total int64) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			b.Fatal(err)
+		}
+		total += info.Size()
+	}
+	return total
+}
