@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -164,7 +165,8 @@ func (w *windows) snapshots(log *snapshotTimes) (row []float64) {
 
 // grow fills the ledger. restarted is called when it has growthRestart transfers.
 func grow(b *testing.B, fill filler, restarted func()) *windows {
-	runtime.GC()
+	// Whatever the size, the ledger's memory is to come fresh from the system.
+	debug.FreeOSMemory()
 	w, o, made := &windows{}, &orders{}, 0
 	for _, size := range growthSizes {
 		for ; made < size; made += min(growthSlice, size-made) {

@@ -12,7 +12,6 @@ func (m *Machine) CreateAccounts(timestamp uint64, events []tb.Account) []tb.Cre
 	results := make([]tb.CreateAccountResult, len(events))
 	run(m, timestamp, len(events), batch[tb.CreateAccountStatus]{
 		statuses: accountStatuses,
-		warm:     func(int, int) {},
 		event: func(i int) (linked, imported bool, timestamp uint64) {
 			e := &events[i]
 			return e.Flags&accountLinked != 0, e.Flags&accountImported != 0, e.Timestamp
@@ -36,7 +35,6 @@ func (m *Machine) CreateTransfers(timestamp uint64, events []tb.Transfer) []tb.C
 	results := make([]tb.CreateTransferResult, len(events))
 	run(m, timestamp, len(events), batch[tb.CreateTransferStatus]{
 		statuses: transferStatuses,
-		warm:     func(first, end int) { m.warm(events[first:end]) },
 		event: func(i int) (linked, imported bool, timestamp uint64) {
 			e := &events[i]
 			return e.Flags&transferLinked != 0, e.Flags&transferImported != 0, e.Timestamp
@@ -61,7 +59,6 @@ func (m *Machine) CreateTransfers(timestamp uint64, events []tb.Transfer) []tb.C
 // batch is what differs between a request of accounts and one of transfers.
 type batch[S comparable] struct {
 	statuses[S]
-	warm    func(first, end int) // comes before the events of a block
 	event   func(i int) (linked, imported bool, timestamp uint64)
 	create  func(i int, timestamp uint64) (S, uint64)
 	failed  func(i int, status S)
@@ -118,9 +115,6 @@ func run[S comparable](m *Machine, timestamp uint64, count int, b batch[S]) {
 	chainStart, chainBroken := none, false
 	_, batchImported, _ := b.event(0)
 	for i := range count {
-		if i%warmedEventsMax == 0 {
-			b.warm(i, min(i+warmedEventsMax, count))
-		}
 		timestampEvent := timestamp - uint64(count) + uint64(i) + 1
 		linked, imported, timestampGiven := b.event(i)
 		if linked && chainStart == none {

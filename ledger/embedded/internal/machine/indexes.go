@@ -110,22 +110,15 @@ func (m *Machine) settleAccounts() {
 // settleTransfers indexes the transfers that the last request created for good,
 // and watches the deadlines of those that are still pending.
 func (m *Machine) settleTransfers() {
-	for m.settledTransfers < m.transfers.length {
-		end := min(m.settledTransfers+warmedEventsMax, m.transfers.length)
-		m.warmIndexes(m.settledTransfers, end)
-		for ; m.settledTransfers < end; m.settledTransfers++ {
-			m.settleTransfer(m.settledTransfers)
+	for ; m.settledTransfers < m.transfers.length; m.settledTransfers++ {
+		row := m.settledTransfers
+		t := m.transfers.at(row)
+		pool := &m.indexes.pool
+		pool.add(m.indexes.debits.at(t.debit), row)
+		pool.add(m.indexes.credits.at(t.credit), row)
+		m.indexes.transfers.add(pool, row, m.transferFields(row))
+		if t.timeout != 0 && *m.pendingStatus.at(row) == statusPending {
+			m.watch(row)
 		}
-	}
-}
-
-func (m *Machine) settleTransfer(row uint32) {
-	t := m.transfers.at(row)
-	pool := &m.indexes.pool
-	pool.add(m.indexes.debits.at(t.debit), row)
-	pool.add(m.indexes.credits.at(t.credit), row)
-	m.indexes.transfers.add(pool, row, m.transferFields(row))
-	if t.timeout != 0 && *m.pendingStatus.at(row) == statusPending {
-		m.watch(row)
 	}
 }

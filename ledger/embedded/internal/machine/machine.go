@@ -35,9 +35,6 @@ type Machine struct {
 	timestamp uint64
 
 	scope scope
-
-	// warmed is what reading ahead came to: kept so that it is not optimised away.
-	warmed uint64
 }
 
 // New returns an empty ledger.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 
@@ -30,6 +31,10 @@ func (a u128) wire() tb.Uint128 {
 }
 
 func (a u128) less(b u128) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
+
+func (a u128) compare(b u128) int {
+	return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo))
+}
 
 func minimum(a, b u128) u128 {
 	if b.less(a) {
