@@ -207,7 +207,7 @@ func (r *replayer) timestampsGrow(e entry) error {
 	} else {
 		first -= uint64(e.count) - 1
 	}
-	if first <= r.machine.Timestamp() || last < first || last > machine.TimestampMax-BatchEventsMax {
+	if first <= r.machine.Timestamp() || last < first || last > machine.TimestampUsedMax {
 		return fmt.Errorf("%w: its timestamps do not grow", errRecord)
 	}
 	return nil

@@ -8,16 +8,10 @@ import (
 // executes it. The timestamp of the answer is the transfer's for created and
 // exists, else the event's.
 func (m *Machine) createTransfer(timestampEvent uint64, t *tb.Transfer) (tb.CreateTransferStatus, uint64) {
-	id := load(t.ID)
-	switch {
-	case t.Flags&^transferFlagsKnown != 0:
-		return tb.TransferReservedFlag, timestampEvent
-	case id == zero:
-		return tb.TransferIDMustNotBeZero, timestampEvent
-	case id == u128Max:
-		return tb.TransferIDMustNotBeIntMax, timestampEvent
+	if status := transferStateless(t); status != tb.TransferCreated {
+		return status, timestampEvent
 	}
-
+	id := load(t.ID)
 	if ref, ok := m.transferRefs.find(id); ok {
 		if ref&burnt != 0 {
 			return tb.TransferIDAlreadyFailed, timestampEvent
@@ -45,6 +39,21 @@ func (m *Machine) createTransfer(timestampEvent uint64, t *tb.Transfer) (tb.Crea
 	return status, timestamp
 }
 
+// transferStateless checks what comes even before the question whether the transfer
+// exists.
+func transferStateless(t *tb.Transfer) tb.CreateTransferStatus {
+	id := load(t.ID)
+	switch {
+	case t.Flags&^transferFlagsKnown != 0:
+		return tb.TransferReservedFlag
+	case id == zero:
+		return tb.TransferIDMustNotBeZero
+	case id == u128Max:
+		return tb.TransferIDMustNotBeIntMax
+	}
+	return tb.TransferCreated
+}
+
 // move executes a transfer that is not about another one: single-phase or
 // pending.
 func (m *Machine) move(id u128, timestamp uint64, t *tb.Transfer) tb.CreateTransferStatus {
@@ -59,26 +68,8 @@ func (m *Machine) move(id u128, timestamp uint64, t *tb.Transfer) tb.CreateTrans
 	if !ok {
 		return tb.TransferCreditAccountNotFound
 	}
-	debit, credit := m.accounts.at(debitRow), m.accounts.at(creditRow)
-	switch {
-	case debit.ledger != credit.ledger:
-		return tb.TransferAccountsMustHaveTheSameLedger
-	case t.Ledger != debit.ledger:
-		return tb.TransferTransferMustHaveTheSameLedgerAsAccounts
-	}
-	if t.Flags&transferImported != 0 {
-		if status := m.importable(t, debit, credit); status != tb.TransferCreated {
-			return status
-		}
-	}
-	switch {
-	case debit.balances.closed:
-		return tb.TransferDebitAccountAlreadyClosed
-	case credit.balances.closed:
-		return tb.TransferCreditAccountAlreadyClosed
-	}
-	amount := balanced(t, &debit.balances, &credit.balances)
-	if status := affordable(t, timestamp, amount, debit, credit); status != tb.TransferCreated {
+	amount, status := m.movable(t, m.transfers.length, timestamp, m.accounts.at(debitRow), m.accounts.at(creditRow))
+	if status != tb.TransferCreated {
 		return status
 	}
 
@@ -99,6 +90,30 @@ func (m *Machine) move(id u128, timestamp uint64, t *tb.Transfer) tb.CreateTrans
 	m.apply(m.transfers.at(row))
 	m.snapshot(row)
 	return tb.TransferCreated
+}
+
+// movable checks a move, as transfer number row, against its accounts as they are,
+// and gives the amount that moves.
+func (m *Machine) movable(t *tb.Transfer, row uint32, timestamp uint64, debit, credit *account) (u128, tb.CreateTransferStatus) {
+	switch {
+	case debit.ledger != credit.ledger:
+		return zero, tb.TransferAccountsMustHaveTheSameLedger
+	case t.Ledger != debit.ledger:
+		return zero, tb.TransferTransferMustHaveTheSameLedgerAsAccounts
+	}
+	if t.Flags&transferImported != 0 {
+		if status := m.importable(t, row, debit, credit); status != tb.TransferCreated {
+			return zero, status
+		}
+	}
+	switch {
+	case debit.balances.closed:
+		return zero, tb.TransferDebitAccountAlreadyClosed
+	case credit.balances.closed:
+		return zero, tb.TransferCreditAccountAlreadyClosed
+	}
+	amount := balanced(t, &debit.balances, &credit.balances)
+	return amount, affordable(t, timestamp, amount, debit, credit)
 }
 
 // transferFields checks what needs no ledger to check.
@@ -131,9 +146,9 @@ func transferFields(t *tb.Transfer) tb.CreateTransferStatus {
 }
 
 // importable checks the timestamp of an imported transfer against the ledger.
-func (m *Machine) importable(t *tb.Transfer, debit, credit *account) tb.CreateTransferStatus {
+func (m *Machine) importable(t *tb.Transfer, row uint32, debit, credit *account) tb.CreateTransferStatus {
 	switch {
-	case m.transferRegresses(t.Timestamp):
+	case m.transferRegresses(t.Timestamp, row):
 		return tb.TransferImportedEventTimestampMustNotRegress
 	case t.Timestamp <= debit.timestamp:
 		return tb.TransferImportedEventTimestampMustPostdateDebitAccount
@@ -145,10 +160,10 @@ func (m *Machine) importable(t *tb.Transfer, debit, credit *account) tb.CreateTr
 	return tb.TransferCreated
 }
 
-// transferRegresses reports whether an imported transfer is not after the last
-// transfer, or shares its timestamp with an account.
-func (m *Machine) transferRegresses(timestamp uint64) bool {
-	if m.transfers.length > 0 && timestamp <= m.transfers.at(m.transfers.length-1).timestamp {
+// transferRegresses reports whether an imported transfer, as number row, is not
+// after the one before it, or shares its timestamp with an account.
+func (m *Machine) transferRegresses(timestamp uint64, row uint32) bool {
+	if row > 0 && timestamp <= m.transfers.at(row-1).timestamp {
 		return true
 	}
 	return m.accountAt(timestamp)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
 // Image is the state of a ledger at one moment. It is cheap to take, because
@@ -113,9 +115,14 @@ func appendTransfer(b []byte, t *transfer, status pendingStatus) []byte {
 // ErrImage is wrapped by every error about an image that contradicts itself.
 var ErrImage = errors.New("inconsistent ledger image")
 
-// Load reads an image back. The balances after each event are not stored: they
-// are computed again from the transfers and expiries in order, and must come out
-// at the balances of the accounts. So a restart also proves the books.
+// Load reads an image back. It believes nothing: accounts, transfers and expiries
+// are held against the rules under which they were created, in the order in which
+// they happened, and must come out at the stored balances and statuses. So a restart
+// also proves the books, and computes the balances after each event, which are not
+// stored.
+//
+// Errors wrap ErrImage, or what the reader said. Memory is used for what was read,
+// whatever number of rows the image claims to have.
 func Load(r io.Reader) (*Machine, error) {
 	in := &imageReader{r: bufio.NewReaderSize(r, 1<<16)}
 	m := New()
@@ -123,28 +130,22 @@ func Load(r io.Reader) (*Machine, error) {
 	timestamp := header.uint64()
 	accounts, transfers := header.uint32(), header.uint32()
 	expiries, burntIDs := header.uint32(), header.uint32()
-	if in.err != nil {
-		return nil, in.err
-	}
 
 	stored := m.loadAccounts(in, accounts)
-	status := m.loadTransfers(in, transfers, accounts)
-	m.loadExpiries(in, expiries, transfers)
-	for range burntIDs {
-		row := in.row(imageBurntBytes)
-		m.burn(row.uint128())
+	status := m.loadTransfers(in, transfers)
+	m.loadExpiries(in, expiries)
+	m.loadBurntIDs(in, burntIDs)
+	in.end()
+	if in.err == nil {
+		in.err = m.replayEffects()
+	}
+	if in.err == nil {
+		in.err = m.verify(timestamp, stored, status)
 	}
 	if in.err != nil {
 		return nil, in.err
 	}
-	if _, err := in.r.ReadByte(); err != io.EOF {
-		return nil, fmt.Errorf("%w: bytes after its end", ErrImage)
-	}
-	m.replayEffects()
 	m.timestamp = timestamp
-	if err := m.verify(stored, status); err != nil {
-		return nil, err
-	}
 	m.settleAccounts()
 	m.settleTransfers()
 	return m, nil
@@ -153,7 +154,8 @@ func Load(r io.Reader) (*Machine, error) {
 // loadAccounts creates the accounts as they were at first, and returns the
 // balances that they must end with.
 func (m *Machine) loadAccounts(in *imageReader, count uint32) (stored []balances) {
-	for range count {
+	last := uint64(0)
+	for i := uint32(0); i < count && in.err == nil; i++ {
 		row := in.row(imageAccountBytes)
 		a := account{
 			id:           row.uint128(),
@@ -170,20 +172,29 @@ func (m *Machine) loadAccounts(in *imageReader, count uint32) (stored []balances
 			debitsPosted:   row.uint128(),
 			creditsPending: row.uint128(),
 			creditsPosted:  row.uint128(),
-			closed:         row.byte() == 1,
 		}
-		if in.err != nil {
-			return nil
+		closed := row.byte()
+		final.closed = closed == 1
+		request := a.wire()
+		request.Flags = a.flagsCreated
+		status, _ := m.createAccount(a.timestamp, &request)
+		switch {
+		case in.err != nil:
+		case status != tb.AccountCreated:
+			in.refuse("account %d is one that cannot be created: %v", i, status)
+		case a.timestamp <= last, closed > 1:
+			in.refuse("account %d is out of order or not as it is written", i)
 		}
-		a.balances.closed = a.flagsCreated&accountClosed != 0
-		m.accountRows.put(a.id, m.accounts.push(a))
 		stored = append(stored, final)
+		last = a.timestamp
 	}
 	return stored
 }
 
-func (m *Machine) loadTransfers(in *imageReader, count, accounts uint32) (status []pendingStatus) {
-	for i := range count {
+// loadTransfers takes in the transfers without their effects, and returns the
+// statuses that the pending ones must end with.
+func (m *Machine) loadTransfers(in *imageReader, count uint32) (status []pendingStatus) {
+	for i := uint32(0); i < count && in.err == nil; i++ {
 		row := in.row(imageTransferBytes)
 		t := transfer{
 			id:          row.uint128(),
@@ -200,60 +211,125 @@ func (m *Machine) loadTransfers(in *imageReader, count, accounts uint32) (status
 			flags:       row.uint16(),
 		}
 		final := pendingStatus(row.byte())
-		if in.err != nil {
-			return nil
-		}
+		_, used := m.transferRefs.find(t.id)
 		resolves := t.flags&(transferPost|transferVoid) != 0
-		if t.debit >= accounts || t.credit >= accounts || resolves && t.pending >= i {
-			in.err = fmt.Errorf("%w: transfer %d names a record that does not exist", ErrImage, i)
-			return nil
+		switch {
+		case in.err != nil:
+		case used:
+			in.refuse("transfer %d has the id of another", i)
+		case t.debit >= m.accounts.length, t.credit >= m.accounts.length,
+			resolves && t.pending >= i, !resolves && t.pending != noRow:
+			in.refuse("transfer %d names a record that does not exist", i)
+		default:
+			m.insert(t)
+			status = append(status, final)
 		}
-		m.insert(t)
-		status = append(status, final)
 	}
 	return status
 }
 
-func (m *Machine) loadExpiries(in *imageReader, count, transfers uint32) {
-	for i := range count {
+func (m *Machine) loadExpiries(in *imageReader, count uint32) {
+	last := expiry{}
+	for i := uint32(0); i < count && in.err == nil; i++ {
 		row := in.row(imageExpiryBytes)
 		e := expiry{timestamp: row.uint64(), transfer: row.uint32(), transfersBefore: row.uint32()}
-		if in.err != nil {
-			return
+		switch {
+		case in.err != nil:
+		case e.transfersBefore > m.transfers.length, e.transfer >= e.transfersBefore:
+			in.refuse("expiry %d names a transfer that does not exist", i)
+		case e.timestamp <= last.timestamp, e.transfersBefore < last.transfersBefore:
+			in.refuse("expiry %d is out of order", i)
+		default:
+			m.expiries.push(e)
 		}
-		if e.transfersBefore > transfers || e.transfer >= e.transfersBefore {
-			in.err = fmt.Errorf("%w: expiry %d names a transfer that does not exist", ErrImage, i)
-			return
+		last = e
+	}
+}
+
+func (m *Machine) loadBurntIDs(in *imageReader, count uint32) {
+	for i := uint32(0); i < count && in.err == nil; i++ {
+		row := in.row(imageBurntBytes)
+		id := row.uint128()
+		_, used := m.transferRefs.find(id)
+		switch {
+		case in.err != nil:
+		case used, id == zero, id == u128Max:
+			in.refuse("burnt id %d is one that cannot have failed", i)
+		default:
+			m.burn(id)
 		}
-		m.expiries.push(e)
 	}
 }
 
 // replayEffects applies the loaded transfers and expiries in the order in which
 // they happened.
-func (m *Machine) replayEffects() {
+func (m *Machine) replayEffects() error {
 	expired := uint32(0)
-	expireBefore := func(transfers uint32) {
-		for expired < m.expiries.length && m.expiries.at(expired).transfersBefore <= transfers {
+	expireBefore := func(transfers uint32) error {
+		for ; expired < m.expiries.length && m.expiries.at(expired).transfersBefore <= transfers; expired++ {
 			e := m.expiries.at(expired)
+			p := m.transfers.at(e.transfer)
+			if *m.pendingStatus.at(e.transfer) != statusPending || p.timeout == 0 || p.expiresAt() > e.timestamp {
+				return fmt.Errorf("%w: transfer %s expired, where it could not", ErrImage, p.id.wire())
+			}
 			e.snapshot = m.release(e.transfer)
-			expired++
 		}
+		return nil
 	}
 	for row := range m.transfers.length {
-		expireBefore(row)
+		if err := expireBefore(row); err != nil {
+			return err
+		}
 		t := m.transfers.at(row)
+		if err := m.creatable(row); err != nil {
+			return err
+		}
 		if t.flags&(transferPost|transferVoid) != 0 {
 			m.resolve(t.pending, resolution(t.flags))
 		}
 		m.apply(t)
 		m.snapshot(row)
 	}
-	expireBefore(m.transfers.length)
+	return expireBefore(m.transfers.length)
+}
+
+// creatable holds a loaded transfer against what createTransfer would have said.
+func (m *Machine) creatable(row uint32) error {
+	t, request := m.transfers.at(row), m.transferWire(row)
+	status := transferStateless(&request)
+	amount := zero
+	switch {
+	case status != tb.TransferCreated:
+	case t.flags&(transferPost|transferVoid) != 0:
+		status = postOrVoidFields(t.id, &request)
+		if status == tb.TransferCreated {
+			amount, status = m.resolves(&request, row, t.timestamp, t.pending)
+		}
+	default:
+		status = transferFields(&request)
+		if status == tb.TransferCreated {
+			amount, status = m.movable(&request, row, t.timestamp, m.accounts.at(t.debit), m.accounts.at(t.credit))
+		}
+	}
+	switch {
+	case status != tb.TransferCreated:
+		return fmt.Errorf("%w: transfer %s is one that cannot be created: %v", ErrImage, t.id.wire(), status)
+	case amount != t.amount:
+		return fmt.Errorf("%w: transfer %s has an amount that it could not move", ErrImage, t.id.wire())
+	case t.pending != noRow && !inherits(t, m.transfers.at(t.pending)):
+		return fmt.Errorf("%w: transfer %s has not the user data of the one that it resolves", ErrImage, t.id.wire())
+	case m.transferRegresses(t.timestamp, row),
+		t.timestamp <= m.accounts.at(t.debit).timestamp, t.timestamp <= m.accounts.at(t.credit).timestamp:
+		return fmt.Errorf("%w: transfer %s is out of order", ErrImage, t.id.wire())
+	}
+	return nil
 }
 
 // verify compares the computed state with the stored one.
-func (m *Machine) verify(stored []balances, status []pendingStatus) error {
+func (m *Machine) verify(timestamp uint64, stored []balances, status []pendingStatus) error {
+	if timestamp > TimestampUsedMax || timestamp < m.newest() {
+		return fmt.Errorf("%w: its timestamp %d is not that of its events", ErrImage, timestamp)
+	}
 	for row := range m.accounts.length {
 		if a := m.accounts.at(row); a.balances != stored[row] {
 			return fmt.Errorf("%w: the balances of account %s do not follow from its transfers", ErrImage, a.id.wire())
@@ -268,11 +344,44 @@ func (m *Machine) verify(stored []balances, status []pendingStatus) error {
 	return nil
 }
 
+// newest is the greatest timestamp of any record.
+func (m *Machine) newest() (timestamp uint64) {
+	if n := m.accounts.length; n > 0 {
+		timestamp = m.accounts.at(n - 1).timestamp
+	}
+	if n := m.transfers.length; n > 0 {
+		timestamp = max(timestamp, m.transfers.at(n-1).timestamp)
+	}
+	if n := m.expiries.length; n > 0 {
+		timestamp = max(timestamp, m.expiries.at(n-1).timestamp)
+	}
+	return timestamp
+}
+
 // imageReader reads fixed-size rows and keeps the first error.
 type imageReader struct {
 	r      *bufio.Reader
 	buffer [256]byte
 	err    error
+}
+
+// refuse keeps an error about the row that was read.
+func (in *imageReader) refuse(format string, args ...any) {
+	in.err = fmt.Errorf("%w: "+format, append([]any{ErrImage}, args...)...)
+}
+
+// end makes sure that nothing follows.
+func (in *imageReader) end() {
+	if in.err != nil {
+		return
+	}
+	switch _, err := in.r.ReadByte(); err {
+	case io.EOF:
+	case nil:
+		in.refuse("there are bytes after its end")
+	default:
+		in.err = fmt.Errorf("%w: %w", ErrImage, err)
+	}
 }
 
 type imageRow struct{ b []byte }

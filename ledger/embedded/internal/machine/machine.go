@@ -146,6 +146,9 @@ func (m *Machine) transferAt(timestamp uint64) bool {
 }
 
 func (m *Machine) accountAt(timestamp uint64) bool {
+	if last := m.accounts.length; last == 0 || timestamp > m.accounts.at(last-1).timestamp {
+		return false // nearly always
+	}
 	row := m.firstAccountFrom(timestamp)
 	return row < m.accounts.length && m.accounts.at(row).timestamp == timestamp
 }

@@ -15,32 +15,10 @@ func (m *Machine) postOrVoid(id u128, timestampEvent, timestamp uint64, t *tb.Tr
 		return tb.TransferPendingTransferNotFound
 	}
 	p := m.transfers.at(pendingRow)
-	if p.flags&transferPending == 0 {
-		return tb.TransferPendingTransferNotPending
-	}
-	debit, credit := m.accounts.at(p.debit), m.accounts.at(p.credit)
-	if status := matchesPending(t, p, debit, credit); status != tb.TransferCreated {
-		return status
-	}
-	amount, status := resolvedAmount(t, p)
+	amount, status := m.resolves(t, m.transfers.length, timestampEvent, pendingRow)
 	if status != tb.TransferCreated {
 		return status
 	}
-	if status := m.resolvable(pendingRow, timestampEvent); status != tb.TransferCreated {
-		return status
-	}
-	if t.Flags&transferImported != 0 && m.transferRegresses(t.Timestamp) {
-		return tb.TransferImportedEventTimestampMustNotRegress
-	}
-	// The only movement that a closed account allows is voiding.
-	void := t.Flags&transferVoid != 0
-	switch {
-	case debit.balances.closed && !void:
-		return tb.TransferDebitAccountAlreadyClosed
-	case credit.balances.closed && !void:
-		return tb.TransferCreditAccountAlreadyClosed
-	}
-
 	row := m.insert(transfer{
 		id:          id,
 		amount:      amount,
@@ -60,11 +38,51 @@ func (m *Machine) postOrVoid(id u128, timestampEvent, timestamp uint64, t *tb.Tr
 	return tb.TransferCreated
 }
 
+// resolves checks a post or void, as transfer number row, against its pending
+// transfer as that is, and gives the amount posted or voided.
+func (m *Machine) resolves(t *tb.Transfer, row uint32, timestampEvent uint64, pendingRow uint32) (u128, tb.CreateTransferStatus) {
+	p := m.transfers.at(pendingRow)
+	if p.flags&transferPending == 0 {
+		return zero, tb.TransferPendingTransferNotPending
+	}
+	debit, credit := m.accounts.at(p.debit), m.accounts.at(p.credit)
+	if status := matchesPending(t, p, debit, credit); status != tb.TransferCreated {
+		return zero, status
+	}
+	amount, status := resolvedAmount(t, p)
+	if status != tb.TransferCreated {
+		return zero, status
+	}
+	if status := m.resolvable(pendingRow, timestampEvent); status != tb.TransferCreated {
+		return zero, status
+	}
+	if t.Flags&transferImported != 0 && m.transferRegresses(t.Timestamp, row) {
+		return zero, tb.TransferImportedEventTimestampMustNotRegress
+	}
+	// The only movement that a closed account allows is voiding.
+	void := t.Flags&transferVoid != 0
+	switch {
+	case debit.balances.closed && !void:
+		return zero, tb.TransferDebitAccountAlreadyClosed
+	case credit.balances.closed && !void:
+		return zero, tb.TransferCreditAccountAlreadyClosed
+	}
+	return amount, tb.TransferCreated
+}
+
 func resolution(flags uint16) pendingStatus {
 	if flags&transferVoid != 0 {
 		return statusVoided
 	}
 	return statusPosted
+}
+
+// inherits reports whether a post or void has user data of its own, or else that of
+// its pending transfer.
+func inherits(t, p *transfer) bool {
+	return t.userData128 == orElse(t.userData128, p.userData128) &&
+		t.userData64 == orElse(t.userData64, p.userData64) &&
+		t.userData32 == orElse(t.userData32, p.userData32)
 }
 
 func orElse[T comparable](value, otherwise T) T {

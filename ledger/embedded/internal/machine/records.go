@@ -30,6 +30,10 @@ const (
 // bit for itself (lsm/timestamp_range.zig).
 const TimestampMax = 1<<63 - 1
 
+// TimestampUsedMax is the greatest timestamp that a ledger read back may have
+// reached: what follows needs room.
+const TimestampUsedMax = TimestampMax - 1<<20
+
 func timestampValid(t uint64) bool { return t >= 1 && t <= TimestampMax }
 
 const nanosecondsPerSecond = 1_000_000_000
