@@ -37,10 +37,29 @@ type PaymentEvent struct {
 	Currency    string           `json:"currency"`
 }
 
-var (
-	eventIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_:=+.-]{1,128}$`)
-	paymentIDPattern = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+// Bounds of what a provider may call its events and payments, in bytes. Both
+// become parts of workflow and update ids, hence the alphabets; the regular
+// expressions repeat the bounds.
+const (
+	EventIDMaxLen   = 128
+	PaymentIDMaxLen = 128
 )
+
+// An event id has no full stop: it separates the signed parts of a webhook, so
+// an id that had one could be read in two ways (Standard Webhooks 1.0.0,
+// "Signature scheme"). The rule is the same whatever way an event comes in.
+var (
+	eventIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_:=+-]{1,128}$`)
+	paymentIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+)
+
+// ValidEventID reports whether id can name an event: 1–EventIDMaxLen letters,
+// digits or any of _:=+-.
+func ValidEventID(id string) bool { return eventIDPattern.MatchString(id) }
+
+// ValidPaymentID reports whether id can name a payment: 1–PaymentIDMaxLen
+// letters, digits or any of ._:-, the first a letter or a digit.
+func ValidPaymentID(id string) bool { return paymentIDPattern.MatchString(id) }
 
 // Normalized fills in what may be left out: the payment's id is then the
 // session's, and the session is the order's.
@@ -57,8 +76,8 @@ func (e PaymentEvent) Normalized() PaymentEvent {
 // Usable reports whether a normalised event can have an effect on its order:
 // whatever its way in was, the signature, a signal or the command line.
 func (e PaymentEvent) Usable() bool {
-	return e.Type.Known() && eventIDPattern.MatchString(e.ID) && paymentIDPattern.MatchString(e.Payment) &&
-		e.Session == SessionID(e.Order) && e.AmountMinor >= 0 && currencyPattern.MatchString(e.Currency)
+	return e.Type.Known() && ValidEventID(e.ID) && ValidPaymentID(e.Payment) &&
+		e.Session == SessionID(e.Order) && e.AmountMinor >= 0 && ValidCurrency(e.Currency)
 }
 
 // A Capture is money that the provider took for an order.

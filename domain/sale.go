@@ -76,6 +76,9 @@ var (
 	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
+// ValidCurrency reports whether c has the form of an ISO 4217 code.
+func ValidCurrency(c string) bool { return currencyPattern.MatchString(c) }
+
 // ValidSaleID reports whether id is a sale's name as it stands in a URL: 1–63
 // lower-case letters, digits and hyphens.
 func ValidSaleID(id string) bool { return saleIDPattern.MatchString(id) }
@@ -88,7 +91,7 @@ func (s *Sale) Validate() error {
 		return Invalid("id", "must be 1–63 lower-case letters, digits or hyphens")
 	case strings.TrimSpace(s.Name) == "" || len(s.Name) > SaleNameMaxLen:
 		return Invalid("name", fmt.Sprintf("must have 1–%d bytes", SaleNameMaxLen))
-	case !currencyPattern.MatchString(s.Currency):
+	case !ValidCurrency(s.Currency):
 		return Invalid("currency", "must be an ISO 4217 code such as EUR")
 	case len(s.Classes) == 0 || len(s.Classes) > ClassesMax:
 		return Invalid("classes", fmt.Sprintf("must name 1–%d classes", ClassesMax))

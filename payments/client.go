@@ -294,7 +294,7 @@ func checkCapture(c *domain.Capture, session string) error {
 		return errors.New("the provider answered captured without the capture")
 	case c.Session != session || domain.SessionID(c.Order) != session:
 		return fmt.Errorf("the provider answered a capture of session %q, order %s", c.Session, c.Order)
-	case !paymentIDPattern.MatchString(c.Payment) || c.AmountMinor < 0 || !currencyPattern.MatchString(c.Currency):
+	case !domain.ValidPaymentID(c.Payment) || c.AmountMinor < 0 || !domain.ValidCurrency(c.Currency):
 		return fmt.Errorf("the provider answered a capture with payment %q, amount %d, currency %q", c.Payment, c.AmountMinor, c.Currency)
 	}
 	return nil

@@ -155,7 +155,7 @@ func (l PayLink) validate() error {
 		return domain.Invalid("order", "must be set")
 	case l.AmountMinor < 0 || l.AmountMinor > AmountMinorMax:
 		return domain.Invalid("amount", fmt.Sprintf("must be 0–%d minor units", int64(AmountMinorMax)))
-	case !currencyPattern.MatchString(l.Currency):
+	case !domain.ValidCurrency(l.Currency):
 		return domain.Invalid("currency", "must be an ISO 4217 code such as EUR")
 	case l.ExpiresAt.Year() < 2000 || l.ExpiresAt.Year() > 9999: // what RFC 3339 can write, and not forgotten
 		return domain.Invalid("expires", "must be a time of the years 2000–9999")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -14,32 +13,19 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of a webhook. Ids become workflow and update ids, hence their
-// alphabet.
+// Bounds of a webhook; those of its ids are the domain's.
 const (
 	// TimestampTolerance is how far a webhook's timestamp may be from our clock,
 	// in both directions (Standard Webhooks 1.0.0, "Verifying signatures").
 	TimestampTolerance = 5 * time.Minute
 	// WebhookBodyMaxBytes bounds the body; ours have some 300 bytes.
 	WebhookBodyMaxBytes = 16 << 10
-	// EventIDMaxLen and PaymentIDMaxLen are in bytes.
-	EventIDMaxLen   = 128
-	PaymentIDMaxLen = 128
 	// AmountMinorMax is far above what an order can cost; a signed amount up to
 	// it is believed, so that money is given back rather than refused.
 	AmountMinorMax = 1_000_000_000_000_000
 
 	signatureHeaderMaxLen = 2048
 	orderTextMaxLen       = 64
-)
-
-// The regular expressions' bounds repeat the constants above. An event id has
-// no full stop: it separates the signed parts, so one that had it could be read
-// in two ways (Standard Webhooks 1.0.0, "Signature scheme").
-var (
-	eventIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_:=+-]{1,128}$`)
-	paymentIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
-	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
 // A Verifier tells the provider's webhooks from everybody else's. It is safe
@@ -136,8 +122,8 @@ type webhookData struct {
 }
 
 func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
-	if !eventIDPattern.MatchString(id) {
-		return domain.PaymentEvent{}, domain.Invalid("webhook-id", fmt.Sprintf("must have 1–%d letters, digits or any of _:=+-", EventIDMaxLen))
+	if !domain.ValidEventID(id) {
+		return domain.PaymentEvent{}, domain.Invalid("webhook-id", fmt.Sprintf("must have 1–%d letters, digits or any of _:=+-", domain.EventIDMaxLen))
 	}
 	var body struct { // webhookBody without the timestamp: nothing depends on it
 		Type string      `json:"type"`
@@ -162,7 +148,7 @@ func decodeData(event *domain.PaymentEvent, data *webhookData) error {
 		return domain.Invalid("data.order", "must be an order's id")
 	case data.AmountMinor == nil || *data.AmountMinor < 0 || *data.AmountMinor > AmountMinorMax:
 		return domain.Invalid("data.amount", fmt.Sprintf("must be 0–%d minor units", int64(AmountMinorMax)))
-	case !currencyPattern.MatchString(data.Currency):
+	case !domain.ValidCurrency(data.Currency):
 		return domain.Invalid("data.currency", "must be an ISO 4217 code such as EUR")
 	}
 	order, err := domain.ParseOrderID(data.Order)
@@ -178,8 +164,8 @@ func decodeData(event *domain.PaymentEvent, data *webhookData) error {
 	if event.Payment == "" {
 		event.Payment = data.Session
 	}
-	if !paymentIDPattern.MatchString(event.Payment) {
-		return domain.Invalid("data.payment", fmt.Sprintf("must have 1–%d letters, digits or any of ._:-", PaymentIDMaxLen))
+	if !domain.ValidPaymentID(event.Payment) {
+		return domain.Invalid("data.payment", fmt.Sprintf("must have 1–%d letters, digits or any of ._:-", domain.PaymentIDMaxLen))
 	}
 	return nil
 }

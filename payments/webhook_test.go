@@ -293,8 +293,9 @@ func FuzzVerifySigned(f *testing.F) {
 		// What is accepted keeps its bounds and survives its own encoding.
 		require.Equal(t, domain.SessionID(event.Order), event.Session)
 		require.True(t, event.AmountMinor >= 0 && event.AmountMinor <= payments.AmountMinorMax)
-		require.True(t, len(event.Payment) >= 1 && len(event.Payment) <= payments.PaymentIDMaxLen)
-		require.True(t, len(event.ID) >= 1 && len(event.ID) <= payments.EventIDMaxLen)
+		require.True(t, len(event.Payment) >= 1 && len(event.Payment) <= domain.PaymentIDMaxLen)
+		require.True(t, len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen)
+		require.True(t, event.Usable(), "what the HTTP contract accepts, a checkout can use")
 		again, err := payments.EncodeEvent(event, time.Unix(fixtureTime, 0))
 		require.NoError(t, err)
 		require.True(t, json.Valid(again))
