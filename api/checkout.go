@@ -121,8 +121,9 @@ func itemsOf(items []CheckoutItem) []domain.Item {
 }
 
 // refuseSoldOut answers most of an on-sale's requests: no workflow, one look at
-// a shared answer of the ledger. Only a key that never held anything is refused:
-// the one that holds the last ticket must find it again. Where the ledger does
+// a shared answer of the ledger. Only a key that has no other answer is refused:
+// the one that holds the last ticket must find it again, and the one that was
+// over the limit stays so. Where the ledger does
 // not say, nothing is started: overload must not make more work.
 func (s *Server) refuseSoldOut(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
 	refusal := s.gate.Refusal(ctx, sale, order.Lines)

@@ -24,6 +24,7 @@ type world struct {
 
 	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr error
 
+	limitReached                  bool          // of the buyer of every new order
 	startBlock                    chan struct{} // Start waits until it is closed
 	starts, stockReads, saleReads int
 }
@@ -158,12 +159,12 @@ func (w *world) Stock(_ context.Context, sale *domain.Sale) ([]domain.StockLevel
 	return levels, nil
 }
 
-// Known is true of what was ever held.
+// Known is true of what was ever held, and of what was over the limit.
 func (w *world) Known(_ context.Context, o *domain.Order) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	state, ok := w.states[o.ID]
-	return ok && state.Hold.Outcome == domain.HoldHeld, w.knownErr
+	return ok && state.Hold.Outcome != domain.HoldSoldOut, w.knownErr
 }
 
 // ---- Desk
@@ -196,6 +197,10 @@ func (w *world) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 		AmountMinor: o.AmountMinor, Currency: o.Currency, Fingerprint: o.Fingerprint,
 	}
 	w.states[o.ID] = state
+	if w.limitReached {
+		state.Status, state.Hold.Outcome = domain.OrderLimitReached, domain.HoldLimitReached
+		return domain.HoldAnswer{Hold: state.Hold}, nil
+	}
 	for _, l := range o.Lines {
 		if w.stock[l.Ledger].Available < l.Quantity {
 			state.Status, state.Hold.Outcome = domain.OrderSoldOut, domain.HoldSoldOut

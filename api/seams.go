@@ -58,7 +58,8 @@ type Books interface {
 	OpenSale(ctx context.Context, sale *domain.Sale) error
 	// Stock reads the level of every class and of the perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
-	// Known reports whether the order was ever held, whatever became of it.
+	// Known reports whether the order was ever held, whatever became of it, or
+	// refused for its buyer's limit: then the Desk has its answer.
 	Known(ctx context.Context, order *domain.Order) (bool, error)
 }
 

@@ -77,6 +77,17 @@ func TestGateLetsAKnownKeyThrough(t *testing.T) {
 	}
 }
 
+// A key's answer stays what it was when the class sells out afterwards.
+func TestGateLetsAKeyThroughThatWasOverTheLimit(t *testing.T) {
+	b := setup(t)
+	b.world.limitReached = true
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 429, domain.CodeLimitReached)
+	b.world.limitReached = false
+	b.stockOf(0, 0, 5)
+	waitFor(t, func() bool { return b.checkout(testKey+"-other", wish("A", 1)).Code == 409 })
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 429, domain.CodeLimitReached)
+}
+
 // A refusal must cost no workflow engine, least of all one that is overloaded.
 func TestGateDoesNotAskTheDesk(t *testing.T) {
 	b := setup(t)

@@ -92,20 +92,46 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	}
 }
 
-// Known reports whether the order was ever held, whatever became of the hold: a
-// lookup of one transfer. An order whose hold was refused left none and is not
-// known, nor is one whose hold is still on its way.
+// Known reports whether the order's answer is one that only its key has: it was
+// held, whatever became of the hold, or it was refused for its buyer's quota.
+// An order that was refused for want of seats left nothing and is not known, nor
+// is one whose hold is still on its way. A read: nothing is booked.
 func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
 	const op = "look up"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return false, err
 	}
 	first := legsOf(o.Lines, o.QuotaLedger, o.Buyer)[0]
-	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotHold|first.slot)})
+	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotHold|first.slot), buyerNumber(o.Buyer)})
 	if err != nil {
 		return false, failed(op, o.ID, err)
 	}
+	held, quota := found[0] != nil, found[1] != nil
+	if held || !quota { // who has no quota yet was never refused for it
+		return held, nil
+	}
+	return b.burnt(ctx, op, o.ID, slotHold|slotQuota)
+}
+
+// there reports whether the order has a transfer in a slot.
+func (b *Book) there(ctx context.Context, op string, order domain.OrderID, s slot) (bool, error) {
+	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(order, s)})
+	if err != nil {
+		return false, failed(op, order, err)
+	}
 	return found[0] != nil, nil
+}
+
+// burnt reports whether the id of a slot was refused before. Lookups do not
+// tell, so it asks with a transfer that has an id and nothing else: ids are
+// checked before fields, and malformed fields burn no id (TigerBeetle's
+// reference of create_transfers, the order of its results).
+func (b *Book) burnt(ctx context.Context, op string, order domain.OrderID, s slot) (bool, error) {
+	results, err := b.sendTransfers(ctx, []tb.Transfer{{ID: transferID(order, s)}})
+	if err != nil {
+		return false, failed(op, order, err)
+	}
+	return transferClass(results[0].Status) == classBurnt, nil
 }
 
 // refusal tells from the leg what its refused, or burnt, id means.
@@ -121,6 +147,7 @@ func refusal(l leg) domain.HoldOutcome {
 //
 //	the first leg answers       which means                             outcome
 //	created, exists             posted, now or before                   posted
+//	exists, and was unsold      the seats went back, see Unsell         hold gone
 //	…_already_voided            the hold was given back                 hold gone
 //	…_expired                   its timeout passed                      hold gone
 //	…_not_found (burns the id)  there never was a hold                  hold gone
@@ -141,12 +168,29 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 	}
 	switch v.class {
 	case classApplied:
+		if returned, err := b.returnedSince(ctx, op, o.ID, v); err != nil || returned {
+			return domain.PostGone, err
+		}
 		return domain.PostPosted, nil
 	case classVoided, classExpired, classNotFound, classBurnt:
 		return domain.PostGone, nil
 	default:
 		return "", v.fault(op, o.ID)
 	}
+}
+
+// returnedSince reports whether seats that were sold before have gone back: an
+// order is returned once and never sold again.
+func (b *Book) returnedSince(ctx context.Context, op string, order domain.OrderID, v verdict) (bool, error) {
+	if v.status == tb.TransferCreated {
+		return false, nil
+	}
+	return b.returned(ctx, op, order)
+}
+
+func (b *Book) returned(ctx context.Context, op string, order domain.OrderID) (bool, error) {
+	const first = slot(0) // of every chain
+	return b.there(ctx, op, order, slotReturn|first)
 }
 
 // Void gives back what the order holds. Never call it while the hold's outcome
@@ -240,11 +284,15 @@ func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 
 // Rebook sells the order's seats although its hold is gone, at once and without
 // a hold, if lines and quota still allow it. A refused order is never rebooked
-// later: the money goes back.
+// later: the money goes back. Nor is one whose seats were returned: a second
+// return would find its ids taken.
 func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error) {
 	const op = "rebook"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
+	}
+	if returned, err := b.returned(ctx, op, o.ID); err != nil || returned {
+		return domain.RebookNoneLeft, err
 	}
 	v, err := b.takeWithQuota(ctx, op, o, rebookChain(o.ID, legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
 	if err != nil {
@@ -269,41 +317,73 @@ func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
 		return err
 	}
 	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
-	if err := b.checkSold(ctx, op, o, legs); err != nil {
+	if err := b.checkSold(ctx, op, o.ID, o.Booking, legs); err != nil {
 		return err
 	}
-	v, err := b.run(ctx, op, o.ID, returnChain(o.ID, legs))
+	return b.giveBack(ctx, op, o.ID, returnChain(o.ID, legs))
+}
+
+// Unsell takes a sale back that was booked and never recorded: its seats, its
+// quota and its perk are free again, as if it had not been. The order must have
+// been booked as booking says, else the error is definite. It is never sold
+// again afterwards: see Post and Rebook.
+func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booking) error {
+	const op = "unsell"
+	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+		return err
+	}
+	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	if err := b.checkSold(ctx, op, o.ID, booking, legs); err != nil {
+		return err
+	}
+	if err := b.giveBack(ctx, op, o.ID, returnChain(o.ID, legs)); err != nil {
+		return err
+	}
+	if o.Perk == nil {
+		return nil
+	}
+	taken, err := b.there(ctx, op, o.ID, slotPerk)
+	if err != nil || !taken {
+		return err
+	}
+	return b.giveBack(ctx, op, o.ID, []tb.Transfer{perkBack(o)})
+}
+
+// giveBack runs a chain that cannot be refused: what it moves was sold.
+func (b *Book) giveBack(ctx context.Context, op string, order domain.OrderID, chain []tb.Transfer) error {
+	v, err := b.run(ctx, op, order, chain)
 	if err != nil {
 		return err
 	}
 	if v.class != classApplied {
-		return v.fault(op, o.ID)
+		return v.fault(op, order)
 	}
 	return nil
 }
 
-func (b *Book) checkSold(ctx context.Context, op string, o *domain.SoldOrder, legs []leg) error {
+// checkSold: the error is definite where the ledger never sold the legs so.
+func (b *Book) checkSold(ctx context.Context, op string, order domain.OrderID, booking domain.Booking, legs []leg) error {
 	var base slot
-	switch o.Booking {
+	switch booking {
 	case domain.BookedByHold:
 		base = slotPost
 	case domain.BookedByRebook:
 		base = slotRebook
 	default:
-		return ourFault("%s %s: unknown booking %q", op, o.ID, o.Booking)
+		return ourFault("%s %s: unknown booking %q", op, order, booking)
 	}
 	ids := make([]tb.Uint128, len(legs))
 	for i, l := range legs {
-		ids[i] = transferID(o.ID, base|l.slot)
+		ids[i] = transferID(order, base|l.slot)
 	}
 	sold, err := b.batcher.LookupTransfers(ctx, ids)
 	if err != nil {
-		return failed(op, o.ID, err)
+		return failed(op, order, err)
 	}
 	for i, t := range sold {
 		if t == nil || t.Amount != tb.ToUint128(uint64(legs[i].quantity)) || t.Ledger != legs[i].ledger {
 			return ourFault("%s %s: transfer %s, which sold %d in ledger %d, is not in the books",
-				op, o.ID, ids[i], legs[i].quantity, legs[i].ledger)
+				op, order, ids[i], legs[i].quantity, legs[i].ledger)
 		}
 	}
 	return nil

@@ -105,21 +105,24 @@ func TestKnown(t *testing.T) {
 		}
 		b.void(voided, domain.VoidVoided)
 		b.post(posted, domain.PostPosted)
-		refused := b.order("dee", 0, 6)
-		b.hold(refused, domain.HoldSoldOut)
+		soldOut, overLimit := b.order("dee", 0, 6), b.order("ann", 6, 0)
+		b.hold(soldOut, domain.HoldSoldOut)
+		b.hold(overLimit, domain.HoldLimitReached)
+		fresh := b.order("eve", 1, 0)
 		for _, test := range []struct {
 			name  string
 			order *domain.Order
 			known bool
 		}{
 			{"held", held, true}, {"voided", voided, true}, {"posted", posted, true},
-			{"refused", refused, false}, {"never asked for", b.order("eve", 1, 0), false},
+			{"sold out", soldOut, false}, {"over the limit", overLimit, true}, {"never asked for", fresh, false},
 		} {
 			known, err := b.book.Known(b.ctx, test.order)
 			if err != nil || known != test.known {
 				t.Errorf("%s: known = %v, %v, want %v", test.name, known, err, test.known)
 			}
 		}
+		b.hold(fresh, domain.HoldHeld) // being asked about burnt none of its ids
 	})
 }
 
@@ -358,6 +361,61 @@ func TestReturnGivesSeatsAndQuotaBack(t *testing.T) {
 	})
 }
 
+// A sale that was booked and could not be recorded leaves nothing behind.
+func TestUnsellGivesEverythingBack(t *testing.T) {
+	for _, booking := range []domain.Booking{domain.BookedByHold, domain.BookedByRebook} {
+		for _, perk := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, perk %v", booking, perk), func(t *testing.T) {
+				onEvery(t, func(t *testing.T, b *box) {
+					o := b.order("ann", 2, 1)
+					b.sell(o, booking)
+					if perk {
+						b.perk(o, true)
+					}
+					for range 2 { // the second time changes nothing
+						if err := b.book.Unsell(b.ctx, o, booking); err != nil {
+							t.Fatal(err)
+						}
+					}
+					b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 0, 2})
+					b.bookings(b.sale.Classes[0].Ledger, nil)
+					b.bookings(b.sale.Perk.Ledger, nil)
+					b.hold(b.order("ann", 6, 0), domain.HoldHeld) // with all of her quota
+				})
+			})
+		}
+	}
+}
+
+func TestWhatWasReturnedIsNeverSoldAgain(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		held, late := b.order("ann", 1, 0), b.order("bob", 1, 0)
+		b.sell(held, domain.BookedByHold)
+		b.sell(late, domain.BookedByRebook)
+		if err := b.book.Unsell(b.ctx, held, domain.BookedByHold); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.book.Return(b.ctx, sold(late, domain.BookedByRebook)); err != nil {
+			t.Fatal(err)
+		}
+		b.post(held, domain.PostGone)
+		for _, o := range []*domain.Order{held, late} {
+			b.rebook(o, domain.RebookNoneLeft)
+		}
+		b.stock(level{0, 0, 10})
+	})
+}
+
+func (b *box) sell(o *domain.Order, booking domain.Booking) {
+	b.t.Helper()
+	if booking == domain.BookedByRebook {
+		b.rebook(o, domain.RebookBooked)
+		return
+	}
+	b.hold(o, domain.HoldHeld)
+	b.post(o, domain.PostPosted)
+}
+
 func TestReturnOfWhatWasNotSold(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {
 		other := b.order("bob", 3, 0)
@@ -382,6 +440,9 @@ func TestReturnOfWhatWasNotSold(t *testing.T) {
 			if err := b.book.Return(b.ctx, o); domain.CodeOf(err) != domain.CodeInternal || domain.IsUnknown(err) {
 				t.Errorf("return of what was %s: %v, want a definite error", name, err)
 			}
+		}
+		if err := b.book.Unsell(b.ctx, held, domain.BookedByHold); domain.CodeOf(err) != domain.CodeInternal {
+			t.Errorf("unsell of what was only held: %v, want a definite error", err)
 		}
 		b.stock(level{1, 4, 5})
 	})

@@ -129,7 +129,7 @@ func (s *bookings) add(t tb.Transfer) error {
 	case codePerk, codeRebook, codeRebookQuota:
 		s.sold(t, tickets(t.Amount))
 		return nil
-	case codeReturn, codeReturnQuota:
+	case codeReturn, codeReturnQuota, codePerkBack:
 		s.sold(t, -tickets(t.Amount))
 		return nil
 	default:

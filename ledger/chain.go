@@ -104,6 +104,19 @@ func returnChain(order domain.OrderID, legs []leg) []tb.Transfer {
 	})
 }
 
+// perkBack undoes the transfer of TakePerk.
+func perkBack(o *domain.Order) tb.Transfer {
+	return tb.Transfer{
+		ID:              transferID(o.ID, slotPerkBack),
+		DebitAccountID:  accountID(o.Perk.Ledger, roleSpent),
+		CreditAccountID: accountID(o.Perk.Ledger, roleBudget),
+		Amount:          tb.ToUint128(1),
+		UserData128:     orderNumber(o.ID),
+		Ledger:          o.Perk.Ledger,
+		Code:            uint16(codePerkBack),
+	}
+}
+
 // postChain posts every leg of a hold in full (amount AMOUNT_MAX: TigerBeetle's
 // reference, Transfer.amount).
 func postChain(order domain.OrderID, legs []leg) []tb.Transfer {

@@ -22,6 +22,7 @@ const (
 	slotRebook    slot = 0x50
 	slotReturn    slot = 0x60
 	slotVoidAgain slot = 0x70 // when the id of the void is burnt, see Book.Void
+	slotPerkBack  slot = 0x80 // the perk of an order that was unsold, see Book.Unsell
 
 	// slotQuota is the low digit of the quota's transfer.
 	slotQuota slot = 0x0F
@@ -94,6 +95,7 @@ const (
 	codeHold        code = 10
 	codeHoldQuota   code = 11
 	codePerk        code = 20
+	codePerkBack    code = 21
 	codeRebook      code = 30
 	codeRebookQuota code = 31
 	codeReturn      code = 40
