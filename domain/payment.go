@@ -117,5 +117,6 @@ const (
 	RefundUnknownOrder  RefundReason = "unknown_order"  // captured for an order that we do not know
 	RefundWrongAmount   RefundReason = "wrong_amount"   // amount or currency differs from the order
 	RefundSecondCapture RefundReason = "second_capture" // the order was paid by another payment
+	RefundUnrecordable  RefundReason = "unrecordable"   // the orders database will never take this order: a fault of ours
 	RefundByOrganiser   RefundReason = "organiser"      // the organiser gave the money back
 )

@@ -42,18 +42,39 @@ func isAway(err error) bool {
 	}
 }
 
-// writeFailed tells a write that did not happen from one whose outcome is not
-// known.
+// writeFailed tells a write that can never happen, one that did not happen, and
+// one whose outcome is not known apart.
 func writeFailed(op, id string, err error) error {
 	var definite *domain.Error
 	switch {
 	case err == nil || errors.As(err, &definite):
 		return err
+	case neverHappens(err):
+		return &domain.Error{
+			Code: domain.CodeInternal, Detail: "The orders database will not take this, however often it is tried.",
+			Err: fmt.Errorf("orders: %s %s: %w", op, id, err),
+		}
 	case didNotHappen(err):
 		return fmt.Errorf("orders: %s %s: %w", op, id, err)
 	default:
 		return &domain.UnknownError{Op: "orders: " + op, ID: id, Err: err}
 	}
+}
+
+// neverHappens reports whether the database refuses the rows for what they are:
+// SQLSTATE class 22, data exception, or 23, integrity constraint violation
+// (PostgreSQL, appendix A). Two of class 23 are about other rows, and those may
+// change: a duplicate key, at which callers look first, and a foreign key. A sale
+// that is missing is a database restored from too early, or the wrong one: paid
+// orders wait for the right one.
+func neverHappens(err error) bool {
+	const foreignKeyViolation = "23503"
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || isUniqueViolation(err) || refused.Code == foreignKeyViolation {
+		return false
+	}
+	class := refused.Code[:2]
+	return class == "22" || class == "23"
 }
 
 // didNotHappen reports whether a failed write is known to have left nothing.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -357,6 +358,89 @@ func TestRecordForAnUnknownSaleIsNotForgotten(t *testing.T) {
 	if strings.Contains(err.Error(), sold.Order.Email) {
 		t.Errorf("the error names the buyer: %v", err)
 	}
+}
+
+// What can never be recorded must not be tried for ever: the seats are somebody
+// else's, and the money goes back.
+func TestRecordOfWhatTheDatabaseWillNeverTake(t *testing.T) {
+	b := setup(t)
+	for name, change := range map[string]func(*domain.Sold){
+		"check violation":     func(s *domain.Sold) { s.Booking = "gift" },
+		"no such character":   func(s *domain.Sold) { s.Order.Email = "a\x00@example.com" },
+		"too many tickets":    func(s *domain.Sold) { s.Order.Lines[0].Quantity = 101 },
+		"more than an e-mail": func(s *domain.Sold) { s.Order.Email = strings.Repeat("a", 300) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			sold := b.sold(t, keyOf(1))
+			sold.Order.Lines = slices.Clone(sold.Order.Lines)
+			change(&sold)
+			_, err := b.store.Record(b.ctx, sold, b.codes(sold.Order.ID))
+			var definite *domain.Error
+			if !errors.As(err, &definite) || definite.Code != domain.CodeInternal {
+				t.Fatalf("error %v, want a definite one", err)
+			}
+			if strings.Contains(err.Error(), sold.Order.Email) {
+				t.Errorf("the error names the buyer: %v", err)
+			}
+		})
+	}
+	if n := b.count(t, `SELECT count(*) FROM payments`); n != 0 {
+		t.Errorf("%d payments, want none", n)
+	}
+}
+
+func TestRefundThatTheDatabaseWillNeverTake(t *testing.T) {
+	b := setup(t)
+	bought := b.sold(t, keyOf(1))
+	b.record(t, bought)
+	for name, tt := range map[string]struct {
+		capture domain.Capture
+		want    domain.Code
+	}{
+		"of money that bought nothing": {b.sold(t, keyOf(2)).Capture, domain.CodeInternal},
+		"of money that bought tickets": {bought.Capture, domain.CodeExists},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := b.store.BeginRefund(b.ctx, domain.Refund{Capture: tt.capture, SaleID: b.sale.ID, Reason: "NOT A REASON", RequestedAt: day})
+			wantCode(t, err, tt.want)
+		})
+	}
+}
+
+func TestEveryReasonOfARefundCanBeStored(t *testing.T) {
+	b := setup(t)
+	for i, reason := range []domain.RefundReason{
+		domain.RefundNoneLeft, domain.RefundCanceled, domain.RefundUnknownOrder, domain.RefundWrongAmount,
+		domain.RefundSecondCapture, domain.RefundUnrecordable, domain.RefundByOrganiser,
+	} {
+		refund := domain.Refund{Capture: b.sold(t, keyOf(i)).Capture, SaleID: b.sale.ID, Reason: reason, RequestedAt: day}
+		if _, err := b.store.BeginRefund(b.ctx, refund); err != nil {
+			t.Errorf("%s: %v", reason, err)
+		}
+	}
+}
+
+func TestRefundsOwed(t *testing.T) {
+	b := setup(t)
+	owed := func() orders.Owed {
+		got, err := b.store.RefundsOwed(b.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	wantEqual(t, "owed at first", owed(), orders.Owed{})
+	for i := range 2 {
+		refund := domain.Refund{Capture: b.sold(t, keyOf(i)).Capture, Reason: domain.RefundNoneLeft, RequestedAt: day.Add(time.Duration(i) * time.Hour)}
+		if _, err := b.store.BeginRefund(b.ctx, refund); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantEqual(t, "owed", owed(), orders.Owed{Refunds: 2, Oldest: day})
+	if err := b.store.FinishRefund(b.ctx, b.sold(t, keyOf(0)).Capture.Payment, day); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "owed after one went back", owed(), orders.Owed{Refunds: 1, Oldest: day.Add(time.Hour)})
 }
 
 func TestRecordAllAnswersEachOrderForItself(t *testing.T) {

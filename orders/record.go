@@ -34,7 +34,8 @@ const (
 //
 // Errors: *domain.Error with CodeExists where another payment bought the order
 // already, or this payment is being refunded or paid another order; with
-// CodeInvalid where the capture is not for what the order costs.
+// CodeInvalid where the capture is not for what the order costs, or CodeInternal
+// where the database refuses the order for what it is: it can never be recorded.
 func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (domain.SoldOrder, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

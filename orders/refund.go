@@ -38,8 +38,9 @@ func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason 
 }
 
 // BeginRefund records that a payment which bought nothing goes back. Repeated it
-// returns what the first call stored. The error is a *domain.Error with
-// CodeExists where the payment did buy tickets: BeginOrderRefund is for those.
+// returns what the first call stored. Errors: *domain.Error with CodeExists where
+// the payment did buy tickets: BeginOrderRefund is for those; with CodeInternal
+// where it did not, and the database refuses the refund for what it is.
 func (s *Store) BeginRefund(ctx context.Context, r domain.Refund) (domain.Refund, error) {
 	if r.Capture.Payment == "" {
 		return domain.Refund{}, domain.Invalid("payment", "must have an id")
@@ -55,17 +56,51 @@ func (s *Store) BeginRefund(ctx context.Context, r domain.Refund) (domain.Refund
 		VALUES ($1, $2, 'nothing', nullif($7, ''), $8, $9)`,
 		r.Capture.Payment, uuidOf(r.Capture.Order), r.Capture.Session, r.Capture.AmountMinor, r.Capture.Currency,
 		nullTime(r.Capture.CapturedAt), r.SaleID, string(r.Reason), stored(r.RequestedAt))
-	if err != nil && !isUniqueViolation(err) {
+	if err != nil && !isUniqueViolation(err) && !neverHappens(err) {
 		return domain.Refund{}, writeFailed("begin refund of payment", r.Capture.Payment, err)
 	}
-	there, err := s.queryRefunds(ctx, `WHERE p.id = $1 AND p.bought = 'nothing'`, r.Capture.Payment)
+	there, readErr := s.queryRefunds(ctx, `WHERE p.id = $1 AND p.bought = 'nothing'`, r.Capture.Payment)
 	switch {
-	case err != nil:
-		return domain.Refund{}, readFailed("read refund of payment", r.Capture.Payment, err)
+	case readErr != nil:
+		return domain.Refund{}, readFailed("read refund of payment", r.Capture.Payment, readErr)
+	case len(there) == 0 && neverHappens(err):
+		return domain.Refund{}, s.unrecordedRefund(ctx, r.Capture.Payment, err)
 	case len(there) == 0:
 		return domain.Refund{}, &domain.Error{Code: domain.CodeExists, Detail: "This payment bought tickets: refund their order."}
 	}
 	return there[0], nil
+}
+
+// unrecordedRefund: a payment with tickets must not go back because something
+// else was wrong with the refund.
+func (s *Store) unrecordedRefund(ctx context.Context, payment string, refused error) error {
+	fates, err := s.fates(ctx, []string{payment})
+	if err != nil {
+		return readFailed("read payment", payment, err)
+	}
+	if fates[payment].bought == boughtTickets {
+		return &domain.Error{Code: domain.CodeExists, Detail: "This payment bought tickets: refund their order."}
+	}
+	return writeFailed("begin refund of payment", payment, refused)
+}
+
+// Owed is the money that goes back and has not yet.
+type Owed struct {
+	Refunds int64
+	Oldest  time.Time // when the first of them was requested; zero without any
+}
+
+// RefundsOwed tells what the provider has not given back yet, of all sales.
+func (s *Store) RefundsOwed(ctx context.Context) (Owed, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var (
+		owed   Owed
+		oldest *time.Time
+	)
+	err := s.pool.QueryRow(ctx, `SELECT count(*), min(requested_at) FROM refunds WHERE refunded_at IS NULL`).Scan(&owed.Refunds, &oldest)
+	owed.Oldest = fromNull(oldest)
+	return owed, readFailed("count", "refunds that are owed", err)
 }
 
 // FinishRefund records that the provider has given a payment back, for either
