@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -21,17 +22,22 @@ type Ledger interface {
 	TakePerk(ctx context.Context, order *domain.Order) (bool, error)
 	Rebook(ctx context.Context, order *domain.Order) (domain.RebookOutcome, error)
 	Return(ctx context.Context, order *domain.SoldOrder) error
+	// Unsell takes a booking back that was never recorded, its perk included;
+	// the order is never sold again.
+	Unsell(ctx context.Context, order *domain.Order, booking domain.Booking) error
 }
 
 // Orders records what was sold and what went back. Every method is idempotent.
 type Orders interface {
 	// Record answers a *domain.Error with CodeExists when another payment
-	// bought the order, or this payment goes back.
+	// bought the order, or this payment goes back; with CodeInvalid or
+	// CodeInternal when the order can never be recorded.
 	Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error)
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	BeginOrderRefund(ctx context.Context, order domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error)
 	// BeginRefund answers a *domain.Error with CodeExists when the payment
-	// bought tickets.
+	// bought tickets; with CodeInvalid or CodeInternal when it did not, and the
+	// refund can never be recorded.
 	BeginRefund(ctx context.Context, refund domain.Refund) error
 	FinishRefund(ctx context.Context, payment string, at time.Time) error
 }
@@ -46,6 +52,21 @@ type Provider interface {
 	Refund(ctx context.Context, refund domain.Refund) error
 }
 
+// A Flag is something that went right for the buyer and that an operator must
+// look into all the same.
+type Flag string
+
+// The flags.
+const (
+	FlagUnrecordable     Flag = "unrecordable"      // the database will never take a paid order: unsold, and its money goes back
+	FlagUnpaidPost       Flag = "unpaid_post"       // seats were sold and nobody has money for them: unsold
+	FlagWrongAmount      Flag = "wrong_amount"      // captured for another amount or currency than the order's: it goes back
+	FlagUnrecordedRefund Flag = "unrecorded_refund" // the database will never take a refund: the money goes back without a record
+)
+
+// Flags is every flag.
+var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund}
+
 // Activities are the activities of the task queue; its exported methods are
 // registered under their own names.
 type Activities struct {
@@ -54,6 +75,15 @@ type Activities struct {
 	Provider Provider
 	// Notices tells this process of holds as they happen; nil where no API runs.
 	Notices *HoldNotices
+	// Flagged is told of what an operator must look into, and why; again when an
+	// activity is repeated. Nil: nobody listens.
+	Flagged func(flag Flag, order domain.OrderID, why error)
+}
+
+func (a *Activities) flag(flag Flag, order domain.OrderID, why error) {
+	if a.Flagged != nil {
+		a.Flagged(flag, order, why)
+	}
 }
 
 // Hold sets the order's seats aside, all or none.
@@ -92,6 +122,10 @@ const (
 	SettleNoSeats    SettleOutcome = "no_seats"    // the hold is gone (BookedByHold) or none is left (BookedByRebook)
 	SettleSoldBefore SettleOutcome = "sold_before" // another payment bought the order
 	SettleRefunding  SettleOutcome = "refunding"   // this payment is on its way back
+	// SettleUnrecordable: the database will never take the order.
+	SettleUnrecordable SettleOutcome = "unrecordable"
+	// SettleUnpaid: nobody had paid, see Unsell.
+	SettleUnpaid SettleOutcome = "unpaid"
 )
 
 // Settle sells the order: seats, then perk, then the record with its tickets.
@@ -115,8 +149,10 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	sold, err := a.Orders.Record(ctx, record)
 	switch {
 	case domain.CodeOf(err) == domain.CodeExists:
-		settled, err := a.undoBooking(ctx, &s)
-		return settled, forWorkflow(err)
+		return a.undo(ctx, &s, SettleRefunding)
+	case isForGood(err):
+		a.flag(FlagUnrecordable, s.Order.ID, err)
+		return a.undo(ctx, &s, SettleUnrecordable)
 	case err != nil:
 		return Settled{}, forWorkflow(err)
 	default:
@@ -124,21 +160,46 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	}
 }
 
-// undoBooking: the database says that this payment cannot buy the order. Where
-// another payment bought it, the seats are that one's; where this payment goes
-// back, they were taken for nothing and are returned.
-func (a *Activities) undoBooking(ctx context.Context, s *Settlement) (Settled, error) {
+// undo: this payment cannot buy the order. Where a payment has bought it, the
+// seats are that one's; else they were taken for nothing and go back.
+func (a *Activities) undo(ctx context.Context, s *Settlement, outcome SettleOutcome) (Settled, error) {
 	sold, err := a.Orders.Order(ctx, s.Order.ID)
 	if err == nil {
 		return Settled{Outcome: SettleSoldBefore, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
 	}
 	if domain.CodeOf(err) != domain.CodeNotFound {
-		return Settled{}, err
+		return Settled{}, forWorkflow(err)
 	}
-	err = a.Ledger.Return(ctx, &domain.SoldOrder{
-		ID: s.Order.ID, Lines: s.Order.Lines, QuotaLedger: s.Order.QuotaLedger, Buyer: s.Order.Buyer, Booking: s.Booking,
-	})
-	return Settled{Outcome: SettleRefunding, Payment: s.Capture.Payment}, err
+	err = a.Ledger.Unsell(ctx, &s.Order, s.Booking)
+	return Settled{Outcome: outcome, Payment: s.Capture.Payment}, forWorkflow(err)
+}
+
+// errUnpaid is why seats are unsold that no payment was found for.
+var errUnpaid = errors.New("the ledger has sold the seats; neither the provider nor the database knows of a payment")
+
+// FindSale tells what payment the order was recorded with: SettleSoldBefore, or
+// SettleUnpaid where none was.
+func (a *Activities) FindSale(ctx context.Context, order domain.OrderID) (Settled, error) {
+	sold, err := a.Orders.Order(ctx, order)
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound:
+		return Settled{Outcome: SettleUnpaid}, nil
+	case err != nil:
+		return Settled{}, forWorkflow(err)
+	default:
+		return Settled{Outcome: SettleSoldBefore, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
+	}
+}
+
+// Unsell gives back the seats of an order whose hold was posted although no
+// payment can be found: SettleUnpaid, or SettleSoldBefore where it was recorded
+// after all.
+func (a *Activities) Unsell(ctx context.Context, order domain.Order) (Settled, error) {
+	settled, err := a.undo(ctx, &Settlement{Order: order, Booking: domain.BookedByHold}, SettleUnpaid)
+	if err == nil && settled.Outcome == SettleUnpaid {
+		a.flag(FlagUnpaidPost, order.ID, errUnpaid)
+	}
+	return settled, err
 }
 
 func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (bool, error) {
@@ -179,16 +240,27 @@ func (a *Activities) FindCapture(ctx context.Context, session string) (FoundCapt
 // tickets after all.
 type RefundDue struct {
 	Due bool `json:"due"`
+	// Unrecorded: it goes back without a record, which the database refuses.
+	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
 // RecordRefundDue notes that a payment which bought no ticket goes back, before
 // the provider is told, so that an operator can see it while it is due.
 func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) (RefundDue, error) {
-	err := a.Orders.BeginRefund(ctx, refund)
-	if domain.CodeOf(err) == domain.CodeExists {
-		return RefundDue{}, nil
+	if refund.Reason == domain.RefundWrongAmount {
+		a.flag(FlagWrongAmount, refund.Capture.Order, fmt.Errorf("payment %s captured %d %s (minor units)",
+			refund.Capture.Payment, refund.Capture.AmountMinor, refund.Capture.Currency))
 	}
-	return RefundDue{Due: err == nil}, forWorkflow(err)
+	err := a.Orders.BeginRefund(ctx, refund)
+	switch {
+	case domain.CodeOf(err) == domain.CodeExists:
+		return RefundDue{}, nil
+	case isForGood(err):
+		a.flag(FlagUnrecordedRefund, refund.Capture.Order, err)
+		return RefundDue{Due: true, Unrecorded: true}, nil
+	default:
+		return RefundDue{Due: err == nil}, forWorkflow(err)
+	}
 }
 
 // RecordOrderRefundDue moves a paid order to refunding and returns it.
@@ -237,11 +309,16 @@ func forWorkflow(err error) error {
 	if err == nil {
 		return nil
 	}
-	code := domain.CodeOf(err)
-	if definite := (*domain.Error)(nil); errors.As(err, &definite) && neverSucceeds(code) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), string(code), err)
+	if isForGood(err) {
+		return temporal.NewNonRetryableApplicationError(err.Error(), string(domain.CodeOf(err)), err)
 	}
 	return retryable(err)
+}
+
+// isForGood reports whether a failure stays one however often the step is tried.
+func isForGood(err error) bool {
+	var definite *domain.Error
+	return errors.As(err, &definite) && neverSucceeds(domain.CodeOf(err))
 }
 
 // fromProvider is for calls that are owed: whatever the provider refuses today,

@@ -53,7 +53,11 @@ func (s *scripted) Order(context.Context, domain.OrderID) (domain.SoldOrder, err
 	return domain.SoldOrder{}, s.call("order")
 }
 func (s *scripted) Return(context.Context, *domain.SoldOrder) error { return s.call("return") }
-func (s *scripted) Refund(context.Context, domain.Refund) error     { return s.call("refund") }
+func (s *scripted) Unsell(context.Context, *domain.Order, domain.Booking) error {
+	return s.call("unsell")
+}
+func (s *scripted) BeginRefund(context.Context, domain.Refund) error { return s.call("begin") }
+func (s *scripted) Refund(context.Context, domain.Refund) error      { return s.call("refund") }
 
 func setup(script scripted) (*activities.Activities, *scripted) {
 	s := &script
@@ -61,6 +65,65 @@ func setup(script scripted) (*activities.Activities, *scripted) {
 }
 
 var order = domain.Order{ID: domain.OrderID{1}}
+
+// forGood is what the database answers to rows that it will never take.
+var forGood = &domain.Error{Code: domain.CodeInternal, Detail: "check violation"}
+
+func TestWhatMustBeLookedIntoIsFlagged(t *testing.T) {
+	wrong := domain.Refund{Reason: domain.RefundWrongAmount, Capture: domain.Capture{Order: order.ID}}
+	noOrder := map[string]error{"record": forGood, "order": domain.NotFound("order")}
+	tests := []struct {
+		name   string
+		script scripted
+		do     func(context.Context, *activities.Activities) (any, error)
+		want   any
+		flags  []activities.Flag
+	}{
+		{"a paid order that cannot be recorded", scripted{post: domain.PostPosted, fail: noOrder}, settle,
+			activities.Settled{Outcome: activities.SettleUnrecordable}, []activities.Flag{activities.FlagUnrecordable}},
+		{"a sale, not", scripted{post: domain.PostPosted}, settle,
+			activities.Settled{Outcome: activities.SettleSold, PerkTaken: true}, nil},
+		{"seats that nobody paid for", scripted{fail: noOrder}, unsell,
+			activities.Settled{Outcome: activities.SettleUnpaid}, []activities.Flag{activities.FlagUnpaidPost}},
+		{"seats that somebody paid for, not: they stay", scripted{sold: &domain.SoldOrder{Capture: domain.Capture{Payment: "pay_1"}}}, unsell,
+			activities.Settled{Outcome: activities.SettleSoldBefore, Payment: "pay_1"}, nil},
+		{"money of a wrong amount", scripted{}, begin(wrong), activities.RefundDue{Due: true}, []activities.Flag{activities.FlagWrongAmount}},
+		{"any other money that goes back, not", scripted{}, begin(domain.Refund{Reason: domain.RefundNoneLeft}), activities.RefundDue{Due: true}, nil},
+		{"a refund that cannot be recorded: it goes back all the same", scripted{fail: map[string]error{"begin": forGood}}, begin(domain.Refund{}),
+			activities.RefundDue{Due: true, Unrecorded: true}, []activities.Flag{activities.FlagUnrecordedRefund}},
+		{"a refund of what bought tickets, not: it stays", scripted{fail: map[string]error{"begin": &domain.Error{Code: domain.CodeExists}}}, begin(domain.Refund{}),
+			activities.RefundDue{}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			acts, _ := setup(tt.script)
+			var flags []activities.Flag
+			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, why error) {
+				require.Error(t, why)
+				flags = append(flags, flag)
+			}
+			got, err := tt.do(t.Context(), acts)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.flags, flags)
+			for _, flag := range flags {
+				require.Contains(t, activities.Flags, flag, "shown as 0 until it happens")
+			}
+		})
+	}
+}
+
+func settle(ctx context.Context, a *activities.Activities) (any, error) {
+	return a.Settle(ctx, activities.Settlement{Order: order, Booking: domain.BookedByHold})
+}
+
+func unsell(ctx context.Context, a *activities.Activities) (any, error) { return a.Unsell(ctx, order) }
+
+func begin(refund domain.Refund) func(context.Context, *activities.Activities) (any, error) {
+	return func(ctx context.Context, a *activities.Activities) (any, error) {
+		return a.RecordRefundDue(ctx, refund)
+	}
+}
 
 func TestSettle(t *testing.T) {
 	unknown := &domain.UnknownError{Op: "x", ID: "y", Err: context.DeadlineExceeded}
@@ -91,10 +154,16 @@ func TestSettle(t *testing.T) {
 			activities.Settled{Outcome: activities.SettleSoldBefore, Payment: "pay_0"}, []string{"post", "perk", "record", "order"}, ""},
 		{"this payment goes back: the seats are returned", scripted{post: domain.PostPosted, fail: map[string]error{
 			"record": &domain.Error{Code: domain.CodeExists}, "order": domain.NotFound("order")}}, domain.BookedByHold,
-			activities.Settled{Outcome: activities.SettleRefunding, Payment: "pay_1"}, []string{"post", "perk", "record", "order", "return"}, ""},
+			activities.Settled{Outcome: activities.SettleRefunding, Payment: "pay_1"}, []string{"post", "perk", "record", "order", "unsell"}, ""},
 		{"not settled while the seats are not returned", scripted{post: domain.PostPosted, fail: map[string]error{
-			"record": &domain.Error{Code: domain.CodeExists}, "order": domain.NotFound("order"), "return": unknown}}, domain.BookedByHold,
-			activities.Settled{}, []string{"post", "perk", "record", "order", "return"}, domain.CodeUnknown},
+			"record": &domain.Error{Code: domain.CodeExists}, "order": domain.NotFound("order"), "unsell": unknown}}, domain.BookedByHold,
+			activities.Settled{}, []string{"post", "perk", "record", "order", "unsell"}, domain.CodeUnknown},
+		{"the database will never take it: nothing is left behind", scripted{post: domain.PostPosted, fail: map[string]error{
+			"record": forGood, "order": domain.NotFound("order")}}, domain.BookedByHold,
+			activities.Settled{Outcome: activities.SettleUnrecordable, Payment: "pay_1"}, []string{"post", "perk", "record", "order", "unsell"}, ""},
+		{"the same of a capture that is not for the order", scripted{rebook: domain.RebookBooked, fail: map[string]error{
+			"record": domain.Invalid("payment", "must pay"), "order": domain.NotFound("order")}}, domain.BookedByRebook,
+			activities.Settled{Outcome: activities.SettleUnrecordable, Payment: "pay_1"}, []string{"rebook", "perk", "record", "order", "unsell"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"boxoffice/activities"
 	"boxoffice/domain"
@@ -21,22 +23,26 @@ type world struct {
 	now func() time.Time
 
 	// script
-	holdOutcome   domain.HoldOutcome
-	holdError     error
-	holdGone      bool // the ledger expired or voided the hold behind our back
-	seatsLeft     bool // for a rebooking
-	perkLeft      bool
-	captured      *domain.Capture // what the provider answers to expire and capture
-	failures      map[string]int  // step → how many times it fails first
-	refundUnknown bool            // the provider never took that payment
+	holdOutcome        domain.HoldOutcome
+	holdError          error
+	holdGone           bool // the ledger expired or voided the hold behind our back
+	seatsLeft          bool // for a rebooking
+	perkLeft           bool
+	captured           *domain.Capture // what the provider answers to expire and capture
+	failures           map[string]int  // step → how many times it fails first
+	refundUnknown      bool            // the provider never took that payment
+	unrecordable       bool            // the database will never take the order
+	refundUnrecordable bool            // nor its refund
+	backAt             time.Time       // the provider refuses refunds before
 
 	// what happened
-	seats    string // "", held, posted, voided, rebooked, returned
+	seats    string // "", held, posted, voided, rebooked, returned, unsold
 	recorded []domain.Sold
 	expired  int
 	refunds  []domain.Refund
 	refunded []string
 	calls    []string
+	flags    []activities.Flag
 }
 
 func (w *world) fail(step string) error {
@@ -71,7 +77,7 @@ func (w *world) Post(context.Context, *domain.Order) (domain.PostOutcome, error)
 	if err := w.fail("post"); err != nil {
 		return "", err
 	}
-	if w.holdGone || w.seats == "voided" {
+	if w.holdGone || w.seats == "voided" || w.seats == "unsold" {
 		return domain.PostGone, nil
 	}
 	w.seats = "posted"
@@ -97,7 +103,7 @@ func (w *world) Void(context.Context, *domain.Order) (domain.VoidOutcome, error)
 func (w *world) TakePerk(context.Context, *domain.Order) (bool, error) { return w.perkLeft, nil }
 
 func (w *world) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, error) {
-	if !w.seatsLeft {
+	if !w.seatsLeft || w.seats == "unsold" {
 		return domain.RebookNoneLeft, nil
 	}
 	w.seats = "rebooked"
@@ -105,15 +111,35 @@ func (w *world) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, er
 }
 
 func (w *world) Return(context.Context, *domain.SoldOrder) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("return"); err != nil {
+		return err
+	}
 	w.seats = "returned"
 	return nil
 }
+
+func (w *world) Unsell(context.Context, *domain.Order, domain.Booking) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("unsell"); err != nil {
+		return err
+	}
+	w.seats = "unsold"
+	return nil
+}
+
+var errUnrecordable = &domain.Error{Code: domain.CodeInternal, Detail: "check violation"}
 
 func (w *world) Record(_ context.Context, sold domain.Sold) (domain.SoldOrder, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail("record"); err != nil {
 		return domain.SoldOrder{}, err
+	}
+	if w.unrecordable {
+		return domain.SoldOrder{}, errUnrecordable
 	}
 	for _, r := range w.refunds {
 		if r.Capture.Payment == sold.Capture.Payment {
@@ -132,6 +158,9 @@ func (w *world) Record(_ context.Context, sold domain.Sold) (domain.SoldOrder, e
 func (w *world) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err := w.fail("order"); err != nil {
+		return domain.SoldOrder{}, err
+	}
 	if len(w.recorded) == 0 {
 		return domain.SoldOrder{}, domain.NotFound("order")
 	}
@@ -149,6 +178,9 @@ func (w *world) BeginRefund(_ context.Context, r domain.Refund) error {
 		if sold.Capture.Payment == r.Capture.Payment {
 			return &domain.Error{Code: domain.CodeExists}
 		}
+	}
+	if w.refundUnrecordable {
+		return errUnrecordable
 	}
 	w.refunds = append(w.refunds, r)
 	return nil
@@ -188,6 +220,9 @@ func (w *world) Refund(context.Context, domain.Refund) error {
 	if err := w.fail("refund"); err != nil {
 		return err
 	}
+	if w.now().Before(w.backAt) {
+		return &domain.Error{Code: domain.CodeOverloaded}
+	}
 	if w.refundUnknown {
 		return domain.NotFound("payment")
 	}
@@ -199,6 +234,7 @@ type bundle struct {
 	t     *testing.T
 	env   *testsuite.TestWorkflowEnvironment
 	world *world
+	steps *stepRecorder
 	order domain.Order
 }
 
@@ -212,11 +248,17 @@ func setup(t *testing.T, script func(*world)) *bundle {
 	if script != nil {
 		script(w)
 	}
-	env.RegisterActivity(&activities.Activities{Ledger: w, Orders: w, Provider: w})
+	env.RegisterActivity(&activities.Activities{Ledger: w, Orders: w, Provider: w, Flagged: func(flag activities.Flag, _ domain.OrderID, _ error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.flags = append(w.flags, flag)
+	}})
+	steps := &stepRecorder{}
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{steps}})
 	env.RegisterWorkflow(workflows.Checkout)
 	env.RegisterWorkflow(workflows.Late)
 	env.RegisterWorkflow(workflows.Refund)
-	return &bundle{t: t, env: env, world: w, order: testOrder()}
+	return &bundle{t: t, env: env, world: w, steps: steps, order: testOrder()}
 }
 
 func testOrder() domain.Order {

@@ -229,10 +229,22 @@ func (c *checkout) conclude(ctx workflow.Context, capture domain.Capture, settle
 	case activities.SettleSoldBefore:
 		c.state.Payment = settled.Payment
 		c.enter(ctx, domain.OrderPaid)
-		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundSecondCapture})
-	default: // no seats, or on its way back already
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: refundReason(settled.Outcome)})
+	default: // no seats, on its way back already, or not to be recorded
 		c.enter(ctx, domain.OrderRefunding)
-		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundNoneLeft})
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: refundReason(settled.Outcome)})
+	}
+}
+
+// refundReason says why the money of a settlement goes back.
+func refundReason(outcome activities.SettleOutcome) domain.RefundReason {
+	switch outcome {
+	case activities.SettleUnrecordable:
+		return domain.RefundUnrecordable
+	case activities.SettleSoldBefore:
+		return domain.RefundSecondCapture
+	default:
+		return domain.RefundNoneLeft
 	}
 }
 
@@ -245,7 +257,7 @@ func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) erro
 		return fmt.Errorf("release order %s: %w", c.order.ID, err)
 	}
 	if outcome == domain.VoidPosted {
-		return c.settlePosted(ctx)
+		return c.settlePosted(ctx, ending)
 	}
 	c.enter(ctx, ending)
 	return nil
@@ -253,12 +265,25 @@ func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) erro
 
 // redeliveryTimeout is how long an order whose seats were posted waits for its
 // payment's event to come again, where the provider knows of no capture: no one
-// acknowledged the first delivery, so there will be another.
+// acknowledged the first delivery, so there will be another. It is far above the
+// time that a post needs to be followed by its record, so that nobody is about to
+// write one when the seats go back.
 const redeliveryTimeout = 10 * time.Minute
 
-// settlePosted finds the payment for which the seats were posted.
-func (c *checkout) settlePosted(ctx workflow.Context) error {
-	session := domain.SessionID(c.order.ID)
+// unpaidPostChange marks checkouts that look for the record of a posted order,
+// and give its seats back where there is neither a record nor a payment.
+const unpaidPostChange = "unpaid-post"
+
+// settlePosted finds the payment for which the seats were posted: it was
+// recorded, the provider has it, or its event comes again. Where there is none
+// the seats were sold to nobody, and the order ends as it was about to.
+func (c *checkout) settlePosted(ctx workflow.Context, ending domain.OrderStatus) error {
+	version := workflow.GetVersion(ctx, unpaidPostChange, workflow.DefaultVersion, 1)
+	if version != workflow.DefaultVersion {
+		if recorded, err := c.findSale(ctx); err != nil || recorded {
+			return err
+		}
+	}
 	found, err := c.findCapture(ctx)
 	if err != nil {
 		return err
@@ -266,20 +291,60 @@ func (c *checkout) settlePosted(ctx workflow.Context) error {
 	if found.Captured && found.Capture.Pays(&c.order) {
 		return c.settle(ctx, found.Capture)
 	}
-	ok, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+	again, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 		Timeout:      redeliveryTimeout,
 		TimerOptions: workflow.TimerOptions{Summary: "the payment's event again"},
 	}, c.inbox.hasPayment)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if ok {
+	case again:
 		return c.handle(ctx, c.inbox.takePayment())
+	case version == workflow.DefaultVersion:
+		return c.settle(ctx, c.assumedCapture())
+	default:
+		return c.unsell(ctx, ending)
 	}
-	return c.settle(ctx, domain.Capture{
+}
+
+// assumedCapture is what checkouts from before unpaidPostChange took for the
+// payment. Only their replay needs it: it goes once none of them can be open.
+func (c *checkout) assumedCapture() domain.Capture {
+	session := domain.SessionID(c.order.ID)
+	return domain.Capture{
 		Payment: session, Session: session, Order: c.order.ID,
 		AmountMinor: c.order.AmountMinor, Currency: c.order.Currency,
-	})
+	}
+}
+
+// findSale ends a checkout whose order was recorded before.
+func (c *checkout) findSale(ctx workflow.Context) (recorded bool, err error) {
+	var sale activities.Settled
+	if err := step(ctx, "was the order recorded?", acts.FindSale, c.order.ID, &sale); err != nil {
+		return false, fmt.Errorf("find the record of order %s: %w", c.order.ID, err)
+	}
+	return c.concludeSold(ctx, sale), nil
+}
+
+// unsell ends a checkout whose seats were sold to nobody.
+func (c *checkout) unsell(ctx workflow.Context, ending domain.OrderStatus) error {
+	var undone activities.Settled
+	if err := step(ctx, "give back seats that nobody paid for", acts.Unsell, c.order, &undone); err != nil {
+		return fmt.Errorf("unsell order %s: %w", c.order.ID, err)
+	}
+	if !c.concludeSold(ctx, undone) {
+		c.enter(ctx, ending)
+	}
+	return nil
+}
+
+func (c *checkout) concludeSold(ctx workflow.Context, sale activities.Settled) bool {
+	if sale.Outcome != activities.SettleSoldBefore {
+		return false
+	}
+	c.state.Payment, c.state.PerkTaken = sale.Payment, sale.PerkTaken
+	c.enter(ctx, domain.OrderPaid)
+	return true
 }
 
 // close deals with what arrived after the ending, and returns when nothing is

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"boxoffice/activities"
 	"boxoffice/domain"
 	"boxoffice/workflows"
 )
@@ -21,6 +22,7 @@ func TestCheckoutEndings(t *testing.T) {
 		recorded int
 		refunds  []domain.RefundReason
 		perk     bool
+		flags    []activities.Flag
 	}
 	tests := []struct {
 		name   string
@@ -203,7 +205,7 @@ func TestCheckoutEndings(t *testing.T) {
 				w.refunds = []domain.Refund{{Capture: testCapture(), Reason: domain.RefundCanceled}}
 			},
 			drive: func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
-			want:  want{status: domain.OrderRefunding, seats: "returned", refunds: []domain.RefundReason{domain.RefundCanceled, domain.RefundNoneLeft}},
+			want:  want{status: domain.OrderRefunding, seats: "unsold", refunds: []domain.RefundReason{domain.RefundCanceled, domain.RefundNoneLeft}},
 		},
 		{
 			name: "the same event twice, by update and by signal",
@@ -251,16 +253,89 @@ func TestCheckoutEndings(t *testing.T) {
 			want:   want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
-			name:   "a crash between ledger and history: the void finds the seats posted, the provider has the payment",
-			script: func(w *world) { w.failures["record"] = 0 },
+			name: "a crash between ledger and history: the void finds the seats posted, the provider has the payment",
 			drive: func(b *bundle, _ *answers) {
+				b.postedBehindOurBack()
+				b.env.RegisterDelayedCallback(func() { c := testCapture(); b.world.captured = &c }, soon)
+				b.signal(2*soon, b.event("e1", domain.PaymentFailed)) // contradicting what the provider took
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "the same, and only the event knows of the payment: it comes again",
+			drive: func(b *bundle, _ *answers) {
+				b.postedBehindOurBack()
+				b.signal(holdTimeout+time.Minute, b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "the same, and the order was recorded already",
+			drive: func(b *bundle, _ *answers) {
+				b.postedBehindOurBack()
 				b.env.RegisterDelayedCallback(func() {
-					b.world.seats = "posted"
-					c := testCapture()
-					b.env.RegisterDelayedCallback(func() { b.world.captured = &c }, holdTimeout)
+					b.world.recorded = []domain.Sold{{Capture: testCapture(), PerkTaken: true}}
 				}, soon)
 			},
 			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:  "the same, and nobody has money for the seats: none is invented, the seats go back",
+			drive: func(b *bundle, _ *answers) { b.postedBehindOurBack() },
+			want:  want{status: domain.OrderExpired, seats: "unsold", flags: []activities.Flag{activities.FlagUnpaidPost}},
+		},
+		{
+			name: "the same, and money that comes after that is refunded",
+			drive: func(b *bundle, _ *answers) {
+				b.postedBehindOurBack()
+				b.env.RegisterDelayedCallback(func() { b.world.failures["unsell"] = 8 }, soon)
+				b.signal(holdTimeout+10*time.Minute+time.Second, b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderExpired, seats: "unsold", flags: []activities.Flag{activities.FlagUnpaidPost},
+				refunds: []domain.RefundReason{domain.RefundNoneLeft}},
+		},
+		{
+			name: "posted, and the provider took another amount: that goes back, and so do the seats",
+			drive: func(b *bundle, _ *answers) {
+				b.postedBehindOurBack()
+				b.env.RegisterDelayedCallback(func() { c := wrongCapture(); b.world.captured = &c }, soon)
+			},
+			want: want{status: domain.OrderExpired, seats: "unsold", flags: []activities.Flag{activities.FlagWrongAmount, activities.FlagUnpaidPost},
+				refunds: []domain.RefundReason{domain.RefundWrongAmount}},
+		},
+		{
+			name:   "an order that the database will never take: the seats go back, the money too, and somebody is told",
+			script: func(w *world) { w.unrecordable = true },
+			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
+			want: want{status: domain.OrderRefunding, seats: "unsold", flags: []activities.Flag{activities.FlagUnrecordable},
+				refunds: []domain.RefundReason{domain.RefundUnrecordable}},
+		},
+		{
+			name:   "contradicting events: a failure, then a success; seats left: rebooked",
+			script: func(w *world) { w.seatsLeft = true },
+			drive: func(b *bundle, a *answers) {
+				b.signal(soon, b.event("e1", domain.PaymentFailed))
+				b.signal(soon, b.event("e2", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderFailed, seats: "rebooked", recorded: 1},
+		},
+		{
+			name: "contradicting events: a success, then a failure and a cancel change nothing",
+			drive: func(b *bundle, _ *answers) {
+				b.signal(soon, b.event("e1", domain.PaymentSucceeded))
+				b.signal(soon, b.event("e2", domain.PaymentFailed))
+				b.signal(soon, b.event("e3", domain.PaymentCanceled))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:   "money that arrives while a buyer's cancel is carried out: refunded",
+			script: func(w *world) { w.failures["void"] = 5; w.seatsLeft = true },
+			drive: func(b *bundle, a *answers) {
+				b.update(a, soon, "cancel", "c")
+				b.signal(soon+time.Second, b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderCanceled, seats: "voided", refunds: []domain.RefundReason{domain.RefundCanceled}},
 		},
 	}
 	for _, tt := range tests {
@@ -281,9 +356,17 @@ func TestCheckoutEndings(t *testing.T) {
 				reasons = append(reasons, r.Reason)
 			}
 			require.Equal(t, tt.want.refunds, reasons)
+			if tt.want.flags != nil {
+				require.Equal(t, tt.want.flags, b.world.flags)
+			}
 			require.False(t, state.Ended.IsZero(), "an ending has a time")
 		})
 	}
+}
+
+// postedBehindOurBack: the ledger sold the seats, and the history does not know.
+func (b *bundle) postedBehindOurBack() {
+	b.env.RegisterDelayedCallback(func() { b.world.seats = "posted" }, soon)
 }
 
 func testCapture() domain.Capture {

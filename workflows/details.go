@@ -56,7 +56,7 @@ func (c *checkout) details() string {
 	case domain.OrderLimitReached:
 		return "**limit reached**: the buyer's tickets of this sale are used up; nothing is held"
 	case domain.OrderRefunding:
-		return fmt.Sprintf("**refunding** `%s`: it came too late and nothing was left; see workflow `%s`",
+		return fmt.Sprintf("**refunding** `%s`: it bought no ticket; see workflow `%s`",
 			c.state.Payment, LateID(c.order.ID, c.state.Payment))
 	default:
 		return fmt.Sprintf("**%s**: the seats are back on sale", c.state.Status)

@@ -117,8 +117,8 @@ func (l *late) buy(ctx workflow.Context) error {
 			l.state.PerkTaken = settled.PerkTaken
 			l.enter(ctx, domain.OrderPaid)
 			return nil
-		case activities.SettleSoldBefore:
-			l.Reason = domain.RefundSecondCapture
+		case activities.SettleSoldBefore, activities.SettleUnrecordable:
+			l.Reason = refundReason(settled.Outcome)
 			return nil
 		case activities.SettleRefunding:
 			return nil
@@ -156,6 +156,10 @@ func (l *late) giveBack(ctx workflow.Context) error {
 	l.enter(ctx, domain.OrderRefunding)
 	if err := owed(ctx, "give the money back", acts.RefundPayment, refund, nil); err != nil {
 		return err
+	}
+	if noted.Unrecorded {
+		l.enter(ctx, domain.OrderRefunded)
+		return nil
 	}
 	done := activities.RefundDone{Payment: refund.Capture.Payment, At: workflow.Now(ctx)}
 	if err := owed(ctx, "note the refund as done", acts.RecordRefundDone, done, nil); err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"boxoffice/activities"
 	"boxoffice/domain"
 	"boxoffice/workflows"
 )
@@ -71,7 +72,9 @@ func TestLate(t *testing.T) {
 			workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, HoldMayStand: true, Reason: domain.RefundNoneLeft}, domain.OrderPaid, 1, 0},
 		{"an unknown order: refunded", nil,
 			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundUnknownOrder}, domain.OrderRefunded, 0, 1},
-		{"the provider is down: retried until it is back", func(w *world) { w.failures["refund"] = 9 }, /* the environment gives up at 10 */
+		{"an order that the database will never take: refunded", func(w *world) { w.seatsLeft, w.unrecordable = true, true },
+			workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderRefunded, 0, 1},
+		{"the provider is down: retried until it is back", func(w *world) { w.failures["refund"] = 100 },
 			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundUnknownOrder}, domain.OrderRefunded, 0, 1},
 		{"the provider never took it: nothing to give back", func(w *world) { w.refundUnknown = true },
 			workflows.LateInput{Capture: testCapture(), Reason: domain.RefundWrongAmount}, domain.OrderRefunded, 0, 1},
@@ -89,6 +92,16 @@ func TestLate(t *testing.T) {
 			require.Len(t, b.world.refunds, tt.refunded, "a refund is noted as due before it is done")
 		})
 	}
+}
+
+// A refund that cannot be recorded is money that goes back all the same.
+func TestLateRefundThatCannotBeRecorded(t *testing.T) {
+	b := setup(t, func(w *world) { w.refundUnrecordable = true })
+	b.env.ExecuteWorkflow(workflows.Late, workflows.LateInput{Capture: testCapture(), Reason: domain.RefundNoneLeft})
+	require.NoError(t, b.env.GetWorkflowError())
+	require.Equal(t, []string{"refund"}, b.world.calls[len(b.world.calls)-1:])
+	require.Equal(t, []activities.Flag{activities.FlagUnrecordedRefund}, b.world.flags)
+	require.Empty(t, b.world.refunded)
 }
 
 func wrongCapture() domain.Capture {

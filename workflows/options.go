@@ -10,15 +10,19 @@ import (
 	"boxoffice/activities"
 )
 
-// Timeouts and retries, all in one place.
+// Timeouts and retries, all in one place. Every attempt has a timeout; what is
+// begun has none: it is finished, however long an outage lasts. Which failures
+// are tried again is for the activities to say (they mark what can never succeed
+// as non-retryable), so no policy lists error types.
 const (
-	// A ledger step gets this long, or this many attempts, as a local activity
-	// inside the workflow task; then it becomes a regular activity that retries
-	// without end. An outage must not fill histories with the heartbeats of
-	// workflow tasks (they come at 80 % of the 10 s task timeout).
-	localStepTimeout  = 5 * time.Second
-	localStepAttempts = 3
-	localStepBackoff  = 100 * time.Millisecond
+	// A step gets this long, or this many attempts, as a local activity inside
+	// the workflow task; then it becomes a regular activity that retries without
+	// end. An outage must not fill histories with the heartbeats of workflow
+	// tasks (they come at 80 % of the 10 s task timeout).
+	localStepTimeout    = 5 * time.Second
+	localStepAttempts   = 3
+	localStepBackoff    = 100 * time.Millisecond
+	localStepBackoffMax = time.Second
 
 	// One attempt of a regular step: longer than the batcher's watchdog, so
 	// that the attempt learns "unknown" from it.
@@ -31,6 +35,12 @@ const (
 	providerAttemptTimeout = 15 * time.Second
 	providerBackoffMax     = 30 * time.Second
 	refundBackoffMax       = 5 * time.Minute
+
+	backoffCoefficient = 2
+
+	// What the SDK and the server take for "no bound".
+	untilItSucceeds = 0 // attempts
+	howeverLong     = 0 // time from scheduling to the end
 )
 
 // acts is never called: it only gives the activities their names.
@@ -45,7 +55,8 @@ func step(ctx workflow.Context, summary string, activity, argument, result any) 
 		StartToCloseTimeout:    localStepTimeout,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval:    localStepBackoff,
-			BackoffCoefficient: 2,
+			BackoffCoefficient: backoffCoefficient,
+			MaximumInterval:    localStepBackoffMax,
 			MaximumAttempts:    localStepAttempts,
 		},
 		Summary: summary,
@@ -72,15 +83,15 @@ func owed(ctx workflow.Context, summary string, activity, argument, result any) 
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument).Get(ctx, result)
 }
 
-// regularOptions has no ScheduleToCloseTimeout and no MaximumAttempts on
-// purpose: what is begun here is finished, however long an outage lasts.
 func regularOptions(summary string, attempt, backoffMax time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
-		StartToCloseTimeout: attempt,
+		StartToCloseTimeout:    attempt,
+		ScheduleToCloseTimeout: howeverLong,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval:    stepBackoff,
-			BackoffCoefficient: 2,
+			BackoffCoefficient: backoffCoefficient,
 			MaximumInterval:    backoffMax,
+			MaximumAttempts:    untilItSucceeds,
 		},
 		Summary: summary,
 	}

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"boxoffice/activities"
 	"boxoffice/ledger"
+	"boxoffice/orders"
 )
 
 // metrics of the process, and the batcher's observer.
@@ -18,6 +22,7 @@ type metrics struct {
 	queueWaits *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
 	unanswered *prometheus.CounterVec
+	flagged    *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -41,10 +46,57 @@ func newMetrics() *metrics {
 		unanswered: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_ledger_unanswered_total", Help: "Units whose outcome is unknown: the answer did not come in time.",
 		}, []string{"op"}),
+		flagged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_flagged_total", Help: "What ended right for the buyer and must be looked into all the same; the log says which order.",
+		}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.batches, m.requests, m.queueWaits, m.refused, m.unanswered,
+	for _, flag := range activities.Flags {
+		m.flagged.WithLabelValues(string(flag)) // 0 until it happens
+	}
+	m.registry.MustRegister(m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.flagged,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// owedTimeout bounds the look at the database of one scrape.
+const owedTimeout = 2 * time.Second
+
+// watchRefunds shows the money that goes back and has not yet. Where the
+// database is away the two are missing from the answer, and nothing else is.
+func (m *metrics) watchRefunds(owed func(context.Context) (orders.Owed, error), now func() time.Time) {
+	m.registry.MustRegister(owedCollector{owed: owed, now: now})
+}
+
+type owedCollector struct {
+	owed func(context.Context) (orders.Owed, error)
+	now  func() time.Time
+}
+
+var (
+	refundsOwed = prometheus.NewDesc("boxoffice_refunds_owed", "Refunds that the provider has not taken yet, of the whole database.", nil, nil)
+	refundsAge  = prometheus.NewDesc("boxoffice_refunds_owed_oldest_seconds", "How long the oldest of them is owed; 0 without any.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (owedCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- refundsOwed
+	descriptions <- refundsAge
+}
+
+// Collect implements prometheus.Collector.
+func (c owedCollector) Collect(values chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), owedTimeout)
+	defer cancel()
+	owed, err := c.owed(ctx)
+	if err != nil {
+		return
+	}
+	var age time.Duration
+	if owed.Refunds > 0 {
+		age = max(c.now().Sub(owed.Oldest), 0)
+	}
+	values <- prometheus.MustNewConstMetric(refundsOwed, prometheus.GaugeValue, float64(owed.Refunds))
+	values <- prometheus.MustNewConstMetric(refundsAge, prometheus.GaugeValue, age.Seconds())
 }
 
 func (m *metrics) handler() http.Handler {

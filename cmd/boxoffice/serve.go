@@ -120,6 +120,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	meter := newMetrics()
+	meter.watchRefunds(store.RefundsOwed, time.Now)
 	book, batcher, err := s.openLedger(ctx, meter)
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		notices = activities.NewHoldNotices()
 	}
 	if s.role != roleAPI {
-		if err := s.startWorker(temporal, book, store, provider, keys, notices, fail); err != nil {
+		if err := s.startWorker(temporal, book, store, provider, keys, notices, meter, fail); err != nil {
 			return err
 		}
 	}
@@ -184,12 +185,16 @@ func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 	})
 }
 
-func (s *service) startWorker(c client.Client, book *ledger.Book, store *orders.Store, provider *payments.Client, keys *domain.Keyring, notices *activities.HoldNotices, fail func(error)) error {
+func (s *service) startWorker(c client.Client, book *ledger.Book, store *orders.Store, provider *payments.Client, keys *domain.Keyring, notices *activities.HoldNotices, meter *metrics, fail func(error)) error {
 	w := worker.New(c, &activities.Activities{
 		Ledger:   book,
 		Orders:   recorder{Store: store, keys: keys},
 		Provider: refunder{Client: provider, log: s.log},
 		Notices:  notices,
+		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
+			meter.flagged.WithLabelValues(string(flag)).Inc()
+			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
+		},
 	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) })
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("checkout worker: %w", err)
