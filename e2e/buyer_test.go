@@ -134,12 +134,18 @@ func (s *stack) hold(t *testing.T, sale string, want items) order {
 	return o
 }
 
-// pay opens the pay page as a browser does and chooses an outcome.
-func (s *stack) pay(t *testing.T, o order, outcome string) {
+// visit opens the pay page as a browser does.
+func (s *stack) visit(t *testing.T, o order) {
 	t.Helper()
 	page := s.request(t, http.MethodGet, o.PayURL, nil, nil)
 	require.Equal(t, http.StatusOK, page.status, "%s", page.body)
-	a := s.request(t, http.MethodPost, s.env["MOCKPAY_URL"]+"/v1/sessions/"+o.Session+"/pay", nil, map[string]any{"outcome": outcome})
+}
+
+// pay opens the pay page and chooses an outcome.
+func (s *stack) pay(t *testing.T, o order, outcome string) {
+	t.Helper()
+	s.visit(t, o)
+	a := s.atProvider(t, http.MethodPost, "/v1/sessions/"+o.Session+"/pay", map[string]any{"outcome": outcome})
 	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
 }
 
@@ -150,6 +156,9 @@ type orderState struct {
 		Class string `json:"class"`
 		Code  string `json:"code"`
 	} `json:"tickets"`
+	Perk struct {
+		Taken bool `json:"taken"`
+	} `json:"perk"`
 }
 
 func (s *stack) state(t *testing.T, o order) orderState {

@@ -36,7 +36,11 @@ var endings = []struct {
 }{
 	{"paid", endsPaid},
 	{"paid-by-signal", endsPaidBySignal},
+	{"paid-mangled-webhooks", endsPaidMangledWebhooks},
+	{"paid-without-perk", endsPaidWithoutPerk},
 	{"paid-webhook-lost", endsPaidWebhookLost},
+	{"paid-at-deadline", endsPaidAtDeadline},
+	{"captured-at-expire", endsCapturedAtExpire},
 	{"sold-out", endsSoldOut},
 	{"limit-reached", endsLimitReached},
 	{"failed", func(t *testing.T, s *stack) string { return endsAtProvider(t, s, "failed", "failed") }},
@@ -45,8 +49,14 @@ var endings = []struct {
 	{"expired", endsExpired},
 	{"late-rebooked", endsLateRebooked},
 	{"late-refunded", endsLateRefunded},
+	{"failed-then-paid-rebooked", endsFailedThenPaidRebooked},
+	{"failed-then-paid-refunded", endsFailedThenPaidRefunded},
 	{"canceled-then-paid-refunded", endsCanceledThenPaid},
+	{"unknown-order-refunded", endsUnknownOrderRefunded},
 	{"wrong-amount-refunded", endsWrongAmount},
+	{"wrong-currency-refunded", endsWrongCurrency},
+	{"unrecordable-refunded", endsUnrecordable},
+	{"refund-retried", endsRefundRetried},
 	{"refunded-by-organiser", endsRefundedByOrganiser},
 }
 
@@ -82,15 +92,54 @@ func endsPaidWebhookLost(t *testing.T, s *stack) string {
 	return "checkout/" + o.ID
 }
 
-// misbehave has MockPay play tricks on an order's session.
-func (s *stack) misbehave(t *testing.T, o order, tricks ...string) {
-	t.Helper()
-	rates := make(map[string]float64, len(tricks))
-	for _, trick := range tricks {
-		rates[trick] = 1
-	}
-	a := s.request(t, http.MethodPost, s.env["MOCKPAY_URL"]+"/v1/sessions/"+o.Session+"/mischief", nil, map[string]any{"rates": rates})
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+// endsPaidMangledWebhooks: forged, sent twice, out of order, and old ones again.
+func endsPaidMangledWebhooks(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.misbehave(t, o, "forge", "duplicate", "reorder", "replay")
+	s.pay(t, o, "succeeded")
+	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	eventually(t, "all tricks are played", func() bool { return s.mischief(t).Played["replay"] > 0 })
+	require.Zero(t, s.mischief(t).WronglyAccepted)
+	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
+	return "checkout/" + o.ID
+}
+
+// endsPaidWithoutPerk: the sale has one T-shirt, and another order took it.
+func endsPaidWithoutPerk(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	first, second := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 1})
+	s.pay(t, first, "succeeded")
+	require.True(t, s.awaitStatus(t, first, "paid").Perk.Taken)
+	s.pay(t, second, "succeeded")
+	without := s.awaitStatus(t, second, "paid")
+	require.Len(t, without.Tickets, 1)
+	require.False(t, without.Perk.Taken, "and the order says so")
+	return "checkout/" + second.ID
+}
+
+// endsPaidAtDeadline: the webhook comes after the deadline, at which the hold
+// still stands and the provider knows of the payment.
+func endsPaidAtDeadline(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, shortHold, 5), items{"A": 1})
+	s.setMischief(t, o, map[string]any{"rates": map[string]any{"delay": 1}, "delay_seconds": shortHold + 2})
+	s.pay(t, o, "succeeded")
+	s.awaitStatus(t, o, "paid")
+	require.False(t, time.Now().Before(o.ExpiresAt), "nobody but the deadline could know")
+	s.awaitAcknowledged(t, o) // the late webhook has no second effect
+	require.Len(t, s.state(t, o).Tickets, 1)
+	return "checkout/" + o.ID
+}
+
+// endsCapturedAtExpire: somebody pays at the very moment at which the provider
+// is asked to forbid it. Its answer to that decides.
+func endsCapturedAtExpire(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, shortHold, 5), items{"A": 1})
+	s.misbehave(t, o, "capture_at_expire")
+	s.visit(t, o)
+	s.awaitStatus(t, o, "paid")
+	s.awaitAcknowledged(t, o)
+	return "checkout/" + o.ID
 }
 
 // endsSoldOut sends more orders at once than can be held. The gate refuses those
@@ -139,12 +188,22 @@ func (s *stack) sendAtOnce(t *testing.T, sale string, want items, n int) int {
 	return int(held.Load())
 }
 
+// endsLimitReached: and the key's answer stays that, when the class sells out.
 func endsLimitReached(t *testing.T, s *stack) string {
-	sale, buyer := s.sale(t, 10, longHold, 2), newBuyer()
+	sale, buyer, key := s.sale(t, 2, longHold, 2), newBuyer(), newKey()
 	require.Equal(t, http.StatusCreated, s.checkout(t, sale, newKey(), items{"A": 2}, buyer).status)
-	a := s.checkout(t, sale, newKey(), items{"B": 1}, buyer)
-	require.Equal(t, http.StatusTooManyRequests, a.status)
-	require.Equal(t, "limit_reached", a.code(t))
+	over := func() {
+		a := s.checkout(t, sale, key, items{"B": 1}, buyer)
+		require.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
+		require.Equal(t, "limit_reached", a.code(t))
+	}
+	over()
+	s.hold(t, sale, items{"B": 2})
+	eventually(t, "the gate refuses new keys", func() bool {
+		a := s.checkout(t, sale, newKey(), items{"B": 1}, newBuyer())
+		return a.status == http.StatusConflict && a.code(t) == "sold_out"
+	})
+	over()
 	return s.awaitRefused(t, sale, "limit_reached")
 }
 
@@ -159,8 +218,7 @@ func endsAtProvider(t *testing.T, s *stack, outcome, want string) string {
 
 func endsCanceledByBuyer(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
-	a := s.request(t, http.MethodPost, s.api("/v1/orders/"+o.ID+"/cancel"), bearer(o.Token), nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	s.cancel(t, o)
 	s.awaitStatus(t, o, "canceled")
 	return "checkout/" + o.ID
 }
@@ -170,52 +228,6 @@ func endsExpired(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1})
 	s.awaitStatus(t, o, "expired")
 	s.awaitStock(t, sale, "A", level{Available: 10})
-	return "checkout/" + o.ID
-}
-
-// expire lets an order expire and tells what its payment would have been.
-func (s *stack) expired(t *testing.T, sale string) (order, map[string]any) {
-	t.Helper()
-	o := s.hold(t, sale, items{"A": 1})
-	s.awaitStatus(t, o, "expired")
-	return o, event("payment.succeeded", o, map[string]any{"payment": "late_" + o.ID})
-}
-
-func endsLateRebooked(t *testing.T, s *stack) string {
-	sale := s.sale(t, 1, shortHold, 5)
-	o, late := s.expired(t, sale)
-	require.Equal(t, "paid", s.webhookStatus(t, late))
-	require.Len(t, s.state(t, o).Tickets, 1)
-	s.awaitStock(t, sale, "A", level{Sold: 1})
-	return "late/" + o.ID + "/late_" + o.ID
-}
-
-func endsLateRefunded(t *testing.T, s *stack) string {
-	sale := s.sale(t, 1, shortHold, 5)
-	o, late := s.expired(t, sale)
-	other := s.hold(t, sale, items{"A": 1})
-	s.pay(t, other, "succeeded")
-	s.awaitStatus(t, other, "paid")
-	s.webhookStatus(t, late)
-	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
-	return "late/" + o.ID + "/late_" + o.ID
-}
-
-func endsCanceledThenPaid(t *testing.T, s *stack) string {
-	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
-	require.Equal(t, http.StatusOK, s.request(t, http.MethodPost, s.api("/v1/orders/"+o.ID+"/cancel"), bearer(o.Token), nil).status)
-	s.webhookStatus(t, event("payment.succeeded", o, map[string]any{"payment": "late_" + o.ID}))
-	s.awaitStatus(t, o, "refunded")
-	return "late/" + o.ID + "/late_" + o.ID
-}
-
-func endsWrongAmount(t *testing.T, s *stack) string {
-	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
-	wrong := event("payment.succeeded", o, map[string]any{"payment": "wrong_" + o.ID, "amount": o.Amount - 1})
-	require.Equal(t, "held", s.webhookStatus(t, wrong), "not a ticket; the hold stays for the right payment")
-	s.pay(t, o, "succeeded")
-	s.awaitStatus(t, o, "paid")
-	s.awaitClosed(t, "late/"+o.ID+"/wrong_"+o.ID)
 	return "checkout/" + o.ID
 }
 

@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/orders/orderstest"
+)
+
+// Endings of money that its checkout could not use. MockPay takes it for real,
+// so that its log of captures and refunds is what verify is held against.
+
+// lateID is the workflow of a payment that came after the end; the first payment
+// of a session has the session's id.
+func lateID(o order) string { return "late/" + o.ID + "/" + o.Session }
+
+// expired lets an order expire.
+func (s *stack) expired(t *testing.T, sale string) order {
+	t.Helper()
+	o := s.hold(t, sale, items{"A": 1})
+	s.awaitStatus(t, o, "expired")
+	return o
+}
+
+// sellOut sells a seat to somebody else.
+func (s *stack) sellOut(t *testing.T, sale string) {
+	t.Helper()
+	other := s.hold(t, sale, items{"A": 1})
+	s.pay(t, other, "succeeded")
+	s.awaitStatus(t, other, "paid")
+}
+
+func (s *stack) cancel(t *testing.T, o order) {
+	t.Helper()
+	a := s.request(t, http.MethodPost, s.api("/v1/orders/"+o.ID+"/cancel"), bearer(o.Token), nil)
+	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+}
+
+func endsLateRebooked(t *testing.T, s *stack) string {
+	sale := s.sale(t, 1, shortHold, 5)
+	o := s.expired(t, sale)
+	s.capture(t, o, nil)
+	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	s.awaitStock(t, sale, "A", level{Sold: 1})
+	return lateID(o)
+}
+
+func endsLateRefunded(t *testing.T, s *stack) string {
+	sale := s.sale(t, 1, shortHold, 5)
+	o := s.expired(t, sale)
+	s.sellOut(t, sale)
+	s.capture(t, o, nil)
+	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	s.awaitReturned(t, o.Session)
+	return lateID(o)
+}
+
+// endsFailedThenPaidRebooked: the provider contradicts itself.
+func endsFailedThenPaidRebooked(t *testing.T, s *stack) string {
+	sale := s.sale(t, 1, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.misbehave(t, o, "contradict")
+	s.pay(t, o, "succeeded")
+	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	s.awaitStock(t, sale, "A", level{Sold: 1})
+	return lateID(o)
+}
+
+func endsFailedThenPaidRefunded(t *testing.T, s *stack) string {
+	sale := s.sale(t, 1, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.pay(t, o, "failed")
+	s.awaitStatus(t, o, "failed")
+	s.sellOut(t, sale)
+	s.capture(t, o, nil)
+	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	s.awaitReturned(t, o.Session)
+	return lateID(o)
+}
+
+// endsCanceledThenPaid: seats are left, and nobody wants them any more.
+func endsCanceledThenPaid(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.cancel(t, o)
+	s.capture(t, o, nil)
+	s.awaitStatus(t, o, "refunded")
+	s.awaitReturned(t, o.Session)
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	return lateID(o)
+}
+
+// endsUnknownOrderRefunded: money for an order that was never placed here.
+func endsUnknownOrderRefunded(t *testing.T, s *stack) string {
+	id := strings.ReplaceAll(uuid.NewString(), "-", "")[:30] + "00"
+	o := order{ID: id, Session: "ps_" + id, Amount: 6500, Currency: "EUR"}
+	s.capture(t, o, nil)
+	s.awaitReturned(t, o.Session)
+	s.awaitAcknowledged(t, o)
+	return lateID(o)
+}
+
+// endsWrongAmount: not a ticket, refunded; the hold stays for the right payment.
+func endsWrongAmount(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
+	s.misbehave(t, o, "wrong_amount")
+	s.pay(t, o, "succeeded")
+	s.awaitReturned(t, o.Session)
+	require.Equal(t, "held", s.state(t, o).Status)
+	s.capture(t, o, map[string]any{"nth": 2})
+	s.awaitStatus(t, o, "paid")
+	s.awaitClosed(t, lateID(o))
+	require.Contains(t, s.metrics(t), "boxoffice_flagged_total{what=\"wrong_amount\"}")
+	return "checkout/" + o.ID
+}
+
+// endsWrongCurrency: the right payment never comes.
+func endsWrongCurrency(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, shortHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.misbehave(t, o, "wrong_currency")
+	s.pay(t, o, "succeeded")
+	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	s.awaitReturned(t, o.Session)
+	s.awaitClosed(t, "checkout/"+o.ID)
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	return lateID(o)
+}
+
+// endsUnrecordable: the database refuses a paid order for what it is, and always
+// will. Here that is a rule of its own; in life it would be a bug.
+func endsUnrecordable(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	constraint := `"never ` + sale + `"`
+	require.NoError(t, orderstest.Exec(t.Context(), s.env["DATABASE_URL"],
+		`ALTER TABLE orders ADD CONSTRAINT `+constraint+` CHECK (sale_id <> '`+sale+`') NOT VALID`))
+	o := s.hold(t, sale, items{"A": 1, "B": 1})
+	s.pay(t, o, "succeeded")
+	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	s.awaitReturned(t, o.Session)
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	s.awaitStock(t, sale, "B", level{Available: 10})
+	s.awaitClosed(t, lateID(o))
+	return "checkout/" + o.ID
+}
+
+// endsRefundRetried: the provider takes no refunds for a while, and an operator
+// sees that one is owed: by the order, a metric, and the workflow that tries.
+func endsRefundRetried(t *testing.T, s *stack) string {
+	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
+	s.setMischief(t, o, map[string]any{"refuse_refunds_seconds": 3600})
+	s.cancel(t, o)
+	s.capture(t, o, nil)
+	s.awaitStatus(t, o, "refunding")
+	require.Regexp(t, `boxoffice_refunds_owed [1-9]`, s.metrics(t))
+	eventually(t, "the Web UI says what it waits for", func() bool {
+		described, err := s.temporal.DescribeWorkflowExecution(t.Context(), lateID(o), "")
+		require.NoError(t, err)
+		for _, pending := range described.GetPendingActivities() {
+			if pending.GetActivityType().GetName() == "RefundPayment" && pending.GetAttempt() > 2 {
+				return pending.GetLastFailure() != nil
+			}
+		}
+		return false
+	})
+	s.setMischief(t, o, map[string]any{})
+	s.awaitStatus(t, o, "refunded")
+	s.awaitReturned(t, o.Session)
+	return lateID(o)
+}
