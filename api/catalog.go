@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -265,7 +264,4 @@ func levelOf(levels []domain.StockLevel, ledger uint32) (domain.StockLevel, bool
 }
 
 // isNotFound reports whether an adapter said that something does not exist.
-func isNotFound(err error) bool {
-	var definite *domain.Error
-	return errors.As(err, &definite) && definite.Code == domain.CodeNotFound
-}
+func isNotFound(err error) bool { return err != nil && domain.CodeOf(err) == domain.CodeNotFound }

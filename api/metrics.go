@@ -40,6 +40,12 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 			Name: "boxoffice_event_streams", Help: "Open event streams.",
 		}, func() float64 { return float64(s.hub.open()) }),
 	}
+	for _, b := range s.bounds {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_requests_in_flight", Help: "Requests under way, by the bound that they count towards.",
+			ConstLabels: prometheus.Labels{"bound": b.name},
+		}, func() float64 { return float64(len(b.slots)) }))
+	}
 	for _, c := range all {
 		if err := meter.Register(c); err != nil {
 			return metrics{}, fmt.Errorf("api: register metrics: %w", err)

@@ -120,6 +120,8 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case domain.IsUnknown(err): // also where its cause was definite
+		return newProblem(domain.CodeUnknown, "")
 	case errors.As(err, &definite):
 		return definiteProblem(definite)
 	case isOutOfTime(err):
@@ -246,6 +248,25 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		level = slog.LevelDebug // the client left: nobody is waiting for this
 	}
-	s.log.Log(ctx, level, "request refused", "request", p.RequestID, "route", route, "code", p.Code, "err", err)
+	s.logRefusal(ctx, level, p, err)
 	return p
+}
+
+// logRefusal writes every failure of ours, and of the rest what the budget has
+// room for.
+func (s *Server) logRefusal(ctx context.Context, level slog.Level, p *Problem, err error) {
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	attributes := []any{"request", p.RequestID, "route", routeOf(ctx), "code", p.Code, "err", err}
+	if level < slog.LevelError {
+		leftOut, ok := s.logged.spend(p.Code, time.Now())
+		if !ok {
+			return
+		}
+		if leftOut > 0 {
+			attributes = append(attributes, "left_out", leftOut)
+		}
+	}
+	s.log.Log(ctx, level, "request refused", attributes...)
 }

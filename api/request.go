@@ -28,6 +28,7 @@ const (
 	HeaderBytesMax       = 16 << 10
 	BodyBytesMax         = 64 << 10
 	CheckoutBodyBytesMax = 8 << 10
+	WebhookBodyBytesMax  = 16 << 10
 
 	readHeaderTimeout = 5 * time.Second
 	requestTimeout    = 15 * time.Second
@@ -50,9 +51,9 @@ func answerTimeout(route string) time.Duration {
 	}
 }
 
-// NewServer is an http.Server with every timeout set. WriteTimeout is left
-// out on purpose: it would end event streams; each request gets a write
-// deadline of its own instead.
+// NewServer is an http.Server with every timeout set, for a listener of
+// LimitConnections. WriteTimeout is left out on purpose: it would end event
+// streams; each request gets a write deadline of its own instead (see identify and SetWriteDeadline).
 func NewServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -60,7 +61,15 @@ func NewServer(handler http.Handler) *http.Server {
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    HeaderBytesMax,
+		ConnContext:       markSurplus,
 	}
+}
+
+// SetWriteDeadline bounds the answer of a handler that is served by a server of
+// NewServer and is not a Server of this package.
+func SetWriteDeadline(w http.ResponseWriter) {
+	// An error means a writer without deadlines, as in tests.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerGrace))
 }
 
 type contextKey int
@@ -68,6 +77,7 @@ type contextKey int
 const (
 	requestIDKey contextKey = iota
 	routeKey
+	surplusKey // the connection is one above the maximum
 )
 
 func requestID(ctx context.Context) string {
@@ -152,6 +162,17 @@ func secure(c *gin.Context) {
 	c.Next()
 }
 
+func bodyBytesMax(route string) int64 {
+	switch route {
+	case checkoutsRoute:
+		return CheckoutBodyBytesMax
+	case webhookRoute:
+		return WebhookBodyBytesMax
+	default:
+		return BodyBytesMax
+	}
+}
+
 // readBody reads the whole body, bounded, before any handler runs, so that a
 // body that is too large, broken or slow has one answer everywhere.
 func (s *Server) readBody(c *gin.Context) {
@@ -159,9 +180,11 @@ func (s *Server) readBody(c *gin.Context) {
 		c.Next()
 		return
 	}
-	limit := int64(BodyBytesMax)
-	if c.FullPath() == checkoutsRoute {
-		limit = CheckoutBodyBytesMax
+	limit := bodyBytesMax(c.FullPath())
+	if c.Request.ContentLength > limit { // known before a byte of it is read
+		c.Header("Connection", "close") // nor will it be
+		s.abort(c, bodyError(&http.MaxBytesError{Limit: limit}, limit))
+		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
 	if err != nil {

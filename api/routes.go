@@ -1,12 +1,9 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"reflect"
-	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -113,19 +110,9 @@ func (s *Server) routeAdmin(api huma.API) {
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound}, s.audit)
 }
 
-// readyTimeout bounds all checks of /readyz together.
-const readyTimeout = 2 * time.Second
-
 // readyz runs all checks at once and names those that fail.
 func (s *Server) readyz(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
-	defer cancel()
-	failures := make([]error, len(s.Checks))
-	var wg sync.WaitGroup
-	for i, check := range s.Checks {
-		wg.Go(func() { failures[i] = check.Probe(ctx) })
-	}
-	wg.Wait()
+	failures := s.check(c.Request.Context())
 
 	var failed, degraded []FieldError
 	names := make([]string, 0, len(s.Checks))

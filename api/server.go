@@ -13,12 +13,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 
 	"boxoffice/domain"
 )
@@ -72,6 +74,11 @@ type Server struct {
 	hub      *hub
 	slots    chan struct{} // checkouts that wait for the Desk
 	lookups  chan struct{} // refusals that first ask whether the key is known
+	boundOf  func(route string) *bound
+	bounds   []*bound
+	checking singleflight.Group // /readyz
+	checkers atomic.Int32       // who wait for it
+	logged   logBudget
 	metrics  metrics
 	log      *slog.Logger
 	openAPI  []byte
@@ -100,6 +107,7 @@ func New(o Options) (*Server, error) {
 		lookups: make(chan struct{}, o.CheckoutsInFlightMax),
 		log:     o.Log,
 	}
+	s.boundOf, s.bounds = newBounds()
 	var err error
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
 		return nil, err
@@ -153,6 +161,13 @@ const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
 	auditRoute     = "/v1/sales/:sale/audit"
+	orderRoute     = "/v1/orders/:order"
+	cancelRoute    = "/v1/orders/:order/cancel"
+	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"
+	webhookRoute   = "/v1/webhooks/mockpay"
+	healthRoute    = "/healthz"
+	readyRoute     = "/readyz"
+	metricsRoute   = "/metrics"
 )
 
 func (s *Server) route() error {
@@ -173,7 +188,7 @@ func (s *Server) route() error {
 	if s.SeparateAdmin {
 		s.routePlain(s.admin)
 	}
-	s.admin.GET("/metrics", gin.WrapH(s.Metrics))
+	s.admin.GET(metricsRoute, gin.WrapH(s.Metrics))
 	if s.Pages != nil {
 		s.public.NoRoute(s.pageOrNotFound)
 	}
@@ -185,7 +200,7 @@ func (s *Server) newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
-	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.readBody)
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.readBody, s.inBounds)
 	e.NoRoute(s.notFound)
 	e.NoMethod(func(c *gin.Context) {
 		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})
@@ -211,8 +226,8 @@ func (s *Server) pageOrNotFound(c *gin.Context) {
 
 // routePlain adds what is not part of the documented contract's JSON.
 func (s *Server) routePlain(e *gin.Engine) {
-	e.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) })
-	e.GET("/readyz", s.readyz)
+	e.GET(healthRoute, func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) })
+	e.GET(readyRoute, s.readyz)
 	e.GET("/openapi.json", func(c *gin.Context) {
 		c.Data(http.StatusOK, "application/openapi+json", s.openAPI)
 	})

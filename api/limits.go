@@ -1,0 +1,239 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"boxoffice/domain"
+)
+
+// Bounds of what one node works on at a time. Nothing waits in a queue of ours:
+// above a bound the answer is 503 `overloaded` with Retry-After, at once.
+// Checkouts and event streams have bounds of their own, see Options.
+const (
+	// ConnectionsMax is how many connections a listener serves. A connection
+	// carries one request at a time, so it also bounds requests and their memory.
+	ConnectionsMax = 8192
+
+	webhooksInFlightMax = 256 // each waits for its checkout, up to 10 s
+	ordersInFlightMax   = 512 // each asks the database, some Temporal and a worker
+	auditsInFlightMax   = 2   // each reads all of a sale
+	othersInFlightMax   = 1024
+
+	turnedAwayRetryAfter = 2 * time.Second
+	// turnedAwayMax is how many connections above the maximum are answered that
+	// it is reached; more wait in the kernel's backlog, which it bounds.
+	turnedAwayMax = 256
+)
+
+// A bound is a number of requests to some routes. It refuses, and never waits.
+type bound struct {
+	name  string
+	slots chan struct{}
+}
+
+func newBound(name string, requestsMax int) *bound {
+	return &bound{name: name, slots: make(chan struct{}, requestsMax)}
+}
+
+// newBounds puts every route of the API under one bound: a new route is under
+// "other". Routes that are missing here bound themselves, or cost nothing.
+func newBounds() (of func(route string) *bound, all []*bound) {
+	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
+	audits, others := newBound("audits", auditsInFlightMax), newBound("other", othersInFlightMax)
+	of = func(route string) *bound {
+		switch route {
+		case checkoutsRoute, eventsRoute, healthRoute, readyRoute, metricsRoute:
+			return nil
+		case webhookRoute:
+			return webhooks
+		case orderRoute, cancelRoute, ticketRoute:
+			return orders
+		case auditRoute:
+			return audits
+		default:
+			return others
+		}
+	}
+	return of, []*bound{webhooks, orders, audits, others}
+}
+
+// inBounds refuses what is more than a route may have under way. It comes after
+// the body was read: a slow client holds a connection, never a slot.
+func (s *Server) inBounds(c *gin.Context) {
+	b := s.boundOf(c.FullPath())
+	if b == nil {
+		c.Next()
+		return
+	}
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+		c.Next()
+	default:
+		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Err: errors.New("the bound of " + b.name + " is reached")})
+	}
+}
+
+// turnAway answers a connection above the maximum, and ends it. Who asks after
+// the process itself is answered: a busy node must not be taken for a dead one.
+func (s *Server) turnAway(c *gin.Context) {
+	surplus, _ := c.Request.Context().Value(surplusKey).(bool)
+	if !surplus || slices.Contains([]string{healthRoute, readyRoute, metricsRoute}, c.FullPath()) {
+		c.Next()
+		return
+	}
+	c.Header("Connection", "close")
+	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")})
+}
+
+// LimitConnections bounds the connections of a listener that a server of
+// NewServer serves. The first connectionsMax are served, some more are told 503
+// `overloaded`, the rest wait to be accepted. Of an address, those above
+// perAddressMax are closed at once; 0 means no such bound, as it must be behind
+// a proxy, where everybody has the proxy's address.
+func LimitConnections(l net.Listener, connectionsMax, perAddressMax int) net.Listener {
+	return &limitedListener{
+		Listener: l, connectionsMax: connectionsMax, perAddressMax: perAddressMax,
+		room: make(chan struct{}, connectionsMax+turnedAwayMax), closed: make(chan struct{}),
+		addresses: make(map[netip.Addr]int),
+	}
+}
+
+type limitedListener struct {
+	net.Listener
+	connectionsMax, perAddressMax int
+	room                          chan struct{} // one for each open connection
+	closed                        chan struct{}
+	closeOnce                     sync.Once
+
+	mu        sync.Mutex
+	open      int
+	addresses map[netip.Addr]int // only where perAddressMax is set
+}
+
+// Accept implements net.Listener.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		select {
+		case l.room <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			<-l.room
+			return nil, err
+		}
+		if admitted, ok := l.admit(conn); ok {
+			return admitted, nil
+		}
+		_ = conn.Close()
+		<-l.room
+	}
+}
+
+func (l *limitedListener) admit(conn net.Conn) (net.Conn, bool) {
+	address := addressOf(conn)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.perAddressMax > 0 {
+		if l.addresses[address] >= l.perAddressMax {
+			return nil, false
+		}
+		l.addresses[address]++
+	}
+	l.open++
+	return &limitedConn{Conn: conn, surplus: l.open > l.connectionsMax, left: sync.OnceFunc(func() { l.leave(address) })}, true
+}
+
+func (l *limitedListener) leave(address netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.addresses[address]--; l.addresses[address] <= 0 {
+		delete(l.addresses, address)
+	}
+	<-l.room
+}
+
+// Close implements net.Listener.
+func (l *limitedListener) Close() error {
+	l.closeOnce.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+func addressOf(conn net.Conn) netip.Addr {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{} // no network: all share one address
+}
+
+type limitedConn struct {
+	net.Conn
+	surplus bool
+	left    func()
+}
+
+// Close implements net.Conn.
+func (c *limitedConn) Close() error {
+	defer c.left()
+	return c.Conn.Close()
+}
+
+// markSurplus is a server's ConnContext.
+func markSurplus(ctx context.Context, conn net.Conn) context.Context {
+	if limited, ok := conn.(*limitedConn); ok && limited.surplus {
+		return context.WithValue(ctx, surplusKey, true)
+	}
+	return ctx
+}
+
+// logLinesMax is how many refusals of a code are logged a second.
+const logLinesMax = 20
+
+// A logBudget keeps strangers from filling the log: what they can cause at will
+// is logged so often a second, and then counted.
+type logBudget struct {
+	mu     sync.Mutex
+	second int64
+	codes  map[domain.Code]*logCount
+}
+
+type logCount struct{ lines, left int }
+
+// spend reports whether a line may be written, and how many of its code were
+// left out since the last one.
+func (b *logBudget) spend(code domain.Code, now time.Time) (leftOut int, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if second := now.Unix(); second != b.second || b.codes == nil {
+		b.second = second
+		if b.codes == nil {
+			b.codes = make(map[domain.Code]*logCount) // as many as there are codes
+		}
+		for _, c := range b.codes {
+			c.lines = 0
+		}
+	}
+	c := b.codes[code]
+	if c == nil {
+		c = &logCount{}
+		b.codes[code] = c
+	}
+	if c.lines >= logLinesMax {
+		c.left++
+		return 0, false
+	}
+	c.lines++
+	leftOut, c.left = c.left, 0
+	return leftOut, true
+}

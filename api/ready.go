@@ -1,0 +1,39 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// readyTimeout bounds all checks of /readyz together.
+const readyTimeout = 2 * time.Second
+
+// check runs all checks at once. Those who ask meanwhile share the answer: anybody
+// may ask, and every look costs a request to each part that we depend on.
+func (s *Server) check(ctx context.Context) []error {
+	done := s.checking.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+		defer cancel()
+		failures := make([]error, len(s.Checks))
+		var wg sync.WaitGroup
+		for i, check := range s.Checks {
+			wg.Go(func() { failures[i] = check.Probe(ctx) })
+		}
+		wg.Wait()
+		return failures, nil
+	})
+	s.checkers.Add(1)
+	defer s.checkers.Add(-1)
+	select {
+	case result := <-done:
+		return result.Val.([]error)
+	case <-ctx.Done(): // the client left: nobody reads this
+		failures := make([]error, len(s.Checks))
+		for i := range failures {
+			failures[i] = errors.New("gave no answer in time")
+		}
+		return failures
+	}
+}
