@@ -175,7 +175,9 @@ func TestRefusalsAreLoggedSoOftenASecond(t *testing.T) {
 
 func TestFailuresOfOursAreAlwaysLogged(t *testing.T) {
 	b := setup(t, func(o *Options) {
-		o.PayURL = func(domain.Order, domain.Hold) (string, error) { return "", domain.Invalid("description", "is too long") }
+		o.PayURL = func(domain.Order, domain.Hold) (string, error) {
+			return "", domain.Invalid("description", "is too long")
+		}
 	})
 	const failures = 3 * logLinesMax
 	for n := range failures {

@@ -123,12 +123,24 @@ func (s *Server) observe(c *gin.Context) {
 	start := time.Now()
 	c.Next()
 	ctx, took := c.Request.Context(), time.Since(start)
-	route, status := routeOf(ctx), c.Writer.Status()
-	s.metrics.requests.WithLabelValues(c.Request.Method, route, strconv.Itoa(status)).Inc()
+	route, status, method := routeOf(ctx), c.Writer.Status(), methodOf(c.Request)
+	s.metrics.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	if route != eventsRoute { // streams last as long as somebody looks
 		s.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
 	}
-	s.log.DebugContext(ctx, "request", "request", requestID(ctx), "method", c.Request.Method, "route", route, "status", status, "took", took)
+	s.log.DebugContext(ctx, "request", "request", requestID(ctx), "method", method, "route", route, "status", status, "took", took)
+}
+
+// methodOf is the method, if it is one that HTTP knows: a label takes nothing
+// that a stranger chose.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+		http.MethodConnect, http.MethodTrace:
+		return r.Method
+	default:
+		return "other"
+	}
 }
 
 // recoverPanic keeps one request's bug from ending the process.

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// realWebhooks puts the real verifier in front of the fakes.
+func realWebhooks(t testing.TB) (*bundle, *payments.Signer) {
+	t.Helper()
+	secret := func(fill string) payments.Secrets {
+		s, err := payments.ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(fill, 32))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	verifier, err := payments.NewVerifier(secret("a"), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := payments.NewSigner(secret("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := setup(t, func(o *Options) { o.Verifier = verifier })
+	// Whatever gets as far as the Desk is seen.
+	b.world.payErr = errors.New("a forged event reached the Desk")
+	return b, signer
+}
+
+func eventOf(t testing.TB, id domain.OrderID) []byte {
+	body, err := payments.EncodeEvent(domain.PaymentEvent{
+		Type: domain.PaymentSucceeded, Order: id, Session: domain.SessionID(id), AmountMinor: 13000, Currency: "EUR",
+	}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func sendWebhook(b *bundle, header http.Header, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/v1/webhooks/mockpay", strings.NewReader(body))
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	b.api.Public().ServeHTTP(w, r)
+	return w
+}
+
+// A flood of forged webhooks costs a MAC each: it reaches neither the Desk
+// (Temporal, the database) nor the ledger, and does not fill the log.
+func TestAFloodOfForgedWebhooks(t *testing.T) {
+	b, signer := realWebhooks(t)
+	id, _ := b.held(testKey)
+	body := eventOf(t, id)
+	good, err := signer.Headers("evt_1", time.Now(), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.log.Reset()
+	reads := b.world.saleReads + b.world.stockReads
+	forge := []func(http.Header) (http.Header, string){
+		func(h http.Header) (http.Header, string) { h.Del("Webhook-Signature"); return h, string(body) },
+		func(h http.Header) (http.Header, string) {
+			h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+			return h, string(body)
+		},
+		func(h http.Header) (http.Header, string) { h.Set("Webhook-Id", "evt_2"); return h, string(body) },
+		func(h http.Header) (http.Header, string) {
+			h.Set("Webhook-Timestamp", strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10))
+			return h, string(body)
+		},
+		func(h http.Header) (http.Header, string) { return h, strings.Replace(string(body), "13000", "1", 1) },
+		func(h http.Header) (http.Header, string) { return h, strings.Repeat("a", WebhookBodyBytesMax) },
+	}
+	const flood, senders = 3000, 8
+	var wg sync.WaitGroup
+	for sender := range senders {
+		wg.Go(func() {
+			for n := range flood / senders {
+				header, forged := forge[(n+sender)%len(forge)](good.Clone())
+				if w := sendWebhook(b, header, forged); w.Code != http.StatusUnauthorized {
+					t.Errorf("forged webhook %d: %d %s", n, w.Code, w.Body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := b.world.saleReads + b.world.stockReads; got != reads {
+		t.Errorf("%d reads behind forged webhooks", got-reads)
+	}
+	if lines := strings.Count(b.log.String(), `"code":"forged"`); lines > flood/10 {
+		t.Errorf("%d log lines for %d forged webhooks", lines, flood)
+	}
+	if strings.Contains(b.log.String(), "reached the Desk") {
+		t.Error("a forged event reached the Desk")
+	}
+	b.world.payErr = nil
+	if w := sendWebhook(b, good, string(body)); w.Code != http.StatusOK {
+		t.Errorf("the genuine one: %d %s", w.Code, w.Body)
+	}
+}
+
+// BenchmarkForgedWebhook is what a forged webhook costs, routing and answer
+// included.
+func BenchmarkForgedWebhook(bench *testing.B) {
+	b, signer := realWebhooks(bench)
+	id, _ := b.held(testKey)
+	body := eventOf(bench, id)
+	header, err := signer.Headers("evt_1", time.Now(), body)
+	if err != nil {
+		bench.Fatal(err)
+	}
+	header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	for _, size := range []int{len(body), WebhookBodyBytesMax} {
+		forged := string(body) + strings.Repeat(" ", size-len(body))
+		bench.Run(fmt.Sprintf("%d bytes", size), func(bench *testing.B) {
+			bench.ReportAllocs()
+			for bench.Loop() {
+				if w := sendWebhook(b, header, forged); w.Code != http.StatusUnauthorized {
+					bench.Fatal(w.Code)
+				}
+			}
+		})
+	}
+}
