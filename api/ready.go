@@ -3,8 +3,13 @@ package api
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net/http"
 	"sync"
 	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // readyTimeout bounds all checks of /readyz together.
@@ -36,4 +41,20 @@ func (s *Server) check(ctx context.Context) []error {
 		}
 		return failures
 	}
+}
+
+// NewProbes answers /healthz, /readyz and /metrics for a process that has no
+// API, as Server does.
+func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Handler, error) {
+	s := &Server{Options: Options{Checks: checks, Metrics: metrics, Log: log}, log: log}
+	s.boundOf, s.bounds = newBounds()
+	var err error
+	if s.metrics, err = newMetrics(prometheus.NewRegistry(), s); err != nil {
+		return nil, err
+	}
+	e := s.newEngine()
+	e.GET(healthRoute, s.healthz)
+	e.GET(readyRoute, s.readyz)
+	e.GET(metricsRoute, gin.WrapH(metrics))
+	return e, nil
 }

@@ -226,13 +226,15 @@ func (s *Server) pageOrNotFound(c *gin.Context) {
 
 // routePlain adds what is not part of the documented contract's JSON.
 func (s *Server) routePlain(e *gin.Engine) {
-	e.GET(healthRoute, func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) })
+	e.GET(healthRoute, s.healthz)
 	e.GET(readyRoute, s.readyz)
 	e.GET("/openapi.json", func(c *gin.Context) {
 		c.Data(http.StatusOK, "application/openapi+json", s.openAPI)
 	})
 	e.GET("/problems/:code", s.explainProblem)
 }
+
+func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 
 // explainProblem is what a problem's type points at.
 func (s *Server) explainProblem(c *gin.Context) {

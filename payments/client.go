@@ -110,6 +110,18 @@ func (c *Client) Session(ctx context.Context, session string) (Session, error) {
 	return s, nil
 }
 
+// pingSession is a session that nobody has: no order's id is zero.
+const pingSession = "ps_00000000000000000000000000000000"
+
+// Ping reports whether the provider answers, by asking for a session that it
+// does not know: a definite no is an answer. Else it is a *domain.UnknownError.
+func (c *Client) Ping(ctx context.Context) error {
+	if _, err := c.Session(ctx, pingSession); domain.IsUnknown(err) {
+		return err
+	}
+	return nil
+}
+
 // Capture reads what was captured in a session; false when nothing was, or when
 // the provider does not know the session.
 func (c *Client) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {

@@ -31,12 +31,25 @@ const (
 	stopTimeout = 10 * time.Second
 )
 
+// A DialOption changes how Dial connects.
+type DialOption func(*client.Options)
+
+// WithConnection takes TLS and credentials from the options, which a
+// configuration made; everything else is Dial's to decide.
+func WithConnection(from client.Options) DialOption {
+	return func(to *client.Options) {
+		to.Credentials, to.HeadersProvider = from.Credentials, from.HeadersProvider
+		to.ConnectionOptions.TLS, to.ConnectionOptions.TLSDisabled = from.ConnectionOptions.TLS, from.ConnectionOptions.TLSDisabled
+		to.ConnectionOptions.Authority = from.ConnectionOptions.Authority
+	}
+}
+
 // Dial connects to Temporal and proves it by a call. Every client of the box
 // office comes from here, so that none writes a payload that is not sealed. It
 // does not wait for a server that is not up: the caller decides how long to try.
 // The error names the address and what to check.
-func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec, log *slog.Logger) (client.Client, error) {
-	c, err := client.DialContext(ctx, client.Options{
+func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec, log *slog.Logger, with ...DialOption) (client.Client, error) {
+	options := client.Options{
 		HostPort:  address,
 		Namespace: namespace,
 		Logger:    sdklog.NewStructuredLogger(log),
@@ -49,7 +62,11 @@ func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec,
 			// it saves.
 			GrpcCompression: &client.GrpcCompressionNone{},
 		},
-	})
+	}
+	for _, o := range with {
+		o(&options)
+	}
+	c, err := client.DialContext(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("no Temporal server answers at %s (TEMPORAL_ADDRESS), namespace %q: %w", address, namespace, err)
 	}

@@ -25,30 +25,32 @@ var errPermanent = errors.New("waiting will not help")
 
 func isPermanent(err error) bool { return errors.Is(err, errPermanent) }
 
-// openLedger waits for the ledger and puts the batcher and the book on it.
-func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Book, *ledger.Batcher, error) {
-	dial, name, err := s.ledgerDialer()
+// openLedger waits for the ledger and puts the batcher on it.
+func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Batcher, error) {
+	dial, kind, err := s.ledgerDialer()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err := await(ctx, s.log, &s.waiting, name, dial)
+	c, err := await(ctx, s.log, &s.waiting, kind, dial)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	options := []ledger.BatcherOption{ledger.WithLogger(s.log), ledger.WithObserver(meter)}
-	if name == ledgerTigerBeetle {
+	if kind == needsTigerBeetle {
 		options = append(options, ledger.WithRedial(dial))
 	}
-	batcher := ledger.NewBatcher(c, options...)
-	s.later(func() {
-		if err := batcher.Close(); err != nil {
-			s.log.Error("close the ledger", "error", err)
-		}
-	})
-	return ledger.NewBook(batcher), batcher, nil
+	return ledger.NewBatcher(c, options...), nil
 }
 
-func (s *service) ledgerDialer() (dial ledger.DialFunc, name string, err error) {
+// closeLedger sends what was accepted, then closes the ledger behind it: the
+// last thing that an embedded one sees.
+func (s *service) closeLedger(batcher *ledger.Batcher) {
+	if err := batcher.Close(); err != nil {
+		s.log.Error("close the ledger", "error", err)
+	}
+}
+
+func (s *service) ledgerDialer() (dial ledger.DialFunc, what dependency, err error) {
 	kind := s.ledgerKind
 	if kind == ledgerAuto && len(s.TigerBeetleAddresses) > 0 {
 		kind = ledgerTigerBeetle
@@ -56,13 +58,13 @@ func (s *service) ledgerDialer() (dial ledger.DialFunc, name string, err error) 
 	switch kind {
 	case ledgerTigerBeetle:
 		if len(s.TigerBeetleAddresses) == 0 {
-			return nil, "", errors.New("--ledger tigerbeetle needs TIGERBEETLE_ADDRESS, the replicas' host:port,…")
+			return nil, dependency{}, errors.New("--ledger tigerbeetle needs TIGERBEETLE_ADDRESS, the replicas' host:port,…")
 		}
-		return s.dialTigerBeetle, ledgerTigerBeetle, nil
+		return s.dialTigerBeetle, needsTigerBeetle, nil
 	case ledgerAuto, ledgerEmbedded:
-		return s.openEmbedded, ledgerEmbedded, nil
+		return s.openEmbedded, needsEmbedded, nil
 	default:
-		return nil, "", fmt.Errorf("--ledger %q: want auto, tigerbeetle or embedded", s.ledgerKind)
+		return nil, dependency{}, fmt.Errorf("--ledger %q: want auto, tigerbeetle or embedded", s.ledgerKind)
 	}
 }
 

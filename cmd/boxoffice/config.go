@@ -5,13 +5,17 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
+	"go.temporal.io/sdk/client"
 
+	"boxoffice/api"
 	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
@@ -23,10 +27,15 @@ import (
 type config struct {
 	URL      string // BOXOFFICE_URL: what buyers see, and where serve listens
 	AdminURL string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
+	// WorkerURL is where a process without the API answers for itself.
+	WorkerURL string // BOXOFFICE_WORKER_URL
 
-	AdminToken    string
-	WebhookSecret string
-	ServerKey     []byte
+	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
+	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound
+
+	AdminToken    secret
+	WebhookSecret secret
+	ServerKey     secret       // the bytes themselves
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
 	MockPayURL        string
@@ -34,7 +43,8 @@ type config struct {
 	TemporalNamespace string
 	TemporalUIURL     string // optional: the order page links to the workflow; the codec serves that page
 	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
-	DatabaseURL       string
+	DatabaseURL       secret
+	Temporal          client.Options // TLS and credentials, see readTemporal
 
 	TigerBeetleAddresses []string // empty: the embedded ledger
 	TigerBeetleClusterID tb.Uint128
@@ -52,23 +62,43 @@ func readConfig() (config, error) {
 		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
 	}
 	c.AdminURL = env("BOXOFFICE_ADMIN_URL", c.URL)
+	c.WorkerURL = env("BOXOFFICE_WORKER_URL", "http://127.0.0.1:0")
 	if addresses := env("TIGERBEETLE_ADDRESS", ""); addresses != "" {
 		c.TigerBeetleAddresses = strings.Split(addresses, ",")
 	}
 	var problems []error
-	c.DatabaseURL = secret("DATABASE_URL", &problems)
-	c.AdminToken = secret("BOXOFFICE_ADMIN_TOKEN", &problems)
-	c.WebhookSecret = secret("BOXOFFICE_WEBHOOK_SECRET", &problems)
-	key, err := base64.StdEncoding.DecodeString(secret("BOXOFFICE_SERVER_KEY", &problems))
-	if err != nil {
-		problems = append(problems, errors.New("BOXOFFICE_SERVER_KEY is not base64"))
-	}
-	c.ServerKey = key
-	if keys := secret("BOXOFFICE_PAYLOAD_KEYS", &problems); keys != "" {
-		if c.Payloads, err = codec.Parse(keys); err != nil {
-			problems = append(problems, fmt.Errorf("BOXOFFICE_PAYLOAD_KEYS: %w", err))
+	note := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
 		}
 	}
+	var err error
+	c.ConnectionsMax, err = envNumber("BOXOFFICE_CONNECTIONS_MAX", api.ConnectionsMax, 1)
+	note(err)
+	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", 0, 0)
+	note(err)
+	c.DatabaseURL, err = readSecret("DATABASE_URL")
+	note(err)
+	c.AdminToken, err = readSecret("BOXOFFICE_ADMIN_TOKEN")
+	note(err)
+	c.WebhookSecret, err = readSecret("BOXOFFICE_WEBHOOK_SECRET")
+	note(err)
+	encoded, err := readSecret("BOXOFFICE_SERVER_KEY")
+	note(err)
+	key, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil {
+		note(errors.New("BOXOFFICE_SERVER_KEY is not base64"))
+	}
+	c.ServerKey = secret(key)
+	payloadKeys, err := readSecret("BOXOFFICE_PAYLOAD_KEYS")
+	note(err)
+	if payloadKeys != "" {
+		if c.Payloads, err = codec.Parse(string(payloadKeys)); err != nil {
+			note(fmt.Errorf("BOXOFFICE_PAYLOAD_KEYS: %w", err))
+		}
+	}
+	c.Temporal, err = readTemporal()
+	note(err)
 	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
 	if err != nil {
 		problems = append(problems, fmt.Errorf("TIGERBEETLE_CLUSTER_ID: %w", err))
@@ -79,7 +109,7 @@ func readConfig() (config, error) {
 // forServing checks what only a server needs.
 func (c config) forServing() error {
 	var problems []error
-	for name, value := range map[string]string{
+	for name, value := range map[string]secret{
 		"DATABASE_URL": c.DatabaseURL, "BOXOFFICE_ADMIN_TOKEN": c.AdminToken, "BOXOFFICE_WEBHOOK_SECRET": c.WebhookSecret,
 	} {
 		if value == "" {
@@ -92,7 +122,7 @@ func (c config) forServing() error {
 	if len(c.ServerKey) != domain.ServerKeyLen {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_SERVER_KEY has %d bytes, want %d as base64", len(c.ServerKey), domain.ServerKeyLen))
 	}
-	for name, value := range map[string]string{"BOXOFFICE_URL": c.URL, "BOXOFFICE_ADMIN_URL": c.AdminURL} {
+	for name, value := range map[string]string{"BOXOFFICE_URL": c.URL, "BOXOFFICE_ADMIN_URL": c.AdminURL, "BOXOFFICE_WORKER_URL": c.WorkerURL} {
 		if _, err := listenAddress(value); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", name, err))
 		}
@@ -123,14 +153,15 @@ func listenAddress(raw string) (string, error) {
 
 func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
 
-func secret(name string, problems *[]error) string {
-	file := os.Getenv(name + "_FILE")
-	if file == "" {
-		return os.Getenv(name)
+// envNumber reads a whole number from least up.
+func envNumber(name string, otherwise, least int) (int, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise, nil
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		*problems = append(*problems, fmt.Errorf("%s_FILE: %w", name, err))
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > math.MaxInt32 {
+		return 0, fmt.Errorf("%s: want a number of at least %d", name, least)
 	}
-	return strings.TrimSpace(string(content))
+	return n, nil
 }

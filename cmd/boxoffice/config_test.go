@@ -1,13 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/orders"
 )
 
 // complete sets everything that serving needs.
@@ -18,7 +24,7 @@ func complete(t *testing.T) {
 		"BOXOFFICE_SERVER_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)), "DATABASE_URL": "postgres://127.0.0.1/x",
 		"BOXOFFICE_PAYLOAD_KEYS": "k1:" + base64.StdEncoding.EncodeToString(make([]byte, 32)), "BOXOFFICE_CODEC_URL": "",
 		"TEMPORAL_UI_URL":     "http://127.0.0.1:8233",
-		"TIGERBEETLE_ADDRESS": "", "TIGERBEETLE_CLUSTER_ID": "",
+		"TIGERBEETLE_ADDRESS": "", "TIGERBEETLE_CLUSTER_ID": "", "TEMPORAL_API_KEY": "", "TEMPORAL_TLS": "",
 	} {
 		t.Setenv(name, value)
 	}
@@ -105,13 +111,106 @@ func TestCodecTakesAnyLoopbackAddress(t *testing.T) {
 }
 
 func TestSecretsMayComeFromFiles(t *testing.T) {
+	write := func(content string) string {
+		file := filepath.Join(t.TempDir(), "token")
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		return file
+	}
+	const token = "fedcba9876543210"
+	for _, tt := range []struct {
+		name, value, file string
+		want, wrong       string
+	}{
+		{"from the variable", token, "", token, ""},
+		{"from a file, with the line's end", "", write(token + "\n"), token, ""},
+		{"from both", token, write(token), "", "both set"},
+		{"from a file that is not there", "", filepath.Join(t.TempDir(), "no"), "", "no such file"},
+		{"from an empty file", "", write("\n"), "", "is empty"},
+		{"from a file without an end", "", "/dev/zero", "", "too large"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			complete(t)
+			t.Setenv("BOXOFFICE_ADMIN_TOKEN", tt.value)
+			t.Setenv("BOXOFFICE_ADMIN_TOKEN_FILE", tt.file)
+			c, err := readConfig()
+			if tt.wrong != "" {
+				require.ErrorContains(t, err, tt.wrong)
+				require.ErrorContains(t, err, "BOXOFFICE_ADMIN_TOKEN")
+				require.NotContains(t, err.Error(), token)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.want, string(c.AdminToken))
+		})
+	}
+}
+
+func TestASecretFileThatOthersReadIsWarnedOf(t *testing.T) {
+	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o604: true, 0o644: true} {
+		t.Run(mode.String(), func(t *testing.T) {
+			var log bytes.Buffer
+			before := slog.Default()
+			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+			defer slog.SetDefault(before)
+			file := filepath.Join(t.TempDir(), "key")
+			require.NoError(t, os.WriteFile(file, []byte("the-secret-itself"), 0o600))
+			require.NoError(t, os.Chmod(file, mode))
+			t.Setenv("A_SECRET_FILE", file)
+			_, err := readSecret("A_SECRET")
+			require.NoError(t, err)
+			require.Equal(t, warned, strings.Contains(log.String(), file), log.String())
+			require.NotContains(t, log.String(), "the-secret-itself")
+		})
+	}
+}
+
+// Whatever prints the configuration, or a part of it, prints no secret.
+func TestTheConfigurationPrintsNoSecrets(t *testing.T) {
 	complete(t)
-	file := filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(file, []byte("fedcba9876543210\n"), 0o600))
-	t.Setenv("BOXOFFICE_ADMIN_TOKEN_FILE", file)
+	const mark = "very-secret-mark"
+	t.Setenv("BOXOFFICE_ADMIN_TOKEN", mark+"-admin")
+	t.Setenv("BOXOFFICE_WEBHOOK_SECRET", mark+"-webhook")
+	t.Setenv("DATABASE_URL", "postgres://user:"+mark+"@127.0.0.1/x")
+	t.Setenv("TEMPORAL_API_KEY", mark+"-key")
+	serverKey := (mark + strings.Repeat("k", 32))[:32]
+	t.Setenv("BOXOFFICE_SERVER_KEY", base64.StdEncoding.EncodeToString([]byte(serverKey)))
 	c, err := readConfig()
 	require.NoError(t, err)
-	require.Equal(t, "fedcba9876543210", c.AdminToken)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "token", c.AdminToken, "url", c.DatabaseURL, "config", struct{ T, K secret }{c.AdminToken, c.ServerKey})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "token", c.AdminToken, "webhook", c.WebhookSecret, "key", c.ServerKey)
+	c.Temporal = client.Options{} // the SDK's own
+	printed := log.String() + fmt.Sprintf("%v %+v %#v %s %q %x", c, c, c, c.AdminToken, c.WebhookSecret, c.ServerKey) + fmt.Sprint(c.DatabaseURL)
+	require.Contains(t, printed, redacted)
+	for _, form := range []string{mark, fmt.Sprintf("%x", mark), base64.StdEncoding.EncodeToString([]byte(mark))} {
+		require.NotContains(t, printed, form)
+	}
+}
+
+// A database URL that cannot be read is not repeated with its password.
+func TestAMalformedDatabaseURLKeepsItsPassword(t *testing.T) {
+	const password = "very-secret-mark"
+	for _, url := range []string{
+		"postgres://user:" + password + "@127.0.0.1:notaport/x", "postgres://user:" + password + "@[::1/x",
+		"postgres://user:" + password + "%zz@127.0.0.1/x", "user=a password=" + password + " port=x", "postgres://user:" + password + "@h/x?sslmode=maybe",
+	} {
+		_, err := orders.Open(t.Context(), url, orders.Options{})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), password)
+	}
+}
+
+func TestNumbersAreChecked(t *testing.T) {
+	for value, ok := range map[string]bool{"": true, "1": true, "100000": true, "0": false, "-1": false, "x": false, "1e3": false, "99999999999": false} {
+		complete(t)
+		t.Setenv("BOXOFFICE_CONNECTIONS_MAX", value)
+		_, err := readConfig()
+		if ok {
+			require.NoError(t, err, value)
+		} else {
+			require.ErrorContains(t, err, "BOXOFFICE_CONNECTIONS_MAX", value)
+		}
+	}
 }
 
 func TestListenAddress(t *testing.T) {

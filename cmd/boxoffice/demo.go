@@ -29,7 +29,7 @@ func runDemo(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o.BoxOfficeURL, o.AdminURL, o.AdminToken, o.MockPayURL = c.URL, c.AdminURL, c.AdminToken, c.MockPayURL
+	o.BoxOfficeURL, o.AdminURL, o.AdminToken, o.MockPayURL = c.URL, c.AdminURL, string(c.AdminToken), c.MockPayURL
 	o.Out = os.Stdout
 	if info, err := os.Stdout.Stat(); err == nil {
 		o.IsTerminal = info.Mode()&os.ModeCharDevice != 0

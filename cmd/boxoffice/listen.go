@@ -12,21 +12,23 @@ import (
 	"time"
 
 	"boxoffice/api"
+	"boxoffice/domain"
 )
 
 // listen opens the listeners before anything else is there, so that /healthz
 // and /readyz answer from the first moment. The returned stop finishes accepted
 // requests.
 func (s *service) listen(fail func(error)) (stop func(), err error) {
+	url := s.URL
 	if s.role == roleWorker {
-		return func() {}, nil
+		url = s.WorkerURL
 	}
-	public, err := s.listener(s.URL, func(h *handlers) http.Handler { return h.public }, fail)
+	public, err := s.listener(url, func(h *handlers) http.Handler { return h.public }, fail)
 	if err != nil {
 		return nil, err
 	}
 	servers := []*http.Server{public}
-	if s.AdminURL != s.URL {
+	if s.role != roleWorker && s.AdminURL != s.URL {
 		admin, err := s.listener(s.AdminURL, func(h *handlers) http.Handler { return h.admin }, fail)
 		if err != nil {
 			_ = public.Close()
@@ -44,40 +46,53 @@ func (s *service) listener(url string, pick func(*handlers) http.Handler, fail f
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL and BOXOFFICE_ADMIN_URL choose others)", address, err)
+		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
 	}
 	server := api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := s.ready.Load(); h != nil {
+		if h := s.ready.Load(); h != nil && !(s.stopping.Load() && isReadyz(r)) {
 			pick(h).ServeHTTP(w, r)
 			return
 		}
 		s.notReadyYet(w, r)
 	}))
+	s.log.Info("listening", "address", l.Addr().String())
+	limited := api.LimitConnections(l, s.ConnectionsMax, s.ConnectionsPerAddressMax)
 	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(limited); !errors.Is(err, http.ErrServerClosed) {
 			fail(fmt.Errorf("listener %s: %w", address, err))
 		}
 	}()
 	return server, nil
 }
 
-// notReadyYet answers while the process waits for what it needs.
+func isReadyz(r *http.Request) bool { return strings.TrimSuffix(r.URL.Path, "/") == "/readyz" }
+
+// notReadyYet answers while the process waits for what it needs, and /readyz
+// while it stops.
 func (s *service) notReadyYet(w http.ResponseWriter, r *http.Request) {
+	api.SetWriteDeadline(w)
 	if r.URL.Path == "/healthz" {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"status":"ok"}`))
 		return
 	}
-	detail := "The box office is starting."
-	if strings.TrimSuffix(r.URL.Path, "/") == "/readyz" {
-		detail = s.waiting.String()
+	problem := api.Problem{
+		Type: "/problems/overloaded", Title: "Not ready", Status: http.StatusServiceUnavailable, Code: domain.CodeOverloaded,
+		Detail: "The box office is starting.",
+	}
+	switch {
+	case s.stopping.Load():
+		problem.Detail = "The box office is stopping."
+	case isReadyz(r):
+		problem.Detail = s.waiting.String()
+		for _, name := range s.waiting.list() {
+			problem.Errors = append(problem.Errors, api.FieldError{Field: name, Message: "does not answer as it should; the log says why"})
+		}
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "about:blank", "title": "Not ready", "status": http.StatusServiceUnavailable, "code": "overloaded", "detail": detail,
-	})
+	_ = json.NewEncoder(w).Encode(problem)
 }
 
 // shutdown ends all listeners at once: one that has long requests must not use

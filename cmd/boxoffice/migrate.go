@@ -42,12 +42,12 @@ func migrate(ctx context.Context, args []string) error {
 }
 
 func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
-	store, err := orders.Open(ctx, c.DatabaseURL, orders.Options{})
+	store, err := orders.Open(ctx, string(c.DatabaseURL), orders.Options{})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	_, err = await(ctx, log, &waiting{}, "the orders database (DATABASE_URL)", func(ctx context.Context) (struct{}, error) {
+	_, err = await(ctx, log, &waiting{}, needsOrders, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, store.Migrate(ctx)
 	})
 	if err == nil {
@@ -57,14 +57,14 @@ func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
 }
 
 func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
-	temporal, err := await(ctx, log, &waiting{}, "Temporal (TEMPORAL_ADDRESS)", func(ctx context.Context) (client.Client, error) {
-		return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log)
+	temporal, err := await(ctx, log, &waiting{}, needsTemporal, func(ctx context.Context) (client.Client, error) {
+		return c.dialTemporal(ctx, log)
 	})
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	_, err = await(ctx, log, &waiting{}, "Temporal's search attributes", func(ctx context.Context) (struct{}, error) {
+	_, err = await(ctx, log, &waiting{}, needsAttributes, func(ctx context.Context) (struct{}, error) {
 		if err := worker.Setup(ctx, temporal, c.TemporalNamespace); err != nil {
 			return struct{}{}, err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
 
 	"boxoffice/activities"
 	"boxoffice/api"
@@ -31,19 +32,28 @@ const (
 	roleWorker = "worker"
 )
 
-// shutdownTimeout lets accepted requests finish.
-const shutdownTimeout = 15 * time.Second
+const (
+	// shutdownTimeout lets accepted requests finish.
+	shutdownTimeout = 15 * time.Second
+	drainMax        = time.Minute
+)
 
 func serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	role := flags.String("role", roleAll, "all, api or worker")
 	ledgerKind := flags.String("ledger", ledgerAuto, "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), tigerbeetle or embedded")
+	drain := flags.Duration("drain", 0, "how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *drain < 0 || *drain > drainMax {
+		return fmt.Errorf("--drain %v: want 0 to %v", *drain, drainMax)
 	}
 	if *role != roleAll && *role != roleAPI && *role != roleWorker {
 		return fmt.Errorf("--role %q: want all, api or worker", *role)
 	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log)
 	c, err := readConfig()
 	if err != nil {
 		return err
@@ -51,9 +61,8 @@ func serve(ctx context.Context, args []string) error {
 	if err := c.forServing(); err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	slog.SetDefault(log)
-	return (&service{config: c, role: *role, ledgerKind: *ledgerKind, log: log}).run(ctx)
+	s := &service{config: c, role: *role, ledgerKind: *ledgerKind, drain: *drain, log: log}
+	return s.run(ctx, s.start)
 }
 
 // service is one process of the box office.
@@ -61,8 +70,10 @@ type service struct {
 	config
 	role       string
 	ledgerKind string
+	drain      time.Duration
 	log        *slog.Logger
 	waiting    waiting
+	stopping   atomic.Bool // /readyz says no, whatever works
 
 	// ready becomes the real handlers once everything is there; until then
 	// requests are told to come back.
@@ -75,9 +86,10 @@ type service struct {
 type handlers struct{ public, admin http.Handler }
 
 // run listens at once, waits for what it needs, serves until the context ends,
-// then stops in order: no new requests, the accepted ones answered, the worker's
-// activities finished, the batcher flushed, the stores closed.
-func (s *service) run(ctx context.Context) error {
+// then stops in order: /readyz says no, no new connections, accepted requests
+// answered, the worker's activities finished, the batcher flushed, the ledger
+// and the stores closed.
+func (s *service) run(ctx context.Context, start func(ctx context.Context, fail func(error)) error) error {
 	defer s.closeAll()
 	serving, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -85,11 +97,13 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.start(serving, fail)
+	err = start(serving, fail)
 	if err == nil {
 		s.log.Info("ready", "url", s.URL, "role", s.role)
 		<-serving.Done()
-		s.log.Info("stopping: finishing what was accepted")
+		s.stopping.Store(true)
+		s.log.Info("stopping: finishing what was accepted", "drain", s.drain.String())
+		time.Sleep(s.drain)
 		if s.closeStreams != nil {
 			s.closeStreams()
 		}
@@ -103,11 +117,11 @@ func (s *service) run(ctx context.Context) error {
 
 // start opens everything that a request needs.
 func (s *service) start(ctx context.Context, fail func(error)) error {
-	keys, err := domain.NewKeyring(s.ServerKey)
+	keys, err := domain.NewKeyring([]byte(s.ServerKey))
 	if err != nil {
 		return err
 	}
-	secrets, err := payments.ParseSecrets(s.WebhookSecret)
+	secrets, err := payments.ParseSecrets(string(s.WebhookSecret))
 	if err != nil {
 		return err
 	}
@@ -115,20 +129,13 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	store, err := s.openOrders(ctx)
-	if err != nil {
-		return err
-	}
 	meter := newMetrics()
+	store, batcher, temporal, err := s.openAll(ctx, meter)
+	if err != nil {
+		return err
+	}
 	meter.watchRefunds(store.RefundsOwed, time.Now)
-	book, batcher, err := s.openLedger(ctx, meter)
-	if err != nil {
-		return err
-	}
-	temporal, err := s.openTemporal(ctx)
-	if err != nil {
-		return err
-	}
+	book := ledger.NewBook(batcher)
 	var notices *activities.HoldNotices
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
@@ -139,10 +146,40 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		}
 	}
 	desk := checkouts.NewDesk(temporal, s.Payloads.DataConverter(), notices, store, provider)
-	return s.openAPI(&parts{
+	p := &parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
-	})
+	}
+	if s.role == roleWorker {
+		probes, err := api.NewProbes(s.readiness(p), meter.handler(), s.log)
+		if err != nil {
+			return err
+		}
+		s.ready.Store(&handlers{public: probes, admin: probes})
+		return nil
+	}
+	return s.openAPI(p)
+}
+
+// openAll waits for everything at once, so that /readyz names all that is
+// missing. What was opened is closed in the order that its users need: nothing
+// uses the ledger and the database after Temporal's client is gone.
+func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.Store, batcher *ledger.Batcher, temporal client.Client, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { store, err = s.openOrders(ctx); return err })
+	g.Go(func() (err error) { batcher, err = s.openLedger(ctx, meter); return err })
+	g.Go(func() (err error) { temporal, err = s.openTemporal(ctx); return err })
+	err = g.Wait()
+	if store != nil {
+		s.later(store.Close)
+	}
+	if batcher != nil {
+		s.later(func() { s.closeLedger(batcher) })
+	}
+	if temporal != nil {
+		s.later(temporal.Close)
+	}
+	return store, batcher, temporal, err
 }
 
 // parts is what the API is made of.
@@ -159,20 +196,20 @@ type parts struct {
 }
 
 func (s *service) openOrders(ctx context.Context) (*orders.Store, error) {
-	store, err := orders.Open(ctx, s.DatabaseURL, orders.Options{})
+	// The pool outlives the start: its background work must not end with it.
+	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), orders.Options{})
 	if err != nil {
 		return nil, err
 	}
-	s.later(store.Close)
-	_, err = await(ctx, s.log, &s.waiting, "the orders database (DATABASE_URL)", func(ctx context.Context) (struct{}, error) {
+	_, err = await(ctx, s.log, &s.waiting, needsOrders, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, store.CheckSchema(ctx)
 	})
 	return store, err
 }
 
 func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
-	return await(ctx, s.log, &s.waiting, "Temporal (TEMPORAL_ADDRESS)", func(ctx context.Context) (client.Client, error) {
-		c, err := worker.Dial(ctx, s.TemporalAddress, s.TemporalNamespace, s.Payloads, s.log)
+	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
+		c, err := s.dialTemporal(ctx, s.log)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +217,6 @@ func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 			c.Close()
 			return nil, err
 		}
-		s.later(c.Close)
 		return c, nil
 	})
 }
@@ -252,6 +288,8 @@ func (s *service) readiness(p *parts) []api.Check {
 		// Seats are held and payments taken while it is away, and recorded when
 		// it is back: it must not take every node off at once.
 		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
+		// Seats are held while it is away; who has not paid yet waits for it.
+		{Name: "payment provider", Advisory: true, Probe: s.probe("payment provider", p.provider.Ping)},
 	}
 }
 

@@ -33,7 +33,7 @@ func verifySales(ctx context.Context, c config, sales []string, wait time.Durati
 	if c.AdminToken == "" {
 		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
 	}
-	verifier := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: c.AdminToken, Sales: sales, Wait: wait}
+	verifier := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: string(c.AdminToken), Sales: sales, Wait: wait}
 	reports, err := verifier.Verify(ctx, os.Stdout)
 	if err != nil {
 		return err
