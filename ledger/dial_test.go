@@ -5,12 +5,15 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
+	"boxoffice/domain"
 	"boxoffice/ledger"
+	"boxoffice/ledger/ledgertest"
 )
 
 func TestDialAnotherCluster(t *testing.T) {
@@ -55,6 +58,57 @@ func TestDialGivesUpWithItsContext(t *testing.T) {
 	_, err = ledger.Dial(ctx, ledger.Config{Addresses: []string{l.Addr().String()}, Timeout: time.Minute})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("dial = %v, want %v", err, context.Canceled)
+	}
+}
+
+// A server keeps 64 sessions and ends the one that was silent the longest. The
+// batcher whose session it was says that the outcome is not known, opens
+// another, and the same ids then tell what happened.
+func TestARealServerEvictsASession(t *testing.T) {
+	t.Parallel() // nearly a minute, most of it waiting for the server to forget connections
+	server := ledgertest.StartTigerBeetle(t) // of its own: others' sessions are not to be ended
+	const sessionsMax = 64                   // TigerBeetle's config, clients_max
+	var dials atomic.Int32
+	dial := func(ctx context.Context) (tb.Client, error) {
+		dials.Add(1)
+		return ledger.Dial(ctx, ledger.Config{Addresses: []string{server.Address}})
+	}
+	client, err := dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	batcher := ledger.NewBatcher(client, ledger.WithRedial(dial), ledger.WithLogger(discard))
+	defer func() {
+		if err := batcher.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	account := func(id uint64) []tb.Account { return []tb.Account{{ID: tb.ToUint128(id), Ledger: 1, Code: 1}} }
+	if _, err := batcher.CreateAccounts(t.Context(), account(1)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range sessionsMax {
+		// Closed at once: a session outlives its connection, and a development
+		// server takes only a few of those.
+		other, err := ledger.Dial(t.Context(), ledger.Config{Addresses: []string{server.Address}})
+		if err != nil {
+			t.Fatalf("session %d: %v", n+2, err)
+		}
+		other.Close()
+	}
+	_, err = batcher.CreateAccounts(t.Context(), account(2))
+	if !domain.IsUnknown(err) {
+		t.Errorf("on an evicted session: %v, want an unknown outcome", err)
+	}
+	results, err := batcher.CreateAccounts(t.Context(), account(2)) // the same again, as everybody does
+	if err != nil || len(results) != 1 {
+		t.Fatalf("after the eviction: %v, %v", results, err)
+	}
+	if status := results[0].Status; status != tb.AccountCreated && status != tb.AccountExists {
+		t.Errorf("status %v", status)
+	}
+	if dials.Load() != 2 {
+		t.Errorf("%d sessions were opened, want 2", dials.Load())
 	}
 }
 

@@ -54,6 +54,11 @@ func writeFailed(op, id string, err error) error {
 			Code: domain.CodeInternal, Detail: "The orders database will not take this, however often it is tried.",
 			Err: fmt.Errorf("orders: %s %s: %w", op, id, err),
 		}
+	case didNotHappen(err) && isAway(err):
+		return &domain.Error{
+			Code: domain.CodeOverloaded, Detail: "The orders database does not answer. Nothing was written.", RetryAfter: readRetryAfter,
+			Err: fmt.Errorf("orders: %s %s: %w", op, id, err),
+		}
 	case didNotHappen(err):
 		return fmt.Errorf("orders: %s %s: %w", op, id, err)
 	default:
