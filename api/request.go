@@ -44,7 +44,7 @@ func answerTimeout(route string) time.Duration {
 	switch route {
 	case eventsRoute:
 		return 0
-	case auditRoute:
+	case auditRoute, auditRestRoute:
 		return auditTimeout
 	default:
 		return requestTimeout

@@ -108,6 +108,11 @@ func (s *Server) routeAdmin(api huma.API) {
 		OperationID: "audit-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/audit",
 		Summary: "Every invariant with its two sides",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound}, s.audit)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "audit-rest", Method: http.MethodGet, Path: "/v1/audit",
+		Summary: "What belongs to no sale, with its two sides",
+	}), []domain.Code{domain.CodeUnauthorized}, s.auditRest)
 }
 
 // readyz runs all checks at once and names those that fail.

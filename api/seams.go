@@ -70,8 +70,9 @@ type Verifier interface {
 	Verify(header http.Header, body []byte) (domain.PaymentEvent, error)
 }
 
-// An Auditor compares the ledger, the orders and the provider for one sale. The
-// report is written to the organiser as JSON.
+// An Auditor compares the ledger, the orders and the provider for one sale; of
+// the empty id, for what belongs to no sale. The report is written to the
+// organiser as JSON.
 type Auditor interface {
 	Audit(ctx context.Context, saleID string) (any, error)
 }

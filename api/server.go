@@ -161,6 +161,7 @@ const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
 	auditRoute     = "/v1/sales/:sale/audit"
+	auditRestRoute = "/v1/audit"
 	orderRoute     = "/v1/orders/:order"
 	cancelRoute    = "/v1/orders/:order/cancel"
 	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"

@@ -97,7 +97,7 @@ func healthy() *Snapshot {
 			refunded(3, domain.RefundByOrganiser, noon), refunded(4, domain.RefundNoneLeft, noon),
 			refunded(7, domain.RefundByOrganiser, time.Time{}),
 		},
-		Events: []EventCount{{"order.paid", 4, 4}, {"order.refunded", 1, 1}, {"payment.refunded", 1, 1}},
+		Events: []EventCount{{Event: "order.paid", Events: 4, Rows: 4}, {Event: "order.refunded", Events: 1, Rows: 1}, {Event: "payment.refunded", Events: 1, Rows: 1}},
 		Stocks: []domain.StockLevel{
 			{Name: "A", Ledger: ledgerA, Capacity: 10, Held: 1, Sold: 4, Available: 5},
 			{Name: "T-shirt", Ledger: ledgerPerk, Capacity: 5, Sold: 2, Available: 3},
@@ -119,7 +119,7 @@ func atRest() *Snapshot {
 	s.Workflows = nil
 	s.Orders = s.Orders[:3]
 	s.Refunds = s.Refunds[:2]
-	s.Events[0] = EventCount{"order.paid", 3, 3}
+	s.Events[0] = EventCount{Event: "order.paid", Events: 3, Rows: 3}
 	s.Stocks[0].Held, s.Stocks[0].Sold, s.Stocks[0].Available = 0, 2, 8
 	s.Bookings[ledgerA] = s.Bookings[ledgerA][:2]
 	s.Quota = quotaOf(s.Bookings[ledgerA])
@@ -312,13 +312,27 @@ func TestBugIsCaught(t *testing.T) {
 			},
 			"I4", "class A", id(9).String(),
 		},
-		"transfers of no order while another sale is busy": {
+		"transfers of no order while the sale is busy": {
 			func(s *Snapshot) {
-				w := checkout(9)
-				w.SaleID = "other"
-				s.Workflows, s.Stocks[0].Sold = []Workflow{w}, s.Stocks[0].Sold+1
+				s.Workflows, s.Stocks[0].Sold, s.Stocks[0].Available = []Workflow{checkout(9)}, 3, 7
 			},
 			"I4", "balances", "A (ledger 1)",
+		},
+		"more available than was funded": {
+			func(s *Snapshot) { s.Stocks[0].Available++ },
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"held and sold beyond what was left after a withdrawal": {
+			func(s *Snapshot) { s.Stocks[0].Sold, s.Stocks[0].Available = 9, -2 },
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"event of one payment lost": {
+			func(s *Snapshot) { s.Events[0].Events--; s.Events[0].Lone = []string{payment(2)} },
+			"I6", "order.paid", payment(2),
+		},
+		"an event of nothing, another one lost": {
+			func(s *Snapshot) { s.Events[0].Lone = []string{"pay_nobody"} },
+			"I6", "order.paid", "pay_nobody",
 		},
 		"sold and not recorded": {
 			func(s *Snapshot) {
@@ -395,7 +409,7 @@ func TestBugIsCaught(t *testing.T) {
 		},
 		"refund that never ends": {
 			func(s *Snapshot) {
-				s.Workflows = []Workflow{{ID: "refund/9", Order: id(9), StartedAt: noon.Add(-EndWithinDefault - time.Second)}}
+				s.Workflows = []Workflow{{ID: "refund/9", Order: id(9), SaleID: "gophercon", StartedAt: noon.Add(-EndWithinDefault - time.Second)}}
 			},
 			"L", "", "refund/9",
 		},
@@ -420,14 +434,92 @@ func TestBugIsCaught(t *testing.T) {
 	}
 }
 
+// An organiser who cancels a sale takes what is left out of the budget.
+func TestWithdrawnStockReconciles(t *testing.T) {
+	t.Parallel()
+	s := atRest()
+	s.Stocks[0].Available -= 8
+	s.Stocks[1].Available -= 3
+	r := Evaluate(s, EndWithinDefault)
+	if r.Verdict != OK {
+		t.Errorf("%s", text(t, &r))
+	}
+	if class := r.Results[0]; class.ID != "I1" || class.Right.Value != 2 {
+		t.Errorf("I1 compares with %d, want the 2 that were not withdrawn", class.Right.Value)
+	}
+}
+
+// A ledger that moved while it was read cannot be held to one moment.
+func TestBalancesOfAMovingLedger(t *testing.T) {
+	t.Parallel()
+	for name, move := range map[string]func(*Snapshot){
+		"stock": func(s *Snapshot) {
+			s.Stocks[0].Sold, s.Stocks[0].Available, s.Moved = 3, 7, map[uint32]bool{ledgerA: true}
+		},
+		"quota": func(s *Snapshot) { s.Quota.Sold, s.Quota.Moved = 3, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := atRest()
+			move(s)
+			if r := Evaluate(s, EndWithinDefault); r.Verdict != InFlight {
+				t.Errorf("%s", text(t, &r))
+			}
+		})
+	}
+}
+
+// What is overdue is not broken while its workflow is retrying something that
+// is away.
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	const days = 50 * time.Hour
+	due := func(s *Snapshot) {
+		s.Refunds[1].RequestedAt, s.Refunds[1].RefundedAt, s.Returned = noon.Add(-days), time.Time{}, s.Returned[:1]
+		s.Workflows = []Workflow{{ID: "late/4", Order: id(4), SaleID: "gophercon", StartedAt: noon.Add(-days), WaitsFor: "RefundPayment, attempt 600: status 500"}}
+	}
+	for name, tc := range map[string]struct {
+		change   func(*Snapshot)
+		id, says string
+	}{
+		"a refund that the provider does not take: the money":    {due, "I2", "requested 50h0m0s ago"},
+		"a refund that the provider does not take: its workflow": {due, "L", "attempt 600: status 500"},
+		"a checkout whose deadline passed while the provider is away": {func(s *Snapshot) {
+			w := checkout(9)
+			w.StartedAt, w.Deadline, w.WaitsFor = noon.Add(-days), noon.Add(-days), "ExpireSession, attempt 9: refused"
+			s.Workflows = []Workflow{w}
+		}, "L", "ExpireSession, attempt 9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := atRest()
+			tc.change(s)
+			r := Evaluate(s, EndWithinDefault)
+			if r.Verdict != Waiting || !r.InFlight() {
+				t.Fatalf("%s", text(t, &r))
+			}
+			result := r.Results[slices.IndexFunc(r.Results, func(r Result) bool { return r.ID == tc.id && r.Subject == "" })]
+			if result.Counts != (Counts{Waiting: 1}) || !strings.Contains(result.Offenders[0].What, tc.says) || result.ToDo == "" {
+				t.Errorf("%s is %+v, want one that waits and says %q", tc.id, result, tc.says)
+			}
+		})
+	}
+}
+
 // What looks wrong about an order whose workflow is open is not wrong yet.
 func TestOpenWorkflowExcuses(t *testing.T) {
 	t.Parallel()
 	for name, happening := range map[string]func(*Snapshot){
-		"held":                   func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 1, 0)) },
+		"held": func(s *Snapshot) {
+			s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 1, 0))
+			s.Stocks[0].Held, s.Stocks[0].Available = 1, 7
+		},
 		"captured":               func(s *Snapshot) { s.Captures = append(s.Captures, capture(9)) },
 		"acknowledged for later": func(s *Snapshot) { s.Acknowledged = append(s.Acknowledged, acknowledged(9)) },
-		"posted":                 func(s *Snapshot) { s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 0, 1)) },
+		"posted": func(s *Snapshot) {
+			s.Bookings[ledgerA] = append(s.Bookings[ledgerA], booked(9, 0, 1))
+			s.Stocks[0].Sold, s.Stocks[0].Available = 3, 7
+		},
 		"given back and not recorded": func(s *Snapshot) {
 			s.Captures = append(s.Captures, capture(9))
 			s.Returned = append(s.Returned, Returned{payment(9), 6500, "EUR"})

@@ -17,7 +17,19 @@
 //     an order with an open workflow is in flight: listed, not an error. A
 //     workflow that never ends is its own invariant, and seats that were sold
 //     must have their tickets within 30 s even while it is open.
-//  3. What then still looks broken is looked at again after a pause, with
-//     everything read anew. Only what is seen twice is broken. The pause also
-//     covers the lag of Temporal's visibility store.
+//  3. A stock's balances are read before and after its transfers, and are only
+//     compared with them where they did not move.
+//  4. What then still looks broken is looked at again after a pause, with
+//     everything read anew. Only what is seen twice is broken, and only once
+//     Temporal was asked about that very order: its list of open workflows lags
+//     behind, its answer about one does not.
+//
+// A source that does not answer makes nothing broken: what needs it is reported
+// as not looked at, which is a verdict of its own.
+//
+// # Whose money it is
+//
+// The provider knows of no sales. A payment belongs to the sale that recorded
+// it, else to the sale in whose ledger its order was ever placed. What belongs
+// to no sale is in one report of its own (see RunLone) and in no other.
 package audit

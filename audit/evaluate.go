@@ -9,10 +9,14 @@ import (
 	"boxoffice/domain"
 )
 
-// A Snapshot is what the four sources said about one sale.
+// A Snapshot is what the four sources said about one sale, or about what
+// belongs to none: then the sale is empty.
 type Snapshot struct {
 	Sale *domain.Sale
 	At   time.Time
+
+	// Unread are the sources that could not be read, and why.
+	Unread map[Source]error
 
 	Workflows []Workflow // of all sales
 
@@ -23,14 +27,18 @@ type Snapshot struct {
 	Stocks   []domain.StockLevel
 	Bookings map[uint32][]Booking // by ledger: each class and the perk
 	Quota    Quota
+	Moved    map[uint32]bool // ledgers whose balance changed while their transfers were read
 
-	// Of the provider only what concerns this sale, and what no sale knows of:
-	// money that nobody answers for is shown in every audit.
+	// Of the provider only what concerns this sale.
 	Captures        []domain.Capture
 	Returned        []Returned
 	Acknowledged    []domain.PaymentEvent
 	UnknownSessions map[string]bool // of orders without a capture: those the provider never saw
+	UnaskedSessions map[string]bool // of orders without a capture: those it was not asked for (sessionsMax)
 }
+
+// lone reports whether the snapshot is of what belongs to no sale.
+func (s *Snapshot) lone() bool { return s.Sale.ID == "" }
 
 // EndWithinDefault is how long after its deadline a workflow may still be open:
 // twice the time by which the ledger's hold outlives the checkout's, plus a slow
@@ -50,8 +58,13 @@ func Evaluate(s *Snapshot, endWithin time.Duration) Report {
 
 func report(s *Snapshot, checks []*check, looks int) Report {
 	r := Report{SaleID: s.Sale.ID, At: s.At.UTC(), Looks: looks, Verdict: OK}
+	for _, source := range AllSources {
+		if err := s.Unread[source]; err != nil {
+			r.Unread = append(r.Unread, UnreadSource{source, err.Error()})
+		}
+	}
 	for _, c := range checks {
-		result := c.finish()
+		result := c.finish(s.Unread)
 		r.Verdict = worse(r.Verdict, result.Verdict)
 		r.Results = append(r.Results, result)
 	}
@@ -60,6 +73,13 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 
 func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 	b := newBooks(s)
+	if s.lone() {
+		return slices.Concat(
+			[]*check{b.everyCaptureEndsOnce(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
+			b.eventsAreComplete(),
+			[]*check{b.workflowsEnd(endWithin)},
+		)
+	}
 	return slices.Concat(
 		b.capacities(),
 		[]*check{b.quotasHold(), b.everyCaptureEndsOnce(), b.everyTicketIsPaid()},
@@ -146,8 +166,8 @@ func (b *books) capacities() []*check {
 	var checks []*check
 	for _, stock := range b.stocks() {
 		c := newCheck("I1", stock.subject, "No stock has more held and sold than its capacity.",
-			"pending + posted", "≤", "capacity",
-			"Stop the sale. Compare the stock's accounts with its transfers: the budget account must carry debits_must_not_exceed_credits.")
+			"pending + posted", "≤", "capacity, less what was withdrawn",
+			"Stop the sale. Compare the stock's accounts with its transfers: the budget account must carry debits_must_not_exceed_credits.").from(SourceLedger)
 		c.Right.Value = stock.capacity
 		checks = append(checks, c)
 		i := slices.IndexFunc(b.Stocks, func(l domain.StockLevel) bool { return l.Ledger == stock.ledger })
@@ -157,8 +177,16 @@ func (b *books) capacities() []*check {
 		}
 		level := b.Stocks[i]
 		c.Left.Value = level.Held + level.Sold
-		if level.Held+level.Sold > stock.capacity || level.Available < 0 {
-			c.add(Broken, stock.id(), domain.OrderID{}, "%d held + %d sold of %d: oversold", level.Held, level.Sold, stock.capacity)
+		// What an organiser takes back from the budget (a canceled sale) can
+		// never be sold again.
+		withdrawn := level.Capacity - level.Held - level.Sold - level.Available
+		c.Right.Value -= max(withdrawn, 0)
+		switch {
+		case level.Held+level.Sold > c.Right.Value || level.Available < 0:
+			c.add(Broken, stock.id(), domain.OrderID{}, "%d held + %d sold of %d: oversold", level.Held, level.Sold, c.Right.Value)
+		case withdrawn < 0:
+			c.add(Broken, stock.id(), domain.OrderID{}, "%d held + %d sold + %d available exceed the %d that it was funded with",
+				level.Held, level.Sold, level.Available, level.Capacity)
 		}
 		if level.Capacity != stock.capacity {
 			c.add(Broken, stock.id(), domain.OrderID{}, "funded with %d, the sale says %d", level.Capacity, stock.capacity)
@@ -171,7 +199,7 @@ func (b *books) capacities() []*check {
 func (b *books) quotasHold() *check {
 	c := newCheck("I1", "quota", "No buyer has more held and sold than the sale allows.",
 		"the most that a buyer has", "≤", "the sale's limit",
-		"Stop the sale. Look at the buyer's account in the quota ledger (the offender's id): it must be funded once and carry debits_must_not_exceed_credits.")
+		"Stop the sale. Look at the buyer's account in the quota ledger (the offender's id): it must be funded once and carry debits_must_not_exceed_credits.").from(SourceLedger)
 	c.Right.Value = b.Sale.BuyerLimit
 	has := make(map[domain.BuyerID]int64)
 	for _, use := range b.Quota.Uses {
@@ -229,18 +257,40 @@ func (b *books) quota() stock {
 func (b *books) everyCaptureEndsOnce() *check {
 	c := newCheck("I2", "", "Every captured payment has exactly one ticket order or one refund.",
 		"captured payments", "=", "of them with one ticket order or one refund",
-		"A payment with neither: send its payment.succeeded again, or refund it. One with both: collect the refund or cancel the tickets.")
+		b.captureToDo()).from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	c.Left.Value = int64(len(b.Captures))
 	for i := range b.Captures {
 		capture := &b.Captures[i]
-		if what := b.endingProblem(capture); what != "" {
+		what := b.endingProblem(capture)
+		switch {
+		case what == "":
+			c.Right.Value++
+		case b.refundWaits(capture):
+			refund := b.refunds[capture.Payment]
+			c.add(Waiting, capture.Payment, capture.Order, "the refund (%s) was requested %s ago and is not done: L says what it waits for",
+				refund.Reason, age(b.At.Sub(refund.RequestedAt)))
+		default:
 			c.add(b.suspect(capture.Order), capture.Payment, capture.Order, "%s", what)
-			continue
 		}
-		c.Right.Value++
 	}
 	return c
 }
+
+func (b *books) captureToDo() string {
+	if b.lone() {
+		return "No order here knows this payment. Ask the provider what it was for, then refund it there; if an order of ours paid it, its records were lost."
+	}
+	return "A payment with neither: send its payment.succeeded again, or refund it. One with both: collect the refund or cancel the tickets. Waiting: the provider or the database does not let the refund through."
+}
+
+// refundWaits: it is on record, a workflow is at it, and it takes long.
+func (b *books) refundWaits(capture *domain.Capture) bool {
+	refund, order := b.refunds[capture.Payment], b.tickets[capture.Payment]
+	return refund != nil && refund.RefundedAt.IsZero() && b.open[capture.Order] &&
+		(order == nil || order.Status == domain.OrderRefunding) && b.At.Sub(refund.RequestedAt) > EndWithinDefault
+}
+
+func age(d time.Duration) time.Duration { return d.Round(time.Second) }
 
 // endingProblem says what is wrong with what became of a capture; empty where
 // nothing is.
@@ -295,7 +345,7 @@ func differs(recordedMinor int64, currency string, capture *domain.Capture) stri
 func (b *books) everyTicketIsPaid() *check {
 	c := newCheck("I3", "", "No ticket without a captured payment of its price.",
 		"orders with tickets", "=", "of them captured at the provider",
-		"Unconfirmed (a warning): a signed webhook for a session that the provider never saw, as test tools send; if no tool of yours did, change the webhook secret. Broken: void the tickets of the order.")
+		"Unconfirmed (a warning): a signed webhook for a session that the provider never saw, as test tools send; if no tool of yours did, change the webhook secret. Broken: void the tickets of the order.").from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	c.Left.Value = int64(len(b.Orders))
 	for i := range b.Orders {
 		order := &b.Orders[i]
@@ -307,6 +357,8 @@ func (b *books) everyTicketIsPaid() *check {
 			c.Right.Value++
 		case b.UnknownSessions[order.Session]:
 			c.add(Warning, order.ID.String(), order.ID, "unconfirmed: the provider does not know session %s", order.Session)
+		case b.UnaskedSessions[order.Session]:
+			c.add(Warning, order.ID.String(), order.ID, "not captured; there were too many to ask the provider whether it knows session %s", order.Session)
 		default:
 			c.add(b.suspect(order.ID), order.ID.String(), order.ID, "tickets, and payment %s was never captured", order.Payment)
 		}
@@ -339,7 +391,7 @@ func (b *books) ledgerMatchesTickets() []*check {
 	for _, stock := range append(b.stocks(), b.quota()) {
 		c := newCheck("I4", stock.subject, "At rest, what the ledger sold is what was recorded.",
 			"posted in the ledger", "=", "recorded in orders",
-			"Sold and not recorded: send the payment's webhook again, the checkout records it. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.")
+			"Sold and not recorded: send the payment's webhook again, the checkout records it. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.").from(SourceLedger, SourceOrders, SourceTemporal)
 		checks = append(checks, c)
 		posted := make(map[domain.OrderID]int64)
 		for _, booking := range b.booked[stock.ledger] {
@@ -382,7 +434,7 @@ func (b *books) compareOrder(c *check, stock *stock, order *Order, posted int64)
 func (b *books) holdsHaveCheckouts() *check {
 	c := newCheck("I4", "holds", "No hold outlives its checkout.",
 		"orders with a hold", "=", "of them with an open workflow",
-		"The ledger frees the hold by itself 30 s after the checkout's deadline. If holds stay, the checkouts ended without a void: look at the workflow's history.")
+		"The ledger frees the hold by itself 30 s after the checkout's deadline. If holds stay, the checkouts ended without a void: look at the workflow's history.").from(SourceLedger, SourceTemporal)
 	held := make(map[domain.OrderID]int64)
 	for _, bookings := range b.booked {
 		for _, booking := range bookings {
@@ -407,11 +459,7 @@ func (b *books) holdsHaveCheckouts() *check {
 func (b *books) balancesMatchTransfers() *check {
 	c := newCheck("I4", "balances", "The ledger's balances are the sum of its orders' transfers.",
 		"held + sold by balance", "=", "held + sold by transfers",
-		"Transfers without an order id, or an incomplete reading: list the stock's transfers.")
-	atRest := Broken
-	if slices.ContainsFunc(b.Workflows, func(w Workflow) bool { return !w.Failed && w.SaleID == b.Sale.ID }) {
-		atRest = InFlight // balances and transfers were read one after the other
-	}
+		"Transfers without an order id, or an incomplete reading: list the stock's transfers.").from(SourceLedger)
 	quota := domain.StockLevel{Name: "quota", Ledger: b.Sale.QuotaLedger, Held: b.Quota.Held, Sold: b.Quota.Sold}
 	for _, level := range append(slices.Clone(b.Stocks), quota) {
 		var pending, posted int64
@@ -422,18 +470,26 @@ func (b *books) balancesMatchTransfers() *check {
 		c.Left.Value += level.Held + level.Sold
 		c.Right.Value += pending + posted
 		if pending != level.Held || posted != level.Sold {
-			c.add(atRest, fmt.Sprintf("%s (ledger %d)", level.Name, level.Ledger), domain.OrderID{},
+			verdict := Broken
+			if b.moved(level.Ledger) {
+				verdict = InFlight // the two were not of one moment
+			}
+			c.add(verdict, fmt.Sprintf("%s (ledger %d)", level.Name, level.Ledger), domain.OrderID{},
 				"balances: %d held, %d sold; transfers: %d held, %d sold", level.Held, level.Sold, pending, posted)
 		}
 	}
 	return c
 }
 
+func (b *books) moved(ledger uint32) bool {
+	return b.Moved[ledger] || ledger == b.Sale.QuotaLedger && b.Quota.Moved
+}
+
 // oneCaptureAnOrder is I5.
 func (b *books) oneCaptureAnOrder() *check {
 	c := newCheck("I5", "", "At most one capture an order.",
 		"captured payments", "=", "orders with a captured payment",
-		"Refund all but the one that bought the tickets, and ask the provider how one session was captured twice.")
+		"Refund all but the one that bought the tickets, and ask the provider how one session was captured twice.").from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	byOrder := make(map[domain.OrderID][]string, len(b.Captures))
 	for _, capture := range b.Captures {
 		byOrder[capture.Order] = append(byOrder[capture.Order], capture.Payment)
@@ -458,7 +514,7 @@ func (b *books) oneCaptureAnOrder() *check {
 func (b *books) acknowledgedSurvives() *check {
 	c := newCheck("I6", "webhooks", "Whatever was acknowledged survives.",
 		"acknowledged payments", "=", "of them with tickets or a refund",
-		"Send the event again: the provider has it. Then find out what lost it: nothing may answer 2xx before the workflow has the event.")
+		"Send the event again: the provider has it. Then find out what lost it: nothing may answer 2xx before the workflow has the event.").from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	seen := make(map[string]bool, len(b.Acknowledged))
 	for _, event := range b.Acknowledged {
 		if event.Type != domain.PaymentSucceeded || seen[event.Payment] {
@@ -481,9 +537,12 @@ func (b *books) eventsAreComplete() []*check {
 	for _, count := range b.Events {
 		c := newCheck("I6", count.Event, "Whatever was recorded has its event.",
 			"events", "=", "rows that they tell of",
-			"Event and row are written in one transaction: somebody changed one of them by hand.")
+			"Event and row are written in one transaction: somebody changed one of them by hand, or a backup was put back.").from(SourceOrders)
 		c.Left.Value, c.Right.Value = count.Events, count.Rows
-		if count.Events != count.Rows {
+		for _, payment := range count.Lone {
+			c.add(Broken, payment, domain.OrderID{}, "the event or what it tells of is missing")
+		}
+		if count.Events != count.Rows && len(count.Lone) == 0 {
 			c.add(Broken, count.Event, domain.OrderID{}, "%d events for %d rows", count.Events, count.Rows)
 		}
 		checks = append(checks, c)
@@ -495,9 +554,9 @@ func (b *books) eventsAreComplete() []*check {
 func (b *books) workflowsEnd(endWithin time.Duration) *check {
 	c := newCheck("L", "", "Every workflow ends once faults end.",
 		"open workflows", "=", "of them within their time",
-		"Open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.")
+		"Open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.").from(SourceTemporal)
 	for _, w := range b.Workflows {
-		if w.SaleID != "" && w.SaleID != b.Sale.ID {
+		if w.SaleID != b.Sale.ID {
 			continue
 		}
 		if w.Failed {
@@ -505,16 +564,24 @@ func (b *books) workflowsEnd(endWithin time.Duration) *check {
 			continue
 		}
 		c.Left.Value++
-		due := w.StartedAt
-		if w.Deadline.After(due) {
-			due = w.Deadline
+		late := b.At.Sub(w.due())
+		switch {
+		case late <= endWithin:
+			c.Right.Value++
+			c.add(InFlight, w.ID, w.Order, "open since %s", w.StartedAt.UTC().Format(time.RFC3339))
+		case w.WaitsFor != "":
+			c.add(Waiting, w.ID, w.Order, "due %s ago, waits for %s", age(late), w.WaitsFor)
+		default:
+			c.add(Broken, w.ID, w.Order, "should have ended %s ago", age(late))
 		}
-		if overdue := b.At.Sub(due.Add(endWithin)); overdue > 0 {
-			c.add(Broken, w.ID, w.Order, "should have ended %s ago", (overdue + endWithin).Round(time.Second))
-			continue
-		}
-		c.Right.Value++
-		c.add(InFlight, w.ID, w.Order, "open since %s", w.StartedAt.UTC().Format(time.RFC3339))
 	}
 	return c
+}
+
+// due is when a workflow should end by itself.
+func (w *Workflow) due() time.Time {
+	if w.Deadline.After(w.StartedAt) {
+		return w.Deadline
+	}
+	return w.StartedAt
 }

@@ -19,11 +19,13 @@ type Verdict string
 const (
 	OK       Verdict = "ok"
 	InFlight Verdict = "in_flight" // a workflow is still at it, or it was seen only once: look again later
+	Waiting  Verdict = "waiting"   // overdue, and its workflow is retrying something that is away: it will end by itself
 	Warning  Verdict = "warning"   // not wrong by the books, but somebody should know
+	Unread   Verdict = "could_not_look"
 	Broken   Verdict = "broken"
 )
 
-var severity = map[Verdict]int{OK: 0, InFlight: 1, Warning: 2, Broken: 3}
+var severity = map[Verdict]int{OK: 0, InFlight: 1, Waiting: 2, Warning: 3, Unread: 4, Broken: 5}
 
 func worse(a, b Verdict) Verdict {
 	if severity[b] > severity[a] {
@@ -36,13 +38,24 @@ func worse(a, b Verdict) Verdict {
 // first. It counts all.
 const OffendersMax = 20
 
-// A Report is the audit of one sale: the body of GET /v1/sales/{sale}/audit.
+// A Report is the audit of one sale, the body of GET /v1/sales/{sale}/audit; or
+// of what belongs to no sale, the body of GET /v1/audit.
 type Report struct {
-	SaleID  string    `json:"sale"`
+	SaleID  string    `json:"sale,omitempty"` // empty: what no sale answers for
 	At      time.Time `json:"at"`
 	Looks   int       `json:"looks"`   // how often everything was read: 2 where something looked wrong at first
 	Verdict Verdict   `json:"verdict"` // the worst of the results
 	Results []Result  `json:"results"`
+	// Unread are the sources that did not answer: the results that need them
+	// have no verdict of their own.
+	Unread []UnreadSource `json:"could_not_look,omitempty"`
+}
+
+// An UnreadSource is one that could not be read, although it was tried for a
+// while.
+type UnreadSource struct {
+	Source Source `json:"source"`
+	Why    string `json:"why"`
 }
 
 // A Result is one invariant, for one stock where it is about stocks.
@@ -57,7 +70,8 @@ type Result struct {
 	Verdict   Verdict    `json:"verdict"`
 	Offenders []Offender `json:"offenders,omitempty"` // at most OffendersMax
 	Counts    Counts     `json:"counts"`
-	ToDo      string     `json:"to_do,omitempty"` // where the verdict is broken or warning
+	Unread    []Source   `json:"unread,omitempty"` // why there is no verdict; then the sides mean nothing
+	ToDo      string     `json:"to_do,omitempty"`  // where the verdict is waiting or worse
 }
 
 // A Side is one number and what it counts.
@@ -70,8 +84,11 @@ type Side struct {
 type Counts struct {
 	Broken   int `json:"broken"`
 	Warning  int `json:"warning"`
+	Waiting  int `json:"waiting"`
 	InFlight int `json:"in_flight"`
 }
+
+func (c *Counts) all() int { return c.Broken + c.Warning + c.Waiting + c.InFlight }
 
 // An Offender is one order, payment, workflow or stock that does not fit.
 type Offender struct {
@@ -81,13 +98,23 @@ type Offender struct {
 	What    string         `json:"what"`
 }
 
-// Broken reports whether any invariant is broken: the exit code of `boxoffice
-// verify`.
+// Broken reports whether any invariant is broken.
 func (r *Report) Broken() bool { return r.Verdict == Broken }
+
+// Complete reports whether everything could be looked at.
+func (r *Report) Complete() bool { return len(r.Unread) == 0 }
 
 // InFlight reports whether anything may still settle by itself.
 func (r *Report) InFlight() bool {
-	return slices.ContainsFunc(r.Results, func(result Result) bool { return result.Counts.InFlight > 0 })
+	return slices.ContainsFunc(r.Results, func(result Result) bool { return result.Counts.InFlight+result.Counts.Waiting > 0 })
+}
+
+// Subject is what the report is about, for people.
+func (r *Report) Subject() string {
+	if r.SaleID == "" {
+		return "What belongs to no sale"
+	}
+	return "Sale " + r.SaleID
 }
 
 // WriteText prints the report for people: both sides of every invariant, and
@@ -96,20 +123,23 @@ func (r *Report) WriteText(w io.Writer) error {
 	var table strings.Builder
 	columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for _, result := range r.Results {
-		fmt.Fprintf(columns, "  %s\t%s\t%s\t%d %s %d\t%s\t%s\n", result.ID, result.Subject,
-			result.Left.Name, result.Left.Value, result.Relation, result.Right.Value, result.Right.Name, result.verdictText())
+		fmt.Fprintf(columns, "  %s\t%s\t%s\t%s\t%s\t%s\n", result.ID, result.Subject,
+			result.Left.Name, result.sides(), result.Right.Name, result.verdictText())
 	}
 	if err := columns.Flush(); err != nil {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Sale %s at %s: %s\n", r.SaleID, r.At.UTC().Format(time.RFC3339), headlines[r.Verdict])
+	fmt.Fprintf(&b, "%s at %s: %s\n", r.Subject(), r.At.UTC().Format(time.RFC3339), headlines[r.Verdict])
 	// The table has one line a result: below each goes what is wrong with it.
 	for i, line := range strings.Split(strings.TrimRight(table.String(), "\n"), "\n") {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 		if i < len(r.Results) {
 			r.Results[i].writeOffenders(&b)
 		}
+	}
+	for _, u := range r.Unread {
+		fmt.Fprintf(&b, "  Could not look at %s: %s\n        What to do: bring it back, then look again; nothing is known to be wrong.\n", u.Source, u.Why)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -118,8 +148,27 @@ func (r *Report) WriteText(w io.Writer) error {
 var headlines = map[Verdict]string{
 	OK:       "every invariant holds",
 	InFlight: "every invariant holds, some orders are in flight",
+	Waiting:  "every invariant holds, some orders wait for something that is away",
 	Warning:  "every invariant holds, with warnings",
+	Unread:   "could not look at everything",
 	Broken:   "BROKEN",
+}
+
+// BrokenIDs are the listed offenders that are broken.
+func (r *Result) BrokenIDs() (ids []string) {
+	for _, o := range r.Offenders {
+		if o.Verdict == Broken {
+			ids = append(ids, o.ID)
+		}
+	}
+	return ids
+}
+
+func (r *Result) sides() string {
+	if r.Verdict == Unread {
+		return "? " + r.Relation + " ?"
+	}
+	return fmt.Sprintf("%d %s %d", r.Left.Value, r.Relation, r.Right.Value)
 }
 
 func (r *Result) verdictText() string {
@@ -128,6 +177,10 @@ func (r *Result) verdictText() string {
 		return fmt.Sprintf("BROKEN (%d)", r.Counts.Broken)
 	case Warning:
 		return fmt.Sprintf("warning (%d)", r.Counts.Warning)
+	case Unread:
+		return "could not look"
+	case Waiting:
+		return fmt.Sprintf("ok, %d waiting", r.Counts.Waiting)
 	case InFlight:
 		return fmt.Sprintf("ok, %d in flight", r.Counts.InFlight)
 	default:
@@ -145,7 +198,7 @@ func (r *Result) writeOffenders(b *strings.Builder) {
 	for _, o := range r.Offenders {
 		fmt.Fprintf(b, "        %-9s  %s  %s\n", o.Verdict, o.ID, o.What)
 	}
-	if more := r.Counts.Broken + r.Counts.Warning + r.Counts.InFlight - len(r.Offenders); more > 0 {
+	if more := r.Counts.all() - len(r.Offenders); more > 0 {
 		fmt.Fprintf(b, "        … and %d more\n", more)
 	}
 	if r.ToDo != "" {
@@ -156,16 +209,34 @@ func (r *Result) writeOffenders(b *strings.Builder) {
 // A check is a result with all its offenders, listed later or not.
 type check struct {
 	Result
-	toDo string
-	all  []Offender
+	toDo  string
+	needs []Source
+	all   []Offender
+}
+
+// from says which sources the check is made from.
+func (c *check) from(sources ...Source) *check {
+	c.needs = sources
+	return c
 }
 
 func (c *check) add(verdict Verdict, id string, order domain.OrderID, format string, args ...any) {
 	c.all = append(c.all, Offender{ID: id, Order: order, Verdict: verdict, What: fmt.Sprintf(format, args...)})
 }
 
-// finish bounds the list, worst first.
-func (c *check) finish() Result {
+// finish bounds the list, worst first. Without one of its sources a check says
+// nothing: half of the truth looks broken.
+func (c *check) finish(unread map[Source]error) Result {
+	for _, source := range c.needs {
+		if unread[source] != nil {
+			c.Result.Unread = append(c.Result.Unread, source)
+		}
+	}
+	if len(c.Result.Unread) > 0 {
+		r := c.Result
+		r.Verdict, r.Left.Value, r.Right.Value = Unread, 0, 0
+		return r
+	}
 	slices.SortStableFunc(c.all, func(a, b Offender) int {
 		return cmp.Or(cmp.Compare(severity[b.Verdict], severity[a.Verdict]), cmp.Compare(a.ID, b.ID))
 	})
@@ -178,12 +249,14 @@ func (c *check) finish() Result {
 			r.Counts.Broken++
 		case Warning:
 			r.Counts.Warning++
+		case Waiting:
+			r.Counts.Waiting++
 		case InFlight:
 			r.Counts.InFlight++
 		}
 	}
 	r.Offenders = c.all[:min(len(c.all), OffendersMax)]
-	if severity[r.Verdict] >= severity[Warning] {
+	if severity[r.Verdict] >= severity[Waiting] {
 		r.ToDo = c.toDo
 	}
 	return r

@@ -4,41 +4,74 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
+	"slices"
 	"time"
 
 	"boxoffice/domain"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Options of an audit. The zero value means the defaults.
 type Options struct {
 	Pause     time.Duration    // before a second look; default PauseDefault
 	EndWithin time.Duration    // see EndWithinDefault
+	RetryFor  time.Duration    // how long a source that does not answer is tried again; default RetryForDefault
 	Now       func() time.Time // default time.Now
+
+	// Progress is told before each source is read, so that whoever waits can
+	// tell a long audit from a dead one; nil: nobody waits.
+	Progress func(Source)
 }
 
-// PauseDefault is longer than Temporal's visibility store lags behind on a busy
-// machine.
-const PauseDefault = 2 * time.Second
-
+// The defaults of Options.
 const (
-	lookupsMax      = 1000 // payments asked for at once
-	sessionCallsMax = 8    // concurrent questions to the provider
+	// PauseDefault is longer than the longest pause of a step that is retried
+	// (5 s): what comes back right after an outage has then gone on, and
+	// Temporal's visibility store has caught up.
+	PauseDefault = 6 * time.Second
+	// RetryForDefault is what a restart of a source takes. Two looks then stay
+	// within the time that the API allows.
+	RetryForDefault = 15 * time.Second
 )
 
-// Run audits a sale. It reads everything once, and once more where something
-// looks broken: only what is seen twice is. Its memory grows with the orders of
-// the sale, some hundred bytes each. The error says which source could not be
-// read; then there is no verdict.
-func Run(ctx context.Context, from Sources, sale *domain.Sale, o Options) (Report, error) {
+const (
+	retryBackoff    = 250 * time.Millisecond
+	retryBackoffMax = 4 * time.Second
+)
+
+// confirmMax bounds how many orders are asked for one by one at the end of a
+// second look.
+const confirmMax = 200
+
+func (o Options) withDefaults() Options {
 	o.Pause = cmp.Or(o.Pause, PauseDefault)
 	o.EndWithin = cmp.Or(o.EndWithin, EndWithinDefault)
+	o.RetryFor = cmp.Or(o.RetryFor, RetryForDefault)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	first, err := Gather(ctx, from, sale, o.Now)
+	if o.Progress == nil {
+		o.Progress = func(Source) {}
+	}
+	return o
+}
+
+// Run audits a sale. It reads everything once, and once more where something
+// looks broken: only what is seen twice is. Its memory grows with the orders of
+// the sale, see docs/audit.md. A source that does not answer is in the report,
+// as are the invariants that could be checked without it; the only error is the
+// context's.
+func Run(ctx context.Context, from Sources, sale *domain.Sale, o Options) (Report, error) {
+	return run(ctx, from, ofSale(sale), o.withDefaults())
+}
+
+// RunLone audits what belongs to none of the sales: money that was captured for
+// orders that nobody knows, and workflows of no sale. It fails like Run.
+func RunLone(ctx context.Context, from Sources, sales []*domain.Sale, o Options) (Report, error) {
+	return run(ctx, from, ofNoSale(sales), o.withDefaults())
+}
+
+func run(ctx context.Context, from Sources, of subject, o Options) (Report, error) {
+	first, err := gather(ctx, from, of, o)
 	if err != nil {
 		return Report{}, err
 	}
@@ -49,11 +82,16 @@ func Run(ctx context.Context, from Sources, sale *domain.Sale, o Options) (Repor
 	if err := pause(ctx, o.Pause); err != nil {
 		return Report{}, err
 	}
-	second, err := Gather(ctx, from, sale, o.Now)
+	second, err := gather(ctx, from, of, o)
 	if err != nil {
 		return Report{}, err
 	}
 	now := evaluate(second, o.EndWithin)
+	confirm(before, now)
+	if err := second.addUnlisted(ctx, from.Workflows, now); err != nil {
+		return Report{}, err
+	}
+	now = evaluate(second, o.EndWithin)
 	confirm(before, now)
 	return report(second, now, 2), nil
 }
@@ -78,6 +116,36 @@ func confirm(before, now []*check) {
 	}
 }
 
+// addUnlisted asks Temporal about the orders that are to be called broken, one
+// by one: its list of open workflows lags behind, its answer about one does not.
+// Where there are more than confirmMax the list's lag does not explain it.
+func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*check) error {
+	asked := make(map[Offender]bool)
+	for _, c := range checks {
+		for _, o := range c.all {
+			who := Offender{ID: o.ID, Order: o.Order}
+			if o.Verdict != Broken || o.Order.IsZero() || asked[who] {
+				continue
+			}
+			if len(asked) == confirmMax || s.Unread[SourceTemporal] != nil {
+				return nil
+			}
+			asked[who] = true
+			working, err := from.Working(ctx, o.Order, o.ID)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				s.Unread[SourceTemporal] = err
+			}
+			if working {
+				s.Workflows = append(s.Workflows, Workflow{ID: "not listed yet: " + o.Order.String(), Order: o.Order, SaleID: s.Sale.ID, StartedAt: s.At})
+			}
+		}
+	}
+	return nil
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -89,24 +157,49 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Gather reads a snapshot, in the order that the package comment explains.
-func Gather(ctx context.Context, from Sources, sale *domain.Sale, now func() time.Time) (*Snapshot, error) {
-	s := &Snapshot{Sale: sale, At: now(), Bookings: make(map[uint32][]Booking)}
+// gather reads a snapshot, in the order that the package comment explains. The
+// error is the context's: what could not be read is in the snapshot.
+func gather(ctx context.Context, from Sources, of subject, o Options) (*Snapshot, error) {
+	s := &Snapshot{Sale: of.sale, At: o.Now(), Unread: make(map[Source]error)}
 	for _, step := range []struct {
-		source string
+		source Source
 		read   func() error
 	}{
-		{"Temporal", func() error { return s.addWorkflows(ctx, from.Workflows) }},
-		{"the orders database", func() error { return s.readOrders(ctx, from.Orders) }},
-		{"the ledger", func() error { return s.readLedger(ctx, from.Ledger) }},
-		{"the payment provider", func() error { return s.readProvider(ctx, from.Provider, from.Orders) }},
-		{"Temporal", func() error { return s.addWorkflows(ctx, from.Workflows) }},
+		{SourceTemporal, func() error { return s.addWorkflows(ctx, from.Workflows) }},
+		{SourceOrders, func() error { return s.readOrders(ctx, from.Orders) }},
+		{SourceLedger, func() error { return s.readLedger(ctx, from.Ledger) }},
+		{SourceProvider, func() error { return s.readProvider(ctx, from, of) }},
+		{SourceTemporal, func() error { return s.addWorkflows(ctx, from.Workflows) }},
+		{SourceTemporal, func() error { return s.lookAtOverdue(ctx, from.Workflows, o.EndWithin) }},
 	} {
-		if err := step.read(); err != nil {
-			return nil, fmt.Errorf("audit of sale %s: read %s: %w", sale.ID, step.source, err)
+		if s.Unread[step.source] != nil || step.source == SourceProvider && len(s.Unread) > 0 {
+			continue // whose money it is, the other three tell
+		}
+		o.Progress(step.source)
+		if err := persist(ctx, o.RetryFor, step.read); err != nil {
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("audit of %s: read %s: %w", of.name(), step.source, err)
+			}
+			s.Unread[step.source] = err
 		}
 	}
 	return s, nil
+}
+
+// persist repeats a reading that fails: a source that restarts, or answers 500
+// for a moment, is no reason to have no verdict.
+func persist(ctx context.Context, retryFor time.Duration, read func() error) error {
+	deadline, backoff := time.Now().Add(retryFor), retryBackoff
+	for {
+		err := read()
+		if err == nil || ctx.Err() != nil || time.Now().Add(backoff).After(deadline) {
+			return err
+		}
+		if pause(ctx, backoff) != nil {
+			return err
+		}
+		backoff = min(2*backoff, retryBackoffMax)
+	}
 }
 
 // addWorkflows keeps those that are there already as they were: what was open at
@@ -127,9 +220,38 @@ func (s *Snapshot) addWorkflows(ctx context.Context, from Workflows) error {
 	return nil
 }
 
-func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
-	if s.Orders, err = collect(from.RecordedOrders(ctx, s.Sale.ID)); err != nil {
+// lookAtOverdue asks what the workflows wait for that should have ended, and
+// drops those that have: the list lags behind.
+func (s *Snapshot) lookAtOverdue(ctx context.Context, from Workflows, endWithin time.Duration) error {
+	var overdue []int
+	for i := range s.Workflows {
+		w := &s.Workflows[i]
+		if !w.Failed && w.SaleID == s.Sale.ID && s.At.Sub(w.due()) > endWithin && len(overdue) < looksMax {
+			overdue = append(overdue, i)
+		}
+	}
+	looks := make([]Look, len(overdue))
+	err := each(ctx, overdue, func(ctx context.Context, n, i int) (err error) {
+		looks[n], err = from.Look(ctx, s.Workflows[i].ID)
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	ended := make(map[string]bool)
+	for n, i := range overdue {
+		s.Workflows[i].WaitsFor = looks[n].WaitsFor
+		ended[s.Workflows[i].ID] = !looks[n].Open
+	}
+	s.Workflows = slices.DeleteFunc(s.Workflows, func(w Workflow) bool { return ended[w.ID] })
+	return nil
+}
+
+func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
+	if !s.lone() {
+		if s.Orders, err = collect(from.RecordedOrders(ctx, s.Sale.ID)); err != nil {
+			return err
+		}
 	}
 	if s.Refunds, err = collect(from.RecordedRefunds(ctx, s.Sale.ID)); err != nil {
 		return err
@@ -138,15 +260,18 @@ func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	return err
 }
 
+// readLedger reads the balances before and after the transfers: only where they
+// did not move can the two be compared.
 func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
-	var ledgers []uint32
-	for _, c := range s.Sale.Classes {
-		ledgers = append(ledgers, c.Ledger)
+	if s.lone() {
+		return nil
 	}
-	if s.Sale.Perk != nil {
-		ledgers = append(ledgers, s.Sale.Perk.Ledger)
+	before, err := from.Stock(ctx, s.Sale)
+	if err != nil {
+		return err
 	}
-	for _, ledger := range ledgers {
+	s.Bookings, s.Moved = make(map[uint32][]Booking), make(map[uint32]bool)
+	for ledger := range stockLedgers(s.Sale) {
 		if s.Bookings[ledger], err = from.Bookings(ctx, ledger); err != nil {
 			return fmt.Errorf("ledger %d: %w", ledger, err)
 		}
@@ -154,150 +279,11 @@ func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 	if s.Quota, err = from.Quota(ctx, s.Sale); err != nil {
 		return fmt.Errorf("quota: %w", err)
 	}
-	s.Stocks, err = from.Stock(ctx, s.Sale)
-	return err
-}
-
-// readProvider keeps what concerns the sale, and what no sale knows of.
-func (s *Snapshot) readProvider(ctx context.Context, from Provider, orders Orders) (err error) {
-	ours := newOwnership(s, orders)
-	s.Captures, err = keep(ctx, ours, from.Captures(ctx), func(c domain.Capture) (domain.OrderID, string) { return c.Order, c.Payment })
-	if err != nil {
-		return fmt.Errorf("captures: %w", err)
-	}
-	s.Acknowledged, err = keep(ctx, ours, from.Deliveries(ctx), func(e domain.PaymentEvent) (domain.OrderID, string) { return e.Order, e.Payment })
-	if err != nil {
-		return fmt.Errorf("deliveries: %w", err)
-	}
-	captured := make(map[string]bool, len(s.Captures))
-	for _, c := range s.Captures {
-		captured[c.Payment] = true
-	}
-	for r, err := range from.Refunds(ctx) {
-		if err != nil {
-			return fmt.Errorf("refunds: %w", err)
-		}
-		if captured[r.Payment] {
-			s.Returned = append(s.Returned, r)
-		}
-	}
-	s.UnknownSessions, err = unknownSessions(ctx, from, s.Orders, captured)
-	return err
-}
-
-// unknownSessions asks the provider about the orders whose payment it did not
-// list.
-func unknownSessions(ctx context.Context, from Provider, orders []Order, captured map[string]bool) (map[string]bool, error) {
-	var sessions []string
-	for _, o := range orders {
-		if !captured[o.Payment] {
-			sessions = append(sessions, o.Session)
-		}
-	}
-	known := make([]bool, len(sessions))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(sessionCallsMax)
-	for i, session := range sessions {
-		group.Go(func() (err error) {
-			known[i], err = from.KnowsSession(ctx, session)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("sessions: %w", err)
-	}
-	unknown := make(map[string]bool)
-	for i, session := range sessions {
-		if !known[i] {
-			unknown[session] = true
-		}
-	}
-	return unknown, nil
-}
-
-// ownership tells whose a payment is. The provider does not know of sales.
-type ownership struct {
-	orders    Orders
-	ours      map[domain.OrderID]bool // orders that the sale knows of, sold or not
-	payments  map[string]bool         // payments that are recorded in the sale
-	elsewhere map[domain.OrderID]bool // orders that another sale is busy with
-}
-
-func newOwnership(s *Snapshot, orders Orders) *ownership {
-	o := &ownership{orders: orders, ours: make(map[domain.OrderID]bool), payments: make(map[string]bool), elsewhere: make(map[domain.OrderID]bool)}
-	for _, order := range s.Orders {
-		o.ours[order.ID], o.payments[order.Payment] = true, true
-	}
-	for _, r := range s.Refunds {
-		o.payments[r.Capture.Payment] = true
-	}
-	for _, bookings := range s.Bookings {
-		for _, b := range bookings {
-			o.ours[b.Order] = true
-		}
-	}
-	for _, w := range s.Workflows {
-		switch w.SaleID {
-		case s.Sale.ID:
-			o.ours[w.Order] = true
-		case "":
-		default:
-			o.elsewhere[w.Order] = true
-		}
-	}
-	return o
-}
-
-// keep filters a stream down to what is the sale's, or nobody's. Those that it
-// cannot tell it looks up, many at a time.
-func keep[T any](ctx context.Context, o *ownership, stream iter.Seq2[T, error], keys func(T) (domain.OrderID, string)) ([]T, error) {
-	var kept, unclear []T
-	settle := func() error {
-		payments := make([]string, 0, len(unclear))
-		for _, item := range unclear {
-			_, payment := keys(item)
-			payments = append(payments, payment)
-		}
-		recorded, err := o.orders.RecordedPayments(ctx, payments)
-		for _, item := range unclear {
-			if _, payment := keys(item); !recorded[payment] {
-				kept = append(kept, item)
-			}
-		}
-		unclear = unclear[:0]
+	if s.Stocks, err = from.Stock(ctx, s.Sale); err != nil {
 		return err
 	}
-	for item, err := range stream {
-		if err != nil {
-			return nil, err
-		}
-		order, payment := keys(item)
-		switch {
-		case o.ours[order] || o.payments[payment]:
-			kept = append(kept, item)
-		case o.elsewhere[order]:
-		default:
-			unclear = append(unclear, item)
-		}
-		if len(unclear) == lookupsMax {
-			if err := settle(); err != nil {
-				return nil, err
-			}
-		}
+	for _, level := range s.Stocks {
+		s.Moved[level.Ledger] = !slices.Contains(before, level)
 	}
-	if len(unclear) == 0 {
-		return kept, nil
-	}
-	return kept, settle()
-}
-
-func collect[T any](stream iter.Seq2[T, error]) ([]T, error) {
-	var all []T
-	for item, err := range stream {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, item)
-	}
-	return all, nil
+	return nil
 }

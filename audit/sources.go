@@ -16,6 +16,23 @@ type Sources struct {
 	Workflows Workflows
 }
 
+// A Source is one of the four, as reports name it.
+type Source string
+
+// The sources.
+const (
+	SourceLedger   Source = "the ledger"
+	SourceOrders   Source = "the orders database"
+	SourceProvider Source = "the payment provider"
+	SourceTemporal Source = "Temporal"
+)
+
+// AllSources are all four.
+var AllSources = []Source{SourceLedger, SourceOrders, SourceProvider, SourceTemporal}
+
+// Invariants are the ids of all results.
+var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "L"}
+
 // Ledger is where the seats are counted.
 type Ledger interface {
 	// Stock returns the level of every class of the sale, and of its perk.
@@ -26,6 +43,9 @@ type Ledger interface {
 	// Quota is what all buyers together have of the sale's quota, and what each
 	// order takes of it, by order as with Bookings.
 	Quota(ctx context.Context, sale *domain.Sale) (Quota, error)
+	// Placed tells in which ledger each of the orders has ever held or bought
+	// something, whatever became of it. An order that is not there never did.
+	Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error)
 }
 
 // A Booking is what one order has in one stock.
@@ -40,6 +60,7 @@ type Booking struct {
 type Quota struct {
 	Held, Sold int64 // by the ledger's balance, over all buyers
 	Uses       []QuotaUse
+	Moved      bool // the balance changed while the uses were read
 }
 
 // A QuotaUse is what one order has of its buyer's quota.
@@ -52,14 +73,14 @@ type QuotaUse struct {
 type Orders interface {
 	// RecordedOrders streams the orders of a sale.
 	RecordedOrders(ctx context.Context, saleID string) iter.Seq2[Order, error]
-	// RecordedRefunds streams the refunds of a sale, and those of no sale (the
-	// order is unknown).
+	// RecordedRefunds streams the refunds of a sale; of the empty id, those of
+	// no sale (the order is unknown).
 	RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error]
 	// RecordedPayments returns those of the payments that bought tickets or are
 	// refunded, in whatever sale.
 	RecordedPayments(ctx context.Context, payments []string) (map[string]bool, error)
-	// EventCounts counts the outbox's events and what they tell of, in one
-	// snapshot.
+	// EventCounts counts the outbox's events of a sale and what they tell of, in
+	// one snapshot; of the empty id, those of no sale.
 	EventCounts(ctx context.Context, saleID string) ([]EventCount, error)
 }
 
@@ -82,6 +103,8 @@ type EventCount struct {
 	Event  string
 	Events int64
 	Rows   int64
+	// Lone names what is there only on one side: payments, at most OffendersMax.
+	Lone []string
 }
 
 // Provider is the payment provider's own log: the oracle for money.
@@ -108,6 +131,20 @@ type Workflows interface {
 	// Unfinished streams the workflows of all sales that are open, and those
 	// that closed otherwise than by completing (failed, terminated, timed out).
 	Unfinished(ctx context.Context) iter.Seq2[Workflow, error]
+	// Look asks for one workflow by its id. What it answers is true now, where
+	// Unfinished lags behind.
+	Look(ctx context.Context, id string) (Look, error)
+	// Working reports, as truly as Look, whether any workflow is at work on an
+	// order, or on a payment for it (empty: none is known).
+	Working(ctx context.Context, order domain.OrderID, payment string) (bool, error)
+}
+
+// A Look is how a workflow stands.
+type Look struct {
+	Open bool
+	// WaitsFor is the activity that it retries and why the last attempt failed;
+	// empty where it retries nothing.
+	WaitsFor string
 }
 
 // A Workflow is a checkout, a late payment or a refund that has not completed.
@@ -118,4 +155,5 @@ type Workflow struct {
 	StartedAt time.Time
 	Deadline  time.Time // when it should end by itself; zero: as soon as it can
 	Failed    bool      // closed without completing
+	WaitsFor  string    // of one that is overdue: see Look
 }

@@ -19,8 +19,9 @@ type Verifier struct {
 	URL      string        // the public API, which lists the sales
 	AdminURL string        // where the audits are
 	Token    string        // the admin's bearer token
-	Sales    []string      // which sales; empty: all
-	Wait     time.Duration // how long to wait for what is in flight; 0: not at all
+	Sales    []string      // which sales; empty: all, and what belongs to none
+	Wait     time.Duration // how long to wait for what is in flight, or could not be looked at; 0: not at all
+	JSON     bool          // print an array of reports instead of text for people
 	Client   *http.Client  // nil: one with auditTimeout
 }
 
@@ -42,8 +43,10 @@ func (v *Verifier) Verify(ctx context.Context, out io.Writer) ([]Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(reports) == 0 {
-		fmt.Fprintln(out, "There is no sale to verify.")
+	if v.JSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return reports, encoder.Encode(reports)
 	}
 	for i := range reports {
 		if err := reports[i].WriteText(out); err != nil {
@@ -58,12 +61,17 @@ func AnyBroken(reports []Report) bool {
 	return slices.ContainsFunc(reports, func(r Report) bool { return r.Broken() })
 }
 
+// AnyUnread reports whether any audit could not look at everything.
+func AnyUnread(reports []Report) bool {
+	return slices.ContainsFunc(reports, func(r Report) bool { return !r.Complete() })
+}
+
 // await asks until nothing is in flight or the time is up.
 func (v *Verifier) await(ctx context.Context) ([]Report, error) {
 	deadline := time.Now().Add(v.Wait)
 	for {
 		reports, err := v.audits(ctx)
-		settled := !slices.ContainsFunc(reports, func(r Report) bool { return r.InFlight() })
+		settled := !slices.ContainsFunc(reports, func(r Report) bool { return r.InFlight() || !r.Complete() })
 		if err != nil || settled || time.Now().Add(waitInterval).After(deadline) {
 			return reports, err
 		}
@@ -80,19 +88,24 @@ func (v *Verifier) audits(ctx context.Context) ([]Report, error) {
 	}
 	var reports []Report
 	for _, sale := range sales {
+		path := "/v1/audit"
+		if sale != "" {
+			path = "/v1/sales/" + url.PathEscape(sale) + "/audit"
+		}
 		var r Report
-		if err := v.get(ctx, cmp.Or(v.AdminURL, v.URL), "/v1/sales/"+url.PathEscape(sale)+"/audit", v.Token, &r); err != nil {
+		if err := v.get(ctx, cmp.Or(v.AdminURL, v.URL), path, v.Token, &r); err != nil {
 			return nil, err
 		}
 		if r.SaleID != sale || len(r.Results) == 0 {
-			return nil, fmt.Errorf("the audit of sale %s came back empty: is %s a box office of this release?", sale, v.AdminURL)
+			return nil, fmt.Errorf("GET %s came back empty: is %s a box office of this release?", path, v.AdminURL)
 		}
 		reports = append(reports, r)
 	}
 	return reports, nil
 }
 
-// sales are those that were asked for, else all that are on offer.
+// sales are those that were asked for, else all that are on offer, and the empty
+// id for what belongs to none.
 func (v *Verifier) sales(ctx context.Context) ([]string, error) {
 	if len(v.Sales) > 0 {
 		return v.Sales, nil
@@ -107,7 +120,7 @@ func (v *Verifier) sales(ctx context.Context) ([]string, error) {
 	for _, sale := range list.Sales {
 		ids = append(ids, sale.ID)
 	}
-	return ids, err
+	return append(ids, ""), err
 }
 
 func (v *Verifier) get(ctx context.Context, base, path, token string, into any) error {

@@ -70,6 +70,32 @@ func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale) ([]QuotaUse, error
 	return uses, nil
 }
 
+// Placed tells, for the audit, in which ledger each of the orders ever held or
+// was rebooked something, whatever became of it. An order that is missing never
+// was: what is refused leaves no transfer.
+func (b *Book) Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error) {
+	// Each of the two begins with the order's first line.
+	ids := make([]tb.Uint128, 0, 2*len(orders))
+	for _, order := range orders {
+		ids = append(ids, transferID(order, slotHold), transferID(order, slotRebook))
+	}
+	found, err := b.batcher.LookupTransfers(ctx, ids)
+	if err != nil {
+		return nil, failed("look up", ordersCount(len(orders)), err)
+	}
+	placed := make(map[domain.OrderID]uint32)
+	for i, t := range found {
+		if t != nil {
+			placed[orders[i/2]] = t.Ledger
+		}
+	}
+	return placed, nil
+}
+
+type ordersCount int
+
+func (n ordersCount) String() string { return fmt.Sprintf("%d orders", int(n)) }
+
 // eachTransfer reads the transfers of an account, oldest first, page by page.
 func (b *Book) eachTransfer(ctx context.Context, account tb.Uint128, visit func(tb.Transfer) error) error {
 	filter := tb.AccountFilter{

@@ -65,20 +65,28 @@ func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.Or
 	})
 }
 
-// RecordedRefunds streams the refunds of a sale, and those of no sale at all
-// (the order is unknown), by payment. The stream ends at the first error.
+// RecordedRefunds streams the refunds of a sale by payment; of the empty id,
+// those of no sale at all (the order is unknown). The stream ends at the first
+// error.
 func (s *Store) RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error] {
 	return pages(func(after string) ([]domain.Refund, string, error) {
 		ctx, cancel := s.bounded(ctx)
 		defer cancel()
-		page, err := s.queryRefunds(ctx, `
-			WHERE (r.sale_id = $1 OR r.sale_id IS NULL) AND r.payment > $2
-			ORDER BY r.payment LIMIT $3`, saleID, after, streamPage)
+		page, err := s.queryRefunds(ctx, `WHERE r.`+ofSale(saleID)+` AND r.payment > $2 ORDER BY r.payment LIMIT $3`, saleID, after, streamPage)
 		if err != nil || len(page) == 0 {
 			return nil, after, readFailed("stream refunds of", saleID, err)
 		}
 		return page, page[len(page)-1].Capture.Payment, nil
 	})
+}
+
+// ofSale is the condition on a column sale_id, with the sale as parameter 1: one
+// that an index serves, for a sale and for none.
+func ofSale(saleID string) string {
+	if saleID == "" {
+		return `sale_id IS NULL AND $1 = ''`
+	}
+	return `sale_id = $1`
 }
 
 // pages turns a function that reads the page after a cursor into a stream.
@@ -133,19 +141,34 @@ type EventCount struct {
 	Event  string
 	Events int64
 	Rows   int64
+	// Lone names payments that have only one of the two, some of them.
+	Lone []string
 }
 
 // EventCounts counts the outbox's events of a sale and what they stand for, in
-// one snapshot, so that the two differ only if one was lost.
+// one snapshot, so that the two differ only if one was lost; of the empty id,
+// those of no sale.
 func (s *Store) EventCounts(ctx context.Context, saleID string) ([]EventCount, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	const kinds = `('order.paid'), ('order.refunded'), ('payment.refunded')`
+	of := ofSale(saleID)
 	rows, err := s.pool.Query(ctx, `
-		SELECT event, (SELECT count(*) FROM outbox WHERE outbox.sale_id = $1 AND outbox.event = due.event), due.n
-		FROM (SELECT 'order.paid' AS event, count(*) AS n FROM orders WHERE sale_id = $1
-		      UNION ALL SELECT 'order.refunded', count(*) FROM orders WHERE sale_id = $1 AND status = 'refunded'
-		      UNION ALL SELECT 'payment.refunded', count(*) FROM refunds
-		                WHERE sale_id = $1 AND bought = 'nothing' AND refunded_at IS NOT NULL) due`, saleID)
+		WITH due AS (
+			SELECT 'order.paid' AS event, payment FROM orders WHERE `+of+`
+			UNION ALL SELECT 'order.refunded', payment FROM orders WHERE `+of+` AND status = 'refunded'
+			UNION ALL SELECT 'payment.refunded', payment FROM refunds
+			          WHERE `+of+` AND bought = 'nothing' AND refunded_at IS NOT NULL
+		), sent AS (
+			SELECT event, payment FROM outbox WHERE `+of+` AND payment IS NOT NULL
+		), matched AS (
+			SELECT event, payment, sent.event IS NOT NULL AS is_sent, due.event IS NOT NULL AS is_due
+			FROM due FULL JOIN sent USING (event, payment)
+		)
+		SELECT kind.event, count(*) FILTER (WHERE is_sent), count(*) FILTER (WHERE is_due),
+		       (array_agg(payment ORDER BY payment) FILTER (WHERE is_sent <> is_due))[1:20]
+		FROM (VALUES `+kinds+`) kind (event) LEFT JOIN matched USING (event)
+		GROUP BY kind.event ORDER BY kind.event`, saleID)
 	if err != nil {
 		return nil, readFailed("count events of", saleID, err)
 	}

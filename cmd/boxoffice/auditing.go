@@ -2,41 +2,157 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"log/slog"
+	"net/http"
+	"sync"
 	"time"
 
-	"boxoffice/api"
+	"boxoffice/activities"
 	"boxoffice/audit"
 	"boxoffice/checkouts"
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
 	"boxoffice/payments"
+	"boxoffice/worker"
 )
 
 // The four sources of the audit, each in the audit's own words.
 
+// auditor audits for the API and for the schedule.
 type auditor struct {
-	catalog *api.Catalog
-	sources audit.Sources
+	store     *orders.Store
+	sources   audit.Sources
+	inspector *audit.Inspector
 }
 
-func newAuditor(p *parts, catalog *api.Catalog) auditor {
-	return auditor{catalog: catalog, sources: audit.Sources{
+func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error) {
+	provider, err := payments.NewClient(providerURL, &http.Client{Transport: persistent{http.DefaultTransport}})
+	if err != nil {
+		return nil, err
+	}
+	sources := audit.Sources{
 		Ledger:    auditedLedger{p.book},
 		Orders:    auditedOrders{p.store},
-		Provider:  auditedProvider{p.provider},
-		Workflows: auditedWorkflows{desk: p.desk, catalog: catalog},
-	}}
+		Provider:  auditedProvider{provider},
+		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
+	}
+	return &auditor{store: p.store, sources: sources, inspector: &audit.Inspector{
+		Sources: sources, Sales: p.store.Sales, Keeper: auditKeeper{p.store}, Log: log,
+	}}, nil
+}
+
+// openAudit makes the auditor, and where this process works has it work for the
+// schedule.
+func (s *service) openAudit(p *parts, fail func(error)) (err error) {
+	if p.auditor, err = newAuditor(p, s.MockPayURL, s.log); err != nil {
+		return err
+	}
+	p.meter.registry.MustRegister(&auditMetrics{read: p.store.AuditState})
+	if s.role == roleAPI {
+		return nil
+	}
+	w := worker.NewAuditor(p.temporal, &activities.Audits{Auditor: p.auditor}, func(err error) { fail(fmt.Errorf("audit worker: %w", err)) })
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("audit worker: %w", err)
+	}
+	s.later(w.Stop)
+	return nil
 }
 
 // Audit implements api.Auditor.
-func (a auditor) Audit(ctx context.Context, saleID string) (any, error) {
-	sale, err := a.catalog.Sale(ctx, saleID)
+func (a *auditor) Audit(ctx context.Context, saleID string) (any, error) {
+	if saleID == "" {
+		sales, err := a.store.Sales(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return audit.RunLone(ctx, a.sources, sales, audit.Options{})
+	}
+	sale, err := a.store.Sale(ctx, saleID)
 	if err != nil {
 		return nil, err
 	}
 	return audit.Run(ctx, a.sources, sale, audit.Options{})
+}
+
+// AuditAll implements activities.Auditor.
+func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (activities.AuditOutcome, error) {
+	all, err := a.inspector.Inspect(ctx, beat)
+	outcome := activities.AuditOutcome{Sales: all.Sales, Broken: all.Broken, Unread: make(map[string]int)}
+	for _, f := range all.Findings {
+		outcome.Findings = append(outcome.Findings, activities.AuditFinding{Sale: f.SaleID, Invariant: f.ID, Subject: f.Subject, Offenders: f.Offenders})
+	}
+	for source, sales := range all.Unread {
+		outcome.Unread[string(source)] = sales
+	}
+	return outcome, err
+}
+
+// auditKeeper keeps reports in the orders database.
+type auditKeeper struct{ store *orders.Store }
+
+// Keep implements audit.Keeper.
+func (k auditKeeper) Keep(ctx context.Context, r *audit.Report, took time.Duration) (appeared, healed []audit.Finding, err error) {
+	record := orders.AuditRecord{SaleID: r.SaleID, EndedAt: time.Now(), Took: took}
+	for _, u := range r.Unread {
+		record.Unread = append(record.Unread, string(u.Source))
+	}
+	for i := range r.Results {
+		result := &r.Results[i]
+		key := orders.AuditKey{Invariant: result.ID, Subject: result.Subject}
+		switch result.Verdict {
+		case audit.Broken:
+			record.Broken = append(record.Broken, orders.AuditFinding{
+				AuditKey: key, Offenders: int64(result.Counts.Broken), Listed: result.BrokenIDs(), Says: result.Says, ToDo: result.ToDo,
+			})
+		case audit.Unread:
+			record.Unjudged = append(record.Unjudged, key)
+		}
+		if result.ID == "L" {
+			record.Waiting += int64(result.Counts.Waiting)
+		}
+	}
+	isNew, isHealed, err := k.store.RecordAudit(ctx, record)
+	return findings(isNew), findings(isHealed), err
+}
+
+func findings(kept []orders.AuditFinding) (all []audit.Finding) {
+	for _, f := range kept {
+		all = append(all, audit.Finding{SaleID: f.SaleID, ID: f.Invariant, Subject: f.Subject, Since: f.Since, Offenders: f.Offenders, Listed: f.Listed, ToDo: f.ToDo})
+	}
+	return all
+}
+
+// persistent repeats a question to the provider that it did not answer, page by
+// page: starting a long list again would hardly ever reach its end. The call's
+// own timeout bounds it all.
+type persistent struct{ http.RoundTripper }
+
+const (
+	questionAttemptsMax = 4
+	questionBackoff     = 100 * time.Millisecond // doubled each time
+)
+
+// RoundTrip implements http.RoundTripper. The audit only asks, and no question
+// has a body.
+func (p persistent) RoundTrip(r *http.Request) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		response, err := p.RoundTripper.RoundTrip(r)
+		if answered := err == nil && response.StatusCode < http.StatusInternalServerError; answered || attempt == questionAttemptsMax {
+			return response, err
+		}
+		if err == nil {
+			response.Body.Close()
+		}
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-time.After(questionBackoff << (attempt - 1)):
+		}
+	}
 }
 
 type auditedLedger struct{ *ledger.Book }
@@ -55,6 +171,10 @@ func booking(order domain.OrderID, t ledger.Tickets) audit.Booking {
 }
 
 func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale) (audit.Quota, error) {
+	before, err := l.QuotaLevel(ctx, sale)
+	if err != nil {
+		return audit.Quota{}, err
+	}
 	uses, err := l.QuotaUses(ctx, sale)
 	if err != nil {
 		return audit.Quota{}, err
@@ -63,7 +183,7 @@ func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale) (audit.Quot
 	if err != nil {
 		return audit.Quota{}, err
 	}
-	quota := audit.Quota{Held: level.Held, Sold: level.Sold, Uses: make([]audit.QuotaUse, 0, len(uses))}
+	quota := audit.Quota{Held: level.Held, Sold: level.Sold, Moved: level != before, Uses: make([]audit.QuotaUse, 0, len(uses))}
 	for _, u := range uses {
 		quota.Uses = append(quota.Uses, audit.QuotaUse{Booking: booking(u.Order, u.Tickets), Buyer: u.Buyer})
 	}
@@ -108,28 +228,54 @@ func (p auditedProvider) KnowsSession(ctx context.Context, session string) (bool
 }
 
 type auditedWorkflows struct {
-	desk    *checkouts.Desk
-	catalog *api.Catalog
+	desk *checkouts.Desk
+	sale func(ctx context.Context, id string) (*domain.Sale, error)
+
+	holdTimeouts sync.Map // sale id → time.Duration: a sale never changes
 }
 
-func (w auditedWorkflows) Unfinished(ctx context.Context) iter.Seq2[audit.Workflow, error] {
+func (w *auditedWorkflows) Unfinished(ctx context.Context) iter.Seq2[audit.Workflow, error] {
+	away := false // the database, where the sales are: asked once, not for each workflow
 	return each(w.desk.Unfinished(ctx), func(u checkouts.Unfinished) audit.Workflow {
 		return audit.Workflow{
-			ID: u.ID, Order: u.Order, SaleID: u.SaleID, StartedAt: u.StartedAt, Failed: u.Failed, Deadline: w.deadline(ctx, u),
+			ID: u.ID, Order: u.Order, SaleID: u.SaleID, StartedAt: u.StartedAt, Failed: u.Failed, Deadline: w.deadline(ctx, u, &away),
 		}
 	})
 }
 
 // deadline is when a checkout gives up by itself; zero for what waits for nobody.
-func (w auditedWorkflows) deadline(ctx context.Context, u checkouts.Unfinished) time.Time {
+func (w *auditedWorkflows) deadline(ctx context.Context, u checkouts.Unfinished, away *bool) time.Time {
 	if !u.Checkout || u.SaleID == "" {
 		return time.Time{}
 	}
-	sale, err := w.catalog.Sale(ctx, u.SaleID)
-	if err != nil {
-		return time.Time{}
+	return u.StartedAt.Add(w.holdTimeout(ctx, u.SaleID, away))
+}
+
+// holdTimeout is the longest there is while the sale cannot be read: not to know
+// a deadline does not mean that it has passed.
+func (w *auditedWorkflows) holdTimeout(ctx context.Context, saleID string, away *bool) time.Duration {
+	if known, ok := w.holdTimeouts.Load(saleID); ok {
+		return known.(time.Duration)
 	}
-	return u.StartedAt.Add(sale.HoldTimeout)
+	if *away {
+		return domain.HoldTimeoutMax
+	}
+	sale, err := w.sale(ctx, saleID)
+	if err != nil {
+		*away = true
+		return domain.HoldTimeoutMax
+	}
+	w.holdTimeouts.Store(saleID, sale.HoldTimeout)
+	return sale.HoldTimeout
+}
+
+func (w *auditedWorkflows) Look(ctx context.Context, id string) (audit.Look, error) {
+	look, err := w.desk.Look(ctx, id)
+	return audit.Look(look), err
+}
+
+func (w *auditedWorkflows) Working(ctx context.Context, order domain.OrderID, payment string) (bool, error) {
+	return w.desk.Working(ctx, order, payment)
 }
 
 // each translates a stream.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 	"go.temporal.io/sdk/client"
@@ -19,6 +20,7 @@ import (
 	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
+	"boxoffice/worker"
 )
 
 // config is what every command reads from the environment; .data/dev.env sets
@@ -45,6 +47,7 @@ type config struct {
 	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
+	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 
 	TigerBeetleAddresses []string // empty: the embedded ledger
 	TigerBeetleClusterID tb.Uint128
@@ -102,6 +105,10 @@ func readConfig() (config, error) {
 	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
 	if err != nil {
 		problems = append(problems, fmt.Errorf("TIGERBEETLE_CLUSTER_ID: %w", err))
+	}
+	if c.AuditInterval, err = time.ParseDuration(env("BOXOFFICE_AUDIT_INTERVAL", "1m")); err != nil ||
+		c.AuditInterval < worker.AuditIntervalMin || c.AuditInterval > worker.AuditIntervalMax {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_AUDIT_INTERVAL: want a duration of %s to %s, such as 1m", worker.AuditIntervalMin, worker.AuditIntervalMax))
 	}
 	return c, errors.Join(problems...)
 }

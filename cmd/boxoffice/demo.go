@@ -39,7 +39,7 @@ func runDemo(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Println()
-	if err := verifySales(ctx, c, []string{result.Sale}, time.Minute); err != nil {
+	if err := verifySales(ctx, c, []string{result.Sale}, time.Minute, false); err != nil {
 		return err
 	}
 	switch {

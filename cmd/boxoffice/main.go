@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,7 +17,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice migrate     bring the orders database and the Temporal namespace up to date
   boxoffice serve       run the API, the storefront and the checkout worker
   boxoffice seed        open the conference sale that the README buys from
-  boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken
+  boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
   boxoffice demo        send more buyers than there are seats, then verify
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
@@ -48,6 +49,15 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil {
 		fmt.Fprintf(os.Stderr, "boxoffice %s: %v\n", os.Args[1], err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode is 1 unless the error knows better.
+func exitCode(err error) int {
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return 1
 }

@@ -71,7 +71,14 @@ func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
 		return struct{}{}, worker.CheckSetup(ctx, temporal, c.TemporalNamespace)
 	})
 	if err == nil {
-		fmt.Printf("temporal namespace %q: search attributes are there\n", c.TemporalNamespace)
+		// Here and not when serve starts: once a release, not by every node, and
+		// not against an operator who has just changed it.
+		_, err = await(ctx, log, &waiting{}, needsSchedule, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, worker.ScheduleAudit(ctx, temporal, c.AuditInterval)
+		})
+	}
+	if err == nil {
+		fmt.Printf("temporal namespace %q: search attributes are there, audit every %s\n", c.TemporalNamespace, c.AuditInterval)
 	}
 	return err
 }

@@ -150,6 +150,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
 	}
+	if err := s.openAudit(p, fail); err != nil {
+		return err
+	}
 	if s.role == roleWorker {
 		probes, err := api.NewProbes(s.readiness(p), meter.handler(), s.log)
 		if err != nil {
@@ -193,6 +196,7 @@ type parts struct {
 	temporal client.Client
 	desk     *checkouts.Desk
 	meter    *metrics
+	auditor  *auditor
 }
 
 func (s *service) openOrders(ctx context.Context) (*orders.Store, error) {

@@ -11,12 +11,14 @@ import (
 	"boxoffice/audit"
 )
 
-// verify audits the running box office: every sale, or those named.
+// verify audits the running box office: every sale and what belongs to none, or
+// the sales named.
 func verify(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("verify", flag.ExitOnError)
 	wait := flags.Duration("wait", 30*time.Second, "how long to wait for checkouts that are under way")
+	asJSON := flags.Bool("json", false, "print the reports as one JSON array")
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: boxoffice verify [flags] [sale …]")
+		fmt.Fprintln(flags.Output(), "usage: boxoffice verify [flags] [sale …]\nexit: 0 every invariant holds; 1 one is broken; 3 could not look")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -26,20 +28,32 @@ func verify(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return verifySales(ctx, c, flags.Args(), *wait)
+	return verifySales(ctx, c, flags.Args(), *wait, *asJSON)
 }
 
-func verifySales(ctx context.Context, c config, sales []string, wait time.Duration) error {
+func verifySales(ctx context.Context, c config, sales []string, wait time.Duration, asJSON bool) error {
 	if c.AdminToken == "" {
 		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
 	}
-	verifier := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: string(c.AdminToken), Sales: sales, Wait: wait}
+	verifier := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: string(c.AdminToken), Sales: sales, Wait: wait, JSON: asJSON}
 	reports, err := verifier.Verify(ctx, os.Stdout)
-	if err != nil {
-		return err
-	}
-	if audit.AnyBroken(reports) {
+	switch {
+	case err != nil:
+		return blindError{err}
+	case audit.AnyBroken(reports):
 		return errors.New("an invariant is broken: see above for the offenders and what to do")
+	case audit.AnyUnread(reports):
+		return blindError{errors.New("could not look at everything: see above; nothing that could be looked at is broken")}
 	}
 	return nil
 }
+
+// exitBlind tells scripts that nobody knows, which is neither good nor broken.
+// 2 is taken by wrong usage.
+const exitBlind = 3
+
+// A blindError says that an audit could not look.
+type blindError struct{ error }
+
+func (e blindError) Unwrap() error { return e.error }
+func (blindError) ExitCode() int   { return exitBlind }

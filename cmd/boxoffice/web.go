@@ -37,7 +37,7 @@ func (s *service) openAPI(p *parts) error {
 	}
 	server, err := api.New(api.Options{
 		Desk: p.desk, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys, Verifier: verifier,
-		Auditor: newAuditor(p, catalog), PayURL: s.payURL(links),
+		Auditor: p.auditor, PayURL: s.payURL(links),
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
 	})

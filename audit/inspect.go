@@ -1,0 +1,137 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// An Inspector audits every sale and what belongs to none, keeps what it found
+// and says what is new. It is what the schedule runs.
+type Inspector struct {
+	Sources Sources
+	// Sales are all that were ever on sale: money for an old one can go wrong
+	// for as long as it can be refunded.
+	Sales   func(context.Context) ([]*domain.Sale, error)
+	Keeper  Keeper
+	Log     *slog.Logger
+	Options Options // Progress is the Inspector's own
+}
+
+// A Keeper remembers what is broken from one audit to the next.
+type Keeper interface {
+	// Keep stores a report and returns what is broken that was not when the
+	// last one was kept, and what is not any more. What the report could not
+	// look at stays as it was.
+	Keep(ctx context.Context, r *Report, took time.Duration) (appeared, healed []Finding, err error)
+}
+
+// A Finding is an invariant of a sale that is broken, or was.
+type Finding struct {
+	SaleID    string // empty: of what belongs to no sale
+	ID        string // I1 … I6, L
+	Subject   string // the stock or event, if it is about one
+	Since     time.Time
+	Offenders int64
+	Listed    []string // some of their ids
+	ToDo      string
+}
+
+// An Inspection is the outcome in short: counts and ids, nothing of a buyer.
+type Inspection struct {
+	Sales    int             // audited, and what belongs to none besides
+	Broken   int64           // offenders over all
+	Findings []BrokenFinding // at most FindingsMax
+	Unread   map[Source]int  // by source, of how many sales it could not be read
+}
+
+// A BrokenFinding is one line of an Inspection.
+type BrokenFinding struct {
+	SaleID, ID, Subject string
+	Offenders           int64
+}
+
+// FindingsMax is how many findings an Inspection lists.
+const FindingsMax = 20
+
+// Inspect audits one sale after the other, so that it needs the memory of the
+// largest. beat is told what comes next. A report that could not be kept is an
+// error; what other sales are like is found out all the same.
+func (i *Inspector) Inspect(ctx context.Context, beat func(doing string)) (Inspection, error) {
+	all := Inspection{Unread: make(map[Source]int)}
+	sales, err := i.Sales(ctx)
+	if err != nil {
+		return all, fmt.Errorf("audit: list the sales: %w", err)
+	}
+	var problems []error
+	for _, of := range append([]*domain.Sale{nil}, sales...) {
+		report, err := i.inspect(ctx, of, sales, beat)
+		if ctx.Err() != nil {
+			return all, fmt.Errorf("audit after %d of %d sales: %w", all.Sales, len(sales), ctx.Err())
+		}
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all.add(&report)
+	}
+	return all, errors.Join(problems...)
+}
+
+// inspect audits one sale, or what belongs to none where that is nil.
+func (i *Inspector) inspect(ctx context.Context, sale *domain.Sale, sales []*domain.Sale, beat func(string)) (Report, error) {
+	of := subject{lone: true}
+	run := func(o Options) (Report, error) { return RunLone(ctx, i.Sources, sales, o) }
+	if sale != nil {
+		of = ofSale(sale)
+		run = func(o Options) (Report, error) { return Run(ctx, i.Sources, sale, o) }
+	}
+	o := i.Options
+	o.Progress = func(s Source) { beat(fmt.Sprintf("%s: %s", of.name(), s)) }
+	begun := time.Now()
+	report, err := run(o)
+	if err != nil {
+		return Report{}, err
+	}
+	appeared, healed, err := i.Keeper.Keep(ctx, &report, time.Since(begun))
+	if err != nil {
+		return Report{}, fmt.Errorf("audit of %s: keep the report: %w", of.name(), err)
+	}
+	i.tell(ctx, appeared, healed)
+	return report, nil
+}
+
+// tell logs what is new. What stays broken is in the metric: a line a minute
+// would hide the next one.
+func (i *Inspector) tell(ctx context.Context, appeared, healed []Finding) {
+	for _, f := range appeared {
+		i.Log.ErrorContext(ctx, "audit: an invariant is broken", "sale", f.SaleID, "invariant", f.ID, "subject", f.Subject,
+			"offenders", f.Offenders, "some", f.Listed, "to_do", f.ToDo)
+	}
+	for _, f := range healed {
+		i.Log.InfoContext(ctx, "audit: an invariant holds again", "sale", f.SaleID, "invariant", f.ID, "subject", f.Subject, "since", f.Since)
+	}
+}
+
+func (all *Inspection) add(r *Report) {
+	if r.SaleID != "" {
+		all.Sales++
+	}
+	for _, u := range r.Unread {
+		all.Unread[u.Source]++
+	}
+	for _, result := range r.Results {
+		if result.Verdict != Broken {
+			continue
+		}
+		n := int64(result.Counts.Broken)
+		all.Broken += n
+		if len(all.Findings) < FindingsMax {
+			all.Findings = append(all.Findings, BrokenFinding{r.SaleID, result.ID, result.Subject, n})
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package checkouts
+
+import (
+	"context"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// A Look is how a workflow stands at this moment.
+type Look struct {
+	Open bool
+	// WaitsFor is the activity that it retries and why the last attempt failed;
+	// empty where it retries nothing.
+	WaitsFor string
+}
+
+// Look asks Temporal for one workflow. Unlike Unfinished it does not lag behind.
+// A workflow that is not known is not open. The error is a *domain.UnknownError.
+func (d *Desk) Look(ctx context.Context, id string) (Look, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	about, err := d.temporal.DescribeWorkflowExecution(ctx, id, "")
+	err = fromTemporal("look at", id, err)
+	if isNotFound(err) {
+		return Look{}, nil
+	}
+	if err != nil {
+		return Look{}, err
+	}
+	look := Look{Open: about.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	for _, pending := range about.GetPendingActivities() {
+		if pending.GetLastFailure() != nil {
+			look.WaitsFor = fmt.Sprintf("%s, attempt %d: %s", pending.GetActivityType().GetName(), pending.GetAttempt(), pending.GetLastFailure().GetMessage())
+		}
+	}
+	return look, nil
+}
+
+// Working reports whether a workflow is at work on an order, or on a payment for
+// it. It does not lag behind. The error is a *domain.UnknownError.
+func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string) (bool, error) {
+	ids := []string{workflows.CheckoutID(order), workflows.RefundID(order)}
+	if payment != "" {
+		ids = append(ids, workflows.LateID(order, payment))
+	}
+	for _, id := range ids {
+		if look, err := d.Look(ctx, id); err != nil || look.Open {
+			return look.Open, err
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/audit"
+	"boxoffice/orders"
+)
+
+// auditStateTimeout bounds the look at the database of one scrape.
+const auditStateTimeout = 2 * time.Second
+
+var (
+	auditBroken = prometheus.NewDesc("boxoffice_audit_broken",
+		"Offenders against an invariant, over all sales, as the last audits found them.", []string{"invariant"}, nil)
+	auditWaiting = prometheus.NewDesc("boxoffice_audit_waiting",
+		"Workflows that are overdue and retry something that is away.", nil, nil)
+	auditUnread = prometheus.NewDesc("boxoffice_audit_unread",
+		"1: some sale's last audit could not read the source.", []string{"source"}, nil)
+	auditLastRun = prometheus.NewDesc("boxoffice_audit_last_run_timestamp_seconds",
+		"When the last audit ended that could read everything; of the sale that is worst off. 0: some sale has none.", nil, nil)
+	auditDuration = prometheus.NewDesc("boxoffice_audit_duration_seconds",
+		"How long the last audits took, all sales together.", nil, nil)
+)
+
+// auditMetrics shows what the database keeps of the audits, so that every
+// process says the same, whichever one looked, and a restart forgets nothing.
+// Where the database is away the last state stays: its age gives it away.
+type auditMetrics struct {
+	read func(context.Context) (orders.AuditState, error)
+
+	mu   sync.Mutex
+	last orders.AuditState
+}
+
+// Describe implements prometheus.Collector.
+func (*auditMetrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{auditBroken, auditWaiting, auditUnread, auditLastRun, auditDuration} {
+		descriptions <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Before the first audit there is
+// nothing to say.
+func (m *auditMetrics) Collect(values chan<- prometheus.Metric) {
+	state := m.state()
+	if !state.Audited {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	broken := make(map[string]int64)
+	for _, f := range state.Findings {
+		broken[f.Invariant] += f.Offenders
+	}
+	for _, invariant := range audit.Invariants {
+		gauge(auditBroken, float64(broken[invariant]), invariant)
+	}
+	unread := make(map[string]float64)
+	for _, source := range state.Unread {
+		unread[source] = 1
+	}
+	for _, source := range audit.AllSources {
+		gauge(auditUnread, unread[string(source)], string(source))
+	}
+	gauge(auditWaiting, float64(state.Waiting))
+	gauge(auditLastRun, unixSeconds(state.CompleteAt))
+	gauge(auditDuration, state.Took.Seconds())
+}
+
+func (m *auditMetrics) state() orders.AuditState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), auditStateTimeout)
+	defer cancel()
+	if state, err := m.read(ctx); err == nil {
+		m.last = state
+	}
+	return m.last
+}
+
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

@@ -1,0 +1,185 @@
+package orders
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The outbox's events of the audit.
+const (
+	EventAuditBroken = "audit.broken" // an invariant is broken that was not
+	EventAuditHealed = "audit.healed" // it holds again
+)
+
+// An AuditRecord is what one audit of a sale found.
+type AuditRecord struct {
+	SaleID   string // empty: of what belongs to no sale
+	EndedAt  time.Time
+	Took     time.Duration
+	Unread   []string // sources that could not be read
+	Waiting  int64    // workflows that are overdue and retry something
+	Broken   []AuditFinding
+	Unjudged []AuditKey // what needs the unread sources: it stays as it was
+}
+
+// An AuditKey tells the findings of one sale apart.
+type AuditKey struct {
+	Invariant string `json:"invariant"`
+	Subject   string `json:"subject,omitempty"`
+}
+
+// An AuditFinding is an invariant that is broken. Its JSON is the payload of its
+// events: ids only, nothing of a buyer.
+type AuditFinding struct {
+	AuditKey
+	SaleID    string    `json:"sale,omitempty"`
+	Since     time.Time `json:"since"` // when it was first seen
+	Offenders int64     `json:"offenders"`
+	Listed    []string  `json:"listed,omitempty"` // some of their ids
+	Says      string    `json:"says,omitempty"`   // the invariant
+	ToDo      string    `json:"to_do,omitempty"`
+}
+
+// RecordAudit keeps what an audit found and tells what is new: findings that
+// appeared, and findings that healed. Each of them is an event of the outbox, in
+// the same transaction; a finding that stays has none, however often it is seen.
+// It may be repeated.
+func (s *Store) RecordAudit(ctx context.Context, r AuditRecord) (appeared, healed []AuditFinding, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		appeared, healed = nil, nil
+		if err := upsertAudit(ctx, tx, &r); err != nil {
+			return err
+		}
+		for _, f := range r.Broken {
+			f.SaleID, f.Since = r.SaleID, stored(r.EndedAt)
+			isNew, err := upsertFinding(ctx, tx, &f)
+			if err != nil {
+				return err
+			}
+			if isNew {
+				appeared = append(appeared, f)
+			}
+		}
+		if healed, err = deleteHealed(ctx, tx, &r); err != nil {
+			return err
+		}
+		if err := tellAudit(ctx, tx, EventAuditBroken, appeared); err != nil {
+			return err
+		}
+		return tellAudit(ctx, tx, EventAuditHealed, healed)
+	})
+	return appeared, healed, writeFailed("record audit of", r.SaleID, err)
+}
+
+// upsertAudit also locks the sale's row: one audit is recorded at a time.
+func upsertAudit(ctx context.Context, tx pgx.Tx, r *AuditRecord) error {
+	unread := r.Unread
+	if unread == nil {
+		unread = []string{}
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO audits AS a (sale_id, ended_at, complete_at, took_ms, unread, waiting)
+		VALUES ($1, $2, CASE WHEN cardinality($4::text[]) = 0 THEN $2::timestamptz END, $3, $4, $5)
+		ON CONFLICT (sale_id) DO UPDATE SET ended_at = excluded.ended_at, took_ms = excluded.took_ms,
+			unread = excluded.unread, waiting = excluded.waiting, complete_at = coalesce(excluded.complete_at, a.complete_at)`,
+		r.SaleID, stored(r.EndedAt), r.Took.Milliseconds(), unread, r.Waiting)
+	return err
+}
+
+// upsertFinding reports whether the finding is new. One that is not keeps the
+// time at which it was first seen.
+func upsertFinding(ctx context.Context, tx pgx.Tx, f *AuditFinding) (isNew bool, err error) {
+	err = tx.QueryRow(ctx, `
+		INSERT INTO audit_findings (sale_id, invariant, subject, since, offenders) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (sale_id, invariant, subject) DO UPDATE SET offenders = excluded.offenders
+		RETURNING xmax = 0`, // 0: inserted, not updated
+		f.SaleID, f.Invariant, f.Subject, f.Since, f.Offenders).Scan(&isNew)
+	return isNew, err
+}
+
+func deleteHealed(ctx context.Context, tx pgx.Tx, r *AuditRecord) ([]AuditFinding, error) {
+	var invariants, subjects []string
+	keep := func(k AuditKey) {
+		invariants, subjects = append(invariants, k.Invariant), append(subjects, k.Subject)
+	}
+	for _, f := range r.Broken {
+		keep(f.AuditKey)
+	}
+	for _, k := range r.Unjudged {
+		keep(k)
+	}
+	rows, err := tx.Query(ctx, `
+		DELETE FROM audit_findings
+		WHERE sale_id = $1 AND (invariant, subject) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))
+		RETURNING invariant, subject, sale_id, since, offenders`, r.SaleID, invariants, subjects)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanFinding)
+}
+
+func scanFinding(row pgx.CollectableRow) (f AuditFinding, err error) {
+	err = row.Scan(&f.Invariant, &f.Subject, &f.SaleID, &f.Since, &f.Offenders)
+	f.Since = f.Since.UTC()
+	return f, err
+}
+
+func tellAudit(ctx context.Context, tx pgx.Tx, event string, findings []AuditFinding) error {
+	for _, f := range findings {
+		payload, err := json.Marshal(f)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO outbox (event, sale_id, payload) VALUES ($1, nullif($2, ''), $3)`, event, f.SaleID, payload)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AuditState is what the audits know at the moment, over all sales.
+type AuditState struct {
+	Audited    bool      // whether there ever was one
+	CompleteAt time.Time // the oldest of the sales' last complete audits; zero: a sale has none
+	Took       time.Duration
+	Unread     []string // sources that some sale's last audit could not read
+	Waiting    int64
+	Findings   []AuditFinding // without what they list
+}
+
+// AuditState reads it.
+func (s *Store) AuditState(ctx context.Context) (AuditState, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	state, err := s.auditState(ctx)
+	return state, readFailed("read", "audits", err)
+}
+
+func (s *Store) auditState(ctx context.Context) (state AuditState, err error) {
+	var (
+		tookMillis int64
+		complete   *time.Time
+	)
+	err = s.pool.QueryRow(ctx, `
+		SELECT count(*) > 0, CASE WHEN count(complete_at) = count(*) THEN min(complete_at) END,
+		       coalesce(sum(took_ms), 0)::bigint, coalesce(sum(waiting), 0)::bigint,
+		       ARRAY(SELECT DISTINCT unnest(unread) FROM audits ORDER BY 1)
+		FROM audits`).Scan(&state.Audited, &complete, &tookMillis, &state.Waiting, &state.Unread)
+	if err != nil {
+		return state, err
+	}
+	state.Took = time.Duration(tookMillis) * time.Millisecond
+	state.CompleteAt = fromNull(complete)
+	rows, err := s.pool.Query(ctx, `SELECT invariant, subject, sale_id, since, offenders FROM audit_findings ORDER BY sale_id, invariant, subject`)
+	if err != nil {
+		return state, err
+	}
+	state.Findings, err = pgx.CollectRows(rows, scanFinding)
+	return state, err
+}

@@ -1,0 +1,65 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/activities"
+)
+
+// AuditScheduleID is the schedule that runs the audit, and the beginning of its
+// workflows' ids.
+const AuditScheduleID = "audit"
+
+// AuditTaskQueue keeps audits out of the checkouts' way.
+const AuditTaskQueue = "audits"
+
+// Bounds of one audit. Unlike money that is owed, an audit is not worth waiting
+// for: the next one sees the same.
+const (
+	AuditTimeout          = 15 * time.Minute // all attempts of a run
+	auditAttemptTimeout   = 10 * time.Minute
+	auditHeartbeatTimeout = 2 * time.Minute // longer than reading any one source, with its repeats
+	auditAttemptsMax      = 3
+	auditBackoff          = 2 * time.Second
+)
+
+// audits is never called: it only gives the activity its name.
+var audits *activities.Audits
+
+// Audit compares the ledger, the orders, Temporal and the provider for every
+// sale. It completes whatever it finds: a run that failed is one that could not
+// look.
+func Audit(ctx workflow.Context) (activities.AuditOutcome, error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		ScheduleToCloseTimeout: AuditTimeout,
+		StartToCloseTimeout:    auditAttemptTimeout,
+		HeartbeatTimeout:       auditHeartbeatTimeout,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    auditBackoff,
+			BackoffCoefficient: 2,
+			MaximumAttempts:    auditAttemptsMax,
+		},
+		Summary: "audit every sale",
+	})
+	var outcome activities.AuditOutcome
+	err := workflow.ExecuteActivity(ctx, audits.AuditSales).Get(ctx, &outcome)
+	if err == nil {
+		workflow.SetCurrentDetails(ctx, auditDetails(&outcome))
+	}
+	return outcome, err
+}
+
+func auditDetails(o *activities.AuditOutcome) string {
+	switch {
+	case o.Broken > 0:
+		return fmt.Sprintf("**BROKEN**: %d offenders in %d sales. `boxoffice verify` lists them and says what to do.", o.Broken, o.Sales)
+	case len(o.Unread) > 0:
+		return fmt.Sprintf("**could not look** at everything: %d sales.", o.Sales)
+	default:
+		return fmt.Sprintf("every invariant holds: %d sales", o.Sales)
+	}
+}
