@@ -80,7 +80,10 @@ func (w *world) RecordedOrders(context.Context, string) iter.Seq2[Order, error] 
 	return stream(slices.Clone(w.Orders), err)
 }
 
-func (w *world) RecordedRefunds(context.Context, string) iter.Seq2[domain.Refund, error] {
+func (w *world) RecordedRefunds(_ context.Context, saleID string) iter.Seq2[domain.Refund, error] {
+	if saleID != w.Sale.ID {
+		return stream[domain.Refund](nil, nil)
+	}
 	return stream(slices.Clone(w.Snapshot.Refunds), nil)
 }
 

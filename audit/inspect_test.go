@@ -1,0 +1,127 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// shelf keeps reports, and says that every broken result is new.
+type shelf struct {
+	kept []Report
+	err  error
+}
+
+func (k *shelf) Keep(_ context.Context, r *Report, _ time.Duration) (appeared, healed []Finding, err error) {
+	if k.err != nil && r.SaleID != "" {
+		return nil, nil, k.err
+	}
+	k.kept = append(k.kept, *r)
+	for _, result := range r.Results {
+		if result.Verdict == Broken {
+			appeared = append(appeared, Finding{SaleID: r.SaleID, ID: result.ID, Listed: result.BrokenIDs(), ToDo: result.ToDo})
+		}
+	}
+	return appeared, nil, nil
+}
+
+type inspection struct {
+	world *world
+	shelf shelf
+	log   strings.Builder
+	beats []string
+}
+
+// inspecting is a sale at rest, whose orders were placed in its ledger.
+func inspecting() *inspection {
+	w := newWorld(atRest())
+	w.placed = map[domain.OrderID]uint32{}
+	for n := range byte(5) {
+		w.placed[id(n)] = ledgerA
+	}
+	return &inspection{world: w}
+}
+
+func (i *inspection) run(t *testing.T) (Inspection, error) {
+	t.Helper()
+	inspector := Inspector{
+		Sources: i.world.sources(), Keeper: &i.shelf, Options: options(),
+		Sales: func(context.Context) ([]*domain.Sale, error) {
+			return []*domain.Sale{i.world.Sale}, i.world.err["sales"]
+		},
+		Log: slog.New(slog.NewTextHandler(&i.log, nil)),
+	}
+	return inspector.Inspect(t.Context(), func(doing string) { i.beats = append(i.beats, doing) })
+}
+
+func TestInspectAuditsEverySaleAndTheRest(t *testing.T) {
+	t.Parallel()
+	i := inspecting()
+	got, err := i.run(t)
+	if err != nil || got.Sales != 1 || got.Broken != 0 || len(i.shelf.kept) != 2 {
+		t.Errorf("%+v, %v, %d reports kept", got, err, len(i.shelf.kept))
+	}
+	if !slices.Contains(i.beats, "sale gophercon: the ledger") || !slices.Contains(i.beats, "what belongs to no sale: Temporal") {
+		t.Errorf("it beat with %q", i.beats)
+	}
+	if i.log.Len() > 0 {
+		t.Errorf("logged although nothing is new: %s", i.log.String())
+	}
+}
+
+func TestInspectTellsWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	i := inspecting()
+	i.world.Stocks[0].Sold, i.world.Stocks[0].Available = 11, -1
+	got, err := i.run(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := BrokenFinding{SaleID: "gophercon", ID: "I1", Subject: "class A", Offenders: 1}
+	if got.Broken == 0 || !slices.Contains(got.Findings, want) {
+		t.Errorf("%+v, want %+v among its findings", got, want)
+	}
+	for _, says := range []string{"level=ERROR", "invariant=I1", "sale=gophercon", "class A (ledger 1)", "to_do=\"Stop the sale."} {
+		if !strings.Contains(i.log.String(), says) {
+			t.Errorf("%q is not in the log: %s", says, i.log.String())
+		}
+	}
+}
+
+func TestInspectGoesOnWithoutASource(t *testing.T) {
+	t.Parallel()
+	i := inspecting()
+	i.world.err["captures"] = errors.New("status 500")
+	got, err := i.run(t)
+	if err != nil || got.Broken != 0 || got.Unread[SourceProvider] != 2 {
+		t.Errorf("%+v, %v: want no error, and the provider unread for the sale and the rest", got, err)
+	}
+}
+
+func TestInspectFails(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fail func(*inspection)
+		says string
+		kept int
+	}{
+		"without the sales":             {func(i *inspection) { i.world.err["sales"] = errors.New("away") }, "list the sales: away", 0},
+		"where it cannot keep a report": {func(i *inspection) { i.shelf.err = errors.New("disk full") }, "sale gophercon: keep the report: disk full", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := inspecting()
+			tc.fail(i)
+			_, err := i.run(t)
+			if err == nil || !strings.Contains(err.Error(), tc.says) || len(i.shelf.kept) != tc.kept {
+				t.Errorf("error %v with %d kept, want %q with %d", err, len(i.shelf.kept), tc.says, tc.kept)
+			}
+		})
+	}
+}

@@ -1,0 +1,151 @@
+package orders_test
+
+import (
+	"testing"
+	"time"
+
+	"boxoffice/orders"
+	"boxoffice/orders/orderstest"
+)
+
+// finding is of an invariant with so many offenders.
+func finding(invariant, subject string, offenders int64) orders.AuditFinding {
+	return orders.AuditFinding{AuditKey: orders.AuditKey{Invariant: invariant, Subject: subject}, Offenders: offenders, Listed: []string{"pay_1"}, ToDo: "Refund it."}
+}
+
+// names are what a call told, without the rest.
+func names(findings []orders.AuditFinding) (all []orders.AuditKey) {
+	for _, f := range findings {
+		all = append(all, f.AuditKey)
+	}
+	return all
+}
+
+// A finding is told once when it appears and once when it heals, whatever
+// happens in between.
+func TestRecordAuditTellsWhatIsNew(t *testing.T) {
+	b := setup(t)
+	i2, i4 := finding("I2", "", 1), finding("I4", "class A", 2)
+	for i, step := range []struct {
+		name             string
+		record           orders.AuditRecord
+		appeared, healed []orders.AuditKey
+	}{
+		{"all is well", orders.AuditRecord{}, nil, nil},
+		{"two appear", orders.AuditRecord{Broken: []orders.AuditFinding{i2, i4}}, []orders.AuditKey{i2.AuditKey, i4.AuditKey}, nil},
+		{"they stay", orders.AuditRecord{Broken: []orders.AuditFinding{i2, i4}}, nil, nil},
+		{"one grows", orders.AuditRecord{Broken: []orders.AuditFinding{i2, finding("I4", "class A", 9)}}, nil, nil},
+		{"one heals, the other cannot be looked at", orders.AuditRecord{Unread: []string{"the payment provider"}, Unjudged: []orders.AuditKey{i2.AuditKey}}, nil, []orders.AuditKey{i4.AuditKey}},
+		{"the other heals", orders.AuditRecord{}, nil, []orders.AuditKey{i2.AuditKey}},
+		{"it comes back", orders.AuditRecord{Broken: []orders.AuditFinding{i2}}, []orders.AuditKey{i2.AuditKey}, nil},
+	} {
+		step.record.SaleID, step.record.EndedAt = b.sale.ID, day.Add(time.Duration(i)*time.Minute)
+		appeared, healed, err := b.store.RecordAudit(b.ctx, step.record)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		wantEqual(t, step.name+": appeared", names(appeared), step.appeared)
+		wantEqual(t, step.name+": healed", names(healed), step.healed)
+	}
+	for event, want := range map[string]int64{orders.EventAuditBroken: 3, orders.EventAuditHealed: 2} {
+		if n := b.count(t, `SELECT count(*) FROM outbox WHERE event = $1 AND sale_id = $2`, event, b.sale.ID); int64(n) != want {
+			t.Errorf("%d events %s, want %d", n, event, want)
+		}
+	}
+	if n := b.count(t, `SELECT count(*) FROM outbox WHERE payload->>'invariant' = 'I4' AND event = 'audit.broken'
+		AND payload->>'to_do' = 'Refund it.' AND payload->'listed'->>0 = 'pay_1' AND (payload->>'offenders')::int = 2`); n != 1 {
+		t.Error("the event does not say what is broken and what to do")
+	}
+}
+
+func TestAuditStateIsOfAllSales(t *testing.T) {
+	b := setup(t)
+	state, err := b.store.AuditState(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Audited {
+		t.Error("audited before any audit was recorded")
+	}
+	blind := []string{"Temporal"}
+	for _, r := range []orders.AuditRecord{
+		{SaleID: "", EndedAt: day, Took: time.Second, Broken: []orders.AuditFinding{finding("I2", "", 3)}},
+		{SaleID: b.sale.ID, EndedAt: day.Add(time.Minute), Took: 2 * time.Second, Waiting: 4, Broken: []orders.AuditFinding{finding("I2", "", 2)}},
+		{SaleID: b.sale.ID, EndedAt: day.Add(time.Hour), Took: 2 * time.Second, Waiting: 5, Unread: blind, Broken: []orders.AuditFinding{finding("I2", "", 1)}},
+	} {
+		if _, _, err := b.store.RecordAudit(b.ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if state, err = b.store.AuditState(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	lone, ofSale := orders.AuditFinding{Since: day, Offenders: 3}, orders.AuditFinding{SaleID: b.sale.ID, Since: day.Add(time.Minute), Offenders: 1}
+	lone.Invariant, ofSale.Invariant = "I2", "I2"
+	wantEqual(t, "AuditState", state, orders.AuditState{
+		Audited: true, CompleteAt: day, Took: 3 * time.Second, Unread: blind, Waiting: 5, Findings: []orders.AuditFinding{lone, ofSale},
+	})
+}
+
+func TestAuditStateWithoutACompleteAudit(t *testing.T) {
+	b := setup(t)
+	for _, r := range []orders.AuditRecord{{EndedAt: day}, {SaleID: b.sale.ID, EndedAt: day, Unread: []string{"Temporal"}}} {
+		if _, _, err := b.store.RecordAudit(b.ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state, err := b.store.AuditState(b.ctx)
+	if err != nil || !state.Audited || !state.CompleteAt.IsZero() {
+		t.Errorf("state %+v, error %v: a sale was never looked at, and nobody may think that it was", state, err)
+	}
+}
+
+// EventCounts names the payments whose event, or whose row, is gone.
+func TestEventCountsNamesWhatIsAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sql  string
+		want orders.EventCount
+	}{
+		"event lost": {`DELETE FROM outbox WHERE payment = $1`,
+			orders.EventCount{Event: orders.EventOrderPaid, Events: 1, Rows: 2}},
+		"event of nothing": {`UPDATE outbox SET event = 'order.refunded' WHERE payment = $1`,
+			orders.EventCount{Event: orders.EventOrderRefunded, Events: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			lost := b.sold(t, keyOf(1))
+			b.record(t, lost)
+			b.record(t, b.sold(t, keyOf(2)))
+			if err := orderstest.Exec(b.ctx, b.url, tc.sql, lost.Capture.Payment); err != nil {
+				t.Fatal(err)
+			}
+			counts, err := b.store.EventCounts(b.ctx, b.sale.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.want.Lone = []string{lost.Capture.Payment}
+			for _, count := range counts {
+				if count.Event == tc.want.Event {
+					wantEqual(t, "EventCounts", count, tc.want)
+				}
+			}
+		})
+	}
+}
+
+func TestSchemaRefusesEventsOfTheAuditThatNameAPayment(t *testing.T) {
+	b := setup(t)
+	b.record(t, b.sold(t, keyOf(1)))
+	for name, sql := range map[string]string{
+		"an audit's with a payment":     `UPDATE outbox SET event = 'audit.broken'`,
+		"an order's without a payment":  `UPDATE outbox SET payment = NULL`,
+		"an event that nobody knows":    `UPDATE outbox SET event = 'audit.maybe', payment = NULL, order_id = NULL`,
+		"a finding without an offender": `INSERT INTO audits VALUES ('x', now(), NULL, 0, '{}', 0); INSERT INTO audit_findings VALUES ('x', 'I1', '', now(), 0)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := orderstest.Exec(b.ctx, b.url, sql); err == nil {
+				t.Errorf("accepted: %s", sql)
+			}
+		})
+	}
+}

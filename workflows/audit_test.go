@@ -1,0 +1,69 @@
+package workflows_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// inspector answers audits one after the other, then the last for ever.
+type inspector struct {
+	outcomes []activities.AuditOutcome
+	failures int // how many of the first attempts fail
+	attempts int
+}
+
+func (i *inspector) AuditAll(_ context.Context, beat func(string)) (activities.AuditOutcome, error) {
+	i.attempts++
+	beat("sale gophercon: the ledger")
+	if i.attempts <= i.failures {
+		return activities.AuditOutcome{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
+	}
+	return i.outcomes[0], nil
+}
+
+func runAudit(t *testing.T, i *inspector) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.RegisterActivity(&activities.Audits{Auditor: i})
+	env.ExecuteWorkflow(workflows.Audit)
+	require.True(t, env.IsWorkflowCompleted())
+	return env
+}
+
+func TestAuditCompletesWhateverItFinds(t *testing.T) {
+	for name, outcome := range map[string]activities.AuditOutcome{
+		"all is well":    {Sales: 2},
+		"broken":         {Sales: 2, Broken: 1, Findings: []activities.AuditFinding{{Sale: "gophercon", Invariant: "I2", Offenders: 1}}},
+		"could not look": {Sales: 2, Unread: map[string]int{"the payment provider": 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := runAudit(t, &inspector{outcomes: []activities.AuditOutcome{outcome}})
+			var got activities.AuditOutcome
+			require.NoError(t, env.GetWorkflowResult(&got))
+			require.Equal(t, outcome, got)
+		})
+	}
+}
+
+func TestAuditTriesAgainWithinABound(t *testing.T) {
+	t.Run("the database comes back", func(t *testing.T) {
+		i := &inspector{outcomes: []activities.AuditOutcome{{Sales: 1}}, failures: 2}
+		require.NoError(t, runAudit(t, i).GetWorkflowError())
+		require.Equal(t, 3, i.attempts)
+	})
+	t.Run("it stays away: the next run sees the same", func(t *testing.T) {
+		i := &inspector{outcomes: []activities.AuditOutcome{{}}, failures: 100}
+		require.Error(t, runAudit(t, i).GetWorkflowError())
+		require.Equal(t, 3, i.attempts)
+	})
+}
