@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
-	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
 )
 
 // The audit that nobody asked for: the schedule runs it, and what it finds is a
@@ -26,10 +26,12 @@ func TestScheduledAudit(t *testing.T) {
 	s := startStack(t, dataDir(t), "embedded")
 
 	t.Run("the schedule is there, and its runs are seen", func(t *testing.T) {
-		schedule, err := s.temporal.ScheduleClient().GetHandle(t.Context(), "audit").Describe(t.Context())
+		there, err := s.temporal.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
+			Namespace: s.env["TEMPORAL_NAMESPACE"], ScheduleId: "audit",
+		})
 		require.NoError(t, err)
-		require.Equal(t, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, schedule.Schedule.Policy.Overlap)
-		require.Equal(t, 5*time.Second, schedule.Schedule.Spec.Intervals[0].Every)
+		require.Equal(t, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, there.GetSchedule().GetPolicies().GetOverlapPolicy())
+		require.Equal(t, 5*time.Second, there.GetSchedule().GetSpec().GetInterval()[0].GetInterval().AsDuration())
 		s.awaitMetric(t, "boxoffice_audit_last_run_timestamp_seconds", func(v float64) bool { return v > 0 })
 		require.Zero(t, s.metric(t, `boxoffice_audit_broken{invariant="I4"}`))
 	})
@@ -77,7 +79,7 @@ func TestScheduledAudit(t *testing.T) {
 			return id != ""
 		})
 		history := s.history(t, id)
-		requireSealed(t, &historypb.History{Events: history.Events})
+		requireSealed(t, history)
 		require.Less(t, len(history.Events), 15)
 	})
 }
