@@ -98,11 +98,14 @@ func (n ordersCount) String() string { return fmt.Sprintf("%d orders", int(n)) }
 
 // eachTransfer reads the transfers of an account, oldest first, page by page.
 func (b *Book) eachTransfer(ctx context.Context, account tb.Uint128, visit func(tb.Transfer) error) error {
-	filter := tb.AccountFilter{
+	return b.eachTransferOf(ctx, tb.AccountFilter{
 		AccountID: account,
 		Limit:     pageMax,
 		Flags:     tb.AccountFilterFlags{Debits: true, Credits: true}.ToUint32(),
-	}
+	}, visit)
+}
+
+func (b *Book) eachTransferOf(ctx context.Context, filter tb.AccountFilter, visit func(tb.Transfer) error) error {
 	for {
 		transfers, err := b.batcher.GetAccountTransfers(ctx, filter)
 		if errors.Is(err, tb.ErrTooMuchData) && filter.Limit > 1 {
@@ -150,8 +153,8 @@ func (s *bookings) add(t tb.Transfer) error {
 		return nil
 	}
 	switch code(t.Code) {
-	case codeFund:
-		return nil
+	case codeFund, codeDrain:
+		return nil // the operator's, not an order's
 	case codePerk, codeRebook, codeRebookQuota:
 		s.sold(t, tickets(t.Amount))
 		return nil

@@ -13,6 +13,9 @@
 // sell. The quota of a sale is a stock of the same shape with a budget account
 // for each buyer, so that the limit per buyer needs no lock either.
 //
+// A sale that is canceled is drained: what is available goes back from budget to
+// operator, so that nothing can be held any more.
+//
 // A hold is one linked chain of pending transfers, a line each and then the
 // buyer's quota: all or nothing. Posting sells it, voiding frees it, and its
 // timeout frees it if nobody of ours is left to do so.

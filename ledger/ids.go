@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"slices"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
@@ -85,6 +86,14 @@ func accountID(ledger uint32, r role) tb.Uint128 {
 // which it funds (accounts and transfers have separate ids in TigerBeetle).
 func fundID(ledger uint32) tb.Uint128 { return accountID(ledger, roleBudget) }
 
+// drainID is the id of a stock's n-th drain, n from 1: that of its fund, with the
+// round in the upper half. Orders' ids are far above: they begin with a time.
+func drainID(ledger, round uint32) tb.Uint128 {
+	id := fundID(ledger).Bytes() // little-endian
+	binary.LittleEndian.PutUint32(id[8:], round)
+	return tb.BytesToUint128(id)
+}
+
 // A code says in the books what a transfer was for. Posts and voids carry the
 // code of their hold: TigerBeetle insists (pending_transfer_has_different_code).
 type code uint16
@@ -92,6 +101,7 @@ type code uint16
 const (
 	codeFund        code = 1
 	codeFundQuota   code = 2
+	codeDrain       code = 3
 	codeHold        code = 10
 	codeHoldQuota   code = 11
 	codePerk        code = 20

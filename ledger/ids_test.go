@@ -33,6 +33,9 @@ func TestIDs(t *testing.T) {
 	if got := accountID(1007, roleBudget).BigInt(); got.String() != "10072" {
 		t.Errorf("budget of ledger 1007 = %s, want 10072", got.String())
 	}
+	if got := drainID(1007, 3).String(); got != "30000000000002758" {
+		t.Errorf("third drain of ledger 1007 = %s", got)
+	}
 	buyer := domain.BuyerID{0: 0xab, 15: 0xcd}
 	if got, want := buyerNumber(buyer).String(), buyer.String(); got != want {
 		t.Errorf("account of buyer = %s, want %s", got, want)
