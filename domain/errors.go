@@ -19,6 +19,7 @@ const (
 	CodeInFlight      Code = "in_flight"      // the key's first request is not answered yet
 	CodeSoldOut       Code = "sold_out"       // not enough tickets left
 	CodeNotOpen       Code = "not_open"       // the sale has not opened yet
+	CodeSaleCanceled  Code = "sale_canceled"  // the organiser canceled the sale
 	CodeLimitReached  Code = "limit_reached"  // the buyer's tickets of this sale
 	CodeRateLimited   Code = "rate_limited"   // too many requests
 	CodeQueueRequired Code = "queue_required" // the waiting room's token is missing
@@ -35,7 +36,7 @@ const (
 
 // Codes is the whole vocabulary.
 var Codes = []Code{
-	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeLimitReached,
+	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
 	CodeRateLimited, CodeQueueRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeInternal,
 }

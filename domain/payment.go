@@ -119,4 +119,5 @@ const (
 	RefundSecondCapture RefundReason = "second_capture" // the order was paid by another payment
 	RefundUnrecordable  RefundReason = "unrecordable"   // the orders database will never take this order: a fault of ours
 	RefundByOrganiser   RefundReason = "organiser"      // the organiser gave the money back
+	RefundSaleCanceled  RefundReason = "sale_canceled"  // the organiser canceled the whole sale
 )

@@ -22,8 +22,9 @@ const (
 )
 
 // A Sale is everything that is sold under one name: ticket classes, an optional
-// perk, and the rules. It never changes once it is opened: the ledger's
-// accounts were funded from it, and workflows carry a copy of what they need.
+// perk, and the rules. It never changes once it is opened, but that it may be
+// canceled: the ledger's accounts were funded from it, and workflows carry a copy
+// of what they need.
 type Sale struct {
 	ID       string // slug, see ValidSaleID
 	Name     string
@@ -40,6 +41,8 @@ type Sale struct {
 	HoldTimeout time.Duration
 	WaitingRoom bool
 	CreatedAt   time.Time
+	// CanceledAt is when the organiser canceled the sale; zero: never.
+	CanceledAt time.Time
 }
 
 // A Class is a stock of interchangeable tickets at one price.
@@ -69,6 +72,9 @@ func (s *Sale) Class(name string) (Class, bool) {
 
 // HasOpened reports whether tickets may be sold at the given time.
 func (s *Sale) HasOpened(now time.Time) bool { return !now.Before(s.OpensAt) }
+
+// Canceled reports whether the organiser has canceled the sale.
+func (s *Sale) Canceled() bool { return !s.CanceledAt.IsZero() }
 
 var (
 	saleIDPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)

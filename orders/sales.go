@@ -147,6 +147,7 @@ type stockRow struct {
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at,
+		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind, position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
 	if err != nil {
@@ -160,16 +161,18 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 		sale        domain.Sale
 		holdSeconds int64
 		opensAt     *time.Time
+		canceledAt  *time.Time
 		stocks      []stockRow
 	)
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
-		&opensAt, &sale.CreatedAt, &stocks)
+		&opensAt, &sale.CreatedAt, &canceledAt, &stocks)
 	if err != nil {
 		return nil, err
 	}
 	sale.HoldTimeout = time.Duration(holdSeconds) * time.Second
 	sale.OpensAt = fromNull(opensAt)
 	sale.CreatedAt = sale.CreatedAt.UTC()
+	sale.CanceledAt = fromNull(canceledAt)
 	for _, stock := range stocks {
 		switch stock.Kind {
 		case kindClass:

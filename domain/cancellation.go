@@ -1,0 +1,76 @@
+package domain
+
+import "time"
+
+// A SaleCancellation is how far an organiser's cancellation of a whole sale has
+// come. Fields are only ever added: it stands in histories and in the database.
+type SaleCancellation struct {
+	SaleID      string    `json:"sale"`
+	RequestedAt time.Time `json:"requested_at"`
+	// UpdatedAt is when the counts below were taken; zero before the first time.
+	UpdatedAt  time.Time `json:"updated_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"` // zero while something is still due
+
+	Stage CancelStage `json:"stage"`
+
+	// OpenCheckouts are still to be canceled, CanceledCheckouts were since.
+	OpenCheckouts     int64 `json:"open_checkouts"`
+	CanceledCheckouts int64 `json:"canceled_checkouts"`
+	// HeldTickets and SoldTickets are what the ledger has not got back yet.
+	HeldTickets int64 `json:"held_tickets"`
+	SoldTickets int64 `json:"sold_tickets"`
+	// OrdersToRefund are paid, and their refund has not begun.
+	OrdersToRefund  int64 `json:"orders_to_refund"`
+	OrdersRefunding int64 `json:"orders_refunding"` // the provider has not given the money back yet
+	OrdersRefunded  int64 `json:"orders_refunded"`
+	// LatePayments are on their way back, or are being looked at: they came after
+	// their checkout's end.
+	LatePayments int64 `json:"late_payments"`
+
+	// Waiting are some of those that wait longest, with the reason.
+	Waiting []CancelWait `json:"waiting,omitempty"`
+}
+
+// CancelStage is what a cancellation is busy with.
+type CancelStage string
+
+// The stages of a cancellation. Refunds begin while checkouts are still being
+// canceled: releasing only says that some are.
+const (
+	CancelClosing   CancelStage = "closing"   // not in force yet: the sale may still sell
+	CancelReleasing CancelStage = "releasing" // checkouts are open: their holds are being voided
+	CancelRefunding CancelStage = "refunding" // no checkout is open, money is on its way back
+	CancelFinished  CancelStage = "finished"  // nothing is held, sold or owed
+)
+
+// A CancelWait is something that a cancellation waits for.
+type CancelWait struct {
+	Order    OrderID   `json:"order"`
+	Workflow string    `json:"workflow"`
+	Since    time.Time `json:"since"`
+	Reason   string    `json:"reason"` // the last failure; for the organiser, with no buyer's data
+	Attempts int32     `json:"attempts,omitempty"`
+}
+
+// Done reports whether nothing is left to be done: nothing is held, sold or owed,
+// and no workflow of the sale is open. The caller also knows that nothing is
+// available.
+func (c *SaleCancellation) Done() bool {
+	return c.OpenCheckouts == 0 && c.HeldTickets == 0 && c.SoldTickets == 0 &&
+		c.OrdersToRefund == 0 && c.OrdersRefunding == 0 && c.LatePayments == 0
+}
+
+// WithStage is the cancellation with the stage that its counts tell, finished at
+// the given time if nothing is left.
+func (c SaleCancellation) WithStage(now time.Time) SaleCancellation {
+	c.UpdatedAt = now
+	switch {
+	case c.Done():
+		c.Stage, c.FinishedAt = CancelFinished, now
+	case c.OpenCheckouts > 0 || c.HeldTickets > 0:
+		c.Stage = CancelReleasing
+	default:
+		c.Stage = CancelRefunding
+	}
+	return c
+}

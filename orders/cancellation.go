@@ -1,0 +1,121 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// BeginCancellation stores that the organiser cancels a sale, and answers what is
+// stored: repeated, the first time stays, and how far it has come. The error is a
+// *domain.Error with CodeNotFound for a sale that was never marked open.
+func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Time) (domain.SaleCancellation, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	begun := domain.SaleCancellation{SaleID: saleID, RequestedAt: stored(at), Stage: domain.CancelClosing}
+	_, err := s.pool.Exec(ctx, `
+		INSERT INTO sale_cancellations (sale_id, requested_at, progress)
+		SELECT id, $2, $3 FROM sales WHERE id = $1 AND funded_at IS NOT NULL
+		ON CONFLICT (sale_id) DO NOTHING`, saleID, begun.RequestedAt, begun)
+	if err != nil {
+		return domain.SaleCancellation{}, writeFailed("cancel sale", saleID, err)
+	}
+	return s.Cancellation(ctx, saleID)
+}
+
+// SaveCancellation stores how far a cancellation has come, and adds nothing else.
+// Once it is stored as finished it stays so. The error is a *domain.Error with
+// CodeNotFound where none was begun.
+func (s *Store) SaveCancellation(ctx context.Context, c domain.SaleCancellation) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var begun bool
+	err := s.pool.QueryRow(ctx, `
+		WITH saved AS (
+			UPDATE sale_cancellations SET progress = $2, finished_at = $3
+			WHERE sale_id = $1 AND finished_at IS NULL
+		)
+		SELECT EXISTS (SELECT FROM sale_cancellations WHERE sale_id = $1)`,
+		c.SaleID, c, nullTime(c.FinishedAt)).Scan(&begun)
+	if err == nil && !begun {
+		err = noCancellation()
+	}
+	return writeFailed("save the cancellation of sale", c.SaleID, err)
+}
+
+// Cancellation returns how far a sale's cancellation has come, by the last look.
+// The error is a *domain.Error with CodeNotFound where the sale is not canceled.
+func (s *Store) Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var c domain.SaleCancellation
+	err := s.pool.QueryRow(ctx, `SELECT progress FROM sale_cancellations WHERE sale_id = $1`, saleID).Scan(&c)
+	if err == pgx.ErrNoRows {
+		err = noCancellation()
+	}
+	return c, readFailed("read the cancellation of sale", saleID, err)
+}
+
+func noCancellation() error {
+	return &domain.Error{Code: domain.CodeNotFound, Detail: "The sale is not canceled."}
+}
+
+// RefundCounts is what has to go back, and what did, of one sale.
+type RefundCounts struct {
+	OrdersPaid, OrdersRefunding, OrdersRefunded int64
+	// PaymentsRefunding bought no tickets and are not back yet.
+	PaymentsRefunding int64
+}
+
+// RefundCounts counts the orders of a sale by their status, and the payments
+// without tickets that are owed, in one snapshot.
+func (s *Store) RefundCounts(ctx context.Context, saleID string) (RefundCounts, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var c RefundCounts
+	err := s.pool.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE status = 'paid'), count(*) FILTER (WHERE status = 'refunding'),
+		       count(*) FILTER (WHERE status = 'refunded'),
+		       (SELECT count(*) FROM refunds WHERE sale_id = $1 AND bought = 'nothing' AND refunded_at IS NULL)
+		FROM orders WHERE sale_id = $1`, saleID).
+		Scan(&c.OrdersPaid, &c.OrdersRefunding, &c.OrdersRefunded, &c.PaymentsRefunding)
+	return c, readFailed("count refunds of", saleID, err)
+}
+
+// PaidOrders returns the ids of a sale's orders that follow after, whose tickets
+// stand, in the order of their ids: at most limit (1…OrdersPageMax). A page
+// shorter than limit is the last.
+func (s *Store) PaidOrders(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.OrderID, error) {
+	if limit < 1 || limit > OrdersPageMax {
+		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", OrdersPageMax))
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT id FROM orders WHERE sale_id = $1 AND status = 'paid' AND id > $2 ORDER BY id LIMIT $3`,
+		saleID, uuidOf(after), limit)
+	if err != nil {
+		return nil, readFailed("list paid orders of", saleID, err)
+	}
+	ids, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.OrderID, error) {
+		var id pgtype.UUID
+		err := row.Scan(&id)
+		return id.Bytes, err
+	})
+	return ids, readFailed("list paid orders of", saleID, err)
+}
+
+// OwedRefunds returns the refunds of a sale that are not done, those that wait
+// longest first, at most limit.
+func (s *Store) OwedRefunds(ctx context.Context, saleID string, limit int) ([]domain.Refund, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	refunds, err := s.queryRefunds(ctx, `
+		WHERE r.sale_id = $1 AND r.refunded_at IS NULL ORDER BY r.requested_at, p.id LIMIT $2`, saleID, limit)
+	return refunds, readFailed("list owed refunds of", saleID, err)
+}
