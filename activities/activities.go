@@ -78,6 +78,8 @@ type Activities struct {
 	// Flagged is told of what an operator must look into, and why; again when an
 	// activity is repeated. Nil: nobody listens.
 	Flagged func(flag Flag, order domain.OrderID, why error)
+	// SaleCancel has activities of its own.
+	SaleCancel
 }
 
 func (a *Activities) flag(flag Flag, order domain.OrderID, why error) {

@@ -13,8 +13,9 @@ import (
 
 const (
 	// saleTTL is how long a found sale is served from memory. A sale on offer
-	// never changes; forgetting it only bounds the damage of a mistake.
-	saleTTL = 30 * time.Second
+	// never changes, but that it may be canceled: other nodes say so this much
+	// later, and until then that nothing is left, for the ledger knows at once.
+	saleTTL = 5 * time.Second
 	// salesTTL is how long the list of sales is served from memory: a new sale
 	// shows up on the front page of other nodes this much later.
 	salesTTL = time.Second
@@ -86,9 +87,20 @@ func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 		return sale, err
 	})
 	if err != nil && ok && domain.CodeOf(err) != domain.CodeNotFound {
-		return entry.value, nil // the database is away, and a sale never changes
+		c.keepSale(id, entry.value) // the database is away: do not ask it for everyone
+		return entry.value, nil
 	}
 	return sale, err
+}
+
+// keepSale serves what was read before for another saleTTL, unless something newer
+// came meanwhile.
+func (c *Catalog) keepSale(id string, old *domain.Sale) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if entry, ok := c.sales[id]; ok && entry.value == old {
+		c.sales[id] = cached[*domain.Sale]{old, c.now()}
+	}
 }
 
 // Sales lists the sales on offer.
@@ -149,11 +161,13 @@ func (c *Catalog) readStock(sale *domain.Sale) func(context.Context) (cached[[]d
 	}
 }
 
-// forgetSales makes a sale that was just created visible here at once.
-func (c *Catalog) forgetSales() {
+// forgetSales makes a sale that was just created or canceled visible here at once.
+func (c *Catalog) forgetSales(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = cached[[]*domain.Sale]{}
+	delete(c.sales, id)
+	delete(c.stock, id)
 }
 
 // makeRoom keeps a cache bounded. Dropping any entry is right: it is only read

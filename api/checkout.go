@@ -67,7 +67,7 @@ type CheckoutView struct {
 
 var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
-	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeLimitReached, domain.CodeOverloaded, codeMediaType,
+	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeOverloaded, codeMediaType,
 }
 
 // checkout holds seats. Cheap refusals come first; none before the Desk binds
@@ -81,14 +81,14 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeOpen(sale, time.Now()); err != nil {
+	if err := mustBeOpen(sale, time.Now()); err != nil && !sale.Canceled() {
 		return nil, err
 	}
 	order, err := domain.NewOrder(sale, s.Keys, key, itemsOf(in.Body.Items), in.Body.Buyer.Email)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.refuseSoldOut(ctx, sale, &order); err != nil {
+	if err := s.refuseEarly(ctx, sale, &order); err != nil {
 		return nil, err
 	}
 	answer, err := s.start(ctx, order)
@@ -120,13 +120,21 @@ func itemsOf(items []CheckoutItem) []domain.Item {
 	return out
 }
 
-// refuseSoldOut answers most of an on-sale's requests: no workflow, one look at
+// refusal is why nothing new may be held, as far as this node knows: nil if it may.
+func (s *Server) refusal(ctx context.Context, sale *domain.Sale, order *domain.Order) *domain.Error {
+	if sale.Canceled() {
+		return &domain.Error{Code: domain.CodeSaleCanceled}
+	}
+	return s.gate.Refusal(ctx, sale, order.Lines)
+}
+
+// refuseEarly answers most of an on-sale's requests: no workflow, one look at
 // a shared answer of the ledger. Only a key that has no other answer is refused:
 // the one that holds the last ticket must find it again, and the one that was
 // over the limit stays so. Where the ledger does
 // not say, nothing is started: overload must not make more work.
-func (s *Server) refuseSoldOut(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
-	refusal := s.gate.Refusal(ctx, sale, order.Lines)
+func (s *Server) refuseEarly(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
+	refusal := s.refusal(ctx, sale, order)
 	if refusal == nil {
 		return nil
 	}
@@ -145,7 +153,9 @@ func (s *Server) refuseSoldOut(ctx context.Context, sale *domain.Sale, order *do
 	case known:
 		return nil // the Desk has its answer
 	default:
-		s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
+		if refusal.Code == domain.CodeSoldOut {
+			s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
+		}
 		return refusal
 	}
 }

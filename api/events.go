@@ -88,6 +88,9 @@ func (h *hub) poll(ctx context.Context, sale *domain.Sale, f *feed) {
 	defer ticker.Stop()
 	failing := false
 	for {
+		if now, err := h.catalog.Sale(ctx, sale.ID); err == nil {
+			sale = now // canceled meanwhile, perhaps
+		}
 		levels, err := h.catalog.Stock(ctx, sale)
 		switch {
 		case ctx.Err() != nil:

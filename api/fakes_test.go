@@ -21,8 +21,9 @@ type world struct {
 	states  map[domain.OrderID]*domain.CheckoutState
 	sold    map[domain.OrderID]*domain.SoldOrder
 	refunds map[domain.OrderID][]domain.Refund
+	cancels map[string]*domain.SaleCancellation
 
-	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr error
+	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr, cancelErr error
 
 	limitReached                  bool          // of the buyer of every new order
 	startBlock                    chan struct{} // Start waits until it is closed
@@ -33,7 +34,7 @@ func newWorld(keys *domain.Keyring) *world {
 	return &world{
 		keys: keys, sales: map[string]*domain.Sale{}, opened: map[string]bool{}, stock: map[uint32]*domain.StockLevel{},
 		states: map[domain.OrderID]*domain.CheckoutState{}, sold: map[domain.OrderID]*domain.SoldOrder{},
-		refunds: map[domain.OrderID][]domain.Refund{},
+		refunds: map[domain.OrderID][]domain.Refund{}, cancels: map[string]*domain.SaleCancellation{},
 	}
 }
 
@@ -298,6 +299,38 @@ func (w *world) Refund(_ context.Context, id domain.OrderID) (domain.OrderStatus
 	}
 	o.Status = domain.OrderRefunding
 	return o.Status, nil
+}
+
+func (w *world) CancelOrder(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	status, err := w.Cancel(ctx, id)
+	if domain.CodeOf(err) == domain.CodeAlreadyPaid {
+		return w.Refund(ctx, id)
+	}
+	return status, err
+}
+
+func (w *world) CancelSale(_ context.Context, saleID string, at time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cancelErr != nil {
+		return w.cancelErr
+	}
+	if w.cancels[saleID] == nil {
+		w.cancels[saleID] = &domain.SaleCancellation{SaleID: saleID, RequestedAt: at, Stage: domain.CancelReleasing}
+		canceled := *w.sales[saleID] // others may be reading the old one
+		canceled.CanceledAt = at
+		w.sales[saleID] = &canceled
+	}
+	return nil
+}
+
+func (w *world) Cancellation(_ context.Context, saleID string) (domain.SaleCancellation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.cancels[saleID]; c != nil {
+		return *c, nil
+	}
+	return domain.SaleCancellation{}, domain.NotFound("cancellation")
 }
 
 // ---- Verifier, Auditor

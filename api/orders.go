@@ -50,6 +50,9 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 	if err != nil {
 		return nil, err
 	}
+	if sale, err := s.Catalog.Sale(ctx, view.Sale); err == nil {
+		view.SaleCanceledAt = timeOrNil(sale.CanceledAt)
+	}
 	return &orderOutput{view}, nil
 }
 

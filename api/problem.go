@@ -41,6 +41,7 @@ var kinds = map[domain.Code]kind{
 	domain.CodeInFlight:      {status: http.StatusConflict, title: "The first request with this Idempotency-Key is not answered yet", level: slog.LevelDebug, detail: "Repeat the request with the same key.", retryAfter: time.Second},
 	domain.CodeSoldOut:       {status: http.StatusConflict, title: "Sold out", level: slog.LevelDebug},
 	domain.CodeNotOpen:       {status: http.StatusConflict, title: "The sale has not opened yet", level: slog.LevelDebug},
+	domain.CodeSaleCanceled:  {status: http.StatusConflict, title: "The organiser canceled the sale", level: slog.LevelDebug, detail: "Nothing of it is sold any more. Whoever paid gets the money back."},
 	domain.CodeLimitReached:  {status: http.StatusTooManyRequests, title: "The limit of tickets per buyer is reached", level: slog.LevelDebug},
 	domain.CodeRateLimited:   {status: http.StatusTooManyRequests, title: "Too many requests", level: slog.LevelDebug, retryAfter: time.Second},
 	domain.CodeQueueRequired: {status: http.StatusForbidden, title: "This sale has a waiting room", level: slog.LevelDebug},

@@ -105,6 +105,27 @@ func (s *Server) routeAdmin(api huma.API) {
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeNotPaid}, s.refund)
 
 	operation(s, api, admin(huma.Operation{
+		OperationID: "cancel-order-of-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/orders/{order}/cancel",
+		Summary: "Cancel an order: void its hold, or give its money back",
+		Description: "Whatever state it is in; repeating it changes nothing. 200: where it stands, for good. " +
+			"202: its money is on the way back.",
+		Responses: map[string]*huma.Response{"202": {Description: "The refund is under way"}},
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeInFlight}, s.cancelOrder)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "cancel-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/cancel",
+		Summary: "Cancel a whole sale: void its holds, give all money back",
+		Description: "It cannot be undone. From the answer on no node sells any more; the rest goes on by itself, however long it takes: " +
+			"see its progress at Location. Repeating it changes nothing.",
+		DefaultStatus: http.StatusAccepted,
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.cancelSale)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "get-sale-cancellation", Method: http.MethodGet, Path: "/v1/sales/{sale}/cancel",
+		Summary: "How far the cancellation of a sale has come",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.cancellation)
+
+	operation(s, api, admin(huma.Operation{
 		OperationID: "audit-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/audit",
 		Summary: "Every invariant with its two sides",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound}, s.audit)

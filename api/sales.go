@@ -137,7 +137,7 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	if err := s.Orders.MarkSaleOpen(ctx, sale.ID); err != nil {
 		return nil, err
 	}
-	s.Catalog.forgetSales()
+	s.Catalog.forgetSales(sale.ID)
 	levels, err := s.Catalog.Stock(ctx, sale)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"boxoffice/domain"
 )
@@ -27,6 +28,13 @@ type Desk interface {
 	Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error)
 	// Refund gives a paid order's money and seats back. CodeNotPaid, CodeNotFound.
 	Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
+	// CancelOrder cancels an order for the organiser, whatever it takes: a
+	// checkout that waits ends canceled, a paid order is refunded. It answers where
+	// the order stands then. CodeNotFound.
+	CancelOrder(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
+	// CancelSale begins the cancellation of a whole sale, or finds the one that was
+	// begun, and returns once no node can sell any more.
+	CancelSale(ctx context.Context, saleID string, at time.Time) error
 }
 
 // Orders is the database of sales and of paid orders.
@@ -49,6 +57,9 @@ type Orders interface {
 	// OrdersOfSale lists the paid orders of a sale in the order of their ids,
 	// those after the given one (zero: from the start), at most limit.
 	OrdersOfSale(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.SoldOrder, error)
+	// Cancellation tells how far the cancellation of a sale has come. CodeNotFound:
+	// the sale is not canceled.
+	Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error)
 }
 
 // Books is the ledger as far as a sale's stock is concerned.

@@ -16,6 +16,7 @@ type SaleView struct {
 	Currency    string      `json:"currency" example:"EUR"`
 	Open        bool        `json:"open" doc:"Whether tickets are sold now"`
 	OpensAt     *time.Time  `json:"opens_at,omitempty"`
+	CanceledAt  *time.Time  `json:"canceled_at,omitempty" doc:"The organiser canceled the sale"`
 	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout may wait for its payment"`
 	BuyerLimit  int64       `json:"buyer_limit" doc:"Tickets per buyer"`
 	WaitingRoom bool        `json:"waiting_room"`
@@ -43,8 +44,9 @@ type PerkView struct {
 func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) SaleView {
 	v := SaleView{
 		ID: sale.ID, Name: sale.Name, Currency: sale.Currency,
-		Open:        sale.HasOpened(now),
+		Open:        sale.HasOpened(now) && !sale.Canceled(),
 		OpensAt:     timeOrNil(sale.OpensAt),
+		CanceledAt:  timeOrNil(sale.CanceledAt),
 		HoldSeconds: int64(sale.HoldTimeout / time.Second),
 		BuyerLimit:  sale.BuyerLimit,
 		WaitingRoom: sale.WaitingRoom,
@@ -82,6 +84,8 @@ type OrderView struct {
 	Perk       *OrderPerk      `json:"perk,omitempty" doc:"paid: whether the order got the sale's perk"`
 	PaidAt     *time.Time      `json:"paid_at,omitempty"`
 	RefundedAt *time.Time      `json:"refunded_at,omitempty"`
+
+	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty" doc:"The organiser canceled the whole sale: money goes back"`
 }
 
 // OrderItem is a line of an order.

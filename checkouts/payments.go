@@ -205,6 +205,12 @@ func (d *Desk) placedOrder(ctx context.Context, id domain.OrderID) (*domain.Orde
 // refunded, or refunding while that is under way. Errors: *domain.Error with
 // CodeNotFound or CodeNotPaid; *domain.UnknownError.
 func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	return d.RefundFor(ctx, id, domain.RefundByOrganiser)
+}
+
+// RefundFor is Refund for another reason. An order's first refund decides its
+// reason.
+func (d *Desk) RefundFor(ctx context.Context, id domain.OrderID, reason domain.RefundReason) (domain.OrderStatus, error) {
 	sold, err := d.orders.Order(ctx, id)
 	if err != nil {
 		return "", err
@@ -212,11 +218,10 @@ func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 	if sold.Status == domain.OrderRefunded {
 		return sold.Status, nil
 	}
-	workflowID := workflows.RefundID(id)
-	input := workflows.RefundInput{Order: id, Reason: domain.RefundByOrganiser}
-	if err := d.startOwed(ctx, workflowID, "refund · "+sold.SaleID, sold.SaleID, workflows.Refund, input); err != nil {
+	if err := d.startRefund(ctx, id, sold.SaleID, reason); err != nil {
 		return "", err
 	}
+	workflowID := workflows.RefundID(id)
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
 	var status domain.OrderStatus
@@ -225,4 +230,9 @@ func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 		return domain.OrderRefunding, nil // under way: the workflow has it
 	}
 	return status, err
+}
+
+func (d *Desk) startRefund(ctx context.Context, id domain.OrderID, saleID string, reason domain.RefundReason) error {
+	input := workflows.RefundInput{Order: id, Reason: reason}
+	return d.startOwed(ctx, workflows.RefundID(id), "refund · "+saleID, saleID, workflows.Refund, input)
 }

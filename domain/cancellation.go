@@ -16,9 +16,11 @@ type SaleCancellation struct {
 	// OpenCheckouts are still to be canceled, CanceledCheckouts were since.
 	OpenCheckouts     int64 `json:"open_checkouts"`
 	CanceledCheckouts int64 `json:"canceled_checkouts"`
-	// HeldTickets and SoldTickets are what the ledger has not got back yet.
-	HeldTickets int64 `json:"held_tickets"`
-	SoldTickets int64 `json:"sold_tickets"`
+	// HeldTickets and SoldTickets are what the ledger has not got back yet;
+	// AvailableTickets came back and are not drained: not 0 for a moment only.
+	HeldTickets      int64 `json:"held_tickets"`
+	SoldTickets      int64 `json:"sold_tickets"`
+	AvailableTickets int64 `json:"available_tickets"`
 	// OrdersToRefund are paid, and their refund has not begun.
 	OrdersToRefund  int64 `json:"orders_to_refund"`
 	OrdersRefunding int64 `json:"orders_refunding"` // the provider has not given the money back yet
@@ -52,11 +54,10 @@ type CancelWait struct {
 	Attempts int32     `json:"attempts,omitempty"`
 }
 
-// Done reports whether nothing is left to be done: nothing is held, sold or owed,
-// and no workflow of the sale is open. The caller also knows that nothing is
-// available.
+// Done reports whether nothing is left to be done: nothing is held, sold,
+// available or owed, and no workflow of the sale is open.
 func (c *SaleCancellation) Done() bool {
-	return c.OpenCheckouts == 0 && c.HeldTickets == 0 && c.SoldTickets == 0 &&
+	return c.OpenCheckouts == 0 && c.HeldTickets == 0 && c.SoldTickets == 0 && c.AvailableTickets == 0 &&
 		c.OrdersToRefund == 0 && c.OrdersRefunding == 0 && c.LatePayments == 0
 }
 

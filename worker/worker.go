@@ -98,5 +98,6 @@ func Register(r sdkworker.Registry, acts *activities.Activities) {
 	r.RegisterWorkflow(workflows.Checkout)
 	r.RegisterWorkflow(workflows.Late)
 	r.RegisterWorkflow(workflows.Refund)
+	r.RegisterWorkflow(workflows.CancelSale)
 	r.RegisterActivity(acts)
 }

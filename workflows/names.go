@@ -18,7 +18,9 @@ const (
 	PaymentSignal   = "payment"    // argument domain.PaymentEvent: the durable way in when no worker is up
 	CancelUpdate    = "cancel"     // answers PaymentAnswer: canceled, or what it was too late for
 	AwaitHoldUpdate = "await_hold" // argument: the order's fingerprint; answers domain.Hold
-	StateQuery      = "state"      // answers domain.CheckoutState
+	StateQuery      = "state"      // answers domain.CheckoutState; of a sale's cancellation, domain.SaleCancellation
+
+	AwaitClosedUpdate = "await_closed" // of a sale's cancellation: answers nothing once no node can sell any more
 )
 
 // Search attributes; both must be registered as Keyword.
@@ -41,6 +43,9 @@ func LateID(order domain.OrderID, payment string) string {
 
 // RefundID is the workflow id of an organiser's refund.
 func RefundID(order domain.OrderID) string { return "refund/" + order.String() }
+
+// CancelSaleID is the workflow id of a whole sale's cancellation.
+func CancelSaleID(saleID string) string { return "cancel-sale/" + saleID }
 
 // PaymentAnswer is what the handler of a payment or a cancel answers: the state
 // of the order once the message has been dealt with.

@@ -41,6 +41,10 @@ const (
 	// What the SDK and the server take for "no bound".
 	untilItSucceeds = 0 // attempts
 	howeverLong     = 0 // time from scheduling to the end
+
+	// One batch of a sale's cancellation: activities.CancelBatchFor, and what was
+	// under way then. When its worker dies, this long passes before another goes on.
+	cancelBatchTimeout = activities.CancelBatchFor + 20*time.Second
 )
 
 // acts is never called: it only gives the activities their names.
@@ -80,6 +84,12 @@ func callProvider(ctx workflow.Context, summary string, activity, argument any) 
 // need be, and stays visible as a pending activity meanwhile.
 func owed(ctx workflow.Context, summary string, activity, argument, result any) error {
 	options := regularOptions(summary, providerAttemptTimeout, refundBackoffMax)
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument).Get(ctx, result)
+}
+
+// batchOfSale runs a step of a sale's cancellation: as often as it takes.
+func batchOfSale(ctx workflow.Context, summary string, activity, argument, result any) error {
+	options := regularOptions(summary, cancelBatchTimeout, providerBackoffMax)
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument).Get(ctx, result)
 }
 

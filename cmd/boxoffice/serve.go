@@ -140,15 +140,15 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
 	}
-	if s.role != roleAPI {
-		if err := s.startWorker(temporal, book, store, provider, keys, notices, meter, fail); err != nil {
-			return err
-		}
-	}
 	desk := checkouts.NewDesk(temporal, s.Payloads.DataConverter(), notices, store, provider)
 	p := &parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
+	}
+	if s.role != roleAPI {
+		if err := s.startWorker(p, notices, fail); err != nil {
+			return err
+		}
 	}
 	if err := s.openAudit(p, fail); err != nil {
 		return err
@@ -225,15 +225,18 @@ func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 	})
 }
 
-func (s *service) startWorker(c client.Client, book *ledger.Book, store *orders.Store, provider *payments.Client, keys *domain.Keyring, notices *activities.HoldNotices, meter *metrics, fail func(error)) error {
-	w := worker.New(c, &activities.Activities{
-		Ledger:   book,
-		Orders:   recorder{Store: store, keys: keys},
-		Provider: refunder{Client: provider, log: s.log},
+func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail func(error)) error {
+	w := worker.New(p.temporal, &activities.Activities{
+		Ledger:   p.book,
+		Orders:   recorder{Store: p.store, keys: p.keys},
+		Provider: refunder{Client: p.provider, log: s.log},
 		Notices:  notices,
 		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
-			meter.flagged.WithLabelValues(string(flag)).Inc()
+			p.meter.flagged.WithLabelValues(string(flag)).Inc()
 			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
+		},
+		SaleCancel: activities.SaleCancel{
+			Drainer: p.book, Cancellations: cancellations{p.store}, Canceler: p.desk,
 		},
 	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) })
 	if err := w.Start(); err != nil {

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// What an organiser calls off: one order, or a whole sale.
+
+type saleOrderInput struct {
+	Sale  string `path:"sale" doc:"The sale's id"`
+	Order string `path:"order" doc:"The order's id"`
+}
+
+// cancelOrder cancels an order in whatever state it is. The sale in the path must
+// be the order's: calling off the wrong evening is not undone.
+func (s *Server) cancelOrder(ctx context.Context, in *saleOrderInput) (*statusOutput, error) {
+	id, err := domain.ParseOrderID(in.Order)
+	if err != nil {
+		return nil, domain.NotFound("order")
+	}
+	view, err := s.findOrder(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if view.Sale != in.Sale {
+		return nil, domain.NotFound("order of this sale")
+	}
+	orderStatus, err := s.Desk.CancelOrder(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusOK
+	if orderStatus == domain.OrderRefunding {
+		status = http.StatusAccepted
+	}
+	return &statusOutput{status, StatusView{id, orderStatus}}, nil
+}
+
+type cancellationOutput struct {
+	Location string `header:"Location" doc:"Where the progress is"`
+	Body     CancellationView
+}
+
+// CancellationView is how far the cancellation of a sale has come.
+type CancellationView struct {
+	Sale       string             `json:"sale"`
+	StartedAt  time.Time          `json:"started_at"`
+	UpdatedAt  *time.Time         `json:"updated_at,omitempty" doc:"When the counts were taken"`
+	FinishedAt *time.Time         `json:"finished_at,omitempty" doc:"Nothing is held, sold or owed any more"`
+	Stage      domain.CancelStage `json:"stage" enum:"closing,releasing,refunding,finished" doc:"releasing: checkouts are open, refunds have begun all the same"`
+
+	Checkouts    CancelCheckoutsView `json:"checkouts"`
+	Orders       CancelOrdersView    `json:"orders"`
+	LatePayments int64               `json:"late_payments" doc:"Came after their checkout's end, not back yet"`
+	Tickets      CancelTicketsView   `json:"tickets" doc:"What the ledger has not got back yet"`
+
+	Waiting []CancelWaitView `json:"waiting" doc:"Some of those whose last try failed, those that wait longest first"`
+}
+
+// CancelCheckoutsView counts checkouts without a payment.
+type CancelCheckoutsView struct {
+	Open     int64 `json:"open" doc:"To be canceled"`
+	Canceled int64 `json:"canceled" doc:"Since the cancellation was asked for"`
+}
+
+// CancelOrdersView counts paid orders.
+type CancelOrdersView struct {
+	ToRefund  int64 `json:"to_refund" doc:"Their refund has not begun"`
+	Refunding int64 `json:"refunding" doc:"The provider has not given the money back yet"`
+	Refunded  int64 `json:"refunded"`
+}
+
+// CancelTicketsView counts tickets by the ledger.
+type CancelTicketsView struct {
+	Held int64 `json:"held"`
+	Sold int64 `json:"sold"`
+}
+
+// CancelWaitView is an order that a cancellation waits for.
+type CancelWaitView struct {
+	Order    domain.OrderID `json:"order"`
+	Workflow string         `json:"workflow" doc:"Its id in Temporal"`
+	Since    time.Time      `json:"since"`
+	Reason   string         `json:"reason" doc:"The last failure; it is tried again without end"`
+	Attempts int32          `json:"attempts,omitempty"`
+}
+
+// cancelSale answers once no node can sell any more.
+func (s *Server) cancelSale(ctx context.Context, in *saleInput) (*cancellationOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Desk.CancelSale(ctx, sale.ID, time.Now()); err != nil {
+		return nil, err
+	}
+	s.Catalog.forgetSales(sale.ID)
+	return s.cancellationOf(ctx, sale.ID)
+}
+
+func (s *Server) cancellation(ctx context.Context, in *saleInput) (*cancellationOutput, error) {
+	if !domain.ValidSaleID(in.Sale) {
+		return nil, domain.NotFound("sale")
+	}
+	return s.cancellationOf(ctx, in.Sale)
+}
+
+func (s *Server) cancellationOf(ctx context.Context, saleID string) (*cancellationOutput, error) {
+	c, err := s.Orders.Cancellation(ctx, saleID)
+	if err != nil {
+		return nil, err
+	}
+	return &cancellationOutput{"/v1/sales/" + saleID + "/cancel", viewCancellation(&c)}, nil
+}
+
+func viewCancellation(c *domain.SaleCancellation) CancellationView {
+	v := CancellationView{
+		Sale: c.SaleID, StartedAt: c.RequestedAt.UTC(), UpdatedAt: timeOrNil(c.UpdatedAt), FinishedAt: timeOrNil(c.FinishedAt), Stage: c.Stage,
+		Checkouts:    CancelCheckoutsView{Open: c.OpenCheckouts, Canceled: c.CanceledCheckouts},
+		Orders:       CancelOrdersView{ToRefund: c.OrdersToRefund, Refunding: c.OrdersRefunding, Refunded: c.OrdersRefunded},
+		LatePayments: c.LatePayments,
+		Tickets:      CancelTicketsView{Held: c.HeldTickets, Sold: c.SoldTickets},
+		Waiting:      make([]CancelWaitView, 0, len(c.Waiting)),
+	}
+	for _, w := range c.Waiting {
+		v.Waiting = append(v.Waiting, CancelWaitView(w))
+	}
+	return v
+}

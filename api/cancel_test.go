@@ -1,0 +1,185 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+func (b *bundle) cancelSale(sale string) request {
+	return request{"POST", "/v1/sales/" + sale + "/cancel", "", bearerOf(testAdminToken)}
+}
+
+func TestACanceledSaleSellsNothingMore(t *testing.T) {
+	for _, sale := range []string{"conference", "soon"} { // the latter has not opened yet
+		t.Run(sale, func(t *testing.T) {
+			b := setup(t)
+			b.do(request{method: "GET", path: "/v1/sales/" + sale}) // it is in the catalog's memory
+			w := b.do(b.cancelSale(sale))
+			if w.Code != http.StatusAccepted || w.Header().Get("Location") != "/v1/sales/"+sale+"/cancel" {
+				t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+			}
+			r := checkoutRequest(testKey, wish("A", 1))
+			r.path = "/v1/sales/" + sale + "/checkouts"
+			wantProblem(t, b.do(r), 409, domain.CodeSaleCanceled)
+			if b.startsNow() != 0 {
+				t.Error("a checkout was started")
+			}
+			var v SaleView
+			decode(t, b.do(request{method: "GET", path: "/v1/sales/" + sale}), &v)
+			if v.CanceledAt == nil || v.Open {
+				t.Errorf("the sale is shown as %+v", v)
+			}
+		})
+	}
+}
+
+func TestAKeyOfACanceledSaleKeepsItsAnswer(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	b.do(b.cancelSale("conference"))
+	w := b.checkout(testKey, wish("A", 2))
+	if w.Code != http.StatusCreated || w.Header().Get("Idempotent-Replayed") != "true" {
+		t.Errorf("the repeat of what was held: %d %s", w.Code, w.Body)
+	}
+	var v OrderView
+	decode(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), &v)
+	if v.SaleCanceledAt == nil {
+		t.Errorf("the buyer is not told: %+v", v)
+	}
+}
+
+func TestOtherNodesLearnOfACancellation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		here, elsewhere := NewCatalog(b.world, b.world), NewCatalog(b.world, b.world)
+		for _, c := range []*Catalog{here, elsewhere} {
+			if _, err := c.Sale(t.Context(), "conference"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.world.CancelSale(t.Context(), "conference", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		here.forgetSales("conference")
+		if sale, _ := here.Sale(t.Context(), "conference"); !sale.Canceled() {
+			t.Error("the node that canceled it does not know")
+		}
+		time.Sleep(saleTTL)
+		if sale, _ := elsewhere.Sale(t.Context(), "conference"); !sale.Canceled() {
+			t.Errorf("another node does not know after %v", saleTTL)
+		}
+	})
+}
+
+// A database that is away is asked once in a while, not by everybody.
+func TestASaleIsKeptWhileTheDatabaseIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		c := NewCatalog(b.world, b.world)
+		get := func() {
+			if _, err := c.Sale(t.Context(), "conference"); err != nil {
+				t.Error(err)
+			}
+		}
+		get()
+		b.world.saleErr = errors.New("down")
+		time.Sleep(saleTTL)
+		get()
+		get()
+		if b.world.saleReads != 2 {
+			t.Errorf("%d reads, want one before and one after", b.world.saleReads)
+		}
+	})
+}
+
+func TestProgressOfACancellation(t *testing.T) {
+	b := setup(t)
+	progress := request{method: "GET", path: "/v1/sales/conference/cancel", header: bearerOf(testAdminToken)}
+	wantProblem(t, b.do(progress), 404, domain.CodeNotFound)
+	b.do(b.cancelSale("conference"))
+	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	b.world.cancels["conference"] = &domain.SaleCancellation{
+		SaleID: "conference", RequestedAt: since, UpdatedAt: since.Add(time.Minute), Stage: domain.CancelRefunding,
+		OpenCheckouts: 1, CanceledCheckouts: 2, HeldTickets: 3, SoldTickets: 4, OrdersToRefund: 5, OrdersRefunding: 6, OrdersRefunded: 7, LatePayments: 8,
+		Waiting: []domain.CancelWait{{Order: domain.OrderID{1}, Workflow: "refund/01", Since: since, Reason: "RefundPayment: refused", Attempts: 9}},
+	}
+	want := `{"sale":"conference","started_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:01:00Z","stage":"refunding",
+		"checkouts":{"open":1,"canceled":2},"orders":{"to_refund":5,"refunding":6,"refunded":7},"late_payments":8,"tickets":{"held":3,"sold":4},
+		"waiting":[{"order":"01000000000000000000000000000000","workflow":"refund/01","since":"2026-03-01T12:00:00Z","reason":"RefundPayment: refused","attempts":9}]}`
+	for range 2 { // reading it and asking for it again: the same
+		w := b.do(progress)
+		if w.Code != 200 || !jsonEqual(t, w.Body.Bytes(), []byte(want)) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		progress = b.cancelSale("conference")
+		if w := b.do(progress); w.Code != http.StatusAccepted || !jsonEqual(t, w.Body.Bytes(), []byte(want)) {
+			t.Errorf("canceled again: %d %s", w.Code, w.Body)
+		}
+		progress = request{method: "GET", path: "/v1/sales/conference/cancel", header: bearerOf(testAdminToken)}
+	}
+}
+
+func TestCancellationIsNotAcceptedBeforeItIsInForce(t *testing.T) {
+	b := setup(t)
+	b.world.cancelErr = &domain.UnknownError{Op: "cancel sale", ID: "conference", Err: errors.New("no worker")}
+	wantProblem(t, b.do(b.cancelSale("conference")), 503, domain.CodeUnknown)
+	wantProblem(t, b.do(b.cancelSale("nope")), 404, domain.CodeNotFound)
+	wantProblem(t, b.do(request{method: "GET", path: "/v1/sales/NO%20PE/cancel", header: bearerOf(testAdminToken)}), 404, domain.CodeNotFound)
+}
+
+func TestOrganiserCancelsAnOrder(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(b *bundle, id domain.OrderID)
+		path   func(id string) string
+		status int
+		want   string
+	}{
+		{"held", nil, nil, 200, `"canceled"`},
+		{"paid", func(b *bundle, id domain.OrderID) { b.world.pay(b.world.states[id]) }, nil, 202, `"refunding"`},
+		{"expired", func(b *bundle, id domain.OrderID) { b.world.states[id].Status = domain.OrderExpired }, nil, 200, `"expired"`},
+		{"of another sale", nil, func(id string) string { return "/v1/sales/soon/orders/" + id + "/cancel" }, 404, "not_found"},
+		{"unknown", nil, func(string) string { return "/v1/sales/conference/orders/" + strings.Repeat("ab", 15) + "00/cancel" }, 404, "not_found"},
+		{"no id at all", nil, func(string) string { return "/v1/sales/conference/orders/x/cancel" }, 404, "not_found"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := setup(t)
+			id, _ := b.held(testKey)
+			if test.change != nil {
+				test.change(b, id)
+			}
+			path := "/v1/sales/conference/orders/" + id.String() + "/cancel"
+			if test.path != nil {
+				path = test.path(id.String())
+			}
+			for range 2 { // repeating it says where it stands
+				w := b.do(request{"POST", path, "", bearerOf(testAdminToken)})
+				if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
+func TestOnlyTheOrganiserCancels(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	for _, r := range []request{
+		{method: "POST", path: "/v1/sales/conference/cancel", header: bearerOf(token)},
+		{method: "GET", path: "/v1/sales/conference/cancel"},
+		{method: "POST", path: "/v1/sales/conference/orders/" + id.String() + "/cancel", header: bearerOf(token)},
+	} {
+		wantProblem(t, b.do(r), 401, domain.CodeUnauthorized)
+	}
+	if b.world.states[id].Status != domain.OrderHeld || len(b.world.cancels) != 0 {
+		t.Error("it was canceled")
+	}
+}
