@@ -222,7 +222,7 @@ func (a *SaleCancel) CancelCheckouts(ctx context.Context, input SaleToCancel) (C
 // RefundBatch asks for the refund of a sale's paid orders after a cursor.
 type RefundBatch struct {
 	SaleID string         `json:"sale"`
-	After  domain.OrderID `json:"after"`
+	After  domain.OrderID `json:"after,omitzero"` // zero: from the start
 	// WaitingMax ends the batch once so many refunds were begun that the provider
 	// did not give back at once.
 	WaitingMax int `json:"waiting_max"`

@@ -69,6 +69,9 @@ func CancelSale(ctx workflow.Context, input CancelSaleInput) (domain.SaleCancell
 	}
 }
 
+// cancelActs is never called: it only gives the activities their names.
+var cancelActs *activities.SaleCancel
+
 // saleCancel is the state of one run.
 type saleCancel struct{ CancelSaleInput }
 
@@ -93,7 +96,7 @@ func (c *saleCancel) close(ctx workflow.Context) error {
 	}
 	c.Progress = domain.SaleCancellation{SaleID: c.SaleID, RequestedAt: c.RequestedAt, Stage: domain.CancelClosing}
 	c.tell(ctx)
-	if err := batchOfSale(ctx, "no more sales: mark the sale, drain its stock", acts.CloseSale, c.sale(), nil); err != nil {
+	if err := batchOfSale(ctx, "no more sales: mark the sale, drain its stock", cancelActs.CloseSale, c.sale(), nil); err != nil {
 		return fmt.Errorf("close sale %s: %w", c.SaleID, err)
 	}
 	c.Closed = true
@@ -103,20 +106,20 @@ func (c *saleCancel) close(ctx workflow.Context) error {
 // round cancels and refunds one batch each, and counts what is left. It reports
 // whether anything came to its end.
 func (c *saleCancel) round(ctx workflow.Context) (moved bool, err error) {
-	if err := batchOfSale(ctx, "drain what came back, count what is left", acts.SurveyCancellation, c.sale(), &c.Progress); err != nil {
+	if err := batchOfSale(ctx, "drain what came back, count what is left", cancelActs.SurveyCancellation, c.sale(), &c.Progress); err != nil {
 		return false, fmt.Errorf("survey of sale %s: %w", c.SaleID, err)
 	}
 	c.tell(ctx)
 	if c.Progress.OpenCheckouts > 0 {
 		var batch activities.CanceledBatch
-		if err := batchOfSale(ctx, "cancel open checkouts", acts.CancelCheckouts, c.sale(), &batch); err != nil {
+		if err := batchOfSale(ctx, "cancel open checkouts", cancelActs.CancelCheckouts, c.sale(), &batch); err != nil {
 			return false, fmt.Errorf("cancel checkouts of sale %s: %w", c.SaleID, err)
 		}
 		moved = batch.Settled > 0
 	}
 	if c.Progress.OrdersToRefund > 0 {
 		var batch activities.CanceledBatch
-		if err := batchOfSale(ctx, "refund paid orders", acts.RefundOrders, c.refundBatch(), &batch); err != nil {
+		if err := batchOfSale(ctx, "refund paid orders", cancelActs.RefundOrders, c.refundBatch(), &batch); err != nil {
 			return false, fmt.Errorf("refund orders of sale %s: %w", c.SaleID, err)
 		}
 		c.After = batch.Next
