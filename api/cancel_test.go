@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -181,5 +182,25 @@ func TestOnlyTheOrganiserCancels(t *testing.T) {
 	}
 	if b.world.states[id].Status != domain.OrderHeld || len(b.world.cancels) != 0 {
 		t.Error("it was canceled")
+	}
+}
+
+// The organiser's page speaks to the address that it came from, so it is where the
+// organiser's routes are.
+func TestTheAdminListenerHasThePages(t *testing.T) {
+	b := setup(t, func(o *Options) {
+		o.SeparateAdmin = true
+		o.Pages = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	})
+	for path, want := range map[string]int{
+		"/organiser/sales/conference": http.StatusTeapot, "/v1/sales/conference/cancel": http.StatusNotFound, "/v1/nope": http.StatusNotFound,
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Authorization", "Bearer "+testAdminToken)
+		b.api.Admin().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s on the admin's listener: %d %s", path, w.Code, w.Body)
+		}
 	}
 }

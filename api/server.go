@@ -192,6 +192,7 @@ func (s *Server) route() error {
 	s.admin.GET(metricsRoute, gin.WrapH(s.Metrics))
 	if s.Pages != nil {
 		s.public.NoRoute(s.pageOrNotFound)
+		s.admin.NoRoute(s.pageOrNotFound) // the organiser's page speaks to where it came from
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
 // Package storefront is the buyers' pages: what is on sale, one sale with its
-// live stock, one order from its hold to its tickets.
+// live stock, one order from its hold to its tickets. And one page for the
+// organiser, to call an order or a whole sale off and watch the money go back.
 //
 // The pages hold no state and decide nothing: their scripts speak the public
 // HTTP contract of package api, as any other client would. There is no
@@ -66,13 +67,13 @@ type pages struct {
 }
 
 // New parses the templates. Its handler answers GET and HEAD of /, /sales/…,
-// /orders/…, /static/…, and a page that says so for everything else.
+// /orders/…, /organiser/sales/…, /static/…, and a page that says so for everything else.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog or Log")
 	}
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	for _, name := range []string{"sales", "sale", "order", "error"} {
+	for _, name := range []string{"sales", "sale", "order", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(template.FuncMap{"money": Money, "spell": spell}).
 			ParseFS(files, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
@@ -88,6 +89,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /{$}", p.sales)
 	mux.HandleFunc("GET /sales/{sale}", p.sale)
 	mux.HandleFunc("GET /orders/{order}", p.order)
+	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.Handle("GET /static/{file}", static)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
 	return mux, nil
@@ -128,6 +130,10 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 	c := saleCard{Sale: sale, FromMinor: sale.Classes[0].PriceMinor}
 	for _, class := range sale.Classes {
 		c.FromMinor = min(c.FromMinor, class.PriceMinor)
+	}
+	if sale.Canceled() {
+		c.SoldOut, c.Note = true, "Canceled by the organiser"
+		return c
 	}
 	if !sale.HasOpened(now) {
 		c.Note = "Opens " + sale.OpensAt.UTC().Format("2 Jan 2006, 15:04 UTC")
@@ -181,7 +187,7 @@ func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
 	}
 	// Without the stock the page still works: its script asks again.
 	levels, _ := p.Catalog.Stock(r.Context(), sale)
-	data := saleData{Sale: sale, Open: sale.HasOpened(time.Now()), Classes: classRows(sale, levels)}
+	data := saleData{Sale: sale, Open: sale.HasOpened(time.Now()) && !sale.Canceled(), Classes: classRows(sale, levels)}
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
 	}
@@ -207,6 +213,18 @@ func rowOf(class domain.Class, levels []domain.StockLevel) classRow {
 		}
 	}
 	return classRow{Class: class}
+}
+
+// organiser is the page on which a sale is called off. It shows nothing that is
+// not public: its script asks for the organiser's token and keeps it for as long as
+// the tab is open.
+func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("sale")
+	if !domain.ValidSaleID(id) {
+		p.notFound(w, r)
+		return
+	}
+	p.render(w, r, http.StatusOK, "organiser", page{Title: "Organiser", Script: "organiser.js", Data: map[string]string{"Sale": id}})
 }
 
 // order is the same page for every order that could exist: whether this one

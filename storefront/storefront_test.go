@@ -79,6 +79,8 @@ func TestPages(t *testing.T) {
 		{"/sales/conference", 200, []string{"€65.00", "Sold out", "7 of 10 left", "96 left", "10 minutes", "<noscript>", `data-sale="conference"`}},
 		{"/sales/nope", 404, []string{"There is nothing here"}},
 		{"/orders/" + order, 200, []string{order, "http://127.0.0.1:8233/namespaces/default/workflows/checkout%2F" + order}},
+		{"/organiser/sales/conference", 200, []string{`data-sale="conference"`, "organiser.js", `type="password"`, "<noscript>"}},
+		{"/organiser/sales/No", 404, []string{"There is nothing here"}},
 		{"/orders/xyz", 404, []string{"There is nothing here"}},
 		{"/nope", 404, []string{"There is nothing here"}},
 		{"/static/nope.js", 404, nil},
@@ -104,7 +106,7 @@ var inline = regexp.MustCompile(`<script(>| [^>]*>[^<])|<style|\son\w+=|\sstyle=
 // What the policy forbids must not be in a page: it would be dead.
 func TestPagesKeepToTheirPolicy(t *testing.T) {
 	_, get := setup(t)
-	for _, path := range []string{"/", "/sales/conference", "/orders/" + order, "/nope"} {
+	for _, path := range []string{"/", "/sales/conference", "/orders/" + order, "/organiser/sales/conference", "/nope"} {
 		w := get(path)
 		if found := inline.FindString(w.Body.String()); found != "" {
 			t.Errorf("%s has %q", path, found)
@@ -131,6 +133,7 @@ func TestStandingOfASale(t *testing.T) {
 		{"others hold the rest", func(c *catalog) { c.levels[1].Held, c.levels[1].Available = 7, 0 }, "All held, some may come back"},
 		{"sold out for good", func(c *catalog) { c.levels[1].Sold, c.levels[1].Available = 10, 0 }, "Sold out"},
 		{"not open yet", func(c *catalog) { c.sales[0].OpensAt = time.Date(2999, 1, 2, 3, 4, 0, 0, time.UTC) }, "Opens 2 Jan 2999, 03:04 UTC"},
+		{"canceled", func(c *catalog) { c.sales[0].CanceledAt = time.Now() }, "Canceled by the organiser"},
 		{"nothing on sale", func(c *catalog) { c.sales = nil }, "Nothing is on sale"},
 	}
 	for _, test := range tests {
@@ -141,6 +144,20 @@ func TestStandingOfASale(t *testing.T) {
 				t.Errorf("%d, %q is missing in\n%s", w.Code, test.shows, w.Body)
 			}
 		})
+	}
+}
+
+func TestACanceledSaleSaysSo(t *testing.T) {
+	c, get := setup(t)
+	if w := get("/sales/conference"); !strings.Contains(w.Body.String(), `id="canceled" role="status" hidden`) {
+		t.Errorf("a sale that is not canceled says it is:\n%s", w.Body)
+	}
+	c.sales[0].CanceledAt = time.Now()
+	w := get("/sales/conference")
+	for _, text := range []string{`data-open="false"`, `data-canceled="true"`, `id="canceled" role="status"><strong>This sale is canceled`} {
+		if !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%q is missing in\n%s", text, w.Body)
+		}
 	}
 }
 

@@ -35,11 +35,28 @@ function draw(next) {
   fill('amount', money(order.amount, order.currency));
   fields('again').forEach((a) => { a.href = `/sales/${encodeURIComponent(order.sale)}`; });
   show(order.status);
+  drawSaleCanceled();
   if (drawn === order.status) return; // do not load the QR codes again
   drawn = order.status;
   document.title = `${root.querySelector(`[data-state="${order.status}"] h1`)?.textContent ?? 'Your order'} · Box office`;
   if (order.status === 'held') drawHeld();
   if (order.status === 'paid') drawTickets();
+}
+
+const SALE_CANCELED = {
+  held: 'Your seats are being given back: please do not pay any more. Should money arrive nevertheless, it is refunded.',
+  paid: 'These tickets will not be honoured. Your money goes back by itself: you need not do anything.',
+  refunding: 'Your money is on its way back. You need not do anything.',
+  refunded: 'Your money went back to where it came from.',
+};
+
+/** What the organiser's cancellation of the whole sale means for this order. */
+function drawSaleCanceled() {
+  document.getElementById('sale-canceled').hidden = !order.sale_canceled_at;
+  if (!order.sale_canceled_at) return;
+  fill('sale-canceled', SALE_CANCELED[order.status] ?? 'Nothing was charged. Should money of yours arrive nevertheless, it is refunded.');
+  fields('pay')[0].removeAttribute('href');
+  fields('again').forEach((a) => { a.hidden = true; });
 }
 
 function drawHeld() {
@@ -51,7 +68,7 @@ function drawHeld() {
   addRow(table, 'Total', money(order.amount, order.currency));
   fields('lines')[0].replaceChildren(table);
   const pay = fields('pay')[0];
-  pay.href = order.payment_url;
+  if (!order.sale_canceled_at) pay.href = order.payment_url;
   pay.textContent = `Pay ${money(order.amount, order.currency)}`;
   if (!kept.get()?.heldFor) kept.set({ ...kept.get(), heldFor: Date.parse(order.hold_expires_at) - now() });
   tick();

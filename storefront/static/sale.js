@@ -21,6 +21,7 @@ const rows = [...form.querySelectorAll('.class')];
 const pending = new Kept('sessionStorage', `boxoffice.try.${sale}`);
 
 let open = root.dataset.open === 'true';
+let canceled = root.dataset.canceled === 'true';
 let busy = false;
 let wasShort = false; // the last try was refused for want of tickets
 
@@ -28,13 +29,15 @@ let wasShort = false; // the last try was refused for want of tickets
 
 function showStock(view) {
   open = view.open;
+  canceled = Boolean(view.canceled_at);
+  document.getElementById('canceled').hidden = !canceled;
   for (const { class: name, capacity, held, available } of view.classes) {
     const row = rows.find((r) => r.dataset.class === name);
     if (!row) continue;
     row.dataset.available = available;
     row.dataset.held = held;
     row.querySelector('progress').value = available;
-    setText(row.querySelector('.stock'), stockText(available, held, capacity));
+    setText(row.querySelector('.stock'), canceled ? 'Canceled' : stockText(available, held, capacity));
   }
   if (view.perk) {
     setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
@@ -107,6 +110,7 @@ const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held
 
 function buttonText(tickets, short, allOut) {
   if (busy) return 'Holding your seats…';
+  if (canceled) return 'Canceled';
   if (!open) return 'Not open yet';
   if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
   if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
@@ -226,6 +230,8 @@ function refusal({ code, body }) {
         : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
     case 'limit_reached':
       return ['bad', 'That is more than one person may have', `At most ${limit} tickets a person, those that still wait for a payment included.`];
+    case 'sale_canceled':
+      return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
     case 'not_open':
       return ['warn', 'Not open yet', body.detail ?? ''];
     case 'invalid':
@@ -241,7 +247,7 @@ function refusal({ code, body }) {
 
 function tickOpening() {
   const left = Date.parse(root.dataset.opens) - Date.now();
-  opening.hidden = open || Number.isNaN(left);
+  opening.hidden = open || canceled || Number.isNaN(left);
   if (opening.hidden) return;
   const seconds = Math.max(0, Math.ceil(left / 1000));
   const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map((n) => String(n).padStart(2, '0')).join(':');

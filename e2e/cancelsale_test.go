@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// An organiser calls a whole sale off, on every ledger: whatever state its orders
+// are in, nothing stays held or sold, and all the money goes back.
+func TestCancelSale(t *testing.T) {
+	for _, ledger := range ledgers(t) {
+		t.Run(ledger, func(t *testing.T) {
+			s := startStack(t, dataDir(t), ledger)
+			t.Run("one order", func(t *testing.T) { testCancelOrder(t, s) })
+			t.Run("late money of a canceled sale", func(t *testing.T) { testLateMoneyOfCanceledSale(t, s) })
+			t.Run("a whole sale", func(t *testing.T) { testCancelSale(t, s) })
+			t.Run("verify", func(t *testing.T) { testVerify(t, s) })
+		})
+	}
+}
+
+// cancellation is what GET /v1/sales/{sale}/cancel says.
+type cancellation struct {
+	Stage      string     `json:"stage"`
+	FinishedAt *time.Time `json:"finished_at"`
+	Checkouts  struct{ Open, Canceled int }
+	Orders     struct {
+		ToRefund  int `json:"to_refund"`
+		Refunding int
+		Refunded  int
+	}
+	Tickets struct{ Held, Sold int }
+	Waiting []struct{ Order, Workflow, Reason string }
+}
+
+func (s *stack) organiser(t *testing.T, method, path string) answer {
+	t.Helper()
+	return s.request(t, method, s.env["BOXOFFICE_ADMIN_URL"]+path, s.admin(), nil)
+}
+
+func (s *stack) progress(t *testing.T, sale string) (c cancellation) {
+	t.Helper()
+	a := s.organiser(t, http.MethodGet, "/v1/sales/"+sale+"/cancel")
+	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	a.into(t, &c)
+	return c
+}
+
+// awaitFinished waits for the end of a sale's cancellation, during which the
+// service may be away for a moment.
+func (s *stack) awaitFinished(t *testing.T, sale string) cancellation {
+	t.Helper()
+	s.awaitClosed(t, "cancel-sale/"+sale)
+	c := s.progress(t, sale)
+	require.Equal(t, "finished", c.Stage)
+	require.NotNil(t, c.FinishedAt)
+	return c
+}
+
+func testCancelOrder(t *testing.T, s *stack) {
+	sale := s.sale(t, 10, longHold, 5)
+	held, paid := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 2})
+	s.pay(t, paid, "succeeded")
+	s.awaitStatus(t, paid, "paid")
+	for o, ending := range map[order]string{held: "canceled", paid: "refunded"} {
+		for range 2 { // repeating it changes nothing
+			a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/orders/"+o.ID+"/cancel")
+			require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
+		}
+		s.awaitStatus(t, o, ending)
+	}
+	s.awaitStock(t, sale, "A", level{Available: 10}) // the seats are on sale again
+}
+
+func testLateMoneyOfCanceledSale(t *testing.T, s *stack) {
+	sale := s.sale(t, 10, shortHold, 5)
+	o, late := s.expired(t, sale)
+	require.Equal(t, http.StatusAccepted, s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel").status)
+	s.awaitFinished(t, sale)
+	s.webhookStatus(t, late) // ten seats would have been left
+	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	s.awaitStock(t, sale, "A", level{})
+}
+
+func testCancelSale(t *testing.T, s *stack) {
+	const heldOrders, paidOrders = 3, 6
+	sale := s.sale(t, 40, longHold, 5)
+	var held, paid []order
+	for range heldOrders {
+		held = append(held, s.hold(t, sale, items{"A": 1, "B": 1}))
+	}
+	for range paidOrders {
+		o := s.hold(t, sale, items{"A": 2})
+		s.pay(t, o, "succeeded")
+		paid = append(paid, o)
+	}
+	for _, o := range paid {
+		s.awaitStatus(t, o, "paid")
+	}
+	failed := s.hold(t, sale, items{"B": 1})
+	s.pay(t, failed, "failed")
+	s.awaitStatus(t, failed, "failed")
+	// Captured, and nobody told us. Its session's own mischief lets refunds through.
+	unheard := s.hold(t, sale, items{"A": 1})
+	s.misbehave(t, unheard, "lose")
+	s.pay(t, unheard, "succeeded")
+	paid = append(paid, unheard)
+
+	mischief := s.env["MOCKPAY_URL"] + "/v1/mischief"
+	require.Equal(t, http.StatusOK, s.request(t, http.MethodPost, mischief, nil, map[string]any{"refuse_refunds_seconds": 600}).status)
+	a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel")
+	require.Equal(t, http.StatusAccepted, a.status, "%s", a.body)
+
+	// From here on nothing is sold.
+	refused := s.checkout(t, sale, newKey(), items{"A": 1}, newBuyer())
+	require.Equal(t, http.StatusConflict, refused.status, "%s", refused.body)
+	require.Equal(t, "sale_canceled", refused.code(t))
+
+	// The provider refuses: every refund is begun, waits, and says why.
+	var c cancellation
+	t.Cleanup(func() { t.Logf("last progress: %+v", c) })
+	eventually(t, "all refunds wait for the provider, with the reason", func() bool {
+		c = s.progress(t, sale)
+		return c.Stage == "refunding" && c.Orders.Refunding == paidOrders && c.Orders.Refunded == 1 && len(c.Waiting) > 0 && c.Waiting[0].Reason != ""
+	})
+	t.Logf("waiting: %+v", c.Waiting)
+	victim := s.pid("boxoffice")
+	require.NotZero(t, victim)
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	require.Equal(t, http.StatusOK, s.request(t, http.MethodDelete, mischief, nil, nil).status)
+	eventually(t, "the service is started again", func() bool {
+		pid := s.pid("boxoffice")
+		return pid != 0 && pid != victim && s.ready()
+	})
+
+	c = s.awaitFinished(t, sale)
+	require.Equal(t, len(paid), c.Orders.Refunded)
+	require.Equal(t, heldOrders, c.Checkouts.Canceled)
+	for _, o := range held {
+		require.Equal(t, "canceled", s.state(t, o).Status)
+	}
+	for _, o := range paid {
+		require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	}
+	for _, class := range []string{"A", "B"} {
+		s.awaitStock(t, sale, class, level{})
+	}
+	// Asked again: it is over, and nothing happens.
+	again := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel")
+	require.Equal(t, http.StatusAccepted, again.status, "%s", again.body)
+	require.Contains(t, string(again.body), `"finished"`)
+
+	history := s.history(t, "cancel-sale/"+sale)
+	requireSealed(t, history)
+	if *capture != "" {
+		s.save(t, "sale-canceled", "cancel-sale/"+sale)
+	}
+}
+
+// ready asks as a load balancer does; no answer is a no.
+func (s *stack) ready() bool {
+	response, err := s.http.Get(s.api("/readyz"))
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}

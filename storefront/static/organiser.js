@@ -1,0 +1,153 @@
+// The organiser's page: cancels an order or a whole sale, and follows how the money goes back.
+import { Kept, ask, sleep } from './common.js';
+
+const POLL_MS = 1000;
+const POLL_AWAY_MS = 5000;
+
+const root = document.getElementById('organiser');
+const sale = root.dataset.sale;
+const login = document.getElementById('login');
+const cancelOrder = document.getElementById('cancel-order');
+const cancelSale = document.getElementById('cancel-sale');
+const trouble = document.getElementById('trouble');
+
+// For this tab only: whoever has the token may call everything off.
+const kept = new Kept('sessionStorage', 'boxoffice.organiser');
+const admin = (path, method = 'GET') => ask(path, { method, headers: { Authorization: `Bearer ${kept.get() ?? ''}` } });
+
+function say(text, where = trouble, kind = 'warn') {
+  where.hidden = !text;
+  where.className = `notice ${kind}`;
+  if (where.textContent !== text) where.textContent = text;
+}
+
+const STAGES = {
+  closing: 'Not in force yet…',
+  releasing: 'Holds are being given back, refunds have begun',
+  refunding: 'Money is on its way back',
+  finished: 'Canceled: nothing is held, sold or owed',
+};
+
+function draw(view) {
+  document.getElementById('progress').hidden = false;
+  cancelSale.hidden = true;
+  cancelOrder.hidden = true; // all orders are being canceled
+  const { checkouts, orders, tickets } = view;
+  const stage = document.getElementById('stage');
+  if (stage.textContent !== STAGES[view.stage]) stage.textContent = STAGES[view.stage] ?? view.stage;
+  const done = checkouts.canceled + orders.refunded;
+  const left = checkouts.open + orders.to_refund + orders.refunding + view.late_payments;
+  const bar = document.getElementById('bar');
+  bar.max = Math.max(1, done + left);
+  bar.value = view.finished_at ? bar.max : done;
+  const counts = {
+    open: checkouts.open, canceled: checkouts.canceled, to_refund: orders.to_refund, refunding: orders.refunding,
+    refunded: orders.refunded, late: view.late_payments, held: tickets.held, sold: tickets.sold,
+  };
+  for (const [name, n] of Object.entries(counts)) root.querySelector(`[data-count="${name}"]`).textContent = n.toLocaleString('en');
+  document.getElementById('times').textContent = [
+    `Asked for ${when(view.started_at)}`,
+    view.updated_at && `counted ${when(view.updated_at)}`,
+    view.finished_at && `finished ${when(view.finished_at)}`,
+  ].filter(Boolean).join(' · ');
+  drawWaiting(view.waiting);
+}
+
+const when = (time) => new Date(time).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' });
+
+function drawWaiting(waiting) {
+  document.getElementById('waits').hidden = waiting.length === 0;
+  document.getElementById('waiting').replaceChildren(...waiting.map((wait) => {
+    const item = document.createElement('li');
+    const id = document.createElement('code');
+    id.textContent = wait.workflow;
+    const tries = wait.attempts ? `, try ${wait.attempts}` : '';
+    item.append(id, ` since ${when(wait.since)}${tries}: ${wait.reason}`);
+    return item;
+  }));
+}
+
+/** Asks how far it has come. The answer: whether to go on asking. */
+async function look() {
+  const { status, body } = await admin(`/v1/sales/${sale}/cancel`);
+  if (status === 200) {
+    say('');
+    login.hidden = true;
+    draw(body);
+    return !body.finished_at;
+  }
+  if (status === 401) {
+    kept.set(null);
+    login.hidden = false;
+    cancelSale.hidden = cancelOrder.hidden = true;
+    say('This token is not the organiser’s.');
+    return false;
+  }
+  if (status === 404) return offer();
+  say('The box office does not answer right now. What was begun goes on; this page keeps trying.');
+  return true;
+}
+
+/** The sale is not canceled, or not here: shows what may be done. */
+async function offer() {
+  const { status } = await admin(`/v1/sales/${sale}/orders?limit=1`);
+  if (status === 404) {
+    say('There is no such sale here, or the organiser’s routes are at another address: open this page there (BOXOFFICE_ADMIN_URL).');
+    return false;
+  }
+  if (status !== 200) {
+    say('The box office does not answer right now. This page keeps trying.');
+    return true;
+  }
+  say('');
+  login.hidden = true;
+  cancelSale.hidden = cancelOrder.hidden = false;
+  return false;
+}
+
+async function follow() {
+  if (!kept.get()) return;
+  while (await look()) await sleep(trouble.hidden ? POLL_MS : POLL_AWAY_MS);
+}
+
+login.addEventListener('submit', (event) => {
+  event.preventDefault();
+  kept.set(document.getElementById('token').value.trim());
+  document.getElementById('token').value = '';
+  say('');
+  follow();
+});
+
+cancelSale.addEventListener('input', () => {
+  cancelSale.querySelector('button').disabled = document.getElementById('confirm').value.trim() !== sale;
+});
+cancelSale.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const button = cancelSale.querySelector('button');
+  button.disabled = true;
+  const { status, body } = await admin(`/v1/sales/${sale}/cancel`, 'POST');
+  button.disabled = false;
+  if (status === 202) {
+    draw(body);
+    await follow();
+    return;
+  }
+  say(status === 0 || status >= 500
+    ? 'No answer: it may be in force or not. Press the button again, that never does it twice.'
+    : body.detail ?? body.title ?? 'It was refused.');
+});
+
+cancelOrder.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const message = document.getElementById('order-message');
+  const button = cancelOrder.querySelector('button');
+  button.disabled = true;
+  say('One moment…', message, '');
+  const { status, body } = await admin(`/v1/sales/${sale}/orders/${document.getElementById('order').value.trim()}/cancel`, 'POST');
+  button.disabled = false;
+  if (status === 200 || status === 202) say(`The order is ${body.status}.`, message, '');
+  else if (status === 0 || status >= 500) say('No answer: it may be canceled or not. Press the button again, that never does it twice.', message);
+  else say(body.detail ?? body.title ?? 'It was refused.', message, 'bad');
+});
+
+follow();
