@@ -16,8 +16,10 @@ import (
 	"boxoffice/workflows"
 )
 
-// unfinishedQuery finds what is open, and what closed without a result.
-const unfinishedQuery = "WorkflowType IN ('Checkout', 'Late', 'Refund') AND ExecutionStatus != 'Completed'"
+// unfinishedQuery finds what is open, and what closed without a result. The
+// cancellation of a sale may take days: only one that broke off belongs here.
+const unfinishedQuery = "(WorkflowType IN ('Checkout', 'Late', 'Refund') AND ExecutionStatus != 'Completed')" +
+	" OR (WorkflowType = 'CancelSale' AND ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut'))"
 
 // unfinishedPage is how many workflows are listed at a time.
 const unfinishedPage = 1000
