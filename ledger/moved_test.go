@@ -45,6 +45,11 @@ func TestMovedBooksGoOn(t *testing.T) {
 			before.mustPost(sold)
 			before.mustHold(voided)
 			before.mustVoid(voided)
+			canceled := boxOn(t, engine, newSale())
+			refunded := canceled.order(1)
+			canceled.mustHold(refunded)
+			canceled.mustPost(refunded)
+			canceled.mustDrain()
 			exported, err := engine.Export()
 			if err != nil {
 				t.Fatal(err)
@@ -64,6 +69,10 @@ func TestMovedBooksGoOn(t *testing.T) {
 			if err != nil || levels[0].Sold != 2 || levels[0].Held != 2 {
 				t.Errorf("stock after the move: %+v %v", levels, err)
 			}
+
+			drained := boxOn(t, cluster, canceled.sale)
+			drained.mustReturn(refunded)
+			drained.mustDrain() // the next round, not the one that was moved
 		})
 	}
 }
@@ -75,6 +84,27 @@ type movedBox struct {
 	sale *domain.Sale
 	keys *domain.Keyring
 	n    int
+}
+
+func (b *movedBox) mustReturn(o domain.Order) {
+	b.t.Helper()
+	if err := b.book.Return(b.t.Context(), sold(&o, domain.BookedByHold)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// mustDrain leaves nothing available.
+func (b *movedBox) mustDrain() {
+	b.t.Helper()
+	levels, err := b.book.Drain(b.t.Context(), b.sale)
+	for _, level := range levels {
+		if level.Available != 0 {
+			b.t.Errorf("after the drain: %+v", level)
+		}
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func boxOn(t *testing.T, client tb.Client, sale *domain.Sale) *movedBox {

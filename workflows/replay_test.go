@@ -17,7 +17,7 @@ import (
 var capturedEndings = []string{
 	"paid", "paid-by-signal", "paid-webhook-lost", "sold-out", "limit-reached", "failed", "canceled-by-buyer", "canceled-at-provider",
 	"expired", "late-rebooked", "late-refunded", "canceled-then-paid-refunded", "wrong-amount-refunded",
-	"refunded-by-organiser",
+	"refunded-by-organiser", "sale-canceled",
 }
 
 // Code that cannot replay these would break the checkouts that are under way
@@ -31,6 +31,7 @@ func TestHistoriesReplay(t *testing.T) {
 			replayer.RegisterWorkflow(workflows.Checkout)
 			replayer.RegisterWorkflow(workflows.Late)
 			replayer.RegisterWorkflow(workflows.Refund)
+			replayer.RegisterWorkflow(workflows.CancelSale)
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(nil, file))
 		})
 	}
