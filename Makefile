@@ -45,7 +45,7 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	go test -race -timeout 40m ./...
 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
-	go test -run '^$$' -bench . -benchtime 5s ./ledger/embedded
+	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./ledger/embedded
 
 build: ## compile the programs into bin/
 	go build -buildvcs=false -o bin/ ./cmd/...

@@ -171,7 +171,7 @@ func productionServer(t testing.TB) (client tb.Client, reason string) {
 	if out, err := exec.Command(ledgertest.Binary, "format", "--cluster=0", "--replica=0", "--replica-count=1", file).CombinedOutput(); err != nil {
 		return nil, fmt.Sprintf("its data file cannot be formatted here: %v\n%s", err, out)
 	}
-	server := exec.Command(ledgertest.Binary, "start", "--addresses=0", "--cache-grid=512MiB", file)
+	server := exec.Command(ledgertest.Binary, "start", "--addresses=0", file)
 	stdin, err := server.StdinPipe() // the server ends with it
 	if err != nil {
 		t.Fatal(err)
