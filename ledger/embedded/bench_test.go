@@ -263,6 +263,13 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
+func mean(values []float64) (sum float64) {
+	for _, v := range values {
+		sum += v / float64(len(values))
+	}
+	return sum
+}
+
 func quotients(a, b []float64) (q []float64) {
 	for i := range a {
 		q = append(q, a[i]/b[i])

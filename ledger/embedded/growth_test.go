@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
+	"boxoffice/ledger/embedded/internal/disk"
 	"boxoffice/ledger/embedded/internal/machine"
 )
 
@@ -25,9 +27,9 @@ const (
 	growthRestart  = 1_000_000
 	growthAccounts = 200_000
 	// growthWindow is the number of transfers over which a cost is measured: the
-	// same early and late. It is looked at in slices, whose median counts, and the
+	// same early and late. It is looked at in slices, whose median counts; their
 	// mean stands beside it.
-	growthWindow = 100_000
+	growthWindow = 96_000
 	growthSlice  = 8_000
 	// growthLag is how many holds wait for their post: a payment takes a while.
 	growthLag     = 3_000
@@ -48,7 +50,8 @@ func BenchmarkGrowth(b *testing.B) {
 		sizes := newTable("ledger of", "1M", "5M")
 		for range growthRounds {
 			m := machine.New()
-			t.add("state machine alone", grow(b, direct(alone(m)), nil).row()...)
+			w := grow(b, direct(alone(m)), nil, nil)
+			t.add("state machine alone", row(w.whole)...)
 			growEngine(b, t, sizes)
 			growBatcher(b, t)
 		}
@@ -68,8 +71,8 @@ func alone(m *machine.Machine) createFunc {
 
 func growEngine(b *testing.B, t, sizes *table) {
 	dir := b.TempDir()
-	log := &snapshotTimes{}
-	options := embedded.Options{Logger: slog.New(log)}
+	log, flushes := &snapshotTimes{}, &logTimer{FileSystem: disk.OS()}
+	options := embedded.Options{Logger: slog.New(log), FileSystem: flushes}
 	engine := open(b, dir, options)
 	heapBefore := heapBytes()
 	createHotAccounts(b, engine)
@@ -79,37 +82,35 @@ func growEngine(b *testing.B, t, sizes *table) {
 	b.ReportMetric(float64(heapBytes()-heapBefore)/growthAccounts, "B/account")
 
 	heapBefore = heapBytes()
-	var memory, start, disk []float64
+	var memory, start, files []float64
 	measure := func(transfers int) {
 		memory = append(memory, float64(heapBytes()-heapBefore)/float64(transfers))
 		engine.Close()
-		disk = append(disk, float64(dirBytes(b, dir))/float64(transfers))
+		files = append(files, float64(dirBytes(b, dir))/float64(transfers))
 		engine = open(b, dir, options)
 		start = append(start, engine.Recovery().Duration.Seconds())
 	}
 	w := grow(b, direct(func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
 		return engine.CreateTransfers(transfers)
-	}), func() { measure(growthRestart) })
+	}), flushes, func() { measure(growthRestart) })
 	measure(growthTotal)
 	engine.Close()
-	t.add("engine, requests of 8,000", w.row()...)
-	t.add("  snapshots in the window", w.snapshots(log)...)
+	w.report(t, "engine, requests of 8,000", log)
 	sizes.add("memory, B/transfer", memory...)
-	sizes.add("disk, B/transfer", disk...)
+	sizes.add("disk, B/transfer", files...)
 	sizes.add("start, s", start...)
 }
 
 func growBatcher(b *testing.B, t *table) {
-	log := &snapshotTimes{}
-	engine := open(b, b.TempDir(), embedded.Options{Logger: slog.New(log)})
+	log, flushes := &snapshotTimes{}, &logTimer{FileSystem: disk.OS()}
+	engine := open(b, b.TempDir(), embedded.Options{Logger: slog.New(log), FileSystem: flushes})
 	createHotAccounts(b, engine)
 	batcher := ledger.NewBatcher(engine, ledger.WithAnswerTimeout(time.Minute), ledger.WithLogger(quiet))
 	defer batcher.Close()
 	w := grow(b, callers(engine.CreateTransfers, func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
 		return batcher.CreateTransfers(context.Background(), transfers)
-	}), nil)
-	t.add("engine, batcher, 512 callers", w.row()...)
-	t.add("   snapshots in the window", w.snapshots(log)...)
+	}), flushes, nil)
+	w.report(t, "engine, batcher, 512 callers", log)
 }
 
 // filler adds transfers to a ledger and says how long the ledger took. measured
@@ -145,26 +146,35 @@ func callers(fill, create createFunc) filler {
 	}
 }
 
-// windows are what was measured.
+// windows are what was measured. whole and withoutDisk are the costs of a transfer in
+// each window, of its slices, in nanoseconds.
 type windows struct {
-	medians, means []float64 // nanoseconds a transfer
-	from, to       []time.Time
+	whole, withoutDisk [][]float64
+	from, to           []time.Time
 }
 
-func (w *windows) row() []float64 {
-	last := len(w.medians) - 1
-	return append(slices.Clone(w.medians), w.medians[last]/w.medians[0], w.means[0], w.means[last])
-}
-
-func (w *windows) snapshots(log *snapshotTimes) (row []float64) {
+func (w *windows) report(t *table, name string, log *snapshotTimes) {
+	t.add(name, row(w.whole)...)
+	t.add(name+", without the disk", row(w.withoutDisk)...)
+	var snapshots []float64
 	for i := range w.from {
-		row = append(row, log.during(w.from[i], w.to[i]))
+		snapshots = append(snapshots, log.during(w.from[i], w.to[i]))
 	}
-	return row
+	t.add("snapshots in the window", snapshots...)
+}
+
+// row is the median of each window, how the last compares with the first, and the
+// means of those two.
+func row(costs [][]float64) (cells []float64) {
+	for _, window := range costs {
+		cells = append(cells, median(window))
+	}
+	last := len(costs) - 1
+	return append(cells, cells[last]/cells[0], mean(costs[0]), mean(costs[last]))
 }
 
 // grow fills the ledger. restarted is called when it has growthRestart transfers.
-func grow(b *testing.B, fill filler, restarted func()) *windows {
+func grow(b *testing.B, fill filler, flushes *logTimer, restarted func()) *windows {
 	// Whatever the size, the ledger's memory is to come fresh from the system.
 	debug.FreeOSMemory()
 	w, o, made := &windows{}, &orders{}, 0
@@ -175,21 +185,68 @@ func grow(b *testing.B, fill filler, restarted func()) *windows {
 		if size == growthRestart && restarted != nil {
 			restarted()
 		}
+		var whole, withoutDisk []float64
 		w.from = append(w.from, time.Now())
-		var slicesTook []float64
-		var total time.Duration
-		for end := made + growthWindow; made < end; {
-			count := min(growthSlice, end-made)
-			took := fill(b, o, count, true)
-			made, total = made+count, total+took
-			slicesTook = append(slicesTook, float64(took.Nanoseconds())/float64(count))
+		for range growthWindow / growthSlice {
+			diskBefore := flushes.total()
+			took := fill(b, o, growthSlice, true)
+			whole = append(whole, float64(took.Nanoseconds())/growthSlice)
+			withoutDisk = append(withoutDisk, float64((took-flushes.total()+diskBefore).Nanoseconds())/growthSlice)
+			made += growthSlice
 		}
 		w.to = append(w.to, time.Now())
-		w.medians = append(w.medians, median(slicesTook))
-		w.means = append(w.means, float64(total.Nanoseconds())/growthWindow)
+		w.whole, w.withoutDisk = append(w.whole, whole), append(w.withoutDisk, withoutDisk)
 	}
 	return w
 }
+
+// logTimer measures how long the engine waits for the disk: for the writes to its log
+// and their flushes. How long a flush takes depends on what else the disk does.
+type logTimer struct {
+	embedded.FileSystem
+	waited atomic.Int64 // nanoseconds
+}
+
+func (d *logTimer) total() time.Duration {
+	if d == nil {
+		return 0
+	}
+	return time.Duration(d.waited.Load())
+}
+
+func (d *logTimer) Create(name string) (embedded.File, error) {
+	file, err := d.FileSystem.Create(name)
+	return d.timed(name, file), err
+}
+
+func (d *logTimer) Open(name string) (embedded.File, error) {
+	file, err := d.FileSystem.Open(name)
+	return d.timed(name, file), err
+}
+
+func (d *logTimer) timed(name string, file embedded.File) embedded.File {
+	if !strings.Contains(name, ".log") {
+		return file
+	}
+	return timedFile{file, d}
+}
+
+type timedFile struct {
+	embedded.File
+	disk *logTimer
+}
+
+func (f timedFile) Sync() error {
+	defer f.since(time.Now())
+	return f.File.Sync()
+}
+
+func (f timedFile) WriteAt(b []byte, offset int64) (int, error) {
+	defer f.since(time.Now())
+	return f.File.WriteAt(b, offset)
+}
+
+func (f timedFile) since(started time.Time) { f.disk.waited.Add(int64(time.Since(started))) }
 
 // orders are those that wait for their post.
 type orders struct{ waiting []order }
