@@ -23,8 +23,8 @@ const (
 // is made for keys in about the order of time, as TigerBeetle recommends for ids
 // (docs "Data Modeling", id): segments divide the keys by their order, so new and
 // recent ones are looked for where the last ones were, in the processor's cache,
-// however many there are. Keys in any other order work as well, at one miss of the
-// cache each (BenchmarkIndex).
+// however many there are. Keys in any other order, and old ones, work as well: at two
+// misses of the cache, one of them for the record (BenchmarkIndex).
 //
 // A segment is a hash table of eight bytes a slot: it keeps of each key only a
 // fingerprint, and asks keyOf for the rest where the fingerprint fits. The index
