@@ -389,6 +389,13 @@ func TestOrderStatus(t *testing.T) {
 			b.world.states[id].Status = domain.OrderCanceled
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
 		}, domain.OrderRefunded, []string{"refunded_at"}, []string{"tickets"}},
+		{"paid when nothing was left, given back", func(b *bundle, id domain.OrderID) {
+			b.world.states[id].Status = domain.OrderRefunding
+			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
+		}, domain.OrderRefunded, []string{"refunded_at"}, []string{"tickets"}},
+		{"the same, before the refund is noted", func(b *bundle, id domain.OrderID) {
+			b.world.states[id].Status = domain.OrderRefunding
+		}, domain.OrderRefunding, nil, []string{"refunded_at", "tickets"}},
 		{"held, a wrong amount refunded", func(b *bundle, id domain.OrderID) {
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
 		}, domain.OrderHeld, []string{"payment_url"}, nil},

@@ -1,0 +1,634 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/interceptor"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"pgregory.net/rapid"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// Whatever buyers, provider, network and crashes do, in whatever order: every
+// workflow ends, and the invariants of the audit hold.
+// A failure prints its seed; -rapid.checks=20000 looks harder.
+func TestWhateverHappensTheInvariantsHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPlay(t)
+		p.checkout()
+		p.afterwards()
+		p.requireInvariants()
+	})
+}
+
+// books are the ledger, the database and the provider as one order sees them,
+// with the contracts of the real ones: idempotent, atomic where they are, and
+// forgetting nothing. Each call may fail without its effect or after it.
+type books struct {
+	mu    sync.Mutex
+	now   func() time.Time
+	order domain.Order
+	fails map[string][]bool // by step: how the next calls fail; true: after their effect
+
+	// Ledger. The order takes one seat; a free one more lets a double booking show.
+	free         int64
+	greedy       bool   // what is given back is taken by others at once
+	hold         string // "", refused, held, posted, voided, expired
+	heldAt       time.Time
+	rebook       string // "", refused, booked
+	returned     bool
+	perk         string // "", refused, taken, back
+	perksLeft    int64
+	unrecordable bool // the database will never take the order
+
+	// Database.
+	sold   *domain.Sold
+	bought map[string]string // by payment: tickets or nothing
+	done   map[string]bool   // refunds
+
+	// Provider.
+	session  string // open, captured, failed, canceled, expired
+	captures []domain.Capture
+	refunds  map[string]int
+}
+
+var errLost = errors.New("the answer was lost")
+
+// try makes a call as it is due to fail. The caller holds the lock.
+func (b *books) try(step string, effect func() error) error {
+	fails := b.fails[step]
+	if len(fails) == 0 {
+		return effect()
+	}
+	b.fails[step] = fails[1:]
+	if fails[0] {
+		_ = effect() // its answer is what gets lost
+	}
+	return &domain.UnknownError{Op: step, ID: b.order.ID.String(), Err: errLost}
+}
+
+// call is try with a value.
+func call[T any](b *books, step string, effect func() (T, error)) (value T, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expire()
+	var none T
+	err = b.try(step, func() (err error) {
+		value, err = effect()
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return value, nil
+}
+
+// ---- Ledger
+
+// expire is the hold's own timeout.
+func (b *books) expire() {
+	const grace = 30 * time.Second
+	if b.hold == "held" && !b.now().Before(b.heldAt.Add(b.order.HoldTimeout+grace)) {
+		b.hold = "expired"
+		b.giveBack()
+	}
+}
+
+func (b *books) giveBack() {
+	if !b.greedy {
+		b.free++
+	}
+}
+
+func (b *books) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
+	return call(b, "hold", func() (domain.Hold, error) {
+		switch {
+		case b.hold == "" && b.free == 0, b.hold == "refused":
+			b.hold = "refused"
+			return domain.Hold{Outcome: domain.HoldSoldOut}, nil
+		case b.hold == "":
+			b.hold, b.heldAt = "held", b.now()
+			b.free--
+		}
+		return domain.Hold{Outcome: domain.HoldHeld, HeldAt: b.heldAt, ExpiresAt: b.heldAt.Add(o.HoldTimeout)}, nil
+	})
+}
+
+func (b *books) Post(context.Context, *domain.Order) (domain.PostOutcome, error) {
+	return call(b, "post", func() (domain.PostOutcome, error) { return b.post(), nil })
+}
+
+func (b *books) post() domain.PostOutcome {
+	if b.hold == "held" {
+		b.hold = "posted"
+	}
+	if b.hold == "posted" && !b.returned {
+		return domain.PostPosted
+	}
+	return domain.PostGone
+}
+
+func (b *books) Void(context.Context, *domain.Order) (domain.VoidOutcome, error) {
+	return call(b, "void", func() (domain.VoidOutcome, error) {
+		switch b.hold {
+		case "posted":
+			return domain.VoidPosted, nil
+		case "held":
+			b.hold = "voided"
+			b.giveBack()
+		}
+		return domain.VoidVoided, nil
+	})
+}
+
+func (b *books) TakePerk(context.Context, *domain.Order) (bool, error) {
+	return call(b, "perk", func() (bool, error) {
+		switch {
+		case b.perk == "" && b.perksLeft > 0:
+			b.perk = "taken"
+			b.perksLeft--
+		case b.perk == "":
+			b.perk = "refused"
+		}
+		return b.perk == "taken", nil
+	})
+}
+
+func (b *books) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, error) {
+	return call(b, "rebook", func() (domain.RebookOutcome, error) {
+		switch {
+		case b.returned:
+			return domain.RebookNoneLeft, nil
+		case b.rebook == "" && b.free > 0:
+			b.rebook = "booked"
+			b.free--
+		case b.rebook == "":
+			b.rebook = "refused"
+		}
+		if b.rebook == "booked" {
+			return domain.RebookBooked, nil
+		}
+		return domain.RebookNoneLeft, nil
+	})
+}
+
+func (b *books) Unsell(_ context.Context, o *domain.Order, booking domain.Booking) error {
+	_, err := call(b, "unsell", func() (any, error) {
+		if booking == domain.BookedByHold && b.hold != "posted" || booking == domain.BookedByRebook && b.rebook != "booked" {
+			return nil, &domain.Error{Code: domain.CodeInternal, Detail: "it was not sold"}
+		}
+		if !b.returned {
+			b.returned = true
+			b.giveBack()
+		}
+		if b.perk == "taken" {
+			b.perk = "back"
+			b.perksLeft++
+		}
+		return nil, nil
+	})
+	return err
+}
+
+func (b *books) Return(context.Context, *domain.SoldOrder) error {
+	return &domain.Error{Code: domain.CodeInternal, Detail: "no organiser refunds anything here"}
+}
+
+// ---- Orders
+
+func (b *books) Record(_ context.Context, sold domain.Sold) (domain.SoldOrder, error) {
+	return call(b, "record", func() (domain.SoldOrder, error) { return b.record(sold) })
+}
+
+func (b *books) record(sold domain.Sold) (domain.SoldOrder, error) {
+	payment := sold.Capture.Payment
+	switch {
+	case b.unrecordable || !sold.Capture.Pays(&b.order):
+		return domain.SoldOrder{}, errUnrecordable
+	case b.sold != nil && b.sold.Capture.Payment == payment:
+		return b.soldOrder(), nil
+	case b.sold != nil || b.bought[payment] != "":
+		return domain.SoldOrder{}, &domain.Error{Code: domain.CodeExists}
+	}
+	b.sold, b.bought[payment] = &sold, "tickets"
+	return b.soldOrder(), nil
+}
+
+func (b *books) soldOrder() domain.SoldOrder {
+	return domain.SoldOrder{ID: b.order.ID, Status: domain.OrderPaid, Capture: b.sold.Capture, PerkTaken: b.sold.PerkTaken}
+}
+
+func (b *books) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
+	return call(b, "order", func() (domain.SoldOrder, error) {
+		if b.sold == nil {
+			return domain.SoldOrder{}, domain.NotFound("order")
+		}
+		return b.soldOrder(), nil
+	})
+}
+
+func (b *books) BeginOrderRefund(context.Context, domain.OrderID, domain.RefundReason, time.Time) (domain.SoldOrder, error) {
+	return domain.SoldOrder{}, &domain.Error{Code: domain.CodeNotPaid}
+}
+
+func (b *books) BeginRefund(_ context.Context, r domain.Refund) error {
+	_, err := call(b, "begin", func() (any, error) {
+		if b.bought[r.Capture.Payment] == "tickets" {
+			return nil, &domain.Error{Code: domain.CodeExists}
+		}
+		b.bought[r.Capture.Payment] = "nothing"
+		return nil, nil
+	})
+	return err
+}
+
+func (b *books) FinishRefund(_ context.Context, payment string, _ time.Time) error {
+	_, err := call(b, "finish", func() (any, error) {
+		if b.bought[payment] != "nothing" {
+			return nil, domain.NotFound("refund")
+		}
+		b.done[payment] = true
+		return nil, nil
+	})
+	return err
+}
+
+// ---- Provider
+
+func (b *books) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, error) {
+	return call(b, "expire", func() (domain.ExpireOutcome, error) {
+		switch b.session {
+		case "open":
+			b.session = "expired"
+		case "captured":
+			return domain.ExpireOutcome{Captured: true, Capture: b.captures[0]}, nil
+		}
+		return domain.ExpireOutcome{}, nil
+	})
+}
+
+func (b *books) Capture(context.Context, string) (domain.Capture, bool, error) {
+	type found struct {
+		capture domain.Capture
+		ok      bool
+	}
+	f, err := call(b, "capture", func() (found, error) {
+		if len(b.captures) == 0 {
+			return found{}, nil
+		}
+		return found{b.captures[0], true}, nil
+	})
+	return f.capture, f.ok, err
+}
+
+func (b *books) Refund(_ context.Context, r domain.Refund) error {
+	_, err := call(b, "refund", func() (any, error) {
+		if !slices.ContainsFunc(b.captures, func(c domain.Capture) bool { return c.Payment == r.Capture.Payment }) {
+			return nil, domain.NotFound("payment")
+		}
+		b.refunds[r.Capture.Payment] = 1 // the payment is the key
+		return nil, nil
+	})
+	return err
+}
+
+// ---- The play
+
+// A turn is something that happens at the provider, or that somebody does.
+type turn struct {
+	at, delay  time.Duration // delay: until its event is delivered
+	what       string
+	deliveries int // of the event; 0: lost, where the box office will ask
+	bySignal   bool
+	crash      string // what a worker did of its settlement before it died: "", post, record
+	taken      bool
+}
+
+// play is one order's story.
+type play struct {
+	*books
+	t       *rapid.T
+	turns   []*turn
+	state   domain.CheckoutState
+	pending []domain.PaymentEvent // not acknowledged when the checkout ended
+	handed  []workflows.LateInput // to Late, in their order
+	late    map[string]bool       // payments that had their Late
+	clock   time.Time
+	events  int
+	lost    bool // an event, for ever
+}
+
+func newPlay(t *rapid.T) *play {
+	order := testOrder()
+	order.Lines = []domain.Line{{Class: "A", Ledger: 10, Quantity: 1, UnitPriceMinor: order.AmountMinor}}
+	b := &books{
+		order: order, fails: map[string][]bool{}, free: rapid.Int64Range(0, 3).Draw(t, "free"),
+		greedy: rapid.Bool().Draw(t, "greedy"), perksLeft: rapid.Int64Range(0, 1).Draw(t, "perks"),
+		unrecordable: rapid.IntRange(0, 9).Draw(t, "unrecordable") == 0,
+		bought:       map[string]string{}, done: map[string]bool{}, session: "open", refunds: map[string]int{},
+	}
+	for _, step := range []string{"hold", "post", "void", "perk", "rebook", "unsell", "record", "order", "begin", "finish", "expire", "capture", "refund"} {
+		b.fails[step] = rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, "failures of "+step)
+	}
+	seconds := func(name string, least, most int) time.Duration {
+		return time.Duration(rapid.IntRange(least, most).Draw(t, name)) * time.Second
+	}
+	p := &play{books: b, t: t, late: map[string]bool{}}
+	for i := range rapid.IntRange(0, 6).Draw(t, "turns") {
+		name := func(s string) string { return fmt.Sprintf("turn %d: %s", i, s) }
+		p.turns = append(p.turns, &turn{
+			at:         seconds(name("at"), 1, 330),
+			delay:      time.Duration(rapid.OneOf(rapid.IntRange(0, 90), rapid.IntRange(600, 1500)).Draw(t, name("delay"))) * time.Second,
+			what:       rapid.SampledFrom([]string{"pay", "pay", "pay wrong", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}).Draw(t, name("what")),
+			deliveries: rapid.IntRange(0, 3).Draw(t, name("deliveries")),
+			bySignal:   rapid.Bool().Draw(t, name("by signal")),
+			crash:      rapid.SampledFrom([]string{"", "", "post", "record"}).Draw(t, name("crash")),
+		})
+	}
+	slices.SortStableFunc(p.turns, func(a, b *turn) int { return int(a.at - b.at) })
+	return p
+}
+
+// environment is a fresh one whose clock goes on where the last one ended.
+func (p *play) environment() *testsuite.TestWorkflowEnvironment {
+	suite := testsuite.WorkflowTestSuite{}
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stepRecorder{}}})
+	if !p.clock.IsZero() {
+		env.SetStartTime(p.clock)
+	}
+	env.SetTestTimeout(time.Minute)
+	p.now = env.Now
+	env.RegisterActivity(&activities.Activities{Ledger: p.books, Orders: p.books, Provider: p.books})
+	env.RegisterWorkflow(workflows.Checkout)
+	env.RegisterWorkflow(workflows.Late)
+	return env
+}
+
+// checkout runs the order's checkout. Its children are noted and run later.
+func (p *play) checkout() {
+	env := p.environment()
+	env.OnWorkflow(workflows.Late, mock.Anything, mock.Anything).Return(func(_ workflow.Context, input workflows.LateInput) (domain.CheckoutState, error) {
+		p.handed = append(p.handed, input)
+		return domain.CheckoutState{}, nil
+	}).Maybe()
+	for _, turn := range p.turns {
+		env.RegisterDelayedCallback(func() { p.take(env, turn) }, turn.at)
+	}
+	env.ExecuteWorkflow(workflows.Checkout, p.order)
+	p.requireEnded(env)
+	p.clock = env.Now()
+	if err := env.GetWorkflowResult(&p.state); err != nil {
+		p.t.Fatalf("result: %v", err)
+	}
+}
+
+func (p *play) requireEnded(env *testsuite.TestWorkflowEnvironment) {
+	if !env.IsWorkflowCompleted() {
+		p.t.Fatal("the workflow never ended")
+	}
+	if err := env.GetWorkflowError(); err != nil {
+		p.t.Fatalf("the workflow failed: %v", err)
+	}
+}
+
+// take lets a turn happen, and has its event delivered.
+func (p *play) take(env *testsuite.TestWorkflowEnvironment, turn *turn) {
+	turn.taken = true
+	event, ok := p.happen(turn)
+	if !ok {
+		switch turn.what {
+		case "cancel":
+			p.events++
+			env.UpdateWorkflow(workflows.CancelUpdate, fmt.Sprint("cancel-", p.events), ignoreUpdate())
+		case "cancel workflow":
+			env.CancelWorkflow()
+		case "sell unpaid": // a signed success whose sender gave up, or a bug
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.expire()
+			p.post()
+		}
+		return
+	}
+	if turn.deliveries == 0 && p.asksAnyway(event) {
+		p.lost = true
+		return
+	}
+	p.crash(turn.crash, event)
+	p.pending = append(p.pending, event)
+	for i := range max(turn.deliveries, 1) {
+		env.RegisterDelayedCallback(func() { p.deliver(env, event, turn.bySignal) }, turn.delay+time.Duration(i)*time.Second)
+	}
+}
+
+func ignoreUpdate() *testsuite.TestUpdateCallback {
+	return &testsuite.TestUpdateCallback{OnAccept: func() {}, OnReject: func(error) {}, OnComplete: func(any, error) {}}
+}
+
+// happen changes the provider; ok where that has an event.
+func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	open := p.session == "open" && p.hold != "" && p.hold != "refused" // the pay link comes with the hold
+	switch {
+	case turn.what == "pay" && open:
+		return p.captureNow(0), true
+	case turn.what == "pay wrong" && open:
+		return p.captureNow(-1), true
+	case turn.what == "fail" && open:
+		p.session = "failed"
+		return p.eventOf(domain.PaymentFailed, domain.Capture{Payment: domain.SessionID(p.order.ID)}), true
+	case turn.what == "cancel at provider" && open:
+		p.session = "canceled"
+		return p.eventOf(domain.PaymentCanceled, domain.Capture{Payment: domain.SessionID(p.order.ID)}), true
+	case p.lost && len(p.captures) > 0: // a provider that loses reports as well must not capture twice: nobody could know
+		return event, false
+	case turn.what == "capture": // whatever was promised
+		return p.captureNow(0), true
+	case turn.what == "capture wrong":
+		return p.captureNow(1), true
+	default:
+		return event, false
+	}
+}
+
+func (p *play) captureNow(differs int64) domain.PaymentEvent {
+	payment := domain.SessionID(p.order.ID)
+	if n := len(p.captures); n > 0 {
+		payment = fmt.Sprintf("%s.%d", payment, n+1)
+	}
+	c := domain.Capture{
+		Payment: payment, Session: domain.SessionID(p.order.ID), Order: p.order.ID,
+		AmountMinor: p.order.AmountMinor + differs, Currency: p.order.Currency,
+	}
+	if p.session == "open" {
+		p.session = "captured"
+	}
+	p.captures = append(p.captures, c)
+	return p.eventOf(domain.PaymentSucceeded, c)
+}
+
+func (p *play) eventOf(kind domain.PaymentEventType, c domain.Capture) domain.PaymentEvent {
+	p.events++
+	return domain.PaymentEvent{
+		ID: fmt.Sprint("evt_", p.events), Type: kind, Session: domain.SessionID(p.order.ID), Order: p.order.ID,
+		Payment: c.Payment, AmountMinor: c.AmountMinor, Currency: p.order.Currency,
+	}
+}
+
+// asksAnyway: an event may only get lost while the box office will still ask:
+// it has heard nothing of the session, and its deadline is to come.
+func (p *play) asksAnyway(event domain.PaymentEvent) bool {
+	return event.Type != domain.PaymentSucceeded || p.session == "captured" && len(p.captures) == 1 && p.hold == "held"
+}
+
+// crash is what a worker did before it died, of which the history knows nothing.
+// Its event was not acknowledged: it will come again.
+func (p *play) crash(how string, event domain.PaymentEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expire()
+	if how == "" || event.Type != domain.PaymentSucceeded || !event.Capture().Pays(&p.order) || p.hold != "held" || p.late[event.Payment] {
+		return
+	}
+	if p.post() == domain.PostPosted && how == "record" {
+		_, _ = p.record(domain.Sold{Order: p.order, Capture: event.Capture(), Booking: domain.BookedByHold, PaidAt: p.now(), PerkTaken: p.takePerk()})
+	}
+}
+
+func (p *play) takePerk() bool {
+	if p.perk == "" && p.perksLeft > 0 {
+		p.perk = "taken"
+		p.perksLeft--
+	}
+	return p.perk == "taken"
+}
+
+// deliver brings an event; it is not pending any more once it was acknowledged.
+func (p *play) deliver(env *testsuite.TestWorkflowEnvironment, event domain.PaymentEvent, bySignal bool) {
+	if bySignal {
+		env.SignalWorkflow(workflows.PaymentSignal, event)
+		p.acknowledged(event)
+		return
+	}
+	p.events++ // Temporal's own dedup of update ids is not what is tested here
+	env.UpdateWorkflow(workflows.PaymentUpdate, fmt.Sprint("event/", event.ID, "/", p.events), &testsuite.TestUpdateCallback{
+		OnAccept: func() {}, OnReject: func(error) {},
+		OnComplete: func(_ any, err error) {
+			if err == nil {
+				p.acknowledged(event)
+			}
+		},
+	}, event)
+}
+
+func (p *play) acknowledged(event domain.PaymentEvent) {
+	p.pending = slices.DeleteFunc(p.pending, func(e domain.PaymentEvent) bool { return e.ID == event.ID })
+}
+
+// afterwards runs what was handed to Late, then lets happen what had not
+// happened yet, and brings the events that nobody acknowledged, as the front desk
+// does to a checkout that has closed.
+func (p *play) afterwards() {
+	for _, input := range p.handed {
+		p.runLate(input)
+	}
+	for _, turn := range p.turns {
+		if turn.taken {
+			continue
+		}
+		if event, ok := p.happen(turn); ok {
+			p.pending = append(p.pending, event)
+		}
+	}
+	for _, event := range p.pending {
+		if event.Type == domain.PaymentSucceeded {
+			p.payAfterEnd(event)
+		}
+	}
+}
+
+func (p *play) payAfterEnd(event domain.PaymentEvent) {
+	state := p.state
+	if p.sold != nil {
+		state = domain.CheckoutState{Status: domain.OrderPaid, Payment: p.sold.Capture.Payment}
+	}
+	input, late := workflows.LateTerms(&state, event.Capture())
+	if !late {
+		return
+	}
+	if input.Rebook {
+		input.Order = &p.order
+	}
+	p.runLate(input)
+}
+
+func (p *play) runLate(input workflows.LateInput) {
+	if p.late[input.Capture.Payment] {
+		return // one workflow a payment
+	}
+	p.late[input.Capture.Payment] = true
+	env := p.environment()
+	env.ExecuteWorkflow(workflows.Late, input)
+	p.requireEnded(env)
+	p.clock = env.Now()
+}
+
+// requireInvariants is the audit, with both sides.
+func (p *play) requireInvariants() {
+	count := func(conditions ...bool) (n int) {
+		for _, c := range conditions {
+			if c {
+				n++
+			}
+		}
+		return n
+	}
+	if p.free < 0 || p.perksLeft < 0 {
+		p.t.Fatalf("I1: %d seats and %d perks left", p.free, p.perksLeft)
+	}
+	standing := 0
+	for _, c := range p.captures {
+		tickets, refunded := p.sold != nil && p.sold.Capture.Payment == c.Payment, p.refunds[c.Payment] == 1
+		if tickets == refunded {
+			p.t.Fatalf("I2: payment %s has tickets: %v, refund: %v", c.Payment, tickets, refunded)
+		}
+		if refunded != p.done[c.Payment] {
+			p.t.Fatalf("I2: payment %s was refunded: %v, recorded so: %v", c.Payment, refunded, p.done[c.Payment])
+		}
+		standing += count(!refunded)
+	}
+	if p.sold != nil && !slices.ContainsFunc(p.captures, func(c domain.Capture) bool { return c == p.sold.Capture && c.Pays(&p.order) }) {
+		p.t.Fatalf("I3: tickets for %+v, captured were %+v", p.sold.Capture, p.captures)
+	}
+	inLedger := count(p.hold == "posted", p.rebook == "booked") - count(p.returned)
+	if recorded := count(p.sold != nil); inLedger != recorded {
+		p.t.Fatalf("I4: %d sold in the ledger (hold %s, rebook %s, returned %v), %d recorded", inLedger, p.hold, p.rebook, p.returned, recorded)
+	}
+	if perk := p.sold != nil && p.sold.PerkTaken; perk != (p.perk == "taken") {
+		p.t.Fatalf("I4: perk %s in the ledger, recorded: %v", p.perk, perk)
+	}
+	if p.hold == "held" {
+		p.t.Fatal("I4: a hold outlived its checkout")
+	}
+	if standing > 1 {
+		p.t.Fatalf("I5: %d captures stand", standing)
+	}
+}
