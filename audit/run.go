@@ -24,10 +24,10 @@ type Options struct {
 
 // The defaults of Options.
 const (
-	// PauseDefault is longer than the longest pause of a step that is retried
-	// (5 s): what comes back right after an outage has then gone on, and
-	// Temporal's visibility store has caught up.
-	PauseDefault = 6 * time.Second
+	// PauseDefault is longer than a step's attempt that hangs (10 s, a call to
+	// the orders database) and the pause after it (5 s): what was away until a
+	// moment ago has then gone on.
+	PauseDefault = 16 * time.Second
 	// RetryForDefault is what a restart of a source takes. Two looks then stay
 	// within the time that the API allows.
 	RetryForDefault = 15 * time.Second

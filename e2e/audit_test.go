@@ -16,7 +16,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 )
 
 // The audit that nobody asked for: the schedule runs it, and what it finds is a
@@ -26,12 +28,9 @@ func TestScheduledAudit(t *testing.T) {
 	s := startStack(t, dataDir(t), "embedded")
 
 	t.Run("the schedule is there, and its runs are seen", func(t *testing.T) {
-		there, err := s.temporal.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
-			Namespace: s.env["TEMPORAL_NAMESPACE"], ScheduleId: "audit",
-		})
-		require.NoError(t, err)
-		require.Equal(t, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, there.GetSchedule().GetPolicies().GetOverlapPolicy())
-		require.Equal(t, 5*time.Second, there.GetSchedule().GetSpec().GetInterval()[0].GetInterval().AsDuration())
+		there := s.schedule(t)
+		require.Equal(t, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, there.GetPolicies().GetOverlapPolicy())
+		require.Equal(t, 5*time.Second, there.GetSpec().GetInterval()[0].GetInterval().AsDuration())
 		s.awaitMetric(t, "boxoffice_audit_last_run_timestamp_seconds", func(v float64) bool { return v > 0 })
 		require.Zero(t, s.metric(t, `boxoffice_audit_broken{invariant="I4"}`))
 	})
@@ -72,6 +71,20 @@ func TestScheduledAudit(t *testing.T) {
 		s.awaitMetric(t, `boxoffice_audit_unread{source="the payment provider"}`, func(v float64) bool { return v == 0 })
 	})
 
+	t.Run("migrating again gives it the interval and leaves it paused", func(t *testing.T) {
+		schedules := s.temporal.ScheduleClient()
+		require.NoError(t, schedules.GetHandle(t.Context(), "audit").Pause(t.Context(), client.SchedulePauseOptions{Note: "looking"}))
+		t.Setenv("BOXOFFICE_AUDIT_INTERVAL", "7s")
+		output, err := s.command(t.Context(), "migrate")
+		require.NoError(t, err, output)
+		there := s.schedule(t)
+		require.True(t, there.GetState().GetPaused())
+		require.Equal(t, "looking", there.GetState().GetNotes())
+		require.Equal(t, 7*time.Second, there.GetSpec().GetInterval()[0].GetInterval().AsDuration())
+		require.NoError(t, schedules.GetHandle(t.Context(), "audit").Unpause(t.Context(), client.ScheduleUnpauseOptions{}))
+		s.awaitAudits(t, 1)
+	})
+
 	t.Run("what stands in Temporal is sealed, and small", func(t *testing.T) {
 		var id string
 		eventually(t, "a completed audit is listed", func() bool {
@@ -82,6 +95,16 @@ func TestScheduledAudit(t *testing.T) {
 		requireSealed(t, history)
 		require.Less(t, len(history.Events), 15)
 	})
+}
+
+// schedule reads the audit's as it is stored: its summary is sealed.
+func (s *stack) schedule(t *testing.T) *schedulepb.Schedule {
+	t.Helper()
+	there, err := s.temporal.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
+		Namespace: s.env["TEMPORAL_NAMESPACE"], ScheduleId: "audit",
+	})
+	require.NoError(t, err)
+	return there.GetSchedule()
 }
 
 // metric reads one sample as Prometheus would; -1 where there is none.
