@@ -48,7 +48,7 @@ func TestScheduledAudit(t *testing.T) {
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I4"}`, func(v float64) bool { return v == 2 })
 		require.Equal(t, int64(2), s.auditEvents(t, "audit.broken", sale))
 		s.requireVerdict(t, 1, "broken", sale)
-		s.awaitAudits(t, 2)
+		s.awaitAudits(t, 1)
 		require.Equal(t, int64(2), s.auditEvents(t, "audit.broken", sale), "told once, however often it is seen")
 	})
 
@@ -74,7 +74,7 @@ func TestScheduledAudit(t *testing.T) {
 	t.Run("migrating again gives it the interval and leaves it paused", func(t *testing.T) {
 		schedules := s.temporal.ScheduleClient()
 		require.NoError(t, schedules.GetHandle(t.Context(), "audit").Pause(t.Context(), client.SchedulePauseOptions{Note: "looking"}))
-		t.Setenv("BOXOFFICE_AUDIT_INTERVAL", "7s")
+		s.env["BOXOFFICE_AUDIT_INTERVAL"] = "7s"
 		output, err := s.command(t.Context(), "migrate")
 		require.NoError(t, err, output)
 		there := s.schedule(t)
