@@ -118,6 +118,8 @@ func confirm(before, now []*check) {
 
 // addUnlisted asks Temporal about the orders that are to be called broken, one
 // by one: its list of open workflows lags behind, its answer about one does not.
+// One that ended since the look began excuses its order, too: what was read may
+// be from before.
 // Where there are more than confirmMax the list's lag does not explain it.
 func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*check) error {
 	asked := make(map[Offender]bool)
@@ -131,7 +133,7 @@ func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*ch
 				return nil
 			}
 			asked[who] = true
-			working, err := from.Working(ctx, o.Order, o.ID)
+			working, err := from.Working(ctx, o.Order, o.ID, s.At)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -65,7 +65,7 @@ func (w *world) Look(_ context.Context, id string) (Look, error) {
 	return w.looks[id], err
 }
 
-func (w *world) Working(_ context.Context, order domain.OrderID, _ string) (bool, error) {
+func (w *world) Working(_ context.Context, order domain.OrderID, _ string, _ time.Time) (bool, error) {
 	err := w.read("working")
 	return w.working[order], err
 }

@@ -135,8 +135,8 @@ type Workflows interface {
 	// Unfinished lags behind.
 	Look(ctx context.Context, id string) (Look, error)
 	// Working reports, as truly as Look, whether any workflow is at work on an
-	// order, or on a payment for it (empty: none is known).
-	Working(ctx context.Context, order domain.OrderID, payment string) (bool, error)
+	// order, or on a payment for it (empty: none is known), or was since.
+	Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error)
 }
 
 // A Look is how a workflow stands.

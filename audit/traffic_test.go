@@ -24,6 +24,7 @@ type boxOfficeAtWork struct {
 	mu       sync.Mutex
 	sale     *domain.Sale
 	open     map[domain.OrderID]bool
+	ended    map[domain.OrderID]time.Time
 	listed   map[domain.OrderID]bool
 	bookings map[domain.OrderID]Booking
 	orders   map[domain.OrderID]Order
@@ -37,7 +38,7 @@ func newBoxOfficeAtWork() *boxOfficeAtWork {
 	return &boxOfficeAtWork{
 		sale: &domain.Sale{ID: "gophercon", Currency: "EUR", BuyerLimit: 4, QuotaLedger: ledgerQuota, HoldTimeout: 5 * time.Minute,
 			Classes: []domain.Class{{Name: "A", Capacity: 1 << 20, Ledger: ledgerA}}},
-		open: map[domain.OrderID]bool{}, listed: map[domain.OrderID]bool{},
+		open: map[domain.OrderID]bool{}, ended: map[domain.OrderID]time.Time{}, listed: map[domain.OrderID]bool{},
 		bookings: map[domain.OrderID]Booking{}, orders: map[domain.OrderID]Order{},
 		loses: func(uint32) bool { return false },
 	}
@@ -80,7 +81,7 @@ func (w *boxOfficeAtWork) checkout(n uint32, paid bool) {
 	} else {
 		w.do(func() { delete(w.bookings, id) })
 	}
-	w.do(func() { delete(w.open, id) })
+	w.do(func() { delete(w.open, id); w.ended[id] = time.Now() })
 	w.do(func() { delete(w.listed, id) })
 }
 
@@ -101,10 +102,10 @@ func (w *boxOfficeAtWork) Unfinished(context.Context) iter.Seq2[Workflow, error]
 
 func (w *boxOfficeAtWork) Look(context.Context, string) (Look, error) { return Look{Open: true}, nil }
 
-func (w *boxOfficeAtWork) Working(_ context.Context, order domain.OrderID, _ string) (bool, error) {
+func (w *boxOfficeAtWork) Working(_ context.Context, order domain.OrderID, _ string, since time.Time) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.open[order], nil
+	return w.open[order] || !w.ended[order].Before(since), nil
 }
 
 func (w *boxOfficeAtWork) RecordedOrders(context.Context, string) iter.Seq2[Order, error] {
@@ -199,7 +200,7 @@ func TestRunBesideTraffic(t *testing.T) {
 		sale.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(buyer)))
 			for n := range uint32(checkoutsEach) {
-				w.checkout(buyer<<16|n, random.IntN(3) > 0)
+				w.checkout((buyer+1)<<16|n, random.IntN(3) > 0)
 			}
 		})
 	}

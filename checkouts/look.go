@@ -3,6 +3,7 @@ package checkouts
 import (
 	"context"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 
@@ -12,7 +13,8 @@ import (
 
 // A Look is how a workflow stands at this moment.
 type Look struct {
-	Open bool
+	Open     bool
+	ClosedAt time.Time // zero while it is open
 	// WaitsFor is the activity that it retries and why the last attempt failed;
 	// empty where it retries nothing.
 	WaitsFor string
@@ -32,6 +34,9 @@ func (d *Desk) Look(ctx context.Context, id string) (Look, error) {
 		return Look{}, err
 	}
 	look := Look{Open: about.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	if !look.Open {
+		look.ClosedAt = about.GetWorkflowExecutionInfo().GetCloseTime().AsTime()
+	}
 	for _, pending := range about.GetPendingActivities() {
 		if pending.GetLastFailure() != nil {
 			look.WaitsFor = fmt.Sprintf("%s, attempt %d: %s", pending.GetActivityType().GetName(), pending.GetAttempt(), pending.GetLastFailure().GetMessage())
@@ -40,16 +45,21 @@ func (d *Desk) Look(ctx context.Context, id string) (Look, error) {
 	return look, nil
 }
 
+// skewMax is how far Temporal's clock may be behind ours.
+const skewMax = 5 * time.Second
+
 // Working reports whether a workflow is at work on an order, or on a payment for
-// it. It does not lag behind. The error is a *domain.UnknownError.
-func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string) (bool, error) {
+// it, or was since then. It does not lag behind. The error is a
+// *domain.UnknownError.
+func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
 	ids := []string{workflows.CheckoutID(order), workflows.RefundID(order)}
 	if payment != "" {
 		ids = append(ids, workflows.LateID(order, payment))
 	}
 	for _, id := range ids {
-		if look, err := d.Look(ctx, id); err != nil || look.Open {
-			return look.Open, err
+		look, err := d.Look(ctx, id)
+		if at := look.Open || look.ClosedAt.After(since.Add(-skewMax)); err != nil || at {
+			return at, err
 		}
 	}
 	return false, nil

@@ -271,11 +271,11 @@ func (w *auditedWorkflows) holdTimeout(ctx context.Context, saleID string, away 
 
 func (w *auditedWorkflows) Look(ctx context.Context, id string) (audit.Look, error) {
 	look, err := w.desk.Look(ctx, id)
-	return audit.Look(look), err
+	return audit.Look{Open: look.Open, WaitsFor: look.WaitsFor}, err
 }
 
-func (w *auditedWorkflows) Working(ctx context.Context, order domain.OrderID, payment string) (bool, error) {
-	return w.desk.Working(ctx, order, payment)
+func (w *auditedWorkflows) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
+	return w.desk.Working(ctx, order, payment, since)
 }
 
 // each translates a stream.
