@@ -7,6 +7,15 @@ FLAGS  ?=
 DEVSTACK      := bin/devstack
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+# Pinned like the linters. Its data is the Go vulnerability database (or GOVULNDB): where that cannot be
+# reached, within two minutes, this says so and goes on.
+GOVULNCHECK_VERSION := v1.9.0
+GOVULNCHECK   = out=$$($$(command -v timeout >/dev/null && echo timeout 120) "$(CURDIR)/bin/govulncheck" $${GOVULNDB:+-db=$$GOVULNDB} $(1) 2>&1); \
+                case "$$?:$$out" in \
+                0:*) echo "$$out" ;; \
+                124:*|*"fetching vulnerabilities"*) echo "skipped: the vulnerability database ($${GOVULNDB:-https://vuln.go.dev}) cannot be reached" ;; \
+                *) echo "$$out"; exit 1 ;; \
+                esac
 # The local stack's module needs no C. Always the same, or all of Temporal is compiled twice.
 NESTED        := CGO_ENABLED=0
 # Points a tool at the running stack.
@@ -40,6 +49,9 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/...
 	@# Not devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
 	cd deploy/devstack && $(NESTED) go vet . ./internal/... && $(NESTED) $(STATICCHECK) . ./internal/...
+	@echo "== known vulnerabilities in what is called"
+	GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@$(call GOVULNCHECK,./...)
 	@echo "== tests"
 	cd deploy/devstack && $(NESTED) go test . ./internal/...
 	go test -race -timeout 40m ./...
