@@ -24,7 +24,7 @@ const (
 
 	webhooksInFlightMax = 256 // each waits for its checkout, up to 10 s
 	ordersInFlightMax   = 512 // each asks the database, some Temporal and a worker
-	auditsInFlightMax   = 2   // each reads all of a sale
+	auditsInFlightMax   = 4   // each reads all of a sale
 	othersInFlightMax   = 1024
 
 	turnedAwayRetryAfter = 2 * time.Second

@@ -14,6 +14,15 @@
 // before a key was set go on. Who may write to the namespace is Temporal's own
 // authorization to decide.
 //
+// A ciphertext is bound to its key's id, not to where it stands: whoever can write
+// to Temporal's database could put one workflow's payload into another. The SDK
+// has a context to bind it to (converter.WorkflowSerializationContext), and it is
+// left out on purpose. Temporal's codec protocol does not tell a codec server of
+// which workflow a payload is, so the binding would have to be in the clear beside
+// it; and as long as what is not sealed passes, who can write there has no need to
+// move a ciphertext: they can write their own. Against them stand Temporal's
+// authorization and the ledger, which sells nothing twice whatever a history says.
+//
 // # Keys
 //
 // The first key of BOXOFFICE_PAYLOAD_KEYS seals, all of them open. To rotate:

@@ -11,11 +11,16 @@ import (
 	"os"
 	"time"
 
+	"boxoffice/api"
 	"boxoffice/codec"
 )
 
-// codecShutdownTimeout lets accepted requests finish.
-const codecShutdownTimeout = 5 * time.Second
+const (
+	// codecShutdownTimeout lets accepted requests finish.
+	codecShutdownTimeout = 5 * time.Second
+	// codecConnectionsMax is for a proxy and some tools; see codec.RequestsMax.
+	codecConnectionsMax = 128
+)
 
 // serveCodec is a process of its own: it decrypts whatever it is given, so it
 // runs where operators are and needs no secret but the payload keys.
@@ -24,6 +29,8 @@ func serveCodec(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log)
 	c, err := readConfig()
 	if err != nil {
 		return err
@@ -36,9 +43,8 @@ func serveCodec(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_CODEC_URL chooses another)", address, err)
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	log.Info("ready", "url", c.CodecURL, "for", origin, "with", c.Payloads.String())
-	return serveUntil(ctx, c.Payloads.NewServer(origin), l)
+	return serveUntil(ctx, c.Payloads.NewServer(origin), api.LimitConnections(l, codecConnectionsMax, 0))
 }
 
 // serveUntil serves until the context ends, and finishes accepted requests.
