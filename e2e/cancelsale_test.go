@@ -63,10 +63,12 @@ func (s *stack) awaitFinished(t *testing.T, sale string) cancellation {
 
 func testCancelOrder(t *testing.T, s *stack) {
 	sale := s.sale(t, 10, longHold, 5)
-	held, paid := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 2})
+	held, paid, unheard := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 2}), s.hold(t, sale, items{"A": 1})
 	s.pay(t, paid, "succeeded")
 	s.awaitStatus(t, paid, "paid")
-	for o, ending := range map[order]string{held: "canceled", paid: "refunded"} {
+	s.misbehave(t, unheard, "lose") // captured, and nobody told us
+	s.pay(t, unheard, "succeeded")
+	for o, ending := range map[order]string{held: "canceled", paid: "refunded", unheard: "refunded"} {
 		for range 2 { // repeating it changes nothing
 			a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/orders/"+o.ID+"/cancel")
 			require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
