@@ -29,6 +29,7 @@ type world struct {
 	seatsLeft          bool // for a rebooking
 	perkLeft           bool
 	captured           *domain.Capture // what the provider answers to expire and capture
+	captureAtExpire    bool            // somebody pays at that very moment
 	failures           map[string]int  // step → how many times it fails first
 	refundUnknown      bool            // the provider never took that payment
 	unrecordable       bool            // the database will never take the order
@@ -198,6 +199,10 @@ func (w *world) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, e
 		return domain.ExpireOutcome{}, err
 	}
 	w.expired++
+	if w.captureAtExpire {
+		c := testCapture()
+		w.captured = &c
+	}
 	if w.captured != nil {
 		return domain.ExpireOutcome{Captured: true, Capture: *w.captured}, nil
 	}

@@ -102,6 +102,14 @@ func TestCheckoutEndings(t *testing.T) {
 			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
+			name:   "captured at the very deadline: the provider's expire decides",
+			script: func(w *world) { w.captureAtExpire = true },
+			drive: func(b *bundle, _ *answers) {
+				b.signal(holdTimeout+time.Second, b.event("e1", domain.PaymentSucceeded)) // too late to matter
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
 			name:   "paid while the provider does not answer whether it expired",
 			script: func(w *world) { w.failures["expire"] = 20 },
 			drive: func(b *bundle, _ *answers) {
@@ -318,6 +326,14 @@ func TestCheckoutEndings(t *testing.T) {
 				b.signal(soon, b.event("e2", domain.PaymentSucceeded))
 			},
 			want: want{status: domain.OrderFailed, seats: "rebooked", recorded: 1},
+		},
+		{
+			name: "contradicting events: a failure, then a success; none left: refunded",
+			drive: func(b *bundle, _ *answers) {
+				b.signal(soon, b.event("e1", domain.PaymentFailed))
+				b.signal(soon, b.event("e2", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderFailed, seats: "voided", refunds: []domain.RefundReason{domain.RefundNoneLeft}},
 		},
 		{
 			name: "contradicting events: a success, then a failure and a cancel change nothing",

@@ -369,7 +369,10 @@ func (p *play) environment() *testsuite.TestWorkflowEnvironment {
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stepRecorder{}}})
+	env.SetWorkerOptions(worker.Options{
+		Interceptors:             []interceptor.WorkerInterceptor{&stepRecorder{}},
+		DeadlockDetectionTimeout: time.Minute, // a busy machine is no deadlock
+	})
 	if !p.clock.IsZero() {
 		env.SetStartTime(p.clock)
 	}
