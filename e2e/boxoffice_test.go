@@ -23,6 +23,7 @@ func TestBoxOffice(t *testing.T) {
 			s := startStack(t, dir, ledger)
 			// A group: its parallel tests end before verify begins.
 			t.Run("endings", func(t *testing.T) { testEndings(t, s) })
+			t.Run("crash after the post", func(t *testing.T) { testCrashAfterPost(t, s) })
 			if *capture != "" {
 				return
 			}
