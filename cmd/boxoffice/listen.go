@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"boxoffice/api"
@@ -27,19 +28,19 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	servers := []*http.Server{public}
+	sites := []*site{public}
 	if s.role != roleWorker && s.AdminURL != s.URL {
 		admin, err := s.listener(s.AdminURL, func(h *handlers) http.Handler { return h.admin }, fail)
 		if err != nil {
-			_ = public.Close()
+			_ = public.server.Close()
 			return nil, err
 		}
-		servers = append(servers, admin)
+		sites = append(sites, admin)
 	}
-	return func() { s.shutdown(servers) }, nil
+	return func() { s.shutdown(sites) }, nil
 }
 
-func (s *service) listener(url string, pick func(*handlers) http.Handler, fail func(error)) (*http.Server, error) {
+func (s *service) listener(url string, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
 	address, err := listenAddress(url)
 	if err != nil {
 		return nil, err
@@ -48,21 +49,60 @@ func (s *service) listener(url string, pick func(*handlers) http.Handler, fail f
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
 	}
-	server := api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.log.Info("listening", "address", l.Addr().String())
+	limited := api.LimitConnections(l, s.ConnectionsMax, s.ConnectionsPerAddressMax)
+	return s.open(limited, api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := s.ready.Load(); h != nil && !(s.stopping.Load() && isReadyz(r)) {
 			pick(h).ServeHTTP(w, r)
 			return
 		}
 		s.notReadyYet(w, r)
-	}))
-	s.log.Info("listening", "address", l.Addr().String())
-	limited := api.LimitConnections(l, s.ConnectionsMax, s.ConnectionsPerAddressMax)
+	})), fail), nil
+}
+
+// A site is a server on its listener, and how many connections it has.
+type site struct {
+	server      *http.Server
+	listener    net.Listener
+	connections atomic.Int64
+	closing     atomic.Bool
+}
+
+func (s *service) open(l net.Listener, server *http.Server, fail func(error)) *site {
+	site := &site{server: server, listener: l}
+	server.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			site.connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			site.connections.Add(-1)
+		}
+	}
 	go func() {
-		if err := server.Serve(limited); !errors.Is(err, http.ErrServerClosed) {
-			fail(fmt.Errorf("listener %s: %w", address, err))
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) && !site.closing.Load() {
+			fail(fmt.Errorf("listener %s: %w", l.Addr(), err))
 		}
 	}()
-	return server, nil
+	return site
+}
+
+// closePoll is how often a site that closes looks whether it is empty.
+const closePoll = 5 * time.Millisecond
+
+// close takes no more connections and answers what came on those that it has.
+// Shutdown alone would drop a connection whose first request it had not read
+// yet, without an answer.
+func (s *site) close(ctx context.Context) error {
+	s.closing.Store(true)
+	_ = s.listener.Close()
+	s.server.SetKeepAlivesEnabled(false) // idle ones end now, the others with their answer
+	for s.connections.Load() > 0 && ctx.Err() == nil {
+		select {
+		case <-time.After(closePoll):
+		case <-ctx.Done():
+		}
+	}
+	return s.server.Shutdown(ctx)
 }
 
 func isReadyz(r *http.Request) bool { return strings.TrimSuffix(r.URL.Path, "/") == "/readyz" }
@@ -97,15 +137,15 @@ func (s *service) notReadyYet(w http.ResponseWriter, r *http.Request) {
 
 // shutdown ends all listeners at once: one that has long requests must not use
 // up the time of another.
-func (s *service) shutdown(servers []*http.Server) {
+func (s *service) shutdown(sites []*site) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, server := range servers {
+	for _, site := range sites {
 		wg.Go(func() {
-			if err := server.Shutdown(ctx); err != nil {
+			if err := site.close(ctx); err != nil {
 				s.log.Warn("requests were cut off", "error", err, "after", shutdownTimeout.Round(time.Second).String())
-				_ = server.Close()
+				_ = site.server.Close()
 			}
 		})
 	}

@@ -16,11 +16,11 @@ func TestShutdownOfListenersAtOnce(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	finish := sync.OnceFunc(func() { close(release) })
 	defer finish()
-	slow, slowAddress := serveOn(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	slow, slowAddress := serveOn(t, s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(arrived)
 		<-release
 	}))
-	other, otherAddress := serveOn(t, http.NotFoundHandler())
+	other, otherAddress := serveOn(t, s, http.NotFoundHandler())
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -36,7 +36,7 @@ func TestShutdownOfListenersAtOnce(t *testing.T) {
 	<-arrived
 	stopped := make(chan struct{})
 	wg.Go(func() {
-		s.shutdown([]*http.Server{slow, other})
+		s.shutdown([]*site{slow, other})
 		close(stopped)
 	})
 	for deadline := time.Now().Add(5 * time.Second); !refuses(otherAddress); time.Sleep(time.Millisecond) {
@@ -53,16 +53,35 @@ func TestShutdownOfListenersAtOnce(t *testing.T) {
 	finish()
 }
 
-func serveOn(t *testing.T, handler http.Handler) (server *http.Server, address string) {
+// A connection that was accepted is answered, also when its request comes after
+// the shutdown has begun. http.Server.Shutdown alone drops it.
+func TestShutdownAnswersConnectionsThatItHas(t *testing.T) {
+	s := &service{log: slog.New(slog.DiscardHandler)}
+	server, address := serveOn(t, s, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
+	k := keep(t, "http://"+address)
+	eventually(t, "the connection is accepted", func() bool { return server.connections.Load() == 1 })
+	stopped := make(chan struct{})
+	go func() {
+		s.shutdown([]*site{server})
+		close(stopped)
+	}()
+	eventually(t, "the listener is closed", func() bool { return refuses(address) })
+	response, body := k.get("/")
+	if response.StatusCode != http.StatusOK || body != "served" || !response.Close {
+		t.Errorf("%s %q, closing %t", response.Status, body, response.Close)
+	}
+	<-stopped
+}
+
+func serveOn(t *testing.T, s *service, handler http.Handler) (*site, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
-	go func() { _ = server.Serve(l) }()
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
 	t.Cleanup(func() { _ = server.Close() })
-	return server, l.Addr().String()
+	return s.open(l, server, func(err error) { t.Error(err) }), l.Addr().String()
 }
 
 func refuses(address string) bool {
