@@ -121,12 +121,12 @@ func TestSlowClientsCannotHoldTheServer(t *testing.T) {
 					}
 				}()
 			}
-			for dropped.Load() < slowClients {
+			for deadline := time.Now().Add(2 * socketTimeout); dropped.Load() < slowClients; {
 				if response := h.get("/v1/sales"); response.StatusCode != http.StatusOK {
 					t.Fatalf("a client that behaves was answered %d", response.StatusCode)
 				}
-				if t.Context().Err() != nil {
-					t.Fatal("out of time")
+				if time.Now().After(deadline) {
+					t.Fatalf("%d of %d slow clients were dropped", dropped.Load(), slowClients)
 				}
 			}
 			if h.bundle.world.starts != 0 {
