@@ -31,6 +31,7 @@ function showStock(view) {
   open = view.open;
   canceled = Boolean(view.canceled_at);
   document.getElementById('canceled').hidden = !canceled;
+  form.hidden = canceled && !busy;
   for (const { class: name, capacity, held, available } of view.classes) {
     const row = rows.find((r) => r.dataset.class === name);
     if (!row) continue;
