@@ -11,6 +11,7 @@ import (
 	"rsc.io/qr"
 
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 )
 
 type orderInput struct {
@@ -238,7 +239,9 @@ func (s *Server) webhook(ctx context.Context, in *webhookInput) (*statusOutput, 
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Before("webhook", "pay")
 	result, err := s.Desk.Pay(ctx, event)
+	failpoint.After("webhook", "pay")
 	if err != nil {
 		return nil, err
 	}

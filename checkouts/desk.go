@@ -13,6 +13,7 @@ import (
 
 	"boxoffice/activities"
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 	"boxoffice/workflows"
 )
 
@@ -102,6 +103,7 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	failpoint.Before("checkout", "start")
 	_, err := d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:        workflows.CheckoutID(order.ID),
 		TaskQueue: workflows.TaskQueue,
@@ -117,6 +119,7 @@ func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
 		// No execution timeout: a checkout that was paid must end right,
 		// however long an outage lasts.
 	}, workflows.Checkout, *order)
+	failpoint.After("checkout", "start")
 	return err
 }
 

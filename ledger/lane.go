@@ -13,6 +13,7 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 )
 
 // A lane batches one operation: E are its events, R their results, one each.
@@ -262,7 +263,9 @@ func (l *lane[E, R]) take() batch[E, R] {
 
 func (l *lane[E, R]) send(client openSession, b batch[E, R]) {
 	sentAt := time.Now()
+	failpoint.Before("ledger", string(l.op))
 	results, err := l.call(client.Client, b.events)
+	failpoint.After("ledger", string(l.op))
 	if err == nil && len(results) != len(b.events) {
 		err = fmt.Errorf("%d events were answered with %d results", len(b.events), len(results))
 	}

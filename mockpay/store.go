@@ -13,6 +13,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"boxoffice/failpoint"
 )
 
 const (
@@ -204,7 +206,12 @@ func (s *store) collect(first write) []write {
 func (s *store) commit(batch []write) error {
 	s.durable.Lock()
 	defer s.durable.Unlock()
+	failpoint.Before("mockpay", "commit")
+	defer failpoint.After("mockpay", "commit")
 	return s.db.Update(func(tx *bbolt.Tx) error {
+		if err := failpoint.Fail("mockpay", "disk"); err != nil {
+			return err
+		}
 		for _, w := range batch {
 			if err := w.apply(tx); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -195,10 +196,12 @@ func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 			return &domain.Error{Code: domain.CodeInternal, Err: err}
 		}
 	}
+	failpoint.Before("orders", "record")
 	_, err := s.pool.Exec(ctx, insertSoldSQL,
 		c.id, c.sale, c.payment, c.session, c.amount, c.currency, c.capturedAt, c.buyer, c.email, c.booking, c.perk, c.paidAt, c.event,
 		c.lineOrder, c.lineClass, c.lineLedger, c.lineQuantity, c.linePrice,
 		c.ticketOrder, c.ticketNumber, c.ticketClass, c.ticketCode)
+	failpoint.After("orders", "record")
 	return err
 }
 

@@ -88,6 +88,7 @@ func New(c client.Client, acts *activities.Activities, onFatal func(error)) *Wor
 		MaxConcurrentActivityTaskPollers:        pollers,
 		WorkerStopTimeout:                       stopTimeout,
 		OnFatalError:                            onFatal,
+		Interceptors:                            failpoints(),
 	})
 	Register(w, acts)
 	return &Worker{Worker: w}

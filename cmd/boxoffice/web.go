@@ -9,6 +9,7 @@ import (
 
 	"boxoffice/api"
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 	"boxoffice/orders"
 	"boxoffice/payments"
 	"boxoffice/storefront"
@@ -19,7 +20,7 @@ func (s *service) openAPI(p *parts) error {
 	if s.role == roleWorker {
 		return nil
 	}
-	verifier, err := payments.NewVerifier(p.secrets, time.Now)
+	verifier, err := payments.NewVerifier(p.secrets, failpoint.Clock("webhook"))
 	if err != nil {
 		return err
 	}

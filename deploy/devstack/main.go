@@ -71,6 +71,9 @@ func up(args []string) error {
 	set.BoolVar(&o.Download, "download-postgres", false, "use downloaded Postgres binaries even where one is installed")
 	set.BoolVar(&o.Race, "race", false, "build the box office and MockPay with the race detector")
 	set.BoolVar(&o.Adopt, "adopt", false, "the ledger or the database is the same one under another name")
+	o.Via = stack.Vias{}
+	set.Var(o.Via, "via", "for fault tests: `LINK=HOST:PORT` of a proxy between two processes; repeatable")
+	set.BoolVar(&o.RestartAlways, "restart-always", false, "for fault tests: start again at once what dies, however often")
 	set.Parse(args)
 	o.DataDir, o.Ledger, o.Console = *data, tigerbeetle.Want(*ledger), console.New(os.Stdout)
 	var err error

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"boxoffice/failpoint"
 	"boxoffice/ledger/embedded/internal/disk"
 )
 
@@ -74,4 +75,6 @@ func (o Options) withDefaults() (Options, error) {
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time { return time.Now() }
+func (systemClock) Now() time.Time { return ledgerTime() }
+
+var ledgerTime = failpoint.Clock("ledger")

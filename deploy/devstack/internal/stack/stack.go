@@ -32,6 +32,9 @@ type Options struct {
 	Adopt     bool   // take over state that was made with another ledger or database name
 	Ledger    tigerbeetle.Want
 	Console   *console.Console
+
+	Via           Vias // for fault tests: proxies between the processes
+	RestartAlways bool // for fault tests: what dies is started again at once, however often
 }
 
 const (
@@ -202,6 +205,9 @@ func (s *stack) run(ctx, hard context.Context) error {
 		return err
 	}
 	s.group = supervise.NewGroup(s.Console.Print, func() { s.board.update(func(*Status) {}) })
+	if s.RestartAlways {
+		s.group.RestartAlways()
+	}
 	s.board.group = s.group
 	s.board.update(func(st *Status) {
 		st.EnvFile, st.Ledger, st.Database = s.envFile(), s.books.Ledger, s.books.Database

@@ -168,11 +168,11 @@ func (s *stack) runAs(ctx context.Context, name string, id postgres.Identity, pa
 }
 
 func (s *stack) startTemporal(ctx context.Context) (string, error) {
-	store, err := temporalDatabase(s.databases.Temporal)
+	store, err := temporalDatabase(s.Via.database(linkTemporalPostgres, s.databases.Temporal))
 	if err != nil {
 		return "", err
 	}
-	visibility, err := temporalDatabase(s.databases.Visibility)
+	visibility, err := temporalDatabase(s.Via.database(linkTemporalPostgres, s.databases.Visibility))
 	if err != nil {
 		return "", err
 	}
@@ -296,7 +296,7 @@ func (s *stack) startMockpay(ctx context.Context) (string, error) {
 		Env: append(baseEnviron(),
 			varMockpayURL+"="+s.addr.mockpay.URL(),
 			varMockpayDir+"="+folder,
-			varURL+"="+s.addr.boxOffice.URL(),
+			varURL+"="+s.Via.url(linkMockpayBoxOffice, s.addr.boxOffice.URL()),
 			varWebhook+"="+s.secrets[varWebhook],
 		),
 		LogDir: s.logDir(), Address: s.addr.mockpay.URL(),
@@ -320,9 +320,14 @@ func (s *stack) startBoxOffice(ctx context.Context) (string, error) {
 }
 
 func (s *stack) boxOfficeEnviron() []string {
-	env := baseEnviron()
+	vars := map[string]string{}
 	for _, v := range s.variables() {
-		env = append(env, v.Name+"="+v.Value)
+		vars[v.Name] = v.Value
+	}
+	s.redirect(vars)
+	env := baseEnviron()
+	for name, value := range vars {
+		env = append(env, name+"="+value)
 	}
 	return env
 }

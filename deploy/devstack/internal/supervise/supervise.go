@@ -77,6 +77,7 @@ type Group struct {
 	onChange func()
 	spawn    *spawner
 
+	always   bool // see RestartAlways
 	stopping chan struct{}
 	watchers sync.WaitGroup
 	failed   chan error
@@ -107,6 +108,10 @@ func NewGroup(report func(format string, args ...any), onChange func()) *Group {
 		failed:   make(chan error, 1),
 	}
 }
+
+// RestartAlways makes the group start again whatever dies, at once, however often and without regard to the others, as an
+// init system does. It must be called before the first Start.
+func (g *Group) RestartAlways() { g.always = true }
 
 // Failed delivers one error when a process has died more often than the budget allows. The group must then be stopped.
 func (g *Group) Failed() <-chan error { return g.failed }
@@ -200,6 +205,9 @@ func (g *Group) watch(c *child) {
 func (g *Group) revive(ctx context.Context, c *child, cause string) bool {
 	for {
 		pause, ok := c.budget.spend(time.Now())
+		if g.always {
+			pause, ok = pauseMin, true
+		}
 		if !ok {
 			g.giveUp(c, cause)
 			return false
@@ -211,7 +219,7 @@ func (g *Group) revive(ctx context.Context, c *child, cause string) bool {
 			return false
 		case <-time.After(pause):
 		}
-		if !g.awaitEarlier(ctx, c) {
+		if !g.always && !g.awaitEarlier(ctx, c) {
 			return false
 		}
 		g.mu.Lock()
