@@ -3,6 +3,9 @@
 DATA   ?= .data
 LEDGER ?= auto
 FLAGS  ?=
+# Of the fault tests: a seed to repeat a run (0: a new one), and how long faults are begun (0: each once).
+SEED    ?= 0
+SECONDS ?= 0
 
 DEVSTACK      := bin/devstack
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -23,7 +26,7 @@ WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) 
                  set -a; . "$(abspath $(DATA))/dev.env"; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify test chaos chaos-sabotage bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +58,12 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@echo "== tests"
 	cd deploy/devstack && $(NESTED) go test . ./internal/...
 	go test -race -timeout 40m ./...
+
+chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, FLAGS=-short)
+	cd chaos && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos run -repo .. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
+
+chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
+	cd chaos && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos sabotage -repo .. -seed $(SEED) $(FLAGS)
 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./ledger/embedded

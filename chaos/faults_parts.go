@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+)
+
+const (
+	sigStop     = syscall.SIGSTOP
+	sigContinue = syscall.SIGCONT
+)
+
+// signalAll signals a process and all that descend from it, and returns them.
+func signalAll(pid int, s syscall.Signal) []int {
+	if pid == 0 {
+		return nil
+	}
+	all := family(pid)
+	signalEach(all, s)
+	return all
+}
+
+func signalEach(pids []int, s syscall.Signal) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, s) // it may have ended
+	}
+}
+
+// pids of all processes.
+func (w *world) pids() map[string]int {
+	all := map[string]int{}
+	for _, name := range w.processes() {
+		all[name] = w.pid(name)
+	}
+	return all
+}
+
+// awaitDeath waits until one of the processes is another than before, and names it.
+func (w *world) awaitDeath(ctx context.Context, before map[string]int) (name string, err error) {
+	err = await(ctx, backWithin, "a process dies", func() bool {
+		for n, pid := range w.pids() {
+			if before[n] != 0 && pid != before[n] {
+				name = n
+				return true
+			}
+		}
+		return false
+	})
+	return name, err
+}
+
+// ordersAway takes the orders database's address away, and its alone, as soon as MockPay has taken money.
+func ordersAway(ctx context.Context, w *world, l *load) (string, error) {
+	l.want(planPay, 20)
+	k, d := w.links.byName[toOrders], w.durations().ordersAway
+	k.cut()
+	before := l.record.counted("captured")
+	err := pause(ctx, d)
+	captured := l.record.counted("captured") - before
+	if cured := k.cure(); err == nil {
+		err = cured
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := w.awaitAllBack(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("for %s, %d captured meanwhile", d, captured), nil
+}
+
+// commitLost swallows the answers to so many commits.
+func commitLost(name string, commits int64) func(context.Context, *world, *load) (string, error) {
+	return func(ctx context.Context, w *world, l *load) (string, error) {
+		l.want(planPay, 10)
+		k := w.links.byName[name]
+		added, err := k.add(toxic{lostCommitType, "downstream", map[string]any{"lose": commits}})
+		if err != nil {
+			return "", err
+		}
+		lost := &added.(*lostCommit).lost
+		err = await(ctx, failpointWithin, "commits come by", func() bool { return lost.Load() >= commits })
+		k.proxy.Toxics.ResetToxics(ctx)
+		if err != nil && lost.Load() == 0 {
+			return "", err
+		}
+		return fmt.Sprintf("%d answers swallowed", lost.Load()), w.awaitAllBack(ctx)
+	}
+}
+
+func tigerBeetleStopped(ctx context.Context, w *world, _ *load) (string, error) {
+	return w.freeze(ctx, procTigerBeetle, w.durations().ledgerSilent)
+}
+
+func tigerBeetleSilent(ctx context.Context, w *world, _ *load) (string, error) {
+	k, d := w.links.byName[toTigerBeetle], w.durations().ledgerSilent
+	if err := k.poison(toxic{"timeout", "downstream", map[string]any{"timeout": 0}}); err != nil {
+		return "", err
+	}
+	err := pause(ctx, d)
+	if cured := k.cure(); err == nil {
+		err = cured
+	}
+	if err != nil {
+		return "", err
+	}
+	healed := time.Now()
+	if err := w.awaitAllBack(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("for %s, ready after %s", d, rounded(time.Since(healed))), nil
+}
+
+// TigerBeetle's clients_max is 64: one session more evicts the oldest.
+const (
+	sessions       = 72
+	sessionTimeout = 10 * time.Second
+)
+
+// sessionsEvicted opens more sessions than the cluster keeps, so that the service's own are evicted.
+func sessionsEvicted(ctx context.Context, w *world, _ *load) (string, error) {
+	var opened []tb.Client
+	defer func() {
+		for _, c := range opened {
+			c.Close()
+		}
+	}()
+	for range sessions {
+		c, err := tb.NewClient(tb.ToUint128(0), []string{w.env["TIGERBEETLE_ADDRESS"]})
+		if err != nil {
+			return "", fmt.Errorf("session %d: %w", len(opened)+1, err)
+		}
+		opened = append(opened, c)
+		registered := make(chan error, 1)
+		go func() { registered <- c.Nop() }()
+		select {
+		case <-registered: // with an error, where a later session has evicted this one
+		case <-time.After(sessionTimeout):
+			return "", fmt.Errorf("session %d did not open", len(opened))
+		}
+	}
+	before := w.countInLogs("ledger session replaced")
+	err := await(ctx, backWithin, "the service opens a session again", func() bool { return w.countInLogs("ledger session replaced") > before })
+	if errors.Is(err, errDidNotHappen) && before > 0 {
+		err = nil // it did so while the sessions were opened
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d sessions opened, the service dialled again", sessions), w.awaitAllBack(ctx)
+}
+
+// countInLogs counts the lines of the box office's logs that hold a text.
+func (w *world) countInLogs(text string) (n int) {
+	files, _ := filepath.Glob(filepath.Join(w.data(), "log", "boxoffice*.log"))
+	for _, file := range files {
+		content, _ := os.ReadFile(file)
+		n += bytes.Count(content, []byte(text))
+	}
+	return n
+}
+
+// refundsRefused is a provider that gives no money back for a while.
+func refundsRefused(ctx context.Context, w *world, l *load) (string, error) {
+	const seconds = 6
+	l.want(planCancelPay, 6)
+	mischief := w.mischief()
+	mischief["refuse_refunds_seconds"] = seconds
+	if err := w.client.misbehave(ctx, mischief); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("for %d s", seconds), pause(ctx, seconds*time.Second)
+}
+
+// ledgerDiskFull: the engine must stop at the first write that fails, and know what it had answered when it is started
+// again.
+func ledgerDiskFull(ctx context.Context, w *world, _ *load) (string, error) {
+	if err := w.arm("fail", "ledger.disk", ""); err != nil {
+		return "", err
+	}
+	err := await(ctx, failpointWithin, "the engine stops", func() bool { return !answersOK(ctx, w.env["BOXOFFICE_URL"]+"/readyz") })
+	if paused := pause(ctx, w.durations().stop); err == nil {
+		err = paused
+	}
+	w.disarm("fail", "ledger.disk")
+	if err != nil {
+		return "", err
+	}
+	// An engine that failed stays stopped: memory may be ahead of the disk. The operator makes room and starts it again.
+	_ = pause(ctx, 100*time.Millisecond)
+	how, err := w.killAndAwait(ctx, procBoxOffice)
+	return "refused everything; room made and started again: " + how, err
+}
+
+// mockpayDiskFull: its store fails and the process ends; it is started again until there is room.
+func mockpayDiskFull(ctx context.Context, w *world, l *load) (string, error) {
+	l.want(planPay, 6)
+	before := w.pid(procMockpay)
+	if err := w.arm("fail", "mockpay.disk", ""); err != nil {
+		return "", err
+	}
+	defer w.disarm("fail", "mockpay.disk")
+	err := await(ctx, failpointWithin, "MockPay ends", func() bool { return w.pid(procMockpay) != before })
+	if err == nil {
+		err = pause(ctx, w.durations().stop)
+	}
+	w.disarm("fail", "mockpay.disk")
+	if err != nil {
+		return "", err
+	}
+	made := time.Now()
+	if err := w.awaitBack(ctx, procMockpay, before); err != nil {
+		return "", err
+	}
+	return "ended; ready after " + rounded(time.Since(made)), nil
+}
+
+// clockJumps moves a clock of our code. Holds and payments go on; what was judged by the wrong clock must end right.
+func clockJumps(clock string, by time.Duration) func(context.Context, *world, *load) (string, error) {
+	return func(ctx context.Context, w *world, l *load) (string, error) {
+		l.want(planPay, 6)
+		d := w.durations().network
+		if err := w.arm("clock", clock, by.String()); err != nil {
+			return "", err
+		}
+		defer w.disarm("clock", clock)
+		return fmt.Sprintf("for %s", d), pause(ctx, d)
+	}
+}
+
+// forgedFlood sends webhooks that nobody signed while the genuine ones go on. None may be accepted.
+func forgedFlood(ctx context.Context, w *world, l *load) (string, error) {
+	l.want(planPay, 12)
+	const senders = 16
+	orders := l.record.all()
+	settled := l.record.counted("seen as paid")
+	var refused, unanswered, accepted atomic.Int64
+	var wg sync.WaitGroup
+	total := w.durations().forgeries
+	started := time.Now()
+	for s := range senders {
+		wg.Go(func() {
+			for i := s; i < total && ctx.Err() == nil; i += senders {
+				switch status := w.forge(ctx, orders, i); {
+				case status == http.StatusUnauthorized:
+					refused.Add(1)
+				case status/100 == 2:
+					accepted.Add(1)
+				default:
+					unanswered.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := accepted.Load(); n > 0 {
+		return "", fmt.Errorf("%d forged webhooks were accepted", n)
+	}
+	if refused.Load() == 0 {
+		return "", errors.New("no forged webhook was answered 401")
+	}
+	took := time.Since(started)
+	return fmt.Sprintf("%d refused, %d not answered, %.0f/s; %d orders shown as paid meanwhile", refused.Load(), unanswered.Load(),
+		float64(total)/took.Seconds(), l.record.counted("seen as paid")-settled), ctx.Err()
+}
+
+// forge sends one success that nobody signed, for an order that exists where there is one.
+func (w *world) forge(ctx context.Context, orders []acknowledged, i int) int {
+	order, session := strings.Repeat("0", 32), "ps_"+strings.Repeat("0", 32)
+	if len(orders) > 0 {
+		order, session = orders[i%len(orders)].Order, orders[i%len(orders)].Session
+	}
+	body := fmt.Sprintf(`{"type":"payment.succeeded","data":{"session":%q,"order":%q,"amount":6500,"currency":"EUR"}}`, session, order)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.env["BOXOFFICE_URL"]+"/v1/webhooks/mockpay", strings.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("webhook-id", fmt.Sprintf("evt_forged-%d", i))
+	request.Header.Set("webhook-timestamp", fmt.Sprint(time.Now().Unix()))
+	request.Header.Set("webhook-signature", []string{"", "v1,AAAA", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=", "v2,x v1,"}[i%4])
+	response, err := w.client.http.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+// mischief is what MockPay does on its own all the time: a bad provider is the normal case.
+func (w *world) mischief() map[string]any {
+	rates := map[string]float64{}
+	for _, trick := range []string{"delay", "duplicate", "reorder", "lose", "forge", "replay", "wrong_amount", "wrong_currency",
+		"contradict", "capture_at_expire", "capture_late", "errors"} {
+		rates[trick] = 0.04
+	}
+	return map[string]any{"seed": w.seed, "rates": rates}
+}
+
+// smallDiskBytes is enough for a run and little enough to be filled in a second.
+const smallDiskBytes = 1 << 30
+
+// mountSmallDisk puts the data directory on a disk of its own, where that is allowed; noSmallDisk says why not.
+func (w *world) mountSmallDisk() {
+	w.noSmallDisk = w.whyNoSmallDisk()
+	if w.noSmallDisk != "" {
+		return
+	}
+	if err := mountTmpfs(w.data(), smallDiskBytes); err != nil {
+		w.noSmallDisk = fmt.Sprintf("mounting is not allowed here: %v", err)
+		return
+	}
+	w.unmount = func() { unmountKeeping(w.data()) }
+}
+
+func (w *world) whyNoSmallDisk() string {
+	switch {
+	case w.ledger == ledgerTigerBeetle:
+		return "TigerBeetle's data file alone takes a gigabyte; a run on the embedded ledger has it"
+	case os.Geteuid() != 0:
+		return "mounting needs root"
+	default:
+		return ""
+	}
+}
+
+// smallDiskFull fills the disk under Postgres, MockPay, the ledger and the logs.
+func smallDiskFull(ctx context.Context, w *world, _ *load) (string, error) {
+	path := filepath.Join(w.data(), "filler")
+	defer os.Remove(path)
+	if err := fill(path); err != nil {
+		return "", err
+	}
+	err := pause(ctx, w.durations().stop)
+	if removed := os.Remove(path); err == nil {
+		err = removed
+	}
+	if err != nil {
+		return "", err
+	}
+	made := time.Now()
+	// As in ledgerDiskFull: an engine that failed stays stopped until it is started again.
+	if !answersOK(ctx, w.env["BOXOFFICE_URL"]+"/readyz") {
+		if _, err := w.killAndAwait(ctx, procBoxOffice); err != nil {
+			return "", err
+		}
+	}
+	if err := w.awaitAllBack(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("full for %s, all ready %s after room was made", w.durations().stop, rounded(time.Since(made))), nil
+}
+
+// fill writes until there is no room.
+func fill(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for chunk := 1 << 20; chunk > 0; chunk /= 16 {
+		zeros := make([]byte, chunk)
+		for err = nil; err == nil; {
+			_, err = f.Write(zeros)
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			return err
+		}
+	}
+	return nil
+}
+
+// counted is how often something was answered.
+func (r *record) counted(what string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[what]
+}
+
+// inTurn orders faults for a short run: the groups take turns, so that whatever the time allows has some of each.
+func inTurn(all []fault) []fault {
+	byGroup := map[string][]fault{}
+	for _, f := range all {
+		byGroup[f.group] = append(byGroup[f.group], f)
+	}
+	var ordered []fault
+	for len(ordered) < len(all) {
+		for _, g := range groups {
+			if len(byGroup[g]) > 0 {
+				ordered = append(ordered, byGroup[g][0])
+				byGroup[g] = slices.Delete(byGroup[g], 0, 1)
+			}
+		}
+	}
+	return ordered
+}

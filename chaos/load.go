@@ -1,0 +1,336 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The load: an open stream of buyers. They come whether or not the box office answers, as buyers do, up to a bound.
+const (
+	buyersAtOnceMax = 150              // further arrivals go away
+	buyersMax       = 20_000           // a run
+	saleEvery       = 9 * time.Second  // a new sale opens, smaller than its demand
+	salesOpen       = 2                // that buyers choose from
+	patience        = 75 * time.Second // how long a buyer repeats one request: longer than any fault
+	holdSeconds     = 8
+	emails          = 60 // a sale: the limit a buyer is met
+)
+
+// A plan is what a buyer does once seats are held.
+type plan string
+
+// The plans.
+const (
+	planPay          plan = "pay"
+	planFail         plan = "fail"
+	planFailThenPay  plan = "fail, then captured" // the provider takes money after it has said no
+	planDrop         plan = "cancel at the provider"
+	planCancel       plan = "cancel"
+	planCancelPay    plan = "cancel, then captured"
+	planAbandon      plan = "abandon"
+	planPayLate      plan = "captured after the deadline"
+	planPayAtTheEnd  plan = "pay at the very deadline"
+	planPayTwice     plan = "captured twice"
+	planPayAndRefund plan = "pay, then refunded by the organiser"
+)
+
+// plans with their weights.
+var plans = []struct {
+	plan   plan
+	weight int
+}{
+	{planPay, 46}, {planFail, 7}, {planFailThenPay, 6}, {planDrop, 5}, {planCancel, 7}, {planCancelPay, 4},
+	{planAbandon, 6}, {planPayLate, 5}, {planPayAtTheEnd, 4}, {planPayTwice, 3}, {planPayAndRefund, 7},
+}
+
+// load runs the buyers.
+type load struct {
+	client *client
+	record *record
+	seed   uint64
+	rate   float64 // arrivals a second
+
+	underWay atomic.Int64 // checkouts between their first request and their end
+	came     atomic.Int64
+	wg       sync.WaitGroup
+
+	mu     sync.Mutex
+	rng    *rand.Rand
+	sales  []string // all, the newest last
+	wanted []plan   // what the next buyers do, before chance decides
+}
+
+func newLoad(c *client, seed uint64, rate float64) *load {
+	return &load{client: c, record: newRecord(), seed: seed, rate: rate, rng: rand.New(rand.NewPCG(seed, 2))}
+}
+
+// want makes the next buyers follow a plan, so that a failpoint on a rare path is reached.
+func (l *load) want(p plan, times int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted = append(l.wanted, slices.Repeat([]plan{p}, times)...)
+}
+
+// run sends buyers until arriving ends; they finish within patient.
+func (l *load) run(arriving, patient context.Context) error {
+	if err := l.openNextSale(arriving); err != nil {
+		return err
+	}
+	l.wg.Go(func() {
+		for pause(arriving, saleEvery) == nil {
+			_ = l.openNextSale(arriving) // the sales before go on
+		}
+	})
+	l.wg.Go(func() {
+		for l.came.Load() < buyersMax && pause(arriving, l.nextArrival()) == nil {
+			l.came.Add(1)
+			if l.underWay.Load() >= buyersAtOnceMax {
+				l.record.count("went away")
+				continue
+			}
+			b := l.newBuyer()
+			l.underWay.Add(1)
+			l.wg.Go(func() {
+				defer l.underWay.Add(-1)
+				b.buy(patient)
+			})
+		}
+	})
+	return nil
+}
+
+func (l *load) nextArrival() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Duration(l.rng.ExpFloat64() / l.rate * float64(time.Second))
+}
+
+func (l *load) openNextSale(ctx context.Context) error {
+	l.mu.Lock()
+	n := len(l.sales)
+	l.mu.Unlock()
+	// Half of what comes in the time would buy all of it: every sale sells out, and holds come back.
+	seats := max(6, int(l.rate*saleEvery.Seconds()/2))
+	terms := saleTerms{
+		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
+	}
+	err := l.client.openSale(ctx, terms)
+	if err != nil {
+		return fmt.Errorf("open sale %s: %w", terms.id, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sales = append(l.sales, terms.id)
+	return nil
+}
+
+// allSales are the sales that were opened.
+func (l *load) allSales() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.sales)
+}
+
+// newBuyer throws all dice of a buyer at once, so that a seed always makes the same buyers.
+func (l *load) newBuyer() *buyer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := &buyer{load: l, plan: l.choosePlan(), front: l.client.fronts[l.rng.IntN(len(l.client.fronts))], think: time.Duration(l.rng.IntN(1500)) * time.Millisecond}
+	open := l.sales[max(0, len(l.sales)-salesOpen):]
+	b.ask = ask{
+		sale: open[l.rng.IntN(len(open))], key: newKey(), class: "AB"[l.rng.IntN(2):][:1], quantity: 1 + l.rng.IntN(2),
+		email: fmt.Sprintf("buyer-%d@example.com", l.rng.IntN(emails)),
+	}
+	b.repeats = l.rng.IntN(7) == 0
+	b.around = time.Duration(l.rng.IntN(400)-200) * time.Millisecond
+	return b
+}
+
+func (l *load) choosePlan() plan {
+	total := 0
+	for _, p := range plans {
+		total += p.weight
+	}
+	dice := l.rng.IntN(total)
+	if len(l.wanted) > 0 {
+		p := l.wanted[0]
+		l.wanted = l.wanted[1:]
+		return p
+	}
+	for _, p := range plans {
+		if dice -= p.weight; dice < 0 {
+			return p.plan
+		}
+	}
+	return planPay
+}
+
+// A buyer wants tickets.
+type buyer struct {
+	load  *load
+	ask   ask
+	plan  plan
+	front string
+	think time.Duration
+	// repeats sends the same key twice at the same time.
+	repeats bool
+	around  time.Duration // how far from the deadline
+}
+
+func (b *buyer) buy(ctx context.Context) {
+	if b.repeats {
+		go func() { _, _ = b.place(ctx) }()
+	}
+	p, ok := b.place(ctx)
+	if !ok {
+		return
+	}
+	if b.plan != planPayLate && b.plan != planPayAtTheEnd && pause(ctx, b.think) != nil {
+		return
+	}
+	b.follow(ctx, p)
+}
+
+// place repeats the same key until the answer is definite.
+func (b *buyer) place(ctx context.Context) (p placed, held bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	fronts := b.load.client.fronts
+	n := slices.Index(fronts, b.front)
+	err := b.load.client.insist(ctx, func(ctx context.Context) (err error) {
+		p, err = b.load.client.checkout(ctx, fronts[n%len(fronts)], b.ask)
+		n++ // a balancer would try another node
+		return err
+	})
+	switch {
+	case err == nil:
+		b.load.record.held(b.ask, p)
+		return p, true
+	case isDefinite(err):
+		b.load.record.refused(b.ask, codeOf(err))
+	default:
+		b.load.record.count("gave up")
+	}
+	return p, false
+}
+
+// follow does what the plan says.
+func (b *buyer) follow(ctx context.Context, p placed) {
+	switch b.plan {
+	case planPay:
+		b.pay(ctx, p)
+		b.seePaid(ctx, p)
+	case planPayTwice:
+		b.pay(ctx, p)
+		b.capture(ctx, p, 2)
+	case planPayAndRefund:
+		b.pay(ctx, p)
+		if b.seePaid(ctx, p) {
+			b.refund(ctx, p)
+		}
+	case planFail:
+		b.drop(ctx, p, "failed")
+	case planFailThenPay:
+		b.drop(ctx, p, "failed")
+		_ = pause(ctx, b.think)
+		b.capture(ctx, p, 1)
+	case planDrop:
+		b.drop(ctx, p, "canceled")
+	case planCancel:
+		b.cancel(ctx, p)
+	case planCancelPay:
+		b.cancel(ctx, p)
+		b.capture(ctx, p, 1)
+	case planPayLate:
+		_ = pause(ctx, time.Until(p.ExpiresAt)+b.think)
+		b.capture(ctx, p, 1)
+	case planPayAtTheEnd:
+		_ = pause(ctx, time.Until(p.ExpiresAt)+b.around)
+		b.pay(ctx, p)
+	}
+}
+
+// insist repeats a request for as long as a buyer does.
+func (b *buyer) insist(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := b.load.client.insist(ctx, call)
+	if !isDefinite(err) {
+		b.load.record.count(fmt.Sprintf("gave up (%s): %v", b.plan, err))
+	}
+	return err
+}
+
+func (b *buyer) pay(ctx context.Context, p placed) {
+	var status string
+	err := b.insist(ctx, func(ctx context.Context) (err error) {
+		status, err = b.load.client.pay(ctx, p, "succeeded")
+		return err
+	})
+	if err == nil && status == "captured" {
+		b.load.record.note(p, "captured", func(a *acknowledged) { a.captured = true })
+	}
+}
+
+func (b *buyer) capture(ctx context.Context, p placed, nth int) {
+	if err := b.insist(ctx, func(ctx context.Context) error { return b.load.client.capture(ctx, p, nth) }); err == nil {
+		b.load.record.note(p, "captured by hand", func(a *acknowledged) { a.captured = true })
+	}
+}
+
+func (b *buyer) drop(ctx context.Context, p placed, outcome string) {
+	var status string
+	err := b.insist(ctx, func(ctx context.Context) (err error) {
+		status, err = b.load.client.pay(ctx, p, outcome)
+		return err
+	})
+	if err == nil && status == outcome {
+		b.load.record.note(p, outcome+" at the provider", func(a *acknowledged) { a.dropped = true })
+	}
+}
+
+func (b *buyer) cancel(ctx context.Context, p placed) {
+	var status string
+	err := b.insist(ctx, func(ctx context.Context) (err error) {
+		status, err = b.load.client.cancel(ctx, b.front, p)
+		return err
+	})
+	if err == nil && status == "canceled" {
+		b.load.record.note(p, "canceled", func(a *acknowledged) { a.canceled = true })
+	}
+}
+
+// seePaid looks until the order is shown as paid, or has ended otherwise.
+func (b *buyer) seePaid(ctx context.Context, p placed) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for pause(ctx, retryPause) == nil {
+		now, err := b.load.client.order(ctx, b.front, p)
+		switch {
+		case err != nil || now.Status == "held":
+			continue
+		case now.Status == "paid":
+			b.load.record.note(p, "seen as paid", func(a *acknowledged) { a.paid, a.tickets = true, now.codes() })
+			return true
+		}
+		return false
+	}
+	b.load.record.count("never saw the end of it")
+	return false
+}
+
+func (b *buyer) refund(ctx context.Context, p placed) {
+	b.load.record.note(p, "refund asked for", func(a *acknowledged) { a.asked = true })
+	err := b.insist(ctx, func(ctx context.Context) error {
+		_, err := b.load.client.refund(ctx, p)
+		return err
+	})
+	if err == nil {
+		b.load.record.note(p, "refund accepted", func(a *acknowledged) { a.refunding = true })
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+)
+
+// A record is what the buyers were told: the other side of I6, "whatever was acknowledged survives". It believes
+// answers only, never what a buyer meant to do.
+type record struct {
+	mu     sync.Mutex
+	orders map[string]*acknowledged // by order
+	keys   map[string]string        // Idempotency-Key → order
+	broken []string                 // what contradicts itself already
+	counts map[string]int           // answers, for the report
+}
+
+// acknowledged is everything that was said about one order.
+type acknowledged struct {
+	placed
+	sale      string
+	tickets   string // codes, where the buyer saw the order paid
+	paid      bool   // seen as paid
+	captured  bool   // MockPay said that it took the money
+	canceled  bool   // the cancel was answered "canceled"
+	asked     bool   // the organiser has asked for a refund, whatever was answered
+	refunding bool   // and it was accepted
+	dropped   bool   // MockPay said that the session failed or was canceled
+}
+
+func newRecord() *record {
+	return &record{orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}}
+}
+
+func (r *record) count(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[what]++
+}
+
+// held notes a 201. The same key must always be the same order.
+func (r *record) held(a ask, p placed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts["held"]++
+	if before, known := r.keys[a.key]; known && before != p.Order {
+		r.broken = append(r.broken, fmt.Sprintf("key %s was answered with order %s and with order %s", a.key, before, p.Order))
+	}
+	r.keys[a.key] = p.Order
+	if r.orders[p.Order] == nil {
+		r.orders[p.Order] = &acknowledged{placed: p, sale: a.sale}
+	}
+}
+
+// refused notes a definite no of the ledger or the gate. A key that was held before cannot be refused.
+func (r *record) refused(a ask, code string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[code]++
+	if order, held := r.keys[a.key]; held && (code == "sold_out" || code == "limit_reached") {
+		r.broken = append(r.broken, fmt.Sprintf("key %s holds order %s and was then refused: %s", a.key, order, code))
+	}
+}
+
+// note changes what is known of an order.
+func (r *record) note(p placed, what string, change func(*acknowledged)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[what]++
+	change(r.orders[p.Order])
+}
+
+// all that was acknowledged, in the order of the orders' ids.
+func (r *record) all() []acknowledged {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]acknowledged, 0, len(r.orders))
+	for _, a := range r.orders {
+		list = append(list, *a)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Order < list[j].Order })
+	return list
+}
+
+func (r *record) contradictions() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.broken...)
+}
+
+// violation says in what the state of an order at rest contradicts what was acknowledged; empty where it does not.
+func (a *acknowledged) violation(now orderState) string {
+	sold, gone := now.Status == "paid", now.Status == "refunded"
+	switch {
+	case now.Status == "held" || now.Status == "refunding" || now.Status == "pending":
+		return fmt.Sprintf("is %s, and nothing is open any more", now.Status)
+	case a.paid && !sold && !(gone && a.asked):
+		return fmt.Sprintf("was shown as paid and is %s", now.Status)
+	case a.paid && sold && now.codes() != a.tickets:
+		return "was shown as paid with other tickets"
+	case a.refunding && !gone:
+		return fmt.Sprintf("its refund was accepted and it is %s", now.Status)
+	case a.captured && !sold && !gone:
+		return fmt.Sprintf("was captured at the provider and is %s", now.Status)
+	case a.canceled && now.Status != "canceled" && !gone:
+		return fmt.Sprintf("its cancel was acknowledged and it is %s", now.Status)
+	case sold && len(now.Tickets) == 0:
+		return "is paid and has no tickets"
+	}
+	return ""
+}
+
+// check asks for every order that was ever acknowledged. It must come when nothing is open any more.
+func (r *record) check(ctx context.Context, c *client) (orders int, violations []string) {
+	violations = r.contradictions()
+	list := r.all()
+	results := make([]string, len(list))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for i := range list {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			results[i] = checkOne(ctx, c, &list[i])
+		})
+	}
+	wg.Wait()
+	for i, what := range results {
+		if what != "" {
+			violations = append(violations, fmt.Sprintf("order %s of sale %s %s", list[i].Order, list[i].sale, what))
+		}
+	}
+	return len(list), violations
+}
+
+func checkOne(ctx context.Context, c *client, a *acknowledged) string {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var now orderState
+	err := c.insist(ctx, func(ctx context.Context) (err error) {
+		now, err = c.order(ctx, c.fronts[0], a.placed)
+		return err
+	})
+	if err != nil {
+		return fmt.Sprintf("was acknowledged and cannot be read: %v", err)
+	}
+	return a.violation(now)
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of the end of a run.
+const (
+	calm        = time.Second     // between two faults: what the last one left shows
+	buyersEnd   = 2 * time.Minute // the buyers that are there finish
+	restWithin  = 4 * time.Minute // every workflow ends, every webhook is delivered
+	auditEvery  = 2 * time.Second
+	tellEvery   = 15 * time.Second
+	verifyLimit = 3 * time.Minute
+)
+
+// run is `chaos run`.
+func run(ctx context.Context, c config) error {
+	log := newJournal(c)
+	log.printf("chaos: seed %d, ledger %s, %s\n       everything of this run is in %s\n", c.seed, c.ledger, c.howLong(), c.dir)
+	bin := filepath.Join(c.dir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	log.printf("building with failpoints; starting the stack")
+	if err := build(ctx, c, bin, ""); err != nil {
+		return err
+	}
+	w, err := newWorld(ctx, c, bin, log)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	r := newReport(w)
+	err = w.endureFaults(ctx, r)
+	if err == nil {
+		err = w.prove(ctx, r)
+	}
+	if err != nil {
+		r.Broken = append(r.Broken, err.Error())
+	}
+	return r.conclude(log)
+}
+
+func (c config) howLong() string {
+	if c.seconds == 0 {
+		return "every fault once"
+	}
+	return fmt.Sprintf("%d s of faults", c.seconds)
+}
+
+// endureFaults causes one fault after the other under load.
+func (w *world) endureFaults(ctx context.Context, r *report) error {
+	arriving, leave := context.WithCancel(ctx)
+	defer leave()
+	patient, goHome := context.WithCancel(ctx)
+	defer goHome()
+	l := newLoad(w.client, w.seed, w.rate)
+	r.load = l
+	if err := w.client.misbehave(ctx, w.mischief()); err != nil {
+		return err
+	}
+	if err := l.run(arriving, patient); err != nil {
+		return err
+	}
+	if err := await(ctx, time.Minute, "buyers hold seats", func() bool { return l.record.counted("held") > 5 }); err != nil {
+		return err
+	}
+	w.log.printf("\n%-52s %7s %9s  %s", "fault", "after", "under way", "result")
+	started := time.Now()
+	for _, f := range w.schedule() {
+		if w.seconds > 0 && time.Since(started) > time.Duration(w.seconds)*time.Second {
+			break
+		}
+		r.add(w.cause(ctx, f, l, started))
+		if err := pause(ctx, calm); err != nil {
+			return err
+		}
+		w.watchForgeries(ctx, r)
+	}
+	leave()
+	w.log.printf("\nfaults are over; %d checkouts are under way", l.underWay.Load())
+	if err := w.heal(ctx); err != nil {
+		return err
+	}
+	if err := await(ctx, buyersEnd, "the buyers finish", func() bool { return l.underWay.Load() == 0 }); err != nil {
+		return err
+	}
+	goHome()
+	l.wg.Wait()
+	return nil
+}
+
+// schedule is the seed's sequence of faults.
+func (w *world) schedule() []fault {
+	all := slices.DeleteFunc(faults(w), func(f fault) bool { return !w.only.MatchString(f.name) && !w.only.MatchString(f.group) })
+	rng := rand.New(rand.NewPCG(w.seed, 3))
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return inTurn(all)
+}
+
+// cause runs one fault and says what became of it.
+func (w *world) cause(ctx context.Context, f fault, l *load, started time.Time) entry {
+	e := entry{Group: f.group, Fault: f.name, After: time.Since(started).Seconds(), UnderWay: l.underWay.Load()}
+	if f.unless != nil {
+		e.Skipped = f.unless(w)
+	}
+	begun := time.Now()
+	if e.Skipped == "" {
+		text, err := f.hurt(ctx, w, l)
+		e.Result = text
+		if errors.Is(err, errDidNotHappen) && !strings.Contains(err.Error(), "back") {
+			e.Result = "not reached: " + err.Error()
+			e.Missed = true
+		} else if err != nil {
+			e.Result, e.Broken = err.Error(), true
+		}
+	}
+	e.Took = time.Since(begun).Seconds()
+	w.log.entry(e)
+	return e
+}
+
+// watchForgeries asks MockPay, which forges on its own, whether any was accepted. It may be down just now.
+func (w *world) watchForgeries(ctx context.Context, r *report) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if n, err := w.client.wronglyAccepted(ctx); err == nil && n > 0 {
+		r.Broken = append(r.Broken, fmt.Sprintf("%d forged or stale webhooks of MockPay were accepted", n))
+	}
+}
+
+// heal ends every fault that could still be there.
+func (w *world) heal(ctx context.Context) error {
+	w.disarmAll()
+	for _, pid := range w.pids() {
+		if pid != 0 {
+			signalAll(pid, sigContinue)
+		}
+	}
+	if err := w.links.cureAll(); err != nil {
+		return err
+	}
+	if err := w.client.misbehave(ctx, nil); err != nil {
+		return fmt.Errorf("end MockPay's mischief: %w", err)
+	}
+	return w.awaitAllBack(ctx)
+}
+
+// prove waits until everything is at rest, and holds everything against everything.
+func (w *world) prove(ctx context.Context, r *report) error {
+	healed := time.Now()
+	// What it put off for minutes is sent at once by a MockPay that starts.
+	if _, err := w.killAndAwait(ctx, procMockpay); err != nil {
+		return err
+	}
+	reports, err := w.awaitRest(ctx, r.load.allSales(), restWithin)
+	if err != nil {
+		return err
+	}
+	r.RestAfter = time.Since(healed).Seconds()
+	r.Broken = append(r.Broken, findings(reports)...)
+	orders, violations := r.load.record.check(ctx, w.client)
+	r.Acknowledged = orders
+	r.Broken = append(r.Broken, violations...)
+	w.log.printf("at rest after %.0f s; %d acknowledged orders asked for, %d contradictions", r.RestAfter, orders, len(violations))
+	return w.verify(ctx, r)
+}
+
+// awaitRest waits until no workflow is open and nothing is broken, as long as that may take, and returns the last audits.
+func (w *world) awaitRest(ctx context.Context, sales []string, within time.Duration) (reports []auditReport, err error) {
+	deadline := time.Now().Add(within)
+	for told := time.Now(); ; {
+		var resting bool
+		reports, resting, err = w.auditAll(ctx, sales)
+		if err == nil && resting {
+			undelivered, healthErr := w.client.undelivered(ctx)
+			resting, err = healthErr == nil && undelivered == 0, healthErr
+		}
+		if err == nil && resting || time.Now().After(deadline) {
+			return reports, err
+		}
+		if time.Since(told) > tellEvery {
+			told = time.Now()
+			w.log.printf("waiting for rest: %s", waitsFor(reports, err))
+		}
+		if err := pause(ctx, auditEvery); err != nil {
+			return reports, err
+		}
+	}
+}
+
+// waitsFor says what is not at rest.
+func waitsFor(reports []auditReport, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	var open int64
+	for _, r := range reports {
+		open += r.open()
+	}
+	if list := findings(reports); len(list) > 0 {
+		return fmt.Sprintf("%d workflows are open; %s", open, list[0])
+	}
+	return fmt.Sprintf("%d workflows are open", open)
+}
+
+func (w *world) auditAll(ctx context.Context, sales []string) (reports []auditReport, resting bool, err error) {
+	resting = true
+	for _, sale := range sales {
+		report, err := w.client.audit(ctx, sale)
+		if err != nil {
+			return nil, false, fmt.Errorf("audit of sale %s: %w", sale, err)
+		}
+		resting = resting && report.Verdict != "broken" && report.Verdict != "in_flight" && report.open() == 0
+		reports = append(reports, report)
+	}
+	return reports, resting, nil
+}
+
+// open is how many workflows are.
+func (r auditReport) open() (n int64) {
+	for _, result := range r.Results {
+		if result.ID == "L" {
+			n += result.Left.Value
+		}
+	}
+	return n
+}
+
+// A warning of these is what the load does on purpose: a second capture that was given back.
+var expectedWarnings = []string{"I5"}
+
+// findings are what the audits have against the run.
+func findings(reports []auditReport) []string {
+	var list []string
+	for _, report := range reports {
+		for _, result := range report.Results {
+			if result.Verdict == "ok" || result.Verdict == "warning" && slices.Contains(expectedWarnings, result.ID) {
+				continue
+			}
+			text := fmt.Sprintf("%s (%s) in sale %s is %s: %s", result.ID, result.Subject, report.Sale, result.Verdict, result.Says)
+			for _, o := range result.Offenders[:min(3, len(result.Offenders))] {
+				text += fmt.Sprintf("\n    %s: %s", o.ID, o.What)
+			}
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// verify runs the product's own command: it is what an operator would believe.
+func (w *world) verify(ctx context.Context, r *report) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyLimit)
+	defer cancel()
+	out, err := w.command(ctx, "verify", "-wait", "30s")
+	if writeErr := os.WriteFile(filepath.Join(w.dir, "verify.txt"), []byte(out), 0o644); writeErr != nil {
+		return writeErr
+	}
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		return fmt.Errorf("boxoffice verify: %w\n%s", err, strings.Join(lines[max(0, len(lines)-20):], "\n"))
+	}
+	r.Verified = true
+	return nil
+}
