@@ -35,10 +35,13 @@ func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Batch
 	if err != nil {
 		return nil, err
 	}
+	name := ledgerEmbedded
 	options := []ledger.BatcherOption{ledger.WithLogger(s.log), ledger.WithObserver(meter)}
 	if kind == needsTigerBeetle {
+		name = ledgerTigerBeetle
 		options = append(options, ledger.WithRedial(dial))
 	}
+	meter.runsOn(name)
 	return ledger.NewBatcher(c, options...), nil
 }
 

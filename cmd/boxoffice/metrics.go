@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,8 @@ type metrics struct {
 	refused    *prometheus.CounterVec
 	unanswered *prometheus.CounterVec
 	flagged    *prometheus.CounterVec
+	info       *prometheus.GaugeVec
+	stages     stages
 }
 
 func newMetrics() *metrics {
@@ -49,11 +52,15 @@ func newMetrics() *metrics {
 		flagged: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_flagged_total", Help: "What ended right for the buyer and must be looked into all the same; the log says which order.",
 		}, []string{"what"}),
+		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "boxoffice_info", Help: "What this process is, as labels; always 1.",
+		}, []string{"ledger", "go"}),
 	}
 	for _, flag := range activities.Flags {
 		m.flagged.WithLabelValues(string(flag)) // 0 until it happens
 	}
-	m.registry.MustRegister(m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.flagged,
+	m.stages = newStages(m.registry)
+	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.flagged,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -101,6 +108,11 @@ func (c owedCollector) Collect(values chan<- prometheus.Metric) {
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// runsOn says which kind of ledger the process books on.
+func (m *metrics) runsOn(ledgerKind string) {
+	m.info.WithLabelValues(ledgerKind, runtime.Version()).Set(1)
 }
 
 // Answered implements ledger.Observer.

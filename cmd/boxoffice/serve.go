@@ -140,7 +140,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
 	}
-	desk := checkouts.NewDesk(temporal, s.Payloads.DataConverter(), notices, store, provider)
+	desk := checkouts.NewDesk(timedTemporal{temporal, meter.stages}, s.Payloads.DataConverter(), notices, store, provider)
 	p := &parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
@@ -227,8 +227,8 @@ func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 
 func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail func(error)) error {
 	w := worker.New(p.temporal, &activities.Activities{
-		Ledger:   p.book,
-		Orders:   recorder{Store: p.store, keys: p.keys},
+		Ledger:   timedLedger{p.book, p.meter.stages},
+		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
 		Provider: refunder{Client: p.provider, log: s.log},
 		Notices:  notices,
 		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {

@@ -37,8 +37,9 @@ func (s *service) openAPI(p *parts) error {
 		return err
 	}
 	server, err := api.New(api.Options{
-		Desk: p.desk, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys, Verifier: verifier,
-		Auditor: p.auditor, PayURL: s.payURL(links),
+		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
+		Verifier: timedVerifier{verifier, p.meter.stages},
+		Auditor:  p.auditor, PayURL: s.payURL(links),
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
 	})
