@@ -40,6 +40,7 @@ type generator struct {
 	step     Step
 	recorder *recorder
 	started  time.Time
+	planned  window // the recorder's may end sooner
 
 	next     atomic.Int64
 	stopOnce sync.Once
@@ -61,17 +62,17 @@ func newGenerator(p Plan, step Step) *generator {
 	if p.Duration > 0 {
 		w.end = w.begin.Add(p.Duration)
 	}
-	return &generator{Plan: p, step: step, recorder: newRecorder(w), started: started, stopping: make(chan struct{})}
+	return &generator{Plan: p, step: step, recorder: newRecorder(w), started: started, planned: w, stopping: make(chan struct{})}
 }
 
 // watch marks the two ends of the measured time.
 func (g *generator) watch(ctx context.Context, sent <-chan struct{}) {
-	if !g.sleepUntil(ctx, g.recorder.window.begin) {
+	if !g.sleepUntil(ctx, g.planned.begin) {
 		return
 	}
 	call(g.Begin)
 	if g.Duration > 0 {
-		g.sleepUntil(ctx, g.recorder.window.end)
+		g.sleepUntil(ctx, g.planned.end)
 	} else {
 		select {
 		case <-sent:
@@ -132,9 +133,8 @@ func (g *generator) client(ctx context.Context) {
 // where all places are taken it falls behind, and what it owes is sent as soon
 // as places come free, with its wait counted.
 func (g *generator) open(ctx context.Context, sending *sync.WaitGroup) {
-	defer g.stop()
 	places := make(chan struct{}, g.InFlightMax)
-	late, giveUp := context.WithDeadline(ctx, g.recorder.window.end.Add(drainTimeout))
+	late, giveUp := context.WithDeadline(ctx, g.planned.end.Add(drainTimeout))
 	defer giveUp()
 	for due := range g.arrivals() {
 		if !g.sleepUntil(ctx, due) {
@@ -164,7 +164,7 @@ func (g *generator) arrivals() func(yield func(time.Time) bool) {
 				gap *= random.ExpFloat64()
 			}
 			due = due.Add(time.Duration(gap * float64(time.Second)))
-			if !due.Before(g.recorder.window.end) || !yield(due) {
+			if !due.Before(g.planned.end) || !yield(due) {
 				return
 			}
 		}
