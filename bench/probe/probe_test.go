@@ -1,0 +1,116 @@
+package probe
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/prometheus/procfs"
+)
+
+// A process's usage is that of its whole tree, the children that have ended
+// included: a Postgres is mostly its backends.
+func TestUsageIsOfTheWholeTree(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		if _, err := ReadProcesses(nil); err == nil {
+			t.Error("processes were read without /proc")
+		}
+		t.Skip("there is no /proc here")
+	}
+	// A shell whose child works for some ticks and ends, and then another lives.
+	shell := exec.Command("sh", "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo worked; exec cat`)
+	stdin, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { stdin.Close(); _ = shell.Wait() }()
+	if _, err := stdout.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	usage, err := ReadProcesses(map[string]int{"shell": shell.Process.Pid, "test": os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if usage.ByName["shell"].CPUSeconds <= 0 {
+		t.Errorf("the work of a child that has ended is missing: %+v", usage.ByName["shell"])
+	}
+	if test := usage.ByName["test"]; test.CPUSeconds < usage.ByName["shell"].CPUSeconds-0.5 || test.MemoryBytes <= usage.ByName["shell"].MemoryBytes {
+		t.Errorf("the test has %+v, its child %+v: the child is part of it", test, usage.ByName["shell"])
+	}
+	if _, err := ReadProcesses(map[string]int{"gone": 1 << 30}); err == nil {
+		t.Error("a process that is not there was read")
+	}
+}
+
+func TestOthersAreWhatIsNotOurs(t *testing.T) {
+	before := ProcessUsage{BusySeconds: 100, ByName: map[string]Usage{"a": {CPUSeconds: 10}}}
+	after := ProcessUsage{BusySeconds: 107, ByName: map[string]Usage{"a": {CPUSeconds: 14}}}
+	cpu := after.Since(before)
+	if cpu["a"] != 4 || cpu[Others] != 3 {
+		t.Errorf("got %v, want 4 of a and 3 of others", cpu)
+	}
+}
+
+func TestCountersSince(t *testing.T) {
+	before := Counters{Transactions: map[string]float64{"orders": 5, "temporal": 7, "postgres": 1}, WALBytes: 100, Statements: 9}
+	after := Counters{Transactions: map[string]float64{"orders": 8, "temporal": 7, "postgres": 4}, WALBytes: 160, Statements: 29}
+	delta := after.Since(before)
+	if len(delta.Transactions) != 1 || delta.Transactions["orders"] != 3 || delta.WALBytes != 60 || delta.Statements != 20 {
+		t.Errorf("got %+v", delta)
+	}
+}
+
+func TestReadStack(t *testing.T) {
+	const url = "http://127.0.0.1:8080"
+	for name, test := range map[string]struct {
+		content string
+		ok      bool
+	}{
+		"of this stack":    {`{"state":"ready","variables":{"BOXOFFICE_URL":"` + url + `"},"processes":[{"name":"postgres","pid":7},{"name":"codec","pid":0}]}`, true},
+		"of another stack": {`{"state":"ready","variables":{"BOXOFFICE_URL":"http://127.0.0.1:1"},"processes":[{"name":"postgres","pid":7}]}`, false},
+		"of a dead stack":  {`{"state":"stopped","variables":{"BOXOFFICE_URL":"` + url + `"}}`, false},
+		"garbled":          {`{`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "stack.json"), []byte(test.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			stack, err := ReadStack(dir, url)
+			if (err == nil) != test.ok {
+				t.Fatalf("error %v", err)
+			}
+			if pids := stack.PIDs(); test.ok && (len(pids) != 1 || pids["postgres"] != 7) {
+				t.Errorf("processes %v", pids)
+			}
+		})
+	}
+	if _, err := ReadStack(t.TempDir(), url); err == nil {
+		t.Error("a stack was read where there is none")
+	}
+}
+
+func TestFileSystemOf(t *testing.T) {
+	mounts := []*procfs.MountInfo{{MountPoint: "/", FSType: "overlay"}, {MountPoint: "/srv", FSType: "ext4"}, {MountPoint: "/srv/data", FSType: "xfs"}, {MountPoint: "/srv", FSType: "btrfs"}}
+	for dir, want := range map[string]string{"/srv/data/x": "xfs", "/srv/database": "btrfs", "/home": "overlay"} {
+		if got := fileSystemOf(dir, mounts); got != want {
+			t.Errorf("%s is on %q, want %q", dir, got, want)
+		}
+	}
+}
+
+func TestMachineIsDescribed(t *testing.T) {
+	m := ReadMachine(t.TempDir())
+	if m.Cores < 1 || m.OS == "" || runtime.GOOS == "linux" && (m.MemoryBytes == 0 || m.Kernel == "") {
+		t.Errorf("got %+v", m)
+	}
+}
