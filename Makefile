@@ -6,6 +6,8 @@ FLAGS  ?=
 # Of the fault tests: a seed to repeat a run (0: a new one), and how long faults are begun (0: each once).
 SEED    ?= 0
 SECONDS ?= 0
+# make bench: a stack of its own, so that its sales are in nobody's way.
+BENCH_DATA ?= .data-bench
 
 DEVSTACK      := bin/devstack
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -26,7 +28,7 @@ WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) 
                  set -a; . "$(abspath $(DATA))/dev.env"; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test chaos chaos-sabotage bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify test chaos chaos-sabotage bench bench-compare bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +66,24 @@ chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SE
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd chaos && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos sabotage -repo .. -seed $(SEED) $(FLAGS)
+
+bench: $(DEVSTACK) ## measure a fresh stack, some 5 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
+ifdef RUNNING
+	@$(WITH_STACK) exec $(DATA)/bin/boxoffice bench $(FLAGS)
+else
+	@$(DEVSTACK) clean --data $(BENCH_DATA) --yes
+	@mkdir -p bench-results; echo "starting a stack in $(BENCH_DATA), its output is in bench-results/stack.log"; \
+	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports >bench-results/stack.log 2>&1 & stack=$$!; \
+	trap '$(DEVSTACK) stop --data $(BENCH_DATA) >/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	until grep -q '"state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "\"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
+	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
+	done; \
+	set -a; . "$(abspath $(BENCH_DATA))/dev.env"; set +a; \
+	$(BENCH_DATA)/bin/boxoffice bench $(FLAGS)
+endif
+
+bench-compare: ## what result B is to result A (A=….json B=….json)
+	@go run ./cmd/boxoffice bench compare "$(A)" "$(B)"
 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./ledger/embedded

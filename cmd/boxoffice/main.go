@@ -19,6 +19,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice seed        open the conference sale that the README buys from
   boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
   boxoffice demo        send more buyers than there are seats, then verify
+  boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
 
@@ -37,6 +38,7 @@ var commands = map[string]command{
 	"demo":        runDemo,
 	"move-ledger": moveLedger,
 	"codec":       serveCodec,
+	"bench":       runBench,
 }
 
 func main() {

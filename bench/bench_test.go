@@ -1,0 +1,315 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/bench/load"
+	"boxoffice/bench/report"
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+const secret = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
+
+// boxOffice answers like one, or as wrong as a test wants.
+type boxOffice struct {
+	t        *testing.T
+	verifier *payments.Verifier
+
+	mu       sync.Mutex
+	next     byte
+	paid     map[domain.OrderID]bool
+	checkout string // instead of a proper answer, "<status> <body>"
+	webhook  string
+	order    string
+}
+
+func newBoxOffice(t *testing.T) (*boxOffice, *bench) {
+	t.Helper()
+	secrets, err := payments.ParseSecrets(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := payments.NewVerifier(secrets, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := payments.NewSigner(secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	office := &boxOffice{t: t, verifier: verifier, paid: map[domain.OrderID]bool{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/sales/{sale}/checkouts", office.placeOrder)
+	mux.HandleFunc("POST /v1/webhooks/mockpay", office.takeWebhook)
+	mux.HandleFunc("GET /v1/orders/{order}", office.showOrder)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	o := Options{URL: server.URL, AdminURL: server.URL, Signer: signer, Out: io.Discard}
+	return office, &bench{Options: o, caller: newCaller(o), sale: "bench-1", progress: progress{out: io.Discard}}
+}
+
+// instead answers what the test wants, if anything.
+func (o *boxOffice) instead(w http.ResponseWriter, answer string) bool {
+	if answer == "" {
+		return false
+	}
+	var status int
+	_, body, _ := strings.Cut(answer, " ")
+	if _, err := fmt.Sscan(answer, &status); err != nil {
+		o.t.Error(err)
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+	return true
+}
+
+func (o *boxOffice) placeOrder(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.instead(w, o.checkout) {
+		return
+	}
+	if len(r.Header.Get("Idempotency-Key")) < 16 {
+		o.t.Errorf("Idempotency-Key %q", r.Header.Get("Idempotency-Key"))
+	}
+	o.next++
+	order := domain.OrderID{1, o.next}
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(map[string]any{"order": order, "token": "t", "status": "held", "amount": priceMinor, "currency": currency})
+}
+
+func (o *boxOffice) takeWebhook(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		o.t.Error(err)
+	}
+	event, err := o.verifier.Verify(r.Header, body)
+	if err != nil || event.Type != domain.PaymentSucceeded || event.AmountMinor != priceMinor {
+		o.t.Errorf("webhook %+v: %v", event, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.instead(w, o.webhook) {
+		return
+	}
+	o.paid[event.Order] = true
+	_ = json.NewEncoder(w).Encode(map[string]any{"order": event.Order, "status": "paid"})
+}
+
+func (o *boxOffice) showOrder(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.instead(w, o.order) {
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"order": r.PathValue("order"), "status": "paid", "tickets": []string{"x"}})
+}
+
+func open(t *testing.T, b *bench, name string) work {
+	t.Helper()
+	i := slices.IndexFunc(phases, func(p phase) bool { return p.name == name })
+	w, err := phases[i].open(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func measure(t *testing.T, w work, requests int64) load.Measured {
+	t.Helper()
+	m, err := load.Run(t.Context(), load.Plan{Clients: 1, Requests: requests}, w.step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestJourneyPaysForWhatItHolds(t *testing.T) {
+	office, b := newBoxOffice(t)
+	m := measure(t, open(t, b, "journey"), 5)
+	if m.Done != 5 || len(office.paid) != 5 || b.paid.Load() != 5 || len(b.recent.list()) != 5 || b.unpaid.len() != 0 {
+		t.Errorf("%d done, %d paid, errors %v", m.Done, len(office.paid), m.Samples)
+	}
+	if m.Laps[lapHold].Count != 5 || m.Laps[lapPay].Count != 5 {
+		t.Errorf("parts %v", m.Laps)
+	}
+}
+
+// An answer that is not the expected one is an error, however quick it was.
+func TestWrongAnswersAreErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		phase string
+		wrong func(*boxOffice)
+		code  string
+	}{
+		"a refused checkout": {"journey", func(o *boxOffice) { o.checkout = `409 {"code":"sold_out"}` }, "409 sold_out"},
+		"a checkout that is not held": {"checkout", func(o *boxOffice) {
+			o.checkout = `201 {"order":"01000000000000000000000000000000","token":"t","status":"paid"}`
+		}, "wrong_answer"},
+		"a checkout without an order":   {"checkout", func(o *boxOffice) { o.checkout = `201 {}` }, "wrong_answer"},
+		"a checkout that is no JSON":    {"checkout", func(o *boxOffice) { o.checkout = `201 <html>` }, "wrong_answer"},
+		"a success of another kind":     {"checkout", func(o *boxOffice) { o.checkout = `200 {}` }, "200 "},
+		"a webhook that is not settled": {"journey", func(o *boxOffice) { o.webhook = `202 {}` }, "202 "},
+		"a webhook of another order":    {"journey", func(o *boxOffice) { o.webhook = `200 {"order":"02000000000000000000000000000000","status":"paid"}` }, "wrong_answer"},
+		"a webhook that ends unpaid":    {"journey", func(o *boxOffice) { o.webhook = `200 {"status":"expired"}` }, "wrong_answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			office, b := newBoxOffice(t)
+			test.wrong(office)
+			m := measure(t, open(t, b, test.phase), 2)
+			if m.Errors[test.code] != 2 || m.Done != 0 || m.Latency.Count != 0 {
+				t.Errorf("errors %v (%v), %d done; want 2 × %q", m.Errors, m.Samples, m.Done, test.code)
+			}
+		})
+	}
+}
+
+func TestReadsWantTickets(t *testing.T) {
+	office, b := newBoxOffice(t)
+	office.order = `200 {"order":"01010000000000000000000000000000","status":"held"}`
+	b.recent.add(held{order: domain.OrderID{1, 1}})
+	orders := b.recent.list()
+	w := work{step: readStep(b, orders)}
+	if m := measure(t, w, 2); m.Errors["wrong_answer"] != 2 {
+		t.Errorf("errors %v: an order without tickets is not what was paid for", m.Errors)
+	}
+	office.order = ""
+	if m := measure(t, w, 2); m.Done != 2 {
+		t.Errorf("errors %v", m.Samples)
+	}
+}
+
+func TestWebhooksTakeWhatWasHeldInAdvance(t *testing.T) {
+	office, b := newBoxOffice(t)
+	w := open(t, b, "webhook")
+	if err := b.holdInAdvance(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if m := measure(t, w, 10); m.Done != 3 || len(office.paid) != 3 || len(m.Errors) > 0 {
+		t.Errorf("%d done of 3, errors %v", m.Done, m.Errors)
+	}
+}
+
+// What could not be paid is kept, and paid for at the end.
+func TestUnpaidOrdersArePaidAtTheEnd(t *testing.T) {
+	office, b := newBoxOffice(t)
+	office.webhook = `503 {"code":"unknown"}`
+	measure(t, open(t, b, "journey"), 2)
+	if b.unpaid.len() != 2 || b.paid.Load() != 0 {
+		t.Fatalf("%d are kept, %d count as paid", b.unpaid.len(), b.paid.Load())
+	}
+	office.webhook = ""
+	if err := b.finish(t.Context()); err != nil || len(office.paid) != 2 || b.paid.Load() != 2 {
+		t.Errorf("%d were paid in the end, error %v", len(office.paid), err)
+	}
+}
+
+func TestOpenLoopsOfShares(t *testing.T) {
+	b := &bench{Options: Options{Rates: []OfferedRate{{PerSecond: 20}, {Share: 0.5}}}}
+	closed := []report.Series{{Clients: 1, Runs: []report.Run{{Rate: 40}}}, {Clients: 64, Runs: []report.Run{{Rate: 100}, {Rate: 120}, {Rate: 130}}}}
+	open := b.openLoops(phase{name: "journey", unit: "paid checkout"}, closed)
+	if len(open) != 2 || open[0].RatePerSecond != 20 || open[1].RatePerSecond != 60 || open[1].Share != 0.5 {
+		t.Errorf("got %+v, want 20/s and half of the best median", open)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	good := func() report.Result {
+		return report.Result{
+			Series: []report.Series{{Phase: "journey", Clients: 1, Runs: []report.Run{{Measured: load.Measured{Done: 5}}}}},
+			Audit:  &report.Audit{Paid: 5, Tickets: 5, Verdict: "warning"},
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*report.Result)
+		says   string
+	}{
+		"all is well":               {func(*report.Result) {}, ""},
+		"a run without success":     {func(r *report.Result) { r.Series[0].Runs[0].Done = 0 }, "no request succeeded"},
+		"tickets are missing":       {func(r *report.Result) { r.Audit.Tickets = 4 }, "only 4 have tickets"},
+		"an invariant is broken":    {func(r *report.Result) { r.Audit.Verdict = "broken" }, "an invariant is broken"},
+		"the sale was not audited":  {func(r *report.Result) { r.Audit = nil }, "not audited"},
+		"a tenth without a success": {func(r *report.Result) { r.Tenths = &report.Series{Runs: []report.Run{{}}} }, "no request succeeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &bench{result: good()}
+			test.change(&b.result)
+			err := b.judge()
+			if test.says == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if !errors.Is(err, ErrFound) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v, want one that says %q", err, test.says)
+			}
+		})
+	}
+}
+
+func TestParseRates(t *testing.T) {
+	got, err := ParseRates("55, 50%,0.5")
+	if err != nil || !slices.Equal(got, []OfferedRate{{PerSecond: 55}, {Share: 0.5}, {PerSecond: 0.5}}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, wrong := range []string{"", "x", "0", "-1", "NaN", "1e99", "%"} {
+		if rates, err := ParseRates(wrong); err == nil {
+			t.Errorf("%q was read as %v", wrong, rates)
+		}
+	}
+}
+
+func TestParseClients(t *testing.T) {
+	if got, err := ParseClients("1, 64,256"); err != nil || !slices.Equal(got, []int{1, 64, 256}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, wrong := range []string{"", "0", "-3", "x", "1.5"} {
+		if clients, err := ParseClients(wrong); err == nil {
+			t.Errorf("%q was read as %v", wrong, clients)
+		}
+	}
+}
+
+func TestOptionsThatCannotBe(t *testing.T) {
+	secrets, _ := payments.ParseSecrets(secret)
+	signer, _ := payments.NewSigner(secrets)
+	good := Options{AdminToken: "t", Signer: signer, Phases: []string{"journey"}, Runs: 1, Duration: time.Second}
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Options){
+		"nothing to measure":    func(o *Options) { o.Phases = nil },
+		"an unknown phase":      func(o *Options) { o.Phases = []string{"storms"} },
+		"no admin token":        func(o *Options) { o.AdminToken = "" },
+		"no webhook secret":     func(o *Options) { o.Signer = nil },
+		"no runs":               func(o *Options) { o.Runs = 0 },
+		"no time":               func(o *Options) { o.Duration = 0 },
+		"too few for tenths":    func(o *Options) { o.Orders = 9 },
+		"too many clients":      func(o *Options) { o.Clients = []int{load.ClientsMax + 1} },
+		"a warm-up in the past": func(o *Options) { o.Warmup = -time.Second },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := good
+			change(&o)
+			if o.Validate() == nil {
+				t.Error("the options were accepted")
+			}
+			if _, err := Run(context.Background(), o); err == nil {
+				t.Error("the bench ran")
+			}
+		})
+	}
+}

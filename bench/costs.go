@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"context"
+	"time"
+
+	"boxoffice/bench/probe"
+	"boxoffice/bench/report"
+	"boxoffice/workflows"
+)
+
+// reading is every probe at one moment; what could not be read is nil and noted.
+type reading struct {
+	at        time.Time
+	processes *probe.ProcessUsage
+	postgres  *probe.Counters
+	metrics   *probe.Metrics
+}
+
+func (b *bench) read(ctx context.Context, meter func(context.Context) (probe.Metrics, error)) reading {
+	r := reading{at: time.Now()}
+	if processes, err := probe.ReadProcesses(b.pids); err != nil {
+		b.note("CPU and memory: " + err.Error())
+	} else {
+		r.processes = &processes
+	}
+	if b.postgres != nil {
+		if counters, err := b.postgres.Counters(ctx); err != nil {
+			b.note("Postgres's counters: not available: " + err.Error())
+		} else {
+			r.postgres = &counters
+		}
+	}
+	if metrics, err := meter(ctx); err != nil {
+		b.note("the service's metrics: not available: " + err.Error())
+	} else {
+		r.metrics = &metrics
+	}
+	return r
+}
+
+// addCosts divides what happened between two readings by what was done between
+// them. The readings are taken under load and trail the measured time by some
+// milliseconds: units are counted for their own distance.
+func (b *bench) addCosts(run *report.Run, before, after reading) {
+	seconds := after.at.Sub(before.at).Seconds()
+	units := run.Rate * seconds
+	if units <= 0 {
+		return
+	}
+	if before.processes != nil && after.processes != nil {
+		addProcesses(run, *before.processes, *after.processes, units, seconds)
+	}
+	if before.postgres != nil && after.postgres != nil {
+		run.Postgres = postgresPerUnit(after.postgres.Since(*before.postgres), units, b.postgres.NoStatements == "")
+	}
+	if before.metrics != nil && after.metrics != nil {
+		if ok := addMetrics(run, *before.metrics, *after.metrics, units); !ok {
+			b.note("the service began anew during a run: its stages and batches are left out there")
+		}
+	}
+}
+
+func addProcesses(run *report.Run, before, after probe.ProcessUsage, units, seconds float64) {
+	const toMilliseconds = 1000
+	run.CPU, run.Memory = map[string]float64{}, map[string]float64{}
+	for name, cpu := range after.Since(before) {
+		if name == probe.Others {
+			run.OthersCores = cpu / seconds
+			continue
+		}
+		run.CPU[name] = cpu * toMilliseconds / units
+	}
+	for name, usage := range after.ByName {
+		run.Memory[name] = usage.MemoryBytes
+	}
+}
+
+func postgresPerUnit(delta probe.Counters, units float64, withStatements bool) *report.Postgres {
+	p := &report.Postgres{Transactions: map[string]float64{}, WALBytes: delta.WALBytes / units}
+	for database, n := range delta.Transactions {
+		p.Transactions[database] = n / units
+	}
+	if withStatements {
+		statements := delta.Statements / units
+		p.Statements = &statements
+	}
+	return p
+}
+
+// Names of the service's metrics.
+const (
+	metricBatch   = "boxoffice_ledger_batch_events"
+	metricRequest = "boxoffice_ledger_request_seconds"
+	metricQueue   = "boxoffice_ledger_queue_seconds"
+	metricStage   = "boxoffice_stage_seconds"
+	metricHTTP    = "boxoffice_http_request_duration_seconds"
+)
+
+// addMetrics is false when a counter went back.
+func addMetrics(run *report.Run, before, after probe.Metrics, units float64) bool {
+	run.Batches, run.Stages = map[string]probe.Histogram{}, map[string]report.Stage{}
+	whole := true
+	each := func(name, label string, add func(value string, h probe.Histogram)) {
+		for _, value := range after.Values(name, label) {
+			labels := probe.Labels{label: value}
+			delta, ok := after.Histogram(name, labels).Since(before.Histogram(name, labels))
+			whole = whole && ok
+			if ok && delta.Count > 0 {
+				add(value, delta)
+			}
+		}
+	}
+	stage := func(prefix string) func(string, probe.Histogram) {
+		return func(value string, h probe.Histogram) { run.Stages[prefix+value] = report.StageOf(h, units) }
+	}
+	each(metricBatch, "op", func(op string, h probe.Histogram) { run.Batches[op] = h })
+	each(metricStage, "stage", stage(""))
+	each(metricHTTP, "route", stage(report.StageHTTP))
+	each(metricRequest, "op", stage(report.StageRequest))
+	each(metricQueue, "op", stage(report.StageQueue))
+	return whole
+}
+
+// sampleWorkflows asks Temporal about the checkouts that were paid last.
+func (b *bench) sampleWorkflows(ctx context.Context) *report.Workflow {
+	var transitions, events, bytes []float64
+	for _, h := range b.recent.list() {
+		w, err := probe.DescribeWorkflow(ctx, b.Temporal, workflows.CheckoutID(h.order))
+		if err != nil {
+			b.note("Temporal's counts: " + err.Error())
+			continue
+		}
+		transitions = append(transitions, w.StateTransitions)
+		events = append(events, w.HistoryEvents)
+		bytes = append(bytes, w.HistoryBytes)
+	}
+	if len(transitions) == 0 {
+		return nil
+	}
+	return &report.Workflow{
+		Sampled: len(transitions), StateTransitions: report.SpreadOf(transitions),
+		HistoryEvents: report.SpreadOf(events), HistoryBytes: report.SpreadOf(bytes),
+	}
+}

@@ -1,0 +1,129 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/bench/load"
+	"boxoffice/bench/probe"
+	"boxoffice/ledger"
+	"boxoffice/payments"
+)
+
+// Options of a bench. The addresses and secrets are those of the stack.
+type Options struct {
+	URL, AdminURL, AdminToken string
+	MockPayURL                string
+	Signer                    *payments.Signer
+	DatabaseURL               string
+	Temporal                  client.Client
+	DataDir                   string // of the local stack: its stack.json names the processes
+
+	// OpenLedger opens the configured ledger for the phase that works on it
+	// alone.
+	OpenLedger func(ctx context.Context) (*DirectLedger, error)
+
+	Phases       []string      // of PhaseNames
+	Clients      []int         // of the closed loops; empty: what each phase is for
+	Rates        []OfferedRate // of open loops; empty: what each phase is for
+	Even         bool          // arrivals of open loops at equal distances
+	Seed         uint64        // of their arrivals otherwise
+	Warmup       time.Duration
+	Duration     time.Duration // measured, of each run
+	Runs         int           // of each load
+	Orders       int64         // > 0: so many paid orders in a row, reported by tenth
+	ViaMockPay   bool          // MockPay reports the payments, instead of the bench
+	Commit       string
+	Out          io.Writer // progress
+	IsTerminal   bool      // redraw it in place
+	AuditTimeout time.Duration
+}
+
+// DirectLedger is the ledger without the service in front.
+type DirectLedger struct {
+	Kind  string // as the report names it
+	Book  *ledger.Book
+	Meter func() (probe.Metrics, error) // of its batcher, under the service's names
+	Close func() error
+}
+
+// Bounds of the options.
+const (
+	runsMax     = 100
+	durationMax = time.Hour
+	ordersMax   = 10_000_000
+)
+
+// Validate says which option cannot be.
+func (o Options) Validate() error {
+	if len(o.Phases) == 0 && o.Orders == 0 {
+		return errors.New("no phase was chosen")
+	}
+	for _, name := range o.Phases {
+		if !slices.Contains(PhaseNames(), name) {
+			return fmt.Errorf("no phase is called %q; there are: %s", name, strings.Join(PhaseNames(), ", "))
+		}
+	}
+	for _, n := range o.Clients {
+		if n < 1 || n > load.ClientsMax {
+			return fmt.Errorf("%d clients: want 1–%d", n, load.ClientsMax)
+		}
+	}
+	switch {
+	case o.AdminToken == "" || o.Signer == nil:
+		return errors.New("the admin token or the webhook secret is missing: set -a; . .data/dev.env points every tool at the running stack")
+	case o.Runs < 1 || o.Runs > runsMax:
+		return fmt.Errorf("%d runs: want 1–%d", o.Runs, runsMax)
+	case o.Duration <= 0 || o.Duration > durationMax || o.Warmup < 0 || o.Warmup > durationMax:
+		return errors.New("durations must be above 0 and at most an hour")
+	case o.Orders < 0 || o.Orders > ordersMax || o.Orders > 0 && o.Orders < 10:
+		return fmt.Errorf("%d orders: want 10–%d", o.Orders, ordersMax)
+	}
+	return nil
+}
+
+// An OfferedRate is that of an open loop: arrivals a second, or a share of what
+// the phase's closed loops reached in this very bench.
+type OfferedRate struct {
+	PerSecond float64
+	Share     float64
+}
+
+// ParseRates reads what a flag has: "55,50%".
+func ParseRates(text string) ([]OfferedRate, error) {
+	var rates []OfferedRate
+	for part := range strings.SplitSeq(text, ",") {
+		number, isShare := strings.CutSuffix(strings.TrimSpace(part), "%")
+		value, err := strconv.ParseFloat(number, 64)
+		switch {
+		case err != nil || !(value > 0) || value > load.RateMax:
+			return nil, fmt.Errorf("rate %q: want arrivals a second, or a share of the closed loops' rate such as 50%%", part)
+		case isShare:
+			rates = append(rates, OfferedRate{Share: value / 100})
+		default:
+			rates = append(rates, OfferedRate{PerSecond: value})
+		}
+	}
+	return rates, nil
+}
+
+// ParseClients reads what a flag has: "1,64,256".
+func ParseClients(text string) ([]int, error) {
+	var clients []int
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no number of clients", part)
+		}
+		clients = append(clients, n)
+	}
+	return clients, nil
+}
