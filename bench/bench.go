@@ -169,7 +169,10 @@ func (b *bench) runPhase(ctx context.Context, p phase) error {
 
 func (b *bench) closedLoops(p phase) []report.Series {
 	clients := p.loads
-	if len(b.Clients) > 0 {
+	switch {
+	case b.OpenOnly:
+		clients = nil
+	case len(b.Clients) > 0:
 		clients = b.Clients
 	}
 	var series []report.Series

@@ -298,6 +298,8 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"no runs":               func(o *Options) { o.Runs = 0 },
 		"no time":               func(o *Options) { o.Duration = 0 },
 		"too few for tenths":    func(o *Options) { o.Orders = 9 },
+		"neither loop":          func(o *Options) { o.OpenOnly = true },
+		"a share of no rate":    func(o *Options) { o.OpenOnly, o.Rates = true, []OfferedRate{{Share: 0.5}} },
 		"too many clients":      func(o *Options) { o.Clients = []int{load.ClientsMax + 1} },
 		"a warm-up in the past": func(o *Options) { o.Warmup = -time.Second },
 	} {

@@ -33,6 +33,7 @@ type Options struct {
 
 	Phases       []string      // of PhaseNames
 	Clients      []int         // of the closed loops; empty: what each phase is for
+	OpenOnly     bool          // no closed loops
 	Rates        []OfferedRate // of open loops; empty: what each phase is for
 	Even         bool          // arrivals of open loops at equal distances
 	Seed         uint64        // of their arrivals otherwise
@@ -77,7 +78,10 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%d clients: want 1–%d", n, load.ClientsMax)
 		}
 	}
+	isShare := func(r OfferedRate) bool { return r.Share > 0 }
 	switch {
+	case o.OpenOnly && (len(o.Clients) > 0 || len(o.Rates) == 0 || slices.ContainsFunc(o.Rates, isShare)):
+		return errors.New("without closed loops, open ones need a rate in arrivals a second: a share is of what closed loops reached")
 	case o.AdminToken == "" || o.Signer == nil:
 		return errors.New("the admin token or the webhook secret is missing: set -a; . .data/dev.env points every tool at the running stack")
 	case o.Runs < 1 || o.Runs > runsMax:

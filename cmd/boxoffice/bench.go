@@ -76,7 +76,7 @@ type benchSettings struct {
 func benchFlags(flags *flag.FlagSet) *benchSettings {
 	f := &benchSettings{}
 	flags.StringVar(&f.phases, "phases", strings.Join(bench.PhaseNames(), ","), "what to measure, separated by commas; none with --orders measures nothing else")
-	flags.StringVar(&f.clients, "concurrency", "", "`clients` of the closed loops, such as 1,64,256; default: what each phase is for")
+	flags.StringVar(&f.clients, "concurrency", "", "`clients` of the closed loops, such as 1,64,256, or none; default: what each phase is for")
 	flags.StringVar(&f.rates, "rate", "", "`arrivals` a second of open loops, or shares of the closed loops' rate: 55,50%; default: 50% for journey")
 	flags.BoolVar(&f.even, "even", false, "arrivals of open loops at equal distances, not at random")
 	flags.Uint64Var(&f.seed, "seed", rand.Uint64(), "of random arrivals; default random")
@@ -103,7 +103,8 @@ func (f *benchSettings) options(c config) (bench.Options, error) {
 		o.Phases = strings.Split(f.phases, ",")
 	}
 	var err error
-	if f.clients != "" {
+	o.OpenOnly = f.clients == "none"
+	if f.clients != "" && !o.OpenOnly {
 		if o.Clients, err = bench.ParseClients(f.clients); err != nil {
 			return o, fmt.Errorf("--concurrency: %w", err)
 		}
