@@ -115,10 +115,10 @@ func yScaleOf(series []Series, plans []linePlan, logarithmic bool) yScale {
 	return yScale{0, niceAbove(high), false}
 }
 
-// niceAbove is 1, 2, 2.5 or 5 times a power of ten.
+// niceAbove is a number that is easy to read, and not far above v.
 func niceAbove(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, step := range []float64{1, 2, 2.5, 5, 10} {
+	for _, step := range []float64{1, 1.5, 2, 3, 4, 5, 6, 8, 10} {
 		if v <= step*power {
 			return step * power
 		}

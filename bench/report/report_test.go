@@ -198,7 +198,7 @@ func TestCompare(t *testing.T) {
 	for what, want := range map[string]string{
 		"a gain beyond the noise":      "journey 64 clients rate/s 118 155 1.31 1.20–1.44 journey",
 		"a lower latency":              "journey 64 clients p50 ms 500 305 0.61 0.58–0.65 journey",
-		"no difference":                "journey 1 clients rate/s 41 41 1.00 0.95–1.05 within the noise",
+		"no difference":                "journey 1 client rate/s 41 41 1.00 0.95–1.05 within the noise",
 		"a share is the same load":     "journey 50 % of the rate rate/s 58 58 1.00 1.00–1.00 one run: the noise is not known",
 		"what differs besides":         "the ledger differs: tigerbeetle, embedded",
 		"which results were compared":  "abc123",
@@ -208,7 +208,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: no %q in:\n%s", what, want, out.String())
 		}
 	}
-	if strings.Contains(got, "new 1 clients") {
+	if strings.Contains(got, "new 1 client") {
 		t.Error("a phase that only one result has was compared")
 	}
 	if err := Compare(&out, Result{}, faster); err == nil {

@@ -205,6 +205,8 @@ func (s Series) Load() string {
 		return fmt.Sprintf("%.0f %% of the rate", 100*s.Share)
 	case s.RatePerSecond > 0:
 		return fmt.Sprintf("%g/s offered", s.RatePerSecond)
+	case s.Clients == 1:
+		return "1 client"
 	default:
 		return fmt.Sprintf("%d clients", s.Clients)
 	}
