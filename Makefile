@@ -75,7 +75,7 @@ else
 	@mkdir -p bench-results; echo "starting a stack in $(BENCH_DATA), its output is in bench-results/stack.log"; \
 	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports >bench-results/stack.log 2>&1 & stack=$$!; \
 	trap '$(DEVSTACK) stop --data $(BENCH_DATA) >/dev/null' EXIT; trap 'exit 130' INT TERM; \
-	until grep -q '"state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "\"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
+	until grep -q '^  "state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "^  \"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
 	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
 	done; \
 	set -a; . "$(abspath $(BENCH_DATA))/dev.env"; set +a; \
