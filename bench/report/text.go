@@ -79,6 +79,9 @@ func (a Audit) Sentence() string {
 }
 
 func (r Result) writeRates(out io.Writer) error {
+	if len(r.Series) == 0 {
+		return nil
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "phase\tload\tper second\tp50 ms\tp99 ms\tp99.9 ms\terrors")
 	for _, s := range r.Series {
@@ -116,6 +119,9 @@ func (s Series) errorText() string {
 }
 
 func (r Result) writeCosts(out io.Writer) error {
+	if len(r.Series) == 0 {
+		return nil
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nphase\tload\tCPU ms a unit\tby process\tothers")
 	for _, s := range r.Series {
@@ -198,13 +204,14 @@ func (r Result) writeTenths(out io.Writer) {
 		fmt.Fprintln(out)
 		return
 	}
-	fmt.Fprintf(out, "\n\n%s in a row, %s; by tenth:\n", grouped(r.Tenths.requests()), r.Tenths.Load())
+	fmt.Fprintf(out, "\n%s in a row, %s; by tenth:\n", grouped(r.Tenths.requests()), r.Tenths.Load())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "tenth\tper second\tCPU ms\tp50 ms\tp99 ms\tMiB\terrors\t")
+	fmt.Fprintln(table, "tenth\tper second\tCPU ms\tp50 ms\tp99 ms\tMiB\tothers\terrors\t")
 	for i, run := range r.Tenths.Runs {
 		cpu, _ := CPU(run)
 		failed := run.Requests - run.Latency.Count
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t\n", i+1, Figure(run.Rate), Figure(cpu), Figure(run.Latency.P50), Figure(run.Latency.P99), Figure(run.mebibytes()), failed)
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", i+1, Figure(run.Rate), Figure(cpu),
+			Figure(run.Latency.P50), Figure(run.Latency.P99), Figure(run.mebibytes()), Figure(run.OthersCores), failed)
 	}
 	_ = table.Flush()
 	if ratio, ok := r.Tenths.LastToFirst(); ok {
