@@ -92,7 +92,7 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 
 func (f *benchSettings) options(c config) (bench.Options, error) {
 	o := bench.Options{
-		URL: c.URL, AdminURL: c.AdminURL, AdminToken: c.AdminToken, MockPayURL: c.MockPayURL, DatabaseURL: c.DatabaseURL, DataDir: c.DataDir,
+		URL: c.URL, AdminURL: c.AdminURL, AdminToken: string(c.AdminToken), MockPayURL: c.MockPayURL, DatabaseURL: string(c.DatabaseURL), DataDir: c.DataDir,
 		Even: f.even, Seed: f.seed, Warmup: f.warmup, Duration: f.duration, Runs: f.runs, Orders: f.orders, ViaMockPay: f.viaMockPay,
 		Commit: commit(), Out: os.Stdout, AuditTimeout: 2 * time.Minute,
 	}
@@ -117,7 +117,7 @@ func (f *benchSettings) options(c config) (bench.Options, error) {
 	if err := c.forTemporal(); err != nil {
 		return o, err
 	}
-	secrets, err := payments.ParseSecrets(c.WebhookSecret)
+	secrets, err := payments.ParseSecrets(string(c.WebhookSecret))
 	if err != nil {
 		return o, fmt.Errorf("BOXOFFICE_WEBHOOK_SECRET: %w (set -a; . .data/dev.env)", err)
 	}

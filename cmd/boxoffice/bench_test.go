@@ -18,7 +18,7 @@ func TestBenchFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := config{AdminToken: "t", WebhookSecret: "whsec_" + strings.Repeat("QUJD", 11), Payloads: payloads}
+	c := config{AdminToken: "t", WebhookSecret: secret("whsec_" + strings.Repeat("QUJD", 11)), Payloads: payloads}
 	for name, test := range map[string]struct {
 		args   []string
 		wants  func(bench.Options) bool
