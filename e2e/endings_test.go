@@ -58,6 +58,8 @@ var endings = []struct {
 	{"unrecordable-refunded", endsUnrecordable},
 	{"refund-retried", endsRefundRetried},
 	{"refunded-by-organiser", endsRefundedByOrganiser},
+	{"canceled-by-organiser", endsCanceledByOrganiser},
+	{"sale-canceled", endsSaleCanceled},
 }
 
 func endsPaid(t *testing.T, s *stack) string {
@@ -229,6 +231,30 @@ func endsExpired(t *testing.T, s *stack) string {
 	s.awaitStatus(t, o, "expired")
 	s.awaitStock(t, sale, "A", level{Available: 10})
 	return "checkout/" + o.ID
+}
+
+func endsCanceledByOrganiser(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/orders/"+o.ID+"/cancel")
+	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	s.awaitStatus(t, o, "canceled")
+	s.awaitStock(t, sale, "A", level{Available: 10}) // the seats are on sale again
+	return "checkout/" + o.ID
+}
+
+// endsSaleCanceled is the plain case; TestCancelSale has the hard ones.
+func endsSaleCanceled(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	held, paid := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 2})
+	s.pay(t, paid, "succeeded")
+	s.awaitStatus(t, paid, "paid")
+	require.Equal(t, http.StatusAccepted, s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel").status)
+	s.awaitFinished(t, sale)
+	s.awaitStatus(t, held, "canceled")
+	s.awaitStatus(t, paid, "refunded")
+	s.awaitStock(t, sale, "A", level{})
+	return "cancel-sale/" + sale
 }
 
 func endsRefundedByOrganiser(t *testing.T, s *stack) string {
