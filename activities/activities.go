@@ -249,20 +249,21 @@ type RefundDue struct {
 // RecordRefundDue notes that a payment which bought no ticket goes back, before
 // the provider is told, so that an operator can see it while it is due.
 func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) (RefundDue, error) {
+	err := a.Orders.BeginRefund(ctx, refund)
+	unrecorded := isForGood(err)
+	switch {
+	case domain.CodeOf(err) == domain.CodeExists:
+		return RefundDue{}, nil
+	case unrecorded:
+		a.flag(FlagUnrecordedRefund, refund.Capture.Order, err)
+	case err != nil:
+		return RefundDue{}, forWorkflow(err)
+	}
 	if refund.Reason == domain.RefundWrongAmount {
 		a.flag(FlagWrongAmount, refund.Capture.Order, fmt.Errorf("payment %s captured %d %s (minor units)",
 			refund.Capture.Payment, refund.Capture.AmountMinor, refund.Capture.Currency))
 	}
-	err := a.Orders.BeginRefund(ctx, refund)
-	switch {
-	case domain.CodeOf(err) == domain.CodeExists:
-		return RefundDue{}, nil
-	case isForGood(err):
-		a.flag(FlagUnrecordedRefund, refund.Capture.Order, err)
-		return RefundDue{Due: true, Unrecorded: true}, nil
-	default:
-		return RefundDue{Due: err == nil}, forWorkflow(err)
-	}
+	return RefundDue{Due: true, Unrecorded: unrecorded}, nil
 }
 
 // RecordOrderRefundDue moves a paid order to refunding and returns it.

@@ -212,6 +212,7 @@ func testDemoWithKill(t *testing.T, s *stack) {
 
 // testVerify: after all that, the books balance.
 func testVerify(t *testing.T, s *stack) {
+	require.Zero(t, s.mischief(t).WronglyAccepted, "forged and stale webhooks")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	output, err := s.command(ctx, "verify", "--wait", "2s")

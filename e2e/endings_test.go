@@ -102,7 +102,7 @@ func endsPaidMangledWebhooks(t *testing.T, s *stack) string {
 	s.pay(t, o, "succeeded")
 	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
 	eventually(t, "all tricks are played", func() bool { return s.mischief(t).Played["replay"] > 0 })
-	require.Zero(t, s.mischief(t).WronglyAccepted)
+	// That none of the forgeries was accepted is looked at once all is played: testVerify.
 	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
 	return "checkout/" + o.ID
 }
