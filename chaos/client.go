@@ -163,11 +163,7 @@ func (c *client) checkout(ctx context.Context, front string, a ask) (p placed, e
 
 // pay opens the pay page, as a browser does, and gives the outcome; it returns the session's status.
 func (c *client) pay(ctx context.Context, p placed, outcome string) (status string, err error) {
-	link, err := url.Parse(p.PayURL)
-	if err != nil {
-		return "", err
-	}
-	if err := c.call(ctx, http.MethodGet, c.mockpay+link.RequestURI(), nil, nil, nil); err != nil && !isPage(err) {
+	if err := c.visit(ctx, p); err != nil {
 		return "", err
 	}
 	var session struct {
@@ -177,10 +173,13 @@ func (c *client) pay(ctx context.Context, p placed, outcome string) (status stri
 	return session.Status, err
 }
 
-// isPage: the pay page is HTML and no JSON.
-func isPage(err error) bool {
-	var syntax *json.SyntaxError
-	return errors.As(err, &syntax)
+// visit opens the pay page; the first visit opens the session.
+func (c *client) visit(ctx context.Context, p placed) error {
+	link, err := url.Parse(p.PayURL)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, http.MethodGet, c.mockpay+link.RequestURI(), nil, nil, nil)
 }
 
 // capture takes money whatever the session's state; nth tells a second one from the first.
@@ -266,8 +265,9 @@ type auditResult struct {
 	} `json:"left"`
 	Verdict   string `json:"verdict"`
 	Offenders []struct {
-		ID   string `json:"id"`
-		What string `json:"what"`
+		ID      string `json:"id"`
+		Verdict string `json:"verdict"`
+		What    string `json:"what"`
 	} `json:"offenders"`
 }
 

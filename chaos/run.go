@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,11 +193,23 @@ func (w *world) awaitRest(ctx context.Context, sales []string, within time.Durat
 		if time.Since(told) > tellEvery {
 			told = time.Now()
 			w.log.printf("waiting for rest: %s", waitsFor(reports, err))
+			if err != nil {
+				w.log.printf("    %s", w.whatIsNotReady(ctx))
+			}
 		}
 		if err := pause(ctx, auditEvery); err != nil {
 			return reports, err
 		}
 	}
+}
+
+// whatIsNotReady is the box office's own word.
+func (w *world) whatIsNotReady(ctx context.Context) string {
+	var ready json.RawMessage
+	if err := w.client.call(ctx, http.MethodGet, w.env["BOXOFFICE_URL"]+"/readyz", nil, nil, &ready); err != nil {
+		return "/readyz: " + err.Error()
+	}
+	return "/readyz: " + string(ready)
 }
 
 // waitsFor says what is not at rest.

@@ -362,13 +362,21 @@ func answersOK(ctx context.Context, target string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// arm writes a file that the failpoints read; disarm removes it.
+// armedAfter is when a file surely counts: the processes look every 20 ms (failpoint.go).
+const armedAfter = 100 * time.Millisecond
+
+// arm writes a file that the failpoints read, and returns when it counts; disarm removes it.
 func (w *world) arm(folder, name, content string) error {
 	path := filepath.Join(w.points, folder, name)
-	if err := os.WriteFile(path+".new", []byte(content), 0o644); err != nil {
+	fresh := filepath.Join(w.points, name+".new") // a file that is half written must not count
+	if err := os.WriteFile(fresh, []byte(content), 0o644); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	if err := os.Rename(fresh, path); err != nil {
+		return err
+	}
+	time.Sleep(armedAfter)
+	return nil
 }
 
 func (w *world) disarm(folder, name string) {
