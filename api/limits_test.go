@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -80,6 +81,61 @@ func TestAnAuditMayTakeTwoMinutes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowDesk needs so long to place an order, unless it is told to stop.
+type slowDesk struct {
+	Desk
+	takes time.Duration
+}
+
+func (d slowDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
+	select {
+	case <-ctx.Done():
+		return domain.HoldAnswer{}, context.Cause(ctx)
+	case <-time.After(d.takes):
+		return d.Desk.Start(ctx, order)
+	}
+}
+
+// A body that was read must leave no deadline behind on its connection: it would
+// cancel the request, and every later one that the client sends over it.
+func TestASlowAnswerLeavesItsConnectionUsable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(o *Options) { o.Desk = slowDesk{o.Desk, 8 * time.Second} })
+		listener := make(pipes, 1)
+		server := NewServer(b.api.Public())
+		go func() { _ = server.Serve(listener) }()
+		defer server.Close()
+		dials := 0
+		transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials++
+			return listener.dial(ctx, network, address)
+		}}
+		defer transport.CloseIdleConnections()
+		for _, key := range []string{testKey, testKey + "-again"} {
+			want := checkoutRequest(key, wish("A", 1))
+			r, err := http.NewRequestWithContext(t.Context(), want.method, "http://boxoffice"+want.path, strings.NewReader(want.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range want.header {
+				r.Header.Set(name, value)
+			}
+			response, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+			if response.StatusCode != http.StatusCreated {
+				t.Errorf("status %d, want 201", response.StatusCode)
+			}
+		}
+		if dials != 1 {
+			t.Errorf("%d connections, want one that is used twice", dials)
+		}
+	})
 }
 
 func TestPayLinkThatCannotBeMadeIsAnError(t *testing.T) {

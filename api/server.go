@@ -286,6 +286,10 @@ func (s *Server) humaConfig() huma.Config {
 func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []domain.Code, handler func(context.Context, *I) (*O, error)) {
 	documentProblems(s.document, &op, codes)
 	op.MaxBodyBytes = BodyBytesMax + 1 // the middleware's bound decides; huma's own is exclusive
+	// The middleware has read the body. A deadline now would end net/http's watch for
+	// the client's leaving: this request and all later ones of the connection
+	// would be canceled.
+	op.BodyReadTimeout = -1
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
