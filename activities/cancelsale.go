@@ -88,11 +88,18 @@ type SaleToCancel struct {
 // not know yet find nothing left in the ledger. A sale that does not exist can
 // never be canceled.
 func (a *SaleCancel) CloseSale(ctx context.Context, input SaleToCancel) error {
-	if _, err := a.Cancellations.BeginCancellation(ctx, input.SaleID, input.RequestedAt); err != nil {
+	begun, err := a.Cancellations.BeginCancellation(ctx, input.SaleID, input.RequestedAt)
+	if err != nil {
 		return forWorkflow(noSuchSale(err))
 	}
-	_, err := a.drain(ctx, input.SaleID)
-	return forWorkflow(err)
+	if _, err := a.drain(ctx, input.SaleID); err != nil {
+		return forWorkflow(err)
+	}
+	if begun.Stage != domain.CancelClosing {
+		return nil // this was done before, and more
+	}
+	begun.Stage = domain.CancelReleasing
+	return forWorkflow(a.Cancellations.SaveCancellation(ctx, begun))
 }
 
 // noSuchSale makes of a sale that is not there what no retry will heal.

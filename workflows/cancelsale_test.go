@@ -82,7 +82,7 @@ func (h *theatre) BeginCancellation(_ context.Context, saleID string, at time.Ti
 		return domain.SaleCancellation{}, domain.NotFound("sale")
 	}
 	h.begun = true
-	return domain.SaleCancellation{SaleID: saleID, RequestedAt: at}, h.fail()
+	return domain.SaleCancellation{SaleID: saleID, RequestedAt: at, Stage: domain.CancelClosing}, h.fail()
 }
 
 func (h *theatre) SaveCancellation(_ context.Context, c domain.SaleCancellation) error {
@@ -320,6 +320,7 @@ func TestCancelSaleAnswersOnceClosed(t *testing.T) {
 				defer h.mu.Unlock()
 				require.True(t, h.begun)
 				require.Zero(t, h.available)
+				require.Equal(t, domain.CancelReleasing, h.saved[0].Stage, "who reads the progress now sees that it is in force")
 			},
 		})
 	}, 0)
