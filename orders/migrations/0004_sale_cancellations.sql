@@ -6,7 +6,3 @@ CREATE TABLE sale_cancellations (
     finished_at  timestamptz, -- when nothing was held, sold or owed any more
     progress     jsonb NOT NULL -- as of the last look
 );
-
-ALTER TABLE refunds DROP CONSTRAINT refunds_reason_check;
-ALTER TABLE refunds ADD CONSTRAINT refunds_reason_check
-    CHECK (reason IN ('none_left', 'canceled', 'unknown_order', 'wrong_amount', 'second_capture', 'organiser', 'sale_canceled'));
