@@ -42,6 +42,9 @@ func Run(ctx context.Context, o Options) (report.Result, error) {
 	if err == nil {
 		err = b.verify(ctx)
 	}
+	if ctx.Err() != nil {
+		return report.Result{}, fmt.Errorf("broken off (%w): what sale %s holds unpaid comes free within %v", context.Cause(ctx), b.sale, holdTimeout)
+	}
 	b.result.TookSeconds = time.Since(b.result.StartedAt).Seconds()
 	b.result.Notes = b.notes
 	if err == nil {
