@@ -47,7 +47,7 @@ type rateRow struct {
 type costRow struct {
 	Phase, Load, Processes, Memory, Workflow, Postgres string
 	CPU                                                Spread
-	Others                                             float64
+	Bound, Others                                      float64
 }
 
 type tenthRow struct {
@@ -62,7 +62,7 @@ func (r Result) WriteHTML(out io.Writer) error {
 	for _, s := range r.Series {
 		v.Rows = append(v.Rows, rateRows(s)...)
 		if s.Over(CPU).N > 0 {
-			v.Costs = append(v.Costs, costRowOf(s))
+			v.Costs = append(v.Costs, r.costRowOf(s))
 		}
 	}
 	for _, phase := range r.phases() {
@@ -137,10 +137,10 @@ func rateRows(s Series) []rateRow {
 	return rows
 }
 
-func costRowOf(s Series) costRow {
+func (r Result) costRowOf(s Series) costRow {
 	run := s.Middle()
 	row := costRow{
-		Phase: s.Phase, Load: s.Load(), CPU: s.Over(CPU), Processes: s.processText(),
+		Phase: s.Phase, Load: s.Load(), CPU: s.Over(CPU), Bound: r.bound(s), Processes: s.processText(),
 		Others: s.Over(func(r Run) (float64, bool) { return r.OthersCores, true }).Median,
 	}
 	var memory []string

@@ -123,21 +123,32 @@ func (r Result) writeCosts(out io.Writer) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nphase\tload\tCPU ms a unit\tby process\tothers")
+	fmt.Fprintln(table, "\nphase\tload\tCPU ms a unit\tat most/s\tby process\tothers")
 	for _, s := range r.Series {
 		if s.Over(CPU).N == 0 {
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s cores\n", s.Phase, s.Load(), s.Over(CPU).WithRange(), s.processText(),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s cores\n", s.Phase, s.Load(), s.Over(CPU).WithRange(), Figure(r.bound(s)), s.processText(),
 			Figure(s.Over(func(run Run) (float64, bool) { return run.OthersCores, true }).Median))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintln(out)
 	for _, s := range r.Series {
 		s.writeStores(out)
 	}
 	return nil
+}
+
+// bound is the rate at which a unit's CPU takes all cores of the machine. Where
+// others take some of them, it says more than the rate that was measured.
+func (r Result) bound(s Series) float64 {
+	const toMilliseconds = 1000
+	if cpu := s.Over(CPU).Median; cpu > 0 {
+		return float64(r.Machine.Cores) * toMilliseconds / cpu
+	}
+	return 0
 }
 
 // Processes lists those that used CPU for the unit, the most expensive first.
@@ -178,7 +189,7 @@ func (s Series) writeStores(out io.Writer) {
 		parts = append(parts, fmt.Sprintf("%s transfers a ledger request", Figure(batch.Mean())))
 	}
 	if len(parts) > 0 {
-		fmt.Fprintf(out, "\n%s, %s: %s", s.Phase, s.Load(), strings.Join(parts, "; "))
+		fmt.Fprintf(out, "%s, %s: %s\n", s.Phase, s.Load(), strings.Join(parts, "; "))
 	}
 }
 
@@ -201,7 +212,6 @@ func (p Postgres) text() string {
 // writeTenths shows whether the last order costs what the first one did.
 func (r Result) writeTenths(out io.Writer) {
 	if r.Tenths == nil || len(r.Tenths.Runs) == 0 {
-		fmt.Fprintln(out)
 		return
 	}
 	fmt.Fprintf(out, "\n%s in a row, %s; by tenth:\n", grouped(r.Tenths.requests()), r.Tenths.Load())
