@@ -32,8 +32,7 @@ type view struct {
 	Latency    []lineChart
 	CPU        *barChart
 	Batches    []barChart
-	Waterfall  *barChart
-	Broken     string // which load the waterfall is of
+	Waterfalls []barChart
 	Tenths     []tenthRow
 	TenthsNote string
 }
@@ -76,7 +75,7 @@ func (r Result) WriteHTML(out io.Writer) error {
 	}
 	v.CPU = r.cpuChart()
 	v.Batches = r.batchCharts()
-	v.Waterfall, v.Broken = r.waterfallChart()
+	v.Waterfalls = r.waterfallCharts()
 	v.addTenths()
 	if s, ok := r.best("journey"); ok {
 		v.Headline = fmt.Sprintf("%s paid checkouts a second with %s", s.Over(Rate).WithRange(), s.Load())
@@ -217,25 +216,29 @@ func sizes(above, upTo float64) string {
 	return fmt.Sprintf("%s–%s", Figure(above+1), Figure(upTo))
 }
 
-// waterfallChart breaks down the journey at its best rate.
-func (r Result) waterfallChart() (*barChart, string) {
-	s, ok := r.best("journey")
-	bars := waterfall(s.Middle())
-	if !ok || len(bars) == 0 {
-		return nil, ""
+// waterfallCharts break the journey down, a chart a load: what is a queue under
+// many clients is a step under a few.
+func (r Result) waterfallCharts() []barChart {
+	var charts []barChart
+	for _, s := range r.Series {
+		bars := waterfall(s.Middle())
+		if s.Phase != "journey" || len(bars) == 0 {
+			continue
+		}
+		var names []string
+		var rows [][]value
+		for _, b := range bars {
+			names = append(names, strings.Repeat("\u2003", b.Level)+b.Name)
+			rows = append(rows, []value{{b.Name, b.Start, b.Width}})
+		}
+		chart := newBarChart(s.Load(), "ms, mean", names, rows)
+		for i, b := range bars {
+			chart.Rows[i].Parts[0].Color = b.Level
+		}
+		chart.Legend = nil // the indent says it
+		charts = append(charts, chart)
 	}
-	var names []string
-	var rows [][]value
-	for _, b := range bars {
-		names = append(names, strings.Repeat("\u2003", b.Level)+b.Name)
-		rows = append(rows, []value{{b.Name, b.Start, b.Width}})
-	}
-	chart := newBarChart("Stages of one paid checkout", "ms, mean", names, rows)
-	for i, b := range bars {
-		chart.Rows[i].Parts[0].Color = b.Level
-	}
-	chart.Legend = nil // the indent says it
-	return &chart, s.Load()
+	return charts
 }
 
 func (v *view) addTenths() {
