@@ -69,7 +69,7 @@ func (w *world) expose(ctx context.Context, n int, b *bug) error {
 	if err := w.swap(ctx, filepath.Join(w.dir, "honest")); err != nil {
 		return err
 	}
-	accused, err := w.play(ctx, b, fmt.Sprintf("honest-%d-%d", w.seed, n), func(accused []string) bool { return false })
+	accused, err := w.play(ctx, b, fmt.Sprintf("honest-%d-%d", w.seed, n), func(accused []string, atRest bool) bool { return len(accused) == 0 && atRest })
 	if err != nil {
 		return fmt.Errorf("the honest build: %w", err)
 	}
@@ -87,14 +87,14 @@ func (w *world) expose(ctx context.Context, n int, b *bug) error {
 	if err := w.swap(ctx, wrong); err != nil {
 		return err
 	}
-	all := func(accused []string) bool {
+	all := func(accused []string, _ bool) bool {
 		return !slices.ContainsFunc(b.caughtBy, func(id string) bool { return !slices.Contains(accused, id) })
 	}
 	accused, err = w.play(ctx, b, fmt.Sprintf("bug-%d-%d", w.seed, n), all)
 	if err != nil {
 		return err
 	}
-	if !all(accused) {
+	if !all(accused, true) {
 		return fmt.Errorf("want %v, it was noticed by %v", b.caughtBy, accused)
 	}
 	w.log.printf("%-52s caught by %s", b.name, strings.Join(accused, ", "))
@@ -169,7 +169,7 @@ func writeOverlay(repo, into string, edits []edit) (string, error) {
 }
 
 // play runs a bug's scene in a sale of its own and returns who accuses the build. It ends early when enough is known.
-func (w *world) play(ctx context.Context, b *bug, sale string, enough func([]string) bool) ([]string, error) {
+func (w *world) play(ctx context.Context, b *bug, sale string, enough func(accused []string, atRest bool) bool) ([]string, error) {
 	s := &stage{ctx: ctx, w: w, c: w.client, record: newRecord(), sale: sale}
 	terms := saleTerms{id: sale, a: 3, b: 50, perks: 2, holdSeconds: 5, limits: 2}
 	if err := w.client.openSale(ctx, terms); err != nil {
@@ -190,7 +190,7 @@ func (w *world) play(ctx context.Context, b *bug, sale string, enough func([]str
 	for end := time.Now().Add(noticeWithin); time.Now().Before(end); {
 		report, err := w.client.audit(ctx, sale)
 		if err == nil {
-			if accused = accusers(report, known, s.record); enough(accused) || len(accused) == 0 && report.isAtRest() {
+			if accused = accusers(report, known, s.record); enough(accused, report.isAtRest()) {
 				return accused, nil
 			}
 		}
