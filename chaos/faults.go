@@ -101,7 +101,6 @@ func (c config) durations() durations {
 type failpoint struct {
 	name  string
 	plans []plan // that buyers follow so that it is reached soon
-	also  string // an arrangement that is needed beside
 }
 
 var failpoints = []failpoint{

@@ -140,9 +140,7 @@ func (c *config) makeDir() error {
 // list prints what there is.
 func list(_ context.Context, c config) error {
 	w := &world{config: c, links: newLinks()}
-	for _, name := range []string{toTemporal, toOrders, toTigerBeetle, toMockpay, toWebhooks, toStore, toBuyers} {
-		w.links.names = append(w.links.names, name)
-	}
+	w.links.names = []string{toTemporal, toOrders, toTigerBeetle, toMockpay, toWebhooks, toStore, toBuyers}
 	for _, f := range faults(w) {
 		fmt.Printf("%-12s %s\n", f.group, f.name)
 	}
