@@ -40,7 +40,6 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	defer w.stop()
 	r := newReport(w)
 	err = w.endureFaults(ctx, r)
 	if err == nil {
@@ -49,7 +48,20 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		r.Broken = append(r.Broken, err.Error())
 	}
-	return r.conclude(log)
+	err = r.conclude(log)
+	w.stop()
+	if err == nil {
+		w.tidy()
+	}
+	return err
+}
+
+// tidy leaves report and logs of a run that held; the state of one that did not is evidence.
+func (w *world) tidy() {
+	for _, name := range []string{"postgres", "tigerbeetle", "ledger", "mockpay"} {
+		_ = os.RemoveAll(filepath.Join(w.data(), name))
+	}
+	_ = os.RemoveAll(w.bin)
 }
 
 func (c config) howLong() string {
