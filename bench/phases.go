@@ -106,7 +106,7 @@ func openCheckout(_ context.Context, b *bench) (work, error) {
 
 // webhooksPerSecondMax is how many holds are made in advance for each second of
 // webhooks: above what a machine settles. Where they run out the run is shorter.
-const webhooksPerSecondMax = 300
+const webhooksPerSecondMax = 200
 
 // openWebhook: the webhooks of orders that are held already.
 func openWebhook(_ context.Context, b *bench) (work, error) {
