@@ -6,4 +6,4 @@ import "errors"
 
 func mountTmpfs(string, int64) error { return errors.New("tmpfs is Linux's") }
 
-func unmountKeeping(string) {}
+func unmountKeeping(string, bool) {}

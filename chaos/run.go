@@ -49,6 +49,7 @@ func run(ctx context.Context, c config) error {
 		r.Broken = append(r.Broken, err.Error())
 	}
 	err = r.conclude(log)
+	w.evidence = err != nil
 	w.stop()
 	if err == nil {
 		w.tidy()

@@ -60,6 +60,7 @@ type world struct {
 	nodes    []*node
 	unmount  func() // of the small disk, where there is one
 
+	evidence    bool   // a promise was broken: keep all state
 	noSmallDisk string // why there is none; empty: the data directory is on one
 }
 
