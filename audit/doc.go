@@ -2,8 +2,10 @@
 // payment provider tell the same story about a sale: the invariants that
 // `boxoffice verify` prints and that every fault test ends with.
 //
-// It only reads. It repairs nothing, and it knows none of the four sources
-// beyond the small interfaces that it defines.
+// It only reads, and knows none of the four sources beyond the small interfaces
+// that it defines. One thing is done about a finding, and not here: the
+// Inspector hands money that the provider never told of to whoever can bring it
+// to its checkout.
 //
 // # Reading a system that does not stand still
 //

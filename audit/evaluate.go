@@ -67,8 +67,28 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 		result := c.finish(s.Unread)
 		r.Verdict = worse(r.Verdict, result.Verdict)
 		r.Results = append(r.Results, result)
+		if c.ID == "I2" && result.Verdict == Broken && !s.lone() {
+			r.Unheard = unheard(s, c.all)
+		}
 	}
 	return r
+}
+
+// unheard are the captures behind the offenders of I2 for which nothing at all
+// was done.
+func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
+	b := newBooks(s)
+	broken := make(map[string]bool)
+	for _, o := range offenders {
+		broken[o.ID] = o.Verdict == Broken
+	}
+	for _, capture := range s.Captures {
+		_, isReturned := b.returned[capture.Payment]
+		if broken[capture.Payment] && b.tickets[capture.Payment] == nil && b.refunds[capture.Payment] == nil && !isReturned {
+			all = append(all, capture)
+		}
+	}
+	return all
 }
 
 func evaluate(s *Snapshot, endWithin time.Duration) []*check {
@@ -280,7 +300,7 @@ func (b *books) captureToDo() string {
 	if b.lone() {
 		return "No order here knows this payment. Ask the provider what it was for, then refund it there; if an order of ours paid it, its records were lost."
 	}
-	return "A payment with neither: send its payment.succeeded again, or refund it. One with both: collect the refund or cancel the tickets. Waiting: the provider or the database does not let the refund through."
+	return "A payment with neither: its report was lost. The scheduled audit brings it to its checkout, and the next one must find it settled; if not, refund it. One with both: collect the refund or cancel the tickets. Waiting: the provider or the database does not let the refund through."
 }
 
 // refundWaits: it is on record, a workflow is at it, and it takes long.

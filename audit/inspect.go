@@ -16,8 +16,14 @@ type Inspector struct {
 	Sources Sources
 	// Sales are all that were ever on sale: money for an old one can go wrong
 	// for as long as it can be refunded.
-	Sales   func(context.Context) ([]*domain.Sale, error)
-	Keeper  Keeper
+	Sales  func(context.Context) ([]*domain.Sale, error)
+	Keeper Keeper
+	// Heard brings a capture whose report was lost to its checkout, as the report
+	// would have: it is rebooked or goes back. Repeating it changes nothing. The
+	// one thing that an audit does about what it finds, because it can only
+	// put right: what belongs to no sale may be somebody else's money, and stays
+	// for people. Nil: nothing is done.
+	Heard   func(context.Context, domain.Capture) error
 	Log     *slog.Logger
 	Options Options // Progress is the Inspector's own
 }
@@ -102,7 +108,26 @@ func (i *Inspector) inspect(ctx context.Context, sale *domain.Sale, sales []*dom
 		return Report{}, fmt.Errorf("audit of %s: keep the report: %w", of.name(), err)
 	}
 	i.tell(ctx, appeared, healed)
+	i.bring(ctx, &report, beat)
 	return report, nil
+}
+
+// unheardMax is how many captures one audit brings to their checkouts; the next
+// one goes on. Each may call the provider.
+const unheardMax = 100
+
+// bring deals with money that nobody told us of. Whether it helped is what the
+// next audit says.
+func (i *Inspector) bring(ctx context.Context, r *Report, beat func(string)) {
+	if i.Heard == nil {
+		return
+	}
+	for _, capture := range r.Unheard[:min(unheardMax, len(r.Unheard))] {
+		beat("payment " + capture.Payment + ", whose report was lost")
+		err := i.Heard(ctx, capture)
+		i.Log.WarnContext(ctx, "audit: a payment whose report was lost is brought to its checkout", "sale", r.SaleID,
+			"order", capture.Order, "payment", capture.Payment, "error", err)
+	}
 }
 
 // tell logs what is new. What stays broken is in the metric: a line a minute

@@ -36,6 +36,7 @@ type inspection struct {
 	shelf shelf
 	log   strings.Builder
 	beats []string
+	heard []string // payments that were brought to their checkouts
 }
 
 // inspecting is a sale at rest, whose orders were placed in its ledger.
@@ -54,6 +55,10 @@ func (i *inspection) run(t *testing.T) (Inspection, error) {
 		Sources: i.world.sources(), Keeper: &i.shelf, Options: options(),
 		Sales: func(context.Context) ([]*domain.Sale, error) {
 			return []*domain.Sale{i.world.Sale}, i.world.err["sales"]
+		},
+		Heard: func(_ context.Context, c domain.Capture) error {
+			i.heard = append(i.heard, c.Payment)
+			return i.world.err["heard"]
 		},
 		Log: slog.New(slog.NewTextHandler(&i.log, nil)),
 	}
@@ -91,6 +96,37 @@ func TestInspectTellsWhatIsBroken(t *testing.T) {
 		if !strings.Contains(i.log.String(), says) {
 			t.Errorf("%q is not in the log: %s", says, i.log.String())
 		}
+	}
+}
+
+// Only money for which nothing was done is brought to its checkout, and only
+// where the sale knows the order: the rest may be somebody else's.
+func TestInspectBringsWhatNobodyReported(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		order byte
+		fails error
+		want  []string
+	}{
+		"of an order of the sale":       {1, nil, []string{"second"}},
+		"of an order that nobody knows": {99, nil, nil},
+		"that cannot be brought now":    {1, errors.New("Temporal is away"), []string{"second"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := inspecting()
+			i.world.err["heard"] = tc.fails
+			lost := i.world.Captures[0]
+			lost.Payment, lost.Order = "second", id(tc.order)
+			i.world.Captures = append(i.world.Captures, lost)
+			got, err := i.run(t)
+			if err != nil || got.Broken == 0 || !slices.Equal(i.heard, tc.want) {
+				t.Errorf("%+v, %v, brought %q, want %q", got, err, i.heard, tc.want)
+			}
+			if tc.fails != nil && !strings.Contains(i.log.String(), "Temporal is away") {
+				t.Errorf("nothing of the failure in the log: %s", i.log.String())
+			}
+		})
 	}
 }
 

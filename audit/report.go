@@ -49,6 +49,9 @@ type Report struct {
 	// Unread are the sources that did not answer: the results that need them
 	// have no verdict of their own.
 	Unread []UnreadSource `json:"could_not_look,omitempty"`
+	// Unheard are captures for orders of this sale with neither tickets nor a
+	// refund, found so twice: their reports were lost.
+	Unheard []domain.Capture `json:"-"`
 }
 
 // An UnreadSource is one that could not be read, although it was tried for a

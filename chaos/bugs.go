@@ -33,7 +33,7 @@ var bugs = []bug{
 		name: "the same success, told again, is a second payment",
 		edits: []edit{
 			{"workflows/late.go", "	case state.Payment == capture.Payment:\n		return input, false\n", "	case false:\n"},
-			{"activities/activities.go", "	if domain.CodeOf(err) == domain.CodeExists {\n		return RefundDue{}, nil\n", "	if domain.CodeOf(err) == domain.CodeExists {\n		return RefundDue{Due: true}, nil\n"},
+			{"activities/activities.go", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{}, nil\n", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{Due: true}, nil\n"},
 			{"activities/activities.go", "	return forWorkflow(a.Orders.FinishRefund(ctx, done.Payment, done.At))\n", "	_ = a.Orders.FinishRefund(ctx, done.Payment, done.At)\n	return nil\n"},
 		},
 		caughtBy: []string{"I2"},

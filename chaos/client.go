@@ -220,6 +220,19 @@ func (c *client) refund(ctx context.Context, p placed) (string, error) {
 	return answer.Status, err
 }
 
+// callOff cancels a whole sale; it is over once calledOff says so.
+func (c *client) callOff(ctx context.Context, sale string) error {
+	return c.insist(ctx, func(ctx context.Context) error {
+		return c.call(ctx, http.MethodPost, c.admin+"/v1/sales/"+sale+"/cancel", bearer(c.token), nil, nil)
+	})
+}
+
+func (c *client) calledOff(ctx context.Context, sale string) (finished bool, err error) {
+	var progress struct{ Stage string }
+	err = c.call(ctx, http.MethodGet, c.admin+"/v1/sales/"+sale+"/cancel", bearer(c.token), nil, &progress)
+	return progress.Stage == "finished", err
+}
+
 // misbehave tells MockPay how; nil ends it.
 func (c *client) misbehave(ctx context.Context, mischief map[string]any) error {
 	return c.insist(ctx, func(ctx context.Context) error {

@@ -101,6 +101,9 @@ func (c config) durations() durations {
 type failpoint struct {
 	name  string
 	plans []plan // that buyers follow so that it is reached soon
+	// callsOff has the organiser cancel a sale so that it is reached.
+	callsOff bool
+	once     bool // reached too seldom for a later hit
 }
 
 var failpoints = []failpoint{
@@ -135,6 +138,16 @@ var failpoints = []failpoint{
 	{name: "activity.RecordOrderRefundDue:after", plans: []plan{planPayAndRefund}},
 	{name: "activity.ReturnSeats:before", plans: []plan{planPayAndRefund}},
 	{name: "activity.ReturnSeats:after", plans: []plan{planPayAndRefund}},
+	{name: "activity.CloseSale:before", callsOff: true, once: true},
+	{name: "activity.CloseSale:after", callsOff: true, once: true},
+	{name: "activity.SurveyCancellation:before", callsOff: true},
+	{name: "activity.SurveyCancellation:after", callsOff: true},
+	{name: "activity.CancelCheckouts:before", callsOff: true, once: true},
+	{name: "activity.CancelCheckouts:after", callsOff: true, once: true},
+	{name: "activity.RefundOrders:before", callsOff: true, once: true},
+	{name: "activity.RefundOrders:after", callsOff: true, once: true},
+	{name: "activity.AuditSales:before", once: true},
+	{name: "activity.AuditSales:after", once: true},
 	{name: "mockpay.commit:before", plans: []plan{planPay}},
 	{name: "mockpay.commit:after", plans: []plan{planPay}},
 }
@@ -145,6 +158,9 @@ const failpointWithin = 25 * time.Second
 func killedAt(p failpoint) fault {
 	return fault{groupFailpoint, "kill at " + p.name, nil, func(ctx context.Context, w *world, l *load) (string, error) {
 		hits := 1 + w.rng.IntN(3)
+		if p.once {
+			hits = 1
+		}
 		for _, plan := range p.plans {
 			l.want(plan, 6)
 		}
@@ -153,6 +169,11 @@ func killedAt(p failpoint) fault {
 			return "", err
 		}
 		defer w.disarm("kill", p.name)
+		if p.callsOff {
+			if err := l.callOffSale(ctx); err != nil {
+				return "", err
+			}
+		}
 		if err := await(ctx, failpointWithin, "the failpoint is reached", func() bool { return !w.isArmed(p.name) }); err != nil {
 			return "", err
 		}

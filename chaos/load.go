@@ -129,6 +129,20 @@ func (l *load) openNextSale(ctx context.Context) error {
 	return nil
 }
 
+// callOffSale has the organiser cancel the newest sale, and opens another. The box office may be killed in the middle of
+// the answer, so the asking goes on beside.
+func (l *load) callOffSale(ctx context.Context) error {
+	sales := l.allSales()
+	sale := sales[len(sales)-1]
+	l.record.callOff(sale)
+	l.wg.Go(func() {
+		if err := l.client.callOff(ctx, sale); err != nil {
+			l.record.contradict(fmt.Sprintf("sale %s could not be canceled: %v", sale, err))
+		}
+	})
+	return nil
+}
+
 // allSales are the sales that were opened.
 func (l *load) allSales() []string {
 	l.mu.Lock()

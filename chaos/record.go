@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -16,6 +18,8 @@ type record struct {
 	keys   map[string]string        // Idempotency-Key → order
 	broken []string                 // what contradicts itself already
 	counts map[string]int           // answers, for the report
+	// calledOff are the sales whose cancellation was asked for.
+	calledOff map[string]bool
 }
 
 // acknowledged is everything that was said about one order.
@@ -28,11 +32,12 @@ type acknowledged struct {
 	canceled  bool   // the cancel was answered "canceled"
 	asked     bool   // the organiser has asked for a refund, whatever was answered
 	refunding bool   // and it was accepted
+	calledOff bool   // the organiser has canceled the whole sale
 	dropped   bool   // MockPay said that the session failed or was canceled
 }
 
 func newRecord() *record {
-	return &record{orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}}
+	return &record{orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}, calledOff: map[string]bool{}}
 }
 
 func (r *record) count(what string) {
@@ -65,6 +70,26 @@ func (r *record) refused(a ask, code string) {
 	}
 }
 
+func (r *record) callOff(sale string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts["sale canceled"]++
+	r.calledOff[sale] = true
+}
+
+func (r *record) contradict(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = append(r.broken, what)
+}
+
+// salesCalledOff must come to nothing: no seat held, sold or left.
+func (r *record) salesCalledOff() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.calledOff))
+}
+
 // note changes what is known of an order.
 func (r *record) note(p placed, what string, change func(*acknowledged)) {
 	r.mu.Lock()
@@ -79,7 +104,9 @@ func (r *record) all() []acknowledged {
 	defer r.mu.Unlock()
 	list := make([]acknowledged, 0, len(r.orders))
 	for _, a := range r.orders {
-		list = append(list, *a)
+		copied := *a
+		copied.calledOff = r.calledOff[a.sale]
+		list = append(list, copied)
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Order < list[j].Order })
 	return list
@@ -97,10 +124,12 @@ func (a *acknowledged) violation(now orderState) string {
 	switch {
 	case now.Status == "held" || now.Status == "refunding" || now.Status == "pending":
 		return fmt.Sprintf("is %s, and nothing is open any more", now.Status)
-	case a.paid && !sold && !(gone && a.asked):
+	case a.paid && !sold && !(gone && (a.asked || a.calledOff)):
 		return fmt.Sprintf("was shown as paid and is %s", now.Status)
 	case a.paid && sold && now.codes() != a.tickets:
 		return "was shown as paid with other tickets"
+	case a.calledOff && sold:
+		return "is paid, and its sale was canceled"
 	case a.refunding && !gone:
 		return fmt.Sprintf("its refund was accepted and it is %s", now.Status)
 	case a.captured && !sold && !gone:

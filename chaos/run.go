@@ -177,7 +177,7 @@ func (w *world) prove(ctx context.Context, r *report) error {
 	if _, err := w.killAndAwait(ctx, procMockpay); err != nil {
 		return err
 	}
-	reports, err := w.awaitRest(ctx, r.load.allSales(), restWithin)
+	reports, err := w.awaitRest(ctx, r.load.allSales(), r.load.record.salesCalledOff(), restWithin)
 	if err != nil {
 		return err
 	}
@@ -191,11 +191,14 @@ func (w *world) prove(ctx context.Context, r *report) error {
 }
 
 // awaitRest waits until no workflow is open and nothing is broken, as long as that may take, and returns the last audits.
-func (w *world) awaitRest(ctx context.Context, sales []string, within time.Duration) (reports []auditReport, err error) {
+func (w *world) awaitRest(ctx context.Context, sales, calledOff []string, within time.Duration) (reports []auditReport, err error) {
 	deadline := time.Now().Add(within)
 	for told := time.Now(); ; {
 		var resting bool
 		reports, resting, err = w.auditAll(ctx, sales)
+		if err == nil && resting {
+			resting, err = w.allCalledOff(ctx, calledOff)
+		}
 		if err == nil && resting {
 			undelivered, healthErr := w.client.undelivered(ctx)
 			resting, err = healthErr == nil && undelivered == 0, healthErr
@@ -214,6 +217,16 @@ func (w *world) awaitRest(ctx context.Context, sales []string, within time.Durat
 			return reports, err
 		}
 	}
+}
+
+// allCalledOff reports whether the cancellation of every sale that was canceled is over.
+func (w *world) allCalledOff(ctx context.Context, sales []string) (bool, error) {
+	for _, sale := range sales {
+		if finished, err := w.client.calledOff(ctx, sale); err != nil || !finished {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // whatIsNotReady is the box office's own word.

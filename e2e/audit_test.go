@@ -59,6 +59,19 @@ func TestScheduledAudit(t *testing.T) {
 		s.requireVerdict(t, 0, "ok", sale)
 	})
 
+	t.Run("money whose report was lost for good is found and goes back", func(t *testing.T) {
+		twice := s.hold(t, sale, items{"A": 1})
+		s.misbehave(t, twice, "lose")
+		s.pay(t, twice, "succeeded")
+		// The checkout never asks for the first: the second, reported, ends it.
+		s.capture(t, twice, map[string]any{"nth": 2})
+		s.awaitStatus(t, twice, "paid")
+		s.awaitReturned(t, twice.Session)
+		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I2"}`, func(v float64) bool { return v == 0 })
+		require.Equal(t, "paid", s.state(t, twice).Status)
+		s.requireVerdict(t, 0, "ok", sale)
+	})
+
 	t.Run("a provider that does not answer is not a breakage", func(t *testing.T) {
 		provider := s.pid("mockpay")
 		require.NotZero(t, provider)

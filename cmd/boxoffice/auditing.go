@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -41,7 +43,21 @@ func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error
 	}
 	return &auditor{store: p.store, sources: sources, inspector: &audit.Inspector{
 		Sources: sources, Sales: p.store.Sales, Keeper: auditKeeper{p.store}, Log: log,
+		Heard: func(ctx context.Context, c domain.Capture) error {
+			_, err := p.desk.Pay(ctx, lostReport(c))
+			return err
+		},
 	}}, nil
+}
+
+// lostReport is the event that the provider never delivered. Its id is the
+// payment's, in an event's alphabet, so that the next audit repeats the same one.
+func lostReport(c domain.Capture) domain.PaymentEvent {
+	sum := sha256.Sum256([]byte(c.Payment))
+	return domain.PaymentEvent{
+		ID: "audit:" + hex.EncodeToString(sum[:]), Type: domain.PaymentSucceeded,
+		Session: c.Session, Order: c.Order, Payment: c.Payment, AmountMinor: c.AmountMinor, Currency: c.Currency,
+	}
 }
 
 // openAudit makes the auditor, and where this process works has it work for the
