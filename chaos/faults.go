@@ -152,8 +152,8 @@ var failpoints = []failpoint{
 	{name: "mockpay.commit:after", plans: []plan{planPay}},
 }
 
-// failpointWithin is how long the load has to reach a point.
-const failpointWithin = 25 * time.Second
+// failpointWithin is how long the load has to reach a point: an audit that looks twice and the one after it.
+const failpointWithin = 50 * time.Second
 
 func killedAt(p failpoint) fault {
 	return fault{groupFailpoint, "kill at " + p.name, nil, func(ctx context.Context, w *world, l *load) (string, error) {
