@@ -17,6 +17,7 @@ import (
 
 const (
 	callTimeout    = 15 * time.Second
+	auditTimeout   = time.Minute // it looks twice, 16 s apart, and waits for who does not answer
 	answerMaxBytes = 4 << 20
 	// retryPause is how long a client waits before it repeats what may or may not have happened.
 	retryPause = 250 * time.Millisecond
@@ -36,7 +37,7 @@ func newClient(fronts []string, env map[string]string) *client {
 	transport.Proxy = nil
 	transport.MaxIdleConnsPerHost = 64
 	return &client{
-		http: &http.Client{Timeout: callTimeout, Transport: transport}, fronts: fronts,
+		http: &http.Client{Transport: transport}, fronts: fronts,
 		admin: env["BOXOFFICE_ADMIN_URL"], mockpay: env["MOCKPAY_URL"], token: env["BOXOFFICE_ADMIN_TOKEN"],
 	}
 }
@@ -66,6 +67,12 @@ func isDefinite(err error) bool {
 }
 
 func (c *client) call(ctx context.Context, method, target string, header map[string]string, body, answer any) error {
+	return c.callWithin(ctx, callTimeout, method, target, header, body, answer)
+}
+
+func (c *client) callWithin(ctx context.Context, timeout time.Duration, method, target string, header map[string]string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	var payload io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -285,6 +292,6 @@ type auditResult struct {
 }
 
 func (c *client) audit(ctx context.Context, sale string) (r auditReport, err error) {
-	err = c.call(ctx, http.MethodGet, c.admin+"/v1/sales/"+sale+"/audit", bearer(c.token), nil, &r)
+	err = c.callWithin(ctx, auditTimeout, http.MethodGet, c.admin+"/v1/sales/"+sale+"/audit", bearer(c.token), nil, &r)
 	return r, err
 }

@@ -43,9 +43,11 @@ type config struct {
 	seconds  int // of faults; 0: each fault once
 	rate     float64
 	nodesMax int
-	race     bool
-	short    bool
-	only     *regexp.Regexp
+	// auditInterval is how often the schedule audits.
+	auditInterval string
+	race          bool
+	short         bool
+	only          *regexp.Regexp
 }
 
 func main() {
@@ -72,7 +74,7 @@ func main() {
 }
 
 func readConfig(command string, args []string) (config, error) {
-	c := config{}
+	c := config{auditInterval: auditOften}
 	set := flag.NewFlagSet("chaos "+command, flag.ExitOnError)
 	ledger := set.String("ledger", "auto", "auto (TigerBeetle where it is on PATH), tigerbeetle or embedded")
 	seed := set.Uint64("seed", 0, "decides the faults, their order and the buyers; 0 takes a new one")

@@ -18,7 +18,7 @@ import (
 )
 
 // noticeWithin is how long the invariants have to notice a bug once it was brought out.
-const noticeWithin = time.Minute
+const noticeWithin = 2 * time.Minute
 
 // sabotage is `chaos sabotage`: every bug is built, brought out, and must be caught by those that are said to. The honest
 // build goes through the same scenes first and must be clean: a scene that accuses it proves nothing.
@@ -38,7 +38,7 @@ func sabotage(ctx context.Context, c config) error {
 	if err := install(honest, bin); err != nil {
 		return err
 	}
-	c.nodesMax = 1
+	c.nodesMax, c.auditInterval = 1, auditSeldom
 	w, err := newWorld(ctx, c, bin, log)
 	if err != nil {
 		return err
