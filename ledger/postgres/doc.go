@@ -1,0 +1,34 @@
+// Package postgres keeps the books as plain rows in Postgres, behind the
+// official client's interface (tigerbeetle_go.Client): the baseline that
+// TigerBeetle is compared with. It is never the default.
+//
+// It is written as one would write it in SQL without being asked to lose: a
+// request, however many transfers it carries, is one transaction of three round
+// trips.
+//
+//  1. BEGIN, lock the accounts in the order of their ids (so that two requests
+//     never wait for each other in a circle), read the transfers that the
+//     request names.
+//  2. Decide every transfer in memory, in sequence, then INSERT the transfers and
+//     UPDATE the accounts, each under the condition that its limit still holds.
+//  3. COMMIT.
+//
+// Everyone who wants the same stock waits for its row from the first step to the
+// flush of the third. That is the cost which the comparison shows.
+//
+// Answers are TigerBeetle's for all that package ledger asks: the same statuses in
+// the same order of precedence, linked chains, burnt ids, timeouts, balancing
+// transfers, account queries. What the box office does not use is refused with an
+// error that wraps errors.ErrUnsupported and names it: imported and closing
+// events, chains of accounts, histories, general queries, change events.
+//
+// Three things differ. Amounts and balances have 63 bits: what is more overflows.
+// Timestamps are the database's clock and grow on every account, but two transfers
+// that share no account can have the same one. And a hold that has expired gives
+// its seats back when a sweep comes by, every 250 ms, not in the middle of another
+// request; it cannot be posted any more from its deadline on.
+//
+// Any number of processes may share the tables. The package knows nothing of
+// orders, and the orders database nothing of it: the tables have a schema of their
+// own.
+package postgres
