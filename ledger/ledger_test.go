@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -19,10 +20,13 @@ import (
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/postgres"
+	"boxoffice/orders/orderstest"
 )
 
 // A backend is something to keep the books in. All tests share one batcher on
-// it, as all goroutines of a process do; each has a sale of its own.
+// it, as all goroutines of a process do; each has a sale of its own. (On Postgres,
+// each has a batcher and tables of its own.)
 type backend struct {
 	name    string
 	batcher func(testing.TB) *ledger.Batcher
@@ -32,6 +36,7 @@ func backends() []backend {
 	return []backend{
 		{"tigerbeetle", realBatcher},
 		{"embedded", embeddedBatcher},
+		{"postgres", postgresBatcher},
 	}
 }
 
@@ -109,6 +114,27 @@ func embeddedBatcher(t testing.TB) *ledger.Batcher {
 	return b
 }
 
+// postgresBatcher has a schema of its own for every test.
+func postgresBatcher(t testing.TB) *ledger.Batcher {
+	t.Helper()
+	databaseURL := orderstest.URL(t)
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := postgres.Open(t.Context(), databaseURL, postgres.Options{Schema: u.Query().Get("search_path"), Logger: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := ledger.NewBatcher(client, ledger.WithLogger(discard))
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
 var atEnd struct {
 	sync.Mutex
 	stops []func() error
@@ -129,7 +155,9 @@ func TestMain(m *testing.M) {
 			status = 1
 		}
 	}
-	if err := goleak.Find(); err != nil {
+	// The tests' Postgres ends with the binary.
+	err := goleak.Find(goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"), goleak.IgnoreAnyFunction("boxoffice/orders/orderstest.startServer.func1"))
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "goroutines are left over:", err)
 		status = 1
 	}
