@@ -33,7 +33,7 @@ WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded, FLAGS=--race)
+run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, FLAGS=--race)
 	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(FLAGS)
 
 stop: $(DEVSTACK) ## stop the stack that runs in another terminal

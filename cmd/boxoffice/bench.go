@@ -22,6 +22,7 @@ import (
 	"boxoffice/bench/report"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
+	"boxoffice/ledger/postgres"
 	"boxoffice/payments"
 	"boxoffice/worker"
 )
@@ -159,7 +160,10 @@ func openDirectLedger(ctx context.Context, c config, log *slog.Logger) (*bench.D
 		remove = func() error { return nil }
 		err    error
 	)
-	if len(c.TigerBeetleAddresses) > 0 {
+	if c.Ledger == ledgerPostgres {
+		kind = "the service's tables in Postgres, by connections of its own"
+		client, err = postgres.Open(ctx, string(c.DatabaseURL), postgres.Options{Logger: log})
+	} else if len(c.TigerBeetleAddresses) > 0 {
 		kind = "the service's TigerBeetle, by a session of its own"
 		client, err = ledger.Dial(ctx, ledger.Config{ClusterID: c.TigerBeetleClusterID, Addresses: c.TigerBeetleAddresses})
 	} else {

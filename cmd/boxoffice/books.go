@@ -11,6 +11,7 @@ import (
 
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
+	"boxoffice/ledger/postgres"
 )
 
 // Kinds of ledger, all behind the official client's interface.
@@ -18,6 +19,7 @@ const (
 	ledgerAuto        = "auto"
 	ledgerTigerBeetle = "tigerbeetle"
 	ledgerEmbedded    = "embedded"
+	ledgerPostgres    = "postgres" // the baseline: only where it is asked for
 )
 
 // errPermanent marks what no waiting will heal.
@@ -37,9 +39,12 @@ func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Batch
 	}
 	name := ledgerEmbedded
 	options := []ledger.BatcherOption{ledger.WithLogger(s.log), ledger.WithObserver(meter)}
-	if kind == needsTigerBeetle {
+	switch kind {
+	case needsTigerBeetle:
 		name = ledgerTigerBeetle
 		options = append(options, ledger.WithRedial(dial))
+	case needsPostgres:
+		name = ledgerPostgres
 	}
 	meter.runsOn(name)
 	return ledger.NewBatcher(c, options...), nil
@@ -66,8 +71,10 @@ func (s *service) ledgerDialer() (dial ledger.DialFunc, what dependency, err err
 		return s.dialTigerBeetle, needsTigerBeetle, nil
 	case ledgerAuto, ledgerEmbedded:
 		return s.openEmbedded, needsEmbedded, nil
+	case ledgerPostgres:
+		return s.openPostgres, needsPostgres, nil
 	default:
-		return nil, dependency{}, fmt.Errorf("--ledger %q: want auto, tigerbeetle or embedded", s.ledgerKind)
+		return nil, dependency{}, fmt.Errorf("--ledger %q: want auto, tigerbeetle, embedded or postgres", s.ledgerKind)
 	}
 }
 
@@ -92,6 +99,16 @@ func (s *service) openEmbedded(context.Context) (tb.Client, error) {
 		return nil, fmt.Errorf("%w: %w", errPermanent, err)
 	}
 	return engine, nil
+}
+
+// openPostgres keeps the books beside the orders, in a schema of their own.
+func (s *service) openPostgres(ctx context.Context) (tb.Client, error) {
+	client, err := postgres.Open(ctx, string(s.DatabaseURL), postgres.Options{Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	s.log.Warn("ledger: rows in Postgres, the baseline of the comparison; for production use a TigerBeetle cluster (--ledger tigerbeetle)")
+	return client, nil
 }
 
 // pingLedger asks for an account that nobody has: any answer will do.

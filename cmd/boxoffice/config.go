@@ -49,6 +49,7 @@ type config struct {
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 
+	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see ledgerDialer
 	TigerBeetleAddresses []string // empty: the embedded ledger
 	TigerBeetleClusterID tb.Uint128
 	DataDir              string // the embedded ledger's parent
@@ -63,6 +64,7 @@ func readConfig() (config, error) {
 		TemporalUIURL:     env("TEMPORAL_UI_URL", ""),
 		CodecURL:          env("BOXOFFICE_CODEC_URL", "http://127.0.0.1:8234"),
 		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
+		Ledger:            env("BOXOFFICE_LEDGER", ledgerAuto),
 	}
 	c.AdminURL = env("BOXOFFICE_ADMIN_URL", c.URL)
 	c.WorkerURL = env("BOXOFFICE_WORKER_URL", "http://127.0.0.1:0")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -41,7 +42,7 @@ const (
 func serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	role := flags.String("role", roleAll, "all, api or worker")
-	ledgerKind := flags.String("ledger", ledgerAuto, "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), tigerbeetle or embedded")
+	ledgerKind := flags.String("ledger", "", "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), tigerbeetle, embedded or postgres (a baseline); default: BOXOFFICE_LEDGER, else auto")
 	drain := flags.Duration("drain", 0, "how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -61,7 +62,7 @@ func serve(ctx context.Context, args []string) error {
 	if err := c.forServing(); err != nil {
 		return err
 	}
-	s := &service{config: c, role: *role, ledgerKind: *ledgerKind, drain: *drain, log: log}
+	s := &service{config: c, role: *role, ledgerKind: cmp.Or(*ledgerKind, c.Ledger), drain: *drain, log: log}
 	return s.run(ctx, s.start)
 }
 

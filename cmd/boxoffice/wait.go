@@ -30,6 +30,7 @@ var (
 	needsSchedule    = dependency{"temporal schedule of the audit", "look at Temporal's own log"}
 	needsTigerBeetle = dependency{"ledger", "start the TigerBeetle cluster, or correct TIGERBEETLE_ADDRESS and TIGERBEETLE_CLUSTER_ID"}
 	needsEmbedded    = dependency{"ledger", "stop the other process that has the embedded ledger's directory (BOXOFFICE_DATA_DIR)"}
+	needsPostgres    = dependency{"ledger", "start Postgres, or correct DATABASE_URL; its user must be allowed to create the schema \"ledger\""}
 	needsBoxOffice   = dependency{"box office", "start `boxoffice serve`, or correct BOXOFFICE_ADMIN_URL"}
 )
 

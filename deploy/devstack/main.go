@@ -64,7 +64,7 @@ func flags(command string) (set *flag.FlagSet, data *string) {
 func up(args []string) error {
 	set, data := flags("up")
 	var o stack.Options
-	ledger := set.String("ledger", "auto", "auto, tigerbeetle or embedded; auto takes a TigerBeetle where there is one")
+	ledger := set.String("ledger", "auto", "auto, tigerbeetle, embedded or postgres (a baseline); auto takes a TigerBeetle where there is one")
 	repo := set.String("repo", "", "the box office's checkout (default: found upwards from here)")
 	set.StringVar(&o.BinDir, "bin-dir", "", "take boxoffice and mockpay from this `directory` instead of building them")
 	set.BoolVar(&o.FreePorts, "free-ports", false, "listen on free ports; dev.env and stack.json tell which")

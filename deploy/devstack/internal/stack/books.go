@@ -26,6 +26,8 @@ func ledgerBook(kind tigerbeetle.Kind, addresses, cluster string) string {
 		return "tigerbeetle " + addresses + " cluster " + cluster
 	case tigerbeetle.Own:
 		return "tigerbeetle cluster " + cluster
+	case tigerbeetle.Postgres:
+		return "postgres"
 	default:
 		return "embedded"
 	}
@@ -45,8 +47,8 @@ func (e *ChangedBooksError) Error() string {
 // check compares with the start before; the first start has nothing to compare.
 func (b books) check(before books) error {
 	if before.Ledger != "" && before.Ledger != b.Ledger {
-		back := "make run LEDGER=" + string(tigerbeetle.WantEmbedded)
-		if before.Ledger != "embedded" {
+		back := "make run LEDGER=" + before.Ledger
+		if before.Ledger != string(tigerbeetle.Embedded) && before.Ledger != string(tigerbeetle.Postgres) {
 			back = fmt.Sprintf("the same tigerbeetle on PATH, or the same %s, and LEDGER=auto", varTBAddress)
 		}
 		return &ChangedBooksError{"ledger", before.Ledger, b.Ledger, back}

@@ -122,7 +122,7 @@ func (s *stack) decideLedger(ctx context.Context) error {
 	if cluster, set := s.user[varTBCluster]; set {
 		s.cluster = cluster
 	}
-	if s.Ledger != tigerbeetle.WantEmbedded {
+	if s.Ledger != tigerbeetle.WantEmbedded && s.Ledger != tigerbeetle.WantPostgres {
 		if s.offer, err = tigerbeetle.Look(ctx, s.user[varTBAddress]); err != nil {
 			return err
 		}
@@ -272,7 +272,13 @@ Ctrl-C stops everything; the state stays (make clean removes it).
 }
 
 func (s *stack) ledgerNote() string {
-	if s.ledger != tigerbeetle.Embedded {
+	switch s.ledger {
+	case tigerbeetle.Embedded:
+	case tigerbeetle.Postgres:
+		return `
+The ledger is rows in Postgres: the baseline that TigerBeetle is compared with, not a ledger for production.
+`
+	default:
 		return ""
 	}
 	return fmt.Sprintf(`

@@ -146,6 +146,7 @@ func TestBooksOfAnotherLedgerOrDatabaseAreRefused(t *testing.T) {
 		{"the first start", books{}, books{embedded, ownDatabase}, "", ""},
 		{"the same again", books{own, ownDatabase}, books{own, ownDatabase}, "", ""},
 		{"embedded, then a TigerBeetle on PATH", books{embedded, ownDatabase}, books{own, ownDatabase}, "ledger", "LEDGER=embedded"},
+		{"Postgres, then a TigerBeetle on PATH", books{ledgerBook(tigerbeetle.Postgres, "", "0"), ownDatabase}, books{own, ownDatabase}, "ledger", "LEDGER=postgres"},
 		{"TigerBeetle, then none", books{own, ownDatabase}, books{embedded, ownDatabase}, "ledger", "on PATH"},
 		{"its own TigerBeetle, then another's", books{own, ownDatabase}, books{given, ownDatabase}, "ledger", varTBAddress},
 		{"its own Postgres, then another's", books{own, ownDatabase}, books{own, elsewhere}, "database", varDatabase + " unset"},

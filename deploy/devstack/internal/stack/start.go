@@ -244,6 +244,8 @@ func (s *stack) startLedger(ctx context.Context) (string, error) {
 	case tigerbeetle.Own:
 		return fmt.Sprintf("TigerBeetle %s on %s, cluster %s", s.offer.Release, s.addr.tigerbeetle.HostPort(), s.cluster),
 			s.startTigerBeetle(ctx)
+	case tigerbeetle.Postgres:
+		return "rows in Postgres, schema ledger (see the note below)", nil
 	default:
 		return "embedded, in the box office (see the note below)", nil
 	}
@@ -307,8 +309,8 @@ func (s *stack) startMockpay(ctx context.Context) (string, error) {
 
 func (s *stack) startBoxOffice(ctx context.Context) (string, error) {
 	ledger := string(tigerbeetle.WantTigerBeetle)
-	if s.ledger == tigerbeetle.Embedded {
-		ledger = string(tigerbeetle.WantEmbedded)
+	if s.ledger == tigerbeetle.Embedded || s.ledger == tigerbeetle.Postgres {
+		ledger = string(s.ledger)
 	}
 	err := s.group.Start(ctx, supervise.Spec{
 		Name: "boxoffice", Path: s.boxoffice, Args: []string{"serve", "--ledger=" + ledger}, Dir: s.dir.Path,
@@ -348,6 +350,9 @@ func (s *stack) variables() []envfile.Var {
 		{Name: varTemporalUI, Value: s.addr.temporalUI.URL()},
 		{Name: varCodec, Value: s.addr.codec.URL()},
 		{Name: varDatabase, Value: s.databases.Orders.URL()},
+	}
+	if s.ledger == tigerbeetle.Postgres { // the others are known by the address
+		vars = append(vars, envfile.Var{Name: varLedger, Value: string(s.ledger)})
 	}
 	if address := s.tigerBeetleAddress(); address != "" {
 		vars = append(vars,

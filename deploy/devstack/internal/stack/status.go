@@ -32,7 +32,7 @@ type Status struct {
 	StartedAt time.Time `json:"started_at"`
 	Error     string    `json:"error,omitempty"` // why it failed
 	EnvFile   string    `json:"env_file"`
-	Ledger    string    `json:"ledger"`   // embedded, or which TigerBeetle
+	Ledger    string    `json:"ledger"`   // embedded, postgres, or which TigerBeetle
 	Database  string    `json:"database"` // own, or which server
 	// Variables are the addresses of dev.env, without its secrets.
 	Variables map[string]string `json:"variables"`

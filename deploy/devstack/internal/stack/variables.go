@@ -25,6 +25,7 @@ const (
 	varNamespace    = "TEMPORAL_NAMESPACE"
 	varTemporalUI   = "TEMPORAL_UI_URL"
 	varDatabase     = "DATABASE_URL"
+	varLedger       = "BOXOFFICE_LEDGER"
 	varTBAddress    = "TIGERBEETLE_ADDRESS"
 	varTBCluster    = "TIGERBEETLE_CLUSTER_ID"
 	varPostgresPort = "BOXOFFICE_POSTGRES_PORT"
@@ -36,7 +37,7 @@ const (
 // stackVariables never pass from the user's shell to a process by themselves.
 var stackVariables = []string{
 	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varDataDir, varMockpayURL,
-	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
+	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
 }
 
 // userVariables returns what the user has set for this start. A shell that has sourced a dev.env holds that stack's

@@ -27,6 +27,7 @@ const (
 	Embedded Kind = "embedded"    // the box office's own engine, in its process
 	Own      Kind = "tigerbeetle" // a TigerBeetle that the stack starts
 	Given    Kind = "given"       // a TigerBeetle that runs already
+	Postgres Kind = "postgres"    // rows in the stack's Postgres, to compare with
 )
 
 // Want is what the user asks for with --ledger.
@@ -37,6 +38,7 @@ const (
 	WantAuto        Want = "auto"
 	WantTigerBeetle Want = "tigerbeetle"
 	WantEmbedded    Want = "embedded"
+	WantPostgres    Want = "postgres" // never chosen unasked
 )
 
 // Offer is what this machine has.
@@ -61,9 +63,11 @@ func Choose(want Want, have Offer) (Kind, error) {
 	switch want {
 	case WantEmbedded:
 		return Embedded, nil
+	case WantPostgres:
+		return Postgres, nil
 	case WantAuto, WantTigerBeetle:
 	default:
-		return "", fmt.Errorf("--ledger=%s: want auto, tigerbeetle or embedded", want)
+		return "", fmt.Errorf("--ledger=%s: want auto, tigerbeetle, embedded or postgres", want)
 	}
 	switch {
 	case have.Addresses != "":

@@ -43,7 +43,8 @@ func TestChoose(t *testing.T) {
 		{"tigerbeetle, one on PATH", WantTigerBeetle, fits, Own, ""},
 		{"tigerbeetle, one of another release on PATH", WantTigerBeetle, old, "", "LEDGER=embedded"},
 		{"tigerbeetle, an address", WantTigerBeetle, given, Given, ""},
-		{"a word that is none", "postgres", fits, "", "auto, tigerbeetle or embedded"},
+		{"postgres, whatever is there", WantPostgres, both, Postgres, ""},
+		{"a word that is none", "sqlite", fits, "", "auto, tigerbeetle, embedded or postgres"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
