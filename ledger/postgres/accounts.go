@@ -37,14 +37,14 @@ func (c *Client) CreateAccounts(accounts []tb.Account) ([]tb.CreateAccountResult
 	if len(accounts) == 0 {
 		return results, nil
 	}
-	err := c.write("create_accounts", func(ctx context.Context, conn *pgx.Conn) error {
+	err := c.write("create_accounts", func(ctx context.Context, conn *pgx.Conn) (*pgx.Batch, error) {
 		there, now, err := loadAccounts(ctx, conn, accounts)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var fresh []tb.Account
 		results, fresh = decideAccounts(accounts, there, now)
-		return storeAccounts(ctx, conn, fresh)
+		return writeAccounts(fresh), nil
 	})
 	if err != nil {
 		return nil, err
@@ -139,11 +139,12 @@ func accountExists(a, e *tb.Account) tb.CreateAccountStatus {
 	return tb.AccountExists
 }
 
-// storeAccounts: one that somebody else created meanwhile is a unique violation,
+// writeAccounts: one that somebody else created meanwhile is a unique violation,
 // and the request is decided anew.
-func storeAccounts(ctx context.Context, conn *pgx.Conn, fresh []tb.Account) error {
+func writeAccounts(fresh []tb.Account) *pgx.Batch {
+	writes := &pgx.Batch{}
 	if len(fresh) == 0 {
-		return nil
+		return writes
 	}
 	n := len(fresh)
 	ids, userData128s := make([]uuid, n), make([]uuid, n)
@@ -155,8 +156,8 @@ func storeAccounts(ctx context.Context, conn *pgx.Conn, fresh []tb.Account) erro
 		ledgers[i], timestamps[i] = int64(a.Ledger), int64(a.Timestamp)
 		codes[i], flags[i] = int32(a.Code), int32(a.Flags)
 	}
-	_, err := conn.Exec(ctx, insertAccounts, ids, userData128s, userData64s, userData32s, ledgers, codes, flags, timestamps)
-	return err
+	writes.Queue(insertAccounts, ids, userData128s, userData64s, userData32s, ledgers, codes, flags, timestamps)
+	return writes
 }
 
 // eachAccount reads accountColumns.

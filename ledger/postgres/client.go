@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
@@ -148,17 +149,33 @@ func (c *Client) read(op string, count int, request step) error {
 	})
 }
 
-// write runs a request whose step leaves a transaction open, and commits it.
-func (c *Client) write(op string, request step) error {
+// A decision begins a transaction where it has to read, and gives the statements
+// that are to be written. Like a step, it may run any number of times.
+type decision func(context.Context, *pgx.Conn) (writes *pgx.Batch, err error)
+
+// write runs a decision, and sends what it wants written together with the
+// COMMIT: whoever waits for the same rows waits for one round trip less.
+func (c *Client) write(op string, decide decision) error {
 	return c.repeat(op, func(ctx context.Context, conn *pgx.Conn) (known bool, err error) {
-		if err := request(ctx, conn); err != nil {
+		writes, err := decide(ctx, conn)
+		if err != nil {
 			c.rollback(conn)
 			return true, err
 		}
-		if _, err := conn.Exec(ctx, "COMMIT"); err != nil {
-			return wasRolledBack(err), err
+		writes.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+			if tag.String() != "COMMIT" {
+				return errRolledBack
+			}
+			return nil
+		})
+		// What fails before the COMMIT keeps it from being executed.
+		err = conn.SendBatch(ctx, writes).Close()
+		if err == nil {
+			return true, nil
 		}
-		return true, nil
+		known = wasRolledBack(err)
+		c.rollback(conn)
+		return known, err
 	})
 }
 

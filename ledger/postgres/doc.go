@@ -3,18 +3,18 @@
 // TigerBeetle is compared with. It is never the default.
 //
 // It is written as one would write it in SQL without being asked to lose: a
-// request, however many transfers it carries, is one transaction of three round
+// request, however many transfers it carries, is one transaction of two round
 // trips.
 //
 //  1. BEGIN, lock the accounts in the order of their ids (so that two requests
 //     never wait for each other in a circle), read the transfers that the
 //     request names.
-//  2. Decide every transfer in memory, in sequence, then INSERT the transfers and
-//     UPDATE the accounts, each under the condition that its limit still holds.
-//  3. COMMIT.
+//  2. With every transfer decided in memory, in sequence: INSERT the transfers,
+//     UPDATE the accounts, each under the condition that its limit still holds,
+//     COMMIT.
 //
 // Everyone who wants the same stock waits for its row from the first step to the
-// flush of the third. That is the cost which the comparison shows.
+// flush of the second. That is the cost which the comparison shows.
 //
 // Answers are TigerBeetle's for all that package ledger asks: the same statuses in
 // the same order of precedence, linked chains, burnt ids, timeouts, balancing

@@ -25,6 +25,8 @@ var (
 	// errStale: another request changed what this one had read before it had its
 	// locks.
 	errStale = errors.New("the rows changed meanwhile")
+	// errRolledBack: the server answered COMMIT with ROLLBACK.
+	errRolledBack = errors.New("the transaction was rolled back")
 )
 
 func unsupported(what string) error {
@@ -70,15 +72,15 @@ func isOutage(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-// wasRolledBack reports whether a failed COMMIT is known to have committed
-// nothing. An error of the server's that leaves the session alive says so; one
+// wasRolledBack reports whether a failed round trip that ends in a COMMIT is
+// known to have committed nothing. An error of the server's that leaves the session alive says so; one
 // that ends the session (FATAL) can come after the commit.
 func wasRolledBack(err error) bool {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		return refused.Severity == "ERROR"
 	}
-	return pgconn.SafeToRetry(err)
+	return errors.Is(err, errRolledBack) || pgconn.SafeToRetry(err)
 }
 
 // failure is what the caller gets to see.

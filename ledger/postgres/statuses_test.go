@@ -1,10 +1,14 @@
 package postgres_test
 
 import (
+	"errors"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
 	"boxoffice/ledger/postgres"
@@ -144,6 +148,48 @@ func TestAnExpiredHoldIsNotPosted(t *testing.T) {
 	}
 	if got := <-status; got != tb.TransferPendingTransferExpired {
 		t.Errorf("a post after the deadline answered %v", got)
+	}
+}
+
+// The writes carry their conditions: what the rules in memory let through by
+// mistake ends the transaction.
+func TestWritesThatMeetNoRowAreRefused(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	c := p.open(t, postgres.Options{})
+	s := newStock(t, c, 10)
+	conn := p.connect(t)
+	budget := s.budget.Bytes()
+	slices.Reverse(budget[:])
+	update := func(debits int64) error {
+		one := func(n int64) []int64 { return []int64{n} }
+		_, err := conn.Exec(t.Context(), postgres.UpdateAccounts, [][16]byte{budget}, one(debits), one(0), one(0), one(0), one(1))
+		return err
+	}
+	if err := update(10); err != nil {
+		t.Errorf("a hold of all seats: %v", err)
+	}
+	wantRefused(t, "a hold of one seat more", update(1))
+	_, err := conn.Exec(t.Context(), postgres.ResolveTransfers, [][16]byte{tb.ID().Bytes()}, []int16{2})
+	wantRefused(t, "a post of what is not pending", err)
+	const oversell = `UPDATE accounts SET debits_posted = debits_posted + 1 WHERE flags = 2 AND credits_posted = 10`
+	_, err = conn.Exec(t.Context(), oversell)
+	wantRefused(t, "an oversell by hand", err)
+}
+
+func wantRefused(t *testing.T, what string, err error) {
+	t.Helper()
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		t.Errorf("%s: error %v, want one of the database's", what, err)
+	}
+}
+
+func TestOpenSaysWhatIsWrongAndNotThePassword(t *testing.T) {
+	t.Parallel()
+	_, err := postgres.Open(t.Context(), "postgres://someone:hidden@127.0.0.1:1/nowhere?connect_timeout=1", postgres.Options{Logger: discard})
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("error %v, want the address and no password", err)
 	}
 }
 

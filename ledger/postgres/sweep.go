@@ -81,12 +81,12 @@ func (c *Client) expire() error {
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		err = c.write("expire", func(ctx context.Context, conn *pgx.Conn) error {
-			trip := &pgx.Batch{}
-			trip.Queue(begin)
-			trip.Queue(lockDue, due)
-			trip.Queue(expireDue, due)
-			return conn.SendBatch(ctx, trip).Close()
+		err = c.write("expire", func(context.Context, *pgx.Conn) (*pgx.Batch, error) {
+			writes := &pgx.Batch{}
+			writes.Queue(begin)
+			writes.Queue(lockDue, due)
+			writes.Queue(expireDue, due)
+			return writes, nil
 		})
 		if err != nil || len(due) < sweepMax {
 			return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
@@ -43,13 +42,22 @@ INSERT INTO transfers (` + transferColumns + `, state, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::bigint[],
 	$8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::smallint[], $15::bigint[])`
 
+// allChanged divides by zero, and so ends the transaction, where fewer rows met
+// the condition of an UPDATE than it names: a row is not as it was when it was
+// locked, and nothing of the request may stay.
+const allChanged = `SELECT 1 / (count(*) = cardinality($1::uuid[]))::integer FROM changed`
+
 const resolveTransfers = `
-UPDATE transfers t SET state = r.state
-FROM unnest($1::uuid[], $2::smallint[]) AS r (id, state)
-WHERE t.id = r.id AND t.state = 1`
+WITH changed AS (
+	UPDATE transfers t SET state = r.state
+	FROM unnest($1::uuid[], $2::smallint[]) AS r (id, state)
+	WHERE t.id = r.id AND t.state = 1
+	RETURNING 1
+) ` + allChanged
 
 // updateAccounts adds what moved, where the limits still hold with it.
 const updateAccounts = `
+WITH changed AS (
 UPDATE accounts a SET
 	debits_pending  = a.debits_pending  + d.debits_pending,
 	debits_posted   = a.debits_posted   + d.debits_posted,
@@ -62,7 +70,9 @@ WHERE a.id = d.id
 	AND (a.flags & 2 = 0 OR a.debits_pending + d.debits_pending + a.debits_posted + d.debits_posted
 		<= a.credits_posted + d.credits_posted)
 	AND (a.flags & 4 = 0 OR a.credits_pending + d.credits_pending + a.credits_posted + d.credits_posted
-		<= a.debits_posted + d.debits_posted)`
+		<= a.debits_posted + d.debits_posted)
+RETURNING 1
+) ` + allChanged
 
 // CreateTransfers creates transfers and returns one result for each, in order,
 // once they are committed (docs.tigerbeetle.com, "create_transfers").
@@ -80,16 +90,16 @@ func (c *Client) CreateTransfers(transfers []tb.Transfer) ([]tb.CreateTransferRe
 	if len(transfers) == 0 {
 		return results, nil
 	}
-	err := c.write("create_transfers", func(ctx context.Context, conn *pgx.Conn) error {
+	err := c.write("create_transfers", func(ctx context.Context, conn *pgx.Conn) (*pgx.Batch, error) {
 		s, err := load(ctx, conn, transfers)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		results = s.run(transfers)
 		if s.stale {
-			return errStale
+			return nil, errStale
 		}
-		return s.store(ctx, conn)
+		return s.writes(), nil
 	})
 	if err != nil {
 		return nil, err
@@ -188,33 +198,20 @@ func orZero(id *uuid) tb.Uint128 {
 	return fromUUID(*id)
 }
 
-// store writes what the request did: one round trip. Each count must be what was
-// asked for; else a row is not as it was when it was locked, and nothing of the
-// request may stay.
-func (s *sheet) store(ctx context.Context, conn *pgx.Conn) error {
-	trip := &pgx.Batch{}
+// writes are what the request did: nothing where everything existed, or was
+// malformed.
+func (s *sheet) writes() *pgx.Batch {
+	writes := &pgx.Batch{}
 	if len(s.fresh) > 0 {
-		trip.Queue(insertTransfers, s.freshColumns()...)
+		writes.Queue(insertTransfers, s.freshColumns()...)
 	}
 	if len(s.resolved) > 0 {
-		queueExpecting(trip, len(s.resolved), resolveTransfers, s.resolvedColumns()...)
+		writes.Queue(resolveTransfers, s.resolvedColumns()...)
 	}
 	if touched, columns := s.accountColumns(); touched > 0 {
-		queueExpecting(trip, touched, updateAccounts, columns...)
+		writes.Queue(updateAccounts, columns...)
 	}
-	if trip.Len() == 0 {
-		return nil // everything existed, or was malformed
-	}
-	return conn.SendBatch(ctx, trip).Close()
-}
-
-func queueExpecting(trip *pgx.Batch, rows int, sql string, args ...any) {
-	trip.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != int64(rows) {
-			return fmt.Errorf("%d of %d rows met the condition of %q", tag.RowsAffected(), rows, sql)
-		}
-		return nil
-	})
+	return writes
 }
 
 func (s *sheet) freshColumns() []any {
