@@ -92,6 +92,7 @@ func postgresPerUnit(delta probe.Counters, units float64, withStatements bool) *
 const (
 	metricBatch   = "boxoffice_ledger_batch_events"
 	metricRequest = "boxoffice_ledger_request_seconds"
+	metricRecord  = "boxoffice_orders_batch_size"
 	metricQueue   = "boxoffice_ledger_queue_seconds"
 	metricStage   = "boxoffice_stage_seconds"
 	metricHTTP    = "boxoffice_http_request_duration_seconds"
@@ -115,6 +116,10 @@ func addMetrics(run *report.Run, before, after probe.Metrics, units float64) boo
 		return func(value string, h probe.Histogram) { run.Stages[prefix+value] = report.StageOf(h, units) }
 	}
 	each(metricBatch, "op", func(op string, h probe.Histogram) { run.Batches[op] = h })
+	// Without a label there is one histogram, that of all.
+	if all, ok := after.Histogram(metricRecord, nil).Since(before.Histogram(metricRecord, nil)); ok && all.Count > 0 {
+		run.Batches[report.BatchOfOrders] = all
+	}
 	each(metricStage, "stage", stage(""))
 	each(metricHTTP, "route", stage(report.StageHTTP))
 	each(metricRequest, "op", stage(report.StageRequest))

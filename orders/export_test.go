@@ -20,3 +20,13 @@ func (s *Store) RecordAll(ctx context.Context, sold []domain.Sold, ticketCode fu
 	}
 	return results, errs
 }
+
+// Queued tells how many orders wait for their transaction.
+func (s *Store) Queued() int {
+	s.records.mu.Lock()
+	defer s.records.mu.Unlock()
+	return len(s.records.waiting)
+}
+
+// QueueOrdersMax is how many may.
+const QueueOrdersMax = queueOrdersMax

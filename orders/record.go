@@ -28,21 +28,28 @@ const (
 	boughtNothing = "nothing"
 )
 
-// Record stores a sold order, its tickets and its event in one transaction.
-// ticketCode gives the code of the n-th ticket, n from 1; it must give the same
-// one on every attempt. Repeated with the same payment it returns what is
-// stored.
+// Record stores a sold order, its tickets and its event, in one transaction with
+// all orders that waited while the one before was under way. ticketCode gives
+// the code of the n-th ticket, n from 1; it must give the same one on every
+// attempt. Repeated with the same payment it returns what is stored. The order's
+// lines must not be changed afterwards: they may still be on their way when a
+// caller's time is up.
 //
 // Errors: *domain.Error with CodeExists where another payment bought the order
 // already, or this payment is being refunded or paid another order; with
 // CodeInvalid where the capture is not for what the order costs, or CodeInternal
-// where the database refuses the order for what it is: it can never be recorded.
+// where the database refuses the order for what it is: it can never be recorded;
+// with CodeOverloaded where it was not sent, because too many orders wait or the
+// caller's time was up before its turn.
 func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (domain.SoldOrder, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	r := &recording{sold: sold, ticketCode: ticketCode}
-	s.recordAll(ctx, []*recording{r})
-	return r.result, r.err
+	if s.records == nil {
+		s.recordAll(ctx, []*recording{r})
+		return r.result, r.err
+	}
+	return s.records.submit(ctx, r)
 }
 
 // A recording is an order on its way into the database; recordAll sets either
@@ -54,8 +61,11 @@ type recording struct {
 	result domain.SoldOrder
 	err    error
 	done   bool
+
+	answered chan struct{} // closed once the others are final; nil outside of a queue
 }
 
+func (r *recording) id() string                 { return r.sold.Order.ID.String() }
 func (r *recording) succeed(o domain.SoldOrder) { r.result, r.done = o, true }
 func (r *recording) fail(err error)             { r.err, r.done = err, true }
 
@@ -73,22 +83,24 @@ func (s *Store) recordAll(ctx context.Context, all []*recording) {
 		}
 	}
 	for range recordAttemptsMax {
-		open := slices.DeleteFunc(slices.Clone(all), func(r *recording) bool { return r.done })
+		open := stillOpen(all)
 		if len(open) == 0 {
 			return
 		}
 		err := s.insertSold(ctx, open)
 		switch {
 		case err == nil:
-			for _, r := range open {
+			for _, r := range stillOpen(open) {
 				r.succeed(soldOrder(&r.sold, r.ticketCode))
 			}
 		case isUniqueViolation(err):
 			s.settleRepeats(ctx, open)
-		case len(open) > 1 && didNotHappen(err):
-			for _, r := range open {
-				s.recordAll(ctx, []*recording{r})
+			if len(stillOpen(open)) == len(open) {
+				s.recordHalves(ctx, open) // two of them have a key in common
 			}
+		case didNotHappen(err) && !isAway(err):
+			s.recordHalves(ctx, open)
+			failAll(open, err)
 		default:
 			failAll(open, err)
 		}
@@ -96,10 +108,25 @@ func (s *Store) recordAll(ctx context.Context, all []*recording) {
 	failAll(all, errors.New("another order has one of its keys"))
 }
 
+// recordHalves looks for the one that spoils it for the others. A single order
+// stays as it is.
+func (s *Store) recordHalves(ctx context.Context, open []*recording) {
+	if len(open) == 1 {
+		return
+	}
+	half := len(open) / 2
+	s.recordAll(ctx, open[:half])
+	s.recordAll(ctx, open[half:])
+}
+
+func stillOpen(all []*recording) []*recording {
+	return slices.DeleteFunc(slices.Clone(all), func(r *recording) bool { return r.done })
+}
+
 func failAll(all []*recording, err error) {
 	for _, r := range all {
 		if !r.done {
-			r.fail(writeFailed("record order", r.sold.Order.ID.String(), err))
+			r.fail(writeFailed("record order", r.id(), err))
 		}
 	}
 }
@@ -183,7 +210,8 @@ func (s *Store) fates(ctx context.Context, payments []string) (map[string]fate, 
 }
 
 // insertSold is one statement, which is a transaction of its own: no round trips
-// for BEGIN and COMMIT. Foreign keys are checked at its end.
+// for BEGIN and COMMIT. Foreign keys are checked at its end. An order that cannot
+// be written down fails by itself and is left out.
 func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 	// In one order everywhere, so that two nodes with the same orders wait for
 	// each other instead of deadlocking.
@@ -193,9 +221,13 @@ func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 	var c soldColumns
 	for _, r := range open {
 		if err := c.add(&r.sold, r.ticketCode); err != nil {
-			return &domain.Error{Code: domain.CodeInternal, Err: err}
+			r.fail(&domain.Error{Code: domain.CodeInternal, Err: err})
 		}
 	}
+	if len(c.id) == 0 {
+		return nil
+	}
+	s.recorded(len(c.id))
 	failpoint.Before("orders", "record")
 	_, err := s.pool.Exec(ctx, insertSoldSQL,
 		c.id, c.sale, c.payment, c.session, c.amount, c.currency, c.capturedAt, c.buyer, c.email, c.booking, c.perk, c.paidAt, c.event,

@@ -30,6 +30,13 @@ type Options struct {
 	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
 	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
+
+	// RecordOneByOne gives every sold order a transaction of its own. It is for
+	// benchmarks, which show what the shared ones save.
+	RecordOneByOne bool
+	// Recorded is told how many orders each transaction of Record was sent with.
+	// It must return at once. Nil: nobody is told.
+	Recorded func(orders int)
 }
 
 // The defaults of Options.
@@ -48,6 +55,8 @@ const idleInTransactionTimeout = 10 * time.Second
 type Store struct {
 	pool        *pgxpool.Pool
 	callTimeout time.Duration
+	records     *recordQueue // nil: one by one
+	recorded    func(orders int)
 }
 
 // Open prepares a pool of connections and connects on first use, so that a
@@ -74,7 +83,14 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("orders database: %w", err)
 	}
-	return &Store{pool: pool, callTimeout: cmp.Or(o.CallTimeout, CallTimeoutDefault)}, nil
+	s := &Store{pool: pool, callTimeout: cmp.Or(o.CallTimeout, CallTimeoutDefault), recorded: o.Recorded}
+	if s.recorded == nil {
+		s.recorded = func(int) {}
+	}
+	if !o.RecordOneByOne {
+		s.records = newRecordQueue(s.recordBatch)
+	}
+	return s, nil
 }
 
 // Close waits for the calls under way and closes all connections.

@@ -79,7 +79,8 @@ type Run struct {
 	Memory   map[string]float64 `json:"memory_bytes,omitempty"`
 	Postgres *Postgres          `json:"postgres,omitempty"`
 	Workflow *Workflow          `json:"workflow,omitempty"`
-	// Batches are the sizes of the ledger's requests, by operation, in events.
+	// Batches are the sizes of the ledger's requests, by operation, in events;
+	// BatchOfOrders those of the database's transactions, in orders.
 	Batches map[string]probe.Histogram `json:"batches,omitempty"`
 	// Stages are those of the service, by name.
 	Stages map[string]Stage `json:"stages,omitempty"`
@@ -108,6 +109,9 @@ type Stage struct {
 	P50     float64 `json:"p50_ms"`
 	P99     float64 `json:"p99_ms"`
 }
+
+// BatchOfOrders is the name under which Batches has the recording of orders.
+const BatchOfOrders = "orders"
 
 // Prefixes of stages that come from other metrics than the service's stages.
 const (

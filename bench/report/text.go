@@ -188,6 +188,9 @@ func (s Series) writeStores(out io.Writer) {
 	if batch, ok := run.Batches[batchOfInterest]; ok && batch.Count > 0 {
 		parts = append(parts, fmt.Sprintf("%s transfers a ledger request", Figure(batch.Mean())))
 	}
+	if batch, ok := run.Batches[BatchOfOrders]; ok && batch.Count > 0 {
+		parts = append(parts, fmt.Sprintf("%s orders a record's transaction", Figure(batch.Mean())))
+	}
 	if len(parts) > 0 {
 		fmt.Fprintf(out, "%s, %s: %s\n", s.Phase, s.Load(), strings.Join(parts, "; "))
 	}

@@ -23,6 +23,7 @@ type metrics struct {
 	queueWaits *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
 	unanswered *prometheus.CounterVec
+	recorded   prometheus.Histogram
 	flagged    *prometheus.CounterVec
 	info       *prometheus.GaugeVec
 	stages     stages
@@ -49,6 +50,10 @@ func newMetrics() *metrics {
 		unanswered: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_ledger_unanswered_total", Help: "Units whose outcome is unknown: the answer did not come in time.",
 		}, []string{"op"}),
+		recorded: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "boxoffice_orders_batch_size", Help: "Sold orders recorded by one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
 		flagged: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_flagged_total", Help: "What ended right for the buyer and must be looked into all the same; the log says which order.",
 		}, []string{"what"}),
@@ -60,7 +65,7 @@ func newMetrics() *metrics {
 		m.flagged.WithLabelValues(string(flag)) // 0 until it happens
 	}
 	m.stages = newStages(m.registry)
-	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.flagged,
+	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -126,6 +131,9 @@ func (m *metrics) Answered(r ledger.Request) {
 	m.requests.WithLabelValues(op, result).Observe(r.Took.Seconds())
 	m.queueWaits.WithLabelValues(op).Observe(r.QueueWait.Seconds())
 }
+
+// ordersRecorded is told of every transaction that records sold orders.
+func (m *metrics) ordersRecorded(count int) { m.recorded.Observe(float64(count)) }
 
 // Refused implements ledger.Observer.
 func (m *metrics) Refused(op ledger.Op) { m.refused.WithLabelValues(string(op)).Inc() }

@@ -170,7 +170,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 // uses the ledger and the database after Temporal's client is gone.
 func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.Store, batcher *ledger.Batcher, temporal client.Client, err error) {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { store, err = s.openOrders(ctx); return err })
+	g.Go(func() (err error) { store, err = s.openOrders(ctx, meter); return err })
 	g.Go(func() (err error) { batcher, err = s.openLedger(ctx, meter); return err })
 	g.Go(func() (err error) { temporal, err = s.openTemporal(ctx); return err })
 	err = g.Wait()
@@ -200,9 +200,9 @@ type parts struct {
 	auditor  *auditor
 }
 
-func (s *service) openOrders(ctx context.Context) (*orders.Store, error) {
+func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
 	// The pool outlives the start: its background work must not end with it.
-	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), orders.Options{})
+	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), orders.Options{Recorded: meter.ordersRecorded})
 	if err != nil {
 		return nil, err
 	}

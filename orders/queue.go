@@ -1,0 +1,141 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+
+	"boxoffice/domain"
+)
+
+// Bounds of the group commit.
+const (
+	// batchOrdersMax is what one transaction takes: some 300 kB. Above it a
+	// commit is no longer what an order costs.
+	batchOrdersMax = 256
+	// queueOrdersMax bounds what waits: sixteen transactions.
+	queueOrdersMax = 16 * batchOrdersMax
+)
+
+var errRecordQueueFull = errors.New("too many orders wait to be recorded")
+
+// A recordQueue is the group commit: one transaction is under way at a time, and
+// what comes meanwhile is the next one. Nothing waits for company, so a lone
+// order is sent at once; and a commit, which costs a flush of the disk, serves
+// all who waited for the one before.
+type recordQueue struct {
+	record func([]*recording) // settles all of them
+
+	mu      sync.Mutex
+	waiting []*recording // in the order of their arrival
+	running bool         // a goroutine takes from it until it is empty
+}
+
+func newRecordQueue(record func([]*recording)) *recordQueue { return &recordQueue{record: record} }
+
+// submit waits for the order's turn and its answer. Who gives up while queued
+// has certainly written nothing; who gives up later does not know, and the others
+// of the transaction are not disturbed.
+func (q *recordQueue) submit(ctx context.Context, r *recording) (domain.SoldOrder, error) {
+	if err := ctx.Err(); err != nil {
+		return domain.SoldOrder{}, notSent(r, err)
+	}
+	r.answered = make(chan struct{})
+	if !q.enqueue(r) {
+		return domain.SoldOrder{}, notSent(r, errRecordQueueFull)
+	}
+	select {
+	case <-r.answered:
+		return r.result, r.err
+	case <-ctx.Done():
+	}
+	if q.remove(r) {
+		return domain.SoldOrder{}, notSent(r, context.Cause(ctx))
+	}
+	select {
+	case <-r.answered: // at the same moment
+		return r.result, r.err
+	default:
+		return domain.SoldOrder{}, writeFailed("record order", r.id(), context.Cause(ctx))
+	}
+}
+
+// notSent is a definite answer: repeat it.
+func notSent(r *recording, cause error) error {
+	return &domain.Error{
+		Code: domain.CodeOverloaded, Detail: "The orders database is too slow. Nothing was written.", RetryAfter: readRetryAfter,
+		Err: &notSentError{order: r.id(), cause: cause},
+	}
+}
+
+type notSentError struct {
+	order string
+	cause error
+}
+
+func (e *notSentError) Error() string {
+	return "orders: record order " + e.order + ": not sent: " + e.cause.Error()
+}
+func (e *notSentError) Unwrap() error { return e.cause }
+
+func (q *recordQueue) enqueue(r *recording) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= queueOrdersMax {
+		return false
+	}
+	q.waiting = append(q.waiting, r)
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
+	return true
+}
+
+// remove takes an order back, unless it was sent.
+func (q *recordQueue) remove(r *recording) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, r)
+	if i < 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	return true
+}
+
+// run ends when nothing waits any more: an idle store has no goroutine.
+func (q *recordQueue) run() {
+	for {
+		batch := q.take()
+		if len(batch) == 0 {
+			return
+		}
+		q.record(batch)
+		for _, r := range batch {
+			close(r.answered)
+		}
+		// Who was just answered may have the next order ready: let them queue it,
+		// or they fall into two halves that take turns (as in the ledger's lanes).
+		runtime.Gosched()
+	}
+}
+
+func (q *recordQueue) take() []*recording {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.waiting), batchOrdersMax)
+	batch := slices.Clone(q.waiting[:n])
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	q.running = n > 0
+	return batch
+}
+
+// recordBatch has a time of its own: that of the callers is theirs.
+func (s *Store) recordBatch(batch []*recording) {
+	ctx, cancel := s.bounded(context.Background())
+	defer cancel()
+	s.recordAll(ctx, batch)
+}
