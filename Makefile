@@ -8,6 +8,10 @@ SEED    ?= 0
 SECONDS ?= 0
 # make bench: a stack of its own, so that its sales are in nobody's way.
 BENCH_DATA ?= .data-bench
+# make bench-variants: which, how often each, and the load.
+VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request one-order-a-commit ordinary
+VARIANT_ROUNDS ?= 3
+VARIANT_FLAGS  ?= --concurrency 64 --rate 20 --runs 1 --duration 10s
 
 DEVSTACK      := bin/devstack
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -28,7 +32,7 @@ WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) 
                  set -a; . "$(abspath $(DATA))/dev.env"; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test chaos chaos-sabotage bench bench-compare bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify test chaos chaos-sabotage bench bench-compare bench-variants bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -76,17 +80,27 @@ ifdef RUNNING
 else
 	@$(DEVSTACK) clean --data $(BENCH_DATA) --yes
 	@mkdir -p bench-results; echo "starting a stack in $(BENCH_DATA), its output is in bench-results/stack.log"; \
-	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports >bench-results/stack.log 2>&1 & stack=$$!; \
+	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_BIN:%=--bin-dir %) >bench-results/stack.log 2>&1 & stack=$$!; \
 	trap '$(DEVSTACK) stop --data $(BENCH_DATA) >/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	until grep -q '^  "state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "^  \"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
 	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
 	done; \
 	set -a; . "$(abspath $(BENCH_DATA))/dev.env"; set +a; \
-	$(BENCH_DATA)/bin/boxoffice bench $(FLAGS)
+	$(or $(BENCH_BIN),$(BENCH_DATA)/bin)/boxoffice bench $(FLAGS)
 endif
 
 bench-compare: ## what result B is to result A (A=….json B=….json)
 	@go run ./cmd/boxoffice bench compare "$(A)" "$(B)"
+
+bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slower variant on a fresh stack of its own, some 15 minutes
+	go build -buildvcs=false -tags benchvariants -o bin/variants/ ./cmd/...
+	@rm -rf bench-results/variants
+	@for round in $$(seq $(VARIANT_ROUNDS)); do for variant in $(VARIANTS); do \
+	  echo "== $$variant, round $$round of $(VARIANT_ROUNDS)"; \
+	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" \
+	    FLAGS="--phases journey --out bench-results/variants $(VARIANT_FLAGS) $(FLAGS)" || exit 1; \
+	done; done
+	@echo; bin/variants/boxoffice bench variants bench-results/variants/*.json
 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./ledger/embedded

@@ -100,6 +100,9 @@ func (b *bench) describe(ctx context.Context) error {
 	if kinds := metrics.Values("boxoffice_info", "ledger"); len(kinds) == 1 {
 		b.result.Ledger = kinds[0]
 	}
+	if variants := metrics.Values("boxoffice_bench_variant", "variant"); len(variants) == 1 {
+		b.result.Variant = variants[0]
+	}
 	b.pids = map[string]int{"generator": os.Getpid()}
 	if stack, err := probe.ReadStack(b.DataDir, b.URL); err != nil {
 		b.note("CPU and memory of the generator only: " + err.Error())

@@ -68,6 +68,7 @@ func (noObserver) Unanswered(Op)    {}
 
 type batcherConfig struct {
 	queueEventsMax int
+	unitsMax       int // in one request; 0: as many as have room
 	answerTimeout  time.Duration
 	observer       Observer
 	logger         *slog.Logger
@@ -86,6 +87,12 @@ func WithAnswerTimeout(d time.Duration) BatcherOption {
 // WithQueueEventsMax bounds how many events of an operation may wait.
 func WithQueueEventsMax(n int) BatcherOption {
 	return func(c *batcherConfig) { c.queueEventsMax = n }
+}
+
+// WithUnitsMax bounds how many callers share a request, beside the room that it
+// has. It is for benchmarks: 1 shows what batching gains.
+func WithUnitsMax(n int) BatcherOption {
+	return func(c *batcherConfig) { c.unitsMax = n }
 }
 
 // WithObserver tells o of every request.

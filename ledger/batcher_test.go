@@ -575,3 +575,25 @@ func wholeUnits(r *rapid.T, requests [][]tb.Transfer) map[int]int {
 	}
 	return whole
 }
+
+func TestUnitsMaxSendsOneCallerAtATime(t *testing.T) {
+	f := newFake()
+	b := newBatcher(t, f, ledger.WithUnitsMax(1))
+	f.block()
+	var g sync.WaitGroup
+	for i := range 5 {
+		g.Go(func() {
+			if _, err := b.CreateTransfers(t.Context(), []tb.Transfer{{ID: tb.ToUint128(uint64(i + 1))}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-f.arrived
+	f.unblock()
+	g.Wait()
+	for i, request := range f.seen() {
+		if len(request) != 1 {
+			t.Errorf("request %d carries %d transfers, want 1", i, len(request))
+		}
+	}
+}

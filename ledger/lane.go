@@ -240,7 +240,7 @@ func (l *lane[E, R]) take() batch[E, R] {
 	defer l.mu.Unlock()
 	var b batch[E, R]
 	b.events = make([]E, 0, min(l.queuedEvents, l.room.full))
-	for l.queue.Len() > 0 {
+	for l.queue.Len() > 0 && (l.config.unitsMax == 0 || len(b.units) < l.config.unitsMax) {
 		u := l.queue.Front().Value.(*unit[E, R])
 		if len(u.events) >= l.room.tooMany {
 			l.unqueue(u)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 
@@ -76,11 +77,19 @@ func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec,
 // Worker polls the task queue.
 type Worker struct{ sdkworker.Worker }
 
+// An Option changes how a worker runs what it runs.
+type Option func(*sdkworker.Options)
+
+// WithInterceptors puts these around workflows and activities.
+func WithInterceptors(all ...interceptor.WorkerInterceptor) Option {
+	return func(o *sdkworker.Options) { o.Interceptors = append(o.Interceptors, all...) }
+}
+
 // New makes a worker; Start and Stop run it. onFatal is told when it can not go
 // on, for example because its namespace is gone.
-func New(c client.Client, acts *activities.Activities, onFatal func(error)) *Worker {
+func New(c client.Client, acts *activities.Activities, onFatal func(error), with ...Option) *Worker {
 	sdkworker.SetStickyWorkflowCacheSize(stickyCacheSize)
-	w := sdkworker.New(c, workflows.TaskQueue, sdkworker.Options{
+	options := sdkworker.Options{
 		MaxConcurrentWorkflowTaskExecutionSize:  workflowTasksMax,
 		MaxConcurrentLocalActivityExecutionSize: localActivitiesMax,
 		MaxConcurrentActivityExecutionSize:      activitiesMax,
@@ -89,7 +98,11 @@ func New(c client.Client, acts *activities.Activities, onFatal func(error)) *Wor
 		WorkerStopTimeout:                       stopTimeout,
 		OnFatalError:                            onFatal,
 		Interceptors:                            failpoints(),
-	})
+	}
+	for _, o := range with {
+		o(&options)
+	}
+	w := sdkworker.New(c, workflows.TaskQueue, options)
 	Register(w, acts)
 	return &Worker{Worker: w}
 }

@@ -51,6 +51,7 @@ func differences(a, b Result) []string {
 		}
 	}
 	add("the ledger", a.Ledger, b.Ledger)
+	add("the variant", a.Variant, b.Variant)
 	add("the CPU", fmt.Sprintf("%d × %s", a.Machine.Cores, a.Machine.CPU), fmt.Sprintf("%d × %s", b.Machine.Cores, b.Machine.CPU))
 	add("the data's file system", a.Machine.DataFS, b.Machine.DataFS)
 	add("the payment", a.Settings.Payment, b.Settings.Payment)

@@ -16,15 +16,18 @@ const Format = 1
 
 // Result is one call of the bench.
 type Result struct {
-	Format      int               `json:"format"`
-	StartedAt   time.Time         `json:"started_at"`
-	TookSeconds float64           `json:"took_seconds"`
-	Commit      string            `json:"commit"` // "+changes" appended where the checkout had some
-	Ledger      string            `json:"ledger"` // on which the service books: tigerbeetle or embedded
-	Machine     probe.Machine     `json:"machine"`
-	Versions    map[string]string `json:"versions"`
-	Settings    Settings          `json:"settings"`
-	Series      []Series          `json:"series"`
+	Format      int       `json:"format"`
+	StartedAt   time.Time `json:"started_at"`
+	TookSeconds float64   `json:"took_seconds"`
+	Commit      string    `json:"commit"` // "+changes" appended where the checkout had some
+	Ledger      string    `json:"ledger"` // on which the service books: tigerbeetle or embedded
+	// Variant is the slower way of selling that the service was built for; empty
+	// of the product itself.
+	Variant  string            `json:"variant,omitempty"`
+	Machine  probe.Machine     `json:"machine"`
+	Versions map[string]string `json:"versions"`
+	Settings Settings          `json:"settings"`
+	Series   []Series          `json:"series"`
 	// Tenths is a long row of orders, one run a tenth; nil where none was asked for.
 	Tenths *Series `json:"tenths,omitempty"`
 	Audit  *Audit  `json:"audit,omitempty"`

@@ -20,6 +20,7 @@ import (
 	"boxoffice/bench"
 	"boxoffice/bench/probe"
 	"boxoffice/bench/report"
+	variants "boxoffice/bench/variant"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/postgres"
@@ -36,10 +37,13 @@ func runBench(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "compare" {
 		return compareBenches(args[1:])
 	}
+	if len(args) > 0 && args[0] == "variants" {
+		return tabulateVariants(args[1:])
+	}
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	f := benchFlags(flags)
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: boxoffice bench [flags]\n       boxoffice bench compare A.json B.json")
+		fmt.Fprintln(flags.Output(), "usage: boxoffice bench [flags]\n       boxoffice bench compare A.json B.json\n       boxoffice bench variants RESULT.json...")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -239,4 +243,17 @@ func compareBenches(args []string) error {
 		return err
 	}
 	return report.Compare(io.Writer(os.Stdout), a, b)
+}
+
+// tabulateVariants prints one table of what make bench-variants has measured.
+func tabulateVariants(files []string) error {
+	results := make([]report.Result, 0, len(files))
+	for _, file := range files {
+		result, err := report.Read(file)
+		if err != nil {
+			return err
+		}
+		results = append(results, result)
+	}
+	return report.Variants(os.Stdout, results, variants.Names())
 }

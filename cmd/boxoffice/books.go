@@ -47,7 +47,7 @@ func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Batch
 		name = ledgerPostgres
 	}
 	meter.runsOn(name)
-	return ledger.NewBatcher(c, options...), nil
+	return ledger.NewBatcher(c, s.variant.batcher(options)...), nil
 }
 
 // closeLedger sends what was accepted, then closes the ledger behind it: the

@@ -73,6 +73,7 @@ type service struct {
 	ledgerKind string
 	drain      time.Duration
 	log        *slog.Logger
+	variant    variant
 	waiting    waiting
 	stopping   atomic.Bool // /readyz says no, whatever works
 
@@ -131,6 +132,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	meter := newMetrics()
+	if s.variant, err = chosenVariant(meter.registry); err != nil {
+		return err
+	}
 	store, batcher, temporal, err := s.openAll(ctx, meter)
 	if err != nil {
 		return err
@@ -141,7 +145,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
 	}
-	desk := checkouts.NewDesk(timedTemporal{temporal, meter.stages}, s.Payloads.DataConverter(), notices, store, provider)
+	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages}, s.Payloads.DataConverter(), notices, store, provider)
 	p := &parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
@@ -202,7 +206,7 @@ type parts struct {
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
 	// The pool outlives the start: its background work must not end with it.
-	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), orders.Options{Recorded: meter.ordersRecorded})
+	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), s.variant.orders(orders.Options{Recorded: meter.ordersRecorded}))
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +243,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 		SaleCancel: activities.SaleCancel{
 			Drainer: p.book, Cancellations: cancellations{p.store}, Canceler: p.desk,
 		},
-	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) })
+	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.variant.worker()...)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("checkout worker: %w", err)
 	}
