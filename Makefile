@@ -11,7 +11,7 @@ BENCH_DATA ?= .data-bench
 # make bench-variants: which, how often each, and the load.
 VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request one-order-a-commit ordinary
 VARIANT_ROUNDS ?= 3
-VARIANT_FLAGS  ?= --concurrency 64 --rate 20 --runs 1 --duration 10s
+VARIANT_FLAGS  ?= --concurrency 64 --rate 10 --runs 1 --duration 10s
 
 DEVSTACK      := bin/devstack
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2

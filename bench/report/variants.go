@@ -29,12 +29,12 @@ func Variants(out io.Writer, results []Result, sequence []string) error {
 		return errors.New("none of the results is of a variant: make bench-variants measures them")
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "phase\tload\tvariant\trate/s\tratio\tCPU ms\tratio\tp50 ms\tratio\ttransitions\tevents\tPostgres tx\truns\t")
+	fmt.Fprintln(table, "phase\tload\tvariant\trate/s\tratio\tCPU ms\tratio\tp50 ms\tratio\ttransitions\tevents\tPostgres tx\tothers\truns\t")
 	for _, row := range rows {
 		base := rows[slices.IndexFunc(rows, func(other variantRow) bool { return other.sameLoad(row) })].Series
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", row.Phase, row.Load(), row.variant,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", row.Phase, row.Load(), row.variant,
 			againstBase(row.Over(Rate), base.Over(Rate)), againstBase(row.Over(CPU), base.Over(CPU)), againstBase(row.Over(P50), base.Over(P50)),
-			plain(row.Over(transitions)), plain(row.Over(historyEvents)), plain(row.Over(transactions)), len(row.Runs))
+			plain(row.Over(transitions)), plain(row.Over(historyEvents)), plain(row.Over(transactions)), plain(row.Over(others)), len(row.Runs))
 	}
 	return table.Flush()
 }
@@ -99,6 +99,9 @@ func historyEvents(r Run) (float64, bool) {
 	}
 	return r.Workflow.HistoryEvents.Median, true
 }
+
+// others is how many cores worked for nobody of ours: what makes ratios doubtful.
+func others(r Run) (float64, bool) { return r.OthersCores, true }
 
 // transactions are those of all of the server's databases.
 func transactions(r Run) (sum float64, ok bool) {

@@ -111,7 +111,7 @@ END $$`
 
 // indexOnlyWhatIsThere: the schema has an index for each of some sixty search attributes that a workflow may have, and
 // every write (three a checkout) enters its row into all of them, NULL or not. A checkout sets two. Measured, that was
-// nearly all of the write-ahead log of a checkout and a third of Postgres's CPU (docs/performance.md).
+// two thirds of the write-ahead log of a checkout, and a sixth of its CPU in Postgres (docs/performance.md).
 func indexOnlyWhatIsThere(visibility *config.SQL, logger log.Logger) error {
 	conn, err := sqltool.NewConnection(visibility, logger)
 	if err != nil {
