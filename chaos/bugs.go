@@ -77,7 +77,7 @@ var bugs = []bug{
 		name:     "a budget without its limit",
 		edits:    []edit{{"ledger/sale.go", "newAccount(s, st, roleBudget, tb.AccountFlags{DebitsMustNotExceedCredits: true})", "newAccount(s, st, roleBudget, tb.AccountFlags{})"}},
 		caughtBy: []string{"I1"},
-		expose:   crowd,
+		expose:   lateMoneyForSoldSeats,
 	},
 	{
 		name:     "a wrong amount is accepted",

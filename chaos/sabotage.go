@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -475,32 +474,6 @@ func webhookLost(s *stage) error {
 		now, err := s.c.order(s.ctx, s.front(), p)
 		return err == nil && now.Status != "held"
 	})
-}
-
-// crowd wants more than there is, at the same moment.
-func crowd(s *stage) error {
-	const people = 60
-	begin := make(chan struct{})
-	done := make(chan error, people)
-	for i := range people {
-		a := ask{sale: s.sale, key: newKey(), class: "A", quantity: 1, email: fmt.Sprintf("crowd-%d@example.com", i)}
-		go func() {
-			<-begin
-			_, err := s.c.checkout(s.ctx, s.front(), a)
-			done <- err
-		}()
-	}
-	close(begin)
-	held := 0
-	for range people {
-		if <-done == nil {
-			held++
-		}
-	}
-	if held == 0 {
-		return errors.New("nobody holds anything")
-	}
-	return nil
 }
 
 func wrongAmount(s *stage) error {
