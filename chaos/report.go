@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -50,6 +51,7 @@ type report struct {
 	Sales        int            `json:"sales"`
 	Acknowledged int            `json:"acknowledged_orders_checked"`
 	RestAfter    float64        `json:"at_rest_after_seconds"`
+	Replayed     string         `json:"replayed"`
 	Verified     bool           `json:"verify_holds"`
 	Broken       []string       `json:"broken"`
 
@@ -127,8 +129,8 @@ func (r *report) markdown() string {
 	if len(r.Broken) > 0 {
 		verdict = "BROKEN"
 	}
-	fmt.Fprintf(&b, "# Fault run: %s\n\nSeed %d, ledger %s, %s, %.0f s; %d buyers in %d sales, %d acknowledged orders; at rest %.0f s after the last fault.\n\n",
-		verdict, r.Seed, r.Ledger, r.Machine, r.Seconds, r.Buyers, r.Sales, r.Acknowledged, r.RestAfter)
+	fmt.Fprintf(&b, "# Fault run: %s\n\nSeed %d, ledger %s, %s, %.0f s; %d buyers in %d sales, %d acknowledged orders; at rest %.0f s after the last fault. %s.\n\n",
+		verdict, r.Seed, r.Ledger, r.Machine, r.Seconds, r.Buyers, r.Sales, r.Acknowledged, r.RestAfter, cmp.Or(r.Replayed, "No history was replayed"))
 	for _, what := range r.Broken {
 		fmt.Fprintf(&b, "- **%s**\n", strings.ReplaceAll(what, "\n", " "))
 	}

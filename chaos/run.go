@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ const (
 	auditEvery  = 2 * time.Second
 	tellEvery   = 15 * time.Second
 	verifyLimit = 3 * time.Minute
+	replayLimit = 6 * time.Minute // its own bound is below
 )
 
 // run is `chaos run`.
@@ -187,6 +189,9 @@ func (w *world) prove(ctx context.Context, r *report) error {
 	r.Acknowledged = orders
 	r.Broken = append(r.Broken, violations...)
 	w.log.printf("at rest after %.0f s; %d acknowledged orders asked for, %d contradictions", r.RestAfter, orders, len(violations))
+	if err := w.replay(ctx, r); err != nil {
+		r.Broken = append(r.Broken, err.Error())
+	}
 	return w.verify(ctx, r)
 }
 
@@ -295,6 +300,24 @@ func findings(reports []auditReport) []string {
 		}
 	}
 	return list
+}
+
+// replay holds every history that the run left in Temporal against the workflow code. One that does not replay is left
+// beside the report: it would have stopped its checkout for good on the next node that does not have it in its cache.
+func (w *world) replay(ctx context.Context, r *report) error {
+	ctx, cancel := context.WithTimeout(ctx, replayLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "replay"), "-failed", w.dir)
+	cmd.Env = environ(w.env)
+	var problems strings.Builder
+	cmd.Stderr = &problems
+	out, err := cmd.Output()
+	r.Replayed = strings.TrimSpace(string(out))
+	w.log.printf("%s", r.Replayed)
+	if err != nil {
+		return fmt.Errorf("replay of the histories: %w\n%s", err, problems.String())
+	}
+	return nil
 }
 
 // verify runs the product's own command: it is what an operator would believe.

@@ -73,7 +73,7 @@ func build(ctx context.Context, c config, into, overlay string) error {
 	if c.race {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/boxoffice", "./cmd/mockpay")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/boxoffice", "./cmd/mockpay", "./e2e/replay")...)
 	cmd.Dir = c.repo
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -1,0 +1,76 @@
+// Package replay holds workflow histories against today's workflow code: what
+// Temporal has recorded must be what the code would do again. It is for tests;
+// no process of the box office replays by itself more than the SDK does.
+package replay
+
+import (
+	"fmt"
+	"log/slog"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/workflows"
+)
+
+// Types are the workflows whose histories can be replayed.
+var Types = []string{"Checkout", "Late", "Refund", "CancelSale"}
+
+// eventsMin is the shortest history that the SDK replays: a workflow that no
+// worker has seen has nothing to replay.
+const eventsMin = 3
+
+// History replays a history as a whole, and every beginning of it that a worker
+// or a query can have been given: a cache may be lost after any of them. An error
+// says after which event today's code does something else. Payloads are opened
+// with payloads; nil is the SDK's own converter.
+func History(history *historypb.History, execution workflow.Execution, payloads converter.DataConverter) error {
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DataConverter: payloads})
+	if err != nil {
+		return fmt.Errorf("replayer: %w", err)
+	}
+	replayer.RegisterWorkflow(workflows.Checkout)
+	replayer.RegisterWorkflow(workflows.Late)
+	replayer.RegisterWorkflow(workflows.Refund)
+	replayer.RegisterWorkflow(workflows.CancelSale)
+	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // the error says it
+	for _, events := range beginnings(history.GetEvents()) {
+		err := replayer.ReplayWorkflowHistoryWithOptions(quiet, &historypb.History{Events: events},
+			worker.ReplayWorkflowHistoryOptions{OriginalExecution: execution})
+		if err != nil {
+			return fmt.Errorf("replay up to event %d of %d: %w", len(events), len(history.GetEvents()), err)
+		}
+	}
+	return nil
+}
+
+// beginnings are the parts that the server has written at once, put together:
+// the commands of a workflow task are recorded with its completion, or not at all.
+func beginnings(events []*historypb.HistoryEvent) [][]*historypb.HistoryEvent {
+	var list [][]*historypb.HistoryEvent
+	for n := eventsMin; n < len(events); n++ {
+		if next := events[n]; next.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED && !fromWorkflowTask(next) {
+			list = append(list, events[:n])
+		}
+	}
+	return append(list, events)
+}
+
+// fromWorkflowTask reports whether an event was recorded for a command or a
+// message of the completion of a workflow task.
+func fromWorkflowTask(event *historypb.HistoryEvent) bool {
+	switch event.GetEventType() {
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+		return true
+	}
+	message := event.ProtoReflect()
+	attributes := message.WhichOneof(message.Descriptor().Oneofs().ByName("attributes"))
+	if attributes == nil {
+		return false
+	}
+	return attributes.Message().Fields().ByName("workflow_task_completed_event_id") != nil
+}

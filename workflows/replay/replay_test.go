@@ -1,0 +1,92 @@
+package replay_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/workflows/replay"
+)
+
+const committed = "../testdata/histories"
+
+func read(t *testing.T, file string) *historypb.History {
+	t.Helper()
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	require.NoError(t, err)
+	return history
+}
+
+// A query or a worker without a cache may ask at any moment of a checkout's life.
+func TestEveryBeginningOfACommittedHistoryReplays(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(committed, "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			require.NoError(t, replay.History(read(t, file), workflow.Execution{}, nil))
+		})
+	}
+}
+
+func TestAHistoryThatTheCodeWouldNotWriteIsNamed(t *testing.T) {
+	const child = enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
+	const marker = enumspb.EVENT_TYPE_MARKER_RECORDED
+	const timer = enumspb.EVENT_TYPE_TIMER_STARTED
+	for name, test := range map[string]struct {
+		file   string
+		mangle func([]*historypb.HistoryEvent) []*historypb.HistoryEvent
+	}{
+		"a command is missing": {"paid.json", func(events []*historypb.HistoryEvent) []*historypb.HistoryEvent {
+			return without(t, events, timer)
+		}},
+		"a step is missing": {"paid.json", func(events []*historypb.HistoryEvent) []*historypb.HistoryEvent {
+			return without(t, events, marker)
+		}},
+		"a child has another id": {"wrong-amount-refunded.json", func(events []*historypb.HistoryEvent) []*historypb.HistoryEvent {
+			events[find(t, events, child)].GetStartChildWorkflowExecutionInitiatedEventAttributes().WorkflowId = "late/other"
+			return events
+		}},
+		"two commands have changed places": {"paid.json", func(events []*historypb.HistoryEvent) []*historypb.HistoryEvent {
+			m, n := find(t, events, marker), find(t, events, timer)
+			events[m].Attributes, events[n].Attributes = events[n].Attributes, events[m].Attributes
+			events[m].EventType, events[n].EventType = events[n].EventType, events[m].EventType
+			return events
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			history := read(t, filepath.Join(committed, test.file))
+			require.NoError(t, replay.History(history, workflow.Execution{}, nil))
+			history.Events = test.mangle(history.Events)
+			require.ErrorContains(t, replay.History(history, workflow.Execution{}, nil), "TMPRL1100")
+		})
+	}
+}
+
+func find(t *testing.T, events []*historypb.HistoryEvent, kind enumspb.EventType) int {
+	t.Helper()
+	i := slices.IndexFunc(events, func(e *historypb.HistoryEvent) bool { return e.EventType == kind })
+	require.GreaterOrEqual(t, i, 0, "no %s", kind)
+	return i
+}
+
+// without takes an event out, and moves up what follows.
+func without(t *testing.T, events []*historypb.HistoryEvent, kind enumspb.EventType) []*historypb.HistoryEvent {
+	t.Helper()
+	i := find(t, events, kind)
+	for _, later := range events[i+1:] {
+		later.EventId--
+	}
+	return slices.Delete(events, i, i+1)
+}
