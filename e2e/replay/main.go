@@ -78,6 +78,9 @@ func run(ctx context.Context, folder string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if len(executions) == 0 {
+		return fmt.Errorf("namespace %q has no workflow of the box office: there is nothing to replay", namespace)
+	}
 	r := replayed{folder: folder, payloads: payloads.DataConverter()}
 	err = r.all(ctx, temporal, executions)
 	fmt.Fprintf(out, "%d histories with %d events replayed, whole and from every beginning; %d do not replay\n", r.histories, r.events, len(r.broken))
