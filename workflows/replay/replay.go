@@ -52,19 +52,20 @@ func History(history *historypb.History, execution workflow.Execution, payloads 
 // the commands of a workflow task are recorded with its completion, or not at all.
 func beginnings(events []*historypb.HistoryEvent) [][]*historypb.HistoryEvent {
 	var list [][]*historypb.HistoryEvent
-	for n := eventsMin; n < len(events); n++ {
-		if next := events[n]; next.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED && !fromWorkflowTask(next) {
+	for n := eventsMin; n <= len(events); n++ {
+		if n == len(events) || !withPrevious(events[n]) {
 			list = append(list, events[:n])
 		}
 	}
-	return append(list, events)
+	return list
 }
 
-// fromWorkflowTask reports whether an event was recorded for a command or a
-// message of the completion of a workflow task.
-func fromWorkflowTask(event *historypb.HistoryEvent) bool {
+// withPrevious reports whether no history ends before this event: it was recorded
+// with the completion of a workflow task, for one of its commands or answers.
+func withPrevious(event *historypb.HistoryEvent) bool {
 	switch event.GetEventType() {
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+		enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
 		return true
 	}
 	message := event.ProtoReflect()
