@@ -123,7 +123,7 @@ var bugs = []bug{
 	},
 	{
 		name:     "a step gives up",
-		edits:    []edit{{"workflows/options.go", "			MaximumInterval:    backoffMax,\n", "			MaximumInterval:    backoffMax,\n			MaximumAttempts:    2,\n"}},
+		edits:    []edit{{"workflows/options.go", "			MaximumAttempts:    untilItSucceeds,\n", "			MaximumAttempts:    2,\n"}},
 		caughtBy: []string{"I4", "L"},
 		expose:   paidWithoutOrders,
 	},
