@@ -127,7 +127,7 @@ func tigerBeetleSilent(ctx context.Context, w *world, _ *load) (string, error) {
 // TigerBeetle's clients_max is 64: one session more evicts the oldest.
 const (
 	sessions       = 72
-	sessionTimeout = 10 * time.Second
+	sessionTimeout = 30 * time.Second
 )
 
 // sessionsEvicted opens more sessions than the cluster keeps, so that the service's own are evicted.
@@ -149,7 +149,7 @@ func sessionsEvicted(ctx context.Context, w *world, _ *load) (string, error) {
 		select {
 		case <-registered: // with an error, where a later session has evicted this one
 		case <-time.After(sessionTimeout):
-			return "", fmt.Errorf("session %d did not open", len(opened))
+			return "", fmt.Errorf("%w: session %d opens within %s", errDidNotHappen, len(opened), sessionTimeout)
 		}
 	}
 	before := w.countInLogs("ledger session replaced")

@@ -22,7 +22,7 @@ const AuditTaskQueue = "audits"
 const (
 	AuditTimeout          = 15 * time.Minute // all attempts of a run
 	auditAttemptTimeout   = 10 * time.Minute
-	auditHeartbeatTimeout = 2 * time.Minute // longer than reading any one source, with its repeats
+	auditHeartbeatTimeout = 30 * time.Second // three beats: a worker that died is noticed, however long a source takes
 	auditAttemptsMax      = 3
 	auditBackoff          = 2 * time.Second
 )
