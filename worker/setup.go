@@ -8,6 +8,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/workflows"
@@ -49,6 +50,18 @@ func CheckSetup(ctx context.Context, c client.Client, namespace string) error {
 	}
 	for name := range missing {
 		return fmt.Errorf("temporal namespace %q has no search attribute %q: run `boxoffice migrate`", namespace, name)
+	}
+	return checkKnown(ctx, c, namespace)
+}
+
+// checkKnown asks for workflows by the attributes. They are listed as soon as
+// they are registered, but a frontend knows them only once it has read its
+// namespaces again, some seconds later; until then it refuses every start.
+func checkKnown(ctx context.Context, c client.Client, namespace string) error {
+	query := fmt.Sprintf("%s = 'none' AND %s = 'none'", workflows.SaleAttribute.GetName(), workflows.EndingAttribute.GetName())
+	_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})
+	if err != nil {
+		return fmt.Errorf("temporal namespace %q does not know its search attributes yet: %w", namespace, err)
 	}
 	return nil
 }
