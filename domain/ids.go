@@ -95,7 +95,7 @@ const ServerKeyLen = 32
 // A Keyring derives ids and tokens from the server's one secret. All nodes of a
 // box office share that secret; changing it orphans every open order.
 type Keyring struct {
-	order, token, buyer, body, ticket []byte
+	order, token, buyer, body, ticket, queue []byte
 }
 
 // NewKeyring derives a key for each purpose (HKDF-SHA256, RFC 5869), so that
@@ -107,7 +107,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 	}
 	k := &Keyring{}
 	for purpose, key := range map[string]*[]byte{
-		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
+		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket, "queue": &k.queue,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -169,6 +169,13 @@ func (k *Keyring) Fingerprint(o *Order) string {
 func (k *Keyring) TicketCode(id OrderID, n int) string {
 	sum := mac(k.ticket, string(id[:]), fmt.Sprint(n))
 	return strings.ToUpper(hex.EncodeToString(sum[:10]))
+}
+
+// QueueTag authenticates what a waiting room's token says: 32 bytes.
+func (k *Keyring) QueueTag(payload []byte) []byte {
+	h := hmac.New(sha256.New, k.queue)
+	h.Write(payload)
+	return h.Sum(nil)
 }
 
 // mac authenticates its parts unambiguously: each is preceded by its length.
