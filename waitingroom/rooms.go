@@ -2,7 +2,11 @@ package waitingroom
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"boxoffice/domain"
@@ -88,4 +92,459 @@ type Options struct {
 	Sales func(ctx context.Context) ([]*domain.Sale, error)
 	Meter prometheus.Registerer
 	Log   *slog.Logger
+}
+
+const (
+	// ExchangeInterval is how often a node exchanges with the others, a sale that
+	// somebody queues for.
+	ExchangeInterval = 100 * time.Millisecond
+	// StockInterval is how often the ledger is asked whether a sale has seats.
+	StockInterval = 500 * time.Millisecond
+	// HoldLatencyTarget is what the door allows holds to take before it slows.
+	HoldLatencyTarget = 500 * time.Millisecond
+	// fullPortion of the checkouts that may be under way is congestion.
+	fullPortion = 0.8
+	// loadLife stretches one bad moment over a few exchanges, so that each sale's
+	// next turn sees it, and not so long that it cuts the rate twice.
+	loadLife = 500 * time.Millisecond
+
+	exchangeTimeout = 2 * time.Second
+	exchangeRetry   = 500 * time.Millisecond
+	stockTimeout    = 2 * time.Second
+	joinTimeout     = 3 * time.Second
+	// freshFor is how old a state may be that is answered without asking again;
+	// freshTimeout is how long asking may take.
+	freshFor     = time.Second
+	freshTimeout = time.Second
+	// activeFor is how long after the last question a room is exchanged.
+	activeFor = PresenceTimeout
+
+	retryMin, retryMax = time.Second, 10 * time.Second
+	// roomsMax bounds the sales that one node has queues for.
+	roomsMax = 1000
+)
+
+// Rooms are the waiting rooms of this node. It is safe for concurrent use.
+type Rooms struct {
+	o     Options
+	began time.Time // its monotonic reading is the node's clock
+	count atomic.Int64
+	rooms sync.Map // sale id → *room
+
+	congestedUntil time.Duration // of Run
+}
+
+// New makes the waiting rooms; nothing moves until Run. The error names the
+// option that is missing or the metric whose name is taken.
+func New(o Options) (*Rooms, error) {
+	if o.Store == nil || o.Keys == nil || o.Node == "" || o.Load == nil || o.Stock == nil || o.Sales == nil || o.Log == nil {
+		return nil, errors.New("waitingroom: an option is missing: all but Meter are required")
+	}
+	r := &Rooms{o: o, began: time.Now()}
+	if o.Meter != nil {
+		if err := o.Meter.Register(collector{r}); err != nil {
+			return nil, fmt.Errorf("waitingroom: register metrics: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Rooms) mono() time.Duration { return time.Since(r.began) }
+
+// Run exchanges with the other nodes until ctx ends, then waits for what is under
+// way: at most two seconds. It returns nil.
+func (r *Rooms) Run(ctx context.Context) error {
+	tick := time.NewTicker(ExchangeInterval)
+	defer tick.Stop()
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		congested := r.congested()
+		r.rooms.Range(func(_, value any) bool {
+			r.serve(ctx, value.(*room), congested, &running)
+			return true
+		})
+	}
+}
+
+// serve starts what is due for a room. One exchange and one look at the ledger
+// are under way at most: a slow one delays only its own sale.
+func (r *Rooms) serve(ctx context.Context, of *room, congested bool, running *sync.WaitGroup) {
+	now := r.mono()
+	if now-time.Duration(of.asked.Load()) > activeFor {
+		return
+	}
+	if of.exchanging.CompareAndSwap(false, true) {
+		if now < of.retryAt {
+			of.exchanging.Store(false)
+		} else {
+			running.Go(func() {
+				defer of.exchanging.Store(false)
+				r.exchange(ctx, of, congested)
+			})
+		}
+	}
+	if now >= time.Duration(of.countAt.Load()) && of.counting.CompareAndSwap(false, true) {
+		of.countAt.Store(int64(now + StockInterval))
+		running.Go(func() {
+			defer of.counting.Store(false)
+			r.countSeats(ctx, of)
+		})
+	}
+}
+
+// exchange is the one transaction of a node and interval.
+func (r *Rooms) exchange(ctx context.Context, of *room, congested bool) {
+	// What joined is answered although the process is stopping.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTimeout)
+	defer cancel()
+	of.foresee()
+	b := of.take()
+	seats := seatsState(of.seats.Load()) == seatsFree
+	at := r.mono()
+	var turned bool
+	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
+		for i := range b.joins {
+			of.hear(first+i, at)
+		}
+		drawn := draw(q, first)
+		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: congested}
+		own.Base, own.Present = of.presence(q, at)
+		turned = !drawn && moveDoor(q, &own, seats)
+		return own
+	})
+	if err != nil {
+		r.exchangeFailed(of, b, err)
+		return
+	}
+	of.retryAt = 0
+	if turned {
+		of.turns.Add(1)
+	}
+	if of.last.Load().away {
+		r.o.Log.Info("waiting room: the database is back", "sale", of.sale)
+	}
+	of.took(q, at)
+	b.first = first
+	close(b.done)
+}
+
+// exchangeFailed tells who joined that they hold no place, whether or not it was
+// written: a place that nobody holds is passed like one whose holder left.
+func (r *Rooms) exchangeFailed(of *room, b *batch, err error) {
+	if !of.last.Load().away {
+		r.o.Log.Warn("waiting room: the database does not answer: the door stands, nobody can join", "sale", of.sale, "err", err)
+	}
+	of.retryAt = r.mono() + exchangeRetry
+	b.err = overloaded(err)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		b.err = err
+		if r.rooms.CompareAndDelete(of.sale, of) {
+			r.count.Add(-1)
+		}
+	}
+	of.failed(err)
+	close(b.done)
+}
+
+func overloaded(err error) *domain.Error {
+	return &domain.Error{
+		Code: domain.CodeOverloaded, Detail: "The waiting room takes nobody for the moment. You hold no place yet: try again.",
+		RetryAfter: retryMin, Err: err,
+	}
+}
+
+// congested reports whether the checkouts of this node are more than they can do.
+func (r *Rooms) congested() bool {
+	l, now := r.o.Load(), r.mono()
+	full := l.InFlightMax > 0 && float64(l.InFlight) >= fullPortion*float64(l.InFlightMax)
+	if full || l.Overloaded > 0 || l.HoldLatency > HoldLatencyTarget {
+		r.congestedUntil = now + loadLife
+	}
+	return now < r.congestedUntil
+}
+
+// countSeats asks the ledger. Without an answer the last one stands.
+func (r *Rooms) countSeats(ctx context.Context, of *room) {
+	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
+	defer cancel()
+	sale, err := r.definition(ctx, of)
+	if err != nil || sale == nil {
+		return
+	}
+	levels, err := r.o.Stock(ctx, sale)
+	if err != nil {
+		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
+		return
+	}
+	of.seats.Store(int32(seatsOf(sale, levels)))
+}
+
+func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) {
+	if sale := of.def.Load(); sale != nil {
+		return sale, nil
+	}
+	sales, err := r.o.Sales(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, sale := range sales {
+		if sale.ID == of.sale {
+			of.def.Store(sale)
+			return sale, nil
+		}
+	}
+	return nil, nil
+}
+
+// seatsOf adds up the classes; a perk is no seat.
+func seatsOf(sale *domain.Sale, levels []domain.StockLevel) seatsState {
+	var available, held int64
+	counted := 0
+	for _, l := range levels {
+		if c, ok := sale.Class(l.Name); ok && c.Ledger == l.Ledger {
+			available += max(l.Available, 0)
+			held += l.Held
+			counted++
+		}
+	}
+	switch {
+	case available > 0:
+		return seatsFree
+	case held > 0 || counted < len(sale.Classes):
+		return seatsHeld
+	default:
+		return seatsGone
+	}
+}
+
+// Join takes a place: it waits for the next exchange, so that a token is answered
+// only when its place is durable.
+//
+// Errors: *domain.Error with CodeOverloaded (too many at once, or the database
+// away: no place is held), CodeSoldOut (for good), CodeSaleCanceled, CodeNotFound
+// (the sale has no waiting room).
+func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Place, err error) {
+	if !sale.WaitingRoom {
+		return "", Place{}, domain.NotFound("waiting room")
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	of, s, err := r.open(ctx, sale.ID)
+	if err != nil {
+		return "", Place{}, err
+	}
+	of.def.Store(sale)
+	if err := r.mayJoin(of, s, sale); err != nil {
+		return "", Place{}, err
+	}
+	b, nth, ok := of.enlist()
+	if !ok {
+		return "", Place{}, overloaded(nil)
+	}
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		return "", Place{}, overloaded(ctx.Err())
+	}
+	if b.err != nil {
+		return "", Place{}, b.err
+	}
+	s = of.last.Load()
+	index, joinedAt := b.first+nth, s.Now.Truncate(time.Millisecond)
+	return sign(r.o.Keys, sale.ID, index, joinedAt), r.place(of, s, index, joinedAt), nil
+}
+
+func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
+	switch {
+	case sale.Canceled() || !s.CanceledAt.IsZero():
+		return &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
+	case seatsState(of.seats.Load()) == seatsGone:
+		return &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold."}
+	case s.away || s.Joined+batchJoinsMax > JoinsMax:
+		return overloaded(nil)
+	}
+	return nil
+}
+
+// Place is where a token stands, and notes that its holder is there.
+//
+// Errors: *domain.Error with CodeNotFound for a token that is forged, expired or
+// of another box office; CodeOverloaded where this node has yet to hear from the
+// database.
+func (r *Rooms) Place(ctx context.Context, token string) (Place, error) {
+	of, s, c, err := r.look(ctx, token)
+	if err != nil {
+		return Place{}, err
+	}
+	return r.place(of, s, c.index, c.joinedAt), nil
+}
+
+// Enter answers the idempotency key that a token stands for, always the same, so
+// that it makes one order on whatever node. It is a UUIDv7.
+//
+// Errors: *domain.Error with CodeQueueRequired for a token that is missing, bad or
+// of another sale, and where it is not its turn yet: the detail says the position.
+func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error) {
+	if token == "" {
+		return "", queueRequired("This sale has a waiting room: join it at POST /v1/sales/"+sale.ID+"/queue and send its token as Queue-Token.", 0)
+	}
+	of, s, c, err := r.look(ctx, token)
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound || err == nil && c.sale != sale.ID:
+		return "", queueRequired("The Queue-Token is not one of this sale's waiting room, or has expired: join again.", 0)
+	case err != nil:
+		return "", err
+	}
+	of.def.Store(sale)
+	if s.Drawn != domain.QueueUndrawn && r.admitted(of, s, c.index) {
+		return c.key, nil
+	}
+	p := r.place(of, s, c.index, c.joinedAt)
+	if p.Status == StatusDraw {
+		return "", queueRequired("The sale has not opened: places are drawn when it does.", p.RetryAfter)
+	}
+	return "", queueRequired(fmt.Sprintf("It is not your turn yet: you are number %d in the queue.", p.Position), p.RetryAfter)
+}
+
+func queueRequired(detail string, retryAfter time.Duration) *domain.Error {
+	return &domain.Error{Code: domain.CodeQueueRequired, Detail: detail, RetryAfter: retryAfter}
+}
+
+// State is what is public about a sale's room, and its settings. Errors:
+// *domain.Error with CodeNotFound, CodeOverloaded.
+func (r *Rooms) State(ctx context.Context, saleID string) (RoomState, error) {
+	of, s, err := r.open(ctx, saleID)
+	if err != nil {
+		return RoomState{}, err
+	}
+	return stateOf(of, s), nil
+}
+
+// Configure replaces the settings; rates of 0 are the defaults. Every node's next
+// exchange takes them up. Errors: *domain.Error with CodeInvalid, CodeNotFound,
+// CodeOverloaded; else it is not known whether they were stored.
+func (r *Rooms) Configure(ctx context.Context, saleID string, set domain.QueueSettings) (RoomState, error) {
+	set = set.WithDefaults()
+	if err := set.Validate(); err != nil {
+		return RoomState{}, err
+	}
+	if err := r.o.Store.ConfigureQueue(ctx, saleID, set); err != nil {
+		return RoomState{}, err
+	}
+	since := r.mono()
+	of, _, err := r.open(ctx, saleID)
+	if err != nil {
+		return RoomState{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+	defer cancel()
+	state := stateOf(of, of.newer(ctx, since))
+	state.Settings, state.Paused = set, set.Paused
+	return state, nil
+}
+
+// look verifies a token and notes that its holder is there.
+func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claims, error) {
+	c, ok := verify(r.o.Keys, token)
+	if !ok {
+		return nil, nil, c, domain.NotFound("place in a queue")
+	}
+	of, s, err := r.open(ctx, c.sale)
+	if err != nil {
+		return nil, nil, c, err
+	}
+	now := r.mono()
+	if s.now(now).Sub(c.joinedAt) > TokenLife {
+		return nil, nil, c, domain.NotFound("place in a queue")
+	}
+	of.hear(c.index, now)
+	return of, s, c, nil
+}
+
+// open finds a room and its state, fresh where nobody has asked for a while. One
+// that this node has never heard of is asked for at the next exchange.
+func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, error) {
+	value, known := r.rooms.Load(saleID)
+	if !known {
+		if r.count.Load() >= roomsMax {
+			return nil, nil, overloaded(nil)
+		}
+		if value, known = r.rooms.LoadOrStore(saleID, newRoom(saleID)); !known {
+			r.count.Add(1)
+		}
+	}
+	of, now := value.(*room), r.mono()
+	if asked := &of.asked; time.Duration(asked.Load()) < now-ExchangeInterval || !known {
+		asked.Store(int64(now))
+	}
+	s := of.last.Load()
+	if now-s.at > freshFor && !s.away {
+		ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+		defer cancel()
+		s = of.newer(ctx, now-freshFor)
+	}
+	switch {
+	case s.err != nil:
+		return nil, nil, s.err
+	case !s.known():
+		return nil, nil, overloaded(nil)
+	}
+	return of, s, nil
+}
+
+func (r *Rooms) admitted(of *room, s *snapshot, index int64) bool {
+	return of.placeOf(s, index) < s.Door.Admitted
+}
+
+func (r *Rooms) place(of *room, s *snapshot, index int64, joinedAt time.Time) Place {
+	p := Place{
+		Sale: s.SaleID, Index: index, Waiting: max(s.Joined-s.Door.Admitted, 0), RatePerSecond: s.Door.Rate,
+		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.draw, Status: statusOf(of, s), RetryAfter: retryMax,
+	}
+	switch {
+	case p.Status == StatusDraw:
+		p.RetryAfter = bounded(s.OpensAt.Sub(s.now(r.mono())) + ExchangeInterval)
+	case p.Status == StatusCanceled || p.Status == StatusSoldOut:
+	case r.admitted(of, s, index):
+		p.Status = StatusAdmitted
+	default:
+		p.Ahead = of.placeOf(s, index) - s.Door.Admitted
+		p.Position = p.Ahead + 1
+		if p.Status == StatusWaiting && p.RatePerSecond > 0 {
+			p.Wait = time.Duration(float64(p.Position) / p.RatePerSecond * float64(time.Second))
+			p.RetryAfter = bounded(p.Wait / 10)
+		}
+	}
+	return p
+}
+
+func bounded(d time.Duration) time.Duration { return min(max(d, retryMin), retryMax) }
+
+func stateOf(of *room, s *snapshot) RoomState {
+	return RoomState{
+		Sale: s.SaleID, Status: statusOf(of, s), Waiting: max(s.Joined-s.Door.Admitted, 0), Admitted: s.Door.Admitted, Joined: s.Joined,
+		RatePerSecond: s.Door.Rate, Paused: s.Settings.Paused, Draw: s.draw, Settings: s.Settings,
+	}
+}
+
+// statusOf is the status of all who are not admitted.
+func statusOf(of *room, s *snapshot) Status {
+	switch {
+	case !s.CanceledAt.IsZero():
+		return StatusCanceled
+	case seatsState(of.seats.Load()) == seatsGone:
+		return StatusSoldOut
+	case s.Drawn == domain.QueueUndrawn:
+		return StatusDraw
+	case s.Settings.Paused:
+		return StatusPaused
+	default:
+		return StatusWaiting
+	}
 }

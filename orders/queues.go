@@ -1,0 +1,146 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// queueNodesMax bounds what an exchange reads.
+	queueNodesMax = 256
+	// queueNodeLife is when the row of a silent node is removed; longer than
+	// anybody looks at it (waitingroom.PresenceTimeout).
+	queueNodeLife = 5 * time.Minute
+)
+
+// ExchangeQueue adds joins to the queue of a sale, lets turn decide what becomes
+// of it, and writes that, in one transaction that holds the queue's row: turns
+// happen one after another. It returns the first index of the joins and the state
+// after. A queue that does not exist yet is made, and has a seed from then on.
+//
+// Errors: *domain.Error with CodeNotFound where the sale has no waiting room,
+// CodeOverloaded where nothing was written; else a *domain.UnknownError.
+func (s *Store) ExchangeQueue(ctx context.Context, saleID string, joins int64, turn domain.QueueTurn) (first int64, q *domain.Queue, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if q, err = lockQueue(ctx, tx, saleID); err != nil {
+			return err
+		}
+		first = q.Joined
+		before := *q
+		q.Joined += joins
+		node := turn(q, first)
+		return writeQueue(ctx, tx, &before, q, &node)
+	})
+	if err != nil {
+		return 0, nil, writeFailed("exchange queue", saleID, err)
+	}
+	return first, q, nil
+}
+
+// ConfigureQueue replaces what an organiser sets of a queue. The door takes it up
+// at its next turn. Errors: *domain.Error with CodeInvalid, CodeNotFound.
+func (s *Store) ConfigureQueue(ctx context.Context, saleID string, set domain.QueueSettings) error {
+	if err := set.Validate(); err != nil {
+		return err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := lockQueue(ctx, tx, saleID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE queues SET rate_floor = $2, rate_ceiling = $3, paused = $4 WHERE sale_id = $1`,
+			saleID, set.RateFloor, set.RateCeiling, set.Paused)
+		return err
+	})
+	return writeFailed("configure queue", saleID, err)
+}
+
+// lockQueue reads a queue, and makes it where it is missing.
+func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
+	q, err := readQueue(ctx, tx, saleID)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return q, err
+	}
+	settings := domain.QueueSettings{}.WithDefaults()
+	_, err = tx.Exec(ctx, `
+		INSERT INTO queues (sale_id, rate_floor, rate_ceiling) SELECT id, $2, $3 FROM sales WHERE id = $1 AND waiting_room
+		ON CONFLICT DO NOTHING`, saleID, settings.RateFloor, settings.RateCeiling)
+	if err != nil {
+		return nil, err
+	}
+	q, err = readQueue(ctx, tx, saleID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, domain.NotFound("waiting room")
+	}
+	return q, err
+}
+
+// readQueue takes the row's lock first and the time and the nodes after it: what
+// is read is what the last exchange left, and time does not run backwards from
+// one exchange to the next.
+func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
+	q := &domain.Queue{SaleID: saleID}
+	var opensAt, canceledAt, cutAt *time.Time
+	var batch pgx.Batch
+	batch.Queue(`
+		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at
+		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
+			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt)
+	})
+	batch.Queue(`
+		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at
+		FROM sales s LEFT JOIN sale_cancellations c ON c.sale_id = s.id WHERE s.id = $1`, saleID).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&q.Now, &opensAt, &canceledAt)
+	})
+	batch.Queue(`
+		SELECT node, seen_at, base, present, congested FROM queue_nodes
+		WHERE sale_id = $1 ORDER BY seen_at DESC LIMIT $2`, saleID, queueNodesMax).Query(func(rows pgx.Rows) error {
+		var err error
+		q.Nodes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[domain.QueueNode])
+		return err
+	})
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, err
+	}
+	q.OpensAt, q.CanceledAt, q.Door.CutAt = fromNull(opensAt), fromNull(canceledAt), fromNull(cutAt)
+	return q, nil
+}
+
+// writeQueue writes the node's row, and the queue's where it changed.
+func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *domain.QueueNode) error {
+	var batch pgx.Batch
+	if before.Joined != q.Joined || before.Drawn != q.Drawn || before.Door != q.Door {
+		batch.Queue(`
+			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8
+			WHERE sale_id = $1`, q.SaleID, q.Joined, q.Drawn, q.Door.Admitted, q.Door.Rate, q.Door.Credit,
+			q.Door.MovedAt, nullTime(q.Door.CutAt))
+	}
+	present := node.Present
+	if present == nil {
+		present = []byte{}
+	}
+	batch.Queue(`
+		INSERT INTO queue_nodes (sale_id, node, seen_at, base, present, congested) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (sale_id, node) DO UPDATE SET seen_at = excluded.seen_at, base = excluded.base,
+			present = excluded.present, congested = excluded.congested`,
+		q.SaleID, node.Node, q.Now, node.Base, present, node.Congested)
+	for _, other := range q.Nodes {
+		if q.Now.Sub(other.SeenAt) > queueNodeLife && other.Node != node.Node {
+			batch.Queue(`DELETE FROM queue_nodes WHERE sale_id = $1 AND node = $2 AND seen_at = $3`, q.SaleID, other.Node, other.SeenAt)
+		}
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("write queue: %w", err)
+	}
+	return nil
+}

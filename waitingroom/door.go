@@ -1,0 +1,136 @@
+package waitingroom
+
+import (
+	"time"
+
+	"boxoffice/domain"
+)
+
+// How the door behaves. docs/waiting-room.md says why.
+const (
+	// TurnInterval is how often the door moves at most.
+	TurnInterval = 100 * time.Millisecond
+	// turnMax bounds what one turn makes up for: after an outage nobody storms in.
+	turnMax = 250 * time.Millisecond
+	// PresenceTimeout is how long a token counts as present after it was heard of,
+	// three times the longest RetryAfter.
+	PresenceTimeout = 30 * time.Second
+	// windowPlaces is how far ahead of the door nodes say who is present, and so how
+	// many leavers it can pass in one turn.
+	windowPlaces = 2048
+	// nodeLive is how long the door waits for a node's word on places that its last
+	// one did not cover.
+	nodeLive = 3 * time.Second
+	// congestedLife is how long a node's word that it is congested is heeded.
+	congestedLife = time.Second
+
+	cutFactor    = 0.7              // of the rate, when a node is congested
+	cutInterval  = time.Second      // a cut must show before the next
+	rampTime     = 50 * time.Second // from nothing to the ceiling, adding evenly
+	startPortion = 0.1              // of the ceiling
+)
+
+// draw ends the waiting for the opening: who had joined before this exchange
+// takes part. It reports whether it was now.
+func draw(q *domain.Queue, first int64) bool {
+	if q.Drawn != domain.QueueUndrawn || q.Now.Before(q.OpensAt) {
+		return false
+	}
+	q.Drawn = first
+	q.Door.MovedAt = q.Now
+	return true
+}
+
+// moveDoor is one turn. own is the row of the node that makes it; seats says
+// whether the ledger has any.
+func moveDoor(q *domain.Queue, own *domain.QueueNode, seats bool) (turned bool) {
+	d := &q.Door
+	passed := q.Now.Sub(d.MovedAt)
+	shut := q.Drawn == domain.QueueUndrawn || q.Settings.Paused || !q.CanceledAt.IsZero() || !seats
+	if shut || passed < TurnInterval || d.Admitted >= q.Joined {
+		return false
+	}
+	nodes := append(others(q, own.Node), *own)
+	limit, covered := coverage(q, nodes)
+	if !covered {
+		return false
+	}
+	passed = min(passed, turnMax)
+	d.MovedAt = q.Now
+	adapt(q, nodes, passed)
+	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
+	for d.Admitted < limit {
+		if isPresent(nodes, d.Admitted) {
+			if d.Credit < 1 {
+				break
+			}
+			d.Credit--
+		}
+		d.Admitted++
+	}
+	return true
+}
+
+// adapt adds a little, or takes a third: additive increase, multiplicative
+// decrease (Chiu and Jain, 1989), so that nodes and sales that share an engine
+// find their shares.
+func adapt(q *domain.Queue, nodes []domain.QueueNode, passed time.Duration) {
+	d, s := &q.Door, q.Settings
+	switch {
+	case d.Rate == 0:
+		d.Rate = s.RateCeiling * startPortion
+	case !congested(nodes, q.Now):
+		d.Rate += s.RateCeiling * passed.Seconds() / rampTime.Seconds()
+	case q.Now.Sub(d.CutAt) >= cutInterval:
+		d.Rate *= cutFactor
+		d.CutAt = q.Now
+	}
+	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)
+}
+
+func congested(nodes []domain.QueueNode, now time.Time) bool {
+	for _, n := range nodes {
+		if n.Congested && now.Sub(n.SeenAt) <= congestedLife {
+			return true
+		}
+	}
+	return false
+}
+
+// others are the rows that still mean something.
+func others(q *domain.Queue, own string) []domain.QueueNode {
+	nodes := make([]domain.QueueNode, 0, len(q.Nodes)+1)
+	for _, n := range q.Nodes {
+		if n.Node != own && q.Now.Sub(n.SeenAt) <= PresenceTimeout {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// coverage is the place up to which all live nodes have said who is present;
+// not covered: one has yet to say anything after the draw. Without the bound the
+// door would pass people of whom only a slower node knows.
+func coverage(q *domain.Queue, nodes []domain.QueueNode) (limit int64, covered bool) {
+	limit = q.Joined
+	for _, n := range nodes {
+		if q.Now.Sub(n.SeenAt) > nodeLive {
+			continue
+		}
+		if n.Base == domain.QueueUndrawn {
+			return 0, false
+		}
+		limit = min(limit, n.Base+windowPlaces)
+	}
+	return limit, true
+}
+
+func isPresent(nodes []domain.QueueNode, place int64) bool {
+	for i := range nodes {
+		bit := place - nodes[i].Base
+		if nodes[i].Base >= 0 && bit >= 0 && bit>>3 < int64(len(nodes[i].Present)) && nodes[i].Present[bit>>3]&(1<<(bit&7)) != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,42 @@
+package waitingroom
+
+import "github.com/prometheus/client_golang/prometheus"
+
+var (
+	joinedDesc   = prometheus.NewDesc("boxoffice_queue_joined", "Places given out, over all nodes.", []string{"sale"}, nil)
+	waitingDesc  = prometheus.NewDesc("boxoffice_queue_waiting", "Places that are not admitted, over all nodes; holders who left included.", []string{"sale"}, nil)
+	admittedDesc = prometheus.NewDesc("boxoffice_queue_admitted", "Places admitted, over all nodes; holders who left included.", []string{"sale"}, nil)
+	rateDesc     = prometheus.NewDesc("boxoffice_queue_rate_per_second", "Present people that the door admits a second.", []string{"sale"}, nil)
+	turnsDesc    = prometheus.NewDesc("boxoffice_queue_door_turns_total", "Turns of the door that this node made.", []string{"sale"}, nil)
+)
+
+// A collector reads the rooms when it is asked: nothing is counted twice, and
+// there are as many labels as rooms (roomsMax).
+type collector struct{ rooms *Rooms }
+
+// Describe implements prometheus.Collector.
+func (collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{joinedDesc, waitingDesc, admittedDesc, rateDesc, turnsDesc} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	c.rooms.rooms.Range(func(_, value any) bool {
+		of := value.(*room)
+		s := of.last.Load()
+		if !s.known() {
+			return true
+		}
+		gauge := func(d *prometheus.Desc, v float64) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, of.sale)
+		}
+		gauge(joinedDesc, float64(s.Joined))
+		gauge(waitingDesc, float64(max(s.Joined-s.Door.Admitted, 0)))
+		gauge(admittedDesc, float64(s.Door.Admitted))
+		gauge(rateDesc, s.Door.Rate)
+		to <- prometheus.MustNewConstMetric(turnsDesc, prometheus.CounterValue, float64(of.turns.Load()), of.sale)
+		return true
+	})
+}

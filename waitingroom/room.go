@@ -1,0 +1,257 @@
+package waitingroom
+
+import (
+	"context"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"boxoffice/domain"
+)
+
+const (
+	blockIndexes = 1 << 14
+	blocksMax    = 640
+	// JoinsMax is how many may join one sale: some 80 MB on a node that hears of all.
+	JoinsMax = blocksMax * blockIndexes
+	// batchJoinsMax bounds the joins that wait for one exchange.
+	batchJoinsMax = 20_000
+)
+
+// A room is what this node knows of one sale's queue.
+type room struct {
+	sale   string
+	seats  atomic.Int32 // what the ledger said last, a seatsState
+	def    atomic.Pointer[domain.Sale]
+	last   atomic.Pointer[snapshot]
+	asked  atomic.Int64 // when somebody last asked, on the node's monotonic clock
+	turns  atomic.Int64
+	blocks [blocksMax]atomic.Pointer[block]
+
+	exchanging atomic.Bool // the fields below belong to whoever set it
+	order      []int64     // the join indexes of the places orderFrom…, as the draw has them
+	orderFrom  int64
+	retryAt    time.Duration
+
+	counting atomic.Bool // the ledger is being asked
+	countAt  atomic.Int64
+
+	mu    sync.Mutex
+	batch *batch // joins that wait for the next exchange; never nil
+}
+
+// A block keeps, for so many join indexes, when each was heard of and where the
+// draw put it: 8 bytes a token.
+type block struct {
+	heard [blockIndexes]atomic.Uint32 // seconds on the node's monotonic clock, + 1; 0: never
+	place [blockIndexes]atomic.Uint32 // + 1; 0: not computed yet
+}
+
+// A batch is the joins of one exchange.
+type batch struct {
+	joins int64
+	done  chan struct{} // closed once what is below is set
+	first int64
+	err   error
+}
+
+// A snapshot is the queue as the last exchange left it. It never changes.
+type snapshot struct {
+	domain.Queue
+	at    time.Duration // when it was taken, on the node's monotonic clock
+	away  bool          // the exchanges since have failed
+	err   error         // CodeNotFound: there is no such room
+	draws *sync.Pool    // of *Permutation; nil before the draw
+	draw  Draw
+	next  chan struct{} // closed when the next snapshot is there
+}
+
+type seatsState int32
+
+const (
+	seatsUnknown seatsState = iota
+	seatsFree
+	seatsHeld // none is free, some may come back
+	seatsGone // for good
+)
+
+func newRoom(sale string) *room {
+	r := &room{sale: sale, batch: &batch{done: make(chan struct{})}}
+	r.last.Store(&snapshot{next: make(chan struct{}), at: -time.Hour})
+	return r
+}
+
+// known reports whether there was an exchange.
+func (s *snapshot) known() bool { return s.draw.Commitment != "" }
+
+// now is the database's clock, carried on by this node's monotonic one.
+func (s *snapshot) now(mono time.Duration) time.Time { return s.Now.Add(mono - s.at) }
+
+// publish replaces the snapshot and wakes who waits for it.
+func (r *room) publish(s *snapshot) {
+	s.next = make(chan struct{})
+	close(r.last.Swap(s).next)
+}
+
+// took makes the snapshot of an exchange.
+func (r *room) took(q *domain.Queue, at time.Duration) {
+	s := &snapshot{Queue: *q, at: at}
+	s.draw = Draw{Commitment: Commitment(q.Seed, q.SaleID), Size: q.Drawn}
+	if q.Drawn != domain.QueueUndrawn {
+		s.draw.Seed = hex.EncodeToString(q.Seed)
+		if s.draws = r.last.Load().draws; s.draws == nil {
+			s.draws = &sync.Pool{New: func() any { return NewPermutation(q.Seed, q.Drawn) }}
+		}
+	}
+	r.publish(s)
+}
+
+// failed keeps the last state: positions and admitted tokens stay good.
+func (r *room) failed(err error) {
+	s := *r.last.Load()
+	s.away = true
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		s.err = err
+	}
+	r.publish(&s)
+}
+
+// hear notes that the holder of a join index is there.
+func (r *room) hear(index int64, mono time.Duration) {
+	if b := r.block(index); b != nil {
+		second := uint32(mono/time.Second) + 1
+		if heard := &b.heard[index%blockIndexes]; heard.Load() != second { // a store would bounce the cache line
+			heard.Store(second)
+		}
+	}
+}
+
+// block is nil for an index beyond JoinsMax.
+func (r *room) block(index int64) *block {
+	if index < 0 || index >= JoinsMax {
+		return nil
+	}
+	at := &r.blocks[index/blockIndexes]
+	if b := at.Load(); b != nil {
+		return b
+	}
+	at.CompareAndSwap(nil, new(block))
+	return at.Load()
+}
+
+func (r *room) present(index int64, mono time.Duration) bool {
+	if index < 0 || index >= JoinsMax {
+		return false
+	}
+	b := r.blocks[index/blockIndexes].Load()
+	if b == nil {
+		return false
+	}
+	heard := b.heard[index%blockIndexes].Load()
+	return heard != 0 && mono/time.Second-time.Duration(heard-1) <= PresenceTimeout/time.Second
+}
+
+// placeOf is where the draw put an index, computed once; who came later has the
+// place of their index.
+func (r *room) placeOf(s *snapshot, index int64) int64 {
+	if index >= s.Drawn {
+		return index
+	}
+	b := r.block(index)
+	if b == nil {
+		return index
+	}
+	cached := &b.place[index%blockIndexes]
+	if place := cached.Load(); place != 0 {
+		return int64(place) - 1
+	}
+	p := s.draws.Get().(*Permutation)
+	defer s.draws.Put(p)
+	place := p.Place(index)
+	cached.Store(uint32(place) + 1)
+	return place
+}
+
+// foresee computes who has the places ahead of the door, before an exchange, so
+// that none is computed while the queue's row is locked.
+func (r *room) foresee() {
+	s := r.last.Load()
+	if s.draws == nil {
+		return
+	}
+	from, to := s.Door.Admitted&^7, min(s.Door.Admitted+2*windowPlaces, s.Drawn)
+	if gone := min(from-r.orderFrom, int64(len(r.order))); gone > 0 {
+		r.order = append(r.order[:0], r.order[gone:]...)
+		r.orderFrom += gone
+	}
+	if len(r.order) == 0 {
+		r.orderFrom = from
+	}
+	p := s.draws.Get().(*Permutation)
+	defer s.draws.Put(p)
+	for place := r.orderFrom + int64(len(r.order)); place < to; place++ {
+		r.order = append(r.order, p.Index(place))
+	}
+}
+
+// presence is who is here of the places ahead of the door, as a node's row says
+// it: from a multiple of 8 on. Where that is not known yet, the Base is
+// QueueUndrawn, and the door waits.
+func (r *room) presence(q *domain.Queue, mono time.Duration) (base int64, bits []byte) {
+	base = q.Door.Admitted &^ 7
+	drawnTo := min(base+windowPlaces, q.Drawn)
+	if q.Drawn == domain.QueueUndrawn || base < drawnTo && (base < r.orderFrom || drawnTo > r.orderFrom+int64(len(r.order))) {
+		return domain.QueueUndrawn, nil
+	}
+	bits = make([]byte, windowPlaces/8)
+	used := int64(0)
+	for place := base; place < min(base+windowPlaces, q.Joined); place++ {
+		index := place
+		if place < q.Drawn {
+			index = r.order[place-r.orderFrom]
+		}
+		if r.present(index, mono) {
+			bit := place - base
+			bits[bit>>3] |= 1 << (bit & 7)
+			used = bit>>3 + 1
+		}
+	}
+	return base, bits[:used]
+}
+
+// enlist adds a join to the batch that waits, and says which of it it is.
+func (r *room) enlist() (b *batch, nth int64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.batch.joins >= batchJoinsMax {
+		return nil, 0, false
+	}
+	r.batch.joins++
+	return r.batch, r.batch.joins - 1, true
+}
+
+// take closes the batch that waits, where any joins do or always is set.
+func (r *room) take() *batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.batch
+	r.batch = &batch{done: make(chan struct{})}
+	return b
+}
+
+// newer waits for a snapshot taken after a time; a database that is away ends
+// the waiting too, and the last state stands.
+func (r *room) newer(ctx context.Context, than time.Duration) *snapshot {
+	for {
+		s := r.last.Load()
+		if s.at >= than || s.away {
+			return s
+		}
+		select {
+		case <-s.next:
+		case <-ctx.Done():
+			return s
+		}
+	}
+}

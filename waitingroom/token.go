@@ -1,0 +1,91 @@
+package waitingroom
+
+import (
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/google/uuid"
+)
+
+// A token is base64url(version ‖ index ‖ milliseconds ‖ sale ‖ tag): at most
+// TokenMaxLen characters. The tag is the first 14 bytes of an HMAC over the rest;
+// the next 10 make the random part of the UUIDv7 that is the idempotency key, so
+// that it need not be carried.
+const (
+	TokenMaxLen = 119
+	// TokenLife is how long a token is good for, from the join on.
+	TokenLife = 24 * time.Hour
+
+	tokenVersion = 1
+	headLen      = 1 + 5 + 6
+	tagLen       = 14
+	indexesMax   = 1 << 40
+)
+
+// claims is what a token says.
+type claims struct {
+	sale     string
+	index    int64
+	joinedAt time.Time // the database's clock, milliseconds
+	key      string    // the idempotency key, a UUIDv7 (RFC 9562)
+}
+
+func sign(keys *domain.Keyring, sale string, index int64, joinedAt time.Time) string {
+	b := make([]byte, 0, headLen+len(sale)+tagLen)
+	b = append(b, tokenVersion)
+	b = appendUint(b, uint64(index), 5)
+	b = appendUint(b, uint64(joinedAt.UnixMilli()), 6)
+	b = append(b, sale...)
+	b = append(b, keys.QueueTag(b)[:tagLen]...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// verify reads a token that was made by sign with the same keys. Times are for
+// the caller to judge.
+func verify(keys *domain.Keyring, token string) (claims, bool) {
+	if len(token) > TokenMaxLen {
+		return claims{}, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) <= headLen+tagLen || b[0] != tokenVersion {
+		return claims{}, false
+	}
+	said, tag := b[:len(b)-tagLen], b[len(b)-tagLen:]
+	sum := keys.QueueTag(said)
+	if subtle.ConstantTimeCompare(tag, sum[:tagLen]) != 1 {
+		return claims{}, false
+	}
+	ms := said[6:headLen]
+	return claims{
+		sale:     string(said[headLen:]),
+		index:    int64(readUint(said[1:6])),
+		joinedAt: time.UnixMilli(int64(readUint(ms))).UTC(),
+		key:      uuidV7(ms, sum[tagLen:]),
+	}, true
+}
+
+func uuidV7(ms, random []byte) string {
+	var u uuid.UUID
+	copy(u[:6], ms)
+	copy(u[6:], random)
+	u[6] = u[6]&0x0f | 0x70
+	u[8] = u[8]&0x3f | 0x80
+	return u.String()
+}
+
+// appendUint appends the last n bytes of v, big-endian.
+func appendUint(b []byte, v uint64, n int) []byte {
+	var all [8]byte
+	binary.BigEndian.PutUint64(all[:], v)
+	return append(b, all[8-n:]...)
+}
+
+func readUint(b []byte) uint64 {
+	var all [8]byte
+	copy(all[8-len(b):], b)
+	return binary.BigEndian.Uint64(all[:])
+}
