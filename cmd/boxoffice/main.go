@@ -20,6 +20,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
   boxoffice demo        send more buyers than there are seats, then verify
   boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
+  boxoffice draw        check the draw of a waiting room and print its places
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
 
@@ -38,6 +39,7 @@ var commands = map[string]command{
 	"demo":        runDemo,
 	"move-ledger": moveLedger,
 	"codec":       serveCodec,
+	"draw":        drawPlace,
 	"bench":       runBench,
 }
 

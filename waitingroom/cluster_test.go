@@ -1,0 +1,413 @@
+package waitingroom
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A memory is a Store with a clock of its own and failures on request.
+type memory struct {
+	mu    sync.Mutex
+	q     domain.Queue
+	nodes map[string]domain.QueueNode
+	// fail decides for each exchange: errBefore, errAfter or nil.
+	fail func() error
+}
+
+var (
+	errBefore = errors.New("the database is away")
+	errAfter  = errors.New("written, and the answer was lost")
+)
+
+func newMemory(opensIn time.Duration) *memory {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	return &memory{nodes: map[string]domain.QueueNode{}, fail: func() error { return nil }, q: domain.Queue{
+		SaleID: "sale", Seed: make([]byte, 32), Drawn: domain.QueueUndrawn, Now: now, OpensAt: now.Add(opensIn),
+		Settings: domain.QueueSettings{RateFloor: 20, RateCeiling: 400}, Door: domain.QueueDoor{MovedAt: now},
+	}}
+}
+
+func (m *memory) ExchangeQueue(_ context.Context, _ string, joins int64, turn domain.QueueTurn) (int64, *domain.Queue, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.fail()
+	if errors.Is(err, errBefore) {
+		return 0, nil, err
+	}
+	q := m.q
+	for _, n := range m.nodes {
+		q.Nodes = append(q.Nodes, n)
+	}
+	first := q.Joined
+	q.Joined += joins
+	node := turn(&q, first)
+	m.nodes[node.Node] = node
+	m.q = q
+	m.q.Nodes = nil
+	if err != nil {
+		return 0, nil, err
+	}
+	return first, &q, nil
+}
+
+func (m *memory) ConfigureQueue(_ context.Context, _ string, s domain.QueueSettings) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.q.Settings = s
+	return nil
+}
+
+func (m *memory) pass(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.q.Now = m.q.Now.Add(d)
+}
+
+var testSale = &domain.Sale{ID: "sale", WaitingRoom: true, Classes: []domain.Class{{Name: "A", Capacity: 10, Ledger: 1}}}
+
+// A node is driven by hand: what Run does in an interval is tick.
+type node struct {
+	*Rooms
+	of *room
+}
+
+func newNode(t testing.TB, store Store, name string, stock func() domain.StockLevel) *node {
+	t.Helper()
+	r, err := New(Options{
+		Store: store, Keys: testKeys(t, 0), Node: name, Load: func() Load { return Load{} }, Log: slog.New(slog.DiscardHandler),
+		Stock: func(context.Context, *domain.Sale) ([]domain.StockLevel, error) {
+			return []domain.StockLevel{stock()}, nil
+		},
+		Sales: func(context.Context) ([]*domain.Sale, error) { return []*domain.Sale{testSale}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := newRoom("sale")
+	r.rooms.Store("sale", of)
+	return &node{r, of}
+}
+
+func free() domain.StockLevel {
+	return domain.StockLevel{Name: "A", Ledger: 1, Capacity: 10, Available: 10}
+}
+
+func (n *node) tick() { n.tickAs(false) }
+
+func (n *node) tickAs(congested bool) {
+	n.countSeats(context.Background(), n.of)
+	n.exchange(context.Background(), n.of, congested)
+}
+
+// join enlists people and exchanges: the tokens that they are answered.
+func (n *node) join(people int) (tokens []string, err error) {
+	var b *batch
+	for range people {
+		b, _, _ = n.of.enlist()
+	}
+	n.tick()
+	if b == nil || b.err != nil {
+		return nil, errBefore
+	}
+	for i := range people {
+		tokens = append(tokens, sign(n.o.Keys, "sale", b.first+int64(i), n.of.last.Load().Now))
+	}
+	return tokens, nil
+}
+
+func (n *node) look(t *testing.T, token string) Place {
+	t.Helper()
+	p, err := n.Place(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestNoPlaceIsLostOrDoubled: nodes join people, fail before and after the write,
+// die and come back, before and after the opening. Every token has an index and a
+// place of its own, the order of arrivals holds after the draw, the door never
+// goes back nor faster than its rate, and all who stay get in.
+func TestNoPlaceIsLostOrDoubled(t *testing.T) {
+	for range 20 {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		store := newMemory(2 * time.Second)
+		failing := true
+		store.fail = func() error {
+			if !failing {
+				return nil
+			}
+			return []error{nil, nil, nil, nil, nil, nil, errBefore, errAfter}[random.IntN(8)]
+		}
+		nodes := []*node{newNode(t, store, "a", free), newNode(t, store, "b", free), newNode(t, store, "c", free)}
+		var tokens []string
+		var admitted int64
+		for turn := range 60 {
+			n := random.IntN(len(nodes))
+			if random.IntN(15) == 0 { // kill -9: what it knew is gone
+				nodes[n] = newNode(t, store, string(rune('d'+turn)), free)
+			}
+			if got, err := nodes[n].join(random.IntN(20)); err == nil {
+				tokens = append(tokens, got...)
+			}
+			if now := store.q.Door.Admitted; now < admitted {
+				t.Fatalf("the door went back from %d to %d", admitted, now)
+			}
+			admitted = store.q.Door.Admitted
+			store.pass(50 * time.Millisecond)
+		}
+		failing = false
+		indexes, places := map[int64]bool{}, map[int64]bool{}
+		for turn := 0; ; turn++ {
+			if turn > 2000 {
+				t.Fatalf("%d of %d got in, then the door stood", store.q.Door.Admitted, store.q.Joined)
+			}
+			waiting := 0
+			for _, n := range nodes {
+				n.tick()
+			}
+			for i, token := range tokens {
+				if nodes[i%len(nodes)].look(t, token).Status != StatusAdmitted {
+					waiting++
+				}
+			}
+			if waiting == 0 {
+				break
+			}
+			store.pass(100 * time.Millisecond)
+		}
+		last := nodes[0].of.last.Load()
+		for _, token := range tokens {
+			c, _ := verify(nodes[0].o.Keys, token)
+			place := nodes[0].of.placeOf(last, c.index)
+			if indexes[c.index] || places[place] {
+				t.Fatalf("index %d or its place %d was given twice", c.index, place)
+			}
+			indexes[c.index], places[place] = true, true
+			if late := c.index >= last.Drawn; late && place != c.index {
+				t.Fatalf("index %d came after the draw and has place %d", c.index, place)
+			}
+		}
+	}
+}
+
+// sitting joins people and keeps them present.
+func sitting(t *testing.T, store *memory, people int) (*node, []string) {
+	t.Helper()
+	n := newNode(t, store, "a", free)
+	n.tick() // the draw, of nobody
+	tokens, err := n.join(people)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, tokens
+}
+
+func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
+	store := newMemory(0)
+	n, _ := sitting(t, store, 2000)
+	var before int64
+	for turn := range 200 {
+		store.pass(100 * time.Millisecond)
+		n.tickAs(turn >= 100)
+		d := store.q.Door
+		if moved := d.Admitted - before; float64(moved) > d.Rate*turnMax.Seconds()+1 {
+			t.Fatalf("turn %d: %d people at %.1f a second", turn, moved, d.Rate)
+		}
+		before = d.Admitted
+		if d.Rate < 20 || d.Rate > 400 {
+			t.Fatalf("turn %d: the rate is %.1f, outside 20–400", turn, d.Rate)
+		}
+		if turn == 99 && d.Rate < 100 {
+			t.Errorf("the rate is %.1f after ten quiet seconds: want 40 + 8 a second", d.Rate)
+		}
+	}
+	if rate := store.q.Door.Rate; rate != 20 {
+		t.Errorf("the rate is %.1f after ten congested seconds, want the floor", rate)
+	}
+	if cuts := store.q.Door.CutAt; cuts.IsZero() {
+		t.Error("nothing was cut")
+	}
+}
+
+func TestWhoLeftIsPassedAndMayComeBack(t *testing.T) {
+	store := newMemory(0)
+	n, tokens := sitting(t, store, 3000)
+	stay := newNode(t, store, "b", free) // the first node dies; one person of all is heard of again
+	store.pass(PresenceTimeout + time.Second)
+	stay.tick()
+	last := len(tokens) - 1
+	for range 3 {
+		stay.look(t, tokens[last])
+		store.pass(100 * time.Millisecond)
+		stay.tick()
+	}
+	if p := stay.look(t, tokens[last]); p.Status != StatusAdmitted {
+		t.Errorf("2,999 who left are still waited for: %+v", p)
+	}
+	if p := stay.look(t, tokens[0]); p.Status != StatusAdmitted {
+		t.Errorf("who comes back does not get in: %+v", p)
+	}
+	_ = n
+}
+
+func TestTheDoorIsShut(t *testing.T) {
+	for name, shut := range map[string]func(*memory, *domain.StockLevel){
+		"before the opening":        func(m *memory, _ *domain.StockLevel) { m.q.OpensAt = m.q.Now.Add(time.Hour); m.q.Drawn = -1 },
+		"while paused":              func(m *memory, _ *domain.StockLevel) { m.q.Settings.Paused = true },
+		"while every seat is held":  func(_ *memory, l *domain.StockLevel) { l.Available, l.Held = 0, 10 },
+		"once everything is sold":   func(_ *memory, l *domain.StockLevel) { l.Available, l.Sold = 0, 10 },
+		"once the sale is canceled": func(m *memory, _ *domain.StockLevel) { m.q.CanceledAt = m.q.Now },
+		"while a node has not spoken": func(m *memory, _ *domain.StockLevel) {
+			m.nodes["b"] = domain.QueueNode{Node: "b", SeenAt: m.q.Now, Base: -1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, level := newMemory(0), free()
+			n := newNode(t, store, "a", func() domain.StockLevel { return level })
+			n.tick()
+			if _, err := n.join(10); err != nil {
+				t.Fatal(err)
+			}
+			shut(store, &level)
+			for range 10 {
+				store.pass(100 * time.Millisecond)
+				n.tick()
+			}
+			if store.q.Door.Admitted != 0 {
+				t.Errorf("%d got in", store.q.Door.Admitted)
+			}
+		})
+	}
+}
+
+func TestWithoutTheDatabasePlacesStayAndNobodyJoins(t *testing.T) {
+	store := newMemory(0)
+	n, tokens := sitting(t, store, 10)
+	store.pass(200 * time.Millisecond)
+	n.tick()
+	before := n.look(t, tokens[9])
+	admittedKey, err := n.Enter(t.Context(), testSale, tokens[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.fail = func() error { return errBefore }
+	n.tick()
+	if after := n.look(t, tokens[9]); after.Position != before.Position || after.Status != before.Status {
+		t.Errorf("a place moved from %+v to %+v", before, after)
+	}
+	if key, err := n.Enter(t.Context(), testSale, tokens[0]); err != nil || key != admittedKey {
+		t.Errorf("who was admitted has key %q, error %v; want %q", key, err, admittedKey)
+	}
+	if _, _, err := n.Join(t.Context(), testSale); domain.CodeOf(err) != domain.CodeOverloaded {
+		t.Errorf("a join: %v, want overloaded at once", err)
+	}
+}
+
+func TestWhoMayEnter(t *testing.T) {
+	store := newMemory(0)
+	n, tokens := sitting(t, store, 100)
+	store.pass(100 * time.Millisecond)
+	n.tick()
+	other := *testSale
+	other.ID = "other"
+	for _, c := range []struct {
+		name, token string
+		sale        *domain.Sale
+		want        domain.Code
+	}{
+		{"whose turn it is", tokens[0], testSale, ""},
+		{"who comes with it again", tokens[0], testSale, ""},
+		{"whose turn it is not", tokens[99], testSale, domain.CodeQueueRequired},
+		{"who has no token", "", testSale, domain.CodeQueueRequired},
+		{"who forged one", tokens[0][:20] + "x" + tokens[0][21:], testSale, domain.CodeQueueRequired},
+		{"who brings it to another sale", tokens[0], &other, domain.CodeQueueRequired},
+		{"whose token has expired", sign(n.o.Keys, "sale", 0, store.q.Now.Add(-TokenLife-time.Minute)), testSale, domain.CodeQueueRequired},
+	} {
+		key, err := n.Enter(t.Context(), c.sale, c.token)
+		if c.want == "" && (err != nil || key == "") || c.want != "" && domain.CodeOf(err) != c.want {
+			t.Errorf("%s: key %q, error %v, want %q", c.name, key, err, c.want)
+		}
+	}
+}
+
+func TestJoinsThatWaitAreBounded(t *testing.T) {
+	n := newNode(t, newMemory(0), "a", free)
+	for range batchJoinsMax {
+		if _, _, ok := n.of.enlist(); !ok {
+			t.Fatal("refused too early")
+		}
+	}
+	if _, _, ok := n.of.enlist(); ok {
+		t.Error("one join too many waits")
+	}
+}
+
+func TestSeats(t *testing.T) {
+	level := func(available, held int64) []domain.StockLevel {
+		return []domain.StockLevel{{Name: "A", Ledger: 1, Available: available, Held: held}, {Name: "T-shirt", Ledger: 9, Available: 5}}
+	}
+	got := []seatsState{seatsOf(testSale, level(1, 0)), seatsOf(testSale, level(0, 1)), seatsOf(testSale, level(0, 0)), seatsOf(testSale, nil)}
+	if want := []seatsState{seatsFree, seatsHeld, seatsGone, seatsHeld}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func benchmarkRoom(b *testing.B) (*node, []string) {
+	store := newMemory(time.Second)
+	n := newNode(b, store, "a", free)
+	var tokens []string
+	for len(tokens) < 100_000 {
+		got, err := n.join(batchJoinsMax)
+		if err != nil {
+			b.Fatal(err)
+		}
+		tokens = append(tokens, got...)
+	}
+	store.pass(time.Second)
+	n.tick()
+	return n, tokens
+}
+
+// BenchmarkPlace reads positions of 100,000 drawn tokens, the first time of each
+// included.
+func BenchmarkPlace(b *testing.B) {
+	n, tokens := benchmarkRoom(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := rand.IntN(len(tokens)); pb.Next(); i++ {
+			n.of.asked.Store(int64(n.mono()))
+			s := *n.of.last.Load()
+			c, _ := verify(n.o.Keys, tokens[i%len(tokens)])
+			n.of.hear(c.index, n.mono())
+			if p := n.place(n.of, &s, c.index, c.joinedAt); p.Position == 0 && p.Status != StatusAdmitted {
+				b.Error("no position")
+			}
+		}
+	})
+}
+
+// BenchmarkJoin is what joins cost beside the exchange that they share.
+func BenchmarkJoin(b *testing.B) {
+	n := newNode(b, newMemory(0), "a", free)
+	n.tick()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		batch, nth, _ := n.of.enlist()
+		if i%1000 == 999 {
+			n.tick()
+		}
+		_ = sign(n.o.Keys, "sale", batch.first+nth, n.of.last.Load().Now)
+	}
+}
