@@ -88,6 +88,18 @@ type Auditor interface {
 	Audit(ctx context.Context, saleID string) (any, error)
 }
 
+// A HumanCheck makes joining a waiting room cost a program something that a
+// person does not notice.
+type HumanCheck interface {
+	// Challenge is a new one for a sale. Solving it takes about 2 to the power of
+	// difficultyBits attempts, and counts until expiresAt. required is false where
+	// the sale asks for none; the rest is then empty.
+	Challenge(saleID string, now time.Time) (challenge string, difficultyBits int, expiresAt time.Time, required bool)
+	// Verify fails with CodeProofRequired: no solution, of another sale, expired, or
+	// used before as far as this node knows. nil also where the sale asks for none.
+	Verify(saleID, challenge, solution string, now time.Time) error
+}
+
 // A Check is one thing that must work before this node takes requests.
 type Check struct {
 	Name string

@@ -22,7 +22,8 @@ const (
 	CodeSaleCanceled  Code = "sale_canceled"  // the organiser canceled the sale
 	CodeLimitReached  Code = "limit_reached"  // the buyer's tickets of this sale
 	CodeRateLimited   Code = "rate_limited"   // too many requests
-	CodeQueueRequired Code = "queue_required" // the waiting room's token is missing
+	CodeQueueRequired Code = "queue_required" // the waiting room's token is missing, or its turn has not come
+	CodeProofRequired Code = "proof_required" // a human check must be solved first, or its solution is refused
 	CodeNotFound      Code = "not_found"      // no such sale or order, or not yours
 	CodeAlreadyPaid   Code = "already_paid"   // too late to cancel
 	CodeNotPaid       Code = "not_paid"       // nothing to refund
@@ -37,7 +38,7 @@ const (
 // Codes is the whole vocabulary.
 var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
-	CodeRateLimited, CodeQueueRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
+	CodeRateLimited, CodeQueueRequired, CodeProofRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeInternal,
 }
 
