@@ -98,7 +98,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 func TestEveryRouteIsBounded(t *testing.T) {
 	b := setup(t)
 	own := map[string]string{
-		checkoutsRoute: "Options.CheckoutsInFlightMax", eventsRoute: "Options.EventConnectionsMax",
+		checkoutsRoute: "Options.CheckoutsInFlightMax", eventsRoute: "Options.EventConnectionsMax", watchRoute: "Options.QueueConnectionsMax",
 		healthRoute: "asks nobody", readyRoute: "one look for all who ask", metricsRoute: "asks nobody",
 	}
 	for _, route := range b.api.public.Routes() {

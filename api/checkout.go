@@ -14,7 +14,9 @@ import (
 type checkoutInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
 	Key  string `header:"Idempotency-Key" required:"true" minLength:"16" doc:"Names this checkout: the same key is the same order and gets the same answer. Bare or a quoted string; 16–255 visible ASCII characters, best a UUIDv7"`
-	Body CheckoutBody
+	// QueueToken names the checkout in place of the key where the sale has a waiting room.
+	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place, where the sale has a waiting room. It is then the key: good for one order"`
+	Body       CheckoutBody
 
 	keys []string
 }
@@ -67,7 +69,7 @@ type CheckoutView struct {
 
 var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
-	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeOverloaded, codeMediaType,
+	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeOverloaded, codeMediaType,
 }
 
 // checkout holds seats. Cheap refusals come first; none before the Desk binds
@@ -81,7 +83,7 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeOpen(sale, time.Now()); err != nil && !sale.Canceled() {
+	if key, err = s.enterRoom(ctx, sale, key, in.QueueToken); err != nil {
 		return nil, err
 	}
 	order, err := domain.NewOrder(sale, s.Keys, key, itemsOf(in.Body.Items), in.Body.Buyer.Email)
@@ -166,7 +168,10 @@ func (s *Server) start(ctx context.Context, order domain.Order) (domain.HoldAnsw
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
-		return s.Desk.Start(ctx, order)
+		began := time.Now()
+		answer, err := s.Desk.Start(ctx, order)
+		s.load.held(ctx, began, err)
+		return answer, err
 	default:
 		return domain.HoldAnswer{}, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: checkoutsOverloadedWait}
 	}

@@ -109,6 +109,12 @@ func TestOpenAPI(t *testing.T) {
 		"GET /v1/sales/{sale}/audit":            {domain.CodeUnauthorized},
 		"POST /v1/sales/{sale}/cancel":          {domain.CodeUnauthorized, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/cancel":           {domain.CodeUnauthorized, domain.CodeNotFound},
+		"POST /v1/sales/{sale}/queue":           joinCodes,
+		"GET /v1/sales/{sale}/queue":            {domain.CodeNotFound, domain.CodeOverloaded},
+		"PATCH /v1/sales/{sale}/queue":          {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound},
+		"GET /v1/sales/{sale}/queue/challenge":  {domain.CodeNotFound},
+		"GET /v1/queue/{token}":                 {domain.CodeNotFound, domain.CodeOverloaded},
+		"GET /v1/queue/{token}/events":          {domain.CodeNotFound, domain.CodeOverloaded},
 
 		"POST /v1/sales/{sale}/orders/{order}/cancel": {domain.CodeUnauthorized, domain.CodeNotFound},
 	}

@@ -26,6 +26,8 @@ const (
 	ordersInFlightMax   = 512 // each asks the database, some Temporal and a worker
 	auditsInFlightMax   = 4   // each reads all of a sale
 	othersInFlightMax   = 1024
+	joinsInFlightMax    = 4096 // each waits for the next exchange of the nodes, 100 ms, and does nothing meanwhile
+	placesInFlightMax   = 512  // each is a computation
 
 	turnedAwayRetryAfter = 2 * time.Second
 	// turnedAwayMax is how many connections above the maximum are answered that
@@ -48,21 +50,26 @@ func newBound(name string, requestsMax int) *bound {
 func newBounds() (of func(route string) *bound, all []*bound) {
 	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
 	audits, others := newBound("audits", auditsInFlightMax), newBound("other", othersInFlightMax)
+	joins, places := newBound("joins", joinsInFlightMax), newBound("places", placesInFlightMax)
 	of = func(route string) *bound {
 		switch route {
-		case checkoutsRoute, eventsRoute, healthRoute, readyRoute, metricsRoute:
+		case checkoutsRoute, eventsRoute, watchRoute, healthRoute, readyRoute, metricsRoute:
 			return nil
 		case webhookRoute:
 			return webhooks
 		case orderRoute, cancelRoute, ticketRoute:
 			return orders
+		case queueRoute:
+			return joins
+		case placeRoute, challengeRoute:
+			return places
 		case auditRoute:
 			return audits
 		default:
 			return others
 		}
 	}
-	return of, []*bound{webhooks, orders, audits, others}
+	return of, []*bound{webhooks, orders, joins, places, audits, others}
 }
 
 // inBounds refuses what is more than a route may have under way. It comes after

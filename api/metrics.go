@@ -39,6 +39,9 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_event_streams", Help: "Open event streams.",
 		}, func() float64 { return float64(s.hub.open()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_place_streams", Help: "Open streams of places in queues.",
+		}, func() float64 { return float64(s.placeHub.count()) }),
 	}
 	for _, b := range s.bounds {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{

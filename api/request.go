@@ -29,6 +29,7 @@ const (
 	BodyBytesMax         = 64 << 10
 	CheckoutBodyBytesMax = 8 << 10
 	WebhookBodyBytesMax  = 16 << 10
+	QueueBodyBytesMax    = 2 << 10
 
 	readHeaderTimeout = 5 * time.Second
 	requestTimeout    = 15 * time.Second
@@ -42,7 +43,7 @@ const (
 // bounds itself.
 func answerTimeout(route string) time.Duration {
 	switch route {
-	case eventsRoute:
+	case eventsRoute, watchRoute:
 		return 0
 	case auditRoute, auditRestRoute:
 		return auditTimeout
@@ -125,7 +126,7 @@ func (s *Server) observe(c *gin.Context) {
 	ctx, took := c.Request.Context(), time.Since(start)
 	route, status, method := routeOf(ctx), c.Writer.Status(), methodOf(c.Request)
 	s.metrics.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-	if route != eventsRoute { // streams last as long as somebody looks
+	if route != eventsRoute && route != watchRoute { // streams last as long as somebody looks
 		s.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
 	}
 	s.log.DebugContext(ctx, "request", "request", requestID(ctx), "method", method, "route", route, "status", status, "took", took)
@@ -178,6 +179,8 @@ func bodyBytesMax(route string) int64 {
 	switch route {
 	case checkoutsRoute:
 		return CheckoutBodyBytesMax
+	case queueRoute:
+		return QueueBodyBytesMax
 	case webhookRoute:
 		return WebhookBodyBytesMax
 	default:

@@ -94,6 +94,11 @@ func (s *Server) routeAdmin(api huma.API) {
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists, domain.CodeOverloaded, codeMediaType}, s.createSale)
 
 	operation(s, api, admin(huma.Operation{
+		OperationID: "configure-queue", Method: http.MethodPatch, Path: "/v1/sales/{sale}/queue",
+		Summary: "Pause a sale's queue, or bound how fast its door opens", Description: "What is left out stays as it is.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)
+
+	operation(s, api, admin(huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
 		Summary: "A sale's paid orders",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)

@@ -78,7 +78,8 @@ type CreateSaleBody struct {
 	OpensAt     *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
 	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout may wait for its payment; absent: 600" minimum:"5" maximum:"86400"`
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
-	WaitingRoom bool              `json:"waiting_room,omitempty"`
+	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue, and are let in as fast as checkouts go through"`
+	Queue       *QueueBody        `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open"`
 }
 
 // CreateClassBody describes a ticket class.
@@ -127,11 +128,17 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	if err := sale.Validate(); err != nil {
 		return nil, err
 	}
+	if err := s.checkQueue(&in.Body); err != nil {
+		return nil, err
+	}
 	sale, err := s.Orders.CreateSale(ctx, sale)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.Books.OpenSale(ctx, sale); err != nil {
+		return nil, err
+	}
+	if err := s.furnish(ctx, sale, in.Body.Queue); err != nil {
 		return nil, err
 	}
 	if err := s.Orders.MarkSaleOpen(ctx, sale.ID); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/waitingroom"
 )
 
 // A Desk runs checkouts. Every method may also fail with *domain.UnknownError:
@@ -86,6 +87,23 @@ type Verifier interface {
 // organiser as JSON.
 type Auditor interface {
 	Audit(ctx context.Context, saleID string) (any, error)
+}
+
+// Rooms are the waiting rooms of the sales that have one.
+type Rooms interface {
+	// Join takes a place and answers its token once the place is on disk. CodeOverloaded:
+	// nothing was done. CodeSoldOut, CodeSaleCanceled.
+	Join(ctx context.Context, sale *domain.Sale) (token string, place waitingroom.Place, err error)
+	// Place is where a token stands. Asking says that its holder is still there.
+	// CodeNotFound: forged, expired, of no sale.
+	Place(ctx context.Context, token string) (waitingroom.Place, error)
+	// Enter answers the idempotency key that an admitted token stands for, the same
+	// each time. CodeQueueRequired: no token, none of this sale, or not its turn yet.
+	Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error)
+	// State is what everybody may know of a sale's room. CodeNotFound.
+	State(ctx context.Context, saleID string) (waitingroom.RoomState, error)
+	// Configure replaces what the organiser sets. CodeNotFound, CodeInvalid.
+	Configure(ctx context.Context, saleID string, settings domain.QueueSettings) (waitingroom.RoomState, error)
 }
 
 // A HumanCheck makes joining a waiting room cost a program something that a

@@ -29,6 +29,7 @@ import (
 const (
 	CheckoutsInFlightMax    = 512
 	EventConnectionsMax     = 2000
+	QueueConnectionsMax     = 5000
 	DefaultHoldTimeout      = 10 * time.Minute
 	DefaultBuyerLimit       = 8
 	adminTokenLenMin        = 16
@@ -52,6 +53,9 @@ type Options struct {
 	// cannot pay has no use for the hold: an error fails the request.
 	PayURL func(domain.Order, domain.Hold) (string, error)
 
+	Rooms      Rooms      // optional: without, sales with a waiting room are refused as unavailable
+	HumanCheck HumanCheck // optional: without, anybody may join
+
 	AdminToken string // bearer token of the organiser's routes
 	// SeparateAdmin keeps the organiser's routes and /metrics off Public.
 	SeparateAdmin bool
@@ -65,6 +69,7 @@ type Options struct {
 
 	CheckoutsInFlightMax int // optional
 	EventConnectionsMax  int // optional
+	QueueConnectionsMax  int // optional
 }
 
 // Server answers the contract.
@@ -72,6 +77,8 @@ type Server struct {
 	Options
 	gate     Gate
 	hub      *hub
+	placeHub *placeHub
+	load     load
 	slots    chan struct{} // checkouts that wait for the Desk
 	lookups  chan struct{} // refusals that first ask whether the key is known
 	boundOf  func(route string) *bound
@@ -99,6 +106,9 @@ func New(o Options) (*Server, error) {
 	if o.EventConnectionsMax == 0 {
 		o.EventConnectionsMax = EventConnectionsMax
 	}
+	if o.QueueConnectionsMax == 0 {
+		o.QueueConnectionsMax = QueueConnectionsMax
+	}
 	s := &Server{
 		Options: o,
 		gate:    Gate{o.Catalog},
@@ -107,6 +117,7 @@ func New(o Options) (*Server, error) {
 		lookups: make(chan struct{}, o.CheckoutsInFlightMax),
 		log:     o.Log,
 	}
+	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)
 	s.boundOf, s.bounds = newBounds()
 	var err error
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
@@ -135,7 +146,7 @@ func (o *Options) validate() error {
 		return fmt.Errorf("api: options are missing %s", strings.Join(missing, ", "))
 	case len(o.AdminToken) < adminTokenLenMin:
 		return fmt.Errorf("api: the admin token (BOXOFFICE_ADMIN_TOKEN) has %d characters, want at least %d", len(o.AdminToken), adminTokenLenMin)
-	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0:
+	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
 	return nil
@@ -151,7 +162,10 @@ func (s *Server) Admin() http.Handler { return s.admin }
 
 // CloseStreams ends all event streams. Register it with
 // http.Server.RegisterOnShutdown: Shutdown would wait for them.
-func (s *Server) CloseStreams() { s.hub.close() }
+func (s *Server) CloseStreams() {
+	s.hub.close()
+	s.placeHub.close()
+}
 
 // OpenAPI is the document of all routes, on whichever listener they are.
 func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
@@ -160,6 +174,10 @@ func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
 const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
+	queueRoute     = "/v1/sales/:sale/queue"
+	challengeRoute = "/v1/sales/:sale/queue/challenge"
+	placeRoute     = "/v1/queue/:token"
+	watchRoute     = "/v1/queue/:token/events"
 	auditRoute     = "/v1/sales/:sale/audit"
 	auditRestRoute = "/v1/audit"
 	orderRoute     = "/v1/orders/:order"
@@ -178,7 +196,9 @@ func (s *Server) route() error {
 	if s.SeparateAdmin {
 		s.admin = s.newEngine()
 	}
-	s.routePublic(humagin.New(s.public, s.humaConfig()))
+	public := humagin.New(s.public, s.humaConfig())
+	s.routePublic(public)
+	s.routeQueue(public)
 	s.routeAdmin(humagin.New(s.admin, s.humaConfig()))
 
 	var err error

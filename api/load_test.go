@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// The door follows the 90th percentile of what holds took in the last seconds.
+func TestLatencyOfHolds(t *testing.T) {
+	for name, test := range map[string]struct {
+		holds []time.Duration
+		err   error
+		want  time.Duration
+	}{
+		"none":                   {nil, nil, 0},
+		"one":                    {[]time.Duration{3}, nil, 3},
+		"ten":                    {[]time.Duration{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, nil, 9},
+		"given up":               {[]time.Duration{5}, &domain.UnknownError{Op: "hold"}, 5},
+		"out of time":            {[]time.Duration{5}, context.DeadlineExceeded, 5},
+		"not asked for":          {[]time.Duration{5}, &domain.Error{Code: domain.CodeOverloaded}, 0},
+		"the key's first is out": {[]time.Duration{5}, &domain.Error{Code: domain.CodeInFlight}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var l load
+				began := time.Now()
+				for _, took := range test.holds {
+					l.held(t.Context(), time.Now().Add(-took), test.err)
+				}
+				if got := l.latency(time.Now()); got != test.want {
+					t.Errorf("%v, want %v", got, test.want)
+				}
+				if got := l.latency(began.Add(loadWindow)); got != 0 {
+					t.Errorf("%v after the window, want 0", got)
+				}
+			})
+		})
+	}
+}
+
+func TestLatencyRemembersABoundedNumber(t *testing.T) {
+	var l load
+	for range loadSamplesMax {
+		l.held(t.Context(), time.Now().Add(-time.Minute), nil)
+	}
+	for range loadSamplesMax {
+		l.held(t.Context(), time.Now(), nil)
+	}
+	if got := l.latency(time.Now()); got >= time.Minute {
+		t.Errorf("%v: the oldest were not forgotten", got)
+	}
+}
+
+func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
+	var l load
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l.held(ctx, time.Now().Add(-time.Minute), context.Canceled)
+	if got := l.latency(time.Now()); got != 0 {
+		t.Errorf("%v, want 0", got)
+	}
+}
+
+func TestLoadOfANode(t *testing.T) {
+	b := setup(t, func(o *Options) { o.CheckoutsInFlightMax = 7 })
+	b.held(testKey)
+	b.world.startErr = &domain.UnknownError{Op: "hold", Err: errors.New("the ledger is away")}
+	wantProblem(t, b.checkout(testKey+"-1", wish("A", 1)), 503, domain.CodeUnknown)
+	b.world.startErr = &domain.Error{Code: domain.CodeOverloaded}
+	wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 503, domain.CodeOverloaded)
+	wantProblem(t, b.checkout("", wish("A", 1)), 400, domain.CodeKeyMissing)
+	wantProblem(t, b.do(request{method: "GET", path: "/v1/queue/x"}), 503, domain.CodeOverloaded) // no checkout
+	b.api.slots <- struct{}{}
+
+	load := b.api.Load()
+	if load.InFlight != 1 || load.InFlightMax != 7 || load.HoldLatency <= 0 || load.Overloaded != 2 {
+		t.Errorf("%+v", load)
+	}
+	if load := b.api.Load(); load.Overloaded != 0 {
+		t.Errorf("%d overloaded answers, and they were told before", load.Overloaded)
+	}
+}

@@ -1,0 +1,69 @@
+//go:build unix
+
+package api
+
+import (
+	"net"
+	"syscall"
+)
+
+// nowaitConn reads and writes what is possible at once.
+type nowaitConn struct{ raw syscall.RawConn }
+
+// nowait prepares a connection of a listener of ours. The kernel then keeps
+// little for a client that does not read.
+func nowait(conn net.Conn) nowaitConn {
+	if limited, ok := conn.(*limitedConn); ok {
+		conn = limited.Conn
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(placeSendBufferBytes) // else it is larger
+	}
+	if sys, ok := conn.(syscall.Conn); ok {
+		if raw, err := sys.SyscallConn(); err == nil {
+			return nowaitConn{raw}
+		}
+	}
+	return nowaitConn{}
+}
+
+// write reports whether everything was taken. If not, the stream is broken.
+func (c nowaitConn) write(data []byte) bool {
+	if c.raw == nil {
+		return false
+	}
+	var n int
+	err := c.raw.Write(func(fd uintptr) bool {
+		n, _ = ignoringEINTR(syscall.Write, int(fd), data)
+		return true // whatever came of it: do not wait
+	})
+	return err == nil && n == len(data)
+}
+
+// gone reports whether the client has closed its side, or the connection broke.
+// What it sends is read and not looked at: a stream has no more requests.
+func (c nowaitConn) gone() bool {
+	if c.raw == nil {
+		return true
+	}
+	var buffer [64]byte
+	var n int
+	var readErr error
+	err := c.raw.Read(func(fd uintptr) bool {
+		n, readErr = ignoringEINTR(syscall.Read, int(fd), buffer[:])
+		return true
+	})
+	if err != nil {
+		return true
+	}
+	silent := readErr == syscall.EAGAIN || readErr == syscall.EWOULDBLOCK
+	return !silent && (readErr != nil || n == 0)
+}
+
+func ignoringEINTR(call func(int, []byte) (int, error), fd int, p []byte) (n int, err error) {
+	for {
+		if n, err = call(fd, p); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,305 @@
+package api
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"boxoffice/domain"
+	"boxoffice/waitingroom"
+)
+
+// The waiting room over HTTP. Who is admitted when is the business of Rooms;
+// here its answers become bodies.
+
+type joinInput struct {
+	Sale string    `path:"sale" doc:"The sale's id"`
+	Body *JoinBody // optional
+}
+
+// JoinBody is what joining a queue may need.
+type JoinBody struct {
+	Proof *ProofBody `json:"proof,omitempty" doc:"Needed where GET …/queue/challenge answers one"`
+}
+
+// ProofBody is a challenge and what solves it.
+type ProofBody struct {
+	Challenge string `json:"challenge" maxLength:"512"`
+	Solution  string `json:"solution" maxLength:"128"`
+}
+
+type joinOutput struct {
+	Location   string `header:"Location" doc:"The place"`
+	RetryAfter *int64 `header:"Retry-After" doc:"Seconds until it makes sense to ask for the place"`
+	Body       JoinView
+}
+
+// JoinView is a new place and the token that stands for it.
+type JoinView struct {
+	Token string `json:"token" doc:"Whoever has it has the place: it works for one checkout, as Queue-Token"`
+	PlaceView
+}
+
+type placeInput struct {
+	Token string `path:"token" doc:"From joining"`
+}
+
+type placeOutput struct {
+	RetryAfter *int64 `header:"Retry-After" doc:"Seconds until it makes sense to ask again; absent once admitted"`
+	Body       PlaceView
+}
+
+// PlaceView is where one stands in the queue of a sale.
+type PlaceView struct {
+	Sale     string             `json:"sale"`
+	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: for good"`
+	Position int64              `json:"position" doc:"1 is next; 0 before the draw and once admitted"`
+	Ahead    int64              `json:"ahead" doc:"How many places are before it that are not admitted yet, those of people who have left included"`
+	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet, all together"`
+	Wait     *int64             `json:"wait_seconds,omitempty" doc:"An estimate; absent where there is none"`
+	Rate     float64            `json:"rate" doc:"Admissions a second, now"`
+	JoinedAt time.Time          `json:"joined_at"`
+	OpensAt  *time.Time         `json:"opens_at,omitempty"`
+	Draw     DrawView           `json:"draw"`
+}
+
+// DrawView is what anybody needs to check the draw: see docs/waiting-room.md.
+type DrawView struct {
+	Commitment string `json:"commitment" doc:"Hex SHA-256 that binds the seed before anybody has joined"`
+	Size       *int64 `json:"size,omitempty" doc:"How many places were drawn; absent before the draw"`
+	Seed       string `json:"seed,omitempty" doc:"Hex; absent before the draw"`
+}
+
+type queueOutput struct{ Body QueueView }
+
+// QueueView is the queue of a sale as everybody may see it.
+type QueueView struct {
+	Sale     string             `json:"sale"`
+	Status   waitingroom.Status `json:"status" enum:"draw,waiting,paused,sold_out,canceled"`
+	Waiting  int64              `json:"waiting" doc:"How many are not admitted yet"`
+	Admitted int64              `json:"admitted" doc:"How many places are behind the door"`
+	Joined   int64              `json:"joined" doc:"How many tokens were given out"`
+	Rate     float64            `json:"rate" doc:"Admissions a second, now"`
+	Paused   bool               `json:"paused"`
+	Draw     DrawView           `json:"draw"`
+}
+
+type challengeOutput struct {
+	Status int
+	Body   *ChallengeView
+}
+
+// ChallengeView is what to solve before joining: see docs/waiting-room.md.
+type ChallengeView struct {
+	Challenge      string    `json:"challenge"`
+	DifficultyBits int       `json:"difficulty_bits" doc:"Solving takes about 2 to the power of it attempts"`
+	ExpiresAt      time.Time `json:"expires_at"`
+}
+
+var joinCodes = []domain.Code{
+	domain.CodeNotFound, domain.CodeInvalid, domain.CodeProofRequired, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeOverloaded, codeMediaType,
+}
+
+// routeQueue registers what people in a waiting room use.
+func (s *Server) routeQueue(api huma.API) {
+	operation(s, api, huma.Operation{
+		OperationID: "join-queue", Method: http.MethodPost, Path: "/v1/sales/{sale}/queue",
+		Summary: "Take a place in a sale's queue", Tags: []string{"queue"}, DefaultStatus: http.StatusCreated,
+		Description: "Each request takes a place of its own: keep the token.",
+	}, joinCodes, s.join)
+
+	operation(s, api, huma.Operation{
+		OperationID: "get-queue", Method: http.MethodGet, Path: "/v1/sales/{sale}/queue",
+		Summary: "A sale's queue", Tags: []string{"queue"},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.queue)
+
+	operation(s, api, huma.Operation{
+		OperationID: "get-queue-challenge", Method: http.MethodGet, Path: "/v1/sales/{sale}/queue/challenge",
+		Summary: "What to solve before joining", Tags: []string{"queue"}, Description: "204: nothing, join at once.",
+		Responses: map[string]*huma.Response{"204": {Description: "No proof is needed"}},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.challenge)
+
+	operation(s, api, huma.Operation{
+		OperationID: "get-place", Method: http.MethodGet, Path: "/v1/queue/{token}",
+		Summary: "Where one stands", Tags: []string{"queue"},
+		Description: "Asking keeps the place alive: the door does not wait for people who have left.",
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.place)
+
+	operation(s, api, huma.Operation{
+		OperationID: "watch-place", Method: http.MethodGet, Path: "/v1/queue/{token}/events",
+		Summary: "Where one stands, as it changes", Tags: []string{"queue"},
+		Description: "Server-sent events, at most one a second. Event `place` has the body of GET /v1/queue/{token}.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "A stream of events",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.placeEvents)
+}
+
+// roomOf finds a sale that people queue for.
+func (s *Server) roomOf(ctx context.Context, saleID string) (*domain.Sale, error) {
+	sale, err := s.Catalog.Sale(ctx, saleID)
+	switch {
+	case err != nil:
+		return nil, err
+	case !sale.WaitingRoom:
+		return nil, &domain.Error{Code: domain.CodeNotFound, Detail: "This sale has no waiting room: check out at once."}
+	default:
+		return sale, s.hasRooms()
+	}
+}
+
+// hasRooms fails on a node that runs no waiting rooms.
+func (s *Server) hasRooms() error {
+	if s.Rooms == nil {
+		return &domain.Error{Code: domain.CodeOverloaded, Detail: "Waiting rooms are not available here."}
+	}
+	return nil
+}
+
+// join takes a place. The answer comes once the place is on disk, up to an
+// exchange of the nodes later.
+func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
+	sale, err := s.roomOf(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	if sale.Canceled() {
+		return nil, &domain.Error{Code: domain.CodeSaleCanceled}
+	}
+	if err := s.checkHuman(sale.ID, in.Body); err != nil {
+		return nil, err
+	}
+	token, place, err := s.Rooms.Join(ctx, sale)
+	if err != nil {
+		return nil, err
+	}
+	return &joinOutput{
+		Location: "/v1/queue/" + token, RetryAfter: secondsOrNil(place.RetryAfter),
+		Body: JoinView{Token: token, PlaceView: viewPlace(&place)},
+	}, nil
+}
+
+func (s *Server) checkHuman(saleID string, body *JoinBody) error {
+	if s.HumanCheck == nil {
+		return nil
+	}
+	var proof ProofBody
+	if body != nil && body.Proof != nil {
+		proof = *body.Proof
+	}
+	return s.HumanCheck.Verify(saleID, proof.Challenge, proof.Solution, time.Now())
+}
+
+func (s *Server) challenge(ctx context.Context, in *saleInput) (*challengeOutput, error) {
+	sale, err := s.roomOf(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	if s.HumanCheck == nil {
+		return &challengeOutput{Status: http.StatusNoContent}, nil
+	}
+	challenge, bits, expiresAt, required := s.HumanCheck.Challenge(sale.ID, time.Now())
+	if !required {
+		return &challengeOutput{Status: http.StatusNoContent}, nil
+	}
+	return &challengeOutput{http.StatusOK, &ChallengeView{challenge, bits, expiresAt.UTC()}}, nil
+}
+
+func (s *Server) queue(ctx context.Context, in *saleInput) (*queueOutput, error) {
+	sale, err := s.roomOf(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.Rooms.State(ctx, sale.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &queueOutput{viewQueue(&state)}, nil
+}
+
+func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	place, err := s.placeOf(ctx, in.Token)
+	if err != nil {
+		return nil, err
+	}
+	return &placeOutput{RetryAfter: secondsOrNil(place.RetryAfter), Body: viewPlace(&place)}, nil
+}
+
+func (s *Server) placeOf(ctx context.Context, token string) (waitingroom.Place, error) {
+	if err := s.hasRooms(); err != nil {
+		return waitingroom.Place{}, err
+	}
+	return s.Rooms.Place(ctx, token)
+}
+
+// placeEvents answers a token that is not ours before any stream begins.
+func (s *Server) placeEvents(ctx context.Context, in *placeInput) (*huma.StreamResponse, error) {
+	place, err := s.placeOf(ctx, in.Token)
+	if err != nil {
+		return nil, err
+	}
+	leave, err := s.placeHub.enter()
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.placeHub.stream(ctx, in.Token, &place, leave) }}, nil
+}
+
+// enterRoom is the key of a checkout: its Idempotency-Key, or where the sale has a
+// waiting room that of the token, so that a token is good for one checkout. Only
+// the room's clock opens such a sale: a node whose own is off must not refuse
+// whom the room admits.
+func (s *Server) enterRoom(ctx context.Context, sale *domain.Sale, key, token string) (string, error) {
+	if !sale.WaitingRoom {
+		if err := mustBeOpen(sale, time.Now()); err != nil && !sale.Canceled() {
+			return "", err
+		}
+		return key, nil
+	}
+	if err := s.hasRooms(); err != nil {
+		return "", err
+	}
+	key, err := s.Rooms.Enter(ctx, sale, token)
+	if err != nil && sale.Canceled() {
+		return "", &domain.Error{Code: domain.CodeSaleCanceled}
+	}
+	return key, err
+}
+
+func viewPlace(p *waitingroom.Place) PlaceView {
+	return PlaceView{
+		Sale: p.Sale, Status: p.Status, Position: p.Position, Ahead: p.Ahead, Waiting: p.Waiting, Rate: round(p.RatePerSecond),
+		JoinedAt: p.JoinedAt.UTC(), OpensAt: timeOrNil(p.OpensAt), Wait: secondsOrNil(p.Wait), Draw: viewDraw(p.Draw),
+	}
+}
+
+func viewQueue(s *waitingroom.RoomState) QueueView {
+	return QueueView{
+		Sale: s.Sale, Status: s.Status, Waiting: s.Waiting, Admitted: s.Admitted, Joined: s.Joined,
+		Rate: round(s.RatePerSecond), Paused: s.Paused, Draw: viewDraw(s.Draw),
+	}
+}
+
+func viewDraw(d waitingroom.Draw) DrawView {
+	v := DrawView{Commitment: d.Commitment, Seed: d.Seed}
+	if d.Size >= 0 {
+		v.Size = &d.Size
+	}
+	return v
+}
+
+// round keeps a rate to two places: it is shown to people.
+func round(rate float64) float64 { return math.Round(rate*100) / 100 }
+
+// secondsOrNil rounds up; nil for none.
+func secondsOrNil(d time.Duration) *int64 {
+	if d <= 0 {
+		return nil
+	}
+	seconds := int64(math.Ceil(d.Seconds()))
+	return &seconds
+}

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+
+	"boxoffice/domain"
+)
+
+// What the organiser sets of a sale's waiting room.
+
+// QueueBody bounds how fast the door of a waiting room opens.
+type QueueBody struct {
+	RateFloor   *float64 `json:"rate_floor,omitempty" exclusiveMinimum:"0" doc:"Admissions a second, at the least, whatever the load"`
+	RateCeiling *float64 `json:"rate_ceiling,omitempty" exclusiveMinimum:"0" doc:"Admissions a second, at the most"`
+}
+
+type configureInput struct {
+	Sale string `path:"sale" doc:"The sale's id"`
+	Body ConfigureBody
+}
+
+// ConfigureBody changes what it names.
+type ConfigureBody struct {
+	Paused *bool `json:"paused,omitempty" doc:"true: nobody is admitted until it is false again. Who was admitted stays so"`
+	QueueBody
+}
+
+type configuredOutput struct{ Body ConfiguredView }
+
+// ConfiguredView is a queue with what the organiser has set.
+type ConfiguredView struct {
+	QueueView
+	RateFloor   float64 `json:"rate_floor"`
+	RateCeiling float64 `json:"rate_ceiling"`
+}
+
+// over puts what the body names over settings.
+func (b *ConfigureBody) over(settings domain.QueueSettings) domain.QueueSettings {
+	if b.Paused != nil {
+		settings.Paused = *b.Paused
+	}
+	if b.RateFloor != nil {
+		settings.RateFloor = *b.RateFloor
+	}
+	if b.RateCeiling != nil {
+		settings.RateCeiling = *b.RateCeiling
+	}
+	return settings
+}
+
+// settings are those of a new queue.
+func (b *QueueBody) settings() domain.QueueSettings {
+	change := ConfigureBody{QueueBody: *b}
+	return change.over(domain.QueueSettings{}).WithDefaults()
+}
+
+// configure changes a waiting room. Two organisers who change different things in
+// the same moment may undo each other: the answer says what holds.
+func (s *Server) configure(ctx context.Context, in *configureInput) (*configuredOutput, error) {
+	sale, err := s.roomOf(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.Rooms.State(ctx, sale.ID)
+	if err != nil {
+		return nil, err
+	}
+	settings := in.Body.over(state.Settings)
+	if err := settings.Validate(); err != nil {
+		return nil, err
+	}
+	if state, err = s.Rooms.Configure(ctx, sale.ID, settings); err != nil {
+		return nil, err
+	}
+	return &configuredOutput{ConfiguredView{viewQueue(&state), state.Settings.RateFloor, state.Settings.RateCeiling}}, nil
+}
+
+// furnish sets up the waiting room of a sale that is about to be put on offer.
+// One that is on offer already keeps what was set since.
+func (s *Server) furnish(ctx context.Context, sale *domain.Sale, body *QueueBody) error {
+	if body == nil {
+		return nil
+	}
+	if _, err := s.Orders.Sale(ctx, sale.ID); !isNotFound(err) {
+		return err
+	}
+	_, err := s.Rooms.Configure(ctx, sale.ID, body.settings())
+	return err
+}
+
+// checkQueue refuses what furnish could not do, before anything is stored.
+func (s *Server) checkQueue(b *CreateSaleBody) error {
+	switch {
+	case b.Queue == nil:
+		return nil
+	case !b.WaitingRoom:
+		return domain.Invalid("queue", "is only for a sale with waiting_room")
+	}
+	if err := b.Queue.settings().Validate(); err != nil {
+		return err
+	}
+	return s.hasRooms()
+}

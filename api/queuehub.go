@@ -1,0 +1,265 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+
+	"boxoffice/domain"
+	"boxoffice/waitingroom"
+)
+
+const (
+	// placeEvery is how often a stream is looked after: at most one event in it, and
+	// a client that left is noticed within it.
+	placeEvery = time.Second
+	// placeShifts spread the streams over that time, so that they do not all
+	// compute at once.
+	placeShifts = 10
+	// placeSendBufferBytes is what the kernel keeps for a client that does not read,
+	// half a minute of events; then the stream is closed.
+	placeSendBufferBytes = 16 << 10
+)
+
+// placeHub streams places. Thousands watch theirs for minutes while next to
+// nothing happens, so a stream is a connection taken over from net/http
+// (http.Hijacker) and a few hundred bytes: no goroutine, no buffers, no request. One loop
+// serves all of them and never waits for any: a client that does not keep up is
+// dropped and connects again.
+type placeHub struct {
+	place      func(ctx context.Context, token string) (waitingroom.Place, error)
+	log        *slog.Logger
+	streamsMax int
+	every      time.Duration // placeEvery
+	heartbeat  time.Duration // eventsHeartbeat
+	lifetime   time.Duration // eventsLifetimeMax
+
+	mu      sync.Mutex
+	open    int // with those that are about to begin
+	closed  bool
+	running bool
+	shifts  [placeShifts]map[*placeStream]struct{}
+}
+
+// placeStream is one who watches. Only the loop touches it once it is in a shift.
+type placeStream struct {
+	conn    net.Conn
+	nowait  nowaitConn
+	token   string
+	sent    uint64 // hash of the last event
+	wroteAt time.Time
+	endsAt  time.Time
+}
+
+func newPlaceHub(place func(context.Context, string) (waitingroom.Place, error), log *slog.Logger, streamsMax int) *placeHub {
+	h := &placeHub{place: place, log: log, streamsMax: streamsMax, every: placeEvery, heartbeat: eventsHeartbeat, lifetime: eventsLifetimeMax}
+	for i := range h.shifts {
+		h.shifts[i] = make(map[*placeStream]struct{})
+	}
+	return h
+}
+
+// enter counts a stream that is about to begin. leave must be called once, when
+// it ends.
+func (h *placeHub) enter() (leave func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.open >= h.streamsMax {
+		return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many are watching. GET the place instead.", RetryAfter: eventsHeartbeat}
+	}
+	h.open++
+	return h.leave, nil
+}
+
+func (h *placeHub) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open--
+}
+
+// stream takes the connection over, says where the token stands, and leaves the
+// rest to the loop.
+func (h *placeHub) stream(ctx huma.Context, token string, place *waitingroom.Place, leave func()) {
+	c := humagin.Unwrap(ctx)
+	ctx.SetStatus(http.StatusOK) // what is counted and logged
+	header := c.Writer.Header().Clone()
+	conn, _, err := http.NewResponseController(c.Writer).Hijack()
+	if err != nil { // HTTP/2: nothing of ours serves it
+		leave()
+		h.log.Error("place stream: the connection cannot be taken over", "err", err)
+		return
+	}
+	now := time.Now()
+	// Those who came in the same second do not come again in the same second.
+	lifetime := h.lifetime - rand.N(h.lifetime/3)
+	s := &placeStream{conn: conn, nowait: nowait(conn), token: strings.Clone(token), endsAt: now.Add(lifetime)}
+	event, ok := h.event(s, place)
+	if !ok || !s.write(append(streamHead(header), event...), now) || !h.add(s) {
+		_ = conn.Close()
+		leave()
+	}
+}
+
+// streamHead begins a response that lasts until the connection ends (RFC 9112
+// §6.3, rule 8).
+func streamHead(header http.Header) []byte {
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no")
+	header.Set("Connection", "close")
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = header.Write(&b) // a buffer takes all
+	fmt.Fprintf(&b, "\r\nretry: %d\n\n", eventsRetryMillis)
+	return b.Bytes()
+}
+
+// event is what there is to tell, empty where it was told before.
+func (h *placeHub) event(s *placeStream, place *waitingroom.Place) (event []byte, ok bool) {
+	data, err := json.Marshal(viewPlace(place))
+	if err != nil {
+		h.log.Error("place stream: cannot encode", "sale", place.Sale, "err", err)
+		return nil, false
+	}
+	sum := maphash.Bytes(hashSeed, data)
+	if sum == s.sent {
+		return nil, true
+	}
+	s.sent = sum
+	return fmt.Appendf(nil, "event: place\ndata: %s\n\n", data), true
+}
+
+var hashSeed = maphash.MakeSeed()
+
+func (s *placeStream) write(data []byte, now time.Time) bool {
+	s.wroteAt = now
+	return s.nowait.write(data)
+}
+
+// add puts a stream into the emptiest shift. It fails once the hub is closed.
+func (h *placeHub) add(s *placeStream) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	emptiest := h.shifts[0]
+	for _, shift := range h.shifts[1:] {
+		if len(shift) < len(emptiest) {
+			emptiest = shift
+		}
+	}
+	emptiest[s] = struct{}{}
+	if !h.running {
+		h.running = true
+		go h.run()
+	}
+	return true
+}
+
+// run looks after all streams until there are none.
+func (h *placeHub) run() {
+	ticker := time.NewTicker(h.every / placeShifts)
+	defer ticker.Stop()
+	var streams []*placeStream // of one shift; kept, so as not to be allocated anew
+	for i := 0; ; i = (i + 1) % placeShifts {
+		var ok bool
+		if streams, ok = h.shift(i, streams[:0]); !ok {
+			return
+		}
+		h.tend(i, streams)
+		<-ticker.C
+	}
+}
+
+// shift lists the streams of a shift. It fails, and the loop ends, when there
+// are none at all: when all have left, or the hub is closed.
+func (h *placeHub) shift(i int, into []*placeStream) ([]*placeStream, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	streams := 0
+	for _, shift := range h.shifts {
+		streams += len(shift)
+	}
+	h.running = streams > 0
+	for s := range h.shifts[i] {
+		into = append(into, s)
+	}
+	return into, h.running
+}
+
+// tend looks after some streams. A room that cannot say where its people stand
+// holds up a shift once, not once for each of them.
+func (h *placeHub) tend(i int, streams []*placeStream) {
+	ctx, cancel := context.WithTimeout(context.Background(), h.every/placeShifts)
+	defer cancel()
+	for _, s := range streams {
+		if !h.visit(ctx, s, time.Now()) {
+			h.drop(i, s)
+		}
+	}
+}
+
+// visit reports whether the stream goes on.
+func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) bool {
+	if now.After(s.endsAt) || s.nowait.gone() {
+		return false
+	}
+	place, err := h.place(ctx, s.token)
+	switch {
+	case isNotFound(err):
+		return false // expired: connecting again says so
+	case err == nil:
+		event, ok := h.event(s, &place)
+		if !ok || len(event) > 0 {
+			return ok && s.write(event, now)
+		}
+	}
+	if now.Sub(s.wroteAt) < h.heartbeat {
+		return true
+	}
+	return s.write([]byte(": still here\n\n"), now)
+}
+
+func (h *placeHub) drop(i int, s *placeStream) {
+	_ = s.conn.Close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.shifts[i][s]; ok { // else close was faster
+		delete(h.shifts[i], s)
+		h.open--
+	}
+}
+
+// close ends all streams and takes no more.
+func (h *placeHub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, shift := range h.shifts {
+		for s := range shift {
+			_ = s.conn.Close()
+			delete(shift, s)
+			h.open--
+		}
+	}
+}
+
+// count is the number of streams.
+func (h *placeHub) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open
+}
