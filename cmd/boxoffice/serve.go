@@ -166,7 +166,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		s.ready.Store(&handlers{public: probes, admin: probes})
 		return nil
 	}
-	return s.openAPI(p)
+	return s.openAPI(p, fail)
 }
 
 // openAll waits for everything at once, so that /readyz names all that is

@@ -13,10 +13,11 @@ import (
 	"boxoffice/orders"
 	"boxoffice/payments"
 	"boxoffice/storefront"
+	"boxoffice/waitingroom"
 )
 
 // openAPI puts the API and the pages behind the listeners.
-func (s *service) openAPI(p *parts) error {
+func (s *service) openAPI(p *parts, fail func(error)) error {
 	if s.role == roleWorker {
 		return nil
 	}
@@ -36,16 +37,22 @@ func (s *service) openAPI(p *parts) error {
 	if err != nil {
 		return err
 	}
-	server, err := api.New(api.Options{
+	var server *api.Server
+	rooms, err := s.roomsOf(p, func() waitingroom.Load { return server.Load() })
+	if err != nil {
+		return err
+	}
+	server, err = api.New(api.Options{
 		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
 		Verifier: timedVerifier{verifier, p.meter.stages},
-		Auditor:  p.auditor, PayURL: s.payURL(links),
+		Auditor:  p.auditor, PayURL: s.payURL(links), Rooms: rooms,
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
 	})
 	if err != nil {
 		return err
 	}
+	s.runRooms(rooms, fail)
 	s.closeStreams = server.CloseStreams
 	s.ready.Store(&handlers{public: server.Public(), admin: server.Admin()})
 	return nil
