@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -115,7 +116,8 @@ func TestEveryRouteIsBounded(t *testing.T) {
 func TestKeyLookupsOfTheGateAreBounded(t *testing.T) {
 	b := setup(t, func(o *Options) { o.CheckoutsInFlightMax = 1 })
 	b.world.setStock(b.sale.Classes[0].Ledger, 0, 5)
-	b.api.lookups <- struct{}{} // somebody is asking
+	b.world.takingsErr = errors.New("down") // every key is looked up
+	b.api.lookups <- struct{}{}             // somebody is asking
 	w := b.checkout(testKey, wish("A", 1))
 	wantProblem(t, w, 503, domain.CodeOverloaded)
 	<-b.api.lookups

@@ -21,10 +21,6 @@ const (
 	salesTTL = time.Second
 	// StockMaxAge is how old the stock that we show may be.
 	StockMaxAge = 100 * time.Millisecond
-	// GateMaxAge is how old the stock may be by which we refuse: a seat that came
-	// free is on sale again at once. It still makes of any rush at most a hundred
-	// reads a second.
-	GateMaxAge = 10 * time.Millisecond
 	// stockTimeout bounds one read of the ledger, shared by all who wait for it.
 	stockTimeout = 2 * time.Second
 	// salesCachedMax bounds the memory of what outsiders can ask for.
@@ -126,12 +122,7 @@ func (c *Catalog) Sales(ctx context.Context) ([]*domain.Sale, error) {
 // Stock reads the level of every class and of the perk, at most StockMaxAge
 // old. The error is an *Error with CodeOverloaded: the ledger gave no answer.
 func (c *Catalog) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
-	return c.stockWithin(ctx, sale, StockMaxAge)
-}
-
-// stockWithin is Stock, not older than maxAge when it is asked for.
-func (c *Catalog) stockWithin(ctx context.Context, sale *domain.Sale, maxAge time.Duration) ([]domain.StockLevel, error) {
-	oldest := c.now().Add(-maxAge)
+	oldest := c.now().Add(-StockMaxAge)
 	c.mu.Lock()
 	entry, ok := c.stock[sale.ID]
 	c.mu.Unlock()
@@ -139,7 +130,9 @@ func (c *Catalog) stockWithin(ctx context.Context, sale *domain.Sale, maxAge tim
 		// A read that was under way when we came may be too old for us; the next
 		// one is not.
 		var err error
-		if entry, err = share(ctx, &c.flights, "stock/"+sale.ID, c.readStock(sale)); err != nil {
+		if entry, err = share(ctx, &c.flights, "stock/"+sale.ID, func(ctx context.Context) (cached[[]domain.StockLevel], error) {
+			return c.readStock(ctx, sale)
+		}); err != nil {
 			return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The stock cannot be read right now. Try again in a moment.", Err: err}
 		}
 		ok = true
@@ -147,18 +140,17 @@ func (c *Catalog) stockWithin(ctx context.Context, sale *domain.Sale, maxAge tim
 	return entry.value, nil
 }
 
-func (c *Catalog) readStock(sale *domain.Sale) func(context.Context) (cached[[]domain.StockLevel], error) {
-	return func(ctx context.Context) (cached[[]domain.StockLevel], error) {
-		entry := cached[[]domain.StockLevel]{at: c.now()}
-		var err error
-		if entry.value, err = c.books.Stock(ctx, sale); err == nil {
-			c.mu.Lock()
-			makeRoom(c.stock)
-			c.stock[sale.ID] = entry
-			c.mu.Unlock()
-		}
-		return entry, err
+// readStock asks the ledger, and keeps its answer for those who ask for the stock.
+func (c *Catalog) readStock(ctx context.Context, sale *domain.Sale) (cached[[]domain.StockLevel], error) {
+	entry := cached[[]domain.StockLevel]{at: c.now()}
+	var err error
+	if entry.value, err = c.books.Stock(ctx, sale); err == nil {
+		c.mu.Lock()
+		makeRoom(c.stock)
+		c.stock[sale.ID] = entry
+		c.mu.Unlock()
 	}
+	return entry, err
 }
 
 // forgetSales makes a sale that was just created or canceled visible here at once.
@@ -199,32 +191,6 @@ func share[T any](ctx context.Context, flights *singleflight.Group, key string, 
 		}
 		return result.Val.(T), nil
 	}
-}
-
-// gateWaitMax is how long a checkout waits to hear that there is nothing left.
-// After it the checkout goes on: only an answer may say no.
-const gateWaitMax = 250 * time.Millisecond
-
-// A Gate refuses, without a workflow, what the ledger says cannot be held. It
-// is conservative: only an answer of the ledger not older than GateMaxAge says
-// no; in every other case the checkout goes on and the ledger decides.
-type Gate struct{ catalog *Catalog }
-
-// Refusal is the *Error with CodeSoldOut for lines that cannot be held, nil if
-// they may be.
-func (g Gate) Refusal(ctx context.Context, sale *domain.Sale, lines []domain.Line) *domain.Error {
-	ctx, cancel := context.WithTimeout(ctx, gateWaitMax)
-	defer cancel()
-	levels, err := g.catalog.stockWithin(ctx, sale, GateMaxAge)
-	if err != nil {
-		return nil
-	}
-	for _, line := range lines {
-		if level, ok := levelOf(levels, line.Ledger); ok && level.Available < line.Quantity {
-			return soldOut(lines, levels)
-		}
-	}
-	return nil
 }
 
 // heldRetryAfter is when asking again makes sense while others hold tickets:

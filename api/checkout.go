@@ -97,6 +97,7 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err != nil {
 		return nil, err
 	}
+	s.gate.Learn(sale, &order, answer.Hold)
 	if err := s.verdict(ctx, sale, &order, answer.Hold); err != nil {
 		return nil, err
 	}
@@ -122,44 +123,48 @@ func itemsOf(items []CheckoutItem) []domain.Item {
 	return out
 }
 
-// refusal is why nothing new may be held, as far as this node knows: nil if it may.
-func (s *Server) refusal(ctx context.Context, sale *domain.Sale, order *domain.Order) *domain.Error {
-	if sale.Canceled() {
-		return &domain.Error{Code: domain.CodeSaleCanceled}
-	}
-	return s.gate.Refusal(ctx, sale, order.Lines)
-}
-
 // refuseEarly answers most of an on-sale's requests: no workflow, one look at
-// a shared answer of the ledger. Only a key that has no other answer is refused:
+// what the gate remembers. Only a key that has no other answer is refused:
 // the one that holds the last ticket must find it again, and the one that was
 // over the limit stays so. Where the ledger does
 // not say, nothing is started: overload must not make more work.
 func (s *Server) refuseEarly(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
-	refusal := s.refusal(ctx, sale, order)
-	if refusal == nil {
-		return nil
+	judged, refusal := s.gate.Judge(ctx, sale, order)
+	if judged == doubtful {
+		known, err := s.known(ctx, order)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			judged = refused
+		}
 	}
+	if judged != refused {
+		return nil // there may be seats, or the Desk has its answer
+	}
+	if refusal.Code == domain.CodeSoldOut {
+		s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
+	}
+	return refusal
+}
+
+// known asks the ledger whether an order which the gate would refuse has an answer,
+// in one of a bounded number of slots. The error is an *Error with CodeOverloaded.
+func (s *Server) known(ctx context.Context, order *domain.Order) (bool, error) {
 	select {
 	case s.lookups <- struct{}{}:
 		defer func() { <-s.lookups }()
 	default:
-		return &domain.Error{Code: domain.CodeOverloaded}
+		return false, &domain.Error{Code: domain.CodeOverloaded}
 	}
+	s.metrics.lookups.Inc()
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
 	known, err := s.Books.Known(ctx, order)
-	switch {
-	case err != nil:
-		return &domain.Error{Code: domain.CodeOverloaded, Err: fmt.Errorf("look up order %s, which the gate refuses: %w", order.ID, err)}
-	case known:
-		return nil // the Desk has its answer
-	default:
-		if refusal.Code == domain.CodeSoldOut {
-			s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
-		}
-		return refusal
+	if err != nil {
+		return false, &domain.Error{Code: domain.CodeOverloaded, Err: fmt.Errorf("look up order %s, which the gate refuses: %w", order.ID, err)}
 	}
+	return known, nil
 }
 
 // start waits for the Desk in one of a bounded number of slots: more would only

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,11 +24,14 @@ type world struct {
 	refunds map[domain.OrderID][]domain.Refund
 	cancels map[string]*domain.SaleCancellation
 
-	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr, cancelErr error
+	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr, cancelErr, takingsErr error
 
 	limitReached                  bool          // of the buyer of every new order
 	startBlock                    chan struct{} // Start waits until it is closed
 	starts, stockReads, saleReads int
+	lookups, takingsReads         int
+	takings                       []domain.Taking // oldest first
+	takingsPageMax                int             // 0: no bound
 }
 
 func newWorld(keys *domain.Keyring) *world {
@@ -164,8 +168,26 @@ func (w *world) Stock(_ context.Context, sale *domain.Sale) ([]domain.StockLevel
 func (w *world) Known(_ context.Context, o *domain.Order) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.lookups++
 	state, ok := w.states[o.ID]
 	return ok && state.Hold.Outcome != domain.HoldSoldOut, w.knownErr
+}
+
+// Takings has the number of the next taking for a cursor.
+func (w *world) Takings(_ context.Context, _ *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.takingsReads++
+	if w.takingsErr != nil {
+		return domain.TakingsPage{}, w.takingsErr
+	}
+	end := len(w.takings)
+	if w.takingsPageMax > 0 {
+		end = min(end, int(from)+w.takingsPageMax)
+	}
+	return domain.TakingsPage{
+		Takings: slices.Clone(w.takings[from:end]), Next: domain.TakingsCursor(end), More: w.takingsPageMax > 0 && end-int(from) == w.takingsPageMax,
+	}, nil
 }
 
 // ---- Desk
@@ -212,6 +234,7 @@ func (w *world) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 		w.stock[l.Ledger].Available -= l.Quantity
 		w.stock[l.Ledger].Held += l.Quantity
 	}
+	w.takings = append(w.takings, domain.Taking{Order: o.ID, Buyer: o.Buyer, Quantity: o.Quantity()})
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	state.Hold = domain.Hold{Outcome: domain.HoldHeld, HeldAt: now, ExpiresAt: now.Add(o.HoldTimeout)}
 	return domain.HoldAnswer{Hold: state.Hold}, nil

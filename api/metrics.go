@@ -11,6 +11,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	problems *prometheus.CounterVec
 	soldOut  *prometheus.CounterVec
+	lookups  prometheus.Counter
 }
 
 // newMetrics registers what this package counts. The error says which name is
@@ -30,9 +31,15 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		soldOut: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_sold_out_refusals_total", Help: "Checkouts refused as sold out: by the gate, without a workflow, or by the ledger.",
 		}, []string{"by"}),
+		lookups: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "boxoffice_gate_lookups_total", Help: "Refusals of the gate that had to look their key up in the ledger.",
+		}),
 	}
 	all := []prometheus.Collector{
-		m.requests, m.duration, m.problems, m.soldOut,
+		m.requests, m.duration, m.problems, m.soldOut, m.lookups,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_gate_takings", Help: "Orders that the gate remembers of sales that have run short.",
+		}, func() float64 { return float64(s.gate.remembered.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_checkouts_waiting", Help: "Checkouts that wait for the verdict on their hold.",
 		}, func() float64 { return float64(len(s.slots)) }),

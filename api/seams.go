@@ -73,6 +73,9 @@ type Books interface {
 	// Known reports whether the order was ever held, whatever became of it, or
 	// refused for its buyer's limit: then the Desk has its answer.
 	Known(ctx context.Context, order *domain.Order) (bool, error)
+	// Takings reads, a page at a time, which orders have ever held seats of a sale.
+	// What an earlier answer of Stock counted as held or sold is in it.
+	Takings(ctx context.Context, sale *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error)
 }
 
 // A Verifier checks that a webhook comes from the payment provider and reads

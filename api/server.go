@@ -75,7 +75,7 @@ type Options struct {
 // Server answers the contract.
 type Server struct {
 	Options
-	gate     Gate
+	gate     *Gate
 	hub      *hub
 	placeHub *placeHub
 	load     load
@@ -111,7 +111,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		Options: o,
-		gate:    Gate{o.Catalog},
+		gate:    newGate(o.Catalog, o.Books),
 		hub:     newHub(o.Catalog, o.Log, o.EventConnectionsMax),
 		slots:   make(chan struct{}, o.CheckoutsInFlightMax),
 		lookups: make(chan struct{}, o.CheckoutsInFlightMax),

@@ -1,0 +1,547 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+func TestGate(t *testing.T) {
+	tests := []struct {
+		name       string
+		held, sold int64
+		err        error
+		code       domain.Code // empty: let through
+		wantHeld   int64
+		retryAfter string
+	}{
+		{name: "enough left", held: 1, sold: 2},
+		{name: "just enough left", held: 1, sold: 2},
+		{name: "sold out for good", sold: 5, code: domain.CodeSoldOut},
+		{name: "too few left", sold: 4, code: domain.CodeSoldOut},
+		{name: "others hold the rest", held: 3, sold: 2, code: domain.CodeSoldOut, wantHeld: 3, retryAfter: "5"},
+		{name: "no answer of the ledger is not a no", sold: 5, err: errors.New("down")},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := setup(t)
+			b.stockOf(0, test.held, test.sold)
+			b.world.stockErr = test.err
+			w := b.checkout(testKey, wish("A", 2))
+			if test.code == "" {
+				if b.startsNow() != 1 {
+					t.Errorf("the Desk was not asked: %d %s", w.Code, w.Body)
+				}
+				return
+			}
+			p := wantProblem(t, w, 409, test.code)
+			if p.Held == nil || *p.Held != test.wantHeld || w.Header().Get("Retry-After") != test.retryAfter {
+				t.Errorf("held %v, Retry-After %q: %s", p.Held, w.Header().Get("Retry-After"), w.Body)
+			}
+			if b.startsNow() != 0 {
+				t.Error("a workflow was started for a no that was known")
+			}
+		})
+	}
+}
+
+// The buyer who holds the last ticket repeats the request: the gate must not
+// answer that.
+func TestGateLetsAKnownKeyThrough(t *testing.T) {
+	b := setup(t)
+	if w := b.checkout(testKey, wish("A", 5)); w.Code != 201 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	waitFor(t, func() bool { return b.checkout(testKey+"-other", wish("A", 1)).Code == 409 })
+	if w := b.checkout(testKey, wish("A", 5)); w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "true" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A key's answer stays what it was when the class sells out afterwards.
+func TestGateLetsAKeyThroughThatWasOverTheLimit(t *testing.T) {
+	b := setup(t)
+	b.world.limitReached = true
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 429, domain.CodeLimitReached)
+	b.world.limitReached = false
+	b.stockOf(0, 0, 5)
+	waitFor(t, func() bool { return b.checkout(testKey+"-other", wish("A", 1)).Code == 409 })
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 429, domain.CodeLimitReached)
+}
+
+// A refusal must cost no workflow engine, least of all one that is overloaded.
+func TestGateDoesNotAskTheDesk(t *testing.T) {
+	b := setup(t)
+	b.stockOf(0, 0, 5)
+	b.world.stateErr, b.world.startErr = errors.New("down"), errors.New("down")
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 409, domain.CodeSoldOut)
+}
+
+func TestGateStartsNothingWhereNobodyCanTell(t *testing.T) {
+	b := setup(t)
+	b.stockOf(0, 0, 5)
+	b.world.takingsErr = errors.New("down")
+	b.world.knownErr = &domain.UnknownError{Op: "look up", Err: errors.New("down")}
+	w := b.checkout(testKey, wish("A", 1))
+	wantProblem(t, w, 503, domain.CodeOverloaded)
+	if w.Header().Get("Retry-After") == "" || b.startsNow() != 0 {
+		t.Errorf("Retry-After %q, %d checkouts started", w.Header().Get("Retry-After"), b.startsNow())
+	}
+}
+
+// elsewhere places a checkout on another node.
+func (b *bundle) elsewhere(key, email string, quantity int64) domain.Order {
+	b.t.Helper()
+	o, err := domain.NewOrder(b.sale, b.world.keys, key, []domain.Item{{Class: "A", Quantity: quantity}}, email)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.world.Start(b.t.Context(), o); err != nil {
+		b.t.Fatal(err)
+	}
+	return o
+}
+
+func wishOf(email string, quantity int64) string {
+	return fmt.Sprintf(`{"items":[{"class":"A","quantity":%d}],"buyer":{"email":%q}}`, quantity, email)
+}
+
+// What a key hears while its class is sold out, and what that costs the ledger.
+func TestGateFindsTheAnswersOfKeys(t *testing.T) {
+	tests := []struct {
+		name    string
+		before  func(*bundle)
+		email   string
+		status  int
+		code    domain.Code
+		lookups int
+	}{
+		{name: "a new key of a new buyer", email: "new@example.com", status: 409, code: domain.CodeSoldOut},
+		{name: "a new key of a buyer who has some", email: "some@example.com", status: 409, code: domain.CodeSoldOut,
+			before: func(b *bundle) { b.elsewhere(testKey+"-first", "some@example.com", 2) }},
+		{name: "a key that holds, taken by this node", email: "ann@example.com", status: 201,
+			before: func(b *bundle) { b.checkout(testKey, wishOf("ann@example.com", 1)) }},
+		{name: "a key that holds, taken by another node", email: "ann@example.com", status: 201,
+			before: func(b *bundle) { b.elsewhere(testKey, "ann@example.com", 1) }},
+		{name: "a key whose hold was given back", email: "ann@example.com", status: 201,
+			before: func(b *bundle) { b.world.Cancel(b.t.Context(), b.elsewhere(testKey, "ann@example.com", 1).ID) }},
+		{name: "a key that was over the limit on this node", email: "eve@example.com", status: 429, code: domain.CodeLimitReached,
+			before: func(b *bundle) {
+				b.checkout(testKey+"-some", wishOf("bob@example.com", 1)) // the sale is followed
+				b.world.limitReached = true
+				b.checkout(testKey, wishOf("eve@example.com", 1))
+			}},
+		{name: "a key that was over the limit on another node", email: "eve@example.com", status: 429, code: domain.CodeLimitReached, lookups: 1,
+			before: func(b *bundle) {
+				b.sale.BuyerLimit = 3
+				b.elsewhere(testKey+"-first", "eve@example.com", 3)
+				b.world.limitReached = true
+				b.elsewhere(testKey, "eve@example.com", 1)
+			}},
+		{name: "a new key of a buyer at the limit", email: "eve@example.com", status: 409, code: domain.CodeSoldOut, lookups: 1,
+			before: func(b *bundle) {
+				b.sale.BuyerLimit = 3
+				b.elsewhere(testKey+"-first", "eve@example.com", 3)
+			}},
+		{name: "the takings cannot be read", email: "new@example.com", status: 409, code: domain.CodeSoldOut, lookups: 1,
+			before: func(b *bundle) { b.world.takingsErr = errors.New("down") }},
+		{name: "the takings are not caught up with", email: "new@example.com", status: 409, code: domain.CodeSoldOut, lookups: 1,
+			before: func(b *bundle) {
+				b.world.takingsPageMax = 1
+				for i := range gatePagesMax + 1 {
+					b.world.takings = append(b.world.takings, domain.Taking{Order: domain.OrderID{byte(i)}})
+				}
+			}},
+		{name: "there are too many takings", email: "new@example.com", status: 409, code: domain.CodeSoldOut, lookups: 1,
+			before: func(b *bundle) { b.api.gate.takingsMax = 0 }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := setup(t)
+			if test.before != nil {
+				test.before(b)
+			}
+			b.world.limitReached = false
+			b.stockOf(0, 3, 2)
+			b.outdateGate()
+			b.world.lookups, b.world.starts = 0, 0
+			w := b.checkout(testKey, wishOf(test.email, 1))
+			if test.code == "" && w.Code != test.status {
+				t.Errorf("%d %s", w.Code, w.Body)
+			} else if test.code != "" {
+				wantProblem(t, w, test.status, test.code)
+			}
+			if b.world.lookups != test.lookups {
+				t.Errorf("%d look-ups, want %d", b.world.lookups, test.lookups)
+			}
+			if refused := test.code == domain.CodeSoldOut; refused != (b.world.starts == 0) {
+				t.Errorf("the Desk was asked %d times", b.world.starts)
+			}
+		})
+	}
+}
+
+// outdateGate makes the gate ask the ledger before it says anything.
+func (b *bundle) outdateGate() {
+	s := b.api.gate.of(b.sale.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer.Store(nil)
+	s.outdated++
+}
+
+func TestRefusalsCostTheLedgerNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.stockOf(0, 0, 5)
+		wantProblem(t, b.checkout(testKey, wish("A", 1)), 409, domain.CodeSoldOut)
+		stockReads, takingsReads := b.world.stockReads, b.world.takingsReads
+		for i := range 1000 {
+			wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, i), wish("A", 1)), 409, domain.CodeSoldOut)
+		}
+		if b.world.lookups != 0 || b.world.stockReads != stockReads || b.world.takingsReads != takingsReads {
+			t.Errorf("%d look-ups, %d and %d more reads", b.world.lookups, b.world.stockReads-stockReads, b.world.takingsReads-takingsReads)
+		}
+	})
+}
+
+// The takings must be at least as new as the levels that refuse: an order that takes
+// the last seats between the two reads is not refused for want of them.
+func TestGateReadsTheTakingsAfterTheLevels(t *testing.T) {
+	b := setup(t)
+	var order domain.Order
+	var once sync.Once
+	books := booksThen{b.world, func() { once.Do(func() { order = b.elsewhere(testKey, "ann@example.com", 5) }) }}
+	gate := newGate(NewCatalog(b.world, books), books)
+	gate.look(t.Context(), gate.of(b.sale.ID), b.sale)
+	if judged, refusal := gate.Judge(t.Context(), b.sale, &order); judged != letThrough {
+		t.Errorf("%v %v", judged, refusal)
+	}
+	if b.world.takingsReads != 1 {
+		t.Errorf("%d reads of the takings", b.world.takingsReads)
+	}
+}
+
+// booksThen run something after each read.
+type booksThen struct {
+	*world
+	then func()
+}
+
+func (s booksThen) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+	defer s.then()
+	return s.world.Stock(ctx, sale)
+}
+
+func (s booksThen) Takings(ctx context.Context, sale *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error) {
+	defer s.then()
+	return s.world.Takings(ctx, sale, from)
+}
+
+// A hold that the ledger refused closes the gate for those who come after it, even
+// if the last read still showed seats.
+func TestASoldOutHoldClosesTheGateAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		if w := b.checkout(testKey, wish("A", 1)); w.Code != 201 { // the gate sees five seats
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		b.stockOf(0, 5, 0) // other nodes took the rest
+		wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 409, domain.CodeSoldOut)
+		starts := b.startsNow()
+		wantProblem(t, b.checkout(testKey+"-3", wish("A", 1)), 409, domain.CodeSoldOut)
+		if b.startsNow() != starts {
+			t.Error("the Desk was asked by one who came after the ledger's no")
+		}
+	})
+}
+
+// Nor does a read that was under way, and still saw the seats, open it again.
+func TestASoldOutHoldOutdatesTheReadUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		books := slowBooks{b.world, time.Millisecond}
+		gate := newGate(NewCatalog(b.world, books), books)
+		judge := func() gateVerdict { judged, _ := gate.Judge(t.Context(), b.sale, b.gateOrder(1)); return judged }
+		judge()
+		time.Sleep(gateRefreshAge)
+		judge() // begins the next read
+		synctest.Wait()
+		b.stockOf(0, 5, 0)
+		gate.Learn(b.sale, b.gateOrder(1), domain.Hold{Outcome: domain.HoldSoldOut})
+		if judged := judge(); judged != refused || b.world.stockReads != 3 {
+			t.Errorf("%v after %d reads", judged, b.world.stockReads)
+		}
+	})
+}
+
+// A hold of this node is known at once, even if the last read is older and says that
+// nothing is left.
+func TestAHoldOfThisNodeIsKnownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.world.startBlock = make(chan struct{})
+		first := make(chan int)
+		go func() { first <- b.checkout(testKey, wishOf("ann@example.com", 2)).Code }()
+		synctest.Wait()    // let through, and on its way to the ledger
+		b.stockOf(0, 5, 0) // others were faster
+		b.outdateGate()
+		wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 409, domain.CodeSoldOut)
+		b.stockOf(0, 3, 0) // two came back
+		close(b.world.startBlock)
+		if code := <-first; code != 201 {
+			t.Fatal(code)
+		}
+		if w := b.checkout(testKey, wishOf("ann@example.com", 2)); w.Code != 201 || b.world.lookups != 0 {
+			t.Errorf("%d %s after %d look-ups", w.Code, w.Body, b.world.lookups)
+		}
+	})
+}
+
+func TestAFreedHoldReopensTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		order := b.elsewhere(testKey, "ann@example.com", 5)
+		wantProblem(t, b.checkout(testKey+"-2", wish("A", 5)), 409, domain.CodeSoldOut)
+		if _, err := b.world.Cancel(t.Context(), order.ID); err != nil {
+			t.Fatal(err)
+		}
+		// Whoever comes next may still be refused by the old answer, and has it renewed.
+		freed := time.Now()
+		for b.checkout(testKey+"-3", wish("A", 5)).Code != 201 {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(freed); took > 2*gateRefreshAge {
+			t.Errorf("reopened after %s", took)
+		}
+	})
+}
+
+func (b *bundle) gateOrder(quantity int64) *domain.Order {
+	return &domain.Order{
+		ID: domain.OrderID{1}, Buyer: domain.BuyerID{1}, BuyerLimit: b.sale.BuyerLimit,
+		Lines: []domain.Line{{Class: "A", Ledger: b.sale.Classes[0].Ledger, Quantity: quantity}},
+	}
+}
+
+func TestGateRenewsItsAnswerInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.stockOf(0, 5, 0)
+		judge := func() gateVerdict { judged, _ := b.api.gate.Judge(t.Context(), b.sale, b.gateOrder(1)); return judged }
+		if judge() != refused {
+			t.Fatal("let through")
+		}
+		reads := b.world.stockReads
+		b.stockOf(0, 0, 0) // a hold was given back
+		if judge() != refused || b.world.stockReads != reads {
+			t.Error("the ledger was asked again within gateRefreshAge")
+		}
+		time.Sleep(gateRefreshAge)
+		judge() // has it renewed
+		synctest.Wait()
+		if judge() != letThrough || b.world.stockReads != reads+1 {
+			t.Errorf("refused by an old answer, after %d reads", b.world.stockReads-reads)
+		}
+	})
+}
+
+// An answer that is too old refuses nobody, however long the next takes: whoever
+// comes then waits for it.
+func TestGateWaitsForASlowLedger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.stockOf(0, 5, 0)
+		books := slowBooks{b.world, GateMaxAge + 10*time.Millisecond}
+		gate := newGate(NewCatalog(b.world, books), books)
+		judge := func() gateVerdict { judged, _ := gate.Judge(t.Context(), b.sale, b.gateOrder(1)); return judged }
+		go judge()
+		time.Sleep(GateMaxAge + time.Millisecond)
+		b.stockOf(0, 0, 0) // a hold was given back, and the read under way does not show it
+		if judged := judge(); judged != letThrough || b.world.stockReads != 2 {
+			t.Errorf("%v after %d reads: refused by an old answer, or not by the next one", judged, b.world.stockReads)
+		}
+	})
+}
+
+// slowBooks take their time to tell what they read.
+type slowBooks struct {
+	*world
+	delay time.Duration
+}
+
+func (s slowBooks) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+	levels, err := s.world.Stock(ctx, sale)
+	time.Sleep(s.delay)
+	return levels, err
+}
+
+func TestGateDoesNotWaitForALedgerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		gate := newGate(NewCatalog(b.world, hangingBooks{b.world}), hangingBooks{b.world})
+		began := time.Now()
+		judged, _ := gate.Judge(t.Context(), b.sale, b.gateOrder(1))
+		if judged != letThrough || time.Since(began) != gateWaitMax {
+			t.Errorf("%v after %s", judged, time.Since(began))
+		}
+		time.Sleep(stockTimeout) // the shared read ends by its own deadline
+	})
+}
+
+type hangingBooks struct{ *world }
+
+func (hangingBooks) Stock(ctx context.Context, _ *domain.Sale) ([]domain.StockLevel, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Sales that nobody asks for make room for others, and are read again when asked for.
+func TestGateForgetsIdleSales(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.elsewhere(testKey, "ann@example.com", 5)
+		b.api.gate.takingsMax = 1
+		refuse := func(want int) {
+			t.Helper()
+			b.world.lookups = 0
+			b.outdateGate()
+			wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 409, domain.CodeSoldOut)
+			if b.world.lookups != want {
+				t.Errorf("%d look-ups, want %d", b.world.lookups, want)
+			}
+		}
+		other := &saleGate{}
+		other.askedAt.Store(time.Now().UnixNano())
+		other.takings.open()
+		b.api.gate.sales["other"] = other
+		b.api.gate.remember(other, domain.Taking{Order: domain.OrderID{9}})
+		refuse(1) // no room
+		time.Sleep(gateIdle + 1)
+		b.api.gate.takingsMax = 2
+		b.api.gate.remember(other, domain.Taking{Order: domain.OrderID{8}})
+		refuse(0) // the other is idle
+		if n := b.api.gate.remembered.Load(); n != 1 {
+			t.Errorf("%d orders remembered, want that of this sale", n)
+		}
+		if _, _, kept := other.takings.of(domain.OrderID{9}, domain.BuyerID{}); kept {
+			t.Error("the other is still remembered")
+		}
+	})
+}
+
+// Against the world's own look-ups: whatever happens on this node and another, a key
+// that has an answer is let through, and one that has none is refused, as soon as
+// the gate has asked the ledger.
+func TestGateAgreesWithTheLedger(t *testing.T) {
+	for range 20 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			b := setup(t)
+			b.world.takingsPageMax = 1 + random.IntN(4)
+			b.sale.BuyerLimit = 1 + random.Int64N(6)
+			var orders []domain.Order
+			for i := range 60 {
+				email := fmt.Sprintf("buyer-%d@example.com", random.IntN(8))
+				key := fmt.Sprintf("%s-%d", testKey, i)
+				quantity := 1 + random.Int64N(b.sale.BuyerLimit)
+				o, err := domain.NewOrder(b.sale, b.world.keys, key, []domain.Item{{Class: "A", Quantity: quantity}}, email)
+				if err != nil {
+					t.Fatal(err)
+				}
+				orders = append(orders, o)
+				b.world.limitReached = b.world.takenBy(o.Buyer, stillHeld)+quantity > b.sale.BuyerLimit
+				switch random.IntN(5) {
+				case 0:
+					b.checkout(key, wishOf(email, quantity))
+				case 1, 2:
+					b.elsewhere(key, email, quantity)
+				case 3:
+					_, _ = b.world.Cancel(t.Context(), orders[random.IntN(len(orders))].ID)
+				}
+				if random.IntN(3) == 0 {
+					b.compareWithTheLedger(orders)
+				}
+			}
+			b.compareWithTheLedger(orders)
+		})
+	}
+}
+
+func (b *bundle) compareWithTheLedger(orders []domain.Order) {
+	b.t.Helper()
+	reads := len(b.world.takings)/(gatePagesMax*b.world.takingsPageMax) + 1
+	for caughtUp := false; !caughtUp; reads-- {
+		if reads == 0 {
+			b.t.Fatal("the gate does not catch up with the takings")
+		}
+		b.outdateGate()
+		answer := b.api.gate.look(b.t.Context(), b.api.gate.of(b.sale.ID), b.sale)
+		caughtUp = answer.followed || !answer.isShort(b.sale)
+	}
+	for i := range orders {
+		o := &orders[i]
+		known, err := b.world.Known(b.t.Context(), o)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		short := b.world.stock[o.Lines[0].Ledger].Available < o.Quantity()
+		judged, _ := b.api.gate.Judge(b.t.Context(), b.sale, o)
+		switch {
+		case judged == doubtful && short && b.world.takenBy(o.Buyer, everTaken)+o.Quantity() > b.sale.BuyerLimit: // the ledger is asked
+		case judged == letThrough && (known || !short):
+		case judged == refused && !known && short:
+		default:
+			b.t.Errorf("order %d: judged %d, known %v, short %v", i, judged, known, short)
+		}
+	}
+}
+
+// Ways to count what a buyer took.
+func stillHeld(s *domain.CheckoutState) bool { return s.Status == domain.OrderHeld }
+func everTaken(*domain.CheckoutState) bool   { return true }
+
+func (w *world) takenBy(buyer domain.BuyerID, counts func(*domain.CheckoutState) bool) (n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.takings {
+		if t.Buyer == buyer && counts(w.states[t.Order]) {
+			n += t.Quantity
+		}
+	}
+	return n
+}
+
+// Many buyers at once, holds that come and go, and no key that holds is ever
+// refused by the node that gave it the hold.
+func TestGateNeverRefusesAKeyThatThisNodeHolds(t *testing.T) {
+	b := setup(t)
+	var buyers sync.WaitGroup
+	for i := range 32 {
+		buyers.Go(func() {
+			for n := range 30 {
+				key, body := fmt.Sprintf("%s-%d-%d", testKey, i, n), wishOf(fmt.Sprintf("b%d@example.com", i), 1)
+				if b.checkout(key, body).Code != 201 {
+					continue
+				}
+				if w := b.checkout(key, body); w.Code != 201 {
+					t.Errorf("%s holds, and heard %d %s", key, w.Code, w.Body)
+				}
+				o, err := domain.NewOrder(b.sale, b.world.keys, key, []domain.Item{{Class: "A", Quantity: 1}}, fmt.Sprintf("b%d@example.com", i))
+				if err != nil {
+					t.Error(err)
+				}
+				_, _ = b.world.Cancel(t.Context(), o.ID)
+			}
+		})
+	}
+	buyers.Wait()
+}
