@@ -26,6 +26,8 @@ type Book struct {
 	buyers  *recentBuyers
 	grace   time.Duration
 	now     func() time.Time
+
+	takingsPageMax uint32
 }
 
 // A BookOption configures a Book.
@@ -42,9 +44,14 @@ func withHoldGrace(d time.Duration) BookOption {
 	return func(b *Book) { b.grace = d }
 }
 
+// withTakingsPageMax lets tests read many pages.
+func withTakingsPageMax(n uint32) BookOption {
+	return func(b *Book) { b.takingsPageMax = n }
+}
+
 // NewBook gives a book on a batcher. The caller closes the batcher.
 func NewBook(batcher *Batcher, options ...BookOption) *Book {
-	b := &Book{batcher: batcher, buyers: newRecentBuyers(recentBuyersMax), grace: HoldGrace, now: time.Now}
+	b := &Book{batcher: batcher, buyers: newRecentBuyers(recentBuyersMax), grace: HoldGrace, now: time.Now, takingsPageMax: takingsPageMax}
 	for _, o := range options {
 		o(b)
 	}

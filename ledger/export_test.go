@@ -4,8 +4,9 @@ import "boxoffice/domain"
 
 // What the tests of this package, which use it from outside, need to see.
 var (
-	WithHoldGrace  = withHoldGrace
-	RefusedSession = refusedSession
+	WithHoldGrace      = withHoldGrace
+	WithTakingsPageMax = withTakingsPageMax
+	RefusedSession     = refusedSession
 )
 
 const BatchEventsMax = batchEventsMax

@@ -28,7 +28,7 @@ func (b *Book) Takings(ctx context.Context, s *domain.Sale, from domain.TakingsC
 	filter := tb.AccountFilter{
 		AccountID:    accountID(s.QuotaLedger, roleSpent),
 		TimestampMin: uint64(from),
-		Limit:        takingsPageMax,
+		Limit:        b.takingsPageMax,
 		Flags:        tb.AccountFilterFlags{Credits: true}.ToUint32(),
 	}
 	transfers, err := b.batcher.GetAccountTransfers(ctx, filter)
