@@ -142,6 +142,10 @@ func (s *Server) refuseEarly(ctx context.Context, sale *domain.Sale, order *doma
 	if judged != refused {
 		return nil // there may be seats, or the Desk has its answer
 	}
+	return s.refusedByGate(refusal)
+}
+
+func (s *Server) refusedByGate(refusal *domain.Error) error {
 	if refusal.Code == domain.CodeSoldOut {
 		s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
 	}

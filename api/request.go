@@ -206,9 +206,18 @@ func (s *Server) readBody(c *gin.Context) {
 		s.abort(c, bodyError(err, limit))
 		return
 	}
-	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+	c.Request.Body = &wholeBody{*bytes.NewReader(body), body}
 	c.Next()
 }
+
+// A wholeBody is a request body that was read.
+type wholeBody struct {
+	bytes.Reader
+	bytes []byte
+}
+
+// Close implements io.Closer.
+func (*wholeBody) Close() error { return nil }
 
 func bodyError(err error, limit int64) *domain.Error {
 	var tooLarge *http.MaxBytesError

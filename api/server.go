@@ -222,7 +222,7 @@ func (s *Server) newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
-	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.readBody, s.inBounds)
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.readBody, s.inBounds, s.refuseAtOnce)
 	e.NoRoute(s.notFound)
 	e.NoMethod(func(c *gin.Context) {
 		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})

@@ -67,6 +67,17 @@ func (o *Order) Quantity() int64 {
 // names the field, or CodeLimitReached when the items alone exceed the limit of
 // tickets per buyer.
 func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
+	o, err := SketchOrder(sale, keys, idempotencyKey, items, email)
+	if err != nil {
+		return Order{}, err
+	}
+	o.Fingerprint = keys.Fingerprint(&o)
+	return o, nil
+}
+
+// SketchOrder is NewOrder without the fingerprint: what it takes to refuse an order,
+// which is what becomes of most.
+func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
 	address, err := NormalizeEmail(email)
 	if err != nil {
 		return Order{}, err
@@ -93,7 +104,6 @@ func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, em
 	if sale.Perk != nil {
 		o.Perk = &PerkRef{Name: sale.Perk.Name, Ledger: sale.Perk.Ledger}
 	}
-	o.Fingerprint = keys.Fingerprint(&o)
 	if o.Quantity() > sale.BuyerLimit {
 		return Order{}, &Error{Code: CodeLimitReached, Detail: fmt.Sprintf("A buyer may have at most %d tickets of this sale.", sale.BuyerLimit)}
 	}
