@@ -267,7 +267,7 @@ func TestASoldOutHoldClosesTheGateAtOnce(t *testing.T) {
 func TestASoldOutHoldOutdatesTheReadUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		books := slowBooks{b.world, time.Millisecond}
+		books := &slowBooks{b.world, []time.Duration{time.Millisecond}}
 		gate := newGate(NewCatalog(b.world, books), books)
 		judge := func() gateVerdict { judged, _ := gate.Judge(t.Context(), b.sale, b.gateOrder(1)); return judged }
 		judge()
@@ -359,7 +359,7 @@ func TestGateWaitsForASlowLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		b.stockOf(0, 5, 0)
-		books := slowBooks{b.world, GateMaxAge + 10*time.Millisecond}
+		books := &slowBooks{b.world, []time.Duration{GateMaxAge + 10*time.Millisecond, time.Millisecond}}
 		gate := newGate(NewCatalog(b.world, books), books)
 		judge := func() gateVerdict { judged, _ := gate.Judge(t.Context(), b.sale, b.gateOrder(1)); return judged }
 		go judge()
@@ -371,15 +371,19 @@ func TestGateWaitsForASlowLedger(t *testing.T) {
 	})
 }
 
-// slowBooks take their time to tell what they read.
+// slowBooks take their time to tell what they read: the first read, the second and
+// so on; the last is for all that follow.
 type slowBooks struct {
 	*world
-	delay time.Duration
+	delays []time.Duration
 }
 
-func (s slowBooks) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+func (s *slowBooks) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
 	levels, err := s.world.Stock(ctx, sale)
-	time.Sleep(s.delay)
+	s.mu.Lock()
+	delay := s.delays[min(s.stockReads, len(s.delays))-1]
+	s.mu.Unlock()
+	time.Sleep(delay)
 	return levels, err
 }
 
