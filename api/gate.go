@@ -28,7 +28,7 @@ const (
 	// one needs the room.
 	gateIdle = time.Minute
 	// takingsMax bounds the orders that the gate of a node remembers, over all sales:
-	// some 80 bytes each with their buyers, 80 MB. Of a sale that does not fit, every
+	// under 100 bytes each with their buyers, 100 MB. Of a sale that does not fit, every
 	// refusal looks its key up in the ledger instead, many in one request.
 	takingsMax = 1_000_000
 )
