@@ -249,7 +249,7 @@ func BenchmarkRefusalsOnRealLedgers(b *testing.B) {
 					settled++
 				}
 			})
-			refuse(b, listener.Addr().String(), 256)
+			refuse(b, listener.Addr().String(), 256, plainType)
 			cancel()
 			all.Wait()
 			b.ReportMetric(float64(settled)/b.Elapsed().Seconds(), "settled/s")

@@ -20,10 +20,16 @@ import (
 
 // BenchmarkRefusals sends checkouts to a sold-out sale, over the loopback interface
 // and the server that production runs; the clients are in the same process and as
-// cheap as they can be.
+// cheap as they can be. What is not plain goes the ordinary way.
 func BenchmarkRefusals(b *testing.B) {
-	for _, clients := range []int{1, 64, 512} {
-		b.Run(fmt.Sprint("clients=", clients), func(b *testing.B) {
+	for _, test := range []struct {
+		way         string
+		clients     int
+		contentType string
+	}{
+		{"atOnce", 1, plainType}, {"atOnce", 64, plainType}, {"atOnce", 512, plainType}, {"ordinary", 64, plainType + ";charset=utf-8"},
+	} {
+		b.Run(fmt.Sprintf("%s/clients=%d", test.way, test.clients), func(b *testing.B) {
 			bundle := setup(b, func(o *Options) { o.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
 			bundle.stockOf(0, 0, 5)
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -33,7 +39,7 @@ func BenchmarkRefusals(b *testing.B) {
 			server := NewServer(bundle.api.Public())
 			go func() { _ = server.Serve(LimitConnections(listener, ConnectionsMax, 0)) }()
 			b.Cleanup(func() { _ = server.Close() })
-			refuse(b, listener.Addr().String(), clients)
+			refuse(b, listener.Addr().String(), test.clients, test.contentType)
 			if bundle.world.lookups > 0 || bundle.startsNow() > 0 {
 				b.Errorf("%d look-ups, %d checkouts", bundle.world.lookups, bundle.world.starts)
 			}
@@ -41,7 +47,9 @@ func BenchmarkRefusals(b *testing.B) {
 	}
 }
 
-func refuse(b *testing.B, address string, clients int) {
+const plainType = "application/json"
+
+func refuse(b *testing.B, address string, clients int, contentType string) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	latencies := make([][]time.Duration, clients)
@@ -60,8 +68,8 @@ func refuse(b *testing.B, address string, clients int) {
 			for n := 0; left.Add(-1) >= 0; n++ {
 				body := wishOf(fmt.Sprintf("buyer-%d-%d@example.com", i, n), 1)
 				began := time.Now()
-				if _, err := fmt.Fprintf(conn, "POST /v1/sales/conference/checkouts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s",
-					uuid.Must(uuid.NewV7()), len(body), body); err != nil {
+				if _, err := fmt.Fprintf(conn, "POST /v1/sales/conference/checkouts HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s",
+					contentType, uuid.Must(uuid.NewV7()), len(body), body); err != nil {
 					b.Error(err)
 					return
 				}
