@@ -234,10 +234,12 @@ func (s *Server) notFound(c *gin.Context) {
 	s.abort(c, &domain.Error{Code: domain.CodeNotFound, Detail: "There is nothing here. See /openapi.json."})
 }
 
-// pageOrNotFound hands people to the pages and programs to a problem.
+// pageOrNotFound hands people to the pages and programs to a problem. A form is
+// what people send whose browser runs no script.
 func (s *Server) pageOrNotFound(c *gin.Context) {
 	isRead := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
-	if !isRead || strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+	isForm := c.Request.Method == http.MethodPost && c.ContentType() == "application/x-www-form-urlencoded"
+	if !isRead && !isForm || strings.HasPrefix(c.Request.URL.Path, "/v1/") {
 		s.notFound(c)
 		return
 	}

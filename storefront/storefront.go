@@ -3,7 +3,9 @@
 // organiser, to call an order or a whole sale off and watch the money go back.
 //
 // The pages hold no state and decide nothing: their scripts speak the public
-// HTTP contract of package api, as any other client would. There is no
+// HTTP contract of package api, as any other client would. Where there is no
+// JavaScript the pages do it for the visitor, through the same contract: forms to
+// join a queue and to check out, and pages that read themselves again. There is no
 // framework, nothing is loaded from elsewhere, and no script stands in a page,
 // so that the content security policy can be strict.
 package storefront
@@ -23,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +45,10 @@ type Catalog interface {
 // Options are what the pages are made of.
 type Options struct {
 	Catalog Catalog
-	Log     *slog.Logger
+	// API answers the public HTTP contract. The pages ask it on behalf of visitors
+	// without JavaScript, and where a place in a queue or the service itself stands.
+	API http.Handler
+	Log *slog.Logger
 	// TemporalUIURL is the address of a Temporal Web UI. Where it is set, an
 	// order's page links to its workflow: for development, not for buyers.
 	TemporalUIURL     string
@@ -54,7 +60,7 @@ var files embed.FS
 
 // pagePolicy allows our own files, our own API, and the QR codes, which scripts
 // fetch with the order's token.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+const pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // cardsStockTimeout bounds what the front page waits for the stock of all its
@@ -64,18 +70,21 @@ const cardsStockTimeout = time.Second
 type pages struct {
 	Options
 	templates map[string]*template.Template
+	health    health
 }
 
-// New parses the templates. Its handler answers GET and HEAD of /, /sales/…,
-// /orders/…, /organiser/sales/…, /static/…, and a page that says so for everything else.
+// New parses the templates. Its handler answers GET and HEAD of /, /sales/…, /queue/…,
+// /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue
+// and /sales/{sale}/checkouts, and a page that says so for everything else.
 func New(o Options) (http.Handler, error) {
-	if o.Catalog == nil || o.Log == nil {
-		return nil, errors.New("storefront: options are missing Catalog or Log")
+	if o.Catalog == nil || o.API == nil || o.Log == nil {
+		return nil, errors.New("storefront: options are missing Catalog, API or Log")
 	}
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	for _, name := range []string{"sales", "sale", "order", "organiser", "error"} {
-		t, err := template.New("layout.html").Funcs(template.FuncMap{"money": Money, "spell": spell}).
-			ParseFS(files, "templates/layout.html", "templates/"+name+".html")
+	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "times": func(a, b int64) int64 { return a * b }}
+	for _, name := range []string{"sales", "sale", "queue", "order", "organiser", "error"} {
+		t, err := template.New("layout.html").Funcs(funcs).
+			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("storefront: template %s: %w", name, err)
 		}
@@ -88,18 +97,30 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.sales)
 	mux.HandleFunc("GET /sales/{sale}", p.sale)
+	mux.HandleFunc("POST /sales/{sale}/queue", p.join)
+	mux.HandleFunc("POST /sales/{sale}/checkouts", p.checkout)
+	mux.HandleFunc("GET /queue/{token}", p.queue)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.Handle("GET /static/{file}", static)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
-	return mux, nil
+	// The API takes JSON only, which other sites cannot send for a visitor; a form they could.
+	forms := http.NewCrossOriginProtection()
+	forms.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.render(w, r, http.StatusForbidden, "error", page{Title: "Not from here", Data: errorData{
+			"This form came from another site", "Please open the sale here and try again.",
+		}})
+	}))
+	return forms.Handler(mux), nil
 }
 
 // page is what every template gets.
 type page struct {
-	Title  string
-	Script string // the page's own file under /static, if it has one
-	Data   any
+	Title       string
+	Script      string // the page's own file under /static, if it has one
+	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
+	Trouble     bool   // the service says that a part of it is away
+	Data        any
 }
 
 type saleCard struct {
@@ -169,33 +190,83 @@ type classRow struct {
 
 type saleData struct {
 	*domain.Sale
-	Open    bool
-	OpensAt string // RFC 3339, empty when open from the start
-	Classes []classRow
-	PerkRow *classRow
+	Open       bool
+	OpensAt    string // RFC 3339, empty when open from the start
+	OpensText  string // the same for people, empty once open
+	NowMillis  int64  // Unix time: the pages' clocks go by it, not by the visitor's
+	Classes    []classRow
+	PerkRow    *classRow
+	Left       int64   // tickets that can still be had, held ones included
+	Room       *room   // of a sale with a waiting room, where the API has an answer
+	JoinNotice *notice // the answer to joining without JavaScript
+	Rejoin     bool    // offers another place in the queue
+	Form       formData
 }
 
 func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
 	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
-	switch {
-	case err != nil && domain.CodeOf(err) == domain.CodeNotFound:
-		p.notFound(w, r)
-		return
-	case err != nil:
-		p.unavailable(w, r, err)
+	if err != nil {
+		p.noSale(w, r, err)
 		return
 	}
+	p.renderSale(w, r, http.StatusOK, p.saleData(r, sale))
+}
+
+func (p *pages) noSale(w http.ResponseWriter, r *http.Request, err error) {
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		p.notFound(w, r)
+		return
+	}
+	p.unavailable(w, r, err)
+}
+
+func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, data saleData) {
+	view := page{Title: data.Name, Script: "sale.js", Data: data}
+	if status == http.StatusOK {
+		view.RefreshSecs = data.refreshSecs()
+	}
+	if data.WaitingRoom && !data.Canceled() {
+		data.Room = p.room(r, data.ID)
+		view.Data = data
+	}
+	p.render(w, r, status, "sale", view)
+}
+
+// refreshSecs lets a page without JavaScript open by itself, not sooner than a
+// buyer could have filled in anything: before the opening there is nothing to fill in.
+func (d *saleData) refreshSecs() int {
+	left := time.Until(d.Sale.OpensAt)
+	if d.Open || d.Canceled() || left <= 0 {
+		return 0
+	}
+	return int(min(max(left, refreshMin), refreshMax)/time.Second) + 1
+}
+
+func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	// Without the stock the page still works: its script asks again.
 	levels, _ := p.Catalog.Stock(r.Context(), sale)
-	data := saleData{Sale: sale, Open: sale.HasOpened(time.Now()) && !sale.Canceled(), Classes: classRows(sale, levels)}
+	now := time.Now()
+	data := saleData{
+		Sale: sale, Open: sale.HasOpened(now) && !sale.Canceled(), NowMillis: now.UnixMilli(),
+		Classes: classRows(sale, levels), Form: formData{Key: newKey()},
+	}
+	for _, row := range data.Classes {
+		data.Left += max(row.Available, 0) + row.Held
+		if !row.Known {
+			data.Left++ // perhaps
+		}
+	}
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
+	}
+	if !sale.HasOpened(now) {
+		data.OpensText = sale.OpensAt.UTC().Format("2 January 2006, 15:04 UTC")
 	}
 	if sale.Perk != nil {
 		row := rowOf(domain.Class{Name: sale.Perk.Name, Capacity: sale.Perk.Capacity, Ledger: sale.Perk.Ledger}, levels)
 		data.PerkRow = &row
 	}
-	p.render(w, r, http.StatusOK, "sale", page{Title: sale.Name, Script: "sale.js", Data: data})
+	return data
 }
 
 func classRows(sale *domain.Sale, levels []domain.StockLevel) []classRow {
@@ -228,16 +299,26 @@ func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 }
 
 // order is the same page for every order that could exist: whether this one
-// does, its script finds out with the token, which never reaches this handler.
+// does, its script finds out with the token, which never reaches this handler; but
+// where the order was made by a form without JavaScript, in a cookie of this page.
 func (p *pages) order(w http.ResponseWriter, r *http.Request) {
 	id, err := domain.ParseOrderID(r.PathValue("order"))
 	if err != nil {
 		p.notFound(w, r)
 		return
 	}
-	p.render(w, r, http.StatusOK, "order", page{Title: "Your order", Script: "order.js", Data: map[string]string{
-		"Order": id.String(), "Workflow": p.workflowURL(id),
-	}})
+	view := page{Title: "Your order", Script: "order.js"}
+	data := orderData{Order: id.String(), Workflow: p.workflowURL(id), View: p.readOrder(w, r, id)}
+	if data.View != nil && (data.View.Status == string(domain.OrderHeld) || data.View.Status == string(domain.OrderRefunding)) {
+		view.RefreshSecs = int(refreshMin / time.Second)
+	}
+	view.Data = data
+	p.render(w, r, http.StatusOK, "order", view)
+}
+
+type orderData struct {
+	Order, Workflow string
+	View            *orderView // without JavaScript, see readOrder
 }
 
 func (p *pages) workflowURL(id domain.OrderID) string {
@@ -266,6 +347,7 @@ func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 
 // render writes the page only when all of it could be made.
 func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
+	data.Trouble = p.troubled(r)
 	var b bytes.Buffer
 	if err := p.templates[name].Execute(&b, data); err != nil {
 		p.Log.ErrorContext(r.Context(), "page cannot be made", "page", name, "err", err)
@@ -292,11 +374,11 @@ func spell(d time.Duration) string {
 	case d%time.Minute == 0:
 		n, unit = int64(d/time.Minute), "minute"
 	}
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
+	return count(n, unit)
 }
+
+// number writes a count as people do: 12,345.
+func number(n int64) string { return group(strconv.FormatInt(max(n, 0), 10)) }
 
 type asset struct {
 	body        []byte

@@ -54,7 +54,7 @@ func setup(t *testing.T) (*catalog, func(path string) *httptest.ResponseRecorder
 		levels: []domain.StockLevel{{Ledger: 1, Capacity: 10, Sold: 10}, {Ledger: 2, Capacity: 10, Available: 7, Sold: 3}, {Ledger: 3, Capacity: 100, Available: 96}},
 	}
 	pages, err := New(Options{
-		Catalog: c, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Catalog: c, API: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		TemporalUIURL: "http://127.0.0.1:8233/", TemporalNamespace: "default",
 	})
 	if err != nil {
@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 		shows  []string
 	}{
 		{"/", 200, []string{"€35.00", "7 tickets left", "T-shirt", `href="/sales/conference"`}},
-		{"/sales/conference", 200, []string{"€65.00", "Sold out", "7 of 10 left", "96 left", "10 minutes", "<noscript>", `data-sale="conference"`}},
+		{"/sales/conference", 200, []string{"€65.00", "Sold out", "7 of 10 left", "96 left", "10 minutes", `method="post" action="/sales/conference/checkouts"`, "<noscript>", `data-sale="conference"`}},
 		{"/sales/nope", 404, []string{"There is nothing here"}},
 		{"/orders/" + order, 200, []string{order, "http://127.0.0.1:8233/namespaces/default/workflows/checkout%2F" + order}},
 		{"/organiser/sales/conference", 200, []string{`data-sale="conference"`, "organiser.js", `type="password"`, "<noscript>"}},
@@ -204,7 +204,7 @@ func TestStaticFilesAreRevalidated(t *testing.T) {
 		if w.Code != 200 || w.Header().Get("Content-Type") != contentType || w.Body.Len() == 0 {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
-		pages, err := New(Options{Catalog: c, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		pages, err := New(Options{Catalog: c, API: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}

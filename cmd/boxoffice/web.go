@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,6 +34,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	catalog := api.NewCatalog(database, p.book)
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace,
+		// The API has the pages, so they find it when it is there: no page is asked for before.
+		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
 	})
 	if err != nil {
 		return err

@@ -1,9 +1,97 @@
-// What both pages share: money, waiting, and keeping things across a reload.
+// What the pages share: money, time, waiting, and keeping things across a reload.
 
 /** Writes minor units as people do; agrees with Money in Go. */
 export function money(minor, currency) {
   const format = new Intl.NumberFormat('en', { style: 'currency', currency });
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+}
+
+/** Writes a count as people do; agrees with number in Go. */
+export const number = (n) => Math.max(0, n).toLocaleString('en');
+
+/** Screen readers announce a status on every change: change only what changed. */
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/** Fills a notice: a heading and a text, or nothing. */
+export function say(where, kind, heading, text = '') {
+  const said = `${kind} ${heading} ${text}`;
+  if (where.dataset.said === said) return; // screen readers would repeat it
+  where.dataset.said = said;
+  where.hidden = !heading;
+  where.className = `notice ${kind}`;
+  where.replaceChildren();
+  if (!heading) return;
+  const strong = document.createElement('strong');
+  strong.textContent = heading;
+  where.append(strong, text);
+}
+
+/**
+ * The box office's clock: the visitor's may be wrong by hours. It starts from the
+ * time that the page was made at, and runs on by the browser's own counter.
+ */
+export class ServerClock {
+  #zero; // the server's time when the counter was 0
+
+  constructor(pageMadeAt) {
+    const [navigation] = performance.getEntriesByType('navigation');
+    this.#zero = pageMadeAt - (navigation?.responseStart || performance.now());
+  }
+
+  now() {
+    return this.#zero + performance.now();
+  }
+
+  /** By an answer's Date header. It has whole seconds, so it corrects only what is clearly off: the counter may stand still while a computer sleeps. */
+  correct(date) {
+    if (Number.isNaN(date)) return;
+    const off = date + 500 - this.now();
+    if (Math.abs(off) > 1500) this.#zero += off;
+  }
+}
+
+const two = (n) => String(n).padStart(2, '0');
+
+/** A time left, as a clock: 2 days 03:04:05. */
+export function clockText(seconds) {
+  const days = Math.floor(seconds / 86_400);
+  const clock = [Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(':');
+  return days > 0 ? `${days} day${days === 1 ? '' : 's'} ${clock}` : clock;
+}
+
+/** A time left, in words, for who listens. */
+function spellLeft(seconds) {
+  const [n, unit] = seconds >= 7200 ? [Math.floor(seconds / 3600), 'hour'] : seconds >= 120 ? [Math.floor(seconds / 60), 'minute'] : [seconds, 'second'];
+  return `${n} ${unit}${n === 1 ? '' : 's'}`;
+}
+
+const SAY_AT_SECONDS = [3600, 600, 300, 60, 10];
+
+/** Counts down to the opening, and calls `opened` once when it is reached. The answer stops it. */
+export function countDown({ opensAt, clock, face, said, opened }) {
+  let lastSeconds = Infinity;
+  const tick = () => {
+    const seconds = Math.max(0, Math.ceil((opensAt - clock.now()) / 1000));
+    if (Number.isNaN(seconds)) return;
+    face.hidden = false;
+    setText(face, clockText(seconds));
+    face.classList.toggle('soon', seconds <= 60);
+    if (said && SAY_AT_SECONDS.some((at) => lastSeconds > at && seconds <= at)) setText(said, `${spellLeft(seconds)} until the opening`);
+    lastSeconds = seconds;
+    if (seconds > 0) return;
+    clearInterval(timer);
+    opened();
+  };
+  const timer = setInterval(tick, 250);
+  tick();
+  return () => clearInterval(timer);
+}
+
+/** Times of the page, in the visitor's own zone. */
+export function localTime(element, time) {
+  if (element && time) setText(element, new Date(time).toLocaleString('en', { dateStyle: 'full', timeStyle: 'short' }));
 }
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -53,6 +141,22 @@ export class Kept {
   }
 }
 
+let troubleNotice = null;
+let failures = 0;
+
+/** Where to say that answers fail; cleared by the next one that does not. */
+export function tellTrouble(notice) {
+  troubleNotice = notice;
+}
+
+function noteAnswer(status) {
+  failures = status === 0 || status === 503 ? failures + 1 : 0;
+  if (!troubleNotice) return;
+  if (failures === 0) say(troubleNotice, 'warn', '');
+  else if (status === 503) say(troubleNotice, 'warn', 'The box office is very busy right now', 'What you hold and your place in a queue are safe. This page keeps asking by itself: please do not reload it.');
+  else if (failures > 1) say(troubleNotice, 'warn', 'No connection to the box office', 'Perhaps your network is away. What you hold and your place in a queue are safe; this page keeps trying.');
+}
+
 /**
  * Asks the API. Never throws: a failure without an answer has status 0.
  * retryAfter is in milliseconds, 0 without a hint.
@@ -61,6 +165,7 @@ export async function ask(path, options = {}) {
   try {
     const response = await fetch(path, { cache: 'no-store', ...options, signal: AbortSignal.timeout(20_000) });
     const body = await response.json().catch(() => ({}));
+    noteAnswer(response.status);
     return {
       status: response.status,
       code: body.code ?? '',
@@ -69,6 +174,7 @@ export async function ask(path, options = {}) {
       date: Date.parse(response.headers.get('Date') ?? ''),
     };
   } catch {
+    noteAnswer(0);
     return { status: 0, code: '', body: {}, retryAfter: 0, date: NaN };
   }
 }

@@ -1,265 +1,156 @@
-// The sale page: live stock, and the checkout with a key that survives a reload.
-import { Kept, ask, money, sleep, uuidv7 } from './common.js';
+// The sale page: the countdown to the opening, the way into the queue where there is
+// one, else the checkout.
+import { Kept, ServerClock, ask, countDown, localTime, say, setText, sleep, tellTrouble } from './common.js';
+import { solve } from './proof.js';
 
-const POLL_MS = 5000; // where events do not come through
-const TRY_FOR_MS = 60_000; // then the buyer decides
+const TRY_FOR_MS = 60_000; // then the visitor decides
 const BACKOFF_MAX_MS = 8000;
+const STOCK_POLL_MS = 15_000;
+const PROOFS_MAX = 3; // a challenge may run out while a slow phone works on it
 
 const root = document.getElementById('sale');
 const sale = root.dataset.sale;
-const currency = root.dataset.currency;
-const limit = Number(root.dataset.limit);
-const form = document.getElementById('checkout');
-const buy = document.getElementById('buy');
-const message = document.getElementById('message');
-const standing = document.getElementById('standing');
+const opensAt = Date.parse(root.dataset.opens);
 const opening = document.getElementById('opening');
-const rows = [...form.querySelectorAll('.class')];
+const clock = new ServerClock(Number(root.dataset.now));
+const join = document.getElementById('join');
 
-// The try under way: {key, body}. Kept until a final answer, so that a reload,
-// a lost connection or a 503 repeats the same key and never buys twice.
-const pending = new Kept('sessionStorage', `boxoffice.try.${sale}`);
-
-let open = root.dataset.open === 'true';
-let canceled = root.dataset.canceled === 'true';
-let busy = false;
-let wasShort = false; // the last try was refused for want of tickets
-
-// ---- stock
-
-function showStock(view) {
-  open = view.open;
-  canceled = Boolean(view.canceled_at);
-  document.getElementById('canceled').hidden = !canceled;
-  form.hidden = canceled && !busy;
-  for (const { class: name, capacity, held, available } of view.classes) {
-    const row = rows.find((r) => r.dataset.class === name);
-    if (!row) continue;
-    row.dataset.available = available;
-    row.dataset.held = held;
-    row.querySelector('progress').value = available;
-    setText(row.querySelector('.stock'), canceled ? 'Canceled' : stockText(available, held, capacity));
-  }
-  if (view.perk) {
-    setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
-  }
-  refresh();
-  if (wasShort && !busy) say(...shortage());
+function showOpen() {
+  opening.hidden = true;
+  if (!join) return;
+  setText(document.getElementById('join-heading'), 'This sale has a queue');
+  setText(document.getElementById('join-text'), 'Join it, and you are let in by order of arrival, as fast as tickets can be sold.');
+  setText(document.getElementById('join-button'), 'Join the queue');
 }
 
-function stockText(available, held, capacity) {
-  if (available > 0) return `${available} of ${capacity} left`;
-  if (held > 0) return `All held by others, ${held} may come back`;
-  return 'Sold out';
-}
-
-/** Screen readers announce a status on every change: change only what changed. */
-function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
-}
-
-function watchStock() {
-  let live = false;
-  const source = new EventSource(`/v1/sales/${sale}/events`);
-  source.addEventListener('stock', (event) => {
-    live = true;
-    showStock(JSON.parse(event.data));
+tellTrouble(document.getElementById('trouble'));
+localTime(document.getElementById('opens-text'), root.dataset.opens);
+if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && !Number.isNaN(opensAt)) {
+  const face = document.getElementById('clock');
+  countDown({ opensAt, clock, face, said: document.getElementById('clock-said'), opened: showOpen });
+  document.addEventListener('visibilitychange', async () => {
+    if (!document.hidden) clock.correct((await ask(`/v1/sales/${sale}`)).date);
   });
-  source.addEventListener('error', () => {
-    live = false; // EventSource connects again by itself, or gives up on a refusal
-  });
-  setInterval(async () => {
-    if (live || document.hidden) return;
-    const { status, body } = await ask(`/v1/sales/${sale}`);
-    if (status === 200) showStock(body);
-  }, POLL_MS);
 }
 
-// ---- the form
+// ---- the queue
 
-const stockOf = (row) => (row.dataset.available === '' ? Infinity : Number(row.dataset.available));
-const quantityOf = (row) => Math.max(0, Math.floor(Number(row.querySelector('input').value) || 0));
+/** Where the way in is: the token of a place, and what to say of it. */
+const kept = new Kept('localStorage', `boxoffice.place.${sale}`);
 
-function refresh() {
-  let tickets = 0;
-  let total = 0;
-  for (const row of rows) {
-    tickets += quantityOf(row);
-    total += quantityOf(row) * Number(row.dataset.price);
+/** A place that was taken before is offered instead of another one. */
+async function offerKept() {
+  const token = kept.get();
+  if (typeof token !== 'string' || !/^[\w-]{16,200}$/.test(token)) return;
+  const { status } = await ask(`/v1/queue/${token}`);
+  if (status === 404) {
+    kept.set(null);
+    return;
   }
-  for (const row of rows) {
-    const available = stockOf(row);
-    const n = quantityOf(row);
-    const out = available <= 0;
-    row.classList.toggle('out', out);
-    row.querySelector('input').disabled = busy || (out && n === 0);
-    row.querySelector('[data-step="1"]').disabled = busy || n >= available || tickets >= limit;
-    row.querySelector('[data-step="-1"]').disabled = busy || n === 0;
-  }
-  const allOut = rows.every((row) => row.classList.contains('out'));
-  document.getElementById('total').value = money(total, currency);
-  // A try whose answer never came may itself hold what is missing: it may always be repeated.
-  const short = !pending.get() && shortRows().length > 0;
-  buy.disabled = busy || !open || tickets === 0 || short;
-  setText(buy, buttonText(tickets, short, allOut));
-  showStanding(allOut);
+  document.getElementById('kept').hidden = false;
+  document.getElementById('kept-link').href = `/queue/${token}`;
+  join.querySelector('.pay-row').hidden = true;
 }
 
-/** The classes of which fewer are left than are wished for. */
-const shortRows = () => rows.filter((row) => quantityOf(row) > Math.max(0, stockOf(row)));
-const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
+const tell = (kind, heading, text) => say(document.getElementById('join-message'), kind, heading, text);
 
-function buttonText(tickets, short, allOut) {
-  if (busy) return 'Holding your seats…';
-  if (canceled) return 'Canceled';
-  if (!open) return 'Not open yet';
-  if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
-  if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
-  return tickets > 0 ? `Hold ${tickets} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
+/** The proof that the box office asks for, null if it asks for none, undefined if it gave no answer. */
+async function prove() {
+  const { status, body } = await ask(`/v1/sales/${sale}/queue/challenge`);
+  if (status === 204 || status === 404) return null;
+  if (status !== 200) return undefined;
+  tell('', 'One moment: checking that you are not a program', 'Your browser works on a small riddle. On a phone that takes a few seconds.');
+  const solution = await solve(body.challenge, body.difficulty_bits);
+  tell('', '');
+  return { challenge: body.challenge, solution };
 }
 
-function say(kind, heading, text = '', where = message) {
-  const said = `${kind} ${heading} ${text}`;
-  if (where.dataset.said === said) return; // screen readers would repeat it
-  where.dataset.said = said;
-  where.hidden = !heading;
-  where.className = `notice ${kind}`;
-  where.replaceChildren();
-  if (!heading) return;
-  const strong = document.createElement('strong');
-  strong.textContent = heading;
-  where.append(strong, text);
-}
-
-/** Tells "all held, some may come back" from "sold out for good". */
-function showStanding(allOut) {
-  if (!allOut || !open) say('', '', '', standing);
-  else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is held by another buyer', 'Some may come back: stay on this page, the numbers are live.', standing);
-  else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
-}
-
-form.addEventListener('click', (event) => {
-  const step = event.target.closest('.step');
-  if (!step) return;
-  const input = step.parentElement.querySelector('input');
-  input.value = Math.max(0, Number(input.value) + Number(step.dataset.step));
-  refresh();
-  forget();
-});
-
-/** Another wish: what was said about the last one is no longer true. */
-function forget() {
-  if (busy || pending.get()) return;
-  wasShort = false;
-  say('', '');
-}
-form.addEventListener('input', refresh);
-form.addEventListener('input', forget);
-form.addEventListener('submit', (event) => {
-  event.preventDefault();
-  if (busy) return;
-  const body = JSON.stringify({
-    items: rows.filter((row) => quantityOf(row) > 0).map((row) => ({ class: row.dataset.class, quantity: quantityOf(row) })),
-    buyer: { email: form.elements.email.value.trim() },
-  });
-  // The same wish goes on with its key; another wish is another order.
-  if (pending.get()?.body !== body) pending.set({ key: uuidv7(), body });
-  checkout();
-});
-
-// ---- the checkout
-
-/** Nothing is decided yet: the same key must be asked again. */
-function isOpenEnded({ status, code }) {
-  return status === 0 || status >= 500 || ['in_flight', 'rate_limited', 'request_timeout'].includes(code);
-}
-
-async function checkout() {
-  busy = true;
-  wasShort = false;
-  say('', '');
-  refresh();
-  const { key, body } = pending.get();
+async function takePlace() {
   const until = Date.now() + TRY_FOR_MS;
   let wait = 500;
+  let proofs = 0;
   for (;;) {
-    const answer = await ask(`/v1/sales/${sale}/checkouts`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${key}"` },
-      body,
-    });
-    if (!isOpenEnded(answer)) return finish(answer);
+    const proof = await prove();
+    let answer = { status: 0, code: '', body: {}, retryAfter: 0 };
+    if (proof !== undefined) {
+      answer = await ask(`/v1/sales/${sale}/queue`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(proof ? { proof } : {}),
+      });
+    }
+    if (answer.status === 201) {
+      kept.set(answer.body.token);
+      location.assign(`/queue/${answer.body.token}`);
+      return true;
+    }
+    const mayRepeat = answer.status === 0 || answer.status >= 500 || ['rate_limited', 'request_timeout'].includes(answer.code);
+    const staleProof = answer.code === 'proof_required' && ++proofs < PROOFS_MAX;
+    if (!mayRepeat && !staleProof) {
+      refuse(answer);
+      return false;
+    }
     if (Date.now() > until) break;
-    say('warn', 'Still asking…', 'Many people are buying right now. Your request stays the same one: you cannot buy twice by waiting.');
+    if (mayRepeat) tell('warn', 'Still asking…', 'Very many people are joining right now. This page keeps asking by itself.');
     await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
     wait = Math.min(wait * 2, BACKOFF_MAX_MS);
   }
-  busy = false;
-  refresh();
-  say('warn', 'No answer yet', 'We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.');
+  tell('warn', 'No answer yet', 'You have no place yet. Please press the button again.');
+  return false;
 }
 
-function finish(answer) {
-  pending.set(null);
-  if (answer.status === 201) {
-    const { order, token, hold_expires_at: expires } = answer.body;
-    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - Date.now() });
-    location.assign(`/orders/${order}#${token}`);
-    return;
-  }
-  busy = false;
-  wasShort = answer.code === 'sold_out';
-  refresh();
-  say(...refusal(answer));
-}
-
-/** How it stands, by the live numbers, after a try that was refused for want of tickets. */
-function shortage() {
-  const short = shortRows();
-  if (short.length === 0) return ['', 'Tickets are there again', 'Press the button to try once more.'];
-  const held = heldOf(short);
-  return held > 0
-    ? ['warn', 'Held by others', `Other buyers hold ${held} ticket${held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
-    : ['bad', 'Not enough left', 'Choose fewer tickets, or another class.'];
-}
-
-function refusal({ code, body }) {
+function refuse({ code, body }) {
   switch (code) {
     case 'sold_out':
-      return body.held > 0
-        ? ['warn', 'Held by others', `Other buyers hold ${body.held} ticket${body.held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
-        : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
-    case 'limit_reached':
-      return ['bad', 'That is more than one person may have', `At most ${limit} tickets a person, those that still wait for a payment included.`];
+      tell('bad', 'Sold out', 'All tickets of this sale are sold.');
+      break;
     case 'sale_canceled':
-      return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
-    case 'not_open':
-      return ['warn', 'Not open yet', body.detail ?? ''];
-    case 'invalid':
-      return ['bad', 'Please check what you entered', body.errors?.[0]?.field === 'buyer.email' ? 'The e-mail address cannot be right.' : body.detail ?? ''];
+      tell('bad', 'This sale is canceled', 'The organiser called it off.');
+      break;
+    case 'proof_required':
+      tell('bad', 'The check did not work', 'Your browser could not prove that you are not a program. Please try again, or another browser.');
+      break;
     case 'not_found':
-      return ['bad', 'This sale is over', ''];
+      tell('bad', 'This sale is over', '');
+      break;
     default:
-      return ['bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`];
+      tell('bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`);
   }
 }
 
-// ---- before the opening
-
-function tickOpening() {
-  const left = Date.parse(root.dataset.opens) - Date.now();
-  opening.hidden = open || canceled || Number.isNaN(left);
-  if (opening.hidden) return;
-  const seconds = Math.max(0, Math.ceil(left / 1000));
-  const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map((n) => String(n).padStart(2, '0')).join(':');
-  const when = new Date(root.dataset.opens).toLocaleString('en', { dateStyle: 'full', timeStyle: 'short' });
-  setText(opening, `Opens on ${when}, in ${clock}`);
+/** What is left, for who considers joining: seldom, because many look at this page. */
+async function followStock() {
+  const rows = [...root.querySelectorAll('.class')];
+  for (;;) {
+    await sleep(STOCK_POLL_MS * (0.8 + 0.4 * Math.random()));
+    if (document.hidden) continue;
+    const { status, body, date } = await ask(`/v1/sales/${sale}`);
+    if (status !== 200) continue;
+    clock.correct(date);
+    document.getElementById('canceled').hidden = !body.canceled_at;
+    if (body.canceled_at) join.hidden = true;
+    for (const { class: name, available, held, capacity } of body.classes) {
+      const row = rows.find((r) => r.dataset.class === name);
+      if (!row) continue;
+      row.classList.toggle('out', available <= 0);
+      row.querySelector('progress').value = available;
+      setText(row.querySelector('.stock'), available > 0 ? `${available} of ${capacity} left` : held > 0 ? `All held by others, ${held} may come back` : 'Sold out');
+    }
+  }
 }
 
-refresh();
-tickOpening();
-if (root.dataset.opens) setInterval(tickOpening, 1000);
-watchStock();
-// Back from the order: the browser may show this page as it was left, waiting.
-window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
-if (pending.get()) checkout(); // this page was left before the answer came
+if (join) {
+  const button = document.getElementById('join-button');
+  join.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    button.disabled = true;
+    button.disabled = await takePlace();
+  });
+  window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+  offerKept();
+  followStock();
+} else if (document.getElementById('checkout')) {
+  const { startCheckout } = await import('./checkout.js');
+  startCheckout({ opened: showOpen });
+}

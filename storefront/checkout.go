@@ -1,0 +1,179 @@
+package storefront
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"boxoffice/domain"
+)
+
+// Bounds of a form that was sent without JavaScript.
+const (
+	formBytesMax = 16 << 10
+	keyLenMax    = 255
+	// cookieAge is how long a browser without JavaScript finds its order by its
+	// address alone. The order's own link, with its key, has no such end.
+	cookieAge = 30 * 24 * time.Hour
+)
+
+// orderCookie lets the page of an order read it without JavaScript: the order's
+// token, sent to that page only.
+const orderCookie = "boxoffice-order"
+
+// A notice is said to the visitor on a page.
+type notice struct{ Kind, Heading, Text string }
+
+// formData is the checkout form as it is sent without JavaScript.
+type formData struct {
+	Key        string // Idempotency-Key of the wish: sending the form twice buys once
+	QueueToken string
+	Email      string
+	Quantities map[string]int64
+	Notice     *notice
+}
+
+type checkoutItem struct {
+	Class    string `json:"class"`
+	Quantity int64  `json:"quantity"`
+}
+
+type checkoutBuyer struct {
+	Email string `json:"email"`
+}
+
+// checkout holds seats for visitors without JavaScript. It asks the API as the
+// script does, so that every rule is decided there.
+func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
+	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
+	if err != nil {
+		p.noSale(w, r, err)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
+	if err := r.ParseForm(); err != nil {
+		p.renderSale(w, r, http.StatusBadRequest, p.saleData(r, sale))
+		return
+	}
+	form, items := readForm(r, sale)
+	var held struct {
+		Order domain.OrderID `json:"order"`
+		Token string         `json:"token"`
+	}
+	q := question{
+		method: http.MethodPost, path: "/v1/sales/" + sale.ID + "/checkouts",
+		header: http.Header{"Idempotency-Key": {`"` + form.Key + `"`}},
+		body: struct {
+			Items []checkoutItem `json:"items"`
+			Buyer checkoutBuyer  `json:"buyer"`
+		}{items, checkoutBuyer{form.Email}},
+	}
+	if form.QueueToken != "" {
+		q.header.Set("Queue-Token", form.QueueToken)
+	}
+	a, err := p.ask(r, requestID(w), q, &held)
+	switch {
+	case err != nil:
+		p.unavailable(w, r, err)
+	case a.ok():
+		http.SetCookie(w, &http.Cookie{
+			Name: orderCookie, Value: held.Token, Path: "/orders/" + held.Order.String(), MaxAge: int(cookieAge / time.Second),
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+		})
+		http.Redirect(w, r, "/orders/"+held.Order.String()+"#"+held.Token, http.StatusSeeOther)
+	default:
+		p.refused(w, r, sale, form, a)
+	}
+}
+
+// refused shows the form again, as it was filled in, with what the API said.
+func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sale, form formData, a answer) {
+	form.Notice = &notice{Kind: "bad", Heading: a.problem.Title, Text: a.problem.Detail}
+	if a.openEnded() {
+		form.Notice = &notice{"warn", "No answer yet", "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one."}
+	} else {
+		form.Key = newKey() // that one is answered
+	}
+	if form.QueueToken == "" {
+		data := p.saleData(r, sale)
+		data.Form = form
+		p.renderSale(w, r, a.status, data)
+		return
+	}
+	// The place may have changed meanwhile; where it cannot be read, the form stays.
+	found := place{Sale: sale.ID, Status: placeAdmitted}
+	again, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/queue/" + form.QueueToken}, &found)
+	if err != nil || !again.ok() || found.Sale != sale.ID {
+		found = place{Sale: sale.ID, Status: placeAdmitted}
+	}
+	data := p.place(r, sale, found, form.QueueToken, again.retryAfter)
+	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form: it cannot be read again
+	data.Rejoin = true
+	p.renderPlace(w, r, a.status, data)
+}
+
+// readForm reads what can be read; what is wrong with it, the API says.
+func readForm(r *http.Request, sale *domain.Sale) (formData, []checkoutItem) {
+	form := formData{Key: r.PostForm.Get("key"), Email: strings.TrimSpace(r.PostForm.Get("email")), Quantities: make(map[string]int64)}
+	if len(form.Key) > keyLenMax || strings.ContainsAny(form.Key, "\"\\\r\n") || form.Key == "" {
+		form.Key = newKey()
+	}
+	if token := r.PostForm.Get("queue_token"); tokenPattern.MatchString(token) {
+		form.QueueToken = token
+	}
+	items := []checkoutItem{}
+	for _, class := range sale.Classes {
+		n, err := strconv.ParseInt(strings.TrimSpace(r.PostForm.Get("quantity-"+class.Name)), 10, 32)
+		if err != nil || n <= 0 {
+			continue
+		}
+		form.Quantities[class.Name] = n
+		items = append(items, checkoutItem{class.Name, n})
+	}
+	return form, items
+}
+
+// newKey is a UUIDv7, as the scripts make them: the order's id then carries its time.
+func newKey() string { return uuid.Must(uuid.NewV7()).String() }
+
+// An orderView is what the page of an order shows without JavaScript.
+type orderView struct {
+	Sale          string     `json:"sale"`
+	SaleName      string     `json:"sale_name"`
+	Status        string     `json:"status"`
+	Amount        int64      `json:"amount"`
+	Currency      string     `json:"currency"`
+	HoldExpiresAt *time.Time `json:"hold_expires_at"`
+	PaymentURL    string     `json:"payment_url"`
+	Items         []struct {
+		Class     string `json:"class"`
+		Quantity  int64  `json:"quantity"`
+		UnitPrice int64  `json:"unit_price"`
+	} `json:"items"`
+	Tickets []struct {
+		Number int    `json:"number"`
+		Class  string `json:"class"`
+		Code   string `json:"code"`
+	} `json:"tickets"`
+	SaleCanceledAt *time.Time `json:"sale_canceled_at"`
+}
+
+// readOrder reads an order for a browser whose form made it, and that has no
+// script to ask for it: nil for everybody else.
+func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.OrderID) *orderView {
+	cookie, err := r.Cookie(orderCookie)
+	if err != nil {
+		return nil
+	}
+	var view orderView
+	a, err := p.ask(r, requestID(w), question{
+		method: http.MethodGet, path: "/v1/orders/" + id.String(), header: http.Header{"Authorization": {"Bearer " + cookie.Value}},
+	}, &view)
+	if err != nil || !a.ok() {
+		return nil
+	}
+	return &view
+}

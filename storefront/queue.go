@@ -1,0 +1,205 @@
+package storefront
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// How a place in the queue stands, as the API says it.
+const (
+	placeDraw     = "draw" // before the opening
+	placeWaiting  = "waiting"
+	placeAdmitted = "admitted"
+	placePaused   = "paused"
+	placeSoldOut  = "sold_out" // for good
+	placeCanceled = "canceled"
+)
+
+// A place is what the API says of a place in a sale's queue.
+type place struct {
+	Token       string     `json:"token"` // only when it was just taken
+	Sale        string     `json:"sale"`
+	Status      string     `json:"status"`
+	Position    int64      `json:"position"` // from 1; 0 before the draw
+	Ahead       int64      `json:"ahead"`
+	Waiting     int64      `json:"waiting"`
+	WaitSeconds float64    `json:"wait_seconds"` // 0: not known
+	Rate        float64    `json:"rate"`         // admissions a second
+	OpensAt     *time.Time `json:"opens_at"`
+	Draw        draw       `json:"draw"`
+}
+
+// A draw is what makes the draw of places verifiable.
+type draw struct {
+	Commitment string `json:"commitment"`
+	Size       *int64 `json:"size"` // nil before the draw
+	Seed       string `json:"seed"` // empty before the draw
+}
+
+// A room is what the API tells everybody about a sale's queue.
+type room struct {
+	Status  string  `json:"status"`
+	Waiting int64   `json:"waiting"`
+	Joined  int64   `json:"joined"`
+	Rate    float64 `json:"rate"`
+	Paused  bool    `json:"paused"`
+	Draw    draw    `json:"draw"`
+}
+
+// Bounds of the reload of a queue page without JavaScript.
+const (
+	refreshMin = 5 * time.Second
+	refreshMax = 2 * time.Minute
+)
+
+// tokenPattern is what a place's token may look like. Whether it is one, the API says.
+var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{16,200}$`)
+
+type queueData struct {
+	saleData
+	Place       place
+	Token       string
+	Wait        string // for people, empty when not known
+	RefreshSecs int    // without JavaScript; 0: nothing will change
+}
+
+// queue is the page of one place: where it stands, and the checkout once it is
+// its turn. The address is the place, so it can be kept and opened elsewhere.
+func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
+	token := r.PathValue("token")
+	if !tokenPattern.MatchString(token) {
+		p.unknownPlace(w, r)
+		return
+	}
+	var found place
+	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/queue/" + token}, &found)
+	switch {
+	case err != nil:
+		p.unavailable(w, r, err)
+		return
+	case a.status == http.StatusNotFound:
+		p.unknownPlace(w, r)
+		return
+	case !a.ok():
+		p.busy(w, r, a, "Your place is safe")
+		return
+	}
+	sale, err := p.Catalog.Sale(r.Context(), found.Sale)
+	if err != nil {
+		p.unavailable(w, r, err)
+		return
+	}
+	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, a.retryAfter))
+}
+
+func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token string, retryAfter time.Duration) queueData {
+	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
+	data.Form.QueueToken = token
+	switch found.Status {
+	case placeDraw, placeWaiting, placePaused:
+		data.RefreshSecs = int(min(max(retryAfter, refreshMin), refreshMax) / time.Second)
+	}
+	return data
+}
+
+func (p *pages) renderPlace(w http.ResponseWriter, r *http.Request, status int, data queueData) {
+	p.render(w, r, status, "queue", page{Title: "Your place in the queue", Script: "queue.js", RefreshSecs: data.RefreshSecs, Data: data})
+}
+
+func (p *pages) unknownPlace(w http.ResponseWriter, r *http.Request) {
+	p.render(w, r, http.StatusNotFound, "error", page{Title: "Not found", Data: errorData{
+		"We do not know this place in a queue", "Perhaps the address was copied without its end, or it is more than a day old. You can join the queue again from the sale's page.",
+	}})
+}
+
+// join takes a place for visitors without JavaScript.
+func (p *pages) join(w http.ResponseWriter, r *http.Request) {
+	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
+	if err != nil {
+		p.noSale(w, r, err)
+		return
+	}
+	var taken place
+	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/sales/" + sale.ID + "/queue", body: struct{}{}}, &taken)
+	switch {
+	case err != nil:
+		p.unavailable(w, r, err)
+	case a.ok() && tokenPattern.MatchString(taken.Token):
+		http.Redirect(w, r, "/queue/"+taken.Token, http.StatusSeeOther)
+	case a.ok():
+		p.unavailable(w, r, fmt.Errorf("joining the queue of sale %s: the answer has no token", sale.ID))
+	default:
+		data := p.saleData(r, sale)
+		data.JoinNotice = joinNotice(a)
+		p.renderSale(w, r, a.status, data)
+	}
+}
+
+func joinNotice(a answer) *notice {
+	switch {
+	case a.problem.Code == "proof_required":
+		return &notice{"warn", "This queue checks that you are not a program", "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
+	case a.openEnded():
+		return &notice{"warn", "No place yet", "Very many people are joining right now. Please press the button again in a moment."}
+	default:
+		return &notice{"bad", a.problem.Title, a.problem.Detail}
+	}
+}
+
+// room is what the sale page says of its queue: nothing, where the API has no answer.
+func (p *pages) room(r *http.Request, saleID string) *room {
+	var found room
+	a, err := p.ask(r, "", question{method: http.MethodGet, path: "/v1/sales/" + saleID + "/queue"}, &found)
+	if err != nil || !a.ok() {
+		return nil
+	}
+	return &found
+}
+
+// busy is a page that comes back by itself: reading it again changes nothing.
+func (p *pages) busy(w http.ResponseWriter, r *http.Request, a answer, heading string) {
+	wait := min(max(a.retryAfter, refreshMin), refreshMax)
+	wait += rand.N(wait / 2) // not all at the same moment
+	seconds := strconv.Itoa(int(wait / time.Second))
+	w.Header().Set("Retry-After", seconds)
+	w.Header().Set("Refresh", seconds)
+	status := a.status
+	if status/100 == 4 && status != http.StatusTooManyRequests {
+		status = http.StatusServiceUnavailable
+	}
+	p.render(w, r, status, "error", page{Title: "One moment", Data: errorData{
+		heading, "The box office is very busy and could not answer just now. This page tries again by itself in " + seconds + " seconds.",
+	}})
+}
+
+// requestID is the one that the API's server gave the visitor's request, if it did.
+func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
+
+// spellWait writes an estimated wait as people do. It agrees with what queue.js writes.
+func spellWait(seconds float64) string {
+	minutes := int64(math.Round(seconds / 60))
+	switch {
+	case seconds <= 0:
+		return ""
+	case seconds < 60:
+		return "less than a minute"
+	case minutes < 90:
+		return "about " + count(minutes, "minute")
+	default:
+		return "about " + count(int64(math.Round(seconds/3600)), "hour")
+	}
+}
+
+func count(n int64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return group(strconv.FormatInt(n, 10)) + " " + unit + "s"
+}

@@ -1,0 +1,270 @@
+// The checkout form: live stock, and a key that survives a reload. The sale page
+// has it, and the page of a place in a queue once that is let in.
+import { Kept, ask, money, say as sayIn, setText, sleep, uuidv7 } from './common.js';
+
+const POLL_MS = 5000; // where events do not come through
+const TRY_FOR_MS = 60_000; // then the buyer decides
+const BACKOFF_MAX_MS = 8000;
+
+const root = document.querySelector('[data-sale]');
+const sale = root.dataset.sale;
+const currency = root.dataset.currency;
+const limit = Number(root.dataset.limit);
+const form = document.getElementById('checkout');
+const buy = document.getElementById('buy');
+const message = document.getElementById('message');
+const standing = document.getElementById('standing');
+const rejoin = document.getElementById('rejoin');
+const rows = [...form.querySelectorAll('.class')];
+
+// The try under way: {key, body, place}. Kept until a final answer, so that a reload,
+// a lost connection or a 503 repeats the same key and never buys twice.
+const pending = new Kept('sessionStorage', `boxoffice.try.${sale}`);
+
+let open = root.dataset.open === 'true';
+let canceled = root.dataset.canceled === 'true';
+let busy = false;
+let wasShort = false; // the last try was refused for want of tickets
+let place = ''; // the queue's token that lets this checkout in; empty where there is no queue
+let hooks = {};
+
+/**
+ * Brings the form to life, once.
+ * @param {{place?: string, shut?: () => void, opened?: () => void, canceled?: () => void}} options
+ *   place: the queue's token. shut: the door is not open for it yet. opened, canceled: what the live stock says of the sale.
+ */
+export function startCheckout(options = {}) {
+  hooks = options;
+  place = options.place ?? '';
+  if (place) open = true; // nobody is let in before the opening
+  const left = pending.get(); // this page was left before the answer came
+  if (left && (left.place ?? '') !== place) pending.set(null);
+  refresh();
+  watchStock();
+  // Back from the order: the browser may show this page as it was left, waiting.
+  window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+  if (pending.get()) checkout();
+}
+
+// ---- stock
+
+function showStock(view) {
+  if (view.open && !open) hooks.opened?.();
+  open = view.open;
+  canceled = Boolean(view.canceled_at);
+  if (canceled) hooks.canceled?.();
+  const notice = document.getElementById('canceled');
+  if (notice) notice.hidden = !canceled;
+  form.hidden = canceled && !busy;
+  for (const { class: name, capacity, held, available } of view.classes) {
+    const row = rows.find((r) => r.dataset.class === name);
+    if (!row) continue;
+    row.dataset.available = available;
+    row.dataset.held = held;
+    row.querySelector('progress').value = available;
+    setText(row.querySelector('.stock'), canceled ? 'Canceled' : stockText(available, held, capacity));
+  }
+  if (view.perk) {
+    setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
+  }
+  refresh();
+  if (wasShort && !busy) say(...shortage());
+}
+
+function stockText(available, held, capacity) {
+  if (available > 0) return `${available} of ${capacity} left`;
+  if (held > 0) return `All held by others, ${held} may come back`;
+  return 'Sold out';
+}
+
+function watchStock() {
+  let live = false;
+  const source = new EventSource(`/v1/sales/${sale}/events`);
+  source.addEventListener('stock', (event) => {
+    live = true;
+    showStock(JSON.parse(event.data));
+  });
+  source.addEventListener('error', () => {
+    live = false; // EventSource connects again by itself, or gives up on a refusal
+  });
+  const look = async () => {
+    if (live || document.hidden) return;
+    const { status, body } = await ask(`/v1/sales/${sale}`);
+    if (status === 200) showStock(body);
+  };
+  setInterval(look, POLL_MS);
+  if (place) look(); // the page may be as old as the wait was long
+}
+
+// ---- the form
+
+const stockOf = (row) => (row.dataset.available === '' ? Infinity : Number(row.dataset.available));
+const quantityOf = (row) => Math.max(0, Math.floor(Number(row.querySelector('input').value) || 0));
+
+function refresh() {
+  let tickets = 0;
+  let total = 0;
+  for (const row of rows) {
+    tickets += quantityOf(row);
+    total += quantityOf(row) * Number(row.dataset.price);
+  }
+  for (const row of rows) {
+    const available = stockOf(row);
+    const n = quantityOf(row);
+    const out = available <= 0;
+    row.classList.toggle('out', out);
+    row.querySelector('input').disabled = busy || (out && n === 0);
+    row.querySelector('[data-step="1"]').disabled = busy || n >= available || tickets >= limit;
+    row.querySelector('[data-step="-1"]').disabled = busy || n === 0;
+  }
+  const allOut = rows.every((row) => row.classList.contains('out'));
+  document.getElementById('total').value = money(total, currency);
+  // A try whose answer never came may itself hold what is missing: it may always be repeated.
+  const short = !pending.get() && shortRows().length > 0;
+  buy.disabled = busy || !open || tickets === 0 || short;
+  setText(buy, buttonText(tickets, short, allOut));
+  showStanding(allOut);
+}
+
+/** The classes of which fewer are left than are wished for. */
+const shortRows = () => rows.filter((row) => quantityOf(row) > Math.max(0, stockOf(row)));
+const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
+
+function buttonText(tickets, short, allOut) {
+  if (busy) return 'Holding your seats…';
+  if (canceled) return 'Canceled';
+  if (!open) return 'Not open yet';
+  if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
+  if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
+  return tickets > 0 ? `Hold ${tickets} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
+}
+
+const say = (kind, heading, text = '', where = message) => sayIn(where, kind, heading, text);
+
+/** Tells "all held, some may come back" from "sold out for good". */
+function showStanding(allOut) {
+  if (!allOut || !open) say('', '', '', standing);
+  else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is held by another buyer', 'Some may come back: stay on this page, the numbers are live.', standing);
+  else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
+}
+
+form.addEventListener('click', (event) => {
+  const step = event.target.closest('.step');
+  if (!step) return;
+  const input = step.parentElement.querySelector('input');
+  input.value = Math.max(0, Number(input.value) + Number(step.dataset.step));
+  refresh();
+  forget();
+});
+
+/** Another wish: what was said about the last one is no longer true. */
+function forget() {
+  if (busy || pending.get()) return;
+  wasShort = false;
+  say('', '');
+}
+form.addEventListener('input', refresh);
+form.addEventListener('input', forget);
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (busy) return;
+  const body = JSON.stringify({
+    items: rows.filter((row) => quantityOf(row) > 0).map((row) => ({ class: row.dataset.class, quantity: quantityOf(row) })),
+    buyer: { email: form.elements.email.value.trim() },
+  });
+  // The same wish goes on with its key; another wish is another order.
+  if (pending.get()?.body !== body) pending.set({ key: uuidv7(), body, place });
+  checkout();
+});
+
+// ---- the checkout
+
+/** Nothing is decided yet: the same key must be asked again. */
+function isOpenEnded({ status, code }) {
+  return status === 0 || status >= 500 || ['in_flight', 'rate_limited', 'request_timeout'].includes(code);
+}
+
+async function checkout() {
+  busy = true;
+  wasShort = false;
+  say('', '');
+  rejoin.hidden = true;
+  refresh();
+  const { key, body } = pending.get();
+  const until = Date.now() + TRY_FOR_MS;
+  let wait = 500;
+  for (;;) {
+    const answer = await ask(`/v1/sales/${sale}/checkouts`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${key}"`, ...(place && { 'Queue-Token': place }) },
+      body,
+    });
+    if (!isOpenEnded(answer)) return finish(answer);
+    if (Date.now() > until) break;
+    say('warn', 'Still asking…', 'Many people are buying right now. Your request stays the same one: you cannot buy twice by waiting.');
+    await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
+    wait = Math.min(wait * 2, BACKOFF_MAX_MS);
+  }
+  busy = false;
+  refresh();
+  say('warn', 'No answer yet', 'We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.');
+}
+
+function finish(answer) {
+  pending.set(null);
+  if (answer.status === 201) {
+    const { order, token, hold_expires_at: expires } = answer.body;
+    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - Date.now() });
+    if (place) new Kept('localStorage', `boxoffice.place.${sale}`).set(null); // it is used up
+    location.assign(`/orders/${order}#${token}`);
+    return;
+  }
+  busy = false;
+  if (answer.code === 'queue_required' && hooks.shut) {
+    refresh();
+    say('warn', 'The door is not open for you yet', 'One moment, and press the button again.');
+    hooks.shut();
+    return;
+  }
+  // What the ledger refused is this place's answer; only the live numbers know whether it was the ledger.
+  rejoin.hidden = !place || !['sold_out', 'limit_reached', 'key_reused'].includes(answer.code);
+  if (place && answer.code === 'key_reused') new Kept('localStorage', `boxoffice.place.${sale}`).set(null);
+  wasShort = answer.code === 'sold_out';
+  refresh();
+  say(...refusal(answer));
+}
+
+/** How it stands, by the live numbers, after a try that was refused for want of tickets. */
+function shortage() {
+  const short = shortRows();
+  if (short.length === 0) return ['', 'Tickets are there again', 'Press the button to try once more.'];
+  const held = heldOf(short);
+  return held > 0
+    ? ['warn', 'Held by others', `Other buyers hold ${held} ticket${held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
+    : ['bad', 'Not enough left', 'Choose fewer tickets, or another class.'];
+}
+
+function refusal({ code, body }) {
+  switch (code) {
+    case 'sold_out':
+      return body.held > 0
+        ? ['warn', 'Held by others', `Other buyers hold ${body.held} ticket${body.held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
+        : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
+    case 'limit_reached':
+      return ['bad', 'That is more than one person may have', `At most ${limit} tickets a person, those that still wait for a payment included.`];
+    case 'sale_canceled':
+      return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
+    case 'not_open':
+      return ['warn', 'Not open yet', body.detail ?? ''];
+    case 'invalid':
+      return ['bad', 'Please check what you entered', body.errors?.[0]?.field === 'buyer.email' ? 'The e-mail address cannot be right.' : body.detail ?? ''];
+    case 'not_found':
+      return ['bad', 'This sale is over', ''];
+    case 'queue_required':
+      return ['warn', 'This sale has a queue', body.detail ?? 'Join the queue from the sale’s page.'];
+    case 'key_reused':
+      return ['bad', place ? 'This place was used already' : body.title, place ? 'It is good for one order, and that was asked for before.' : body.detail ?? ''];
+    default:
+      return ['bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`];
+  }
+}

@@ -1,0 +1,153 @@
+// The page of a place in the queue: follows it until it is let in, then is the checkout.
+import { Kept, ServerClock, ask, countDown, localTime, number, setText, sleep, tellTrouble } from './common.js';
+import { startCheckout } from './checkout.js';
+
+const POLL_MIN_MS = 2000;
+const POLL_MAX_MS = 60_000;
+const LOOK_ANYWAY_MS = 60_000; // a stream may be dead without either side noticing
+const SAY_EVERY_MS = 20_000; // how often who listens hears the place
+
+const root = document.getElementById('queue');
+const token = root.dataset.token;
+const sale = root.dataset.sale;
+const clock = new ServerClock(Number(root.dataset.now));
+const path = `/v1/queue/${token}`;
+const ENDS = ['admitted', 'sold_out', 'canceled', 'missing'];
+
+// The sale's page offers this place again, and the bar goes on after a reload.
+const kept = new Kept('localStorage', `boxoffice.place.${sale}`);
+const started = new Kept('sessionStorage', `boxoffice.ahead.${token}`);
+
+let status = '';
+let source = null;
+let streamed = false; // the stream gives events
+let heardAt = 0;
+let saidAt = 0;
+let stopCountdown = null;
+let checkoutStarted = false;
+
+const fill = (name, text) => root.querySelectorAll(`[data-field="${name}"]`).forEach((element) => setText(element, text));
+const section = (state) => root.querySelector(`[data-state="${state === 'paused' ? 'waiting' : state}"]`);
+
+function draw(place) {
+  heardAt = performance.now();
+  const was = status;
+  status = section(place.status) ? place.status : 'waiting';
+  fill('ahead', number(place.ahead));
+  fill('ahead-unit', `${place.ahead === 1 ? 'person' : 'people'} ahead of you`);
+  fill('position', number(place.position));
+  fill('waiting', number(place.waiting));
+  fill('wait', status === 'paused' ? 'paused' : spellWait(place.wait_seconds) || 'not known yet');
+  if (place.draw) {
+    fill('commitment', place.draw.commitment);
+    fill('seed', place.draw.seed || 'published after the draw');
+    fill('size', place.draw.size >= 0 ? number(place.draw.size) : 'not yet');
+  }
+  drawBar(place);
+  document.title = `${titleOf(place)} · Box office`;
+  document.getElementById('paused').hidden = status !== 'paused';
+  document.getElementById('keep').hidden = ENDS.includes(status);
+  if (status !== was) enter(was);
+  announce(place, status !== was);
+}
+
+/** How much of the way is behind. It needs to know where it began. */
+function drawBar({ ahead }) {
+  if (status !== 'waiting' && status !== 'paused') return;
+  if (!(started.get() >= ahead)) started.set(ahead);
+  const bar = document.getElementById('bar');
+  bar.hidden = started.get() === 0;
+  bar.max = Math.max(1, started.get());
+  bar.value = started.get() - ahead;
+}
+
+const HEADINGS = { draw: 'In the draw', admitted: '★ It is your turn', sold_out: 'Sold out', canceled: 'Canceled', paused: 'Queue paused', missing: 'Your place is no longer known' };
+const titleOf = ({ ahead }) => HEADINGS[status] ?? `${number(ahead)} ahead of you`;
+
+/** Shows the section of a new status, and brings it to life. */
+function enter(was) {
+  root.dataset.status = status;
+  for (const some of root.querySelectorAll('[data-state]')) some.hidden = some !== section(status);
+  stopCountdown?.();
+  stopCountdown = null;
+  if (status === 'draw') startCountdown();
+  if (status === 'admitted') letIn();
+  // Who came to see the place changes nothing; who was waiting is brought to what is new.
+  if (was && ENDS.includes(status)) section(status).querySelector('h1').focus();
+}
+
+function startCountdown() {
+  localTime(root.querySelector('[data-field="opens-text"]'), root.dataset.opens);
+  stopCountdown = countDown({
+    opensAt: Date.parse(root.dataset.opens), clock, face: document.getElementById('clock'), said: document.getElementById('said'),
+    opened: () => { setText(document.getElementById('clock'), 'Drawing…'); },
+  });
+}
+
+function letIn() {
+  if (checkoutStarted) return;
+  checkoutStarted = true;
+  startCheckout({ place: token, shut: () => { status = ''; follow(); }, canceled: () => draw({ status: 'canceled', ahead: 0, position: 0, waiting: 0 }) });
+}
+
+/** For who listens: at once when something happens, else now and then. */
+function announce({ ahead, wait_seconds: wait }, moved) {
+  if (status === 'draw' && !moved) return;
+  if (!moved && performance.now() - saidAt < SAY_EVERY_MS) return;
+  saidAt = performance.now();
+  const waiting = `${number(ahead)} ${ahead === 1 ? 'person' : 'people'} ahead of you${spellWait(wait) && `, ${spellWait(wait)}`}`;
+  setText(document.getElementById('said'), HEADINGS[status] ? HEADINGS[status].replace('★ ', '') : waiting);
+}
+
+/** An estimated wait, as people say it. Agrees with spellWait in Go. */
+function spellWait(seconds) {
+  const minutes = Math.round(seconds / 60);
+  const spell = (n, unit) => `about ${number(n)} ${unit}${n === 1 ? '' : 's'}`;
+  if (!(seconds > 0)) return '';
+  if (seconds < 60) return 'less than a minute';
+  return minutes < 90 ? spell(minutes, 'minute') : spell(Math.round(seconds / 3600), 'hour');
+}
+
+// ---- following
+
+function listen() {
+  source = new EventSource(`${path}/events`);
+  source.addEventListener('place', (event) => {
+    streamed = true;
+    draw(JSON.parse(event.data));
+  });
+  // EventSource connects again by itself, or gives up on a refusal: too many streams, for one.
+  source.addEventListener('error', () => { streamed = false; });
+}
+
+/** Asks once. The answer: how long to wait before the next time, in ms. */
+async function look() {
+  const answer = await ask(path);
+  clock.correct(answer.date);
+  if (answer.status === 200) draw(answer.body);
+  if (answer.status === 404) {
+    kept.set(null);
+    draw({ status: 'missing', ahead: 0, position: 0, waiting: 0 });
+  }
+  return Math.min(Math.max(answer.retryAfter, POLL_MIN_MS), POLL_MAX_MS) * (1 + 0.25 * Math.random());
+}
+
+/** Follows the place by the stream, and by asking while that does not come through. Both say that we are still here. */
+async function follow() {
+  let wait = await look();
+  if (!ENDS.includes(status)) listen();
+  while (!ENDS.includes(status)) {
+    await sleep(streamed ? 1000 : wait);
+    if (ENDS.includes(status)) break;
+    if (!streamed || performance.now() - heardAt > LOOK_ANYWAY_MS) wait = await look();
+  }
+  source?.close();
+  streamed = false;
+  if (status === 'sold_out' || status === 'canceled') kept.set(null);
+}
+
+tellTrouble(document.getElementById('trouble'));
+kept.set(token);
+window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden && !ENDS.includes(status)) look(); });
+follow();
