@@ -163,6 +163,27 @@ func (p *pages) room(r *http.Request, saleID string) *room {
 	return &found
 }
 
+// organiserQueue is the public state of a queue for the organiser's page, which may
+// be on a listener that has none of the public routes.
+func (p *pages) organiserQueue(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("sale")
+	if !domain.ValidSaleID(id) {
+		p.notFound(w, r)
+		return
+	}
+	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/sales/" + id + "/queue"}, nil)
+	if err != nil {
+		p.unavailable(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the reader may be gone
+}
+
 // busy is a page that comes back by itself: reading it again changes nothing.
 func (p *pages) busy(w http.ResponseWriter, r *http.Request, a answer, heading string) {
 	wait := min(max(a.retryAfter, refreshMin), refreshMax)

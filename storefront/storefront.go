@@ -102,6 +102,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /queue/{token}", p.queue)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
+	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)
 	mux.Handle("GET /static/{file}", static)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
 	// The API takes JSON only, which other sites cannot send for a visitor; a form they could.
@@ -286,7 +287,7 @@ func rowOf(class domain.Class, levels []domain.StockLevel) classRow {
 	return classRow{Class: class}
 }
 
-// organiser is the page on which a sale is called off. It shows nothing that is
+// organiser is the page on which a queue is steered and a sale is called off. It shows nothing that is
 // not public: its script asks for the organiser's token and keeps it for as long as
 // the tab is open.
 func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {

@@ -163,6 +163,9 @@ function forget() {
   wasShort = false;
   say('', '');
 }
+rejoin.addEventListener('click', (event) => {
+  if (event.target.closest('a')) dropPlace(); // else the sale's page would offer this one
+});
 form.addEventListener('input', refresh);
 form.addEventListener('input', forget);
 form.addEventListener('submit', (event) => {
@@ -176,6 +179,9 @@ form.addEventListener('submit', (event) => {
   if (pending.get()?.body !== body) pending.set({ key: uuidv7(), body, place });
   checkout();
 });
+
+/** This browser's place is used up. */
+const dropPlace = () => new Kept('localStorage', `boxoffice.place.${sale}`).set(null);
 
 // ---- the checkout
 
@@ -215,7 +221,7 @@ function finish(answer) {
   if (answer.status === 201) {
     const { order, token, hold_expires_at: expires } = answer.body;
     new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - Date.now() });
-    if (place) new Kept('localStorage', `boxoffice.place.${sale}`).set(null); // it is used up
+    if (place) dropPlace();
     location.assign(`/orders/${order}#${token}`);
     return;
   }
@@ -228,7 +234,6 @@ function finish(answer) {
   }
   // What the ledger refused is this place's answer; only the live numbers know whether it was the ledger.
   rejoin.hidden = !place || !['sold_out', 'limit_reached', 'key_reused'].includes(answer.code);
-  if (place && answer.code === 'key_reused') new Kept('localStorage', `boxoffice.place.${sale}`).set(null);
   wasShort = answer.code === 'sold_out';
   refresh();
   say(...refusal(answer));

@@ -1,5 +1,6 @@
-// The organiser's page: cancels an order or a whole sale, and follows how the money goes back.
+// The organiser's page: steers the queue, cancels an order or a whole sale, and follows how the money goes back.
 import { Kept, ask, sleep } from './common.js';
+import { hideQueue, showQueue } from './organiser-queue.js';
 
 const POLL_MS = 1000;
 const POLL_AWAY_MS = 5000;
@@ -13,7 +14,11 @@ const trouble = document.getElementById('trouble');
 
 // For this tab only: whoever has the token may call everything off.
 const kept = new Kept('sessionStorage', 'boxoffice.organiser');
-const admin = (path, method = 'GET') => ask(path, { method, headers: { Authorization: `Bearer ${kept.get() ?? ''}` } });
+const admin = (path, method = 'GET', body = undefined) => ask(path, {
+  method,
+  headers: { Authorization: `Bearer ${kept.get() ?? ''}`, ...(body && { 'Content-Type': 'application/json' }) },
+  body: body && JSON.stringify(body),
+});
 
 function say(text, where = trouble, kind = 'warn') {
   where.hidden = !text;
@@ -32,6 +37,7 @@ function draw(view) {
   document.getElementById('progress').hidden = false;
   cancelSale.hidden = true;
   cancelOrder.hidden = true; // all orders are being canceled
+  hideQueue();
   const { checkouts, orders, tickets } = view;
   const stage = document.getElementById('stage');
   if (stage.textContent !== STAGES[view.stage]) stage.textContent = STAGES[view.stage] ?? view.stage;
@@ -80,6 +86,7 @@ async function look() {
     kept.set(null);
     login.hidden = false;
     cancelSale.hidden = cancelOrder.hidden = true;
+    hideQueue();
     say('This token is not the organiser’s.');
     return false;
   }
@@ -102,6 +109,7 @@ async function offer() {
   say('');
   login.hidden = true;
   cancelSale.hidden = cancelOrder.hidden = false;
+  showQueue(admin);
   return false;
 }
 

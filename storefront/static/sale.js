@@ -35,7 +35,7 @@ if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && !Number.
 
 // ---- the queue
 
-/** Where the way in is: the token of a place, and what to say of it. */
+// The token of the place that this browser took.
 const kept = new Kept('localStorage', `boxoffice.place.${sale}`);
 
 /** A place that was taken before is offered instead of another one. */
@@ -49,8 +49,14 @@ async function offerKept() {
   }
   document.getElementById('kept').hidden = false;
   document.getElementById('kept-link').href = `/queue/${token}`;
-  join.querySelector('.pay-row').hidden = true;
+  document.getElementById('join-row').hidden = true;
 }
+
+document.getElementById('kept-drop')?.addEventListener('click', () => {
+  kept.set(null);
+  document.getElementById('kept').hidden = true;
+  document.getElementById('join-row').hidden = false;
+});
 
 const tell = (kind, heading, text) => say(document.getElementById('join-message'), kind, heading, text);
 
