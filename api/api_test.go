@@ -656,6 +656,11 @@ func TestPagesAnswerWhatIsNotTheAPI(t *testing.T) {
 	}
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/sales/x/y"}), 404, domain.CodeNotFound)
 	wantProblem(t, b.do(request{method: "POST", path: "/sales/x"}), 404, domain.CodeNotFound)
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"} // of who has no JavaScript
+	if w := b.do(request{method: "POST", path: "/sales/x", body: "a=b", header: form}); w.Code != 200 || w.Body.String() != "page /sales/x" {
+		t.Errorf("a form: %d %s", w.Code, w.Body)
+	}
+	wantProblem(t, b.do(request{method: "POST", path: "/v1/nope", body: "a=b", header: form}), 404, domain.CodeNotFound)
 }
 
 func TestMetricsCount(t *testing.T) {

@@ -1,0 +1,671 @@
+package storefront
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/bits"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// contract is the API as these tests need it: canned answers by method and path.
+type contract struct {
+	mu      sync.Mutex
+	answers map[string]canned
+	asked   []asked
+}
+
+type canned struct {
+	status     int
+	body       string
+	retryAfter int
+}
+
+type asked struct {
+	what, body, address string
+	header              http.Header
+}
+
+func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	what := r.Method + " " + r.URL.Path
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, asked{what, string(body), r.RemoteAddr, r.Header})
+	a, ok := c.answers[what]
+	if !ok {
+		a = canned{status: http.StatusNotFound, body: `{"code":"not_found","title":"Not found"}`}
+	}
+	if a.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter))
+	}
+	w.WriteHeader(a.status)
+	_, _ = io.WriteString(w, a.body)
+}
+
+// answer sets what a question is answered from now on.
+func (c *contract) answer(what string, a canned) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers[what] = a
+}
+
+// question finds what the API was asked.
+func (c *contract) question(what string) (asked, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, q := range c.asked {
+		if q.what == what {
+			return q, true
+		}
+	}
+	return asked{}, false
+}
+
+const (
+	placeToken = "AZqrxH4sfFWaPl0PaxwtPgAAAABxN2Zj"
+	placePath  = "/queue/" + placeToken
+	readPlace  = "GET /v1/queue/" + placeToken
+	joinQueue  = "POST /v1/sales/concert/queue"
+	checkOut   = "POST /v1/sales/concert/checkouts"
+	orderToken = "raH6z_AAAAAAAAAAAAAAAA"
+)
+
+type visitor struct {
+	*catalog
+	*contract
+	pages http.Handler
+}
+
+// visit is a sale with a waiting room, and who comes to it without JavaScript.
+func visit(t *testing.T) *visitor {
+	t.Helper()
+	v := &visitor{
+		catalog: &catalog{
+			sales: []*domain.Sale{{
+				ID: "concert", Name: "Concert", Currency: "EUR", BuyerLimit: 6, HoldTimeout: 10 * time.Minute, WaitingRoom: true,
+				Classes: []domain.Class{{Name: "A", PriceMinor: 6500, Capacity: 10, Ledger: 1}, {Name: "B", PriceMinor: 3500, Capacity: 10, Ledger: 2}},
+			}},
+			levels: []domain.StockLevel{{Ledger: 1, Capacity: 10, Available: 4, Sold: 6}, {Ledger: 2, Capacity: 10, Held: 2, Sold: 8}},
+		},
+		contract: &contract{answers: map[string]canned{
+			"GET /readyz":                 {status: 200, body: `{"status":"ready"}`},
+			"GET /v1/sales/concert/queue": {status: 200, body: `{"sale":"concert","status":"waiting","waiting":1234,"joined":2000,"admitted":766,"rate":12.5,"paused":false,"draw":{"commitment":"c0ffee"}}`},
+		}},
+	}
+	var err error
+	if v.pages, err = New(Options{Catalog: v.catalog, API: v.contract, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (v *visitor) get(path string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", path, nil)
+	for _, cookie := range cookies {
+		r.AddCookie(cookie)
+	}
+	return v.send(r)
+}
+
+func (v *visitor) post(path string, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("X-Forwarded-For", "203.0.113.9")
+	return v.send(r)
+}
+
+func (v *visitor) send(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	v.pages.ServeHTTP(w, r)
+	return w
+}
+
+func wantShown(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...string) {
+	t.Helper()
+	if w.Code != status {
+		t.Errorf("status %d, want %d", w.Code, status)
+	}
+	for _, text := range texts {
+		if !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%q is missing in\n%s", text, w.Body)
+		}
+	}
+}
+
+var refreshes = regexp.MustCompile(`<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>`)
+
+// refreshOf is after how many seconds a browser without JavaScript reads the page again.
+func refreshOf(w *httptest.ResponseRecorder) string {
+	if m := refreshes.FindStringSubmatch(w.Body.String()); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// shownState is the one section of a place's page that is not hidden.
+func shownState(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var shown []string
+	for _, m := range regexp.MustCompile(`<section data-state="(\w+)"( hidden)?>`).FindAllStringSubmatch(w.Body.String(), -1) {
+		if m[2] == "" {
+			shown = append(shown, m[1])
+		}
+	}
+	return strings.Join(shown, "+")
+}
+
+func TestAPlaceShowsWhereItStands(t *testing.T) {
+	tests := []struct {
+		name, body      string
+		retryAfter      int
+		state, refresh  string
+		shows, notShown []string
+	}{
+		{
+			name: "in the draw", body: `{"sale":"concert","status":"draw","position":0,"ahead":0,"waiting":812,"rate":0,"draw":{"commitment":"c0ffee"}}`,
+			retryAfter: 30, state: "draw", refresh: "30", shows: []string{"812", "c0ffee", "published after the draw"},
+		},
+		{
+			name: "waiting", body: `{"sale":"concert","status":"waiting","position":5001,"ahead":4321,"waiting":41234,"wait_seconds":345.6,"rate":12.5,"draw":{"commitment":"c0ffee","size":0,"seed":"5eed"}}`,
+			retryAfter: 9, state: "waiting", refresh: "9",
+			shows:    []string{"4,321", "people ahead of you", "5,001", "about 6 minutes", "41,234", "5eed", `<dd data-field="size">0</dd>`},
+			notShown: []string{`id="paused" role="status">`},
+		},
+		{
+			name: "one ahead, wait not known, asked to come back at once", body: `{"sale":"concert","status":"waiting","position":2,"ahead":1,"waiting":2,"rate":0,"draw":{}}`,
+			retryAfter: 1, state: "waiting", refresh: "5", shows: []string{"person ahead of you", "not known yet"},
+		},
+		{
+			name: "paused", body: `{"sale":"concert","status":"paused","position":9,"ahead":8,"waiting":9,"rate":0,"draw":{}}`,
+			retryAfter: 3600, state: "waiting", refresh: "120", shows: []string{`id="paused" role="status">`},
+		},
+		{
+			name: "admitted", body: `{"sale":"concert","status":"admitted","position":9,"ahead":0,"waiting":0,"rate":9,"draw":{}}`,
+			retryAfter: 5, state: "admitted", refresh: "",
+			shows: []string{"It is your turn", `name="queue_token" value="` + placeToken + `"`, `action="/sales/concert/checkouts"`, "4 of 10 left"},
+		},
+		{
+			name: "sold out", body: `{"sale":"concert","status":"sold_out","position":9,"ahead":3,"waiting":4,"rate":0,"draw":{}}`,
+			retryAfter: 5, state: "sold_out", refresh: "",
+		},
+		{
+			name: "canceled", body: `{"sale":"concert","status":"canceled","position":9,"ahead":3,"waiting":4,"rate":0,"draw":{}}`,
+			retryAfter: 5, state: "canceled", refresh: "",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(readPlace, canned{status: 200, body: test.body, retryAfter: test.retryAfter})
+			w := v.get(placePath)
+			wantShown(t, w, http.StatusOK, test.shows...)
+			for _, text := range test.notShown {
+				if strings.Contains(w.Body.String(), text) {
+					t.Errorf("%q is shown in\n%s", text, w.Body)
+				}
+			}
+			if state := shownState(t, w); state != test.state {
+				t.Errorf("state %q is shown, want %q", state, test.state)
+			}
+			if refresh := refreshOf(w); refresh != test.refresh {
+				t.Errorf("without JavaScript it is read again after %q s, want %q", refresh, test.refresh)
+			}
+		})
+	}
+}
+
+func TestAPlaceThatCannotBeShown(t *testing.T) {
+	tests := []struct {
+		name, path string
+		answer     canned
+		status     int
+		shows      string
+		again      bool // it comes back by itself
+	}{
+		{"not a token", "/queue/a.b", canned{}, 404, "We do not know this place", false},
+		{"not ours, or too old", placePath, canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, 404, "We do not know this place", false},
+		{"overloaded", placePath, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`, retryAfter: 7}, 503, "Your place is safe", true},
+		{"too many requests", placePath, canned{status: 429, body: `{"code":"rate_limited","title":"Too many requests"}`}, 429, "Your place is safe", true},
+		{"an answer that is none", placePath, canned{status: 200, body: `<html>`}, 503, "We cannot answer right now", false},
+		{"a sale that is gone", placePath, canned{status: 200, body: `{"sale":"nope","status":"waiting"}`}, 503, "We cannot answer right now", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(readPlace, test.answer)
+			w := v.get(test.path)
+			wantShown(t, w, test.status, test.shows)
+			seconds, _ := strconv.Atoi(w.Header().Get("Refresh"))
+			if test.again && (seconds < max(5, test.answer.retryAfter) || w.Header().Get("Retry-After") != strconv.Itoa(seconds)) {
+				t.Errorf("headers %v, want it to come back after Retry-After", w.Header())
+			}
+			if !test.again && seconds != 0 {
+				t.Errorf("it comes back after %d s", seconds)
+			}
+		})
+	}
+}
+
+func TestASaleWithAWaitingRoom(t *testing.T) {
+	tests := []struct {
+		name     string
+		change   func(v *visitor)
+		shows    []string
+		notShown []string
+	}{
+		{"open", func(*visitor) {}, []string{"Join the queue", `method="post" action="/sales/concert/queue"`, "1,234 people wait", "c0ffee", "4 of 10 left", "All held by others, 2 may come back"}, []string{`id="checkout"`}},
+		{"before the opening", func(v *visitor) { v.sales[0].OpensAt = time.Now().Add(time.Hour) }, []string{"Join the draw", "random place", `id="opening">`}, []string{`id="checkout"`}},
+		{"paused", func(v *visitor) {
+			v.answer("GET /v1/sales/concert/queue", canned{status: 200, body: `{"status":"paused","paused":true,"waiting":1}`})
+		}, []string{"paused by the organiser", "1 person waits"}, nil},
+		{"the queue has no answer", func(v *visitor) { v.answer("GET /v1/sales/concert/queue", canned{status: 404}) }, []string{"Join the queue"}, []string{`id="room"`}},
+		{"canceled", func(v *visitor) { v.sales[0].CanceledAt = time.Now() }, []string{"This sale is canceled"}, []string{`id="join"`}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			test.change(v)
+			w := v.get("/sales/concert")
+			wantShown(t, w, http.StatusOK, test.shows...)
+			for _, text := range test.notShown {
+				if strings.Contains(w.Body.String(), text) {
+					t.Errorf("%q is shown in\n%s", text, w.Body)
+				}
+			}
+		})
+	}
+}
+
+// The visitor's clock is not asked: the page says what time it is here, and
+// without JavaScript it is read again at the opening.
+func TestTheCountdownIsTheServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			until   time.Duration
+			refresh string
+		}{
+			{40 * time.Second, "41"}, {time.Second, "6"}, {48 * time.Hour, "121"}, {0, ""}, {-time.Hour, ""},
+		} {
+			v := visit(t)
+			v.sales[0].OpensAt = time.Now().Add(test.until)
+			w := v.get("/sales/concert")
+			wantShown(t, w, http.StatusOK, fmt.Sprintf(`data-now="%d"`, time.Now().UnixMilli()), fmt.Sprintf(`data-open="%t"`, test.until <= 0))
+			if refresh := refreshOf(w); refresh != test.refresh {
+				t.Errorf("%v before the opening: read again after %q s, want %q", test.until, refresh, test.refresh)
+			}
+			synctest.Wait() // the look at the service's health
+		}
+	})
+}
+
+func TestJoiningWithoutJavaScript(t *testing.T) {
+	tests := []struct {
+		name     string
+		answer   canned
+		status   int
+		location string
+		shows    string
+	}{
+		{"a place", canned{status: 201, body: `{"token":"` + placeToken + `","sale":"concert","status":"waiting"}`}, 303, placePath, ""},
+		{"a human check", canned{status: 403, body: `{"code":"proof_required","title":"A human check must be solved first","detail":"Solve the challenge."}`}, 403, "", "browser with JavaScript"},
+		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"All tickets are sold."}`}, 409, "", "All tickets are sold."},
+		{"overloaded", canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, 503, "", "press the button again"},
+		{"too many requests", canned{status: 429, body: `{"code":"rate_limited","title":"Too many requests"}`}, 429, "", "press the button again"},
+		{"an answer without a token", canned{status: 201, body: `{}`}, 503, "", "We cannot answer right now"},
+		{"an answer with a token that is none", canned{status: 201, body: `{"token":"//evil.example/"}`}, 503, "", "We cannot answer right now"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(joinQueue, test.answer)
+			w := v.post("/sales/concert/queue", nil)
+			wantShown(t, w, test.status, test.shows)
+			if location := w.Header().Get("Location"); location != test.location {
+				t.Errorf("location %q, want %q", location, test.location)
+			}
+			if refreshOf(w) != "" {
+				t.Error("the answer to a form is read again by itself: it would be a GET of something else")
+			}
+		})
+	}
+}
+
+// Limits count the visitor, not this process.
+func TestTheAPIIsAskedAsTheVisitor(t *testing.T) {
+	v := visit(t)
+	r := httptest.NewRequest("POST", "/sales/concert/queue", strings.NewReader("x=1"))
+	r.RemoteAddr = "203.0.113.7:4711"
+	for name, value := range map[string]string{
+		"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": "198.51.100.1", "Cookie": "a=b", "Authorization": "Bearer x", "Range": "bytes=0-1",
+	} {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("X-Request-Id", "request-1") // as the API's server sets it
+	v.pages.ServeHTTP(w, r)
+	q, ok := v.question(joinQueue)
+	if !ok {
+		t.Fatalf("the API was asked %v", v.asked)
+	}
+	if q.address != "203.0.113.7:4711" || q.body != "{}" {
+		t.Errorf("asked from %s with %q", q.address, q.body)
+	}
+	for name, want := range map[string]string{
+		"X-Forwarded-For": "198.51.100.1", "X-Request-Id": "request-1", "Content-Type": "application/json", "Cookie": "", "Authorization": "", "Range": "",
+	} {
+		if got := q.header.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+var wish = url.Values{"quantity-A": {"2"}, "quantity-B": {" 0"}, "quantity-Z": {"9"}, "email": {" a@example.com "}, "key": {"019aabc4-7e2c-7c55-9a3e-5d0f6b1c2d3e"}, "queue_token": {placeToken}}
+
+func TestCheckingOutWithoutJavaScript(t *testing.T) {
+	v := visit(t)
+	v.answer(checkOut, canned{status: 201, body: `{"order":"` + order + `","token":"` + orderToken + `","status":"held"}`})
+	w := v.post("/sales/concert/checkouts", wish)
+	q, _ := v.question(checkOut)
+	if want := `{"items":[{"class":"A","quantity":2}],"buyer":{"email":"a@example.com"}}`; q.body != want {
+		t.Errorf("asked for %s, want %s", q.body, want)
+	}
+	if key := q.header.Get("Idempotency-Key"); key != `"019aabc4-7e2c-7c55-9a3e-5d0f6b1c2d3e"` {
+		t.Errorf("key %s: sending the form twice would buy twice", key)
+	}
+	if token := q.header.Get("Queue-Token"); token != placeToken {
+		t.Errorf("queue token %q", token)
+	}
+	if location := w.Header().Get("Location"); w.Code != 303 || location != "/orders/"+order+"#"+orderToken {
+		t.Errorf("%d to %q", w.Code, location)
+	}
+	cookies := w.Result().Cookies()
+	if len(cookies) != 1 || cookies[0].Value != orderToken || cookies[0].Path != "/orders/"+order || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode {
+		t.Errorf("cookies %v: they must be the order's page's only, and no script's", cookies)
+	}
+}
+
+var formKey = regexp.MustCompile(`name="key" value="([^"]*)"`)
+
+func TestACheckoutThatIsRefusedWithoutJavaScript(t *testing.T) {
+	tests := []struct {
+		name    string
+		answer  canned
+		place   canned // what the place says then
+		state   string
+		shows   string
+		sameKey bool
+	}{
+		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"Others hold 2.","held":2}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "Others hold 2.", false},
+		{"unknown", canned{status: 503, body: `{"code":"unknown","title":"Unknown"}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "never a second one", true},
+		{"in flight", canned{status: 409, body: `{"code":"in_flight","title":"In flight"}`}, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, "admitted", "never a second one", true},
+		{"not its turn", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"You are number 12."}`}, canned{status: 200, body: `{"sale":"concert","status":"waiting","ahead":11,"draw":{}}`}, "waiting", "You are number 12.", false},
+		{"a token of another sale", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room"}`}, canned{status: 200, body: `{"sale":"other","status":"sold_out","draw":{}}`}, "admitted", "This sale has a waiting room", false},
+		{"not a problem", canned{status: 502, body: `Bad gateway`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "never a second one", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(checkOut, test.answer)
+			v.answer(readPlace, test.place)
+			w := v.post("/sales/concert/checkouts", wish)
+			wantShown(t, w, test.answer.status, test.shows, `value="a@example.com"`, `value="2"`, `name="queue_token" value="`+placeToken+`"`)
+			if state := shownState(t, w); state != test.state {
+				t.Errorf("state %q is shown, want %q", state, test.state)
+			}
+			key := formKey.FindStringSubmatch(w.Body.String())
+			if key == nil || key[1] == "" || test.sameKey != (key[1] == wish.Get("key")) {
+				t.Errorf("the form goes on with key %v, same: want %t", key, test.sameKey)
+			}
+			if refreshOf(w) != "" {
+				t.Error("the answer to a form is read again by itself")
+			}
+		})
+	}
+}
+
+func TestASaleWithoutAWaitingRoomIsBoughtWithoutJavaScript(t *testing.T) {
+	v := visit(t)
+	v.sales[0].WaitingRoom = false
+	wantShown(t, v.get("/sales/concert"), 200, `id="checkout"`, "Hold tickets")
+	v.answer(checkOut, canned{status: 422, body: `{"code":"invalid","title":"The request is not valid","detail":"buyer.email must be an address"}`})
+	form := url.Values{"quantity-A": {"1"}, "email": {`"><script>alert(1)</script>`}, "key": {`a"b`}, "queue_token": {"no token"}}
+	w := v.post("/sales/concert/checkouts", form)
+	wantShown(t, w, 422, "buyer.email must be an address", `id="checkout"`)
+	if strings.Contains(w.Body.String(), "<script>alert") {
+		t.Errorf("what was sent is not escaped:\n%s", w.Body)
+	}
+	q, _ := v.question(checkOut)
+	if key := q.header.Get("Idempotency-Key"); len(key) != 38 || strings.Contains(key, "a\"b") {
+		t.Errorf("key %q, want a new UUID: that of the form could not be quoted", key)
+	}
+	if q.header.Get("Queue-Token") != "" {
+		t.Errorf("queue token %q", q.header.Get("Queue-Token"))
+	}
+}
+
+func TestFormsOfOtherSitesAreRefused(t *testing.T) {
+	v := visit(t)
+	for _, path := range []string{"/sales/concert/queue", "/sales/concert/checkouts"} {
+		r := httptest.NewRequest("POST", path, strings.NewReader(wish.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		wantShown(t, v.send(r), 403, "another site")
+	}
+	for _, what := range []string{joinQueue, checkOut} {
+		if _, ok := v.question(what); ok {
+			t.Errorf("the API was asked %s", what)
+		}
+	}
+}
+
+func TestFormsToNothing(t *testing.T) {
+	v := visit(t)
+	wantShown(t, v.post("/sales/nope/queue", nil), 404, "There is nothing here")
+	wantShown(t, v.post("/sales/nope/checkouts", wish), 404, "There is nothing here")
+	large := url.Values{"email": {strings.Repeat("x", formBytesMax)}}
+	if w := v.post("/sales/concert/checkouts", large); w.Code != 400 {
+		t.Errorf("a form of more than %d bytes: %d", formBytesMax, w.Code)
+	}
+	if _, ok := v.question(checkOut); ok {
+		t.Error("the API was asked")
+	}
+}
+
+func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
+	const path = "/orders/" + order
+	cookie := &http.Cookie{Name: orderCookie, Value: orderToken}
+	view := func(status, more string) canned {
+		return canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"` + status + `","amount":13000,"currency":"EUR","items":[{"class":"A","quantity":2,"unit_price":6500}]` + more + `}`}
+	}
+	tests := []struct {
+		name     string
+		answer   canned
+		cookies  []*http.Cookie
+		refresh  string
+		shows    []string
+		notShown string
+	}{
+		{"held", view("held", `,"payment_url":"https://pay.example/p?x=1","hold_expires_at":"2026-11-22T21:15:49.15Z"`), []*http.Cookie{cookie}, "5", []string{"held until 21:15:49 UTC", `href="https://pay.example/p?x=1"`, "2 × class A", "€130.00"}, ""},
+		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "https://pay.example/"},
+		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ"}, "https://"},
+		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
+		{"no cookie", view("held", ""), nil, "", []string{"This page needs JavaScript"}, "€130.00"},
+		{"not the order's token", canned{status: 404, body: `{"code":"not_found"}`}, []*http.Cookie{cookie}, "", []string{"This page needs JavaScript"}, ""},
+		{"a pay link that is a script", view("held", `,"payment_url":"javascript:alert(1)"`), []*http.Cookie{cookie}, "5", nil, "javascript:"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer("GET /v1"+path, test.answer)
+			w := v.get(path, test.cookies...)
+			wantShown(t, w, 200, test.shows...)
+			if test.notShown != "" && strings.Contains(w.Body.String(), test.notShown) {
+				t.Errorf("%q is shown in\n%s", test.notShown, w.Body)
+			}
+			if refresh := refreshOf(w); refresh != test.refresh {
+				t.Errorf("read again after %q s, want %q", refresh, test.refresh)
+			}
+			if q, ok := v.question("GET /v1" + path); ok && q.header.Get("Authorization") != "Bearer "+orderToken {
+				t.Errorf("asked with %q", q.header.Get("Authorization"))
+			}
+		})
+	}
+}
+
+// A page never waits to hear how the service is: it shows what was known last.
+func TestPagesSayThatThereIsTrouble(t *testing.T) {
+	const says = "Some parts of the box office do not answer right now"
+	for name, test := range map[string]struct {
+		ready   canned
+		trouble bool
+	}{
+		"ready":     {canned{status: 200, body: `{"status":"ready","checks":["ledger"]}`}, false},
+		"degraded":  {canned{status: 200, body: `{"status":"ready","degraded":[{"field":"orders database","message":"down"}]}`}, true},
+		"not ready": {canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := visit(t)
+				v.answer("GET /readyz", test.ready)
+				v.get("/") // the first one asks
+				synctest.Wait()
+				for range 50 {
+					if w := v.get("/"); strings.Contains(w.Body.String(), says) != test.trouble {
+						t.Fatalf("trouble is shown: want %t\n%s", test.trouble, w.Body)
+					}
+				}
+				looks := 0
+				for _, q := range v.asked {
+					if q.what == "GET /readyz" {
+						looks++
+					}
+				}
+				if looks != 1 {
+					t.Errorf("%d looks for 51 pages of one moment", looks)
+				}
+				v.answer("GET /readyz", canned{status: 200, body: `{"status":"ready"}`})
+				time.Sleep(healthMaxAge)
+				v.get("/")
+				synctest.Wait()
+				if w := v.get("/"); strings.Contains(w.Body.String(), says) {
+					t.Error("trouble that is over is still shown")
+				}
+			})
+		})
+	}
+}
+
+// The organiser's listener may not have the public routes; its page needs the numbers.
+func TestTheOrganisersPageReadsTheQueue(t *testing.T) {
+	v := visit(t)
+	w := v.get("/organiser/sales/concert/queue")
+	if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `"waiting":1234`) {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := v.get("/organiser/sales/other/queue"); w.Code != 404 || !strings.Contains(w.Body.String(), "not_found") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	wantShown(t, v.get("/organiser/sales/No/queue"), 404, "There is nothing here")
+}
+
+func TestQueuePagesKeepToTheirPolicy(t *testing.T) {
+	v := visit(t)
+	for _, status := range []string{placeDraw, placeWaiting, placeAdmitted, placePaused, placeSoldOut, placeCanceled} {
+		v.answer(readPlace, canned{status: 200, body: `{"sale":"concert","status":"` + status + `","draw":{}}`})
+		w := v.get(placePath)
+		if found := inline.FindString(w.Body.String()); found != "" {
+			t.Errorf("%s has %q", status, found)
+		}
+		if ids := regexp.MustCompile(`\sid="([^"]+)"`).FindAllStringSubmatch(w.Body.String(), -1); len(ids) == 0 {
+			t.Errorf("%s has no ids", status)
+		} else {
+			seen := make(map[string]bool)
+			for _, id := range ids {
+				if seen[id[1]] {
+					t.Errorf("%s: id %q stands twice", status, id[1])
+				}
+				seen[id[1]] = true
+			}
+		}
+	}
+}
+
+func TestSpellWait(t *testing.T) {
+	for _, test := range []struct {
+		seconds float64
+		want    string
+	}{
+		{0, ""}, {-1, ""}, {0.4, "less than a minute"}, {59, "less than a minute"}, {60, "about 1 minute"}, {150, "about 3 minutes"},
+		{5300, "about 88 minutes"}, {5400, "about 2 hours"}, {86400, "about 24 hours"},
+	} {
+		if got := spellWait(test.seconds); got != test.want {
+			t.Errorf("%v s: %q, want %q", test.seconds, got, test.want)
+		}
+	}
+}
+
+// The riddle is solved in the browser: what its script answers must be what a
+// SHA-256 of the standard library accepts, at every length of the padding.
+func TestTheProofOfWorkIsOne(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("needs node, to run the browser's script")
+	}
+	dir := t.TempDir()
+	script, err := files.ReadFile("static/proof.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "proof.mjs"), script, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const difficultyBits = 9
+	lengths := []int{0, 1, 31, 32, 53, 54, 55, 56, 57, 62, 63, 64, 65, 118, 119, 120, 127, 128, 129, 200}
+	run := `import { Search, solve } from './proof.mjs';
+for (const length of ` + strings.ReplaceAll(fmt.Sprint(lengths), " ", ",") + `) console.log(new Search('x'.repeat(length), ` + strconv.Itoa(difficultyBits) + `).run(Infinity));
+console.log(await solve('no worker here', ` + strconv.Itoa(difficultyBits) + `));`
+	if err := os.WriteFile(filepath.Join(dir, "run.mjs"), []byte(run), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), node, "run.mjs")
+	command.Dir = dir
+	var complaints bytes.Buffer
+	command.Stderr = &complaints
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &complaints)
+	}
+	solutions := strings.Fields(string(out))
+	challenges := make([]string, 0, len(lengths)+1)
+	for _, length := range lengths {
+		challenges = append(challenges, strings.Repeat("x", length))
+	}
+	challenges = append(challenges, "no worker here")
+	if len(solutions) != len(challenges) {
+		t.Fatalf("%d solutions of %d challenges", len(solutions), len(challenges))
+	}
+	for i, challenge := range challenges {
+		sum := sha256.Sum256([]byte(challenge + solutions[i]))
+		if zeros := bits.LeadingZeros16(uint16(sum[0])<<8 | uint16(sum[1])); zeros < difficultyBits {
+			t.Errorf("challenge of %d bytes: solution %q has %d leading zero bits", len(challenge), solutions[i], zeros)
+		}
+	}
+}
