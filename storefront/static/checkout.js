@@ -32,6 +32,7 @@ let hooks = {};
  * Brings the form to life, once.
  * @param {{place?: string, shut?: () => void, opened?: () => void, canceled?: () => void}} options
  *   place: the queue's token. shut: the door is not open for it yet. opened, canceled: what the live stock says of the sale.
+ * @returns {() => Promise<number>} looks at the stock now
  */
 export function startCheckout(options = {}) {
   hooks = options;
@@ -40,10 +41,11 @@ export function startCheckout(options = {}) {
   const left = pending.get(); // this page was left before the answer came
   if (left && (left.place ?? '') !== place) pending.set(null);
   refresh();
-  watchStock();
+  const look = watchStock();
   // Back from the order: the browser may show this page as it was left, waiting.
   window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
   if (pending.get()) checkout();
+  return look;
 }
 
 // ---- stock
@@ -77,6 +79,7 @@ function stockText(available, held, capacity) {
   return 'Sold out';
 }
 
+/** Answers a function that asks at once, for who knows that something has changed. */
 function watchStock() {
   let live = false;
   const source = new EventSource(`/v1/sales/${sale}/events`);
@@ -88,12 +91,17 @@ function watchStock() {
     live = false; // EventSource connects again by itself, or gives up on a refusal
   });
   const look = async () => {
-    if (live || document.hidden) return;
-    const { status, body } = await ask(`/v1/sales/${sale}`);
+    const { status, body, retryAfter } = await ask(`/v1/sales/${sale}`);
     if (status === 200) showStock(body);
+    return retryAfter;
   };
-  setInterval(look, POLL_MS);
-  if (place) look(); // the page may be as old as the wait was long
+  (async () => {
+    for (let wait = place ? await look() : 0; ;) { // a queue's page may be as old as the wait was long
+      await sleep(Math.max(wait, POLL_MS * (0.8 + 0.4 * Math.random())));
+      wait = live || document.hidden ? 0 : await look();
+    }
+  })();
+  return look;
 }
 
 // ---- the form

@@ -5,7 +5,8 @@ import { solve } from './proof.js';
 
 const TRY_FOR_MS = 60_000; // then the visitor decides
 const BACKOFF_MAX_MS = 8000;
-const STOCK_POLL_MS = 15_000;
+const STOCK_POLL_MS = 30_000; // for who has not joined: many look at this page
+const OPENING_SPREAD_MS = 1000; // not all ask in the same moment
 const PROOFS_MAX = 3; // a challenge may run out while a slow phone works on it
 
 const root = document.getElementById('sale');
@@ -14,6 +15,14 @@ const opensAt = Date.parse(root.dataset.opens);
 const opening = document.getElementById('opening');
 const clock = new ServerClock(Number(root.dataset.now));
 const join = document.getElementById('join');
+
+let lookNow = null; // at the stock, where this page sells
+
+async function reachOpening() {
+  showOpen();
+  await sleep(OPENING_SPREAD_MS * Math.random());
+  lookNow?.();
+}
 
 function showOpen() {
   opening.hidden = true;
@@ -27,7 +36,7 @@ tellTrouble(document.getElementById('trouble'));
 localTime(document.getElementById('opens-text'), root.dataset.opens);
 if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && !Number.isNaN(opensAt)) {
   const face = document.getElementById('clock');
-  countDown({ opensAt, clock, face, said: document.getElementById('clock-said'), opened: showOpen });
+  countDown({ opensAt, clock, face, said: document.getElementById('clock-said'), opened: reachOpening });
   document.addEventListener('visibilitychange', async () => {
     if (!document.hidden) clock.correct((await ask(`/v1/sales/${sale}`)).date);
   });
@@ -124,13 +133,14 @@ function refuse({ code, body }) {
   }
 }
 
-/** What is left, for who considers joining: seldom, because many look at this page. */
+/** What is left, for who considers joining. */
 async function followStock() {
   const rows = [...root.querySelectorAll('.class')];
-  for (;;) {
-    await sleep(STOCK_POLL_MS * (0.8 + 0.4 * Math.random()));
+  for (let wait = 0; ;) {
+    await sleep(Math.max(wait, STOCK_POLL_MS * (0.8 + 0.4 * Math.random())));
     if (document.hidden) continue;
-    const { status, body, date } = await ask(`/v1/sales/${sale}`);
+    const { status, body, date, retryAfter } = await ask(`/v1/sales/${sale}`);
+    wait = retryAfter;
     if (status !== 200) continue;
     clock.correct(date);
     document.getElementById('canceled').hidden = !body.canceled_at;
@@ -158,5 +168,5 @@ if (join) {
   followStock();
 } else if (document.getElementById('checkout')) {
   const { startCheckout } = await import('./checkout.js');
-  startCheckout({ opened: showOpen });
+  lookNow = startCheckout({ opened: showOpen });
 }
