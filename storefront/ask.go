@@ -74,7 +74,7 @@ func (p *pages) ask(r *http.Request, requestID string, q question, into any) (an
 	if q.body != nil {
 		body, err := json.Marshal(q.body)
 		if err != nil {
-			return answer{}, fmt.Errorf("storefront: %s %s: %w", q.method, q.path, err)
+			return answer{}, fmt.Errorf("storefront: a question to the API cannot be written: %w", err)
 		}
 		request.Header.Set("Content-Type", "application/json")
 		request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))

@@ -198,6 +198,10 @@ func TestAPlaceShowsWhereItStands(t *testing.T) {
 			retryAfter: 3600, state: "waiting", refresh: "120", shows: []string{`id="paused" role="status">`},
 		},
 		{
+			name: "paused before the draw", body: `{"sale":"concert","status":"paused","position":0,"ahead":0,"waiting":9,"rate":0,"draw":{}}`,
+			retryAfter: 60, state: "waiting", refresh: "60", shows: []string{"your place is drawn at the opening"}, notShown: []string{"people ahead of you"},
+		},
+		{
 			name: "admitted", body: `{"sale":"concert","status":"admitted","position":9,"ahead":0,"waiting":0,"rate":9,"draw":{}}`,
 			retryAfter: 5, state: "admitted", refresh: "",
 			shows: []string{"It is your turn", `name="queue_token" value="` + placeToken + `"`, `action="/sales/concert/checkouts"`, "4 of 10 left"},

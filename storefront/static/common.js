@@ -170,7 +170,7 @@ export async function ask(path, options = {}) {
       status: response.status,
       code: body.code ?? '',
       body,
-      retryAfter: 1000 * Number(response.headers.get('Retry-After') ?? 0),
+      retryAfter: 1000 * (Number(response.headers.get('Retry-After')) || 0),
       date: Date.parse(response.headers.get('Date') ?? ''),
     };
   } catch {

@@ -2,6 +2,7 @@
 import { Kept, ServerClock, ask, countDown, localTime, number, setText, sleep, tellTrouble } from './common.js';
 import { startCheckout } from './checkout.js';
 
+const STREAM_GRACE_MS = 1500; // then this page asks by itself
 const POLL_MIN_MS = 2000;
 const POLL_MAX_MS = 60_000;
 const LOOK_ANYWAY_MS = 60_000; // a stream may be dead without either side noticing
@@ -33,9 +34,10 @@ function draw(place) {
   heardAt = performance.now();
   const was = status;
   status = section(place.status) ? place.status : 'waiting';
-  fill('ahead', number(place.ahead));
-  fill('ahead-unit', `${place.ahead === 1 ? 'person' : 'people'} ahead of you`);
-  fill('position', number(place.position));
+  const drawn = place.position > 0; // paused before the opening: there is no place yet
+  fill('ahead', drawn ? number(place.ahead) : '–');
+  fill('ahead-unit', drawn ? `${place.ahead === 1 ? 'person' : 'people'} ahead of you` : 'your place is drawn at the opening');
+  fill('position', drawn ? number(place.position) : '–');
   fill('waiting', number(place.waiting));
   fill('wait', status === 'paused' ? 'paused' : spellWait(place.wait_seconds) || 'not known yet');
   if (place.draw) {
@@ -52,8 +54,8 @@ function draw(place) {
 }
 
 /** How much of the way is behind. It needs to know where it began. */
-function drawBar({ ahead }) {
-  if (status !== 'waiting' && status !== 'paused') return;
+function drawBar({ ahead, position }) {
+  if (status !== 'waiting' && status !== 'paused' || !position) return;
   if (!(started.get() >= ahead)) started.set(ahead);
   const bar = document.getElementById('bar');
   bar.hidden = started.get() === 0;
@@ -87,7 +89,7 @@ function startCountdown() {
 function letIn() {
   if (checkoutStarted) return;
   checkoutStarted = true;
-  startCheckout({ place: token, shut: () => { status = ''; follow(); }, canceled: () => draw({ status: 'canceled', ahead: 0, position: 0, waiting: 0 }) });
+  startCheckout({ place: token, shut: async () => { status = ''; await look(); follow(); }, canceled: () => draw({ status: 'canceled', ahead: 0, position: 0, waiting: 0 }) });
 }
 
 /** For who listens: at once when something happens, else now and then. */
@@ -134,7 +136,7 @@ async function look() {
 
 /** Follows the place by the stream, and by asking while that does not come through. Both say that we are still here. */
 async function follow() {
-  let wait = await look();
+  let wait = STREAM_GRACE_MS;
   if (!ENDS.includes(status)) listen();
   while (!ENDS.includes(status)) {
     await sleep(streamed ? 1000 : wait);
@@ -148,6 +150,9 @@ async function follow() {
 
 tellTrouble(document.getElementById('trouble'));
 kept.set(token);
+// The page came with the numbers of its moment: nothing needs to be asked for them.
+status = section(root.dataset.status) ? root.dataset.status : 'waiting';
+enter('');
 window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 document.addEventListener('visibilitychange', () => { if (!document.hidden && !ENDS.includes(status)) look(); });
 follow();
