@@ -100,6 +100,9 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 	if form.QueueToken == "" {
 		data := p.saleData(r, sale)
 		data.Form = form
+		if sale.WaitingRoom {
+			data.JoinNotice = form.Notice // there is no form to check out, but one to join
+		}
 		p.renderSale(w, r, a.status, data)
 		return
 	}

@@ -103,9 +103,13 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
 	switch found.Status {
-	case placeDraw, placeWaiting, placePaused:
-		data.RefreshSecs = int(min(max(retryAfter, refreshMin), refreshMax) / time.Second)
+	case placeAdmitted, placeSoldOut, placeCanceled:
+		return data
+	case placeDraw, placePaused:
+	default:
+		data.Place.Status = placeWaiting // also what a newer API may call it
 	}
+	data.RefreshSecs = int(min(max(retryAfter, refreshMin), refreshMax) / time.Second)
 	return data
 }
 

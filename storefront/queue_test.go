@@ -202,6 +202,10 @@ func TestAPlaceShowsWhereItStands(t *testing.T) {
 			retryAfter: 60, state: "waiting", refresh: "60", shows: []string{"your place is drawn at the opening"}, notShown: []string{"people ahead of you"},
 		},
 		{
+			name: "a status of a newer API", body: `{"sale":"concert","status":"dancing","position":2,"ahead":1,"waiting":9,"rate":0,"draw":{}}`,
+			retryAfter: 5, state: "waiting", refresh: "5",
+		},
+		{
 			name: "admitted", body: `{"sale":"concert","status":"admitted","position":9,"ahead":0,"waiting":0,"rate":9,"draw":{}}`,
 			retryAfter: 5, state: "admitted", refresh: "",
 			shows: []string{"It is your turn", `name="queue_token" value="` + placeToken + `"`, `action="/sales/concert/checkouts"`, "4 of 10 left"},
@@ -280,6 +284,9 @@ func TestASaleWithAWaitingRoom(t *testing.T) {
 		{"paused", func(v *visitor) {
 			v.answer("GET /v1/sales/concert/queue", canned{status: 200, body: `{"status":"paused","paused":true,"waiting":1}`})
 		}, []string{"paused by the organiser", "1 person waits"}, nil},
+		{"sold out for good", func(v *visitor) {
+			v.answer("GET /v1/sales/concert/queue", canned{status: 200, body: `{"status":"sold_out","waiting":900}`})
+		}, []string{"nobody is let in any more"}, []string{`id="join"`}},
 		{"the queue has no answer", func(v *visitor) { v.answer("GET /v1/sales/concert/queue", canned{status: 404}) }, []string{"Join the queue"}, []string{`id="room"`}},
 		{"canceled", func(v *visitor) { v.sales[0].CanceledAt = time.Now() }, []string{"This sale is canceled"}, []string{`id="join"`}},
 	}
@@ -463,6 +470,12 @@ func TestASaleWithoutAWaitingRoomIsBoughtWithoutJavaScript(t *testing.T) {
 	if q.header.Get("Queue-Token") != "" {
 		t.Errorf("queue token %q", q.header.Get("Queue-Token"))
 	}
+}
+
+func TestACheckoutWithoutAPlaceIsSentToTheQueue(t *testing.T) {
+	v := visit(t)
+	v.answer(checkOut, canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"Join it first."}`})
+	wantShown(t, v.post("/sales/concert/checkouts", url.Values{"quantity-A": {"1"}}), 403, "Join it first.", `id="join"`)
 }
 
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {

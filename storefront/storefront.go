@@ -197,7 +197,6 @@ type saleData struct {
 	NowMillis  int64  // Unix time: the pages' clocks go by it, not by the visitor's
 	Classes    []classRow
 	PerkRow    *classRow
-	Left       int64   // tickets that can still be had, held ones included
 	Room       *room   // of a sale with a waiting room, where the API has an answer
 	JoinNotice *notice // the answer to joining without JavaScript
 	Rejoin     bool    // offers another place in the queue
@@ -233,6 +232,9 @@ func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, d
 	p.render(w, r, status, "sale", view)
 }
 
+// RoomSoldOut: nobody is let in any more, for good.
+func (d saleData) RoomSoldOut() bool { return d.Room != nil && d.Room.Status == placeSoldOut }
+
 // refreshSecs lets a page without JavaScript open by itself, not sooner than a
 // buyer could have filled in anything: before the opening there is nothing to fill in.
 func (d *saleData) refreshSecs() int {
@@ -250,12 +252,6 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	data := saleData{
 		Sale: sale, Open: sale.HasOpened(now) && !sale.Canceled(), NowMillis: now.UnixMilli(),
 		Classes: classRows(sale, levels), Form: formData{Key: newKey()},
-	}
-	for _, row := range data.Classes {
-		data.Left += max(row.Available, 0) + row.Held
-		if !row.Known {
-			data.Left++ // perhaps
-		}
 	}
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
