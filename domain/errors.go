@@ -20,7 +20,7 @@ const (
 	CodeSoldOut       Code = "sold_out"       // not enough tickets left
 	CodeNotOpen       Code = "not_open"       // the sale has not opened yet
 	CodeSaleCanceled  Code = "sale_canceled"  // the organiser canceled the sale
-	CodeLimitReached  Code = "limit_reached"  // the buyer's tickets of this sale
+	CodeLimitReached  Code = "limit_reached"  // the buyer's tickets of this sale, or their open checkouts
 	CodeRateLimited   Code = "rate_limited"   // too many requests
 	CodeQueueRequired Code = "queue_required" // the waiting room's token is missing, or its turn has not come
 	CodeProofRequired Code = "proof_required" // a human check must be solved first, or its solution is refused

@@ -38,6 +38,10 @@ type Order struct {
 	QuotaLedger uint32 `json:"quota_ledger"`
 	BuyerLimit  int64  `json:"buyer_limit"`
 
+	// CheckoutLedger counts the buyers' open checkouts; 0: the sale does not
+	// limit them (see Sale.OneCheckoutPerBuyer).
+	CheckoutLedger uint32 `json:"checkout_ledger,omitempty"`
+
 	AmountMinor int64         `json:"amount_minor"`
 	Currency    string        `json:"currency"`
 	HoldTimeout time.Duration `json:"hold_timeout"`
@@ -97,6 +101,9 @@ func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 		BuyerLimit:  sale.BuyerLimit,
 		Currency:    sale.Currency,
 		HoldTimeout: sale.HoldTimeout,
+	}
+	if sale.OneCheckoutPerBuyer {
+		o.CheckoutLedger = sale.CheckoutLedger
 	}
 	for _, l := range lines {
 		o.AmountMinor += l.Quantity * l.UnitPriceMinor

@@ -17,6 +17,9 @@ const (
 // it is known that they are not.
 type Hold struct {
 	Outcome HoldOutcome `json:"outcome"`
+	// CheckoutOpen tells which limit was reached (HoldLimitReached): the buyer had
+	// another checkout open; else their tickets would have been too many.
+	CheckoutOpen bool `json:"checkout_open,omitempty"`
 	// HeldAt is the ledger's own timestamp of the hold; ExpiresAt is HeldAt +
 	// the sale's hold timeout: the moment at which the checkout gives up. The
 	// ledger itself frees the seats ledger.HoldGrace later.

@@ -37,6 +37,12 @@ type Sale struct {
 	// BuyerLimit is how many tickets one buyer may hold or own, 1…BuyerLimitMax.
 	BuyerLimit int64
 
+	// OneCheckoutPerBuyer: a buyer has at most one checkout that waits for its
+	// payment. CheckoutLedger is the TigerBeetle ledger that counts them; 0 where
+	// they are not limited, and until the sale is stored.
+	OneCheckoutPerBuyer bool
+	CheckoutLedger      uint32
+
 	OpensAt     time.Time // zero: open since it was created
 	HoldTimeout time.Duration
 	WaitingRoom bool

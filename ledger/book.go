@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
@@ -63,9 +64,9 @@ func NewBook(batcher *Batcher, options ...BookOption) *Book {
 // deadline, and one that was refused is never held later, because the ledger
 // never takes a refused id again.
 //
-// Which refusal is told, sold out or over the limit, is that of the first leg
-// which fails. A repeated order can therefore hear the other one than at first,
-// when a class sold out meanwhile.
+// Which refusal is told, sold out or one of the buyer's limits, is that of the
+// first leg which fails. A repeated order can therefore hear another one than at
+// first, when a class sold out meanwhile.
 //
 // A *domain.Error with CodeKeyReused means that another order was held under
 // this id.
@@ -74,7 +75,7 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return domain.Hold{}, err
 	}
-	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	legs := heldLegs(o)
 	v, err := b.takeWithQuota(ctx, op, o, holdChain(o.ID, legs, o.HoldTimeout+b.grace))
 	if err != nil {
 		return domain.Hold{}, err
@@ -87,7 +88,7 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 			ExpiresAt: v.appliedAt.Add(o.HoldTimeout),
 		}, nil
 	case classRefused, classBurnt:
-		return domain.Hold{Outcome: refusal(legs[v.index])}, nil
+		return refusal(legs[v.index]), nil
 	case classDiffers:
 		return domain.Hold{}, &domain.Error{
 			Code:   domain.CodeKeyReused,
@@ -100,7 +101,8 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 }
 
 // Known reports whether the order's answer is one that only its key has: it was
-// held, whatever became of the hold, or it was refused for its buyer's quota.
+// held, whatever became of the hold, or it was refused for its buyer's sake: over
+// the quota, or another checkout open.
 // An order that was refused for want of seats left nothing and is not known, nor
 // is one whose hold is still on its way. A read: nothing is booked.
 func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
@@ -117,7 +119,11 @@ func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
 	if held || !quota { // who has no quota yet was never refused for it
 		return held, nil
 	}
-	return b.burnt(ctx, op, o.ID, slotHold|slotQuota)
+	ofBuyer := []slot{slotHold | slotQuota}
+	if o.CheckoutLedger != 0 {
+		ofBuyer = append(ofBuyer, slotHold|slotCheckout)
+	}
+	return b.burnt(ctx, op, o.ID, ofBuyer...)
 }
 
 // there reports whether the order has a transfer in a slot.
@@ -129,24 +135,32 @@ func (b *Book) there(ctx context.Context, op string, order domain.OrderID, s slo
 	return found[0] != nil, nil
 }
 
-// burnt reports whether the id of a slot was refused before. Lookups do not
-// tell, so it asks with a transfer that has an id and nothing else: ids are
+// burnt reports whether the id of any of the slots was refused before. Lookups do
+// not tell, so it asks with a transfer that has an id and nothing else: ids are
 // checked before fields, and malformed fields burn no id (TigerBeetle's
 // reference of create_transfers, the order of its results).
-func (b *Book) burnt(ctx context.Context, op string, order domain.OrderID, s slot) (bool, error) {
-	results, err := b.sendTransfers(ctx, []tb.Transfer{{ID: transferID(order, s)}})
+func (b *Book) burnt(ctx context.Context, op string, order domain.OrderID, slots ...slot) (bool, error) {
+	probes := make([]tb.Transfer, len(slots))
+	for i, s := range slots {
+		probes[i].ID = transferID(order, s)
+	}
+	results, err := b.sendTransfers(ctx, probes)
 	if err != nil {
 		return false, failed(op, order, err)
 	}
-	return transferClass(results[0].Status) == classBurnt, nil
+	return slices.ContainsFunc(results, func(r tb.CreateTransferResult) bool { return transferClass(r.Status) == classBurnt }), nil
 }
 
 // refusal tells from the leg what its refused, or burnt, id means.
-func refusal(l leg) domain.HoldOutcome {
-	if l.slot == slotQuota {
-		return domain.HoldLimitReached
+func refusal(l leg) domain.Hold {
+	switch l.slot {
+	case slotQuota:
+		return domain.Hold{Outcome: domain.HoldLimitReached}
+	case slotCheckout:
+		return domain.Hold{Outcome: domain.HoldLimitReached, CheckoutOpen: true}
+	default:
+		return domain.Hold{Outcome: domain.HoldSoldOut}
 	}
-	return domain.HoldSoldOut
 }
 
 // Post sells what the order holds. The hold's own outcome must be known: a post
@@ -169,7 +183,7 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
-	v, err := b.run(ctx, op, o.ID, postChain(o.ID, legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
+	v, err := b.run(ctx, op, o.ID, postChain(o.ID, heldLegs(o)))
 	if err != nil {
 		return "", err
 	}
@@ -215,7 +229,7 @@ func (b *Book) Void(ctx context.Context, o *domain.Order) (domain.VoidOutcome, e
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
-	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	legs := heldLegs(o)
 	v, err := b.run(ctx, op, o.ID, voidChain(o.ID, slotVoid, legs))
 	if err != nil {
 		return "", err
@@ -290,7 +304,8 @@ func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 }
 
 // Rebook sells the order's seats although its hold is gone, at once and without
-// a hold, if lines and quota still allow it. A refused order is never rebooked
+// a hold, if lines and quota still allow it; the buyer may have another checkout
+// open by now, which is none of its business. A refused order is never rebooked
 // later: the money goes back. Nor is one whose seats were returned: a second
 // return would find its ids taken.
 func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error) {

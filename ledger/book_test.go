@@ -488,6 +488,7 @@ func TestOpenSaleRefusesSharedLedgers(t *testing.T) {
 		"two classes": func(s *domain.Sale) { s.Classes[1].Ledger = s.Classes[0].Ledger },
 		"the perk":    func(s *domain.Sale) { s.Perk.Ledger = s.Classes[0].Ledger },
 		"the quota":   func(s *domain.Sale) { s.QuotaLedger = s.Perk.Ledger },
+		"checkouts":   func(s *domain.Sale) { s.OneCheckoutPerBuyer, s.CheckoutLedger = true, s.QuotaLedger },
 		"no ledger":   func(s *domain.Sale) { s.Classes[0].Ledger = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -560,11 +561,11 @@ func (b *box) tickets(of fmt.Stringer, got, want ledger.Tickets) {
 // quota checks both views of the buyers' quota.
 func (b *box) quota(want domain.StockLevel, of map[domain.BuyerID]ledger.Tickets) {
 	b.t.Helper()
-	level, err := b.book.QuotaLevel(b.ctx, b.sale)
+	level, err := b.book.QuotaLevel(b.ctx, b.sale, b.sale.QuotaLedger)
 	if err != nil || level.Held != want.Held || level.Sold != want.Sold || level.Ledger != b.sale.QuotaLedger {
 		b.t.Errorf("quota = %+v, %v, want %+v", level, err, want)
 	}
-	uses, err := b.book.QuotaUses(b.ctx, b.sale)
+	uses, err := b.book.QuotaUses(b.ctx, b.sale, b.sale.QuotaLedger)
 	if err != nil || len(uses) != len(of) {
 		b.t.Errorf("uses = %+v, %v, want %+v", uses, err, of)
 	}

@@ -38,29 +38,37 @@ func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]
 	return sums.at(b.now()), nil
 }
 
-// A QuotaUse is what one order takes of its buyer's quota.
+// A QuotaUse is what one order takes of what its buyer is allowed.
 type QuotaUse struct {
 	Tickets
 	Order domain.OrderID
 	Buyer domain.BuyerID
 }
 
-// QuotaUses adds up the transfers of a sale's quota by order, as Bookings does
-// for a stock.
-func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale) ([]QuotaUse, error) {
-	sums := newBookings(s.QuotaLedger)
+// QuotaUses adds up the transfers of one of the sale's ledgers that limit each
+// buyer (see QuotaLevel) by order, as Bookings does for a stock.
+func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]QuotaUse, error) {
+	limit, err := limitOf(s, ledger)
+	if err != nil {
+		return nil, err
+	}
+	buyerOf := buyerOf
+	if s.OneCheckoutPerBuyer && ledger == s.CheckoutLedger {
+		buyerOf = buyerOfCheckout
+	}
+	sums := newBookings(ledger)
 	buyers := make(map[domain.OrderID]domain.BuyerID)
 	// All buyers' transfers meet in the spent account.
-	err := b.eachTransfer(ctx, accountID(s.QuotaLedger, roleSpent), func(t tb.Transfer) error {
-		buyer := t.DebitAccountID
+	err = b.eachTransfer(ctx, accountID(ledger, roleSpent), func(t tb.Transfer) error {
+		account := t.DebitAccountID
 		if code(t.Code) == codeReturnQuota {
-			buyer = t.CreditAccountID
+			account = t.CreditAccountID
 		}
-		buyers[orderOf(t.UserData128)] = buyerOf(buyer)
+		buyers[orderOf(t.UserData128)] = buyerOf(account)
 		return sums.add(t)
 	})
 	if err != nil {
-		return nil, failed("read the quota of", saleName(s.ID), err)
+		return nil, failed("read the "+limit.name+" of", saleName(s.ID), err)
 	}
 	orders := sums.at(b.now())
 	uses := make([]QuotaUse, 0, len(orders))

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
@@ -13,7 +14,8 @@ import (
 
 // A leg is one movement of an order: so many tickets from a budget to a spent
 // account. The legs of an order are its lines in their sequence, then the
-// buyer's quota; both numbers below follow from that.
+// buyer's quota; both numbers below follow from that. A hold may have one more,
+// see heldLegs.
 type leg struct {
 	slot     slot // low digit
 	ledger   uint32
@@ -41,6 +43,25 @@ func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg
 		budget:   buyerNumber(buyer),
 		spent:    accountID(quotaLedger, roleSpent),
 		quantity: total,
+	})
+}
+
+// heldLegs are the legs of an order's hold, and of what ends it: legsOf and, where
+// a buyer may have one checkout open, that one. It is only ever pending: whatever
+// ends the hold voids it, so its own state would not tell a paid order from one
+// that was given up. Therefore the lines go first, whose answers do. It goes before
+// the quota: to a buyer who has one open that is what they can do something about.
+func heldLegs(o *domain.Order) []leg {
+	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	if o.CheckoutLedger == 0 {
+		return legs
+	}
+	return slices.Insert(legs, len(legs)-1, leg{
+		slot:     slotCheckout,
+		ledger:   o.CheckoutLedger,
+		budget:   checkoutNumber(o.Buyer),
+		spent:    accountID(o.CheckoutLedger, roleSpent),
+		quantity: 1,
 	})
 }
 
@@ -81,6 +102,9 @@ func contentsOf(legs []leg) uint64 {
 func holdChain(order domain.OrderID, legs []leg, timeout time.Duration) []tb.Transfer {
 	return link(order, slotHold, legs, func(l leg) tb.Transfer {
 		t := move(l, l.budget, l.spent, codeHold, codeHoldQuota)
+		if l.slot == slotCheckout {
+			t.Code = uint16(codeHoldCheckout)
+		}
 		t.Timeout = seconds(timeout)
 		t.Flags = tb.TransferFlags{Pending: true}.ToUint16()
 		t.UserData64 = contentsOf(legs)
@@ -118,9 +142,13 @@ func perkBack(o *domain.Order) tb.Transfer {
 }
 
 // postChain posts every leg of a hold in full (amount AMOUNT_MAX: TigerBeetle's
-// reference, Transfer.amount).
+// reference, Transfer.amount), but that the checkout is open no more: its leg is
+// voided in the same chain.
 func postChain(order domain.OrderID, legs []leg) []tb.Transfer {
 	return link(order, slotPost, legs, func(l leg) tb.Transfer {
+		if l.slot == slotCheckout {
+			return voidOf(order, l)
+		}
 		return tb.Transfer{
 			PendingID: transferID(order, slotHold|l.slot),
 			Amount:    tb.AmountMax,
@@ -131,12 +159,14 @@ func postChain(order domain.OrderID, legs []leg) []tb.Transfer {
 
 // voidChain voids every leg of a hold; base is slotVoid or slotVoidAgain.
 func voidChain(order domain.OrderID, base slot, legs []leg) []tb.Transfer {
-	return link(order, base, legs, func(l leg) tb.Transfer {
-		return tb.Transfer{
-			PendingID: transferID(order, slotHold|l.slot),
-			Flags:     tb.TransferFlags{VoidPendingTransfer: true}.ToUint16(),
-		}
-	})
+	return link(order, base, legs, func(l leg) tb.Transfer { return voidOf(order, l) })
+}
+
+func voidOf(order domain.OrderID, l leg) tb.Transfer {
+	return tb.Transfer{
+		PendingID: transferID(order, slotHold|l.slot),
+		Flags:     tb.TransferFlags{VoidPendingTransfer: true}.ToUint16(),
+	}
 }
 
 // link makes one transfer a leg and links them: all are applied or none.

@@ -11,7 +11,8 @@ import (
 
 // A slot is the last byte of a transfer's id; the other fifteen are the
 // order's. The high digit says what the transfer does, the low one for which
-// line of the order (in the order's own sequence), or for the buyer's quota.
+// line of the order (in the order's own sequence), for the buyer's quota, or for
+// their one open checkout.
 type slot uint8
 
 // Nothing here may ever change: the ids are in the books.
@@ -25,12 +26,14 @@ const (
 	slotVoidAgain slot = 0x70 // when the id of the void is burnt, see Book.Void
 	slotPerkBack  slot = 0x80 // the perk of an order that was unsold, see Book.Unsell
 
-	// slotQuota is the low digit of the quota's transfer.
-	slotQuota slot = 0x0F
+	// slotQuota is the low digit of the quota's transfer, slotCheckout that of the
+	// buyer's open checkout.
+	slotQuota    slot = 0x0F
+	slotCheckout slot = 0x0E
 )
 
-// A line for every class must fit below the quota.
-const _ = uint(int(slotQuota) - domain.ClassesMax)
+// A line for every class must fit below the two.
+const _ = uint(int(slotCheckout) - domain.ClassesMax)
 
 // transferID is the order's id, read as a big-endian number, plus the slot.
 // TigerBeetle's numbers are little-endian.
@@ -64,6 +67,19 @@ func buyerOf(number tb.Uint128) domain.BuyerID {
 	return id
 }
 
+// checkoutNumber is the same for the buyer's open checkout. No two accounts of a
+// cluster share an id, so it differs from buyerNumber, in the last bit: who has
+// found the one account finds the other.
+func checkoutNumber(buyer domain.BuyerID) tb.Uint128 {
+	buyer[len(buyer)-1] ^= 1
+	return buyerNumber(buyer)
+}
+
+// buyerOfCheckout is the inverse of checkoutNumber.
+func buyerOfCheckout(number tb.Uint128) domain.BuyerID {
+	return buyerOf(checkoutNumber(buyerOf(number))) // what flips the bit flips it back
+}
+
 // A role is what an account is for; it is also the account's code.
 type role uint16
 
@@ -72,6 +88,7 @@ const (
 	roleBudget   role = 2 // what is left: never overdrawn
 	roleSpent    role = 3 // what is sold
 	roleQuota    role = 4 // a buyer's budget in the quota ledger
+	roleCheckout role = 5 // a buyer's budget of one open checkout
 )
 
 // accountID is readable in decimal, which is how TigerBeetle's REPL shows it:
@@ -99,15 +116,17 @@ func drainID(ledger, round uint32) tb.Uint128 {
 type code uint16
 
 const (
-	codeFund        code = 1
-	codeFundQuota   code = 2
-	codeDrain       code = 3
-	codeHold        code = 10
-	codeHoldQuota   code = 11
-	codePerk        code = 20
-	codePerkBack    code = 21
-	codeRebook      code = 30
-	codeRebookQuota code = 31
-	codeReturn      code = 40
-	codeReturnQuota code = 41
+	codeFund         code = 1
+	codeFundQuota    code = 2
+	codeDrain        code = 3
+	codeFundCheckout code = 4
+	codeHold         code = 10
+	codeHoldQuota    code = 11
+	codeHoldCheckout code = 12
+	codePerk         code = 20
+	codePerkBack     code = 21
+	codeRebook       code = 30
+	codeRebookQuota  code = 31
+	codeReturn       code = 40
+	codeReturnQuota  code = 41
 )

@@ -13,15 +13,16 @@ func TestIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for s, want := range map[slot]string{
-		slotHold:             "19b7ca98c88921a81c5c492abc74b10",
-		slotHold | 11:        "19b7ca98c88921a81c5c492abc74b1b",
-		slotHold | slotQuota: "19b7ca98c88921a81c5c492abc74b1f",
-		slotPost:             "19b7ca98c88921a81c5c492abc74b20",
-		slotVoid:             "19b7ca98c88921a81c5c492abc74b30",
-		slotPerk:             "19b7ca98c88921a81c5c492abc74b40",
-		slotRebook:           "19b7ca98c88921a81c5c492abc74b50",
-		slotReturn:           "19b7ca98c88921a81c5c492abc74b60",
-		slotVoidAgain:        "19b7ca98c88921a81c5c492abc74b70",
+		slotHold:                "19b7ca98c88921a81c5c492abc74b10",
+		slotHold | 11:           "19b7ca98c88921a81c5c492abc74b1b",
+		slotHold | slotQuota:    "19b7ca98c88921a81c5c492abc74b1f",
+		slotHold | slotCheckout: "19b7ca98c88921a81c5c492abc74b1e",
+		slotPost:                "19b7ca98c88921a81c5c492abc74b20",
+		slotVoid:                "19b7ca98c88921a81c5c492abc74b30",
+		slotPerk:                "19b7ca98c88921a81c5c492abc74b40",
+		slotRebook:              "19b7ca98c88921a81c5c492abc74b50",
+		slotReturn:              "19b7ca98c88921a81c5c492abc74b60",
+		slotVoidAgain:           "19b7ca98c88921a81c5c492abc74b70",
 	} {
 		if got := transferID(order, s).String(); got != want {
 			t.Errorf("slot %#x: id %s, want %s", uint8(s), got, want)
@@ -39,6 +40,12 @@ func TestIDs(t *testing.T) {
 	buyer := domain.BuyerID{0: 0xab, 15: 0xcd}
 	if got, want := buyerNumber(buyer).String(), buyer.String(); got != want {
 		t.Errorf("account of buyer = %s, want %s", got, want)
+	}
+	if got, want := checkoutNumber(buyer).String(), "ab0000000000000000000000000000cc"; got != want {
+		t.Errorf("account of the buyer's open checkout = %s, want %s", got, want)
+	}
+	if got := buyerOfCheckout(checkoutNumber(buyer)); got != buyer {
+		t.Errorf("buyer of their own open checkout = %s, want %s", got, buyer)
 	}
 }
 

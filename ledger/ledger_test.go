@@ -187,6 +187,11 @@ type box struct {
 
 func openBox(t testing.TB, be backend, options ...ledger.BookOption) *box {
 	t.Helper()
+	return openBoxOf(t, be, newSale(), options...)
+}
+
+func openBoxOf(t testing.TB, be backend, sale *domain.Sale, options ...ledger.BookOption) *box {
+	t.Helper()
 	batcher := be.batcher(t)
 	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))
 	if err != nil {
@@ -195,7 +200,7 @@ func openBox(t testing.TB, be backend, options ...ledger.BookOption) *box {
 	b := &box{
 		t: t, ctx: context.Background(), batcher: batcher, keys: keys,
 		book: ledger.NewBook(batcher, options...),
-		sale: newSale(),
+		sale: sale,
 	}
 	if err := b.book.OpenSale(b.ctx, b.sale); err != nil {
 		t.Fatal(err)
@@ -221,6 +226,13 @@ func newSale() *domain.Sale {
 		HoldTimeout: 2 * time.Minute,
 		CreatedAt:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
+}
+
+// newSaleOfOneCheckout is a newSale in which a buyer has one open checkout.
+func newSaleOfOneCheckout() *domain.Sale {
+	s := newSale()
+	s.OneCheckoutPerBuyer, s.CheckoutLedger = true, s.QuotaLedger+1
+	return s
 }
 
 // order is a new order of so many seats of A and B.

@@ -39,7 +39,7 @@ func TestMovedBooksGoOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := boxOn(t, engine, newSale())
+			before := boxOn(t, engine, newSaleOfOneCheckout())
 			sold, voided := before.order(2), before.order(1)
 			before.mustHold(sold)
 			before.mustPost(sold)
@@ -65,6 +65,11 @@ func TestMovedBooksGoOn(t *testing.T) {
 			again := sold
 			again.ID = after.keys.OrderID(after.sale, "the same buyer's next order")
 			after.mustHold(again)
+			another := again
+			another.ID = after.keys.OrderID(after.sale, "and one beside it")
+			if hold, err := after.book.Hold(t.Context(), &another); err != nil || !hold.CheckoutOpen {
+				t.Errorf("a second checkout after the move: %+v %v, want it refused", hold, err)
+			}
 			levels, err := after.book.Stock(t.Context(), after.sale)
 			if err != nil || levels[0].Sold != 2 || levels[0].Held != 2 {
 				t.Errorf("stock after the move: %+v %v", levels, err)

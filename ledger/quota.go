@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
@@ -17,50 +18,63 @@ const recentBuyersMax = 100_000
 
 // takeWithQuota submits a chain that ends in the buyer's quota.
 //
-// A buyer who is not known to this process is given the quota first. Their
-// account must be confirmed before any transfer names it, because a transfer
-// between accounts that do not exist burns its id. The funding then goes into
-// the chain's own request, in front of it and not linked: who was funded before
-// answers `exists`, which must not break the chain.
+// A buyer who is not known to this process is given what the sale allows them
+// first. Their accounts must be confirmed before any transfer names them, because
+// a transfer between accounts that do not exist burns its id. The funding then
+// goes into the chain's own request, in front of it and not linked: who was funded
+// before answers `exists`, which must not break the chain.
 func (b *Book) takeWithQuota(ctx context.Context, op string, o *domain.Order, chain []tb.Transfer) (verdict, error) {
 	if b.buyers.has(o.Buyer) {
 		return b.run(ctx, op, o.ID, chain)
 	}
-	if err := b.openQuota(ctx, op, o); err != nil {
+	if o.BuyerLimit < 1 {
+		return verdict{}, ourFault("%s %s: the buyer's limit is %d", op, o.ID, o.BuyerLimit)
+	}
+	if err := b.openBuyer(ctx, op, o); err != nil {
 		return verdict{}, err
 	}
-	unit := append([]tb.Transfer{fundQuota(o)}, chain...)
-	results, err := b.sendTransfers(ctx, unit)
+	funds := fundBuyer(o)
+	results, err := b.sendTransfers(ctx, append(slices.Clone(funds), chain...))
 	if err != nil {
 		return verdict{}, failed(op, o.ID, err)
 	}
-	v := judge(results[1:])
-	if c := transferClass(results[0].Status); c == classApplied {
+	v := judge(results[len(funds):])
+	unfunded := slices.IndexFunc(results[:len(funds)], func(r tb.CreateTransferResult) bool { return transferClass(r.Status) != classApplied })
+	switch {
+	case unfunded < 0:
 		b.buyers.add(o.Buyer)
-	} else if v.class != classApplied {
-		// Refused by an empty quota would be a lie.
-		return verdict{}, ourFault("%s %s: funding the quota of buyer %s answered %s", op, o.ID, o.Buyer, results[0].Status)
+	case v.class != classApplied: // refused by an empty budget would be a lie
+		return verdict{}, ourFault("%s %s: funding account %s of buyer %s answered %s", op, o.ID,
+			funds[unfunded].CreditAccountID, o.Buyer, results[unfunded].Status)
 	}
 	return v, nil
 }
 
-func (b *Book) openQuota(ctx context.Context, op string, o *domain.Order) error {
-	if o.BuyerLimit < 1 {
-		return ourFault("%s %s: the buyer's limit is %d", op, o.ID, o.BuyerLimit)
+// openBuyer makes the accounts that fundBuyer funds.
+func (b *Book) openBuyer(ctx context.Context, op string, o *domain.Order) error {
+	accounts := []tb.Account{newBudgetOfBuyer(buyerNumber(o.Buyer), o.QuotaLedger, roleQuota)}
+	if o.CheckoutLedger != 0 {
+		accounts = append(accounts, newBudgetOfBuyer(checkoutNumber(o.Buyer), o.CheckoutLedger, roleCheckout))
 	}
-	results, err := b.sendAccounts(ctx, []tb.Account{{
-		ID:     buyerNumber(o.Buyer),
-		Ledger: o.QuotaLedger,
-		Code:   uint16(roleQuota),
-		Flags:  tb.AccountFlags{DebitsMustNotExceedCredits: true}.ToUint16(),
-	}})
+	results, err := b.sendAccounts(ctx, accounts)
 	if err != nil {
 		return failed(op, o.ID, nothingTaken(err))
 	}
-	if accountClass(results[0].Status) != classApplied {
-		return ourFault("%s %s: the account of buyer %s answered %s", op, o.ID, o.Buyer, results[0].Status)
+	for i, r := range results {
+		if accountClass(r.Status) != classApplied {
+			return ourFault("%s %s: account %s of buyer %s answered %s", op, o.ID, accounts[i].ID, o.Buyer, r.Status)
+		}
 	}
 	return nil
+}
+
+func newBudgetOfBuyer(id tb.Uint128, ledger uint32, r role) tb.Account {
+	return tb.Account{
+		ID:     id,
+		Ledger: ledger,
+		Code:   uint16(r),
+		Flags:  tb.AccountFlags{DebitsMustNotExceedCredits: true}.ToUint16(),
+	}
 }
 
 // nothingTaken makes of an account whose creation is unknown what it is for the
@@ -79,16 +93,26 @@ func nothingTaken(err error) error {
 	}
 }
 
-// fundQuota gives a buyer the sale's limit, once: its id is the buyer's. It
+// fundBuyer gives a buyer the sale's limit of tickets and, where the sale has one
+// checkout a buyer, that one. Each is given once: its id is the account's. It
 // carries no order, because it is the same for every order of theirs.
-func fundQuota(o *domain.Order) tb.Transfer {
+func fundBuyer(o *domain.Order) []tb.Transfer {
+	funds := []tb.Transfer{fundOfBuyer(buyerNumber(o.Buyer), o.QuotaLedger, o.BuyerLimit, codeFundQuota)}
+	if o.CheckoutLedger != 0 {
+		const openMax = 1
+		funds = append(funds, fundOfBuyer(checkoutNumber(o.Buyer), o.CheckoutLedger, openMax, codeFundCheckout))
+	}
+	return funds
+}
+
+func fundOfBuyer(account tb.Uint128, ledger uint32, amount int64, c code) tb.Transfer {
 	return tb.Transfer{
-		ID:              buyerNumber(o.Buyer),
-		DebitAccountID:  accountID(o.QuotaLedger, roleOperator),
-		CreditAccountID: buyerNumber(o.Buyer),
-		Amount:          tb.ToUint128(uint64(o.BuyerLimit)),
-		Ledger:          o.QuotaLedger,
-		Code:            uint16(codeFundQuota),
+		ID:              account,
+		DebitAccountID:  accountID(ledger, roleOperator),
+		CreditAccountID: account,
+		Amount:          tb.ToUint128(uint64(amount)),
+		Ledger:          ledger,
+		Code:            uint16(c),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
@@ -30,8 +31,17 @@ func stocksOf(s *domain.Sale) []stock {
 	return stocks
 }
 
-// OpenSale creates the accounts of every stock and of the quota, and funds the
-// stocks. It must have succeeded before an order of the sale is held. Repeating
+// limitsOf gives what a sale limits for each buyer; the capacity is a buyer's.
+func limitsOf(s *domain.Sale) []stock {
+	limits := []stock{{"quota", s.QuotaLedger, s.BuyerLimit}}
+	if s.OneCheckoutPerBuyer {
+		limits = append(limits, stock{"open checkouts", s.CheckoutLedger, 1})
+	}
+	return limits
+}
+
+// OpenSale creates the accounts of every stock and of the buyers' limits, and
+// funds the stocks. It must have succeeded before an order of the sale is held. Repeating
 // it changes nothing; a *domain.Error with CodeExists means that these ledgers
 // belong to another sale, or to this one with other contents.
 func (b *Book) OpenSale(ctx context.Context, s *domain.Sale) error {
@@ -46,7 +56,7 @@ func (b *Book) OpenSale(ctx context.Context, s *domain.Sale) error {
 
 func checkSale(s *domain.Sale) error {
 	users := map[uint32]string{0: "no ledger"}
-	for _, st := range append(stocksOf(s), stock{"the buyers' quota", s.QuotaLedger, s.BuyerLimit}) {
+	for _, st := range append(stocksOf(s), limitsOf(s)...) {
 		if other, taken := users[st.ledger]; taken {
 			return ourFault("sale %s: ledger %d of %s is %s", s.ID, st.ledger, st.name, other)
 		}
@@ -68,11 +78,12 @@ func (b *Book) createAccounts(ctx context.Context, s *domain.Sale) error {
 			newAccount(s, st, roleSpent, tb.AccountFlags{DebitsMustNotExceedCredits: true}),
 		)
 	}
-	quota := stock{"quota", s.QuotaLedger, s.BuyerLimit}
-	accounts = append(accounts,
-		newAccount(s, quota, roleOperator, tb.AccountFlags{}),
-		newAccount(s, quota, roleSpent, tb.AccountFlags{DebitsMustNotExceedCredits: true}),
-	)
+	for _, limit := range limitsOf(s) {
+		accounts = append(accounts,
+			newAccount(s, limit, roleOperator, tb.AccountFlags{}),
+			newAccount(s, limit, roleSpent, tb.AccountFlags{DebitsMustNotExceedCredits: true}),
+		)
+	}
 	results, err := b.sendAccounts(ctx, accounts)
 	if err != nil {
 		return failed("open sale", saleName(s.ID), err)
@@ -166,24 +177,38 @@ func (b *Book) Stock(ctx context.Context, s *domain.Sale) ([]domain.StockLevel, 
 	return levels, nil
 }
 
-// QuotaLevel gives what is held and sold over all buyers' quotas of a sale. Of
-// the level the capacity and what is available are not set: each buyer has a budget of their
-// own. CodeNotFound as with Stock.
-func (b *Book) QuotaLevel(ctx context.Context, s *domain.Sale) (domain.StockLevel, error) {
-	accounts, err := b.batcher.LookupAccounts(ctx, []tb.Uint128{accountID(s.QuotaLedger, roleSpent)})
+// QuotaLevel gives what is held and sold over all buyers in one of the sale's
+// ledgers that limit each buyer: that of the quota, or of open checkouts. Of the
+// level the capacity and what is available are not set: each buyer has a budget of
+// their own. CodeNotFound as with Stock.
+func (b *Book) QuotaLevel(ctx context.Context, s *domain.Sale, ledger uint32) (domain.StockLevel, error) {
+	limit, err := limitOf(s, ledger)
 	if err != nil {
-		return domain.StockLevel{}, failed("read the quota of", saleName(s.ID), err)
+		return domain.StockLevel{}, err
+	}
+	accounts, err := b.batcher.LookupAccounts(ctx, []tb.Uint128{accountID(ledger, roleSpent)})
+	if err != nil {
+		return domain.StockLevel{}, failed("read the "+limit.name+" of", saleName(s.ID), err)
 	}
 	spent := accounts[0]
 	if spent == nil {
-		return domain.StockLevel{}, notOpened(s, s.QuotaLedger, "the buyers' quota")
+		return domain.StockLevel{}, notOpened(s, ledger, limit.name)
 	}
 	return domain.StockLevel{
-		Name:   "quota",
-		Ledger: s.QuotaLedger,
+		Name:   limit.name,
+		Ledger: ledger,
 		Held:   tickets(spent.CreditsPending),
 		Sold:   tickets(spent.CreditsPosted) - tickets(spent.DebitsPosted),
 	}, nil
+}
+
+func limitOf(s *domain.Sale, ledger uint32) (stock, error) {
+	limits := limitsOf(s)
+	i := slices.IndexFunc(limits, func(l stock) bool { return l.ledger == ledger })
+	if i < 0 {
+		return stock{}, ourFault("sale %s: ledger %d limits no buyer", s.ID, ledger)
+	}
+	return limits[i], nil
 }
 
 func notOpened(s *domain.Sale, ledger uint32, of string) error {
