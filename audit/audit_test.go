@@ -18,6 +18,8 @@ const (
 	ledgerA     = 1
 	ledgerPerk  = 2
 	ledgerQuota = 3
+
+	ledgerCheckouts = 4 // of a sale with one checkout a buyer, see limited
 )
 
 func id(n byte) domain.OrderID { return domain.OrderID{0, 1, 2, n} }
@@ -126,6 +128,76 @@ func atRest() *Snapshot {
 	s.Captures = s.Captures[:4]
 	s.Acknowledged = s.Acknowledged[:5]
 	return s
+}
+
+// limited makes of a snapshot one of a sale in which a buyer has one checkout open.
+func limited(s *Snapshot) *Snapshot {
+	s.Sale.OneCheckoutPerBuyer, s.Sale.CheckoutLedger = true, ledgerCheckouts
+	for _, use := range s.Quota.Uses {
+		if use.Pending > 0 {
+			s.open(booked(use.Order[3], 1, 0))
+		}
+	}
+	return s
+}
+
+// open counts an order among its buyer's open checkouts.
+func (s *Snapshot) open(b Booking) {
+	s.Checkouts.Uses = append(s.Checkouts.Uses, QuotaUse{b, buyer(b.Order)})
+	s.Checkouts.Held += b.Pending
+	s.Checkouts.Sold += b.Posted
+}
+
+func TestOneCheckoutPerBuyer(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change   func(*Snapshot)
+		verdict  Verdict
+		id       string // the invariant that is broken
+		subject  string
+		offender string
+	}{
+		"at rest": {func(*Snapshot) {}, OK, "", "", ""},
+		"open, its checkout too": {func(s *Snapshot) {
+			s.open(booked(9, 1, 0))
+			s.Workflows = []Workflow{checkout(9)}
+		}, InFlight, "", "", ""},
+		"moved while it was read": {func(s *Snapshot) { s.Checkouts.Held, s.Checkouts.Moved = 1, true }, InFlight, "", "", ""},
+		"two of one buyer": {func(s *Snapshot) {
+			s.open(booked(8, 1, 0))
+			s.open(booked(9, 1, 0))
+			s.Checkouts.Uses[1].Buyer = s.Checkouts.Uses[0].Buyer
+			s.Workflows = []Workflow{checkout(8), checkout(9)}
+		}, Broken, "I1", "open checkouts", buyer(id(8)).String()},
+		"open after its end":               {func(s *Snapshot) { s.open(booked(9, 1, 0)) }, Broken, "I4", "holds", id(9).String()},
+		"posted, of an order that is paid": {func(s *Snapshot) { s.open(booked(1, 0, 1)) }, Broken, "I4", "open checkouts", id(1).String()},
+		"posted, of no order":              {func(s *Snapshot) { s.open(booked(9, 0, 1)) }, Broken, "I4", "open checkouts", id(9).String()},
+		"open for no order":                {func(s *Snapshot) { s.Checkouts.Held++ }, Broken, "I4", "balances", "open checkouts (ledger 4)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := limited(atRest())
+			tc.change(s)
+			r := newWorld(s).audit(t)
+			if r.Verdict != tc.verdict {
+				t.Errorf("verdict %s, want %s:\n%s", r.Verdict, tc.verdict, text(t, &r))
+			}
+			named := slices.ContainsFunc(r.Results, func(result Result) bool {
+				return result.ID == tc.id && result.Subject == tc.subject && slices.Contains(result.BrokenIDs(), tc.offender)
+			})
+			if tc.verdict == Broken && !named {
+				t.Errorf("%s %s does not name %s:\n%s", tc.id, tc.subject, tc.offender, text(t, &r))
+			}
+		})
+	}
+	r := Evaluate(limited(healthy()), EndWithinDefault)
+	if r.Verdict != InFlight {
+		t.Errorf("in flight: verdict %s:\n%s", r.Verdict, text(t, &r))
+	}
+	unlimited := Evaluate(healthy(), EndWithinDefault)
+	if got, want := len(r.Results), len(unlimited.Results)+2; got != want {
+		t.Errorf("%d results, want %d: two more than of a sale without the limit", got, want)
+	}
 }
 
 func TestHealthyAtRest(t *testing.T) {

@@ -27,7 +27,9 @@ type Snapshot struct {
 	Stocks   []domain.StockLevel
 	Bookings map[uint32][]Booking // by ledger: each class and the perk
 	Quota    Quota
-	Moved    map[uint32]bool // ledgers whose balance changed while their transfers were read
+	// Checkouts are the buyers' open ones, where the sale limits them.
+	Checkouts Quota
+	Moved     map[uint32]bool // ledgers whose balance changed while their transfers were read
 
 	// Of the provider only what concerns this sale.
 	Captures        []domain.Capture
@@ -102,7 +104,8 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 	}
 	return slices.Concat(
 		b.capacities(),
-		[]*check{b.quotasHold(), b.everyCaptureEndsOnce(), b.everyTicketIsPaid()},
+		b.quotasHold(),
+		[]*check{b.everyCaptureEndsOnce(), b.everyTicketIsPaid()},
 		b.ledgerMatchesTickets(),
 		[]*check{b.holdsHaveCheckouts(), b.balancesMatchTransfers(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 		b.eventsAreComplete(),
@@ -114,7 +117,7 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 type books struct {
 	*Snapshot
 	open     map[domain.OrderID]bool // orders with an open workflow
-	booked   map[uint32][]Booking    // the snapshot's, and the quota's
+	booked   map[uint32][]Booking    // the snapshot's, and those of the quotas
 	orders   map[domain.OrderID]*Order
 	tickets  map[string]*Order // by payment
 	refunds  map[string]*domain.Refund
@@ -139,8 +142,10 @@ func newBooks(s *Snapshot) *books {
 		}
 	}
 	maps.Copy(b.booked, s.Bookings)
-	for _, use := range s.Quota.Uses {
-		b.booked[s.Sale.QuotaLedger] = append(b.booked[s.Sale.QuotaLedger], use.Booking)
+	for _, quota := range b.quotas() {
+		for _, use := range quota.Uses {
+			b.booked[quota.ledger] = append(b.booked[quota.ledger], use.Booking)
+		}
 	}
 	for i := range s.Orders {
 		b.orders[s.Orders[i].ID] = &s.Orders[i]
@@ -215,23 +220,27 @@ func (b *books) capacities() []*check {
 	return checks
 }
 
-// quotasHold is I1 for the buyers.
-func (b *books) quotasHold() *check {
-	c := newCheck("I1", "quota", "No buyer has more held and sold than the sale allows.",
-		"the most that a buyer has", "≤", "the sale's limit",
-		"Stop the sale. Look at the buyer's account in the quota ledger (the offender's id): it must be funded once and carry debits_must_not_exceed_credits.").from(SourceLedger)
-	c.Right.Value = b.Sale.BuyerLimit
-	has := make(map[domain.BuyerID]int64)
-	for _, use := range b.Quota.Uses {
-		has[use.Buyer] += use.Pending + use.Posted
-	}
-	for buyer, n := range has {
-		c.Left.Value = max(c.Left.Value, n)
-		if n > b.Sale.BuyerLimit {
-			c.add(Broken, buyer.String(), domain.OrderID{}, "%d held and sold of at most %d", n, b.Sale.BuyerLimit)
+// quotasHold is I1 for the buyers, a result a quota.
+func (b *books) quotasHold() []*check {
+	var checks []*check
+	for _, quota := range b.quotas() {
+		c := newCheck("I1", quota.subject, quota.says,
+			"the most that a buyer has", "≤", "the sale's limit",
+			"Stop the sale. Look at "+quota.account+": it must be funded once and carry debits_must_not_exceed_credits.").from(SourceLedger)
+		checks = append(checks, c)
+		c.Right.Value = quota.capacity
+		has := make(map[domain.BuyerID]int64)
+		for _, use := range quota.Uses {
+			has[use.Buyer] += use.Pending + use.Posted
+		}
+		for buyer, n := range has {
+			c.Left.Value = max(c.Left.Value, n)
+			if n > quota.capacity {
+				c.add(Broken, buyer.String(), domain.OrderID{}, "%d held and sold of at most %d", n, quota.capacity)
+			}
 		}
 	}
-	return c
+	return checks
 }
 
 // A stock is a class or the perk of the sale, or its buyers' quota.
@@ -263,14 +272,36 @@ func (b *books) stocks() []stock {
 	return all
 }
 
-// quota is booked like a stock, with a budget a buyer instead of a capacity.
-func (b *books) quota() stock {
-	return stock{subject: "quota", ledger: b.Sale.QuotaLedger, sold: func(o *Order) (n int64) {
-		for _, tickets := range o.Tickets {
-			n += tickets
-		}
-		return n
+// A quotaStock is booked like a stock, with a budget of its capacity for each buyer.
+type quotaStock struct {
+	stock
+	Quota
+	says    string // as I1
+	account string // which one is the buyer's
+}
+
+func (b *books) quotas() []quotaStock {
+	quotas := []quotaStock{{
+		stock: stock{subject: "quota", ledger: b.Sale.QuotaLedger, capacity: b.Sale.BuyerLimit, sold: func(o *Order) (n int64) {
+			for _, tickets := range o.Tickets {
+				n += tickets
+			}
+			return n
+		}},
+		Quota:   b.Quota,
+		says:    "No buyer has more held and sold than the sale allows.",
+		account: "the buyer's account in the quota ledger (the offender's id)",
 	}}
+	if b.Sale.OneCheckoutPerBuyer {
+		quotas = append(quotas, quotaStock{
+			// A checkout is open or it is not: nothing of it is ever posted.
+			stock:   stock{subject: "open checkouts", ledger: b.Sale.CheckoutLedger, capacity: 1, sold: func(*Order) int64 { return 0 }},
+			Quota:   b.Checkouts,
+			says:    "No buyer has more than one checkout open.",
+			account: "the buyer's account in the ledger of open checkouts (the offender's id with its last bit flipped)",
+		})
+	}
+	return quotas
 }
 
 // everyCaptureEndsOnce is I2.
@@ -408,7 +439,11 @@ func (b *books) priceProblem(order *Order) string {
 // ledger has sold is what the database has recorded, order by order.
 func (b *books) ledgerMatchesTickets() []*check {
 	var checks []*check
-	for _, stock := range append(b.stocks(), b.quota()) {
+	stocks := b.stocks()
+	for _, quota := range b.quotas() {
+		stocks = append(stocks, quota.stock)
+	}
+	for _, stock := range stocks {
 		c := newCheck("I4", stock.subject, "At rest, what the ledger sold is what was recorded.",
 			"posted in the ledger", "=", "recorded in orders",
 			"Sold and not recorded: send the payment's webhook again, the checkout records it. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.").from(SourceLedger, SourceOrders, SourceTemporal)
@@ -480,8 +515,18 @@ func (b *books) balancesMatchTransfers() *check {
 	c := newCheck("I4", "balances", "The ledger's balances are the sum of its orders' transfers.",
 		"held + sold by balance", "=", "held + sold by transfers",
 		"Transfers without an order id, or an incomplete reading: list the stock's transfers.").from(SourceLedger)
-	quota := domain.StockLevel{Name: "quota", Ledger: b.Sale.QuotaLedger, Held: b.Quota.Held, Sold: b.Quota.Sold}
-	for _, level := range append(slices.Clone(b.Stocks), quota) {
+	type balance struct {
+		domain.StockLevel
+		moved bool // while the transfers were read
+	}
+	var balances []balance
+	for _, level := range b.Stocks {
+		balances = append(balances, balance{level, b.Moved[level.Ledger]})
+	}
+	for _, quota := range b.quotas() {
+		balances = append(balances, balance{domain.StockLevel{Name: quota.subject, Ledger: quota.ledger, Held: quota.Held, Sold: quota.Sold}, quota.Moved})
+	}
+	for _, level := range balances {
 		var pending, posted int64
 		for _, booking := range b.booked[level.Ledger] {
 			pending += booking.Pending
@@ -491,7 +536,7 @@ func (b *books) balancesMatchTransfers() *check {
 		c.Right.Value += pending + posted
 		if pending != level.Held || posted != level.Sold {
 			verdict := Broken
-			if b.moved(level.Ledger) {
+			if level.moved {
 				verdict = InFlight // the two were not of one moment
 			}
 			c.add(verdict, fmt.Sprintf("%s (ledger %d)", level.Name, level.Ledger), domain.OrderID{},
@@ -499,10 +544,6 @@ func (b *books) balancesMatchTransfers() *check {
 		}
 	}
 	return c
-}
-
-func (b *books) moved(ledger uint32) bool {
-	return b.Moved[ledger] || ledger == b.Sale.QuotaLedger && b.Quota.Moved
 }
 
 // oneCaptureAnOrder is I5.

@@ -69,6 +69,9 @@ func ledgersOf(sales ...*domain.Sale) map[uint32]bool {
 			ledgers[ledger] = true
 		}
 		ledgers[sale.QuotaLedger] = true
+		if sale.OneCheckoutPerBuyer {
+			ledgers[sale.CheckoutLedger] = true
+		}
 	}
 	return ledgers
 }

@@ -278,8 +278,13 @@ func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 			return fmt.Errorf("ledger %d: %w", ledger, err)
 		}
 	}
-	if s.Quota, err = from.Quota(ctx, s.Sale); err != nil {
+	if s.Quota, err = from.Quota(ctx, s.Sale, s.Sale.QuotaLedger); err != nil {
 		return fmt.Errorf("quota: %w", err)
+	}
+	if s.Sale.OneCheckoutPerBuyer {
+		if s.Checkouts, err = from.Quota(ctx, s.Sale, s.Sale.CheckoutLedger); err != nil {
+			return fmt.Errorf("open checkouts: %w", err)
+		}
 	}
 	if s.Stocks, err = from.Stock(ctx, s.Sale); err != nil {
 		return err

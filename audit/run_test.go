@@ -105,9 +105,12 @@ func (w *world) Stock(context.Context, *domain.Sale) ([]domain.StockLevel, error
 	return slices.Clone(w.Stocks), nil
 }
 
-func (w *world) Quota(context.Context, *domain.Sale) (Quota, error) {
+func (w *world) Quota(_ context.Context, sale *domain.Sale, ledger uint32) (Quota, error) {
 	err := w.read("quota")
 	q := w.Snapshot.Quota
+	if ledger != sale.QuotaLedger {
+		q = w.Checkouts
+	}
 	q.Uses = slices.Clone(q.Uses)
 	return q, err
 }

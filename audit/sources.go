@@ -40,9 +40,10 @@ type Ledger interface {
 	// Bookings adds up the transfers of a class or a perk by order. Each order
 	// comes at most once; those that have nothing of it any more may be left out.
 	Bookings(ctx context.Context, ledger uint32) ([]Booking, error)
-	// Quota is what all buyers together have of the sale's quota, and what each
+	// Quota is what all buyers together have in one of the sale's ledgers that
+	// limit each buyer (the quota of tickets, or open checkouts), and what each
 	// order takes of it, by order as with Bookings.
-	Quota(ctx context.Context, sale *domain.Sale) (Quota, error)
+	Quota(ctx context.Context, sale *domain.Sale, ledger uint32) (Quota, error)
 	// Placed tells in which ledger each of the orders has ever held or bought
 	// something, whatever became of it. An order that is not there never did.
 	Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error)
@@ -56,7 +57,7 @@ type Booking struct {
 	PostedAt time.Time // the ledger's time of the last sale
 }
 
-// A Quota limits how many tickets of a sale a buyer may have.
+// A Quota limits how many tickets of a sale, or open checkouts, a buyer may have.
 type Quota struct {
 	Held, Sold int64 // by the ledger's balance, over all buyers
 	Uses       []QuotaUse

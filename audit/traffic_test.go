@@ -37,6 +37,7 @@ type boxOfficeAtWork struct {
 func newBoxOfficeAtWork() *boxOfficeAtWork {
 	return &boxOfficeAtWork{
 		sale: &domain.Sale{ID: "gophercon", Currency: "EUR", BuyerLimit: 4, QuotaLedger: ledgerQuota, HoldTimeout: 5 * time.Minute,
+			OneCheckoutPerBuyer: true, CheckoutLedger: ledgerCheckouts,
 			Classes: []domain.Class{{Name: "A", Capacity: 1 << 20, Ledger: ledgerA}}},
 		open: map[domain.OrderID]bool{}, ended: map[domain.OrderID]time.Time{}, listed: map[domain.OrderID]bool{},
 		bookings: map[domain.OrderID]Booking{}, orders: map[domain.OrderID]Order{},
@@ -147,10 +148,13 @@ func (w *boxOfficeAtWork) Bookings(context.Context, uint32) ([]Booking, error) {
 	return slices.Collect(maps.Values(w.bookings)), nil
 }
 
-func (w *boxOfficeAtWork) Quota(ctx context.Context, _ *domain.Sale) (Quota, error) {
-	bookings, _ := w.Bookings(ctx, ledgerQuota)
+func (w *boxOfficeAtWork) Quota(ctx context.Context, _ *domain.Sale, ledger uint32) (Quota, error) {
+	bookings, _ := w.Bookings(ctx, ledger)
 	var q Quota
 	for _, b := range bookings {
+		if ledger == ledgerCheckouts {
+			b.Posted, b.PostedAt = 0, time.Time{} // it is voided while the seats are posted
+		}
 		q.Held, q.Sold = q.Held+b.Pending, q.Sold+b.Posted
 		q.Uses = append(q.Uses, QuotaUse{Booking: b, Buyer: domain.BuyerID(b.Order)})
 	}

@@ -186,16 +186,16 @@ func booking(order domain.OrderID, t ledger.Tickets) audit.Booking {
 	return audit.Booking{Order: order, Pending: t.Held, Posted: t.Sold, PostedAt: t.SoldAt}
 }
 
-func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale) (audit.Quota, error) {
-	before, err := l.QuotaLevel(ctx, sale)
+func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale, number uint32) (audit.Quota, error) {
+	before, err := l.QuotaLevel(ctx, sale, number)
 	if err != nil {
 		return audit.Quota{}, err
 	}
-	uses, err := l.QuotaUses(ctx, sale)
+	uses, err := l.QuotaUses(ctx, sale, number)
 	if err != nil {
 		return audit.Quota{}, err
 	}
-	level, err := l.QuotaLevel(ctx, sale)
+	level, err := l.QuotaLevel(ctx, sale, number)
 	if err != nil {
 		return audit.Quota{}, err
 	}
