@@ -529,6 +529,7 @@ func TestSaleContract(t *testing.T) {
 	b.held(testKey)
 	w := b.do(request{method: "GET", path: "/v1/sales/conference"})
 	want := `{"id":"conference","name":"Conference","currency":"EUR","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
+		`"one_checkout_per_buyer":false,` +
 		`"classes":[{"class":"A","price":6500,"capacity":5,"held":2,"sold":0,"available":3},{"class":"B","price":3500,"capacity":50,"held":0,"sold":0,"available":50}],` +
 		`"perk":{"name":"T-shirt","capacity":3,"available":3}}`
 	if w.Code != 200 || !jsonEqual(t, w.Body.Bytes(), []byte(want)) {
@@ -590,6 +591,41 @@ func TestOrganiser(t *testing.T) {
 	}
 	if w := b.do(request{method: "GET", path: "/v1/sales/conference/audit", header: header}); w.Code != 200 || !strings.Contains(w.Body.String(), `"ok":true`) {
 		t.Errorf("audit: %d %s", w.Code, w.Body)
+	}
+}
+
+// Absent, it goes with the waiting room: sales of tools that know of neither stay
+// as they are.
+func TestOneCheckoutPerBuyerOfANewSale(t *testing.T) {
+	b := setup(t)
+	header := bearerOf(testAdminToken)
+	header["Content-Type"] = "application/json"
+	for i, test := range []struct {
+		body string
+		want bool
+	}{
+		{``, false},
+		{`,"waiting_room":true`, true},
+		{`,"one_checkout_per_buyer":true`, true},
+		{`,"waiting_room":true,"one_checkout_per_buyer":false`, false},
+	} {
+		body := fmt.Sprintf(`{"id":"gala-%d","name":"Gala","currency":"EUR","classes":[{"class":"A","price":100,"capacity":7}]%s}`, i, test.body)
+		w := b.do(request{"POST", "/v1/sales", body, header})
+		var v SaleView
+		decode(t, w, &v)
+		if w.Code != 201 || v.OneCheckoutPerBuyer != test.want {
+			t.Errorf("%s: %d %s, want one checkout a buyer: %v", test.body, w.Code, w.Body, test.want)
+		}
+	}
+}
+
+func TestRefusedForAnOpenCheckout(t *testing.T) {
+	b := setup(t)
+	b.world.limitReached, b.world.checkoutOpen = true, true
+	w := b.checkout(testKey, wish("A", 1))
+	wantProblem(t, w, 429, domain.CodeLimitReached)
+	if !strings.Contains(w.Body.String(), "another checkout open") {
+		t.Errorf("%s: want a detail that names the open checkout", w.Body)
 	}
 }
 

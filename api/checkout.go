@@ -200,6 +200,9 @@ func (s *Server) verdict(ctx context.Context, sale *domain.Sale, order *domain.O
 		}
 		return soldOut(order.Lines, levels)
 	case domain.HoldLimitReached:
+		if hold.CheckoutOpen {
+			return &domain.Error{Code: domain.CodeLimitReached, Detail: "This buyer has another checkout open in this sale. Pay or cancel it, or let it expire; a new try then takes a new Idempotency-Key."}
+		}
 		return &domain.Error{Code: domain.CodeLimitReached, Detail: "With these tickets the buyer would have more than the sale allows, those that still wait for a payment included."}
 	default:
 		return &domain.UnknownError{Op: "hold", ID: order.ID.String()}

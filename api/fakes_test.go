@@ -27,6 +27,7 @@ type world struct {
 	startErr, stateErr, payErr, refundErr, stockErr, saleErr, knownErr, orderErr, cancelErr, takingsErr error
 
 	limitReached                  bool          // of the buyer of every new order
+	checkoutOpen                  bool          // is what the limit is about
 	startBlock                    chan struct{} // Start waits until it is closed
 	starts, stockReads, saleReads int
 	lookups, takingsReads         int
@@ -221,7 +222,7 @@ func (w *world) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 	}
 	w.states[o.ID] = state
 	if w.limitReached {
-		state.Status, state.Hold.Outcome = domain.OrderLimitReached, domain.HoldLimitReached
+		state.Status, state.Hold = domain.OrderLimitReached, domain.Hold{Outcome: domain.HoldLimitReached, CheckoutOpen: w.checkoutOpen}
 		return domain.HoldAnswer{Hold: state.Hold}, nil
 	}
 	for _, l := range o.Lines {

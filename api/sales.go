@@ -80,6 +80,8 @@ type CreateSaleBody struct {
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
 	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue, and are let in as fast as checkouts go through"`
 	Queue       *QueueBody        `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open"`
+
+	OneCheckoutPerBuyer *bool `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
 }
 
 // CreateClassBody describes a ticket class.
@@ -107,6 +109,10 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	}
 	if b.BuyerLimit != nil {
 		sale.BuyerLimit = *b.BuyerLimit
+	}
+	sale.OneCheckoutPerBuyer = b.WaitingRoom
+	if b.OneCheckoutPerBuyer != nil {
+		sale.OneCheckoutPerBuyer = *b.OneCheckoutPerBuyer
 	}
 	if b.OpensAt != nil {
 		sale.OpensAt = b.OpensAt.UTC().Truncate(time.Millisecond)

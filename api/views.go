@@ -22,6 +22,8 @@ type SaleView struct {
 	WaitingRoom bool        `json:"waiting_room"`
 	Classes     []ClassView `json:"classes"`
 	Perk        *PerkView   `json:"perk,omitempty"`
+
+	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have but one checkout that waits for its payment"`
 }
 
 // ClassView is a ticket class and the ledger's word on its stock.
@@ -51,6 +53,8 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		BuyerLimit:  sale.BuyerLimit,
 		WaitingRoom: sale.WaitingRoom,
 		Classes:     make([]ClassView, 0, len(sale.Classes)),
+
+		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
 	}
 	for _, c := range sale.Classes {
 		level, _ := levelOf(levels, c.Ledger)

@@ -187,9 +187,31 @@ func TestCreateSaleReturnsWhatIsStored(t *testing.T) {
 	wantEqual(t, "the stored sale but for its ledgers", read, want)
 }
 
+func TestCreateSaleOfOneCheckoutPerBuyer(t *testing.T) {
+	b := setup(t)
+	limited := definition("limited")
+	limited.OneCheckoutPerBuyer = true
+	for range 2 {
+		stored, err := b.store.CreateSale(b.ctx, limited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !stored.OneCheckoutPerBuyer || stored.CheckoutLedger == 0 {
+			t.Errorf("stored sale %+v, want a ledger for open checkouts", stored)
+		}
+	}
+	if b.sale.OneCheckoutPerBuyer || b.sale.CheckoutLedger != 0 {
+		t.Errorf("stored sale %+v, want no ledger for open checkouts: it does not limit them", b.sale)
+	}
+	_, err := b.store.CreateSale(b.ctx, definition("limited"))
+	wantCode(t, err, domain.CodeExists)
+}
+
 func TestCreateSaleGivesEveryStockItsOwnLedger(t *testing.T) {
 	b := setup(t)
-	other, err := b.store.CreateSale(b.ctx, definition("other"))
+	definition := definition("other")
+	definition.OneCheckoutPerBuyer = true
+	other, err := b.store.CreateSale(b.ctx, definition)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,6 +223,9 @@ func TestCreateSaleGivesEveryStockItsOwnLedger(t *testing.T) {
 			}
 			seen[ledger] = true
 		}
+	}
+	if seen[other.CheckoutLedger] {
+		t.Errorf("ledger %d of open checkouts is 0 or given twice", other.CheckoutLedger)
 	}
 }
 
@@ -219,6 +244,7 @@ func TestCreateSaleRefusesAnotherDefinition(t *testing.T) {
 		"hold":         func(s *domain.Sale) { s.HoldTimeout *= 2 },
 		"opening":      func(s *domain.Sale) { s.OpensAt = s.OpensAt.Add(time.Second) },
 		"waiting room": func(s *domain.Sale) { s.WaitingRoom = true },
+		"one checkout": func(s *domain.Sale) { s.OneCheckoutPerBuyer = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := definition(b.sale.ID)
@@ -608,6 +634,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"ledger 2^32":                        `UPDATE sale_stocks SET ledger = 4294967296 WHERE kind = 'quota'`,
 		"a class without a price":            `UPDATE sale_stocks SET price_minor = NULL WHERE kind = 'class'`,
 		"a perk with a price":                `UPDATE sale_stocks SET price_minor = 1 WHERE kind = 'perk'`,
+		"open checkouts with a capacity":     `INSERT INTO sale_stocks (sale_id, kind, position, name, capacity) VALUES ('gophercon', 'checkouts', 0, 'open checkouts', 1)`,
 		"a second quota":                     `INSERT INTO sale_stocks (sale_id, kind, position, name) VALUES ('gophercon', 'quota', 1, 'more')`,
 		"an event told twice":                `INSERT INTO outbox (event, order_id, payment, payload) SELECT event, order_id, payment, payload FROM outbox`,
 		"an order of a sale that is not one": `UPDATE orders SET sale_id = 'other'`,

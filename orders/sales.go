@@ -14,9 +14,10 @@ import (
 
 // The kinds of stock, as they stand in sale_stocks.
 const (
-	kindClass = "class"
-	kindPerk  = "perk"
-	kindQuota = "quota"
+	kindClass     = "class"
+	kindPerk      = "perk"
+	kindQuota     = "quota"
+	kindCheckouts = "checkouts" // only where a buyer may have but one open
 )
 
 // CreateSale stores a sale and gives each of its stocks a ledger number; those
@@ -77,6 +78,9 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity)
 	}
 	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil)
+	if sale.OneCheckoutPerBuyer {
+		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil)
+	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -90,7 +94,7 @@ func sameDefinition(a, b *domain.Sale) bool {
 		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
 	return a.Name == b.Name && a.Currency == b.Currency && samePerk &&
 		slices.EqualFunc(a.Classes, b.Classes, sameClass) &&
-		a.BuyerLimit == b.BuyerLimit && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
+		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
 		stored(a.OpensAt).Equal(stored(b.OpensAt))
 }
 
@@ -181,6 +185,8 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 			sale.Perk = &domain.Perk{Name: stock.Name, Capacity: stock.Capacity, Ledger: stock.Ledger}
 		case kindQuota:
 			sale.QuotaLedger = stock.Ledger
+		case kindCheckouts:
+			sale.OneCheckoutPerBuyer, sale.CheckoutLedger = true, stock.Ledger
 		}
 	}
 	if sale.QuotaLedger == 0 || len(sale.Classes) == 0 {
