@@ -131,12 +131,13 @@ type saleTerms struct {
 	id                  string
 	a, b, perks         int
 	holdSeconds, limits int
+	oneCheckout         bool // a buyer
 }
 
 func (c *client) openSale(ctx context.Context, s saleTerms) error {
 	return c.insist(ctx, func(ctx context.Context) error {
 		return c.call(ctx, http.MethodPost, c.admin+"/v1/sales", bearer(c.token), map[string]any{
-			"id": s.id, "name": "Chaos", "currency": "EUR", "hold_seconds": s.holdSeconds, "buyer_limit": s.limits,
+			"id": s.id, "name": "Chaos", "currency": "EUR", "hold_seconds": s.holdSeconds, "buyer_limit": s.limits, "one_checkout_per_buyer": s.oneCheckout,
 			"classes": []map[string]any{{"class": "A", "price": 6500, "capacity": s.a}, {"class": "B", "price": 3500, "capacity": s.b}},
 			"perk":    map[string]any{"name": "T-shirt", "capacity": s.perks},
 		}, nil)

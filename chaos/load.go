@@ -118,6 +118,7 @@ func (l *load) openNextSale(ctx context.Context) error {
 	seats := max(6, int(l.rate*saleEvery.Seconds()/2))
 	terms := saleTerms{
 		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
+		oneCheckout: n%2 == 0, // the faults find both
 	}
 	err := l.client.openSale(ctx, terms)
 	if err != nil {

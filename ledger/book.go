@@ -163,7 +163,8 @@ func refusal(l leg) domain.Hold {
 	}
 }
 
-// Post sells what the order holds. The hold's own outcome must be known: a post
+// Post sells what the order holds, and counts its checkout no more among the
+// buyer's open ones. The hold's own outcome must be known: a post
 // that overtakes its hold burns its id, and the order can never be posted.
 //
 //	the first leg answers       which means                             outcome
@@ -214,7 +215,7 @@ func (b *Book) returned(ctx context.Context, op string, order domain.OrderID) (b
 	return b.there(ctx, op, order, slotReturn|first)
 }
 
-// Void gives back what the order holds. Never call it while the hold's outcome
+// Void gives back what the order holds, its buyer's open checkout included. Never call it while the hold's outcome
 // is unknown: a void that overtakes its hold burns its id.
 //
 //	the first leg answers       which means                             outcome

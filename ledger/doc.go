@@ -11,7 +11,9 @@
 // The budget carries debits_must_not_exceed_credits, and pending transfers
 // count: overselling is refused by the ledger itself, however many processes
 // sell. The quota of a sale is a stock of the same shape with a budget account
-// for each buyer, so that the limit per buyer needs no lock either.
+// for each buyer, so that the limit per buyer needs no lock either. Where a buyer
+// may have but one checkout open, that is one more such stock: a hold takes 1, and
+// whatever ends the hold gives it back.
 //
 // A sale that is canceled is drained: what is available goes back from budget to
 // operator, so that nothing can be held any more.
