@@ -184,7 +184,7 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
-	v, err := b.run(ctx, op, o.ID, postChain(o.ID, heldLegs(o)))
+	v, err := b.end(ctx, op, o, func(legs []leg) []tb.Transfer { return postChain(o.ID, legs) })
 	if err != nil {
 		return "", err
 	}
@@ -230,13 +230,12 @@ func (b *Book) Void(ctx context.Context, o *domain.Order) (domain.VoidOutcome, e
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
-	legs := heldLegs(o)
-	v, err := b.run(ctx, op, o.ID, voidChain(o.ID, slotVoid, legs))
+	v, err := b.end(ctx, op, o, func(legs []leg) []tb.Transfer { return voidChain(o.ID, slotVoid, legs) })
 	if err != nil {
 		return "", err
 	}
 	if v.class == classBurnt {
-		return b.voidBurnt(ctx, op, o.ID, legs)
+		return b.voidBurnt(ctx, op, o)
 	}
 	return v.voided(op, o.ID)
 }
@@ -256,19 +255,33 @@ func (v verdict) voided(op string, order domain.OrderID) (domain.VoidOutcome, er
 // is in the books by now it can be voided, but only under other ids; they
 // cannot burn, because the hold is known to be there. Where it is not, there is
 // nothing to give back.
-func (b *Book) voidBurnt(ctx context.Context, op string, order domain.OrderID, legs []leg) (domain.VoidOutcome, error) {
-	held, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(order, slotHold|legs[0].slot)})
-	if err != nil {
-		return "", failed(op, order, err)
-	}
-	if held[0] == nil {
-		return domain.VoidVoided, nil
-	}
-	v, err := b.run(ctx, op, order, voidChain(order, slotVoidAgain, legs))
+func (b *Book) voidBurnt(ctx context.Context, op string, o *domain.Order) (domain.VoidOutcome, error) {
+	const first = slot(0) // of every chain
+	held, err := b.there(ctx, op, o.ID, slotHold|first)
 	if err != nil {
 		return "", err
 	}
-	return v.voided(op, order)
+	if !held {
+		return domain.VoidVoided, nil
+	}
+	v, err := b.end(ctx, op, o, func(legs []leg) []tb.Transfer { return voidChain(o.ID, slotVoidAgain, legs) })
+	if err != nil {
+		return "", err
+	}
+	return v.voided(op, o.ID)
+}
+
+// end runs a chain that ends an order's hold. Where only the open checkout is
+// missing, a node of the release that knew of none took the hold: it ends
+// without, so that nobody who paid loses held seats while nodes are replaced.
+func (b *Book) end(ctx context.Context, op string, o *domain.Order, chain func([]leg) []tb.Transfer) (verdict, error) {
+	legs := heldLegs(o)
+	v, err := b.run(ctx, op, o.ID, chain(legs))
+	missing := v.class == classNotFound || v.class == classBurnt // missing before
+	if err != nil || !missing || legs[v.index].slot != slotCheckout {
+		return v, err
+	}
+	return b.run(ctx, op, o.ID, chain(legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
 }
 
 // TakePerk takes one of the sale's perk for a paid order. False means that the

@@ -167,6 +167,29 @@ func TestBurntVoidEndsTheCheckout(t *testing.T) {
 	})
 }
 
+// While nodes are replaced one by one, one that knows of no open checkouts may
+// hold an order that another one ends.
+func TestHoldOfANodeThatKnowsOfNoOpenCheckouts(t *testing.T) {
+	onEveryOneCheckout(t, func(_ *testing.T, b *box) {
+		held := func(buyer string) *domain.Order {
+			o := b.order(buyer, 1, 1)
+			asRead := *o
+			asRead.CheckoutLedger = 0
+			b.hold(&asRead, domain.HoldHeld)
+			return o
+		}
+		paid, canceled := held("ann"), held("bob")
+		for range 2 {
+			b.post(paid, domain.PostPosted)
+			b.void(paid, domain.VoidPosted)
+			b.void(canceled, domain.VoidVoided)
+			b.post(canceled, domain.PostGone)
+			b.open()
+			b.stock(level{0, 1, 9}, level{0, 1, 4})
+		}
+	})
+}
+
 func TestRebookNeedsNoOpenCheckout(t *testing.T) {
 	onEveryOneCheckout(t, func(t *testing.T, b *box) {
 		late, unseen := b.order("ann", 1, 0), b.order("bob", 1, 0)
