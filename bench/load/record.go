@@ -165,3 +165,27 @@ func (r *recorder) measured() Measured {
 	}
 	return m
 }
+
+// Times are latencies that are measured outside of a Run. They are safe for
+// concurrent use.
+type Times struct {
+	mu        sync.Mutex
+	histogram *hdrhistogram.Histogram
+}
+
+// NewTimes has none yet.
+func NewTimes() *Times { return &Times{histogram: newHistogram()} }
+
+// Observe adds one.
+func (t *Times) Observe(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	observe(t.histogram, d)
+}
+
+// Latency sums them up.
+func (t *Times) Latency() Latency {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return latencyOf(t.histogram)
+}
