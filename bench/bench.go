@@ -141,7 +141,11 @@ func (b *bench) measure(ctx context.Context) error {
 		if !slices.Contains(b.Phases, p.name) {
 			continue
 		}
-		if err := b.runPhase(ctx, p); err != nil {
+		run := p.run
+		if run == nil {
+			run = func(ctx context.Context, b *bench) error { return b.runPhase(ctx, p) }
+		}
+		if err := run(ctx, b); err != nil {
 			return fmt.Errorf("phase %s: %w", p.name, err)
 		}
 	}
@@ -354,6 +358,9 @@ func (b *bench) judge() error {
 			}
 		}
 	}
+	for i := range b.result.Storms {
+		found = append(found, b.result.Storms[i].Wrong()...)
+	}
 	switch {
 	case b.result.Audit == nil:
 		found = append(found, errors.New("the sale was not audited: the notes say why"))
@@ -390,19 +397,24 @@ func (p progress) prepare(what string) (stop func()) {
 
 // show redraws one line while a plan runs.
 func (p progress) show(title string, plan load.Plan) (stop func()) {
-	if !p.isTerminal {
-		return func() {}
-	}
-	started, ended, drawn := time.Now(), make(chan struct{}), make(chan struct{})
-	draw := func() {
+	started := time.Now()
+	return p.watch(func() string {
 		elapsed := time.Since(started).Seconds()
 		done, failed := plan.Progress.Done.Load(), plan.Progress.Failed.Load()
 		of := fmt.Sprintf("%.0f of %.0f s", elapsed, (plan.Warmup + plan.Duration).Seconds())
 		if plan.Requests > 0 {
 			of = fmt.Sprintf("%d of %d", done+failed, plan.Requests)
 		}
-		fmt.Fprintf(p.out, "%s  … %s   %s   %s/s   %d errors", eraseLine, title, of, report.Figure(float64(done)/max(elapsed, 0.001)), failed)
+		return fmt.Sprintf("%s   %s   %s/s   %d errors", title, of, report.Figure(float64(done)/max(elapsed, 0.001)), failed)
+	})
+}
+
+// watch redraws one line until it is stopped.
+func (p progress) watch(line func() string) (stop func()) {
+	if !p.isTerminal {
+		return func() {}
 	}
+	ended, drawn := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(drawn)
 		ticker := time.NewTicker(drawInterval)
@@ -410,7 +422,7 @@ func (p progress) show(title string, plan load.Plan) (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				draw()
+				fmt.Fprint(p.out, eraseLine+"  … "+line())
 			case <-ended:
 				fmt.Fprint(p.out, eraseLine)
 				return

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -57,12 +58,17 @@ type held struct {
 
 // openSale puts a sale on offer that never sells out.
 func (c *caller) openSale(ctx context.Context, id string) error {
+	return c.offer(ctx, id, domain.CapacityMax, map[string]any{"perk": map[string]any{"name": "T-shirt", "capacity": domain.CapacityMax}})
+}
+
+// offer puts so many tickets on offer.
+func (c *caller) offer(ctx context.Context, id string, tickets int64, more map[string]any) error {
 	body := map[string]any{
 		"id": id, "name": "Bench", "currency": currency,
-		"classes":      []map[string]any{{"class": ticketClass, "price": priceMinor, "capacity": domain.CapacityMax}},
-		"perk":         map[string]any{"name": "T-shirt", "capacity": domain.CapacityMax},
+		"classes":      []map[string]any{{"class": ticketClass, "price": priceMinor, "capacity": tickets}},
 		"hold_seconds": int(holdTimeout.Seconds()), "buyer_limit": buyerLimit,
 	}
+	maps.Copy(body, more)
 	header := http.Header{"Authorization": {"Bearer " + c.adminToken}}
 	return c.call(ctx, http.MethodPost, c.admin+"/v1/sales", header, body, http.StatusCreated, nil)
 }

@@ -42,6 +42,7 @@ type Options struct {
 	Runs         int           // of each load
 	Orders       int64         // > 0: so many paid orders in a row, reported by tenth
 	ViaMockPay   bool          // MockPay reports the payments, instead of the bench
+	Storm        Storm
 	Commit       string
 	Out          io.Writer // progress
 	IsTerminal   bool      // redraw it in place
@@ -77,6 +78,9 @@ func (o Options) Validate() error {
 		if n < 1 || n > load.ClientsMax {
 			return fmt.Errorf("%d clients: want 1–%d", n, load.ClientsMax)
 		}
+	}
+	if err := o.Storm.validate(); err != nil {
+		return err
 	}
 	isShare := func(r OfferedRate) bool { return r.Share > 0 }
 	switch {

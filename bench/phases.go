@@ -19,6 +19,8 @@ type phase struct {
 	rates []OfferedRate // of its open loops, likewise
 	// open readies the phase once.
 	open func(ctx context.Context, b *bench) (work, error)
+	// run is instead of open and loads: a phase that is one event, not a load.
+	run func(ctx context.Context, b *bench) error
 }
 
 // work is what a phase does once it is open.
@@ -43,6 +45,8 @@ var phases = []phase{
 	{name: "webhook", unit: "settled webhook", loads: []int{64}, open: openWebhook},
 	{name: "ledger", unit: "hold and post", loads: []int{64, 512}, open: openLedger},
 	{name: "reads", unit: "order read", loads: []int{64}, open: openReads},
+	{name: "refusals", unit: "refusal", loads: []int{64, 256}, rates: []OfferedRate{{PerSecond: 13_000}}, open: openRefusals},
+	{name: "storm", run: runStorms},
 }
 
 // PhaseNames are what may be asked for.

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Run sends a crowd, and ends when everybody has a final answer and every
@@ -90,7 +88,7 @@ func newCrowd(p Plan) *crowd {
 	random := rand.New(rand.NewPCG(p.Seed, 0))
 	for i := range c.buyers {
 		b := &c.buyers[i]
-		b.newKey()
+		b.key = NewKey()
 		if i > 0 && p.Spread > 0 {
 			b.came = time.Duration(random.Int64N(int64(p.Spread)))
 		}
@@ -100,12 +98,6 @@ func newCrowd(p Plan) *crowd {
 	c.started = time.Now() // when all is built
 	c.recorder = newRecorder(c.started)
 	return c
-}
-
-// newKey is a UUIDv7, as our pages make them.
-func (b *buyer) newKey() {
-	text, _ := uuid.Must(uuid.NewV7()).MarshalText() // never fails
-	copy(b.key[:], text)
 }
 
 // serve asks for whoever is due, over one connection.
@@ -182,7 +174,7 @@ func (c *crowd) soldOut(i int32, a *answer, now time.Duration) {
 	b := &c.buyers[i]
 	someHeld := a.someHeld()
 	if someHeld && now+a.retryAfter-b.came < c.Patience {
-		b.newKey()
+		b.key = NewKey()
 		c.comeBack(i, now, a.retryAfter)
 		return
 	}

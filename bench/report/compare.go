@@ -30,6 +30,7 @@ func Compare(out io.Writer, a, b Result) error {
 			}
 		}
 	}
+	common += compareStorms(table, a, b)
 	if common == 0 {
 		return fmt.Errorf("the two results have no phase under the same load in common")
 	}
@@ -41,6 +42,24 @@ var comparedFigures = []struct {
 	of   func(Run) (float64, bool)
 }{
 	{"rate/s", Rate}, {"p50 ms", P50}, {"p99 ms", P99}, {"p99.9 ms", P999}, {"CPU ms", CPU},
+}
+
+// compareStorms counts the loads that both have.
+func compareStorms(table io.Writer, a, b Result) (common int) {
+	loads, ofA := a.stormsOfLoad()
+	_, ofB := b.stormsOfLoad()
+	for _, load := range loads {
+		if len(ofB[load]) == 0 {
+			continue
+		}
+		common++
+		for _, f := range stormFigures {
+			if row, ok := compareSpreads(stormSpread(ofA[load], f.of), stormSpread(ofB[load], f.of)); ok {
+				fmt.Fprintf(table, "storm\t%s\t%s\t%s\n", load, f.name, row)
+			}
+		}
+	}
+	return common
 }
 
 func differences(a, b Result) []string {

@@ -33,6 +33,7 @@ type view struct {
 	CPU        *barChart
 	Batches    []barChart
 	Waterfalls []barChart
+	Storms     []stormView
 	Tenths     []tenthRow
 	TenthsNote string
 }
@@ -76,6 +77,7 @@ func (r Result) WriteHTML(out io.Writer) error {
 	v.CPU = r.cpuChart()
 	v.Batches = r.batchCharts()
 	v.Waterfalls = r.waterfallCharts()
+	v.Storms = r.stormViews()
 	v.addTenths()
 	if s, ok := r.best("journey"); ok {
 		v.Headline = fmt.Sprintf("%s paid checkouts a second with %s", s.Over(Rate).WithRange(), s.Load())

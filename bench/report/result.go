@@ -31,6 +31,7 @@ type Result struct {
 	// Tenths is a long row of orders, one run a tenth; nil where none was asked for.
 	Tenths *Series `json:"tenths,omitempty"`
 	Audit  *Audit  `json:"audit,omitempty"`
+	Storms []Storm `json:"storms,omitempty"`
 	// Notes say what could not be measured, and why.
 	Notes []string `json:"notes,omitempty"`
 }

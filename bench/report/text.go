@@ -59,6 +59,7 @@ func (r Result) WriteText(out io.Writer) error {
 		return err
 	}
 	r.writeTenths(out)
+	r.writeStorms(out)
 	if r.Audit != nil {
 		fmt.Fprintln(out, "\n"+r.Audit.Sentence())
 	}

@@ -80,6 +80,7 @@ type benchSettings struct {
 	orders                      int64
 	seed                        uint64
 	even, viaMockPay            bool
+	storm                       bench.Storm
 }
 
 func benchFlags(flags *flag.FlagSet) *benchSettings {
@@ -94,6 +95,11 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.IntVar(&f.runs, "runs", 3, "of each load")
 	flags.Int64Var(&f.orders, "orders", 0, "so many paid orders in a row, with their cost by tenth")
 	flags.BoolVar(&f.viaMockPay, "mockpay", false, "pay at MockPay, which sends the webhook, instead of signing webhooks here")
+	flags.IntVar(&f.storm.Buyers, "buyers", bench.DefaultStorm.Buyers, "of a storm, each for one ticket")
+	flags.Int64Var(&f.storm.Tickets, "tickets", bench.DefaultStorm.Tickets, "of a storm's sale")
+	flags.DurationVar(&f.storm.Spread, "spread", bench.DefaultStorm.Spread, "in which all buyers of a storm arrive")
+	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer goes on asking who is told that all tickets are held")
+	flags.IntVar(&f.storm.Connections, "connections", bench.DefaultStorm.Connections, "over which all buyers of a storm ask")
 	flags.StringVar(&f.out, "out", "bench-results", "`folder` of the JSON and HTML files")
 	flags.DurationVar(&f.timeout, "timeout", time.Hour, "of everything")
 	return f
@@ -102,7 +108,7 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 func (f *benchSettings) options(c config) (bench.Options, error) {
 	o := bench.Options{
 		URL: c.URL, AdminURL: c.AdminURL, AdminToken: string(c.AdminToken), MockPayURL: c.MockPayURL, DatabaseURL: string(c.DatabaseURL), DataDir: c.DataDir,
-		Even: f.even, Seed: f.seed, Warmup: f.warmup, Duration: f.duration, Runs: f.runs, Orders: f.orders, ViaMockPay: f.viaMockPay,
+		Even: f.even, Seed: f.seed, Warmup: f.warmup, Duration: f.duration, Runs: f.runs, Orders: f.orders, ViaMockPay: f.viaMockPay, Storm: f.storm,
 		Commit: commit(), Out: os.Stdout, AuditTimeout: benchAuditWait,
 	}
 	if info, err := os.Stdout.Stat(); err == nil {

@@ -1,0 +1,177 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"boxoffice/audit"
+	"boxoffice/bench/crowd"
+	"boxoffice/bench/load"
+	"boxoffice/bench/probe"
+	"boxoffice/bench/report"
+	"boxoffice/domain"
+)
+
+// Storm is the rush on a sale of its own that the phases of that name make.
+type Storm struct {
+	Buyers      int
+	Tickets     int64
+	Spread      time.Duration // in which all of them arrive
+	Patience    time.Duration // of who is told that all tickets are held; see crowd.Plan
+	Connections int           // over which all of them ask
+}
+
+// DefaultStorm is the one that figures are compared by.
+var DefaultStorm = Storm{Buyers: 100_000, Tickets: 1000, Spread: 5 * time.Second, Connections: 2000}
+
+func (s Storm) validate() error {
+	if s == (Storm{}) {
+		return nil // no such phase was asked for
+	}
+	if s.Tickets < 1 || s.Tickets > int64(s.Buyers) {
+		return fmt.Errorf("%d tickets for %d buyers: a storm has at least one, and not more than buyers", s.Tickets, s.Buyers)
+	}
+	plan := s.plan()
+	plan.URL, plan.Sale, plan.Class = "http://localhost", "s", "A"
+	plan.Pay = func(context.Context, crowd.Held) error { return nil }
+	return plan.Validate()
+}
+
+// stormDeadline is far above what anybody should wait.
+const stormDeadline = 3 * time.Minute
+
+func (s Storm) plan() crowd.Plan {
+	return crowd.Plan{Buyers: s.Buyers, Spread: s.Spread, Patience: s.Patience, Connections: s.Connections, Class: ticketClass, Deadline: stormDeadline}
+}
+
+// runStorms sells out one fresh sale a run.
+func runStorms(ctx context.Context, b *bench) error {
+	for n := range b.Runs {
+		storm, err := b.storm(ctx, fmt.Sprintf("%s-storm-%d", b.sale, n+1), b.Seed+uint64(n))
+		if err != nil {
+			return err
+		}
+		b.result.Storms = append(b.result.Storms, storm)
+		fmt.Fprintf(b.Out, "  storm     run %d/%d  %s\n", n+1, b.Runs, storm.Sentence())
+	}
+	return nil
+}
+
+func (b *bench) storm(ctx context.Context, sale string, seed uint64) (report.Storm, error) {
+	if err := b.caller.offer(ctx, sale, b.Storm.Tickets, nil); err != nil {
+		return report.Storm{}, fmt.Errorf("open sale %s: %w", sale, err)
+	}
+	plan := b.Storm.plan()
+	plan.URL, plan.Sale, plan.Seed, plan.Progress = b.URL, sale, seed, &crowd.Progress{}
+	plan.Pay = b.payForStorm
+	before := b.read(ctx, b.scrape)
+	stop := b.progress.watch(func() string { return stormProgress(&plan) })
+	result, err := crowd.Run(ctx, plan)
+	stop()
+	if err != nil {
+		return report.Storm{}, err
+	}
+	storm := report.Storm{
+		Sale: sale, Tickets: b.Storm.Tickets, SpreadSeconds: plan.Spread.Seconds(), PatienceSeconds: plan.Patience.Seconds(),
+		Connections: plan.Connections, Result: result,
+	}
+	after := b.read(ctx, b.scrape)
+	b.addStormCosts(&storm, before, after)
+	return storm, b.auditStorm(ctx, &storm)
+}
+
+func stormProgress(p *crowd.Plan) string {
+	return fmt.Sprintf("storm: %d of %d answered, %d held, %d paid, %d × busy",
+		p.Progress.Answered.Load(), p.Buyers, p.Progress.Held.Load(), p.Progress.Paid.Load(), p.Progress.Busy.Load())
+}
+
+// payForStorm reports a payment. Where the box office is busy, or took it for
+// later, the provider's next attempt finds out.
+func (b *bench) payForStorm(ctx context.Context, c crowd.Held) error {
+	order, err := domain.ParseOrderID(c.Order)
+	if err != nil {
+		return wrong("checkout", fmt.Sprintf("%+v", c))
+	}
+	if c.Amount != priceMinor || c.Currency != currency {
+		return wrong("checkout", fmt.Sprintf("%+v", c))
+	}
+	err = b.caller.payByWebhook(ctx, held{order: order, token: c.Token, amount: c.Amount})
+	var failure *load.Failure
+	if err != nil && (!errors.As(err, &failure) || strings.HasPrefix(failure.Code, "503") || strings.HasPrefix(failure.Code, "202")) {
+		return &crowd.PayLater{Err: err}
+	}
+	return err
+}
+
+// addStormCosts tells CPU in seconds: of a storm, no unit is like another.
+func (b *bench) addStormCosts(storm *report.Storm, before, after reading) {
+	if before.processes == nil || after.processes == nil {
+		return
+	}
+	storm.MeasuredSeconds = after.at.Sub(before.at).Seconds()
+	storm.CPUSeconds, storm.Memory = after.processes.Since(*before.processes), map[string]float64{}
+	storm.OthersCores = storm.CPUSeconds[probe.Others] / storm.MeasuredSeconds
+	delete(storm.CPUSeconds, probe.Others)
+	for name, usage := range after.processes.ByName {
+		storm.Memory[name] = usage.MemoryBytes
+	}
+}
+
+// auditStorm asks the box office's own books how much was sold.
+func (b *bench) auditStorm(ctx context.Context, storm *report.Storm) error {
+	stop := b.progress.prepare("auditing sale " + storm.Sale)
+	defer stop()
+	verifier := &audit.Verifier{URL: b.URL, AdminURL: b.AdminURL, Token: b.AdminToken, Sales: []string{storm.Sale}, Wait: b.AuditTimeout}
+	var text strings.Builder
+	reports, err := verifier.Verify(ctx, &text)
+	if err != nil {
+		b.note("the audit of sale " + storm.Sale + " was not possible: " + err.Error())
+		return ctx.Err()
+	}
+	storm.Verdict, storm.AuditText = string(reports[0].Verdict), text.String()
+	storm.Ticketed = withTickets(reports[0])
+	i := slices.IndexFunc(reports[0].Results, func(r audit.Result) bool { return r.ID == "I1" && r.Subject == "class "+ticketClass })
+	if i >= 0 {
+		capacity := reports[0].Results[i]
+		storm.Sold, storm.Oversold = capacity.Left.Value, max(0, capacity.Left.Value-storm.Tickets)
+	}
+	return nil
+}
+
+// openRefusals sells a sale's only ticket, and then asks for it.
+func openRefusals(ctx context.Context, b *bench) (work, error) {
+	sale := b.sale + "-refusals"
+	if err := b.caller.offer(ctx, sale, 1, nil); err != nil {
+		return work{}, err
+	}
+	h, err := b.caller.placeOrder(ctx, sale)
+	if err == nil {
+		err = b.caller.payByWebhook(ctx, h)
+	}
+	if err != nil {
+		return work{}, fmt.Errorf("sell the only ticket of sale %s: %w", sale, err)
+	}
+	pool, err := crowd.NewPool(b.URL, sale, ticketClass, refusalTimeout)
+	if err != nil {
+		return work{}, err
+	}
+	return work{step: func(ctx context.Context, _ *load.Request) error { return refuse(ctx, pool) }, close: pool.Close}, nil
+}
+
+const refusalTimeout = 30 * time.Second
+
+func refuse(ctx context.Context, pool *crowd.Pool) error {
+	status, code, err := pool.Checkout(ctx, crowd.NewKey())
+	switch {
+	case err != nil:
+		return err
+	case status != 409 || code != string(domain.CodeSoldOut):
+		return &load.Failure{Code: fmt.Sprintf("%d %s", status, code), Detail: "a checkout of a sale that is sold out"}
+	default:
+		return nil
+	}
+}
