@@ -46,13 +46,16 @@ type answer struct {
 
 // code is that of a problem; empty where there is none. Problems are flat: the
 // first "code" is it.
-func (a *answer) code() string {
-	_, rest, found := bytes.Cut(a.body, []byte(`"code":"`))
+func (a *answer) code() string { return a.text("code") }
+
+// text is a field that needs no escapes.
+func (a *answer) text(field string) string {
+	_, rest, found := bytes.Cut(a.body, []byte(`"`+field+`":"`))
 	if !found {
 		return ""
 	}
-	code, _, _ := bytes.Cut(rest, []byte{'"'})
-	return string(code)
+	value, _, _ := bytes.Cut(rest, []byte{'"'})
+	return string(value)
 }
 
 // someHeld tells "all held, some may come back" from "sold out for good".

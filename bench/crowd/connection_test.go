@@ -90,7 +90,7 @@ func BenchmarkConnection(b *testing.B) {
 		template := newTemplate(t, "storm", "A")
 		b.ReportAllocs()
 		for b.Loop() {
-			c.request = template.appendTo(c.request[:0], []byte(key))
+			c.request = template.appendTo(c.request[:0], []byte(key), "")
 			if a, err := c.do(context.Background(), c.request); err != nil || a.code() != "sold_out" {
 				b.Fatal(a, err)
 			}

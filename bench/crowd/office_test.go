@@ -33,19 +33,35 @@ type office struct {
 	closed   chan struct{}
 	server   *http.Server
 	comeBack int // held tickets that come free with the next request
+
+	// Of a waiting room.
+	places     map[string]int
+	checkedOut map[string]int // by token
+	admitted   int            // places below it
+	events     func(w http.ResponseWriter) bool
+	watching   int
+	doorTurns  int // this many more with each read of a place
+	early      int // so many checkouts are sent back
 }
 
 func newOffice(t *testing.T, tickets int) *office {
 	o := &office{
 		t: t, tickets: tickets, orders: map[string]string{}, asked: map[string]int{}, askedAt: map[string][]time.Duration{},
-		paid: map[string]bool{}, started: time.Now(), conns: make(chan net.Conn), closed: make(chan struct{}),
+		places: map[string]int{}, checkedOut: map[string]int{}, paid: map[string]bool{}, started: time.Now(), conns: make(chan net.Conn), closed: make(chan struct{}),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/sales/{sale}/checkouts", o.checkout)
+	mux.HandleFunc("POST /v1/sales/{sale}/queue", o.join)
+	mux.HandleFunc("GET /v1/queue/{token}", o.place)
+	mux.HandleFunc("GET /v1/queue/{token}/events", o.watch)
 	o.server = &http.Server{Handler: mux}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = o.server.Serve(o) }()
-	t.Cleanup(func() { _ = o.server.Close(); <-served })
+	t.Cleanup(func() {
+		_ = o.server.Close()
+		<-served
+		time.Sleep(2*o.takes + time.Minute) // its handlers are done, too
+	})
 	return o
 }
 
@@ -99,6 +115,16 @@ func (o *office) checkout(w http.ResponseWriter, r *http.Request) {
 	o.askedAt[key] = append(o.askedAt[key], time.Since(o.started))
 	if o.asked[key] == 1 && o.first != nil && o.first(w) {
 		return
+	}
+	if token := r.Header.Get("Queue-Token"); token != "" {
+		if place, known := o.places[token]; !known || place >= o.admitted || o.early > 0 {
+			o.early--
+			problem(w, http.StatusForbidden, "2", `{"code":"queue_required"}`)
+			return
+		}
+		o.checkedOut[token]++
+	} else if len(o.places) > 0 {
+		o.t.Error("a checkout without a token")
 	}
 	order, known := o.orders[key]
 	switch {

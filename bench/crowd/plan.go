@@ -49,6 +49,9 @@ type Plan struct {
 	// Payers bounds how many of them are out. 0: 64.
 	Payers int
 
+	// Queue: the sale has a waiting room. nil: it has none.
+	Queue *Queue
+
 	Progress *Progress // may be read meanwhile; may be nil
 
 	dial dialFunc // nil: TCP
@@ -86,6 +89,11 @@ func (p Plan) Validate() error {
 		return errors.New("the crowd needs a deadline, and no negative numbers")
 	case p.Pay == nil || p.Sale == "" || p.Class == "":
 		return errors.New("the crowd needs a sale, a class and a way to pay")
+	}
+	if p.Queue != nil {
+		if err := p.Queue.validate(p.Buyers); err != nil {
+			return err
+		}
 	}
 	_, err := parseTarget(p.URL)
 	return err

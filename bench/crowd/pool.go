@@ -33,7 +33,7 @@ func NewPool(url, sale, class string, timeout time.Duration) (*Pool, error) {
 func (p *Pool) Checkout(ctx context.Context, key [keyLen]byte) (status int, code string, err error) {
 	conn := p.take()
 	defer p.put(conn)
-	conn.request = p.template.appendTo(conn.request[:0], key[:])
+	conn.request = p.template.appendTo(conn.request[:0], key[:], "")
 	a, err := conn.do(ctx, conn.request)
 	return a.status, a.code(), err
 }

@@ -60,6 +60,8 @@ type Result struct {
 	WebhookRetries int64        `json:"webhook_retries"`
 
 	Timeline []Second `json:"timeline"`
+
+	Queue *QueueResult `json:"queue,omitempty"` // nil: the sale has no waiting room
 }
 
 // Second is what was answered in one.
@@ -128,6 +130,9 @@ func (r *recorder) wasBusy(now, sent time.Duration) {
 	r.busyCount++
 	r.at(now).Busy++
 }
+
+// busyRead is an extra read that was not answered as it should be.
+func (r *recorder) busyRead(now, sent time.Duration) { r.wasBusy(now, sent) }
 
 func (r *recorder) held(now, sent time.Duration) {
 	r.hold.Observe(now - sent)

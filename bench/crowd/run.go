@@ -27,17 +27,30 @@ func Run(ctx context.Context, p Plan) (Result, error) {
 		working.Go(func() { c.serve(bounded) })
 	}
 	working.Go(func() { c.schedule.run(bounded, c.started) })
+	var failed error // of the queue
+	if p.Queue != nil {
+		working.Go(func() {
+			if failed = c.runQueue(bounded); failed != nil {
+				cancel()
+			}
+		})
+	}
 	select {
 	case <-c.finished:
 	case <-bounded.Done():
 	}
 	cancel()
 	working.Wait()
+	c.room.watchers.Wait()
 	c.paying.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), failed); err != nil {
 		return Result{}, err
 	}
-	return c.recorder.result(c.finals), nil
+	result := c.recorder.result(c.finals)
+	if p.Queue != nil {
+		result.Queue = c.room.result()
+	}
+	return result, nil
 }
 
 const keyLen = 36 // of a UUID as text
@@ -46,8 +59,10 @@ const keyLen = 36 // of a UUID as text
 type buyer struct {
 	key   [keyLen]byte
 	came  time.Duration
-	due   time.Duration // of the next request
 	tries int32
+	stage stage
+	live  bool
+	token string // of a waiting room
 }
 
 type crowd struct {
@@ -56,6 +71,7 @@ type crowd struct {
 	template template
 	schedule *schedule
 	recorder *recorder
+	room     *room
 	started  time.Time
 
 	buyers []buyer
@@ -80,8 +96,12 @@ func newCrowd(p Plan) *crowd {
 		p.Progress = &Progress{}
 	}
 	t, _ := parseTarget(p.URL) // was validated
+	size := p.Buyers
+	if p.Queue != nil {
+		size += p.Queue.reads()
+	}
 	c := &crowd{
-		Plan: p, target: t, template: newTemplate(t, p.Sale, p.Class), schedule: newSchedule(p.Buyers),
+		Plan: p, target: t, template: newTemplate(t, p.Sale, p.Class), schedule: newSchedule(size), room: newRoom(t),
 		buyers: make([]buyer, p.Buyers), finals: make([]uint8, p.Buyers), finished: make(chan struct{}), payers: make(chan struct{}, p.Payers),
 	}
 	c.remaining.Store(int64(p.Buyers))
@@ -92,8 +112,10 @@ func newCrowd(p Plan) *crowd {
 		if i > 0 && p.Spread > 0 {
 			b.came = time.Duration(random.Int64N(int64(p.Spread)))
 		}
-		b.due = b.came
-		c.schedule.add(int32(i), b.due)
+		if p.Queue != nil {
+			b.stage, b.live = joining, i < p.Queue.Live
+		}
+		c.schedule.add(int32(i), b.came)
 	}
 	c.started = time.Now() // when all is built
 	c.recorder = newRecorder(c.started)
@@ -107,8 +129,8 @@ func (c *crowd) serve(ctx context.Context) {
 	defer context.AfterFunc(ctx, conn.interrupt)()
 	for ctx.Err() == nil {
 		select {
-		case i := <-c.schedule.ready:
-			c.checkout(ctx, conn, i)
+		case d := <-c.schedule.ready:
+			c.ask(ctx, conn, d)
 		case <-ctx.Done():
 		}
 	}
@@ -116,9 +138,20 @@ func (c *crowd) serve(ctx context.Context) {
 
 func (c *crowd) now() time.Duration { return time.Since(c.started) }
 
-func (c *crowd) checkout(ctx context.Context, conn *connection, i int32) {
-	b := &c.buyers[i]
-	conn.request = c.template.appendTo(conn.request[:0], b.key[:])
+func (c *crowd) ask(ctx context.Context, conn *connection, d due) {
+	switch {
+	case int(d.who) >= len(c.buyers) || c.buyers[d.who].stage == queued:
+		c.readPlace(ctx, conn, d)
+	case c.buyers[d.who].stage == joining:
+		c.joinQueue(ctx, conn, d)
+	default:
+		c.checkout(ctx, conn, d)
+	}
+}
+
+func (c *crowd) checkout(ctx context.Context, conn *connection, d due) {
+	i, b := d.who, &c.buyers[d.who]
+	conn.request = c.template.appendTo(conn.request[:0], b.key[:], b.token)
 	c.recorder.requests.Add(1)
 	if b.tries++; b.tries > 1 {
 		c.recorder.retries.Add(1)
@@ -135,7 +168,7 @@ func (c *crowd) checkout(ctx context.Context, conn *connection, i int32) {
 	case a.status == http.StatusCreated:
 		c.held(ctx, i, &a, now, sent)
 	default:
-		c.refused(i, &a, now, sent)
+		c.refused(d, &a, now, sent)
 	}
 }
 
@@ -147,17 +180,18 @@ const (
 
 // refused sorts the answers that are no hold. Overload, an unknown outcome and a
 // first request that is still under way are repeated with the same key.
-func (c *crowd) refused(i int32, a *answer, now, sent time.Duration) {
-	b := &c.buyers[i]
-	code := a.code()
+func (c *crowd) refused(d due, a *answer, now, sent time.Duration) {
+	i, code := d.who, a.code()
 	switch {
 	case a.status == http.StatusConflict && code == "sold_out":
-		c.recorder.refused(now, sent, b.due)
+		c.recorder.refused(now, sent, d.at)
 		c.soldOut(i, a, now)
 	case a.status == http.StatusConflict && code == "in_flight":
 		c.recorder.inFlight.Add(1)
 		c.comeBack(i, now, a.retryAfter)
-	case a.status == http.StatusServiceUnavailable, a.status == http.StatusTooManyRequests && code == "rate_limited":
+	case a.status == http.StatusForbidden && code == "queue_required" && c.buyers[i].token != "":
+		c.sentBackFromDoor(i, a, now)
+	case isBusy(a):
 		c.recorder.wasBusy(now, sent)
 		c.Progress.Busy.Add(1)
 		c.comeBack(i, now, a.retryAfter)
@@ -167,6 +201,11 @@ func (c *crowd) refused(i int32, a *answer, now, sent time.Duration) {
 	}
 }
 
+// isBusy is an answer that asks to come again because of the load.
+func isBusy(a *answer) bool {
+	return a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests && a.code() == "rate_limited"
+}
+
 // soldOut is final, or where some may come back asked again for as long as the
 // buyer is patient: with a new key, because this one may have its answer for
 // ever.
@@ -174,7 +213,9 @@ func (c *crowd) soldOut(i int32, a *answer, now time.Duration) {
 	b := &c.buyers[i]
 	someHeld := a.someHeld()
 	if someHeld && now+a.retryAfter-b.came < c.Patience {
-		b.key = NewKey()
+		if b.token == "" { // else the token is the key
+			b.key = NewKey()
+		}
 		c.comeBack(i, now, a.retryAfter)
 		return
 	}
@@ -188,9 +229,7 @@ func (c *crowd) comeBack(i int32, now, after time.Duration) {
 	if after <= 0 {
 		after = retryAfterUnsaid
 	}
-	b := &c.buyers[i]
-	b.due = now + after + rand.N(after/2)
-	c.schedule.add(i, b.due)
+	c.schedule.add(i, now+after+rand.N(after/2))
 }
 
 // held pays, beside the connection that goes on.
@@ -278,9 +317,12 @@ func newTemplate(t target, sale, class string) template {
 	}
 }
 
-func (t template) appendTo(request, key []byte) []byte {
+func (t template) appendTo(request, key []byte, token string) []byte {
 	request = append(request, t.beforeKey...)
 	request = append(request, key...)
+	if token != "" {
+		request = append(append(request, "\r\nQueue-Token: "...), token...)
+	}
 	request = append(request, t.beforeBuyer...)
 	request = append(request, key...)
 	return append(request, t.rest...)

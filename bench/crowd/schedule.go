@@ -10,28 +10,28 @@ import (
 // tick is how exactly requests become due.
 const tick = time.Millisecond
 
-// A schedule hands out buyers when they are due. Each buyer is in it at most
-// once, so it is as large as the crowd.
+// A schedule hands out buyers when they are due. Each is in it at most once, and
+// each extra read of a queue: that is its size.
 type schedule struct {
-	ready chan int32 // who is due, in order
+	ready chan due // who is due, in order
 
 	mu      sync.Mutex
 	waiting dueHeap
 }
 
 type due struct {
-	at    time.Duration // since the start
-	buyer int32
+	at  time.Duration // since the start
+	who int32         // a buyer; from the number of buyers on, an extra read
 }
 
-func newSchedule(buyers int) *schedule {
-	return &schedule{ready: make(chan int32, buyers), waiting: make(dueHeap, 0, buyers)}
+func newSchedule(size int) *schedule {
+	return &schedule{ready: make(chan due, size), waiting: make(dueHeap, 0, size)}
 }
 
-func (s *schedule) add(buyer int32, at time.Duration) {
+func (s *schedule) add(who int32, at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	heap.Push(&s.waiting, due{at, buyer})
+	heap.Push(&s.waiting, due{at, who})
 }
 
 // run releases who is due, until ctx ends.
@@ -52,7 +52,7 @@ func (s *schedule) release(now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.waiting) > 0 && s.waiting[0].at <= now {
-		s.ready <- heap.Pop(&s.waiting).(due).buyer // has room for everybody
+		s.ready <- heap.Pop(&s.waiting).(due) // has room for everybody
 	}
 }
 
