@@ -73,6 +73,12 @@ func (c *caller) offer(ctx context.Context, id string, tickets int64, more map[s
 	return c.call(ctx, http.MethodPost, c.admin+"/v1/sales", header, body, http.StatusCreated, nil)
 }
 
+// pauseQueue shuts the door of a sale's waiting room, or opens it.
+func (c *caller) pauseQueue(ctx context.Context, sale string, paused bool) error {
+	header := http.Header{"Authorization": {"Bearer " + c.adminToken}}
+	return c.call(ctx, http.MethodPatch, c.admin+"/v1/sales/"+sale+"/queue", header, map[string]any{"paused": paused}, http.StatusOK, nil)
+}
+
 // placeOrder holds one ticket for a buyer who never came before.
 func (c *caller) placeOrder(ctx context.Context, sale string) (held, error) {
 	key := uuid.Must(uuid.NewV7()).String()

@@ -47,6 +47,7 @@ var phases = []phase{
 	{name: "reads", unit: "order read", loads: []int{64}, open: openReads},
 	{name: "refusals", unit: "refusal", loads: []int{64, 256}, rates: []OfferedRate{{PerSecond: 13_000}}, open: openRefusals},
 	{name: "storm", run: runStorms},
+	{name: "room", run: runRooms},
 }
 
 // PhaseNames are what may be asked for.

@@ -23,10 +23,18 @@ type Storm struct {
 	Spread      time.Duration // in which all of them arrive
 	Patience    time.Duration // of who is told that all tickets are held; see crowd.Plan
 	Connections int           // over which all of them ask
+
+	// Of the phase with a waiting room.
+	Live           int     // watch their place, each over a connection more
+	ReadsPerSecond float64 // of places, once everybody has one
+	ReadFor        time.Duration
 }
 
 // DefaultStorm is the one that figures are compared by.
-var DefaultStorm = Storm{Buyers: 100_000, Tickets: 1000, Spread: 5 * time.Second, Connections: 2000}
+var DefaultStorm = Storm{
+	Buyers: 100_000, Tickets: 1000, Spread: 5 * time.Second, Connections: 2000,
+	Live: 5000, ReadsPerSecond: 10_000, ReadFor: 5 * time.Second,
+}
 
 func (s Storm) validate() error {
 	if s == (Storm{}) {
@@ -38,7 +46,12 @@ func (s Storm) validate() error {
 	plan := s.plan()
 	plan.URL, plan.Sale, plan.Class = "http://localhost", "s", "A"
 	plan.Pay = func(context.Context, crowd.Held) error { return nil }
+	plan.Queue = s.queue(func(context.Context) error { return nil })
 	return plan.Validate()
+}
+
+func (s Storm) queue(full func(context.Context) error) *crowd.Queue {
+	return &crowd.Queue{Live: min(s.Live, s.Buyers), ReadsPerSecond: s.ReadsPerSecond, ReadFor: s.ReadFor, Full: full}
 }
 
 // stormDeadline is far above what anybody should wait.
@@ -51,23 +64,74 @@ func (s Storm) plan() crowd.Plan {
 // runStorms sells out one fresh sale a run.
 func runStorms(ctx context.Context, b *bench) error {
 	for n := range b.Runs {
-		storm, err := b.storm(ctx, fmt.Sprintf("%s-storm-%d", b.sale, n+1), b.Seed+uint64(n))
+		sale := fmt.Sprintf("%s-storm-%d", b.sale, n+1)
+		if err := b.caller.offer(ctx, sale, b.Storm.Tickets, nil); err != nil {
+			return fmt.Errorf("open sale %s: %w", sale, err)
+		}
+		storm, err := b.storm(ctx, sale, n, nil)
 		if err != nil {
 			return err
 		}
-		b.result.Storms = append(b.result.Storms, storm)
-		fmt.Fprintf(b.Out, "  storm     run %d/%d  %s\n", n+1, b.Runs, storm.Sentence())
+		b.addStorm("storm", n, storm)
 	}
 	return nil
 }
 
-func (b *bench) storm(ctx context.Context, sale string, seed uint64) (report.Storm, error) {
-	if err := b.caller.offer(ctx, sale, b.Storm.Tickets, nil); err != nil {
-		return report.Storm{}, fmt.Errorf("open sale %s: %w", sale, err)
+// roomOpensAfter is when a sale with a waiting room opens: most have joined by
+// then, and their places are drawn.
+const roomOpensAfter = 4 * time.Second
+
+// runRooms is a storm on a sale with a waiting room. Its door is paused until
+// everybody has a place, so that all tokens are outstanding at once.
+func runRooms(ctx context.Context, b *bench) error {
+	for n := range b.Runs {
+		sale, opensAt := fmt.Sprintf("%s-room-%d", b.sale, n+1), time.Now().Add(roomOpensAfter)
+		err := b.caller.offer(ctx, sale, b.Storm.Tickets, map[string]any{"waiting_room": true, "opens_at": opensAt.UTC().Format(time.RFC3339Nano)})
+		if err == nil {
+			err = b.caller.pauseQueue(ctx, sale, true)
+		}
+		if err != nil {
+			return fmt.Errorf("open sale %s with a waiting room: %w", sale, err)
+		}
+		full := map[string]float64{}
+		storm, err := b.storm(ctx, sale, n, b.Storm.queue(func(ctx context.Context) error {
+			b.memoryInto(full)
+			select {
+			case <-time.After(time.Until(opensAt)):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			return b.caller.pauseQueue(ctx, sale, false)
+		}))
+		if err != nil {
+			return err
+		}
+		storm.LiveWanted, storm.MemoryFull = min(b.Storm.Live, b.Storm.Buyers), full
+		b.addStorm("room", n, storm)
 	}
+	return nil
+}
+
+func (b *bench) memoryInto(memory map[string]float64) {
+	processes, err := probe.ReadProcesses(b.pids)
+	if err != nil {
+		b.note("CPU and memory: " + err.Error())
+		return
+	}
+	for name, usage := range processes.ByName {
+		memory[name] = usage.MemoryBytes
+	}
+}
+
+func (b *bench) addStorm(phase string, n int, storm report.Storm) {
+	b.result.Storms = append(b.result.Storms, storm)
+	fmt.Fprintf(b.Out, "  %-9s run %d/%d  %s\n", phase, n+1, b.Runs, storm.Sentence())
+}
+
+func (b *bench) storm(ctx context.Context, sale string, n int, queue *crowd.Queue) (report.Storm, error) {
 	plan := b.Storm.plan()
-	plan.URL, plan.Sale, plan.Seed, plan.Progress = b.URL, sale, seed, &crowd.Progress{}
-	plan.Pay = b.payForStorm
+	plan.URL, plan.Sale, plan.Seed, plan.Progress = b.URL, sale, b.Seed+uint64(n), &crowd.Progress{}
+	plan.Pay, plan.Queue = b.payForStorm, queue
 	before := b.read(ctx, b.scrape)
 	stop := b.progress.watch(func() string { return stormProgress(&plan) })
 	result, err := crowd.Run(ctx, plan)

@@ -53,7 +53,7 @@ func compareStorms(table io.Writer, a, b Result) (common int) {
 			continue
 		}
 		common++
-		for _, f := range stormFigures {
+		for _, f := range ofA[load][0].figures() {
 			if row, ok := compareSpreads(stormSpread(ofA[load], f.of), stormSpread(ofB[load], f.of)); ok {
 				fmt.Fprintf(table, "storm\t%s\t%s\t%s\n", load, f.name, row)
 			}

@@ -23,6 +23,11 @@ type Storm struct {
 
 	crowd.Result
 
+	// Of a waiting room: how many were to watch, and the memory by process when
+	// everybody had a place and the door was still shut.
+	LiveWanted int                `json:"live_wanted,omitempty"`
+	MemoryFull map[string]float64 `json:"memory_full_bytes,omitempty"`
+
 	// What the audit of the sale says at the end.
 	Sold      int64  `json:"sold"` // and held, in the ledger
 	Oversold  int64  `json:"oversold"`
@@ -43,6 +48,9 @@ func (s *Storm) TookSeconds() float64 { return max(s.AnsweredSeconds, s.SettledS
 // Load says what came; storms of the same load are compared.
 func (s *Storm) Load() string {
 	load := fmt.Sprintf("%s buyers, %s tickets, within %s s", grouped(float64(s.Buyers)), grouped(float64(s.Tickets)), Figure(s.SpreadSeconds))
+	if s.Queue != nil {
+		load += fmt.Sprintf(", a waiting room, %s live", grouped(float64(s.LiveWanted)))
+	}
 	if s.PatienceSeconds > 0 {
 		load += fmt.Sprintf(", patient for %s s", Figure(s.PatienceSeconds))
 	}
@@ -61,6 +69,7 @@ func (s *Storm) Wrong() (wrong []error) {
 	expect(s.Failed == 0, "%d buyers got an answer that nobody should get: %v", s.Failed, s.Samples)
 	expect(s.Paid+s.SoldOut+s.AllHeld == s.Buyers-s.Failed-s.Unanswered, "%d paid, %d sold out and %d all held are not all of %d buyers", s.Paid, s.SoldOut, s.AllHeld, s.Buyers)
 	expect(s.Paid == s.Tickets, "%d were paid of %d tickets", s.Paid, s.Tickets)
+	expect(s.Queue == nil || s.Queue.Joined == s.Buyers, "not all of %d buyers got a place in the queue", s.Buyers)
 	expect(s.Orders == s.Paid, "%d payments were for %d orders", s.Paid, s.Orders)
 	if s.Verdict == "" {
 		return append(wrong, errors.New("storm on sale "+s.Sale+": it was not audited, the notes say why"))
@@ -73,17 +82,30 @@ func (s *Storm) Wrong() (wrong []error) {
 
 // Sentence is the storm in one line.
 func (s *Storm) Sentence() string {
+	if q := s.Queue; q != nil {
+		return fmt.Sprintf("%s joins/s   p99 %s ms   %s reads/s   p99 %s ms   %s live   box office %s MiB   %s s from the door to the last answer   webhooks p99 %s ms   %s paid, %s oversold",
+			Figure(q.JoinsPerSecond), Figure(q.Join.P99), Figure(q.ReadsPerSecond), Figure(q.Read.P99), grouped(float64(q.Live)), Figure(s.memoryFull()),
+			Figure(s.TookSeconds()-q.DoorSeconds), Figure(s.Webhook.P99), grouped(float64(s.Paid)), grouped(float64(s.Oversold)))
+	}
 	return fmt.Sprintf("everyone answered after %s s, every ticket settled after %s s   %s refusals/s   p99 %s ms   webhooks p99 %s ms   %s × busy   %s paid, %s oversold",
 		Figure(s.AnsweredSeconds), Figure(s.SettledSeconds), Figure(s.RefusalsPerSecond), Figure(s.Refusal.P99), Figure(s.Webhook.P99),
 		Figure(float64(s.Busy)), grouped(float64(s.Paid)), grouped(float64(s.Oversold)))
 }
 
+type (
+	stormFigure struct {
+		name string
+		of   func(*Storm) float64
+	}
+	stormCount struct {
+		name string
+		of   func(*Storm) int64
+	}
+)
+
 // stormFigures are the rows of a storm, in the order in which they are read.
 // Lower is better, but where a name says "per second".
-var stormFigures = []struct {
-	name string
-	of   func(*Storm) float64
-}{
+var stormFigures = []stormFigure{
 	{"everyone answered, every ticket settled, s", (*Storm).TookSeconds},
 	{"everyone answered, s", func(s *Storm) float64 { return s.AnsweredSeconds }},
 	{"every ticket settled, s", func(s *Storm) float64 { return s.SettledSeconds }},
@@ -103,10 +125,7 @@ var stormFigures = []struct {
 }
 
 // stormCounts are what is proven, and how often was asked.
-var stormCounts = []struct {
-	name string
-	of   func(*Storm) int64
-}{
+var stormCounts = []stormCount{
 	{"paid", func(s *Storm) int64 { return s.Paid }},
 	{"oversold", func(s *Storm) int64 { return s.Oversold }},
 	{"with exactly one final answer", func(s *Storm) int64 { return s.OneAnswer }},
@@ -119,6 +138,50 @@ var stormCounts = []struct {
 	{"busy (503, 429)", func(s *Storm) int64 { return s.Busy }},
 	{"requests that got no answer", func(s *Storm) int64 { return s.Lost }},
 	{"webhooks sent again", func(s *Storm) int64 { return s.WebhookRetries }},
+}
+
+// roomFigures are more rows, of a storm with a waiting room.
+var roomFigures = []stormFigure{
+	{"joins per second", func(s *Storm) float64 { return s.Queue.JoinsPerSecond }},
+	{"everybody had a place, s", func(s *Storm) float64 { return s.Queue.JoinedSeconds }},
+	{"join p50 ms", func(s *Storm) float64 { return s.Queue.Join.P50 }},
+	{"join p99 ms", func(s *Storm) float64 { return s.Queue.Join.P99 }},
+	{"join from when it was due, p99 ms", func(s *Storm) float64 { return s.Queue.JoinDue.P99 }},
+	{"position reads per second", func(s *Storm) float64 { return s.Queue.ReadsPerSecond }},
+	{"position read p50 ms", func(s *Storm) float64 { return s.Queue.Read.P50 }},
+	{"position read p99 ms", func(s *Storm) float64 { return s.Queue.Read.P99 }},
+	{"position read from when it was due, p99 ms", func(s *Storm) float64 { return s.Queue.ReadDue.P99 }},
+	{"memory of the box office when full, MiB", (*Storm).memoryFull},
+	{"from the door to the last answer, s", func(s *Storm) float64 { return s.TookSeconds() - s.Queue.DoorSeconds }},
+}
+
+// memoryFull is that of the box office, in MiB; 0 where it is not available.
+func (s *Storm) memoryFull() float64 { return s.MemoryFull["boxoffice"] / (1 << 20) }
+
+// roomCounts, likewise.
+var roomCounts = []stormCount{
+	{"tokens outstanding at the door's opening", func(s *Storm) int64 { return s.Queue.Joined }},
+	{"live connections then", func(s *Storm) int64 { return s.Queue.Live }},
+	{"events on them", func(s *Storm) int64 { return s.Queue.Events }},
+	{"live connections refused", func(s *Storm) int64 { return s.Queue.LiveRefused }},
+	{"live connections that broke", func(s *Storm) int64 { return s.Queue.LiveBroken }},
+	{"places asked for when Retry-After was over", func(s *Storm) int64 { return s.Queue.Polls }},
+	{"checkouts sent back to the queue", func(s *Storm) int64 { return s.Queue.SentBack }},
+}
+
+// figures and counts of these runs, which are of one load.
+func (s *Storm) figures() []stormFigure {
+	if s.Queue == nil {
+		return stormFigures
+	}
+	return slices.Concat(roomFigures, stormFigures)
+}
+
+func (s *Storm) counts() []stormCount {
+	if s.Queue == nil {
+		return stormCounts
+	}
+	return slices.Concat(stormCounts, roomCounts)
 }
 
 // stormsOfLoad groups runs.
@@ -168,10 +231,10 @@ func (r Result) stormViews() []stormView {
 	for _, load := range loads {
 		runs := storms[load]
 		v := stormView{Load: fmt.Sprintf("%s; over %d connections, %d runs", load, runs[0].Connections, len(runs))}
-		for _, f := range stormFigures {
+		for _, f := range runs[0].figures() {
 			v.Rows = append(v.Rows, stormRow{f.name, stormSpread(runs, f.of).WithRange()})
 		}
-		for _, c := range stormCounts {
+		for _, c := range runs[0].counts() {
 			v.Rows = append(v.Rows, stormRow{c.name, stormSpread(runs, func(s *Storm) float64 { return float64(c.of(s)) }).WithRange()})
 		}
 		sorted := slices.SortedFunc(slices.Values(runs), func(a, b *Storm) int { return cmp.Compare(a.TookSeconds(), b.TookSeconds()) })

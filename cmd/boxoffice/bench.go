@@ -100,6 +100,9 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.DurationVar(&f.storm.Spread, "spread", bench.DefaultStorm.Spread, "in which all buyers of a storm arrive")
 	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer goes on asking who is told that all tickets are held")
 	flags.IntVar(&f.storm.Connections, "connections", bench.DefaultStorm.Connections, "over which all buyers of a storm ask")
+	flags.IntVar(&f.storm.Live, "live", bench.DefaultStorm.Live, "buyers in the waiting room who watch their place over a connection of their own; the others poll")
+	flags.Float64Var(&f.storm.ReadsPerSecond, "reads", bench.DefaultStorm.ReadsPerSecond, "of places a second, once everybody in the waiting room has one")
+	flags.DurationVar(&f.storm.ReadFor, "read-for", bench.DefaultStorm.ReadFor, "how long that is measured")
 	flags.StringVar(&f.out, "out", "bench-results", "`folder` of the JSON and HTML files")
 	flags.DurationVar(&f.timeout, "timeout", time.Hour, "of everything")
 	return f
