@@ -74,7 +74,7 @@ chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SE
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd chaos && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
 
-bench: $(DEVSTACK) ## measure a fresh stack, some 5 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
+bench: $(DEVSTACK) ## measure a fresh stack, some 10 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
 ifdef RUNNING
 	@$(WITH_STACK) exec $(DATA)/bin/boxoffice bench $(FLAGS)
 else
