@@ -95,7 +95,8 @@ const ServerKeyLen = 32
 // A Keyring derives ids and tokens from the server's one secret. All nodes of a
 // box office share that secret; changing it orphans every open order.
 type Keyring struct {
-	order, token, buyer, body, ticket, queue []byte
+	order, token, buyer, body, ticket []byte
+	queue, challenge                  []byte
 }
 
 // NewKeyring derives a key for each purpose (HKDF-SHA256, RFC 5869), so that
@@ -107,7 +108,8 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 	}
 	k := &Keyring{}
 	for purpose, key := range map[string]*[]byte{
-		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket, "queue": &k.queue,
+		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
+		"queue": &k.queue, "challenge": &k.challenge,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -177,6 +179,10 @@ func (k *Keyring) QueueTag(payload []byte) []byte {
 	h.Write(payload)
 	return h.Sum(nil)
 }
+
+// ChallengeMAC authenticates a challenge of the human check: 32 bytes. The parts
+// keep their bounds: ("a", "bc") is not ("ab", "c").
+func (k *Keyring) ChallengeMAC(parts ...string) []byte { return mac(k.challenge, parts...) }
 
 // mac authenticates its parts unambiguously: each is preceded by its length.
 func mac(key []byte, parts ...string) []byte {
