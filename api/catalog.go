@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -37,10 +38,19 @@ type Catalog struct {
 
 	flights singleflight.Group
 
+	interrupted atomic.Pointer[func() bool] // of the Server in front
+
 	mu    sync.Mutex
 	sales map[string]cached[*domain.Sale]
 	list  cached[[]*domain.Sale]
 	stock map[string]cached[[]domain.StockLevel]
+}
+
+// Interrupted reports whether new checkouts are refused at once at the moment,
+// because what they need does not answer: what a page may tell its reader.
+func (c *Catalog) Interrupted() bool {
+	interrupted := c.interrupted.Load()
+	return interrupted != nil && (*interrupted)()
 }
 
 type cached[T any] struct {

@@ -69,7 +69,8 @@ type CheckoutView struct {
 
 var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
-	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeOverloaded, codeMediaType,
+	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeRateLimited,
+	domain.CodeOverloaded, codeMediaType,
 }
 
 // checkout holds seats. Cheap refusals come first; none before the Desk binds

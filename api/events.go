@@ -98,7 +98,9 @@ func (h *hub) poll(ctx context.Context, sale *domain.Sale, f *feed) {
 		case err != nil && !failing:
 			h.log.Warn("stock stream: the ledger gives no answer", "sale", sale.ID, "err", err)
 		case err == nil:
-			h.publish(f, viewSale(sale, levels, time.Now()))
+			view := viewSale(sale, levels, time.Now())
+			view.Interrupted = h.catalog.Interrupted()
+			h.publish(f, view)
 		}
 		failing = err != nil
 		select {

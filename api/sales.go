@@ -48,7 +48,9 @@ func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &saleOutput{viewSale(sale, levels, time.Now())}, nil
+	view := viewSale(sale, levels, time.Now())
+	view.Interrupted = s.Catalog.Interrupted()
+	return &saleOutput{view}, nil
 }
 
 func (s *Server) events(ctx context.Context, in *saleInput) (*huma.StreamResponse, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -70,28 +71,35 @@ type Options struct {
 	CheckoutsInFlightMax int // optional
 	EventConnectionsMax  int // optional
 	QueueConnectionsMax  int // optional
+
+	Rates                Rates // optional: how often a client may ask
+	CheckoutsInFlightMin int   // optional: the floor of the adaptive bound, see overload.go
 }
 
 // Server answers the contract.
 type Server struct {
 	Options
-	gate     *Gate
-	hub      *hub
-	placeHub *placeHub
-	load     load
-	slots    chan struct{} // checkouts that wait for the Desk
-	lookups  chan struct{} // refusals that first ask whether the key is known
-	boundOf  func(route string) *bound
-	bounds   []*bound
-	checking singleflight.Group // /readyz
-	checkers atomic.Int32       // who wait for it
-	logged   logBudget
-	metrics  metrics
-	log      *slog.Logger
-	openAPI  []byte
-	document *huma.OpenAPI
-	public   *gin.Engine
-	admin    *gin.Engine
+	gate      *Gate
+	hub       *hub
+	placeHub  *placeHub
+	load      load
+	slots     chan struct{}  // checkouts that wait for the Desk
+	lookups   chan struct{}  // refusals that first ask whether the key is known
+	adaptive  *adaptiveBound // checkouts that the engine is given at a time, at most slots
+	breakers  breakers
+	byAddress *buckets[netip.Addr]
+	byBuyer   *buckets[domain.BuyerID]
+	boundOf   func(route string) *bound
+	bounds    []*bound
+	checking  singleflight.Group // /readyz
+	checkers  atomic.Int32       // who wait for it
+	logged    logBudget
+	metrics   metrics
+	log       *slog.Logger
+	openAPI   []byte
+	document  *huma.OpenAPI
+	public    *gin.Engine
+	admin     *gin.Engine
 }
 
 // New checks the options and builds the routes. The error names what is
@@ -118,6 +126,7 @@ func New(o Options) (*Server, error) {
 		log:     o.Log,
 	}
 	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)
+	s.protect()
 	s.boundOf, s.bounds = newBounds()
 	var err error
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
@@ -127,6 +136,25 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// protect puts the bounds of what a client may ask, and of what the engine and the
+// database sustain, before them.
+func (s *Server) protect() {
+	if s.CheckoutsInFlightMin == 0 {
+		s.CheckoutsInFlightMin = CheckoutsInFlightMin
+	}
+	s.adaptive = newAdaptiveBound(s.CheckoutsInFlightMin, s.CheckoutsInFlightMax)
+	s.breakers = newBreakers(s.log)
+	s.byAddress = newBuckets[netip.Addr](s.Rates.PerAddress, bucketsMax)
+	s.byBuyer = newBuckets[domain.BuyerID](s.Rates.PerBuyer, bucketsMax)
+	s.Desk = protectedDesk{s.Desk, s}
+	s.Orders = protectedOrders{s.Orders, s.breakers.database}
+	s.Catalog.interrupted.Store(new(s.breakers.checkouts.isOpen))
+	s.Checks = slices.Clone(s.Checks)
+	for _, b := range s.breakers.all() {
+		s.Checks = append(s.Checks, b.check())
+	}
 }
 
 func (o *Options) validate() error {
@@ -146,10 +174,10 @@ func (o *Options) validate() error {
 		return fmt.Errorf("api: options are missing %s", strings.Join(missing, ", "))
 	case len(o.AdminToken) < adminTokenLenMin:
 		return fmt.Errorf("api: the admin token (BOXOFFICE_ADMIN_TOKEN) has %d characters, want at least %d", len(o.AdminToken), adminTokenLenMin)
-	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0:
+	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0 || o.CheckoutsInFlightMin < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
-	return nil
+	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.PerBuyer.validate("buyer"))
 }
 
 // Public is what everybody may reach. It has the organiser's routes too, unless
@@ -222,7 +250,7 @@ func (s *Server) newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
-	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.readBody, s.inBounds, s.refuseAtOnce)
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.limitAddress, s.readBody, s.inBounds, s.refuseAtOnce)
 	e.NoRoute(s.notFound)
 	e.NoMethod(func(c *gin.Context) {
 		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})

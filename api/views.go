@@ -15,6 +15,7 @@ type SaleView struct {
 	Name        string      `json:"name"`
 	Currency    string      `json:"currency" example:"EUR"`
 	Open        bool        `json:"open" doc:"Whether tickets are sold now"`
+	Interrupted bool        `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment: what they need does not answer. Try again later"`
 	OpensAt     *time.Time  `json:"opens_at,omitempty"`
 	CanceledAt  *time.Time  `json:"canceled_at,omitempty" doc:"The organiser canceled the sale"`
 	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout may wait for its payment"`

@@ -35,6 +35,11 @@ type config struct {
 	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
 	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound
 
+	Rates                api.Rates // BOXOFFICE_RATE_PER_ADDRESS, _PER_BUYER, BOXOFFICE_TRUSTED_PROXIES
+	CheckoutsInFlightMax int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
+	CheckoutsInFlightMin int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
+	HumanCheckBits       int       // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
+
 	AdminToken    secret
 	WebhookSecret secret
 	ServerKey     secret       // the bytes themselves
@@ -82,6 +87,7 @@ func readConfig() (config, error) {
 	note(err)
 	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", 0, 0)
 	note(err)
+	note(c.readLimits())
 	c.DatabaseURL, err = readSecret("DATABASE_URL")
 	note(err)
 	c.AdminToken, err = readSecret("BOXOFFICE_ADMIN_TOKEN")

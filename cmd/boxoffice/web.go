@@ -11,6 +11,7 @@ import (
 	"boxoffice/api"
 	"boxoffice/domain"
 	"boxoffice/failpoint"
+	"boxoffice/humancheck"
 	"boxoffice/orders"
 	"boxoffice/payments"
 	"boxoffice/storefront"
@@ -40,6 +41,10 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
+	check, err := humancheck.New(p.keys, s.HumanCheckBits)
+	if err != nil {
+		return err
+	}
 	var server *api.Server
 	rooms, err := s.roomsOf(p, func() waitingroom.Load { return server.Load() })
 	if err != nil {
@@ -49,6 +54,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
 		Verifier: timedVerifier{verifier, p.meter.stages},
 		Auditor:  p.auditor, PayURL: s.payURL(links), Rooms: rooms,
+		HumanCheck: check, Rates: s.Rates,
+		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
 	})

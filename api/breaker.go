@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"boxoffice/domain"
+)
+
+// When a part counts as away, and how long it is left alone then.
+const (
+	// breakerFailuresMax in a row, with no success between, open a breaker: an engine
+	// that is only slow answers some.
+	breakerFailuresMax = 20
+	// breakerOpen is how long nothing is sent. Every failure costs its client up to
+	// requestTimeout and this node a slot; a refusal costs nothing.
+	breakerOpen = 2 * time.Second
+	// breakerProbes are let through when that time is up; all must succeed.
+	breakerProbes = 1
+	// breakerFairTime is what a part must have had to answer in before its silence
+	// counts: a client that sends slowly uses its request's time up itself.
+	breakerFairTime = 5 * time.Second
+)
+
+// A breaker stops asking a part that does not answer. Only what is not known and
+// what the part had no room for are failures: a no is an answer.
+type breaker struct {
+	name string
+	cb   *gobreaker.CircuitBreaker[struct{}]
+}
+
+// errCircuitOpen is in the log of a request that was not sent.
+var errCircuitOpen = errors.New("the circuit breaker is open")
+
+func newBreaker(name string, log *slog.Logger) *breaker {
+	return &breaker{name: name, cb: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:        name,
+		MaxRequests: breakerProbes,
+		Timeout:     breakerOpen,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailuresMax },
+		IsSuccessful: func(err error) bool {
+			return err == nil || !isAway(err)
+		},
+		// A client that left says nothing about the part.
+		IsExcluded: func(err error) bool { return errors.Is(err, errClientLeft) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			log.Warn("circuit breaker", "part", name, "from", from.String(), "to", to.String())
+		},
+	})}
+}
+
+// isAway reports whether an error means that a part gives no answers.
+func isAway(err error) bool {
+	return domain.IsUnknown(err) || domain.CodeOf(err) == domain.CodeOverloaded || errors.Is(err, context.DeadlineExceeded)
+}
+
+// errClientLeft marks, towards the breaker only, what says nothing of the part.
+var errClientLeft = errors.New("the client left")
+
+// guard asks through a breaker. It fails with CodeOverloaded, without asking, while
+// the breaker is open: nothing was done.
+func guard[T any](ctx context.Context, b *breaker, ask func() (T, error)) (T, error) {
+	var answer T
+	var err error
+	asked, began := false, time.Now()
+	_, refusal := b.cb.Execute(func() (struct{}, error) {
+		asked = true
+		answer, err = ask()
+		if err != nil && isClientsFault(ctx, began) {
+			return struct{}{}, errClientLeft
+		}
+		return struct{}{}, err
+	})
+	if asked {
+		return answer, err
+	}
+	return answer, &domain.Error{
+		Code: domain.CodeOverloaded, RetryAfter: breakerOpen,
+		Detail: "A part that this needs does not answer at the moment. Nothing was done: try again.",
+		Err:    errors.Join(errCircuitOpen, errors.New("of "+b.name), refusal),
+	}
+}
+
+// isClientsFault reports whether a client did not leave a part the time to answer.
+func isClientsFault(ctx context.Context, began time.Time) bool {
+	deadline, ok := ctx.Deadline()
+	return errors.Is(ctx.Err(), context.Canceled) || ok && deadline.Sub(began) < breakerFairTime
+}
+
+// isRefusedUnasked reports whether a breaker refused.
+func isRefusedUnasked(err error) bool { return errors.Is(err, errCircuitOpen) }
+
+// isOpen reports whether nothing is sent. Half-open, it is still being found out.
+func (b *breaker) isOpen() bool { return b.cb.State() != gobreaker.StateClosed }
+
+// check is what /readyz says: advisory, because all nodes lose a part at once, and
+// one that takes no requests never finds out that it is back.
+func (b *breaker) check() Check {
+	return Check{Name: b.name + " circuit", Advisory: true, Probe: func(context.Context) error {
+		if b.isOpen() {
+			return errors.New("open: it did not answer, requests are refused at once until it does")
+		}
+		return nil
+	}}
+}
+
+// breakers of the parts that a request waits for. Each of the Desk's has its own:
+// without a ledger checkouts fail and webhooks are still stored.
+type breakers struct{ checkouts, webhooks, orders, database *breaker }
+
+func newBreakers(log *slog.Logger) breakers {
+	return breakers{
+		checkouts: newBreaker("checkouts", log), webhooks: newBreaker("webhooks", log),
+		orders: newBreaker("orders", log), database: newBreaker("database", log),
+	}
+}
+
+func (b breakers) all() []*breaker { return []*breaker{b.checkouts, b.webhooks, b.orders, b.database} }
+
+// protectedDesk is the Desk behind the bounds: of the buyer's rate, of what the
+// engine sustains, and of what answers at all. Organisers' calls are few and pass.
+type protectedDesk struct {
+	Desk
+	s *Server
+}
+
+// Start implements Desk. Besides what the Desk answers: CodeRateLimited,
+// CodeOverloaded; either binds no key.
+func (d protectedDesk) Start(ctx context.Context, order domain.Order) (answer domain.HoldAnswer, err error) {
+	if err := d.s.limitBuyer(order.Buyer); err != nil {
+		return domain.HoldAnswer{}, err
+	}
+	leave, err := d.s.admit(ctx)
+	if err != nil {
+		return domain.HoldAnswer{}, err
+	}
+	defer func() { leave(err) }() // also where the Desk panics
+	return guard(ctx, d.s.breakers.checkouts, func() (domain.HoldAnswer, error) { return d.Desk.Start(ctx, order) })
+}
+
+// Pay implements Desk.
+func (d protectedDesk) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
+	began := time.Now()
+	result, err := guard(ctx, d.s.breakers.webhooks, func() (domain.PayResult, error) { return d.Desk.Pay(ctx, event) })
+	if !isRefusedUnasked(err) {
+		now := time.Now()
+		d.s.adaptive.webhook(now, now.Sub(began))
+	}
+	return result, err
+}
+
+// State implements Desk.
+func (d protectedDesk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
+	return guard(ctx, d.s.breakers.orders, func() (domain.CheckoutState, error) { return d.Desk.State(ctx, id) })
+}
+
+// protectedOrders is the database behind its breaker, where a request waits for it.
+type protectedOrders struct {
+	Orders
+	b *breaker
+}
+
+// Order implements Orders.
+func (o protectedOrders) Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
+	return guard(ctx, o.b, func() (*domain.SoldOrder, error) { return o.Orders.Order(ctx, id) })
+}
+
+// RefundsOfOrder implements Orders.
+func (o protectedOrders) RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
+	return guard(ctx, o.b, func() ([]domain.Refund, error) { return o.Orders.RefundsOfOrder(ctx, id) })
+}

@@ -1,0 +1,228 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+
+	"boxoffice/domain"
+)
+
+// Rates bound how often one client may ask this node. The zero value bounds
+// nothing, as where everybody is 127.0.0.1.
+type Rates struct {
+	PerAddress Rate // every request but webhooks and probes
+	PerBuyer   Rate // checkouts that the gate lets through; a buyer is an e-mail address in a sale
+	// TrustedProxies are who may say in X-Forwarded-For whom they speak for. Of all
+	// others the header is ignored: anybody can write it.
+	TrustedProxies []netip.Prefix
+}
+
+// Rate is a token bucket: Burst requests at once, PerSecond in the long run.
+// PerSecond 0: no bound.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+func (r Rate) validate(name string) error {
+	switch {
+	case r.PerSecond < 0 || math.IsNaN(r.PerSecond) || math.IsInf(r.PerSecond, 0) || r.Burst < 0:
+		return fmt.Errorf("api: the rate per %s is negative or no number", name)
+	case r.PerSecond > 0 && r.Burst < 1:
+		return fmt.Errorf("api: the rate per %s has no burst: nothing would ever be let through", name)
+	default:
+		return nil
+	}
+}
+
+const (
+	// bucketsMax is how many clients a bound remembers, about 20 MB of them. Of more,
+	// those that were not seen for longest are forgotten, which gives them a full
+	// bucket: whoever has that many addresses is not stopped by a bound per address.
+	bucketsMax = 1 << 16
+	// proxiesMax bounds how far X-Forwarded-For is followed.
+	proxiesMax = 8
+	// prefixIPv6Bits is what one customer is usually given (RFC 6177): an address of
+	// it each would be a new client each time.
+	prefixIPv6Bits = 64
+)
+
+// buckets has a token bucket for each client, as far as it remembers them. nil
+// lets everybody through.
+type buckets[K comparable] struct {
+	rate Rate
+	of   *lru.Cache[K, *rate.Limiter]
+}
+
+func newBuckets[K comparable](r Rate, clientsMax int) *buckets[K] {
+	if r.PerSecond == 0 {
+		return nil
+	}
+	of, err := lru.New[K, *rate.Limiter](clientsMax)
+	if err != nil {
+		panic(err) // clientsMax is a constant above 0
+	}
+	return &buckets[K]{rate: r, of: of}
+}
+
+// take takes a token of a client's bucket. wait is how long it takes until there
+// is one again, 0 where there was one. Being refused takes none: who waits that
+// long is let through, however often they asked meanwhile.
+func (b *buckets[K]) take(client K, now time.Time) (wait time.Duration) {
+	if b == nil {
+		return 0
+	}
+	bucket, ok := b.of.Get(client)
+	if !ok {
+		bucket = rate.NewLimiter(rate.Limit(b.rate.PerSecond), b.rate.Burst)
+		// Of two who come first at once, one's bucket stays.
+		if earlier, found, _ := b.of.PeekOrAdd(client, bucket); found {
+			bucket = earlier
+		}
+	}
+	if bucket.AllowN(now, 1) {
+		return 0
+	}
+	missing := 1 - bucket.TokensAt(now)
+	return max(time.Duration(missing/b.rate.PerSecond*float64(time.Second)), time.Millisecond)
+}
+
+// limitAddress refuses what an address asks too often. It comes before the body is
+// read, and its answer ends there: one bucket is looked up.
+func (s *Server) limitAddress(c *gin.Context) {
+	if s.byAddress == nil || !isRateLimited(c.FullPath()) {
+		c.Next()
+		return
+	}
+	if wait := s.byAddress.take(s.clientOf(c.Request), time.Now()); wait > 0 {
+		s.metrics.rateLimited.WithLabelValues("address").Inc()
+		s.abort(c, &domain.Error{
+			Code: domain.CodeRateLimited, Detail: "This address asks too often. Nothing was done.", RetryAfter: wait,
+		})
+		return
+	}
+	c.Next()
+}
+
+// isRateLimited leaves out what one address asks for everybody: the provider's
+// webhooks are all from one, and are signed; a busy node must not be taken for a
+// dead one.
+func isRateLimited(route string) bool {
+	switch route {
+	case webhookRoute, healthRoute, readyRoute, metricsRoute:
+		return false
+	default:
+		return true
+	}
+}
+
+// limitBuyer refuses what a buyer tries too often. It binds no key.
+func (s *Server) limitBuyer(buyer domain.BuyerID) error {
+	wait := s.byBuyer.take(buyer, time.Now())
+	if wait == 0 {
+		return nil
+	}
+	s.metrics.rateLimited.WithLabelValues("buyer").Inc()
+	return &domain.Error{
+		Code: domain.CodeRateLimited, Detail: "This buyer asks too often. Nothing was done: repeat with the same key.", RetryAfter: wait,
+	}
+}
+
+// clientOf is whose request it is, as one client counts: an IPv4 address, or the
+// /64 of an IPv6 one.
+func (s *Server) clientOf(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // no network: all share one
+	}
+	return clientOfAddress(forwardedFor(address.Addr().Unmap(), r.Header["X-Forwarded-For"], s.Rates.TrustedProxies))
+}
+
+func clientOfAddress(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	prefix, err := a.WithZone("").Prefix(prefixIPv6Bits)
+	if err != nil {
+		return a
+	}
+	return prefix.Addr()
+}
+
+// forwardedFor follows X-Forwarded-For from its end, where the nearest proxy wrote,
+// as long as who wrote is trusted. Lines of the header are one list (RFC 9110,
+// 5.3); what cannot be read ends the way at the last address that is sure.
+func forwardedFor(peer netip.Addr, header []string, trusted []netip.Prefix) netip.Addr {
+	if len(trusted) == 0 || len(header) == 0 {
+		return peer
+	}
+	list := strings.Join(header, ",")
+	for range proxiesMax {
+		if list == "" || !isTrusted(peer, trusted) {
+			break
+		}
+		last := list
+		if i := strings.LastIndexByte(list, ','); i >= 0 {
+			list, last = list[:i], list[i+1:]
+		} else {
+			list = ""
+		}
+		address, err := netip.ParseAddr(strings.TrimSpace(last))
+		if err != nil {
+			break
+		}
+		peer = address.Unmap()
+	}
+	return peer
+}
+
+func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
+	for _, p := range trusted {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseProxies reads a list of addresses and CIDR prefixes, separated by commas.
+// The error names the first that is neither.
+func ParseProxies(list string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for entry := range strings.SplitSeq(list, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		prefix, err := parsePrefix(entry)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address and no prefix such as 10.0.0.0/8", entry)
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	return prefixes, nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		if prefix.Addr().Is4In6() {
+			return netip.Prefix{}, errors.New("write it as IPv4")
+		}
+		return prefix.Masked(), nil
+	}
+	address, err := netip.ParseAddr(s)
+	if err != nil || address.Zone() != "" {
+		return netip.Prefix{}, errors.New("no address")
+	}
+	address = address.Unmap()
+	return address.Prefix(address.BitLen())
+}
