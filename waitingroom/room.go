@@ -231,7 +231,7 @@ func (r *room) enlist() (b *batch, nth int64, ok bool) {
 	return r.batch, r.batch.joins - 1, true
 }
 
-// take closes the batch that waits, where any joins do or always is set.
+// take closes the batch that waits, and starts the next.
 func (r *room) take() *batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()

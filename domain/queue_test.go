@@ -1,0 +1,31 @@
+package domain_test
+
+import (
+	"math"
+	"testing"
+
+	"boxoffice/domain"
+)
+
+func TestQueueSettings(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		floor, ceiling float64
+		ok             bool
+	}{
+		{"the defaults", 0, 0, true},
+		{"a low ceiling alone", 0, 0.5, true},
+		{"a high floor alone", 500, 0, true},
+		{"equal", 5, 5, true},
+		{"a floor above the ceiling", 6, 5, false},
+		{"too little", 0.01, 5, false},
+		{"too much", 1, domain.QueueRateMax + 1, false},
+		{"negative", -1, 5, false},
+		{"not a number", math.NaN(), 5, false},
+	} {
+		err := domain.QueueSettings{RateFloor: c.floor, RateCeiling: c.ceiling}.WithDefaults().Validate()
+		if (err == nil) != c.ok || err != nil && domain.CodeOf(err) != domain.CodeInvalid {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
