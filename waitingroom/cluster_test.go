@@ -411,3 +411,28 @@ func BenchmarkJoin(b *testing.B) {
 		_ = sign(n.o.Keys, "sale", batch.first+nth, n.of.last.Load().Now)
 	}
 }
+
+// TestADrawFarLongerThanTheWindowIsPassed: of 10,000 who were drawn one stays,
+// who has the last place; two nodes turn the door.
+func TestADrawFarLongerThanTheWindowIsPassed(t *testing.T) {
+	const people = 10_000
+	store := newMemory(time.Second)
+	gone := newNode(t, store, "gone", free)
+	tokens, err := gone.join(people)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.pass(PresenceTimeout + time.Second)
+	nodes := []*node{newNode(t, store, "a", free), newNode(t, store, "b", free)}
+	last := tokens[NewPermutation(make([]byte, 32), people).Index(people-1)]
+	for turn := range 40 {
+		n := nodes[turn%2]
+		n.tick()
+		n.look(t, last)
+		store.pass(100 * time.Millisecond)
+	}
+	nodes[0].tick()
+	if p := nodes[0].look(t, last); p.Status != StatusAdmitted {
+		t.Errorf("after four seconds: %+v", p)
+	}
+}
