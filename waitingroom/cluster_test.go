@@ -135,7 +135,7 @@ func (n *node) look(t *testing.T, token string) Place {
 // TestNoPlaceIsLostOrDoubled: nodes join people, fail before and after the write,
 // die and come back, before and after the opening. Every token has an index and a
 // place of its own, the order of arrivals holds after the draw, the door never
-// goes back nor faster than its rate, and all who stay get in.
+// goes back, and all who stay get in.
 func TestNoPlaceIsLostOrDoubled(t *testing.T) {
 	for range 20 {
 		seed := rand.Uint64()
