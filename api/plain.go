@@ -10,9 +10,10 @@ import (
 )
 
 // When a sale is sold out, nearly every request is a checkout that is refused. The
-// ordinary way costs most of that in reflection: the body is decoded twice and
+// ordinary way spends a third of that in reflection: the body is decoded twice and
 // validated by its schema. This is the short way for requests that are written
-// plainly, as those of our pages and of most programs are. It only ever refuses;
+// plainly, as those of our pages and of most programs are: 59 µs of CPU instead of 79,
+// the client's share included (BenchmarkRefusals). It only ever refuses;
 // whatever it does not understand, or would not refuse, goes the ordinary way.
 
 // refuseAtOnce is the last middleware in front of the handlers.
