@@ -1,0 +1,97 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// windows plays so many windows in which the bound is used up and every hold takes
+// so long.
+func windows(b *adaptiveBound, now *time.Time, count int, hold time.Duration, webhooks ...time.Duration) {
+	for range count {
+		for b.enter(*now) {
+			continue
+		}
+		for _, w := range webhooks {
+			b.webhook(*now, w)
+		}
+		*now = now.Add(boundWindow)
+		for _, in, _ := b.state(); in > 0; in-- {
+			b.leave(*now, hold, true)
+		}
+		// The first to come back ended the window; the others belong to the next one,
+		// which is over before anybody enters.
+		*now = now.Add(boundWindow)
+		b.enter(*now)
+		b.leave(*now, hold, true)
+	}
+}
+
+func TestAdaptiveBound(t *testing.T) {
+	const fast, slow = 20 * time.Millisecond, holdLatencyTarget + time.Millisecond
+	noon := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		play  func(b *adaptiveBound, now *time.Time)
+		above int // the bound afterwards
+		below int
+	}{
+		"begins at the ceiling":         {func(*adaptiveBound, *time.Time) {}, 511, 513},
+		"stays there while all is well": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 5, fast) }, 511, 513},
+		"falls when holds are slow":     {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, slow) }, 200, 512},
+		"never below the floor":         {func(b *adaptiveBound, now *time.Time) { windows(b, now, 50, slow) }, 15, 17},
+		"falls when webhooks are slow":  {func(b *adaptiveBound, now *time.Time) { windows(b, now, 3, fast, time.Second, time.Second) }, 15, 512},
+		"one slow webhook says nothing": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 3, fast, time.Second) }, 511, 513},
+		"rises again, by steps": {func(b *adaptiveBound, now *time.Time) {
+			windows(b, now, 50, slow)
+			windows(b, now, 4, fast)
+		}, 16 + boundStep, 512},
+		"does not rise while nobody needs it": {func(b *adaptiveBound, now *time.Time) {
+			windows(b, now, 50, slow)
+			for range 20 {
+				b.enter(*now)
+				b.leave(now.Add(fast), fast, true)
+				*now = now.Add(boundWindow)
+			}
+		}, 15, 17},
+		"falls when all slots are taken and nothing comes back": {func(b *adaptiveBound, now *time.Time) {
+			for b.enter(*now) {
+				continue
+			}
+			*now = now.Add(boundWindow)
+			b.enter(*now)
+		}, 15, 512},
+		"a client that left says nothing": {func(b *adaptiveBound, now *time.Time) {
+			for range 5 {
+				b.enter(*now)
+				*now = now.Add(boundWindow)
+				b.leave(*now, time.Minute, false)
+			}
+		}, 511, 513},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, now := newAdaptiveBound(CheckoutsInFlightMin, CheckoutsInFlightMax), noon
+			tt.play(b, &now)
+			if limit, _, _ := b.state(); limit <= tt.above || limit >= tt.below {
+				t.Errorf("bound %d, want between %d and %d", limit, tt.above, tt.below)
+			}
+		})
+	}
+}
+
+// Above the bound the answer is a quick 503 that binds no key.
+func TestCheckoutsAboveTheBoundAreRefusedAtOnce(t *testing.T) {
+	b := setup(t)
+	b.api.adaptive = newAdaptiveBound(1, 1)
+	b.api.adaptive.enter(time.Now()) // somebody is under way
+	w := b.checkout(testKey, wish("A", 1))
+	wantProblem(t, w, 503, domain.CodeOverloaded)
+	if w.Header().Get("Retry-After") == "" || b.world.starts != 0 {
+		t.Errorf("Retry-After %q, %d starts", w.Header().Get("Retry-After"), b.world.starts)
+	}
+	b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+	if w := b.checkout(testKey, wish("A", 1)); w.Code != 201 {
+		t.Errorf("the same key afterwards: %d %s", w.Code, w.Body)
+	}
+}

@@ -1,0 +1,163 @@
+package api
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+func TestBuckets(t *testing.T) {
+	now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
+	b := newBuckets[int](Rate{PerSecond: 2, Burst: 3}, 2)
+	for n := range 3 {
+		if wait := b.take(1, now); wait != 0 {
+			t.Fatalf("request %d of the burst waits %v", n, wait)
+		}
+	}
+	for range 100 { // asking is free: the time does not grow
+		if wait := b.take(1, now); wait != 500*time.Millisecond {
+			t.Fatalf("one more waits %v, want 500ms", wait)
+		}
+	}
+	if b.take(2, now) != 0 {
+		t.Error("another client waits")
+	}
+	if b.take(1, now.Add(500*time.Millisecond)) != 0 {
+		t.Error("whoever waited as told is refused")
+	}
+	for client := range 100 {
+		b.take(client, now)
+	}
+	if b.of.Len() != 2 {
+		t.Errorf("%d clients are remembered, want 2", b.of.Len())
+	}
+}
+
+func TestForwardedFor(t *testing.T) {
+	trusted, err := ParseProxies("10.0.0.0/8, 192.0.2.1,2001:db8::/32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		peer   string
+		header []string
+		want   string
+	}{
+		"no proxy":                           {"198.51.100.7", nil, "198.51.100.7"},
+		"not trusted: it says what it likes": {"198.51.100.7", []string{"203.0.113.1"}, "198.51.100.7"},
+		"a proxy":                            {"10.1.1.1", []string{"203.0.113.1"}, "203.0.113.1"},
+		"a proxy that appended to a lie":     {"10.1.1.1", []string{"1.2.3.4, 203.0.113.1"}, "203.0.113.1"},
+		"the lie in a line of its own":       {"10.1.1.1", []string{"1.2.3.4", "203.0.113.1"}, "203.0.113.1"},
+		"two proxies":                        {"10.1.1.1", []string{"203.0.113.1, 192.0.2.1"}, "203.0.113.1"},
+		"a proxy that says nothing":          {"10.1.1.1", nil, "10.1.1.1"},
+		"garbage":                            {"10.1.1.1", []string{"203.0.113.1, unknown"}, "10.1.1.1"},
+		"IPv6: the customer's /64":           {"2001:db8::1", []string{"2001:470:1:2:3:4:5:6"}, "2001:470:1:2::"},
+		"IPv4 in IPv6":                       {"10.1.1.1", []string{"::ffff:203.0.113.1"}, "203.0.113.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := clientOfAddress(forwardedFor(netip.MustParseAddr(tt.peer), tt.header, trusted)); got.String() != tt.want {
+				t.Errorf("client %v, want %s", got, tt.want)
+			}
+		})
+	}
+	for _, list := range []string{"10.0.0.0/33", "proxy.example", "10.0.0.1;10.0.0.2"} {
+		if _, err := ParseProxies(list); err == nil {
+			t.Errorf("%q was accepted", list)
+		}
+	}
+}
+
+func FuzzForwardedFor(f *testing.F) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	f.Add("203.0.113.1, 10.1.1.1")
+	f.Add(",,,")
+	f.Fuzz(func(t *testing.T, header string) {
+		if !forwardedFor(netip.MustParseAddr("10.1.1.1"), []string{header}, trusted).IsValid() {
+			t.Fatal("no address")
+		}
+		if got := forwardedFor(netip.MustParseAddr("203.0.113.9"), []string{header}, trusted); got.String() != "203.0.113.9" {
+			t.Fatalf("a stranger became %v", got)
+		}
+	})
+}
+
+// One address that asks 50,000 times is told so, and all others are served.
+func TestOneAddressDoesNotSlowTheOthers(t *testing.T) {
+	requests := 50_000
+	if testing.Short() {
+		requests = 5_000
+	}
+	b := setup(t, func(o *Options) { o.Rates.PerAddress = Rate{PerSecond: 1, Burst: 10} })
+	server := httptest.NewServer(b.api.Public())
+	t.Cleanup(server.Close)
+	h := &house{t: t, bundle: b, address: server.Listener.Addr().String(), url: server.URL}
+	conn := h.dialFrom("127.0.0.9")
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+	go func() { // pipelined: as fast as the server reads
+		w := bufio.NewWriter(conn)
+		for range requests {
+			fmt.Fprint(w, "GET /v1/sales HTTP/1.1\r\nHost: boxoffice\r\n\r\n")
+		}
+		_ = w.Flush()
+	}()
+	answers, reader := map[int]int{}, bufio.NewReader(conn)
+	for n := range requests {
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[response.StatusCode]++
+		if response.StatusCode == 429 && response.Header.Get("Retry-After") == "" {
+			t.Fatal("a 429 without Retry-After")
+		}
+		_, _ = reader.Discard(int(response.ContentLength))
+		if n%(requests/20) != 0 {
+			continue
+		}
+		other := h.dialFrom(fmt.Sprintf("127.0.1.%d", 1+n/(requests/20)))
+		fmt.Fprint(other, "GET /v1/sales HTTP/1.1\r\nHost: boxoffice\r\n\r\n")
+		response, err = http.ReadResponse(bufio.NewReader(other), nil)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("another address: %v %v", response, err)
+		}
+		_ = other.Close()
+	}
+	if answers[200]+answers[429] != requests || answers[200] < 10 || answers[429] < requests/2 {
+		t.Errorf("answers %v", answers)
+	}
+}
+
+// The body of a request too many is not read; webhooks and probes are not counted.
+func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
+	b := setup(t, func(o *Options) { o.Rates.PerAddress = Rate{PerSecond: 0.001, Burst: 1} })
+	if w := b.do(request{method: "GET", path: "/v1/sales"}); w.Code != 200 {
+		t.Fatal(w.Code)
+	}
+	r := httptest.NewRequest("POST", "/v1/sales/conference/checkouts", brokenReader{})
+	w := httptest.NewRecorder()
+	b.api.Public().ServeHTTP(w, r)
+	wantProblem(t, w, 429, domain.CodeRateLimited)
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		if w := b.do(request{method: "GET", path: path}); w.Code != 200 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	wantProblem(t, b.do(request{method: "POST", path: "/v1/webhooks/mockpay", body: "x"}), 401, domain.CodeForged)
+}
+
+func TestTheRateOfABuyerBindsNoKey(t *testing.T) {
+	b := setup(t, func(o *Options) { o.Rates.PerBuyer = Rate{PerSecond: 0.001, Burst: 1} })
+	b.held(testKey)
+	second := testKey + "-2"
+	wantProblem(t, b.checkout(second, wish("A", 1)), 429, domain.CodeRateLimited)
+	other := `{"items":[{"class":"B","quantity":1}],"buyer":{"email":"buyer-8@example.org"}}`
+	if w := b.checkout(second, other); w.Code != 201 {
+		t.Errorf("another buyer, with the key that was refused: %d %s", w.Code, w.Body)
+	}
+}
