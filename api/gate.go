@@ -98,9 +98,10 @@ func (g *Gate) Judge(ctx context.Context, sale *domain.Sale, order *domain.Order
 
 // mayHaveBeenOverLimit reports whether the ledger could ever have refused the order
 // for its buyer's sake. Taken is all that the buyer's orders ever took, given back
-// or not, so it is never less than what they had at any one time.
+// or not, so it is never less than what they had at any one time. Where a buyer may
+// have one open checkout, any that they ever had may have been open.
 func mayHaveBeenOverLimit(order *domain.Order, taken int64) bool {
-	return taken+order.Quantity() > order.BuyerLimit
+	return taken+order.Quantity() > order.BuyerLimit || order.CheckoutLedger != 0 && taken > 0
 }
 
 // refusalBy is why an answer of the ledger, or the organiser, lets nothing be held

@@ -76,9 +76,10 @@ func (l *load) latency(now time.Time) time.Duration {
 // Load is how the checkouts of this node fare; Rooms is to be given it. It has one
 // caller: what it counts starts anew with each call.
 func (s *Server) Load() waitingroom.Load {
+	limit, inFlight, _ := s.adaptive.state()
 	return waitingroom.Load{
-		InFlight:    len(s.slots),
-		InFlightMax: cap(s.slots),
+		InFlight:    inFlight,
+		InFlightMax: limit,
 		HoldLatency: s.load.latency(time.Now()),
 		Overloaded:  s.load.overloaded.Swap(0),
 	}

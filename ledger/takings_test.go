@@ -142,7 +142,7 @@ func TestTakingsAreAsNewAsTheLevelsReadBefore(t *testing.T) {
 func (f *follower) check(b *box, answered *sync.Map) {
 	var before []domain.OrderID
 	answered.Range(func(id, _ any) bool { before = append(before, id.(domain.OrderID)); return true })
-	levels, err := b.book.QuotaLevel(b.ctx, b.sale)
+	levels, err := b.book.QuotaLevel(b.ctx, b.sale, b.sale.QuotaLedger)
 	if err != nil {
 		b.t.Error(err)
 		return

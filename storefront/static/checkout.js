@@ -264,7 +264,7 @@ function refusal({ code, body }) {
         ? ['warn', 'Held by others', `Other buyers hold ${body.held} ticket${body.held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
         : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
     case 'limit_reached':
-      return ['bad', 'That is more than one person may have', `At most ${limit} tickets a person, those that still wait for a payment included.`];
+      return ['bad', 'That is more than one person may have', body.detail ?? `At most ${limit} tickets a person, those that still wait for a payment included.`];
     case 'sale_canceled':
       return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
     case 'not_open':
