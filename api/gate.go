@@ -326,6 +326,21 @@ func (a *gateAnswer) shortOf(lines []domain.Line) bool {
 	return false
 }
 
+// left is how many seats the last answer has in the classes of the lines,
+// seatsUnknown without one. It asks for nothing.
+func (g *Gate) left(saleID string, lines []domain.Line) (seats int64) {
+	answer := g.of(saleID).answer.Load()
+	if answer == nil {
+		return seatsUnknown
+	}
+	for _, line := range lines {
+		if level, ok := levelOf(answer.levels, line.Ledger); ok {
+			seats += max(level.Available, 0)
+		}
+	}
+	return seats
+}
+
 // isShort reports whether any order that the sale takes could be refused.
 func (a *gateAnswer) isShort(sale *domain.Sale) bool {
 	for i := range sale.Classes {

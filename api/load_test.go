@@ -75,7 +75,7 @@ func TestLoadOfANode(t *testing.T) {
 	wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 503, domain.CodeOverloaded)
 	wantProblem(t, b.checkout("", wish("A", 1)), 400, domain.CodeKeyMissing)
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/queue/x"}), 503, domain.CodeOverloaded) // no checkout
-	b.api.slots <- struct{}{}
+	b.api.adaptive.enter(time.Now())
 
 	load := b.api.Load()
 	if load.InFlight != 1 || load.InFlightMax != 7 || load.HoldLatency <= 0 || load.Overloaded != 2 {

@@ -15,7 +15,7 @@ import (
 const (
 	// CheckoutsInFlightMin is the floor: so many are always let in, or nothing
 	// would tell when things are well again.
-	CheckoutsInFlightMin = 16
+	CheckoutsInFlightMin = 64
 
 	// holdLatencyTarget is what nine of ten holds may take. By Little's law the
 	// bound then stays at what the engine does in that time, and whoever is let in
@@ -30,8 +30,13 @@ const (
 	boundWindow    = 500 * time.Millisecond
 	boundDecrease  = 0.7
 	boundStep      = 16
+	boundStart     = 64  // of a fresh node, which may begin in the middle of a rush: more would only make each other wait
 	samplesMax     = 512 // latencies kept of a window, the newest
 	boundUsedShare = 0.8 // of the bound, from which it counts as used: an idle node has proved nothing
+	// turnedAwayWaitMax bounds how long those are sent away who met a full bound. At
+	// 20,000 a second even saying no takes a core, which the checkouts under way need.
+	// Longer, and a seat that is free waits for its buyer.
+	turnedAwayWaitMax = 6 * time.Second
 	// webhooksSlowMin is how many slow webhooks of a window say something: one may
 	// have met a pause of anything.
 	webhooksSlowMin = 2
@@ -47,18 +52,26 @@ type adaptiveBound struct {
 	limit    float64
 	inFlight int
 
+	// of this window
 	windowEnds   time.Time
-	peak         int // of inFlight in this window
+	peak         int // of inFlight
 	holds        samples
 	webhooks     int
 	webhooksSlow int
-	holdP90      time.Duration // of the last window that had holds
+	done         int // who left
+	turnedAway   int // who met a full bound
+
+	// of the last window
+	holdP90                      time.Duration // of the last that had holds
+	doneBefore, turnedAwayBefore int
 }
 
-// newAdaptiveBound begins at the ceiling: a fresh node has no reason to refuse.
 func newAdaptiveBound(floor, ceiling int) *adaptiveBound {
 	floor = min(floor, ceiling)
-	return &adaptiveBound{floor: float64(floor), ceiling: float64(ceiling), limit: float64(ceiling)}
+	return &adaptiveBound{
+		floor: float64(floor), ceiling: float64(ceiling),
+		limit: float64(min(max(floor, boundStart), ceiling)),
+	}
 }
 
 // enter reports whether one more may wait; who was let in must leave.
@@ -68,11 +81,40 @@ func (b *adaptiveBound) enter(now time.Time) bool {
 	b.turn(now)
 	if b.inFlight >= int(b.limit) {
 		b.peak = max(b.peak, b.inFlight)
+		b.turnedAway++
 		return false
 	}
 	b.inFlight++
 	b.peak = max(b.peak, b.inFlight)
 	return true
+}
+
+// turnAway reports whether the bound is reached, for those who can be told before
+// anything is made of their request.
+func (b *adaptiveBound) turnAway(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn(now)
+	if b.inFlight < int(b.limit) {
+		return false
+	}
+	b.peak = max(b.peak, b.inFlight)
+	b.turnedAway++
+	return true
+}
+
+// retryAfter is how long to stay away from a full bound: until all who were turned
+// away would have had their turn, or until the seats that are left are taken, when
+// the gate has an answer for everybody. Seats below zero: it is not known how many.
+func (b *adaptiveBound) retryAfter(seats int64) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ahead := int64(b.turnedAwayBefore)
+	if seats >= 0 {
+		ahead = min(ahead, seats)
+	}
+	wait := boundWindow * time.Duration(ahead) / time.Duration(max(b.doneBefore, 1))
+	return min(max(wait, checkoutsOverloadedWait), turnedAwayWaitMax)
 }
 
 // leave tells how long a hold took. Where counts is false it says nothing about the
@@ -81,6 +123,7 @@ func (b *adaptiveBound) leave(now time.Time, took time.Duration, counts bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.inFlight--
+	b.done++
 	if counts {
 		b.holds.add(took)
 	}
@@ -116,7 +159,8 @@ func (b *adaptiveBound) turn(now time.Time) {
 	case isUsed:
 		b.limit = min(b.ceiling, b.limit+boundStep)
 	}
-	b.holds.n, b.webhooks, b.webhooksSlow = 0, 0, 0
+	b.doneBefore, b.turnedAwayBefore = b.done, b.turnedAway
+	b.holds.n, b.webhooks, b.webhooksSlow, b.done, b.turnedAway = 0, 0, 0, 0, 0
 	b.peak = b.inFlight
 	b.windowEnds = now.Add(boundWindow)
 }
@@ -167,10 +211,10 @@ func (s *Server) admit(ctx context.Context) (leave func(error), err error) {
 	began := time.Now()
 	_, _, expected := s.adaptive.state()
 	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(began) < max(expected, holdLatencyTarget) {
-		return nil, s.refuseCheckout("deadline", "the request has no time left for a hold")
+		return nil, s.refuseCheckout("deadline", "the request has no time left for a hold", seatsUnknown)
 	}
 	if !s.adaptive.enter(began) {
-		return nil, s.refuseCheckout("bound", "the adaptive bound of checkouts is reached")
+		return nil, s.refuseCheckout("bound", "the adaptive bound of checkouts is reached", seatsUnknown)
 	}
 	return func(err error) {
 		now := time.Now()
@@ -182,7 +226,9 @@ func (s *Server) admit(ctx context.Context) (leave func(error), err error) {
 	}, nil
 }
 
-func (s *Server) refuseCheckout(by, why string) error {
+const seatsUnknown = -1
+
+func (s *Server) refuseCheckout(by, why string, seats int64) error {
 	s.metrics.notAdmitted.WithLabelValues(by).Inc()
-	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: checkoutsOverloadedWait, Err: errors.New(why)}
+	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: s.adaptive.retryAfter(seats), Err: errors.New(why)}
 }

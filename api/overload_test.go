@@ -37,12 +37,12 @@ func TestAdaptiveBound(t *testing.T) {
 		above int // the bound afterwards
 		below int
 	}{
-		"begins at the ceiling":         {func(*adaptiveBound, *time.Time) {}, 511, 513},
-		"stays there while all is well": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 5, fast) }, 511, 513},
-		"falls when holds are slow":     {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, slow) }, 200, 512},
+		"begins modestly":               {func(*adaptiveBound, *time.Time) {}, boundStart - 1, boundStart + 1},
+		"rises while all is well":       {func(b *adaptiveBound, now *time.Time) { windows(b, now, 40, fast) }, 511, 513},
+		"falls when holds are slow":     {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, slow) }, 25, boundStart},
 		"never below the floor":         {func(b *adaptiveBound, now *time.Time) { windows(b, now, 50, slow) }, 15, 17},
-		"falls when webhooks are slow":  {func(b *adaptiveBound, now *time.Time) { windows(b, now, 3, fast, time.Second, time.Second) }, 15, 512},
-		"one slow webhook says nothing": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 3, fast, time.Second) }, 511, 513},
+		"falls when webhooks are slow":  {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, fast, time.Second, time.Second) }, 15, boundStart},
+		"one slow webhook says nothing": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 40, fast, time.Second) }, 511, 513},
 		"rises again, by steps": {func(b *adaptiveBound, now *time.Time) {
 			windows(b, now, 50, slow)
 			windows(b, now, 4, fast)
@@ -61,20 +61,55 @@ func TestAdaptiveBound(t *testing.T) {
 			}
 			*now = now.Add(boundWindow)
 			b.enter(*now)
-		}, 15, 512},
+		}, 15, boundStart},
 		"a client that left says nothing": {func(b *adaptiveBound, now *time.Time) {
 			for range 5 {
 				b.enter(*now)
 				*now = now.Add(boundWindow)
 				b.leave(*now, time.Minute, false)
 			}
-		}, 511, 513},
+		}, boundStart - 1, boundStart + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, now := newAdaptiveBound(CheckoutsInFlightMin, CheckoutsInFlightMax), noon
 			tt.play(b, &now)
 			if limit, _, _ := b.state(); limit <= tt.above || limit >= tt.below {
 				t.Errorf("bound %d, want between %d and %d", limit, tt.above, tt.below)
+			}
+		})
+	}
+}
+
+// A larger crowd is sent away for longer, within bounds.
+func TestWaitOfThoseTurnedAway(t *testing.T) {
+	for name, tt := range map[string]struct {
+		turnedAway, done int
+		seats            int64
+		want             time.Duration
+	}{
+		"a few":                         {turnedAway: 10, done: 50, seats: 1000, want: checkoutsOverloadedWait},
+		"three seconds' worth of turns": {turnedAway: 300, done: 50, seats: 1000, want: 3 * time.Second},
+		"a storm":                       {turnedAway: 10_000, done: 50, seats: seatsUnknown, want: turnedAwayWaitMax},
+		"a storm, and nothing moves":    {turnedAway: 10_000, done: 0, seats: 1000, want: turnedAwayWaitMax},
+		"a storm for the last seats":    {turnedAway: 10_000, done: 50, seats: 200, want: 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
+			b := newAdaptiveBound(1, 1)
+			b.turn(now)
+			for range tt.done {
+				b.enter(now)
+				b.leave(now, time.Millisecond, true)
+			}
+			b.enter(now)
+			for range tt.turnedAway {
+				if !b.turnAway(now) {
+					t.Fatal("let in above the bound")
+				}
+			}
+			b.turn(now.Add(boundWindow))
+			if got := b.retryAfter(tt.seats); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -13,7 +13,8 @@ import (
 // ordinary way spends a third of that in reflection: the body is decoded twice and
 // validated by its schema. This is the short way for requests that are written
 // plainly, as those of our pages and of most programs are: 59 µs of CPU instead of 79,
-// the client's share included (BenchmarkRefusals). It only ever refuses;
+// the client's share included (BenchmarkRefusals). Likewise before that, when more
+// come than the engine takes. It only ever refuses;
 // whatever it does not understand, or would not refuse, goes the ordinary way.
 
 // refuseAtOnce is the last middleware in front of the handlers.
@@ -51,6 +52,9 @@ func (s *Server) refusalAtOnce(c *gin.Context) error {
 	}
 	if judged, refusal := s.gate.Judge(c.Request.Context(), sale, &order); judged == refused {
 		return s.refusedByGate(refusal)
+	}
+	if s.adaptive.turnAway(time.Now()) {
+		return s.refuseCheckout("bound", "the adaptive bound of checkouts is reached", s.gate.left(sale.ID, order.Lines))
 	}
 	return nil
 }
