@@ -69,8 +69,10 @@ func (s *Server) configure(ctx context.Context, in *configureInput) (*configured
 	if err := settings.Validate(); err != nil {
 		return nil, err
 	}
-	if state, err = s.Rooms.Configure(ctx, sale.ID, settings); err != nil {
-		return nil, err
+	if settings != state.Settings { // the organiser's page asks with no change, and must not undo another's
+		if state, err = s.Rooms.Configure(ctx, sale.ID, settings); err != nil {
+			return nil, err
+		}
 	}
 	return &configuredOutput{ConfiguredView{viewQueue(&state), state.Settings.RateFloor, state.Settings.RateCeiling}}, nil
 }
