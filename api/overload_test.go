@@ -30,6 +30,7 @@ func windows(b *adaptiveBound, now *time.Time, count int, hold time.Duration, we
 }
 
 func TestAdaptiveBound(t *testing.T) {
+	const floor = 16 // below where it begins
 	const fast, slow = 20 * time.Millisecond, holdLatencyTarget + time.Millisecond
 	noon := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
@@ -71,7 +72,7 @@ func TestAdaptiveBound(t *testing.T) {
 		}, boundStart - 1, boundStart + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, now := newAdaptiveBound(CheckoutsInFlightMin, CheckoutsInFlightMax), noon
+			b, now := newAdaptiveBound(floor, CheckoutsInFlightMax), noon
 			tt.play(b, &now)
 			if limit, _, _ := b.state(); limit <= tt.above || limit >= tt.below {
 				t.Errorf("bound %d, want between %d and %d", limit, tt.above, tt.below)
