@@ -48,9 +48,6 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 			Name: "boxoffice_gate_takings", Help: "Orders that the gate remembers of sales that have run short.",
 		}, func() float64 { return float64(s.gate.remembered.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "boxoffice_checkouts_waiting", Help: "Checkouts that wait for the verdict on their hold.",
-		}, func() float64 { return float64(len(s.slots)) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_event_streams", Help: "Open event streams.",
 		}, func() float64 { return float64(s.hub.open()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -79,6 +76,9 @@ func protectionMetrics(s *Server) []prometheus.Collector {
 		return nil
 	}
 	all := []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_checkouts_waiting", Help: "Checkouts that wait for the verdict on their hold.",
+		}, func() float64 { _, inFlight, _ := s.adaptive.state(); return float64(inFlight) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_checkouts_bound", Help: "Checkouts that the engine is given at a time: falls when holds or webhooks get slow.",
 		}, func() float64 { limit, _, _ := s.adaptive.state(); return float64(limit) }),

@@ -13,8 +13,8 @@ import (
 // ordinary way spends a third of that in reflection: the body is decoded twice and
 // validated by its schema. This is the short way for requests that are written
 // plainly, as those of our pages and of most programs are: 59 µs of CPU instead of 79,
-// the client's share included (BenchmarkRefusals). Likewise before that, when more
-// come than the engine takes. It only ever refuses;
+// the client's share included (BenchmarkRefusals). Likewise where the gate has
+// nothing against it, but more come than the engine takes. It only ever refuses;
 // whatever it does not understand, or would not refuse, goes the ordinary way.
 
 // refuseAtOnce is the last middleware in front of the handlers.

@@ -152,6 +152,14 @@ func (s *Server) roomOf(ctx context.Context, saleID string) (*domain.Sale, error
 	}
 }
 
+func (s *Server) roomState(ctx context.Context, saleID string) (waitingroom.RoomState, error) {
+	sale, err := s.roomOf(ctx, saleID)
+	if err != nil {
+		return waitingroom.RoomState{}, err
+	}
+	return s.Rooms.State(ctx, sale.ID)
+}
+
 // hasRooms fails on a node that runs no waiting rooms.
 func (s *Server) hasRooms() error {
 	if s.Rooms == nil {
@@ -210,11 +218,7 @@ func (s *Server) challenge(ctx context.Context, in *saleInput) (*challengeOutput
 }
 
 func (s *Server) queue(ctx context.Context, in *saleInput) (*queueOutput, error) {
-	sale, err := s.roomOf(ctx, in.Sale)
-	if err != nil {
-		return nil, err
-	}
-	state, err := s.Rooms.State(ctx, sale.ID)
+	state, err := s.roomState(ctx, in.Sale)
 	if err != nil {
 		return nil, err
 	}

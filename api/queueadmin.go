@@ -57,11 +57,7 @@ func (b *QueueBody) settings() domain.QueueSettings {
 // configure changes a waiting room. Two organisers who change different things in
 // the same moment may undo each other: the answer says what holds.
 func (s *Server) configure(ctx context.Context, in *configureInput) (*configuredOutput, error) {
-	sale, err := s.roomOf(ctx, in.Sale)
-	if err != nil {
-		return nil, err
-	}
-	state, err := s.Rooms.State(ctx, sale.ID)
+	state, err := s.roomState(ctx, in.Sale)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +66,7 @@ func (s *Server) configure(ctx context.Context, in *configureInput) (*configured
 		return nil, err
 	}
 	if settings != state.Settings { // the organiser's page asks with no change, and must not undo another's
-		if state, err = s.Rooms.Configure(ctx, sale.ID, settings); err != nil {
+		if state, err = s.Rooms.Configure(ctx, in.Sale, settings); err != nil {
 			return nil, err
 		}
 	}

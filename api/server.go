@@ -83,9 +83,8 @@ type Server struct {
 	hub       *hub
 	placeHub  *placeHub
 	load      load
-	slots     chan struct{}  // checkouts that wait for the Desk
 	lookups   chan struct{}  // refusals that first ask whether the key is known
-	adaptive  *adaptiveBound // checkouts that the engine is given at a time, at most slots
+	adaptive  *adaptiveBound // checkouts that the engine is given at a time
 	breakers  breakers
 	byAddress *buckets[netip.Addr]
 	byBuyer   *buckets[domain.BuyerID]
@@ -121,7 +120,6 @@ func New(o Options) (*Server, error) {
 		Options: o,
 		gate:    newGate(o.Catalog, o.Books),
 		hub:     newHub(o.Catalog, o.Log, o.EventConnectionsMax),
-		slots:   make(chan struct{}, o.CheckoutsInFlightMax),
 		lookups: make(chan struct{}, o.CheckoutsInFlightMax),
 		log:     o.Log,
 	}

@@ -5,11 +5,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"boxoffice/migration"
 )
 
 // Migrations only go forward: file n brings the schema from version n−1 to n.
@@ -106,23 +107,10 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return nil
 }
 
-// migrations reads the files in order and checks that no number is missing.
 func migrations() ([]string, error) {
-	names, err := fs.Glob(migrationFiles, "migrations/*.sql") // sorted
+	sqls, err := migration.Files(migrationFiles)
 	if err != nil {
-		return nil, err
-	}
-	var sqls []string
-	for i, name := range names {
-		var number int
-		if _, err := fmt.Sscanf(name, "migrations/%04d_", &number); err != nil || number != i+1 {
-			return nil, fmt.Errorf("orders: %s is not migration %d", name, i+1)
-		}
-		sql, err := migrationFiles.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		sqls = append(sqls, string(sql))
+		return nil, fmt.Errorf("orders: %w", err)
 	}
 	return sqls, nil
 }

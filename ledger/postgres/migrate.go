@@ -4,10 +4,11 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"boxoffice/migration"
 )
 
 // Migrations only go forward: file n brings the schema from version n−1 to n.
@@ -18,7 +19,7 @@ var migrationFiles embed.FS
 // migrate brings the schema up to what this build needs, in one transaction. Any
 // number of processes may do so at once: one works, the others wait for it.
 func migrate(ctx context.Context, pool *pgxpool.Pool, schema string) error {
-	migrations, err := migrations()
+	migrations, err := migration.Files(migrationFiles)
 	if err != nil {
 		return err
 	}
@@ -63,25 +64,4 @@ func lockSchema(ctx context.Context, tx pgx.Tx, schema string) (version int, err
 	}
 	err = tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM ledger_migrations`).Scan(&version)
 	return version, err
-}
-
-// migrations reads the files in order and checks that no number is missing.
-func migrations() ([]string, error) {
-	names, err := fs.Glob(migrationFiles, "migrations/*.sql") // sorted
-	if err != nil {
-		return nil, err
-	}
-	var sqls []string
-	for i, name := range names {
-		var number int
-		if _, err := fmt.Sscanf(name, "migrations/%04d_", &number); err != nil || number != i+1 {
-			return nil, fmt.Errorf("%s is not migration %d", name, i+1)
-		}
-		sql, err := migrationFiles.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		sqls = append(sqls, string(sql))
-	}
-	return sqls, nil
 }
