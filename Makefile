@@ -9,7 +9,7 @@ SECONDS ?= 0
 # make bench: a stack of its own, so that its sales are in nobody's way.
 BENCH_DATA ?= .data-bench
 # make bench-variants: which, how often each, and the load.
-VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request one-order-a-commit ordinary
+VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request one-order-a-commit sdk-pollers no-cache gzip stock-servers ordinary
 VARIANT_ROUNDS ?= 3
 VARIANT_FLAGS  ?= --concurrency 64 --rate 10 --runs 1 --duration 10s
 
@@ -80,7 +80,7 @@ ifdef RUNNING
 else
 	@$(DEVSTACK) clean --data $(BENCH_DATA) --yes
 	@mkdir -p bench-results; echo "starting a stack in $(BENCH_DATA), its output is in bench-results/stack.log"; \
-	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_BIN:%=--bin-dir %) >bench-results/stack.log 2>&1 & stack=$$!; \
+	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_BIN:%=--bin-dir %) $(BENCH_UP) >bench-results/stack.log 2>&1 & stack=$$!; \
 	trap '$(DEVSTACK) stop --data $(BENCH_DATA) >/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	until grep -q '^  "state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "^  \"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
 	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
@@ -92,12 +92,13 @@ endif
 bench-compare: ## what result B is to result A (A=….json B=….json)
 	@go run ./cmd/boxoffice bench compare "$(A)" "$(B)"
 
-bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slower variant on a fresh stack of its own, some 15 minutes
+bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slower variant on a fresh stack of its own, some 35 minutes
 	go build -buildvcs=false -tags benchvariants -o bin/variants/ ./cmd/...
 	@rm -rf bench-results/variants
 	@for round in $$(seq $(VARIANT_ROUNDS)); do for variant in $(VARIANTS); do \
 	  echo "== $$variant, round $$round of $(VARIANT_ROUNDS)"; \
-	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" \
+	  case $$variant in stock-servers|ordinary) up=--stock-servers ;; *) up= ;; esac; \
+	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" BENCH_UP=$$up \
 	    FLAGS="--phases journey --out bench-results/variants $(VARIANT_FLAGS) $(FLAGS)" || exit 1; \
 	done; done
 	@echo; bin/variants/boxoffice bench variants bench-results/variants/*.json

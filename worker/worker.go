@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 
@@ -79,11 +78,6 @@ type Worker struct{ sdkworker.Worker }
 
 // An Option changes how a worker runs what it runs.
 type Option func(*sdkworker.Options)
-
-// WithInterceptors puts these around workflows and activities.
-func WithInterceptors(all ...interceptor.WorkerInterceptor) Option {
-	return func(o *sdkworker.Options) { o.Interceptors = append(o.Interceptors, all...) }
-}
 
 // New makes a worker; Start and Stop run it. onFatal is told when it can not go
 // on, for example because its namespace is gone.

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
+	sdkworker "go.temporal.io/sdk/worker"
 )
 
 // Variable is the environment variable that names the variant of a process
@@ -37,10 +37,24 @@ type Variant struct {
 	OneUnitARequest bool
 	// OneOrderACommit: each sold order is a transaction of its own in Postgres.
 	OneOrderACommit bool
+	// SDKPollers: as many poll for workflow tasks, and for activities, as the SDK
+	// has where nobody sets it.
+	SDKPollers bool
+	// NoCache: no open checkout stays in memory; each workflow task replays the
+	// whole history. Nobody writes it that way: the SDK has a cache unless told
+	// otherwise. It shows what the cache is for.
+	NoCache bool
+	// Gzip: requests to Temporal are compressed, as the SDK does where nobody sets
+	// it.
+	Gzip bool
+	// StockServers: Temporal and Postgres run with the settings that they come
+	// with. It is a way of the local stack (devstack up --stock-servers); to the
+	// service it is only a name for the results.
+	StockServers bool
 }
 
 // All is every variant: the product's own way first, then each single step back,
-// and last the ordinary way, which takes all of them.
+// and last the ordinary way, which takes all of them but NoCache.
 var All = []Variant{
 	{Name: "lean"},
 	{Name: "plain-start", PlainStart: true},
@@ -48,9 +62,14 @@ var All = []Variant{
 	{Name: "signal", PayBySignal: true},
 	{Name: "one-unit-a-request", OneUnitARequest: true},
 	{Name: "one-order-a-commit", OneOrderACommit: true},
+	{Name: "sdk-pollers", SDKPollers: true},
+	{Name: "no-cache", NoCache: true},
+	{Name: "gzip", Gzip: true},
+	{Name: "stock-servers", StockServers: true},
 	{
 		Name: "ordinary", PlainStart: true, RegularActivities: true, PayBySignal: true,
 		OneUnitARequest: true, OneOrderACommit: true,
+		SDKPollers: true, Gzip: true, StockServers: true,
 	},
 }
 
@@ -86,10 +105,23 @@ func (v Variant) Client(c client.Client) client.Client {
 	return c
 }
 
-// Interceptors are the worker's.
-func (v Variant) Interceptors() []interceptor.WorkerInterceptor {
-	if !v.RegularActivities {
-		return nil
+// Connection changes how the service reaches Temporal.
+func (v Variant) Connection(o *client.Options) {
+	if v.Gzip {
+		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionGzip{}
 	}
-	return []interceptor.WorkerInterceptor{&regularActivities{}}
+}
+
+// Worker changes how the checkouts' worker runs. The cache is the process's:
+// without it, no worker that is made later has one.
+func (v Variant) Worker(o *sdkworker.Options) {
+	if v.RegularActivities {
+		o.Interceptors = append(o.Interceptors, &regularActivities{})
+	}
+	if v.SDKPollers {
+		o.MaxConcurrentWorkflowTaskPollers, o.MaxConcurrentActivityTaskPollers = 0, 0
+	}
+	if v.NoCache {
+		sdkworker.SetStickyWorkflowCacheSize(0)
+	}
 }

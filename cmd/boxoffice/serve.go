@@ -218,7 +218,7 @@ func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store
 
 func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
-		c, err := s.dialTemporal(ctx, s.log)
+		c, err := s.dialTemporal(ctx, s.log, s.variant.connection()...)
 		if err != nil {
 			return nil, err
 		}

@@ -15,8 +15,9 @@ import (
 )
 
 // dialTemporal connects as the environment says.
-func (c config) dialTemporal(ctx context.Context, log *slog.Logger) (client.Client, error) {
-	return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log, worker.WithConnection(c.Temporal))
+func (c config) dialTemporal(ctx context.Context, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
+	with = append([]worker.DialOption{worker.WithConnection(c.Temporal)}, with...)
+	return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log, with...)
 }
 
 // readTemporal reads how to reach Temporal from the variables that Temporal's

@@ -21,3 +21,4 @@ func (variant) client(c client.Client) client.Client                    { return
 func (variant) orders(o orders.Options) orders.Options                  { return o }
 func (variant) batcher(o []ledger.BatcherOption) []ledger.BatcherOption { return o }
 func (variant) worker() []worker.Option                                 { return nil }
+func (variant) connection() []worker.DialOption                         { return nil }

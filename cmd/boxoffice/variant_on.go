@@ -44,6 +44,6 @@ func (v variant) batcher(o []ledger.BatcherOption) []ledger.BatcherOption {
 	return o
 }
 
-func (v variant) worker() []worker.Option {
-	return []worker.Option{worker.WithInterceptors(v.of.Interceptors()...)}
-}
+func (v variant) worker() []worker.Option { return []worker.Option{v.of.Worker} }
+
+func (v variant) connection() []worker.DialOption { return []worker.DialOption{v.of.Connection} }

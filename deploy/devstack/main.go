@@ -73,6 +73,7 @@ func up(args []string) error {
 	set.BoolVar(&o.Adopt, "adopt", false, "the ledger or the database is the same one under another name")
 	o.Via = stack.Vias{}
 	set.Var(o.Via, "via", "for fault tests: `LINK=HOST:PORT` of a proxy between two processes; repeatable")
+	set.BoolVar(&o.StockServers, "stock-servers", false, "for the bench: Temporal and Postgres with the settings that they come with, on an empty data directory")
 	set.BoolVar(&o.RestartAlways, "restart-always", false, "for fault tests: start again at once what dies, however often")
 	set.Parse(args)
 	o.DataDir, o.Ledger, o.Console = *data, tigerbeetle.Want(*ledger), console.New(os.Stdout)

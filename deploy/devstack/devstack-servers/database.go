@@ -86,10 +86,7 @@ func applySchemas(store, visibility *config.SQL, logger log.Logger) error {
 	if err := applySchema(store, "postgresql/v12/temporal", pgschema.Version, logger); err != nil {
 		return err
 	}
-	if err := applySchema(visibility, "postgresql/v12/visibility", pgschema.VisibilityVersion, logger); err != nil {
-		return err
-	}
-	return indexOnlyWhatIsThere(visibility, logger)
+	return applySchema(visibility, "postgresql/v12/visibility", pgschema.VisibilityVersion, logger)
 }
 
 // partialIndexes leaves those rows out of an index of the visibility table that have nothing in its column. The names

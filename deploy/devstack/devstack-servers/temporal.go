@@ -26,7 +26,9 @@ const (
 
 // runTemporal serves until stop. TEMPORAL_ADDRESS is the frontend's address, DEVSTACK_TEMPORAL_PORTS the ports of the
 // history, matching and worker services on the same host, DEVSTACK_TEMPORAL_STORE and DEVSTACK_TEMPORAL_VISIBILITY the
-// two databases, TEMPORAL_NAMESPACE the namespace to make.
+// two databases, TEMPORAL_NAMESPACE the namespace to make. DEVSTACK_STOCK_SETTINGS=true is for the bench: what was chosen
+// by measuring stays as the server has it. Shards are no such setting: there is no default, and 4 is what Temporal's own
+// images for development have.
 func runTemporal(stop <-chan os.Signal) error {
 	// Warnings and up: at "info" the server writes several lines for every restart of a poller.
 	logger := log.NewZapLogger(log.BuildZapLogger(log.Config{Level: "warn", Format: "console"}))
@@ -38,14 +40,20 @@ func runTemporal(stop <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
+	stock := os.Getenv("DEVSTACK_STOCK_SETTINGS") == "true"
 	if err := applySchemas(store, visibility, logger); err != nil {
 		return err
+	}
+	if !stock {
+		if err := indexOnlyWhatIsThere(visibility, logger); err != nil {
+			return err
+		}
 	}
 	addresses, err := readServiceAddresses()
 	if err != nil {
 		return err
 	}
-	server, err := newServer(serverConfig(store, visibility, addresses), addresses, logger)
+	server, err := newServer(serverConfig(store, visibility, addresses), addresses, dynamicConfig(stock), logger)
 	if err != nil {
 		return err
 	}
@@ -134,7 +142,7 @@ func serverConfig(store, visibility *config.SQL, addresses map[primitives.Servic
 	}
 }
 
-func newServer(cfg *config.Config, addresses map[primitives.ServiceName]serviceAddress, logger log.Logger) (temporal.Server, error) {
+func newServer(cfg *config.Config, addresses map[primitives.ServiceName]serviceAddress, dynamic dynamicconfig.Client, logger log.Logger) (temporal.Server, error) {
 	authorizer, err := authorization.GetAuthorizerFromConfig(&cfg.Global.Authorization)
 	if err != nil {
 		return nil, err
@@ -151,15 +159,22 @@ func newServer(cfg *config.Config, addresses map[primitives.ServiceName]serviceA
 		temporal.WithStaticHosts(hosts),
 		temporal.WithLogger(logger),
 		temporal.WithAuthorizer(authorizer),
-		temporal.WithDynamicConfigClient(dynamicConfig()),
+		temporal.WithDynamicConfigClient(dynamic),
 	)
 }
 
 // unlimited is above anything that one machine reaches.
 const unlimited = 1_000_000
 
-func dynamicConfig() dynamicconfig.StaticClient {
-	settings := map[string]any{
+func dynamicConfig(stock bool) dynamicconfig.StaticClient {
+	client := dynamicconfig.StaticClient{
+		// A local stack calls nobody on the outside.
+		dynamicconfig.MakeKey("frontend.enableServerVersionCheck"): false,
+	}
+	if stock {
+		return client
+	}
+	for key, value := range map[string]any{
 		// The limits of a shared cluster (2400, 3000 and 1200 requests a second) are reached by a single on-sale, and
 		// show as errors of the box office. Nobody else is on this server.
 		"frontend.rps":               unlimited,
@@ -173,11 +188,7 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		// One worker process reads the queue: four partitions would only forward tasks to each other.
 		"matching.numTaskqueueReadPartitions":  1,
 		"matching.numTaskqueueWritePartitions": 1,
-		// A local stack calls nobody on the outside.
-		"frontend.enableServerVersionCheck": false,
-	}
-	client := dynamicconfig.StaticClient{}
-	for key, value := range settings {
+	} {
 		client[dynamicconfig.MakeKey(key)] = value
 	}
 	return client

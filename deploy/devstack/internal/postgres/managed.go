@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type Managed struct {
 	Server   Server
 	Identity Identity
 	Port     int
+	Stock    bool   // without the settings that were chosen by measuring
 	data     string // the server's own data folder
 	secrets  secrets
 }
@@ -135,7 +137,11 @@ func (m *Managed) writeFor(path, content string) error {
 // Command returns the program that serves in the foreground, and its arguments.
 func (m *Managed) Command() (path string, args []string) {
 	args = []string{"-D", m.data, "-p", fmt.Sprint(m.Port)}
-	for _, s := range settings {
+	chosen := slices.Concat(settings, tuning)
+	if m.Stock {
+		chosen = settings
+	}
+	for _, s := range chosen {
 		args = append(args, "-c", s.name+"="+s.value)
 	}
 	return filepath.Join(m.Server.Bin, "postgres"), args

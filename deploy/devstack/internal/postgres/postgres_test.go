@@ -3,6 +3,7 @@ package postgres
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,5 +151,31 @@ func TestLeftoverPidFilesAreJudgedByTheirProcess(t *testing.T) {
 				t.Errorf("the file is still there (%v): Postgres would refuse to start", err)
 			}
 		})
+	}
+}
+
+func TestStockServersLackOnlyTheTuning(t *testing.T) {
+	arguments := func(m *Managed) string {
+		_, args := m.Command()
+		return strings.Join(args, " ")
+	}
+	tuned, stock := arguments(&Managed{}), arguments(&Managed{Stock: true})
+	for _, s := range tuning {
+		if flag := "-c " + s.name + "="; !strings.Contains(tuned, flag) || strings.Contains(stock, flag) {
+			t.Errorf("%s: want it in the tuned server's arguments alone", s.name)
+		}
+	}
+	for _, s := range settings {
+		if flag := "-c " + s.name + "=" + s.value; !strings.Contains(tuned, flag) || !strings.Contains(stock, flag) {
+			t.Errorf("%s: want it in both servers' arguments", s.name)
+		}
+	}
+}
+
+func TestNoSettingGivesUpDurability(t *testing.T) {
+	for _, s := range slices.Concat(settings, tuning) {
+		if slices.Contains([]string{"fsync", "full_page_writes", "synchronous_commit"}, s.name) {
+			t.Errorf("%s is set to %s", s.name, s.value)
+		}
 	}
 }

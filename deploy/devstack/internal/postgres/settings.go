@@ -1,25 +1,32 @@
 package postgres
 
-// settings of a server that the stack runs itself. What is not here stays as Postgres ships it; fsync,
-// full_page_writes and synchronous_commit above all: an order that was acknowledged must survive.
-var settings = []struct{ name, value string }{
+type setting struct{ name, value string }
+
+// settings of a server that the stack runs itself, without which it could not, or nobody could read its log. What is
+// neither here nor in tuning stays as Postgres ships it; fsync, full_page_writes and synchronous_commit above all: an
+// order that was acknowledged must survive.
+var settings = []setting{
 	{"listen_addresses", "127.0.0.1"},
 	{"unix_socket_directories", ""},                // TCP only: no file of ours in /tmp, no limit on the path's length
 	{"password_encryption", "scram-sha-256"},       // the default since 14; said for 13
 	{"max_connections", "120"},                     // Temporal 50, the box office's pool, psql and tests beside them
-	{"shared_buffers", "256MB"},                    // the whole working set of a local sale
-	{"wal_level", "minimal"},                       // nobody replicates or archives a local stack: less is written
-	{"max_wal_senders", "0"},                       // required by wal_level=minimal
-	{"max_wal_size", "2GB"},                        // fewer checkpoints, so fewer full page images in an on-sale's burst
-	{"checkpoint_timeout", "15min"},                // likewise; a crash costs seconds of recovery instead
-	{"jit", "off"},                                 // every query is small: compiling one costs more than running it
-	{"max_parallel_workers_per_gather", "0"},       // likewise, and two cores have other work
-	{"autovacuum_naptime", "10s"},                  // fresh tables are analysed before the first sale is over: measured,
-	{"autovacuum_analyze_scale_factor", "0.05"},    // analysed tables save a fifth of Temporal's CPU per checkout
 	{"log_checkpoints", "off"},                     // noise in a development log
 	{"log_line_prefix", "%m [%p] %q%u@%d "},        // who asked
 	{"log_min_duration_statement", "1s"},           // the statement that explains a slow page
 	{"log_timezone", "UTC"},                        // as all other logs
 	{"timezone", "UTC"},                            // what a session without a zone of its own sees
 	{"idle_in_transaction_session_timeout", "60s"}, // a killed client's lock is not for ever
+}
+
+// tuning is for speed alone.
+var tuning = []setting{
+	{"shared_buffers", "256MB"},                 // the whole working set of a local sale
+	{"wal_level", "minimal"},                    // nobody replicates or archives a local stack: less is written
+	{"max_wal_senders", "0"},                    // required by wal_level=minimal
+	{"max_wal_size", "2GB"},                     // fewer checkpoints, so fewer full page images in an on-sale's burst
+	{"checkpoint_timeout", "15min"},             // likewise; a crash costs seconds of recovery instead
+	{"jit", "off"},                              // every query is small: compiling one costs more than running it
+	{"max_parallel_workers_per_gather", "0"},    // likewise, and two cores have other work
+	{"autovacuum_naptime", "10s"},               // fresh tables are analysed before the first sale is over: measured,
+	{"autovacuum_analyze_scale_factor", "0.05"}, // analysed tables save a fifth of Temporal's CPU per checkout
 }

@@ -35,6 +35,7 @@ type Options struct {
 
 	Via           Vias // for fault tests: proxies between the processes
 	RestartAlways bool // for fault tests: what dies is started again at once, however often
+	StockServers  bool // for the bench: Temporal and Postgres without what was chosen by measuring
 }
 
 const (

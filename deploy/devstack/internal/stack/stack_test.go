@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,15 @@ func TestProcessesGetNoVariableOfTheStackByThemselves(t *testing.T) {
 	}
 	if !strings.Contains(env, "GODEBUG_OF_THE_USER=kept") {
 		t.Errorf("the user's own variables do not pass")
+	}
+}
+
+func TestStockServersAreToldNothingOfTheTuning(t *testing.T) {
+	if env := temporalTuning(false); !slices.Contains(env, "GOGC=400") {
+		t.Errorf("the tuned server's process gets %v", env)
+	}
+	if env := temporalTuning(true); !slices.Equal(env, []string{"DEVSTACK_STOCK_SETTINGS=true"}) {
+		t.Errorf("the stock server's process gets %v", env)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -120,7 +121,7 @@ func (s *stack) prepareManaged(ctx context.Context) (*postgres.Managed, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &postgres.Managed{Server: server, Identity: id, Port: s.addr.postgres.Port}
+	m := &postgres.Managed{Server: server, Identity: id, Port: s.addr.postgres.Port, Stock: s.StockServers}
 	return m, m.Prepare(ctx, home, s.dir.File("postgres.json"), s.runAs)
 }
 
@@ -178,19 +179,26 @@ func (s *stack) startTemporal(ctx context.Context) (string, error) {
 	}
 	err = s.group.Start(ctx, supervise.Spec{
 		Name: "temporal", Path: s.servers, Args: []string{"temporal"}, Dir: s.dir.Path,
-		Env: append(baseEnviron(),
-			varTemporal+"="+s.addr.temporal.HostPort(),
-			varNamespace+"="+namespace,
-			"DEVSTACK_TEMPORAL_PORTS="+s.addr.innerText(),
-			"DEVSTACK_TEMPORAL_STORE="+store,
-			"DEVSTACK_TEMPORAL_VISIBILITY="+visibility,
-			// Measured: a quarter of the CPU of a checkout was garbage collection. The price is memory.
-			"GOGC=400",
-		),
+		Env: slices.Concat(baseEnviron(), temporalTuning(s.StockServers), []string{
+			varTemporal + "=" + s.addr.temporal.HostPort(),
+			varNamespace + "=" + namespace,
+			"DEVSTACK_TEMPORAL_PORTS=" + s.addr.innerText(),
+			"DEVSTACK_TEMPORAL_STORE=" + store,
+			"DEVSTACK_TEMPORAL_VISIBILITY=" + visibility,
+		}),
 		LogDir: s.logDir(), Address: s.addr.temporal.HostPort(),
 		Announces: true, ReadyWithin: temporalReadyWithin, StopWithin: temporalStopWithin,
 	})
 	return temporalVersion + " on " + s.addr.temporal.HostPort(), err
+}
+
+// temporalTuning is what the server's process is told about its settings.
+func temporalTuning(stock bool) []string {
+	if stock {
+		return []string{"DEVSTACK_STOCK_SETTINGS=true"}
+	}
+	// Measured: a quarter of the CPU of a checkout was garbage collection. The price is memory.
+	return []string{"GOGC=400"}
 }
 
 // temporalDatabase is what devstack-servers reads. Of the options only those of TLS are for every client.
