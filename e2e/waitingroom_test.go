@@ -9,14 +9,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,67 +24,18 @@ import (
 // A sale with a waiting room, from before the opening to the last ticket; where a
 // ledger takes several nodes, on two of them and one database.
 func TestWaitingRoom(t *testing.T) {
-	several := "tigerbeetle"
-	if _, err := exec.LookPath(several); err != nil {
-		several = "postgres"
-	}
-	for ledger, nodes := range map[string]int{"embedded": 1, several: 2} {
+	for ledger, nodes := range map[string]int{"embedded": 1, ledgerOfSeveralNodes(t): 2} {
 		t.Run(ledger, func(t *testing.T) {
 			s := startStack(t, dataDir(t), ledger)
 			all := []*node{{url: s.env["BOXOFFICE_URL"]}}
 			for len(all) < nodes {
-				all = append(all, s.startNode(t))
+				all = append(all, s.startNode(t, ""))
 			}
 			t.Run("from the draw to the tickets", func(t *testing.T) { testRoom(t, s, all) })
 			t.Run("who comes when it is open", func(t *testing.T) { testOpenRoom(t, s, all) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, s) })
 		})
 	}
-}
-
-// node is one process of the service.
-type node struct {
-	url     string
-	process *exec.Cmd // nil: the stack's own
-}
-
-// startNode starts another process beside that of the stack.
-func (s *stack) startNode(t *testing.T) *node {
-	t.Helper()
-	bin, err := tools()
-	require.NoError(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	n := &node{url: "http://" + l.Addr().String()}
-	require.NoError(t, l.Close())
-	log, err := os.Create(filepath.Join(s.dir, "log", "second-node.log")) // shown when the test fails
-	require.NoError(t, err)
-	n.process = exec.Command(filepath.Join(bin, "boxoffice"), "serve")
-	n.process.Stdout, n.process.Stderr = log, log
-	n.process.Env = os.Environ()
-	for name, value := range s.env {
-		if name != "BOXOFFICE_URL" && name != "BOXOFFICE_ADMIN_URL" {
-			n.process.Env = append(n.process.Env, name+"="+value)
-		}
-	}
-	n.process.Env = append(n.process.Env, "BOXOFFICE_URL="+n.url, "BOXOFFICE_ADMIN_URL="+n.url)
-	require.NoError(t, n.process.Start())
-	t.Cleanup(func() { n.kill() })
-	eventually(t, "the second node is ready", func() bool {
-		response, err := s.http.Get(n.url + "/readyz")
-		if err != nil {
-			return false
-		}
-		response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	})
-	return n
-}
-
-// kill ends the process as a power cut does.
-func (n *node) kill() {
-	_ = n.process.Process.Signal(syscall.SIGKILL)
-	_ = n.process.Wait()
 }
 
 // place is what the API says of one.

@@ -1,0 +1,231 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/bench/crowd"
+)
+
+const (
+	stormBuyers  = 3000
+	stormTickets = 150
+	stormSpread  = 5 * time.Second
+	// stormDeadline only ends a test that is broken.
+	stormDeadline = 3 * time.Minute
+)
+
+// A rush on two nodes and one database, in the middle of which one of them dies
+// as in a power cut, with its checkouts under way, its buyers' connections and
+// what it had counted of the queue; a moment later it is there again. Everybody
+// has one answer, every ticket is sold, once, and paid for at the provider.
+func TestStorm(t *testing.T) {
+	s := startStack(t, dataDir(t), ledgerOfSeveralNodes(t))
+	second := s.startNode(t, "")
+	front := openFront(t, address(s.env["BOXOFFICE_URL"]), address(second.url))
+
+	t.Run("a node dies", func(t *testing.T) {
+		sale := s.sale(t, stormTickets, longHold, 4)
+		s.storm(t, front, sale, 1, nil, func() {
+			second.kill()
+			second = s.startNode(t, second.url)
+		})
+	})
+	t.Run("a node dies while people wait in the room", func(t *testing.T) {
+		sale := s.rush(t, stormTickets, 0)
+		s.configure(t, sale, map[string]any{"paused": true})
+		queue := &crowd.Queue{Live: 100, Full: s.openDoor(sale)}
+		s.storm(t, front, sale, 2, queue, func() {
+			victim := s.pid("boxoffice")
+			require.NotZero(t, victim)
+			require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+			eventually(t, "the stack starts the service again", func() bool {
+				pid := s.pid("boxoffice")
+				return pid != 0 && pid != victim
+			})
+			s.awaitNode(t, s.env["BOXOFFICE_URL"])
+		})
+	})
+	t.Run("verify", func(t *testing.T) { testVerify(t, s) })
+}
+
+// storm sends a crowd, strikes when a third of the tickets are taken, and looks at
+// what everybody was told.
+func (s *stack) storm(t *testing.T, front *front, sale string, seed uint64, queue *crowd.Queue, strike func()) {
+	t.Helper()
+	t.Logf("%d buyers, %d tickets, seed %d", stormBuyers, stormTickets, seed)
+	progress, plan := &crowd.Progress{}, crowd.Plan{
+		URL: front.url(), Sale: sale, Class: "A", Buyers: stormBuyers, Spread: stormSpread, Seed: seed, Connections: 300,
+		Deadline: stormDeadline, Pay: s.payer(front), Queue: queue,
+	}
+	plan.Progress = progress
+	type outcome struct {
+		crowd.Result
+		err error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		result, err := crowd.Run(t.Context(), plan)
+		ended <- outcome{result, err}
+	}()
+	eventually(t, "a third of the tickets are held", func() bool { return progress.Held.Load() >= stormTickets/3 })
+	strike()
+	require.Less(t, progress.Answered.Load(), int64(stormBuyers), "all was over before the node was back")
+	got := <-ended
+	require.NoError(t, got.err)
+	t.Logf("answered in %.1f s, settled in %.1f s; %d requests, %d busy, %d in flight, %d without an answer; queue %+v",
+		got.AnsweredSeconds, got.SettledSeconds, got.Requests, got.Busy, got.InFlight, got.Lost, got.Queue)
+
+	require.Empty(t, got.Errors, "%v", got.Samples)
+	require.Positive(t, got.Lost, "nobody's connection broke: the node did not die in the rush")
+	require.EqualValues(t, stormBuyers, got.OneAnswer, "buyers with exactly one final answer")
+	require.EqualValues(t, stormTickets, got.Paid)
+	require.EqualValues(t, stormTickets, got.Orders, "different orders that were paid")
+	require.EqualValues(t, stormBuyers-stormTickets, got.SoldOut+got.AllHeld)
+	s.awaitStock(t, sale, "A", level{Sold: stormTickets})
+}
+
+// openDoor lets the queue move, once everybody has a place in it.
+func (s *stack) openDoor(sale string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		status, _, err := s.try(ctx, http.MethodPatch, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales/"+sale+"/queue", s.admin(), map[string]any{"paused": false})
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("the door stays shut: %d", status)
+		}
+		return err
+	}
+}
+
+// payer pays as people do, on the provider's page, and asks until the order is
+// paid: the provider's webhook makes it so, however often it has to be repeated.
+func (s *stack) payer(front *front) func(context.Context, crowd.Held) error {
+	return func(ctx context.Context, held crowd.Held) error {
+		var o order
+		state := struct {
+			order
+			Tickets []json.RawMessage
+		}{}
+		status, body, err := s.try(ctx, http.MethodGet, front.url()+"/v1/orders/"+held.Order, bearer(held.Token), nil)
+		switch {
+		case err != nil:
+			return &crowd.PayLater{Err: err}
+		case status == http.StatusServiceUnavailable:
+			return &crowd.PayLater{Err: fmt.Errorf("%d %s", status, body)}
+		case status != http.StatusOK:
+			return fmt.Errorf("order: %d %s", status, body)
+		}
+		if err := json.Unmarshal(body, &state); err != nil {
+			return err
+		}
+		o = state.order
+		switch {
+		case o.Status == "paid" && len(state.Tickets) == 1:
+			return nil
+		case o.Status != "held":
+			return fmt.Errorf("order: %s", body)
+		}
+		if _, _, err := s.try(ctx, http.MethodGet, o.PayURL, nil, nil); err != nil {
+			return err
+		}
+		status, body, err = s.try(ctx, http.MethodPost, s.env["MOCKPAY_URL"]+"/v1/sessions/"+o.Session+"/pay", nil, map[string]any{"outcome": "succeeded"})
+		if err != nil || status != http.StatusOK {
+			return fmt.Errorf("pay: %d %s: %w", status, body, err)
+		}
+		return &crowd.PayLater{Err: fmt.Errorf("order %s waits for its webhook", held.Order)}
+	}
+}
+
+// try is a request that may fail, over a connection of its own: a node may die
+// meanwhile.
+func (s *stack) try(ctx context.Context, method, url string, header map[string]string, body any) (status int, content []byte, err error) {
+	payload, err := json.Marshal(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(payload))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Close = true
+	request.Header.Set("Content-Type", "application/json")
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	content, err = io.ReadAll(response.Body)
+	return response.StatusCode, content, err
+}
+
+// A front is the simplest load balancer there is: a connection goes to the next
+// node that takes it, and ends with it.
+type front struct {
+	listener net.Listener
+	nodes    []string
+	next     atomic.Uint32
+	relays   sync.WaitGroup
+}
+
+func openFront(t *testing.T, nodes ...string) *front {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f := &front{listener: l, nodes: nodes}
+	ctx, cancel := context.WithCancel(context.Background())
+	f.relays.Go(func() {
+		for {
+			buyer, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.relays.Go(func() { f.relay(ctx, buyer) })
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = l.Close()
+		f.relays.Wait()
+	})
+	return f
+}
+
+func (f *front) url() string { return "http://" + f.listener.Addr().String() }
+
+func (f *front) relay(ctx context.Context, buyer net.Conn) {
+	defer buyer.Close()
+	first := f.next.Add(1)
+	for i := range f.nodes {
+		node, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", f.nodes[(int(first)+i)%len(f.nodes)])
+		if err != nil {
+			continue
+		}
+		defer node.Close()
+		ended := make(chan struct{}, 2)
+		for _, way := range [][2]net.Conn{{buyer, node}, {node, buyer}} {
+			f.relays.Go(func() {
+				_, _ = io.Copy(way[0], way[1])
+				ended <- struct{}{}
+			})
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+		return
+	}
+}
