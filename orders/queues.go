@@ -135,7 +135,8 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 			present = excluded.present, congested = excluded.congested`,
 		q.SaleID, node.Node, q.Now, node.Base, present, node.Congested)
 	for _, other := range q.Nodes {
-		if q.Now.Sub(other.SeenAt) > queueNodeLife && other.Node != node.Node {
+		// A row from the future is from before the clock was set back.
+		if q.Now.Sub(other.SeenAt).Abs() > queueNodeLife && other.Node != node.Node {
 			batch.Queue(`DELETE FROM queue_nodes WHERE sale_id = $1 AND node = $2 AND seen_at = $3`, q.SaleID, other.Node, other.SeenAt)
 		}
 	}

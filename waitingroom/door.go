@@ -24,6 +24,13 @@ const (
 	// congestedLife is how long a node's word that it is congested is heeded.
 	congestedLife = time.Second
 
+	// clockStep is how far the database's clock may be from where a node expects it,
+	// by its own monotonic one, until it counts as set. After that all rows of nodes
+	// look silent until they are written again, and a door that moved would pass
+	// everybody: for restExchanges, about a second, the node leaves it where it is.
+	clockStep     = time.Second
+	restExchanges = 10
+
 	cutFactor    = 0.7              // of the rate, when a node is congested
 	cutInterval  = time.Second      // a cut must show before the next
 	rampTime     = 50 * time.Second // from nothing to the ceiling, adding evenly
@@ -45,7 +52,7 @@ func draw(q *domain.Queue, first int64) bool {
 // whether the ledger has any.
 func moveDoor(q *domain.Queue, own *domain.QueueNode, seats bool) (turned bool) {
 	d := &q.Door
-	passed := q.Now.Sub(d.MovedAt)
+	passed := age(q.Now, d.MovedAt)
 	shut := q.Drawn == domain.QueueUndrawn || q.Settings.Paused || !q.CanceledAt.IsZero() || !seats
 	if shut || passed < TurnInterval || d.Admitted >= q.Joined {
 		return false
@@ -81,7 +88,7 @@ func adapt(q *domain.Queue, nodes []domain.QueueNode, passed time.Duration) {
 		d.Rate = s.RateCeiling * startPortion
 	case !congested(nodes, q.Now):
 		d.Rate += s.RateCeiling * passed.Seconds() / rampTime.Seconds()
-	case q.Now.Sub(d.CutAt) >= cutInterval:
+	case age(q.Now, d.CutAt) >= cutInterval:
 		d.Rate *= cutFactor
 		d.CutAt = q.Now
 	}
@@ -90,7 +97,7 @@ func adapt(q *domain.Queue, nodes []domain.QueueNode, passed time.Duration) {
 
 func congested(nodes []domain.QueueNode, now time.Time) bool {
 	for _, n := range nodes {
-		if n.Congested && now.Sub(n.SeenAt) <= congestedLife {
+		if n.Congested && age(now, n.SeenAt) <= congestedLife {
 			return true
 		}
 	}
@@ -101,12 +108,17 @@ func congested(nodes []domain.QueueNode, now time.Time) bool {
 func others(q *domain.Queue, own string) []domain.QueueNode {
 	nodes := make([]domain.QueueNode, 0, len(q.Nodes)+1)
 	for _, n := range q.Nodes {
-		if n.Node != own && q.Now.Sub(n.SeenAt) <= PresenceTimeout {
+		if n.Node != own && age(q.Now, n.SeenAt) <= PresenceTimeout {
 			nodes = append(nodes, n)
 		}
 	}
 	return nodes
 }
+
+// age is how long ago something was written, by the database's clock. What is from
+// its future is from before it was set back, and no fresher for it: waiting until
+// the clock gets there would shut the door, and keep a dead node's word, for as long.
+func age(now, then time.Time) time.Duration { return now.Sub(then).Abs() }
 
 // coverage is the place up to which all live nodes have said who is present;
 // not covered: one has yet to say anything after the draw. Without the bound the
@@ -114,7 +126,7 @@ func others(q *domain.Queue, own string) []domain.QueueNode {
 func coverage(q *domain.Queue, nodes []domain.QueueNode) (limit int64, covered bool) {
 	limit = q.Joined
 	for _, n := range nodes {
-		if q.Now.Sub(n.SeenAt) > nodeLive {
+		if age(q.Now, n.SeenAt) > nodeLive {
 			continue
 		}
 		if n.Base == domain.QueueUndrawn {

@@ -33,6 +33,7 @@ type room struct {
 	order      []int64     // the join indexes of the places orderFrom…, as the draw has them
 	orderFrom  int64
 	retryAt    time.Duration
+	resting    int // exchanges for which this node leaves the door, see clockStep
 
 	counting atomic.Bool // the ledger is being asked
 	countAt  atomic.Int64
@@ -193,6 +194,19 @@ func (r *room) foresee() {
 	for place := r.orderFrom + int64(len(r.order)); place < to; place++ {
 		r.order = append(r.order, p.Index(place))
 	}
+}
+
+// rests reports whether the database's clock was set so lately that the other
+// nodes' rows cannot be judged by it yet.
+func (r *room) rests(q *domain.Queue, mono time.Duration) bool {
+	last := r.last.Load()
+	switch {
+	case last.known() && age(q.Now, last.now(mono)) > clockStep:
+		r.resting = restExchanges
+	case r.resting > 0:
+		r.resting--
+	}
+	return r.resting > 0
 }
 
 // presence is who is here of the places ahead of the door, as a node's row says

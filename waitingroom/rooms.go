@@ -215,7 +215,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, congested bool) {
 		drawn := draw(q, first)
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: congested}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !drawn && moveDoor(q, &own, seats)
+		turned = !of.rests(q, r.mono()) && !drawn && moveDoor(q, &own, seats)
 		return own
 	})
 	if err != nil {
