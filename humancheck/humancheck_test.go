@@ -37,6 +37,15 @@ func wrong(challenge string, bits int) string {
 	}
 }
 
+// solutionOf gives a hash with so many leading zero bits, and a one behind them.
+func solutionOf(challenge string, zeroBits int) string {
+	for n := 0; ; n++ {
+		if s := fmt.Sprint(n); solves(challenge, s, zeroBits) && !solves(challenge, s, zeroBits+1) {
+			return s
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	for name, tt := range map[string]struct {
 		verify func(c *Check, challenge, solution string) error
@@ -70,6 +79,30 @@ func TestVerify(t *testing.T) {
 			}
 			return errors.Join(c.Verify("a", ch, s, noon), c.Verify("a", ch, second, noon))
 		}, domain.CodeProofRequired},
+		"used before, and long ago for the node": {func(c *Check, ch, s string) error {
+			rotate, bits, _, _ := c.Challenge("a", noon) // begins what the node remembers, and ends it a lifetime later
+			if err := c.Verify("a", rotate, Solve(rotate, bits), noon.Add(-time.Minute)); err != nil {
+				return err
+			}
+			late, bits, _, _ := c.Challenge("a", noon.Add(3*time.Minute))
+			solution := Solve(late, bits)
+			if err := c.Verify("a", late, solution, noon.Add(3*time.Minute)); err != nil {
+				t.Error(err)
+			}
+			if err := c.Verify("a", ch, s, noon.Add(Lifetime-time.Second)); err != nil {
+				t.Error(err)
+			}
+			return c.Verify("a", late, solution, noon.Add(Lifetime))
+		}, domain.CodeProofRequired},
+		"solved with not a bit to spare": {func(c *Check, ch, _ string) error { return c.Verify("a", ch, solutionOf(ch, testBits), noon) }, ""},
+		"a bit is missing":               {func(c *Check, ch, _ string) error { return c.Verify("a", ch, solutionOf(ch, testBits-1), noon) }, domain.CodeProofRequired},
+		"the longest solution": {func(c *Check, ch, _ string) error {
+			for n := 0; ; n++ {
+				if s := fmt.Sprintf("%0*x", SolutionLenMax, n); solves(ch, s, testBits) {
+					return c.Verify("a", ch, s, noon)
+				}
+			}
+		}, ""},
 		"a failed attempt uses nothing up": {func(c *Check, ch, s string) error {
 			if c.Verify("a", ch, wrong(ch, testBits), noon) == nil {
 				t.Error("a wrong solution was accepted")
@@ -133,7 +166,8 @@ func TestUsedChallengesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := join(noon); domain.CodeOf(err) != domain.CodeOverloaded {
+	var refusal *domain.Error
+	if err := join(noon); !errors.As(err, &refusal) || refusal.Code != domain.CodeOverloaded || refusal.RetryAfter <= 0 {
 		t.Errorf("one more than the maximum: %v", err)
 	}
 	if err := join(noon.Add(Lifetime)); err != nil {
