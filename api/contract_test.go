@@ -199,6 +199,7 @@ func TestParseKey(t *testing.T) {
 		{"quoted with escapes", []string{`"0123456789\"\\abcdef"`}, `0123456789"\abcdef`},
 		{"longest", []string{long}, long},
 		{"longest, quoted", []string{`"` + long + `"`}, long},
+		{"the first and the last visible character", []string{"!0123456789abcde~"}, "!0123456789abcde~"},
 		{"none", nil, ""},
 		{"empty", []string{""}, ""},
 		{"two", []string{"0123456789abcdef", "0123456789abcdef"}, ""},

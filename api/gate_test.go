@@ -145,6 +145,13 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 				b.world.limitReached = true
 				b.elsewhere(testKey, "eve@example.com", 1)
 			}},
+		{name: "a key refused on another node, for another open checkout", email: "eve@example.com", status: 429, code: domain.CodeLimitReached, lookups: 1,
+			before: func(b *bundle) {
+				b.sale.OneCheckoutPerBuyer, b.sale.CheckoutLedger = true, 99
+				b.elsewhere(testKey+"-first", "eve@example.com", 1)
+				b.world.limitReached = true
+				b.elsewhere(testKey, "eve@example.com", 1)
+			}},
 		{name: "a new key of a buyer at the limit", email: "eve@example.com", status: 409, code: domain.CodeSoldOut, lookups: 1,
 			before: func(b *bundle) {
 				b.sale.BuyerLimit = 3
@@ -185,6 +192,36 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 				t.Errorf("the Desk was asked %d times", b.world.starts)
 			}
 		})
+	}
+}
+
+// A canceled sale refuses all who ask, also while the ledger still shows seats: for
+// nothing, like a sold-out one.
+func TestRefusalsOfACanceledSaleCostTheLedgerNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.sale.BuyerLimit = 1 // no class is short
+		b.do(b.cancelSale("conference"))
+		for i := range 100 {
+			wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, i), wish("A", 1)), 409, domain.CodeSaleCanceled)
+		}
+		if b.world.lookups != 0 || b.world.stockReads != 1 || b.world.takingsReads != 1 {
+			t.Errorf("%d look-ups, %d and %d reads", b.world.lookups, b.world.stockReads, b.world.takingsReads)
+		}
+	})
+}
+
+// While the ledger is silent, what is remembered of a canceled sale refuses nobody:
+// another node may have held for the key before it knew.
+func TestACanceledSaleAndASilentLedger(t *testing.T) {
+	b := setup(t)
+	b.do(b.cancelSale("conference"))
+	wantProblem(t, b.checkout(testKey+"-other", wish("A", 1)), 409, domain.CodeSaleCanceled) // the takings are here
+	b.elsewhere(testKey, "ann@example.com", 1)
+	b.world.stockErr = errors.New("down")
+	b.outdateGate()
+	if w := b.checkout(testKey, wishOf("ann@example.com", 1)); w.Code != 201 || b.world.lookups != 1 {
+		t.Errorf("%d %s after %d look-ups", w.Code, w.Body, b.world.lookups)
 	}
 }
 

@@ -17,7 +17,7 @@ func patchOf(sale, body string) request {
 // What a PATCH does not name stays as it is.
 func TestConfigureQueue(t *testing.T) {
 	b, r := roomSetup(t)
-	for _, step := range []struct {
+	for changes, step := range []struct { // the first changes nothing
 		body string
 		want domain.QueueSettings
 	}{
@@ -31,6 +31,9 @@ func TestConfigureQueue(t *testing.T) {
 		decode(t, w, &view)
 		if w.Code != 200 || r.settings != step.want || view.Paused != step.want.Paused || view.RateFloor != step.want.RateFloor || view.RateCeiling != step.want.RateCeiling {
 			t.Errorf("%s: %d %s, set %+v, want %+v", step.body, w.Code, w.Body, r.settings, step.want)
+		}
+		if r.configured != changes {
+			t.Errorf("%s: set %d times, want %d: who only asks must not undo another's change", step.body, r.configured, changes)
 		}
 	}
 }
