@@ -15,7 +15,7 @@ type checkoutInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
 	Key  string `header:"Idempotency-Key" required:"true" minLength:"16" doc:"Names this checkout: the same key is the same order and gets the same answer. Bare or a quoted string; 16–255 visible ASCII characters, best a UUIDv7"`
 	// QueueToken names the checkout in place of the key where the sale has a waiting room.
-	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place, where the sale has a waiting room. It is then the key: good for one order"`
+	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place, where the sale has a waiting room. It names the checkout in place of the key, and is good for one order: one that was refused leaves it usable, at most 8 times"`
 	Body       CheckoutBody
 
 	keys []string
@@ -91,18 +91,27 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err != nil {
 		return nil, err
 	}
-	if err := s.refuseEarly(ctx, sale, &order); err != nil {
-		return nil, err
+	var answer domain.HoldAnswer
+	if sale.WaitingRoom {
+		answer, err = s.holdByToken(ctx, sale, key, &order)
+	} else {
+		answer, err = s.hold(ctx, sale, &order)
 	}
-	answer, err := s.start(ctx, order)
 	if err != nil {
 		return nil, err
 	}
-	s.gate.Learn(sale, &order, answer.Hold)
 	if err := s.verdict(ctx, sale, &order, answer.Hold); err != nil {
 		return nil, err
 	}
 	return s.viewCheckout(order, answer)
+}
+
+// hold asks for seats: the gate, and where that has nothing against it, the Desk.
+func (s *Server) hold(ctx context.Context, sale *domain.Sale, order *domain.Order) (domain.HoldAnswer, error) {
+	if err := s.refuseEarly(ctx, sale, order); err != nil {
+		return domain.HoldAnswer{}, err
+	}
+	return s.start(ctx, sale, order)
 }
 
 func mustBeOpen(sale *domain.Sale, now time.Time) error {
@@ -172,11 +181,15 @@ func (s *Server) known(ctx context.Context, order *domain.Order) (bool, error) {
 	return known, nil
 }
 
-// start asks the Desk, behind its bounds, and notes for the doors how it fared.
-func (s *Server) start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
+// start asks the Desk, behind its bounds, and notes for the gate and the doors how it
+// fared.
+func (s *Server) start(ctx context.Context, sale *domain.Sale, order *domain.Order) (domain.HoldAnswer, error) {
 	began := time.Now()
-	answer, err := s.Desk.Start(ctx, order)
+	answer, err := s.Desk.Start(ctx, *order)
 	s.load.held(ctx, began, err)
+	if err == nil {
+		s.gate.Learn(sale, order, answer.Hold)
+	}
 	return answer, err
 }
 

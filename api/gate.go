@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"boxoffice/domain"
 )
 
@@ -47,7 +49,8 @@ type Gate struct {
 	books      Books
 	now        func() time.Time
 	takingsMax int64
-	remembered atomic.Int64 // orders, over all sales
+	remembered atomic.Int64            // orders, over all sales
+	tries      *lru.Cache[string, int] // key of a token → how many of its tries were refused
 
 	mu    sync.RWMutex
 	sales map[string]*saleGate
@@ -55,7 +58,11 @@ type Gate struct {
 
 // newGate reads by the catalog, so that what it learns is shown on the pages too.
 func newGate(catalog *Catalog, books Books) *Gate {
-	return &Gate{catalog: catalog, books: books, now: catalog.now, takingsMax: takingsMax, sales: make(map[string]*saleGate)}
+	tries, err := lru.New[string, int](triesRememberedMax)
+	if err != nil {
+		panic(err) // triesRememberedMax is above 0
+	}
+	return &Gate{catalog: catalog, books: books, now: catalog.now, takingsMax: takingsMax, tries: tries, sales: make(map[string]*saleGate)}
 }
 
 // A verdict of the gate on an order.
@@ -94,6 +101,15 @@ func (g *Gate) Judge(ctx context.Context, sale *domain.Sale, order *domain.Order
 	default:
 		return refused, refusal
 	}
+}
+
+// took reports whether an order is among the takings, and whether that is sure: it
+// is not where they are not at hand.
+func (g *Gate) took(saleID string, order *domain.Order) (took, sure bool) {
+	s := g.of(saleID)
+	answer := s.answer.Load()
+	took, _, kept := s.takings.of(order.ID, order.Buyer)
+	return took, answer != nil && answer.followed && kept
 }
 
 // mayHaveBeenOverLimit reports whether the ledger could ever have refused the order

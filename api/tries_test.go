@@ -1,0 +1,304 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/uuid"
+
+	"boxoffice/domain"
+)
+
+// anotherNode shares with b all but what a node remembers. Change may put something
+// between it and what they share.
+func anotherNode(b *bundle, r *rooms, change ...func(*Options)) *bundle {
+	b.t.Helper()
+	w := b.world
+	node := setup(b.t, append([]func(*Options){func(o *Options) {
+		o.Rooms, o.Desk, o.Orders, o.Books, o.Catalog = r, w, w, w, NewCatalog(w, w)
+	}}, change...)...)
+	node.world, node.sale = w, b.sale
+	return node
+}
+
+// byToken checks out in sale rush. Each request has a key of its own, which must not matter.
+func (b *bundle) byToken(token, body string) *httptest.ResponseRecorder {
+	b.t.Helper()
+	return b.do(request{"POST", "/v1/sales/rush/checkouts", body, map[string]string{
+		"Content-Type": "application/json", "Idempotency-Key": uuid.NewString(), "Queue-Token": token,
+	}})
+}
+
+// rush sets what sale rush has left in the ledger, all else held by others. Where
+// the gates of nodes are named, they have read before that there is enough.
+func (b *bundle) rush(available int64, deceived ...*bundle) {
+	b.t.Helper()
+	sale := b.world.sales["rush"]
+	ledger := sale.Classes[0].Ledger
+	if len(deceived) > 0 {
+		b.world.setStock(ledger, 0, 0)
+		for _, node := range deceived {
+			gate := node.api.gate
+			s := gate.of(sale.ID)
+			s.mu.Lock()
+			s.answer.Store(nil)
+			s.mu.Unlock()
+			if answer := gate.look(b.t.Context(), s, sale); answer == nil {
+				b.t.Fatal("the gate has no answer")
+			}
+		}
+	}
+	b.world.setStock(ledger, sale.Classes[0].Capacity-available, 0)
+}
+
+// ordersOfRush counts the orders of sale rush by how they stand.
+func (w *world) ordersOfRush() map[domain.OrderStatus]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	count := make(map[domain.OrderStatus]int)
+	for _, state := range w.states {
+		if state.SaleID == "rush" {
+			count[state.Status]++
+		}
+	}
+	return count
+}
+
+// What the ledger refused took nothing: whoever was let in tries again with the same
+// token, on whatever node, for the same wish or another one.
+func TestARefusalLeavesTheTokenUsable(t *testing.T) {
+	refusals := map[string]struct {
+		refuse func(b *bundle, nodes ...*bundle)
+		status int
+		code   domain.Code
+	}{
+		"sold out": {func(b *bundle, nodes ...*bundle) { b.rush(0, nodes...) }, 409, domain.CodeSoldOut},
+		"over the limit": {func(b *bundle, nodes ...*bundle) {
+			b.rush(5, nodes...)
+			b.world.limitReached = true
+		}, 429, domain.CodeLimitReached},
+	}
+	for name, refusal := range refusals {
+		for _, sameNode := range []bool{true, false} {
+			for _, sameWish := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s, same node %t, same wish %t", name, sameNode, sameWish), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						b, r := roomSetup(t)
+						token := b.joined()
+						r.set(token, admit)
+						node, again := b, wish("A", 2)
+						if !sameNode {
+							node = anotherNode(b, r)
+						}
+						if !sameWish {
+							again = wish("A", 1)
+						}
+						refusal.refuse(b, b)
+						wantProblem(t, b.byToken(token, wish("A", 2)), refusal.status, refusal.code)
+
+						b.world.limitReached = false
+						b.rush(5, node)
+						var held, replayed CheckoutView
+						w := node.byToken(token, again)
+						if decode(t, w, &held); w.Code != 201 {
+							t.Fatalf("tried again: %d %s", w.Code, w.Body)
+						}
+						b.rush(0)
+						b.outdate("rush", b, node)
+						for _, any := range []*bundle{b, node} { // also now that nothing is left
+							w := any.byToken(token, again)
+							if decode(t, w, &replayed); w.Code != 201 || replayed.Order != held.Order || w.Header().Get("Idempotent-Replayed") != "true" {
+								t.Errorf("replayed: %d %s", w.Code, w.Body)
+							}
+						}
+						b.rush(5, b, node)
+						for _, any := range []*bundle{b, node} { // nor does another wish take more
+							wantProblem(t, any.byToken(token, wish("A", 3)), 422, domain.CodeKeyReused)
+						}
+						if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 1 {
+							t.Errorf("orders %v, want one that is held", orders)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// outdate makes gates ask the ledger before they say anything of a sale.
+func (b *bundle) outdate(sale string, nodes ...*bundle) {
+	for _, node := range nodes {
+		s := node.api.gate.of(sale)
+		s.mu.Lock()
+		s.answer.Store(nil)
+		s.outdated++
+		s.mu.Unlock()
+	}
+}
+
+// An order that was held, and what became of it, is the token's answer for good.
+func TestATokenThatTookSomethingIsUsed(t *testing.T) {
+	b, r := roomSetup(t)
+	token := b.joined()
+	r.set(token, admit)
+	var held, again CheckoutView
+	decode(t, b.byToken(token, wish("A", 2)), &held)
+	if _, err := b.world.Cancel(t.Context(), held.Order); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []*bundle{b, anotherNode(b, r)} {
+		decode(t, node.byToken(token, wish("A", 2)), &again)
+		wantProblem(t, node.byToken(token, wish("A", 1)), 422, domain.CodeKeyReused)
+		if again.Order != held.Order {
+			t.Errorf("order %s, want %s", again.Order, held.Order)
+		}
+	}
+	if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 0 || orders[domain.OrderCanceled] != 1 {
+		t.Errorf("orders %v", orders)
+	}
+}
+
+// A token has so many tries; then it is good for nothing, on every node.
+func TestTheTriesOfATokenAreBounded(t *testing.T) {
+	b, r := roomSetup(t)
+	token := b.joined()
+	r.set(token, admit)
+	b.world.limitReached = true
+	for range triesMax {
+		wantProblem(t, b.byToken(token, wish("A", 1)), 429, domain.CodeLimitReached)
+	}
+	b.world.limitReached = false
+	for _, node := range []*bundle{b, anotherNode(b, r)} {
+		if p := wantProblem(t, node.byToken(token, wish("A", 1)), 422, domain.CodeKeyReused); p.Detail == "" {
+			t.Error("nothing says what to do")
+		}
+	}
+	if orders := b.world.ordersOfRush(); orders[domain.OrderLimitReached] != triesMax || len(orders) != 1 {
+		t.Errorf("orders %v", orders)
+	}
+}
+
+// Where it is not known what became of a try, no other one begins.
+func TestNoTryBeginsBeforeTheLastIsRefused(t *testing.T) {
+	tests := map[string]struct {
+		fail   func(w *world)
+		heal   func(w *world)
+		wish   string
+		status int
+		code   domain.Code
+	}{
+		"the Desk does not know": {
+			func(w *world) { w.startErr = &domain.UnknownError{Op: "hold"} }, func(w *world) { w.startErr = nil }, wish("A", 2), 503, domain.CodeUnknown},
+		"the first request is under way": {
+			func(w *world) { w.startErr = &domain.Error{Code: domain.CodeInFlight} }, func(w *world) { w.startErr = nil }, wish("A", 2), 409, domain.CodeInFlight},
+		"another wish, and nobody tells how the last one stands": {
+			func(w *world) { w.stateErr = &domain.UnknownError{Op: "state"} }, func(w *world) { w.stateErr = nil }, wish("A", 1), 503, domain.CodeUnknown},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b, r := roomSetup(t)
+			token := b.joined()
+			r.set(token, admit)
+			if w := b.byToken(token, wish("A", 2)); w.Code != 201 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			node := anotherNode(b, r)
+			test.fail(b.world)
+			wantProblem(t, node.byToken(token, test.wish), test.status, test.code)
+			test.heal(b.world)
+			if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 1 || len(orders) != 1 {
+				t.Errorf("orders %v", orders)
+			}
+		})
+	}
+}
+
+// lossyDesk does what it is asked and does not always say so, as where a node
+// dies between the hold and the answer.
+type lossyDesk struct {
+	*world
+	loses func() bool
+}
+
+func (d lossyDesk) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, error) {
+	answer, err := d.world.Start(ctx, o)
+	if d.loses() {
+		return domain.HoldAnswer{}, &domain.UnknownError{Op: "hold", Err: errors.New("the answer is lost")}
+	}
+	return answer, err
+}
+
+// However often a token is sent, for whatever wishes, to however many nodes at once
+// that die and forget, while seats come and go: it makes one order.
+func TestATokenMakesOneOrder(t *testing.T) {
+	const rounds, nodesMax, atOnce = 40, 3, 6
+	for range 5 {
+		seed := rand.Uint64()
+		random := rand.New(rand.NewPCG(seed, 0))
+		b, r := roomSetup(t)
+		token := b.joined()
+		r.set(token, admit)
+		var mu sync.Mutex
+		loses := func() bool { mu.Lock(); defer mu.Unlock(); return random.IntN(4) == 0 }
+		newNode := func() *bundle {
+			return anotherNode(b, r, func(o *Options) { o.Desk = lossyDesk{b.world, loses} })
+		}
+		nodes := make([]*bundle, nodesMax)
+		for i := range nodes {
+			nodes[i] = newNode()
+		}
+		orders := map[domain.OrderID]bool{}
+		for range rounds {
+			mu.Lock()
+			if i := random.IntN(2 * nodesMax); i < nodesMax {
+				nodes[i] = newNode()
+			}
+			b.world.limitReached = random.IntN(5) == 0
+			if b.world.ordersOfRush()[domain.OrderHeld] == 0 {
+				b.rush(random.Int64N(3), nodes...)
+			}
+			mu.Unlock()
+			var asking sync.WaitGroup
+			for i := range atOnce {
+				node, body := nodes[i%nodesMax], wish("A", 1+i%2)
+				asking.Go(func() {
+					if w := node.byToken(token, body); w.Code == 201 {
+						var view CheckoutView
+						decode(t, w, &view)
+						mu.Lock()
+						orders[view.Order] = true
+						mu.Unlock()
+					}
+				})
+			}
+			asking.Wait()
+		}
+		if count := b.world.ordersOfRush(); count[domain.OrderHeld] > 1 || len(orders) > 1 {
+			t.Fatalf("seed %d: orders %v, and %d were answered", seed, count, len(orders))
+		}
+	}
+}
+
+// All tries have the time of the token, and none the key of another.
+func TestKeysOfTries(t *testing.T) {
+	seen := map[string]bool{}
+	for _, key := range []string{"0198c0de-0000-7000-8000-000000000000", "0198c0de-0000-7000-8000-000000000001"} {
+		for try := range triesMax {
+			k := tryKey(key, try)
+			u, err := uuid.Parse(k)
+			if err != nil || u.Version() != 7 || u.Variant() != uuid.RFC4122 || k[:13] != key[:13] {
+				t.Errorf("try %d of %s: %s, %v", try, key, k, err)
+			}
+			if try == 0 && k != key || k != tryKey(key, try) || seen[k] {
+				t.Errorf("try %d of %s: %s", try, key, k)
+			}
+			seen[k] = true
+		}
+	}
+}
