@@ -64,6 +64,8 @@ type PlaceView struct {
 	JoinedAt time.Time          `json:"joined_at"`
 	OpensAt  *time.Time         `json:"opens_at,omitempty"`
 	Draw     DrawView           `json:"draw"`
+
+	Interrupted bool `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment: what they need does not answer. The place is safe"`
 }
 
 // DrawView is what anybody needs to check the draw: see docs/waiting-room.md.
@@ -187,7 +189,7 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	}
 	return &joinOutput{
 		Location: "/v1/queue/" + token, RetryAfter: secondsOrNil(place.RetryAfter),
-		Body: JoinView{Token: token, PlaceView: viewPlace(&place)},
+		Body: JoinView{Token: token, PlaceView: s.viewPlace(&place)},
 	}, nil
 }
 
@@ -226,18 +228,18 @@ func (s *Server) queue(ctx context.Context, in *saleInput) (*queueOutput, error)
 }
 
 func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
-	place, err := s.placeOf(ctx, in.Token)
+	return s.placeOf(ctx, in.Token)
+}
+
+func (s *Server) placeOf(ctx context.Context, token string) (*placeOutput, error) {
+	if err := s.hasRooms(); err != nil {
+		return nil, err
+	}
+	place, err := s.Rooms.Place(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	return &placeOutput{RetryAfter: secondsOrNil(place.RetryAfter), Body: viewPlace(&place)}, nil
-}
-
-func (s *Server) placeOf(ctx context.Context, token string) (waitingroom.Place, error) {
-	if err := s.hasRooms(); err != nil {
-		return waitingroom.Place{}, err
-	}
-	return s.Rooms.Place(ctx, token)
+	return &placeOutput{RetryAfter: secondsOrNil(place.RetryAfter), Body: s.viewPlace(&place)}, nil
 }
 
 // placeEvents answers a token that is not ours before any stream begins.
@@ -250,7 +252,7 @@ func (s *Server) placeEvents(ctx context.Context, in *placeInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.placeHub.stream(ctx, in.Token, &place, leave) }}, nil
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.placeHub.stream(ctx, in.Token, &place.Body, leave) }}, nil
 }
 
 // enterRoom is the key of a checkout: its Idempotency-Key, or where the sale has a
@@ -274,10 +276,11 @@ func (s *Server) enterRoom(ctx context.Context, sale *domain.Sale, key, token st
 	return key, err
 }
 
-func viewPlace(p *waitingroom.Place) PlaceView {
+func (s *Server) viewPlace(p *waitingroom.Place) PlaceView {
 	return PlaceView{
 		Sale: p.Sale, Status: p.Status, Position: p.Position, Ahead: p.Ahead, Waiting: p.Waiting, Rate: round(p.RatePerSecond),
 		JoinedAt: p.JoinedAt.UTC(), OpensAt: timeOrNil(p.OpensAt), Wait: secondsOrNil(p.Wait), Draw: viewDraw(p.Draw),
+		Interrupted: s.Catalog.Interrupted(),
 	}
 }
 

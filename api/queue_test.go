@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -469,6 +470,35 @@ func TestStreamOfAPlace(t *testing.T) {
 	}
 	r.set(token, admit)
 	if event, data := w.next(), w.next(); event != "event: place" || !strings.Contains(data, `"status":"admitted"`) {
+		t.Errorf("%s %s", event, data)
+	}
+}
+
+// While checkouts do not go through, whoever waits is told.
+func TestAPlaceSaysThatCheckoutsAreInterrupted(t *testing.T) {
+	b, _ := roomSetup(t)
+	var away atomic.Bool
+	b.api.Catalog.interrupted.Store(new(away.Load))
+	token := b.joined()
+	says := func(body string) bool { return strings.Contains(body, `"interrupted":true`) }
+	if w := b.do(request{method: "GET", path: "/v1/queue/" + token}); says(w.Body.String()) {
+		t.Errorf("%s", w.Body)
+	}
+	w := watchPlace(t, quick(b), token)
+	for range 3 {
+		w.next() // retry, event, data
+	}
+	away.Store(true)
+	if event, data := w.next(), w.next(); event != "event: place" || !says(data) {
+		t.Errorf("%s %s", event, data)
+	}
+	for _, r := range []request{{method: "GET", path: "/v1/queue/" + token}, joinOf("rush", "")} {
+		if w := b.do(r); w.Code >= 300 || !says(w.Body.String()) {
+			t.Errorf("%s: %d %s", r.path, w.Code, w.Body)
+		}
+	}
+	away.Store(false)
+	if event, data := w.next(), w.next(); event != "event: place" || says(data) {
 		t.Errorf("%s %s", event, data)
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
 	"boxoffice/domain"
-	"boxoffice/waitingroom"
 )
 
 const (
@@ -39,7 +38,7 @@ const (
 // serves all of them and never waits for any: a client that does not keep up is
 // dropped and connects again.
 type placeHub struct {
-	place      func(ctx context.Context, token string) (waitingroom.Place, error)
+	place      func(ctx context.Context, token string) (*placeOutput, error)
 	log        *slog.Logger
 	streamsMax int
 	every      time.Duration // placeEvery
@@ -63,7 +62,7 @@ type placeStream struct {
 	endsAt  time.Time
 }
 
-func newPlaceHub(place func(context.Context, string) (waitingroom.Place, error), log *slog.Logger, streamsMax int) *placeHub {
+func newPlaceHub(place func(context.Context, string) (*placeOutput, error), log *slog.Logger, streamsMax int) *placeHub {
 	h := &placeHub{place: place, log: log, streamsMax: streamsMax, every: placeEvery, heartbeat: eventsHeartbeat, lifetime: eventsLifetimeMax}
 	for i := range h.shifts {
 		h.shifts[i] = make(map[*placeStream]struct{})
@@ -91,7 +90,7 @@ func (h *placeHub) leave() {
 
 // stream takes the connection over, says where the token stands, and leaves the
 // rest to the loop.
-func (h *placeHub) stream(ctx huma.Context, token string, place *waitingroom.Place, leave func()) {
+func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leave func()) {
 	c := humagin.Unwrap(ctx)
 	ctx.SetStatus(http.StatusOK) // what is counted and logged
 	header := c.Writer.Header().Clone()
@@ -127,8 +126,8 @@ func streamHead(header http.Header) []byte {
 }
 
 // event is what there is to tell, empty where it was told before.
-func (h *placeHub) event(s *placeStream, place *waitingroom.Place) (event []byte, ok bool) {
-	data, err := json.Marshal(viewPlace(place))
+func (h *placeHub) event(s *placeStream, place *PlaceView) (event []byte, ok bool) {
+	data, err := json.Marshal(place)
 	if err != nil {
 		h.log.Error("place stream: cannot encode", "sale", place.Sale, "err", err)
 		return nil, false
@@ -222,7 +221,7 @@ func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) boo
 	case isNotFound(err):
 		return false // expired: connecting again says so
 	case err == nil:
-		event, ok := h.event(s, &place)
+		event, ok := h.event(s, &place.Body)
 		if !ok || len(event) > 0 {
 			return ok && s.write(event, now)
 		}

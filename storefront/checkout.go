@@ -79,14 +79,22 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		p.unavailable(w, r, err)
 	case a.ok():
-		http.SetCookie(w, &http.Cookie{
-			Name: orderCookie, Value: held.Token, Path: "/orders/" + held.Order.String(), MaxAge: int(cookieAge / time.Second),
-			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
-		})
+		setCookie(w, r, orderCookie, held.Token, "/orders/"+held.Order.String(), cookieAge)
+		if form.QueueToken != "" {
+			setPlaceCookie(w, r, sale.ID, "") // it has served
+		}
 		http.Redirect(w, r, "/orders/"+held.Order.String()+"#"+held.Token, http.StatusSeeOther)
 	default:
 		p.refused(w, r, sale, form, a)
 	}
+}
+
+// setCookie keeps what no script and no other site needs: negative ages remove it.
+func setCookie(w http.ResponseWriter, r *http.Request, name, value, path string, age time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: path, MaxAge: int(age / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+	})
 }
 
 // refused shows the form again, as it was filled in, with what the API said.
@@ -113,8 +121,10 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 		found = place{Sale: sale.ID, Status: placeAdmitted}
 	}
 	data := p.place(r, sale, found, form.QueueToken, again.retryAfter)
-	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form: it cannot be read again
-	data.Rejoin = true
+	data.Form, data.RefreshSecs = form, 0                          // this page is the answer to a form: it cannot be read again
+	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin { // any other refusal takes nothing: the place can still be used
+		setPlaceCookie(w, r, sale.ID, "")
+	}
 	p.renderPlace(w, r, a.status, data)
 }
 

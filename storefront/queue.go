@@ -59,6 +59,9 @@ const (
 	refreshMax = 2 * time.Minute
 )
 
+// over reports whether nothing becomes of a place any more.
+func (p *place) over() bool { return p.Status == placeSoldOut || p.Status == placeCanceled }
+
 // tokenPattern is what a place's token may look like. Whether it is one, the API says.
 var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{16,200}$`)
 
@@ -96,6 +99,11 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 		p.unavailable(w, r, err)
 		return
 	}
+	if found.over() {
+		setPlaceCookie(w, r, sale.ID, "")
+	} else {
+		setPlaceCookie(w, r, sale.ID, token) // however it was taken, and also where it was opened from another device
+	}
 	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, a.retryAfter))
 }
 
@@ -114,7 +122,9 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 }
 
 func (p *pages) renderPlace(w http.ResponseWriter, r *http.Request, status int, data queueData) {
-	p.render(w, r, status, "queue", page{Title: "Your place in the queue", Script: "queue.js", RefreshSecs: data.RefreshSecs, Data: data})
+	p.render(w, r, status, "queue", page{
+		Title: "Your place in the queue", Script: "queue.js", RefreshSecs: data.RefreshSecs, Interrupted: data.Interrupted, Data: data,
+	})
 }
 
 func (p *pages) unknownPlace(w http.ResponseWriter, r *http.Request) {
@@ -123,12 +133,26 @@ func (p *pages) unknownPlace(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-// join takes a place for visitors without JavaScript.
+// join takes a place for visitors without JavaScript: one a browser, unless it asks
+// for a new one. With JavaScript a page sends this form only to leave a place that
+// has served: the cookie is out of its reach.
 func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
 	if err != nil {
 		p.noSale(w, r, err)
 		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
+	switch { // a form that cannot be read has no wishes
+	case r.PostFormValue("leave") != "":
+		setPlaceCookie(w, r, sale.ID, "")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case r.PostFormValue("new") == "":
+		if token := p.keptPlace(w, r, sale.ID); token != "" {
+			http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
+			return
+		}
 	}
 	var taken place
 	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/sales/" + sale.ID + "/queue", body: struct{}{}}, &taken)
@@ -143,6 +167,44 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 		data := p.saleData(r, sale)
 		data.JoinNotice = joinNotice(a)
 		p.renderSale(w, r, a.status, data)
+	}
+}
+
+// placeCookie leads a browser back to the place that it has in a sale's queue: sent
+// to the pages of that sale only, and to no script.
+const placeCookie = "boxoffice-place"
+
+// placeCookieAge is how long a place is good for.
+const placeCookieAge = 24 * time.Hour
+
+// setPlaceCookie makes the browser keep its place in the queue of a sale, or forget
+// it where the token is empty.
+func setPlaceCookie(w http.ResponseWriter, r *http.Request, saleID, token string) {
+	age := placeCookieAge
+	if token == "" {
+		age = -time.Second // at once
+	}
+	setCookie(w, r, placeCookie, token, "/sales/"+saleID, age)
+}
+
+// keptPlace is the token of the place that this browser has in the queue of a sale;
+// empty where it has none that could still be let in. Where the API has no answer
+// the place may be good, and another one is not faster.
+func (p *pages) keptPlace(w http.ResponseWriter, r *http.Request, saleID string) string {
+	cookie, err := r.Cookie(placeCookie)
+	if err != nil || !tokenPattern.MatchString(cookie.Value) {
+		return ""
+	}
+	var found place
+	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/queue/" + cookie.Value}, &found)
+	switch {
+	case err != nil || a.openEnded():
+		return cookie.Value
+	case !a.ok() || found.Sale != saleID || found.over():
+		setPlaceCookie(w, r, saleID, "")
+		return ""
+	default:
+		return cookie.Value
 	}
 }
 

@@ -124,8 +124,11 @@ func (v *visitor) get(path string, cookies ...*http.Cookie) *httptest.ResponseRe
 	return v.send(r)
 }
 
-func (v *visitor) post(path string, form url.Values) *httptest.ResponseRecorder {
+func (v *visitor) post(path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
+	for _, cookie := range cookies {
+		r.AddCookie(cookie)
+	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	r.Header.Set("X-Forwarded-For", "203.0.113.9")
@@ -327,6 +330,153 @@ func TestTheCountdownIsTheServers(t *testing.T) {
 	})
 }
 
+// cookieOf is what an answer does with a cookie, nil for nothing. None is for scripts,
+// nor for what other sites ask.
+func cookieOf(t *testing.T, w *httptest.ResponseRecorder, name string) *http.Cookie {
+	t.Helper()
+	for _, c := range w.Result().Cookies() {
+		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+			t.Errorf("cookie %v", c)
+		}
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+func isForgotten(c *http.Cookie) bool {
+	return c.Value == "" && c.MaxAge < 0 && c.Path == "/sales/concert"
+}
+
+// A browser keeps the place whose page it has seen, for the pages of that sale.
+func TestABrowserKeepsItsPlace(t *testing.T) {
+	tests := []struct {
+		name      string
+		answer    canned
+		kept      bool
+		forgotten bool
+	}{
+		{"waiting", canned{status: 200, body: `{"sale":"concert","status":"waiting","draw":{}}`}, true, false},
+		{"admitted", canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, true, false},
+		{"sold out", canned{status: 200, body: `{"sale":"concert","status":"sold_out","draw":{}}`}, false, true},
+		{"canceled", canned{status: 200, body: `{"sale":"concert","status":"canceled","draw":{}}`}, false, true},
+		{"not ours", canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, false, false},
+		{"overloaded", canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, false, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(readPlace, test.answer)
+			c := cookieOf(t, v.get(placePath), placeCookie)
+			if kept := c != nil && c.Value == placeToken && c.Path == "/sales/concert" && c.MaxAge == 24*60*60; kept != test.kept {
+				t.Errorf("cookie %v, want kept: %t", c, test.kept)
+			}
+			if forgotten := c != nil && isForgotten(c); forgotten != test.forgotten {
+				t.Errorf("cookie %v, want forgotten: %t", c, test.forgotten)
+			}
+		})
+	}
+}
+
+// Whoever has a place is led back to it, and not given another one that is no faster.
+func TestJoiningTwiceLeadsBackToThePlace(t *testing.T) {
+	const other = "BZqrxH4sfFWaPl0PaxwtPgAAAABxN2Zj"
+	tests := []struct {
+		name      string
+		cookie    string
+		place     canned
+		form      url.Values
+		offered   bool   // by the sale's page
+		location  string // of joining
+		forgotten bool
+	}{
+		{"no place yet", "", canned{}, nil, false, "/queue/" + other, false},
+		{"waiting", placeToken, canned{status: 200, body: `{"sale":"concert","status":"waiting"}`}, nil, true, placePath, false},
+		{"its turn", placeToken, canned{status: 200, body: `{"sale":"concert","status":"admitted"}`}, nil, true, placePath, false},
+		{"nobody can tell just now", placeToken, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, nil, true, placePath, false},
+		{"too many questions", placeToken, canned{status: 429, body: `{"code":"rate_limited","title":"Too many"}`}, nil, true, placePath, false},
+		{"a new one is asked for", placeToken, canned{status: 200, body: `{"sale":"concert","status":"waiting"}`}, url.Values{"new": {"1"}}, true, "/queue/" + other, false},
+		{"expired", placeToken, canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, nil, false, "/queue/" + other, true},
+		{"sold out for good", placeToken, canned{status: 200, body: `{"sale":"concert","status":"sold_out"}`}, nil, false, "/queue/" + other, true},
+		{"of another sale", placeToken, canned{status: 200, body: `{"sale":"other","status":"waiting"}`}, nil, false, "/queue/" + other, true},
+		{"no token at all", "../../evil", canned{}, nil, false, "/queue/" + other, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(readPlace, test.place)
+			v.answer(joinQueue, canned{status: 201, body: `{"token":"` + other + `","sale":"concert","status":"waiting"}`})
+			cookie := &http.Cookie{Name: placeCookie, Value: test.cookie}
+			w := v.get("/sales/concert", cookie)
+			wantShown(t, w, 200, `id="join"`)
+			if offered := strings.Contains(w.Body.String(), `href="`+placePath+`"`) && strings.Contains(w.Body.String(), `<div id="kept">`); offered != test.offered {
+				t.Errorf("the place is offered: %t, want %t", offered, test.offered)
+			}
+			if c := cookieOf(t, w, placeCookie); test.forgotten != (c != nil && isForgotten(c)) {
+				t.Errorf("cookie %v, want forgotten: %t", c, test.forgotten)
+			}
+			w = v.post("/sales/concert/queue", test.form, cookie)
+			if location := w.Header().Get("Location"); w.Code != 303 || location != test.location {
+				t.Errorf("%d to %q, want %q", w.Code, location, test.location)
+			}
+			if _, joined := v.question(joinQueue); joined != (test.location != placePath) {
+				t.Errorf("another place was taken: %t", joined)
+			}
+		})
+	}
+}
+
+// A script cannot take the cookie back: it asks for that once the place has served.
+func TestLeavingAPlace(t *testing.T) {
+	v := visit(t)
+	w := v.post("/sales/concert/queue", url.Values{"leave": {"1"}}, &http.Cookie{Name: placeCookie, Value: placeToken})
+	if c := cookieOf(t, w, placeCookie); w.Code != 204 || c == nil || !isForgotten(c) {
+		t.Errorf("%d, cookie %v", w.Code, c)
+	}
+	if len(v.asked) > 0 {
+		t.Errorf("the API was asked %v", v.asked)
+	}
+}
+
+// Where checkouts are refused for want of a part, the pages that sell say so, and go
+// on to sell: the first checkout that goes through is what ends it.
+func TestPagesSayThatCheckoutsAreInterrupted(t *testing.T) {
+	const says = `id="interrupted" role="status"><strong>Checkouts do not go through at the moment`
+	atPlace := func(status string) func(*visitor) {
+		return func(v *visitor) {
+			v.answer(readPlace, canned{status: 200, body: `{"sale":"concert","status":"` + status + `","draw":{}}`})
+		}
+	}
+	tests := []struct {
+		name, path string
+		change     func(*visitor)
+		shown      bool
+		button     string
+	}{
+		{"a sale", "/sales/concert", func(v *visitor) { v.sales[0].WaitingRoom = false }, true, `<button id="buy" class="primary">`},
+		{"a sale with a queue", "/sales/concert", func(*visitor) {}, true, `<button class="primary" id="join-button">`},
+		{"waiting", placePath, atPlace("waiting"), true, ""},
+		{"admitted", placePath, atPlace("admitted"), true, `<button id="buy" class="primary">`},
+		{"before the opening", "/sales/concert", func(v *visitor) { v.sales[0].OpensAt = time.Now().Add(time.Hour) }, false, ""},
+		{"canceled", "/sales/concert", func(v *visitor) { v.sales[0].CanceledAt = time.Now() }, false, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, interrupted := range []bool{true, false} {
+				v := visit(t)
+				test.change(v)
+				v.interrupted = interrupted
+				w := v.get(test.path)
+				wantShown(t, w, 200, `id="interrupted"`, test.button)
+				if shown := strings.Contains(w.Body.String(), says); shown != (interrupted && test.shown) {
+					t.Errorf("interrupted %t: said %t", interrupted, shown)
+				}
+			}
+		})
+	}
+}
+
 func TestJoiningWithoutJavaScript(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -407,9 +557,11 @@ func TestCheckingOutWithoutJavaScript(t *testing.T) {
 	if location := w.Header().Get("Location"); w.Code != 303 || location != "/orders/"+order+"#"+orderToken {
 		t.Errorf("%d to %q", w.Code, location)
 	}
-	cookies := w.Result().Cookies()
-	if len(cookies) != 1 || cookies[0].Value != orderToken || cookies[0].Path != "/orders/"+order || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode {
-		t.Errorf("cookies %v: they must be the order's page's only, and no script's", cookies)
+	if cookie := cookieOf(t, w, orderCookie); cookie == nil || cookie.Value != orderToken || cookie.Path != "/orders/"+order {
+		t.Errorf("cookie %v: it must be the order's page's only", cookie)
+	}
+	if cookie := cookieOf(t, w, placeCookie); cookie == nil || !isForgotten(cookie) {
+		t.Errorf("the place has served, and its cookie is %v", cookie)
 	}
 }
 
@@ -424,7 +576,8 @@ func TestACheckoutThatIsRefusedWithoutJavaScript(t *testing.T) {
 		shows   string
 		sameKey bool
 	}{
-		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"Others hold 2.","held":2}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "Others hold 2.", false},
+		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"Others hold 2.","held":2}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", `<p id="rejoin" hidden>`, false},
+		{"the place has served", canned{status: 422, body: `{"code":"key_reused","title":"Key reused","detail":"Join again."}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", `<p id="rejoin">`, false},
 		{"unknown", canned{status: 503, body: `{"code":"unknown","title":"Unknown"}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "never a second one", true},
 		{"in flight", canned{status: 409, body: `{"code":"in_flight","title":"In flight"}`}, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, "admitted", "never a second one", true},
 		{"not its turn", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"You are number 12."}`}, canned{status: 200, body: `{"sale":"concert","status":"waiting","ahead":11,"draw":{}}`}, "waiting", "You are number 12.", false},

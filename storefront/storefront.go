@@ -40,6 +40,9 @@ type Catalog interface {
 	Sales(ctx context.Context) ([]*domain.Sale, error)
 	// Stock reads the level of every class and of the perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+	// Interrupted reports whether checkouts are refused at the moment, because what
+	// they need does not answer.
+	Interrupted() bool
 }
 
 // Options are what the pages are made of.
@@ -121,6 +124,7 @@ type page struct {
 	Script      string // the page's own file under /static, if it has one
 	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
 	Trouble     bool   // the service says that a part of it is away
+	Interrupted bool   // the page itself says that checkouts do not go through, which is more
 	Data        any
 }
 
@@ -198,9 +202,14 @@ type saleData struct {
 	Classes    []classRow
 	PerkRow    *classRow
 	Room       *room   // of a sale with a waiting room, where the API has an answer
+	KeptPlace  string  // the token of the place that this browser has in the queue; empty: none
 	JoinNotice *notice // the answer to joining without JavaScript
 	Rejoin     bool    // offers another place in the queue
 	Form       formData
+
+	// Interrupted says that checkouts do not go through. It takes no button away: the
+	// first that does go through is how the service finds out that it is over.
+	Interrupted bool
 }
 
 func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
@@ -209,7 +218,11 @@ func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
 		p.noSale(w, r, err)
 		return
 	}
-	p.renderSale(w, r, http.StatusOK, p.saleData(r, sale))
+	data := p.saleData(r, sale)
+	if sale.WaitingRoom && !sale.Canceled() {
+		data.KeptPlace = p.keptPlace(w, r, sale.ID)
+	}
+	p.renderSale(w, r, http.StatusOK, data)
 }
 
 func (p *pages) noSale(w http.ResponseWriter, r *http.Request, err error) {
@@ -221,7 +234,7 @@ func (p *pages) noSale(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, data saleData) {
-	view := page{Title: data.Name, Script: "sale.js", Data: data}
+	view := page{Title: data.Name, Script: "sale.js", Interrupted: data.Interrupted, Data: data}
 	if status == http.StatusOK {
 		view.RefreshSecs = data.refreshSecs()
 	}
@@ -253,6 +266,7 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 		Sale: sale, Open: sale.HasOpened(now) && !sale.Canceled(), NowMillis: now.UnixMilli(),
 		Classes: classRows(sale, levels), Form: formData{Key: newKey()},
 	}
+	data.Interrupted = data.Open && p.Catalog.Interrupted()
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
 	}

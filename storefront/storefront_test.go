@@ -22,7 +22,11 @@ type catalog struct {
 	err      error
 	stockErr error
 	hangs    bool // the ledger never answers
+
+	interrupted bool
 }
+
+func (c *catalog) Interrupted() bool { return c.interrupted }
 
 func (c *catalog) Sales(context.Context) ([]*domain.Sale, error) { return c.sales, c.err }
 

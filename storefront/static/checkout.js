@@ -58,6 +58,8 @@ function showStock(view) {
   const notice = document.getElementById('canceled');
   if (notice) notice.hidden = !canceled;
   form.hidden = canceled && !busy;
+  // No button is taken away: the first checkout that goes through is what ends it.
+  document.getElementById('interrupted').hidden = !view.interrupted || !open;
   for (const { class: name, capacity, held, available } of view.classes) {
     const row = rows.find((r) => r.dataset.class === name);
     if (!row) continue;
@@ -171,8 +173,12 @@ function forget() {
   wasShort = false;
   say('', '');
 }
-rejoin.addEventListener('click', (event) => {
-  if (event.target.closest('a')) dropPlace(); // else the sale's page would offer this one
+rejoin.addEventListener('click', async (event) => {
+  const link = event.target.closest('a');
+  if (!link) return;
+  event.preventDefault();
+  await dropPlace(); // else the sale's page would offer this one
+  location.assign(link.href);
 });
 form.addEventListener('input', refresh);
 form.addEventListener('input', forget);
@@ -188,8 +194,11 @@ form.addEventListener('submit', (event) => {
   checkout();
 });
 
-/** This browser's place is used up. */
-const dropPlace = () => new Kept('localStorage', `boxoffice.place.${sale}`).set(null);
+/** This browser's place has served: it is not offered again. The cookie of it only the server can take back. */
+function dropPlace() {
+  new Kept('localStorage', `boxoffice.place.${sale}`).set(null);
+  return fetch(`/sales/${sale}/queue`, { method: 'POST', body: new URLSearchParams({ leave: '1' }), keepalive: true }).catch(() => {});
+}
 
 // ---- the checkout
 
@@ -240,8 +249,7 @@ function finish(answer) {
     hooks.shut();
     return;
   }
-  // What the ledger refused is this place's answer; only the live numbers know whether it was the ledger.
-  rejoin.hidden = !place || !['sold_out', 'limit_reached', 'key_reused'].includes(answer.code);
+  rejoin.hidden = !place || answer.code !== 'key_reused'; // a refusal takes nothing: the place can still be used
   wasShort = answer.code === 'sold_out';
   refresh();
   say(...refusal(answer));
@@ -276,7 +284,7 @@ function refusal({ code, body }) {
     case 'queue_required':
       return ['warn', 'This sale has a queue', body.detail ?? 'Join the queue from the sale’s page.'];
     case 'key_reused':
-      return ['bad', place ? 'This place was used already' : body.title, place ? 'It is good for one order, and that was asked for before.' : body.detail ?? ''];
+      return ['bad', place ? 'This place was used already' : body.title, place ? 'It is good for one order.' : body.detail ?? ''];
     default:
       return ['bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`];
   }

@@ -48,6 +48,7 @@ function draw(place) {
   drawBar(place);
   document.title = `${titleOf(place)} · Box office`;
   document.getElementById('paused').hidden = status !== 'paused';
+  if (!checkoutStarted) document.getElementById('interrupted').hidden = !place.interrupted || status === 'draw' || ENDS.includes(status); // then the live stock says it
   document.getElementById('keep').hidden = ENDS.includes(status);
   if (status !== was) enter(was);
   announce(place, status !== was);

@@ -61,7 +61,8 @@ async function offerKept() {
   document.getElementById('join-row').hidden = true;
 }
 
-document.getElementById('kept-drop')?.addEventListener('click', () => {
+document.getElementById('kept-drop')?.addEventListener('click', (event) => {
+  event.preventDefault(); // without a script it is the form
   kept.set(null);
   document.getElementById('kept').hidden = true;
   document.getElementById('join-row').hidden = false;
@@ -81,6 +82,11 @@ async function prove() {
 }
 
 async function takePlace() {
+  const elsewhere = new Kept('localStorage', `boxoffice.place.${sale}`).get(); // another tab of this browser was faster
+  if (elsewhere && elsewhere !== kept.get()) {
+    location.assign(`/queue/${elsewhere}`);
+    return true;
+  }
   const until = Date.now() + TRY_FOR_MS;
   let wait = 500;
   let proofs = 0;
@@ -144,6 +150,7 @@ async function followStock() {
     if (status !== 200) continue;
     clock.correct(date);
     document.getElementById('canceled').hidden = !body.canceled_at;
+    document.getElementById('interrupted').hidden = !body.interrupted || !body.open;
     if (body.canceled_at) join.hidden = true;
     for (const { class: name, available, held, capacity } of body.classes) {
       const row = rows.find((r) => r.dataset.class === name);
