@@ -29,11 +29,12 @@ func Variants(out io.Writer, results []Result, sequence []string) error {
 		return errors.New("none of the results is of a variant: make bench-variants measures them")
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "phase\tload\tvariant\trate/s\tratio\tCPU ms\tratio\tp50 ms\tratio\ttransitions\tevents\tPostgres tx\tothers\truns\t")
+	fmt.Fprintln(table, "phase\tload\tvariant\trate/s\tratio\tCPU ms\tratio\tCPU/generator\tratio\tp50 ms\tratio\ttransitions\tevents\tPostgres tx\tothers\truns\t")
 	for _, row := range rows {
 		base := rows[slices.IndexFunc(rows, func(other variantRow) bool { return other.sameLoad(row) })].Series
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", row.Phase, row.Load(), row.variant,
-			againstBase(row.Over(Rate), base.Over(Rate)), againstBase(row.Over(CPU), base.Over(CPU)), againstBase(row.Over(P50), base.Over(P50)),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", row.Phase, row.Load(), row.variant,
+			againstBase(row.Over(Rate), base.Over(Rate)), againstBase(row.Over(CPU), base.Over(CPU)),
+			againstBase(row.Over(cpuByGenerator), base.Over(cpuByGenerator)), againstBase(row.Over(P50), base.Over(P50)),
 			plain(row.Over(transitions)), plain(row.Over(historyEvents)), plain(row.Over(transactions)), plain(row.Over(others)), len(row.Runs))
 	}
 	return table.Flush()
@@ -84,6 +85,19 @@ func plain(s Spread) string {
 		return "–"
 	}
 	return Figure(s.Median)
+}
+
+// cpuByGenerator is the CPU of everything in that of the generator, which does
+// the same for a unit whatever the service does: on a machine whose cores are
+// faster in one minute than in the next, equal runs differ less in it. A rate far
+// from the base's has an effect of its own on both.
+func cpuByGenerator(r Run) (float64, bool) {
+	generator := r.CPU["generator"]
+	if generator == 0 {
+		return 0, false
+	}
+	all, ok := CPU(r)
+	return all / generator, ok
 }
 
 func transitions(r Run) (float64, bool) {

@@ -9,7 +9,9 @@ func TestVariants(t *testing.T) {
 	of := func(variant string, rate, p50 float64) Result {
 		r := aResult()
 		r.Variant = variant
-		r.Series = []Series{{Phase: "journey", Unit: "paid checkout", Clients: 64, Runs: []Run{aRun(rate, p50)}}}
+		run := aRun(rate, p50)
+		run.CPU = map[string]float64{"temporal": 900 / rate, "generator": 0.5}
+		r.Series = []Series{{Phase: "journey", Unit: "paid checkout", Clients: 64, Runs: []Run{run}}}
 		return r
 	}
 	// Two rounds, as the files' names sort; the base comes first all the same.
@@ -22,7 +24,7 @@ func TestVariants(t *testing.T) {
 	if len(lines) != 3 {
 		t.Fatalf("want a head and a row each:\n%s", out.String())
 	}
-	for i, want := range [][]string{{"variant", "ratio"}, {"lean", "102 (100–104)", "1.00", " 2 "}, {"ordinary", "52 (50–54)", "0.51", "2.00", "13"}} {
+	for i, want := range [][]string{{"variant", "ratio"}, {"lean", "102 (100–104)", "1.00", " 2 "}, {"ordinary", "52 (50–54)", "0.51", "(34.3–37)", "2.00", "13"}} {
 		for _, text := range want {
 			if !strings.Contains(lines[i]+" ", text) {
 				t.Errorf("line %d lacks %q: %s", i, text, lines[i])
