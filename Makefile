@@ -92,7 +92,7 @@ endif
 bench-compare: ## what result B is to result A (A=….json B=….json)
 	@go run ./cmd/boxoffice bench compare "$(A)" "$(B)"
 
-bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slower variant on a fresh stack of its own, some 35 minutes
+bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slower variant on a fresh stack of its own, some 20 minutes
 	go build -buildvcs=false -tags benchvariants -o bin/variants/ ./cmd/...
 	@rm -rf bench-results/variants
 	@for round in $$(seq $(VARIANT_ROUNDS)); do for variant in $(VARIANTS); do \
