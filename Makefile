@@ -31,11 +31,22 @@ NESTED        := CGO_ENABLED=0
 WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) yet; start one with: make run"; exit 1; }; \
                  set -a; . "$(abspath $(DATA))/dev.env"; set +a;
 
+# Starts an empty stack of the bench's own, with the programs of a folder where one is named, and points what follows at it.
+ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
+	mkdir -p bench-results; echo "starting a stack in $(BENCH_DATA), its output is in bench-results/stack.log"; \
+	$(BENCH_UP) $(1:%=--bin-dir %) >bench-results/stack.log 2>&1 & stack=$$!; \
+	trap '$(DEVSTACK) stop --data $(BENCH_DATA) >/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	until grep -q '^  "state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "^  \"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
+	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
+	done; \
+	set -a; . "$(abspath $(BENCH_DATA))/dev.env"; set +a;
+BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_STACK_FLAGS)
+
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test chaos chaos-sabotage bench bench-compare bench-variants bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify test chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, FLAGS=--race)
 	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(FLAGS)
@@ -78,14 +89,7 @@ bench: $(DEVSTACK) ## measure a fresh stack, some 10 minutes (LEDGER=…, FLAGS=
 ifdef RUNNING
 	@$(WITH_STACK) exec $(DATA)/bin/boxoffice bench $(FLAGS)
 else
-	@$(DEVSTACK) clean --data $(BENCH_DATA) --yes
-	@mkdir -p bench-results; echo "starting a stack in $(BENCH_DATA), its output is in bench-results/stack.log"; \
-	$(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_BIN:%=--bin-dir %) $(BENCH_UP) >bench-results/stack.log 2>&1 & stack=$$!; \
-	trap '$(DEVSTACK) stop --data $(BENCH_DATA) >/dev/null' EXIT; trap 'exit 130' INT TERM; \
-	until grep -q '^  "state": "ready"' $(BENCH_DATA)/stack.json 2>/dev/null && grep -q "^  \"pid\": $$stack," $(BENCH_DATA)/stack.json; do \
-	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
-	done; \
-	set -a; . "$(abspath $(BENCH_DATA))/dev.env"; set +a; \
+	@$(call ON_FRESH_STACK,$(BENCH_BIN)) \
 	$(or $(BENCH_BIN),$(BENCH_DATA)/bin)/boxoffice bench $(FLAGS)
 endif
 
@@ -98,10 +102,17 @@ bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slowe
 	@for round in $$(seq $(VARIANT_ROUNDS)); do for variant in $(VARIANTS); do \
 	  echo "== $$variant, round $$round of $(VARIANT_ROUNDS)"; \
 	  case $$variant in stock-servers|ordinary) up=--stock-servers ;; *) up= ;; esac; \
-	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" BENCH_UP=$$up \
+	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" BENCH_STACK_FLAGS=$$up \
 	    FLAGS="--phases journey --out bench-results/variants $(VARIANT_FLAGS) $(FLAGS)" || exit 1; \
 	done; done
 	@echo; bin/variants/boxoffice bench variants bench-results/variants/*.json
+
+bench-recovery: $(DEVSTACK) build ## kill -9 of a whole stack with 1,000 to 10,000 open checkouts, and what becomes of them, some 20 minutes (LEDGER=…, FLAGS=…)
+	@$(call ON_FRESH_STACK,$(CURDIR)/bin) bin/boxoffice bench recovery $(FLAGS) $(BENCH_UP) --bin-dir $(CURDIR)/bin
+
+bench-nodes: ## what a second process of the box office on one stack gains, one and two in turn, some 3 minutes (LEDGER=tigerbeetle|postgres)
+	@$(MAKE) --no-print-directory bench LEDGER=$(if $(filter auto,$(LEDGER)),tigerbeetle,$(LEDGER)) \
+	  FLAGS="--nodes 1,2 --phases journey --concurrency 64 --rate 20 --runs 3 --duration 8s $(FLAGS)"
 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./ledger/embedded

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -29,15 +30,15 @@ func Run(ctx context.Context, o Options) (report.Result, error) {
 	if err := o.Validate(); err != nil {
 		return report.Result{}, err
 	}
-	b := &bench{Options: o, caller: newCaller(o), sale: fmt.Sprintf("bench-%s", time.Now().UTC().Format("20060102-150405"))}
-	b.progress = progress{out: o.Out, isTerminal: o.IsTerminal}
+	b := newBench(o)
 	if err := b.caller.openSale(ctx, b.sale); err != nil {
-		return report.Result{}, fmt.Errorf("open sale %s at %s: %w (is the stack running? `make run`)", b.sale, o.AdminURL, err)
+		return report.Result{}, b.noStack(err)
 	}
 	if err := b.describe(ctx); err != nil {
 		return report.Result{}, err
 	}
 	defer b.closeProbes()
+	defer b.stopNodes()
 	err := b.measure(ctx)
 	if err == nil {
 		err = b.verify(ctx)
@@ -53,6 +54,16 @@ func Run(ctx context.Context, o Options) (report.Result, error) {
 	return b.result, err
 }
 
+func newBench(o Options) *bench {
+	b := &bench{Options: o, caller: newCaller(o), sale: fmt.Sprintf("bench-%s", time.Now().UTC().Format("20060102-150405"))}
+	b.progress = progress{out: o.Out, isTerminal: o.IsTerminal}
+	return b
+}
+
+func (b *bench) noStack(err error) error {
+	return fmt.Errorf("open sale %s at %s: %w (is the stack running? `make run`)", b.sale, b.AdminURL, err)
+}
+
 type bench struct {
 	Options
 	caller   *caller
@@ -63,6 +74,7 @@ type bench struct {
 	recent ring
 	paid   atomic.Int64
 
+	nodes    []*Node // beside the stack's own
 	pids     map[string]int
 	postgres *probe.Postgres // nil: not available
 	notes    []string
@@ -103,14 +115,7 @@ func (b *bench) describe(ctx context.Context) error {
 	if variants := metrics.Values("boxoffice_bench_variant", "variant"); len(variants) == 1 {
 		b.result.Variant = variants[0]
 	}
-	b.pids = map[string]int{"generator": os.Getpid()}
-	if stack, err := probe.ReadStack(b.DataDir, b.URL); err != nil {
-		b.note("CPU and memory of the generator only: " + err.Error())
-	} else {
-		for name, pid := range stack.PIDs() {
-			b.pids[name] = pid
-		}
-	}
+	b.findProcesses()
 	if version, err := probe.TemporalVersion(ctx, b.Temporal); err == nil {
 		b.result.Versions["temporal"] = version
 	}
@@ -125,14 +130,37 @@ func (b *bench) describe(ctx context.Context) error {
 	return nil
 }
 
+// generator is the name of the bench's own process among those of the stack.
+const generator = "generator"
+
+func (b *bench) findProcesses() {
+	b.pids = map[string]int{generator: os.Getpid()}
+	stack, err := probe.ReadStack(b.DataDir, b.URL)
+	if err != nil {
+		b.note("CPU and memory of the generator only: " + err.Error())
+		return
+	}
+	maps.Copy(b.pids, stack.PIDs())
+}
+
 func (b *bench) closeProbes() {
 	if b.postgres != nil {
 		_ = b.postgres.Close(context.Background())
 	}
 }
 
+// scrape sums the nodes up.
 func (b *bench) scrape(ctx context.Context) (probe.Metrics, error) {
-	return probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics")
+	sum, err := probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics")
+	for _, node := range b.nodes {
+		if err != nil {
+			break
+		}
+		var more probe.Metrics
+		more, err = probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics")
+		sum = sum.Plus(more)
+	}
+	return sum, err
 }
 
 // measure runs the phases, and then the long row of orders.
@@ -187,7 +215,9 @@ func (b *bench) closedLoops(p phase) []report.Series {
 	}
 	var series []report.Series
 	for _, n := range clients {
-		series = append(series, report.Series{Phase: p.name, Unit: p.unit, Clients: n})
+		for _, nodes := range b.nodeCounts() {
+			series = append(series, report.Series{Phase: p.name, Unit: p.unit, Clients: n, Nodes: nodes})
+		}
 	}
 	return series
 }
@@ -208,8 +238,10 @@ func (b *bench) openLoops(p phase, closed []report.Series) []report.Series {
 		if r.Share > 0 {
 			s.RatePerSecond = r.Share * best
 		}
-		if s.RatePerSecond > 0 {
-			series = append(series, s)
+		for _, nodes := range b.nodeCounts() {
+			if s.Nodes = nodes; s.RatePerSecond > 0 {
+				series = append(series, s)
+			}
 		}
 	}
 	return series
@@ -228,6 +260,9 @@ func (b *bench) runRounds(ctx context.Context, series []report.Series, w work) e
 			}
 			if s.Clients > 0 {
 				plan.RatePerSecond = 0
+			}
+			if err := b.useNodes(ctx, s.Nodes); err != nil {
+				return err
 			}
 			title := fmt.Sprintf("%-9s %-18s run %d/%d", s.Phase, s.Load(), round+1, b.Runs)
 			run, err := b.run(ctx, title, plan, w)
@@ -360,6 +395,9 @@ func (b *bench) judge() error {
 	}
 	for i := range b.result.Storms {
 		found = append(found, b.result.Storms[i].Wrong()...)
+	}
+	for i := range b.result.Recoveries {
+		found = append(found, b.result.Recoveries[i].Wrong()...)
 	}
 	switch {
 	case b.result.Audit == nil:

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +33,9 @@ const (
 // one that is not what was asked for is a *load.Failure.
 type caller struct {
 	http                   *http.Client
-	boxoffice, admin       string
+	fronts                 []string // the box office's nodes; one request each in turn
+	turn                   atomic.Uint64
+	admin                  string
 	adminToken, mockPayURL string
 	signer                 *payments.Signer
 }
@@ -43,9 +46,15 @@ func newCaller(o Options) *caller {
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, load.ClientsMax
 	transport.DisableCompression = true
 	return &caller{
-		http:      &http.Client{Transport: transport}, // each request has its own deadline
-		boxoffice: o.URL, admin: o.AdminURL, adminToken: o.AdminToken, mockPayURL: o.MockPayURL, signer: o.Signer,
+		http:   &http.Client{Transport: transport}, // each request has its own deadline
+		fronts: []string{o.URL}, admin: o.AdminURL, adminToken: o.AdminToken, mockPayURL: o.MockPayURL, signer: o.Signer,
 	}
+}
+
+// front is the node that the next request goes to, as behind a load balancer: a
+// webhook may come to another node than its checkout did.
+func (c *caller) front() string {
+	return c.fronts[c.turn.Add(1)%uint64(len(c.fronts))]
 }
 
 // held is an order that can be paid for.
@@ -54,6 +63,7 @@ type held struct {
 	token      string
 	amount     int64
 	paymentURL string
+	expires    time.Time // when the checkout gives up
 }
 
 // openSale puts a sale on offer that never sells out.
@@ -81,7 +91,11 @@ func (c *caller) pauseQueue(ctx context.Context, sale string, paused bool) error
 
 // placeOrder holds one ticket for a buyer who never came before.
 func (c *caller) placeOrder(ctx context.Context, sale string) (held, error) {
-	key := uuid.Must(uuid.NewV7()).String()
+	return c.placeOrderOf(ctx, sale, uuid.Must(uuid.NewV7()).String())
+}
+
+// placeOrderOf does so under an Idempotency-Key, which is also the buyer's name.
+func (c *caller) placeOrderOf(ctx context.Context, sale, key string) (held, error) {
 	header := http.Header{"Idempotency-Key": {`"` + key + `"`}}
 	body := checkoutBody{Items: []domain.Item{{Class: ticketClass, Quantity: 1}}}
 	body.Buyer.Email = key + "@bench.example"
@@ -92,15 +106,16 @@ func (c *caller) placeOrder(ctx context.Context, sale string) (held, error) {
 		Amount     int64              `json:"amount"`
 		Currency   string             `json:"currency"`
 		PaymentURL string             `json:"payment_url"`
+		Expires    time.Time          `json:"hold_expires_at"`
 	}
-	err := c.call(ctx, http.MethodPost, c.boxoffice+"/v1/sales/"+sale+"/checkouts", header, body, http.StatusCreated, &answer)
+	err := c.call(ctx, http.MethodPost, c.front()+"/v1/sales/"+sale+"/checkouts", header, body, http.StatusCreated, &answer)
 	if err != nil {
 		return held{}, err
 	}
 	if answer.Order.IsZero() || answer.Token == "" || answer.Status != domain.OrderHeld || answer.Amount != priceMinor || answer.Currency != currency {
 		return held{}, wrong("checkout", fmt.Sprintf("%+v", answer))
 	}
-	return held{answer.Order, answer.Token, answer.Amount, answer.PaymentURL}, nil
+	return held{answer.Order, answer.Token, answer.Amount, answer.PaymentURL, answer.Expires}, nil
 }
 
 type checkoutBody struct {
@@ -130,7 +145,7 @@ func (c *caller) payByWebhook(ctx context.Context, h held) error {
 		Order  domain.OrderID     `json:"order"`
 		Status domain.OrderStatus `json:"status"`
 	}
-	if err := c.call(ctx, http.MethodPost, c.boxoffice+"/v1/webhooks/mockpay", header, json.RawMessage(body), http.StatusOK, &answer); err != nil {
+	if err := c.call(ctx, http.MethodPost, c.front()+"/v1/webhooks/mockpay", header, json.RawMessage(body), http.StatusOK, &answer); err != nil {
 		return err
 	}
 	if answer.Order != h.order || answer.Status != domain.OrderPaid {
@@ -175,13 +190,32 @@ func (c *caller) readOrder(ctx context.Context, h held) (status domain.OrderStat
 		Tickets []json.RawMessage  `json:"tickets"`
 	}
 	header := http.Header{"Authorization": {"Bearer " + h.token}}
-	if err := c.call(ctx, http.MethodGet, c.boxoffice+"/v1/orders/"+h.order.String(), header, nil, http.StatusOK, &answer); err != nil {
+	if err := c.call(ctx, http.MethodGet, c.front()+"/v1/orders/"+h.order.String(), header, nil, http.StatusOK, &answer); err != nil {
 		return "", 0, err
 	}
 	if answer.Order != h.order {
 		return "", 0, wrong("order", fmt.Sprintf("%+v", answer))
 	}
 	return answer.Status, len(answer.Tickets), nil
+}
+
+// stock asks how a sale of the bench's only class stands.
+func (c *caller) stock(ctx context.Context, sale string) (capacity, held, available int64, err error) {
+	var answer struct {
+		Classes []struct {
+			Capacity  int64 `json:"capacity"`
+			Held      int64 `json:"held"`
+			Available int64 `json:"available"`
+		} `json:"classes"`
+	}
+	if err := c.call(ctx, http.MethodGet, c.front()+"/v1/sales/"+sale, nil, nil, http.StatusOK, &answer); err != nil {
+		return 0, 0, 0, err
+	}
+	if len(answer.Classes) != 1 {
+		return 0, 0, 0, wrong("sale", fmt.Sprintf("%+v", answer))
+	}
+	class := answer.Classes[0]
+	return class.Capacity, class.Held, class.Available, nil
 }
 
 func wrong(what, got string) error {

@@ -31,6 +31,11 @@ type Options struct {
 	// alone.
 	OpenLedger func(ctx context.Context) (*DirectLedger, error)
 
+	// Nodes are how many processes of the box office serve, a load each; empty:
+	// the one that runs. StartNode starts one more on the same stack.
+	Nodes     []int
+	StartNode func(ctx context.Context) (*Node, error)
+
 	Phases       []string      // of PhaseNames
 	Clients      []int         // of the closed loops; empty: what each phase is for
 	OpenOnly     bool          // no closed loops
@@ -62,7 +67,10 @@ const (
 	runsMax     = 100
 	durationMax = time.Hour
 	ordersMax   = 10_000_000
+	nodesMax    = 8
 )
+
+var errNoSecrets = errors.New("the admin token or the webhook secret is missing: set -a; . .data/dev.env points every tool at the running stack")
 
 // Validate says which option cannot be.
 func (o Options) Validate() error {
@@ -79,6 +87,11 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%d clients: want 1–%d", n, load.ClientsMax)
 		}
 	}
+	for _, n := range o.Nodes {
+		if n < 1 || n > nodesMax {
+			return fmt.Errorf("%d nodes: want 1–%d", n, nodesMax)
+		}
+	}
 	if err := o.Storm.validate(); err != nil {
 		return err
 	}
@@ -87,7 +100,7 @@ func (o Options) Validate() error {
 	case o.OpenOnly && (len(o.Clients) > 0 || len(o.Rates) == 0 || slices.ContainsFunc(o.Rates, isShare)):
 		return errors.New("without closed loops, open ones need a rate in arrivals a second: a share is of what closed loops reached")
 	case o.AdminToken == "" || o.Signer == nil:
-		return errors.New("the admin token or the webhook secret is missing: set -a; . .data/dev.env points every tool at the running stack")
+		return errNoSecrets
 	case o.Runs < 1 || o.Runs > runsMax:
 		return fmt.Errorf("%d runs: want 1–%d", o.Runs, runsMax)
 	case o.Duration <= 0 || o.Duration > durationMax || o.Warmup < 0 || o.Warmup > durationMax:

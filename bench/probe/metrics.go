@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -73,6 +74,15 @@ func (m Metrics) Histogram(name string, labels Labels) Histogram {
 		if labels.match(metric) {
 			sum = sum.plus(histogramOf(metric.GetHistogram()))
 		}
+	}
+	return sum
+}
+
+// Plus are the series of both, as those of two processes of one service.
+func (m Metrics) Plus(o Metrics) Metrics {
+	sum := Metrics{maps.Clone(m.families)}
+	for name, family := range o.families {
+		sum.families[name] = &dto.MetricFamily{Name: family.Name, Metric: slices.Concat(m.families[name].GetMetric(), family.GetMetric())}
 	}
 	return sum
 }

@@ -36,15 +36,20 @@ func TestUsageIsOfTheWholeTree(t *testing.T) {
 	if _, err := stdout.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}
-	usage, err := ReadProcesses(map[string]int{"shell": shell.Process.Pid, "test": os.Getpid()})
-	if err != nil {
-		t.Fatal(err)
+	read := func(pids map[string]int) map[string]Usage {
+		usage, err := ReadProcesses(pids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return usage.ByName
 	}
-	if usage.ByName["shell"].CPUSeconds <= 0 {
-		t.Errorf("the work of a child that has ended is missing: %+v", usage.ByName["shell"])
+	together := read(map[string]int{"test": os.Getpid()})["test"]
+	apart := read(map[string]int{"shell": shell.Process.Pid, "test": os.Getpid()})
+	if apart["shell"].CPUSeconds <= 0 {
+		t.Errorf("the work of a child that has ended is missing: %+v", apart["shell"])
 	}
-	if test := usage.ByName["test"]; test.CPUSeconds < usage.ByName["shell"].CPUSeconds-0.5 || test.MemoryBytes <= usage.ByName["shell"].MemoryBytes {
-		t.Errorf("the test has %+v, its child %+v: the child is part of it", test, usage.ByName["shell"])
+	if apart["test"].CPUSeconds > together.CPUSeconds-apart["shell"].CPUSeconds/2 {
+		t.Errorf("the test has %+v with its child and %+v without: the child, %+v, is part of it unless it is named", together, apart["test"], apart["shell"])
 	}
 	if _, err := ReadProcesses(map[string]int{"gone": 1 << 30}); err == nil {
 		t.Error("a process that is not there was read")
@@ -112,5 +117,38 @@ func TestMachineIsDescribed(t *testing.T) {
 	m := ReadMachine(t.TempDir())
 	if m.Cores < 1 || m.OS == "" || runtime.GOOS == "linux" && (m.MemoryBytes == 0 || m.Kernel == "") {
 		t.Errorf("got %+v", m)
+	}
+}
+
+// A family is what kill -9 of everything must reach; what has ended is none of it.
+func TestFamilyIsEveryDescendant(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc here")
+	}
+	shell := exec.Command("sh", "-c", "sleep 600 & echo started; wait")
+	stdout, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	family, err := Family(shell.Process.Pid, 1<<30)
+	if err != nil || len(family) != 2 || family[0] != shell.Process.Pid {
+		t.Errorf("family %v, error %v; want the shell and its child", family, err)
+	}
+	for _, pid := range family {
+		if process, err := os.FindProcess(pid); err == nil {
+			_ = process.Kill()
+		}
+	}
+	_ = shell.Wait()
+	for len(family) > 0 { // what its parent has left behind, somebody else reaps
+		if family, err = Family(family...); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

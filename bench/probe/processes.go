@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/prometheus/procfs"
 )
@@ -27,9 +28,9 @@ type ProcessUsage struct {
 }
 
 // ReadProcesses reads the processes of the given ids, each with all of its
-// descendants: a Postgres is its postmaster and every backend, those that have
-// ended included. The error says why there is nothing to read, or which process
-// is gone.
+// descendants that are not named themselves: a Postgres is its postmaster and
+// every backend, those that have ended included. The error says why there is
+// nothing to read, or which process is gone.
 func ReadProcesses(pids map[string]int) (ProcessUsage, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -40,12 +41,13 @@ func ReadProcesses(pids map[string]int) (ProcessUsage, error) {
 		return ProcessUsage{}, fmt.Errorf("not available: %w", err)
 	}
 	tree := newTree(all)
+	named := slices.Collect(maps.Values(pids))
 	usage := ProcessUsage{ByName: map[string]Usage{}}
 	for name, pid := range pids {
 		if _, ok := tree.processes[pid]; !ok {
 			return ProcessUsage{}, fmt.Errorf("not available: process %d (%s) is gone", pid, name)
 		}
-		usage.ByName[name] = tree.usage(pid)
+		usage.ByName[name] = tree.usage(pid, named)
 	}
 	stat, err := fs.Stat()
 	if err != nil {
@@ -73,10 +75,35 @@ func (u ProcessUsage) Since(before ProcessUsage) (cpuSeconds map[string]float64)
 // its figures noisy.
 const Others = "others"
 
+// Family are the running processes of the given ids and all of their descendants.
+func Family(pids ...int) ([]int, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, errNotLinux
+	}
+	all, err := fs.AllProcs()
+	if err != nil {
+		return nil, fmt.Errorf("not available: %w", err)
+	}
+	tree := newTree(all)
+	var family []int
+	for queue := slices.Clone(pids); len(queue) > 0; queue = queue[1:] {
+		if p, ok := tree.processes[queue[0]]; ok && !p.hasEnded() && !slices.Contains(family, queue[0]) {
+			family = append(family, queue[0])
+		}
+		queue = append(queue, tree.children[queue[0]]...)
+	}
+	return family, nil
+}
+
 type process struct {
 	stat   procfs.ProcStat
 	status procfs.ProcStatus
 }
+
+// hasEnded is true of a zombie: its parent has not looked yet. While other
+// threads than the first are left, it still has its files and ports.
+func (p process) hasEnded() bool { return p.stat.State == "Z" && p.stat.NumThreads <= 1 }
 
 type tree struct {
 	processes map[int]process
@@ -100,10 +127,14 @@ func newTree(all procfs.Procs) tree {
 // clockTicks a second, in which /proc counts: fixed for programs by Linux.
 const clockTicks = 100
 
-func (t tree) usage(root int) Usage {
+// usage leaves out what descends from others that are named.
+func (t tree) usage(root int, named []int) Usage {
 	var u Usage
 	var sharedMax float64
 	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
+		if queue[0] != root && slices.Contains(named, queue[0]) {
+			continue
+		}
 		p := t.processes[queue[0]]
 		// With what its ended children used: Postgres's backends come and go.
 		ticks := int(p.stat.UTime+p.stat.STime) + int(p.stat.CUTime) + int(p.stat.CSTime)

@@ -10,6 +10,7 @@ import (
 // Stack is what the local stack says of itself in stack.json.
 type Stack struct {
 	State     string            `json:"state"`
+	PID       int               `json:"pid"` // of the supervisor
 	Ledger    string            `json:"ledger"`
 	Variables map[string]string `json:"variables"`
 	Processes []struct {

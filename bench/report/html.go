@@ -34,6 +34,7 @@ type view struct {
 	Batches    []barChart
 	Waterfalls []barChart
 	Storms     []stormView
+	Recovery   *recoveryTable
 	Tenths     []tenthRow
 	TenthsNote string
 }
@@ -78,6 +79,7 @@ func (r Result) WriteHTML(out io.Writer) error {
 	v.Batches = r.batchCharts()
 	v.Waterfalls = r.waterfallCharts()
 	v.Storms = r.stormViews()
+	v.Recovery = r.recoveryTable()
 	v.addTenths()
 	if s, ok := r.best("journey"); ok {
 		v.Headline = fmt.Sprintf("%s paid checkouts a second with %s", s.Over(Rate).WithRange(), s.Load())
@@ -102,11 +104,12 @@ func (r Result) phases() []string {
 	return names
 }
 
-// closed are a phase's closed loops, by clients.
+// closed are a phase's closed loops, by clients; of several numbers of nodes,
+// those of the first.
 func (r Result) closed(phase string) []Series {
 	var series []Series
 	for _, s := range r.Series {
-		if s.Phase == phase && s.Clients > 0 {
+		if s.Phase == phase && s.Clients > 0 && (len(series) == 0 || s.Nodes == series[0].Nodes) {
 			series = append(series, s)
 		}
 	}

@@ -32,6 +32,8 @@ type Result struct {
 	Tenths *Series `json:"tenths,omitempty"`
 	Audit  *Audit  `json:"audit,omitempty"`
 	Storms []Storm `json:"storms,omitempty"`
+	// Recoveries are in the order in which the stack was killed.
+	Recoveries []Recovery `json:"recoveries,omitempty"`
 	// Notes say what could not be measured, and why.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -67,7 +69,9 @@ type Series struct {
 	// Share is what part of the closed loop's best rate that is, where it was
 	// asked for so: 0.5 of it keeps its name whatever the rate turns out to be.
 	Share float64 `json:"share,omitempty"`
-	Runs  []Run   `json:"runs"`
+	// Nodes is how many processes served, where that was asked for.
+	Nodes int   `json:"nodes,omitempty"`
+	Runs  []Run `json:"runs"`
 }
 
 // Run is one measurement.
@@ -206,8 +210,19 @@ func (s Series) Errors() map[string]int64 {
 	return sum
 }
 
-// Load says how much was asked for.
+// Load says how much was asked for, and of how many nodes.
 func (s Series) Load() string {
+	switch {
+	case s.Nodes == 1:
+		return s.load() + ", 1 node"
+	case s.Nodes > 1:
+		return fmt.Sprintf("%s, %d nodes", s.load(), s.Nodes)
+	default:
+		return s.load()
+	}
+}
+
+func (s Series) load() string {
 	switch {
 	case s.Share > 0:
 		return fmt.Sprintf("%.0f %% of the rate", 100*s.Share)

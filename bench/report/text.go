@@ -60,6 +60,7 @@ func (r Result) WriteText(out io.Writer) error {
 	}
 	r.writeTenths(out)
 	r.writeStorms(out)
+	r.writeRecoveries(out)
 	if r.Audit != nil {
 		fmt.Fprintln(out, "\n"+r.Audit.Sentence())
 	}

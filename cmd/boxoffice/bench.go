@@ -40,10 +40,13 @@ func runBench(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "variants" {
 		return tabulateVariants(args[1:])
 	}
+	if len(args) > 0 && args[0] == "recovery" {
+		return runBenchRecovery(ctx, args[1:])
+	}
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	f := benchFlags(flags)
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: boxoffice bench [flags]\n       boxoffice bench compare A.json B.json\n       boxoffice bench variants RESULT.json...")
+		fmt.Fprintln(flags.Output(), "usage: boxoffice bench [flags]\n       boxoffice bench compare A.json B.json\n       boxoffice bench variants RESULT.json...\n       boxoffice bench recovery [flags] COMMAND...")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -65,6 +68,7 @@ func runBench(ctx context.Context, args []string) error {
 		return err
 	}
 	defer options.Temporal.Close()
+	options.StartNode = func(ctx context.Context) (*bench.Node, error) { return startNode(ctx, c, f.out) }
 	options.OpenLedger = func(ctx context.Context) (*bench.DirectLedger, error) { return openDirectLedger(ctx, c, quiet) }
 	result, err := bench.Run(ctx, options)
 	if err != nil && !errors.Is(err, bench.ErrFound) {
@@ -75,6 +79,7 @@ func runBench(ctx context.Context, args []string) error {
 
 type benchSettings struct {
 	phases, clients, rates, out string
+	nodes                       string
 	warmup, duration, timeout   time.Duration
 	runs                        int
 	orders                      int64
@@ -88,6 +93,7 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.StringVar(&f.phases, "phases", strings.Join(bench.PhaseNames(), ","), "what to measure, separated by commas; none with --orders measures nothing else")
 	flags.StringVar(&f.clients, "concurrency", "", "`clients` of the closed loops, such as 1,64,256, or none; default: what each phase is for")
 	flags.StringVar(&f.rates, "rate", "", "`arrivals` a second of open loops, or shares of the closed loops' rate: 55,50%; default: 50% for journey")
+	flags.StringVar(&f.nodes, "nodes", "", "each load with so many `processes` of the box office in turn, such as 1,2; default: the one that runs")
 	flags.BoolVar(&f.even, "even", false, "arrivals of open loops at equal distances, not at random")
 	flags.Uint64Var(&f.seed, "seed", rand.Uint64(), "of random arrivals; default random")
 	flags.DurationVar(&f.warmup, "warmup", 2*time.Second, "before each run, not measured")
@@ -125,6 +131,11 @@ func (f *benchSettings) options(c config) (bench.Options, error) {
 	if f.clients != "" && !o.OpenOnly {
 		if o.Clients, err = bench.ParseClients(f.clients); err != nil {
 			return o, fmt.Errorf("--concurrency: %w", err)
+		}
+	}
+	if f.nodes != "" {
+		if o.Nodes, err = bench.ParseClients(f.nodes); err != nil {
+			return o, fmt.Errorf("--nodes: %w", err)
 		}
 	}
 	if f.rates != "" {

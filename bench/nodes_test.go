@@ -1,0 +1,74 @@
+package bench
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"boxoffice/bench/load"
+)
+
+// Rounds alternate between one node and two; requests go to each in turn, and a
+// node that is not asked for does not run.
+func TestNodesTakeTurns(t *testing.T) {
+	office, b := newBoxOffice(t)
+	served := map[string]int{}
+	running := 0
+	b.StartNode = func(context.Context) (*Node, error) {
+		running++
+		mux := http.NewServeMux()
+		mux.HandleFunc("POST /v1/sales/{sale}/checkouts", func(w http.ResponseWriter, r *http.Request) { served["hold"]++; office.placeOrder(w, r) })
+		mux.HandleFunc("POST /v1/webhooks/mockpay", func(w http.ResponseWriter, r *http.Request) { served["webhook"]++; office.takeWebhook(w, r) })
+		server := httptest.NewServer(mux)
+		return &Node{URL: server.URL, AdminURL: server.URL, PID: 7, Stop: func() error { running--; server.Close(); return nil }}, nil
+	}
+	b.pids = map[string]int{"boxoffice": 6}
+	for _, nodes := range []int{1, 2, 1, 2, 0} {
+		clear(served)
+		if err := b.useNodes(t.Context(), nodes); err != nil {
+			t.Fatal(err)
+		}
+		m, err := load.Run(t.Context(), load.Plan{Clients: 1, Requests: 10}, func(ctx context.Context, _ *load.Request) error {
+			_, err := b.caller.placeOrder(ctx, b.sale)
+			return err
+		})
+		if err != nil || m.Done != 10 {
+			t.Fatalf("%d done, %v, %v", m.Done, m.Samples, err)
+		}
+		want := 0
+		if nodes == 2 {
+			want = 5
+		}
+		if served["hold"] != want || running != len(b.nodes) || (b.pids["boxoffice-2"] == 7) != (nodes == 2) {
+			t.Errorf("%d nodes: the second served %d of 10, %d run, processes %v", nodes, served["hold"], running, b.pids)
+		}
+	}
+}
+
+func TestNodesShareALedger(t *testing.T) {
+	_, b := newBoxOffice(t)
+	b.result.Ledger = ledgerEmbedded
+	if err := b.useNodes(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	if b.useNodes(t.Context(), 2) == nil {
+		t.Error("two nodes on an embedded ledger")
+	}
+}
+
+// Every load is measured with every number of nodes, next to each other.
+func TestLoadsByNodes(t *testing.T) {
+	b := &bench{Options: Options{Clients: []int{1, 64}, Nodes: []int{1, 2}, Rates: []OfferedRate{{PerSecond: 20}}}}
+	p := phase{name: "journey"}
+	var loads []string
+	closed := b.closedLoops(p)
+	for _, s := range slices.Concat(closed, b.openLoops(p, closed)) {
+		loads = append(loads, s.Load())
+	}
+	want := []string{"1 client, 1 node", "1 client, 2 nodes", "64 clients, 1 node", "64 clients, 2 nodes", "20/s offered, 1 node", "20/s offered, 2 nodes"}
+	if !slices.Equal(loads, want) {
+		t.Errorf("got %q, want %q", loads, want)
+	}
+}
