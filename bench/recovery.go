@@ -49,8 +49,10 @@ const (
 	// within the seconds that so many holds take.
 	salesOrders = 500
 	// warmUpOrders are paid before a round: with cold caches nothing is like later.
-	// A hold takes less than a paid checkout, so their rate is one that holds will reach.
+	// Their time foretells that of the holds, which are the first half of each and
+	// get all but a fifth of it.
 	warmUpOrders = 400
+	holdShare    = 0.8
 	// deadlineMargin is what is added to the time that the holds should take, and
 	// readyMargin to that what a start on a crashed stack's data takes at most.
 	deadlineMargin = 10 * time.Second
@@ -162,7 +164,7 @@ func (r *recovery) hold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	took := time.Since(began) * time.Duration(r.row.Open) / warmUpOrders
+	took := time.Duration(holdShare * float64(time.Since(began)) * float64(r.row.Open) / warmUpOrders)
 	began = time.Now()
 	target := began.Add(took + deadlineMargin)
 	if r.row.Case == report.CaseUp {
