@@ -35,6 +35,11 @@ func (s *stack) startNode(t *testing.T, url string) *node {
 	t.Helper()
 	bin, err := tools()
 	require.NoError(t, err)
+	return s.startNodeOf(t, url, filepath.Join(bin, "boxoffice"))
+}
+
+func (s *stack) startNodeOf(t *testing.T, url, program string) *node {
+	t.Helper()
 	if url == "" {
 		url = "http://" + freeAddress(t)
 	}
@@ -43,7 +48,7 @@ func (s *stack) startNode(t *testing.T, url string) *node {
 	log, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
-	n.process = exec.Command(filepath.Join(bin, "boxoffice"), "serve")
+	n.process = exec.Command(program, "serve")
 	n.process.Stdout, n.process.Stderr = log, log
 	n.process.Env = os.Environ()
 	for name, value := range s.env {

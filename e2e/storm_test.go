@@ -58,6 +58,7 @@ func TestStorm(t *testing.T) {
 			s.awaitNode(t, s.env["BOXOFFICE_URL"])
 		})
 	})
+	t.Run("10,000 slow clients", func(t *testing.T) { testSlowClients(t, s) })
 	t.Run("verify", func(t *testing.T) { testVerify(t, s) })
 }
 
