@@ -51,6 +51,9 @@ func TestBreaker(t *testing.T) {
 					t.Errorf("while it is open: %v", err)
 				}
 				time.Sleep(breakerOpen + time.Millisecond)
+				if !b.isOpen() {
+					t.Error("closed before anything went through")
+				}
 				if _ = ask(tt.err); !isRefusedUnasked(ask(nil)) {
 					t.Error("a failed probe closed it")
 				}
@@ -80,6 +83,21 @@ func TestClientsDoNotOpenABreaker(t *testing.T) {
 	}
 }
 
+// Nor do they keep one closed: that a client left is no answer of the part.
+func TestClientsThatLeaveSayNothingOfAPart(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	b := newBreaker("part", slog.New(slog.DiscardHandler))
+	for range breakerFailuresMax {
+		for _, ctx := range []context.Context{left, t.Context()} {
+			_, _ = guard(ctx, b, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
+		}
+	}
+	if !b.isOpen() {
+		t.Error("closed")
+	}
+}
+
 // While the engine does not answer, checkouts are refused at once, and the sale, its
 // page and /readyz say so; the node stays ready, and webhooks still go through.
 func TestAnEngineThatDoesNotAnswer(t *testing.T) {
@@ -90,7 +108,10 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 		wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, n), wish("A", 1)), 503, domain.CodeUnknown)
 	}
 	starts := b.world.starts
-	wantProblem(t, b.checkout(testKey+"-more", wish("A", 1)), 503, domain.CodeOverloaded)
+	w := b.checkout(testKey+"-more", wish("A", 1))
+	if wantProblem(t, w, 503, domain.CodeOverloaded); w.Header().Get("Retry-After") != "2" {
+		t.Errorf("Retry-After %q, want for how long nothing is sent", w.Header().Get("Retry-After"))
+	}
 	if b.world.starts != starts {
 		t.Error("the engine was asked all the same")
 	}
@@ -108,5 +129,29 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	webhook := request{"POST", "/v1/webhooks/mockpay", id.String(), map[string]string{"Webhook-Signature": "good", "Webhook-Id": "evt_1"}}
 	if w := b.do(webhook); w.Code != 200 {
 		t.Errorf("a webhook: %d %s", w.Code, w.Body)
+	}
+}
+
+// Each part that is away is left alone by all that would ask it.
+func TestWhatIsBehindABreakerIsNotAsked(t *testing.T) {
+	b := setup(t)
+	for _, breaker := range b.api.breakers.all() {
+		for range breakerFailuresMax {
+			_, _ = guard(t.Context(), breaker, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
+		}
+	}
+	for name, ask := range map[string]func() error{
+		"start":   func() error { _, err := b.api.Desk.Start(t.Context(), domain.Order{}); return err },
+		"pay":     func() error { _, err := b.api.Desk.Pay(t.Context(), domain.PaymentEvent{}); return err },
+		"state":   func() error { _, err := b.api.Desk.State(t.Context(), domain.OrderID{}); return err },
+		"order":   func() error { _, err := b.api.Orders.Order(t.Context(), domain.OrderID{}); return err },
+		"refunds": func() error { _, err := b.api.Orders.RefundsOfOrder(t.Context(), domain.OrderID{}); return err },
+	} {
+		if err := ask(); !isRefusedUnasked(err) || domain.CodeOf(err) != domain.CodeOverloaded {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if b.api.adaptive.webhooks != 0 || b.api.adaptive.holds.n != 0 {
+		t.Errorf("%d webhooks and %d holds count as fast that nobody was asked for", b.api.adaptive.webhooks, b.api.adaptive.holds.n)
 	}
 }

@@ -618,6 +618,10 @@ func TestPlaceStreamsAreBounded(t *testing.T) {
 	}
 	last.conn.Close()
 	waitFor(t, func() bool { return get().StatusCode == 200 })
+	b.api.CloseStreams()
+	if refused := get(); refused.StatusCode != 503 || refused.Header.Get("Retry-After") == "" {
+		t.Errorf("a node that ends: %d %v", refused.StatusCode, refused.Header)
+	}
 }
 
 // Whoever has a token has the place: it is in no log and no metric, and problems

@@ -100,6 +100,18 @@ func TestCreateSaleWithAQueue(t *testing.T) {
 	}
 }
 
+// A node that runs no waiting rooms stores no sale whose door it cannot set.
+func TestCreateSaleWithAQueueWhereThereAreNoRooms(t *testing.T) {
+	b := setup(t)
+	header := bearerOf(testAdminToken)
+	header["Content-Type"] = "application/json"
+	wantProblem(t, b.do(request{"POST", "/v1/sales",
+		`{"id":"new","name":"New","currency":"EUR","classes":[{"class":"A","price":1,"capacity":1}],"waiting_room":true,"queue":{}}`, header}), 503, domain.CodeOverloaded)
+	if b.world.sales["new"] != nil {
+		t.Error("stored")
+	}
+}
+
 // Repeating it changes nothing, not even what was set since.
 func TestCreatingASaleAgainKeepsItsQueue(t *testing.T) {
 	b, r := roomSetup(t)

@@ -65,7 +65,11 @@ func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string,
 		if err == nil && tookNothing(answer.Hold) || again {
 			s.gate.tries.Add(key, try+1)
 		}
-		if !again {
+		switch {
+		case again:
+		case domain.CodeOf(err) == domain.CodeKeyReused:
+			return domain.HoldAnswer{}, &domain.Error{Code: domain.CodeKeyReused, Detail: "This Queue-Token has named another order. A new order takes a new place in the queue.", Err: err}
+		default:
 			return answer, err
 		}
 	}
