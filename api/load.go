@@ -12,28 +12,22 @@ import (
 )
 
 const (
-	// loadWindow is how far back the latency of holds is looked at: long enough for a
-	// few holds at a slow door, short enough to follow it.
+	// loadWindow is how far back latencies are looked at: long enough for a few at a
+	// slow door.
 	loadWindow = 2 * time.Second
-	// loadSamplesMax bounds the memory and the sorting; at more holds a second the window
-	// is shorter.
-	loadSamplesMax = 512
+	// loadSamples are enough to judge by. At more a second the window is shorter, so that
+	// a fast door sees at once what its last move did.
+	loadSamples    = 64
 	loadPercentile = 90
 )
 
 // load is what the doors of the waiting rooms go by: how this node's checkouts
-// fare.
+// fare. The adaptive bound measures for itself, in windows of its own: it has to know
+// when its last move shows, and the doors that nothing is older than loadWindow.
 type load struct {
 	overloaded atomic.Int64 // answers overloaded or unknown, since they were last asked for
-
-	mu    sync.Mutex
-	holds [loadSamplesMax]holdSample // a ring
-	next  int
-}
-
-type holdSample struct {
-	at   time.Time // of the answer; zero: none yet
-	took time.Duration
+	holds      latencies
+	webhooks   latencies
 }
 
 // held notes how long the ledger's verdict on a hold took. One that did not come
@@ -42,11 +36,7 @@ func (l *load) held(ctx context.Context, began time.Time, err error) {
 	if err != nil && !domain.IsUnknown(err) && !isOutOfTime(err) || ctx.Err() == context.Canceled {
 		return // no hold was asked for, or its buyer left
 	}
-	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.holds[l.next] = holdSample{now, now.Sub(began)}
-	l.next = (l.next + 1) % loadSamplesMax
+	l.holds.add(began, time.Now())
 }
 
 // answered notes a problem that was answered.
@@ -56,31 +46,65 @@ func (l *load) answered(route string, code domain.Code) {
 	}
 }
 
-// latency is the 90th percentile of the recent holds, 0 without any.
-func (l *load) latency(now time.Time) time.Duration {
-	recent := make([]time.Duration, 0, loadSamplesMax)
+// latencies are the newest of one kind, a ring. The zero value has none.
+type latencies struct {
+	mu      sync.Mutex
+	samples [loadSamples]latency
+	next    int
+}
+
+type latency struct {
+	at   time.Time // of the answer; zero: none yet
+	took time.Duration
+}
+
+func (l *latencies) add(began, now time.Time) {
 	l.mu.Lock()
-	for _, s := range l.holds {
+	defer l.mu.Unlock()
+	l.samples[l.next] = latency{now, now.Sub(began)}
+	l.next = (l.next + 1) % loadSamples
+}
+
+// recent is the 90th percentile of the recent ones, 0 without any, and how many
+// there are a second.
+func (l *latencies) recent(now time.Time) (p90 time.Duration, perSecond float64) {
+	took, oldest := make([]time.Duration, 0, loadSamples), now
+	l.mu.Lock()
+	for _, s := range l.samples {
 		if !s.at.IsZero() && now.Sub(s.at) < loadWindow {
-			recent = append(recent, s.took)
+			took = append(took, s.took)
+			oldest = minTime(oldest, s.at)
 		}
 	}
 	l.mu.Unlock()
-	if len(recent) == 0 {
-		return 0
+	if len(took) == 0 {
+		return 0, 0
 	}
-	slices.Sort(recent)
-	return recent[(len(recent)*loadPercentile-1)/100]
+	window := loadWindow
+	if len(took) == loadSamples { // there were more in it
+		window = max(now.Sub(oldest), time.Millisecond)
+	}
+	slices.Sort(took)
+	return took[(len(took)*loadPercentile-1)/100], float64(len(took)) / window.Seconds()
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // Load is how the checkouts of this node fare; Rooms is to be given it. It has one
 // caller: what it counts starts anew with each call.
 func (s *Server) Load() waitingroom.Load {
 	limit, inFlight, _ := s.adaptive.state()
+	now := time.Now()
+	holds, perSecond := s.load.holds.recent(now)
+	webhooks, _ := s.load.webhooks.recent(now)
 	return waitingroom.Load{
-		InFlight:    inFlight,
-		InFlightMax: limit,
-		HoldLatency: s.load.latency(time.Now()),
-		Overloaded:  s.load.overloaded.Swap(0),
+		InFlight: inFlight, InFlightMax: limit,
+		HoldLatency: holds, WebhookLatency: webhooks, HoldsPerSecond: perSecond,
+		Overloaded: s.load.overloaded.Swap(0),
 	}
 }

@@ -32,10 +32,14 @@ func TestLatencyOfHolds(t *testing.T) {
 				for _, took := range test.holds {
 					l.held(t.Context(), time.Now().Add(-took), test.err)
 				}
-				if got := l.latency(time.Now()); got != test.want {
+				got, perSecond := l.holds.recent(time.Now())
+				if got != test.want {
 					t.Errorf("%v, want %v", got, test.want)
 				}
-				if got := l.latency(began.Add(loadWindow)); got != 0 {
+				if counted := test.want > 0; counted && perSecond != float64(len(test.holds))/loadWindow.Seconds() || !counted && perSecond != 0 {
+					t.Errorf("%v a second, of %d", perSecond, len(test.holds))
+				}
+				if got, _ := l.holds.recent(began.Add(loadWindow)); got != 0 {
 					t.Errorf("%v after the window, want 0", got)
 				}
 			})
@@ -43,17 +47,25 @@ func TestLatencyOfHolds(t *testing.T) {
 	}
 }
 
+// At many a second the newest count, and how many there are is still known.
 func TestLatencyRemembersABoundedNumber(t *testing.T) {
-	var l load
-	for range loadSamplesMax {
-		l.held(t.Context(), time.Now().Add(-time.Minute), nil)
-	}
-	for range loadSamplesMax {
-		l.held(t.Context(), time.Now(), nil)
-	}
-	if got := l.latency(time.Now()); got >= time.Minute {
-		t.Errorf("%v: the oldest were not forgotten", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var l load
+		for range loadSamples {
+			l.held(t.Context(), time.Now().Add(-time.Minute), nil)
+		}
+		for range loadSamples {
+			time.Sleep(5 * time.Millisecond)
+			l.held(t.Context(), time.Now(), nil)
+		}
+		got, perSecond := l.holds.recent(time.Now())
+		if got >= time.Minute {
+			t.Errorf("%v: the oldest were not forgotten", got)
+		}
+		if perSecond < 199 || perSecond > 204 {
+			t.Errorf("%v a second, want 200", perSecond)
+		}
+	})
 }
 
 func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
@@ -61,7 +73,7 @@ func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l.held(ctx, time.Now().Add(-time.Minute), context.Canceled)
-	if got := l.latency(time.Now()); got != 0 {
+	if got, _ := l.holds.recent(time.Now()); got != 0 {
 		t.Errorf("%v, want 0", got)
 	}
 }
@@ -75,10 +87,13 @@ func TestLoadOfANode(t *testing.T) {
 	wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 503, domain.CodeOverloaded)
 	wantProblem(t, b.checkout("", wish("A", 1)), 400, domain.CodeKeyMissing)
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/queue/x"}), 503, domain.CodeOverloaded) // no checkout
+	if _, err := b.api.Desk.Pay(t.Context(), domain.PaymentEvent{}); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Fatal(err) // also a no is an answer of the engine
+	}
 	b.api.adaptive.enter(time.Now())
 
 	load := b.api.Load()
-	if load.InFlight != 1 || load.InFlightMax != 7 || load.HoldLatency <= 0 || load.Overloaded != 2 {
+	if load.InFlight != 1 || load.InFlightMax != 7 || load.HoldLatency <= 0 || load.WebhookLatency <= 0 || load.HoldsPerSecond <= 0 || load.Overloaded != 2 {
 		t.Errorf("%+v", load)
 	}
 	if load := b.api.Load(); load.Overloaded != 0 {

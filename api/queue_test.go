@@ -27,6 +27,7 @@ type rooms struct {
 	err        error // of every method
 	settings   domain.QueueSettings
 	configured int // how often
+	asked      int // how often for a place
 }
 
 func newRooms() *rooms {
@@ -69,6 +70,7 @@ func (r *rooms) Join(_ context.Context, sale *domain.Sale) (string, waitingroom.
 func (r *rooms) Place(_ context.Context, token string) (waitingroom.Place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.asked++
 	p, ok := r.places[token]
 	switch {
 	case r.err != nil:
@@ -77,6 +79,12 @@ func (r *rooms) Place(_ context.Context, token string) (waitingroom.Place, error
 		return waitingroom.Place{}, domain.NotFound("place")
 	}
 	return p, nil
+}
+
+func (r *rooms) visits() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
 }
 
 func (r *rooms) Enter(_ context.Context, sale *domain.Sale, token string) (string, error) {
@@ -504,6 +512,37 @@ func TestAPlaceSaysThatCheckoutsAreInterrupted(t *testing.T) {
 }
 
 // Nothing is told twice; a silent stream says that it is alive.
+// Who is far back hears less often of each place that they move up, and at once of
+// what matters.
+func TestStreamOfAPlaceFarBack(t *testing.T) {
+	b, r := roomSetup(t)
+	token := b.joined()
+	move := func(ahead int64) {
+		r.set(token, func(p *waitingroom.Place) { p.Ahead, p.RetryAfter = ahead, time.Hour })
+	}
+	move(9000)
+	w := watchPlace(t, quick(b), token)
+	event := func() string {
+		for {
+			if data, ok := strings.CutPrefix(w.next(), "data: "); ok {
+				return data
+			}
+		}
+	}
+	event()
+	move(8000)
+	if got := event(); !strings.Contains(got, "8000") {
+		t.Fatalf("%s: the first move is told", got)
+	}
+	move(7000)
+	visits := r.visits()
+	waitFor(t, func() bool { return r.visits() > visits+5 })
+	r.set(token, admit)
+	if got := event(); !strings.Contains(got, `"admitted"`) {
+		t.Errorf("%s, want that it is admitted, and not each step before", got)
+	}
+}
+
 func TestStreamOfAPlaceThatDoesNotChange(t *testing.T) {
 	b, r := roomSetup(t)
 	token := b.joined()

@@ -18,12 +18,16 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
 	"boxoffice/domain"
+	"boxoffice/waitingroom"
 )
 
 const (
 	// placeEvery is how often a stream is looked after: at most one event in it, and
 	// a client that left is noticed within it.
 	placeEvery = time.Second
+	// placeRests is how often a stream tells more than a poll would: a place far back
+	// moves all the time, which nobody there needs to see each second.
+	placeRests = 3
 	// placeShifts spread the streams over that time, so that they do not all
 	// compute at once.
 	placeShifts = 10
@@ -57,7 +61,9 @@ type placeStream struct {
 	conn    net.Conn
 	nowait  nowaitConn
 	token   string
-	sent    uint64 // hash of the last event
+	sent    uint64             // hash of the last event
+	status  waitingroom.Status // in it
+	restsTo time.Time          // until then only another status is told
 	wroteAt time.Time
 	endsAt  time.Time
 }
@@ -136,7 +142,7 @@ func (h *placeHub) event(s *placeStream, place *PlaceView) (event []byte, ok boo
 	if sum == s.sent {
 		return nil, true
 	}
-	s.sent = sum
+	s.sent, s.status = sum, place.Status
 	return fmt.Appendf(nil, "event: place\ndata: %s\n\n", data), true
 }
 
@@ -220,9 +226,10 @@ func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) boo
 	switch {
 	case isNotFound(err):
 		return false // expired: connecting again says so
-	case err == nil:
+	case err == nil && (place.Body.Status != s.status || !now.Before(s.restsTo)):
 		event, ok := h.event(s, &place.Body)
 		if !ok || len(event) > 0 {
+			s.restsTo = now.Add(restOf(place) - h.every/2) // ticks are not exact
 			return ok && s.write(event, now)
 		}
 	}
@@ -230,6 +237,14 @@ func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) boo
 		return true
 	}
 	return s.write([]byte(": still here\n\n"), now)
+}
+
+// restOf is how long a place that was told need not be told again.
+func restOf(place *placeOutput) time.Duration {
+	if place.RetryAfter == nil {
+		return 0
+	}
+	return time.Duration(*place.RetryAfter) * time.Second / placeRests
 }
 
 func (h *placeHub) drop(i int, s *placeStream) {

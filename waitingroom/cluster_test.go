@@ -100,11 +100,11 @@ func free() domain.StockLevel {
 	return domain.StockLevel{Name: "A", Ledger: 1, Capacity: 10, Available: 10}
 }
 
-func (n *node) tick() { n.tickAs(false) }
+func (n *node) tick() { n.tickAs(engineState{}) }
 
-func (n *node) tickAs(congested bool) {
+func (n *node) tickAs(checkouts engineState) {
 	n.countSeats(context.Background(), n.of)
-	n.exchange(context.Background(), n.of, congested)
+	n.exchange(context.Background(), n.of, checkouts)
 }
 
 // join enlists people and exchanges: the tokens that they are answered.
@@ -215,11 +215,15 @@ func sitting(t *testing.T, store *memory, people int) (*node, []string) {
 
 func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
 	store := newMemory(0)
-	n, _ := sitting(t, store, 2000)
+	n, _ := sitting(t, store, 10_000)
 	var before int64
 	for turn := range 200 {
 		store.pass(100 * time.Millisecond)
-		n.tickAs(turn >= 100)
+		checkouts := engineState{perSecond: store.q.Door.Rate}
+		if turn >= 100 {
+			checkouts = engineState{congested: true}
+		}
+		n.tickAs(checkouts)
 		d := store.q.Door
 		if moved := d.Admitted - before; float64(moved) > d.Rate*turnMax.Seconds()+1 {
 			t.Fatalf("turn %d: %d people at %.1f a second", turn, moved, d.Rate)
@@ -228,8 +232,8 @@ func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
 		if d.Rate < 20 || d.Rate > 400 {
 			t.Fatalf("turn %d: the rate is %.1f, outside 20–400", turn, d.Rate)
 		}
-		if turn == 99 && d.Rate < 100 {
-			t.Errorf("the rate is %.1f after ten quiet seconds: want 40 + 8 a second", d.Rate)
+		if turn == 99 && d.Rate != 400 {
+			t.Errorf("the rate is %.1f after ten quiet seconds in which all came, want the ceiling", d.Rate)
 		}
 	}
 	if rate := store.q.Door.Rate; rate != 20 {
@@ -237,6 +241,82 @@ func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
 	}
 	if cuts := store.q.Door.CutAt; cuts.IsZero() {
 		t.Error("nothing was cut")
+	}
+}
+
+// Whatever else moves the door, the organiser's bounds hold at once.
+func TestTheDoorKeepsToNewBounds(t *testing.T) {
+	store := newMemory(0)
+	n, _ := sitting(t, store, 2000)
+	for _, set := range []domain.QueueSettings{{RateFloor: 150, RateCeiling: 150}, {RateFloor: 1, RateCeiling: 2}, {RateFloor: 300, RateCeiling: 400}} {
+		if err := store.ConfigureQueue(t.Context(), "sale", set); err != nil {
+			t.Fatal(err)
+		}
+		for _, checkouts := range []engineState{{}, {congested: true}, {perSecond: 1000}} {
+			store.pass(100 * time.Millisecond)
+			n.tickAs(checkouts)
+			if rate := store.q.Door.Rate; rate < set.RateFloor || rate > set.RateCeiling {
+				t.Errorf("%+v: the rate is %.1f, want %.0f–%.0f", checkouts, rate, set.RateFloor, set.RateCeiling)
+			}
+		}
+	}
+}
+
+func TestWhatIsCongestion(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name  string
+		quiet time.Duration // what holds took before
+		now   Load
+		want  bool
+	}{
+		{"nothing to do", 0, Load{}, false},
+		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 149 * ms, WebhookLatency: 149 * ms, InFlight: 79, InFlightMax: 100}, false},
+		{"slow holds", 20 * ms, Load{HoldLatency: 151 * ms}, true},
+		{"slow webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 151 * ms}, true},
+		{"slots nearly full", 20 * ms, Load{InFlight: 80, InFlightMax: 100}, true},
+		{"an answer overloaded", 20 * ms, Load{Overloaded: 1}, true},
+		{"an engine that is far away", 100 * ms, Load{HoldLatency: 290 * ms}, false},
+		{"the same, and slow", 100 * ms, Load{HoldLatency: 310 * ms}, true},
+		{"one that never was quick", 400 * ms, Load{HoldLatency: 501 * ms}, true},
+	} {
+		var p pulse
+		p.take(Load{HoldLatency: c.quiet}, 0)
+		if got := p.take(c.now, time.Millisecond).congested; got != c.want {
+			t.Errorf("%s: congested %v", c.name, got)
+		}
+		if p.take(Load{}, time.Hour).congested {
+			t.Errorf("%s: still congested an hour later", c.name)
+		}
+	}
+}
+
+// The nearer, the sooner; and never later than the door can have come.
+func TestWhenToAskAgain(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		name     string
+		position int64
+		rate     float64 // 0: not yet open
+		cut      bool
+		want     time.Duration
+	}{
+		{"next, at the opening", 1, 0, false, s},
+		{"at 20 a second and doubling", 200, 20, false, 2159 * time.Millisecond},
+		{"beyond where the ceiling rules", 4000, 20, false, 10 * s},
+		{"far back", 50_000, 20, false, 30 * s},
+		{"next", 1, 90, true, s},
+		{"ten seconds away", 900, 90, true, 5 * s},
+		{"minutes away", 50_000, 90, true, 30 * s},
+		{"at the floor", 10, 1, true, 5 * s},
+	} {
+		q := &domain.Queue{Settings: domain.QueueSettings{}.WithDefaults(), Door: domain.QueueDoor{Rate: c.rate}}
+		if c.cut {
+			q.Door.CutAt = time.Unix(1, 0)
+		}
+		if got := retryAfter(q, c.position).Round(time.Millisecond); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }
 

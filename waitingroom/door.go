@@ -1,6 +1,7 @@
 package waitingroom
 
 import (
+	"math"
 	"time"
 
 	"boxoffice/domain"
@@ -14,7 +15,7 @@ const (
 	turnMax = 250 * time.Millisecond
 	// PresenceTimeout is how long a token counts as present after it was heard of,
 	// three times the longest RetryAfter.
-	PresenceTimeout = 30 * time.Second
+	PresenceTimeout = 90 * time.Second
 	// windowPlaces is how far ahead of the door nodes say who is present, and so how
 	// many leavers it can pass in one turn.
 	windowPlaces = 2048
@@ -31,10 +32,29 @@ const (
 	clockStep     = time.Second
 	restExchanges = 10
 
-	cutFactor    = 0.7              // of the rate, when a node is congested
-	cutInterval  = time.Second      // a cut must show before the next
-	rampTime     = 50 * time.Second // from nothing to the ceiling, adding evenly
-	startPortion = 0.1              // of the ceiling
+	// startPortion of the ceiling is the first rate.
+	startPortion = 0.1
+	// doubleTime is how fast the rate doubles at most.
+	doubleTime = 2 * time.Second
+	// calmGrowth of the rate a second is added for calmTime after a cut, near where the
+	// engine was found to be; then growthGain more with each second.
+	calmGrowth = 0.03
+	calmTime   = 10 * time.Second
+	growthGain = 0.02
+	// cameShare of the rate has to come for it to grow in proportion. Else those who
+	// are let in are slow, or few of them want anything, and only creeping is safe.
+	cameShare = 0.5
+	// creepTime is how long creeping takes from nothing to the ceiling. It adds
+	// evenly, so that sales that share an engine find their shares.
+	creepTime = 500 * time.Second
+	// drainShare of what a congested engine does is let in, so that what waits for it
+	// becomes less. Between cutMost and cutLeast of the rate are left by a cut: what the
+	// engine does may be for other sales, or for people let in long ago.
+	drainShare = 0.8
+	cutMost    = 0.5
+	cutLeast   = 0.97
+	// cutInterval is how long a cut takes to show.
+	cutInterval = time.Second
 )
 
 // draw ends the waiting for the opening: who had joined before this exchange
@@ -48,9 +68,9 @@ func draw(q *domain.Queue, first int64) bool {
 	return true
 }
 
-// moveDoor is one turn. own is the row of the node that makes it; seats says
-// whether the ledger has any.
-func moveDoor(q *domain.Queue, own *domain.QueueNode, seats bool) (turned bool) {
+// moveDoor is one turn. own is the row of the node that makes it; came is how
+// many a second check out there; seats says whether the ledger has any.
+func moveDoor(q *domain.Queue, own *domain.QueueNode, came float64, seats bool) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
 	shut := q.Drawn == domain.QueueUndrawn || q.Settings.Paused || !q.CanceledAt.IsZero() || !seats
@@ -64,7 +84,7 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, seats bool) (turned bool) 
 	}
 	passed = min(passed, turnMax)
 	d.MovedAt = q.Now
-	adapt(q, nodes, passed)
+	adapt(q, nodes, came, passed)
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
 	for d.Admitted < limit {
 		if isPresent(nodes, d.Admitted) {
@@ -78,21 +98,43 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, seats bool) (turned bool) 
 	return true
 }
 
-// adapt adds a little, or takes a third: additive increase, multiplicative
-// decrease (Chiu and Jain, 1989), so that nodes and sales that share an engine
-// find their shares.
-func adapt(q *domain.Queue, nodes []domain.QueueNode, passed time.Duration) {
+// adapt finds the rate that the engine sustains and stays close below. came is how
+// many check out a second on this node; times the number of nodes it is what the
+// engine does, right on average because all of them turn the door alike.
+func adapt(q *domain.Queue, nodes []domain.QueueNode, came float64, passed time.Duration) {
 	d, s := &q.Door, q.Settings
+	first := s.RateCeiling * startPortion
+	came *= float64(live(nodes, q.Now))
+	sinceCut := age(q.Now, d.CutAt)
 	switch {
 	case d.Rate == 0:
-		d.Rate = s.RateCeiling * startPortion
+		d.Rate = first
 	case !congested(nodes, q.Now):
-		d.Rate += s.RateCeiling * passed.Seconds() / rampTime.Seconds()
-	case age(q.Now, d.CutAt) >= cutInterval:
-		d.Rate *= cutFactor
+		share := min((came+first)/d.Rate, 1)
+		pace := max(0, share-cameShare) / (1 - cameShare)
+		d.Rate += s.RateCeiling * passed.Seconds() / creepTime.Seconds()
+		d.Rate *= math.Exp(pace * growth(sinceCut) * passed.Seconds())
+	case sinceCut >= cutInterval:
+		d.Rate = min(max(drainShare*came, cutMost*d.Rate), cutLeast*d.Rate)
 		d.CutAt = q.Now
 	}
 	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)
+}
+
+// growth of the rate a second, as an exponent: the most until the first cut (slow
+// start), and again long after one.
+func growth(sinceCut time.Duration) float64 {
+	return min(math.Ln2/doubleTime.Seconds(), calmGrowth+growthGain*max(0, sinceCut-calmTime).Seconds())
+}
+
+// live counts the nodes that exchange.
+func live(nodes []domain.QueueNode, now time.Time) (n int) {
+	for _, node := range nodes {
+		if age(now, node.SeenAt) <= nodeLive {
+			n++
+		}
+	}
+	return n
 }
 
 func congested(nodes []domain.QueueNode, now time.Time) bool {

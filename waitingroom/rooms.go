@@ -1,10 +1,12 @@
 package waitingroom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +69,8 @@ type RoomState struct {
 type Load struct {
 	InFlight, InFlightMax int
 	HoldLatency           time.Duration // of recent holds, such as their p90; 0: none
+	WebhookLatency        time.Duration // of recent webhooks, likewise
+	HoldsPerSecond        float64       // that the ledger answered lately
 	Overloaded            int64         // answers overloaded or unknown since the last call
 }
 
@@ -100,8 +104,15 @@ const (
 	ExchangeInterval = 100 * time.Millisecond
 	// StockInterval is how often the ledger is asked whether a sale has seats.
 	StockInterval = 500 * time.Millisecond
-	// HoldLatencyTarget is what the door allows holds to take before it slows.
-	HoldLatencyTarget = 500 * time.Millisecond
+	// LatencyTargetMin and LatencyTargetMax bound what the door allows nine of ten holds
+	// and webhooks to take before it slows: latencyRise times what they took when it was
+	// quietest, because an engine far away is not a slow one.
+	LatencyTargetMin = 150 * time.Millisecond
+	LatencyTargetMax = 500 * time.Millisecond
+	latencyRise      = 3
+	// quietLife is how long an engine is remembered that once was quicker: what was
+	// quietest grows e-fold in it.
+	quietLife = time.Minute
 	// fullPortion of the checkouts that may be under way is congestion.
 	fullPortion = 0.8
 	// loadLife stretches one bad moment over a few exchanges, so that each sale's
@@ -119,7 +130,11 @@ const (
 	// activeFor is how long after the last question a room is exchanged.
 	activeFor = PresenceTimeout
 
-	retryMin, retryMax = time.Second, 10 * time.Second
+	// retryMin and retryMax bound when to ask again.
+	retryMin, retryMax = time.Second, 30 * time.Second
+	// retryPortion of the shortest wait there may be passes before asking again, since
+	// clients add to what they are told.
+	retryPortion = 0.5
 	// roomsMax bounds the sales that one node has queues for.
 	roomsMax = 1000
 )
@@ -131,7 +146,7 @@ type Rooms struct {
 	count atomic.Int64
 	rooms sync.Map // sale id → *room
 
-	congestedUntil time.Duration // of Run
+	pulse pulse // of Run
 }
 
 // New makes the waiting rooms; nothing moves until Run. The error names the
@@ -164,9 +179,9 @@ func (r *Rooms) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		congested := r.congested()
+		checkouts := r.pulse.take(r.o.Load(), r.mono())
 		r.rooms.Range(func(_, value any) bool {
-			r.serve(ctx, value.(*room), congested, &running)
+			r.serve(ctx, value.(*room), checkouts, &running)
 			return true
 		})
 	}
@@ -174,7 +189,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 
 // serve starts what is due for a room. One exchange and one look at the ledger
 // are under way at most: a slow one delays only its own sale.
-func (r *Rooms) serve(ctx context.Context, of *room, congested bool, running *sync.WaitGroup) {
+func (r *Rooms) serve(ctx context.Context, of *room, checkouts engineState, running *sync.WaitGroup) {
 	now := r.mono()
 	if now-time.Duration(of.asked.Load()) > activeFor {
 		return
@@ -185,7 +200,7 @@ func (r *Rooms) serve(ctx context.Context, of *room, congested bool, running *sy
 		} else {
 			running.Go(func() {
 				defer of.exchanging.Store(false)
-				r.exchange(ctx, of, congested)
+				r.exchange(ctx, of, checkouts)
 			})
 		}
 	}
@@ -199,7 +214,7 @@ func (r *Rooms) serve(ctx context.Context, of *room, congested bool, running *sy
 }
 
 // exchange is the one transaction of a node and interval.
-func (r *Rooms) exchange(ctx context.Context, of *room, congested bool) {
+func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	// What joined is answered although the process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTimeout)
 	defer cancel()
@@ -213,9 +228,9 @@ func (r *Rooms) exchange(ctx context.Context, of *room, congested bool) {
 			of.hear(first+i, at)
 		}
 		drawn := draw(q, first)
-		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: congested}
+		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: checkouts.congested}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, r.mono()) && !drawn && moveDoor(q, &own, seats)
+		turned = !of.rests(q, r.mono()) && !drawn && moveDoor(q, &own, checkouts.perSecond, seats)
 		return own
 	})
 	if err != nil {
@@ -259,14 +274,36 @@ func overloaded(err error) *domain.Error {
 	}
 }
 
-// congested reports whether the checkouts of this node are more than they can do.
-func (r *Rooms) congested() bool {
-	l, now := r.o.Load(), r.mono()
+// A pulse is what the doors need of a node's Load, over time.
+type pulse struct {
+	congestedUntil time.Duration
+	quiet          time.Duration // the latency when it was quietest; 0: not known
+	at             time.Duration // of the last look
+}
+
+type engineState struct {
+	congested bool    // the checkouts are more than the node can do
+	perSecond float64 // holds that it does
+}
+
+func (p *pulse) take(l Load, now time.Duration) engineState {
+	latency := max(l.HoldLatency, l.WebhookLatency)
 	full := l.InFlightMax > 0 && float64(l.InFlight) >= fullPortion*float64(l.InFlightMax)
-	if full || l.Overloaded > 0 || l.HoldLatency > HoldLatencyTarget {
-		r.congestedUntil = now + loadLife
+	if full || l.Overloaded > 0 || latency > p.target(latency, now) {
+		p.congestedUntil = now + loadLife
 	}
-	return now < r.congestedUntil
+	return engineState{now < p.congestedUntil, l.HoldsPerSecond}
+}
+
+// target is the latency above which a node is congested.
+func (p *pulse) target(latency, now time.Duration) time.Duration {
+	forgotten := float64(p.quiet) * float64(now-p.at) / float64(quietLife)
+	p.quiet = min(p.quiet+time.Duration(forgotten), LatencyTargetMax)
+	p.at = now
+	if latency > 0 && (p.quiet == 0 || latency < p.quiet) {
+		p.quiet = latency
+	}
+	return min(max(latencyRise*p.quiet, LatencyTargetMin), LatencyTargetMax)
 }
 
 // countSeats asks the ledger. Without an answer the last one stands.
@@ -516,12 +553,28 @@ func (r *Rooms) place(of *room, s *snapshot, index int64, joinedAt time.Time) Pl
 	default:
 		p.Ahead = of.placeOf(s, index) - s.Door.Admitted
 		p.Position = p.Ahead + 1
+		p.RetryAfter = retryAfter(&s.Queue, p.Position) // also while paused: it may end at any time
 		if p.Status == StatusWaiting && p.RatePerSecond > 0 {
-			p.Wait = time.Duration(float64(p.Position) / p.RatePerSecond * float64(time.Second))
-			p.RetryAfter = bounded(p.Wait / 10)
+			p.Wait = waitAt(p.Position, p.RatePerSecond)
 		}
 	}
 	return p
+}
+
+// retryAfter is when it makes sense to ask again. Who hears late of their turn is
+// let in and does not come, and later all of them come at once: so until the first
+// cut it reckons with the fastest growth there may be.
+func retryAfter(q *domain.Queue, position int64) time.Duration {
+	wait := waitAt(position, cmp.Or(q.Door.Rate, q.Settings.RateCeiling*startPortion))
+	if q.Door.CutAt.IsZero() {
+		doublings := math.Log2(1 + math.Ln2*float64(wait)/float64(doubleTime))
+		wait = max(time.Duration(doublings*float64(doubleTime)), waitAt(position, q.Settings.RateCeiling))
+	}
+	return bounded(time.Duration(retryPortion * float64(wait)))
+}
+
+func waitAt(position int64, ratePerSecond float64) time.Duration {
+	return time.Duration(float64(position) / ratePerSecond * float64(time.Second))
 }
 
 func bounded(d time.Duration) time.Duration { return min(max(d, retryMin), retryMax) }

@@ -1,0 +1,349 @@
+package waitingroom
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A simulated box office: people who wait, a door, and an engine of which the door
+// knows nothing but what Load says. It takes seconds of simulated time in milliseconds
+// and is the same for the same seed.
+type simulation struct {
+	seed     uint64
+	settings domain.QueueSettings
+	capacity func(at time.Duration) float64 // paid checkouts a second
+	base     time.Duration                  // what a hold or webhook takes of an idle engine
+	nodes    func(at time.Duration) int
+	think    time.Duration // at most so long from the page to the checkout
+	bots     float64       // this share keeps its place and never checks out
+	forTime  time.Duration
+
+	random  *rand.Rand
+	events  eventHeap
+	order   int
+	q       domain.Queue
+	at      []*simulatedNode
+	busyTil time.Duration // of the engine: one that works off what comes in turn
+
+	paid     []time.Duration // when
+	webhooks []sample
+	rates    []float64 // of the door, each 100 ms
+	refused  int
+}
+
+type sample struct{ at, took time.Duration }
+
+type simulatedNode struct {
+	pulse           pulse
+	holds, webhooks []sample
+	inFlight        int
+	refused         int64
+	row             domain.QueueNode
+}
+
+const (
+	simulatedFar   = 5_000 // people
+	simulatedSlots = 64    // checkouts under way on a node, as api.CheckoutsInFlightMin
+	// What api.Load looks at.
+	simulatedWindow  = 2 * time.Second
+	simulatedSamples = 64
+)
+
+type event struct {
+	at    time.Duration
+	order int
+	do    func()
+}
+
+type eventHeap []event
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].at, h[j].at), cmp.Compare(h[i].order, h[j].order)) < 0
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *eventHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+func (s *simulation) after(now, wait time.Duration, do func()) {
+	s.order++
+	heap.Push(&s.events, event{now + wait, s.order, do})
+}
+
+func (s *simulation) run() {
+	s.random = rand.New(rand.NewPCG(s.seed, 0))
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	people := int64(simulatedFar + 1.5*s.capacity(0)*s.forTime.Seconds()) // more than it can do
+	s.q = domain.Queue{SaleID: "sale", Joined: people, Settings: s.settings.WithDefaults(), Now: start, Door: domain.QueueDoor{MovedAt: start}}
+	// The door was paused until now: everybody has asked before.
+	for place := range people {
+		first := time.Duration(s.random.Float64() * 1.5 * float64(retryAfter(&s.q, place+1)))
+		s.after(0, first, func() { s.poll(first, place) })
+	}
+	s.after(0, ExchangeInterval, func() { s.turn(ExchangeInterval, start) })
+	for len(s.events) > 0 && s.events[0].at < s.forTime {
+		heap.Pop(&s.events).(event).do()
+	}
+}
+
+func (s *simulation) turn(now time.Duration, start time.Time) {
+	for len(s.at) < s.nodes(now) {
+		s.at = append(s.at, &simulatedNode{})
+	}
+	s.q.Now = start.Add(now)
+	for i, n := range s.at[:s.nodes(now)] {
+		checkouts := n.pulse.take(n.load(now), now)
+		n.row = domain.QueueNode{
+			Node: string(rune('a' + i)), SeenAt: s.q.Now, Congested: checkouts.congested,
+			Base: s.q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8),
+		}
+		s.q.Nodes = nil
+		for _, other := range s.at {
+			if other != n && !other.row.SeenAt.IsZero() {
+				s.q.Nodes = append(s.q.Nodes, other.row)
+			}
+		}
+		moveDoor(&s.q, &n.row, checkouts.perSecond, true)
+	}
+	s.rates = append(s.rates, s.q.Door.Rate)
+	s.after(now, ExchangeInterval, func() { s.turn(now+ExchangeInterval, start) })
+}
+
+// poll is somebody who asks, as often as they are told and up to half of that later.
+func (s *simulation) poll(now time.Duration, place int64) {
+	if place >= s.q.Door.Admitted {
+		wait := retryAfter(&s.q, place-s.q.Door.Admitted+1)
+		wait = time.Duration(math.Ceil(wait.Seconds())) * time.Second // as the header has it
+		wait += time.Duration(s.random.Float64() * float64(wait) / 2)
+		s.after(now, wait, func() { s.poll(now+wait, place) })
+		return
+	}
+	if s.random.Float64() < s.bots {
+		return
+	}
+	think := time.Duration(s.random.Float64() * float64(s.think))
+	s.after(now, think, func() { s.checkout(now + think) })
+}
+
+func (s *simulation) checkout(now time.Duration) {
+	n := s.at[s.random.IntN(s.nodes(now))]
+	if n.inFlight >= simulatedSlots {
+		s.refused++
+		n.refused++
+		again := 2*time.Second + time.Duration(s.random.Float64()*float64(time.Second))
+		s.after(now, again, func() { s.checkout(now + again) })
+		return
+	}
+	n.inFlight++
+	held := s.work(now)
+	s.after(now, held, func() {
+		n.inFlight--
+		n.holds = append(n.holds, sample{now + held, held})
+		at := now + held
+		settled := s.work(at)
+		s.after(at, settled, func() {
+			n.webhooks = append(n.webhooks, sample{at + settled, settled})
+			s.webhooks = append(s.webhooks, sample{at + settled, settled})
+			s.paid = append(s.paid, at+settled)
+		})
+	})
+}
+
+// work is how long half a checkout takes of the engine.
+func (s *simulation) work(now time.Duration) time.Duration {
+	s.busyTil = max(s.busyTil, now)
+	s.busyTil += time.Duration((0.5 + s.random.Float64()) / (2 * s.capacity(now)) * float64(time.Second))
+	return s.base + s.busyTil - now
+}
+
+func (n *simulatedNode) load(now time.Duration) Load {
+	l := Load{InFlight: n.inFlight, InFlightMax: simulatedSlots, Overloaded: n.refused}
+	n.refused = 0
+	var holds int
+	var window time.Duration
+	l.HoldLatency, holds, window = recent(n.holds, now)
+	l.WebhookLatency, _, _ = recent(n.webhooks, now)
+	if holds > 0 {
+		l.HoldsPerSecond = float64(holds) / window.Seconds()
+	}
+	return l
+}
+
+func recent(samples []sample, now time.Duration) (p90 time.Duration, count int, window time.Duration) {
+	var took []time.Duration
+	window = simulatedWindow
+	for _, s := range slices.Backward(samples) {
+		if now-s.at > simulatedWindow {
+			break
+		}
+		took = append(took, s.took)
+		if len(took) == simulatedSamples {
+			window = max(now-s.at, time.Millisecond)
+			break
+		}
+	}
+	return quantile(took, 0.9), len(took), window
+}
+
+func quantile(took []time.Duration, q float64) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[min(int(q*float64(len(took))), len(took)-1)]
+}
+
+// paidPerSecond is between two times.
+func (s *simulation) paidPerSecond(from, to time.Duration) float64 {
+	n := 0
+	for _, at := range s.paid {
+		if at >= from && at < to {
+			n++
+		}
+	}
+	return float64(n) / (to - from).Seconds()
+}
+
+// reached is when a second first had so many paid; never: the end.
+func (s *simulation) reached(perSecond float64, from time.Duration) time.Duration {
+	const step = 500 * time.Millisecond
+	for at := from; at+4*step <= s.forTime; at += step {
+		if s.paidPerSecond(at, at+4*step) >= perSecond {
+			return at + 4*step - from
+		}
+	}
+	return s.forTime
+}
+
+// webhook is a quantile of what they took between two times.
+func (s *simulation) webhook(q float64, from, to time.Duration) time.Duration {
+	var took []time.Duration
+	for _, w := range s.webhooks {
+		if w.at >= from && w.at < to {
+			took = append(took, w.took)
+		}
+	}
+	return quantile(took, q)
+}
+
+func always(perSecond float64) func(time.Duration) float64 {
+	return func(time.Duration) float64 { return perSecond }
+}
+
+func oneNode(time.Duration) int { return 1 }
+
+// TestTheDoorFollowsTheEngine down to a third of its rate and up again.
+func TestTheDoorFollowsTheEngine(t *testing.T) {
+	const slowAt, wellAt = 25 * time.Second, 50 * time.Second
+	for seed := range uint64(2) {
+		s := &simulation{seed: seed, nodes: oneNode, base: 15 * time.Millisecond, forTime: 85 * time.Second, capacity: func(at time.Duration) float64 {
+			if at >= slowAt && at < wellAt {
+				return 32
+			}
+			return 95
+		}}
+		s.run()
+		// The seconds after the change pay for what was let in before it.
+		slow, after := s.webhook(0.9, slowAt+15*time.Second, wellAt), s.reached(0.8*95, wellAt)
+		t.Logf("seed %d: webhooks p90 %v while it is slow, back at 80%% after %v", seed, slow, after)
+		if slow > time.Second || after > 30*time.Second {
+			t.Errorf("seed %d: want webhooks within 1 s, and 80%% within 30 s", seed)
+		}
+	}
+}
+
+func TestTheSimulatedDoorIsTheSameForTheSameSeed(t *testing.T) {
+	run := func() []float64 {
+		s := &simulation{seed: 7, nodes: oneNode, base: 15 * time.Millisecond, forTime: 20 * time.Second, capacity: always(95)}
+		s.run()
+		return s.rates
+	}
+	if !slices.Equal(run(), run()) {
+		t.Error("it is not")
+	}
+}
+
+// TestTheDoorFindsWhatTheEngineSustains: it gets near the engine's rate in seconds,
+// stays there, keeps webhooks quick while it does, and recovers with the engine.
+func TestTheDoorFindsWhatTheEngineSustains(t *testing.T) {
+	const second = time.Second
+	slowInTheMiddle := func(at time.Duration) float64 {
+		if at >= 25*second && at < 40*second {
+			return 32
+		}
+		return 95
+	}
+	for _, c := range []struct {
+		name     string
+		capacity func(time.Duration) float64
+		base     time.Duration
+		ceiling  float64
+		nodes    func(time.Duration) int
+		think    time.Duration
+		bots     float64
+
+		within time.Duration // 80 % of the capacity at the start
+		share  float64       // of the capacity, from then on
+		p90    time.Duration // of webhooks, from then on
+	}{
+		// At 5 a second a few people are already a second of work, and the first rate is
+		// four times what the engine does: that is what a lower ceiling is for.
+		{name: "5 a second", capacity: always(5), within: 25 * second, share: 0.55, p90: 2 * second},
+		{name: "5 a second, ceiling 20", capacity: always(5), ceiling: 20, within: 12 * second, share: 0.55, p90: 1500 * time.Millisecond},
+		{name: "20 a second", capacity: always(20), within: 10 * second, share: 0.7, p90: 500 * time.Millisecond},
+		{name: "95 a second", capacity: always(95), within: 10 * second, share: 0.8, p90: 250 * time.Millisecond},
+		{name: "500 a second", capacity: always(500), ceiling: 2000, within: 10 * second, share: 0.85, p90: 150 * time.Millisecond},
+		{name: "far away", capacity: always(95), base: 100 * time.Millisecond, within: 10 * second, share: 0.8, p90: 600 * time.Millisecond},
+		{name: "nodes join", capacity: always(95), nodes: func(at time.Duration) int { return 1 + int(at/(15*second)) }, within: 10 * second, share: 0.75, p90: 300 * time.Millisecond},
+		{name: "a third, and back", capacity: slowInTheMiddle, within: 10 * second, share: 0.5, p90: 2 * second},
+		// Who takes 20 s to decide is let in long before it is known what that will cost:
+		// the slots of checkouts bound it.
+		{name: "people who think", capacity: always(95), think: 20 * second, within: 40 * second, share: 0.7, p90: second},
+		{name: "nearly half are bots", capacity: always(95), bots: 0.45, within: 20 * second, share: 0.55, p90: 300 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := range uint64(2) {
+				s := &simulation{
+					seed: seed, capacity: c.capacity, base: cmp.Or(c.base, 15*time.Millisecond), nodes: c.nodes, think: c.think, bots: c.bots,
+					settings: domain.QueueSettings{RateCeiling: c.ceiling}, forTime: 60 * second,
+				}
+				if s.nodes == nil {
+					s.nodes = oneNode
+				}
+				s.run()
+				reached := s.reached(0.8*c.capacity(0), 0)
+				sustained := 0.0
+				for at := c.within; at < s.forTime; at += second {
+					sustained += s.capacity(at)
+				}
+				share := s.paidPerSecond(c.within, s.forTime) * (s.forTime - c.within).Seconds() / sustained
+				p50, p90, p99 := s.webhook(0.5, c.within, s.forTime), s.webhook(0.9, c.within, s.forTime), s.webhook(0.99, c.within, s.forTime)
+				t.Logf("seed %d: 80%% after %.1f s, then %.0f%% of the capacity; 1,000 after %.1f s; the door's rate up to %.0f, webhooks p50 %v p90 %v p99 %v, before %v, %d refused",
+					seed, reached.Seconds(), 100*share, s.when(1000).Seconds(), slices.Max(s.rates),
+					p50.Round(time.Millisecond), p90.Round(time.Millisecond), p99.Round(time.Millisecond), s.webhook(0.99, 0, c.within).Round(time.Millisecond), s.refused)
+				if reached > c.within || share < c.share || p90 > c.p90 {
+					t.Errorf("seed %d: want 80%% within %v, then %.0f%%, webhooks p90 %v", seed, c.within, 100*c.share, c.p90)
+				}
+			}
+		})
+	}
+}
+
+func (s *simulation) when(paid int) time.Duration {
+	if paid >= len(s.paid) {
+		return s.forTime
+	}
+	return s.paid[paid]
+}
