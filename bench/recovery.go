@@ -50,9 +50,9 @@ const (
 	salesOrders = 500
 	// warmUpOrders are paid before a round: with cold caches nothing is like later.
 	// Their time foretells that of the holds, which are the first half of each and
-	// get all but a fifth of it.
+	// get all but three tenths of it.
 	warmUpOrders = 400
-	holdShare    = 0.8
+	holdShare    = 0.7
 	// deadlineMargin is what is added to the time that the holds should take, and
 	// readyMargin to that what a start on a crashed stack's data takes at most.
 	deadlineMargin = 10 * time.Second
