@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,8 +33,7 @@ const (
 // one that is not what was asked for is a *load.Failure.
 type caller struct {
 	http                   *http.Client
-	fronts                 []string // the box office's nodes; one request each in turn
-	turn                   atomic.Uint64
+	fronts                 []string // the box office's nodes
 	admin                  string
 	adminToken, mockPayURL string
 	signer                 *payments.Signer
@@ -52,10 +51,9 @@ func newCaller(o Options) *caller {
 }
 
 // front is the node that the next request goes to, as behind a load balancer: a
-// webhook may come to another node than its checkout did.
-func (c *caller) front() string {
-	return c.fronts[c.turn.Add(1)%uint64(len(c.fronts))]
-}
+// webhook may come to another node than its checkout did. Taken in turn, one
+// client's holds would all come to one node and its webhooks to the other.
+func (c *caller) front() string { return c.fronts[rand.IntN(len(c.fronts))] }
 
 // held is an order that can be paid for.
 type held struct {

@@ -10,9 +10,9 @@ import (
 	"boxoffice/bench/load"
 )
 
-// Rounds alternate between one node and two; requests go to each in turn, and a
-// node that is not asked for does not run.
-func TestNodesTakeTurns(t *testing.T) {
+// Rounds alternate between one node and two; two share the requests, and a node
+// that is not asked for does not run.
+func TestNodesShareTheRequests(t *testing.T) {
 	office, b := newBoxOffice(t)
 	served := map[string]int{}
 	running := 0
@@ -25,24 +25,25 @@ func TestNodesTakeTurns(t *testing.T) {
 		return &Node{URL: server.URL, AdminURL: server.URL, PID: 7, Stop: func() error { running--; server.Close(); return nil }}, nil
 	}
 	b.pids = map[string]int{"boxoffice": 6}
+	const requests = 400
 	for _, nodes := range []int{1, 2, 1, 2, 0} {
 		clear(served)
 		if err := b.useNodes(t.Context(), nodes); err != nil {
 			t.Fatal(err)
 		}
-		m, err := load.Run(t.Context(), load.Plan{Clients: 1, Requests: 10}, func(ctx context.Context, _ *load.Request) error {
+		m, err := load.Run(t.Context(), load.Plan{Clients: 1, Requests: requests}, func(ctx context.Context, _ *load.Request) error {
 			_, err := b.caller.placeOrder(ctx, b.sale)
 			return err
 		})
-		if err != nil || m.Done != 10 {
+		if err != nil || m.Done != requests {
 			t.Fatalf("%d done, %v, %v", m.Done, m.Samples, err)
 		}
-		want := 0
-		if nodes == 2 {
-			want = 5
+		least, most := 0, 0
+		if nodes == 2 { // by chance: 8 standard deviations
+			least, most = requests*3/10, requests*7/10
 		}
-		if served["hold"] != want || running != len(b.nodes) || (b.pids["boxoffice-2"] == 7) != (nodes == 2) {
-			t.Errorf("%d nodes: the second served %d of 10, %d run, processes %v", nodes, served["hold"], running, b.pids)
+		if served["hold"] < least || served["hold"] > most || running != len(b.nodes) || (b.pids["boxoffice-2"] == 7) != (nodes == 2) {
+			t.Errorf("%d nodes: the second served %d of %d, %d run, processes %v", nodes, served["hold"], requests, running, b.pids)
 		}
 	}
 }
