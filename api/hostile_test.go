@@ -292,6 +292,28 @@ func TestAnAnswerThatNobodyReadsIsGivenUp(t *testing.T) {
 	})
 }
 
+// As many as a bound has slots ask, and read nothing: others are served.
+func TestAnAnswerThatNobodyReadsHoldsNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		listener := make(pipes)
+		server := NewServer(b.api.Public())
+		go func() { _ = server.Serve(listener) }()
+		defer server.Close()
+		for range othersInFlightMax {
+			conn, _ := listener.dial(context.Background(), "", "")
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: boxoffice\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if w := b.do(request{method: http.MethodGet, path: "/v1/sales"}); w.Code != http.StatusOK {
+			t.Errorf("another client: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
 // What is sent to hurt is answered, or cut off, and the next client is served.
 func TestHostileRequests(t *testing.T) {
 	h := openHouse(t, ConnectionsMax, 0)

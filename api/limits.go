@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -73,7 +74,8 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 }
 
 // inBounds refuses what is more than a route may have under way. It comes after
-// the body was read: a slow client holds a connection, never a slot.
+// the body was read, and a slot is free again with the first byte of the answer: a
+// client that is slow, to send or to read, holds a connection, never a slot.
 func (s *Server) inBounds(c *gin.Context) {
 	b := s.boundOf(c.FullPath())
 	if b == nil {
@@ -82,12 +84,43 @@ func (s *Server) inBounds(c *gin.Context) {
 	}
 	select {
 	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
+		w := &slotWriter{ResponseWriter: c.Writer, slots: b.slots}
+		defer w.leave()
+		c.Writer = w
 		c.Next()
 	default:
 		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Err: errors.New("the bound of " + b.name + " is reached")})
 	}
 }
+
+// A slotWriter gives a bound's slot back before it writes, which may take for as
+// long as a client does not read. Like any ResponseWriter, it is for one goroutine.
+type slotWriter struct {
+	gin.ResponseWriter
+	slots chan struct{} // nil: the slot was given back
+}
+
+func (w *slotWriter) leave() {
+	if w.slots != nil {
+		<-w.slots
+		w.slots = nil
+	}
+}
+
+// Write implements io.Writer.
+func (w *slotWriter) Write(p []byte) (int, error) {
+	w.leave()
+	return w.ResponseWriter.Write(p)
+}
+
+// WriteString implements io.StringWriter.
+func (w *slotWriter) WriteString(text string) (int, error) {
+	w.leave()
+	return w.ResponseWriter.WriteString(text)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *slotWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // turnAway answers a connection above the maximum, and ends it. Who asks after
 // the process itself is answered: a busy node must not be taken for a dead one.
