@@ -3,14 +3,23 @@ package api
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"boxoffice/domain"
 )
+
+// retryAfterOf is what an answer says, in seconds.
+func retryAfterOf(w *httptest.ResponseRecorder) int {
+	seconds, _ := strconv.Atoi(w.Header().Get("Retry-After")) // 0 for none
+	return seconds
+}
 
 func TestBuckets(t *testing.T) {
 	now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -59,6 +68,9 @@ func TestForwardedFor(t *testing.T) {
 		"garbage":                            {"10.1.1.1", []string{"203.0.113.1, unknown"}, "10.1.1.1"},
 		"IPv6: the customer's /64":           {"2001:db8::1", []string{"2001:470:1:2:3:4:5:6"}, "2001:470:1:2::"},
 		"IPv4 in IPv6":                       {"10.1.1.1", []string{"::ffff:203.0.113.1"}, "203.0.113.1"},
+		"IPv6 with a zone":                   {"10.1.1.1", []string{"fe80:1:2:3:4:5:6:7%eth0"}, "fe80:1:2:3::"},
+		"as many proxies as are followed":    {"10.1.1.1", []string{"203.0.113.1" + strings.Repeat(", 10.2.2.2", proxiesMax-1)}, "203.0.113.1"},
+		"one more":                           {"10.1.1.1", []string{"203.0.113.1" + strings.Repeat(", 10.2.2.2", proxiesMax)}, "10.2.2.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := clientOfAddress(forwardedFor(netip.MustParseAddr(tt.peer), tt.header, trusted)); got.String() != tt.want {
@@ -66,9 +78,37 @@ func TestForwardedFor(t *testing.T) {
 			}
 		})
 	}
-	for _, list := range []string{"10.0.0.0/33", "proxy.example", "10.0.0.1;10.0.0.2"} {
+	for _, list := range []string{"10.0.0.0/33", "proxy.example", "10.0.0.1;10.0.0.2", "fe80::1%eth0", "::ffff:10.0.0.0/104"} {
 		if _, err := ParseProxies(list); err == nil {
 			t.Errorf("%q was accepted", list)
+		}
+	}
+}
+
+// A listener for both kinds of addresses has IPv4 written as IPv6.
+func TestClientOfARequest(t *testing.T) {
+	s := &Server{Options: Options{Rates: Rates{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}}
+	for remote, want := range map[string]string{
+		"10.1.1.1:4711": "203.0.113.1", "[::ffff:10.1.1.1]:4711": "203.0.113.1", "[::ffff:198.51.100.7]:4711": "198.51.100.7", "@": "invalid IP",
+	} {
+		r := &http.Request{RemoteAddr: remote, Header: http.Header{"X-Forwarded-For": {"203.0.113.1"}}}
+		if got := s.clientOf(r); got.String() != want {
+			t.Errorf("%s: client %v, want %s", remote, got, want)
+		}
+	}
+}
+
+func TestRatesAreChecked(t *testing.T) {
+	for _, test := range []struct {
+		rate Rate
+		ok   bool
+	}{
+		{Rate{}, true}, {Rate{PerSecond: 0.5, Burst: 1}, true}, {Rate{Burst: 1}, true},
+		{Rate{PerSecond: 1}, false}, {Rate{PerSecond: -1, Burst: 1}, false}, {Rate{PerSecond: 1, Burst: -1}, false},
+		{Rate{PerSecond: math.NaN(), Burst: 1}, false}, {Rate{PerSecond: math.Inf(1), Burst: 1}, false},
+	} {
+		if err := test.rate.validate("address"); (err == nil) != test.ok {
+			t.Errorf("%+v: %v", test.rate, err)
 		}
 	}
 }
@@ -142,7 +182,9 @@ func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
 	r := httptest.NewRequest("POST", "/v1/sales/conference/checkouts", brokenReader{})
 	w := httptest.NewRecorder()
 	b.api.Public().ServeHTTP(w, r)
-	wantProblem(t, w, 429, domain.CodeRateLimited)
+	if wantProblem(t, w, 429, domain.CodeRateLimited); retryAfterOf(w) < 900 {
+		t.Errorf("Retry-After %q, want when there is a token again", w.Header().Get("Retry-After"))
+	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		if w := b.do(request{method: "GET", path: path}); w.Code != 200 {
 			t.Errorf("%s: %d", path, w.Code)
@@ -155,7 +197,10 @@ func TestTheRateOfABuyerBindsNoKey(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Rates.PerBuyer = Rate{PerSecond: 0.001, Burst: 1} })
 	b.held(testKey)
 	second := testKey + "-2"
-	wantProblem(t, b.checkout(second, wish("A", 1)), 429, domain.CodeRateLimited)
+	w := b.checkout(second, wish("A", 1))
+	if wantProblem(t, w, 429, domain.CodeRateLimited); retryAfterOf(w) < 900 {
+		t.Errorf("Retry-After %q, want when there is a token again", w.Header().Get("Retry-After"))
+	}
 	other := `{"items":[{"class":"B","quantity":1}],"buyer":{"email":"buyer-8@example.org"}}`
 	if w := b.checkout(second, other); w.Code != 201 {
 		t.Errorf("another buyer, with the key that was refused: %d %s", w.Code, w.Body)
