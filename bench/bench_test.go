@@ -300,6 +300,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"too few for tenths":    func(o *Options) { o.Orders = 9 },
 		"neither loop":          func(o *Options) { o.OpenOnly = true },
 		"a share of no rate":    func(o *Options) { o.OpenOnly, o.Rates = true, []OfferedRate{{Share: 0.5}} },
+		"too many nodes":        func(o *Options) { o.Nodes = []int{nodesMax + 1} },
 		"too many clients":      func(o *Options) { o.Clients = []int{load.ClientsMax + 1} },
 		"a warm-up in the past": func(o *Options) { o.Warmup = -time.Second },
 	} {

@@ -27,11 +27,13 @@ func TestBenchFlags(t *testing.T) {
 		"nothing said": {nil, func(o bench.Options) bool {
 			return slices.Equal(o.Phases, bench.PhaseNames()) && o.Clients == nil && o.Validate() == nil
 		}, ""},
-		"a long row":     {[]string{"--phases", "none", "--orders", "1000"}, func(o bench.Options) bool { return o.Phases == nil && o.Orders == 1000 && o.Validate() == nil }, ""},
-		"one rate alone": {[]string{"--concurrency", "none", "--rate", "55"}, func(o bench.Options) bool { return o.OpenOnly && len(o.Rates) == 1 && o.Validate() == nil }, ""},
-		"some clients":   {[]string{"--concurrency", "1,64"}, func(o bench.Options) bool { return slices.Equal(o.Clients, []int{1, 64}) }, ""},
-		"no number":      {[]string{"--concurrency", "many"}, nil, "--concurrency"},
-		"no rate":        {[]string{"--rate", "fast"}, nil, "--rate"},
+		"a long row":        {[]string{"--phases", "none", "--orders", "1000"}, func(o bench.Options) bool { return o.Phases == nil && o.Orders == 1000 && o.Validate() == nil }, ""},
+		"one rate alone":    {[]string{"--concurrency", "none", "--rate", "55"}, func(o bench.Options) bool { return o.OpenOnly && len(o.Rates) == 1 && o.Validate() == nil }, ""},
+		"some clients":      {[]string{"--concurrency", "1,64"}, func(o bench.Options) bool { return slices.Equal(o.Clients, []int{1, 64}) }, ""},
+		"one and two nodes": {[]string{"--nodes", "1,2"}, func(o bench.Options) bool { return slices.Equal(o.Nodes, []int{1, 2}) && o.Validate() == nil }, ""},
+		"no such nodes":     {[]string{"--nodes", "0"}, nil, "--nodes"},
+		"no number":         {[]string{"--concurrency", "many"}, nil, "--concurrency"},
+		"no rate":           {[]string{"--rate", "fast"}, nil, "--rate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			flags := flag.NewFlagSet("bench", flag.ContinueOnError)
