@@ -45,7 +45,7 @@ func TestStorm(t *testing.T) {
 	})
 	t.Run("a node dies while people wait in the room", func(t *testing.T) {
 		sale := s.rush(t, stormTickets, 0)
-		s.configure(t, sale, map[string]any{"paused": true})
+		s.configure(t, sale, map[string]any{"paused": true, "rate_floor": 50, "rate_ceiling": 200})
 		queue := &crowd.Queue{Live: 100, Full: s.openDoor(sale)}
 		s.storm(t, front, sale, 2, queue, func() {
 			victim := s.pid("boxoffice")
