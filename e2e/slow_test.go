@@ -34,8 +34,7 @@ const (
 	slowMemoryMax = slowClients * 32 << 10
 	// patientMax is the timeout of the clients that behave.
 	patientMax = 10 * time.Second
-	// slowDeaf of them read nothing: with the 4 MB each that Linux goes to by itself,
-	// more than a machine of 24 GB has for all of TCP.
+	// slowDeaf of them ask and read no answer: more than a bound has slots.
 	slowDeaf = 1200
 	// slowStep is the pause between two bytes of who dribbles.
 	slowStep = 250 * time.Millisecond
