@@ -111,7 +111,11 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 						}
 						b.rush(0)
 						b.outdate("rush", b, node)
-						for _, any := range []*bundle{b, node} { // also now that nothing is left
+						// Also now that nothing is left, on a node that has heard of none of it, and
+						// on one that cannot read who took what.
+						fresh, blind := anotherNode(b, r), anotherNode(b, r)
+						blind.api.gate.takingsMax = 0
+						for _, any := range []*bundle{b, node, fresh, blind} {
 							w := any.byToken(token, again)
 							if decode(t, w, &replayed); w.Code != 201 || replayed.Order != held.Order || w.Header().Get("Idempotent-Replayed") != "true" {
 								t.Errorf("replayed: %d %s", w.Code, w.Body)
