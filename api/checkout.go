@@ -69,7 +69,7 @@ type CheckoutView struct {
 
 var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
-	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeRateLimited,
+	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired,
 	domain.CodeOverloaded, codeMediaType,
 }
 

@@ -353,6 +353,9 @@ func documentProblems(doc *huma.OpenAPI, op *huma.Operation, codes []domain.Code
 	if op.Method != http.MethodGet {
 		codes = append(codes, domain.CodeTooLarge, codeTimeout)
 	}
+	if isRateLimited(op.Path) {
+		codes = append(codes, domain.CodeRateLimited)
+	}
 	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	if op.Responses == nil {
 		op.Responses = make(map[string]*huma.Response)
