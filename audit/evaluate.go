@@ -632,6 +632,8 @@ func (b *books) workflowsEnd(endWithin time.Duration) *check {
 			c.add(InFlight, w.ID, w.Order, "open since %s", w.StartedAt.UTC().Format(time.RFC3339))
 		case w.WaitsFor != "":
 			c.add(Waiting, w.ID, w.Order, "due %s ago, waits for %s", age(late), w.WaitsFor)
+		case w.Unasked:
+			c.add(Warning, w.ID, w.Order, "due %s ago, and so are more than Temporal was asked about", age(late))
 		default:
 			c.add(Broken, w.ID, w.Order, "should have ended %s ago", age(late))
 		}

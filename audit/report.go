@@ -19,7 +19,7 @@ type Verdict string
 const (
 	OK       Verdict = "ok"
 	InFlight Verdict = "in_flight" // a workflow is still at it, or it was seen only once: look again later
-	Waiting  Verdict = "waiting"   // overdue, and its workflow is retrying something that is away: it will end by itself
+	Waiting  Verdict = "waiting"   // overdue, and its workflow retries something that is away, or waits for a worker: it will end by itself
 	Warning  Verdict = "warning"   // not wrong by the books, but somebody should know
 	Unread   Verdict = "could_not_look"
 	Broken   Verdict = "broken"

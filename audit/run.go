@@ -223,12 +223,15 @@ func (s *Snapshot) addWorkflows(ctx context.Context, from Workflows) error {
 }
 
 // lookAtOverdue asks what the workflows wait for that should have ended, and
-// drops those that have: the list lags behind.
+// drops those that have: the list lags behind. It asks for at most looksMax.
 func (s *Snapshot) lookAtOverdue(ctx context.Context, from Workflows, endWithin time.Duration) error {
 	var overdue []int
 	for i := range s.Workflows {
 		w := &s.Workflows[i]
-		if !w.Failed && w.SaleID == s.Sale.ID && s.At.Sub(w.due()) > endWithin && len(overdue) < looksMax {
+		if w.Failed || w.SaleID != s.Sale.ID || s.At.Sub(w.due()) <= endWithin {
+			continue
+		}
+		if w.Unasked = len(overdue) == looksMax; !w.Unasked {
 			overdue = append(overdue, i)
 		}
 	}

@@ -414,6 +414,15 @@ func TestRunAsksTemporalItself(t *testing.T) {
 		"overdue and retrying": {func(w *world) {
 			w.Workflows, w.looks = []Workflow{overdue}, map[string]Look{overdue.ID: {Open: true, WaitsFor: "Settle"}}
 		}, Waiting},
+		"overdue and idle, beyond what is asked for": {func(w *world) {
+			w.looks = map[string]Look{}
+			for n := range looksMax + 1 {
+				one := overdue
+				one.ID = fmt.Sprint("checkout/", n)
+				w.Workflows = append(w.Workflows, one)
+				w.looks[one.ID] = Look{Open: true, WaitsFor: "a worker"}
+			}
+		}, Warning},
 		"not listed, and Temporal goes away": {func(w *world) { w.hold(9); w.err["working"] = errors.New("away") }, Unread},
 	} {
 		t.Run(name, func(t *testing.T) {

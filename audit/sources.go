@@ -143,8 +143,8 @@ type Workflows interface {
 // A Look is how a workflow stands.
 type Look struct {
 	Open bool
-	// WaitsFor is the activity that it retries and why the last attempt failed;
-	// empty where it retries nothing.
+	// WaitsFor is what it waits for and will go on with by itself: an activity that
+	// it retries, or a worker. Empty: nothing.
 	WaitsFor string
 }
 
@@ -157,4 +157,5 @@ type Workflow struct {
 	Deadline  time.Time // when it should end by itself; zero: as soon as it can
 	Failed    bool      // closed without completing
 	WaitsFor  string    // of one that is overdue: see Look
+	Unasked   bool      // one that is overdue, and more are than an audit asks for
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"boxoffice/domain"
 	"boxoffice/workflows"
@@ -15,8 +16,9 @@ import (
 type Look struct {
 	Open     bool
 	ClosedAt time.Time // zero while it is open
-	// WaitsFor is the activity that it retries and why the last attempt failed;
-	// empty where it retries nothing.
+	// WaitsFor is the activity that it retries and why the last attempt failed, or
+	// the worker that its first try of a step waits for; empty where it waits for
+	// neither.
 	WaitsFor string
 }
 
@@ -37,12 +39,21 @@ func (d *Desk) Look(ctx context.Context, id string) (Look, error) {
 	if !look.Open {
 		look.ClosedAt = about.GetWorkflowExecutionInfo().GetCloseTime().AsTime()
 	}
-	for _, pending := range about.GetPendingActivities() {
-		if pending.GetLastFailure() != nil {
-			look.WaitsFor = fmt.Sprintf("%s, attempt %d: %s", pending.GetActivityType().GetName(), pending.GetAttempt(), pending.GetLastFailure().GetMessage())
-		}
-	}
+	look.WaitsFor = d.waitsFor(about)
 	return look, nil
+}
+
+// waitsFor says nothing of a workflow task that is tried again: a worker had it,
+// and could not go on.
+func (d *Desk) waitsFor(about *workflowservice.DescribeWorkflowExecutionResponse) string {
+	if reason, attempts := d.lastFailure(about.GetPendingActivities()); attempts > 0 {
+		return fmt.Sprintf("%s (attempt %d)", reason, attempts)
+	}
+	task := about.GetPendingWorkflowTask()
+	if task == nil || task.GetAttempt() > 1 {
+		return ""
+	}
+	return "a worker, since " + task.GetOriginalScheduledTime().AsTime().UTC().Format(time.RFC3339)
 }
 
 // skewMax is how far Temporal's clock may be behind ours.

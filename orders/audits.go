@@ -20,7 +20,7 @@ type AuditRecord struct {
 	EndedAt  time.Time
 	Took     time.Duration
 	Unread   []string // sources that could not be read
-	Waiting  int64    // workflows that are overdue and retry something
+	Waiting  int64    // workflows that are overdue and retry something, or wait for a worker
 	Broken   []AuditFinding
 	Unjudged []AuditKey // what needs the unread sources: it stays as it was
 }

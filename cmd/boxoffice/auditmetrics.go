@@ -18,7 +18,7 @@ var (
 	auditBroken = prometheus.NewDesc("boxoffice_audit_broken",
 		"Offenders against an invariant, over all sales, as the last audits found them.", []string{"invariant"}, nil)
 	auditWaiting = prometheus.NewDesc("boxoffice_audit_waiting",
-		"Workflows that are overdue and retry something that is away.", nil, nil)
+		"Workflows that are overdue and retry something that is away, or wait for a worker.", nil, nil)
 	auditUnread = prometheus.NewDesc("boxoffice_audit_unread",
 		"1: some sale's last audit could not read the source.", []string{"source"}, nil)
 	auditLastRun = prometheus.NewDesc("boxoffice_audit_last_run_timestamp_seconds",
