@@ -65,7 +65,8 @@ func TestDialGivesUpWithItsContext(t *testing.T) {
 // batcher whose session it was says that the outcome is not known, opens
 // another, and the same ids then tell what happened.
 func TestARealServerEvictsASession(t *testing.T) {
-	t.Parallel()                             // nearly a minute, most of it waiting for the server to forget connections
+	t.Parallel() // nearly a minute, most of it waiting for the server to forget connections
+
 	server := ledgertest.StartTigerBeetle(t) // of its own: others' sessions are not to be ended
 	const sessionsMax = 64                   // TigerBeetle's config, clients_max
 	var dials atomic.Int32

@@ -121,8 +121,9 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 		found = place{Sale: sale.ID, Status: placeAdmitted}
 	}
 	data := p.place(r, sale, found, form.QueueToken, again.retryAfter)
-	data.Form, data.RefreshSecs = form, 0                          // this page is the answer to a form: it cannot be read again
-	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin { // any other refusal takes nothing: the place can still be used
+	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form: it cannot be read again
+	// Any other refusal takes nothing: the place can still be used.
+	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin {
 		setPlaceCookie(w, r, sale.ID, "")
 	}
 	p.renderPlace(w, r, a.status, data)
