@@ -291,6 +291,30 @@ func TestWhatIsCongestion(t *testing.T) {
 	}
 }
 
+// Half of the latency that would be congestion.
+func TestWhatIsPressed(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name  string
+		quiet time.Duration
+		now   Load
+		want  bool
+	}{
+		{"nothing to do", 0, Load{}, false},
+		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 75 * ms, WebhookLatency: 75 * ms}, false},
+		{"slower holds", 20 * ms, Load{HoldLatency: 76 * ms}, true},
+		{"slower webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 76 * ms}, true},
+		{"an engine that is far away", 100 * ms, Load{HoldLatency: 140 * ms}, false},
+		{"the same, and slower", 100 * ms, Load{HoldLatency: 160 * ms}, true},
+	} {
+		var p pulse
+		p.take(Load{HoldLatency: c.quiet}, 0)
+		if got := p.take(c.now, time.Millisecond).pressed; got != c.want {
+			t.Errorf("%s: pressed %v", c.name, got)
+		}
+	}
+}
+
 // The nearer, the sooner; and never later than the door can have come.
 func TestWhenToAskAgain(t *testing.T) {
 	const s = time.Second

@@ -68,9 +68,9 @@ func draw(q *domain.Queue, first int64) bool {
 	return true
 }
 
-// moveDoor is one turn. own is the row of the node that makes it; came is how
-// many a second check out there; seats says whether the ledger has any.
-func moveDoor(q *domain.Queue, own *domain.QueueNode, came float64, seats bool) (turned bool) {
+// moveDoor is one turn. own is the row of the node that makes it, checkouts how they
+// fare there; seats says whether the ledger has any.
+func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, seats bool) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
 	shut := q.Drawn == domain.QueueUndrawn || q.Settings.Paused || !q.CanceledAt.IsZero() || !seats
@@ -84,7 +84,7 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, came float64, seats bool) 
 	}
 	passed = min(passed, turnMax)
 	d.MovedAt = q.Now
-	adapt(q, nodes, came, passed)
+	adapt(q, nodes, checkouts, passed)
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
 	for d.Admitted < limit {
 		if isPresent(nodes, d.Admitted) {
@@ -98,13 +98,13 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, came float64, seats bool) 
 	return true
 }
 
-// adapt finds the rate that the engine sustains and stays close below. came is how
-// many check out a second on this node; times the number of nodes it is what the
-// engine does, right on average because all of them turn the door alike.
-func adapt(q *domain.Queue, nodes []domain.QueueNode, came float64, passed time.Duration) {
+// adapt finds the rate that the engine sustains and stays close below. What this node
+// does, times the number of nodes, is what the engine does, right on average because
+// all of them turn the door alike.
+func adapt(q *domain.Queue, nodes []domain.QueueNode, checkouts engineState, passed time.Duration) {
 	d, s := &q.Door, q.Settings
 	first := s.RateCeiling * startPortion
-	came *= float64(live(nodes, q.Now))
+	came := checkouts.perSecond * float64(live(nodes, q.Now))
 	sinceCut := age(q.Now, d.CutAt)
 	switch {
 	case d.Rate == 0:
@@ -113,7 +113,7 @@ func adapt(q *domain.Queue, nodes []domain.QueueNode, came float64, passed time.
 		share := min((came+first)/d.Rate, 1)
 		pace := max(0, share-cameShare) / (1 - cameShare)
 		d.Rate += s.RateCeiling * passed.Seconds() / creepTime.Seconds()
-		d.Rate *= math.Exp(pace * growth(sinceCut) * passed.Seconds())
+		d.Rate *= math.Exp(pace * growth(sinceCut, checkouts.pressed) * passed.Seconds())
 	case sinceCut >= cutInterval:
 		d.Rate = min(max(drainShare*came, cutMost*d.Rate), cutLeast*d.Rate)
 		d.CutAt = q.Now
@@ -121,9 +121,12 @@ func adapt(q *domain.Queue, nodes []domain.QueueNode, came float64, passed time.
 	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)
 }
 
-// growth of the rate a second, as an exponent: the most until the first cut (slow
-// start), and again long after one.
-func growth(sinceCut time.Duration) float64 {
+// growth of the rate a second, as an exponent: the most until the engine is pressed
+// (slow start), and again long after a cut.
+func growth(sinceCut time.Duration, pressed bool) float64 {
+	if pressed {
+		return calmGrowth
+	}
 	return min(math.Ln2/doubleTime.Seconds(), calmGrowth+growthGain*max(0, sinceCut-calmTime).Seconds())
 }
 

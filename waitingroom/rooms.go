@@ -110,6 +110,9 @@ const (
 	LatencyTargetMin = 150 * time.Millisecond
 	LatencyTargetMax = 500 * time.Millisecond
 	latencyRise      = 3
+	// pressedPortion of that target is where the door stops doubling: it sees the
+	// latency of a second ago, and people come for a second after it has slowed.
+	pressedPortion = 0.5
 	// quietLife is how long an engine is remembered that once was quicker: what was
 	// quietest grows e-fold in it.
 	quietLife = time.Minute
@@ -230,7 +233,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 		drawn := draw(q, first)
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: checkouts.congested}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, r.mono()) && !drawn && moveDoor(q, &own, checkouts.perSecond, seats)
+		turned = !of.rests(q, r.mono()) && !drawn && moveDoor(q, &own, checkouts, seats)
 		return own
 	})
 	if err != nil {
@@ -283,16 +286,20 @@ type pulse struct {
 
 type engineState struct {
 	congested bool    // the checkouts are more than the node can do
+	pressed   bool    // they are getting there
 	perSecond float64 // holds that it does
 }
 
 func (p *pulse) take(l Load, now time.Duration) engineState {
 	latency := max(l.HoldLatency, l.WebhookLatency)
 	full := l.InFlightMax > 0 && float64(l.InFlight) >= fullPortion*float64(l.InFlightMax)
-	if full || l.Overloaded > 0 || latency > p.target(latency, now) {
+	target := p.target(latency, now)
+	if full || l.Overloaded > 0 || latency > target {
 		p.congestedUntil = now + loadLife
 	}
-	return engineState{now < p.congestedUntil, l.HoldsPerSecond}
+	return engineState{
+		congested: now < p.congestedUntil, pressed: float64(latency) > pressedPortion*float64(target), perSecond: l.HoldsPerSecond,
+	}
 }
 
 // target is the latency above which a node is congested.

@@ -115,7 +115,7 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 				s.q.Nodes = append(s.q.Nodes, other.row)
 			}
 		}
-		moveDoor(&s.q, &n.row, checkouts.perSecond, true)
+		moveDoor(&s.q, &n.row, checkouts, true)
 	}
 	s.rates = append(s.rates, s.q.Door.Rate)
 	s.after(now, ExchangeInterval, func() { s.turn(now+ExchangeInterval, start) })
@@ -260,6 +260,20 @@ func TestTheDoorFollowsTheEngine(t *testing.T) {
 		t.Logf("seed %d: webhooks p90 %v while it is slow, back at 80%% after %v", seed, slow, after)
 		if slow > time.Second || after > 30*time.Second {
 			t.Errorf("seed %d: want webhooks within 1 s, and 80%% within 30 s", seed)
+		}
+	}
+}
+
+// TestTheDoorIsSlowerBeforeTheEngineIsFull: what it overshoots by, webhooks pay for.
+func TestTheDoorIsSlowerBeforeTheEngineIsFull(t *testing.T) {
+	const capacity, most = 95, 1.4
+	for seed := range uint64(4) {
+		s := &simulation{seed: seed, nodes: oneNode, base: 15 * time.Millisecond, forTime: 20 * time.Second, capacity: always(capacity)}
+		s.run()
+		rate := slices.Max(s.rates)
+		t.Logf("seed %d: the door's rate up to %.0f, of %d; all webhooks p99 %v", seed, rate, capacity, s.webhook(0.99, 0, s.forTime).Round(time.Millisecond))
+		if rate > most*capacity {
+			t.Errorf("seed %d: want at most %.0f", seed, most*capacity)
 		}
 	}
 }
