@@ -615,7 +615,7 @@ func (b *books) eventsAreComplete() []*check {
 func (b *books) workflowsEnd(endWithin time.Duration) *check {
 	c := newCheck("L", "", "Every workflow ends once faults end.",
 		"open workflows", "=", "of them within their time",
-		"Open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.").from(SourceTemporal)
+		"Start a worker where none runs. Else open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.").from(SourceTemporal)
 	for _, w := range b.Workflows {
 		if w.SaleID != b.Sale.ID {
 			continue
