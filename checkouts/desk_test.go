@@ -190,6 +190,8 @@ func TestPay(t *testing.T) {
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
 		{"a failure after it was paid", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderPaid, "pay_1")}, records{},
 			event(domain.PaymentFailed, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", nil},
+		{"a failure after it expired", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderExpired, "")}, records{},
+			event(domain.PaymentFailed, "pay_1"), domain.PayResult{Status: domain.OrderExpired, Settled: true}, "", nil},
 		{"a second payment of a paid order goes back; the order stays paid", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderPaid, "pay_0")}, records{},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", []string{"ExecuteWorkflow"}},
 		{"after the buyer canceled", temporalSays{update: noSuchWorkflow, result: closed(domain.OrderCanceled, "")}, records{},
@@ -254,23 +256,57 @@ func TestALatePaymentIsRebookedFromTheHistory(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
 				checkoutID: expired, workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderPaid},
 			}}, records{})
-			input, err := stored.ToPayloads(order)
-			require.NoError(t, err)
-			events := mocks.NewHistoryEventIterator(t)
-			events.On("HasNext").Return(true)
-			events.On("Next").Return(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
-				WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{Input: input},
-			}}, nil)
-			c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events)
+			startedWith(t, c, stored)
 
-			_, err = d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
 			require.NoError(t, err)
 			c.AssertCalled(t, "ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything,
 				mock.MatchedBy(func(late workflows.LateInput) bool {
-					return late.Rebook && late.Order != nil && late.Order.Fingerprint == order.Fingerprint
+					return late.Rebook && !late.HoldMayStand && late.Order != nil && late.Order.Fingerprint == order.Fingerprint
 				}))
 		})
 	}
+}
+
+// startedWith gives the closed checkout a history.
+func startedWith(t *testing.T, c *mocks.Client, stored converter.DataConverter) {
+	t.Helper()
+	input, err := stored.ToPayloads(order)
+	require.NoError(t, err)
+	events := mocks.NewHistoryEventIterator(t)
+	events.On("HasNext").Return(true)
+	events.On("Next").Return(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
+		WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{Input: input},
+	}}, nil)
+	c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events)
+}
+
+// A checkout that broke off gave nothing back: what it held may still be there, and is
+// looked for before other seats are.
+func TestALatePaymentOfACheckoutThatBrokeOff(t *testing.T) {
+	d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
+		checkoutID: brokeOff, workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderPaid},
+	}}, records{})
+	startedWith(t, c, payloads)
+	got, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+	require.NoError(t, err)
+	require.Equal(t, domain.PayResult{Status: domain.OrderPaid, Settled: true}, got)
+	c.AssertCalled(t, "ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything,
+		mock.MatchedBy(func(late workflows.LateInput) bool { return late.Rebook && late.HoldMayStand }))
+}
+
+// A checkout of which Temporal has deleted the history cannot be rebooked, and is no
+// reason to panic: the provider delivers again, and hears that nobody knows the order.
+func TestALatePaymentOfACheckoutWithoutHistory(t *testing.T) {
+	d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
+		checkoutID: domain.CheckoutState{Order: order.ID, Status: domain.OrderExpired, AmountMinor: 6500, Currency: "EUR"},
+	}}, records{})
+	events := mocks.NewHistoryEventIterator(t)
+	events.On("HasNext").Return(false)
+	c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events)
+	_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err), "%v", err)
+	c.AssertNotCalled(t, "ExecuteWorkflow", anything("ExecuteWorkflow")...)
 }
 
 func TestCancel(t *testing.T) {
@@ -304,6 +340,15 @@ func TestCancel(t *testing.T) {
 			require.Equal(t, tt.want, got)
 		})
 	}
+}
+
+// The workflow that gave the money back is gone with Temporal's retention.
+func TestRefundOfWhatWasRefunded(t *testing.T) {
+	d, c, _ := desk(t, temporalSays{}, records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderRefunded}}})
+	status, err := d.Refund(t.Context(), order.ID)
+	require.NoError(t, err)
+	require.Equal(t, domain.OrderRefunded, status)
+	c.AssertNotCalled(t, "ExecuteWorkflow", anything("ExecuteWorkflow")...)
 }
 
 func TestRefundOfWhatWasNeverPaid(t *testing.T) {

@@ -7,9 +7,12 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"boxoffice/workflows"
 )
 
 func TestWhatAWorkflowWaitsFor(t *testing.T) {
@@ -45,6 +48,42 @@ func TestWhatAWorkflowWaitsFor(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, look.Open)
 			require.Equal(t, tt.waitsFor, look.WaitsFor)
+		})
+	}
+}
+
+// Temporal's clock may be behind ours: who seems to have ended a little before the look
+// began may have ended within it.
+func TestWhoIsAtWorkOnAnOrder(t *testing.T) {
+	since := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	ended := func(at time.Time) *workflowservice.DescribeWorkflowExecutionResponse {
+		return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
+			Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, CloseTime: timestamppb.New(at),
+		}}
+	}
+	running := &workflowservice.DescribeWorkflowExecutionResponse{
+		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING},
+	}
+	for name, tt := range map[string]struct {
+		id        string // of the only workflow that there is
+		described *workflowservice.DescribeWorkflowExecutionResponse
+		atWork    bool
+	}{
+		"its checkout is open":            {checkoutID, running, true},
+		"its refund is":                   {workflows.RefundID(order.ID), running, true},
+		"its late payment is":             {workflows.LateID(order.ID, "pay_1"), running, true},
+		"another payment's is":            {workflows.LateID(order.ID, "pay_2"), running, false},
+		"it ended since":                  {checkoutID, ended(since.Add(time.Second)), true},
+		"it ended 4 s before, by a clock": {checkoutID, ended(since.Add(-4 * time.Second)), true},
+		"it ended 5 s before":             {checkoutID, ended(since.Add(-5 * time.Second)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, c, _ := desk(t, temporalSays{}, records{})
+			c.On("DescribeWorkflowExecution", mock.Anything, tt.id, "").Return(tt.described, nil).Maybe()
+			c.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "").Return(nil, serviceerror.NewNotFound("no such workflow")).Maybe()
+			atWork, err := d.Working(t.Context(), order.ID, "pay_1", since)
+			require.NoError(t, err)
+			require.Equal(t, tt.atWork, atWork)
 		})
 	}
 }

@@ -3,6 +3,8 @@ package orders_test
 import (
 	"context"
 	"log/slog"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -133,5 +135,108 @@ func TestASaleWithoutAWaitingRoomHasNone(t *testing.T) {
 	}
 	if err := b.store.ConfigureQueue(b.ctx, b.sale.ID, domain.QueueSettings{}.WithDefaults()); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("%v, want not found", err)
+	}
+}
+
+// A room is a sale with a waiting room.
+type room struct {
+	*bundle
+	sale *domain.Sale
+}
+
+func setupRoom(t *testing.T) room {
+	t.Helper()
+	b := setup(t)
+	d := definition("rush")
+	d.WaitingRoom = true
+	sale, err := b.store.CreateSale(b.ctx, d)
+	if err == nil {
+		err = b.store.MarkSaleOpen(b.ctx, sale.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return room{b, sale}
+}
+
+// exchange is one of a node; meanwhile runs in its turn, while it holds the queue.
+func (r room) exchange(t *testing.T, node string, meanwhile func()) *domain.Queue {
+	t.Helper()
+	_, q, err := r.store.ExchangeQueue(r.ctx, r.sale.ID, 0, func(*domain.Queue, int64) domain.QueueNode {
+		if meanwhile != nil {
+			meanwhile()
+		}
+		return domain.QueueNode{Node: node}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func TestAnExchangeHearsOfTheSalesCancellation(t *testing.T) {
+	r := setupRoom(t)
+	if q := r.exchange(t, "a", nil); !q.CanceledAt.IsZero() {
+		t.Fatalf("canceled at %v, and it is not", q.CanceledAt)
+	}
+	if _, err := r.store.BeginCancellation(r.ctx, r.sale.ID, day); err != nil {
+		t.Fatal(err)
+	}
+	if q := r.exchange(t, "a", nil); !q.CanceledAt.Equal(day) {
+		t.Errorf("canceled at %v, want %v", q.CanceledAt, day)
+	}
+}
+
+// A node that fell silent is heeded until its row is so old, in either direction of
+// the clock; then the next exchange removes it. A node's own row it never removes.
+func TestRowsOfSilentNodesAreRemoved(t *testing.T) {
+	r := setupRoom(t)
+	for _, node := range []string{"gone", "from a clock ahead", "silent"} {
+		r.exchange(t, node, nil)
+	}
+	for node, by := range map[string]string{"gone": "-6 minutes", "from a clock ahead": "6 minutes", "silent": "-4 minutes"} {
+		err := orderstest.Exec(r.ctx, r.url, `UPDATE queue_nodes SET seen_at = seen_at + $2::interval WHERE node = $1`, node, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.exchange(t, "a", nil)
+	var left []string
+	for _, node := range r.exchange(t, "a", nil).Nodes {
+		left = append(left, node.Node)
+	}
+	slices.Sort(left)
+	if want := []string{"a", "silent"}; !slices.Equal(left, want) {
+		t.Errorf("rows of %q are left, want %q", left, want)
+	}
+}
+
+// What an exchange takes for now is after the exchange before it ended, however long
+// it waited for that: the door's time does not run backwards.
+func TestTheTimeOfAnExchangeIsAfterTheOneBefore(t *testing.T) {
+	r := setupRoom(t)
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
+	defer cancel()
+	r.ctx = ctx
+	r.exchange(t, "a", nil) // which makes the queue
+	var ended int           // of the first exchange, by the database's clock
+	second := make(chan *domain.Queue, 1)
+	r.exchange(t, "a", func() {
+		go func() {
+			defer close(second)
+			second <- r.exchange(t, "b", nil)
+		}()
+		// Whoever waits for a row that another transaction has holds the tuple's lock.
+		for r.count(t, `SELECT count(*) FROM pg_locks WHERE locktype = 'tuple' AND relation = 'queues'::regclass`) == 0 && r.ctx.Err() == nil {
+			runtime.Gosched()
+		}
+		ended = r.count(t, `SELECT (extract(epoch FROM clock_timestamp()) * 1e6)::bigint`)
+	})
+	q := <-second
+	if q == nil {
+		t.FailNow() // it said why
+	}
+	if now := q.Now.UnixMicro(); now < int64(ended) {
+		t.Errorf("the second exchange took %d µs for now, the first was under way until %d", now, ended)
 	}
 }
