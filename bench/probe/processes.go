@@ -71,9 +71,14 @@ func (u ProcessUsage) Since(before ProcessUsage) (cpuSeconds map[string]float64)
 	return cpuSeconds
 }
 
-// Others is everybody on the machine whom the bench does not know: what makes
-// its figures noisy.
-const Others = "others"
+// Names among the processes.
+const (
+	BoxOffice = "boxoffice" // as the local stack calls it
+	Generator = "generator" // the bench itself
+	// Others is everybody on the machine whom the bench does not know: what makes
+	// its figures noisy.
+	Others = "others"
+)
 
 // Family are the running processes of the given ids and all of their descendants.
 func Family(pids ...int) ([]int, error) {

@@ -1,8 +1,11 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -30,9 +33,10 @@ func Compare(out io.Writer, a, b Result) error {
 			}
 		}
 	}
-	common += compareStorms(table, a, b)
+	common += compareEvents(table, "storm", pointers(a.Storms), pointers(b.Storms), (*Storm).figures)
+	common += compareEvents(table, "recovery", pointers(a.Recoveries), pointers(b.Recoveries), (*Recovery).figures)
 	if common == 0 {
-		return fmt.Errorf("the two results have no phase under the same load in common")
+		return errors.New("the two results have no phase under the same load in common: measure both with the same flags")
 	}
 	return table.Flush()
 }
@@ -44,18 +48,19 @@ var comparedFigures = []struct {
 	{"rate/s", Rate}, {"p50 ms", P50}, {"p99 ms", P99}, {"p99.9 ms", P999}, {"CPU ms", CPU},
 }
 
-// compareStorms counts the loads that both have.
-func compareStorms(table io.Writer, a, b Result) (common int) {
-	loads, ofA := a.stormsOfLoad()
-	_, ofB := b.stormsOfLoad()
+// compareEvents compares what is no load but an event, and counts the loads that
+// both have.
+func compareEvents[T interface{ Load() string }](table io.Writer, phase string, a, b []T, figures func(T) []figure[T]) (common int) {
+	loads, ofA := byLoad(a)
+	_, ofB := byLoad(b)
 	for _, load := range loads {
 		if len(ofB[load]) == 0 {
 			continue
 		}
 		common++
-		for _, f := range ofA[load][0].figures() {
-			if row, ok := compareSpreads(stormSpread(ofA[load], f.of), stormSpread(ofB[load], f.of)); ok {
-				fmt.Fprintf(table, "storm\t%s\t%s\t%s\n", load, f.name, row)
+		for _, f := range figures(ofA[load][0]) {
+			if row, ok := compareSpreads(spreadOver(ofA[load], f.of), spreadOver(ofB[load], f.of)); ok {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", phase, load, f.name, row)
 			}
 		}
 	}
@@ -75,8 +80,8 @@ func differences(a, b Result) []string {
 	add("the data's file system", a.Machine.DataFS, b.Machine.DataFS)
 	add("the payment", a.Settings.Payment, b.Settings.Payment)
 	add("the measured time", fmt.Sprintf("%g s", a.Settings.DurationSeconds), fmt.Sprintf("%g s", b.Settings.DurationSeconds))
-	for name, version := range a.Versions {
-		add("the version of "+name, version, b.Versions[name])
+	for _, name := range slices.Sorted(maps.Keys(a.Versions)) {
+		add("the version of "+name, a.Versions[name], b.Versions[name])
 	}
 	return d
 }

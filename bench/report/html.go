@@ -34,9 +34,8 @@ type view struct {
 	Batches    []barChart
 	Waterfalls []barChart
 	Storms     []stormView
-	Recovery   *recoveryTable
-	Tenths     []tenthRow
-	TenthsNote string
+	Recovery   *recoveryView
+	Tenths     *tenthsView
 }
 
 type rateRow struct {
@@ -49,11 +48,6 @@ type costRow struct {
 	Phase, Load, Processes, Memory, Workflow, Postgres string
 	CPU                                                Spread
 	Bound, Others                                      float64
-}
-
-type tenthRow struct {
-	Number                  int
-	Rate, CPU, P50, P99, MB float64
 }
 
 // WriteHTML writes a page that needs nothing else: no script, no address
@@ -79,8 +73,8 @@ func (r Result) WriteHTML(out io.Writer) error {
 	v.Batches = r.batchCharts()
 	v.Waterfalls = r.waterfallCharts()
 	v.Storms = r.stormViews()
-	v.Recovery = r.recoveryTable()
-	v.addTenths()
+	v.Recovery = r.recoveryView()
+	v.Tenths = r.tenthsView()
 	if s, ok := r.best("journey"); ok {
 		v.Headline = fmt.Sprintf("%s paid checkouts a second with %s", s.Over(Rate).WithRange(), s.Load())
 	}
@@ -145,11 +139,11 @@ func (r Result) costRowOf(s Series) costRow {
 	run := s.Middle()
 	row := costRow{
 		Phase: s.Phase, Load: s.Load(), CPU: s.Over(CPU), Bound: r.bound(s), Processes: s.processText(),
-		Others: s.Over(func(r Run) (float64, bool) { return r.OthersCores, true }).Median,
+		Others: s.Over(Others).Median,
 	}
 	var memory []string
 	for _, name := range slices.Sorted(maps.Keys(run.Memory)) {
-		memory = append(memory, fmt.Sprintf("%s %s", name, Figure(run.Memory[name]/(1<<20))))
+		memory = append(memory, fmt.Sprintf("%s %s", name, Figure(run.Memory[name]/mebibyte)))
 	}
 	row.Memory = strings.Join(memory, " · ")
 	if w := run.Workflow; w != nil {
@@ -173,7 +167,7 @@ func (r Result) cpuChart() *barChart {
 		at := 0.0
 		for _, name := range s.Processes() {
 			ms := s.Over(CPUOf(name)).Median
-			if ms < 0.005 { // not to be seen
+			if ms < figureMin { // not to be seen
 				continue
 			}
 			parts = append(parts, value{name, at, ms})
@@ -244,18 +238,4 @@ func (r Result) waterfallCharts() []barChart {
 		charts = append(charts, chart)
 	}
 	return charts
-}
-
-func (v *view) addTenths() {
-	if v.Result.Tenths == nil {
-		return
-	}
-	for i, run := range v.Result.Tenths.Runs {
-		cpu, _ := CPU(run)
-		v.Tenths = append(v.Tenths, tenthRow{i + 1, run.Rate, cpu, run.Latency.P50, run.Latency.P99, run.mebibytes()})
-	}
-	v.TenthsNote = fmt.Sprintf("%s paid checkouts in a row, %s", grouped(v.Result.Tenths.requests()), v.Result.Tenths.Load())
-	if ratio, ok := v.Result.Tenths.LastToFirst(); ok {
-		v.TenthsNote += fmt.Sprintf(": the last tenth costs %.2f × the CPU of the first", ratio)
-	}
 }

@@ -3,11 +3,11 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
+
+	"boxoffice/audit"
+	"boxoffice/domain"
 )
 
 // Recovery is one time that every process of a stack was killed while checkouts
@@ -73,7 +73,8 @@ type Lateness struct {
 	Max float64 `json:"max_seconds"`
 }
 
-// LatenessOf sums waits in seconds up; of none it is zero.
+// LatenessOf sums waits in seconds up, each figure a wait that there was; of none
+// it is zero.
 func LatenessOf(waits []float64) Lateness {
 	if len(waits) == 0 {
 		return Lateness{}
@@ -84,7 +85,7 @@ func LatenessOf(waits []float64) Lateness {
 }
 
 // Expired are the checkouts that ended as they must.
-func (r *Recovery) Expired() int { return r.Endings["expired"] }
+func (r *Recovery) Expired() int { return r.Endings[string(domain.OrderExpired)] }
 
 // PerSecond is the rate at which checkouts ended, between the first and the last.
 func (r *Recovery) PerSecond() float64 {
@@ -98,7 +99,7 @@ func (r *Recovery) PerSecond() float64 {
 func (r *Recovery) Wrong() (wrong []error) {
 	expect := func(ok bool, format string, args ...any) {
 		if !ok {
-			wrong = append(wrong, fmt.Errorf("%s open checkouts, deadlines while %s: "+format, append([]any{grouped(float64(r.Open)), r.Case}, args...)...))
+			wrong = append(wrong, fmt.Errorf("%s: %s", r.Load(), fmt.Sprintf(format, args...)))
 		}
 	}
 	expect(r.HeldBefore == int64(r.Open), "the ledger held %d seats before the kill", r.HeldBefore)
@@ -106,102 +107,89 @@ func (r *Recovery) Wrong() (wrong []error) {
 	expect(r.Unknown == 0, "Temporal has %d that nobody was told of", r.Unknown)
 	expect(r.Expired() == r.Open, "only %d expired: %v", r.Expired(), r.Endings)
 	expect(r.ShownExpired == r.Shown, "%d of %d orders do not say that they expired", r.Shown-r.ShownExpired, r.Shown)
-	expect(r.Available == r.Capacity, "%d of %d seats are for sale again", r.Available, r.Capacity)
+	expect(r.Available == int64(r.Open), "%d of %d seats are for sale again", r.Available, r.Open)
 	expect(r.Verdict != "", "not audited, the notes say why")
-	expect(r.Verdict == "" || r.Verdict == "ok", "the audit's verdict is %s:\n%s", r.Verdict, r.AuditText)
+	expect(r.Verdict == "" || r.Verdict == string(audit.OK), "the audit's verdict is %s:\n%s", r.Verdict, r.AuditText)
 	return wrong
+}
+
+// Load says what was killed; recoveries of the same load are compared.
+func (r *Recovery) Load() string {
+	return fmt.Sprintf("%s open, deadlines while %s", grouped(float64(r.Open)), r.Case)
 }
 
 // Sentence is the recovery in one line.
 func (r *Recovery) Sentence() string {
 	return fmt.Sprintf("ready after %s s   all ended after %s s, %s/s   late p50 %s s, p99 %s s   CPU %s ms   %s of %s expired, %s of %s seats back",
-		Figure(r.ReadySeconds), Figure(r.AllSeconds), Figure(r.PerSecond()), Figure(r.Late.P50), Figure(r.Late.P99), Figure(sum(r.CPU)),
+		Figure(r.ReadySeconds), Figure(r.AllSeconds), Figure(r.PerSecond()), Figure(r.Late.P50), Figure(r.Late.P99), total(r.CPU, 1),
 		grouped(float64(r.Expired())), grouped(float64(r.Open)), grouped(float64(r.Available)), grouped(float64(r.Capacity)))
 }
 
-func sum(of map[string]float64) (total float64) {
-	for _, v := range of {
-		total += v
+// recoveryFigures are in the order in which they are read.
+var recoveryFigures = []figure[*Recovery]{
+	{"down s", func(r *Recovery) float64 { return r.DownSeconds }},
+	{"ready s", func(r *Recovery) float64 { return r.ReadySeconds }},
+	{"overdue", func(r *Recovery) float64 { return float64(r.Overdue) }},
+	{"first s", func(r *Recovery) float64 { return r.FirstSeconds }},
+	{"all s", func(r *Recovery) float64 { return r.AllSeconds }},
+	{"ended per second", (*Recovery).PerSecond},
+	{"late p50 s", func(r *Recovery) float64 { return r.Late.P50 }},
+	{"late p99 s", func(r *Recovery) float64 { return r.Late.P99 }},
+	{"late max s", func(r *Recovery) float64 { return r.Late.Max }},
+	{"seats back s", func(r *Recovery) float64 { return r.StockSeconds }},
+	{"not expired", func(r *Recovery) float64 { return float64(r.Open - r.Expired()) }},
+}
+
+// figures are those to compare.
+func (r *Recovery) figures() []figure[*Recovery] {
+	return append(slices.Clip(recoveryFigures), figure[*Recovery]{"CPU ms", func(r *Recovery) float64 { return sum(r.CPU) }})
+}
+
+func recoveryColumns() []column[*Recovery] {
+	columns := []column[*Recovery]{
+		{"deadlines while", func(r *Recovery) string { return r.Case }},
+		{"open", func(r *Recovery) string { return grouped(float64(r.Open)) }},
 	}
-	return total
-}
-
-// largestFirst lists figures by process; what rounds to nothing is left out.
-func largestFirst(of map[string]float64, unit float64) string {
-	names := slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b)) })
-	var parts []string
-	for _, name := range names {
-		if v := of[name] / unit; v >= 0.05 {
-			parts = append(parts, name+" "+Figure(v))
-		}
+	for _, f := range recoveryFigures {
+		columns = append(columns, column[*Recovery]{f.name, func(r *Recovery) string { return Figure(f.of(r)) }})
 	}
-	return strings.Join(parts, " · ")
+	return append(columns,
+		column[*Recovery]{"CPU ms", func(r *Recovery) string { return total(r.CPU, 1) }},
+		column[*Recovery]{"audit", func(r *Recovery) string { return cmp.Or(r.Verdict, "none") }})
 }
 
-// recoveryColumns are the figures of a row, in the order in which they are read.
-var recoveryColumns = []struct {
-	name string
-	of   func(*Recovery) string
-}{
-	{"deadlines while", func(r *Recovery) string { return r.Case }},
-	{"open", func(r *Recovery) string { return grouped(float64(r.Open)) }},
-	{"down s", func(r *Recovery) string { return Figure(r.DownSeconds) }},
-	{"ready s", func(r *Recovery) string { return Figure(r.ReadySeconds) }},
-	{"overdue", func(r *Recovery) string { return grouped(float64(r.Overdue)) }},
-	{"first s", func(r *Recovery) string { return Figure(r.FirstSeconds) }},
-	{"all s", func(r *Recovery) string { return Figure(r.AllSeconds) }},
-	{"a second", func(r *Recovery) string { return Figure(r.PerSecond()) }},
-	{"late p50 s", func(r *Recovery) string { return Figure(r.Late.P50) }},
-	{"p99 s", func(r *Recovery) string { return Figure(r.Late.P99) }},
-	{"max s", func(r *Recovery) string { return Figure(r.Late.Max) }},
-	{"seats back s", func(r *Recovery) string { return Figure(r.StockSeconds) }},
-	{"CPU ms", func(r *Recovery) string { return Figure(sum(r.CPU)) }},
-	{"lost", func(r *Recovery) string { return grouped(float64(r.Open - r.Expired())) }},
-	{"audit", func(r *Recovery) string { return r.Verdict }},
-}
-
-// recoveryTable is for people: a row for each time that the stack was killed.
-type recoveryTable struct {
-	Head  []string
-	Rows  [][]string
+// A recoveryView is for people: a row, and a line of costs, for each time that
+// the stack was killed.
+type recoveryView struct {
+	Table *table
 	Costs []string
 }
 
-func (r Result) recoveryTable() *recoveryTable {
-	if len(r.Recoveries) == 0 {
+func (r Result) recoveryView() *recoveryView {
+	recoveries := pointers(r.Recoveries)
+	if len(recoveries) == 0 {
 		return nil
 	}
-	var t recoveryTable
-	for _, c := range recoveryColumns {
-		t.Head = append(t.Head, c.name)
+	v := &recoveryView{Table: tabulate(recoveryColumns(), recoveries)}
+	for _, recovery := range recoveries {
+		v.Costs = append(v.Costs, recovery.Load()+": "+recovery.costText())
 	}
-	for i := range r.Recoveries {
-		recovery := &r.Recoveries[i]
-		var row []string
-		for _, c := range recoveryColumns {
-			row = append(row, c.of(recovery))
-		}
-		t.Rows = append(t.Rows, row)
-		t.Costs = append(t.Costs, fmt.Sprintf("%s, %s open: CPU ms a checkout: %s; CPU s of the start: %s; memory at most, MiB: %s; others %s cores",
-			recovery.Case, grouped(float64(recovery.Open)), largestFirst(recovery.CPU, 1), largestFirst(recovery.CPUStart, 1),
-			largestFirst(recovery.MemoryMax, 1<<20), Figure(recovery.OthersCores)))
-	}
-	return &t
+	return v
 }
 
-func (r Result) writeRecoveries(out io.Writer) {
-	t := r.recoveryTable()
-	if t == nil {
+func (r *Recovery) costText() string {
+	return fmt.Sprintf("CPU ms a checkout: %s; CPU s of the start: %s; memory at most, MiB: %s; others %s cores",
+		listed(r.CPU, 1), listed(r.CPUStart, 1), listed(r.MemoryMax, mebibyte), Figure(r.OthersCores))
+}
+
+func (r Result) writeRecoveries(out *strings.Builder) {
+	v := r.recoveryView()
+	if v == nil {
 		return
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, strings.Join(t.Head, "\t")+"\t")
-	for _, row := range t.Rows {
-		fmt.Fprintln(table, strings.Join(row, "\t")+"\t")
-	}
-	_ = table.Flush()
-	fmt.Fprintln(out)
-	for _, line := range t.Costs {
+	fmt.Fprintln(out, "\nafter kill -9 of everything:")
+	v.Table.writeText(out)
+	for _, line := range v.Costs {
 		fmt.Fprintln(out, line)
 	}
 }

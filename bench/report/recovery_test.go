@@ -38,6 +38,8 @@ func TestWhatARecoveryMustNotBe(t *testing.T) {
 		"an order says otherwise":      {func(r *Recovery) { r.ShownExpired = 199 }, "1 of 200 orders"},
 		"a broken invariant":           {func(r *Recovery) { r.Verdict, r.AuditText = "broken", "I4" }, "I4"},
 		"an audit that could not look": {func(r *Recovery) { r.Verdict = "could_not_look" }, "could_not_look"},
+		"a sale of more seats":         {func(r *Recovery) { r.Capacity, r.Available = 1001, 1001 }, "1001 of 1000 seats"},
+		"a sale that was never read":   {func(r *Recovery) { r.Capacity, r.Available = 0, 0 }, "0 of 1000 seats"},
 		"no audit":                     {func(r *Recovery) { r.Verdict = "" }, "not audited"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,5 +66,37 @@ func TestRecoveriesAreShown(t *testing.T) {
 		if !strings.Contains(text.String(), want) || !strings.Contains(html.String(), want) {
 			t.Errorf("%q is not in the text or not on the page:\n%s", want, text.String())
 		}
+	}
+}
+
+// What could not be measured is no zero.
+func TestARecoveryWithoutCPU(t *testing.T) {
+	r := aRecovery()
+	r.CPU = nil
+	var text bytes.Buffer
+	if err := (Result{Recoveries: []Recovery{r}}).WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if row := strings.Join(strings.Fields(text.String()), " "); !strings.Contains(row, "0 – ok") {
+		t.Errorf("want a dash before the audit's verdict:\n%s", text.String())
+	}
+}
+
+func TestCompareRecoveries(t *testing.T) {
+	slower, other := aRecovery(), aRecovery()
+	slower.ReadySeconds, slower.CPU = 8, map[string]float64{"temporal": 34}
+	other.Case = CaseUp
+	var out bytes.Buffer
+	if err := Compare(&out, Result{Recoveries: []Recovery{aRecovery()}}, Result{Recoveries: []Recovery{slower, other}}); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{"recovery 1,000 open, deadlines while down ready s 4 8 2.00", "CPU ms 17 34 2.00"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+	if Compare(&out, Result{Recoveries: []Recovery{aRecovery()}}, Result{Recoveries: []Recovery{other}}) == nil {
+		t.Error("deadlines while down and while up were compared")
 	}
 }

@@ -112,7 +112,7 @@ func TestTextHasTheFigures(t *testing.T) {
 	for _, want := range []string{
 		"118 (111–125)", "500 (480–520)", "50 % of the rate", "7 503 overloaded", "temporal 9 · postgres 6.5", "0.75 cores", "15.5 129 temporal 9",
 		"3 transitions, 13 events", "12 Postgres transactions (orders 1, temporal 11), 40,000 bytes of WAL", "6 transfers a ledger request",
-		"1,234 orders were answered to be paid, 1,234 have tickets; verdict: warning", "CPU of the last tenth: 1.10 × the first", "note: Postgres statements",
+		"1,234 orders were answered to be paid, 1,234 have tickets; verdict: warning", "the last one costs 1.10 × the CPU of the first", "note: Postgres statements",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
@@ -122,13 +122,16 @@ func TestTextHasTheFigures(t *testing.T) {
 
 func TestPageHasTheFiguresAndNeedsNothingElse(t *testing.T) {
 	var out bytes.Buffer
-	if err := aResult().WriteHTML(&out); err != nil {
+	result := aResult()
+	result.Tenths = &Series{Phase: "journey", Clients: 64, Runs: []Run{aRun(100, 10), {Rate: 90}}}
+	if err := result.WriteHTML(&out); err != nil {
 		t.Fatal(err)
 	}
 	page := out.String()
 	for _, want := range []string{
 		"118 (111–125) paid checkouts a second with 64 clients", "Fast &amp; Co", "&lt;not loaded&gt;", "prefers-color-scheme: dark",
 		"Throughput by concurrency", "Latency by concurrency", "record in Postgres: 8 ms, mean", "temporal: 9 ms",
+		`<td class="n">1</td><td class="n">100</td><td class="n">15.5</td>`, `<td class="n">2</td><td class="n">90</td><td class="n">–</td>`,
 		"6 transfers a request on average", "5–8", "1,234 orders were answered to be paid",
 	} {
 		if !strings.Contains(page, want) {

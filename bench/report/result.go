@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -183,12 +184,16 @@ func P99(r Run) (float64, bool)  { return r.Latency.P99, r.Latency.Count > 0 }
 func P999(r Run) (float64, bool) { return r.Latency.P999, r.Latency.Count > 0 }
 
 // CPU is the milliseconds of all known processes together for a unit.
-func CPU(r Run) (float64, bool) {
-	sum := 0.0
-	for _, ms := range r.CPU {
-		sum += ms
+func CPU(r Run) (float64, bool) { return sum(r.CPU), len(r.CPU) > 0 }
+
+// Others is how many cores worked for nobody of ours: what makes figures doubtful.
+func Others(r Run) (float64, bool) { return r.OthersCores, true }
+
+func sum(of map[string]float64) (total float64) {
+	for _, v := range of {
+		total += v
 	}
-	return sum, len(r.CPU) > 0
+	return total
 }
 
 // CPUOf is one process's part of it.
@@ -241,19 +246,8 @@ func (s Series) Middle() Run {
 	if len(s.Runs) == 0 {
 		return Run{}
 	}
-	sorted := slices.SortedFunc(slices.Values(s.Runs), func(a, b Run) int { return compareFloats(a.Rate, b.Rate) })
+	sorted := slices.SortedFunc(slices.Values(s.Runs), func(a, b Run) int { return cmp.Compare(a.Rate, b.Rate) })
 	return sorted[(len(sorted)-1)/2]
-}
-
-func compareFloats(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
 }
 
 // Write stores the result as JSON.

@@ -50,6 +50,7 @@ func TestWhatAStormMustNotBe(t *testing.T) {
 		"an answer of the wrong kind":  {func(s *Storm) { s.Failed++ }, "that nobody should get"},
 		"a paid order without tickets": {func(s *Storm) { s.Ticketed-- }, "9 orders have tickets"},
 		"a broken invariant":           {func(s *Storm) { s.Verdict = "broken" }, "an invariant is broken"},
+		"an audit that could not look": {func(s *Storm) { s.Verdict = "could_not_look" }, "could not look at everything"},
 		"no audit":                     {func(s *Storm) { s.Verdict = "" }, "not audited"},
 		"somebody without a place":     {func(s *Storm) { s.Queue = &crowd.QueueResult{Joined: 999} }, "a place in the queue"},
 	} {

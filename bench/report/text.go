@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -10,8 +11,14 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"boxoffice/audit"
 	"boxoffice/bench/load"
 )
+
+const mebibyte = 1 << 20
+
+// figureMin is the least that Figure shows as more than nothing.
+const figureMin = 0.005
 
 // Figure writes a number with three significant digits, so that a rate of 8,123
 // and a latency of 0.31 read alike.
@@ -51,13 +58,16 @@ func (s Spread) WithRange() string {
 
 // WriteText prints the tables of a result.
 func (r Result) WriteText(out io.Writer) error {
+	var text strings.Builder // takes everything: only out may fail
+	r.writeText(&text)
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+func (r Result) writeText(out *strings.Builder) {
 	fmt.Fprintf(out, "ledger %s · commit %s · %d × %s · load %.1f before\n\n", r.Ledger, r.Commit, r.Machine.Cores, r.Machine.CPU, r.Machine.Load1)
-	if err := r.writeRates(out); err != nil {
-		return err
-	}
-	if err := r.writeCosts(out); err != nil {
-		return err
-	}
+	r.writeRates(out)
+	r.writeCosts(out)
 	r.writeTenths(out)
 	r.writeStorms(out)
 	r.writeRecoveries(out)
@@ -67,22 +77,21 @@ func (r Result) WriteText(out io.Writer) error {
 	for _, note := range r.Notes {
 		fmt.Fprintln(out, "note: "+note)
 	}
-	return nil
 }
 
 // Sentence is the audit in one.
 func (a Audit) Sentence() string {
 	text := fmt.Sprintf("Audit of sale %s: %s orders were answered to be paid, %s have tickets; verdict: %s.",
 		a.Sale, grouped(float64(a.Paid)), grouped(float64(a.Tickets)), a.Verdict)
-	if a.Verdict == "warning" {
+	if a.Verdict == string(audit.Warning) {
 		text += " Webhooks that the bench signs itself are of sessions that the provider never saw: expected."
 	}
 	return text
 }
 
-func (r Result) writeRates(out io.Writer) error {
+func (r Result) writeRates(out *strings.Builder) {
 	if len(r.Series) == 0 {
-		return nil
+		return
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "phase\tload\tper second\tp50 ms\tp99 ms\tp99.9 ms\terrors")
@@ -96,7 +105,7 @@ func (r Result) writeRates(out io.Writer) error {
 			fmt.Fprintf(table, "  %s\t\t\t%s\t%s\t%s\t\n", name, lap(P50), lap(P99), lap(P999))
 		}
 	}
-	return table.Flush()
+	_ = table.Flush() // a Builder takes everything
 }
 
 // lapNames are the parts of a unit, where it has more than one.
@@ -120,9 +129,9 @@ func (s Series) errorText() string {
 	return strings.Join(parts, ", ")
 }
 
-func (r Result) writeCosts(out io.Writer) error {
+func (r Result) writeCosts(out *strings.Builder) {
 	if len(r.Series) == 0 {
-		return nil
+		return
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nphase\tload\tCPU ms a unit\tat most/s\tby process\tothers")
@@ -131,16 +140,13 @@ func (r Result) writeCosts(out io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s cores\n", s.Phase, s.Load(), s.Over(CPU).WithRange(), Figure(r.bound(s)), s.processText(),
-			Figure(s.Over(func(run Run) (float64, bool) { return run.OthersCores, true }).Median))
+			Figure(s.Over(Others).Median))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	_ = table.Flush() // a Builder takes everything
 	fmt.Fprintln(out)
 	for _, s := range r.Series {
 		s.writeStores(out)
 	}
-	return nil
 }
 
 // bound is the rate at which a unit's CPU takes all cores of the machine. Where
@@ -155,25 +161,42 @@ func (r Result) bound(s Series) float64 {
 
 // Processes lists those that used CPU for the unit, the most expensive first.
 func (s Series) Processes() []string {
-	names := slices.Collect(maps.Keys(s.Middle().CPU))
-	slices.SortFunc(names, func(a, b string) int {
-		if c := compareFloats(s.Over(CPUOf(b)).Median, s.Over(CPUOf(a)).Median); c != 0 {
-			return c
-		}
-		return strings.Compare(a, b)
-	})
-	return names
+	return largestFirst(s.processCPU())
 }
 
-func (s Series) processText() string {
+// processCPU is the median of each process.
+func (s Series) processCPU() map[string]float64 {
+	medians := map[string]float64{}
+	for name := range s.Middle().CPU {
+		medians[name] = s.Over(CPUOf(name)).Median
+	}
+	return medians
+}
+
+func (s Series) processText() string { return listed(s.processCPU(), 1) }
+
+// listed names figures by process in a unit, the largest first. What would be
+// shown as nothing is not worth a word.
+func listed(of map[string]float64, unit float64) string {
 	var parts []string
-	for _, name := range s.Processes() {
-		// What the clock of /proc cannot see of a unit is not worth a word.
-		if ms := s.Over(CPUOf(name)).Median; ms >= 0.005 {
-			parts = append(parts, fmt.Sprintf("%s %s", name, Figure(ms)))
+	for _, name := range largestFirst(of) {
+		if v := of[name] / unit; v >= figureMin {
+			parts = append(parts, name+" "+Figure(v))
 		}
 	}
 	return strings.Join(parts, " · ")
+}
+
+// total sums figures by process up in a unit. What is not available is no zero.
+func total(of map[string]float64, unit float64) string {
+	if len(of) == 0 {
+		return "–"
+	}
+	return Figure(sum(of) / unit)
+}
+
+func largestFirst(of map[string]float64) (names []string) {
+	return slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b)) })
 }
 
 // writeStores says what one unit is to Temporal and to Postgres.
@@ -201,13 +224,11 @@ func (s Series) writeStores(out io.Writer) {
 const batchOfInterest = "create_transfers"
 
 func (p Postgres) text() string {
-	total := 0.0
 	var parts []string
 	for _, database := range slices.Sorted(maps.Keys(p.Transactions)) {
-		total += p.Transactions[database]
 		parts = append(parts, fmt.Sprintf("%s %s", database, Figure(p.Transactions[database])))
 	}
-	text := fmt.Sprintf("%s Postgres transactions (%s), %s bytes of WAL", Figure(total), strings.Join(parts, ", "), Figure(p.WALBytes))
+	text := fmt.Sprintf("%s Postgres transactions (%s), %s bytes of WAL", Figure(sum(p.Transactions)), strings.Join(parts, ", "), Figure(p.WALBytes))
 	if p.Statements != nil {
 		text += fmt.Sprintf(", %s statements", Figure(*p.Statements))
 	}
@@ -215,23 +236,53 @@ func (p Postgres) text() string {
 }
 
 // writeTenths shows whether the last order costs what the first one did.
-func (r Result) writeTenths(out io.Writer) {
-	if r.Tenths == nil || len(r.Tenths.Runs) == 0 {
+func (r Result) writeTenths(out *strings.Builder) {
+	v := r.tenthsView()
+	if v == nil {
 		return
 	}
-	fmt.Fprintf(out, "\n%s in a row, %s; by tenth:\n", grouped(r.Tenths.requests()), r.Tenths.Load())
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "tenth\tper second\tCPU ms\tp50 ms\tp99 ms\tMiB\tothers\terrors\t")
+	fmt.Fprintf(out, "\n%s\n", v.Says)
+	v.Table.writeText(out)
+}
+
+// A tenth of the long row of orders; number counts from 1.
+type tenth struct {
+	number int
+	Run
+}
+
+var tenthColumns = []column[tenth]{
+	{"tenth", func(t tenth) string { return strconv.Itoa(t.number) }},
+	{"per second", func(t tenth) string { return Figure(t.Rate) }},
+	{"CPU ms", func(t tenth) string { return total(t.CPU, 1) }},
+	{"p50 ms", func(t tenth) string { return Figure(t.Latency.P50) }},
+	{"p99 ms", func(t tenth) string { return Figure(t.Latency.P99) }},
+	{"memory MiB", func(t tenth) string { return total(t.Memory, mebibyte) }},
+	{"others cores", func(t tenth) string { return Figure(t.OthersCores) }},
+	{"errors", func(t tenth) string { return grouped(float64(t.Requests - t.Latency.Count)) }},
+}
+
+type tenthsView struct {
+	Says  string
+	Table *table
+}
+
+func (r Result) tenthsView() *tenthsView {
+	if r.Tenths == nil || len(r.Tenths.Runs) == 0 {
+		return nil
+	}
+	var tenths []tenth
 	for i, run := range r.Tenths.Runs {
-		cpu, _ := CPU(run)
-		failed := run.Requests - run.Latency.Count
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", i+1, Figure(run.Rate), Figure(cpu),
-			Figure(run.Latency.P50), Figure(run.Latency.P99), Figure(run.mebibytes()), Figure(run.OthersCores), failed)
+		tenths = append(tenths, tenth{i + 1, run})
 	}
-	_ = table.Flush()
+	v := &tenthsView{
+		Says:  fmt.Sprintf("%s paid checkouts in a row, %s, by tenth", grouped(r.Tenths.requests()), r.Tenths.Load()),
+		Table: tabulate(tenthColumns, tenths),
+	}
 	if ratio, ok := r.Tenths.LastToFirst(); ok {
-		fmt.Fprintf(out, "CPU of the last tenth: %.2f × the first\n", ratio)
+		v.Says += fmt.Sprintf("; the last one costs %.2f × the CPU of the first", ratio)
 	}
+	return v
 }
 
 func (s Series) requests() (sum float64) {
@@ -239,13 +290,6 @@ func (s Series) requests() (sum float64) {
 		sum += float64(r.Requests)
 	}
 	return sum
-}
-
-func (r Run) mebibytes() (sum float64) {
-	for _, bytes := range r.Memory {
-		sum += bytes
-	}
-	return sum / (1 << 20)
 }
 
 // LastToFirst compares what a unit costs in CPU in the last run and in the first.

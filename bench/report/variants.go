@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"text/tabwriter"
+
+	"boxoffice/bench/probe"
 )
 
 // Variants prints one table of results that were measured with different
@@ -15,14 +17,10 @@ import (
 // the rows.
 func Variants(out io.Writer, results []Result, sequence []string) error {
 	if len(results) == 0 {
-		return errors.New("no results")
+		return errors.New("no results to make a table of: make bench-variants measures them, bench-results/variants has its files")
 	}
-	for _, r := range results {
-		for _, difference := range differences(results[0], r) {
-			if r.Variant == results[0].Variant {
-				fmt.Fprintln(out, "!  "+difference)
-			}
-		}
+	for _, difference := range variantDifferences(results) {
+		fmt.Fprintln(out, "!  "+difference)
 	}
 	rows := variantRows(results, sequence)
 	if len(rows) == 0 {
@@ -35,9 +33,24 @@ func Variants(out io.Writer, results []Result, sequence []string) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", row.Phase, row.Load(), row.variant,
 			againstBase(row.Over(Rate), base.Over(Rate)), againstBase(row.Over(CPU), base.Over(CPU)),
 			againstBase(row.Over(cpuByGenerator), base.Over(cpuByGenerator)), againstBase(row.Over(P50), base.Over(P50)),
-			plain(row.Over(transitions)), plain(row.Over(historyEvents)), plain(row.Over(transactions)), plain(row.Over(others)), len(row.Runs))
+			plain(row.Over(transitions)), plain(row.Over(historyEvents)), plain(row.Over(transactions)), plain(row.Over(Others)), len(row.Runs))
 	}
 	return table.Flush()
+}
+
+// variantDifferences are what else than the variant is not the same: a ratio is
+// of both then.
+func variantDifferences(results []Result) []string {
+	var all []string
+	for _, r := range results[1:] {
+		if r.Commit != results[0].Commit {
+			all = append(all, fmt.Sprintf("the commit differs: %s, %s", results[0].Commit, r.Commit))
+		}
+		r.Variant = results[0].Variant
+		all = append(all, differences(results[0], r)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 type variantRow struct {
@@ -67,7 +80,7 @@ func variantRows(results []Result, sequence []string) []variantRow {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b variantRow) int {
-		return cmp.Or(cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.Clients, b.Clients), cmp.Compare(a.Share, b.Share),
+		return cmp.Or(cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.Clients, b.Clients), cmp.Compare(a.Share, b.Share), cmp.Compare(a.Load(), b.Load()),
 			cmp.Compare(slices.Index(sequence, a.variant), slices.Index(sequence, b.variant)))
 	})
 	return rows
@@ -92,7 +105,7 @@ func plain(s Spread) string {
 // faster in one minute than in the next, equal runs differ less in it. A rate far
 // from the base's has an effect of its own on both.
 func cpuByGenerator(r Run) (float64, bool) {
-	generator := r.CPU["generator"]
+	generator := r.CPU[probe.Generator]
 	if generator == 0 {
 		return 0, false
 	}
@@ -114,16 +127,10 @@ func historyEvents(r Run) (float64, bool) {
 	return r.Workflow.HistoryEvents.Median, true
 }
 
-// others is how many cores worked for nobody of ours: what makes ratios doubtful.
-func others(r Run) (float64, bool) { return r.OthersCores, true }
-
 // transactions are those of all of the server's databases.
-func transactions(r Run) (sum float64, ok bool) {
+func transactions(r Run) (float64, bool) {
 	if r.Postgres == nil {
 		return 0, false
 	}
-	for _, n := range r.Postgres.Transactions {
-		sum += n
-	}
-	return sum, true
+	return sum(r.Postgres.Transactions), true
 }
