@@ -4,28 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"boxoffice/audit"
 	"boxoffice/bench/load"
 	"boxoffice/bench/probe"
 	"boxoffice/bench/report"
 	"boxoffice/ledger"
 )
 
-// ErrFound is wrapped by what a bench has found to be wrong; its result is
-// complete all the same.
-var ErrFound = errors.New("the bench found something wrong")
-
 // Run measures. The result is valid where the error is nil or wraps ErrFound: a
-// run in which nothing succeeded, or an audit with a broken invariant.
+// phase that failed after others were measured, a run in which nothing succeeded,
+// or an audit with a broken invariant.
 func Run(ctx context.Context, o Options) (report.Result, error) {
 	if err := o.Validate(); err != nil {
 		return report.Result{}, err
@@ -37,31 +31,28 @@ func Run(ctx context.Context, o Options) (report.Result, error) {
 	if err := b.describe(ctx); err != nil {
 		return report.Result{}, err
 	}
-	defer b.closeProbes()
-	defer b.stopNodes()
-	err := b.measure(ctx)
-	if err == nil {
-		err = b.verify(ctx)
+	b.openPostgres(ctx)
+	defer b.closePostgres()
+	if err := b.checkNodes(); err != nil {
+		return report.Result{}, err
 	}
-	if ctx.Err() != nil {
-		return report.Result{}, fmt.Errorf("broken off (%w): what sale %s holds unpaid comes free within %v", context.Cause(ctx), b.sale, holdTimeout)
-	}
-	b.result.TookSeconds = time.Since(b.result.StartedAt).Seconds()
-	b.result.Notes = b.notes
-	if err == nil {
-		err = b.judge()
-	}
-	return b.result, err
+	return b.conclude(ctx, b.measure(ctx))
 }
 
 func newBench(o Options) *bench {
 	b := &bench{Options: o, caller: newCaller(o), sale: fmt.Sprintf("bench-%s", time.Now().UTC().Format("20060102-150405"))}
 	b.progress = progress{out: o.Out, isTerminal: o.IsTerminal}
+	b.leaves = fmt.Sprintf("what sale %s holds unpaid comes free within %v", b.sale, holdTimeout)
 	return b
 }
 
+// noStack says what to do when the very first request fails.
 func (b *bench) noStack(err error) error {
-	return fmt.Errorf("open sale %s at %s: %w (is the stack running? `make run`)", b.sale, b.AdminURL, err)
+	next := "is the stack running? `make run`; or `make bench`, which starts one of its own"
+	if refusal := (*load.Failure)(nil); errors.As(err, &refusal) {
+		next = "are the addresses and secrets those of the running stack? set -a; . .data/dev.env"
+	}
+	return fmt.Errorf("open sale %s at %s: %w (%s)", b.sale, b.AdminURL, err, next)
 }
 
 type bench struct {
@@ -70,7 +61,7 @@ type bench struct {
 	sale     string
 	progress progress
 
-	unpaid stack
+	unpaid heldOrders
 	recent ring
 	paid   atomic.Int64
 
@@ -78,6 +69,7 @@ type bench struct {
 	pids     map[string]int
 	postgres *probe.Postgres // nil: not available
 	notes    []string
+	leaves   string // what an interrupted bench leaves behind, for people
 	result   report.Result
 }
 
@@ -88,8 +80,8 @@ func (b *bench) note(text string) {
 	}
 }
 
-// describe notes where and on what the bench runs, and opens the probes. What is
-// missing is noted: a bench without a local stack measures rates all the same.
+// describe notes where and on what the bench runs. What is missing is noted: a
+// bench without a local stack measures rates all the same.
 func (b *bench) describe(ctx context.Context) error {
 	b.result = report.Result{
 		Format: report.Format, StartedAt: time.Now().UTC(), Commit: b.Commit, Machine: probe.ReadMachine(b.DataDir),
@@ -119,22 +111,30 @@ func (b *bench) describe(ctx context.Context) error {
 	if version, err := probe.TemporalVersion(ctx, b.Temporal); err == nil {
 		b.result.Versions["temporal"] = version
 	}
+	return nil
+}
+
+func (b *bench) openPostgres(ctx context.Context) {
+	var err error
 	if b.postgres, err = probe.OpenPostgres(ctx, b.DatabaseURL); err != nil {
 		b.note("Postgres's counters: not available: " + err.Error())
-		return nil
+		return
 	}
 	b.result.Versions["postgres"] = b.postgres.Version
 	if b.postgres.NoStatements != "" {
 		b.note("Postgres statements: " + b.postgres.NoStatements)
 	}
-	return nil
 }
 
-// generator is the name of the bench's own process among those of the stack.
-const generator = "generator"
+func (b *bench) closePostgres() {
+	if b.postgres != nil {
+		_ = b.postgres.Close(context.Background()) // it only read
+	}
+	b.postgres = nil
+}
 
 func (b *bench) findProcesses() {
-	b.pids = map[string]int{generator: os.Getpid()}
+	b.pids = map[string]int{probe.Generator: os.Getpid()}
 	stack, err := probe.ReadStack(b.DataDir, b.URL)
 	if err != nil {
 		b.note("CPU and memory of the generator only: " + err.Error())
@@ -143,24 +143,20 @@ func (b *bench) findProcesses() {
 	maps.Copy(b.pids, stack.PIDs())
 }
 
-func (b *bench) closeProbes() {
-	if b.postgres != nil {
-		_ = b.postgres.Close(context.Background())
-	}
-}
-
-// scrape sums the nodes up.
+// scrape sums the nodes up: all of them, or none.
 func (b *bench) scrape(ctx context.Context) (probe.Metrics, error) {
 	sum, err := probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics")
+	if err != nil {
+		return sum, err
+	}
 	for _, node := range b.nodes {
+		more, err := probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics")
 		if err != nil {
-			break
+			return sum, err
 		}
-		var more probe.Metrics
-		more, err = probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics")
 		sum = sum.Plus(more)
 	}
-	return sum, err
+	return sum, nil
 }
 
 // measure runs the phases, and then the long row of orders.
@@ -198,11 +194,12 @@ func (b *bench) runPhase(ctx context.Context, p phase) error {
 		err = b.runRounds(ctx, open, w)
 		series = append(series, open...)
 	}
-	b.result.Series = append(b.result.Series, series...)
+	notRun := func(s report.Series) bool { return len(s.Runs) == 0 }
+	b.result.Series = append(b.result.Series, slices.DeleteFunc(series, notRun)...)
 	if w.close != nil {
 		err = errors.Join(err, w.close())
 	}
-	return err
+	return errors.Join(err, b.stopNodes(1)) // what follows is of one node, unless it asks for more
 }
 
 func (b *bench) closedLoops(p phase) []report.Series {
@@ -286,14 +283,15 @@ func (b *bench) runTenths(ctx context.Context) error {
 	if len(b.Clients) > 0 {
 		clients = slices.Max(b.Clients)
 	}
-	b.result.Tenths = &report.Series{Phase: "journey", Unit: "paid checkout", Clients: clients}
+	row := &report.Series{Phase: "journey", Unit: "paid checkout", Clients: clients}
 	for i := range tenths {
-		title := fmt.Sprintf("orders    %-18s tenth %d/%d", b.result.Tenths.Load(), i+1, tenths)
+		title := fmt.Sprintf("orders    %-18s tenth %d/%d", row.Load(), i+1, tenths)
 		run, err := b.run(ctx, title, load.Plan{Clients: clients, Requests: b.Orders / tenths}, w)
 		if err != nil {
 			return err
 		}
-		b.result.Tenths.Runs = append(b.result.Tenths.Runs, run)
+		row.Runs = append(row.Runs, run)
+		b.result.Tenths = row
 	}
 	return nil
 }
@@ -329,154 +327,4 @@ func (b *bench) run(ctx context.Context, title string, plan load.Plan, w work) (
 	}
 	b.progress.done(title, run)
 	return run, nil
-}
-
-// verify pays for what is left and lets the box office audit the bench's sale.
-func (b *bench) verify(ctx context.Context) error {
-	stop := b.progress.prepare(fmt.Sprintf("paying for %d orders that are held", b.unpaid.len()))
-	err := b.finish(ctx)
-	stop()
-	if err != nil {
-		b.note("orders left unpaid: " + err.Error())
-	}
-	stop = b.progress.prepare("auditing sale " + b.sale)
-	defer stop()
-	verifier := &audit.Verifier{URL: b.URL, AdminURL: b.AdminURL, Token: b.AdminToken, Sales: []string{b.sale}, Wait: b.AuditTimeout}
-	var text strings.Builder
-	reports, err := verifier.Verify(ctx, &text)
-	if err != nil {
-		b.note("the audit was not possible: " + err.Error())
-		return ctx.Err()
-	}
-	b.result.Audit = &report.Audit{
-		Sale: b.sale, Paid: b.paid.Load(), Tickets: withTickets(reports[0]), Verdict: string(reports[0].Verdict), Text: text.String(),
-	}
-	return nil
-}
-
-// withTickets counts the orders that have some: the left side of I3.
-func withTickets(r audit.Report) int64 {
-	i := slices.IndexFunc(r.Results, func(result audit.Result) bool { return result.ID == "I3" })
-	if i < 0 {
-		return 0
-	}
-	return r.Results[i].Left.Value
-}
-
-func (b *bench) finish(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
-	defer cancel()
-	return b.many(ctx, b.unpaid.len(), func(ctx context.Context) error {
-		h, ok := b.unpaid.take()
-		if !ok {
-			return nil
-		}
-		err := b.caller.payByWebhook(ctx, h)
-		if err == nil {
-			b.paid.Add(1)
-		}
-		return err
-	})
-}
-
-// judge finds what makes figures worthless.
-func (b *bench) judge() error {
-	var found []error
-	series := slices.Clone(b.result.Series)
-	if b.result.Tenths != nil {
-		series = append(series, *b.result.Tenths)
-	}
-	for _, s := range series {
-		for _, r := range s.Runs {
-			if r.Done == 0 {
-				found = append(found, fmt.Errorf("%s with %s: no request succeeded: %v", s.Phase, s.Load(), r.Samples))
-			}
-		}
-	}
-	for i := range b.result.Storms {
-		found = append(found, b.result.Storms[i].Wrong()...)
-	}
-	for i := range b.result.Recoveries {
-		found = append(found, b.result.Recoveries[i].Wrong()...)
-	}
-	switch {
-	case b.result.Audit == nil:
-		found = append(found, errors.New("the sale was not audited: the notes say why"))
-	case b.result.Audit.Tickets < b.result.Audit.Paid:
-		found = append(found, fmt.Errorf("%d orders were answered to be paid, and only %d have tickets", b.result.Audit.Paid, b.result.Audit.Tickets))
-	case b.result.Audit.Verdict == string(audit.Broken):
-		found = append(found, fmt.Errorf("the audit says that an invariant is broken:\n%s", b.result.Audit.Text))
-	}
-	if len(found) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", ErrFound, errors.Join(found...))
-}
-
-// progress tells what is going on.
-type progress struct {
-	out        io.Writer
-	isTerminal bool
-}
-
-const (
-	drawInterval = 250 * time.Millisecond
-	eraseLine    = "\r\x1b[K"
-)
-
-// prepare shows what is done outside of any measurement.
-func (p progress) prepare(what string) (stop func()) {
-	if !p.isTerminal {
-		return func() {}
-	}
-	fmt.Fprint(p.out, eraseLine+"  … "+what)
-	return func() { fmt.Fprint(p.out, eraseLine) }
-}
-
-// show redraws one line while a plan runs.
-func (p progress) show(title string, plan load.Plan) (stop func()) {
-	started := time.Now()
-	return p.watch(func() string {
-		elapsed := time.Since(started).Seconds()
-		done, failed := plan.Progress.Done.Load(), plan.Progress.Failed.Load()
-		of := fmt.Sprintf("%.0f of %.0f s", elapsed, (plan.Warmup + plan.Duration).Seconds())
-		if plan.Requests > 0 {
-			of = fmt.Sprintf("%d of %d", done+failed, plan.Requests)
-		}
-		return fmt.Sprintf("%s   %s   %s/s   %d errors", title, of, report.Figure(float64(done)/max(elapsed, 0.001)), failed)
-	})
-}
-
-// watch redraws one line until it is stopped.
-func (p progress) watch(line func() string) (stop func()) {
-	if !p.isTerminal {
-		return func() {}
-	}
-	ended, drawn := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(drawn)
-		ticker := time.NewTicker(drawInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				fmt.Fprint(p.out, eraseLine+"  … "+line())
-			case <-ended:
-				fmt.Fprint(p.out, eraseLine)
-				return
-			}
-		}
-	}()
-	return func() { close(ended); <-drawn }
-}
-
-// done leaves a line for each run.
-func (p progress) done(title string, run report.Run) {
-	failed := run.Requests - run.Latency.Count
-	cpu, _ := report.CPU(run)
-	fmt.Fprintf(p.out, "  %s  %8s/s   p50 %s ms   p99 %s ms   CPU %s ms   %d errors\n",
-		title, report.Figure(run.Rate), report.Figure(run.Latency.P50), report.Figure(run.Latency.P99), report.Figure(cpu), failed)
-	for code, sample := range run.Samples {
-		fmt.Fprintf(p.out, "      %d × %s, such as: %s\n", run.Errors[code], code, sample)
-	}
 }

@@ -11,8 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
 
 	"boxoffice/bench/load"
 	"boxoffice/bench/report"
@@ -30,9 +35,14 @@ type boxOffice struct {
 	mu       sync.Mutex
 	next     byte
 	paid     map[domain.OrderID]bool
-	checkout string // instead of a proper answer, "<status> <body>"
+	sale     string // instead of a proper answer, "<status> <body>"
+	checkout string
 	webhook  string
 	order    string
+
+	expired  bool   // are all orders
+	ordered  func() // nil: nobody wants to know
+	failSale string // a sale whose id ends so cannot be opened
 }
 
 func newBoxOffice(t *testing.T) (*boxOffice, *bench) {
@@ -54,10 +64,29 @@ func newBoxOffice(t *testing.T) (*boxOffice, *bench) {
 	mux.HandleFunc("POST /v1/sales/{sale}/checkouts", office.placeOrder)
 	mux.HandleFunc("POST /v1/webhooks/mockpay", office.takeWebhook)
 	mux.HandleFunc("GET /v1/orders/{order}", office.showOrder)
+	mux.HandleFunc("POST /v1/sales", office.openSale)
+	mux.HandleFunc("GET /metrics", func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	o := Options{URL: server.URL, AdminURL: server.URL, Signer: signer, Out: io.Discard}
+	o := Options{URL: server.URL, AdminURL: server.URL, AdminToken: "t", Signer: signer, Temporal: noTemporal{}, Out: io.Discard}
 	return office, &bench{Options: o, caller: newCaller(o), sale: "bench-1", progress: progress{out: io.Discard}}
+}
+
+// noTemporal is a connection to a server that is away.
+type noTemporal struct{ client.Client }
+
+func (noTemporal) WorkflowService() workflowservice.WorkflowServiceClient { return noFrontend{} }
+
+func (noTemporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return nil, errors.New("Temporal is away")
+}
+
+type noFrontend struct {
+	workflowservice.WorkflowServiceClient
+}
+
+func (noFrontend) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest, ...grpc.CallOption) (*workflowservice.GetSystemInfoResponse, error) {
+	return nil, errors.New("Temporal is away")
 }
 
 // instead answers what the test wants, if anything.
@@ -75,11 +104,30 @@ func (o *boxOffice) instead(w http.ResponseWriter, answer string) bool {
 	return true
 }
 
+func (o *boxOffice) openSale(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var sale struct{ ID string }
+	if err := json.NewDecoder(r.Body).Decode(&sale); err != nil {
+		o.t.Error(err)
+	}
+	switch {
+	case o.instead(w, o.sale):
+	case o.failSale != "" && strings.HasSuffix(sale.ID, o.failSale):
+		w.WriteHeader(http.StatusServiceUnavailable)
+	default:
+		w.WriteHeader(http.StatusCreated)
+	}
+}
+
 func (o *boxOffice) placeOrder(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.instead(w, o.checkout) {
 		return
+	}
+	if o.ordered != nil {
+		o.ordered()
 	}
 	if len(r.Header.Get("Idempotency-Key")) < 16 {
 		o.t.Errorf("Idempotency-Key %q", r.Header.Get("Idempotency-Key"))
@@ -114,7 +162,11 @@ func (o *boxOffice) showOrder(w http.ResponseWriter, r *http.Request) {
 	if o.instead(w, o.order) {
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"order": r.PathValue("order"), "status": "paid", "tickets": []string{"x"}})
+	answer := map[string]any{"order": r.PathValue("order"), "status": "paid", "tickets": []string{"x"}}
+	if o.expired {
+		answer = map[string]any{"order": r.PathValue("order"), "status": "expired"}
+	}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func open(t *testing.T, b *bench, name string) work {
@@ -240,13 +292,14 @@ func TestJudge(t *testing.T) {
 		"a run without success":     {func(r *report.Result) { r.Series[0].Runs[0].Done = 0 }, "no request succeeded"},
 		"tickets are missing":       {func(r *report.Result) { r.Audit.Tickets = 4 }, "only 4 have tickets"},
 		"an invariant is broken":    {func(r *report.Result) { r.Audit.Verdict = "broken" }, "an invariant is broken"},
+		"an audit that saw nothing": {func(r *report.Result) { r.Audit.Verdict, r.Audit.Tickets = "could_not_look", 0 }, "could not look"},
 		"the sale was not audited":  {func(r *report.Result) { r.Audit = nil }, "not audited"},
 		"a tenth without a success": {func(r *report.Result) { r.Tenths = &report.Series{Runs: []report.Run{{}}} }, "no request succeeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bench{result: good()}
 			test.change(&b.result)
-			err := b.judge()
+			err := b.judge(nil)
 			if test.says == "" {
 				if err != nil {
 					t.Error(err)
@@ -272,13 +325,13 @@ func TestParseRates(t *testing.T) {
 	}
 }
 
-func TestParseClients(t *testing.T) {
-	if got, err := ParseClients("1, 64,256"); err != nil || !slices.Equal(got, []int{1, 64, 256}) {
+func TestParseCounts(t *testing.T) {
+	if got, err := ParseCounts("1, 64,256"); err != nil || !slices.Equal(got, []int{1, 64, 256}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	for _, wrong := range []string{"", "0", "-3", "x", "1.5"} {
-		if clients, err := ParseClients(wrong); err == nil {
-			t.Errorf("%q was read as %v", wrong, clients)
+		if counts, err := ParseCounts(wrong); err == nil {
+			t.Errorf("%q was read as %v", wrong, counts)
 		}
 	}
 }
@@ -301,6 +354,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"neither loop":          func(o *Options) { o.OpenOnly = true },
 		"a share of no rate":    func(o *Options) { o.OpenOnly, o.Rates = true, []OfferedRate{{Share: 0.5}} },
 		"too many nodes":        func(o *Options) { o.Nodes = []int{nodesMax + 1} },
+		"nodes nobody asks":     func(o *Options) { o.Nodes, o.Phases = []int{1, 2}, []string{"journey", "refusals"} },
 		"too many clients":      func(o *Options) { o.Clients = []int{load.ClientsMax + 1} },
 		"a warm-up in the past": func(o *Options) { o.Warmup = -time.Second },
 	} {
@@ -314,5 +368,98 @@ func TestOptionsThatCannotBe(t *testing.T) {
 				t.Error("the bench ran")
 			}
 		})
+	}
+}
+
+// runOptions are those of a short run against a box office of the test.
+func runOptions(b *bench) Options {
+	o := b.Options
+	o.Phases, o.Clients, o.Runs, o.Duration = []string{"journey"}, []int{1}, 1, 20*time.Millisecond
+	return o
+}
+
+// Ctrl-C, or a deadline, ends a bench with its cause and what it leaves behind,
+// and not with a result.
+func TestAnInterruptedBench(t *testing.T) {
+	office, b := newBoxOffice(t)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	o := runOptions(b)
+	o.Duration = time.Hour
+	office.ordered = func() { interrupt(errors.New("interrupt signal received")) }
+	_, err := Run(ctx, o)
+	if err == nil || errors.Is(err, ErrFound) {
+		t.Fatalf("error %v, want one that is no finding", err)
+	}
+	for _, want := range []string{"interrupt signal received", "sale bench-", "comes free within"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in: %v", want, err)
+		}
+	}
+}
+
+// A phase that cannot be measured does not lose what was measured before, and is
+// no success.
+func TestAPhaseThatFails(t *testing.T) {
+	for name, test := range map[string]struct {
+		phases []string
+		kept   int
+	}{
+		"after another one": {[]string{"journey", "refusals"}, 1},
+		"by itself":         {[]string{"refusals"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			office, b := newBoxOffice(t)
+			office.failSale = "-refusals"
+			o := runOptions(b)
+			o.Phases, o.Rates = test.phases, []OfferedRate{{PerSecond: 100}}
+			result, err := Run(t.Context(), o)
+			if err == nil || errors.Is(err, ErrFound) != (test.kept > 0) || !strings.Contains(err.Error(), "phase refusals") {
+				t.Errorf("error %v, want one about the phase", err)
+			}
+			phases := map[string]bool{}
+			for _, s := range result.Series {
+				phases[s.Phase] = len(s.Runs) > 0
+			}
+			if len(phases) != test.kept || test.kept == 1 && !phases["journey"] {
+				t.Errorf("%v are in the result", phases)
+			}
+			if told := strings.Contains(strings.Join(result.Notes, "\n"), "not all was measured"); told != (test.kept > 0) {
+				t.Errorf("notes %q", result.Notes)
+			}
+		})
+	}
+}
+
+// The first request says what to do about a stack that is away, or another one.
+func TestABenchWithoutItsStack(t *testing.T) {
+	office, b := newBoxOffice(t)
+	office.sale = `401 {"code":"unauthorized"}`
+	if _, err := Run(t.Context(), runOptions(b)); err == nil || !strings.Contains(err.Error(), "dev.env") {
+		t.Errorf("error %v, want one that names the environment", err)
+	}
+	o := runOptions(b)
+	o.AdminURL = "http://127.0.0.1:1"
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "make run") {
+		t.Errorf("error %v, want one that says how to start a stack", err)
+	}
+}
+
+// What a phase needs is all there, or the first error says why not, at once.
+func TestManyEndsAtTheFirstError(t *testing.T) {
+	_, b := newBoxOffice(t)
+	var done atomic.Int64
+	full := errors.New("no seat is left")
+	err := b.many(t.Context(), 100_000, func(ctx context.Context) error {
+		if done.Add(1) == 10 {
+			return full
+		}
+		if done.Load() > 10 { // the others wait for something that never comes
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	})
+	if !errors.Is(err, full) || done.Load() > 10+2*helpers {
+		t.Errorf("error %v after %d", err, done.Load())
 	}
 }

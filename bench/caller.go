@@ -172,10 +172,8 @@ func (c *caller) payAtMockPay(ctx context.Context, h held) error {
 		if err != nil || status == domain.OrderPaid {
 			return err
 		}
-		select {
-		case <-time.After(mockPayPoll):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pause(ctx, mockPayPoll); err != nil {
+			return err
 		}
 	}
 }
@@ -197,23 +195,29 @@ func (c *caller) readOrder(ctx context.Context, h held) (status domain.OrderStat
 	return answer.Status, len(answer.Tickets), nil
 }
 
-// stock asks how a sale of the bench's only class stands.
-func (c *caller) stock(ctx context.Context, sale string) (capacity, held, available int64, err error) {
+// seats are how those of one or more sales stand, by the ledger's word.
+type seats struct {
+	Capacity  int64 `json:"capacity"`
+	Held      int64 `json:"held"`
+	Available int64 `json:"available"`
+}
+
+func (s seats) plus(o seats) seats {
+	return seats{s.Capacity + o.Capacity, s.Held + o.Held, s.Available + o.Available}
+}
+
+// seats asks for those of a sale of the bench's only class.
+func (c *caller) seats(ctx context.Context, sale string) (seats, error) {
 	var answer struct {
-		Classes []struct {
-			Capacity  int64 `json:"capacity"`
-			Held      int64 `json:"held"`
-			Available int64 `json:"available"`
-		} `json:"classes"`
+		Classes []seats `json:"classes"`
 	}
 	if err := c.call(ctx, http.MethodGet, c.front()+"/v1/sales/"+sale, nil, nil, http.StatusOK, &answer); err != nil {
-		return 0, 0, 0, err
+		return seats{}, err
 	}
 	if len(answer.Classes) != 1 {
-		return 0, 0, 0, wrong("sale", fmt.Sprintf("%+v", answer))
+		return seats{}, wrong("sale", fmt.Sprintf("%+v", answer))
 	}
-	class := answer.Classes[0]
-	return class.Capacity, class.Held, class.Available, nil
+	return answer.Classes[0], nil
 }
 
 func wrong(what, got string) error {
@@ -265,4 +269,15 @@ func (c *caller) call(ctx context.Context, method, url string, header http.Heade
 		return wrong(method+" "+request.URL.Path, err.Error())
 	}
 	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

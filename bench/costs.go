@@ -39,17 +39,63 @@ func (b *bench) read(ctx context.Context, meter func(context.Context) (probe.Met
 	return r
 }
 
+// memory is what each process holds now; nil, and noted, where it is not
+// available.
+func (b *bench) memory() map[string]float64 {
+	processes, err := probe.ReadProcesses(b.pids)
+	if err != nil {
+		b.note("CPU and memory: " + err.Error())
+		return nil
+	}
+	return memoryOf(processes)
+}
+
+func memoryOf(processes probe.ProcessUsage) map[string]float64 {
+	bytes := map[string]float64{}
+	for name, usage := range processes.ByName {
+		bytes[name] = usage.MemoryBytes
+	}
+	return bytes
+}
+
+// effort is what processes worked between two readings.
+type effort struct {
+	seconds     float64            // between the readings
+	cpuSeconds  map[string]float64 // by process of ours
+	othersCores float64            // they work for nobody of ours
+}
+
+// effortSince is not ok where one of the readings has no processes.
+func (r reading) effortSince(before reading) (e effort, ok bool) {
+	if before.processes == nil || r.processes == nil {
+		return effort{}, false
+	}
+	e = effort{seconds: r.at.Sub(before.at).Seconds(), cpuSeconds: r.processes.Since(*before.processes)}
+	e.othersCores = e.cpuSeconds[probe.Others] / e.seconds
+	delete(e.cpuSeconds, probe.Others)
+	return e, true
+}
+
+// millisecondsPer divides the CPU among units.
+func (e effort) millisecondsPer(units float64) map[string]float64 {
+	const toMilliseconds = 1000
+	each := map[string]float64{}
+	for name, seconds := range e.cpuSeconds {
+		each[name] = seconds * toMilliseconds / units
+	}
+	return each
+}
+
 // addCosts divides what happened between two readings by what was done between
 // them. The readings are taken under load and trail the measured time by some
 // milliseconds: units are counted for their own distance.
 func (b *bench) addCosts(run *report.Run, before, after reading) {
-	seconds := after.at.Sub(before.at).Seconds()
-	units := run.Rate * seconds
+	units := run.Rate * after.at.Sub(before.at).Seconds()
 	if units <= 0 {
 		return
 	}
-	if before.processes != nil && after.processes != nil {
-		addProcesses(run, *before.processes, *after.processes, units, seconds)
+	if e, ok := after.effortSince(before); ok {
+		run.CPU, run.OthersCores, run.Memory = e.millisecondsPer(units), e.othersCores, memoryOf(*after.processes)
 	}
 	if before.postgres != nil && after.postgres != nil {
 		run.Postgres = postgresPerUnit(after.postgres.Since(*before.postgres), units, b.postgres.NoStatements == "")
@@ -58,21 +104,6 @@ func (b *bench) addCosts(run *report.Run, before, after reading) {
 		if ok := addMetrics(run, *before.metrics, *after.metrics, units); !ok {
 			b.note("the service began anew during a run: its stages and batches are left out there")
 		}
-	}
-}
-
-func addProcesses(run *report.Run, before, after probe.ProcessUsage, units, seconds float64) {
-	const toMilliseconds = 1000
-	run.CPU, run.Memory = map[string]float64{}, map[string]float64{}
-	for name, cpu := range after.Since(before) {
-		if name == probe.Others {
-			run.OthersCores = cpu / seconds
-			continue
-		}
-		run.CPU[name] = cpu * toMilliseconds / units
-	}
-	for name, usage := range after.ByName {
-		run.Memory[name] = usage.MemoryBytes
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +16,25 @@ import (
 
 // LocalStack is the stack of a data directory, as a Mortal.
 type LocalStack struct {
-	DataDir, URL string
-	Command      []string // that starts it on that directory, at the same addresses
-	Log          string   // a file that the command's output is appended to
+	dataDir, url string
+	command      []string
+	log          string
 
 	before map[string]string // the addresses at the last kill
+}
+
+// NewLocalStack finds the stack that runs on a data directory and serves url. The
+// command starts it there again, at the same addresses, and is its supervisor;
+// its output is appended to the file log. What is missing is better said now than
+// after the kill.
+func NewLocalStack(dataDir, url, log string, command []string) (*LocalStack, error) {
+	if _, err := probe.ReadStack(dataDir, url); err != nil {
+		return nil, fmt.Errorf("only a local stack can be killed and started again: %w", err)
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return nil, fmt.Errorf("the command that starts the stack again: %w", err)
+	}
+	return &LocalStack{dataDir: dataDir, url: url, command: command, log: log}, nil
 }
 
 const (
@@ -28,19 +43,18 @@ const (
 	stackLook   = 20 * time.Millisecond
 )
 
-// Kill sends SIGKILL to every process of the stack and, last, to the supervisor:
-// it would start again what it sees die. Postgres's backends and whatever else
-// descends from them are part of it.
+// Kill sends SIGKILL to every process of the stack, Postgres's backends and
+// whatever else descends from them included. The supervisor comes last: with its
+// end some of them would be told to stop in order, and what it sees die it starts
+// again only after a while that is far longer than this takes.
 func (s *LocalStack) Kill(ctx context.Context) error {
-	stack, err := probe.ReadStack(s.DataDir, s.URL)
+	stack, err := probe.ReadStack(s.dataDir, s.url)
 	if err != nil {
 		return err
 	}
 	s.before = stack.Variables
 	roots := []int{stack.PID}
-	for _, pid := range stack.PIDs() {
-		roots = append(roots, pid)
-	}
+	roots = slices.AppendSeq(roots, maps.Values(stack.PIDs()))
 	family, err := probe.Family(roots...)
 	if err != nil {
 		return err
@@ -87,12 +101,12 @@ func awaitGone(ctx context.Context, pids []int) error {
 // Start runs the command and leaves it running: whoever started the first stack
 // stops the last one.
 func (s *LocalStack) Start(ctx context.Context) error {
-	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(s.Command[0], s.Command[1:]...)
+	cmd := exec.Command(s.command[0], s.command[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -100,18 +114,18 @@ func (s *LocalStack) Start(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for until := time.Now().Add(readyWithin); ; {
-		stack, err := probe.ReadStack(s.DataDir, s.URL)
+		stack, err := probe.ReadStack(s.dataDir, s.url)
 		switch {
 		case err == nil && stack.PID == cmd.Process.Pid && !maps.Equal(stack.Variables, s.before):
-			return fmt.Errorf("it came back at other addresses: somebody has taken a port of it; measure again")
+			return errors.New("it came back at other addresses: somebody has taken a port of it; measure again")
 		case err == nil && stack.PID == cmd.Process.Pid:
 			return nil
 		case time.Now().After(until):
-			return fmt.Errorf("not ready after %v; its output is in %s", readyWithin, s.Log)
+			return fmt.Errorf("not ready after %v; its output is in %s", readyWithin, s.log)
 		}
 		select {
 		case err := <-ended:
-			return fmt.Errorf("%s ended (%v); its output is in %s", strings.Join(s.Command, " "), err, s.Log)
+			return fmt.Errorf("%s ended (%v); its output is in %s", strings.Join(s.command, " "), err, s.log)
 		case <-time.After(stackLook):
 		case <-ctx.Done():
 			return ctx.Err()

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"boxoffice/bench/probe"
 )
 
 // A Node is one more process of the box office on the same stack.
 type Node struct {
 	URL, AdminURL string
 	PID           int
-	Stop          func() error
+	// Stop ends it. The error says that it had ended before by itself, or did not
+	// end: what was measured with it is worth nothing.
+	Stop func() error
 }
 
 // ledgerEmbedded is what /metrics calls the ledger that one process has to itself.
@@ -24,47 +29,48 @@ func (b *bench) nodeCounts() []int {
 	return b.Nodes
 }
 
+// checkNodes says before anything is measured that nodes cannot share the ledger.
+func (b *bench) checkNodes() error {
+	if slices.Max(b.nodeCounts()) > 1 && b.result.Ledger == ledgerEmbedded {
+		return errors.New("several nodes need a ledger that they can share: the embedded one is in the first node's process (LEDGER=tigerbeetle or LEDGER=postgres)")
+	}
+	return nil
+}
+
 // useNodes starts or stops nodes until so many serve. One that only stood by
 // would take part all the same: it polls for the others' work.
 func (b *bench) useNodes(ctx context.Context, serving int) error {
-	if serving > 1 && b.result.Ledger == ledgerEmbedded {
-		return errors.New("several nodes need a ledger that they can share: the embedded one is in the first node's process (LEDGER=tigerbeetle or LEDGER=postgres)")
+	err := b.stopNodes(max(serving, 1))
+	for err == nil && 1+len(b.nodes) < serving {
+		err = b.startNode(ctx)
 	}
-	for len(b.nodes) > max(serving, 1)-1 {
-		if err := b.stopNode(); err != nil {
-			return err
-		}
+	return err
+}
+
+func (b *bench) startNode(ctx context.Context) error {
+	number := len(b.nodes) + 2 // the first one is the stack's
+	node, err := b.StartNode(ctx)
+	if err != nil {
+		return fmt.Errorf("start node %d: %w", number, err)
 	}
-	for len(b.nodes) < serving-1 {
-		node, err := b.StartNode(ctx)
-		if err != nil {
-			return fmt.Errorf("start node %d: %w", len(b.nodes)+2, err)
-		}
-		b.nodes = append(b.nodes, node)
-		b.caller.fronts = append(b.caller.fronts, node.URL)
-		b.pids[nodeName(len(b.nodes))] = node.PID
-	}
+	b.nodes = append(b.nodes, node)
+	b.caller.fronts = append(b.caller.fronts, node.URL)
+	b.pids[nodeName(number)] = node.PID
 	return nil
 }
 
-func nodeName(n int) string { return fmt.Sprintf("boxoffice-%d", n+1) }
+func nodeName(number int) string { return fmt.Sprintf("%s-%d", probe.BoxOffice, number) }
 
-// stopNode stops the node that was started last.
-func (b *bench) stopNode() error {
-	last := len(b.nodes) - 1
-	delete(b.pids, nodeName(last+1))
-	node := b.nodes[last]
-	b.nodes, b.caller.fronts = b.nodes[:last], b.caller.fronts[:last+1]
-	if err := node.Stop(); err != nil {
-		return fmt.Errorf("stop node %d: %w", last+2, err)
-	}
-	return nil
-}
-
-func (b *bench) stopNodes() {
-	for len(b.nodes) > 0 {
-		if err := b.stopNode(); err != nil {
-			b.note(err.Error())
+// stopNodes stops the ones that were started last, until so many serve.
+func (b *bench) stopNodes(serving int) error {
+	var failed []error
+	for number := 1 + len(b.nodes); number > serving; number-- {
+		last := len(b.nodes) - 1
+		if err := b.nodes[last].Stop(); err != nil {
+			failed = append(failed, fmt.Errorf("stop node %d: %w", number, err))
 		}
+		delete(b.pids, nodeName(number))
+		b.nodes, b.caller.fronts = b.nodes[:last], b.caller.fronts[:last+1]
 	}
+	return errors.Join(failed...)
 }

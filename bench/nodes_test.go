@@ -2,12 +2,15 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"boxoffice/bench/load"
+	"boxoffice/bench/report"
 )
 
 // Rounds alternate between one node and two; two share the requests, and a node
@@ -49,13 +52,43 @@ func TestNodesShareTheRequests(t *testing.T) {
 }
 
 func TestNodesShareALedger(t *testing.T) {
-	_, b := newBoxOffice(t)
-	b.result.Ledger = ledgerEmbedded
-	if err := b.useNodes(t.Context(), 1); err != nil {
-		t.Error(err)
+	for ledger, wants := range map[string]bool{ledgerEmbedded: false, "tigerbeetle": true} {
+		b := &bench{Options: Options{Nodes: []int{1, 2}}, result: report.Result{Ledger: ledger}}
+		if err := b.checkNodes(); (err == nil) != wants {
+			t.Errorf("two nodes on %s: %v", ledger, err)
+		}
 	}
-	if b.useNodes(t.Context(), 2) == nil {
-		t.Error("two nodes on an embedded ledger")
+	b := &bench{result: report.Result{Ledger: ledgerEmbedded}}
+	if err := b.checkNodes(); err != nil {
+		t.Errorf("the one that runs: %v", err)
+	}
+}
+
+// A node that was not there any more at its end makes what was measured with it
+// worthless; the others are stopped all the same.
+func TestANodeThatEndedByItself(t *testing.T) {
+	_, b := newBoxOffice(t)
+	b.pids = map[string]int{}
+	running := 0
+	b.StartNode = func(context.Context) (*Node, error) {
+		running++
+		number := running
+		return &Node{URL: "http://127.0.0.1:1", PID: 100 + number, Stop: func() error {
+			running--
+			if number == 2 {
+				return errors.New("it had ended")
+			}
+			return nil
+		}}, nil
+	}
+	if err := b.useNodes(t.Context(), 3); err != nil || len(b.caller.fronts) != 3 {
+		t.Fatalf("%v serve, error %v", b.caller.fronts, err)
+	}
+	if err := b.stopNodes(1); err == nil || !strings.Contains(err.Error(), "node 3: it had ended") {
+		t.Errorf("error %v, want one about node 3", err)
+	}
+	if running != 0 || len(b.caller.fronts) != 1 || len(b.pids) != 0 {
+		t.Errorf("%d still run, %v are asked, processes %v", running, b.caller.fronts, b.pids)
 	}
 }
 

@@ -31,8 +31,8 @@ type Options struct {
 	// alone.
 	OpenLedger func(ctx context.Context) (*DirectLedger, error)
 
-	// Nodes are how many processes of the box office serve, a load each; empty:
-	// the one that runs. StartNode starts one more on the same stack.
+	// Nodes are how many processes of the box office serve, each load with each;
+	// empty: the one that runs. StartNode starts one more on the same stack.
 	Nodes     []int
 	StartNode func(ctx context.Context) (*Node, error)
 
@@ -66,6 +66,7 @@ type DirectLedger struct {
 const (
 	runsMax     = 100
 	durationMax = time.Hour
+	ordersMin   = 10 // one a tenth
 	ordersMax   = 10_000_000
 	nodesMax    = 8
 )
@@ -92,6 +93,9 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%d nodes: want 1–%d", n, nodesMax)
 		}
 	}
+	if err := o.validateNodes(); err != nil {
+		return err
+	}
 	if err := o.Storm.validate(); err != nil {
 		return err
 	}
@@ -105,8 +109,28 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%d runs: want 1–%d", o.Runs, runsMax)
 	case o.Duration <= 0 || o.Duration > durationMax || o.Warmup < 0 || o.Warmup > durationMax:
 		return errors.New("durations must be above 0 and at most an hour")
-	case o.Orders < 0 || o.Orders > ordersMax || o.Orders > 0 && o.Orders < 10:
-		return fmt.Errorf("%d orders: want 10–%d", o.Orders, ordersMax)
+	case o.Orders != 0 && (o.Orders < ordersMin || o.Orders > ordersMax):
+		return fmt.Errorf("%d orders: want %d–%d", o.Orders, ordersMin, ordersMax)
+	}
+	return nil
+}
+
+// validateNodes refuses figures that would be named after several nodes and be
+// of one.
+func (o Options) validateNodes() error {
+	if len(o.Nodes) == 0 || slices.Max(o.Nodes) == 1 {
+		return nil
+	}
+	var able []string
+	for _, p := range phases {
+		if p.anyNode {
+			able = append(able, p.name)
+		}
+	}
+	for _, name := range o.Phases {
+		if !slices.Contains(able, name) {
+			return fmt.Errorf("phase %s asks one node only: choose the phases to measure with several among %s", name, strings.Join(able, ", "))
+		}
 	}
 	return nil
 }
@@ -136,15 +160,15 @@ func ParseRates(text string) ([]OfferedRate, error) {
 	return rates, nil
 }
 
-// ParseClients reads what a flag has: "1,64,256".
-func ParseClients(text string) ([]int, error) {
-	var clients []int
+// ParseCounts reads what a flag has, of clients, nodes or checkouts: "1,64,256".
+func ParseCounts(text string) ([]int, error) {
+	var counts []int
 	for part := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no number of clients", part)
+			return nil, fmt.Errorf("%q: want whole numbers from 1 up, such as 1,64", text)
 		}
-		clients = append(clients, n)
+		counts = append(counts, n)
 	}
-	return clients, nil
+	return counts, nil
 }

@@ -3,8 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
-	"time"
 
 	"boxoffice/bench/load"
 	"boxoffice/bench/probe"
@@ -17,6 +17,8 @@ type phase struct {
 	unit  string        // what is counted
 	loads []int         // clients of its closed loops, unless told otherwise
 	rates []OfferedRate // of its open loops, likewise
+	// anyNode: its requests go to every node that serves, not to the first alone.
+	anyNode bool
 	// open readies the phase once.
 	open func(ctx context.Context, b *bench) (work, error)
 	// run is instead of open and loads: a phase that is one event, not a load.
@@ -39,12 +41,12 @@ type work struct {
 var phases = []phase{
 	{
 		name: "journey", unit: "paid checkout", loads: []int{1, 64, 256}, rates: []OfferedRate{{Share: 0.5}},
-		open: openJourney,
+		anyNode: true, open: openJourney,
 	},
-	{name: "checkout", unit: "hold", loads: []int{64}, open: openCheckout},
-	{name: "webhook", unit: "settled webhook", loads: []int{64}, open: openWebhook},
+	{name: "checkout", unit: "hold", loads: []int{64}, anyNode: true, open: openCheckout},
+	{name: "webhook", unit: "settled webhook", loads: []int{64}, anyNode: true, open: openWebhook},
 	{name: "ledger", unit: "hold and post", loads: []int{64, 512}, open: openLedger},
-	{name: "reads", unit: "order read", loads: []int{64}, open: openReads},
+	{name: "reads", unit: "order read", loads: []int{64}, anyNode: true, open: openReads},
 	{name: "refusals", unit: "refusal", loads: []int{64, 256}, rates: []OfferedRate{{PerSecond: 13_000}}, open: openRefusals},
 	{name: "storm", run: runStorms},
 	{name: "room", run: runRooms},
@@ -188,46 +190,41 @@ func (b *bench) paidOrders(ctx context.Context, count int) ([]held, error) {
 	return orders, err
 }
 
-// many does something so often outside of any measurement. The error is the
-// first one.
+// many does something so often outside of any measurement. The first error ends
+// it and is the answer: what follows needs all of them.
 func (b *bench) many(ctx context.Context, count int, do func(context.Context) error) error {
 	if count <= 0 {
 		return nil
 	}
-	var (
-		once  sync.Once
-		first error
-	)
-	measured, err := load.Run(ctx, load.Plan{Clients: helpers, Requests: int64(count)}, func(ctx context.Context, _ *load.Request) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	_, err := load.Run(ctx, load.Plan{Clients: helpers, Requests: int64(count)}, func(ctx context.Context, _ *load.Request) error {
 		err := do(ctx)
 		if err != nil {
-			once.Do(func() { first = err })
+			giveUp(err)
 		}
 		return err
 	})
-	if err != nil {
-		return err
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
 	}
-	if failed := measured.Requests - measured.Latency.Count; failed > 0 {
-		return fmt.Errorf("%d of %d requests failed, the first with: %w", failed, measured.Requests, first)
-	}
-	return nil
+	return err
 }
 
-// stack of orders that are held and not known to be paid. It is as large as what
-// was held, some 200 bytes an order.
-type stack struct {
+// heldOrders are held and not known to be paid, the last one on top. They are as
+// large as what was held, some 200 bytes an order.
+type heldOrders struct {
 	mu     sync.Mutex
 	orders []held
 }
 
-func (s *stack) put(h held) {
+func (s *heldOrders) put(h held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.orders = append(s.orders, h)
 }
 
-func (s *stack) take() (held, bool) {
+func (s *heldOrders) take() (held, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.orders) == 0 {
@@ -238,7 +235,13 @@ func (s *stack) take() (held, bool) {
 	return h, true
 }
 
-func (s *stack) len() int {
+func (s *heldOrders) list() []held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.orders)
+}
+
+func (s *heldOrders) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.orders)
@@ -267,7 +270,7 @@ func (r *ring) add(h held) {
 func (r *ring) list() []held {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]held(nil), r.orders...)
+	return slices.Clone(r.orders)
 }
 
 // reset forgets: what follows is of the next run.
@@ -276,6 +279,3 @@ func (r *ring) reset() {
 	defer r.mu.Unlock()
 	r.orders, r.next = nil, 0
 }
-
-// finishTimeout bounds the payment of what is left at the end.
-const finishTimeout = 5 * time.Minute

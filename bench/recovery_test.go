@@ -147,13 +147,13 @@ func TestLocalStackDiesAndComesBack(t *testing.T) {
 		return []string{"sh", "-c", `sleep 600 & echo '{"state":"ready","pid":'$$',"variables":{"BOXOFFICE_URL":"` + url + `"},"processes":[{"name":"postgres","pid":'$!'}]}' >` +
 			status + `.new; mv ` + status + `.new ` + status + `; wait`}
 	}
-	s := &LocalStack{DataDir: dir, URL: "http://127.0.0.1:1", Command: command("http://127.0.0.1:1"), Log: filepath.Join(dir, "log")}
-	s.before = map[string]string{"BOXOFFICE_URL": s.URL}
+	const url = "http://127.0.0.1:1"
+	s := &LocalStack{dataDir: dir, url: url, command: command(url), log: filepath.Join(dir, "log"), before: map[string]string{"BOXOFFICE_URL": url}}
 	for range 2 {
 		if err := s.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		stack, err := probe.ReadStack(dir, s.URL)
+		stack, err := probe.ReadStack(dir, url)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,11 +164,44 @@ func TestLocalStackDiesAndComesBack(t *testing.T) {
 			t.Errorf("%v are left, error %v", left, err)
 		}
 	}
-	s.Command = []string{"sh", "-c", "echo no port; exit 1"}
-	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), s.Log) {
-		t.Errorf("error %v, want one that names %s", err, s.Log)
+	s.command = []string{"sh", "-c", "echo no port; exit 1"}
+	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), s.log) {
+		t.Errorf("error %v, want one that names %s", err, s.log)
 	}
-	if text, err := os.ReadFile(s.Log); err != nil || !strings.Contains(string(text), "no port") {
+	if text, err := os.ReadFile(s.log); err != nil || !strings.Contains(string(text), "no port") {
 		t.Errorf("the log has %q, error %v", text, err)
+	}
+}
+
+// What cannot come back is not killed.
+func TestOnlyAStackThatCanComeBackIsKilled(t *testing.T) {
+	dir, url := t.TempDir(), "http://127.0.0.1:1"
+	if _, err := NewLocalStack(dir, url, "log", []string{"sh"}); err == nil {
+		t.Error("there is no stack")
+	}
+	status := `{"state":"ready","pid":1,"variables":{"BOXOFFICE_URL":"` + url + `"}}`
+	if err := os.WriteFile(filepath.Join(dir, "stack.json"), []byte(status), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewLocalStack(dir, url, "log", []string{"no-such-program"}); err == nil || !strings.Contains(err.Error(), "no-such-program") {
+		t.Errorf("error %v, want one about the command", err)
+	}
+	if _, err := NewLocalStack(dir, url, "log", []string{"sh"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Orders are looked at from the first to the last, and never more than said.
+func TestOrdersThatAreLookedAt(t *testing.T) {
+	for open, want := range map[int]int{1: 1, 200: 200, 399: 200, 10_000: 200} {
+		office, b := newBoxOffice(t)
+		office.expired = true
+		r := recovery{bench: b}
+		for i := range open {
+			r.holds.put(held{order: domain.OrderID{1, byte(i), byte(i >> 8)}})
+		}
+		if err := r.lookAtOrders(t.Context()); err != nil || r.row.Shown != want || r.row.ShownExpired != want {
+			t.Errorf("%d open: %d shown, %d of them expired, error %v; want %d", open, r.row.Shown, r.row.ShownExpired, err, want)
+		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"boxoffice/audit"
 	"boxoffice/bench/crowd"
 	"boxoffice/bench/load"
-	"boxoffice/bench/probe"
 	"boxoffice/bench/report"
 	"boxoffice/domain"
 )
@@ -93,13 +92,11 @@ func runRooms(ctx context.Context, b *bench) error {
 		if err != nil {
 			return fmt.Errorf("open sale %s with a waiting room: %w", sale, err)
 		}
-		full := map[string]float64{}
+		var full map[string]float64
 		storm, err := b.storm(ctx, sale, n, b.Storm.queue(func(ctx context.Context) error {
-			b.memoryInto(full)
-			select {
-			case <-time.After(time.Until(opensAt)):
-			case <-ctx.Done():
-				return ctx.Err()
+			full = b.memory()
+			if err := pause(ctx, time.Until(opensAt)); err != nil {
+				return err
 			}
 			return b.caller.pauseQueue(ctx, sale, false)
 		}))
@@ -110,17 +107,6 @@ func runRooms(ctx context.Context, b *bench) error {
 		b.addStorm("room", n, storm)
 	}
 	return nil
-}
-
-func (b *bench) memoryInto(memory map[string]float64) {
-	processes, err := probe.ReadProcesses(b.pids)
-	if err != nil {
-		b.note("CPU and memory: " + err.Error())
-		return
-	}
-	for name, usage := range processes.ByName {
-		memory[name] = usage.MemoryBytes
-	}
 }
 
 func (b *bench) addStorm(phase string, n int, storm report.Storm) {
@@ -145,7 +131,8 @@ func (b *bench) storm(ctx context.Context, sale string, n int, queue *crowd.Queu
 	}
 	after := b.read(ctx, b.scrape)
 	b.addStormCosts(&storm, before, after)
-	return storm, b.auditStorm(ctx, &storm)
+	b.auditStorm(ctx, &storm)
+	return storm, ctx.Err()
 }
 
 func stormProgress(p *crowd.Plan) string {
@@ -173,37 +160,24 @@ func (b *bench) payForStorm(ctx context.Context, c crowd.Held) error {
 
 // addStormCosts tells CPU in seconds: of a storm, no unit is like another.
 func (b *bench) addStormCosts(storm *report.Storm, before, after reading) {
-	if before.processes == nil || after.processes == nil {
-		return
-	}
-	storm.MeasuredSeconds = after.at.Sub(before.at).Seconds()
-	storm.CPUSeconds, storm.Memory = after.processes.Since(*before.processes), map[string]float64{}
-	storm.OthersCores = storm.CPUSeconds[probe.Others] / storm.MeasuredSeconds
-	delete(storm.CPUSeconds, probe.Others)
-	for name, usage := range after.processes.ByName {
-		storm.Memory[name] = usage.MemoryBytes
+	if e, ok := after.effortSince(before); ok {
+		storm.MeasuredSeconds, storm.CPUSeconds, storm.OthersCores, storm.Memory = e.seconds, e.cpuSeconds, e.othersCores, memoryOf(*after.processes)
 	}
 }
 
 // auditStorm asks the box office's own books how much was sold.
-func (b *bench) auditStorm(ctx context.Context, storm *report.Storm) error {
-	stop := b.progress.prepare("auditing sale " + storm.Sale)
-	defer stop()
-	verifier := &audit.Verifier{URL: b.URL, AdminURL: b.AdminURL, Token: b.AdminToken, Sales: []string{storm.Sale}, Wait: b.AuditTimeout}
-	var text strings.Builder
-	reports, err := verifier.Verify(ctx, &text)
-	if err != nil {
-		b.note("the audit of sale " + storm.Sale + " was not possible: " + err.Error())
-		return ctx.Err()
+func (b *bench) auditStorm(ctx context.Context, storm *report.Storm) {
+	reports, text := b.audit(ctx, storm.Sale)
+	if len(reports) == 0 {
+		return
 	}
-	storm.Verdict, storm.AuditText = string(reports[0].Verdict), text.String()
+	storm.Verdict, storm.AuditText = string(reports[0].Verdict), text
 	storm.Ticketed = withTickets(reports[0])
 	i := slices.IndexFunc(reports[0].Results, func(r audit.Result) bool { return r.ID == "I1" && r.Subject == "class "+ticketClass })
 	if i >= 0 {
 		capacity := reports[0].Results[i]
 		storm.Sold, storm.Oversold = capacity.Left.Value, max(0, capacity.Left.Value-storm.Tickets)
 	}
-	return nil
 }
 
 // openRefusals sells a sale's only ticket, and then asks for it.

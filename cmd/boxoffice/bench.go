@@ -5,13 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,32 +26,42 @@ import (
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/postgres"
 	"boxoffice/payments"
-	"boxoffice/worker"
 )
 
 // benchAuditWait is how long the audit waits for what is in flight. A hold whose
 // answer was unknown stays in flight until it expires: nobody waits for that.
 const benchAuditWait = 20 * time.Second
 
-// runBench measures the running box office, or compares two measurements.
+const benchUsage = `usage: boxoffice bench [flags]                       measure the stack that the environment points at
+       boxoffice bench recovery [flags] COMMAND...   kill it, and see what becomes of its checkouts
+       boxoffice bench compare A.json B.json         what result B is to result A
+       boxoffice bench variants RESULT.json...       one table of what make bench-variants measured
+
+The environment of the local stack: set -a; . .data/dev.env; set +a. make bench
+starts a stack of its own. docs/bench.md says what is measured.
+exit: 0 measured; 1 not measured, or something is wrong: the last lines say what
+
+`
+
+var benchCommands = map[string]command{
+	"compare":  compareBenches,
+	"recovery": runBenchRecovery,
+	"variants": tabulateVariants,
+}
+
+// runBench measures the running box office, or runs a command of the bench.
 func runBench(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "compare" {
-		return compareBenches(args[1:])
-	}
-	if len(args) > 0 && args[0] == "variants" {
-		return tabulateVariants(args[1:])
-	}
-	if len(args) > 0 && args[0] == "recovery" {
-		return runBenchRecovery(ctx, args[1:])
+	if len(args) > 0 && benchCommands[args[0]] != nil {
+		return benchCommands[args[0]](ctx, args[1:])
 	}
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	f := benchFlags(flags)
-	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: boxoffice bench [flags]\n       boxoffice bench compare A.json B.json\n       boxoffice bench variants RESULT.json...\n       boxoffice bench recovery [flags] COMMAND...")
-		flags.PrintDefaults()
-	}
+	setUsage(flags, benchUsage)
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("bench has no command %q; it has: %s", flags.Arg(0), strings.Join(slices.Sorted(maps.Keys(benchCommands)), ", "))
 	}
 	c, err := readConfig()
 	if err != nil {
@@ -60,21 +71,38 @@ func runBench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	ctx, cancel := withTimeoutFlag(ctx, f.timeout)
 	defer cancel()
 	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	options.Temporal, err = worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, quiet)
+	options.Temporal, err = c.dialTemporal(ctx, quiet)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (is the stack running? `make run`)", err)
 	}
 	defer options.Temporal.Close()
 	options.StartNode = func(ctx context.Context) (*bench.Node, error) { return startNode(ctx, c, f.out) }
 	options.OpenLedger = func(ctx context.Context) (*bench.DirectLedger, error) { return openDirectLedger(ctx, c, quiet) }
 	result, err := bench.Run(ctx, options)
+	return reportBench(result, err, f.out)
+}
+
+// setUsage puts text before the list of flags.
+func setUsage(flags *flag.FlagSet, text string) {
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), text)
+		flags.PrintDefaults()
+	}
+}
+
+func withTimeoutFlag(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("--timeout %v is over", timeout))
+}
+
+// reportBench stores what was measured, also where something was found wrong.
+func reportBench(result report.Result, err error, folder string) error {
 	if err != nil && !errors.Is(err, bench.ErrFound) {
 		return err
 	}
-	return errors.Join(err, writeBench(result, f.out))
+	return errors.Join(err, writeBench(result, folder))
 }
 
 type benchSettings struct {
@@ -93,7 +121,7 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.StringVar(&f.phases, "phases", strings.Join(bench.PhaseNames(), ","), "what to measure, separated by commas; none with --orders measures nothing else")
 	flags.StringVar(&f.clients, "concurrency", "", "`clients` of the closed loops, such as 1,64,256, or none; default: what each phase is for")
 	flags.StringVar(&f.rates, "rate", "", "`arrivals` a second of open loops, or shares of the closed loops' rate: 55,50%; default: 50% for journey")
-	flags.StringVar(&f.nodes, "nodes", "", "each load with so many `processes` of the box office in turn, such as 1,2; default: the one that runs")
+	flags.StringVar(&f.nodes, "nodes", "", "each load with so many `processes` of the box office in turn, such as 1,2 (journey, checkout, webhook, reads); default: the one that runs")
 	flags.BoolVar(&f.even, "even", false, "arrivals of open loops at equal distances, not at random")
 	flags.Uint64Var(&f.seed, "seed", rand.Uint64(), "of random arrivals; default random")
 	flags.DurationVar(&f.warmup, "warmup", 2*time.Second, "before each run, not measured")
@@ -114,27 +142,45 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	return f
 }
 
-func (f *benchSettings) options(c config) (bench.Options, error) {
+// benchOptions are those of the stack; what to measure is not said yet.
+func benchOptions(c config) (bench.Options, error) {
+	const next = "for the local stack: set -a; . .data/dev.env; set +a. make bench does it all"
 	o := bench.Options{
 		URL: c.URL, AdminURL: c.AdminURL, AdminToken: string(c.AdminToken), MockPayURL: c.MockPayURL, DatabaseURL: string(c.DatabaseURL), DataDir: c.DataDir,
-		Even: f.even, Seed: f.seed, Warmup: f.warmup, Duration: f.duration, Runs: f.runs, Orders: f.orders, ViaMockPay: f.viaMockPay, Storm: f.storm,
 		Commit: commit(), Out: os.Stdout, AuditTimeout: benchAuditWait,
 	}
 	if info, err := os.Stdout.Stat(); err == nil {
 		o.IsTerminal = info.Mode()&os.ModeCharDevice != 0
 	}
+	if err := c.forTemporal(); err != nil {
+		return o, fmt.Errorf("%w (%s)", err, next)
+	}
+	secrets, err := payments.ParseSecrets(string(c.WebhookSecret))
+	if err != nil {
+		return o, fmt.Errorf("BOXOFFICE_WEBHOOK_SECRET: %w (%s)", err, next)
+	}
+	o.Signer, err = payments.NewSigner(secrets)
+	return o, err
+}
+
+func (f *benchSettings) options(c config) (bench.Options, error) {
+	o, err := benchOptions(c)
+	if err != nil {
+		return o, err
+	}
+	o.Even, o.Seed, o.Warmup, o.Duration, o.Runs, o.Orders = f.even, f.seed, f.warmup, f.duration, f.runs, f.orders
+	o.ViaMockPay, o.Storm = f.viaMockPay, f.storm
 	if f.phases != "" && f.phases != "none" {
 		o.Phases = strings.Split(f.phases, ",")
 	}
-	var err error
 	o.OpenOnly = f.clients == "none"
 	if f.clients != "" && !o.OpenOnly {
-		if o.Clients, err = bench.ParseClients(f.clients); err != nil {
+		if o.Clients, err = bench.ParseCounts(f.clients); err != nil {
 			return o, fmt.Errorf("--concurrency: %w", err)
 		}
 	}
 	if f.nodes != "" {
-		if o.Nodes, err = bench.ParseClients(f.nodes); err != nil {
+		if o.Nodes, err = bench.ParseCounts(f.nodes); err != nil {
 			return o, fmt.Errorf("--nodes: %w", err)
 		}
 	}
@@ -143,35 +189,33 @@ func (f *benchSettings) options(c config) (bench.Options, error) {
 			return o, fmt.Errorf("--rate: %w", err)
 		}
 	}
-	if err := c.forTemporal(); err != nil {
-		return o, err
-	}
-	secrets, err := payments.ParseSecrets(string(c.WebhookSecret))
-	if err != nil {
-		return o, fmt.Errorf("BOXOFFICE_WEBHOOK_SECRET: %w (set -a; . .data/dev.env)", err)
-	}
-	o.Signer, err = payments.NewSigner(secrets)
-	return o, err
+	return o, nil
 }
 
 // commit is that of this program, or else of the checkout in which it runs.
 func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
+		vcs := map[string]string{}
 		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				return setting.Value
-			}
+			vcs[setting.Key] = setting.Value
+		}
+		if id := vcs["vcs.revision"]; id != "" {
+			return id + changes(vcs["vcs.modified"] == "true")
 		}
 	}
 	revision, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {
 		return "unknown"
 	}
-	id := strings.TrimSpace(string(revision))
-	if changes, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(changes) > 0 {
-		id += "+changes"
+	status, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output()
+	return strings.TrimSpace(string(revision)) + changes(err == nil && len(status) > 0)
+}
+
+func changes(some bool) string {
+	if some {
+		return "+changes"
 	}
-	return id
+	return ""
 }
 
 // openDirectLedger opens the configured ledger once more: another session of the
@@ -245,14 +289,18 @@ func writeBench(result report.Result, folder string) error {
 	return nil
 }
 
-func compareBenches(args []string) error {
+func compareBenches(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench compare", flag.ExitOnError)
-	flags.Usage = func() { fmt.Fprintln(flags.Output(), "usage: boxoffice bench compare A.json B.json") }
+	setUsage(flags, `usage: boxoffice bench compare A.json B.json
+
+Prints what result B is to result A, for every load that both have. Results are
+what a bench leaves in bench-results.
+`)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() != 2 {
-		return errors.New("compare takes two result files: boxoffice bench compare A.json B.json")
+		return errors.New("bench compare takes two result files, such as a bench leaves in bench-results: boxoffice bench compare A.json B.json")
 	}
 	a, err := report.Read(flags.Arg(0))
 	if err != nil {
@@ -262,13 +310,22 @@ func compareBenches(args []string) error {
 	if err != nil {
 		return err
 	}
-	return report.Compare(io.Writer(os.Stdout), a, b)
+	return report.Compare(os.Stdout, a, b)
 }
 
 // tabulateVariants prints one table of what make bench-variants has measured.
-func tabulateVariants(files []string) error {
-	results := make([]report.Result, 0, len(files))
-	for _, file := range files {
+func tabulateVariants(_ context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench variants", flag.ExitOnError)
+	setUsage(flags, `usage: boxoffice bench variants RESULT.json...
+
+Prints one table of results of different variants. make bench-variants measures
+them, and leaves them in bench-results/variants.
+`)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var results []report.Result
+	for _, file := range flags.Args() {
 		result, err := report.Read(file)
 		if err != nil {
 			return err

@@ -22,46 +22,73 @@ const (
 )
 
 // startNode starts this very program once more, on the stack that the environment
-// points at. Its log is in the folder.
+// points at. Its log is added to node.log in the folder.
 func startNode(ctx context.Context, c config, folder string) (*bench.Node, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	url, err := freeURL()
 	if err != nil {
-		return nil, err
-	}
-	url := "http://" + l.Addr().String()
-	if err := l.Close(); err != nil {
 		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, err
-	}
-	log, err := os.Create(filepath.Join(folder, "node.log"))
+	cmd := exec.Command(self, "serve", "--ledger", c.Ledger)
+	cmd.Env = append(os.Environ(), "BOXOFFICE_URL="+url, "BOXOFFICE_ADMIN_URL="+url)
+	n, err := launchNode(cmd, filepath.Join(folder, "node.log"))
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	cmd := exec.Command(self, "serve", "--ledger", c.Ledger)
-	cmd.Env = append(os.Environ(), "BOXOFFICE_URL="+url, "BOXOFFICE_ADMIN_URL="+url)
-	cmd.Stdout, cmd.Stderr = log, log
+	if err := n.awaitReady(ctx, url); err != nil {
+		return nil, err
+	}
+	return &bench.Node{URL: url, AdminURL: url, PID: cmd.Process.Pid, Stop: n.stop}, nil
+}
+
+// freeURL is an address that nobody listens at just now.
+func freeURL() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return "http://" + l.Addr().String(), l.Close()
+}
+
+// A node is a process of the box office that the bench started.
+type node struct {
+	cmd   *exec.Cmd
+	log   string
+	ended chan struct{} // closed once it is gone, for the reason cause
+	cause error
+}
+
+// launchNode appends the output to the log: a bench starts nodes again and again.
+func launchNode(cmd *exec.Cmd, log string) (*node, error) {
+	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+		return nil, err
+	}
+	output, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close()
+	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	stop := func() error { return stopNode(cmd.Process, ended) }
-	if err := awaitNode(ctx, url, ended); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w; its log is %s", err, log.Name()), stop())
-	}
-	return &bench.Node{URL: url, AdminURL: url, PID: cmd.Process.Pid, Stop: stop}, nil
+	n := &node{cmd: cmd, log: log, ended: make(chan struct{})}
+	go func() {
+		defer close(n.ended)
+		n.cause = cmd.Wait()
+	}()
+	return n, nil
 }
 
-func awaitNode(ctx context.Context, url string, ended chan error) error {
+// awaitReady leaves no process behind that does not become ready.
+func (n *node) awaitReady(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, nodeReadyWithin, fmt.Errorf("not ready within %v; its log is %s", nodeReadyWithin, n.log))
+	defer cancel()
 	client := &http.Client{Timeout: time.Second}
-	for until := time.Now().Add(nodeReadyWithin); time.Now().Before(until); {
+	for {
 		if response, err := client.Get(url + "/readyz"); err == nil {
 			response.Body.Close()
 			if response.StatusCode == http.StatusOK {
@@ -69,24 +96,29 @@ func awaitNode(ctx context.Context, url string, ended chan error) error {
 			}
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("it ended: %v", err)
+		case <-n.ended:
+			return n.stop()
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(context.Cause(ctx), n.stop())
 		case <-time.After(nodeLook):
 		}
 	}
-	return fmt.Errorf("it was not ready within %v", nodeReadyWithin)
 }
 
-// stopNode asks first.
-func stopNode(process *os.Process, ended chan error) error {
-	_ = process.Signal(syscall.SIGTERM) // it may have ended
+// stop asks first. A node that is gone before has failed.
+func (n *node) stop() error {
 	select {
-	case <-ended:
+	case <-n.ended:
+		return fmt.Errorf("it had ended by itself (%v); its log is %s", n.cause, n.log)
+	default:
+	}
+	_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may end just now
+	select {
+	case <-n.ended:
 		return nil
 	case <-time.After(nodeStopWithin):
-		return errors.Join(fmt.Errorf("node %d did not stop within %v and was killed", process.Pid, nodeStopWithin), process.Kill())
 	}
+	err := n.cmd.Process.Kill()
+	<-n.ended
+	return errors.Join(fmt.Errorf("it did not stop within %v and was killed; its log is %s", nodeStopWithin, n.log), err)
 }

@@ -14,8 +14,16 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/bench"
-	"boxoffice/worker"
 )
+
+const benchRecoveryUsage = `usage: boxoffice bench recovery [flags] COMMAND...
+
+Opens checkouts, kills every process of the local stack that the environment
+points at, starts it again and looks what became of them. Its data stays.
+COMMAND is what starts that stack on its data directory, at the same addresses;
+make bench-recovery does all of it on a stack of its own.
+
+`
 
 // runBenchRecovery kills the local stack that the environment points at, and
 // measures how it takes its open checkouts up again.
@@ -25,44 +33,36 @@ func runBenchRecovery(ctx context.Context, args []string) error {
 	cases := flags.String("deadlines", strings.Join(bench.RecoveryCases, ","), "when the checkouts expire: while all is down, once it is up again")
 	out := flags.String("out", "bench-results", "`folder` of the JSON and HTML files")
 	timeout := flags.Duration("timeout", 2*time.Hour, "of everything")
-	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: boxoffice bench recovery [flags] COMMAND...\nCOMMAND starts the stack again on its data directory. Everything in that stack is killed; its data stays.")
-		flags.PrintDefaults()
-	}
+	setUsage(flags, benchRecoveryUsage)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 {
-		return errors.New("bench recovery needs the command that starts the stack again (make bench-recovery)")
+		return errors.New("bench recovery needs the command that starts the stack again: make bench-recovery has it, boxoffice bench recovery -h says more")
 	}
 	c, err := readConfig()
 	if err != nil {
 		return err
 	}
-	// Nothing of the other flags matters here.
-	options, err := (&benchSettings{}).options(c)
+	options, err := benchOptions(c)
 	if err != nil {
 		return err
 	}
-	r := bench.Recovery{
-		Cases: strings.Split(*cases, ","),
-		Stack: &bench.LocalStack{DataDir: c.DataDir, URL: c.URL, Command: flags.Args(), Log: filepath.Join(*out, "stack.log")},
-	}
-	if r.Open, err = bench.ParseClients(*open); err != nil {
+	r := bench.Recovery{Cases: strings.Split(*cases, ",")}
+	if r.Open, err = bench.ParseCounts(*open); err != nil {
 		return fmt.Errorf("--open: %w", err)
+	}
+	if r.Stack, err = bench.NewLocalStack(c.DataDir, c.URL, filepath.Join(*out, "stack.log"), flags.Args()); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
+	// The SDK's warnings would be of connections that are meant to break.
 	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	r.Dial = func(ctx context.Context) (client.Client, error) {
-		return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, quiet)
-	}
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	r.Dial = func(ctx context.Context) (client.Client, error) { return c.dialTemporal(ctx, quiet) }
+	ctx, cancel := withTimeoutFlag(ctx, *timeout)
 	defer cancel()
 	result, err := bench.RunRecovery(ctx, options, r)
-	if err != nil && !errors.Is(err, bench.ErrFound) {
-		return err
-	}
-	return errors.Join(err, writeBench(result, *out))
+	return reportBench(result, err, *out)
 }
