@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/prometheus/procfs"
 )
@@ -133,12 +134,13 @@ func TestFamilyIsEveryDescendant(t *testing.T) {
 	if err := shell.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = shell.Process.Kill() }) // nobody waits for 600 s where the family is wrong
 	if _, err := stdout.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}
 	family, err := Family(shell.Process.Pid, 1<<30)
 	if err != nil || len(family) != 2 || family[0] != shell.Process.Pid {
-		t.Errorf("family %v, error %v; want the shell and its child", family, err)
+		t.Fatalf("family %v, error %v; want the shell and its child", family, err)
 	}
 	for _, pid := range family {
 		if process, err := os.FindProcess(pid); err == nil {
@@ -146,9 +148,9 @@ func TestFamilyIsEveryDescendant(t *testing.T) {
 		}
 	}
 	_ = shell.Wait()
-	for len(family) > 0 { // what its parent has left behind, somebody else reaps
-		if family, err = Family(family...); err != nil {
-			t.Fatal(err)
+	for until := time.Now().Add(10 * time.Second); len(family) > 0; { // what its parent has left behind, somebody else reaps
+		if family, err = Family(family...); err != nil || time.Now().After(until) {
+			t.Fatalf("%v are left, error %v", family, err)
 		}
 	}
 }

@@ -268,8 +268,13 @@ func TestConnectionAndWorker(t *testing.T) {
 			}
 			defer w.Stop()
 			kinds := map[enumspb.TaskQueueKind]int{}
-			for range want.pollers { // a pool of fewer never comes to so many
-				kinds[<-f.polls]++
+			for n := range want.pollers { // a pool of fewer never comes to so many
+				select {
+				case kind := <-f.polls:
+					kinds[kind]++
+				case <-time.After(10 * time.Second):
+					t.Fatalf("only %d polls, want %d at a time", n, want.pollers)
+				}
 			}
 			if cached := kinds[enumspb.TASK_QUEUE_KIND_STICKY] > 0; cached != want.cached {
 				t.Errorf("polls %v: a queue for what is cached %t, want %t", kinds, cached, want.cached)
