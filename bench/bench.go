@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 )
 
 // Run measures. The result is valid where the error is nil or wraps ErrFound: a
-// phase that failed after others were measured, a run in which nothing succeeded,
-// or an audit with a broken invariant.
+// phase that failed after others were measured, or an audit with a broken
+// invariant.
 func Run(ctx context.Context, o Options) (report.Result, error) {
 	if err := o.Validate(); err != nil {
 		return report.Result{}, err
@@ -121,9 +122,6 @@ func (b *bench) openPostgres(ctx context.Context) {
 		return
 	}
 	b.result.Versions["postgres"] = b.postgres.Version
-	if b.postgres.NoStatements != "" {
-		b.note("Postgres statements: " + b.postgres.NoStatements)
-	}
 }
 
 func (b *bench) closePostgres() {
@@ -317,8 +315,11 @@ func (b *bench) run(ctx context.Context, title string, plan load.Plan, w work) (
 	stop = b.progress.show(title, plan)
 	measured, err := load.Run(ctx, plan, w.step)
 	stop()
-	if err != nil {
+	switch {
+	case err != nil:
 		return report.Run{}, err
+	case measured.Done == 0: // nor would any of the next: the stack is away, or another one
+		return report.Run{}, fmt.Errorf("%s: no request succeeded: %s", strings.Join(strings.Fields(title), " "), strings.Join(failures(measured), "; "))
 	}
 	run := report.Run{Measured: measured, Rate: measured.PerSecond()}
 	b.addCosts(&run, before, after)

@@ -289,12 +289,10 @@ func TestJudge(t *testing.T) {
 		says   string
 	}{
 		"all is well":               {func(*report.Result) {}, ""},
-		"a run without success":     {func(r *report.Result) { r.Series[0].Runs[0].Done = 0 }, "no request succeeded"},
 		"tickets are missing":       {func(r *report.Result) { r.Audit.Tickets = 4 }, "only 4 have tickets"},
 		"an invariant is broken":    {func(r *report.Result) { r.Audit.Verdict = "broken" }, "an invariant is broken"},
 		"an audit that saw nothing": {func(r *report.Result) { r.Audit.Verdict, r.Audit.Tickets = "could_not_look", 0 }, "could not look"},
 		"the sale was not audited":  {func(r *report.Result) { r.Audit = nil }, "not audited"},
-		"a tenth without a success": {func(r *report.Result) { r.Tenths = &report.Series{Runs: []report.Run{{}}} }, "no request succeeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bench{result: good()}
@@ -425,6 +423,28 @@ func TestAPhaseThatFails(t *testing.T) {
 			}
 			if told := strings.Contains(strings.Join(result.Notes, "\n"), "not all was measured"); told != (test.kept > 0) {
 				t.Errorf("notes %q", result.Notes)
+			}
+		})
+	}
+}
+
+// A run in which nothing succeeds is the last one, and no figure.
+func TestARunWithoutASuccess(t *testing.T) {
+	for name, orders := range map[string]int64{"a phase": 0, "the long row": 10} {
+		t.Run(name, func(t *testing.T) {
+			office, b := newBoxOffice(t)
+			office.checkout = `503 {"code":"overloaded"}`
+			o := runOptions(b)
+			o.Clients = []int{1, 2, 3}
+			if o.Orders = orders; orders > 0 {
+				o.Phases = nil
+			}
+			result, err := Run(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), "no request succeeded") || !strings.Contains(err.Error(), "503 overloaded") {
+				t.Errorf("error %v, want the answers that there were", err)
+			}
+			if len(result.Series) > 0 || result.Tenths != nil {
+				t.Errorf("figures of nothing: %+v", result)
 			}
 		})
 	}

@@ -98,7 +98,11 @@ func (b *bench) addCosts(run *report.Run, before, after reading) {
 		run.CPU, run.OthersCores, run.Memory = e.millisecondsPer(units), e.othersCores, memoryOf(*after.processes)
 	}
 	if before.postgres != nil && after.postgres != nil {
-		run.Postgres = postgresPerUnit(after.postgres.Since(*before.postgres), units, b.postgres.NoStatements == "")
+		withStatements := b.postgres.NoStatements == ""
+		if !withStatements {
+			b.note("Postgres statements: " + b.postgres.NoStatements)
+		}
+		run.Postgres = postgresPerUnit(after.postgres.Since(*before.postgres), units, withStatements)
 	}
 	if before.metrics != nil && after.metrics != nil {
 		if ok := addMetrics(run, *before.metrics, *after.metrics, units); !ok {

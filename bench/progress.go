@@ -74,7 +74,15 @@ func (p progress) done(title string, run report.Run) {
 	cpu, _ := report.CPU(run)
 	fmt.Fprintf(p.out, "  %s  %8s/s   p50 %s ms   p99 %s ms   CPU %s ms   %d errors\n",
 		title, report.Figure(run.Rate), report.Figure(run.Latency.P50), report.Figure(run.Latency.P99), report.Figure(cpu), failed)
-	for _, code := range slices.Sorted(maps.Keys(run.Samples)) {
-		fmt.Fprintf(p.out, "      %d × %s, such as: %s\n", run.Errors[code], code, run.Samples[code])
+	for _, line := range failures(run.Measured) {
+		fmt.Fprintln(p.out, "      "+line)
 	}
+}
+
+// failures are a line for each code, with an example.
+func failures(m load.Measured) (lines []string) {
+	for _, code := range slices.Sorted(maps.Keys(m.Samples)) {
+		lines = append(lines, fmt.Sprintf("%d × %s, such as: %s", m.Errors[code], code, m.Samples[code]))
+	}
+	return lines
 }

@@ -111,7 +111,7 @@ func (b *bench) finish(ctx context.Context) error {
 	case err != nil:
 		return context.Cause(ctx)
 	case failed > 0:
-		return fmt.Errorf("%d of %d, such as %v", failed, measured.Requests, measured.Samples)
+		return fmt.Errorf("%d of %d: %s", failed, measured.Requests, strings.Join(failures(measured), "; "))
 	}
 	return nil
 }
@@ -119,17 +119,6 @@ func (b *bench) finish(ctx context.Context) error {
 // judge finds what makes figures worthless, besides what is known already.
 func (b *bench) judge(broken error) error {
 	found := []error{broken}
-	series := slices.Clone(b.result.Series)
-	if b.result.Tenths != nil {
-		series = append(series, *b.result.Tenths)
-	}
-	for _, s := range series {
-		for _, r := range s.Runs {
-			if r.Done == 0 {
-				found = append(found, fmt.Errorf("%s with %s: no request succeeded: %v", s.Phase, s.Load(), r.Samples))
-			}
-		}
-	}
 	for i := range b.result.Storms {
 		found = append(found, b.result.Storms[i].Wrong()...)
 	}

@@ -65,7 +65,7 @@ func (r Result) WriteText(out io.Writer) error {
 }
 
 func (r Result) writeText(out *strings.Builder) {
-	fmt.Fprintf(out, "ledger %s · commit %s · %d × %s · load %.1f before\n\n", r.Ledger, r.Commit, r.Machine.Cores, r.Machine.CPU, r.Machine.Load1)
+	fmt.Fprintf(out, "ledger %s · commit %s · %d × %s · load %.1f before\n", r.Ledger, r.Commit, r.Machine.Cores, r.Machine.CPU, r.Machine.Load1)
 	r.writeRates(out)
 	r.writeCosts(out)
 	r.writeTenths(out)
@@ -94,7 +94,7 @@ func (r Result) writeRates(out *strings.Builder) {
 		return
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "phase\tload\tper second\tp50 ms\tp99 ms\tp99.9 ms\terrors")
+	fmt.Fprintln(table, "\nphase\tload\tper second\tp50 ms\tp99 ms\tp99.9 ms\terrors")
 	for _, s := range r.Series {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Phase, s.Load(), s.Over(Rate).WithRange(),
 			s.Over(P50).WithRange(), s.Over(P99).WithRange(), s.Over(P999).WithRange(), s.errorText())
