@@ -84,6 +84,8 @@ func (b *bench) note(text string) {
 // describe notes where and on what the bench runs. What is missing is noted: a
 // bench without a local stack measures rates all the same.
 func (b *bench) describe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	b.result = report.Result{
 		Format: report.Format, StartedAt: time.Now().UTC(), Commit: b.Commit, Machine: probe.ReadMachine(b.DataDir),
 		Versions: map[string]string{"go": runtime.Version(), "tigerbeetle client": ledger.ClientRelease},
@@ -116,6 +118,8 @@ func (b *bench) describe(ctx context.Context) error {
 }
 
 func (b *bench) openPostgres(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	var err error
 	if b.postgres, err = probe.OpenPostgres(ctx, b.DatabaseURL); err != nil {
 		b.note("Postgres's counters: not available: " + err.Error())

@@ -27,6 +27,9 @@ const (
 	// expire in the middle of another measurement.
 	holdTimeout = 2 * time.Hour
 	buyerLimit  = 4
+	// askTimeout bounds every question outside of a load, whose requests have a
+	// bound of their own: who has not answered by then is away.
+	askTimeout = 30 * time.Second
 )
 
 // caller speaks HTTP with the box office and MockPay. Every answer is checked:
@@ -78,12 +81,16 @@ func (c *caller) offer(ctx context.Context, id string, tickets int64, more map[s
 	}
 	maps.Copy(body, more)
 	header := http.Header{"Authorization": {"Bearer " + c.adminToken}}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	return c.call(ctx, http.MethodPost, c.admin+"/v1/sales", header, body, http.StatusCreated, nil)
 }
 
 // pauseQueue shuts the door of a sale's waiting room, or opens it.
 func (c *caller) pauseQueue(ctx context.Context, sale string, paused bool) error {
 	header := http.Header{"Authorization": {"Bearer " + c.adminToken}}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	return c.call(ctx, http.MethodPatch, c.admin+"/v1/sales/"+sale+"/queue", header, map[string]any{"paused": paused}, http.StatusOK, nil)
 }
 
@@ -208,6 +215,8 @@ func (s seats) plus(o seats) seats {
 
 // seats asks for those of a sale of the bench's only class.
 func (c *caller) seats(ctx context.Context, sale string) (seats, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	var answer struct {
 		Classes []seats `json:"classes"`
 	}

@@ -18,6 +18,8 @@ type reading struct {
 }
 
 func (b *bench) read(ctx context.Context, meter func(context.Context) (probe.Metrics, error)) reading {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	r := reading{at: time.Now()}
 	if processes, err := probe.ReadProcesses(b.pids); err != nil {
 		b.note("CPU and memory: " + err.Error())
@@ -162,14 +164,17 @@ func addMetrics(run *report.Run, before, after probe.Metrics, units float64) boo
 	return whole
 }
 
-// sampleWorkflows asks Temporal about the checkouts that were paid last.
+// sampleWorkflows asks Temporal about the checkouts that were paid last. Where it
+// does not answer for one, it is not asked for the others.
 func (b *bench) sampleWorkflows(ctx context.Context) *report.Workflow {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	var transitions, events, bytes []float64
 	for _, h := range b.recent.list() {
 		w, err := probe.DescribeWorkflow(ctx, b.Temporal, workflows.CheckoutID(h.order))
 		if err != nil {
 			b.note("Temporal's counts: " + err.Error())
-			continue
+			break
 		}
 		transitions = append(transitions, w.StateTransitions)
 		events = append(events, w.HistoryEvents)

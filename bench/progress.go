@@ -71,9 +71,12 @@ func (p progress) watch(line func() string) (stop func()) {
 // done leaves a line for each run.
 func (p progress) done(title string, run report.Run) {
 	failed := run.Requests - run.Latency.Count
-	cpu, _ := report.CPU(run)
+	cpu := "–" // not available, which is no zero
+	if ms, ok := report.CPU(run); ok {
+		cpu = report.Figure(ms)
+	}
 	fmt.Fprintf(p.out, "  %s  %8s/s   p50 %s ms   p99 %s ms   CPU %s ms   %d errors\n",
-		title, report.Figure(run.Rate), report.Figure(run.Latency.P50), report.Figure(run.Latency.P99), report.Figure(cpu), failed)
+		title, report.Figure(run.Rate), report.Figure(run.Latency.P50), report.Figure(run.Latency.P99), cpu, failed)
 	for _, line := range failures(run.Measured) {
 		fmt.Fprintln(p.out, "      "+line)
 	}

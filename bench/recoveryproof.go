@@ -179,7 +179,7 @@ func (r *recovery) lookAtOrders(ctx context.Context) error {
 	holds := r.holds.list()
 	step := (len(holds) + shownMax - 1) / shownMax
 	for i := 0; i < len(holds); i += step {
-		status, _, err := r.caller.readOrder(ctx, holds[i])
+		status, err := r.askForOrder(ctx, holds[i])
 		if err != nil {
 			return err
 		}
@@ -189,6 +189,13 @@ func (r *recovery) lookAtOrders(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (r *recovery) askForOrder(ctx context.Context, h held) (domain.OrderStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	status, _, err := r.caller.readOrder(ctx, h)
+	return status, err
 }
 
 // lookAtBooks has every sale audited, and keeps what is not in order.
