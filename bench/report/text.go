@@ -167,8 +167,10 @@ func (s Series) Processes() []string {
 // processCPU is the median of each process.
 func (s Series) processCPU() map[string]float64 {
 	medians := map[string]float64{}
-	for name := range s.Middle().CPU {
-		medians[name] = s.Over(CPUOf(name)).Median
+	for _, r := range s.Runs {
+		for name := range r.CPU {
+			medians[name] = s.Over(CPUOf(name)).Median
+		}
 	}
 	return medians
 }
