@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"boxoffice/bench/load"
 	"boxoffice/bench/probe"
@@ -188,6 +189,17 @@ func (b *bench) paidOrders(ctx context.Context, count int) ([]held, error) {
 		return err
 	})
 	return orders, err
+}
+
+// warmUpOrders are paid before a rush and before a kill: with cold caches, and where
+// nobody has a connection to the database yet, nothing is like later.
+const warmUpOrders = 400
+
+func (b *bench) warmUp(ctx context.Context) (took time.Duration, err error) {
+	defer b.progress.prepare(fmt.Sprintf("warming up with %d paid checkouts", warmUpOrders))()
+	began := time.Now()
+	err = b.many(ctx, warmUpOrders, func(ctx context.Context) error { return b.journey(ctx, &load.Request{}) })
+	return time.Since(began), err
 }
 
 // many does something so often outside of any measurement. The first error ends

@@ -21,11 +21,9 @@ const (
 	// a round differ in how long they hold, so that all deadlines come together:
 	// within the seconds that so many holds take.
 	salesOrders = 500
-	// warmUpOrders are paid before a round: with cold caches nothing is like later.
-	// Their time foretells that of the holds, which are the first half of each and
-	// get all but three tenths of it.
-	warmUpOrders = 400
-	holdShare    = 0.7
+	// holdShare of the time of the warm-up foretells that of the holds, which are the
+	// first half of each order.
+	holdShare = 0.7
 	// deadlineMargin is what is added to the time that the holds should take, and
 	// readyMargin to that what a start on a crashed stack's data takes at most.
 	deadlineMargin = 10 * time.Second
@@ -66,13 +64,6 @@ func (r *recovery) hold(ctx context.Context) error {
 		return fmt.Errorf("the first deadline came before the last of them was held, after %.0f s: the machine was slower than while warming up, measure again", r.row.HeldSeconds)
 	}
 	return nil
-}
-
-func (r *recovery) warmUp(ctx context.Context) (took time.Duration, err error) {
-	defer r.progress.prepare(fmt.Sprintf("warming up with %d paid checkouts", warmUpOrders))()
-	began := time.Now()
-	err = r.many(ctx, warmUpOrders, func(ctx context.Context) error { return r.journey(ctx, &load.Request{}) })
-	return time.Since(began), err
 }
 
 // holdsTake foretells by the time of the warm-up.

@@ -62,6 +62,9 @@ func (s Storm) plan() crowd.Plan {
 
 // runStorms sells out one fresh sale a run.
 func runStorms(ctx context.Context, b *bench) error {
+	if _, err := b.warmUp(ctx); err != nil {
+		return err
+	}
 	for n := range b.Runs {
 		sale := fmt.Sprintf("%s-storm-%d", b.sale, n+1)
 		if err := b.caller.offer(ctx, sale, b.Storm.Tickets, nil); err != nil {
@@ -83,6 +86,9 @@ const roomOpensAfter = 4 * time.Second
 // runRooms is a storm on a sale with a waiting room. Its door is paused until
 // everybody has a place, so that all tokens are outstanding at once.
 func runRooms(ctx context.Context, b *bench) error {
+	if _, err := b.warmUp(ctx); err != nil {
+		return err
+	}
 	for n := range b.Runs {
 		sale, opensAt := fmt.Sprintf("%s-room-%d", b.sale, n+1), time.Now().Add(roomOpensAfter)
 		err := b.caller.offer(ctx, sale, b.Storm.Tickets, map[string]any{"waiting_room": true, "opens_at": opensAt.UTC().Format(time.RFC3339Nano)})
