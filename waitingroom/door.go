@@ -44,8 +44,7 @@ const (
 	// cameShare of the rate has to come for it to grow in proportion. Else those who
 	// are let in are slow, or few of them want anything, and only creeping is safe.
 	cameShare = 0.5
-	// creepTime is how long creeping takes from nothing to the ceiling. It adds
-	// evenly, so that sales that share an engine find their shares.
+	// creepTime is how long creeping takes from nothing to the ceiling.
 	creepTime = 500 * time.Second
 	// drainShare of what a congested engine does is let in, so that what waits for it
 	// becomes less. Between cutMost and cutLeast of the rate are left by a cut: what the
@@ -68,13 +67,17 @@ func draw(q *domain.Queue, first int64) bool {
 	return true
 }
 
-// moveDoor is one turn. own is the row of the node that makes it, checkouts how they
-// fare there; seats says whether the ledger has any.
+// isOpen reports whether the door lets people in, and some wait for it.
+func isOpen(q *domain.Queue, seats bool) bool {
+	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats && q.Door.Admitted < q.Joined
+}
+
+// moveDoor is one turn. own is the row of the node that makes it; checkouts is this
+// sale's part of how they fare there; seats says whether the ledger has any.
 func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, seats bool) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
-	shut := q.Drawn == domain.QueueUndrawn || q.Settings.Paused || !q.CanceledAt.IsZero() || !seats
-	if shut || passed < TurnInterval || d.Admitted >= q.Joined {
+	if !isOpen(q, seats) || passed < TurnInterval {
 		return false
 	}
 	nodes := append(others(q, own.Node), *own)

@@ -83,6 +83,13 @@ func newRoom(sale string) *room {
 	return r
 }
 
+// active reports whether somebody asked lately.
+func (r *room) active(mono time.Duration) bool {
+	return mono-time.Duration(r.asked.Load()) <= activeFor
+}
+
+func (r *room) hasSeats() bool { return seatsState(r.seats.Load()) == seatsFree }
+
 // known reports whether there was an exchange.
 func (s *snapshot) known() bool { return s.draw.Commitment != "" }
 

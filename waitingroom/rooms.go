@@ -182,7 +182,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		checkouts := r.pulse.take(r.o.Load(), r.mono())
+		checkouts := r.pulse.take(r.o.Load(), r.mono()).sharedBy(r.openDoors())
 		r.rooms.Range(func(_, value any) bool {
 			r.serve(ctx, value.(*room), checkouts, &running)
 			return true
@@ -190,11 +190,24 @@ func (r *Rooms) Run(ctx context.Context) error {
 	}
 }
 
+// openDoors counts the sales that let people in now.
+func (r *Rooms) openDoors() (n int) {
+	now := r.mono()
+	r.rooms.Range(func(_, value any) bool {
+		of := value.(*room)
+		if of.active(now) && isOpen(&of.last.Load().Queue, of.hasSeats()) {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
 // serve starts what is due for a room. One exchange and one look at the ledger
 // are under way at most: a slow one delays only its own sale.
 func (r *Rooms) serve(ctx context.Context, of *room, checkouts engineState, running *sync.WaitGroup) {
 	now := r.mono()
-	if now-time.Duration(of.asked.Load()) > activeFor {
+	if !of.active(now) {
 		return
 	}
 	if of.exchanging.CompareAndSwap(false, true) {
@@ -223,7 +236,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	defer cancel()
 	of.foresee()
 	b := of.take()
-	seats := seatsState(of.seats.Load()) == seatsFree
+	seats := of.hasSeats()
 	at := r.mono()
 	var turned bool
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
@@ -288,6 +301,14 @@ type engineState struct {
 	congested bool    // the checkouts are more than the node can do
 	pressed   bool    // they are getting there
 	perSecond float64 // holds that it does
+}
+
+// sharedBy is what each of so many doors goes by: an equal part of what the engine
+// does. By all of it a congested one would hardly be cut: the whole is more than any
+// door lets in. And where one has more than its part, it is cut deeper than the others.
+func (e engineState) sharedBy(doors int) engineState {
+	e.perSecond /= float64(max(doors, 1))
+	return e
 }
 
 func (p *pulse) take(l Load, now time.Duration) engineState {
