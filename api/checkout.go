@@ -95,7 +95,7 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if sale.WaitingRoom {
 		answer, err = s.holdByToken(ctx, sale, key, &order)
 	} else {
-		answer, err = s.hold(ctx, sale, &order)
+		answer, err = s.holdByKey(ctx, sale, &order)
 	}
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	return s.viewCheckout(order, answer)
 }
 
-// hold asks for seats: the gate, and where that has nothing against it, the Desk.
-func (s *Server) hold(ctx context.Context, sale *domain.Sale, order *domain.Order) (domain.HoldAnswer, error) {
+// holdByKey asks for seats: the gate, and where that has nothing against it, the Desk.
+func (s *Server) holdByKey(ctx context.Context, sale *domain.Sale, order *domain.Order) (domain.HoldAnswer, error) {
 	if err := s.refuseEarly(ctx, sale, order); err != nil {
 		return domain.HoldAnswer{}, err
 	}
@@ -208,7 +208,11 @@ func (s *Server) verdict(ctx context.Context, sale *domain.Sale, order *domain.O
 		return soldOut(order.Lines, levels)
 	case domain.HoldLimitReached:
 		if hold.CheckoutOpen {
-			return &domain.Error{Code: domain.CodeLimitReached, Detail: "This buyer has another checkout open in this sale. Pay or cancel it, or let it expire; a new try then takes a new Idempotency-Key."}
+			again := "a new try then takes a new Idempotency-Key"
+			if sale.WaitingRoom {
+				again = "the Queue-Token is good for a new try then"
+			}
+			return &domain.Error{Code: domain.CodeLimitReached, Detail: "This buyer has another checkout open in this sale. Pay or cancel it, or let it expire; " + again + "."}
 		}
 		return &domain.Error{Code: domain.CodeLimitReached, Detail: "With these tickets the buyer would have more than the sale allows, those that still wait for a payment included."}
 	default:

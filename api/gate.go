@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"boxoffice/domain"
 )
 
@@ -49,8 +47,7 @@ type Gate struct {
 	books      Books
 	now        func() time.Time
 	takingsMax int64
-	remembered atomic.Int64            // orders, over all sales
-	tries      *lru.Cache[string, int] // key of a token → how many of its tries were refused
+	remembered atomic.Int64 // orders, over all sales
 
 	mu    sync.RWMutex
 	sales map[string]*saleGate
@@ -58,11 +55,7 @@ type Gate struct {
 
 // newGate reads by the catalog, so that what it learns is shown on the pages too.
 func newGate(catalog *Catalog, books Books) *Gate {
-	tries, err := lru.New[string, int](triesRememberedMax)
-	if err != nil {
-		panic(err) // triesRememberedMax is above 0
-	}
-	return &Gate{catalog: catalog, books: books, now: catalog.now, takingsMax: takingsMax, tries: tries, sales: make(map[string]*saleGate)}
+	return &Gate{catalog: catalog, books: books, now: catalog.now, takingsMax: takingsMax, sales: make(map[string]*saleGate)}
 }
 
 // A verdict of the gate on an order.

@@ -73,7 +73,9 @@ func (l *latencies) recent(now time.Time) (p90 time.Duration, perSecond float64)
 	for _, s := range l.samples {
 		if !s.at.IsZero() && now.Sub(s.at) < loadWindow {
 			took = append(took, s.took)
-			oldest = minTime(oldest, s.at)
+			if s.at.Before(oldest) {
+				oldest = s.at
+			}
 		}
 	}
 	l.mu.Unlock()
@@ -86,13 +88,6 @@ func (l *latencies) recent(now time.Time) (p90 time.Duration, perSecond float64)
 	}
 	slices.Sort(took)
 	return took[(len(took)*loadPercentile-1)/100], float64(len(took)) / window.Seconds()
-}
-
-func minTime(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // Load is how the checkouts of this node fare; Rooms is to be given it. It has one

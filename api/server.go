@@ -20,6 +20,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
@@ -83,8 +84,9 @@ type Server struct {
 	hub       *hub
 	placeHub  *placeHub
 	load      load
-	lookups   chan struct{}  // refusals that first ask whether the key is known
-	adaptive  *adaptiveBound // checkouts that the engine is given at a time
+	lookups   chan struct{}           // refusals that first ask whether the key is known
+	tries     *lru.Cache[string, int] // key of a token → how many of its tries were refused
+	adaptive  *adaptiveBound          // checkouts that the engine is given at a time
 	breakers  breakers
 	byAddress *buckets[netip.Addr]
 	byBuyer   *buckets[domain.BuyerID]
@@ -127,6 +129,9 @@ func New(o Options) (*Server, error) {
 	s.protect()
 	s.boundOf, s.bounds = newBounds()
 	var err error
+	if s.tries, err = lru.New[string, int](triesRememberedMax); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
 		return nil, err
 	}

@@ -42,9 +42,9 @@ func tryKey(key string, try int) string {
 	return u.String()
 }
 
-// holdByToken is hold for an order of a token: it gives it the id of the token's try.
+// holdByToken is holdByKey for an order of a token: it gives it the id of the token's try.
 func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string, order *domain.Order) (domain.HoldAnswer, error) {
-	refused, _ := s.gate.tries.Get(key)
+	refused, _ := s.tries.Get(key)
 	for try := refused; try < triesMax; try++ {
 		order.ID = s.Keys.OrderID(sale, tryKey(key, try))
 		if refusal := s.refuseEarly(ctx, sale, order); refusal != nil {
@@ -63,7 +63,7 @@ func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string,
 		answer, err := s.start(ctx, sale, order)
 		again, err := s.wasRefused(ctx, order, answer, err)
 		if err == nil && tookNothing(answer.Hold) || again {
-			s.gate.tries.Add(key, try+1)
+			s.tries.Add(key, try+1)
 		}
 		switch {
 		case again:
