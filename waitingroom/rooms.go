@@ -138,6 +138,10 @@ const (
 	// retryPortion of the shortest wait there may be passes before asking again, since
 	// clients add to what they are told.
 	retryPortion = 0.5
+	// drawPollsPerSecond is how many hear of the draw in a second: what one small node
+	// answers. Of more than it answers in drawSpreadMax, they are more a second.
+	drawPollsPerSecond = 10_000
+	drawSpreadMax      = 10 * time.Second
 	// roomsMax bounds the sales that one node has queues for.
 	roomsMax = 1000
 )
@@ -574,7 +578,7 @@ func (r *Rooms) place(of *room, s *snapshot, index int64, joinedAt time.Time) Pl
 	}
 	switch {
 	case p.Status == StatusDraw:
-		p.RetryAfter = bounded(s.OpensAt.Sub(s.now(r.mono())) + ExchangeInterval)
+		p.RetryAfter = retryAtDraw(s.OpensAt.Sub(s.now(r.mono())), s.Joined, index)
 	case p.Status == StatusCanceled || p.Status == StatusSoldOut:
 	case r.admitted(of, s, index):
 		p.Status = StatusAdmitted
@@ -599,6 +603,26 @@ func retryAfter(q *domain.Queue, position int64) time.Duration {
 		wait = max(time.Duration(doublings*float64(doubleTime)), waitAt(position, q.Settings.RateCeiling))
 	}
 	return bounded(time.Duration(retryPortion * float64(wait)))
+}
+
+// retryAtDraw is when to ask for the place that the draw gives. Nobody knows who will
+// be next, so all ask soon after the opening, but no more in a second than are
+// answered: else all who were told the same time would come at once.
+func retryAtDraw(untilOpen time.Duration, joined, index int64) time.Duration {
+	untilOpen = max(untilOpen, 0) // the draw may be late
+	window := min(time.Duration(float64(joined)/drawPollsPerSecond*float64(time.Second)), drawSpreadMax)
+	if untilOpen+window+ExchangeInterval > retryMax { // once more before
+		return bounded(time.Duration((2 + phase(index)) / 3 * float64(min(untilOpen, retryMax))))
+	}
+	return bounded(untilOpen + ExchangeInterval + time.Duration(phase(index)*float64(window)))
+}
+
+// phase is in [0, 1), evenly spread over any run of indexes: the multiples of the
+// golden ratio (Knuth, The Art of Computer Programming 3, 6.4). It says nothing of the
+// places to be drawn.
+func phase(index int64) float64 {
+	const golden = 0x9E3779B97F4A7C15 // of 2^64
+	return float64(uint64(index)*golden>>11) / (1 << 53)
 }
 
 func waitAt(position int64, ratePerSecond float64) time.Duration {
