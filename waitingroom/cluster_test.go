@@ -395,6 +395,35 @@ func TestTheDoorIsShut(t *testing.T) {
 	}
 }
 
+// A sale counts among those that share the engine while its door lets people in.
+func TestWhichDoorsShareTheEngine(t *testing.T) {
+	store := newMemory(0)
+	n, _ := sitting(t, store, 10)
+	for name, c := range map[string]struct {
+		change func(*room, *domain.Queue)
+		doors  int // that one included
+	}{
+		"people wait at the other as well": {func(*room, *domain.Queue) {}, 2},
+		"nobody waits there":               {func(_ *room, q *domain.Queue) { q.Door.Admitted = q.Joined }, 1},
+		"it has not opened":                {func(_ *room, q *domain.Queue) { q.Drawn = domain.QueueUndrawn }, 1},
+		"it is paused":                     {func(_ *room, q *domain.Queue) { q.Settings.Paused = true }, 1},
+		"it is canceled":                   {func(_ *room, q *domain.Queue) { q.CanceledAt = q.Now }, 1},
+		"it has no seats":                  {func(of *room, _ *domain.Queue) { of.seats.Store(int32(seatsHeld)) }, 1},
+		"nobody asked for it lately":       {func(of *room, _ *domain.Queue) { of.asked.Store(-int64(2 * activeFor)) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other, q := newRoom("other"), store.q
+			other.seats.Store(int32(seatsFree))
+			c.change(other, &q)
+			other.last.Store(&snapshot{Queue: q})
+			n.rooms.Store("other", other)
+			if doors := n.openDoors(); doors != c.doors {
+				t.Errorf("%d doors share the engine, want %d", doors, c.doors)
+			}
+		})
+	}
+}
+
 func TestWithoutTheDatabasePlacesStayAndNobodyJoins(t *testing.T) {
 	store := newMemory(0)
 	n, tokens := sitting(t, store, 10)
