@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type world struct {
 	looks     map[string]Look
 	working   map[domain.OrderID]bool // what Temporal knows and does not list yet
 	known     map[string]bool         // sessions that the provider has seen
+	asked     sync.Mutex              // some sources are asked from several goroutines
 	happen    func(source string, reading int)
 	readings  map[string]int
 	err       map[string]error
@@ -36,6 +38,8 @@ func (w *world) sources() Sources {
 }
 
 func (w *world) read(source string) error {
+	w.asked.Lock()
+	defer w.asked.Unlock()
 	w.readings[source]++
 	w.happen(source, w.readings[source])
 	return w.err[source]
