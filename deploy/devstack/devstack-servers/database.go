@@ -12,6 +12,8 @@ import (
 	pgschema "go.temporal.io/server/schema/postgresql/v12"
 	schematool "go.temporal.io/server/tools/common/schema"
 	sqltool "go.temporal.io/server/tools/sql"
+
+	"boxoffice/deploy/devstack/internal/visibility"
 )
 
 // The pools together stay below the 100 connections of a stock Postgres, with room for the box office.
@@ -49,8 +51,9 @@ func readDatabase(variable string, connsMax int) (*config.SQL, error) {
 }
 
 // applySchema brings a database to the schema of this server's release with the server's own schema tool and its own
-// files. It does nothing on a database that is there already; one of a newer release is refused.
-func applySchema(cfg *config.SQL, name, release string, logger log.Logger) error {
+// files. It does nothing on a database that is there already; one of a newer release is refused. The statement undo is run
+// in front of an update: those files know nothing of what was changed here.
+func applySchema(cfg *config.SQL, name, release, undo string, logger log.Logger) error {
 	conn, err := sqltool.NewConnection(cfg, logger)
 	if err != nil {
 		return fmt.Errorf("database %s: %w", cfg.DatabaseName, err)
@@ -73,6 +76,9 @@ func applySchema(cfg *config.SQL, name, release string, logger log.Logger) error
 		case found.EQ(want):
 			return nil
 		}
+		if err := conn.Exec(undo); err != nil {
+			return fmt.Errorf("database %s: %w", cfg.DatabaseName, err)
+		}
 	} else if err := schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, logger).Run(); err != nil {
 		return fmt.Errorf("database %s: %w", cfg.DatabaseName, err)
 	}
@@ -82,41 +88,26 @@ func applySchema(cfg *config.SQL, name, release string, logger log.Logger) error
 	return nil
 }
 
-func applySchemas(store, visibility *config.SQL, logger log.Logger) error {
-	if err := applySchema(store, "postgresql/v12/temporal", pgschema.Version, logger); err != nil {
+func applySchemas(store, lists *config.SQL, logger log.Logger) error {
+	if err := applySchema(store, "postgresql/v12/temporal", pgschema.Version, "", logger); err != nil {
 		return err
 	}
-	return applySchema(visibility, "postgresql/v12/visibility", pgschema.VisibilityVersion, logger)
+	return applySchema(lists, "postgresql/v12/visibility", pgschema.VisibilityVersion, visibility.Stock(), logger)
 }
 
-// partialIndexes leaves those rows out of an index of the visibility table that have nothing in its column. The names
-// and columns stay, so that searches and schema updates find what they know. Only indexes without a condition are
-// touched: at the second start there is none left.
-const partialIndexes = `DO $$
-DECLARE
-	found record;
-BEGIN
-	FOR found IN
-		SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition, a.attname AS attribute
-		FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-		WHERE i.indrelid = 'executions_visibility'::regclass AND NOT i.indisunique AND i.indpred IS NULL AND NOT a.attnotnull
-	LOOP
-		EXECUTE 'DROP INDEX ' || found.name;
-		EXECUTE found.definition || format(' WHERE %I IS NOT NULL', found.attribute);
-	END LOOP;
-END $$`
-
-// indexOnlyWhatIsThere: the schema has an index for each of some sixty search attributes that a workflow may have, and
-// every write (three a checkout) enters its row into all of them, NULL or not. A checkout sets two. Measured, that was
-// two thirds of the write-ahead log of a checkout, and a sixth of its CPU in Postgres (docs/performance.md).
-func indexOnlyWhatIsThere(visibility *config.SQL, logger log.Logger) error {
-	conn, err := sqltool.NewConnection(visibility, logger)
+// tuneVisibility makes the lists cheap to write, or, for stock, what the schema has.
+func tuneVisibility(lists *config.SQL, stock bool, logger log.Logger) error {
+	conn, err := sqltool.NewConnection(lists, logger)
 	if err != nil {
-		return fmt.Errorf("database %s: %w", visibility.DatabaseName, err)
+		return fmt.Errorf("database %s: %w", lists.DatabaseName, err)
 	}
 	defer conn.Close()
-	if err := conn.Exec(partialIndexes); err != nil {
-		return fmt.Errorf("indexes of database %s: %w", visibility.DatabaseName, err)
+	statement := visibility.Lean()
+	if stock {
+		statement = visibility.Stock()
+	}
+	if err := conn.Exec(statement); err != nil {
+		return fmt.Errorf("search attributes of database %s: %w", lists.DatabaseName, err)
 	}
 	return nil
 }

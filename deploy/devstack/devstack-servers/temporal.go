@@ -44,10 +44,8 @@ func runTemporal(stop <-chan os.Signal) error {
 	if err := applySchemas(store, visibility, logger); err != nil {
 		return err
 	}
-	if !stock {
-		if err := indexOnlyWhatIsThere(visibility, logger); err != nil {
-			return err
-		}
+	if err := tuneVisibility(visibility, stock, logger); err != nil {
+		return err
 	}
 	addresses, err := readServiceAddresses()
 	if err != nil {

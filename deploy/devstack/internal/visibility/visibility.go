@@ -1,0 +1,25 @@
+// Package visibility makes Temporal's table for lists and searches cheap to write, and takes that back.
+//
+// Temporal's schema is made for any search attribute that a workflow may have: 59 of them have a generated column and an
+// index each, and every write (three a checkout) computes and opens them all. A checkout sets three. Measured, that was
+// more than half of what those writes cost Postgres, and two thirds of a checkout's write-ahead log (docs/performance.md).
+// What can be searched, and by which names, stays as it was; a search of an attribute reads rows instead of an index.
+//
+// Nothing here is for a production cluster, whose lists may be searched more than they are written.
+package visibility
+
+import _ "embed"
+
+var (
+	//go:embed lean.sql
+	lean string
+	//go:embed stock.sql
+	stock string
+)
+
+// Lean is the statement for cheap writes. It does nothing the second time.
+func Lean() string { return lean }
+
+// Stock is the statement that takes Lean back, so that an update of the schema finds what it was written for. It does
+// nothing to a table that is as Temporal made it, nor where there is none yet.
+func Stock() string { return stock }
