@@ -189,6 +189,9 @@ func dynamicConfig(stock bool) dynamicconfig.StaticClient {
 		"matching.persistenceMaxQPS":    unlimited,
 		"frontend.namespaceCount":       unlimited, // long polls and waiting Updates at the same time
 		"history.hostLevelCacheMaxSize": workflowsCachedMax,
+		// What a list shows may be 0.2 s old: reading each shard's queue 20 times a second, three tasks a checkout were read
+		// one by one, a transaction each.
+		"history.visibilityProcessorMaxPollRPS": 5,
 		// One worker process reads the queue: four partitions would only forward tasks to each other.
 		"matching.numTaskqueueReadPartitions":  1,
 		"matching.numTaskqueueWritePartitions": 1,
