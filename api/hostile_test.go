@@ -245,21 +245,33 @@ func (k *keptConn) send(raw string) *http.Response {
 	return response
 }
 
-// The next two have the real timeouts, in a time that a test can let pass; a
-// pipe buffers nothing, so that not reading is felt at once.
+// The next three have the real timeouts, in a time that a test can let pass.
+
+// overPipes serves the API on connections that buffer nothing, so that not
+// reading is felt at once. ask sends a request on one of its own and reads no
+// answer.
+func overPipes(t *testing.T) (b *bundle, ask func(path string) net.Conn) {
+	t.Helper()
+	b = setup(t)
+	listener := make(pipes)
+	server := NewServer(b.api.Public())
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close() })
+	return b, func(path string) net.Conn {
+		t.Helper()
+		conn, _ := listener.dial(context.Background(), "", "")
+		t.Cleanup(func() { conn.Close() })
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: boxoffice\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+}
 
 func TestAWatcherWhoNeverReadsIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		listener := make(pipes)
-		server := NewServer(b.api.Public())
-		go func() { _ = server.Serve(listener) }()
-		defer server.Close()
-		conn, _ := listener.dial(context.Background(), "", "")
-		defer conn.Close()
-		if _, err := io.WriteString(conn, "GET /v1/sales/conference/events HTTP/1.1\r\nHost: boxoffice\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		b, ask := overPipes(t)
+		ask("/v1/sales/conference/events")
 		synctest.Wait()
 		if b.api.hub.open() != 1 {
 			t.Fatal("nobody is watching")
@@ -274,16 +286,8 @@ func TestAWatcherWhoNeverReadsIsDropped(t *testing.T) {
 
 func TestAnAnswerThatNobodyReadsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		listener := make(pipes)
-		server := NewServer(b.api.Public())
-		go func() { _ = server.Serve(listener) }()
-		defer server.Close()
-		conn, _ := listener.dial(context.Background(), "", "")
-		defer conn.Close()
-		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: boxoffice\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, ask := overPipes(t)
+		conn := ask("/openapi.json")
 		time.Sleep(requestTimeout + answerGrace + time.Second)
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
 		if n, err := io.Copy(io.Discard, conn); isTimeout(err) {
@@ -295,17 +299,9 @@ func TestAnAnswerThatNobodyReadsIsGivenUp(t *testing.T) {
 // As many as a bound has slots ask, and read nothing: others are served.
 func TestAnAnswerThatNobodyReadsHoldsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		listener := make(pipes)
-		server := NewServer(b.api.Public())
-		go func() { _ = server.Serve(listener) }()
-		defer server.Close()
+		b, ask := overPipes(t)
 		for range othersInFlightMax {
-			conn, _ := listener.dial(context.Background(), "", "")
-			defer conn.Close()
-			if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: boxoffice\r\n\r\n"); err != nil {
-				t.Fatal(err)
-			}
+			ask("/openapi.json")
 		}
 		synctest.Wait()
 		if w := b.do(request{method: http.MethodGet, path: "/v1/sales"}); w.Code != http.StatusOK {
