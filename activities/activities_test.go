@@ -213,6 +213,44 @@ func TestWhatTheProviderRefusesStaysDue(t *testing.T) {
 	require.False(t, failed.NonRetryable())
 }
 
+func TestFindSale(t *testing.T) {
+	tests := []struct {
+		name   string
+		script scripted
+		want   activities.Settled
+		err    bool
+	}{
+		{"recorded", scripted{sold: &domain.SoldOrder{PerkTaken: true, Capture: domain.Capture{Payment: "pay_1"}}},
+			activities.Settled{Outcome: activities.SettleSoldBefore, PerkTaken: true, Payment: "pay_1"}, false},
+		{"not recorded", scripted{fail: map[string]error{"order": domain.NotFound("order")}}, activities.Settled{Outcome: activities.SettleUnpaid}, false},
+		{"not known while the database is away", scripted{fail: map[string]error{"order": errors.New("down")}}, activities.Settled{}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			acts, _ := setup(tt.script)
+			got, err := acts.FindSale(t.Context(), order.ID)
+			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.err, err != nil, err)
+		})
+	}
+}
+
+// The provider is told only of what is noted, so that no money goes back unseen.
+func TestARefundIsNotDueWhileItIsNotNoted(t *testing.T) {
+	acts, _ := setup(scripted{fail: map[string]error{"begin": errors.New("down")}})
+	due, err := acts.RecordRefundDue(t.Context(), domain.Refund{Reason: domain.RefundNoneLeft})
+	var failed *temporal.ApplicationError
+	require.ErrorAs(t, err, &failed)
+	require.False(t, failed.NonRetryable())
+	require.Equal(t, activities.RefundDue{}, due)
+}
+
+func TestRefundPayment(t *testing.T) {
+	acts, script := setup(scripted{})
+	require.NoError(t, acts.RefundPayment(t.Context(), domain.Refund{}))
+	require.Equal(t, []string{"refund"}, script.calls)
+}
+
 func TestRefundOfAPaymentThatWasNeverTakenIsDone(t *testing.T) {
 	acts, _ := setup(scripted{fail: map[string]error{"refund": domain.NotFound("payment")}})
 	require.NoError(t, acts.RefundPayment(t.Context(), domain.Refund{}))
@@ -243,4 +281,7 @@ func TestHoldWithoutAnAPI(t *testing.T) {
 	acts.Notices = nil
 	_, err := acts.Hold(t.Context(), order)
 	require.NoError(t, err)
+	notice, cancel := acts.Notices.Subscribe(order.ID)
+	defer cancel()
+	require.Nil(t, notice, "whoever asks goes to the workflow")
 }

@@ -1,0 +1,243 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+)
+
+// backOffice is all that a cancellation asks, as scripted. It notes the calls in
+// order, and what was saved.
+type backOffice struct {
+	activities.Canceler
+	activities.Cancellations
+	calls []string
+	fail  map[string]error
+
+	sale   domain.Sale
+	stage  domain.CancelStage // at the beginning
+	counts domain.SaleCancellation
+	levels []domain.StockLevel
+	owed   []domain.Refund
+	open   []domain.OrderID
+	waits  map[domain.OrderID]wait
+	saved  []domain.SaleCancellation
+}
+
+type wait struct {
+	domain.CancelWait
+	ended bool
+	err   error
+}
+
+func (b *backOffice) call(name string) error {
+	b.calls = append(b.calls, name)
+	return b.fail[name]
+}
+
+func (b *backOffice) BeginCancellation(_ context.Context, saleID string, at time.Time) (domain.SaleCancellation, error) {
+	return domain.SaleCancellation{SaleID: saleID, RequestedAt: at, Stage: b.stage}, b.call("begin")
+}
+
+func (b *backOffice) Sale(context.Context, string) (*domain.Sale, error) {
+	return &b.sale, b.call("sale")
+}
+
+func (b *backOffice) Drain(context.Context, *domain.Sale) ([]domain.StockLevel, error) {
+	return b.levels, b.call("drain")
+}
+
+func (b *backOffice) SaveCancellation(_ context.Context, c domain.SaleCancellation) error {
+	b.saved = append(b.saved, c)
+	return b.call("save")
+}
+
+func (b *backOffice) CountCheckouts(_ context.Context, c *domain.SaleCancellation) error {
+	c.OpenCheckouts, c.CanceledCheckouts, c.LatePayments = b.counts.OpenCheckouts, b.counts.CanceledCheckouts, b.counts.LatePayments
+	return b.call("count")
+}
+
+func (b *backOffice) DueRefunds(_ context.Context, c *domain.SaleCancellation) error {
+	c.OrdersToRefund, c.OrdersRefunding, c.OrdersRefunded = b.counts.OrdersToRefund, b.counts.OrdersRefunding, b.counts.OrdersRefunded
+	return b.call("due")
+}
+
+func (b *backOffice) OwedRefunds(context.Context, string, int) ([]domain.Refund, error) {
+	return b.owed, b.call("owed")
+}
+
+func (b *backOffice) OpenCheckouts(context.Context, string, int) ([]domain.OrderID, error) {
+	return b.open, b.call("open")
+}
+
+func (b *backOffice) Waits(_ context.Context, refund domain.Refund) (domain.CancelWait, bool, error) {
+	w := b.waits[refund.Capture.Order]
+	return w.CancelWait, !w.ended, w.err
+}
+
+func (b *backOffice) CheckoutWaits(_ context.Context, id domain.OrderID) (domain.CancelWait, bool, error) {
+	w := b.waits[id]
+	return w.CancelWait, !w.ended, w.err
+}
+
+func (b *backOffice) activities() *activities.SaleCancel {
+	return &activities.SaleCancel{Canceler: b, Cancellations: b, Drainer: b, Now: func() time.Time { return surveyedAt }}
+}
+
+var (
+	askedAt    = time.Date(2026, 11, 1, 20, 0, 0, 0, time.UTC)
+	surveyedAt = askedAt.Add(time.Minute)
+	toCancel   = activities.SaleToCancel{SaleID: "conf", RequestedAt: askedAt}
+	away       = errors.New("connection refused")
+)
+
+func TestCloseSale(t *testing.T) {
+	releasing := domain.SaleCancellation{SaleID: "conf", RequestedAt: askedAt, Stage: domain.CancelReleasing}
+	tests := []struct {
+		name  string
+		stage domain.CancelStage
+		calls []string
+		saved []domain.SaleCancellation
+	}{
+		{"in force once the ledger has nothing left", domain.CancelClosing,
+			[]string{"begin", "sale", "drain", "save"}, []domain.SaleCancellation{releasing}},
+		{"again, when more was done: that stays", domain.CancelRefunding, []string{"begin", "sale", "drain"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &backOffice{stage: tt.stage}
+			require.NoError(t, b.activities().CloseSale(t.Context(), toCancel))
+			require.Equal(t, tt.calls, b.calls)
+			require.Equal(t, tt.saved, b.saved)
+		})
+	}
+}
+
+// A step that fails is the last one, and is tried again; only what is not there
+// never will be.
+func TestCancellationStopsAtWhatFails(t *testing.T) {
+	closeSale := func(a *activities.SaleCancel) error { return a.CloseSale(t.Context(), toCancel) }
+	survey := func(a *activities.SaleCancel) error {
+		_, err := a.SurveyCancellation(t.Context(), toCancel)
+		return err
+	}
+	cancelBatch := func(a *activities.SaleCancel) error {
+		_, err := a.CancelCheckouts(t.Context(), toCancel)
+		return err
+	}
+	tests := []struct {
+		name    string
+		do      func(*activities.SaleCancel) error
+		fails   string
+		why     error
+		retried bool
+	}{
+		{"close: no such sale", closeSale, "begin", domain.NotFound("sale"), false},
+		{"close: the database is away", closeSale, "begin", away, true},
+		{"close: the sale cannot be read", closeSale, "sale", away, true},
+		{"close: the ledger is away", closeSale, "drain", away, true},
+		{"close: not saved", closeSale, "save", away, true},
+		{"survey: Temporal is away", survey, "count", away, true},
+		{"survey: the sale cannot be read", survey, "sale", away, true},
+		{"survey: the ledger is away", survey, "drain", away, true},
+		{"survey: the database is away", survey, "due", away, true},
+		{"survey: not saved", survey, "save", away, true},
+		{"cancel: Temporal is away", cancelBatch, "open", away, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &backOffice{stage: domain.CancelClosing, fail: map[string]error{tt.fails: tt.why}}
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, tt.do(b.activities()), &failed)
+			require.Equal(t, tt.retried, !failed.NonRetryable())
+			require.Equal(t, tt.fails, b.calls[len(b.calls)-1])
+		})
+	}
+}
+
+func TestSurveyCountsWhatIsLeft(t *testing.T) {
+	levels := []domain.StockLevel{
+		{Ledger: 1, Held: 1, Sold: 20, Available: 300},
+		{Ledger: 2, Held: 4, Sold: 50, Available: 600},
+		{Ledger: 3, Held: 7, Sold: 80, Available: 900},
+	}
+	classes := []domain.Class{{Name: "A", Ledger: 1}, {Name: "B", Ledger: 2}}
+	tests := []struct {
+		name                  string
+		sale                  domain.Sale
+		held, sold, available int64
+	}{
+		{"a perk is no ticket: an order that goes back keeps it", domain.Sale{Classes: classes, Perk: &domain.Perk{Ledger: 3}}, 5, 70, 900},
+		{"without a perk", domain.Sale{Classes: append(classes, domain.Class{Name: "C", Ledger: 3})}, 12, 150, 1800},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &backOffice{sale: tt.sale, levels: levels, counts: domain.SaleCancellation{
+				CanceledCheckouts: 9, OrdersToRefund: 3, OrdersRefunded: 2,
+			}}
+			want := domain.SaleCancellation{
+				SaleID: "conf", RequestedAt: askedAt, UpdatedAt: surveyedAt, Stage: domain.CancelReleasing,
+				CanceledCheckouts: 9, OrdersToRefund: 3, OrdersRefunded: 2,
+				HeldTickets: tt.held, SoldTickets: tt.sold, AvailableTickets: tt.available,
+			}
+			got, err := b.activities().SurveyCancellation(t.Context(), toCancel)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.Equal(t, []domain.SaleCancellation{want}, b.saved, "what is told is what is stored")
+			require.Equal(t, []string{"count", "sale", "drain", "due", "save"}, b.calls,
+				"Temporal first and the ledger before the orders; nobody waits, so nobody is looked into")
+		})
+	}
+}
+
+func TestSurveyTellsWhatItWaitsFor(t *testing.T) {
+	first, second := domain.OrderID{1}, domain.OrderID{2}
+	refused := domain.CancelWait{Order: first, Reason: "the provider refuses"}
+	waits := func(id domain.OrderID, w wait) *backOffice {
+		return &backOffice{
+			owed:  []domain.Refund{{Capture: domain.Capture{Order: id}}},
+			open:  []domain.OrderID{id},
+			waits: map[domain.OrderID]wait{id: w},
+		}
+	}
+	tests := []struct {
+		name   string
+		b      *backOffice
+		counts domain.SaleCancellation
+		want   []domain.CancelWait
+	}{
+		{"a refund that the provider refuses", waits(first, wait{CancelWait: refused}), domain.SaleCancellation{OrdersRefunding: 1}, []domain.CancelWait{refused}},
+		{"a late payment that goes back", waits(first, wait{CancelWait: refused}), domain.SaleCancellation{LatePayments: 1}, []domain.CancelWait{refused}},
+		{"a checkout", waits(first, wait{CancelWait: refused}), domain.SaleCancellation{OpenCheckouts: 1}, []domain.CancelWait{refused}},
+		{"both", waits(first, wait{CancelWait: refused}), domain.SaleCancellation{OpenCheckouts: 1, OrdersRefunding: 1}, []domain.CancelWait{refused, refused}},
+		{"one that just began has no reason yet", waits(second, wait{CancelWait: domain.CancelWait{Order: second}}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
+		{"one that has ended", waits(first, wait{CancelWait: refused, ended: true}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
+		{"one that cannot be read: it is only shown", waits(first, wait{CancelWait: refused, err: away}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.b.counts = tt.counts
+			got, err := tt.b.activities().SurveyCancellation(t.Context(), toCancel)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got.Waiting)
+		})
+	}
+}
+
+func TestSurveyOfASaleThatIsDone(t *testing.T) {
+	b := &backOffice{counts: domain.SaleCancellation{OrdersRefunded: 2}}
+	a := b.activities()
+	a.Now = nil // the clock
+	began := time.Now()
+	got, err := a.SurveyCancellation(t.Context(), toCancel)
+	require.NoError(t, err)
+	require.Equal(t, domain.CancelFinished, got.Stage)
+	require.WithinRange(t, got.FinishedAt, began.Add(-time.Second), time.Now().Add(time.Second))
+}
