@@ -190,3 +190,13 @@ func TestCancelBatchEndsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	require.Less(t, batch.Settled, 16)
 }
+
+// One that was told so before it began leaves the cursor where it was.
+func TestRefundBatchThatBeginsNothingGoesOnInTheSamePlace(t *testing.T) {
+	d := withOrders(100)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	batch, err := d.activities().RefundOrders(ctx, activities.RefundBatch{SaleID: "conf", After: d.open[9], WaitingMax: 1})
+	require.NoError(t, err)
+	require.Equal(t, activities.CanceledBatch{Next: d.open[9]}, batch)
+}

@@ -77,6 +77,10 @@ func (b *backOffice) OpenCheckouts(context.Context, string, int) ([]domain.Order
 	return b.open, b.call("open")
 }
 
+func (b *backOffice) PaidOrders(context.Context, string, domain.OrderID, int) ([]domain.OrderID, error) {
+	return b.open, b.call("paid")
+}
+
 func (b *backOffice) Waits(_ context.Context, refund domain.Refund) (domain.CancelWait, bool, error) {
 	w := b.waits[refund.Capture.Order]
 	return w.CancelWait, !w.ended, w.err
@@ -132,6 +136,10 @@ func TestCancellationStopsAtWhatFails(t *testing.T) {
 		_, err := a.CancelCheckouts(t.Context(), toCancel)
 		return err
 	}
+	refundBatch := func(a *activities.SaleCancel) error {
+		_, err := a.RefundOrders(t.Context(), activities.RefundBatch{SaleID: "conf", WaitingMax: 1})
+		return err
+	}
 	tests := []struct {
 		name    string
 		do      func(*activities.SaleCancel) error
@@ -150,6 +158,7 @@ func TestCancellationStopsAtWhatFails(t *testing.T) {
 		{"survey: the database is away", survey, "due", away, true},
 		{"survey: not saved", survey, "save", away, true},
 		{"cancel: Temporal is away", cancelBatch, "open", away, true},
+		{"refund: the database is away", refundBatch, "paid", away, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
