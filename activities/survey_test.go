@@ -99,7 +99,7 @@ var (
 	askedAt    = time.Date(2026, 11, 1, 20, 0, 0, 0, time.UTC)
 	surveyedAt = askedAt.Add(time.Minute)
 	toCancel   = activities.SaleToCancel{SaleID: "conf", RequestedAt: askedAt}
-	away       = errors.New("connection refused")
+	errAway    = errors.New("connection refused")
 )
 
 func TestCloseSale(t *testing.T) {
@@ -148,17 +148,17 @@ func TestCancellationStopsAtWhatFails(t *testing.T) {
 		retried bool
 	}{
 		{"close: no such sale", closeSale, "begin", domain.NotFound("sale"), false},
-		{"close: the database is away", closeSale, "begin", away, true},
-		{"close: the sale cannot be read", closeSale, "sale", away, true},
-		{"close: the ledger is away", closeSale, "drain", away, true},
-		{"close: not saved", closeSale, "save", away, true},
-		{"survey: Temporal is away", survey, "count", away, true},
-		{"survey: the sale cannot be read", survey, "sale", away, true},
-		{"survey: the ledger is away", survey, "drain", away, true},
-		{"survey: the database is away", survey, "due", away, true},
-		{"survey: not saved", survey, "save", away, true},
-		{"cancel: Temporal is away", cancelBatch, "open", away, true},
-		{"refund: the database is away", refundBatch, "paid", away, true},
+		{"close: the database is away", closeSale, "begin", errAway, true},
+		{"close: the sale cannot be read", closeSale, "sale", errAway, true},
+		{"close: the ledger is away", closeSale, "drain", errAway, true},
+		{"close: not saved", closeSale, "save", errAway, true},
+		{"survey: Temporal is away", survey, "count", errAway, true},
+		{"survey: the sale cannot be read", survey, "sale", errAway, true},
+		{"survey: the ledger is away", survey, "drain", errAway, true},
+		{"survey: the database is away", survey, "due", errAway, true},
+		{"survey: not saved", survey, "save", errAway, true},
+		{"cancel: Temporal is away", cancelBatch, "open", errAway, true},
+		{"refund: the database is away", refundBatch, "paid", errAway, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestSurveyTellsWhatItWaitsFor(t *testing.T) {
 		{"both", waits(first, wait{CancelWait: refused}), domain.SaleCancellation{OpenCheckouts: 1, OrdersRefunding: 1}, []domain.CancelWait{refused, refused}},
 		{"one that just began has no reason yet", waits(second, wait{CancelWait: domain.CancelWait{Order: second}}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
 		{"one that has ended", waits(first, wait{CancelWait: refused, ended: true}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
-		{"one that cannot be read: it is only shown", waits(first, wait{CancelWait: refused, err: away}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
+		{"one that cannot be read: it is only shown", waits(first, wait{CancelWait: refused, err: errAway}), domain.SaleCancellation{OpenCheckouts: 1, LatePayments: 1}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
