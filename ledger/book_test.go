@@ -649,3 +649,90 @@ func TestLedgerThatIsGone(t *testing.T) {
 		t.Errorf("void = %v, want %s: it was queued behind the post", err, domain.CodeOverloaded)
 	}
 }
+
+// answering is a client whose transfers are answered as told.
+type answering struct {
+	*fake
+	transfers func([]tb.Transfer) ([]tb.CreateTransferResult, error)
+}
+
+func (a answering) CreateTransfers(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
+	if _, err := a.fake.CreateTransfers(transfers); err != nil {
+		return nil, err
+	}
+	return a.transfers(transfers)
+}
+
+func boxOver(t *testing.T, client tb.Client) *box {
+	b := &box{t: t, ctx: t.Context(), sale: newSale()}
+	b.keys, _ = domain.NewKeyring(make([]byte, domain.ServerKeyLen))
+	b.book = ledger.NewBook(newBatcher(t, client, ledger.WithAnswerTimeout(50*time.Millisecond)))
+	return b
+}
+
+// The buyer's account was confirmed, and what was taken with it is not known.
+func TestAFirstHoldWhoseAnswerIsLost(t *testing.T) {
+	client := newFake()
+	b := boxOver(t, answering{client, func([]tb.Transfer) ([]tb.CreateTransferResult, error) {
+		<-client.closed
+		return nil, tb.ErrClientClosed
+	}})
+	defer client.Close()
+	o := b.order("ann", 1, 0)
+	_, err := b.book.Hold(b.ctx, o)
+	var unknown *domain.UnknownError
+	if !errors.As(err, &unknown) || unknown.Op != "hold" || unknown.ID != o.ID.String() {
+		t.Errorf("hold = %v, want an UnknownError of hold %s", err, o.ID)
+	}
+}
+
+// A buyer's budget that was not funded is empty for a reason that is not the
+// buyer's: to call that their limit would be a lie. What was taken all the same was
+// taken.
+func TestABuyerWhoCannotBeFunded(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		chain tb.CreateTransferStatus
+		held  bool
+	}{
+		{"nothing is taken", tb.TransferExceedsCredits, false},
+		{"the budget was there", tb.TransferCreated, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			client := newFake()
+			b := boxOver(t, answering{client, func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
+				results := make([]tb.CreateTransferResult, len(transfers))
+				for i := range results {
+					results[i].Status = test.chain
+				}
+				results[0].Status = tb.TransferExistsWithDifferentAmount
+				return results, nil
+			}})
+			for range 2 { // nobody takes the buyer for funded the second time
+				hold, err := b.book.Hold(b.ctx, b.order("ann", 1, 0))
+				if held := err == nil && hold.Outcome == domain.HoldHeld; held != test.held || !held && domain.CodeOf(err) != domain.CodeInternal {
+					t.Errorf("hold = %+v, %v, want held %v or else %s", hold, err, test.held, domain.CodeInternal)
+				}
+			}
+			for _, request := range client.seen() {
+				if len(request) != 1+2 {
+					t.Errorf("a request of %d transfers, want the funding and the chain of two", len(request))
+				}
+			}
+		})
+	}
+}
+
+func TestABuyerMayHaveOneTicket(t *testing.T) {
+	for _, be := range backends() {
+		t.Run(be.name, func(t *testing.T) {
+			t.Parallel()
+			sale := newSale()
+			sale.BuyerLimit = 1
+			b := openBoxOf(t, be, sale)
+			b.hold(b.order("ann", 1, 0), domain.HoldHeld)
+			b.hold(b.order("ann", 0, 1), domain.HoldLimitReached)
+			b.hold(b.order("bob", 0, 1), domain.HoldHeld)
+		})
+	}
+}
