@@ -705,6 +705,9 @@ func TestABuyerWhoCannotBeFunded(t *testing.T) {
 				for i := range results {
 					results[i].Status = test.chain
 				}
+				if !test.held { // the last of the chain is the buyer's quota
+					results[1].Status = tb.TransferLinkedEventFailed
+				}
 				results[0].Status = tb.TransferExistsWithDifferentAmount
 				return results, nil
 			}})
@@ -720,6 +723,28 @@ func TestABuyerWhoCannotBeFunded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who was funded is not funded again: each of the second round's requests is the
+// chain alone.
+func TestWhoWasFundedIsRemembered(t *testing.T) {
+	client := newFake()
+	b := boxOver(t, client)
+	buyers := []string{"ann", "bob", "cat", "dan"}
+	for range 2 {
+		for _, buyer := range buyers {
+			b.hold(b.order(buyer, 1, 0), domain.HoldHeld)
+		}
+	}
+	for i, request := range client.seen() {
+		want := 1 + 2
+		if i >= len(buyers) {
+			want = 2
+		}
+		if len(request) != want {
+			t.Errorf("hold %d: %d transfers, want %d", i, len(request), want)
+		}
 	}
 }
 
