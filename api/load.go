@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,8 +40,13 @@ func (l *load) held(ctx context.Context, began time.Time, err error) {
 	l.holds.add(began, time.Now())
 }
 
-// answered notes a problem that was answered.
-func (l *load) answered(route string, code domain.Code) {
+// answered notes a problem that was answered, where it says something of this node:
+// a client that left, or sent its body so slowly that no time was left, is not
+// turned away by the engine, and must not shut a door to all the others.
+func (l *load) answered(ctx context.Context, route string, code domain.Code, why error) {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(why, errNoTimeLeft) {
+		return
+	}
 	if route == checkoutsRoute && (code == domain.CodeOverloaded || code == domain.CodeUnknown) {
 		l.overloaded.Add(1)
 	}

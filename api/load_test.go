@@ -78,6 +78,51 @@ func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
 	}
 }
 
+// Nobody may shut a door by leaving, or by sending a body slowly: only what the
+// node itself could not do counts.
+func TestWhatCountsAsOverloaded(t *testing.T) {
+	here := t.Context()
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	for _, test := range []struct {
+		name  string
+		ctx   context.Context
+		route string
+		code  domain.Code
+		why   error
+		want  int64
+	}{
+		{"the bound", here, checkoutsRoute, domain.CodeOverloaded, errBoundReached, 1},
+		{"an outcome that is not known", here, checkoutsRoute, domain.CodeUnknown, nil, 1},
+		{"one that took too long", late, checkoutsRoute, domain.CodeUnknown, nil, 1},
+		{"who left", left, checkoutsRoute, domain.CodeUnknown, context.Canceled, 0},
+		{"whose body was slow", here, checkoutsRoute, domain.CodeOverloaded, &domain.Error{Code: domain.CodeOverloaded, Err: errNoTimeLeft}, 0},
+		{"sold out", here, checkoutsRoute, domain.CodeSoldOut, nil, 0},
+		{"another route", here, "/v1/queue/:token", domain.CodeOverloaded, nil, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var l load
+			l.answered(test.ctx, test.route, test.code, test.why)
+			if got := l.overloaded.Load(); got != test.want {
+				t.Errorf("%d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// A client that hangs up while its hold is pending.
+func TestWhoHangsUpIsNoOverload(t *testing.T) {
+	b := setup(t)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	b.api.problem(context.WithValue(ctx, routeKey, checkoutsRoute), &domain.UnknownError{Op: "hold", Err: ctx.Err()})
+	if load := b.api.Load(); load.Overloaded != 0 {
+		t.Errorf("%d overloaded answers, want none", load.Overloaded)
+	}
+}
+
 func TestLoadOfANode(t *testing.T) {
 	b := setup(t, func(o *Options) { o.CheckoutsInFlightMax = 7 })
 	b.held(testKey)

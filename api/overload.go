@@ -211,10 +211,10 @@ func (s *Server) admit(ctx context.Context) (leave func(error), err error) {
 	began := time.Now()
 	_, _, expected := s.adaptive.state()
 	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(began) < max(expected, holdLatencyTarget) {
-		return nil, s.refuseCheckout("deadline", "the request has no time left for a hold", seatsUnknown)
+		return nil, s.refuseCheckout("deadline", errNoTimeLeft, seatsUnknown)
 	}
 	if !s.adaptive.enter(began) {
-		return nil, s.refuseCheckout("bound", "the adaptive bound of checkouts is reached", seatsUnknown)
+		return nil, s.refuseCheckout("bound", errBoundReached, seatsUnknown)
 	}
 	return func(err error) {
 		now := time.Now()
@@ -228,7 +228,13 @@ func (s *Server) admit(ctx context.Context) (leave func(error), err error) {
 
 const seatsUnknown = -1
 
-func (s *Server) refuseCheckout(by, why string, seats int64) error {
+// Why a checkout is not admitted.
+var (
+	errNoTimeLeft   = errors.New("the request has no time left for a hold")
+	errBoundReached = errors.New("the adaptive bound of checkouts is reached")
+)
+
+func (s *Server) refuseCheckout(by string, why error, seats int64) error {
 	s.metrics.notAdmitted.WithLabelValues(by).Inc()
-	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: s.adaptive.retryAfter(seats), Err: errors.New(why)}
+	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: s.adaptive.retryAfter(seats), Err: why}
 }

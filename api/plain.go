@@ -54,7 +54,7 @@ func (s *Server) refusalAtOnce(c *gin.Context) error {
 		return s.refusedByGate(refusal)
 	}
 	if s.adaptive.turnAway(time.Now()) {
-		return s.refuseCheckout("bound", "the adaptive bound of checkouts is reached", s.gate.left(sale.ID, order.Lines))
+		return s.refuseCheckout("bound", errBoundReached, s.gate.left(sale.ID, order.Lines))
 	}
 	return nil
 }

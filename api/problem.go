@@ -246,7 +246,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	p.RequestID = requestID(ctx)
 	route := routeOf(ctx)
 	s.metrics.problems.WithLabelValues(route, string(p.Code)).Inc()
-	s.load.answered(route, p.Code)
+	s.load.answered(ctx, route, p.Code, err)
 	level := kinds[p.Code].level
 	if errors.Is(ctx.Err(), context.Canceled) {
 		level = slog.LevelDebug // the client left: nobody is waiting for this

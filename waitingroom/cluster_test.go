@@ -569,3 +569,39 @@ func TestADrawFarLongerThanTheWindowIsPassed(t *testing.T) {
 		t.Errorf("after four seconds: %+v", p)
 	}
 }
+
+// A database that comes back as it was a moment before (a failover, a restore) has
+// let fewer people in than the nodes have seen: they go on from there.
+func TestTheDoorGoesOnAfterADatabaseThatLostAMoment(t *testing.T) {
+	const people, lost = 1000, 40
+	store := newMemory(time.Second)
+	n := newNode(t, store, "a", free)
+	tokens, err := n.join(people)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.pass(2 * time.Second)
+	last := tokens[NewPermutation(make([]byte, 32), people).Index(people-1)]
+	turn := func() {
+		for range 100 {
+			n.tick()
+			n.look(t, last)
+			store.pass(100 * time.Millisecond)
+			if store.q.Door.Admitted >= 2*lost && store.q.Door.Admitted < people {
+				return
+			}
+		}
+	}
+	if turn(); store.q.Door.Admitted < 2*lost {
+		t.Fatalf("%d are let in before anything is lost", store.q.Door.Admitted)
+	}
+	seen := store.q.Door.Admitted
+	store.q.Door.Admitted -= lost
+	for range 100 {
+		n.tick()
+		store.pass(100 * time.Millisecond)
+	}
+	if store.q.Door.Admitted <= seen {
+		t.Errorf("%d let in, and %d were before the database lost %d of them", store.q.Door.Admitted, seen, lost)
+	}
+}

@@ -189,6 +189,9 @@ func (r *room) foresee() {
 		return
 	}
 	from, to := s.Door.Admitted&^7, min(s.Door.Admitted+2*windowPlaces, s.Drawn)
+	if from < r.orderFrom { // the database came back as it was a moment before: a restore, a failover
+		r.order, r.orderFrom = r.order[:0], from
+	}
 	if gone := min(from-r.orderFrom, int64(len(r.order))); gone > 0 {
 		r.order = append(r.order[:0], r.order[gone:]...)
 		r.orderFrom += gone
