@@ -118,7 +118,7 @@ func TestClockStepsNeverMoveAPlace(t *testing.T) {
 			}
 			admitted = store.q.Door.Admitted
 		}
-		var skew time.Duration // at most TokenLife from where it was, or tokens do expire
+		var skew time.Duration // at most TokenLife from the opening, or tokens do expire
 		for range 100 {
 			joined, err := nodes[random.IntN(2)].join(1 + random.IntN(19))
 			if err != nil {

@@ -22,7 +22,7 @@ const (
 // A room is what this node knows of one sale's queue.
 type room struct {
 	sale   string
-	seats  atomic.Int32 // what the ledger said last, a seatsState
+	count  atomic.Pointer[seatCount] // what the ledger said last; never nil
 	def    atomic.Pointer[domain.Sale]
 	last   atomic.Pointer[snapshot]
 	asked  atomic.Int64 // when somebody last asked, on the node's monotonic clock
@@ -38,8 +38,9 @@ type room struct {
 	counting atomic.Bool // the ledger is being asked
 	countAt  atomic.Int64
 
-	mu    sync.Mutex
-	batch *batch // joins that wait for the next exchange; never nil
+	mu     sync.Mutex
+	batch  *batch // joins that wait for the next exchange; never nil
+	closed bool   // there will be none: Rooms has forgotten this room
 }
 
 // A block keeps, for so many join indexes, when each was heard of and where the
@@ -68,27 +69,81 @@ type snapshot struct {
 	next  chan struct{} // closed when the next snapshot is there
 }
 
-type seatsState int32
+// A seatCount is what the ledger said of a sale's seats. It never changes.
+type seatCount struct {
+	seats seatsState
+	at    time.Duration // when it was asked, on the node's monotonic clock
+	away  bool          // it did not answer since
+	next  chan struct{} // closed when it was asked again
+}
+
+type seatsState int
 
 const (
 	seatsUnknown seatsState = iota
 	seatsFree
 	seatsHeld // none is free, some may come back
-	seatsGone // for good
+	seatsGone // until an order is refunded
 )
 
-func newRoom(sale string) *room {
+// newRoom makes the room that somebody asks for now.
+func newRoom(sale string, mono time.Duration) *room {
 	r := &room{sale: sale, batch: &batch{done: make(chan struct{})}}
-	r.last.Store(&snapshot{next: make(chan struct{}), at: -time.Hour})
+	r.last.Store(&snapshot{next: make(chan struct{}), at: never})
+	r.count.Store(&seatCount{next: make(chan struct{}), at: never})
+	r.asked.Store(int64(mono))
 	return r
 }
+
+// never is long before a node's clock began.
+const never = -time.Hour
 
 // active reports whether somebody asked lately.
 func (r *room) active(mono time.Duration) bool {
 	return mono-time.Duration(r.asked.Load()) <= activeFor
 }
 
-func (r *room) hasSeats() bool { return seatsState(r.seats.Load()) == seatsFree }
+func (r *room) seats() seatsState { return r.count.Load().seats }
+
+func (r *room) hasSeats() bool { return r.seats() == seatsFree }
+
+// isSoldOut goes by a fresh word of the ledger: refunds bring seats back.
+func (r *room) isSoldOut(mono time.Duration) bool {
+	c := r.count.Load()
+	return c.seats == seatsGone && mono-c.at <= soldOutFor
+}
+
+// counted keeps what the ledger said, and wakes who waits for it.
+func (r *room) counted(seats seatsState, at time.Duration) {
+	r.publishCount(&seatCount{seats: seats, at: at})
+}
+
+// uncounted keeps what it said before: it does not answer.
+func (r *room) uncounted() {
+	last := r.count.Load()
+	r.publishCount(&seatCount{seats: last.seats, at: last.at, away: true})
+}
+
+func (r *room) publishCount(c *seatCount) {
+	c.next = make(chan struct{})
+	close(r.count.Swap(c).next)
+}
+
+// awaitCount waits for a count made after a time; a ledger that is away ends the
+// waiting too.
+func (r *room) awaitCount(ctx context.Context, than time.Duration) {
+	for {
+		c := r.count.Load()
+		if c.at >= than || c.away {
+			return
+		}
+		select {
+		case <-c.next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // known reports whether there was an exchange.
 func (s *snapshot) known() bool { return s.draw.Commitment != "" }
@@ -248,11 +303,20 @@ func (r *room) presence(q *domain.Queue, mono time.Duration) (base int64, bits [
 func (r *room) enlist() (b *batch, nth int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.batch.joins >= batchJoinsMax {
+	if r.closed || r.batch.joins >= batchJoinsMax {
 		return nil, 0, false
 	}
 	r.batch.joins++
 	return r.batch, r.batch.joins - 1, true
+}
+
+// close reports whether nobody waits for the next exchange. Then nobody will: who
+// found the room a moment ago is told to try again.
+func (r *room) close() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = r.closed || r.batch.joins == 0
+	return r.closed
 }
 
 // take closes the batch that waits, and starts the next.

@@ -25,7 +25,7 @@ const (
 	StatusWaiting  Status = "waiting"  // not yet
 	StatusAdmitted Status = "admitted" // may check out
 	StatusPaused   Status = "paused"   // the organiser holds the door
-	StatusSoldOut  Status = "sold_out" // for good: nothing is held that may come back
+	StatusSoldOut  Status = "sold_out" // nothing is held that may come back: only a refund brings seats, and then the place counts again
 	StatusCanceled Status = "canceled" // the organiser canceled the sale
 )
 
@@ -130,8 +130,12 @@ const (
 	// freshTimeout is how long asking may take.
 	freshFor     = time.Second
 	freshTimeout = time.Second
+	// soldOutFor is how old the ledger's word may be by which nobody may join any more.
+	soldOutFor = 4 * StockInterval
 	// activeFor is how long after the last question a room is exchanged.
 	activeFor = PresenceTimeout
+	// forgetAfter is how long after it a room is removed.
+	forgetAfter = 10 * time.Minute
 
 	// retryMin and retryMax bound when to ask again.
 	retryMin, retryMax = time.Second, 30 * time.Second
@@ -142,7 +146,7 @@ const (
 	// answers. Of more than it answers in drawSpreadMax, they are more a second.
 	drawPollsPerSecond = 10_000
 	drawSpreadMax      = 10 * time.Second
-	// roomsMax bounds the sales that one node has queues for.
+	// roomsMax bounds the sales that people queue for at one node at a time.
 	roomsMax = 1000
 )
 
@@ -212,6 +216,7 @@ func (r *Rooms) openDoors() (n int) {
 func (r *Rooms) serve(ctx context.Context, of *room, checkouts engineState, running *sync.WaitGroup) {
 	now := r.mono()
 	if !of.active(now) {
+		r.forget(of, now)
 		return
 	}
 	if of.exchanging.CompareAndSwap(false, true) {
@@ -233,6 +238,21 @@ func (r *Rooms) serve(ctx context.Context, of *room, checkouts engineState, runn
 	}
 }
 
+// forget removes a room that nobody asks for any more: all that it knows is in the
+// database, or too old to matter. Who comes back finds a new one.
+func (r *Rooms) forget(of *room, now time.Duration) {
+	if now-time.Duration(of.asked.Load()) <= forgetAfter || !of.close() {
+		return
+	}
+	r.remove(of)
+}
+
+func (r *Rooms) remove(of *room) {
+	if r.rooms.CompareAndDelete(of.sale, of) {
+		r.count.Add(-1)
+	}
+}
+
 // exchange is the one transaction of a node and interval.
 func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	// What joined is answered although the process is stopping.
@@ -241,16 +261,19 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	of.foresee()
 	b := of.take()
 	seats := of.hasSeats()
-	at := r.mono()
+	var at time.Duration
 	var turned bool
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
+		// Now that the row is ours: by a time from before the wait for it, a database
+		// that is slow would look like one whose clock was set.
+		at = r.mono()
 		for i := range b.joins {
 			of.hear(first+i, at)
 		}
 		drawn := draw(q, first)
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: checkouts.congested}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, r.mono()) && !drawn && moveDoor(q, &own, checkouts, seats)
+		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts, seats)
 		return own
 	})
 	if err != nil {
@@ -279,9 +302,7 @@ func (r *Rooms) exchangeFailed(of *room, b *batch, err error) {
 	b.err = overloaded(err)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		b.err = err
-		if r.rooms.CompareAndDelete(of.sale, of) {
-			r.count.Add(-1)
-		}
+		r.remove(of)
 	}
 	of.failed(err)
 	close(b.done)
@@ -342,16 +363,26 @@ func (p *pulse) target(latency, now time.Duration) time.Duration {
 func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
-	sale, err := r.definition(ctx, of)
-	if err != nil || sale == nil {
+	at := r.mono()
+	seats, err := r.askSeats(ctx, of)
+	if err != nil {
+		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
+		of.uncounted()
 		return
+	}
+	of.counted(seats, at)
+}
+
+func (r *Rooms) askSeats(ctx context.Context, of *room) (seatsState, error) {
+	sale, err := r.definition(ctx, of)
+	if err != nil {
+		return seatsUnknown, err
 	}
 	levels, err := r.o.Stock(ctx, sale)
 	if err != nil {
-		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
-		return
+		return seatsUnknown, err
 	}
-	of.seats.Store(int32(seatsOf(sale, levels)))
+	return seatsOf(sale, levels), nil
 }
 
 func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) {
@@ -368,7 +399,7 @@ func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) 
 			return sale, nil
 		}
 	}
-	return nil, nil
+	return nil, domain.NotFound("sale")
 }
 
 // seatsOf adds up the classes; a perk is no seat.
@@ -396,7 +427,7 @@ func seatsOf(sale *domain.Sale, levels []domain.StockLevel) seatsState {
 // only when its place is durable.
 //
 // Errors: *domain.Error with CodeOverloaded (too many at once, or the database
-// away: no place is held), CodeSoldOut (for good), CodeSaleCanceled, CodeNotFound
+// away: no place is held), CodeSoldOut, CodeSaleCanceled, CodeNotFound
 // (the sale has no waiting room).
 func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Place, err error) {
 	if !sale.WaitingRoom {
@@ -433,7 +464,7 @@ func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
 	switch {
 	case sale.Canceled() || !s.CanceledAt.IsZero():
 		return &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
-	case seatsState(of.seats.Load()) == seatsGone:
+	case of.isSoldOut(r.mono()):
 		return &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold."}
 	case s.away || s.Joined+batchJoinsMax > JoinsMax:
 		return overloaded(nil)
@@ -529,34 +560,44 @@ func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claim
 		return nil, nil, c, err
 	}
 	now := r.mono()
-	if s.now(now).Sub(c.joinedAt) > TokenLife {
+	if s.now(now).Sub(later(c.joinedAt, s.OpensAt)) > TokenLife {
 		return nil, nil, c, domain.NotFound("place in a queue")
 	}
 	of.hear(c.index, now)
 	return of, s, c, nil
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // open finds a room and its state, fresh where nobody has asked for a while. One
 // that this node has never heard of is asked for at the next exchange.
 func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, error) {
 	value, known := r.rooms.Load(saleID)
+	now := r.mono()
 	if !known {
 		if r.count.Load() >= roomsMax {
 			return nil, nil, overloaded(nil)
 		}
-		if value, known = r.rooms.LoadOrStore(saleID, newRoom(saleID)); !known {
+		if value, known = r.rooms.LoadOrStore(saleID, newRoom(saleID, now)); !known {
 			r.count.Add(1)
 		}
 	}
-	of, now := value.(*room), r.mono()
-	if asked := &of.asked; time.Duration(asked.Load()) < now-ExchangeInterval || !known {
+	of := value.(*room)
+	if asked := &of.asked; time.Duration(asked.Load()) < now-ExchangeInterval {
 		asked.Store(int64(now))
 	}
 	s := of.last.Load()
 	if now-s.at > freshFor && !s.away {
 		ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 		defer cancel()
-		s = of.newer(ctx, now-freshFor)
+		if s = of.newer(ctx, now-freshFor); s.err == nil {
+			of.awaitCount(ctx, now-freshFor)
+		}
 	}
 	switch {
 	case s.err != nil:
@@ -643,7 +684,7 @@ func statusOf(of *room, s *snapshot) Status {
 	switch {
 	case !s.CanceledAt.IsZero():
 		return StatusCanceled
-	case seatsState(of.seats.Load()) == seatsGone:
+	case of.seats() == seatsGone:
 		return StatusSoldOut
 	case s.Drawn == domain.QueueUndrawn:
 		return StatusDraw

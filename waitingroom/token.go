@@ -17,7 +17,8 @@ import (
 // that it need not be carried.
 const (
 	TokenMaxLen = 119
-	// TokenLife is how long a token is good for, from the join on.
+	// TokenLife is how long a token is good for, from the join or the opening on,
+	// whichever is later: who waits for the draw does not lose the place that it gives.
 	TokenLife = 24 * time.Hour
 
 	tokenVersion = 1
