@@ -55,7 +55,7 @@ type placeOutput struct {
 // PlaceView is where one stands in the queue of a sale.
 type PlaceView struct {
 	Sale     string             `json:"sale"`
-	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: for good"`
+	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: nothing is held that may come back; only a refund brings seats, and then the place counts again"`
 	Position int64              `json:"position" doc:"1 is next; 0 before the draw and once admitted"`
 	Ahead    int64              `json:"ahead" doc:"How many places are before it that are not admitted yet, those of people who have left included"`
 	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet, all together"`

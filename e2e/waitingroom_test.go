@@ -61,7 +61,7 @@ func (s *stack) rush(t *testing.T, capacity int, opensIn time.Duration) string {
 		"id": id, "name": "Rush", "currency": "EUR", "classes": []map[string]any{{"class": "A", "price": 6500, "capacity": capacity}},
 		"hold_seconds": longHold, "buyer_limit": 4, "waiting_room": true, "queue": map[string]any{"rate_floor": 20, "rate_ceiling": 50},
 	}
-	if opensIn > 0 {
+	if opensIn != 0 {
 		body["opens_at"] = time.Now().Add(opensIn).UTC().Format(time.RFC3339Nano)
 	}
 	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales", s.admin(), body)
@@ -221,7 +221,7 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	require.Contains(t, events(), "admitted")
 
 	refusedTokens := map[string]string{
-		"none": "", "forged": forge(tokens[0]), "not one of ours": "abc", "expired": s.yesterdays(t, tokens[0]),
+		"none": "", "forged": forge(tokens[0]), "not one of ours": "abc",
 		"another sale's": s.join(t, first, s.rush(t, 1, time.Hour)).Token,
 	}
 	for name, token := range refusedTokens {
@@ -229,9 +229,19 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 		require.Equal(t, http.StatusForbidden, a.status, "%s: %s", name, a.body)
 		require.Equal(t, "queue_required", a.code(t), name)
 	}
-	for _, name := range []string{"forged", "not one of ours", "expired"} {
+	for _, name := range []string{"forged", "not one of ours"} {
 		require.Equal(t, http.StatusNotFound, s.request(t, http.MethodGet, s.api("/v1/queue/"+refusedTokens[name]), nil, nil).status, name)
 	}
+
+	// A day after the opening, or the join, a token is no longer good.
+	old := s.rush(t, 1, -25*time.Hour)
+	expired := s.yesterdays(t, s.join(t, first, old).Token)
+	require.Equal(t, http.StatusNotFound, s.request(t, http.MethodGet, s.api("/v1/queue/"+expired), nil, nil).status)
+	a := s.checkoutWith(t, first, old, expired, newBuyer())
+	require.Equal(t, http.StatusForbidden, a.status, "%s", a.body)
+	require.Equal(t, "queue_required", a.code(t))
+	require.NotEqual(t, http.StatusNotFound, s.request(t, http.MethodGet, s.api("/v1/queue/"+s.yesterdays(t, tokens[0])), nil, nil).status,
+		"yesterday's join for an opening of today")
 
 	// A token is one order: replayed it is the same one, shared it is refused.
 	buyer := newBuyer()

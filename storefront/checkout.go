@@ -81,7 +81,7 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	case a.ok():
 		setCookie(w, r, orderCookie, held.Token, "/orders/"+held.Order.String(), cookieAge)
 		if form.QueueToken != "" {
-			setPlaceCookie(w, r, sale.ID, "") // it has served
+			forgetPlace(w, r, sale.ID) // it has served
 		}
 		http.Redirect(w, r, "/orders/"+held.Order.String()+"#"+held.Token, http.StatusSeeOther)
 	default:
@@ -124,7 +124,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form: it cannot be read again
 	// Any other refusal takes nothing: the place can still be used.
 	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin {
-		setPlaceCookie(w, r, sale.ID, "")
+		forgetPlace(w, r, sale.ID)
 	}
 	p.renderPlace(w, r, a.status, data)
 }

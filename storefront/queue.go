@@ -18,7 +18,7 @@ const (
 	placeWaiting  = "waiting"
 	placeAdmitted = "admitted"
 	placePaused   = "paused"
-	placeSoldOut  = "sold_out" // for good
+	placeSoldOut  = "sold_out" // unless an order is refunded
 	placeCanceled = "canceled"
 )
 
@@ -59,8 +59,9 @@ const (
 	refreshMax = 2 * time.Minute
 )
 
-// over reports whether nothing becomes of a place any more.
-func (p *place) over() bool { return p.Status == placeSoldOut || p.Status == placeCanceled }
+// over reports whether nothing becomes of a place any more. What is sold out may not
+// stay so: a refund brings tickets back, and then the place counts again.
+func (p *place) over() bool { return p.Status == placeCanceled }
 
 // tokenPattern is what a place's token may look like. Whether it is one, the API says.
 var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{16,200}$`)
@@ -100,9 +101,9 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if found.over() {
-		setPlaceCookie(w, r, sale.ID, "")
+		forgetPlace(w, r, sale.ID)
 	} else {
-		setPlaceCookie(w, r, sale.ID, token) // however it was taken, and also where it was opened from another device
+		keepPlace(w, r, sale, token) // however it was taken, and also where it was opened from another device
 	}
 	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, a.retryAfter))
 }
@@ -145,7 +146,7 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
 	switch { // a form that cannot be read has no wishes
 	case r.PostFormValue("leave") != "":
-		setPlaceCookie(w, r, sale.ID, "")
+		forgetPlace(w, r, sale.ID)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case r.PostFormValue("new") == "":
@@ -174,17 +175,16 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 // to the pages of that sale only, and to no script.
 const placeCookie = "boxoffice-place"
 
-// placeCookieAge is how long a place is good for.
-const placeCookieAge = 24 * time.Hour
+// placeLife is how long a place is good for, once the sale has opened.
+const placeLife = 24 * time.Hour
 
-// setPlaceCookie makes the browser keep its place in the queue of a sale, or forget
-// it where the token is empty.
-func setPlaceCookie(w http.ResponseWriter, r *http.Request, saleID, token string) {
-	age := placeCookieAge
-	if token == "" {
-		age = -time.Second // at once
-	}
-	setCookie(w, r, placeCookie, token, "/sales/"+saleID, age)
+// keepPlace makes the browser keep its place in the queue of a sale.
+func keepPlace(w http.ResponseWriter, r *http.Request, sale *domain.Sale, token string) {
+	setCookie(w, r, placeCookie, token, "/sales/"+sale.ID, max(time.Until(sale.OpensAt), 0)+placeLife)
+}
+
+func forgetPlace(w http.ResponseWriter, r *http.Request, saleID string) {
+	setCookie(w, r, placeCookie, "", "/sales/"+saleID, -time.Second)
 }
 
 // keptPlace is the token of the place that this browser has in the queue of a sale;
@@ -201,7 +201,7 @@ func (p *pages) keptPlace(w http.ResponseWriter, r *http.Request, saleID string)
 	case err != nil || a.openEnded():
 		return cookie.Value
 	case !a.ok() || found.Sale != saleID || found.over():
-		setPlaceCookie(w, r, saleID, "")
+		forgetPlace(w, r, saleID)
 		return ""
 	default:
 		return cookie.Value

@@ -359,7 +359,7 @@ func TestABrowserKeepsItsPlace(t *testing.T) {
 	}{
 		{"waiting", canned{status: 200, body: `{"sale":"concert","status":"waiting","draw":{}}`}, true, false},
 		{"admitted", canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, true, false},
-		{"sold out", canned{status: 200, body: `{"sale":"concert","status":"sold_out","draw":{}}`}, false, true},
+		{"sold out", canned{status: 200, body: `{"sale":"concert","status":"sold_out","draw":{}}`}, true, false},
 		{"canceled", canned{status: 200, body: `{"sale":"concert","status":"canceled","draw":{}}`}, false, true},
 		{"not ours", canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, false, false},
 		{"overloaded", canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, false, false},
@@ -374,6 +374,31 @@ func TestABrowserKeepsItsPlace(t *testing.T) {
 			}
 			if forgotten := c != nil && isForgotten(c); forgotten != test.forgotten {
 				t.Errorf("cookie %v, want forgotten: %t", c, test.forgotten)
+			}
+		})
+	}
+}
+
+// It is kept for as long as it is good.
+func TestABrowserKeepsItsPlaceUntilADayAfterTheOpening(t *testing.T) {
+	for name, c := range map[string]struct {
+		opensIn time.Duration
+		want    time.Duration
+	}{
+		"no opening":               {0, placeLife},
+		"an opening to come":       {10 * placeLife, 11 * placeLife},
+		"an opening that has been": {-10 * placeLife, placeLife},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sale := &domain.Sale{ID: "concert"}
+			if c.opensIn != 0 {
+				sale.OpensAt = time.Now().Add(c.opensIn)
+			}
+			w := httptest.NewRecorder()
+			keepPlace(w, httptest.NewRequest(http.MethodGet, "/queue/x", nil), sale, placeToken)
+			age := time.Duration(cookieOf(t, w, placeCookie).MaxAge) * time.Second
+			if age > c.want || age < c.want-time.Minute {
+				t.Errorf("kept for %v, want %v", age, c.want)
 			}
 		})
 	}
@@ -398,7 +423,8 @@ func TestJoiningTwiceLeadsBackToThePlace(t *testing.T) {
 		{"too many questions", placeToken, canned{status: 429, body: `{"code":"rate_limited","title":"Too many"}`}, nil, true, placePath, false},
 		{"a new one is asked for", placeToken, canned{status: 200, body: `{"sale":"concert","status":"waiting"}`}, url.Values{"new": {"1"}}, true, "/queue/" + other, false},
 		{"expired", placeToken, canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, nil, false, "/queue/" + other, true},
-		{"sold out for good", placeToken, canned{status: 200, body: `{"sale":"concert","status":"sold_out"}`}, nil, false, "/queue/" + other, true},
+		{"sold out: a refund may bring tickets back", placeToken, canned{status: 200, body: `{"sale":"concert","status":"sold_out"}`}, nil, true, placePath, false},
+		{"canceled", placeToken, canned{status: 200, body: `{"sale":"concert","status":"canceled"}`}, nil, false, "/queue/" + other, true},
 		{"of another sale", placeToken, canned{status: 200, body: `{"sale":"other","status":"waiting"}`}, nil, false, "/queue/" + other, true},
 		{"no token at all", "../../evil", canned{}, nil, false, "/queue/" + other, false},
 	}

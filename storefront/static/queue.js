@@ -26,6 +26,7 @@ let heardAt = 0;
 let saidAt = 0;
 let stopCountdown = null;
 let checkoutStarted = false;
+let following = false;
 
 const fill = (name, text) => root.querySelectorAll(`[data-field="${name}"]`).forEach((element) => setText(element, text));
 const section = (state) => root.querySelector(`[data-state="${state === 'paused' ? 'waiting' : state}"]`);
@@ -137,6 +138,8 @@ async function look() {
 
 /** Follows the place by the stream, and by asking while that does not come through. Both say that we are still here. */
 async function follow() {
+  if (following) return;
+  following = true;
   let wait = STREAM_GRACE_MS;
   if (!ENDS.includes(status)) listen();
   while (!ENDS.includes(status)) {
@@ -146,7 +149,15 @@ async function follow() {
   }
   source?.close();
   streamed = false;
-  if (status === 'sold_out' || status === 'canceled') kept.set(null);
+  following = false;
+  if (status === 'canceled') kept.set(null);
+}
+
+/** Looks again where there may be news. What is sold out may come back by a refund, but that is not worth asking for on and on. */
+async function lookAgain() {
+  if (document.hidden || (ENDS.includes(status) && status !== 'sold_out')) return;
+  await look();
+  follow();
 }
 
 tellTrouble(document.getElementById('trouble'));
@@ -155,5 +166,5 @@ kept.set(token);
 status = section(root.dataset.status) ? root.dataset.status : 'waiting';
 enter('');
 window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
-document.addEventListener('visibilitychange', () => { if (!document.hidden && !ENDS.includes(status)) look(); });
+document.addEventListener('visibilitychange', lookAgain);
 follow();
