@@ -20,6 +20,9 @@ const (
 	// a fast door sees at once what its last move did.
 	loadSamples    = 64
 	loadPercentile = 90
+	// countBuckets of loadWindow count the holds. It is not shorter at many a second: what
+	// comes back all at once after a pause is not what the engine does.
+	countBuckets = 20
 )
 
 // load is what the doors of the waiting rooms go by: how this node's checkouts
@@ -27,6 +30,7 @@ const (
 // when its last move shows, and the doors that nothing is older than loadWindow.
 type load struct {
 	overloaded atomic.Int64 // answers overloaded or unknown, since they were last asked for
+	verdicts   counter      // on holds
 	holds      latencies
 	webhooks   latencies
 }
@@ -37,7 +41,11 @@ func (l *load) held(ctx context.Context, began time.Time, err error) {
 	if err != nil && !domain.IsUnknown(err) && !isOutOfTime(err) || ctx.Err() == context.Canceled {
 		return // no hold was asked for, or its buyer left
 	}
-	l.holds.add(began, time.Now())
+	now := time.Now()
+	l.holds.add(began, now)
+	if err == nil {
+		l.verdicts.add(now)
+	}
 }
 
 // answered notes a problem that was answered, where it says something of this node:
@@ -71,29 +79,64 @@ func (l *latencies) add(began, now time.Time) {
 	l.next = (l.next + 1) % loadSamples
 }
 
-// recent is the 90th percentile of the recent ones, 0 without any, and how many
-// there are a second.
-func (l *latencies) recent(now time.Time) (p90 time.Duration, perSecond float64) {
-	took, oldest := make([]time.Duration, 0, loadSamples), now
+// recent is the 90th percentile of the recent ones, 0 without any.
+func (l *latencies) recent(now time.Time) time.Duration {
+	took := make([]time.Duration, 0, loadSamples)
 	l.mu.Lock()
 	for _, s := range l.samples {
 		if !s.at.IsZero() && now.Sub(s.at) < loadWindow {
 			took = append(took, s.took)
-			if s.at.Before(oldest) {
-				oldest = s.at
-			}
 		}
 	}
 	l.mu.Unlock()
 	if len(took) == 0 {
-		return 0, 0
-	}
-	window := loadWindow
-	if len(took) == loadSamples { // there were more in it
-		window = max(now.Sub(oldest), time.Millisecond)
+		return 0
 	}
 	slices.Sort(took)
-	return took[(len(took)*loadPercentile-1)/100], float64(len(took)) / window.Seconds()
+	return took[(len(took)*loadPercentile-1)/100]
+}
+
+// counter counts over the last loadWindow. The zero value has counted nothing.
+type counter struct {
+	mu      sync.Mutex
+	began   time.Time // of the first
+	newest  int64     // bucket since then
+	buckets [countBuckets]int
+}
+
+func (c *counter) add(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.began.IsZero() {
+		c.began = now
+	}
+	c.turn(now)
+	c.buckets[c.newest%countBuckets]++
+}
+
+// perSecond counts the bucket that has only begun in full.
+func (c *counter) perSecond(now time.Time) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn(now)
+	sum := 0
+	for _, n := range c.buckets {
+		sum += n
+	}
+	return float64(sum) / loadWindow.Seconds()
+}
+
+// turn empties the buckets that are over.
+func (c *counter) turn(now time.Time) {
+	if c.began.IsZero() {
+		return
+	}
+	at := int64(now.Sub(c.began) / (loadWindow / countBuckets))
+	for range min(at-c.newest, countBuckets) {
+		c.newest++
+		c.buckets[c.newest%countBuckets] = 0
+	}
+	c.newest = max(c.newest, at)
 }
 
 // Load is how the checkouts of this node fare; Rooms is to be given it. It has one
@@ -101,11 +144,9 @@ func (l *latencies) recent(now time.Time) (p90 time.Duration, perSecond float64)
 func (s *Server) Load() waitingroom.Load {
 	limit, inFlight, _ := s.adaptive.state()
 	now := time.Now()
-	holds, perSecond := s.load.holds.recent(now)
-	webhooks, _ := s.load.webhooks.recent(now)
 	return waitingroom.Load{
 		InFlight: inFlight, InFlightMax: limit,
-		HoldLatency: holds, WebhookLatency: webhooks, HoldsPerSecond: perSecond,
+		HoldLatency: s.load.holds.recent(now), WebhookLatency: s.load.webhooks.recent(now), HoldsPerSecond: s.load.verdicts.perSecond(now),
 		Overloaded: s.load.overloaded.Swap(0),
 	}
 }

@@ -32,14 +32,10 @@ func TestLatencyOfHolds(t *testing.T) {
 				for _, took := range test.holds {
 					l.held(t.Context(), time.Now().Add(-took), test.err)
 				}
-				got, perSecond := l.holds.recent(time.Now())
-				if got != test.want {
+				if got := l.holds.recent(time.Now()); got != test.want {
 					t.Errorf("%v, want %v", got, test.want)
 				}
-				if counted := test.want > 0; counted && perSecond != float64(len(test.holds))/loadWindow.Seconds() || !counted && perSecond != 0 {
-					t.Errorf("%v a second, of %d", perSecond, len(test.holds))
-				}
-				if got, _ := l.holds.recent(began.Add(loadWindow)); got != 0 {
+				if got := l.holds.recent(began.Add(loadWindow)); got != 0 {
 					t.Errorf("%v after the window, want 0", got)
 				}
 			})
@@ -47,7 +43,7 @@ func TestLatencyOfHolds(t *testing.T) {
 	}
 }
 
-// At many a second the newest count, and how many there are is still known.
+// At many a second the newest count.
 func TestLatencyRemembersABoundedNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l load
@@ -58,13 +54,46 @@ func TestLatencyRemembersABoundedNumber(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 			l.held(t.Context(), time.Now(), nil)
 		}
-		got, perSecond := l.holds.recent(time.Now())
-		if got >= time.Minute {
+		if got := l.holds.recent(time.Now()); got >= time.Minute {
 			t.Errorf("%v: the oldest were not forgotten", got)
 		}
-		if perSecond < 199 || perSecond > 204 {
-			t.Errorf("%v a second, want 200", perSecond)
+	})
+}
+
+// Verdicts are counted over two seconds, however they come; what has no verdict is not
+// one.
+func TestHoldsASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l load
+		hold := func(n int, err error) {
+			for range n {
+				l.held(t.Context(), time.Now(), err)
+			}
 		}
+		want := func(what string, least, most float64) {
+			t.Helper()
+			if got := l.verdicts.perSecond(time.Now()); got < least || got > most {
+				t.Errorf("%s: %v a second, want %v to %v", what, got, least, most)
+			}
+		}
+		want("before any", 0, 0)
+		for range 600 {
+			hold(1, nil)
+			time.Sleep(5 * time.Millisecond)
+		}
+		want("200 a second", 190, 200)
+		time.Sleep(3 * time.Second)
+		want("after a pause", 0, 0)
+		hold(64, nil) // all that waited, at once
+		hold(64, &domain.UnknownError{Op: "hold"})
+		want("at the end of the pause", 32, 32)
+		time.Sleep(time.Second)
+		hold(10, nil)
+		want("a second later", 37, 37)
+		time.Sleep(1100 * time.Millisecond)
+		want("when the first are forgotten", 5, 5)
+		time.Sleep(time.Hour)
+		want("much later", 0, 0)
 	})
 }
 
@@ -73,7 +102,7 @@ func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l.held(ctx, time.Now().Add(-time.Minute), context.Canceled)
-	if got, _ := l.holds.recent(time.Now()); got != 0 {
+	if got := l.holds.recent(time.Now()); got != 0 {
 		t.Errorf("%v, want 0", got)
 	}
 }
