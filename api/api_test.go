@@ -62,6 +62,8 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 		PayURL: func(o domain.Order, _ domain.Hold) (string, error) {
 			return "https://pay.example/" + o.ID.String(), nil
 		},
+		CheckoutsInLineMax: CheckoutsInLineMax,
+
 		AdminToken: testAdminToken,
 		Metrics:    promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Meter:      registry,

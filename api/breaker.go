@@ -16,6 +16,9 @@ const (
 	// breakerFailuresMax in a row, with no success between, open a breaker: an engine
 	// that is only slow answers some.
 	breakerFailuresMax = 20
+	// checkoutFailuresMax is less: behind their bound so few may be under way that more
+	// would take several timeouts, one after the other.
+	checkoutFailuresMax = CheckoutsInFlightMin
 	// breakerOpen is how long nothing is sent. Every failure costs its client up to
 	// requestTimeout and this node a slot; a refusal costs nothing.
 	breakerOpen = 2 * time.Second
@@ -36,12 +39,12 @@ type breaker struct {
 // errCircuitOpen is in the log of a request that was not sent.
 var errCircuitOpen = errors.New("the circuit breaker is open")
 
-func newBreaker(name string, log *slog.Logger) *breaker {
+func newBreaker(name string, failuresMax uint32, log *slog.Logger) *breaker {
 	return &breaker{name: name, cb: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:        name,
 		MaxRequests: breakerProbes,
 		Timeout:     breakerOpen,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailuresMax },
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresMax },
 		IsSuccessful: func(err error) bool {
 			return err == nil || !isAway(err)
 		},
@@ -114,31 +117,21 @@ type breakers struct{ checkouts, webhooks, orders, database *breaker }
 
 func newBreakers(log *slog.Logger) breakers {
 	return breakers{
-		checkouts: newBreaker("checkouts", log), webhooks: newBreaker("webhooks", log),
-		orders: newBreaker("orders", log), database: newBreaker("database", log),
+		checkouts: newBreaker("checkouts", checkoutFailuresMax, log), webhooks: newBreaker("webhooks", breakerFailuresMax, log),
+		orders: newBreaker("orders", breakerFailuresMax, log), database: newBreaker("database", breakerFailuresMax, log),
 	}
 }
 
 func (b breakers) all() []*breaker { return []*breaker{b.checkouts, b.webhooks, b.orders, b.database} }
 
-// protectedDesk is the Desk behind the bounds: of the buyer's rate, of what the
-// engine sustains, and of what answers at all. Organisers' calls are few and pass.
+// protectedDesk is the Desk behind the breakers. Organisers' calls are few and pass.
 type protectedDesk struct {
 	Desk
 	s *Server
 }
 
-// Start implements Desk. Besides what the Desk answers: CodeRateLimited,
-// CodeOverloaded; either binds no key.
-func (d protectedDesk) Start(ctx context.Context, order domain.Order) (answer domain.HoldAnswer, err error) {
-	if err := d.s.limitBuyer(order.Buyer); err != nil {
-		return domain.HoldAnswer{}, err
-	}
-	leave, err := d.s.admit(ctx)
-	if err != nil {
-		return domain.HoldAnswer{}, err
-	}
-	defer func() { leave(err) }() // also where the Desk panics
+// Start implements Desk. Besides what the Desk answers: CodeOverloaded, which binds no key.
+func (d protectedDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
 	return guard(ctx, d.s.breakers.checkouts, func() (domain.HoldAnswer, error) { return d.Desk.Start(ctx, order) })
 }
 

@@ -29,7 +29,7 @@ func TestBreaker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBreaker("part", slog.New(slog.DiscardHandler))
+				b := newBreaker("part", breakerFailuresMax, slog.New(slog.DiscardHandler))
 				ask := func(err error) error {
 					_, got := guard(t.Context(), b, func() (int, error) { return 0, err })
 					return got
@@ -73,7 +73,7 @@ func TestClientsDoNotOpenABreaker(t *testing.T) {
 	late, cancel := context.WithTimeout(t.Context(), breakerFairTime/2)
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"left": left, "late": late} {
-		b := newBreaker("part", slog.New(slog.DiscardHandler))
+		b := newBreaker("part", breakerFailuresMax, slog.New(slog.DiscardHandler))
 		for range 2 * breakerFailuresMax {
 			_, _ = guard(ctx, b, func() (int, error) { return 0, &domain.UnknownError{Err: context.Canceled} })
 		}
@@ -87,7 +87,7 @@ func TestClientsDoNotOpenABreaker(t *testing.T) {
 func TestClientsThatLeaveSayNothingOfAPart(t *testing.T) {
 	left, leave := context.WithCancel(t.Context())
 	leave()
-	b := newBreaker("part", slog.New(slog.DiscardHandler))
+	b := newBreaker("part", breakerFailuresMax, slog.New(slog.DiscardHandler))
 	for range breakerFailuresMax {
 		for _, ctx := range []context.Context{left, t.Context()} {
 			_, _ = guard(ctx, b, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
@@ -104,7 +104,7 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	b := setup(t)
 	id, _ := b.held(testKey)
 	b.world.startErr = &domain.UnknownError{Op: "hold", ID: "1", Err: errors.New("no answer")}
-	for n := range breakerFailuresMax {
+	for n := range checkoutFailuresMax {
 		wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, n), wish("A", 1)), 503, domain.CodeUnknown)
 	}
 	starts := b.world.starts

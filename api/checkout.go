@@ -106,12 +106,31 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	return s.viewCheckout(order, answer)
 }
 
-// holdByKey asks for seats: the gate, and where that has nothing against it, the Desk.
+// holdByKey asks for seats: the gate, and where that has nothing against it, in turn
+// the Desk.
 func (s *Server) holdByKey(ctx context.Context, sale *domain.Sale, order *domain.Order) (domain.HoldAnswer, error) {
-	if err := s.refuseEarly(ctx, sale, order); err != nil {
+	leave, err := s.takeTurn(ctx, sale, order)
+	if err != nil {
 		return domain.HoldAnswer{}, err
 	}
-	return s.start(ctx, sale, order)
+	return s.start(ctx, sale, order, leave)
+}
+
+// takeTurn refuses an order that needs no engine, or waits for its turn there.
+// Whoever has it calls leave, or start, which does. Errors: those of refuseEarly and admit.
+func (s *Server) takeTurn(ctx context.Context, sale *domain.Sale, order *domain.Order) (leave func(error), err error) {
+	if err := s.refuseEarly(ctx, sale, order); err != nil {
+		return nil, err
+	}
+	leave, waited, err := s.admit(ctx, order)
+	if err != nil || !waited {
+		return leave, err
+	}
+	if err := s.refuseEarly(ctx, sale, order); err != nil { // the seats went meanwhile
+		leave(errTurnNotTaken)
+		return nil, err
+	}
+	return leave, nil
 }
 
 func mustBeOpen(sale *domain.Sale, now time.Time) error {
@@ -155,6 +174,12 @@ func (s *Server) refuseEarly(ctx context.Context, sale *domain.Sale, order *doma
 	return s.refusedByGate(refusal)
 }
 
+// isGateRefusal reports whether refuseEarly said that there is nothing to be held.
+func isGateRefusal(err error) bool {
+	code := domain.CodeOf(err)
+	return code == domain.CodeSoldOut || code == domain.CodeSaleCanceled
+}
+
 func (s *Server) refusedByGate(refusal *domain.Error) error {
 	if refusal.Code == domain.CodeSoldOut {
 		s.metrics.soldOut.WithLabelValues(checkoutRefusalsByGate).Inc()
@@ -181,11 +206,12 @@ func (s *Server) known(ctx context.Context, order *domain.Order) (bool, error) {
 	return known, nil
 }
 
-// start asks the Desk, behind its bounds, and notes for the gate and the doors how it
-// fared.
-func (s *Server) start(ctx context.Context, sale *domain.Sale, order *domain.Order) (domain.HoldAnswer, error) {
+// start asks the Desk in an order's turn, which ends with it, and notes for the gate
+// and the doors how it fared.
+func (s *Server) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave func(error)) (answer domain.HoldAnswer, err error) {
+	defer func() { leave(err) }() // also where the Desk panics
 	began := time.Now()
-	answer, err := s.Desk.Start(ctx, *order)
+	answer, err = s.Desk.Start(ctx, *order)
 	s.load.held(ctx, began, err)
 	if err == nil {
 		s.gate.Learn(sale, order, answer.Hold)

@@ -17,7 +17,8 @@ import (
 
 // Bounds of what one node works on at a time. Nothing waits in a queue of ours:
 // above a bound the answer is 503 `overloaded` with Retry-After, at once.
-// Checkouts and event streams have bounds of their own, see Options.
+// Checkouts and event streams have bounds of their own, see Options; checkouts also
+// have a line, see overload.go.
 const (
 	// ConnectionsMax is how many connections a listener serves. A connection
 	// carries one request at a time, so it also bounds requests and their memory.

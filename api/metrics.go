@@ -39,7 +39,7 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 			Name: "boxoffice_rate_limited_total", Help: "Requests refused because their address or their buyer asks too often.",
 		}, []string{"per"}),
 		notAdmitted: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boxoffice_checkouts_not_admitted_total", Help: "Checkouts refused at once: the adaptive bound is reached, or their deadline is too near.",
+			Name: "boxoffice_checkouts_not_admitted_total", Help: "Checkouts refused as overloaded: the line is full (bound), they waited for their turn in vain (turn), or their deadline is too near.",
 		}, []string{"by"}),
 	}
 	all := []prometheus.Collector{
@@ -79,6 +79,9 @@ func protectionMetrics(s *Server) []prometheus.Collector {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_checkouts_waiting", Help: "Checkouts that wait for the verdict on their hold.",
 		}, func() float64 { _, inFlight, _ := s.adaptive.state(); return float64(inFlight) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_checkouts_in_line", Help: "Checkouts that wait for their turn under the bound.",
+		}, func() float64 { return float64(s.adaptive.inLine()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_checkouts_bound", Help: "Checkouts that the engine is given at a time: falls when holds or webhooks get slow.",
 		}, func() float64 { limit, _, _ := s.adaptive.state(); return float64(limit) }),

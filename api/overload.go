@@ -1,6 +1,7 @@
 package api
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"slices"
@@ -15,7 +16,9 @@ import (
 const (
 	// CheckoutsInFlightMin is the floor: so many are always let in, or nothing
 	// would tell when things are well again.
-	CheckoutsInFlightMin = 64
+	CheckoutsInFlightMin = 8
+	// CheckoutsInLineMax is how many wait for a turn: half of the connections.
+	CheckoutsInLineMax = ConnectionsMax / 2
 
 	// holdLatencyTarget is what nine of ten holds may take. By Little's law the
 	// bound then stays at what the engine does in that time, and whoever is let in
@@ -24,18 +27,28 @@ const (
 	// webhookLatencyTarget is what all but one of a hundred webhooks may take. They
 	// share the engine with checkouts and go first: they are of buyers who have paid.
 	webhookLatencyTarget = 250 * time.Millisecond
+	// webhookLatencyRise times what they took when they were quickest, up to
+	// webhookLatencyTargetMax, is allowed too: an engine far away is not a slow one. What
+	// was quickest grows e-fold in quietLife.
+	webhookLatencyRise      = 3
+	webhookLatencyTargetMax = 750 * time.Millisecond
+	quietLife               = time.Minute
 
 	// boundWindow is how often the bound moves: long enough to see what the last
 	// move did.
 	boundWindow    = 500 * time.Millisecond
 	boundDecrease  = 0.7
-	boundStep      = 16
-	boundStart     = 64  // of a fresh node, which may begin in the middle of a rush: more would only make each other wait
-	samplesMax     = 512 // latencies kept of a window, the newest
-	boundUsedShare = 0.8 // of the bound, from which it counts as used: an idle node has proved nothing
-	// turnedAwayWaitMax bounds how long those are sent away who met a full bound. At
-	// 20,000 a second even saying no takes a core, which the checkouts under way need.
-	// Longer, and a seat that is free waits for its buyer.
+	boundStep      = 4     // it rises by so much,
+	boundGrowth    = 0.125 // or by this part of itself: 512 are reached in 15 s
+	boundStart     = 16    // of a fresh node, which may begin in the middle of a rush: more would only make each other wait
+	samplesMax     = 512   // latencies kept of a window, the newest
+	boundUsedShare = 0.8   // of the bound, from which it counts as used: an idle node has proved nothing
+	// lineWaitMax is how long a checkout waits for its turn. In a rush most wait in vain,
+	// but to tell them at once, again and again, that it is full takes more of the
+	// processor than the checkouts do (docs/performance.md).
+	lineWaitMax = time.Second
+	// turnedAwayWaitMax bounds how long those are sent away who had no turn. Longer, and
+	// a seat that is free waits for its buyer.
 	turnedAwayWaitMax = 6 * time.Second
 	// webhooksSlowMin is how many slow webhooks of a window say something: one may
 	// have met a pause of anything.
@@ -47,60 +60,109 @@ const (
 // It is safe for concurrent use.
 type adaptiveBound struct {
 	floor, ceiling float64
+	lineMax        int
 
 	mu       sync.Mutex
 	limit    float64
 	inFlight int
+	line     list.List // of *waiter: who comes first has the next turn
 
 	// of this window
 	windowEnds   time.Time
 	peak         int // of inFlight
 	holds        samples
 	webhooks     int
+	webhookMin   time.Duration // 0: none yet
 	webhooksSlow int
 	done         int // who left
-	turnedAway   int // who met a full bound
+	turnedAway   int // who had no turn
 
 	// of the last window
 	holdP90                      time.Duration // of the last that had holds
 	doneBefore, turnedAwayBefore int
+
+	quietWebhook time.Duration // the quickest of late; 0: not known
 }
 
-func newAdaptiveBound(floor, ceiling int) *adaptiveBound {
+// A waiter is a checkout in the line.
+type waiter struct {
+	turn  chan struct{} // closed when it has a slot
+	place *list.Element // nil once it left the line
+}
+
+func newAdaptiveBound(floor, ceiling, lineMax int) *adaptiveBound {
 	floor = min(floor, ceiling)
 	return &adaptiveBound{
-		floor: float64(floor), ceiling: float64(ceiling),
+		floor: float64(floor), ceiling: float64(ceiling), lineMax: lineMax,
 		limit: float64(min(max(floor, boundStart), ceiling)),
 	}
 }
 
-// enter reports whether one more may wait; who was let in must leave.
-func (b *adaptiveBound) enter(now time.Time) bool {
+// enter lets one more in, who must leave, or gives them a place in the line, where
+// they wait or give up. Not ok: the line is full too.
+func (b *adaptiveBound) enter(now time.Time) (w *waiter, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn(now)
-	if b.inFlight >= int(b.limit) {
+	switch {
+	case b.hasRoom() && b.line.Len() == 0:
+		b.letIn()
+		return nil, true
+	case b.line.Len() < b.lineMax:
+		b.peak = max(b.peak, b.inFlight)
+		w = &waiter{turn: make(chan struct{})}
+		w.place = b.line.PushBack(w)
+		return w, true
+	default:
 		b.peak = max(b.peak, b.inFlight)
 		b.turnedAway++
-		return false
+		return nil, false
 	}
-	b.inFlight++
-	b.peak = max(b.peak, b.inFlight)
-	return true
 }
 
-// turnAway reports whether the bound is reached, for those who can be told before
-// anything is made of their request.
+// turnAway reports whether the bound is reached and the line full, for those who can
+// be told before anything is made of their request.
 func (b *adaptiveBound) turnAway(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn(now)
-	if b.inFlight < int(b.limit) {
+	if b.hasRoom() || b.line.Len() < b.lineMax {
 		return false
 	}
 	b.peak = max(b.peak, b.inFlight)
 	b.turnedAway++
 	return true
+}
+
+// giveUp leaves the line, unless it is the waiter's turn: then they must leave as
+// whoever was let in.
+func (b *adaptiveBound) giveUp(w *waiter) (gaveUp bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.place == nil {
+		return false
+	}
+	b.line.Remove(w.place)
+	w.place = nil
+	b.turnedAway++
+	return true
+}
+
+func (b *adaptiveBound) hasRoom() bool { return b.inFlight < int(b.limit) }
+
+func (b *adaptiveBound) letIn() {
+	b.inFlight++
+	b.peak = max(b.peak, b.inFlight)
+}
+
+// moveUp lets in the first of the line, as many as there is room for.
+func (b *adaptiveBound) moveUp() {
+	for b.hasRoom() && b.line.Len() > 0 {
+		w := b.line.Remove(b.line.Front()).(*waiter)
+		w.place = nil
+		b.letIn()
+		close(w.turn)
+	}
 }
 
 // retryAfter is how long to stay away from a full bound: until all who were turned
@@ -128,6 +190,7 @@ func (b *adaptiveBound) leave(now time.Time, took time.Duration, counts bool) {
 		b.holds.add(took)
 	}
 	b.turn(now)
+	b.moveUp()
 }
 
 // webhook tells how long a webhook took.
@@ -135,10 +198,30 @@ func (b *adaptiveBound) webhook(now time.Time, took time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.webhooks++
-	if took > webhookLatencyTarget {
+	if b.webhookMin == 0 || took < b.webhookMin {
+		b.webhookMin = took
+	}
+	if took > b.webhookTarget() {
 		b.webhooksSlow++
 	}
 	b.turn(now)
+}
+
+func (b *adaptiveBound) webhookTarget() time.Duration {
+	return min(max(webhookLatencyRise*b.quietWebhook, webhookLatencyTarget), webhookLatencyTargetMax)
+}
+
+// learnQuiet takes in a window in which webhooks came. What was quickest before is
+// forgotten slowly.
+func (b *adaptiveBound) learnQuiet() {
+	if b.webhookMin == 0 {
+		return
+	}
+	b.quietWebhook += b.quietWebhook / (quietLife / boundWindow)
+	if b.quietWebhook == 0 || b.webhookMin < b.quietWebhook {
+		b.quietWebhook = b.webhookMin
+	}
+	b.webhookMin = 0
 }
 
 // turn moves the bound at the end of a window.
@@ -157,12 +240,14 @@ func (b *adaptiveBound) turn(now time.Time) {
 	case b.isCongested(isUsed):
 		b.limit = max(b.floor, b.limit*boundDecrease)
 	case isUsed:
-		b.limit = min(b.ceiling, b.limit+boundStep)
+		b.limit = min(b.ceiling, b.limit+max(boundStep, boundGrowth*b.limit))
 	}
 	b.doneBefore, b.turnedAwayBefore = b.done, b.turnedAway
+	b.learnQuiet()
 	b.holds.n, b.webhooks, b.webhooksSlow, b.done, b.turnedAway = 0, 0, 0, 0, 0
 	b.peak = b.inFlight
 	b.windowEnds = now.Add(boundWindow)
+	b.moveUp()
 }
 
 // isCongested: holds are slow, or webhooks are, or all slots are taken and nothing
@@ -186,6 +271,12 @@ func (b *adaptiveBound) state() (limit, inFlight int, holdP90 time.Duration) {
 	return int(b.limit), b.inFlight, b.holdP90
 }
 
+func (b *adaptiveBound) inLine() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.line.Len()
+}
+
 // samples are the newest latencies of a window.
 type samples struct {
 	n      int // so many were added
@@ -204,34 +295,68 @@ func (s *samples) quantile(q float64) time.Duration {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// admit lets a checkout to the engine, or refuses it at once: where the bound is
-// reached, and where its time is nearly up, as after a body that came slowly.
-// Whoever is let in calls leave with the outcome.
-func (s *Server) admit(ctx context.Context) (leave func(error), err error) {
+// admit lets a checkout to the engine, at once or in its turn, or refuses it: where
+// the line is full too, where it waited in vain, and where its time is nearly up, as
+// after a body that came slowly. Whoever is let in calls leave with the outcome.
+// Waited: what was known before may be outdated.
+func (s *Server) admit(ctx context.Context, order *domain.Order) (leave func(error), waited bool, err error) {
+	if err := s.limitBuyer(order.Buyer); err != nil {
+		return nil, false, err
+	}
+	patience := s.patience(ctx)
+	if patience < 0 {
+		return nil, false, s.refuseCheckout("deadline", errNoTimeLeft, seatsUnknown)
+	}
+	w, ok := s.adaptive.enter(time.Now())
+	switch {
+	case !ok:
+		return nil, false, s.refuseCheckout("bound", errBoundReached, s.gate.left(order.SaleID, order.Lines))
+	case w != nil && !s.await(ctx, w, patience):
+		return nil, false, s.refuseCheckout("turn", errNoTurn, s.gate.left(order.SaleID, order.Lines))
+	}
 	began := time.Now()
-	_, _, expected := s.adaptive.state()
-	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(began) < max(expected, holdLatencyTarget) {
-		return nil, s.refuseCheckout("deadline", errNoTimeLeft, seatsUnknown)
-	}
-	if !s.adaptive.enter(began) {
-		return nil, s.refuseCheckout("bound", errBoundReached, seatsUnknown)
-	}
 	return func(err error) {
 		now := time.Now()
 		took := now.Sub(began)
 		if err != nil && isAway(err) {
 			took = max(took, 2*holdLatencyTarget) // a quick "no room" is no sign of speed
 		}
-		s.adaptive.leave(now, took, !errors.Is(ctx.Err(), context.Canceled) && !isRefusedUnasked(err))
-	}, nil
+		s.adaptive.leave(now, took, !errors.Is(ctx.Err(), context.Canceled) && !isRefusedUnasked(err) && !errors.Is(err, errTurnNotTaken))
+	}, w != nil, nil
+}
+
+// patience is how long a checkout may wait for its turn and have time for its hold;
+// below zero where it has none now.
+func (s *Server) patience(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return lineWaitMax
+	}
+	_, _, expected := s.adaptive.state()
+	return min(time.Until(deadline)-max(expected, holdLatencyTarget), lineWaitMax)
+}
+
+// await reports whether it became the waiter's turn.
+func (s *Server) await(ctx context.Context, w *waiter, patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-w.turn:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return !s.adaptive.giveUp(w)
 }
 
 const seatsUnknown = -1
 
-// Why a checkout is not admitted.
+// Why a checkout is not admitted; errTurnNotTaken: why one that was asks for nothing.
 var (
+	errTurnNotTaken = errors.New("refused before anything was asked of the engine")
 	errNoTimeLeft   = errors.New("the request has no time left for a hold")
-	errBoundReached = errors.New("the adaptive bound of checkouts is reached")
+	errBoundReached = errors.New("the adaptive bound of checkouts is reached, and as many wait for a turn as may")
+	errNoTurn       = errors.New("the adaptive bound of checkouts is reached, and it waited for its turn in vain")
 )
 
 func (s *Server) refuseCheckout(by string, why error, seats int64) error {

@@ -11,7 +11,7 @@ import (
 // so long.
 func windows(b *adaptiveBound, now *time.Time, count int, hold time.Duration, webhooks ...time.Duration) {
 	for range count {
-		for b.enter(*now) {
+		for fits(b, *now) {
 			continue
 		}
 		for _, w := range webhooks {
@@ -23,14 +23,23 @@ func windows(b *adaptiveBound, now *time.Time, count int, hold time.Duration, we
 		}
 		// The first to come back ended the window; the others belong to the next one,
 		// which is over before anybody enters.
+		for _, w := range webhooks {
+			b.webhook(*now, w)
+		}
 		*now = now.Add(boundWindow)
 		b.enter(*now)
 		b.leave(*now, hold, true)
 	}
 }
 
+// fits reports whether one more is let in at once.
+func fits(b *adaptiveBound, now time.Time) bool {
+	w, ok := b.enter(now)
+	return ok && w == nil
+}
+
 func TestAdaptiveBound(t *testing.T) {
-	const floor = 16 // below where it begins
+	const floor = 4 // below where it begins
 	const fast, slow = 20 * time.Millisecond, holdLatencyTarget + time.Millisecond
 	noon := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
@@ -40,14 +49,30 @@ func TestAdaptiveBound(t *testing.T) {
 	}{
 		"begins modestly":               {func(*adaptiveBound, *time.Time) {}, boundStart - 1, boundStart + 1},
 		"rises while all is well":       {func(b *adaptiveBound, now *time.Time) { windows(b, now, 40, fast) }, 511, 513},
-		"falls when holds are slow":     {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, slow) }, 25, boundStart},
-		"never below the floor":         {func(b *adaptiveBound, now *time.Time) { windows(b, now, 50, slow) }, 15, 17},
-		"falls when webhooks are slow":  {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, fast, time.Second, time.Second) }, 15, boundStart},
+		"falls when holds are slow":     {func(b *adaptiveBound, now *time.Time) { windows(b, now, 1, slow) }, 6, boundStart},
+		"never below the floor":         {func(b *adaptiveBound, now *time.Time) { windows(b, now, 50, slow) }, 3, 5},
+		"falls when webhooks are slow":  {func(b *adaptiveBound, now *time.Time) { windows(b, now, 9, fast, time.Second, time.Second) }, 3, boundStart},
 		"one slow webhook says nothing": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 40, fast, time.Second) }, 511, 513},
 		"rises again, by steps": {func(b *adaptiveBound, now *time.Time) {
 			windows(b, now, 50, slow)
 			windows(b, now, 4, fast)
-		}, 16 + boundStep, 512},
+		}, floor + boundStep, 64},
+		"rises by steps that grow with it": {func(b *adaptiveBound, now *time.Time) { windows(b, now, 30, fast) }, 511, 513},
+		"an engine far away is not a slow one": {func(b *adaptiveBound, now *time.Time) {
+			const far = 200 * time.Millisecond
+			windows(b, now, 4, fast, far, far)
+			windows(b, now, 40, fast, 2*far, 2*far, far)
+		}, 511, 513},
+		"until it is": {func(b *adaptiveBound, now *time.Time) {
+			const far = 200 * time.Millisecond
+			windows(b, now, 40, fast, far, far)
+			windows(b, now, 40, fast, 4*far, 4*far, far)
+		}, 3, 5},
+		"what was quicker once is forgotten": {func(b *adaptiveBound, now *time.Time) {
+			const far = 200 * time.Millisecond
+			windows(b, now, 4, fast, fast, fast)
+			windows(b, now, 400, fast, 2*far, 2*far, far)
+		}, 511, 513},
 		"does not rise while nobody needs it": {func(b *adaptiveBound, now *time.Time) {
 			windows(b, now, 50, slow)
 			for range 20 {
@@ -55,14 +80,14 @@ func TestAdaptiveBound(t *testing.T) {
 				b.leave(now.Add(fast), fast, true)
 				*now = now.Add(boundWindow)
 			}
-		}, 15, 17},
+		}, 3, 5},
 		"falls when all slots are taken and nothing comes back": {func(b *adaptiveBound, now *time.Time) {
-			for b.enter(*now) {
+			for fits(b, *now) {
 				continue
 			}
 			*now = now.Add(boundWindow)
 			b.enter(*now)
-		}, 15, boundStart},
+		}, 10, boundStart},
 		"a client that left says nothing": {func(b *adaptiveBound, now *time.Time) {
 			for range 5 {
 				b.enter(*now)
@@ -72,7 +97,7 @@ func TestAdaptiveBound(t *testing.T) {
 		}, boundStart - 1, boundStart + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, now := newAdaptiveBound(floor, CheckoutsInFlightMax), noon
+			b, now := newAdaptiveBound(floor, CheckoutsInFlightMax, 0), noon
 			tt.play(b, &now)
 			if limit, _, _ := b.state(); limit <= tt.above || limit >= tt.below {
 				t.Errorf("bound %d, want between %d and %d", limit, tt.above, tt.below)
@@ -96,7 +121,7 @@ func TestWaitOfThoseTurnedAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
-			b := newAdaptiveBound(1, 1)
+			b := newAdaptiveBound(1, 1, 0)
 			b.turn(now)
 			for range tt.done {
 				b.enter(now)
@@ -119,7 +144,7 @@ func TestWaitOfThoseTurnedAway(t *testing.T) {
 // Above the bound the answer is a quick 503 that binds no key.
 func TestCheckoutsAboveTheBoundAreRefusedAtOnce(t *testing.T) {
 	b := setup(t)
-	b.api.adaptive = newAdaptiveBound(1, 1)
+	b.api.adaptive = newAdaptiveBound(1, 1, 0)
 	b.api.adaptive.enter(time.Now()) // somebody is under way
 	w := b.checkout(testKey, wish("A", 1))
 	wantProblem(t, w, 503, domain.CodeOverloaded)

@@ -75,6 +75,7 @@ type Options struct {
 
 	Rates                Rates // optional: how often a client may ask
 	CheckoutsInFlightMin int   // optional: the floor of the adaptive bound, see overload.go
+	CheckoutsInLineMax   int   // how many may wait for a turn under it; 0: nobody
 }
 
 // Server answers the contract.
@@ -147,7 +148,7 @@ func (s *Server) protect() {
 	if s.CheckoutsInFlightMin == 0 {
 		s.CheckoutsInFlightMin = CheckoutsInFlightMin
 	}
-	s.adaptive = newAdaptiveBound(s.CheckoutsInFlightMin, s.CheckoutsInFlightMax)
+	s.adaptive = newAdaptiveBound(s.CheckoutsInFlightMin, s.CheckoutsInFlightMax, s.CheckoutsInLineMax)
 	s.breakers = newBreakers(s.log)
 	s.byAddress = newBuckets[netip.Addr](s.Rates.PerAddress, bucketsMax)
 	s.byBuyer = newBuckets[domain.BuyerID](s.Rates.PerBuyer, bucketsMax)
@@ -177,7 +178,7 @@ func (o *Options) validate() error {
 		return fmt.Errorf("api: options are missing %s", strings.Join(missing, ", "))
 	case len(o.AdminToken) < adminTokenLenMin:
 		return fmt.Errorf("api: the admin token (BOXOFFICE_ADMIN_TOKEN) has %d characters, want at least %d", len(o.AdminToken), adminTokenLenMin)
-	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0 || o.CheckoutsInFlightMin < 0:
+	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0 || o.CheckoutsInFlightMin < 0 || o.CheckoutsInLineMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
 	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.PerBuyer.validate("buyer"))

@@ -47,8 +47,9 @@ func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string,
 	refused, _ := s.tries.Get(key)
 	for try := refused; try < triesMax; try++ {
 		order.ID = s.Keys.OrderID(sale, tryKey(key, try))
-		if refusal := s.refuseEarly(ctx, sale, order); refusal != nil {
-			if domain.CodeOf(refusal) == domain.CodeOverloaded {
+		leave, refusal := s.takeTurn(ctx, sale, order)
+		if refusal != nil {
+			if !isGateRefusal(refusal) {
 				return domain.HoldAnswer{}, refusal
 			}
 			took, err := s.tookLater(ctx, sale, key, order, try)
@@ -59,8 +60,11 @@ func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string,
 				return domain.HoldAnswer{}, refusal
 			}
 			try = took
+			if leave, _, err = s.admit(ctx, order); err != nil {
+				return domain.HoldAnswer{}, err
+			}
 		}
-		answer, err := s.start(ctx, sale, order)
+		answer, err := s.start(ctx, sale, order, leave)
 		again, err := s.wasRefused(ctx, order, answer, err)
 		if err == nil && tookNothing(answer.Hold) || again {
 			s.tries.Add(key, try+1)

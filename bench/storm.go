@@ -21,17 +21,18 @@ type Storm struct {
 	Tickets     int64
 	Spread      time.Duration // in which all of them arrive
 	Patience    time.Duration // of who is told that all tickets are held; see crowd.Plan
-	Connections int           // over which all of them ask
+	Connections int           // over which all of them ask, as behind a proxy
 
 	// Of the phase with a waiting room.
-	Live           int     // watch their place, each over a connection more
-	ReadsPerSecond float64 // of places, once everybody has one
-	ReadFor        time.Duration
+	RoomConnections int     // likewise; a join waits for an exchange of the nodes, so it wants more
+	Live            int     // watch their place, each over a connection more
+	ReadsPerSecond  float64 // of places, once everybody has one
+	ReadFor         time.Duration
 }
 
 // DefaultStorm is the one that figures are compared by.
 var DefaultStorm = Storm{
-	Buyers: 100_000, Tickets: 1000, Spread: 5 * time.Second, Connections: 2000,
+	Buyers: 100_000, Tickets: 1000, Spread: 5 * time.Second, Connections: 256, RoomConnections: 2000,
 	Live: 5000, ReadsPerSecond: 10_000, ReadFor: 5 * time.Second,
 }
 
@@ -45,7 +46,11 @@ func (s Storm) validate() error {
 	plan := s.plan()
 	plan.URL, plan.Sale, plan.Class = "http://localhost", "s", "A"
 	plan.Pay = func(context.Context, crowd.Held) error { return nil }
+	if err := plan.Validate(); err != nil {
+		return err
+	}
 	plan.Queue = s.queue(func(context.Context) error { return nil })
+	plan.Connections = s.RoomConnections
 	return plan.Validate()
 }
 
@@ -124,6 +129,9 @@ func (b *bench) storm(ctx context.Context, sale string, n int, queue *crowd.Queu
 	plan := b.Storm.plan()
 	plan.URL, plan.Sale, plan.Seed, plan.Progress = b.URL, sale, b.Seed+uint64(n), &crowd.Progress{}
 	plan.Pay, plan.Queue = b.payForStorm, queue
+	if queue != nil {
+		plan.Connections = b.Storm.RoomConnections
+	}
 	before := b.read(ctx, b.scrape)
 	stop := b.progress.watch(func() string { return stormProgress(&plan) })
 	result, err := crowd.Run(ctx, plan)

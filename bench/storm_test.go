@@ -73,6 +73,7 @@ func TestStormsThatCannotBe(t *testing.T) {
 		"nothing to sell":          func(s *Storm) { s.Tickets = 0 },
 		"nobody":                   func(s *Storm) { s.Buyers, s.Tickets = 0, 1 },
 		"no connections":           func(s *Storm) { s.Connections = 0 },
+		"none for the room":        func(s *Storm) { s.RoomConnections = 0 },
 		"reads in the past":        func(s *Storm) { s.ReadFor = -time.Second },
 		"too many who watch":       func(s *Storm) { s.Live = crowd.LiveMax + 1 },
 	} {

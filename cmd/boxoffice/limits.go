@@ -34,6 +34,8 @@ func (c *config) readLimits() error {
 	if c.CheckoutsInFlightMin > c.CheckoutsInFlightMax {
 		note(errors.New("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN is above BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX"))
 	}
+	c.CheckoutsInLineMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_LINE_MAX", api.CheckoutsInLineMax, 0)
+	note(err)
 	c.HumanCheckBits, err = envNumber("BOXOFFICE_HUMAN_CHECK_BITS", 0, 0)
 	note(err)
 	if c.HumanCheckBits > humancheck.BitsMax {

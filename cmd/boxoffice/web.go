@@ -56,7 +56,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Auditor:  p.auditor, PayURL: s.payURL(links), Rooms: rooms,
 		HumanCheck: check, Rates: s.Rates,
 		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
-		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
+		CheckoutsInLineMax: s.CheckoutsInLineMax,
+		AdminToken:         string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
 	})
 	if err != nil {
