@@ -81,10 +81,22 @@ func guard[T any](ctx context.Context, b *breaker, ask func() (T, error)) (T, er
 	if asked {
 		return answer, err
 	}
-	return answer, &domain.Error{
+	return answer, b.refused(refusal)
+}
+
+// refusesAll is what guard answers as long as not even a probe is let through; else nil.
+func (b *breaker) refusesAll() error {
+	if b.cb.State() == gobreaker.StateOpen {
+		return b.refused(gobreaker.ErrOpenState)
+	}
+	return nil
+}
+
+func (b *breaker) refused(why error) error {
+	return &domain.Error{
 		Code: domain.CodeOverloaded, RetryAfter: breakerOpen,
 		Detail: "A part that this needs does not answer at the moment. Nothing was done: try again.",
-		Err:    errors.Join(errCircuitOpen, errors.New("of "+b.name), refusal),
+		Err:    errors.Join(errCircuitOpen, errors.New("of "+b.name), why),
 	}
 }
 

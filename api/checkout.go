@@ -118,7 +118,7 @@ func (s *Server) holdByKey(ctx context.Context, sale *domain.Sale, order *domain
 
 // takeTurn refuses an order that needs no engine, or waits for its turn there.
 // Whoever has it calls leave, or start, which does. Errors: those of refuseEarly and admit.
-func (s *Server) takeTurn(ctx context.Context, sale *domain.Sale, order *domain.Order) (leave func(error), err error) {
+func (s *Server) takeTurn(ctx context.Context, sale *domain.Sale, order *domain.Order) (turn, error) {
 	if err := s.refuseEarly(ctx, sale, order); err != nil {
 		return nil, err
 	}
@@ -126,10 +126,16 @@ func (s *Server) takeTurn(ctx context.Context, sale *domain.Sale, order *domain.
 	if err != nil || !waited {
 		return leave, err
 	}
+	isTaken := false
+	defer func() {
+		if !isTaken { // also where what follows panics
+			leave(0, errTurnNotTaken)
+		}
+	}()
 	if err := s.refuseEarly(ctx, sale, order); err != nil { // the seats went meanwhile
-		leave(errTurnNotTaken)
 		return nil, err
 	}
+	isTaken = true
 	return leave, nil
 }
 
@@ -208,9 +214,9 @@ func (s *Server) known(ctx context.Context, order *domain.Order) (bool, error) {
 
 // start asks the Desk in an order's turn, which ends with it, and notes for the gate
 // and the doors how it fared.
-func (s *Server) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave func(error)) (answer domain.HoldAnswer, err error) {
-	defer func() { leave(err) }() // also where the Desk panics
+func (s *Server) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave turn) (answer domain.HoldAnswer, err error) {
 	began := time.Now()
+	defer func() { leave(time.Since(began), err) }() // also where the Desk panics
 	answer, err = s.Desk.Start(ctx, *order)
 	s.load.held(ctx, began, err)
 	if err == nil {

@@ -28,6 +28,7 @@ const (
 	ordersInFlightMax   = 512 // each asks the database, some Temporal and a worker
 	auditsInFlightMax   = 4   // each reads all of a sale
 	othersInFlightMax   = 1024
+	formsInFlightMax    = 1024 // of pages without JavaScript: some wait for a turn of their checkout, a second
 	joinsInFlightMax    = 4096 // each waits for the next exchange of the nodes, 100 ms, and does nothing meanwhile
 	placesInFlightMax   = 512  // each is a computation
 
@@ -58,6 +59,7 @@ func newBound(name string, requestsMax int) *bound {
 func newBounds() (of func(route string) *bound, all []*bound) {
 	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
 	audits, others := newBound("audits", auditsInFlightMax), newBound("other", othersInFlightMax)
+	forms := newBound("forms", formsInFlightMax)
 	joins, places := newBound("joins", joinsInFlightMax), newBound("places", placesInFlightMax)
 	of = func(route string) *bound {
 		switch route {
@@ -73,18 +75,30 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return places
 		case auditRoute:
 			return audits
+		case formRoute:
+			return forms
 		default:
 			return others
 		}
 	}
-	return of, []*bound{webhooks, orders, joins, places, audits, others}
+	return of, []*bound{webhooks, orders, joins, places, audits, forms, others}
+}
+
+// formRoute stands for the forms of pages, which are no routes of the API.
+const formRoute = "form"
+
+func boundedRoute(c *gin.Context) string {
+	if c.FullPath() == "" && c.Request.Method == http.MethodPost {
+		return formRoute
+	}
+	return c.FullPath()
 }
 
 // inBounds refuses what is more than a route may have under way. It comes after
 // the body was read, and a slot is free again with the first byte of the answer: a
 // client that is slow, to send or to read, holds a connection, never a slot.
 func (s *Server) inBounds(c *gin.Context) {
-	b := s.boundOf(c.FullPath())
+	b := s.boundOf(boundedRoute(c))
 	if b == nil {
 		c.Next()
 		return

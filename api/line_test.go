@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +77,9 @@ func TestACheckoutWaitsForItsTurn(t *testing.T) {
 				if hint := w.Header().Get("Retry-After"); c.status == 503 && hint == "" {
 					t.Error("no Retry-After")
 				}
+				if n := b.api.adaptive.holds.n; c.status == 409 && n != 0 {
+					t.Errorf("%d holds count since that of the one before", n)
+				}
 				// Whatever it heard, the key is free, and so is the turn.
 				time.Sleep(time.Second)
 				if c.status == 503 && c.inLine == 0 {
@@ -109,7 +114,7 @@ func TestTheLineIsFirstComeFirstServed(t *testing.T) {
 				served = append(served, who)
 				mu.Unlock()
 				time.Sleep(10 * time.Millisecond)
-				leave(nil)
+				leave(10*time.Millisecond, nil)
 			})
 			time.Sleep(time.Millisecond)
 		}
@@ -192,7 +197,7 @@ func TestTheLineLosesNobody(t *testing.T) {
 			look("leave")
 		case n == 8 && len(line) > 0:
 			i := random.IntN(len(line))
-			if !b.giveUp(line[i]) {
+			if !b.giveUp(line[i], random.IntN(2) == 0) {
 				t.Fatal("who waits could not give up")
 			}
 			line = append(line[:i:i], line[i+1:]...)
@@ -216,7 +221,7 @@ func TestGivingUpTooLate(t *testing.T) {
 	b.enter(now)
 	w, _ := b.enter(now)
 	b.leave(now, time.Millisecond, true)
-	if b.giveUp(w) {
+	if b.giveUp(w, true) {
 		t.Error("gave up a turn that nobody else will get")
 	}
 }
@@ -267,5 +272,140 @@ func TestAnEngineThatHangs(t *testing.T) {
 		if n := b.api.adaptive.inLine(); n != 0 {
 			t.Errorf("%d are left in the line", n)
 		}
+	})
+}
+
+// hangingDesk answers nothing, until a request's time is up, as long as it hangs.
+type hangingDesk struct {
+	Desk
+	hangs atomic.Bool
+}
+
+func (d *hangingDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
+	if d.hangs.Load() {
+		<-ctx.Done()
+		time.Sleep(time.Millisecond) // a client of gRPC needs a moment to say so
+		return domain.HoldAnswer{}, &domain.UnknownError{Op: "hold", ID: order.ID.String(), Err: ctx.Err()}
+	}
+	return d.Desk.Start(ctx, order)
+}
+
+// One hold that took all of its request's time does not keep all others out for ever.
+func TestOneHoldThatHangsIsOnlyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		desk := &hangingDesk{}
+		b := setup(t, func(o *Options) { desk.Desk, o.Desk = o.Desk, desk })
+		desk.hangs.Store(true)
+		wantProblem(t, b.checkout(testKey, wish("A", 1)), 503, domain.CodeUnknown)
+		desk.hangs.Store(false)
+		if w := b.checkout(testKey+"-next", wish("A", 1)); w.Code != 201 {
+			t.Errorf("the next one: %d %s", w.Code, w.Body)
+		}
+		time.Sleep(time.Second)
+		b.checkout(testKey+"-another", wish("A", 1))
+		if _, _, p90 := b.api.adaptive.state(); p90 > time.Second {
+			t.Errorf("holds still count as taking %v", p90)
+		}
+	})
+}
+
+// panickyBooks panic where they look an order up.
+type panickyBooks struct {
+	Books
+	panics atomic.Bool
+}
+
+func (p *panickyBooks) Known(ctx context.Context, order *domain.Order) (bool, error) {
+	if p.panics.Load() {
+		panic("a bug")
+	}
+	return p.Books.Known(ctx, order)
+}
+
+// A turn ends, whatever happens in it.
+func TestATurnEndsAlsoByAPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		books := &panickyBooks{}
+		b := setup(t, func(o *Options) { books.Books, o.Books = o.Books, books })
+		b.api.gate.takingsMax = 0 // each refusal looks its key up
+		b.api.adaptive = newAdaptiveBound(1, 1, 1)
+		b.api.adaptive.enter(time.Now())
+		go func() {
+			time.Sleep(lineWaitMax / 2)
+			b.stockOf(0, 0, 5)
+			books.panics.Store(true)
+			b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+		}()
+		if w := b.checkout(testKey, wish("A", 1)); w.Code != 500 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if _, inFlight, _ := b.api.adaptive.state(); inFlight != 0 {
+			t.Errorf("%d turns are taken by nobody", inFlight)
+		}
+	})
+}
+
+// While the engine is known to be away nobody waits in order to hear so, not even
+// where the ledger, which the gate asks, is silent too.
+func TestNobodyWaitsForAnEngineThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.held(testKey)
+		for range checkoutFailuresMax {
+			_, _ = guard(t.Context(), b.api.breakers.checkouts, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
+		}
+		for range CheckoutsInFlightMin + boundStart { // the bound is full
+			b.api.adaptive.enter(time.Now())
+		}
+		began := time.Now()
+		w := b.checkout(testKey+"-more", wish("A", 1))
+		wantProblem(t, w, 503, domain.CodeOverloaded)
+		if took, after := time.Since(began), w.Header().Get("Retry-After"); took != 0 || after != "2" {
+			t.Errorf("answered after %v, Retry-After %q", took, after)
+		}
+		time.Sleep(breakerOpen + time.Millisecond)
+		for b.api.adaptive.inLine() > 0 {
+			b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+		}
+		for range CheckoutsInFlightMin {
+			b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+		}
+		if w := b.checkout(testKey+"-probe", wish("A", 1)); w.Code != 201 {
+			t.Errorf("the probe was not let through: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// Forms whose checkouts wait for a turn leave pages, sales and the organiser alone.
+func TestFormsThatWaitShutNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b *bundle
+		b = setup(t, func(o *Options) {
+			o.Pages = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					w.WriteHeader(b.checkout(r.Header.Get("Key"), wish("B", 1)).Code)
+				}
+			})
+		})
+		b.api.adaptive = newAdaptiveBound(1, 1, CheckoutsInLineMax)
+		b.api.adaptive.enter(time.Now())
+		var all sync.WaitGroup
+		for i := range formsInFlightMax + 100 {
+			all.Go(func() {
+				b.do(request{"POST", "/sales/conference/checkouts", "a=b", map[string]string{
+					"Content-Type": "application/x-www-form-urlencoded", "Key": testKey + strconv.Itoa(i),
+				}})
+			})
+		}
+		synctest.Wait()
+		if n := b.api.adaptive.inLine(); n != formsInFlightMax {
+			t.Errorf("%d wait, want %d", n, formsInFlightMax)
+		}
+		for _, path := range []string{"/", "/v1/sales", "/v1/sales/conference"} {
+			if w := b.do(request{method: "GET", path: path}); w.Code != 200 {
+				t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			}
+		}
+		all.Wait()
 	})
 }

@@ -105,7 +105,7 @@ func (b *adaptiveBound) enter(now time.Time) (w *waiter, ok bool) {
 	defer b.mu.Unlock()
 	b.turn(now)
 	switch {
-	case b.hasRoom() && b.line.Len() == 0:
+	case b.hasRoom(): // then nobody waits
 		b.letIn()
 		return nil, true
 	case b.line.Len() < b.lineMax:
@@ -134,9 +134,9 @@ func (b *adaptiveBound) turnAway(now time.Time) bool {
 	return true
 }
 
-// giveUp leaves the line, unless it is the waiter's turn: then they must leave as
-// whoever was let in.
-func (b *adaptiveBound) giveUp(w *waiter) (gaveUp bool) {
+// giveUp leaves the line, after having waited in vain or because the client left, unless
+// it is the waiter's turn: then they must leave as whoever was let in.
+func (b *adaptiveBound) giveUp(w *waiter, inVain bool) (gaveUp bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if w.place == nil {
@@ -144,7 +144,9 @@ func (b *adaptiveBound) giveUp(w *waiter) (gaveUp bool) {
 	}
 	b.line.Remove(w.place)
 	w.place = nil
-	b.turnedAway++
+	if inVain {
+		b.turnedAway++
+	}
 	return true
 }
 
@@ -295,12 +297,19 @@ func (s *samples) quantile(q float64) time.Duration {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
+// A turn is a place among the checkouts under way. Whoever has it leaves once, with
+// what the hold took and its outcome.
+type turn func(took time.Duration, err error)
+
 // admit lets a checkout to the engine, at once or in its turn, or refuses it: where
-// the line is full too, where it waited in vain, and where its time is nearly up, as
-// after a body that came slowly. Whoever is let in calls leave with the outcome.
+// the line is full too, where it waited in vain, where its time is nearly up, as after a
+// body that came slowly, and where the engine is away, which nobody need wait to hear.
 // Waited: what was known before may be outdated.
-func (s *Server) admit(ctx context.Context, order *domain.Order) (leave func(error), waited bool, err error) {
+func (s *Server) admit(ctx context.Context, order *domain.Order) (leave turn, waited bool, err error) {
 	if err := s.limitBuyer(order.Buyer); err != nil {
+		return nil, false, err
+	}
+	if err := s.breakers.checkouts.refusesAll(); err != nil {
 		return nil, false, err
 	}
 	patience := s.patience(ctx)
@@ -314,14 +323,12 @@ func (s *Server) admit(ctx context.Context, order *domain.Order) (leave func(err
 	case w != nil && !s.await(ctx, w, patience):
 		return nil, false, s.refuseCheckout("turn", errNoTurn, s.gate.left(order.SaleID, order.Lines))
 	}
-	began := time.Now()
-	return func(err error) {
-		now := time.Now()
-		took := now.Sub(began)
+	return func(took time.Duration, err error) {
 		if err != nil && isAway(err) {
 			took = max(took, 2*holdLatencyTarget) // a quick "no room" is no sign of speed
 		}
-		s.adaptive.leave(now, took, !errors.Is(ctx.Err(), context.Canceled) && !isRefusedUnasked(err) && !errors.Is(err, errTurnNotTaken))
+		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errTurnNotTaken)
+		s.adaptive.leave(time.Now(), took, !saysNothing)
 	}, w != nil, nil
 }
 
@@ -333,7 +340,10 @@ func (s *Server) patience(ctx context.Context) time.Duration {
 		return lineWaitMax
 	}
 	_, _, expected := s.adaptive.state()
-	return min(time.Until(deadline)-max(expected, holdLatencyTarget), lineWaitMax)
+	// What one hold took, which had all the time there is, must not keep all others out:
+	// then nothing would ever tell that the engine is well again.
+	expected = min(max(expected, holdLatencyTarget), requestTimeout/2)
+	return min(time.Until(deadline)-expected, lineWaitMax)
 }
 
 // await reports whether it became the waiter's turn.
@@ -344,9 +354,10 @@ func (s *Server) await(ctx context.Context, w *waiter, patience time.Duration) b
 	case <-w.turn:
 		return true
 	case <-timer.C:
+		return !s.adaptive.giveUp(w, true)
 	case <-ctx.Done():
+		return !s.adaptive.giveUp(w, false)
 	}
-	return !s.adaptive.giveUp(w)
 }
 
 const seatsUnknown = -1
