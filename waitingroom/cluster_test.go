@@ -273,9 +273,9 @@ func TestWhatIsCongestion(t *testing.T) {
 		want  bool
 	}{
 		{"nothing to do", 0, Load{}, false},
-		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 149 * ms, WebhookLatency: 149 * ms, InFlight: 79, InFlightMax: 100}, false},
-		{"slow holds", 20 * ms, Load{HoldLatency: 151 * ms}, true},
-		{"slow webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 151 * ms}, true},
+		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 119 * ms, WebhookLatency: 119 * ms, InFlight: 79, InFlightMax: 100}, false},
+		{"slow holds", 20 * ms, Load{HoldLatency: 121 * ms}, true},
+		{"slow webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 121 * ms}, true},
 		{"slots nearly full", 20 * ms, Load{InFlight: 80, InFlightMax: 100}, true},
 		{"an answer overloaded", 20 * ms, Load{Overloaded: 1}, true},
 		{"an engine that is far away", 100 * ms, Load{HoldLatency: 290 * ms}, false},
@@ -303,9 +303,9 @@ func TestWhatIsPressed(t *testing.T) {
 		want  bool
 	}{
 		{"nothing to do", 0, Load{}, false},
-		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 75 * ms, WebhookLatency: 75 * ms}, false},
-		{"slower holds", 20 * ms, Load{HoldLatency: 76 * ms}, true},
-		{"slower webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 76 * ms}, true},
+		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 60 * ms, WebhookLatency: 60 * ms}, false},
+		{"slower holds", 20 * ms, Load{HoldLatency: 61 * ms}, true},
+		{"slower webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 61 * ms}, true},
 		{"an engine that is far away", 100 * ms, Load{HoldLatency: 140 * ms}, false},
 		{"the same, and slower", 100 * ms, Load{HoldLatency: 160 * ms}, true},
 	} {

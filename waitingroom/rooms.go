@@ -107,7 +107,7 @@ const (
 	// LatencyTargetMin and LatencyTargetMax bound what the door allows nine of ten holds
 	// and webhooks to take before it slows: latencyRise times what they took when it was
 	// quietest, because an engine far away is not a slow one.
-	LatencyTargetMin = 150 * time.Millisecond
+	LatencyTargetMin = 120 * time.Millisecond
 	LatencyTargetMax = 500 * time.Millisecond
 	latencyRise      = 3
 	// pressedPortion of that target is where the door stops doubling: it sees the
