@@ -293,7 +293,7 @@ func TestWhatIsCongestion(t *testing.T) {
 	}
 }
 
-// Half of the latency that would be congestion.
+// Half of the latency that would be congestion, and less of a quick engine.
 func TestWhatIsPressed(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
@@ -303,11 +303,12 @@ func TestWhatIsPressed(t *testing.T) {
 		want  bool
 	}{
 		{"nothing to do", 0, Load{}, false},
-		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 60 * ms, WebhookLatency: 60 * ms}, false},
-		{"slower holds", 20 * ms, Load{HoldLatency: 61 * ms}, true},
-		{"slower webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 61 * ms}, true},
+		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 40 * ms, WebhookLatency: 40 * ms}, false},
+		{"slower holds", 20 * ms, Load{HoldLatency: 41 * ms}, true},
+		{"slower webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 41 * ms}, true},
 		{"an engine that is far away", 100 * ms, Load{HoldLatency: 140 * ms}, false},
 		{"the same, and slower", 100 * ms, Load{HoldLatency: 160 * ms}, true},
+		{"one that is never quick", 400 * ms, Load{HoldLatency: 400 * ms}, true},
 	} {
 		var p pulse
 		p.take(Load{HoldLatency: c.quiet}, 0)

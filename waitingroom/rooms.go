@@ -110,9 +110,12 @@ const (
 	LatencyTargetMin = 120 * time.Millisecond
 	LatencyTargetMax = 500 * time.Millisecond
 	latencyRise      = 3
-	// pressedPortion of that target is where the door stops doubling: it sees the
-	// latency of a second ago, and people come for a second after it has slowed.
-	pressedPortion = 0.5
+	// pressedMin and pressedMax bound where the door stops doubling, pressedRise times
+	// what they took when it was quietest: it sees the latency of a second ago, and people
+	// come for a second after it has slowed.
+	pressedMin  = 40 * time.Millisecond
+	pressedMax  = LatencyTargetMax / 2
+	pressedRise = 1.5
 	// quietLife is how long an engine is remembered that once was quicker: what was
 	// quietest grows e-fold in it.
 	quietLife = time.Minute
@@ -344,8 +347,13 @@ func (p *pulse) take(l Load, now time.Duration) engineState {
 		p.congestedUntil = now + loadLife
 	}
 	return engineState{
-		congested: now < p.congestedUntil, pressed: float64(latency) > pressedPortion*float64(target), perSecond: l.HoldsPerSecond,
+		congested: now < p.congestedUntil, pressed: latency > p.pressedAbove(), perSecond: l.HoldsPerSecond,
 	}
+}
+
+// pressedAbove is the latency above which a node is on the way to congestion.
+func (p *pulse) pressedAbove() time.Duration {
+	return min(max(time.Duration(pressedRise*float64(p.quiet)), pressedMin), pressedMax)
 }
 
 // target is the latency above which a node is congested.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -388,6 +389,20 @@ func TestSeedWaitsForTheBoxOffice(t *testing.T) {
 				require.ErrorContains(t, err, test.wrong)
 			}
 			require.Equal(t, len(test.answers), asked)
+		})
+	}
+}
+
+func TestGarbageIsCollectedEarlierUnlessTheOperatorSaysOtherwise(t *testing.T) {
+	for gogc, want := range map[string]int{"": gcPercent, "300": 300} {
+		t.Run("GOGC="+gogc, func(t *testing.T) {
+			t.Setenv("GOGC", gogc)
+			before := debug.SetGCPercent(300) // what the runtime made of the variable
+			t.Cleanup(func() { debug.SetGCPercent(before) })
+			boundGarbage()
+			if got := debug.SetGCPercent(before); got != want {
+				t.Errorf("%d %%, want %d", got, want)
+			}
 		})
 	}
 }
