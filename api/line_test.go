@@ -409,3 +409,31 @@ func TestFormsThatWaitShutNobodyOut(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// Retry-After reckons with those who waited in vain, not with those who left.
+func TestWhoLeavesTheLineIsNotTurnedAway(t *testing.T) {
+	for name, inVain := range map[string]bool{"waited in vain": true, "left": false} {
+		t.Run(name, func(t *testing.T) {
+			b, now := newAdaptiveBound(1, 1, 1), time.Now()
+			b.enter(now)
+			w, _ := b.enter(now)
+			b.giveUp(w, inVain)
+			if counts := b.turnedAway == 1; counts != inVain {
+				t.Errorf("%d count as turned away", b.turnedAway)
+			}
+		})
+	}
+}
+
+// However long holds took, a checkout whose request has just begun has time for one.
+func TestPatienceBehindSlowHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.api.adaptive.holdP90 = requestTimeout
+		ctx, cancel := context.WithTimeout(t.Context(), requestTimeout-time.Second) // its body took the second
+		defer cancel()
+		if patience := b.api.patience(ctx); patience != lineWaitMax {
+			t.Errorf("patience %v, want %v", patience, lineWaitMax)
+		}
+	})
+}

@@ -399,7 +399,12 @@ func TestGarbageIsCollectedEarlierUnlessTheOperatorSaysOtherwise(t *testing.T) {
 			t.Setenv("GOGC", gogc)
 			before := debug.SetGCPercent(300) // what the runtime made of the variable
 			t.Cleanup(func() { debug.SetGCPercent(before) })
-			boundGarbage()
+			log := slog.Default()
+			t.Cleanup(func() { slog.SetDefault(log) })
+			newService(t, roleWorker) // for its environment
+			stopped, stop := context.WithCancel(t.Context())
+			stop()
+			require.NoError(t, serve(stopped, []string{"--role", roleWorker}))
 			if got := debug.SetGCPercent(before); got != want {
 				t.Errorf("%d %%, want %d", got, want)
 			}
