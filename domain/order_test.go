@@ -110,6 +110,7 @@ func TestSaleValidate(t *testing.T) {
 		{"id", func(s *domain.Sale) { s.ID = "" }},
 		{"name", func(s *domain.Sale) { s.Name = " " }},
 		{"currency", func(s *domain.Sale) { s.Currency = "eur" }},
+		{"currency", func(s *domain.Sale) { s.Currency = "ZZZ" }},
 		{"classes", func(s *domain.Sale) { s.Classes = nil }},
 		{"classes[1].class", func(s *domain.Sale) { s.Classes[1].Name = s.Classes[0].Name }},
 		{"classes[0].class", func(s *domain.Sale) { s.Classes[0].Name = "a b" }},

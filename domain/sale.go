@@ -88,7 +88,8 @@ var (
 	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-// ValidCurrency reports whether c has the form of an ISO 4217 code.
+// ValidCurrency reports whether c has the form of an ISO 4217 code. That is all that an
+// event or a stored order is asked for; a new sale's must be a KnownCurrency.
 func ValidCurrency(c string) bool { return currencyPattern.MatchString(c) }
 
 // ValidSaleID reports whether id is a sale's name as it stands in a URL: 1–63
@@ -103,7 +104,7 @@ func (s *Sale) Validate() error {
 		return Invalid("id", "must be 1–63 lower-case letters, digits or hyphens")
 	case strings.TrimSpace(s.Name) == "" || len(s.Name) > SaleNameMaxLen:
 		return Invalid("name", fmt.Sprintf("must have 1–%d bytes", SaleNameMaxLen))
-	case !ValidCurrency(s.Currency):
+	case !KnownCurrency(s.Currency):
 		return Invalid("currency", "must be an ISO 4217 code such as EUR")
 	case len(s.Classes) == 0 || len(s.Classes) > ClassesMax:
 		return Invalid("classes", fmt.Sprintf("must name 1–%d classes", ClassesMax))

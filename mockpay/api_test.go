@@ -235,21 +235,3 @@ func visitIt(b *bundle, link payments.PayLink) *httptest.ResponseRecorder {
 func submitIt(b *bundle, link payments.PayLink) *httptest.ResponseRecorder {
 	return b.ask("POST", b.payURL(link), "outcome=succeeded")
 }
-
-func TestFormatMoney(t *testing.T) {
-	for _, row := range []struct {
-		minor int64
-		code  string
-		want  string
-	}{
-		{6500, "EUR", "65.00 EUR"},
-		{5, "EUR", "0.05 EUR"},
-		{0, "EUR", "0.00 EUR"},
-		{1_000_000_000_000_000, "EUR", "10000000000000.00 EUR"},
-		{6500, "JPY", "6500 JPY"},
-		{6500, "KWD", "6.500 KWD"},
-		{6500, "ZZZ", "65.00 ZZZ"},
-	} {
-		require.Equal(t, row.want, formatMoney(row.minor, row.code))
-	}
-}

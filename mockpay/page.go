@@ -3,15 +3,12 @@ package mockpay
 import (
 	"bytes"
 	"embed"
-	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
-	"golang.org/x/text/currency"
-
+	"boxoffice/domain"
 	"boxoffice/payments"
 )
 
@@ -77,7 +74,7 @@ func (a *api) submitPage(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) view(r *http.Request, link *payments.PayLink, s payments.Session) pageView {
 	v := pageView{
-		Amount:      formatMoney(link.AmountMinor, link.Currency),
+		Amount:      domain.FormatMoney(link.AmountMinor, link.Currency),
 		Description: link.Description,
 		Order:       link.Order.String(),
 		ReturnURL:   link.ReturnURL,
@@ -141,16 +138,4 @@ func contentPolicy(link *payments.PayLink) string {
 func serveStyle(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=3600")
 	http.ServeFileFS(w, r, web, "web/pay.css")
-}
-
-// formatMoney writes minor units with the currency's own number of decimals
-// (ISO 4217): 6500 EUR is 65.00 EUR.
-func formatMoney(minor int64, code string) string {
-	decimals := 2
-	if unit, err := currency.ParseISO(code); err == nil {
-		decimals, _ = currency.Standard.Rounding(unit)
-	}
-	digits := fmt.Sprintf("%0*d", decimals+1, minor)
-	whole, fraction := digits[:len(digits)-decimals], digits[len(digits)-decimals:]
-	return strings.TrimSuffix(whole+"."+fraction, ".") + " " + code
 }

@@ -1,43 +1,47 @@
 package storefront
 
 import (
+	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
+
+	"boxoffice/domain"
 )
 
-// decimals of the currencies that do not have two (ISO 4217).
-var decimals = map[string]int{
-	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
-	"UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
-	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
-}
-
+// symbols of the currencies that are not written by their code.
 var symbols = map[string]string{"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 
-// Money writes minor units as people do: 6500 EUR is €65.00. It agrees with
-// what the scripts write (Intl.NumberFormat, English).
+// Money writes minor units as people do: 6500 EUR is €65.00. The scripts write
+// the same, by the table of currenciesScript.
 func Money(minor int64, currency string) string {
-	places, ok := decimals[currency]
-	if !ok {
-		places = 2
-	}
-	sign, digits := "", strconv.FormatInt(minor, 10)
-	if minor < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	if len(digits) <= places {
-		digits = strings.Repeat("0", places-len(digits)+1) + digits
-	}
-	whole, fraction := digits[:len(digits)-places], digits[len(digits)-places:]
+	whole, fraction := domain.MinorDigits(minor, currency)
+	whole, negative := strings.CutPrefix(whole, "-")
 	amount := group(whole)
-	if places > 0 {
+	if fraction != "" {
 		amount += "." + fraction
+	}
+	sign := ""
+	if negative {
+		sign = "-"
 	}
 	if symbol, ok := symbols[currency]; ok {
 		return sign + symbol + amount
 	}
 	return fmt.Sprintf("%s%s\u00a0%s", sign, currency, amount)
+}
+
+// currenciesScript is what the scripts know of currencies: browsers have tables of
+// their own, which differ from ISO 4217 and from each other.
+func currenciesScript() ([]byte, error) {
+	decimals, err := json.Marshal(domain.CurrenciesByDecimals())
+	if err != nil {
+		return nil, fmt.Errorf("storefront: decimals of currencies: %w", err)
+	}
+	names, err := json.Marshal(symbols)
+	if err != nil {
+		return nil, fmt.Errorf("storefront: symbols of currencies: %w", err)
+	}
+	return fmt.Appendf(nil, "// Generated from the table of ISO 4217 that the service uses.\nexport const DECIMALS = %s; // where it is not 2\nexport const SYMBOLS = %s;\n", decimals, names), nil
 }
 
 // group puts a comma between thousands.

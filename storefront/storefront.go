@@ -401,6 +401,15 @@ type asset struct {
 // each time and mostly hear 304.
 func (p *pages) static() (http.Handler, error) {
 	assets := make(map[string]asset)
+	add := func(name string, body []byte) {
+		sum := sha256.Sum256(body)
+		assets[path.Base(name)] = asset{body, contentType(name), `"` + hex.EncodeToString(sum[:8]) + `"`}
+	}
+	currencies, err := currenciesScript()
+	if err != nil {
+		return nil, err
+	}
+	add("currencies.js", currencies)
 	names, err := fs.Glob(files, "static/*")
 	if err != nil {
 		return nil, fmt.Errorf("storefront: static files: %w", err)
@@ -410,8 +419,7 @@ func (p *pages) static() (http.Handler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("storefront: static file %s: %w", name, err)
 		}
-		sum := sha256.Sum256(body)
-		assets[path.Base(name)] = asset{body, contentType(name), `"` + hex.EncodeToString(sum[:8]) + `"`}
+		add(name, body)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, ok := assets[r.PathValue("file")]

@@ -230,6 +230,7 @@ func TestMoney(t *testing.T) {
 	}{
 		{6500, "EUR", "€65.00"}, {5, "EUR", "€0.05"}, {0, "USD", "$0.00"}, {123456789, "GBP", "£1,234,567.89"},
 		{4500, "JPY", "¥4,500"}, {1500, "KWD", "KWD\u00a01.500"}, {-250, "EUR", "-€2.50"}, {100000, "CHF", "CHF\u00a01,000.00"},
+		{1000000, "HUF", "HUF\u00a010,000.00"}, {-1500000, "IQD", "-IQD\u00a01,500.000"},
 	} {
 		if got := Money(test.minor, test.currency); got != test.want {
 			t.Errorf("%d %s: %q, want %q", test.minor, test.currency, got, test.want)

@@ -19,13 +19,8 @@ func Summary(order *domain.Order) string {
 		}
 		fmt.Fprintf(&b, "%d × %s", l.Quantity, l.Class)
 	}
-	fmt.Fprintf(&b, " · %s · %s", order.SaleID, money(order.AmountMinor, order.Currency))
+	fmt.Fprintf(&b, " · %s · %s", order.SaleID, domain.FormatMoney(order.AmountMinor, order.Currency))
 	return b.String()
-}
-
-// money writes minor units with two decimals: a label, not arithmetic.
-func money(minor int64, currency string) string {
-	return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
 }
 
 // enter moves the order to a state and shows it as the workflow's current
@@ -42,7 +37,7 @@ func (c *checkout) details() string {
 	switch c.state.Status {
 	case domain.OrderHeld:
 		return fmt.Sprintf("**held** until %s: waiting for the payment of %s",
-			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), money(c.order.AmountMinor, c.order.Currency))
+			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency))
 	case domain.OrderPaid:
 		perk := ""
 		if c.order.Perk != nil && c.state.PerkTaken {

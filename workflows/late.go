@@ -79,7 +79,7 @@ func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 	if status == domain.OrderPaid || status == domain.OrderRefunded {
 		l.state.Ended = workflow.Now(ctx)
 	}
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: %s (%s)", status, money(l.Capture.AmountMinor, l.Capture.Currency), l.Reason))
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: %s (%s)", status, domain.FormatMoney(l.Capture.AmountMinor, l.Capture.Currency), l.Reason))
 }
 
 // confirm takes the provider's word for what it took: an event may be wrong

@@ -1,9 +1,13 @@
 // What the pages share: money, time, waiting, and keeping things across a reload.
 
+import { DECIMALS, SYMBOLS } from './currencies.js';
+
 /** Writes minor units as people do; agrees with Money in Go. */
 export function money(minor, currency) {
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency });
-  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  const decimals = DECIMALS[currency] ?? 2;
+  const digits = new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const amount = digits.format(Math.abs(minor) / 10 ** decimals);
+  return `${minor < 0 ? '-' : ''}${SYMBOLS[currency] ?? `${currency}\u00a0`}${amount}`;
 }
 
 /** Writes a count as people do; agrees with number in Go. */
