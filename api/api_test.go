@@ -457,6 +457,31 @@ func TestOrderNeedsItsOwnToken(t *testing.T) {
 	}
 }
 
+// Who comes back from paying in another browser has only the key that the provider's link carries.
+func TestTheKeyOfTheWayBackGetsTheOrdersToken(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	other, _ := b.held(testKey + "-other")
+	key := b.world.keys.WayBackKey(id, time.Now().Add(time.Hour))
+	ask := func(key string) *httptest.ResponseRecorder {
+		return b.do(request{method: "POST", path: "/v1/orders/" + id.String() + "/token", header: bearerOf(key)})
+	}
+	w := ask(key)
+	var got TokenView
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || got != (TokenView{id, token}) {
+		t.Fatalf("HTTP %d: %s", w.Code, w.Body)
+	}
+	for name, wrong := range map[string]string{
+		"too old": b.world.keys.WayBackKey(id, time.Now()), "another order's": b.world.keys.WayBackKey(other, time.Now().Add(time.Hour)),
+		"cut": key[1:], "none": "", "the organiser's token": testAdminToken,
+	} {
+		t.Run(name, func(t *testing.T) { wantProblem(t, ask(wrong), 404, domain.CodeNotFound) })
+	}
+	t.Run("the key itself reads no order", func(t *testing.T) {
+		wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(key)}), 404, domain.CodeNotFound)
+	})
+}
+
 func TestOrderThatNeverWas(t *testing.T) {
 	for status, want := range map[domain.OrderStatus]struct {
 		status int

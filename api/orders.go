@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"rsc.io/qr"
@@ -17,6 +18,11 @@ import (
 type orderInput struct {
 	Order         string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
 	Authorization string `header:"Authorization" doc:"Bearer and the order's token"`
+}
+
+type wayBackInput struct {
+	Order         string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
+	Authorization string `header:"Authorization" doc:"Bearer and the key of the way back"`
 }
 
 type orderOutput struct{ Body OrderView }
@@ -40,6 +46,24 @@ func (s *Server) authorize(order, authorization string) (domain.OrderID, error) 
 		return domain.OrderID{}, domain.NotFound("order")
 	}
 	return id, nil
+}
+
+type tokenOutput struct{ Body TokenView }
+
+// TokenView is the key to an order.
+type TokenView struct {
+	Order domain.OrderID `json:"order"`
+	Token string         `json:"token" doc:"Goes as Authorization: Bearer to everything about this order"`
+}
+
+// wayBack answers a buyer who comes back from paying, perhaps in another browser than
+// the one that the order was made in.
+func (s *Server) wayBack(_ context.Context, in *wayBackInput) (*tokenOutput, error) {
+	id, err := domain.ParseOrderID(in.Order)
+	if err != nil || !s.Keys.ValidWayBackKey(id, bearer(in.Authorization), time.Now()) {
+		return nil, domain.NotFound("order")
+	}
+	return &tokenOutput{TokenView{id, s.Keys.OrderToken(id)}}, nil
 }
 
 func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error) {

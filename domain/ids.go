@@ -96,7 +96,7 @@ const ServerKeyLen = 32
 // box office share that secret; changing it orphans every open order.
 type Keyring struct {
 	order, token, buyer, body, ticket []byte
-	queue, challenge                  []byte
+	queue, challenge, wayBack         []byte
 }
 
 // NewKeyring derives a key for each purpose (HKDF-SHA256, RFC 5869), so that
@@ -109,7 +109,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 	k := &Keyring{}
 	for purpose, key := range map[string]*[]byte{
 		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
-		"queue": &k.queue, "challenge": &k.challenge,
+		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -151,6 +151,35 @@ func (k *Keyring) OrderToken(id OrderID) string {
 // ValidOrderToken compares in constant time.
 func (k *Keyring) ValidOrderToken(id OrderID, token string) bool {
 	return subtle.ConstantTimeCompare([]byte(k.OrderToken(id)), []byte(token)) == 1
+}
+
+// WayBackLifetime is for how long after the hold's deadline a buyer who comes back from
+// paying is led to the order by the link alone.
+const WayBackLifetime = 24 * time.Hour
+
+// wayBackKeyLen is 8 bytes of time and 16 of HMAC.
+const wayBackKeyLen = 8 + orderTokenLen
+
+// WayBackKey is what the payment provider's link back to the shop carries, so that the
+// order is found in whatever browser the payment ends. It is worth the order's token
+// until then and nothing after: a provider keeps its links, and must not keep tickets.
+func (k *Keyring) WayBackKey(id OrderID, until time.Time) string {
+	return base64.RawURLEncoding.EncodeToString(k.wayBackKey(id, binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))))
+}
+
+func (k *Keyring) wayBackKey(id OrderID, until []byte) []byte {
+	return append(until, mac(k.wayBack, string(id[:]), string(until))[:orderTokenLen]...)
+}
+
+// ValidWayBackKey reports whether the key is this order's, and not too old. It compares
+// in constant time.
+func (k *Keyring) ValidWayBackKey(id OrderID, key string, now time.Time) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(key)
+	if err != nil || len(raw) != wayBackKeyLen {
+		return false
+	}
+	until := raw[:8:8]
+	return subtle.ConstantTimeCompare(k.wayBackKey(id, until), raw) == 1 && uint64(now.Unix()) < binary.BigEndian.Uint64(until)
 }
 
 // BuyerID derives the pseudonym of a buyer; email must be normalised.

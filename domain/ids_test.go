@@ -142,3 +142,30 @@ func TestBuyerIsOnePersonInOneSale(t *testing.T) {
 	require.NotEqual(t, keys.BuyerID("conf", "a@example.com"), keys.BuyerID("other", "a@example.com"))
 	require.NotEqual(t, keys.BuyerID("conf", "xa@example.com"), keys.BuyerID("confx", "a@example.com"), "parts do not run together")
 }
+
+func TestTheKeyOfTheWayBackOpensItsOrderForAWhile(t *testing.T) {
+	keys := keyring(t)
+	mine, yours := domain.OrderID{1}, domain.OrderID{2}
+	until := time.Unix(1_900_000_000, 0)
+	key := keys.WayBackKey(mine, until)
+	for _, row := range []struct {
+		name  string
+		order domain.OrderID
+		key   string
+		now   time.Time
+		valid bool
+	}{
+		{"in time", mine, key, until.Add(-time.Second), true},
+		{"too late", mine, key, until, false},
+		{"another order's", yours, key, until.Add(-time.Second), false},
+		{"with a later time", mine, "AAAAAP" + key[6:], until.Add(-time.Second), false},
+		{"cut", mine, key[:len(key)-1], until.Add(-time.Second), false},
+		{"longer", mine, key + "A", until.Add(-time.Second), false},
+		{"the order's token", mine, keys.OrderToken(mine), until.Add(-time.Second), false},
+		{"empty", mine, "", until.Add(-time.Second), false},
+		{"no base64", mine, "%%%%", until.Add(-time.Second), false},
+	} {
+		t.Run(row.name, func(t *testing.T) { require.Equal(t, row.valid, keys.ValidWayBackKey(row.order, row.key, row.now)) })
+	}
+	require.False(t, keys.ValidOrderToken(mine, key), "the key is not the token")
+}

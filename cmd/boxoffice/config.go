@@ -27,7 +27,8 @@ import (
 // all of it for the local stack. Secrets come from a variable or, with _FILE
 // appended to its name, from the file that it names.
 type config struct {
-	URL      string // BOXOFFICE_URL: what buyers see, and where serve listens
+	URL      string // BOXOFFICE_URL: what buyers see; every link is made of it. No slash at its end
+	Listen   string // BOXOFFICE_LISTEN: host:port where serve listens; else that of URL
 	AdminURL string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
 	// WorkerURL is where a process without the API answers for itself.
 	WorkerURL string // BOXOFFICE_WORKER_URL
@@ -63,7 +64,8 @@ type config struct {
 
 func readConfig() (config, error) {
 	c := config{
-		URL:               env("BOXOFFICE_URL", "http://127.0.0.1:8080"),
+		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),
+		Listen:            env("BOXOFFICE_LISTEN", ""),
 		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
 		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
 		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),
@@ -72,7 +74,7 @@ func readConfig() (config, error) {
 		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
 		Ledger:            env("BOXOFFICE_LEDGER", ledgerAuto),
 	}
-	c.AdminURL = env("BOXOFFICE_ADMIN_URL", c.URL)
+	c.AdminURL = strings.TrimSuffix(env("BOXOFFICE_ADMIN_URL", c.URL), "/")
 	c.WorkerURL = env("BOXOFFICE_WORKER_URL", "http://127.0.0.1:0")
 	if addresses := env("TIGERBEETLE_ADDRESS", ""); addresses != "" {
 		c.TigerBeetleAddresses = strings.Split(addresses, ",")
@@ -138,10 +140,18 @@ func (c config) forServing() error {
 	if len(c.ServerKey) != domain.ServerKeyLen {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_SERVER_KEY has %d bytes, want %d as base64", len(c.ServerKey), domain.ServerKeyLen))
 	}
-	for name, value := range map[string]string{"BOXOFFICE_URL": c.URL, "BOXOFFICE_ADMIN_URL": c.AdminURL, "BOXOFFICE_WORKER_URL": c.WorkerURL} {
-		if _, err := listenAddress(value); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+	if err := validPublicURL(c.URL); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_URL: %w", err))
+	} else if _, err := c.publicAddress(); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_LISTEN: %w", err))
+	}
+	if c.AdminURL != c.URL {
+		if _, err := listenAddress(c.AdminURL); err != nil {
+			problems = append(problems, fmt.Errorf("BOXOFFICE_ADMIN_URL: %w", err))
 		}
+	}
+	if _, err := listenAddress(c.WorkerURL); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_WORKER_URL: %w", err))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("%w\n`make run` sets all of these; for another tool: set -a; . .data/dev.env", err)
@@ -154,6 +164,35 @@ func (c config) forServing() error {
 func (c config) forTemporal() error {
 	if c.Payloads == nil {
 		return errors.New("BOXOFFICE_PAYLOAD_KEYS is not set: what Temporal stores is encrypted with it (id:base64 of 32 bytes)")
+	}
+	return nil
+}
+
+// listenDefault is where serve listens if nothing says otherwise.
+const listenDefault = "127.0.0.1:8080"
+
+// publicAddress is where serve listens for buyers. A public https URL is a proxy's:
+// its host and port are not ours.
+func (c config) publicAddress() (string, error) {
+	switch {
+	case c.Listen != "":
+		host, port, err := net.SplitHostPort(c.Listen)
+		if err != nil || port == "" {
+			return "", fmt.Errorf("%q is not host:port", c.Listen)
+		}
+		return net.JoinHostPort(host, port), nil
+	case strings.HasPrefix(c.URL, "https:"):
+		return listenDefault, nil
+	default:
+		return listenAddress(c.URL)
+	}
+}
+
+// validPublicURL checks what links are made of: scheme, host and port, nothing behind them.
+func validPublicURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not http://host or https://host, with a port where it is not the usual one", raw)
 	}
 	return nil
 }

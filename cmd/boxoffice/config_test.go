@@ -20,7 +20,7 @@ import (
 func complete(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{
-		"BOXOFFICE_URL": "", "BOXOFFICE_ADMIN_URL": "", "BOXOFFICE_ADMIN_TOKEN": "0123456789abcdef", "BOXOFFICE_WEBHOOK_SECRET": "whsec_x",
+		"BOXOFFICE_URL": "", "BOXOFFICE_LISTEN": "", "BOXOFFICE_ADMIN_URL": "", "BOXOFFICE_ADMIN_TOKEN": "0123456789abcdef", "BOXOFFICE_WEBHOOK_SECRET": "whsec_x",
 		"BOXOFFICE_SERVER_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)), "DATABASE_URL": "postgres://127.0.0.1/x",
 		"BOXOFFICE_PAYLOAD_KEYS": "k1:" + base64.StdEncoding.EncodeToString(make([]byte, 32)), "BOXOFFICE_CODEC_URL": "",
 		"TEMPORAL_UI_URL":     "http://127.0.0.1:8233",
@@ -48,7 +48,9 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	for name, value := range map[string]string{
 		"BOXOFFICE_SERVER_KEY":     "not base64!",
 		"TIGERBEETLE_CLUSTER_ID":   "-1",
-		"BOXOFFICE_URL":            "https://example.com",
+		"BOXOFFICE_URL":            "ftp://example.com",
+		"BOXOFFICE_LISTEN":         "8080",
+		"BOXOFFICE_ADMIN_URL":      "https://organiser.example",
 		"BOXOFFICE_ADMIN_TOKEN":    "",
 		"DATABASE_URL":             "",
 		"BOXOFFICE_WEBHOOK_SECRET": "",
@@ -65,6 +67,45 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 			if value != "" && strings.HasSuffix(name, "KEY") {
 				require.NotContains(t, err.Error(), value, "a secret is never repeated")
 			}
+		})
+	}
+}
+
+func TestWhereServeListensAndWhatBuyersSee(t *testing.T) {
+	for _, tt := range []struct{ name, url, listen, wantURL, wantAddress string }{
+		{"neither", "", "", "http://127.0.0.1:8080", "127.0.0.1:8080"},
+		{"http", "http://127.0.0.1:9090", "", "http://127.0.0.1:9090", "127.0.0.1:9090"},
+		{"http without a port", "http://tickets.example", "", "http://tickets.example", "tickets.example:80"},
+		{"https behind a proxy here", "https://tickets.example", "", "https://tickets.example", "127.0.0.1:8080"},
+		{"https with a port of its own", "https://tickets.example:8443", "", "https://tickets.example:8443", "127.0.0.1:8080"},
+		{"https behind a proxy elsewhere", "https://tickets.example", "0.0.0.0:80", "https://tickets.example", "0.0.0.0:80"},
+		{"every address", "http://tickets.example", ":8080", "http://tickets.example", ":8080"},
+		{"a slash at the end", "https://tickets.example/", "", "https://tickets.example", "127.0.0.1:8080"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			complete(t)
+			t.Setenv("BOXOFFICE_URL", tt.url)
+			t.Setenv("BOXOFFICE_LISTEN", tt.listen)
+			c, err := readConfig()
+			require.NoError(t, err)
+			require.NoError(t, c.forServing())
+			address, err := c.publicAddress()
+			require.NoError(t, err)
+			require.Equal(t, tt.wantURL, c.URL)
+			require.Equal(t, tt.wantAddress, address)
+			require.Equal(t, c.URL, c.AdminURL, "one listener unless told otherwise")
+		})
+	}
+}
+
+func TestAPublicURLIsAnOriginAlone(t *testing.T) {
+	for _, url := range []string{"tickets.example", "https://", "https://user@tickets.example", "https://tickets.example/shop", "https://tickets.example?a=1"} {
+		t.Run(url, func(t *testing.T) {
+			complete(t)
+			t.Setenv("BOXOFFICE_URL", url)
+			c, err := readConfig()
+			require.NoError(t, err)
+			require.ErrorContains(t, c.forServing(), "BOXOFFICE_URL")
 		})
 	}
 }

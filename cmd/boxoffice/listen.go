@@ -20,17 +20,24 @@ import (
 // and /readyz answer from the first moment. The returned stop finishes accepted
 // requests.
 func (s *service) listen(fail func(error)) (stop func(), err error) {
-	url := s.URL
+	address, err := s.publicAddress()
 	if s.role == roleWorker {
-		url = s.WorkerURL
+		address, err = listenAddress(s.WorkerURL)
 	}
-	public, err := s.listener(url, func(h *handlers) http.Handler { return h.public }, fail)
+	if err != nil {
+		return nil, err
+	}
+	public, err := s.listener(address, func(h *handlers) http.Handler { return h.public }, fail)
 	if err != nil {
 		return nil, err
 	}
 	sites := []*site{public}
 	if s.role != roleWorker && s.AdminURL != s.URL {
-		admin, err := s.listener(s.AdminURL, func(h *handlers) http.Handler { return h.admin }, fail)
+		address, err := listenAddress(s.AdminURL)
+		if err != nil {
+			return nil, err
+		}
+		admin, err := s.listener(address, func(h *handlers) http.Handler { return h.admin }, fail)
 		if err != nil {
 			_ = public.server.Close()
 			return nil, err
@@ -40,14 +47,10 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 	return func() { s.shutdown(sites) }, nil
 }
 
-func (s *service) listener(url string, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
-	address, err := listenAddress(url)
-	if err != nil {
-		return nil, err
-	}
+func (s *service) listener(address string, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
+		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
 	}
 	s.log.Info("listening", "address", l.Addr().String())
 	limited := api.LimitConnections(l, s.ConnectionsMax, s.ConnectionsPerAddressMax)

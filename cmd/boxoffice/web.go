@@ -53,7 +53,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	server, err = api.New(api.Options{
 		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
 		Verifier: timedVerifier{verifier, p.meter.stages},
-		Auditor:  p.auditor, PayURL: s.payURL(links), Rooms: rooms,
+		Auditor:  p.auditor, PayURL: s.payURL(links, p.keys), Rooms: rooms,
 		HumanCheck: check, Rates: s.Rates,
 		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
 		CheckoutsInLineMax: s.CheckoutsInLineMax,
@@ -70,12 +70,14 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 }
 
 // payURL is the provider's page for a held order. No payment is taken after the
-// hold's deadline.
-func (s *service) payURL(links *payments.PayLinks) func(domain.Order, domain.Hold) (string, error) {
+// hold's deadline. The way back finds the order without anything that a browser has
+// kept; its key stands in the fragment, which browsers put into no request and no referrer.
+func (s *service) payURL(links *payments.PayLinks, keys *domain.Keyring) func(domain.Order, domain.Hold) (string, error) {
 	return func(order domain.Order, hold domain.Hold) (string, error) {
 		return links.URL(payments.PayLink{
 			Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, ExpiresAt: hold.ExpiresAt.Truncate(time.Millisecond),
-			ReturnURL: s.URL + "/orders/" + order.ID.String(), Description: describe(&order),
+			ReturnURL:   s.URL + "/orders/" + order.ID.String() + "#back=" + keys.WayBackKey(order.ID, hold.ExpiresAt.Add(domain.WayBackLifetime)),
+			Description: describe(&order),
 		})
 	}
 }

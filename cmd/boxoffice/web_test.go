@@ -23,8 +23,12 @@ func TestPayURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &service{}
-	s.URL = "http://boxoffice.example"
-	payURL := s.payURL(links)
+	s.URL = "https://boxoffice.example"
+	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	payURL := s.payURL(links, keys)
 
 	longest := make([]domain.Line, domain.ClassesMax)
 	for i := range longest {
@@ -46,6 +50,13 @@ func TestPayURL(t *testing.T) {
 			u, err := url.Parse(address)
 			if err != nil {
 				t.Fatal(err)
+			}
+			back, key, _ := strings.Cut(u.Query().Get("return"), "#back=")
+			if back != "https://boxoffice.example/orders/"+order.ID.String() || !keys.ValidWayBackKey(order.ID, key, time.Now()) {
+				t.Errorf("the way back is %s with key %q, want the order's page at the public address with a key that works", back, key)
+			}
+			if strings.Contains(address, keys.OrderToken(order.ID)) {
+				t.Error("the provider gets the order's token, which works for ever")
 			}
 			got := u.Query().Get("description")
 			if test.want != "" && got != test.want {

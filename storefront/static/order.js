@@ -9,14 +9,39 @@ const root = document.getElementById('order');
 const id = root.dataset.order;
 const trouble = document.getElementById('trouble');
 
-// The token stands in the address's fragment, which browsers never send. It is
-// kept too: the way back from the payment page may have lost it.
+// The token stands in the address's fragment, which browsers never send. It is kept
+// too. The way back from paying has a key in its place that is worth the token for a
+// day: the payment may have ended in a browser that knows nothing of this order.
 const kept = new Kept('localStorage', `boxoffice.order.${id}`);
-const fragment = decodeURIComponent(location.hash.slice(1));
-if (/^[\w-]{16,64}$/.test(fragment)) kept.set({ ...kept.get(), token: fragment });
-const token = kept.get()?.token ?? '';
-if (!fragment && token) history.replaceState(null, '', `#${token}`); // so that the address can be kept
-const headers = { Authorization: `Bearer ${token}` };
+const fragment = location.hash.slice(1);
+const headers = {};
+
+function use(token) {
+  headers.Authorization = `Bearer ${token}`;
+  kept.set({ ...kept.get(), token });
+  if (location.hash !== `#${token}`) history.replaceState(null, '', `#${token}`); // so that the address can be kept
+}
+
+/** Finds the token: in the address, by the key of the way back, else what this browser kept. The answer: whether there is one. */
+async function findToken() {
+  if (/^[\w-]{16,64}$/.test(fragment)) {
+    use(fragment);
+    return true;
+  }
+  const back = /^back=([\w-]{16,64})$/.exec(fragment);
+  for (let wait = POLL_MIN_MS; back; wait = Math.min(wait * 1.5, POLL_MAX_MS)) {
+    const { status, body } = await ask(`/v1/orders/${id}/token`, { method: 'POST', headers: { Authorization: `Bearer ${back[1]}` } });
+    if (status === 200) {
+      use(body.token);
+      return true;
+    }
+    if (status === 404) break; // too old
+    say('We cannot reach the box office right now. Your order is safe; this page keeps trying.');
+    await sleep(wait * (0.8 + 0.4 * Math.random()));
+  }
+  if (kept.get()?.token) use(kept.get().token);
+  return Boolean(kept.get()?.token);
+}
 
 let order = null;
 let clockOffset = 0; // ours against the server's, in ms
@@ -172,6 +197,10 @@ async function look() {
 
 /** Follows the order: often while it may move, ever more seldom after. */
 async function follow() {
+  if (!await findToken()) {
+    show('missing');
+    return;
+  }
   let wait = POLL_MIN_MS;
   for (;;) {
     const moved = await look();
