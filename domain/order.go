@@ -3,9 +3,7 @@ package domain
 import (
 	"cmp"
 	"fmt"
-	"net/mail"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -144,27 +142,4 @@ func priceLines(sale *Sale, items []Item) ([]Line, error) {
 	}
 	slices.SortFunc(lines, func(a, b Line) int { return cmp.Compare(a.Class, b.Class) })
 	return lines, nil
-}
-
-// EmailMaxLen is the longest address that RFC 5321 lets through, in bytes.
-const EmailMaxLen = 254
-
-// NormalizeEmail checks an address (RFC 5322, no display name) and folds its
-// case, so that one person is one buyer. The error is an *Error with
-// CodeInvalid that does not repeat the address.
-func NormalizeEmail(s string) (string, error) {
-	invalid := Invalid("buyer.email", "must be an e-mail address such as a@example.com")
-	s = strings.ToLower(strings.TrimSpace(s)) // first: folding can make it longer
-	if s == "" || len(s) > EmailMaxLen {
-		return "", invalid
-	}
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s {
-		return "", invalid
-	}
-	local, host, ok := strings.Cut(s, "@")
-	if !ok || local == "" || !strings.Contains(host, ".") || strings.HasSuffix(host, ".") || strings.ContainsAny(s, "\r\n\x00") {
-		return "", invalid
-	}
-	return s, nil
 }

@@ -81,25 +81,6 @@ func TestNewOrderRefuses(t *testing.T) {
 	}
 }
 
-func FuzzNormalizeEmail(f *testing.F) {
-	for _, seed := range []string{"a@example.com", "A <a@b.c>", "\"a b\"@example.com", "a@[127.0.0.1]", "ä@exämple.com"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		once, err := domain.NormalizeEmail(text)
-		if err != nil {
-			return
-		}
-		twice, err := domain.NormalizeEmail(once)
-		if err != nil || once != twice {
-			t.Fatalf("%q is %q, and that is %q: %v", text, once, twice, err)
-		}
-		if strings.ContainsAny(once, "\r\n\x00") {
-			t.Fatalf("%q has a control character", once)
-		}
-	})
-}
-
 func TestSaleValidate(t *testing.T) {
 	require.NoError(t, testSale().Validate())
 	tests := []struct {
