@@ -59,7 +59,7 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "exchange-way-back", Method: http.MethodPost, Path: "/v1/orders/{order}/token",
 		Summary: "The order's token, for the key of the way back from paying", Tags: []string{"checkout"}, Security: orderToken,
-		Description: "The payment provider leads the buyer back to `/orders/{order}#back=<key>`. The key works until a day after the hold's deadline.",
+		Description:        "The payment provider leads the buyer back to `/orders/{order}#back=<key>`. The key works until a day after the hold's deadline.",
 		SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound}, s.wayBack)
 
