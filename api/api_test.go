@@ -646,13 +646,64 @@ func TestOneCheckoutPerBuyerOfANewSale(t *testing.T) {
 	}
 }
 
-func TestRefusedForAnOpenCheckout(t *testing.T) {
+// Whoever knows an address may ask for tickets in its name: what its owner has is told
+// only to the browser that has it.
+func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
+	const origin = "https://tickets.example"
 	b := setup(t)
-	b.world.limitReached, b.world.checkoutOpen = true, true
-	w := b.checkout(testKey, wish("A", 1))
-	wantProblem(t, w, 429, domain.CodeLimitReached)
-	if !strings.Contains(w.Body.String(), "another checkout open") {
-		t.Errorf("%s: want a detail that names the open checkout", w.Body)
+	tries := 0
+	fromBrowser := func(cookies ...*http.Cookie) *httptest.ResponseRecorder {
+		tries++
+		r := checkoutRequest(fmt.Sprintf("%s-%d", testKey, tries), wish("A", 1))
+		r.header["Origin"] = origin
+		for _, cookie := range cookies {
+			r.header["Cookie"] = cookie.Name + "=" + cookie.Value
+		}
+		return b.do(r)
+	}
+	first := fromBrowser()
+	var own CheckoutView
+	decode(t, first, &own)
+	cookies := first.Result().Cookies()
+	if len(cookies) != 1 || !cookies[0].HttpOnly || !cookies[0].Secure || cookies[0].SameSite != http.SameSiteLaxMode || cookies[0].MaxAge < 1 || cookies[0].MaxAge > 60 {
+		t.Fatalf("cookies %v, want one for as long as the hold, for no script", cookies)
+	}
+	forged := *cookies[0]
+	forged.Value = own.Order.String() + ".AAAAAAAAAAAAAAAAAAAAAA"
+	foreign := *cookies[0]
+	foreign.Name = domain.HeldCookieName("soon")
+
+	b.world.limitReached = true
+	var strangers []string
+	for _, open := range []bool{false, true} {
+		b.world.checkoutOpen = open
+		for name, cookies := range map[string][]*http.Cookie{"without a cookie": nil, "with a forged one": {&forged}, "with another sale's": {&foreign}} {
+			t.Run(fmt.Sprintf("%s, checkout open %t", name, open), func(t *testing.T) {
+				var p Problem
+				decode(t, fromBrowser(cookies...), &p)
+				if p.Code != domain.CodeLimitReached || p.Own != nil {
+					t.Errorf("%+v, want limit_reached and nobody's order", p)
+				}
+				strangers = append(strangers, p.Detail)
+			})
+		}
+		t.Run(fmt.Sprintf("with its own, checkout open %t", open), func(t *testing.T) {
+			var p Problem
+			decode(t, fromBrowser(cookies[0]), &p)
+			if p.Code != domain.CodeLimitReached || p.Own == nil || *p.Own != (TokenView{own.Order, own.Token}) || slices.Contains(strangers, p.Detail) {
+				t.Errorf("%+v, want limit_reached, the order %s and words of its own", p, own.Order)
+			}
+		})
+	}
+	if slices.Sort(strangers); len(slices.Compact(strangers)) != 1 {
+		t.Errorf("strangers hear which limit it was: %q", strangers)
+	}
+}
+
+func TestClientsThatAreNoBrowserGetNoCookie(t *testing.T) {
+	b := setup(t)
+	if cookies := b.checkout(testKey, wish("A", 1)).Result().Cookies(); len(cookies) != 0 {
+		t.Errorf("cookies %v", cookies)
 	}
 }
 

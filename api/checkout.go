@@ -18,7 +18,8 @@ type checkoutInput struct {
 	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place, where the sale has a waiting room. It names the checkout in place of the key, and is good for one order: one that was refused leaves it usable, at most 8 times"`
 	Body       CheckoutBody
 
-	keys []string
+	keys            []string
+	origin, cookies string // of browsers
 }
 
 // CheckoutBody is what a buyer wants.
@@ -46,13 +47,16 @@ func (in *checkoutInput) Resolve(ctx huma.Context) []error {
 			in.keys = append(in.keys, value)
 		}
 	})
+	in.origin, in.cookies = ctx.Header("Origin"), ctx.Header("Cookie")
 	return nil
 }
 
 type checkoutOutput struct {
 	Location string `header:"Location" doc:"The order"`
 	Replayed string `header:"Idempotent-Replayed" doc:"true: the key came before, this is its answer"`
-	Body     CheckoutView
+	// Held lets a browser find its order again.
+	Held []http.Cookie `header:"Set-Cookie" hidden:"true"`
+	Body CheckoutView
 }
 
 // CheckoutView answers a checkout whose seats are held.
@@ -100,10 +104,17 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err != nil {
 		return nil, err
 	}
+	if answer.Hold.Outcome == domain.HoldLimitReached {
+		return nil, s.limitReached(in, sale, answer.Hold)
+	}
 	if err := s.verdict(ctx, sale, &order, answer.Hold); err != nil {
 		return nil, err
 	}
-	return s.viewCheckout(order, answer)
+	out, err := s.viewCheckout(order, answer)
+	if err == nil {
+		out.Held = heldCookie(in.origin, sale.ID, &out.Body, time.Now())
+	}
+	return out, err
 }
 
 // holdByKey asks for seats: the gate, and where that has nothing against it, in turn
@@ -238,15 +249,6 @@ func (s *Server) verdict(ctx context.Context, sale *domain.Sale, order *domain.O
 			return &domain.Error{Code: domain.CodeSoldOut, Detail: "Not enough tickets are left.", Err: err}
 		}
 		return soldOut(order.Lines, levels)
-	case domain.HoldLimitReached:
-		if hold.CheckoutOpen {
-			again := "a new try then takes a new Idempotency-Key"
-			if sale.WaitingRoom {
-				again = "the Queue-Token is good for a new try then"
-			}
-			return &domain.Error{Code: domain.CodeLimitReached, Detail: "This buyer has another checkout open in this sale. Pay or cancel it, or let it expire; " + again + "."}
-		}
-		return &domain.Error{Code: domain.CodeLimitReached, Detail: "With these tickets the buyer would have more than the sale allows, those that still wait for a payment included."}
 	default:
 		return &domain.UnknownError{Op: "hold", ID: order.ID.String()}
 	}

@@ -70,6 +70,7 @@ type Problem struct {
 	Detail    string       `json:"detail,omitempty" doc:"What happened this time, and what to do"`
 	Errors    []FieldError `json:"errors,omitempty" doc:"code invalid: the offending fields"`
 	Held      *int64       `json:"held,omitempty" doc:"code sold_out: tickets held by others, which may come back"`
+	Own       *TokenView   `json:"own_order,omitempty" doc:"code limit_reached: the order that this browser holds, by its cookie"`
 	RequestID string       `json:"request_id,omitempty" doc:"Names this request in the logs"`
 
 	retryAfter time.Duration

@@ -28,7 +28,7 @@ func testOneCheckoutPerBuyer(t *testing.T, s *stack) {
 		a := s.checkout(t, sale, key, items{"B": 1}, buyer)
 		require.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
 		require.Equal(t, "limit_reached", a.code(t))
-		require.Contains(t, string(a.body), "another checkout open")
+		require.Contains(t, string(a.body), "a checkout that still waits for its payment")
 	}
 	next := func() order { t.Helper(); return held(s.checkout(t, sale, newKey(), items{"A": 1}, buyer)) }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"boxoffice/domain"
 )
 
 // A problem is what the pages read of the API's problems (RFC 9457). Title and
@@ -18,6 +20,11 @@ type problem struct {
 	Title  string `json:"title"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
+	// Own is the order that this browser holds, where that is why it gets no other.
+	Own *struct {
+		Order domain.OrderID `json:"order"`
+		Token string         `json:"token"`
+	} `json:"own_order"`
 }
 
 // An answer of the API.
@@ -26,6 +33,7 @@ type answer struct {
 	retryAfter time.Duration // 0: no hint
 	body       []byte
 	problem    problem // zero for a 2xx
+	cookies    []string
 }
 
 func (a answer) ok() bool { return a.status/100 == 2 }
@@ -106,7 +114,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 
 func (w *recorder) answer(into any) (answer, error) {
 	w.WriteHeader(http.StatusOK)
-	a := answer{status: w.status, body: w.body.Bytes()}
+	a := answer{status: w.status, body: w.body.Bytes(), cookies: w.header["Set-Cookie"]}
 	if seconds, err := strconv.Atoi(w.header.Get("Retry-After")); err == nil && seconds > 0 {
 		a.retryAfter = time.Duration(seconds) * time.Second
 	}

@@ -25,7 +25,10 @@ const (
 const orderCookie = "boxoffice-order"
 
 // A notice is said to the visitor on a page.
-type notice struct{ Kind, Heading, Text string }
+type notice struct {
+	Kind, Heading, Text string
+	Order               string // an address: where the visitor's own order is
+}
 
 // formData is the checkout form as it is sent without JavaScript.
 type formData struct {
@@ -74,11 +77,18 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	if form.QueueToken != "" {
 		q.header.Set("Queue-Token", form.QueueToken)
 	}
+	if cookie, err := r.Cookie(domain.HeldCookieName(sale.ID)); err == nil {
+		q.header.Set("Cookie", cookie.Name+"="+cookie.Value)
+	}
+	q.header.Set("Origin", originOf(r))
 	a, err := p.ask(r, requestID(w), q, &held)
 	switch {
 	case err != nil:
 		p.unavailable(w, r, err)
 	case a.ok():
+		for _, cookie := range a.cookies {
+			w.Header().Add("Set-Cookie", cookie)
+		}
 		setCookie(w, r, orderCookie, held.Token, "/orders/"+held.Order.String(), cookieAge)
 		if form.QueueToken != "" {
 			forgetPlace(w, r, sale.ID) // it has served
@@ -89,19 +99,35 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// isSecure reports whether the visitor came over https, perhaps through a proxy.
+func isSecure(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// origin is what a script of the page would send as its Origin.
+func originOf(r *http.Request) string {
+	if isSecure(r) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
 // setCookie keeps what no script and no other site needs: negative ages remove it.
 func setCookie(w http.ResponseWriter, r *http.Request, name, value, path string, age time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: value, Path: path, MaxAge: int(age / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: isSecure(r),
 	})
 }
 
 // refused shows the form again, as it was filled in, with what the API said.
 func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sale, form formData, a answer) {
 	form.Notice = &notice{Kind: "bad", Heading: a.problem.Title, Text: a.problem.Detail}
+	if own := a.problem.Own; own != nil {
+		form.Notice.Order = "/orders/" + own.Order.String() + "#" + own.Token
+	}
 	if a.openEnded() {
-		form.Notice = &notice{"warn", "No answer yet", "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one."}
+		form.Notice = &notice{Kind: "warn", Heading: "No answer yet", Text: "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one."}
 	} else {
 		form.Key = newKey() // that one is answered
 	}

@@ -211,11 +211,11 @@ func (p *pages) keptPlace(w http.ResponseWriter, r *http.Request, saleID string)
 func joinNotice(a answer) *notice {
 	switch {
 	case a.problem.Code == "proof_required":
-		return &notice{"warn", "This queue checks that you are not a program", "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
+		return &notice{Kind: "warn", Heading: "This queue checks that you are not a program", Text: "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
 	case a.openEnded():
-		return &notice{"warn", "No place yet", "Very many people are joining right now. Please press the button again in a moment."}
+		return &notice{Kind: "warn", Heading: "No place yet", Text: "Very many people are joining right now. Please press the button again in a moment."}
 	default:
-		return &notice{"bad", a.problem.Title, a.problem.Detail}
+		return &notice{Kind: "bad", Heading: a.problem.Title, Text: a.problem.Detail}
 	}
 }
 

@@ -591,6 +591,19 @@ func TestCheckingOutWithoutJavaScript(t *testing.T) {
 	}
 }
 
+// The browser shows its cookie to the API, as with a script, and hears of its own order.
+func TestTheOwnHeldOrderIsOfferedWithoutJavaScript(t *testing.T) {
+	v := visit(t)
+	v.answer(checkOut, canned{status: 429, body: `{"code":"limit_reached","title":"The limit per buyer is reached","detail":"You have a checkout.","own_order":{"order":"` + order + `","token":"` + orderToken + `"}}`})
+	held := &http.Cookie{Name: domain.HeldCookieName("concert"), Value: order + "." + orderToken}
+	w := v.post("/sales/concert/checkouts", wish, held, &http.Cookie{Name: "other", Value: "secret"})
+	wantShown(t, w, 429, `<a href="/orders/`+order+"#"+orderToken+`">Go to your order</a>`)
+	q, _ := v.question(checkOut)
+	if got := q.header.Get("Cookie"); got != held.Name+"="+held.Value {
+		t.Errorf("cookies %q, want the one that says what is held", got)
+	}
+}
+
 var formKey = regexp.MustCompile(`name="key" value="([^"]*)"`)
 
 func TestACheckoutThatIsRefusedWithoutJavaScript(t *testing.T) {

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A browser that holds tickets of a sale keeps the order and its token in a cookie for
+// as long as the hold can last. The token signs it. When the buyer's limit refuses
+// another checkout, this browser is told of its own order; everybody else who knows
+// the address hears the same few words, whatever that buyer has.
+
+// heldCookie is the cookie of a browser that holds tickets; nil for other clients,
+// which send no Origin and keep no cookies.
+func heldCookie(origin, saleID string, v *CheckoutView, now time.Time) []http.Cookie {
+	left := v.HoldExpiresAt.Sub(now)
+	if origin == "" || left < time.Second {
+		return nil
+	}
+	return []http.Cookie{{
+		Name: domain.HeldCookieName(saleID), Value: domain.HeldCookieValue(v.Order, v.Token), Path: "/", MaxAge: int(left / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(origin, "https:"),
+	}}
+}
+
+// ownOrder is the order of a sale that the sender of these cookies holds; nil without
+// one, or with one that its token does not open.
+func (s *Server) ownOrder(cookies, saleID string) *TokenView {
+	parsed, err := http.ParseCookie(cookies)
+	if err != nil {
+		return nil
+	}
+	for _, cookie := range parsed {
+		if cookie.Name != domain.HeldCookieName(saleID) {
+			continue
+		}
+		order, token, ok := domain.ParseHeldCookie(cookie.Value)
+		if ok && s.Keys.ValidOrderToken(order, token) {
+			return &TokenView{order, token}
+		}
+	}
+	return nil
+}
+
+// limitReached refuses for a buyer's limit. Which limit it was, and so what the buyer
+// has, is only for the browser that has it.
+func (s *Server) limitReached(in *checkoutInput, sale *domain.Sale, hold domain.Hold) error {
+	again := "a new try takes a new Idempotency-Key"
+	if sale.WaitingRoom {
+		again = "the Queue-Token is good for a new try"
+	}
+	p := newProblem(domain.CodeLimitReached, "With these tickets the buyer would have more than the sale allows, or has a checkout that still waits for its payment. "+
+		"Ask for fewer, or pay, cancel or wait for that one; then "+again+".")
+	if p.Own = s.ownOrder(in.cookies, sale.ID); p.Own == nil {
+		return p
+	}
+	p.Detail = "With these tickets you would have more than the sale allows. Tickets that you hold count: pay for them or give them back first; then " + again + "."
+	if hold.CheckoutOpen {
+		p.Detail = "You have a checkout of this sale that waits for its payment. Pay or cancel it, or let it expire; then " + again + "."
+	}
+	return p
+}
