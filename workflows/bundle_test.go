@@ -25,6 +25,7 @@ type world struct {
 	// script
 	holdOutcome        domain.HoldOutcome
 	holdError          error
+	postError          error
 	holdGone           bool // the ledger expired or voided the hold behind our back
 	seatsLeft          bool // for a rebooking
 	perkLeft           bool
@@ -77,6 +78,9 @@ func (w *world) Post(context.Context, *domain.Order) (domain.PostOutcome, error)
 	defer w.mu.Unlock()
 	if err := w.fail("post"); err != nil {
 		return "", err
+	}
+	if w.postError != nil {
+		return "", w.postError
 	}
 	if w.holdGone || w.seats == "voided" || w.seats == "unsold" {
 		return domain.PostGone, nil

@@ -81,7 +81,7 @@ func (c *saleCancel) listen(ctx workflow.Context) error {
 		return err
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, AwaitClosedUpdate,
-		func(ctx workflow.Context) error { return workflow.Await(ctx, func() bool { return c.Closed }) },
+		func(ctx workflow.Context) error { return awaitAnswer(ctx, func() bool { return c.Closed }) },
 		workflow.UpdateHandlerOptions{Description: "Waits until no node can sell any more."})
 }
 

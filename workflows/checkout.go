@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,10 +25,10 @@ func Checkout(ctx workflow.Context, order domain.Order) (domain.CheckoutState, e
 	}
 	workflow.GoNamed(ctx, "cancellation", c.obeyCancellation(request))
 	if err := c.hold(ctx); err != nil {
-		return c.state, err
+		return c.state, c.breakOff(ctx, err)
 	}
 	if err := c.awaitEnding(ctx); err != nil {
-		return c.state, err
+		return c.state, c.breakOff(ctx, err)
 	}
 	return c.state, c.close(ctx)
 }
@@ -113,8 +114,13 @@ func (c *checkout) awaitMessageOrDeadline(ctx workflow.Context) error {
 }
 
 // handle deals with one message while the order is held.
-func (c *checkout) handle(ctx workflow.Context, m message) error {
-	defer func() { c.inbox.handled[m.id] = true }()
+func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
+	defer func() {
+		c.inbox.handled[m.id] = true
+		if err != nil {
+			c.inbox.putBack(m)
+		}
+	}()
 	switch {
 	case m.cancel:
 		return c.giveUp(ctx, domain.OrderCanceled)
@@ -366,10 +372,46 @@ func (c *checkout) close(ctx workflow.Context) error {
 			return err
 		}
 		c.drainSignals(ctx)
-		if c.inbox.empty() {
-			return nil
+		if !c.inbox.empty() {
+			continue
+		}
+		if more, err := c.lastCall(ctx); err != nil || !more {
+			return err
 		}
 	}
+}
+
+// lastCallChange marks checkouts that let every goroutine which was woken by the
+// workflow task run before they close. It is asked only where one of them has
+// money to report.
+const lastCallChange = "last-call"
+
+// lastCall reports whether money has arrived that the body does not know of yet.
+// A signal in the workflow task in which the body ends is handed to the goroutine
+// that receives signals, and that one runs after the body: the body waits for it.
+func (c *checkout) lastCall(ctx workflow.Context) (more bool, err error) {
+	called := false
+	workflow.GoNamed(ctx, "last call", func(workflow.Context) { called = true }) // a new goroutine runs after all others
+	if err := workflow.Await(ctx, func() bool { return called }); err != nil {
+		return false, err
+	}
+	return c.inbox.hasPayment() && workflow.GetVersion(ctx, lastCallChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion, nil
+}
+
+// breakOff gives to Late the money that was reported to a checkout which cannot go
+// on: whoever reported it heard that it would be dealt with.
+func (c *checkout) breakOff(ctx workflow.Context, why error) error {
+	if more, err := c.lastCall(ctx); err != nil || !more {
+		return why
+	}
+	held := c.state.Hold.Outcome == domain.HoldHeld
+	for c.inbox.hasPayment() {
+		input := LateInput{Capture: c.inbox.takePayment().event.Capture(), Rebook: held, HoldMayStand: held, Reason: domain.RefundNoneLeft}
+		if err := c.handOver(ctx, input); err != nil {
+			return errors.Join(why, err)
+		}
+	}
+	return why
 }
 
 // handleAfterEnd: only money can still matter.

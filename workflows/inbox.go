@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"boxoffice/domain"
@@ -67,6 +68,9 @@ func (b *inbox) take() message {
 	return m
 }
 
+// putBack returns a message that could not be dealt with.
+func (b *inbox) putBack(m message) { b.waiting = append([]message{m}, b.waiting...) }
+
 // hasPayment reports whether money is reported in a waiting message.
 func (b *inbox) hasPayment() bool {
 	for _, m := range b.waiting {
@@ -118,7 +122,7 @@ func (c *checkout) validateFingerprint(fingerprint string) error {
 }
 
 func (c *checkout) answerHold(ctx workflow.Context, _ string) (domain.Hold, error) {
-	err := workflow.Await(ctx, func() bool { return c.state.Hold.Outcome != "" })
+	err := awaitAnswer(ctx, func() bool { return c.state.Hold.Outcome != "" })
 	return c.state.Hold, err
 }
 
@@ -148,9 +152,24 @@ func (c *checkout) answerCancel(ctx workflow.Context) (PaymentAnswer, error) {
 func (c *checkout) answer(ctx workflow.Context, m message) (PaymentAnswer, error) {
 	var err error
 	if c.inbox.put(m) {
-		err = workflow.Await(ctx, func() bool { return c.inbox.handled[m.id] })
+		err = awaitAnswer(ctx, func() bool { return c.inbox.handled[m.id] })
 	}
 	return PaymentAnswer{Status: c.state.Status}, err
+}
+
+// canceledAnswerChange marks workflows whose handlers answer although the workflow
+// was canceled. It is asked only where that has happened.
+const canceledAnswerChange = "answer-though-canceled"
+
+// awaitAnswer waits in a handler of an update. A cancellation of the workflow
+// reaches the handler's context, but not what it waits for: that goes on.
+func awaitAnswer(ctx workflow.Context, known func() bool) error {
+	err := workflow.Await(ctx, known)
+	if !temporal.IsCanceledError(err) || workflow.GetVersion(ctx, canceledAnswerChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return err
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	return workflow.Await(ctx, known)
 }
 
 // obeyCancellation takes a cancellation of the workflow itself (from the Web UI,

@@ -53,16 +53,16 @@ func History(history *historypb.History, execution workflow.Execution, payloads 
 func beginnings(events []*historypb.HistoryEvent) [][]*historypb.HistoryEvent {
 	var list [][]*historypb.HistoryEvent
 	for n := eventsMin; n <= len(events); n++ {
-		if n == len(events) || !withPrevious(events[n]) {
+		if n == len(events) || !WithPrevious(events[n]) {
 			list = append(list, events[:n])
 		}
 	}
 	return list
 }
 
-// withPrevious reports whether no history ends before this event: it was recorded
+// WithPrevious reports whether no history ends before this event: it was recorded
 // with the completion of a workflow task, for one of its commands or answers.
-func withPrevious(event *historypb.HistoryEvent) bool {
+func WithPrevious(event *historypb.HistoryEvent) bool {
 	switch event.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
 		enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:

@@ -1,0 +1,312 @@
+package workflows_test
+
+import (
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+	"boxoffice/workflows/replay"
+)
+
+func encode(t *testing.T, values ...any) *commonpb.Payloads {
+	t.Helper()
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(values...)
+	require.NoError(t, err)
+	return payloads
+}
+
+func history(t *testing.T, file string) []*historypb.HistoryEvent {
+	t.Helper()
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	h, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	require.NoError(t, err)
+	return h.GetEvents()
+}
+
+// placed is the order that a checkout's history is about.
+func placed(t *testing.T, events []*historypb.HistoryEvent) (order domain.Order, ok bool) {
+	t.Helper()
+	begun := events[0].GetWorkflowExecutionStartedEventAttributes()
+	if begun.GetWorkflowType().GetName() != "Checkout" {
+		return order, false
+	}
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(begun.GetInput(), &order))
+	return order, true
+}
+
+// moments are the lengths of the beginnings of a history after which something can
+// be delivered: the server writes what a workflow task brings at once, and what
+// comes while one runs goes into the next.
+func moments(events []*historypb.HistoryEvent) (at []int) {
+	for n := 2; n < len(events); n++ {
+		if events[n-1].GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED && !replay.WithPrevious(events[n]) {
+			at = append(at, n)
+		}
+	}
+	return at
+}
+
+// What is delivered at any moment of a checkout's life, in any task, that one too
+// in which it closes, is dealt with before the checkout closes.
+func TestWhatIsDeliveredIsDealtWith(t *testing.T) {
+	files, err := filepath.Glob("testdata/histories/*.json")
+	require.NoError(t, err)
+	deliveries := 0
+	for _, file := range files {
+		events := history(t, file)
+		order, ok := placed(t, events)
+		if !ok {
+			continue
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			w := &world{}
+			w.reset(nil)
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+			for _, n := range moments(events) {
+				deliveries += deliverAt(t, s, w, order, events[:n])
+			}
+		})
+	}
+	require.Greater(t, deliveries, 400)
+	t.Logf("%d deliveries", deliveries)
+}
+
+// lastSteps are the ways in which a checkout comes to its last workflow task that
+// no committed history of a plain ending has: what a local activity could not do
+// is done by a regular one, the seats are sold to nobody, the money is handed over.
+var lastSteps = []struct {
+	name   string
+	script func(*world)
+	drive  func(*testing.T, *execution, domain.PaymentEvent)
+}{
+	{"released-late", func(w *world) { w.failures["void"] = 4 }, nil},
+	{"failed-released-late", func(w *world) { w.failures["void"] = 4 }, func(t *testing.T, x *execution, event domain.PaymentEvent) {
+		event.Type = domain.PaymentFailed
+		x.signal(workflows.PaymentSignal, encode(t, event))
+	}},
+	{"settled-late", func(w *world) { w.failures["record"] = 4 }, func(t *testing.T, x *execution, event domain.PaymentEvent) {
+		x.signal(workflows.PaymentSignal, encode(t, event))
+	}},
+	{"none-left", func(w *world) { w.holdGone = true }, func(t *testing.T, x *execution, event domain.PaymentEvent) {
+		x.update("event/first", workflows.PaymentUpdate, encode(t, event))
+	}},
+	{"unsold-late", func(w *world) { w.seats, w.failures["unsell"] = "posted", 4 }, nil},
+}
+
+func TestWhatIsDeliveredAtALastStepIsDealtWith(t *testing.T) {
+	begun := history(t, "testdata/histories/expired.json")[:2]
+	order, _ := placed(t, begun)
+	for _, tt := range lastSteps {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{}
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+			x := lastStep(t, s, w, order, begun, tt.script, tt.drive)
+			deliveries := 0
+			for _, n := range moments(x.events) {
+				deliveries += deliverAt(t, s, w, order, x.events[:n])
+			}
+			require.Greater(t, deliveries, 10)
+		})
+	}
+}
+
+// -histories writes what comes of a payment in the very task that closes a
+// checkout, where it must replay for ever after.
+var histories = flag.String("histories", "", "write histories of payments in the task that closes into this `directory`")
+
+// The histories of testdata that begin with last-call are these.
+func TestAPaymentInTheTaskThatCloses(t *testing.T) {
+	begun := history(t, "testdata/histories/expired.json")[:2]
+	order, _ := placed(t, begun)
+	for _, tt := range lastSteps {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{}
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+			x := lastStep(t, s, w, order, begun, tt.script, tt.drive)
+			all := moments(x.events)
+			x = s.resume(x.events[:all[len(all)-1]])
+			x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
+			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, x.run().GetEventType())
+			require.Contains(t, x.children(), workflows.LateID(order.ID, injected))
+			require.NoError(t, x.replayed())
+			if *histories != "" {
+				content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(&historypb.History{Events: x.events})
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(*histories, "last-call-"+tt.name+".json"), append(content, '\n'), 0o644))
+			}
+		})
+	}
+}
+
+// lastStep takes a checkout to its end.
+func lastStep(t *testing.T, s *server, w *world, order domain.Order, begun []*historypb.HistoryEvent, script func(*world), drive func(*testing.T, *execution, domain.PaymentEvent)) *execution {
+	t.Helper()
+	w.reset(nil)
+	x := s.resume(begun)
+	x.task()
+	w.reset(script)
+	if drive != nil {
+		event := injectedEvent(order)
+		event.ID, event.Payment = "first", "pay_first"
+		drive(t, x, event)
+	}
+	require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, x.run().GetEventType())
+	return x
+}
+
+// A checkout that cannot go on hands over what was reported to it.
+func TestACheckoutThatBreaksOffHandsItsMoneyOver(t *testing.T) {
+	begun := history(t, "testdata/histories/expired.json")[:2]
+	order, _ := placed(t, begun)
+	tests := []struct {
+		name   string
+		script func(*world)
+		hold   bool // has been made
+	}{
+		{"the hold is refused for good", func(w *world) { w.holdError = &domain.Error{Code: domain.CodeKeyReused} }, false},
+		{"the settlement is refused for good", func(w *world) { w.postError = domain.Invalid("order", "is none") }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{}
+			w.reset(nil)
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+			x := s.resume(begun)
+			if tt.hold {
+				x.task()
+			}
+			tt.script(w)
+			x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
+			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, x.run().GetEventType())
+			require.Equal(t, []string{workflows.LateID(order.ID, injected)}, x.children())
+			require.NoError(t, x.replayed())
+		})
+	}
+}
+
+// Who asks whether a sale is closed is answered, also in the task in which the
+// cancellation ends or goes on as a new run. A cancellation of it has no effect.
+func TestWhoeverAsksForTheCancellationOfASaleIsAnswered(t *testing.T) {
+	events := history(t, "testdata/histories/sale-canceled.json")
+	for _, suggest := range []bool{false, true} {
+		h := &theatre{}
+		s := newServer(t, &activities.Activities{SaleCancel: activities.SaleCancel{Drainer: h, Cancellations: h, Canceler: h}}, nil)
+		ends := map[enumspb.EventType]int{}
+		for _, n := range moments(events) {
+			*h = theatre{orders: map[domain.OrderID]domain.OrderStatus{{1}: domain.OrderPaid, {2}: domain.OrderHeld}, refusing: 2}
+			x := s.resume(events[:n])
+			x.suggest = suggest
+			x.update("again", workflows.AwaitClosedUpdate, nil)
+			x.cancel()
+			ends[x.run().GetEventType()]++
+			require.Empty(t, x.refused)
+			for id := range x.accepted {
+				require.Contains(t, x.answered, id, "after event %d:\n%s", n, x.kinds())
+				require.Nil(t, x.answered[id].GetFailure())
+			}
+			require.NoError(t, x.replayed())
+		}
+		require.NotZero(t, ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED])
+		require.Equal(t, suggest, ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW] > 0)
+	}
+}
+
+// Nobody pays for the care: an ordinary checkout is as short as it was.
+func TestAPaidCheckoutHasThirteenEvents(t *testing.T) {
+	begun := history(t, "testdata/histories/paid.json")[:2]
+	order, _ := placed(t, begun)
+	w := &world{}
+	w.reset(nil)
+	s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+	x := s.resume(begun)
+	x.task()
+	x.update("event/injected", workflows.PaymentUpdate, encode(t, injectedEvent(order)))
+	x.run()
+	require.Len(t, x.events, 13, x.kinds())
+}
+
+const injected = "pay_injected"
+
+func injectedEvent(order domain.Order) domain.PaymentEvent {
+	return domain.PaymentEvent{
+		ID: "injected", Type: domain.PaymentSucceeded, Session: domain.SessionID(order.ID), Order: order.ID,
+		Payment: injected, AmountMinor: order.AmountMinor, Currency: order.Currency,
+	}
+}
+
+// deliverAt brings a payment as a signal, as an update and beside one, and a
+// cancellation, to a checkout that got so far.
+func deliverAt(t *testing.T, s *server, w *world, order domain.Order, events []*historypb.HistoryEvent) (deliveries int) {
+	t.Helper()
+	event := injectedEvent(order)
+	failed := event
+	failed.ID, failed.Type = "other", domain.PaymentFailed
+	for way, deliver := range map[string]func(*execution){
+		"signal": func(x *execution) { x.signal(workflows.PaymentSignal, encode(t, event)) },
+		"signal after another": func(x *execution) {
+			x.signal(workflows.PaymentSignal, encode(t, failed))
+			x.signal(workflows.PaymentSignal, encode(t, event))
+		},
+		"signal and cancel": func(x *execution) { x.signal(workflows.PaymentSignal, encode(t, event)); x.cancel() },
+		"update":            func(x *execution) { x.update("event/injected", workflows.PaymentUpdate, encode(t, event)) },
+		"cancel":            func(x *execution) { x.cancel() },
+	} {
+		w.reset(nil)
+		x := s.resume(events)
+		deliver(x)
+		last := x.run()
+		require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last.GetEventType(), "%s after event %d:\n%s", way, len(events), x.kinds())
+		for id := range x.accepted {
+			require.Contains(t, x.answered, id, "%s after event %d: the update was accepted and is not answered", way, len(events))
+			require.Nil(t, x.answered[id].GetFailure(), "%s after event %d", way, len(events))
+		}
+		if way != "cancel" && !x.refused["event/injected"] {
+			require.True(t, w.bought(injected) || slices.Contains(x.children(), workflows.LateID(order.ID, injected)),
+				"%s after event %d: the payment is neither sold nor handed to Late:\n%s", way, len(events), x.kinds())
+		}
+		require.NoError(t, x.replayed(), "%s after event %d", way, len(events))
+		deliveries++
+	}
+	return deliveries
+}
+
+// reset makes it a world in which nothing has happened yet.
+func (w *world) reset(script func(*world)) {
+	*w = world{holdOutcome: domain.HoldHeld, perkLeft: true, now: time.Now, failures: map[string]int{}}
+	if script != nil {
+		script(w)
+	}
+}
+
+// bought reports whether an order was recorded for the payment.
+func (w *world) bought(payment string) bool {
+	return slices.ContainsFunc(w.recorded, func(s domain.Sold) bool { return s.Capture.Payment == payment })
+}
+
+// replayed holds the history that came out against the code that made it.
+func (x *execution) replayed() error {
+	replayer := worker.NewWorkflowReplayer()
+	replayer.RegisterWorkflow(workflows.Checkout)
+	replayer.RegisterWorkflow(workflows.CancelSale)
+	return replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: x.events})
+}
