@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"boxoffice/domain"
@@ -88,14 +89,56 @@ func (a *Activities) flag(flag Flag, order domain.OrderID, why error) {
 	}
 }
 
+// HoldRequest asks for an order's seats. Workers of earlier releases take an Order:
+// its members are the same.
+type HoldRequest struct {
+	domain.Order
+	// By Temporal's clock: when the checkout began, and when it asked for its seats.
+	BegunAt time.Time `json:"begun_at,omitzero"`
+	AskedAt time.Time `json:"asked_at,omitzero"`
+}
+
 // Hold sets the order's seats aside, all or none.
-func (a *Activities) Hold(ctx context.Context, order domain.Order) (domain.Hold, error) {
-	hold, err := a.Ledger.Hold(ctx, &order)
+func (a *Activities) Hold(ctx context.Context, request HoldRequest) (domain.Hold, error) {
+	hold, err := a.Ledger.Hold(ctx, &request.Order)
 	if err != nil {
 		return domain.Hold{}, forWorkflow(err)
 	}
-	a.Notices.publish(order.ID, hold)
+	if hold.Outcome == domain.HoldHeld {
+		hold.ExpiresAt = request.placedAt(hold.HeldAt, askedAt(ctx, &request)).Add(request.HoldTimeout)
+	}
+	a.Notices.publish(request.ID, hold)
 	return hold, nil
+}
+
+// placedAt is when the hold was placed, by Temporal's clock, which the checkout waits
+// by. The ledger's timestamp is of another clock: it counts only within what
+// Temporal's says is possible, which tells a hold of just now from one that an
+// earlier attempt placed before an outage. So whatever the ledger's clock says,
+// nobody has less time than from the beginning of the checkout, and the hold
+// outlives the deadline by its grace, less how far the clocks differ. However
+// often a hold is asked for, the answer is never earlier than before.
+func (r *HoldRequest) placedAt(heldAt, askedAt time.Time) time.Time {
+	switch {
+	case heldAt.Before(r.BegunAt):
+		return r.BegunAt
+	case !askedAt.IsZero() && heldAt.After(askedAt):
+		return askedAt
+	default:
+		return heldAt
+	}
+}
+
+// askedAt is when this attempt began. Only a regular activity knows by Temporal's
+// clock; a local one is tried for some seconds at most.
+func askedAt(ctx context.Context, r *HoldRequest) time.Time {
+	if !activity.IsActivity(ctx) {
+		return r.AskedAt
+	}
+	if info := activity.GetInfo(ctx); !info.IsLocalActivity && info.StartedTime.After(r.AskedAt) {
+		return info.StartedTime
+	}
+	return r.AskedAt
 }
 
 // Settlement asks for an order to be sold for a capture.

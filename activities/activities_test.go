@@ -2,12 +2,14 @@ package activities_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
+	"pgregory.net/rapid"
 
 	"boxoffice/activities"
 	"boxoffice/domain"
@@ -20,6 +22,7 @@ type scripted struct {
 	activities.Provider
 	calls []string
 
+	heldAt time.Time
 	post   domain.PostOutcome
 	rebook domain.RebookOutcome
 	sold   *domain.SoldOrder
@@ -32,7 +35,7 @@ func (s *scripted) call(name string) error {
 }
 
 func (s *scripted) Hold(context.Context, *domain.Order) (domain.Hold, error) {
-	return domain.Hold{Outcome: domain.HoldHeld}, s.call("hold")
+	return domain.Hold{Outcome: domain.HoldHeld, HeldAt: s.heldAt}, s.call("hold")
 }
 func (s *scripted) Post(context.Context, *domain.Order) (domain.PostOutcome, error) {
 	return s.post, s.call("post")
@@ -198,7 +201,7 @@ func TestOnlyWhatCanNeverSucceedIsNotRetried(t *testing.T) {
 	} {
 		t.Run(err.Error(), func(t *testing.T) {
 			acts, _ := setup(scripted{fail: map[string]error{"hold": err}})
-			_, got := acts.Hold(t.Context(), order)
+			_, got := acts.Hold(t.Context(), activities.HoldRequest{Order: order})
 			var failed *temporal.ApplicationError
 			require.ErrorAs(t, got, &failed)
 			require.Equal(t, retried, !failed.NonRetryable())
@@ -264,9 +267,9 @@ func TestHoldWakesWhoWaitsForIt(t *testing.T) {
 	defer cancelSecond()
 	require.Nil(t, second, "the first is served, the other asks the workflow")
 
-	_, err := acts.Hold(t.Context(), order)
+	_, err := acts.Hold(t.Context(), activities.HoldRequest{Order: order})
 	require.NoError(t, err)
-	_, err = acts.Hold(t.Context(), order) // an attempt more does not block
+	_, err = acts.Hold(t.Context(), activities.HoldRequest{Order: order}) // an attempt more does not block
 	require.NoError(t, err)
 	select {
 	case hold := <-notice:
@@ -276,10 +279,85 @@ func TestHoldWakesWhoWaitsForIt(t *testing.T) {
 	}
 }
 
+// The checkout's deadline is by Temporal's clock. The ledger's timestamp is believed
+// only within what that clock says is possible.
+func TestTheDeadlineIsByTemporalsClock(t *testing.T) {
+	begun := time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		heldAt, begunAt, askedAt time.Time
+		want                     time.Time // the deadline, less the hold timeout
+	}{
+		"held at once":                    {begun.Add(time.Millisecond), begun, begun, begun},
+		"held after an outage":            {begun.Add(time.Hour + time.Millisecond), begun, begun.Add(time.Hour), begun.Add(time.Hour)},
+		"held before an outage":           {begun.Add(time.Millisecond), begun, begun.Add(time.Hour), begun.Add(time.Millisecond)},
+		"the ledger is ahead":             {begun.Add(time.Hour), begun, begun.Add(time.Second), begun.Add(time.Second)},
+		"the ledger is behind":            {begun.Add(-time.Hour), begun, begun.Add(time.Second), begun},
+		"asked for by the release before": {begun.Add(time.Hour), time.Time{}, time.Time{}, begun.Add(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			acts, _ := setup(scripted{heldAt: c.heldAt})
+			request := activities.HoldRequest{Order: order, BegunAt: c.begunAt, AskedAt: c.askedAt}
+			request.HoldTimeout = 5 * time.Minute
+			hold, err := acts.Hold(t.Context(), request)
+			require.NoError(t, err)
+			require.Equal(t, c.want.Add(request.HoldTimeout), hold.ExpiresAt)
+		})
+	}
+}
+
+// Nobody who was told a deadline loses the tickets to an earlier one, and the ledger
+// never frees the seats before it, whatever is between two attempts.
+func TestHoldsAskedForAgainAndAgain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		upTo := func(most time.Duration, name string) time.Duration {
+			return time.Duration(rapid.Int64Range(0, int64(most)).Draw(t, name))
+		}
+		begun := time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)
+		skew := upTo(2*domain.ClockSkewMax, "skew") - domain.ClockSkewMax
+		asked := begun.Add(upTo(time.Hour, "waited for a worker"))
+		placed := asked.Add(upTo(10*time.Second, "waited for the ledger"))
+		acts, _ := setup(scripted{heldAt: placed.Add(skew)})
+		request := activities.HoldRequest{Order: order, BegunAt: begun}
+		request.HoldTimeout = 5 * time.Minute
+		last := begun.Add(request.HoldTimeout)
+		for range rapid.IntRange(1, 4).Draw(t, "attempts") {
+			request.AskedAt = asked
+			hold, err := acts.Hold(context.Background(), request)
+			if err != nil || hold.ExpiresAt.Before(last) {
+				t.Fatalf("deadline %v, %v, after %v was told", hold.ExpiresAt, err, last)
+			}
+			if freed := placed.Add(request.HoldTimeout + domain.HoldGraceMin); freed.Sub(hold.ExpiresAt) < domain.HoldGraceMin-domain.ClockSkewMax {
+				t.Fatalf("deadline %v, and the ledger frees the seats at %v", hold.ExpiresAt, freed)
+			}
+			last = hold.ExpiresAt
+			asked = asked.Add(upTo(time.Hour, "outage"))
+		}
+	})
+}
+
+// A worker of the release before takes an Order, and one of this release what that
+// asked for.
+func TestAHoldIsAskedForAcrossReleases(t *testing.T) {
+	full := order
+	full.Email, full.HoldTimeout, full.Lines = "a@example.com", time.Minute, []domain.Line{{Class: "A", Ledger: 7, Quantity: 2}}
+	now := time.Now().UTC()
+	raw, err := json.Marshal(activities.HoldRequest{Order: full, BegunAt: now, AskedAt: now})
+	require.NoError(t, err)
+	var before domain.Order
+	require.NoError(t, json.Unmarshal(raw, &before))
+	require.Equal(t, full, before)
+
+	raw, err = json.Marshal(full)
+	require.NoError(t, err)
+	var request activities.HoldRequest
+	require.NoError(t, json.Unmarshal(raw, &request))
+	require.Equal(t, activities.HoldRequest{Order: full}, request)
+}
+
 func TestHoldWithoutAnAPI(t *testing.T) {
 	acts, _ := setup(scripted{})
 	acts.Notices = nil
-	_, err := acts.Hold(t.Context(), order)
+	_, err := acts.Hold(t.Context(), activities.HoldRequest{Order: order})
 	require.NoError(t, err)
 	notice, cancel := acts.Notices.Subscribe(order.ID)
 	defer cancel()

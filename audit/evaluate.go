@@ -489,7 +489,7 @@ func (b *books) compareOrder(c *check, stock *stock, order *Order, posted int64)
 func (b *books) holdsHaveCheckouts() *check {
 	c := newCheck("I4", "holds", "No hold outlives its checkout.",
 		"orders with a hold", "=", "of them with an open workflow",
-		"The ledger frees the hold by itself 30 s after the checkout's deadline. If holds stay, the checkouts ended without a void: look at the workflow's history.").from(SourceLedger, SourceTemporal)
+		"The ledger frees the hold by itself some time after the checkout's deadline (BOXOFFICE_HOLD_GRACE, 2 min by default). If holds stay, the checkouts ended without a void: look at the workflow's history.").from(SourceLedger, SourceTemporal)
 	held := make(map[domain.OrderID]int64)
 	for _, bookings := range b.booked {
 		for _, booking := range bookings {

@@ -147,12 +147,12 @@ func (b *bench) findProcesses() {
 
 // scrape sums the nodes up: all of them, or none.
 func (b *bench) scrape(ctx context.Context) (probe.Metrics, error) {
-	sum, err := probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics", b.AdminToken)
+	sum, err := probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics")
 	if err != nil {
 		return sum, err
 	}
 	for _, node := range b.nodes {
-		more, err := probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics", b.AdminToken)
+		more, err := probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics")
 		if err != nil {
 			return sum, err
 		}

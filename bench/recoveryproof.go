@@ -20,8 +20,8 @@ const (
 	endedPerSecondMin = 10
 	endedMargin       = 2 * time.Minute
 	// stockTimeout is above the ledger's own timeout, which comes
-	// ledger.HoldGrace after the checkout's deadline.
-	stockTimeout = time.Minute
+	// domain.HoldGraceDefault after the checkout's deadline.
+	stockTimeout = domain.HoldGraceDefault + time.Minute
 	// shownMax is how many orders are looked at as their buyers do.
 	shownMax = 200
 )

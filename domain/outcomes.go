@@ -13,6 +13,24 @@ const (
 	HoldLimitReached HoldOutcome = "limit_reached"
 )
 
+// How long a hold outlives the deadline of its checkout in the ledger. Giving up is
+// thereby ours and never a race, and the seats still come free when nothing of
+// ours is left to void them. It is longer than clocks may differ and than it takes
+// to end a checkout after an outage.
+const (
+	HoldGraceDefault = 2 * time.Minute
+	HoldGraceMin     = ClockSkewMax + 40*time.Second
+	HoldGraceMax     = time.Hour
+)
+
+// What is tolerated of the clocks of the ledger, Temporal, Postgres and the nodes:
+// how far two of them may differ before somebody is told, and before nothing is
+// sold any more.
+const (
+	ClockSkewWarn = 5 * time.Second
+	ClockSkewMax  = 20 * time.Second
+)
+
 // A Hold is the answer to an order: its seats are set aside until ExpiresAt, or
 // it is known that they are not.
 type Hold struct {
@@ -20,11 +38,14 @@ type Hold struct {
 	// CheckoutOpen tells which limit was reached (HoldLimitReached): the buyer had
 	// another checkout open; else their tickets would have been too many.
 	CheckoutOpen bool `json:"checkout_open,omitempty"`
-	// HeldAt is the ledger's own timestamp of the hold; ExpiresAt is HeldAt +
-	// the sale's hold timeout: the moment at which the checkout gives up. The
-	// ledger itself frees the seats ledger.HoldGrace later.
+	// HeldAt is the ledger's own timestamp of the hold. It is held against no other
+	// clock: ExpiresAt, the moment at which the checkout gives up, is by Temporal's,
+	// see activities.HoldRequest.
 	HeldAt    time.Time `json:"held_at,omitzero"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Grace is how much later the ledger itself frees the seats. Holds from before it
+	// was noted here have 30 s.
+	Grace time.Duration `json:"grace,omitempty"`
 }
 
 // PostOutcome is the ledger's verdict on turning a hold into a sale.

@@ -12,11 +12,6 @@ import (
 	"boxoffice/domain"
 )
 
-// HoldGrace is how much longer than the order's HoldTimeout a hold lives in the
-// ledger. Giving up is thereby ours and never a race, and the seats still come
-// free when nothing of ours is left to void them.
-const HoldGrace = 30 * time.Second
-
 // A Book is the box office's view of the ledger. It is safe for concurrent use,
 // and any number of them, in any number of processes, may share a ledger.
 //
@@ -26,7 +21,6 @@ type Book struct {
 	batcher *Batcher
 	buyers  *recentBuyers
 	grace   time.Duration
-	now     func() time.Time
 
 	takingsPageMax uint32
 }
@@ -34,14 +28,9 @@ type Book struct {
 // A BookOption configures a Book.
 type BookOption func(*Book)
 
-// WithClock replaces time.Now, which only Bookings asks. It must agree with the
-// ledger's clock.
-func WithClock(now func() time.Time) BookOption {
-	return func(b *Book) { b.now = now }
-}
-
-// withHoldGrace lets tests see a hold expire.
-func withHoldGrace(d time.Duration) BookOption {
+// WithHoldGrace sets how much longer than the order's HoldTimeout a new hold lives in
+// the ledger. The default is domain.HoldGraceDefault. Nodes may differ.
+func WithHoldGrace(d time.Duration) BookOption {
 	return func(b *Book) { b.grace = d }
 }
 
@@ -52,7 +41,7 @@ func withTakingsPageMax(n uint32) BookOption {
 
 // NewBook gives a book on a batcher. The caller closes the batcher.
 func NewBook(batcher *Batcher, options ...BookOption) *Book {
-	b := &Book{batcher: batcher, buyers: newRecentBuyers(recentBuyersMax), grace: HoldGrace, now: time.Now, takingsPageMax: takingsPageMax}
+	b := &Book{batcher: batcher, buyers: newRecentBuyers(recentBuyersMax), grace: domain.HoldGraceDefault, takingsPageMax: takingsPageMax}
 	for _, o := range options {
 		o(b)
 	}
@@ -61,8 +50,9 @@ func NewBook(batcher *Batcher, options ...BookOption) *Book {
 
 // Hold sets the order's seats aside, all or none. Its verdict is definite: an
 // order that is held stays held however often it is asked for, with the same
-// deadline, and one that was refused is never held later, because the ledger
-// never takes a refused id again.
+// timestamp and grace, and one that was refused is never held later, because the
+// ledger never takes a refused id again. When the checkout gives up is not the
+// ledger's to say: ExpiresAt is not set.
 //
 // Which refusal is told, sold out or one of the buyer's limits, is that of the
 // first leg which fails. A repeated order can therefore hear another one than at
@@ -76,16 +66,20 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 		return domain.Hold{}, err
 	}
 	legs := heldLegs(o)
-	v, err := b.takeWithQuota(ctx, op, o, holdChain(o.ID, legs, o.HoldTimeout+b.grace))
+	timeout := seconds(o.HoldTimeout + b.grace)
+	v, err := b.takeWithQuota(ctx, op, o, holdChain(o.ID, legs, timeout))
+	if err == nil && v.status == tb.TransferExistsWithDifferentTimeout {
+		timeout, v, err = b.holdWithAnotherGrace(ctx, op, o, legs)
+	}
 	if err != nil {
 		return domain.Hold{}, err
 	}
 	switch v.class {
 	case classApplied:
 		return domain.Hold{
-			Outcome:   domain.HoldHeld,
-			HeldAt:    v.appliedAt,
-			ExpiresAt: v.appliedAt.Add(o.HoldTimeout),
+			Outcome: domain.HoldHeld,
+			HeldAt:  v.appliedAt,
+			Grace:   time.Duration(timeout)*time.Second - o.HoldTimeout,
 		}, nil
 	case classRefused, classBurnt:
 		return refusal(legs[v.index]), nil
@@ -98,6 +92,20 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	default:
 		return domain.Hold{}, v.fault(op, o.ID)
 	}
+}
+
+// holdWithAnotherGrace asks for a hold again that a node with another grace placed:
+// with that one's timeout, so that only a difference in contents counts as one.
+func (b *Book) holdWithAnotherGrace(ctx context.Context, op string, o *domain.Order, legs []leg) (uint32, verdict, error) {
+	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotHold|legs[0].slot)})
+	if err != nil {
+		return 0, verdict{}, failed(op, o.ID, err)
+	}
+	if found[0] == nil {
+		return 0, verdict{}, ourFault("%s %s: the ledger has another hold of this order, and does not find it", op, o.ID)
+	}
+	v, err := b.run(ctx, op, o.ID, holdChain(o.ID, legs, found[0].Timeout))
+	return found[0].Timeout, v, err
 }
 
 // Known reports whether the order's answer is one that only its key has: it was

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ func TestHoldTakesAllLinesAtOnce(t *testing.T) {
 		o := b.order("ann", 2, 3)
 		hold := b.hold(o, domain.HoldHeld)
 		b.stock(level{2, 0, 8}, level{3, 0, 2}, level{0, 0, 2})
-		if got := hold.ExpiresAt.Sub(hold.HeldAt); got != o.HoldTimeout {
-			t.Errorf("the hold lasts %v, want %v", got, o.HoldTimeout)
+		if hold.Grace != domain.HoldGraceDefault || !hold.ExpiresAt.IsZero() {
+			t.Errorf("the hold = %+v, want the default grace, and no deadline: that is Temporal's to say", hold)
 		}
 		if age := time.Since(hold.HeldAt); age < -time.Minute || age > time.Minute {
 			t.Errorf("held at %v, which is not now", hold.HeldAt)
@@ -237,9 +238,53 @@ func TestHoldOutlivesItsDeadlineByTheGrace(t *testing.T) {
 		if err != nil || held[0] == nil {
 			t.Fatalf("lookup: %v, %v", held, err)
 		}
-		if want := uint32(150); held[0].Timeout != want { // 2 min and 30 s
+		if want := uint32(240); held[0].Timeout != want { // 2 min and 2 min
 			t.Errorf("timeout = %d s, want %d s", held[0].Timeout, want)
 		}
+	})
+}
+
+// Nodes with another grace, of another release or while the setting is changed, place
+// the same orders: what is held stays so, for as long as it was placed for. Another
+// order is told apart all the same.
+func TestHoldAgainWithAnotherGrace(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 1, 1)
+		first := b.hold(o, domain.HoldHeld)
+		b.book = ledger.NewBook(b.batcher, ledger.WithHoldGrace(30*time.Second))
+		if again := b.hold(o, domain.HoldHeld); again != first {
+			t.Errorf("held again = %+v, want %+v", again, first)
+		}
+		b.stock(level{1, 0, 9}, level{1, 0, 4})
+
+		for name, differs := range map[string]func(*domain.Order){
+			"quantity of the first line":  func(o *domain.Order) { o.Lines[0].Quantity++ },
+			"quantity of the second line": func(o *domain.Order) { o.Lines[1].Quantity++ },
+			"buyer":                       func(o *domain.Order) { o.Buyer = b.order("bob", 1, 0).Buyer },
+		} {
+			other := *o
+			other.Lines = slices.Clone(o.Lines)
+			differs(&other)
+			if hold, err := b.book.Hold(b.ctx, &other); domain.CodeOf(err) != domain.CodeKeyReused {
+				t.Errorf("another %s: %+v, %v, want %s", name, hold, err, domain.CodeKeyReused)
+			}
+		}
+		b.post(o, domain.PostPosted)
+		if again := b.hold(o, domain.HoldHeld); again != first {
+			t.Errorf("held again after it was posted = %+v, want %+v", again, first)
+		}
+	})
+}
+
+func TestTheLedgersTime(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		const coarse = time.Second // the clocks of one machine
+		sent := time.Now()
+		now, err := b.book.Now(b.ctx)
+		if received := time.Now(); err != nil || now.Before(sent.Add(-coarse)) || now.After(received.Add(coarse)) {
+			t.Errorf("now = %v, %v, want a time from %v to %v", now, err, sent, received)
+		}
+		b.stock(level{0, 0, 10}, level{0, 0, 5})
 	})
 }
 
@@ -505,8 +550,7 @@ func TestBookings(t *testing.T) {
 	for _, be := range backends() {
 		t.Run(be.name, func(t *testing.T) {
 			t.Parallel()
-			later := time.Duration(0)
-			b := openBox(t, be, ledger.WithClock(func() time.Time { return time.Now().Add(later) }))
+			b := openBox(t, be)
 			held, posted, voided := b.order("ann", 2, 0), b.order("bob", 3, 1), b.order("cyd", 1, 0)
 			late, refunded := b.order("dee", 1, 0), b.order("eve", 2, 0)
 			for _, o := range []*domain.Order{held, posted, voided, refunded} {
@@ -526,8 +570,16 @@ func TestBookings(t *testing.T) {
 			b.bookings(perk, map[domain.OrderID]ledger.Tickets{posted.ID: {Sold: 1}})
 			b.quota(domain.StockLevel{Held: 2, Sold: 5}, map[domain.BuyerID]ledger.Tickets{held.Buyer: {Held: 2}, posted.Buyer: {Sold: 4}, late.Buyer: {Sold: 1}})
 
-			later = b.sale.HoldTimeout + ledger.HoldGrace + time.Second
-			b.bookings(a, map[domain.OrderID]ledger.Tickets{posted.ID: {Sold: 3}, late.ID: {Sold: 1}})
+			b.book = ledger.NewBook(b.batcher, ledger.WithHoldGrace(0))
+			b.sale.HoldTimeout = time.Second
+			abandoned := b.order("fay", 1, 0)
+			b.hold(abandoned, domain.HoldHeld)
+			eventually(t, "the abandoned hold is over", func() bool {
+				bookings, err := b.book.Bookings(b.ctx, a)
+				_, there := bookings[abandoned.ID]
+				return err == nil && !there
+			})
+			b.bookings(a, map[domain.OrderID]ledger.Tickets{held.ID: {Held: 2}, posted.ID: {Sold: 3}, late.ID: {Sold: 1}})
 		})
 	}
 }

@@ -25,9 +25,8 @@ const pageMax = 8189
 // the audit. Orders that have nothing of it any more are left out.
 //
 // The transfers do not say that a hold has expired: TigerBeetle books no
-// transfer for that. A hold whose timeout has passed, by this process's clock,
-// is taken for expired, so within the difference of the two clocks Held can
-// disagree with the account. What is booked while the pages are read may be
+// transfer for that. A hold whose timeout has passed, by the ledger's own clock,
+// is taken for expired. What is booked while the pages are read may be
 // missed. The result has an entry an order: some 100 bytes each.
 func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]Tickets, error) {
 	sums := newBookings(ledger)
@@ -35,7 +34,11 @@ func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]
 	if err != nil {
 		return nil, failed("read the bookings of", ledgerName(ledger), err)
 	}
-	return sums.at(b.now()), nil
+	now, err := b.Now(ctx)
+	if err != nil {
+		return nil, failed("read the bookings of", ledgerName(ledger), err)
+	}
+	return sums.at(now), nil
 }
 
 // A QuotaUse is what one order takes of what its buyer is allowed.
@@ -70,7 +73,11 @@ func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]
 	if err != nil {
 		return nil, failed("read the "+limit.name+" of", saleName(s.ID), err)
 	}
-	orders := sums.at(b.now())
+	now, err := b.Now(ctx)
+	if err != nil {
+		return nil, failed("read the "+limit.name+" of", saleName(s.ID), err)
+	}
+	orders := sums.at(now)
 	uses := make([]QuotaUse, 0, len(orders))
 	for order, sum := range orders {
 		uses = append(uses, QuotaUse{Tickets: sum, Order: order, Buyer: buyers[order]})

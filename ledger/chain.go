@@ -99,13 +99,13 @@ func contentsOf(legs []leg) uint64 {
 	return binary.BigEndian.Uint64(h.Sum(nil))
 }
 
-func holdChain(order domain.OrderID, legs []leg, timeout time.Duration) []tb.Transfer {
+func holdChain(order domain.OrderID, legs []leg, timeoutSeconds uint32) []tb.Transfer {
 	return link(order, slotHold, legs, func(l leg) tb.Transfer {
 		t := move(l, l.budget, l.spent, codeHold, codeHoldQuota)
 		if l.slot == slotCheckout {
 			t.Code = uint16(codeHoldCheckout)
 		}
-		t.Timeout = seconds(timeout)
+		t.Timeout = timeoutSeconds
 		t.Flags = tb.TransferFlags{Pending: true}.ToUint16()
 		t.UserData64 = contentsOf(legs)
 		return t

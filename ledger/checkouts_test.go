@@ -388,7 +388,7 @@ func TestOneCheckoutPerBuyerWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := &box{
 			t: t, ctx: t.Context(), batcher: batcher, keys: keys, sale: newSaleOfOneCheckout(),
-			book: ledger.NewBook(batcher, ledger.WithClock(clock.Now)),
+			book: ledger.NewBook(batcher),
 		}
 		b.sale.Classes[0].Capacity = 1000 // sold out is not what this is about
 		b.sale.BuyerLimit = domain.BuyerLimitMax
@@ -435,7 +435,7 @@ func (m *oneCheckoutModel) again() { m.hold(m.pick()) }
 
 func (m *oneCheckoutModel) hold(o *bought) {
 	if rapid.Bool().Draw(m.T, "on a node that knows nobody") {
-		m.box.book = ledger.NewBook(m.box.batcher, ledger.WithClock(m.clock.Now))
+		m.box.book = ledger.NewBook(m.box.batcher)
 	}
 	got, err := m.box.book.Hold(m.box.ctx, o.Order)
 	if err != nil {
@@ -443,7 +443,7 @@ func (m *oneCheckoutModel) hold(o *bought) {
 	}
 	switch {
 	case o.hold == "" && m.open[o.Buyer] == nil:
-		o.hold, o.deadline = "held", got.HeldAt.Add(o.HoldTimeout+ledger.HoldGrace)
+		o.hold, o.deadline = "held", got.HeldAt.Add(o.HoldTimeout+domain.HoldGraceDefault)
 		m.open[o.Buyer] = o
 	case o.hold == "":
 		o.hold = "refused"
@@ -517,7 +517,7 @@ func (m *oneCheckoutModel) letExpire() {
 	if len(m.open) == 0 {
 		m.Skip("nothing is held")
 	}
-	m.clock.ahead.Add(int64(m.box.sale.HoldTimeout + ledger.HoldGrace + time.Second))
+	m.clock.ahead.Add(int64(m.box.sale.HoldTimeout + domain.HoldGraceDefault + time.Second))
 	for _, o := range m.open {
 		m.end(o, "expired")
 	}

@@ -4,7 +4,6 @@ import "boxoffice/domain"
 
 // What the tests of this package, which use it from outside, need to see.
 var (
-	WithHoldGrace      = withHoldGrace
 	WithTakingsPageMax = withTakingsPageMax
 	RefusedSession     = refusedSession
 )

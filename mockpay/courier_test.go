@@ -15,6 +15,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/payments"
+	"boxoffice/workflows"
 )
 
 // round is a courier at work inside a synctest bubble, where days pass in no
@@ -148,6 +149,12 @@ func TestRetryDelayGrowsUpToItsBound(t *testing.T) {
 			require.Less(t, delay, full, "attempt %d", attempt)
 		}
 	}
+}
+
+// A checkout waits so long for an event to come again; one attempt that gets no answer
+// is not the last that comes in time.
+func TestWebhooksComeAgainWhileACheckoutWaitsForThem(t *testing.T) {
+	require.Greater(t, workflows.RedeliveryTimeout, retryMax+2*sendTimeout)
 }
 
 func TestRetryAfterIsHeeded(t *testing.T) {

@@ -56,7 +56,7 @@ func (w *world) fail(step string) error {
 	return nil
 }
 
-func (w *world) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
+func (w *world) Hold(context.Context, *domain.Order) (domain.Hold, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail("hold"); err != nil {
@@ -70,7 +70,7 @@ func (w *world) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
 	}
 	w.seats = "held"
 	at := w.now()
-	return domain.Hold{Outcome: domain.HoldHeld, HeldAt: at, ExpiresAt: at.Add(o.HoldTimeout)}, nil
+	return domain.Hold{Outcome: domain.HoldHeld, HeldAt: at, Grace: domain.HoldGraceDefault}, nil
 }
 
 func (w *world) Post(context.Context, *domain.Order) (domain.PostOutcome, error) {

@@ -64,7 +64,8 @@ func newCheckout(order domain.Order) *checkout {
 // hold sets the seats aside. A refusal is an ending.
 func (c *checkout) hold(ctx workflow.Context) error {
 	var hold domain.Hold
-	if err := step(ctx, "hold the seats", acts.Hold, c.order, &hold); err != nil {
+	request := activities.HoldRequest{Order: c.order, BegunAt: workflow.GetInfo(ctx).WorkflowStartTime, AskedAt: workflow.Now(ctx)}
+	if err := step(ctx, "hold the seats", acts.Hold, request, &hold); err != nil {
 		return fmt.Errorf("hold of order %s: %w", c.order.ID, err)
 	}
 	c.state.Hold = hold
@@ -138,9 +139,16 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 // paid any more, or it was paid already and the webhook is late or lost.
 func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error {
 	callCtx, stopCall := workflow.WithCancel(ctx)
-	answer := callProvider(callCtx, "no more payments for this order", acts.ExpireSession, c.order.ID)
+	const summary = "no more payments for this order"
+	answer, inTime := callProviderInTime(callCtx, summary, c.holdLeft(ctx), acts.ExpireSession, c.order.ID)
 	// The provider may be down while its webhook still gets through.
-	for !answer.IsReady() {
+	for {
+		if answer.IsReady() {
+			if err := answer.Get(ctx, nil); !inTime || !isOutOfTime(err) {
+				break
+			}
+			answer, inTime = callProvider(callCtx, summary, acts.ExpireSession, c.order.ID), false
+		}
 		if err := workflow.Await(ctx, func() bool { return answer.IsReady() || c.inbox.hasPayment() }); err != nil {
 			return err
 		}
@@ -160,6 +168,15 @@ func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error
 		return c.settleCaptured(ctx, outcome.Capture, ending)
 	}
 	return c.release(ctx, ending)
+}
+
+// holdLeft is how long the ledger still has the hold.
+func (c *checkout) holdLeft(ctx workflow.Context) time.Duration {
+	grace := c.state.Hold.Grace
+	if grace == 0 {
+		grace = holdGraceBefore
+	}
+	return c.state.Hold.ExpiresAt.Add(grace).Sub(workflow.Now(ctx))
 }
 
 // settleCaptured settles what the provider captured. A capture of the wrong
@@ -196,8 +213,7 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 }
 
 func (c *checkout) findCapture(ctx workflow.Context) (activities.FoundCapture, error) {
-	var found activities.FoundCapture
-	err := callProvider(ctx, "what did the provider take?", acts.FindCapture, domain.SessionID(c.order.ID)).Get(ctx, &found)
+	found, err := findCapture(ctx, domain.SessionID(c.order.ID), c.holdLeft(ctx))
 	if err != nil {
 		return found, fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
 	}
@@ -215,9 +231,9 @@ func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
 		// deadline, the right payment may still come.
 		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundWrongAmount})
 	}
-	settled, err := sell(ctx, &c.order, capture, domain.BookedByHold)
+	settled, err := sell(ctx, &c.order, capture, domain.BookedByHold, c.holdLeft(ctx))
 	if err == nil && settled.Outcome == activities.SettleNoSeats {
-		settled, err = sell(ctx, &c.order, capture, domain.BookedByRebook)
+		settled, err = sell(ctx, &c.order, capture, domain.BookedByRebook, 0)
 	}
 	if err != nil {
 		return err
@@ -269,12 +285,13 @@ func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) erro
 	return nil
 }
 
-// redeliveryTimeout is how long an order whose seats were posted waits for its
+// RedeliveryTimeout is how long an order whose seats were posted waits for its
 // payment's event to come again, where the provider knows of no capture: no one
-// acknowledged the first delivery, so there will be another. It is far above the
+// acknowledged the first delivery, so there will be another, and it must come before
+// this has passed (MockPay's are 10 minutes apart at most). It is far above the
 // time that a post needs to be followed by its record, so that nobody is about to
 // write one when the seats go back.
-const redeliveryTimeout = 10 * time.Minute
+const RedeliveryTimeout = 15 * time.Minute
 
 // unpaidPostChange marks checkouts that look for the record of a posted order,
 // and give its seats back where there is neither a record nor a payment.
@@ -298,7 +315,7 @@ func (c *checkout) settlePosted(ctx workflow.Context, ending domain.OrderStatus)
 		return c.settle(ctx, found.Capture)
 	}
 	again, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-		Timeout:      redeliveryTimeout,
+		Timeout:      RedeliveryTimeout,
 		TimerOptions: workflow.TimerOptions{Summary: "the payment's event again"},
 	}, c.inbox.hasPayment)
 	switch {

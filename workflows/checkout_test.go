@@ -297,7 +297,7 @@ func TestCheckoutEndings(t *testing.T) {
 			drive: func(b *bundle, _ *answers) {
 				b.postedBehindOurBack()
 				b.env.RegisterDelayedCallback(func() { b.world.failures["unsell"] = 8 }, soon)
-				b.signal(holdTimeout+10*time.Minute+time.Second, b.event("e1", domain.PaymentSucceeded))
+				b.signal(holdTimeout+workflows.RedeliveryTimeout+time.Second, b.event("e1", domain.PaymentSucceeded))
 			},
 			want: want{status: domain.OrderExpired, seats: "unsold", flags: []activities.Flag{activities.FlagUnpaidPost},
 				refunds: []domain.RefundReason{domain.RefundNoneLeft}},

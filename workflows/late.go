@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -85,8 +86,12 @@ func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 // confirm takes the provider's word for what it took: an event may be wrong
 // about that. A payment that the provider does not know stays as reported.
 func (l *late) confirm(ctx workflow.Context) error {
-	var found activities.FoundCapture
-	if err := callProvider(ctx, "what did the provider take?", acts.FindCapture, l.Capture.Session).Get(ctx, &found); err != nil {
+	left := time.Duration(0)
+	if l.HoldMayStand && l.Order != nil { // until when is not known any more
+		left = l.Order.HoldTimeout + domain.HoldGraceDefault
+	}
+	found, err := findCapture(ctx, l.Capture.Session, left)
+	if err != nil {
 		return err
 	}
 	if found.Captured && found.Capture.Payment == l.Capture.Payment {
@@ -96,6 +101,18 @@ func (l *late) confirm(ctx workflow.Context) error {
 		l.Rebook, l.Reason = false, domain.RefundWrongAmount
 	}
 	return nil
+}
+
+// findCapture asks the provider what it took, with haste where a hold that the answer
+// is needed for has so much time left.
+func findCapture(ctx workflow.Context, session string, left time.Duration) (found activities.FoundCapture, err error) {
+	const summary = "what did the provider take?"
+	answer, inTime := callProviderInTime(ctx, summary, left, acts.FindCapture, session)
+	err = answer.Get(ctx, &found)
+	if inTime && isOutOfTime(err) {
+		err = callProvider(ctx, summary, acts.FindCapture, session).Get(ctx, &found)
+	}
+	return found, err
 }
 
 // buy sells the order's seats to the payment, if that is still wanted.
@@ -108,7 +125,7 @@ func (l *late) buy(ctx workflow.Context) error {
 		bookings = []domain.Booking{domain.BookedByHold, domain.BookedByRebook}
 	}
 	for _, booking := range bookings {
-		settled, err := sell(ctx, l.Order, l.Capture, booking)
+		settled, err := sell(ctx, l.Order, l.Capture, booking, 0)
 		if err != nil {
 			return err
 		}
@@ -127,15 +144,15 @@ func (l *late) buy(ctx workflow.Context) error {
 	return nil
 }
 
-// sell runs one settlement.
-func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, booking domain.Booking) (activities.Settled, error) {
+// sell runs one settlement, with haste where the hold has so much time left.
+func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, booking domain.Booking, left time.Duration) (activities.Settled, error) {
 	summary := "post the seats, take the perk, record the order"
 	if booking == domain.BookedByRebook {
 		summary = "take seats again, take the perk, record the order"
 	}
 	settlement := activities.Settlement{Order: *order, Capture: capture, Booking: booking, PaidAt: workflow.Now(ctx)}
 	var settled activities.Settled
-	if err := step(ctx, summary, acts.Settle, settlement, &settled); err != nil {
+	if err := stepInTime(ctx, summary, left, acts.Settle, settlement, &settled); err != nil {
 		return settled, fmt.Errorf("settle order %s: %w", order.ID, err)
 	}
 	return settled, nil

@@ -30,6 +30,14 @@ const (
 	stepBackoff        = 250 * time.Millisecond
 	stepBackoffMax     = 5 * time.Second // once a part is back, what waited for it goes on soon
 
+	// What must happen while the ledger still has the hold is tried at least so many
+	// times in what is left of that. One attempt that hangs may take its share.
+	triesInTime       = 24
+	attemptsInTime    = 4
+	attemptTimeoutMin = 5 * time.Second  // a provider may be slow
+	stepBackoffMin    = time.Second      // a step is tried without end: not too hastily
+	holdGraceBefore   = 30 * time.Second // of holds that do not tell theirs
+
 	// One attempt to reach the payment provider. Refunds back off further: a
 	// provider may be down for days, and the money stays due.
 	providerAttemptTimeout = 15 * time.Second
@@ -54,6 +62,12 @@ var acts *activities.Activities
 // as a regular activity until it does. Both have the same effect: the step is
 // idempotent. Errors of a type that can never succeed are returned.
 func step(ctx workflow.Context, summary string, activity, argument, result any) error {
+	return stepInTime(ctx, summary, 0, activity, argument, result)
+}
+
+// stepInTime is step for what must succeed within the time that is left. Where none
+// is, nothing is won by haste.
+func stepInTime(ctx workflow.Context, summary string, left time.Duration, activity, argument, result any) error {
 	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: localStepTimeout,
 		StartToCloseTimeout:    localStepTimeout,
@@ -70,8 +84,34 @@ func step(ctx workflow.Context, summary string, activity, argument, result any) 
 		return err
 	}
 	workflow.GetLogger(ctx).Warn("Step goes on as a regular activity", "Step", summary, "Error", err)
-	regular := regularOptions(summary, stepAttemptTimeout, stepBackoffMax)
+	regular := regularOptions(summary, stepAttemptTimeout, backoffWithin(left, stepBackoffMin))
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, regular), activity, argument).Get(ctx, result)
+}
+
+// callProviderInTime reaches outside while the ledger has the hold: again and again for
+// the time that is left. Where that passes without an answer (isOutOfTime) nothing is
+// won by haste any more: then it is for callProvider, as where nothing is left.
+func callProviderInTime(ctx workflow.Context, summary string, left time.Duration, activity, argument any) (answer workflow.Future, inTime bool) {
+	if left <= 0 {
+		return callProvider(ctx, summary, activity, argument), false
+	}
+	attempt := min(max(left/attemptsInTime, attemptTimeoutMin), providerAttemptTimeout)
+	options := regularOptions(summary, attempt, backoffWithin(left, stepBackoff))
+	options.ScheduleToCloseTimeout = left
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument), true
+}
+
+// isOutOfTime reports whether callProviderInTime ended without an answer.
+func isOutOfTime(err error) bool {
+	return err != nil && !nonRetryable(err) && !temporal.IsCanceledError(err)
+}
+
+// backoffWithin is how far apart two tries may be within the time that is left.
+func backoffWithin(left, least time.Duration) time.Duration {
+	if left <= 0 {
+		return stepBackoffMax
+	}
+	return min(max(left/triesInTime, least), stepBackoffMax)
 }
 
 // callProvider reaches outside: a regular activity with a policy of its own.

@@ -89,6 +89,24 @@ var (
 	}}
 )
 
+// whileHeld is a policy for what must be known before the ledger frees the seats. What
+// is left then bounds all of it.
+var whileHeld = scheduled{}
+
+func requireWhileHeld(t *testing.T, s scheduled) {
+	t.Helper()
+	left := s.overall
+	require.Positive(t, left)
+	require.LessOrEqual(t, left, holdTimeout+domain.HoldGraceDefault)
+	require.LessOrEqual(t, s.retry.MaximumInterval, max(left/24, 250*time.Millisecond), "tries in %v", left)
+	require.LessOrEqual(t, s.retry.MaximumInterval, 5*time.Second)
+	require.LessOrEqual(t, s.attempt, max(left/4, 5*time.Second), "an attempt that hangs in %v", left)
+	require.LessOrEqual(t, s.attempt, 15*time.Second)
+	require.Equal(t, temporal.RetryPolicy{
+		InitialInterval: 250 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: s.retry.MaximumInterval, MaximumAttempts: withoutEnd,
+	}, s.retry)
+}
+
 // Each step of each workflow, and how it is tried: in the workflow task first
 // and then until it is done, or as a regular activity from the start.
 func TestEveryStepHasItsPolicy(t *testing.T) {
@@ -99,30 +117,33 @@ func TestEveryStepHasItsPolicy(t *testing.T) {
 		"FindSale":             {inTask, untilDone},
 		"Unsell":               {inTask, untilDone},
 		"ReturnSeats":          {inTask, untilDone},
-		"ExpireSession":        {atProvider},
-		"FindCapture":          {atProvider},
+		"ExpireSession":        {whileHeld, atProvider},
+		"FindCapture":          {whileHeld, atProvider},
 		"RecordRefundDue":      {asDebt},
 		"RecordOrderRefundDue": {asDebt},
 		"RefundPayment":        {asDebt},
 		"RecordRefundDone":     {asDebt},
 	}
-	seen := map[string]bool{}
+	type kind struct{ local, whileHeld bool }
+	kindOf := func(s scheduled) kind { return kind{s.local, !s.local && s.overall != withoutEnd} }
+	seen := map[string]map[kind]bool{}
 	for _, s := range everyStep(t) {
 		require.NotEmpty(t, s.summary, "the Web UI tells the story by it: %s", s.activity)
-		want, ok := policies[s.activity]
-		require.True(t, ok, "%s has no policy here", s.activity)
-		i := 0
-		if !s.local {
-			i = len(want) - 1
+		if seen[s.activity] == nil {
+			seen[s.activity] = map[kind]bool{}
 		}
-		expected := want[i]
-		expected.activity, expected.summary = s.activity, s.summary
-		require.Equal(t, expected, s)
-		seen[s.activity+map[bool]string{true: ", local"}[s.local]] = true
+		seen[s.activity][kindOf(s)] = true
+		if kindOf(s).whileHeld {
+			require.Contains(t, policies[s.activity], whileHeld, s.activity)
+			requireWhileHeld(t, s)
+			continue
+		}
+		expected := s
+		expected.activity, expected.summary = "", ""
+		require.Contains(t, policies[s.activity], expected, s.activity)
 	}
 	for activity, want := range policies {
-		require.True(t, seen[activity], "%s was never tried as a regular activity", activity)
-		require.Equal(t, len(want) == 2, seen[activity+", local"], "%s in the workflow task", activity)
+		require.Len(t, seen[activity], len(want), "%s was not tried in each of its ways: %v", activity, seen[activity])
 	}
 }
 
@@ -144,6 +165,7 @@ func everyStep(t *testing.T) []scheduled {
 	}{
 		{often("hold", "post"), func(b *bundle) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)); b.run() }},
 		{often("void"), func(b *bundle) { b.run() }},
+		{func(w *world) { w.failures["expire"] = 50 }, func(b *bundle) { b.run() }},
 		{func(w *world) {
 			often("order", "unsell")(w)
 		}, func(b *bundle) {

@@ -102,8 +102,7 @@ func call[T any](b *books, step string, effect func() (T, error)) (value T, err 
 
 // expire is the hold's own timeout.
 func (b *books) expire() {
-	const grace = 30 * time.Second
-	if b.hold == "held" && !b.now().Before(b.heldAt.Add(b.order.HoldTimeout+grace)) {
+	if b.hold == "held" && !b.now().Before(b.heldAt.Add(b.order.HoldTimeout+domain.HoldGraceDefault)) {
 		b.hold = "expired"
 		b.giveBack()
 	}
@@ -115,7 +114,7 @@ func (b *books) giveBack() {
 	}
 }
 
-func (b *books) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
+func (b *books) Hold(context.Context, *domain.Order) (domain.Hold, error) {
 	return call(b, "hold", func() (domain.Hold, error) {
 		switch {
 		case b.hold == "" && b.free == 0, b.hold == "refused":
@@ -125,7 +124,7 @@ func (b *books) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
 			b.hold, b.heldAt = "held", b.now()
 			b.free--
 		}
-		return domain.Hold{Outcome: domain.HoldHeld, HeldAt: b.heldAt, ExpiresAt: b.heldAt.Add(o.HoldTimeout)}, nil
+		return domain.Hold{Outcome: domain.HoldHeld, HeldAt: b.heldAt, Grace: domain.HoldGraceDefault}, nil
 	})
 }
 

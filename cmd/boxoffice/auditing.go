@@ -66,9 +66,7 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 	if p.auditor, err = newAuditor(p, s.MockPayURL, s.log); err != nil {
 		return err
 	}
-	audits := newLook(p.store.AuditState)
-	s.later(audits.start())
-	p.meter.registry.MustRegister(auditMetrics{audits})
+	p.meter.registry.MustRegister(&auditMetrics{read: p.store.AuditState})
 	if s.role == roleAPI {
 		return nil
 	}

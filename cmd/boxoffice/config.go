@@ -55,6 +55,7 @@ type config struct {
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
+	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how much longer than its checkout's deadline a new hold lives in the ledger
 
 	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see ledgerDialer
 	TigerBeetleAddresses []string // empty: the embedded ledger
@@ -117,10 +118,10 @@ func readConfig() (config, error) {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("TIGERBEETLE_CLUSTER_ID: %w", err))
 	}
-	if c.AuditInterval, err = time.ParseDuration(env("BOXOFFICE_AUDIT_INTERVAL", "1m")); err != nil ||
-		c.AuditInterval < worker.AuditIntervalMin || c.AuditInterval > worker.AuditIntervalMax {
-		problems = append(problems, fmt.Errorf("BOXOFFICE_AUDIT_INTERVAL: want a duration of %s to %s, such as 1m", worker.AuditIntervalMin, worker.AuditIntervalMax))
-	}
+	c.AuditInterval, err = envDuration("BOXOFFICE_AUDIT_INTERVAL", time.Minute, worker.AuditIntervalMin, worker.AuditIntervalMax)
+	note(err)
+	c.HoldGrace, err = envDuration("BOXOFFICE_HOLD_GRACE", domain.HoldGraceDefault, domain.HoldGraceMin, domain.HoldGraceMax)
+	note(err)
 	return c, errors.Join(problems...)
 }
 
@@ -207,6 +208,19 @@ func listenAddress(raw string) (string, error) {
 }
 
 func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
+
+// envDuration reads a duration within bounds.
+func envDuration(name string, otherwise, least, most time.Duration) (time.Duration, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		return 0, fmt.Errorf("%s: want a duration of %s to %s, such as %s", name, least, most, otherwise)
+	}
+	return d, nil
+}
 
 // envNumber reads a whole number from least up.
 func envNumber(name string, otherwise, least int) (int, error) {

@@ -47,6 +47,7 @@ func TestConfigDefaultsToTheLocalStack(t *testing.T) {
 func TestConfigNamesWhatIsWrong(t *testing.T) {
 	for name, value := range map[string]string{
 		"BOXOFFICE_SERVER_KEY":     "not base64!",
+		"BOXOFFICE_HOLD_GRACE":     "30s",
 		"TIGERBEETLE_CLUSTER_ID":   "-1",
 		"BOXOFFICE_URL":            "ftp://example.com",
 		"BOXOFFICE_LISTEN":         "8080",

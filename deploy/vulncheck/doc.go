@@ -1,2 +1,0 @@
-// Package vulncheck holds a script to its promises: see vulncheck beside it.
-package vulncheck
