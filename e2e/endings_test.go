@@ -64,7 +64,7 @@ var endings = []struct {
 
 func endsPaid(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
-	o := s.hold(t, sale, items{"A": 2, "B": 1})
+	o := s.hold(t, sale, items{"A": 2, "a": 1})
 	require.EqualValues(t, 2*6500+3500, o.Amount)
 	s.awaitStock(t, sale, "A", level{Held: 2, Available: 8})
 	s.pay(t, o, "succeeded")
@@ -154,10 +154,10 @@ func endsSoldOut(t *testing.T, s *stack) string {
 	)
 	for range triesMax {
 		sale := s.sale(t, 3, longHold, 3)
-		require.Equal(t, 1, s.sendAtOnce(t, sale, items{"A": 2, "B": 1}, 8))
+		require.Equal(t, 1, s.sendAtOnce(t, sale, items{"A": 2, "a": 1}, 8))
 		// An order is held whole or not at all.
 		s.awaitStock(t, sale, "A", level{Held: 2, Available: 1})
-		s.awaitStock(t, sale, "B", level{Held: 1, Available: 2})
+		s.awaitStock(t, sale, "a", level{Held: 1, Available: 2})
 		// Temporal lists what has ended a moment later.
 		for deadline := time.Now().Add(listingLag); time.Now().Before(deadline); time.Sleep(waitInterval) {
 			if workflowID := s.findWorkflow(t, refusedQuery(sale, "sold_out")); workflowID != "" {
@@ -195,14 +195,14 @@ func endsLimitReached(t *testing.T, s *stack) string {
 	sale, buyer, key := s.sale(t, 2, longHold, 2), newBuyer(), newKey()
 	require.Equal(t, http.StatusCreated, s.checkout(t, sale, newKey(), items{"A": 2}, buyer).status)
 	over := func() {
-		a := s.checkout(t, sale, key, items{"B": 1}, buyer)
+		a := s.checkout(t, sale, key, items{"a": 1}, buyer)
 		require.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
 		require.Equal(t, "limit_reached", a.code(t))
 	}
 	over()
-	s.hold(t, sale, items{"B": 2})
+	s.hold(t, sale, items{"a": 2})
 	eventually(t, "the gate refuses new keys", func() bool {
-		a := s.checkout(t, sale, newKey(), items{"B": 1}, newBuyer())
+		a := s.checkout(t, sale, newKey(), items{"a": 1}, newBuyer())
 		return a.status == http.StatusConflict && a.code(t) == "sold_out"
 	})
 	over()
@@ -259,7 +259,7 @@ func endsSaleCanceled(t *testing.T, s *stack) string {
 
 func endsRefundedByOrganiser(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
-	o := s.hold(t, sale, items{"A": 1, "B": 1})
+	o := s.hold(t, sale, items{"A": 1, "a": 1})
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid")
 	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/orders/"+o.ID+"/refund", s.admin(), nil)

@@ -138,12 +138,12 @@ func endsUnrecordable(t *testing.T, s *stack) string {
 	constraint := `"never ` + sale + `"`
 	require.NoError(t, orderstest.Exec(t.Context(), s.env["DATABASE_URL"],
 		`ALTER TABLE orders ADD CONSTRAINT `+constraint+` CHECK (sale_id <> '`+sale+`') NOT VALID`))
-	o := s.hold(t, sale, items{"A": 1, "B": 1})
+	o := s.hold(t, sale, items{"A": 1, "a": 1})
 	s.pay(t, o, "succeeded")
 	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
 	s.awaitReturned(t, o.Session)
 	s.awaitStock(t, sale, "A", level{Available: 10})
-	s.awaitStock(t, sale, "B", level{Available: 10})
+	s.awaitStock(t, sale, "a", level{Available: 10})
 	s.awaitClosed(t, lateID(o))
 	return "checkout/" + o.ID
 }

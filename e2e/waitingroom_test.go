@@ -140,7 +140,7 @@ func (s *stack) pays(t *testing.T, a answer) {
 func forge(token string) string {
 	i, c := len(token)/2, "A"
 	if token[i] == 'A' {
-		c = "B"
+		c = "a"
 	}
 	return token[:i] + c + token[i+1:]
 }

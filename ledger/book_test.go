@@ -407,6 +407,29 @@ func TestReturnGivesSeatsAndQuotaBack(t *testing.T) {
 }
 
 // A sale that was booked and could not be recorded leaves nothing behind.
+// However the lines were kept: their numbers are by the bytes of the classes.
+func TestLinesInAnotherSequenceAreTheSameOrder(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		o := b.order("ann", 2, 1)
+		turned := *o
+		turned.Lines = slices.Clone(o.Lines)
+		slices.Reverse(turned.Lines)
+		placed := slices.Clone(turned.Lines)
+
+		b.hold(o, domain.HoldHeld)
+		b.hold(&turned, domain.HoldHeld)
+		b.post(&turned, domain.PostPosted)
+		b.stock(level{0, 2, 8}, level{0, 1, 4}, level{0, 0, 2})
+		if err := b.book.Return(b.ctx, sold(&turned, domain.BookedByHold)); err != nil {
+			t.Fatal(err)
+		}
+		b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 0, 2})
+		if !slices.Equal(turned.Lines, placed) {
+			t.Error("the caller's lines were moved")
+		}
+	})
+}
+
 func TestUnsellGivesEverythingBack(t *testing.T) {
 	for _, booking := range []domain.Booking{domain.BookedByHold, domain.BookedByRebook} {
 		for _, perk := range []bool{true, false} {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 )
 
 // A leg is one movement of an order: so many tickets from a budget to a spent
-// account. The legs of an order are its lines in their sequence, then the
+// account. The legs of an order are its lines, see inSequence, then the
 // buyer's quota; both numbers below follow from that. A hold may have one more,
 // see heldLegs.
 type leg struct {
@@ -25,6 +26,7 @@ type leg struct {
 }
 
 func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg {
+	lines = inSequence(lines)
 	legs := make([]leg, 0, len(lines)+1)
 	var total int64
 	for i, l := range lines {
@@ -44,6 +46,17 @@ func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg
 		spent:    accountID(quotaLedger, roleSpent),
 		quantity: total,
 	})
+}
+
+// inSequence puts lines in the sequence that gave them their slots when the order was
+// placed: by the bytes of their classes. However they were kept meanwhile, the ids
+// come out the same.
+func inSequence(lines []domain.Line) []domain.Line {
+	byClass := func(a, b domain.Line) int { return cmp.Compare(a.Class, b.Class) }
+	if slices.IsSortedFunc(lines, byClass) {
+		return lines
+	}
+	return slices.SortedStableFunc(slices.Values(lines), byClass)
 }
 
 // heldLegs are the legs of an order's hold, and of what ends it: legsOf and, where

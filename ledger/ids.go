@@ -11,7 +11,7 @@ import (
 
 // A slot is the last byte of a transfer's id; the other fifteen are the
 // order's. The high digit says what the transfer does, the low one for which
-// line of the order (in the order's own sequence), for the buyer's quota, or for
+// line of the order (in the sequence of the classes' bytes), for the buyer's quota, or for
 // their one open checkout.
 type slot uint8
 

@@ -169,14 +169,16 @@ func (s *Store) auditState(ctx context.Context) (state AuditState, err error) {
 	err = s.pool.QueryRow(ctx, `
 		SELECT count(*) > 0, CASE WHEN count(complete_at) = count(*) THEN min(complete_at) END,
 		       coalesce(sum(took_ms), 0)::bigint, coalesce(sum(waiting), 0)::bigint,
-		       ARRAY(SELECT DISTINCT unnest(unread) FROM audits ORDER BY 1)
+		       ARRAY(SELECT DISTINCT source COLLATE "C" FROM audits, unnest(unread) AS source ORDER BY source COLLATE "C")
 		FROM audits`).Scan(&state.Audited, &complete, &tookMillis, &state.Waiting, &state.Unread)
 	if err != nil {
 		return state, err
 	}
 	state.Took = time.Duration(tookMillis) * time.Millisecond
 	state.CompleteAt = fromNull(complete)
-	rows, err := s.pool.Query(ctx, `SELECT invariant, subject, sale_id, since, offenders FROM audit_findings ORDER BY sale_id, invariant, subject`)
+	rows, err := s.pool.Query(ctx, `
+		SELECT invariant, subject, sale_id, since, offenders FROM audit_findings
+		ORDER BY sale_id COLLATE "C", invariant COLLATE "C", subject COLLATE "C"`)
 	if err != nil {
 		return state, err
 	}

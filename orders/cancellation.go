@@ -97,7 +97,7 @@ func (s *Store) PaidOrders(ctx context.Context, saleID string, after domain.Orde
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
-		SELECT id FROM orders WHERE sale_id = $1 AND status = 'paid' AND id > $2 ORDER BY id LIMIT $3`,
+		SELECT o.id FROM orders o WHERE o.sale_id = $1 AND o.status = 'paid' AND o.id > $2 ORDER BY o.id LIMIT $3`,
 		saleID, uuidOf(after), limit)
 	if err != nil {
 		return nil, readFailed("list paid orders of", saleID, err)
@@ -116,6 +116,6 @@ func (s *Store) OwedRefunds(ctx context.Context, saleID string, limit int) ([]do
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	refunds, err := s.queryRefunds(ctx, `
-		WHERE r.sale_id = $1 AND r.refunded_at IS NULL ORDER BY r.requested_at, p.id LIMIT $2`, saleID, limit)
+		WHERE r.sale_id = $1 AND r.refunded_at IS NULL ORDER BY r.requested_at, p.id COLLATE "C" LIMIT $2`, saleID, limit)
 	return refunds, readFailed("list owed refunds of", saleID, err)
 }

@@ -68,10 +68,15 @@ func (b *bundle) sold(t *testing.T, key string) domain.Sold {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b.paid(order, key)
+}
+
+// paid is an order, paid by pay_<key>.
+func (b *bundle) paid(order domain.Order, key string) domain.Sold {
 	return domain.Sold{
 		Order:   order,
 		Capture: domain.Capture{Payment: "pay_" + key, Session: domain.SessionID(order.ID), Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, CapturedAt: day},
-		Booking: domain.BookedByHold, PerkTaken: true, PaidAt: day.Add(time.Second),
+		Booking: domain.BookedByHold, PerkTaken: order.Perk != nil, PaidAt: day.Add(time.Second),
 	}
 }
 

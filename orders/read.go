@@ -51,7 +51,7 @@ func (s *Store) queryOrders(ctx context.Context, where string, args ...any) ([]d
 		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at,
 		       p.id, p.session, p.amount_minor, p.currency, p.captured_at,
 		       quota.ledger, perk.name, perk.ledger,
-		       (SELECT json_agg(l ORDER BY l.class) FROM order_lines l WHERE l.order_id = o.id),
+		       (SELECT json_agg(l ORDER BY l.class COLLATE "C") FROM order_lines l WHERE l.order_id = o.id),
 		       (SELECT json_agg(t ORDER BY t.number) FROM tickets t WHERE t.order_id = o.id)
 		FROM orders o
 		JOIN payments p ON p.id = o.payment

@@ -140,7 +140,7 @@ func (s *Store) FinishRefund(ctx context.Context, payment string, at time.Time) 
 func (s *Store) RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	refunds, err := s.queryRefunds(ctx, `WHERE p.order_id = $1 ORDER BY r.requested_at, p.id`, uuidOf(id))
+	refunds, err := s.queryRefunds(ctx, `WHERE p.order_id = $1 ORDER BY r.requested_at, p.id COLLATE "C"`, uuidOf(id))
 	return refunds, readFailed("list refunds of order", id.String(), err)
 }
 

@@ -130,7 +130,7 @@ func (s *Store) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 func (s *Store) Sales(ctx context.Context) ([]*domain.Sale, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	sales, err := querySales(ctx, s.pool, `WHERE s.funded_at IS NOT NULL ORDER BY s.created_at DESC, s.id`)
+	sales, err := querySales(ctx, s.pool, `WHERE s.funded_at IS NOT NULL ORDER BY s.created_at DESC, s.id COLLATE "C"`)
 	return sales, readFailed("list", "sales", err)
 }
 
@@ -152,7 +152,7 @@ func querySales(ctx context.Context, q querier, where string, args ...any) ([]*d
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
-		       (SELECT json_agg(stock ORDER BY kind, position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
+		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
 	if err != nil {
 		return nil, err

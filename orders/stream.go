@@ -72,7 +72,7 @@ func (s *Store) RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[do
 	return pages(func(after string) ([]domain.Refund, string, error) {
 		ctx, cancel := s.bounded(ctx)
 		defer cancel()
-		page, err := s.queryRefunds(ctx, `WHERE r.`+ofSale(saleID)+` AND r.payment > $2 ORDER BY r.payment LIMIT $3`, saleID, after, streamPage)
+		page, err := s.queryRefunds(ctx, `WHERE r.`+ofSale(saleID)+` AND r.payment COLLATE "C" > $2 ORDER BY r.payment COLLATE "C" LIMIT $3`, saleID, after, streamPage)
 		if err != nil || len(page) == 0 {
 			return nil, after, readFailed("stream refunds of", saleID, err)
 		}
@@ -166,9 +166,9 @@ func (s *Store) EventCounts(ctx context.Context, saleID string) ([]EventCount, e
 			FROM due FULL JOIN sent USING (event, payment)
 		)
 		SELECT kind.event, count(*) FILTER (WHERE is_sent), count(*) FILTER (WHERE is_due),
-		       (array_agg(payment ORDER BY payment) FILTER (WHERE is_sent <> is_due))[1:20]
+		       (array_agg(payment ORDER BY payment COLLATE "C") FILTER (WHERE is_sent <> is_due))[1:20]
 		FROM (VALUES `+kinds+`) kind (event) LEFT JOIN matched USING (event)
-		GROUP BY kind.event ORDER BY kind.event`, saleID)
+		GROUP BY kind.event ORDER BY kind.event COLLATE "C"`, saleID)
 	if err != nil {
 		return nil, readFailed("count events of", saleID, err)
 	}

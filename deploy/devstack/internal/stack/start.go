@@ -96,8 +96,12 @@ func (s *stack) startPostgres(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := m.EnsureDatabases(ctx); err != nil {
+	natural, err := m.EnsureDatabases(ctx, s.OrdersCollation)
+	if err != nil {
 		return "", err
+	}
+	if s.OrdersCollation != "" && !natural {
+		s.Console.Print("  ! postgres       the orders are not in the collation %s: this server knows no ICU", s.OrdersCollation)
 	}
 	s.databases = m.Databases()
 	done := fmt.Sprintf("%s on %s", m.Server.Version, s.addr.postgres.HostPort())

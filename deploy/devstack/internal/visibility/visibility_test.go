@@ -200,7 +200,7 @@ func freshDatabase(ctx context.Context, t *testing.T) *pgx.Conn {
 			t.Fatal("Postgres does not answer")
 		}
 	}
-	if err := m.EnsureDatabases(ctx); err != nil {
+	if _, err := m.EnsureDatabases(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(ctx, m.Databases().Visibility.URL())
