@@ -100,8 +100,11 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 	return domain.HoldAnswer{Hold: hold}, err
 }
 
+// startCheckout goes on when its buyer hangs up: the answer brings the first workflow
+// task, and nobody else gets that until its timeout is over. The same key would hear
+// "in flight" for as long.
 func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	failpoint.Before("checkout", "start")
 	_, err := d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{

@@ -29,6 +29,7 @@ func TestBoxOffice(t *testing.T) {
 			}
 			t.Run("bad input", func(t *testing.T) { testBadInput(t, s) })
 			t.Run("repeats", func(t *testing.T) { testRepeats(t, s) })
+			t.Run("hang-ups", func(t *testing.T) { testHangUps(t, s) })
 			t.Run("without JavaScript", func(t *testing.T) { testWithoutJavaScript(t, s) })
 			t.Run("one checkout a buyer", func(t *testing.T) { testOneCheckoutPerBuyer(t, s) })
 			t.Run("last seat", func(t *testing.T) { testLastSeat(t, s) })

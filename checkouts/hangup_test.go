@@ -1,0 +1,36 @@
+package checkouts_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/mocks"
+
+	"boxoffice/activities"
+	"boxoffice/checkouts"
+	"boxoffice/domain"
+)
+
+// A buyer who hangs up while the checkout is being started: the answer to the start
+// brings its first workflow task, so somebody must be there to take it.
+func TestAStartGoesOnWhenItsBuyerHangsUp(t *testing.T) {
+	c := mocks.NewClient(t)
+	d := checkouts.NewDesk(c, payloads, activities.NewHoldNotices(), records{}, records{})
+	buyer, hangUp := context.WithCancel(t.Context())
+	var underWay, isBounded bool
+	c.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+		hangUp()
+		ctx := args.Get(0).(context.Context)
+		underWay = ctx.Err() == nil
+		_, isBounded = ctx.Deadline()
+		require.True(t, args.Get(1).(client.StartWorkflowOptions).EnableEagerStart)
+	}).Return(nil, nil)
+	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(nil, context.Canceled).Maybe()
+	_, err := d.Start(buyer, order)
+	require.True(t, underWay, "the start was given up with its request")
+	require.True(t, isBounded, "the start has no bound of its own")
+	require.True(t, domain.IsUnknown(err), "%v", err)
+}
