@@ -45,8 +45,15 @@ func TestHowWorkflowsAreStarted(t *testing.T) {
 	_, err = d.Refund(context.Background(), order.ID)
 	require.NoError(t, err)
 	options = calls(c, "ExecuteWorkflow")[0].Get(1).(client.StartWorkflowOptions)
-	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, options.WorkflowIDReusePolicy)
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, options.WorkflowIDReusePolicy, "the record says that it is not refunded")
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, options.WorkflowIDConflictPolicy)
+
+	canceled := domain.CheckoutState{Order: order.ID, Status: domain.OrderCanceled}
+	d, c, _ = desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: canceled, workflows.LateID(order.ID, "pay_1"): canceled}}, records{})
+	_, err = d.Pay(context.Background(), event(domain.PaymentSucceeded, "pay_1"))
+	require.NoError(t, err)
+	options = calls(c, "ExecuteWorkflow")[0].Get(1).(client.StartWorkflowOptions)
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, options.WorkflowIDReusePolicy)
 }
 
 // Temporal answers an update's id with that update's answer: another body must not

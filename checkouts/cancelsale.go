@@ -26,7 +26,7 @@ const closeTimeout = 8 * time.Second
 func (d *Desk) CancelSale(ctx context.Context, saleID string, at time.Time) error {
 	id := workflows.CancelSaleID(saleID)
 	input := workflows.CancelSaleInput{SaleID: saleID, RequestedAt: at.UTC().Truncate(time.Microsecond)}
-	if err := d.startOwed(ctx, id, "cancel the whole sale · "+saleID, saleID, workflows.CancelSale, input); err != nil {
+	if err := d.startCancelSale(ctx, id, input); err != nil {
 		return err
 	}
 	err := d.awaitClosed(ctx, id)
@@ -34,6 +34,10 @@ func (d *Desk) CancelSale(ctx context.Context, saleID string, at time.Time) erro
 		return nil // it has ended, so it has closed the sale
 	}
 	return err
+}
+
+func (d *Desk) startCancelSale(ctx context.Context, id string, input workflows.CancelSaleInput) error {
+	return d.startOwed(ctx, id, "cancel the whole sale · "+input.SaleID, input.SaleID, unlessDone, workflows.CancelSale, input)
 }
 
 func (d *Desk) awaitClosed(ctx context.Context, workflowID string) error {
@@ -120,20 +124,25 @@ func (d *Desk) count(ctx context.Context, query string) (int64, error) {
 }
 
 // Waits tells why a refund is not done: the last failure of the workflow that has
-// it. An order's refund that broke off is started again. False: it has ended.
+// it. One that broke off is started again. False: it has ended.
 func (d *Desk) Waits(ctx context.Context, refund domain.Refund) (domain.CancelWait, bool, error) {
 	wait := domain.CancelWait{Order: refund.Capture.Order, Since: refund.RequestedAt}
 	ofOrder := refund.Reason == domain.RefundByOrganiser || refund.Reason == domain.RefundSaleCanceled
-	if !ofOrder {
+	if ofOrder {
+		wait.Workflow = workflows.RefundID(refund.Capture.Order)
+	} else {
 		wait.Workflow = workflows.LateID(refund.Capture.Order, refund.Capture.Payment)
-		return d.whyOpen(ctx, wait)
 	}
-	wait.Workflow = workflows.RefundID(refund.Capture.Order)
 	wait, open, err := d.whyOpen(ctx, wait)
-	if err == nil && open && wait.Reason == brokenOff {
-		err = d.startRefund(ctx, wait.Order, refund.SaleID, refund.Reason)
+	switch {
+	case err != nil || !open || wait.Reason != brokenOff:
+		return wait, open, err
+	case ofOrder:
+		return wait, open, d.startRefund(ctx, wait.Order, refund.SaleID, refund.Reason)
+	default:
+		input := workflows.LateInput{Capture: refund.Capture, SaleID: refund.SaleID, Reason: refund.Reason}
+		return wait, open, d.startLateAs(ctx, wait.Workflow, input)
 	}
-	return wait, open, err
 }
 
 // CheckoutWaits tells the same of a checkout.

@@ -119,7 +119,7 @@ func TestWhyARefundWaits(t *testing.T) {
 		{"an order's", domain.RefundSaleCanceled, open, "refund/" + order.ID.String(), true, "RefundPayment: refused", false},
 		{"a late payment's", domain.RefundNoneLeft, open, "late/" + order.ID.String() + "/pay_1", true, "RefundPayment: refused", false},
 		{"an order's that broke off is started again", domain.RefundSaleCanceled, failed, "refund/" + order.ID.String(), true, "broke off", true},
-		{"a late payment's that broke off is an operator's", domain.RefundNoneLeft, failed, "late/" + order.ID.String() + "/pay_1", true, "broke off", false},
+		{"a late payment's that broke off is started again", domain.RefundNoneLeft, failed, "late/" + order.ID.String() + "/pay_1", true, "broke off", true},
 		{"done meanwhile", domain.RefundSaleCanceled, completed, "refund/" + order.ID.String(), false, "", false},
 	}
 	for _, tt := range tests {

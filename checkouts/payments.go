@@ -63,7 +63,7 @@ func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (doma
 	}
 	input, late := workflows.LateTerms(&over.CheckoutState, event.Capture())
 	if !late {
-		return domain.PayResult{Status: over.Status, Settled: true}, nil
+		return d.settledWith(ctx, over, input)
 	}
 	input.HoldMayStand = over.brokeOff
 	if input.Rebook {
@@ -74,9 +74,26 @@ func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (doma
 	return d.startLate(ctx, input, over.Status)
 }
 
+// settledWith answers an event about the very payment that an order ended with.
+// Where that goes back, a record or a workflow has to show it: that it was handed
+// over once is not enough, who had it may have broken off.
+func (d *Desk) settledWith(ctx context.Context, over ending, input workflows.LateInput) (domain.PayResult, error) {
+	settled := domain.PayResult{Status: over.Status, Settled: true}
+	switch {
+	case over.Status != domain.OrderRefunding:
+		return settled, nil
+	case over.recorded:
+		return settled, d.startRefund(ctx, over.Order, over.SaleID, domain.RefundByOrganiser)
+	default:
+		input.Reason = domain.RefundNoneLeft
+		return d.startLate(ctx, input, over.Status)
+	}
+}
+
 // An ending is how a checkout stands that is not open any more.
 type ending struct {
 	domain.CheckoutState
+	recorded bool // in the database
 	brokeOff bool // without a result: its hold may still be there
 }
 
@@ -87,11 +104,15 @@ func (d *Desk) ended(ctx context.Context, id domain.OrderID) (ending, error) {
 	sold, err := d.orders.Order(ctx, id)
 	switch {
 	case isNotFound(err):
-		return d.closed(ctx, id)
+		over, err := d.closed(ctx, id)
+		if domain.CodeOf(err) == domain.CodeKeyReused {
+			err = domain.NotFound("order") // that checkout was another order's, and sold nothing
+		}
+		return over, err
 	case err != nil:
 		return ending{}, err
 	}
-	return ending{CheckoutState: domain.CheckoutState{
+	return ending{recorded: true, CheckoutState: domain.CheckoutState{
 		Order: id, SaleID: sold.SaleID, Status: sold.Status, Lines: sold.Lines, AmountMinor: sold.AmountMinor,
 		Currency: sold.Currency, Payment: sold.Capture.Payment, PerkTaken: sold.PerkTaken, Ended: sold.PaidAt,
 	}}, nil
@@ -137,7 +158,7 @@ func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (
 // and waits a little for its outcome. It is durable once started.
 func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before domain.OrderStatus) (domain.PayResult, error) {
 	id := workflows.LateID(input.Capture.Order, input.Capture.Payment)
-	if err := d.startOwed(ctx, id, "late payment · "+string(input.Reason), input.SaleID, workflows.Late, input); err != nil {
+	if err := d.startLateAs(ctx, id, input); err != nil {
 		return domain.PayResult{}, err
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
@@ -155,8 +176,20 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	}
 }
 
+func (d *Desk) startLateAs(ctx context.Context, id string, input workflows.LateInput) error {
+	return d.startOwed(ctx, id, "late payment · "+string(input.Reason), input.SaleID, unlessDone, workflows.Late, input)
+}
+
+// Which of its earlier runs let a workflow that gives money back be started again.
+const (
+	// Any that ended without a result: a debt is not forgotten.
+	unlessDone = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
+	// Any that ended: the record says that it is not done, and counts for more.
+	unlessOpen = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+)
+
 // startOwed starts a workflow that gives money back, or finds the one that does.
-func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, run, input any) error {
+func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, again enumspb.WorkflowIdReusePolicy, run, input any) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	attributes := temporal.NewSearchAttributes()
@@ -164,10 +197,9 @@ func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, run, i
 		attributes = temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(saleID))
 	}
 	_, err := d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:        id,
-		TaskQueue: workflows.TaskQueue,
-		// Once, unless it broke off: a debt is not forgotten.
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
+		ID:                                       id,
+		TaskQueue:                                workflows.TaskQueue,
+		WorkflowIDReusePolicy:                    again,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            summary,
@@ -182,23 +214,30 @@ func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, run, i
 // placedOrder reads what a closed checkout was about: the argument in the first
 // event of its history.
 func (d *Desk) placedOrder(ctx context.Context, id domain.OrderID) (*domain.Order, error) {
+	var order domain.Order
+	if err := d.argument(ctx, workflows.CheckoutID(id), &order); err != nil {
+		return nil, err
+	}
+	return &order, nil
+}
+
+// argument reads what a workflow was started with. The error is a *domain.Error
+// with CodeNotFound where Temporal knows no such workflow any more.
+func (d *Desk) argument(ctx context.Context, workflowID string, argument any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	workflowID := workflows.CheckoutID(id)
 	events := d.temporal.GetWorkflowHistory(ctx, workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	if !events.HasNext() {
-		return nil, domain.NotFound("order")
+		return domain.NotFound("order")
 	}
 	first, err := events.Next()
 	if err != nil {
-		return nil, fromTemporal("read the history of", workflowID, err)
+		return fromTemporal("read the history of", workflowID, err)
 	}
-	var order domain.Order
-	input := first.GetWorkflowExecutionStartedEventAttributes().GetInput()
-	if err := d.payloads.FromPayloads(input, &order); err != nil {
-		return nil, &domain.Error{Code: domain.CodeInternal, Err: err}
+	if err := d.payloads.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), argument); err != nil {
+		return &domain.Error{Code: domain.CodeInternal, Err: err}
 	}
-	return &order, nil
+	return nil
 }
 
 // Refund gives a paid order's money back, for the organiser, and answers
@@ -232,7 +271,8 @@ func (d *Desk) RefundFor(ctx context.Context, id domain.OrderID, reason domain.R
 	return status, err
 }
 
+// startRefund is for orders whose record says that they are not refunded.
 func (d *Desk) startRefund(ctx context.Context, id domain.OrderID, saleID string, reason domain.RefundReason) error {
 	input := workflows.RefundInput{Order: id, Reason: reason}
-	return d.startOwed(ctx, workflows.RefundID(id), "refund · "+saleID, saleID, workflows.Refund, input)
+	return d.startOwed(ctx, workflows.RefundID(id), "refund · "+saleID, saleID, unlessOpen, workflows.Refund, input)
 }

@@ -90,3 +90,39 @@ func keyword(attributes *commonpb.SearchAttributes, name string) string {
 	}
 	return value
 }
+
+// TakeUp starts a workflow again that gives money back and broke off, with what it
+// was started with: a late payment, a refund, the cancellation of a sale. Each of
+// their steps may be repeated. False where that was done before, and for a checkout:
+// its hold ends by itself, and money for it is a late payment. The error is a
+// *domain.UnknownError, or a *domain.Error of what Temporal does not know any more.
+func (d *Desk) TakeUp(ctx context.Context, u Unfinished) (bool, error) {
+	if !u.Failed || u.Checkout {
+		return false, nil
+	}
+	now, open, err := d.whyOpen(ctx, domain.CancelWait{Workflow: u.ID}) // the list may be of an earlier run
+	if err != nil || !open || now.Reason != brokenOff {
+		return false, err
+	}
+	kind, _, _ := strings.Cut(u.ID, "/")
+	switch kind {
+	case "late":
+		var input workflows.LateInput
+		if err = d.argument(ctx, u.ID, &input); err == nil {
+			err = d.startLateAs(ctx, u.ID, input)
+		}
+	case "refund":
+		var input workflows.RefundInput
+		if err = d.argument(ctx, u.ID, &input); err == nil {
+			err = d.startOwed(ctx, u.ID, "refund · "+u.SaleID, u.SaleID, unlessDone, workflows.Refund, input)
+		}
+	case "cancel-sale":
+		var input workflows.CancelSaleInput
+		if err = d.argument(ctx, u.ID, &input); err == nil {
+			err = d.startCancelSale(ctx, u.ID, input)
+		}
+	default:
+		return false, nil // somebody else's
+	}
+	return err == nil, err
+}

@@ -28,6 +28,8 @@ type auditor struct {
 	store     *orders.Store
 	sources   audit.Sources
 	inspector *audit.Inspector
+	desk      *checkouts.Desk
+	log       *slog.Logger
 }
 
 func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error) {
@@ -41,7 +43,7 @@ func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error
 		Provider:  auditedProvider{provider},
 		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
 	}
-	return &auditor{store: p.store, sources: sources, inspector: &audit.Inspector{
+	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, inspector: &audit.Inspector{
 		Sources: sources, Sales: p.store.Sales, Keeper: auditKeeper{p.store}, Log: log,
 		Heard: func(ctx context.Context, c domain.Capture) error {
 			_, err := p.desk.Pay(ctx, lostReport(c))
@@ -104,7 +106,27 @@ func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (activities.A
 	for source, sales := range all.Unread {
 		outcome.Unread[string(source)] = sales
 	}
+	takeUpBrokenOff(ctx, a.desk, a.log)
 	return outcome, err
+}
+
+// takeUpMax is how many workflows one audit starts again; the next one goes on.
+const takeUpMax = 100
+
+// takeUpBrokenOff starts again what gave money back and broke off. Whether it helped
+// is what the next audit says.
+func takeUpBrokenOff(ctx context.Context, desk *checkouts.Desk, log *slog.Logger) {
+	taken := 0
+	for u, err := range desk.Unfinished(ctx) {
+		if err != nil || taken == takeUpMax {
+			return // the audit itself says what it could not read
+		}
+		started, err := desk.TakeUp(ctx, u)
+		if started || err != nil {
+			taken++
+			log.WarnContext(ctx, "audit: a workflow that broke off is started again", "workflow", u.ID, "sale", u.SaleID, "error", err)
+		}
+	}
 }
 
 // auditKeeper keeps reports in the orders database.

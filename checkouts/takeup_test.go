@@ -1,0 +1,136 @@
+package checkouts_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/mocks"
+
+	"boxoffice/checkouts"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// The event of a payment that goes back is only settled where a workflow has it or a
+// record shows that it is done: its workflow may have broken off.
+func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
+	late, refund := workflows.LateID(order.ID, "pay_1"), workflows.RefundID(order.ID)
+	capture := event(domain.PaymentSucceeded, "pay_1").Capture()
+	sold := func(status domain.OrderStatus) records {
+		return records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {ID: order.ID, SaleID: "conf", Status: status, Capture: capture}}}
+	}
+	checkout := func(lateEnded any) map[string]any {
+		return map[string]any{
+			checkoutID: domain.CheckoutState{Order: order.ID, SaleID: "conf", Status: domain.OrderRefunding, Payment: "pay_1"}, late: lateEnded,
+		}
+	}
+	done := domain.CheckoutState{Status: domain.OrderRefunded}
+	tests := []struct {
+		name    string
+		says    temporalSays
+		has     records
+		want    domain.PayResult
+		code    domain.Code
+		started string
+	}{
+		{"its late workflow is asked for again: it runs or broke off", temporalSays{result: checkout(context.DeadlineExceeded)}, records{},
+			domain.PayResult{Status: domain.OrderRefunding}, "", late},
+		{"it had broken off, and is through now", temporalSays{result: checkout(done)}, records{},
+			domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", late},
+		{"it was through", temporalSays{start: alreadyStarted, result: checkout(done)}, records{},
+			domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", late},
+		{"it breaks off again: not acknowledged", temporalSays{result: checkout(brokeOff)}, records{}, domain.PayResult{}, domain.CodeUnknown, late},
+		{"nobody can say: not acknowledged", temporalSays{start: noWorker, result: checkout(done)}, records{}, domain.PayResult{}, domain.CodeUnknown, late},
+		{"recorded as going back, by the organiser", temporalSays{}, sold(domain.OrderRefunding),
+			domain.PayResult{Status: domain.OrderRefunding, Settled: true}, "", refund},
+		{"the same, and nobody can say whether a workflow has it", temporalSays{start: noWorker}, sold(domain.OrderRefunding), domain.PayResult{}, domain.CodeUnknown, refund},
+		{"recorded as gone back", temporalSays{}, sold(domain.OrderRefunded), domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", ""},
+		{"recorded as paid", temporalSays{}, sold(domain.OrderPaid), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.says.update = noSuchWorkflow
+			d, c, _ := desk(t, tt.says, tt.has)
+			got, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+			var started string
+			for _, call := range calls(c, "ExecuteWorkflow") {
+				started = call.Get(1).(client.StartWorkflowOptions).ID
+			}
+			require.Equal(t, tt.started, started)
+			if tt.code != "" {
+				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+// A key whose checkout failed because another order had it, long ago, is not known to
+// have sold anything: what money says of it is asked where it went.
+func TestMoneyForAKeyThatWasReused(t *testing.T) {
+	capture := event(domain.PaymentSucceeded, "pay_1").Capture()
+	d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
+		checkoutID: errors.Join(brokeOff, refusedWith(domain.CodeKeyReused)), workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded},
+	}}, records{captured: &capture})
+	_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+	require.NoError(t, err)
+	require.Len(t, calls(c, "ExecuteWorkflow"), 1)
+}
+
+// What gave money back and broke off is started again with what it was started with.
+func TestTakeUp(t *testing.T) {
+	const failed, terminated, completed, running = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	late := workflows.LateInput{Capture: event(domain.PaymentSucceeded, "pay_1").Capture(), SaleID: "conf", Rebook: true, Order: &order, Reason: domain.RefundNoneLeft}
+	refund := workflows.RefundInput{Order: order.ID, Reason: domain.RefundByOrganiser}
+	whole := workflows.CancelSaleInput{SaleID: "conf", RequestedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Closed: true}
+	tests := []struct {
+		name   string
+		u      checkouts.Unfinished
+		status enumspb.WorkflowExecutionStatus
+		input  any
+		starts bool
+	}{
+		{"a late payment", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, terminated, late, true},
+		{"a refund", checkouts.Unfinished{ID: "refund/1", Failed: true}, failed, refund, true},
+		{"the cancellation of a sale", checkouts.Unfinished{ID: "cancel-sale/conf", Failed: true}, failed, whole, true},
+		{"one of which a later run is through", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, completed, late, false},
+		{"one of which a later run is open", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, running, late, false},
+		{"one that is open", checkouts.Unfinished{ID: "late/1/pay_1"}, running, late, false},
+		{"a checkout", checkouts.Unfinished{ID: "checkout/1", Failed: true, Checkout: true}, failed, order, false},
+		{"somebody else's", checkouts.Unfinished{ID: "other", Failed: true}, failed, order, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, c, _ := desk(t, temporalSays{}, records{})
+			c.On("DescribeWorkflowExecution", mock.Anything, tt.u.ID, "").Return(described(t, tt.status, "refused"), nil).Maybe()
+			input, err := payloads.ToPayloads(tt.input)
+			require.NoError(t, err)
+			events := mocks.NewHistoryEventIterator(t)
+			events.On("HasNext").Return(true).Maybe()
+			events.On("Next").Return(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
+				WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{Input: input},
+			}}, nil).Maybe()
+			c.On("GetWorkflowHistory", mock.Anything, tt.u.ID, "", false, mock.Anything).Return(events).Maybe()
+			started, err := d.TakeUp(t.Context(), tt.u)
+			require.NoError(t, err)
+			require.Equal(t, tt.starts, started)
+			if !tt.starts {
+				require.Empty(t, calls(c, "ExecuteWorkflow"))
+				return
+			}
+			call := calls(c, "ExecuteWorkflow")[0]
+			require.Equal(t, tt.u.ID, call.Get(1).(client.StartWorkflowOptions).ID)
+			require.Equal(t, tt.input, call.Get(3))
+		})
+	}
+}
