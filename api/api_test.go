@@ -781,7 +781,7 @@ func TestMetricsCount(t *testing.T) {
 	b := setup(t)
 	b.checkout(testKey, wish("A", 1))
 	b.checkout("short", wish("A", 1))
-	w := b.do(request{method: "GET", path: "/metrics"})
+	w := b.do(request{method: "GET", path: "/metrics", header: bearerOf(testAdminToken)})
 	for _, line := range []string{
 		`boxoffice_http_requests_total{method="POST",route="/v1/sales/:sale/checkouts",status="201"} 1`,
 		`boxoffice_http_problems_total{code="key_missing",route="/v1/sales/:sale/checkouts"} 1`,

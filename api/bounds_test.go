@@ -100,7 +100,7 @@ func TestEveryRouteIsBounded(t *testing.T) {
 	b := setup(t)
 	own := map[string]string{
 		checkoutsRoute: "Options.CheckoutsInFlightMax", eventsRoute: "Options.EventConnectionsMax", watchRoute: "Options.QueueConnectionsMax",
-		healthRoute: "asks nobody", readyRoute: "one look for all who ask", metricsRoute: "asks nobody",
+		healthRoute: "asks nobody", readyRoute: "one look for all who ask", metricsRoute: "scrape",
 	}
 	for _, route := range b.api.public.Routes() {
 		if b.api.boundOf(route.Path) == nil && own[route.Path] == "" {

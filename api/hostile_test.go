@@ -154,9 +154,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if refused.StatusCode != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" || !refused.Close {
 		t.Errorf("above the maximum: %s %v, closing %t", refused.Status, refused.Header, refused.Close)
 	}
-	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		if response := h.get(path); response.StatusCode != http.StatusOK {
-			t.Errorf("%s above the maximum: %s", path, response.Status)
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusOK, "/metrics": http.StatusUnauthorized} {
+		if response := h.get(path); response.StatusCode != want {
+			t.Errorf("%s above the maximum: %s, want %d", path, response.Status, want)
 		}
 	}
 	held[0].Close()

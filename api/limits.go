@@ -27,6 +27,7 @@ const (
 	webhooksInFlightMax = 256 // each waits for its checkout, up to 10 s
 	ordersInFlightMax   = 512 // each asks the database, some Temporal and a worker
 	auditsInFlightMax   = 4   // each reads all of a sale
+	scrapesInFlightMax  = 4   // each prints all that is measured, some 200 KB
 	othersInFlightMax   = 1024
 	formsInFlightMax    = 1024 // of pages without JavaScript: some wait for a turn of their checkout, a second
 	joinsInFlightMax    = 4096 // each waits for the next exchange of the nodes, 100 ms, and does nothing meanwhile
@@ -84,6 +85,13 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 	return of, []*bound{webhooks, orders, joins, places, audits, forms, others}
 }
 
+// bound makes the server's bounds.
+func (s *Server) bound() {
+	s.boundOf, s.bounds = newBounds()
+	s.scrapes = newBound("metrics", scrapesInFlightMax)
+	s.bounds = append(s.bounds, s.scrapes)
+}
+
 // formRoute stands for the forms of pages, which are no routes of the API.
 const formRoute = "form"
 
@@ -111,6 +119,23 @@ func (s *Server) inBounds(c *gin.Context) {
 		c.Next()
 	default:
 		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Err: errors.New("the bound of " + b.name + " is reached")})
+	}
+}
+
+// scrape answers /metrics, a few at a time: unlike other routes until the last byte is taken, because all
+// of an answer is in memory. Where the organiser's routes have no listener of their own it wants their
+// token: what is measured tells strangers how a sale goes, and costs more than a page.
+func (s *Server) scrape(c *gin.Context) {
+	if s.admin != nil && s.admin == s.public && !s.isAdmin(c.GetHeader("Authorization")) {
+		s.abort(c, &domain.Error{Code: domain.CodeUnauthorized, Detail: "Send Authorization: Bearer with the admin token, or ask the organiser's own listener."})
+		return
+	}
+	select {
+	case s.scrapes.slots <- struct{}{}:
+		defer func() { <-s.scrapes.slots }()
+		s.Metrics.ServeHTTP(c.Writer, c.Request)
+	default:
+		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Err: errors.New("the bound of " + s.scrapes.name + " is reached")})
 	}
 }
 

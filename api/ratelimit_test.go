@@ -186,7 +186,7 @@ func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
 		t.Errorf("Retry-After %q, want when there is a token again", w.Header().Get("Retry-After"))
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		if w := b.do(request{method: "GET", path: path}); w.Code != 200 {
+		if w := b.do(request{method: "GET", path: path, header: bearerOf(testAdminToken)}); w.Code != 200 {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}

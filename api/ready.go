@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -44,10 +43,10 @@ func (s *Server) check(ctx context.Context) []error {
 }
 
 // NewProbes answers /healthz, /readyz and /metrics for a process that has no
-// API, as Server does.
+// API, as Server does on the organiser's own listener.
 func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Handler, error) {
 	s := &Server{Options: Options{Checks: checks, Metrics: metrics, Log: log}, log: log}
-	s.boundOf, s.bounds = newBounds()
+	s.bound()
 	var err error
 	if s.metrics, err = newMetrics(prometheus.NewRegistry(), s); err != nil {
 		return nil, err
@@ -55,6 +54,6 @@ func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Han
 	e := s.newEngine()
 	e.GET(healthRoute, s.healthz)
 	e.GET(readyRoute, s.readyz)
-	e.GET(metricsRoute, gin.WrapH(metrics))
+	e.GET(metricsRoute, s.scrape)
 	return e, nil
 }

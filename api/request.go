@@ -34,6 +34,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	requestTimeout    = 15 * time.Second
 	auditTimeout      = 2 * time.Minute  // two looks at a big sale
+	scrapeTimeout     = 5 * time.Second  // Prometheus itself gives up after 10, grace included
 	answerGrace       = 5 * time.Second  // for writing what was found in time
 	readTimeout       = 20 * time.Second // of a request, not of the wait for its answer
 	idleTimeout       = 90 * time.Second
@@ -47,6 +48,8 @@ func answerTimeout(route string) time.Duration {
 		return 0
 	case auditRoute, auditRestRoute:
 		return auditTimeout
+	case metricsRoute:
+		return scrapeTimeout
 	default:
 		return requestTimeout
 	}

@@ -76,7 +76,9 @@ func TestNoBuyersDataInLogsMetricsAndProblems(t *testing.T) {
 	}
 
 	scrape := httptest.NewRecorder()
-	b.api.Admin().ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
+	ask := httptest.NewRequest("GET", "/metrics", nil)
+	ask.Header.Set("Authorization", "Bearer "+testAdminToken)
+	b.api.Admin().ServeHTTP(scrape, ask)
 	for where, text := range map[string]string{"log": b.log.String(), "metrics": scrape.Body.String(), "answers": bodies} {
 		if len(text) == 0 {
 			t.Errorf("the %s are empty: nothing was proved", where)

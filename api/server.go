@@ -59,7 +59,8 @@ type Options struct {
 	HumanCheck HumanCheck // optional: without, anybody may join
 
 	AdminToken string // bearer token of the organiser's routes
-	// SeparateAdmin keeps the organiser's routes and /metrics off Public.
+	// SeparateAdmin keeps the organiser's routes and /metrics off Public. Without it
+	// /metrics wants the organiser's token too.
 	SeparateAdmin bool
 
 	Checks  []Check
@@ -93,6 +94,7 @@ type Server struct {
 	byBuyer   *buckets[domain.BuyerID]
 	boundOf   func(route string) *bound
 	bounds    []*bound
+	scrapes   *bound             // of /metrics, see scrape
 	checking  singleflight.Group // /readyz
 	checkers  atomic.Int32       // who wait for it
 	logged    logBudget
@@ -128,7 +130,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)
 	s.protect()
-	s.boundOf, s.bounds = newBounds()
+	s.bound()
 	var err error
 	if s.tries, err = lru.New[string, int](triesRememberedMax); err != nil {
 		return nil, err
@@ -241,7 +243,7 @@ func (s *Server) route() error {
 	if s.SeparateAdmin {
 		s.routePlain(s.admin)
 	}
-	s.admin.GET(metricsRoute, gin.WrapH(s.Metrics))
+	s.admin.GET(metricsRoute, s.scrape)
 	if s.Pages != nil {
 		s.public.NoRoute(s.pageOrNotFound)
 		s.admin.NoRoute(s.pageOrNotFound) // the organiser's page speaks to where it came from
@@ -382,16 +384,20 @@ func documentProblems(doc *huma.OpenAPI, op *huma.Operation, codes []domain.Code
 	}
 }
 
-// requireAdmin lets only the organiser through. Both sides are hashed first, so
-// that the comparison tells nothing, not even the length.
+// requireAdmin lets only the organiser through.
 func (s *Server) requireAdmin() func(huma.Context, func(huma.Context)) {
-	want := sha256.Sum256([]byte(s.AdminToken))
 	return func(ctx huma.Context, next func(huma.Context)) {
-		got := sha256.Sum256([]byte(bearer(ctx.Header("Authorization"))))
-		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		if !s.isAdmin(ctx.Header("Authorization")) {
 			s.abort(humagin.Unwrap(ctx), &domain.Error{Code: domain.CodeUnauthorized, Detail: "Send Authorization: Bearer with the admin token."})
 			return
 		}
 		next(ctx)
 	}
+}
+
+// isAdmin reports whether a header carries the organiser's token. Both sides are hashed
+// first, so that the comparison tells nothing, not even the length.
+func (s *Server) isAdmin(authorization string) bool {
+	want, got := sha256.Sum256([]byte(s.AdminToken)), sha256.Sum256([]byte(bearer(authorization)))
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }

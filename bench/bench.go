@@ -147,12 +147,12 @@ func (b *bench) findProcesses() {
 
 // scrape sums the nodes up: all of them, or none.
 func (b *bench) scrape(ctx context.Context) (probe.Metrics, error) {
-	sum, err := probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics")
+	sum, err := probe.ScrapeMetrics(ctx, b.caller.http, b.AdminURL+"/metrics", b.AdminToken)
 	if err != nil {
 		return sum, err
 	}
 	for _, node := range b.nodes {
-		more, err := probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics")
+		more, err := probe.ScrapeMetrics(ctx, b.caller.http, node.AdminURL+"/metrics", b.AdminToken)
 		if err != nil {
 			return sum, err
 		}

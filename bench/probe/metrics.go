@@ -31,12 +31,13 @@ func ParseMetrics(page io.Reader) (Metrics, error) {
 	return Metrics{families}, nil
 }
 
-// ScrapeMetrics reads the page at url.
-func ScrapeMetrics(ctx context.Context, client *http.Client, url string) (Metrics, error) {
+// ScrapeMetrics reads the page at url with the organiser's token.
+func ScrapeMetrics(ctx context.Context, client *http.Client, url, token string) (Metrics, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return Metrics{}, err
 	}
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := client.Do(request)
 	if err != nil {
 		return Metrics{}, fmt.Errorf("metrics: %w", err)

@@ -68,7 +68,9 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 	if p.auditor, err = newAuditor(p, s.MockPayURL, s.log); err != nil {
 		return err
 	}
-	p.meter.registry.MustRegister(&auditMetrics{read: p.store.AuditState})
+	audits := newLook(p.store.AuditState)
+	s.later(audits.start())
+	p.meter.registry.MustRegister(auditMetrics{audits})
 	if s.role == roleAPI {
 		return nil
 	}

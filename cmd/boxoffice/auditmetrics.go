@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,9 +8,6 @@ import (
 	"boxoffice/audit"
 	"boxoffice/orders"
 )
-
-// auditStateTimeout bounds the look at the database of one scrape.
-const auditStateTimeout = 2 * time.Second
 
 var (
 	auditBroken = prometheus.NewDesc("boxoffice_audit_broken",
@@ -25,34 +20,33 @@ var (
 		"When the last audit ended that could read everything; of the sale that is worst off. 0: some sale has none.", nil, nil)
 	auditDuration = prometheus.NewDesc("boxoffice_audit_duration_seconds",
 		"How long the last audits took, all sales together.", nil, nil)
+	auditLook = lookAge("audits")
 )
 
 // auditMetrics shows what the database keeps of the audits, so that every
 // process says the same, whichever one looked, and a restart forgets nothing.
-// Where the database is away the last state stays: its age gives it away.
-type auditMetrics struct {
-	read func(context.Context) (orders.AuditState, error)
-
-	mu   sync.Mutex
-	last orders.AuditState
-}
+type auditMetrics struct{ *look[orders.AuditState] }
 
 // Describe implements prometheus.Collector.
-func (*auditMetrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{auditBroken, auditWaiting, auditUnread, auditLastRun, auditDuration} {
+func (auditMetrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{auditBroken, auditWaiting, auditUnread, auditLastRun, auditDuration, auditLook} {
 		descriptions <- d
 	}
 }
 
 // Collect implements prometheus.Collector. Before the first audit there is
 // nothing to say.
-func (m *auditMetrics) Collect(values chan<- prometheus.Metric) {
-	state := m.state()
-	if !state.Audited {
+func (m auditMetrics) Collect(values chan<- prometheus.Metric) {
+	state, at, ok := m.found()
+	if !ok {
 		return
 	}
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(auditLook, m.now().Sub(at).Seconds())
+	if !state.Audited {
+		return
 	}
 	broken := make(map[string]int64)
 	for _, f := range state.Findings {
@@ -71,17 +65,6 @@ func (m *auditMetrics) Collect(values chan<- prometheus.Metric) {
 	gauge(auditWaiting, float64(state.Waiting))
 	gauge(auditLastRun, unixSeconds(state.CompleteAt))
 	gauge(auditDuration, state.Took.Seconds())
-}
-
-func (m *auditMetrics) state() orders.AuditState {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), auditStateTimeout)
-	defer cancel()
-	if state, err := m.read(ctx); err == nil {
-		m.last = state
-	}
-	return m.last
 }
 
 func unixSeconds(t time.Time) float64 {

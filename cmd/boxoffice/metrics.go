@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"runtime"
 	"time"
@@ -70,37 +69,34 @@ func newMetrics() *metrics {
 	return m
 }
 
-// owedTimeout bounds the look at the database of one scrape.
-const owedTimeout = 2 * time.Second
-
-// watchRefunds shows the money that goes back and has not yet. Where the
-// database is away the two are missing from the answer, and nothing else is.
-func (m *metrics) watchRefunds(owed func(context.Context) (orders.Owed, error), now func() time.Time) {
-	m.registry.MustRegister(owedCollector{owed: owed, now: now})
+// watchRefunds shows the money that goes back and has not yet, as a look found it.
+func (m *metrics) watchRefunds(l *look[orders.Owed], now func() time.Time) {
+	m.registry.MustRegister(owedCollector{look: l, now: now})
 }
 
 type owedCollector struct {
-	owed func(context.Context) (orders.Owed, error)
+	look *look[orders.Owed]
 	now  func() time.Time
 }
 
 var (
 	refundsOwed = prometheus.NewDesc("boxoffice_refunds_owed", "Refunds that the provider has not taken yet, of the whole database.", nil, nil)
 	refundsAge  = prometheus.NewDesc("boxoffice_refunds_owed_oldest_seconds", "How long the oldest of them is owed; 0 without any.", nil, nil)
+	refundsLook = lookAge("refunds_owed")
 )
 
 // Describe implements prometheus.Collector.
 func (owedCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- refundsOwed
 	descriptions <- refundsAge
+	descriptions <- refundsLook
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. Before the first answer of the database there is
+// nothing to say.
 func (c owedCollector) Collect(values chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), owedTimeout)
-	defer cancel()
-	owed, err := c.owed(ctx)
-	if err != nil {
+	owed, at, ok := c.look.found()
+	if !ok {
 		return
 	}
 	var age time.Duration
@@ -109,6 +105,7 @@ func (c owedCollector) Collect(values chan<- prometheus.Metric) {
 	}
 	values <- prometheus.MustNewConstMetric(refundsOwed, prometheus.GaugeValue, float64(owed.Refunds))
 	values <- prometheus.MustNewConstMetric(refundsAge, prometheus.GaugeValue, age.Seconds())
+	values <- prometheus.MustNewConstMetric(refundsLook, prometheus.GaugeValue, c.now().Sub(at).Seconds())
 }
 
 func (m *metrics) handler() http.Handler {

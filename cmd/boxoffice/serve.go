@@ -152,7 +152,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	meter.watchRefunds(store.RefundsOwed, time.Now)
+	owed := newLook(store.RefundsOwed)
+	s.later(owed.start())
+	meter.watchRefunds(owed, time.Now)
 	book := ledger.NewBook(batcher, ledger.WithHoldGrace(s.HoldGrace))
 	var notices *activities.HoldNotices
 	if s.role == roleAll {

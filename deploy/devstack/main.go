@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -40,10 +41,11 @@ func main() {
 		os.Exit(2)
 	}
 	commands := map[string]func(args []string) error{
-		"up":             up,
-		"stop":           stop,
-		"clean":          clean,
-		"fetch-postgres": fetchPostgres, // not for people: see postgres.Download
+		"up":                up,
+		"stop":              stop,
+		"clean":             clean,
+		"fetch-postgres":    fetchPostgres,    // not for people: see postgres.Download
+		"postgres-binaries": postgresBinaries, // for the tests of the product's module
 	}
 	command, found := commands[os.Args[1]]
 	if !found {
@@ -155,4 +157,26 @@ func fetchPostgres(args []string) error {
 		return fmt.Errorf("fetch-postgres is part of `devstack up`")
 	}
 	return postgres.Fetch(args[0])
+}
+
+// postgresBinaries prints the folder of downloaded binaries, downloading them first where they are missing.
+func postgresBinaries([]string) error {
+	id, err := postgres.ServerIdentity()
+	if err != nil {
+		return err
+	}
+	server, err := postgres.Download(context.Background(), id, stack.SelfPath(), runProgram)
+	if err == nil {
+		fmt.Println(server.Bin)
+	}
+	return err
+}
+
+func runProgram(ctx context.Context, name string, id postgres.Identity, path string, args ...string) error {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: id.Credential}
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, output)
+	}
+	return nil
 }

@@ -1,6 +1,6 @@
 // Package orderstest gives tests a real Postgres: the server that
 // DATABASE_URL_TEST names, else a throwaway one of this test binary, from the
-// machine's own installation or from the embedded-postgres binaries, which are
+// machine's own installation or from the binaries that the local stack uses, which are
 // downloaded once. Every test gets a schema of its own.
 //
 // The throwaway server's database orders text as English does (ICU's en-US), which

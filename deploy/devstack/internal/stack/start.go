@@ -145,11 +145,11 @@ func (s *stack) findServer(ctx context.Context, home string, id postgres.Identit
 		return postgres.Server{}, fmt.Errorf("the data was made by Postgres %d, which is not installed any more: %s; "+
 			"or start from nothing with make clean", major, postgres.InstallHint(major))
 	}
-	return postgres.Download(ctx, id, selfPath(), s.runAs)
+	return postgres.Download(ctx, id, SelfPath(), s.runAs)
 }
 
-// selfPath: a build in a folder that the other user cannot walk to can still be run by it through this link (Linux).
-func selfPath() string {
+// SelfPath names this program: a build in a folder that the other user cannot walk to can still be run by it through this link (Linux).
+func SelfPath() string {
 	const link = "/proc/self/exe"
 	if _, err := os.Stat(link); err == nil {
 		return link

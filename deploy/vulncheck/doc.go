@@ -1,0 +1,2 @@
+// Package vulncheck holds a script to its promises: see vulncheck beside it.
+package vulncheck
