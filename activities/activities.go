@@ -26,6 +26,8 @@ type Ledger interface {
 	// Unsell takes a booking back that was never recorded, its perk included;
 	// the order is never sold again.
 	Unsell(ctx context.Context, order *domain.Order, booking domain.Booking) error
+	// SeatFate is a read: whether anything was sold to the order.
+	SeatFate(ctx context.Context, order domain.OrderID) (domain.SeatFate, error)
 }
 
 // Orders records what was sold and what went back. Every method is idempotent.
@@ -63,10 +65,11 @@ const (
 	FlagUnpaidPost       Flag = "unpaid_post"       // seats were sold and nobody has money for them: unsold
 	FlagWrongAmount      Flag = "wrong_amount"      // captured for another amount or currency than the order's: it goes back
 	FlagUnrecordedRefund Flag = "unrecorded_refund" // the database will never take a refund: the money goes back without a record
+	FlagRecordLost       Flag = "record_lost"       // the ledger sold the seats and the database has no record: its money stays until it has
 )
 
 // Flags is every flag.
-var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund}
+var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRecordLost}
 
 // Activities are the activities of the task queue; its exported methods are
 // registered under their own names.
@@ -290,8 +293,13 @@ type RefundDue struct {
 }
 
 // RecordRefundDue notes that a payment which bought no ticket goes back, before
-// the provider is told, so that an operator can see it while it is due.
+// the provider is told, so that an operator can see it while it is due. It is
+// the last step before money moves, so it finds out for itself that nothing was
+// sold for it.
 func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) (RefundDue, error) {
+	if err := a.checkUnsold(ctx, &refund); err != nil {
+		return RefundDue{}, forWorkflow(err)
+	}
 	err := a.Orders.BeginRefund(ctx, refund)
 	unrecorded := isForGood(err)
 	switch {
@@ -307,6 +315,38 @@ func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) 
 			refund.Capture.Payment, refund.Capture.AmountMinor, refund.Capture.Currency))
 	}
 	return RefundDue{Due: true, Unrecorded: unrecorded}, nil
+}
+
+// checkUnsold finds positive evidence that a payment bought nothing: the ledger
+// sold no seats to its order, or gave them back, or the order's record says which
+// payment bought it. The error means that there is none, yet: the database was put back to
+// an earlier moment, or somebody is selling the seats right now. It is unknown, so
+// the step is tried again and the money stays.
+func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) error {
+	id := refund.Capture.Order
+	fate, err := a.Ledger.SeatFate(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch fate {
+	case domain.SeatsNeverHeld, domain.SeatsReleased, domain.SeatsReturned:
+		return nil
+	case domain.SeatsHeld:
+		if refund.Reason != domain.RefundUnknownOrder {
+			return nil // its checkout says what this money is worth
+		}
+		return &domain.UnknownError{Op: "refund", ID: refund.Capture.Payment,
+			Err: fmt.Errorf("the ledger still holds seats for order %s, of which nothing else is known: its money stays until the hold has ended", id)}
+	}
+	_, err = a.Orders.Order(ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		lost := fmt.Errorf("the ledger sold the seats of order %s and its record is lost: payment %s stays; run `boxoffice restore-orders`", id, refund.Capture.Payment)
+		if !activity.IsActivity(ctx) || activity.GetInfo(ctx).Attempt > 1 { // at first it may be about to be recorded
+			a.flag(FlagRecordLost, id, lost)
+		}
+		return &domain.UnknownError{Op: "refund", ID: refund.Capture.Payment, Err: lost}
+	}
+	return err
 }
 
 // RecordOrderRefundDue moves a paid order to refunding and returns it.

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ type scripted struct {
 	heldAt time.Time
 	post   domain.PostOutcome
 	rebook domain.RebookOutcome
+	fate   domain.SeatFate
 	sold   *domain.SoldOrder
 	fail   map[string]error
 }
@@ -48,6 +50,9 @@ func (s *scripted) TakePerk(context.Context, *domain.Order) (bool, error) {
 }
 func (s *scripted) Record(context.Context, domain.Sold) (domain.SoldOrder, error) {
 	return domain.SoldOrder{PerkTaken: true}, s.call("record")
+}
+func (s *scripted) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, error) {
+	return cmp.Or(s.fate, domain.SeatsReleased), s.fail["fate"]
 }
 func (s *scripted) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
 	if s.sold != nil {
@@ -94,6 +99,7 @@ func TestWhatMustBeLookedIntoIsFlagged(t *testing.T) {
 		{"any other money that goes back, not", scripted{}, begin(domain.Refund{Reason: domain.RefundNoneLeft}), activities.RefundDue{Due: true}, nil},
 		{"a refund that cannot be recorded: it goes back all the same", scripted{fail: map[string]error{"begin": forGood}}, begin(domain.Refund{}),
 			activities.RefundDue{Due: true, Unrecorded: true}, []activities.Flag{activities.FlagUnrecordedRefund}},
+		{"money of an order whose record is lost: it stays", scripted{fate: domain.SeatsSold, fail: noOrder}, beginLost, activities.RefundDue{}, []activities.Flag{activities.FlagRecordLost}},
 		{"a refund of what bought tickets, not: it stays", scripted{fail: map[string]error{"begin": &domain.Error{Code: domain.CodeExists}}}, begin(domain.Refund{}),
 			activities.RefundDue{}, nil},
 	}
@@ -126,6 +132,12 @@ func begin(refund domain.Refund) func(context.Context, *activities.Activities) (
 	return func(ctx context.Context, a *activities.Activities) (any, error) {
 		return a.RecordRefundDue(ctx, refund)
 	}
+}
+
+// beginLost is begin for what is not known yet: the error is asked for elsewhere.
+func beginLost(ctx context.Context, a *activities.Activities) (any, error) {
+	due, _ := a.RecordRefundDue(ctx, domain.Refund{Reason: domain.RefundNoneLeft})
+	return due, nil
 }
 
 func TestSettle(t *testing.T) {
@@ -362,4 +374,49 @@ func TestHoldWithoutAnAPI(t *testing.T) {
 	notice, cancel := acts.Notices.Subscribe(order.ID)
 	defer cancel()
 	require.Nil(t, notice, "whoever asks goes to the workflow")
+}
+
+// Money goes back only where it is known that it bought nothing. Whatever is not
+// known waits.
+func TestARefundIsDueOnPositiveEvidence(t *testing.T) {
+	recorded := func(payment string) *domain.SoldOrder {
+		return &domain.SoldOrder{Status: domain.OrderPaid, Capture: domain.Capture{Payment: payment}}
+	}
+	const due, waits, bought = "due", "waits", "bought tickets"
+	notRecorded := map[string]error{"order": domain.NotFound("order")}
+	away := &domain.UnknownError{Op: "look up", Err: errors.New("no answer")}
+	exists := map[string]error{"begin": &domain.Error{Code: domain.CodeExists}}
+	for _, tt := range []struct {
+		name   string
+		script scripted
+		reason domain.RefundReason
+		want   string
+	}{
+		{"never held", scripted{fate: domain.SeatsNeverHeld}, domain.RefundUnknownOrder, due},
+		{"voided or expired", scripted{fate: domain.SeatsReleased}, domain.RefundNoneLeft, due},
+		{"sold and given back", scripted{fate: domain.SeatsReturned}, domain.RefundUnrecordable, due},
+		{"sold, and recorded with another payment", scripted{fate: domain.SeatsSold, sold: recorded("pay_0")}, domain.RefundSecondCapture, due},
+		{"sold, and recorded with this one", scripted{fate: domain.SeatsSold, sold: recorded("pay_1"), fail: exists}, domain.RefundUnknownOrder, bought},
+		{"sold, and not recorded: of no known order", scripted{fate: domain.SeatsSold, fail: notRecorded}, domain.RefundUnknownOrder, waits},
+		{"sold, and not recorded: whatever its workflow said", scripted{fate: domain.SeatsSold, fail: notRecorded}, domain.RefundCanceled, waits},
+		{"held, of no known order", scripted{fate: domain.SeatsHeld}, domain.RefundUnknownOrder, waits},
+		{"held, of a wrong amount: the hold waits for the right one", scripted{fate: domain.SeatsHeld}, domain.RefundWrongAmount, due},
+		{"a fate of a later release", scripted{fate: "lent", fail: notRecorded}, domain.RefundNoneLeft, waits},
+		{"the ledger is away", scripted{fail: map[string]error{"fate": away}}, domain.RefundNoneLeft, waits},
+		{"the database is away", scripted{fate: domain.SeatsSold, fail: map[string]error{"order": errors.New("away")}}, domain.RefundNoneLeft, waits},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			acts, script := setup(tt.script)
+			got, err := acts.RecordRefundDue(t.Context(), domain.Refund{Reason: tt.reason, Capture: domain.Capture{Payment: "pay_1", Order: order.ID}})
+			if tt.want != waits {
+				require.NoError(t, err)
+				require.Equal(t, activities.RefundDue{Due: tt.want == due}, got)
+				return
+			}
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, err, &failed)
+			require.False(t, failed.NonRetryable(), "it is asked again until it is known")
+			require.NotContains(t, script.calls, "begin", "nothing is noted as due")
+		})
+	}
 }

@@ -30,6 +30,10 @@ func capture(n byte) domain.Capture {
 	return domain.Capture{Payment: payment(n), Session: domain.SessionID(id(n)), Order: id(n), AmountMinor: 6500, Currency: "EUR", CapturedAt: noon}
 }
 
+func returned(n byte, reason domain.RefundReason) Returned {
+	return Returned{Payment: payment(n), AmountMinor: 6500, Currency: "EUR", Reason: reason, At: noon}
+}
+
 // booked is what an order has in a stock; what is sold was posted a second ago.
 func booked(n byte, pending, posted int64) Booking {
 	b := Booking{Order: id(n), Pending: pending, Posted: posted}
@@ -110,7 +114,7 @@ func healthy() *Snapshot {
 		},
 		Quota:        quotaOf(seats),
 		Captures:     []domain.Capture{capture(1), capture(2), capture(3), capture(4), capture(6), capture(7)},
-		Returned:     []Returned{{payment(3), 6500, "EUR"}, {payment(4), 6500, "EUR"}},
+		Returned:     []Returned{returned(3, domain.RefundByOrganiser), returned(4, domain.RefundNoneLeft)},
 		Acknowledged: []domain.PaymentEvent{acknowledged(1), acknowledged(2), acknowledged(2), acknowledged(3), acknowledged(4), acknowledged(7)},
 	}
 }
@@ -211,7 +215,7 @@ func TestHealthyAtRest(t *testing.T) {
 			t.Errorf("%s %s: %d ≠ %d although nothing is wrong", result.ID, result.Subject, result.Left.Value, result.Right.Value)
 		}
 	}
-	for _, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "L"} {
+	for _, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "L"} {
 		if !slices.ContainsFunc(r.Results, func(r Result) bool { return r.ID == want }) {
 			t.Errorf("no result for %s", want)
 		}
@@ -265,7 +269,9 @@ func TestBugIsCaught(t *testing.T) {
 			"I2", "", payment(9),
 		},
 		"capture with both": {
-			func(s *Snapshot) { s.Returned = append(s.Returned, Returned{payment(1), 6500, "EUR"}) },
+			func(s *Snapshot) {
+				s.Returned = append(s.Returned, Returned{Payment: payment(1), AmountMinor: 6500, Currency: "EUR"})
+			},
 			"I2", "", payment(1),
 		},
 		"capture with tickets and a refund on record": {
@@ -594,7 +600,7 @@ func TestOpenWorkflowExcuses(t *testing.T) {
 		},
 		"given back and not recorded": func(s *Snapshot) {
 			s.Captures = append(s.Captures, capture(9))
-			s.Returned = append(s.Returned, Returned{payment(9), 6500, "EUR"})
+			s.Returned = append(s.Returned, Returned{Payment: payment(9), AmountMinor: 6500, Currency: "EUR"})
 		},
 		"captured twice": func(s *Snapshot) {
 			second := capture(9)
@@ -634,7 +640,7 @@ func TestWarnings(t *testing.T) {
 				second := capture(1)
 				second.Payment = "pay_second"
 				s.Captures = append(s.Captures, second)
-				s.Returned = append(s.Returned, Returned{"pay_second", 6500, "EUR"})
+				s.Returned = append(s.Returned, Returned{Payment: "pay_second", AmountMinor: 6500, Currency: "EUR"})
 				s.Refunds = append(s.Refunds, domain.Refund{Capture: second, Reason: domain.RefundSecondCapture, RefundedAt: noon})
 			}, "I5",
 		},

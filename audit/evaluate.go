@@ -37,6 +37,9 @@ type Snapshot struct {
 	Acknowledged    []domain.PaymentEvent
 	UnknownSessions map[string]bool // of orders without a capture: those the provider never saw
 	UnaskedSessions map[string]bool // of orders without a capture: those it was not asked for (sessionsMax)
+
+	// Fates are, by the ledger, of orders with a capture that is not recorded.
+	Fates map[domain.OrderID]domain.SeatFate
 }
 
 // lone reports whether the snapshot is of what belongs to no sale.
@@ -72,12 +75,15 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 		if c.ID == "I2" && result.Verdict == Broken && !s.lone() {
 			r.Unheard = unheard(s, c.all)
 		}
+		if c.ID == "I7" && result.Verdict == Broken {
+			r.Lost = lost(s, c.all)
+		}
 	}
 	return r
 }
 
 // unheard are the captures behind the offenders of I2 for which nothing at all
-// was done.
+// was done, by the ledger either: what it sold is not unheard of.
 func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
 	b := newBooks(s)
 	broken := make(map[string]bool)
@@ -86,7 +92,9 @@ func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
 	}
 	for _, capture := range s.Captures {
 		_, isReturned := b.returned[capture.Payment]
-		if broken[capture.Payment] && b.tickets[capture.Payment] == nil && b.refunds[capture.Payment] == nil && !isReturned {
+		fate, known := b.Fates[capture.Order]
+		lost := !known || fate == domain.SeatsSold && b.orders[capture.Order] == nil
+		if broken[capture.Payment] && !lost && b.tickets[capture.Payment] == nil && b.refunds[capture.Payment] == nil && !isReturned {
 			all = append(all, capture)
 		}
 	}
@@ -99,7 +107,7 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 		return slices.Concat(
 			[]*check{b.everyCaptureEndsOnce(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 			b.eventsAreComplete(),
-			[]*check{b.workflowsEnd(endWithin)},
+			[]*check{b.recordsAreThere(), b.workflowsEnd(endWithin)},
 		)
 	}
 	return slices.Concat(
@@ -109,7 +117,7 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 		b.ledgerMatchesTickets(),
 		[]*check{b.holdsHaveCheckouts(), b.balancesMatchTransfers(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 		b.eventsAreComplete(),
-		[]*check{b.workflowsEnd(endWithin)},
+		[]*check{b.recordsAreThere(), b.workflowsEnd(endWithin)},
 	)
 }
 
@@ -123,6 +131,7 @@ type books struct {
 	refunds  map[string]*domain.Refund
 	captures map[string]*domain.Capture
 	returned map[string]sum // what was given back, by payment
+	reasons  map[string]domain.RefundReason
 }
 
 func newBooks(s *Snapshot) *books {
@@ -135,6 +144,7 @@ func newBooks(s *Snapshot) *books {
 		refunds:  make(map[string]*domain.Refund, len(s.Refunds)),
 		captures: make(map[string]*domain.Capture, len(s.Captures)),
 		returned: make(map[string]sum, len(s.Returned)),
+		reasons:  make(map[string]domain.RefundReason, len(s.Returned)),
 	}
 	for _, w := range s.Workflows {
 		if !w.Failed {
@@ -159,6 +169,7 @@ func newBooks(s *Snapshot) *books {
 	}
 	for _, r := range s.Returned {
 		b.returned[r.Payment] = sum{b.returned[r.Payment].minor + r.AmountMinor, r.Currency}
+		b.reasons[r.Payment] = r.Reason
 	}
 	return b
 }
@@ -329,9 +340,9 @@ func (b *books) everyCaptureEndsOnce() *check {
 
 func (b *books) captureToDo() string {
 	if b.lone() {
-		return "No order here knows this payment. Ask the provider what it was for, then refund it there; if an order of ours paid it, its records were lost."
+		return "No order here knows this payment. Ask the provider what it was for, then refund it there. One that I7 names too is of an order of ours, whose sale is not in this database: do not refund it."
 	}
-	return "A payment with neither: its report was lost. The scheduled audit brings it to its checkout, and the next one must find it settled; if not, refund it. One with both: collect the refund or cancel the tickets. Waiting: the provider or the database does not let the refund through."
+	return "A payment with neither: its report was lost. The scheduled audit brings it to its checkout, and the next one must find it settled; if not, refund it. A lost record (I7): do not refund it, `boxoffice restore-orders`. One with both: collect the refund or cancel the tickets. Waiting: the provider or the database does not let the refund through."
 }
 
 // refundWaits: it is on record, a workflow is at it, and it takes long.
@@ -360,6 +371,8 @@ func (b *books) endingProblem(capture *domain.Capture) string {
 		return "the provider gave the money back, and there is no record of it"
 	case refund == nil && order != nil:
 		return fmt.Sprintf("the order is %s, and there is no refund on record", order.Status)
+	case refund == nil && b.recordLost(capture.Order):
+		return "sold in the ledger, and its record is lost: see I7"
 	case refund == nil:
 		return "neither tickets nor a refund"
 	case refund.RefundedAt.IsZero():
@@ -446,7 +459,7 @@ func (b *books) ledgerMatchesTickets() []*check {
 	for _, stock := range stocks {
 		c := newCheck("I4", stock.subject, "At rest, what the ledger sold is what was recorded.",
 			"posted in the ledger", "=", "recorded in orders",
-			"Sold and not recorded: send the payment's webhook again, the checkout records it. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.").from(SourceLedger, SourceOrders, SourceTemporal)
+			"Sold and not recorded: send the payment's webhook again, the checkout records it; where I7 says that its record is lost, `boxoffice restore-orders`. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.").from(SourceLedger, SourceOrders, SourceTemporal)
 		checks = append(checks, c)
 		posted := make(map[domain.OrderID]int64)
 		for _, booking := range b.booked[stock.ledger] {

@@ -39,7 +39,7 @@ type Keeper interface {
 // A Finding is an invariant of a sale that is broken, or was.
 type Finding struct {
 	SaleID    string // empty: of what belongs to no sale
-	ID        string // I1 … I6, L
+	ID        string // I1 … I7, L
 	Subject   string // the stock or event, if it is about one
 	Since     time.Time
 	Offenders int64

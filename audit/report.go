@@ -52,6 +52,9 @@ type Report struct {
 	// Unheard are captures for orders of this sale with neither tickets nor a
 	// refund, found so twice: their reports were lost.
 	Unheard []domain.Capture `json:"-"`
+	// Lost are the orders of this sale with a lost record, found so twice; of no
+	// sale, those whose order is unknown.
+	Lost []Lost `json:"-"`
 }
 
 // An UnreadSource is one that could not be read, although it was tried for a
@@ -63,7 +66,7 @@ type UnreadSource struct {
 
 // A Result is one invariant, for one stock where it is about stocks.
 type Result struct {
-	ID       string `json:"id"`                // I1 … I6, L
+	ID       string `json:"id"`                // I1 … I7, L
 	Subject  string `json:"subject,omitempty"` // the stock or event that it is about
 	Says     string `json:"says"`
 	Left     Side   `json:"left"`

@@ -171,6 +171,7 @@ func gather(ctx context.Context, from Sources, of subject, o Options) (*Snapshot
 		{SourceOrders, func() error { return s.readOrders(ctx, from.Orders) }},
 		{SourceLedger, func() error { return s.readLedger(ctx, from.Ledger) }},
 		{SourceProvider, func() error { return s.readProvider(ctx, from, of) }},
+		{SourceLedger, func() error { return s.readFates(ctx, from.Ledger) }},
 		{SourceTemporal, func() error { return s.addWorkflows(ctx, from.Workflows) }},
 		{SourceTemporal, func() error { return s.lookAtOverdue(ctx, from.Workflows, o.EndWithin) }},
 	} {

@@ -79,6 +79,24 @@ func (w *world) Placed(context.Context, []domain.OrderID) (map[domain.OrderID]ui
 	return w.placed, err
 }
 
+// SeatFates are those of the snapshot, else as the bookings say.
+func (w *world) SeatFates(_ context.Context, orders []domain.OrderID) (map[domain.OrderID]domain.SeatFate, error) {
+	err := w.read("fates")
+	fates := make(map[domain.OrderID]domain.SeatFate)
+	for _, order := range orders {
+		fates[order] = domain.SeatsNeverHeld
+		for _, booking := range w.Snapshot.Bookings[ledgerA] {
+			if booking.Order == order && booking.Posted > 0 {
+				fates[order] = domain.SeatsSold
+			}
+		}
+		if fate, ok := w.Fates[order]; ok {
+			fates[order] = fate
+		}
+	}
+	return fates, err
+}
+
 func (w *world) RecordedOrders(context.Context, string) iter.Seq2[Order, error] {
 	err := w.read("orders")
 	return stream(slices.Clone(w.Orders), err)
@@ -467,7 +485,7 @@ func TestRunLone(t *testing.T) {
 			w.Snapshot.Captures, w.placed = []domain.Capture{capture(9)}, map[domain.OrderID]uint32{id(9): 77}
 		}, Broken},
 		"given back, and recorded": {func(w *world) {
-			w.Snapshot.Captures, w.Returned = []domain.Capture{capture(9)}, []Returned{{payment(9), 6500, "EUR"}}
+			w.Snapshot.Captures, w.Returned = []domain.Capture{capture(9)}, []Returned{{Payment: payment(9), AmountMinor: 6500, Currency: "EUR"}}
 			w.Snapshot.Refunds = []domain.Refund{{Capture: capture(9), Reason: domain.RefundUnknownOrder, RequestedAt: noon, RefundedAt: noon}}
 		}, OK},
 		"its refund under way": {func(w *world) {

@@ -31,7 +31,7 @@ const (
 var AllSources = []Source{SourceLedger, SourceOrders, SourceProvider, SourceTemporal}
 
 // Invariants are the ids of all results.
-var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "L"}
+var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "L"}
 
 // Ledger is where the seats are counted.
 type Ledger interface {
@@ -47,6 +47,8 @@ type Ledger interface {
 	// Placed tells in which ledger each of the orders has ever held or bought
 	// something, whatever became of it. An order that is not there never did.
 	Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error)
+	// SeatFates tells what became of the seats of each of the orders.
+	SeatFates(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]domain.SeatFate, error)
 }
 
 // A Booking is what one order has in one stock.
@@ -125,6 +127,8 @@ type Returned struct {
 	Payment     string
 	AmountMinor int64
 	Currency    string
+	Reason      domain.RefundReason // as it was asked for; empty where the provider does not say
+	At          time.Time
 }
 
 // Workflows is Temporal's view.

@@ -161,6 +161,19 @@ func (w *boxOfficeAtWork) Quota(ctx context.Context, _ *domain.Sale, ledger uint
 	return q, nil
 }
 
+func (w *boxOfficeAtWork) SeatFates(_ context.Context, orders []domain.OrderID) (fates map[domain.OrderID]domain.SeatFate, err error) {
+	fates = make(map[domain.OrderID]domain.SeatFate)
+	w.do(func() {
+		for _, id := range orders {
+			fates[id] = domain.SeatsReleased
+			if w.bookings[id].Posted > 0 {
+				fates[id] = domain.SeatsSold
+			}
+		}
+	})
+	return fates, nil
+}
+
 func (w *boxOfficeAtWork) Placed(_ context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error) {
 	placed := map[domain.OrderID]uint32{}
 	for _, order := range orders {

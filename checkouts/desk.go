@@ -30,6 +30,11 @@ type Provider interface {
 	Capture(ctx context.Context, session string) (domain.Capture, bool, error)
 }
 
+// Ledger is asked what was sold to an order that is unknown here.
+type Ledger interface {
+	SeatFate(ctx context.Context, order domain.OrderID) (domain.SeatFate, error)
+}
+
 // Timeouts of the desk. Each bounds one wait of one request.
 const (
 	// startTimeout bounds the call that starts a workflow.
@@ -65,14 +70,15 @@ type Desk struct {
 	notices  *activities.HoldNotices // nil where no worker runs in this process
 	orders   Orders
 	provider Provider
+	ledger   Ledger
 	payloads converter.DataConverter
 }
 
 // NewDesk wires a desk. Without notices every answer to a hold comes from the
 // workflow's Update. The converter is the client's own, which the client does
 // not give out: histories are read with it.
-func NewDesk(temporal client.Client, payloads converter.DataConverter, notices *activities.HoldNotices, orders Orders, provider Provider) *Desk {
-	return &Desk{temporal: temporal, payloads: payloads, notices: notices, orders: orders, provider: provider}
+func NewDesk(temporal client.Client, payloads converter.DataConverter, notices *activities.HoldNotices, orders Orders, provider Provider, ledger Ledger) *Desk {
+	return &Desk{temporal: temporal, payloads: payloads, notices: notices, orders: orders, provider: provider, ledger: ledger}
 }
 
 // Start places an order and answers with its hold as soon as the ledger has

@@ -1,6 +1,7 @@
 package checkouts_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -35,6 +36,8 @@ type records struct {
 	sold     map[domain.OrderID]domain.SoldOrder
 	captured *domain.Capture
 	down     error
+	fate     domain.SeatFate // of the order's seats; empty: never held
+	noLedger error
 }
 
 func (r records) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
@@ -49,6 +52,10 @@ func (r records) Capture(context.Context, string) (domain.Capture, bool, error) 
 		return domain.Capture{}, false, r.down
 	}
 	return *r.captured, true, r.down
+}
+
+func (r records) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, error) {
+	return cmp.Or(r.fate, domain.SeatsNeverHeld), r.noLedger
 }
 
 // temporalSays scripts Temporal.
@@ -96,7 +103,7 @@ func desk(t *testing.T, says temporalSays, has records) (*checkouts.Desk, *mocks
 	notFound.On("Get", mock.Anything, mock.Anything).Return(serviceerror.NewNotFound("no such workflow")).Maybe()
 	c.On("GetWorkflow", mock.Anything, mock.Anything, "").Return(notFound).Maybe()
 	notices := activities.NewHoldNotices()
-	return checkouts.NewDesk(c, payloads, notices, has, has), c, notices
+	return checkouts.NewDesk(c, payloads, notices, has, has, has), c, notices
 }
 
 func assign(target, value any) {
@@ -233,6 +240,41 @@ func TestPay(t *testing.T) {
 			for _, call := range tt.calls {
 				c.AssertCalled(t, call, anything(call)...)
 			}
+		})
+	}
+}
+
+// Money for an order that neither Temporal nor the database knows goes back only
+// where the ledger says that nothing was sold to it.
+func TestPayOfAnUnknownOrderAsksTheLedger(t *testing.T) {
+	capture := event(domain.PaymentSucceeded, "pay_1").Capture()
+	for _, tt := range []struct {
+		name string
+		has  records
+		code domain.Code // empty: it goes back
+	}{
+		{"never held", records{fate: domain.SeatsNeverHeld}, ""},
+		{"released", records{fate: domain.SeatsReleased}, ""},
+		{"sold and returned", records{fate: domain.SeatsReturned}, ""},
+		{"sold: its record is lost", records{fate: domain.SeatsSold}, domain.CodeUnknown},
+		{"held: it may still be sold", records{fate: domain.SeatsHeld}, domain.CodeUnknown},
+		{"a fate of a later release", records{fate: "lent"}, domain.CodeUnknown},
+		{"the ledger does not answer", records{noLedger: &domain.UnknownError{Err: errors.New("away")}}, domain.CodeUnknown},
+		{"the ledger is overloaded", records{noLedger: &domain.Error{Code: domain.CodeOverloaded}}, domain.CodeOverloaded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.has.captured = &capture
+			d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
+				workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded},
+			}}, tt.has)
+			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+			if tt.code == "" {
+				require.NoError(t, err)
+				require.Len(t, calls(c, "ExecuteWorkflow"), 1)
+				return
+			}
+			require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+			require.Empty(t, calls(c, "ExecuteWorkflow"), "nothing is started, and the event is delivered again")
 		})
 	}
 }

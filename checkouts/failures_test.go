@@ -63,7 +63,7 @@ func TestTemporalsFailuresAreDefiniteOrUnknown(t *testing.T) {
 				c.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(nil, tt.err).Maybe()
 				c.On("SignalWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(tt.err).Maybe()
 				c.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "").Return(nil, tt.err).Maybe()
-				desk := checkouts.NewDesk(c, payloads, activities.NewHoldNotices(), call.has, call.has)
+				desk := checkouts.NewDesk(c, payloads, activities.NewHoldNotices(), call.has, call.has, call.has)
 
 				err := call.do(desk)
 				want := tt.code
@@ -95,7 +95,7 @@ func TestNoBuyersDataOutsideOfTheArguments(t *testing.T) {
 	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
 		updated = append(updated, args.Get(1).(client.UpdateWorkflowOptions))
 	}).Return(handle, nil)
-	_, err := checkouts.NewDesk(c, payloads, nil, records{}, records{}).Start(t.Context(), marked)
+	_, err := checkouts.NewDesk(c, payloads, nil, records{}, records{}, records{}).Start(t.Context(), marked)
 	require.NoError(t, err)
 	require.Len(t, started, 1)
 	require.Len(t, updated, 1)

@@ -18,7 +18,7 @@ import (
 // brings its first workflow task, so somebody must be there to take it.
 func TestAStartGoesOnWhenItsBuyerHangsUp(t *testing.T) {
 	c := mocks.NewClient(t)
-	d := checkouts.NewDesk(c, payloads, activities.NewHoldNotices(), records{}, records{})
+	d := checkouts.NewDesk(c, payloads, activities.NewHoldNotices(), records{}, records{}, records{})
 	buyer, hangUp := context.WithCancel(t.Context())
 	var underWay, isBounded bool
 	c.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Run(func(args mock.Arguments) {

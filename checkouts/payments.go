@@ -135,7 +135,8 @@ func (d *Desk) closed(ctx context.Context, id domain.OrderID) (ending, error) {
 }
 
 // payUnknownOrder: nobody's order, but perhaps somebody's money. The provider
-// knows.
+// knows. Before that money goes back the ledger says whether it bought something:
+// the database may have been put back to a moment before it was recorded.
 func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	if event.Type != domain.PaymentSucceeded {
 		return domain.PayResult{}, domain.NotFound("order")
@@ -147,11 +148,32 @@ func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (
 	if !captured {
 		return domain.PayResult{}, domain.NotFound("order")
 	}
+	if err := d.checkUnsold(ctx, event.Order); err != nil {
+		return domain.PayResult{}, err
+	}
 	input := workflows.LateInput{Capture: capture, Reason: domain.RefundUnknownOrder}
 	if _, err := d.startLate(ctx, input, domain.OrderRefunding); err != nil {
 		return domain.PayResult{}, err
 	}
 	return domain.PayResult{Status: domain.OrderRefunding}, nil
+}
+
+// errRecordLost is why money for an order that is not recorded stays.
+var errRecordLost = errors.New("the ledger has sold or holds its seats, and there is no record of it: see `boxoffice verify` and `boxoffice restore-orders`")
+
+// checkUnsold: the error is a *domain.UnknownError where an order that nobody
+// knows has seats all the same, and the ledger's own where it does not answer.
+func (d *Desk) checkUnsold(ctx context.Context, order domain.OrderID) error {
+	fate, err := d.ledger.SeatFate(ctx, order)
+	if err != nil {
+		return err
+	}
+	switch fate {
+	case domain.SeatsNeverHeld, domain.SeatsReleased, domain.SeatsReturned:
+		return nil
+	default:
+		return &domain.UnknownError{Op: "pay", ID: order.String(), Err: errRecordLost}
+	}
 }
 
 // startLate starts the workflow of a late payment, or finds the one that runs,

@@ -121,3 +121,7 @@ const (
 	RefundByOrganiser   RefundReason = "organiser"      // the organiser gave the money back
 	RefundSaleCanceled  RefundReason = "sale_canceled"  // the organiser canceled the whole sale
 )
+
+// OfOrder reports whether a refund for this reason takes back tickets; else it is
+// of money that bought none.
+func (r RefundReason) OfOrder() bool { return r == RefundByOrganiser || r == RefundSaleCanceled }

@@ -172,6 +172,10 @@ func (w *world) Order(context.Context, domain.OrderID) (domain.SoldOrder, error)
 	return domain.SoldOrder{PerkTaken: w.recorded[0].PerkTaken, Capture: w.recorded[0].Capture}, nil
 }
 
+func (w *world) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, error) {
+	return domain.SeatsReleased, nil
+}
+
 func (w *world) BeginOrderRefund(_ context.Context, id domain.OrderID, _ domain.RefundReason, _ time.Time) (domain.SoldOrder, error) {
 	return domain.SoldOrder{ID: id, SaleID: "conf", Capture: domain.Capture{Payment: "pay_1", Order: id}}, nil
 }

@@ -208,6 +208,23 @@ func (b *books) Return(context.Context, *domain.SoldOrder) error {
 	return &domain.Error{Code: domain.CodeInternal, Detail: "no organiser refunds anything here"}
 }
 
+func (b *books) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, error) {
+	return call(b, "fate", func() (domain.SeatFate, error) {
+		switch {
+		case b.returned:
+			return domain.SeatsReturned, nil
+		case b.hold == "posted" || b.rebook == "booked":
+			return domain.SeatsSold, nil
+		case b.hold == "held":
+			return domain.SeatsHeld, nil
+		case b.hold == "voided":
+			return domain.SeatsReleased, nil
+		default:
+			return domain.SeatsNeverHeld, nil
+		}
+	})
+}
+
 // ---- Orders
 
 func (b *books) Record(_ context.Context, sold domain.Sold) (domain.SoldOrder, error) {

@@ -249,7 +249,7 @@ type auditedProvider struct{ *payments.Client }
 
 func (p auditedProvider) Refunds(ctx context.Context) iter.Seq2[audit.Returned, error] {
 	return each(p.Client.Refunds(ctx), func(r payments.Refund) audit.Returned {
-		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency}
+		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.RefundedAt}
 	})
 }
 

@@ -160,7 +160,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
 	}
-	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages}, s.Payloads.DataConverter(), notices, store, provider)
+	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages}, s.Payloads.DataConverter(), notices, store, provider, book)
 	p := &parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter,
