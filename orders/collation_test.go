@@ -176,6 +176,8 @@ func TestWhatTheCheckOfStatementsSees(t *testing.T) {
 		{`WHERE o.email BETWEEN $1 AND $2`, false},
 		{`SELECT min(email)`, false},
 		{`SELECT max(amount)`, true},
+		{`WHERE p.id::bigint > $1 AND $2::text::xid8 >= xmin()`, true},
+		{`WHERE o.id::text > $1`, false},
 		{`SELECT count(*) > 0, 1 <> 2 WHERE p.id <> $1`, true},
 	} {
 		fine := true
@@ -259,7 +261,7 @@ var (
 	commentRE = regexp.MustCompile(`--.*`)
 	orderRE   = regexp.MustCompile(`(?is)\bORDER BY\s+(.*)`)
 	endRE     = regexp.MustCompile(`(?i)^\s*(LIMIT|FOR|OFFSET|ROWS|RANGE|FETCH|LOOP|UNION)\b`)
-	compareRE = regexp.MustCompile(`(?i)(` + itemPattern + `)\s*(?:<=|>=|<|>|\bBETWEEN\b)`)
+	compareRE = regexp.MustCompile(`(?i)(::)?(` + itemPattern + `)\s*(?:<=|>=|<|>|\bBETWEEN\b)`)
 	rowRE     = regexp.MustCompile(`(?i)(?:^|[^a-z0-9_])\(\s*(` + itemPattern + `(?:\s*,\s*` + itemPattern + `)+)\s*\)\s*(?:<=|>=|<|>)`)
 	extremeRE = regexp.MustCompile(`(?i)\b(?:min|max)\(([^)]*)\)`)
 	wayRE     = regexp.MustCompile(`(?i)\s+(?:ASC|DESC|NULLS\s+FIRST|NULLS\s+LAST)\b`)
@@ -277,7 +279,9 @@ func ordered(sql string) (items []string) {
 		items = append(items, firstList(rest)...)
 	}
 	for _, match := range compareRE.FindAllStringSubmatch(sql, -1) {
-		items = append(items, match[1])
+		if cast := match[1] != ""; !cast || match[2] == "text" {
+			items = append(items, match[2])
+		}
 	}
 	for _, match := range rowRE.FindAllStringSubmatch(sql, -1) {
 		items = append(items, strings.Split(match[1], ",")...)

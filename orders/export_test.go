@@ -30,3 +30,6 @@ func (s *Store) Queued() int {
 
 // QueueOrdersMax is how many may.
 const QueueOrdersMax = queueOrdersMax
+
+// Migrations are those of this build, for tests of one on data of the release before.
+func Migrations() ([]string, error) { return migrations() }

@@ -58,7 +58,7 @@ func (s *Store) migrateOnce(ctx context.Context, migrations []string) (done bool
 			return fmt.Errorf("the schema has version %d, this build knows %d: run a newer build", version, len(migrations))
 		case version == len(migrations):
 			done = true
-			return nil
+			return adoptEvents(ctx, tx)
 		}
 		if _, err := tx.Exec(ctx, migrations[version]); err != nil {
 			return fmt.Errorf("migration %d: %w", version+1, err)
