@@ -179,15 +179,15 @@ func TestBadInputIsAClearProblem(t *testing.T) {
 		code   domain.Code
 		field  string
 	}{
-		{"malformed JSON", checkoutRequest(testKey, `{"items":`), 422, domain.CodeInvalid, "body"},
+		{"malformed JSON", checkoutRequest(testKey, `{"items":`), 422, domain.CodeInvalid, "items"},
 		{"two JSON values", checkoutRequest(testKey, good+good), 422, domain.CodeInvalid, "body"},
 		{"JSON of another shape", checkoutRequest(testKey, `[]`), 422, domain.CodeInvalid, "body"},
 		{"null", checkoutRequest(testKey, `null`), 422, domain.CodeInvalid, "body"},
-		{"not UTF-8", checkoutRequest(testKey, "{\"items\":\xff}"), 422, domain.CodeInvalid, "body"},
+		{"not UTF-8", checkoutRequest(testKey, "{\"items\":\xff}"), 400, codeMalformed, ""},
 		{"no body", checkoutRequest(testKey, ``), 422, domain.CodeInvalid, ""},
 		{"oversized body", checkoutRequest(testKey, `{"items":"`+strings.Repeat("x", CheckoutBodyBytesMax)+`"}`), 413, domain.CodeTooLarge, ""},
 		{"another media type", with(checkoutRequest(testKey, good), "Content-Type", "text/plain"), 415, codeMediaType, ""},
-		{"unknown field", checkoutRequest(testKey, `{"items":[{"class":"A","quantity":1}],"buyer":{"email":"a@example.com"},"price":1}`), 422, domain.CodeInvalid, "price"},
+		{"unknown field", checkoutRequest(testKey, `{"items":[{"class":"A","quantity":1}],"buyer":{"email":"a@example.com"},"price":1}`), 422, domain.CodeInvalid, "body"},
 		{"no items", checkoutRequest(testKey, `{"items":[],"buyer":{"email":"buyer-7@example.org"}}`), 422, domain.CodeInvalid, "items"},
 		{"no buyer", checkoutRequest(testKey, `{"items":[{"class":"A","quantity":1}]}`), 422, domain.CodeInvalid, "body"},
 		{"unknown class", checkoutRequest(testKey, wish("Z", 1)), 422, domain.CodeInvalid, "items[0].class"},

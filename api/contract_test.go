@@ -46,7 +46,7 @@ func codesOfDomain(t *testing.T) []domain.Code {
 }
 
 func TestEveryCodeHasItsProblem(t *testing.T) {
-	codes := append(codesOfDomain(t), codeMethodNotAllowed, codeMediaType, codeTimeout)
+	codes := append(codesOfDomain(t), codeMethodNotAllowed, codeMediaType, codeTimeout, codeMalformed)
 	for _, code := range codes {
 		k, ok := kinds[code]
 		if !ok {

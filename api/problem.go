@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +24,7 @@ const (
 	codeMethodNotAllowed domain.Code = "method_not_allowed"
 	codeMediaType        domain.Code = "unsupported_media_type"
 	codeTimeout          domain.Code = "request_timeout" // the body came too slowly
+	codeMalformed        domain.Code = "malformed"       // the body is not UTF-8
 )
 
 // kind is what HTTP makes of a code: the one place where that is decided.
@@ -57,6 +60,7 @@ var kinds = map[domain.Code]kind{
 	domain.CodeInternal:      {status: http.StatusInternalServerError, title: "Something went wrong on our side", level: slog.LevelError, detail: "The request id names this failure in the logs."},
 	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The method is not allowed here", level: slog.LevelDebug},
 	codeMediaType:            {status: http.StatusUnsupportedMediaType, title: "The body must be application/json", level: slog.LevelDebug},
+	codeMalformed:            {status: http.StatusBadRequest, title: "The body is not UTF-8", level: slog.LevelDebug, detail: "JSON is sent as UTF-8."},
 	codeTimeout:              {status: http.StatusRequestTimeout, title: "The request body came too slowly", level: slog.LevelDebug},
 }
 
@@ -162,11 +166,16 @@ func definiteProblem(err *domain.Error) *Problem {
 // cannot depend on a Server; both models agree on every status below 500.
 func init() {
 	gin.SetMode(gin.ReleaseMode)
+	huma.ValidateStrictCasing = true // as the published schema has it
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
-		return humaProblem(status, msg, errs)
+		return humaProblem(status, msg, errs, nil)
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
-		p := humaProblem(status, msg, errs)
+		var schema *bodySchema
+		if ctx != nil && ctx.Operation() != nil {
+			schema, _ = ctx.Operation().Metadata[bodySchemaKey].(*bodySchema)
+		}
+		p := humaProblem(status, msg, errs, schema)
 		if ctx != nil {
 			p.RequestID = requestID(ctx.Context())
 		}
@@ -176,9 +185,11 @@ func init() {
 
 // humaProblem is what huma itself found wrong with a request, before any
 // handler saw it.
-func humaProblem(status int, msg string, errs []error) *Problem {
-	fields := fieldErrors(errs)
+func humaProblem(status int, msg string, errs []error, schema *bodySchema) *Problem {
+	fields := fieldErrors(errs, schema)
 	switch {
+	case len(fields) == 1 && fields[0].Message == notUTF8:
+		return newProblem(codeMalformed, "")
 	case status == http.StatusRequestEntityTooLarge:
 		return newProblem(domain.CodeTooLarge, "")
 	case status == http.StatusUnsupportedMediaType:
@@ -208,26 +219,36 @@ func sentence(s string) string {
 // fieldErrorsMax bounds an answer to a body that is wrong everywhere.
 const fieldErrorsMax = 8
 
-// fieldErrors leaves out the offending values: they may be an e-mail address.
-func fieldErrors(errs []error) []FieldError {
+// fieldErrors leaves out what the client sent, values and names: they may be an e-mail
+// address. Of two that say the same there is one, and their order is always the same.
+func fieldErrors(errs []error, schema *bodySchema) []FieldError {
 	var fields []FieldError
 	for _, err := range errs {
 		var d huma.ErrorDetailer
-		if !errors.As(err, &d) || len(fields) == fieldErrorsMax {
+		if !errors.As(err, &d) {
 			continue
 		}
-		detail := d.ErrorDetail()
-		message := detail.Message
-		if detail.Location == "body" && strings.Contains(message, "json") || strings.Contains(message, "JSON") || strings.Contains(message, "invalid character") {
-			message = "is not valid JSON for this request"
+		field := fieldError(d.ErrorDetail(), schema)
+		if !slices.Contains(fields, field) {
+			fields = append(fields, field)
 		}
-		field := detail.Location
-		for _, where := range []string{"body.", "path.", "query.", "header."} {
-			field = strings.TrimPrefix(field, where)
-		}
-		fields = append(fields, FieldError{Field: field, Message: message})
 	}
-	return fields
+	slices.SortFunc(fields, func(a, b FieldError) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	})
+	return fields[:min(len(fields), fieldErrorsMax)]
+}
+
+func fieldError(detail *huma.ErrorDetail, schema *bodySchema) FieldError {
+	path, isBody := strings.CutPrefix(detail.Location, "body")
+	if fault, ok := parseBodyFault(detail.Message); ok {
+		return schema.fieldError(fault.at, fault.message)
+	}
+	if isBody {
+		return schema.fieldError(strings.TrimPrefix(path, "."), detail.Message)
+	}
+	_, name, _ := strings.Cut(detail.Location, ".") // path.n, query.limit, header.Accept
+	return FieldError{Field: name, Message: detail.Message}
 }
 
 // abort answers with a problem outside of huma: middleware, unknown routes.

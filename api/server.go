@@ -332,7 +332,7 @@ func (s *Server) humaConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: s.document,
 		// "json" is what huma looks up for …+json, problems among them.
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
 		DefaultFormat: "application/json",
 	}
 }
@@ -346,6 +346,8 @@ func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []dom
 	// the client's leaving: this request and all later ones of the connection
 	// would be canceled.
 	op.BodyReadTimeout = -1
+	schema := &bodySchema{registry: s.document.Components.Schemas}
+	op.Metadata = map[string]any{bodySchemaKey: schema}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
@@ -353,13 +355,27 @@ func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []dom
 		}
 		return out, nil
 	})
+	schema.root = bodyOf(s.document, &op)
+}
+
+// bodyOf is the schema of an operation's body, nil where it has none.
+func bodyOf(doc *huma.OpenAPI, op *huma.Operation) *huma.Schema {
+	path := doc.Paths[op.Path]
+	for _, registered := range []*huma.Operation{path.Post, path.Patch, path.Put, path.Delete, path.Get} {
+		if registered != nil && registered.OperationID == op.OperationID && registered.RequestBody != nil {
+			if content := registered.RequestBody.Content["application/json"]; content != nil {
+				return content.Schema
+			}
+		}
+	}
+	return nil
 }
 
 // documentProblems lists the codes by status.
 func documentProblems(doc *huma.OpenAPI, op *huma.Operation, codes []domain.Code) {
 	codes = append(slices.Clone(codes), domain.CodeUnknown, domain.CodeInternal)
 	if op.Method != http.MethodGet {
-		codes = append(codes, domain.CodeTooLarge, codeTimeout)
+		codes = append(codes, domain.CodeTooLarge, codeTimeout, codeMalformed)
 	}
 	if isRateLimited(op.Path) {
 		codes = append(codes, domain.CodeRateLimited)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	strictjson "github.com/go-json-experiment/json"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"boxoffice/domain"
@@ -129,8 +130,9 @@ func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
 		Type string      `json:"type"`
 		Data webhookData `json:"data"`
 	}
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Field: "body", Detail: "The body must be JSON with type and data.", Err: err}
+	// As the API reads its own bodies: UTF-8, no member twice, no other case.
+	if err := strictjson.Unmarshal(raw, &body); err != nil {
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Field: "body", Detail: "The body must be JSON with type and data, in UTF-8, no member twice.", Err: err}
 	}
 	event := domain.PaymentEvent{ID: id, Type: domain.PaymentEventType(body.Type)}
 	if !event.Type.Known() {

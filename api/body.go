@@ -1,0 +1,157 @@
+package api
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A body is JSON as RFC 8259 and I-JSON (RFC 7493) have it: UTF-8, every member once,
+// no halves of surrogate pairs, names letter by letter. encoding/json forgives all of
+// that, so what our schema refuses, it would take.
+
+// jsonFormat is how huma reads bodies.
+var jsonFormat = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+
+func unmarshal(data []byte, into any) error {
+	if !utf8.Valid(data) {
+		return &bodyFault{message: notUTF8}
+	}
+	err := json.Unmarshal(data, into)
+	if err == nil {
+		return nil
+	}
+	fault := &bodyFault{message: "is not valid JSON"}
+	var syntactic *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	switch {
+	case errors.As(err, &syntactic):
+		fault.at = pathOf(syntactic.JSONPointer)
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			fault.message = "is given twice"
+		}
+	case errors.As(err, &semantic):
+		fault.at, fault.message = pathOf(semantic.JSONPointer), "has a value that cannot be read"
+		if semantic.JSONKind == '0' {
+			fault.message = "must be a whole number within 64 bits, without fraction and exponent"
+		}
+	}
+	return fault
+}
+
+const notUTF8 = "is not UTF-8"
+
+// A bodyFault is where a body cannot be read and why. huma hands on nothing but the
+// text of it, so that has both.
+type bodyFault struct{ at, message string }
+
+const bodyFaultMark = "body fault: "
+
+// Error implements error.
+func (f *bodyFault) Error() string { return bodyFaultMark + f.at + "\n" + f.message }
+
+func parseBodyFault(text string) (f bodyFault, ok bool) {
+	text, ok = strings.CutPrefix(text, bodyFaultMark)
+	if !ok {
+		return bodyFault{}, false
+	}
+	end := strings.LastIndexByte(text, '\n') // a name of the client's may have any character, our message has no line break
+	return bodyFault{text[:end], text[end+1:]}, true
+}
+
+// pathOf writes a JSON pointer as huma writes where something is: items[0].class.
+func pathOf(p jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range p.Tokens() {
+		switch {
+		case token != "" && strings.Trim(token, "0123456789") == "":
+			b.WriteString("[" + token + "]")
+			continue
+		case b.Len() > 0:
+			b.WriteByte('.')
+		}
+		b.WriteString(token)
+	}
+	return b.String()
+}
+
+// bodySchemaKey is where an operation's metadata has its bodySchema.
+const bodySchemaKey = "body"
+
+// A bodySchema knows the members that a body may have. Whatever else a client has
+// written may be an address, and is not repeated.
+type bodySchema struct {
+	registry huma.Registry
+	root     *huma.Schema // nil: the operation has no body
+}
+
+// locate follows a path as far as the schema knows it. rest is what the client
+// called what it does not know, siblings what there is instead.
+func (s *bodySchema) locate(path string) (field, rest string, siblings []string) {
+	if s == nil || s.root == nil {
+		return "", path, nil
+	}
+	at, rest := s.root, path
+	for {
+		for at != nil && at.Ref != "" {
+			at = s.registry.SchemaFromRef(at.Ref)
+		}
+		switch {
+		case at == nil || rest == "":
+			return field, rest, nil
+		case at.Type == huma.TypeArray:
+			index := rest[:strings.IndexByte(rest, ']')+1]
+			if len(index) < 3 || index[0] != '[' || strings.Trim(index[1:len(index)-1], "0123456789") != "" {
+				return field, rest, nil
+			}
+			field, rest, at = field+index, rest[len(index):], at.Items
+			continue
+		}
+		siblings = slices.Sorted(maps.Keys(at.Properties))
+		name := strings.TrimPrefix(rest, ".")
+		known := ""
+		for _, sibling := range siblings {
+			if after, ok := strings.CutPrefix(name, sibling); ok && (after == "" || after[0] == '.' || after[0] == '[') {
+				known = sibling
+				break
+			}
+		}
+		if known == "" {
+			return field, name, siblings
+		}
+		field, rest, at = join(field, known), name[len(known):], at.Properties[known]
+	}
+}
+
+func join(field, name string) string {
+	if field == "" {
+		return name
+	}
+	return field + "." + name
+}
+
+// fieldError is what a client hears of a place in its body.
+func (s *bodySchema) fieldError(path, message string) FieldError {
+	field, rest, siblings := s.locate(path)
+	if rest != "" {
+		for _, sibling := range siblings {
+			if strings.EqualFold(sibling, rest) {
+				return FieldError{Field: join(field, sibling), Message: "must be written exactly so, and once"}
+			}
+		}
+		message = "has a member that this request does not know"
+		if len(siblings) > 0 {
+			message += "; it may have " + strings.Join(siblings, ", ")
+		}
+	}
+	if field == "" {
+		field = "body"
+	}
+	return FieldError{Field: field, Message: message}
+}
