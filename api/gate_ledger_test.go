@@ -235,7 +235,7 @@ func BenchmarkRefusalsOnRealLedgers(b *testing.B) {
 				b.Fatal(err)
 			}
 			server := NewServer(n.api.Public())
-			go func() { _ = server.Serve(LimitConnections(listener, ConnectionsMax, 0)) }()
+			go func() { _ = server.Serve(LimitConnections(listener, ConnectionLimits{Max: ConnectionsMax})) }()
 			b.Cleanup(func() { _ = server.Close() })
 
 			// Checkouts settle meanwhile: about as many as the workflows get done.

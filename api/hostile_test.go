@@ -27,7 +27,7 @@ type house struct {
 	url     string
 }
 
-func openHouse(t *testing.T, connectionsMax, perAddressMax int) *house {
+func openHouse(t *testing.T, limits ConnectionLimits) *house {
 	t.Helper()
 	b := setup(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,7 +37,7 @@ func openHouse(t *testing.T, connectionsMax, perAddressMax int) *house {
 	server := NewServer(b.api.Public())
 	server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = 300*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond
 	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
-	go func() { _ = server.Serve(LimitConnections(l, connectionsMax, perAddressMax)) }()
+	go func() { _ = server.Serve(LimitConnections(l, limits)) }()
 	t.Cleanup(func() { b.api.CloseStreams(); _ = server.Close() })
 	return &house{t: t, bundle: b, address: l.Addr().String(), url: "http://" + l.Addr().String()}
 }
@@ -110,7 +110,7 @@ func TestSlowClientsCannotHoldTheServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := openHouse(t, ConnectionsMax, 0)
+			h := openHouse(t, ConnectionLimits{Max: ConnectionsMax})
 			var dropped atomic.Int32
 			for range slowClients {
 				conn := h.dial()
@@ -142,14 +142,8 @@ func isTimeout(err error) bool {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	h := openHouse(t, 2, 0)
-	// Two that are served, and keep their connections open.
-	held := []*keptConn{h.keep(), h.keep()}
-	for _, k := range held {
-		if response := k.get("/v1/sales"); response.StatusCode != http.StatusOK {
-			t.Fatalf("within the maximum: %s", response.Status)
-		}
-	}
+	h := openHouse(t, ConnectionLimits{Max: 2})
+	held := []net.Conn{h.work("127.0.0.1"), h.work("127.0.0.1")}
 	refused := h.get("/v1/sales")
 	if refused.StatusCode != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" || !refused.Close {
 		t.Errorf("above the maximum: %s %v, closing %t", refused.Status, refused.Header, refused.Close)
@@ -169,7 +163,7 @@ func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	const served = 3
-	limited := LimitConnections(l, served, 0)
+	limited := LimitConnections(l, ConnectionLimits{Max: served})
 	accepted := make(chan net.Conn, served+turnedAwayMax+8)
 	go func() {
 		defer close(accepted)
@@ -200,11 +194,8 @@ func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {
 }
 
 func TestConnectionsOfAnAddressAreBounded(t *testing.T) {
-	h := openHouse(t, ConnectionsMax, 1)
-	first := h.keep()
-	if response := first.get("/healthz"); response.StatusCode != http.StatusOK {
-		t.Fatal(response.Status)
-	}
+	h := openHouse(t, ConnectionLimits{Max: ConnectionsMax, PerAddressMax: 1})
+	h.work("127.0.0.1")
 	if _, err := h.dial().Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("a second connection of the same address is not closed: %v", err)
 	}
@@ -312,7 +303,7 @@ func TestAnAnswerThatNobodyReadsHoldsNoSlot(t *testing.T) {
 
 // What is sent to hurt is answered, or cut off, and the next client is served.
 func TestHostileRequests(t *testing.T) {
-	h := openHouse(t, ConnectionsMax, 0)
+	h := openHouse(t, ConnectionLimits{Max: ConnectionsMax})
 	id, _ := h.bundle.held(testKey)
 	post := func(path, header, body string) string {
 		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: boxoffice\r\nContent-Type: application/json\r\nIdempotency-Key: 0123456789abcdef\r\n%sContent-Length: %d\r\n\r\n%s", path, header, len(body), body)

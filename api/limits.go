@@ -1,11 +1,8 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -178,112 +175,6 @@ func (s *Server) turnAway(c *gin.Context) {
 	}
 	c.Header("Connection", "close")
 	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")})
-}
-
-// LimitConnections bounds the connections of a listener that a server of
-// NewServer serves. The first connectionsMax are served, some more are told 503
-// `overloaded`, the rest wait to be accepted. Of an address, those above
-// perAddressMax are closed at once; 0 means no such bound, as it must be behind
-// a proxy, where everybody has the proxy's address.
-func LimitConnections(l net.Listener, connectionsMax, perAddressMax int) net.Listener {
-	return &limitedListener{
-		Listener: l, connectionsMax: connectionsMax, perAddressMax: perAddressMax,
-		room: make(chan struct{}, connectionsMax+turnedAwayMax), closed: make(chan struct{}),
-		addresses: make(map[netip.Addr]int),
-	}
-}
-
-type limitedListener struct {
-	net.Listener
-	connectionsMax, perAddressMax int
-	room                          chan struct{} // one for each open connection
-	closed                        chan struct{}
-	closeOnce                     sync.Once
-
-	mu        sync.Mutex
-	open      int
-	addresses map[netip.Addr]int // only where perAddressMax is set
-}
-
-// Accept implements net.Listener.
-func (l *limitedListener) Accept() (net.Conn, error) {
-	for {
-		select {
-		case l.room <- struct{}{}:
-		case <-l.closed:
-			return nil, net.ErrClosed
-		}
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			<-l.room
-			return nil, err
-		}
-		if admitted, ok := l.admit(conn); ok {
-			return admitted, nil
-		}
-		_ = conn.Close()
-		<-l.room
-	}
-}
-
-func (l *limitedListener) admit(conn net.Conn) (net.Conn, bool) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(unreadBytesMax) // fails on a connection that is gone
-	}
-	address := addressOf(conn)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.perAddressMax > 0 {
-		if l.addresses[address] >= l.perAddressMax {
-			return nil, false
-		}
-		l.addresses[address]++
-	}
-	l.open++
-	return &limitedConn{Conn: conn, surplus: l.open > l.connectionsMax, left: sync.OnceFunc(func() { l.leave(address) })}, true
-}
-
-func (l *limitedListener) leave(address netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open--
-	if l.addresses[address]--; l.addresses[address] <= 0 {
-		delete(l.addresses, address)
-	}
-	<-l.room
-}
-
-// Close implements net.Listener.
-func (l *limitedListener) Close() error {
-	l.closeOnce.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-func addressOf(conn net.Conn) netip.Addr {
-	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{} // no network: all share one address
-}
-
-type limitedConn struct {
-	net.Conn
-	surplus bool
-	left    func()
-}
-
-// Close implements net.Conn.
-func (c *limitedConn) Close() error {
-	defer c.left()
-	return c.Conn.Close()
-}
-
-// markSurplus is a server's ConnContext.
-func markSurplus(ctx context.Context, conn net.Conn) context.Context {
-	if limited, ok := conn.(*limitedConn); ok && limited.surplus {
-		return context.WithValue(ctx, surplusKey, true)
-	}
-	return ctx
 }
 
 // logLinesMax is how many refusals of a code are logged a second.

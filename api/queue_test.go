@@ -456,7 +456,7 @@ func quick(b *bundle) *httptest.Server {
 	b.api.placeHub.every = 20 * time.Millisecond
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = NewServer(b.api.Public())
-	server.Listener = LimitConnections(server.Listener, ConnectionsMax, 0)
+	server.Listener = LimitConnections(server.Listener, ConnectionLimits{Max: ConnectionsMax})
 	server.Start()
 	b.t.(*testing.T).Cleanup(func() { b.api.CloseStreams(); server.Close() })
 	return server

@@ -37,7 +37,7 @@ func BenchmarkRefusals(b *testing.B) {
 				b.Fatal(err)
 			}
 			server := NewServer(bundle.api.Public())
-			go func() { _ = server.Serve(LimitConnections(listener, ConnectionsMax, 0)) }()
+			go func() { _ = server.Serve(LimitConnections(listener, ConnectionLimits{Max: ConnectionsMax})) }()
 			b.Cleanup(func() { _ = server.Close() })
 			refuse(b, listener.Addr().String(), test.clients, test.contentType)
 			if bundle.world.lookups > 0 || bundle.startsNow() > 0 {

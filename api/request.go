@@ -66,6 +66,7 @@ func NewServer(handler http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    HeaderBytesMax,
 		ConnContext:       markSurplus,
+		ConnState:         trackIdle,
 	}
 }
 

@@ -44,7 +44,7 @@ func serveCodec(ctx context.Context, args []string) error {
 		return fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_CODEC_URL chooses another)", address, err)
 	}
 	log.Info("ready", "url", c.CodecURL, "for", origin, "with", c.Payloads.String())
-	return serveUntil(ctx, c.Payloads.NewServer(origin), api.LimitConnections(l, codecConnectionsMax, 0))
+	return serveUntil(ctx, c.Payloads.NewServer(origin), api.LimitConnections(l, api.ConnectionLimits{Max: codecConnectionsMax}))
 }
 
 // serveUntil serves until the context ends, and finishes accepted requests.

@@ -34,7 +34,7 @@ type config struct {
 	WorkerURL string // BOXOFFICE_WORKER_URL
 
 	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
-	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound
+	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound; below: not set
 
 	Rates                api.Rates // BOXOFFICE_RATE_PER_ADDRESS, _PER_BUYER, BOXOFFICE_TRUSTED_PROXIES
 	CheckoutsInFlightMax int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
@@ -89,7 +89,7 @@ func readConfig() (config, error) {
 	var err error
 	c.ConnectionsMax, err = envNumber("BOXOFFICE_CONNECTIONS_MAX", api.ConnectionsMax, 1)
 	note(err)
-	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", 0, 0)
+	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", -1, 0)
 	note(err)
 	note(c.readLimits())
 	c.DatabaseURL, err = readSecret("DATABASE_URL")

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +44,17 @@ func (c *config) readLimits() error {
 		note(fmt.Errorf("BOXOFFICE_HUMAN_CHECK_BITS: want 0 (off) to %d", humancheck.BitsMax))
 	}
 	return errors.Join(problems...)
+}
+
+// connectionLimits of a listener. By default one address has a quarter of it, which is plenty for
+// those who share one; this machine's own, such as a proxy's, may have all.
+func (c *config) connectionLimits() api.ConnectionLimits {
+	limits := api.ConnectionLimits{Max: c.ConnectionsMax, PerAddressMax: c.ConnectionsPerAddressMax, Exempt: c.Rates.TrustedProxies}
+	if limits.PerAddressMax < 0 {
+		limits.PerAddressMax = max(c.ConnectionsMax/4, 1)
+		limits.Exempt = append(slices.Clone(limits.Exempt), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	return limits
 }
 
 // envRate reads a rate as "requests a second,burst", such as 20,100. Not set, or 0:

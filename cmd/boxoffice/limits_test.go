@@ -1,8 +1,12 @@
 package main
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"boxoffice/api"
 )
@@ -33,6 +37,39 @@ func TestLimitsFromTheEnvironment(t *testing.T) {
 				t.Errorf("error %v, want one that names %s", err, tt.variable)
 			case tt.good != nil && (err != nil || !tt.good(c)):
 				t.Errorf("read %+v, %v", c, err)
+			}
+		})
+	}
+}
+
+func TestConnectionLimits(t *testing.T) {
+	for name, tc := range map[string]struct {
+		max, perAddress, proxies string
+		want                     int
+		counted, exempt          []string
+	}{
+		"by default":   {"", "", "", 2048, []string{"203.0.113.7", "2001:db8::1"}, []string{"127.0.0.1", "127.0.0.2", "::1"}},
+		"a small node": {"3", "", "", 1, []string{"203.0.113.7"}, nil},
+		"no bound":     {"", "0", "", 0, nil, nil},
+		"behind a proxy": {"", "100", "198.51.100.1", 100, []string{"203.0.113.7", "127.0.0.1"}, []string{"198.51.100.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			complete(t)
+			t.Setenv("BOXOFFICE_CONNECTIONS_MAX", tc.max)
+			t.Setenv("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", tc.perAddress)
+			t.Setenv("BOXOFFICE_TRUSTED_PROXIES", tc.proxies)
+			c, err := readConfig()
+			require.NoError(t, err)
+			limits := c.connectionLimits()
+			require.Equal(t, tc.want, limits.PerAddressMax)
+			isExempt := func(address string) bool {
+				return slices.ContainsFunc(limits.Exempt, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr(address)) })
+			}
+			for _, address := range tc.counted {
+				require.False(t, isExempt(address), address)
+			}
+			for _, address := range tc.exempt {
+				require.True(t, isExempt(address), address)
 			}
 		})
 	}

@@ -53,7 +53,7 @@ func (s *service) listener(address string, pick func(*handlers) http.Handler, fa
 		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
 	}
 	s.log.Info("listening", "address", l.Addr().String())
-	limited := api.LimitConnections(l, s.ConnectionsMax, s.ConnectionsPerAddressMax)
+	limited := api.LimitConnections(l, s.connectionLimits())
 	return s.open(limited, api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := s.ready.Load(); h != nil && !(s.stopping.Load() && isReadyz(r)) {
 			pick(h).ServeHTTP(w, r)
@@ -73,7 +73,11 @@ type site struct {
 
 func (s *service) open(l net.Listener, server *http.Server, fail func(error)) *site {
 	site := &site{server: server, listener: l}
-	server.ConnState = func(_ net.Conn, state http.ConnState) {
+	track := server.ConnState
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		if track != nil {
+			track(conn, state)
+		}
 		switch state {
 		case http.StateNew:
 			site.connections.Add(1)

@@ -1,0 +1,279 @@
+package api
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ConnectionLimits bound the connections of a listener.
+type ConnectionLimits struct {
+	Max int // served at a time
+	// PerAddressMax of them of one client: an IPv4 address or an IPv6 /64. 0: no bound.
+	PerAddressMax int
+	// Exempt from PerAddressMax are addresses behind which are many: proxies.
+	Exempt []netip.Prefix
+}
+
+// LimitConnections bounds the connections of a listener that a server of
+// NewServer serves. Where it is full, a new connection takes the place of the one that has
+// been idle for longest, else of one that came and says nothing; requests under way keep theirs.
+// Where there is none, some more are told 503 `overloaded`, the rest wait to be accepted. A
+// client above its own bound gives up its own idle one; where it has none, the new one is closed.
+func LimitConnections(l net.Listener, limits ConnectionLimits) net.Listener {
+	return &limitedListener{
+		Listener: l, limits: limits,
+		room: make(chan struct{}, limits.Max+turnedAwayMax), closed: make(chan struct{}),
+		idle: list.New(), silent: list.New(), clients: make(map[netip.Addr]*client), silentMin: silentMin,
+	}
+}
+
+// silentMin is how long a connection may say nothing before another takes its place: in a rush
+// the server is not quick to read what has come.
+const silentMin = time.Second
+
+type limitedListener struct {
+	net.Listener
+	limits    ConnectionLimits
+	room      chan struct{} // one for each open connection
+	closed    chan struct{}
+	closeOnce sync.Once
+	silentMin time.Duration
+
+	mu      sync.Mutex
+	open    int
+	idle    *list.List // of *limitedConn between two requests, for longest first
+	silent  *list.List // of those that have sent nothing yet, likewise
+	clients map[netip.Addr]*client
+}
+
+// A client is what one address has open. It is kept only where addresses are bounded.
+type client struct {
+	open int
+	idle *list.List // as the listener's
+}
+
+// Accept implements net.Listener. It is for one server, which makes one call at a time.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		select {
+		case l.room <- struct{}{}:
+		default:
+			l.shed(l.candidate())
+			select {
+			case l.room <- struct{}{}:
+			case <-l.closed:
+				return nil, net.ErrClosed
+			}
+		}
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			<-l.room
+			return nil, err
+		}
+		if admitted, ok := l.admit(conn); ok {
+			return admitted, nil
+		}
+		_ = conn.Close()
+		<-l.room
+	}
+}
+
+func (l *limitedListener) admit(conn net.Conn) (net.Conn, bool) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(unreadBytesMax) // fails on a connection that is gone
+	}
+	address := addressOf(conn)
+	c := &limitedConn{
+		Conn: conn, listener: l, client: clientOfAddress(address), came: time.Now(),
+		isBounded: l.limits.PerAddressMax > 0 && !isTrusted(address, l.limits.Exempt),
+	}
+	if c.isBounded && l.isAtItsBound(c.client) && !l.shed(l.candidateOf(c.client)) {
+		return nil, false
+	}
+	if l.isFull() {
+		c.surplus = !l.shed(l.candidate())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open++
+	if c.isBounded {
+		of := l.clients[c.client]
+		if of == nil {
+			of = &client{idle: list.New()}
+			l.clients[c.client] = of
+		}
+		of.open++
+	}
+	c.waits.Store(true)
+	c.inAll = l.silent.PushBack(c)
+	return c, true
+}
+
+func (l *limitedListener) isFull() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open >= l.limits.Max
+}
+
+func (l *limitedListener) isAtItsBound(address netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.clients[address]
+	return of != nil && of.open >= l.limits.PerAddressMax
+}
+
+// candidate is whose place a new connection may take; nil where all work.
+func (l *limitedListener) candidate() *limitedConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := first(l.idle); c != nil {
+		return c
+	}
+	if c := first(l.silent); c != nil && time.Since(c.came) >= l.silentMin {
+		return c
+	}
+	return nil
+}
+
+func (l *limitedListener) candidateOf(address netip.Addr) *limitedConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if of := l.clients[address]; of != nil { // it may have left meanwhile
+		return first(of.idle)
+	}
+	return nil
+}
+
+func first(conns *list.List) *limitedConn {
+	if e := conns.Front(); e != nil {
+		return e.Value.(*limitedConn)
+	}
+	return nil
+}
+
+// shed closes a connection without a request: HTTP lets a server do that at any time, and a
+// client connects again. It reports whether there was one.
+func (l *limitedListener) shed(c *limitedConn) bool {
+	if c == nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// rests notes that the request of a connection was answered.
+func (l *limitedListener) rests(c *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.isClosed {
+		return
+	}
+	l.worksLocked(c)
+	c.waits.Store(true)
+	c.inAll = l.idle.PushBack(c)
+	if c.isBounded {
+		c.inClient = l.clients[c.client].idle.PushBack(c)
+	}
+}
+
+// works notes that something of a request has come.
+func (l *limitedListener) works(c *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.worksLocked(c)
+}
+
+func (l *limitedListener) worksLocked(c *limitedConn) {
+	if !c.waits.Load() {
+		return
+	}
+	c.waits.Store(false)
+	l.idle.Remove(c.inAll) // which does nothing where it is not in
+	l.silent.Remove(c.inAll)
+	if c.inClient != nil {
+		l.clients[c.client].idle.Remove(c.inClient)
+	}
+	c.inAll, c.inClient = nil, nil
+}
+
+func (l *limitedListener) leave(c *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.isClosed {
+		return
+	}
+	l.worksLocked(c)
+	c.isClosed = true
+	l.open--
+	if c.isBounded {
+		of := l.clients[c.client]
+		if of.open--; of.open == 0 {
+			delete(l.clients, c.client)
+		}
+	}
+	<-l.room
+}
+
+// Close implements net.Listener.
+func (l *limitedListener) Close() error {
+	l.closeOnce.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+func addressOf(conn net.Conn) netip.Addr {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{} // no network: all share one address
+}
+
+type limitedConn struct {
+	net.Conn
+	listener  *limitedListener
+	client    netip.Addr
+	isBounded bool // by its address
+	surplus   bool
+	came      time.Time
+
+	waits atomic.Bool // for a request, of which nothing has come yet
+
+	// Of the listener, under its lock.
+	isClosed        bool
+	inAll, inClient *list.Element // where it waits
+}
+
+// Read implements net.Conn. A request is under way from its first byte on.
+func (c *limitedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.waits.Load() {
+		c.listener.works(c)
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *limitedConn) Close() error {
+	defer c.listener.leave(c)
+	return c.Conn.Close()
+}
+
+// trackIdle is a server's ConnState, or the first thing that it does.
+func trackIdle(conn net.Conn, state http.ConnState) {
+	if c, ok := conn.(*limitedConn); ok && state == http.StateIdle {
+		c.listener.rests(c)
+	}
+}
+
+// markSurplus is a server's ConnContext.
+func markSurplus(ctx context.Context, conn net.Conn) context.Context {
+	if limited, ok := conn.(*limitedConn); ok && limited.surplus {
+		return context.WithValue(ctx, surplusKey, true)
+	}
+	return ctx
+}
