@@ -29,7 +29,8 @@ type FileSystem interface {
 	Remove(name string) error
 	// SyncDir makes creations, renames and removals in a directory durable.
 	SyncDir(dir string) error
-	// Lock takes an exclusive lock that ends with the process or with Close.
+	// Lock takes an exclusive lock on the directory of a file, which it creates, that
+	// ends with the process or with Close, whatever becomes of the file.
 	// An error that wraps ErrLocked says who holds it, as far as is known.
 	Lock(name string) (io.Closer, error)
 }

@@ -343,22 +343,23 @@ func (d *Disk) SyncDir(dir string) error {
 func (d *Disk) Lock(name string) (io.Closer, error) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	if d.locks[name] {
+	dir := filepath.Dir(name)
+	if d.locks[dir] {
 		return nil, disk.ErrLocked
 	}
-	d.locks[name] = true
-	return unlock{d, name}, nil
+	d.locks[dir] = true
+	return unlock{d, dir}, nil
 }
 
 type unlock struct {
 	disk *Disk
-	name string
+	dir  string
 }
 
 func (u unlock) Close() error {
 	u.disk.mutex.Lock()
 	defer u.disk.mutex.Unlock()
-	delete(u.disk.locks, u.name)
+	delete(u.disk.locks, u.dir)
 	return nil
 }
 
