@@ -40,8 +40,10 @@ type Recovery struct {
 	Created          bool          // there was no ledger, a new one was made
 	Snapshot         string        // the snapshot that was loaded, if any
 	RecordsReplayed  uint64        // groups of requests executed again from the log
-	TornBytes        int64         // remains of an unfinished write, cut off
+	Closed           bool          // it had been closed in order: nothing may differ since
+	TornBytes        int64         // behind the last record, with remains of an unfinished write, cleared
 	TornFile         string        // where they were
+	TornKept         string        // a copy of them
 	AccountsCount    uint32        // in the ledger
 	TransfersCount   uint32        // in the ledger
 	BurntIDsCount    uint32        // transfer ids that can never be used again
@@ -100,6 +102,7 @@ func Open(dir string, options Options) (*Engine, error) {
 func recoveryOf(found journal.Recovery, m *machine.Machine, duration time.Duration) Recovery {
 	r := Recovery{
 		Created:          found.Created,
+		Closed:           found.Closed,
 		Snapshot:         found.Snapshot,
 		RecordsReplayed:  found.RecordsCount,
 		AccountsCount:    m.AccountsCount(),
@@ -110,7 +113,7 @@ func recoveryOf(found journal.Recovery, m *machine.Machine, duration time.Durati
 		TimestampHighest: m.Timestamp(),
 	}
 	if found.Torn != nil {
-		r.TornBytes, r.TornFile = found.Torn.Bytes, found.Torn.File
+		r.TornBytes, r.TornFile, r.TornKept = found.Torn.Bytes, found.Torn.File, found.Torn.Kept
 	}
 	return r
 }
@@ -118,11 +121,12 @@ func recoveryOf(found journal.Recovery, m *machine.Machine, duration time.Durati
 func (e *Engine) logRecovery() {
 	r := e.recovery
 	if r.TornBytes > 0 {
-		e.logger.Warn("the end of the log was an unfinished write, never acknowledged; it was cut off",
-			slog.String("file", r.TornFile), slog.Int64("bytes", r.TornBytes))
+		e.logger.Warn("the end of the log is an unfinished write, as a crash leaves it, never acknowledged; it was cleared, a copy is kept",
+			slog.String("file", r.TornFile), slog.String("copy", r.TornKept))
 	}
 	e.logger.Info("embedded ledger is open: one process, one disk, no replication; for production use a TigerBeetle cluster",
 		slog.Bool("created", r.Created),
+		slog.Bool("closed_in_order", r.Closed),
 		slog.Uint64("accounts", uint64(r.AccountsCount)),
 		slog.Uint64("transfers", uint64(r.TransfersCount)),
 		slog.Uint64("records_replayed", r.RecordsReplayed),

@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -57,21 +58,65 @@ func TestACorruptLogIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
-func TestATornTailIsCutAndReported(t *testing.T) {
+func TestATornTailIsClearedKeptAndReported(t *testing.T) {
 	dir := t.TempDir()
 	engine := open(t, dir, embedded.Options{})
 	ids := createAccounts(t, engine, 1)
 	engine.Close()
+	if err := os.Remove(filepath.Join(dir, "CLOSED")); err != nil { // as if there had been a crash
+		t.Fatal(err)
+	}
 	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
-	if err := os.Truncate(logs[0], 2*4096+17); err != nil {
+	content, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	remains := content[2*4096 : 3*4096]
+	remains[1000] = 1
+	if err := os.WriteFile(logs[0], content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	engine = open(t, dir, embedded.Options{})
-	if r := engine.Recovery(); r.TornBytes != 17 || r.TornFile != logs[0] || r.AccountsCount != 1 {
+	r := engine.Recovery()
+	if r.TornBytes != int64(len(content))-2*4096 || r.TornFile != logs[0] || r.AccountsCount != 1 || r.Closed {
 		t.Fatalf("%+v", r)
+	}
+	if kept, err := os.ReadFile(r.TornKept); err != nil || !bytes.Equal(kept, remains) {
+		t.Fatalf("%d bytes were kept: %v", len(kept), err)
 	}
 	if found, err := engine.LookupAccounts(ids); err != nil || len(found) != 1 {
 		t.Fatal(found, err)
+	}
+	engine.Close()
+	if r := open(t, dir, embedded.Options{}).Recovery(); r.TornBytes != 0 || !r.Closed {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// TestASecondEngineIsRefusedWhateverBecomesOfTheLock removes what a second engine
+// could take for the lock.
+func TestASecondEngineIsRefusedWhateverBecomesOfTheLock(t *testing.T) {
+	for name, change := range map[string]func(lock string) error{
+		"removed":  os.Remove,
+		"renamed":  func(lock string) error { return os.Rename(lock, lock+".old") },
+		"replaced": func(lock string) error { return errors.Join(os.Remove(lock), os.WriteFile(lock, nil, 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			first := open(t, dir, embedded.Options{})
+			if err := change(filepath.Join(dir, "LOCK")); err != nil {
+				t.Fatal(err)
+			}
+			second, err := embedded.Open(dir, embedded.Options{Logger: quiet})
+			if err == nil {
+				second.Close()
+			}
+			if !errors.Is(err, embedded.ErrLocked) {
+				t.Fatal(err)
+			}
+			first.Close()
+			open(t, dir, embedded.Options{})
+		})
 	}
 }
 

@@ -110,7 +110,7 @@ func (r *runner) commit() {
 		r.execute(c.operation, now)
 	}
 	if len(r.record) > 0 {
-		if err := r.journal.Append(r.record); err != nil {
+		if err := r.append(); err != nil {
 			r.fail(err)
 			r.answer(failure(ErrOutcomeUnknown, err), failure(ErrStopped, err))
 			return
@@ -118,8 +118,23 @@ func (r *runner) commit() {
 	}
 	r.answer(nil, nil)
 	if err := r.snapshot.startIfDue(r.machine); err != nil {
-		r.fail(err)
+		r.snapshotFailed(err)
 	}
+}
+
+// append makes the group's record durable. A snapshot that has taken the last room on
+// the disk makes way.
+func (r *runner) append() error {
+	err := r.journal.Append(r.record)
+	if err == nil || r.journal.Broken() {
+		return err
+	}
+	result, running := r.snapshot.cancel()
+	if !running {
+		return err
+	}
+	r.snapshotDone(result)
+	return r.journal.Append(r.record)
 }
 
 // answer ends every call of the group: those that write with one error, those
@@ -191,12 +206,28 @@ func (r *runner) snapshotDone(result snapshotResult) {
 	r.snapshot.finished(result)
 	switch {
 	case errors.Is(result.err, errSnapshotCanceled):
+		return
 	case result.err != nil:
-		r.fail(result.err)
-	default:
-		r.logger.Info("snapshot written", slog.Uint64("record", result.at.Sequence),
-			slog.Int64("bytes", result.bytes), slog.Duration("took", result.duration))
+		r.snapshotFailed(result.err)
+		return
+	case result.retire != nil:
+		r.logger.Warn("a snapshot was written, but the files that it replaces could not be removed; the next one tries again",
+			slog.Any("error", result.retire))
 	}
+	r.logger.Info("snapshot written", slog.Uint64("record", result.at.Sequence),
+		slog.Int64("bytes", result.bytes), slog.Duration("took", result.duration))
+}
+
+// snapshotFailed goes on without a snapshot, as long as the log is sound: all that
+// was acknowledged is in it.
+func (r *runner) snapshotFailed(err error) {
+	if r.journal.Broken() {
+		r.fail(err)
+		return
+	}
+	r.logger.Warn("no snapshot could be written; the ledger goes on, and its log grows until one succeeds: is there room on the disk?",
+		slog.Any("error", err), slog.Int64("log_bytes", r.snapshot.logBytes()),
+		slog.Int64("next_try_at_log_bytes", r.snapshot.notBefore))
 }
 
 func (r *runner) close() {
@@ -204,6 +235,6 @@ func (r *runner) close() {
 		r.snapshotDone(result)
 	}
 	if err := r.journal.Close(); err != nil {
-		r.logger.Error("close the log", slog.Any("error", err))
+		r.logger.Error("close the ledger; what was acknowledged is on disk all the same", slog.Any("error", err))
 	}
 }

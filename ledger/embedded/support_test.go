@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"boxoffice/ledger/embedded"
+	"boxoffice/ledger/embedded/internal/disk/disktest"
 	"boxoffice/ledger/ledgertest"
 )
 
@@ -153,4 +155,86 @@ func open(t testing.TB, dir string, options embedded.Options) *embedded.Engine {
 	}
 	t.Cleanup(engine.Close)
 	return engine
+}
+
+// messages is a logger that remembers what was said.
+type messages struct {
+	mutex sync.Mutex
+	said  []string
+}
+
+func (m *messages) logger() *slog.Logger { return slog.New(slog.NewTextHandler(m, nil)) }
+
+func (m *messages) Write(line []byte) (int, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.said = append(m.said, string(line))
+	return len(line), nil
+}
+
+// count is the number of lines with some words.
+func (m *messages) count(words string) (count int) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	for _, line := range m.said {
+		if strings.Contains(line, words) {
+			count++
+		}
+	}
+	return count
+}
+
+func (m *messages) forget() {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.said = nil
+}
+
+// sharedRoom is a disk where the log cannot grow while a snapshot is being written.
+// The snapshot waits until that happens.
+type sharedRoom struct {
+	embedded.FileSystem
+	snapshot atomic.Bool
+	once     sync.Once
+	refused  chan struct{}
+}
+
+func (d *sharedRoom) Create(name string) (embedded.File, error) {
+	file, err := d.FileSystem.Create(name)
+	if err == nil && strings.Contains(name, ".snapshot") {
+		d.snapshot.Store(true)
+	}
+	return sharedFile{file, name, d}, err
+}
+
+func (d *sharedRoom) Remove(name string) error {
+	if strings.Contains(name, ".snapshot") {
+		d.snapshot.Store(false)
+	}
+	return d.FileSystem.Remove(name)
+}
+
+func (d *sharedRoom) Rename(from, to string) error {
+	if strings.Contains(to, ".snapshot") {
+		d.snapshot.Store(false)
+	}
+	return d.FileSystem.Rename(from, to)
+}
+
+type sharedFile struct {
+	embedded.File
+	name string
+	disk *sharedRoom
+}
+
+func (f sharedFile) WriteAt(p []byte, at int64) (int, error) {
+	const grown = 4096 + 256<<10
+	switch {
+	case strings.Contains(f.name, ".snapshot"):
+		<-f.disk.refused
+	case strings.Contains(f.name, ".log") && at >= grown && f.disk.snapshot.Load():
+		f.disk.once.Do(func() { close(f.disk.refused) })
+		return 0, disktest.ErrFull
+	}
+	return f.File.WriteAt(p, at)
 }

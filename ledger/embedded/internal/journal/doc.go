@@ -5,8 +5,8 @@
 // What it promises: Append returns nil only when the record is on stable
 // storage. After a crash, Open gives back every record that Append had confirmed,
 // in order, and at most one more, whole. It tells a torn tail (a write that the
-// crash cut short: it is cut off and reported) from corruption (bytes that
-// changed after they were confirmed: Open refuses and says where).
+// crash cut short: it is cleared, and a copy is kept) from corruption (bytes that
+// changed after they were confirmed, or are gone: Open refuses and says where).
 //
 // # Files
 //
@@ -14,29 +14,49 @@
 // start with a block of 4096 bytes whose first bytes are:
 //
 //	 0  8  magic "boxledgr"
-//	 8  4  kind: 1 log, 2 snapshot
-//	12  4  format version
+//	 8  4  kind: 1 log, 2 snapshot, 3 mark of a close
+//	12  4  format version: 2
 //	16 16  identity of the ledger: random, the same in all its files
-//	32  8  sequence: of the first record (log), of the last included (snapshot)
-//	40  4  checksum of the record before the first
+//	32  8  sequence: of the first record (log), of the last included (snapshot, mark)
+//	40  4  checksum of the record before the first, or of the last
 //	44  4  checksum of bytes 0 to 43
 //
 // A log "<sequence>.log" goes on with frames, one per record, each a whole number
 // of blocks, so that no byte of a confirmed record is ever written again:
 //
-//	 0  4  magic "frm1"
+//	 0  4  magic "frm1"; "end1" in a seal
 //	 4  4  checksum of bytes 8 to 35
 //	 8  8  sequence
 //	16  4  length of the record in bytes
 //	20  4  checksum of everything after the header, padding included
 //	24  4  checksum (field 20) of the frame before
-//	28  8  zero
+//	28  8  size of the file that was on disk before this frame was written
 //	36  n  the record, then zeros up to the end of the last block
 //
 // Everything after a frame's header is combined with the identity by exclusive or.
 // That makes a sector of zeros mean one thing only: it was never written. Space
 // is allocated ahead with zeros, because a flush into allocated space is several
 // times faster; the log ends where a block starts with zeros.
+//
+// A log is born with 260 KiB and never gets shorter. It grows, and the new size is
+// flushed, before the last block is needed: so the first block of every frame lies
+// within the size that the frame before it knows, and names the size that holds the
+// rest. Wherever a log is cut, what is left of it shows that more was there.
+//
+// A seal is a frame without a record. It says that the log is complete and goes on
+// in the next one, "<sequence of the seal>.log". That is created first and used only
+// once the seal is on disk. So a crash between the two leaves an empty log behind one
+// that has no seal; a seal without its next log means that a file is missing.
+//
+// The mark "CLOSED" is one block. It stands for a ledger that was closed in order, and
+// names the record that it ended with; Open checks it and removes it, before anything
+// is written. While it is there nothing can be torn: what differs is damage.
+//
+// The remains of an unfinished write are copied to "<log>-<offset>-<number>.torn"
+// before they are overwritten with zeros. The newest of these copies are kept.
+//
+// Format 1 had no seals, no marks and no sizes. Its logs are read, and the log that is
+// written to is at once replaced by one of format 2.
 //
 // A snapshot "<sequence>.snapshot" goes on with chunks: length (4 bytes), checksum
 // of chunk number (8 bytes) and content (4 bytes), content. An empty chunk ends it.

@@ -11,8 +11,8 @@ import (
 )
 
 // FormatVersion is the version of the files that this release writes. It reads
-// no newer one.
-const FormatVersion = 1
+// older ones, and no newer one.
+const FormatVersion = 2
 
 const (
 	blockBytes  = 4096 // the unit of writes: a page, and a sector of today's disks
@@ -30,6 +30,7 @@ const (
 var (
 	fileMagic  = [8]byte([]byte("boxledgr"))
 	frameMagic = [4]byte([]byte("frm1"))
+	sealMagic  = [4]byte([]byte("end1"))
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
@@ -38,6 +39,7 @@ type fileKind uint32
 const (
 	kindLog      fileKind = 1
 	kindSnapshot fileKind = 2
+	kindClosed   fileKind = 3
 )
 
 type identity [identityBytes]byte
@@ -45,6 +47,7 @@ type identity [identityBytes]byte
 // fileHeader starts every file.
 type fileHeader struct {
 	kind     fileKind
+	version  uint32 // set by decodeFileHeader; what is written has the newest
 	identity identity
 	sequence uint64
 	previous uint32
@@ -78,6 +81,7 @@ func decodeFileHeader(file string, b []byte, kind fileKind) (fileHeader, error) 
 	}
 	h := fileHeader{
 		kind:     fileKind(binary.LittleEndian.Uint32(b[8:])),
+		version:  version,
 		identity: identity(b[16:32]),
 		sequence: binary.LittleEndian.Uint64(b[32:]),
 		previous: binary.LittleEndian.Uint32(b[40:]),
@@ -108,10 +112,14 @@ func readFileHeader(file disk.File, name string, kind fileKind) (h fileHeader, s
 
 // frameHeader starts every frame of a log.
 type frameHeader struct {
-	sequence uint64
+	seal     bool   // no record: the log is complete, and goes on in the next
+	sequence uint64 // of a seal: of the first record of the next log
 	length   uint32
 	checksum uint32
 	previous uint32
+	// allocated is the size of the file that was on disk before the frame was
+	// written. In a log of format 1 it is zero.
+	allocated int64
 }
 
 // extent is the number of bytes of the whole frame.
@@ -122,8 +130,9 @@ func frameExtent(recordBytes int) int64 {
 	return blocks * blockBytes
 }
 
-// encodeFrame builds a frame in buffer, which it may grow, and returns it.
-func encodeFrame(buffer []byte, id identity, sequence uint64, previous uint32, record []byte) (frame []byte, checksum uint32) {
+// encodeFrame builds a frame in buffer, which it may grow, and returns it with its
+// checksum. The header's length and checksum are those of the record.
+func encodeFrame(buffer []byte, id identity, h frameHeader, record []byte) (frame []byte, checksum uint32) {
 	extent := int(frameExtent(len(record)))
 	if cap(buffer) < extent {
 		buffer = make([]byte, extent)
@@ -134,29 +143,36 @@ func encodeFrame(buffer []byte, id identity, sequence uint64, previous uint32, r
 	whiten(body, id)
 	checksum = crc32.Checksum(body, castagnoli)
 
-	copy(frame, frameMagic[:])
-	binary.LittleEndian.PutUint64(frame[8:], sequence)
+	magic := frameMagic
+	if h.seal {
+		magic = sealMagic
+	}
+	copy(frame, magic[:])
+	binary.LittleEndian.PutUint64(frame[8:], h.sequence)
 	binary.LittleEndian.PutUint32(frame[16:], uint32(len(record)))
 	binary.LittleEndian.PutUint32(frame[20:], checksum)
-	binary.LittleEndian.PutUint32(frame[24:], previous)
-	clear(frame[28:frameHeaderBytes])
+	binary.LittleEndian.PutUint32(frame[24:], h.previous)
+	binary.LittleEndian.PutUint64(frame[28:], uint64(h.allocated))
 	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(frame[8:frameHeaderBytes], castagnoli))
 	return frame, checksum
 }
 
 // decodeFrameHeader reports whether b starts with a whole frame header.
 func decodeFrameHeader(b []byte) (h frameHeader, ok bool) {
-	if !bytes.Equal(b[:4], frameMagic[:]) ||
+	seal := bytes.Equal(b[:4], sealMagic[:])
+	if !seal && !bytes.Equal(b[:4], frameMagic[:]) ||
 		crc32.Checksum(b[8:frameHeaderBytes], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
 		return frameHeader{}, false
 	}
 	h = frameHeader{
-		sequence: binary.LittleEndian.Uint64(b[8:]),
-		length:   binary.LittleEndian.Uint32(b[16:]),
-		checksum: binary.LittleEndian.Uint32(b[20:]),
-		previous: binary.LittleEndian.Uint32(b[24:]),
+		seal:      seal,
+		sequence:  binary.LittleEndian.Uint64(b[8:]),
+		length:    binary.LittleEndian.Uint32(b[16:]),
+		checksum:  binary.LittleEndian.Uint32(b[20:]),
+		previous:  binary.LittleEndian.Uint32(b[24:]),
+		allocated: int64(binary.LittleEndian.Uint64(b[28:])),
 	}
-	return h, h.length <= RecordBytesMax
+	return h, h.length <= RecordBytesMax && (!seal || h.length == 0)
 }
 
 // whiten combines b with the identity, repeated; twice gives b again.

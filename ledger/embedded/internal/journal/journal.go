@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -10,6 +11,8 @@ import (
 const (
 	allocateBytesMin = 256 << 10
 	allocateBytesMax = 16 << 20
+	// logBytesMin is the size that a log is born with.
+	logBytesMin = blockBytes + allocateBytesMin
 )
 
 // Journal is an open log, ready to append to. Its methods are for one goroutine,
@@ -19,10 +22,12 @@ type Journal struct {
 	dir      string
 	identity identity
 
-	file      disk.File
-	name      string
-	offset    int64 // of the next frame
-	allocated int64 // up to here the file is on disk, as zeros after offset
+	file   disk.File
+	name   string
+	offset int64 // of the next frame
+	// allocated is the size of the file that is on disk, as zeros from offset on.
+	// At least one block of it is free, or the log is of format 1.
+	allocated int64
 
 	sequence uint64 // of the last record
 	previous uint32 // checksum of the last frame
@@ -36,9 +41,14 @@ func (j *Journal) Sequence() uint64 { return j.sequence }
 // LogBytes is the size of the records that the newest log holds, in bytes.
 func (j *Journal) LogBytes() int64 { return j.offset - blockBytes }
 
-// Append writes a record and returns once it is on stable storage. After an
-// error the journal is broken, and every further call returns an error: what a
-// failed flush left on disk is unknown until the log is read again.
+// Broken reports whether nothing can be written any more: what a failed write or
+// flush left on disk is unknown until the log is read again. An error of Append or
+// Rotate that leaves the journal whole has changed nothing.
+func (j *Journal) Broken() bool { return j.failed != nil }
+
+// Append writes a record and returns once it is on stable storage. Where there is
+// no room for it, it may be tried again; after any other error the journal is
+// broken, and every further call returns an error.
 func (j *Journal) Append(record []byte) error {
 	if j.failed != nil {
 		return j.failed
@@ -46,19 +56,24 @@ func (j *Journal) Append(record []byte) error {
 	if len(record) > RecordBytesMax {
 		return fmt.Errorf("record of %d bytes: at most %d", len(record), RecordBytesMax)
 	}
+	if err := j.allocate(j.offset + frameExtent(len(record)) + blockBytes); err != nil {
+		return err
+	}
 	if err := j.append(record); err != nil {
-		j.failed = fmt.Errorf("write record %d to %s: %w", j.sequence+1, j.name, err)
-		return j.failed
+		return j.fail("write record %d to %s: %w", j.sequence+1, j.name, err)
 	}
 	return nil
 }
 
+func (j *Journal) fail(format string, args ...any) error {
+	j.failed = fmt.Errorf(format, args...)
+	return j.failed
+}
+
 func (j *Journal) append(record []byte) error {
-	frame, checksum := encodeFrame(j.buffer, j.identity, j.sequence+1, j.previous, record)
+	header := frameHeader{sequence: j.sequence + 1, previous: j.previous, allocated: j.allocated}
+	frame, checksum := encodeFrame(j.buffer, j.identity, header, record)
 	j.buffer = frame
-	if err := j.allocate(j.offset + int64(len(frame))); err != nil {
-		return err
-	}
 	if _, err := j.file.WriteAt(frame, j.offset); err != nil {
 		return err
 	}
@@ -71,20 +86,41 @@ func (j *Journal) append(record []byte) error {
 	return nil
 }
 
-// allocate makes sure that the file has room up to end: in steps that double, so
-// that a small ledger stays small and a busy one is seldom held up.
+// allocate makes sure that the file on disk has room up to end: in steps that
+// double, so that a small ledger stays small and a busy one is seldom held up. A
+// disk that is nearly full gives only what is needed.
 func (j *Journal) allocate(end int64) error {
 	if end <= j.allocated {
 		return nil
 	}
-	step := min(max(j.allocated, allocateBytesMin), allocateBytesMax)
-	zeros := make([]byte, min(step, 1<<20))
-	for target := max(end, j.allocated+step); j.allocated < target; {
-		part := zeros[:min(int64(len(zeros)), target-j.allocated)]
-		if _, err := j.file.WriteAt(part, j.allocated); err != nil {
-			return fmt.Errorf("allocate: %w", err)
+	target := max(end, j.allocated+min(max(j.allocated, allocateBytesMin), allocateBytesMax))
+	err := writeZeros(j.file, j.allocated, target)
+	if err != nil && target > end {
+		target = end
+		err = writeZeros(j.file, j.allocated, target)
+	}
+	if err != nil {
+		return fmt.Errorf("make room in %s: %w", j.name, err)
+	}
+	// Before any frame names this size.
+	if err := j.file.Sync(); err != nil {
+		return j.fail("make room in %s: %w", j.name, err)
+	}
+	j.allocated = target
+	return nil
+}
+
+func writeZeros(file disk.File, from, to int64) error {
+	if from >= to {
+		return nil
+	}
+	zeros := make([]byte, min(to-from, 1<<20))
+	for from < to {
+		part := zeros[:min(int64(len(zeros)), to-from)]
+		if _, err := file.WriteAt(part, from); err != nil {
+			return err
 		}
-		j.allocated += int64(len(part))
+		from += int64(len(part))
 	}
 	return nil
 }
@@ -98,59 +134,98 @@ func (j *Journal) Rotate() error {
 	if j.LogBytes() == 0 {
 		return nil
 	}
-	if err := j.startLog(); err != nil {
-		j.failed = fmt.Errorf("start a new log: %w", err)
-		return j.failed
-	}
-	return nil
+	return j.startLog()
 }
 
-// startLog creates the log for the records after j.sequence and makes it the
-// current one.
+// startLog creates the log for the records after j.sequence, seals the one before
+// it, if there is one, and makes the new one current.
 func (j *Journal) startLog() error {
 	name := filepath.Join(j.dir, logName(j.sequence+1))
 	header := fileHeader{kind: kindLog, identity: j.identity, sequence: j.sequence + 1, previous: j.previous}
-	file, err := createWhole(j.fs, j.dir, name, func(file disk.File) error {
-		_, err := file.WriteAt(header.encode(), 0)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if j.file != nil {
-		if err := j.file.Close(); err != nil {
-			file.Close()
+	file, placed, err := createWhole(j.fs, j.dir, name, func(file disk.File) error {
+		if _, err := file.WriteAt(header.encode(), 0); err != nil {
 			return err
 		}
+		return writeZeros(file, blockBytes, logBytesMin)
+	})
+	switch {
+	case err != nil && placed:
+		return j.fail("start a new log: %w", err)
+	case err != nil:
+		return fmt.Errorf("start a new log: %w", err)
+	}
+	if j.file != nil {
+		err = errors.Join(j.sealOld(name), j.file.Close())
 	}
 	j.file, j.name = file, name
-	j.offset, j.allocated = blockBytes, blockBytes
+	j.offset, j.allocated = blockBytes, logBytesMin
+	if err != nil {
+		return j.fail("end the log before %s: %w", name, err)
+	}
 	return nil
 }
 
+// sealOld seals the current log, unless the new one takes its place.
+func (j *Journal) sealOld(newName string) error {
+	if j.name == newName {
+		return nil
+	}
+	return seal(j.file, j.identity, j.offset, frameHeader{sequence: j.sequence + 1, previous: j.previous, allocated: j.allocated})
+}
+
+// seal says behind the last record of a log that it is complete. There is room: a
+// block is always free.
+func seal(file disk.File, id identity, offset int64, h frameHeader) error {
+	h.seal = true
+	frame, _ := encodeFrame(nil, id, h, nil)
+	if _, err := file.WriteAt(frame, offset); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
 // createWhole writes a file under a temporary name and gives it its name once it
-// is on disk: a crash leaves the whole file or none.
-func createWhole(fs disk.FileSystem, dir, name string, write func(disk.File) error) (disk.File, error) {
-	file, err := fs.Create(name + temporarySuffix)
-	if err != nil {
-		return nil, err
+// is on disk: a crash leaves the whole file or none. After an error, placed tells
+// whether the file may have its name; if not, nothing is left of it.
+func createWhole(fs disk.FileSystem, dir, name string, write func(disk.File) error) (file disk.File, placed bool, err error) {
+	temporary := name + temporarySuffix
+	if file, err = fs.Create(temporary); err != nil {
+		return nil, false, err
 	}
 	err = write(file)
 	if err == nil {
 		err = file.Sync()
 	}
-	if err == nil {
-		err = fs.Rename(name+temporarySuffix, name)
+	if err != nil {
+		file.Close()
+		_ = fs.Remove(temporary) // it takes room; Open removes what is left
+		return nil, false, err
 	}
-	if err == nil {
+	if err = fs.Rename(temporary, name); err == nil {
 		err = fs.SyncDir(dir)
 	}
 	if err != nil {
 		file.Close()
-		return nil, err
+		return nil, true, err
 	}
-	return file, nil
+	return file, true, nil
 }
 
-// Close releases the log. It writes nothing: what was confirmed is on disk.
-func (j *Journal) Close() error { return j.file.Close() }
+// Close releases the log. What was confirmed is on disk; unless the journal is
+// broken, Close marks that the ledger was closed in order, so that the next Open
+// accepts nothing else.
+func (j *Journal) Close() error {
+	err := j.file.Close()
+	if j.failed != nil {
+		return err
+	}
+	header := fileHeader{kind: kindClosed, identity: j.identity, sequence: j.sequence, previous: j.previous}
+	mark, _, markErr := createWhole(j.fs, j.dir, filepath.Join(j.dir, closedName), func(file disk.File) error {
+		_, err := file.WriteAt(header.encode(), 0)
+		return err
+	})
+	if markErr != nil {
+		return errors.Join(err, fmt.Errorf("mark that the ledger was closed in order: %w", markErr))
+	}
+	return errors.Join(err, mark.Close())
+}

@@ -11,10 +11,20 @@ const (
 	logSuffix       = ".log"
 	snapshotSuffix  = ".snapshot"
 	temporarySuffix = ".tmp"
+	tornSuffix      = ".torn"
+
+	// closedName is the mark of a ledger that was closed in order.
+	closedName = "CLOSED"
 )
 
 func logName(first uint64) string     { return fmt.Sprintf("%016x%s", first, logSuffix) }
 func snapshotName(last uint64) string { return fmt.Sprintf("%016x%s", last, snapshotSuffix) }
+
+// tornName is where the remains of an unfinished write are kept: of the log that
+// starts with first, at an offset, the number-th time. Names sort by age.
+func tornName(first uint64, offset int64, number int) string {
+	return fmt.Sprintf("%016x-%012x-%04x%s", first, offset, number, tornSuffix)
+}
 
 // files are the journal's own files in a directory, each kind by its sequence in
 // ascending order.
@@ -22,13 +32,20 @@ type files struct {
 	logs      []uint64
 	snapshots []uint64
 	temporary []string
+	torn      []string // kept remains of unfinished writes, the oldest first
+	closed    bool
 }
 
 func sortFiles(names []string) files {
 	var f files
 	for _, name := range names {
-		if strings.HasSuffix(name, temporarySuffix) {
+		switch {
+		case strings.HasSuffix(name, temporarySuffix):
 			f.temporary = append(f.temporary, name)
+		case strings.HasSuffix(name, tornSuffix):
+			f.torn = append(f.torn, name)
+		case name == closedName:
+			f.closed = true
 		}
 		if sequence, ok := parseName(name, logSuffix); ok {
 			f.logs = append(f.logs, sequence)
@@ -39,6 +56,7 @@ func sortFiles(names []string) files {
 	}
 	slices.Sort(f.logs)
 	slices.Sort(f.snapshots)
+	slices.Sort(f.torn)
 	return f
 }
 

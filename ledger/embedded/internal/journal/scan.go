@@ -17,6 +17,9 @@ type logReader struct {
 	header fileHeader
 
 	offset   int64 // of the next frame
+	claimed  int64 // the size that the file has had on disk, as its frames say
+	sealed   bool  // a seal was read: the log goes on in the next
+	tail     *Torn // what follows the last record, if that is not the end
 	sequence uint64
 	previous uint32
 	buffer   []byte
@@ -29,9 +32,11 @@ type logReader struct {
 // confirmed.
 type Torn struct {
 	File   string
-	Offset int64 // where the log ends now
-	Bytes  int64 // that were cut off
+	Offset int64  // where the log ends now
+	Bytes  int64  // behind it, of which some were written
+	Kept   string // the copy of what was written there
 	Reason string
+	end    int64 // of what was written there
 }
 
 func openLog(fs disk.FileSystem, name string) (*logReader, error) {
@@ -44,7 +49,22 @@ func openLog(fs disk.FileSystem, name string) (*logReader, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	r.sequence, r.previous = r.header.sequence, r.header.previous
+	if r.header.version > 1 {
+		err = r.claim(logBytesMin)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	return r, nil
+}
+
+// claim refuses a file that was longer once.
+func (r *logReader) claim(size int64) error {
+	r.claimed = size
+	if r.size < size {
+		return corrupt(r.name, r.size, "the file ends here, but it had %d bytes when record %d was written: it was cut", size, r.sequence)
+	}
+	return nil
 }
 
 // next returns the next record, valid until the call after. At the end of the
@@ -70,7 +90,15 @@ func (r *logReader) next() (record []byte, torn *Torn, err error) {
 		return nil, nil, corrupt(r.name, r.offset, "found record %d instead of %d", h.sequence, r.sequence)
 	case h.previous != r.previous:
 		return nil, nil, corrupt(r.name, r.offset, "record %d does not follow the one before it", h.sequence)
-	case h.extent() > remaining:
+	case r.header.version > 1 && (h.allocated < r.claimed || h.allocated < r.offset+h.extent()+blockBytes && !h.seal):
+		return nil, nil, corrupt(r.name, r.offset, "record %d names an impossible size of the file", h.sequence)
+	}
+	if r.header.version > 1 {
+		if err := r.claim(h.allocated); err != nil {
+			return nil, nil, err
+		}
+	}
+	if h.extent() > remaining {
 		return nil, r.torn("record %d is cut off by the end of the file", h.sequence), nil
 	}
 	frame, err := r.read(r.offset, h.extent())
@@ -81,12 +109,46 @@ func (r *logReader) next() (record []byte, torn *Torn, err error) {
 		torn, err = r.damaged(h, frame)
 		return nil, torn, err
 	}
+	if h.seal {
+		return nil, nil, r.seal()
+	}
 	whiten(frame[frameHeaderBytes:], r.header.identity)
 	r.lastOffset, r.lastExtent = r.offset, h.extent()
 	r.offset += h.extent()
 	r.sequence++
 	r.previous = h.checksum
 	return frame[frameHeaderBytes : frameHeaderBytes+int(h.length)], nil, nil
+}
+
+// seal ends the log: nothing was ever written behind it.
+func (r *logReader) seal() error {
+	r.sealed = true
+	end, err := r.written()
+	if err == nil && end > r.offset+blockBytes {
+		err = corrupt(r.name, r.offset+blockBytes, "there are bytes after the end of the log")
+	}
+	return err
+}
+
+// measureTorn finds out how far the remains of a write reach.
+func (r *logReader) measureTorn() (err error) {
+	r.tail.end, err = r.written()
+	return err
+}
+
+// written is where the last block ends, behind the last record, that is not all
+// zeros.
+func (r *logReader) written() (end int64, err error) {
+	for offset := r.offset; offset < r.size; offset += blockBytes {
+		block, err := r.read(offset, min(blockBytes, r.size-offset))
+		if err != nil {
+			return 0, err
+		}
+		if !allZero(block) {
+			end = offset + int64(len(block))
+		}
+	}
+	return end, nil
 }
 
 // shortTail is what follows the last whole block of a file that was cut.

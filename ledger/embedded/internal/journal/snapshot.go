@@ -30,7 +30,7 @@ func (j *Journal) Position() Position { return Position{j.sequence, j.previous} 
 func (j *Journal) WriteSnapshot(at Position, encode func(io.Writer) error) (bytes int64, err error) {
 	name := filepath.Join(j.dir, snapshotName(at.Sequence))
 	w := &chunkWriter{offset: blockBytes}
-	file, err := createWhole(j.fs, j.dir, name, func(file disk.File) error {
+	file, _, err := createWhole(j.fs, j.dir, name, func(file disk.File) error {
 		w.file = file
 		header := fileHeader{kind: kindSnapshot, identity: j.identity, sequence: at.Sequence, previous: at.previous}
 		if _, err := file.WriteAt(header.encode(), 0); err != nil {
