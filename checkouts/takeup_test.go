@@ -91,6 +91,8 @@ func TestTakeUp(t *testing.T) {
 	const failed, terminated, completed, running = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
 		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	late := workflows.LateInput{Capture: event(domain.PaymentSucceeded, "pay_1").Capture(), SaleID: "conf", Rebook: true, Order: &order, Reason: domain.RefundNoneLeft}
+	unsealed := late
+	unsealed.Unsealed = true
 	refund := workflows.RefundInput{Order: order.ID, Reason: domain.RefundByOrganiser}
 	whole := workflows.CancelSaleInput{SaleID: "conf", RequestedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Closed: true}
 	tests := []struct {
@@ -106,6 +108,7 @@ func TestTakeUp(t *testing.T) {
 		{"one of which a later run is through", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, completed, late, false},
 		{"one of which a later run is open", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, running, late, false},
 		{"one that is open", checkouts.Unfinished{ID: "late/1/pay_1"}, running, late, false},
+		{"one that was not sealed", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, failed, unsealed, false},
 		{"a checkout", checkouts.Unfinished{ID: "checkout/1", Failed: true, Checkout: true}, failed, order, false},
 		{"somebody else's", checkouts.Unfinished{ID: "other", Failed: true}, failed, order, false},
 	}

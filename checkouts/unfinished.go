@@ -108,7 +108,11 @@ func (d *Desk) TakeUp(ctx context.Context, u Unfinished) (bool, error) {
 	switch kind {
 	case "late":
 		var input workflows.LateInput
-		if err = d.argument(ctx, u.ID, &input); err == nil {
+		err = d.argument(ctx, u.ID, &input)
+		if input.Unsealed {
+			return false, nil // not ours
+		}
+		if err == nil {
 			err = d.startLateAs(ctx, u.ID, input)
 		}
 	case "refund":

@@ -94,13 +94,13 @@ func (c *Codec) String() string { return "payload keys " + strings.Join(c.ids, "
 
 // Encode seals payloads, each whole: its own metadata is inside.
 func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-	sealed := make([]*commonpb.Payload, len(payloads))
+	out := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {
 		plaintext, err := proto.Marshal(payload)
 		if err != nil {
 			return nil, fmt.Errorf("seal payload: %w", err)
 		}
-		sealed[i] = &commonpb.Payload{
+		out[i] = &commonpb.Payload{
 			Metadata: map[string][]byte{
 				converter.MetadataEncoding: []byte(encodingSealed),
 				metadataKeyID:              []byte(c.sealing),
@@ -108,7 +108,7 @@ func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 			Data: c.keys[c.sealing].Seal(nil, nil, plaintext, bound(c.sealing)),
 		}
 	}
-	return sealed, nil
+	return out, nil
 }
 
 // Decode opens sealed payloads; others pass as they are. One that cannot be
@@ -117,7 +117,7 @@ func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	opened := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {
 		opened[i] = payload
-		if string(payload.GetMetadata()[converter.MetadataEncoding]) != encodingSealed {
+		if !sealed(payload) {
 			continue
 		}
 		var err error
@@ -126,6 +126,10 @@ func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		}
 	}
 	return opened, nil
+}
+
+func sealed(payload *commonpb.Payload) bool {
+	return string(payload.GetMetadata()[converter.MetadataEncoding]) == encodingSealed
 }
 
 func (c *Codec) open(payload *commonpb.Payload) (*commonpb.Payload, error) {

@@ -302,3 +302,37 @@ func FuzzParseKeys(f *testing.F) {
 		require.LessOrEqual(t, len(keys), codec.KeysMax)
 	})
 }
+
+// noted is told whether it was sealed.
+type noted struct {
+	Value    int
+	unsealed bool
+}
+
+func (n *noted) MarkUnsealed() { n.unsealed = true }
+
+// Outside of a workflow (an update's arguments) and inside (a signal's, a start's): a
+// value that asks hears whether the payload that it was read from was sealed.
+func TestWhatWasNotSealedIsMarked(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	outside := c.DataConverter()
+	inside := outside.(converter.ContextAware).WithWorkflowContext(nil)
+	for name, convert := range map[string]converter.DataConverter{"outside": outside, "inside": inside} {
+		t.Run(name, func(t *testing.T) {
+			sealed, err := outside.ToPayloads(noted{Value: 1}, noted{Value: 2}, "text")
+			require.NoError(t, err)
+			clear, err := converter.GetDefaultDataConverter().ToPayloads(noted{Value: 3})
+			require.NoError(t, err)
+			sealed.Payloads[1] = clear.Payloads[0]
+			var first, second noted
+			var text string
+			require.NoError(t, convert.FromPayloads(sealed, &first, &second, &text))
+			require.Equal(t, []noted{{Value: 1}, {Value: 3, unsealed: true}}, []noted{first, second})
+			first, second = noted{}, noted{}
+			require.NoError(t, convert.FromPayload(sealed.Payloads[0], &first))
+			require.NoError(t, convert.FromPayload(sealed.Payloads[1], &second))
+			require.Equal(t, []noted{{Value: 1}, {Value: 3, unsealed: true}}, []noted{first, second})
+			require.NoError(t, convert.FromPayloads(nil, &first))
+		})
+	}
+}

@@ -29,17 +29,46 @@ func (c *Codec) FailureConverter() converter.FailureConverter {
 	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter()})
 }
 
+// Unsealed is a value that wants to know that it was read from a payload which
+// this codec's keys did not seal: whoever wrote it may have none.
+type Unsealed interface{ MarkUnsealed() }
+
+// markUnsealed tells the values that were read from payloads which were not sealed.
+func markUnsealed(payloads []*commonpb.Payload, values ...any) {
+	for i, payload := range payloads[:min(len(payloads), len(values))] {
+		if value, ok := values[i].(Unsealed); ok && !sealed(payload) {
+			value.MarkUnsealed()
+		}
+	}
+}
+
 type dataConverter struct{ converter.DataConverter }
 
 var _ converter.ContextAware = (*dataConverter)(nil)
 
 // WithWorkflowContext implements converter.ContextAware.
 func (d *dataConverter) WithWorkflowContext(converter.WorkflowContext) converter.DataConverter {
-	return &insideWorkflow{d.DataConverter}
+	return &insideWorkflow{d}
 }
 
 // WithContext implements converter.ContextAware.
 func (d *dataConverter) WithContext(context.Context) converter.DataConverter { return d }
+
+func (d *dataConverter) FromPayload(payload *commonpb.Payload, value any) error {
+	err := d.DataConverter.FromPayload(payload, value)
+	if err == nil && payload != nil {
+		markUnsealed([]*commonpb.Payload{payload}, value)
+	}
+	return err
+}
+
+func (d *dataConverter) FromPayloads(payloads *commonpb.Payloads, values ...any) error {
+	err := d.DataConverter.FromPayloads(payloads, values...)
+	if err == nil {
+		markUnsealed(payloads.GetPayloads(), values...)
+	}
+	return err
+}
 
 // insideWorkflow panics where a payload cannot be opened. Other errors stay what
 // they are: a signal by hand with the wrong arguments is dropped, not retried.

@@ -9,10 +9,12 @@
 // key: workflow ids, search attributes, and the messages of failures. None of
 // these may name a buyer.
 //
-// It gives secrecy, not authorship: a payload that is not sealed passes, so that
-// `temporal workflow signal` works without a key, and so that histories from
-// before a key was set go on. Who may write to the namespace is Temporal's own
-// authorization to decide.
+// It gives secrecy, and authorship only where a value asks for it (Unsealed): a
+// payload that is not sealed passes, so that `temporal workflow signal` works
+// without a key, and so that histories from before a key was set go on. A payment's
+// event asks: one that is not sealed is a hint, and the provider is asked before
+// anything is sold for it. Who may write to the namespace, and so cancel, refund and
+// terminate, is Temporal's own authorization to decide.
 //
 // A ciphertext is bound to its key's id, not to where it stands: whoever can write
 // to Temporal's database could put one workflow's payload into another. The SDK

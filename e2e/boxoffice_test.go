@@ -27,6 +27,7 @@ func TestBoxOffice(t *testing.T) {
 			if *capture != "" {
 				return
 			}
+			t.Run("signal by hand", func(t *testing.T) { testSignalByHand(t, s) })
 			t.Run("bad input", func(t *testing.T) { testBadInput(t, s) })
 			t.Run("repeats", func(t *testing.T) { testRepeats(t, s) })
 			t.Run("hang-ups", func(t *testing.T) { testHangUps(t, s) })

@@ -5,7 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
-	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/proxy"
 	"go.temporal.io/sdk/converter"
@@ -23,14 +22,10 @@ func visit(t *testing.T, what proto.Message, with visitor) {
 	require.NoError(t, proxy.VisitPayloads(t.Context(), what, proxy.VisitPayloadsOptions{SkipSearchAttributes: true, Visitor: with}))
 }
 
-// requireSealed: whatever Temporal stores is encrypted, except what was sent
-// without a key: a signal by hand.
+// requireSealed: whatever Temporal stores is encrypted.
 func requireSealed(t *testing.T, history *historypb.History) {
 	t.Helper()
 	for _, event := range history.Events {
-		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED {
-			continue
-		}
 		visit(t, event, func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 			for _, payload := range payloads {
 				require.Equal(t, "binary/encrypted", string(payload.GetMetadata()["encoding"]), "event %d, %s: %s", event.GetEventId(), event.GetEventType(), payload.GetData())
@@ -50,4 +45,15 @@ func (s *stack) decode(t *testing.T, history *historypb.History) {
 	visit(t, history, func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 		return codec.Decode(payloads)
 	})
+}
+
+// seal encrypts an argument at the stack's codec server, as Temporal's tools do.
+func (s *stack) seal(t *testing.T, argument any) converter.RawValue {
+	t.Helper()
+	payload, err := converter.GetDefaultDataConverter().ToPayload(argument)
+	require.NoError(t, err)
+	codec := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{Endpoint: s.env["BOXOFFICE_CODEC_URL"]})
+	sealed, err := codec.Encode([]*commonpb.Payload{payload})
+	require.NoError(t, err)
+	return converter.NewRawValue(sealed[0])
 }

@@ -125,6 +125,8 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 	switch {
 	case m.cancel:
 		return c.giveUp(ctx, domain.OrderCanceled)
+	case m.hint:
+		return c.follow(ctx, m.event)
 	case m.paid():
 		return c.settleReported(ctx, m.event.Capture())
 	case m.event.Type == domain.PaymentFailed:
@@ -177,6 +179,54 @@ func (c *checkout) holdLeft(ctx workflow.Context) time.Duration {
 		grace = holdGraceBefore
 	}
 	return c.state.Hold.ExpiresAt.Add(grace).Sub(workflow.Now(ctx))
+}
+
+// follow looks into a hint: what the provider took is what counts. Until it has
+// answered, what others report goes first; at the deadline it is asked anyway.
+func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error {
+	left := func() time.Duration { return c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx)) }
+	if left() <= 0 {
+		return nil
+	}
+	callCtx, stopCall := workflow.WithCancel(ctx)
+	defer stopCall()
+	answer := c.askAboutHint(callCtx)
+	for !answer.IsReady() {
+		if left() <= 0 {
+			return nil
+		}
+		if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+			Timeout:      left(),
+			TimerOptions: workflow.TimerOptions{Summary: "the provider's word or the deadline"},
+		}, func() bool { return answer.IsReady() || c.inbox.hasPayment() }); err != nil {
+			return err
+		}
+		if answer.IsReady() || !c.inbox.hasPayment() {
+			continue
+		}
+		if err := c.handle(ctx, c.inbox.takePayment()); err != nil || c.state.Status.Settled() {
+			return err
+		}
+	}
+	var found activities.FoundCapture
+	if err := answer.Get(ctx, &found); err != nil {
+		return fmt.Errorf("ask about an unsealed event of order %s: %w", c.order.ID, err)
+	}
+	switch {
+	case found.Captured:
+		return c.settle(ctx, found.Capture)
+	case hint.Type == domain.PaymentSucceeded:
+		workflow.GetLogger(ctx).Warn("Ignored a payment's event that is not sealed: the provider took nothing", "Payment", hint.Payment)
+		return nil
+	case hint.Type == domain.PaymentFailed:
+		return c.giveUp(ctx, domain.OrderFailed)
+	default:
+		return c.giveUp(ctx, domain.OrderCanceled)
+	}
+}
+
+func (c *checkout) askAboutHint(ctx workflow.Context) workflow.Future {
+	return callProvider(ctx, "an event that is not sealed is a hint: what did the provider take?", acts.FindCapture, domain.SessionID(c.order.ID))
 }
 
 // settleCaptured settles what the provider captured. A capture of the wrong
@@ -412,7 +462,7 @@ func (c *checkout) lastCall(ctx workflow.Context) (more bool, err error) {
 	if err := workflow.Await(ctx, func() bool { return called }); err != nil {
 		return false, err
 	}
-	return c.inbox.hasPayment() && workflow.GetVersion(ctx, lastCallChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion, nil
+	return c.inbox.saysPaid() && workflow.GetVersion(ctx, lastCallChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion, nil
 }
 
 // breakOff gives to Late the money that was reported to a checkout which cannot go
@@ -433,10 +483,18 @@ func (c *checkout) breakOff(ctx workflow.Context, why error) error {
 
 // handleAfterEnd: only money can still matter.
 func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
-	if !m.paid() {
+	capture := m.event.Capture()
+	switch {
+	case m.hint && m.event.Type == domain.PaymentSucceeded:
+		var found activities.FoundCapture
+		if err := c.askAboutHint(ctx).Get(ctx, &found); err != nil || !found.Captured {
+			return err
+		}
+		capture = found.Capture
+	case !m.paid():
 		return nil
 	}
-	input, late := LateTerms(&c.state, m.event.Capture())
+	input, late := LateTerms(&c.state, capture)
 	if !late {
 		return nil
 	}

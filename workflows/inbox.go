@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -23,16 +24,44 @@ const cancelMessage = "cancel"
 type message struct {
 	id     string
 	cancel bool
+	hint   bool                // by somebody without the payload key: to be asked about
 	event  domain.PaymentEvent // unless cancel
 }
 
-// paid reports whether the message is about money that was taken.
-func (m message) paid() bool { return !m.cancel && m.event.Type == domain.PaymentSucceeded }
+// paid reports whether the message says that money was taken, and is to be believed.
+func (m message) paid() bool { return !m.cancel && !m.hint && m.event.Type == domain.PaymentSucceeded }
+
+// hintsMax bounds how many hints one checkout follows: each asks the provider.
+const hintsMax = 8
+
+// reported is a payment's event as it came into the workflow.
+type reported struct {
+	domain.PaymentEvent
+	unsealed bool
+}
+
+// MarkUnsealed implements codec.Unsealed.
+func (r *reported) MarkUnsealed() { r.unsealed = true }
+
+// hintChange marks checkouts that ask the provider about an event which was not
+// sealed. It is asked only where one came.
+const hintChange = "unsealed-is-a-hint"
+
+// message of a report. A hint has an id of its own: it must not stand for the event
+// that it names, which may come yet.
+func (r *reported) message(ctx workflow.Context) message {
+	m := eventMessage(r.PaymentEvent)
+	if r.unsealed && workflow.GetVersion(ctx, hintChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		m.id, m.hint = "hint/"+r.ID, true
+	}
+	return m
+}
 
 // inbox collects messages in the order of their arrival, each once. Handlers
 // only put in; the checkout's body takes out: one message at a time decides.
 type inbox struct {
 	seen    map[string]bool // every id that ever came in
+	hints   int
 	waiting []message
 	handled map[string]bool
 }
@@ -45,7 +74,7 @@ func eventMessage(event domain.PaymentEvent) message {
 	return message{id: "event/" + event.ID, event: event.Normalized()}
 }
 
-func (b *inbox) full() bool  { return len(b.seen) >= eventsMax }
+func (b *inbox) full() bool  { return len(b.seen)-b.hints >= eventsMax }
 func (b *inbox) empty() bool { return len(b.waiting) == 0 }
 
 // put takes a message in, once, and reports whether it will be, or was, dealt
@@ -54,43 +83,43 @@ func (b *inbox) put(m message) bool {
 	if b.seen[m.id] {
 		return true
 	}
-	if b.full() && !m.cancel && !m.paid() {
+	switch {
+	case m.hint && b.hints >= hintsMax, !m.hint && b.full() && !m.cancel && !m.paid():
 		return false
+	case m.hint:
+		b.hints++
 	}
 	b.seen[m.id] = true
 	b.waiting = append(b.waiting, m)
 	return true
 }
 
+// take takes the first message. Hints come last: what is known goes first.
 func (b *inbox) take() message {
-	m := b.waiting[0]
-	b.waiting = b.waiting[1:]
+	first := max(0, slices.IndexFunc(b.waiting, func(m message) bool { return !m.hint }))
+	return b.takeAt(first)
+}
+
+func (b *inbox) takeAt(i int) message {
+	m := b.waiting[i]
+	b.waiting = append(b.waiting[:i:i], b.waiting[i+1:]...)
 	return m
 }
 
 // putBack returns a message that could not be dealt with.
 func (b *inbox) putBack(m message) { b.waiting = append([]message{m}, b.waiting...) }
 
-// hasPayment reports whether money is reported in a waiting message.
-func (b *inbox) hasPayment() bool {
-	for _, m := range b.waiting {
-		if m.paid() {
-			return true
-		}
-	}
-	return false
+// hasPayment reports whether a waiting message reports money.
+func (b *inbox) hasPayment() bool { return slices.ContainsFunc(b.waiting, message.paid) }
+
+// saysPaid is hasPayment, hints included.
+func (b *inbox) saysPaid() bool {
+	return slices.ContainsFunc(b.waiting, func(m message) bool { return m.paid() || m.hint && m.event.Type == domain.PaymentSucceeded })
 }
 
-// takePayment takes the first waiting message that reports money.
-func (b *inbox) takePayment() message {
-	for i, m := range b.waiting {
-		if m.paid() {
-			b.waiting = append(b.waiting[:i:i], b.waiting[i+1:]...)
-			return m
-		}
-	}
-	panic("takePayment: none waiting") // callers ask hasPayment first
-}
+// takePayment takes the first waiting message that reports money; there is one, see
+// hasPayment.
+func (b *inbox) takePayment() message { return b.takeAt(slices.IndexFunc(b.waiting, message.paid)) }
 
 // listen registers everything that may be said to a checkout or asked of it.
 func (c *checkout) listen(ctx workflow.Context) error {
@@ -126,7 +155,8 @@ func (c *checkout) answerHold(ctx workflow.Context, _ string) (domain.Hold, erro
 	return c.state.Hold, err
 }
 
-func (c *checkout) validateEvent(event domain.PaymentEvent) error {
+func (c *checkout) validateEvent(report reported) error {
+	event := report.PaymentEvent
 	if !c.concerns(event) {
 		return reject(domain.CodeInvalid, "the event is not about this order")
 	}
@@ -140,8 +170,8 @@ func (c *checkout) concerns(event domain.PaymentEvent) bool {
 	return event.Order == c.order.ID && event.Normalized().Usable()
 }
 
-func (c *checkout) answerPayment(ctx workflow.Context, event domain.PaymentEvent) (PaymentAnswer, error) {
-	return c.answer(ctx, eventMessage(event))
+func (c *checkout) answerPayment(ctx workflow.Context, report reported) (PaymentAnswer, error) {
+	return c.answer(ctx, report.message(ctx))
 }
 
 func (c *checkout) answerCancel(ctx workflow.Context) (PaymentAnswer, error) {
@@ -188,9 +218,9 @@ func (c *checkout) obeyCancellation(request workflow.Context) func(workflow.Cont
 func (c *checkout) receiveSignals(ctx workflow.Context) {
 	signals := workflow.GetSignalChannel(ctx, PaymentSignal)
 	for {
-		var event domain.PaymentEvent
-		signals.Receive(ctx, &event)
-		c.takeSignal(ctx, event)
+		var report reported
+		signals.Receive(ctx, &report)
+		c.takeSignal(ctx, report)
 	}
 }
 
@@ -199,18 +229,18 @@ func (c *checkout) receiveSignals(ctx workflow.Context) {
 func (c *checkout) drainSignals(ctx workflow.Context) {
 	signals := workflow.GetSignalChannel(ctx, PaymentSignal)
 	for {
-		var event domain.PaymentEvent
-		if !signals.ReceiveAsync(&event) {
+		var report reported
+		if !signals.ReceiveAsync(&report) {
 			return
 		}
-		c.takeSignal(ctx, event)
+		c.takeSignal(ctx, report)
 	}
 }
 
-func (c *checkout) takeSignal(ctx workflow.Context, event domain.PaymentEvent) {
-	if !c.concerns(event) {
+func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
+	if !c.concerns(report.PaymentEvent) {
 		workflow.GetLogger(ctx).Warn("Ignored a payment signal that is not about this order")
 		return
 	}
-	c.inbox.put(eventMessage(event))
+	c.inbox.put(report.message(ctx))
 }

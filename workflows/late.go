@@ -24,7 +24,13 @@ type LateInput struct {
 	HoldMayStand bool `json:"hold_may_stand,omitempty"`
 	// Reason of the refund, should it come to one for no other reason.
 	Reason domain.RefundReason `json:"reason"`
+	// Unsealed: whoever started it may have no payload key. Then it sells nothing, and
+	// gives back what the provider says it took.
+	Unsealed bool `json:"unsealed,omitempty"`
 }
+
+// MarkUnsealed implements codec.Unsealed.
+func (l *LateInput) MarkUnsealed() { l.Unsealed = true }
 
 // LateTerms decides what a capture is worth to a checkout that has ended; late
 // is false when it is the very payment the order was settled with. The caller
@@ -50,6 +56,9 @@ func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateI
 func Late(ctx workflow.Context, input LateInput) (domain.CheckoutState, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt is not canceled
 	l := &late{LateInput: input}
+	if input.Unsealed {
+		l.Unsealed = workflow.GetVersion(ctx, hintChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	}
 	l.enter(ctx, domain.OrderPending)
 	if err := workflow.SetQueryHandler(ctx, StateQuery, func() (domain.CheckoutState, error) { return l.state, nil }); err != nil {
 		return l.state, err
@@ -94,8 +103,16 @@ func (l *late) confirm(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	if found.Captured && found.Capture.Payment == l.Capture.Payment {
+	known := found.Captured && found.Capture.Payment == l.Capture.Payment
+	if known {
 		l.Capture = found.Capture
+	}
+	if l.Unsealed {
+		if !known {
+			// It fails: one that completes would stand for the payment, should it come.
+			return temporal.NewNonRetryableApplicationError("its argument was not sealed, and the provider does not know the payment", "Unsealed", nil)
+		}
+		l.Rebook, l.Order = false, nil
 	}
 	if l.Order != nil && !l.Capture.Pays(l.Order) {
 		l.Rebook, l.Reason = false, domain.RefundWrongAmount

@@ -104,6 +104,31 @@ func TestLateRefundThatCannotBeRecorded(t *testing.T) {
 	require.Empty(t, b.world.refunded)
 }
 
+// Whoever can start a workflow may have no payload key: what was not sealed sells
+// nothing, and gives back no more than the provider took.
+func TestLateThatWasNotSealed(t *testing.T) {
+	order := testOrder()
+	input := workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft, Unsealed: true}
+	t.Run("unknown at the provider: it fails, so that it does not stand for the payment", func(t *testing.T) {
+		b := setup(t, func(w *world) { w.seatsLeft = true })
+		b.env.ExecuteWorkflow(workflows.Late, input)
+		require.ErrorContains(t, b.env.GetWorkflowError(), "not sealed")
+		require.Empty(t, b.world.recorded)
+		require.Empty(t, b.world.refunds)
+	})
+	t.Run("captured: it goes back", func(t *testing.T) {
+		b := setup(t, func(w *world) {
+			w.seatsLeft = true
+			c := testCapture()
+			w.captured = &c
+		})
+		b.env.ExecuteWorkflow(workflows.Late, input)
+		require.NoError(t, b.env.GetWorkflowError())
+		require.Empty(t, b.world.recorded)
+		require.Equal(t, []string{"pay_1"}, b.world.refunded)
+	})
+}
+
 func wrongCapture() domain.Capture {
 	c := testCapture()
 	c.AmountMinor = 1

@@ -1,0 +1,189 @@
+package workflows_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"boxoffice/activities"
+	"boxoffice/codec"
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// An event of a payment that was not sealed is a hint: whoever wrote it may have
+// neither the payload key nor the webhook's secret. The provider's word counts.
+func TestAnUnsealedEventIsAHint(t *testing.T) {
+	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
+	require.NoError(t, err)
+	ours, theirs := keys.DataConverter(), converter.GetDefaultDataConverter()
+	begun := history(t, "testdata/histories/expired.json")[:2]
+	order, _ := placed(t, begun)
+	captured := func(w *world) {
+		c := injectedEvent(order).Capture()
+		w.captured = &c
+	}
+	capturedWrong := func(w *world) {
+		c := injectedEvent(order).Capture()
+		c.AmountMinor++
+		w.captured = &c
+	}
+	of := func(kind domain.PaymentEventType) domain.PaymentEvent {
+		event := injectedEvent(order)
+		event.Type = kind
+		return event
+	}
+	signal := func(x *execution, as converter.DataConverter, event domain.PaymentEvent) {
+		payloads, err := as.ToPayloads(event)
+		require.NoError(t, err)
+		x.signal(workflows.PaymentSignal, payloads)
+	}
+	update := func(x *execution, as converter.DataConverter, event domain.PaymentEvent) {
+		payloads, err := as.ToPayloads(event)
+		require.NoError(t, err)
+		x.update("event/"+event.ID, workflows.PaymentUpdate, payloads)
+	}
+	tests := []struct {
+		name   string
+		script func(*world)
+		drive  func(*execution)
+		want   domain.OrderStatus
+		asked  int  // how often the provider was asked about hints
+		late   bool // the payment was handed over
+	}{
+		{"a sealed signal sells", nil, func(x *execution) { signal(x, ours, of(domain.PaymentSucceeded)) }, domain.OrderPaid, 0, false},
+		{"a sealed update sells", nil, func(x *execution) { update(x, ours, of(domain.PaymentSucceeded)) }, domain.OrderPaid, 0, false},
+		{"a signal by hand, and the provider took it", captured, func(x *execution) { signal(x, theirs, of(domain.PaymentSucceeded)) }, domain.OrderPaid, 1, false},
+		{"a signal by hand, and the provider took nothing", nil, func(x *execution) { signal(x, theirs, of(domain.PaymentSucceeded)) }, domain.OrderExpired, 1, false},
+		{"a signal by hand, and the provider took another amount", capturedWrong, func(x *execution) { signal(x, theirs, of(domain.PaymentSucceeded)) }, domain.OrderExpired, 1, true},
+		{"an update by hand, and the provider took it", captured, func(x *execution) { update(x, theirs, of(domain.PaymentSucceeded)) }, domain.OrderPaid, 1, false},
+		{"an update by hand, and the provider took nothing", nil, func(x *execution) { update(x, theirs, of(domain.PaymentSucceeded)) }, domain.OrderExpired, 1, false},
+		{"a failure by hand ends it, as the provider allows", nil, func(x *execution) { signal(x, theirs, of(domain.PaymentFailed)) }, domain.OrderFailed, 1, false},
+		{"a failure by hand of what was paid", captured, func(x *execution) { signal(x, theirs, of(domain.PaymentFailed)) }, domain.OrderPaid, 1, false},
+		{"a hint does not stand for the event that it names", nil, func(x *execution) {
+			signal(x, theirs, of(domain.PaymentSucceeded))
+			for range 3 {
+				x.task()
+				x.happen()
+			}
+			signal(x, ours, of(domain.PaymentSucceeded))
+		}, domain.OrderPaid, 1, false},
+		{"what is known goes first", nil, func(x *execution) {
+			hint := of(domain.PaymentSucceeded)
+			hint.Payment = "pay_hint"
+			signal(x, theirs, hint)
+			signal(x, ours, of(domain.PaymentSucceeded))
+		}, domain.OrderPaid, 1, false},
+		{"many hints", nil, func(x *execution) {
+			for i := range 30 {
+				hint := of(domain.PaymentSucceeded)
+				hint.ID = fmt.Sprint("e", i)
+				signal(x, theirs, hint)
+			}
+		}, domain.OrderExpired, 8, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{}
+			w.reset(nil)
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, ours)
+			x := s.resume(begun)
+			x.task()
+			if tt.script != nil {
+				tt.script(w)
+			}
+			tt.drive(x)
+			last := x.run()
+			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last.GetEventType())
+			var state domain.CheckoutState
+			require.NoError(t, ours.FromPayloads(last.GetWorkflowExecutionCompletedEventAttributes().GetResult(), &state))
+			require.Equal(t, tt.want, state.Status, x.kinds())
+			require.Equal(t, tt.want == domain.OrderPaid, w.bought(injected))
+			require.Equal(t, tt.asked, x.asked(ours), x.kinds())
+			require.Equal(t, tt.late, len(x.children()) > 0)
+			require.NoError(t, replayWith(keys, x.events))
+		})
+	}
+}
+
+// A hint in the task in which the checkout closes is followed too.
+func TestAHintAtTheClose(t *testing.T) {
+	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
+	require.NoError(t, err)
+	begun := history(t, "testdata/histories/expired.json")[:2]
+	order, _ := placed(t, begun)
+	for _, captured := range []bool{false, true} {
+		w := &world{}
+		w.reset(nil)
+		s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, keys.DataConverter())
+		x := s.resume(begun)
+		x.run()
+		all := moments(x.events)
+		x = s.resume(x.events[:all[len(all)-1]])
+		if captured {
+			c := injectedEvent(order).Capture()
+			w.captured = &c
+		}
+		x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
+		x.run()
+		require.Equal(t, 1, x.asked(keys.DataConverter()))
+		require.Equal(t, captured, len(x.children()) == 1)
+		require.False(t, w.bought(injected))
+		require.NoError(t, replayWith(keys, x.events))
+	}
+}
+
+// While the provider does not answer, what is known is dealt with.
+func TestAHintKeepsNobodyWaiting(t *testing.T) {
+	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
+	require.NoError(t, err)
+	begun := history(t, "testdata/histories/expired.json")[:2]
+	order, _ := placed(t, begun)
+	w := &world{}
+	w.reset(nil)
+	s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, keys.DataConverter())
+	x := s.resume(begun)
+	x.task()
+	x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
+	x.task() // the question is on its way
+	event := injectedEvent(order)
+	event.ID = "sealed"
+	payloads, err := keys.DataConverter().ToPayloads(event)
+	require.NoError(t, err)
+	x.update("event/sealed", workflows.PaymentUpdate, payloads)
+	x.task()
+	require.True(t, w.bought(injected), x.kinds())
+	require.True(t, closes(x.events[len(x.events)-1]), x.kinds())
+}
+
+// asked counts the questions about hints, by what the history says of them.
+func (x *execution) asked(payloads converter.DataConverter) (n int) {
+	x.t.Helper()
+	for _, e := range x.events {
+		if e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "FindCapture" {
+			var summary string
+			require.NoError(x.t, payloads.FromPayload(e.GetUserMetadata().GetSummary(), &summary))
+			if strings.Contains(summary, "not sealed") {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func replayWith(keys *codec.Codec, events []*historypb.HistoryEvent) error {
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DataConverter: keys.DataConverter(), FailureConverter: keys.FailureConverter()})
+	if err != nil {
+		return err
+	}
+	replayer.RegisterWorkflow(workflows.Checkout)
+	return replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: events})
+}
