@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -156,7 +157,8 @@ func endsRefundRetried(t *testing.T, s *stack) string {
 	s.cancel(t, o)
 	s.capture(t, o, nil)
 	s.awaitStatus(t, o, "refunding")
-	require.Regexp(t, `boxoffice_refunds_owed [1-9]`, s.metrics(t))
+	owed := regexp.MustCompile(`boxoffice_refunds_owed [1-9]`)
+	eventually(t, "a metric shows that money is owed", func() bool { return owed.MatchString(s.metrics(t)) })
 	eventually(t, "the Web UI says what it waits for", func() bool {
 		described, err := s.temporal.DescribeWorkflowExecution(t.Context(), lateID(o), "")
 		require.NoError(t, err)
