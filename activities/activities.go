@@ -24,8 +24,8 @@ type Ledger interface {
 	Rebook(ctx context.Context, order *domain.Order) (domain.RebookOutcome, error)
 	Return(ctx context.Context, order *domain.SoldOrder) error
 	// Unsell takes a booking back that was never recorded, its perk included;
-	// the order is never sold again.
-	Unsell(ctx context.Context, order *domain.Order, booking domain.Booking) error
+	// the order is never sold again. It keeps why, and answers what was kept first.
+	Unsell(ctx context.Context, order *domain.Order, booking domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error)
 	// SeatFate is a read: whether anything was sold to the order.
 	SeatFate(ctx context.Context, order domain.OrderID) (domain.SeatFate, error)
 }
@@ -180,13 +180,16 @@ const (
 // The three are one activity because each is idempotent and a crash between
 // them is healed by running all of them again; as three they would only cost
 // history. The order of the steps matters: a ticket is never recorded before
-// its seat is sold.
+// its seat is sold. Where an earlier attempt had taken the sale back, or had begun
+// to, that is finished, and the answer is what it would have said.
 func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) {
 	booked, err := a.bookSeats(ctx, &s)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Settled{}, forWorkflow(err)
-	}
-	if !booked {
+	case booked == seatsReturned:
+		return a.undo(ctx, &s, domain.UnsoldNotSaid)
+	case booked == seatsGone:
 		return Settled{Outcome: SettleNoSeats}, nil
 	}
 	perk, err := a.Ledger.TakePerk(ctx, &s.Order)
@@ -197,10 +200,10 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	sold, err := a.Orders.Record(ctx, record)
 	switch {
 	case domain.CodeOf(err) == domain.CodeExists:
-		return a.undo(ctx, &s, SettleRefunding)
+		return a.undo(ctx, &s, domain.UnsoldRefunding)
 	case isForGood(err):
 		a.flag(FlagUnrecordable, s.Order.ID, err)
-		return a.undo(ctx, &s, SettleUnrecordable)
+		return a.undo(ctx, &s, domain.UnsoldUnrecordable)
 	case err != nil:
 		return Settled{}, forWorkflow(err)
 	default:
@@ -208,18 +211,31 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	}
 }
 
-// undo: this payment cannot buy the order. Where a payment has bought it, the
-// seats are that one's; else they were taken for nothing and go back.
-func (a *Activities) undo(ctx context.Context, s *Settlement, outcome SettleOutcome) (Settled, error) {
+// undo: this payment cannot buy the order, or its seats went back before. Where a
+// payment has bought it, the seats are that one's; else they were taken for nothing
+// and go back. What is answered is why they did, the first time.
+func (a *Activities) undo(ctx context.Context, s *Settlement, why domain.UnsoldReason) (Settled, error) {
 	sold, err := a.Orders.Order(ctx, s.Order.ID)
-	if err == nil {
+	switch {
+	case err == nil && sold.Capture.Payment == s.Capture.Payment:
+		return Settled{Outcome: SettleSold, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
+	case err == nil:
 		return Settled{Outcome: SettleSoldBefore, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
-	}
-	if domain.CodeOf(err) != domain.CodeNotFound {
+	case domain.CodeOf(err) != domain.CodeNotFound:
 		return Settled{}, forWorkflow(err)
 	}
-	err = a.Ledger.Unsell(ctx, &s.Order, s.Booking)
-	return Settled{Outcome: outcome, Payment: s.Capture.Payment}, forWorkflow(err)
+	unsold, err := a.Ledger.Unsell(ctx, &s.Order, s.Booking, why)
+	if err != nil {
+		return Settled{}, forWorkflow(err)
+	}
+	switch unsold {
+	case domain.UnsoldUnrecordable:
+		return Settled{Outcome: SettleUnrecordable, Payment: s.Capture.Payment}, nil
+	case domain.UnsoldRefunding:
+		return Settled{Outcome: SettleRefunding, Payment: s.Capture.Payment}, nil
+	default: // given back for want of a payment, or refunded: never sold again
+		return Settled{Outcome: SettleNoSeats}, nil
+	}
 }
 
 // errUnpaid is why seats are unsold that no payment was found for.
@@ -243,20 +259,30 @@ func (a *Activities) FindSale(ctx context.Context, order domain.OrderID) (Settle
 // payment can be found: SettleUnpaid, or SettleSoldBefore where it was recorded
 // after all.
 func (a *Activities) Unsell(ctx context.Context, order domain.Order) (Settled, error) {
-	settled, err := a.undo(ctx, &Settlement{Order: order, Booking: domain.BookedByHold}, SettleUnpaid)
-	if err == nil && settled.Outcome == SettleUnpaid {
-		a.flag(FlagUnpaidPost, order.ID, errUnpaid)
+	settled, err := a.undo(ctx, &Settlement{Order: order, Booking: domain.BookedByHold}, domain.UnsoldUnpaid)
+	if err != nil || settled.Outcome == SettleSoldBefore {
+		return settled, err
 	}
-	return settled, err
+	a.flag(FlagUnpaidPost, order.ID, errUnpaid)
+	return Settled{Outcome: SettleUnpaid}, nil
 }
 
-func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (bool, error) {
+// seats are what the ledger says of those that a settlement asks for.
+type seats int
+
+const (
+	seatsGone seats = iota // none were sold: the hold is gone, or none is left
+	seatsBooked
+	seatsReturned // they were, and went back
+)
+
+func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (seats, error) {
 	if s.Booking == domain.BookedByRebook {
 		outcome, err := a.Ledger.Rebook(ctx, &s.Order)
-		return outcome == domain.RebookBooked, err
+		return map[domain.RebookOutcome]seats{domain.RebookBooked: seatsBooked, domain.RebookReturned: seatsReturned}[outcome], err
 	}
 	outcome, err := a.Ledger.Post(ctx, &s.Order)
-	return outcome == domain.PostPosted, err
+	return map[domain.PostOutcome]seats{domain.PostPosted: seatsBooked, domain.PostReturned: seatsReturned}[outcome], err
 }
 
 // Release gives the order's seats back.

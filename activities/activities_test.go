@@ -26,6 +26,7 @@ type scripted struct {
 	heldAt time.Time
 	post   domain.PostOutcome
 	rebook domain.RebookOutcome
+	unsold domain.UnsoldReason // what stands from before
 	fate   domain.SeatFate
 	sold   *domain.SoldOrder
 	fail   map[string]error
@@ -61,8 +62,8 @@ func (s *scripted) Order(context.Context, domain.OrderID) (domain.SoldOrder, err
 	return domain.SoldOrder{}, s.call("order")
 }
 func (s *scripted) Return(context.Context, *domain.SoldOrder) error { return s.call("return") }
-func (s *scripted) Unsell(context.Context, *domain.Order, domain.Booking) error {
-	return s.call("unsell")
+func (s *scripted) Unsell(_ context.Context, _ *domain.Order, _ domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error) {
+	return cmp.Or(s.unsold, why), s.call("unsell")
 }
 func (s *scripted) BeginRefund(context.Context, domain.Refund) error { return s.call("begin") }
 func (s *scripted) Refund(context.Context, domain.Refund) error      { return s.call("refund") }
@@ -176,6 +177,18 @@ func TestSettle(t *testing.T) {
 		{"the database will never take it: nothing is left behind", scripted{post: domain.PostPosted, fail: map[string]error{
 			"record": forGood, "order": domain.NotFound("order")}}, domain.BookedByHold,
 			activities.Settled{Outcome: activities.SettleUnrecordable, Payment: "pay_1"}, []string{"post", "perk", "record", "order", "unsell"}, ""},
+		{"an earlier attempt had begun to take it back: that is finished, and the answer is its own", scripted{post: domain.PostReturned,
+			unsold: domain.UnsoldUnrecordable, fail: map[string]error{"order": domain.NotFound("order")}}, domain.BookedByHold,
+			activities.Settled{Outcome: activities.SettleUnrecordable, Payment: "pay_1"}, []string{"post", "order", "unsell"}, ""},
+		{"the same of a payment that goes back", scripted{rebook: domain.RebookReturned,
+			unsold: domain.UnsoldRefunding, fail: map[string]error{"order": domain.NotFound("order")}}, domain.BookedByRebook,
+			activities.Settled{Outcome: activities.SettleRefunding, Payment: "pay_1"}, []string{"rebook", "order", "unsell"}, ""},
+		{"given back for want of a payment, which comes now", scripted{post: domain.PostReturned,
+			unsold: domain.UnsoldUnpaid, fail: map[string]error{"order": domain.NotFound("order")}}, domain.BookedByHold,
+			activities.Settled{Outcome: activities.SettleNoSeats}, []string{"post", "order", "unsell"}, ""},
+		{"sold to this payment, and refunded before the answer was heard", scripted{post: domain.PostReturned,
+			sold: &domain.SoldOrder{PerkTaken: true, Capture: domain.Capture{Payment: "pay_1"}}}, domain.BookedByHold,
+			activities.Settled{Outcome: activities.SettleSold, PerkTaken: true, Payment: "pay_1"}, []string{"post", "order"}, ""},
 		{"the same of a capture that is not for the order", scripted{rebook: domain.RebookBooked, fail: map[string]error{
 			"record": domain.Invalid("payment", "must pay"), "order": domain.NotFound("order")}}, domain.BookedByRebook,
 			activities.Settled{Outcome: activities.SettleUnrecordable, Payment: "pay_1"}, []string{"rebook", "perk", "record", "order", "unsell"}, ""},

@@ -53,8 +53,9 @@ type PostOutcome string
 
 // The verdicts on a post.
 const (
-	PostPosted PostOutcome = "posted"    // the seats are sold to this order, now or before
-	PostGone   PostOutcome = "hold_gone" // the hold was voided or had expired: the money is late
+	PostPosted   PostOutcome = "posted"    // the seats are sold to this order, now or before
+	PostGone     PostOutcome = "hold_gone" // the hold was voided or had expired: the money is late
+	PostReturned PostOutcome = "returned"  // they were sold to this order, and went back: never sold again
 )
 
 // VoidOutcome is the ledger's verdict on giving a hold back.
@@ -73,4 +74,17 @@ type RebookOutcome string
 const (
 	RebookBooked   RebookOutcome = "rebooked"
 	RebookNoneLeft RebookOutcome = "none_left" // or the buyer's quota is used up by now
+	RebookReturned RebookOutcome = "returned"  // they were rebooked, and went back: never sold again
+)
+
+// UnsoldReason is why seats that were sold to an order were taken back. The ledger
+// keeps it with them, so that whoever asks again hears the same.
+type UnsoldReason string
+
+// The reasons.
+const (
+	UnsoldNotSaid      UnsoldReason = ""             // a refund, or an earlier release
+	UnsoldUnrecordable UnsoldReason = "unrecordable" // the database will never take the order
+	UnsoldRefunding    UnsoldReason = "refunding"    // its payment was on its way back already
+	UnsoldUnpaid       UnsoldReason = "unpaid"       // nobody had paid
 )

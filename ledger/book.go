@@ -177,7 +177,7 @@ func refusal(l leg) domain.Hold {
 //
 //	the first leg answers       which means                             outcome
 //	created, exists             posted, now or before                   posted
-//	exists, and was unsold      the seats went back, see Unsell         hold gone
+//	exists, and went back       see Unsell and Return                   returned
 //	…_already_voided            the hold was given back                 hold gone
 //	…_expired                   its timeout passed                      hold gone
 //	…_not_found (burns the id)  there never was a hold                  hold gone
@@ -198,8 +198,11 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 	}
 	switch v.class {
 	case classApplied:
-		if returned, err := b.returnedSince(ctx, op, o.ID, v); err != nil || returned {
-			return domain.PostGone, err
+		if v.status == tb.TransferCreated {
+			return domain.PostPosted, nil
+		}
+		if returned, err := b.there(ctx, op, o.ID, slotReturn|slotFirst); err != nil || returned {
+			return domain.PostReturned, err
 		}
 		return domain.PostPosted, nil
 	case classVoided, classExpired, classNotFound, classBurnt:
@@ -207,20 +210,6 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 	default:
 		return "", v.fault(op, o.ID)
 	}
-}
-
-// returnedSince reports whether seats that were sold before have gone back: an
-// order is returned once and never sold again.
-func (b *Book) returnedSince(ctx context.Context, op string, order domain.OrderID, v verdict) (bool, error) {
-	if v.status == tb.TransferCreated {
-		return false, nil
-	}
-	return b.returned(ctx, op, order)
-}
-
-func (b *Book) returned(ctx context.Context, op string, order domain.OrderID) (bool, error) {
-	const first = slot(0) // of every chain
-	return b.there(ctx, op, order, slotReturn|first)
 }
 
 // Void gives back what the order holds, its buyer's open checkout included. Never call it while the hold's outcome
@@ -264,8 +253,7 @@ func (v verdict) voided(op string, order domain.OrderID) (domain.VoidOutcome, er
 // cannot burn, because the hold is known to be there. Where it is not, there is
 // nothing to give back.
 func (b *Book) voidBurnt(ctx context.Context, op string, o *domain.Order) (domain.VoidOutcome, error) {
-	const first = slot(0) // of every chain
-	held, err := b.there(ctx, op, o.ID, slotHold|first)
+	held, err := b.there(ctx, op, o.ID, slotHold|slotFirst)
 	if err != nil {
 		return "", err
 	}
@@ -328,15 +316,21 @@ func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 // Rebook sells the order's seats although its hold is gone, at once and without
 // a hold, if lines and quota still allow it; the buyer may have another checkout
 // open by now, which is none of its business. A refused order is never rebooked
-// later: the money goes back. Nor is one whose seats were returned: a second
-// return would find its ids taken.
+// later: the money goes back. Nor is one whose seats were returned, whichever way
+// they were sold: a second return would find its ids taken.
 func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error) {
 	const op = "rebook"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
-	if returned, err := b.returned(ctx, op, o.ID); err != nil || returned {
-		return domain.RebookNoneLeft, err
+	before, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotReturn|slotFirst), transferID(o.ID, slotRebook|slotFirst)})
+	switch {
+	case err != nil:
+		return "", failed(op, o.ID, err)
+	case before[0] != nil && before[1] != nil:
+		return domain.RebookReturned, nil
+	case before[0] != nil:
+		return domain.RebookNoneLeft, nil
 	}
 	v, err := b.takeWithQuota(ctx, op, o, rebookChain(o.ID, legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
 	if err != nil {
@@ -364,33 +358,56 @@ func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
 	if err := b.checkSold(ctx, op, o.ID, o.Booking, legs); err != nil {
 		return err
 	}
-	return b.giveBack(ctx, op, o.ID, returnChain(o.ID, legs))
+	_, err := b.returnSeats(ctx, op, o.ID, legs, reasonNotSaid)
+	return err
 }
 
 // Unsell takes a sale back that was booked and never recorded: its seats, its
 // quota and its perk are free again, as if it had not been. The order must have
 // been booked as booking says, else the error is definite. It is never sold
-// again afterwards: see Post and Rebook.
-func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booking) error {
+// again afterwards: see Post and Rebook. The reason goes into the books with the
+// seats. Where they went back before, what was said then stands, and is the answer.
+func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error) {
 	const op = "unsell"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
-		return err
+		return "", err
 	}
 	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
 	if err := b.checkSold(ctx, op, o.ID, booking, legs); err != nil {
-		return err
+		return "", err
 	}
-	if err := b.giveBack(ctx, op, o.ID, returnChain(o.ID, legs)); err != nil {
-		return err
-	}
-	if o.Perk == nil {
-		return nil
+	stands, err := b.returnSeats(ctx, op, o.ID, legs, reasonOf(why))
+	if err != nil || o.Perk == nil {
+		return stands.said(), err
 	}
 	taken, err := b.there(ctx, op, o.ID, slotPerk)
 	if err != nil || !taken {
-		return err
+		return stands.said(), err
 	}
-	return b.giveBack(ctx, op, o.ID, []tb.Transfer{perkBack(o)})
+	return stands.said(), b.giveBack(ctx, op, o.ID, []tb.Transfer{perkBack(o)})
+}
+
+// returnSeats returns the legs for a reason, or tells for which they were returned
+// before. It cannot be refused: what it moves was sold.
+func (b *Book) returnSeats(ctx context.Context, op string, order domain.OrderID, legs []leg, why reason) (reason, error) {
+	chain := returnChain(order, legs, why)
+	v, err := b.run(ctx, op, order, chain)
+	switch {
+	case err != nil:
+		return 0, err
+	case v.class == classApplied:
+		return why, nil
+	case v.class != classDiffers:
+		return 0, v.fault(op, order)
+	}
+	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{chain[0].ID})
+	if err != nil {
+		return 0, failed(op, order, err)
+	}
+	if before := found[0]; before != nil && before.Code == chain[0].Code && before.UserData64 == chain[0].UserData64 {
+		return reason(before.UserData32), nil // the same contents: only the reason differs
+	}
+	return 0, v.fault(op, order)
 }
 
 // giveBack runs a chain that cannot be refused: what it moves was sold.

@@ -133,10 +133,10 @@ func rebookChain(order domain.OrderID, legs []leg) []tb.Transfer {
 	})
 }
 
-func returnChain(order domain.OrderID, legs []leg) []tb.Transfer {
+func returnChain(order domain.OrderID, legs []leg, why reason) []tb.Transfer {
 	return link(order, slotReturn, legs, func(l leg) tb.Transfer {
 		t := move(l, l.spent, l.budget, codeReturn, codeReturnQuota)
-		t.UserData64 = contentsOf(legs)
+		t.UserData64, t.UserData32 = contentsOf(legs), uint32(why)
 		return t
 	})
 }

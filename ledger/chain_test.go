@@ -109,7 +109,7 @@ func TestOneOrdersTransfers(t *testing.T) {
 				{0x5f, quota, account(b.sale.QuotaLedger, 3), 3, last, 31},
 			})
 			b.perk(o, true)
-			if err := b.book.Unsell(b.ctx, o, domain.BookedByRebook); err != nil {
+			if err := b.unsell(o, domain.BookedByRebook); err != nil {
 				t.Fatal(err)
 			}
 			b.transfers(o, []wantTransfer{{0x80, account(perk, 3), account(perk, 2), 1, last, 21}})

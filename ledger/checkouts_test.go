@@ -101,7 +101,7 @@ func TestEveryEndingLetsTheBuyerCheckOutAgain(t *testing.T) {
 		},
 		"paid and unsold": func(t *testing.T, b *box, o *domain.Order) {
 			b.post(o, domain.PostPosted)
-			must(t, b.book.Unsell(b.ctx, o, domain.BookedByHold))
+			must(t, b.unsell(o, domain.BookedByHold))
 		},
 		"voided and rebooked": func(_ *testing.T, b *box, o *domain.Order) {
 			b.void(o, domain.VoidVoided)
@@ -506,7 +506,7 @@ func (m *oneCheckoutModel) giveBack() {
 	case o.hold != "posted":
 		m.Skip("it was not sold")
 	}
-	if err := m.box.book.Unsell(m.box.ctx, o.Order, booking); err != nil {
+	if err := m.box.unsell(o.Order, booking); err != nil {
 		m.Fatalf("unsell of an order that is %s, %s: %v", o.hold, o.rebooked, err)
 	}
 	o.returned = true

@@ -34,7 +34,7 @@ func TestSeatFate(t *testing.T) {
 		require.NoError(t, b.book.Return(b.ctx, sold(refunded, domain.BookedByHold)))
 		unsold := begin("gil", 1, 0, domain.SeatsReturned)
 		b.sell(unsold, domain.BookedByRebook)
-		require.NoError(t, b.book.Unsell(b.ctx, unsold, domain.BookedByRebook))
+		require.NoError(t, b.unsell(unsold, domain.BookedByRebook))
 		refused := begin("hal", 0, 4, domain.SeatsNeverHeld)
 		if got, err := b.book.Hold(b.ctx, refused); err != nil || got.Outcome == domain.HoldHeld {
 			t.Fatalf("hold = %q, %v, want a refusal", got.Outcome, err)
@@ -89,7 +89,7 @@ func TestBooked(t *testing.T) {
 		b.sell(unsold, domain.BookedByHold)
 		_, err := b.book.TakePerk(b.ctx, unsold)
 		require.NoError(t, err)
-		require.NoError(t, b.book.Unsell(b.ctx, unsold, domain.BookedByHold))
+		require.NoError(t, b.unsell(unsold, domain.BookedByHold))
 
 		for _, tt := range []struct {
 			name  string

@@ -26,6 +26,9 @@ const (
 	slotVoidAgain slot = 0x70 // when the id of the void is burnt, see Book.Void
 	slotPerkBack  slot = 0x80 // the perk of an order that was unsold, see Book.Unsell
 
+	// slotFirst is the low digit of the first line's transfer: every chain begins with it.
+	slotFirst slot = 0x00
+
 	// slotQuota is the low digit of the quota's transfer, slotCheckout that of the
 	// buyer's open checkout.
 	slotQuota    slot = 0x0F
@@ -130,3 +133,39 @@ const (
 	codeReturn       code = 40
 	codeReturnQuota  code = 41
 )
+
+// A reason stands in user_data_32 of what is returned: why.
+type reason uint32
+
+const (
+	reasonNotSaid      reason = 0 // a refund; of earlier releases anything
+	reasonUnrecordable reason = 1
+	reasonRefunding    reason = 2
+	reasonUnpaid       reason = 3
+)
+
+func reasonOf(why domain.UnsoldReason) reason {
+	switch why {
+	case domain.UnsoldUnrecordable:
+		return reasonUnrecordable
+	case domain.UnsoldRefunding:
+		return reasonRefunding
+	case domain.UnsoldUnpaid:
+		return reasonUnpaid
+	default:
+		return reasonNotSaid
+	}
+}
+
+func (r reason) said() domain.UnsoldReason {
+	switch r {
+	case reasonUnrecordable:
+		return domain.UnsoldUnrecordable
+	case reasonRefunding:
+		return domain.UnsoldRefunding
+	case reasonUnpaid:
+		return domain.UnsoldUnpaid
+	default:
+		return domain.UnsoldNotSaid
+	}
+}

@@ -289,6 +289,12 @@ func (b *box) rebook(o *domain.Order, want domain.RebookOutcome) {
 	}
 }
 
+// unsell takes a sale back as one that the database refuses.
+func (b *box) unsell(o *domain.Order, booking domain.Booking) error {
+	_, err := b.book.Unsell(b.ctx, o, booking, domain.UnsoldUnrecordable)
+	return err
+}
+
 func (b *box) perk(o *domain.Order, want bool) {
 	b.t.Helper()
 	got, err := b.book.TakePerk(b.ctx, o)

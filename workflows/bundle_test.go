@@ -38,6 +38,7 @@ type world struct {
 	backAt             time.Time       // the provider refuses refunds before
 
 	// what happened
+	why      domain.UnsoldReason
 	seats    string // "", held, posted, voided, rebooked, returned, unsold
 	recorded []domain.Sold
 	expired  int
@@ -82,7 +83,10 @@ func (w *world) Post(context.Context, *domain.Order) (domain.PostOutcome, error)
 	if w.postError != nil {
 		return "", w.postError
 	}
-	if w.holdGone || w.seats == "voided" || w.seats == "unsold" {
+	if w.seats == "unsold" {
+		return domain.PostReturned, nil
+	}
+	if w.holdGone || w.seats == "voided" {
 		return domain.PostGone, nil
 	}
 	w.seats = "posted"
@@ -125,14 +129,16 @@ func (w *world) Return(context.Context, *domain.SoldOrder) error {
 	return nil
 }
 
-func (w *world) Unsell(context.Context, *domain.Order, domain.Booking) error {
+func (w *world) Unsell(_ context.Context, _ *domain.Order, _ domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail("unsell"); err != nil {
-		return err
+		return "", err
 	}
-	w.seats = "unsold"
-	return nil
+	if w.seats != "unsold" {
+		w.seats, w.why = "unsold", why
+	}
+	return w.why, nil
 }
 
 var errUnrecordable = &domain.Error{Code: domain.CodeInternal, Detail: "check violation"}

@@ -52,7 +52,8 @@ type books struct {
 	heldAt       time.Time
 	rebook       string // "", refused, booked
 	returned     bool
-	perk         string // "", refused, taken, back
+	why          domain.UnsoldReason // they were
+	perk         string              // "", refused, taken, back
 	perksLeft    int64
 	unrecordable bool // the database will never take the order
 
@@ -136,10 +137,14 @@ func (b *books) post() domain.PostOutcome {
 	if b.hold == "held" {
 		b.hold = "posted"
 	}
-	if b.hold == "posted" && !b.returned {
+	switch {
+	case b.hold == "posted" && b.returned:
+		return domain.PostReturned
+	case b.hold == "posted":
 		return domain.PostPosted
+	default:
+		return domain.PostGone
 	}
-	return domain.PostGone
 }
 
 func (b *books) Void(context.Context, *domain.Order) (domain.VoidOutcome, error) {
@@ -171,6 +176,8 @@ func (b *books) TakePerk(context.Context, *domain.Order) (bool, error) {
 func (b *books) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, error) {
 	return call(b, "rebook", func() (domain.RebookOutcome, error) {
 		switch {
+		case b.returned && b.rebook == "booked":
+			return domain.RebookReturned, nil
 		case b.returned:
 			return domain.RebookNoneLeft, nil
 		case b.rebook == "" && b.free > 0:
@@ -186,22 +193,21 @@ func (b *books) Rebook(context.Context, *domain.Order) (domain.RebookOutcome, er
 	})
 }
 
-func (b *books) Unsell(_ context.Context, o *domain.Order, booking domain.Booking) error {
-	_, err := call(b, "unsell", func() (any, error) {
+func (b *books) Unsell(_ context.Context, o *domain.Order, booking domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error) {
+	return call(b, "unsell", func() (domain.UnsoldReason, error) {
 		if booking == domain.BookedByHold && b.hold != "posted" || booking == domain.BookedByRebook && b.rebook != "booked" {
-			return nil, &domain.Error{Code: domain.CodeInternal, Detail: "it was not sold"}
+			return "", &domain.Error{Code: domain.CodeInternal, Detail: "it was not sold"}
 		}
 		if !b.returned {
-			b.returned = true
+			b.returned, b.why = true, why
 			b.giveBack()
 		}
 		if b.perk == "taken" {
 			b.perk = "back"
 			b.perksLeft++
 		}
-		return nil, nil
+		return b.why, nil
 	})
-	return err
 }
 
 func (b *books) Return(context.Context, *domain.SoldOrder) error {
