@@ -649,7 +649,7 @@ func TestOneCheckoutPerBuyerOfANewSale(t *testing.T) {
 // Whoever knows an address may ask for tickets in its name: what its owner has is told
 // only to the browser that has it.
 func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
-	const origin = "https://tickets.example"
+	const origin = "https://example.com" // the Host of httptest
 	b := setup(t)
 	tries := 0
 	fromBrowser := func(cookies ...*http.Cookie) *httptest.ResponseRecorder {

@@ -3,8 +3,10 @@ package api
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -38,8 +40,11 @@ func unmarshal(data []byte, into any) error {
 		}
 	case errors.As(err, &semantic):
 		fault.at, fault.message = pathOf(semantic.JSONPointer), "has a value that cannot be read"
-		if semantic.JSONKind == '0' {
+		switch {
+		case semantic.JSONKind == '0':
 			fault.message = "must be a whole number within 64 bits, without fraction and exponent"
+		case semantic.GoType == reflect.TypeFor[time.Time]():
+			fault.message = "must be a time as RFC 3339 has it, such as 2027-01-01T18:00:00Z"
 		}
 	}
 	return fault

@@ -103,10 +103,12 @@ func TestEveryRouteIsBounded(t *testing.T) {
 		healthRoute: "asks nobody", readyRoute: "one look for all who ask", metricsRoute: "scrape",
 	}
 	for _, route := range b.api.public.Routes() {
-		if b.api.boundOf(route.Path) == nil && own[route.Path] == "" {
+		if route.Method != "HEAD" && b.api.boundOf(route.Path) == nil && own[route.Path] == "" {
 			t.Errorf("%s %s has no bound", route.Method, route.Path)
 		}
-		delete(own, route.Path)
+		if route.Method != "HEAD" { // as its GET
+			delete(own, route.Path)
+		}
 	}
 	if len(own) > 0 {
 		t.Errorf("no longer routes: %v", own)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
 
 	"boxoffice/domain"
 )
@@ -151,9 +152,11 @@ func (h *hub) stream(ctx huma.Context, mailbox <-chan []byte) {
 	// The server's ReadTimeout would end the stream: net/http watches for the
 	// client's leaving by reading. Errors mean a writer without deadlines.
 	_ = rc.SetReadDeadline(time.Time{})
-	ctx.SetHeader("Content-Type", "text/event-stream")
-	ctx.SetHeader("X-Accel-Buffering", "no")
+	setStreamHeaders(c.Writer.Header())
 	ctx.SetStatus(http.StatusOK)
+	if isHead(c) {
+		return
+	}
 
 	write := func(format string, args ...any) bool {
 		_ = rc.SetWriteDeadline(time.Now().Add(eventsWriteTimeout))
@@ -182,6 +185,13 @@ func (h *hub) stream(ctx huma.Context, mailbox <-chan []byte) {
 		}
 	}
 }
+
+func setStreamHeaders(h http.Header) {
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+}
+
+func isHead(c *gin.Context) bool { return c.Request.Method == http.MethodHead }
 
 // open is the number of connections.
 func (h *hub) open() int {

@@ -146,7 +146,7 @@ func TestWhoHangsUpIsNoOverload(t *testing.T) {
 	b := setup(t)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	b.api.problem(context.WithValue(ctx, routeKey, checkoutsRoute), &domain.UnknownError{Op: "hold", Err: ctx.Err()})
+	b.api.problem(context.WithValue(ctx, requestKey, &requestInfo{route: checkoutsRoute}), &domain.UnknownError{Op: "hold", Err: ctx.Err()})
 	if load := b.api.Load(); load.Overloaded != 0 {
 		t.Errorf("%d overloaded answers, want none", load.Overloaded)
 	}

@@ -11,7 +11,7 @@ type metrics struct {
 	duration                 *prometheus.HistogramVec
 	problems                 *prometheus.CounterVec
 	soldOut                  *prometheus.CounterVec
-	lookups                  prometheus.Counter
+	lookups, eventsIgnored   prometheus.Counter
 	rateLimited, notAdmitted *prometheus.CounterVec
 }
 
@@ -35,6 +35,9 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		lookups: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "boxoffice_gate_lookups_total", Help: "Refusals of the gate that had to look their key up in the ledger.",
 		}),
+		eventsIgnored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "boxoffice_webhook_events_ignored_total", Help: "Signed events of the payment provider whose type is none of ours.",
+		}),
 		rateLimited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_rate_limited_total", Help: "Requests refused because their address or their buyer asks too often.",
 		}, []string{"per"}),
@@ -43,7 +46,7 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		}, []string{"by"}),
 	}
 	all := []prometheus.Collector{
-		m.requests, m.duration, m.problems, m.soldOut, m.lookups, m.rateLimited, m.notAdmitted,
+		m.requests, m.duration, m.problems, m.soldOut, m.lookups, m.eventsIgnored, m.rateLimited, m.notAdmitted,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_gate_takings", Help: "Orders that the gate remembers of sales that have run short.",
 		}, func() float64 { return float64(s.gate.remembered.Load()) }),

@@ -203,6 +203,7 @@ func drawQR(text, accept string) (*imageOutput, error) {
 	if err != nil {
 		return nil, fmt.Errorf("draw a ticket's QR code: %w", err)
 	}
+	accept = strings.ToLower(accept) // media types have no case
 	if strings.Contains(accept, "image/png") && !strings.Contains(accept, "image/svg+xml") {
 		return &imageOutput{"image/png", code.PNG()}, nil
 	}
@@ -256,12 +257,21 @@ func (in *webhookInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+type webhookOutput struct {
+	Status int
+	Body   *StatusView
+}
+
 // webhook takes an event of the payment provider. Every answer but 2xx makes
 // the provider send it again.
-func (s *Server) webhook(ctx context.Context, in *webhookInput) (*statusOutput, error) {
+func (s *Server) webhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
 	event, err := s.Verifier.Verify(in.header, in.RawBody)
 	if err != nil {
 		return nil, err
+	}
+	if !event.Type.Known() { // genuine, and about nothing that is ours: it need not come again
+		s.metrics.eventsIgnored.Inc()
+		return &webhookOutput{Status: http.StatusNoContent}, nil
 	}
 	failpoint.Before("webhook", "pay")
 	result, err := s.Desk.Pay(ctx, event)
@@ -273,5 +283,5 @@ func (s *Server) webhook(ctx context.Context, in *webhookInput) (*statusOutput, 
 	if result.Settled {
 		status = http.StatusOK
 	}
-	return &statusOutput{status, StatusView{event.Order, result.Status}}, nil
+	return &webhookOutput{status, &StatusView{event.Order, result.Status}}, nil
 }

@@ -25,6 +25,7 @@ const (
 	codeMediaType        domain.Code = "unsupported_media_type"
 	codeTimeout          domain.Code = "request_timeout" // the body came too slowly
 	codeMalformed        domain.Code = "malformed"       // the body is not UTF-8
+	codeCrossSite        domain.Code = "cross_site"      // a browser sent it from another site's page
 )
 
 // kind is what HTTP makes of a code: the one place where that is decided.
@@ -61,6 +62,7 @@ var kinds = map[domain.Code]kind{
 	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The method is not allowed here", level: slog.LevelDebug},
 	codeMediaType:            {status: http.StatusUnsupportedMediaType, title: "The body must be application/json", level: slog.LevelDebug},
 	codeMalformed:            {status: http.StatusBadRequest, title: "The body is not UTF-8", level: slog.LevelDebug, detail: "JSON is sent as UTF-8."},
+	codeCrossSite:            {status: http.StatusForbidden, title: "The request comes from another site's page", level: slog.LevelInfo, detail: "Browsers may send this only from the box office's own pages. Programs leave Origin and Sec-Fetch-Site out."},
 	codeTimeout:              {status: http.StatusRequestTimeout, title: "The request body came too slowly", level: slog.LevelDebug},
 }
 
@@ -101,8 +103,11 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(p.retryAfter.Seconds())), 10))
 	}
-	if p.Code == domain.CodeUnauthorized {
+	switch p.Code {
+	case domain.CodeUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="admin"`)
+	case domain.CodeForged: // no registered scheme: the signature is in headers of its own
+		h.Set("WWW-Authenticate", `Webhook-Signature realm="webhooks"`)
 	}
 	return h
 }
@@ -284,6 +289,9 @@ func (s *Server) logRefusal(ctx context.Context, level slog.Level, p *Problem, e
 		return
 	}
 	attributes := []any{"request", p.RequestID, "route", routeOf(ctx), "code", p.Code, "err", err}
+	if from := s.networkOf(ctx); from.IsValid() {
+		attributes = append(attributes, "from", from.String())
+	}
 	if level < slog.LevelError {
 		leftOut, ok := s.logged.spend(p.Code, time.Now())
 		if !ok {

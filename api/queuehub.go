@@ -99,6 +99,11 @@ func (h *placeHub) leave() {
 func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leave func()) {
 	c := humagin.Unwrap(ctx)
 	ctx.SetStatus(http.StatusOK) // what is counted and logged
+	if isHead(c) {
+		setStreamHeaders(c.Writer.Header())
+		leave()
+		return
+	}
 	header := c.Writer.Header().Clone()
 	conn, _, err := http.NewResponseController(c.Writer).Hijack()
 	if err != nil { // HTTP/2: nothing of ours serves it
@@ -120,8 +125,7 @@ func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leav
 // streamHead begins a response that lasts until the connection ends (RFC 9112
 // §6.3, rule 8).
 func streamHead(header http.Header) []byte {
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("X-Accel-Buffering", "no")
+	setStreamHeaders(header)
 	header.Set("Connection", "close")
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var b bytes.Buffer

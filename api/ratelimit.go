@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -176,13 +177,50 @@ func forwardedFor(peer netip.Addr, header []string, trusted []netip.Prefix) neti
 		} else {
 			list = ""
 		}
-		address, err := netip.ParseAddr(strings.TrimSpace(last))
-		if err != nil {
+		address, ok := forwardedAddress(strings.TrimSpace(last))
+		if !ok {
 			break
 		}
-		peer = address.Unmap()
+		peer = address
 	}
 	return peer
+}
+
+// forwardedAddress reads an address as proxies write it: bare, in brackets, with the
+// port that the client had (Azure, IIS). A zone is the proxy's own business.
+func forwardedAddress(s string) (netip.Addr, bool) {
+	address, err := netip.ParseAddr(s)
+	if err != nil {
+		var withPort netip.AddrPort
+		if withPort, err = netip.ParseAddrPort(s); err == nil {
+			address = withPort.Addr()
+		} else if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+			address, err = netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		}
+	}
+	return address.Unmap().WithZone(""), err == nil
+}
+
+// Of who is refused, the log has the network and not the address: enough to see one
+// source of many, too little to tell who somebody is.
+const (
+	loggedIPv4Bits = 24
+	loggedIPv6Bits = 48
+)
+
+// networkOf is where a request comes from, as the rate limiter sees it.
+func (s *Server) networkOf(ctx context.Context) netip.Prefix {
+	r := infoOf(ctx).request
+	if r == nil {
+		return netip.Prefix{}
+	}
+	client := s.clientOf(r)
+	bits := loggedIPv6Bits
+	if client.Is4() {
+		bits = loggedIPv4Bits
+	}
+	network, _ := client.Prefix(bits) // of no address: none
+	return network
 }
 
 func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {

@@ -58,19 +58,28 @@ func TestForwardedFor(t *testing.T) {
 		header []string
 		want   string
 	}{
-		"no proxy":                           {"198.51.100.7", nil, "198.51.100.7"},
-		"not trusted: it says what it likes": {"198.51.100.7", []string{"203.0.113.1"}, "198.51.100.7"},
-		"a proxy":                            {"10.1.1.1", []string{"203.0.113.1"}, "203.0.113.1"},
-		"a proxy that appended to a lie":     {"10.1.1.1", []string{"1.2.3.4, 203.0.113.1"}, "203.0.113.1"},
-		"the lie in a line of its own":       {"10.1.1.1", []string{"1.2.3.4", "203.0.113.1"}, "203.0.113.1"},
-		"two proxies":                        {"10.1.1.1", []string{"203.0.113.1, 192.0.2.1"}, "203.0.113.1"},
-		"a proxy that says nothing":          {"10.1.1.1", nil, "10.1.1.1"},
-		"garbage":                            {"10.1.1.1", []string{"203.0.113.1, unknown"}, "10.1.1.1"},
-		"IPv6: the customer's /64":           {"2001:db8::1", []string{"2001:470:1:2:3:4:5:6"}, "2001:470:1:2::"},
-		"IPv4 in IPv6":                       {"10.1.1.1", []string{"::ffff:203.0.113.1"}, "203.0.113.1"},
-		"IPv6 with a zone":                   {"10.1.1.1", []string{"fe80:1:2:3:4:5:6:7%eth0"}, "fe80:1:2:3::"},
-		"as many proxies as are followed":    {"10.1.1.1", []string{"203.0.113.1" + strings.Repeat(", 10.2.2.2", proxiesMax-1)}, "203.0.113.1"},
-		"one more":                           {"10.1.1.1", []string{"203.0.113.1" + strings.Repeat(", 10.2.2.2", proxiesMax)}, "10.2.2.2"},
+		"no proxy":                            {"198.51.100.7", nil, "198.51.100.7"},
+		"not trusted: it says what it likes":  {"198.51.100.7", []string{"203.0.113.1"}, "198.51.100.7"},
+		"a proxy":                             {"10.1.1.1", []string{"203.0.113.1"}, "203.0.113.1"},
+		"a proxy that appended to a lie":      {"10.1.1.1", []string{"1.2.3.4, 203.0.113.1"}, "203.0.113.1"},
+		"the lie in a line of its own":        {"10.1.1.1", []string{"1.2.3.4", "203.0.113.1"}, "203.0.113.1"},
+		"two proxies":                         {"10.1.1.1", []string{"203.0.113.1, 192.0.2.1"}, "203.0.113.1"},
+		"a proxy that says nothing":           {"10.1.1.1", nil, "10.1.1.1"},
+		"with a port, as Azure and IIS write": {"10.1.1.1", []string{"203.0.113.7:4001"}, "203.0.113.7"},
+		"IPv6 with a port":                    {"10.1.1.1", []string{"[2001:470:1:2::3]:443"}, "2001:470:1:2::"},
+		"IPv6 in brackets":                    {"10.1.1.1", []string{"[2001:470:1:2::3]"}, "2001:470:1:2::"},
+		"IPv4 in IPv6 with a port":            {"10.1.1.1", []string{"[::ffff:203.0.113.1]:443"}, "203.0.113.1"},
+		"IPv6 with a zone and a port":         {"10.1.1.1", []string{"[fe80:1:2:3::1%eth0]:443"}, "fe80:1:2:3::"},
+		"two proxies, with ports":             {"10.1.1.1", []string{"203.0.113.1:1, 192.0.2.1:443"}, "203.0.113.1"},
+		"a lie, with a port":                  {"10.1.1.1", []string{"1.2.3.4:1, 203.0.113.1:2"}, "203.0.113.1"},
+		"a port that is none":                 {"10.1.1.1", []string{"203.0.113.1:x"}, "10.1.1.1"},
+		"brackets around IPv4":                {"10.1.1.1", []string{"[203.0.113.1"}, "10.1.1.1"},
+		"garbage":                             {"10.1.1.1", []string{"203.0.113.1, unknown"}, "10.1.1.1"},
+		"IPv6: the customer's /64":            {"2001:db8::1", []string{"2001:470:1:2:3:4:5:6"}, "2001:470:1:2::"},
+		"IPv4 in IPv6":                        {"10.1.1.1", []string{"::ffff:203.0.113.1"}, "203.0.113.1"},
+		"IPv6 with a zone":                    {"10.1.1.1", []string{"fe80:1:2:3:4:5:6:7%eth0"}, "fe80:1:2:3::"},
+		"as many proxies as are followed":     {"10.1.1.1", []string{"203.0.113.1" + strings.Repeat(", 10.2.2.2", proxiesMax-1)}, "203.0.113.1"},
+		"one more":                            {"10.1.1.1", []string{"203.0.113.1" + strings.Repeat(", 10.2.2.2", proxiesMax)}, "10.2.2.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := clientOfAddress(forwardedFor(netip.MustParseAddr(tt.peer), tt.header, trusted)); got.String() != tt.want {
@@ -117,6 +126,7 @@ func FuzzForwardedFor(f *testing.F) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	f.Add("203.0.113.1, 10.1.1.1")
 	f.Add(",,,")
+	f.Add("[::1%a]:1,[203.0.113.1],203.0.113.1:80,[]:1,:1")
 	f.Fuzz(func(t *testing.T, header string) {
 		if !forwardedFor(netip.MustParseAddr("10.1.1.1"), []string{header}, trusted).IsValid() {
 			t.Fatal("no address")

@@ -55,5 +55,6 @@ func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Han
 	e.GET(healthRoute, s.healthz)
 	e.GET(readyRoute, s.readyz)
 	e.GET(metricsRoute, s.scrape)
+	answerHead(e)
 	return e, nil
 }

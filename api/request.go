@@ -22,8 +22,8 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of a request. A request line or header above HeaderBytesMax is
-// answered by net/http itself (431).
+// Bounds of a request. A request line and header that have more than HeaderBytesMax
+// together are answered by net/http itself (431).
 const (
 	HeaderBytesMax       = 16 << 10
 	BodyBytesMax         = 64 << 10
@@ -64,11 +64,14 @@ func NewServer(handler http.Handler) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    HeaderBytesMax,
+		MaxHeaderBytes:    HeaderBytesMax - headerSlack,
 		ConnContext:       markSurplus,
 		ConnState:         trackIdle,
 	}
 }
+
+// headerSlack is what net/http reads beyond its MaxHeaderBytes.
+const headerSlack = 4 << 10
 
 // SetWriteDeadline bounds the answer of a handler that is served by a server of
 // NewServer and is not a Server of this package.
@@ -80,20 +83,26 @@ func SetWriteDeadline(w http.ResponseWriter) {
 type contextKey int
 
 const (
-	requestIDKey contextKey = iota
-	routeKey
-	surplusKey // the connection is one above the maximum
+	requestKey contextKey = iota
+	surplusKey            // the connection is one above the maximum
 )
 
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey).(string)
-	return id
+// A requestInfo is what logs and metrics may say of a request.
+type requestInfo struct {
+	id, route string
+	request   *http.Request // as it came; nil in tests of what lies behind
 }
 
-func routeOf(ctx context.Context) string {
-	route, _ := ctx.Value(routeKey).(string)
-	return route
+func infoOf(ctx context.Context) requestInfo {
+	if info, ok := ctx.Value(requestKey).(*requestInfo); ok {
+		return *info
+	}
+	return requestInfo{}
 }
+
+func requestID(ctx context.Context) string { return infoOf(ctx).id }
+
+func routeOf(ctx context.Context) string { return infoOf(ctx).route }
 
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
@@ -109,8 +118,7 @@ func (s *Server) identify(c *gin.Context) {
 	if route == "" {
 		route = "other" // never the path itself: labels must stay few
 	}
-	ctx := context.WithValue(c.Request.Context(), requestIDKey, id)
-	ctx = context.WithValue(ctx, routeKey, route)
+	ctx := context.WithValue(c.Request.Context(), requestKey, &requestInfo{id, route, c.Request})
 	if timeout := answerTimeout(route); timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -195,8 +203,19 @@ func bodyBytesMax(route string) int64 {
 // readBody reads the whole body, bounded, before any handler runs, so that a
 // body that is too large, broken or slow has one answer everywhere.
 func (s *Server) readBody(c *gin.Context) {
+	// A request with both lengths has been read by its chunks, and net/http does not say
+	// that there was another. Whoever sent it on may have gone by that one: what
+	// comes behind it on the connection may be somebody else's (RFC 9112, 6.1).
+	if len(c.Request.TransferEncoding) > 0 {
+		c.Header("Connection", "close")
+	}
 	if c.Request.Body == nil || c.Request.Body == http.NoBody {
 		c.Next()
+		return
+	}
+	if isEncoded(c.Request.Header["Content-Encoding"]) {
+		c.Header("Accept-Encoding", "identity")
+		s.abort(c, &domain.Error{Code: codeMediaType, Detail: "Send the body without Content-Encoding."})
 		return
 	}
 	limit := bodyBytesMax(c.FullPath())
@@ -207,11 +226,34 @@ func (s *Server) readBody(c *gin.Context) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
 	if err != nil {
+		SetWriteDeadline(c.Writer) // the time for the whole request may be over by now
+		c.Header("Connection", "close")
 		s.abort(c, bodyError(err, limit))
 		return
 	}
+	lowerMediaType(c.Request.Header)
 	c.Request.Body = &wholeBody{*bytes.NewReader(body), body}
 	c.Next()
+}
+
+func isEncoded(codings []string) bool {
+	for _, coding := range codings {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return true
+		}
+	}
+	return false
+}
+
+// lowerMediaType: media types have no case (RFC 9110, 8.3.1), and who reads them here
+// compares letters. What follows the type is left alone.
+func lowerMediaType(h http.Header) {
+	if values := h["Content-Type"]; len(values) > 0 {
+		mediaType, _, _ := strings.Cut(values[0], ";")
+		if lower := strings.ToLower(mediaType); lower != mediaType {
+			values[0] = lower + values[0][len(mediaType):]
+		}
+	}
 }
 
 // A wholeBody is a request body that was read.

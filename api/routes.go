@@ -78,8 +78,8 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "mockpay-webhook", Method: http.MethodPost, Path: "/v1/webhooks/mockpay",
 		Summary: "An event of the payment provider", Tags: []string{"payments"},
-		Description: "Signed as Standard Webhooks has it. 200: settled, now or before. 202: stored, it will be.",
-		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}},
+		Description: "Signed as Standard Webhooks has it. 200: settled, now or before. 202: stored, it will be. 204: of another type, ignored.",
+		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "An event of another type: ignored"}},
 		// The signature covers the bytes: the Verifier reads them, and a body that
 		// is not signed is not worth parsing.
 		SkipValidateBody: true,

@@ -80,7 +80,7 @@ type Books interface {
 
 // A Verifier checks that a webhook comes from the payment provider and reads
 // it. CodeForged: signature or timestamp refused; CodeInvalid: signed, but not
-// an event that we understand.
+// an event that we understand. Of one whose type is not ours it gives id and type.
 type Verifier interface {
 	Verify(header http.Header, body []byte) (domain.PaymentEvent, error)
 }

@@ -69,6 +69,9 @@ type Options struct {
 	Log     *slog.Logger
 	Pages   http.Handler // optional: answers GET outside of /v1
 	Version string       // of the build, for the OpenAPI document
+	// PublicURL is where browsers reach the pages, if it differs from the Host that
+	// requests arrive with: scheme, host and port. Optional.
+	PublicURL string
 
 	CheckoutsInFlightMax int // optional
 	EventConnectionsMax  int // optional
@@ -100,10 +103,12 @@ type Server struct {
 	logged    logBudget
 	metrics   metrics
 	log       *slog.Logger
-	openAPI   []byte
-	document  *huma.OpenAPI
-	public    *gin.Engine
-	admin     *gin.Engine
+
+	crossOrigin http.CrossOriginProtection
+	openAPI     []byte
+	document    *huma.OpenAPI
+	public      *gin.Engine
+	admin       *gin.Engine
 }
 
 // New checks the options and builds the routes. The error names what is
@@ -127,6 +132,11 @@ func New(o Options) (*Server, error) {
 		hub:     newHub(o.Catalog, o.Log, o.EventConnectionsMax),
 		lookups: make(chan struct{}, o.CheckoutsInFlightMax),
 		log:     o.Log,
+	}
+	if s.PublicURL != "" {
+		if err := s.crossOrigin.AddTrustedOrigin(s.PublicURL); err != nil {
+			return nil, fmt.Errorf("api: the public URL: %w", err)
+		}
 	}
 	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)
 	s.protect()
@@ -244,6 +254,9 @@ func (s *Server) route() error {
 		s.routePlain(s.admin)
 	}
 	s.admin.GET(metricsRoute, s.scrape)
+	for _, e := range slices.Compact([]*gin.Engine{s.public, s.admin}) {
+		answerHead(e)
+	}
 	if s.Pages != nil {
 		s.public.NoRoute(s.pageOrNotFound)
 		s.admin.NoRoute(s.pageOrNotFound) // the organiser's page speaks to where it came from
@@ -256,12 +269,33 @@ func (s *Server) newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
-	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.limitAddress, s.readBody, s.inBounds, s.refuseAtOnce)
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.limitAddress, s.refuseCrossSite, s.readBody, s.inBounds, s.refuseAtOnce)
 	e.NoRoute(s.notFound)
 	e.NoMethod(func(c *gin.Context) {
 		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})
 	})
 	return e
+}
+
+// answerHead makes every route that answers GET answer HEAD: net/http leaves the body
+// out.
+func answerHead(e *gin.Engine) {
+	for _, route := range e.Routes() {
+		if route.Method == http.MethodGet {
+			e.HEAD(route.Path, route.HandlerFunc)
+		}
+	}
+}
+
+// refuseCrossSite keeps other sites' pages from acting through their visitors: from
+// joining a queue at the least, which takes no header that a page could not send.
+// The pages' own forms are their business.
+func (s *Server) refuseCrossSite(c *gin.Context) {
+	if c.FullPath() != "" && s.crossOrigin.Check(c.Request) != nil {
+		s.abort(c, &domain.Error{Code: codeCrossSite})
+		return
+	}
+	c.Next()
 }
 
 func (s *Server) notFound(c *gin.Context) {
@@ -272,7 +306,7 @@ func (s *Server) notFound(c *gin.Context) {
 // what people send whose browser runs no script.
 func (s *Server) pageOrNotFound(c *gin.Context) {
 	isRead := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
-	isForm := c.Request.Method == http.MethodPost && c.ContentType() == "application/x-www-form-urlencoded"
+	isForm := c.Request.Method == http.MethodPost && strings.EqualFold(c.ContentType(), "application/x-www-form-urlencoded")
 	if !isRead && !isForm || strings.HasPrefix(c.Request.URL.Path, "/v1/") {
 		s.notFound(c)
 		return
@@ -375,7 +409,7 @@ func bodyOf(doc *huma.OpenAPI, op *huma.Operation) *huma.Schema {
 func documentProblems(doc *huma.OpenAPI, op *huma.Operation, codes []domain.Code) {
 	codes = append(slices.Clone(codes), domain.CodeUnknown, domain.CodeInternal)
 	if op.Method != http.MethodGet {
-		codes = append(codes, domain.CodeTooLarge, codeTimeout, codeMalformed)
+		codes = append(codes, domain.CodeTooLarge, codeTimeout, codeMalformed, codeCrossSite)
 	}
 	if isRateLimited(op.Path) {
 		codes = append(codes, domain.CodeRateLimited)

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Bounds of a sale. They keep an order within the slots of its id (see
@@ -19,6 +21,8 @@ const (
 	SaleNameMaxLen  = 200 // bytes
 	ClassNameMaxLen = 32  // bytes
 	PerkNameMaxLen  = 64  // bytes
+
+	opensYearMin, opensYearMax = 1970, 9999 // RFC 3339 ends there, in UTC too
 )
 
 // A Sale is everything that is sold under one name: ticket classes, an optional
@@ -102,14 +106,16 @@ func (s *Sale) Validate() error {
 	switch {
 	case !ValidSaleID(s.ID):
 		return Invalid("id", "must be 1–63 lower-case letters, digits or hyphens")
-	case strings.TrimSpace(s.Name) == "" || len(s.Name) > SaleNameMaxLen:
-		return Invalid("name", fmt.Sprintf("must have 1–%d bytes", SaleNameMaxLen))
+	case !isTitle(s.Name, SaleNameMaxLen):
+		return Invalid("name", titleRule(SaleNameMaxLen))
 	case !KnownCurrency(s.Currency):
 		return Invalid("currency", "must be an ISO 4217 code such as EUR")
 	case len(s.Classes) == 0 || len(s.Classes) > ClassesMax:
 		return Invalid("classes", fmt.Sprintf("must name 1–%d classes", ClassesMax))
 	case s.HoldTimeout < HoldTimeoutMin || s.HoldTimeout > HoldTimeoutMax:
 		return Invalid("hold_seconds", fmt.Sprintf("must be %d–%d", int(HoldTimeoutMin.Seconds()), int(HoldTimeoutMax.Seconds())))
+	case !s.OpensAt.IsZero() && (s.OpensAt.UTC().Year() < opensYearMin || s.OpensAt.UTC().Year() > opensYearMax):
+		return Invalid("opens_at", fmt.Sprintf("must be within the years %d–%d", opensYearMin, opensYearMax))
 	case s.HoldTimeout%time.Second != 0:
 		return Invalid("hold_seconds", "must be whole seconds")
 	case s.BuyerLimit < 1 || s.BuyerLimit > BuyerLimitMax:
@@ -119,6 +125,19 @@ func (s *Sale) Validate() error {
 		return err
 	}
 	return validatePerk(s.Perk)
+}
+
+// isTitle reports whether people can read s as one line: text in UTF-8, no control
+// characters (a database takes no NUL), no line breaks.
+func isTitle(s string, bytesMax int) bool {
+	const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
+	return strings.TrimSpace(s) != "" && len(s) <= bytesMax && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == lineSeparator || r == paragraphSeparator
+	})
+}
+
+func titleRule(bytesMax int) string {
+	return fmt.Sprintf("must have 1–%d bytes of text in one line, without control characters", bytesMax)
 }
 
 func validateClasses(classes []Class) error {
@@ -144,8 +163,8 @@ func validatePerk(p *Perk) error {
 	switch {
 	case p == nil:
 		return nil
-	case strings.TrimSpace(p.Name) == "" || len(p.Name) > PerkNameMaxLen:
-		return Invalid("perk.name", fmt.Sprintf("must have 1–%d bytes", PerkNameMaxLen))
+	case !isTitle(p.Name, PerkNameMaxLen):
+		return Invalid("perk.name", titleRule(PerkNameMaxLen))
 	case p.Capacity < 1 || p.Capacity > CapacityMax:
 		return Invalid("perk.capacity", fmt.Sprintf("must be 1–%d", CapacityMax))
 	}

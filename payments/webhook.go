@@ -9,6 +9,7 @@ import (
 	"time"
 
 	strictjson "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"boxoffice/domain"
@@ -47,7 +48,7 @@ func NewVerifier(secrets Secrets, now func() time.Time) (*Verifier, error) {
 }
 
 // Verify checks the signature over id, timestamp and raw body, and reads the
-// event. Every failure is a *domain.Error:
+// event. One of a type that is none of ours (a ping) has nothing but its id and type. Every failure is a *domain.Error:
 //   - CodeTooLarge: the body exceeds WebhookBodyMaxBytes;
 //   - CodeForged: a header is missing or repeated, no signature is ours, or the
 //     timestamp is off by more than TimestampTolerance;
@@ -127,21 +128,34 @@ func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
 		return domain.PaymentEvent{}, domain.Invalid("webhook-id", fmt.Sprintf("must have 1–%d letters, digits or any of _:=+-", domain.EventIDMaxLen))
 	}
 	var body struct { // webhookBody without the timestamp: nothing depends on it
-		Type string      `json:"type"`
-		Data webhookData `json:"data"`
+		Type string         `json:"type"`
+		Data jsontext.Value `json:"data"` // read once it is known what it is
 	}
 	// As the API reads its own bodies: UTF-8, no member twice, no other case.
 	if err := strictjson.Unmarshal(raw, &body); err != nil {
-		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Field: "body", Detail: "The body must be JSON with type and data, in UTF-8, no member twice.", Err: err}
+		return domain.PaymentEvent{}, badBody(err)
 	}
 	event := domain.PaymentEvent{ID: id, Type: domain.PaymentEventType(body.Type)}
-	if !event.Type.Known() {
-		return domain.PaymentEvent{}, domain.Invalid("type", "must be payment.succeeded, payment.failed or payment.canceled")
+	switch {
+	case body.Type == "":
+		return domain.PaymentEvent{}, domain.Invalid("type", "must say what happened, such as payment.succeeded")
+	case !event.Type.Known(): // what its data would have to be, only the provider knows
+		return event, nil
 	}
-	if err := decodeData(&event, &body.Data); err != nil {
+	var data webhookData
+	if len(body.Data) > 0 {
+		if err := strictjson.Unmarshal(body.Data, &data); err != nil {
+			return domain.PaymentEvent{}, badBody(err)
+		}
+	}
+	if err := decodeData(&event, &data); err != nil {
 		return domain.PaymentEvent{}, err
 	}
 	return event, nil
+}
+
+func badBody(err error) *domain.Error {
+	return &domain.Error{Code: domain.CodeInvalid, Field: "body", Detail: "The body must be JSON with type and data, in UTF-8, no member twice.", Err: err}
 }
 
 func decodeData(event *domain.PaymentEvent, data *webhookData) error {

@@ -58,7 +58,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
 		CheckoutsInLineMax: s.CheckoutsInLineMax,
 		AdminToken:         string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
-		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages,
+		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages, PublicURL: s.URL,
 	})
 	if err != nil {
 		return err
