@@ -74,7 +74,7 @@ type CheckoutView struct {
 var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
 	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired,
-	domain.CodeOverloaded, codeMediaType,
+	domain.CodeOverloaded, domain.CodeClocksDiffer, codeMediaType,
 }
 
 // checkout holds seats. Cheap refusals come first; none before the Desk binds
@@ -128,9 +128,13 @@ func (s *Server) holdByKey(ctx context.Context, sale *domain.Sale, order *domain
 }
 
 // takeTurn refuses an order that needs no engine, or waits for its turn there.
-// Whoever has it calls leave, or start, which does. Errors: those of refuseEarly and admit.
+// Whoever has it calls leave, or start, which does. Errors: those of refuseEarly, maySell
+// and admit.
 func (s *Server) takeTurn(ctx context.Context, sale *domain.Sale, order *domain.Order) (turn, error) {
 	if err := s.refuseEarly(ctx, sale, order); err != nil {
+		return nil, err
+	}
+	if err := s.maySell(); err != nil {
 		return nil, err
 	}
 	leave, waited, err := s.admit(ctx, order)
@@ -148,6 +152,13 @@ func (s *Server) takeTurn(ctx context.Context, sale *domain.Sale, order *domain.
 	}
 	isTaken = true
 	return leave, nil
+}
+
+func (s *Server) maySell() error {
+	if s.MaySell == nil {
+		return nil
+	}
+	return s.MaySell()
 }
 
 func mustBeOpen(sale *domain.Sale, now time.Time) error {

@@ -74,7 +74,7 @@ func TestStatusesOfTheContract(t *testing.T) {
 	for code, want := range map[domain.Code]int{
 		domain.CodeSoldOut: 409, domain.CodeSaleCanceled: 409, domain.CodeInFlight: 409, domain.CodeQueueRequired: 403, domain.CodeProofRequired: 403, domain.CodeLimitReached: 429,
 		domain.CodeRateLimited: 429, domain.CodeKeyMissing: 400, domain.CodeInvalid: 422, domain.CodeKeyReused: 422,
-		domain.CodeUnknown: 503, domain.CodeOverloaded: 503, domain.CodeAlreadyPaid: 409, domain.CodeForged: 401, domain.CodeNotFound: 404,
+		domain.CodeUnknown: 503, domain.CodeOverloaded: 503, domain.CodeClocksDiffer: 503, domain.CodeAlreadyPaid: 409, domain.CodeForged: 401, domain.CodeNotFound: 404,
 	} {
 		if got := kinds[code].status; got != want {
 			t.Errorf("%s answers %d, want %d", code, got, want)

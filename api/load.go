@@ -55,7 +55,7 @@ func (l *load) answered(ctx context.Context, route string, code domain.Code, why
 	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(why, errNoTimeLeft) {
 		return
 	}
-	if route == checkoutsRoute && (code == domain.CodeOverloaded || code == domain.CodeUnknown) {
+	if route == checkoutsRoute && (code == domain.CodeOverloaded || code == domain.CodeUnknown || code == domain.CodeClocksDiffer) {
 		l.overloaded.Add(1)
 	}
 }

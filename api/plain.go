@@ -53,6 +53,9 @@ func (s *Server) refusalAtOnce(c *gin.Context) error {
 	if judged, refusal := s.gate.Judge(c.Request.Context(), sale, &order); judged == refused {
 		return s.refusedByGate(refusal)
 	}
+	if s.maySell() != nil {
+		return nil // for the ordinary way to say
+	}
 	if s.adaptive.turnAway(time.Now()) {
 		return s.refuseCheckout("bound", errBoundReached, s.gate.left(sale.ID, order.Lines))
 	}

@@ -58,6 +58,7 @@ var kinds = map[domain.Code]kind{
 	domain.CodeForged:        {status: http.StatusUnauthorized, title: "The webhook's signature or timestamp is refused", level: slog.LevelWarn},
 	domain.CodeUnknown:       {status: http.StatusServiceUnavailable, title: "The outcome is not known yet", level: slog.LevelWarn, detail: "It may or may not have taken effect. Repeat the request, a checkout with the same Idempotency-Key.", retryAfter: time.Second},
 	domain.CodeOverloaded:    {status: http.StatusServiceUnavailable, title: "Overloaded", level: slog.LevelWarn, detail: "Nothing was done. Try again in a moment.", retryAfter: 2 * time.Second},
+	domain.CodeClocksDiffer:  {status: http.StatusServiceUnavailable, title: "The clocks of the box office differ", level: slog.LevelWarn, detail: "Nothing is sold for now. Nothing was done: repeat the request.", retryAfter: 10 * time.Second},
 	domain.CodeInternal:      {status: http.StatusInternalServerError, title: "Something went wrong on our side", level: slog.LevelError, detail: "The request id names this failure in the logs."},
 	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The method is not allowed here", level: slog.LevelDebug},
 	codeMediaType:            {status: http.StatusUnsupportedMediaType, title: "The body must be application/json", level: slog.LevelDebug},

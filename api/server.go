@@ -55,6 +55,10 @@ type Options struct {
 	// cannot pay has no use for the hold: an error fails the request.
 	PayURL func(domain.Order, domain.Hold) (string, error)
 
+	// MaySell says why nothing may be sold at the moment: a *domain.Error with
+	// CodeClocksDiffer. Optional: without, everything may.
+	MaySell func() error
+
 	Rooms      Rooms      // optional: without, sales with a waiting room are refused as unavailable
 	HumanCheck HumanCheck // optional: without, anybody may join
 

@@ -32,6 +32,7 @@ const (
 	CodeForged        Code = "forged"         // webhook signature or timestamp refused
 	CodeUnknown       Code = "unknown"        // the outcome is not known: repeat with the same key
 	CodeOverloaded    Code = "overloaded"     // nothing was done: try later
+	CodeClocksDiffer  Code = "clocks_differ"  // nothing is sold while the clocks differ by more than is tolerated
 	CodeInternal      Code = "internal"       // our fault
 )
 
@@ -39,7 +40,7 @@ const (
 var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
 	CodeRateLimited, CodeQueueRequired, CodeProofRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
-	CodeForged, CodeUnknown, CodeOverloaded, CodeInternal,
+	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 
 // Error is a definite failure: it is known what happened, and trying the same

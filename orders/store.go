@@ -102,6 +102,15 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, s.callTimeout)
 }
 
+// Now is the time by the database's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var now time.Time
+	err := s.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	return now, readFailed("ask for", "the time", err)
+}
+
 func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)
 }

@@ -19,6 +19,7 @@ import (
 	"boxoffice/activities"
 	"boxoffice/api"
 	"boxoffice/checkouts"
+	"boxoffice/clocks"
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
@@ -160,11 +161,13 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
 	}
-	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages}, s.Payloads.DataConverter(), notices, store, provider, book)
+	watch := clocks.New(s.log)
+	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, provider, book)
 	p := &parts{
 		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
-		temporal: temporal, desk: desk, meter: meter,
+		temporal: temporal, desk: desk, meter: meter, clocks: watch,
 	}
+	s.watchClocks(p)
 	if s.role != roleAPI {
 		if err := s.startWorker(p, notices, fail); err != nil {
 			return err
@@ -217,6 +220,7 @@ type parts struct {
 	desk     *checkouts.Desk
 	meter    *metrics
 	auditor  *auditor
+	clocks   *clocks.Watch
 }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
@@ -306,7 +310,7 @@ func (s *service) closeAll() {
 
 // readiness is what /readyz asks.
 func (s *service) readiness(p *parts) []api.Check {
-	return []api.Check{
+	return append(clockChecks(p.clocks), []api.Check{
 		{Name: "ledger", Probe: s.probe("ledger", pingLedger(p.batcher))},
 		{Name: "temporal", Probe: s.probe("temporal", func(ctx context.Context) error {
 			_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
@@ -317,7 +321,7 @@ func (s *service) readiness(p *parts) []api.Check {
 		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
 		// Seats are held while it is away; who has not paid yet waits for it.
 		{Name: "payment provider", Advisory: true, Probe: s.probe("payment provider", p.provider.Ping)},
-	}
+	}...)
 }
 
 // probe keeps addresses and roles out of a public answer: they are in the log.

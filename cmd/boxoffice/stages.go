@@ -106,11 +106,17 @@ func (d timedDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAn
 type timedTemporal struct {
 	client.Client
 	stages
+	clock *temporalClock
 }
 
 func (t timedTemporal) ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
-	defer t.since(stageStart, time.Now())
-	return t.Client.ExecuteWorkflow(ctx, options, workflow, args...)
+	began := time.Now()
+	defer t.since(stageStart, began)
+	run, err := t.Client.ExecuteWorkflow(ctx, options, workflow, args...)
+	if err == nil {
+		t.clock.started(run, began, time.Now())
+	}
+	return run, err
 }
 
 func (t timedTemporal) UpdateWorkflow(ctx context.Context, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {

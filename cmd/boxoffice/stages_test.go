@@ -56,7 +56,7 @@ func TestStagesTimeWhatFails(t *testing.T) {
 			return err
 		},
 		stageUpdate: func(s stages) error {
-			_, err := timedTemporal{failingTemporal{}, s}.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{})
+			_, err := timedTemporal{Client: failingTemporal{}, stages: s}.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{})
 			return err
 		},
 	} {
