@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"boxoffice/storefront"
 )
 
 // socketTimeout bounds what a test waits for on a socket.
@@ -27,9 +29,9 @@ type house struct {
 	url     string
 }
 
-func openHouse(t *testing.T, limits ConnectionLimits) *house {
+func openHouse(t *testing.T, limits ConnectionLimits, change ...func(*Options)) *house {
 	t.Helper()
-	b := setup(t)
+	b := setup(t, change...)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -301,9 +303,29 @@ func TestAnAnswerThatNobodyReadsHoldsNoSlot(t *testing.T) {
 	})
 }
 
-// What is sent to hurt is answered, or cut off, and the next client is served.
+// What is sent to hurt is answered, or cut off, and the next client is served: with
+// the pages, as they are in production, and without.
 func TestHostileRequests(t *testing.T) {
-	h := openHouse(t, ConnectionLimits{Max: ConnectionsMax})
+	t.Run("without pages", func(t *testing.T) { testHostileRequests(t) })
+	t.Run("with pages", func(t *testing.T) { testHostileRequests(t, withPages(t)) })
+}
+
+// withPages has the real pages in front of the fakes.
+func withPages(t *testing.T) func(*Options) {
+	return func(o *Options) {
+		pages, err := storefront.New(storefront.Options{
+			Catalog: o.Catalog, Log: o.Log,
+			API: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Pages = pages
+	}
+}
+
+func testHostileRequests(t *testing.T, change ...func(*Options)) {
+	h := openHouse(t, ConnectionLimits{Max: ConnectionsMax}, change...)
 	id, _ := h.bundle.held(testKey)
 	post := func(path, header, body string) string {
 		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: boxoffice\r\nContent-Type: application/json\r\nIdempotency-Key: 0123456789abcdef\r\n%sContent-Length: %d\r\n\r\n%s", path, header, len(body), body)
@@ -333,6 +355,12 @@ func TestHostileRequests(t *testing.T) {
 		{"path: not UTF-8", get("/v1/sales/%ff%fe", ""), 404},
 		{"path: broken escape", get("/v1/sales/%zz", ""), 400},
 		{"path: double slash", get("//v1//sales", ""), 404},
+		{"path: double slash alone", get("//", ""), 404},
+		{"path: another host behind a double slash", get("//evil.example/..", ""), 404},
+		{"path: to a file, in the pages' own folder", get("/static/../../etc/passwd", ""), 404},
+		{"path: a full stop", get("/static/./page.css", ""), 404},
+		{"path: up and out of a sale", get("/sales/../../etc/passwd", ""), 404},
+		{"path: up, escaped", get("/static/%2e%2e/%2e%2e/etc/passwd", ""), 404},
 		{"path: line break into the answer", get("/v1/sales/a%0d%0aSet-Cookie:%20x", ""), 404},
 		{"header: line break into the answer", get("/v1/sales", "X-Request-Id: aaaaaaaa%0d%0aSet-Cookie:x\r\n"), 200},
 		{"header: bare carriage return", get("/v1/sales", "X-Request-Id: aaaaaaaa\rSet-Cookie: x\r\n"), 400},
@@ -379,6 +407,9 @@ func TestHostileRequests(t *testing.T) {
 			response := conn.send(tt.raw)
 			if response.StatusCode != tt.status {
 				t.Errorf("status %d, want %d", response.StatusCode, tt.status)
+			}
+			if location := response.Header.Get("Location"); location != "" {
+				t.Errorf("it is sent on to %q", location)
 			}
 			if response.Header.Get("Set-Cookie") != "" {
 				t.Error("the request wrote a header of the answer")

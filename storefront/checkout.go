@@ -99,12 +99,7 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isSecure reports whether the visitor came over https, perhaps through a proxy.
-func isSecure(r *http.Request) bool {
-	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
-}
-
-// origin is what a script of the page would send as its Origin.
+// originOf is what a script of the page would send as its Origin.
 func originOf(r *http.Request) string {
 	if isSecure(r) {
 		return "https://" + r.Host

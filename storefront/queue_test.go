@@ -118,6 +118,7 @@ func visit(t *testing.T) *visitor {
 
 func (v *visitor) get(path string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("GET", path, nil)
+	r.Header.Set("Sec-Fetch-Site", "none")
 	for _, cookie := range cookies {
 		r.AddCookie(cookie)
 	}

@@ -56,6 +56,9 @@ type Options struct {
 	// order's page links to its workflow: for development, not for buyers.
 	TemporalUIURL     string
 	TemporalNamespace string
+	// PublicURL is where browsers reach the pages, if it differs from the Host that
+	// requests arrive with: scheme, host and port. Optional.
+	PublicURL string
 }
 
 //go:embed templates static
@@ -108,14 +111,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)
 	mux.Handle("GET /static/{file}", static)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
-	// The API takes JSON only, which other sites cannot send for a visitor; a form they could.
-	forms := http.NewCrossOriginProtection()
-	forms.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.render(w, r, http.StatusForbidden, "error", page{Title: "Not from here", Data: errorData{
-			"This form came from another site", "Please open the sale here and try again.",
-		}})
-	}))
-	return forms.Handler(mux), nil
+	return p.protect(mux)
 }
 
 // page is what every template gets.
@@ -369,7 +365,7 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide the Origin of our own forms
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader may be gone

@@ -34,7 +34,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	database := apiOrders{p.store}
 	catalog := api.NewCatalog(database, p.book)
 	pages, err := storefront.New(storefront.Options{
-		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace,
+		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,
 		// The API has the pages, so they find it when it is there: no page is asked for before.
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
 	})

@@ -1,0 +1,70 @@
+package storefront
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// ownCookie is how a browser that does not say where a form comes from shows that it
+// is ours: SameSite=Strict keeps it out of every request that another site begins.
+const ownCookie = "boxoffice-own"
+
+// protect lets only our own forms through. The API takes from a page nothing that
+// other sites could send for a visitor; a form they could.
+//
+// Browsers say where a form comes from: Sec-Fetch-Site over https and on localhost,
+// else Origin. It is "null" where the page, the browser or an extension keeps it to itself, which
+// ours and another site's can: then the cookie tells.
+func (p *pages) protect(next http.Handler) (http.Handler, error) {
+	forms := http.NewCrossOriginProtection()
+	if p.PublicURL != "" {
+		if err := forms.AddTrustedOrigin(p.PublicURL); err != nil {
+			return nil, fmt.Errorf("storefront: the public URL: %w", err)
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !isCleanPath(r.URL.Path): // a mux would send people on to what it takes it for
+			p.notFound(w, r)
+		case forms.Check(r) != nil && !isOwnForm(r):
+			p.render(w, r, http.StatusForbidden, "error", page{Title: "Not from here", Data: errorData{
+				"This form came from another site", "Please open the sale here and try again. Your browser must keep cookies for that.",
+			}})
+		default:
+			markOwn(w, r)
+			next.ServeHTTP(w, r)
+		}
+	}), nil
+}
+
+func isOwnForm(r *http.Request) bool {
+	_, err := r.Cookie(ownCookie)
+	return err == nil && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null"
+}
+
+// markOwn gives the cookie to browsers that may need it, with the pages that have forms.
+func markOwn(w http.ResponseWriter, r *http.Request) {
+	hasForm := strings.HasPrefix(r.URL.Path, "/sales/") || strings.HasPrefix(r.URL.Path, "/queue/")
+	if r.Method != http.MethodGet || !hasForm || r.Header.Get("Sec-Fetch-Site") != "" {
+		return
+	}
+	if _, err := r.Cookie(ownCookie); err == nil {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: ownCookie, Value: "1", Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: isSecure(r)})
+}
+
+// isCleanPath reports whether a path has no empty segment and none that leads up.
+func isCleanPath(p string) bool {
+	clean := path.Clean(p)
+	return p == clean || clean != "/" && p == clean+"/"
+}
+
+// isSecure reports whether the visitor came over https. Of several proxies in a row
+// the first wrote how (X-Forwarded-Proto: https, http); a lie costs only the liar's own cookies.
+func isSecure(r *http.Request) bool {
+	first, _, _ := strings.Cut(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
+	return r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https")
+}
