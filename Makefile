@@ -13,6 +13,9 @@ VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request 
 VARIANT_ROUNDS ?= 3
 VARIANT_FLAGS  ?= --concurrency 64 --rate 10 --runs 1 --duration 10s
 
+# What storefront/browsertest looks for.
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable chrome headless-shell
+
 DEVSTACK      := bin/devstack
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
@@ -65,6 +68,8 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	cd deploy/devstack && $(NESTED) go vet . ./internal/... && $(NESTED) $(STATICCHECK) . ./internal/...
 	cd chaos && go vet ./... && $(STATICCHECK) ./...
 	@$(MAKE) --no-print-directory vulncheck
+	@test -n "$$BOXOFFICE_TEST_BROWSER" || for name in $(BROWSERS); do command -v $$name && break; done >/dev/null || \
+	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
 	@echo "== tests"
 	cd deploy/devstack && $(NESTED) go test . ./internal/...
 	go test -race -timeout 40m ./...

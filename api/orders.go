@@ -1,18 +1,16 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"rsc.io/qr"
 
 	"boxoffice/domain"
 	"boxoffice/failpoint"
+	"boxoffice/qrcode"
 )
 
 type orderInput struct {
@@ -199,34 +197,16 @@ func (s *Server) ticketQR(ctx context.Context, in *ticketInput) (*imageOutput, e
 }
 
 func drawQR(text, accept string) (*imageOutput, error) {
-	code, err := qr.Encode(text, qr.M)
-	if err != nil {
-		return nil, fmt.Errorf("draw a ticket's QR code: %w", err)
-	}
+	contentType, draw := "image/svg+xml", qrcode.SVG
 	accept = strings.ToLower(accept) // media types have no case
 	if strings.Contains(accept, "image/png") && !strings.Contains(accept, "image/svg+xml") {
-		return &imageOutput{"image/png", code.PNG()}, nil
+		contentType, draw = "image/png", qrcode.PNG
 	}
-	return &imageOutput{"image/svg+xml", drawSVG(code)}, nil
-}
-
-// quietModules is the white border that readers need (ISO/IEC 18004).
-const quietModules = 4
-
-// drawSVG draws one path of unit squares, black on white in any colour scheme.
-func drawSVG(code *qr.Code) []byte {
-	var b bytes.Buffer
-	size := code.Size + 2*quietModules
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path d="`, size, size, size, size)
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x+quietModules, y+quietModules)
-			}
-		}
+	image, err := draw(text)
+	if err != nil {
+		return nil, err
 	}
-	b.WriteString(`"/></svg>`)
-	return b.Bytes()
+	return &imageOutput{contentType, image}, nil
 }
 
 // WebhookBody documents the payment provider's event; the Verifier reads it.

@@ -122,6 +122,6 @@ func testWithoutJavaScript(t *testing.T, s *stack) {
 
 	require.Equal(t, http.StatusOK, b.open(s.api("/sales/"+sale)))
 	require.Equal(t, http.StatusTooManyRequests, b.send("/checkouts", url.Values{"quantity-B": {"5"}, "email": {newBuyer()}}))
-	require.Contains(t, b.page, "The limit per buyer is reached")
+	require.Contains(t, b.page, "That is more than one person may have")
 	require.Contains(t, b.page, `value="5"`, "the form is as it was filled in")
 }

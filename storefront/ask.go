@@ -14,12 +14,15 @@ import (
 	"boxoffice/domain"
 )
 
-// A problem is what the pages read of the API's problems (RFC 9457). Title and
-// Detail are safe to show to anybody.
+// A problem is what the pages read of the API's problems (RFC 9457). Its texts are
+// for programmers: see refusals.go for what a visitor hears.
 type problem struct {
-	Title  string `json:"title"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
+	Code      string `json:"code"`
+	Held      int64  `json:"held"`
+	RequestID string `json:"request_id"`
+	Errors    []struct {
+		Field string `json:"field"`
+	} `json:"errors"`
 	// Own is the order that this browser holds, where that is why it gets no other.
 	Own *struct {
 		Order domain.OrderID `json:"order"`
@@ -119,8 +122,8 @@ func (w *recorder) answer(into any) (answer, error) {
 		a.retryAfter = time.Duration(seconds) * time.Second
 	}
 	if !a.ok() {
-		if json.Unmarshal(a.body, &a.problem) != nil || a.problem.Title == "" {
-			a.problem = problem{Title: "Something went wrong", Detail: "Please try again in a moment."}
+		if json.Unmarshal(a.body, &a.problem) != nil {
+			a.problem = problem{}
 		}
 		return a, nil
 	}

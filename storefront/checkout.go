@@ -1,6 +1,8 @@
 package storefront
 
 import (
+	"fmt"
+	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"boxoffice/domain"
+	"boxoffice/qrcode"
 )
 
 // Bounds of a form that was sent without JavaScript.
@@ -37,6 +40,7 @@ type formData struct {
 	Email      string
 	Quantities map[string]int64
 	Notice     *notice
+	Repeat     bool // the answer never came: the same form may be sent again, whatever is left
 }
 
 type checkoutItem struct {
@@ -117,18 +121,19 @@ func setCookie(w http.ResponseWriter, r *http.Request, name, value, path string,
 
 // refused shows the form again, as it was filled in, with what the API said.
 func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sale, form formData, a answer) {
-	form.Notice = &notice{Kind: "bad", Heading: a.problem.Title, Text: a.problem.Detail}
-	if own := a.problem.Own; own != nil {
+	held := p.heldOrders(w, r, sale)
+	form.Notice = checkoutRefusal(sale, a.problem, form.QueueToken != "", ticketsOf(held))
+	if own := a.problem.Own; own != nil && len(held) == 0 {
 		form.Notice.Order = "/orders/" + own.Order.String() + "#" + own.Token
 	}
-	if a.openEnded() {
+	if form.Repeat = a.openEnded(); form.Repeat {
 		form.Notice = &notice{Kind: "warn", Heading: "No answer yet", Text: "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one."}
 	} else {
 		form.Key = newKey() // that one is answered
 	}
 	if form.QueueToken == "" {
 		data := p.saleData(r, sale)
-		data.Form = form
+		data.Form, data.Held = form, held
 		if sale.WaitingRoom {
 			data.JoinNotice = form.Notice // there is no form to check out, but one to join
 		}
@@ -141,7 +146,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 	if err != nil || !again.ok() || found.Sale != sale.ID {
 		found = place{Sale: sale.ID, Status: placeAdmitted}
 	}
-	data := p.place(r, sale, found, form.QueueToken, again.retryAfter)
+	data := p.place(r, sale, found, form.QueueToken, again.retryAfter, held)
 	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form: it cannot be read again
 	// Any other refusal takes nothing: the place can still be used.
 	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin {
@@ -176,6 +181,7 @@ func newKey() string { return uuid.Must(uuid.NewV7()).String() }
 
 // An orderView is what the page of an order shows without JavaScript.
 type orderView struct {
+	Order         string     `json:"order"`
 	Sale          string     `json:"sale"`
 	SaleName      string     `json:"sale_name"`
 	Status        string     `json:"status"`
@@ -192,7 +198,13 @@ type orderView struct {
 		Number int    `json:"number"`
 		Class  string `json:"class"`
 		Code   string `json:"code"`
+
+		QR template.HTML `json:"-"`
 	} `json:"tickets"`
+	Perk *struct {
+		Name  string `json:"name"`
+		Taken bool   `json:"taken"`
+	} `json:"perk"`
 	SaleCanceledAt *time.Time `json:"sale_canceled_at"`
 }
 
@@ -203,12 +215,83 @@ func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.Orde
 	if err != nil {
 		return nil
 	}
-	var view orderView
-	a, err := p.ask(r, requestID(w), question{
-		method: http.MethodGet, path: "/v1/orders/" + id.String(), header: http.Header{"Authorization": {"Bearer " + cookie.Value}},
-	}, &view)
-	if err != nil || !a.ok() {
+	view, err := p.askOrder(w, r, id, cookie.Value)
+	if err != nil || view == nil {
 		return nil
 	}
-	return &view
+	for i := range view.Tickets {
+		// Without its image a ticket still has its letters.
+		if image, err := qrcode.SVG(view.Tickets[i].Code); err == nil {
+			view.Tickets[i].QR = template.HTML(image) // drawn here, of squares only
+		}
+	}
+	return view
+}
+
+// askOrder reads an order with its token; nil where the API does not know it by that.
+func (p *pages) askOrder(w http.ResponseWriter, r *http.Request, id domain.OrderID, token string) (*orderView, error) {
+	var view orderView
+	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/orders/" + id.String(), header: bearer(token)}, &view)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.openEnded():
+		return nil, fmt.Errorf("storefront: order %s: HTTP %d", id, a.status)
+	case !a.ok():
+		return nil, nil
+	}
+	return &view, nil
+}
+
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// cancelOrder gives the seats of an order back for a browser without JavaScript that
+// made it. What became of it, the order's page says.
+func (p *pages) cancelOrder(w http.ResponseWriter, r *http.Request) {
+	id, err := domain.ParseOrderID(r.PathValue("order"))
+	if err != nil {
+		p.notFound(w, r)
+		return
+	}
+	cookie, err := r.Cookie(orderCookie)
+	if err != nil {
+		http.Redirect(w, r, "/orders/"+id.String(), http.StatusSeeOther)
+		return
+	}
+	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/orders/" + id.String() + "/cancel", header: bearer(cookie.Value)}, nil)
+	switch {
+	case err != nil || a.openEnded():
+		p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: "One moment", Data: errorData{
+			"We do not know whether the order is canceled", "Please go back and press the button again: that does no harm.",
+		}})
+	default:
+		http.Redirect(w, r, "/orders/"+id.String(), http.StatusSeeOther)
+	}
+}
+
+// heldOrders are the orders of a sale that this browser has on hold, by the cookie that the
+// API gave it. Where the API has no answer they are not shown.
+func (p *pages) heldOrders(w http.ResponseWriter, r *http.Request, sale *domain.Sale) []orderView {
+	cookie, err := r.Cookie(domain.HeldCookieName(sale.ID))
+	if err != nil {
+		return nil
+	}
+	order, token, ok := domain.ParseHeldCookie(cookie.Value)
+	if !ok || !tokenPattern.MatchString(token) {
+		return nil
+	}
+	view, err := p.askOrder(w, r, order, token)
+	if err != nil || view == nil || view.Sale != sale.ID || view.Status != string(domain.OrderHeld) {
+		return nil
+	}
+	return []orderView{*view}
+}
+
+func ticketsOf(orders []orderView) (n int64) {
+	for _, order := range orders {
+		for _, item := range order.Items {
+			n += item.Quantity
+		}
+	}
+	return n
 }

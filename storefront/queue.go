@@ -105,12 +105,13 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 	} else {
 		keepPlace(w, r, sale, token) // however it was taken, and also where it was opened from another device
 	}
-	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, a.retryAfter))
+	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, a.retryAfter, p.heldOrders(w, r, sale)))
 }
 
-func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token string, retryAfter time.Duration) queueData {
+func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token string, retryAfter time.Duration, held []orderView) queueData {
 	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
+	data.Held = held
 	switch found.Status {
 	case placeAdmitted, placeSoldOut, placeCanceled:
 		return data
@@ -209,14 +210,10 @@ func (p *pages) keptPlace(w http.ResponseWriter, r *http.Request, saleID string)
 }
 
 func joinNotice(a answer) *notice {
-	switch {
-	case a.problem.Code == "proof_required":
-		return &notice{Kind: "warn", Heading: "This queue checks that you are not a program", Text: "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
-	case a.openEnded():
+	if a.openEnded() {
 		return &notice{Kind: "warn", Heading: "No place yet", Text: "Very many people are joining right now. Please press the button again in a moment."}
-	default:
-		return &notice{Kind: "bad", Heading: a.problem.Title, Text: a.problem.Detail}
 	}
+	return joinRefusal(a.problem)
 }
 
 // room is what the sale page says of its queue: nothing, where the API has no answer.

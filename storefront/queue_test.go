@@ -514,7 +514,7 @@ func TestJoiningWithoutJavaScript(t *testing.T) {
 	}{
 		{"a place", canned{status: 201, body: `{"token":"` + placeToken + `","sale":"concert","status":"waiting"}`}, 303, placePath, ""},
 		{"a human check", canned{status: 403, body: `{"code":"proof_required","title":"A human check must be solved first","detail":"Solve the challenge."}`}, 403, "", "browser with JavaScript"},
-		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"All tickets are sold."}`}, 409, "", "All tickets are sold."},
+		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"All tickets are sold."}`}, 409, "", "All tickets of this sale are sold."},
 		{"overloaded", canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, 503, "", "press the button again"},
 		{"too many requests", canned{status: 429, body: `{"code":"rate_limited","title":"Too many requests"}`}, 429, "", "press the button again"},
 		{"an answer without a token", canned{status: 201, body: `{}`}, 503, "", "We cannot answer right now"},
@@ -620,8 +620,8 @@ func TestACheckoutThatIsRefusedWithoutJavaScript(t *testing.T) {
 		{"the place has served", canned{status: 422, body: `{"code":"key_reused","title":"Key reused","detail":"Join again."}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", `<p id="rejoin">`, false},
 		{"unknown", canned{status: 503, body: `{"code":"unknown","title":"Unknown"}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "never a second one", true},
 		{"in flight", canned{status: 409, body: `{"code":"in_flight","title":"In flight"}`}, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, "admitted", "never a second one", true},
-		{"not its turn", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"You are number 12."}`}, canned{status: 200, body: `{"sale":"concert","status":"waiting","ahead":11,"draw":{}}`}, "waiting", "You are number 12.", false},
-		{"a token of another sale", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room"}`}, canned{status: 200, body: `{"sale":"other","status":"sold_out","draw":{}}`}, "admitted", "This sale has a waiting room", false},
+		{"not its turn", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"You are number 12."}`}, canned{status: 200, body: `{"sale":"concert","status":"waiting","ahead":11,"draw":{}}`}, "waiting", "It is not your turn yet", false},
+		{"a token of another sale", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room"}`}, canned{status: 200, body: `{"sale":"other","status":"sold_out","draw":{}}`}, "admitted", "It is not your turn yet", false},
 		{"not a problem", canned{status: 502, body: `Bad gateway`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "never a second one", true},
 	}
 	for _, test := range tests {
@@ -649,10 +649,10 @@ func TestASaleWithoutAWaitingRoomIsBoughtWithoutJavaScript(t *testing.T) {
 	v := visit(t)
 	v.sales[0].WaitingRoom = false
 	wantShown(t, v.get("/sales/concert"), 200, `id="checkout"`, "Hold tickets")
-	v.answer(checkOut, canned{status: 422, body: `{"code":"invalid","title":"The request is not valid","detail":"buyer.email must be an address"}`})
+	v.answer(checkOut, canned{status: 422, body: `{"code":"invalid","title":"The request is not valid","detail":"buyer.email must be an address","errors":[{"field":"buyer.email","message":"must be an address"}]}`})
 	form := url.Values{"quantity-A": {"1"}, "email": {`"><script>alert(1)</script>`}, "key": {`a"b`}, "queue_token": {"no token"}}
 	w := v.post("/sales/concert/checkouts", form)
-	wantShown(t, w, 422, "buyer.email must be an address", `id="checkout"`)
+	wantShown(t, w, 422, "The e-mail address cannot be right.", `id="checkout"`)
 	if strings.Contains(w.Body.String(), "<script>alert") {
 		t.Errorf("what was sent is not escaped:\n%s", w.Body)
 	}
@@ -668,7 +668,7 @@ func TestASaleWithoutAWaitingRoomIsBoughtWithoutJavaScript(t *testing.T) {
 func TestACheckoutWithoutAPlaceIsSentToTheQueue(t *testing.T) {
 	v := visit(t)
 	v.answer(checkOut, canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"Join it first."}`})
-	wantShown(t, v.post("/sales/concert/checkouts", url.Values{"quantity-A": {"1"}}), 403, "Join it first.", `id="join"`)
+	wantShown(t, v.post("/sales/concert/checkouts", url.Values{"quantity-A": {"1"}}), 403, "Join the queue from the sale’s page.", `id="join"`)
 }
 
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
@@ -715,7 +715,7 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 	}{
 		{"held", view("held", `,"payment_url":"https://pay.example/p?x=1","hold_expires_at":"2026-11-22T21:15:49.15Z"`), []*http.Cookie{cookie}, "5", []string{"held until 21:15:49 UTC", `href="https://pay.example/p?x=1"`, "2 × class A", "€130.00"}, ""},
 		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "https://pay.example/"},
-		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ"}, "https://"},
+		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ", "<svg "}, "https://"},
 		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
 		{"no cookie", view("held", ""), nil, "", []string{"This page needs JavaScript"}, "€130.00"},
 		{"not the order's token", canned{status: 404, body: `{"code":"not_found"}`}, []*http.Cookie{cookie}, "", []string{"This page needs JavaScript"}, ""},

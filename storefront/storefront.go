@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,14 +81,14 @@ type pages struct {
 }
 
 // New parses the templates. Its handler answers GET and HEAD of /, /sales/…, /queue/…,
-// /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue
-// and /sales/{sale}/checkouts, and a page that says so for everything else.
+// /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue,
+// /sales/{sale}/checkouts and /orders/{order}/cancel, and a page that says so for everything else.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
 	}
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "times": func(a, b int64) int64 { return a * b }}
+	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "fives": fives, "times": func(a, b int64) int64 { return a * b }}
 	for _, name := range []string{"sales", "sale", "queue", "order", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(funcs).
 			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
@@ -107,6 +108,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /sales/{sale}/checkouts", p.checkout)
 	mux.HandleFunc("GET /queue/{token}", p.queue)
 	mux.HandleFunc("GET /orders/{order}", p.order)
+	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)
 	mux.Handle("GET /static/{file}", static)
@@ -189,6 +191,19 @@ type classRow struct {
 	Known                 bool // the ledger answered
 }
 
+// Out reports whether nothing of a class can be had at the moment.
+func (c classRow) Out() bool { return c.Known && c.Available <= 0 }
+
+// NoneLeft reports whether there is nothing to be had at the moment, in a sale that is open.
+func (d saleData) NoneLeft() bool {
+	return d.Open && !slices.ContainsFunc(d.Classes, func(c classRow) bool { return !c.Out() })
+}
+
+// AllHeld is NoneLeft where something may come back.
+func (d saleData) AllHeld() bool {
+	return d.NoneLeft() && slices.ContainsFunc(d.Classes, func(c classRow) bool { return c.Held > 0 })
+}
+
 type saleData struct {
 	*domain.Sale
 	Open       bool
@@ -197,10 +212,11 @@ type saleData struct {
 	NowMillis  int64  // Unix time: the pages' clocks go by it, not by the visitor's
 	Classes    []classRow
 	PerkRow    *classRow
-	Room       *room   // of a sale with a waiting room, where the API has an answer
-	KeptPlace  string  // the token of the place that this browser has in the queue; empty: none
-	JoinNotice *notice // the answer to joining without JavaScript
-	Rejoin     bool    // offers another place in the queue
+	Room       *room       // of a sale with a waiting room, where the API has an answer
+	KeptPlace  string      // the token of the place that this browser has in the queue; empty: none
+	JoinNotice *notice     // the answer to joining without JavaScript
+	Rejoin     bool        // offers another place in the queue
+	Held       []orderView // what this browser, without JavaScript, has on hold already
 	Form       formData
 
 	// Interrupted says that checkouts do not go through. It takes no button away: the
@@ -215,6 +231,7 @@ func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := p.saleData(r, sale)
+	data.Held = p.heldOrders(w, r, sale)
 	if sale.WaitingRoom && !sale.Canceled() {
 		data.KeptPlace = p.keptPlace(w, r, sale.ID)
 	}
@@ -315,7 +332,7 @@ func (p *pages) order(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := page{Title: "Your order", Script: "order.js"}
-	data := orderData{Order: id.String(), Workflow: p.workflowURL(id), View: p.readOrder(w, r, id)}
+	data := orderData{Order: id.String(), NowMillis: time.Now().UnixMilli(), Workflow: p.workflowURL(id), View: p.readOrder(w, r, id)}
 	if data.View != nil && (data.View.Status == string(domain.OrderHeld) || data.View.Status == string(domain.OrderRefunding)) {
 		view.RefreshSecs = int(refreshMin / time.Second)
 	}
@@ -325,6 +342,7 @@ func (p *pages) order(w http.ResponseWriter, r *http.Request) {
 
 type orderData struct {
 	Order, Workflow string
+	NowMillis       int64      // as in saleData
 	View            *orderView // without JavaScript, see readOrder
 }
 
@@ -382,6 +400,19 @@ func spell(d time.Duration) string {
 		n, unit = int64(d/time.Minute), "minute"
 	}
 	return count(n, unit)
+}
+
+// fives puts a space behind every five letters of a code, for who must read it out. It
+// agrees with what order.js writes.
+func fives(code string) string {
+	var b strings.Builder
+	for i, letter := range code {
+		if i > 0 && i%5 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(letter)
+	}
+	return b.String()
 }
 
 // number writes a count as people do: 12,345.

@@ -1,10 +1,13 @@
 // The checkout form: live stock, and a key that survives a reload. The sale page
 // has it, and the page of a place in a queue once that is let in.
-import { Kept, ask, money, say as sayIn, setText, sleep, uuidv7 } from './common.js';
+import { HeldOrders, Kept, ServerClock, Stream, ask, isOff, money, say as sayIn, setOff, setText, sleep, uuidv7 } from './common.js';
+import { heldTickets, lookForHeld, onHeld } from './held.js';
 
 const POLL_MS = 5000; // where events do not come through
 const TRY_FOR_MS = 60_000; // then the buyer decides
 const BACKOFF_MAX_MS = 8000;
+const SAY_STOCK_SOON_MS = 1000; // what changes together is said together
+const SAY_STOCK_EVERY_MS = 10_000; // who listens hears what matters, not every ticket
 
 const root = document.querySelector('[data-sale]');
 const sale = root.dataset.sale;
@@ -15,7 +18,9 @@ const buy = document.getElementById('buy');
 const message = document.getElementById('message');
 const standing = document.getElementById('standing');
 const rejoin = document.getElementById('rejoin');
+const stockSaid = document.getElementById('stock-said');
 const rows = [...form.querySelectorAll('.class')];
+const clock = new ServerClock(Number(root.dataset.now));
 
 // The try under way: {key, body, place}. Kept until a final answer, so that a reload,
 // a lost connection or a 503 repeats the same key and never buys twice.
@@ -41,7 +46,9 @@ export function startCheckout(options = {}) {
   const left = pending.get(); // this page was left before the answer came
   if (left && (left.place ?? '') !== place) pending.set(null);
   refresh();
+  for (const row of rows) standingSaid.set(row, standingOf(row));
   const look = watchStock();
+  onHeld(refresh);
   // Back from the order: the browser may show this page as it was left, waiting.
   window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
   if (pending.get()) checkout();
@@ -83,33 +90,54 @@ function stockText(available, held, capacity) {
 
 /** Answers a function that asks at once, for who knows that something has changed. */
 function watchStock() {
-  let live = false;
-  const source = new EventSource(`/v1/sales/${sale}/events`);
-  source.addEventListener('stock', (event) => {
-    live = true;
-    showStock(JSON.parse(event.data));
-  });
-  source.addEventListener('error', () => {
-    live = false; // EventSource connects again by itself, or gives up on a refusal
-  });
+  const stream = new Stream(`/v1/sales/${sale}/events`, 'stock', showStock);
   const look = async () => {
-    const { status, body, retryAfter } = await ask(`/v1/sales/${sale}`);
+    const { status, body, date, retryAfter } = await ask(`/v1/sales/${sale}`);
+    clock.correct(date);
     if (status === 200) showStock(body);
     return retryAfter;
   };
   (async () => {
     for (let wait = place ? await look() : 0; ;) { // a queue's page may be as old as the wait was long
       await sleep(Math.max(wait, POLL_MS * (0.8 + 0.4 * Math.random())));
-      wait = live || document.hidden ? 0 : await look();
+      wait = stream.live || document.hidden ? 0 : await look();
     }
   })();
   return look;
 }
 
+// What was last said of each class to who listens, and when they may hear the next.
+const standingSaid = new Map();
+let sayStockTimer = 0;
+let stockSaidAt = -Infinity;
+
+/** How a class stands for this buyer, in words; empty while there are tickets. */
+function standingOf(row) {
+  const available = stockOf(row);
+  if (available <= 0) return Number(row.dataset.held) > 0 ? 'all held by others, some may come back' : 'sold out';
+  return available < quantityOf(row) ? 'not so many left' : '';
+}
+
+/** Says what became of the classes since it was last said, all at once and not often. */
+function announceStock() {
+  if (sayStockTimer) return;
+  if (rows.every((row) => standingSaid.get(row) === standingOf(row))) return;
+  sayStockTimer = setTimeout(() => {
+    sayStockTimer = 0;
+    stockSaidAt = performance.now();
+    const news = rows.filter((row) => standingSaid.get(row) !== standingOf(row));
+    for (const row of news) standingSaid.set(row, standingOf(row));
+    if (rows.every((row) => stockOf(row) <= 0)) return; // the notice of the whole sale says it
+    setText(stockSaid, news.map((row) => `Class ${row.dataset.class}: ${standingOf(row) || 'tickets are there'}.`).join(' '));
+  }, Math.max(SAY_STOCK_SOON_MS, stockSaidAt + SAY_STOCK_EVERY_MS - performance.now()));
+}
+
 // ---- the form
 
 const stockOf = (row) => (row.dataset.available === '' ? Infinity : Number(row.dataset.available));
-const quantityOf = (row) => Math.max(0, Math.floor(Number(row.querySelector('input').value) || 0));
+const quantityOf = (row) => (/^\s*\d{1,3}\s*$/.test(row.querySelector('input').value) ? Number(row.querySelector('input').value) : 0);
+/** Whether one more of a class may be chosen. */
+const mayAdd = (row) => !busy && quantityOf(row) < stockOf(row) && rows.reduce((n, some) => n + quantityOf(some), 0) < limit;
 
 function refresh() {
   let tickets = 0;
@@ -119,21 +147,23 @@ function refresh() {
     total += quantityOf(row) * Number(row.dataset.price);
   }
   for (const row of rows) {
-    const available = stockOf(row);
     const n = quantityOf(row);
-    const out = available <= 0;
+    const out = stockOf(row) <= 0;
     row.classList.toggle('out', out);
-    row.querySelector('input').disabled = busy || (out && n === 0);
-    row.querySelector('[data-step="1"]').disabled = busy || n >= available || tickets >= limit;
-    row.querySelector('[data-step="-1"]').disabled = busy || n === 0;
+    const input = row.querySelector('input');
+    input.disabled = false; // as the page may have come: what is disabled loses the keyboard
+    input.readOnly = busy || (out && n === 0);
+    setOff(row.querySelector('[data-step="1"]'), !mayAdd(row));
+    setOff(row.querySelector('[data-step="-1"]'), busy || n === 0);
   }
   const allOut = rows.every((row) => row.classList.contains('out'));
-  document.getElementById('total').value = money(total, currency);
+  setText(document.getElementById('total'), money(total, currency));
   // A try whose answer never came may itself hold what is missing: it may always be repeated.
   const short = !pending.get() && shortRows().length > 0;
-  buy.disabled = busy || !open || tickets === 0 || short;
+  setOff(buy, busy || !open || tickets === 0 || tickets > limit || short);
   setText(buy, buttonText(tickets, short, allOut));
   showStanding(allOut);
+  announceStock();
 }
 
 /** The classes of which fewer are left than are wished for. */
@@ -146,7 +176,8 @@ function buttonText(tickets, short, allOut) {
   if (!open) return 'Not open yet';
   if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
   if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
-  return tickets > 0 ? `Hold ${tickets} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
+  if (tickets > limit) return `At most ${limit} a person`;
+  return tickets > 0 ? `Hold ${tickets}${heldTickets > 0 ? ' more' : ''} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
 }
 
 const say = (kind, heading, text = '', where = message) => sayIn(where, kind, heading, text);
@@ -158,14 +189,31 @@ function showStanding(allOut) {
   else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
 }
 
-form.addEventListener('click', (event) => {
-  const step = event.target.closest('.step');
-  if (!step) return;
-  const input = step.parentElement.querySelector('input');
-  input.value = Math.max(0, Number(input.value) + Number(step.dataset.step));
+/** One ticket more or less of a class; says why where that cannot be. */
+function step(row, by) {
+  if (busy) return;
+  if (by > 0 && !mayAdd(row)) {
+    setText(stockSaid, quantityOf(row) >= stockOf(row) ? `No more tickets of class ${row.dataset.class} are left.` : `At most ${limit} tickets a person.`);
+    return;
+  }
+  row.querySelector('input').value = Math.max(0, quantityOf(row) + by);
   refresh();
   forget();
+}
+
+form.addEventListener('click', (event) => {
+  const button = event.target.closest('.step');
+  if (button) step(button.closest('.class'), Number(button.dataset.step));
 });
+form.addEventListener('keydown', (event) => {
+  const row = event.target.closest('.class');
+  const by = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+  if (!row || !by || !event.target.matches('input')) return;
+  event.preventDefault();
+  step(row, by);
+});
+// Before the browser checks the fields: there is nothing to be sent.
+buy.addEventListener('click', (event) => { if (isOff(buy)) event.preventDefault(); });
 
 /** Another wish: what was said about the last one is no longer true. */
 function forget() {
@@ -184,13 +232,13 @@ form.addEventListener('input', refresh);
 form.addEventListener('input', forget);
 form.addEventListener('submit', (event) => {
   event.preventDefault();
-  if (busy) return;
+  if (busy || isOff(buy)) return;
   const body = JSON.stringify({
     items: rows.filter((row) => quantityOf(row) > 0).map((row) => ({ class: row.dataset.class, quantity: quantityOf(row) })),
     buyer: { email: form.elements.email.value.trim() },
   });
   // The same wish goes on with its key; another wish is another order.
-  if (pending.get()?.body !== body) pending.set({ key: uuidv7(), body, place });
+  if (pending.get()?.body !== body) pending.set({ key: uuidv7(clock.now()), body, place });
   checkout();
 });
 
@@ -214,7 +262,7 @@ async function checkout() {
   rejoin.hidden = true;
   refresh();
   const { key, body } = pending.get();
-  const until = Date.now() + TRY_FOR_MS;
+  const until = performance.now() + TRY_FOR_MS;
   let wait = 500;
   for (;;) {
     const answer = await ask(`/v1/sales/${sale}/checkouts`, {
@@ -223,7 +271,7 @@ async function checkout() {
       body,
     });
     if (!isOpenEnded(answer)) return finish(answer);
-    if (Date.now() > until) break;
+    if (performance.now() > until) break;
     say('warn', 'Still asking…', 'Many people are buying right now. Your request stays the same one: you cannot buy twice by waiting.');
     await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
     wait = Math.min(wait * 2, BACKOFF_MAX_MS);
@@ -237,7 +285,9 @@ function finish(answer) {
   pending.set(null);
   if (answer.status === 201) {
     const { order, token, hold_expires_at: expires } = answer.body;
-    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - Date.now() });
+    clock.correct(answer.date);
+    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - clock.now() });
+    new HeldOrders(sale).add({ order, token }); // who comes back finds it again
     if (place) dropPlace();
     location.assign(`/orders/${order}#${token}`);
     return;
@@ -251,6 +301,11 @@ function finish(answer) {
   }
   rejoin.hidden = !place || answer.code !== 'key_reused'; // a refusal takes nothing: the place can still be used
   wasShort = answer.code === 'sold_out';
+  const own = answer.body.own_order; // what this browser holds, where it has no other memory of it
+  if (own) {
+    new HeldOrders(sale).add(own);
+    lookForHeld();
+  }
   refresh();
   say(...refusal(answer));
 }
@@ -270,22 +325,33 @@ function refusal({ code, body }) {
     case 'sold_out':
       return body.held > 0
         ? ['warn', 'Held by others', `Other buyers hold ${body.held} ticket${body.held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
-        : ['bad', 'Sold out', body.detail ?? 'All tickets are sold.'];
+        : ['bad', 'Sold out', 'Not so many tickets are left.'];
     case 'limit_reached':
-      return ['bad', 'That is more than one person may have', body.detail ?? `At most ${limit} tickets a person, those that still wait for a payment included.`];
+      return ['bad', 'That is more than one person may have', heldTickets > 0
+        ? `You have ${heldTickets} ticket${heldTickets === 1 ? '' : 's'} on hold already, see above: pay for them, or cancel that order to choose anew.`
+        : `At most ${limit} tickets a person${root.dataset.oneCheckout === 'true' ? ', and one order at a time: pay for the open one, or cancel it.' : ', those that still wait for a payment included.'}`];
     case 'sale_canceled':
       return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
     case 'not_open':
-      return ['warn', 'Not open yet', body.detail ?? ''];
+      return ['warn', 'Not open yet', 'This sale opens later.'];
     case 'invalid':
-      return ['bad', 'Please check what you entered', body.errors?.[0]?.field === 'buyer.email' ? 'The e-mail address cannot be right.' : body.detail ?? ''];
+      return ['bad', 'Please check what you entered', invalidText(body.errors?.[0]?.field ?? '')];
     case 'not_found':
       return ['bad', 'This sale is over', ''];
     case 'queue_required':
-      return ['warn', 'This sale has a queue', body.detail ?? 'Join the queue from the sale’s page.'];
+      return ['warn', 'This sale has a queue', 'Join the queue from the sale’s page.'];
     case 'key_reused':
-      return ['bad', place ? 'This place was used already' : body.title, place ? 'It is good for one order.' : body.detail ?? ''];
+      return place
+        ? ['bad', 'This place was used already', 'It is good for one order.']
+        : ['warn', 'This order was sent before', 'Nothing more is held. Press the button again for another order.'];
     default:
-      return ['bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`];
+      return ['bad', 'Something went wrong', `Nothing is held. Please try again${body.request_id ? ` (request ${body.request_id})` : ''}.`];
   }
+}
+
+/** Agrees with invalidText in Go. */
+function invalidText(field) {
+  if (field.includes('email')) return 'The e-mail address cannot be right.';
+  if (field.includes('items')) return 'Choose at least one ticket, and no more than one person may have.';
+  return 'Something in it cannot be right.';
 }

@@ -18,6 +18,18 @@ export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * Switches a control off, or on again. It stays where the keyboard is: what is
+ * disabled in HTML drops the focus to the page. Whoever listens to it asks isOff.
+ */
+export function setOff(control, off) {
+  control.disabled = false; // as the page may have come
+  if (off) control.setAttribute('aria-disabled', 'true');
+  else control.removeAttribute('aria-disabled');
+}
+
+export const isOff = (control) => control.getAttribute('aria-disabled') === 'true';
+
 /** Fills a notice: a heading and a text, or nothing. */
 export function say(where, kind, heading, text = '') {
   const said = `${kind} ${heading} ${text}`;
@@ -93,17 +105,29 @@ export function countDown({ opensAt, clock, face, said, opened }) {
   return () => clearInterval(timer);
 }
 
+/**
+ * A time in the visitor's own zone, and how far that is from UTC: in the night in
+ * which clocks go back an hour comes twice.
+ */
+export function timeText(time, style = { dateStyle: 'full', timeStyle: 'short' }) {
+  const at = new Date(time);
+  const east = -at.getTimezoneOffset();
+  const minutes = Math.abs(east) % 60;
+  const offset = east === 0 ? '' : `${east < 0 ? '−' : '+'}${Math.floor(Math.abs(east) / 60)}${minutes ? `:${two(minutes)}` : ''}`;
+  return `${at.toLocaleString('en', style)} (UTC${offset})`;
+}
+
 /** Times of the page, in the visitor's own zone. */
 export function localTime(element, time) {
-  if (element && time) setText(element, new Date(time).toLocaleString('en', { dateStyle: 'full', timeStyle: 'short' }));
+  if (element && time) setText(element, timeText(time));
 }
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** A UUIDv7 (RFC 9562): 48 bits of milliseconds, then chance. */
-export function uuidv7() {
+/** A UUIDv7 (RFC 9562): 48 bits of milliseconds, the box office's, then chance. */
+export function uuidv7(at) {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  let ms = Date.now();
+  let ms = Math.floor(at);
   for (let i = 5; i >= 0; i--) {
     bytes[i] = ms % 256;
     ms = Math.floor(ms / 256);
@@ -145,6 +169,116 @@ export class Kept {
   }
 }
 
+/**
+ * The orders of a sale that this browser has on hold, newest last: {order, token}.
+ * The page's own place in the history knows the last one too, for browsers that store nothing.
+ */
+export class HeldOrders {
+  static #MAX = 4;
+  #kept;
+
+  constructor(sale) {
+    this.#kept = new Kept('localStorage', `boxoffice.held.${sale}`);
+  }
+
+  list() {
+    const kept = Array.isArray(this.#kept.get()) ? this.#kept.get() : [];
+    const here = history.state?.held;
+    const all = here && !kept.some(({ order }) => order === here.order) ? [...kept, here] : kept;
+    return all.filter((some) => /^[0-9a-f]{32}$/.test(some?.order) && /^[\w-]{16,64}$/.test(some?.token));
+  }
+
+  add(held) {
+    this.#kept.set([...this.list().filter(({ order }) => order !== held.order), held].slice(-HeldOrders.#MAX));
+    history.replaceState({ ...history.state, held }, '');
+  }
+
+  drop(gone) {
+    const rest = this.list().filter(({ order }) => order !== gone);
+    this.#kept.set(rest.length > 0 ? rest : null);
+    if (history.state?.held?.order === gone) history.replaceState({ ...history.state, held: undefined }, '');
+  }
+}
+
+const STREAMS_MAX = 3;
+const STREAM_ANNOUNCED = 'boxoffice.stream';
+
+/**
+ * A stream of server-sent events that leaves room for requests. Over HTTP/1.1 a browser
+ * opens six connections to a server, for all its tabs together, and a stream takes
+ * one for good: the tabs that opened theirs last keep them, and the others ask now and then.
+ * Where nothing can be stored, tabs do not hear of each other: then a hidden one has none.
+ */
+export class Stream {
+  #path;
+  #event;
+  #heard;
+  #whileHidden;
+  #source = null;
+  #newer = 0; // streams that other tabs opened since
+  #told = false; // other tabs heard of ours
+
+  /** Whether events come through. */
+  live = false;
+
+  /** whileHidden: who waits behind another tab wants to hear it too. */
+  constructor(path, event, heard, { whileHidden = false } = {}) {
+    this.#path = path;
+    this.#event = event;
+    this.#heard = heard;
+    this.#whileHidden = whileHidden;
+    window.addEventListener('storage', this.#others);
+    document.addEventListener('visibilitychange', this.#visibility);
+    window.addEventListener('focus', this.#visibility);
+    window.addEventListener('pagehide', this.#leave); // a page that is kept for the way back needs none
+    this.#open();
+  }
+
+  close() {
+    window.removeEventListener('storage', this.#others);
+    document.removeEventListener('visibilitychange', this.#visibility);
+    window.removeEventListener('focus', this.#visibility);
+    window.removeEventListener('pagehide', this.#leave);
+    this.#shut();
+  }
+
+  #open() {
+    if (this.#source || document.hidden && !this.#whileHidden) return;
+    this.#newer = 0;
+    try {
+      localStorage.setItem(STREAM_ANNOUNCED, String(Math.random()));
+      this.#told = true;
+    } catch {
+      this.#told = false;
+      if (document.hidden) return;
+    }
+    this.#source = new EventSource(this.#path);
+    this.#source.addEventListener(this.#event, ({ data }) => {
+      this.live = true;
+      this.#heard(JSON.parse(data));
+    });
+    // EventSource connects again by itself, or gives up on a refusal: too many streams, for one.
+    this.#source.addEventListener('error', () => { this.live = false; });
+  }
+
+  #shut() {
+    this.#source?.close();
+    this.#source = null;
+    this.live = false;
+  }
+
+  #others = ({ key }) => {
+    if (key === STREAM_ANNOUNCED && ++this.#newer >= STREAMS_MAX) this.#shut();
+  };
+
+  #leave = () => this.#shut();
+
+  #visibility = () => {
+    if (!document.hidden) this.#open();
+    else if (!this.#whileHidden || !this.#told) this.#shut();
+  };
+}
+
 let troubleNotice = null;
 let failures = 0;
 
@@ -161,13 +295,17 @@ function noteAnswer(status) {
   else if (failures > 1) say(troubleNotice, 'warn', 'No connection to the box office', 'Perhaps your network is away. What you hold and your place in a queue are safe; this page keeps trying.');
 }
 
+const ASK_TIMEOUT_MS = 20_000;
+
 /**
  * Asks the API. Never throws: a failure without an answer has status 0.
  * retryAfter is in milliseconds, 0 without a hint.
  */
 export async function ask(path, options = {}) {
+  const abort = new AbortController(); // AbortSignal.timeout is younger than browsers in use
+  const timer = setTimeout(() => abort.abort(), ASK_TIMEOUT_MS);
   try {
-    const response = await fetch(path, { cache: 'no-store', ...options, signal: AbortSignal.timeout(20_000) });
+    const response = await fetch(path, { cache: 'no-store', ...options, signal: abort.signal });
     const body = await response.json().catch(() => ({}));
     noteAnswer(response.status);
     return {
@@ -180,5 +318,7 @@ export async function ask(path, options = {}) {
   } catch {
     noteAnswer(0);
     return { status: 0, code: '', body: {}, retryAfter: 0, date: NaN };
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,5 +1,5 @@
 // The order page: follows an order from its hold to its ending.
-import { Kept, ask, money, sleep } from './common.js';
+import { HeldOrders, Kept, ServerClock, ask, isOff, money, setOff, sleep } from './common.js';
 
 const POLL_MIN_MS = 1500;
 const POLL_MAX_MS = 30_000;
@@ -8,6 +8,7 @@ const SOON_SECONDS = 60;
 const root = document.getElementById('order');
 const id = root.dataset.order;
 const trouble = document.getElementById('trouble');
+const clock = new ServerClock(Number(root.dataset.now));
 
 // The token stands in the address's fragment, which browsers never send. It is kept
 // too. The way back from paying has a key in its place that is worth the token for a
@@ -43,15 +44,21 @@ async function findToken() {
   return Boolean(kept.get()?.token);
 }
 
+/** Whether the address has something behind its # that is no key. */
+const isDamaged = () => fragment !== '' && !/^(back=)?[\w-]{16,64}$/.test(fragment);
+
 let order = null;
-let clockOffset = 0; // ours against the server's, in ms
 let drawn = '';
 
 const fields = (name) => root.querySelectorAll(`[data-field="${name}"]`);
 const fill = (name, text) => fields(name).forEach((element) => { if (element.textContent !== text) element.textContent = text; });
 
 function show(state) {
-  for (const section of root.querySelectorAll('[data-state]')) section.hidden = section.dataset.state !== state;
+  const sections = [...root.querySelectorAll('[data-state]')];
+  const hadFocus = sections.some((section) => section.dataset.state !== state && section.contains(document.activeElement));
+  for (const section of sections) section.hidden = section.dataset.state !== state;
+  // What had the keyboard is gone: it goes on at what came instead.
+  if (hadFocus) sections.find((section) => section.dataset.state === state)?.querySelector('h1').focus();
 }
 
 function draw(next) {
@@ -95,7 +102,8 @@ function drawHeld() {
   const pay = fields('pay')[0];
   if (!order.sale_canceled_at) pay.href = order.payment_url;
   pay.textContent = `Pay ${money(order.amount, order.currency)}`;
-  if (!kept.get()?.heldFor) kept.set({ ...kept.get(), heldFor: Date.parse(order.hold_expires_at) - now() });
+  if (!kept.get()?.heldFor) kept.set({ ...kept.get(), heldFor: Date.parse(order.hold_expires_at) - clock.now() });
+  new HeldOrders(order.sale).add({ order: id, token: kept.get().token }); // the sale's page offers it
   tick();
 }
 
@@ -147,27 +155,25 @@ async function loadCode(image, number, tries = 5) {
   image.alt = 'The code could not be loaded. The letters beside it are the same code.';
 }
 
-const now = () => Date.now() + clockOffset;
-
 function tick() {
   if (order?.status !== 'held') return;
-  const left = Date.parse(order.hold_expires_at) - now();
+  const left = Date.parse(order.hold_expires_at) - clock.now();
   const seconds = Math.max(0, Math.ceil(left / 1000));
   fill('countdown', `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
   root.querySelector('.countdown').classList.toggle('soon', seconds <= SOON_SECONDS);
   fields('countdown-bar')[0].value = Math.max(0, Math.min(1, left / (kept.get()?.heldFor || left)));
   if (seconds > 0) return;
   fields('pay')[0].removeAttribute('href'); // paying now would be too late
-  root.querySelector('[data-action="cancel"]').disabled = true;
+  setOff(root.querySelector('[data-action="cancel"]'), true);
   fill('note', 'Time is up. One moment: we ask whether your payment came through.');
 }
 
 root.querySelector('[data-action="print"]').addEventListener('click', () => window.print());
-root.querySelector('[data-action="cancel"]').addEventListener('click', async (event) => {
-  if (!window.confirm('Give the seats back?')) return;
-  event.target.disabled = true;
+root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ currentTarget: button }) => {
+  if (isOff(button) || !window.confirm('Give the seats back?')) return;
+  setOff(button, true);
   const { status, code } = await ask(`/v1/orders/${id}/cancel`, { method: 'POST', headers });
-  event.target.disabled = false;
+  setOff(button, false);
   if (status !== 200 && code !== 'already_paid') say('The cancellation did not come through. Please try again.');
   await look();
 });
@@ -180,7 +186,7 @@ function say(text) {
 /** Asks once. The answer: whether the order moved. */
 async function look() {
   const { status, body, date } = await ask(`/v1/orders/${id}`, { headers });
-  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 2000) clockOffset = date - Date.now();
+  clock.correct(date);
   if (status === 200) {
     const moved = body.status !== order?.status;
     say('');
@@ -198,7 +204,7 @@ async function look() {
 /** Follows the order: often while it may move, ever more seldom after. */
 async function follow() {
   if (!await findToken()) {
-    show('missing');
+    show(isDamaged() ? 'damaged' : 'missing');
     return;
   }
   let wait = POLL_MIN_MS;
@@ -212,5 +218,6 @@ async function follow() {
 }
 
 window.addEventListener('hashchange', () => location.reload());
+window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); }); // back from paying
 setInterval(tick, 500);
 follow();

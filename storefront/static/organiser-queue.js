@@ -1,5 +1,5 @@
 // The queue on the organiser's page: how it stands, pause and resume, how fast the door may open.
-import { ask, number, setText, sleep } from './common.js';
+import { ask, isOff, number, setOff, setText, sleep } from './common.js';
 
 const POLL_MS = 2000;
 
@@ -72,9 +72,11 @@ function tell(kind, text) {
 }
 
 async function set(body, done) {
-  for (const button of panel.querySelectorAll('button')) button.disabled = true;
+  const buttons = [...panel.querySelectorAll('button')];
+  if (buttons.some(isOff)) return;
+  for (const button of buttons) setOff(button, true);
   const { status, body: view } = await change(body);
-  for (const button of panel.querySelectorAll('button')) button.disabled = false;
+  for (const button of buttons) setOff(button, false);
   if (status === 200) {
     for (const input of Object.values(inputs)) delete input.dataset.edited;
     draw(view);

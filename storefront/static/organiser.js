@@ -1,5 +1,5 @@
 // The organiser's page: steers the queue, cancels an order or a whole sale, and follows how the money goes back.
-import { Kept, ask, sleep } from './common.js';
+import { Kept, ask, isOff, setOff, sleep, timeText } from './common.js';
 import { hideQueue, showQueue } from './organiser-queue.js';
 
 const POLL_MS = 1000;
@@ -59,7 +59,7 @@ function draw(view) {
   drawWaiting(view.waiting);
 }
 
-const when = (time) => new Date(time).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' });
+const when = (time) => timeText(time, { dateStyle: 'medium', timeStyle: 'medium' });
 
 function drawWaiting(waiting) {
   document.getElementById('waits').hidden = waiting.length === 0;
@@ -127,14 +127,15 @@ login.addEventListener('submit', (event) => {
 });
 
 cancelSale.addEventListener('input', () => {
-  cancelSale.querySelector('button').disabled = document.getElementById('confirm').value.trim() !== sale;
+  setOff(cancelSale.querySelector('button'), document.getElementById('confirm').value.trim() !== sale);
 });
 cancelSale.addEventListener('submit', async (event) => {
   event.preventDefault();
   const button = cancelSale.querySelector('button');
-  button.disabled = true;
+  if (isOff(button) || document.getElementById('confirm').value.trim() !== sale) return;
+  setOff(button, true);
   const { status, body } = await admin(`/v1/sales/${sale}/cancel`, 'POST');
-  button.disabled = false;
+  setOff(button, false);
   if (status === 202) {
     draw(body);
     await follow();
@@ -149,10 +150,11 @@ cancelOrder.addEventListener('submit', async (event) => {
   event.preventDefault();
   const message = document.getElementById('order-message');
   const button = cancelOrder.querySelector('button');
-  button.disabled = true;
+  if (isOff(button)) return;
+  setOff(button, true);
   say('One moment…', message, '');
   const { status, body } = await admin(`/v1/sales/${sale}/orders/${document.getElementById('order').value.trim()}/cancel`, 'POST');
-  button.disabled = false;
+  setOff(button, false);
   if (status === 200 || status === 202) say(`The order is ${body.status}.`, message, '');
   else if (status === 0 || status >= 500) say('No answer: it may be canceled or not. Press the button again, that never does it twice.', message);
   else say(body.detail ?? body.title ?? 'It was refused.', message, 'bad');

@@ -1,6 +1,7 @@
 // The page of a place in the queue: follows it until it is let in, then is the checkout.
-import { Kept, ServerClock, ask, countDown, localTime, number, setText, sleep, tellTrouble } from './common.js';
+import { Kept, ServerClock, Stream, ask, countDown, localTime, number, setText, sleep, tellTrouble } from './common.js';
 import { startCheckout } from './checkout.js';
+import { offerHeld } from './held.js';
 
 const STREAM_GRACE_MS = 1500; // then this page asks by itself
 const POLL_MIN_MS = 2000;
@@ -20,8 +21,7 @@ const kept = new Kept('localStorage', `boxoffice.place.${sale}`);
 const started = new Kept('sessionStorage', `boxoffice.ahead.${token}`);
 
 let status = '';
-let source = null;
-let streamed = false; // the stream gives events
+let stream = null;
 let heardAt = 0;
 let saidAt = 0;
 let stopCountdown = null;
@@ -114,16 +114,6 @@ function spellWait(seconds) {
 
 // ---- following
 
-function listen() {
-  source = new EventSource(`${path}/events`);
-  source.addEventListener('place', (event) => {
-    streamed = true;
-    draw(JSON.parse(event.data));
-  });
-  // EventSource connects again by itself, or gives up on a refusal: too many streams, for one.
-  source.addEventListener('error', () => { streamed = false; });
-}
-
 /** Asks once. The answer: how long to wait before the next time, in ms. */
 async function look() {
   const answer = await ask(path);
@@ -141,14 +131,14 @@ async function follow() {
   if (following) return;
   following = true;
   let wait = STREAM_GRACE_MS;
-  if (!ENDS.includes(status)) listen();
+  if (!ENDS.includes(status)) stream = new Stream(`${path}/events`, 'place', draw, { whileHidden: true });
   while (!ENDS.includes(status)) {
-    await sleep(streamed ? 1000 : wait);
+    await sleep(stream.live ? 1000 : wait);
     if (ENDS.includes(status)) break;
-    if (!streamed || performance.now() - heardAt > LOOK_ANYWAY_MS) wait = await look();
+    if (!stream.live || performance.now() - heardAt > LOOK_ANYWAY_MS) wait = await look();
   }
-  source?.close();
-  streamed = false;
+  stream?.close();
+  stream = null;
   following = false;
   if (status === 'canceled') kept.set(null);
 }
@@ -161,6 +151,7 @@ async function lookAgain() {
 }
 
 tellTrouble(document.getElementById('trouble'));
+offerHeld(clock); // whatever has become of the place
 kept.set(token);
 // The page came with the numbers of its moment: nothing needs to be asked for them.
 status = section(root.dataset.status) ? root.dataset.status : 'waiting';

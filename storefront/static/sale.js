@@ -1,6 +1,7 @@
 // The sale page: the countdown to the opening, the way into the queue where there is
 // one, else the checkout.
-import { Kept, ServerClock, ask, countDown, localTime, say, setText, sleep, tellTrouble } from './common.js';
+import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, sleep, tellTrouble } from './common.js';
+import { offerHeld } from './held.js';
 import { solve } from './proof.js';
 
 const TRY_FOR_MS = 60_000; // then the visitor decides
@@ -33,6 +34,7 @@ function showOpen() {
 }
 
 tellTrouble(document.getElementById('trouble'));
+offerHeld(clock);
 localTime(document.getElementById('opens-text'), root.dataset.opens);
 if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && !Number.isNaN(opensAt)) {
   const face = document.getElementById('clock');
@@ -66,6 +68,7 @@ document.getElementById('kept-drop')?.addEventListener('click', (event) => {
   kept.set(null);
   document.getElementById('kept').hidden = true;
   document.getElementById('join-row').hidden = false;
+  document.getElementById('join-button').focus(); // the pressed one is gone
 });
 
 const tell = (kind, heading, text) => say(document.getElementById('join-message'), kind, heading, text);
@@ -87,7 +90,7 @@ async function takePlace() {
     location.assign(`/queue/${elsewhere}`);
     return true;
   }
-  const until = Date.now() + TRY_FOR_MS;
+  const until = performance.now() + TRY_FOR_MS;
   let wait = 500;
   let proofs = 0;
   for (;;) {
@@ -111,7 +114,7 @@ async function takePlace() {
       refuse(answer);
       return false;
     }
-    if (Date.now() > until) break;
+    if (performance.now() > until) break;
     if (mayRepeat) tell('warn', 'Still asking…', 'Very many people are joining right now. This page keeps asking by itself.');
     await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
     wait = Math.min(wait * 2, BACKOFF_MAX_MS);
@@ -135,7 +138,7 @@ function refuse({ code, body }) {
       tell('bad', 'This sale is over', '');
       break;
     default:
-      tell('bad', body.title ?? 'Something went wrong', `${body.detail ?? ''} ${body.request_id ? `(request ${body.request_id})` : ''}`);
+      tell('bad', 'Something went wrong', `You have no place yet. Please try again${body.request_id ? ` (request ${body.request_id})` : ''}.`);
   }
 }
 
@@ -166,14 +169,13 @@ if (join) {
   const button = document.getElementById('join-button');
   join.addEventListener('submit', async (event) => {
     event.preventDefault();
-    if (button.disabled) return;
-    button.disabled = true;
-    button.disabled = await takePlace();
+    if (isOff(button)) return;
+    setOff(button, true);
+    setOff(button, await takePlace());
   });
   window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
   offerKept();
   followStock();
 } else if (document.getElementById('checkout')) {
-  const { startCheckout } = await import('./checkout.js');
-  lookNow = startCheckout({ opened: showOpen });
+  import('./checkout.js').then(({ startCheckout }) => { lookNow = startCheckout({ opened: showOpen }); });
 }

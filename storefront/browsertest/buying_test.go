@@ -1,0 +1,63 @@
+package browsertest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// newerThanSafari15 takes away what browsers that people still use do not have, and
+// what browsers give to pages over TLS only.
+const newerThanSafari15 = `
+delete AbortSignal.timeout; delete AbortSignal.any; delete window.structuredClone; delete crypto.randomUUID; delete crypto.subtle;
+for (const type of [Array, String, Object.getPrototypeOf(Int8Array)]) delete type.prototype.at;
+for (const name of ['findLast', 'findLastIndex', 'toSorted', 'toReversed', 'toSpliced', 'with', 'group']) delete Array.prototype[name];
+for (const name of ['hasOwn', 'groupBy']) delete Object[name];
+delete Promise.withResolvers; delete Promise.try; delete Array.fromAsync;
+delete window.BroadcastChannel; delete window.SharedWorker; delete window.scheduler; delete window.navigation; delete window.requestIdleCallback;
+delete Navigator.prototype.locks; delete Element.prototype.checkVisibility; delete HTMLElement.prototype.showPopover;
+`
+
+// step is the selector of a class's "+" (1) or "−" (-1).
+func step(class string, by int) string {
+	return fmt.Sprintf(`.class[data-class="%s"] [data-step="%d"]`, class, by)
+}
+
+// choose presses "+" of a class so many times.
+func (v *visitor) choose(class string, tickets int) {
+	v.t.Helper()
+	for range tickets {
+		v.click(step(class, 1))
+	}
+}
+
+// hold chooses tickets of a class, says who wants them, and presses the button.
+func (v *visitor) hold(class string, tickets int) {
+	v.t.Helper()
+	v.choose(class, tickets)
+	v.run(chromedp.SetValue(chromedp.CSS("#email"), "buyer@example.com"))
+	v.click("#buy")
+}
+
+func TestABuyerHoldsPaysAndSeesTheTickets(t *testing.T) {
+	for _, browser := range []struct {
+		name    string
+		prepare []action
+	}{
+		{"of today", nil},
+		{"of 2021", []action{beforeLoad(newerThanSafari15)}},
+	} {
+		t.Run(browser.name, func(t *testing.T) {
+			s := open(t)
+			v := newVisitor(t, browser.prepare...)
+			v.open(s.URL + "/sales/concert")
+			v.hold("VIP", 2)
+			v.shownHeading("Your seats are held")
+			id, _ := s.onlyOrder()
+			s.pay(id)
+			v.shownHeading("You are in!")
+			v.wait(`document.querySelectorAll('.ticket img[src^="blob:"]').length === 2`)
+		})
+	}
+}

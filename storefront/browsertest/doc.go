@@ -1,0 +1,7 @@
+// Package browsertest has no code of its own: its tests open the pages in a real
+// browser, served by package storefront with package api behind it, on a box office
+// in memory.
+//
+// They need a Chromium: BOXOFFICE_TEST_BROWSER names one, else it is looked for on
+// PATH. Where there is none they are skipped, and say so.
+package browsertest

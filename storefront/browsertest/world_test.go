@@ -1,0 +1,408 @@
+package browsertest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/api"
+	"boxoffice/domain"
+	"boxoffice/storefront"
+	"boxoffice/waitingroom"
+)
+
+// shop is a box office in memory behind a real HTTP/1.1 listener: the pages and the
+// API as they are, over a stock, orders and places that a test sets.
+type shop struct {
+	t       *testing.T
+	URL     string
+	keys    *domain.Keyring
+	handler http.Handler
+
+	mu     sync.Mutex
+	sales  []*domain.Sale
+	stock  map[uint32]*domain.StockLevel
+	orders map[domain.OrderID]*domain.CheckoutState
+	sold   map[domain.OrderID]*domain.SoldOrder
+	places map[string]waitingroom.Place
+	holds  int // orders that were held
+	asked  []string
+
+	meter *prometheus.Registry
+}
+
+// Ledgers of the classes of the sale "concert".
+const (
+	ledgerOfVIP = 1 + iota
+	ledgerOfLong
+)
+
+// longName has no place where a line may break of itself.
+const longName = "EARLY_BIRD_TWO_DAY_STUDENT_TICKE"
+
+func open(t *testing.T, change ...func(*domain.Sale)) *shop {
+	t.Helper()
+	keys, err := domain.NewKeyring(bytes.Repeat([]byte{7}, domain.ServerKeyLen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sale := &domain.Sale{
+		ID: "concert", Name: "Concert", Currency: "EUR", BuyerLimit: 6, HoldTimeout: 10 * time.Minute,
+		Classes: []domain.Class{
+			{Name: "VIP", PriceMinor: 6500, Capacity: 20, Ledger: ledgerOfVIP},
+			{Name: longName, PriceMinor: 123_456_00, Capacity: 100, Ledger: ledgerOfLong},
+		},
+	}
+	for _, f := range change {
+		f(sale)
+	}
+	s := &shop{
+		t: t, keys: keys, sales: []*domain.Sale{sale}, stock: make(map[uint32]*domain.StockLevel),
+		orders: make(map[domain.OrderID]*domain.CheckoutState), sold: make(map[domain.OrderID]*domain.SoldOrder),
+		places: make(map[string]waitingroom.Place), meter: prometheus.NewRegistry(),
+	}
+	for _, c := range sale.Classes {
+		s.stock[c.Ledger] = &domain.StockLevel{Name: c.Name, Ledger: c.Ledger, Capacity: c.Capacity, Available: c.Capacity}
+	}
+	s.handler = s.assemble()
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Start()
+	t.Cleanup(func() {
+		server.CloseClientConnections() // streams would not end by themselves
+		server.Close()
+	})
+	s.URL = server.URL
+	return s
+}
+
+func (s *shop) assemble() http.Handler {
+	database, books := database{shop: s}, books{shop: s}
+	catalog := api.NewCatalog(database, books)
+	log := slog.New(slog.DiscardHandler)
+	var server *api.Server
+	pages, err := storefront.New(storefront.Options{
+		Catalog: catalog, Log: log,
+		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.Public().ServeHTTP(w, r) }),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server, err = api.New(api.Options{
+		Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Verifier: &verifier{}, Auditor: &auditor{},
+		PayURL: func(o domain.Order, _ domain.Hold) (string, error) { return "/pay/" + o.ID.String(), nil },
+		Rooms:  rooms{shop: s}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
+		Log: log, Pages: pages,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return server.Public()
+}
+
+// ServeHTTP notes what is asked, and answers.
+func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
+	s.mu.Unlock()
+	if strings.HasPrefix(r.URL.Path, "/pay/") {
+		_, _ = io.WriteString(w, "<!doctype html><title>Pay</title><h1>Pay</h1>")
+		return
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// openStreams is how many event streams the API counts, of sales and of places.
+func (s *shop) openStreams() int {
+	s.t.Helper()
+	families, err := s.meter.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	streams, found := 0.0, 0
+	for _, family := range families {
+		if name := family.GetName(); name == "boxoffice_event_streams" || name == "boxoffice_place_streams" {
+			streams, found = streams+family.GetMetric()[0].GetGauge().GetValue(), found+1
+		}
+	}
+	if found != 2 {
+		s.t.Fatalf("%d metrics of streams, want 2", found)
+	}
+	return int(streams)
+}
+
+// times is how often something was asked.
+func (s *shop) times(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, a := range s.asked {
+		if a == what {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *shop) heldOrders() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds
+}
+
+func (s *shop) setStock(ledger uint32, held, sold int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.stock[ledger]
+	l.Held, l.Sold, l.Available = held, sold, l.Capacity-held-sold
+}
+
+// hold makes an order as a buyer does elsewhere, and answers its id and token.
+func (s *shop) hold(class string, quantity int64) (id domain.OrderID, token string) {
+	s.t.Helper()
+	s.mu.Lock()
+	key := fmt.Sprintf("0198c0de-0000-7000-8000-%012d", len(s.orders))
+	sale := s.sales[0]
+	s.mu.Unlock()
+	order, err := domain.NewOrder(sale, s.keys, key, []domain.Item{{Class: class, Quantity: quantity}}, "buyer@example.com")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := (desk{shop: s}).Start(context.Background(), order); err != nil {
+		s.t.Fatal(err)
+	}
+	return order.ID, s.keys.OrderToken(order.ID)
+}
+
+// pay makes an order's money arrive.
+func (s *shop) pay(id domain.OrderID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.orders[id]
+	state.Status = domain.OrderPaid
+	sold := &domain.SoldOrder{
+		ID: id, SaleID: state.SaleID, SaleName: s.sales[0].Name, Status: domain.OrderPaid, Lines: state.Lines,
+		AmountMinor: state.AmountMinor, Currency: state.Currency, PaidAt: time.Now(),
+	}
+	for _, l := range state.Lines {
+		for range l.Quantity {
+			n := len(sold.Tickets) + 1
+			sold.Tickets = append(sold.Tickets, domain.Ticket{Number: n, Class: l.Class, Code: s.keys.TicketCode(id, n)})
+		}
+	}
+	s.sold[id] = sold
+}
+
+// onlyOrder is the one that was made.
+func (s *shop) onlyOrder() (domain.OrderID, domain.OrderStatus) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.orders) != 1 {
+		s.t.Fatalf("%d orders, want 1", len(s.orders))
+	}
+	for id, state := range s.orders {
+		return id, state.Status
+	}
+	return domain.OrderID{}, ""
+}
+
+// ---- what is behind the API. The embedded interfaces are nil: no page asks for the rest.
+
+type (
+	database struct {
+		api.Orders
+		shop *shop
+	}
+	books struct {
+		api.Books
+		shop *shop
+	}
+	desk struct {
+		api.Desk
+		shop *shop
+	}
+	rooms struct {
+		api.Rooms
+		shop *shop
+	}
+	verifier struct{ api.Verifier }
+	auditor  struct{ api.Auditor }
+)
+
+func (d database) Sale(_ context.Context, id string) (*domain.Sale, error) {
+	d.shop.mu.Lock()
+	defer d.shop.mu.Unlock()
+	for _, sale := range d.shop.sales {
+		if sale.ID == id {
+			return sale, nil
+		}
+	}
+	return nil, domain.NotFound("sale")
+}
+
+func (d database) Sales(context.Context) ([]*domain.Sale, error) {
+	d.shop.mu.Lock()
+	defer d.shop.mu.Unlock()
+	return d.shop.sales, nil
+}
+
+func (d database) Order(_ context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
+	d.shop.mu.Lock()
+	defer d.shop.mu.Unlock()
+	if sold, ok := d.shop.sold[id]; ok {
+		return sold, nil
+	}
+	return nil, domain.NotFound("order")
+}
+
+func (d database) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refund, error) {
+	return nil, nil
+}
+
+func (d database) OrdersOfSale(context.Context, string, domain.OrderID, int) ([]domain.SoldOrder, error) {
+	return nil, nil
+}
+
+func (d database) Cancellation(context.Context, string) (domain.SaleCancellation, error) {
+	return domain.SaleCancellation{}, domain.NotFound("cancellation")
+}
+
+func (b books) Stock(_ context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
+	b.shop.mu.Lock()
+	defer b.shop.mu.Unlock()
+	var levels []domain.StockLevel
+	for _, c := range sale.Classes {
+		levels = append(levels, *b.shop.stock[c.Ledger])
+	}
+	return levels, nil
+}
+
+func (b books) Known(_ context.Context, o *domain.Order) (bool, error) {
+	b.shop.mu.Lock()
+	defer b.shop.mu.Unlock()
+	_, ok := b.shop.orders[o.ID]
+	return ok, nil
+}
+
+func (b books) Takings(context.Context, *domain.Sale, domain.TakingsCursor) (domain.TakingsPage, error) {
+	return domain.TakingsPage{}, nil
+}
+
+func (d desk) Start(_ context.Context, o domain.Order) (domain.HoldAnswer, error) {
+	s := d.shop
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state, ok := s.orders[o.ID]; ok {
+		if state.Fingerprint != o.Fingerprint {
+			return domain.HoldAnswer{}, &domain.Error{Code: domain.CodeKeyReused}
+		}
+		return domain.HoldAnswer{Hold: state.Hold, Replayed: true}, nil
+	}
+	mine := o.Quantity()
+	for _, other := range s.orders { // all of a test's orders are one buyer's
+		if other.Status == domain.OrderHeld {
+			for _, l := range other.Lines {
+				mine += l.Quantity
+			}
+		}
+	}
+	if mine > o.BuyerLimit {
+		return domain.HoldAnswer{Hold: domain.Hold{Outcome: domain.HoldLimitReached}}, nil
+	}
+	for _, l := range o.Lines {
+		if s.stock[l.Ledger].Available < l.Quantity {
+			return domain.HoldAnswer{Hold: domain.Hold{Outcome: domain.HoldSoldOut}}, nil
+		}
+	}
+	s.move(o.Lines, 1)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	state := &domain.CheckoutState{
+		Order: o.ID, SaleID: o.SaleID, Status: domain.OrderHeld, Lines: o.Lines, AmountMinor: o.AmountMinor, Currency: o.Currency,
+		Fingerprint: o.Fingerprint, Hold: domain.Hold{Outcome: domain.HoldHeld, HeldAt: now, ExpiresAt: now.Add(o.HoldTimeout)},
+	}
+	s.orders[o.ID] = state
+	s.holds++
+	return domain.HoldAnswer{Hold: state.Hold}, nil
+}
+
+// move holds seats, or gives them back.
+func (s *shop) move(lines []domain.Line, sign int64) {
+	for _, l := range lines {
+		s.stock[l.Ledger].Available -= sign * l.Quantity
+		s.stock[l.Ledger].Held += sign * l.Quantity
+	}
+}
+
+func (d desk) State(_ context.Context, id domain.OrderID) (domain.CheckoutState, error) {
+	d.shop.mu.Lock()
+	defer d.shop.mu.Unlock()
+	if state, ok := d.shop.orders[id]; ok {
+		return *state, nil
+	}
+	return domain.CheckoutState{}, domain.NotFound("order")
+}
+
+func (d desk) Cancel(_ context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	d.shop.mu.Lock()
+	defer d.shop.mu.Unlock()
+	state, ok := d.shop.orders[id]
+	switch {
+	case !ok:
+		return "", domain.NotFound("order")
+	case state.Status == domain.OrderPaid:
+		return "", &domain.Error{Code: domain.CodeAlreadyPaid}
+	case state.Status == domain.OrderHeld:
+		state.Status = domain.OrderCanceled
+		d.shop.move(state.Lines, -1)
+	}
+	return state.Status, nil
+}
+
+func (r rooms) Join(_ context.Context, sale *domain.Sale) (string, waitingroom.Place, error) {
+	r.shop.mu.Lock()
+	defer r.shop.mu.Unlock()
+	token := fmt.Sprintf("place-of-a-test-%08d", len(r.shop.places))
+	place := waitingroom.Place{
+		Sale: sale.ID, Status: waitingroom.StatusWaiting, Position: 312, Ahead: 311, Waiting: 5120, Wait: 3 * time.Minute, RatePerSecond: 2,
+		RetryAfter: time.Second, OpensAt: sale.OpensAt, Draw: waitingroom.Draw{Commitment: strings.Repeat("c0ffee", 10), Size: -1},
+	}
+	r.shop.places[token] = place
+	return token, place, nil
+}
+
+func (r rooms) Place(_ context.Context, token string) (waitingroom.Place, error) {
+	r.shop.mu.Lock()
+	defer r.shop.mu.Unlock()
+	if place, ok := r.shop.places[token]; ok {
+		return place, nil
+	}
+	return waitingroom.Place{}, domain.NotFound("place")
+}
+
+func (r rooms) Enter(_ context.Context, _ *domain.Sale, token string) (string, error) {
+	r.shop.mu.Lock()
+	defer r.shop.mu.Unlock()
+	if place, ok := r.shop.places[token]; ok && place.Status == waitingroom.StatusAdmitted {
+		return "the-key-of-" + token, nil
+	}
+	return "", &domain.Error{Code: domain.CodeQueueRequired}
+}
+
+func (r rooms) State(_ context.Context, saleID string) (waitingroom.RoomState, error) {
+	return waitingroom.RoomState{Sale: saleID, Status: waitingroom.StatusWaiting, Waiting: 5120, Draw: waitingroom.Draw{Size: -1}}, nil
+}
+
+func (r rooms) Configure(context.Context, string, domain.QueueSettings) (waitingroom.RoomState, error) {
+	return r.State(context.Background(), "concert")
+}

@@ -1,0 +1,95 @@
+package storefront
+
+import (
+	"fmt"
+	"strings"
+
+	"boxoffice/domain"
+)
+
+// What the API writes is for programs: here is what a page says instead, in the
+// words of checkout.js.
+
+// invalidText says what is wrong with a form. It agrees with invalidText in checkout.js.
+func invalidText(p problem) string {
+	field := ""
+	if len(p.Errors) > 0 {
+		field = p.Errors[0].Field
+	}
+	switch {
+	case strings.Contains(field, "email"):
+		return "The e-mail address cannot be right."
+	case strings.Contains(field, "items"):
+		return "Choose at least one ticket, and no more than one person may have."
+	default:
+		return "Something in it cannot be right."
+	}
+}
+
+// checkoutRefusal is what a buyer hears of a checkout that was refused for good.
+// onHold is how many tickets this browser's other orders of the sale hold.
+func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *notice {
+	switch domain.Code(p.Code) {
+	case domain.CodeSoldOut:
+		if p.Held > 0 {
+			return &notice{Kind: "warn", Heading: "Held by others", Text: "Other buyers hold " + count(p.Held, "ticket") + " that may come back: try again in a minute."}
+		}
+		return &notice{Kind: "bad", Heading: "Sold out", Text: "Not so many tickets are left."}
+	case domain.CodeLimitReached:
+		text := fmt.Sprintf("At most %d tickets a person, those that still wait for a payment included.", sale.BuyerLimit)
+		switch {
+		case onHold > 0:
+			text = "You have " + count(onHold, "ticket") + " on hold already, see above: pay for them, or cancel that order to choose anew."
+		case sale.OneCheckoutPerBuyer:
+			text = fmt.Sprintf("At most %d tickets a person, and one order at a time: pay for the open one, or cancel it.", sale.BuyerLimit)
+		}
+		return &notice{Kind: "bad", Heading: "That is more than one person may have", Text: text}
+	case domain.CodeSaleCanceled:
+		return &notice{Kind: "bad", Heading: "This sale is canceled", Text: "The organiser called it off. Nothing is held and nothing was charged."}
+	case domain.CodeNotOpen:
+		return &notice{Kind: "warn", Heading: "Not open yet", Text: "This sale opens later."}
+	case domain.CodeInvalid:
+		return &notice{Kind: "bad", Heading: "Please check what you entered", Text: invalidText(p)}
+	case domain.CodeNotFound:
+		return &notice{Kind: "bad", Heading: "This sale is over", Text: ""}
+	case domain.CodeQueueRequired:
+		if byPlace {
+			return &notice{Kind: "warn", Heading: "It is not your turn yet", Text: "Nothing is lost: your place stays yours."}
+		}
+		return &notice{Kind: "warn", Heading: "This sale has a queue", Text: "Join the queue from the sale’s page. Once it is your turn, its page has the form."}
+	case domain.CodeKeyReused:
+		switch {
+		case byPlace:
+			return &notice{Kind: "bad", Heading: "This place was used already", Text: "It is good for one order."}
+		case onHold > 0:
+			return &notice{Kind: "warn", Heading: "You have ordered already", Text: "What you ordered first is on hold, see above. Press the button again to order these tickets too."}
+		}
+		return &notice{Kind: "warn", Heading: "This form was sent before", Text: "Nothing more is held. Press the button again for another order."}
+	default:
+		return wentWrong(p, "Nothing is held.")
+	}
+}
+
+// joinRefusal is what a visitor hears who got no place in a queue.
+func joinRefusal(p problem) *notice {
+	switch domain.Code(p.Code) {
+	case domain.CodeProofRequired:
+		return &notice{Kind: "warn", Heading: "This queue checks that you are not a program", Text: "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
+	case domain.CodeSoldOut:
+		return &notice{Kind: "bad", Heading: "Sold out", Text: "All tickets of this sale are sold."}
+	case domain.CodeSaleCanceled:
+		return &notice{Kind: "bad", Heading: "This sale is canceled", Text: "The organiser called it off."}
+	case domain.CodeNotFound:
+		return &notice{Kind: "bad", Heading: "This sale is over", Text: ""}
+	default:
+		return wentWrong(p, "You have no place yet.")
+	}
+}
+
+func wentWrong(p problem, state string) *notice {
+	text := state + " Please try again"
+	if p.RequestID != "" {
+		text += " (request " + p.RequestID + ")"
+	}
+	return &notice{Kind: "bad", Heading: "Something went wrong", Text: text + "."}
+}

@@ -1,0 +1,139 @@
+package storefront
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"boxoffice/domain"
+)
+
+// forPrograms is what the API says to those who write programs for it.
+var forPrograms = regexp.MustCompile(`(?i)idempotency|queue-token|array|items|json|_`)
+
+// Buyers read people's words, whatever the API answers.
+func TestARefusalIsSaidInWords(t *testing.T) {
+	sale := &domain.Sale{BuyerLimit: 6}
+	for _, code := range []domain.Code{
+		domain.CodeInvalid, domain.CodeTooLarge, domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeSoldOut, domain.CodeNotOpen, domain.CodeSaleCanceled,
+		domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeProofRequired, domain.CodeNotFound, domain.CodeInternal, "of_a_newer_api",
+	} {
+		p := problem{Code: string(code), RequestID: "request-1"}
+		p.Errors = append(p.Errors, struct {
+			Field string `json:"field"`
+		}{"items[0].quantity"})
+		for _, said := range []*notice{
+			checkoutRefusal(sale, p, false, 0), checkoutRefusal(sale, p, false, 2), checkoutRefusal(sale, p, true, 0), joinRefusal(p),
+		} {
+			if said.Heading == "" || forPrograms.MatchString(said.Heading+said.Text) {
+				t.Errorf("%s: %q", code, *said)
+			}
+		}
+	}
+}
+
+func TestALimitPointsAtWhatIsOnHold(t *testing.T) {
+	p := problem{Code: string(domain.CodeLimitReached)}
+	for _, test := range []struct {
+		oneCheckout bool
+		onHold      int64
+		want        string
+	}{
+		{false, 0, "At most 6 tickets a person, those that still wait for a payment included."},
+		{true, 0, "At most 6 tickets a person, and one order at a time: pay for the open one, or cancel it."},
+		{true, 1, "You have 1 ticket on hold already, see above: pay for them, or cancel that order to choose anew."},
+	} {
+		if said := checkoutRefusal(&domain.Sale{BuyerLimit: 6, OneCheckoutPerBuyer: test.oneCheckout}, p, false, test.onHold); said.Text != test.want {
+			t.Errorf("%+v: %q", test, said.Text)
+		}
+	}
+}
+
+func heldView(status, sale string) canned {
+	return canned{status: 200, body: `{"order":"` + order + `","sale":"` + sale + `","status":"` + status + `","amount":13000,"currency":"EUR","hold_expires_at":"2026-11-22T21:15:49Z","items":[{"class":"A","quantity":2,"unit_price":6500}]}`}
+}
+
+func TestTheSalesPageOffersWhatABrowserHolds(t *testing.T) {
+	cookie := func(value string) *http.Cookie {
+		return &http.Cookie{Name: domain.HeldCookieName("concert"), Value: value}
+	}
+	kept := order + "." + orderToken
+	for _, test := range []struct {
+		name    string
+		cookie  *http.Cookie
+		answer  canned
+		offered bool
+		asked   bool
+	}{
+		{"held", cookie(kept), heldView("held", "concert"), true, true},
+		{"paid meanwhile", cookie(kept), heldView("paid", "concert"), false, true},
+		{"of another sale", cookie(kept), heldView("held", "other"), false, true},
+		{"no answer", cookie(kept), canned{status: 503, body: `{"code":"overloaded"}`}, false, true},
+		{"not its token", cookie(kept), canned{status: 404, body: `{"code":"not_found"}`}, false, true},
+		{"not an order", cookie("../../x." + orderToken), heldView("held", "concert"), false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.sales[0].WaitingRoom = false
+			v.answer("GET /v1/orders/"+order, test.answer)
+			w := v.get("/sales/concert", test.cookie)
+			wantShown(t, w, 200, `id="checkout"`)
+			if got := strings.Contains(w.Body.String(), "You have tickets on hold until 21:15:49 UTC"); got != test.offered {
+				t.Errorf("offered: %t, want %t\n%s", got, test.offered, w.Body)
+			}
+			q, asked := v.question("GET /v1/orders/" + order)
+			if asked != test.asked || asked && q.header.Get("Authorization") != "Bearer "+orderToken {
+				t.Errorf("asked: %t with %q", asked, q.header.Get("Authorization"))
+			}
+		})
+	}
+}
+
+func TestAnOrderIsCanceledWithoutJavaScript(t *testing.T) {
+	const cancel = "POST /v1/orders/" + order + "/cancel"
+	for _, test := range []struct {
+		name   string
+		cookie bool
+		answer canned
+		status int
+		asked  bool
+	}{
+		{"held", true, canned{status: 200, body: `{"status":"canceled"}`}, 303, true},
+		{"paid already", true, canned{status: 409, body: `{"code":"already_paid"}`}, 303, true},
+		{"no answer", true, canned{status: 503, body: `{"code":"unknown"}`}, 503, true},
+		{"another browser", false, canned{}, 303, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := visit(t)
+			v.answer(cancel, test.answer)
+			var cookies []*http.Cookie
+			if test.cookie {
+				cookies = append(cookies, &http.Cookie{Name: orderCookie, Value: orderToken})
+			}
+			w := v.post("/orders/"+order+"/cancel", url.Values{}, cookies...)
+			if w.Code != test.status || test.status == 303 && w.Header().Get("Location") != "/orders/"+order {
+				t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
+			}
+			if q, asked := v.question(cancel); asked != test.asked || asked && q.header.Get("Authorization") != "Bearer "+orderToken {
+				t.Errorf("asked: %t with %q", asked, q.header.Get("Authorization"))
+			}
+		})
+	}
+	t.Run("a form of another site", func(t *testing.T) {
+		v := visit(t)
+		r := httptest.NewRequest("POST", "/orders/"+order+"/cancel", nil)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.AddCookie(&http.Cookie{Name: orderCookie, Value: orderToken})
+		wantShown(t, v.send(r), 403, "another site")
+		if _, asked := v.question(cancel); asked {
+			t.Error("the API was asked")
+		}
+	})
+	if w := visit(t).post("/orders/nope/cancel", nil); w.Code != 404 {
+		t.Errorf("what is no order: %d", w.Code)
+	}
+}
