@@ -65,11 +65,13 @@ const (
 	FlagUnpaidPost       Flag = "unpaid_post"       // seats were sold and nobody has money for them: unsold
 	FlagWrongAmount      Flag = "wrong_amount"      // captured for another amount or currency than the order's: it goes back
 	FlagUnrecordedRefund Flag = "unrecorded_refund" // the database will never take a refund: the money goes back without a record
+	FlagRefundUnknown    Flag = "refund_unknown"    // the provider does not know a payment that it is to give back
+	FlagStuck            Flag = "stuck"             // a step that holds money, or owes it, met a fault of ours: it is tried again until it succeeds
 	FlagRecordLost       Flag = "record_lost"       // the ledger sold the seats and the database has no record: its money stays until it has
 )
 
 // Flags is every flag.
-var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRecordLost}
+var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRefundUnknown, FlagStuck, FlagRecordLost}
 
 // Activities are the activities of the task queue; its exported methods are
 // registered under their own names.
@@ -186,7 +188,7 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	booked, err := a.bookSeats(ctx, &s)
 	switch {
 	case err != nil:
-		return Settled{}, forWorkflow(err)
+		return Settled{}, a.whileOwed(s.Order.ID, err)
 	case booked == seatsReturned:
 		return a.undo(ctx, &s, domain.UnsoldNotSaid)
 	case booked == seatsGone:
@@ -194,7 +196,7 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	}
 	perk, err := a.Ledger.TakePerk(ctx, &s.Order)
 	if err != nil {
-		return Settled{}, forWorkflow(err)
+		return Settled{}, a.whileOwed(s.Order.ID, err)
 	}
 	record := domain.Sold{Order: s.Order, Capture: s.Capture, Booking: s.Booking, PerkTaken: perk, PaidAt: s.PaidAt}
 	sold, err := a.Orders.Record(ctx, record)
@@ -205,7 +207,7 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 		a.flag(FlagUnrecordable, s.Order.ID, err)
 		return a.undo(ctx, &s, domain.UnsoldUnrecordable)
 	case err != nil:
-		return Settled{}, forWorkflow(err)
+		return Settled{}, a.whileOwed(s.Order.ID, err)
 	default:
 		return Settled{Outcome: SettleSold, PerkTaken: sold.PerkTaken, Payment: s.Capture.Payment}, nil
 	}
@@ -222,11 +224,11 @@ func (a *Activities) undo(ctx context.Context, s *Settlement, why domain.UnsoldR
 	case err == nil:
 		return Settled{Outcome: SettleSoldBefore, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
 	case domain.CodeOf(err) != domain.CodeNotFound:
-		return Settled{}, forWorkflow(err)
+		return Settled{}, a.whileOwed(s.Order.ID, err)
 	}
 	unsold, err := a.Ledger.Unsell(ctx, &s.Order, s.Booking, why)
 	if err != nil {
-		return Settled{}, forWorkflow(err)
+		return Settled{}, a.whileOwed(s.Order.ID, err)
 	}
 	switch unsold {
 	case domain.UnsoldUnrecordable:
@@ -249,7 +251,7 @@ func (a *Activities) FindSale(ctx context.Context, order domain.OrderID) (Settle
 	case domain.CodeOf(err) == domain.CodeNotFound:
 		return Settled{Outcome: SettleUnpaid}, nil
 	case err != nil:
-		return Settled{}, forWorkflow(err)
+		return Settled{}, a.whileOwed(order, err)
 	default:
 		return Settled{Outcome: SettleSoldBefore, PerkTaken: sold.PerkTaken, Payment: sold.Capture.Payment}, nil
 	}
@@ -288,7 +290,7 @@ func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (seats, error
 // Release gives the order's seats back.
 func (a *Activities) Release(ctx context.Context, order domain.Order) (domain.VoidOutcome, error) {
 	outcome, err := a.Ledger.Void(ctx, &order)
-	return outcome, forWorkflow(err)
+	return outcome, a.whileOwed(order.ID, err)
 }
 
 // ExpireSession forbids any further payment for the order, unless one was
@@ -324,7 +326,7 @@ type RefundDue struct {
 // sold for it.
 func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) (RefundDue, error) {
 	if err := a.checkUnsold(ctx, &refund); err != nil {
-		return RefundDue{}, forWorkflow(err)
+		return RefundDue{}, a.whileOwed(refund.Capture.Order, err)
 	}
 	err := a.Orders.BeginRefund(ctx, refund)
 	unrecorded := isForGood(err)
@@ -334,7 +336,7 @@ func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) 
 	case unrecorded:
 		a.flag(FlagUnrecordedRefund, refund.Capture.Order, err)
 	case err != nil:
-		return RefundDue{}, forWorkflow(err)
+		return RefundDue{}, a.whileOwed(refund.Capture.Order, err)
 	}
 	if refund.Reason == domain.RefundWrongAmount {
 		a.flag(FlagWrongAmount, refund.Capture.Order, fmt.Errorf("payment %s captured %d %s (minor units)",
@@ -378,7 +380,7 @@ func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) err
 // RecordOrderRefundDue moves a paid order to refunding and returns it.
 func (a *Activities) RecordOrderRefundDue(ctx context.Context, due OrderRefund) (domain.SoldOrder, error) {
 	sold, err := a.Orders.BeginOrderRefund(ctx, due.Order, due.Reason, due.At)
-	return sold, forWorkflow(err)
+	return sold, a.whileOwed(due.Order, err)
 }
 
 // OrderRefund asks for the refund of a paid order.
@@ -388,19 +390,38 @@ type OrderRefund struct {
 	At     time.Time           `json:"at"`
 }
 
-// RefundPayment tells the provider to give the money back. A payment that the
-// provider never took needs no refund: that is success too.
-func (a *Activities) RefundPayment(ctx context.Context, refund domain.Refund) error {
-	err := a.Provider.Refund(ctx, refund)
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		return nil
+// RefundCall asks for a payment to be given back.
+type RefundCall struct {
+	domain.Refund
+	// Confirmed: the payment bought tickets, or the provider has shown that it took it.
+	Confirmed bool `json:"confirmed,omitempty"`
+}
+
+// RefundGiven says what the provider did.
+type RefundGiven struct {
+	// Untaken: nothing, it does not know the payment, which nobody but its event speaks of.
+	Untaken bool `json:"untaken,omitempty"`
+}
+
+// RefundPayment tells the provider to give the money back. A payment that it has
+// shown before and does not know now stays due: it may be another account that
+// answers. One that only an event spoke of may never have been taken.
+func (a *Activities) RefundPayment(ctx context.Context, refund RefundCall) (RefundGiven, error) {
+	err := a.Provider.Refund(ctx, refund.Refund)
+	if domain.CodeOf(err) != domain.CodeNotFound {
+		return RefundGiven{}, fromProvider(err)
 	}
-	return fromProvider(err)
+	unknown := fmt.Errorf("the provider does not know payment %s, which is to go back: is it the account that took it? %w", refund.Capture.Payment, err)
+	a.flag(FlagRefundUnknown, refund.Capture.Order, unknown)
+	if refund.Confirmed {
+		return RefundGiven{}, fromProvider(unknown)
+	}
+	return RefundGiven{Untaken: true}, nil
 }
 
 // ReturnSeats puts the seats of a refunded order back on sale.
 func (a *Activities) ReturnSeats(ctx context.Context, order domain.SoldOrder) error {
-	return forWorkflow(a.Ledger.Return(ctx, &order))
+	return a.whileOwed(order.ID, a.Ledger.Return(ctx, &order))
 }
 
 // RefundDone closes a refund.
@@ -411,7 +432,7 @@ type RefundDone struct {
 
 // RecordRefundDone notes that the money went back.
 func (a *Activities) RecordRefundDone(ctx context.Context, done RefundDone) error {
-	return forWorkflow(a.Orders.FinishRefund(ctx, done.Payment, done.At))
+	return a.whileOwed(domain.OrderID{}, a.Orders.FinishRefund(ctx, done.Payment, done.At))
 }
 
 // forWorkflow gives an error the type name that the workflow's retry policies
@@ -424,6 +445,17 @@ func forWorkflow(err error) error {
 	if isForGood(err) {
 		return temporal.NewNonRetryableApplicationError(err.Error(), string(domain.CodeOf(err)), err)
 	}
+	return retryable(err)
+}
+
+// whileOwed is forWorkflow for steps that hold money or owe it: a fault of ours, such
+// as a status of the ledger that this release does not know, must not end a workflow
+// that has somebody's money. It is told, and tried again until a release knows better.
+func (a *Activities) whileOwed(order domain.OrderID, err error) error {
+	if code := domain.CodeOf(err); !isForGood(err) || code == domain.CodeNotPaid || code == domain.CodeKeyReused {
+		return forWorkflow(err)
+	}
+	a.flag(FlagStuck, order, err)
 	return retryable(err)
 }
 

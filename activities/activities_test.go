@@ -66,7 +66,11 @@ func (s *scripted) Unsell(_ context.Context, _ *domain.Order, _ domain.Booking, 
 	return cmp.Or(s.unsold, why), s.call("unsell")
 }
 func (s *scripted) BeginRefund(context.Context, domain.Refund) error { return s.call("begin") }
-func (s *scripted) Refund(context.Context, domain.Refund) error      { return s.call("refund") }
+func (s *scripted) Void(context.Context, *domain.Order) (domain.VoidOutcome, error) {
+	return "", s.call("void")
+}
+func (s *scripted) FinishRefund(context.Context, string, time.Time) error { return s.call("finish") }
+func (s *scripted) Refund(context.Context, domain.Refund) error           { return s.call("refund") }
 
 func setup(script scripted) (*activities.Activities, *scripted) {
 	s := &script
@@ -237,8 +241,77 @@ func TestOnlyWhatCanNeverSucceedIsNotRetried(t *testing.T) {
 func TestWhatTheProviderRefusesStaysDue(t *testing.T) {
 	acts, _ := setup(scripted{fail: map[string]error{"refund": &domain.Error{Code: domain.CodeInvalid}}})
 	var failed *temporal.ApplicationError
-	require.ErrorAs(t, acts.RefundPayment(t.Context(), domain.Refund{}), &failed)
+	_, err := acts.RefundPayment(t.Context(), activities.RefundCall{})
+	require.ErrorAs(t, err, &failed)
 	require.False(t, failed.NonRetryable())
+}
+
+// A payment that the provider has shown, or that bought tickets, and does not know
+// when it is to go back: another account may answer. Money is not done with by that.
+func TestARefundOfWhatTheProviderDoesNotKnow(t *testing.T) {
+	for name, confirmed := range map[string]bool{"confirmed: it stays due": true, "only an event spoke of it: it was never taken": false} {
+		t.Run(name, func(t *testing.T) {
+			acts, _ := setup(scripted{fail: map[string]error{"refund": domain.NotFound("payment")}})
+			var flags []activities.Flag
+			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, _ error) { flags = append(flags, flag) }
+			given, err := acts.RefundPayment(t.Context(), activities.RefundCall{Confirmed: confirmed})
+			require.Equal(t, []activities.Flag{activities.FlagRefundUnknown}, flags, "an alarm in either case")
+			if !confirmed {
+				require.NoError(t, err)
+				require.True(t, given.Untaken)
+				return
+			}
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, err, &failed)
+			require.False(t, failed.NonRetryable())
+			require.False(t, given.Untaken)
+		})
+	}
+}
+
+// A fault of ours, such as a status of the ledger that this release does not know,
+// does not end a workflow that has somebody's money.
+func TestStepsWithMoneyWaitForAReleaseThatKnowsBetter(t *testing.T) {
+	fault := &domain.Error{Code: domain.CodeInternal, Detail: "The ledger answered with a status of a later release."}
+	steps := []struct {
+		name, fails string
+		do          func(*activities.Activities) error
+	}{
+		{"settle: post", "post", func(a *activities.Activities) error {
+			_, err := a.Settle(t.Context(), activities.Settlement{Booking: domain.BookedByHold})
+			return err
+		}},
+		{"settle: rebook", "rebook", func(a *activities.Activities) error {
+			_, err := a.Settle(t.Context(), activities.Settlement{Booking: domain.BookedByRebook})
+			return err
+		}},
+		{"settle: perk", "perk", func(a *activities.Activities) error {
+			_, err := a.Settle(t.Context(), activities.Settlement{Booking: domain.BookedByHold})
+			return err
+		}},
+		{"release", "void", func(a *activities.Activities) error { _, err := a.Release(t.Context(), order); return err }},
+		{"unsell", "unsell", func(a *activities.Activities) error { _, err := a.Unsell(t.Context(), order); return err }},
+		{"find the sale", "order", func(a *activities.Activities) error { _, err := a.FindSale(t.Context(), order.ID); return err }},
+		{"return the seats", "return", func(a *activities.Activities) error { return a.ReturnSeats(t.Context(), domain.SoldOrder{}) }},
+		{"note a refund as done", "finish", func(a *activities.Activities) error {
+			return a.RecordRefundDone(t.Context(), activities.RefundDone{})
+		}},
+	}
+	for _, tt := range steps {
+		t.Run(tt.name, func(t *testing.T) {
+			fail := map[string]error{tt.fails: fault}
+			if tt.fails == "unsell" {
+				fail["order"] = domain.NotFound("order")
+			}
+			acts, _ := setup(scripted{post: domain.PostPosted, rebook: domain.RebookBooked, fail: fail})
+			var flags []activities.Flag
+			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, _ error) { flags = append(flags, flag) }
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, tt.do(acts), &failed)
+			require.False(t, failed.NonRetryable())
+			require.Contains(t, flags, activities.FlagStuck)
+		})
+	}
 }
 
 func TestFindSale(t *testing.T) {
@@ -275,13 +348,10 @@ func TestARefundIsNotDueWhileItIsNotNoted(t *testing.T) {
 
 func TestRefundPayment(t *testing.T) {
 	acts, script := setup(scripted{})
-	require.NoError(t, acts.RefundPayment(t.Context(), domain.Refund{}))
+	given, err := acts.RefundPayment(t.Context(), activities.RefundCall{})
+	require.NoError(t, err)
+	require.False(t, given.Untaken)
 	require.Equal(t, []string{"refund"}, script.calls)
-}
-
-func TestRefundOfAPaymentThatWasNeverTakenIsDone(t *testing.T) {
-	acts, _ := setup(scripted{fail: map[string]error{"refund": domain.NotFound("payment")}})
-	require.NoError(t, acts.RefundPayment(t.Context(), domain.Refund{}))
 }
 
 func TestHoldWakesWhoWaitsForIt(t *testing.T) {

@@ -93,13 +93,22 @@ func (a *SaleCancel) CloseSale(ctx context.Context, input SaleToCancel) error {
 		return forWorkflow(noSuchSale(err))
 	}
 	if _, err := a.drain(ctx, input.SaleID); err != nil {
-		return forWorkflow(err)
+		return untilDone(err)
 	}
 	if begun.Stage != domain.CancelClosing {
 		return nil // this was done before, and more
 	}
 	begun.Stage = domain.CancelReleasing
-	return forWorkflow(a.Cancellations.SaveCancellation(ctx, begun))
+	return untilDone(a.Cancellations.SaveCancellation(ctx, begun))
+}
+
+// untilDone is for all that follows: a fault of ours does not end the cancellation
+// of a sale, which owes the buyers their money.
+func untilDone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return retryable(err)
 }
 
 // noSuchSale makes of a sale that is not there what no retry will heal.
@@ -125,17 +134,17 @@ func (a *SaleCancel) SurveyCancellation(ctx context.Context, input SaleToCancel)
 	// Temporal first and the ledger last: what ends in between has left its trace
 	// further down, so nothing that is open is ever missed by all three.
 	if err := a.Canceler.CountCheckouts(ctx, &c); err != nil {
-		return c, forWorkflow(err)
+		return c, untilDone(err)
 	}
 	if err := a.countTickets(ctx, &c); err != nil {
-		return c, forWorkflow(err)
+		return c, untilDone(err)
 	}
 	if err := a.Cancellations.DueRefunds(ctx, &c); err != nil {
-		return c, forWorkflow(err)
+		return c, untilDone(err)
 	}
 	c = c.WithStage(a.now())
 	a.lookIntoWaits(ctx, &c)
-	return c, forWorkflow(a.Cancellations.SaveCancellation(ctx, c))
+	return c, untilDone(a.Cancellations.SaveCancellation(ctx, c))
 }
 
 func (a *SaleCancel) now() time.Time {
@@ -210,7 +219,7 @@ type CanceledBatch struct {
 func (a *SaleCancel) CancelCheckouts(ctx context.Context, input SaleToCancel) (CanceledBatch, error) {
 	open, err := a.Canceler.OpenCheckouts(ctx, input.SaleID, CancelBatchMax)
 	if err != nil {
-		return CanceledBatch{}, forWorkflow(err)
+		return CanceledBatch{}, untilDone(err)
 	}
 	// Another order every time: those that cannot end must not keep others waiting.
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
@@ -240,7 +249,7 @@ type RefundBatch struct {
 func (a *SaleCancel) RefundOrders(ctx context.Context, input RefundBatch) (CanceledBatch, error) {
 	paid, err := a.Cancellations.PaidOrders(ctx, input.SaleID, input.After, CancelBatchMax)
 	if err != nil {
-		return CanceledBatch{}, forWorkflow(err)
+		return CanceledBatch{}, untilDone(err)
 	}
 	batch, begun := a.each(ctx, paid, input.WaitingMax, func(ctx context.Context, id domain.OrderID) bool {
 		status, err := a.Canceler.RefundFor(ctx, id, domain.RefundSaleCanceled)

@@ -624,7 +624,7 @@ func orderRefundDue(ctx context.Context, a *activities.Activities, w *world) (an
 }
 
 func refundPayment(ctx context.Context, a *activities.Activities, w *world) (any, error) {
-	return nil, a.RefundPayment(ctx, w.refund(domain.RefundNoneLeft))
+	return a.RefundPayment(ctx, activities.RefundCall{Refund: w.refund(domain.RefundNoneLeft)})
 }
 
 func returnSeats(ctx context.Context, a *activities.Activities, w *world) (any, error) {

@@ -94,7 +94,10 @@ func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
 		_, isReturned := b.returned[capture.Payment]
 		fate, known := b.Fates[capture.Order]
 		lost := !known || fate == domain.SeatsSold && b.orders[capture.Order] == nil
-		if broken[capture.Payment] && !lost && b.tickets[capture.Payment] == nil && b.refunds[capture.Payment] == nil && !isReturned {
+		refund := b.refunds[capture.Payment]
+		untouched := refund == nil && !lost
+		notGiven := refund != nil && !refund.RefundedAt.IsZero()
+		if broken[capture.Payment] && b.tickets[capture.Payment] == nil && (untouched || notGiven) && !isReturned {
 			all = append(all, capture)
 		}
 	}

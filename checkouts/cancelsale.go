@@ -37,7 +37,8 @@ func (d *Desk) CancelSale(ctx context.Context, saleID string, at time.Time) erro
 }
 
 func (d *Desk) startCancelSale(ctx context.Context, id string, input workflows.CancelSaleInput) error {
-	return d.startOwed(ctx, id, "cancel the whole sale · "+input.SaleID, input.SaleID, unlessDone, workflows.CancelSale, input)
+	_, err := d.startOwed(ctx, id, "cancel the whole sale · "+input.SaleID, input.SaleID, unlessDone, workflows.CancelSale, input)
+	return err
 }
 
 func (d *Desk) awaitClosed(ctx context.Context, workflowID string) error {
@@ -141,7 +142,8 @@ func (d *Desk) Waits(ctx context.Context, refund domain.Refund) (domain.CancelWa
 		return wait, open, d.startRefund(ctx, wait.Order, refund.SaleID, refund.Reason)
 	default:
 		input := workflows.LateInput{Capture: refund.Capture, SaleID: refund.SaleID, Reason: refund.Reason}
-		return wait, open, d.startLateAs(ctx, wait.Workflow, input)
+		_, err := d.startLateAs(ctx, wait.Workflow, input, unlessDone)
+		return wait, open, err
 	}
 }
 

@@ -180,12 +180,18 @@ func (d *Desk) checkUnsold(ctx context.Context, order domain.OrderID) error {
 // and waits a little for its outcome. It is durable once started.
 func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before domain.OrderStatus) (domain.PayResult, error) {
 	id := workflows.LateID(input.Capture.Order, input.Capture.Payment)
-	if err := d.startLateAs(ctx, id, input); err != nil {
+	found, err := d.startLateAs(ctx, id, input, unlessDone)
+	if err != nil {
 		return domain.PayResult{}, err
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
 	state, err := d.result(waitCtx, id)
+	if err == nil && found && state.Untaken { // the provider did not know it then: it may by now
+		if _, err = d.startLateAs(ctx, id, input, unlessOpen); err == nil {
+			state, err = d.result(waitCtx, id)
+		}
+	}
 	switch {
 	case domain.IsUnknown(err):
 		return domain.PayResult{Status: before}, nil // under way: the workflow has it
@@ -198,8 +204,8 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	}
 }
 
-func (d *Desk) startLateAs(ctx context.Context, id string, input workflows.LateInput) error {
-	return d.startOwed(ctx, id, "late payment · "+string(input.Reason), input.SaleID, unlessDone, workflows.Late, input)
+func (d *Desk) startLateAs(ctx context.Context, id string, input workflows.LateInput, again enumspb.WorkflowIdReusePolicy) (found bool, err error) {
+	return d.startOwed(ctx, id, "late payment · "+string(input.Reason), input.SaleID, again, workflows.Late, input)
 }
 
 // Which of its earlier runs let a workflow that gives money back be started again.
@@ -211,14 +217,14 @@ const (
 )
 
 // startOwed starts a workflow that gives money back, or finds the one that does.
-func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, again enumspb.WorkflowIdReusePolicy, run, input any) error {
+func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, again enumspb.WorkflowIdReusePolicy, run, input any) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	attributes := temporal.NewSearchAttributes()
 	if saleID != "" {
 		attributes = temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(saleID))
 	}
-	_, err := d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	_, err = d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       id,
 		TaskQueue:                                workflows.TaskQueue,
 		WorkflowIDReusePolicy:                    again,
@@ -228,9 +234,9 @@ func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, again 
 		TypedSearchAttributes:                    attributes,
 	}, run, input)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		return nil
+		return true, nil
 	}
-	return fromTemporal("start", id, err)
+	return false, fromTemporal("start", id, err)
 }
 
 // placedOrder reads what a closed checkout was about: the argument in the first
@@ -296,5 +302,6 @@ func (d *Desk) RefundFor(ctx context.Context, id domain.OrderID, reason domain.R
 // startRefund is for orders whose record says that they are not refunded.
 func (d *Desk) startRefund(ctx context.Context, id domain.OrderID, saleID string, reason domain.RefundReason) error {
 	input := workflows.RefundInput{Order: id, Reason: reason}
-	return d.startOwed(ctx, workflows.RefundID(id), "refund · "+saleID, saleID, unlessOpen, workflows.Refund, input)
+	_, err := d.startOwed(ctx, workflows.RefundID(id), "refund · "+saleID, saleID, unlessOpen, workflows.Refund, input)
+	return err
 }

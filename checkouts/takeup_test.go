@@ -74,6 +74,30 @@ func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
 	}
 }
 
+// A payment that the provider did not know when it was to go back is looked into
+// again when it is heard of again.
+func TestAPaymentThatTheProviderDidNotKnow(t *testing.T) {
+	for name, untaken := range map[string]bool{"did not know": true, "gave back": false} {
+		t.Run(name, func(t *testing.T) {
+			d, c, _ := desk(t, temporalSays{start: alreadyStarted, update: noSuchWorkflow, result: map[string]any{
+				checkoutID:                          domain.CheckoutState{Order: order.ID, SaleID: "conf", Status: domain.OrderCanceled},
+				workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded, Untaken: untaken},
+			}}, records{})
+			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+			require.NoError(t, err)
+			var policies []enumspb.WorkflowIdReusePolicy
+			for _, call := range calls(c, "ExecuteWorkflow") {
+				policies = append(policies, call.Get(1).(client.StartWorkflowOptions).WorkflowIDReusePolicy)
+			}
+			want := []enumspb.WorkflowIdReusePolicy{enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY}
+			if untaken {
+				want = append(want, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
+			}
+			require.Equal(t, want, policies)
+		})
+	}
+}
+
 // A key whose checkout failed because another order had it, long ago, is not known to
 // have sold anything: what money says of it is asked where it went.
 func TestMoneyForAKeyThatWasReused(t *testing.T) {

@@ -113,12 +113,12 @@ func (d *Desk) TakeUp(ctx context.Context, u Unfinished) (bool, error) {
 			return false, nil // not ours
 		}
 		if err == nil {
-			err = d.startLateAs(ctx, u.ID, input)
+			_, err = d.startLateAs(ctx, u.ID, input, unlessDone)
 		}
 	case "refund":
 		var input workflows.RefundInput
 		if err = d.argument(ctx, u.ID, &input); err == nil {
-			err = d.startOwed(ctx, u.ID, "refund · "+u.SaleID, u.SaleID, unlessDone, workflows.Refund, input)
+			_, err = d.startOwed(ctx, u.ID, "refund · "+u.SaleID, u.SaleID, unlessDone, workflows.Refund, input)
 		}
 	case "cancel-sale":
 		var input workflows.CancelSaleInput

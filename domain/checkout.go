@@ -16,6 +16,9 @@ type CheckoutState struct {
 
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
+	// Untaken: the payment was reported and is to go back, and the provider does not
+	// know it. Should it ever, the money is to go back yet.
+	Untaken bool `json:"untaken,omitempty"`
 	// PerkTaken says whether the order got the sale's perk; false too while it
 	// is not known yet.
 	PerkTaken bool `json:"perk_taken,omitempty"`

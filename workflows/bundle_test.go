@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ type world struct {
 	captureAtExpire    bool            // somebody pays at that very moment
 	failures           map[string]int  // step → how many times it fails first
 	refundUnknown      bool            // the provider never took that payment
+	knownAt            time.Time       // the provider knows of no payment before
 	unrecordable       bool            // the database will never take the order
 	refundUnrecordable bool            // nor its refund
 	backAt             time.Time       // the provider refuses refunds before
@@ -44,6 +46,7 @@ type world struct {
 	expired  int
 	refunds  []domain.Refund
 	refunded []string
+	given    []domain.Capture // back, by the provider
 	calls    []string
 	flags    []activities.Flag
 }
@@ -197,7 +200,9 @@ func (w *world) BeginRefund(_ context.Context, r domain.Refund) error {
 	if w.refundUnrecordable {
 		return errUnrecordable
 	}
-	w.refunds = append(w.refunds, r)
+	if !slices.ContainsFunc(w.refunds, func(noted domain.Refund) bool { return noted.Capture.Payment == r.Capture.Payment }) {
+		w.refunds = append(w.refunds, r)
+	}
 	return nil
 }
 
@@ -227,13 +232,13 @@ func (w *world) Capture(context.Context, string) (domain.Capture, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, "capture")
-	if w.captured == nil {
+	if w.captured == nil || w.now().Before(w.knownAt) {
 		return domain.Capture{}, false, nil
 	}
 	return *w.captured, true, nil
 }
 
-func (w *world) Refund(context.Context, domain.Refund) error {
+func (w *world) Refund(_ context.Context, r domain.Refund) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail("refund"); err != nil {
@@ -242,9 +247,10 @@ func (w *world) Refund(context.Context, domain.Refund) error {
 	if w.now().Before(w.backAt) {
 		return &domain.Error{Code: domain.CodeOverloaded}
 	}
-	if w.refundUnknown {
+	if w.refundUnknown || w.now().Before(w.knownAt) {
 		return domain.NotFound("payment")
 	}
+	w.given = append(w.given, r.Capture)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -243,7 +244,10 @@ func (c *checkout) settleCaptured(ctx workflow.Context, capture domain.Capture, 
 // the order's is not believed before the provider was asked: what it says it
 // took is what counts.
 func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) error {
-	if c.handedOver[capture.Payment] || capture.Pays(&c.order) {
+	if c.handedOver[capture.Payment] {
+		return c.handOverAgain(ctx, capture)
+	}
+	if capture.Pays(&c.order) {
 		return c.settle(ctx, capture)
 	}
 	found, err := c.findCapture(ctx)
@@ -494,6 +498,9 @@ func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	case !m.paid():
 		return nil
 	}
+	if c.handedOver[capture.Payment] {
+		return c.handOverAgain(ctx, capture)
+	}
 	input, late := LateTerms(&c.state, capture)
 	if !late {
 		return nil
@@ -507,8 +514,29 @@ func (c *checkout) handOver(ctx workflow.Context, input LateInput) error {
 		return nil
 	}
 	c.handedOver[input.Capture.Payment] = true
+	return c.startLate(ctx, input, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY)
+}
+
+// lateAgainChange marks checkouts that have a payment looked into again of which
+// another event comes after it was handed over. It is asked only there.
+const lateAgainChange = "late-again"
+
+// handOverAgain: another event speaks of a payment that Late has, or had. The provider
+// may not have known it then. Late's steps may be repeated.
+func (c *checkout) handOverAgain(ctx workflow.Context, capture domain.Capture) error {
+	if workflow.GetVersion(ctx, lateAgainChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return nil
+	}
+	input := LateInput{Capture: capture, Reason: domain.RefundNoneLeft}
+	if !capture.Pays(&c.order) {
+		input.Reason = domain.RefundWrongAmount
+	}
+	return c.startLate(ctx, input, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
+}
+
+func (c *checkout) startLate(ctx workflow.Context, input LateInput, again enumspb.WorkflowIdReusePolicy) error {
 	input.Order, input.SaleID = &c.order, c.order.SaleID
-	child := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, input.Capture), Late, input)
+	child := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, input.Capture, again), Late, input)
 	err := child.GetChildWorkflowExecution().Get(ctx, nil)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 		return nil // that payment is being dealt with

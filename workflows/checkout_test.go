@@ -184,6 +184,24 @@ func TestCheckoutEndings(t *testing.T) {
 			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}},
 		},
 		{
+			name: "another event of a payment that the provider did not know when it was to go back: it goes back",
+			script: func(w *world) {
+				c := testCapture()
+				w.captured, w.knownAt = &c, w.now().Add(2*soon)
+			},
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.AmountMinor = 1
+				b.signal(soon, wrong)
+				b.signal(3*soon, b.event("e2", domain.PaymentSucceeded))
+				b.env.RegisterDelayedCallback(func() {
+					require.Empty(b.t, b.world.given)
+					b.env.RegisterDelayedCallback(func() { require.Len(b.t, b.world.given, 1) }, 2*soon)
+				}, 2*soon)
+			},
+			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}},
+		},
+		{
 			name: "a signal without a payment is about the session's",
 			drive: func(b *bundle, _ *answers) {
 				event := b.event("e1", domain.PaymentSucceeded)
@@ -213,7 +231,7 @@ func TestCheckoutEndings(t *testing.T) {
 				w.refunds = []domain.Refund{{Capture: testCapture(), Reason: domain.RefundCanceled}}
 			},
 			drive: func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
-			want:  want{status: domain.OrderRefunding, seats: "unsold", refunds: []domain.RefundReason{domain.RefundCanceled, domain.RefundNoneLeft}},
+			want:  want{status: domain.OrderRefunding, seats: "unsold", refunds: []domain.RefundReason{domain.RefundCanceled}},
 		},
 		{
 			name: "the same event twice, by update and by signal",

@@ -184,7 +184,7 @@ func TestACheckoutThatBreaksOffHandsItsMoneyOver(t *testing.T) {
 		hold   bool // has been made
 	}{
 		{"the hold is refused for good", func(w *world) { w.holdError = &domain.Error{Code: domain.CodeKeyReused} }, false},
-		{"the settlement is refused for good", func(w *world) { w.postError = domain.Invalid("order", "is none") }, true},
+		{"the settlement is refused for good", func(w *world) { w.postError = &domain.Error{Code: domain.CodeKeyReused} }, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

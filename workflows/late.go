@@ -74,14 +74,17 @@ func Late(ctx workflow.Context, input LateInput) (domain.CheckoutState, error) {
 // late is the state of one run.
 type late struct {
 	LateInput
-	state domain.CheckoutState
+	state     domain.CheckoutState
+	confirmed bool // the provider has shown the payment
+	waited    bool // for the provider to show it
+	untaken   bool // the provider does not know it
 }
 
 // enter moves the payment to a state and shows it.
 func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 	l.state = domain.CheckoutState{
 		Order: l.Capture.Order, SaleID: l.SaleID, Status: status, Payment: l.Capture.Payment, PerkTaken: l.state.PerkTaken,
-		AmountMinor: l.Capture.AmountMinor, Currency: l.Capture.Currency,
+		AmountMinor: l.Capture.AmountMinor, Currency: l.Capture.Currency, Untaken: l.untaken,
 	}
 	if l.Order != nil {
 		l.state.Lines = l.Order.Lines
@@ -95,29 +98,37 @@ func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 // confirm takes the provider's word for what it took: an event may be wrong
 // about that. A payment that the provider does not know stays as reported.
 func (l *late) confirm(ctx workflow.Context) error {
-	left := time.Duration(0)
-	if l.HoldMayStand && l.Order != nil { // until when is not known any more
-		left = l.Order.HoldTimeout + domain.HoldGraceDefault
-	}
-	found, err := findCapture(ctx, l.Capture.Session, left)
-	if err != nil {
+	if err := l.ask(ctx); err != nil {
 		return err
 	}
-	known := found.Captured && found.Capture.Payment == l.Capture.Payment
-	if known {
-		l.Capture = found.Capture
-	}
 	if l.Unsealed {
-		if !known {
+		if !l.confirmed {
 			// It fails: one that completes would stand for the payment, should it come.
 			return temporal.NewNonRetryableApplicationError("its argument was not sealed, and the provider does not know the payment", "Unsealed", nil)
 		}
 		l.Rebook, l.Order = false, nil
 	}
-	if l.Order != nil && !l.Capture.Pays(l.Order) {
-		l.Rebook, l.Reason = false, domain.RefundWrongAmount
+	if l.Order == nil || l.Capture.Pays(l.Order) {
+		return nil
 	}
+	if err := l.awaitCapture(ctx); err != nil || l.Capture.Pays(l.Order) {
+		return err
+	}
+	l.Rebook, l.Reason = false, domain.RefundWrongAmount
 	return nil
+}
+
+// ask asks the provider what it took.
+func (l *late) ask(ctx workflow.Context) error {
+	left := time.Duration(0)
+	if l.HoldMayStand && l.Order != nil { // until when is not known any more
+		left = l.Order.HoldTimeout + domain.HoldGraceDefault
+	}
+	found, err := findCapture(ctx, l.Capture.Session, left)
+	if err == nil && found.Captured && found.Capture.Payment == l.Capture.Payment {
+		l.Capture, l.confirmed = found.Capture, true
+	}
+	return err
 }
 
 // findCapture asks the provider what it took, with haste where a hold that the answer
@@ -130,6 +141,33 @@ func findCapture(ctx workflow.Context, session string, left time.Duration) (foun
 		err = callProvider(ctx, summary, acts.FindCapture, session).Get(ctx, &found)
 	}
 	return found, err
+}
+
+// awaitCaptureChange marks late payments that wait a little for the provider to show
+// them before they go back. It is asked only where the provider does not.
+const awaitCaptureChange = "await-capture"
+
+// capturePauses are the times between two questions: an event may be ahead of what
+// the provider answers.
+var capturePauses = []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
+
+// awaitCapture gives the provider the time to show the payment, once: what goes back
+// must be what was taken, and a refund of what is not known yet would be no refund.
+func (l *late) awaitCapture(ctx workflow.Context) error {
+	if l.confirmed || l.waited || workflow.GetVersion(ctx, awaitCaptureChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return nil
+	}
+	l.waited = true
+	for _, pause := range capturePauses {
+		timer := workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: "until the provider may know the payment"})
+		if err := timer.Get(ctx, nil); err != nil {
+			return err
+		}
+		if err := l.ask(ctx); err != nil || l.confirmed {
+			return err
+		}
+	}
+	return nil
 }
 
 // buy sells the order's seats to the payment, if that is still wanted.
@@ -178,6 +216,9 @@ func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, boo
 // giveBack notes the debt, pays it, and notes that it is paid: in that order, so
 // that money which is due is visible for as long as it is.
 func (l *late) giveBack(ctx workflow.Context) error {
+	if err := l.awaitCapture(ctx); err != nil {
+		return err
+	}
 	refund := domain.Refund{Capture: l.Capture, SaleID: l.SaleID, Reason: l.Reason, RequestedAt: workflow.Now(ctx)}
 	var noted activities.RefundDue
 	if err := owed(ctx, "note the refund as due", acts.RecordRefundDue, refund, &noted); err != nil {
@@ -188,9 +229,12 @@ func (l *late) giveBack(ctx workflow.Context) error {
 		return nil
 	}
 	l.enter(ctx, domain.OrderRefunding)
-	if err := owed(ctx, "give the money back", acts.RefundPayment, refund, nil); err != nil {
+	var given activities.RefundGiven
+	call := activities.RefundCall{Refund: refund, Confirmed: l.confirmed}
+	if err := owed(ctx, "give the money back", acts.RefundPayment, call, &given); err != nil {
 		return err
 	}
+	l.untaken = given.Untaken
 	if noted.Unrecorded {
 		l.enter(ctx, domain.OrderRefunded)
 		return nil
@@ -205,10 +249,10 @@ func (l *late) giveBack(ctx workflow.Context) error {
 
 // lateOptions: the child outlives its checkout, and one payment is dealt with
 // once, whoever starts it.
-func (c *checkout) lateOptions(ctx workflow.Context, capture domain.Capture) workflow.Context {
+func (c *checkout) lateOptions(ctx workflow.Context, capture domain.Capture, again enumspb.WorkflowIdReusePolicy) workflow.Context {
 	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            LateID(c.order.ID, capture.Payment),
-		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
+		WorkflowIDReusePolicy: again,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary:         "late payment · " + Summary(&c.order),
 		TypedSearchAttributes: temporal.NewSearchAttributes(SaleAttribute.ValueSet(c.order.SaleID)),

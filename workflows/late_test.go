@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,6 +103,81 @@ func TestLateRefundThatCannotBeRecorded(t *testing.T) {
 	require.Equal(t, []string{"refund"}, b.world.calls[len(b.world.calls)-1:])
 	require.Equal(t, []activities.Flag{activities.FlagUnrecordedRefund}, b.world.flags)
 	require.Empty(t, b.world.refunded)
+}
+
+// An event may be ahead of what the provider answers, and wrong about the amount. What
+// goes back is what was taken, whole, and what is on record.
+func TestLateWaitsForTheProviderToShowThePayment(t *testing.T) {
+	order := testOrder()
+	shown := func(after time.Duration, capture domain.Capture) func(*world) {
+		return func(w *world) {
+			w.captured, w.knownAt = &capture, w.now().Add(after)
+		}
+	}
+	tests := []struct {
+		name     string
+		script   func(*world)
+		input    workflows.LateInput
+		status   domain.OrderStatus
+		given    []domain.Capture
+		recorded int
+		untaken  bool
+	}{
+		{"a wrong amount that turns out to be the right one goes back whole", shown(3*time.Second, testCapture()),
+			workflows.LateInput{Capture: wrongCapture(), Order: &order, Reason: domain.RefundWrongAmount}, domain.OrderRefunded, []domain.Capture{testCapture()}, 0, false},
+		{"or buys the seats that are left", func(w *world) { shown(3*time.Second, testCapture())(w); w.seatsLeft = true },
+			workflows.LateInput{Capture: wrongCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft}, domain.OrderPaid, nil, 1, false},
+		{"a payment that is shown late goes back", shown(3*time.Second, testCapture()),
+			workflows.LateInput{Capture: testCapture(), Order: &order, Reason: domain.RefundCanceled}, domain.OrderRefunded, []domain.Capture{testCapture()}, 0, false},
+		{"one that is never shown was not taken, as far as anybody knows", shown(time.Hour, testCapture()),
+			workflows.LateInput{Capture: testCapture(), Order: &order, Reason: domain.RefundCanceled}, domain.OrderRefunded, nil, 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := setup(t, tt.script)
+			b.env.ExecuteWorkflow(workflows.Late, tt.input)
+			require.NoError(t, b.env.GetWorkflowError())
+			var state domain.CheckoutState
+			require.NoError(t, b.env.GetWorkflowResult(&state))
+			require.Equal(t, tt.status, state.Status)
+			require.Equal(t, tt.untaken, state.Untaken)
+			require.Equal(t, tt.given, b.world.given)
+			require.Len(t, b.world.recorded, tt.recorded)
+			for _, noted := range b.world.refunds {
+				require.Equal(t, testCapture(), noted.Capture, "the record is of what was taken")
+			}
+		})
+	}
+}
+
+// What the provider knew, or tickets were sold for, stays due until the provider
+// gives it back: that it does not know the payment may be the wrong account's answer.
+func TestMoneyStaysDueWhereTheProviderForgetsIt(t *testing.T) {
+	const away = time.Hour
+	tests := map[string]struct {
+		run   any
+		input any
+	}{
+		"a late payment": {workflows.Late, workflows.LateInput{Capture: testCapture(), Reason: domain.RefundCanceled}},
+		"an order":       {workflows.Refund, workflows.RefundInput{Order: testOrder().ID, Reason: domain.RefundByOrganiser}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, func(w *world) {
+				c := testCapture()
+				w.captured, w.refundUnknown = &c, true
+			})
+			b.env.RegisterDelayedCallback(func() {
+				require.Empty(t, b.world.refunded)
+				b.world.refundUnknown = false
+			}, away)
+			b.env.ExecuteWorkflow(tt.run, tt.input)
+			require.NoError(t, b.env.GetWorkflowError())
+			require.Equal(t, []string{"pay_1"}, b.world.refunded)
+			require.Len(t, b.world.given, 1)
+			require.Contains(t, b.world.flags, activities.FlagRefundUnknown)
+		})
+	}
 }
 
 // Whoever can start a workflow may have no payload key: what was not sealed sells

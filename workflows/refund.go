@@ -23,7 +23,8 @@ func Refund(ctx workflow.Context, input RefundInput) (domain.OrderStatus, error)
 		return "", err
 	}
 	refund := domain.Refund{Capture: sold.Capture, SaleID: sold.SaleID, Reason: input.Reason, RequestedAt: due.At}
-	if err := owed(ctx, "give the money back", acts.RefundPayment, refund, nil); err != nil {
+	call := activities.RefundCall{Refund: refund, Confirmed: true} // it bought tickets
+	if err := owed(ctx, "give the money back", acts.RefundPayment, call, nil); err != nil {
 		return "", err
 	}
 	if err := step(ctx, "put the seats back on sale", acts.ReturnSeats, sold, nil); err != nil {

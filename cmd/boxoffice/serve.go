@@ -253,7 +253,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 	w := worker.New(p.temporal, &activities.Activities{
 		Ledger:   timedLedger{p.book, p.meter.stages},
 		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
-		Provider: refunder{Client: p.provider, log: s.log},
+		Provider: p.provider,
 		Notices:  notices,
 		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
 			p.meter.flagged.WithLabelValues(string(flag)).Inc()
@@ -282,21 +282,6 @@ func (r recorder) Record(ctx context.Context, sold domain.Sold) (domain.SoldOrde
 
 func (r recorder) BeginRefund(ctx context.Context, refund domain.Refund) error {
 	_, err := r.Store.BeginRefund(ctx, refund)
-	return err
-}
-
-// refunder says so when there was nothing to give back.
-type refunder struct {
-	*payments.Client
-	log *slog.Logger
-}
-
-func (r refunder) Refund(ctx context.Context, refund domain.Refund) error {
-	err := r.Client.Refund(ctx, refund)
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		r.log.Warn("the provider never took this payment: nothing to refund",
-			"payment", refund.Capture.Payment, "order", refund.Capture.Order, "reason", refund.Reason)
-	}
 	return err
 }
 

@@ -1,0 +1,28 @@
+package audit
+
+import (
+	"slices"
+	"testing"
+
+	"boxoffice/domain"
+)
+
+// Money that is recorded as refunded and that the provider has not given back is
+// brought to its checkout as money is that nobody heard of: its refund is looked into
+// again. What bought tickets has a refund of its own.
+func TestARefundThatTheProviderDoesNotShowIsTakenUp(t *testing.T) {
+	for name, order := range map[string]byte{"of money that bought nothing": 4, "of an order": 3} {
+		t.Run(name, func(t *testing.T) {
+			s := atRest()
+			payment := capture(order).Payment
+			s.Returned = slices.DeleteFunc(s.Returned, func(r Returned) bool { return r.Payment == payment })
+			w := newWorld(s)
+			w.placed = map[domain.OrderID]uint32{id(4): ledgerA}
+			r := w.audit(t)
+			got := slices.ContainsFunc(r.Unheard, func(c domain.Capture) bool { return c.Payment == payment })
+			if want := order == 4; got != want {
+				t.Errorf("brought: %v, want %v:\n%s", got, want, text(t, &r))
+			}
+		})
+	}
+}
