@@ -124,7 +124,7 @@ func TestNothingIsReadBehindARequestWithBothLengths(t *testing.T) {
 	h := openHouse(t, ConnectionLimits{Max: ConnectionsMax})
 	for name, header := range map[string]string{
 		"both": "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "both, the other way round": "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-		"chunks": "Transfer-Encoding: chunked\r\n",
+		"chunks": "Transfer-Encoding: chunked\r\n", "refused before it is read": "Transfer-Encoding: chunked\r\nSec-Fetch-Site: cross-site\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := h.keep()
@@ -160,6 +160,7 @@ func TestABodyThatStallsIsTold(t *testing.T) {
 						_, err = io.WriteString(conn, " ")
 					}
 				}()
+				defer func() { conn.Close(); <-sent }()
 				_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
@@ -168,8 +169,6 @@ func TestABodyThatStallsIsTold(t *testing.T) {
 				if response.StatusCode != http.StatusRequestTimeout || !response.Close || response.Header.Get("Content-Type") != problemType {
 					t.Errorf("%s %v", response.Status, response.Header)
 				}
-				conn.Close()
-				<-sent
 			})
 		})
 	}

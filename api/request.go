@@ -114,6 +114,12 @@ func (s *Server) identify(c *gin.Context) {
 		id = rand.Text()
 	}
 	c.Header("X-Request-Id", id)
+	// A request with both lengths is read by its chunks, and net/http does not say
+	// that there was another. Whoever sent it on may have gone by that one: what
+	// comes behind it on the connection may be somebody else's (RFC 9112, 6.1).
+	if len(c.Request.TransferEncoding) > 0 {
+		c.Header("Connection", "close")
+	}
 	route := c.FullPath()
 	if route == "" {
 		route = "other" // never the path itself: labels must stay few
@@ -203,12 +209,6 @@ func bodyBytesMax(route string) int64 {
 // readBody reads the whole body, bounded, before any handler runs, so that a
 // body that is too large, broken or slow has one answer everywhere.
 func (s *Server) readBody(c *gin.Context) {
-	// A request with both lengths has been read by its chunks, and net/http does not say
-	// that there was another. Whoever sent it on may have gone by that one: what
-	// comes behind it on the connection may be somebody else's (RFC 9112, 6.1).
-	if len(c.Request.TransferEncoding) > 0 {
-		c.Header("Connection", "close")
-	}
 	if c.Request.Body == nil || c.Request.Body == http.NoBody {
 		c.Next()
 		return
