@@ -1,6 +1,9 @@
 package api
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestAuditOfWhatBelongsToNoSale(t *testing.T) {
 	b := setup(t)
@@ -8,4 +11,21 @@ func TestAuditOfWhatBelongsToNoSale(t *testing.T) {
 	if w := b.do(request{method: "GET", path: "/v1/audit", header: bearerOf(testAdminToken)}); w.Code != 200 {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
+}
+
+// Restoring writes only where that is asked for.
+func TestRestoreOrders(t *testing.T) {
+	b := setup(t)
+	for _, tt := range []struct{ path, body, want string }{
+		{"/v1/sales/conference/restore-orders", `{}`, `{"applied":false,"sale":"conference"}`},
+		{"/v1/sales/conference/restore-orders", `{"apply":true}`, `{"applied":true,"sale":"conference"}`},
+		{"/v1/restore-orders", `{"apply":true}`, `{"applied":true,"sale":""}`},
+	} {
+		wantProblem(t, b.do(request{method: "POST", path: tt.path, body: tt.body}), 401, "unauthorized")
+		w := b.do(request{method: "POST", path: tt.path, body: tt.body, header: bearerOf(testAdminToken)})
+		if w.Code != 200 || strings.TrimSpace(w.Body.String()) != tt.want {
+			t.Errorf("%s %s: %d %s, want %s", tt.path, tt.body, w.Code, w.Body, tt.want)
+		}
+	}
+	wantProblem(t, b.do(request{method: "POST", path: "/v1/sales/none/restore-orders", body: `{}`, header: bearerOf(testAdminToken)}), 404, "not_found")
 }

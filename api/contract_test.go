@@ -107,6 +107,8 @@ func TestOpenAPI(t *testing.T) {
 		"GET /v1/sales/{sale}/orders":           {domain.CodeUnauthorized},
 		"POST /v1/orders/{order}/refund":        {domain.CodeUnauthorized, domain.CodeNotPaid},
 		"GET /v1/sales/{sale}/audit":            {domain.CodeUnauthorized},
+		"POST /v1/sales/{sale}/restore-orders":  {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound},
+		"POST /v1/restore-orders":               {domain.CodeUnauthorized, domain.CodeInvalid},
 		"POST /v1/sales/{sale}/cancel":          {domain.CodeUnauthorized, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/cancel":           {domain.CodeUnauthorized, domain.CodeNotFound},
 		"POST /v1/sales/{sale}/queue":           joinCodes,

@@ -378,3 +378,7 @@ func (w *world) Verify(h http.Header, body []byte) (domain.PaymentEvent, error) 
 func (w *world) Audit(_ context.Context, saleID string) (any, error) {
 	return map[string]any{"sale": saleID, "ok": true}, nil
 }
+
+func (w *world) Restore(_ context.Context, saleID string, apply bool) (any, error) {
+	return map[string]any{"sale": saleID, "applied": apply}, nil
+}

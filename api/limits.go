@@ -71,7 +71,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return joins
 		case placeRoute, challengeRoute:
 			return places
-		case auditRoute:
+		case auditRoute, restoreRoute, restoreRest:
 			return audits
 		case formRoute:
 			return forms

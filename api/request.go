@@ -46,7 +46,7 @@ func answerTimeout(route string) time.Duration {
 	switch route {
 	case eventsRoute, watchRoute:
 		return 0
-	case auditRoute, auditRestRoute:
+	case auditRoute, auditRestRoute, restoreRoute, restoreRest:
 		return auditTimeout
 	case metricsRoute:
 		return scrapeTimeout

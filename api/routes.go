@@ -146,6 +146,18 @@ func (s *Server) routeAdmin(api huma.API) {
 		OperationID: "audit-rest", Method: http.MethodGet, Path: "/v1/audit",
 		Summary: "What belongs to no sale, with its two sides",
 	}), []domain.Code{domain.CodeUnauthorized}, s.auditRest)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "restore-orders-of-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/restore-orders",
+		Summary: "Put back the records of a sale that the audit finds lost (I7)",
+		Description: "After the orders database was put back to an earlier moment. Without `apply` nothing is written. It may be repeated, " +
+			"and must be while `not_reached_yet` is counted.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.restore)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "restore-orders-rest", Method: http.MethodPost, Path: "/v1/restore-orders",
+		Summary: "The same of what belongs to no sale",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid}, s.restoreRest)
 }
 
 // readyz runs all checks at once and names those that fail.

@@ -243,3 +243,34 @@ func (s *Server) audit(ctx context.Context, in *saleInput) (*auditOutput, error)
 	}
 	return &auditOutput{report}, nil
 }
+
+type restoreBody struct {
+	Apply bool `json:"apply" required:"false" doc:"Write it; else the answer is what would be written"`
+}
+
+type restoreInput struct {
+	Sale string `path:"sale"`
+	Body restoreBody
+}
+
+type restoreRestInput struct{ Body restoreBody }
+
+func (s *Server) restoreRest(ctx context.Context, in *restoreRestInput) (*auditOutput, error) {
+	report, err := s.Auditor.Restore(ctx, "", in.Body.Apply)
+	if err != nil {
+		return nil, err
+	}
+	return &auditOutput{report}, nil
+}
+
+func (s *Server) restore(ctx context.Context, in *restoreInput) (*auditOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	report, err := s.Auditor.Restore(ctx, sale.ID, in.Body.Apply)
+	if err != nil {
+		return nil, err
+	}
+	return &auditOutput{report}, nil
+}

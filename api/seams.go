@@ -90,6 +90,10 @@ type Verifier interface {
 // organiser as JSON.
 type Auditor interface {
 	Audit(ctx context.Context, saleID string) (any, error)
+	// Restore puts back the records of that sale that the audit finds lost; where
+	// it is not to apply it writes nothing and tells what it would. Its report is
+	// written to the organiser as JSON, too.
+	Restore(ctx context.Context, saleID string, apply bool) (any, error)
 }
 
 // Rooms are the waiting rooms of the sales that have one.

@@ -228,6 +228,8 @@ const (
 	watchRoute     = "/v1/queue/:token/events"
 	auditRoute     = "/v1/sales/:sale/audit"
 	auditRestRoute = "/v1/audit"
+	restoreRoute   = "/v1/sales/:sale/restore-orders"
+	restoreRest    = "/v1/restore-orders"
 	orderRoute     = "/v1/orders/:order"
 	cancelRoute    = "/v1/orders/:order/cancel"
 	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"

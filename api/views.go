@@ -132,7 +132,7 @@ func viewLines(lines []domain.Line) []OrderItem {
 // AdminOrderView is an order as the organiser may see it.
 type AdminOrderView struct {
 	OrderView
-	Email       string     `json:"email"`
+	Email       string     `json:"email" doc:"Empty where the order was restored and nobody knew the address any more"`
 	Payment     string     `json:"payment" doc:"The provider's id of the captured payment"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
 }

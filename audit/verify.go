@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -82,18 +83,15 @@ func (v *Verifier) await(ctx context.Context) ([]Report, error) {
 }
 
 func (v *Verifier) audits(ctx context.Context) ([]Report, error) {
-	sales, err := v.sales(ctx)
+	sales, err := v.Subjects(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var reports []Report
 	for _, sale := range sales {
-		path := "/v1/audit"
-		if sale != "" {
-			path = "/v1/sales/" + url.PathEscape(sale) + "/audit"
-		}
+		path := OfSale(sale, "audit")
 		var r Report
-		if err := v.get(ctx, cmp.Or(v.AdminURL, v.URL), path, v.Token, &r); err != nil {
+		if err := v.Ask(ctx, http.MethodGet, path, nil, &r); err != nil {
 			return nil, err
 		}
 		if r.SaleID != sale || len(r.Results) == 0 {
@@ -104,9 +102,17 @@ func (v *Verifier) audits(ctx context.Context) ([]Report, error) {
 	return reports, nil
 }
 
-// sales are those that were asked for, else all that are on offer, and the empty
-// id for what belongs to none.
-func (v *Verifier) sales(ctx context.Context) ([]string, error) {
+// OfSale is the path of something of a sale, or of what belongs to none.
+func OfSale(sale, what string) string {
+	if sale == "" {
+		return "/v1/" + what
+	}
+	return "/v1/sales/" + url.PathEscape(sale) + "/" + what
+}
+
+// Subjects are the sales that were asked for, else all that are on offer, and the
+// empty id for what belongs to none.
+func (v *Verifier) Subjects(ctx context.Context) ([]string, error) {
 	if len(v.Sales) > 0 {
 		return v.Sales, nil
 	}
@@ -115,7 +121,7 @@ func (v *Verifier) sales(ctx context.Context) ([]string, error) {
 			ID string `json:"id"`
 		} `json:"sales"`
 	}
-	err := v.get(ctx, v.URL, "/v1/sales", "", &list)
+	err := v.call(ctx, http.MethodGet, v.URL, "/v1/sales", "", nil, &list)
 	var ids []string
 	for _, sale := range list.Sales {
 		ids = append(ids, sale.ID)
@@ -123,14 +129,28 @@ func (v *Verifier) sales(ctx context.Context) ([]string, error) {
 	return append(ids, ""), err
 }
 
-func (v *Verifier) get(ctx context.Context, base, path, token string, into any) error {
+// Ask asks the organiser's side of the box office; a body is sent as JSON.
+func (v *Verifier) Ask(ctx context.Context, method, path string, body, into any) error {
+	return v.call(ctx, method, cmp.Or(v.AdminURL, v.URL), path, v.Token, body, into)
+}
+
+func (v *Verifier) call(ctx context.Context, method, base, path, token string, send, into any) error {
 	address, err := url.JoinPath(base, path)
 	if err != nil {
 		return fmt.Errorf("address %q: %w", base, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	var content []byte
+	if send != nil {
+		if content, err = json.Marshal(send); err != nil {
+			return err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(content))
 	if err != nil {
 		return err
+	}
+	if send != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -142,10 +162,10 @@ func (v *Verifier) get(ctx context.Context, base, path, token string, into any) 
 	defer response.Body.Close()
 	body := io.LimitReader(response.Body, reportMaxLen)
 	if response.StatusCode != http.StatusOK {
-		return refusal(address, response.StatusCode, body)
+		return refusal(method+" "+address, response.StatusCode, body)
 	}
 	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return fmt.Errorf("GET %s: %w", address, err)
+		return fmt.Errorf("%s %s: %w", method, address, err)
 	}
 	return nil
 }
@@ -161,5 +181,5 @@ func refusal(address string, status int, body io.Reader) error {
 		Detail string `json:"detail"`
 	}
 	_ = json.NewDecoder(body).Decode(&problem) // without a problem the status has to do
-	return fmt.Errorf("GET %s: status %d %s %s", address, status, problem.Code, cmp.Or(problem.Detail, problem.Title))
+	return fmt.Errorf("%s: status %d %s %s", address, status, problem.Code, cmp.Or(problem.Detail, problem.Title))
 }

@@ -60,7 +60,7 @@ type SoldOrder struct {
 	Lines       []Line
 	AmountMinor int64
 	Currency    string
-	Email       string
+	Email       string // empty where it was restored and nobody knew it any more
 	Buyer       BuyerID
 	QuotaLedger uint32
 	Capture     Capture

@@ -31,3 +31,12 @@ type BookedLine struct {
 	Ledger   uint32
 	Quantity int64
 }
+
+// RememberedOrder is what Temporal still knows of an order, which is nothing after
+// its retention.
+type RememberedOrder struct {
+	Open    bool   // its checkout has not ended
+	Order   *Order // what was asked for, and by whom; nil: not known any more
+	Payment string // that bought it; empty: not known
+	PaidAt  time.Time
+}

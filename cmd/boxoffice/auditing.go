@@ -18,6 +18,7 @@ import (
 	"boxoffice/ledger"
 	"boxoffice/orders"
 	"boxoffice/payments"
+	"boxoffice/restore"
 	"boxoffice/worker"
 )
 
@@ -28,6 +29,7 @@ type auditor struct {
 	store     *orders.Store
 	sources   audit.Sources
 	inspector *audit.Inspector
+	restorer  *restore.Restorer
 	desk      *checkouts.Desk
 	log       *slog.Logger
 }
@@ -43,7 +45,8 @@ func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error
 		Provider:  auditedProvider{provider},
 		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
 	}
-	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, inspector: &audit.Inspector{
+	restorer := &restore.Restorer{Ledger: p.book, Orders: recorder{Store: p.store, keys: p.keys}, Checkouts: p.desk}
+	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, restorer: restorer, inspector: &audit.Inspector{
 		Sources: sources, Sales: p.store.Sales, Keeper: auditKeeper{p.store}, Log: log,
 		Heard: func(ctx context.Context, c domain.Capture) error {
 			_, err := p.desk.Pay(ctx, lostReport(c))
@@ -84,18 +87,42 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 
 // Audit implements api.Auditor.
 func (a *auditor) Audit(ctx context.Context, saleID string) (any, error) {
+	_, report, err := a.audit(ctx, saleID)
+	return report, err
+}
+
+// audit audits a sale, or of the empty id what belongs to none.
+func (a *auditor) audit(ctx context.Context, saleID string) (*domain.Sale, audit.Report, error) {
 	if saleID == "" {
 		sales, err := a.store.Sales(ctx)
 		if err != nil {
-			return nil, err
+			return nil, audit.Report{}, err
 		}
-		return audit.RunLone(ctx, a.sources, sales, audit.Options{})
+		report, err := audit.RunLone(ctx, a.sources, sales, audit.Options{})
+		return nil, report, err
 	}
 	sale, err := a.store.Sale(ctx, saleID)
 	if err != nil {
+		return nil, audit.Report{}, err
+	}
+	report, err := audit.Run(ctx, a.sources, sale, audit.Options{})
+	return sale, report, err
+}
+
+// Restore implements api.Auditor: what the audit finds lost is restored.
+func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (any, error) {
+	sale, found, err := a.audit(ctx, saleID)
+	if err != nil {
 		return nil, err
 	}
-	return audit.Run(ctx, a.sources, sale, audit.Options{})
+	report := a.restorer.Restore(ctx, sale, &found, apply)
+	for _, item := range report.Items {
+		if apply || item.Outcome == restore.NotRestorable {
+			a.log.WarnContext(ctx, "an order whose record was lost", "sale", saleID, "order", item.Order, "outcome", item.Outcome,
+				"status", item.Status, "payment", item.Payment, "refunded", item.Refunded, "missing", item.Missing, "why", item.Why)
+		}
+	}
+	return report, nil
 }
 
 // AuditAll implements activities.Auditor.

@@ -18,6 +18,8 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice serve       run the API, the storefront and the checkout worker
   boxoffice seed        open the conference sale that the README buys from
   boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
+  boxoffice restore-orders
+                        put back orders and refunds that the database lost (I7); writes nothing without --apply
   boxoffice demo        send more buyers than there are seats, then verify
   boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
   boxoffice draw        check the draw of a waiting room and print its places
@@ -32,15 +34,16 @@ local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
 type command func(ctx context.Context, args []string) error
 
 var commands = map[string]command{
-	"serve":       serve,
-	"migrate":     migrate,
-	"seed":        seed,
-	"verify":      verify,
-	"demo":        runDemo,
-	"move-ledger": moveLedger,
-	"codec":       serveCodec,
-	"draw":        drawPlace,
-	"bench":       runBench,
+	"serve":          serve,
+	"migrate":        migrate,
+	"seed":           seed,
+	"verify":         verify,
+	"demo":           runDemo,
+	"restore-orders": restoreOrders,
+	"move-ledger":    moveLedger,
+	"codec":          serveCodec,
+	"draw":           drawPlace,
+	"bench":          runBench,
 }
 
 func main() {

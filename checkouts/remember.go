@@ -1,0 +1,52 @@
+package checkouts
+
+import (
+	"context"
+	"errors"
+
+	"boxoffice/domain"
+	"boxoffice/workflows"
+)
+
+// Remember tells what Temporal still knows of an order, for records that are lost:
+// what was asked for, and which of the payments bought it. What it has forgotten is
+// left out. The error is a *domain.UnknownError, or a *domain.Error where what it
+// knows cannot be read.
+func (d *Desk) Remember(ctx context.Context, id domain.OrderID, payments []string) (domain.RememberedOrder, error) {
+	look, err := d.Look(ctx, workflows.CheckoutID(id))
+	if err != nil || look.Open {
+		return domain.RememberedOrder{Open: look.Open}, err
+	}
+	var known domain.RememberedOrder
+	if known.Order, err = d.placedOrder(ctx, id); err != nil && !isNotFound(err) {
+		return domain.RememberedOrder{}, err
+	}
+	ids := []string{workflows.CheckoutID(id)}
+	for _, payment := range payments {
+		ids = append(ids, workflows.LateID(id, payment))
+	}
+	for _, workflowID := range ids {
+		state, err := d.ending(ctx, workflowID)
+		if err != nil {
+			return domain.RememberedOrder{}, err
+		}
+		if state.Status == domain.OrderPaid {
+			known.Payment, known.PaidAt = state.Payment, state.Ended
+			break
+		}
+	}
+	return known, nil
+}
+
+// ending is the result of a workflow; nothing where it has none, or is not known.
+func (d *Desk) ending(ctx context.Context, workflowID string) (domain.CheckoutState, error) {
+	look, err := d.Look(ctx, workflowID)
+	if err != nil || look.Open || look.ClosedAt.IsZero() {
+		return domain.CheckoutState{}, err
+	}
+	state, err := d.result(ctx, workflowID)
+	if isNotFound(err) || errors.Is(err, errBrokeOff) || domain.CodeOf(err) == domain.CodeKeyReused {
+		return domain.CheckoutState{}, nil
+	}
+	return state, err
+}

@@ -1,0 +1,245 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"boxoffice/audit"
+	"boxoffice/domain"
+)
+
+// Ledger is where the seats are sold.
+type Ledger interface {
+	Booked(ctx context.Context, order domain.OrderID) (domain.BookedOrder, error)
+}
+
+// Orders is the database that lost something. Every method may be repeated.
+type Orders interface {
+	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
+	Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error)
+	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
+	BeginOrderRefund(ctx context.Context, order domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error)
+	BeginRefund(ctx context.Context, refund domain.Refund) error
+	FinishRefund(ctx context.Context, payment string, at time.Time) error
+}
+
+// Checkouts are what Temporal knows, and who ends a refund that was begun.
+type Checkouts interface {
+	Remember(ctx context.Context, order domain.OrderID, payments []string) (domain.RememberedOrder, error)
+	RefundFor(ctx context.Context, order domain.OrderID, reason domain.RefundReason) (domain.OrderStatus, error)
+}
+
+// A Restorer restores orders that the audit found lost.
+type Restorer struct {
+	Ledger    Ledger
+	Orders    Orders
+	Checkouts Checkouts
+	Now       func() time.Time // nil: time.Now
+}
+
+// An Outcome says what became of a lost order.
+type Outcome string
+
+// The outcomes.
+const (
+	Restored      Outcome = "restored"
+	WouldRestore  Outcome = "would_restore"   // it can be: nothing was written
+	InFlight      Outcome = "in_flight"       // its checkout is open and records it by itself
+	NotRestorable Outcome = "not_restorable"  // a person has to look
+	NotKnown      Outcome = "could_not_look"  // a part did not answer: again, later
+	NotReached    Outcome = "not_reached_yet" // the time was up: again
+)
+
+// An Item is one lost order. It has ids and nothing of a buyer.
+type Item struct {
+	Order   domain.OrderID `json:"order"`
+	Outcome Outcome        `json:"outcome"`
+	// Status is what the order is, or would be, recorded as; empty where none
+	// was sold.
+	Status domain.OrderStatus `json:"status,omitempty"`
+	// Payment bought the order.
+	Payment string `json:"payment,omitempty"`
+	// Refunded are payments that bought nothing and were given back.
+	Refunded []string `json:"refunded,omitempty"`
+	// Missing is what nobody knows any more, and was left empty.
+	Missing []string `json:"missing,omitempty"`
+	Why     string   `json:"why,omitempty"`
+}
+
+// A Report is what was restored of one sale, or of what belongs to none: the body
+// of POST /v1/sales/{sale}/restore-orders.
+type Report struct {
+	SaleID  string               `json:"sale,omitempty"`
+	Applied bool                 `json:"applied"` // else nothing was written
+	Counts  map[Outcome]int      `json:"counts"`
+	Items   []Item               `json:"items"`
+	Unread  []audit.UnreadSource `json:"could_not_look,omitempty"`
+}
+
+// More reports whether asking again goes on with what this one did not reach.
+func (r *Report) More() bool { return r.Counts[NotReached] > 0 }
+
+// Bounds of one request.
+const (
+	atOnceMax  = 8
+	restoreFor = 45 * time.Second
+	itemsMax   = 5000
+)
+
+// Restore restores what an audit found lost, or says what it would. It does as much
+// as the time allows; what it did not reach is counted.
+func (r *Restorer) Restore(ctx context.Context, sale *domain.Sale, found *audit.Report, apply bool) Report {
+	report := Report{SaleID: found.SaleID, Applied: apply, Counts: make(map[Outcome]int), Items: []Item{}, Unread: found.Unread}
+	ctx, cancel := context.WithTimeout(ctx, restoreFor)
+	defer cancel()
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(atOnceMax)
+	for i, lost := range found.Lost {
+		if i == itemsMax || ctx.Err() != nil {
+			report.Counts[NotReached] += len(found.Lost) - i
+			break
+		}
+		group.Go(func() error {
+			item := r.restoreOne(ctx, sale, lost, apply)
+			mu.Lock()
+			defer mu.Unlock()
+			report.Counts[item.Outcome]++
+			report.Items = append(report.Items, item)
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails: that is an outcome
+	return report
+}
+
+func (r *Restorer) restoreOne(ctx context.Context, sale *domain.Sale, lost audit.Lost, apply bool) Item {
+	item := Item{Order: lost.Order, Outcome: WouldRestore}
+	k, err := r.learn(ctx, sale, lost)
+	if err == nil && k.remembered.Open {
+		item.Outcome, item.Why = InFlight, "its checkout is open"
+		return item
+	}
+	var p plan
+	if err == nil {
+		p, err = planFor(k)
+	}
+	if err == nil {
+		item.show(k, &p)
+		if apply {
+			item.Outcome = Restored
+			err = r.apply(ctx, k, &p, &item)
+		}
+	}
+	var no errNotRestorable
+	switch {
+	case errors.As(err, &no):
+		item.Outcome, item.Why = NotRestorable, no.why
+	case err != nil:
+		item.Outcome, item.Why = NotKnown, err.Error()
+	}
+	return item
+}
+
+// show says what the plan makes of the order.
+func (item *Item) show(k *known, p *plan) {
+	item.Payment, item.Missing = p.payment, p.missing
+	switch {
+	case p.payment == "":
+	case p.taken == nil && k.recorded == nil:
+		item.Status = domain.OrderPaid
+	case p.taken == nil:
+		item.Status = k.recorded.Status
+	case k.booked.Fate == domain.SeatsReturned:
+		item.Status = domain.OrderRefunded
+	default:
+		item.Status = domain.OrderRefunding
+	}
+	for _, refund := range p.refunds {
+		item.Refunded = append(item.Refunded, refund.Capture.Payment)
+	}
+}
+
+// learn asks all who know something.
+func (r *Restorer) learn(ctx context.Context, sale *domain.Sale, lost audit.Lost) (*known, error) {
+	k := &known{Lost: lost, sale: sale, now: r.now()}
+	recorded, err := r.Orders.Order(ctx, lost.Order)
+	switch {
+	case err == nil:
+		k.recorded = &recorded
+	case domain.CodeOf(err) != domain.CodeNotFound:
+		return nil, err
+	}
+	if k.refunds, err = r.Orders.RefundsOfOrder(ctx, lost.Order); err != nil {
+		return nil, err
+	}
+	if k.booked, err = r.Ledger.Booked(ctx, lost.Order); err != nil || k.recorded != nil {
+		return k, err
+	}
+	payments := make([]string, 0, len(lost.Captures))
+	for _, c := range lost.Captures {
+		payments = append(payments, c.Payment)
+	}
+	k.remembered, err = r.Checkouts.Remember(ctx, lost.Order, payments)
+	return k, err
+}
+
+func (r *Restorer) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}
+
+// apply records the plan. Broken off, the next look finds what is left to do.
+func (r *Restorer) apply(ctx context.Context, k *known, p *plan, item *Item) error {
+	if p.order != nil {
+		if _, err := r.Orders.Record(ctx, *p.order); err != nil {
+			return refusedForGood(err)
+		}
+	}
+	if p.taken != nil {
+		if err := r.takeBack(ctx, k, p.taken, item); err != nil {
+			return err
+		}
+	}
+	for _, refund := range p.refunds {
+		if err := r.Orders.BeginRefund(ctx, refund); err != nil {
+			return refusedForGood(err)
+		}
+		if err := r.Orders.FinishRefund(ctx, refund.Capture.Payment, refund.RefundedAt); err != nil {
+			return refusedForGood(err)
+		}
+	}
+	return nil
+}
+
+// takeBack records that an order's money went back. Where its seats did not, its
+// refund was under way: its workflow goes on, and the provider hears of what it has
+// done.
+func (r *Restorer) takeBack(ctx context.Context, k *known, refund *domain.Refund, item *Item) error {
+	if _, err := r.Orders.BeginOrderRefund(ctx, k.Order, refund.Reason, refund.RequestedAt); err != nil {
+		return refusedForGood(err)
+	}
+	if k.booked.Fate == domain.SeatsReturned {
+		return refusedForGood(r.Orders.FinishRefund(ctx, refund.Capture.Payment, refund.RefundedAt))
+	}
+	status, err := r.Checkouts.RefundFor(ctx, k.Order, refund.Reason)
+	if err == nil {
+		item.Status = status
+	}
+	return err
+}
+
+// refusedForGood tells what the database will never take.
+func refusedForGood(err error) error {
+	var definite *domain.Error
+	if errors.As(err, &definite) && definite.Code != domain.CodeOverloaded {
+		return notRestorable("the orders database refuses it: %v", err)
+	}
+	return err
+}
