@@ -141,36 +141,59 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 // buyer says so. The provider decides: from its answer on either nothing can be
 // paid any more, or it was paid already and the webhook is late or lost.
 func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error {
-	callCtx, stopCall := workflow.WithCancel(ctx)
-	const summary = "no more payments for this order"
-	answer, inTime := callProviderInTime(callCtx, summary, c.holdLeft(ctx), acts.ExpireSession, c.order.ID)
-	// The provider may be down while its webhook still gets through.
-	for {
-		if answer.IsReady() {
-			if err := answer.Get(ctx, nil); !inTime || !isOutOfTime(err) {
-				break
-			}
-			answer, inTime = callProvider(callCtx, summary, acts.ExpireSession, c.order.ID), false
-		}
-		if err := workflow.Await(ctx, func() bool { return answer.IsReady() || c.inbox.hasPayment() }); err != nil {
-			return err
-		}
-		if !c.inbox.hasPayment() {
-			continue
-		}
-		if err := c.handle(ctx, c.inbox.takePayment()); err != nil || c.state.Status.Settled() {
-			stopCall()
-			return err
-		}
-	}
 	var outcome domain.ExpireOutcome
-	if err := answer.Get(ctx, &outcome); err != nil {
+	decided, err := c.askProvider(ctx, "no more payments for this order", acts.ExpireSession, c.order.ID, &outcome, always)
+	switch {
+	case decided:
+		return err
+	case err != nil:
 		return fmt.Errorf("expire the payment session of order %s: %w", c.order.ID, err)
 	}
 	if outcome.Captured {
 		return c.settleCaptured(ctx, outcome.Capture, ending)
 	}
 	return c.release(ctx, ending)
+}
+
+// askProvider waits for the provider's word, with haste while the ledger has the hold.
+// The provider may be down while its webhooks still get through: where paymentsFirst
+// says so, a payment that comes meanwhile goes first. Decided: it ended the checkout.
+func (c *checkout) askProvider(ctx workflow.Context, summary string, activity, argument, result any, paymentsFirst func(workflow.Context) bool) (decided bool, err error) {
+	callCtx, stopCall := workflow.WithCancel(ctx)
+	answer, inTime := callProviderInTime(callCtx, summary, c.holdLeft(ctx), activity, argument)
+	for {
+		if answer.IsReady() {
+			err := answer.Get(ctx, result)
+			if !inTime || !isOutOfTime(err) {
+				return false, err
+			}
+			answer, inTime = callProvider(callCtx, summary, activity, argument), false
+		}
+		if err := workflow.Await(ctx, func() bool { return answer.IsReady() || c.inbox.hasPayment() }); err != nil {
+			return false, err
+		}
+		switch {
+		case !c.inbox.hasPayment():
+			continue
+		case !paymentsFirst(ctx):
+			_ = answer.Get(ctx, nil) // looked at above
+			continue
+		}
+		if err := c.handle(ctx, c.inbox.takePayment()); err != nil || c.state.Status.Settled() {
+			stopCall()
+			return true, err
+		}
+	}
+}
+
+func always(workflow.Context) bool { return true }
+
+// paymentsFirstChange marks checkouts that settle a payment while they ask about one of
+// a wrong amount.
+const paymentsFirstChange = "payments-first"
+
+func paymentsFirst(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, paymentsFirstChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // holdLeft is how long the ledger still has the hold.
@@ -250,10 +273,15 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 	if capture.Pays(&c.order) {
 		return c.settle(ctx, capture)
 	}
-	found, err := c.findCapture(ctx)
+	var found activities.FoundCapture
+	decided, err := c.askProvider(ctx, whatWasTaken, acts.FindCapture, domain.SessionID(c.order.ID), &found, paymentsFirst)
 	switch {
-	case err != nil:
+	case decided && err != nil:
 		return err
+	case decided:
+		return c.handOverLate(ctx, capture)
+	case err != nil:
+		return fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
 	case found.Captured && found.Capture.Payment == capture.Payment:
 		return c.settle(ctx, found.Capture)
 	case capture.Payment == capture.Session:
@@ -498,6 +526,12 @@ func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	case !m.paid():
 		return nil
 	}
+	return c.handOverLate(ctx, capture)
+}
+
+// handOverLate gives a payment to Late that the checkout, which has ended, did not settle
+// with.
+func (c *checkout) handOverLate(ctx workflow.Context, capture domain.Capture) error {
 	if c.handedOver[capture.Payment] {
 		return c.handOverAgain(ctx, capture)
 	}

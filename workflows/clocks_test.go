@@ -178,6 +178,23 @@ func TestAnOutageOverTheDeadline(t *testing.T) {
 	}
 }
 
+// Money of a wrong amount is looked into at the provider. While that is away, the right
+// payment waits for nobody.
+func TestTheRightPaymentDoesNotWaitForTheWrongOne(t *testing.T) {
+	b, w := setupBooked(t, 0, domain.HoldGraceDefault)
+	began := b.env.Now()
+	w.awayFrom, w.awayUntil = began, began.Add(holdTimeout+domain.HoldGraceDefault+time.Hour)
+	wrong := b.event("e1", domain.PaymentSucceeded)
+	wrong.AmountMinor, wrong.Payment = 1, "pay_wrong"
+	b.signal(soon, wrong)
+	b.signal(2*soon, b.event("e2", domain.PaymentSucceeded))
+	state := b.run()
+	require.Equal(t, domain.OrderPaid, state.Status)
+	require.Equal(t, "pay_1", state.Payment)
+	require.WithinDuration(t, began.Add(2*soon), state.Ended, time.Second)
+	require.Equal(t, []string{"pay_wrong"}, w.refunded)
+}
+
 // An outage that outlasts the hold: the provider is asked patiently then, and what it
 // took goes back.
 func TestAnOutageBeyondTheGrace(t *testing.T) {

@@ -131,14 +131,15 @@ func (l *late) ask(ctx workflow.Context) error {
 	return err
 }
 
+const whatWasTaken = "what did the provider take?"
+
 // findCapture asks the provider what it took, with haste where a hold that the answer
 // is needed for has so much time left.
 func findCapture(ctx workflow.Context, session string, left time.Duration) (found activities.FoundCapture, err error) {
-	const summary = "what did the provider take?"
-	answer, inTime := callProviderInTime(ctx, summary, left, acts.FindCapture, session)
+	answer, inTime := callProviderInTime(ctx, whatWasTaken, left, acts.FindCapture, session)
 	err = answer.Get(ctx, &found)
 	if inTime && isOutOfTime(err) {
-		err = callProvider(ctx, summary, acts.FindCapture, session).Get(ctx, &found)
+		err = callProvider(ctx, whatWasTaken, acts.FindCapture, session).Get(ctx, &found)
 	}
 	return found, err
 }
