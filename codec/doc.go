@@ -35,12 +35,15 @@
 //
 // # In production
 //
-// The codec server has no authentication of its own and opens whatever it is
-// given. It is therefore a process of its own (`boxoffice codec`), listens on
-// loopback only, and is reached through a proxy beside it that speaks TLS and
+// The codec server opens whatever it is given: for programs that have its token
+// (BOXOFFICE_CODEC_TOKEN), and for pages of the Web UI's origin. Only browsers are
+// bound to tell the truth about an origin: a program on the same machine that
+// claims to be such a page is served. It is therefore a process of its own
+// (`boxoffice codec`), listens on loopback only, belongs on a machine where nobody
+// else has an account, and is reached through a proxy beside it that speaks TLS and
 // lets operators in: by the Web UI's own login (Temporal UI's
 // codec.passAccessToken forwards the token) or by the proxy's cookie
-// (codec.includeCredentials). Give it the payload keys and nothing else, keep it
-// away from buyers, and log at the proxy who asked. Without one, everything but
+// (codec.includeCredentials). Give it the payload keys and its token and nothing
+// else, keep it away from buyers, and log at the proxy who asked. Without one, everything but
 // reading payloads in the Web UI and the CLI works.
 package codec

@@ -3,6 +3,8 @@ package codec
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -46,11 +48,12 @@ func Origin(pageURL string) (string, error) {
 // NewServer is a codec server for the Web UI at one origin (see Origin), with
 // every timeout set: POST /encode and /decode as Temporal's tools speak them,
 // and GET /healthz. Pages of any other origin are refused, not only kept from
-// reading the answer; a program that sends no Origin is served. See the package
-// comment for what must stand in front of it.
-func (c *Codec) NewServer(uiOrigin string) *http.Server {
+// reading the answer; a program, which sends no Origin, is served if it sends
+// Authorization: Bearer and the token. Without a token no program is. See the
+// package comment for what must stand in front of it.
+func (c *Codec) NewServer(uiOrigin, token string) *http.Server {
 	return &http.Server{
-		Handler:           c.handler(uiOrigin),
+		Handler:           c.handler(uiOrigin, token),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -59,10 +62,11 @@ func (c *Codec) NewServer(uiOrigin string) *http.Server {
 	}
 }
 
-func (c *Codec) handler(uiOrigin string) http.Handler {
+func (c *Codec) handler(uiOrigin, token string) http.Handler {
 	h := &handler{
 		convert:  converter.NewPayloadCodecHTTPHandler(c),
 		uiOrigin: uiOrigin,
+		token:    token,
 		slots:    make(chan struct{}, RequestsMax),
 	}
 	mux := http.NewServeMux()
@@ -80,6 +84,7 @@ func (c *Codec) handler(uiOrigin string) http.Handler {
 type handler struct {
 	convert  http.Handler
 	uiOrigin string
+	token    string // of programs; empty: none is served
 	slots    chan struct{}
 }
 
@@ -101,7 +106,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return true
+		return h.admitProgram(w, r)
 	}
 	if origin != h.uiOrigin {
 		http.Error(w, "The codec serves the Temporal Web UI at "+h.uiOrigin+" (TEMPORAL_UI_URL) only.", http.StatusForbidden)
@@ -110,6 +115,19 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Access-Control-Allow-Origin", h.uiOrigin)
 	w.Header().Set("Access-Control-Allow-Credentials", "true") // the cookie of a proxy in front
 	return true
+}
+
+// admitProgram lets in who has the token. Both sides are hashed first, so that the
+// comparison tells nothing, not even the length.
+func (h *handler) admitProgram(w http.ResponseWriter, r *http.Request) bool {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	want, got := sha256.Sum256([]byte(h.token)), sha256.Sum256([]byte(strings.TrimSpace(token)))
+	if h.token != "" && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
+		return true
+	}
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	http.Error(w, "The codec opens payloads for programs that send Authorization: Bearer and BOXOFFICE_CODEC_TOKEN: temporal … --codec-auth \"Bearer $BOXOFFICE_CODEC_TOKEN\".", http.StatusUnauthorized)
+	return false
 }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {

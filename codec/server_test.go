@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,29 +12,41 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"boxoffice/codec"
 )
 
-const uiOrigin = "http://127.0.0.1:8233"
+const (
+	uiOrigin  = "http://127.0.0.1:8233"
+	testToken = "a-token-of-the-tests"
+)
 
 func ask(c *codec.Codec, method, path, origin string, body io.Reader) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, body)
 	if origin != "" {
 		r.Header.Set("Origin", origin)
+	} else {
+		r.Header.Set("Authorization", "Bearer "+testToken)
 	}
 	w := httptest.NewRecorder()
-	c.NewServer(uiOrigin).Handler.ServeHTTP(w, r)
+	c.NewServer(uiOrigin, testToken).Handler.ServeHTTP(w, r)
 	return w
 }
 
 // The SDK's own client of a codec server, as the CLI uses it.
 func TestTemporalsToolsCanUseTheServer(t *testing.T) {
 	c := newCodec(t, key("a", 1))
-	server := httptest.NewServer(c.NewServer(uiOrigin).Handler)
+	server := httptest.NewServer(c.NewServer(uiOrigin, testToken).Handler)
 	defer server.Close()
-	remote := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{Endpoint: server.URL})
+	remote := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{
+		Endpoint: server.URL,
+		ModifyRequest: func(r *http.Request) error { // temporal --codec-auth
+			r.Header.Set("Authorization", "Bearer "+testToken)
+			return nil
+		},
+	})
 	payload := plain(`"ada@example.com"`)
 
 	sealed, err := remote.Encode([]*commonpb.Payload{payload})
@@ -48,6 +61,48 @@ func TestTemporalsToolsCanUseTheServer(t *testing.T) {
 	require.ErrorContains(t, err, `sealed with key "z": no such key`)
 }
 
+func fromProgram(body io.Reader) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/decode", body)
+	r.Header.Set("Authorization", "Bearer "+testToken)
+	return r
+}
+
+// Whoever runs a program on this machine does not thereby read buyers' addresses.
+func TestProgramsNeedTheToken(t *testing.T) {
+	c := newCodec(t, key("a", 1))
+	payload := plain(`"ada@example.com"`)
+	body, err := protojson.Marshal(&commonpb.Payloads{Payloads: []*commonpb.Payload{seal(t, c, payload)}})
+	require.NoError(t, err)
+	opened := base64.StdEncoding.EncodeToString(payload.Data)
+	tests := []struct {
+		name, token, authorization string
+		status                     int
+	}{
+		{"the token", testToken, "Bearer " + testToken, http.StatusOK},
+		{"the token, as another writes it", testToken, "bearer  " + testToken + " ", http.StatusOK},
+		{"none", testToken, "", http.StatusUnauthorized},
+		{"another", testToken, "Bearer " + testToken + "x", http.StatusUnauthorized},
+		{"an empty one", testToken, "Bearer ", http.StatusUnauthorized},
+		{"another scheme", testToken, "Basic " + testToken, http.StatusUnauthorized},
+		{"a server without one, and none", "", "", http.StatusUnauthorized},
+		{"a server without one, and an empty one", "", "Bearer ", http.StatusUnauthorized},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/decode", strings.NewReader(string(body)))
+			r.Header.Set("Content-Type", "application/json")
+			if tt.authorization != "" {
+				r.Header.Set("Authorization", tt.authorization)
+			}
+			w := httptest.NewRecorder()
+			c.NewServer(uiOrigin, tt.token).Handler.ServeHTTP(w, r)
+			require.Equal(t, tt.status, w.Code)
+			require.Equal(t, tt.status == http.StatusOK, strings.Contains(w.Body.String(), opened))
+			require.Equal(t, tt.status != http.StatusOK, w.Header().Get("WWW-Authenticate") != "")
+		})
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	tests := []struct {
@@ -56,7 +111,7 @@ func TestOrigins(t *testing.T) {
 		allowed      string
 	}{
 		{"the Web UI", uiOrigin, http.StatusOK, uiOrigin},
-		{"a program", "", http.StatusOK, ""},
+		{"a program with the token", "", http.StatusOK, ""},
 		{"another page", "http://evil.example", http.StatusForbidden, ""},
 		{"another port of this machine", "http://127.0.0.1:8080", http.StatusForbidden, ""},
 		{"another scheme", "https://127.0.0.1:8233", http.StatusForbidden, ""},
@@ -105,7 +160,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 // Bodies that never end hold every slot; the next request is told to come back,
 // and served when one has gone.
 func TestRequestsAreBounded(t *testing.T) {
-	server := newCodec(t, key("a", 1)).NewServer(uiOrigin)
+	server := newCodec(t, key("a", 1)).NewServer(uiOrigin, testToken)
 	var held []*io.PipeWriter
 	ended := make(chan int, codec.RequestsMax)
 	for range codec.RequestsMax {
@@ -113,7 +168,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		held = append(held, hold)
 		go func() {
 			w := httptest.NewRecorder()
-			server.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/decode", body))
+			server.Handler.ServeHTTP(w, fromProgram(body))
 			ended <- w.Code
 		}()
 		_, err := hold.Write([]byte(" ")) // returns when it is read: the slot is taken
@@ -121,7 +176,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 	ask := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		server.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/decode", strings.NewReader("{}")))
+		server.Handler.ServeHTTP(w, fromProgram(strings.NewReader("{}")))
 		return w
 	}
 	full := ask()
@@ -135,7 +190,7 @@ func TestRequestsAreBounded(t *testing.T) {
 }
 
 func TestEveryTimeoutIsSet(t *testing.T) {
-	server := newCodec(t, key("a", 1)).NewServer(uiOrigin)
+	server := newCodec(t, key("a", 1)).NewServer(uiOrigin, testToken)
 	for name, timeout := range map[string]time.Duration{
 		"header": server.ReadHeaderTimeout, "read": server.ReadTimeout, "write": server.WriteTimeout, "idle": server.IdleTimeout,
 	} {

@@ -29,6 +29,7 @@ func TestBoxOffice(t *testing.T) {
 			}
 			t.Run("signal by hand", func(t *testing.T) { testSignalByHand(t, s) })
 			t.Run("bad input", func(t *testing.T) { testBadInput(t, s) })
+			t.Run("strangers", func(t *testing.T) { testStrangers(t, s) })
 			t.Run("repeats", func(t *testing.T) { testRepeats(t, s) })
 			t.Run("hang-ups", func(t *testing.T) { testHangUps(t, s) })
 			t.Run("without JavaScript", func(t *testing.T) { testWithoutJavaScript(t, s) })

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,13 @@ func requireSealed(t *testing.T, history *historypb.History) {
 // decode decrypts a history at the stack's codec server, as Temporal's tools do.
 func (s *stack) decode(t *testing.T, history *historypb.History) {
 	t.Helper()
-	codec := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{Endpoint: s.env["BOXOFFICE_CODEC_URL"]})
+	codec := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{
+		Endpoint: s.env["BOXOFFICE_CODEC_URL"],
+		ModifyRequest: func(r *http.Request) error { // temporal --codec-auth
+			r.Header.Set("Authorization", "Bearer "+s.env["BOXOFFICE_CODEC_TOKEN"])
+			return nil
+		},
+	})
 	visit(t, history, func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 		return codec.Decode(payloads)
 	})

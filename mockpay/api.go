@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -51,7 +53,33 @@ func newHandler(bank *bank, links *payments.PayLinks, log *slog.Logger) http.Han
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "cross_origin", "The request comes from a page of another site.")
 	}))
-	return limit(sameOrigin.Handler(mux))
+	return onlyByItsName(limit(sameOrigin.Handler(mux)))
+}
+
+// onlyByItsName keeps pages of other sites out whose name resolves to this machine (DNS
+// rebinding): to the browser they are of our origin, and only the Host header tells.
+func onlyByItsName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isOwnName(r.Host) {
+			writeProblem(w, http.StatusMisdirectedRequest, "wrong_host", "MockPay answers to loopback addresses and localhost only; the request names another host.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isOwnName reports whether a Host header names this machine: MockPay listens nowhere
+// else, see checkLoopback.
+func isOwnName(hostPort string) bool {
+	host := hostPort
+	if h, _, err := net.SplitHostPort(hostPort); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return strings.EqualFold(host, "localhost")
 }
 
 // limit bounds the requests under way and their bodies.

@@ -134,11 +134,45 @@ func TestAPageOfAnotherSiteCannotPay(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
 	r := httptest.NewRequest("POST", b.payURL(link), strings.NewReader("outcome=succeeded"))
+	r.Host = testHost
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
 	requireProblem(t, w, 403, "cross_origin")
+	require.Empty(t, b.captures())
+}
+
+// A site whose name is made to resolve to this machine (DNS rebinding) is of our origin to
+// the browser.
+func TestAPageThatWasReboundReachesNothing(t *testing.T) {
+	b := setup(t)
+	for host, isOurs := range map[string]bool{
+		"127.0.0.1:8090": true, "127.0.0.1": true, "127.0.0.2:1": true, "localhost:8090": true, "LocalHost": true, "[::1]:8090": true,
+		"evil.example:8090": false, "evil.example": false, "127.0.0.1.evil.example:8090": false, "localhost.evil.example": false,
+		"203.0.113.7:8090": false, "0.0.0.0:8090": false, "127.1": false, "": false,
+	} {
+		for _, path := range []string{"/healthz", "/v1/captures", b.payURL(b.link(1)), stylePath} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			b.handler.ServeHTTP(w, r)
+			if isOurs {
+				require.Equal(t, 200, w.Code, "%s at %s", path, host)
+			} else {
+				requireProblem(t, w, 421, "wrong_host")
+			}
+		}
+	}
+	link := b.link(2)
+	r := httptest.NewRequest("POST", b.payURL(link), strings.NewReader("outcome=succeeded"))
+	r.Host = "evil.example:8090"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "http://evil.example:8090")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, r)
+	requireProblem(t, w, 421, "wrong_host")
 	require.Empty(t, b.captures())
 }
 

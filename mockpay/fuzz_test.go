@@ -43,7 +43,7 @@ func FuzzAPI(f *testing.F) {
 		if err != nil || method == "" {
 			t.Skip()
 		}
-		r, err := http.NewRequest(method, "http://mockpay", strings.NewReader(body))
+		r, err := http.NewRequest(method, "http://"+testHost, strings.NewReader(body))
 		if err != nil {
 			t.Skip()
 		}
@@ -57,6 +57,7 @@ func FuzzAPI(f *testing.F) {
 		if strings.Contains(r.URL.Path, "mischief") { // what it was told to do is not for the next input
 			for _, path := range []string{r.URL.Path, MischiefPath} {
 				off := httptest.NewRequest(http.MethodDelete, "/", nil)
+				off.Host = testHost
 				off.URL.Path = path
 				server.http.Handler.ServeHTTP(httptest.NewRecorder(), off)
 			}

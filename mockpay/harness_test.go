@@ -19,6 +19,8 @@ import (
 	"boxoffice/payments"
 )
 
+const testHost = "127.0.0.1:8090"
+
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 func testSecrets(t testing.TB) payments.Secrets {
@@ -135,6 +137,7 @@ func (b *bundle) payURL(link payments.PayLink) string {
 // ask makes a request; a body that begins with { is JSON, else a form.
 func (b *bundle) ask(method, target, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Host = testHost
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if strings.HasPrefix(body, "{") {
 		r.Header.Set("Content-Type", "application/json")

@@ -20,6 +20,7 @@ const (
 	codecShutdownTimeout = 5 * time.Second
 	// codecConnectionsMax is for a proxy and some tools; see codec.RequestsMax.
 	codecConnectionsMax = 128
+	codecTokenLenMin    = 16
 )
 
 // serveCodec is a process of its own: it decrypts whatever it is given, so it
@@ -44,7 +45,7 @@ func serveCodec(ctx context.Context, args []string) error {
 		return fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_CODEC_URL chooses another)", address, err)
 	}
 	log.Info("ready", "url", c.CodecURL, "for", origin, "with", c.Payloads.String())
-	return serveUntil(ctx, c.Payloads.NewServer(origin), api.LimitConnections(l, api.ConnectionLimits{Max: codecConnectionsMax}))
+	return serveUntil(ctx, c.Payloads.NewServer(origin, string(c.CodecToken)), api.LimitConnections(l, api.ConnectionLimits{Max: codecConnectionsMax}))
 }
 
 // serveUntil serves until the context ends, and finishes accepted requests.
@@ -65,8 +66,8 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener) error 
 }
 
 // forCodec checks what the codec server needs: the page that it serves, and
-// where it listens. It has no authentication of its own, so it takes no address
-// that others can reach.
+// where it listens. Pages need no password of it, so it takes no address that
+// others can reach.
 func (c config) forCodec() (origin, address string, err error) {
 	var problems []error
 	if err := c.forTemporal(); err != nil {
@@ -79,6 +80,9 @@ func (c config) forCodec() (origin, address string, err error) {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %w", err))
 	} else if !onLoopback(address) {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %s is not on loopback; others reach the codec through a proxy that authenticates them", address))
+	}
+	if n := len(c.CodecToken); n > 0 && n < codecTokenLenMin {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_TOKEN has %d characters, want at least %d; not set, no program is served", n, codecTokenLenMin))
 	}
 	return origin, address, errors.Join(problems...)
 }

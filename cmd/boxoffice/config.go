@@ -52,6 +52,7 @@ type config struct {
 	TemporalNamespace string
 	TemporalUIURL     string // optional: the order page links to the workflow; the codec serves that page
 	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
+	CodecToken        secret // BOXOFFICE_CODEC_TOKEN: what programs show to it; not set: it serves none
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
@@ -105,6 +106,8 @@ func readConfig() (config, error) {
 		note(errors.New("BOXOFFICE_SERVER_KEY is not base64"))
 	}
 	c.ServerKey = secret(key)
+	c.CodecToken, err = readSecret("BOXOFFICE_CODEC_TOKEN")
+	note(err)
 	payloadKeys, err := readSecret("BOXOFFICE_PAYLOAD_KEYS")
 	note(err)
 	if payloadKeys != "" {

@@ -48,9 +48,9 @@ func TestConnectionLimits(t *testing.T) {
 		want                     int
 		counted, exempt          []string
 	}{
-		"by default":   {"", "", "", 2048, []string{"203.0.113.7", "2001:db8::1"}, []string{"127.0.0.1", "127.0.0.2", "::1"}},
-		"a small node": {"3", "", "", 1, []string{"203.0.113.7"}, nil},
-		"no bound":     {"", "0", "", 0, nil, nil},
+		"by default":     {"", "", "", 2048, []string{"203.0.113.7", "2001:db8::1"}, []string{"127.0.0.1", "127.0.0.2", "::1"}},
+		"a small node":   {"3", "", "", 1, []string{"203.0.113.7"}, nil},
+		"no bound":       {"", "0", "", 0, nil, nil},
 		"behind a proxy": {"", "100", "198.51.100.1", 100, []string{"203.0.113.7", "127.0.0.1"}, []string{"198.51.100.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

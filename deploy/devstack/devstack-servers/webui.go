@@ -5,11 +5,15 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"reflect"
 	"strconv"
 
+	"github.com/labstack/echo/v4"
 	"github.com/temporalio/ui-server/v2/server"
 	"github.com/temporalio/ui-server/v2/server/config"
 	"github.com/temporalio/ui-server/v2/server/server_options"
+
+	"boxoffice/deploy/devstack/internal/loopback"
 )
 
 // runWebUI serves until stop: TEMPORAL_UI_URL is where, TEMPORAL_ADDRESS the server that it shows, BOXOFFICE_CODEC_URL
@@ -46,6 +50,9 @@ func runWebUI(stop <-chan os.Signal) error {
 				", or the codec does not answer (log/codec.log in the data directory).",
 		},
 	}))
+	if err := serveLoopbackNames(ui); err != nil {
+		return err
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- ui.Start() }()
 	select {
@@ -55,4 +62,17 @@ func runWebUI(stop <-chan os.Signal) error {
 		ui.Stop()
 		return nil
 	}
+}
+
+// serveLoopbackNames keeps pages of other sites out. The server has no option for it and keeps its router to itself, and a
+// proxy before it would leave it reachable behind: so the router is taken from its field. A release that has it elsewhere
+// does not start.
+func serveLoopbackNames(ui *server.Server) error {
+	field := reflect.ValueOf(ui).Elem().FieldByName("httpServer")
+	if !field.IsValid() || field.Type() != reflect.TypeFor[*echo.Echo]() {
+		return fmt.Errorf("this release of the Web UI has no httpServer %s", reflect.TypeFor[*echo.Echo]())
+	}
+	router := (*echo.Echo)(field.UnsafePointer())
+	router.Pre(echo.WrapMiddleware(loopback.Only))
+	return nil
 }

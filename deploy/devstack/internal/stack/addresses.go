@@ -37,27 +37,39 @@ func (a *addresses) public() []*ports.Address {
 }
 
 // chosenAddresses are the well-known ones, moved by the user's variables.
-func chosenAddresses(user map[string]string) (addresses, error) {
+func chosenAddresses(user, before map[string]string) (addresses, error) {
 	a := wellKnown()
+	var err error
 	for _, address := range a.public() {
 		value, set := user[address.Variable]
 		if !set {
 			continue
 		}
-		var err error
 		if *address, err = parseAddress(*address, value); err != nil {
 			return a, err
 		}
 	}
-	a.admin = a.boxOffice
-	if value, set := user[varAdminURL]; set {
-		admin, err := ports.ParseURL("the admin page", varAdminURL, value)
-		if err != nil {
-			return a, err
-		}
-		a.admin = admin
+	if a.admin, err = chosenAdmin(a.boxOffice, user, before); err != nil {
+		return a, err
 	}
 	return a, a.distinct()
+}
+
+// chosenAdmin is where the organiser's routes are: where the user says, else on a listener of their own if they had one at
+// the start before, else with the box office. Nothing takes them back onto the public listener but the user's word.
+func chosenAdmin(boxOffice ports.Address, user, before map[string]string) (ports.Address, error) {
+	value := user[varAdminURL]
+	if value == "" && before[varAdminURL] != before[varURL] {
+		value = before[varAdminURL]
+	}
+	if value == "" {
+		return boxOffice, nil
+	}
+	admin, err := ports.ParseURL("the admin page", varAdminURL, value)
+	if err == nil && user[varAdminURL] == "" && admin.Port == boxOffice.Port {
+		err = fmt.Errorf("the organiser's routes had a listener of their own at %s, where the storefront is now; say with %s where they go", value, varAdminURL)
+	}
+	return admin, err
 }
 
 func parseAddress(a ports.Address, value string) (ports.Address, error) {
@@ -80,14 +92,29 @@ func (a *addresses) distinct() error {
 		}
 		seen[address.Port] = *address
 	}
+	if other, found := seen[a.admin.Port]; found && a.admin.Port != a.boxOffice.Port {
+		return fmt.Errorf("%s and %s are both on port %d; move one with %s or %s", other.Name, a.admin.Name, a.admin.Port, other.Variable, a.admin.Variable)
+	}
 	return nil
 }
 
 // freeAddresses puts everything on free ports, on those of the start before where they still are: links that were
-// handed out then keep working.
-func freeAddresses(before map[string]string) (addresses, error) {
+// handed out then keep working. The organiser's routes are where the user says, or on a free port of their own if they had
+// a listener of their own.
+func freeAddresses(user, before map[string]string) (addresses, error) {
 	a := wellKnown()
 	taken := map[int]bool{}
+	admin, err := chosenAdmin(ports.Address{}, user, before)
+	if err != nil {
+		return a, err
+	}
+	isApart, isWish := admin.Port != 0, user[varAdminURL] != ""
+	if isApart && !isWish && ports.Check(admin) != nil {
+		if admin.Port, err = ports.Free(taken); err != nil {
+			return a, err
+		}
+	}
+	taken[admin.Port] = true
 	for _, address := range a.public() {
 		last, err := parseAddress(*address, before[address.Variable])
 		if err == nil && !taken[last.Port] && ports.Check(last) == nil {
@@ -98,12 +125,15 @@ func freeAddresses(before map[string]string) (addresses, error) {
 		taken[address.Port] = true
 	}
 	a.admin = a.boxOffice
+	if isApart {
+		a.admin = admin
+	}
 	return a, nil
 }
 
 // pickInner finds ports for Temporal's inner services. No user has a wish about them.
 func (a *addresses) pickInner() error {
-	taken := map[int]bool{}
+	taken := map[int]bool{a.admin.Port: true}
 	for _, address := range a.public() {
 		taken[address.Port] = true
 	}

@@ -22,6 +22,7 @@ func keepSecrets(before map[string]string) map[string]string {
 		varAdminToken:  func() string { return base64.RawURLEncoding.EncodeToString(randomBytes()) },
 		varWebhook:     func() string { return "whsec_" + base64.StdEncoding.EncodeToString(randomBytes()) },
 		varServerKey:   func() string { return base64.StdEncoding.EncodeToString(randomBytes()) },
+		varCodecToken:  func() string { return base64.RawURLEncoding.EncodeToString(randomBytes()) },
 		varPayloadKeys: func() string { return "local:" + base64.StdEncoding.EncodeToString(randomBytes()) },
 	}
 	for name, fresh := range generate {

@@ -161,9 +161,9 @@ func (s *stack) decideBooks() error {
 func (s *stack) decideAddresses() error {
 	var err error
 	if s.FreePorts {
-		s.addr, err = freeAddresses(s.before)
+		s.addr, err = freeAddresses(s.user, s.before)
 	} else {
-		s.addr, err = chosenAddresses(s.user)
+		s.addr, err = chosenAddresses(s.user, s.before)
 	}
 	if err != nil {
 		return err

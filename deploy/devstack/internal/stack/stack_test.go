@@ -35,7 +35,8 @@ func TestASourcedEnvFileIsNoWishOfTheUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(own, envfile.Var{Name: varDatabase, Value: "postgres://own"}, envfile.Var{Name: varURL, Value: "http://127.0.0.1:8080"})
+	write(own, envfile.Var{Name: varDatabase, Value: "postgres://own"}, envfile.Var{Name: varURL, Value: "http://127.0.0.1:8080"},
+		envfile.Var{Name: varSource, Value: own})
 	write(others, envfile.Var{Name: varDatabase, Value: "postgres://others"}, envfile.Var{Name: varSource, Value: others})
 	cases := []struct {
 		name    string
@@ -44,9 +45,11 @@ func TestASourcedEnvFileIsNoWishOfTheUser(t *testing.T) {
 	}{
 		{"nothing set", []string{"PATH=/bin", "DATABASE_URL="}, map[string]string{}},
 		{"a wish", []string{"DATABASE_URL=postgres://mine"}, map[string]string{varDatabase: "postgres://mine"}},
-		{"our own file sourced", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:8080"}, map[string]string{}},
-		{"our own file sourced, then a wish", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:81"},
+		{"our own file sourced", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:8080", varSource + "=" + own}, map[string]string{}},
+		{"our own file sourced, then a wish", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:81", varSource + "=" + own},
 			map[string]string{varURL: "http://127.0.0.1:81"}},
+		{"the same address again, by itself", []string{"BOXOFFICE_URL=http://127.0.0.1:8080"}, map[string]string{varURL: "http://127.0.0.1:8080"}},
+		{"our own database by itself: never somebody else's", []string{"DATABASE_URL=postgres://own"}, map[string]string{}},
 		{"another stack's file sourced", []string{"DATABASE_URL=postgres://others", varSource + "=" + others}, map[string]string{}},
 		{"another stack's file sourced, then a wish", []string{"DATABASE_URL=postgres://mine", varSource + "=" + others},
 			map[string]string{varDatabase: "postgres://mine"}},
@@ -60,16 +63,79 @@ func TestASourcedEnvFileIsNoWishOfTheUser(t *testing.T) {
 	}
 }
 
-func TestProcessesGetNoVariableOfTheStackByThemselves(t *testing.T) {
-	t.Setenv(varAdminToken, "secret")
-	t.Setenv(varWebhook+"_FILE", "/run/secret")
-	t.Setenv("GODEBUG_OF_THE_USER", "kept")
-	env := strings.Join(baseEnviron(), "\n")
-	if strings.Contains(env, "secret") {
-		t.Errorf("a secret of the shell passes to every process")
+func TestProcessesGetWhatTheyNeedOfTheShellAndNoMore(t *testing.T) {
+	for name, value := range map[string]string{
+		varAdminToken: "secret", varWebhook + "_FILE": "/run/secret", "AWS_SECRET_ACCESS_KEY": "secret", "SSH_AUTH_SOCK": "secret", "PATHS": "secret",
+		"BOXOFFICE_RATE_PER_ADDRESS": "20,100", "BOXOFFICE_FAILPOINTS": "points", "GOGC": "77", "LC_TIME": "C", "https_proxy": "http://proxy",
+	} {
+		t.Setenv(name, value)
 	}
-	if !strings.Contains(env, "GODEBUG_OF_THE_USER=kept") {
-		t.Errorf("the user's own variables do not pass")
+	for name, c := range map[string]struct {
+		env       []string
+		has, lack []string
+	}{
+		"Postgres": {environ(systemVariables), []string{"PATH=", "LC_TIME=C"}, []string{"GOGC", "BOXOFFICE_", "https_proxy"}},
+		"MockPay":  {environ(systemVariables, goVariables, faultVariables), []string{"PATH=", "GOGC=77", "BOXOFFICE_FAILPOINTS=points"}, []string{"BOXOFFICE_RATE", "https_proxy"}},
+		"the box office": {environ(systemVariables, goVariables, productVariables),
+			[]string{"GOGC=77", "BOXOFFICE_RATE_PER_ADDRESS=20,100", "BOXOFFICE_FAILPOINTS=points"}, []string{"https_proxy"}},
+		"the download": {environ(systemVariables, goVariables, downloadVariables), []string{"https_proxy=http://proxy"}, []string{"BOXOFFICE_"}},
+	} {
+		text := "\n" + strings.Join(c.env, "\n")
+		for _, want := range c.has {
+			if !strings.Contains(text, "\n"+want) {
+				t.Errorf("%s does not get %s", name, want)
+			}
+		}
+		for _, never := range append(c.lack, varAdminToken, varWebhook, "AWS_", "SSH_", "PATHS") {
+			if strings.Contains(text, "\n"+never) {
+				t.Errorf("%s gets %s of the shell", name, never)
+			}
+		}
+		if strings.Contains(text, "secret") {
+			t.Errorf("%s gets a secret of the shell", name)
+		}
+	}
+}
+
+func TestAnAdminListenerOfItsOwnIsKept(t *testing.T) {
+	const own = "http://127.0.0.1:18099"
+	before := map[string]string{varURL: "http://127.0.0.1:8080", varAdminURL: own}
+	start := func(isFree bool, user, before map[string]string) (addresses, error) {
+		if isFree {
+			return freeAddresses(user, before)
+		}
+		return chosenAddresses(user, before)
+	}
+	for _, isFree := range []bool{false, true} {
+		for name, c := range map[string]struct {
+			user, before map[string]string
+			want         string // empty: with the box office
+		}{
+			"never said":                    {nil, nil, ""},
+			"said":                          {map[string]string{varAdminURL: own}, nil, own},
+			"said before":                   {nil, before, own},
+			"said before, and another now":  {map[string]string{varAdminURL: "http://127.0.0.1:18098"}, before, "http://127.0.0.1:18098"},
+			"never said, at a second start": {nil, map[string]string{varURL: own, varAdminURL: own}, ""},
+		} {
+			a, err := start(isFree, c.user, c.before)
+			if err != nil {
+				t.Errorf("%s, free ports %t: %v", name, isFree, err)
+				continue
+			}
+			want := c.want
+			if want == "" {
+				want = a.boxOffice.URL()
+			}
+			if a.admin.URL() != want {
+				t.Errorf("%s, free ports %t: the organiser's routes are at %s, want %s", name, isFree, a.admin.URL(), want)
+			}
+		}
+	}
+	if _, err := chosenAddresses(map[string]string{varURL: own}, before); err == nil || !strings.Contains(err.Error(), varAdminURL) {
+		t.Errorf("the storefront where they were: %v, want it refused", err)
+	}
+	if _, err := chosenAddresses(map[string]string{varAdminURL: "http://127.0.0.1:8090"}, nil); err == nil || !strings.Contains(err.Error(), varMockpayURL) {
+		t.Errorf("on MockPay's port: %v, want it refused", err)
 	}
 }
 
@@ -102,7 +168,7 @@ func TestChosenAddresses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			a, err := chosenAddresses(c.user)
+			a, err := chosenAddresses(c.user, nil)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Fatalf("chosenAddresses = %v, want an error that names %s", err, c.err)
@@ -126,12 +192,12 @@ func TestChosenAddresses(t *testing.T) {
 }
 
 func TestFreeAddressesStayWhereTheyWere(t *testing.T) {
-	first, err := freeAddresses(nil)
+	first, err := freeAddresses(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := map[string]string{varURL: first.boxOffice.URL(), varTemporal: first.temporal.HostPort(), varMockpayURL: "damaged"}
-	second, err := freeAddresses(before)
+	second, err := freeAddresses(nil, before)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +264,7 @@ func TestSecretsStayAndMissingOnesAreMade(t *testing.T) {
 	}
 	partly := map[string]string{varServerKey: first[varServerKey]}
 	third := keepSecrets(partly)
-	if third[varServerKey] != first[varServerKey] || third[varAdminToken] == "" || third[varAdminToken] == first[varAdminToken] {
+	if third[varServerKey] != first[varServerKey] || third[varAdminToken] == "" || third[varAdminToken] == first[varAdminToken] || third[varCodecToken] == "" {
 		t.Error("want the secret that was there kept and the others made")
 	}
 }

@@ -85,7 +85,7 @@ func (s *stack) startPostgres(ctx context.Context) (string, error) {
 	}
 	path, args := m.Command()
 	err = s.group.Start(ctx, supervise.Spec{
-		Name: "postgres", Path: path, Args: args, Env: baseEnviron(), Dir: "/",
+		Name: "postgres", Path: path, Args: args, Env: environ(systemVariables), Dir: "/",
 		LogDir: s.logDir(), Address: s.addr.postgres.HostPort(), Credential: m.Identity.Credential,
 		Ready:       func(ctx context.Context) error { return postgres.Ping(ctx, m.Administration()) },
 		ReadyWithin: postgresReadyWithin,
@@ -162,12 +162,12 @@ func SelfPath() string {
 }
 
 func (s *stack) runAs(ctx context.Context, name string, id postgres.Identity, path string, args ...string) error {
-	within := taskWithin
+	within, env := taskWithin, environ(systemVariables)
 	if name == "postgres-download" {
-		within = downloadWithin
+		within, env = downloadWithin, environ(systemVariables, goVariables, downloadVariables)
 	}
 	return s.group.Run(ctx, supervise.Spec{
-		Name: name, Path: path, Args: args, Env: baseEnviron(), Dir: "/", LogDir: s.logDir(), Credential: id.Credential,
+		Name: name, Path: path, Args: args, Env: env, Dir: "/", LogDir: s.logDir(), Credential: id.Credential,
 		ReadyWithin: within,
 	})
 }
@@ -183,7 +183,7 @@ func (s *stack) startTemporal(ctx context.Context) (string, error) {
 	}
 	err = s.group.Start(ctx, supervise.Spec{
 		Name: "temporal", Path: s.servers, Args: []string{"temporal"}, Dir: s.dir.Path,
-		Env: slices.Concat(baseEnviron(), temporalTuning(s.StockServers), []string{
+		Env: slices.Concat(environ(systemVariables, goVariables), temporalTuning(s.StockServers), []string{
 			varTemporal + "=" + s.addr.temporal.HostPort(),
 			varNamespace + "=" + namespace,
 			"DEVSTACK_TEMPORAL_PORTS=" + s.addr.innerText(),
@@ -222,7 +222,7 @@ func temporalDatabase(d postgres.Database) (string, error) {
 func (s *stack) startWebUI(ctx context.Context) (string, error) {
 	err := s.group.Start(ctx, supervise.Spec{
 		Name: "temporal-ui", Path: s.servers, Args: []string{"webui"}, Dir: s.dir.Path,
-		Env: append(baseEnviron(),
+		Env: append(environ(systemVariables, goVariables),
 			varTemporalUI+"="+s.addr.temporalUI.URL(),
 			varCodec+"="+s.addr.codec.URL(),
 			varTemporal+"="+s.addr.temporal.HostPort(),
@@ -238,10 +238,11 @@ func (s *stack) startWebUI(ctx context.Context) (string, error) {
 func (s *stack) startCodec(ctx context.Context) (string, error) {
 	err := s.group.Start(ctx, supervise.Spec{
 		Name: "codec", Path: s.boxoffice, Args: []string{"codec"}, Dir: s.dir.Path,
-		Env: append(baseEnviron(),
+		Env: append(environ(systemVariables, goVariables),
 			varCodec+"="+s.addr.codec.URL(),
 			varTemporalUI+"="+s.addr.temporalUI.URL(),
 			varPayloadKeys+"="+s.secrets[varPayloadKeys],
+			varCodecToken+"="+s.secrets[varCodecToken],
 		),
 		LogDir: s.logDir(), Address: s.addr.codec.URL(),
 		Ready: answersOK(s.addr.codec.URL() + "/healthz"), ReadyWithin: codecReadyWithin, StopWithin: codecStopWithin,
@@ -271,7 +272,7 @@ func (s *stack) startTigerBeetle(ctx context.Context) error {
 	file := tigerbeetle.FileName(folder, s.cluster)
 	run := func(ctx context.Context, name, path string, args ...string) error {
 		return s.group.Run(ctx, supervise.Spec{
-			Name: name, Path: path, Args: args, Env: baseEnviron(), Dir: folder, LogDir: s.logDir(), ReadyWithin: taskWithin,
+			Name: name, Path: path, Args: args, Env: environ(systemVariables), Dir: folder, LogDir: s.logDir(), ReadyWithin: taskWithin,
 		})
 	}
 	if err := tigerbeetle.Format(ctx, s.offer.Binary, file, s.cluster, run); err != nil {
@@ -279,7 +280,7 @@ func (s *stack) startTigerBeetle(ctx context.Context) error {
 	}
 	address := s.addr.tigerbeetle.HostPort()
 	return s.group.Start(ctx, supervise.Spec{
-		Name: "tigerbeetle", Path: s.offer.Binary, Args: tigerbeetle.StartArgs(address, file), Env: baseEnviron(), Dir: folder,
+		Name: "tigerbeetle", Path: s.offer.Binary, Args: tigerbeetle.StartArgs(address, file), Env: environ(systemVariables), Dir: folder,
 		LogDir: s.logDir(), Address: address,
 		Ready: takesConnections(address), ReadyWithin: tigerBeetleReadyWithin, StopWithin: tigerBeetleStopWithin,
 	})
@@ -307,7 +308,7 @@ func (s *stack) startMockpay(ctx context.Context) (string, error) {
 	}
 	err = s.group.Start(ctx, supervise.Spec{
 		Name: "mockpay", Path: s.mockpayBin, Dir: s.dir.Path,
-		Env: append(baseEnviron(),
+		Env: append(environ(systemVariables, goVariables, faultVariables),
 			varMockpayURL+"="+s.addr.mockpay.URL(),
 			varMockpayDir+"="+folder,
 			varURL+"="+s.Via.url(linkMockpayBoxOffice, s.addr.boxOffice.URL()),
@@ -338,8 +339,9 @@ func (s *stack) boxOfficeEnviron() []string {
 	for _, v := range s.variables() {
 		vars[v.Name] = v.Value
 	}
+	delete(vars, varCodecToken) // operators' tools and the codec have it
 	s.redirect(vars)
-	env := baseEnviron()
+	env := environ(systemVariables, goVariables, productVariables)
 	for name, value := range vars {
 		env = append(env, name+"="+value)
 	}
@@ -361,6 +363,7 @@ func (s *stack) variables() []envfile.Var {
 		{Name: varNamespace, Value: namespace},
 		{Name: varTemporalUI, Value: s.addr.temporalUI.URL()},
 		{Name: varCodec, Value: s.addr.codec.URL()},
+		{Name: varCodecToken, Value: s.secrets[varCodecToken]},
 		{Name: varDatabase, Value: s.databases.Orders.URL()},
 	}
 	if s.ledger == tigerbeetle.Postgres { // the others are known by the address
@@ -408,7 +411,7 @@ func (s *stack) writeEnvFile() error {
 		public[v.Name] = v.Value
 	}
 	maps.DeleteFunc(public, func(name, _ string) bool {
-		return name == varAdminToken || name == varWebhook || name == varServerKey || name == varPayloadKeys || name == varDatabase
+		return name == varAdminToken || name == varWebhook || name == varServerKey || name == varPayloadKeys || name == varCodecToken || name == varDatabase
 	})
 	s.board.update(func(st *Status) { st.Variables = public })
 	return envfile.Write(s.envFile(), comment, vars)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/postgres"
 )
 
 // Names of the variables that the stack reads, hands to its processes, and writes to dev.env.
@@ -18,6 +19,7 @@ const (
 	varServerKey    = "BOXOFFICE_SERVER_KEY"
 	varPayloadKeys  = "BOXOFFICE_PAYLOAD_KEYS"
 	varCodec        = "BOXOFFICE_CODEC_URL"
+	varCodecToken   = "BOXOFFICE_CODEC_TOKEN"
 	varDataDir      = "BOXOFFICE_DATA_DIR"
 	varMockpayURL   = "MOCKPAY_URL"
 	varMockpayDir   = "MOCKPAY_DATA_DIR"
@@ -36,13 +38,17 @@ const (
 
 // stackVariables never pass from the user's shell to a process by themselves.
 var stackVariables = []string{
-	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varDataDir, varMockpayURL,
+	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMockpayURL,
 	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
 }
 
+// listening are the variables that say no more than where something listens.
+var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort}
+
 // userVariables returns what the user has set for this start. A shell that has sourced a dev.env holds that stack's
 // addresses: those are no wish of the user's, and taken for one they would make this stack write into the other's
-// database, or into its own as if it were somebody else's.
+// database, or into its own as if it were somebody else's. Where our own file has an address and this shell did not source
+// it (its mark is missing), the user wants it again.
 func userVariables(environ []string, ownEnvFile string) map[string]string {
 	env := map[string]string{}
 	for _, line := range environ {
@@ -51,7 +57,8 @@ func userVariables(environ []string, ownEnvFile string) map[string]string {
 			env[name] = value
 		}
 	}
-	for _, path := range []string{ownEnvFile, env[varSource]} {
+	source := env[varSource]
+	for _, path := range []string{ownEnvFile, source} {
 		if path == "" {
 			continue
 		}
@@ -59,17 +66,42 @@ func userVariables(environ []string, ownEnvFile string) map[string]string {
 		if err != nil {
 			continue // our own file is read again, and its damage reported, where its secrets are needed
 		}
-		maps.DeleteFunc(env, func(name, value string) bool { return sourced[name] == value && name != varSource })
+		maps.DeleteFunc(env, func(name, value string) bool {
+			isAgain := source == "" && slices.Contains(listening, name)
+			return sourced[name] == value && name != varSource && !isAgain
+		})
 	}
 	delete(env, varSource)
 	return env
 }
 
-// baseEnviron is the user's environment without the stack's own variables: each process gets those that it needs and
-// no other's secrets.
-func baseEnviron() []string {
+// What processes get of the user's environment: what every program of a system may need, then what each is told by the
+// user. Nothing else of the shell passes: it may hold the keys to anything.
+var (
+	systemVariables = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
+	goVariables     = []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "GOCOVERDIR"}
+	// downloadVariables are those of the program that fetches Postgres.
+	downloadVariables = []string{
+		postgres.RepositoryVariable, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	}
+	// productVariables are the settings of the box office that are not the stack's own.
+	productVariables = []string{"BOXOFFICE_*"}
+	// faultVariables are those of the fault tests, for MockPay.
+	faultVariables = []string{"BOXOFFICE_FAILPOINTS"}
+)
+
+// environ returns the user's variables of these names, * at the end for any rest. The stack's own never pass by
+// themselves: each process is told those that it needs, and no other's secrets.
+func environ(names ...[]string) []string {
+	wanted := slices.Concat(names...)
 	return slices.DeleteFunc(os.Environ(), func(line string) bool {
 		name, _, _ := strings.Cut(line, "=")
-		return slices.Contains(stackVariables, strings.TrimSuffix(name, "_FILE")) // a secret by its file's name
+		if slices.Contains(stackVariables, strings.TrimSuffix(name, "_FILE")) { // a secret by its file's name
+			return true
+		}
+		return !slices.ContainsFunc(wanted, func(pattern string) bool {
+			prefix, isPrefix := strings.CutSuffix(pattern, "*")
+			return name == pattern || isPrefix && strings.HasPrefix(name, prefix)
+		})
 	})
 }

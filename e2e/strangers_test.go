@@ -1,0 +1,51 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// testStrangers: what has no password on this machine is reached by nobody who should not.
+func testStrangers(t *testing.T, s *stack) {
+	ask := func(method, url, host, body string, header http.Header) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header = header
+		if host != "" {
+			r.Host = host
+		}
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		response.Body.Close()
+		return response.StatusCode
+	}
+	t.Run("pages whose name was made to resolve to this machine", func(t *testing.T) {
+		for _, url := range []string{s.env["MOCKPAY_URL"] + "/healthz", s.env["TEMPORAL_UI_URL"] + "/healthz", s.env["TEMPORAL_UI_URL"] + "/api/v1/settings"} {
+			require.Equal(t, http.StatusOK, ask(http.MethodGet, url, "", "", http.Header{}), url)
+			require.Equal(t, http.StatusMisdirectedRequest, ask(http.MethodGet, url, "evil.example", "", http.Header{}), url)
+		}
+	})
+	t.Run("programs at the codec", func(t *testing.T) {
+		decode := s.env["BOXOFFICE_CODEC_URL"] + "/decode"
+		for name, c := range map[string]struct {
+			header http.Header
+			want   int
+		}{
+			"without the token": {http.Header{}, http.StatusUnauthorized},
+			"with it":           {http.Header{"Authorization": {"Bearer " + s.env["BOXOFFICE_CODEC_TOKEN"]}}, http.StatusOK},
+			"the Web UI's page": {http.Header{"Origin": {s.env["TEMPORAL_UI_URL"]}}, http.StatusOK},
+		} {
+			c.header.Set("Content-Type", "application/json")
+			require.Equal(t, c.want, ask(http.MethodPost, decode, "", `{"payloads":[]}`, c.header), name)
+		}
+	})
+	t.Run("metrics on a listener for all", func(t *testing.T) {
+		url := s.env["BOXOFFICE_ADMIN_URL"] + "/metrics"
+		require.Equal(t, http.StatusUnauthorized, ask(http.MethodGet, url, "", "", http.Header{}))
+		require.Equal(t, http.StatusOK, ask(http.MethodGet, url, "", "", http.Header{"Authorization": {"Bearer " + s.env["BOXOFFICE_ADMIN_TOKEN"]}}))
+	})
+}
