@@ -76,6 +76,7 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server.orderViews.ttl = 0 // the world changes behind the server's back
 	return &bundle{t: t, world: w, sale: sale, api: server, log: log}
 }
 

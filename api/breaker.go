@@ -136,7 +136,8 @@ func newBreakers(log *slog.Logger) breakers {
 
 func (b breakers) all() []*breaker { return []*breaker{b.checkouts, b.webhooks, b.orders, b.database} }
 
-// protectedDesk is the Desk behind the breakers. Organisers' calls are few and pass.
+// protectedDesk is the Desk behind the breakers. Organisers' calls are few and pass. What is done to an order
+// is shown at once.
 type protectedDesk struct {
 	Desk
 	s *Server
@@ -150,6 +151,7 @@ func (d protectedDesk) Start(ctx context.Context, order domain.Order) (domain.Ho
 // Pay implements Desk.
 func (d protectedDesk) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	began := time.Now()
+	defer d.s.orderViews.changed(event.Order)
 	result, err := guard(ctx, d.s.breakers.webhooks, func() (domain.PayResult, error) { return d.Desk.Pay(ctx, event) })
 	if !isRefusedUnasked(err) {
 		now := time.Now()
@@ -157,6 +159,24 @@ func (d protectedDesk) Pay(ctx context.Context, event domain.PaymentEvent) (doma
 		d.s.load.webhooks.add(began, now)
 	}
 	return result, err
+}
+
+// Cancel implements Desk.
+func (d protectedDesk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	defer d.s.orderViews.changed(id)
+	return d.Desk.Cancel(ctx, id)
+}
+
+// Refund implements Desk.
+func (d protectedDesk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	defer d.s.orderViews.changed(id)
+	return d.Desk.Refund(ctx, id)
+}
+
+// CancelOrder implements Desk.
+func (d protectedDesk) CancelOrder(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	defer d.s.orderViews.changed(id)
+	return d.Desk.CancelOrder(ctx, id)
 }
 
 // State implements Desk.

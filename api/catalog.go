@@ -18,12 +18,13 @@ const (
 	// later, and until then that nothing is left, for the ledger knows at once.
 	saleTTL = 5 * time.Second
 	// salesTTL is how long the list of sales is served from memory: a new sale
-	// shows up on the front page of other nodes this much later.
+	// shows up on the front page of other nodes this much later, and by its id where somebody
+	// asked for one that does not exist meanwhile.
 	salesTTL = time.Second
 	// StockMaxAge is how old the stock that we show may be.
 	StockMaxAge = 100 * time.Millisecond
 	// stockTimeout bounds one read of the ledger, shared by all who wait for it.
-	stockTimeout = 2 * time.Second
+	stockTimeout = 2 * time.Second // and of the database
 	// salesCachedMax bounds the memory of what outsiders can ask for.
 	salesCachedMax = 1000
 )
@@ -43,6 +44,8 @@ type Catalog struct {
 	mu    sync.Mutex
 	sales map[string]cached[*domain.Sale]
 	list  cached[[]*domain.Sale]
+	ids   map[string]bool // of the list
+	since time.Time       // of the newest sale made here: a list from before lacks it
 	stock map[string]cached[[]domain.StockLevel]
 }
 
@@ -81,7 +84,16 @@ func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 	if ok && c.now().Sub(entry.at) < saleTTL {
 		return entry.value, nil
 	}
-	sale, err := share(ctx, &c.flights, "sale/"+id, func(ctx context.Context) (*domain.Sale, error) {
+	// Anybody can ask for ids that nobody has, as many as they like: the list knows which exist, for
+	// one question a second.
+	if !ok {
+		if isListed, err := c.isListed(ctx, id); err != nil {
+			return nil, err
+		} else if !isListed {
+			return nil, domain.NotFound("sale")
+		}
+	}
+	sale, err := share(ctx, &c.flights, "sale/"+id, stockTimeout, func(ctx context.Context) (*domain.Sale, error) {
 		began := c.now()
 		sale, err := c.orders.Sale(ctx, id)
 		if err == nil {
@@ -122,22 +134,59 @@ func (c *Catalog) keepSale(id string, old *domain.Sale) {
 
 // Sales lists the sales on offer.
 func (c *Catalog) Sales(ctx context.Context) ([]*domain.Sale, error) {
+	list, _, err := c.listed(ctx)
+	return list, err
+}
+
+// isListed reports whether a sale of the id is on offer.
+func (c *Catalog) isListed(ctx context.Context, id string) (bool, error) {
+	_, ids, err := c.listed(ctx)
+	return ids[id], err
+}
+
+// A saleList is one reading of the sales on offer.
+type saleList struct {
+	sales cached[[]*domain.Sale]
+	ids   map[string]bool
+}
+
+func (c *Catalog) listed(ctx context.Context) ([]*domain.Sale, map[string]bool, error) {
 	c.mu.Lock()
-	entry := c.list
+	list := saleList{c.list, c.ids}
 	c.mu.Unlock()
-	if !entry.at.IsZero() && c.now().Sub(entry.at) < salesTTL {
-		return entry.value, nil
-	}
-	return share(ctx, &c.flights, "sales", func(ctx context.Context) ([]*domain.Sale, error) {
-		began := c.now()
-		sales, err := c.orders.Sales(ctx)
-		if err == nil {
-			c.mu.Lock()
-			c.list = cached[[]*domain.Sale]{sales, began}
-			c.mu.Unlock()
+	for c.now().Sub(list.sales.at) >= salesTTL || list.sales.at.Before(c.newest()) {
+		// A reading that was under way when a sale was made here lacks it; the next one does not.
+		var err error
+		if list, err = share(ctx, &c.flights, "sales", stockTimeout, c.readSales); err != nil {
+			return nil, nil, err
 		}
-		return sales, err
-	})
+		if !list.sales.at.Before(c.newest()) {
+			break
+		}
+	}
+	return list.sales.value, list.ids, nil
+}
+
+func (c *Catalog) newest() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since
+}
+
+func (c *Catalog) readSales(ctx context.Context) (saleList, error) {
+	list := saleList{sales: cached[[]*domain.Sale]{at: c.now()}}
+	var err error
+	if list.sales.value, err = c.orders.Sales(ctx); err != nil {
+		return saleList{}, err
+	}
+	list.ids = make(map[string]bool, len(list.sales.value))
+	for _, sale := range list.sales.value {
+		list.ids[sale.ID] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list, c.ids = list.sales, list.ids
+	return list, nil
 }
 
 // Stock reads the level of every class and of the perk, at most StockMaxAge
@@ -151,7 +200,7 @@ func (c *Catalog) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockL
 		// A read that was under way when we came may be too old for us; the next
 		// one is not.
 		var err error
-		if entry, err = share(ctx, &c.flights, "stock/"+sale.ID, func(ctx context.Context) (cached[[]domain.StockLevel], error) {
+		if entry, err = share(ctx, &c.flights, "stock/"+sale.ID, stockTimeout, func(ctx context.Context) (cached[[]domain.StockLevel], error) {
 			return c.readStock(ctx, sale)
 		}); err != nil {
 			return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The stock cannot be read right now. Try again in a moment.", Err: err}
@@ -178,7 +227,7 @@ func (c *Catalog) readStock(ctx context.Context, sale *domain.Sale) (cached[[]do
 func (c *Catalog) forgetSales(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.list = cached[[]*domain.Sale]{}
+	c.list, c.since = cached[[]*domain.Sale]{}, c.now()
 	delete(c.sales, id)
 	delete(c.stock, id)
 }
@@ -196,9 +245,9 @@ func makeRoom[T any](m map[string]cached[T]) {
 
 // share runs read once for all who ask for key meanwhile. The read has its own
 // deadline, so that one asker's leaving does not fail the others'.
-func share[T any](ctx context.Context, flights *singleflight.Group, key string, read func(context.Context) (T, error)) (T, error) {
+func share[T any](ctx context.Context, flights *singleflight.Group, key string, timeout time.Duration, read func(context.Context) (T, error)) (T, error) {
 	done := flights.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stockTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
 		return read(ctx)
 	})

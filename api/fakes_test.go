@@ -30,6 +30,7 @@ type world struct {
 	checkoutOpen                  bool          // is what the limit is about
 	startBlock                    chan struct{} // Start waits until it is closed
 	starts, stockReads, saleReads int
+	listReads                     int // of all sales
 	lookups, takingsReads         int
 	takings                       []domain.Taking // oldest first
 	takingsPageMax                int             // 0: no bound
@@ -85,6 +86,10 @@ func (w *world) Sale(_ context.Context, id string) (*domain.Sale, error) {
 func (w *world) Sales(context.Context) ([]*domain.Sale, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.listReads++
+	if w.saleErr != nil {
+		return nil, w.saleErr
+	}
 	var sales []*domain.Sale
 	for id, sale := range w.sales {
 		if w.opened[id] {

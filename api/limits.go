@@ -22,9 +22,11 @@ const (
 	ConnectionsMax = 8192
 
 	webhooksInFlightMax = 256 // each waits for its checkout, up to 10 s
-	ordersInFlightMax   = 512 // each asks the database, some Temporal and a worker
-	auditsInFlightMax   = 4   // each reads all of a sale
-	scrapesInFlightMax  = 4   // each prints all that is measured, some 200 KB
+	ordersInFlightMax   = 256 // each may ask the database, some Temporal and a worker
+	cancelsInFlightMax  = 256 // each asks Temporal, a worker and the provider: not behind those who only look
+	salesInFlightMax    = 1024
+	auditsInFlightMax   = 4 // each reads all of a sale
+	scrapesInFlightMax  = 4 // each prints all that is measured, some 200 KB
 	othersInFlightMax   = 1024
 	formsInFlightMax    = 1024 // of pages without JavaScript: some wait for a turn of their checkout, a second
 	joinsInFlightMax    = 4096 // each waits for the next exchange of the nodes, 100 ms, and does nothing meanwhile
@@ -56,6 +58,7 @@ func newBound(name string, requestsMax int) *bound {
 // "other". Routes that are missing here bound themselves, or cost nothing.
 func newBounds() (of func(route string) *bound, all []*bound) {
 	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
+	cancels, sales := newBound("cancels", cancelsInFlightMax), newBound("sales", salesInFlightMax)
 	audits, others := newBound("audits", auditsInFlightMax), newBound("other", othersInFlightMax)
 	forms := newBound("forms", formsInFlightMax)
 	joins, places := newBound("joins", joinsInFlightMax), newBound("places", placesInFlightMax)
@@ -65,8 +68,12 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return nil
 		case webhookRoute:
 			return webhooks
-		case orderRoute, cancelRoute, ticketRoute:
+		case orderRoute, ticketRoute:
 			return orders
+		case cancelRoute:
+			return cancels
+		case salesRoute, saleRoute:
+			return sales
 		case queueRoute:
 			return joins
 		case placeRoute, challengeRoute:
@@ -79,7 +86,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return others
 		}
 	}
-	return of, []*bound{webhooks, orders, joins, places, audits, forms, others}
+	return of, []*bound{webhooks, orders, cancels, sales, joins, places, audits, forms, others}
 }
 
 // bound makes the server's bounds.

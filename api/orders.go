@@ -79,9 +79,14 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 	return &orderOutput{view}, nil
 }
 
-// findOrder asks the database for a paid order, else the checkout itself. A
-// checkout that is held needs no database: it has no row yet.
+// findOrder is how an order stands, or stood a moment ago.
 func (s *Server) findOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
+	return s.orderViews.find(ctx, id, func(ctx context.Context) (OrderView, error) { return s.readOrder(ctx, id) })
+}
+
+// readOrder asks the database for a paid order, else the checkout itself. A
+// checkout that is held needs no database: it has no row yet.
+func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
 	sold, err := s.Orders.Order(ctx, id)
 	if err == nil {
 		return viewSoldOrder(sold), nil

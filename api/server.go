@@ -89,24 +89,25 @@ type Options struct {
 // Server answers the contract.
 type Server struct {
 	Options
-	gate      *Gate
-	hub       *hub
-	placeHub  *placeHub
-	load      load
-	lookups   chan struct{}           // refusals that first ask whether the key is known
-	tries     *lru.Cache[string, int] // key of a token → how many of its tries were refused
-	adaptive  *adaptiveBound          // checkouts that the engine is given at a time
-	breakers  breakers
-	byAddress *buckets[netip.Addr]
-	byBuyer   *buckets[domain.BuyerID]
-	boundOf   func(route string) *bound
-	bounds    []*bound
-	scrapes   *bound             // of /metrics, see scrape
-	checking  singleflight.Group // /readyz
-	checkers  atomic.Int32       // who wait for it
-	logged    logBudget
-	metrics   metrics
-	log       *slog.Logger
+	gate       *Gate
+	hub        *hub
+	placeHub   *placeHub
+	orderViews *orderViews
+	load       load
+	lookups    chan struct{}           // refusals that first ask whether the key is known
+	tries      *lru.Cache[string, int] // key of a token → how many of its tries were refused
+	adaptive   *adaptiveBound          // checkouts that the engine is given at a time
+	breakers   breakers
+	byAddress  *buckets[netip.Addr]
+	byBuyer    *buckets[domain.BuyerID]
+	boundOf    func(route string) *bound
+	bounds     []*bound
+	scrapes    *bound             // of /metrics, see scrape
+	checking   singleflight.Group // /readyz
+	checkers   atomic.Int32       // who wait for it
+	logged     logBudget
+	metrics    metrics
+	log        *slog.Logger
 
 	crossOrigin http.CrossOriginProtection
 	openAPI     []byte
@@ -146,6 +147,9 @@ func New(o Options) (*Server, error) {
 	s.protect()
 	s.bound()
 	var err error
+	if s.orderViews, err = newOrderViews(); err != nil {
+		return nil, err
+	}
 	if s.tries, err = lru.New[string, int](triesRememberedMax); err != nil {
 		return nil, err
 	}
@@ -222,6 +226,8 @@ func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
 const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
+	salesRoute     = "/v1/sales"
+	saleRoute      = "/v1/sales/:sale"
 	queueRoute     = "/v1/sales/:sale/queue"
 	challengeRoute = "/v1/sales/:sale/queue/challenge"
 	placeRoute     = "/v1/queue/:token"

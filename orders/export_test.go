@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"sync"
 
 	"boxoffice/domain"
 )
@@ -33,3 +34,23 @@ const QueueOrdersMax = queueOrdersMax
 
 // Migrations are those of this build, for tests of one on data of the release before.
 func Migrations() ([]string, error) { return migrations() }
+
+// ConnectionsMax is how many connections a store may have.
+func (s *Store) ConnectionsMax() int { return int(s.pool.Config().MaxConns) }
+
+// TakeAllConnections leaves nobody else one, until release.
+func (s *Store) TakeAllConnections(ctx context.Context, fail func(...any)) (release func()) {
+	var all []interface{ Release() }
+	for range s.ConnectionsMax() {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			fail(err)
+		}
+		all = append(all, conn)
+	}
+	return sync.OnceFunc(func() {
+		for _, conn := range all {
+			conn.Release()
+		}
+	})
+}

@@ -27,6 +27,7 @@ import (
 // Options bound what the store may use. The zero value means the defaults.
 type Options struct {
 	ConnectionsMax   int           // of this process; default ConnectionsMaxDefault
+	PublicMax        int           // besides, for what the public asks, see Public; default PublicMaxDefault
 	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
 	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
@@ -42,6 +43,7 @@ type Options struct {
 // The defaults of Options.
 const (
 	ConnectionsMaxDefault   = 10 // a Postgres of the usual 100 serves several nodes
+	PublicMaxDefault        = 4
 	ConnectTimeoutDefault   = 5 * time.Second
 	StatementTimeoutDefault = 5 * time.Second
 	CallTimeoutDefault      = 10 * time.Second
@@ -53,6 +55,7 @@ const idleInTransactionTimeout = 10 * time.Second
 
 // A Store is the orders database. It is safe for concurrent use.
 type Store struct {
+	public      *Store // nil: this is it
 	pool        *pgxpool.Pool
 	callTimeout time.Duration
 	records     *recordQueue // nil: one by one
@@ -83,7 +86,18 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("orders database: %w", err)
 	}
-	s := &Store{pool: pool, callTimeout: cmp.Or(o.CallTimeout, CallTimeoutDefault), recorded: o.Recorded}
+	config = config.Copy()
+	config.MaxConns = int32(cmp.Or(o.PublicMax, PublicMaxDefault))
+	public, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("orders database: %w", err)
+	}
+	callTimeout := cmp.Or(o.CallTimeout, CallTimeoutDefault)
+	s := &Store{
+		public: &Store{pool: public, callTimeout: callTimeout, recorded: func(int) {}},
+		pool:   pool, callTimeout: callTimeout, recorded: o.Recorded,
+	}
 	if s.recorded == nil {
 		s.recorded = func(int) {}
 	}
@@ -93,8 +107,22 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// Public is the same database over connections of its own: for what anybody may ask, as
+// often as they like. However many wait for those, who records a paid order has others.
+func (s *Store) Public() *Store {
+	if s.public == nil {
+		return s
+	}
+	return s.public
+}
+
 // Close waits for the calls under way and closes all connections.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	if s.public != nil {
+		s.public.Close()
+	}
+	s.pool.Close()
+}
 
 // bounded gives a call its timeout. The server's statement_timeout does not
 // help when the network swallows the answer.

@@ -31,7 +31,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	database := apiOrders{p.store}
+	database := apiOrders{p.store.Public()}
 	catalog := api.NewCatalog(database, p.book)
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,

@@ -1,0 +1,208 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// Ids that nobody has can be asked for at any rate, and each is new.
+func TestSalesThatDoNotExistCostAQuestionASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		c := NewCatalog(b.world, b.world)
+		ask := func(round int) {
+			t.Helper()
+			for n := range 1000 {
+				if _, err := c.Sale(t.Context(), fmt.Sprintf("no-such-%d-%d", round, n)); domain.CodeOf(err) != domain.CodeNotFound {
+					t.Fatal(err)
+				}
+			}
+			if b.world.listReads != round || b.world.saleReads != 0 {
+				t.Errorf("%d thousand ids: %d questions for all sales, %d for one", round, b.world.listReads, b.world.saleReads)
+			}
+		}
+		ask(1)
+		time.Sleep(salesTTL)
+		ask(2)
+		if len(c.sales) != 0 {
+			t.Errorf("%d ids are remembered that strangers made up", len(c.sales))
+		}
+	})
+}
+
+func TestASaleMadeHereIsFoundAtOnce(t *testing.T) {
+	b := setup(t)
+	get := func(id string) int { return b.do(request{method: "GET", path: "/v1/sales/" + id}).Code }
+	if code := get("fresh"); code != 404 {
+		t.Fatal(code)
+	}
+	made := b.do(request{"POST", "/v1/sales", `{"id":"fresh","name":"Fresh","currency":"EUR","classes":[{"class":"A","price":1,"capacity":1}]}`, bearerOf(testAdminToken)})
+	if made.Code != 201 {
+		t.Fatalf("%d %s", made.Code, made.Body)
+	}
+	if code := get("fresh"); code != 200 {
+		t.Errorf("the sale that was just made: %d", code)
+	}
+}
+
+// slowList answers the first question for all sales when it is released, with what there was when it was asked.
+type slowList struct {
+	*world
+	asked   atomic.Int64
+	arrived chan struct{}
+	release chan struct{}
+}
+
+func (l *slowList) Sales(ctx context.Context) ([]*domain.Sale, error) {
+	sales, err := l.world.Sales(ctx)
+	if l.asked.Add(1) == 1 {
+		close(l.arrived)
+		<-l.release
+	}
+	return sales, err
+}
+
+func TestAReadingFromBeforeASaleWasMadeDoesNotHideIt(t *testing.T) {
+	b := setup(t)
+	list := &slowList{world: b.world, arrived: make(chan struct{}), release: make(chan struct{})}
+	c := NewCatalog(list, b.world)
+	go func() { _, _ = c.Sale(t.Context(), "somebody-elses") }()
+	<-list.arrived
+	b.world.opened[b.world.addSale(&domain.Sale{ID: "fresh", Classes: []domain.Class{{Name: "A"}}}).ID] = true
+	c.forgetSales("fresh")
+	found := make(chan error)
+	go func() { _, err := c.Sale(t.Context(), "fresh"); found <- err }()
+	close(list.release)
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Sale(t.Context(), "fresh"); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
+// countingDesk counts the questions about checkouts.
+type countingDesk struct {
+	*world
+	asked atomic.Int64
+}
+
+func (d *countingDesk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
+	d.asked.Add(1)
+	return d.world.State(ctx, id)
+}
+
+func TestAnOrderIsLookedUpOnceASecond(t *testing.T) {
+	var desk *countingDesk
+	b := setup(t, func(o *Options) {
+		desk = &countingDesk{world: o.Desk.(*world)}
+		o.Desk = desk
+	})
+	now := time.Now()
+	b.api.orderViews.ttl, b.api.orderViews.now = orderViewTTL, func() time.Time { return now }
+	id, token := b.held(testKey)
+	other, otherToken := b.held(testKey + "-2")
+	get := func(id domain.OrderID, token string) OrderView {
+		t.Helper()
+		w := b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)})
+		if w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		var view OrderView
+		decode(t, w, &view)
+		return view
+	}
+	for range 100 {
+		if view := get(id, token); view.Status != domain.OrderHeld || view.Order != id {
+			t.Fatalf("%+v", view)
+		}
+	}
+	if view := get(other, otherToken); view.Order != other || desk.asked.Load() != 2 {
+		t.Errorf("%d questions about two orders, or another's answer: %+v", desk.asked.Load(), view)
+	}
+	now = now.Add(orderViewTTL)
+	get(id, token)
+	if desk.asked.Load() != 3 {
+		t.Errorf("%d questions, want another one after a second", desk.asked.Load())
+	}
+
+	now = now.Add(time.Millisecond) // a payment that comes here shows at once
+	webhook := b.do(request{"POST", "/v1/webhooks/mockpay", id.String(), map[string]string{"Webhook-Signature": "good", "Webhook-Id": "evt_1"}})
+	if webhook.Code != http.StatusOK {
+		t.Fatalf("%d %s", webhook.Code, webhook.Body)
+	}
+	now = now.Add(time.Millisecond)
+	if view := get(id, token); view.Status != domain.OrderPaid {
+		t.Errorf("after the payment: %s", view.Status)
+	}
+	cancel := b.do(request{"POST", "/v1/orders/" + other.String() + "/cancel", "", bearerOf(otherToken)})
+	if cancel.Code != http.StatusOK {
+		t.Fatalf("%d %s", cancel.Code, cancel.Body)
+	}
+	now = now.Add(time.Millisecond)
+	if view := get(other, otherToken); view.Status != domain.OrderCanceled {
+		t.Errorf("after the cancel: %s", view.Status)
+	}
+}
+
+func TestOrderViews(t *testing.T) {
+	views, err := newOrderViews()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	views.now = func() time.Time { now = now.Add(time.Millisecond); return now }
+	id := domain.OrderID{1}
+	answer := func(status domain.OrderStatus, err error) func(context.Context) (OrderView, error) {
+		return func(context.Context) (OrderView, error) { return OrderView{Status: status}, err }
+	}
+	away := errors.New("away")
+	if _, err := views.find(t.Context(), id, answer("", away)); !errors.Is(err, away) {
+		t.Error(err)
+	}
+	if view, err := views.find(t.Context(), id, answer(domain.OrderHeld, nil)); err != nil || view.Status != domain.OrderHeld {
+		t.Errorf("a failure was kept: %+v, %v", view, err)
+	}
+	views.changed(id)
+	view, err := views.find(t.Context(), id, func(context.Context) (OrderView, error) {
+		views.changed(id) // while the question is under way
+		return OrderView{Status: domain.OrderHeld}, nil
+	})
+	if err != nil || view.Status != domain.OrderHeld {
+		t.Error(view, err)
+	}
+	if view, _ := views.find(t.Context(), id, answer(domain.OrderPaid, nil)); view.Status != domain.OrderPaid {
+		t.Errorf("an answer from before the payment was kept: %s", view.Status)
+	}
+	for n := range 2 * orderViewsMax {
+		_, _ = views.find(t.Context(), domain.OrderID{2, byte(n >> 8), byte(n)}, answer(domain.OrderHeld, nil))
+	}
+	if views.seen.Len() > orderViewsMax {
+		t.Errorf("%d orders are kept", views.seen.Len())
+	}
+}
+
+// Who only looks does not keep others from giving up their order.
+func TestLookingAtOrdersDoesNotStopCancels(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	for range ordersInFlightMax {
+		b.api.boundOf(orderRoute).slots <- struct{}{}
+	}
+	path := "/v1/orders/" + id.String()
+	wantProblem(t, b.do(request{method: "GET", path: path, header: bearerOf(token)}), 503, domain.CodeOverloaded)
+	if w := b.do(request{method: "POST", path: path + "/cancel", header: bearerOf(token)}); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := b.do(request{method: "GET", path: "/v1/sales/conference"}); w.Code != 200 {
+		t.Errorf("a sale's page: %d", w.Code)
+	}
+}

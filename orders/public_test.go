@@ -1,0 +1,37 @@
+package orders_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/orders"
+	"boxoffice/orders/orderstest"
+)
+
+// However many of the public wait for the database, a paid order has a connection.
+func TestThePublicHasConnectionsOfItsOwn(t *testing.T) {
+	store := orderstest.New(t)
+	if store.Public() == store || store.Public().Public() != store.Public() {
+		t.Fatal("want one other store")
+	}
+	release := store.Public().TakeAllConnections(t.Context(), t.Fatal)
+	defer release()
+
+	brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := store.Public().Sale(brief, "any"); err == nil || domain.CodeOf(err) == domain.CodeNotFound {
+		t.Fatalf("the public still has a connection: %v", err)
+	}
+	if _, err := store.Sale(t.Context(), "any"); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("whoever records has none: %v", err)
+	}
+	release()
+	if _, err := store.Public().Sale(t.Context(), "any"); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("afterwards: %v", err)
+	}
+	if got := store.Public().ConnectionsMax(); got != orders.PublicMaxDefault {
+		t.Errorf("the public has %d connections, want %d", got, orders.PublicMaxDefault)
+	}
+}
