@@ -23,7 +23,7 @@ func TestOneMailboxIsOneBuyer(t *testing.T) {
 		"иван@example.com":                     {"иван@example.com", "ИВАН@EXAMPLE.com"},
 		"ภาษานำ@example.com":                   {"ภาษานำ@example.com"},
 		"o'neil+tag%x!#$&*/=?^_`{|}~-@a-b.c0m": {"O'Neil+Tag%x!#$&*/=?^_`{|}~-@A-B.c0m"},
-		"a@xn--mgba3gch31f060k.example":        {"a@نامه‌ای.example", "a@xn--mgba3gch31f060k.example"}, // a non-joiner where the script needs it
+		"a@xn--mgba3gch31f060k.example":        {"a@نامه\u200cای.example", "a@xn--mgba3gch31f060k.example"}, // a non-joiner where the script needs it
 	} {
 		for _, text := range written {
 			got, err := domain.NormalizeEmail(text)
