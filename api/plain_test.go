@@ -21,15 +21,12 @@ func (b *bundle) bothWays(sale, key, accept, body string) (atOnce, ordinary *htt
 	return send("application/json"), send("application/json; charset=utf-8")
 }
 
-func sameAnswer(t *testing.T, body string, atOnce, ordinary *httptest.ResponseRecorder) {
+func sameAnswer(t *testing.T, atOnce, ordinary *httptest.ResponseRecorder) {
 	t.Helper()
-	// What is not plain went the same way twice, and huma lists what is wrong in no
-	// certain order.
-	_, plain := plainlyRead(body)
-	if atOnce.Code != ordinary.Code || plain && atOnce.Body.String() != ordinary.Body.String() {
+	if atOnce.Code != ordinary.Code || atOnce.Body.String() != ordinary.Body.String() {
 		t.Errorf("%d %s\nthe ordinary way %d %s", atOnce.Code, atOnce.Body, ordinary.Code, ordinary.Body)
 	}
-	if plain && !maps.EqualFunc(atOnce.Header(), ordinary.Header(), func(a, b []string) bool { return strings.Join(a, "\n") == strings.Join(b, "\n") }) {
+	if !maps.EqualFunc(atOnce.Header(), ordinary.Header(), func(a, b []string) bool { return strings.Join(a, "\n") == strings.Join(b, "\n") }) {
 		t.Errorf("headers %v\nthe ordinary way %v", atOnce.Header(), ordinary.Header())
 	}
 }
@@ -78,6 +75,13 @@ var refusedWishes = []string{
 	`{"items":[{"class":"A","quantity":1,"price":1}],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","class":"B","quantity":1}],"buyer":{"email":"ann@example.com"}}`,
 	`{"Items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"}}`,
+	`{"items":[{"class":"A","quantity":1,"Quantity":9}],"buyer":{"email":"ann@example.com"}}`,
+	`{"items":[{"cla\u017fs":"A","quantity":1}],"buyer":{"email":"ann@example.com"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com","Email":"bob@example.com"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"m\ud800@example.com"}}`,
+	"{\"items\":[{\"class\":\"A\",\"quantity\":1}],\"buyer\":{\"email\":\"m\xfcller@example.com\"}}",
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@127.0.0.1"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@xn--a.example"}}`,
 	`{"items":[],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","quantity":1},],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","quantity":1}],"buyer":{}}`,
@@ -98,17 +102,17 @@ func TestRefusedAtOnceAsTheOrdinaryWay(t *testing.T) {
 		for _, sale := range []string{"conference", "soon", "canceled", "none"} {
 			t.Run(sale+" "+body[:min(len(body), 80)], func(t *testing.T) {
 				atOnce, ordinary := b.bothWays(sale, testKey, "", body)
-				sameAnswer(t, body, atOnce, ordinary)
+				sameAnswer(t, atOnce, ordinary)
 			})
 		}
 	}
 	for _, key := range []string{"", "short", `"` + testKey + `"`, `"` + testKey, testKey + "\x7f"} {
 		atOnce, ordinary := b.bothWays("conference", key, "", wish("A", 1))
-		sameAnswer(t, wish("A", 1), atOnce, ordinary)
+		sameAnswer(t, atOnce, ordinary)
 	}
 	for _, accept := range []string{"*/*", "application/json", "application/cbor", "text/html;q=0.9, */*;q=0.1", "\x00"} {
 		atOnce, ordinary := b.bothWays("conference", testKey, accept, wish("A", 1))
-		sameAnswer(t, wish("A", 1), atOnce, ordinary)
+		sameAnswer(t, atOnce, ordinary)
 	}
 }
 
@@ -142,6 +146,6 @@ func FuzzRefusedAtOnce(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key, body string) {
 		atOnce, ordinary := b.bothWays("conference", key, "", body)
-		sameAnswer(t, body, atOnce, ordinary)
+		sameAnswer(t, atOnce, ordinary)
 	})
 }
