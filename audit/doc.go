@@ -18,7 +18,7 @@
 //  2. The open workflows are read first and once more at the end. What concerns
 //     an order with an open workflow is in flight: listed, not an error. A
 //     workflow that never ends is its own invariant, and seats that were sold
-//     must have their tickets within 30 s even while it is open.
+//     must have their tickets within 50 s even while it is open.
 //  3. A stock's balances are read before and after its transfers, and are only
 //     compared with them where they did not move.
 //  4. What then still looks broken is looked at again after a pause, with

@@ -46,14 +46,14 @@ type Snapshot struct {
 func (s *Snapshot) lone() bool { return s.Sale.ID == "" }
 
 // EndWithinDefault is how long after its deadline a workflow may still be open:
-// twice the time by which the ledger's hold outlives the checkout's, plus a slow
-// provider.
+// as long as the ledger's hold outlives the checkout's by default.
 const EndWithinDefault = 2 * time.Minute
 
 // recordWithin is how long seats may be sold in the ledger before the database
 // has their tickets, although the workflow is open: one that hangs between the
-// two has paid buyers waiting, whatever its deadline.
-const recordWithin = 30 * time.Second
+// two has paid buyers waiting, whatever its deadline. The ledger's clock says since
+// when they are sold, and may differ from ours.
+const recordWithin = 30*time.Second + domain.ClockSkewMax
 
 // Evaluate checks every invariant on a snapshot. It sees one moment only: what
 // it calls broken counts once it is seen twice (see Run).

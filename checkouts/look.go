@@ -56,11 +56,8 @@ func (d *Desk) waitsFor(about *workflowservice.DescribeWorkflowExecutionResponse
 	return "a worker, since " + task.GetOriginalScheduledTime().AsTime().UTC().Format(time.RFC3339)
 }
 
-// skewMax is how far Temporal's clock may be behind ours.
-const skewMax = 5 * time.Second
-
 // Working reports whether a workflow is at work on an order, or on a payment for
-// it, or was since then. It does not lag behind. The error is a
+// it, or was since then, by Temporal's clock, which may be behind ours. It does not lag behind. The error is a
 // *domain.UnknownError.
 func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
 	ids := []string{workflows.CheckoutID(order), workflows.RefundID(order)}
@@ -69,7 +66,7 @@ func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string
 	}
 	for _, id := range ids {
 		look, err := d.Look(ctx, id)
-		if at := look.Open || look.ClosedAt.After(since.Add(-skewMax)); err != nil || at {
+		if at := look.Open || look.ClosedAt.After(since.Add(-domain.ClockSkewMax)); err != nil || at {
 			return at, err
 		}
 	}

@@ -69,13 +69,13 @@ func TestWhoIsAtWorkOnAnOrder(t *testing.T) {
 		described *workflowservice.DescribeWorkflowExecutionResponse
 		atWork    bool
 	}{
-		"its checkout is open":            {checkoutID, running, true},
-		"its refund is":                   {workflows.RefundID(order.ID), running, true},
-		"its late payment is":             {workflows.LateID(order.ID, "pay_1"), running, true},
-		"another payment's is":            {workflows.LateID(order.ID, "pay_2"), running, false},
-		"it ended since":                  {checkoutID, ended(since.Add(time.Second)), true},
-		"it ended 4 s before, by a clock": {checkoutID, ended(since.Add(-4 * time.Second)), true},
-		"it ended 5 s before":             {checkoutID, ended(since.Add(-5 * time.Second)), false},
+		"its checkout is open":             {checkoutID, running, true},
+		"its refund is":                    {workflows.RefundID(order.ID), running, true},
+		"its late payment is":              {workflows.LateID(order.ID, "pay_1"), running, true},
+		"another payment's is":             {workflows.LateID(order.ID, "pay_2"), running, false},
+		"it ended since":                   {checkoutID, ended(since.Add(time.Second)), true},
+		"it ended 19 s before, by a clock": {checkoutID, ended(since.Add(-19 * time.Second)), true},
+		"it ended 20 s before":             {checkoutID, ended(since.Add(-20 * time.Second)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{}, records{})
