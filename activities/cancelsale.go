@@ -56,7 +56,9 @@ type SaleCancel struct {
 	Canceler      Canceler
 	// PerSecond is how many orders are begun in a second; default CancelsPerSecond.
 	PerSecond int
-	Now       func() time.Time // default time.Now
+	// SecondLook is when it is looked again before it counts as finished; default 2 s.
+	SecondLook time.Duration
+	Now        func() time.Time // default time.Now
 }
 
 // Bounds of the cancellation of a sale. They protect the payment provider and
@@ -130,21 +132,48 @@ func (a *SaleCancel) drain(ctx context.Context, saleID string) ([]domain.StockLe
 // SurveyCancellation drains what came back, counts what is left to do, looks into
 // what waits longest, and stores all that for whoever asks.
 func (a *SaleCancel) SurveyCancellation(ctx context.Context, input SaleToCancel) (domain.SaleCancellation, error) {
-	c := domain.SaleCancellation{SaleID: input.SaleID, RequestedAt: input.RequestedAt}
-	// Temporal first and the ledger last: what ends in between has left its trace
-	// further down, so nothing that is open is ever missed by all three.
-	if err := a.Canceler.CountCheckouts(ctx, &c); err != nil {
-		return c, untilDone(err)
+	c, err := a.count(ctx, input)
+	if err == nil && c.Done() {
+		// A late payment that has just begun is listed a moment later: it is finished
+		// when nothing is left in two looks.
+		select {
+		case <-time.After(a.secondLook()):
+		case <-ctx.Done():
+			return c, untilDone(ctx.Err())
+		}
+		c, err = a.count(ctx, input)
 	}
-	if err := a.countTickets(ctx, &c); err != nil {
-		return c, untilDone(err)
-	}
-	if err := a.Cancellations.DueRefunds(ctx, &c); err != nil {
+	if err != nil {
 		return c, untilDone(err)
 	}
 	c = c.WithStage(a.now())
 	a.lookIntoWaits(ctx, &c)
 	return c, untilDone(a.Cancellations.SaveCancellation(ctx, c))
+}
+
+// secondLookAfter is far above the time after which Temporal's visibility lists a
+// workflow that has begun.
+const secondLookAfter = 2 * time.Second
+
+func (a *SaleCancel) secondLook() time.Duration {
+	if a.SecondLook > 0 {
+		return a.SecondLook
+	}
+	return secondLookAfter
+}
+
+// count counts what is left to do.
+func (a *SaleCancel) count(ctx context.Context, input SaleToCancel) (domain.SaleCancellation, error) {
+	c := domain.SaleCancellation{SaleID: input.SaleID, RequestedAt: input.RequestedAt}
+	// Temporal first and the ledger last: what ends in between has left its trace
+	// further down, so nothing that is open is ever missed by all three.
+	if err := a.Canceler.CountCheckouts(ctx, &c); err != nil {
+		return c, err
+	}
+	if err := a.countTickets(ctx, &c); err != nil {
+		return c, err
+	}
+	return c, a.Cancellations.DueRefunds(ctx, &c)
 }
 
 func (a *SaleCancel) now() time.Time {

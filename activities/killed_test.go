@@ -369,7 +369,8 @@ func (w *world) process(k *killer) *activities.Activities {
 	return &activities.Activities{
 		Ledger: book, Orders: database, Provider: mortalProvider{w.bank, k},
 		SaleCancel: activities.SaleCancel{
-			Drainer: book, Cancellations: database, Canceler: mortalTemporal{w.desk, k},
+			SecondLook: time.Nanosecond,
+			Drainer:    book, Cancellations: database, Canceler: mortalTemporal{w.desk, k},
 			PerSecond: 10_000, Now: func() time.Time { return noon },
 		},
 	}

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type backOffice struct {
 	sale   domain.Sale
 	stage  domain.CancelStage // at the beginning
 	counts domain.SaleCancellation
+	later  *domain.SaleCancellation // counts from the second look on
 	levels []domain.StockLevel
 	owed   []domain.Refund
 	open   []domain.OrderID
@@ -60,6 +62,9 @@ func (b *backOffice) SaveCancellation(_ context.Context, c domain.SaleCancellati
 }
 
 func (b *backOffice) CountCheckouts(_ context.Context, c *domain.SaleCancellation) error {
+	if b.later != nil && slices.Contains(b.calls, "count") {
+		b.counts = *b.later
+	}
 	c.OpenCheckouts, c.CanceledCheckouts, c.LatePayments = b.counts.OpenCheckouts, b.counts.CanceledCheckouts, b.counts.LatePayments
 	return b.call("count")
 }
@@ -92,7 +97,7 @@ func (b *backOffice) CheckoutWaits(_ context.Context, id domain.OrderID) (domain
 }
 
 func (b *backOffice) activities() *activities.SaleCancel {
-	return &activities.SaleCancel{Canceler: b, Cancellations: b, Drainer: b, Now: func() time.Time { return surveyedAt }}
+	return &activities.SaleCancel{Canceler: b, Cancellations: b, Drainer: b, SecondLook: time.Nanosecond, Now: func() time.Time { return surveyedAt }}
 }
 
 var (
@@ -101,6 +106,21 @@ var (
 	toCancel   = activities.SaleToCancel{SaleID: "conf", RequestedAt: askedAt}
 	errAway    = errors.New("connection refused")
 )
+
+// A late payment that has just begun is listed a moment later. It must not be missed by
+// the look that says that nothing is left.
+func TestNothingIsLeftInTwoLooks(t *testing.T) {
+	for name, late := range map[string]int64{"a late payment that was not listed yet": 1, "nothing": 0} {
+		t.Run(name, func(t *testing.T) {
+			b := &backOffice{later: &domain.SaleCancellation{LatePayments: late}}
+			got, err := b.activities().SurveyCancellation(t.Context(), toCancel)
+			require.NoError(t, err)
+			require.Equal(t, late == 0, got.Stage == domain.CancelFinished)
+			require.Equal(t, late == 0, !b.saved[0].FinishedAt.IsZero())
+			require.Equal(t, late, got.LatePayments)
+		})
+	}
+}
 
 func TestCloseSale(t *testing.T) {
 	releasing := domain.SaleCancellation{SaleID: "conf", RequestedAt: askedAt, Stage: domain.CancelReleasing}

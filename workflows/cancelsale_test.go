@@ -204,7 +204,7 @@ func (h *theatre) env() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.RegisterActivity(&activities.Activities{SaleCancel: activities.SaleCancel{
+	env.RegisterActivity(&activities.Activities{SaleCancel: activities.SaleCancel{SecondLook: time.Nanosecond,
 		Drainer: h, Cancellations: h, Canceler: h, PerSecond: 100_000, Now: env.Now,
 	}})
 	env.RegisterWorkflow(workflows.CancelSale)

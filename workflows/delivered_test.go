@@ -210,7 +210,7 @@ func TestWhoeverAsksForTheCancellationOfASaleIsAnswered(t *testing.T) {
 	events := history(t, "testdata/histories/sale-canceled.json")
 	for _, suggest := range []bool{false, true} {
 		h := &theatre{}
-		s := newServer(t, &activities.Activities{SaleCancel: activities.SaleCancel{Drainer: h, Cancellations: h, Canceler: h}}, nil)
+		s := newServer(t, &activities.Activities{SaleCancel: activities.SaleCancel{SecondLook: time.Nanosecond, Drainer: h, Cancellations: h, Canceler: h}}, nil)
 		ends := map[enumspb.EventType]int{}
 		for _, n := range moments(events) {
 			*h = theatre{orders: map[domain.OrderID]domain.OrderStatus{{1}: domain.OrderPaid, {2}: domain.OrderHeld}, refusing: 2}

@@ -253,7 +253,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 	w := worker.New(p.temporal, &activities.Activities{
 		Ledger:   timedLedger{p.book, p.meter.stages},
 		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
-		Provider: p.provider,
+		Provider: activities.BoundProvider(p.provider),
 		Notices:  notices,
 		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
 			p.meter.flagged.WithLabelValues(string(flag)).Inc()

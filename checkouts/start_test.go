@@ -1,0 +1,46 @@
+package checkouts_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"boxoffice/checkouts"
+	"boxoffice/domain"
+)
+
+// The SDK tries a start again by itself. A first attempt whose answer was lost may have
+// started the checkout, so that a later refusal for load is no definite no: a client
+// that hears "nothing was started" may take another key.
+func TestAStartThatIsRefusedAfterALostAnswerIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the SDK goes on until the deadline
+		attempts := 0
+		server := func(_ context.Context, _ string, request, _ any, _ *grpc.ClientConn, _ grpc.UnaryInvoker, _ ...grpc.CallOption) error {
+			if _, start := request.(*workflowservice.StartWorkflowExecutionRequest); !start {
+				return nil
+			}
+			if attempts++; attempts == 1 {
+				return status.Error(codes.Unavailable, "the connection broke after the request was sent")
+			}
+			return status.Error(codes.ResourceExhausted, "too many requests")
+		}
+		c, err := client.NewLazyClient(client.Options{
+			Logger:            log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+			ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(server)}},
+		})
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = checkouts.NewDesk(c, payloads, nil, records{}, records{}, records{}).Start(t.Context(), order)
+		require.Greater(t, attempts, 2)
+		require.True(t, domain.IsUnknown(err), "%v", err)
+	})
+}
