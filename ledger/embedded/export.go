@@ -16,7 +16,8 @@ import (
 //
 // What differs from the original: the flag imported is set and linked is not,
 // timeouts are zero, and an expiry is a void of its own, because a cluster records
-// none. All amounts, balances, timestamps and other fields are the same.
+// none. All amounts, balances, timestamps and other fields are the same. A void has the
+// timestamp of the expiry, or an older one where an older transfer was imported later.
 type Export struct {
 	Accounts  []tb.Account
 	Transfers []tb.Transfer

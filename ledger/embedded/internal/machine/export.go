@@ -1,7 +1,9 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
@@ -37,20 +39,17 @@ func (m *Machine) Export(expiryID func(pending tb.Uint128) tb.Uint128) *Export {
 		exported.Flags = a.flagsCreated&^accountLinked | accountImported
 		x.Accounts = append(x.Accounts, exported)
 	}
-	next := uint32(0) // of the expiries
+	voids := m.expiriesAsVoids(expiryID)
 	for row := range m.transfers.length {
-		for next < m.expiries.length && m.expiries.at(next).timestamp < m.transfers.at(row).timestamp {
-			x.Transfers = append(x.Transfers, m.expiryAsVoid(m.expiries.at(next), expiryID))
-			next++
+		for len(voids) > 0 && voids[0].Timestamp < m.transfers.at(row).timestamp {
+			x.Transfers, voids = append(x.Transfers, voids[0]), voids[1:]
 		}
 		x.Transfers = append(x.Transfers, m.exported(row))
 		if *m.pendingStatus.at(row) == statusPending && m.transfers.at(row).timeout != 0 {
 			x.OpenIDs = append(x.OpenIDs, m.transfers.at(row).id.wire())
 		}
 	}
-	for ; next < m.expiries.length; next++ {
-		x.Transfers = append(x.Transfers, m.expiryAsVoid(m.expiries.at(next), expiryID))
-	}
+	x.Transfers = append(x.Transfers, voids...)
 	for row := range m.burntIDs.length {
 		x.BurntIDs = append(x.BurntIDs, m.burntIDs.at(row).wire())
 	}
@@ -66,15 +65,64 @@ func (m *Machine) exported(row uint32) tb.Transfer {
 	return t
 }
 
-// expiryAsVoid is what an expiry did, as a transfer.
-func (m *Machine) expiryAsVoid(e *expiry, id func(pending tb.Uint128) tb.Uint128) tb.Transfer {
-	pending := m.transfers.at(e.transfer).id.wire()
-	return tb.Transfer{
-		ID:        id(pending),
-		PendingID: pending,
-		Flags:     transferVoid | transferImported,
-		Timestamp: e.timestamp,
+// expiriesAsVoids are what the expiries did, as transfers, in the order of their
+// timestamps.
+//
+// An imported event must be newer than the one before it. So where, after an expiry, a
+// transfer was imported with an older timestamp, the void takes one before that: what
+// came later may need what the expiry gave back.
+func (m *Machine) expiriesAsVoids(id func(pending tb.Uint128) tb.Uint128) []tb.Transfer {
+	voids := make([]tb.Transfer, m.expiries.length)
+	taken := map[uint32]uint64{} // by the row that follows: the least timestamp of a void before it
+	for i := len(voids) - 1; i >= 0; i-- {
+		e := m.expiries.at(uint32(i))
+		pending := m.transfers.at(e.transfer).id.wire()
+		voids[i] = tb.Transfer{
+			ID:        id(pending),
+			PendingID: pending,
+			Flags:     transferVoid | transferImported,
+			Timestamp: m.voidAt(e, taken),
+		}
 	}
+	slices.SortFunc(voids, func(a, b tb.Transfer) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
+	return voids
+}
+
+// voidAt is the timestamp of the void that stands for an expiry: its own; or one that
+// is free behind the transfer before it. Where there is none, one further back will do:
+// it stays behind its pending transfer, and what is given back earlier does no harm. The
+// last resort is one further on; Verify tells whether that does.
+func (m *Machine) voidAt(e *expiry, taken map[uint32]uint64) uint64 {
+	for row := e.transfersBefore; row > e.transfer; row-- {
+		if at, ok := m.freeBefore(row, e.timestamp, taken); ok {
+			return at
+		}
+	}
+	for row := e.transfersBefore + 1; row <= m.transfers.length && m.transfers.at(row-1).timestamp < e.timestamp; row++ {
+		if at, ok := m.freeBefore(row, e.timestamp, taken); ok {
+			return at
+		}
+	}
+	return e.timestamp
+}
+
+// freeBefore takes the greatest timestamp up to a bound that is free between a transfer
+// and the one before it.
+func (m *Machine) freeBefore(row uint32, at uint64, taken map[uint32]uint64) (uint64, bool) {
+	if row < m.transfers.length {
+		at = min(at, m.transfers.at(row).timestamp-1)
+	}
+	if least, ok := taken[row]; ok {
+		at = min(at, least-1)
+	}
+	for m.accountAt(at) { // a timestamp is one event's
+		at--
+	}
+	if at <= m.transfers.at(row-1).timestamp {
+		return 0, false
+	}
+	taken[row] = at
+	return at, true
 }
 
 // Verify imports the export into an empty ledger and compares the balances.
