@@ -22,7 +22,8 @@ var _ tb.Client = (*Engine)(nil)
 // they are on disk (docs.tigerbeetle.com, "create_accounts").
 //
 // Besides the client's own errors it returns one that wraps ErrOutcomeUnknown or
-// ErrStopped when the disk has failed. All other methods do likewise.
+// ErrStopped when the disk has failed, and ErrFull when the ledger has no room. All
+// other methods do likewise.
 func (e *Engine) CreateAccounts(accounts []tb.Account) ([]tb.CreateAccountResult, error) {
 	o := createAccounts{events: accounts}
 	if err := e.do(&o, len(accounts), BatchEventsMax); err != nil {
@@ -53,23 +54,23 @@ func (e *Engine) LookupTransfers(transferIDs []tb.Uint128) ([]tb.Transfer, error
 
 // GetAccountTransfers returns the transfers of an account.
 func (e *Engine) GetAccountTransfers(filter tb.AccountFilter) ([]tb.Transfer, error) {
-	return ask(e, (*machine.Machine).GetAccountTransfers, filter, int(filter.Limit), BatchEventsMax)
+	return search(e, (*machine.Machine).ScanAccountTransfers, filter, filter.Limit)
 }
 
 // GetAccountBalances returns the balances of an account, with the history flag,
 // after each of its transfers.
 func (e *Engine) GetAccountBalances(filter tb.AccountFilter) ([]tb.AccountBalance, error) {
-	return ask(e, (*machine.Machine).GetAccountBalances, filter, int(filter.Limit), BatchEventsMax)
+	return search(e, (*machine.Machine).ScanAccountBalances, filter, filter.Limit)
 }
 
 // QueryAccounts returns the accounts that match a filter.
 func (e *Engine) QueryAccounts(filter tb.QueryFilter) ([]tb.Account, error) {
-	return ask(e, (*machine.Machine).QueryAccounts, filter, int(filter.Limit), BatchEventsMax)
+	return search(e, (*machine.Machine).ScanAccounts, filter, filter.Limit)
 }
 
 // QueryTransfers returns the transfers that match a filter.
 func (e *Engine) QueryTransfers(filter tb.QueryFilter) ([]tb.Transfer, error) {
-	return ask(e, (*machine.Machine).QueryTransfers, filter, int(filter.Limit), BatchEventsMax)
+	return search(e, (*machine.Machine).ScanTransfers, filter, filter.Limit)
 }
 
 // GetChangeEvents returns what happened to transfers, expiries included, in the
@@ -90,4 +91,12 @@ func ask[A, R any](e *Engine, question func(*machine.Machine, A) []R, about A, c
 		return nil, err
 	}
 	return q.results, nil
+}
+
+func search[A, R any](e *Engine, begin func(*machine.Machine, A) *machine.Scan[R], about A, limit uint32) ([]R, error) {
+	s := scan[A, R]{begin: begin, about: about}
+	if err := e.do(&s, int(limit), BatchEventsMax); err != nil {
+		return nil, err
+	}
+	return s.results, nil
 }

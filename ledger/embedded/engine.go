@@ -160,6 +160,7 @@ func (e *Engine) Close() {
 // call is a request on its way through the engine.
 type call struct {
 	operation operation
+	refused   error      // it was not executed
 	done      chan error // gets exactly one value
 }
 

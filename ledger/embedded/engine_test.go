@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -416,6 +417,126 @@ func TestConcurrentRequestsShareAFlush(t *testing.T) {
 	files.FailAt(nil)
 	if flushes != 2 {
 		t.Errorf("%d flushes for %d requests", flushes, callers+1)
+	}
+}
+
+// TestALongQueryHoldsUpNobody counts the requests that are answered one after the other
+// while a query is under way that has to look at every record.
+func TestALongQueryHoldsUpNobody(t *testing.T) {
+	const meanwhile = 10
+	engine := open(t, "ledger", embedded.Options{FileSystem: disktest.New()})
+	ids := createAccounts(t, engine, 2)
+	transfers := make([]tb.Transfer, embedded.BatchEventsMax)
+	for i := range transfers {
+		transfers[i] = tb.Transfer{
+			ID: tb.ID(), DebitAccountID: ids[0], CreditAccountID: ids[1], Ledger: 1, Code: uint16(1 + i%2), UserData32: uint32(2 - i%2),
+		}
+	}
+	if _, err := engine.CreateTransfers(transfers); err != nil {
+		t.Fatal(err)
+	}
+	if err := embedded.StepRows(engine, 1); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a query lasts for some requests", func() bool {
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			found, err := engine.QueryTransfers(tb.QueryFilter{Code: 1, UserData32: 1, Limit: 10})
+			if err != nil || len(found) != 0 {
+				t.Error(found, err)
+			}
+		}()
+		for requests := 0; ; requests++ {
+			transfer(t, engine, ids)
+			select {
+			case <-answered:
+				return requests >= meanwhile
+			default:
+			}
+		}
+	})
+}
+
+// TestQueriesUnderWayAreAnsweredWhateverHappens closes the engine, and breaks its disk,
+// while more queries are under way than go on in steps.
+func TestQueriesUnderWayAreAnsweredWhateverHappens(t *testing.T) {
+	const queries = 200
+	for _, c := range []struct {
+		name string
+		want error
+	}{{"closed", nil}, {"the disk fails", embedded.ErrStopped}} {
+		t.Run(c.name, func(t *testing.T) {
+			files := disktest.New()
+			engine := open(t, "ledger", embedded.Options{FileSystem: files})
+			ids := createAccounts(t, engine, 2)
+			for range 500 {
+				transfer(t, engine, ids)
+			}
+			if err := embedded.StepRows(engine, 1); err != nil {
+				t.Fatal(err)
+			}
+			var group sync.WaitGroup
+			var answered, refused atomic.Int64
+			for range queries {
+				group.Go(func() {
+					found, err := engine.QueryTransfers(tb.QueryFilter{Limit: 1000})
+					switch {
+					case err == nil && len(found) == 500:
+						answered.Add(1)
+					case errors.Is(err, tb.ErrClientClosed), c.want != nil && errors.Is(err, c.want):
+						refused.Add(1)
+					default:
+						t.Error(len(found), err)
+					}
+				})
+			}
+			if c.want != nil {
+				files.FailAt(func(int, disktest.Operation, string) disktest.Fault { return disktest.Fail })
+				_, _ = engine.CreateAccounts([]tb.Account{{}})
+			} else {
+				engine.Close()
+			}
+			group.Wait()
+			if answered.Load()+refused.Load() != queries {
+				t.Errorf("%d answered, %d refused", answered.Load(), refused.Load())
+			}
+		})
+	}
+}
+
+// TestAFullLedgerRefusesWhatMayNotFit answers everything else, and is the same after a
+// restart.
+func TestAFullLedgerRefusesWhatMayNotFit(t *testing.T) {
+	files := disktest.New()
+	engine := open(t, "ledger", embedded.Options{FileSystem: files})
+	ids := createAccounts(t, engine, 2)
+	if err := embedded.LimitRows(engine, 3); err != nil {
+		t.Fatal(err)
+	}
+	move := func() tb.Transfer {
+		return tb.Transfer{ID: tb.ID(), DebitAccountID: ids[0], CreditAccountID: ids[1], Amount: tb.ToUint128(1), Ledger: 1, Code: 1}
+	}
+	transfer(t, engine, ids)
+	before := contents(engine)
+	if _, err := engine.CreateTransfers([]tb.Transfer{move(), move(), move()}); !errors.Is(err, embedded.ErrFull) {
+		t.Fatalf("three transfers, where two fit: %v", err)
+	}
+	if _, err := engine.CreateAccounts(make([]tb.Account, 2)); !errors.Is(err, embedded.ErrFull) {
+		t.Fatalf("two accounts, where one fits: %v", err)
+	}
+	if after := contents(engine); after != before {
+		t.Fatalf("before\n%s\nafter\n%s", before, after)
+	}
+	transfer(t, engine, ids)
+	transfer(t, engine, ids)
+	if _, err := engine.CreateTransfers([]tb.Transfer{move()}); !errors.Is(err, embedded.ErrFull) {
+		t.Fatalf("one more: %v", err)
+	}
+	before = contents(engine)
+	engine.Close()
+	if after := contents(open(t, "ledger", embedded.Options{FileSystem: files})); after != before {
+		t.Fatalf("before\n%s\nafter a restart\n%s", before, after)
 	}
 }
 

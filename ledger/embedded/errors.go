@@ -23,6 +23,10 @@ var (
 	// but whose record may or may not be on disk: the disk failed just then. After
 	// a restart, repeat it with the same ids.
 	ErrOutcomeUnknown = errors.New("embedded ledger: outcome unknown")
+	// ErrFull is the error of a request that was not executed, because the ledger may
+	// have no room for all that it may create: see "Numbers" in docs/embedded-ledger.md.
+	// Queries, and requests for which there is room, go on. Move to a cluster.
+	ErrFull = errors.New("embedded ledger: full; move to a TigerBeetle cluster")
 	// ErrStopped is wrapped by the error of a request that was not executed,
 	// because the engine stopped after a failure of the disk.
 	ErrStopped = errors.New("embedded ledger: stopped")

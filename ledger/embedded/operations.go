@@ -12,7 +12,10 @@ type operation interface {
 	// eventsCount is the number of timestamps that the request takes; a request
 	// that takes none changes nothing and is not written to the log.
 	eventsCount() int
-	// execute answers the request. The last event gets the timestamp.
+	// fits reports whether the ledger has room for what the request may create.
+	fits(m *machine.Machine) bool
+	// execute answers the request. The last event gets the timestamp. A query may need
+	// more steps: see scan.
 	execute(m *machine.Machine, timestamp uint64)
 	// encode appends the request to a record of the log.
 	encode(record []byte, timestamp uint64) []byte
@@ -24,6 +27,8 @@ type createAccounts struct {
 }
 
 func (o *createAccounts) eventsCount() int { return len(o.events) }
+
+func (o *createAccounts) fits(m *machine.Machine) bool { return m.RoomForAccounts(len(o.events)) }
 
 func (o *createAccounts) execute(m *machine.Machine, timestamp uint64) {
 	o.results = m.CreateAccounts(timestamp, o.events)
@@ -39,6 +44,8 @@ type createTransfers struct {
 }
 
 func (o *createTransfers) eventsCount() int { return len(o.events) }
+
+func (o *createTransfers) fits(m *machine.Machine) bool { return m.RoomForTransfers(len(o.events)) }
 
 func (o *createTransfers) execute(m *machine.Machine, timestamp uint64) {
 	o.results = m.CreateTransfers(timestamp, o.events)
@@ -57,6 +64,33 @@ type query[A, R any] struct {
 
 func (*query[A, R]) eventsCount() int { return 0 }
 
+func (*query[A, R]) fits(*machine.Machine) bool { return true }
+
 func (q *query[A, R]) execute(m *machine.Machine, _ uint64) { q.results = q.ask(m, q.about) }
 
 func (*query[A, R]) encode(record []byte, _ uint64) []byte { return record }
+
+// scan is a query that may have to look at very many records. It does so in steps:
+// execute takes the first, and between those that follow other requests are served.
+type scan[A, R any] struct {
+	begin   func(*machine.Machine, A) *machine.Scan[R]
+	about   A
+	running *machine.Scan[R]
+	results []R
+}
+
+func (*scan[A, R]) eventsCount() int { return 0 }
+
+func (*scan[A, R]) fits(*machine.Machine) bool { return true }
+
+func (s *scan[A, R]) execute(m *machine.Machine, _ uint64) { s.running = s.begin(m, s.about) }
+
+func (*scan[A, R]) encode(record []byte, _ uint64) []byte { return record }
+
+// step looks at some more records and reports whether the answer is there.
+func (s *scan[A, R]) step(rowsMax int) (done bool) {
+	if done = s.running.Step(rowsMax); done {
+		s.results = s.running.Results()
+	}
+	return done
+}

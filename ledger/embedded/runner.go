@@ -20,6 +20,13 @@ const (
 
 	pulseWaitMin = time.Millisecond
 
+	// scanRowsMax bounds the records that a query looks at before others have their
+	// turn: about a millisecond.
+	scanRowsMax = 1 << 15
+	// scansMax bounds the queries that go on at the same time. More than that are run to
+	// their end at once.
+	scansMax = 64
+
 	// timestampNowMax leaves room for the events of many groups behind the
 	// greatest time that the clock may show.
 	timestampNowMax = machine.TimestampMax - 1<<40
@@ -36,6 +43,9 @@ type runner struct {
 	group  []*call
 	record []byte
 	timer  *time.Timer
+	// scans are queries under way; the first is next.
+	scans    []*call
+	scanRows int // scanRowsMax
 
 	snapshot snapshotter
 	// failure is the first error of the disk. From then on every request is
@@ -49,6 +59,7 @@ func newRunner(e *Engine, m *machine.Machine, j *journal.Journal, found journal.
 		machine:  m,
 		journal:  j,
 		logger:   e.logger,
+		scanRows: scanRowsMax,
 		snapshot: newSnapshotter(j, found, e.options.SnapshotLogBytes),
 	}
 }
@@ -59,20 +70,67 @@ func (r *runner) run() {
 	defer r.timer.Stop()
 	for open := true; open; {
 		r.timer.Reset(r.pulseWait())
+		if len(r.scans) > 0 {
+			open = r.serveNow()
+			r.scan()
+			continue
+		}
 		select {
 		case c, ok := <-r.engine.calls:
-			open = ok
-			if ok {
-				r.collect(c)
-				r.commit()
-			}
+			open = r.serve(c, ok)
 		case <-r.timer.C:
 			r.commit()
 		case result := <-r.snapshot.results:
 			r.snapshotDone(result)
 		}
 	}
+	for len(r.scans) > 0 {
+		r.scan()
+	}
 	r.close()
+}
+
+// serve commits a group that starts with a call, if there is one: ok is false once the
+// queue is closed.
+func (r *runner) serve(c *call, ok bool) (open bool) {
+	if ok {
+		r.collect(c)
+		r.commit()
+	}
+	return ok
+}
+
+// serveNow does what run does, but waits for nothing.
+func (r *runner) serveNow() (open bool) {
+	select {
+	case c, ok := <-r.engine.calls:
+		return r.serve(c, ok)
+	case <-r.timer.C:
+		r.commit()
+	case result := <-r.snapshot.results:
+		r.snapshotDone(result)
+	default:
+	}
+	return true
+}
+
+// scan takes a query that is under way a step on, and answers it at its end.
+func (r *runner) scan() {
+	c := r.scans[0]
+	r.scans = r.scans[1:]
+	switch {
+	case r.failure != nil:
+		c.done <- failure(ErrStopped, r.failure)
+	case c.operation.(stepped).step(r.scanRows):
+		c.done <- nil
+	default:
+		r.scans = append(r.scans, c)
+	}
+}
+
+// stepped is an operation that may need several steps.
+type stepped interface {
+	step(rowsMax int) (done bool)
 }
 
 // collect takes the requests that wait behind the first into one group.
@@ -107,7 +165,7 @@ func (r *runner) commit() {
 	now := r.now()
 	r.pulse(now)
 	for _, c := range r.group {
-		r.execute(c.operation, now)
+		r.execute(c, now)
 	}
 	if len(r.record) > 0 {
 		if err := r.append(); err != nil {
@@ -138,18 +196,46 @@ func (r *runner) append() error {
 }
 
 // answer ends every call of the group: those that write with one error, those
-// that only read with the other.
+// that only read with the other. Queries that need steps come last.
 func (r *runner) answer(writes, reads error) {
 	for _, c := range r.group {
-		if c.operation.eventsCount() > 0 {
+		_, needsSteps := c.operation.(stepped)
+		switch {
+		case c.refused != nil:
+			c.done <- c.refused
+		case c.operation.eventsCount() > 0:
 			c.done <- writes
-		} else {
+		case !needsSteps || reads != nil:
 			c.done <- reads
+		}
+	}
+	if reads != nil {
+		return
+	}
+	for _, c := range r.group {
+		if query, ok := c.operation.(stepped); ok {
+			r.search(c, query)
 		}
 	}
 }
 
-func (r *runner) execute(o operation, now uint64) {
+// search takes the first step of a query; where many are under way already, all.
+func (r *runner) search(c *call, query stepped) {
+	for done := query.step(r.scanRows); !done; done = query.step(r.scanRows) {
+		if len(r.scans) < scansMax {
+			r.scans = append(r.scans, c)
+			return
+		}
+	}
+	c.done <- nil
+}
+
+func (r *runner) execute(c *call, now uint64) {
+	o := c.operation
+	if !o.fits(r.machine) {
+		c.refused = ErrFull
+		return
+	}
 	events := o.eventsCount()
 	timestamp := r.nextTimestamp(now) + uint64(events) - 1
 	o.execute(r.machine, timestamp)

@@ -123,10 +123,22 @@ func (x *index) put(key u128, ref uint32) {
 
 // remove takes out a key that is there; keyOf must still know it.
 func (x *index) remove(key u128) {
-	s := x.segments[x.segmentOf(key)]
+	place := x.segmentOf(key)
+	s := x.segments[place]
 	at, found := s.find(x.fingerprint(key), key, x.keyOf)
 	assert(found, "a key is removed that is not there")
 	s.remove(at)
+	if s.used == 0 && len(x.segments) > 1 {
+		x.drop(place)
+	}
+}
+
+// drop gives back a segment without keys; those before it, or behind the first, take
+// over its place.
+func (x *index) drop(place int) {
+	x.segments = slices.Delete(x.segments, place, place+1)
+	x.lows = slices.Delete(x.lows, place, place+1)
+	x.lows[0] = zero
 }
 
 // grow makes room in a full segment: more slots, or half of its keys for a new one.

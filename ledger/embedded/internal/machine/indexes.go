@@ -1,5 +1,12 @@
 package machine
 
+// The lists that a record can be in: one for each field that a filter can name, a
+// transfer's debit and credit accounts among them.
+const (
+	accountListsMax  = 5
+	transferListsMax = 7
+)
+
 // indexes find rows by the fields that a filter can name. They are kept up to
 // date after each request, not during: a chain that is undone never reaches
 // them.

@@ -37,14 +37,36 @@ type Machine struct {
 	timestamp uint64
 
 	scope scope
+
+	rowsMax uint32 // accounts, transfers, burnt ids: of each
 }
 
 // New returns an empty ledger.
 func New() *Machine {
-	m := &Machine{deadlines: newDeadlines(), indexes: newIndexes()}
+	m := &Machine{deadlines: newDeadlines(), indexes: newIndexes(), rowsMax: rowsMax}
 	m.accountRows = newIndex(func(row uint32) u128 { return m.accounts.at(row).id })
 	m.transferRefs = newIndex(m.transferIDOf)
 	return m
+}
+
+// LimitRows makes room for fewer rows than there is; it is for tests.
+func (m *Machine) LimitRows(count uint32) { m.rowsMax = min(count, rowsMax) }
+
+// RoomForAccounts reports whether a request of so many accounts can be executed: the
+// numbers of rows, and the places in the indexes, have 32 bits.
+func (m *Machine) RoomForAccounts(count int) bool {
+	return m.roomFor(m.accounts.length, count) && m.indexes.pool.roomFor(count*accountListsMax)
+}
+
+// RoomForTransfers reports the same of a request of transfers. Each takes a row, or a
+// burnt id.
+func (m *Machine) RoomForTransfers(count int) bool {
+	return m.roomFor(m.transfers.length, count) && m.roomFor(m.burntIDs.length, count) &&
+		m.indexes.pool.roomFor(count*transferListsMax)
+}
+
+func (m *Machine) roomFor(rows uint32, count int) bool {
+	return uint64(rows)+uint64(count) <= uint64(m.rowsMax)
 }
 
 // Timestamp is the greatest timestamp that any event has been given. The next

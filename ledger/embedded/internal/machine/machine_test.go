@@ -97,7 +97,7 @@ func TestPostingsEqualASlice(t *testing.T) {
 		var pool postingPool
 		lists := make([]postings, 3)
 		want := make([][]uint32, len(lists))
-		count := rapid.SampledFrom([]int{0, 1, 2, 3, 5, 7, 10, 100, 3000}).Draw(t, "rows")
+		count := rapid.SampledFrom([]int{0, 1, 2, 3, 5, 7, 10, 100, 3000, 12_000}).Draw(t, "rows")
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		for row := range uint32(count) {
 			i := random.IntN(len(lists))
@@ -121,6 +121,35 @@ func TestPostingsEqualASlice(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAWalkStartsFromTheNearerEnd takes the list apart in the middle: who comes from
+// the farther end would get lost there.
+func TestAWalkStartsFromTheNearerEnd(t *testing.T) {
+	const count, lost = 20_000, 1<<32 - 2
+	var pool postingPool
+	var list postings
+	for row := range uint32(count) {
+		pool.add(&list, row)
+	}
+	middle := pool.chunk(pool.locate(list, count/2, false))
+	next := pool.chunk(middle[chunkNext])
+	middle[chunkNext], next[chunkPrevious] = lost, lost
+	for _, c := range []struct {
+		within   rowRange
+		reversed bool
+		want     uint32
+	}{
+		{rowRange{count - 3000, count - 2999}, false, count - 3000},
+		{rowRange{2999, 3000}, false, 2999},
+		{rowRange{0, 3000}, true, 2999},
+		{rowRange{0, count - 2999}, true, count - 3000},
+	} {
+		rows := pool.walk(list, c.within, c.reversed)
+		if row, ok := rows.next(); !ok || row != c.want {
+			t.Errorf("%+v: row %d, %v", c, row, ok)
+		}
+	}
 }
 
 func walk(pool *postingPool, list postings, within rowRange, reversed bool) (rows []uint32) {
@@ -236,5 +265,171 @@ func TestAnImageThatContradictsItselfIsRefused(t *testing.T) {
 		if _, err := Load(bytes.NewReader(change(bytes.Clone(image.Bytes())))); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// aHotAccount has transfers between two accounts, of which every other one has one code
+// and the rest the other, each pair a value of its own, and all the first user_data_32
+// but those with the second code.
+func aHotAccount(t *testing.T, count int) *Machine {
+	t.Helper()
+	m := newBook(t, 0, nil)
+	transfers := make([]tb.Transfer, count)
+	for i := range transfers {
+		transfers[i] = tb.Transfer{
+			ID: tb.ToUint128(uint64(i + 1)), DebitAccountID: tb.ToUint128(1), CreditAccountID: tb.ToUint128(2), Amount: tb.ToUint128(1),
+			Ledger: 1, Code: uint16(1 + i%2), UserData128: tb.ToUint128(uint64(i/2 + 1)), UserData32: uint32(2 - i%2),
+		}
+	}
+	for _, r := range m.CreateTransfers(m.Timestamp()+uint64(count), transfers) {
+		if r.Status != tb.TransferCreated {
+			t.Fatal(r)
+		}
+	}
+	return m
+}
+
+// TestAQueryByARareValueLooksAtFewRecords asks in what number of records the answer is
+// found, whatever the account's history.
+func TestAQueryByARareValueLooksAtFewRecords(t *testing.T) {
+	m := aHotAccount(t, 8000)
+	account := tb.AccountFilter{AccountID: tb.ToUint128(2), Limit: 10, Flags: accountFilterDebits | accountFilterCredits}
+	for _, c := range []struct {
+		name        string
+		userData128 uint64
+		want        int
+	}{{"two transfers", 1234, 2}, {"none", 1 << 60, 0}} {
+		for _, flags := range []uint32{0, accountFilterReversed} {
+			f := account
+			f.UserData128, f.Flags = tb.ToUint128(c.userData128), f.Flags|flags
+			s := m.ScanAccountTransfers(f)
+			if !s.Step(5) || len(s.Results()) != c.want {
+				t.Errorf("%s, flags %d: %d after 5 records", c.name, f.Flags, len(s.Results()))
+			}
+		}
+	}
+	// The other way round: a rare account, a frequent value.
+	m.CreateAccounts(m.Timestamp()+1, []tb.Account{{ID: tb.ToUint128(3), Ledger: 1, Code: 1}})
+	m.CreateTransfers(m.Timestamp()+1, []tb.Transfer{{
+		ID: tb.ToUint128(1 << 40), DebitAccountID: tb.ToUint128(3), CreditAccountID: tb.ToUint128(2), Ledger: 1, Code: 1,
+	}})
+	account.AccountID, account.Code = tb.ToUint128(3), 1
+	if s := m.ScanAccountTransfers(account); !s.Step(5) || len(s.Results()) != 1 {
+		t.Error("the account's own transfers are the shorter way")
+	}
+}
+
+// TestAScanInStepsEqualsAQuery takes one record at a time, with requests in between:
+// transfers are answered as the query began, accounts as it ended.
+func TestAScanInStepsEqualsAQuery(t *testing.T) {
+	for _, reversed := range []uint32{0, 1} {
+		for _, limit := range []uint32{3, 8000} {
+			m := aHotAccount(t, 500)
+			byAccount := tb.AccountFilter{AccountID: tb.ToUint128(2), Limit: limit, Flags: accountFilterCredits | reversed*accountFilterReversed}
+			byCode := tb.QueryFilter{Code: 1, Limit: limit, Flags: reversed * queryFilterReversed}
+			neverMeet := tb.QueryFilter{Code: 1, UserData32: 1, Limit: limit, Flags: byCode.Flags}
+			wantAccount, wantCode := m.GetAccountTransfers(byAccount), m.QueryTransfers(byCode)
+			scanAccount, scanCode := m.ScanAccountTransfers(byAccount), m.ScanTransfers(byCode)
+			scanNever, scanAccounts := m.ScanTransfers(neverMeet), m.ScanAccounts(byCode)
+			more := func(step func(int) bool) {
+				for next := uint64(1 << 30); !step(1); next += 2 {
+					id := tb.ToUint128(uint64(m.TransfersCount()) + next)
+					m.CreateAccounts(m.Timestamp()+1, []tb.Account{{ID: id, Ledger: 1, Code: 1}})
+					m.CreateTransfers(m.Timestamp()+1, []tb.Transfer{{
+						ID: id, DebitAccountID: tb.ToUint128(1), CreditAccountID: tb.ToUint128(2), Amount: tb.ToUint128(1), Ledger: 1, Code: 1, UserData32: 1,
+					}})
+				}
+			}
+			more(scanAccount.Step)
+			more(scanCode.Step)
+			more(scanAccounts.Step)
+			if got := scanAccounts.Results(); !slices.Equal(got, m.QueryAccounts(byCode)) {
+				t.Errorf("reversed %d, limit %d: %d accounts", reversed, limit, len(got))
+			}
+			more(scanNever.Step)
+			if got := scanAccount.Results(); !slices.Equal(got, wantAccount) {
+				t.Errorf("reversed %d, limit %d: %d transfers of the account, want %d", reversed, limit, len(got), len(wantAccount))
+			}
+			if got := scanCode.Results(); !slices.Equal(got, wantCode) {
+				t.Errorf("reversed %d, limit %d: %d transfers of the code, want %d", reversed, limit, len(got), len(wantCode))
+			}
+			if got := scanNever.Results(); len(got) != 0 {
+				t.Errorf("%d transfers that did not exist when the query began", len(got))
+			}
+		}
+	}
+}
+
+// TestAChainThatIsUndoneGivesItsMemoryBack undoes many that are long, with ids that grow
+// and with the same again.
+func TestAChainThatIsUndoneGivesItsMemoryBack(t *testing.T) {
+	const events = 8189
+	for name, step := range map[string]uint64{"growing ids": events, "the same ids": 0} {
+		m := aHotAccount(t, 5000)
+		segments := 0
+		for round := range uint64(30) {
+			chain := make([]tb.Transfer, events)
+			for i := range chain {
+				chain[i] = tb.Transfer{
+					ID: tb.ToUint128(1<<32 + round*step + uint64(i)), DebitAccountID: tb.ToUint128(1), CreditAccountID: tb.ToUint128(2),
+					Amount: tb.ToUint128(1), Ledger: 1, Code: 1, Flags: transferLinked,
+				}
+			}
+			chain[events-1].Flags, chain[events-1].Ledger = 0, 9
+			if r := m.CreateTransfers(m.Timestamp()+events, chain); r[0].Status != tb.TransferLinkedEventFailed {
+				t.Fatal(r[0])
+			}
+			if round == 0 {
+				segments = len(m.transferRefs.segments)
+			}
+		}
+		if now := len(m.transferRefs.segments); now > segments {
+			t.Errorf("%s: %d segments after one chain, %d after 30", name, segments, now)
+		}
+		for i := range uint64(5000) {
+			if found := m.LookupTransfers([]tb.Uint128{tb.ToUint128(i + 1)}); len(found) != 1 {
+				t.Fatalf("%s: transfer %d is not found", name, i+1)
+			}
+		}
+	}
+}
+
+// TestThereIsRoomForAWholeRequestOrItIsRefused fills a small ledger.
+func TestThereIsRoomForAWholeRequestOrItIsRefused(t *testing.T) {
+	m := aHotAccount(t, 5)
+	m.LimitRows(7)
+	for count, want := range map[int]bool{0: true, 2: true, 3: false} {
+		if got := m.RoomForTransfers(count); got != want {
+			t.Errorf("room for %d transfers: %v", count, got)
+		}
+	}
+	for count, want := range map[int]bool{5: true, 6: false} {
+		if got := m.RoomForAccounts(count); got != want {
+			t.Errorf("room for %d accounts: %v", count, got)
+		}
+	}
+	for i := range uint64(6) {
+		m.burn(widen(1<<50 + i))
+	}
+	if m.RoomForTransfers(2) || !m.RoomForTransfers(1) {
+		t.Error("burnt ids take room too")
+	}
+}
+
+// TestTheIndexesAreFullBeforeTheyOverflow adds the longest chunks there are, the worst
+// that a request can need, until no room is left.
+func TestTheIndexesAreFullBeforeTheyOverflow(t *testing.T) {
+	var pool postingPool
+	page := new([poolPageWords]uint32)
+	const rows = 8189 * transferListsMax
+	for pool.roomFor(rows) {
+		pool.pages = append(pool.pages, page) // all the same: it is only counted
+	}
+	pool.used = poolPageWords
+	for range rows {
+		pool.allocate(chunkRowsMax, noChunk) // panics where there is none
+	}
+	if len(pool.pages) > poolPagesMax-poolPagesReserve {
+		t.Errorf("%d pages, %d of them are a reserve", len(pool.pages), poolPagesReserve)
 	}
 }

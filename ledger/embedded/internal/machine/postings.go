@@ -24,12 +24,23 @@ const (
 	poolPageWords = 1 << 14
 	poolPagesMax  = 1 << 18 // positions are 32 bits
 	noChunk       = 0
+
+	// poolPagesReserve is kept free: after a restart the same chunks may lie in other
+	// pages, and leave more of them unused at their ends.
+	poolPagesReserve = poolPagesMax / 16
+	// poolChunksPerPage of the largest size fit in a page, at least.
+	poolChunksPerPage = poolPageWords/(chunkHeader+chunkRowsMax) - 1
 )
 
 // postingPool is the memory of the chunks. Position zero is never a chunk.
 type postingPool struct {
 	pages []*[poolPageWords]uint32
 	used  uint32 // words of the last page
+}
+
+// roomFor reports whether so many rows can be added, each to some list.
+func (p *postingPool) roomFor(rows int) bool {
+	return len(p.pages)+rows/poolChunksPerPage+1 <= poolPagesMax-poolPagesReserve
 }
 
 func (p *postingPool) chunk(position uint32) []uint32 {
@@ -102,12 +113,12 @@ type rowRange struct{ first, end uint32 }
 
 func (r rowRange) contains(row uint32) bool { return row >= r.first && row < r.end }
 
-// walk starts at the end of the list where the direction begins, and skips whole
-// chunks outside the range.
+// walk starts where the range begins, in the direction. It looks for that place from
+// the nearer end of the list, chunk by chunk.
 func (p *postingPool) walk(list postings, within rowRange, reversed bool) cursor {
 	c := cursor{pool: p, within: within, reversed: reversed, inline: [2]uint32{noRow, noRow}, chunk: noChunk}
 	switch {
-	case list.count == 0:
+	case list.count == 0, within.first >= within.end:
 	case list.count == 1:
 		c.inline[0] = list.first
 	case list.count == 2 && reversed:
@@ -115,17 +126,36 @@ func (p *postingPool) walk(list postings, within rowRange, reversed bool) cursor
 	case list.count == 2:
 		c.inline = [2]uint32{list.first, list.last}
 	case reversed:
-		c.enter(list.last)
-		for c.chunk != noChunk && p.chunk(c.chunk)[chunkHeader] >= within.end {
-			c.enter(p.chunk(c.chunk)[chunkPrevious])
-		}
+		c.enter(p.locate(list, within.end-1, reversed))
 	default:
-		c.enter(list.first)
-		for c.chunk != noChunk && lastRow(p.chunk(c.chunk)) < within.first {
-			c.enter(p.chunk(c.chunk)[chunkNext])
-		}
+		c.enter(p.locate(list, within.first, reversed))
 	}
 	return c
+}
+
+// locate finds the chunk in which a walk that starts at a row has its first one: the
+// first chunk that ends at or behind the row or, reversed, the last one that begins
+// at or before it.
+func (p *postingPool) locate(list postings, from uint32, reversed bool) (chunk uint32) {
+	first, last := p.chunk(list.first)[chunkHeader], lastRow(p.chunk(list.last))
+	switch {
+	case !reversed && from > last, reversed && from < first:
+		return noChunk
+	case from <= first || from < last && from-first < last-from:
+		// From the beginning.
+		for chunk = list.first; lastRow(p.chunk(chunk)) < from; chunk = p.chunk(chunk)[chunkNext] {
+		}
+		if reversed && p.chunk(chunk)[chunkHeader] > from {
+			chunk = p.chunk(chunk)[chunkPrevious]
+		}
+	default:
+		for chunk = list.last; p.chunk(chunk)[chunkHeader] > from; chunk = p.chunk(chunk)[chunkPrevious] {
+		}
+		if !reversed && lastRow(p.chunk(chunk)) < from {
+			chunk = p.chunk(chunk)[chunkNext]
+		}
+	}
+	return chunk
 }
 
 func lastRow(chunk []uint32) uint32 { return chunk[chunkHeader+chunk[chunkLength]-1] }

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"slices"
+
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
@@ -14,72 +16,171 @@ const (
 	queryFilterKnown    uint32 = 1<<1 - 1
 )
 
+// Scan is a query under way. It is run in steps, so that a query that has to look at
+// very many records holds up nobody: requests may come between the steps.
+type Scan[R any] struct {
+	next      func() (row uint32, ok bool)
+	match     func(row uint32) bool
+	remaining uint32
+	rows      []uint32
+	results   func(rows []uint32) []R
+}
+
+// Step looks at no more than rowsMax records and reports whether that was the end.
+func (s *Scan[R]) Step(rowsMax int) (done bool) {
+	for ; rowsMax > 0 && s.remaining > 0; rowsMax-- {
+		row, ok := s.next()
+		switch {
+		case !ok:
+			s.remaining = 0
+		case s.match(row):
+			s.rows = append(s.rows, row)
+			s.remaining--
+		}
+	}
+	return s.remaining == 0
+}
+
+// Results is the answer, once Step has come to the end.
+func (s *Scan[R]) Results() []R { return s.results(s.rows) }
+
+// run comes to the end at once.
+func (s *Scan[R]) run() []R {
+	for !s.Step(1 << 20) {
+	}
+	return s.Results()
+}
+
 // GetAccountTransfers returns the transfers of one account; an invalid filter
 // finds nothing.
 func (m *Machine) GetAccountTransfers(f tb.AccountFilter) []tb.Transfer {
-	found := []tb.Transfer{}
-	m.eachAccountTransfer(f, func(row uint32) { found = append(found, m.transferWire(row)) })
-	return found
+	return m.ScanAccountTransfers(f).run()
+}
+
+// ScanAccountTransfers is GetAccountTransfers in steps. It answers what was there
+// when it began.
+func (m *Machine) ScanAccountTransfers(f tb.AccountFilter) *Scan[tb.Transfer] {
+	s := &Scan[tb.Transfer]{results: m.transferWires}
+	m.scanAccount(f, s.set)
+	return s
 }
 
 // GetAccountBalances returns the balances of one account after each of its
 // transfers; an invalid filter, and an account without the history flag, finds
 // nothing.
 func (m *Machine) GetAccountBalances(f tb.AccountFilter) []tb.AccountBalance {
-	found := []tb.AccountBalance{}
+	return m.ScanAccountBalances(f).run()
+}
+
+// ScanAccountBalances is GetAccountBalances in steps. It answers what was there when
+// it began.
+func (m *Machine) ScanAccountBalances(f tb.AccountFilter) *Scan[tb.AccountBalance] {
 	accountRow, ok := m.accountRows.find(load(f.AccountID))
-	if !ok || m.accounts.at(accountRow).flagsCreated&accountHistory == 0 {
-		return found
-	}
-	m.eachAccountTransfer(f, func(row uint32) {
-		debit, credit := m.history.at(*m.snapshots.at(row))
-		side := debit
-		if m.transfers.at(row).credit == accountRow {
-			side = credit
+	s := &Scan[tb.AccountBalance]{results: func(rows []uint32) []tb.AccountBalance {
+		found := make([]tb.AccountBalance, len(rows))
+		for i, row := range rows {
+			found[i] = m.balanceAfter(row, accountRow)
 		}
-		found = append(found, tb.AccountBalance{
-			DebitsPending:  side.debitsPending.wire(),
-			DebitsPosted:   side.debitsPosted.wire(),
-			CreditsPending: side.creditsPending.wire(),
-			CreditsPosted:  side.creditsPosted.wire(),
-			Timestamp:      m.transfers.at(row).timestamp,
-		})
-	})
+		return found
+	}}
+	if ok && m.accounts.at(accountRow).flagsCreated&accountHistory != 0 {
+		m.scanAccount(f, s.set)
+	}
+	return s
+}
+
+// set is what a scan walks, compares and stops at.
+func (s *Scan[R]) set(next func() (uint32, bool), match func(uint32) bool, limit uint32) {
+	s.next, s.match, s.remaining = next, match, limit
+}
+
+// balanceAfter is what a transfer left of one of its accounts.
+func (m *Machine) balanceAfter(row, accountRow uint32) tb.AccountBalance {
+	debit, credit := m.history.at(*m.snapshots.at(row))
+	side := debit
+	if m.transfers.at(row).credit == accountRow {
+		side = credit
+	}
+	return tb.AccountBalance{
+		DebitsPending:  side.debitsPending.wire(),
+		DebitsPosted:   side.debitsPosted.wire(),
+		CreditsPending: side.creditsPending.wire(),
+		CreditsPosted:  side.creditsPosted.wire(),
+		Timestamp:      m.transfers.at(row).timestamp,
+	}
+}
+
+func (m *Machine) transferWires(rows []uint32) []tb.Transfer {
+	found := make([]tb.Transfer, len(rows))
+	for i, row := range rows {
+		found[i] = m.transferWire(row)
+	}
 	return found
 }
 
 // QueryAccounts returns the accounts that match all fields of the filter; an
 // invalid filter finds nothing.
-func (m *Machine) QueryAccounts(f tb.QueryFilter) []tb.Account {
-	found := []tb.Account{}
-	if !queryFilterValid(f) {
+func (m *Machine) QueryAccounts(f tb.QueryFilter) []tb.Account { return m.ScanAccounts(f).run() }
+
+// ScanAccounts is QueryAccounts in steps. It answers what is there when it ends:
+// accounts change, so none is read before.
+func (m *Machine) ScanAccounts(f tb.QueryFilter) *Scan[tb.Account] {
+	wanted, reversed := queried(f), f.Flags&queryFilterReversed != 0
+	within := m.accountsBetween(f.TimestampMin, f.TimestampMax)
+	match := func(row uint32) bool { return wanted.match(m.accountFields(row)) }
+	s := &Scan[tb.Account]{results: func(rows []uint32) []tb.Account {
+		if queryFilterValid(f) {
+			rows = m.withNewAccounts(rows, within, f, match)
+		}
+		found := make([]tb.Account, len(rows))
+		for i, row := range rows {
+			found[i] = m.accounts.at(row).wire()
+		}
 		return found
+	}}
+	if queryFilterValid(f) {
+		s.set(m.indexes.accounts.walk(&m.indexes.pool, wanted, within, reversed), match, f.Limit)
 	}
-	within := rowRange{0, m.accounts.length}
-	if f.TimestampMin != 0 {
-		within.first = m.firstAccountFrom(f.TimestampMin)
+	return s
+}
+
+// withNewAccounts adds to what a scan found within its range those that match among
+// the accounts that were created while it ran.
+func (m *Machine) withNewAccounts(rows []uint32, scanned rowRange, f tb.QueryFilter, match func(uint32) bool) []uint32 {
+	now := m.accountsBetween(f.TimestampMin, f.TimestampMax)
+	var added []uint32
+	for row := max(scanned.end, now.first); row < now.end; row++ {
+		if match(row) {
+			added = append(added, row)
+		}
 	}
-	if f.TimestampMax != 0 {
-		within.end = m.firstAccountFrom(f.TimestampMax + 1)
+	if f.Flags&queryFilterReversed != 0 {
+		slices.Reverse(added)
+		rows = append(added, rows...)
+	} else {
+		rows = append(rows, added...)
 	}
-	m.eachMatch(&m.indexes.accounts, f, within, m.accountFields, func(row uint32) {
-		found = append(found, m.accounts.at(row).wire())
-	})
-	return found
+	return rows[:min(len(rows), int(f.Limit))]
 }
 
 // QueryTransfers returns the transfers that match all fields of the filter; an
 // invalid filter finds nothing.
-func (m *Machine) QueryTransfers(f tb.QueryFilter) []tb.Transfer {
-	found := []tb.Transfer{}
-	if !queryFilterValid(f) {
-		return found
+func (m *Machine) QueryTransfers(f tb.QueryFilter) []tb.Transfer { return m.ScanTransfers(f).run() }
+
+// ScanTransfers is QueryTransfers in steps. It answers what was there when it began.
+func (m *Machine) ScanTransfers(f tb.QueryFilter) *Scan[tb.Transfer] {
+	s := &Scan[tb.Transfer]{results: m.transferWires}
+	if queryFilterValid(f) {
+		wanted := queried(f)
+		within := m.transfersBetween(f.TimestampMin, f.TimestampMax)
+		s.set(m.indexes.transfers.walk(&m.indexes.pool, wanted, within, f.Flags&queryFilterReversed != 0),
+			func(row uint32) bool { return wanted.match(m.transferFields(row)) }, f.Limit)
 	}
-	within := m.transfersBetween(f.TimestampMin, f.TimestampMax)
-	m.eachMatch(&m.indexes.transfers, f, within, m.transferFields, func(row uint32) {
-		found = append(found, m.transferWire(row))
-	})
-	return found
+	return s
+}
+
+func queried(f tb.QueryFilter) fields {
+	return fields{load(f.UserData128), f.UserData64, f.UserData32, f.Ledger, f.Code}
 }
 
 func (m *Machine) transfersBetween(timestampMin, timestampMax uint64) rowRange {
@@ -89,6 +190,17 @@ func (m *Machine) transfersBetween(timestampMin, timestampMax uint64) rowRange {
 	}
 	if timestampMax != 0 {
 		within.end = m.firstTransferFrom(timestampMax + 1)
+	}
+	return within
+}
+
+func (m *Machine) accountsBetween(timestampMin, timestampMax uint64) rowRange {
+	within := rowRange{0, m.accounts.length}
+	if timestampMin != 0 {
+		within.first = m.firstAccountFrom(timestampMin)
+	}
+	if timestampMax != 0 {
+		within.end = m.firstAccountFrom(timestampMax + 1)
 	}
 	return within
 }
@@ -116,37 +228,38 @@ func queryFilterValid(f tb.QueryFilter) bool {
 		f.Reserved == [len(f.Reserved)]uint8{}
 }
 
-// eachAccountTransfer visits the transfers that an account filter selects, in
-// order, up to its limit.
-func (m *Machine) eachAccountTransfer(f tb.AccountFilter, visit func(row uint32)) {
+// scanAccount sets up the walk over the transfers that an account filter selects. It
+// takes the shorter way: the account's own transfers, or those with a value that the
+// filter asks for.
+func (m *Machine) scanAccount(f tb.AccountFilter, set func(func() (uint32, bool), func(uint32) bool, uint32)) {
 	accountRow, ok := m.accountRows.find(load(f.AccountID))
 	if !ok || !accountFilterValid(f) {
 		return
 	}
 	within := m.transfersBetween(f.TimestampMin, f.TimestampMax)
 	reversed := f.Flags&accountFilterReversed != 0
+	wantsDebits, wantsCredits := f.Flags&accountFilterDebits != 0, f.Flags&accountFilterCredits != 0
 	var debitRows, creditRows postings
-	if f.Flags&accountFilterDebits != 0 {
+	if wantsDebits {
 		debitRows = *m.indexes.debits.at(accountRow)
 	}
-	if f.Flags&accountFilterCredits != 0 {
+	if wantsCredits {
 		creditRows = *m.indexes.credits.at(accountRow)
+	}
+	wanted := fields{userData128: load(f.UserData128), userData64: f.UserData64, userData32: f.UserData32, code: f.Code}
+	if list, ok := m.indexes.transfers.shortest(wanted); ok && uint64(list.count) < uint64(debitRows.count)+uint64(creditRows.count) {
+		rows := m.indexes.pool.walk(list, within, reversed)
+		set(rows.next, func(row uint32) bool {
+			t := m.transfers.at(row)
+			return (wantsDebits && t.debit == accountRow || wantsCredits && t.credit == accountRow) &&
+				wanted.match(m.transferFields(row))
+		}, f.Limit)
+		return
 	}
 	debits := m.indexes.pool.walk(debitRows, within, reversed)
 	credits := m.indexes.pool.walk(creditRows, within, reversed)
-	wanted := fields{userData128: load(f.UserData128), userData64: f.UserData64, userData32: f.UserData32, code: f.Code}
-
-	union := newUnion(&debits, &credits, reversed)
-	for remaining := f.Limit; remaining > 0; {
-		row, ok := union.next()
-		if !ok {
-			return
-		}
-		if wanted.match(m.transferFields(row)) {
-			visit(row)
-			remaining--
-		}
-	}
+	rows := newUnion(&debits, &credits, reversed)
+	set(rows.next, func(row uint32) bool { return wanted == fields{} || wanted.match(m.transferFields(row)) }, f.Limit)
 }
 
 // union merges two cursors that share no row: an account is never on both sides
@@ -191,29 +304,16 @@ func (wanted fields) match(f fields) bool {
 		(wanted.code == 0 || wanted.code == f.code)
 }
 
-// eachMatch visits the rows that a query filter selects, in order, up to its
-// limit. It walks the shortest list among the fields asked for and compares the
-// others on the record.
-func (m *Machine) eachMatch(x *fieldIndexes, f tb.QueryFilter, within rowRange,
-	record func(row uint32) fields, visit func(row uint32),
-) {
-	wanted := fields{load(f.UserData128), f.UserData64, f.UserData32, f.Ledger, f.Code}
-	reversed := f.Flags&queryFilterReversed != 0
-	next := within.walk(reversed)
-	if list, ok := x.shortest(wanted); ok {
-		c := m.indexes.pool.walk(list, within, reversed)
-		next = c.next
+// walk visits, in order, the rows within a range that can have the wanted values:
+// those of the shortest list among the fields asked for. The others are to be
+// compared on the record.
+func (x *fieldIndexes) walk(pool *postingPool, wanted fields, within rowRange, reversed bool) func() (row uint32, ok bool) {
+	list, ok := x.shortest(wanted)
+	if !ok {
+		return within.walk(reversed)
 	}
-	for remaining := f.Limit; remaining > 0; {
-		row, ok := next()
-		if !ok {
-			return
-		}
-		if wanted.match(record(row)) {
-			visit(row)
-			remaining--
-		}
-	}
+	rows := pool.walk(list, within, reversed)
+	return rows.next
 }
 
 // walk visits every row of the range.
