@@ -248,7 +248,8 @@ type limitedConn struct {
 	inAll, inClient *list.Element // where it waits
 }
 
-// Read implements net.Conn. A request is under way from its first byte on.
+// Read implements net.Conn. A request is under way from its first byte on; of one that came along with
+// the one before, the server tells (see trackConnection).
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.waits.Load() {
@@ -263,10 +264,15 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// trackIdle is a server's ConnState, or the first thing that it does.
-func trackIdle(conn net.Conn, state http.ConnState) {
-	if c, ok := conn.(*limitedConn); ok && state == http.StateIdle {
+// trackConnection is a server's ConnState, or the first thing that it does.
+func trackConnection(conn net.Conn, state http.ConnState) {
+	c, ok := conn.(*limitedConn)
+	switch {
+	case !ok:
+	case state == http.StateIdle:
 		c.listener.rests(c)
+	case state == http.StateActive && c.waits.Load():
+		c.listener.works(c)
 	}
 }
 

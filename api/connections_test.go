@@ -65,14 +65,39 @@ func TestOnlyConnectionsWithoutARequestMakeRoom(t *testing.T) {
 		return c
 	}
 	first, second := admit(), admit()
-	trackIdle(first, http.StateIdle)
-	trackIdle(second, http.StateIdle)
+	trackConnection(first, http.StateIdle)
+	trackConnection(second, http.StateIdle)
 	_, _ = first.Read(make([]byte, 1)) // a byte of the next one
 	if third := admit(); third.surplus || first.Conn.(*fakeConn).isClosed() || !second.Conn.(*fakeConn).isClosed() {
 		t.Error("want the one closed that waits")
 	}
 	if fourth := admit(); !fourth.surplus || first.Conn.(*fakeConn).isClosed() {
 		t.Error("a connection with a request under way lost its place")
+	}
+}
+
+// A request that came along with the one before is under way too: nothing more is read for it.
+func TestAPipelinedRequestKeepsItsConnection(t *testing.T) {
+	h := openHouse(t, ConnectionLimits{Max: 1})
+	conn := h.dial()
+	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: boxoffice\r\n\r\nGET /v1/sales/conference/events HTTP/1.1\r\nHost: boxoffice\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(conn)
+	for range 2 {
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%v %v", response, err)
+		}
+		if response.ContentLength >= 0 {
+			_, _ = io.Copy(io.Discard, response.Body)
+		}
+	}
+	if response := h.get("/v1/sales"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("another client: %s, want the stream to keep its place", response.Status)
+	}
+	if _, err := answers.ReadString('\n'); err != nil {
+		t.Errorf("the stream was cut: %v", err)
 	}
 }
 
@@ -180,9 +205,9 @@ func TestAClientAboveItsBoundGivesUpItsOwnIdleConnection(t *testing.T) {
 	}
 	isClosed := func(c *limitedConn) bool { return c.Conn.(*fakeConn).isClosed() }
 	other := open("203.0.113.8")
-	trackIdle(other, http.StateIdle) // for longer than any other
+	trackConnection(other, http.StateIdle) // for longer than any other
 	busy, idle := open("203.0.113.7"), open("203.0.113.7")
-	trackIdle(idle, http.StateIdle)
+	trackConnection(idle, http.StateIdle)
 	open("203.0.113.7")
 	if isClosed(busy) || isClosed(other) || !isClosed(idle) {
 		t.Errorf("closed: the busy one %t, another's %t, the idle one %t", isClosed(busy), isClosed(other), isClosed(idle))
