@@ -54,6 +54,26 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 	walk(t, "../../deploy/prometheus", "", told)
 }
 
+// A claim of the docs that names its test has one.
+func TestTestsOfTheDocsExist(t *testing.T) {
+	declared := map[string]bool{}
+	walk(t, "../..", "_test.go", func(_, text string) {
+		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(text, -1) {
+			declared[found[1]] = true
+		}
+	})
+	named := 0
+	walk(t, "../../docs", ".md", func(path, text string) {
+		for _, found := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)").FindAllStringSubmatch(text, -1) {
+			named++
+			if !declared[found[1]] {
+				t.Errorf("%s names %s, which does not exist", path, found[1])
+			}
+		}
+	})
+	require.Greater(t, named, 50)
+}
+
 // Money that is owed is looked for wherever a workflow may have it.
 func TestOwedMoneyIsLookedForWhereItIs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
