@@ -62,7 +62,8 @@ func faults(w *world) []fault {
 		fault{groupDisk, "disk full under everything (small tmpfs)", onlySmallDisk, smallDiskFull},
 		fault{groupClock, "our clock jumps 6 min ahead: webhooks", nil, clockJumps("webhook", 6*time.Minute)},
 		fault{groupClock, "our clock jumps 6 min back: webhooks", nil, clockJumps("webhook", -6*time.Minute)},
-		fault{groupClock, "the embedded ledger's clock jumps 45 s ahead", onlyEmbedded, clockJumps("ledger", 45*time.Second)},
+		fault{groupClock, "the embedded ledger's clock jumps 15 s ahead", onlyEmbedded, clockJumps("ledger", 15*time.Second)},
+		fault{groupClock, "the embedded ledger's clock jumps 45 s ahead: nothing is sold", onlyEmbeddedAtLength, ledgersClockFarOff},
 		fault{groupAttack, "flood of forged webhooks", nil, forgedFlood},
 	)
 }
@@ -79,6 +80,14 @@ func onlyEmbedded(w *world) string {
 		return "this run is on TigerBeetle"
 	}
 	return ""
+}
+
+// onlyEmbeddedAtLength: it takes more than a minute, in which nothing else can be tried.
+func onlyEmbeddedAtLength(w *world) string {
+	if w.short {
+		return "a short run has no time for it"
+	}
+	return onlyEmbedded(w)
 }
 
 func onlySmallDisk(w *world) string { return w.noSmallDisk }

@@ -246,6 +246,29 @@ func clockJumps(clock string, by time.Duration) func(context.Context, *world, *l
 	}
 }
 
+// ledgersClockFarOff moves the ledger's clock by more than is tolerated: nothing is sold until the others have caught up. What
+// is held meanwhile goes on.
+func ledgersClockFarOff(ctx context.Context, w *world, l *load) (string, error) {
+	const off, noticedWithin, overWithin = 45 * time.Second, time.Minute, 2 * time.Minute
+	l.want(planPay, 6)
+	refuses := func() bool { return strings.Contains(w.whatIsNotReady(ctx), "nothing is sold") }
+	if err := w.arm("clock", "ledger", off.String()); err != nil {
+		return "", err
+	}
+	made := time.Now()
+	err := await(ctx, noticedWithin, "nothing is sold any more", refuses)
+	w.disarm("clock", "ledger")
+	if err != nil {
+		return "", err
+	}
+	noticed := time.Since(made)
+	// A ledger's clock does not go back: it stands still until the time is reached.
+	if err := await(ctx, overWithin, "it is sold again", func() bool { return !refuses() }); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("noticed after %s, over after %s", rounded(noticed), rounded(time.Since(made))), nil
+}
+
 // forgedFlood sends webhooks that nobody signed while the genuine ones go on. None may be accepted.
 func forgedFlood(ctx context.Context, w *world, l *load) (string, error) {
 	l.want(planPay, 12)
