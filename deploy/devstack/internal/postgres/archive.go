@@ -1,17 +1,13 @@
 package postgres
 
 import (
-	"archive/zip"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -36,17 +32,8 @@ var pins = map[string]string{
 // archiveBytesMax is twice what the largest archive has.
 const archiveBytesMax = 64 << 20
 
-const mavenCentral = "https://archives.invalid/maven2"
-
-// RepositoryVariable names a Maven repository to use instead of Maven Central. It may be anybody's: the pins decide.
+// RepositoryVariable names a Maven repository to use instead of Maven Central. It may be anybody's: the pin decides.
 const RepositoryVariable = "POSTGRES_BINARIES_URL"
-
-func repository() string {
-	if url := os.Getenv(RepositoryVariable); url != "" {
-		return strings.TrimSuffix(url, "/")
-	}
-	return mavenCentral
-}
 
 // platform is this machine in the words of the archives' names.
 func platform() string {
@@ -73,64 +60,33 @@ func pinOf(platform string) (string, error) {
 	return pin, nil
 }
 
-// fetchArchive downloads the archive of a platform, proves that it is the one that is pinned, and leaves the inner
-// archive in folder, where the library that unpacks looks for it.
-func fetchArchive(ctx context.Context, repository, platform, pin, folder string) error {
-	name := "embedded-postgres-binaries-" + platform
-	jar, err := download(ctx, fmt.Sprintf("%s/io/zonky/test/postgres/%s/%s/%s-%s.jar", repository, name, downloadVersion, name, downloadVersion))
-	if err != nil {
-		return err
-	}
-	if sum := sha256.Sum256(jar); hex.EncodeToString(sum[:]) != pin {
-		return fmt.Errorf("%s %s from %s is not the archive that this program knows: its SHA-256 is %x, want %s; nothing of it was unpacked",
-			name, downloadVersion, repository, sum, pin)
-	}
-	inner, err := innerArchive(jar)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%s.txz", name, downloadVersion)), inner, 0o600)
+// A pinnedTransport lets a client have one archive and nothing else, and only if it is the one that is pinned.
+type pinnedTransport struct {
+	pin     string
+	refused error // why it did not; the library says only that it could not connect
 }
 
-func download(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
+// RoundTrip implements http.RoundTripper.
+func (t *pinnedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, ".sha256") { // what the server says of its own archive proves nothing
+		return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: r}, nil
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || response.StatusCode != http.StatusOK { // a redirection leads back here
+		return response, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", url, response.Status)
+	archive, err := io.ReadAll(io.LimitReader(response.Body, archiveBytesMax+1))
+	if err == nil && len(archive) > archiveBytesMax {
+		err = fmt.Errorf("%s is larger than %d bytes", r.URL, archiveBytesMax)
 	}
-	raw, err := io.ReadAll(io.LimitReader(response.Body, archiveBytesMax+1))
-	if err == nil && len(raw) > archiveBytesMax {
-		err = fmt.Errorf("%s is larger than %d bytes", url, archiveBytesMax)
+	if sum := sha256.Sum256(archive); err == nil && hex.EncodeToString(sum[:]) != t.pin {
+		err = fmt.Errorf("%s is not the archive that this program knows: its SHA-256 is %x, want %s; nothing of it was unpacked", r.URL, sum, t.pin)
 	}
-	return raw, err
-}
-
-// innerArchive is the one .txz in a jar.
-func innerArchive(jar []byte) ([]byte, error) {
-	files, err := zip.NewReader(bytes.NewReader(jar), int64(len(jar)))
 	if err != nil {
+		t.refused = err
 		return nil, err
 	}
-	for _, file := range files.File {
-		if !strings.HasSuffix(file.Name, ".txz") {
-			continue
-		}
-		content, err := file.Open()
-		if err != nil {
-			return nil, err
-		}
-		defer content.Close()
-		return io.ReadAll(io.LimitReader(content, archiveBytesMax))
-	}
-	return nil, errors.New("there is no .txz in it")
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(archive)), int64(len(archive))
+	return response, nil
 }

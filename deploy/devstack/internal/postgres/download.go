@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -115,36 +116,37 @@ const fetchTimeout = 10 * time.Minute
 // Fetch downloads the binaries into work/binaries and proves that they run on this machine: they make and serve a
 // database once. It must not run as root.
 func Fetch(work string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-	defer cancel()
 	pin, err := pinOf(platform())
 	if err != nil {
 		return err
 	}
-	return fetch(ctx, repository(), pin, work)
+	return fetch(os.Getenv(RepositoryVariable), pin, work)
 }
 
-func fetch(ctx context.Context, repository, pin, work string) error {
-	archive := filepath.Join(work, "archive")
-	if err := fetchArchive(ctx, repository, platform(), pin, archive); err != nil {
-		return err
-	}
+// fetch has the library do it, which asks with the default client whatever it is told: so that client is given a transport
+// that lets nothing but the pinned archive through. This process does nothing else.
+func fetch(repository, pin, work string) error {
 	port, err := ports.Free(nil)
 	if err != nil {
 		return err
 	}
-	server := embedded.NewDatabase(embedded.DefaultConfig().
+	config := embedded.DefaultConfig().
 		Version(downloadVersion).
 		Port(uint32(port)).
-		CachePath(archive).
-		BinaryRepositoryURL("the-library-downloads-nothing:"). // what is not in the cache has no pin
+		CachePath(filepath.Join(work, "archive")).
 		RuntimePath(filepath.Join(work, "runtime")).
 		BinariesPath(filepath.Join(work, "binaries")).
 		DataPath(filepath.Join(work, "data")).
 		Locale("C").
-		StartParameters(map[string]string{"listen_addresses": "localhost", "unix_socket_directories": ""}))
+		StartParameters(map[string]string{"listen_addresses": "localhost", "unix_socket_directories": ""})
+	if repository != "" {
+		config = config.BinaryRepositoryURL(strings.TrimSuffix(repository, "/"))
+	}
+	pinned := &pinnedTransport{pin: pin}
+	http.DefaultClient.Transport, http.DefaultClient.Timeout = pinned, fetchTimeout
+	server := embedded.NewDatabase(config)
 	if err := server.Start(); err != nil {
-		return err
+		return errors.Join(pinned.refused, err)
 	}
 	return server.Stop()
 }
