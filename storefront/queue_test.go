@@ -283,7 +283,7 @@ func TestASaleWithAWaitingRoom(t *testing.T) {
 		shows    []string
 		notShown []string
 	}{
-		{"open", func(*visitor) {}, []string{"Join the queue", `method="post" action="/sales/concert/queue"`, "1,234 people wait", "c0ffee", "4 of 10 left", "All held by others, 2 may come back"}, []string{`id="checkout"`}},
+		{"open", func(*visitor) {}, []string{"Join the queue", `method="post" action="/sales/concert/queue"`, "1,234 people wait", "c0ffee", "4 of 10 left", "All on hold, 2 may come back"}, []string{`id="checkout"`}},
 		{"before the opening", func(v *visitor) { v.sales[0].OpensAt = time.Now().Add(time.Hour) }, []string{"Join the draw", "random place", `id="opening">`}, []string{`id="checkout"`}},
 		{"paused", func(v *visitor) {
 			v.answer("GET /v1/sales/concert/queue", canned{status: 200, body: `{"status":"paused","paused":true,"waiting":1}`})

@@ -32,7 +32,7 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 	switch domain.Code(p.Code) {
 	case domain.CodeSoldOut:
 		if p.Held > 0 {
-			return &notice{Kind: "warn", Heading: "Held by others", Text: "Other buyers hold " + count(p.Held, "ticket") + " that may come back: try again in a minute."}
+			return &notice{Kind: "warn", Heading: "Not enough left right now", Text: "On hold for a payment: " + count(p.Held, "ticket") + ". Some may come back: try again in a minute."}
 		}
 		return &notice{Kind: "bad", Heading: "Sold out", Text: "Not so many tickets are left."}
 	case domain.CodeLimitReached:

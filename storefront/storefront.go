@@ -178,7 +178,7 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 	case available > 0:
 		c.Note = fmt.Sprintf("%d tickets left", available)
 	case held > 0:
-		c.SoldOut, c.Note = true, "All held, some may come back"
+		c.SoldOut, c.Note = true, "All on hold, some may come back"
 	default:
 		c.SoldOut, c.Note = true, "Sold out"
 	}

@@ -134,7 +134,7 @@ func TestStandingOfASale(t *testing.T) {
 		change func(*catalog)
 		shows  string
 	}{
-		{"others hold the rest", func(c *catalog) { c.levels[1].Held, c.levels[1].Available = 7, 0 }, "All held, some may come back"},
+		{"others hold the rest", func(c *catalog) { c.levels[1].Held, c.levels[1].Available = 7, 0 }, "All on hold, some may come back"},
 		{"sold out for good", func(c *catalog) { c.levels[1].Sold, c.levels[1].Available = 10, 0 }, "Sold out"},
 		{"not open yet", func(c *catalog) { c.sales[0].OpensAt = time.Date(2999, 1, 2, 3, 4, 0, 0, time.UTC) }, "Opens 2 Jan 2999, 03:04 UTC"},
 		{"canceled", func(c *catalog) { c.sales[0].CanceledAt = time.Now() }, "Canceled by the organiser"},

@@ -326,7 +326,7 @@ func TestWithoutScripts(t *testing.T) {
 		held, sold   int64
 	}{
 		{"sold out", "Sold out", 0, 1},
-		{"held by others", "None left right now", 1, 0},
+		{"all on hold", "None left right now", 1, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)

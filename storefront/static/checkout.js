@@ -84,7 +84,7 @@ function showStock(view) {
 
 function stockText(available, held, capacity) {
   if (available > 0) return `${available} of ${capacity} left`;
-  if (held > 0) return `All held by others, ${held} may come back`;
+  if (held > 0) return `All on hold, ${held} may come back`;
   return 'Sold out';
 }
 
@@ -114,7 +114,7 @@ let stockSaidAt = -Infinity;
 /** How a class stands for this buyer, in words; empty while there are tickets. */
 function standingOf(row) {
   const available = stockOf(row);
-  if (available <= 0) return Number(row.dataset.held) > 0 ? 'all held by others, some may come back' : 'sold out';
+  if (available <= 0) return Number(row.dataset.held) > 0 ? 'all on hold, some may come back' : 'sold out';
   return available < quantityOf(row) ? 'not so many left' : '';
 }
 
@@ -185,7 +185,7 @@ const say = (kind, heading, text = '', where = message) => sayIn(where, kind, he
 /** Tells "all held, some may come back" from "sold out for good". */
 function showStanding(allOut) {
   if (!allOut || !open) say('', '', '', standing);
-  else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is held by another buyer', 'Some may come back: stay on this page, the numbers are live.', standing);
+  else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is on hold', 'Some may come back: stay on this page, the numbers are live.', standing);
   else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
 }
 
@@ -310,13 +310,16 @@ function finish(answer) {
   say(...refusal(answer));
 }
 
+/** Perhaps this buyer's own are among them. */
+const onHold = (n) => ['warn', 'Not enough left right now', `On hold for a payment: ${n} ticket${n === 1 ? '' : 's'}. Some may come back: stay on this page, the numbers are live.`];
+
 /** How it stands, by the live numbers, after a try that was refused for want of tickets. */
 function shortage() {
   const short = shortRows();
   if (short.length === 0) return ['', 'Tickets are there again', 'Press the button to try once more.'];
   const held = heldOf(short);
   return held > 0
-    ? ['warn', 'Held by others', `Other buyers hold ${held} ticket${held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
+    ? onHold(held)
     : ['bad', 'Not enough left', 'Choose fewer tickets, or another class.'];
 }
 
@@ -324,7 +327,7 @@ function refusal({ code, body }) {
   switch (code) {
     case 'sold_out':
       return body.held > 0
-        ? ['warn', 'Held by others', `Other buyers hold ${body.held} ticket${body.held === 1 ? '' : 's'} that may come back: stay on this page, the numbers are live.`]
+        ? onHold(body.held)
         : ['bad', 'Sold out', 'Not so many tickets are left.'];
     case 'limit_reached':
       return ['bad', 'That is more than one person may have', heldTickets > 0

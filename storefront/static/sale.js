@@ -160,7 +160,7 @@ async function followStock() {
       if (!row) continue;
       row.classList.toggle('out', available <= 0);
       row.querySelector('progress').value = available;
-      setText(row.querySelector('.stock'), available > 0 ? `${available} of ${capacity} left` : held > 0 ? `All held by others, ${held} may come back` : 'Sold out');
+      setText(row.querySelector('.stock'), available > 0 ? `${available} of ${capacity} left` : held > 0 ? `All on hold, ${held} may come back` : 'Sold out');
     }
   }
 }
