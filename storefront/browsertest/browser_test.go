@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 
 const (
 	browserVariable = "BOXOFFICE_TEST_BROWSER"
+	noBrowser       = "none" // of the variable: where the one on PATH does not work
 	startTimeout    = time.Minute
 	// stepTimeout bounds every wait for what a page does: a machine that runs other
 	// tests beside these is slow.
@@ -29,7 +31,11 @@ var browserNames = []string{"chromium", "chromium-browser", "google-chrome", "go
 
 // findBrowser answers the path of a Chromium, or why there is none.
 func findBrowser() (string, error) {
-	if path := os.Getenv(browserVariable); path != "" {
+	switch path := os.Getenv(browserVariable); path {
+	case "":
+	case noBrowser:
+		return "", errors.New("none is wanted")
+	default:
 		return exec.LookPath(path)
 	}
 	for _, name := range browserNames {
@@ -66,7 +72,13 @@ func startBrowser(path string) {
 	shared.cancel = append(shared.cancel, cancel)
 	shared.ctx, cancel = chromedp.NewContext(allocator)
 	shared.cancel = append(shared.cancel, cancel)
-	shared.err = chromedp.Do(shared.ctx)
+	started := make(chan error, 1)
+	go func() { started <- chromedp.Do(shared.ctx) }()
+	select {
+	case shared.err = <-started:
+	case <-time.After(startTimeout):
+		shared.err = fmt.Errorf("not within %v", startTimeout)
+	}
 }
 
 // action is a step in the browser.
@@ -83,14 +95,14 @@ func newVisitor(t *testing.T, prepare ...action) *visitor {
 	t.Helper()
 	path, err := findBrowser()
 	if err != nil {
-		if os.Getenv(browserVariable) != "" {
+		if named := os.Getenv(browserVariable); named != "" && named != noBrowser {
 			t.Fatalf("%s: %v", browserVariable, err)
 		}
 		t.Skipf("no Chromium to test the pages in: %v; %s can name one", err, browserVariable)
 	}
 	shared.once.Do(func() { startBrowser(path) })
 	if shared.err != nil {
-		t.Fatalf("%s does not start: %v", path, shared.err)
+		t.Fatalf("%s does not start: %v\n%s can name another one, or be %s", path, shared.err, browserVariable, noBrowser)
 	}
 	return openTab(t, shared.ctx, prepare, chromedp.WithNewBrowserContext())
 }

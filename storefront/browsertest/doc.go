@@ -2,6 +2,6 @@
 // browser, served by package storefront with package api behind it, on a box office
 // in memory.
 //
-// They need a Chromium: BOXOFFICE_TEST_BROWSER names one, else it is looked for on
-// PATH. Where there is none they are skipped, and say so.
+// They need a Chromium: BOXOFFICE_TEST_BROWSER names one (or says none), else it is
+// looked for on PATH. Where there is none they are skipped, and say so.
 package browsertest
