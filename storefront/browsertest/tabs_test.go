@@ -40,6 +40,26 @@ func TestSevenWindowsOfASaleLeaveRoomForAHold(t *testing.T) {
 	first.shows("18 of 20 left") // it has no stream any more, and asks
 }
 
+// soon makes a minute of a page's timers half a second.
+const soon = `
+const wait = window.setTimeout;
+window.setTimeout = (f, ms, ...args) => wait(f, ms >= 30_000 ? ms / 120 : ms, ...args);
+`
+
+// The windows that came later may be closed: a window does not stay without a stream for that.
+func TestAWindowTakesItsTurnAgain(t *testing.T) {
+	s := open(t)
+	v := newVisitor(t, beforeLoad(soon))
+	v.open(s.URL + "/sales/concert")
+	for range 3 {
+		w := v.window()
+		w.open(s.URL + "/sales/concert")
+		w.wait("document.getElementById('buy').textContent === 'Choose tickets'")
+	}
+	eventually(t, "the first of four opens a stream again", func() bool { return s.times("GET /v1/sales/concert/events") > 4 })
+	eventually(t, "at most three streams stay open", func() bool { return s.openStreams() <= 3 })
+}
+
 func TestATabInTheBackgroundHasNoStream(t *testing.T) {
 	place := waitingroom.Place{Sale: "concert", Status: waitingroom.StatusWaiting, Position: 12, Ahead: 11, Waiting: 40}
 	for _, test := range []struct {

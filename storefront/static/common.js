@@ -201,12 +201,13 @@ export class HeldOrders {
 }
 
 const STREAMS_MAX = 3;
+const STREAM_AGAIN_MS = 30_000; // the newer ones may be gone by then; else this one is the newest
 const STREAM_ANNOUNCED = 'boxoffice.stream';
 
 /**
  * A stream of server-sent events that leaves room for requests. Over HTTP/1.1 a browser
  * opens six connections to a server, for all its tabs together, and a stream takes
- * one for good: the tabs that opened theirs last keep them, and the others ask now and then.
+ * one for good: the tabs that opened theirs last keep them, and the others ask, and take their turn again later.
  * Where nothing can be stored, tabs do not hear of each other: then a hidden one has none.
  */
 export class Stream {
@@ -217,6 +218,7 @@ export class Stream {
   #source = null;
   #newer = 0; // streams that other tabs opened since
   #told = false; // other tabs heard of ours
+  #again = 0;
 
   /** Whether events come through. */
   live = false;
@@ -244,6 +246,7 @@ export class Stream {
 
   #open() {
     if (this.#source || document.hidden && !this.#whileHidden) return;
+    clearTimeout(this.#again);
     this.#newer = 0;
     try {
       localStorage.setItem(STREAM_ANNOUNCED, String(Math.random()));
@@ -262,13 +265,16 @@ export class Stream {
   }
 
   #shut() {
+    clearTimeout(this.#again);
     this.#source?.close();
     this.#source = null;
     this.live = false;
   }
 
   #others = ({ key }) => {
-    if (key === STREAM_ANNOUNCED && ++this.#newer >= STREAMS_MAX) this.#shut();
+    if (key !== STREAM_ANNOUNCED || ++this.#newer < STREAMS_MAX || !this.#source) return;
+    this.#shut();
+    this.#again = setTimeout(() => this.#open(), STREAM_AGAIN_MS * (1 + Math.random()));
   };
 
   #leave = () => this.#shut();
