@@ -94,7 +94,7 @@ func TestDamageIsFound(t *testing.T) {
 		{"all gone", func([]byte, int) []byte { return nil }},
 	}
 	counts := map[string]int{}
-	for range 1500 {
+	for range 600 {
 		damaged := files.Clone()
 		closed := random.IntN(3) > 0
 		if !closed {

@@ -252,7 +252,10 @@ func TestFlipEveryByte(t *testing.T) {
 	_, name, content, ends := writtenLog(t, 4)
 	last := ends[len(ends)-1]
 	for at := range last + 4096 {
-		for _, flip := range []byte{1 << (at % 8), 0xff} {
+		for i, flip := range []byte{1 << (at % 8), 0xff} {
+			if i > 0 && at%16 > 0 {
+				continue
+			}
 			files := disktest.New()
 			content[at] ^= flip
 			files.Lend(name, content)
@@ -291,11 +294,11 @@ func TestFlipEveryByteOfASnapshot(t *testing.T) {
 	}
 	names := files.Names()
 	name := names[slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, ".snapshot") })]
-	content := files.Content(name)
+	log := names[slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, ".log") })]
+	content, logContent := files.Content(name), files.Content(log)
 	for at := range content {
-		damaged := files.Clone()
+		damaged := lent(name, content, log, logContent)
 		content[at] ^= 1 << (at % 8)
-		damaged.Lend(name, content)
 		_, _, err := journal.Open(damaged, dir, &memory{})
 		content[at] ^= 1 << (at % 8)
 		if !errors.Is(err, journal.ErrCorrupt) && !errors.Is(err, journal.ErrNewerFormat) {
@@ -303,12 +306,19 @@ func TestFlipEveryByteOfASnapshot(t *testing.T) {
 		}
 	}
 	for cut := range content {
-		short := files.Clone()
-		short.Lend(name, content[:cut:cut])
+		short := lent(name, content[:cut:cut], log, logContent)
 		if _, _, err := journal.Open(short, dir, &memory{}); !errors.Is(err, journal.ErrCorrupt) {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 	}
+}
+
+// lent is a disk with two files.
+func lent(name string, content []byte, other string, otherContent []byte) *disktest.Disk {
+	files := disktest.New()
+	files.Lend(name, content)
+	files.Lend(other, otherContent)
+	return files
 }
 
 // TestEveryTornWrite writes a record, of whose sectors only some reach the disk.
@@ -516,7 +526,7 @@ func TestACrashBetweenTheStepsLosesNothing(t *testing.T) {
 			for _, fault := range []disktest.Fault{disktest.Fail, disktest.Partial, disktest.CrashBefore, disktest.CrashAfter} {
 				steps := 1
 				for step := 0; step < steps; step++ {
-					for again := range 16 {
+					for again := range 6 {
 						files := disktest.New()
 						j, _, _ := open(t, files)
 						write(t, j, 0, 3)
@@ -770,7 +780,7 @@ func TestCrashAnywhere(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	faults := []disktest.Fault{disktest.Fail, disktest.Partial, disktest.CrashBefore, disktest.CrashAfter}
-	for range 60 {
+	for range 25 {
 		files := disktest.New()
 		var confirmed [][]byte
 		for cycle := range 5 {
