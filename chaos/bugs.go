@@ -34,7 +34,7 @@ var bugs = []bug{
 		edits: []edit{
 			{"workflows/late.go", "	case state.Payment == capture.Payment:\n		return input, false\n", "	case false:\n"},
 			{"activities/activities.go", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{}, nil\n", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{Due: true}, nil\n"},
-			{"activities/activities.go", "	return forWorkflow(a.Orders.FinishRefund(ctx, done.Payment, done.At))\n", "	_ = a.Orders.FinishRefund(ctx, done.Payment, done.At)\n	return nil\n"},
+			{"activities/activities.go", "	return a.whileOwed(domain.OrderID{}, a.Orders.FinishRefund(ctx, done.Payment, done.At))\n", "	_ = a.Orders.FinishRefund(ctx, done.Payment, done.At)\n	return nil\n"},
 		},
 		caughtBy: []string{"I2"},
 		expose:   successToldAgain,
@@ -48,7 +48,7 @@ var bugs = []bug{
 	},
 	{
 		name:     "a void without asking the provider",
-		edits:    []edit{{"workflows/checkout.go", "	callCtx, stopCall := workflow.WithCancel(ctx)\n", "	if true {\n		return c.release(ctx, ending)\n	}\n	callCtx, stopCall := workflow.WithCancel(ctx)\n"}},
+		edits:    []edit{{"workflows/checkout.go", "	var outcome domain.ExpireOutcome\n", "	if true {\n		return c.release(ctx, ending)\n	}\n	var outcome domain.ExpireOutcome\n"}},
 		caughtBy: []string{"I2"},
 		expose:   webhookLost,
 	},

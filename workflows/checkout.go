@@ -205,35 +205,18 @@ func (c *checkout) holdLeft(ctx workflow.Context) time.Duration {
 	return c.state.Hold.ExpiresAt.Add(grace).Sub(workflow.Now(ctx))
 }
 
+// askAboutHint is the summary by which the history tells a hint.
+const askAboutHint = "an event that is not sealed is a hint: what did the provider take?"
+
 // follow looks into a hint: what the provider took is what counts. Until it has
-// answered, what others report goes first; at the deadline it is asked anyway.
+// answered, what others report goes first.
 func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error {
-	left := func() time.Duration { return c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx)) }
-	if left() <= 0 {
-		return nil
-	}
-	callCtx, stopCall := workflow.WithCancel(ctx)
-	defer stopCall()
-	answer := c.askAboutHint(callCtx)
-	for !answer.IsReady() {
-		if left() <= 0 {
-			return nil
-		}
-		if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout:      left(),
-			TimerOptions: workflow.TimerOptions{Summary: "the provider's word or the deadline"},
-		}, func() bool { return answer.IsReady() || c.inbox.hasPayment() }); err != nil {
-			return err
-		}
-		if answer.IsReady() || !c.inbox.hasPayment() {
-			continue
-		}
-		if err := c.handle(ctx, c.inbox.takePayment()); err != nil || c.state.Status.Settled() {
-			return err
-		}
-	}
 	var found activities.FoundCapture
-	if err := answer.Get(ctx, &found); err != nil {
+	decided, err := c.askProvider(ctx, askAboutHint, acts.FindCapture, domain.SessionID(c.order.ID), &found, always)
+	switch {
+	case decided:
+		return err
+	case err != nil:
 		return fmt.Errorf("ask about an unsealed event of order %s: %w", c.order.ID, err)
 	}
 	switch {
@@ -247,10 +230,6 @@ func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error 
 	default:
 		return c.giveUp(ctx, domain.OrderCanceled)
 	}
-}
-
-func (c *checkout) askAboutHint(ctx workflow.Context) workflow.Future {
-	return callProvider(ctx, "an event that is not sealed is a hint: what did the provider take?", acts.FindCapture, domain.SessionID(c.order.ID))
 }
 
 // settleCaptured settles what the provider captured. A capture of the wrong
@@ -519,7 +498,8 @@ func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	switch {
 	case m.hint && m.event.Type == domain.PaymentSucceeded:
 		var found activities.FoundCapture
-		if err := c.askAboutHint(ctx).Get(ctx, &found); err != nil || !found.Captured {
+		answer := callProvider(ctx, askAboutHint, acts.FindCapture, domain.SessionID(c.order.ID))
+		if err := answer.Get(ctx, &found); err != nil || !found.Captured {
 			return err
 		}
 		capture = found.Capture
