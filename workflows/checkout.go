@@ -43,6 +43,8 @@ type checkout struct {
 	// handedOver are the payments that Late has: whatever else is said of
 	// them, they buy nothing here.
 	handedOver map[string]bool
+	// doubted are captures that an event reported and the provider did not show.
+	doubted []domain.Capture
 }
 
 func newCheckout(order domain.Order) *checkout {
@@ -267,6 +269,7 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 		// The provider took nothing under the session's own id, which the right
 		// payment may still come under: there is nothing to give back.
 		workflow.GetLogger(ctx).Warn("An event of a wrong amount about a payment that the provider does not know", "Payment", capture.Payment)
+		c.doubted = append(c.doubted, capture)
 		return nil
 	default:
 		return c.settle(ctx, capture)
@@ -437,6 +440,9 @@ func (c *checkout) close(ctx workflow.Context) error {
 	if err := c.tellEnding(ctx); err != nil {
 		return err
 	}
+	if err := c.handOverDoubted(ctx); err != nil {
+		return err
+	}
 	for {
 		c.drainSignals(ctx)
 		for !c.inbox.empty() {
@@ -457,6 +463,25 @@ func (c *checkout) close(ctx workflow.Context) error {
 			return err
 		}
 	}
+}
+
+// doubtedChange marks checkouts that give to Late what an event reported and the
+// provider did not show. It is asked only where there is such a payment.
+const doubtedChange = "doubted-capture"
+
+// handOverDoubted: an event may have been ahead of what the provider answers, and
+// nothing was sold for its payment. Late asks again.
+func (c *checkout) handOverDoubted(ctx workflow.Context) error {
+	for _, capture := range c.doubted {
+		input, late := LateTerms(&c.state, capture)
+		if !late || workflow.GetVersion(ctx, doubtedChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+			continue
+		}
+		if err := c.handOver(ctx, input); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lastCallChange marks checkouts that let every goroutine which was woken by the

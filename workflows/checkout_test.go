@@ -161,6 +161,21 @@ func TestCheckoutEndings(t *testing.T) {
 			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
+			name: "the same, ahead of the provider, which shows it later: it goes back when the order has ended without it",
+			script: func(w *world) {
+				c := wrongCapture()
+				c.Payment = domain.SessionID(c.Order)
+				w.captured, w.knownAt = &c, w.now().Add(soon+time.Second)
+			},
+			drive: func(b *bundle, _ *answers) {
+				wrong := b.event("e1", domain.PaymentSucceeded)
+				wrong.AmountMinor, wrong.Payment = 1, ""
+				b.signal(soon, wrong)
+				b.signal(2*soon, b.event("e2", domain.PaymentFailed))
+			},
+			want: want{status: domain.OrderFailed, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}, flags: []activities.Flag{activities.FlagWrongAmount}},
+		},
+		{
 			name: "a wrong amount of a payment that the provider took for the right one",
 			script: func(w *world) {
 				c := testCapture()

@@ -65,6 +65,8 @@ type books struct {
 	// Provider.
 	session  string // open, captured, failed, canceled, expired
 	captures []domain.Capture
+	takenAt  []time.Time   // of each
+	lag      time.Duration // until the provider shows what it took; expire knows at once
 	refunds  map[string]int
 }
 
@@ -310,7 +312,7 @@ func (b *books) Capture(context.Context, string) (domain.Capture, bool, error) {
 		ok      bool
 	}
 	f, err := call(b, "capture", func() (found, error) {
-		if len(b.captures) == 0 {
+		if !b.shown(0) {
 			return found{}, nil
 		}
 		return found{b.captures[0], true}, nil
@@ -318,10 +320,19 @@ func (b *books) Capture(context.Context, string) (domain.Capture, bool, error) {
 	return f.capture, f.ok, err
 }
 
+// shown: the provider answers for the capture.
+func (b *books) shown(i int) bool {
+	return i >= 0 && i < len(b.captures) && !b.now().Before(b.takenAt[i].Add(b.lag))
+}
+
 func (b *books) Refund(_ context.Context, r domain.Refund) error {
 	_, err := call(b, "refund", func() (any, error) {
-		if !slices.ContainsFunc(b.captures, func(c domain.Capture) bool { return c.Payment == r.Capture.Payment }) {
+		i := slices.IndexFunc(b.captures, func(c domain.Capture) bool { return c.Payment == r.Capture.Payment })
+		if !b.shown(i) {
 			return nil, domain.NotFound("payment")
+		}
+		if b.captures[i].AmountMinor != r.Capture.AmountMinor {
+			return nil, domain.Invalid("amount", "is not what was taken")
 		}
 		b.refunds[r.Capture.Payment] = 1 // the payment is the key
 		return nil, nil
@@ -361,6 +372,7 @@ func newPlay(t *rapid.T) *play {
 	b := &books{
 		order: order, fails: map[string][]bool{}, free: rapid.Int64Range(0, 3).Draw(t, "free"),
 		greedy: rapid.Bool().Draw(t, "greedy"), perksLeft: rapid.Int64Range(0, 1).Draw(t, "perks"),
+		lag:          time.Duration(rapid.IntRange(0, 5).Draw(t, "lag")) * time.Second,
 		unrecordable: rapid.IntRange(0, 9).Draw(t, "unrecordable") == 0,
 		bought:       map[string]string{}, done: map[string]bool{}, session: "open", refunds: map[string]int{},
 	}
@@ -506,7 +518,7 @@ func (p *play) captureNow(differs int64) domain.PaymentEvent {
 	if p.session == "open" {
 		p.session = "captured"
 	}
-	p.captures = append(p.captures, c)
+	p.captures, p.takenAt = append(p.captures, c), append(p.takenAt, p.now())
 	return p.eventOf(domain.PaymentSucceeded, c)
 }
 

@@ -139,17 +139,31 @@ func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (activities.A
 	return outcome, err
 }
 
-// takeUpMax is how many workflows one audit starts again; the next one goes on.
-const takeUpMax = 100
+// How many workflows one audit starts again, and of how many it asks whether that was
+// done before; the next one goes on.
+const (
+	takeUpMax     = 100
+	takeUpAsksMax = 1000
+)
+
+// taker is the Desk as far as the audit needs it to go on with what broke off.
+type taker interface {
+	Unfinished(ctx context.Context) iter.Seq2[checkouts.Unfinished, error]
+	TakeUp(ctx context.Context, u checkouts.Unfinished) (bool, error)
+}
 
 // takeUpBrokenOff starts again what gave money back and broke off. Whether it helped
 // is what the next audit says.
-func takeUpBrokenOff(ctx context.Context, desk *checkouts.Desk, log *slog.Logger) {
-	taken := 0
+func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
+	asked, taken := 0, 0
 	for u, err := range desk.Unfinished(ctx) {
-		if err != nil || taken == takeUpMax {
+		if err != nil || asked == takeUpAsksMax || taken == takeUpMax {
 			return // the audit itself says what it could not read
 		}
+		if !u.Failed || u.Checkout {
+			continue
+		}
+		asked++
 		started, err := desk.TakeUp(ctx, u)
 		if started || err != nil {
 			taken++
