@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"boxoffice/domain"
@@ -127,31 +128,37 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 // books are a snapshot's entries, found by key.
 type books struct {
 	*Snapshot
-	open     map[domain.OrderID]bool // orders with an open workflow
-	booked   map[uint32][]Booking    // the snapshot's, and those of the quotas
-	orders   map[domain.OrderID]*Order
-	tickets  map[string]*Order // by payment
-	refunds  map[string]*domain.Refund
-	captures map[string]*domain.Capture
-	returned map[string]sum // what was given back, by payment
-	reasons  map[string]domain.RefundReason
+	open map[domain.OrderID]bool // orders with an open workflow
+	// inCheckout are those of them with another one than a late payment or a refund.
+	inCheckout map[domain.OrderID]bool
+	booked     map[uint32][]Booking // the snapshot's, and those of the quotas
+	orders     map[domain.OrderID]*Order
+	tickets    map[string]*Order // by payment
+	refunds    map[string]*domain.Refund
+	captures   map[string]*domain.Capture
+	returned   map[string]sum // what was given back, by payment
+	reasons    map[string]domain.RefundReason
 }
 
 func newBooks(s *Snapshot) *books {
 	b := &books{
-		Snapshot: s,
-		open:     make(map[domain.OrderID]bool, len(s.Workflows)),
-		booked:   make(map[uint32][]Booking, len(s.Bookings)+1),
-		orders:   make(map[domain.OrderID]*Order, len(s.Orders)),
-		tickets:  make(map[string]*Order, len(s.Orders)),
-		refunds:  make(map[string]*domain.Refund, len(s.Refunds)),
-		captures: make(map[string]*domain.Capture, len(s.Captures)),
-		returned: make(map[string]sum, len(s.Returned)),
-		reasons:  make(map[string]domain.RefundReason, len(s.Returned)),
+		Snapshot:   s,
+		open:       make(map[domain.OrderID]bool, len(s.Workflows)),
+		inCheckout: make(map[domain.OrderID]bool, len(s.Workflows)),
+		booked:     make(map[uint32][]Booking, len(s.Bookings)+1),
+		orders:     make(map[domain.OrderID]*Order, len(s.Orders)),
+		tickets:    make(map[string]*Order, len(s.Orders)),
+		refunds:    make(map[string]*domain.Refund, len(s.Refunds)),
+		captures:   make(map[string]*domain.Capture, len(s.Captures)),
+		returned:   make(map[string]sum, len(s.Returned)),
+		reasons:    make(map[string]domain.RefundReason, len(s.Returned)),
 	}
 	for _, w := range s.Workflows {
 		if !w.Failed {
 			b.open[w.Order] = true
+			if !strings.HasPrefix(w.ID, "late/") && !strings.HasPrefix(w.ID, "refund/") {
+				b.inCheckout[w.Order] = true
+			}
 		}
 	}
 	maps.Copy(b.booked, s.Bookings)

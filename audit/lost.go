@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"boxoffice/domain"
@@ -21,10 +20,16 @@ type Lost struct {
 // readFates asks the ledger about captures that are not recorded: whether they
 // bought something all the same.
 func (s *Snapshot) readFates(ctx context.Context, from Ledger) (err error) {
-	b := newBooks(s)
+	recorded := make(map[string]bool, len(s.Orders)+len(s.Refunds))
+	for i := range s.Orders {
+		recorded[s.Orders[i].Payment] = true
+	}
+	for i := range s.Refunds {
+		recorded[s.Refunds[i].Capture.Payment] = true
+	}
 	var orders []domain.OrderID
-	for _, c := range s.Captures {
-		if b.tickets[c.Payment] == nil && b.refunds[c.Payment] == nil {
+	for i := range s.Captures {
+		if c := &s.Captures[i]; !recorded[c.Payment] {
 			orders = append(orders, c.Order)
 		}
 	}
@@ -116,10 +121,8 @@ func (b *books) unrecordedSale(order domain.OrderID, soldAt time.Time) Verdict {
 // lostUnlessInCheckout: an open checkout may be about to record its order. A late
 // payment or a refund that stays open is not: it waits for the record that is lost.
 func (b *books) lostUnlessInCheckout(order domain.OrderID) Verdict {
-	for _, w := range b.Workflows {
-		if w.Order == order && !w.Failed && !strings.HasPrefix(w.ID, "late/") && !strings.HasPrefix(w.ID, "refund/") {
-			return InFlight
-		}
+	if b.inCheckout[order] {
+		return InFlight
 	}
 	return Broken
 }
