@@ -21,9 +21,10 @@
 // has a context to bind it to (converter.WorkflowSerializationContext), and it is
 // left out on purpose. Temporal's codec protocol does not tell a codec server of
 // which workflow a payload is, so the binding would have to be in the clear beside
-// it; and as long as what is not sealed passes, who can write there has no need to
-// move a ciphertext: they can write their own. Against them stand Temporal's
-// authorization and the ledger, which sells nothing twice whatever a history says.
+// it. What a checkout believes because it is sealed names its order, and each event
+// has an effect once: moved or repeated, it does nothing new. Against the rest stand
+// Temporal's authorization and the ledger, which sells nothing twice whatever a
+// history says.
 //
 // # Keys
 //

@@ -149,11 +149,43 @@ func TestAPaymentInTheTaskThatCloses(t *testing.T) {
 			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, x.run().GetEventType())
 			require.Contains(t, x.children(), workflows.LateID(order.ID, injected))
 			require.NoError(t, x.replayed())
-			if *histories != "" {
-				content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(&historypb.History{Events: x.events})
-				require.NoError(t, err)
-				require.NoError(t, os.WriteFile(filepath.Join(*histories, "last-call-"+tt.name+".json"), append(content, '\n'), 0o644))
-			}
+			x.save("last-call-" + tt.name)
+		})
+	}
+}
+
+// save keeps a history, see -histories.
+func (x *execution) save(name string) {
+	x.t.Helper()
+	if *histories == "" {
+		return
+	}
+	content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(&historypb.History{Events: x.events})
+	require.NoError(x.t, err)
+	require.NoError(x.t, os.WriteFile(filepath.Join(*histories, name+".json"), append(content, '\n'), 0o644))
+}
+
+// A late payment of which the provider knows a little later, and one of which it never
+// does: their histories are kept too.
+func TestLateHistories(t *testing.T) {
+	begun := history(t, "testdata/histories/canceled-then-paid-refunded.json")[:2]
+	var input workflows.LateInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(begun[0].GetWorkflowExecutionStartedEventAttributes().GetInput(), &input))
+	for name, after := range map[string]time.Duration{"late-shown-later": 3 * time.Second, "late-never-shown": 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{}
+			w.reset(nil)
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+			x := s.resume(begun)
+			w.now = func() time.Time { return x.now }
+			w.captured, w.knownAt = &input.Capture, x.now.Add(after)
+			last := x.run()
+			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last.GetEventType())
+			var state domain.CheckoutState
+			require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(last.GetWorkflowExecutionCompletedEventAttributes().GetResult(), &state))
+			require.Equal(t, name == "late-never-shown", state.Untaken)
+			require.NoError(t, x.replayed())
+			x.save(name)
 		})
 	}
 }
@@ -308,5 +340,6 @@ func (x *execution) replayed() error {
 	replayer := worker.NewWorkflowReplayer()
 	replayer.RegisterWorkflow(workflows.Checkout)
 	replayer.RegisterWorkflow(workflows.CancelSale)
+	replayer.RegisterWorkflow(workflows.Late)
 	return replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: x.events})
 }

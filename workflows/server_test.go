@@ -67,6 +67,7 @@ func newServer(t *testing.T, acts *activities.Activities, payloads converter.Dat
 	})
 	w.RegisterWorkflow(workflows.Checkout)
 	w.RegisterWorkflow(workflows.CancelSale)
+	w.RegisterWorkflow(workflows.Late)
 	w.RegisterActivity(acts)
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
