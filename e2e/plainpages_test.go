@@ -121,7 +121,7 @@ func testWithoutJavaScript(t *testing.T, s *stack) {
 	require.NotContains(t, other.page, "Ticket 1")
 
 	require.Equal(t, http.StatusOK, b.open(s.api("/sales/"+sale)))
-	require.Equal(t, http.StatusTooManyRequests, b.send("/checkouts", url.Values{"quantity-B": {"5"}, "email": {newBuyer()}}))
+	require.Equal(t, http.StatusTooManyRequests, b.send("/checkouts", url.Values{"quantity-a": {"5"}, "email": {newBuyer()}}))
 	require.Contains(t, b.page, "That is more than one person may have")
 	require.Contains(t, b.page, `value="5"`, "the form is as it was filled in")
 }
