@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +26,7 @@ func TestBoxOffice(t *testing.T) {
 			// A group: its parallel tests end before verify begins.
 			t.Run("endings", func(t *testing.T) { testEndings(t, s) })
 			t.Run("crash after the post", func(t *testing.T) { testCrashAfterPost(t, s) })
+			t.Run("no buyer in the database's log", func(t *testing.T) { testDatabaseLog(t, s) })
 			if *capture != "" {
 				return
 			}
@@ -113,6 +116,20 @@ func testBadInput(t *testing.T, s *stack) {
 		})
 	}
 	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
+}
+
+// testDatabaseLog: one ending has the database refuse an order, which it would log
+// with the whole row.
+func testDatabaseLog(t *testing.T, s *stack) {
+	log, err := os.ReadFile(filepath.Join(s.dir, "log", "postgres.log"))
+	if os.IsNotExist(err) {
+		t.Skip("SKIPPED: the database is not the stack's own")
+	}
+	require.NoError(t, err)
+	require.Contains(t, string(log), "ERROR", "nothing was refused: this shows nothing")
+	for line := range strings.Lines(string(log)) {
+		require.NotContains(t, line, "@example.com")
+	}
 }
 
 func testRepeats(t *testing.T, s *stack) {

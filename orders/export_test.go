@@ -54,3 +54,6 @@ func (s *Store) TakeAllConnections(ctx context.Context, fail func(...any)) (rele
 		}
 	})
 }
+
+// LogsValues lets tests judge settings that no server here has.
+func LogsValues(found map[string]string) []LogSetting { return logsValues(found) }

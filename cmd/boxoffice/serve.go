@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -232,7 +233,25 @@ func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store
 	_, err = await(ctx, s.log, &s.waiting, needsOrders, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, store.CheckSchema(ctx)
 	})
+	if err == nil {
+		s.warnOfLoggedBuyers(ctx, store)
+	}
 	return store, err
+}
+
+// warnOfLoggedBuyers: what the database writes into its own log is not ours to change.
+func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
+	LogsBuyers(context.Context) ([]orders.LogSetting, error)
+	MendLogs([]orders.LogSetting) []string
+}) {
+	unsafe, err := store.LogsBuyers(ctx)
+	switch {
+	case err != nil:
+		s.log.Warn("cannot tell whether the database's log shows buyers' addresses", "error", err)
+	case len(unsafe) > 0:
+		s.log.Warn("the database's log may show buyers' addresses and tickets' codes; as a superuser, mend it and start again",
+			"settings", fmt.Sprint(unsafe), "mend", strings.Join(store.MendLogs(unsafe), " "))
+	}
 }
 
 func (s *service) openTemporal(ctx context.Context) (client.Client, error) {

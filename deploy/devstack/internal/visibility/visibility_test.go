@@ -2,21 +2,15 @@ package visibility
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/server/schema"
 
-	"boxoffice/deploy/devstack/internal/postgres"
+	"boxoffice/deploy/devstack/internal/postgres/postgrestest"
 )
 
 func TestLeanAndBack(t *testing.T) {
@@ -162,44 +156,7 @@ func temporalSchema(t *testing.T) string {
 // freshDatabase is on a server of its own, of the newest release that is installed here.
 func freshDatabase(ctx context.Context, t *testing.T) *pgx.Conn {
 	t.Helper()
-	server, ok := postgres.Choose(postgres.Installed(ctx), 0)
-	if !ok {
-		t.Skip("no Postgres is installed; the end-to-end tests search on the one that is downloaded")
-	}
-	id, err := postgres.ServerIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	home, err := os.MkdirTemp("", "boxoffice-test-visibility-") // not t.TempDir: its parents are closed to Postgres's user
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(home) })
-	if err := os.Chmod(home, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	m := &postgres.Managed{Server: server, Identity: id, Port: freePort(t)}
-	if err := m.Prepare(ctx, filepath.Join(home, "server"), filepath.Join(home, "secrets.json"), run); err != nil {
-		t.Fatal(err)
-	}
-	path, arguments := m.Command()
-	serving := command(context.Background(), id, path, arguments...)
-	if err := serving.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		serving.Process.Signal(syscall.SIGINT)
-		serving.Wait()
-	})
-	retry := time.NewTicker(50 * time.Millisecond)
-	defer retry.Stop()
-	for postgres.Ping(ctx, m.Administration()) != nil {
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
-			t.Fatal("Postgres does not answer")
-		}
-	}
+	m, _ := postgrestest.Start(ctx, t)
 	if _, err := m.EnsureDatabases(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -209,27 +166,4 @@ func freshDatabase(ctx context.Context, t *testing.T) *pgx.Conn {
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
-}
-
-func run(ctx context.Context, name string, id postgres.Identity, path string, arguments ...string) error {
-	if out, err := command(ctx, id, path, arguments...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, out)
-	}
-	return nil
-}
-
-func command(ctx context.Context, id postgres.Identity, path string, arguments ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, path, arguments...)
-	c.Dir, c.SysProcAttr = "/", &syscall.SysProcAttr{Credential: id.Credential}
-	return c
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
