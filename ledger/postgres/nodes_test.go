@@ -331,3 +331,21 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 		t.Error("an older build opened a newer schema")
 	}
 }
+
+// Ids are compared as numbers: no column has a collation, so no database's own can
+// put them in another order.
+func TestNoColumnIsText(t *testing.T) {
+	p := newPlace(t)
+	p.open(t, postgres.Options{})
+	conn := p.connect(t)
+	const collated = `
+		SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+		WHERE c.relnamespace = $1::text::regnamespace AND a.attnum > 0 AND a.attcollation <> 0`
+	if n := scan[int](t, conn, collated, p.schema); n != 0 {
+		t.Errorf("%d columns have a collation", n)
+	}
+	const all = `SELECT count(*) FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relname = 'transfers'`
+	if n := scan[int](t, conn, all, p.schema); n != 1 {
+		t.Errorf("%d tables of transfers: this looks at the wrong schema", n)
+	}
+}
