@@ -281,10 +281,12 @@ func TestWithoutRoomForASnapshotTheLedgerGoesOn(t *testing.T) {
 			transfer(t, engine, ids)
 			created++
 		}
+		waitFor(t, "it is said that there is no room", func() bool {
+			transfer(t, engine, ids)
+			created++
+			return log.count("no snapshot could be written") > 0
+		})
 		engine.Close()
-		if log.count("no snapshot could be written") == 0 {
-			t.Fatal("nothing was said")
-		}
 		log.forget()
 		if slices.ContainsFunc(files.Names(), func(name string) bool { return strings.Contains(name, ".snapshot") }) {
 			t.Fatalf("a part of a snapshot is left: %v", files.Names())
@@ -308,20 +310,23 @@ func TestWithoutRoomForASnapshotTheLedgerGoesOn(t *testing.T) {
 	}
 }
 
-// TestASnapshotIsTriedAgainWhileTheLogGrows counts the tries: a few, not one a request.
+// TestASnapshotIsTriedAgainWhileTheLogGrows counts the tries: one each time that the
+// log has grown by a quarter of what is between snapshots, not one a request.
 func TestASnapshotIsTriedAgainWhileTheLogGrows(t *testing.T) {
-	const logBytes, blocks = 40 << 10, 200
+	const logBlocks, tries = 40, 5
 	log := &messages{}
 	engine := open(t, "ledger", embedded.Options{
-		FileSystem: roomFor{disktest.New(), func() bool { return true }}, SnapshotLogBytes: logBytes, Logger: log.logger(),
+		FileSystem: roomFor{disktest.New(), func() bool { return true }}, SnapshotLogBytes: logBlocks * 4096, Logger: log.logger(),
 	})
 	ids := createAccounts(t, engine, 2)
-	for range blocks {
+	blocks := 1
+	waitFor(t, "some tries", func() bool {
 		transfer(t, engine, ids)
-	}
-	engine.Close()
-	if tries := log.count("no snapshot could be written"); tries < 2 || tries > 4*blocks*4096/logBytes {
-		t.Fatalf("%d tries", tries)
+		blocks++
+		return log.count("no snapshot could be written") >= tries
+	})
+	if least := logBlocks + (tries-1)*logBlocks/4; blocks < least {
+		t.Fatalf("%d tries in a log of %d blocks, want at least %d", tries, blocks, least)
 	}
 }
 
@@ -333,15 +338,27 @@ func TestASnapshotMakesWayForTheLog(t *testing.T) {
 	engine := open(t, "ledger", embedded.Options{FileSystem: shared, SnapshotLogBytes: 3 * 4096})
 	ids := createAccounts(t, engine, 2)
 	count := 0
-	for range 200 {
+	more := func() {
 		transfer(t, engine, ids)
 		count++
 	}
-	select {
-	case <-shared.refused:
-	default:
-		shared.once.Do(func() { close(shared.refused) }) // or the snapshot waits for ever
+	defer shared.once.Do(func() { close(shared.refused) }) // or a snapshot waits for ever
+	for range 3 {
+		more()
+	}
+	waitFor(t, "a snapshot is under way", shared.snapshot.Load)
+	for refused := false; !refused && count < 1000; more() {
+		select {
+		case <-shared.refused:
+			refused = true
+		default:
+		}
+	}
+	if count == 1000 {
 		t.Fatal("the log never lacked room")
+	}
+	for range 200 {
+		more()
 	}
 	engine.Close()
 	if r := open(t, "ledger", embedded.Options{FileSystem: files}).Recovery(); int(r.TransfersCount) != count {

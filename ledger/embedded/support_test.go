@@ -204,7 +204,7 @@ func (d *sharedRoom) Create(name string) (embedded.File, error) {
 	if err == nil && strings.Contains(name, ".snapshot") {
 		d.snapshot.Store(true)
 	}
-	return sharedFile{file, name, d}, err
+	return sharedFile{file, strings.TrimSuffix(name, ".tmp"), d}, err
 }
 
 func (d *sharedRoom) Remove(name string) error {
@@ -228,11 +228,14 @@ type sharedFile struct {
 }
 
 func (f sharedFile) WriteAt(p []byte, at int64) (int, error) {
-	const grown = 4096 + 256<<10
+	size, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
 	switch {
 	case strings.Contains(f.name, ".snapshot"):
 		<-f.disk.refused
-	case strings.Contains(f.name, ".log") && at >= grown && f.disk.snapshot.Load():
+	case strings.HasSuffix(f.name, ".log") && at >= size && f.disk.snapshot.Load():
 		f.disk.once.Do(func() { close(f.disk.refused) })
 		return 0, disktest.ErrFull
 	}
