@@ -30,6 +30,7 @@ func TestBoxOffice(t *testing.T) {
 			if *capture != "" {
 				return
 			}
+			t.Run("clocks", func(t *testing.T) { testClocks(t, s) })
 			t.Run("signal by hand", func(t *testing.T) { testSignalByHand(t, s) })
 			t.Run("bad input", func(t *testing.T) { testBadInput(t, s) })
 			t.Run("strangers", func(t *testing.T) { testStrangers(t, s) })
