@@ -14,10 +14,10 @@
 // start with a block of 4096 bytes whose first bytes are:
 //
 //	 0  8  magic "boxledgr"
-//	 8  4  kind: 1 log, 2 snapshot, 3 mark of a close
+//	 8  4  kind: 1 log, 2 snapshot, 3 mark of a close, 4 of an opening
 //	12  4  format version: 2
 //	16 16  identity of the ledger: random, the same in all its files
-//	32  8  sequence: of the first record (log), of the last included (snapshot, mark)
+//	32  8  sequence: of the first record (log), of the last included (snapshot, marks)
 //	40  4  checksum of the record before the first, or of the last
 //	44  4  checksum of bytes 0 to 43
 //
@@ -50,7 +50,9 @@
 //
 // The mark "CLOSED" is one block. It stands for a ledger that was closed in order, and
 // names the record that it ended with; Open checks it and removes it, before anything
-// is written. While it is there nothing can be torn: what differs is damage.
+// is written. While it is there nothing can be torn: what differs is damage. The mark
+// "OPENED" names the last record that was there when the ledger was last opened. It
+// stays, and so does that record.
 //
 // The remains of an unfinished write are copied to "<log>-<offset>-<number>.torn"
 // before they are overwritten with zeros. The newest of these copies are kept.

@@ -40,6 +40,7 @@ const (
 	kindLog      fileKind = 1
 	kindSnapshot fileKind = 2
 	kindClosed   fileKind = 3
+	kindOpened   fileKind = 4
 )
 
 type identity [identityBytes]byte

@@ -219,13 +219,21 @@ func (j *Journal) Close() error {
 	if j.failed != nil {
 		return err
 	}
-	header := fileHeader{kind: kindClosed, identity: j.identity, sequence: j.sequence, previous: j.previous}
-	mark, _, markErr := createWhole(j.fs, j.dir, filepath.Join(j.dir, closedName), func(file disk.File) error {
+	if _, markErr := j.mark(closedName, kindClosed); markErr != nil {
+		return errors.Join(err, fmt.Errorf("mark that the ledger was closed in order: %w", markErr))
+	}
+	return err
+}
+
+// mark writes a mark that names the last record. For placed see createWhole.
+func (j *Journal) mark(name string, kind fileKind) (placed bool, err error) {
+	header := fileHeader{kind: kind, identity: j.identity, sequence: j.sequence, previous: j.previous}
+	file, placed, err := createWhole(j.fs, j.dir, filepath.Join(j.dir, name), func(file disk.File) error {
 		_, err := file.WriteAt(header.encode(), 0)
 		return err
 	})
-	if markErr != nil {
-		return errors.Join(err, fmt.Errorf("mark that the ledger was closed in order: %w", markErr))
+	if err != nil {
+		return placed, err
 	}
-	return errors.Join(err, mark.Close())
+	return true, file.Close()
 }

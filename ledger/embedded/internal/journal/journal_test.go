@@ -110,8 +110,8 @@ func TestASnapshotReplacesTheLogBeforeIt(t *testing.T) {
 	if err := j.Retire(at); err != nil {
 		t.Fatal(err)
 	}
-	if names := files.Names(); len(names) != 2 {
-		t.Fatalf("files %v, want one log and one snapshot", names)
+	if names := files.Names(); len(names) != 3 {
+		t.Fatalf("files %v, want one log, one snapshot and the mark", names)
 	}
 	_, state, recovery := open(t, files)
 	if !bytes.Equal(state.snapshot, content) || !equal(state.records, records(5, 7)) || recovery.SequenceFirst != 6 {
@@ -748,6 +748,73 @@ func otherMark(files *disktest.Disk, _ []string, mark string) {
 		panic(err)
 	}
 	files.SetContent(mark, other.Content(mark))
+}
+
+// TestWhatWasThereAtTheLastStartIsThereAfterACrash takes away more than a crash can,
+// from a ledger that was opened with three records, got three more and was not closed.
+func TestWhatWasThereAtTheLastStartIsThereAfterACrash(t *testing.T) {
+	const block = 4096
+	const opened = dir + "/OPENED"
+	clearFrom := func(files *disktest.Disk, log string, from int) {
+		content := files.Content(log)
+		clear(content[from:])
+		files.SetContent(log, content)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(files *disktest.Disk, log string)
+		want   int // records, or refused
+	}{
+		{"nothing", func(*disktest.Disk, string) {}, 6},
+		{"the last record", func(files *disktest.Disk, log string) { clearFrom(files, log, 8*block-block) }, 5},
+		{"all records", func(files *disktest.Disk, log string) { clearFrom(files, log, block) }, -1},
+		{"one record of before", func(files *disktest.Disk, log string) { clearFrom(files, log, 3*block) }, -1},
+		{"the log", func(files *disktest.Disk, log string) { _ = files.Remove(log) }, -1},
+		{"a byte of the mark", func(files *disktest.Disk, _ string) { flip(files, opened, 33) }, -1},
+		{"the mark", func(files *disktest.Disk, _ string) { _ = files.Remove(opened) }, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files := disktest.New()
+			j, _, _ := open(t, files)
+			write(t, j, 0, 3)
+			j, _, _ = open(t, files)
+			write(t, j, 3, 6)
+			c.change(files, files.Names()[0])
+			state := &memory{}
+			_, _, err := journal.Open(files, dir, state)
+			if c.want < 0 && !errors.Is(err, journal.ErrCorrupt) {
+				t.Fatal(err)
+			}
+			if c.want >= 0 && (err != nil || !equal(state.records, records(0, c.want))) {
+				t.Fatalf("%d records: %v", len(state.records), err)
+			}
+		})
+	}
+}
+
+// TestWithoutRoomForAMarkTheLedgerOpens has no room for anything new.
+func TestWithoutRoomForAMarkTheLedgerOpens(t *testing.T) {
+	files := disktest.New()
+	j, _, _ := open(t, files)
+	write(t, j, 0, 3)
+	files.FailAt(func(_ int, _ disktest.Operation, name string) disktest.Fault {
+		if strings.HasSuffix(name, ".tmp") {
+			return disktest.Fail
+		}
+		return disktest.None
+	})
+	j, state, _ := open(t, files)
+	if !equal(state.records, records(0, 3)) {
+		t.Fatalf("%d records", len(state.records))
+	}
+	write(t, j, 3, 5)
+	if err := j.Close(); err == nil {
+		t.Fatal("nothing is said of the mark that is missing")
+	}
+	files.FailAt(nil)
+	if _, state, recovery := open(t, files); recovery.Closed || !equal(state.records, records(0, 5)) {
+		t.Fatalf("%+v, %d records", recovery, len(state.records))
+	}
 }
 
 func TestABrokenJournalIsNotMarkedAsClosed(t *testing.T) {

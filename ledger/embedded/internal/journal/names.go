@@ -13,8 +13,10 @@ const (
 	temporarySuffix = ".tmp"
 	tornSuffix      = ".torn"
 
-	// closedName is the mark of a ledger that was closed in order.
+	// closedName is the mark of a ledger that was closed in order, openedName that of one
+	// that was opened.
 	closedName = "CLOSED"
+	openedName = "OPENED"
 )
 
 func logName(first uint64) string     { return fmt.Sprintf("%016x%s", first, logSuffix) }
@@ -34,6 +36,7 @@ type files struct {
 	temporary []string
 	torn      []string // kept remains of unfinished writes, the oldest first
 	closed    bool
+	opened    bool
 }
 
 func sortFiles(names []string) files {
@@ -46,6 +49,8 @@ func sortFiles(names []string) files {
 			f.torn = append(f.torn, name)
 		case name == closedName:
 			f.closed = true
+		case name == openedName:
+			f.opened = true
 		}
 		if sequence, ok := parseName(name, logSuffix); ok {
 			f.logs = append(f.logs, sequence)

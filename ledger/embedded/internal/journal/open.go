@@ -80,8 +80,13 @@ func (r *recovering) read() error {
 	r.files = sortFiles(names)
 	r.stale = r.files.temporary
 	if len(r.files.logs) == 0 && len(r.files.snapshots) == 0 {
-		if r.files.closed {
-			return corrupt(r.path(closedName), 0, "the ledger was closed in order, but its logs and snapshots are missing")
+		for _, mark := range []struct {
+			there bool
+			name  string
+		}{{r.files.closed, closedName}, {r.files.opened, openedName}} {
+			if mark.there {
+				return corrupt(r.path(mark.name), 0, "there was a ledger here, but its logs and snapshots are missing")
+			}
 		}
 		r.found.Created = true
 		r.found.SequenceFirst = 1
@@ -99,7 +104,7 @@ func (r *recovering) read() error {
 			return err
 		}
 	}
-	return r.checkClosed()
+	return errors.Join(r.checkClosed(), r.checkOpened())
 }
 
 // loadNewest loads the last snapshot. There are others where a crash came between
@@ -225,21 +230,12 @@ func (r *recovering) checkClosed() error {
 	if !r.files.closed {
 		return nil
 	}
-	name := r.path(closedName)
-	file, err := r.journal.fs.Open(name)
+	mark, err := r.readMark(closedName, kindClosed)
 	if err != nil {
-		return err
-	}
-	mark, size, err := readFileHeader(file, name, kindClosed)
-	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	j := r.journal
 	switch {
-	case size != blockBytes:
-		return corrupt(name, blockBytes, "there are bytes after the end")
-	case mark.identity != j.identity:
-		return corrupt(name, 0, "the mark belongs to another ledger")
 	case r.found.Torn != nil:
 		return corrupt(r.found.Torn.File, r.found.Torn.Offset, "%s, yet the ledger was closed in order", r.found.Torn.Reason)
 	case mark.sequence != j.sequence || mark.previous != j.previous:
@@ -248,6 +244,43 @@ func (r *recovering) checkClosed() error {
 	}
 	r.found.Closed = true
 	return nil
+}
+
+// checkOpened holds what was read against what was there when the ledger was last
+// opened: it cannot have become less.
+func (r *recovering) checkOpened() error {
+	if !r.files.opened {
+		return nil
+	}
+	mark, err := r.readMark(openedName, kindOpened)
+	if err != nil {
+		return err
+	}
+	j := r.journal
+	if mark.sequence > j.sequence || mark.sequence == j.sequence && mark.previous != j.previous {
+		return corrupt(j.name, j.offset, "the log ends with record %d, but record %d was there when the ledger was last opened",
+			j.sequence, mark.sequence)
+	}
+	return nil
+}
+
+func (r *recovering) readMark(name string, kind fileKind) (mark fileHeader, err error) {
+	name = r.path(name)
+	file, err := r.journal.fs.Open(name)
+	if err != nil {
+		return mark, err
+	}
+	mark, size, err := readFileHeader(file, name, kind)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return mark, err
+	}
+	switch {
+	case size != blockBytes:
+		return mark, corrupt(name, blockBytes, "there are bytes after the end")
+	case mark.identity != r.journal.identity:
+		return mark, corrupt(name, 0, "the mark belongs to another ledger")
+	}
+	return mark, nil
 }
 
 // makeReady makes the directory one to append to: everything was read and is sound.
@@ -268,6 +301,19 @@ func (r *recovering) makeReady() error {
 		}
 		r.found.FilesRemoved++
 	}
+	if err := r.repair(); err != nil {
+		return err
+	}
+	// Where there is no room for the mark, that of the last time still holds.
+	if placed, err := j.mark(openedName, kindOpened); placed {
+		return err
+	}
+	return nil
+}
+
+// repair ends what a crash, or the release before, has left.
+func (r *recovering) repair() error {
+	j := r.journal
 	if r.found.Created {
 		return r.create()
 	}
