@@ -1021,12 +1021,15 @@ func FuzzLog(f *testing.F) {
 		}
 	}
 	name := files.Names()[0]
-	content := files.Content(name)
+	content := files.Content(name)[:6*4096]
 	f.Add(content)
-	f.Add(asFormat1(content)[:6*4096])
+	f.Add(asFormat1(content))
 	f.Add(content[:4096])
 	f.Add(content[:9000])
 	f.Fuzz(func(t *testing.T, content []byte) {
+		if len(content) > 12 && content[12] > 1 && len(content) < logBytesMin { // else it is only found to be cut
+			content = append(content, make([]byte, logBytesMin-len(content))...)
+		}
 		files := disktest.New()
 		files.SetContent(name, content)
 		first := &memory{}
