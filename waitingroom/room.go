@@ -1,6 +1,7 @@
 package waitingroom
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"sync"
@@ -30,8 +31,9 @@ type room struct {
 	blocks [blocksMax]atomic.Pointer[block]
 
 	exchanging atomic.Bool // the fields below belong to whoever set it
-	order      []int64     // the join indexes of the places orderFrom…, as the draw has them
+	order      []int64     // the join indexes of the places orderFrom…, as orderOf has them
 	orderFrom  int64
+	orderOf    *drawing
 	retryAt    time.Duration
 	resting    int // exchanges for which this node leaves the door, see clockStep
 
@@ -43,11 +45,51 @@ type room struct {
 	closed bool   // there will be none: Rooms has forgotten this room
 }
 
-// A block keeps, for so many join indexes, when each was heard of and where the
-// draw put it: 8 bytes a token.
+// A block keeps, for so many join indexes, when each was heard of: 4 bytes a token,
+// and 4 for where the draw put it.
 type block struct {
 	heard [blockIndexes]atomic.Uint32 // seconds on the node's monotonic clock, + 1; 0: never
-	place [blockIndexes]atomic.Uint32 // + 1; 0: not computed yet
+}
+
+// A drawing is all that was computed of one draw. A database that came back as it was
+// before the draw makes another of it, of which nothing here is true.
+type drawing struct {
+	seed   []byte
+	size   int64
+	orders sync.Pool // of *Permutation
+	places [blocksMax]atomic.Pointer[placeBlock]
+}
+
+// A placeBlock has the places of so many join indexes.
+type placeBlock [blockIndexes]atomic.Uint32 // + 1; 0: not computed yet
+
+func newDrawing(seed []byte, size int64) *drawing {
+	d := &drawing{seed: seed, size: size}
+	d.orders.New = func() any { return NewPermutation(seed, size) }
+	return d
+}
+
+func (d *drawing) is(q *domain.Queue) bool {
+	return d != nil && d.size == q.Drawn && bytes.Equal(d.seed, q.Seed)
+}
+
+// place is where the draw put an index that took part, computed once.
+func (d *drawing) place(index int64) int64 {
+	at := &d.places[index/blockIndexes]
+	b := at.Load()
+	if b == nil {
+		at.CompareAndSwap(nil, new(placeBlock))
+		b = at.Load()
+	}
+	cached := &b[index%blockIndexes]
+	if place := cached.Load(); place != 0 {
+		return int64(place) - 1
+	}
+	p := d.orders.Get().(*Permutation)
+	defer d.orders.Put(p)
+	place := p.Place(index)
+	cached.Store(uint32(place) + 1)
+	return place
 }
 
 // A batch is the joins of one exchange.
@@ -64,7 +106,7 @@ type snapshot struct {
 	at    time.Duration // when it was taken, on the node's monotonic clock
 	away  bool          // the exchanges since have failed
 	err   error         // CodeNotFound: there is no such room
-	draws *sync.Pool    // of *Permutation; nil before the draw
+	drawn *drawing      // nil before the draw
 	draw  Draw
 	next  chan struct{} // closed when the next snapshot is there
 }
@@ -163,8 +205,8 @@ func (r *room) took(q *domain.Queue, at time.Duration) {
 	s.draw = Draw{Commitment: Commitment(q.Seed, q.SaleID), Size: q.Drawn}
 	if q.Drawn != domain.QueueUndrawn {
 		s.draw.Seed = hex.EncodeToString(q.Seed)
-		if s.draws = r.last.Load().draws; s.draws == nil {
-			s.draws = &sync.Pool{New: func() any { return NewPermutation(q.Seed, q.Drawn) }}
+		if s.drawn = r.last.Load().drawn; !s.drawn.is(q) {
+			s.drawn = newDrawing(q.Seed, q.Drawn)
 		}
 	}
 	r.publish(s)
@@ -215,37 +257,25 @@ func (r *room) present(index int64, mono time.Duration) bool {
 	return heard != 0 && mono/time.Second-time.Duration(heard-1) <= PresenceTimeout/time.Second
 }
 
-// placeOf is where the draw put an index, computed once; who came later has the
-// place of their index.
+// placeOf is where the draw put an index; who came later has the place of their
+// index.
 func (r *room) placeOf(s *snapshot, index int64) int64 {
-	if index >= s.Drawn {
+	if index < 0 || index >= min(s.Drawn, JoinsMax) {
 		return index
 	}
-	b := r.block(index)
-	if b == nil {
-		return index
-	}
-	cached := &b.place[index%blockIndexes]
-	if place := cached.Load(); place != 0 {
-		return int64(place) - 1
-	}
-	p := s.draws.Get().(*Permutation)
-	defer s.draws.Put(p)
-	place := p.Place(index)
-	cached.Store(uint32(place) + 1)
-	return place
+	return s.drawn.place(index)
 }
 
 // foresee computes who has the places ahead of the door, before an exchange, so
 // that none is computed while the queue's row is locked.
 func (r *room) foresee() {
 	s := r.last.Load()
-	if s.draws == nil {
+	if s.drawn == nil {
 		return
 	}
 	from, to := s.Door.Admitted&^7, min(s.Door.Admitted+2*windowPlaces, s.Drawn)
-	if from < r.orderFrom { // the database came back as it was a moment before: a restore, a failover
-		r.order, r.orderFrom = r.order[:0], from
+	if from < r.orderFrom || r.orderOf != s.drawn { // the database came back as it was a moment before: a restore, a failover
+		r.order, r.orderFrom, r.orderOf = r.order[:0], from, s.drawn
 	}
 	if gone := min(from-r.orderFrom, int64(len(r.order))); gone > 0 {
 		r.order = append(r.order[:0], r.order[gone:]...)
@@ -254,8 +284,8 @@ func (r *room) foresee() {
 	if len(r.order) == 0 {
 		r.orderFrom = from
 	}
-	p := s.draws.Get().(*Permutation)
-	defer s.draws.Put(p)
+	p := s.drawn.orders.Get().(*Permutation)
+	defer s.drawn.orders.Put(p)
 	for place := r.orderFrom + int64(len(r.order)); place < to; place++ {
 		r.order = append(r.order, p.Index(place))
 	}
@@ -280,7 +310,7 @@ func (r *room) rests(q *domain.Queue, mono time.Duration) bool {
 func (r *room) presence(q *domain.Queue, mono time.Duration) (base int64, bits []byte) {
 	base = q.Door.Admitted &^ 7
 	drawnTo := min(base+windowPlaces, q.Drawn)
-	if q.Drawn == domain.QueueUndrawn || base < drawnTo && (base < r.orderFrom || drawnTo > r.orderFrom+int64(len(r.order))) {
+	if q.Drawn == domain.QueueUndrawn || base < drawnTo && (!r.orderOf.is(q) || base < r.orderFrom || drawnTo > r.orderFrom+int64(len(r.order))) {
 		return domain.QueueUndrawn, nil
 	}
 	bits = make([]byte, windowPlaces/8)

@@ -1,0 +1,53 @@
+package waitingroom
+
+import (
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// The database fails over to a moment before the draw, and draws again of more people:
+// also the node that has computed places of the first draw tells those of the second.
+func TestAFailoverAcrossTheDraw(t *testing.T) {
+	store := newMemory(time.Second)
+	store.q.Settings = domain.QueueSettings{RateFloor: 0.1, RateCeiling: 1}
+	a, b := newNode(t, store, "a", free), newNode(t, store, "b", free)
+	if _, err := a.join(1000); err != nil {
+		t.Fatal(err)
+	}
+	before := store.q
+	store.pass(time.Second)
+	for range 3 {
+		a.tick() // draws 1,000, and computes who is next
+		store.pass(TurnInterval)
+	}
+	for i := range int64(1000) {
+		a.of.placeOf(a.of.last.Load(), i)
+	}
+	store.q = before
+	if _, err := b.join(50); err != nil {
+		t.Fatal(err)
+	}
+	store.pass(time.Second)
+	b.tick()
+	a.tick()
+	again := a.of.last.Load()
+	if again.Drawn != 1050 {
+		t.Fatalf("%d were drawn, want 1050", again.Drawn)
+	}
+	draw, twice := NewPermutation(before.Seed, 1050), map[int64]bool{}
+	for i := range int64(1050) {
+		place := a.of.placeOf(again, i)
+		if other := b.of.placeOf(b.of.last.Load(), i); place != other || place != draw.Place(i) || twice[place] {
+			t.Fatalf("index %d has place %d on one node and %d on the other, want %d", i, place, other, draw.Place(i))
+		}
+		twice[place] = true
+	}
+	a.of.foresee()
+	for i, index := range a.of.order {
+		if want := draw.Index(a.of.orderFrom + int64(i)); index != want {
+			t.Fatalf("place %d ahead of the door is of index %d, want %d", a.of.orderFrom+int64(i), index, want)
+		}
+	}
+}
