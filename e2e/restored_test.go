@@ -210,17 +210,43 @@ func (s *stack) putDatabaseBack(t *testing.T) {
 	t.Helper()
 	s.inOneTransaction(t, func(tx pgx.Tx) {
 		all := tables(t, tx)
-		run(t, tx, `SET LOCAL session_replication_role = replica`) // as a restore does: no foreign keys on the way
 		run(t, tx, `TRUNCATE public.`+strings.Join(all, `, public.`))
-		for _, table := range all {
+		for _, table := range referredFirst(t, tx, all) {
 			var columns string // what is generated cannot be inserted
 			require.NoError(t, tx.QueryRow(t.Context(), `
 				SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns
 				WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'`, table).Scan(&columns))
+			run(t, tx, `ALTER TABLE public.`+table+` DISABLE TRIGGER USER`) // what they did is in the copy
 			run(t, tx, fmt.Sprintf(`INSERT INTO public.%[1]s (%[2]s) OVERRIDING SYSTEM VALUE SELECT %[2]s FROM %[3]s.%[1]s`, table, columns, saved))
+			run(t, tx, `SET CONSTRAINTS ALL IMMEDIATE`) // else there are checks pending, and no ALTER TABLE
+			run(t, tx, `ALTER TABLE public.`+table+` ENABLE TRIGGER USER`)
 		}
 		run(t, tx, `SELECT setval(format('public.%I', sequencename)::regclass, coalesce(last_value, 1), last_value IS NOT NULL) FROM `+saved+`.sequences`)
 	})
+}
+
+// referredFirst puts tables before those with foreign keys to them.
+func referredFirst(t *testing.T, tx pgx.Tx, tables []string) (order []string) {
+	t.Helper()
+	rows, err := tx.Query(t.Context(), `
+		SELECT DISTINCT from_table.relname::text, to_table.relname::text FROM pg_constraint
+		JOIN pg_class from_table ON from_table.oid = conrelid JOIN pg_class to_table ON to_table.oid = confrelid
+		WHERE contype = 'f' AND conrelid <> confrelid AND connamespace = 'public'::regnamespace`)
+	require.NoError(t, err)
+	type reference struct{ From, To string }
+	references, err := pgx.CollectRows(rows, pgx.RowToStructByPos[reference])
+	require.NoError(t, err)
+	for len(order) < len(tables) {
+		before := len(order)
+		for _, table := range tables {
+			waits := slices.ContainsFunc(references, func(r reference) bool { return r.From == table && !slices.Contains(order, r.To) })
+			if !waits && !slices.Contains(order, table) {
+				order = append(order, table)
+			}
+		}
+		require.Greater(t, len(order), before, "the foreign keys of %v are a circle", tables)
+	}
+	return order
 }
 
 func tables(t *testing.T, tx pgx.Tx) []string {
