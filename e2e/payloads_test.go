@@ -42,15 +42,20 @@ func requireSealed(t *testing.T, history *historypb.History) {
 // decode decrypts a history at the stack's codec server, as Temporal's tools do.
 func (s *stack) decode(t *testing.T, history *historypb.History) {
 	t.Helper()
-	codec := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{
+	codec := s.codec()
+	visit(t, history, func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+		return codec.Decode(payloads)
+	})
+}
+
+// codec is the stack's codec server, as Temporal's tools ask it.
+func (s *stack) codec() converter.PayloadCodec {
+	return converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{
 		Endpoint: s.env["BOXOFFICE_CODEC_URL"],
 		ModifyRequest: func(r *http.Request) error { // temporal --codec-auth
 			r.Header.Set("Authorization", "Bearer "+s.env["BOXOFFICE_CODEC_TOKEN"])
 			return nil
 		},
-	})
-	visit(t, history, func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-		return codec.Decode(payloads)
 	})
 }
 
@@ -59,8 +64,7 @@ func (s *stack) seal(t *testing.T, argument any) converter.RawValue {
 	t.Helper()
 	payload, err := converter.GetDefaultDataConverter().ToPayload(argument)
 	require.NoError(t, err)
-	codec := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{Endpoint: s.env["BOXOFFICE_CODEC_URL"]})
-	sealed, err := codec.Encode([]*commonpb.Payload{payload})
+	sealed, err := s.codec().Encode([]*commonpb.Payload{payload})
 	require.NoError(t, err)
 	return converter.NewRawValue(sealed[0])
 }
