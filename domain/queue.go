@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -64,9 +65,68 @@ type Queue struct {
 	Seed       []byte // of the draw; secret until it is drawn
 	Joined     int64  // join indexes given out, over all nodes
 	Drawn      int64  // how many of them take part in the draw, or QueueUndrawn
+	Epoch      int          // of the database that answers; 0: it does not tell
+	Epochs     []QueueEpoch // of those that gave out join indexes, oldest first
 	Door       QueueDoor
 	Nodes      []QueueNode // the other nodes, as they were at their last exchange
 	Now        time.Time
+}
+
+// A QueueEpoch is the time of one database, or of one between two failovers: one that
+// takes over without the last joins gives out their indexes again.
+type QueueEpoch struct {
+	Epoch int   // tells it from all others: 1…QueueEpochMax
+	From  int64 // the first join index that it gave out
+}
+
+const (
+	// QueueEpochMax is the largest epoch: its 16 bits are in every token.
+	QueueEpochMax = 1<<16 - 1
+	// queueEpochsMax bounds what is kept of a queue.
+	queueEpochsMax = 32
+)
+
+// BeginEpoch notes which database gives out the indexes from now on. Call it before any is
+// given out.
+func (q *Queue) BeginEpoch() {
+	n := len(q.Epochs)
+	if q.Epoch == 0 || n > 0 && q.Epochs[n-1].Epoch == q.Epoch {
+		return
+	}
+	q.Epochs = append(slices.Clone(q.Epochs), QueueEpoch{Epoch: q.Epoch, From: q.Joined})
+	if n >= queueEpochsMax { // the first stays: tokens are numbered from it
+		q.Epochs = slices.Delete(q.Epochs, 1, 2)
+	}
+}
+
+// EpochNumber is what a token says of the epoch that it is of: 0 for the first one,
+// which is also what tokens say that are older than all epochs.
+func (q *Queue) EpochNumber() int {
+	n := len(q.Epochs)
+	if n == 0 {
+		return 0
+	}
+	return q.Epochs[n-1].Epoch ^ q.Epochs[0].Epoch
+}
+
+// HasLost reports whether a join index that a database of an epoch number gave out is one
+// that a later one did not know of. Then it may be somebody else's.
+func (q *Queue) HasLost(epochNumber int, index int64) bool {
+	if len(q.Epochs) == 0 {
+		return false
+	}
+	of := slices.IndexFunc(q.Epochs, func(e QueueEpoch) bool { return e.Epoch^q.Epochs[0].Epoch == epochNumber })
+	for _, e := range q.Epochs[max(of, 0)+1:] { // one that was itself lost counts as the first
+		if index >= e.From {
+			return true
+		}
+	}
+	return false
+}
+
+// KnowsEpoch reports whether a token's epoch number is of one that is kept.
+func (q *Queue) KnowsEpoch(epochNumber int) bool {
+	return slices.ContainsFunc(q.Epochs, func(e QueueEpoch) bool { return e.Epoch^q.Epochs[0].Epoch == epochNumber })
 }
 
 // A QueueDoor is a watermark: who has a place below Admitted may check out.

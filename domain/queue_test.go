@@ -29,3 +29,21 @@ func TestQueueSettings(t *testing.T) {
 		}
 	}
 }
+
+// A queue that went through many databases keeps the newest of them, and the first.
+func TestEpochsAreBounded(t *testing.T) {
+	q := domain.Queue{Joined: 5}
+	for epoch := 1; epoch <= 1000; epoch++ {
+		q.Epoch = epoch
+		q.BeginEpoch()
+		q.BeginEpoch()
+		q.Joined++
+	}
+	n := len(q.Epochs)
+	if n > 40 || q.Epochs[0] != (domain.QueueEpoch{Epoch: 1, From: 5}) || q.Epochs[n-1] != (domain.QueueEpoch{Epoch: 1000, From: 1004}) {
+		t.Errorf("%d epochs: %v", n, q.Epochs)
+	}
+	if q.Epoch = 0; !q.HasLost(0, 1004) || q.HasLost(q.EpochNumber(), 1004) {
+		t.Error("the newest index is the last epoch's alone")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"boxoffice/domain"
@@ -35,6 +36,7 @@ func (s *Store) ExchangeQueue(ctx context.Context, saleID string, joins int64, t
 		}
 		first = q.Joined
 		before := *q
+		q.BeginEpoch()
 		q.Joined += joins
 		node := turn(q, first)
 		return writeQueue(ctx, tx, &before, q, &node)
@@ -90,17 +92,21 @@ func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
 	q := &domain.Queue{SaleID: saleID}
 	var opensAt, canceledAt, cutAt *time.Time
+	var epochs []int
+	var epochsFrom []int64
 	var batch pgx.Batch
 	batch.Queue(`
-		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at
+		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at,
+			epochs, epochs_from
 		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
-			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt)
+			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt,
+			&epochs, &epochsFrom)
 	})
 	batch.Queue(`
-		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at
+		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch()
 		FROM sales s LEFT JOIN sale_cancellations c ON c.sale_id = s.id WHERE s.id = $1`, saleID).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&q.Now, &opensAt, &canceledAt)
+		return row.Scan(&q.Now, &opensAt, &canceledAt, &q.Epoch)
 	})
 	batch.Queue(`
 		SELECT node, seen_at, base, present, congested FROM queue_nodes
@@ -111,6 +117,9 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	})
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, err
+	}
+	for i, e := range epochs {
+		q.Epochs = append(q.Epochs, domain.QueueEpoch{Epoch: e, From: epochsFrom[i]})
 	}
 	q.OpensAt, q.CanceledAt, q.Door.CutAt = fromNull(opensAt), fromNull(canceledAt), fromNull(cutAt)
 	return q, nil
@@ -124,6 +133,14 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8
 			WHERE sale_id = $1`, q.SaleID, q.Joined, q.Drawn, q.Door.Admitted, q.Door.Rate, q.Door.Credit,
 			q.Door.MovedAt, nullTime(q.Door.CutAt))
+	}
+	if !slices.Equal(before.Epochs, q.Epochs) {
+		var epochs []int
+		var from []int64
+		for _, e := range q.Epochs {
+			epochs, from = append(epochs, e.Epoch), append(from, e.From)
+		}
+		batch.Queue(`UPDATE queues SET epochs = $2, epochs_from = $3 WHERE sale_id = $1`, q.SaleID, epochs, from)
 	}
 	present := node.Present
 	if present == nil {

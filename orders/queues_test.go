@@ -240,3 +240,44 @@ func TestTheTimeOfAnExchangeIsAfterTheOneBefore(t *testing.T) {
 		t.Errorf("the second exchange took %d µs for now, the first was under way until %d", now, ended)
 	}
 }
+
+// A database tells the same epoch while it lives, tokens begin with number 0, and another
+// database is noted with the first index that it gives out.
+func TestAQueueKnowsItsDatabases(t *testing.T) {
+	t.Parallel()
+	url := orderstest.URL(t)
+	store := orderstest.Open(t, url)
+	sale := definition("rush")
+	sale.WaitingRoom = true
+	if _, err := store.CreateSale(t.Context(), sale); err != nil {
+		t.Fatal(err)
+	}
+	exchange := func(joins int64) *domain.Queue {
+		t.Helper()
+		_, q, err := store.ExchangeQueue(t.Context(), sale.ID, joins, func(q *domain.Queue, _ int64) domain.QueueNode {
+			return domain.QueueNode{Node: "a", SeenAt: q.Now, Base: domain.QueueUndrawn}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+	exchange(3)
+	q := exchange(4)
+	if q.Epoch < 1 || q.Epoch > domain.QueueEpochMax {
+		t.Fatalf("epoch %d: the database does not tell", q.Epoch)
+	}
+	if want := []domain.QueueEpoch{{Epoch: q.Epoch, From: 0}}; !slices.Equal(q.Epochs, want) || q.EpochNumber() != 0 || q.HasLost(0, 6) {
+		t.Fatalf("epochs %v, number %d, want %v", q.Epochs, q.EpochNumber(), want)
+	}
+	if err := orderstest.Exec(t.Context(), url, `UPDATE queues SET epochs = '{65535}'`); err != nil { // it was another one until now
+		t.Fatal(err)
+	}
+	q = exchange(5)
+	if want := []domain.QueueEpoch{{Epoch: 65535, From: 0}, {Epoch: q.Epoch, From: 7}}; !slices.Equal(q.Epochs, want) || q.EpochNumber() == 0 {
+		t.Errorf("epochs %v, number %d, want %v", q.Epochs, q.EpochNumber(), want)
+	}
+	if q = exchange(0); len(q.Epochs) != 2 || !q.HasLost(0, 7) || q.HasLost(0, 6) || q.HasLost(q.EpochNumber(), 7) {
+		t.Errorf("epochs %v: index 7 of the first is lost, of the second it is not", q.Epochs)
+	}
+}

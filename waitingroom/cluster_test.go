@@ -49,6 +49,7 @@ func (m *memory) ExchangeQueue(_ context.Context, _ string, joins int64, turn do
 		q.Nodes = append(q.Nodes, n)
 	}
 	first := q.Joined
+	q.BeginEpoch()
 	q.Joined += joins
 	node := turn(&q, first)
 	m.nodes[node.Node] = node
@@ -120,7 +121,7 @@ func (n *node) join(people int) (tokens []string, err error) {
 		return nil, errBefore
 	}
 	for i := range people {
-		tokens = append(tokens, sign(n.o.Keys, "sale", b.first+int64(i), n.of.last.Load().Now))
+		tokens = append(tokens, sign(n.o.Keys, "sale", b.epoch, b.first+int64(i), n.of.last.Load().Now))
 	}
 	return tokens, nil
 }
@@ -543,7 +544,7 @@ func BenchmarkJoin(b *testing.B) {
 		if i%1000 == 999 {
 			n.tick()
 		}
-		_ = sign(n.o.Keys, "sale", batch.first+nth, n.of.last.Load().Now)
+		_ = sign(n.o.Keys, "sale", batch.epoch, batch.first+nth, n.of.last.Load().Now)
 	}
 }
 

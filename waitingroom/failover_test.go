@@ -51,3 +51,64 @@ func TestAFailoverAcrossTheDraw(t *testing.T) {
 		}
 	}
 }
+
+// An asynchronous standby takes over without the last joins and gives their indexes out
+// again: who had them is told, on whatever node, and nobody shares a place.
+func TestAFailoverThatLosesJoins(t *testing.T) {
+	store := newMemory(0)
+	store.q.Settings = domain.QueueSettings{Paused: true, RateFloor: 1, RateCeiling: 1}
+	store.q.Epoch = 11
+	a, b := newNode(t, store, "a", free), newNode(t, store, "b", free)
+	join := func(n *node, people int) []string {
+		t.Helper()
+		tokens, err := n.join(people)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tokens
+	}
+	kept := join(a, 10)
+	standby := store.q
+	lost := join(a, 5)
+	standby.Now, standby.Epoch = store.q.Now, 12
+	store.q = standby
+	again := join(b, 5)
+	a.tick()
+	for _, n := range []*node{a, b} {
+		indexes := map[int64]bool{}
+		for _, token := range append(kept, again...) {
+			p := n.look(t, token)
+			if indexes[p.Index] {
+				t.Errorf("index %d is two people's", p.Index)
+			}
+			indexes[p.Index] = true
+		}
+		for _, token := range lost {
+			if p, err := n.Place(t.Context(), token); domain.CodeOf(err) != domain.CodeNotFound {
+				t.Errorf("a place that was lost is answered: %+v, %v", p, err)
+			}
+			if key, err := n.Enter(t.Context(), testSale, token); domain.CodeOf(err) != domain.CodeQueueRequired {
+				t.Errorf("a place that was lost lets in: %q, %v", key, err)
+			}
+		}
+	}
+}
+
+// A node that has not exchanged since the failover does not refuse who joined at another
+// one after it.
+func TestATokenOfADatabaseThatANodeHasYetToHearOf(t *testing.T) {
+	store := newMemory(0)
+	store.q.Epoch = 11
+	a, b := newNode(t, store, "a", free), newNode(t, store, "b", free)
+	a.tick()
+	b.tick()
+	store.q.Epoch = 12
+	b.tick()
+	store.q.Epoch = 13
+	store.pass(TurnInterval)
+	tokens, err := a.join(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.look(t, tokens[0])
+}

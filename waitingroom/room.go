@@ -97,6 +97,7 @@ type batch struct {
 	joins int64
 	done  chan struct{} // closed once what is below is set
 	first int64
+	epoch int // its number
 	err   error
 }
 

@@ -291,7 +291,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 		r.o.Log.Info("waiting room: the database is back", "sale", of.sale)
 	}
 	of.took(q, at)
-	b.first = first
+	b.first, b.epoch = first, q.EpochNumber()
 	close(b.done)
 }
 
@@ -465,7 +465,7 @@ func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Pl
 	}
 	s = of.last.Load()
 	index, joinedAt := b.first+nth, s.Now.Truncate(time.Millisecond)
-	return sign(r.o.Keys, sale.ID, index, joinedAt), r.place(of, s, index, joinedAt), nil
+	return sign(r.o.Keys, sale.ID, b.epoch, index, joinedAt), r.place(of, s, index, joinedAt), nil
 }
 
 func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
@@ -570,6 +570,10 @@ func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claim
 	now := r.mono()
 	if s.now(now).Sub(later(c.joinedAt, s.OpensAt)) > TokenLife {
 		return nil, nil, c, domain.NotFound("place in a queue")
+	}
+	// A token of a database that this node has yet to hear of is newer than what it knows.
+	if s.HasLost(c.epoch, c.index) && (s.KnowsEpoch(c.epoch) || !c.joinedAt.After(s.Now)) {
+		return nil, nil, c, &domain.Error{Code: domain.CodeNotFound, Detail: "The database failed and lost this place in the queue. Join again."}
 	}
 	of.hear(c.index, now)
 	return of, s, c, nil

@@ -11,8 +11,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// A token is base64url(version ‖ index ‖ milliseconds ‖ sale ‖ tag): at most
-// TokenMaxLen characters. The tag is the first 14 bytes of an HMAC over the rest;
+// A token is base64url(version ‖ number ‖ milliseconds ‖ sale ‖ tag): at most
+// TokenMaxLen characters. The number is the join index, behind 16 bits that say of which
+// database it is (see domain.Queue.EpochNumber). The tag is the first 14 bytes of an HMAC over the rest;
 // the next 10 make the random part of the UUIDv7 that is the idempotency key, so
 // that it need not be carried.
 const (
@@ -24,21 +25,24 @@ const (
 	tokenVersion = 1
 	headLen      = 1 + 5 + 6
 	tagLen       = 14
-	indexesMax   = 1 << 40
+	indexBits    = 24
 )
+
+const _ = uint(1<<indexBits - JoinsMax) // all of them have room
 
 // claims is what a token says.
 type claims struct {
 	sale     string
 	index    int64
+	epoch    int // its number
 	joinedAt time.Time // the database's clock, milliseconds
 	key      string    // the idempotency key, a UUIDv7 (RFC 9562)
 }
 
-func sign(keys *domain.Keyring, sale string, index int64, joinedAt time.Time) string {
+func sign(keys *domain.Keyring, sale string, epoch int, index int64, joinedAt time.Time) string {
 	b := make([]byte, 0, headLen+len(sale)+tagLen)
 	b = append(b, tokenVersion)
-	b = appendUint(b, uint64(index), 5)
+	b = appendUint(b, uint64(epoch)<<indexBits|uint64(index), 5)
 	b = appendUint(b, uint64(joinedAt.UnixMilli()), 6)
 	b = append(b, sale...)
 	b = append(b, keys.QueueTag(b)[:tagLen]...)
@@ -60,10 +64,11 @@ func verify(keys *domain.Keyring, token string) (claims, bool) {
 	if subtle.ConstantTimeCompare(tag, sum[:tagLen]) != 1 {
 		return claims{}, false
 	}
-	ms := said[6:headLen]
+	number, ms := readUint(said[1:6]), said[6:headLen]
 	return claims{
 		sale:     string(said[headLen:]),
-		index:    int64(readUint(said[1:6])),
+		index:    int64(number & (1<<indexBits - 1)),
+		epoch:    int(number >> indexBits),
 		joinedAt: time.UnixMilli(int64(readUint(ms))).UTC(),
 		key:      uuidV7(ms, sum[tagLen:]),
 	}, true

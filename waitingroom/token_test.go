@@ -25,10 +25,10 @@ func testKeys(t testing.TB, first byte) *domain.Keyring {
 func TestATokenSaysWhatWasSigned(t *testing.T) {
 	keys, at := testKeys(t, 0), time.UnixMilli(1_800_000_000_123).UTC()
 	for _, sale := range []string{"a", strings.Repeat("s", 63)} {
-		for _, index := range []int64{0, 1, indexesMax - 1} {
-			token := sign(keys, sale, index, at)
+		for epoch, index := range map[int]int64{0: 0, 1: JoinsMax - 1, domain.QueueEpochMax: 1<<indexBits - 1} {
+			token := sign(keys, sale, epoch, index, at)
 			c, ok := verify(keys, token)
-			if !ok || c.sale != sale || c.index != index || !c.joinedAt.Equal(at) || len(token) > TokenMaxLen {
+			if !ok || c.sale != sale || c.index != index || c.epoch != epoch || !c.joinedAt.Equal(at) || len(token) > TokenMaxLen {
 				t.Errorf("sale %s, index %d: %d characters say %+v, valid %t", sale, index, len(token), c, ok)
 			}
 			u, err := uuid.Parse(c.key)
@@ -41,7 +41,7 @@ func TestATokenSaysWhatWasSigned(t *testing.T) {
 
 func TestForgedTokensAreRefused(t *testing.T) {
 	keys := testKeys(t, 0)
-	token := sign(keys, "sale", 7, time.Now())
+	token := sign(keys, "sale", 0, 7, time.Now())
 	raw, _ := base64.RawURLEncoding.DecodeString(token)
 	for i := range raw {
 		for bit := range 8 {
@@ -54,7 +54,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	}
 	for name, forged := range map[string]string{
 		"empty": "", "cut": token[:len(token)-1], "longer": token + "A", "padded": token + "=", "very long": strings.Repeat("A", 1<<16),
-		"of another box office": sign(testKeys(t, 1), "sale", 7, time.Now()),
+		"of another box office": sign(testKeys(t, 1), "sale", 0, 7, time.Now()),
 	} {
 		if _, ok := verify(keys, forged); ok {
 			t.Errorf("a token that is %s was taken", name)
@@ -64,12 +64,12 @@ func TestForgedTokensAreRefused(t *testing.T) {
 
 func FuzzToken(f *testing.F) {
 	keys := testKeys(f, 0)
-	f.Add(sign(keys, "sale", 7, time.UnixMilli(1)))
+	f.Add(sign(keys, "sale", 0, 7, time.UnixMilli(1)))
 	f.Add("")
 	f.Add("AQ")
 	f.Fuzz(func(t *testing.T, token string) {
 		c, ok := verify(keys, token)
-		if ok && sign(keys, c.sale, c.index, c.joinedAt) != token {
+		if ok && sign(keys, c.sale, c.epoch, c.index, c.joinedAt) != token {
 			t.Errorf("%q is a second spelling of a token", token)
 		}
 	})
