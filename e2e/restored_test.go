@@ -69,12 +69,12 @@ func TestRestoredDatabase(t *testing.T) {
 	}
 
 	t.Run("the audit reports what is lost", func(t *testing.T) {
-		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I7"}`, func(v float64) bool { return v == float64(len(lost)) })
-		var both sync.WaitGroup
+		var both sync.WaitGroup // and the schedule's, at the same time
 		var verified, planned string
 		both.Go(func() { verified = s.exits(t, 1, "verify", "--wait", "0s", sale) })
 		both.Go(func() { planned = s.exits(t, 0, "restore-orders", sale) }) // writes nothing: the rest finds all still lost
 		both.Wait()
+		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I7"}`, func(v float64) bool { return v == float64(len(lost)) })
 		for _, o := range lost {
 			require.Contains(t, verified, "broken     "+o.ID+"  record lost: ")
 		}
