@@ -86,10 +86,10 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	}
 	sale, err := s.Catalog.Sale(ctx, in.Sale)
 	if err != nil {
-		return nil, err
+		return nil, beforeEngine{err}
 	}
 	if key, err = s.enterRoom(ctx, sale, key, in.QueueToken); err != nil {
-		return nil, err
+		return nil, beforeEngine{err}
 	}
 	order, err := domain.NewOrder(sale, s.Keys, key, itemsOf(in.Body.Items), in.Body.Buyer.Email)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -235,5 +237,24 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 	l.silentMin = 0
 	if fourth := admit(4); fourth.surplus || !first.Conn.(*fakeConn).isClosed() || second.Conn.(*fakeConn).isClosed() {
 		t.Error("the first silent one keeps its place")
+	}
+}
+
+// The provider's listener has webhooks and probes, and nothing that a crowd comes for.
+func TestTheListenerOfWebhooks(t *testing.T) {
+	b := setup(t)
+	for path, want := range map[string]int{
+		"/v1/webhooks/mockpay": http.StatusUnauthorized, "/healthz": http.StatusOK, "/readyz": http.StatusOK,
+		"/v1/sales": http.StatusNotFound, "/": http.StatusNotFound, "/metrics": http.StatusNotFound, "/v1/webhooks/mockpay/": http.StatusNotFound,
+	} {
+		method := http.MethodGet
+		if want == http.StatusUnauthorized {
+			method = http.MethodPost
+		}
+		w := httptest.NewRecorder()
+		b.api.Webhooks().ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader("{}")))
+		if w.Code != want {
+			t.Errorf("%s %s: %d, want %d", method, path, w.Code, want)
+		}
 	}
 }

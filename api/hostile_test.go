@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"boxoffice/domain"
 	"boxoffice/storefront"
 )
 
@@ -157,6 +159,40 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	held[0].Close()
 	waitFor(t, func() bool { return h.get("/v1/sales").StatusCode == http.StatusOK })
+}
+
+// Where all connections are busy, that a buyer has paid is still heard, and a checkout that
+// is turned away there shuts no door.
+func TestASurplusConnectionTakesWebhooks(t *testing.T) {
+	b := setup(t)
+	b.api.Load()
+	for _, test := range []struct {
+		path string
+		want domain.Code
+	}{
+		{"/v1/webhooks/mockpay", domain.CodeForged}, {"/v1/sales/no-such-sale/checkouts", domain.CodeOverloaded}, {"/v1/sales/" + b.sale.ID + "/checkouts", domain.CodeOverloaded},
+	} {
+		r := httptest.NewRequest(http.MethodPost, test.path, strings.NewReader("{}"))
+		r = r.WithContext(context.WithValue(r.Context(), surplusKey, true))
+		w := httptest.NewRecorder()
+		b.api.Public().ServeHTTP(w, r)
+		if !strings.Contains(w.Body.String(), `"`+string(test.want)+`"`) || w.Header().Get("Connection") != "close" {
+			t.Errorf("%s: %d %s %v, want %s and an end", test.path, w.Code, w.Body, w.Header(), test.want)
+		}
+	}
+	if load := b.api.Load(); load.Overloaded != 0 {
+		t.Errorf("%d overloaded answers, and the engine was not asked", load.Overloaded)
+	}
+}
+
+// A checkout that the waiting room could not judge is none that the engine refused.
+func TestARoomWithoutItsDatabaseIsNoOverload(t *testing.T) {
+	b := setup(t, func(o *Options) { o.Rooms = nil })
+	b.sale.WaitingRoom = true
+	wantProblem(t, b.checkout(testKey, wish("A", 1)), 503, domain.CodeOverloaded)
+	if load := b.api.Load(); load.Overloaded != 0 {
+		t.Errorf("%d overloaded answers, and the engine was not asked", load.Overloaded)
+	}
 }
 
 func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {

@@ -173,15 +173,20 @@ func (w *slotWriter) WriteString(text string) (int, error) {
 func (w *slotWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // turnAway answers a connection above the maximum, and ends it. Who asks after
-// the process itself is answered: a busy node must not be taken for a dead one.
+// the process itself is answered: a busy node must not be taken for a dead one. So is who
+// tells that somebody has paid.
 func (s *Server) turnAway(c *gin.Context) {
 	surplus, _ := c.Request.Context().Value(surplusKey).(bool)
-	if !surplus || slices.Contains([]string{healthRoute, readyRoute, metricsRoute}, c.FullPath()) {
+	if !surplus {
 		c.Next()
 		return
 	}
 	c.Header("Connection", "close")
-	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")})
+	if slices.Contains([]string{healthRoute, readyRoute, metricsRoute, webhookRoute}, c.FullPath()) {
+		c.Next()
+		return
+	}
+	s.abort(c, beforeEngine{&domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")}})
 }
 
 // logLinesMax is how many refusals of a code are logged a second.

@@ -50,15 +50,22 @@ func (l *load) held(ctx context.Context, began time.Time, err error) {
 
 // answered notes a problem that was answered, where it says something of this node:
 // a client that left, or sent its body so slowly that no time was left, is not
-// turned away by the engine, and must not shut a door to all the others.
+// turned away by the engine, and must not shut a door to all the others. Nor does what
+// was answered before the engine was asked.
 func (l *load) answered(ctx context.Context, route string, code domain.Code, why error) {
-	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(why, errNoTimeLeft) {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(why, errNoTimeLeft) || errors.As(why, new(beforeEngine)) {
 		return
 	}
 	if route == checkoutsRoute && (code == domain.CodeOverloaded || code == domain.CodeUnknown || code == domain.CodeClocksDiffer) {
 		l.overloaded.Add(1)
 	}
 }
+
+// A beforeEngine is an error of what comes before the engine is asked: of connections, the
+// waiting room, the catalog. It says nothing of how the checkouts fare.
+type beforeEngine struct{ error }
+
+func (e beforeEngine) Unwrap() error { return e.error }
 
 // latencies are the newest of one kind, a ring. The zero value has none.
 type latencies struct {

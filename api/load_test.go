@@ -128,6 +128,7 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 		{"one that took too long", late, checkoutsRoute, domain.CodeUnknown, nil, 1},
 		{"who left", left, checkoutsRoute, domain.CodeUnknown, context.Canceled, 0},
 		{"whose body was slow", here, checkoutsRoute, domain.CodeOverloaded, &domain.Error{Code: domain.CodeOverloaded, Err: errNoTimeLeft}, 0},
+		{"a full node, a waiting room without its database", here, checkoutsRoute, domain.CodeOverloaded, beforeEngine{&domain.Error{Code: domain.CodeOverloaded}}, 0},
 		{"sold out", here, checkoutsRoute, domain.CodeSoldOut, nil, 0},
 		{"another route", here, "/v1/queue/:token", domain.CodeOverloaded, nil, 0},
 	} {

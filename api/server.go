@@ -212,6 +212,20 @@ func (s *Server) Public() http.Handler { return s.public }
 // Options.SeparateAdmin.
 func (s *Server) Admin() http.Handler { return s.admin }
 
+// Webhooks is what the provider reaches, and probes of the process: for a listener of its
+// own, whose connections no crowd takes. Public has them too.
+func (s *Server) Webhooks() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case webhookRoute, healthRoute, readyRoute:
+			s.public.ServeHTTP(w, r)
+		default:
+			SetWriteDeadline(w)
+			http.NotFound(w, r)
+		}
+	})
+}
+
 // CloseStreams ends all event streams. Register it with
 // http.Server.RegisterOnShutdown: Shutdown would wait for them.
 func (s *Server) CloseStreams() {

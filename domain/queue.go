@@ -62,9 +62,9 @@ type Queue struct {
 	OpensAt    time.Time
 	CanceledAt time.Time // zero: never
 	Settings   QueueSettings
-	Seed       []byte // of the draw; secret until it is drawn
-	Joined     int64  // join indexes given out, over all nodes
-	Drawn      int64  // how many of them take part in the draw, or QueueUndrawn
+	Seed       []byte       // of the draw; secret until it is drawn
+	Joined     int64        // join indexes given out, over all nodes
+	Drawn      int64        // how many of them take part in the draw, or QueueUndrawn
 	Epoch      int          // of the database that answers; 0: it does not tell
 	Epochs     []QueueEpoch // of those that gave out join indexes, oldest first
 	Door       QueueDoor

@@ -34,7 +34,7 @@ const _ = uint(1<<indexBits - JoinsMax) // all of them have room
 type claims struct {
 	sale     string
 	index    int64
-	epoch    int // its number
+	epoch    int       // its number
 	joinedAt time.Time // the database's clock, milliseconds
 	key      string    // the idempotency key, a UUIDv7 (RFC 9562)
 }

@@ -27,9 +27,11 @@ import (
 // all of it for the local stack. Secrets come from a variable or, with _FILE
 // appended to its name, from the file that it names.
 type config struct {
-	URL      string // BOXOFFICE_URL: what buyers see; every link is made of it. No slash at its end
-	Listen   string // BOXOFFICE_LISTEN: host:port where serve listens; else that of URL
-	AdminURL string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
+	URL    string // BOXOFFICE_URL: what buyers see; every link is made of it. No slash at its end
+	Listen string // BOXOFFICE_LISTEN: host:port where serve listens; else that of URL
+	// WebhookListen is host:port of a listener for webhooks and probes alone; "": there is none.
+	WebhookListen string // BOXOFFICE_WEBHOOK_LISTEN
+	AdminURL      string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
 	// WorkerURL is where a process without the API answers for itself.
 	WorkerURL string // BOXOFFICE_WORKER_URL
 
@@ -68,6 +70,7 @@ func readConfig() (config, error) {
 	c := config{
 		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),
 		Listen:            env("BOXOFFICE_LISTEN", ""),
+		WebhookListen:     env("BOXOFFICE_WEBHOOK_LISTEN", ""),
 		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
 		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
 		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),
@@ -149,6 +152,9 @@ func (c config) forServing() error {
 	} else if _, err := c.publicAddress(); err != nil {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_LISTEN: %w", err))
 	}
+	if _, err := hostPort(c.WebhookListen); c.WebhookListen != "" && err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_WEBHOOK_LISTEN: %w", err))
+	}
 	if c.AdminURL != c.URL {
 		if _, err := listenAddress(c.AdminURL); err != nil {
 			problems = append(problems, fmt.Errorf("BOXOFFICE_ADMIN_URL: %w", err))
@@ -180,16 +186,20 @@ const listenDefault = "127.0.0.1:8080"
 func (c config) publicAddress() (string, error) {
 	switch {
 	case c.Listen != "":
-		host, port, err := net.SplitHostPort(c.Listen)
-		if err != nil || port == "" {
-			return "", fmt.Errorf("%q is not host:port", c.Listen)
-		}
-		return net.JoinHostPort(host, port), nil
+		return hostPort(c.Listen)
 	case strings.HasPrefix(c.URL, "https:"):
 		return listenDefault, nil
 	default:
 		return listenAddress(c.URL)
 	}
+}
+
+func hostPort(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return "", fmt.Errorf("%q is not host:port", address)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // validPublicURL checks what links are made of: scheme, host and port, nothing behind them.

@@ -51,6 +51,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 		"TIGERBEETLE_CLUSTER_ID":   "-1",
 		"BOXOFFICE_URL":            "ftp://example.com",
 		"BOXOFFICE_LISTEN":         "8080",
+		"BOXOFFICE_WEBHOOK_LISTEN": "http://127.0.0.1:1",
 		"BOXOFFICE_ADMIN_URL":      "https://organiser.example",
 		"BOXOFFICE_ADMIN_TOKEN":    "",
 		"DATABASE_URL":             "",

@@ -27,22 +27,29 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	public, err := s.listener(address, func(h *handlers) http.Handler { return h.public }, fail)
-	if err != nil {
-		return nil, err
+	var sites []*site
+	open := func(address string, pick func(*handlers) http.Handler) {
+		if err != nil {
+			return
+		}
+		var opened *site
+		if opened, err = s.listener(address, pick, fail); err == nil {
+			sites = append(sites, opened)
+		}
 	}
-	sites := []*site{public}
-	if s.role != roleWorker && s.AdminURL != s.URL {
-		address, err := listenAddress(s.AdminURL)
-		if err != nil {
-			return nil, err
+	open(address, func(h *handlers) http.Handler { return h.public })
+	if s.role != roleWorker && s.AdminURL != s.URL && err == nil {
+		address, err = listenAddress(s.AdminURL)
+		open(address, func(h *handlers) http.Handler { return h.admin })
+	}
+	if s.role != roleWorker && s.WebhookListen != "" {
+		open(s.WebhookListen, func(h *handlers) http.Handler { return h.webhooks })
+	}
+	if err != nil {
+		for _, site := range sites {
+			_ = site.server.Close()
 		}
-		admin, err := s.listener(address, func(h *handlers) http.Handler { return h.admin }, fail)
-		if err != nil {
-			_ = public.server.Close()
-			return nil, err
-		}
-		sites = append(sites, admin)
+		return nil, err
 	}
 	return func() { s.shutdown(sites) }, nil
 }
@@ -50,7 +57,7 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 func (s *service) listener(address string, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
+		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_WEBHOOK_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
 	}
 	s.log.Info("listening", "address", l.Addr().String())
 	limited := api.LimitConnections(l, s.connectionLimits())

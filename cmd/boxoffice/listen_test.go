@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -90,4 +91,33 @@ func refuses(address string) bool {
 		conn.Close()
 	}
 	return err != nil
+}
+
+// What the provider tells comes over a listener that buyers do not share.
+func TestWebhooksHaveAListenerOfTheirOwn(t *testing.T) {
+	s := newService(t, roleAll)
+	s.WebhookListen = freeAddress(t)
+	stop, err := s.listen(func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	say := func(name string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })
+	}
+	s.ready.Store(&handlers{public: say("public"), admin: say("admin"), webhooks: say("webhooks")})
+	for url, want := range map[string]string{"http://" + s.WebhookListen: "webhooks", s.URL: "public"} {
+		if _, body := keep(t, url).get("/"); body != want {
+			t.Errorf("%s answers %q, want %q", url, body, want)
+		}
+	}
+	second := &service{config: s.config, role: roleAll, log: s.log}
+	second.URL = "http://" + freeAddress(t)
+	second.AdminURL = second.URL
+	if _, err := second.listen(func(error) {}); err == nil {
+		t.Error("a port that is taken is no error")
+	}
+	if !refuses(strings.TrimPrefix(second.URL, "http://")) {
+		t.Error("the other listeners of who could not begin are open")
+	}
 }

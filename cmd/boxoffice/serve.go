@@ -99,8 +99,8 @@ type service struct {
 	closeLater   []func() // in reverse order
 }
 
-// handlers of the two listeners.
-type handlers struct{ public, admin http.Handler }
+// handlers of the listeners.
+type handlers struct{ public, admin, webhooks http.Handler }
 
 // run listens at once, waits for what it needs, serves until the context ends,
 // then stops in order: /readyz says no, no new connections, accepted requests

@@ -65,7 +65,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	}
 	s.runRooms(rooms, fail)
 	s.closeStreams = server.CloseStreams
-	s.ready.Store(&handlers{public: server.Public(), admin: server.Admin()})
+	s.ready.Store(&handlers{public: server.Public(), admin: server.Admin(), webhooks: server.Webhooks()})
 	return nil
 }
 
