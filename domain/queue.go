@@ -65,6 +65,7 @@ type Queue struct {
 	Seed       []byte       // of the draw; secret until it is drawn
 	Joined     int64        // join indexes given out, over all nodes
 	Drawn      int64        // how many of them take part in the draw, or QueueUndrawn
+	DrawnAt    time.Time    // zero: not drawn yet, or by a release that did not write it
 	Epoch      int          // of the database that answers; 0: it does not tell
 	Epochs     []QueueEpoch // of those that gave out join indexes, oldest first
 	Door       QueueDoor
@@ -132,6 +133,7 @@ func (q *Queue) KnowsEpoch(epochNumber int) bool {
 // A QueueDoor is a watermark: who has a place below Admitted may check out.
 type QueueDoor struct {
 	Admitted int64     // never falls
+	Entered  int64     // how many were let in who were present
 	Rate     float64   // of people who are present, a second
 	Credit   float64   // admissions saved up: the fraction that a turn leaves
 	MovedAt  time.Time // the last turn

@@ -59,7 +59,7 @@ func (s *stack) rush(t *testing.T, capacity int, opensIn time.Duration) string {
 	id := "rush-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
 	body := map[string]any{
 		"id": id, "name": "Rush", "currency": "EUR", "classes": []map[string]any{{"class": "A", "price": 6500, "capacity": capacity}},
-		"hold_seconds": longHold, "buyer_limit": 4, "waiting_room": true, "queue": map[string]any{"rate_floor": 20, "rate_ceiling": 50},
+		"hold_seconds": longHold, "buyer_limit": 1, "waiting_room": true, "queue": map[string]any{"rate_floor": 20, "rate_ceiling": 50},
 	}
 	if opensIn != 0 {
 		body["opens_at"] = time.Now().Add(opensIn).UTC().Format(time.RFC3339Nano)

@@ -91,17 +91,17 @@ func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 // one exchange to the next.
 func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
 	q := &domain.Queue{SaleID: saleID}
-	var opensAt, canceledAt, cutAt *time.Time
+	var opensAt, canceledAt, cutAt, drawnAt *time.Time
 	var epochs []int
 	var epochsFrom []int64
 	var batch pgx.Batch
 	batch.Queue(`
 		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at,
-			epochs, epochs_from
+			epochs, epochs_from, entered, drawn_at
 		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
 			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt,
-			&epochs, &epochsFrom)
+			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt)
 	})
 	batch.Queue(`
 		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch()
@@ -121,7 +121,7 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	for i, e := range epochs {
 		q.Epochs = append(q.Epochs, domain.QueueEpoch{Epoch: e, From: epochsFrom[i]})
 	}
-	q.OpensAt, q.CanceledAt, q.Door.CutAt = fromNull(opensAt), fromNull(canceledAt), fromNull(cutAt)
+	q.OpensAt, q.CanceledAt, q.Door.CutAt, q.DrawnAt = fromNull(opensAt), fromNull(canceledAt), fromNull(cutAt), fromNull(drawnAt)
 	return q, nil
 }
 
@@ -130,9 +130,10 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 	var batch pgx.Batch
 	if before.Joined != q.Joined || before.Drawn != q.Drawn || before.Door != q.Door {
 		batch.Queue(`
-			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8
+			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8,
+				entered = $9, drawn_at = $10
 			WHERE sale_id = $1`, q.SaleID, q.Joined, q.Drawn, q.Door.Admitted, q.Door.Rate, q.Door.Credit,
-			q.Door.MovedAt, nullTime(q.Door.CutAt))
+			q.Door.MovedAt, nullTime(q.Door.CutAt), q.Door.Entered, nullTime(q.DrawnAt))
 	}
 	if !slices.Equal(before.Epochs, q.Epochs) {
 		var epochs []int

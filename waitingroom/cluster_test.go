@@ -100,7 +100,7 @@ func newNode(t testing.TB, store Store, name string, stock func() domain.StockLe
 }
 
 func free() domain.StockLevel {
-	return domain.StockLevel{Name: "A", Ledger: 1, Capacity: 10, Available: 10}
+	return domain.StockLevel{Name: "A", Ledger: 1, Capacity: 1_000_000, Available: 1_000_000}
 }
 
 func (n *node) tick() { n.tickAs(engineState{}) }
@@ -412,12 +412,12 @@ func TestWhichDoorsShareTheEngine(t *testing.T) {
 		"it has not opened":                {func(_ *room, q *domain.Queue) { q.Drawn = domain.QueueUndrawn }, 1},
 		"it is paused":                     {func(_ *room, q *domain.Queue) { q.Settings.Paused = true }, 1},
 		"it is canceled":                   {func(_ *room, q *domain.Queue) { q.CanceledAt = q.Now }, 1},
-		"it has no seats":                  {func(of *room, _ *domain.Queue) { of.counted(seatsHeld, 0) }, 1},
+		"it has no seats":                  {func(of *room, _ *domain.Queue) { of.counted(seatsHeld, 0, 0) }, 1},
 		"nobody asked for it lately":       {func(of *room, _ *domain.Queue) { of.asked.Store(-int64(2 * activeFor)) }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other, q := newRoom("other", n.mono()), store.q
-			other.counted(seatsFree, 0)
+			other.counted(seatsFree, 10, 0)
 			c.change(other, &q)
 			other.last.Store(&snapshot{Queue: q})
 			n.rooms.Store("other", other)
@@ -493,7 +493,11 @@ func TestSeats(t *testing.T) {
 	level := func(available, held int64) []domain.StockLevel {
 		return []domain.StockLevel{{Name: "A", Ledger: 1, Available: available, Held: held}, {Name: "T-shirt", Ledger: 9, Available: 5}}
 	}
-	got := []seatsState{seatsOf(testSale, level(1, 0)), seatsOf(testSale, level(0, 1)), seatsOf(testSale, level(0, 0)), seatsOf(testSale, nil)}
+	var got []seatsState
+	for _, levels := range [][]domain.StockLevel{level(1, 0), level(0, 1), level(0, 0), nil} {
+		state, _ := seatsOf(testSale, levels)
+		got = append(got, state)
+	}
 	if want := []seatsState{seatsFree, seatsHeld, seatsGone, seatsHeld}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

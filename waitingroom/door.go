@@ -62,7 +62,7 @@ func draw(q *domain.Queue, first int64) bool {
 	if q.Drawn != domain.QueueUndrawn || q.Now.Before(q.OpensAt) {
 		return false
 	}
-	q.Drawn = first
+	q.Drawn, q.DrawnAt = first, q.Now
 	q.Door.MovedAt = q.Now
 	return true
 }
@@ -73,8 +73,9 @@ func isOpen(q *domain.Queue, seats bool) bool {
 }
 
 // moveDoor is one turn. own is the row of the node that makes it; checkouts is this
-// sale's part of how they fare there; seats says whether the ledger has any.
-func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, seats bool) (turned bool) {
+// sale's part of how they fare there; seats says whether the ledger has any, people how
+// many may be let in, see room.mayEnter.
+func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, seats bool, people int64) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
 	if !isOpen(q, seats) || passed < TurnInterval {
@@ -91,10 +92,12 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, sea
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
 	for d.Admitted < limit {
 		if isPresent(nodes, d.Admitted) {
-			if d.Credit < 1 {
+			if d.Credit < 1 || people < 1 {
 				break
 			}
 			d.Credit--
+			d.Entered++
+			people--
 		}
 		d.Admitted++
 	}

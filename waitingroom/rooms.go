@@ -263,7 +263,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	defer cancel()
 	of.foresee()
 	b := of.take()
-	seats := of.hasSeats()
+	count := of.count.Load()
 	var at time.Duration
 	var turned bool
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
@@ -274,9 +274,10 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 			of.hear(first+i, at)
 		}
 		drawn := draw(q, first)
+		seats, people := count.seats == seatsFree, of.mayEnter(q, count.people, at)
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: checkouts.congested}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts, seats)
+		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts, seats, people)
 		return own
 	})
 	if err != nil {
@@ -372,25 +373,26 @@ func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
 	at := r.mono()
-	seats, err := r.askSeats(ctx, of)
+	seats, people, err := r.askSeats(ctx, of)
 	if err != nil {
 		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
 		of.uncounted()
 		return
 	}
-	of.counted(seats, at)
+	of.counted(seats, people, at)
 }
 
-func (r *Rooms) askSeats(ctx context.Context, of *room) (seatsState, error) {
+func (r *Rooms) askSeats(ctx context.Context, of *room) (seats seatsState, people int64, err error) {
 	sale, err := r.definition(ctx, of)
 	if err != nil {
-		return seatsUnknown, err
+		return seatsUnknown, 0, err
 	}
 	levels, err := r.o.Stock(ctx, sale)
 	if err != nil {
-		return seatsUnknown, err
+		return seatsUnknown, 0, err
 	}
-	return seatsOf(sale, levels), nil
+	seats, available := seatsOf(sale, levels)
+	return seats, peopleFor(sale, available), nil
 }
 
 func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) {
@@ -411,8 +413,8 @@ func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) 
 }
 
 // seatsOf adds up the classes; a perk is no seat.
-func seatsOf(sale *domain.Sale, levels []domain.StockLevel) seatsState {
-	var available, held int64
+func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, available int64) {
+	var held int64
 	counted := 0
 	for _, l := range levels {
 		if c, ok := sale.Class(l.Name); ok && c.Ledger == l.Ledger {
@@ -423,11 +425,11 @@ func seatsOf(sale *domain.Sale, levels []domain.StockLevel) seatsState {
 	}
 	switch {
 	case available > 0:
-		return seatsFree
+		return seatsFree, available
 	case held > 0 || counted < len(sale.Classes):
-		return seatsHeld
+		return seatsHeld, 0
 	default:
-		return seatsGone
+		return seatsGone, 0
 	}
 }
 
@@ -663,11 +665,16 @@ func retryAfter(q *domain.Queue, position int64) time.Duration {
 // answered: else all who were told the same time would come at once.
 func retryAtDraw(untilOpen time.Duration, joined, index int64) time.Duration {
 	untilOpen = max(untilOpen, 0) // the draw may be late
-	window := min(time.Duration(float64(joined)/drawPollsPerSecond*float64(time.Second)), drawSpreadMax)
+	window := drawWindow(joined)
 	if untilOpen+window+ExchangeInterval > retryMax { // once more before
 		return bounded(time.Duration((2 + phase(index)) / 3 * float64(min(untilOpen, retryMax))))
 	}
 	return bounded(untilOpen + ExchangeInterval + time.Duration(phase(index)*float64(window)))
+}
+
+// drawWindow is the time in which all who wait for the draw come.
+func drawWindow(joined int64) time.Duration {
+	return min(time.Duration(float64(joined)/drawPollsPerSecond*float64(time.Second)), drawSpreadMax)
 }
 
 // phase is in [0, 1), evenly spread over any run of indexes: the multiples of the

@@ -162,7 +162,7 @@ func (sale *simulatedSale) turn(nth int, now time.Time, checkouts engineState) {
 		Base: sale.q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8),
 	}
 	sale.q.Nodes = sale.rows
-	moveDoor(&sale.q, &own, checkouts, true)
+	moveDoor(&sale.q, &own, checkouts, true, 1<<40)
 	if sale.rows = slices.Clone(sale.rows); nth == len(sale.rows) {
 		sale.rows = append(sale.rows, own)
 	}

@@ -123,7 +123,8 @@ async function look() {
     kept.set(null);
     draw({ status: 'missing', ahead: 0, position: 0, waiting: 0 });
   }
-  return Math.min(Math.max(answer.retryAfter, POLL_MIN_MS), POLL_MAX_MS) * (1 + 0.25 * Math.random());
+  const wait = Math.min(Math.max(answer.retryAfter, POLL_MIN_MS), POLL_MAX_MS);
+  return status === 'draw' ? wait : wait * (1 + 0.25 * Math.random()); // who waits for the draw is told a time of their own
 }
 
 /** Follows the place by the stream, and by asking while that does not come through. Both say that we are still here. */

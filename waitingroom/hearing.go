@@ -1,0 +1,71 @@
+package waitingroom
+
+import (
+	"math"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// Who is let in hears of it when they ask the next time, at the time that they were told.
+// Until then nobody behind them may take the last seats: so of those let in so lately that
+// they may not know it yet there are never more than the seats that are free. With many
+// seats that bounds nothing. With few, asking more often than one is told gains nothing.
+const (
+	// heardAfter is how long it takes to hear: a client near the door is told to ask within
+	// two seconds and may add half of it, and the word on the seats is up to a second old.
+	heardAfter = 3*time.Second + 2*StockInterval
+	// addedShare of what they are told clients may add.
+	addedShare = 0.25
+	// seatsEachMax bounds how many seats are kept for each who may not have heard: of more,
+	// those of the next are at stake where all take more.
+	seatsEachMax = 4
+)
+
+// drawHeardAfter is how long after the draw all who were told when to ask have done so.
+func drawHeardAfter(drawn int64) time.Duration {
+	told := drawWindow(drawn) + ExchangeInterval + 2*retryMin // whole seconds, and at least one
+	return time.Duration(float64(told) * (1 + addedShare))
+}
+
+// An entryCount is how many were let in until a moment of the node's monotonic clock.
+type entryCount struct {
+	at      time.Duration
+	entered int64
+}
+
+// mayEnter is how many of those who are present may be let in now. It is called once in
+// each exchange, before the turn. seats is how many people the free seats are enough for.
+func (r *room) mayEnter(q *domain.Queue, seats int64, mono time.Duration) int64 {
+	return max(seats, 1) - r.unheard(q, mono)
+}
+
+// unheard counts who was let in so lately that they may not know it yet. A node that has
+// not watched for as long assumes the most there may have been.
+func (r *room) unheard(q *domain.Queue, mono time.Duration) int64 {
+	entered := q.Door.Entered
+	n := len(r.entries)
+	if n > 0 && r.entries[n-1].entered > entered { // a database that lost a moment
+		r.entries, n = r.entries[:0], 0
+	}
+	if n == 0 || r.entries[n-1].entered != entered {
+		r.entries = append(r.entries, entryCount{mono, entered})
+	}
+	for len(r.entries) > 1 && mono-r.entries[1].at >= heardAfter {
+		r.entries = r.entries[1:]
+	}
+	if age(q.Now, q.DrawnAt) < drawHeardAfter(q.Drawn) {
+		return entered
+	}
+	first := r.entries[0]
+	if mono-first.at >= heardAfter {
+		return entered - first.entered
+	}
+	most := int64(math.Ceil(q.Settings.RateCeiling * heardAfter.Seconds()))
+	return entered - first.entered + min(first.entered, most)
+}
+
+// peopleFor is how many people so many free seats are enough for, whatever they take.
+func peopleFor(sale *domain.Sale, available int64) int64 {
+	return available / min(max(sale.BuyerLimit, 1), seatsEachMax)
+}
