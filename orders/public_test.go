@@ -35,3 +35,30 @@ func TestThePublicHasConnectionsOfItsOwn(t *testing.T) {
 		t.Errorf("the public has %d connections, want %d", got, orders.PublicMaxDefault)
 	}
 }
+
+// However many waiting rooms exchange, and however long each waits, a paid order has a
+// connection; and whatever the public asks, the rooms have theirs.
+func TestQueuesHaveConnectionsOfTheirOwn(t *testing.T) {
+	store := orderstest.New(t)
+	if store.Queues() == store || store.Queues() == store.Public() || store.Queues().Queues() != store.Queues() {
+		t.Fatal("want a third store")
+	}
+	for name, c := range map[string]struct{ full, free []*orders.Store }{
+		"rooms take all":   {[]*orders.Store{store.Queues()}, []*orders.Store{store, store.Public()}},
+		"readers take all": {[]*orders.Store{store.Public()}, []*orders.Store{store, store.Queues()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, s := range c.full {
+				defer s.TakeAllConnections(t.Context(), t.Fatal)()
+			}
+			for _, s := range c.free {
+				if _, err := s.Sale(t.Context(), "any"); domain.CodeOf(err) != domain.CodeNotFound {
+					t.Errorf("no connection is left: %v", err)
+				}
+			}
+		})
+	}
+	if got := store.Queues().ConnectionsMax(); got != orders.QueuesMaxDefault {
+		t.Errorf("the rooms have %d connections, want %d", got, orders.QueuesMaxDefault)
+	}
+}

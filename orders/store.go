@@ -28,6 +28,7 @@ import (
 type Options struct {
 	ConnectionsMax   int           // of this process; default ConnectionsMaxDefault
 	PublicMax        int           // besides, for what the public asks, see Public; default PublicMaxDefault
+	QueuesMax        int           // besides, for waiting rooms, see Queues; default QueuesMaxDefault
 	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
 	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
@@ -44,6 +45,7 @@ type Options struct {
 const (
 	ConnectionsMaxDefault   = 10 // a Postgres of the usual 100 serves several nodes
 	PublicMaxDefault        = 4
+	QueuesMaxDefault        = 4 // an exchange takes a millisecond or two: some 150 sales at a time
 	ConnectTimeoutDefault   = 5 * time.Second
 	StatementTimeoutDefault = 5 * time.Second
 	CallTimeoutDefault      = 10 * time.Second
@@ -56,6 +58,7 @@ const idleInTransactionTimeout = 10 * time.Second
 // A Store is the orders database. It is safe for concurrent use.
 type Store struct {
 	public      *Store // nil: this is it
+	queues      *Store // likewise
 	pool        *pgxpool.Pool
 	callTimeout time.Duration
 	records     *recordQueue // nil: one by one
@@ -86,17 +89,20 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("orders database: %w", err)
 	}
-	config = config.Copy()
-	config.MaxConns = int32(cmp.Or(o.PublicMax, PublicMaxDefault))
-	public, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("orders database: %w", err)
-	}
 	callTimeout := cmp.Or(o.CallTimeout, CallTimeoutDefault)
-	s := &Store{
-		public: &Store{pool: public, callTimeout: callTimeout, recorded: func(int) {}},
-		pool:   pool, callTimeout: callTimeout, recorded: o.Recorded,
+	s := &Store{pool: pool, callTimeout: callTimeout, recorded: o.Recorded}
+	for _, apart := range []struct {
+		store **Store
+		max   int
+	}{{&s.public, cmp.Or(o.PublicMax, PublicMaxDefault)}, {&s.queues, cmp.Or(o.QueuesMax, QueuesMaxDefault)}} {
+		config = config.Copy()
+		config.MaxConns = int32(apart.max)
+		pool, err := pgxpool.NewWithConfig(ctx, config)
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("orders database: %w", err)
+		}
+		*apart.store = &Store{pool: pool, callTimeout: callTimeout, recorded: func(int) {}}
 	}
 	if s.recorded == nil {
 		s.recorded = func(int) {}
@@ -116,10 +122,21 @@ func (s *Store) Public() *Store {
 	return s.public
 }
 
+// Queues is the same database over connections of its own: for the waiting rooms, which
+// ask all the time, and which no crowd of readers may keep from it.
+func (s *Store) Queues() *Store {
+	if s.queues == nil {
+		return s
+	}
+	return s.queues
+}
+
 // Close waits for the calls under way and closes all connections.
 func (s *Store) Close() {
-	if s.public != nil {
-		s.public.Close()
+	for _, apart := range []*Store{s.public, s.queues} {
+		if apart != nil {
+			apart.Close()
+		}
 	}
 	s.pool.Close()
 }

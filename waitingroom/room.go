@@ -27,6 +27,8 @@ type room struct {
 	def    atomic.Pointer[domain.Sale]
 	last   atomic.Pointer[snapshot]
 	asked  atomic.Int64 // when somebody last asked, on the node's monotonic clock
+	wanted atomic.Bool  // somebody waits for a newer snapshot
+	busyAt atomic.Int64 // when somebody last queued here, on that clock
 	turns  atomic.Int64
 	blocks [blocksMax]atomic.Pointer[block]
 
@@ -137,6 +139,7 @@ func newRoom(sale string, mono time.Duration) *room {
 	r.last.Store(&snapshot{next: make(chan struct{}), at: never})
 	r.count.Store(&seatCount{next: make(chan struct{}), at: never})
 	r.asked.Store(int64(mono))
+	r.busyAt.Store(int64(never))
 	return r
 }
 
@@ -146,6 +149,28 @@ const never = -time.Hour
 // active reports whether somebody asked lately.
 func (r *room) active(mono time.Duration) bool {
 	return mono-time.Duration(r.asked.Load()) <= activeFor
+}
+
+// busy reports whether somebody queues: for a place, for the draw or at the door; or did a
+// moment ago, so that the others hear of this node while people trickle in.
+func (r *room) busy(mono time.Duration) bool {
+	s := r.last.Load()
+	if s.Door.Admitted < s.Joined || r.hasJoins() {
+		r.busyAt.Store(int64(mono))
+	}
+	return mono-time.Duration(r.busyAt.Load()) <= nodeLive
+}
+
+// due reports whether there is something to exchange for. A queue in which nobody is
+// costs the database one exchange for who looks at it, not ten a second from then on.
+func (r *room) due(mono time.Duration) bool {
+	return r.busy(mono) || r.wanted.Load() || r.last.Load().away
+}
+
+func (r *room) hasJoins() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.batch.joins > 0
 }
 
 func (r *room) seats() seatsState { return r.count.Load().seats }
@@ -369,6 +394,7 @@ func (r *room) newer(ctx context.Context, than time.Duration) *snapshot {
 		if s.at >= than || s.away {
 			return s
 		}
+		r.wanted.Store(true)
 		select {
 		case <-s.next:
 		case <-ctx.Done():

@@ -222,6 +222,9 @@ func (r *Rooms) serve(ctx context.Context, of *room, checkouts engineState, runn
 		r.forget(of, now)
 		return
 	}
+	if !of.due(now) {
+		return
+	}
 	if of.exchanging.CompareAndSwap(false, true) {
 		if now < of.retryAt {
 			of.exchanging.Store(false)
@@ -250,6 +253,24 @@ func (r *Rooms) forget(of *room, now time.Duration) {
 	r.remove(of)
 }
 
+// makeRoom forgets the room in which nobody queues and that was asked for longest ago.
+// It reports whether there was one.
+func (r *Rooms) makeRoom(now time.Duration) bool {
+	var oldest *room
+	r.rooms.Range(func(_, value any) bool {
+		of := value.(*room)
+		if !of.due(now) && (oldest == nil || of.asked.Load() < oldest.asked.Load()) {
+			oldest = of
+		}
+		return true
+	})
+	if oldest == nil || !oldest.close() {
+		return false
+	}
+	r.remove(oldest)
+	return true
+}
+
 func (r *Rooms) remove(of *room) {
 	if r.rooms.CompareAndDelete(of.sale, of) {
 		r.count.Add(-1)
@@ -261,6 +282,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	// What joined is answered although the process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTimeout)
 	defer cancel()
+	of.wanted.Store(false) // before the exchange: who comes during it may need the next one
 	of.foresee()
 	b := of.take()
 	count := of.count.Load()
@@ -594,7 +616,7 @@ func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, erro
 	value, known := r.rooms.Load(saleID)
 	now := r.mono()
 	if !known {
-		if r.count.Load() >= roomsMax {
+		if r.count.Load() >= roomsMax && !r.makeRoom(now) {
 			return nil, nil, overloaded(nil)
 		}
 		if value, known = r.rooms.LoadOrStore(saleID, newRoom(saleID, now)); !known {

@@ -14,7 +14,7 @@ import (
 // checkouts fare, and the API needs them: load is asked once run was called.
 func (s *service) roomsOf(p *parts, load func() waitingroom.Load) (*waitingroom.Rooms, error) {
 	return waitingroom.New(waitingroom.Options{
-		Store: p.store, Keys: p.keys, Node: nodeName(), Load: load, Stock: p.book.Stock, Sales: p.store.Sales,
+		Store: p.store.Queues(), Keys: p.keys, Node: nodeName(), Load: load, Stock: p.book.Stock, Sales: p.store.Queues().Sales,
 		Meter: p.meter.registry, Log: s.log,
 	})
 }
