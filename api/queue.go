@@ -180,7 +180,7 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	if sale.Canceled() {
 		return nil, &domain.Error{Code: domain.CodeSaleCanceled}
 	}
-	if err := s.checkHuman(sale.ID, in.Body); err != nil {
+	if err := s.checkHuman(ctx, sale.ID, in.Body); err != nil {
 		return nil, err
 	}
 	token, place, err := s.Rooms.Join(ctx, sale)
@@ -193,7 +193,7 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	}, nil
 }
 
-func (s *Server) checkHuman(saleID string, body *JoinBody) error {
+func (s *Server) checkHuman(ctx context.Context, saleID string, body *JoinBody) error {
 	if s.HumanCheck == nil {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (s *Server) checkHuman(saleID string, body *JoinBody) error {
 	if body != nil && body.Proof != nil {
 		proof = *body.Proof
 	}
-	return s.HumanCheck.Verify(saleID, proof.Challenge, proof.Solution, time.Now())
+	return s.HumanCheck.Verify(ctx, saleID, proof.Challenge, proof.Solution, time.Now())
 }
 
 func (s *Server) challenge(ctx context.Context, in *saleInput) (*challengeOutput, error) {

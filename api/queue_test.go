@@ -223,7 +223,7 @@ func (c check) Challenge(saleID string, now time.Time) (string, int, time.Time, 
 	return "of-" + saleID, 18, now.Add(time.Minute), true
 }
 
-func (c check) Verify(saleID, challenge, solution string, _ time.Time) error {
+func (c check) Verify(_ context.Context, saleID, challenge, solution string, _ time.Time) error {
 	if c.required && (challenge != "of-"+saleID || solution != "42") {
 		return &domain.Error{Code: domain.CodeProofRequired}
 	}

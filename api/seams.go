@@ -121,8 +121,8 @@ type HumanCheck interface {
 	// the sale asks for none; the rest is then empty.
 	Challenge(saleID string, now time.Time) (challenge string, difficultyBits int, expiresAt time.Time, required bool)
 	// Verify fails with CodeProofRequired: no solution, of another sale, expired, or
-	// used before as far as this node knows. nil also where the sale asks for none.
-	Verify(saleID, challenge, solution string, now time.Time) error
+	// used before. CodeOverloaded: it is not known. nil also where the sale asks for none.
+	Verify(ctx context.Context, saleID, challenge, solution string, now time.Time) error
 }
 
 // A Check is one thing that must work before this node takes requests.

@@ -4,11 +4,12 @@
 // notice.
 //
 // It is not proof that somebody is a person, keeps nothing but which challenges
-// were used, and knows nothing of queues or HTTP. Whoever wants a stronger check
+// were used, and knows nothing of queues, databases or HTTP. Whoever wants a stronger check
 // implements the API's interface HumanCheck instead.
 package humancheck
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -33,10 +34,16 @@ const (
 	// SolutionLenMax bounds a solution, in bytes.
 	SolutionLenMax = 32
 
-	// usedMax is how many used challenges a node remembers in a Lifetime: about 10 MB.
+	// usedMax is how many used challenges a node remembers by itself, twice: about 20 MB.
 	usedMax = 1 << 18
-	// fullRetryAfter is what those hear who come while a node remembers usedMax.
-	fullRetryAfter = 10 * time.Second
+
+	// easyPerSecond joins of a sale a second are let in at the usual difficulty; twice as
+	// many take a bit more, and so on up to extraBitsMax.
+	easyPerSecond = 100
+	extraBitsMax  = 4
+	// rateWindow is what joins are counted over; salesMax bounds the sales.
+	rateWindow = 10 * time.Second
+	salesMax   = 1000
 
 	version    = 1
 	nonceLen   = 16
@@ -47,21 +54,27 @@ const (
 )
 
 // A Check makes and verifies challenges. It is safe for concurrent use. All nodes
-// of one server key accept each other's challenges; that one is used once is known
-// to each node alone.
+// of one server key accept each other's challenges.
 type Check struct {
-	keys *domain.Keyring
-	bits int
-	used used
+	keys   *domain.Keyring
+	bits   int
+	used   used
+	shared *spender // nil: what another node, or this one before a restart, has accepted is not known
+	rates  rates
 }
 
-// New makes a Check of so many leading zero bits: 0 means that no proof is
-// required; the error says when difficultyBits is not 0 to BitsMax.
-func New(keys *domain.Keyring, difficultyBits int) (*Check, error) {
+// New makes a Check of so many leading zero bits, and more where many join: 0 means that
+// no proof is required; the error says when difficultyBits is not 0 to BitsMax. spend is
+// what all nodes share; without it (nil) each accepts a challenge once.
+func New(keys *domain.Keyring, difficultyBits int, spend Spend) (*Check, error) {
 	if difficultyBits < 0 || difficultyBits > BitsMax {
 		return nil, fmt.Errorf("human check: difficulty of %d bits, want 0 (off) to %d", difficultyBits, BitsMax)
 	}
-	return &Check{keys: keys, bits: difficultyBits, used: used{max: usedMax}}, nil
+	c := &Check{keys: keys, bits: difficultyBits, used: used{max: usedMax}, rates: rates{sales: map[string]*rate{}}}
+	if spend != nil {
+		c.shared = &spender{spend: spend}
+	}
+	return c, nil
 }
 
 // Challenge is a new one for a sale: of a solution s it wants that SHA-256(challenge
@@ -74,18 +87,19 @@ func (c *Check) Challenge(sale string, now time.Time) (challenge string, difficu
 	}
 	expiresAt = now.Add(Lifetime).Truncate(time.Second)
 	raw := make([]byte, headLen, rawLen)
-	raw[0], raw[1] = version, byte(c.bits)
+	difficultyBits = min(c.bits+c.rates.extraBits(sale, now), BitsMax)
+	raw[0], raw[1] = version, byte(difficultyBits)
 	binary.BigEndian.PutUint64(raw[2:], uint64(expiresAt.Unix()))
 	_, _ = rand.Read(raw[10:headLen]) // never fails, see crypto/rand
 	raw = append(raw, c.mac(sale, raw)...)
-	return base64.RawURLEncoding.EncodeToString(raw), c.bits, expiresAt.UTC(), true
+	return base64.RawURLEncoding.EncodeToString(raw), difficultyBits, expiresAt.UTC(), true
 }
 
 // Verify accepts a solution once. It fails with a *domain.Error: CodeProofRequired
-// where the challenge is none of ours, of another sale, expired, used before on
-// this node, or not solved; CodeOverloaded where this node cannot remember one
-// more. nil always where the check is off.
-func (c *Check) Verify(sale, challenge, solution string, now time.Time) error {
+// where the challenge is none of ours, of another sale, expired, used before, or not
+// solved; CodeOverloaded where what the nodes share does not answer. nil always where the
+// check is off.
+func (c *Check) Verify(ctx context.Context, sale, challenge, solution string, now time.Time) error {
 	if c.bits == 0 {
 		return nil
 	}
@@ -99,14 +113,17 @@ func (c *Check) Verify(sale, challenge, solution string, now time.Time) error {
 	if !solves(challenge, solution, parsed.bits) {
 		return refused("The solution does not fit the challenge.", nil)
 	}
-	switch c.used.spend(parsed.nonce, now) {
-	case spentBefore:
-		return refused("The challenge was used before. Each is good for one join: ask for a new one.", nil)
-	case full:
-		return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: fullRetryAfter, Err: errors.New("human check: no room for one more used challenge")}
-	default:
-		return nil
+	fresh := c.used.spend(parsed.nonce, now)
+	if fresh && c.shared != nil {
+		if fresh, err = c.shared.do(ctx, parsed.nonce, parsed.expiresAt); err != nil {
+			return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: retryAfter, Err: fmt.Errorf("human check: %v", err)} // not %w: for the buyer it is no unknown outcome
+		}
 	}
+	if !fresh {
+		return refused("The challenge was used before. Each is good for one join: ask for a new one.", nil)
+	}
+	c.rates.count(sale, now)
+	return nil
 }
 
 func refused(detail string, cause error) error {
@@ -170,8 +187,8 @@ func Solve(challenge string, difficultyBits int) string {
 	}
 }
 
-// used remembers the nonces of two Lifetimes, the current and the one before: a
-// challenge lives one at most, so none is forgotten before it has expired.
+// used remembers nonces, the current ones and those before: of two Lifetimes, and where so
+// many come that it is full, of less. Then what the nodes share has to tell.
 type used struct {
 	max int
 
@@ -180,29 +197,69 @@ type used struct {
 	current, earlier map[[nonceLen]byte]struct{}
 }
 
-type spending int
-
-const (
-	spent spending = iota
-	spentBefore
-	full
-)
-
-func (u *used) spend(nonce [nonceLen]byte, now time.Time) spending {
+// spend reports whether a nonce is not remembered, and remembers it.
+func (u *used) spend(nonce [nonceLen]byte, now time.Time) (fresh bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.current == nil || now.Sub(u.since) >= Lifetime {
+	if u.current == nil || now.Sub(u.since) >= Lifetime || len(u.current) >= u.max {
 		u.earlier, u.current, u.since = u.current, make(map[[nonceLen]byte]struct{}), now
 	}
-	if _, ok := u.current[nonce]; ok {
-		return spentBefore
-	}
-	if _, ok := u.earlier[nonce]; ok {
-		return spentBefore
-	}
-	if len(u.current) >= u.max {
-		return full
+	_, isCurrent := u.current[nonce]
+	_, isEarlier := u.earlier[nonce]
+	if isCurrent || isEarlier {
+		return false
 	}
 	u.current[nonce] = struct{}{}
-	return spent
+	return true
+}
+
+// rates are how fast people join which sales, on this node.
+type rates struct {
+	mu    sync.Mutex
+	sales map[string]*rate
+}
+
+// A rate counts in windows.
+type rate struct {
+	window       int64
+	now, earlier int
+}
+
+// count notes a join.
+func (r *rates) count(sale string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.sales[sale]
+	if of == nil {
+		if len(r.sales) >= salesMax {
+			clear(r.sales) // they are measured again within seconds
+		}
+		of = &rate{}
+		r.sales[sale] = of
+	}
+	of.turn(now)
+	of.now++
+}
+
+// extraBits is one for each doubling above easyPerSecond.
+func (r *rates) extraBits(sale string, now time.Time) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.sales[sale]
+	if of == nil {
+		return 0
+	}
+	of.turn(now)
+	perSecond := max(of.now, of.earlier) / int(rateWindow/time.Second)
+	return min(bits.Len(uint(perSecond/easyPerSecond)), extraBitsMax)
+}
+
+func (r *rate) turn(now time.Time) {
+	switch window := now.UnixNano() / int64(rateWindow); window - r.window {
+	case 0:
+	case 1:
+		r.window, r.earlier, r.now = window, r.now, 0
+	default:
+		r.window, r.earlier, r.now = window, 0, 0
+	}
 }

@@ -2,10 +2,13 @@ package humancheck
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +25,7 @@ func newCheck(t testing.TB, keyByte byte, bits int) *Check {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := New(keys, bits)
+	c, err := New(keys, bits, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,24 +54,28 @@ func TestVerify(t *testing.T) {
 		verify func(c *Check, challenge, solution string) error
 		code   domain.Code // empty: accepted
 	}{
-		"solved": {func(c *Check, ch, s string) error { return c.Verify("a", ch, s, noon) }, ""},
+		"solved": {func(c *Check, ch, s string) error { return c.Verify(context.Background(), "a", ch, s, noon) }, ""},
 		"solved, in its last second": {func(c *Check, ch, s string) error {
-			return c.Verify("a", ch, s, noon.Add(Lifetime-time.Second))
+			return c.Verify(context.Background(), "a", ch, s, noon.Add(Lifetime-time.Second))
 		}, ""},
-		"expired":         {func(c *Check, ch, s string) error { return c.Verify("a", ch, s, noon.Add(Lifetime)) }, domain.CodeProofRequired},
-		"not solved":      {func(c *Check, ch, _ string) error { return c.Verify("a", ch, wrong(ch, testBits), noon) }, domain.CodeProofRequired},
-		"of another sale": {func(c *Check, ch, s string) error { return c.Verify("b", ch, s, noon) }, domain.CodeProofRequired},
+		"expired": {func(c *Check, ch, s string) error {
+			return c.Verify(context.Background(), "a", ch, s, noon.Add(Lifetime))
+		}, domain.CodeProofRequired},
+		"not solved": {func(c *Check, ch, _ string) error {
+			return c.Verify(context.Background(), "a", ch, wrong(ch, testBits), noon)
+		}, domain.CodeProofRequired},
+		"of another sale": {func(c *Check, ch, s string) error { return c.Verify(context.Background(), "b", ch, s, noon) }, domain.CodeProofRequired},
 		"of another key": {func(c *Check, ch, s string) error {
-			return newCheck(t, 8, testBits).Verify("a", ch, s, noon)
+			return newCheck(t, 8, testBits).Verify(context.Background(), "a", ch, s, noon)
 		}, domain.CodeProofRequired},
 		"of another node": {func(c *Check, ch, s string) error {
-			return newCheck(t, 7, testBits).Verify("a", ch, s, noon)
+			return newCheck(t, 7, testBits).Verify(context.Background(), "a", ch, s, noon)
 		}, ""},
 		"of a node that asks for more": {func(c *Check, ch, s string) error {
-			return newCheck(t, 7, BitsMax).Verify("a", ch, s, noon)
+			return newCheck(t, 7, BitsMax).Verify(context.Background(), "a", ch, s, noon)
 		}, ""},
 		"used before": {func(c *Check, ch, s string) error {
-			return errors.Join(c.Verify("a", ch, s, noon), c.Verify("a", ch, s, noon.Add(Lifetime-time.Second)))
+			return errors.Join(c.Verify(context.Background(), "a", ch, s, noon), c.Verify(context.Background(), "a", ch, s, noon.Add(Lifetime-time.Second)))
 		}, domain.CodeProofRequired},
 		"used before, another solution": {func(c *Check, ch, s string) error {
 			second := ""
@@ -77,48 +84,52 @@ func TestVerify(t *testing.T) {
 					second = try
 				}
 			}
-			return errors.Join(c.Verify("a", ch, s, noon), c.Verify("a", ch, second, noon))
+			return errors.Join(c.Verify(context.Background(), "a", ch, s, noon), c.Verify(context.Background(), "a", ch, second, noon))
 		}, domain.CodeProofRequired},
 		"used before, and long ago for the node": {func(c *Check, ch, s string) error {
 			rotate, bits, _, _ := c.Challenge("a", noon) // begins what the node remembers, and ends it a lifetime later
-			if err := c.Verify("a", rotate, Solve(rotate, bits), noon.Add(-time.Minute)); err != nil {
+			if err := c.Verify(context.Background(), "a", rotate, Solve(rotate, bits), noon.Add(-time.Minute)); err != nil {
 				return err
 			}
 			late, bits, _, _ := c.Challenge("a", noon.Add(3*time.Minute))
 			solution := Solve(late, bits)
-			if err := c.Verify("a", late, solution, noon.Add(3*time.Minute)); err != nil {
+			if err := c.Verify(context.Background(), "a", late, solution, noon.Add(3*time.Minute)); err != nil {
 				t.Error(err)
 			}
-			if err := c.Verify("a", ch, s, noon.Add(Lifetime-time.Second)); err != nil {
+			if err := c.Verify(context.Background(), "a", ch, s, noon.Add(Lifetime-time.Second)); err != nil {
 				t.Error(err)
 			}
-			return c.Verify("a", late, solution, noon.Add(Lifetime))
+			return c.Verify(context.Background(), "a", late, solution, noon.Add(Lifetime))
 		}, domain.CodeProofRequired},
-		"solved with not a bit to spare": {func(c *Check, ch, _ string) error { return c.Verify("a", ch, solutionOf(ch, testBits), noon) }, ""},
-		"a bit is missing":               {func(c *Check, ch, _ string) error { return c.Verify("a", ch, solutionOf(ch, testBits-1), noon) }, domain.CodeProofRequired},
+		"solved with not a bit to spare": {func(c *Check, ch, _ string) error {
+			return c.Verify(context.Background(), "a", ch, solutionOf(ch, testBits), noon)
+		}, ""},
+		"a bit is missing": {func(c *Check, ch, _ string) error {
+			return c.Verify(context.Background(), "a", ch, solutionOf(ch, testBits-1), noon)
+		}, domain.CodeProofRequired},
 		"the longest solution": {func(c *Check, ch, _ string) error {
 			for n := 0; ; n++ {
 				if s := fmt.Sprintf("%0*x", SolutionLenMax, n); solves(ch, s, testBits) {
-					return c.Verify("a", ch, s, noon)
+					return c.Verify(context.Background(), "a", ch, s, noon)
 				}
 			}
 		}, ""},
 		"a failed attempt uses nothing up": {func(c *Check, ch, s string) error {
-			if c.Verify("a", ch, wrong(ch, testBits), noon) == nil {
+			if c.Verify(context.Background(), "a", ch, wrong(ch, testBits), noon) == nil {
 				t.Error("a wrong solution was accepted")
 			}
-			return c.Verify("a", ch, s, noon)
+			return c.Verify(context.Background(), "a", ch, s, noon)
 		}, ""},
 		"a solution that is too long": {func(c *Check, ch, _ string) error {
-			return c.Verify("a", ch, strings.Repeat("x", SolutionLenMax+1), noon)
+			return c.Verify(context.Background(), "a", ch, strings.Repeat("x", SolutionLenMax+1), noon)
 		}, domain.CodeProofRequired},
-		"nothing":      {func(c *Check, _, _ string) error { return c.Verify("a", "", "", noon) }, domain.CodeProofRequired},
-		"more padding": {func(c *Check, ch, s string) error { return c.Verify("a", ch+"=", s, noon) }, domain.CodeProofRequired},
+		"nothing":      {func(c *Check, _, _ string) error { return c.Verify(context.Background(), "a", "", "", noon) }, domain.CodeProofRequired},
+		"more padding": {func(c *Check, ch, s string) error { return c.Verify(context.Background(), "a", ch+"=", s, noon) }, domain.CodeProofRequired},
 		"easier by the client's hand": {func(c *Check, ch, _ string) error {
 			raw, _ := base64.RawURLEncoding.DecodeString(ch)
 			raw[1] = 1
 			easier := base64.RawURLEncoding.EncodeToString(raw)
-			return c.Verify("a", easier, Solve(easier, 1), noon)
+			return c.Verify(context.Background(), "a", easier, Solve(easier, 1), noon)
 		}, domain.CodeProofRequired},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -140,42 +151,176 @@ func TestOffAsksForNothing(t *testing.T) {
 	if challenge, bits, _, required := c.Challenge("a", noon); required || challenge != "" || bits != 0 {
 		t.Errorf("challenge %q of %d bits, required %t", challenge, bits, required)
 	}
-	if err := c.Verify("a", "", "", noon); err != nil {
+	if err := c.Verify(context.Background(), "a", "", "", noon); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestDifficultyIsBounded(t *testing.T) {
 	for _, bits := range []int{-1, BitsMax + 1} {
-		if _, err := New(nil, bits); err == nil {
+		if _, err := New(nil, bits, nil); err == nil {
 			t.Errorf("%d bits were accepted", bits)
 		}
 	}
 }
 
-// What is remembered is bounded, and what no longer counts is forgotten.
+// What is remembered is bounded, what no longer counts is forgotten, and nobody is locked
+// out because many have joined.
 func TestUsedChallengesAreBounded(t *testing.T) {
 	c := newCheck(t, 7, 1)
 	c.used.max = 2
-	join := func(at time.Time) error {
+	join := func(at time.Time) (challenge string) {
+		t.Helper()
 		challenge, bits, _, _ := c.Challenge("a", at)
-		return c.Verify("a", challenge, Solve(challenge, bits), at)
-	}
-	for range 2 {
-		if err := join(noon); err != nil {
-			t.Fatal(err)
+		if err := c.Verify(t.Context(), "a", challenge, Solve(challenge, bits), at); err != nil {
+			t.Errorf("a solved challenge: %v", err)
 		}
+		return challenge
 	}
-	var refusal *domain.Error
-	if err := join(noon); !errors.As(err, &refusal) || refusal.Code != domain.CodeOverloaded || refusal.RetryAfter <= 0 {
-		t.Errorf("one more than the maximum: %v", err)
+	var last string
+	for range 10 {
+		last = join(noon)
 	}
-	if err := join(noon.Add(Lifetime)); err != nil {
-		t.Errorf("a lifetime later: %v", err)
+	if err := c.Verify(t.Context(), "a", last, Solve(last, 1), noon); domain.CodeOf(err) != domain.CodeProofRequired {
+		t.Errorf("the newest one, again: %v", err)
 	}
-	_ = join(noon.Add(2 * Lifetime))
+	if n := len(c.used.current) + len(c.used.earlier); n > 4 {
+		t.Errorf("%d are remembered, want 4 at most", n)
+	}
+	join(noon.Add(Lifetime))
+	join(noon.Add(2 * Lifetime))
 	if n := len(c.used.current) + len(c.used.earlier); n != 2 {
 		t.Errorf("%d are remembered after two lifetimes, want 2", n)
+	}
+}
+
+// noted is what the nodes share.
+type noted struct {
+	mu    sync.Mutex
+	seen  map[string]bool
+	calls int
+	err   error
+	wait  chan struct{} // of each call; nil: none
+}
+
+func (n *noted) spend(_ context.Context, nonces [][]byte, _ time.Time) (fresh []bool, err error) {
+	if n.wait != nil {
+		<-n.wait
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.calls++
+	for _, nonce := range nonces {
+		fresh = append(fresh, !n.seen[string(nonce)])
+		n.seen[string(nonce)] = true
+	}
+	return fresh, n.err
+}
+
+// A challenge is good for one join, on whatever node, and after a restart.
+func TestAChallengeIsUsedOnceOnAllNodes(t *testing.T) {
+	all := &noted{seen: map[string]bool{}}
+	node := func() *Check {
+		c := newCheck(t, 7, testBits)
+		c.shared = &spender{spend: all.spend}
+		return c
+	}
+	a, b := node(), node()
+	challenge, bits, _, _ := a.Challenge("a", noon)
+	solution := Solve(challenge, bits)
+	if err := a.Verify(t.Context(), "a", challenge, solution, noon); err != nil {
+		t.Fatal(err)
+	}
+	for name, again := range map[string]*Check{"there": a, "on another node": b, "after a restart": node()} {
+		if err := again.Verify(t.Context(), "a", challenge, solution, noon); domain.CodeOf(err) != domain.CodeProofRequired {
+			t.Errorf("again %s: %v", name, err)
+		}
+	}
+	all.err = errors.New("away")
+	challenge, bits, _, _ = a.Challenge("a", noon)
+	var refusal *domain.Error
+	if err := b.Verify(t.Context(), "a", challenge, Solve(challenge, bits), noon); !errors.As(err, &refusal) || refusal.Code != domain.CodeOverloaded || refusal.RetryAfter <= 0 {
+		t.Errorf("while it is not known: %v", err)
+	}
+}
+
+// Those who come while a call is under way share the next one; each gets its own answer.
+func TestManyShareACall(t *testing.T) {
+	all := &noted{seen: map[string]bool{}, wait: make(chan struct{})}
+	c := newCheck(t, 7, 1)
+	c.shared = &spender{spend: all.spend}
+	const people = 50
+	answers := make(chan error, people)
+	join := func() {
+		challenge, bits, _, _ := c.Challenge("a", noon)
+		answers <- c.Verify(t.Context(), "a", challenge, Solve(challenge, bits), noon)
+	}
+	go join()
+	for isRunning := false; !isRunning; runtime.Gosched() {
+		c.shared.mu.Lock()
+		isRunning = c.shared.running && len(c.shared.waiting) == 0 // its call is under way, and waits
+		c.shared.mu.Unlock()
+	}
+	for range people - 1 {
+		go join()
+	}
+	for waiting := 0; waiting < people-1; runtime.Gosched() {
+		c.shared.mu.Lock()
+		waiting = len(c.shared.waiting)
+		c.shared.mu.Unlock()
+	}
+	close(all.wait)
+	for range people {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if all.calls != 2 {
+		t.Errorf("%d people took %d calls", people, all.calls)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	all.wait = make(chan struct{})
+	challenge, bits, _, _ := c.Challenge("a", noon)
+	if err := c.Verify(gone, "a", challenge, Solve(challenge, bits), noon); domain.CodeOf(err) != domain.CodeOverloaded {
+		t.Errorf("who left: %v", err)
+	}
+	close(all.wait)
+}
+
+// Joining gets harder while many join that sale, up to a bound, and easy again.
+func TestDifficultyFollowsTheRate(t *testing.T) {
+	for perSecond, want := range map[int]int{0: 0, 99: 0, 100: 1, 250: 2, 799: 3, 800: 4, 100_000: 4} {
+		c := newCheck(t, 7, 16)
+		for range perSecond * int(rateWindow/time.Second) {
+			c.rates.count("a", noon)
+		}
+		bitsAt := func(sale string, at time.Time) int {
+			_, bits, _, _ := c.Challenge(sale, at)
+			return bits - 16
+		}
+		if got := bitsAt("a", noon.Add(rateWindow)); got != want {
+			t.Errorf("%d a second: %d bits more, want %d", perSecond, got, want)
+		}
+		if got := bitsAt("b", noon.Add(rateWindow)); got != 0 {
+			t.Errorf("another sale: %d bits more", got)
+		}
+		if got := bitsAt("a", noon.Add(3*rateWindow)); got != 0 {
+			t.Errorf("half a minute later: %d bits more", got)
+		}
+		for i := range 3 * salesMax {
+			c.rates.count(fmt.Sprint(i), noon)
+		}
+		if len(c.rates.sales) > salesMax {
+			t.Errorf("%d sales are remembered", len(c.rates.sales))
+		}
+	}
+	c := newCheck(t, 7, BitsMax)
+	for range 100_000 {
+		c.rates.count("a", noon)
+	}
+	if challenge, bits, _, _ := c.Challenge("a", noon); bits != BitsMax {
+		t.Errorf("%d bits: %s", bits, challenge)
 	}
 }
 
@@ -188,10 +333,10 @@ func FuzzVerify(f *testing.F) {
 	f.Add(strings.ToLower(challenge), "")
 	f.Add("", strings.Repeat("0", 100))
 	f.Fuzz(func(t *testing.T, sent, solution string) {
-		if err := ours.Verify("a", sent, solution, noon); err != nil && domain.CodeOf(err) != domain.CodeProofRequired {
+		if err := ours.Verify(context.Background(), "a", sent, solution, noon); err != nil && domain.CodeOf(err) != domain.CodeProofRequired {
 			t.Fatal(err)
 		}
-		if err := theirs.Verify("a", sent, solution, noon); domain.CodeOf(err) != domain.CodeProofRequired {
+		if err := theirs.Verify(context.Background(), "a", sent, solution, noon); domain.CodeOf(err) != domain.CodeProofRequired {
 			t.Fatalf("another key's challenge %q: %v", sent, err)
 		}
 	})
@@ -201,7 +346,7 @@ func BenchmarkChallengeAndVerify(b *testing.B) {
 	c := newCheck(b, 7, 1)
 	for b.Loop() {
 		challenge, bits, _, _ := c.Challenge("a", noon)
-		_ = c.Verify("a", challenge, Solve(challenge, bits), noon)
+		_ = c.Verify(context.Background(), "a", challenge, Solve(challenge, bits), noon)
 	}
 }
 

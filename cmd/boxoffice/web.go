@@ -41,7 +41,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	check, err := humancheck.New(p.keys, s.HumanCheckBits)
+	check, err := humancheck.New(p.keys, s.HumanCheckBits, p.store.Queues().SpendChallenges)
 	if err != nil {
 		return err
 	}
