@@ -156,7 +156,7 @@ func (d protectedDesk) Pay(ctx context.Context, event domain.PaymentEvent) (doma
 	if !isRefusedUnasked(err) {
 		now := time.Now()
 		d.s.adaptive.webhook(now, now.Sub(began))
-		d.s.load.webhooks.add(began, now)
+		d.s.load.settled(began, now)
 	}
 	return result, err
 }

@@ -180,8 +180,8 @@ func TestASurplusConnectionTakesWebhooks(t *testing.T) {
 			t.Errorf("%s: %d %s %v, want %s and an end", test.path, w.Code, w.Body, w.Header(), test.want)
 		}
 	}
-	if load := b.api.Load(); load.Overloaded != 0 {
-		t.Errorf("%d overloaded answers, and the engine was not asked", load.Overloaded)
+	if refused := b.api.Load().Windows[0].Refused; refused != 0 {
+		t.Errorf("%d overloaded answers, and the engine was not asked", refused)
 	}
 }
 
@@ -190,8 +190,8 @@ func TestARoomWithoutItsDatabaseIsNoOverload(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Rooms = nil })
 	b.sale.WaitingRoom = true
 	wantProblem(t, b.checkout(testKey, wish("A", 1)), 503, domain.CodeOverloaded)
-	if load := b.api.Load(); load.Overloaded != 0 {
-		t.Errorf("%d overloaded answers, and the engine was not asked", load.Overloaded)
+	if refused := b.api.Load().Windows[0].Refused; refused != 0 {
+		t.Errorf("%d overloaded answers, and the engine was not asked", refused)
 	}
 }
 

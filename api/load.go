@@ -3,36 +3,25 @@ package api
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"boxoffice/domain"
 	"boxoffice/waitingroom"
 )
 
-const (
-	// loadWindow is how far back latencies are looked at: long enough for a few at a
-	// slow door.
-	loadWindow = 2 * time.Second
-	// loadSamples are enough to judge by. At more a second the window is shorter, so that
-	// a fast door sees at once what its last move did.
-	loadSamples    = 64
-	loadPercentile = 90
-	// countBuckets of loadWindow count the holds. It is not shorter at many a second: what
-	// comes back all at once after a pause is not what the engine does.
-	countBuckets = 20
-)
-
 // load is what the doors of the waiting rooms go by: how this node's checkouts
 // fare. The adaptive bound measures for itself, in windows of its own: it has to know
-// when its last move shows, and the doors that nothing is older than loadWindow.
+// when its last move shows, and the doors what all nodes counted in the same windows.
 type load struct {
-	overloaded atomic.Int64 // answers overloaded or unknown, since they were last asked for
-	verdicts   counter      // on holds
-	holds      latencies
-	webhooks   latencies
+	meter waitingroom.Meter
+	once  sync.Once
+	began time.Time // of the meter's time
+}
+
+func (l *load) since(at time.Time) time.Duration {
+	l.once.Do(func() { l.began = at })
+	return at.Sub(l.began)
 }
 
 // held notes how long the ledger's verdict on a hold took. One that did not come
@@ -42,10 +31,7 @@ func (l *load) held(ctx context.Context, began time.Time, err error) {
 		return // no hold was asked for, or its buyer left
 	}
 	now := time.Now()
-	l.holds.add(began, now)
-	if err == nil {
-		l.verdicts.add(now)
-	}
+	l.meter.Held(l.since(now), now.Sub(began), err == nil)
 }
 
 // answered notes a problem that was answered, where it says something of this node:
@@ -57,7 +43,7 @@ func (l *load) answered(ctx context.Context, route string, code domain.Code, why
 		return
 	}
 	if route == checkoutsRoute && (code == domain.CodeOverloaded || code == domain.CodeUnknown || code == domain.CodeClocksDiffer) {
-		l.overloaded.Add(1)
+		l.meter.Refused(l.since(time.Now()))
 	}
 }
 
@@ -67,93 +53,15 @@ type beforeEngine struct{ error }
 
 func (e beforeEngine) Unwrap() error { return e.error }
 
-// latencies are the newest of one kind, a ring. The zero value has none.
-type latencies struct {
-	mu      sync.Mutex
-	samples [loadSamples]latency
-	next    int
+// settled notes how long a webhook took.
+func (l *load) settled(began, now time.Time) { l.meter.Webhook(l.since(now), now.Sub(began)) }
+
+func (l *load) windows() [len(waitingroom.LoadWindows)]waitingroom.LoadWindow {
+	return l.meter.Windows(l.since(time.Now()))
 }
 
-type latency struct {
-	at   time.Time // of the answer; zero: none yet
-	took time.Duration
-}
-
-func (l *latencies) add(began, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.samples[l.next] = latency{now, now.Sub(began)}
-	l.next = (l.next + 1) % loadSamples
-}
-
-// recent is the 90th percentile of the recent ones, 0 without any.
-func (l *latencies) recent(now time.Time) time.Duration {
-	took := make([]time.Duration, 0, loadSamples)
-	l.mu.Lock()
-	for _, s := range l.samples {
-		if !s.at.IsZero() && now.Sub(s.at) < loadWindow {
-			took = append(took, s.took)
-		}
-	}
-	l.mu.Unlock()
-	if len(took) == 0 {
-		return 0
-	}
-	slices.Sort(took)
-	return took[(len(took)*loadPercentile-1)/100]
-}
-
-// counter counts over the last loadWindow. The zero value has counted nothing.
-type counter struct {
-	mu      sync.Mutex
-	began   time.Time // of the first
-	newest  int64     // bucket since then
-	buckets [countBuckets]int
-}
-
-func (c *counter) add(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.began.IsZero() {
-		c.began = now
-	}
-	c.turn(now)
-	c.buckets[c.newest%countBuckets]++
-}
-
-// perSecond counts the bucket that has only begun in full.
-func (c *counter) perSecond(now time.Time) float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.turn(now)
-	sum := 0
-	for _, n := range c.buckets {
-		sum += n
-	}
-	return float64(sum) / loadWindow.Seconds()
-}
-
-// turn empties the buckets that are over.
-func (c *counter) turn(now time.Time) {
-	if c.began.IsZero() {
-		return
-	}
-	at := int64(now.Sub(c.began) / (loadWindow / countBuckets))
-	for range min(at-c.newest, countBuckets) {
-		c.newest++
-		c.buckets[c.newest%countBuckets] = 0
-	}
-	c.newest = max(c.newest, at)
-}
-
-// Load is how the checkouts of this node fare; Rooms is to be given it. It has one
-// caller: what it counts starts anew with each call.
+// Load is how the checkouts of this node fare; Rooms is to be given it.
 func (s *Server) Load() waitingroom.Load {
 	limit, inFlight, _ := s.adaptive.state()
-	now := time.Now()
-	return waitingroom.Load{
-		InFlight: inFlight, InFlightMax: limit,
-		HoldLatency: s.load.holds.recent(now), WebhookLatency: s.load.webhooks.recent(now), HoldsPerSecond: s.load.verdicts.perSecond(now),
-		Overloaded: s.load.overloaded.Swap(0),
-	}
+	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: s.load.windows()}
 }

@@ -8,93 +8,45 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/waitingroom"
 )
 
-// The door follows the 90th percentile of what holds took in the last seconds.
+// What the ledger answered, or did not in time, counts; what was not asked of it does not.
 func TestLatencyOfHolds(t *testing.T) {
 	for name, test := range map[string]struct {
-		holds []time.Duration
-		err   error
-		want  time.Duration
+		holds          int
+		err            error
+		want, verdicts int
 	}{
-		"none":                   {nil, nil, 0},
-		"one":                    {[]time.Duration{3}, nil, 3},
-		"ten":                    {[]time.Duration{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, nil, 9},
-		"given up":               {[]time.Duration{5}, &domain.UnknownError{Op: "hold"}, 5},
-		"out of time":            {[]time.Duration{5}, context.DeadlineExceeded, 5},
-		"not asked for":          {[]time.Duration{5}, &domain.Error{Code: domain.CodeOverloaded}, 0},
-		"the key's first is out": {[]time.Duration{5}, &domain.Error{Code: domain.CodeInFlight}, 0},
+		"none":                   {0, nil, 0, 0},
+		"ten":                    {10, nil, 10, 10},
+		"given up":               {1, &domain.UnknownError{Op: "hold"}, 1, 0},
+		"out of time":            {1, context.DeadlineExceeded, 1, 0},
+		"not asked for":          {1, &domain.Error{Code: domain.CodeOverloaded}, 0, 0},
+		"the key's first is out": {1, &domain.Error{Code: domain.CodeInFlight}, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l load
-				began := time.Now()
-				for _, took := range test.holds {
-					l.held(t.Context(), time.Now().Add(-took), test.err)
+				for range test.holds {
+					l.held(t.Context(), time.Now().Add(-50*time.Millisecond), test.err)
 				}
-				if got := l.holds.recent(time.Now()); got != test.want {
-					t.Errorf("%v, want %v", got, test.want)
+				for i, w := range l.windows() {
+					if w.Holds.Above(30*time.Millisecond) != test.want || w.Holds.Above(70*time.Millisecond) != 0 || w.Verdicts != test.verdicts {
+						t.Errorf("window %d: %d counted, %d verdicts; want %d and %d", i, w.Holds.Count(), w.Verdicts, test.want, test.verdicts)
+					}
 				}
-				if got := l.holds.recent(began.Add(loadWindow)); got != 0 {
-					t.Errorf("%v after the window, want 0", got)
+				time.Sleep(waitingroom.LoadWindows[0])
+				if w := l.windows(); w[0].Holds.Count() != 0 || w[1].Holds.Count() != test.want {
+					t.Errorf("after the shortest window %d and %d are left", w[0].Holds.Count(), w[1].Holds.Count())
+				}
+				time.Sleep(time.Hour)
+				if w := l.windows(); w != [len(waitingroom.LoadWindows)]waitingroom.LoadWindow{} {
+					t.Errorf("much later there is %+v", w)
 				}
 			})
 		})
 	}
-}
-
-// At many a second the newest count.
-func TestLatencyRemembersABoundedNumber(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var l load
-		for range loadSamples {
-			l.held(t.Context(), time.Now().Add(-time.Minute), nil)
-		}
-		for range loadSamples {
-			time.Sleep(5 * time.Millisecond)
-			l.held(t.Context(), time.Now(), nil)
-		}
-		if got := l.holds.recent(time.Now()); got >= time.Minute {
-			t.Errorf("%v: the oldest were not forgotten", got)
-		}
-	})
-}
-
-// Verdicts are counted over two seconds, however they come; what has no verdict is not
-// one.
-func TestHoldsASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var l load
-		hold := func(n int, err error) {
-			for range n {
-				l.held(t.Context(), time.Now(), err)
-			}
-		}
-		want := func(what string, least, most float64) {
-			t.Helper()
-			if got := l.verdicts.perSecond(time.Now()); got < least || got > most {
-				t.Errorf("%s: %v a second, want %v to %v", what, got, least, most)
-			}
-		}
-		want("before any", 0, 0)
-		for range 600 {
-			hold(1, nil)
-			time.Sleep(5 * time.Millisecond)
-		}
-		want("200 a second", 190, 200)
-		time.Sleep(3 * time.Second)
-		want("after a pause", 0, 0)
-		hold(64, nil) // all that waited, at once
-		hold(64, &domain.UnknownError{Op: "hold"})
-		want("at the end of the pause", 32, 32)
-		time.Sleep(time.Second)
-		hold(10, nil)
-		want("a second later", 37, 37)
-		time.Sleep(1100 * time.Millisecond)
-		want("when the first are forgotten", 5, 5)
-		time.Sleep(time.Hour)
-		want("much later", 0, 0)
-	})
 }
 
 func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
@@ -102,8 +54,8 @@ func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l.held(ctx, time.Now().Add(-time.Minute), context.Canceled)
-	if got := l.holds.recent(time.Now()); got != 0 {
-		t.Errorf("%v, want 0", got)
+	if w := l.windows(); w[0].Holds.Count() != 0 {
+		t.Errorf("%d counted, want none", w[0].Holds.Count())
 	}
 }
 
@@ -121,7 +73,7 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 		route string
 		code  domain.Code
 		why   error
-		want  int64
+		want  int
 	}{
 		{"the bound", here, checkoutsRoute, domain.CodeOverloaded, errBoundReached, 1},
 		{"an outcome that is not known", here, checkoutsRoute, domain.CodeUnknown, nil, 1},
@@ -135,7 +87,7 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var l load
 			l.answered(test.ctx, test.route, test.code, test.why)
-			if got := l.overloaded.Load(); got != test.want {
+			if got := l.windows()[0].Refused; got != test.want {
 				t.Errorf("%d, want %d", got, test.want)
 			}
 		})
@@ -148,8 +100,8 @@ func TestWhoHangsUpIsNoOverload(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	b.api.problem(context.WithValue(ctx, requestKey, &requestInfo{route: checkoutsRoute}), &domain.UnknownError{Op: "hold", Err: ctx.Err()})
-	if load := b.api.Load(); load.Overloaded != 0 {
-		t.Errorf("%d overloaded answers, want none", load.Overloaded)
+	if n := b.api.Load().Windows[0].Refused; n != 0 {
+		t.Errorf("%d overloaded answers, want none", n)
 	}
 }
 
@@ -168,10 +120,8 @@ func TestLoadOfANode(t *testing.T) {
 	b.api.adaptive.enter(time.Now())
 
 	load := b.api.Load()
-	if load.InFlight != 1 || load.InFlightMax != 7 || load.HoldLatency <= 0 || load.WebhookLatency <= 0 || load.HoldsPerSecond <= 0 || load.Overloaded != 2 {
+	lately := load.Windows[len(load.Windows)-1]
+	if load.InFlight != 1 || load.InFlightMax != 7 || lately.Holds.Count() == 0 || lately.Webhooks.Count() == 0 || lately.Verdicts == 0 || lately.Refused != 2 {
 		t.Errorf("%+v", load)
-	}
-	if load := b.api.Load(); load.Overloaded != 0 {
-		t.Errorf("%d overloaded answers, and they were told before", load.Overloaded)
 	}
 }

@@ -138,6 +138,9 @@ type QueueDoor struct {
 	Credit   float64   // admissions saved up: the fraction that a turn leaves
 	MovedAt  time.Time // the last turn
 	CutAt    time.Time // when the rate was last cut; zero: never
+	Goal     float64   // of checkouts that come, a second
+	Coming   float64   // of those let in, whose checkouts are due now, a second
+	Due      float64   // the same over half a minute, as those who came are counted
 }
 
 // A QueueNode is what one node knows and the others do not.
@@ -146,7 +149,8 @@ type QueueNode struct {
 	SeenAt    time.Time
 	Base      int64  // the place that the first bit of Present stands for; QueueUndrawn: none before the draw
 	Present   []byte // a bit a place, lowest first: its token was heard of here
-	Congested bool   // its checkouts are slow, full or refused
+	Congested bool   // the checkouts are slow, full or refused
+	Load      []byte // how its checkouts fare, as package waitingroom writes it; empty: it does not say
 }
 
 // A QueueTurn decides, inside the exchange's transaction, what becomes of a

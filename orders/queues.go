@@ -97,11 +97,11 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	var batch pgx.Batch
 	batch.Queue(`
 		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at,
-			epochs, epochs_from, entered, drawn_at
+			epochs, epochs_from, entered, drawn_at, goal, coming, due
 		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
 			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt,
-			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt)
+			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.Door.Due)
 	})
 	batch.Queue(`
 		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch()
@@ -109,7 +109,7 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 		return row.Scan(&q.Now, &opensAt, &canceledAt, &q.Epoch)
 	})
 	batch.Queue(`
-		SELECT node, seen_at, base, present, congested FROM queue_nodes
+		SELECT node, seen_at, base, present, congested, load FROM queue_nodes
 		WHERE sale_id = $1 ORDER BY seen_at DESC LIMIT $2`, saleID, queueNodesMax).Query(func(rows pgx.Rows) error {
 		var err error
 		q.Nodes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[domain.QueueNode])
@@ -131,9 +131,10 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 	if before.Joined != q.Joined || before.Drawn != q.Drawn || before.Door != q.Door {
 		batch.Queue(`
 			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8,
-				entered = $9, drawn_at = $10
+				entered = $9, drawn_at = $10, goal = $11, coming = $12, due = $13
 			WHERE sale_id = $1`, q.SaleID, q.Joined, q.Drawn, q.Door.Admitted, q.Door.Rate, q.Door.Credit,
-			q.Door.MovedAt, nullTime(q.Door.CutAt), q.Door.Entered, nullTime(q.DrawnAt))
+			q.Door.MovedAt, nullTime(q.Door.CutAt), q.Door.Entered, nullTime(q.DrawnAt),
+			q.Door.Goal, q.Door.Coming, q.Door.Due)
 	}
 	if !slices.Equal(before.Epochs, q.Epochs) {
 		var epochs []int
@@ -143,15 +144,18 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 		}
 		batch.Queue(`UPDATE queues SET epochs = $2, epochs_from = $3 WHERE sale_id = $1`, q.SaleID, epochs, from)
 	}
-	present := node.Present
+	present, load := node.Present, node.Load
 	if present == nil {
 		present = []byte{}
 	}
+	if load == nil {
+		load = []byte{}
+	}
 	batch.Queue(`
-		INSERT INTO queue_nodes (sale_id, node, seen_at, base, present, congested) VALUES ($1, $2, $3, $4, $5, $6)
+		INSERT INTO queue_nodes (sale_id, node, seen_at, base, present, congested, load) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (sale_id, node) DO UPDATE SET seen_at = excluded.seen_at, base = excluded.base,
-			present = excluded.present, congested = excluded.congested`,
-		q.SaleID, node.Node, q.Now, node.Base, present, node.Congested)
+			present = excluded.present, congested = excluded.congested, load = excluded.load`,
+		q.SaleID, node.Node, q.Now, node.Base, present, node.Congested, load)
 	for _, other := range q.Nodes {
 		// A row from the future is from before the clock was set back.
 		if q.Now.Sub(other.SeenAt).Abs() > queueNodeLife && other.Node != node.Node {

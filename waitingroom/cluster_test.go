@@ -103,9 +103,9 @@ func free() domain.StockLevel {
 	return domain.StockLevel{Name: "A", Ledger: 1, Capacity: 1_000_000, Available: 1_000_000}
 }
 
-func (n *node) tick() { n.tickAs(engineState{}) }
+func (n *node) tick() { n.tickAs(checkoutsState{}) }
 
-func (n *node) tickAs(checkouts engineState) {
+func (n *node) tickAs(checkouts checkoutsState) {
 	n.countSeats(context.Background(), n.of)
 	n.exchange(context.Background(), n.of, checkouts)
 }
@@ -222,9 +222,9 @@ func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
 	var before int64
 	for turn := range 200 {
 		store.pass(100 * time.Millisecond)
-		checkouts := engineState{perSecond: store.q.Door.Rate}
+		checkouts := doing(store.q.Door.Rate)
 		if turn >= 100 {
-			checkouts = engineState{congested: true}
+			checkouts = slow
 		}
 		n.tickAs(checkouts)
 		d := store.q.Door
@@ -235,8 +235,8 @@ func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
 		if d.Rate < 20 || d.Rate > 400 {
 			t.Fatalf("turn %d: the rate is %.1f, outside 20–400", turn, d.Rate)
 		}
-		if turn == 99 && d.Rate != 400 {
-			t.Errorf("the rate is %.1f after ten quiet seconds in which all came, want the ceiling", d.Rate)
+		if turn == 99 && d.Rate < 360 {
+			t.Errorf("the rate is %.1f after ten quiet seconds in which all came, want nine tenths of the ceiling", d.Rate)
 		}
 	}
 	if rate := store.q.Door.Rate; rate != 20 {
@@ -255,7 +255,7 @@ func TestTheDoorKeepsToNewBounds(t *testing.T) {
 		if err := store.ConfigureQueue(t.Context(), "sale", set); err != nil {
 			t.Fatal(err)
 		}
-		for _, checkouts := range []engineState{{}, {congested: true}, {perSecond: 1000}} {
+		for _, checkouts := range []checkoutsState{{}, slow, doing(1000)} {
 			store.pass(100 * time.Millisecond)
 			n.tickAs(checkouts)
 			if rate := store.q.Door.Rate; rate < set.RateFloor || rate > set.RateCeiling {
@@ -265,59 +265,21 @@ func TestTheDoorKeepsToNewBounds(t *testing.T) {
 	}
 }
 
-func TestWhatIsCongestion(t *testing.T) {
-	const ms = time.Millisecond
-	for _, c := range []struct {
-		name  string
-		quiet time.Duration // what holds took before
-		now   Load
-		want  bool
-	}{
-		{"nothing to do", 0, Load{}, false},
-		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 119 * ms, WebhookLatency: 119 * ms, InFlight: 79, InFlightMax: 100}, false},
-		{"slow holds", 20 * ms, Load{HoldLatency: 121 * ms}, true},
-		{"slow webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 121 * ms}, true},
-		{"slots nearly full", 20 * ms, Load{InFlight: 80, InFlightMax: 100}, true},
-		{"an answer overloaded", 20 * ms, Load{Overloaded: 1}, true},
-		{"an engine that is far away", 100 * ms, Load{HoldLatency: 290 * ms}, false},
-		{"the same, and slow", 100 * ms, Load{HoldLatency: 310 * ms}, true},
-		{"one that never was quick", 400 * ms, Load{HoldLatency: 501 * ms}, true},
-	} {
-		var p pulse
-		p.take(Load{HoldLatency: c.quiet}, 0)
-		if got := p.take(c.now, time.Millisecond).congested; got != c.want {
-			t.Errorf("%s: congested %v", c.name, got)
-		}
-		if p.take(Load{}, time.Hour).congested {
-			t.Errorf("%s: still congested an hour later", c.name)
-		}
+// doing is an engine that has time and does so many checkouts a second.
+func doing(perSecond float64) (c checkoutsState) {
+	for i, window := range LoadWindows {
+		c.own.windows[i] = tally{answers: int(perSecond * window.Seconds()), verdicts: int(perSecond * window.Seconds())}
 	}
+	return c
 }
 
-// Half of the latency that would be congestion, and less of a quick engine.
-func TestWhatIsPressed(t *testing.T) {
-	const ms = time.Millisecond
-	for _, c := range []struct {
-		name  string
-		quiet time.Duration
-		now   Load
-		want  bool
-	}{
-		{"nothing to do", 0, Load{}, false},
-		{"quick holds and webhooks", 20 * ms, Load{HoldLatency: 40 * ms, WebhookLatency: 40 * ms}, false},
-		{"slower holds", 20 * ms, Load{HoldLatency: 41 * ms}, true},
-		{"slower webhooks", 20 * ms, Load{HoldLatency: 20 * ms, WebhookLatency: 41 * ms}, true},
-		{"an engine that is far away", 100 * ms, Load{HoldLatency: 140 * ms}, false},
-		{"the same, and slower", 100 * ms, Load{HoldLatency: 160 * ms}, true},
-		{"one that is never quick", 400 * ms, Load{HoldLatency: 400 * ms}, true},
-	} {
-		var p pulse
-		p.take(Load{HoldLatency: c.quiet}, 0)
-		if got := p.take(c.now, time.Millisecond).pressed; got != c.want {
-			t.Errorf("%s: pressed %v", c.name, got)
-		}
+// slow is an engine that is congested and does nothing in time.
+var slow = func() (c checkoutsState) {
+	for i := range c.own.windows {
+		c.own.windows[i] = tally{answers: 100, slow: 100, slower: 100}
 	}
-}
+	return c
+}()
 
 // The nearer, the sooner; and never later than the door can have come.
 func TestWhenToAskAgain(t *testing.T) {

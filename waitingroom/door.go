@@ -1,6 +1,7 @@
 package waitingroom
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -34,26 +35,54 @@ const (
 
 	// startPortion of the ceiling is the first rate.
 	startPortion = 0.1
-	// doubleTime is how fast the rate doubles at most.
+	// idleRate is what the rate decays to while it is not used, e-fold in idleTime: what
+	// the engine did long ago says nothing of what it does in a crowd. The ceiling bounds
+	// the first rate, not this one.
+	idleRate = 20
+	idleTime = 10 * time.Second
+	// idleAfter no turn nobody waited.
+	idleAfter = time.Second
+	// doubleTime is how fast the goal doubles at most.
 	doubleTime = 2 * time.Second
-	// calmGrowth of the rate a second is added for calmTime after a cut, near where the
+	// calmGrowth of the goal a second is added for calmTime after a cut, near where the
 	// engine was found to be; then growthGain more with each second.
 	calmGrowth = 0.03
 	calmTime   = 10 * time.Second
 	growthGain = 0.02
-	// cameShare of the rate has to come for it to grow in proportion. Else those who
-	// are let in are slow, or few of them want anything, and only creeping is safe.
-	cameShare = 0.5
-	// creepTime is how long creeping takes from nothing to the ceiling.
-	creepTime = 500 * time.Second
+	// lagGrowth bounds the growth by the time until it shows: e-fold in so many times it.
+	lagGrowth     = 1.0
+	lagCalmGrowth = 0.3
+	// pressedShare of the operations may wait for the engine; where more do, the goal falls.
+	pressedShare = 0.5
+	// cameShare of what is due has to come for the goal to grow in proportion. Else those
+	// who are let in are slow, or few of them want anything, and only creeping is safe.
+	cameShare = 0.4
+	// nearShare and nearFull of the goal have to come, once the engine was found.
+	nearShare, nearFull = 0.7, 0.85
+	// paceLeast of the growth is creeping.
+	paceLeast = 0.1
 	// drainShare of what a congested engine does is let in, so that what waits for it
-	// becomes less. Between cutMost and cutLeast of the rate are left by a cut: what the
+	// becomes less. Between cutMost and cutLeast of the goal are left by a cut: what the
 	// engine does may be for other sales, or for people let in long ago.
-	drainShare = 0.8
+	drainShare = 0.92
 	cutMost    = 0.5
 	cutLeast   = 0.97
-	// cutInterval is how long a cut takes to show.
+	// drainMost less is let in while the engine is congested, and the less of that the
+	// longer it takes to show.
+	drainMost = 0.4
+	// cutInterval is how long a cut takes to show, beside the lag of those who are on the way.
 	cutInterval = time.Second
+	// lagLeast is from the door's move to the checkout of who comes at once.
+	lagLeast = time.Second
+	// lagMost bounds what is believed of how long people take.
+	lagMost = 2 * time.Minute
+	// absentLags times the people on the way have to have been let in until it is known who
+	// never comes; fewer than absentLeast are noise.
+	absentLags  = 6
+	absentLeast = 0.1
+	absentMost  = 0.7
+	// drainGain is how much the rate is below the goal, where more are due than that.
+	drainGain = 4
 )
 
 // draw ends the waiting for the opening: who had joined before this exchange
@@ -72,10 +101,10 @@ func isOpen(q *domain.Queue, seats bool) bool {
 	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats && q.Door.Admitted < q.Joined
 }
 
-// moveDoor is one turn. own is the row of the node that makes it; checkouts is this
-// sale's part of how they fare there; seats says whether the ledger has any, people how
-// many may be let in, see room.mayEnter.
-func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, seats bool, people int64) (turned bool) {
+// moveDoor is one turn. own is the row of the node that makes it; sharers is how many
+// sales share the engine; seats says whether the ledger has any, people how many may be
+// let in, see room.mayEnter.
+func moveDoor(q *domain.Queue, own *domain.QueueNode, sharers int, seats bool, people int64) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
 	if !isOpen(q, seats) || passed < TurnInterval {
@@ -86,10 +115,14 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, sea
 	if !covered {
 		return false
 	}
-	passed = min(passed, turnMax)
 	d.MovedAt = q.Now
-	adapt(q, nodes, checkouts, passed)
+	all, old := words(nodes, q.Now)
+	engine := engineOf(&all, old, sharers)
+	rest(d, &q.Settings, passed, engine.lag)
+	passed = min(passed, turnMax)
+	adapt(q, &engine, passed)
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
+	before := d.Entered
 	for d.Admitted < limit {
 		if isPresent(nodes, d.Admitted) {
 			if d.Credit < 1 || people < 1 {
@@ -101,58 +134,110 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, checkouts engineState, sea
 		}
 		d.Admitted++
 	}
+	d.Due += (d.Coming - d.Due) * (1 - math.Exp(-passed.Seconds()/comersLife.Seconds()))
+	d.Coming = d.Coming*math.Exp(-passed.Seconds()/engine.lag.Seconds()) + float64(d.Entered-before)/engine.lag.Seconds()
 	return true
 }
 
-// adapt finds the rate that the engine sustains and stays close below. What this node
-// does, times the number of nodes, is what the engine does, right on average because
-// all of them turn the door alike.
-func adapt(q *domain.Queue, nodes []domain.QueueNode, checkouts engineState, passed time.Duration) {
+// rest lets the rate decay where the last turn let in all who waited, or there was none:
+// it was more than is used.
+func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duration) {
+	least := min(s.RateCeiling*startPortion, idleRate)
+	if d.Goal > least && (d.Credit >= 1 || passed > idleAfter) {
+		d.Goal = least + (d.Goal-least)*math.Exp(-passed.Seconds()/idleTime.Seconds())
+	}
+	if missed := passed - turnMax; missed > 0 {
+		d.Coming *= math.Exp(-missed.Seconds() / lag.Seconds())
+		d.Due *= math.Exp(-missed.Seconds() / comersLife.Seconds())
+	}
+}
+
+// An engineState is what all nodes together say of the engine, and this sale's part of it.
+type engineState struct {
+	congested bool          // the checkouts are more than it can do
+	pressed   float64       // the share of the operations that wait for it
+	perSecond float64       // checkouts that it does for this sale, where all have equal parts
+	came      float64       // checkouts of this sale a second
+	comers    float64       // people of this sale who come a second, for the first time
+	lag       time.Duration // from the door to the checkout, on average
+}
+
+func engineOf(all *word, old bool, sharers int) engineState {
+	e := engineState{congested: all.congested() || old, pressed: all.pressed(), perSecond: all.perSecond() / float64(max(sharers, 1))}
+	e.came, e.lag = e.perSecond, lagLeast
+	if n := all.came.people; n > 0 {
+		e.comers = n / comersLife.Seconds()
+		e.lag = min(max(time.Duration(float64(all.came.after)/n), lagLeast), lagMost)
+	}
+	return e
+}
+
+// adapt finds what the engine sustains and stays close below. It steers what comes, the
+// goal, and not what is let in: who is let in comes later, and what is on the way is
+// counted.
+func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 	d, s := &q.Door, q.Settings
 	first := s.RateCeiling * startPortion
-	came := checkouts.perSecond * float64(live(nodes, q.Now))
 	sinceCut := age(q.Now, d.CutAt)
+	if d.Goal == 0 {
+		d.Goal = cmp.Or(d.Rate, first)
+	}
 	switch {
-	case d.Rate == 0:
-		d.Rate = first
-	case !congested(nodes, q.Now):
-		share := min((came+first)/d.Rate, 1)
-		pace := max(0, share-cameShare) / (1 - cameShare)
-		d.Rate += s.RateCeiling * passed.Seconds() / creepTime.Seconds()
-		d.Rate *= math.Exp(pace * growth(sinceCut, checkouts.pressed) * passed.Seconds())
-	case sinceCut >= cutInterval:
-		d.Rate = min(max(drainShare*came, cutMost*d.Rate), cutLeast*d.Rate)
+	case !e.congested:
+		d.Goal *= math.Exp(pace(d, e, first) * growth(sinceCut, e) * passed.Seconds())
+	case sinceCut >= cutInterval && d.Goal > drainShare*e.perSecond:
+		d.Goal = min(max(drainShare*e.perSecond, cutMost*d.Goal), cutLeast*d.Goal)
 		d.CutAt = q.Now
+	case sinceCut >= cutInterval+e.lag/2:
+		d.Goal *= cutLeast
+		d.CutAt = q.Now
+	}
+	d.Goal = min(max(d.Goal, s.RateFloor), s.RateCeiling)
+	come := 1 - absent(d, e)
+	d.Rate = d.Goal / come
+	if over := come*d.Coming/d.Goal - 1; over > 0 {
+		d.Rate *= max(0, 1-drainGain*over)
+	}
+	if e.congested { // what waits there already is worked off
+		d.Rate *= 1 - drainMost/(1+e.lag.Seconds())
 	}
 	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)
 }
 
-// growth of the rate a second, as an exponent: the most until the engine is pressed
-// (slow start), and again long after a cut.
-func growth(sinceCut time.Duration, pressed bool) float64 {
-	if pressed {
-		return calmGrowth
+// pace is the part of the growth that what comes allows: a goal that is not reached
+// yet is not known to be too low.
+func pace(d *domain.QueueDoor, e *engineState, first float64) float64 {
+	if d.CutAt.IsZero() {
+		share := min(max(e.perSecond, first)/d.Goal, 1)
+		return max(paceLeast, (share-cameShare)/(1-cameShare))
 	}
-	return min(math.Ln2/doubleTime.Seconds(), calmGrowth+growthGain*max(0, sinceCut-calmTime).Seconds())
+	return min(max(paceLeast, (e.perSecond/d.Goal-nearShare)/(nearFull-nearShare)), 1)
 }
 
-// live counts the nodes that exchange.
-func live(nodes []domain.QueueNode, now time.Time) (n int) {
-	for _, node := range nodes {
-		if age(now, node.SeenAt) <= nodeLive {
-			n++
-		}
+// absent is the share of those let in that never comes, as soon as so many have been let
+// in that who is only slow would have come.
+func absent(d *domain.QueueDoor, e *engineState) float64 {
+	known := absentLags*e.lag + 2*comersLife
+	if float64(d.Admitted) < known.Seconds()*max(d.Due, d.Coming) || d.Due*comersLife.Seconds() < answersMin {
+		return 0
 	}
-	return n
+	share := 1 - (e.comers+1/comersLife.Seconds())/d.Due
+	if share < absentLeast {
+		return 0
+	}
+	return min(share, absentMost)
 }
 
-func congested(nodes []domain.QueueNode, now time.Time) bool {
-	for _, n := range nodes {
-		if n.Congested && age(now, n.SeenAt) <= congestedLife {
-			return true
-		}
+// growth of the goal a second, as an exponent: the most until the engine is pressed
+// (slow start), and again long after a cut; less than nothing where many wait for it.
+func growth(sinceCut time.Duration, e *engineState) float64 {
+	calm := min(calmGrowth, lagCalmGrowth/e.lag.Seconds())
+	free := 1 - e.pressed/pressedShare
+	if free < 0 {
+		return max(free, -1) * calm
 	}
-	return false
+	fast := min(math.Ln2/doubleTime.Seconds(), lagGrowth/e.lag.Seconds(), calm+growthGain*max(0, sinceCut-calmTime).Seconds())
+	return free * free * max(fast, calm)
 }
 
 // others are the rows that still mean something.

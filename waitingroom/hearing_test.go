@@ -56,7 +56,9 @@ func (c *drawnCrowd) sold() (places []int64) {
 		q.Now = start.Add(now)
 		of := rooms[int(now/ExchangeInterval)%c.nodes]
 		own := domain.QueueNode{Node: "a", SeenAt: q.Now, Base: q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8)}
-		moveDoor(&q, &own, engineState{perSecond: float64(lately) / 2}, true, of.mayEnter(&q, counted, now))
+		does := doing(float64(lately) / 2)
+		own.Load = does.own.bytes()
+		moveDoor(&q, &own, 1, true, of.mayEnter(&q, counted, now))
 		for _, place := range random.Perm(len(next)) {
 			place := int64(place)
 			switch {

@@ -145,4 +145,3 @@ func TestARoomThatIsAskedForFindsRoom(t *testing.T) {
 		t.Errorf("where all are in use: %v", err)
 	}
 }
-

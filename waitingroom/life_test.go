@@ -60,7 +60,7 @@ func (n *node) ages(d time.Duration) { n.began = n.began.Add(-d) }
 func TestRoomsThatNobodyAsksForAreForgotten(t *testing.T) {
 	serve := func(n *node) {
 		var running sync.WaitGroup
-		n.serve(t.Context(), n.of, engineState{}, &running)
+		n.serve(t.Context(), n.of, checkoutsState{}, &running)
 		running.Wait()
 	}
 	isKept := func(n *node) bool {
@@ -233,7 +233,7 @@ func TestWhoComesBackHearsOfTheSeats(t *testing.T) {
 				began, answered := time.Now(), make(chan Place, 1)
 				go func() { answered <- n.look(t, tokens[0]) }()
 				synctest.Wait()
-				n.exchange(t.Context(), n.of, engineState{})
+				n.exchange(t.Context(), n.of, checkoutsState{})
 				synctest.Wait()
 				select {
 				case p := <-answered:

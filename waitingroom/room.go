@@ -22,15 +22,16 @@ const (
 
 // A room is what this node knows of one sale's queue.
 type room struct {
-	sale   string
-	count  atomic.Pointer[seatCount] // what the ledger said last; never nil
-	def    atomic.Pointer[domain.Sale]
-	last   atomic.Pointer[snapshot]
-	asked  atomic.Int64 // when somebody last asked, on the node's monotonic clock
-	wanted atomic.Bool  // somebody waits for a newer snapshot
-	busyAt atomic.Int64 // when somebody last queued here, on that clock
-	turns  atomic.Int64
-	blocks [blocksMax]atomic.Pointer[block]
+	sale     string
+	count    atomic.Pointer[seatCount] // what the ledger said last; never nil
+	def      atomic.Pointer[domain.Sale]
+	last     atomic.Pointer[snapshot]
+	asked    atomic.Int64 // when somebody last asked, on the node's monotonic clock
+	wanted   atomic.Bool  // somebody waits for a newer snapshot
+	busyAt   atomic.Int64 // when somebody last queued here, on that clock
+	turns    atomic.Int64
+	arrivals arrivals // of those who are let in
+	blocks   [blocksMax]atomic.Pointer[block]
 
 	exchanging atomic.Bool // the fields below belong to whoever set it
 	order      []int64     // the join indexes of the places orderFrom…, as orderOf has them
@@ -51,7 +52,8 @@ type room struct {
 // A block keeps, for so many join indexes, when each was heard of: 4 bytes a token,
 // and 4 for where the draw put it.
 type block struct {
-	heard [blockIndexes]atomic.Uint32 // seconds on the node's monotonic clock, + 1; 0: never
+	heard [blockIndexes]atomic.Uint32      // seconds on the node's monotonic clock, + 1; 0: never
+	came  [blockIndexes / 64]atomic.Uint64 // a bit each: its first checkout came
 }
 
 // A drawing is all that was computed of one draw. A database that came back as it was
@@ -257,6 +259,18 @@ func (r *room) hear(index int64, mono time.Duration) {
 		if heard := &b.heard[index%blockIndexes]; heard.Load() != second { // a store would bounce the cache line
 			heard.Store(second)
 		}
+	}
+}
+
+// came counts the first checkout of a join index at this node.
+func (r *room) came(index int64, s *snapshot, mono time.Duration) {
+	b := r.block(index)
+	if b == nil {
+		return
+	}
+	bit := uint64(1) << (index % 64)
+	if b.came[index%blockIndexes/64].Or(bit)&bit == 0 {
+		r.arrivals.arrived(mono, r.placeOf(s, index))
 	}
 }
 

@@ -65,15 +65,6 @@ type RoomState struct {
 	Settings      domain.QueueSettings
 }
 
-// A Load is how the checkouts of this node fare.
-type Load struct {
-	InFlight, InFlightMax int
-	HoldLatency           time.Duration // of recent holds, such as their p90; 0: none
-	WebhookLatency        time.Duration // of recent webhooks, likewise
-	HoldsPerSecond        float64       // that the ledger answered lately
-	Overloaded            int64         // answers overloaded or unknown since the last call
-}
-
 // A Store is the database that the nodes share. orders.Store is one.
 type Store interface {
 	// ExchangeQueue adds joins to a sale's queue, lets turn decide, writes what it
@@ -104,26 +95,6 @@ const (
 	ExchangeInterval = 100 * time.Millisecond
 	// StockInterval is how often the ledger is asked whether a sale has seats.
 	StockInterval = 500 * time.Millisecond
-	// LatencyTargetMin and LatencyTargetMax bound what the door allows nine of ten holds
-	// and webhooks to take before it slows: latencyRise times what they took when it was
-	// quietest, because an engine far away is not a slow one.
-	LatencyTargetMin = 120 * time.Millisecond
-	LatencyTargetMax = 500 * time.Millisecond
-	latencyRise      = 3
-	// pressedMin and pressedMax bound where the door stops doubling, pressedRise times
-	// what they took when it was quietest: it sees the latency of a second ago, and people
-	// come for a second after it has slowed.
-	pressedMin  = 40 * time.Millisecond
-	pressedMax  = LatencyTargetMax / 2
-	pressedRise = 1.5
-	// quietLife is how long an engine is remembered that once was quicker: what was
-	// quietest grows e-fold in it.
-	quietLife = time.Minute
-	// fullPortion of the checkouts that may be under way is congestion.
-	fullPortion = 0.8
-	// loadLife stretches one bad moment over a few exchanges, so that each sale's
-	// next turn sees it, and not so long that it cuts the rate twice.
-	loadLife = 500 * time.Millisecond
 
 	exchangeTimeout = 2 * time.Second
 	exchangeRetry   = 500 * time.Millisecond
@@ -160,7 +131,8 @@ type Rooms struct {
 	count atomic.Int64
 	rooms sync.Map // sale id → *room
 
-	pulse pulse // of Run
+	pulse     pulse         // of Run
+	perSecond atomic.Uint64 // what the engine does, by the last exchange: the bits of a float64
 }
 
 // New makes the waiting rooms; nothing moves until Run. The error names the
@@ -193,12 +165,20 @@ func (r *Rooms) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		checkouts := r.pulse.take(r.o.Load(), r.mono()).sharedBy(r.openDoors())
+		load := r.o.Load()
+		r.pulse.perSecond = math.Float64frombits(r.perSecond.Load())
+		checkouts := checkoutsState{r.pulse.take(&load, r.mono()), r.openDoors()}
 		r.rooms.Range(func(_, value any) bool {
 			r.serve(ctx, value.(*room), checkouts, &running)
 			return true
 		})
 	}
+}
+
+// checkoutsState is what a node knows of the checkouts, for the doors of all its sales.
+type checkoutsState struct {
+	own     word
+	sharers int // sales that share the engine
 }
 
 // openDoors counts the sales that let people in now.
@@ -216,7 +196,7 @@ func (r *Rooms) openDoors() (n int) {
 
 // serve starts what is due for a room. One exchange and one look at the ledger
 // are under way at most: a slow one delays only its own sale.
-func (r *Rooms) serve(ctx context.Context, of *room, checkouts engineState, running *sync.WaitGroup) {
+func (r *Rooms) serve(ctx context.Context, of *room, checkouts checkoutsState, running *sync.WaitGroup) {
 	now := r.mono()
 	if !of.active(now) {
 		r.forget(of, now)
@@ -278,7 +258,7 @@ func (r *Rooms) remove(of *room) {
 }
 
 // exchange is the one transaction of a node and interval.
-func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
+func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState) {
 	// What joined is answered although the process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTimeout)
 	defer cancel()
@@ -297,9 +277,11 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 		}
 		drawn := draw(q, first)
 		seats, people := count.seats == seatsFree, of.mayEnter(q, count.people, at)
-		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: checkouts.congested}
+		word := checkouts.own
+		word.came = of.arrivals.lately(at)
+		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts, seats, people)
+		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.sharers, seats, people)
 		return own
 	})
 	if err != nil {
@@ -313,6 +295,10 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts engineState) {
 	if of.last.Load().away {
 		r.o.Log.Info("waiting room: the database is back", "sale", of.sale)
 	}
+	all, _ := words(others(q, r.o.Node), q.Now)
+	all.add(&checkouts.own)
+	r.perSecond.Store(math.Float64bits(all.perSecond()))
+	of.arrivals.moved(at, q.Door.Admitted)
 	of.took(q, at)
 	b.first, b.epoch = first, q.EpochNumber()
 	close(b.done)
@@ -339,55 +325,6 @@ func overloaded(err error) *domain.Error {
 		Code: domain.CodeOverloaded, Detail: "The waiting room takes nobody for the moment. You hold no place yet: try again.",
 		RetryAfter: retryMin, Err: err,
 	}
-}
-
-// A pulse is what the doors need of a node's Load, over time.
-type pulse struct {
-	congestedUntil time.Duration
-	quiet          time.Duration // the latency when it was quietest; 0: not known
-	at             time.Duration // of the last look
-}
-
-type engineState struct {
-	congested bool    // the checkouts are more than the node can do
-	pressed   bool    // they are getting there
-	perSecond float64 // holds that it does
-}
-
-// sharedBy is what each of so many doors goes by: an equal part of what the engine
-// does. By all of it a congested one would hardly be cut: the whole is more than any
-// door lets in. And where one has more than its part, it is cut deeper than the others.
-func (e engineState) sharedBy(doors int) engineState {
-	e.perSecond /= float64(max(doors, 1))
-	return e
-}
-
-func (p *pulse) take(l Load, now time.Duration) engineState {
-	latency := max(l.HoldLatency, l.WebhookLatency)
-	full := l.InFlightMax > 0 && float64(l.InFlight) >= fullPortion*float64(l.InFlightMax)
-	target := p.target(latency, now)
-	if full || l.Overloaded > 0 || latency > target {
-		p.congestedUntil = now + loadLife
-	}
-	return engineState{
-		congested: now < p.congestedUntil, pressed: latency > p.pressedAbove(), perSecond: l.HoldsPerSecond,
-	}
-}
-
-// pressedAbove is the latency above which a node is on the way to congestion.
-func (p *pulse) pressedAbove() time.Duration {
-	return min(max(time.Duration(pressedRise*float64(p.quiet)), pressedMin), pressedMax)
-}
-
-// target is the latency above which a node is congested.
-func (p *pulse) target(latency, now time.Duration) time.Duration {
-	forgotten := float64(p.quiet) * float64(now-p.at) / float64(quietLife)
-	p.quiet = min(p.quiet+time.Duration(forgotten), LatencyTargetMax)
-	p.at = now
-	if latency > 0 && (p.quiet == 0 || latency < p.quiet) {
-		p.quiet = latency
-	}
-	return min(max(latencyRise*p.quiet, LatencyTargetMin), LatencyTargetMax)
 }
 
 // countSeats asks the ledger. Without an answer the last one stands.
@@ -535,6 +472,7 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 	}
 	of.def.Store(sale)
 	if s.Drawn != domain.QueueUndrawn && r.admitted(of, s, c.index) {
+		of.came(c.index, s, r.mono())
 		return c.key, nil
 	}
 	p := r.place(of, s, c.index, c.joinedAt)
@@ -672,9 +610,10 @@ func (r *Rooms) place(of *room, s *snapshot, index int64, joinedAt time.Time) Pl
 
 // retryAfter is when it makes sense to ask again. Who hears late of their turn is
 // let in and does not come, and later all of them come at once: so until the first
-// cut it reckons with the fastest growth there may be.
+// cut it reckons with the fastest growth there may be, and later with the goal: the rate
+// is less while many are on the way, and soon back.
 func retryAfter(q *domain.Queue, position int64) time.Duration {
-	wait := waitAt(position, cmp.Or(q.Door.Rate, q.Settings.RateCeiling*startPortion))
+	wait := waitAt(position, cmp.Or(max(q.Door.Rate, q.Door.Goal), q.Settings.RateCeiling*startPortion))
 	if q.Door.CutAt.IsZero() {
 		doublings := math.Log2(1 + math.Ln2*float64(wait)/float64(doubleTime))
 		wait = max(time.Duration(doublings*float64(doubleTime)), waitAt(position, q.Settings.RateCeiling))

@@ -1,0 +1,212 @@
+package waitingroom
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+const ms = time.Millisecond
+
+func newRandom(t *testing.T) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// loadOf is a load of so many quick and slow answers in each window.
+func loadOf(quick, slow int, quiet, took time.Duration) (l Load) {
+	for i := range l.Windows {
+		for range quick {
+			l.Windows[i].Holds.Add(quiet)
+		}
+		for range slow {
+			l.Windows[i].Holds.Add(took)
+		}
+	}
+	return l
+}
+
+// Congestion is a claim about the engine: a tail is none, and few answers say nothing.
+func TestWhatIsCongestion(t *testing.T) {
+	full := Load{InFlight: 80, InFlightMax: 100}
+	refused := loadOf(40, 0, 20*ms, 0)
+	for i := range refused.Windows {
+		refused.Windows[i].Refused = 60
+	}
+	one := loadOf(99, 0, 20*ms, 0)
+	for i := range one.Windows {
+		one.Windows[i].Refused = 1
+	}
+	for _, c := range []struct {
+		name  string
+		quiet time.Duration
+		load  Load
+		want  bool
+	}{
+		{"nothing to do", 0, Load{}, false},
+		{"all are quick", 20 * ms, loadOf(100, 0, 20*ms, 0), false},
+		{"all are slow", 20 * ms, loadOf(0, 100, 0, 200*ms), true},
+		{"all are a little slower", 20 * ms, loadOf(0, 100, 0, 60*ms), false},
+		{"a tail of a tenth", 20 * ms, loadOf(90, 10, 20*ms, 500*ms), false},
+		{"a tail of a fifth", 20 * ms, loadOf(80, 20, 20*ms, 500*ms), false},
+		{"half are slow", 20 * ms, loadOf(50, 50, 20*ms, 200*ms), true},
+		{"too few to say", 20 * ms, loadOf(0, 7, 0, 500*ms), false},
+		{"a few, all slow", 20 * ms, loadOf(0, 10, 0, 500*ms), true},
+		{"half of a few", 20 * ms, loadOf(5, 5, 20*ms, 500*ms), false},
+		{"an engine that is far away", 100 * ms, loadOf(0, 100, 0, 190*ms), false},
+		{"the same, and slow", 100 * ms, loadOf(0, 100, 0, 260*ms), true},
+		{"slots nearly full", 20 * ms, full, true},
+		{"most are refused", 20 * ms, refused, true},
+		{"one is refused", 20 * ms, one, false},
+	} {
+		p := pulse{perSecond: 100}
+		if c.quiet > 0 {
+			before := loadOf(100, 0, c.quiet, 0)
+			p.take(&before, 0)
+		}
+		w := p.take(&c.load, ms)
+		if w.congested() != c.want {
+			t.Errorf("%s: congested %v: %+v", c.name, !c.want, w.judged())
+		}
+	}
+}
+
+// Of looks at an engine of which as many are slow as may be a tail, one in hundreds is
+// wrong; and one that is slow throughout is found each time.
+func TestTheErrorRateOfCongestion(t *testing.T) {
+	random := newRandom(t)
+	wrong, missed := 0, 0
+	const looks = 20_000
+	for range looks {
+		n := answersMin + random.IntN(200)
+		var tail, queue word
+		for range n {
+			if random.Float64() < tailShare {
+				tail.windows[len(tail.windows)-1].slow++
+			}
+			if random.Float64() < 0.9 {
+				queue.windows[len(queue.windows)-1].slow++
+			}
+		}
+		tail.windows[len(tail.windows)-1].answers, queue.windows[len(queue.windows)-1].answers = n, n
+		if tail.congested() {
+			wrong++
+		}
+		if !queue.congested() {
+			missed++
+		}
+	}
+	t.Logf("of %d looks %d take a tail for a queue, %d miss one", looks, wrong, missed)
+	if wrong > looks/300 || missed > looks/300 {
+		t.Errorf("want at most one in 300 of each")
+	}
+}
+
+// What nodes say adds up: none cuts for all, and what each has too few answers for, all
+// have enough.
+func TestTheWordsOfAllNodesAddUp(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	row := func(answers, slow int) domain.QueueNode {
+		var w word
+		for i := range w.windows {
+			w.windows[i] = tally{answers: answers, slow: slow, verdicts: answers / 2}
+		}
+		return domain.QueueNode{SeenAt: now, Load: w.bytes()}
+	}
+	stale := row(1000, 1000)
+	stale.SeenAt = now.Add(-2 * congestedLife)
+	for _, c := range []struct {
+		name string
+		rows []domain.QueueNode
+		want bool
+	}{
+		{"one of three is slow, by few", []domain.QueueNode{row(10, 10), row(100, 3), row(100, 2)}, false},
+		{"each has too few", []domain.QueueNode{row(4, 4), row(4, 4), row(4, 4)}, true},
+		{"who is silent says nothing", []domain.QueueNode{row(100, 0), stale}, false},
+		{"of another release", []domain.QueueNode{row(100, 0), {SeenAt: now, Load: []byte{99, 1, 2}}}, false},
+		{"cut off", []domain.QueueNode{row(100, 0), {SeenAt: now, Load: []byte{wordVersion, 100}}}, false},
+	} {
+		all, old := words(c.rows, now)
+		if old || all.congested() != c.want {
+			t.Errorf("%s: congested %v, want %v", c.name, all.congested(), c.want)
+		}
+	}
+	// While nodes of the release before are there, their word counts as it did.
+	if _, old := words([]domain.QueueNode{{SeenAt: now, Congested: true}}, now); !old {
+		t.Error("the word of a node of the release before is lost")
+	}
+}
+
+func TestAWordIsReadAsWritten(t *testing.T) {
+	w := word{inFlight: 3, most: 64, came: comers{12.5, 17 * time.Second}}
+	for i := range w.windows {
+		w.windows[i] = tally{i + 1, i + 2, i + 3, 100_000}
+	}
+	got, ok := readWord(w.bytes())
+	if !ok || got != w {
+		t.Errorf("%+v, want %+v", got, w)
+	}
+	for cut := range len(w.bytes()) {
+		if got, ok := readWord(w.bytes()[:cut]); ok {
+			t.Errorf("the first %d bytes are read as %+v", cut, got)
+		}
+	}
+}
+
+// A meter's windows are right whenever they are asked for.
+func TestAMeterCountsInItsWindows(t *testing.T) {
+	random := newRandom(t)
+	var m Meter
+	var at []time.Duration
+	now := time.Duration(0)
+	for range 2000 {
+		now += time.Duration(random.Int64N(int64(40 * ms)))
+		if random.IntN(200) == 0 {
+			now += time.Duration(random.Int64N(int64(20 * time.Second)))
+		}
+		m.Held(now, 5*ms, true)
+		at = append(at, now/meterStep)
+		for i, w := range m.Windows(now) {
+			want := 0
+			for _, step := range at {
+				if now/meterStep-step < LoadWindows[i]/meterStep {
+					want++
+				}
+			}
+			if w.Verdicts != want || w.Holds.Count() != want {
+				t.Fatalf("%v: %d in the last %v, want %d", now, w.Verdicts, LoadWindows[i], want)
+			}
+		}
+	}
+}
+
+// A node knows how long people take from the door to the checkout.
+func TestHowLongPeopleThink(t *testing.T) {
+	var a arrivals
+	for at := range 600 {
+		now := time.Duration(at) * 100 * ms
+		a.moved(now, int64(at))
+		if at >= 100 {
+			a.arrived(now, int64(at-100)) // let in ten seconds ago
+		}
+	}
+	came := a.lately(60 * time.Second)
+	if mean := time.Duration(float64(came.after) / came.people); mean < 9*time.Second || mean > 11*time.Second {
+		t.Errorf("%v, want 10 s", mean)
+	}
+	if came.people < 150 || came.people > 200 { // ten a second, e-fold in 20 s, for 50 s
+		t.Errorf("%.0f came", came.people)
+	}
+}
+
+func TestWhoWasLetInBeforeANodeLookedIsNotCounted(t *testing.T) {
+	var a arrivals
+	a.moved(time.Hour, 1000)
+	a.arrived(time.Hour+time.Second, 10)
+	if came := a.lately(time.Hour + time.Second); came.people != 0 {
+		t.Errorf("%v", came)
+	}
+}
