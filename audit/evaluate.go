@@ -84,7 +84,8 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 }
 
 // unheard are the captures behind the offenders of I2 for which nothing at all
-// was done, by the ledger either: what it sold is not unheard of.
+// was done, by the ledger either: what it sold is not unheard of. Unless its checkout
+// broke off: then that was between the sale and its record, and the payment finishes it.
 func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
 	b := newBooks(s)
 	broken := make(map[string]bool)
@@ -93,8 +94,8 @@ func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
 	}
 	for _, capture := range s.Captures {
 		_, isReturned := b.returned[capture.Payment]
-		fate, known := b.Fates[capture.Order]
-		lost := !known || fate == domain.SeatsSold && b.orders[capture.Order] == nil
+		_, known := b.Fates[capture.Order]
+		lost := !known || b.recordLost(capture.Order) && !b.brokeOff[capture.Order]
 		refund := b.refunds[capture.Payment]
 		untouched := refund == nil && !lost
 		notGiven := refund != nil && !refund.RefundedAt.IsZero()
@@ -131,7 +132,8 @@ type books struct {
 	open map[domain.OrderID]bool // orders with an open workflow
 	// inCheckout are those of them with another one than a late payment or a refund.
 	inCheckout map[domain.OrderID]bool
-	booked     map[uint32][]Booking // the snapshot's, and those of the quotas
+	brokeOff   map[domain.OrderID]bool // orders whose checkout closed without a result
+	booked     map[uint32][]Booking    // the snapshot's, and those of the quotas
 	orders     map[domain.OrderID]*Order
 	tickets    map[string]*Order // by payment
 	refunds    map[string]*domain.Refund
@@ -145,6 +147,7 @@ func newBooks(s *Snapshot) *books {
 		Snapshot:   s,
 		open:       make(map[domain.OrderID]bool, len(s.Workflows)),
 		inCheckout: make(map[domain.OrderID]bool, len(s.Workflows)),
+		brokeOff:   make(map[domain.OrderID]bool),
 		booked:     make(map[uint32][]Booking, len(s.Bookings)+1),
 		orders:     make(map[domain.OrderID]*Order, len(s.Orders)),
 		tickets:    make(map[string]*Order, len(s.Orders)),
@@ -159,6 +162,8 @@ func newBooks(s *Snapshot) *books {
 			if !strings.HasPrefix(w.ID, "late/") && !strings.HasPrefix(w.ID, "refund/") {
 				b.inCheckout[w.Order] = true
 			}
+		} else if strings.HasPrefix(w.ID, "checkout/") {
+			b.brokeOff[w.Order] = true
 		}
 	}
 	maps.Copy(b.booked, s.Bookings)

@@ -132,23 +132,34 @@ func TestLostRecordsHaveTheirPayments(t *testing.T) {
 }
 
 // Money is brought to its checkout only where the ledger says that it bought
-// nothing.
+// nothing, or where that checkout broke off after it sold the seats: it is finished then.
 func TestInspectBringsNoMoneyThatBoughtSeats(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		fate domain.SeatFate
-		want []string
+		fate     domain.SeatFate
+		brokeOff []string // workflows of the order
+		want     []string
 	}{
-		"never held":        {domain.SeatsNeverHeld, []string{payment(2)}},
-		"released":          {domain.SeatsReleased, []string{payment(2)}},
-		"sold and returned": {domain.SeatsReturned, []string{payment(2)}},
-		"sold":              {domain.SeatsSold, nil},
+		"never held":                             {domain.SeatsNeverHeld, nil, []string{payment(2)}},
+		"released":                               {domain.SeatsReleased, nil, []string{payment(2)}},
+		"sold and returned":                      {domain.SeatsReturned, nil, []string{payment(2)}},
+		"sold":                                   {domain.SeatsSold, nil, nil},
+		"sold, and its checkout broke off":       {domain.SeatsSold, []string{"checkout/" + id(2).String()}, []string{payment(2)}},
+		"sold, and another's checkout broke off": {domain.SeatsSold, []string{"checkout/" + id(9).String()}, nil},
+		"sold, and a refund of its order did too": {domain.SeatsSold, []string{"refund/" + id(2).String()}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := inspecting()
 			forget(i.world.Snapshot, 2)
 			i.world.Fates = map[domain.OrderID]domain.SeatFate{id(2): tc.fate}
+			for _, workflow := range tc.brokeOff {
+				order, err := domain.ParseOrderID(workflow[strings.Index(workflow, "/")+1:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				i.world.Workflows = append(i.world.Workflows, Workflow{ID: workflow, Order: order, SaleID: "gophercon", StartedAt: noon, Failed: true})
+			}
 			if _, err := i.run(t); err != nil || !slices.Equal(i.heard, tc.want) {
 				t.Errorf("brought %q, %v, want %q", i.heard, err, tc.want)
 			}
