@@ -25,12 +25,17 @@ func (l *load) since(at time.Time) time.Duration {
 }
 
 // held notes how long the ledger's verdict on a hold took. One that did not come
-// counts as well: the time until it was given up is the least that it takes.
+// counts as well: the time until it was given up is the least that it takes. So it is where
+// its buyer left, or a proxy that waits for less long than we do; but who leaves before a
+// hold may be called slow says nothing.
 func (l *load) held(ctx context.Context, began time.Time, err error) {
-	if err != nil && !domain.IsUnknown(err) && !isOutOfTime(err) || ctx.Err() == context.Canceled {
-		return // no hold was asked for, or its buyer left
+	if err != nil && !domain.IsUnknown(err) && !isOutOfTime(err) {
+		return // no hold was asked for
 	}
 	now := time.Now()
+	if err != nil && ctx.Err() == context.Canceled && now.Sub(began) < holdLatencyTarget {
+		return
+	}
 	l.meter.Held(l.since(now), now.Sub(began), err == nil)
 }
 

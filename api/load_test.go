@@ -49,13 +49,34 @@ func TestLatencyOfHolds(t *testing.T) {
 	}
 }
 
-func TestWhoLeavesDoesNotCountAsSlow(t *testing.T) {
-	var l load
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	l.held(ctx, time.Now().Add(-time.Minute), context.Canceled)
-	if w := l.windows(); w[0].Holds.Count() != 0 {
-		t.Errorf("%d counted, want none", w[0].Holds.Count())
+// Who leaves at once says nothing of the engine. Who leaves after a time in which it should
+// have answered does, buyer or proxy: else an engine that hangs behind a proxy that cuts
+// earlier than we do would look like one of which all buyers think better of it.
+func TestWhoLeavesAHold(t *testing.T) {
+	for name, c := range map[string]struct {
+		after time.Duration
+		err   error
+		want  time.Duration
+	}{
+		"at once":                    {time.Millisecond, context.Canceled, 0},
+		"before it is slow":          {holdLatencyTarget - time.Millisecond, context.Canceled, 0},
+		"when it is slow":            {holdLatencyTarget, context.Canceled, holdLatencyTarget},
+		"a proxy that cuts at 14 s":  {14 * time.Second, &domain.UnknownError{Op: "hold", Err: context.Canceled}, 14 * time.Second},
+		"as the verdict came":        {100 * time.Millisecond, nil, 100 * time.Millisecond},
+		"of which nothing was asked": {14 * time.Second, &domain.Error{Code: domain.CodeOverloaded}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var l load
+				ctx, leave := context.WithCancel(t.Context())
+				leave()
+				l.held(ctx, time.Now().Add(-c.after), c.err)
+				w := l.windows()[0]
+				if counted := w.Holds.Count() == 1; counted != (c.want > 0) || counted && w.Holds.Above(c.want/2) != 1 {
+					t.Errorf("%d counted, %d above %v", w.Holds.Count(), w.Holds.Above(c.want/2), c.want/2)
+				}
+			})
+		})
 	}
 }
 

@@ -34,6 +34,11 @@ const (
 	// placeSendBufferBytes is what the kernel keeps for a client that does not read,
 	// half a minute of events; then the stream is closed.
 	placeSendBufferBytes = 16 << 10
+	// placeReachedWithin is how long nothing may be confirmed of what a stream was told
+	// until it is closed: a phone that lost its network says nothing of it, and the kernel
+	// would try for a quarter of an hour. From placeDoubtAfter on it is no sign of life.
+	placeReachedWithin = 20 * time.Second
+	placeDoubtAfter    = 2 * time.Second
 )
 
 // placeHub streams places. Thousands watch theirs for minutes while next to
@@ -66,6 +71,9 @@ type placeStream struct {
 	restsTo time.Time          // until then only another status is told
 	wroteAt time.Time
 	endsAt  time.Time
+
+	written, confirmed int64     // bytes; confirmed by the client's machine
+	reachedAt          time.Time // when more were confirmed, or all
 }
 
 func newPlaceHub(place func(context.Context, string) (*placeOutput, error), log *slog.Logger, streamsMax int) *placeHub {
@@ -114,7 +122,7 @@ func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leav
 	now := time.Now()
 	// Those who came in the same second do not come again in the same second.
 	lifetime := h.lifetime - rand.N(h.lifetime/3)
-	s := &placeStream{conn: conn, nowait: nowait(conn), token: strings.Clone(token), endsAt: now.Add(lifetime)}
+	s := &placeStream{conn: conn, nowait: nowait(conn), token: strings.Clone(token), endsAt: now.Add(lifetime), reachedAt: now}
 	event, ok := h.event(s, place)
 	if !ok || !s.write(append(streamHead(header), event...), now) || !h.add(s) {
 		_ = conn.Close()
@@ -154,7 +162,17 @@ var hashSeed = maphash.MakeSeed()
 
 func (s *placeStream) write(data []byte, now time.Time) bool {
 	s.wroteAt = now
+	s.written += int64(len(data))
 	return s.nowait.write(data)
+}
+
+// unreached is for how long nothing was confirmed although there was something to confirm.
+func (s *placeStream) unreached(now time.Time) time.Duration {
+	unacked := int64(s.nowait.unacked())
+	if confirmed := s.written - unacked; unacked == 0 || confirmed > s.confirmed {
+		s.confirmed, s.reachedAt = confirmed, now
+	}
+	return now.Sub(s.reachedAt)
 }
 
 // add puts a stream into the emptiest shift. It fails once the hub is closed.
@@ -225,6 +243,12 @@ func (h *placeHub) tend(i int, streams []*placeStream) {
 func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) bool {
 	if now.After(s.endsAt) || s.nowait.gone() {
 		return false
+	}
+	switch unreached := s.unreached(now); {
+	case unreached > placeReachedWithin:
+		return false
+	case unreached > placeDoubtAfter:
+		return true // asking would say that its holder is there
 	}
 	place, err := h.place(ctx, s.token)
 	switch {
