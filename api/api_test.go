@@ -762,6 +762,26 @@ func TestPanicIsAProblemAndLogged(t *testing.T) {
 	}
 }
 
+// What several ask for together is read in a goroutine of its own.
+func TestAPanicInASharedReadingIsAProblemAndLogged(t *testing.T) {
+	isBroken := false
+	b := setup(t, func(o *Options) {
+		payURL := o.PayURL
+		o.PayURL = func(order domain.Order, hold domain.Hold) (string, error) {
+			if isBroken {
+				panic("a bug")
+			}
+			return payURL(order, hold)
+		}
+	})
+	id, token := b.held(testKey)
+	isBroken = true
+	p := wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), 500, domain.CodeInternal)
+	if strings.Contains(fmt.Sprint(p), "a bug") || !strings.Contains(b.log.String(), "a bug") {
+		t.Errorf("shown %+v, logged %s", p, b.log)
+	}
+}
+
 func TestPagesAnswerWhatIsNotTheAPI(t *testing.T) {
 	b := setup(t, func(o *Options) {
 		o.Pages = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "page ", r.URL.Path) })

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -244,9 +245,15 @@ func makeRoom[T any](m map[string]cached[T]) {
 }
 
 // share runs read once for all who ask for key meanwhile. The read has its own
-// deadline, so that one asker's leaving does not fail the others'.
+// deadline, so that one asker's leaving does not fail the others'. Where it panics all of them
+// hear so: singleflight itself would end the process.
 func share[T any](ctx context.Context, flights *singleflight.Group, key string, timeout time.Duration, read func(context.Context) (T, error)) (T, error) {
-	done := flights.DoChan(key, func() (any, error) {
+	done := flights.DoChan(key, func() (found any, err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+			}
+		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
 		return read(ctx)

@@ -37,6 +37,9 @@ func LimitConnections(l net.Listener, limits ConnectionLimits) net.Listener {
 // the server is not quick to read what has come.
 const silentMin = time.Second
 
+// roomPoll is how often a full listener looks again whether one of its connections can give way.
+const roomPoll = 20 * time.Millisecond
+
 type limitedListener struct {
 	net.Listener
 	limits    ConnectionLimits
@@ -61,15 +64,8 @@ type client struct {
 // Accept implements net.Listener. It is for one server, which makes one call at a time.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
-		select {
-		case l.room <- struct{}{}:
-		default:
-			l.shed(l.candidate())
-			select {
-			case l.room <- struct{}{}:
-			case <-l.closed:
-				return nil, net.ErrClosed
-			}
+		if !l.takeRoom() {
+			return nil, net.ErrClosed
 		}
 		conn, err := l.Listener.Accept()
 		if err != nil {
@@ -81,6 +77,28 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		_ = conn.Close()
 		<-l.room
+	}
+}
+
+// takeRoom waits for a place among those that are served or turned away; false: the listener was
+// closed. A connection that falls idle meanwhile, or has said nothing for too long by then, gives way.
+func (l *limitedListener) takeRoom() bool {
+	for {
+		select {
+		case l.room <- struct{}{}:
+			return true
+		default:
+		}
+		if l.shed(l.candidate()) {
+			continue // its place is free
+		}
+		select {
+		case l.room <- struct{}{}:
+			return true
+		case <-l.closed:
+			return false
+		case <-time.After(roomPoll):
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // work opens a connection that has a request under way, a stream, until it is closed.
@@ -237,6 +239,51 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 	l.silentMin = 0
 	if fourth := admit(4); fourth.surplus || !first.Conn.(*fakeConn).isClosed() || second.Conn.(*fakeConn).isClosed() {
 		t.Error("the first silent one keeps its place")
+	}
+}
+
+// Where all have a request under way, the next one waits for the first that falls idle, or that still
+// says nothing, and not for it to leave.
+func TestAFullListenerGoesOnLookingForRoom(t *testing.T) {
+	for name, giveWay := range map[string]func(*limitedListener, *limitedConn){
+		"one falls idle": func(_ *limitedListener, c *limitedConn) {
+			_, _ = c.Read(make([]byte, 1))
+			trackConnection(c, http.StateIdle)
+		},
+		"one says nothing": func(l *limitedListener, _ *limitedConn) { time.Sleep(l.silentMin) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				from := make(chan string, 1+turnedAwayMax+1)
+				l := LimitConnections(&fakeListener{from: from}, ConnectionLimits{Max: 1}).(*limitedListener)
+				accept := func() *limitedConn {
+					from <- "203.0.113.7"
+					conn, err := l.Accept()
+					if err != nil {
+						t.Fatal(err)
+					}
+					return conn.(*limitedConn)
+				}
+				first := accept()
+				for range turnedAwayMax {
+					_, _ = accept().Read(make([]byte, 1)) // its request comes
+				}
+				accepted := make(chan *limitedConn, 1)
+				go func() { accepted <- accept() }()
+				synctest.Wait() // there is no room
+				giveWay(l, first)
+				select {
+				case <-accepted:
+				case <-time.After(time.Minute):
+					t.Error("nobody is let in, and one of the connections has no request")
+					_ = first.Close()
+					<-accepted
+				}
+				if !first.Conn.(*fakeConn).isClosed() {
+					t.Error("it was not the one without a request that gave way")
+				}
+			})
+		})
 	}
 }
 

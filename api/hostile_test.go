@@ -202,6 +202,7 @@ func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {
 	}
 	const served = 3
 	limited := LimitConnections(l, ConnectionLimits{Max: served})
+	limited.(*limitedListener).silentMin = time.Hour // none of them gives way
 	accepted := make(chan net.Conn, served+turnedAwayMax+8)
 	go func() {
 		defer close(accepted)
