@@ -61,6 +61,7 @@ func (r records) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, err
 // temporalSays scripts Temporal.
 type temporalSays struct {
 	start  error
+	again  error // of the second start; nil: as the first
 	update error // of any update; nil: it answers `answer`
 	answer any
 	signal error
@@ -81,6 +82,10 @@ var payloads = func() converter.DataConverter {
 func desk(t *testing.T, says temporalSays, has records) (*checkouts.Desk, *mocks.Client, *activities.HoldNotices) {
 	t.Helper()
 	c := mocks.NewClient(t)
+	if says.again != nil {
+		c.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil, says.start).Once()
+		says.start = says.again
+	}
 	c.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil, says.start).Maybe()
 	handle := mocks.NewWorkflowUpdateHandle(t)
 	handle.On("Get", mock.Anything, mock.Anything).Run(func(args mock.Arguments) { assign(args.Get(1), says.answer) }).Return(nil).Maybe()

@@ -188,9 +188,10 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	defer cancel()
 	state, err := d.result(waitCtx, id)
 	if err == nil && found && state.Untaken { // the provider did not know it then: it may by now
-		if _, err = d.startLateAs(ctx, id, input, unlessOpen); err == nil {
-			state, err = d.result(waitCtx, id)
+		if _, err := d.startLateAs(ctx, id, input, unlessOpen); err != nil {
+			return domain.PayResult{}, err
 		}
+		state, err = d.result(waitCtx, id)
 	}
 	switch {
 	case domain.IsUnknown(err):

@@ -110,6 +110,18 @@ func TestMoneyForAKeyThatWasReused(t *testing.T) {
 	require.Len(t, calls(c, "ExecuteWorkflow"), 1)
 }
 
+// Where nobody can say whether that look has begun, the event is not acknowledged: what
+// was through knows nothing of the payment.
+func TestALookThatMayNotHaveBegunIsNotAcknowledged(t *testing.T) {
+	d, c, _ := desk(t, temporalSays{start: alreadyStarted, again: noWorker, update: noSuchWorkflow, result: map[string]any{
+		checkoutID:                          domain.CheckoutState{Order: order.ID, SaleID: "conf", Status: domain.OrderCanceled},
+		workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded, Untaken: true},
+	}}, records{})
+	got, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+	require.Equal(t, domain.CodeUnknown, domain.CodeOf(err), "%+v, %v", got, err)
+	require.Len(t, calls(c, "ExecuteWorkflow"), 2)
+}
+
 // What gave money back and broke off is started again with what it was started with.
 func TestTakeUp(t *testing.T) {
 	const failed, terminated, completed, running = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
