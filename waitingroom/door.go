@@ -118,7 +118,7 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, sharers int, seats bool, p
 	d.MovedAt = q.Now
 	all, old := words(nodes, q.Now)
 	engine := engineOf(&all, old, sharers)
-	rest(d, &q.Settings, passed, engine.lag)
+	engine.idle = rest(d, &q.Settings, passed, engine.lag)
 	passed = min(passed, turnMax)
 	adapt(q, &engine, passed)
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
@@ -141,19 +141,22 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, sharers int, seats bool, p
 
 // rest lets the rate decay where the last turn let in all who waited, or there was none:
 // it was more than is used.
-func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duration) {
+func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duration) (idle bool) {
+	idle = d.Credit >= 1 || passed > idleAfter
 	least := min(s.RateCeiling*startPortion, idleRate)
-	if d.Goal > least && (d.Credit >= 1 || passed > idleAfter) {
+	if idle && d.Goal > least {
 		d.Goal = least + (d.Goal-least)*math.Exp(-passed.Seconds()/idleTime.Seconds())
 	}
 	if missed := passed - turnMax; missed > 0 {
 		d.Coming *= math.Exp(-missed.Seconds() / lag.Seconds())
 		d.Due *= math.Exp(-missed.Seconds() / comersLife.Seconds())
 	}
+	return idle
 }
 
 // An engineState is what all nodes together say of the engine, and this sale's part of it.
 type engineState struct {
+	idle      bool          // the door let in all who waited
 	congested bool          // the checkouts are more than it can do
 	pressed   float64       // the share of the operations that wait for it
 	perSecond float64       // checkouts that it does for this sale, where all have equal parts
@@ -183,6 +186,7 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 		d.Goal = cmp.Or(d.Rate, first)
 	}
 	switch {
+	case !e.congested && e.idle:
 	case !e.congested:
 		d.Goal *= math.Exp(pace(d, e, first) * growth(sinceCut, e) * passed.Seconds())
 	case sinceCut >= cutInterval && d.Goal > drainShare*e.perSecond:

@@ -1,0 +1,53 @@
+package waitingroom
+
+import (
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// TestTheRateDecaysToWhatIsUsed: after ten minutes in which hardly anybody came, a crowd
+// finds the door near what it was at the opening, whatever the ceiling allows.
+func TestTheRateDecaysToWhatIsUsed(t *testing.T) {
+	const quiet, capacity, soon = 10 * time.Minute, 190, 2
+	for _, ceiling := range []float64{200, 2000, 10_000} {
+		sale := &simulatedSale{joins: 3, settings: domain.QueueSettings{RateCeiling: ceiling}}
+		s := &simulation{
+			seed: 1, nodes: oneNode, base: 15 * time.Millisecond, forTime: quiet + 40*time.Second,
+			capacity: always(capacity), sales: []*simulatedSale{sale},
+		}
+		var before, after int64
+		s.after(0, quiet, func() {
+			before = sale.q.Door.Admitted
+			for range 30_000 {
+				place := sale.q.Joined
+				sale.q.Joined++
+				first := quiet + time.Duration(s.random.Float64()*2*float64(time.Second))
+				s.after(0, first, func() { s.poll(first, sale, place) })
+			}
+		})
+		s.after(0, quiet+soon*time.Second, func() { after = sale.q.Door.Admitted })
+		s.run()
+		t.Logf("ceiling %.0f: %d let in within %d s of the crowd, the engine does %d; webhooks p90 %v",
+			ceiling, after-before, soon, soon*capacity, s.webhook(0.9, quiet, s.forTime).Round(time.Millisecond))
+		if n := after - before; n > soon*capacity || n < soon*idleRate/2 {
+			t.Errorf("ceiling %.0f: %d let in within %d s, want %d–%d", ceiling, n, soon, soon*idleRate/2, soon*capacity)
+		}
+	}
+}
+
+// TestTheRateDecaysWhileNobodyWaits as well as while a few do.
+func TestTheRateDecaysWhileNobodyWaits(t *testing.T) {
+	d := domain.QueueDoor{Goal: 5000, Coming: 100, Due: 100}
+	set := domain.QueueSettings{RateCeiling: 10_000}
+	rest(&d, &set, time.Minute, 2*time.Second)
+	if d.Goal > 2*idleRate || d.Coming > 1 {
+		t.Errorf("%+v after a minute, want a goal near %d and nobody on the way", d, idleRate)
+	}
+	d = domain.QueueDoor{Goal: 3, Credit: 1}
+	rest(&d, &set, time.Hour, time.Second)
+	if d.Goal != 3 {
+		t.Errorf("a goal below is %.1f, want 3", d.Goal)
+	}
+}
