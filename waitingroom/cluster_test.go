@@ -315,6 +315,7 @@ func TestWhoLeftIsPassedAndMayComeBack(t *testing.T) {
 	n, tokens := sitting(t, store, 3000)
 	stay := newNode(t, store, "b", free) // the first node dies; one person of all is heard of again
 	store.pass(PresenceTimeout + time.Second)
+	stay.ages(PresenceTimeout + time.Second)
 	stay.tick()
 	last := len(tokens) - 1
 	for range 3 {
@@ -526,6 +527,9 @@ func TestADrawFarLongerThanTheWindowIsPassed(t *testing.T) {
 	}
 	store.pass(PresenceTimeout + time.Second)
 	nodes := []*node{newNode(t, store, "a", free), newNode(t, store, "b", free)}
+	for _, n := range nodes {
+		n.ages(PresenceTimeout)
+	}
 	last := tokens[NewPermutation(make([]byte, 32), people).Index(people-1)]
 	for turn := range 40 {
 		n := nodes[turn%2]

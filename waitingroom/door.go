@@ -123,8 +123,9 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, sharers int, seats bool, p
 	adapt(q, &engine, passed)
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
 	before := d.Entered
+	known := silenceSays(nodes, q.Now)
 	for d.Admitted < limit {
-		if isPresent(nodes, d.Admitted) {
+		if d.Admitted >= known || isPresent(nodes, d.Admitted) {
 			if d.Credit < 1 || people < 1 {
 				break
 			}
@@ -275,6 +276,30 @@ func coverage(q *domain.Queue, nodes []domain.QueueNode) (limit int64, covered b
 		limit = min(limit, n.Base+windowPlaces)
 	}
 	return limit, true
+}
+
+// silenceSays is the place below which who was not heard of has left. From it on silence
+// says nothing: no live node has listened for as long as people may be silent, or one
+// that listened is gone, with what it heard of places that its last word did not cover.
+func silenceSays(nodes []domain.QueueNode, now time.Time) (below int64) {
+	below = math.MaxInt64
+	listened := false
+	for i := range nodes {
+		n := &nodes[i]
+		switch {
+		case age(now, n.SeenAt) <= nodeLive:
+			w, ok := readWord(n.Load)
+			listened = listened || !ok || w.listened // an old release does not say
+		case n.Base == domain.QueueUndrawn:
+			below = 0
+		default:
+			below = min(below, n.Base+windowPlaces)
+		}
+	}
+	if !listened {
+		return 0
+	}
+	return below
 }
 
 func isPresent(nodes []domain.QueueNode, place int64) bool {

@@ -87,6 +87,7 @@ type word struct {
 	inFlight int
 	most     int // that may be in flight
 	came     comers
+	listened bool // for as long as people may be silent
 }
 
 // A tally is what a node counted in one of LoadWindows.
@@ -113,6 +114,11 @@ func (w *word) bytes() []byte {
 	put(w.most)
 	put(int(w.came.people * 1000))
 	put(int(w.came.after / time.Millisecond))
+	if w.listened {
+		put(1)
+	} else {
+		put(0)
+	}
 	return b
 }
 
@@ -138,6 +144,7 @@ func readWord(b []byte) (w word, ok bool) {
 	}
 	w.inFlight, w.most = get(), get()
 	w.came = comers{float64(get()) / 1000, time.Duration(get()) * time.Millisecond}
+	w.listened = get() != 0
 	if !ok {
 		return word{}, false
 	}
@@ -152,6 +159,7 @@ func (w *word) add(other *word) {
 		t.slower += o.slower
 		t.verdicts += o.verdicts
 	}
+	w.listened = w.listened || other.listened
 	w.inFlight += other.inFlight
 	w.most += other.most
 	w.came.people += other.came.people

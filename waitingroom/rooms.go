@@ -278,7 +278,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 		drawn := draw(q, first)
 		seats, people := count.seats == seatsFree, of.mayEnter(q, count.people, at)
 		word := checkouts.own
-		word.came = of.arrivals.lately(at)
+		word.came, word.listened = of.arrivals.lately(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
 		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.sharers, seats, people)
@@ -527,6 +527,9 @@ func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claim
 	}
 	of, s, err := r.open(ctx, c.sale)
 	if err != nil {
+		if known, ok := r.rooms.Load(c.sale); ok { // who is told to come again later was heard
+			known.(*room).hear(c.index, r.mono())
+		}
 		return nil, nil, c, err
 	}
 	now := r.mono()

@@ -1,6 +1,7 @@
 package waitingroom
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -49,5 +50,65 @@ func TestTheRateDecaysWhileNobodyWaits(t *testing.T) {
 	rest(&d, &set, time.Hour, time.Second)
 	if d.Goal != 3 {
 		t.Errorf("a goal below is %.1f, want 3", d.Goal)
+	}
+}
+
+// TestSilenceSaysNothingAfterARestart: people wait for a box office of which all nodes
+// start anew, or one of two dies, and are asked by nobody meanwhile. Nobody is passed.
+func TestSilenceSaysNothingAfterARestart(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		away time.Duration // until the new node's first exchange
+		also bool          // another node has listened all the while
+		want bool          // those of whom nobody has heard count as gone
+	}{
+		{"at once", time.Second, false, false},
+		{"after minutes", 10 * time.Minute, false, false},
+		{"one of two died", 4 * time.Second, true, false},
+		{"one of two died, long ago", PresenceTimeout + time.Second, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store := newMemory(0)
+			store.q.Settings = domain.QueueSettings{RateFloor: 1, RateCeiling: 200}
+			died, _ := sitting(t, store, 20_000)
+			other := newNode(t, store, "b", free)
+			other.ages(time.Hour)
+			if c.also {
+				other.tick()
+			}
+			died.tick()
+			store.pass(c.away)
+			after := newNode(t, store, "c", free)
+			if c.also {
+				after = other
+				after.ages(c.away)
+			}
+			before := store.q.Door.Admitted
+			for range 20 {
+				after.tick()
+				store.pass(100 * time.Millisecond)
+			}
+			passed := store.q.Door.Admitted - before
+			t.Logf("%d passed within two seconds", passed)
+			if gone := passed > 3000; gone != c.want {
+				t.Errorf("%d passed within two seconds at 20 a second", passed)
+			}
+		})
+	}
+}
+
+// A poll that is answered 503 was heard all the same.
+func TestWhoIsToldToComeBackWasHeard(t *testing.T) {
+	store := newMemory(0)
+	_, tokens := sitting(t, store, 10)
+	n := newNode(t, store, "b", free) // it has yet to hear from the database
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it would wait a second for it
+	if _, err := n.Place(ctx, tokens[3]); err == nil {
+		t.Fatal("it knows the place")
+	}
+	c, _ := verify(n.o.Keys, tokens[3])
+	if !n.of.present(c.index, n.mono()) {
+		t.Error("it was not heard")
 	}
 }
