@@ -17,9 +17,11 @@ const kept = new Kept('localStorage', `boxoffice.order.${id}`);
 const fragment = location.hash.slice(1);
 const headers = {};
 
-function use(token) {
+let token = '';
+
+function use(found) {
+  token = found;
   headers.Authorization = `Bearer ${token}`;
-  kept.set({ ...kept.get(), token });
   if (location.hash !== `#${token}`) history.replaceState(null, '', `#${token}`); // so that the address can be kept
 }
 
@@ -190,10 +192,15 @@ async function look() {
   if (status === 200) {
     const moved = body.status !== order?.status;
     say('');
+    if (kept.get()?.token !== token) kept.set({ ...kept.get(), token }); // not before it has opened the order
     draw(body);
     return moved;
   }
   if (status === 404 && order === null) {
+    if (kept.get()?.token && kept.get().token !== token) { // the address was copied without its end, or somebody made it up
+      use(kept.get().token);
+      return look();
+    }
     show('missing');
     return false;
   }
