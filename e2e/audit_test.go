@@ -67,6 +67,7 @@ func TestScheduledAudit(t *testing.T) {
 		s.capture(t, twice, map[string]any{"nth": 2})
 		s.awaitStatus(t, twice, "paid")
 		s.awaitReturned(t, twice.Session)
+		s.awaitAudits(t, 2) // the metric is as old as the last look: one that began after the refund must have been shown
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I2"}`, func(v float64) bool { return v == 0 })
 		require.Equal(t, "paid", s.state(t, twice).Status)
 		s.requireVerdict(t, 0, "warning", sale) // I5: captured twice
