@@ -22,13 +22,13 @@ const (
 func (s *Store) SpendChallenges(ctx context.Context, nonces [][]byte, until time.Time) (fresh []bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	// In one order on all nodes: two that spend the same ones never wait for each other in a circle.
+	// In one order on all nodes, in which unnest keeps them: two that spend the same ones never wait for each other in a circle.
 	sorted := slices.Clone(nonces)
 	slices.SortFunc(sorted, bytes.Compare)
 	first := make(map[string]bool, len(nonces))
 	var batch pgx.Batch
 	batch.Queue(`
-		INSERT INTO spent_challenges (nonce, until) SELECT n, $2 FROM unnest($1::bytea[]) WITH ORDINALITY AS u (n, i) ORDER BY i
+		INSERT INTO spent_challenges (nonce, until) SELECT unnest($1::bytea[]), $2
 		ON CONFLICT DO NOTHING RETURNING nonce`, sorted, until).Query(func(rows pgx.Rows) error {
 		var nonce []byte
 		_, err := pgx.ForEachRow(rows, []any{&nonce}, func() error {
