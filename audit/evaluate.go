@@ -86,7 +86,10 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 // unheard are the captures behind the offenders of I2 for which nothing at all
 // was done, by the ledger either: what it sold is not unheard of. Unless its checkout
 // broke off: then that was between the sale and its record, and the payment finishes it.
-func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
+// Last come those whose refund is recorded as done and was not given: that may have
+// to be settled at the provider, and must not keep the others waiting.
+func unheard(s *Snapshot, offenders []Offender) []domain.Capture {
+	var untouched, notGiven []domain.Capture
 	b := newBooks(s)
 	broken := make(map[string]bool)
 	for _, o := range offenders {
@@ -97,13 +100,15 @@ func unheard(s *Snapshot, offenders []Offender) (all []domain.Capture) {
 		_, known := b.Fates[capture.Order]
 		lost := !known || b.recordLost(capture.Order) && !b.brokeOff[capture.Order]
 		refund := b.refunds[capture.Payment]
-		untouched := refund == nil && !lost
-		notGiven := refund != nil && !refund.RefundedAt.IsZero()
-		if broken[capture.Payment] && b.tickets[capture.Payment] == nil && (untouched || notGiven) && !isReturned {
-			all = append(all, capture)
+		switch {
+		case !broken[capture.Payment] || b.tickets[capture.Payment] != nil || isReturned:
+		case refund == nil && !lost:
+			untouched = append(untouched, capture)
+		case refund != nil && !refund.RefundedAt.IsZero():
+			notGiven = append(notGiven, capture)
 		}
 	}
-	return all
+	return append(untouched, notGiven...)
 }
 
 func evaluate(s *Snapshot, endWithin time.Duration) []*check {

@@ -26,3 +26,17 @@ func TestARefundThatTheProviderDoesNotShowIsTakenUp(t *testing.T) {
 		})
 	}
 }
+
+// At most so many are brought an audit. Those of which nobody was told go first: the
+// others may be there again and again.
+func TestWhatNobodyWasToldOfGoesFirst(t *testing.T) {
+	s := atRest()
+	s.Returned = slices.DeleteFunc(s.Returned, func(r Returned) bool { return r.Payment == payment(4) })
+	s.Captures = append(s.Captures, capture(9))
+	w := newWorld(s)
+	w.placed = map[domain.OrderID]uint32{id(4): ledgerA, id(9): ledgerA}
+	r := w.audit(t)
+	if want := []domain.Capture{capture(9), capture(4)}; !slices.Equal(r.Unheard, want) {
+		t.Errorf("%v, want %v:\n%s", r.Unheard, want, text(t, &r))
+	}
+}
