@@ -240,7 +240,7 @@ func (s *Server) start(ctx context.Context, sale *domain.Sale, order *domain.Ord
 	began := time.Now()
 	defer func() { leave(time.Since(began), err) }() // also where the Desk panics
 	answer, err = s.Desk.Start(ctx, *order)
-	s.load.held(ctx, began, err)
+	s.load.held(ctx, sale, began, err)
 	if err == nil {
 		s.gate.Learn(sale, order, answer.Hold)
 	}

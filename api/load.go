@@ -28,7 +28,7 @@ func (l *load) since(at time.Time) time.Duration {
 // counts as well: the time until it was given up is the least that it takes. So it is where
 // its buyer left, or a proxy that waits for less long than we do; but who leaves before a
 // hold may be called slow says nothing.
-func (l *load) held(ctx context.Context, began time.Time, err error) {
+func (l *load) held(ctx context.Context, sale *domain.Sale, began time.Time, err error) {
 	if err != nil && !domain.IsUnknown(err) && !isOutOfTime(err) {
 		return // no hold was asked for
 	}
@@ -37,6 +37,9 @@ func (l *load) held(ctx context.Context, began time.Time, err error) {
 		return
 	}
 	l.meter.Held(l.since(now), now.Sub(began), err == nil)
+	if err == nil && !sale.WaitingRoom {
+		l.meter.Direct(l.since(now), sale.ID)
+	}
 }
 
 // answered notes a problem that was answered, where it says something of this node:
@@ -68,5 +71,5 @@ func (l *load) windows() [len(waitingroom.LoadWindows)]waitingroom.LoadWindow {
 // Load is how the checkouts of this node fare; Rooms is to be given it.
 func (s *Server) Load() waitingroom.Load {
 	limit, inFlight, _ := s.adaptive.state()
-	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: s.load.windows()}
+	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: s.load.windows(), Direct: s.load.meter.Directs(s.load.since(time.Now()))}
 }

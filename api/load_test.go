@@ -29,7 +29,7 @@ func TestLatencyOfHolds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l load
 				for range test.holds {
-					l.held(t.Context(), time.Now().Add(-50*time.Millisecond), test.err)
+					l.held(t.Context(), &domain.Sale{ID: "sale"}, time.Now().Add(-50*time.Millisecond), test.err)
 				}
 				for i, w := range l.windows() {
 					if w.Holds.Above(30*time.Millisecond) != test.want || w.Holds.Above(70*time.Millisecond) != 0 || w.Verdicts != test.verdicts {
@@ -70,7 +70,7 @@ func TestWhoLeavesAHold(t *testing.T) {
 				var l load
 				ctx, leave := context.WithCancel(t.Context())
 				leave()
-				l.held(ctx, time.Now().Add(-c.after), c.err)
+				l.held(ctx, &domain.Sale{ID: "sale"}, time.Now().Add(-c.after), c.err)
 				w := l.windows()[0]
 				if counted := w.Holds.Count() == 1; counted != (c.want > 0) || counted && w.Holds.Above(c.want/2) != 1 {
 					t.Errorf("%d counted, %d above %v", w.Holds.Count(), w.Holds.Above(c.want/2), c.want/2)

@@ -67,6 +67,10 @@ const (
 	drainShare = 0.92
 	cutMost    = 0.5
 	cutLeast   = 0.97
+	// claimGrowth a second is how a door comes to its part of what sales without one take.
+	claimGrowth = 0.1
+	// directShare of the engine in the hands of sales without a door is much.
+	directShare = 0.1
 	// drainMost less is let in while the engine is congested, and the less of that the
 	// longer it takes to show.
 	drainMost = 0.4
@@ -101,10 +105,10 @@ func isOpen(q *domain.Queue, seats bool) bool {
 	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats && q.Door.Admitted < q.Joined
 }
 
-// moveDoor is one turn. own is the row of the node that makes it; sharers is how many
-// sales share the engine; seats says whether the ledger has any, people how many may be
+// moveDoor is one turn. own is the row of the node that makes it; part is what
+// this sale has of the engine, see part; seats says whether the ledger has any, people how many may be
 // let in, see room.mayEnter.
-func moveDoor(q *domain.Queue, own *domain.QueueNode, sharers int, seats bool, people int64) (turned bool) {
+func moveDoor(q *domain.Queue, own *domain.QueueNode, part float64, direct bool, seats bool, people int64) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
 	if !isOpen(q, seats) || passed < TurnInterval {
@@ -117,7 +121,8 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, sharers int, seats bool, p
 	}
 	d.MovedAt = q.Now
 	all, old := words(nodes, q.Now)
-	engine := engineOf(&all, old, sharers)
+	engine := engineOf(&all, old, part)
+	engine.direct = direct
 	engine.idle = rest(d, &q.Settings, passed, engine.lag)
 	passed = min(passed, turnMax)
 	adapt(q, &engine, passed)
@@ -158,6 +163,7 @@ func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duratio
 // An engineState is what all nodes together say of the engine, and this sale's part of it.
 type engineState struct {
 	idle      bool          // the door let in all who waited
+	direct    bool          // sales without a door have much of it
 	congested bool          // the checkouts are more than it can do
 	pressed   float64       // the share of the operations that wait for it
 	perSecond float64       // checkouts that it does for this sale, where all have equal parts
@@ -166,8 +172,8 @@ type engineState struct {
 	lag       time.Duration // from the door to the checkout, on average
 }
 
-func engineOf(all *word, old bool, sharers int) engineState {
-	e := engineState{congested: all.congested() || old, pressed: all.pressed(), perSecond: all.perSecond() / float64(max(sharers, 1))}
+func engineOf(all *word, old bool, part float64) engineState {
+	e := engineState{congested: all.congested() || old, pressed: all.pressed(), perSecond: part * all.perSecond()}
 	e.came, e.lag = e.perSecond, lagLeast
 	if n := all.came.people; n > 0 {
 		e.comers = n / comersLife.Seconds()
@@ -193,9 +199,13 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 	case sinceCut >= cutInterval && d.Goal > drainShare*e.perSecond:
 		d.Goal = min(max(drainShare*e.perSecond, cutMost*d.Goal), cutLeast*d.Goal)
 		d.CutAt = q.Now
-	case sinceCut >= cutInterval+e.lag/2:
+	case sinceCut >= cutInterval+e.lag/2 && !e.direct:
 		d.Goal *= cutLeast
 		d.CutAt = q.Now
+	}
+	if own := drainShare * e.perSecond; e.direct && d.Goal < own {
+		// What others take without a door must not shut this one.
+		d.Goal = min(d.Goal*math.Exp(claimGrowth*passed.Seconds()), own)
 	}
 	d.Goal = min(max(d.Goal, s.RateFloor), s.RateCeiling)
 	come := 1 - absent(d, e)
@@ -203,7 +213,7 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 	if over := come*d.Coming/d.Goal - 1; over > 0 {
 		d.Rate *= max(0, 1-drainGain*over)
 	}
-	if e.congested { // what waits there already is worked off
+	if e.congested && !e.direct { // what waits there already is worked off
 		d.Rate *= 1 - drainMost/(1+e.lag.Seconds())
 	}
 	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"boxoffice/domain"
@@ -13,6 +14,22 @@ import (
 type Load struct {
 	InFlight, InFlightMax int
 	Windows               [len(LoadWindows)]LoadWindow
+	Direct                []float64 // the shares of the checkouts that sales without a waiting room have
+}
+
+// part is what each of so many doors has of the engine, where all sales have equal parts
+// and what one leaves unused the others have. A sale without a door takes what it takes:
+// up to an equal part, that is what it needs.
+func part(direct []float64, doors int) float64 {
+	left, sales := 1.0, max(doors, 1)+len(direct)
+	for _, share := range slices.Sorted(slices.Values(direct)) {
+		if share > left/float64(sales) {
+			break
+		}
+		left -= share
+		sales--
+	}
+	return left / float64(sales)
 }
 
 // LoadWindows are how far back a Load looks. The door judges by the shortest that

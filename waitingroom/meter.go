@@ -1,6 +1,7 @@
 package waitingroom
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -18,10 +19,73 @@ type Meter struct {
 	newest  int64 // the bucket that counts now
 	buckets [meterBuckets]LoadWindow
 	sums    [len(LoadWindows)]LoadWindow
+	direct  map[string]float64 // verdicts of sales without a waiting room, e-fold in directLife
+	all     float64            // of all sales
+	until   time.Duration      // it has decayed
+}
+
+const (
+	directLife = 8 * time.Second
+	// directMax bounds the sales that are told apart: of more, none has much of the engine.
+	directMax = 64
+)
+
+// Direct notes that a verdict was on a sale without a waiting room.
+func (m *Meter) Direct(now time.Duration, sale string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.decay(now)
+	if _, known := m.direct[sale]; !known && len(m.direct) >= directMax {
+		for other, n := range m.direct {
+			if n < 1 {
+				delete(m.direct, other)
+			}
+		}
+		if len(m.direct) >= directMax {
+			return
+		}
+	}
+	if m.direct == nil {
+		m.direct = map[string]float64{}
+	}
+	m.direct[sale]++
+}
+
+// Directs are the shares of all verdicts that sales without a waiting room have had of late.
+func (m *Meter) Directs(now time.Duration) (shares []float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.decay(now)
+	if m.all < 1 {
+		return nil
+	}
+	for _, n := range m.direct {
+		shares = append(shares, n/m.all)
+	}
+	return shares
+}
+
+func (m *Meter) decay(now time.Duration) {
+	left := math.Exp(-(now - m.until).Seconds() / directLife.Seconds())
+	m.until = now
+	m.all *= left
+	for sale, n := range m.direct {
+		if n *= left; n < 0.01 {
+			delete(m.direct, sale)
+		} else {
+			m.direct[sale] = n
+		}
+	}
 }
 
 // Held counts a verdict on a hold, or the time after which one was given up.
 func (m *Meter) Held(now, took time.Duration, verdict bool) {
+	if verdict {
+		m.mu.Lock()
+		m.decay(now)
+		m.all++
+		m.mu.Unlock()
+	}
 	m.count(now, func(w *LoadWindow) {
 		w.Holds.Add(took)
 		if verdict {

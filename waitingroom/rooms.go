@@ -167,7 +167,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 		}
 		load := r.o.Load()
 		r.pulse.perSecond = math.Float64frombits(r.perSecond.Load())
-		checkouts := checkoutsState{r.pulse.take(&load, r.mono()), r.openDoors()}
+		checkouts := checkoutsOf(&load, r.pulse.take(&load, r.mono()), r.openDoors())
 		r.rooms.Range(func(_, value any) bool {
 			r.serve(ctx, value.(*room), checkouts, &running)
 			return true
@@ -177,8 +177,17 @@ func (r *Rooms) Run(ctx context.Context) error {
 
 // checkoutsState is what a node knows of the checkouts, for the doors of all its sales.
 type checkoutsState struct {
-	own     word
-	sharers int // sales that share the engine
+	own    word
+	part   float64 // of the engine that each door has
+	direct bool    // sales without a door have much of it
+}
+
+func checkoutsOf(l *Load, own word, doors int) checkoutsState {
+	direct := 0.0
+	for _, share := range l.Direct {
+		direct += share
+	}
+	return checkoutsState{own: own, part: part(l.Direct, doors), direct: direct >= directShare}
 }
 
 // openDoors counts the sales that let people in now.
@@ -281,7 +290,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 		word.came, word.listened = of.arrivals.lately(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.sharers, seats, people)
+		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.part, checkouts.direct, seats, people)
 		return own
 	})
 	if err != nil {

@@ -44,6 +44,7 @@ type simulatedSale struct {
 	people   int64         // 0: more than the engine can do
 	joins    int64         // a second, instead: they come only once it is open
 	think    time.Duration // at most so long from the page to the checkout
+	direct   bool          // it has no waiting room
 	bots     float64       // this share keeps its place and never checks out
 
 	at    *arrivals // what the first node sees of those who come
@@ -142,11 +143,11 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 				open++
 			}
 		}
-		load := Load{InFlight: n.inFlight, InFlightMax: simulatedSlots, Windows: n.meter.Windows(now)}
-		own := n.pulse.take(&load, now)
+		load := Load{InFlight: n.inFlight, InFlightMax: simulatedSlots, Windows: n.meter.Windows(now), Direct: n.meter.Directs(now)}
+		checkouts := checkoutsOf(&load, n.pulse.take(&load, now), open)
 		for _, sale := range s.sales {
 			if now >= sale.opens {
-				sale.turn(i, start, start.Add(now), own, open)
+				sale.turn(i, start, start.Add(now), checkouts)
 				all, _ := words(sale.rows, start.Add(now))
 				n.pulse.perSecond = all.perSecond()
 			}
@@ -159,7 +160,8 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 }
 
 // turn is the exchange of the nth node.
-func (sale *simulatedSale) turn(nth int, start, now time.Time, own word, sharers int) {
+func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkoutsState) {
+	own := checkouts.own
 	sale.q.Now = now
 	if nth == 0 {
 		own.came = sale.at.lately(now.Sub(start))
@@ -170,7 +172,7 @@ func (sale *simulatedSale) turn(nth int, start, now time.Time, own word, sharers
 		Base: sale.q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8),
 	}
 	sale.q.Nodes = sale.rows
-	moveDoor(&sale.q, &row, sharers, true, 1<<40)
+	moveDoor(&sale.q, &row, checkouts.part, checkouts.direct, true, 1<<40)
 	if sale.rows = slices.Clone(sale.rows); nth == len(sale.rows) {
 		sale.rows = append(sale.rows, row)
 	}
@@ -205,12 +207,19 @@ func (s *simulation) checkout(now time.Duration, sale *simulatedSale) {
 		s.after(now, again, func() { s.checkout(now+again, sale) })
 		return
 	}
+	s.checkoutAt(now, sale, n)
+}
+
+func (s *simulation) checkoutAt(now time.Duration, sale *simulatedSale, n *simulatedNode) {
 	n.inFlight++
 	held := s.work(now)
 	s.after(now, held, func() {
 		n.inFlight--
 		at := now + held
 		n.meter.Held(at, held, true)
+		if sale.direct {
+			n.meter.Direct(at, "direct")
+		}
 		settled := s.work(at)
 		s.after(at, settled, func() {
 			n.meter.Webhook(at+settled, settled)
@@ -343,6 +352,7 @@ func TestTheDoorFindsWhatTheEngineSustains(t *testing.T) {
 		ceiling  float64
 		nodes    func(time.Duration) int
 		think    time.Duration
+		direct   bool // it has no waiting room
 		bots     float64
 
 		within time.Duration // 80 % of the capacity at the start

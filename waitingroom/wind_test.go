@@ -2,6 +2,7 @@ package waitingroom
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -110,5 +111,56 @@ func TestWhoIsToldToComeBackWasHeard(t *testing.T) {
 	c, _ := verify(n.o.Keys, tokens[3])
 	if !n.of.present(c.index, n.mono()) {
 		t.Error("it was not heard")
+	}
+}
+
+// TestASaleWithoutARoomLeavesTheOthersTheirPart: it is asked for at so many a second, by
+// people who give up where they are refused. It has what it needs up to an equal part,
+// and the sale with a door the rest.
+func TestASaleWithoutARoomLeavesTheOthersTheirPart(t *testing.T) {
+	const from, settled = 60 * time.Second, 120 * time.Second
+	for _, c := range []struct{ capacity, offered, least float64 }{
+		{95, 20, 0.6}, {95, 95, 0.35}, {95, 300, 0.35},
+	} {
+		for _, nodes := range []int{1, 3} {
+			sale, other := &simulatedSale{settings: domain.QueueSettings{RateCeiling: 4 * c.capacity}}, &simulatedSale{direct: true}
+			s := &simulation{
+				seed: 1, nodes: func(time.Duration) int { return nodes }, base: 15 * time.Millisecond, forTime: 180 * time.Second,
+				capacity: always(c.capacity), sales: []*simulatedSale{sale},
+			}
+			var come func(now time.Duration)
+			come = func(now time.Duration) {
+				if n := s.at[s.random.IntN(nodes)]; n.inFlight < simulatedSlots {
+					s.checkoutAt(now, other, n)
+				} else {
+					n.meter.Refused(now)
+				}
+				next := time.Duration(s.random.ExpFloat64() / c.offered * float64(time.Second))
+				s.after(now, next, func() { come(now + next) })
+			}
+			s.after(0, from, func() { come(from) })
+			s.run()
+			share, others := sale.paid.perSecond(settled, s.forTime)/c.capacity, other.paid.perSecond(settled, s.forTime)/c.capacity
+			t.Logf("engine %.0f/s, %d nodes, %.0f/s without a door: the sale with a door has %.0f%%, the other %.0f%%; webhooks p90 %v",
+				c.capacity, nodes, c.offered, 100*share, 100*others, s.webhook(0.9, settled, s.forTime).Round(time.Millisecond))
+			if share < c.least {
+				t.Errorf("want at least %.0f%%", 100*c.least)
+			}
+		}
+	}
+}
+
+func TestThePartOfADoor(t *testing.T) {
+	for _, c := range []struct {
+		direct []float64
+		doors  int
+		want   float64
+	}{
+		{nil, 1, 1}, {nil, 4, 0.25}, {nil, 0, 1}, {[]float64{0.05}, 1, 0.95}, {[]float64{0.99}, 1, 0.5},
+		{[]float64{0.9, 0.1}, 1, 0.45}, {[]float64{0.3, 0.3, 0.4}, 1, 0.25}, {[]float64{0.9}, 2, 1. / 3},
+	} {
+		if got := part(c.direct, c.doors); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%v beside %d doors: %v, want %v", c.direct, c.doors, got, c.want)
+		}
 	}
 }
