@@ -696,6 +696,13 @@ func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
 			}
 		})
 	}
+	t.Run("with its own among cookies of others that are none", func(t *testing.T) {
+		var p Problem
+		decode(t, fromBrowser(&http.Cookie{Name: `settings={"theme":"dark"}; flag; ` + cookies[0].Name, Value: cookies[0].Value}), &p)
+		if p.Own == nil || *p.Own != (TokenView{own.Order, own.Token}) {
+			t.Errorf("%+v, want the order %s", p, own.Order)
+		}
+	})
 	if slices.Sort(strangers); len(slices.Compact(strangers)) != 1 {
 		t.Errorf("strangers hear which limit it was: %q", strangers)
 	}

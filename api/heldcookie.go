@@ -29,14 +29,9 @@ func heldCookie(origin, saleID string, v *CheckoutView, now time.Time) []http.Co
 // ownOrder is the order of a sale that the sender of these cookies holds; nil without
 // one, or with one that its token does not open.
 func (s *Server) ownOrder(cookies, saleID string) *TokenView {
-	parsed, err := http.ParseCookie(cookies)
-	if err != nil {
-		return nil
-	}
-	for _, cookie := range parsed {
-		if cookie.Name != domain.HeldCookieName(saleID) {
-			continue
-		}
+	// Not http.ParseCookie: by one cookie of somebody else's that it cannot read, it reads none.
+	browser := http.Request{Header: http.Header{"Cookie": {cookies}}}
+	for _, cookie := range browser.CookiesNamed(domain.HeldCookieName(saleID)) {
 		order, token, ok := domain.ParseHeldCookie(cookie.Value)
 		if ok && s.Keys.ValidOrderToken(order, token) {
 			return &TokenView{order, token}

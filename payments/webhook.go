@@ -124,9 +124,6 @@ type webhookData struct {
 }
 
 func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
-	if !domain.ValidEventID(id) {
-		return domain.PaymentEvent{}, domain.Invalid("webhook-id", fmt.Sprintf("must have 1–%d letters, digits or any of _:=+-", domain.EventIDMaxLen))
-	}
 	var body struct { // webhookBody without the timestamp: nothing depends on it
 		Type string         `json:"type"`
 		Data jsontext.Value `json:"data"` // read once it is known what it is
@@ -139,8 +136,10 @@ func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
 	switch {
 	case body.Type == "":
 		return domain.PaymentEvent{}, domain.Invalid("type", "must say what happened, such as payment.succeeded")
-	case !event.Type.Known(): // what its data would have to be, only the provider knows
+	case !event.Type.Known(): // what its data would have to be, only the provider knows; nothing is done by its id
 		return event, nil
+	case !domain.ValidEventID(id):
+		return domain.PaymentEvent{}, domain.Invalid("webhook-id", fmt.Sprintf("must have 1–%d letters, digits or any of _:=+-", domain.EventIDMaxLen))
 	}
 	var data webhookData
 	if len(body.Data) > 0 {
