@@ -20,8 +20,8 @@ type ConnectionLimits struct {
 	Exempt []netip.Prefix
 }
 
-// LimitConnections bounds the connections of a listener that a server of
-// NewServer serves. Where it is full, a new connection takes the place of the one that has
+// LimitConnections bounds the connections of a listener whose server has TrackConnection, as one of
+// NewServer. Where it is full, a new connection takes the place of the one that has
 // been idle for longest, else of one that came and says nothing; requests under way keep theirs.
 // Where there is none, some more are told 503 `overloaded`, the rest wait to be accepted. A
 // client above its own bound gives up its own idle one; where it has none, the new one is closed.
@@ -267,7 +267,7 @@ type limitedConn struct {
 }
 
 // Read implements net.Conn. A request is under way from its first byte on; of one that came along with
-// the one before, the server tells (see trackConnection).
+// the one before, the server tells (see TrackConnection).
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.waits.Load() {
@@ -282,8 +282,9 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// trackConnection is a server's ConnState, or the first thing that it does.
-func trackConnection(conn net.Conn, state http.ConnState) {
+// TrackConnection is the ConnState of a server on a listener of LimitConnections, or the first
+// thing that it does: else no connection is known to be idle. NewServer sets it.
+func TrackConnection(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*limitedConn)
 	switch {
 	case !ok:

@@ -69,8 +69,8 @@ func TestOnlyConnectionsWithoutARequestMakeRoom(t *testing.T) {
 		return c
 	}
 	first, second := admit(), admit()
-	trackConnection(first, http.StateIdle)
-	trackConnection(second, http.StateIdle)
+	TrackConnection(first, http.StateIdle)
+	TrackConnection(second, http.StateIdle)
 	_, _ = first.Read(make([]byte, 1)) // a byte of the next one
 	if third := admit(); third.surplus || first.Conn.(*fakeConn).isClosed() || !second.Conn.(*fakeConn).isClosed() {
 		t.Error("want the one closed that waits")
@@ -209,9 +209,9 @@ func TestAClientAboveItsBoundGivesUpItsOwnIdleConnection(t *testing.T) {
 	}
 	isClosed := func(c *limitedConn) bool { return c.Conn.(*fakeConn).isClosed() }
 	other := open("203.0.113.8")
-	trackConnection(other, http.StateIdle) // for longer than any other
+	TrackConnection(other, http.StateIdle) // for longer than any other
 	busy, idle := open("203.0.113.7"), open("203.0.113.7")
-	trackConnection(idle, http.StateIdle)
+	TrackConnection(idle, http.StateIdle)
 	open("203.0.113.7")
 	if isClosed(busy) || isClosed(other) || !isClosed(idle) {
 		t.Errorf("closed: the busy one %t, another's %t, the idle one %t", isClosed(busy), isClosed(other), isClosed(idle))
@@ -248,7 +248,7 @@ func TestAFullListenerGoesOnLookingForRoom(t *testing.T) {
 	for name, giveWay := range map[string]func(*limitedListener, *limitedConn){
 		"one falls idle": func(_ *limitedListener, c *limitedConn) {
 			_, _ = c.Read(make([]byte, 1))
-			trackConnection(c, http.StateIdle)
+			TrackConnection(c, http.StateIdle)
 		},
 		"one says nothing": func(l *limitedListener, _ *limitedConn) { time.Sleep(l.silentMin) },
 	} {

@@ -66,7 +66,7 @@ func NewServer(handler http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    HeaderBytesMax - headerSlack,
 		ConnContext:       markSurplus,
-		ConnState:         trackConnection,
+		ConnState:         TrackConnection,
 	}
 }
 

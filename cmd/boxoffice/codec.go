@@ -45,11 +45,12 @@ func serveCodec(ctx context.Context, args []string) error {
 		return fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_CODEC_URL chooses another)", address, err)
 	}
 	log.Info("ready", "url", c.CodecURL, "for", origin, "with", c.Payloads.String())
-	return serveUntil(ctx, c.Payloads.NewServer(origin, string(c.CodecToken)), api.LimitConnections(l, api.ConnectionLimits{Max: codecConnectionsMax}))
+	return serveUntil(ctx, c.Payloads.NewServer(origin, string(c.CodecToken)), l, api.ConnectionLimits{Max: codecConnectionsMax})
 }
 
 // serveUntil serves until the context ends, and finishes accepted requests.
-func serveUntil(ctx context.Context, server *http.Server, l net.Listener) error {
+func serveUntil(ctx context.Context, server *http.Server, l net.Listener, limits api.ConnectionLimits) error {
+	l, server.ConnState = api.LimitConnections(l, limits), api.TrackConnection
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
