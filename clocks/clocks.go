@@ -12,7 +12,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -225,25 +224,4 @@ func (w *Watch) Agree(context.Context) error {
 	default:
 		return nil
 	}
-}
-
-// NodeAgrees says that this node's clock is the one that is wrong: all others that are
-// known, two at least, agree with each other and not with it.
-func (w *Watch) NodeAgrees(context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	readings := w.fresh()
-	delete(readings, node)
-	const least = 2
-	if len(readings) < least || largest(readings).by > domain.ClockSkewWarn {
-		return nil
-	}
-	offs := make([]time.Duration, 0, len(readings))
-	for _, r := range readings {
-		offs = append(offs, max(r.least, -r.most, 0))
-	}
-	if off := slices.Min(offs); off > domain.ClockSkewMax {
-		return fmt.Errorf("it is off by %s or more, by all others", off.Round(100*time.Millisecond))
-	}
-	return nil
 }

@@ -116,28 +116,20 @@ func TestClockMetrics(t *testing.T) {
 }
 
 // A ledger whose clock is off takes no node off; a node whose own clock is off is.
-func TestReadinessByTheClocks(t *testing.T) {
-	answer := func(watch *clocks.Watch) (failed, degraded int) {
-		for _, check := range clockChecks(watch) {
-			switch err := check.Probe(t.Context()); {
-			case err != nil && check.Advisory:
-				degraded++
-			case err != nil:
-				failed++
-			}
-		}
-		return failed, degraded
-	}
+func TestClocksThatDifferMakeNoNodeUnready(t *testing.T) {
 	now := time.Now()
-	ledger := clocks.New(slog.New(slog.DiscardHandler))
-	ledger.Note(clocks.Postgres, now, now, now)
-	ledger.Note(clocks.Ledger, now, now.Add(time.Minute), now)
-	failed, degraded := answer(ledger)
-	require.Equal(t, []int{0, 1}, []int{failed, degraded})
-
-	own := clocks.New(slog.New(slog.DiscardHandler))
-	own.Note(clocks.Postgres, now, now.Add(time.Minute), now)
-	own.Note(clocks.Ledger, now, now.Add(time.Minute), now)
-	failed, degraded = answer(own)
-	require.Equal(t, []int{1, 1}, []int{failed, degraded})
+	for name, ahead := range map[string]map[string]time.Duration{
+		"one of the others":       {clocks.Postgres: 0, clocks.Ledger: time.Minute},
+		"all others from our own": {clocks.Postgres: time.Minute, clocks.Ledger: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			watch := clocks.New(slog.New(slog.DiscardHandler))
+			for clock, ahead := range ahead {
+				watch.Note(clock, now, now.Add(ahead), now)
+			}
+			require.ErrorContains(t, watch.MaySell(), "clocks")
+			require.Error(t, clockCheck(watch).Probe(t.Context()))
+			require.True(t, clockCheck(watch).Advisory)
+		})
+	}
 }

@@ -314,7 +314,8 @@ func (s *service) closeAll() {
 
 // readiness is what /readyz asks.
 func (s *service) readiness(p *parts) []api.Check {
-	return append(clockChecks(p.clocks), []api.Check{
+	return []api.Check{
+		clockCheck(p.clocks),
 		{Name: "ledger", Probe: s.probe("ledger", pingLedger(p.batcher))},
 		{Name: "temporal", Probe: s.probe("temporal", func(ctx context.Context) error {
 			_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
@@ -325,7 +326,7 @@ func (s *service) readiness(p *parts) []api.Check {
 		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
 		// Seats are held while it is away; who has not paid yet waits for it.
 		{Name: "payment provider", Advisory: true, Probe: s.probe("payment provider", p.provider.Ping)},
-	}...)
+	}
 }
 
 // probe keeps addresses and roles out of a public answer: they are in the log.
