@@ -51,9 +51,9 @@ const (
 	growthGain = 0.02
 	// lagGrowth bounds the growth by the time until it shows: e-fold in so many times it.
 	lagGrowth     = 1.0
-	lagCalmGrowth = 0.3
+	lagCalmGrowth = 0.8
 	// pressedShare of the operations may wait for the engine; where more do, the goal falls.
-	pressedShare = 0.5
+	pressedShare = 0.6
 	// cameShare of what is due has to come for the goal to grow in proportion. Else those
 	// who are let in are slow, or few of them want anything, and only creeping is safe.
 	cameShare = 0.4
@@ -64,7 +64,7 @@ const (
 	// drainShare of what a congested engine does is let in, so that what waits for it
 	// becomes less. Between cutMost and cutLeast of the goal are left by a cut: what the
 	// engine does may be for other sales, or for people let in long ago.
-	drainShare = 0.92
+	drainShare = 0.93
 	cutMost    = 0.5
 	cutLeast   = 0.97
 	// claimGrowth a second is how a door comes to its part of what sales without one take.

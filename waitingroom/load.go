@@ -188,12 +188,12 @@ const (
 	// as much again, between congestedRiseMin and congestedRiseMax. It is a difference,
 	// because a queue adds to what an engine takes: one far away is not a slow one.
 	congestedRise    = 1.0
-	congestedRiseMin = 60 * time.Millisecond
+	congestedRiseMin = 70 * time.Millisecond
 	congestedRiseMax = 250 * time.Millisecond
 	congestedQueue   = 3.0 // checkouts in turn, where that is more
 	// pressedRise is where the door grows no more.
 	pressedRise    = 0.4
-	pressedRiseMin = 20 * time.Millisecond
+	pressedRiseMin = 26 * time.Millisecond
 	pressedRiseMax = 120 * time.Millisecond
 	pressedQueue   = 1.5
 
