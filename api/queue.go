@@ -65,6 +65,9 @@ type PlaceView struct {
 	OpensAt  *time.Time         `json:"opens_at,omitempty"`
 	Draw     DrawView           `json:"draw"`
 
+	Late          bool       `json:"late,omitempty" doc:"Its turn has passed: whoever was away, or did not check out in time, is let in again by turns with those at the door. position counts those before it"`
+	AdmittedUntil *time.Time `json:"admitted_until,omitempty" doc:"Begin the checkout before; after it the place is late. Absent where it is not admitted, or for as long as the token is good"`
+
 	Interrupted bool `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment: what they need does not answer. The place is safe"`
 }
 
@@ -280,7 +283,7 @@ func (s *Server) viewPlace(p *waitingroom.Place) PlaceView {
 	return PlaceView{
 		Sale: p.Sale, Status: p.Status, Position: p.Position, Ahead: p.Ahead, Waiting: p.Waiting, Rate: round(p.RatePerSecond),
 		JoinedAt: p.JoinedAt.UTC(), OpensAt: timeOrNil(p.OpensAt), Wait: secondsOrNil(p.Wait), Draw: viewDraw(p.Draw),
-		Interrupted: s.Catalog.Interrupted(),
+		Late: p.Late, AdmittedUntil: timeOrNil(p.AdmittedUntil), Interrupted: s.Catalog.Interrupted(),
 	}
 }
 

@@ -58,19 +58,21 @@ const QueueUndrawn = -1
 // stands inside one exchange. All times are the database's: no other clock
 // decides anything about a queue.
 type Queue struct {
-	SaleID     string
-	OpensAt    time.Time
-	CanceledAt time.Time // zero: never
-	Settings   QueueSettings
-	Seed       []byte       // of the draw; secret until it is drawn
-	Joined     int64        // join indexes given out, over all nodes
-	Drawn      int64        // how many of them take part in the draw, or QueueUndrawn
-	DrawnAt    time.Time    // zero: not drawn yet, or by a release that did not write it
-	Epoch      int          // of the database that answers; 0: it does not tell
-	Epochs     []QueueEpoch // of those that gave out join indexes, oldest first
-	Door       QueueDoor
-	Nodes      []QueueNode // the other nodes, as they were at their last exchange
-	Now        time.Time
+	SaleID        string
+	OpensAt       time.Time
+	CanceledAt    time.Time // zero: never
+	Settings      QueueSettings
+	Seed          []byte       // of the draw; secret until it is drawn
+	Joined        int64        // join indexes given out, over all nodes
+	Drawn         int64        // how many of them take part in the draw, or QueueUndrawn
+	DrawnAt       time.Time    // zero: not drawn yet, or by a release that did not write it
+	Epoch         int          // of the database that answers; 0: it does not tell
+	Epochs        []QueueEpoch // of those that gave out join indexes, oldest first
+	Door          QueueDoor
+	EnteredBefore int64       // of the places below all were let in, by a release that kept no entries
+	Entered       []int64     // out: the places that a turn let in
+	Nodes         []QueueNode // the other nodes, as they were at their last exchange
+	Now           time.Time
 }
 
 // A QueueEpoch is the time of one database, or of one between two failovers: one that

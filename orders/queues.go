@@ -97,11 +97,11 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	var batch pgx.Batch
 	batch.Queue(`
 		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at,
-			epochs, epochs_from, entered, drawn_at, goal, coming, due
+			epochs, epochs_from, entered, drawn_at, goal, coming, due, entered_before
 		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
 			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt,
-			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.Door.Due)
+			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.Door.Due, &q.EnteredBefore)
 	})
 	batch.Queue(`
 		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch()
@@ -136,6 +136,7 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 			q.Door.MovedAt, nullTime(q.Door.CutAt), q.Door.Entered, nullTime(q.DrawnAt),
 			q.Door.Goal, q.Door.Coming, q.Door.Due)
 	}
+	enterQueue(&batch, q)
 	if !slices.Equal(before.Epochs, q.Epochs) {
 		var epochs []int
 		var from []int64
@@ -166,4 +167,38 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 		return fmt.Errorf("write queue: %w", err)
 	}
 	return nil
+}
+
+// enterQueue writes whom a turn let in.
+func enterQueue(batch *pgx.Batch, q *domain.Queue) {
+	byChunk := make(map[int64][]int64)
+	for _, place := range q.Entered {
+		chunk := place / domain.QueueChunkPlaces
+		byChunk[chunk] = append(byChunk[chunk], place%domain.QueueChunkPlaces)
+	}
+	for chunk, nths := range byChunk {
+		batch.Queue(`SELECT queue_enter($1, $2, $3::integer[], $4)`, q.SaleID, chunk, nths, domain.QueueStamp(q.Now))
+	}
+}
+
+// QueueEntries reads who was let into a sale: of each chunk that has any, the stamps of
+// its places, two bytes each, big-endian.
+func (s *Store) QueueEntries(ctx context.Context, saleID string, chunks []int64) (map[int64][]byte, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `SELECT chunk, stamps FROM queue_entries WHERE sale_id = $1 AND chunk = ANY($2)`, saleID, chunks)
+	if err != nil {
+		return nil, readFailed("read who was let in", saleID, err)
+	}
+	found := make(map[int64][]byte)
+	var chunk int64
+	var stamps []byte
+	_, err = pgx.ForEachRow(rows, []any{&chunk, &stamps}, func() error {
+		found[chunk] = slices.Clone(stamps)
+		return nil
+	})
+	if err != nil {
+		return nil, readFailed("read who was let in", saleID, err)
+	}
+	return found, nil
 }

@@ -34,6 +34,9 @@ type place struct {
 	Rate        float64    `json:"rate"`         // admissions a second
 	OpensAt     *time.Time `json:"opens_at"`
 	Draw        draw       `json:"draw"`
+
+	Late          bool       `json:"late"`           // its turn has passed, it is let in again
+	AdmittedUntil *time.Time `json:"admitted_until"` // nil: as long as the token is good
 }
 
 // A draw is what makes the draw of places verifiable.
@@ -71,6 +74,8 @@ type queueData struct {
 	Place       place
 	Token       string
 	Wait        string // for people, empty when not known
+	Until       string // how long the checkout may begin, for people; empty: no bound
+	UntilAt     string // RFC 3339
 	RefreshSecs int    // without JavaScript; 0: nothing will change
 }
 
@@ -112,6 +117,9 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
 	data.Held = held
+	if until := found.AdmittedUntil; until != nil {
+		data.Until, data.UntilAt = spellWait(max(time.Until(*until).Seconds(), 1)), until.UTC().Format(time.RFC3339)
+	}
 	switch found.Status {
 	case placeAdmitted, placeSoldOut, placeCanceled:
 		return data

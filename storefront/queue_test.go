@@ -879,3 +879,34 @@ console.log(await solve('no worker here', ` + strconv.Itoa(difficultyBits) + `))
 		}
 	}
 }
+
+// Who is let in reads how long they have, and who is late that they are let in again.
+func TestThePageOfAPlaceSaysHowLongATurnLasts(t *testing.T) {
+	v := visit(t)
+	until := time.Now().Add(15*time.Minute - time.Second).UTC().Truncate(time.Second)
+	for name, c := range map[string]struct {
+		place string
+		want  []string
+		not   []string
+	}{
+		"let in":            {`"status": "admitted", "admitted_until": "` + until.Format(time.RFC3339) + `"`, []string{"within <strong data-field=\"until\">about 15 minutes</strong>", `data-until="` + until.Format(time.RFC3339)}, []string{`id="until" hidden`}},
+		"let in for long":   {`"status": "admitted"`, []string{`id="until" hidden`}, []string{"data-until"}},
+		"late":              {`"status": "waiting", "position": 3, "ahead": 2, "late": true`, []string{`id="late" role="status">`, "Your turn has passed"}, nil},
+		"waiting, not late": {`"status": "waiting", "position": 3, "ahead": 2`, []string{`id="late" role="status" hidden>`}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v.answer(readPlace, canned{status: 200, body: `{"sale":"concert",` + c.place + `}`})
+			page := v.get(placePath).Body.String()
+			for _, want := range c.want {
+				if !strings.Contains(page, want) {
+					t.Errorf("the page has no %q", want)
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(page, not) {
+					t.Errorf("the page has %q", not)
+				}
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package waitingroom
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -15,9 +16,10 @@ import (
 
 // A memory is a Store with a clock of its own and failures on request.
 type memory struct {
-	mu    sync.Mutex
-	q     domain.Queue
-	nodes map[string]domain.QueueNode
+	mu      sync.Mutex
+	q       domain.Queue
+	nodes   map[string]domain.QueueNode
+	entries map[int64][]byte
 	// fail decides for each exchange: errBefore, errAfter or nil.
 	fail func() error
 	wait func() // for the lock of the queue's row
@@ -30,7 +32,7 @@ var (
 
 func newMemory(opensIn time.Duration) *memory {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	return &memory{nodes: map[string]domain.QueueNode{}, fail: func() error { return nil }, wait: func() {}, q: domain.Queue{
+	return &memory{nodes: map[string]domain.QueueNode{}, entries: map[int64][]byte{}, fail: func() error { return nil }, wait: func() {}, q: domain.Queue{
 		SaleID: "sale", Seed: make([]byte, 32), Drawn: domain.QueueUndrawn, Now: now, OpensAt: now.Add(opensIn),
 		Settings: domain.QueueSettings{RateFloor: 20, RateCeiling: 400}, Door: domain.QueueDoor{MovedAt: now},
 	}}
@@ -54,11 +56,30 @@ func (m *memory) ExchangeQueue(_ context.Context, _ string, joins int64, turn do
 	node := turn(&q, first)
 	m.nodes[node.Node] = node
 	m.q = q
-	m.q.Nodes = nil
+	m.q.Nodes, m.q.Entered = nil, nil
+	for _, place := range q.Entered {
+		chunk, nth := place/chunkPlaces, place%chunkPlaces
+		if m.entries[chunk] == nil {
+			m.entries[chunk] = make([]byte, 2*chunkPlaces)
+		}
+		binary.BigEndian.PutUint16(m.entries[chunk][2*nth:], uint16(domain.QueueStamp(q.Now)))
+	}
 	if err != nil {
 		return 0, nil, err
 	}
 	return first, &q, nil
+}
+
+func (m *memory) QueueEntries(_ context.Context, _ string, chunks []int64) (map[int64][]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := make(map[int64][]byte)
+	for _, chunk := range chunks {
+		if stamps := m.entries[chunk]; stamps != nil {
+			found[chunk] = slices.Clone(stamps)
+		}
+	}
+	return found, nil
 }
 
 func (m *memory) ConfigureQueue(_ context.Context, _ string, s domain.QueueSettings) error {
@@ -327,7 +348,12 @@ func TestWhoLeftIsPassedAndMayComeBack(t *testing.T) {
 	if p := stay.look(t, tokens[last]); p.Status != StatusAdmitted {
 		t.Errorf("2,999 who left are still waited for: %+v", p)
 	}
-	if p := stay.look(t, tokens[0]); p.Status != StatusAdmitted {
+	if p := stay.look(t, tokens[0]); p.Status != StatusWaiting || !p.Late || p.Position != 1 {
+		t.Errorf("who comes back is not late: %+v", p)
+	}
+	store.pass(100 * time.Millisecond)
+	stay.tick()
+	if p := stay.look(t, tokens[0]); p.Status != StatusAdmitted || p.Late {
 		t.Errorf("who comes back does not get in: %+v", p)
 	}
 	_ = n
@@ -495,7 +521,7 @@ func BenchmarkPlace(b *testing.B) {
 			s := *n.of.last.Load()
 			c, _ := verify(n.o.Keys, tokens[i%len(tokens)])
 			n.of.hear(c.index, n.mono())
-			if p := n.place(n.of, &s, c.index, c.joinedAt); p.Position == 0 && p.Status != StatusAdmitted {
+			if p := n.place(b.Context(), n.of, &s, c.index, c.joinedAt); p.Position == 0 && p.Status != StatusAdmitted {
 				b.Error("no position")
 			}
 		}

@@ -101,17 +101,20 @@ func draw(q *domain.Queue, first int64) bool {
 }
 
 // isOpen reports whether the door lets people in, and some wait for it.
-func isOpen(q *domain.Queue, seats bool) bool {
-	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats && q.Door.Admitted < q.Joined
+func isOpen(q *domain.Queue, seats bool) bool { return mayOpen(q, seats) && q.Door.Admitted < q.Joined }
+
+// mayOpen reports whether the door would let in whoever came.
+func mayOpen(q *domain.Queue, seats bool) bool {
+	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats
 }
 
 // moveDoor is one turn. own is the row of the node that makes it; part is what
-// this sale has of the engine, see part; seats says whether the ledger has any, people how many may be
-// let in, see room.mayEnter.
-func moveDoor(q *domain.Queue, own *domain.QueueNode, part float64, direct bool, seats bool, people int64) (turned bool) {
+// this sale has of the engine, see part; seats says whether the ledger has any, e whom it may let
+// in; it keeps whom it did.
+func moveDoor(q *domain.Queue, own *domain.QueueNode, part float64, direct bool, seats bool, e *entering) (turned bool) {
 	d := &q.Door
 	passed := age(q.Now, d.MovedAt)
-	if !isOpen(q, seats) || passed < TurnInterval {
+	if !isOpen(q, seats) && (len(e.late) == 0 || !mayOpen(q, seats)) || passed < TurnInterval {
 		return false
 	}
 	nodes := append(others(q, own.Node), *own)
@@ -129,17 +132,7 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, part float64, direct bool,
 	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
 	before := d.Entered
 	known := silenceSays(nodes, q.Now)
-	for d.Admitted < limit {
-		if d.Admitted >= known || isPresent(nodes, d.Admitted) {
-			if d.Credit < 1 || people < 1 {
-				break
-			}
-			d.Credit--
-			d.Entered++
-			people--
-		}
-		d.Admitted++
-	}
+	e.enter(d, limit, func(place int64) bool { return place >= known || isPresent(nodes, place) })
 	d.Due += (d.Coming - d.Due) * (1 - math.Exp(-passed.Seconds()/comersLife.Seconds()))
 	d.Coming = d.Coming*math.Exp(-passed.Seconds()/engine.lag.Seconds()) + float64(d.Entered-before)/engine.lag.Seconds()
 	return true

@@ -58,7 +58,7 @@ func (c *drawnCrowd) sold() (places []int64) {
 		own := domain.QueueNode{Node: "a", SeenAt: q.Now, Base: q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8)}
 		does := doing(float64(lately) / 2)
 		own.Load = does.own.bytes()
-		moveDoor(&q, &own, 1, false, true, of.mayEnter(&q, counted, now))
+		moveDoor(&q, &own, 1, false, true, &entering{people: of.mayEnter(&q, counted, now)})
 		for _, place := range random.Perm(len(next)) {
 			place := int64(place)
 			switch {

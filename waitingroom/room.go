@@ -41,6 +41,11 @@ type room struct {
 	entries    []entryCount // of the last heardAfter, oldest first
 	resting    int          // exchanges for which this node leaves the door, see clockStep
 
+	entered     [blocksMax]atomic.Pointer[entryBlock]
+	watchedFrom atomic.Int64 // of the places from here on this node has seen all who were let in
+	reading     sync.Mutex   // of entries, for somebody who asks
+	late        late
+
 	counting atomic.Bool // the ledger is being asked
 	countAt  atomic.Int64
 
@@ -142,6 +147,7 @@ func newRoom(sale string, mono time.Duration) *room {
 	r.count.Store(&seatCount{next: make(chan struct{}), at: never})
 	r.asked.Store(int64(mono))
 	r.busyAt.Store(int64(never))
+	r.watchedFrom.Store(JoinsMax)
 	return r
 }
 
@@ -153,11 +159,11 @@ func (r *room) active(mono time.Duration) bool {
 	return mono-time.Duration(r.asked.Load()) <= activeFor
 }
 
-// busy reports whether somebody queues: for a place, for the draw or at the door; or did a
+// busy reports whether somebody queues: for a place, for the draw, at the door or late; or did a
 // moment ago, so that the others hear of this node while people trickle in.
 func (r *room) busy(mono time.Duration) bool {
 	s := r.last.Load()
-	if s.Door.Admitted < s.Joined || r.hasJoins() {
+	if s.Door.Admitted < s.Joined || r.hasJoins() || r.late.waiting() {
 		r.busyAt.Store(int64(mono))
 	}
 	return mono-time.Duration(r.busyAt.Load()) <= nodeLive

@@ -41,6 +41,8 @@ type Place struct {
 	RatePerSecond float64
 	JoinedAt      time.Time
 	OpensAt       time.Time
+	Late          bool          // its turn has passed: it is let in again, by turns with those at the door
+	AdmittedUntil time.Time     // how long a checkout may begin; zero: not admitted, or as long as the token is good
 	RetryAfter    time.Duration // ask again then; who is silent for PresenceTimeout counts as gone
 	Draw          Draw
 }
@@ -72,6 +74,9 @@ type Store interface {
 	// and the state after. CodeNotFound: the sale has no waiting room. Of any other
 	// error it is not known whether it took effect.
 	ExchangeQueue(ctx context.Context, saleID string, joins int64, turn domain.QueueTurn) (first int64, q *domain.Queue, err error)
+	// QueueEntries reads who was let in, see domain.QueueStamp: of each chunk of places
+	// two bytes a place, none where nobody was.
+	QueueEntries(ctx context.Context, saleID string, chunks []int64) (map[int64][]byte, error)
 	// ConfigureQueue sets what the organiser may set. CodeNotFound as above.
 	ConfigureQueue(ctx context.Context, saleID string, s domain.QueueSettings) error
 }
@@ -195,7 +200,8 @@ func (r *Rooms) openDoors() (n int) {
 	now := r.mono()
 	r.rooms.Range(func(_, value any) bool {
 		of := value.(*room)
-		if of.active(now) && isOpen(&of.last.Load().Queue, of.hasSeats()) {
+		q := &of.last.Load().Queue
+		if of.active(now) && mayOpen(q, of.hasSeats()) && (q.Door.Admitted < q.Joined || of.late.waiting()) {
 			n++
 		}
 		return true
@@ -275,6 +281,8 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	of.foresee()
 	b := of.take()
 	count := of.count.Load()
+	e := entering{late: r.lateNow(ctx, of)}
+	var doorBefore int64
 	var at time.Duration
 	var turned bool
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
@@ -285,12 +293,13 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 			of.hear(first+i, at)
 		}
 		drawn := draw(q, first)
-		seats, people := count.seats == seatsFree, of.mayEnter(q, count.people, at)
+		e.people, doorBefore = of.mayEnter(q, count.people, at), q.Door.Admitted
 		word := checkouts.own
 		word.came, word.listened = of.arrivals.lately(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.part, checkouts.direct, seats, people)
+		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.part, checkouts.direct, count.seats == seatsFree, &e)
+		q.Entered = e.entered
 		return own
 	})
 	if err != nil {
@@ -308,6 +317,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	all.add(&checkouts.own)
 	r.perSecond.Store(math.Float64bits(all.perSecond()))
 	of.arrivals.moved(at, q.Door.Admitted)
+	r.seeEntries(ctx, of, q, doorBefore, e.entered)
 	of.took(q, at)
 	b.first, b.epoch = first, q.EpochNumber()
 	close(b.done)
@@ -435,7 +445,7 @@ func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Pl
 	}
 	s = of.last.Load()
 	index, joinedAt := b.first+nth, s.Now.Truncate(time.Millisecond)
-	return sign(r.o.Keys, sale.ID, b.epoch, index, joinedAt), r.place(of, s, index, joinedAt), nil
+	return sign(r.o.Keys, sale.ID, b.epoch, index, joinedAt), r.place(ctx, of, s, index, joinedAt), nil
 }
 
 func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
@@ -460,7 +470,7 @@ func (r *Rooms) Place(ctx context.Context, token string) (Place, error) {
 	if err != nil {
 		return Place{}, err
 	}
-	return r.place(of, s, c.index, c.joinedAt), nil
+	return r.place(ctx, of, s, c.index, c.joinedAt), nil
 }
 
 // Enter answers the idempotency key that a token stands for, always the same, so
@@ -480,11 +490,13 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 		return "", err
 	}
 	of.def.Store(sale)
-	if s.Drawn != domain.QueueUndrawn && r.admitted(of, s, c.index) {
-		of.came(c.index, s, r.mono())
-		return c.key, nil
+	if s.Drawn != domain.QueueUndrawn {
+		if _, in, _ := r.comeIn(ctx, of, s, c.index, ExchangeInterval); in {
+			of.came(c.index, s, r.mono())
+			return c.key, nil
+		}
 	}
-	p := r.place(of, s, c.index, c.joinedAt)
+	p := r.place(ctx, of, s, c.index, c.joinedAt)
 	if p.Status == StatusDraw {
 		return "", queueRequired("The sale has not opened: places are drawn when it does.", p.RetryAfter)
 	}
@@ -594,21 +606,28 @@ func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, erro
 	return of, s, nil
 }
 
-func (r *Rooms) admitted(of *room, s *snapshot, index int64) bool {
-	return of.placeOf(s, index) < s.Door.Admitted
-}
-
-func (r *Rooms) place(of *room, s *snapshot, index int64, joinedAt time.Time) Place {
+func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, joinedAt time.Time) Place {
 	p := Place{
 		Sale: s.SaleID, Index: index, Waiting: max(s.Joined-s.Door.Admitted, 0), RatePerSecond: s.Door.Rate,
 		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.draw, Status: statusOf(of, s), RetryAfter: retryMax,
+	}
+	var in bool
+	var ahead int64
+	if p.Status == StatusWaiting || p.Status == StatusPaused {
+		p.AdmittedUntil, in, ahead = r.comeIn(ctx, of, s, index, retryMin)
 	}
 	switch {
 	case p.Status == StatusDraw:
 		p.RetryAfter = retryAtDraw(s.OpensAt.Sub(s.now(r.mono())), s.Joined, index)
 	case p.Status == StatusCanceled || p.Status == StatusSoldOut:
-	case r.admitted(of, s, index):
+	case in:
 		p.Status = StatusAdmitted
+	case of.placeOf(s, index) < s.Door.Admitted:
+		p.Late, p.Ahead, p.Position = true, ahead, ahead+1
+		p.RetryAfter = retryAfter(&s.Queue, 2*p.Position) // every second is from the door
+		if p.Status == StatusWaiting && p.RatePerSecond > 0 {
+			p.Wait = waitAt(2*p.Position, p.RatePerSecond)
+		}
 	default:
 		p.Ahead = of.placeOf(s, index) - s.Door.Admitted
 		p.Position = p.Ahead + 1

@@ -173,7 +173,7 @@ func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkou
 		Base: sale.q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8),
 	}
 	sale.q.Nodes = sale.rows
-	moveDoor(&sale.q, &row, checkouts.part, checkouts.direct, true, 1<<40)
+	moveDoor(&sale.q, &row, checkouts.part, checkouts.direct, true, &entering{people: 1 << 40})
 	if sale.rows = slices.Clone(sale.rows); nth == len(sale.rows) {
 		sale.rows = append(sale.rows, row)
 	}

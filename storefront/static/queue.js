@@ -27,6 +27,7 @@ let saidAt = 0;
 let stopCountdown = null;
 let checkoutStarted = false;
 let following = false;
+let admittedUntil = Date.parse(root.dataset.until); // NaN: no bound
 
 const fill = (name, text) => root.querySelectorAll(`[data-field="${name}"]`).forEach((element) => setText(element, text));
 const section = (state) => root.querySelector(`[data-state="${state === 'paused' ? 'waiting' : state}"]`);
@@ -49,6 +50,8 @@ function draw(place) {
   drawBar(place);
   document.title = `${titleOf(place)} · Box office`;
   document.getElementById('paused').hidden = status !== 'paused';
+  document.getElementById('late').hidden = !place.late;
+  admittedUntil = Date.parse(place.admitted_until);
   if (!checkoutStarted) document.getElementById('interrupted').hidden = !place.interrupted || status === 'draw' || ENDS.includes(status); // then the live stock says it
   document.getElementById('keep').hidden = ENDS.includes(status);
   if (status !== was) enter(was);
@@ -75,7 +78,10 @@ function enter(was) {
   stopCountdown?.();
   stopCountdown = null;
   if (status === 'draw') startCountdown();
-  if (status === 'admitted') letIn();
+  if (status === 'admitted') {
+    countUntil();
+    letIn();
+  }
   // Who came to see the place changes nothing; who was waiting is brought to what is new.
   if (was && ENDS.includes(status)) section(status).querySelector('h1').focus();
 }
@@ -85,6 +91,16 @@ function startCountdown() {
   stopCountdown = countDown({
     opensAt: Date.parse(root.dataset.opens), clock, face: document.getElementById('clock'), said: document.getElementById('said'),
     opened: () => { setText(document.getElementById('clock'), 'Drawing…'); },
+  });
+}
+
+/** How long the checkout may begin. What is late costs a moment, so nothing is shut when it is over. */
+function countUntil() {
+  const note = document.getElementById('until');
+  note.hidden = Number.isNaN(admittedUntil);
+  if (note.hidden) return;
+  stopCountdown = countDown({
+    opensAt: admittedUntil, clock, face: note.querySelector('[data-field="until"]'), opened: () => { note.hidden = true; },
   });
 }
 

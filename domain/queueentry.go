@@ -1,0 +1,30 @@
+package domain
+
+import "time"
+
+// Who was let into a sale is kept as a stamp of two bytes a place, in chunks of so many.
+const QueueChunkPlaces = 512
+
+const (
+	queueStampUnit = 2 * time.Second
+	queueStamps    = 1<<16 - 1 // 0 is none
+	queueStampSpan = queueStamps * queueStampUnit
+)
+
+// QueueStamp is a time as a chunk keeps it, 1…65535: to two seconds, and the same again
+// after 36 hours, when no token is good any more.
+func QueueStamp(t time.Time) int {
+	return int(t.UnixNano()/int64(queueStampUnit)%queueStamps) + 1
+}
+
+// QueueStampTime is the time of a stamp within 18 hours of now; not ok: 0 is none.
+func QueueStampTime(stamp int, now time.Time) (at time.Time, ok bool) {
+	if stamp == 0 {
+		return time.Time{}, false
+	}
+	ago := time.Duration((QueueStamp(now)-stamp+queueStamps)%queueStamps) * queueStampUnit
+	if ago > queueStampSpan/2 {
+		ago -= queueStampSpan
+	}
+	return now.Add(-ago), true
+}
