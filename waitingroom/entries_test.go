@@ -45,7 +45,10 @@ func TestSilenceIsNotFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := func(tokens []string) (in int) {
-		for _, token := range tokens {
+		for i, token := range tokens {
+			if i%500 == 0 {
+				n.tick() // no time passes in it: what is known stays fresh
+			}
 			if _, err := n.Enter(t.Context(), testSale, token); err == nil {
 				in++
 			}
