@@ -72,6 +72,9 @@ func (a *arrivals) arrived(now time.Duration, place int64) {
 	if at < len(a.passed) {
 		let = a.passed[at].at
 	}
+	if now-let > lagMost {
+		return // late, and let in again: it says nothing of those who come
+	}
 	a.decay(now)
 	a.came.people++
 	a.came.after += now - let

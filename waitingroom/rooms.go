@@ -118,6 +118,10 @@ const (
 
 	// retryMin and retryMax bound when to ask again.
 	retryMin, retryMax = time.Second, 30 * time.Second
+	// estimateShare of the goal is what the door keeps to on the safe side, and
+	// estimateLeast how long it may stand after a cut.
+	estimateShare = 0.7
+	estimateLeast = 2 * time.Second
 	// retryPortion of the shortest wait there may be passes before asking again, since
 	// clients add to what they are told.
 	retryPortion = 0.5
@@ -478,6 +482,7 @@ func (r *Rooms) Place(ctx context.Context, token string) (Place, error) {
 //
 // Errors: *domain.Error with CodeQueueRequired for a token that is missing, bad or
 // of another sale, and where it is not its turn yet: the detail says the position.
+// CodeSoldOut and CodeSaleCanceled where it may never be.
 func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error) {
 	if token == "" {
 		return "", queueRequired("This sale has a waiting room: join it at POST /v1/sales/"+sale.ID+"/queue and send its token as Queue-Token.", 0)
@@ -497,8 +502,13 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 		}
 	}
 	p := r.place(ctx, of, s, c.index, c.joinedAt)
-	if p.Status == StatusDraw {
+	switch p.Status {
+	case StatusDraw:
 		return "", queueRequired("The sale has not opened: places are drawn when it does.", p.RetryAfter)
+	case StatusCanceled:
+		return "", &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
+	case StatusSoldOut:
+		return "", &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold. Where an order is refunded, your place in the queue counts again."}
 	}
 	return "", queueRequired(fmt.Sprintf("It is not your turn yet: you are number %d in the queue.", p.Position), p.RetryAfter)
 }
@@ -625,18 +635,28 @@ func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, j
 	case of.placeOf(s, index) < s.Door.Admitted:
 		p.Late, p.Ahead, p.Position = true, ahead, ahead+1
 		p.RetryAfter = retryAfter(&s.Queue, 2*p.Position) // every second is from the door
-		if p.Status == StatusWaiting && p.RatePerSecond > 0 {
-			p.Wait = waitAt(2*p.Position, p.RatePerSecond)
+		if p.Status == StatusWaiting && of.hasSeats() {
+			p.Wait = estimate(&s.Queue, 2*p.Position)
 		}
 	default:
 		p.Ahead = of.placeOf(s, index) - s.Door.Admitted
 		p.Position = p.Ahead + 1
 		p.RetryAfter = retryAfter(&s.Queue, p.Position) // also while paused: it may end at any time
-		if p.Status == StatusWaiting && p.RatePerSecond > 0 {
-			p.Wait = waitAt(p.Position, p.RatePerSecond)
+		if p.Status == StatusWaiting && of.hasSeats() { // else nobody knows when the door moves again
+			p.Wait = estimate(&s.Queue, p.Position)
 		}
 	}
 	return p
+}
+
+// estimate is how long the door takes to a position, on the safe side; 0: not known. It
+// goes by the goal: the rate is less for a while after a cut, and the goal is what it
+// comes back to. A door that was not cut yet may be faster than the engine.
+func estimate(q *domain.Queue, position int64) time.Duration {
+	if q.Door.Goal <= 0 {
+		return 0
+	}
+	return estimateLeast + waitAt(position, estimateShare*q.Door.Goal)
 }
 
 // retryAfter is when it makes sense to ask again. Who hears late of their turn is

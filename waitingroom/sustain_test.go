@@ -53,6 +53,14 @@ type simulatedSale struct {
 	rows  []domain.QueueNode
 	paid  times
 	rates []float64 // of the door, each 100 ms
+	doors []int64   // how far it was then
+	told  []estimated
+}
+
+// estimated is what somebody was told of how long they wait.
+type estimated struct {
+	at, wait time.Duration
+	place    int64
 }
 
 type times []time.Duration
@@ -156,6 +164,7 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 	}
 	for _, sale := range s.sales {
 		sale.rates = append(sale.rates, sale.q.Door.Rate)
+		sale.doors = append(sale.doors, sale.q.Door.Admitted)
 	}
 	s.after(now, ExchangeInterval, func() { s.turn(now+ExchangeInterval, start) })
 }
@@ -184,6 +193,9 @@ func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkou
 func (s *simulation) poll(now time.Duration, sale *simulatedSale, place int64) {
 	if place >= sale.q.Door.Admitted {
 		wait := retryAfter(&sale.q, place-sale.q.Door.Admitted+1)
+		if told := estimate(&sale.q, place-sale.q.Door.Admitted+1); told > 0 {
+			sale.told = append(sale.told, estimated{now, told, place})
+		}
 		wait = time.Duration(math.Ceil(wait.Seconds())) * time.Second // as the header has it
 		wait += time.Duration(s.random.Float64() * float64(wait) / 2)
 		s.after(now, wait, func() { s.poll(now+wait, sale, place) })
