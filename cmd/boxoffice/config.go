@@ -79,6 +79,9 @@ func readConfig() (config, error) {
 		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
 		Ledger:            env("BOXOFFICE_LEDGER", ledgerAuto),
 	}
+	if validPublicURL(c.URL) == nil { // as browsers send it: requests of our own pages are known by it
+		c.URL, _ = codec.Origin(c.URL)
+	}
 	c.AdminURL = strings.TrimSuffix(env("BOXOFFICE_ADMIN_URL", c.URL), "/")
 	c.WorkerURL = env("BOXOFFICE_WORKER_URL", "http://127.0.0.1:0")
 	if addresses := env("TIGERBEETLE_ADDRESS", ""); addresses != "" {

@@ -82,6 +82,7 @@ func TestWhereServeListensAndWhatBuyersSee(t *testing.T) {
 		{"https with a port of its own", "https://tickets.example:8443", "", "https://tickets.example:8443", "127.0.0.1:8080"},
 		{"https behind a proxy elsewhere", "https://tickets.example", "0.0.0.0:80", "https://tickets.example", "0.0.0.0:80"},
 		{"every address", "http://tickets.example", ":8080", "http://tickets.example", ":8080"},
+		{"in capitals, with the usual port", "HTTPS://Tickets.Example:443", "", "https://tickets.example", "127.0.0.1:8080"},
 		{"a slash at the end", "https://tickets.example/", "", "https://tickets.example", "127.0.0.1:8080"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
