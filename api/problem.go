@@ -48,6 +48,7 @@ var kinds = map[domain.Code]kind{
 	domain.CodeSaleCanceled:  {status: http.StatusConflict, title: "The organiser canceled the sale", level: slog.LevelDebug, detail: "Nothing of it is sold any more. Whoever paid gets the money back."},
 	domain.CodeLimitReached:  {status: http.StatusTooManyRequests, title: "The limit per buyer is reached", level: slog.LevelDebug},
 	domain.CodeRateLimited:   {status: http.StatusTooManyRequests, title: "Too many requests", level: slog.LevelDebug, retryAfter: time.Second},
+	domain.CodeQueueFull:     {status: http.StatusConflict, title: "The queue is full", level: slog.LevelInfo, detail: "You hold no place. Try again later.", retryAfter: 10 * time.Second},
 	domain.CodeQueueRequired: {status: http.StatusForbidden, title: "This sale has a waiting room", level: slog.LevelDebug, detail: "Join the sale's queue and send its token as Queue-Token once it is admitted."},
 	domain.CodeProofRequired: {status: http.StatusForbidden, title: "A human check must be solved first", level: slog.LevelDebug, detail: "Solve the challenge of the sale's queue and send it as proof. Each is good for one join."},
 	domain.CodeNotFound:      {status: http.StatusNotFound, title: "Not found", level: slog.LevelDebug},

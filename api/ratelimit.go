@@ -21,7 +21,10 @@ import (
 // nothing, as where everybody is 127.0.0.1.
 type Rates struct {
 	PerAddress Rate // every request but webhooks and probes
-	PerBuyer   Rate // checkouts that the gate lets through; a buyer is an e-mail address in a sale
+	// Joins bounds the places in queues that an address takes. Addresses of private networks
+	// and this machine are not bounded: whoever comes from there is a proxy.
+	Joins    Rate
+	PerBuyer Rate // checkouts that the gate lets through; a buyer is an e-mail address in a sale
 	// TrustedProxies are who may say in X-Forwarded-For whom they speak for. Of all
 	// others the header is ignored: anybody can write it.
 	TrustedProxies []netip.Prefix
@@ -100,11 +103,22 @@ func (b *buckets[K]) take(client K, now time.Time) (wait time.Duration) {
 // limitAddress refuses what an address asks too often. It comes before the body is
 // read, and its answer ends there: one bucket is looked up.
 func (s *Server) limitAddress(c *gin.Context) {
-	if s.byAddress == nil || !isRateLimited(c.FullPath()) {
+	if !isRateLimited(c.FullPath()) {
 		c.Next()
 		return
 	}
-	if wait := s.byAddress.take(s.clientOf(c.Request), time.Now()); wait > 0 {
+	client := s.clientOf(c.Request)
+	wait := s.byAddress.take(client, time.Now())
+	if isQueue(c.FullPath()) {
+		isLocal := client.IsLoopback() || client == netip.IPv6Unspecified() // the /64 of ::1
+		if isLocal {
+			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), localKey, true))
+		}
+		if wait == 0 && c.Request.Method == http.MethodPost && !isLocal && !client.IsPrivate() && !client.IsLinkLocalUnicast() {
+			wait = s.byJoiner.take(client, time.Now())
+		}
+	}
+	if wait > 0 {
 		s.metrics.rateLimited.WithLabelValues("address").Inc()
 		s.abort(c, &domain.Error{
 			Code: domain.CodeRateLimited, Detail: "This address asks too often. Nothing was done.", RetryAfter: wait,
@@ -112,6 +126,11 @@ func (s *Server) limitAddress(c *gin.Context) {
 		return
 	}
 	c.Next()
+}
+
+// isQueue reports whether a route is for joining a queue, or says what to solve before.
+func isQueue(route string) bool {
+	return strings.HasSuffix(route, "/queue") || strings.HasSuffix(route, "/queue/challenge")
 }
 
 // isRateLimited leaves out what one address asks for everybody: the provider's

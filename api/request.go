@@ -84,6 +84,7 @@ type contextKey int
 
 const (
 	requestKey contextKey = iota
+	localKey              // the client is on this machine
 	surplusKey            // the connection is one above the maximum
 )
 

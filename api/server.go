@@ -61,6 +61,9 @@ type Options struct {
 
 	Rooms      Rooms      // optional: without, sales with a waiting room are refused as unavailable
 	HumanCheck HumanCheck // optional: without, anybody may join
+	// HumanCheckExemptsLocal lets clients on this machine join without: the local stack and
+	// its tests. A proxy there is one, unless it is one of Rates.TrustedProxies.
+	HumanCheckExemptsLocal bool
 
 	AdminToken string // bearer token of the organiser's routes
 	// SeparateAdmin keeps the organiser's routes and /metrics off Public. Without it
@@ -99,6 +102,7 @@ type Server struct {
 	adaptive   *adaptiveBound          // checkouts that the engine is given at a time
 	breakers   breakers
 	byAddress  *buckets[netip.Addr]
+	byJoiner   *buckets[netip.Addr]
 	byBuyer    *buckets[domain.BuyerID]
 	boundOf    func(route string) *bound
 	bounds     []*bound
@@ -171,6 +175,7 @@ func (s *Server) protect() {
 	s.adaptive = newAdaptiveBound(s.CheckoutsInFlightMin, s.CheckoutsInFlightMax, s.CheckoutsInLineMax)
 	s.breakers = newBreakers(s.log)
 	s.byAddress = newBuckets[netip.Addr](s.Rates.PerAddress, bucketsMax)
+	s.byJoiner = newBuckets[netip.Addr](s.Rates.Joins, bucketsMax)
 	s.byBuyer = newBuckets[domain.BuyerID](s.Rates.PerBuyer, bucketsMax)
 	s.Desk = protectedDesk{s.Desk, s}
 	s.Orders = protectedOrders{s.Orders, s.breakers.database}
@@ -201,7 +206,7 @@ func (o *Options) validate() error {
 	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0 || o.CheckoutsInFlightMin < 0 || o.CheckoutsInLineMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
-	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.PerBuyer.validate("buyer"))
+	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.Joins.validate("address that joins queues"), o.Rates.PerBuyer.validate("buyer"))
 }
 
 // Public is what everybody may reach. It has the organiser's routes too, unless

@@ -22,6 +22,7 @@ const (
 	CodeSaleCanceled  Code = "sale_canceled"  // the organiser canceled the sale
 	CodeLimitReached  Code = "limit_reached"  // the buyer's tickets of this sale, or their open checkouts
 	CodeRateLimited   Code = "rate_limited"   // too many requests
+	CodeQueueFull     Code = "queue_full"     // as many wait as a sale's waiting room takes at a time
 	CodeQueueRequired Code = "queue_required" // the waiting room's token is missing, or its turn has not come
 	CodeProofRequired Code = "proof_required" // a human check must be solved first, or its solution is refused
 	CodeNotFound      Code = "not_found"      // no such sale or order, or not yours
@@ -39,7 +40,7 @@ const (
 // Codes is the whole vocabulary.
 var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
-	CodeRateLimited, CodeQueueRequired, CodeProofRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
+	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

@@ -13,8 +13,9 @@ import (
 
 const (
 	blockIndexes = 1 << 14
-	blocksMax    = 640
-	// JoinsMax is how many may join one sale: some 80 MB on a node that hears of all.
+	blocksMax    = 1024
+	// JoinsMax is how many may join one sale: some 200 MB on a node that hears of all.
+	// So many may join only because waitingMax bounds who waits at a time.
 	JoinsMax = blocksMax * blockIndexes
 	// batchJoinsMax bounds the joins that wait for one exchange.
 	batchJoinsMax = 20_000

@@ -129,6 +129,10 @@ const (
 	// answers. Of more than it answers in drawSpreadMax, they are more a second.
 	drawPollsPerSecond = 10_000
 	drawSpreadMax      = 10 * time.Second
+	// placesPerTicketMax, at least waitingLeast and at most waitingMost, may wait at a time.
+	placesPerTicketMax = 200
+	waitingLeast       = 1_000_000
+	waitingMost        = JoinsMax / 2
 	// roomsMax bounds the sales that people queue for at one node at a time.
 	roomsMax = 1000
 )
@@ -419,7 +423,7 @@ func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, a
 // only when its place is durable.
 //
 // Errors: *domain.Error with CodeOverloaded (too many at once, or the database
-// away: no place is held), CodeSoldOut, CodeSaleCanceled, CodeNotFound
+// away: no place is held), CodeQueueFull, CodeSoldOut, CodeSaleCanceled, CodeNotFound
 // (the sale has no waiting room).
 func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Place, err error) {
 	if !sale.WaitingRoom {
@@ -458,10 +462,31 @@ func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
 		return &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
 	case of.isSoldOut(r.mono()):
 		return &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold."}
-	case s.away || s.Joined+batchJoinsMax > JoinsMax:
+	case s.away:
 		return overloaded(nil)
+	case s.Joined+batchJoinsMax > JoinsMax:
+		return queueFull("This sale's queue has given out all its places.", retryMax)
+	case s.Joined-s.Door.Admitted >= waitingMax(sale):
+		if untilOpen := s.OpensAt.Sub(s.now(r.mono())); s.Drawn == domain.QueueUndrawn {
+			return queueFull("The queue is full until the sale opens: join after the opening.", max(untilOpen, retryMin))
+		}
+		return queueFull("The queue is full for the moment: try again shortly.", retryMax)
 	}
 	return nil
+}
+
+// waitingMax bounds who waits for a sale at a time, the silent ones too: so many more than
+// it has tickets have no chance. Once the door is open it passes those who are not there.
+func waitingMax(sale *domain.Sale) int64 {
+	var tickets int64
+	for i := range sale.Classes {
+		tickets += sale.Classes[i].Capacity
+	}
+	return min(max(placesPerTicketMax*min(tickets, waitingMost), waitingLeast), waitingMost)
+}
+
+func queueFull(detail string, retryAfter time.Duration) *domain.Error {
+	return &domain.Error{Code: domain.CodeQueueFull, Detail: detail + " You hold no place.", RetryAfter: retryAfter}
 }
 
 // Place is where a token stands, and notes that its holder is there.

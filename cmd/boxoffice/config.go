@@ -38,11 +38,12 @@ type config struct {
 	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
 	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound; below: not set
 
-	Rates                api.Rates // BOXOFFICE_RATE_PER_ADDRESS, _PER_BUYER, BOXOFFICE_TRUSTED_PROXIES
-	CheckoutsInFlightMax int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
-	CheckoutsInFlightMin int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
-	CheckoutsInLineMax   int       // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits for a turn under it; 0: nobody
-	HumanCheckBits       int       // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
+	Rates                  api.Rates // BOXOFFICE_RATE_PER_ADDRESS, _PER_BUYER, BOXOFFICE_TRUSTED_PROXIES
+	CheckoutsInFlightMax   int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
+	CheckoutsInFlightMin   int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
+	CheckoutsInLineMax     int       // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits for a turn under it; 0: nobody
+	HumanCheckBits         int       // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
+	HumanCheckExemptsLocal bool      // where it is not set
 
 	AdminToken    secret
 	WebhookSecret secret

@@ -13,6 +13,9 @@ import (
 	"boxoffice/humancheck"
 )
 
+// humanCheckBits is the default: a second or less on a phone, see docs/overload.md.
+const humanCheckBits = 16
+
 // readLimits reads how often clients may ask, and how much is worked on at a time.
 func (c *config) readLimits() error {
 	var problems []error
@@ -24,6 +27,11 @@ func (c *config) readLimits() error {
 	var err error
 	c.Rates.PerAddress, err = envRate("BOXOFFICE_RATE_PER_ADDRESS")
 	note(err)
+	c.Rates.Joins = api.Rate{PerSecond: 1, Burst: 200}
+	if os.Getenv("BOXOFFICE_RATE_JOINS_PER_ADDRESS") != "" {
+		c.Rates.Joins, err = envRate("BOXOFFICE_RATE_JOINS_PER_ADDRESS")
+		note(err)
+	}
 	c.Rates.PerBuyer, err = envRate("BOXOFFICE_RATE_PER_BUYER")
 	note(err)
 	if c.Rates.TrustedProxies, err = api.ParseProxies(os.Getenv("BOXOFFICE_TRUSTED_PROXIES")); err != nil {
@@ -38,7 +46,8 @@ func (c *config) readLimits() error {
 	}
 	c.CheckoutsInLineMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_LINE_MAX", api.CheckoutsInLineMax, 0)
 	note(err)
-	c.HumanCheckBits, err = envNumber("BOXOFFICE_HUMAN_CHECK_BITS", 0, 0)
+	c.HumanCheckBits, err = envNumber("BOXOFFICE_HUMAN_CHECK_BITS", humanCheckBits, 0)
+	c.HumanCheckExemptsLocal = os.Getenv("BOXOFFICE_HUMAN_CHECK_BITS") == ""
 	note(err)
 	if c.HumanCheckBits > humancheck.BitsMax {
 		note(fmt.Errorf("BOXOFFICE_HUMAN_CHECK_BITS: want 0 (off) to %d", humancheck.BitsMax))

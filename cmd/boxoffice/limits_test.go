@@ -27,6 +27,10 @@ func TestLimitsFromTheEnvironment(t *testing.T) {
 		"a small ceiling":     {"BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX", "4", func(c config) bool { return c.CheckoutsInFlightMin == 4 && c.CheckoutsInFlightMax == 4 }},
 		"a floor above it":    {"BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN", "513", nil},
 		"a proof of work":     {"BOXOFFICE_HUMAN_CHECK_BITS", "16", func(c config) bool { return c.HumanCheckBits == 16 }},
+		"none, for anybody":   {"BOXOFFICE_HUMAN_CHECK_BITS", "0", func(c config) bool { return c.HumanCheckBits == 0 && !c.HumanCheckExemptsLocal }},
+		"by default":          {"BOXOFFICE_HUMAN_CHECK_BITS", "", func(c config) bool { return c.HumanCheckBits == 16 && c.HumanCheckExemptsLocal }},
+		"joins, by default":   {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "", func(c config) bool { return c.Rates.Joins == api.Rate{PerSecond: 1, Burst: 200} }},
+		"joins without bound": {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "0", func(c config) bool { return c.Rates.Joins == api.Rate{} }},
 		"one without an end":  {"BOXOFFICE_HUMAN_CHECK_BITS", "29", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -128,6 +128,9 @@ function refuse({ code, body }) {
     case 'sold_out':
       tell('bad', 'Sold out', 'All tickets of this sale are sold.');
       break;
+    case 'queue_full':
+      tell('warn', 'The queue is full', 'Far more people wait than there are tickets. You have no place. Please come back once the sale is open: then there is room again.');
+      break;
     case 'sale_canceled':
       tell('bad', 'This sale is canceled', 'The organiser called it off.');
       break;
