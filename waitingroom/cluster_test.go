@@ -402,12 +402,12 @@ func TestWhichDoorsShareTheEngine(t *testing.T) {
 		"it has not opened":                {func(_ *room, q *domain.Queue) { q.Drawn = domain.QueueUndrawn }, 1},
 		"it is paused":                     {func(_ *room, q *domain.Queue) { q.Settings.Paused = true }, 1},
 		"it is canceled":                   {func(_ *room, q *domain.Queue) { q.CanceledAt = q.Now }, 1},
-		"it has no seats":                  {func(of *room, _ *domain.Queue) { of.counted(seatsHeld, 0, 0) }, 1},
+		"it has no seats":                  {func(of *room, _ *domain.Queue) { of.counted(seatsHeld, freeSeats{}, 0) }, 1},
 		"nobody asked for it lately":       {func(of *room, _ *domain.Queue) { of.asked.Store(-int64(2 * activeFor)) }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other, q := newRoom("other", n.mono()), store.q
-			other.counted(seatsFree, 10, 0)
+			other.counted(seatsFree, freeSeats{available: 10}, 0)
 			c.change(other, &q)
 			other.last.Store(&snapshot{Queue: q})
 			n.rooms.Store("other", other)
@@ -485,7 +485,7 @@ func TestSeats(t *testing.T) {
 	}
 	var got []seatsState
 	for _, levels := range [][]domain.StockLevel{level(1, 0), level(0, 1), level(0, 0), nil} {
-		state, _ := seatsOf(testSale, levels)
+		state, _, _ := seatsOf(testSale, levels)
 		got = append(got, state)
 	}
 	if want := []seatsState{seatsFree, seatsHeld, seatsGone, seatsHeld}; !slices.Equal(got, want) {

@@ -17,9 +17,11 @@ const (
 	heardAfter = 3*time.Second + 2*StockInterval
 	// addedShare of what they are told clients may add.
 	addedShare = 0.25
-	// seatsEachMax bounds how many seats are kept for each who may not have heard: of more,
-	// those of the next are at stake where all take more.
+	// seatsEachMax bounds how many seats are kept for each who may not have heard, as long
+	// as nobody has: of more, those of the next are at stake where all take more. After that
+	// it goes by what people took, and takenMargin of it for chance.
 	seatsEachMax = 4
+	takenMargin  = 1.25
 )
 
 // drawHeardAfter is how long after the draw all who were told when to ask have done so.
@@ -35,9 +37,14 @@ type entryCount struct {
 }
 
 // mayEnter is how many of those who are present may be let in now. It is called once in
-// each exchange, before the turn. seats is how many people the free seats are enough for.
-func (r *room) mayEnter(q *domain.Queue, seats int64, mono time.Duration) int64 {
-	return max(seats, 1) - r.unheard(q, mono)
+// each exchange, before the turn.
+func (r *room) mayEnter(q *domain.Queue, seats freeSeats, mono time.Duration) int64 {
+	unheard := r.unheard(q, mono)
+	each := float64(min(max(seats.limit, 1), seatsEachMax))
+	if heard := q.Door.Entered - unheard; heard > 0 {
+		each = min(max(takenMargin*float64(seats.taken)/float64(heard), 1), float64(max(seats.limit, 1)))
+	}
+	return max(int64(float64(seats.available)/each), 1) - unheard
 }
 
 // unheard counts who was let in so lately that they may not know it yet. A node that has
@@ -65,7 +72,8 @@ func (r *room) unheard(q *domain.Queue, mono time.Duration) int64 {
 	return entered - first.entered + min(first.entered, most)
 }
 
-// peopleFor is how many people so many free seats are enough for, whatever they take.
-func peopleFor(sale *domain.Sale, available int64) int64 {
-	return available / min(max(sale.BuyerLimit, 1), seatsEachMax)
+// freeSeats are those of a sale, with what says how many people they are enough for.
+type freeSeats struct {
+	available, taken int64
+	limit            int64 // of a buyer
 }

@@ -125,11 +125,11 @@ type snapshot struct {
 
 // A seatCount is what the ledger said of a sale's seats. It never changes.
 type seatCount struct {
-	seats  seatsState
-	people int64         // how many the free seats are enough for
-	at     time.Duration // when it was asked, on the node's monotonic clock
-	away   bool          // it did not answer since
-	next   chan struct{} // closed when it was asked again
+	seats seatsState
+	free  freeSeats
+	at    time.Duration // when it was asked, on the node's monotonic clock
+	away  bool          // it did not answer since
+	next  chan struct{} // closed when it was asked again
 }
 
 type seatsState int
@@ -193,14 +193,14 @@ func (r *room) isSoldOut(mono time.Duration) bool {
 }
 
 // counted keeps what the ledger said, and wakes who waits for it.
-func (r *room) counted(seats seatsState, people int64, at time.Duration) {
-	r.publishCount(&seatCount{seats: seats, people: people, at: at})
+func (r *room) counted(seats seatsState, free freeSeats, at time.Duration) {
+	r.publishCount(&seatCount{seats: seats, free: free, at: at})
 }
 
 // uncounted keeps what it said before: it does not answer.
 func (r *room) uncounted() {
 	last := r.count.Load()
-	r.publishCount(&seatCount{seats: last.seats, people: last.people, at: last.at, away: true})
+	r.publishCount(&seatCount{seats: last.seats, free: last.free, at: last.at, away: true})
 }
 
 func (r *room) publishCount(c *seatCount) {

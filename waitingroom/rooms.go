@@ -301,7 +301,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 			of.hear(first+i, at)
 		}
 		drawn := draw(q, first)
-		e.people, doorBefore = of.mayEnter(q, count.people, at), q.Door.Admitted
+		e.people, doorBefore = of.mayEnter(q, count.free, at), q.Door.Admitted
 		word := checkouts.own
 		word.came, word.listened = of.arrivals.lately(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
@@ -359,26 +359,26 @@ func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
 	at := r.mono()
-	seats, people, err := r.askSeats(ctx, of)
+	seats, free, err := r.askSeats(ctx, of)
 	if err != nil {
 		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
 		of.uncounted()
 		return
 	}
-	of.counted(seats, people, at)
+	of.counted(seats, free, at)
 }
 
-func (r *Rooms) askSeats(ctx context.Context, of *room) (seats seatsState, people int64, err error) {
+func (r *Rooms) askSeats(ctx context.Context, of *room) (seats seatsState, free freeSeats, err error) {
 	sale, err := r.definition(ctx, of)
 	if err != nil {
-		return seatsUnknown, 0, err
+		return seatsUnknown, freeSeats{}, err
 	}
 	levels, err := r.o.Stock(ctx, sale)
 	if err != nil {
-		return seatsUnknown, 0, err
+		return seatsUnknown, freeSeats{}, err
 	}
-	seats, available := seatsOf(sale, levels)
-	return seats, peopleFor(sale, available), nil
+	seats, available, taken := seatsOf(sale, levels)
+	return seats, freeSeats{available: available, taken: taken, limit: sale.BuyerLimit}, nil
 }
 
 func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) {
@@ -399,23 +399,24 @@ func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) 
 }
 
 // seatsOf adds up the classes; a perk is no seat.
-func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, available int64) {
+func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, available, taken int64) {
 	var held int64
 	counted := 0
 	for _, l := range levels {
 		if c, ok := sale.Class(l.Name); ok && c.Ledger == l.Ledger {
 			available += max(l.Available, 0)
 			held += l.Held
+			taken += l.Held + l.Sold
 			counted++
 		}
 	}
 	switch {
 	case available > 0:
-		return seatsFree, available
+		return seatsFree, available, taken
 	case held > 0 || counted < len(sale.Classes):
-		return seatsHeld, 0
+		return seatsHeld, 0, taken
 	default:
-		return seatsGone, 0
+		return seatsGone, 0, taken
 	}
 }
 
