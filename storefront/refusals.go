@@ -76,7 +76,7 @@ func joinRefusal(p problem) *notice {
 	case domain.CodeProofRequired:
 		return &notice{Kind: "warn", Heading: "This queue checks that you are not a program", Text: "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
 	case domain.CodeQueueFull:
-		return &notice{Kind: "warn", Heading: "The queue is full", Text: "Far more people wait than there are tickets. You have no place. Please come back once the sale is open: then there is room again."}
+		return &notice{Kind: "warn", Heading: "The queue is full", Text: "Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then."}
 	case domain.CodeSoldOut:
 		return &notice{Kind: "bad", Heading: "Sold out", Text: "All tickets of this sale are sold."}
 	case domain.CodeSaleCanceled:

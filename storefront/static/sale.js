@@ -129,7 +129,7 @@ function refuse({ code, body }) {
       tell('bad', 'Sold out', 'All tickets of this sale are sold.');
       break;
     case 'queue_full':
-      tell('warn', 'The queue is full', 'Far more people wait than there are tickets. You have no place. Please come back once the sale is open: then there is room again.');
+      tell('warn', 'The queue is full', 'Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then.');
       break;
     case 'sale_canceled':
       tell('bad', 'This sale is canceled', 'The organiser called it off.');
