@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -826,4 +827,32 @@ func TestOptionsAreChecked(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Desk") || !strings.Contains(err.Error(), "Verifier") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// awayAfter is a database that finds no order at the first question and is away at the next.
+type awayAfter struct {
+	Orders
+	asked atomic.Int64
+}
+
+func (o *awayAfter) Order(context.Context, domain.OrderID) (*domain.SoldOrder, error) {
+	if o.asked.Add(1) == 1 {
+		return nil, domain.NotFound("order")
+	}
+	return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
+}
+
+// Between the two questions the order was paid and recorded: it has tickets, and nobody may
+// see it paid without them.
+func TestAPaidOrderIsNotShownWithoutItsTickets(t *testing.T) {
+	database := &awayAfter{}
+	b := setup(t, func(o *Options) { database.Orders, o.Orders = o.Orders, database })
+	id, token := b.held(testKey)
+	b.world.mu.Lock()
+	state := b.world.states[id]
+	state.Status = domain.OrderPaid
+	b.world.states[id] = state
+	b.world.mu.Unlock()
+	database.asked.Store(0)
+	wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), 503, domain.CodeOverloaded)
 }

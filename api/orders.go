@@ -99,8 +99,12 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 		return OrderView{}, stateErr
 	}
 	if state.Status.Sold() { // recorded between our two questions
-		if sold, err := s.Orders.Order(ctx, id); err == nil {
+		sold, err := s.Orders.Order(ctx, id)
+		switch {
+		case err == nil:
 			return viewSoldOrder(sold), nil
+		case !isNotFound(err):
+			return OrderView{}, err // it has tickets: none must be shown as paid without
 		}
 	}
 	return s.viewCheckoutState(ctx, state)
