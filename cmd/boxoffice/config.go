@@ -173,6 +173,14 @@ func (c config) forServing() error {
 	return nil
 }
 
+// forOrganiser checks what every command needs that asks the running box office as its organiser.
+func (c config) forOrganiser() error {
+	if c.AdminToken == "" {
+		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
+	}
+	return nil
+}
+
 // forTemporal checks what every client of Temporal needs. There is no way to
 // run without: a buyer's data must not be stored in the clear by an omission.
 func (c config) forTemporal() error {

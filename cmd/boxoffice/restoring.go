@@ -33,8 +33,8 @@ func restoreOrders(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if c.AdminToken == "" {
-		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
+	if err := c.forOrganiser(); err != nil {
+		return err
 	}
 	ask := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: string(c.AdminToken), Sales: flags.Args()}
 	progress := io.Writer(os.Stdout)

@@ -32,8 +32,8 @@ func verify(ctx context.Context, args []string) error {
 }
 
 func verifySales(ctx context.Context, c config, sales []string, wait time.Duration, asJSON bool) error {
-	if c.AdminToken == "" {
-		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
+	if err := c.forOrganiser(); err != nil {
+		return err
 	}
 	verifier := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: string(c.AdminToken), Sales: sales, Wait: wait, JSON: asJSON}
 	reports, err := verifier.Verify(ctx, os.Stdout)
