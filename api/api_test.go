@@ -558,7 +558,7 @@ func TestSaleContract(t *testing.T) {
 	b.held(testKey)
 	w := b.do(request{method: "GET", path: "/v1/sales/conference"})
 	want := `{"id":"conference","name":"Conference","currency":"EUR","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
-		`"one_checkout_per_buyer":false,` +
+		`"one_checkout_per_buyer":false,"fold_email_aliases":false,` +
 		`"classes":[{"class":"A","price":6500,"capacity":5,"held":2,"sold":0,"available":3},{"class":"B","price":3500,"capacity":50,"held":0,"sold":0,"available":50}],` +
 		`"perk":{"name":"T-shirt","capacity":3,"available":3}}`
 	if w.Code != 200 || !jsonEqual(t, w.Body.Bytes(), []byte(want)) {
@@ -644,6 +644,29 @@ func TestOneCheckoutPerBuyerOfANewSale(t *testing.T) {
 		decode(t, w, &v)
 		if w.Code != 201 || v.OneCheckoutPerBuyer != test.want {
 			t.Errorf("%s: %d %s, want one checkout a buyer: %v", test.body, w.Code, w.Body, test.want)
+		}
+	}
+}
+
+// Absent, every address is a buyer of its own, as in the sales of tools that do not know of it.
+func TestFoldedAliasesOfANewSale(t *testing.T) {
+	b := setup(t)
+	header := bearerOf(testAdminToken)
+	header["Content-Type"] = "application/json"
+	for i, test := range []struct {
+		body string
+		want bool
+	}{
+		{``, false},
+		{`,"waiting_room":true`, false},
+		{`,"fold_email_aliases":true`, true},
+	} {
+		body := fmt.Sprintf(`{"id":"gala-%d","name":"Gala","currency":"EUR","classes":[{"class":"A","price":100,"capacity":7}]%s}`, i, test.body)
+		w := b.do(request{"POST", "/v1/sales", body, header})
+		var v SaleView
+		decode(t, w, &v)
+		if w.Code != 201 || v.FoldEmailAliases != test.want {
+			t.Errorf("%s: %d %s, want aliases folded: %v", test.body, w.Code, w.Body, test.want)
 		}
 	}
 }

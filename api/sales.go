@@ -84,6 +84,7 @@ type CreateSaleBody struct {
 	Queue       *QueueBody        `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open"`
 
 	OneCheckoutPerBuyer *bool `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
+	FoldEmailAliases    bool  `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own"`
 }
 
 // CreateClassBody describes a ticket class.
@@ -115,6 +116,9 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	sale.OneCheckoutPerBuyer = b.WaitingRoom
 	if b.OneCheckoutPerBuyer != nil {
 		sale.OneCheckoutPerBuyer = *b.OneCheckoutPerBuyer
+	}
+	if b.FoldEmailAliases {
+		sale.AliasRule = domain.AliasesFolded
 	}
 	if b.OpensAt != nil {
 		sale.OpensAt = b.OpensAt.UTC().Truncate(time.Millisecond)

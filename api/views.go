@@ -25,6 +25,7 @@ type SaleView struct {
 	Perk        *PerkView   `json:"perk,omitempty"`
 
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have but one checkout that waits for its payment"`
+	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
 }
 
 // ClassView is a ticket class and the ledger's word on its stock.
@@ -56,6 +57,7 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		Classes:     make([]ClassView, 0, len(sale.Classes)),
 
 		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
+		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,
 	}
 	for _, c := range sale.Classes {
 		level, _ := levelOf(levels, c.Ledger)

@@ -182,7 +182,7 @@ func (k *Keyring) ValidWayBackKey(id OrderID, key string, now time.Time) bool {
 	return subtle.ConstantTimeCompare(k.wayBackKey(id, until), raw) == 1 && uint64(now.Unix()) < binary.BigEndian.Uint64(until)
 }
 
-// BuyerID derives the pseudonym of a buyer; email must be normalised.
+// BuyerID derives the pseudonym of a buyer; email must be normalised, and folded by the sale's AliasRule.
 func (k *Keyring) BuyerID(saleID, email string) BuyerID {
 	var id BuyerID
 	copy(id[:], mac(k.buyer, saleID, email))

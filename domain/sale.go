@@ -47,6 +47,9 @@ type Sale struct {
 	OneCheckoutPerBuyer bool
 	CheckoutLedger      uint32
 
+	// AliasRule says which addresses are one buyer's.
+	AliasRule AliasRule
+
 	OpensAt     time.Time // zero: open since it was created
 	HoldTimeout time.Duration
 	WaitingRoom bool
@@ -120,6 +123,8 @@ func (s *Sale) Validate() error {
 		return Invalid("hold_seconds", "must be whole seconds")
 	case s.BuyerLimit < 1 || s.BuyerLimit > BuyerLimitMax:
 		return Invalid("buyer_limit", fmt.Sprintf("must be 1–%d", BuyerLimitMax))
+	case s.AliasRule != AliasesApart && s.AliasRule != AliasesFolded:
+		return Invalid("fold_email_aliases", "must be a rule of this release")
 	}
 	if err := validateClasses(s.Classes); err != nil {
 		return err

@@ -212,6 +212,21 @@ func TestCreateSaleOfOneCheckoutPerBuyer(t *testing.T) {
 	wantCode(t, err, domain.CodeExists)
 }
 
+// A sale keeps the rule that it was made with; one from before there was a rule folds nothing.
+func TestASaleKeepsItsAliasRule(t *testing.T) {
+	b := setup(t)
+	folding := definition("folding")
+	folding.AliasRule = domain.AliasesFolded
+	for range 2 {
+		if stored, err := b.store.CreateSale(b.ctx, folding); err != nil || stored.AliasRule != domain.AliasesFolded {
+			t.Fatalf("stored sale %+v, %v", stored, err)
+		}
+	}
+	if b.sale.AliasRule != domain.AliasesApart {
+		t.Errorf("a sale that says nothing has alias rule %d", b.sale.AliasRule)
+	}
+}
+
 func TestCreateSaleGivesEveryStockItsOwnLedger(t *testing.T) {
 	b := setup(t)
 	definition := definition("other")
@@ -250,6 +265,7 @@ func TestCreateSaleRefusesAnotherDefinition(t *testing.T) {
 		"opening":      func(s *domain.Sale) { s.OpensAt = s.OpensAt.Add(time.Second) },
 		"waiting room": func(s *domain.Sale) { s.WaitingRoom = true },
 		"one checkout": func(s *domain.Sale) { s.OneCheckoutPerBuyer = true },
+		"aliases":      func(s *domain.Sale) { s.AliasRule = domain.AliasesFolded },
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := definition(b.sale.ID)
