@@ -13,24 +13,24 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // realWebhooks puts the real verifier in front of the fakes.
-func realWebhooks(t testing.TB) (*bundle, *payments.Signer) {
+func realWebhooks(t testing.TB) (*bundle, *mockpay.Signer) {
 	t.Helper()
-	secret := func(fill string) payments.Secrets {
-		s, err := payments.ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(fill, 32))))
+	secret := func(fill string) mockpay.Secrets {
+		s, err := mockpay.ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(fill, 32))))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	verifier, err := payments.NewVerifier(secret("a"), time.Now)
+	verifier, err := mockpay.NewVerifier(secret("a"), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := payments.NewSigner(secret("a"))
+	signer, err := mockpay.NewSigner(secret("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func realWebhooks(t testing.TB) (*bundle, *payments.Signer) {
 }
 
 func eventOf(t testing.TB, id domain.OrderID) []byte {
-	body, err := payments.EncodeEvent(domain.PaymentEvent{
+	body, err := mockpay.EncodeEvent(domain.PaymentEvent{
 		Type: domain.PaymentSucceeded, Order: id, Session: domain.SessionID(id), AmountMinor: 13000, Currency: "EUR",
 	}, time.Now())
 	if err != nil {

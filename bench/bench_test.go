@@ -22,7 +22,7 @@ import (
 	"boxoffice/bench/load"
 	"boxoffice/bench/report"
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const secret = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
@@ -30,7 +30,7 @@ const secret = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
 // boxOffice answers like one, or as wrong as a test wants.
 type boxOffice struct {
 	t        *testing.T
-	verifier *payments.Verifier
+	verifier *mockpay.Verifier
 
 	mu       sync.Mutex
 	next     byte
@@ -47,15 +47,15 @@ type boxOffice struct {
 
 func newBoxOffice(t *testing.T) (*boxOffice, *bench) {
 	t.Helper()
-	secrets, err := payments.ParseSecrets(secret)
+	secrets, err := mockpay.ParseSecrets(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := payments.NewVerifier(secrets, time.Now)
+	verifier, err := mockpay.NewVerifier(secrets, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := payments.NewSigner(secrets)
+	signer, err := mockpay.NewSigner(secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,8 +335,8 @@ func TestParseCounts(t *testing.T) {
 }
 
 func TestOptionsThatCannotBe(t *testing.T) {
-	secrets, _ := payments.ParseSecrets(secret)
-	signer, _ := payments.NewSigner(secrets)
+	secrets, _ := mockpay.ParseSecrets(secret)
+	signer, _ := mockpay.NewSigner(secrets)
 	good := Options{AdminToken: "t", Signer: signer, Phases: []string{"journey"}, Runs: 1, Duration: time.Second}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 
 	"boxoffice/bench/load"
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const (
@@ -39,7 +39,7 @@ type caller struct {
 	fronts                 []string // the box office's nodes
 	admin                  string
 	adminToken, mockPayURL string
-	signer                 *payments.Signer
+	signer                 *mockpay.Signer
 }
 
 func newCaller(o Options) *caller {
@@ -138,7 +138,7 @@ func (c *caller) payByWebhook(ctx context.Context, h held) error {
 		AmountMinor: h.amount, Currency: currency,
 	}.Normalized()
 	now := time.Now()
-	body, err := payments.EncodeEvent(event, now)
+	body, err := mockpay.EncodeEvent(event, now)
 	if err != nil {
 		return err
 	}
@@ -165,13 +165,13 @@ const mockPayPoll = 5 * time.Millisecond
 // payAtMockPay pays on the provider's page and waits until its webhook has made
 // the order paid.
 func (c *caller) payAtMockPay(ctx context.Context, h held) error {
-	request := payments.PayRequest{Outcome: payments.OutcomeSucceeded, Link: h.paymentURL}
-	var session payments.Session
-	url := c.mockPayURL + payments.SessionsPath + domain.SessionID(h.order) + "/pay"
+	request := mockpay.PayRequest{Outcome: mockpay.OutcomeSucceeded, Link: h.paymentURL}
+	var session mockpay.Session
+	url := c.mockPayURL + mockpay.SessionsPath + domain.SessionID(h.order) + "/pay"
 	if err := c.call(ctx, http.MethodPost, url, nil, request, http.StatusOK, &session); err != nil {
 		return err
 	}
-	if session.Status != payments.SessionCaptured {
+	if session.Status != mockpay.SessionCaptured {
 		return wrong("mockpay", fmt.Sprintf("session is %s", session.Status))
 	}
 	for {

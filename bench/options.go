@@ -15,14 +15,14 @@ import (
 	"boxoffice/bench/load"
 	"boxoffice/bench/probe"
 	"boxoffice/ledger"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // Options of a bench. The addresses and secrets are those of the stack.
 type Options struct {
 	URL, AdminURL, AdminToken string
 	MockPayURL                string
-	Signer                    *payments.Signer
+	Signer                    *mockpay.Signer
 	DatabaseURL               string
 	Temporal                  client.Client
 	DataDir                   string // of the local stack: its stack.json names the processes

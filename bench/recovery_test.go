@@ -14,7 +14,7 @@ import (
 	"boxoffice/bench/probe"
 	"boxoffice/bench/report"
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 func TestWhatBecameOfOpenCheckouts(t *testing.T) {
@@ -108,8 +108,8 @@ func TestHoldsAreAskedForUntilThereIsAnAnswer(t *testing.T) {
 }
 
 func TestRecoveriesThatCannotBe(t *testing.T) {
-	secrets, _ := payments.ParseSecrets(secret)
-	signer, _ := payments.NewSigner(secrets)
+	secrets, _ := mockpay.ParseSecrets(secret)
+	signer, _ := mockpay.NewSigner(secrets)
 	o := Options{AdminToken: "t", Signer: signer}
 	good := Recovery{Open: []int{10}, Cases: RecoveryCases}
 	if err := good.validate(o); err != nil {

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const listLimitDefault = 100
@@ -21,21 +21,21 @@ const listLimitDefault = 100
 // api is the provider's HTTP side.
 type api struct {
 	bank  *bank
-	links *payments.PayLinks
+	links *mockpay.PayLinks
 	log   *slog.Logger
 }
 
-func newHandler(bank *bank, links *payments.PayLinks, log *slog.Logger) http.Handler {
+func newHandler(bank *bank, links *mockpay.PayLinks, log *slog.Logger) http.Handler {
 	a := &api{bank: bank, links: links, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.HandleFunc("GET /v1/sessions/{session}", a.session)
 	mux.HandleFunc("POST /v1/sessions/{session}/pay", a.pay)
 	mux.HandleFunc("POST /v1/sessions/{session}/expire", a.expire)
-	mux.HandleFunc("POST "+payments.RefundsPath, a.refund)
-	mux.HandleFunc("GET "+payments.RefundsPath, serveList[payments.Refund](a, bucketNamed(refundsBucket)))
-	mux.HandleFunc("GET "+payments.CapturesPath, serveList[domain.Capture](a, bucketNamed(capturesBucket)))
-	mux.HandleFunc("GET "+payments.DeliveriesPath, serveList[payments.Delivery](a, deliveriesBucket))
+	mux.HandleFunc("POST "+mockpay.RefundsPath, a.refund)
+	mux.HandleFunc("GET "+mockpay.RefundsPath, serveList[mockpay.Refund](a, bucketNamed(refundsBucket)))
+	mux.HandleFunc("GET "+mockpay.CapturesPath, serveList[domain.Capture](a, bucketNamed(capturesBucket)))
+	mux.HandleFunc("GET "+mockpay.DeliveriesPath, serveList[mockpay.Delivery](a, deliveriesBucket))
 	mux.HandleFunc("GET "+MischiefPath, a.mischief)
 	mux.HandleFunc("POST "+MischiefPath, a.setMischief)
 	mux.HandleFunc("DELETE "+MischiefPath, a.clearMischief)
@@ -43,8 +43,8 @@ func newHandler(bank *bank, links *payments.PayLinks, log *slog.Logger) http.Han
 	mux.HandleFunc("POST /v1/sessions/{session}/mischief", a.setSessionMischief)
 	mux.HandleFunc("DELETE /v1/sessions/{session}/mischief", a.clearSessionMischief)
 	mux.HandleFunc("POST /v1/sessions/{session}/capture", a.capture)
-	mux.HandleFunc("GET "+payments.PayPath+"{session}", a.showPage)
-	mux.HandleFunc("POST "+payments.PayPath+"{session}", a.submitPage)
+	mux.HandleFunc("GET "+mockpay.PayPath+"{session}", a.showPage)
+	mux.HandleFunc("POST "+mockpay.PayPath+"{session}", a.submitPage)
 	mux.HandleFunc("GET "+stylePath, serveStyle)
 	mux.Handle("/", unmatched(mux))
 
@@ -135,7 +135,7 @@ func (a *api) session(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	session, err := troubled(a, call{callSession, order}, func() (payments.Session, error) { return a.bank.lookup(order) })
+	session, err := troubled(a, call{callSession, order}, func() (mockpay.Session, error) { return a.bank.lookup(order) })
 	a.answer(w, r, session, err)
 }
 
@@ -145,7 +145,7 @@ func (a *api) pay(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	var request payments.PayRequest
+	var request mockpay.PayRequest
 	if err := readJSON(r, &request); err != nil {
 		a.fail(w, r, err)
 		return
@@ -160,12 +160,12 @@ func (a *api) pay(w http.ResponseWriter, r *http.Request) {
 }
 
 // linkOf reads a pay link: the page's address or its query; nil when empty.
-func (a *api) linkOf(session, text string) (*payments.PayLink, error) {
+func (a *api) linkOf(session, text string) (*mockpay.PayLink, error) {
 	if text == "" {
 		return nil, nil
 	}
 	if address, err := url.Parse(text); err == nil && address.Path != "" && strings.Contains(text, "?") {
-		path, of, _ := strings.Cut(address.Path, payments.PayPath)
+		path, of, _ := strings.Cut(address.Path, mockpay.PayPath)
 		if path != "" || of != session {
 			return nil, refuse(refusedForged, "The pay link is for another session.")
 		}
@@ -184,17 +184,17 @@ func (a *api) expire(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	expiry, err := troubled(a, call{callExpire, order}, func() (payments.Expiry, error) { return a.bank.expire(order) })
+	expiry, err := troubled(a, call{callExpire, order}, func() (mockpay.Expiry, error) { return a.bank.expire(order) })
 	a.answer(w, r, expiry, err)
 }
 
 func (a *api) refund(w http.ResponseWriter, r *http.Request) {
-	var request payments.RefundRequest
+	var request mockpay.RefundRequest
 	if err := readJSON(r, &request); err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	refund, err := troubled(a, call{callRefund, orderOfPayment(request.Payment)}, func() (payments.Refund, error) { return a.bank.refund(request) })
+	refund, err := troubled(a, call{callRefund, orderOfPayment(request.Payment)}, func() (mockpay.Refund, error) { return a.bank.refund(request) })
 	a.answer(w, r, refund, err)
 }
 
@@ -204,12 +204,12 @@ func bucketNamed(name []byte) func(*http.Request) ([]byte, error) {
 }
 
 func deliveriesBucket(r *http.Request) ([]byte, error) {
-	switch state := payments.DeliveryState(r.URL.Query().Get("state")); state {
-	case "", payments.DeliveryAcknowledged:
+	switch state := mockpay.DeliveryState(r.URL.Query().Get("state")); state {
+	case "", mockpay.DeliveryAcknowledged:
 		return acknowledgedBucket, nil
-	case payments.DeliveryPending:
+	case mockpay.DeliveryPending:
 		return pendingBucket, nil
-	case payments.DeliveryAbandoned:
+	case mockpay.DeliveryAbandoned:
 		return abandonedBucket, nil
 	case DeliveryLost:
 		return lostBucket, nil
@@ -231,7 +231,7 @@ func serveList[T any](a *api, bucketOf func(*http.Request) ([]byte, error)) http
 			return
 		}
 		items, next, err := list[T](a.bank, bucket, after, limit)
-		page := payments.Page[T]{Items: items}
+		page := mockpay.Page[T]{Items: items}
 		if next > 0 {
 			page.Next = strconv.FormatUint(next, 10)
 		}
@@ -247,8 +247,8 @@ func pageOf(query url.Values) (after uint64, limit int, err error) {
 		}
 	}
 	if text := query.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > payments.ListLimitMax {
-			return 0, 0, refuse(refusedInvalid, "The parameter limit must be 1–%d.", payments.ListLimitMax)
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mockpay.ListLimitMax {
+			return 0, 0, refuse(refusedInvalid, "The parameter limit must be 1–%d.", mockpay.ListLimitMax)
 		}
 	}
 	return after, limit, nil
@@ -351,7 +351,7 @@ func writeOverload(w http.ResponseWriter, detail string) {
 }
 
 func writeProblem(w http.ResponseWriter, status int, code, detail string) {
-	writeBody(w, status, payments.ProblemContentType, payments.Problem{
+	writeBody(w, status, mockpay.ProblemContentType, mockpay.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail,
 	})
 }

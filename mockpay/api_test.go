@@ -10,20 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 func TestPayByAPI(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
-	first := b.pay(link, payments.OutcomeSucceeded)
+	first := b.pay(link, mockpay.OutcomeSucceeded)
 	require.Equal(t, 200, first.Code)
 	require.Equal(t, "application/json", first.Header().Get("Content-Type"))
 	again := b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", `{"outcome":"succeeded"}`)
 	require.Equal(t, 200, again.Code)
 	require.Equal(t, first.Body.String(), again.Body.String(), "the same outcome gives the same answer")
-	s := decode[payments.Session](t, first)
-	require.Equal(t, payments.SessionCaptured, s.Status)
+	s := decode[mockpay.Session](t, first)
+	require.Equal(t, mockpay.SessionCaptured, s.Status)
 	require.Equal(t, int64(6500), s.Capture.AmountMinor)
 }
 
@@ -55,17 +55,17 @@ func TestExpireByAPI(t *testing.T) {
 	w := b.ask("POST", "/v1/sessions/"+domain.SessionID(orderNumber(1))+"/expire", "")
 	require.Equal(t, 200, w.Code)
 	require.JSONEq(t, `{"status":"expired"}`, w.Body.String())
-	require.Equal(t, 200, b.pay(b.link(2), payments.OutcomeSucceeded).Code)
-	e := decode[payments.Expiry](t, b.ask("POST", "/v1/sessions/"+domain.SessionID(orderNumber(2))+"/expire", ""))
-	require.Equal(t, payments.SessionCaptured, e.Status)
+	require.Equal(t, 200, b.pay(b.link(2), mockpay.OutcomeSucceeded).Code)
+	e := decode[mockpay.Expiry](t, b.ask("POST", "/v1/sessions/"+domain.SessionID(orderNumber(2))+"/expire", ""))
+	require.Equal(t, mockpay.SessionCaptured, e.Status)
 	require.Equal(t, b.captures()[0], *e.Capture)
-	requireProblem(t, b.pay(b.link(1), payments.OutcomeSucceeded), 409, "session_closed")
+	requireProblem(t, b.pay(b.link(1), mockpay.OutcomeSucceeded), 409, "session_closed")
 }
 
 func TestAPIRefusals(t *testing.T) {
 	b := setup(t)
 	paid, other := b.link(1), b.link(2)
-	require.Equal(t, 200, b.pay(paid, payments.OutcomeSucceeded).Code)
+	require.Equal(t, 200, b.pay(paid, mockpay.OutcomeSucceeded).Code)
 	session := "/v1/sessions/" + other.Session()
 	forged := strings.Replace(b.payURL(other), "amount=6500", "amount=1", 1)
 	for _, row := range []struct {
@@ -110,13 +110,13 @@ func TestAPIRefusals(t *testing.T) {
 func TestListsArePaged(t *testing.T) {
 	b := setup(t)
 	for n := range 5 {
-		require.Equal(t, 200, b.pay(b.link(n), payments.OutcomeSucceeded).Code)
+		require.Equal(t, 200, b.pay(b.link(n), mockpay.OutcomeSucceeded).Code)
 	}
 	var read []domain.Capture
 	target, pages := "/v1/captures?limit=2", 0
 	for {
 		pages++
-		page := decode[payments.Page[domain.Capture]](t, b.ask("GET", target, ""))
+		page := decode[mockpay.Page[domain.Capture]](t, b.ask("GET", target, ""))
 		read = append(read, page.Items...)
 		if page.Next == "" {
 			break
@@ -127,7 +127,7 @@ func TestListsArePaged(t *testing.T) {
 	require.Equal(t, b.captures(), read)
 	require.JSONEq(t, `{"items":[]}`, b.ask("GET", "/v1/refunds", "").Body.String())
 	require.JSONEq(t, `{"items":[]}`, b.ask("GET", "/v1/deliveries", "").Body.String())
-	require.Len(t, decode[payments.Page[payments.Delivery]](t, b.ask("GET", "/v1/deliveries?state=pending", "")).Items, 5)
+	require.Len(t, decode[mockpay.Page[mockpay.Delivery]](t, b.ask("GET", "/v1/deliveries?state=pending", "")).Items, 5)
 }
 
 func TestAPageOfAnotherSiteCannotPay(t *testing.T) {
@@ -197,8 +197,8 @@ func TestThePageShowsWhatIsToBePaid(t *testing.T) {
 }
 
 func TestThePageSendsTheBuyerBack(t *testing.T) {
-	for outcome, status := range map[string]payments.SessionStatus{
-		"succeeded": payments.SessionCaptured, "failed": payments.SessionFailed, "canceled": payments.SessionCanceled,
+	for outcome, status := range map[string]mockpay.SessionStatus{
+		"succeeded": mockpay.SessionCaptured, "failed": mockpay.SessionFailed, "canceled": mockpay.SessionCanceled,
 	} {
 		t.Run(outcome, func(t *testing.T) {
 			b := setup(t)
@@ -208,7 +208,7 @@ func TestThePageSendsTheBuyerBack(t *testing.T) {
 				require.Equal(t, 303, w.Code)
 				require.Equal(t, link.ReturnURL, w.Header().Get("Location"))
 			}
-			s := decode[payments.Session](t, b.ask("GET", "/v1/sessions/"+link.Session(), ""))
+			s := decode[mockpay.Session](t, b.ask("GET", "/v1/sessions/"+link.Session(), ""))
 			require.Equal(t, status, s.Status)
 			require.Len(t, b.pending(), 1)
 		})
@@ -218,8 +218,8 @@ func TestThePageSendsTheBuyerBack(t *testing.T) {
 func TestThePageWhenNothingCanBePaid(t *testing.T) {
 	for _, row := range []struct {
 		name    string
-		before  func(b *bundle, link payments.PayLink)
-		request func(b *bundle, link payments.PayLink) *httptest.ResponseRecorder
+		before  func(b *bundle, link mockpay.PayLink)
+		request func(b *bundle, link mockpay.PayLink) *httptest.ResponseRecorder
 		status  int
 		text    string
 		back    bool
@@ -229,20 +229,20 @@ func TestThePageWhenNothingCanBePaid(t *testing.T) {
 		{"the time is over", letItPass, visitIt, 200, "Too late to pay", true},
 		{"the time is over on an open page", letItPass, submitIt, 409, "Too late to pay", true},
 		{"paid before", payIt, visitIt, 200, "This payment was made", true},
-		{"paid, then canceled in another tab", payIt, func(b *bundle, l payments.PayLink) *httptest.ResponseRecorder {
+		{"paid, then canceled in another tab", payIt, func(b *bundle, l mockpay.PayLink) *httptest.ResponseRecorder {
 			return b.ask("POST", b.payURL(l), "outcome=canceled")
 		}, 409, "This payment was made", true},
-		{"no button was pressed", nothing, func(b *bundle, l payments.PayLink) *httptest.ResponseRecorder {
+		{"no button was pressed", nothing, func(b *bundle, l mockpay.PayLink) *httptest.ResponseRecorder {
 			return b.ask("POST", b.payURL(l), "")
 		}, 422, "This payment cannot be made", true},
-		{"a forged link", nothing, func(b *bundle, l payments.PayLink) *httptest.ResponseRecorder {
+		{"a forged link", nothing, func(b *bundle, l mockpay.PayLink) *httptest.ResponseRecorder {
 			return b.ask("GET", strings.Replace(b.payURL(l), "6500", "1", 1), "")
 		}, 403, "signature is not valid", false},
-		{"a forged return address", nothing, func(b *bundle, l payments.PayLink) *httptest.ResponseRecorder {
+		{"a forged return address", nothing, func(b *bundle, l mockpay.PayLink) *httptest.ResponseRecorder {
 			return b.ask("POST", strings.Replace(b.payURL(l), "127.0.0.1", "evil.example", 1), "outcome=failed")
 		}, 403, "signature is not valid", false},
-		{"no link", nothing, func(b *bundle, l payments.PayLink) *httptest.ResponseRecorder {
-			return b.ask("GET", payments.PayPath+l.Session(), "")
+		{"no link", nothing, func(b *bundle, l mockpay.PayLink) *httptest.ResponseRecorder {
+			return b.ask("GET", mockpay.PayPath+l.Session(), "")
 		}, 422, "exactly once", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -259,13 +259,13 @@ func TestThePageWhenNothingCanBePaid(t *testing.T) {
 	}
 }
 
-func nothing(*bundle, payments.PayLink)         {}
-func letItPass(b *bundle, _ payments.PayLink)   { b.pass(time.Hour) }
-func expireIt(b *bundle, link payments.PayLink) { b.step(link, "expire") }
-func payIt(b *bundle, link payments.PayLink)    { b.step(link, "succeeded") }
-func visitIt(b *bundle, link payments.PayLink) *httptest.ResponseRecorder {
+func nothing(*bundle, mockpay.PayLink)         {}
+func letItPass(b *bundle, _ mockpay.PayLink)   { b.pass(time.Hour) }
+func expireIt(b *bundle, link mockpay.PayLink) { b.step(link, "expire") }
+func payIt(b *bundle, link mockpay.PayLink)    { b.step(link, "succeeded") }
+func visitIt(b *bundle, link mockpay.PayLink) *httptest.ResponseRecorder {
 	return b.ask("GET", b.payURL(link), "")
 }
-func submitIt(b *bundle, link payments.PayLink) *httptest.ResponseRecorder {
+func submitIt(b *bundle, link mockpay.PayLink) *httptest.ResponseRecorder {
 	return b.ask("POST", b.payURL(link), "outcome=succeeded")
 }

@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // undeliveredMax bounds the webhooks that wait for the box office; beyond it no
@@ -55,7 +55,7 @@ type bank struct {
 }
 
 // visit opens the session of a pay link, or finds it as it stands.
-func (b *bank) visit(link payments.PayLink) (payments.Session, error) {
+func (b *bank) visit(link mockpay.PayLink) (mockpay.Session, error) {
 	session, err := b.session(link.Order)
 	var r *refusal
 	if !errors.As(err, &r) { // visited before: no need to write
@@ -71,17 +71,17 @@ func (b *bank) visit(link payments.PayLink) (payments.Session, error) {
 
 // pay ends an open session; link, if there is one, opens it first. The same
 // outcome again is answered as the first time.
-func (b *bank) pay(order domain.OrderID, outcome payments.Outcome, link *payments.PayLink) (payments.Session, error) {
+func (b *bank) pay(order domain.OrderID, outcome mockpay.Outcome, link *mockpay.PayLink) (mockpay.Session, error) {
 	end, ok := endings[outcome]
 	if !ok {
-		return payments.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, failed or canceled.")
+		return mockpay.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, failed or canceled.")
 	}
 	if err := b.checkUndelivered(); err != nil {
-		return payments.Session{}, err
+		return mockpay.Session{}, err
 	}
 	events, err := newEventIDs()
 	if err != nil {
-		return payments.Session{}, err
+		return mockpay.Session{}, err
 	}
 	var ended *ended
 	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
@@ -93,10 +93,10 @@ func (b *bank) pay(order domain.OrderID, outcome payments.Outcome, link *payment
 		switch {
 		case s.Status == end.status:
 			return s, nil, nil
-		case s.Status != payments.SessionOpen:
+		case s.Status != mockpay.SessionOpen:
 			return s, refuse(refusedClosed, "Session %s is %s: it was decided before.", s.Session, s.Status), nil
 		case !now.Before(s.ExpiresAt):
-			s.Status, s.EndedAt = payments.SessionExpired, now
+			s.Status, s.EndedAt = mockpay.SessionExpired, now
 			return s, refuse(refusedClosed, "Session %s expired at %s.", s.Session, s.ExpiresAt.Format(time.RFC3339)), s.save(tx)
 		}
 		t := b.trickster.on(order)
@@ -129,10 +129,10 @@ func (b *bank) announce(e *ended) {
 
 // expire forbids any payment from now on, unless one was captured. A session
 // that nobody opened yet is forbidden all the same.
-func (b *bank) expire(order domain.OrderID) (payments.Expiry, error) {
+func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 	events, err := newEventIDs()
 	if err != nil {
-		return payments.Expiry{}, err
+		return mockpay.Expiry{}, err
 	}
 	admitted := true
 	var ended *ended
@@ -143,9 +143,9 @@ func (b *bank) expire(order domain.OrderID) (payments.Expiry, error) {
 		case err != nil:
 			return s, nil, err
 		case !ok: // nobody said how much, so that no trick could capture it
-			s = sessionRecord{Session: domain.SessionID(order), Order: order, Status: payments.SessionExpired, EndedAt: now}
+			s = sessionRecord{Session: domain.SessionID(order), Order: order, Status: mockpay.SessionExpired, EndedAt: now}
 			return s, nil, s.save(tx)
-		case s.Status != payments.SessionOpen:
+		case s.Status != mockpay.SessionOpen:
 			return s, nil, nil
 		}
 		var c course
@@ -154,14 +154,14 @@ func (b *bank) expire(order domain.OrderID) (payments.Expiry, error) {
 		return s, nil, err
 	})
 	if err != nil {
-		return payments.Expiry{}, err
+		return mockpay.Expiry{}, err
 	}
 	b.announce(ended)
-	if session.Status == payments.SessionCaptured && admitted {
-		return payments.Expiry{Status: payments.SessionCaptured, Capture: session.Capture}, nil
+	if session.Status == mockpay.SessionCaptured && admitted {
+		return mockpay.Expiry{Status: mockpay.SessionCaptured, Capture: session.Capture}, nil
 	}
 	// Failed and canceled sessions take no money either.
-	return payments.Expiry{Status: payments.SessionExpired}, nil
+	return mockpay.Expiry{Status: mockpay.SessionExpired}, nil
 }
 
 // capture takes money in whatever state the session is: mischief by hand. The
@@ -214,53 +214,53 @@ func (b *bank) captureIn(tx *bbolt.Tx, order domain.OrderID, request CaptureRequ
 	if refused := request.settleTerms(&s); refused != nil {
 		return nil, refused, nil
 	}
-	course := b.trickster.on(order).captureCourse(s.Status == payments.SessionOpen)
+	course := b.trickster.on(order).captureCourse(s.Status == mockpay.SessionOpen)
 	done, err := s.take(tx, request.of(&s), course, events, b.now().UTC())
 	return done, nil, err
 }
 
 // lookup reads a session.
-func (b *bank) lookup(order domain.OrderID) (payments.Session, error) {
+func (b *bank) lookup(order domain.OrderID) (mockpay.Session, error) {
 	s, err := b.session(order)
 	return b.asOfNow(s), err
 }
 
 // refund gives a capture back, once.
-func (b *bank) refund(request payments.RefundRequest) (payments.Refund, error) {
-	var done payments.Refund
+func (b *bank) refund(request mockpay.RefundRequest) (mockpay.Refund, error) {
+	var done mockpay.Refund
 	var refused *refusal
 	err := b.store.update(func(tx *bbolt.Tx) (err error) {
 		done, refused, err = refundIn(tx, request, b.now().UTC())
 		return err
 	})
 	if err != nil {
-		return payments.Refund{}, err
+		return mockpay.Refund{}, err
 	}
 	if refused != nil {
-		return payments.Refund{}, refused
+		return mockpay.Refund{}, refused
 	}
 	return done, nil
 }
 
-func refundIn(tx *bbolt.Tx, request payments.RefundRequest, now time.Time) (payments.Refund, *refusal, error) {
+func refundIn(tx *bbolt.Tx, request mockpay.RefundRequest, now time.Time) (mockpay.Refund, *refusal, error) {
 	capture, ok, err := indexed[domain.Capture](tx, capturedBucket, capturesBucket, request.Payment)
 	if err != nil || !ok {
-		return payments.Refund{}, refuse(refusedNotFound, "There is no payment %q.", request.Payment), err
+		return mockpay.Refund{}, refuse(refusedNotFound, "There is no payment %q.", request.Payment), err
 	}
-	earlier, ok, err := indexed[payments.Refund](tx, refundedBucket, refundsBucket, request.Payment)
+	earlier, ok, err := indexed[mockpay.Refund](tx, refundedBucket, refundsBucket, request.Payment)
 	switch {
 	case err != nil:
-		return payments.Refund{}, nil, err
+		return mockpay.Refund{}, nil, err
 	case ok && (earlier.AmountMinor != request.AmountMinor || earlier.Currency != request.Currency):
-		return payments.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
+		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
 	case ok:
 		return earlier, nil, nil
 	case request.Currency != capture.Currency || request.AmountMinor > capture.AmountMinor:
-		return payments.Refund{}, refuse(refusedRefund, "Payment %s captured %d %s, a refund cannot exceed that.", request.Payment, capture.AmountMinor, capture.Currency), nil
+		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s captured %d %s, a refund cannot exceed that.", request.Payment, capture.AmountMinor, capture.Currency), nil
 	case request.AmountMinor < min(1, capture.AmountMinor): // 0 only for a payment of 0
-		return payments.Refund{}, refuse(refusedInvalid, "The amount must be 1–%d minor units.", capture.AmountMinor), nil
+		return mockpay.Refund{}, refuse(refusedInvalid, "The amount must be 1–%d minor units.", capture.AmountMinor), nil
 	}
-	refund := payments.Refund{RefundRequest: request, Session: capture.Session, Order: capture.Order, RefundedAt: now}
+	refund := mockpay.Refund{RefundRequest: request, Session: capture.Session, Order: capture.Order, RefundedAt: now}
 	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, request.Payment, refund)
 }
 
@@ -275,7 +275,7 @@ func list[T any](b *bank, bucket []byte, after uint64, limit int) (values []T, n
 
 // decide runs a decision in a transaction. A refusal is committed as well: what
 // it changed (an expiry that was noticed) holds.
-func (b *bank) decide(decision func(*bbolt.Tx) (sessionRecord, *refusal, error)) (payments.Session, error) {
+func (b *bank) decide(decision func(*bbolt.Tx) (sessionRecord, *refusal, error)) (mockpay.Session, error) {
 	var s sessionRecord
 	var refused *refusal
 	err := b.store.update(func(tx *bbolt.Tx) (err error) {
@@ -283,10 +283,10 @@ func (b *bank) decide(decision func(*bbolt.Tx) (sessionRecord, *refusal, error))
 		return err
 	})
 	if err != nil {
-		return payments.Session{}, err
+		return mockpay.Session{}, err
 	}
 	if refused != nil {
-		return payments.Session(s), refused
+		return mockpay.Session(s), refused
 	}
 	return b.asOfNow(s), nil
 }
@@ -305,11 +305,11 @@ func (b *bank) session(order domain.OrderID) (s sessionRecord, err error) {
 
 // asOfNow shows an open session whose time is over as expired, which is how any
 // payment would find it.
-func (b *bank) asOfNow(s sessionRecord) payments.Session {
-	if s.Status == payments.SessionOpen && !b.now().Before(s.ExpiresAt) {
-		s.Status = payments.SessionExpired
+func (b *bank) asOfNow(s sessionRecord) mockpay.Session {
+	if s.Status == mockpay.SessionOpen && !b.now().Before(s.ExpiresAt) {
+		s.Status = mockpay.SessionExpired
 	}
-	return payments.Session(s)
+	return mockpay.Session(s)
 }
 
 func isStoreError(err error) bool {
@@ -318,15 +318,15 @@ func isStoreError(err error) bool {
 }
 
 // sessionRecord is a session as it is stored.
-type sessionRecord payments.Session
+type sessionRecord mockpay.Session
 
 func loadSession(tx *bbolt.Tx, order domain.OrderID) (sessionRecord, bool, error) {
-	s, ok, err := get[payments.Session](tx.Bucket(sessionsBucket), order[:])
+	s, ok, err := get[mockpay.Session](tx.Bucket(sessionsBucket), order[:])
 	return sessionRecord(s), ok, err
 }
 
 // openSession finds a session or, given its link, opens it.
-func openSession(tx *bbolt.Tx, order domain.OrderID, link *payments.PayLink) (sessionRecord, *refusal, error) {
+func openSession(tx *bbolt.Tx, order domain.OrderID, link *mockpay.PayLink) (sessionRecord, *refusal, error) {
 	s, ok, err := loadSession(tx, order)
 	switch {
 	case err != nil:
@@ -339,31 +339,31 @@ func openSession(tx *bbolt.Tx, order domain.OrderID, link *payments.PayLink) (se
 		return s, refuse(refusedNotFound, "There is no session %s yet: visit its pay link first, or send it as \"link\".", domain.SessionID(order)), nil
 	}
 	s = sessionRecord{
-		Session: link.Session(), Order: link.Order, Status: payments.SessionOpen,
+		Session: link.Session(), Order: link.Order, Status: mockpay.SessionOpen,
 		AmountMinor: link.AmountMinor, Currency: link.Currency, ExpiresAt: link.ExpiresAt,
 	}
 	return s, nil, s.save(tx)
 }
 
 // agrees reports whether the session has the link's terms, or none at all.
-func (s sessionRecord) agrees(link *payments.PayLink) bool {
+func (s sessionRecord) agrees(link *mockpay.PayLink) bool {
 	return link == nil || s.Currency == "" || s.AmountMinor == link.AmountMinor && s.Currency == link.Currency
 }
 
 func (s sessionRecord) save(tx *bbolt.Tx) error {
-	return put(tx.Bucket(sessionsBucket), s.Order[:], payments.Session(s))
+	return put(tx.Bucket(sessionsBucket), s.Order[:], mockpay.Session(s))
 }
 
 // ending is what an outcome makes of a session, and what is said of it.
 type ending struct {
-	status payments.SessionStatus
+	status mockpay.SessionStatus
 	event  domain.PaymentEventType
 }
 
-var endings = map[payments.Outcome]ending{
-	payments.OutcomeSucceeded: {payments.SessionCaptured, domain.PaymentSucceeded},
-	payments.OutcomeFailed:    {payments.SessionFailed, domain.PaymentFailed},
-	payments.OutcomeCanceled:  {payments.SessionCanceled, domain.PaymentCanceled},
+var endings = map[mockpay.Outcome]ending{
+	mockpay.OutcomeSucceeded: {mockpay.SessionCaptured, domain.PaymentSucceeded},
+	mockpay.OutcomeFailed:    {mockpay.SessionFailed, domain.PaymentFailed},
+	mockpay.OutcomeCanceled:  {mockpay.SessionCanceled, domain.PaymentCanceled},
 }
 
 // ended is what the end of a session leaves to do once it is on disk.
@@ -377,7 +377,7 @@ type ended struct {
 // report them are one transaction.
 func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, now time.Time) (*ended, error) {
 	due := s.due()
-	if c.status == payments.SessionCaptured {
+	if c.status == mockpay.SessionCaptured {
 		c.played = append(c.played, t.alter(&due)...)
 		return s.take(tx, due, c, events, now)
 	}
@@ -398,7 +398,7 @@ func (s *sessionRecord) due() domain.Capture {
 func (s *sessionRecord) take(tx *bbolt.Tx, capture domain.Capture, c course, events eventIDs, now time.Time) (*ended, error) {
 	capture.CapturedAt = now
 	if s.Capture == nil {
-		s.Status, s.EndedAt, s.Capture = payments.SessionCaptured, now, &capture
+		s.Status, s.EndedAt, s.Capture = mockpay.SessionCaptured, now, &capture
 	}
 	if err := addIndexed(tx, capturedBucket, capturesBucket, capture.Payment, capture); err != nil {
 		return nil, err
@@ -415,7 +415,7 @@ func (s *sessionRecord) take(tx *bbolt.Tx, capture domain.Capture, c course, eve
 func (c *course) report(tx *bbolt.Tx, about domain.Capture, events eventIDs, now time.Time) ([]parcel, error) {
 	var parcels []parcel
 	for i, r := range c.reports {
-		delivery := payments.Delivery{OccurredAt: now, State: payments.DeliveryPending, Event: domain.PaymentEvent{
+		delivery := mockpay.Delivery{OccurredAt: now, State: mockpay.DeliveryPending, Event: domain.PaymentEvent{
 			ID: events[i], Type: r.event, Session: about.Session, Order: about.Order,
 			Payment: about.Payment, AmountMinor: about.AmountMinor, Currency: about.Currency,
 		}}

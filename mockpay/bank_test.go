@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 func TestASessionIsDecidedOnce(t *testing.T) {
@@ -62,22 +62,22 @@ func TestASessionIsDecidedOnce(t *testing.T) {
 }
 
 // step does one thing to a session and says its status or the refusal.
-func (b *bundle) step(link payments.PayLink, do string) string {
-	var status payments.SessionStatus
+func (b *bundle) step(link mockpay.PayLink, do string) string {
+	var status mockpay.SessionStatus
 	var err error
 	switch do {
 	case "visit":
-		var s payments.Session
+		var s mockpay.Session
 		s, err = b.bank.visit(link)
 		status = s.Status
 	case "expire":
-		var e payments.Expiry
+		var e mockpay.Expiry
 		e, err = b.bank.expire(link.Order)
 		status = e.Status
-		require.Equal(b.t, status == payments.SessionCaptured, e.Capture != nil)
+		require.Equal(b.t, status == mockpay.SessionCaptured, e.Capture != nil)
 	default:
-		var s payments.Session
-		s, err = b.bank.pay(link.Order, payments.Outcome(do), &link)
+		var s mockpay.Session
+		s, err = b.bank.pay(link.Order, mockpay.Outcome(do), &link)
 		status = s.Status
 	}
 	var r *refusal
@@ -91,7 +91,7 @@ func (b *bundle) step(link payments.PayLink, do string) string {
 func TestACaptureAndItsEventSayWhatTheLinkSaid(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
-	_, err := b.bank.pay(link.Order, payments.OutcomeSucceeded, &link)
+	_, err := b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
 	require.NoError(t, err)
 	want := domain.Capture{
 		Payment: link.Session(), Session: link.Session(), Order: link.Order,
@@ -129,12 +129,12 @@ func TestPayAgainstExpireHasOneWinner(t *testing.T) {
 			require.Equal(t, "open", b.step(link, "visit"))
 		}
 		pay := func() {
-			s, err := b.bank.pay(link.Order, payments.OutcomeSucceeded, &link)
-			results[n].paid = err == nil && s.Status == payments.SessionCaptured
+			s, err := b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
+			results[n].paid = err == nil && s.Status == mockpay.SessionCaptured
 		}
 		expire := func() {
 			e, err := b.bank.expire(link.Order)
-			results[n].expired = err == nil && e.Status == payments.SessionExpired
+			results[n].expired = err == nil && e.Status == mockpay.SessionExpired
 		}
 		if random.IntN(2) == 0 {
 			pay, expire = expire, pay
@@ -155,14 +155,14 @@ func TestPayAgainstExpireHasOneWinner(t *testing.T) {
 }
 
 func TestRefunds(t *testing.T) {
-	request := func(payment string, amount int64, currency string) payments.RefundRequest {
-		return payments.RefundRequest{Payment: payment, AmountMinor: amount, Currency: currency, Reason: domain.RefundNoneLeft}
+	request := func(payment string, amount int64, currency string) mockpay.RefundRequest {
+		return mockpay.RefundRequest{Payment: payment, AmountMinor: amount, Currency: currency, Reason: domain.RefundNoneLeft}
 	}
 	paid := orderNumber(1)
 	payment := domain.SessionID(paid)
 	for _, row := range []struct {
 		name    string
-		request payments.RefundRequest
+		request mockpay.RefundRequest
 		want    string // the refusal's code; empty: done
 	}{
 		{"in full", request(payment, 6500, "EUR"), ""},
@@ -180,12 +180,12 @@ func TestRefunds(t *testing.T) {
 			require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
 			require.Equal(t, "failed", b.step(b.link(2), "failed"))
 			refund, err := b.bank.refund(row.request)
-			refunds, _, errList := list[payments.Refund](b.bank, refundsBucket, 0, 10)
+			refunds, _, errList := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
 			require.NoError(t, errList)
 			if row.want == "" {
 				require.NoError(t, err)
-				require.Equal(t, payments.Refund{RefundRequest: row.request, Session: payment, Order: paid, RefundedAt: b.clock()}, refund)
-				require.Equal(t, []payments.Refund{refund}, refunds)
+				require.Equal(t, mockpay.Refund{RefundRequest: row.request, Session: payment, Order: paid, RefundedAt: b.clock()}, refund)
+				require.Equal(t, []mockpay.Refund{refund}, refunds)
 				return
 			}
 			var r *refusal
@@ -199,7 +199,7 @@ func TestRefunds(t *testing.T) {
 func TestARefundIsDoneOnce(t *testing.T) {
 	b := setup(t)
 	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
-	request := payments.RefundRequest{Payment: domain.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR", Reason: domain.RefundCanceled}
+	request := mockpay.RefundRequest{Payment: domain.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR", Reason: domain.RefundCanceled}
 	first, err := b.bank.refund(request)
 	require.NoError(t, err)
 	b.pass(time.Hour)
@@ -212,7 +212,7 @@ func TestARefundIsDoneOnce(t *testing.T) {
 	var r *refusal
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, refusedRefund, r.code)
-	refunds, _, err := list[payments.Refund](b.bank, refundsBucket, 0, 10)
+	refunds, _, err := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, refunds, 1)
 }
@@ -222,7 +222,7 @@ func TestStateSurvivesAReopening(t *testing.T) {
 	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
 	require.Equal(t, "expired", b.step(b.link(2), "expire"))
 	require.Equal(t, "open", b.step(b.link(3), "visit"))
-	_, err := b.bank.refund(payments.RefundRequest{Payment: domain.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR"})
+	_, err := b.bank.refund(mockpay.RefundRequest{Payment: domain.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR"})
 	require.NoError(t, err)
 	captures, pending := b.captures(), b.pending()
 	b.reopen()
@@ -274,10 +274,10 @@ func TestAFailedCommitBreaksTheStoreForGood(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrInvalid)
 	<-b.bank.store.broken
 	link := b.link(2)
-	_, err = b.bank.pay(link.Order, payments.OutcomeSucceeded, &link)
+	_, err = b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
 	require.ErrorIs(t, err, os.ErrInvalid)
 	require.Equal(t, 1, b.bank.courier.undelivered(), "what failed is not reported")
-	require.Equal(t, 500, b.pay(b.link(3), payments.OutcomeSucceeded).Code)
+	require.Equal(t, 500, b.pay(b.link(3), mockpay.OutcomeSucceeded).Code)
 	require.Equal(t, 503, b.ask("GET", "/healthz", "").Code)
 	require.ErrorContains(t, b.bank.store.close(), "the store failed")
 	b.open()
@@ -288,7 +288,7 @@ func TestAClosedStoreRefusesWrites(t *testing.T) {
 	b := setup(t)
 	require.NoError(t, b.bank.store.close())
 	require.NoError(t, b.bank.store.close(), "closing twice is allowed")
-	w := b.pay(b.link(1), payments.OutcomeSucceeded)
+	w := b.pay(b.link(1), mockpay.OutcomeSucceeded)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	requireProblem(t, w, 503, "overloaded")
 }

@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // The defaults of the local stack.
@@ -23,7 +23,7 @@ type Config struct {
 	Addr         string // host:port to listen on, loopback only; port 0 takes a free one
 	DataDir      string // made when missing; one process at a time
 	BoxofficeURL string // where webhooks go, without a slash at its end
-	Secrets      payments.Secrets
+	Secrets      mockpay.Secrets
 	Log          *slog.Logger // nil: slog.Default
 }
 
@@ -39,7 +39,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	}
 	own, errOwn := serverURL(orDefault("MOCKPAY_URL", defaultURL))
 	boxoffice, errBoxoffice := serverURL(orDefault("BOXOFFICE_URL", defaultBoxofficeURL))
-	secrets, errSecrets := payments.ParseSecrets(getenv("BOXOFFICE_WEBHOOK_SECRET"))
+	secrets, errSecrets := mockpay.ParseSecrets(getenv("BOXOFFICE_WEBHOOK_SECRET"))
 	err := errors.Join(prefix("MOCKPAY_URL", errOwn), prefix("BOXOFFICE_URL", errBoxoffice), prefix("BOXOFFICE_WEBHOOK_SECRET", errSecrets))
 	if err != nil {
 		return Config{}, err

@@ -12,7 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // The schedule of webhooks: at once, then after half a second, doubling up to
@@ -172,10 +172,10 @@ func (c *courier) deliver(ctx context.Context, p parcel) {
 	delay := max(c.backoff(p.attempt), min(answer.RetryAfter, retryMax))
 	switch {
 	case answer.Acknowledged():
-		delivery.State = payments.DeliveryAcknowledged
+		delivery.State = mockpay.DeliveryAcknowledged
 		c.finish(p, delivery, acknowledgedBucket)
 	case c.now().Add(delay).Sub(delivery.OccurredAt) > deliveryWindow && ctx.Err() == nil:
-		delivery.State = payments.DeliveryAbandoned
+		delivery.State = mockpay.DeliveryAbandoned
 		c.finish(p, delivery, abandonedBucket)
 		c.log.Error("webhook abandoned: nobody acknowledged it for a day", "event", delivery.Event.ID, "session", delivery.Event.Session, "type", delivery.Event.Type)
 	default:
@@ -184,8 +184,8 @@ func (c *courier) deliver(ctx context.Context, p parcel) {
 	}
 }
 
-func (c *courier) send(ctx context.Context, p parcel, d payments.Delivery) Answer {
-	body, err := payments.EncodeEvent(d.Event, d.OccurredAt)
+func (c *courier) send(ctx context.Context, p parcel, d mockpay.Delivery) Answer {
+	body, err := mockpay.EncodeEvent(d.Event, d.OccurredAt)
 	if err != nil {
 		return Answer{Err: err}
 	}
@@ -194,11 +194,11 @@ func (c *courier) send(ctx context.Context, p parcel, d payments.Delivery) Answe
 	return c.sender.Send(ctx, Message{Event: d.Event, Attempt: p.attempt, Body: body})
 }
 
-func (c *courier) read(key uint64) (payments.Delivery, error) {
-	var delivery payments.Delivery
+func (c *courier) read(key uint64) (mockpay.Delivery, error) {
+	var delivery mockpay.Delivery
 	err := c.store.view(func(tx *bbolt.Tx) (err error) {
 		var ok bool
-		delivery, ok, err = get[payments.Delivery](tx.Bucket(pendingBucket), sequenceKey(key))
+		delivery, ok, err = get[mockpay.Delivery](tx.Bucket(pendingBucket), sequenceKey(key))
 		if err == nil && !ok {
 			err = errors.New("it is not in the pending list")
 		}
@@ -217,7 +217,7 @@ func (c *courier) putBack(p parcel) {
 // finish moves a delivery to the list where it ends. When the process dies
 // first it is delivered once more, which the box office's deduplication by event
 // id is there for.
-func (c *courier) finish(p parcel, d payments.Delivery, list []byte) {
+func (c *courier) finish(p parcel, d mockpay.Delivery, list []byte) {
 	d.EndedAt = c.now().UTC()
 	err := c.store.update(func(tx *bbolt.Tx) error {
 		if err := tx.Bucket(pendingBucket).Delete(sequenceKey(p.key)); err != nil {
@@ -241,7 +241,7 @@ func (c *courier) finish(p parcel, d payments.Delivery, list []byte) {
 
 // report logs when the box office stops or starts acknowledging, rather than
 // every attempt.
-func (c *courier) report(d payments.Delivery, answer Answer) {
+func (c *courier) report(d mockpay.Delivery, answer Answer) {
 	ok := answer.Acknowledged()
 	c.log.Debug("webhook sent", "event", d.Event.ID, "session", d.Event.Session, "status", answer.HTTPStatus, "acknowledged", ok, "error", answer.Err)
 	c.mu.Lock()

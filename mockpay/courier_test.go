@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 	"boxoffice/workflows"
 )
 
@@ -54,14 +54,14 @@ func (r *round) stop() {
 	require.NoError(r.t, r.bank.store.close())
 }
 
-func (r *round) pay(n int, outcome payments.Outcome) {
+func (r *round) pay(n int, outcome mockpay.Outcome) {
 	link := linkTo(orderNumber(n), time.Now().Add(time.Hour))
 	_, err := r.bank.pay(link.Order, outcome, &link)
 	require.NoError(r.t, err)
 }
 
-func (r *round) listed(bucket []byte) []payments.Delivery {
-	values, _, err := list[payments.Delivery](r.bank, bucket, 0, payments.ListLimitMax)
+func (r *round) listed(bucket []byte) []mockpay.Delivery {
+	values, _, err := list[mockpay.Delivery](r.bank, bucket, 0, mockpay.ListLimitMax)
 	require.NoError(r.t, err)
 	return values
 }
@@ -83,14 +83,14 @@ func TestEveryOutcomeIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRound(t, t.TempDir(), nil)
 		defer r.stop()
-		r.pay(1, payments.OutcomeSucceeded)
-		r.pay(2, payments.OutcomeFailed)
-		r.pay(3, payments.OutcomeCanceled)
+		r.pay(1, mockpay.OutcomeSucceeded)
+		r.pay(2, mockpay.OutcomeFailed)
+		r.pay(3, mockpay.OutcomeCanceled)
 		r.await(func() bool { return r.courier.undelivered() == 0 })
 		types := map[domain.PaymentEventType]bool{}
 		for _, d := range r.listed(acknowledgedBucket) {
 			types[d.Event.Type] = true
-			require.Equal(t, payments.DeliveryAcknowledged, d.State)
+			require.Equal(t, mockpay.DeliveryAcknowledged, d.State)
 			require.Equal(t, http.StatusOK, d.HTTPStatus)
 			require.False(t, d.EndedAt.IsZero())
 		}
@@ -122,7 +122,7 @@ func TestAWebhookIsRepeatedUntilAcknowledged(t *testing.T) {
 					return Answer{HTTPStatus: http.StatusAccepted}
 				})
 				defer r.stop()
-				r.pay(1, payments.OutcomeSucceeded)
+				r.pay(1, mockpay.OutcomeSucceeded)
 				time.Sleep(time.Minute)
 				r.await(func() bool { return r.courier.undelivered() == 0 })
 				sent := r.sender.sent()
@@ -166,7 +166,7 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 			return Answer{HTTPStatus: 200}
 		})
 		defer r.stop()
-		r.pay(1, payments.OutcomeSucceeded)
+		r.pay(1, mockpay.OutcomeSucceeded)
 		time.Sleep(59 * time.Second)
 		require.Len(t, r.sender.sent(), 1)
 		time.Sleep(2 * time.Second)
@@ -178,7 +178,7 @@ func TestAWebhookIsAbandonedAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRound(t, t.TempDir(), func(Message) Answer { return Answer{HTTPStatus: 500} })
 		defer r.stop()
-		r.pay(1, payments.OutcomeSucceeded)
+		r.pay(1, mockpay.OutcomeSucceeded)
 		time.Sleep(deliveryWindow - 2*retryMax)
 		synctest.Wait()
 		require.Equal(t, 1, r.courier.undelivered(), "still trying")
@@ -189,7 +189,7 @@ func TestAWebhookIsAbandonedAfterADay(t *testing.T) {
 		r.await(func() bool { return r.courier.undelivered() == 0 })
 		abandoned := r.listed(abandonedBucket)
 		require.Len(t, abandoned, 1)
-		require.Equal(t, payments.DeliveryAbandoned, abandoned[0].State)
+		require.Equal(t, mockpay.DeliveryAbandoned, abandoned[0].State)
 		require.Equal(t, 500, abandoned[0].HTTPStatus)
 		require.Empty(t, r.listed(pendingBucket))
 	})
@@ -200,7 +200,7 @@ func TestWhatIsUndeliveredIsResumedByTheNextStart(t *testing.T) {
 		dir := t.TempDir()
 		down := startRound(t, dir, func(Message) Answer { return Answer{Err: errors.New("connection refused")} })
 		for n := range 20 {
-			down.pay(n, payments.OutcomeSucceeded)
+			down.pay(n, mockpay.OutcomeSucceeded)
 		}
 		down.await(func() bool { return len(down.sender.sent()) >= 20 })
 		ids := map[string]bool{}
@@ -244,7 +244,7 @@ func TestDeliveriesAtOnceAreBounded(t *testing.T) {
 		slow := &slowSender{started: make(chan struct{}, 1000), release: make(chan struct{})}
 		r.courier.sender = slow
 		for n := range deliveriesAtOnceMax + 10 {
-			r.pay(n, payments.OutcomeSucceeded)
+			r.pay(n, mockpay.OutcomeSucceeded)
 		}
 		r.await(func() bool { return len(slow.started) == deliveriesAtOnceMax })
 		time.Sleep(time.Second)
@@ -260,7 +260,7 @@ func TestAttemptsAreBoundedInTime(t *testing.T) {
 		r := startRound(t, t.TempDir(), nil)
 		slow := &slowSender{started: make(chan struct{}, 10), release: make(chan struct{})}
 		r.courier.sender = slow
-		r.pay(1, payments.OutcomeSucceeded)
+		r.pay(1, mockpay.OutcomeSucceeded)
 		r.await(func() bool { return len(slow.started) == 1 })
 		time.Sleep(sendTimeout + time.Second)
 		r.await(func() bool { return len(slow.started) == 2 })
@@ -276,13 +276,13 @@ func TestAttemptsAreBoundedInTime(t *testing.T) {
 }
 
 func TestHTTPSenderSignsWhatTheBoxOfficeVerifies(t *testing.T) {
-	verifier, err := payments.NewVerifier(testSecrets(t), time.Now)
+	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
 	require.NoError(t, err)
 	want := domain.PaymentEvent{
 		ID: "evt_1", Type: domain.PaymentSucceeded, Session: domain.SessionID(orderNumber(1)), Order: orderNumber(1),
 		Payment: "pay_1", AmountMinor: 6500, Currency: "EUR",
 	}
-	body, err := payments.EncodeEvent(want, time.Now())
+	body, err := mockpay.EncodeEvent(want, time.Now())
 	require.NoError(t, err)
 	received := make(chan error, 1)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

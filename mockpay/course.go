@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // A course is how a session ends: what becomes of it, and what the box office
@@ -12,7 +12,7 @@ import (
 // is decided in one transaction: what happened is then on disk, whatever
 // happens to the process.
 type course struct {
-	status  payments.SessionStatus
+	status  mockpay.SessionStatus
 	reports []report
 	lost    bool    // the report is never sent
 	played  []Trick // that made it so
@@ -27,12 +27,12 @@ type report struct {
 // payCourse is what becomes of a session when somebody chooses an outcome.
 func (t *tricks) payCourse(end ending) course {
 	c := course{status: end.status, reports: []report{{event: end.event}}}
-	switch captured := end.status == payments.SessionCaptured; {
+	switch captured := end.status == mockpay.SessionCaptured; {
 	case captured && t.play(TrickContradict):
 		c.reports = []report{{event: domain.PaymentFailed}, {domain.PaymentSucceeded, t.late()}}
 		c.played = []Trick{TrickContradict}
 	case !captured && t.play(TrickCaptureLate):
-		c.status = payments.SessionCaptured
+		c.status = mockpay.SessionCaptured
 		c.reports = append(c.reports, report{domain.PaymentSucceeded, t.late()})
 		c.played = []Trick{TrickCaptureLate}
 	default:
@@ -45,14 +45,14 @@ func (t *tricks) payCourse(end ending) course {
 // expireCourse is what becomes of an open session when the box office wants
 // that nobody pays any more; admitted is whether it is told of a capture.
 func (t *tricks) expireCourse() (c course, admitted bool) {
-	c = course{status: payments.SessionExpired}
+	c = course{status: mockpay.SessionExpired}
 	switch {
 	case t.play(TrickCaptureAtExpire):
-		c = course{status: payments.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}, played: []Trick{TrickCaptureAtExpire}}
+		c = course{status: mockpay.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}, played: []Trick{TrickCaptureAtExpire}}
 		t.lose(&c)
 		admitted = true
 	case t.play(TrickCaptureLate):
-		c = course{status: payments.SessionCaptured, reports: []report{{domain.PaymentSucceeded, t.late()}}, played: []Trick{TrickCaptureLate}}
+		c = course{status: mockpay.SessionCaptured, reports: []report{{domain.PaymentSucceeded, t.late()}}, played: []Trick{TrickCaptureLate}}
 	}
 	t.putOff(&c)
 	return c, admitted
@@ -61,7 +61,7 @@ func (t *tricks) expireCourse() (c course, admitted bool) {
 // captureCourse is a capture that was asked for by hand, in whatever state the
 // session is.
 func (t *tricks) captureCourse(open bool) course {
-	c := course{status: payments.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}}
+	c := course{status: mockpay.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}}
 	if open {
 		t.lose(&c)
 	}

@@ -16,16 +16,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const testHost = "127.0.0.1:8090"
 
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-func testSecrets(t testing.TB) payments.Secrets {
+func testSecrets(t testing.TB) mockpay.Secrets {
 	t.Helper()
-	s, err := payments.ParseSecrets(testSecret)
+	s, err := mockpay.ParseSecrets(testSecret)
 	require.NoError(t, err)
 	return s
 }
@@ -41,8 +41,8 @@ func orderNumber(n int) domain.OrderID {
 	return id
 }
 
-func linkTo(order domain.OrderID, expiresAt time.Time) payments.PayLink {
-	return payments.PayLink{
+func linkTo(order domain.OrderID, expiresAt time.Time) mockpay.PayLink {
+	return mockpay.PayLink{
 		Order: order, AmountMinor: 6500, Currency: "EUR", ExpiresAt: expiresAt.Truncate(time.Millisecond).UTC(),
 		ReturnURL: "http://127.0.0.1:8080/orders/" + order.String() + "?x=1#token", Description: "1 × A <b>",
 	}
@@ -77,7 +77,7 @@ type bundle struct {
 	t       *testing.T
 	dir     string
 	bank    *bank
-	links   *payments.PayLinks
+	links   *mockpay.PayLinks
 	handler http.Handler
 
 	mu  sync.Mutex
@@ -101,7 +101,7 @@ func (b *bundle) open() {
 	require.NoError(b.t, err)
 	trickster.now = b.clock
 	b.bank = &bank{store: store, courier: courier, trickster: trickster, now: b.clock}
-	b.links, err = payments.NewPayLinks("http://127.0.0.1:8090", testSecrets(b.t))
+	b.links, err = mockpay.NewPayLinks("http://127.0.0.1:8090", testSecrets(b.t))
 	require.NoError(b.t, err)
 	b.handler = newHandler(b.bank, b.links, quiet())
 }
@@ -124,11 +124,11 @@ func (b *bundle) pass(d time.Duration) {
 }
 
 // link is a pay link of the n-th order, good for ten minutes.
-func (b *bundle) link(n int) payments.PayLink {
+func (b *bundle) link(n int) mockpay.PayLink {
 	return linkTo(orderNumber(n), b.clock().Add(10*time.Minute))
 }
 
-func (b *bundle) payURL(link payments.PayLink) string {
+func (b *bundle) payURL(link mockpay.PayLink) string {
 	u, err := b.links.URL(link)
 	require.NoError(b.t, err)
 	return strings.TrimPrefix(u, "http://127.0.0.1:8090")
@@ -147,8 +147,8 @@ func (b *bundle) ask(method, target, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-func (b *bundle) pay(link payments.PayLink, outcome payments.Outcome) *httptest.ResponseRecorder {
-	body, err := json.Marshal(payments.PayRequest{Outcome: outcome, Link: b.payURL(link)})
+func (b *bundle) pay(link mockpay.PayLink, outcome mockpay.Outcome) *httptest.ResponseRecorder {
+	body, err := json.Marshal(mockpay.PayRequest{Outcome: outcome, Link: b.payURL(link)})
 	require.NoError(b.t, err)
 	return b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", string(body))
 }
@@ -165,8 +165,8 @@ func requireProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code
 	body, err := io.ReadAll(w.Body)
 	require.NoError(t, err)
 	require.Equal(t, status, w.Code, "%s", body)
-	require.Equal(t, payments.ProblemContentType, w.Header().Get("Content-Type"))
-	var p payments.Problem
+	require.Equal(t, mockpay.ProblemContentType, w.Header().Get("Content-Type"))
+	var p mockpay.Problem
 	require.NoError(t, json.Unmarshal(body, &p))
 	require.Equal(t, code, p.Code)
 	require.Equal(t, status, p.Status)
@@ -174,13 +174,13 @@ func requireProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code
 }
 
 func (b *bundle) captures() []domain.Capture {
-	values, _, err := list[domain.Capture](b.bank, capturesBucket, 0, payments.ListLimitMax)
+	values, _, err := list[domain.Capture](b.bank, capturesBucket, 0, mockpay.ListLimitMax)
 	require.NoError(b.t, err)
 	return values
 }
 
-func (b *bundle) pending() []payments.Delivery {
-	values, _, err := list[payments.Delivery](b.bank, pendingBucket, 0, payments.ListLimitMax)
+func (b *bundle) pending() []mockpay.Delivery {
+	values, _, err := list[mockpay.Delivery](b.bank, pendingBucket, 0, mockpay.ListLimitMax)
 	require.NoError(b.t, err)
 	return values
 }

@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // MischiefPath is where the general mischief is read (GET), set (POST) and
 // ended (DELETE, the sessions' own included). A session's own is below
-// payments.SessionsPath: {session}/mischief.
+// mockpay.SessionsPath: {session}/mischief.
 const MischiefPath = "/v1/mischief"
 
 // DeliveryLost is the state of a webhook that is never sent (TrickLose): the
 // box office has not heard of it, so that nothing follows from it.
-const DeliveryLost payments.DeliveryState = "lost"
+const DeliveryLost mockpay.DeliveryState = "lost"
 
 // capturesEachMax bounds the captures of one session.
 const capturesEachMax = 9
@@ -52,8 +52,8 @@ type CaptureRequest struct {
 
 func (c *CaptureRequest) validate() *refusal {
 	switch {
-	case c.AmountMinor != nil && (*c.AmountMinor < 0 || *c.AmountMinor > payments.AmountMinorMax):
-		return refuse(refusedInvalid, "The amount must be 0–%d minor units.", int64(payments.AmountMinorMax))
+	case c.AmountMinor != nil && (*c.AmountMinor < 0 || *c.AmountMinor > mockpay.AmountMinorMax):
+		return refuse(refusedInvalid, "The amount must be 0–%d minor units.", int64(mockpay.AmountMinorMax))
 	case c.Currency != "" && (len(c.Currency) != 3 || strings.Trim(c.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != ""):
 		return refuse(refusedInvalid, "The currency must be an ISO 4217 code such as EUR.")
 	case c.Nth < 0 || c.Nth > capturesEachMax:

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // misbehave sets the mischief of the n-th order's session.
@@ -44,8 +44,8 @@ func (b *bundle) told() (told []string) {
 	return told
 }
 
-func (b *bundle) lost() []payments.Delivery {
-	values, _, err := list[payments.Delivery](b.bank, lostBucket, 0, payments.ListLimitMax)
+func (b *bundle) lost() []mockpay.Delivery {
+	values, _, err := list[mockpay.Delivery](b.bank, lostBucket, 0, mockpay.ListLimitMax)
 	require.NoError(b.t, err)
 	return values
 }
@@ -98,7 +98,7 @@ func TestTricksWithMoneyAndReports(t *testing.T) {
 				s, err := b.bank.lookup(link.Order)
 				require.NoError(t, err)
 				require.Equal(t, c, *s.Capture, "session and list agree")
-				require.Equal(t, payments.SessionCaptured, s.Status)
+				require.Equal(t, mockpay.SessionCaptured, s.Status)
 			}
 			require.Equal(t, row.captured, captured)
 			require.Equal(t, row.told, b.told())
@@ -158,7 +158,7 @@ func TestCaptureByHand(t *testing.T) {
 		body     string
 		want     string // payment, amount and currency; or the refusal's code
 		captures int
-		status   payments.SessionStatus
+		status   mockpay.SessionStatus
 	}{
 		{"an open session", []string{"visit"}, `{}`, "ps 6500 EUR", 1, "captured"},
 		{"after it failed", []string{"failed"}, `{}`, "ps 6500 EUR", 1, "captured"},
@@ -199,7 +199,7 @@ func TestCaptureByHand(t *testing.T) {
 				again := b.ask("POST", target+"/capture", row.body)
 				require.Equal(t, c, decode[domain.Capture](t, again), "the same request has no second effect")
 			} else {
-				require.Equal(t, row.want, decode[payments.Problem](t, w).Code)
+				require.Equal(t, row.want, decode[mockpay.Problem](t, w).Code)
 			}
 			require.Len(t, b.captures(), row.captures)
 			if row.status != "" {
@@ -220,7 +220,7 @@ func TestEveryCaptureByHandCanBeRefunded(t *testing.T) {
 		w := b.refund(c.Payment)
 		require.Equal(t, 200, w.Code, w.Body)
 	}
-	refunds, _, err := list[payments.Refund](b.bank, refundsBucket, 0, 10)
+	refunds, _, err := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, refunds, 2)
 }
@@ -242,14 +242,14 @@ func TestCallsFailAndThenSucceed(t *testing.T) {
 		happened bool
 	}
 	refunded := func(b *bundle) bool {
-		refunds, _, err := list[payments.Refund](b.bank, refundsBucket, 0, 10)
+		refunds, _, err := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
 		require.NoError(b.t, err)
 		return len(refunds) > 0
 	}
 	expired := func(b *bundle) bool {
 		s, err := b.bank.lookup(orderNumber(1))
 		require.NoError(b.t, err)
-		return s.Status == payments.SessionExpired
+		return s.Status == mockpay.SessionExpired
 	}
 	session := "/v1/sessions/" + domain.SessionID(orderNumber(1))
 	for _, row := range []struct {
@@ -383,7 +383,7 @@ func TestLostWebhooksAreListedApart(t *testing.T) {
 	b.misbehave(1, always(TrickLose))
 	b.step(b.link(1), "succeeded")
 	for state, want := range map[string]int{"lost": 1, "acknowledged": 0, "pending": 0, "abandoned": 0} {
-		page := decode[payments.Page[payments.Delivery]](t, b.ask("GET", payments.DeliveriesPath+"?state="+state, ""))
+		page := decode[mockpay.Page[mockpay.Delivery]](t, b.ask("GET", mockpay.DeliveriesPath+"?state="+state, ""))
 		require.Len(t, page.Items, want, state)
 	}
 }

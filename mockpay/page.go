@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const stylePath = "/assets/pay.css"
@@ -60,19 +60,19 @@ func (a *api) submitPage(w http.ResponseWriter, r *http.Request) {
 		a.failPage(w, r, nil, err)
 		return
 	}
-	outcome := payments.Outcome(r.PostFormValue("outcome"))
+	outcome := mockpay.Outcome(r.PostFormValue("outcome"))
 	session, err := a.bank.pay(link.Order, outcome, &link)
 	switch {
 	case err == nil:
 		http.Redirect(w, r, link.ReturnURL, http.StatusSeeOther) // the link is signed, its return address with it
-	case session.Session != "" && session.Status != payments.SessionOpen:
+	case session.Session != "" && session.Status != mockpay.SessionOpen:
 		a.render(w, http.StatusConflict, &link, a.view(r, &link, session)) // decided before: show how
 	default:
 		a.failPage(w, r, &link, err)
 	}
 }
 
-func (a *api) view(r *http.Request, link *payments.PayLink, s payments.Session) pageView {
+func (a *api) view(r *http.Request, link *mockpay.PayLink, s mockpay.Session) pageView {
 	v := pageView{
 		Amount:      domain.FormatMoney(link.AmountMinor, link.Currency),
 		Description: link.Description,
@@ -80,16 +80,16 @@ func (a *api) view(r *http.Request, link *payments.PayLink, s payments.Session) 
 		ReturnURL:   link.ReturnURL,
 	}
 	switch s.Status {
-	case payments.SessionOpen:
+	case mockpay.SessionOpen:
 		v.Open, v.Title, v.ExpiresAt, v.Action = true, "Pay for your order", s.ExpiresAt, r.URL.RequestURI()
 		if left := s.ExpiresAt.Sub(a.bank.now()); left < refreshMax {
 			v.RefreshIn = int(left/time.Second) + 1
 		}
-	case payments.SessionCaptured:
+	case mockpay.SessionCaptured:
 		v.Title, v.Notice, v.Tone = "Paid", "This payment was made. Thank you!", "good"
-	case payments.SessionFailed:
+	case mockpay.SessionFailed:
 		v.Title, v.Notice, v.Tone = "Payment declined", "The payment was declined. Nothing was charged.", "bad"
-	case payments.SessionCanceled:
+	case mockpay.SessionCanceled:
 		v.Title, v.Notice, v.Tone = "Payment canceled", "You canceled the payment. Nothing was charged.", "plain"
 	default:
 		v.Title, v.Notice, v.Tone = "Too late to pay", "The time to pay for this order is over. Nothing was charged.", "bad"
@@ -97,7 +97,7 @@ func (a *api) view(r *http.Request, link *payments.PayLink, s payments.Session) 
 	return v
 }
 
-func (a *api) failPage(w http.ResponseWriter, r *http.Request, link *payments.PayLink, err error) {
+func (a *api) failPage(w http.ResponseWriter, r *http.Request, link *mockpay.PayLink, err error) {
 	f := a.failureOf(r, err)
 	v := pageView{Title: "This payment cannot be made", Notice: f.detail, Tone: "bad"}
 	if link != nil {
@@ -106,7 +106,7 @@ func (a *api) failPage(w http.ResponseWriter, r *http.Request, link *payments.Pa
 	a.render(w, f.status, link, v)
 }
 
-func (a *api) render(w http.ResponseWriter, status int, link *payments.PayLink, v pageView) {
+func (a *api) render(w http.ResponseWriter, status int, link *mockpay.PayLink, v pageView) {
 	var page bytes.Buffer
 	if err := pageTemplate.Execute(&page, v); err != nil {
 		a.log.Error("render the pay page", "error", err)
@@ -125,7 +125,7 @@ func (a *api) render(w http.ResponseWriter, status int, link *payments.PayLink, 
 
 // contentPolicy lets the form be redirected to the shop: browsers hold the
 // redirect after a form against form-action, too.
-func contentPolicy(link *payments.PayLink) string {
+func contentPolicy(link *mockpay.PayLink) string {
 	actions := "'self'"
 	if link != nil {
 		if back, err := url.Parse(link.ReturnURL); err == nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // WebhookPath is where the box office takes the provider's webhooks, below its
@@ -56,15 +56,15 @@ type Sender interface {
 // HTTPSender signs messages (Standard Webhooks) and posts them.
 type HTTPSender struct {
 	url    string
-	signer *payments.Signer
+	signer *mockpay.Signer
 	client *http.Client
 	now    func() time.Time
 }
 
 // NewHTTPSender posts to the box office at baseURL, signing with every secret
 // and the time of the attempt.
-func NewHTTPSender(baseURL string, secrets payments.Secrets) (*HTTPSender, error) {
-	signer, err := payments.NewSigner(secrets)
+func NewHTTPSender(baseURL string, secrets mockpay.Secrets) (*HTTPSender, error) {
+	signer, err := mockpay.NewSigner(secrets)
 	if err != nil {
 		return nil, err
 	}

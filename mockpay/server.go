@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // Limits of the HTTP server.
@@ -49,7 +49,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	links, err := payments.NewPayLinks("http://"+cfg.Addr, cfg.Secrets)
+	links, err := mockpay.NewPayLinks("http://"+cfg.Addr, cfg.Secrets)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // childEnv makes this test binary a MockPay of its own, to be killed: the data
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 func runChild(dir string) {
-	secrets, errSecrets := payments.ParseSecrets(testSecret)
+	secrets, errSecrets := mockpay.ParseSecrets(testSecret)
 	server, err := New(Config{Addr: "127.0.0.1:0", DataDir: dir, BoxofficeURL: "http://127.0.0.1:1", Secrets: secrets, Log: quiet()})
 	if err := errors.Join(errSecrets, err); err != nil {
 		panic(err)
@@ -53,7 +53,7 @@ func runChild(dir string) {
 }
 
 // startChild runs a MockPay in a process and waits until it has its port.
-func startChild(t *testing.T, dir string) (*exec.Cmd, *payments.Client, string) {
+func startChild(t *testing.T, dir string) (*exec.Cmd, *mockpay.Client, string) {
 	t.Helper()
 	path := filepath.Join(dir, "url")
 	require.NoError(t, os.RemoveAll(path))
@@ -71,17 +71,17 @@ func startChild(t *testing.T, dir string) (*exec.Cmd, *payments.Client, string) 
 	return child, newTestClient(t, string(address)), string(address)
 }
 
-func newTestClient(t *testing.T, address string) *payments.Client {
+func newTestClient(t *testing.T, address string) *mockpay.Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	client, err := payments.NewClient(address, &http.Client{Transport: transport})
+	client, err := mockpay.NewClient(address, &http.Client{Transport: transport})
 	require.NoError(t, err)
 	return client
 }
 
 // post pays over HTTP; an error or a status but 200 is false.
-func post(address string, links *payments.PayLinks, link payments.PayLink) bool {
+func post(address string, links *mockpay.PayLinks, link mockpay.PayLink) bool {
 	target, err := links.URL(link)
 	if err != nil {
 		return false
@@ -90,7 +90,7 @@ func post(address string, links *payments.PayLinks, link payments.PayLink) bool 
 	body := `{"outcome":"succeeded","link":"` + query + `"}`
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Post(
-		address+payments.SessionsPath+link.Session()+"/pay", "application/json", strings.NewReader(body))
+		address+mockpay.SessionsPath+link.Session()+"/pay", "application/json", strings.NewReader(body))
 	if err != nil {
 		return false
 	}
@@ -102,7 +102,7 @@ func post(address string, links *payments.PayLinks, link payments.PayLink) bool 
 // expects every capture that was answered, and its webhook, after the restart.
 func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 	dir := t.TempDir()
-	links, err := payments.NewPayLinks("http://127.0.0.1:8090", testSecrets(t))
+	links, err := mockpay.NewPayLinks("http://127.0.0.1:8090", testSecrets(t))
 	require.NoError(t, err)
 	child, _, address := startChild(t, dir)
 
@@ -136,7 +136,7 @@ func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 		require.NoError(t, err)
 		captured[c.Order] = true
 	}
-	for d, err := range client.Deliveries(t.Context(), payments.DeliveryPending) {
+	for d, err := range client.Deliveries(t.Context(), mockpay.DeliveryPending) {
 		require.NoError(t, err)
 		reported[d.Event.Order] = true
 	}
@@ -176,7 +176,7 @@ func serve(t *testing.T, cfg Config) (*Server, func() error) {
 // TestProviderAndBoxOfficeTogether is the whole contract over real sockets: pay
 // link, payment, signed webhook, expire, refund, lists.
 func TestProviderAndBoxOfficeTogether(t *testing.T) {
-	verifier, err := payments.NewVerifier(testSecrets(t), time.Now)
+	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
 	require.NoError(t, err)
 	events := make(chan domain.PaymentEvent, 10)
 	boxoffice := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -192,7 +192,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 	defer boxoffice.Close()
 	server, stop := serve(t, Config{BoxofficeURL: boxoffice.URL})
 	client := newTestClient(t, server.URL())
-	links, err := payments.NewPayLinks(server.URL(), testSecrets(t))
+	links, err := mockpay.NewPayLinks(server.URL(), testSecrets(t))
 	require.NoError(t, err)
 
 	link := linkTo(orderNumber(1), time.Now().Add(time.Minute))
@@ -233,7 +233,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 	}
 	require.Equal(t, 1, refunds)
 	require.Eventually(t, func() bool {
-		for d, err := range client.Deliveries(t.Context(), payments.DeliveryAcknowledged) {
+		for d, err := range client.Deliveries(t.Context(), mockpay.DeliveryAcknowledged) {
 			return err == nil && d.Event == event
 		}
 		return false
@@ -244,7 +244,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 // TestMischiefOverRealSockets has everything go wrong at once on the wire; what
 // the provider lists is true all the same.
 func TestMischiefOverRealSockets(t *testing.T) {
-	verifier, err := payments.NewVerifier(testSecrets(t), time.Now)
+	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
 	require.NoError(t, err)
 	var genuine, refused atomic.Int64
 	boxoffice := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -259,7 +259,7 @@ func TestMischiefOverRealSockets(t *testing.T) {
 	defer boxoffice.Close()
 	server, stop := serve(t, Config{BoxofficeURL: boxoffice.URL})
 	require.NoError(t, server.bank.trickster.set(generalKey, always(TrickDuplicate, TrickForge, TrickReplay)))
-	links, err := payments.NewPayLinks(server.URL(), testSecrets(t))
+	links, err := mockpay.NewPayLinks(server.URL(), testSecrets(t))
 	require.NoError(t, err)
 	const sessions = 5
 	for n := range sessions {
@@ -268,7 +268,7 @@ func TestMischiefOverRealSockets(t *testing.T) {
 	client := newTestClient(t, server.URL())
 	var captured, acknowledged []domain.OrderID
 	require.Eventually(t, func() bool { return server.courier.undelivered() == 0 }, 20*time.Second, time.Millisecond)
-	for d, err := range client.Deliveries(t.Context(), payments.DeliveryAcknowledged) {
+	for d, err := range client.Deliveries(t.Context(), mockpay.DeliveryAcknowledged) {
 		require.NoError(t, err)
 		acknowledged = append(acknowledged, d.Event.Order)
 	}
@@ -301,7 +301,7 @@ func TestNewExplainsWhatIsInTheWay(t *testing.T) {
 		{"a directory in use", func(c *Config) { c.DataDir = filepath.Dir(server.store.db.Path()) }, "in use by another mockpay"},
 		{"an address that others reach", func(c *Config) { c.Addr = "0.0.0.0:0" }, "not a loopback address"},
 		{"every address", func(c *Config) { c.Addr = ":0" }, "not a loopback address"},
-		{"no secret", func(c *Config) { c.Secrets = payments.Secrets{} }, "no webhook secret"},
+		{"no secret", func(c *Config) { c.Secrets = mockpay.Secrets{} }, "no webhook secret"},
 		{"a file as directory", func(c *Config) { c.DataDir = file }, "create the data directory"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

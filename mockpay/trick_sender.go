@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 	trickTimeout = 3 * time.Second
 	lettersMax   = 64
 	// staleBy is how far from now a timestamp is that must be refused.
-	staleBy = 2 * payments.TimestampTolerance
+	staleBy = 2 * mockpay.TimestampTolerance
 )
 
 // trickSender plays the tricks of the wire around an HTTPSender. It answers for
@@ -31,7 +31,7 @@ const (
 type trickSender struct {
 	*HTTPSender
 	trickster *trickster
-	stranger  *payments.Signer // whose secret the box office does not know
+	stranger  *mockpay.Signer // whose secret the box office does not know
 
 	mu      sync.Mutex
 	waiting chan struct{} // closed when the message that waits was overtaken; nil: none waits
@@ -43,11 +43,11 @@ func newTrickSender(next *HTTPSender, t *trickster) (*trickSender, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, err
 	}
-	secrets, err := payments.ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString(secret))
+	secrets, err := mockpay.ParseSecrets("whsec_" + base64.StdEncoding.EncodeToString(secret))
 	if err != nil {
 		return nil, err
 	}
-	stranger, err := payments.NewSigner(secrets)
+	stranger, err := mockpay.NewSigner(secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (s *trickSender) forge(ctx context.Context, m Message) {
 	forged := m.Event
 	forged.Type, forged.Payment = domain.PaymentSucceeded, "forged_"+forged.Order.String()
 	now := s.now()
-	body, err := payments.EncodeEvent(forged, now)
+	body, err := mockpay.EncodeEvent(forged, now)
 	if err != nil {
 		s.trickster.log.Error("forge a webhook", "error", err)
 		return

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // inbox is a box office that knows what is genuine, and remembers what came.
@@ -30,7 +30,7 @@ type inbox struct {
 }
 
 func startInbox(t *testing.T) *inbox {
-	verifier, err := payments.NewVerifier(testSecrets(t), time.Now)
+	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
 	require.NoError(t, err)
 	i := &inbox{bundle: setup(t)}
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func messageOf(t *testing.T, n int, id string, attempt int) Message {
 		ID: id, Type: domain.PaymentFailed, Session: domain.SessionID(order), Order: order,
 		Payment: domain.SessionID(order), AmountMinor: 6500, Currency: "EUR",
 	}
-	body, err := payments.EncodeEvent(event, time.Now())
+	body, err := mockpay.EncodeEvent(event, time.Now())
 	require.NoError(t, err)
 	return Message{Event: event, Attempt: attempt, Body: body}
 }

@@ -17,7 +17,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 	"boxoffice/restore"
 	"boxoffice/worker"
 )
@@ -35,7 +35,7 @@ type auditor struct {
 }
 
 func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error) {
-	provider, err := payments.NewClient(providerURL, &http.Client{Transport: persistent{http.DefaultTransport}})
+	provider, err := mockpay.NewClient(providerURL, &http.Client{Transport: persistent{http.DefaultTransport}})
 	if err != nil {
 		return nil, err
 	}
@@ -286,16 +286,16 @@ func (o auditedOrders) EventCounts(ctx context.Context, saleID string) ([]audit.
 	return counts, err
 }
 
-type auditedProvider struct{ *payments.Client }
+type auditedProvider struct{ *mockpay.Client }
 
 func (p auditedProvider) Refunds(ctx context.Context) iter.Seq2[audit.Returned, error] {
-	return each(p.Client.Refunds(ctx), func(r payments.Refund) audit.Returned {
+	return each(p.Client.Refunds(ctx), func(r mockpay.Refund) audit.Returned {
 		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.RefundedAt}
 	})
 }
 
 func (p auditedProvider) Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error] {
-	return each(p.Client.Deliveries(ctx, payments.DeliveryAcknowledged), func(d payments.Delivery) domain.PaymentEvent { return d.Event })
+	return each(p.Client.Deliveries(ctx, mockpay.DeliveryAcknowledged), func(d mockpay.Delivery) domain.PaymentEvent { return d.Event })
 }
 
 func (p auditedProvider) KnowsSession(ctx context.Context, session string) (bool, error) {

@@ -25,7 +25,7 @@ import (
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/postgres"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // benchAuditWait is how long the audit waits for what is in flight. A hold whose
@@ -156,11 +156,11 @@ func benchOptions(c config) (bench.Options, error) {
 	if err := c.forTemporal(); err != nil {
 		return o, fmt.Errorf("%w (%s)", err, next)
 	}
-	secrets, err := payments.ParseSecrets(string(c.WebhookSecret))
+	secrets, err := mockpay.ParseSecrets(string(c.WebhookSecret))
 	if err != nil {
 		return o, fmt.Errorf("BOXOFFICE_WEBHOOK_SECRET: %w (%s)", err, next)
 	}
-	o.Signer, err = payments.NewSigner(secrets)
+	o.Signer, err = mockpay.NewSigner(secrets)
 	return o, err
 }
 

@@ -24,7 +24,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 	"boxoffice/worker"
 )
 
@@ -138,11 +138,11 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := payments.ParseSecrets(string(s.WebhookSecret))
+	secrets, err := mockpay.ParseSecrets(string(s.WebhookSecret))
 	if err != nil {
 		return err
 	}
-	provider, err := payments.NewClient(s.MockPayURL, nil)
+	provider, err := mockpay.NewClient(s.MockPayURL, nil)
 	if err != nil {
 		return err
 	}
@@ -212,8 +212,8 @@ func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.St
 // parts is what the API is made of.
 type parts struct {
 	keys     *domain.Keyring
-	secrets  payments.Secrets
-	provider *payments.Client
+	secrets  mockpay.Secrets
+	provider *mockpay.Client
 	store    *orders.Store
 	book     *ledger.Book
 	batcher  *ledger.Batcher

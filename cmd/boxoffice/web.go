@@ -13,7 +13,7 @@ import (
 	"boxoffice/failpoint"
 	"boxoffice/humancheck"
 	"boxoffice/orders"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 	"boxoffice/storefront"
 	"boxoffice/waitingroom"
 )
@@ -23,11 +23,11 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if s.role == roleWorker {
 		return nil
 	}
-	verifier, err := payments.NewVerifier(p.secrets, failpoint.Clock("webhook"))
+	verifier, err := mockpay.NewVerifier(p.secrets, failpoint.Clock("webhook"))
 	if err != nil {
 		return err
 	}
-	links, err := payments.NewPayLinks(s.MockPayURL, p.secrets)
+	links, err := mockpay.NewPayLinks(s.MockPayURL, p.secrets)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,9 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 // payURL is the provider's page for a held order. No payment is taken after the
 // hold's deadline. The way back finds the order without anything that a browser has
 // kept; its key stands in the fragment, which browsers put into no request and no referrer.
-func (s *service) payURL(links *payments.PayLinks, keys *domain.Keyring) func(domain.Order, domain.Hold) (string, error) {
+func (s *service) payURL(links *mockpay.PayLinks, keys *domain.Keyring) func(domain.Order, domain.Hold) (string, error) {
 	return func(order domain.Order, hold domain.Hold) (string, error) {
-		return links.URL(payments.PayLink{
+		return links.URL(mockpay.PayLink{
 			Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, ExpiresAt: hold.ExpiresAt.Truncate(time.Millisecond),
 			ReturnURL:   s.URL + "/orders/" + order.ID.String() + "#back=" + keys.WayBackKey(order.ID, hold.ExpiresAt.Add(domain.WayBackLifetime)),
 			Description: describe(&order),
@@ -95,7 +95,7 @@ func describe(order *domain.Order) string {
 		}
 		fmt.Fprintf(&b, "%s%d × %s", separator, l.Quantity, l.Class)
 	}
-	return shorten(b.String(), payments.DescriptionMaxLen)
+	return shorten(b.String(), mockpay.DescriptionMaxLen)
 }
 
 // shorten cuts a text to so many bytes, between two runes.

@@ -9,16 +9,16 @@ import (
 	"unicode/utf8"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // Whatever may be ordered can be paid for.
 func TestPayURL(t *testing.T) {
-	secrets, err := payments.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
+	secrets, err := mockpay.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := payments.NewPayLinks("http://pay.example", secrets)
+	links, err := mockpay.NewPayLinks("http://pay.example", secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestPayURL(t *testing.T) {
 			if test.want != "" && got != test.want {
 				t.Errorf("description %q, want %q", got, test.want)
 			}
-			if n := len(got); !utf8.ValidString(got) || n > payments.DescriptionMaxLen || test.want == "" && n < payments.DescriptionMaxLen-utf8.UTFMax {
+			if n := len(got); !utf8.ValidString(got) || n > mockpay.DescriptionMaxLen || test.want == "" && n < mockpay.DescriptionMaxLen-utf8.UTFMax {
 				t.Errorf("description of %d bytes: %q", n, got)
 			}
 		})

@@ -1,4 +1,4 @@
-package payments_test
+package mockpay_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // The fixture: one valid webhook. Its signature was made with openssl, so that
@@ -26,9 +26,9 @@ const (
 	fixtureBody      = `{"type":"payment.succeeded","data":{"session":"ps_0197a3b4c5d6aabbccddeeff00112200","order":"0197a3b4c5d6aabbccddeeff00112200","amount":6500,"currency":"EUR","payment":"pay_1"}}`
 )
 
-func secrets(t testing.TB, text string) payments.Secrets {
+func secrets(t testing.TB, text string) mockpay.Secrets {
 	t.Helper()
-	s, err := payments.ParseSecrets(text)
+	s, err := mockpay.ParseSecrets(text)
 	require.NoError(t, err)
 	return s
 }
@@ -40,9 +40,9 @@ func order(t testing.TB) domain.OrderID {
 	return id
 }
 
-func verifier(t testing.TB, secretsText string, now time.Time) *payments.Verifier {
+func verifier(t testing.TB, secretsText string, now time.Time) *mockpay.Verifier {
 	t.Helper()
-	v, err := payments.NewVerifier(secrets(t, secretsText), func() time.Time { return now })
+	v, err := mockpay.NewVerifier(secrets(t, secretsText), func() time.Time { return now })
 	require.NoError(t, err)
 	return v
 }
@@ -155,7 +155,7 @@ func TestVerifyDuringARotation(t *testing.T) {
 		{"no secret in common", fixtureSecret, otherSecret, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			signer, err := payments.NewSigner(secrets(t, row.signed))
+			signer, err := mockpay.NewSigner(secrets(t, row.signed))
 			require.NoError(t, err)
 			header, err := signer.Headers(fixtureID, time.Unix(fixtureTime, 0), []byte(fixtureBody))
 			require.NoError(t, err)
@@ -170,7 +170,7 @@ func TestVerifyDuringARotation(t *testing.T) {
 }
 
 func TestSignerMakesTheFixture(t *testing.T) {
-	signer, err := payments.NewSigner(secrets(t, fixtureSecret))
+	signer, err := mockpay.NewSigner(secrets(t, fixtureSecret))
 	require.NoError(t, err)
 	header, err := signer.Headers(fixtureID, time.Unix(fixtureTime, 0), []byte(fixtureBody))
 	require.NoError(t, err)
@@ -180,7 +180,7 @@ func TestSignerMakesTheFixture(t *testing.T) {
 // sign makes a correctly signed webhook of any content.
 func sign(t testing.TB, id string, body []byte) http.Header {
 	t.Helper()
-	signer, err := payments.NewSigner(secrets(t, fixtureSecret))
+	signer, err := mockpay.NewSigner(secrets(t, fixtureSecret))
 	require.NoError(t, err)
 	header, err := signer.Headers(id, time.Unix(fixtureTime, 0), body)
 	require.NoError(t, err)
@@ -226,7 +226,7 @@ func TestVerifyRefusesSignedNonsense(t *testing.T) {
 		{"payment too long", fixtureID, replace("pay_1", strings.Repeat("p", 129)), domain.CodeInvalid, "data.payment"},
 		{"id too long", strings.Repeat("e", 129), fixtureBody, domain.CodeInvalid, "webhook-id"},
 		{"id with a full stop", "evt.1", fixtureBody, domain.CodeInvalid, "webhook-id"},
-		{"body too large", fixtureID, fixtureBody + strings.Repeat(" ", payments.WebhookBodyMaxBytes), domain.CodeTooLarge, ""},
+		{"body too large", fixtureID, fixtureBody + strings.Repeat(" ", mockpay.WebhookBodyMaxBytes), domain.CodeTooLarge, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, row.id, []byte(row.body)), []byte(row.body))
@@ -271,7 +271,7 @@ func TestEncodeEventIsWhatVerifyReads(t *testing.T) {
 			ID: fixtureID, Type: kind, Session: "ps_" + fixtureOrder, Order: order(t),
 			Payment: "pay_1", AmountMinor: 0, Currency: "EUR",
 		}
-		body, err := payments.EncodeEvent(want, time.Unix(fixtureTime, 0))
+		body, err := mockpay.EncodeEvent(want, time.Unix(fixtureTime, 0))
 		require.NoError(t, err)
 		got, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, fixtureID, body), body)
 		require.NoError(t, err)
@@ -299,7 +299,7 @@ func FuzzVerifySigned(f *testing.F) {
 	f.Add("evt-2", []byte(`{"type":"payment.failed","data":{}}`))
 	f.Add("", []byte(`{"data":null}`))
 	f.Add("evt.3", []byte(`{"type":"ping"}`))
-	signer, err := payments.NewSigner(secrets(f, fixtureSecret))
+	signer, err := mockpay.NewSigner(secrets(f, fixtureSecret))
 	require.NoError(f, err)
 	v := verifier(f, fixtureSecret, time.Unix(fixtureTime, 0))
 	f.Fuzz(func(t *testing.T, id string, body []byte) {
@@ -316,11 +316,11 @@ func FuzzVerifySigned(f *testing.F) {
 		}
 		// What is accepted keeps its bounds and survives its own encoding.
 		require.Equal(t, domain.SessionID(event.Order), event.Session)
-		require.True(t, event.AmountMinor >= 0 && event.AmountMinor <= payments.AmountMinorMax)
+		require.True(t, event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax)
 		require.True(t, len(event.Payment) >= 1 && len(event.Payment) <= domain.PaymentIDMaxLen)
 		require.True(t, len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen)
 		require.True(t, event.Usable(), "what the HTTP contract accepts, a checkout can use")
-		again, err := payments.EncodeEvent(event, time.Unix(fixtureTime, 0))
+		again, err := mockpay.EncodeEvent(event, time.Unix(fixtureTime, 0))
 		require.NoError(t, err)
 		require.True(t, json.Valid(again))
 		header, err = signer.Headers(id, time.Unix(fixtureTime, 0), again)

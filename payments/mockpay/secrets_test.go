@@ -1,4 +1,4 @@
-package payments_test
+package mockpay_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 func whsec(bytesLen int) string {
@@ -38,7 +38,7 @@ func TestParseSecrets(t *testing.T) {
 		{"the second is bad", whsec(24) + " whsec_AAAA", "secret 2 of 2"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, err := payments.ParseSecrets(row.text)
+			_, err := mockpay.ParseSecrets(row.text)
 			if row.problem == "" {
 				require.NoError(t, err)
 			} else {
@@ -54,16 +54,16 @@ func TestSecretsNeverPrint(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secrets", s)
 	for _, printed := range []string{
 		fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%d", s), fmt.Sprintf("%x", s),
-		fmt.Sprintf("%v", struct{ S payments.Secrets }{s}), log.String(),
+		fmt.Sprintf("%v", struct{ S mockpay.Secrets }{s}), log.String(),
 	} {
 		require.Contains(t, printed, "[redacted]")
 	}
 }
 
 func TestNothingWorksWithoutASecret(t *testing.T) {
-	_, errVerifier := payments.NewVerifier(payments.Secrets{}, time.Now)
-	_, errSigner := payments.NewSigner(payments.Secrets{})
-	_, errLinks := payments.NewPayLinks("http://127.0.0.1:8090", payments.Secrets{})
+	_, errVerifier := mockpay.NewVerifier(mockpay.Secrets{}, time.Now)
+	_, errSigner := mockpay.NewSigner(mockpay.Secrets{})
+	_, errLinks := mockpay.NewPayLinks("http://127.0.0.1:8090", mockpay.Secrets{})
 	require.Error(t, errVerifier)
 	require.Error(t, errSigner)
 	require.Error(t, errLinks)

@@ -1,4 +1,4 @@
-package payments_test
+package mockpay_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 // No message of a secret that is not one repeats it.
@@ -20,7 +20,7 @@ func FuzzParseSecrets(f *testing.F) {
 	f.Add("whsec_,whsec_=,whsec_AAAA")
 	f.Add("whsec_" + strings.Repeat("A", 100))
 	f.Fuzz(func(t *testing.T, text string) {
-		parsed, err := payments.ParseSecrets(text)
+		parsed, err := mockpay.ParseSecrets(text)
 		if err == nil {
 			require.Equal(t, "[redacted]", fmt.Sprint(parsed))
 			return
@@ -45,7 +45,7 @@ func FuzzProvidersAnswer(f *testing.F) {
 	f.Add(301, "", ``)
 	var status int
 	var contentType, body string
-	client, err := payments.NewClient("http://provider.example", &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+	client, err := mockpay.NewClient("http://provider.example", &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)

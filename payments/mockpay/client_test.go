@@ -1,4 +1,4 @@
-package payments_test
+package mockpay_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const session = "ps_" + fixtureOrder
@@ -33,7 +33,7 @@ func captured(t *testing.T) domain.Capture {
 
 // provider answers every request in one way and remembers the last one.
 type provider struct {
-	client *payments.Client
+	client *mockpay.Client
 	method string
 	path   string
 	body   string
@@ -54,9 +54,9 @@ func answering(t *testing.T, status int, contentType, body string) *provider {
 	return p
 }
 
-func client(t *testing.T, baseURL string) *payments.Client {
+func client(t *testing.T, baseURL string) *mockpay.Client {
 	t.Helper()
-	c, err := payments.NewClient(baseURL, nil)
+	c, err := mockpay.NewClient(baseURL, nil)
 	require.NoError(t, err)
 	return c
 }
@@ -110,19 +110,19 @@ func TestClientTellsDefiniteFromUnknown(t *testing.T) {
 		body        string
 		code        domain.Code
 	}{
-		{"not found", 404, payments.ProblemContentType, problemBody(404, "not_found"), domain.CodeNotFound},
-		{"conflict", 409, payments.ProblemContentType, problemBody(409, "refund_differs"), domain.CodeInvalid},
-		{"unprocessable", 422, payments.ProblemContentType + "; charset=utf-8", problemBody(422, "invalid"), domain.CodeInvalid},
-		{"unauthorized", 401, payments.ProblemContentType, problemBody(401, "unauthorized"), domain.CodeUnauthorized},
-		{"timed out", 408, payments.ProblemContentType, problemBody(408, "timeout"), domain.CodeUnknown},
-		{"too many", 429, payments.ProblemContentType, problemBody(429, "rate_limited"), domain.CodeUnknown},
-		{"internal", 500, payments.ProblemContentType, problemBody(500, "internal"), domain.CodeUnknown},
-		{"overloaded", 503, payments.ProblemContentType, problemBody(503, "overloaded"), domain.CodeUnknown},
+		{"not found", 404, mockpay.ProblemContentType, problemBody(404, "not_found"), domain.CodeNotFound},
+		{"conflict", 409, mockpay.ProblemContentType, problemBody(409, "refund_differs"), domain.CodeInvalid},
+		{"unprocessable", 422, mockpay.ProblemContentType + "; charset=utf-8", problemBody(422, "invalid"), domain.CodeInvalid},
+		{"unauthorized", 401, mockpay.ProblemContentType, problemBody(401, "unauthorized"), domain.CodeUnauthorized},
+		{"timed out", 408, mockpay.ProblemContentType, problemBody(408, "timeout"), domain.CodeUnknown},
+		{"too many", 429, mockpay.ProblemContentType, problemBody(429, "rate_limited"), domain.CodeUnknown},
+		{"internal", 500, mockpay.ProblemContentType, problemBody(500, "internal"), domain.CodeUnknown},
+		{"overloaded", 503, mockpay.ProblemContentType, problemBody(503, "overloaded"), domain.CodeUnknown},
 		{"a redirect", 302, "text/html", "", domain.CodeUnknown},
 		{"a 404 of somebody else", 404, "text/plain", "404 page not found", domain.CodeUnknown},
 		{"a 404 in plain JSON", 404, "application/json", problemBody(404, "not_found"), domain.CodeUnknown},
-		{"a problem without a code", 404, payments.ProblemContentType, `{"status":404}`, domain.CodeUnknown},
-		{"an endless problem", 404, payments.ProblemContentType, problemBody(404, strings.Repeat("x", 20<<10)), domain.CodeUnknown},
+		{"a problem without a code", 404, mockpay.ProblemContentType, `{"status":404}`, domain.CodeUnknown},
+		{"an endless problem", 404, mockpay.ProblemContentType, problemBody(404, strings.Repeat("x", 20<<10)), domain.CodeUnknown},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := answering(t, row.status, row.contentType, row.body)
@@ -168,7 +168,7 @@ func TestClientSessionAndCapture(t *testing.T) {
 		p := answering(t, 200, "application/json", open)
 		s, err := p.client.Session(t.Context(), session)
 		require.NoError(t, err)
-		require.Equal(t, payments.Session{Session: session, Order: order(t), Status: payments.SessionOpen, AmountMinor: 6500, Currency: "EUR"}, s)
+		require.Equal(t, mockpay.Session{Session: session, Order: order(t), Status: mockpay.SessionOpen, AmountMinor: 6500, Currency: "EUR"}, s)
 		_, ok, err := p.client.Capture(t.Context(), session)
 		require.NoError(t, err)
 		require.False(t, ok)
@@ -181,7 +181,7 @@ func TestClientSessionAndCapture(t *testing.T) {
 		require.Equal(t, captured(t), c)
 	})
 	t.Run("unknown to the provider", func(t *testing.T) {
-		p := answering(t, 404, payments.ProblemContentType, problemBody(404, "not_found"))
+		p := answering(t, 404, mockpay.ProblemContentType, problemBody(404, "not_found"))
 		_, err := p.client.Session(t.Context(), session)
 		require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
 		_, ok, err := p.client.Capture(t.Context(), session)
@@ -212,7 +212,7 @@ func TestClientReadsListsToTheirEnd(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		after := r.URL.Query().Get("after")
 		asked = append(asked, r.URL.Path+"?"+after)
-		page := payments.Page[json.RawMessage]{Items: []json.RawMessage{json.RawMessage(captureJSON("pay_" + after))}}
+		page := mockpay.Page[json.RawMessage]{Items: []json.RawMessage{json.RawMessage(captureJSON("pay_" + after))}}
 		if after == "" {
 			page.Next = "7"
 		}
@@ -236,7 +236,7 @@ func TestClientEndsListsThatDoNotAdvance(t *testing.T) {
 
 func TestClientListsDeliveriesOfAState(t *testing.T) {
 	p := answering(t, 200, "application/json", `{"items":[]}`)
-	deliveries, err := collect(p.client.Deliveries(t.Context(), payments.DeliveryAbandoned))
+	deliveries, err := collect(p.client.Deliveries(t.Context(), mockpay.DeliveryAbandoned))
 	require.NoError(t, err)
 	require.Empty(t, deliveries)
 	require.Contains(t, p.path, "state=abandoned")

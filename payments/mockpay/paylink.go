@@ -1,4 +1,4 @@
-package payments
+package mockpay
 
 import (
 	"crypto/hmac"

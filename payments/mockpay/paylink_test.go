@@ -1,4 +1,4 @@
-package payments_test
+package mockpay_test
 
 import (
 	"net/url"
@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
-	"boxoffice/payments"
+	"boxoffice/payments/mockpay"
 )
 
 const providerURL = "http://127.0.0.1:8090"
 
-func fixtureLink(t testing.TB) payments.PayLink {
-	return payments.PayLink{
+func fixtureLink(t testing.TB) mockpay.PayLink {
+	return mockpay.PayLink{
 		Order:       order(t),
 		AmountMinor: 16500,
 		Currency:    "EUR",
@@ -25,21 +25,21 @@ func fixtureLink(t testing.TB) payments.PayLink {
 	}
 }
 
-func payLinks(t testing.TB, secretsText string) *payments.PayLinks {
+func payLinks(t testing.TB, secretsText string) *mockpay.PayLinks {
 	t.Helper()
-	p, err := payments.NewPayLinks(providerURL, secrets(t, secretsText))
+	p, err := mockpay.NewPayLinks(providerURL, secrets(t, secretsText))
 	require.NoError(t, err)
 	return p
 }
 
 // address is a link's URL, split into the session and the query.
-func address(t testing.TB, p *payments.PayLinks, l payments.PayLink) (session string, query url.Values) {
+func address(t testing.TB, p *mockpay.PayLinks, l mockpay.PayLink) (session string, query url.Values) {
 	t.Helper()
 	text, err := p.URL(l)
 	require.NoError(t, err)
 	u, err := url.Parse(text)
 	require.NoError(t, err)
-	session, ok := strings.CutPrefix(u.Path, payments.PayPath)
+	session, ok := strings.CutPrefix(u.Path, mockpay.PayPath)
 	require.True(t, ok, text)
 	return session, u.Query()
 }
@@ -116,23 +116,23 @@ func TestPayLinkIsNotAcceptedFromAnotherSecret(t *testing.T) {
 func TestPayLinkBounds(t *testing.T) {
 	for _, row := range []struct {
 		name, field string
-		mutate      func(*payments.PayLink)
+		mutate      func(*mockpay.PayLink)
 	}{
-		{"no order", "order", func(l *payments.PayLink) { l.Order = domain.OrderID{} }},
-		{"negative amount", "amount", func(l *payments.PayLink) { l.AmountMinor = -1 }},
-		{"amount beyond any", "amount", func(l *payments.PayLink) { l.AmountMinor = payments.AmountMinorMax + 1 }},
-		{"currency", "currency", func(l *payments.PayLink) { l.Currency = "euro" }},
-		{"no expiry", "expires", func(l *payments.PayLink) { l.ExpiresAt = time.Time{} }},
-		{"an expiry that JSON cannot write", "expires", func(l *payments.PayLink) { l.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }},
-		{"no return address", "return", func(l *payments.PayLink) { l.ReturnURL = "" }},
-		{"relative return address", "return", func(l *payments.PayLink) { l.ReturnURL = "/orders/1" }},
-		{"script as return address", "return", func(l *payments.PayLink) { l.ReturnURL = "javascript:alert(1)" }},
-		{"return address with a password", "return", func(l *payments.PayLink) { l.ReturnURL = "http://a:b@c/" }},
-		{"return address that would end a policy", "return", func(l *payments.PayLink) { l.ReturnURL = "http://a;b/" }},
-		{"endless return address", "return", func(l *payments.PayLink) { l.ReturnURL = "http://a/" + strings.Repeat("x", payments.ReturnURLMaxLen) }},
-		{"description of two lines", "description", func(l *payments.PayLink) { l.Description = "a\nb" }},
-		{"description that is not UTF-8", "description", func(l *payments.PayLink) { l.Description = "\xff" }},
-		{"endless description", "description", func(l *payments.PayLink) { l.Description = strings.Repeat("x", payments.DescriptionMaxLen+1) }},
+		{"no order", "order", func(l *mockpay.PayLink) { l.Order = domain.OrderID{} }},
+		{"negative amount", "amount", func(l *mockpay.PayLink) { l.AmountMinor = -1 }},
+		{"amount beyond any", "amount", func(l *mockpay.PayLink) { l.AmountMinor = mockpay.AmountMinorMax + 1 }},
+		{"currency", "currency", func(l *mockpay.PayLink) { l.Currency = "euro" }},
+		{"no expiry", "expires", func(l *mockpay.PayLink) { l.ExpiresAt = time.Time{} }},
+		{"an expiry that JSON cannot write", "expires", func(l *mockpay.PayLink) { l.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+		{"no return address", "return", func(l *mockpay.PayLink) { l.ReturnURL = "" }},
+		{"relative return address", "return", func(l *mockpay.PayLink) { l.ReturnURL = "/orders/1" }},
+		{"script as return address", "return", func(l *mockpay.PayLink) { l.ReturnURL = "javascript:alert(1)" }},
+		{"return address with a password", "return", func(l *mockpay.PayLink) { l.ReturnURL = "http://a:b@c/" }},
+		{"return address that would end a policy", "return", func(l *mockpay.PayLink) { l.ReturnURL = "http://a;b/" }},
+		{"endless return address", "return", func(l *mockpay.PayLink) { l.ReturnURL = "http://a/" + strings.Repeat("x", mockpay.ReturnURLMaxLen) }},
+		{"description of two lines", "description", func(l *mockpay.PayLink) { l.Description = "a\nb" }},
+		{"description that is not UTF-8", "description", func(l *mockpay.PayLink) { l.Description = "\xff" }},
+		{"endless description", "description", func(l *mockpay.PayLink) { l.Description = strings.Repeat("x", mockpay.DescriptionMaxLen+1) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			link := fixtureLink(t)
@@ -148,7 +148,7 @@ func TestPayLinkBounds(t *testing.T) {
 
 func TestNewPayLinksRefusesBadBaseURLs(t *testing.T) {
 	for _, base := range []string{"", "127.0.0.1:8090", "ftp://a", "http://", "http://a?b", "http://a#b", "http://u:p@a", "http://a:b"} {
-		_, err := payments.NewPayLinks(base, secrets(t, fixtureSecret))
+		_, err := mockpay.NewPayLinks(base, secrets(t, fixtureSecret))
 		require.Error(t, err, base)
 	}
 }
