@@ -1,70 +1,12 @@
 // Command boxoffice sells tickets: `serve` runs the API, the storefront and the
-// checkout worker; the other commands prepare, fill, check and exercise a
-// running one. It only wires: what happens is in the packages that it names.
+// checkout worker; the other commands prepare, fill and check a running one. All
+// of it is in package app.
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"boxoffice/app"
 )
 
-const usage = `boxoffice sells tickets without ever overselling.
-
-  boxoffice migrate     bring the orders database and the Temporal namespace up to date
-  boxoffice serve       run the API, the storefront and the checkout worker
-  boxoffice seed        open the conference sale that the README buys from
-  boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
-  boxoffice restore-orders
-                        put back orders and refunds that the database lost (I7); writes nothing without --apply
-  boxoffice demo        send more buyers than there are seats, then verify
-  boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
-  boxoffice draw        check the draw of a waiting room and print its places
-  boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
-  boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
-
-Every command reads its addresses and secrets from the environment; for the
-local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
-`
-
-// A command runs until it is done or the context ends.
-type command func(ctx context.Context, args []string) error
-
-var commands = map[string]command{
-	"serve":          serve,
-	"migrate":        migrate,
-	"seed":           seed,
-	"verify":         verify,
-	"demo":           runDemo,
-	"restore-orders": restoreOrders,
-	"move-ledger":    moveLedger,
-	"codec":          serveCodec,
-	"draw":           drawPlace,
-	"bench":          runBench,
-}
-
-func main() {
-	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprint(os.Stderr, usage)
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil {
-		fmt.Fprintf(os.Stderr, "boxoffice %s: %v\n", os.Args[1], err)
-		os.Exit(exitCode(err))
-	}
-}
-
-// exitCode is 1 unless the error knows better.
-func exitCode(err error) int {
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		return coded.ExitCode()
-	}
-	return 1
-}
+func main() { os.Exit(app.Main(os.Args[1:])) }

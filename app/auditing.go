@@ -1,0 +1,376 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"boxoffice/activities"
+	"boxoffice/audit"
+	"boxoffice/checkouts"
+	"boxoffice/domain"
+	"boxoffice/ledger"
+	"boxoffice/orders"
+	"boxoffice/payments/mockpay"
+	"boxoffice/restore"
+	"boxoffice/worker"
+)
+
+// The four sources of the audit, each in the audit's own words.
+
+// auditor audits for the API and for the schedule.
+type auditor struct {
+	store     *orders.Store
+	sources   audit.Sources
+	inspector *audit.Inspector
+	restorer  *restore.Restorer
+	desk      *checkouts.Desk
+	log       *slog.Logger
+}
+
+func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error) {
+	provider, err := mockpay.NewClient(providerURL, &http.Client{Transport: persistent{http.DefaultTransport}})
+	if err != nil {
+		return nil, err
+	}
+	sources := audit.Sources{
+		Ledger:    auditedLedger{p.book},
+		Orders:    auditedOrders{p.store},
+		Provider:  auditedProvider{provider},
+		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
+	}
+	restorer := &restore.Restorer{Ledger: p.book, Orders: recorder{Store: p.store, keys: p.keys}, Checkouts: p.desk}
+	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, restorer: restorer, inspector: &audit.Inspector{
+		Sources: sources, Sales: p.store.Sales, Keeper: auditKeeper{p.store}, Log: log,
+		Heard: func(ctx context.Context, c domain.Capture) error {
+			_, err := p.desk.Pay(ctx, lostReport(c))
+			return err
+		},
+	}}, nil
+}
+
+// lostReport is the event that the provider never delivered. Its id is the
+// payment's, in an event's alphabet, so that the next audit repeats the same one.
+func lostReport(c domain.Capture) domain.PaymentEvent {
+	sum := sha256.Sum256([]byte(c.Payment))
+	return domain.PaymentEvent{
+		ID: "audit:" + hex.EncodeToString(sum[:]), Type: domain.PaymentSucceeded,
+		Session: c.Session, Order: c.Order, Payment: c.Payment, AmountMinor: c.AmountMinor, Currency: c.Currency,
+	}
+}
+
+// openAudit makes the auditor, and where this process works has it work for the
+// schedule.
+func (s *service) openAudit(p *parts, fail func(error)) (err error) {
+	if p.auditor, err = newAuditor(p, s.MockPayURL, s.log); err != nil {
+		return err
+	}
+	audits := newLook(p.store.AuditState)
+	s.later(audits.start())
+	p.meter.registry.MustRegister(auditMetrics{audits})
+	if s.role == roleAPI {
+		return nil
+	}
+	w := worker.NewAuditor(p.temporal, &activities.Audits{Auditor: p.auditor}, func(err error) { fail(fmt.Errorf("audit worker: %w", err)) })
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("audit worker: %w", err)
+	}
+	s.later(w.Stop)
+	return nil
+}
+
+// Audit implements api.Auditor.
+func (a *auditor) Audit(ctx context.Context, saleID string) (any, error) {
+	_, report, err := a.audit(ctx, saleID)
+	return report, err
+}
+
+// audit audits a sale, or of the empty id what belongs to none.
+func (a *auditor) audit(ctx context.Context, saleID string) (*domain.Sale, audit.Report, error) {
+	if saleID == "" {
+		sales, err := a.store.Sales(ctx)
+		if err != nil {
+			return nil, audit.Report{}, err
+		}
+		report, err := audit.RunLone(ctx, a.sources, sales, audit.Options{})
+		return nil, report, err
+	}
+	sale, err := a.store.Sale(ctx, saleID)
+	if err != nil {
+		return nil, audit.Report{}, err
+	}
+	report, err := audit.Run(ctx, a.sources, sale, audit.Options{})
+	return sale, report, err
+}
+
+// Restore implements api.Auditor: what the audit finds lost is restored.
+func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (any, error) {
+	sale, found, err := a.audit(ctx, saleID)
+	if err != nil {
+		return nil, err
+	}
+	report := a.restorer.Restore(ctx, sale, &found, apply)
+	for _, item := range report.Items {
+		if apply || item.Outcome == restore.NotRestorable {
+			a.log.WarnContext(ctx, "an order whose record was lost", "sale", saleID, "order", item.Order, "outcome", item.Outcome,
+				"status", item.Status, "payment", item.Payment, "refunded", item.Refunded, "missing", item.Missing, "why", item.Why)
+		}
+	}
+	return report, nil
+}
+
+// AuditAll implements activities.Auditor.
+func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (activities.AuditOutcome, error) {
+	all, err := a.inspector.Inspect(ctx, beat)
+	outcome := activities.AuditOutcome{Sales: all.Sales, Broken: all.Broken, Unread: make(map[string]int)}
+	for _, f := range all.Findings {
+		outcome.Findings = append(outcome.Findings, activities.AuditFinding{Sale: f.SaleID, Invariant: f.ID, Subject: f.Subject, Offenders: f.Offenders})
+	}
+	for source, sales := range all.Unread {
+		outcome.Unread[string(source)] = sales
+	}
+	takeUpBrokenOff(ctx, a.desk, a.log)
+	return outcome, err
+}
+
+// How many workflows one audit starts again, and of how many it asks whether that was
+// done before; the next one goes on.
+const (
+	takeUpMax     = 100
+	takeUpAsksMax = 1000
+)
+
+// taker is the Desk as far as the audit needs it to go on with what broke off.
+type taker interface {
+	Unfinished(ctx context.Context) iter.Seq2[checkouts.Unfinished, error]
+	TakeUp(ctx context.Context, u checkouts.Unfinished) (bool, error)
+}
+
+// takeUpBrokenOff starts again what gave money back and broke off. Whether it helped
+// is what the next audit says.
+func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
+	asked, taken := 0, 0
+	for u, err := range desk.Unfinished(ctx) {
+		if err != nil || asked == takeUpAsksMax || taken == takeUpMax {
+			return // the audit itself says what it could not read
+		}
+		if !u.Failed || u.Checkout {
+			continue
+		}
+		asked++
+		started, err := desk.TakeUp(ctx, u)
+		if started || err != nil {
+			taken++
+			log.WarnContext(ctx, "audit: a workflow that broke off is started again", "workflow", u.ID, "sale", u.SaleID, "error", err)
+		}
+	}
+}
+
+// auditKeeper keeps reports in the orders database.
+type auditKeeper struct{ store *orders.Store }
+
+// Keep implements audit.Keeper.
+func (k auditKeeper) Keep(ctx context.Context, r *audit.Report, took time.Duration) (appeared, healed []audit.Finding, err error) {
+	record := orders.AuditRecord{SaleID: r.SaleID, EndedAt: time.Now(), Took: took}
+	for _, u := range r.Unread {
+		record.Unread = append(record.Unread, string(u.Source))
+	}
+	for i := range r.Results {
+		result := &r.Results[i]
+		key := orders.AuditKey{Invariant: result.ID, Subject: result.Subject}
+		switch result.Verdict {
+		case audit.Broken:
+			record.Broken = append(record.Broken, orders.AuditFinding{
+				AuditKey: key, Offenders: int64(result.Counts.Broken), Listed: result.BrokenIDs(), Says: result.Says, ToDo: result.ToDo,
+			})
+		case audit.Unread:
+			record.Unjudged = append(record.Unjudged, key)
+		}
+		if result.ID == "L" {
+			record.Waiting += int64(result.Counts.Waiting)
+		}
+	}
+	isNew, isHealed, err := k.store.RecordAudit(ctx, record)
+	return findings(isNew), findings(isHealed), err
+}
+
+func findings(kept []orders.AuditFinding) (all []audit.Finding) {
+	for _, f := range kept {
+		all = append(all, audit.Finding{SaleID: f.SaleID, ID: f.Invariant, Subject: f.Subject, Since: f.Since, Offenders: f.Offenders, Listed: f.Listed, ToDo: f.ToDo})
+	}
+	return all
+}
+
+// persistent repeats a question to the provider that it did not answer, page by
+// page: starting a long list again would hardly ever reach its end. The call's
+// own timeout bounds it all.
+type persistent struct{ http.RoundTripper }
+
+const (
+	questionAttemptsMax = 4
+	questionBackoff     = 100 * time.Millisecond // doubled each time
+)
+
+// RoundTrip implements http.RoundTripper. The audit only asks, and no question
+// has a body.
+func (p persistent) RoundTrip(r *http.Request) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		response, err := p.RoundTripper.RoundTrip(r)
+		if answered := err == nil && response.StatusCode < http.StatusInternalServerError; answered || attempt == questionAttemptsMax {
+			return response, err
+		}
+		if err == nil {
+			response.Body.Close()
+		}
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-time.After(questionBackoff << (attempt - 1)):
+		}
+	}
+}
+
+type auditedLedger struct{ *ledger.Book }
+
+func (l auditedLedger) Bookings(ctx context.Context, number uint32) ([]audit.Booking, error) {
+	tickets, err := l.Book.Bookings(ctx, number)
+	bookings := make([]audit.Booking, 0, len(tickets))
+	for order, t := range tickets {
+		bookings = append(bookings, booking(order, t))
+	}
+	return bookings, err
+}
+
+func booking(order domain.OrderID, t ledger.Tickets) audit.Booking {
+	return audit.Booking{Order: order, Pending: t.Held, Posted: t.Sold, PostedAt: t.SoldAt}
+}
+
+func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale, number uint32) (audit.Quota, error) {
+	before, err := l.QuotaLevel(ctx, sale, number)
+	if err != nil {
+		return audit.Quota{}, err
+	}
+	uses, err := l.QuotaUses(ctx, sale, number)
+	if err != nil {
+		return audit.Quota{}, err
+	}
+	level, err := l.QuotaLevel(ctx, sale, number)
+	if err != nil {
+		return audit.Quota{}, err
+	}
+	quota := audit.Quota{Held: level.Held, Sold: level.Sold, Moved: level != before, Uses: make([]audit.QuotaUse, 0, len(uses))}
+	for _, u := range uses {
+		quota.Uses = append(quota.Uses, audit.QuotaUse{Booking: booking(u.Order, u.Tickets), Buyer: u.Buyer})
+	}
+	return quota, nil
+}
+
+type auditedOrders struct{ *orders.Store }
+
+func (o auditedOrders) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[audit.Order, error] {
+	return each(o.Store.RecordedOrders(ctx, saleID), func(r orders.RecordedOrder) audit.Order { return audit.Order(r) })
+}
+
+func (o auditedOrders) EventCounts(ctx context.Context, saleID string) ([]audit.EventCount, error) {
+	counted, err := o.Store.EventCounts(ctx, saleID)
+	counts := make([]audit.EventCount, 0, len(counted))
+	for _, c := range counted {
+		counts = append(counts, audit.EventCount(c))
+	}
+	return counts, err
+}
+
+type auditedProvider struct{ *mockpay.Client }
+
+func (p auditedProvider) Refunds(ctx context.Context) iter.Seq2[audit.Returned, error] {
+	return each(p.Client.Refunds(ctx), func(r mockpay.Refund) audit.Returned {
+		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.RefundedAt}
+	})
+}
+
+func (p auditedProvider) Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error] {
+	return each(p.Client.Deliveries(ctx, mockpay.DeliveryAcknowledged), func(d mockpay.Delivery) domain.PaymentEvent { return d.Event })
+}
+
+func (p auditedProvider) KnowsSession(ctx context.Context, session string) (bool, error) {
+	known, err := p.Client.Session(ctx, session)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return false, nil
+	}
+	// Giving a hold up forbids its session at the provider, seen or not: that
+	// alone does not make a session known.
+	return err == nil && known.Opened(), err
+}
+
+type auditedWorkflows struct {
+	desk *checkouts.Desk
+	sale func(ctx context.Context, id string) (*domain.Sale, error)
+
+	holdTimeouts sync.Map // sale id → time.Duration: a sale never changes
+}
+
+func (w *auditedWorkflows) Unfinished(ctx context.Context) iter.Seq2[audit.Workflow, error] {
+	away := false // the database, where the sales are: asked once, not for each workflow
+	return each(w.desk.Unfinished(ctx), func(u checkouts.Unfinished) audit.Workflow {
+		return audit.Workflow{
+			ID: u.ID, Order: u.Order, SaleID: u.SaleID, StartedAt: u.StartedAt, Failed: u.Failed, Deadline: w.deadline(ctx, u, &away),
+		}
+	})
+}
+
+// deadline is when a checkout gives up by itself; zero for what waits for nobody.
+func (w *auditedWorkflows) deadline(ctx context.Context, u checkouts.Unfinished, away *bool) time.Time {
+	if !u.Checkout || u.SaleID == "" {
+		return time.Time{}
+	}
+	return u.StartedAt.Add(w.holdTimeout(ctx, u.SaleID, away))
+}
+
+// holdTimeout is the longest there is while the sale cannot be read: not to know
+// a deadline does not mean that it has passed.
+func (w *auditedWorkflows) holdTimeout(ctx context.Context, saleID string, away *bool) time.Duration {
+	if known, ok := w.holdTimeouts.Load(saleID); ok {
+		return known.(time.Duration)
+	}
+	if *away {
+		return domain.HoldTimeoutMax
+	}
+	sale, err := w.sale(ctx, saleID)
+	if err != nil {
+		*away = true
+		return domain.HoldTimeoutMax
+	}
+	w.holdTimeouts.Store(saleID, sale.HoldTimeout)
+	return sale.HoldTimeout
+}
+
+func (w *auditedWorkflows) Look(ctx context.Context, id string) (audit.Look, error) {
+	look, err := w.desk.Look(ctx, id)
+	return audit.Look{Open: look.Open, WaitsFor: look.WaitsFor}, err
+}
+
+func (w *auditedWorkflows) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
+	return w.desk.Working(ctx, order, payment, since)
+}
+
+// each translates a stream.
+func each[From, To any](stream iter.Seq2[From, error], translate func(From) To) iter.Seq2[To, error] {
+	return func(yield func(To, error) bool) {
+		for value, err := range stream {
+			if err != nil {
+				var none To
+				yield(none, err)
+				return
+			}
+			if !yield(translate(value), nil) {
+				return
+			}
+		}
+	}
+}

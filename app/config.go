@@ -1,0 +1,261 @@
+package app
+
+import (
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/api"
+	"boxoffice/codec"
+	"boxoffice/domain"
+	"boxoffice/ledger"
+	"boxoffice/worker"
+)
+
+// config is what every command reads from the environment; .data/dev.env sets
+// all of it for the local stack. Secrets come from a variable or, with _FILE
+// appended to its name, from the file that it names.
+type config struct {
+	URL    string // BOXOFFICE_URL: what buyers see; every link is made of it. No slash at its end
+	Listen string // BOXOFFICE_LISTEN: host:port where serve listens; else that of URL
+	// WebhookListen is host:port of a listener for webhooks and probes alone; "": there is none.
+	WebhookListen string // BOXOFFICE_WEBHOOK_LISTEN
+	AdminURL      string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
+	// WorkerURL is where a process without the API answers for itself.
+	WorkerURL string // BOXOFFICE_WORKER_URL
+
+	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
+	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound; below: not set
+
+	Rates                  api.Rates // BOXOFFICE_RATE_PER_ADDRESS, _PER_BUYER, BOXOFFICE_TRUSTED_PROXIES
+	CheckoutsInFlightMax   int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
+	CheckoutsInFlightMin   int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
+	CheckoutsInLineMax     int       // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits for a turn under it; 0: nobody
+	HumanCheckBits         int       // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
+	HumanCheckExemptsLocal bool      // where it is not set
+
+	AdminToken    secret
+	WebhookSecret secret
+	ServerKey     secret       // the bytes themselves
+	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
+
+	MockPayURL        string
+	TemporalAddress   string
+	TemporalNamespace string
+	TemporalUIURL     string // optional: the order page links to the workflow; the codec serves that page
+	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
+	CodecToken        secret // BOXOFFICE_CODEC_TOKEN: what programs show to it; not set: it serves none
+	DatabaseURL       secret
+	Temporal          client.Options // TLS and credentials, see readTemporal
+	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
+	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how much longer than its checkout's deadline a new hold lives in the ledger
+
+	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see ledgerDialer
+	TigerBeetleAddresses []string // empty: the embedded ledger
+	TigerBeetleClusterID tb.Uint128
+	DataDir              string // the embedded ledger's parent
+}
+
+func readConfig() (config, error) {
+	c := config{
+		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),
+		Listen:            env("BOXOFFICE_LISTEN", ""),
+		WebhookListen:     env("BOXOFFICE_WEBHOOK_LISTEN", ""),
+		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
+		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
+		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),
+		TemporalUIURL:     env("TEMPORAL_UI_URL", ""),
+		CodecURL:          env("BOXOFFICE_CODEC_URL", "http://127.0.0.1:8234"),
+		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
+		Ledger:            env("BOXOFFICE_LEDGER", ledgerAuto),
+	}
+	if validPublicURL(c.URL) == nil { // as browsers send it: requests of our own pages are known by it
+		c.URL, _ = codec.Origin(c.URL)
+	}
+	c.AdminURL = strings.TrimSuffix(env("BOXOFFICE_ADMIN_URL", c.URL), "/")
+	c.WorkerURL = env("BOXOFFICE_WORKER_URL", "http://127.0.0.1:0")
+	if addresses := env("TIGERBEETLE_ADDRESS", ""); addresses != "" {
+		c.TigerBeetleAddresses = strings.Split(addresses, ",")
+	}
+	var problems []error
+	note := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	var err error
+	c.ConnectionsMax, err = envNumber("BOXOFFICE_CONNECTIONS_MAX", api.ConnectionsMax, 1)
+	note(err)
+	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", -1, 0)
+	note(err)
+	note(c.readLimits())
+	c.DatabaseURL, err = readSecret("DATABASE_URL")
+	note(err)
+	c.AdminToken, err = readSecret("BOXOFFICE_ADMIN_TOKEN")
+	note(err)
+	c.WebhookSecret, err = readSecret("BOXOFFICE_WEBHOOK_SECRET")
+	note(err)
+	encoded, err := readSecret("BOXOFFICE_SERVER_KEY")
+	note(err)
+	key, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil {
+		note(errors.New("BOXOFFICE_SERVER_KEY is not base64"))
+	}
+	c.ServerKey = secret(key)
+	c.CodecToken, err = readSecret("BOXOFFICE_CODEC_TOKEN")
+	note(err)
+	payloadKeys, err := readSecret("BOXOFFICE_PAYLOAD_KEYS")
+	note(err)
+	if payloadKeys != "" {
+		if c.Payloads, err = codec.Parse(string(payloadKeys)); err != nil {
+			note(fmt.Errorf("BOXOFFICE_PAYLOAD_KEYS: %w", err))
+		}
+	}
+	c.Temporal, err = readTemporal()
+	note(err)
+	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
+	if err != nil {
+		problems = append(problems, fmt.Errorf("TIGERBEETLE_CLUSTER_ID: %w", err))
+	}
+	c.AuditInterval, err = envDuration("BOXOFFICE_AUDIT_INTERVAL", time.Minute, worker.AuditIntervalMin, worker.AuditIntervalMax)
+	note(err)
+	c.HoldGrace, err = envDuration("BOXOFFICE_HOLD_GRACE", domain.HoldGraceDefault, domain.HoldGraceMin, domain.HoldGraceMax)
+	note(err)
+	return c, errors.Join(problems...)
+}
+
+// forServing checks what only a server needs.
+func (c config) forServing() error {
+	var problems []error
+	for name, value := range map[string]secret{
+		"DATABASE_URL": c.DatabaseURL, "BOXOFFICE_ADMIN_TOKEN": c.AdminToken, "BOXOFFICE_WEBHOOK_SECRET": c.WebhookSecret,
+	} {
+		if value == "" {
+			problems = append(problems, fmt.Errorf("%s is not set", name))
+		}
+	}
+	if err := c.forTemporal(); err != nil {
+		problems = append(problems, err)
+	}
+	if len(c.ServerKey) != domain.ServerKeyLen {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_SERVER_KEY has %d bytes, want %d as base64", len(c.ServerKey), domain.ServerKeyLen))
+	}
+	if err := validPublicURL(c.URL); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_URL: %w", err))
+	} else if _, err := c.publicAddress(); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_LISTEN: %w", err))
+	}
+	if _, err := hostPort(c.WebhookListen); c.WebhookListen != "" && err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_WEBHOOK_LISTEN: %w", err))
+	}
+	if c.AdminURL != c.URL {
+		if _, err := listenAddress(c.AdminURL); err != nil {
+			problems = append(problems, fmt.Errorf("BOXOFFICE_ADMIN_URL: %w", err))
+		}
+	}
+	if _, err := listenAddress(c.WorkerURL); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_WORKER_URL: %w", err))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("%w\n`make run` sets all of these; for another tool: set -a; . .data/dev.env", err)
+	}
+	return nil
+}
+
+// forOrganiser checks what every command needs that asks the running box office as its organiser.
+func (c config) forOrganiser() error {
+	if c.AdminToken == "" {
+		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
+	}
+	return nil
+}
+
+// forTemporal checks what every client of Temporal needs. There is no way to
+// run without: a buyer's data must not be stored in the clear by an omission.
+func (c config) forTemporal() error {
+	if c.Payloads == nil {
+		return errors.New("BOXOFFICE_PAYLOAD_KEYS is not set: what Temporal stores is encrypted with it (id:base64 of 32 bytes)")
+	}
+	return nil
+}
+
+// listenDefault is where serve listens if nothing says otherwise.
+const listenDefault = "127.0.0.1:8080"
+
+// publicAddress is where serve listens for buyers. A public https URL is a proxy's:
+// its host and port are not ours.
+func (c config) publicAddress() (string, error) {
+	switch {
+	case c.Listen != "":
+		return hostPort(c.Listen)
+	case strings.HasPrefix(c.URL, "https:"):
+		return listenDefault, nil
+	default:
+		return listenAddress(c.URL)
+	}
+}
+
+func hostPort(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return "", fmt.Errorf("%q is not host:port", address)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// validPublicURL checks what links are made of: scheme, host and port, nothing behind them.
+func validPublicURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not http://host or https://host, with a port where it is not the usual one", raw)
+	}
+	return nil
+}
+
+// listenAddress is the host:port of a URL.
+func listenAddress(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
+		return "", fmt.Errorf("%q is not http://host:port", raw)
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")), nil
+}
+
+func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
+
+// envDuration reads a duration within bounds.
+func envDuration(name string, otherwise, least, most time.Duration) (time.Duration, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		return 0, fmt.Errorf("%s: want a duration of %s to %s, such as %s", name, least, most, otherwise)
+	}
+	return d, nil
+}
+
+// envNumber reads a whole number from least up.
+func envNumber(name string, otherwise, least int) (int, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > math.MaxInt32 {
+		return 0, fmt.Errorf("%s: want a number of at least %d", name, least)
+	}
+	return n, nil
+}

@@ -1,0 +1,90 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"boxoffice/api"
+	"boxoffice/humancheck"
+)
+
+// humanCheckBits is the default: a second or less on a phone, see docs/overload.md.
+const humanCheckBits = 16
+
+// readLimits reads how often clients may ask, and how much is worked on at a time.
+func (c *config) readLimits() error {
+	var problems []error
+	note := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	var err error
+	c.Rates.PerAddress, err = envRate("BOXOFFICE_RATE_PER_ADDRESS")
+	note(err)
+	c.Rates.Joins = api.Rate{PerSecond: 1, Burst: 200}
+	if os.Getenv("BOXOFFICE_RATE_JOINS_PER_ADDRESS") != "" {
+		c.Rates.Joins, err = envRate("BOXOFFICE_RATE_JOINS_PER_ADDRESS")
+		note(err)
+	}
+	c.Rates.PerBuyer, err = envRate("BOXOFFICE_RATE_PER_BUYER")
+	note(err)
+	if c.Rates.TrustedProxies, err = api.ParseProxies(os.Getenv("BOXOFFICE_TRUSTED_PROXIES")); err != nil {
+		note(fmt.Errorf("BOXOFFICE_TRUSTED_PROXIES: %w", err))
+	}
+	c.CheckoutsInFlightMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX", api.CheckoutsInFlightMax, 1)
+	note(err)
+	c.CheckoutsInFlightMin, err = envNumber("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN", min(api.CheckoutsInFlightMin, c.CheckoutsInFlightMax), 1)
+	note(err)
+	if c.CheckoutsInFlightMin > c.CheckoutsInFlightMax {
+		note(errors.New("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN is above BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX"))
+	}
+	c.CheckoutsInLineMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_LINE_MAX", api.CheckoutsInLineMax, 0)
+	note(err)
+	c.HumanCheckBits, err = envNumber("BOXOFFICE_HUMAN_CHECK_BITS", humanCheckBits, 0)
+	c.HumanCheckExemptsLocal = os.Getenv("BOXOFFICE_HUMAN_CHECK_BITS") == ""
+	note(err)
+	if c.HumanCheckBits > humancheck.BitsMax {
+		note(fmt.Errorf("BOXOFFICE_HUMAN_CHECK_BITS: want 0 (off) to %d", humancheck.BitsMax))
+	}
+	return errors.Join(problems...)
+}
+
+// connectionLimits of a listener. By default one address has a quarter of it, which is plenty for
+// those who share one; this machine's own, such as a proxy's, may have all.
+func (c *config) connectionLimits() api.ConnectionLimits {
+	limits := api.ConnectionLimits{Max: c.ConnectionsMax, PerAddressMax: c.ConnectionsPerAddressMax, Exempt: c.Rates.TrustedProxies}
+	if limits.PerAddressMax < 0 {
+		limits.PerAddressMax = max(c.ConnectionsMax/4, 1)
+		limits.Exempt = append(slices.Clone(limits.Exempt), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	return limits
+}
+
+// envRate reads a rate as "requests a second,burst", such as 20,100. Not set, or 0:
+// no bound.
+func envRate(name string) (api.Rate, error) {
+	text := os.Getenv(name)
+	if text == "" || text == "0" {
+		return api.Rate{}, nil
+	}
+	perSecond, burst, ok := strings.Cut(text, ",")
+	r, err := strconv.ParseFloat(strings.TrimSpace(perSecond), 64)
+	b, errBurst := strconv.Atoi(strings.TrimSpace(burst))
+	if !ok || err != nil || errBurst != nil || !(r >= rateMin && r <= rateMax) || b < 1 || b > rateMax {
+		return api.Rate{}, fmt.Errorf("%s: want requests a second and a burst, such as 20,100; 0: no bound", name)
+	}
+	return api.Rate{PerSecond: r, Burst: b}, nil
+}
+
+// Bounds of a configured rate: one in about a quarter of an hour to more than a
+// node can answer.
+const (
+	rateMin = 0.001
+	rateMax = 1_000_000
+)

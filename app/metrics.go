@@ -1,0 +1,139 @@
+package app
+
+import (
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"boxoffice/activities"
+	"boxoffice/ledger"
+	"boxoffice/orders"
+)
+
+// metrics of the process, and the batcher's observer.
+type metrics struct {
+	registry   *prometheus.Registry
+	batches    *prometheus.HistogramVec
+	requests   *prometheus.HistogramVec
+	queueWaits *prometheus.HistogramVec
+	refused    *prometheus.CounterVec
+	unanswered *prometheus.CounterVec
+	recorded   prometheus.Histogram
+	flagged    *prometheus.CounterVec
+	info       *prometheus.GaugeVec
+	stages     stages
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "boxoffice_ledger_batch_events", Help: "Events carried by one request to the ledger.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 14),
+		}, []string{"op"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "boxoffice_ledger_request_seconds", Help: "Time of one request to the ledger.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"op", "result"}),
+		queueWaits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "boxoffice_ledger_queue_seconds", Help: "How long the oldest unit of a request waited to be sent.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}, []string{"op"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_ledger_refused_total", Help: "Units that were not sent: the queue was full or the caller's time was up.",
+		}, []string{"op"}),
+		unanswered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_ledger_unanswered_total", Help: "Units whose outcome is unknown: the answer did not come in time.",
+		}, []string{"op"}),
+		recorded: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "boxoffice_orders_batch_size", Help: "Sold orders recorded by one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+		flagged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_flagged_total", Help: "What ended right for the buyer and must be looked into all the same; the log says which order.",
+		}, []string{"what"}),
+		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "boxoffice_info", Help: "What this process is, as labels; always 1.",
+		}, []string{"ledger", "go"}),
+	}
+	for _, flag := range activities.Flags {
+		m.flagged.WithLabelValues(string(flag)) // 0 until it happens
+	}
+	m.stages = newStages(m.registry)
+	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// watchRefunds shows the money that goes back and has not yet, as a look found it.
+func (m *metrics) watchRefunds(l *look[orders.Owed], now func() time.Time) {
+	m.registry.MustRegister(owedCollector{look: l, now: now})
+}
+
+type owedCollector struct {
+	look *look[orders.Owed]
+	now  func() time.Time
+}
+
+var (
+	refundsOwed = prometheus.NewDesc("boxoffice_refunds_owed", "Refunds that the provider has not taken yet, of the whole database.", nil, nil)
+	refundsAge  = prometheus.NewDesc("boxoffice_refunds_owed_oldest_seconds", "How long the oldest of them is owed; 0 without any.", nil, nil)
+	refundsLook = lookAge("refunds_owed")
+)
+
+// Describe implements prometheus.Collector.
+func (owedCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- refundsOwed
+	descriptions <- refundsAge
+	descriptions <- refundsLook
+}
+
+// Collect implements prometheus.Collector. Before the first answer of the database there is
+// nothing to say.
+func (c owedCollector) Collect(values chan<- prometheus.Metric) {
+	owed, at, ok := c.look.found()
+	if !ok {
+		return
+	}
+	var age time.Duration
+	if owed.Refunds > 0 {
+		age = max(c.now().Sub(owed.Oldest), 0)
+	}
+	values <- prometheus.MustNewConstMetric(refundsOwed, prometheus.GaugeValue, float64(owed.Refunds))
+	values <- prometheus.MustNewConstMetric(refundsAge, prometheus.GaugeValue, age.Seconds())
+	values <- prometheus.MustNewConstMetric(refundsLook, prometheus.GaugeValue, c.now().Sub(at).Seconds())
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// runsOn says which kind of ledger the process books on.
+func (m *metrics) runsOn(ledgerKind string) {
+	m.info.WithLabelValues(ledgerKind, runtime.Version()).Set(1)
+}
+
+// Answered implements ledger.Observer.
+func (m *metrics) Answered(r ledger.Request) {
+	result := "ok"
+	if r.Err != nil {
+		result = "error"
+	}
+	op := string(r.Op)
+	m.batches.WithLabelValues(op).Observe(float64(r.Events))
+	m.requests.WithLabelValues(op, result).Observe(r.Took.Seconds())
+	m.queueWaits.WithLabelValues(op).Observe(r.QueueWait.Seconds())
+}
+
+// ordersRecorded is told of every transaction that records sold orders.
+func (m *metrics) ordersRecorded(count int) { m.recorded.Observe(float64(count)) }
+
+// Refused implements ledger.Observer.
+func (m *metrics) Refused(op ledger.Op) { m.refused.WithLabelValues(string(op)).Inc() }
+
+// Unanswered implements ledger.Observer.
+func (m *metrics) Unanswered(op ledger.Op) { m.unanswered.WithLabelValues(string(op)).Inc() }

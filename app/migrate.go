@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/orders"
+	"boxoffice/worker"
+)
+
+// migrate brings the database and the Temporal namespace up to date. It may run
+// again, and on several nodes at once.
+func migrate(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("migrate", flag.ExitOnError)
+	timeout := flags.Duration("timeout", 2*time.Minute, "how long to wait for the servers")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if c.DatabaseURL == "" {
+		return fmt.Errorf("DATABASE_URL is not set: set -a; . .data/dev.env")
+	}
+	if err := c.forTemporal(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if err := migrateOrders(ctx, c, log); err != nil {
+		return err
+	}
+	return setUpTemporal(ctx, c, log)
+}
+
+func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
+	store, err := orders.Open(ctx, string(c.DatabaseURL), orders.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	_, err = await(ctx, log, &waiting{}, needsOrders, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, store.Migrate(ctx)
+	})
+	if err == nil {
+		fmt.Println("orders database: up to date")
+	}
+	return err
+}
+
+func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
+	temporal, err := await(ctx, log, &waiting{}, needsTemporal, func(ctx context.Context) (client.Client, error) {
+		return c.dialTemporal(ctx, log)
+	})
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	_, err = await(ctx, log, &waiting{}, needsAttributes, func(ctx context.Context) (struct{}, error) {
+		if err := worker.Setup(ctx, temporal, c.TemporalNamespace); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, worker.CheckSetup(ctx, temporal, c.TemporalNamespace)
+	})
+	if err == nil {
+		// Here and not when serve starts: once a release, not by every node, and
+		// not against an operator who has just changed it.
+		_, err = await(ctx, log, &waiting{}, needsSchedule, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, worker.ScheduleAudit(ctx, temporal, c.AuditInterval)
+		})
+	}
+	if err == nil {
+		fmt.Printf("temporal namespace %q: search attributes are there, audit every %s\n", c.TemporalNamespace, c.AuditInterval)
+	}
+	return err
+}

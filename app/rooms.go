@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+
+	"boxoffice/api"
+	"boxoffice/waitingroom"
+)
+
+// roomsOf makes the waiting rooms of this node. They need to know how the API's
+// checkouts fare, and the API needs them: load is asked once run was called.
+func (s *service) roomsOf(p *parts, load func() waitingroom.Load) (*waitingroom.Rooms, error) {
+	return waitingroom.New(waitingroom.Options{
+		Store: p.store.Queues(), Keys: p.keys, Node: nodeName(), Load: load, Stock: p.book.Stock, Sales: p.store.Queues().Sales,
+		Meter: p.meter.registry, Log: s.log,
+	})
+}
+
+// nodeName tells this process from every other, one before it on the same
+// machine among them.
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	return host + "-" + rand.Text()[:8]
+}
+
+// runRooms exchanges with the other nodes until the process stops.
+func (s *service) runRooms(rooms *waitingroom.Rooms, fail func(error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := rooms.Run(ctx); err != nil && ctx.Err() == nil {
+			fail(fmt.Errorf("waiting rooms: %w", err))
+		}
+	}()
+	s.later(func() {
+		cancel()
+		<-ended
+	})
+}
+
+var _ api.Rooms = (*waitingroom.Rooms)(nil)

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// conference is the sale that the README buys from: the body of POST /v1/sales.
+//
+//go:embed conference.json
+var conference []byte
+
+// seed opens the conference sale through the admin API, as an organiser would.
+// Opening it again changes nothing.
+func seed(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("seed", flag.ExitOnError)
+	timeout := flags.Duration("timeout", time.Minute, "how long to wait for the box office")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if err := c.forOrganiser(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	content, err := await(ctx, slog.Default(), &waiting{}, needsBoxOffice, func(ctx context.Context) ([]byte, error) {
+		return c.openSale(ctx, conference)
+	})
+	if err != nil {
+		return err
+	}
+	var sale struct{ ID, Name string }
+	if err := json.Unmarshal(content, &sale); err != nil {
+		return err
+	}
+	fmt.Printf("sale %q is open: %s/sales/%s\n", sale.Name, c.URL, sale.ID)
+	return nil
+}
+
+// answerBytesMax bounds what is read of an answer.
+const answerBytesMax = 64 << 10
+
+// openSale sends the body of a sale and answers the sale's own. A 503, like no
+// answer, may be tried again; every other refusal is permanent.
+func (c config) openSale(ctx context.Context, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.AdminURL+"/v1/sales", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errPermanent, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+string(c.AdminToken))
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax))
+	switch {
+	case err != nil:
+		return nil, err
+	case response.StatusCode == http.StatusServiceUnavailable:
+		return nil, fmt.Errorf("%s: %s", response.Status, content)
+	case response.StatusCode/100 != 2:
+		return nil, fmt.Errorf("%w: %s: %s", errPermanent, response.Status, content)
+	}
+	return content, nil
+}

@@ -1,0 +1,342 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"boxoffice/activities"
+	"boxoffice/api"
+	"boxoffice/checkouts"
+	"boxoffice/clocks"
+	"boxoffice/domain"
+	"boxoffice/ledger"
+	"boxoffice/orders"
+	"boxoffice/payments/mockpay"
+	"boxoffice/worker"
+)
+
+// Roles of a process. `all` is the fast way: the activity that holds the seats
+// wakes the request that waits for them.
+const (
+	roleAll    = "all"
+	roleAPI    = "api"
+	roleWorker = "worker"
+)
+
+const (
+	// shutdownTimeout lets accepted requests finish.
+	shutdownTimeout = 15 * time.Second
+	drainMax        = time.Minute
+)
+
+func serve(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ExitOnError)
+	role := flags.String("role", roleAll, "all, api or worker")
+	ledgerKind := flags.String("ledger", "", "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), tigerbeetle, embedded or postgres (a baseline); default: BOXOFFICE_LEDGER, else auto")
+	drain := flags.Duration("drain", 0, "how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *drain < 0 || *drain > drainMax {
+		return fmt.Errorf("--drain %v: want 0 to %v", *drain, drainMax)
+	}
+	if *role != roleAll && *role != roleAPI && *role != roleWorker {
+		return fmt.Errorf("--role %q: want all, api or worker", *role)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log)
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if err := c.forServing(); err != nil {
+		return err
+	}
+	boundGarbage()
+	s := &service{config: c, role: *role, ledgerKind: cmp.Or(*ledgerKind, c.Ledger), drain: *drain, log: log}
+	return s.run(ctx, s.start)
+}
+
+// gcPercent is less than Go's own 100: a process with 100,000 places and 5,000 streams
+// stays below 200 MB, for some of its refusals a second (docs/performance.md).
+const gcPercent = 60
+
+// boundGarbage leaves a process alone whose operator says otherwise.
+func boundGarbage() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// service is one process of the box office.
+type service struct {
+	config
+	role       string
+	ledgerKind string
+	drain      time.Duration
+	log        *slog.Logger
+	variant    variant
+	waiting    waiting
+	stopping   atomic.Bool // /readyz says no, whatever works
+
+	// ready becomes the real handlers once everything is there; until then
+	// requests are told to come back.
+	ready        atomic.Pointer[handlers]
+	closeStreams func()   // ends the event streams, which would hold a shutdown up
+	closeLater   []func() // in reverse order
+}
+
+// handlers of the listeners.
+type handlers struct{ public, admin, webhooks http.Handler }
+
+// run listens at once, waits for what it needs, serves until the context ends,
+// then stops in order: /readyz says no, no new connections, accepted requests
+// answered, the worker's activities finished, the batcher flushed, the ledger
+// and the stores closed.
+func (s *service) run(ctx context.Context, start func(ctx context.Context, fail func(error)) error) error {
+	defer s.closeAll()
+	serving, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stopHTTP, err := s.listen(fail)
+	if err != nil {
+		return err
+	}
+	err = start(serving, fail)
+	if err == nil {
+		s.log.Info("ready", "url", s.URL, "role", s.role)
+		<-serving.Done()
+		s.stopping.Store(true)
+		s.log.Info("stopping: finishing what was accepted", "drain", s.drain.String())
+		time.Sleep(s.drain)
+		if s.closeStreams != nil {
+			s.closeStreams()
+		}
+	}
+	stopHTTP()
+	if ctx.Err() != nil {
+		return nil // asked to stop
+	}
+	return errors.Join(err, context.Cause(serving))
+}
+
+// start opens everything that a request needs.
+func (s *service) start(ctx context.Context, fail func(error)) error {
+	keys, err := domain.NewKeyring([]byte(s.ServerKey))
+	if err != nil {
+		return err
+	}
+	secrets, err := mockpay.ParseSecrets(string(s.WebhookSecret))
+	if err != nil {
+		return err
+	}
+	provider, err := mockpay.NewClient(s.MockPayURL, nil)
+	if err != nil {
+		return err
+	}
+	meter := newMetrics()
+	if s.variant, err = chosenVariant(meter.registry); err != nil {
+		return err
+	}
+	store, batcher, temporal, err := s.openAll(ctx, meter)
+	if err != nil {
+		return err
+	}
+	owed := newLook(store.RefundsOwed)
+	s.later(owed.start())
+	meter.watchRefunds(owed, time.Now)
+	book := ledger.NewBook(batcher, ledger.WithHoldGrace(s.HoldGrace))
+	var notices *activities.HoldNotices
+	if s.role == roleAll {
+		notices = activities.NewHoldNotices()
+	}
+	watch := clocks.New(s.log)
+	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, provider, book)
+	p := &parts{
+		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
+		temporal: temporal, desk: desk, meter: meter, clocks: watch,
+	}
+	s.watchClocks(p)
+	if s.role != roleAPI {
+		if err := s.startWorker(p, notices, fail); err != nil {
+			return err
+		}
+	}
+	if err := s.openAudit(p, fail); err != nil {
+		return err
+	}
+	if s.role == roleWorker {
+		probes, err := api.NewProbes(s.readiness(p), meter.handler(), s.log)
+		if err != nil {
+			return err
+		}
+		s.ready.Store(&handlers{public: probes, admin: probes})
+		return nil
+	}
+	return s.openAPI(p, fail)
+}
+
+// openAll waits for everything at once, so that /readyz names all that is
+// missing. What was opened is closed in the order that its users need: nothing
+// uses the ledger and the database after Temporal's client is gone.
+func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.Store, batcher *ledger.Batcher, temporal client.Client, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { store, err = s.openOrders(ctx, meter); return err })
+	g.Go(func() (err error) { batcher, err = s.openLedger(ctx, meter); return err })
+	g.Go(func() (err error) { temporal, err = s.openTemporal(ctx); return err })
+	err = g.Wait()
+	if store != nil {
+		s.later(store.Close)
+	}
+	if batcher != nil {
+		s.later(func() { s.closeLedger(batcher) })
+	}
+	if temporal != nil {
+		s.later(temporal.Close)
+	}
+	return store, batcher, temporal, err
+}
+
+// parts is what the API is made of.
+type parts struct {
+	keys     *domain.Keyring
+	secrets  mockpay.Secrets
+	provider *mockpay.Client
+	store    *orders.Store
+	book     *ledger.Book
+	batcher  *ledger.Batcher
+	temporal client.Client
+	desk     *checkouts.Desk
+	meter    *metrics
+	auditor  *auditor
+	clocks   *clocks.Watch
+}
+
+func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
+	// The pool outlives the start: its background work must not end with it.
+	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), s.variant.orders(orders.Options{Recorded: meter.ordersRecorded}))
+	if err != nil {
+		return nil, err
+	}
+	_, err = await(ctx, s.log, &s.waiting, needsOrders, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, store.CheckSchema(ctx)
+	})
+	if err == nil {
+		s.warnOfLoggedBuyers(ctx, store)
+	}
+	return store, err
+}
+
+// warnOfLoggedBuyers: what the database writes into its own log is not ours to change.
+func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
+	LogsBuyers(context.Context) ([]orders.LogSetting, error)
+	MendLogs([]orders.LogSetting) []string
+}) {
+	unsafe, err := store.LogsBuyers(ctx)
+	switch {
+	case err != nil:
+		s.log.Warn("cannot tell whether the database's log shows buyers' addresses", "error", err)
+	case len(unsafe) > 0:
+		s.log.Warn("the database's log may show buyers' addresses and tickets' codes; as a superuser, mend it and start again",
+			"settings", fmt.Sprint(unsafe), "mend", strings.Join(store.MendLogs(unsafe), " "))
+	}
+}
+
+func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
+	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
+		c, err := s.dialTemporal(ctx, s.log, s.variant.connection()...)
+		if err != nil {
+			return nil, err
+		}
+		if err := worker.CheckSetup(ctx, c, s.TemporalNamespace); err != nil {
+			c.Close()
+			return nil, err
+		}
+		return c, nil
+	})
+}
+
+func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail func(error)) error {
+	w := worker.New(p.temporal, &activities.Activities{
+		Ledger:   timedLedger{p.book, p.meter.stages},
+		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
+		Provider: activities.BoundProvider(p.provider),
+		Notices:  notices,
+		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
+			p.meter.flagged.WithLabelValues(string(flag)).Inc()
+			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
+		},
+		SaleCancel: activities.SaleCancel{
+			Drainer: p.book, Cancellations: cancellations{p.store}, Canceler: p.desk,
+		},
+	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.variant.worker()...)
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("checkout worker: %w", err)
+	}
+	s.later(w.Stop)
+	return nil
+}
+
+// recorder adds what only the server's key can make: the tickets' codes.
+type recorder struct {
+	*orders.Store
+	keys *domain.Keyring
+}
+
+func (r recorder) Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error) {
+	return r.Store.Record(ctx, sold, func(n int) string { return r.keys.TicketCode(sold.Order.ID, n) })
+}
+
+func (r recorder) BeginRefund(ctx context.Context, refund domain.Refund) error {
+	_, err := r.Store.BeginRefund(ctx, refund)
+	return err
+}
+
+func (s *service) later(closer func()) { s.closeLater = append(s.closeLater, closer) }
+
+func (s *service) closeAll() {
+	for i := len(s.closeLater) - 1; i >= 0; i-- {
+		s.closeLater[i]()
+	}
+}
+
+// readiness is what /readyz asks.
+func (s *service) readiness(p *parts) []api.Check {
+	return []api.Check{
+		clockCheck(p.clocks),
+		{Name: "ledger", Probe: s.probe("ledger", pingLedger(p.batcher))},
+		{Name: "temporal", Probe: s.probe("temporal", func(ctx context.Context) error {
+			_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		})},
+		// Seats are held and payments taken while it is away, and recorded when
+		// it is back: it must not take every node off at once.
+		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
+		// Seats are held while it is away; who has not paid yet waits for it.
+		{Name: "payment provider", Advisory: true, Probe: s.probe("payment provider", p.provider.Ping)},
+	}
+}
+
+// probe keeps addresses and roles out of a public answer: they are in the log.
+func (s *service) probe(name string, ask func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		s.log.Warn("not ready", "check", name, "error", err)
+		return errors.New("does not answer as it should; the log says why")
+	}
+}

@@ -1,0 +1,413 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	"boxoffice/api"
+	"boxoffice/ledger"
+	"boxoffice/ledger/embedded"
+)
+
+// conditionTimeout bounds what a test waits for.
+const conditionTimeout = 20 * time.Second
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(conditionTimeout); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", conditionTimeout, what)
+		}
+	}
+}
+
+// freeAddress is a port that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func newService(t *testing.T, role string) *service {
+	t.Helper()
+	complete(t)
+	t.Setenv("BOXOFFICE_URL", "http://"+freeAddress(t))
+	t.Setenv("BOXOFFICE_WORKER_URL", "http://"+freeAddress(t))
+	t.Setenv("BOXOFFICE_DATA_DIR", t.TempDir())
+	t.Setenv("DATABASE_URL", "postgres://nobody@"+freeAddress(t)+"/x")
+	t.Setenv("TEMPORAL_ADDRESS", freeAddress(t))
+	t.Setenv("BOXOFFICE_WEBHOOK_SECRET", "whsec_"+strings.Repeat("QUJD", 11))
+	c, err := readConfig()
+	require.NoError(t, err)
+	return &service{config: c, role: role, ledgerKind: ledgerAuto, log: slog.New(slog.DiscardHandler)}
+}
+
+// A kept connection asks again on the same connection.
+type kept struct {
+	t       *testing.T
+	conn    net.Conn
+	answers *bufio.Reader
+}
+
+func keep(t *testing.T, url string) *kept {
+	t.Helper()
+	var conn net.Conn
+	eventually(t, "it listens", func() bool {
+		var err error
+		conn, err = net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		return err == nil
+	})
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(conditionTimeout))
+	return &kept{t, conn, bufio.NewReader(conn)}
+}
+
+func (k *kept) send(path string) {
+	k.t.Helper()
+	_, err := fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: boxoffice\r\n\r\n", path)
+	require.NoError(k.t, err)
+}
+
+func (k *kept) answer() (*http.Response, string) {
+	k.t.Helper()
+	response, err := http.ReadResponse(k.answers, nil)
+	require.NoError(k.t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(k.t, err)
+	return response, string(body)
+}
+
+func (k *kept) get(path string) (*http.Response, string) { k.send(path); return k.answer() }
+
+// SIGTERM loses nothing that was accepted: a request under way books in the
+// ledger and is answered, after /readyz has said no and the listener is closed;
+// the ledger is the last to close, and has it.
+func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
+	s := newService(t, roleAll)
+	s.drain = 50 * time.Millisecond
+	ledgerDir := t.TempDir()
+	engine, err := embedded.Open(ledgerDir, embedded.Options{Logger: s.log})
+	require.NoError(t, err)
+	batcher := ledger.NewBatcher(engine, ledger.WithLogger(s.log))
+
+	var mu sync.Mutex
+	var closed []string
+	closing := func(name string, closer func()) func() {
+		return func() {
+			mu.Lock()
+			closed = append(closed, name)
+			mu.Unlock()
+			closer()
+		}
+	}
+	arrived, release := make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ready") })
+	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		results, err := batcher.CreateAccounts(r.Context(), []tb.Account{{ID: tb.ToUint128(7), Ledger: 1, Code: 1}})
+		if err != nil || len(results) != 1 || results[0].Status != tb.AccountCreated {
+			http.Error(w, fmt.Sprint(results, err), http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(w, "booked")
+	})
+	start := func(context.Context, func(error)) error { // as start and openAll do it
+		s.later(closing("database", func() {}))
+		s.later(closing("ledger", func() { s.closeLedger(batcher) }))
+		s.later(closing("temporal", func() {}))
+		s.later(closing("worker", func() {}))
+		s.ready.Store(&handlers{public: mux, admin: mux})
+		return nil
+	}
+	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx, start) }()
+
+	probe, request := keep(t, s.URL), keep(t, s.URL)
+	eventually(t, "it is ready", func() bool { response, _ := probe.get("/readyz"); return response.StatusCode == http.StatusOK })
+	request.send("/slow")
+	<-arrived
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
+
+	eventually(t, "/readyz says no", func() bool { return s.stopping.Load() })
+	if response, body, err := tryAnswer(probe, "/readyz"); err == nil { // unless its idle connection was closed already
+		require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+		require.Contains(t, body, "stopping")
+	}
+	eventually(t, "the listener is closed", func() bool { return refuses(strings.TrimPrefix(s.URL, "http://")) })
+	select {
+	case err := <-ended:
+		t.Fatalf("ended with a request under way: %v", err)
+	default:
+	}
+	mu.Lock()
+	require.Empty(t, closed, "closed while a request needs it")
+	mu.Unlock()
+	close(release)
+	response, body := request.answer()
+	require.Equal(t, http.StatusOK, response.StatusCode, body)
+	require.Equal(t, "booked", body)
+	require.NoError(t, <-ended)
+	require.Equal(t, []string{"worker", "temporal", "ledger", "database"}, closed)
+
+	again, err := embedded.Open(ledgerDir, embedded.Options{Logger: s.log})
+	require.NoError(t, err, "the ledger was not closed")
+	defer again.Close()
+	accounts, err := again.LookupAccounts([]tb.Uint128{tb.ToUint128(7)})
+	require.NoError(t, err)
+	require.Len(t, accounts, 1, "what was acknowledged is in the books")
+}
+
+func tryAnswer(k *kept, path string) (*http.Response, string, error) {
+	if _, err := fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: boxoffice\r\n\r\n", path); err != nil {
+		return nil, "", err
+	}
+	response, err := http.ReadResponse(k.answers, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), err
+}
+
+// While it drains, /readyz says no and everything else goes on: that is the
+// time in which a load balancer takes the node off.
+func TestADrainingNodeStillServes(t *testing.T) {
+	s := newService(t, roleAll)
+	s.drain = conditionTimeout // ended by the test, with the listener
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") })
+	stopHTTP, err := s.listen(func(err error) { t.Error(err) })
+	require.NoError(t, err)
+	defer stopHTTP()
+	s.ready.Store(&handlers{public: mux, admin: mux})
+	s.stopping.Store(true)
+	k := keep(t, s.URL)
+	response, _ := k.get("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.NotEmpty(t, response.Header.Get("Retry-After"))
+	for _, path := range []string{"/v1/sales", "/healthz"} {
+		response, body := k.get(path)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.Equal(t, "served", body)
+	}
+}
+
+// A process whose servers are not there yet listens, says for each what it
+// waits for, and stops when told to.
+func TestStartWaitsForEverythingAndSaysSo(t *testing.T) {
+	for role, url := range map[string]func(*service) string{
+		roleAll:    func(s *service) string { return s.URL },
+		roleAPI:    func(s *service) string { return s.URL },
+		roleWorker: func(s *service) string { return s.WorkerURL },
+	} {
+		t.Run(role, func(t *testing.T) {
+			s := newService(t, role)
+			want := []string{"orders database", "temporal"} // the embedded ledger is there at once
+			if role != roleAll {
+				s.TigerBeetleAddresses = []string{freeAddress(t)}
+				want = []string{"ledger", "orders database", "temporal"}
+			}
+			log := &lockedLog{}
+			s.log = slog.New(slog.NewJSONHandler(log, nil))
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- s.run(ctx, s.start) }()
+
+			k := keep(t, url(s))
+			response, body := k.get("/healthz")
+			require.Equal(t, http.StatusOK, response.StatusCode, body)
+			var missing []string
+			eventually(t, fmt.Sprintf("/readyz names %v", want), func() bool {
+				response, body := k.get("/readyz")
+				require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+				var problem api.Problem
+				require.NoError(t, json.Unmarshal([]byte(body), &problem))
+				missing = nil
+				for _, e := range problem.Errors {
+					missing = append(missing, e.Field)
+				}
+				return slices.Equal(missing, want)
+			})
+			response, body = k.get("/v1/sales")
+			require.Equal(t, http.StatusServiceUnavailable, response.StatusCode, body)
+			require.NotEmpty(t, response.Header.Get("Retry-After"))
+			for _, name := range want {
+				eventually(t, "the log says what to do about "+name, func() bool { return log.says("waiting", name, `"next":`) })
+			}
+			stop()
+			require.NoError(t, <-ended, "asked to stop while it waits")
+		})
+	}
+}
+
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// says reports whether some line has all of the parts.
+func (l *lockedLog) says(parts ...string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// What a process waits for may come in any order.
+func TestAwait(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	what := dependency{"a server", "start it"}
+	t.Run("until it is there", func(t *testing.T) {
+		var w waiting
+		tries := 0
+		value, err := await(t.Context(), log, &w, what, func(context.Context) (int, error) {
+			if tries++; tries < 2 {
+				return 0, errors.New("not yet")
+			}
+			require.Equal(t, []string{"a server"}, w.list())
+			return 7, nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, 7, value)
+		require.Empty(t, w.list())
+	})
+	t.Run("not for what will never be", func(t *testing.T) {
+		_, err := await(t.Context(), log, &waiting{}, what, func(context.Context) (int, error) {
+			return 0, fmt.Errorf("%w: broken", errPermanent)
+		})
+		require.ErrorIs(t, err, errPermanent)
+		require.ErrorContains(t, err, "start it")
+	})
+	t.Run("until it is told to stop", func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		_, err := await(ctx, log, &waiting{}, what, func(context.Context) (int, error) {
+			stop()
+			return 0, errors.New("not yet")
+		})
+		require.ErrorContains(t, err, "not yet")
+	})
+}
+
+// A worker answers for itself, and has nothing else.
+func TestAWorkerHasProbesOnly(t *testing.T) {
+	s := newService(t, roleWorker)
+	meter := newMetrics()
+	failing := errors.New("away")
+	checks := []api.Check{{Name: "ledger", Probe: func(context.Context) error { return failing }}}
+	probes, err := api.NewProbes(checks, meter.handler(), s.log)
+	require.NoError(t, err)
+	stopHTTP, err := s.listen(func(err error) { t.Error(err) })
+	require.NoError(t, err)
+	defer stopHTTP()
+	s.ready.Store(&handlers{public: probes, admin: probes})
+	k := keep(t, s.WorkerURL)
+	for path, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"/healthz": {200, "ok"}, "/readyz": {503, "ledger"}, "/metrics": {200, "boxoffice_ledger_refused_total"},
+		"/v1/sales": {404, "not_found"}, "/": {404, "not_found"},
+	} {
+		meter.Refused("create_transfers")
+		response, body := k.get(path)
+		require.Equal(t, want.status, response.StatusCode, path)
+		require.Contains(t, body, want.body, path)
+	}
+	require.True(t, refuses(strings.TrimPrefix(s.URL, "http://")), "a worker does not listen where buyers come")
+}
+
+// seed waits for a box office that starts later, and takes no for a no.
+func TestSeedWaitsForTheBoxOffice(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers []int
+		wrong   string
+	}{
+		"there": {[]int{201}, ""}, "starting": {[]int{503, 503, 201}, ""}, "refused": {[]int{503, 401}, "401"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			complete(t)
+			address := freeAddress(t)
+			t.Setenv("BOXOFFICE_URL", "http://"+address)
+			asked := 0
+			server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				require.Equal(t, "Bearer 0123456789abcdef", r.Header.Get("Authorization"))
+				w.WriteHeader(test.answers[min(asked, len(test.answers)-1)])
+				_, _ = io.WriteString(w, `{"id":"conference","name":"Conference"}`)
+				asked++
+			})}
+			defer server.Close()
+			listening := make(chan struct{})
+			go func() { // beside seed, which may find nobody there at first
+				defer close(listening)
+				l, err := net.Listen("tcp", address)
+				if err == nil {
+					go func() { _ = server.Serve(l) }()
+				}
+			}()
+			err := seed(t.Context(), []string{"--timeout", conditionTimeout.String()})
+			<-listening
+			if test.wrong == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, test.wrong)
+			}
+			require.Equal(t, len(test.answers), asked)
+		})
+	}
+}
+
+func TestGarbageIsCollectedEarlierUnlessTheOperatorSaysOtherwise(t *testing.T) {
+	for gogc, want := range map[string]int{"": gcPercent, "300": 300} {
+		t.Run("GOGC="+gogc, func(t *testing.T) {
+			t.Setenv("GOGC", gogc)
+			before := debug.SetGCPercent(300) // what the runtime made of the variable
+			t.Cleanup(func() { debug.SetGCPercent(before) })
+			log := slog.Default()
+			t.Cleanup(func() { slog.SetDefault(log) })
+			newService(t, roleWorker) // for its environment
+			stopped, stop := context.WithCancel(t.Context())
+			stop()
+			require.NoError(t, serve(stopped, []string{"--role", roleWorker}))
+			if got := debug.SetGCPercent(before); got != want {
+				t.Errorf("%d %%, want %d", got, want)
+			}
+		})
+	}
+}

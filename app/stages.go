@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/activities"
+	"boxoffice/api"
+	"boxoffice/domain"
+)
+
+// The stages of a checkout, as boxoffice_stage_seconds has them. The HTTP
+// requests around them are in boxoffice_http_request_duration_seconds, the
+// ledger's queue and requests in boxoffice_ledger_*_seconds.
+const (
+	stageDesk   = "desk"           // from asking for a hold to its answer: start, workflow task and hold
+	stageStart  = "start"          // the call that starts the workflow
+	stageHold   = "hold"           // the ledger step that holds the seats
+	stageVerify = "webhook_verify" // signature and body of a webhook
+	stageUpdate = "update"         // round trip of an Update: workflow task, settlement and answer
+	stagePost   = "post"           // the ledger step that sells the seats
+	stagePerk   = "perk"           // the ledger step that takes the perk
+	stageVoid   = "void"           // the ledger step that gives the seats back
+	stageRecord = "record"         // order, tickets and event in Postgres
+)
+
+// stages times what a checkout consists of. It wraps the seams between the
+// packages, so that none of them has to know that it is measured. A failure
+// counts with the time that it took.
+type stages struct{ seconds *prometheus.HistogramVec }
+
+func newStages(meter prometheus.Registerer) stages {
+	s := stages{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "boxoffice_stage_seconds", Help: "Time of one stage of a checkout.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 18),
+	}, []string{"stage"})}
+	meter.MustRegister(s.seconds)
+	return s
+}
+
+// since is to be deferred with the time at which the stage began.
+func (s stages) since(stage string, began time.Time) {
+	s.seconds.WithLabelValues(stage).Observe(time.Since(began).Seconds())
+}
+
+type timedLedger struct {
+	activities.Ledger
+	stages
+}
+
+func (l timedLedger) Hold(ctx context.Context, order *domain.Order) (domain.Hold, error) {
+	defer l.since(stageHold, time.Now())
+	return l.Ledger.Hold(ctx, order)
+}
+
+func (l timedLedger) Post(ctx context.Context, order *domain.Order) (domain.PostOutcome, error) {
+	defer l.since(stagePost, time.Now())
+	return l.Ledger.Post(ctx, order)
+}
+
+func (l timedLedger) Void(ctx context.Context, order *domain.Order) (domain.VoidOutcome, error) {
+	defer l.since(stageVoid, time.Now())
+	return l.Ledger.Void(ctx, order)
+}
+
+func (l timedLedger) TakePerk(ctx context.Context, order *domain.Order) (bool, error) {
+	defer l.since(stagePerk, time.Now())
+	return l.Ledger.TakePerk(ctx, order)
+}
+
+type timedOrders struct {
+	activities.Orders
+	stages
+}
+
+func (o timedOrders) Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error) {
+	defer o.since(stageRecord, time.Now())
+	return o.Orders.Record(ctx, sold)
+}
+
+type timedVerifier struct {
+	api.Verifier
+	stages
+}
+
+func (v timedVerifier) Verify(header http.Header, body []byte) (domain.PaymentEvent, error) {
+	defer v.since(stageVerify, time.Now())
+	return v.Verifier.Verify(header, body)
+}
+
+type timedDesk struct {
+	api.Desk
+	stages
+}
+
+func (d timedDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
+	defer d.since(stageDesk, time.Now())
+	return d.Desk.Start(ctx, order)
+}
+
+// timedTemporal is the desk's client; a worker needs the real one.
+type timedTemporal struct {
+	client.Client
+	stages
+	clock *temporalClock
+}
+
+func (t timedTemporal) ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
+	began := time.Now()
+	defer t.since(stageStart, began)
+	run, err := t.Client.ExecuteWorkflow(ctx, options, workflow, args...)
+	if err == nil {
+		t.clock.started(run, began, time.Now())
+	}
+	return run, err
+}
+
+func (t timedTemporal) UpdateWorkflow(ctx context.Context, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	defer t.since(stageUpdate, time.Now())
+	return t.Client.UpdateWorkflow(ctx, options)
+}

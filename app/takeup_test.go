@@ -1,0 +1,61 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/checkouts"
+)
+
+// brokenOff is a desk with so many workflows that broke off, of which every second
+// was started again before.
+type brokenOff struct {
+	workflows int
+	before    bool  // they were all started again before
+	err       error // at the end of the list
+	taken     []string
+}
+
+func (b *brokenOff) Unfinished(context.Context) iter.Seq2[checkouts.Unfinished, error] {
+	return func(yield func(checkouts.Unfinished, error) bool) {
+		for n := range b.workflows {
+			if !yield(checkouts.Unfinished{ID: fmt.Sprint("late/", n), Failed: true}, nil) {
+				return
+			}
+		}
+		if b.err != nil {
+			yield(checkouts.Unfinished{}, b.err)
+		}
+	}
+}
+
+func (b *brokenOff) TakeUp(_ context.Context, u checkouts.Unfinished) (bool, error) {
+	b.taken = append(b.taken, u.ID)
+	return len(b.taken)%2 == 0 && !b.before, nil
+}
+
+func TestTheAuditTakesUpWhatBrokeOff(t *testing.T) {
+	tests := []struct {
+		name  string
+		desk  brokenOff
+		asked int
+	}{
+		{"nothing", brokenOff{}, 0},
+		{"some", brokenOff{workflows: 3}, 3},
+		{"so many at most", brokenOff{workflows: 10 * takeUpMax}, 2 * takeUpMax},
+		{"asked about at most", brokenOff{workflows: 10 * takeUpAsksMax, before: true}, takeUpAsksMax},
+		{"and no further where the list ends", brokenOff{workflows: 3, err: errors.New("away")}, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			takeUpBrokenOff(t.Context(), &tt.desk, slog.New(slog.DiscardHandler))
+			require.Len(t, tt.desk.taken, tt.asked)
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+
+	"boxoffice/worker"
+)
+
+// dialTemporal connects as the environment says.
+func (c config) dialTemporal(ctx context.Context, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
+	with = append([]worker.DialOption{worker.WithConnection(c.Temporal)}, with...)
+	return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log, with...)
+}
+
+// readTemporal reads how to reach Temporal from the variables that Temporal's
+// own tools and SDKs have (docs.temporal.io, "Environment configuration"):
+// TEMPORAL_API_KEY, TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH and the like.
+// Its files are not read: what a service does must not depend on somebody's
+// home directory.
+func readTemporal() (client.Options, error) {
+	key, err := readSecret("TEMPORAL_API_KEY")
+	if err != nil {
+		return client.Options{}, err
+	}
+	if err := checkTLSSwitch(string(key)); err != nil {
+		return client.Options{}, err
+	}
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{
+		DisableFile: true, EnvLookup: temporalEnv{apiKey: string(key)},
+	})
+	if err != nil {
+		return client.Options{}, fmt.Errorf("TEMPORAL_TLS…: %w", err)
+	}
+	return options, nil
+}
+
+// checkTLSSwitch refuses what would silently mean no TLS.
+func checkTLSSwitch(apiKey string) error {
+	switch on := strings.ToLower(os.Getenv("TEMPORAL_TLS")); on {
+	case "", "1", "true":
+		return nil
+	case "0", "false":
+		if apiKey != "" {
+			return errors.New("TEMPORAL_TLS is off and TEMPORAL_API_KEY is set: the key would be sent in the clear")
+		}
+		return nil
+	default:
+		return errors.New("TEMPORAL_TLS: want true or false")
+	}
+}
+
+// temporalEnv is the environment as we read it: what is empty is not set, and
+// the key may have come from a file.
+type temporalEnv struct{ apiKey string }
+
+// Environ implements envconfig.EnvLookup.
+func (temporalEnv) Environ() []string { return os.Environ() }
+
+// LookupEnv implements envconfig.EnvLookup.
+func (e temporalEnv) LookupEnv(name string) (string, bool) {
+	value := os.Getenv(name)
+	if name == "TEMPORAL_API_KEY" {
+		value = e.apiKey
+	}
+	return value, value != ""
+}

@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"boxoffice/api"
+	"boxoffice/domain"
+	"boxoffice/failpoint"
+	"boxoffice/humancheck"
+	"boxoffice/orders"
+	"boxoffice/payments/mockpay"
+	"boxoffice/storefront"
+	"boxoffice/waitingroom"
+)
+
+// openAPI puts the API and the pages behind the listeners.
+func (s *service) openAPI(p *parts, fail func(error)) error {
+	if s.role == roleWorker {
+		return nil
+	}
+	verifier, err := mockpay.NewVerifier(p.secrets, failpoint.Clock("webhook"))
+	if err != nil {
+		return err
+	}
+	links, err := mockpay.NewPayLinks(s.MockPayURL, p.secrets)
+	if err != nil {
+		return err
+	}
+	database := apiOrders{p.store.Public()}
+	catalog := api.NewCatalog(database, p.book)
+	pages, err := storefront.New(storefront.Options{
+		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,
+		// The API has the pages, so they find it when it is there: no page is asked for before.
+		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
+	})
+	if err != nil {
+		return err
+	}
+	check, err := humancheck.New(p.keys, s.HumanCheckBits, p.store.Queues().SpendChallenges)
+	if err != nil {
+		return err
+	}
+	var server *api.Server
+	rooms, err := s.roomsOf(p, func() waitingroom.Load { return server.Load() })
+	if err != nil {
+		return err
+	}
+	server, err = api.New(api.Options{
+		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
+		Verifier: timedVerifier{verifier, p.meter.stages},
+		Auditor:  p.auditor, PayURL: s.payURL(links, p.keys), Rooms: rooms,
+		HumanCheck: check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates, MaySell: p.clocks.MaySell,
+		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
+		CheckoutsInLineMax: s.CheckoutsInLineMax,
+		AdminToken:         string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
+		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages, PublicURL: s.URL,
+	})
+	if err != nil {
+		return err
+	}
+	s.runRooms(rooms, fail)
+	s.closeStreams = server.CloseStreams
+	s.ready.Store(&handlers{public: server.Public(), admin: server.Admin(), webhooks: server.Webhooks()})
+	return nil
+}
+
+// payURL is the provider's page for a held order. No payment is taken after the
+// hold's deadline. The way back finds the order without anything that a browser has
+// kept; its key stands in the fragment, which browsers put into no request and no referrer.
+func (s *service) payURL(links *mockpay.PayLinks, keys *domain.Keyring) func(domain.Order, domain.Hold) (string, error) {
+	return func(order domain.Order, hold domain.Hold) (string, error) {
+		return links.URL(mockpay.PayLink{
+			Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, ExpiresAt: hold.ExpiresAt.Truncate(time.Millisecond),
+			ReturnURL:   s.URL + "/orders/" + order.ID.String() + "#back=" + keys.WayBackKey(order.ID, hold.ExpiresAt.Add(domain.WayBackLifetime)),
+			Description: describe(&order),
+		})
+	}
+}
+
+// describe says on the pay page what is paid for, as far as the link has room:
+// an order may be of many classes with long names. The page shows the amount
+// itself.
+func describe(order *domain.Order) string {
+	var b strings.Builder
+	b.WriteString(order.SaleID)
+	for i, l := range order.Lines {
+		separator := " + "
+		if i == 0 {
+			separator = " · "
+		}
+		fmt.Fprintf(&b, "%s%d × %s", separator, l.Quantity, l.Class)
+	}
+	return shorten(b.String(), mockpay.DescriptionMaxLen)
+}
+
+// shorten cuts a text to so many bytes, between two runes.
+func shorten(s string, bytesMax int) string {
+	const ellipsis = "…"
+	if len(s) <= bytesMax {
+		return s
+	}
+	end := bytesMax - len(ellipsis)
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + ellipsis
+}
+
+// apiOrders is the store in the API's words.
+type apiOrders struct{ *orders.Store }
+
+func (o apiOrders) Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
+	sold, err := o.Store.Order(ctx, id)
+	return &sold, err
+}
