@@ -66,7 +66,7 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/...
 	@# Not devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
 	cd deploy/devstack && $(NESTED) go vet . ./internal/... && $(NESTED) $(STATICCHECK) . ./internal/...
-	cd chaos && go vet ./... && $(STATICCHECK) ./...
+	cd lab/chaos && go vet ./... && $(STATICCHECK) ./...
 	@$(MAKE) --no-print-directory vulncheck
 	@test -n "$$BOXOFFICE_TEST_BROWSER" || for name in $(BROWSERS); do command -v $$name && break; done >/dev/null || \
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
@@ -76,7 +76,7 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@echo "== the database once more, in the order of bytes; above it orders text as people do, where Postgres knows ICU"
 	BOXOFFICE_TEST_COLLATION=C go test -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"
-	cd chaos && go test -race ./... && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos run -repo .. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
+	cd lab/chaos && go test -race ./... && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
 	@# Said again where it is seen.
 	@$(VULNCHECK) . -version | grep "NOT CHECKED" || true
 
@@ -84,15 +84,15 @@ vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, 
 	@echo "== known vulnerabilities in what is called"
 	@GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@$(VULNCHECK) . ./...
-	@$(VULNCHECK) chaos ./...
+	@$(VULNCHECK) lab/chaos ./...
 	@# Not devstack-servers, as above.
 	@$(NESTED) $(VULNCHECK) deploy/devstack . ./internal/...
 
 chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, FLAGS=-short)
-	cd chaos && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos run -repo .. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
+	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
-	cd chaos && go build -buildvcs=false -o ../bin/chaos . && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
+	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos sabotage -repo ../.. -ledger embedded -seed $(SEED) $(FLAGS)
 
 bench: $(DEVSTACK) ## measure a fresh stack, some 10 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
 ifdef RUNNING

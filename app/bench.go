@@ -18,13 +18,13 @@ import (
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
-	"boxoffice/bench"
-	"boxoffice/bench/probe"
-	"boxoffice/bench/report"
-	variants "boxoffice/bench/variant"
+	"boxoffice/lab/bench"
+	"boxoffice/lab/bench/probe"
+	"boxoffice/lab/bench/report"
+	variants "boxoffice/lab/bench/variant"
+	"boxoffice/lab/postgres"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
-	"boxoffice/ledger/postgres"
 	"boxoffice/payments/mockpay"
 )
 

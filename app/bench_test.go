@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"boxoffice/bench"
-	"boxoffice/bench/report"
 	"boxoffice/codec"
+	"boxoffice/lab/bench"
+	"boxoffice/lab/bench/report"
 )
 
 func TestBenchFlags(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"boxoffice/bench"
+	"boxoffice/lab/bench"
 )
 
 const (

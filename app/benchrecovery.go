@@ -13,7 +13,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"boxoffice/bench"
+	"boxoffice/lab/bench"
 )
 
 const benchRecoveryUsage = `usage: boxoffice bench recovery [flags] COMMAND...

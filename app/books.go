@@ -9,9 +9,9 @@ import (
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
+	"boxoffice/lab/postgres"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
-	"boxoffice/ledger/postgres"
 )
 
 // Kinds of ledger, all behind the official client's interface.

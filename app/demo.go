@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"boxoffice/demo"
+	"boxoffice/lab/demo"
 )
 
 // runDemo sends buyers and then verifies what they left behind.

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// variant is a slower way of selling, for benchmarks (package bench/variant). A
+// variant is a slower way of selling, for benchmarks (package lab/bench/variant). A
 // product is built without any: there is one way, and nothing to set.
 type variant struct{}
 

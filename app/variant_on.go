@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 
-	variants "boxoffice/bench/variant"
+	variants "boxoffice/lab/bench/variant"
 	"boxoffice/ledger"
 	"boxoffice/orders"
 	"boxoffice/worker"

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"boxoffice/bench/crowd"
+	"boxoffice/lab/bench/crowd"
 )
 
 const (

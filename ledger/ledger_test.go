@@ -17,10 +17,10 @@ import (
 	"go.uber.org/goleak"
 
 	"boxoffice/domain"
+	"boxoffice/lab/postgres"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/ledgertest"
-	"boxoffice/ledger/postgres"
 	"boxoffice/orders/orderstest"
 )
 
