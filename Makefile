@@ -22,6 +22,10 @@ WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 # Pinned like the linters. What it does where its data cannot be reached: deploy/vulncheck.
 GOVULNCHECK_VERSION := v1.9.0
 VULNCHECK     := deploy/vulncheck/vulncheck "$(CURDIR)/bin/govulncheck"
+# The OpenAPI document is checked by the first everywhere, by the others where there is Node.
+OPENAPI_VALIDATE := go run github.com/getkin/kin-openapi/cmd/validate@v0.153.0
+SPECTRAL      := @stoplight/spectral-cli@6.16.3
+REDOCLY       := @redocly/cli@2.77.0
 # The local stack's module needs no C. Always the same, or all of Temporal is compiled twice.
 NESTED        := CGO_ENABLED=0
 # Points a tool at the running stack.
@@ -40,7 +44,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify test openapi-lint vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +71,7 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@# Not devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
 	cd deploy/devstack && $(NESTED) go vet . ./internal/... && $(NESTED) $(STATICCHECK) . ./internal/...
 	cd lab/chaos && go vet ./... && $(STATICCHECK) ./...
+	@$(MAKE) --no-print-directory openapi-lint
 	@$(MAKE) --no-print-directory vulncheck
 	@test -n "$$BOXOFFICE_TEST_BROWSER" || for name in $(BROWSERS); do command -v $$name && break; done >/dev/null || \
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
@@ -79,6 +84,16 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	cd lab/chaos && go test -race ./... && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
 	@# Said again where it is seen.
 	@$(VULNCHECK) . -version | grep "NOT CHECKED" || true
+
+openapi-lint: ## the OpenAPI document, with Spectral and Redocly where there is Node
+	@echo "== the OpenAPI document"
+	@mkdir -p bin && go run ./cmd/boxoffice openapi >bin/openapi.json
+	$(OPENAPI_VALIDATE) bin/openapi.json
+	@export SCARF_ANALYTICS=false REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true; \
+	if npx --yes $(SPECTRAL) --version >/dev/null 2>&1 && npx --yes $(REDOCLY) --version >/dev/null 2>&1; then \
+	  npx --yes $(SPECTRAL) lint --fail-severity warn --ruleset deploy/openapi/spectral.yaml bin/openapi.json && \
+	  npx --yes $(REDOCLY) lint --config deploy/openapi/redocly.yaml bin/openapi.json; \
+	else echo "skipped: no Node, or no npm registry, so Spectral and Redocly do not read the OpenAPI document"; fi
 
 vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, VULNCHECK_REQUIRED=1)
 	@echo "== known vulnerabilities in what is called"

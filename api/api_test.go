@@ -618,7 +618,7 @@ func TestOrganiser(t *testing.T) {
 	if w := b.do(refund); w.Code != 202 || !strings.Contains(w.Body.String(), `"refunding"`) {
 		t.Errorf("refund: %d %s", w.Code, w.Body)
 	}
-	if w := b.do(request{method: "GET", path: "/v1/sales/conference/audit", header: header}); w.Code != 200 || !strings.Contains(w.Body.String(), `"ok":true`) {
+	if w := b.do(request{method: "GET", path: "/v1/sales/conference/audit", header: header}); w.Code != 200 || !strings.Contains(w.Body.String(), `"verdict":"ok"`) {
 		t.Errorf("audit: %d %s", w.Code, w.Body)
 	}
 }

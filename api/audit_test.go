@@ -17,9 +17,9 @@ func TestAuditOfWhatBelongsToNoSale(t *testing.T) {
 func TestRestoreOrders(t *testing.T) {
 	b := setup(t)
 	for _, tt := range []struct{ path, body, want string }{
-		{"/v1/sales/conference/restore-orders", `{}`, `{"applied":false,"sale":"conference"}`},
-		{"/v1/sales/conference/restore-orders", `{"apply":true}`, `{"applied":true,"sale":"conference"}`},
-		{"/v1/restore-orders", `{"apply":true}`, `{"applied":true,"sale":""}`},
+		{"/v1/sales/conference/restore-orders", `{}`, `{"sale":"conference","applied":false,"counts":{},"items":[]}`},
+		{"/v1/sales/conference/restore-orders", `{"apply":true}`, `{"sale":"conference","applied":true,"counts":{},"items":[]}`},
+		{"/v1/restore-orders", `{"apply":true}`, `{"applied":true,"counts":{},"items":[]}`},
 	} {
 		wantProblem(t, b.do(request{method: "POST", path: tt.path, body: tt.body}), 401, "unauthorized")
 		w := b.do(request{method: "POST", path: tt.path, body: tt.body, header: bearerOf(testAdminToken)})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/audit"
 	"boxoffice/domain"
 )
 
@@ -45,7 +46,7 @@ func (s *stuck) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStat
 	return s.world.Refund(ctx, id)
 }
 
-func (s *stuck) Audit(ctx context.Context, saleID string) (any, error) {
+func (s *stuck) Audit(ctx context.Context, saleID string) (audit.Report, error) {
 	s.wait()
 	return s.world.Audit(ctx, saleID)
 }

@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"boxoffice/audit"
 	"boxoffice/domain"
+	"boxoffice/restore"
 )
 
 // world is everything behind the interfaces of seams.go, in memory: one stock
@@ -380,10 +382,10 @@ func (w *world) Verify(h http.Header, body []byte) (domain.PaymentEvent, error) 
 	return domain.PaymentEvent{ID: h.Get("Webhook-Id"), Type: domain.PaymentSucceeded, Order: id}, nil
 }
 
-func (w *world) Audit(_ context.Context, saleID string) (any, error) {
-	return map[string]any{"sale": saleID, "ok": true}, nil
+func (w *world) Audit(_ context.Context, saleID string) (audit.Report, error) {
+	return audit.Report{SaleID: saleID, Verdict: audit.OK, Looks: 1, Results: []audit.Result{}}, nil
 }
 
-func (w *world) Restore(_ context.Context, saleID string, apply bool) (any, error) {
-	return map[string]any{"sale": saleID, "applied": apply}, nil
+func (w *world) Restore(_ context.Context, saleID string, apply bool) (restore.Report, error) {
+	return restore.Report{SaleID: saleID, Applied: apply, Counts: map[restore.Outcome]int{}, Items: []restore.Item{}}, nil
 }

@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"boxoffice/audit"
 	"boxoffice/domain"
+	"boxoffice/restore"
 )
 
 // pipes is a listener and its dialer without a network, so that a test can let
@@ -38,17 +40,18 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 // slowAuditor needs so long, unless it is told to stop.
 type slowAuditor time.Duration
 
-func (d slowAuditor) Audit(ctx context.Context, saleID string) (any, error) {
+func (d slowAuditor) Audit(ctx context.Context, saleID string) (audit.Report, error) {
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return audit.Report{}, ctx.Err()
 	case <-time.After(time.Duration(d)):
-		return map[string]any{"sale": saleID}, nil
+		return audit.Report{SaleID: saleID}, nil
 	}
 }
 
-func (d slowAuditor) Restore(ctx context.Context, saleID string, _ bool) (any, error) {
-	return d.Audit(ctx, saleID)
+func (d slowAuditor) Restore(ctx context.Context, saleID string, _ bool) (restore.Report, error) {
+	report, err := d.Audit(ctx, saleID)
+	return restore.Report{SaleID: report.SaleID}, err
 }
 
 func TestAnAuditMayTakeTwoMinutes(t *testing.T) {

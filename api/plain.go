@@ -28,7 +28,7 @@ func (s *Server) refuseAtOnce(c *gin.Context) {
 
 // refusalAtOnce is what the ordinary way would answer, nil where it is not known.
 func (s *Server) refusalAtOnce(c *gin.Context) error {
-	if c.FullPath() != checkoutsRoute || c.Request.Method != http.MethodPost {
+	if c.FullPath() != checkoutsRoute || c.Request.Method != http.MethodPost || c.Request.URL.RawQuery != "" {
 		return nil
 	}
 	body, plain := plainCheckout(c.Request)

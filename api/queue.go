@@ -118,7 +118,7 @@ func (s *Server) routeQueue(api huma.API) {
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-queue", Method: http.MethodGet, Path: "/v1/sales/{sale}/queue",
-		Summary: "A sale's queue", Tags: []string{"queue"},
+		Summary: "A sale's queue", Tags: []string{"queue"}, Description: "404 where the sale has no waiting room.",
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.queue)
 
 	operation(s, api, huma.Operation{

@@ -14,6 +14,8 @@ import (
 var (
 	orderToken = []map[string][]string{{"order": {}}}
 	adminToken = []map[string][]string{{"admin": {}}}
+
+	webhookSignature = []map[string][]string{{"webhook": {}}}
 )
 
 // routePublic registers what buyers and the payment provider use.
@@ -21,11 +23,13 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "list-sales", Method: http.MethodGet, Path: "/v1/sales",
 		Summary: "Sales on offer, with their stock", Tags: []string{"sales"},
+		Description: "The newest first.",
 	}, []domain.Code{domain.CodeOverloaded}, s.sales)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}",
 		Summary: "A sale and its stock", Tags: []string{"sales"},
+		Description: "The stock is the ledger's word, at most 100 ms old.",
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.sale)
 
 	operation(s, api, huma.Operation{
@@ -41,18 +45,22 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "create-checkout", Method: http.MethodPost, Path: "/v1/sales/{sale}/checkouts",
 		Summary: "Hold tickets and learn where to pay", Tags: []string{"checkout"},
+		Description: "The Idempotency-Key names the order: the same key and body get the same answer, however often they are sent. " +
+			"Whoever has the key, the address and the items is answered as the buyer is: make keys at random, one an order.",
 		DefaultStatus: http.StatusCreated, SkipValidateParams: true, // parseKey has a code of its own
 	}, checkoutCodes, s.checkout)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{order}",
 		Summary: "Where an order stands; its tickets once paid", Tags: []string{"checkout"}, Security: orderToken,
+		Description:        "A wrong token is a 404: nobody learns which orders exist.",
 		SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound, domain.CodeInFlight}, s.order)
 
 	operation(s, api, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: "/v1/orders/{order}/cancel",
 		Summary: "Give the held tickets back", Tags: []string{"checkout"}, Security: orderToken,
+		Description:        "Answers how the order ended. Repeating it changes nothing.",
 		SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound, domain.CodeAlreadyPaid}, s.cancel)
 
@@ -66,6 +74,7 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "get-ticket-qr", Method: http.MethodGet, Path: "/v1/orders/{order}/tickets/{n}/qr",
 		Summary: "A ticket's QR code", Tags: []string{"checkout"}, Security: orderToken,
+		Description: "SVG, or a PNG with `Accept: image/png`. A refunded order has no tickets.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "An image",
 			Content: map[string]*huma.MediaType{
@@ -77,7 +86,7 @@ func (s *Server) routePublic(api huma.API) {
 
 	operation(s, api, huma.Operation{
 		OperationID: "mockpay-webhook", Method: http.MethodPost, Path: "/v1/webhooks/mockpay",
-		Summary: "An event of the payment provider", Tags: []string{"payments"},
+		Summary: "An event of the payment provider", Tags: []string{"payments"}, Security: webhookSignature,
 		Description: "Signed as Standard Webhooks has it. 200: settled, now or before. 202: stored, it will be. 204: of another type, ignored.",
 		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "An event of another type: ignored"}},
 		// The signature covers the bytes: the Verifier reads them, and a body that
@@ -107,7 +116,7 @@ func (s *Server) routeAdmin(api huma.API) {
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
-		Summary: "A sale's paid orders",
+		Summary: "A sale's paid orders", Description: "In the order of their ids, which is that of their time.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)
 
 	operation(s, api, admin(huma.Operation{
@@ -134,17 +143,17 @@ func (s *Server) routeAdmin(api huma.API) {
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "get-sale-cancellation", Method: http.MethodGet, Path: "/v1/sales/{sale}/cancel",
-		Summary: "How far the cancellation of a sale has come",
+		Summary: "How far the cancellation of a sale has come", Description: "404 where the sale is not canceled.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.cancellation)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "audit-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/audit",
-		Summary: "Every invariant with its two sides",
+		Summary: "Every invariant with its two sides", Description: "It compares ledger, database, Temporal and payment provider, and may take up to two minutes.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound}, s.audit)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "audit-rest", Method: http.MethodGet, Path: "/v1/audit",
-		Summary: "What belongs to no sale, with its two sides",
+		Summary: "What belongs to no sale, with its two sides", Description: "Payments and workflows whose order no sale knows.",
 	}), []domain.Code{domain.CodeUnauthorized}, s.auditRest)
 
 	operation(s, api, admin(huma.Operation{
@@ -156,7 +165,7 @@ func (s *Server) routeAdmin(api huma.API) {
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "restore-orders-rest", Method: http.MethodPost, Path: "/v1/restore-orders",
-		Summary: "The same of what belongs to no sale",
+		Summary: "The same of what belongs to no sale", Description: "See restore-orders-of-sale.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid}, s.restoreRest)
 }
 

@@ -7,7 +7,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"boxoffice/audit"
 	"boxoffice/domain"
+	"boxoffice/restore"
 )
 
 type saleInput struct {
@@ -226,7 +228,7 @@ func (s *Server) refund(ctx context.Context, in *adminOrderInput) (*statusOutput
 	return &statusOutput{status, StatusView{id, orderStatus}}, nil
 }
 
-type auditOutput struct{ Body any }
+type auditOutput struct{ Body audit.Report }
 
 func (s *Server) auditRest(ctx context.Context, _ *struct{}) (*auditOutput, error) {
 	report, err := s.Auditor.Audit(ctx, "")
@@ -248,26 +250,29 @@ func (s *Server) audit(ctx context.Context, in *saleInput) (*auditOutput, error)
 	return &auditOutput{report}, nil
 }
 
-type restoreBody struct {
+type restoreOutput struct{ Body restore.Report }
+
+// RestoreBody says whether anything is written.
+type RestoreBody struct {
 	Apply bool `json:"apply" required:"false" doc:"Write it; else the answer is what would be written"`
 }
 
 type restoreInput struct {
 	Sale string `path:"sale"`
-	Body restoreBody
+	Body RestoreBody
 }
 
-type restoreRestInput struct{ Body restoreBody }
+type restoreRestInput struct{ Body RestoreBody }
 
-func (s *Server) restoreRest(ctx context.Context, in *restoreRestInput) (*auditOutput, error) {
+func (s *Server) restoreRest(ctx context.Context, in *restoreRestInput) (*restoreOutput, error) {
 	report, err := s.Auditor.Restore(ctx, "", in.Body.Apply)
 	if err != nil {
 		return nil, err
 	}
-	return &auditOutput{report}, nil
+	return &restoreOutput{report}, nil
 }
 
-func (s *Server) restore(ctx context.Context, in *restoreInput) (*auditOutput, error) {
+func (s *Server) restore(ctx context.Context, in *restoreInput) (*restoreOutput, error) {
 	sale, err := s.Catalog.Sale(ctx, in.Sale)
 	if err != nil {
 		return nil, err
@@ -276,5 +281,5 @@ func (s *Server) restore(ctx context.Context, in *restoreInput) (*auditOutput, e
 	if err != nil {
 		return nil, err
 	}
-	return &auditOutput{report}, nil
+	return &restoreOutput{report}, nil
 }

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"time"
 
+	"boxoffice/audit"
 	"boxoffice/domain"
+	"boxoffice/restore"
 	"boxoffice/waitingroom"
 )
 
@@ -86,14 +88,12 @@ type Verifier interface {
 }
 
 // An Auditor compares the ledger, the orders and the provider for one sale; of
-// the empty id, for what belongs to no sale. The report is written to the
-// organiser as JSON.
+// the empty id, for what belongs to no sale.
 type Auditor interface {
-	Audit(ctx context.Context, saleID string) (any, error)
+	Audit(ctx context.Context, saleID string) (audit.Report, error)
 	// Restore puts back the records of that sale that the audit finds lost; where
-	// it is not to apply it writes nothing and tells what it would. Its report is
-	// written to the organiser as JSON, too.
-	Restore(ctx context.Context, saleID string, apply bool) (any, error)
+	// it is not to apply it writes nothing and tells what it would.
+	Restore(ctx context.Context, saleID string, apply bool) (restore.Report, error)
 }
 
 // Rooms are the waiting rooms of the sales that have one.

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -79,6 +78,7 @@ type Options struct {
 	// PublicURL is where browsers reach the pages, if it differs from the Host that
 	// requests arrive with: scheme, host and port. Optional.
 	PublicURL string
+	AdminURL  string // with SeparateAdmin: where the organiser's routes are, for the OpenAPI document. Optional
 
 	CheckoutsInFlightMax int // optional
 	EventConnectionsMax  int // optional
@@ -265,7 +265,7 @@ const (
 )
 
 func (s *Server) route() error {
-	s.document = newDocument(s.Version)
+	s.document = s.newDocument()
 	s.public = s.newEngine()
 	s.admin = s.public
 	if s.SeparateAdmin {
@@ -359,38 +359,6 @@ func (s *Server) routePlain(e *gin.Engine) {
 
 func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 
-// explainProblem is what a problem's type points at.
-func (s *Server) explainProblem(c *gin.Context) {
-	k, ok := kinds[domain.Code(c.Param("code"))]
-	if !ok {
-		s.abort(c, domain.NotFound("problem"))
-		return
-	}
-	c.String(http.StatusOK, "%s (HTTP %d)\n%s.\n%s\n", c.Param("code"), k.status, k.title, k.detail)
-}
-
-func newDocument(version string) *huma.OpenAPI {
-	if version == "" {
-		version = "devel"
-	}
-	return &huma.OpenAPI{
-		OpenAPI: "3.1.0",
-		Info: &huma.Info{
-			Title:   "Box office",
-			Version: version,
-			Description: "Tickets for sales that many want at once. Errors are RFC 9457 problems with a stable code. " +
-				"Money is in minor units of the currency, times are RFC 3339.",
-		},
-		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-			SecuritySchemes: map[string]*huma.SecurityScheme{
-				"order": {Type: "http", Scheme: "bearer", Description: "The token of the order, from its checkout"},
-				"admin": {Type: "http", Scheme: "bearer", Description: "BOXOFFICE_ADMIN_TOKEN"},
-			},
-		},
-	}
-}
-
 // humaConfig has none of huma's own routes: its documentation page needs a CDN,
 // and its schema links would add fields to our bodies.
 func (s *Server) humaConfig() huma.Config {
@@ -405,7 +373,7 @@ func (s *Server) humaConfig() huma.Config {
 // operation registers a handler whose errors become problems. codes are the
 // problems that this route adds to those that every route has.
 func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []domain.Code, handler func(context.Context, *I) (*O, error)) {
-	documentProblems(s.document, &op, codes)
+	s.documentOperation(&op, codes)
 	op.MaxBodyBytes = BodyBytesMax + 1 // the middleware's bound decides; huma's own is exclusive
 	// The middleware has read the body. A deadline now would end net/http's watch for
 	// the client's leaving: this request and all later ones of the connection
@@ -413,6 +381,8 @@ func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []dom
 	op.BodyReadTimeout = -1
 	schema := &bodySchema{registry: s.document.Components.Schemas}
 	op.Metadata = map[string]any{bodySchemaKey: schema}
+	query := &queryNames{}
+	op.Middlewares = append(slices.Clone(op.Middlewares), s.refuseUnknownQuery(query))
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
@@ -420,49 +390,8 @@ func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []dom
 		}
 		return out, nil
 	})
-	schema.root = bodyOf(s.document, &op)
-}
-
-// bodyOf is the schema of an operation's body, nil where it has none.
-func bodyOf(doc *huma.OpenAPI, op *huma.Operation) *huma.Schema {
-	path := doc.Paths[op.Path]
-	for _, registered := range []*huma.Operation{path.Post, path.Patch, path.Put, path.Delete, path.Get} {
-		if registered != nil && registered.OperationID == op.OperationID && registered.RequestBody != nil {
-			if content := registered.RequestBody.Content["application/json"]; content != nil {
-				return content.Schema
-			}
-		}
-	}
-	return nil
-}
-
-// documentProblems lists the codes by status.
-func documentProblems(doc *huma.OpenAPI, op *huma.Operation, codes []domain.Code) {
-	codes = append(slices.Clone(codes), domain.CodeUnknown, domain.CodeInternal)
-	if op.Method != http.MethodGet {
-		codes = append(codes, domain.CodeTooLarge, codeTimeout, codeMalformed, codeCrossSite)
-	}
-	if isRateLimited(op.Path) {
-		codes = append(codes, domain.CodeRateLimited)
-	}
-	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	if op.Responses == nil {
-		op.Responses = make(map[string]*huma.Response)
-	}
-	for _, code := range codes {
-		k := kinds[code]
-		status := strconv.Itoa(k.status)
-		response, ok := op.Responses[status]
-		if !ok {
-			response = &huma.Response{Content: map[string]*huma.MediaType{problemType: {Schema: schema}}}
-			op.Responses[status] = response
-		}
-		if k.retryAfter > 0 || code == domain.CodeSoldOut || code == domain.CodeNotOpen {
-			response.Headers = map[string]*huma.Param{"Retry-After": {Description: "Seconds", Schema: &huma.Schema{Type: huma.TypeInteger}}}
-		}
-		line := fmt.Sprintf("`%s`: %s.", code, k.title)
-		response.Description = strings.TrimSpace(response.Description + " " + line)
-	}
+	registered := registeredOperation(s.document, &op)
+	schema.root, query.known = bodyOf(registered), queryOf(registered)
 }
 
 // requireAdmin lets only the organiser through.

@@ -86,7 +86,7 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 }
 
 // Audit implements api.Auditor.
-func (a *auditor) Audit(ctx context.Context, saleID string) (any, error) {
+func (a *auditor) Audit(ctx context.Context, saleID string) (audit.Report, error) {
 	_, report, err := a.audit(ctx, saleID)
 	return report, err
 }
@@ -110,10 +110,10 @@ func (a *auditor) audit(ctx context.Context, saleID string) (*domain.Sale, audit
 }
 
 // Restore implements api.Auditor: what the audit finds lost is restored.
-func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (any, error) {
+func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (restore.Report, error) {
 	sale, found, err := a.audit(ctx, saleID)
 	if err != nil {
-		return nil, err
+		return restore.Report{}, err
 	}
 	report := a.restorer.Restore(ctx, sale, &found, apply)
 	for _, item := range report.Items {

@@ -23,6 +23,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
   boxoffice draw        check the draw of a waiting room and print its places
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
+  boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
 
 Every command reads its addresses and secrets from the environment; for the
@@ -43,6 +44,7 @@ var commands = map[string]command{
 	"codec":          serveCodec,
 	"draw":           drawPlace,
 	"bench":          runBench,
+	"openapi":        printOpenAPI,
 }
 
 // Main runs the command that the arguments begin with. It returns the exit code.

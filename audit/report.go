@@ -41,14 +41,14 @@ const OffendersMax = 20
 // A Report is the audit of one sale, the body of GET /v1/sales/{sale}/audit; or
 // of what belongs to no sale, the body of GET /v1/audit.
 type Report struct {
-	SaleID  string    `json:"sale,omitempty"` // empty: what no sale answers for
+	SaleID  string    `json:"sale,omitempty" doc:"Absent: what belongs to no sale"`
 	At      time.Time `json:"at"`
-	Looks   int       `json:"looks"`   // how often everything was read: 2 where something looked wrong at first
-	Verdict Verdict   `json:"verdict"` // the worst of the results
-	Results []Result  `json:"results"`
+	Looks   int       `json:"looks" doc:"How often everything was read: 2 where something looked wrong at first"`
+	Verdict Verdict   `json:"verdict" enum:"ok,in_flight,waiting,warning,could_not_look,broken" doc:"The worst of the results"`
+	Results []Result  `json:"results" nullable:"false"`
 	// Unread are the sources that did not answer: the results that need them
 	// have no verdict of their own.
-	Unread []UnreadSource `json:"could_not_look,omitempty"`
+	Unread []UnreadSource `json:"could_not_look,omitempty" doc:"What did not answer: the results that need it have no verdict of their own"`
 	// Unheard are captures for orders of this sale with neither tickets nor a
 	// refund, found so twice: their reports were lost.
 	Unheard []domain.Capture `json:"-"`
@@ -60,24 +60,24 @@ type Report struct {
 // An UnreadSource is one that could not be read, although it was tried for a
 // while.
 type UnreadSource struct {
-	Source Source `json:"source"`
+	Source Source `json:"source" enum:"the ledger,the orders database,the payment provider,Temporal"`
 	Why    string `json:"why"`
 }
 
 // A Result is one invariant, for one stock where it is about stocks.
 type Result struct {
-	ID       string `json:"id"`                // I1 … I7, L
-	Subject  string `json:"subject,omitempty"` // the stock or event that it is about
+	ID       string `json:"id" doc:"I1 … I7, L" example:"I4"`
+	Subject  string `json:"subject,omitempty" doc:"The stock or event that it is about"`
 	Says     string `json:"says"`
 	Left     Side   `json:"left"`
-	Relation string `json:"relation"` // what left should be to right: = or ≤
+	Relation string `json:"relation" enum:"=,≤" doc:"What left should be to right"`
 	Right    Side   `json:"right"`
 
-	Verdict   Verdict    `json:"verdict"`
-	Offenders []Offender `json:"offenders,omitempty"` // at most OffendersMax
-	Counts    Counts     `json:"counts"`
-	Unread    []Source   `json:"unread,omitempty"` // why there is no verdict; then the sides mean nothing
-	ToDo      string     `json:"to_do,omitempty"`  // where the verdict is waiting or worse
+	Verdict   Verdict    `json:"verdict" enum:"ok,in_flight,waiting,warning,could_not_look,broken"`
+	Offenders []Offender `json:"offenders,omitempty" doc:"The worst first, at most 20"`
+	Counts    Counts     `json:"counts" doc:"Of all offenders, listed or not"`
+	Unread    []Source   `json:"unread,omitempty" doc:"Why there is no verdict; then the sides mean nothing"`
+	ToDo      string     `json:"to_do,omitempty" doc:"Where the verdict is waiting or worse"`
 }
 
 // A Side is one number and what it counts.
@@ -99,8 +99,8 @@ func (c *Counts) all() int { return c.Broken + c.Warning + c.Waiting + c.InFligh
 // An Offender is one order, payment, workflow or stock that does not fit.
 type Offender struct {
 	ID      string         `json:"id"`
-	Order   domain.OrderID `json:"order,omitzero"`
-	Verdict Verdict        `json:"verdict"`
+	Order   domain.OrderID `json:"order,omitzero" required:"false"`
+	Verdict Verdict        `json:"verdict" enum:"in_flight,waiting,warning,could_not_look,broken"`
 	What    string         `json:"what"`
 }
 

@@ -57,26 +57,22 @@ const (
 // An Item is one lost order. It has ids and nothing of a buyer.
 type Item struct {
 	Order   domain.OrderID `json:"order"`
-	Outcome Outcome        `json:"outcome"`
-	// Status is what the order is, or would be, recorded as; empty where none
-	// was sold.
-	Status domain.OrderStatus `json:"status,omitempty"`
-	// Payment bought the order.
-	Payment string `json:"payment,omitempty"`
-	// Refunded are payments that bought nothing and were given back.
-	Refunded []string `json:"refunded,omitempty"`
-	// Missing is what nobody knows any more, and was left empty.
-	Missing []string `json:"missing,omitempty"`
-	Why     string   `json:"why,omitempty"`
+	Outcome Outcome        `json:"outcome" enum:"restored,would_restore,in_flight,not_restorable,could_not_look,not_reached_yet"`
+
+	Status   domain.OrderStatus `json:"status,omitempty" doc:"What the order is, or would be, recorded as; absent where none was sold"`
+	Payment  string             `json:"payment,omitempty" doc:"It bought the order"`
+	Refunded []string           `json:"refunded,omitempty" doc:"Payments that bought nothing and were given back"`
+	Missing  []string           `json:"missing,omitempty" doc:"What nobody knows any more, and was left empty"`
+	Why      string             `json:"why,omitempty"`
 }
 
 // A Report is what was restored of one sale, or of what belongs to none: the body
 // of POST /v1/sales/{sale}/restore-orders.
 type Report struct {
 	SaleID  string               `json:"sale,omitempty"`
-	Applied bool                 `json:"applied"` // else nothing was written
-	Counts  map[Outcome]int      `json:"counts"`
-	Items   []Item               `json:"items"`
+	Applied bool                 `json:"applied" doc:"Else nothing was written"`
+	Counts  map[Outcome]int      `json:"counts" doc:"Orders by outcome"`
+	Items   []Item               `json:"items" nullable:"false"`
 	Unread  []audit.UnreadSource `json:"could_not_look,omitempty"`
 }
 
