@@ -17,8 +17,12 @@ VARIANT_FLAGS  ?= --concurrency 64 --rate 10 --runs 1 --duration 10s
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable chrome headless-shell
 
 DEVSTACK      := bin/devstack
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+# Runs tests, shows them by package, and keeps what each run said for the table at the end.
+TESTED        := bin/tested
+GOTEST        = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg --hide-summary skipped --jsonfile $(abspath $(TESTED))/$(1).json --
 # Pinned like the linters. What it does where its data cannot be reached: deploy/vulncheck.
 GOVULNCHECK_VERSION := v1.9.0
 VULNCHECK     := deploy/vulncheck/vulncheck "$(CURDIR)/bin/govulncheck"
@@ -44,7 +48,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify test openapi-lint vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -61,13 +65,22 @@ demo: ## send more buyers than seats to the running stack, then verify
 verify: ## check every invariant of the running stack
 	@$(WITH_STACK) exec $(DATA)/bin/boxoffice verify $(FLAGS)
 
+check: ## before each commit, in two minutes: format, linters, unit tests and replays; nothing is started
+	@$(MAKE) --no-print-directory lint
+	@mkdir -p $(TESTED)
+	@echo "== unit tests and replays; make test has the rest"
+	@$(call GOTEST,short) -short ./...
+
+lint: ## format and linters (make check has them too)
+	@echo "== format and linters"
+	@$(GOLANGCI_LINT) run ./...
+	@$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/...
+
 test: $(DEVSTACK) ## everything that must pass before a change is merged; nothing needs to be running
 	@echo "== compiling the local stack (the first time this takes minutes)"
 	cd deploy/devstack && $(NESTED) go build -o ../../bin/devstack-servers ./devstack-servers
-	@echo "== linters"
-	go vet ./...
-	$(STATICCHECK) ./...
-	$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/...
+	@rm -rf $(TESTED) && mkdir -p $(TESTED)
+	@$(MAKE) --no-print-directory lint
 	@# Not devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
 	cd deploy/devstack && $(NESTED) go vet . ./internal/... && $(NESTED) $(STATICCHECK) . ./internal/...
 	cd lab/chaos && go vet ./... && $(STATICCHECK) ./...
@@ -76,12 +89,14 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@test -n "$$BOXOFFICE_TEST_BROWSER" || for name in $(BROWSERS); do command -v $$name && break; done >/dev/null || \
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
 	@echo "== tests"
-	cd deploy/devstack && $(NESTED) go test . ./internal/...
-	go test -race -timeout 40m ./...
+	cd deploy/devstack && $(NESTED) $(call GOTEST,devstack) . ./internal/...
+	$(call GOTEST,product) -race -timeout 40m ./...
 	@echo "== the database once more, in the order of bytes; above it orders text as people do, where Postgres knows ICU"
-	BOXOFFICE_TEST_COLLATION=C go test -race ./orders
+	BOXOFFICE_TEST_COLLATION=C $(call GOTEST,orders-in-bytes) -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"
-	cd lab/chaos && go test -race ./... && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
+	cd lab/chaos && $(call GOTEST,chaos) -race ./... && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
+	@echo "== what ran on what"
+	@go run ./deploy/testtable $(TESTED)/*.json
 	@# Said again where it is seen.
 	@$(VULNCHECK) . -version | grep "NOT CHECKED" || true
 

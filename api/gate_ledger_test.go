@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -85,7 +84,7 @@ func nodesOn(t testing.TB, client tb.Client, nodes int, seats int64) []*node {
 			}
 			w.sales["conference"] = sale
 			o.Desk, o.Books, o.Catalog = bookDesk{w, n.book, &n.starts}, n.book, NewCatalog(w, n.book)
-			o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+			o.Log = slog.New(slog.DiscardHandler)
 		})
 		n.bundle.sale = sale
 		all[i] = n

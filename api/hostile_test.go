@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -141,8 +142,8 @@ func TestSlowClientsCannotHoldTheServer(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	network, ok := err.(net.Error)
-	return ok && network.Timeout()
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 func TestConnectionsAreBounded(t *testing.T) {

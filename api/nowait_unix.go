@@ -3,6 +3,7 @@
 package api
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -56,13 +57,13 @@ func (c nowaitConn) gone() bool {
 	if err != nil {
 		return true
 	}
-	silent := readErr == syscall.EAGAIN || readErr == syscall.EWOULDBLOCK
+	silent := errors.Is(readErr, syscall.EAGAIN) || errors.Is(readErr, syscall.EWOULDBLOCK)
 	return !silent && (readErr != nil || n == 0)
 }
 
 func ignoringEINTR(call func(int, []byte) (int, error), fd int, p []byte) (n int, err error) {
 	for {
-		if n, err = call(fd, p); err != syscall.EINTR {
+		if n, err = call(fd, p); !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}

@@ -168,6 +168,7 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("WWW-Authenticate", `Bearer realm="admin"`)
 	case domain.CodeForged: // no registered scheme: the signature is in headers of its own
 		h.Set("WWW-Authenticate", `Webhook-Signature realm="webhooks"`)
+	default: // the others answer no challenge
 	}
 	return h
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,7 +29,7 @@ func BenchmarkRefusals(b *testing.B) {
 		{"atOnce", 1, plainType}, {"atOnce", 64, plainType}, {"atOnce", 512, plainType}, {"ordinary", 64, plainType + ";charset=utf-8"},
 	} {
 		b.Run(fmt.Sprintf("%s/clients=%d", test.way, test.clients), func(b *testing.B) {
-			bundle := setup(b, func(o *Options) { o.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
+			bundle := setup(b, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })
 			bundle.stockOf(0, 0, 5)
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

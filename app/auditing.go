@@ -191,6 +191,7 @@ func (k auditKeeper) Keep(ctx context.Context, r *audit.Report, took time.Durati
 			})
 		case audit.Unread:
 			record.Unjudged = append(record.Unjudged, key)
+		case audit.OK, audit.InFlight, audit.Waiting, audit.Warning: // nobody is called for these
 		}
 		if result.ID == "L" {
 			record.Waiting += int64(result.Counts.Waiting)

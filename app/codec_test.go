@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -24,7 +25,7 @@ func TestIdleConnectionsOfTheCodecMakeRoom(t *testing.T) {
 	gone := make(chan struct{})
 	go func() {
 		_, err := first.conn.Read(make([]byte, 1)) // nothing more comes
-		if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() {
+		if timeout := net.Error(nil); !errors.As(err, &timeout) || !timeout.Timeout() {
 			close(gone)
 		}
 	}()

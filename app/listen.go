@@ -90,6 +90,7 @@ func (s *service) open(l net.Listener, server *http.Server, fail func(error)) *s
 			site.connections.Add(1)
 		case http.StateClosed, http.StateHijacked:
 			site.connections.Add(-1)
+		case http.StateActive, http.StateIdle:
 		}
 	}
 	go func() {

@@ -62,7 +62,7 @@ func TestStagesTimeWhatFails(t *testing.T) {
 	} {
 		t.Run(stage, func(t *testing.T) {
 			registry := prometheus.NewRegistry()
-			if err := run(newStages(registry)); err != errStage {
+			if err := run(newStages(registry)); !errors.Is(err, errStage) {
 				t.Errorf("the error is %v", err)
 			}
 			families, err := registry.Gather()

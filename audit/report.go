@@ -259,6 +259,7 @@ func (c *check) finish(unread map[Source]error) Result {
 			r.Counts.Waiting++
 		case InFlight:
 			r.Counts.InFlight++
+		case OK, Unread: // not counted
 		}
 	}
 	r.Offenders = c.all[:min(len(c.all), OffendersMax)]

@@ -125,7 +125,7 @@ func CodeOf(err error) Code {
 // classify finds the outermost error of ours in a chain: one of the two, or none.
 func classify(err error) (definite *Error, unknown *UnknownError) {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		switch e := e.(type) {
+		switch e := e.(type) { //nolint:errorlint // the outermost is wanted: the loop unwraps
 		case *Error:
 			return e, nil
 		case *UnknownError:

@@ -16,6 +16,7 @@ import (
 // ledgerOfSeveralNodes is one that several nodes can share: a real TigerBeetle
 // where there is one, else the baseline in Postgres.
 func ledgerOfSeveralNodes(t *testing.T) string {
+	needStack(t)
 	if _, err := exec.LookPath("tigerbeetle"); err != nil {
 		t.Log("no `tigerbeetle` on PATH: several nodes are tested on the postgres ledger")
 		return "postgres"

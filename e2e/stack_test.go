@@ -60,14 +60,26 @@ var tools = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if testing.Short() {
+		os.Exit(code) // tools would build them first
+	}
 	if dir, err := tools(); err == nil {
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
+// needStack skips a test where nothing is to be started.
+func needStack(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short starts no stack")
+	}
+}
+
 // ledgers under test; a real TigerBeetle only where there is one.
 func ledgers(t *testing.T) []string {
+	needStack(t)
 	if _, err := exec.LookPath("tigerbeetle"); err != nil {
 		t.Log("SKIPPED on a real TigerBeetle: no `tigerbeetle` on PATH; the embedded ledger is tested")
 		return []string{embeddedLedger}
@@ -95,6 +107,7 @@ func startStack(t *testing.T, dir, ledger string) *stack {
 	t.Helper()
 	bin, err := tools()
 	require.NoError(t, err)
+	t.Attr("ran-on", "a stack with the ledger "+ledger)
 	s := &stack{t: t, dir: dir, http: &http.Client{Timeout: 30 * time.Second}}
 	log, err := os.Create(filepath.Join(t.TempDir(), "devstack.log"))
 	require.NoError(t, err)
@@ -241,6 +254,7 @@ func (s *stack) dump(stackLog string) {
 // when the tests run as root: t.TempDir's parents are closed to it.
 func dataDir(t *testing.T) string {
 	t.Helper()
+	needStack(t)
 	dir, err := os.MkdirTemp("", "boxoffice-e2e-")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))

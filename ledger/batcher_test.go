@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,7 @@ import (
 	"boxoffice/ledger"
 )
 
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+var discard = slog.New(slog.DiscardHandler)
 
 // unit makes transfers first, first+1, …: all but the last linked.
 func unit(first, events int) []tb.Transfer {

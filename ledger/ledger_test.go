@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -56,9 +55,7 @@ var realServer = sync.OnceValues(func() (*ledgertest.Server, error) {
 // startReal gives the one real server of this test binary, or skips the test.
 func startReal(t testing.TB) *ledgertest.Server {
 	t.Helper()
-	if _, err := exec.LookPath(ledgertest.Binary); err != nil {
-		t.Skipf("SKIPPED: no %s program on PATH, so nothing was tried on a real TigerBeetle", ledgertest.Binary)
-	}
+	ledgertest.Need(t)
 	s, err := realServer()
 	if err != nil {
 		t.Fatal(err)

@@ -88,8 +88,7 @@ func nothingTaken(err error) error {
 		Code:       domain.CodeOverloaded,
 		Detail:     "The box office is busy. Nothing was booked; please try again.",
 		RetryAfter: overloadedRetryAfter,
-		// Not wrapped: nobody may find an unknown outcome in here.
-		Err: fmt.Errorf("the buyer's account is not confirmed: %v", unknown),
+		Err:        fmt.Errorf("the buyer's account is not confirmed: %v", unknown), //nolint:errorlint // nobody may find an unknown outcome in here
 	}
 }
 

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,7 +56,7 @@ func (s *Store) Cancellation(ctx context.Context, saleID string) (domain.SaleCan
 	defer cancel()
 	var c domain.SaleCancellation
 	err := s.pool.QueryRow(ctx, `SELECT progress FROM sale_cancellations WHERE sale_id = $1`, saleID).Scan(&c)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		err = noCancellation()
 	}
 	return c, readFailed("read the cancellation of sale", saleID, err)

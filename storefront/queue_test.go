@@ -110,7 +110,7 @@ func visit(t *testing.T) *visitor {
 		}},
 	}
 	var err error
-	if v.pages, err = New(Options{Catalog: v.catalog, API: v.contract, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}); err != nil {
+	if v.pages, err = New(Options{Catalog: v.catalog, API: v.contract, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -837,7 +837,7 @@ func TestSpellWait(t *testing.T) {
 func TestTheProofOfWorkIsOne(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("needs node, to run the browser's script")
+		t.Skip("SKIPPED: needs node, to run the browser's script")
 	}
 	dir := t.TempDir()
 	script, err := files.ReadFile("static/proof.js")

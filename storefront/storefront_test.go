@@ -3,7 +3,6 @@ package storefront
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -58,7 +57,7 @@ func setup(t *testing.T) (*catalog, func(path string) *httptest.ResponseRecorder
 		levels: []domain.StockLevel{{Ledger: 1, Capacity: 10, Sold: 10}, {Ledger: 2, Capacity: 10, Available: 7, Sold: 3}, {Ledger: 3, Capacity: 100, Available: 96}},
 	}
 	pages, err := New(Options{
-		Catalog: c, API: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Catalog: c, API: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
 		TemporalUIURL: "http://127.0.0.1:8233/", TemporalNamespace: "default",
 	})
 	if err != nil {
@@ -208,7 +207,7 @@ func TestStaticFilesAreRevalidated(t *testing.T) {
 		if w.Code != 200 || w.Header().Get("Content-Type") != contentType || w.Body.Len() == 0 {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
-		pages, err := New(Options{Catalog: c, API: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		pages, err := New(Options{Catalog: c, API: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

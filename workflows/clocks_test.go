@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -86,7 +85,7 @@ func setupBooked(t *testing.T, off, grace time.Duration) (*bundle, *booked) {
 	var suite testsuite.WorkflowTestSuite
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.world.now = b.env.Now
-	discard := slog.New(slog.NewTextHandler(io.Discard, nil))
+	discard := slog.New(slog.DiscardHandler)
 	engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: discard, Clock: ledgersClock{b.env.Now, off}})
 	require.NoError(t, err)
 	batcher := ledger.NewBatcher(engine, ledger.WithLogger(discard))

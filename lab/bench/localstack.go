@@ -125,7 +125,7 @@ func (s *LocalStack) Start(ctx context.Context) error {
 		}
 		select {
 		case err := <-ended:
-			return fmt.Errorf("%s ended (%v); its output is in %s", strings.Join(s.command, " "), err, s.log)
+			return fmt.Errorf("%s ended (%w); its output is in %s", strings.Join(s.command, " "), err, s.log)
 		case <-time.After(stackLook):
 		case <-ctx.Done():
 			return ctx.Err()

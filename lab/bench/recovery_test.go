@@ -139,7 +139,7 @@ func TestRecoveriesThatCannotBe(t *testing.T) {
 // A stack is killed with all that descends from it, and comes back.
 func TestLocalStackDiesAndComesBack(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("there is no /proc here")
+		t.Skip("SKIPPED: there is no /proc here")
 	}
 	dir := t.TempDir()
 	status := filepath.Join(dir, "stack.json")

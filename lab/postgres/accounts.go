@@ -83,6 +83,7 @@ func decideAccounts(events []tb.Account, there map[tb.Uint128]tb.Account, now ui
 			a.Timestamp = at
 			there[a.ID] = a
 			fresh = append(fresh, a)
+		default: // refused, at its own time
 		}
 	}
 	return results, fresh

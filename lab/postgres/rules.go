@@ -104,7 +104,8 @@ func (s *sheet) run(events []tb.Transfer) []tb.CreateTransferResult {
 			}
 		}
 		at := s.now + uint64(i) + 1
-		status, timestamp := tb.TransferCreated, at
+		var status tb.CreateTransferStatus
+		timestamp := at
 		switch {
 		case isLinked && last:
 			status = tb.TransferLinkedEventChainOpen
@@ -154,8 +155,9 @@ func burns(status tb.CreateTransferStatus) bool {
 		tb.TransferExceedsCredits,
 		tb.TransferExceedsDebits:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // create decides one transfer in the reference's order of precedence. The
@@ -407,6 +409,7 @@ func resolvable(t *tb.Transfer, p *transfer, at uint64) (int64, tb.CreateTransfe
 		return 0, tb.TransferPendingTransferAlreadyVoided
 	case stateExpired:
 		return 0, tb.TransferPendingTransferExpired
+	case stateSingle, statePending, stateRefused:
 	}
 	if deadline, ok := p.expiresAt(); ok && deadline <= at {
 		return 0, tb.TransferPendingTransferExpired

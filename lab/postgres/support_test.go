@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+var discard = slog.New(slog.DiscardHandler)
 
 // A place is an empty schema that any number of nodes may open.
 type place struct{ url, schema string }

@@ -37,7 +37,7 @@ func format1(t *testing.T) (dirs map[string]*disktest.Disk, contents map[string]
 	dirs, contents = map[string]*disktest.Disk{}, map[string]string{}
 	for archive := tar.NewReader(unpacked); ; {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return dirs, contents
 		}
 		if err != nil {

@@ -2,10 +2,8 @@ package embedded_test
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,9 +44,7 @@ type shared struct {
 // server on PATH.
 func real(t testing.TB) tb.Client {
 	t.Helper()
-	if _, err := exec.LookPath(ledgertest.Binary); err != nil {
-		t.Skipf("SKIPPED: no %s program on PATH, so nothing was compared with a real TigerBeetle", ledgertest.Binary)
-	}
+	ledgertest.Need(t)
 	realServer.once.Do(realServer.start)
 	if realServer.failure != nil {
 		t.Fatal(realServer.failure)
@@ -141,7 +137,7 @@ func newFakeClock() *fakeClock {
 func (c *fakeClock) Now() time.Time          { return time.Unix(0, c.nanoseconds.Load()) }
 func (c *fakeClock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // open opens an engine that is closed with the test.
 func open(t testing.TB, dir string, options embedded.Options) *embedded.Engine {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -36,9 +37,7 @@ type Server struct {
 // skips the test, and says so, where the program is not on PATH.
 func StartTigerBeetle(t testing.TB) *Server {
 	t.Helper()
-	if _, err := exec.LookPath(Binary); err != nil {
-		t.Skipf("SKIPPED: no %s program on PATH, so nothing was tried on a real TigerBeetle", Binary)
-	}
+	Need(t)
 	s, err := Start(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +45,29 @@ func StartTigerBeetle(t testing.TB) *Server {
 	t.Cleanup(func() { _ = s.Stop() })
 	return s
 }
+
+// Need skips a test, and says why, where it cannot have a real server. It notes the server's release for the table at the end
+// of the tests.
+func Need(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("SKIPPED: -short starts no %s", Binary)
+	}
+	if _, err := exec.LookPath(Binary); err != nil {
+		t.Skipf("SKIPPED: no %s program on PATH, so nothing was tried on a real TigerBeetle", Binary)
+	}
+	t.Attr("ran-on", release())
+}
+
+// release is what the server calls itself, as in "TigerBeetle 0.17.9".
+var release = sync.OnceValue(func() string {
+	out, err := exec.Command(Binary, "version").Output()
+	if err != nil {
+		return "a TigerBeetle that does not tell its release"
+	}
+	name, _, _ := strings.Cut(strings.TrimSpace(strings.Replace(string(out), "version ", "", 1)), "+")
+	return name
+})
 
 // Start formats a data file in dir, where there is none yet, and starts a
 // server on it. The caller stops it.

@@ -66,13 +66,47 @@ func Open(t testing.TB, databaseURL string) *orders.Store {
 	return store
 }
 
+// describe names a server and the order of text in its database, for the table at the end of the tests.
+func describe(server string) string {
+	described.Do(func() {
+		described.name = "a Postgres"
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			return // what follows says it better
+		}
+		defer conn.Close(ctx)
+		var release string
+		if conn.QueryRow(ctx, `SHOW server_version`).Scan(&release) != nil {
+			return
+		}
+		release, _, _ = strings.Cut(release, " ")
+		locale, err := Collation(ctx, server)
+		if err != nil || locale == "" {
+			locale = "C"
+		}
+		described.name = "Postgres " + release + ", text as " + locale
+	})
+	return described.name
+}
+
+var described struct {
+	sync.Once
+	name string
+}
+
 // URL gives the URL of a new, empty schema, dropped when the test ends.
 func URL(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short starts no Postgres")
+	}
 	server, err := serverURL()
 	if err != nil {
 		t.Fatalf("no Postgres for the tests: %v\nInstall one (its bin folder on PATH) or set %s.", err, EnvURL)
 	}
+	t.Attr("ran-on", describe(server))
 	schema := "test_" + strings.ToLower(rand.Text()[:12])
 	execute(t, server, "CREATE SCHEMA "+schema)
 	t.Cleanup(func() { execute(t, server, "DROP SCHEMA "+schema+" CASCADE") })

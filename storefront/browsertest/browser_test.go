@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -93,17 +94,21 @@ type visitor struct {
 // newVisitor opens a tab in a profile of its own. prepare comes before the first page.
 func newVisitor(t *testing.T, prepare ...action) *visitor {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short starts no browser")
+	}
 	path, err := findBrowser()
 	if err != nil {
 		if named := os.Getenv(browserVariable); named != "" && named != noBrowser {
 			t.Fatalf("%s: %v", browserVariable, err)
 		}
-		t.Skipf("no Chromium to test the pages in: %v; %s can name one", err, browserVariable)
+		t.Skipf("SKIPPED: no Chromium to test the pages in: %v; %s can name one", err, browserVariable)
 	}
 	shared.once.Do(func() { startBrowser(path) })
 	if shared.err != nil {
 		t.Fatalf("%s does not start: %v\n%s can name another one, or be %s", path, shared.err, browserVariable, noBrowser)
 	}
+	t.Attr("ran-on", filepath.Base(path))
 	return openTab(t, shared.ctx, prepare, chromedp.WithNewBrowserContext())
 }
 

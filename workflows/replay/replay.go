@@ -67,6 +67,7 @@ func WithPrevious(event *historypb.HistoryEvent) bool {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
 		enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
 		return true
+	default:
 	}
 	message := event.ProtoReflect()
 	attributes := message.WhichOneof(message.Descriptor().Oneofs().ByName("attributes"))

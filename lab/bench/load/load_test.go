@@ -129,7 +129,7 @@ func TestRandomArrivalsKeepTheRateAndTheirSeed(t *testing.T) {
 		if len(again) != len(first) || again[99] != first[99] {
 			t.Error("the same seed gives other arrivals")
 		}
-		if other[99] == first[99] {
+		if other[99].Equal(first[99]) {
 			t.Error("another seed gives the same arrivals")
 		}
 	})

@@ -18,7 +18,7 @@ func TestUsageIsOfTheWholeTree(t *testing.T) {
 		if _, err := ReadProcesses(nil); err == nil {
 			t.Error("processes were read without /proc")
 		}
-		t.Skip("there is no /proc here")
+		t.Skip("SKIPPED: there is no /proc here")
 	}
 	// A shell whose child works for some ticks and ends, and then another lives.
 	shell := exec.Command("sh", "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo worked; exec cat`)
@@ -124,7 +124,7 @@ func TestMachineIsDescribed(t *testing.T) {
 // A family is what kill -9 of everything must reach; what has ended is none of it.
 func TestFamilyIsEveryDescendant(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("there is no /proc here")
+		t.Skip("SKIPPED: there is no /proc here")
 	}
 	shell := exec.Command("sh", "-c", "sleep 600 & echo started; wait")
 	stdout, err := shell.StdoutPipe()

@@ -142,7 +142,7 @@ func (t tree) usage(root int, named []int) Usage {
 		}
 		p := t.processes[queue[0]]
 		// With what its ended children used: Postgres's backends come and go.
-		ticks := int(p.stat.UTime+p.stat.STime) + int(p.stat.CUTime) + int(p.stat.CSTime)
+		ticks := int(p.stat.UTime+p.stat.STime) + p.stat.CUTime + p.stat.CSTime
 		u.CPUSeconds += float64(ticks) / clockTicks
 		u.MemoryBytes += float64(p.status.RssAnon)
 		sharedMax = max(sharedMax, float64(p.status.RssShmem+p.status.RssFile))

@@ -178,8 +178,9 @@ func transient(status tb.CreateTransferStatus) bool {
 		tb.TransferDebitAccountAlreadyClosed,
 		tb.TransferCreditAccountAlreadyClosed:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // burn happens after the chain, if any, was undone: a burnt id outlives it.

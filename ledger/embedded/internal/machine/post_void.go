@@ -157,6 +157,7 @@ func (m *Machine) resolvable(pendingRow uint32, timestampEvent uint64) tb.Create
 		return tb.TransferPendingTransferAlreadyVoided
 	case statusExpired:
 		return tb.TransferPendingTransferExpired
+	case statusNone, statusPending:
 	}
 	p := m.transfers.at(pendingRow)
 	if p.timeout != 0 && p.expiresAt() <= timestampEvent {

@@ -286,6 +286,7 @@ func (l *Ledger) finish(timestamp uint64, t tb.Transfer, flags tb.TransferFlags)
 		return tb.TransferPendingTransferAlreadyVoided
 	case expired:
 		return tb.TransferPendingTransferExpired
+	case pending:
 	}
 	if p.Timeout > 0 && expiresAt(p) <= timestamp {
 		return tb.TransferPendingTransferExpired

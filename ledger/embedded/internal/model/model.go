@@ -206,6 +206,7 @@ func (l *Ledger) ExecuteTransfers(timestamp uint64, transfers []tb.Transfer) []t
 				tb.TransferExceedsCredits, tb.TransferExceedsDebits,
 				tb.TransferDebitAccountAlreadyClosed, tb.TransferCreditAccountAlreadyClosed:
 				l.state.failed[transfers[i].ID] = true
+			default:
 			}
 		},
 		importedExpected: uint32(tb.TransferImportedEventExpected), importedNotExpected: uint32(tb.TransferImportedEventNotExpected),

@@ -19,6 +19,9 @@ import (
 // logs into. Where none is installed the test is skipped.
 func Start(ctx context.Context, t *testing.T) (m *postgres.Managed, logFile string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short starts no Postgres")
+	}
 	server, ok := postgres.Choose(postgres.Installed(ctx), 0)
 	if !ok {
 		t.Skip("SKIPPED: no Postgres is installed; the end-to-end tests run on the one that is downloaded")

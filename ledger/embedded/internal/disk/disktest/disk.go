@@ -228,6 +228,7 @@ func (d *Disk) step(operation Operation, name string) (Fault, error) {
 	case CrashBefore:
 		d.crashed = true
 		return fault, ErrCrashed
+	case None, Partial, CrashAfter: // not before the operation
 	}
 	return fault, nil
 }
