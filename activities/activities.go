@@ -235,9 +235,17 @@ func (a *Activities) undo(ctx context.Context, s *Settlement, why domain.UnsoldR
 		return Settled{Outcome: SettleUnrecordable, Payment: s.Capture.Payment}, nil
 	case domain.UnsoldRefunding:
 		return Settled{Outcome: SettleRefunding, Payment: s.Capture.Payment}, nil
-	default: // given back for want of a payment, or refunded: never sold again
+	case domain.UnsoldNotSaid, domain.UnsoldUnpaid: // refunded, or given back for want of a payment: never sold again
 		return Settled{Outcome: SettleNoSeats}, nil
+	default:
+		return Settled{}, a.whileOwed(s.Order.ID, notKnown("why the seats went back", unsold))
 	}
+}
+
+// notKnown is a value of another part that this release does not know: a fault of
+// ours, and no reason to refuse or to give money back.
+func notKnown[T ~string](what string, value T) error {
+	return &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("%s: this release does not know %q", what, string(value))}
 }
 
 // errUnpaid is why seats are unsold that no payment was found for.
@@ -279,12 +287,48 @@ const (
 )
 
 func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (seats, error) {
-	if s.Booking == domain.BookedByRebook {
+	switch s.Booking {
+	case domain.BookedByHold:
+		outcome, err := a.Ledger.Post(ctx, &s.Order)
+		return postedSeats(outcome, err)
+	case domain.BookedByRebook:
 		outcome, err := a.Ledger.Rebook(ctx, &s.Order)
-		return map[domain.RebookOutcome]seats{domain.RebookBooked: seatsBooked, domain.RebookReturned: seatsReturned}[outcome], err
+		return rebookedSeats(outcome, err)
+	default:
+		return seatsGone, notKnown("how to book seats", s.Booking)
 	}
-	outcome, err := a.Ledger.Post(ctx, &s.Order)
-	return map[domain.PostOutcome]seats{domain.PostPosted: seatsBooked, domain.PostReturned: seatsReturned}[outcome], err
+}
+
+func postedSeats(outcome domain.PostOutcome, err error) (seats, error) {
+	if err != nil {
+		return seatsGone, err
+	}
+	switch outcome {
+	case domain.PostPosted:
+		return seatsBooked, nil
+	case domain.PostGone:
+		return seatsGone, nil
+	case domain.PostReturned:
+		return seatsReturned, nil
+	default:
+		return seatsGone, notKnown("the answer to a post", outcome)
+	}
+}
+
+func rebookedSeats(outcome domain.RebookOutcome, err error) (seats, error) {
+	if err != nil {
+		return seatsGone, err
+	}
+	switch outcome {
+	case domain.RebookBooked:
+		return seatsBooked, nil
+	case domain.RebookNoneLeft:
+		return seatsGone, nil
+	case domain.RebookReturned:
+		return seatsReturned, nil
+	default:
+		return seatsGone, notKnown("the answer to a rebooking", outcome)
+	}
 }
 
 // Release gives the order's seats back.
@@ -365,6 +409,9 @@ func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) err
 		}
 		return &domain.UnknownError{Op: "refund", ID: refund.Capture.Payment,
 			Err: fmt.Errorf("the ledger still holds seats for order %s, of which nothing else is known: its money stays until the hold has ended", id)}
+	case domain.SeatsSold: // to another payment, if its record says so
+	default:
+		return notKnown("what became of the seats", fate)
 	}
 	_, err = a.Orders.Order(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {

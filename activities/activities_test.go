@@ -503,3 +503,41 @@ func TestARefundIsDueOnPositiveEvidence(t *testing.T) {
 		})
 	}
 }
+
+// What another part answers and this release does not know refuses nothing and gives
+// nothing back: the step is tried again, and somebody is told.
+func TestAnAnswerThatIsNotKnownIsNoNo(t *testing.T) {
+	rebook := func(ctx context.Context, a *activities.Activities) (any, error) {
+		return a.Settle(ctx, activities.Settlement{Order: order, Booking: domain.BookedByRebook})
+	}
+	otherwise := func(ctx context.Context, a *activities.Activities) (any, error) {
+		return a.Settle(ctx, activities.Settlement{Order: order, Booking: "by_lot"})
+	}
+	for _, tt := range []struct {
+		name   string
+		script scripted
+		do     func(context.Context, *activities.Activities) (any, error)
+		calls  []string
+	}{
+		{"to a post", scripted{post: "in_part"}, settle, []string{"post"}},
+		{"none to a post", scripted{}, settle, []string{"post"}},
+		{"to a rebooking", scripted{rebook: "in_part"}, rebook, []string{"rebook"}},
+		{"a way to book", scripted{}, otherwise, nil},
+		{"why seats went back", scripted{post: domain.PostReturned, unsold: "mood", fail: map[string]error{"order": domain.NotFound("order")}}, settle,
+			[]string{"post", "order", "unsell"}},
+		{"what became of the seats", scripted{fate: "on_loan"}, begin(domain.Refund{}), nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			acts, script := setup(tt.script)
+			var flags []activities.Flag
+			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, _ error) { flags = append(flags, flag) }
+			_, err := tt.do(t.Context(), acts)
+			require.ErrorContains(t, err, "this release does not know")
+			var failed *temporal.ApplicationError
+			require.ErrorAs(t, err, &failed)
+			require.False(t, failed.NonRetryable(), "a release that knows it goes on")
+			require.Equal(t, tt.calls, script.calls)
+			require.Equal(t, []activities.Flag{activities.FlagStuck}, flags)
+		})
+	}
+}

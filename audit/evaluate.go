@@ -379,7 +379,7 @@ func age(d time.Duration) time.Duration { return d.Round(time.Second) }
 func (b *books) endingProblem(capture *domain.Capture) string {
 	order, refund := b.tickets[capture.Payment], b.refunds[capture.Payment]
 	returned, isReturned := b.returned[capture.Payment]
-	stands := order != nil && order.Status == domain.OrderPaid
+	stands := order != nil && order.Status.Terms().Tickets == domain.TicketsValid
 	switch {
 	case stands && isReturned:
 		return "tickets that stand, and the provider gave the money back"
@@ -401,7 +401,7 @@ func (b *books) endingProblem(capture *domain.Capture) string {
 		return "recorded as refunded, the provider has not given it back"
 	case returned != sum{capture.AmountMinor, capture.Currency}:
 		return fmt.Sprintf("%s of %s were given back", returned, sum{capture.AmountMinor, capture.Currency})
-	case order != nil && order.Status != domain.OrderRefunded:
+	case order != nil && order.Status.Terms().Waiting:
 		return fmt.Sprintf("refunded, and the order is still %s", order.Status)
 	}
 	return differs(refund.Capture.AmountMinor, refund.Capture.Currency, capture)
@@ -504,12 +504,12 @@ func (b *books) ledgerMatchesTickets() []*check {
 
 // compareOrder returns how much of a stock the database says that an order has.
 func (b *books) compareOrder(c *check, stock *stock, order *Order, posted int64) int64 {
-	sold := stock.sold(order)
+	terms, sold := order.Status.Terms(), stock.sold(order)
 	recorded := sold
 	switch {
-	case stock.kept && order.Status != domain.OrderPaid && (posted == 0 || posted == sold):
+	case stock.kept && terms.Tickets == domain.TicketsVoid && (posted == 0 || posted == sold):
 		return posted
-	case order.Status == domain.OrderRefunded:
+	case terms.Seats == domain.SeatsReturned:
 		recorded = 0
 	}
 	if posted != recorded {
@@ -629,7 +629,7 @@ func (b *books) acknowledgedSurvives() *check {
 func (b *books) eventsAreComplete() []*check {
 	var checks []*check
 	for _, count := range b.Events {
-		c := newCheck("I6", count.Event, "Whatever was recorded has its event.",
+		c := newCheck("I6", string(count.Event), "Whatever was recorded has its event.",
 			"events", "=", "rows that they tell of",
 			"Event and row are written in one transaction: somebody changed one of them by hand, or a backup was put back.").from(SourceOrders)
 		c.Left.Value, c.Right.Value = count.Events, count.Rows
@@ -637,7 +637,7 @@ func (b *books) eventsAreComplete() []*check {
 			c.add(Broken, payment, domain.OrderID{}, "the event or what it tells of is missing")
 		}
 		if count.Events != count.Rows && len(count.Lone) == 0 {
-			c.add(Broken, count.Event, domain.OrderID{}, "%d events for %d rows", count.Events, count.Rows)
+			c.add(Broken, string(count.Event), domain.OrderID{}, "%d events for %d rows", count.Events, count.Rows)
 		}
 		checks = append(checks, c)
 	}

@@ -103,7 +103,7 @@ type Order struct {
 
 // An EventCount sets the events of one kind against the rows that they tell of.
 type EventCount struct {
-	Event  string
+	Event  domain.EventType
 	Events int64
 	Rows   int64
 	// Lone names what is there only on one side: payments, at most OffendersMax.

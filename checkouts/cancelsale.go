@@ -128,7 +128,10 @@ func (d *Desk) count(ctx context.Context, query string) (int64, error) {
 // it. One that broke off is started again. False: it has ended.
 func (d *Desk) Waits(ctx context.Context, refund domain.Refund) (domain.CancelWait, bool, error) {
 	wait := domain.CancelWait{Order: refund.Capture.Order, Since: refund.RequestedAt}
-	ofOrder := refund.Reason == domain.RefundByOrganiser || refund.Reason == domain.RefundSaleCanceled
+	if err := refund.Reason.Check(); err != nil {
+		return wait, false, err // which workflow has it follows from the reason
+	}
+	ofOrder := refund.Reason.OfOrder()
 	if ofOrder {
 		wait.Workflow = workflows.RefundID(refund.Capture.Order)
 	} else {

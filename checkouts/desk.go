@@ -155,7 +155,7 @@ func (d *Desk) askHold(ctx context.Context, order *domain.Order, timeout time.Du
 	var hold domain.Hold
 	err := d.update(ctx, order.ID, workflows.AwaitHoldUpdate, "hold/"+order.Fingerprint, &hold, order.Fingerprint)
 	if !isNotFound(err) {
-		return hold, err
+		return checked(hold, err)
 	}
 	state, err := d.result(ctx, workflows.CheckoutID(order.ID))
 	if err != nil {
@@ -164,7 +164,16 @@ func (d *Desk) askHold(ctx context.Context, order *domain.Order, timeout time.Du
 	if state.Fingerprint != order.Fingerprint {
 		return domain.Hold{}, keyReused()
 	}
-	return state.Hold, nil
+	return checked(state.Hold, nil)
+}
+
+// checked: a newer worker may answer what this release does not know, which is no no.
+func checked(hold domain.Hold, err error) (domain.Hold, error) {
+	if err != nil {
+		return hold, err
+	}
+	_, err = hold.Outcome.Status()
+	return hold, err
 }
 
 func keyReused() error {
@@ -203,6 +212,9 @@ func (d *Desk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutSta
 	if err == nil {
 		err = value.Get(&state)
 	}
+	if err == nil {
+		err = state.Status.Check()
+	}
 	return state, fromTemporal("query checkout", id.String(), err)
 }
 
@@ -212,6 +224,9 @@ func (d *Desk) result(ctx context.Context, workflowID string) (domain.CheckoutSt
 	defer cancel()
 	var state domain.CheckoutState
 	err := d.temporal.GetWorkflow(ctx, workflowID, "").Get(ctx, &state)
+	if err == nil {
+		err = state.Status.Check()
+	}
 	return state, fromTemporal("result of", workflowID, err)
 }
 
@@ -227,6 +242,9 @@ func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 		var over ending
 		over, err = d.ended(ctx, id)
 		answer.Status = over.Status
+	}
+	if err == nil {
+		err = answer.Status.Check()
 	}
 	if err == nil && answer.Status.Sold() {
 		return answer.Status, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order was paid before it could be canceled."}

@@ -138,7 +138,7 @@ func refusedWith(code domain.Code) error {
 }
 
 func TestStart(t *testing.T) {
-	other := domain.CheckoutState{Fingerprint: "beef", Hold: held}
+	other := domain.CheckoutState{Fingerprint: "beef", Hold: held, Status: domain.OrderHeld}
 	tests := []struct {
 		name     string
 		says     temporalSays
@@ -156,6 +156,8 @@ func TestStart(t *testing.T) {
 		{"a repeated key whose first request has no answer", temporalSays{start: alreadyStarted, update: noWorker}, domain.Hold{}, true, domain.CodeInFlight},
 		{"no answer from the ledger in time", temporalSays{update: noWorker}, domain.Hold{}, false, domain.CodeUnknown},
 		{"no word whether it was started", temporalSays{start: serviceerror.NewUnavailable("away")}, domain.Hold{}, false, domain.CodeUnknown},
+		{"an answer that this release does not know", temporalSays{answer: domain.Hold{Outcome: "on_loan"}}, domain.Hold{}, false, domain.CodeUnknown},
+		{"such an answer to a repeated key", temporalSays{start: alreadyStarted, answer: domain.Hold{Outcome: "on_loan"}}, domain.Hold{}, true, domain.CodeInFlight},
 		{"refused for load: certainly not started", temporalSays{start: &serviceerror.ResourceExhausted{}}, domain.Hold{}, false, domain.CodeOverloaded},
 	}
 	for _, tt := range tests {
@@ -229,6 +231,10 @@ func TestPay(t *testing.T) {
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
 		{"an update that broke off is not a no", temporalSays{update: errors.New("the workflow failed"), signal: serviceerror.NewUnavailable("away")}, records{},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
+		{"an ending that this release does not know is not acknowledged", temporalSays{update: noSuchWorkflow, result: closed("disputed", "")}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
+		{"nor an answer to the update: left as a durable signal", temporalSays{answer: workflows.PaymentAnswer{Status: "disputed"}}, records{},
+			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderHeld}, "", []string{"SignalWorkflow"}},
 		{"too many events", temporalSays{update: refusedWith(domain.CodeOverloaded)}, records{},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeOverloaded, nil},
 	}
@@ -370,6 +376,8 @@ func TestCancel(t *testing.T) {
 		{"expired before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderExpired}}}, domain.OrderExpired, ""},
 		{"unknown order", temporalSays{update: noSuchWorkflow}, "", domain.CodeNotFound},
 		{"no worker", temporalSays{update: noWorker}, "", domain.CodeUnknown},
+		{"an ending that this release does not know", temporalSays{answer: workflows.PaymentAnswer{Status: "disputed"}}, "", domain.CodeUnknown},
+		{"such an ending before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: "disputed"}}}, "", domain.CodeUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -396,6 +404,17 @@ func TestRefundOfWhatWasRefunded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, domain.OrderRefunded, status)
 	c.AssertNotCalled(t, "ExecuteWorkflow", anything("ExecuteWorkflow")...)
+}
+
+func TestWhatIsNotKnownOfARefundIsAnError(t *testing.T) {
+	paid := records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid}}}
+	d, _, _ := desk(t, temporalSays{result: map[string]any{workflows.RefundID(order.ID): domain.OrderStatus("in_part")}}, paid)
+	_, err := d.Refund(t.Context(), order.ID)
+	require.Equal(t, domain.CodeUnknown, domain.CodeOf(err), "%v", err)
+
+	_, waits, err := d.Waits(t.Context(), domain.Refund{Capture: domain.Capture{Order: order.ID, Payment: "pay_1"}, Reason: "mood"})
+	require.Equal(t, domain.CodeUnknown, domain.CodeOf(err), "which workflow has it follows from the reason: %v", err)
+	require.False(t, waits)
 }
 
 func TestRefundOfWhatWasNeverPaid(t *testing.T) {

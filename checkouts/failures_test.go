@@ -91,7 +91,7 @@ func TestNoBuyersDataOutsideOfTheArguments(t *testing.T) {
 		started = append(started, args.Get(1).(client.StartWorkflowOptions))
 	}).Return(nil, nil)
 	handle := mocks.NewWorkflowUpdateHandle(t)
-	handle.On("Get", mock.Anything, mock.Anything).Return(nil)
+	handle.On("Get", mock.Anything, mock.Anything).Run(func(args mock.Arguments) { assign(args.Get(1), held) }).Return(nil)
 	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
 		updated = append(updated, args.Get(1).(client.UpdateWorkflowOptions))
 	}).Return(handle, nil)

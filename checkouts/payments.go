@@ -3,6 +3,7 @@ package checkouts
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
@@ -38,6 +39,9 @@ func (d *Desk) payByUpdate(ctx context.Context, event domain.PaymentEvent) (doma
 	// A prefix of its own: Temporal tells updates apart by id alone, and the
 	// provider chooses the event's.
 	err := d.update(ctx, event.Order, workflows.PaymentUpdate, "event/"+event.ID, &answer, event)
+	if err == nil {
+		err = answer.Status.Check()
+	}
 	return answer.Status, err
 }
 
@@ -61,8 +65,11 @@ func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (doma
 	case event.Type != domain.PaymentSucceeded:
 		return domain.PayResult{Status: over.Status, Settled: true}, nil
 	}
-	input, late := workflows.LateTerms(&over.CheckoutState, event.Capture())
-	if !late {
+	input, late, err := workflows.LateTerms(&over.CheckoutState, event.Capture())
+	switch {
+	case err != nil:
+		return domain.PayResult{}, err
+	case !late:
 		return d.settledWith(ctx, over, input)
 	}
 	input.HoldMayStand = over.brokeOff
@@ -171,8 +178,10 @@ func (d *Desk) checkUnsold(ctx context.Context, order domain.OrderID) error {
 	switch fate {
 	case domain.SeatsNeverHeld, domain.SeatsReleased, domain.SeatsReturned:
 		return nil
-	default:
+	case domain.SeatsHeld, domain.SeatsSold:
 		return &domain.UnknownError{Op: "pay", ID: order.String(), Err: errRecordLost}
+	default:
+		return &domain.UnknownError{Op: "pay", ID: order.String(), Err: fmt.Errorf("this release does not know the seats' fate %q", fate)}
 	}
 }
 
@@ -294,10 +303,14 @@ func (d *Desk) RefundFor(ctx context.Context, id domain.OrderID, reason domain.R
 	defer cancel()
 	var status domain.OrderStatus
 	err = fromTemporal("refund", workflowID, d.temporal.GetWorkflow(waitCtx, workflowID, "").Get(waitCtx, &status))
-	if domain.IsUnknown(err) {
+	switch {
+	case domain.IsUnknown(err):
 		return domain.OrderRefunding, nil // under way: the workflow has it
+	case err != nil:
+		return "", err
+	default:
+		return status, status.Check()
 	}
-	return status, err
 }
 
 // startRefund is for orders whose record says that they are not refunded.

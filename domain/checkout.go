@@ -35,6 +35,17 @@ const (
 	BookedByRebook Booking = "rebook" // seats taken after the hold was gone
 )
 
+// Check is for a booking from outside: the error says that this release does not know
+// it.
+func (b Booking) Check() error {
+	switch b {
+	case BookedByHold, BookedByRebook:
+		return nil
+	default:
+		return unknownValue("booking", string(b))
+	}
+}
+
 // A Sold order is what the database is told of it, in one transaction.
 type Sold struct {
 	Order     Order     `json:"order"`

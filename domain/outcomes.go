@@ -13,6 +13,21 @@ const (
 	HoldLimitReached HoldOutcome = "limit_reached"
 )
 
+// Status is that of an order whose hold has this verdict. The error is for a verdict
+// that this release does not know: never a no.
+func (h HoldOutcome) Status() (OrderStatus, error) {
+	switch h {
+	case HoldHeld:
+		return OrderHeld, nil
+	case HoldSoldOut:
+		return OrderSoldOut, nil
+	case HoldLimitReached:
+		return OrderLimitReached, nil
+	default:
+		return "", unknownValue("hold", string(h))
+	}
+}
+
 // How long a hold outlives the deadline of its checkout in the ledger. Giving up is
 // thereby ours and never a race, and the seats still come free when nothing of
 // ours is left to void them. It is longer than clocks may differ and than it takes

@@ -122,6 +122,29 @@ const (
 	RefundSaleCanceled  RefundReason = "sale_canceled"  // the organiser canceled the whole sale
 )
 
-// OfOrder reports whether a refund for this reason takes back tickets; else it is
+// refundReasons says of each reason whether the refund takes back tickets; else it is
 // of money that bought none.
-func (r RefundReason) OfOrder() bool { return r == RefundByOrganiser || r == RefundSaleCanceled }
+var refundReasons = map[RefundReason]struct{ ofOrder bool }{
+	RefundNoneLeft:      {},
+	RefundCanceled:      {},
+	RefundUnknownOrder:  {},
+	RefundWrongAmount:   {},
+	RefundSecondCapture: {},
+	RefundUnrecordable:  {},
+	RefundByOrganiser:   {ofOrder: true},
+	RefundSaleCanceled:  {ofOrder: true},
+}
+
+// Check is for a reason from outside: the error says that this release does not know
+// it.
+func (r RefundReason) Check() error {
+	if _, known := refundReasons[r]; !known {
+		return unknownValue("refund reason", string(r))
+	}
+	return nil
+}
+
+// OfOrder reports whether a refund for this reason takes back tickets; else it is of
+// money that bought none. A provider may name reasons of its own: those are none of
+// ours, and take back nothing here. Whoever must know has the reason checked first.
+func (r RefundReason) OfOrder() bool { return refundReasons[r].ofOrder }

@@ -372,19 +372,26 @@ func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booki
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
+	number, err := reasonOf(why)
+	if err != nil {
+		return "", err
+	}
 	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
 	if err := b.checkSold(ctx, op, o.ID, booking, legs); err != nil {
 		return "", err
 	}
-	stands, err := b.returnSeats(ctx, op, o.ID, legs, reasonOf(why))
+	if number, err = b.returnSeats(ctx, op, o.ID, legs, number); err != nil {
+		return "", err
+	}
+	stands, err := number.said(o.ID)
 	if err != nil || o.Perk == nil {
-		return stands.said(), err
+		return stands, err
 	}
 	taken, err := b.there(ctx, op, o.ID, slotPerk)
 	if err != nil || !taken {
-		return stands.said(), err
+		return stands, err
 	}
-	return stands.said(), b.giveBack(ctx, op, o.ID, []tb.Transfer{perkBack(o)})
+	return stands, b.giveBack(ctx, op, o.ID, []tb.Transfer{perkBack(o)})
 }
 
 // returnSeats returns the legs for a reason, or tells for which they were returned

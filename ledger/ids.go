@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
@@ -144,28 +145,31 @@ const (
 	reasonUnpaid       reason = 3
 )
 
-func reasonOf(why domain.UnsoldReason) reason {
-	switch why {
-	case domain.UnsoldUnrecordable:
-		return reasonUnrecordable
-	case domain.UnsoldRefunding:
-		return reasonRefunding
-	case domain.UnsoldUnpaid:
-		return reasonUnpaid
-	default:
-		return reasonNotSaid
-	}
+var reasons = map[domain.UnsoldReason]reason{
+	domain.UnsoldNotSaid:      reasonNotSaid,
+	domain.UnsoldUnrecordable: reasonUnrecordable,
+	domain.UnsoldRefunding:    reasonRefunding,
+	domain.UnsoldUnpaid:       reasonUnpaid,
 }
 
-func (r reason) said() domain.UnsoldReason {
-	switch r {
-	case reasonUnrecordable:
-		return domain.UnsoldUnrecordable
-	case reasonRefunding:
-		return domain.UnsoldRefunding
-	case reasonUnpaid:
-		return domain.UnsoldUnpaid
-	default:
-		return domain.UnsoldNotSaid
+func reasonOf(why domain.UnsoldReason) (reason, error) {
+	r, known := reasons[why]
+	if !known {
+		return 0, ourFault("no number for the reason %q to take seats back", why)
+	}
+	return r, nil
+}
+
+// said is what the books say of an order. A reason that this release does not know is
+// an error: what follows from it is for a newer one to say.
+func (r reason) said(order domain.OrderID) (domain.UnsoldReason, error) {
+	for why, number := range reasons {
+		if number == r {
+			return why, nil
+		}
+	}
+	return "", &domain.Error{
+		Code: domain.CodeInternal, Detail: "The order's seats went back for a reason that this release does not know.",
+		Err: fmt.Errorf("unsell %s: reason %d in the ledger: a newer release wrote it", order, r),
 	}
 }

@@ -3,6 +3,8 @@ package ledger
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"boxoffice/domain"
 )
 
@@ -64,4 +66,18 @@ func TestRecentBuyersAreBounded(t *testing.T) {
 	if r.has(id(0)) {
 		t.Error("the first buyer is remembered after a thousand others")
 	}
+}
+
+func TestWhySeatsWentBackIsReadAsItWasWritten(t *testing.T) {
+	for why := range reasons {
+		number, err := reasonOf(why)
+		require.NoError(t, err)
+		said, err := number.said(domain.OrderID{})
+		require.NoError(t, err)
+		require.Equal(t, why, said)
+	}
+	_, err := reason(4).said(domain.OrderID{1})
+	require.ErrorContains(t, err, "reason 4", "of a newer release: an error, not any of ours")
+	_, err = reasonOf("mood")
+	require.Error(t, err)
 }

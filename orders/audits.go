@@ -5,13 +5,9 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-)
+	"boxoffice/domain"
 
-// The outbox's events of the audit.
-const (
-	EventAuditBroken = "audit.broken" // an invariant is broken that was not
-	EventAuditHealed = "audit.healed" // it holds again
+	"github.com/jackc/pgx/v5"
 )
 
 // An AuditRecord is what one audit of a sale found.
@@ -68,10 +64,10 @@ func (s *Store) RecordAudit(ctx context.Context, r AuditRecord) (appeared, heale
 		if healed, err = deleteHealed(ctx, tx, &r); err != nil {
 			return err
 		}
-		if err := tellAudit(ctx, tx, EventAuditBroken, appeared); err != nil {
+		if err := tellAudit(ctx, tx, domain.EventAuditBroken, appeared); err != nil {
 			return err
 		}
-		return tellAudit(ctx, tx, EventAuditHealed, healed)
+		return tellAudit(ctx, tx, domain.EventAuditHealed, healed)
 	})
 	return appeared, healed, writeFailed("record audit of", r.SaleID, err)
 }
@@ -129,13 +125,13 @@ func scanFinding(row pgx.CollectableRow) (f AuditFinding, err error) {
 	return f, err
 }
 
-func tellAudit(ctx context.Context, tx pgx.Tx, event string, findings []AuditFinding) error {
+func tellAudit(ctx context.Context, tx pgx.Tx, event domain.EventType, findings []AuditFinding) error {
 	for _, f := range findings {
 		payload, err := json.Marshal(f)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO outbox (event, sale_id, payload) VALUES ($1, nullif($2, ''), $3)`, event, f.SaleID, payload)
+		_, err = tx.Exec(ctx, `INSERT INTO outbox (event, sale_id, payload) VALUES ($1, nullif($2, ''), $3)`, string(event), f.SaleID, payload)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/domain"
 	"boxoffice/orders"
 	"boxoffice/orders/orderstest"
 )
@@ -47,8 +48,8 @@ func TestRecordAuditTellsWhatIsNew(t *testing.T) {
 		wantEqual(t, step.name+": appeared", names(appeared), step.appeared)
 		wantEqual(t, step.name+": healed", names(healed), step.healed)
 	}
-	for event, want := range map[string]int64{orders.EventAuditBroken: 3, orders.EventAuditHealed: 2} {
-		if n := b.count(t, `SELECT count(*) FROM outbox WHERE event = $1 AND sale_id = $2`, event, b.sale.ID); int64(n) != want {
+	for event, want := range map[domain.EventType]int64{domain.EventAuditBroken: 3, domain.EventAuditHealed: 2} {
+		if n := b.count(t, `SELECT count(*) FROM outbox WHERE event = $1 AND sale_id = $2`, string(event), b.sale.ID); int64(n) != want {
 			t.Errorf("%d events %s, want %d", n, event, want)
 		}
 	}
@@ -107,9 +108,9 @@ func TestEventCountsNamesWhatIsAlone(t *testing.T) {
 		want orders.EventCount
 	}{
 		"event lost": {`DELETE FROM outbox WHERE payment = $1`,
-			orders.EventCount{Event: orders.EventOrderPaid, Events: 1, Rows: 2}},
+			orders.EventCount{Event: domain.EventOrderPaid, Events: 1, Rows: 2}},
 		"event of nothing": {`UPDATE outbox SET event = 'order.refunded' WHERE payment = $1`,
-			orders.EventCount{Event: orders.EventOrderRefunded, Events: 1}},
+			orders.EventCount{Event: domain.EventOrderRefunded, Events: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)

@@ -13,12 +13,12 @@ import (
 // readRetryAfter is when a read of a database that is away may be tried again.
 const readRetryAfter = time.Second
 
-// readFailed names what was read. A read changes nothing, so its failure is
-// never unknown: the database is away, which passes, or refused the statement,
-// which is a bug of ours.
+// readFailed names what was read. A read changes nothing, so its failure is not
+// unknown: the database is away, which passes, or refused the statement, which is a
+// bug of ours. Unknown is only a value that this release does not know.
 func readFailed(op, id string, err error) error {
 	var definite *domain.Error
-	if err == nil || errors.As(err, &definite) {
+	if err == nil || errors.As(err, &definite) || domain.IsUnknown(err) {
 		return err
 	}
 	err = fmt.Errorf("orders: %s %s: %w", op, id, err)

@@ -21,7 +21,7 @@ const EventsPageMax = 1000
 // of. It carries no buyer's data.
 type Event struct {
 	Cursor    EventCursor
-	Type      string // EventOrderPaid and the like
+	Type      domain.EventType
 	SaleID    string // empty: of no sale
 	Order     domain.OrderID
 	Payment   string

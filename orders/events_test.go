@@ -122,7 +122,7 @@ func TestEventsTellOfTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := b.awaitEvents(t, orders.EventCursor{}, 2)
-	for i, want := range []string{orders.EventOrderPaid, orders.EventOrderRefunded} {
+	for i, want := range []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefunded} {
 		e := events[i]
 		if e.Type != want || e.Order != sold.Order.ID || e.SaleID != b.sale.ID || e.Payment != sold.Capture.Payment || !json.Valid(e.Payload) || e.CreatedAt.IsZero() {
 			t.Errorf("event %d: %+v, want %s of the order", i, e, want)

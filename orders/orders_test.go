@@ -721,7 +721,7 @@ func TestStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "EventCounts", counts, []orders.EventCount{{Event: orders.EventOrderPaid, Events: 20, Rows: 20}, {Event: orders.EventOrderRefunded}, {Event: orders.EventPaymentRefunded}})
+	wantEqual(t, "EventCounts", counts, []orders.EventCount{{Event: domain.EventOrderPaid, Events: 20, Rows: 20}, {Event: domain.EventOrderRefunded}, {Event: domain.EventPaymentRefunded}})
 }
 
 func TestStreamsOverSeveralPages(t *testing.T) {

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,6 +77,9 @@ func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
 		&o.PerkTaken, &o.PaidAt, &refunding, &refunded,
 		&o.Capture.Payment, &o.Capture.Session, &o.Capture.AmountMinor, &o.Capture.Currency, &captured,
 		&o.QuotaLedger, &perkName, &perkLedger, &o.Lines, &o.Tickets)
+	if err == nil {
+		err = errors.Join(o.Status.Check(), o.Booking.Check())
+	}
 	if err != nil {
 		return domain.SoldOrder{}, err
 	}

@@ -15,13 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// The events of the outbox.
-const (
-	EventOrderPaid       = "order.paid"
-	EventOrderRefunded   = "order.refunded"   // the tickets' money went back
-	EventPaymentRefunded = "payment.refunded" // money that bought no tickets went back
-)
-
 // What a payment bought, as it stands in payments.
 const (
 	boughtTickets = "tickets"
@@ -326,7 +319,7 @@ func tickets(lines []domain.Line, code func(n int) string) []domain.Ticket {
 	return all
 }
 
-// paidEvent is the payload of EventOrderPaid. It says nothing of the buyer.
+// paidEvent is the payload of domain.EventOrderPaid. It says nothing of the buyer.
 type paidEvent struct {
 	Order       domain.OrderID `json:"order"`
 	Sale        string         `json:"sale"`

@@ -60,6 +60,9 @@ func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.Or
 			id pgtype.UUID
 		)
 		err := row.Scan(&id, &o.Status, &o.Payment, &o.Session, &o.PerkTaken, &o.Tickets, &o.AmountMinor, &o.Currency, &o.LinesMinor)
+		if err == nil {
+			err = o.Status.Check()
+		}
 		o.ID = id.Bytes
 		return o, err
 	})
@@ -138,7 +141,7 @@ func (s *Store) addRecorded(ctx context.Context, payments []string, recorded map
 
 // An EventCount sets the events of one kind against the rows that they tell of.
 type EventCount struct {
-	Event  string
+	Event  domain.EventType
 	Events int64
 	Rows   int64
 	// Lone names payments that have only one of the two, some of them.

@@ -71,15 +71,12 @@ func (c *checkout) hold(ctx workflow.Context) error {
 	if err := step(ctx, "hold the seats", acts.Hold, request, &hold); err != nil {
 		return fmt.Errorf("hold of order %s: %w", c.order.ID, err)
 	}
-	c.state.Hold = hold
-	switch hold.Outcome {
-	case domain.HoldHeld:
-		c.enter(ctx, domain.OrderHeld)
-	case domain.HoldLimitReached:
-		c.enter(ctx, domain.OrderLimitReached)
-	default:
-		c.enter(ctx, domain.OrderSoldOut)
+	status, err := hold.Outcome.Status()
+	if err != nil {
+		leaveToOthers("answer to a hold", hold.Outcome)
 	}
+	c.state.Hold = hold
+	c.enter(ctx, status)
 	return nil
 }
 
@@ -130,12 +127,17 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 		return c.giveUp(ctx, domain.OrderCanceled)
 	case m.hint:
 		return c.follow(ctx, m.event)
-	case m.paid():
+	}
+	switch m.event.Type {
+	case domain.PaymentSucceeded:
 		return c.settleReported(ctx, m.event.Capture())
-	case m.event.Type == domain.PaymentFailed:
+	case domain.PaymentFailed:
 		return c.release(ctx, domain.OrderFailed)
-	default:
+	case domain.PaymentCanceled:
 		return c.release(ctx, domain.OrderCanceled)
+	default:
+		leaveToOthers("payment event", m.event.Type)
+		return nil
 	}
 }
 
@@ -221,16 +223,20 @@ func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error 
 	case err != nil:
 		return fmt.Errorf("ask about an unsealed event of order %s: %w", c.order.ID, err)
 	}
-	switch {
-	case found.Captured:
+	if found.Captured {
 		return c.settle(ctx, found.Capture)
-	case hint.Type == domain.PaymentSucceeded:
+	}
+	switch hint.Type {
+	case domain.PaymentSucceeded:
 		workflow.GetLogger(ctx).Warn("Ignored a payment's event that is not sealed: the provider took nothing", "Payment", hint.Payment)
 		return nil
-	case hint.Type == domain.PaymentFailed:
+	case domain.PaymentFailed:
 		return c.giveUp(ctx, domain.OrderFailed)
-	default:
+	case domain.PaymentCanceled:
 		return c.giveUp(ctx, domain.OrderCanceled)
+	default:
+		leaveToOthers("payment event", hint.Type)
+		return nil
 	}
 }
 
@@ -307,31 +313,34 @@ func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
 
 // conclude ends the checkout as the settlement says.
 func (c *checkout) conclude(ctx workflow.Context, capture domain.Capture, settled activities.Settled) error {
+	status, reason := settlement(settled.Outcome)
 	c.state.Payment, c.state.PerkTaken = capture.Payment, settled.PerkTaken
-	switch settled.Outcome {
-	case activities.SettleSold:
-		c.enter(ctx, domain.OrderPaid)
-		return nil
-	case activities.SettleSoldBefore:
+	if settled.Outcome == activities.SettleSoldBefore {
 		c.state.Payment = settled.Payment
-		c.enter(ctx, domain.OrderPaid)
-		return c.handOver(ctx, LateInput{Capture: capture, Reason: refundReason(settled.Outcome)})
-	default: // no seats, on its way back already, or not to be recorded
-		c.enter(ctx, domain.OrderRefunding)
-		return c.handOver(ctx, LateInput{Capture: capture, Reason: refundReason(settled.Outcome)})
 	}
+	c.enter(ctx, status)
+	if reason == "" {
+		return nil
+	}
+	return c.handOver(ctx, LateInput{Capture: capture, Reason: reason})
 }
 
-// refundReason says why the money of a settlement goes back.
-func refundReason(outcome activities.SettleOutcome) domain.RefundReason {
+// settlement says how an order stands after a settlement, and why the money of that
+// goes back; empty where it stays.
+func settlement(outcome activities.SettleOutcome) (domain.OrderStatus, domain.RefundReason) {
 	switch outcome {
-	case activities.SettleUnrecordable:
-		return domain.RefundUnrecordable
+	case activities.SettleSold:
+		return domain.OrderPaid, ""
 	case activities.SettleSoldBefore:
-		return domain.RefundSecondCapture
-	default:
-		return domain.RefundNoneLeft
+		return domain.OrderPaid, domain.RefundSecondCapture
+	case activities.SettleUnrecordable:
+		return domain.OrderRefunding, domain.RefundUnrecordable
+	case activities.SettleNoSeats, activities.SettleRefunding:
+		return domain.OrderRefunding, domain.RefundNoneLeft
+	case activities.SettleUnpaid: // the answer to other questions
 	}
+	leaveToOthers("settlement", outcome)
+	return "", ""
 }
 
 // release gives the seats back and ends the checkout. Where the ledger says
@@ -342,11 +351,16 @@ func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) erro
 	if err := step(ctx, "give the seats back", acts.Release, c.order, &outcome); err != nil {
 		return fmt.Errorf("release order %s: %w", c.order.ID, err)
 	}
-	if outcome == domain.VoidPosted {
+	switch outcome {
+	case domain.VoidVoided:
+		c.enter(ctx, ending)
+		return nil
+	case domain.VoidPosted:
 		return c.settlePosted(ctx, ending)
+	default:
+		leaveToOthers("answer to a void", outcome)
+		return nil
 	}
-	c.enter(ctx, ending)
-	return nil
 }
 
 // RedeliveryTimeout is how long an order whose seats were posted waits for its
@@ -426,12 +440,17 @@ func (c *checkout) unsell(ctx workflow.Context, ending domain.OrderStatus) error
 }
 
 func (c *checkout) concludeSold(ctx workflow.Context, sale activities.Settled) bool {
-	if sale.Outcome != activities.SettleSoldBefore {
+	switch sale.Outcome {
+	case activities.SettleSoldBefore:
+		c.state.Payment, c.state.PerkTaken = sale.Payment, sale.PerkTaken
+		c.enter(ctx, domain.OrderPaid)
+		return true
+	case activities.SettleUnpaid:
 		return false
+	case activities.SettleSold, activities.SettleNoSeats, activities.SettleRefunding, activities.SettleUnrecordable: // answers to Settle
 	}
-	c.state.Payment, c.state.PerkTaken = sale.Payment, sale.PerkTaken
-	c.enter(ctx, domain.OrderPaid)
-	return true
+	leaveToOthers("record of an order", sale.Outcome)
+	return false
 }
 
 // close deals with what arrived after the ending, and returns when nothing is
@@ -473,7 +492,10 @@ const doubtedChange = "doubted-capture"
 // nothing was sold for its payment. Late asks again.
 func (c *checkout) handOverDoubted(ctx workflow.Context) error {
 	for _, capture := range c.doubted {
-		input, late := LateTerms(&c.state, capture)
+		input, late, err := LateTerms(&c.state, capture)
+		if err != nil {
+			return err
+		}
 		if !late || workflow.GetVersion(ctx, doubtedChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 			continue
 		}
@@ -540,9 +562,9 @@ func (c *checkout) handOverLate(ctx workflow.Context, capture domain.Capture) er
 	if c.handedOver[capture.Payment] {
 		return c.handOverAgain(ctx, capture)
 	}
-	input, late := LateTerms(&c.state, capture)
-	if !late {
-		return nil
+	input, late, err := LateTerms(&c.state, capture)
+	if err != nil || !late {
+		return err
 	}
 	return c.handOver(ctx, input)
 }

@@ -35,6 +35,8 @@ func (c *checkout) enter(ctx workflow.Context, status domain.OrderStatus) {
 
 func (c *checkout) details() string {
 	switch c.state.Status {
+	case domain.OrderPending:
+		return "**pending**: the ledger is asked for the seats"
 	case domain.OrderHeld:
 		return fmt.Sprintf("**held** until %s: waiting for the payment of %s",
 			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency))
@@ -50,11 +52,16 @@ func (c *checkout) details() string {
 		return "**sold out**: the ledger had not enough tickets left; nothing is held"
 	case domain.OrderLimitReached:
 		return "**limit reached**: the buyer's tickets of this sale are used up; nothing is held"
+	case domain.OrderFailed, domain.OrderCanceled, domain.OrderExpired:
+		return fmt.Sprintf("**%s**: the seats are back on sale", c.state.Status)
 	case domain.OrderRefunding:
 		return fmt.Sprintf("**refunding** `%s`: it bought no ticket; see workflow `%s`",
 			c.state.Payment, LateID(c.order.ID, c.state.Payment))
+	case domain.OrderRefunded:
+		return fmt.Sprintf("**refunded** `%s`", c.state.Payment)
 	default:
-		return fmt.Sprintf("**%s**: the seats are back on sale", c.state.Status)
+		leaveToOthers("order status", c.state.Status)
+		return ""
 	}
 }
 

@@ -34,20 +34,29 @@ func (l *LateInput) MarkUnsealed() { l.Unsealed = true }
 
 // LateTerms decides what a capture is worth to a checkout that has ended; late
 // is false when it is the very payment the order was settled with. The caller
-// adds the order.
-func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateInput, late bool) {
+// adds the order. The error is for a checkout that has not ended, or ended in a way
+// that this release does not know.
+func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateInput, late bool, err error) {
 	input = LateInput{Capture: capture, SaleID: state.SaleID}
-	switch {
-	case state.Payment == capture.Payment:
-		return input, false
-	case state.Payment != "":
-		input.Reason = domain.RefundSecondCapture
-	case state.Status == domain.OrderCanceled:
-		input.Reason = domain.RefundCanceled
-	default:
-		input.Rebook, input.Reason = true, domain.RefundNoneLeft
+	if state.Payment == capture.Payment {
+		return input, false, nil
 	}
-	return input, true
+	if err := state.Status.Check(); err != nil {
+		return input, false, err
+	}
+	terms := state.Status.Terms()
+	switch terms.LateMoney {
+	case domain.LateRebooks:
+		input.Rebook = true
+	case domain.LateRefunded:
+	case domain.LateAwaited:
+		return input, false, &domain.UnknownError{Op: "settle a late payment of", ID: state.Order.String(),
+			Err: fmt.Errorf("its checkout is %s and takes payments itself", state.Status)}
+	default:
+		return input, false, fmt.Errorf("workflows/late.go: LateTerms does not know what %q means", terms.LateMoney)
+	}
+	input.Reason = terms.LateReason
+	return input, true, nil
 }
 
 // Late deals with money after the end: it buys the seats again if that is still
@@ -191,11 +200,15 @@ func (l *late) buy(ctx workflow.Context) error {
 			l.enter(ctx, domain.OrderPaid)
 			return nil
 		case activities.SettleSoldBefore, activities.SettleUnrecordable:
-			l.Reason = refundReason(settled.Outcome)
+			_, l.Reason = settlement(settled.Outcome)
 			return nil
 		case activities.SettleRefunding:
 			return nil
+		case activities.SettleNoSeats:
+			continue
+		case activities.SettleUnpaid: // the answer to other questions
 		}
+		leaveToOthers("settlement", settled.Outcome)
 	}
 	return nil
 }

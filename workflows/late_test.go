@@ -38,10 +38,40 @@ func TestLateTerms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			input, late := workflows.LateTerms(&tt.state, tt.capture)
+			input, late, err := workflows.LateTerms(&tt.state, tt.capture)
+			require.NoError(t, err)
 			require.Equal(t, tt.late, late)
 			require.Equal(t, tt.rebook, input.Rebook)
 			require.Equal(t, tt.reason, input.Reason)
+		})
+	}
+}
+
+func TestLateTermsNeverGuess(t *testing.T) {
+	for _, status := range []domain.OrderStatus{domain.OrderPending, domain.OrderHeld, "disputed", ""} {
+		t.Run(string(status), func(t *testing.T) {
+			input, late, err := workflows.LateTerms(&domain.CheckoutState{Status: status}, testCapture())
+			require.Error(t, err)
+			require.True(t, domain.IsUnknown(err), "the provider delivers it again: %v", err)
+			require.False(t, late)
+			require.Empty(t, input.Reason, "nothing goes back for it")
+			require.False(t, input.Rebook)
+		})
+	}
+}
+
+func TestLateTermsAreThoseOfTheTable(t *testing.T) {
+	for _, status := range domain.OrderStatuses {
+		terms := status.Terms()
+		if terms.LateMoney == domain.LateAwaited {
+			continue
+		}
+		t.Run(string(status), func(t *testing.T) {
+			input, late, err := workflows.LateTerms(&domain.CheckoutState{Status: status, Payment: "pay_0"}, testCapture())
+			require.NoError(t, err, "workflows/late.go: LateTerms says nothing of late money of %s", status)
+			require.True(t, late)
+			require.Equal(t, terms.LateMoney == domain.LateRebooks, input.Rebook)
+			require.Equal(t, terms.LateReason, input.Reason)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -145,6 +146,14 @@ func regularOptions(summary string, attempt, backoffMax time.Duration) workflow.
 		},
 		Summary: summary,
 	}
+}
+
+// leaveToOthers is for a value that this release does not know. A step that a worker
+// of a newer release ran may answer such a one: to guess would be to refuse, or to
+// give money back, for nothing. A panic fails the workflow task and not the workflow:
+// it is tried again until a worker takes it that knows the value.
+func leaveToOthers[T ~string](what string, value T) {
+	panic(fmt.Sprintf("this release does not know the %s %q: a worker of the release that wrote it goes on from here", what, string(value)))
 }
 
 func nonRetryable(err error) bool {

@@ -606,7 +606,10 @@ func (p *play) payAfterEnd(event domain.PaymentEvent) {
 	if p.sold != nil {
 		state = domain.CheckoutState{Status: domain.OrderPaid, Payment: p.sold.Capture.Payment}
 	}
-	input, late := workflows.LateTerms(&state, event.Capture())
+	input, late, err := workflows.LateTerms(&state, event.Capture())
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	if !late {
 		return
 	}
