@@ -42,11 +42,7 @@ type CheckoutBuyer struct {
 // Resolve implements huma.Resolver: it gets at every value of the header, of
 // which huma keeps the first.
 func (in *checkoutInput) Resolve(ctx huma.Context) []error {
-	ctx.EachHeader(func(name, value string) {
-		if http.CanonicalHeaderKey(name) == "Idempotency-Key" {
-			in.keys = append(in.keys, value)
-		}
-	})
+	in.keys = idempotencyKeys(ctx)
 	in.origin, in.cookies = ctx.Header("Origin"), ctx.Header("Cookie")
 	return nil
 }

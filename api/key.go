@@ -2,7 +2,10 @@ package api
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"boxoffice/domain"
 )
@@ -13,6 +16,16 @@ const (
 	KeyLenMin = 16
 	KeyLenMax = 255
 )
+
+// idempotencyKeys are all values of the header, of which huma keeps the first.
+func idempotencyKeys(ctx huma.Context) (keys []string) {
+	ctx.EachHeader(func(name, value string) {
+		if http.CanonicalHeaderKey(name) == "Idempotency-Key" {
+			keys = append(keys, value)
+		}
+	})
+	return keys
+}
 
 // parseKey reads the values of the header Idempotency-Key: exactly one, either
 // bare or, as the IETF draft has it (draft-ietf-httpapi-idempotency-key-header),

@@ -16,13 +16,24 @@ import (
 // here its answers become bodies.
 
 type joinInput struct {
-	Sale string    `path:"sale" doc:"The sale's id"`
+	Sale string `path:"sale" doc:"The sale's id"`
+	// Key is read by Resolve, which sees how often it is there.
+	Key  string    `header:"Idempotency-Key" doc:"Where the sale asks for an entitlement: names who joins. The same key with the same entitlement has the same place. Else it is not looked at"`
 	Body *JoinBody // optional
+
+	keys []string
+}
+
+// Resolve implements huma.Resolver.
+func (in *joinInput) Resolve(ctx huma.Context) []error {
+	in.keys = idempotencyKeys(ctx)
+	return nil
 }
 
 // JoinBody is what joining a queue may need.
 type JoinBody struct {
-	Proof *ProofBody `json:"proof,omitempty" doc:"Needed where GET …/queue/challenge answers one"`
+	Proof       *ProofBody       `json:"proof,omitempty" doc:"Needed where GET …/queue/challenge answers one"`
+	Entitlement *EntitlementBody `json:"entitlement,omitempty" doc:"Needed where the sale has entitlement: one of the kinds that it names"`
 }
 
 // ProofBody is a challenge and what solves it.
@@ -106,6 +117,7 @@ type ChallengeView struct {
 
 var joinCodes = []domain.Code{
 	domain.CodeNotFound, domain.CodeInvalid, domain.CodeProofRequired, domain.CodeQueueFull, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeOverloaded, codeMediaType,
+	domain.CodeNotEntitled, domain.CodeBadEntitlement, domain.CodeEntitlementExpired, domain.CodeEntitlementSpent, domain.CodeKeyMissing, domain.CodeUnknown,
 }
 
 // routeQueue registers what people in a waiting room use.
@@ -113,7 +125,8 @@ func (s *Server) routeQueue(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "join-queue", Method: http.MethodPost, Path: "/v1/sales/{sale}/queue",
 		Summary: "Take a place in a sale's queue", Tags: []string{"queue"}, DefaultStatus: http.StatusCreated,
-		Description: "Each request takes a place of its own: keep the token.",
+		Description:        "Each request takes a place of its own: keep the token. In a sale that asks for an entitlement it is each key that does.",
+		SkipValidateParams: true, // parseKey has a code of its own
 	}, joinCodes, s.join)
 
 	operation(s, api, huma.Operation{
@@ -183,10 +196,7 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	if sale.Canceled() {
 		return nil, &domain.Error{Code: domain.CodeSaleCanceled}
 	}
-	if err := s.checkHuman(ctx, sale.ID, in.Body); err != nil {
-		return nil, err
-	}
-	token, place, err := s.Rooms.Join(ctx, sale)
+	token, place, err := s.takePlace(ctx, sale, in)
 	if err != nil {
 		return nil, err
 	}

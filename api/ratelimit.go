@@ -23,7 +23,10 @@ type Rates struct {
 	PerAddress Rate // every request but webhooks and probes
 	// Joins bounds the places in queues that an address takes. Addresses of private networks
 	// and this machine are not bounded: whoever comes from there is a proxy.
-	Joins    Rate
+	Joins Rate
+	// Guesses bounds the presale codes and invitations that are none, which an address shows;
+	// nobody's of those either.
+	Guesses  Rate
 	PerBuyer Rate // checkouts that the gate lets through; a buyer is an e-mail address in a sale
 	// TrustedProxies are who may say in X-Forwarded-For whom they speak for. Of all
 	// others the header is ignored: anybody can write it.
@@ -97,6 +100,22 @@ func (b *buckets[K]) take(client K, now time.Time) (wait time.Duration) {
 		return 0
 	}
 	missing := 1 - bucket.TokensAt(now)
+	return max(time.Duration(missing/b.rate.PerSecond*float64(time.Second)), time.Millisecond)
+}
+
+// wait is how long it takes until a client may take a token, 0 where there is one.
+func (b *buckets[K]) wait(client K, now time.Time) time.Duration {
+	if b == nil {
+		return 0
+	}
+	bucket, ok := b.of.Get(client)
+	if !ok {
+		return 0
+	}
+	missing := 1 - bucket.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
 	return max(time.Duration(missing/b.rate.PerSecond*float64(time.Second)), time.Millisecond)
 }
 

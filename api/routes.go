@@ -23,7 +23,7 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "list-sales", Method: http.MethodGet, Path: "/v1/sales",
 		Summary: "Sales on offer, with their stock", Tags: []string{"sales"},
-		Description: "The newest first, by pages.",
+		Description: "The newest first.",
 	}, []domain.Code{domain.CodeOverloaded}, s.sales)
 
 	operation(s, api, huma.Operation{
@@ -114,16 +114,12 @@ func (s *Server) routeAdmin(api huma.API) {
 		Summary: "Pause a sale's queue, or bound how fast its door opens", Description: "What is left out stays as it is.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)
 
-	operation(s, api, admin(huma.Operation{
-		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
-		Summary: "A sale's paid orders", Description: "In the order of their ids, which is that of their time, by pages. " +
-			"Checkouts that were not paid are not among them.",
-	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)
+	s.routeEntitlements(api, admin)
 
 	operation(s, api, admin(huma.Operation{
-		OperationID: "find-orders", Method: http.MethodGet, Path: "/v1/orders",
-		Summary: "Paid orders of all sales", Description: "For who has a ticket's code or a buyer's address and does not know the sale. As list-orders.",
-	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid}, s.ordersOfAllSales)
+		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
+		Summary: "A sale's paid orders", Description: "In the order of their ids, which is that of their time.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "refund-order", Method: http.MethodPost, Path: "/v1/orders/{order}/refund",

@@ -18,6 +18,29 @@ type saleInput struct {
 
 type saleOutput struct{ Body SaleView }
 
+type salesOutput struct{ Body SalesView }
+
+// SalesView lists what is on offer.
+type SalesView struct {
+	Sales []SaleView `json:"sales"`
+}
+
+func (s *Server) sales(ctx context.Context, _ *struct{}) (*salesOutput, error) {
+	sales, err := s.Catalog.Sales(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &salesOutput{SalesView{make([]SaleView, 0, len(sales))}}
+	for _, sale := range sales {
+		levels, err := s.Catalog.Stock(ctx, sale)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Sales = append(out.Body.Sales, viewSale(sale, levels, time.Now()))
+	}
+	return out, nil
+}
+
 func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 	sale, err := s.Catalog.Sale(ctx, in.Sale)
 	if err != nil {
@@ -62,8 +85,9 @@ type CreateSaleBody struct {
 	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue, and are let in as fast as checkouts go through"`
 	Queue       *QueueBody        `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open"`
 
-	OneCheckoutPerBuyer *bool `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
-	FoldEmailAliases    bool  `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own"`
+	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
+	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join"`
+	FoldEmailAliases    bool                 `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own"`
 }
 
 // CreateClassBody describes a ticket class.
@@ -116,13 +140,17 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 // transfer ids). A crash between the steps is healed by repeating the request.
 func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutput, error) {
 	sale := in.Body.sale(time.Now())
+	var err error
+	if sale.Entitlement, err = in.Body.Entitlement.rule(); err != nil {
+		return nil, err
+	}
 	if err := sale.Validate(); err != nil {
 		return nil, err
 	}
 	if err := s.checkQueue(&in.Body); err != nil {
 		return nil, err
 	}
-	sale, err := s.Orders.CreateSale(ctx, sale)
+	sale, err = s.Orders.CreateSale(ctx, sale)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +169,48 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 		return nil, err
 	}
 	return &saleOutput{viewSale(sale, levels, time.Now())}, nil
+}
+
+type ordersInput struct {
+	Sale  string `path:"sale"`
+	After string `query:"after" doc:"The next of the page before"`
+	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"500"`
+}
+
+type ordersOutput struct{ Body OrdersView }
+
+// OrdersView is a page of a sale's paid orders, in the order of their ids.
+type OrdersView struct {
+	Orders []AdminOrderView `json:"orders"`
+	Next   string           `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`
+}
+
+func (s *Server) ordersOfSale(ctx context.Context, in *ordersInput) (*ordersOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	var after domain.OrderID
+	if in.After != "" {
+		if after, err = domain.ParseOrderID(in.After); err != nil {
+			return nil, domain.Invalid("after", "must be the next of the page before")
+		}
+	}
+	orders, err := s.Orders.OrdersOfSale(ctx, sale.ID, after, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &ordersOutput{OrdersView{Orders: make([]AdminOrderView, 0, len(orders))}}
+	for i := range orders {
+		o := &orders[i]
+		out.Body.Orders = append(out.Body.Orders, AdminOrderView{
+			OrderView: viewSoldOrder(o), Email: o.Email, Payment: o.Capture.Payment, RefundingAt: timeOrNil(o.RefundingAt),
+		})
+	}
+	if len(orders) == in.Limit {
+		out.Body.Next = orders[len(orders)-1].ID.String()
+	}
+	return out, nil
 }
 
 type adminOrderInput struct {

@@ -60,6 +60,8 @@ type Options struct {
 
 	Rooms      Rooms      // optional: without, sales with a waiting room are refused as unavailable
 	HumanCheck HumanCheck // optional: without, anybody may join
+	// Entitlements is optional: without, nobody joins a sale that asks for one.
+	Entitlements Entitlements
 	// HumanCheckExemptsLocal lets clients on this machine join without: the local stack and
 	// its tests. A proxy there is one, unless it is one of Rates.TrustedProxies.
 	HumanCheckExemptsLocal bool
@@ -103,6 +105,7 @@ type Server struct {
 	breakers   breakers
 	byAddress  *buckets[netip.Addr]
 	byJoiner   *buckets[netip.Addr]
+	byGuesser  *buckets[netip.Addr]
 	byBuyer    *buckets[domain.BuyerID]
 	boundOf    func(route string) *bound
 	bounds     []*bound
@@ -176,6 +179,7 @@ func (s *Server) protect() {
 	s.breakers = newBreakers(s.log)
 	s.byAddress = newBuckets[netip.Addr](s.Rates.PerAddress, bucketsMax)
 	s.byJoiner = newBuckets[netip.Addr](s.Rates.Joins, bucketsMax)
+	s.byGuesser = newBuckets[netip.Addr](s.Rates.Guesses, bucketsMax)
 	s.byBuyer = newBuckets[domain.BuyerID](s.Rates.PerBuyer, bucketsMax)
 	s.Desk = protectedDesk{s.Desk, s}
 	s.Orders = protectedOrders{s.Orders, s.breakers.database}
@@ -206,7 +210,7 @@ func (o *Options) validate() error {
 	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0 || o.CheckoutsInFlightMin < 0 || o.CheckoutsInLineMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
-	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.Joins.validate("address that joins queues"), o.Rates.PerBuyer.validate("buyer"))
+	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.Joins.validate("address that joins queues"), o.Rates.Guesses.validate("address that guesses codes"), o.Rates.PerBuyer.validate("buyer"))
 }
 
 // Public is what everybody may reach. It has the organiser's routes too, unless

@@ -26,6 +26,8 @@ type SaleView struct {
 
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have but one checkout that waits for its payment"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
+
+	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty" doc:"What joining the queue needs: any one of what is named. Absent: nothing"`
 }
 
 // ClassView is a ticket class and the ledger's word on its stock.
@@ -58,6 +60,7 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 
 		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
 		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,
+		Entitlement:         viewRule(&sale.Entitlement),
 	}
 	for _, c := range sale.Classes {
 		level, _ := levelOf(levels, c.Ledger)

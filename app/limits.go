@@ -32,6 +32,11 @@ func (c *config) readLimits() error {
 		c.Rates.Joins, err = envRate("BOXOFFICE_RATE_JOINS_PER_ADDRESS")
 		note(err)
 	}
+	c.Rates.Guesses = api.Rate{PerSecond: 0.1, Burst: 20}
+	if os.Getenv("BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS") != "" {
+		c.Rates.Guesses, err = envRate("BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS")
+		note(err)
+	}
 	c.Rates.PerBuyer, err = envRate("BOXOFFICE_RATE_PER_BUYER")
 	note(err)
 	if c.Rates.TrustedProxies, err = api.ParseProxies(os.Getenv("BOXOFFICE_TRUSTED_PROXIES")); err != nil {

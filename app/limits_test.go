@@ -30,6 +30,8 @@ func TestLimitsFromTheEnvironment(t *testing.T) {
 		"none, for anybody":   {"BOXOFFICE_HUMAN_CHECK_BITS", "0", func(c config) bool { return c.HumanCheckBits == 0 && !c.HumanCheckExemptsLocal }},
 		"by default":          {"BOXOFFICE_HUMAN_CHECK_BITS", "", func(c config) bool { return c.HumanCheckBits == 16 && c.HumanCheckExemptsLocal }},
 		"joins, by default":   {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "", func(c config) bool { return c.Rates.Joins == api.Rate{PerSecond: 1, Burst: 200} }},
+		"guesses, by default": {"BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS", "", func(c config) bool { return c.Rates.Guesses == api.Rate{PerSecond: 0.1, Burst: 20} }},
+		"guesses":             {"BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS", "2,30", func(c config) bool { return c.Rates.Guesses == api.Rate{PerSecond: 2, Burst: 30} }},
 		"joins without bound": {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "0", func(c config) bool { return c.Rates.Joins == api.Rate{} }},
 		"one without an end":  {"BOXOFFICE_HUMAN_CHECK_BITS", "29", nil},
 	} {

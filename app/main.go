@@ -22,6 +22,9 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice demo        send more buyers than there are seats, then verify
   boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
   boxoffice draw        check the draw of a waiting room and print its places
+  boxoffice presale-codes
+                        make, bring or revoke the presale codes of a sale
+  boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
@@ -43,6 +46,8 @@ var commands = map[string]command{
 	"move-ledger":    moveLedger,
 	"codec":          serveCodec,
 	"draw":           drawPlace,
+	"presale-codes":  presaleCodes,
+	"invitations":    invitations,
 	"bench":          runBench,
 	"openapi":        printOpenAPI,
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"boxoffice/api"
+	"boxoffice/entitlement"
 	"boxoffice/waitingroom"
 )
 
@@ -45,4 +46,7 @@ func (s *service) runRooms(rooms *waitingroom.Rooms, fail func(error)) {
 	})
 }
 
-var _ api.Rooms = (*waitingroom.Rooms)(nil)
+var (
+	_ api.Rooms        = (*waitingroom.Rooms)(nil)
+	_ api.Entitlements = (*entitlement.Desk)(nil)
+)

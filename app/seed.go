@@ -55,7 +55,12 @@ const answerBytesMax = 64 << 10
 // openSale sends the body of a sale and answers the sale's own. A 503, like no
 // answer, may be tried again; every other refusal is permanent.
 func (c config) openSale(ctx context.Context, body []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.AdminURL+"/v1/sales", bytes.NewReader(body))
+	return c.postAsOrganiser(ctx, "/v1/sales", body)
+}
+
+// postAsOrganiser is openSale of any of the organiser's routes.
+func (c config) postAsOrganiser(ctx context.Context, path string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.AdminURL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPermanent, err)
 	}

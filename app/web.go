@@ -10,6 +10,7 @@ import (
 
 	"boxoffice/api"
 	"boxoffice/domain"
+	"boxoffice/entitlement"
 	"boxoffice/failpoint"
 	"boxoffice/humancheck"
 	"boxoffice/orders"
@@ -54,7 +55,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
 		Verifier: timedVerifier{verifier, p.meter.stages},
 		Auditor:  p.auditor, PayURL: s.payURL(links, p.keys), Rooms: rooms,
-		HumanCheck: check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates, MaySell: p.clocks.MaySell,
+		Entitlements: entitlement.New(p.store.Queues(), rooms, p.keys),
+		HumanCheck:   check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates, MaySell: p.clocks.MaySell,
 		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
 		CheckoutsInLineMax: s.CheckoutsInLineMax,
 		AdminToken:         string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,

@@ -12,35 +12,40 @@ type Code string
 
 // The error vocabulary. Package api maps each to its HTTP status.
 const (
-	CodeInvalid       Code = "invalid"        // the request is malformed or breaks a rule
-	CodeTooLarge      Code = "too_large"      // the body exceeds its limit
-	CodeKeyMissing    Code = "key_missing"    // no usable Idempotency-Key
-	CodeKeyReused     Code = "key_reused"     // the key came before with another body
-	CodeInFlight      Code = "in_flight"      // the key's first request is not answered yet
-	CodeSoldOut       Code = "sold_out"       // not enough tickets left
-	CodeNotOpen       Code = "not_open"       // the sale has not opened yet
-	CodeSaleCanceled  Code = "sale_canceled"  // the organiser canceled the sale
-	CodeLimitReached  Code = "limit_reached"  // the buyer's tickets of this sale, or their open checkouts
-	CodeRateLimited   Code = "rate_limited"   // too many requests
-	CodeQueueFull     Code = "queue_full"     // as many wait as a sale's waiting room takes at a time
-	CodeQueueRequired Code = "queue_required" // the waiting room's token is missing, or its turn has not come
-	CodeProofRequired Code = "proof_required" // a human check must be solved first, or its solution is refused
-	CodeNotFound      Code = "not_found"      // no such sale or order, or not yours
-	CodeAlreadyPaid   Code = "already_paid"   // too late to cancel
-	CodeNotPaid       Code = "not_paid"       // nothing to refund
-	CodeExists        Code = "exists"         // a sale of that id exists and differs
-	CodeUnauthorized  Code = "unauthorized"   // admin token missing or wrong
-	CodeForged        Code = "forged"         // webhook signature or timestamp refused
-	CodeUnknown       Code = "unknown"        // the outcome is not known: repeat with the same key
-	CodeOverloaded    Code = "overloaded"     // nothing was done: try later
-	CodeClocksDiffer  Code = "clocks_differ"  // nothing is sold while the clocks differ by more than is tolerated
-	CodeInternal      Code = "internal"       // our fault
+	CodeInvalid            Code = "invalid"              // the request is malformed or breaks a rule
+	CodeTooLarge           Code = "too_large"            // the body exceeds its limit
+	CodeKeyMissing         Code = "key_missing"          // no usable Idempotency-Key
+	CodeKeyReused          Code = "key_reused"           // the key came before with another body
+	CodeInFlight           Code = "in_flight"            // the key's first request is not answered yet
+	CodeSoldOut            Code = "sold_out"             // not enough tickets left
+	CodeNotOpen            Code = "not_open"             // the sale has not opened yet
+	CodeSaleCanceled       Code = "sale_canceled"        // the organiser canceled the sale
+	CodeLimitReached       Code = "limit_reached"        // the buyer's tickets of this sale, or their open checkouts
+	CodeRateLimited        Code = "rate_limited"         // too many requests
+	CodeQueueFull          Code = "queue_full"           // as many wait as a sale's waiting room takes at a time
+	CodeQueueRequired      Code = "queue_required"       // the waiting room's token is missing, or its turn has not come
+	CodeProofRequired      Code = "proof_required"       // a human check must be solved first, or its solution is refused
+	CodeNotEntitled        Code = "entitlement_required" // a place needs a presale code or an invitation
+	CodeBadEntitlement     Code = "entitlement_refused"  // it is none of this sale's, forged, or revoked
+	CodeEntitlementExpired Code = "entitlement_expired"  // no place is given for it any more
+	CodeEntitlementSpent   Code = "entitlement_spent"    // somebody else has all the places that it was good for
+	CodeNotFound           Code = "not_found"            // no such sale or order, or not yours
+	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
+	CodeNotPaid            Code = "not_paid"             // nothing to refund
+	CodeExists             Code = "exists"               // a sale of that id exists and differs
+	CodeUnauthorized       Code = "unauthorized"         // admin token missing or wrong
+	CodeForged             Code = "forged"               // webhook signature or timestamp refused
+	CodeUnknown            Code = "unknown"              // the outcome is not known: repeat with the same key
+	CodeOverloaded         Code = "overloaded"           // nothing was done: try later
+	CodeClocksDiffer       Code = "clocks_differ"        // nothing is sold while the clocks differ by more than is tolerated
+	CodeInternal           Code = "internal"             // our fault
 )
 
 // Codes is the whole vocabulary.
 var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
-	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
+	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
+	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

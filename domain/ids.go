@@ -97,6 +97,7 @@ const ServerKeyLen = 32
 type Keyring struct {
 	order, token, buyer, body, ticket []byte
 	queue, challenge, wayBack         []byte
+	entitlement, holder               []byte
 }
 
 // NewKeyring derives a key for each purpose (HKDF-SHA256, RFC 5869), so that
@@ -110,6 +111,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 	for purpose, key := range map[string]*[]byte{
 		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
 		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack,
+		"entitlement": &k.entitlement, "entitlement holder": &k.holder,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -207,6 +209,19 @@ func (k *Keyring) QueueTag(payload []byte) []byte {
 	h := hmac.New(sha256.New, k.queue)
 	h.Write(payload)
 	return h.Sum(nil)
+}
+
+// EntitlementID derives what is kept of an entitlement: of a presale code, of an invitee.
+func (k *Keyring) EntitlementID(saleID string, kind EntitlementKind, name string) (id EntitlementID) {
+	copy(id[:], mac(k.entitlement, saleID, string(kind), name))
+	return id
+}
+
+// EntitlementHolder derives whose a place is that was taken with an entitlement: of who joined
+// with this Idempotency-Key.
+func (k *Keyring) EntitlementHolder(saleID, idempotencyKey string) (id EntitlementID) {
+	copy(id[:], mac(k.holder, saleID, idempotencyKey))
+	return id
 }
 
 // ChallengeMAC authenticates a challenge of the human check: 32 bytes. The parts

@@ -50,6 +50,9 @@ type Sale struct {
 	// AliasRule says which addresses are one buyer's.
 	AliasRule AliasRule
 
+	// Entitlement is what a place in the queue needs besides.
+	Entitlement EntitlementRule
+
 	OpensAt     time.Time // zero: open since it was created
 	HoldTimeout time.Duration
 	WaitingRoom bool
@@ -125,6 +128,9 @@ func (s *Sale) Validate() error {
 		return Invalid("buyer_limit", fmt.Sprintf("must be 1–%d", BuyerLimitMax))
 	case s.AliasRule != AliasesApart && s.AliasRule != AliasesFolded:
 		return Invalid("fold_email_aliases", "must be a rule of this release")
+	}
+	if err := s.Entitlement.validate(s.WaitingRoom); err != nil {
+		return err
 	}
 	if err := validateClasses(s.Classes); err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"boxoffice/batching"
 	"boxoffice/domain"
 )
 
@@ -59,7 +60,7 @@ type Check struct {
 	keys   *domain.Keyring
 	bits   int
 	used   used
-	shared *spender // nil: what another node, or this one before a restart, has accepted is not known
+	shared *batching.Calls[spending, bool] // nil: what another node, or this one before a restart, has accepted is not known
 	rates  rates
 }
 
@@ -72,7 +73,7 @@ func New(keys *domain.Keyring, difficultyBits int, spend Spend) (*Check, error) 
 	}
 	c := &Check{keys: keys, bits: difficultyBits, used: used{max: usedMax}, rates: rates{sales: map[string]*rate{}}}
 	if spend != nil {
-		c.shared = &spender{spend: spend}
+		c.shared = newSpender(spend)
 	}
 	return c, nil
 }
@@ -115,7 +116,7 @@ func (c *Check) Verify(ctx context.Context, sale, challenge, solution string, no
 	}
 	fresh := c.used.spend(parsed.nonce, now)
 	if fresh && c.shared != nil {
-		if fresh, err = c.shared.do(ctx, parsed.nonce, parsed.expiresAt); err != nil {
+		if fresh, err = c.shared.Do(ctx, spending{parsed.nonce, parsed.expiresAt}); err != nil {
 			return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: retryAfter, Err: fmt.Errorf("human check: %v", err)} //nolint:errorlint // not %w: for the buyer it is no unknown outcome
 		}
 	}

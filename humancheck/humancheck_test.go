@@ -200,10 +200,14 @@ type noted struct {
 	seen  map[string]bool
 	calls int
 	err   error
+	begun chan struct{} // told of each call; nil: nobody is
 	wait  chan struct{} // of each call; nil: none
 }
 
 func (n *noted) spend(_ context.Context, nonces [][]byte, _ time.Time) (fresh []bool, err error) {
+	if n.begun != nil {
+		n.begun <- struct{}{}
+	}
 	if n.wait != nil {
 		<-n.wait
 	}
@@ -222,7 +226,7 @@ func TestAChallengeIsUsedOnceOnAllNodes(t *testing.T) {
 	all := &noted{seen: map[string]bool{}}
 	node := func() *Check {
 		c := newCheck(t, 7, testBits)
-		c.shared = &spender{spend: all.spend}
+		c.shared = newSpender(all.spend)
 		return c
 	}
 	a, b := node(), node()
@@ -246,9 +250,9 @@ func TestAChallengeIsUsedOnceOnAllNodes(t *testing.T) {
 
 // Those who come while a call is under way share the next one; each gets its own answer.
 func TestManyShareACall(t *testing.T) {
-	all := &noted{seen: map[string]bool{}, wait: make(chan struct{})}
+	all := &noted{seen: map[string]bool{}, begun: make(chan struct{}, 3), wait: make(chan struct{})}
 	c := newCheck(t, 7, 1)
-	c.shared = &spender{spend: all.spend}
+	c.shared = newSpender(all.spend)
 	const people = 50
 	answers := make(chan error, people)
 	join := func() {
@@ -256,18 +260,12 @@ func TestManyShareACall(t *testing.T) {
 		answers <- c.Verify(t.Context(), "a", challenge, Solve(challenge, bits), noon)
 	}
 	go join()
-	for isRunning := false; !isRunning; runtime.Gosched() {
-		c.shared.mu.Lock()
-		isRunning = c.shared.running && len(c.shared.waiting) == 0 // its call is under way, and waits
-		c.shared.mu.Unlock()
-	}
+	<-all.begun // its call is under way, and waits
 	for range people - 1 {
 		go join()
 	}
-	for waiting := 0; waiting < people-1; runtime.Gosched() {
-		c.shared.mu.Lock()
-		waiting = len(c.shared.waiting)
-		c.shared.mu.Unlock()
+	for c.shared.Waiting() < people-1 {
+		runtime.Gosched()
 	}
 	close(all.wait)
 	for range people {

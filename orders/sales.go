@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,11 +62,13 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 		created = time.Now()
 	}
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule,
+			presale_codes, invitation_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (id) DO NOTHING`,
 		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
-		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule)
+		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule,
+		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey))
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -95,7 +98,9 @@ func sameDefinition(a, b *domain.Sale) bool {
 	return a.Name == b.Name && a.Currency == b.Currency && samePerk &&
 		slices.EqualFunc(a.Classes, b.Classes, sameClass) &&
 		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
-		a.AliasRule == b.AliasRule && stored(a.OpensAt).Equal(stored(b.OpensAt))
+		a.AliasRule == b.AliasRule && a.Entitlement.PresaleCodes == b.Entitlement.PresaleCodes &&
+		bytes.Equal(a.Entitlement.InvitationKey, b.Entitlement.InvitationKey) &&
+		stored(a.OpensAt).Equal(stored(b.OpensAt))
 }
 
 // MarkSaleOpen lets a sale be sold, for ever. Call it once the ledger has the
@@ -151,6 +156,7 @@ type stockRow struct {
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
+		       s.presale_codes, s.invitation_key,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -169,7 +175,8 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 		stocks      []stockRow
 	)
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
-		&opensAt, &sale.CreatedAt, &sale.AliasRule, &canceledAt, &stocks)
+		&opensAt, &sale.CreatedAt, &sale.AliasRule,
+		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &canceledAt, &stocks)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
-// Package tbtest starts a real TigerBeetle server for a test. It is not for
+// Package ledgertest starts a real TigerBeetle server for a test. It is not for
 // production: the server runs in development mode, on a data file that goes
 // away with the test.
-package tbtest
+package ledgertest
 
 import (
 	"bufio"

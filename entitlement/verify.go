@@ -1,0 +1,24 @@
+package entitlement
+
+import (
+	"boxoffice/domain"
+)
+
+// A Verifier reads what buyers show, of one kind.
+type Verifier interface {
+	// Verify says what is shown is worth in a sale that asks for this kind. It asks nobody
+	// and stores nothing. The error is a *domain.Error with CodeBadEntitlement that says what
+	// is wrong, without repeating what was shown.
+	Verify(sale *domain.Sale, shown string) (domain.Entitlement, error)
+}
+
+func verifiersOf(keys *domain.Keyring) map[domain.EntitlementKind]Verifier {
+	return map[domain.EntitlementKind]Verifier{
+		domain.PresaleCode: codes{keys},
+		domain.Invitation:  invitations{keys},
+	}
+}
+
+func refused(detail string, err error) error {
+	return &domain.Error{Code: domain.CodeBadEntitlement, Detail: detail, Err: err}
+}
