@@ -33,7 +33,7 @@ type statusOutput struct {
 // StatusView says where an order stands now.
 type StatusView struct {
 	Order  domain.OrderID     `json:"order"`
-	Status domain.OrderStatus `json:"status"`
+	Status domain.OrderStatus `json:"status" enum:"sold_out,limit_reached,held,paid,failed,canceled,expired,refunding,refunded"`
 }
 
 // authorize reads the order's id and checks its token. Wrong in any way is the
@@ -98,6 +98,9 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 	case stateErr != nil:
 		return OrderView{}, stateErr
 	}
+	if err := state.Status.Check(); err != nil {
+		return OrderView{}, err
+	}
 	if state.Status.Sold() { // recorded between our two questions
 		sold, err := s.Orders.Order(ctx, id)
 		switch {
@@ -113,10 +116,10 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 // viewCheckoutState shows an order that has no row: one that waits for its
 // payment, or ended without tickets.
 func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutState) (OrderView, error) {
-	switch state.Status {
-	case domain.OrderPending:
+	switch terms := state.Status.Terms(); {
+	case !terms.Shown && !terms.Settled:
 		return OrderView{}, &domain.Error{Code: domain.CodeInFlight, Detail: "The ledger has not answered yet."}
-	case domain.OrderSoldOut, domain.OrderLimitReached:
+	case !terms.Shown:
 		return OrderView{}, domain.NotFound("order") // nothing was ever ordered
 	}
 	v := OrderView{
