@@ -181,14 +181,14 @@ func newKey() string { return uuid.Must(uuid.NewV7()).String() }
 
 // An orderView is what the page of an order shows without JavaScript.
 type orderView struct {
-	Order         string     `json:"order"`
-	Sale          string     `json:"sale"`
-	SaleName      string     `json:"sale_name"`
-	Status        string     `json:"status"`
-	Amount        int64      `json:"amount"`
-	Currency      string     `json:"currency"`
-	HoldExpiresAt *time.Time `json:"hold_expires_at"`
-	PaymentURL    string     `json:"payment_url"`
+	Order         string             `json:"order"`
+	Sale          string             `json:"sale"`
+	SaleName      string             `json:"sale_name"`
+	Status        domain.OrderStatus `json:"status"`
+	Amount        int64              `json:"amount"`
+	Currency      string             `json:"currency"`
+	HoldExpiresAt *time.Time         `json:"hold_expires_at"`
+	PaymentURL    string             `json:"payment_url"`
 	Items         []struct {
 		Class     string `json:"class"`
 		Quantity  int64  `json:"quantity"`
@@ -281,7 +281,7 @@ func (p *pages) heldOrders(w http.ResponseWriter, r *http.Request, sale *domain.
 		return nil
 	}
 	view, err := p.askOrder(w, r, order, token)
-	if err != nil || view == nil || view.Sale != sale.ID || view.Status != string(domain.OrderHeld) {
+	if err != nil || view == nil || view.Sale != sale.ID || view.Status != domain.OrderHeld {
 		return nil
 	}
 	return []orderView{*view}

@@ -717,6 +717,8 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "https://pay.example/"},
 		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ", "<svg "}, "https://"},
 		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
+		{"of a newer release", view("disputed", ""), []*http.Cookie{cookie}, "5", []string{"Your order has news", "<q>disputed</q>"}, "Refunded</h1>\n  <p class=\"muted\">Concert"},
+		{"refunded", view("refunded", ""), []*http.Cookie{cookie}, "", []string{"Refunded</h1>\n  <p class=\"muted\">Concert"}, "Your order has news</h1>\n  <p class=\"muted\">Concert"},
 		{"no cookie", view("held", ""), nil, "", []string{"This page needs JavaScript"}, "€130.00"},
 		{"not the order's token", canned{status: 404, body: `{"code":"not_found"}`}, []*http.Cookie{cookie}, "", []string{"This page needs JavaScript"}, ""},
 		{"a pay link that is a script", view("held", `,"payment_url":"javascript:alert(1)"`), []*http.Cookie{cookie}, "5", nil, "javascript:"},

@@ -88,7 +88,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
 	}
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "fives": fives, "times": func(a, b int64) int64 { return a * b }}
+	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "fives": fives, "times": func(a, b int64) int64 { return a * b }, "status": showStatus}
 	for _, name := range []string{"sales", "sale", "queue", "order", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(funcs).
 			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
@@ -333,7 +333,7 @@ func (p *pages) order(w http.ResponseWriter, r *http.Request) {
 	}
 	view := page{Title: "Your order", Script: "order.js"}
 	data := orderData{Order: id.String(), NowMillis: time.Now().UnixMilli(), Workflow: p.workflowURL(id), View: p.readOrder(w, r, id)}
-	if data.View != nil && (data.View.Status == string(domain.OrderHeld) || data.View.Status == string(domain.OrderRefunding)) {
+	if data.View != nil && readAgain(data.View.Status) {
 		view.RefreshSecs = int(refreshMin / time.Second)
 	}
 	view.Data = data

@@ -63,32 +63,30 @@ function show(state) {
   if (hadFocus) sections.find((section) => section.dataset.state === state)?.querySelector('h1').focus();
 }
 
+/** What the page has of a status: a section of its own, or the one for what it does not know. */
+const sectionOf = (status) => root.querySelector(`[data-sale-canceled][data-state="${CSS.escape(status)}"]`) ?? root.querySelector('[data-state="unknown"]');
+
 function draw(next) {
   order = next;
+  const section = sectionOf(order.status);
+  fill('status', order.status);
   fill('sale', order.sale_name);
   fill('amount', money(order.amount, order.currency));
   fields('again').forEach((a) => { a.href = `/sales/${encodeURIComponent(order.sale)}`; });
-  show(order.status);
-  drawSaleCanceled();
+  show(section.dataset.state);
+  drawSaleCanceled(section);
   if (drawn === order.status) return; // do not load the QR codes again
   drawn = order.status;
-  document.title = `${root.querySelector(`[data-state="${order.status}"] h1`)?.textContent ?? 'Your order'} · Box office`;
+  document.title = `${section.querySelector('h1').textContent} · Box office`;
   if (order.status === 'held') drawHeld();
   if (order.status === 'paid') drawTickets();
 }
 
-const SALE_CANCELED = {
-  held: 'Your seats are being given back: please do not pay any more. Should money arrive nevertheless, it is refunded.',
-  paid: 'These tickets will not be honoured. Your money goes back by itself: you need not do anything.',
-  refunding: 'Your money is on its way back. You need not do anything.',
-  refunded: 'Your money went back to where it came from.',
-};
-
 /** What the organiser's cancellation of the whole sale means for this order. */
-function drawSaleCanceled() {
+function drawSaleCanceled(section) {
   document.getElementById('sale-canceled').hidden = !order.sale_canceled_at;
   if (!order.sale_canceled_at) return;
-  fill('sale-canceled', SALE_CANCELED[order.status] ?? 'Nothing was charged. Should money of yours arrive nevertheless, it is refunded.');
+  fill('sale-canceled', section.dataset.saleCanceled);
   fields('pay')[0].removeAttribute('href');
   fields('again').forEach((a) => { a.hidden = true; });
 }
@@ -218,7 +216,7 @@ async function follow() {
   for (;;) {
     const moved = await look();
     // Only these two are for good: money may still arrive for the others.
-    if (order === null && trouble.hidden || order?.status === 'refunded') return;
+    if (order === null && trouble.hidden || order !== null && 'final' in sectionOf(order.status).dataset) return;
     wait = moved || order?.status === 'held' && !document.hidden && trouble.hidden ? POLL_MIN_MS : Math.min(wait * 1.5, POLL_MAX_MS);
     await sleep(wait * (0.8 + 0.4 * Math.random()));
   }

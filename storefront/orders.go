@@ -1,0 +1,59 @@
+package storefront
+
+import "boxoffice/domain"
+
+// An orderText is what the page of an order tells of a status. What else the page has
+// then is a section of order.html with the status's name.
+type orderText struct {
+	Heading string
+	// SaleCanceled is what it means for the order that the organiser canceled the whole
+	// sale.
+	SaleCanceled string
+	// Again: the page leads back to the sale.
+	Again bool
+}
+
+const nothingCharged = "Nothing was charged. Should money of yours arrive nevertheless, it is refunded."
+
+// orderTexts has every status that an order is shown with.
+var orderTexts = map[domain.OrderStatus]orderText{
+	domain.OrderHeld: {
+		Heading:      "Your seats are held",
+		SaleCanceled: "Your seats are being given back: please do not pay any more. Should money arrive nevertheless, it is refunded.",
+	},
+	domain.OrderPaid: {
+		Heading:      "You are in!",
+		SaleCanceled: "These tickets will not be honoured. Your money goes back by itself: you need not do anything.",
+	},
+	domain.OrderFailed:    {Heading: "The payment did not go through", SaleCanceled: nothingCharged, Again: true},
+	domain.OrderCanceled:  {Heading: "The order is canceled", SaleCanceled: nothingCharged, Again: true},
+	domain.OrderExpired:   {Heading: "Time is up", SaleCanceled: nothingCharged, Again: true},
+	domain.OrderRefunding: {Heading: "Your money is on its way back", SaleCanceled: "Your money is on its way back. You need not do anything."},
+	domain.OrderRefunded:  {Heading: "Refunded", SaleCanceled: "Your money went back to where it came from."},
+}
+
+// unknownText is for a status that this release does not know: the box office may be of
+// a newer one. Nothing is guessed.
+var unknownText = orderText{Heading: "Your order has news", SaleCanceled: "What that means for your order, its page will say once it is read again."}
+
+// A shownStatus is one status as the templates have it.
+type shownStatus struct {
+	orderText
+	Name  domain.OrderStatus
+	Known bool
+	Final bool // the page need not ask any more
+}
+
+func showStatus(status domain.OrderStatus) shownStatus {
+	text, known := orderTexts[status]
+	if !known {
+		return shownStatus{orderText: unknownText, Name: "unknown"}
+	}
+	return shownStatus{orderText: text, Name: status, Known: true, Final: status.Terms().Final}
+}
+
+// readAgain: the page of an order without JavaScript reads itself again while
+// somebody moves the order on, or while nobody here can say.
+func readAgain(status domain.OrderStatus) bool {
+	return !status.Known() || status.Terms().Waiting
+}

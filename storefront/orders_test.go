@@ -1,0 +1,74 @@
+package storefront
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"boxoffice/domain"
+)
+
+// The page of an order says something of every status that one is shown with, with and
+// without JavaScript.
+func TestEveryStatusHasItsPage(t *testing.T) {
+	shown := slices.Sorted(slices.Values(domain.ShownStatuses()))
+	if told := slices.Sorted(maps.Keys(orderTexts)); !slices.Equal(told, shown) {
+		t.Errorf("storefront/orders.go: orderTexts has %v, an order is shown as %v", told, shown)
+	}
+	page := visit(t).get("/orders/" + order).Body.String()
+	headings := map[string]domain.OrderStatus{}
+	for _, status := range shown {
+		text := showStatus(status)
+		if text.Heading == "" || text.SaleCanceled == "" || headings[text.Heading] != "" {
+			t.Errorf("storefront/orders.go: the texts of %s are not whole, or those of %s", status, headings[text.Heading])
+		}
+		headings[text.Heading] = status
+		section := regexp.MustCompile(fmt.Sprintf(`<section data-state="%s" data-sale-canceled="[^"]+"( data-final)? hidden>\s*<h1 tabindex="-1">%s</h1>`, status, regexp.QuoteMeta(text.Heading)))
+		found := section.FindStringSubmatch(page)
+		if found == nil {
+			t.Errorf("storefront/templates/order.html has no section for %s", status)
+			continue
+		}
+		if final := found[1] != ""; final != status.Terms().Final {
+			t.Errorf("the page stops asking about an order that is %s: %t", status, final)
+		}
+	}
+	if !strings.Contains(page, `data-state="unknown"`) {
+		t.Error("storefront/templates/order.html has no section for what it does not know")
+	}
+}
+
+// What the scripts and templates name exists.
+func TestPagesNameNoStatusThatIsNone(t *testing.T) {
+	named := regexp.MustCompile(`(?:order\??|body)\.status\s*[!=]==\s*'([a-z_]+)'|\.Status "([a-z_]+)"|\(status "([a-z_]+)"\)`)
+	for _, file := range []string{"static/order.js", "static/held.js", "templates/order.html"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := named.FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no status at all", file)
+		}
+		for _, match := range found {
+			name := match[1] + match[2] + match[3]
+			if !slices.Contains(domain.ShownStatuses(), domain.OrderStatus(name)) && name != "unknown" {
+				t.Errorf("storefront/%s: %q is no status that an order is shown with", file, name)
+			}
+		}
+	}
+}
+
+func TestHowLongAPageReadsItselfAgain(t *testing.T) {
+	for status, want := range map[domain.OrderStatus]bool{
+		domain.OrderHeld: true, domain.OrderRefunding: true, domain.OrderPaid: false, domain.OrderExpired: false, domain.OrderRefunded: false, "disputed": true,
+	} {
+		if got := readAgain(status); got != want {
+			t.Errorf("%s: %t, want %t", status, got, want)
+		}
+	}
+}
