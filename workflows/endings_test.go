@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
 )
 
 // An ending is proved by a workflow test, a replay history and an end-to-end
@@ -38,6 +41,53 @@ func TestEveryEndingIsProved(t *testing.T) {
 	for _, state := range regexp.MustCompile(`state "([a-z-]+)" as e_`).FindAllStringSubmatch(page, -1) {
 		require.True(t, listed[state[1]], "the chart's ending %q has no row in docs/checkout.md", state[1])
 	}
+}
+
+// The chart and the table of docs/checkout.md say what domain's table says.
+func TestTheStateChartIsTheTable(t *testing.T) {
+	page := read(t, "../docs/checkout.md")
+	chart := regexp.MustCompile("(?s)```mermaid\nstateDiagram-v2\n    \\[\\*\\] --> pending.*?```").FindString(page)
+	require.NotEmpty(t, chart, "docs/checkout.md: the state chart")
+	said := map[string]bool{}
+	for _, arrow := range regexp.MustCompile(`(?m)^ {4}(\S+) --> (\S+): (.+)$`).FindAllStringSubmatch(chart, -1) {
+		for _, state := range arrow[1:3] {
+			require.True(t, state == "[*]" || domain.OrderStatus(state).Known(), "docs/checkout.md: the chart's %q is no status", state)
+			said[state] = true
+		}
+		if strings.HasPrefix(arrow[3], "late money") {
+			said[arrow[1]+" late "+arrow[2]] = true
+		}
+	}
+	for _, status := range domain.OrderStatuses {
+		t.Run(string(status), func(t *testing.T) {
+			name, terms := string(status), status.Terms()
+			require.True(t, said[name], "docs/checkout.md: the chart has no %s", name)
+			require.Equal(t, terms.Settled, strings.Contains(chart, "    state "+name+" {\n"), "docs/checkout.md: the chart has the endings by which one gets to %s", name)
+			if terms.Settled && terms.Shown && terms.Tickets == domain.TicketsNone {
+				require.Equal(t, terms.LateMoney == domain.LateRebooks, said[name+" late paid"], "docs/checkout.md: whether the chart rebooks late money of %s", name)
+				require.True(t, said[name+" late refunding"], "docs/checkout.md: the chart gives late money of %s back", name)
+			}
+			require.Contains(t, page, statusRow(status, terms), "docs/checkout.md: the table of statuses")
+		})
+	}
+}
+
+func statusRow(status domain.OrderStatus, terms domain.StatusTerms) string {
+	late := map[domain.LateMoney]string{
+		domain.LateAwaited: "is not late", domain.LateRebooks: "buys again, else goes back", domain.LateRefunded: fmt.Sprintf("goes back (`%s`)", terms.LateReason),
+	}[terms.LateMoney]
+	awaits, shown, event := "yes ", "yes", ""
+	if terms.Settled {
+		awaits = ""
+	}
+	if !terms.Shown {
+		shown = fmt.Sprintf("%d `%s`", map[domain.Code]int{domain.CodeInFlight: 409, domain.CodeSoldOut: 409, domain.CodeLimitReached: 429}[terms.Problem], terms.Problem)
+	}
+	if terms.Event != "" {
+		event = fmt.Sprintf("`%s` ", terms.Event)
+	}
+	seats := strings.ReplaceAll(string(terms.Seats), "_", " ")
+	return fmt.Sprintf("| `%s` | %s| %s | %s | %s | %s | %s|\n", status, awaits, late, seats, terms.Tickets, shown, event)
 }
 
 func read(t *testing.T, pattern string) string {

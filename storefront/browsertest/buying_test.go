@@ -61,3 +61,22 @@ func TestABuyerHoldsPaysAndSeesTheTickets(t *testing.T) {
 		})
 	}
 }
+
+// newStatus has the API tell a status that the page does not know.
+const newStatus = `
+const real = window.fetch;
+window.fetch = async (url, ...rest) => {
+	const response = await real(url, ...rest);
+	if (!/\/v1\/orders\/[0-9a-f]+$/.test(String(url))) return response;
+	const body = await response.json();
+	return new Response(JSON.stringify({ ...body, status: 'disputed' }), { status: response.status, headers: response.headers });
+};`
+
+func TestAStatusThatThePageDoesNotKnow(t *testing.T) {
+	s := open(t)
+	v := newVisitor(t, beforeLoad(newStatus))
+	v.open(s.URL + "/sales/concert")
+	v.hold("VIP", 1)
+	v.shownHeading("Your order has news")
+	v.wait(`[...document.querySelectorAll('[data-state]:not([hidden])')].every((section) => section.dataset.state === 'unknown' && section.innerText.includes('disputed'))`)
+}
