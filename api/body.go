@@ -110,6 +110,8 @@ func (s *bodySchema) locate(path string) (field, rest string, siblings []string)
 		switch {
 		case at == nil || rest == "":
 			return field, rest, nil
+		case at.Type == huma.TypeObject && len(at.Properties) == 0: // a map: its keys are the client's
+			return field, "", nil
 		case at.Type == huma.TypeArray:
 			index := rest[:strings.IndexByte(rest, ']')+1]
 			if len(index) < 3 || index[0] != '[' || strings.Trim(index[1:len(index)-1], "0123456789") != "" {

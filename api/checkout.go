@@ -26,6 +26,8 @@ type checkoutInput struct {
 type CheckoutBody struct {
 	Items []CheckoutItem `json:"items" minItems:"1" maxItems:"12"`
 	Buyer CheckoutBuyer  `json:"buyer"`
+
+	Metadata map[string]string `json:"metadata,omitempty" doc:"Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It comes back with the order and its events: put nothing personal there" example:"{\"cart\":\"4711\"}"`
 }
 
 // CheckoutItem is so many tickets of a class. Repeated classes add up.
@@ -65,6 +67,7 @@ type CheckoutView struct {
 	Currency       string             `json:"currency"`
 	PaymentURL     string             `json:"payment_url" doc:"Where to pay"`
 	PaymentSession string             `json:"payment_session" doc:"The provider's name of this payment"`
+	Metadata       map[string]string  `json:"metadata,omitempty" doc:"As it came with the checkout"`
 }
 
 var checkoutCodes = []domain.Code{
@@ -89,6 +92,9 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	}
 	order, err := domain.NewOrder(sale, s.Keys, key, itemsOf(in.Body.Items), in.Body.Buyer.Email)
 	if err != nil {
+		return nil, err
+	}
+	if err := order.Note(s.Keys, in.Body.Metadata); err != nil {
 		return nil, err
 	}
 	var answer domain.HoldAnswer
@@ -277,6 +283,7 @@ func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) (*ch
 			Currency:       order.Currency,
 			PaymentURL:     payURL,
 			PaymentSession: domain.SessionID(order.ID),
+			Metadata:       order.Metadata,
 		},
 	}
 	if answer.Replayed {

@@ -225,7 +225,7 @@ func (w *world) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 	}
 	state := &domain.CheckoutState{
 		Order: o.ID, SaleID: o.SaleID, Status: domain.OrderHeld, Lines: o.Lines,
-		AmountMinor: o.AmountMinor, Currency: o.Currency, Fingerprint: o.Fingerprint,
+		AmountMinor: o.AmountMinor, Currency: o.Currency, Fingerprint: o.Fingerprint, Metadata: o.Metadata,
 	}
 	w.states[o.ID] = state
 	if w.limitReached {
@@ -300,7 +300,7 @@ func (w *world) pay(s *domain.CheckoutState) {
 	o := &domain.SoldOrder{
 		ID: s.Order, SaleID: s.SaleID, SaleName: w.sales[s.SaleID].Name, Status: domain.OrderPaid, Lines: s.Lines,
 		AmountMinor: s.AmountMinor, Currency: s.Currency, Email: "buyer@example.com",
-		Capture: domain.Capture{Payment: "pay_1"}, PerkTaken: true, PaidAt: time.Now(),
+		Metadata: s.Metadata, Capture: domain.Capture{Payment: "pay_1"}, PerkTaken: true, PaidAt: time.Now(),
 	}
 	if p := w.sales[s.SaleID].Perk; p != nil {
 		o.Perk = &domain.PerkRef{Name: p.Name, Ledger: p.Ledger}

@@ -124,7 +124,7 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	}
 	v := OrderView{
 		Order: state.Order, Sale: state.SaleID, SaleName: state.SaleID, Status: state.Status,
-		Items: viewLines(state.Lines), Amount: state.AmountMinor, Currency: state.Currency,
+		Items: viewLines(state.Lines), Amount: state.AmountMinor, Currency: state.Currency, Metadata: state.Metadata,
 	}
 	if sale, err := s.Catalog.Sale(ctx, state.SaleID); err == nil {
 		v.SaleName = sale.Name

@@ -89,6 +89,8 @@ func (p *plainJSON) checkout() (body CheckoutBody) {
 			body.Items = p.items()
 		case name == "buyer" && body.Buyer.Email == "":
 			body.Buyer.Email = p.buyer()
+		case name == "metadata" && body.Metadata == nil:
+			body.Metadata = p.metadata()
 		default:
 			p.odd = true
 		}
@@ -106,6 +108,20 @@ func (p *plainJSON) buyer() (email string) {
 		email = p.text(3, 254)
 	})
 	return email
+}
+
+func (p *plainJSON) metadata() map[string]string {
+	m := make(domain.Metadata)
+	p.object(func(key string) {
+		value := p.text(1, domain.MetadataBytesMax)
+		if _, twice := m[key]; twice || len(m) == domain.MetadataKeysMax {
+			p.odd = true
+			return
+		}
+		m[key] = value
+	})
+	p.odd = p.odd || m.Validate() != nil
+	return m
 }
 
 func (p *plainJSON) items() (items []CheckoutItem) {
@@ -138,7 +154,7 @@ func (p *plainJSON) item() (item CheckoutItem) {
 // object calls member for every name, which must read the value. Objects without
 // members are odd.
 func (p *plainJSON) object(member func(name string)) {
-	const namesMax = 8 // ours are the longest
+	const namesMax = 40 // as keys of metadata; ours are shorter
 	p.take('{')
 	for more := true; more && !p.odd; more = p.next('}') {
 		name := p.text(1, namesMax)

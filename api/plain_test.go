@@ -60,6 +60,7 @@ var refusedWishes = []string{
 	` { "buyer" : {"email":"Ann@Example.com"} , "items" : [ {"quantity":2,"class":"B"},{"class":"A","quantity":1} ] } `,
 	`{"items":[{"class":"A","quantity":10}],"buyer":{"email":"a@b.c"}}`,
 	`{"items":[{"class":"A","quantity":11}],"buyer":{"email":"ann@example.com"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"cart":"4711","a.b-c_d":" x "}}`,
 	`{"items":[{"class":"A","quantity":101}],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","quantity":0}],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","quantity":-1}],"buyer":{"email":"ann@example.com"}}`,
@@ -82,6 +83,14 @@ var refusedWishes = []string{
 	"{\"items\":[{\"class\":\"A\",\"quantity\":1}],\"buyer\":{\"email\":\"m\xfcller@example.com\"}}",
 	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@127.0.0.1"}}`,
 	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@xn--a.example"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":null}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"cart":""}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"cart":" "}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"a cart":"1"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"cart":"1","cart":"2"}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"cart":1}}`,
+	`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"ann@example.com"},"metadata":{"cart":"` + strings.Repeat("x", 501) + `"}}`,
 	`{"items":[],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","quantity":1},],"buyer":{"email":"ann@example.com"}}`,
 	`{"items":[{"class":"A","quantity":1}],"buyer":{}}`,
@@ -121,7 +130,7 @@ func TestPlainCheckoutsAreRefusedAtOnce(t *testing.T) {
 	b := setupRefusing(t)
 	for i, body := range refusedWishes {
 		got, plain := plainlyRead(body)
-		if want := i < 4; plain != want && (want || strings.Contains(body, "\\")) {
+		if want := i < 5; plain != want && (want || strings.Contains(body, "\\")) {
 			t.Errorf("%s: plain %v", body, plain)
 		}
 		if plain && (len(got.Items) == 0 || got.Buyer.Email == "") {

@@ -95,6 +95,8 @@ type OrderView struct {
 	PaidAt     *time.Time      `json:"paid_at,omitempty"`
 	RefundedAt *time.Time      `json:"refunded_at,omitempty"`
 
+	Metadata map[string]string `json:"metadata,omitempty" doc:"As it came with the checkout"`
+
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty" doc:"The organiser canceled the whole sale: money goes back"`
 }
 
@@ -115,7 +117,7 @@ func viewSoldOrder(o *domain.SoldOrder) OrderView {
 	v := OrderView{
 		Order: o.ID, Sale: o.SaleID, SaleName: o.SaleName, Status: o.Status,
 		Items: viewLines(o.Lines), Amount: o.AmountMinor, Currency: o.Currency,
-		PaidAt: timeOrNil(o.PaidAt), RefundedAt: timeOrNil(o.RefundedAt),
+		PaidAt: timeOrNil(o.PaidAt), RefundedAt: timeOrNil(o.RefundedAt), Metadata: o.Metadata,
 	}
 	if o.Perk != nil {
 		v.Perk = &OrderPerk{Name: o.Perk.Name, Taken: o.PerkTaken}

@@ -14,6 +14,8 @@ type CheckoutState struct {
 	Currency    string      `json:"currency"`
 	Fingerprint string      `json:"fingerprint"`
 
+	Metadata Metadata `json:"metadata,omitempty"` // of the order
+
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
 	// Untaken: the payment was reported and is to go back, and the provider does not
@@ -76,6 +78,7 @@ type SoldOrder struct {
 	QuotaLedger uint32
 	Capture     Capture
 	Booking     Booking
+	Metadata    Metadata
 	Perk        *PerkRef // the sale's perk, if it has one
 	PerkTaken   bool
 	Tickets     []Ticket

@@ -191,10 +191,15 @@ func (k *Keyring) BuyerID(saleID, email string) BuyerID {
 	return id
 }
 
-// Fingerprint identifies what was ordered: the lines and the buyer.
+// Fingerprint identifies what was ordered: the lines, the buyer and, where there is any, the
+// metadata.
 func (k *Keyring) Fingerprint(o *Order) string {
 	lines, _ := json.Marshal(o.Lines) // plain structs: cannot fail
-	return hex.EncodeToString(mac(k.body, o.SaleID, string(lines), o.Email)[:16])
+	parts := []string{o.SaleID, string(lines), o.Email}
+	if len(o.Metadata) > 0 {
+		parts = append(parts, o.Metadata.canonical())
+	}
+	return hex.EncodeToString(mac(k.body, parts...)[:16])
 }
 
 // TicketCode is what the QR code of the n-th ticket of an order says: not

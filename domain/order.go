@@ -44,6 +44,8 @@ type Order struct {
 	Currency    string        `json:"currency"`
 	HoldTimeout time.Duration `json:"hold_timeout"`
 
+	Metadata Metadata `json:"metadata,omitempty"`
+
 	// Fingerprint identifies the request body, so that a repeated
 	// Idempotency-Key with another body is told apart (CodeKeyReused).
 	Fingerprint string `json:"fingerprint"`

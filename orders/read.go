@@ -49,7 +49,7 @@ func (s *Store) OrdersOfSale(ctx context.Context, saleID string, after domain.Or
 func (s *Store) queryOrders(ctx context.Context, where string, args ...any) ([]domain.SoldOrder, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT o.id, o.sale_id, s.name, o.status, o.email, o.buyer, o.booking,
-		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at,
+		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at, o.metadata,
 		       p.id, p.session, p.amount_minor, p.currency, p.captured_at,
 		       quota.ledger, perk.name, perk.ledger,
 		       (SELECT json_agg(l ORDER BY l.class COLLATE "C") FROM order_lines l WHERE l.order_id = o.id),
@@ -74,7 +74,7 @@ func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
 		perkLedger                    *uint32
 	)
 	err := row.Scan(&id, &o.SaleID, &o.SaleName, &o.Status, &o.Email, &buyer, &o.Booking,
-		&o.PerkTaken, &o.PaidAt, &refunding, &refunded,
+		&o.PerkTaken, &o.PaidAt, &refunding, &refunded, &o.Metadata,
 		&o.Capture.Payment, &o.Capture.Session, &o.Capture.AmountMinor, &o.Capture.Currency, &captured,
 		&o.QuotaLedger, &perkName, &perkLedger, &o.Lines, &o.Tickets)
 	if err == nil {

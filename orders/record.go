@@ -223,7 +223,7 @@ func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 	s.recorded(len(c.id))
 	failpoint.Before("orders", "record")
 	_, err := s.pool.Exec(ctx, insertSoldSQL,
-		c.id, c.sale, c.payment, c.session, c.amount, c.currency, c.capturedAt, c.buyer, c.email, c.booking, c.perk, c.paidAt, c.event,
+		c.id, c.sale, c.payment, c.session, c.amount, c.currency, c.capturedAt, c.buyer, c.email, c.booking, c.perk, c.paidAt, c.event, c.metadata,
 		c.lineOrder, c.lineClass, c.lineLedger, c.lineQuantity, c.linePrice,
 		c.ticketOrder, c.ticketNumber, c.ticketClass, c.ticketCode)
 	failpoint.After("orders", "record")
@@ -233,20 +233,20 @@ func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 const insertSoldSQL = `
 WITH sold AS (
 	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],
-	                     $8::uuid[], $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::text[])
-	AS s (id, sale_id, payment, session, amount_minor, currency, captured_at, buyer, email, booking, perk_ledger, paid_at, event)
+	                     $8::uuid[], $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::text[], $14::text[])
+	AS s (id, sale_id, payment, session, amount_minor, currency, captured_at, buyer, email, booking, perk_ledger, paid_at, event, metadata)
 ), new_payments AS (
 	INSERT INTO payments (id, order_id, session, amount_minor, currency, captured_at, bought)
 	SELECT payment, id, session, amount_minor, currency, captured_at, 'tickets' FROM sold
 ), new_orders AS (
-	INSERT INTO orders (id, sale_id, status, payment, buyer, email, booking, perk_ledger, paid_at)
-	SELECT id, sale_id, 'paid', payment, buyer, email, booking, perk_ledger, paid_at FROM sold
+	INSERT INTO orders (id, sale_id, status, payment, buyer, email, booking, perk_ledger, paid_at, metadata)
+	SELECT id, sale_id, 'paid', payment, buyer, email, booking, perk_ledger, paid_at, metadata::jsonb FROM sold
 ), new_lines AS (
 	INSERT INTO order_lines (order_id, class, ledger, quantity, unit_price_minor)
-	SELECT * FROM unnest($14::uuid[], $15::text[], $16::bigint[], $17::integer[], $18::bigint[])
+	SELECT * FROM unnest($15::uuid[], $16::text[], $17::bigint[], $18::integer[], $19::bigint[])
 ), new_tickets AS (
 	INSERT INTO tickets (order_id, number, class, code)
-	SELECT * FROM unnest($19::uuid[], $20::integer[], $21::text[], $22::text[])
+	SELECT * FROM unnest($20::uuid[], $21::integer[], $22::text[], $23::text[])
 )
 INSERT INTO outbox (event, sale_id, order_id, payment, payload)
 SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold`
@@ -259,6 +259,7 @@ type soldColumns struct {
 	amount                                            []int64
 	capturedAt, paidAt                                []*time.Time
 	perk                                              []*int64
+	metadata                                          []*string
 	lineOrder, ticketOrder                            []pgtype.UUID
 	lineClass, ticketClass, ticketCode                []string
 	lineLedger, linePrice, lineQuantity, ticketNumber []int64
@@ -266,6 +267,10 @@ type soldColumns struct {
 
 func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) error {
 	o, id := &sold.Order, uuidOf(sold.Order.ID)
+	metadata, err := metadataText(o.Metadata)
+	if err != nil {
+		return fmt.Errorf("metadata of order %s: %w", o.ID, err)
+	}
 	event, err := json.Marshal(newPaidEvent(sold))
 	if err != nil {
 		return fmt.Errorf("event of order %s: %w", o.ID, err)
@@ -283,6 +288,7 @@ func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) erro
 	c.perk = append(c.perk, perkLedger(sold))
 	c.paidAt = append(c.paidAt, nullTime(sold.PaidAt))
 	c.event = append(c.event, string(event))
+	c.metadata = append(c.metadata, metadata)
 	for _, l := range o.Lines {
 		c.lineOrder = append(c.lineOrder, id)
 		c.lineClass = append(c.lineClass, l.Class)
@@ -297,6 +303,16 @@ func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) erro
 		c.ticketCode = append(c.ticketCode, t.Code)
 	}
 	return nil
+}
+
+// metadataText is NULL where there is none.
+func metadataText(m domain.Metadata) (*string, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	raw, err := json.Marshal(m)
+	text := string(raw)
+	return &text, err
 }
 
 func perkLedger(sold *domain.Sold) *int64 {
@@ -330,6 +346,8 @@ type paidEvent struct {
 	Booking     domain.Booking `json:"booking"`
 	PerkTaken   bool           `json:"perk_taken"`
 	PaidAt      time.Time      `json:"paid_at"`
+
+	Metadata domain.Metadata `json:"metadata,omitempty"`
 }
 
 func newPaidEvent(sold *domain.Sold) paidEvent {
@@ -337,6 +355,7 @@ func newPaidEvent(sold *domain.Sold) paidEvent {
 		Order: sold.Order.ID, Sale: sold.Order.SaleID, Payment: sold.Capture.Payment,
 		AmountMinor: sold.Order.AmountMinor, Currency: sold.Order.Currency, Lines: sold.Order.Lines,
 		Booking: sold.Booking, PerkTaken: sold.PerkTaken, PaidAt: stored(sold.PaidAt),
+		Metadata: sold.Order.Metadata,
 	}
 }
 
@@ -350,7 +369,7 @@ func soldOrder(sold *domain.Sold, ticketCode func(n int) string) domain.SoldOrde
 		ID: o.ID, SaleID: o.SaleID, SaleName: o.SaleName, Status: domain.OrderPaid,
 		Lines: lines, AmountMinor: o.AmountMinor, Currency: o.Currency,
 		Email: o.Email, Buyer: o.Buyer, QuotaLedger: o.QuotaLedger,
-		Capture: capture, Booking: sold.Booking, Perk: o.Perk, PerkTaken: sold.PerkTaken,
+		Capture: capture, Booking: sold.Booking, Metadata: o.Metadata, Perk: o.Perk, PerkTaken: sold.PerkTaken,
 		Tickets: tickets(o.Lines, ticketCode), PaidAt: stored(sold.PaidAt),
 	}
 }

@@ -125,7 +125,9 @@ func (s *Store) FinishRefund(ctx context.Context, payment string, at time.Time) 
 			       jsonb_build_object('order', replace(r.order_id::text, '-', ''), 'sale', r.sale_id,
 			                          'payment', r.payment, 'amount_minor', p.amount_minor, 'currency', p.currency,
 			                          'reason', r.reason, 'refunded_at', r.refunded_at)
+			       || CASE WHEN o.metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', o.metadata) END
 			FROM refunded r JOIN payments p ON p.id = r.payment
+			LEFT JOIN orders o ON o.id = r.order_id AND r.bought = 'tickets'
 		)
 		SELECT EXISTS (SELECT FROM refunds WHERE payment = $1)`,
 		payment, stored(at)).Scan(&begun)

@@ -60,6 +60,7 @@ func newCheckout(order domain.Order) *checkout {
 			AmountMinor: order.AmountMinor,
 			Currency:    order.Currency,
 			Fingerprint: order.Fingerprint,
+			Metadata:    order.Metadata,
 		},
 	}
 }
