@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -170,12 +169,12 @@ func (d *Desk) whyOpen(ctx context.Context, wait domain.CancelWait) (domain.Canc
 	if wait.Since.IsZero() {
 		wait.Since = info.GetStartTime().AsTime()
 	}
-	switch info.GetStatus() {
-	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+	switch standingOf(info.GetStatus()) {
+	case standingCompleted:
 		return wait, false, nil
-	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+	case standingOpen:
 		wait.Reason, wait.Attempts = d.lastFailure(described.GetPendingActivities())
-	default:
+	case standingBrokeOff:
 		wait.Reason = brokenOff
 	}
 	return wait, true, nil

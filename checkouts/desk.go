@@ -203,7 +203,7 @@ func (d *Desk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutSta
 	if err != nil {
 		return domain.CheckoutState{}, fromTemporal("describe checkout", id.String(), err)
 	}
-	if described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if standingOf(described.GetWorkflowExecutionInfo().GetStatus()) != standingOpen {
 		state, err := d.closed(ctx, id)
 		return state.CheckoutState, err
 	}

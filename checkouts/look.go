@@ -35,12 +35,38 @@ func (d *Desk) Look(ctx context.Context, id string) (Look, error) {
 	if err != nil {
 		return Look{}, err
 	}
-	look := Look{Open: about.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	look := Look{Open: standingOf(about.GetWorkflowExecutionInfo().GetStatus()) == standingOpen}
 	if !look.Open {
 		look.ClosedAt = about.GetWorkflowExecutionInfo().GetCloseTime().AsTime()
 	}
 	look.WaitsFor = d.waitsFor(about)
 	return look, nil
+}
+
+// A standing is what a workflow's status in Temporal means to us.
+type standing string
+
+const (
+	standingOpen      standing = "open"
+	standingCompleted standing = "completed"
+	standingBrokeOff  standing = "broke off" // closed without a result
+)
+
+// standingOf takes a workflow for closed only where Temporal says that it is: a paused
+// one goes on, and what this release does not know is begun by nobody a second time.
+func standingOf(status enumspb.WorkflowExecutionStatus) standing {
+	switch status {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return standingCompleted
+	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED,
+		enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return standingBrokeOff
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED,
+		enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED:
+		return standingOpen
+	default:
+		return standingOpen
+	}
 }
 
 // waitsFor says nothing of a workflow task that is tried again: a worker had it,

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
-	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -73,7 +72,7 @@ func unfinished(info *workflowpb.WorkflowExecutionInfo) Unfinished {
 		ID:        id,
 		SaleID:    keyword(info.GetSearchAttributes(), workflows.SaleAttribute.GetName()),
 		StartedAt: info.GetStartTime().AsTime(),
-		Failed:    info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		Failed:    standingOf(info.GetStatus()) == standingBrokeOff,
 		Checkout:  parts[0] == "checkout",
 	}
 	if len(parts) > 1 {
