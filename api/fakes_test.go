@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -98,6 +100,9 @@ func (w *world) Sales(context.Context) ([]*domain.Sale, error) {
 			sales = append(sales, sale)
 		}
 	}
+	slices.SortFunc(sales, func(a, b *domain.Sale) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
 	return sales, nil
 }
 
@@ -139,16 +144,19 @@ func (w *world) RefundsOfOrder(_ context.Context, id domain.OrderID) ([]domain.R
 	return w.refunds[id], nil
 }
 
-func (w *world) OrdersOfSale(_ context.Context, saleID string, after domain.OrderID, limit int) ([]domain.SoldOrder, error) {
+func (w *world) FindOrders(_ context.Context, f domain.OrderFilter) ([]domain.SoldOrder, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var orders []domain.SoldOrder
 	for _, o := range w.sold {
-		if o.SaleID == saleID && o.ID.String() > after.String() && len(orders) < limit {
+		hasTicket := func(t domain.Ticket) bool { return t.Code == f.TicketCode }
+		if (f.SaleID == "" || o.SaleID == f.SaleID) && o.ID.String() > f.After.String() && (f.Email == "" || o.Email == f.Email) &&
+			(f.Status == "" || o.Status == f.Status) && (f.TicketCode == "" || slices.ContainsFunc(o.Tickets, hasTicket)) {
 			orders = append(orders, *o)
 		}
 	}
-	return orders, nil
+	slices.SortFunc(orders, func(a, b domain.SoldOrder) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return orders[:min(len(orders), f.Limit)], nil
 }
 
 // ---- Books

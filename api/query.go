@@ -18,7 +18,7 @@ import (
 type queryNames struct{ known []string }
 
 // refuseUnknownQuery refuses parameters that the operation does not have, and any that
-// is given twice. Webhooks are left alone: their URL is what the provider was told.
+// is given twice or has no value. Webhooks are left alone: their URL is what the provider was told.
 func (s *Server) refuseUnknownQuery(names *queryNames) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		target := ctx.URL()
@@ -44,6 +44,8 @@ func (n *queryNames) check(raw string) error {
 			return domain.Invalid("query", "has a parameter that this request does not know; "+n.knownText())
 		case len(values) > 1:
 			return domain.Invalid(name, "is given twice")
+		case values[0] == "": // it would filter nothing
+			return domain.Invalid(name, "has no value")
 		}
 	}
 	return nil

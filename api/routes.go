@@ -23,7 +23,7 @@ func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "list-sales", Method: http.MethodGet, Path: "/v1/sales",
 		Summary: "Sales on offer, with their stock", Tags: []string{"sales"},
-		Description: "The newest first.",
+		Description: "The newest first, by pages.",
 	}, []domain.Code{domain.CodeOverloaded}, s.sales)
 
 	operation(s, api, huma.Operation{
@@ -118,8 +118,14 @@ func (s *Server) routeAdmin(api huma.API) {
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
-		Summary: "A sale's paid orders", Description: "In the order of their ids, which is that of their time.",
+		Summary: "A sale's paid orders", Description: "In the order of their ids, which is that of their time, by pages. " +
+			"Checkouts that were not paid are not among them.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "find-orders", Method: http.MethodGet, Path: "/v1/orders",
+		Summary: "Paid orders of all sales", Description: "For who has a ticket's code or a buyer's address and does not know the sale. As list-orders.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid}, s.ordersOfAllSales)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "refund-order", Method: http.MethodPost, Path: "/v1/orders/{order}/refund",

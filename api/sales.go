@@ -18,29 +18,6 @@ type saleInput struct {
 
 type saleOutput struct{ Body SaleView }
 
-type salesOutput struct{ Body SalesView }
-
-// SalesView lists what is on offer.
-type SalesView struct {
-	Sales []SaleView `json:"sales"`
-}
-
-func (s *Server) sales(ctx context.Context, _ *struct{}) (*salesOutput, error) {
-	sales, err := s.Catalog.Sales(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &salesOutput{SalesView{make([]SaleView, 0, len(sales))}}
-	for _, sale := range sales {
-		levels, err := s.Catalog.Stock(ctx, sale)
-		if err != nil {
-			return nil, err
-		}
-		out.Body.Sales = append(out.Body.Sales, viewSale(sale, levels, time.Now()))
-	}
-	return out, nil
-}
-
 func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 	sale, err := s.Catalog.Sale(ctx, in.Sale)
 	if err != nil {
@@ -169,48 +146,6 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 		return nil, err
 	}
 	return &saleOutput{viewSale(sale, levels, time.Now())}, nil
-}
-
-type ordersInput struct {
-	Sale  string `path:"sale"`
-	After string `query:"after" doc:"The next of the page before"`
-	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"500"`
-}
-
-type ordersOutput struct{ Body OrdersView }
-
-// OrdersView is a page of a sale's paid orders, in the order of their ids.
-type OrdersView struct {
-	Orders []AdminOrderView `json:"orders"`
-	Next   string           `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`
-}
-
-func (s *Server) ordersOfSale(ctx context.Context, in *ordersInput) (*ordersOutput, error) {
-	sale, err := s.Catalog.Sale(ctx, in.Sale)
-	if err != nil {
-		return nil, err
-	}
-	var after domain.OrderID
-	if in.After != "" {
-		if after, err = domain.ParseOrderID(in.After); err != nil {
-			return nil, domain.Invalid("after", "must be the next of the page before")
-		}
-	}
-	orders, err := s.Orders.OrdersOfSale(ctx, sale.ID, after, in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &ordersOutput{OrdersView{Orders: make([]AdminOrderView, 0, len(orders))}}
-	for i := range orders {
-		o := &orders[i]
-		out.Body.Orders = append(out.Body.Orders, AdminOrderView{
-			OrderView: viewSoldOrder(o), Email: o.Email, Payment: o.Capture.Payment, RefundingAt: timeOrNil(o.RefundingAt),
-		})
-	}
-	if len(orders) == in.Limit {
-		out.Body.Next = orders[len(orders)-1].ID.String()
-	}
-	return out, nil
 }
 
 type adminOrderInput struct {

@@ -57,9 +57,8 @@ type Orders interface {
 	// RefundsOfOrder lists the refunds of money captured for an order, whether or
 	// not it got tickets. None: an empty list.
 	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
-	// OrdersOfSale lists the paid orders of a sale in the order of their ids,
-	// those after the given one (zero: from the start), at most limit.
-	OrdersOfSale(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.SoldOrder, error)
+	// FindOrders lists the paid orders that a filter lets through, in the order of their ids.
+	FindOrders(ctx context.Context, filter domain.OrderFilter) ([]domain.SoldOrder, error)
 	// Cancellation tells how far the cancellation of a sale has come. CodeNotFound:
 	// the sale is not canceled.
 	Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error)

@@ -89,11 +89,11 @@ func (s *Store) RefundCounts(ctx context.Context, saleID string) (RefundCounts, 
 }
 
 // PaidOrders returns the ids of a sale's orders that follow after, whose tickets
-// stand, in the order of their ids: at most limit (1…OrdersPageMax). A page
+// stand, in the order of their ids: at most limit (1…domain.OrdersPageMax). A page
 // shorter than limit is the last.
 func (s *Store) PaidOrders(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.OrderID, error) {
-	if limit < 1 || limit > OrdersPageMax {
-		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", OrdersPageMax))
+	if limit < 1 || limit > domain.OrdersPageMax {
+		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", domain.OrdersPageMax))
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -72,7 +72,7 @@ func TestLinesComeBackAsTheyWerePlaced(t *testing.T) {
 		wantEqual(t, "tickets read", read.Tickets, recorded.Tickets)
 		wantEqual(t, "lines of a refund", must(b.store.BeginOrderRefund(b.ctx, order.ID, domain.RefundByOrganiser, day)).Lines, order.Lines)
 	}
-	for _, o := range must(b.store.OrdersOfSale(b.ctx, sale.ID, domain.OrderID{}, 100)) {
+	for _, o := range must(b.store.FindOrders(b.ctx, domain.OrderFilter{SaleID: sale.ID, Limit: 100})) {
 		if !slices.IsSortedFunc(o.Lines, func(a, b domain.Line) int { return strings.Compare(a.Class, b.Class) }) {
 			t.Errorf("lines of the listed order %s: %+v", o.ID, o.Lines)
 		}

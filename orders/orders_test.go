@@ -548,7 +548,7 @@ func TestOrdersOfSaleByPages(t *testing.T) {
 	}
 	var cursor domain.OrderID
 	for _, size := range []int{2, 2, 1} {
-		page, err := b.store.OrdersOfSale(b.ctx, b.sale.ID, cursor, 2)
+		page, err := b.store.FindOrders(b.ctx, domain.OrderFilter{SaleID: b.sale.ID, After: cursor, Limit: 2})
 		if err != nil || len(page) != size {
 			t.Fatalf("page of %d, %v; want %d", len(page), err, size)
 		}
@@ -560,10 +560,54 @@ func TestOrdersOfSaleByPages(t *testing.T) {
 			cursor = o.ID
 		}
 	}
-	for _, limit := range []int{0, -1, orders.OrdersPageMax + 1} {
-		_, err := b.store.OrdersOfSale(b.ctx, b.sale.ID, domain.OrderID{}, limit)
+	for _, limit := range []int{0, -1, domain.OrdersPageMax + 1} {
+		_, err := b.store.FindOrders(b.ctx, domain.OrderFilter{SaleID: b.sale.ID, Limit: limit})
 		wantCode(t, err, domain.CodeInvalid)
 	}
+}
+
+func TestOrdersAreFound(t *testing.T) {
+	b := setup(t)
+	first, second := b.record(t, b.sold(t, keyOf(1))), b.record(t, b.sold(t, keyOf(2)))
+	if _, err := b.store.BeginOrderRefund(b.ctx, second.ID, domain.RefundByOrganiser, day); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		filter domain.OrderFilter
+		want   []domain.OrderID
+	}{
+		"all of the sale":          {domain.OrderFilter{SaleID: b.sale.ID}, []domain.OrderID{first.ID, second.ID}},
+		"of another sale":          {domain.OrderFilter{SaleID: "another"}, nil},
+		"by address":               {domain.OrderFilter{SaleID: b.sale.ID, Email: first.Email}, ordersOf(first.Email, first, second)},
+		"by an address of nobody":  {domain.OrderFilter{Email: "nobody@example.org"}, nil},
+		"by a ticket's code":       {domain.OrderFilter{TicketCode: first.Tickets[0].Code}, []domain.OrderID{first.ID}},
+		"by a code of no ticket":   {domain.OrderFilter{TicketCode: "X"}, nil},
+		"by status":                {domain.OrderFilter{SaleID: b.sale.ID, Status: domain.OrderRefunding}, []domain.OrderID{second.ID}},
+		"by all of it":             {domain.OrderFilter{SaleID: b.sale.ID, Status: domain.OrderPaid, TicketCode: first.Tickets[0].Code, Email: first.Email}, []domain.OrderID{first.ID}},
+		"by code and wrong status": {domain.OrderFilter{Status: domain.OrderPaid, TicketCode: second.Tickets[0].Code}, nil},
+		"of all sales, by pages":   {domain.OrderFilter{After: first.ID, Limit: 1}, []domain.OrderID{second.ID}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.filter.Limit = max(tt.filter.Limit, 10)
+			found, err := b.store.FindOrders(b.ctx, tt.filter)
+			var ids []domain.OrderID
+			for _, o := range found {
+				ids = append(ids, o.ID)
+			}
+			if err != nil || !slices.Equal(ids, tt.want) {
+				t.Errorf("found %v, %v; want %v", ids, err, tt.want)
+			}
+		})
+	}
+}
+
+func ordersOf(email string, all ...domain.SoldOrder) (ids []domain.OrderID) {
+	for _, o := range all {
+		if o.Email == email {
+			ids = append(ids, o.ID)
+		}
+	}
+	return ids
 }
 
 func TestRefundOfTickets(t *testing.T) {

@@ -12,9 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// OrdersPageMax is the most orders that OrdersOfSale returns at once.
-const OrdersPageMax = 500
-
 // Order returns a sold order with its tickets; a *domain.Error with CodeNotFound
 // where none was recorded, which is also what a checkout that is under way or
 // ended without a sale gets.
@@ -31,18 +28,37 @@ func (s *Store) Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder,
 	return found[0], nil
 }
 
-// OrdersOfSale returns the orders of a sale that follow after, in the order of
-// their ids, which is that of their time: at most limit (1…OrdersPageMax). The
-// zero id starts from the oldest; the last id of a page is the cursor of the
-// next; a page shorter than limit is the last.
-func (s *Store) OrdersOfSale(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.SoldOrder, error) {
-	if limit < 1 || limit > OrdersPageMax {
-		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", OrdersPageMax))
+// FindOrders returns the sold orders that a filter lets through, in the order of their
+// ids. The last id of a page is After of the next; a page shorter than Limit is the last.
+// An address is looked for among all orders of the sale: it has no index, which every
+// paid order would pay for.
+func (s *Store) FindOrders(ctx context.Context, f domain.OrderFilter) ([]domain.SoldOrder, error) {
+	if f.Limit < 1 || f.Limit > domain.OrdersPageMax {
+		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", domain.OrdersPageMax))
 	}
+	where, args := `WHERE o.id > $1`, []any{uuidOf(f.After)}
+	must := func(condition string, value any) {
+		args = append(args, value)
+		where += fmt.Sprintf(" AND "+condition, len(args))
+	}
+	if f.SaleID != "" {
+		must(`o.sale_id = $%d`, f.SaleID)
+	}
+	if f.Email != "" {
+		must(`o.email = $%d`, f.Email)
+	}
+	if f.Status != "" {
+		must(`o.status = $%d`, string(f.Status))
+	}
+	if f.TicketCode != "" {
+		must(`o.id = (SELECT order_id FROM tickets WHERE code = $%d)`, f.TicketCode)
+	}
+	args = append(args, f.Limit)
+	where += fmt.Sprintf(` ORDER BY o.id LIMIT $%d`, len(args))
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	found, err := s.queryOrders(ctx, `WHERE o.sale_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3`, saleID, uuidOf(after), limit)
-	return found, readFailed("list orders of", saleID, err)
+	found, err := s.queryOrders(ctx, where, args...)
+	return found, readFailed("list orders of", f.SaleID, err)
 }
 
 // queryOrders reads whole orders in one round trip.

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"boxoffice/domain"
-	"boxoffice/orders"
 )
 
 // An order that is restored has no address once nobody knows it any more. It is
@@ -22,7 +21,7 @@ func TestAnOrderWithoutAnAddress(t *testing.T) {
 	if read.Email != "" || len(read.Tickets) != 3 {
 		t.Errorf("%q with %d tickets, want no address and all 3", read.Email, len(read.Tickets))
 	}
-	of, err := b.store.OrdersOfSale(b.ctx, b.sale.ID, domain.OrderID{}, orders.OrdersPageMax)
+	of, err := b.store.FindOrders(b.ctx, domain.OrderFilter{SaleID: b.sale.ID, Limit: domain.OrdersPageMax})
 	if err != nil || len(of) != 1 {
 		t.Fatalf("%d orders of the sale, %v", len(of), err)
 	}

@@ -100,7 +100,7 @@ func TestRestoreOfWhatWasRecorded(t *testing.T) {
 	require.NoError(t, book.Return(ctx, &refunded))
 	require.NoError(t, store.FinishRefund(ctx, refunded.Capture.Payment, paidAt))
 	lost.Returned = []audit.Returned{{Payment: "pay_dee", AmountMinor: refunded.AmountMinor, Currency: "EUR", Reason: domain.RefundByOrganiser, At: paidAt}}
-	all, err := store.OrdersOfSale(ctx, sale.ID, domain.OrderID{}, 10)
+	all, err := store.FindOrders(ctx, domain.OrderFilter{SaleID: sale.ID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, all, 4)
 	for _, o := range all {
@@ -114,7 +114,7 @@ func TestRestoreOfWhatWasRecorded(t *testing.T) {
 		require.Equal(t, map[restore.Outcome]int{restore.Restored: 4}, report.Counts, "%+v", report.Items)
 	}
 
-	after, err := store.OrdersOfSale(ctx, sale.ID, domain.OrderID{}, 10)
+	after, err := store.FindOrders(ctx, domain.OrderFilter{SaleID: sale.ID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, after, 4)
 	for _, got := range after {

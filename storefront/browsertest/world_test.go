@@ -270,7 +270,7 @@ func (d database) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refu
 	return nil, nil
 }
 
-func (d database) OrdersOfSale(context.Context, string, domain.OrderID, int) ([]domain.SoldOrder, error) {
+func (d database) FindOrders(context.Context, domain.OrderFilter) ([]domain.SoldOrder, error) {
 	return nil, nil
 }
 
