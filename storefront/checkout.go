@@ -96,6 +96,7 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 		setCookie(w, r, orderCookie, held.Token, "/orders/"+held.Order.String(), cookieAge)
 		if form.QueueToken != "" {
 			forgetPlace(w, r, sale.ID) // it has served
+			setCookie(w, r, basketCookie, "", "/queue/"+form.QueueToken, -time.Second)
 		}
 		http.Redirect(w, r, "/orders/"+held.Order.String()+"#"+held.Token, http.StatusSeeOther)
 	default:
@@ -157,10 +158,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 
 // readForm reads what can be read; what is wrong with it, the API says.
 func readForm(r *http.Request, sale *domain.Sale) (formData, []checkoutItem) {
-	form := formData{Key: r.PostForm.Get("key"), Email: strings.TrimSpace(r.PostForm.Get("email")), Quantities: make(map[string]int64)}
-	if len(form.Key) > keyLenMax || strings.ContainsAny(form.Key, "\"\\\r\n") || form.Key == "" {
-		form.Key = newKey()
-	}
+	form := formData{Key: postedKey(r), Email: strings.TrimSpace(r.PostForm.Get("email")), Quantities: make(map[string]int64)}
 	if token := r.PostForm.Get("queue_token"); tokenPattern.MatchString(token) {
 		form.QueueToken = token
 	}
@@ -174,6 +172,15 @@ func readForm(r *http.Request, sale *domain.Sale) (formData, []checkoutItem) {
 		items = append(items, checkoutItem{class.Name, n})
 	}
 	return form, items
+}
+
+// postedKey is the Idempotency-Key of a form; a new one where it has none.
+func postedKey(r *http.Request) string {
+	key := r.PostForm.Get("key")
+	if len(key) > keyLenMax || strings.ContainsAny(key, "\"\\\r\n") || key == "" {
+		return newKey()
+	}
+	return key
 }
 
 // newKey is a UUIDv7, as the scripts make them: the order's id then carries its time.

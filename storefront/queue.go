@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"boxoffice/domain"
@@ -37,6 +38,8 @@ type place struct {
 
 	Late          bool       `json:"late"`           // its turn has passed, it is let in again
 	AdmittedUntil *time.Time `json:"admitted_until"` // nil: as long as the token is good
+
+	retryAfter time.Duration // 0: no hint
 }
 
 // A draw is what makes the draw of places verifiable.
@@ -82,27 +85,8 @@ type queueData struct {
 // queue is the page of one place: where it stands, and the checkout once it is
 // its turn. The address is the place, so it can be kept and opened elsewhere.
 func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
-	token := r.PathValue("token")
-	if !tokenPattern.MatchString(token) {
-		p.unknownPlace(w, r)
-		return
-	}
-	var found place
-	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/queue/" + token}, &found)
-	switch {
-	case err != nil:
-		p.unavailable(w, r, err)
-		return
-	case a.status == http.StatusNotFound:
-		p.unknownPlace(w, r)
-		return
-	case !a.ok():
-		p.busy(w, r, a, "Your place is safe")
-		return
-	}
-	sale, err := p.Catalog.Sale(r.Context(), found.Sale)
-	if err != nil {
-		p.unavailable(w, r, err)
+	token, sale, found, ok := p.findPlace(w, r)
+	if !ok {
 		return
 	}
 	if found.over() {
@@ -110,12 +94,13 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 	} else {
 		keepPlace(w, r, sale, token) // however it was taken, and also where it was opened from another device
 	}
-	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, a.retryAfter, p.heldOrders(w, r, sale)))
+	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, found.retryAfter, p.heldOrders(w, r, sale)))
 }
 
 func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token string, retryAfter time.Duration, held []orderView) queueData {
 	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
+	data.Prepared = fillIn(r, &data.Form, sale)
 	data.Held = held
 	if until := found.AdmittedUntil; until != nil {
 		data.Until, data.UntilAt = spellWait(max(time.Until(*until).Seconds(), 1)), until.UTC().Format(time.RFC3339)
@@ -165,7 +150,7 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var taken place
-	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/sales/" + sale.ID + "/queue", body: struct{}{}}, &taken)
+	a, err := p.ask(r, requestID(w), joinQuestion(r, sale), &taken)
 	switch {
 	case err != nil:
 		p.unavailable(w, r, err)
@@ -176,8 +161,26 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 	default:
 		data := p.saleData(r, sale)
 		data.JoinNotice = joinNotice(a)
+		data.Shown = strings.TrimSpace(r.PostFormValue("entitlement"))
+		data.Form.Key = postedKey(r) // an answer that did not come may be this key's
 		p.renderSale(w, r, a.status, data)
 	}
+}
+
+// joinQuestion is what a script would send to join, with what the sale asks for.
+func joinQuestion(r *http.Request, sale *domain.Sale) question {
+	q := question{method: http.MethodPost, path: "/v1/sales/" + sale.ID + "/queue", body: struct{}{}}
+	shown := strings.TrimSpace(r.PostFormValue("entitlement"))
+	if !sale.Entitlement.IsAsked() || shown == "" {
+		return q
+	}
+	kind := domain.PresaleCode
+	if strings.Contains(shown, ".") { // as no code has
+		kind = domain.Invitation
+	}
+	q.header = http.Header{"Idempotency-Key": {`"` + postedKey(r) + `"`}}
+	q.body = map[string]map[domain.EntitlementKind]string{"entitlement": {kind: shown}}
+	return q
 }
 
 // placeCookie leads a browser back to the place that it has in a sale's queue: sent

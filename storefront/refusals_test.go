@@ -20,6 +20,7 @@ func TestARefusalIsSaidInWords(t *testing.T) {
 	for _, code := range []domain.Code{
 		domain.CodeInvalid, domain.CodeTooLarge, domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeSoldOut, domain.CodeNotOpen, domain.CodeSaleCanceled,
 		domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeProofRequired, domain.CodeNotFound, domain.CodeInternal, "of_a_newer_api",
+		domain.CodeNotEntitled, domain.CodeBadEntitlement, domain.CodeEntitlementExpired, domain.CodeEntitlementSpent, domain.CodeQueueFull,
 	} {
 		p := problem{Code: string(code), RequestID: "request-1"}
 		p.Errors = append(p.Errors, struct {

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/waitingroom"
 )
 
 // A Catalog answers what is on sale and how much of it is left.
@@ -82,14 +83,14 @@ type pages struct {
 
 // New parses the templates. Its handler answers GET and HEAD of /, /sales/…, /queue/…,
 // /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue,
-// /sales/{sale}/checkouts and /orders/{order}/cancel, and a page that says so for everything else.
+// /sales/{sale}/checkouts, /queue/{token}/basket and /orders/{order}/cancel, and a page that says so for everything else.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
 	}
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "fives": fives, "times": func(a, b int64) int64 { return a * b }, "status": showStatus}
-	for _, name := range []string{"sales", "sale", "queue", "order", "organiser", "error"} {
+	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "fives": fives, "turn": func() string { return spell(waitingroom.EntryLife) }, "times": func(a, b int64) int64 { return a * b }, "status": showStatus}
+	for _, name := range []string{"sales", "sale", "queue", "basket", "order", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(funcs).
 			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -107,6 +108,8 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /sales/{sale}/queue", p.join)
 	mux.HandleFunc("POST /sales/{sale}/checkouts", p.checkout)
 	mux.HandleFunc("GET /queue/{token}", p.queue)
+	mux.HandleFunc("GET /queue/{token}/basket", p.prepare)
+	mux.HandleFunc("POST /queue/{token}/basket", p.keepBasket)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
@@ -215,6 +218,9 @@ type saleData struct {
 	Room       *room       // of a sale with a waiting room, where the API has an answer
 	KeptPlace  string      // the token of the place that this browser has in the queue; empty: none
 	JoinNotice *notice     // the answer to joining without JavaScript
+	Shown      string      // the code or invitation that was sent without JavaScript
+	Preparing  bool        // the form only fills in what will be sent when the turn comes
+	Prepared   bool        // the form is filled in with what was kept
 	Rejoin     bool        // offers another place in the queue
 	Held       []orderView // what this browser, without JavaScript, has on hold already
 	Form       formData
@@ -260,6 +266,21 @@ func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, d
 
 // RoomSoldOut: nobody is let in any more, for good.
 func (d saleData) RoomSoldOut() bool { return d.Room != nil && d.Room.Status == placeSoldOut }
+
+// Asked is what joining the queue needs, in words; empty: nothing.
+func (d saleData) Asked() string {
+	rule := &d.Entitlement
+	switch {
+	case rule.PresaleCodes && rule.InvitationKey != nil:
+		return "presale code or invitation"
+	case rule.PresaleCodes:
+		return "presale code"
+	case rule.InvitationKey != nil:
+		return "invitation"
+	default:
+		return ""
+	}
+}
 
 // refreshSecs lets a page without JavaScript open by itself, not sooner than a
 // buyer could have filled in anything: before the opening there is nothing to fill in.

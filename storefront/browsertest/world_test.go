@@ -35,7 +35,9 @@ type shop struct {
 	orders map[domain.OrderID]*domain.CheckoutState
 	sold   map[domain.OrderID]*domain.SoldOrder
 	places map[string]waitingroom.Place
-	holds  int // orders that were held
+	codes  map[string]string // presale codes that are good → the key that used it, empty: none
+	losing int               // answers to joins with a code that are lost from now on
+	holds  int               // orders that were held
 	asked  []string
 
 	meter *prometheus.Registry
@@ -69,7 +71,7 @@ func open(t *testing.T, change ...func(*domain.Sale)) *shop {
 	s := &shop{
 		t: t, keys: keys, sales: []*domain.Sale{sale}, stock: make(map[uint32]*domain.StockLevel),
 		orders: make(map[domain.OrderID]*domain.CheckoutState), sold: make(map[domain.OrderID]*domain.SoldOrder),
-		places: make(map[string]waitingroom.Place), meter: prometheus.NewRegistry(),
+		places: make(map[string]waitingroom.Place), codes: make(map[string]string), meter: prometheus.NewRegistry(),
 	}
 	for _, c := range sale.Classes {
 		s.stock[c.Ledger] = &domain.StockLevel{Name: c.Name, Ledger: c.Ledger, Capacity: c.Capacity, Available: c.Capacity}
@@ -101,7 +103,7 @@ func (s *shop) assemble() http.Handler {
 	server, err = api.New(api.Options{
 		Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Verifier: &verifier{}, Auditor: &auditor{},
 		PayURL: func(o domain.Order, _ domain.Hold) (string, error) { return "/pay/" + o.ID.String(), nil },
-		Rooms:  rooms{shop: s}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
+		Rooms:  rooms{shop: s}, Entitlements: entitlements{rooms: rooms{shop: s}}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
 		Log: log, Pages: pages,
 	})
 	if err != nil {
@@ -379,6 +381,44 @@ func (r rooms) Join(_ context.Context, sale *domain.Sale) (string, waitingroom.P
 	}
 	r.shop.places[token] = place
 	return token, place, nil
+}
+
+// setPlace changes where a token stands.
+func (s *shop) setPlace(token string, change func(*waitingroom.Place)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := s.places[token]
+	change(&place)
+	s.places[token] = place
+}
+
+type entitlements struct {
+	api.Entitlements
+	rooms rooms
+}
+
+func (e entitlements) Join(ctx context.Context, sale *domain.Sale, shown domain.ShownEntitlement, key string) (string, waitingroom.Place, error) {
+	s := e.rooms.shop
+	s.mu.Lock()
+	usedBy, isGood := s.codes[shown.Value]
+	if isGood && usedBy == "" {
+		s.codes[shown.Value] = key
+	}
+	isLost := s.losing > 0
+	if isLost {
+		s.losing--
+	}
+	s.mu.Unlock()
+	switch {
+	case !isGood || shown.Kind != domain.PresaleCode:
+		return "", waitingroom.Place{}, &domain.Error{Code: domain.CodeBadEntitlement}
+	case usedBy != "" && usedBy != key:
+		return "", waitingroom.Place{}, &domain.Error{Code: domain.CodeEntitlementSpent}
+	case isLost:
+		return "", waitingroom.Place{}, &domain.UnknownError{Op: "take a place"}
+	default:
+		return e.rooms.Join(ctx, sale)
+	}
 }
 
 func (r rooms) Place(_ context.Context, token string) (waitingroom.Place, error) {

@@ -30,8 +30,50 @@ let open = root.dataset.open === 'true';
 let canceled = root.dataset.canceled === 'true';
 let busy = false;
 let wasShort = false; // the last try was refused for want of tickets
+let preparing = false; // the turn has not come: the form is filled in and nothing is sent
 let place = ''; // the queue's token that lets this checkout in; empty where there is no queue
 let hooks = {};
+
+// What is filled in while one waits: {quantities, email, at}. In this browser only, until it is ordered.
+const BASKET_LIFE_MS = 3 * 86_400_000;
+const basket = new Kept('localStorage', `boxoffice.basket.${sale}`);
+
+/**
+ * Lets the form be filled in before the turn, and takes that back when it comes. What was
+ * filled in before is put in again.
+ * @returns {boolean} whether there is something to be ordered
+ */
+export function setPreparing(on) {
+  preparing = on;
+  document.getElementById('preparing').hidden = !on;
+  form.classList.toggle('preparing', on);
+  recall();
+  refresh();
+  return rows.some((row) => quantityOf(row) > 0);
+}
+
+/** Fills in what was kept, where the form says nothing else. */
+function recall() {
+  const kept = basket.get();
+  if (!kept || !(clock.now() - kept.at < BASKET_LIFE_MS)) return;
+  const { email } = form.elements;
+  if (!email.value && typeof kept.email === 'string') email.value = kept.email;
+  if (rows.some((row) => quantityOf(row) > 0)) return;
+  for (const row of rows) {
+    const n = Number(kept.quantities?.[row.dataset.class]);
+    if (Number.isInteger(n) && n > 0 && n <= limit) row.querySelector('input').value = n;
+  }
+}
+
+/** Keeps what is filled in, on the page of a place. */
+function remember() {
+  if (!preparing && !place) return;
+  const quantities = Object.fromEntries(rows.filter((row) => quantityOf(row) > 0).map((row) => [row.dataset.class, quantityOf(row)]));
+  basket.set({ quantities, email: form.elements.email.value.trim(), at: clock.now() });
+}
+
+/** There is nothing to be ordered any more. */
+export const dropBasket = () => basket.set(null);
 
 /**
  * Brings the form to life, once.
@@ -134,7 +176,7 @@ function announceStock() {
 
 // ---- the form
 
-const stockOf = (row) => (row.dataset.available === '' ? Infinity : Number(row.dataset.available));
+const stockOf = (row) => (preparing || row.dataset.available === '' ? Infinity : Number(row.dataset.available));
 const quantityOf = (row) => (/^\s*\d{1,3}\s*$/.test(row.querySelector('input').value) ? Number(row.querySelector('input').value) : 0);
 /** Whether one more of a class may be chosen. */
 const mayAdd = (row) => !busy && quantityOf(row) < stockOf(row) && rows.reduce((n, some) => n + quantityOf(some), 0) < limit;
@@ -160,7 +202,7 @@ function refresh() {
   setText(document.getElementById('total'), money(total, currency));
   // A try whose answer never came may itself hold what is missing: it may always be repeated.
   const short = !pending.get() && shortRows().length > 0;
-  setOff(buy, busy || !open || tickets === 0 || tickets > limit || short);
+  setOff(buy, busy || preparing || !open || tickets === 0 || tickets > limit || short);
   setText(buy, buttonText(tickets, short, allOut));
   showStanding(allOut);
   announceStock();
@@ -173,6 +215,7 @@ const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held
 function buttonText(tickets, short, allOut) {
   if (busy) return 'Holding your seats…';
   if (canceled) return 'Canceled';
+  if (preparing) return 'It is not your turn yet';
   if (!open) return 'Not open yet';
   if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
   if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
@@ -198,6 +241,7 @@ function step(row, by) {
   }
   row.querySelector('input').value = Math.max(0, quantityOf(row) + by);
   refresh();
+  remember();
   forget();
 }
 
@@ -229,6 +273,7 @@ rejoin.addEventListener('click', async (event) => {
   location.assign(link.href);
 });
 form.addEventListener('input', refresh);
+form.addEventListener('input', remember);
 form.addEventListener('input', forget);
 form.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -245,6 +290,7 @@ form.addEventListener('submit', (event) => {
 /** This browser's place has served: it is not offered again. The cookie of it only the server can take back. */
 function dropPlace() {
   new Kept('localStorage', `boxoffice.place.${sale}`).set(null);
+  new Kept('localStorage', `boxoffice.join.${sale}`).set(null);
   return fetch(`/sales/${sale}/queue`, { method: 'POST', body: new URLSearchParams({ leave: '1' }), keepalive: true }).catch(() => {});
 }
 
@@ -288,6 +334,7 @@ function finish(answer) {
     clock.correct(answer.date);
     new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - clock.now() });
     new HeldOrders(sale).add({ order, token }); // who comes back finds it again
+    dropBasket();
     if (place) dropPlace();
     location.assign(`/orders/${order}#${token}`);
     return;

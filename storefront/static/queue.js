@@ -1,6 +1,6 @@
 // The page of a place in the queue: follows it until it is let in, then is the checkout.
 import { Kept, ServerClock, Stream, ask, countDown, localTime, number, setText, sleep, tellTrouble } from './common.js';
-import { startCheckout } from './checkout.js';
+import { dropBasket, setPreparing, startCheckout } from './checkout.js';
 import { offerHeld } from './held.js';
 
 const STREAM_GRACE_MS = 1500; // then this page asks by itself
@@ -77,6 +77,7 @@ function enter(was) {
   for (const some of root.querySelectorAll('[data-state]')) some.hidden = some !== section(status);
   stopCountdown?.();
   stopCountdown = null;
+  showForm();
   if (status === 'draw') startCountdown();
   if (status === 'admitted') {
     countUntil();
@@ -84,6 +85,16 @@ function enter(was) {
   }
   // Who came to see the place changes nothing; who was waiting is brought to what is new.
   if (was && ENDS.includes(status)) section(status).querySelector('h1').focus();
+}
+
+/** The form is filled in while one waits, and sent when it is the turn. */
+function showForm() {
+  const isTurn = status === 'admitted';
+  const waits = !isTurn && !ENDS.includes(status);
+  document.getElementById('order-form').hidden = !isTurn && !waits;
+  const isFilledIn = setPreparing(waits);
+  document.getElementById('prepared').hidden = !isTurn || !isFilledIn || checkoutStarted;
+  if (status === 'canceled' || status === 'missing') dropBasket();
 }
 
 function startCountdown() {

@@ -1,6 +1,6 @@
 // The sale page: the countdown to the opening, the way into the queue where there is
 // one, else the checkout.
-import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, sleep, tellTrouble } from './common.js';
+import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, sleep, tellTrouble, uuidv7 } from './common.js';
 import { offerHeld } from './held.js';
 import { solve } from './proof.js';
 
@@ -46,6 +46,28 @@ if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && !Number.
 
 // ---- the queue
 
+// What the sale asks for, where it does: a presale code or an invitation, perhaps brought by the
+// address behind a #, which browsers send to nobody.
+const asks = document.getElementById('entitlement');
+if (asks && !asks.value) asks.value = new URLSearchParams(location.hash.slice(1)).get('code') ?? new URLSearchParams(location.hash.slice(1)).get('invitation') ?? '';
+
+// Who joins: {key, shown}. The same key with the same code has the same place, so that a lost
+// answer costs nothing.
+const joining = new Kept('localStorage', `boxoffice.join.${sale}`);
+
+/** The request that joins. */
+function joinRequest(proof) {
+  const headers = { 'Content-Type': 'application/json' };
+  const body = proof ? { proof } : {};
+  const shown = asks?.value.trim();
+  if (shown) {
+    if (joining.get()?.shown !== shown) joining.set({ key: uuidv7(clock.now()), shown });
+    headers['Idempotency-Key'] = `"${joining.get().key}"`;
+    body.entitlement = shown.includes('.') ? { invitation: shown } : { presale_code: shown };
+  }
+  return { method: 'POST', headers, body: JSON.stringify(body) };
+}
+
 // The token of the place that this browser took.
 const kept = new Kept('localStorage', `boxoffice.place.${sale}`);
 
@@ -61,6 +83,7 @@ async function offerKept() {
   document.getElementById('kept').hidden = false;
   document.getElementById('kept-link').href = `/queue/${token}`;
   document.getElementById('join-row').hidden = true;
+  if (asks) asks.parentElement.hidden = true;
 }
 
 document.getElementById('kept-drop')?.addEventListener('click', (event) => {
@@ -68,6 +91,7 @@ document.getElementById('kept-drop')?.addEventListener('click', (event) => {
   kept.set(null);
   document.getElementById('kept').hidden = true;
   document.getElementById('join-row').hidden = false;
+  if (asks) asks.parentElement.hidden = false;
   document.getElementById('join-button').focus(); // the pressed one is gone
 });
 
@@ -85,6 +109,10 @@ async function prove() {
 }
 
 async function takePlace() {
+  if (asks && !asks.value.trim()) { // the riddle would be for nothing
+    refuse({ code: 'entitlement_required', body: {} });
+    return false;
+  }
   const elsewhere = new Kept('localStorage', `boxoffice.place.${sale}`).get(); // another tab of this browser was faster
   if (elsewhere && elsewhere !== kept.get()) {
     location.assign(`/queue/${elsewhere}`);
@@ -97,11 +125,7 @@ async function takePlace() {
     const proof = await prove();
     let answer = { status: 0, code: '', body: {}, retryAfter: 0 };
     if (proof !== undefined) {
-      answer = await ask(`/v1/sales/${sale}/queue`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(proof ? { proof } : {}),
-      });
+      answer = await ask(`/v1/sales/${sale}/queue`, joinRequest(proof));
     }
     if (answer.status === 201) {
       kept.set(answer.body.token);
@@ -115,7 +139,8 @@ async function takePlace() {
       return false;
     }
     if (performance.now() > until) break;
-    if (mayRepeat) tell('warn', 'Still asking…', 'Very many people are joining right now. This page keeps asking by itself.');
+    if (answer.code === 'rate_limited') tell('warn', 'One moment', 'There were too many tries from your connection just now. This page tries again by itself.');
+    else if (mayRepeat) tell('warn', 'Still asking…', 'Very many people are joining right now. This page keeps asking by itself.');
     await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
     wait = Math.min(wait * 2, BACKOFF_MAX_MS);
   }
@@ -127,6 +152,20 @@ function refuse({ code, body }) {
   switch (code) {
     case 'sold_out':
       tell('bad', 'Sold out', 'All tickets of this sale are sold.');
+      break;
+    case 'entitlement_required':
+      tell('warn', 'This sale asks for a presale code or an invitation', 'You have it from the organiser. Without one nobody gets a place here.');
+      asks?.focus();
+      break;
+    case 'entitlement_refused':
+      tell('bad', 'This code or invitation is not known here', 'Please check it letter by letter. Perhaps it is for another sale, or the organiser has withdrawn it. You have no place yet.');
+      asks?.focus();
+      break;
+    case 'entitlement_expired':
+      tell('bad', 'This invitation has run out', 'It was good until a certain time. You have no place. Please ask the organiser.');
+      break;
+    case 'entitlement_spent':
+      tell('bad', 'This code or invitation was used already', 'All places that it is good for are taken. If it was you, your place is in the browser that you took it with, or at the address that you kept.');
       break;
     case 'queue_full':
       tell('warn', 'The queue is full', 'Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then.');

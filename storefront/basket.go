@@ -1,0 +1,104 @@
+package storefront
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// The basket that somebody prepares while they wait, without JavaScript: it is kept in a cookie
+// of their place's page, and nowhere else. With JavaScript it is in the browser's storage.
+
+// basketCookie holds what was filled in, sent to the page of that place only.
+const basketCookie = "boxoffice-basket"
+
+// basketBytesMax is what browsers keep, with room.
+const basketBytesMax = 3 << 10
+
+// prepare is the form of a place whose turn has not come. It is a page of its own, because the
+// place's page reads itself again under the fingers of who types.
+func (p *pages) prepare(w http.ResponseWriter, r *http.Request) {
+	token, sale, found, ok := p.findPlace(w, r)
+	if !ok {
+		return
+	}
+	if !mayPrepare(found.Status) {
+		http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
+		return
+	}
+	data := p.place(r, sale, found, token, 0, nil)
+	data.Preparing, data.RefreshSecs = true, 0
+	p.render(w, r, http.StatusOK, "basket", page{Title: "Prepare your order", Data: data})
+}
+
+func mayPrepare(status string) bool {
+	return status == placeDraw || status == placeWaiting || status == placePaused
+}
+
+// keepBasket keeps the form in the browser. What is wrong with it is said when it is sent.
+func (p *pages) keepBasket(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
+	token, sale, _, ok := p.findPlace(w, r)
+	if !ok {
+		return
+	}
+	if err := r.ParseForm(); err != nil {
+		http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
+		return
+	}
+	form, _ := readForm(r, sale)
+	kept := url.Values{"email": {form.Email}}
+	for class, n := range form.Quantities {
+		kept.Set("quantity-"+class, strconv.FormatInt(min(n, domain.BuyerLimitMax), 10))
+	}
+	if value := kept.Encode(); len(value) <= basketBytesMax {
+		setCookie(w, r, basketCookie, value, "/queue/"+token, max(time.Until(sale.OpensAt), 0)+placeLife)
+	}
+	http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
+}
+
+// findPlace reads the place of a page; where it is not ok, the answer is written.
+func (p *pages) findPlace(w http.ResponseWriter, r *http.Request) (token string, sale *domain.Sale, found place, ok bool) {
+	token = r.PathValue("token")
+	if !tokenPattern.MatchString(token) {
+		p.unknownPlace(w, r)
+		return "", nil, found, false
+	}
+	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/queue/" + token}, &found)
+	switch {
+	case err != nil:
+		p.unavailable(w, r, err)
+		return "", nil, found, false
+	case a.status == http.StatusNotFound:
+		p.unknownPlace(w, r)
+		return "", nil, found, false
+	case !a.ok():
+		p.busy(w, r, a, "Your place is safe")
+		return "", nil, found, false
+	}
+	found.retryAfter = a.retryAfter
+	if sale, err = p.Catalog.Sale(r.Context(), found.Sale); err != nil {
+		p.unavailable(w, r, err)
+		return "", nil, found, false
+	}
+	return token, sale, found, true
+}
+
+// fillIn puts what was kept into a form, and reports whether there was anything.
+func fillIn(r *http.Request, form *formData, sale *domain.Sale) bool {
+	cookie, err := r.Cookie(basketCookie)
+	if err != nil || len(cookie.Value) > basketBytesMax {
+		return false
+	}
+	kept, err := url.ParseQuery(cookie.Value)
+	if err != nil {
+		return false
+	}
+	read, _ := readForm(&http.Request{PostForm: kept}, sale)
+	form.Email, form.Quantities = read.Email, maps.Clone(read.Quantities)
+	return form.Email != "" || len(form.Quantities) > 0
+}
