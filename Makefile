@@ -30,7 +30,17 @@ VULNCHECK     := deploy/vulncheck/vulncheck "$(CURDIR)/bin/govulncheck"
 OPENAPI_VALIDATE := go run github.com/getkin/kin-openapi/cmd/validate@v0.153.0
 SPECTRAL      := @stoplight/spectral-cli@6.16.3
 REDOCLY       := @redocly/cli@2.77.0
-# The local stack's module needs no C. Always the same, or all of Temporal is compiled twice.
+# Everything is built as the go.mod of its own module says, with the folders of this checkout for each other: what make
+# tests is what a checkout without go.work would build. go.work is for editors, and for `go test ./any/folder` from here.
+export GOWORK := off
+# The one list of modules. The local stack's needs no C: always the same, or all of Temporal is compiled twice. And not
+# devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
+MODULES       := $(shell awk '/^\t/ { print $$1 }' go.work)
+EACH_MODULE   := set -e; for module in $(MODULES); do \
+	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; *) cgo=1 race=-race packages=./... ;; esac; \
+	case $$module in .) name=product ;; *) name=$$(basename $$module) ;; esac; \
+	echo "-- $$name"; ( cd $$module; export CGO_ENABLED=$$cgo;
+END_EACH      := ); done
 NESTED        := CGO_ENABLED=0
 # Points a tool at the running stack.
 WITH_STACK    := test -f $(DATA)/dev.env || { echo "no stack has run in $(DATA) yet; start one with: make run"; exit 1; }; \
@@ -69,11 +79,11 @@ check: ## before each commit, in two minutes: format, linters, unit tests and re
 	@$(MAKE) --no-print-directory lint
 	@mkdir -p $(TESTED)
 	@echo "== unit tests and replays; make test has the rest"
-	@$(call GOTEST,short) -short ./...
+	@$(EACH_MODULE) $(call GOTEST,short-$$name) -short $$packages $(END_EACH)
 
 lint: ## format and linters (make check has them too)
 	@echo "== format and linters"
-	@$(GOLANGCI_LINT) run ./...
+	@$(EACH_MODULE) if [ $$cgo = 1 ]; then $(GOLANGCI_LINT) run $$packages; else go vet $$packages; $(STATICCHECK) $$packages; fi $(END_EACH)
 	@$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/...
 
 test: $(DEVSTACK) ## everything that must pass before a change is merged; nothing needs to be running
@@ -81,20 +91,16 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	cd deploy/devstack && $(NESTED) go build -o ../../bin/devstack-servers ./devstack-servers
 	@rm -rf $(TESTED) && mkdir -p $(TESTED)
 	@$(MAKE) --no-print-directory lint
-	@# Not devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
-	cd deploy/devstack && $(NESTED) go vet . ./internal/... && $(NESTED) $(STATICCHECK) . ./internal/...
-	cd lab/chaos && go vet ./... && $(STATICCHECK) ./...
 	@$(MAKE) --no-print-directory openapi-lint
 	@$(MAKE) --no-print-directory vulncheck
 	@test -n "$$BOXOFFICE_TEST_BROWSER" || for name in $(BROWSERS); do command -v $$name && break; done >/dev/null || \
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
 	@echo "== tests"
-	cd deploy/devstack && $(NESTED) $(call GOTEST,devstack) . ./internal/...
-	$(call GOTEST,product) -race -timeout 40m ./...
+	@$(EACH_MODULE) $(call GOTEST,$$name) $$race -timeout 40m $$packages $(END_EACH)
 	@echo "== the database once more, in the order of bytes; above it orders text as people do, where Postgres knows ICU"
 	BOXOFFICE_TEST_COLLATION=C $(call GOTEST,orders-in-bytes) -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"
-	cd lab/chaos && $(call GOTEST,chaos) -race ./... && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
+	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
 	@echo "== what ran on what"
 	@go run ./deploy/testtable $(TESTED)/*.json
 	@# Said again where it is seen.
@@ -113,10 +119,7 @@ openapi-lint: ## the OpenAPI document, with Spectral and Redocly where there is 
 vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, VULNCHECK_REQUIRED=1)
 	@echo "== known vulnerabilities in what is called"
 	@GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
-	@$(VULNCHECK) . ./...
-	@$(VULNCHECK) lab/chaos ./...
-	@# Not devstack-servers, as above.
-	@$(NESTED) $(VULNCHECK) deploy/devstack . ./internal/...
+	@$(EACH_MODULE) cd "$(CURDIR)"; $(VULNCHECK) $$module $$packages $(END_EACH)
 
 chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, FLAGS=-short)
 	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
@@ -154,7 +157,8 @@ bench-nodes: ## what a second process of the box office on one stack gains, one 
 	  FLAGS="--nodes 1,2 --phases journey --concurrency 64 --rate 20 --runs 3 --duration 8s $(FLAGS)"
 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
-	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./ledger/embedded
+	cd ledger/embedded && go test -run '^$$' -bench . -benchtime 1x -timeout 20m .
+	go test -run '^$$' -bench HoldAndPost -timeout 20m ./ledger
 
 build: ## compile the programs into bin/
 	go build -buildvcs=false -o bin/ ./cmd/...

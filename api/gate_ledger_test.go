@@ -17,7 +17,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
-	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/embedded/tbtest"
 )
 
 // ledgers are those that the gate is tried on; package ledger tries what the gate
@@ -31,7 +31,7 @@ var ledgers = map[string]func(testing.TB) tb.Client{
 		return engine
 	},
 	"tigerbeetle": func(t testing.TB) tb.Client {
-		server := ledgertest.StartTigerBeetle(t)
+		server := tbtest.StartTigerBeetle(t)
 		client, err := ledger.Dial(t.Context(), ledger.Config{Addresses: []string{server.Address}})
 		if err != nil {
 			t.Fatal(err)

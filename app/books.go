@@ -94,7 +94,7 @@ func (s *service) openEmbedded(context.Context) (tb.Client, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPermanent, err)
 	}
-	engine, err := embedded.Open(dir, embedded.Options{Logger: s.log})
+	engine, err := embedded.Open(dir, withFailpoints(embedded.Options{Logger: s.log}))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPermanent, err)
 	}

@@ -50,7 +50,7 @@ var tools = sync.OnceValues(func() (string, error) {
 	} {
 		cmd := exec.Command("go", build.args...)
 		cmd.Dir = repository
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+build.cgo)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+build.cgo, "GOWORK=off")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(build.args, " "), err, output)
 		}

@@ -11,29 +11,52 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
 	"boxoffice/ledger"
+	"boxoffice/ledger/embedded"
 )
 
 // Each iteration is what a paid checkout asks of the ledger: a pending transfer
-// and then its post. The plain client takes one caller's transfer a packet and
-// packs what waits into a request; the batcher makes one packet of it.
+// and then its post, on a TigerBeetle and on the embedded ledger. The plain client
+// takes one caller's transfer a packet and packs what waits into a request; the
+// batcher makes one packet of it.
 func BenchmarkHoldAndPost(b *testing.B) {
-	for _, callers := range []int{64, 512, 4096} {
-		b.Run(fmt.Sprintf("client/callers=%d", callers), func(b *testing.B) {
-			client := dialReal(b)
-			defer client.Close()
-			holdAndPost(b, callers, client.CreateAccounts, client.CreateTransfers)
-		})
-		b.Run(fmt.Sprintf("batcher/callers=%d", callers), func(b *testing.B) {
-			observer := &counts{}
-			batcher := ledger.NewBatcher(dialReal(b), ledger.WithLogger(discard), ledger.WithObserver(observer))
-			defer func() { _ = batcher.Close() }()
-			ctx := context.Background()
-			holdAndPost(b, callers,
-				func(a []tb.Account) ([]tb.CreateAccountResult, error) { return batcher.CreateAccounts(ctx, a) },
-				func(t []tb.Transfer) ([]tb.CreateTransferResult, error) { return batcher.CreateTransfers(ctx, t) })
-			b.ReportMetric(float64(observer.events)/float64(observer.requests), "events/request")
+	for _, of := range []struct {
+		name string
+		dial func(testing.TB) tb.Client
+	}{{"tigerbeetle", dialReal}, {"embedded", openEngine}} {
+		b.Run(of.name, func(b *testing.B) {
+			for _, callers := range []int{64, 512, 4096} {
+				b.Run(fmt.Sprintf("client/callers=%d", callers), func(b *testing.B) {
+					client := of.dial(b)
+					defer client.Close()
+					holdAndPost(b, callers, client.CreateAccounts, client.CreateTransfers)
+				})
+				b.Run(fmt.Sprintf("batcher/callers=%d", callers), func(b *testing.B) {
+					holdAndPostBatched(b, callers, of.dial(b))
+				})
+			}
 		})
 	}
+}
+
+func holdAndPostBatched(b *testing.B, callers int, client tb.Client) {
+	b.Helper()
+	observer := &counts{}
+	batcher := ledger.NewBatcher(client, ledger.WithLogger(discard), ledger.WithObserver(observer))
+	defer func() { _ = batcher.Close() }()
+	ctx := context.Background()
+	holdAndPost(b, callers,
+		func(a []tb.Account) ([]tb.CreateAccountResult, error) { return batcher.CreateAccounts(ctx, a) },
+		func(t []tb.Transfer) ([]tb.CreateTransferResult, error) { return batcher.CreateTransfers(ctx, t) })
+	b.ReportMetric(float64(observer.events)/float64(observer.requests), "events/request")
+}
+
+func openEngine(t testing.TB) tb.Client {
+	t.Helper()
+	engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine
 }
 
 var benchmarks atomic.Uint64

@@ -13,7 +13,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/ledger"
-	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/embedded/tbtest"
 )
 
 func TestDialAnotherCluster(t *testing.T) {
@@ -67,8 +67,8 @@ func TestDialGivesUpWithItsContext(t *testing.T) {
 func TestARealServerEvictsASession(t *testing.T) {
 	t.Parallel() // nearly a minute, most of it waiting for the server to forget connections
 
-	server := ledgertest.StartTigerBeetle(t) // of its own: others' sessions are not to be ended
-	const sessionsMax = 64                   // TigerBeetle's config, clients_max
+	server := tbtest.StartTigerBeetle(t) // of its own: others' sessions are not to be ended
+	const sessionsMax = 64               // TigerBeetle's config, clients_max
 	var dials atomic.Int32
 	dial := func(ctx context.Context) (tb.Client, error) {
 		dials.Add(1)

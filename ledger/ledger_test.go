@@ -19,7 +19,7 @@ import (
 	"boxoffice/lab/postgres"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
-	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/embedded/tbtest"
 	"boxoffice/orders/orderstest"
 )
 
@@ -39,12 +39,12 @@ func backends() []backend {
 	}
 }
 
-var realServer = sync.OnceValues(func() (*ledgertest.Server, error) {
+var realServer = sync.OnceValues(func() (*tbtest.Server, error) {
 	dir, err := os.MkdirTemp("", "ledger-test-")
 	if err != nil {
 		return nil, err
 	}
-	s, err := ledgertest.Start(dir)
+	s, err := tbtest.Start(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +53,9 @@ var realServer = sync.OnceValues(func() (*ledgertest.Server, error) {
 })
 
 // startReal gives the one real server of this test binary, or skips the test.
-func startReal(t testing.TB) *ledgertest.Server {
+func startReal(t testing.TB) *tbtest.Server {
 	t.Helper()
-	ledgertest.Need(t)
+	tbtest.Need(t)
 	s, err := realServer()
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
-	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/embedded/tbtest"
 )
 
 // Books that were moved to a cluster go on there: whatever is repeated is
@@ -24,7 +24,7 @@ func TestMovedBooksGoOn(t *testing.T) {
 			return engine
 		},
 		"to a real TigerBeetle": func(t *testing.T) tb.Client {
-			server := ledgertest.StartTigerBeetle(t) // new: it takes no event older than its newest
+			server := tbtest.StartTigerBeetle(t) // new: it takes no event older than its newest
 			client, err := ledger.Dial(t.Context(), ledger.Config{Addresses: []string{server.Address}})
 			if err != nil {
 				t.Fatal(err)

@@ -99,7 +99,7 @@ var bugs = []bug{
 	},
 	{
 		name:     "a signature is not looked at",
-		edits:    []edit{{"payments/webhook.go", "		if err = webhook.VerifyIgnoringTimestamp(body, header); err == nil {\n", "		if _ = webhook; true {\n"}},
+		edits:    []edit{{"payments/mockpay/webhook.go", "		if err = webhook.VerifyIgnoringTimestamp(body, header); err == nil {\n", "		if _ = webhook; true {\n"}},
 		caughtBy: []string{"I3"},
 		expose:   forgedSuccess,
 	},

@@ -75,7 +75,7 @@ func build(ctx context.Context, c config, into, overlay string) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/boxoffice", "./cmd/mockpay", "./lab/replay")...)
 	cmd.Dir = c.repo
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

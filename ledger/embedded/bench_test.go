@@ -2,7 +2,6 @@ package embedded_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -19,9 +18,8 @@ import (
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
-	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
-	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/embedded/tbtest"
 )
 
 const (
@@ -35,15 +33,16 @@ var pairsCallers = []int{64, 512, 4096}
 
 // BenchmarkHoldPost measures pairs of a hold and its post, by many callers at once,
 // on the engine with real flushes and on a real single-node server where there is
-// one: each through the plain client interface and through the service's batcher.
-// All take turns, several times, so that what else the machine does hits all alike.
-// It prints a table.
+// one. They take turns, several times, so that what else the machine does hits both
+// alike. It prints a table.
 func BenchmarkHoldPost(b *testing.B) {
 	for range b.N {
 		engine := open(b, b.TempDir(), embedded.Options{})
-		ways := pairWays(b, "engine", engine)
+		createHotAccounts(b, engine)
+		ways := []pairWay{{"engine", engine.CreateTransfers}}
 		if server, reason := productionServer(b); server != nil {
-			ways = append(ways, pairWays(b, "server", server)...)
+			createHotAccounts(b, server)
+			ways = append(ways, pairWay{"server", server.CreateTransfers})
 		} else {
 			fmt.Println("SKIPPED the real server:", reason)
 		}
@@ -63,9 +62,8 @@ func BenchmarkHoldPost(b *testing.B) {
 			for i, w := range ways {
 				t.add(w.name, rates[i]...)
 			}
-			if len(ways) == 4 {
-				t.add("engine / server, client", quotients(rates[0], rates[2])...)
-				t.add("engine / server, batcher", quotients(rates[1], rates[3])...)
+			if len(ways) == 2 {
+				t.add("engine / server", quotients(rates[0], rates[1])...)
 			}
 		}
 		t.print()
@@ -78,18 +76,6 @@ type pairWay struct {
 }
 
 type createFunc = func([]tb.Transfer) ([]tb.CreateTransferResult, error)
-
-func pairWays(b *testing.B, name string, client tb.Client) []pairWay {
-	createHotAccounts(b, client)
-	batcher := ledger.NewBatcher(client, ledger.WithAnswerTimeout(time.Minute), ledger.WithLogger(quiet))
-	b.Cleanup(func() { _ = batcher.Close() })
-	return []pairWay{
-		{name + ", client", client.CreateTransfers},
-		{name + ", batcher", func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
-			return batcher.CreateTransfers(context.Background(), transfers)
-		}},
-	}
-}
 
 func pairsPerSecond(b *testing.B, callers int, duration time.Duration, create createFunc) float64 {
 	var over atomic.Bool
@@ -132,8 +118,8 @@ func created(b *testing.B, create createFunc, t tb.Transfer) bool {
 	return true
 }
 
-// order is the id of a checkout as the product makes it: 48 bits of milliseconds, 72
-// bits that look random, 8 bits for the slot of a transfer.
+// order is an id in the order of time, as an application makes it: 48 bits of
+// milliseconds, 72 bits that look random, 8 bits for which of its transfers it is.
 type order [16]byte
 
 func newOrder() order {
@@ -164,14 +150,14 @@ func (o order) post() tb.Transfer {
 // I/O, unlike the one that the tests use, or says why that is not possible.
 func productionServer(t testing.TB) (client tb.Client, reason string) {
 	t.Helper()
-	if _, err := exec.LookPath(ledgertest.Binary); err != nil {
-		return nil, "no " + ledgertest.Binary + " program on PATH"
+	if _, err := exec.LookPath(tbtest.Binary); err != nil {
+		return nil, "no " + tbtest.Binary + " program on PATH"
 	}
 	file := filepath.Join(t.TempDir(), "0_0.tigerbeetle")
-	if out, err := exec.Command(ledgertest.Binary, "format", "--cluster=0", "--replica=0", "--replica-count=1", file).CombinedOutput(); err != nil {
+	if out, err := exec.Command(tbtest.Binary, "format", "--cluster=0", "--replica=0", "--replica-count=1", file).CombinedOutput(); err != nil {
 		return nil, fmt.Sprintf("its data file cannot be formatted here: %v\n%s", err, out)
 	}
-	server := exec.Command(ledgertest.Binary, "start", "--addresses=0", file)
+	server := exec.Command(tbtest.Binary, "start", "--addresses=0", file)
 	stdin, err := server.StdinPipe() // the server ends with it
 	if err != nil {
 		t.Fatal(err)

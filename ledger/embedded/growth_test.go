@@ -15,7 +15,6 @@ import (
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
-	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/embedded/internal/disk"
 	"boxoffice/ledger/embedded/internal/machine"
@@ -44,9 +43,9 @@ var growthSizes = []int{10_000, 100_000, growthRestart, growthTotal - growthWind
 
 // BenchmarkGrowth fills a ledger with five million transfers, holds and their posts,
 // and compares what a transfer costs early and late: in the state machine alone, in
-// the engine with requests of nearly full size, and in the engine through the
-// batcher with 512 callers. What makes the requests is outside the time measured, but
-// for the batcher's callers. It also measures memory, disk and starts.
+// the engine with requests of nearly full size, and in the engine with 512 callers of
+// one transfer each. What makes the requests is outside the time measured, but for
+// those callers. It also measures memory, disk and starts.
 func BenchmarkGrowth(b *testing.B) {
 	for range b.N {
 		t := newTable("cost of a transfer, ns", "10k", "100k", "1M", "4.9M", "4.9M / 10k", "mean 10k", "mean 4.9M")
@@ -56,7 +55,7 @@ func BenchmarkGrowth(b *testing.B) {
 			w := grow(b, direct(alone(m)), nil, nil)
 			t.add("state machine alone", row(w.whole)...)
 			growEngine(b, t, sizes)
-			growBatcher(b, t)
+			growCallers(b, t)
 		}
 		t.print()
 		sizes.print()
@@ -104,16 +103,12 @@ func growEngine(b *testing.B, t, sizes *table) {
 	sizes.add("start, s", start...)
 }
 
-func growBatcher(b *testing.B, t *table) {
+func growCallers(b *testing.B, t *table) {
 	log, flushes := &snapshotTimes{}, &logTimer{FileSystem: disk.OS()}
 	engine := open(b, b.TempDir(), embedded.Options{Logger: slog.New(log), FileSystem: flushes})
 	createHotAccounts(b, engine)
-	batcher := ledger.NewBatcher(engine, ledger.WithAnswerTimeout(time.Minute), ledger.WithLogger(quiet))
-	defer batcher.Close()
-	w := grow(b, callers(engine.CreateTransfers, func(transfers []tb.Transfer) ([]tb.CreateTransferResult, error) {
-		return batcher.CreateTransfers(context.Background(), transfers)
-	}), flushes, nil)
-	w.report(t, "engine, batcher, 512 callers", log)
+	w := grow(b, callers(engine.CreateTransfers), flushes, nil)
+	w.report(t, "engine, 512 callers", log)
 }
 
 // filler adds transfers to a ledger and says how long the ledger took. measured
@@ -136,11 +131,11 @@ func direct(create createFunc) filler {
 func failed(r tb.CreateTransferResult) bool { return r.Status != tb.TransferCreated }
 
 // callers is one goroutine a caller, each with a hold and then its post; filling up
-// between the windows goes directly.
-func callers(fill, create createFunc) filler {
+// between the windows goes in large requests.
+func callers(create createFunc) filler {
 	return func(b *testing.B, o *orders, count int, measured bool) time.Duration {
 		if !measured {
-			return direct(fill)(b, o, count, measured)
+			return direct(create)(b, o, count, measured)
 		}
 		started := time.Now()
 		var pairs atomic.Int64

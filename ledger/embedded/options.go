@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"boxoffice/failpoint"
 	"boxoffice/ledger/embedded/internal/disk"
 )
 
@@ -19,7 +18,7 @@ type Options struct {
 	// is slog.Default(). Nothing of the content of transfers is logged.
 	Logger *slog.Logger
 
-	// FileSystem is where the directory lives. Nil is the operating system's.
+	// FileSystem is where the directory lives. Nil is the operating system's, OS().
 	FileSystem FileSystem
 
 	// SnapshotLogBytes is the size of the log, in bytes, at which a snapshot is
@@ -39,11 +38,15 @@ type Clock interface {
 	Now() time.Time
 }
 
-// FileSystem and File are the seam to the disk, for tests that inject faults.
+// FileSystem and File are the seam to the disk, for tests that inject faults: they
+// wrap OS().
 type (
 	FileSystem = disk.FileSystem
 	File       = disk.File
 )
+
+// OS is the file system of the operating system.
+func OS() FileSystem { return disk.OS() }
 
 const (
 	snapshotLogBytesDefault = 64 << 20
@@ -75,6 +78,4 @@ func (o Options) withDefaults() (Options, error) {
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time { return ledgerTime() }
-
-var ledgerTime = failpoint.Clock("ledger")
+func (systemClock) Now() time.Time { return time.Now() }

@@ -15,7 +15,7 @@ import (
 
 	"boxoffice/ledger/embedded"
 	"boxoffice/ledger/embedded/internal/disk/disktest"
-	"boxoffice/ledger/ledgertest"
+	"boxoffice/ledger/embedded/tbtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
@@ -34,7 +34,7 @@ var realServer shared
 
 type shared struct {
 	once    sync.Once
-	server  *ledgertest.Server
+	server  *tbtest.Server
 	client  tb.Client
 	dir     string
 	failure error
@@ -44,7 +44,7 @@ type shared struct {
 // server on PATH.
 func real(t testing.TB) tb.Client {
 	t.Helper()
-	ledgertest.Need(t)
+	tbtest.Need(t)
 	realServer.once.Do(realServer.start)
 	if realServer.failure != nil {
 		t.Fatal(realServer.failure)
@@ -56,7 +56,7 @@ func (s *shared) start() {
 	if s.dir, s.failure = os.MkdirTemp("", "tigerbeetle"); s.failure != nil {
 		return
 	}
-	if s.server, s.failure = ledgertest.Start(s.dir); s.failure != nil {
+	if s.server, s.failure = tbtest.Start(s.dir); s.failure != nil {
 		return
 	}
 	client, err := tb.NewClient(tb.ToUint128(0), []string{s.server.Address})

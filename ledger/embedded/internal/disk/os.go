@@ -4,8 +4,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"boxoffice/failpoint"
 )
 
 // OS is the file system of the operating system.
@@ -86,13 +84,6 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-func (f osFile) WriteAt(p []byte, off int64) (int, error) {
-	if err := failpoint.Fail("ledger", "disk"); err != nil {
-		return 0, err
-	}
-	return f.File.WriteAt(p, off)
 }
 
 func (f osFile) Sync() error { return syncData(f.File) }

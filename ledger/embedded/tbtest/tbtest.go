@@ -1,7 +1,7 @@
-// Package ledgertest starts a real TigerBeetle server for a test. It is not for
+// Package tbtest starts a real TigerBeetle server for a test. It is not for
 // production: the server runs in development mode, on a data file that goes
 // away with the test.
-package ledgertest
+package tbtest
 
 import (
 	"bufio"
