@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -116,17 +117,29 @@ func (v *Verifier) Subjects(ctx context.Context) ([]string, error) {
 	if len(v.Sales) > 0 {
 		return v.Sales, nil
 	}
-	var list struct {
-		Sales []struct {
-			ID string `json:"id"`
-		} `json:"sales"`
-	}
-	err := v.call(ctx, http.MethodGet, v.URL, "/v1/sales", "", nil, &list)
 	var ids []string
-	for _, sale := range list.Sales {
-		ids = append(ids, sale.ID)
+	for after := ""; ; {
+		var page struct {
+			Sales []struct {
+				ID string `json:"id"`
+			} `json:"sales"`
+			Next string `json:"next"`
+		}
+		path := "/v1/sales"
+		if after != "" {
+			path += "?after=" + url.QueryEscape(after)
+		}
+		if err := v.call(ctx, http.MethodGet, v.URL, path, "", nil, &page); err != nil {
+			return nil, err
+		}
+		for _, sale := range page.Sales {
+			ids = append(ids, sale.ID)
+		}
+		if page.Next == "" || page.Next == after {
+			return append(ids, ""), nil
+		}
+		after = page.Next
 	}
-	return append(ids, ""), err
 }
 
 // Ask asks the organiser's side of the box office; a body is sent as JSON.
@@ -135,9 +148,13 @@ func (v *Verifier) Ask(ctx context.Context, method, path string, body, into any)
 }
 
 func (v *Verifier) call(ctx context.Context, method, base, path, token string, send, into any) error {
+	path, query, _ := strings.Cut(path, "?")
 	address, err := url.JoinPath(base, path)
 	if err != nil {
 		return fmt.Errorf("address %q: %w", base, err)
+	}
+	if query != "" {
+		address += "?" + query
 	}
 	var content []byte
 	if send != nil {

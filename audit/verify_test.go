@@ -108,3 +108,26 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// The list of sales comes by pages: none of them goes unlooked at.
+func TestEverySaleIsASubject(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/sales", func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Query().Get("after") {
+		case "":
+			w.Write([]byte(`{"sales":[{"id":"c"},{"id":"b"}],"next":"1.b&2"}`))
+		case "1.b&2":
+			w.Write([]byte(`{"sales":[{"id":"a"}]}`))
+		default:
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	v := Verifier{URL: server.URL}
+	subjects, err := v.Subjects(t.Context())
+	if err != nil || strings.Join(subjects, ",") != "c,b,a," {
+		t.Errorf("%q, %v", subjects, err)
+	}
+}
