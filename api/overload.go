@@ -45,7 +45,7 @@ const (
 	boundUsedShare = 0.8   // of the bound, from which it counts as used: an idle node has proved nothing
 	// lineWaitMax is how long a checkout waits for its turn. In a rush most wait in vain,
 	// but to tell them at once, again and again, that it is full takes more of the
-	// processor than the checkouts do (docs/performance.md).
+	// processor than the checkouts do (docs/lab/performance-notebook.md).
 	lineWaitMax = time.Second
 	// turnedAwayWaitMax bounds how long those are sent away who had no turn. Longer, and
 	// a seat that is free waits for its buyer.

@@ -71,7 +71,7 @@ func serve(ctx context.Context, args []string) error {
 }
 
 // gcPercent is less than Go's own 100: a process with 100,000 places and 5,000 streams
-// stays below 200 MB, for some of its refusals a second (docs/performance.md).
+// stays below 200 MB, for some of its refusals a second (docs/lab/performance-notebook.md).
 const gcPercent = 60
 
 // boundGarbage leaves a process alone whose operator says otherwise.

@@ -8,7 +8,7 @@ import (
 
 // Bounds and defaults of a waiting room's door, in admissions a second. The
 // default ceiling is twice what one node of two cores sustains
-// (docs/performance.md): the door finds the rate itself, below it.
+// (docs/lab/performance-notebook.md): the door finds the rate itself, below it.
 const (
 	QueueRateMin            = 0.1
 	QueueRateMax            = 10_000
