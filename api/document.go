@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"reflect"
@@ -141,7 +142,16 @@ func (s *Server) documentOperation(op *huma.Operation, codes []domain.Code) {
 			op.Responses[status] = response
 		}
 		if k.retryAfter > 0 || code == domain.CodeSoldOut || code == domain.CodeNotOpen {
-			response.Headers = map[string]*huma.Param{"Retry-After": {Description: "Seconds", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+			if response.Headers == nil {
+				response.Headers = make(map[string]*huma.Param)
+			}
+			response.Headers["Retry-After"] = &huma.Param{Description: "Seconds", Schema: &huma.Schema{Type: huma.TypeInteger}}
+		}
+		if code == domain.CodeRateLimited {
+			maps.Copy(response.Headers, map[string]*huma.Param{
+				"RateLimit-Policy": {Description: "draft-ietf-httpapi-ratelimit-headers-10, on every answer where rates are limited", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";q=100;w=5`},
+				"RateLimit":        {Description: "Likewise: how many requests are left", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";r=0;t=1`},
+			})
 		}
 		line := fmt.Sprintf("`%s`: %s.", code, k.title)
 		response.Description = strings.TrimSpace(response.Description + " " + line)

@@ -66,8 +66,9 @@ const (
 // buckets has a token bucket for each client, as far as it remembers them. nil
 // lets everybody through.
 type buckets[K comparable] struct {
-	rate Rate
-	of   *lru.Cache[K, *rate.Limiter]
+	rate     Rate
+	of       *lru.Cache[K, *rate.Limiter]
+	announce announcement
 }
 
 func newBuckets[K comparable](r Rate, clientsMax int) *buckets[K] {
@@ -85,8 +86,14 @@ func newBuckets[K comparable](r Rate, clientsMax int) *buckets[K] {
 // is one again, 0 where there was one. Being refused takes none: who waits that
 // long is let through, however often they asked meanwhile.
 func (b *buckets[K]) take(client K, now time.Time) (wait time.Duration) {
+	wait, _ = b.spend(client, now)
+	return wait
+}
+
+// spend is take, and tells how many tokens are left.
+func (b *buckets[K]) spend(client K, now time.Time) (wait time.Duration, left int) {
 	if b == nil {
-		return 0
+		return 0, 0
 	}
 	bucket, ok := b.of.Get(client)
 	if !ok {
@@ -96,11 +103,12 @@ func (b *buckets[K]) take(client K, now time.Time) (wait time.Duration) {
 			bucket = earlier
 		}
 	}
-	if bucket.AllowN(now, 1) {
-		return 0
+	isLetIn := bucket.AllowN(now, 1)
+	tokens := bucket.TokensAt(now)
+	if isLetIn {
+		return 0, int(tokens)
 	}
-	missing := 1 - bucket.TokensAt(now)
-	return max(time.Duration(missing/b.rate.PerSecond*float64(time.Second)), time.Millisecond)
+	return max(time.Duration((1-tokens)/b.rate.PerSecond*float64(time.Second)), time.Millisecond), 0
 }
 
 // wait is how long it takes until a client may take a token, 0 where there is one.
@@ -127,14 +135,19 @@ func (s *Server) limitAddress(c *gin.Context) {
 		return
 	}
 	client := s.clientOf(c.Request)
-	wait := s.byAddress.take(client, time.Now())
+	wait, left := s.byAddress.spend(client, time.Now())
+	if s.byAddress != nil {
+		s.byAddress.announce.to(c.Writer.Header(), left, wait)
+	}
 	if isQueue(c.FullPath()) {
 		isLocal := client.IsLoopback() || client == netip.IPv6Unspecified() // the /64 of ::1
 		if isLocal {
 			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), localKey, true))
 		}
 		if wait == 0 && c.Request.Method == http.MethodPost && !isLocal && !client.IsPrivate() && !client.IsLinkLocalUnicast() {
-			wait = s.byJoiner.take(client, time.Now())
+			if wait, left = s.byJoiner.spend(client, time.Now()); wait > 0 {
+				s.byJoiner.announce.to(c.Writer.Header(), left, wait)
+			}
 		}
 	}
 	if wait > 0 {

@@ -179,6 +179,12 @@ func (s *Server) protect() {
 	s.breakers = newBreakers(s.log)
 	s.byAddress = newBuckets[netip.Addr](s.Rates.PerAddress, bucketsMax)
 	s.byJoiner = newBuckets[netip.Addr](s.Rates.Joins, bucketsMax)
+	if s.byAddress != nil {
+		s.byAddress.announce = announced("address", s.Rates.PerAddress)
+	}
+	if s.byJoiner != nil {
+		s.byJoiner.announce = announced("joins", s.Rates.Joins)
+	}
 	s.byGuesser = newBuckets[netip.Addr](s.Rates.Guesses, bucketsMax)
 	s.byBuyer = newBuckets[domain.BuyerID](s.Rates.PerBuyer, bucketsMax)
 	s.Desk = protectedDesk{s.Desk, s}
@@ -266,6 +272,8 @@ const (
 	healthRoute    = "/healthz"
 	readyRoute     = "/readyz"
 	metricsRoute   = "/metrics"
+	openAPIRoute   = "/openapi.json"
+	problemRoute   = "/problems/:code"
 )
 
 func (s *Server) route() error {
@@ -289,6 +297,9 @@ func (s *Server) route() error {
 		s.routePlain(s.admin)
 	}
 	s.admin.GET(metricsRoute, s.scrape)
+	for route := range openRoutes {
+		s.public.OPTIONS(route, preflight)
+	}
 	for _, e := range slices.Compact([]*gin.Engine{s.public, s.admin}) {
 		answerHead(e)
 	}
@@ -304,7 +315,7 @@ func (s *Server) newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
-	e.Use(s.identify, s.observe, s.recoverPanic, secure, s.turnAway, s.limitAddress, s.refuseCrossSite, s.readBody, s.inBounds, s.refuseAtOnce)
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, openToAll, s.turnAway, s.limitAddress, s.refuseCrossSite, s.readBody, s.inBounds, s.refuseAtOnce)
 	e.NoRoute(s.notFound)
 	e.NoMethod(func(c *gin.Context) {
 		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})
@@ -355,10 +366,10 @@ func (s *Server) pageOrNotFound(c *gin.Context) {
 func (s *Server) routePlain(e *gin.Engine) {
 	e.GET(healthRoute, s.healthz)
 	e.GET(readyRoute, s.readyz)
-	e.GET("/openapi.json", func(c *gin.Context) {
+	e.GET(openAPIRoute, func(c *gin.Context) {
 		c.Data(http.StatusOK, "application/openapi+json", s.openAPI)
 	})
-	e.GET("/problems/:code", s.explainProblem)
+	e.GET(problemRoute, s.explainProblem)
 }
 
 func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
