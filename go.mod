@@ -5,7 +5,10 @@ go 1.26.8
 // A module of this repository: it is built from the folder, with go.work and without.
 replace boxoffice/ledger/embedded => ./ledger/embedded
 
+replace boxoffice/deploy/pgtest => ./deploy/pgtest
+
 require (
+	boxoffice/deploy/pgtest v0.0.0
 	boxoffice/ledger/embedded v0.0.0
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/bojanz/currency v1.5.1

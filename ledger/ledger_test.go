@@ -153,7 +153,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	// The tests' Postgres ends with the binary.
-	err := goleak.Find(goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"), goleak.IgnoreAnyFunction("boxoffice/orders/orderstest.startServer.func1"))
+	err := goleak.Find(goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"), goleak.IgnoreAnyFunction("boxoffice/deploy/pgtest.startServer.func1"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "goroutines are left over:", err)
 		status = 1

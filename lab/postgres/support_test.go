@@ -20,7 +20,7 @@ import (
 // The server of the tests ends with the binary, so its goroutines stay.
 func TestMain(m *testing.M) {
 	status := m.Run()
-	err := goleak.Find(goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"), goleak.IgnoreAnyFunction("boxoffice/orders/orderstest.startServer.func1"))
+	err := goleak.Find(goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"), goleak.IgnoreAnyFunction("boxoffice/deploy/pgtest.startServer.func1"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "goroutines are left over:", err)
 		status = 1

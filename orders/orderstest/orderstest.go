@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/deploy/pgtest"
 	"boxoffice/orders"
 
 	"github.com/jackc/pgx/v5"
@@ -145,13 +146,7 @@ var serverURL = sync.OnceValues(func() (string, error) {
 	if u := os.Getenv(EnvURL); u != "" {
 		return u, nil
 	}
-	bin, err := findInstallation()
-	if err != nil {
-		if bin, err = fetchInstallation(); err != nil {
-			return "", fmt.Errorf("none is installed, and downloading one failed: %w", err)
-		}
-	}
-	server, err := startServer(bin)
+	server, err := pgtest.Start()
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,6 @@
-package orderstest
+// Package pgtest gives a test binary a throwaway Postgres: one that is installed, else the binaries that the local stack uses,
+// which are downloaded once. The server goes away with the test binary, however that ends. It is for tests only.
+package pgtest
 
 import (
 	"bytes"
@@ -36,6 +38,17 @@ read ignored
 kill -QUIT $!
 wait
 `
+
+// Start starts a server and gives the URL of its database postgres, for a superuser, over a Unix socket.
+func Start() (string, error) {
+	bin, err := findInstallation()
+	if err != nil {
+		if bin, err = fetchInstallation(); err != nil {
+			return "", fmt.Errorf("none is installed, and downloading one failed: %w", err)
+		}
+	}
+	return startServer(bin)
+}
 
 // startServer starts a throwaway server with the programs in bin and waits
 // until it answers.

@@ -1,0 +1,104 @@
+package pgpipe
+
+import (
+	"context"
+	"sync"
+
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/log/tag"
+	"go.temporal.io/server/common/metrics"
+	"go.temporal.io/server/common/persistence"
+	"go.temporal.io/server/common/persistence/client"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
+	"go.temporal.io/server/common/primitives"
+	"go.temporal.io/server/common/resolver"
+)
+
+// Options of the store. The zero value is the fast way with the server's own logger and metrics.
+type Options struct {
+	// Off leaves everything to the official store. It is the way back: the rows are the same either way.
+	Off bool
+	// Stats counts requests, beside the server's metrics. Nil: nobody asks.
+	Stats *Stats
+}
+
+// Provider is for temporal.WithPersistenceFactoryProvider. It wraps the stores of the history service and no others, where the
+// default store is SQL with the plugin postgres12_pgx. Anything else is left as it is, with a line in the log that says why.
+func Provider(options Options) client.FactoryProviderFn {
+	return func(params client.NewFactoryParams) client.Factory {
+		if params.ServiceName == primitives.HistoryService {
+			cfg := params.Cfg.DataStores[params.Cfg.DefaultStore].SQL
+			params.DataStoreFactory = Wrap(params.DataStoreFactory, cfg, options, params.Logger, params.MetricsHandler)
+		}
+		return client.FactoryProvider(params)
+	}
+}
+
+// Wrap gives the official factory with a fast execution store. cfg is the configuration that the official one was made with. Where
+// the fast way cannot be used it gives base back and logs the reason.
+func Wrap(
+	base persistence.DataStoreFactory, cfg *config.SQL, options Options, logger log.Logger, handler metrics.Handler,
+) persistence.DataStoreFactory {
+	reason := ""
+	switch {
+	case options.Off:
+		reason = "it is switched off"
+	case cfg == nil || cfg.PluginName != postgresql.PluginNamePGX:
+		reason = "the default store is not SQL with the plugin " + postgresql.PluginNamePGX
+	case cfg.Connect != nil:
+		reason = "the connections come from a hook"
+	case cfg.ConnectAttributes["default_query_exec_mode"] == "simple_protocol":
+		reason = "the simple protocol has no pipelines"
+	}
+	var opened *connections
+	if reason == "" {
+		var err error
+		if opened, err = connect(cfg, resolver.NewNoopResolver()); err != nil {
+			reason = err.Error()
+		} else if reason = opened.check(context.Background(), cfg.DatabaseName); reason != "" {
+			opened.close()
+		}
+	}
+	if reason != "" {
+		logger.Warn("transitions are not pipelined: the official store does everything", tag.String("reason", reason))
+		return base
+	}
+	if options.Stats == nil {
+		options.Stats = &Stats{}
+	}
+	return &factory{
+		DataStoreFactory: base, connections: opened, fresh: newFreshRuns(),
+		outcomes: outcomes{handler: handler, counts: options.Stats},
+	}
+}
+
+// factory makes the official stores, and wraps two of them.
+type factory struct {
+	persistence.DataStoreFactory
+	connections *connections
+	fresh       *freshRuns
+	outcomes    outcomes
+	closing     sync.Once
+}
+
+func (f *factory) NewExecutionStore() (persistence.ExecutionStore, error) {
+	base, err := f.DataStoreFactory.NewExecutionStore()
+	if err != nil {
+		return nil, err
+	}
+	return &store{ExecutionStore: base, connections: f.connections, fresh: f.fresh, outcomes: f.outcomes}, nil
+}
+
+func (f *factory) NewShardStore() (persistence.ShardStore, error) {
+	base, err := f.DataStoreFactory.NewShardStore()
+	if err != nil {
+		return nil, err
+	}
+	return &shardStore{ShardStore: base, fresh: f.fresh}, nil
+}
+
+func (f *factory) Close() {
+	f.closing.Do(f.connections.close)
+	f.DataStoreFactory.Close()
+}

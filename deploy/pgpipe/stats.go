@@ -1,0 +1,29 @@
+package pgpipe
+
+import (
+	"maps"
+	"sync"
+)
+
+// Stats counts requests by operation and outcome, such as "update fast", since the store was made. The zero value is ready, and it is
+// safe for concurrent use.
+type Stats struct {
+	mu     sync.Mutex
+	counts map[string]int64
+}
+
+func (s *Stats) add(operation string, came outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts == nil {
+		s.counts = map[string]int64{}
+	}
+	s.counts[operation+" "+string(came)]++
+}
+
+// Snapshot gives the counts so far.
+func (s *Stats) Snapshot() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
+}

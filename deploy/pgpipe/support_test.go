@@ -1,0 +1,135 @@
+package pgpipe_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/metrics"
+	"go.temporal.io/server/common/persistence"
+	"go.temporal.io/server/common/persistence/serialization"
+	"go.temporal.io/server/common/persistence/sql"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
+	"go.temporal.io/server/common/resolver"
+	schematool "go.temporal.io/server/tools/common/schema"
+	sqltool "go.temporal.io/server/tools/sql"
+
+	"boxoffice/deploy/pgpipe"
+	"boxoffice/deploy/pgtest"
+)
+
+// EnvURL names a Postgres whose superuser the tests may be. Without it they start one.
+const EnvURL = "DATABASE_URL_TEST"
+
+const callTimeout = time.Minute
+
+var serverURL = sync.OnceValues(func() (string, error) {
+	if named := os.Getenv(EnvURL); named != "" {
+		return named, nil
+	}
+	return pgtest.Start()
+})
+
+// newDatabase gives the configuration of a database of the test's own, with Temporal's schema from Temporal's own tool.
+func newDatabase(t *testing.T) *config.SQL {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short starts no Postgres")
+	}
+	server, err := serverURL()
+	require.NoError(t, err)
+	name := fmt.Sprintf("pgpipe_%x", rand.Uint64())
+	execute(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	t.Attr("ran-on", "Postgres")
+	cfg := configOf(t, server, name)
+	applySchema(t, cfg)
+	return cfg
+}
+
+// configOf is a server's configuration as Temporal takes it.
+func configOf(t *testing.T, server, database string) *config.SQL {
+	t.Helper()
+	u, err := url.Parse(server)
+	require.NoError(t, err)
+	password, _ := u.User.Password()
+	cfg := &config.SQL{
+		PluginName: postgresql.PluginNamePGX, ConnectProtocol: "tcp", ConnectAddr: u.Host, DatabaseName: database,
+		User: u.User.Username(), Password: password, MaxConns: 10, MaxIdleConns: 10, ConnectAttributes: map[string]string{},
+	}
+	for name, values := range u.Query() {
+		cfg.ConnectAttributes[name] = values[0] // a socket's folder among them
+	}
+	if cfg.ConnectAddr == "" {
+		cfg.ConnectAddr = "localhost:5432"
+	}
+	return cfg
+}
+
+func applySchema(t *testing.T, cfg *config.SQL) {
+	t.Helper()
+	conn, err := sqltool.NewConnection(cfg, quiet)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, quiet).Run())
+	require.NoError(t, schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: "postgresql/v12/temporal"}, quiet).Run())
+}
+
+func execute(t *testing.T, server, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server)
+	require.NoError(t, err)
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	require.NoError(t, err)
+}
+
+// quiet logs nothing but what ends a test.
+var quiet = log.NewNoopLogger()
+
+var serializer = serialization.NewSerializer()
+
+// stores are an execution store and a shard store of one factory.
+type stores struct {
+	executions persistence.ExecutionStore
+	shards     persistence.ShardStore
+	stats      *pgpipe.Stats
+}
+
+// open gives the stores of a database: the official ones where wrap is nil.
+func open(t *testing.T, cfg *config.SQL, options *pgpipe.Options) stores {
+	t.Helper()
+	var factory persistence.DataStoreFactory = sql.NewFactory(*cfg, resolver.NewNoopResolver(), "cluster", quiet, metrics.NoopMetricsHandler, serializer)
+	stats := &pgpipe.Stats{}
+	if options != nil {
+		options.Stats = stats
+		factory = pgpipe.Wrap(factory, cfg, *options, quiet, metrics.NoopMetricsHandler)
+	}
+	t.Cleanup(factory.Close)
+	executions, err := factory.NewExecutionStore()
+	require.NoError(t, err)
+	shards, err := factory.NewShardStore()
+	require.NoError(t, err)
+	return stores{executions: executions, shards: shards, stats: stats}
+}
+
+// database opens the official plugin's own view of the tables.
+func database(t *testing.T, cfg *config.SQL) sqlplugin.DB {
+	t.Helper()
+	db, err := sql.NewSQLDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), quiet, metrics.NoopMetricsHandler)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
