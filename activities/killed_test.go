@@ -687,13 +687,6 @@ func (r record) BeginRefund(ctx context.Context, refund domain.Refund) error {
 	return err
 }
 
-func (r record) DueRefunds(ctx context.Context, c *domain.SaleCancellation) error {
-	counts, err := r.RefundCounts(ctx, c.SaleID)
-	c.OrdersToRefund, c.OrdersRefunding, c.OrdersRefunded = counts.OrdersPaid, counts.OrdersRefunding, counts.OrdersRefunded
-	c.LatePayments = max(c.LatePayments, counts.PaymentsRefunding)
-	return err
-}
-
 // A bank is the provider: what it did is idempotent, and counted.
 type bank struct {
 	Captured map[string]domain.Capture // by session

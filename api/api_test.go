@@ -858,11 +858,11 @@ type awayAfter struct {
 	asked atomic.Int64
 }
 
-func (o *awayAfter) Order(context.Context, domain.OrderID) (*domain.SoldOrder, error) {
+func (o *awayAfter) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
 	if o.asked.Add(1) == 1 {
-		return nil, domain.NotFound("order")
+		return domain.SoldOrder{}, domain.NotFound("order")
 	}
-	return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
+	return domain.SoldOrder{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
 }
 
 // Between the two questions the order was paid and recorded: it has tickets, and nobody may

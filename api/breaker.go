@@ -191,8 +191,8 @@ type protectedOrders struct {
 }
 
 // Order implements Orders.
-func (o protectedOrders) Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
-	return guard(ctx, o.b, func() (*domain.SoldOrder, error) { return o.Orders.Order(ctx, id) })
+func (o protectedOrders) Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error) {
+	return guard(ctx, o.b, func() (domain.SoldOrder, error) { return o.Orders.Order(ctx, id) })
 }
 
 // RefundsOfOrder implements Orders.

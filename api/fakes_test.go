@@ -126,16 +126,16 @@ func (w *world) MarkSaleOpen(_ context.Context, id string) error {
 	return nil
 }
 
-func (w *world) Order(_ context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
+func (w *world) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.orderErr != nil {
-		return nil, w.orderErr
+		return domain.SoldOrder{}, w.orderErr
 	}
 	if o, ok := w.sold[id]; ok {
-		return o, nil
+		return *o, nil
 	}
-	return nil, domain.NotFound("order")
+	return domain.SoldOrder{}, domain.NotFound("order")
 }
 
 func (w *world) RefundsOfOrder(_ context.Context, id domain.OrderID) ([]domain.Refund, error) {

@@ -89,7 +89,7 @@ func (s *Server) findOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
 	sold, err := s.Orders.Order(ctx, id)
 	if err == nil {
-		return viewSoldOrder(sold), nil
+		return viewSoldOrder(&sold), nil
 	}
 	state, stateErr := s.Desk.State(ctx, id)
 	switch {
@@ -105,7 +105,7 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 		sold, err := s.Orders.Order(ctx, id)
 		switch {
 		case err == nil:
-			return viewSoldOrder(sold), nil
+			return viewSoldOrder(&sold), nil
 		case !isNotFound(err):
 			return OrderView{}, err // it has tickets: none must be shown as paid without
 		}

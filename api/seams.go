@@ -53,7 +53,7 @@ type Orders interface {
 	// MarkSaleOpen puts a stored sale on offer, once its accounts are funded.
 	MarkSaleOpen(ctx context.Context, id string) error
 	// Order finds an order that was paid, refunded since or not. CodeNotFound.
-	Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error)
+	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	// RefundsOfOrder lists the refunds of money captured for an order, whether or
 	// not it got tickets. None: an empty list.
 	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)

@@ -41,7 +41,7 @@ func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error
 	}
 	sources := audit.Sources{
 		Ledger:    auditedLedger{p.book},
-		Orders:    auditedOrders{p.store},
+		Orders:    p.store,
 		Provider:  auditedProvider{provider},
 		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
 	}
@@ -270,21 +270,6 @@ func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale, number uint
 		quota.Uses = append(quota.Uses, audit.QuotaUse{Booking: booking(u.Order, u.Tickets), Buyer: u.Buyer})
 	}
 	return quota, nil
-}
-
-type auditedOrders struct{ *orders.Store }
-
-func (o auditedOrders) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[audit.Order, error] {
-	return each(o.Store.RecordedOrders(ctx, saleID), func(r orders.RecordedOrder) audit.Order { return audit.Order(r) })
-}
-
-func (o auditedOrders) EventCounts(ctx context.Context, saleID string) ([]audit.EventCount, error) {
-	counted, err := o.Store.EventCounts(ctx, saleID)
-	counts := make([]audit.EventCount, 0, len(counted))
-	for _, c := range counted {
-		counts = append(counts, audit.EventCount(c))
-	}
-	return counts, err
 }
 
 type auditedProvider struct{ *mockpay.Client }

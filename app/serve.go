@@ -279,7 +279,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
 		},
 		SaleCancel: activities.SaleCancel{
-			Drainer: p.book, Cancellations: cancellations{p.store}, Canceler: p.desk,
+			Drainer: p.book, Cancellations: p.store, Canceler: p.desk,
 		},
 	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.variant.worker()...)
 	if err := w.Start(); err != nil {

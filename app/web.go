@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"boxoffice/entitlement"
 	"boxoffice/failpoint"
 	"boxoffice/humancheck"
-	"boxoffice/orders"
 	"boxoffice/payments/mockpay"
 	"boxoffice/storefront"
 	"boxoffice/waitingroom"
@@ -32,7 +30,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	database := apiOrders{p.store.Public()}
+	database := p.store.Public()
 	catalog := api.NewCatalog(database, p.book)
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,
@@ -111,12 +109,4 @@ func shorten(s string, bytesMax int) string {
 		end--
 	}
 	return s[:end] + ellipsis
-}
-
-// apiOrders is the store in the API's words.
-type apiOrders struct{ *orders.Store }
-
-func (o apiOrders) Order(ctx context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
-	sold, err := o.Store.Order(ctx, id)
-	return &sold, err
 }

@@ -80,8 +80,8 @@ func healthy() *Snapshot {
 	refunded := func(n byte, reason domain.RefundReason, at time.Time) domain.Refund {
 		return domain.Refund{Capture: capture(n), SaleID: "gophercon", Reason: reason, RequestedAt: noon, RefundedAt: at}
 	}
-	order := func(n byte, status domain.OrderStatus, perk bool) Order {
-		return Order{ID: id(n), Status: status, Payment: payment(n), Session: domain.SessionID(id(n)), PerkTaken: perk, Tickets: map[string]int64{"A": 1},
+	order := func(n byte, status domain.OrderStatus, perk bool) domain.RecordedOrder {
+		return domain.RecordedOrder{ID: id(n), Status: status, Payment: payment(n), Session: domain.SessionID(id(n)), PerkTaken: perk, Tickets: map[string]int64{"A": 1},
 			AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 	}
 	seats := []Booking{booked(1, 0, 1), booked(2, 0, 1), booked(5, 1, 0), booked(6, 0, 1), booked(7, 0, 1)}
@@ -95,7 +95,7 @@ func healthy() *Snapshot {
 			checkout(5), checkout(6),
 			{ID: "refund/" + id(7).String(), Order: id(7), SaleID: "gophercon", StartedAt: noon},
 		},
-		Orders: []Order{
+		Orders: []domain.RecordedOrder{
 			order(1, domain.OrderPaid, true), order(2, domain.OrderPaid, false),
 			order(3, domain.OrderRefunded, true), order(7, domain.OrderRefunding, false),
 		},
@@ -103,7 +103,7 @@ func healthy() *Snapshot {
 			refunded(3, domain.RefundByOrganiser, noon), refunded(4, domain.RefundNoneLeft, noon),
 			refunded(7, domain.RefundByOrganiser, time.Time{}),
 		},
-		Events: []EventCount{{Event: "order.paid", Events: 4, Rows: 4}, {Event: "order.refunded", Events: 1, Rows: 1}, {Event: "payment.refunded", Events: 1, Rows: 1}},
+		Events: []domain.EventCount{{Event: "order.paid", Events: 4, Rows: 4}, {Event: "order.refunded", Events: 1, Rows: 1}, {Event: "payment.refunded", Events: 1, Rows: 1}},
 		Stocks: []domain.StockLevel{
 			{Name: "A", Ledger: ledgerA, Capacity: 10, Held: 1, Sold: 4, Available: 5},
 			{Name: "T-shirt", Ledger: ledgerPerk, Capacity: 5, Sold: 2, Available: 3},
@@ -125,7 +125,7 @@ func atRest() *Snapshot {
 	s.Workflows = nil
 	s.Orders = s.Orders[:3]
 	s.Refunds = s.Refunds[:2]
-	s.Events[0] = EventCount{Event: "order.paid", Events: 3, Rows: 3}
+	s.Events[0] = domain.EventCount{Event: "order.paid", Events: 3, Rows: 3}
 	s.Stocks[0].Held, s.Stocks[0].Sold, s.Stocks[0].Available = 0, 2, 8
 	s.Bookings[ledgerA] = s.Bookings[ledgerA][:2]
 	s.Quota = quotaOf(s.Bookings[ledgerA])

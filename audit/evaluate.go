@@ -21,9 +21,9 @@ type Snapshot struct {
 
 	Workflows []Workflow // of all sales
 
-	Orders  []Order
+	Orders  []domain.RecordedOrder
 	Refunds []domain.Refund
-	Events  []EventCount
+	Events  []domain.EventCount
 
 	Stocks   []domain.StockLevel
 	Bookings map[uint32][]Booking // by ledger: each class and the perk
@@ -139,8 +139,8 @@ type books struct {
 	inCheckout map[domain.OrderID]bool
 	brokeOff   map[domain.OrderID]bool // orders whose checkout closed without a result
 	booked     map[uint32][]Booking    // the snapshot's, and those of the quotas
-	orders     map[domain.OrderID]*Order
-	tickets    map[string]*Order // by payment
+	orders     map[domain.OrderID]*domain.RecordedOrder
+	tickets    map[string]*domain.RecordedOrder // by payment
 	refunds    map[string]*domain.Refund
 	captures   map[string]*domain.Capture
 	returned   map[string]sum // what was given back, by payment
@@ -154,8 +154,8 @@ func newBooks(s *Snapshot) *books {
 		inCheckout: make(map[domain.OrderID]bool, len(s.Workflows)),
 		brokeOff:   make(map[domain.OrderID]bool),
 		booked:     make(map[uint32][]Booking, len(s.Bookings)+1),
-		orders:     make(map[domain.OrderID]*Order, len(s.Orders)),
-		tickets:    make(map[string]*Order, len(s.Orders)),
+		orders:     make(map[domain.OrderID]*domain.RecordedOrder, len(s.Orders)),
+		tickets:    make(map[string]*domain.RecordedOrder, len(s.Orders)),
 		refunds:    make(map[string]*domain.Refund, len(s.Refunds)),
 		captures:   make(map[string]*domain.Capture, len(s.Captures)),
 		returned:   make(map[string]sum, len(s.Returned)),
@@ -279,8 +279,8 @@ type stock struct {
 	subject  string
 	ledger   uint32
 	capacity int64
-	sold     func(o *Order) int64 // how much of it a paid order has
-	kept     bool                 // a refunded order may keep it: the T-shirt is gone
+	sold     func(o *domain.RecordedOrder) int64 // how much of it a paid order has
+	kept     bool                                // a refunded order may keep it: the T-shirt is gone
 }
 
 func (s *stock) id() string { return fmt.Sprintf("%s (ledger %d)", s.subject, s.ledger) }
@@ -289,11 +289,11 @@ func (b *books) stocks() []stock {
 	var all []stock
 	for _, class := range b.Sale.Classes {
 		all = append(all, stock{subject: "class " + class.Name, ledger: class.Ledger, capacity: class.Capacity,
-			sold: func(o *Order) int64 { return o.Tickets[class.Name] }})
+			sold: func(o *domain.RecordedOrder) int64 { return o.Tickets[class.Name] }})
 	}
 	if perk := b.Sale.Perk; perk != nil {
 		all = append(all, stock{subject: "perk " + perk.Name, ledger: perk.Ledger, capacity: perk.Capacity, kept: true,
-			sold: func(o *Order) int64 {
+			sold: func(o *domain.RecordedOrder) int64 {
 				if o.PerkTaken {
 					return 1
 				}
@@ -313,7 +313,7 @@ type quotaStock struct {
 
 func (b *books) quotas() []quotaStock {
 	quotas := []quotaStock{{
-		stock: stock{subject: "quota", ledger: b.Sale.QuotaLedger, capacity: b.Sale.BuyerLimit, sold: func(o *Order) (n int64) {
+		stock: stock{subject: "quota", ledger: b.Sale.QuotaLedger, capacity: b.Sale.BuyerLimit, sold: func(o *domain.RecordedOrder) (n int64) {
 			for _, tickets := range o.Tickets {
 				n += tickets
 			}
@@ -326,7 +326,7 @@ func (b *books) quotas() []quotaStock {
 	if b.Sale.OneCheckoutPerBuyer {
 		quotas = append(quotas, quotaStock{
 			// A checkout is open or it is not: nothing of it is ever posted.
-			stock:   stock{subject: "open checkouts", ledger: b.Sale.CheckoutLedger, capacity: 1, sold: func(*Order) int64 { return 0 }},
+			stock:   stock{subject: "open checkouts", ledger: b.Sale.CheckoutLedger, capacity: 1, sold: func(*domain.RecordedOrder) int64 { return 0 }},
 			Quota:   b.Checkouts,
 			says:    "No buyer has more than one checkout open.",
 			account: "the buyer's account in the ledger of open checkouts (the offender's id with its last bit flipped)",
@@ -452,7 +452,7 @@ func (b *books) everyTicketIsPaid() *check {
 
 // priceProblem says where the price of an order, what was recorded as paid and
 // what the provider captured disagree; empty where they do not.
-func (b *books) priceProblem(order *Order) string {
+func (b *books) priceProblem(order *domain.RecordedOrder) string {
 	price, paid := sum{order.LinesMinor, b.Sale.Currency}, sum{order.AmountMinor, order.Currency}
 	if price != paid {
 		return fmt.Sprintf("its lines cost %s, %s recorded as paid", price, paid)
@@ -503,7 +503,7 @@ func (b *books) ledgerMatchesTickets() []*check {
 }
 
 // compareOrder returns how much of a stock the database says that an order has.
-func (b *books) compareOrder(c *check, stock *stock, order *Order, posted int64) int64 {
+func (b *books) compareOrder(c *check, stock *stock, order *domain.RecordedOrder, posted int64) int64 {
 	terms, sold := order.Status.Terms(), stock.sold(order)
 	recorded := sold
 	switch {

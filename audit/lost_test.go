@@ -12,7 +12,7 @@ import (
 // forget drops an order's record, as a database that was put back does; its sale
 // in the ledger is a minute old.
 func forget(s *Snapshot, n byte) {
-	s.Orders = slices.DeleteFunc(s.Orders, func(o Order) bool { return o.ID == id(n) })
+	s.Orders = slices.DeleteFunc(s.Orders, func(o domain.RecordedOrder) bool { return o.ID == id(n) })
 	s.Refunds = slices.DeleteFunc(s.Refunds, func(r domain.Refund) bool { return r.Capture.Order == id(n) })
 	for i := range s.Bookings[ledgerA] {
 		s.Bookings[ledgerA][i].PostedAt = noon.Add(-time.Minute)

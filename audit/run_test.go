@@ -97,7 +97,7 @@ func (w *world) SeatFates(_ context.Context, orders []domain.OrderID) (map[domai
 	return fates, err
 }
 
-func (w *world) RecordedOrders(context.Context, string) iter.Seq2[Order, error] {
+func (w *world) RecordedOrders(context.Context, string) iter.Seq2[domain.RecordedOrder, error] {
 	err := w.read("orders")
 	return stream(slices.Clone(w.Orders), err)
 }
@@ -119,7 +119,7 @@ func (w *world) RecordedPayments(_ context.Context, payments []string) (map[stri
 	return found, nil
 }
 
-func (w *world) EventCounts(context.Context, string) ([]EventCount, error) {
+func (w *world) EventCounts(context.Context, string) ([]domain.EventCount, error) {
 	return slices.Clone(w.Events), nil
 }
 
@@ -203,7 +203,7 @@ func (w *world) sell(n byte) {
 		w.placed = map[domain.OrderID]uint32{}
 	}
 	w.placed[id(n)] = ledgerA
-	w.Orders = append(w.Orders, Order{ID: id(n), Status: domain.OrderPaid, Payment: payment(n), Session: domain.SessionID(id(n)), Tickets: map[string]int64{"A": 1},
+	w.Orders = append(w.Orders, domain.RecordedOrder{ID: id(n), Status: domain.OrderPaid, Payment: payment(n), Session: domain.SessionID(id(n)), Tickets: map[string]int64{"A": 1},
 		AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500})
 	w.Events[0].Events++
 	w.Events[0].Rows++

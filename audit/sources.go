@@ -75,7 +75,7 @@ type QuotaUse struct {
 // Orders is the database of what was sold.
 type Orders interface {
 	// RecordedOrders streams the orders of a sale.
-	RecordedOrders(ctx context.Context, saleID string) iter.Seq2[Order, error]
+	RecordedOrders(ctx context.Context, saleID string) iter.Seq2[domain.RecordedOrder, error]
 	// RecordedRefunds streams the refunds of a sale; of the empty id, those of
 	// no sale (the order is unknown).
 	RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error]
@@ -84,30 +84,7 @@ type Orders interface {
 	RecordedPayments(ctx context.Context, payments []string) (map[string]bool, error)
 	// EventCounts counts the outbox's events of a sale and what they tell of, in
 	// one snapshot; of the empty id, those of no sale.
-	EventCounts(ctx context.Context, saleID string) ([]EventCount, error)
-}
-
-// An Order is a sold order as the database has it.
-type Order struct {
-	ID        domain.OrderID
-	Status    domain.OrderStatus // paid, refunding or refunded
-	Payment   string
-	Session   string
-	PerkTaken bool
-	Tickets   map[string]int64 // how many are stored, by class
-
-	AmountMinor int64  // what was paid, as recorded
-	Currency    string // of the payment
-	LinesMinor  int64  // what the lines cost together
-}
-
-// An EventCount sets the events of one kind against the rows that they tell of.
-type EventCount struct {
-	Event  domain.EventType
-	Events int64
-	Rows   int64
-	// Lone names what is there only on one side: payments, at most OffendersMax.
-	Lone []string
+	EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error)
 }
 
 // Provider is the payment provider's own log: the oracle for money.

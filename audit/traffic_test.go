@@ -27,7 +27,7 @@ type boxOfficeAtWork struct {
 	ended    map[domain.OrderID]time.Time
 	listed   map[domain.OrderID]bool
 	bookings map[domain.OrderID]Booking
-	orders   map[domain.OrderID]Order
+	orders   map[domain.OrderID]domain.RecordedOrder
 	captures []domain.Capture
 	webhooks []domain.PaymentEvent
 
@@ -40,7 +40,7 @@ func newBoxOfficeAtWork() *boxOfficeAtWork {
 			OneCheckoutPerBuyer: true, CheckoutLedger: ledgerCheckouts,
 			Classes: []domain.Class{{Name: "A", Capacity: 1 << 20, Ledger: ledgerA}}},
 		open: map[domain.OrderID]bool{}, ended: map[domain.OrderID]time.Time{}, listed: map[domain.OrderID]bool{},
-		bookings: map[domain.OrderID]Booking{}, orders: map[domain.OrderID]Order{},
+		bookings: map[domain.OrderID]Booking{}, orders: map[domain.OrderID]domain.RecordedOrder{},
 		loses: func(uint32) bool { return false },
 	}
 }
@@ -72,7 +72,7 @@ func (w *boxOfficeAtWork) checkout(n uint32, paid bool) {
 		w.do(func() { w.bookings[id] = Booking{Order: id, Posted: 1, PostedAt: time.Now()} })
 		w.do(func() {
 			if !w.loses(n) {
-				w.orders[id] = Order{ID: id, Status: domain.OrderPaid, Payment: payment, Session: domain.SessionID(id), Tickets: map[string]int64{"A": 1},
+				w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: domain.SessionID(id), Tickets: map[string]int64{"A": 1},
 					AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 			}
 		})
@@ -109,8 +109,8 @@ func (w *boxOfficeAtWork) Working(_ context.Context, order domain.OrderID, _ str
 	return w.open[order] || !w.ended[order].Before(since), nil
 }
 
-func (w *boxOfficeAtWork) RecordedOrders(context.Context, string) iter.Seq2[Order, error] {
-	return snapshotOf(w, func() []Order { return slices.Collect(maps.Values(w.orders)) })
+func (w *boxOfficeAtWork) RecordedOrders(context.Context, string) iter.Seq2[domain.RecordedOrder, error] {
+	return snapshotOf(w, func() []domain.RecordedOrder { return slices.Collect(maps.Values(w.orders)) })
 }
 
 func (w *boxOfficeAtWork) RecordedRefunds(context.Context, string) iter.Seq2[domain.Refund, error] {
@@ -127,7 +127,7 @@ func (w *boxOfficeAtWork) RecordedPayments(_ context.Context, payments []string)
 	return recorded, nil
 }
 
-func (w *boxOfficeAtWork) EventCounts(context.Context, string) ([]EventCount, error) {
+func (w *boxOfficeAtWork) EventCounts(context.Context, string) ([]domain.EventCount, error) {
 	return nil, nil
 }
 

@@ -30,7 +30,7 @@ func boxOffice(t *testing.T, audits ...Report) (address string, asked *atomic.In
 		json.NewEncoder(w).Encode(audits[min(int(n), len(audits))-1])
 	})
 	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(Evaluate(&Snapshot{Sale: &domain.Sale{}, At: noon, Events: []EventCount{{Event: "payment.refunded"}}}, EndWithinDefault))
+		json.NewEncoder(w).Encode(Evaluate(&Snapshot{Sale: &domain.Sale{}, At: noon, Events: []domain.EventCount{{Event: "payment.refunded"}}}, EndWithinDefault))
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -105,12 +105,12 @@ func TestAuditStateWithoutACompleteAudit(t *testing.T) {
 func TestEventCountsNamesWhatIsAlone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		sql  string
-		want orders.EventCount
+		want domain.EventCount
 	}{
 		"event lost": {`DELETE FROM outbox WHERE payment = $1`,
-			orders.EventCount{Event: domain.EventOrderPaid, Events: 1, Rows: 2}},
+			domain.EventCount{Event: domain.EventOrderPaid, Events: 1, Rows: 2}},
 		"event of nothing": {`UPDATE outbox SET event = 'order.refunded' WHERE payment = $1`,
-			orders.EventCount{Event: domain.EventOrderRefunded, Events: 1}},
+			domain.EventCount{Event: domain.EventOrderRefunded, Events: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)

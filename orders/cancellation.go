@@ -66,26 +66,21 @@ func noCancellation() error {
 	return &domain.Error{Code: domain.CodeNotFound, Detail: "The sale is not canceled."}
 }
 
-// RefundCounts is what has to go back, and what did, of one sale.
-type RefundCounts struct {
-	OrdersPaid, OrdersRefunding, OrdersRefunded int64
-	// PaymentsRefunding bought no tickets and are not back yet.
-	PaymentsRefunding int64
-}
-
-// RefundCounts counts the orders of a sale by their status, and the payments
-// without tickets that are owed, in one snapshot.
-func (s *Store) RefundCounts(ctx context.Context, saleID string) (RefundCounts, error) {
+// DueRefunds fills in how many orders of a canceled sale have to go back, go back and
+// went, and how many payments without tickets are owed, in one snapshot. A late payment
+// is open as a workflow, owed here, or both: the larger count stands.
+func (s *Store) DueRefunds(ctx context.Context, c *domain.SaleCancellation) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var c RefundCounts
+	var owed int64
 	err := s.pool.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE status = 'paid'), count(*) FILTER (WHERE status = 'refunding'),
 		       count(*) FILTER (WHERE status = 'refunded'),
 		       (SELECT count(*) FROM refunds WHERE sale_id = $1 AND bought = 'nothing' AND refunded_at IS NULL)
-		FROM orders WHERE sale_id = $1`, saleID).
-		Scan(&c.OrdersPaid, &c.OrdersRefunding, &c.OrdersRefunded, &c.PaymentsRefunding)
-	return c, readFailed("count refunds of", saleID, err)
+		FROM orders WHERE sale_id = $1`, c.SaleID).
+		Scan(&c.OrdersToRefund, &c.OrdersRefunding, &c.OrdersRefunded, &owed)
+	c.LatePayments = max(c.LatePayments, owed)
+	return readFailed("count refunds of", c.SaleID, err)
 }
 
 // PaidOrders returns the ids of a sale's orders that follow after, whose tickets

@@ -717,7 +717,7 @@ func TestStreams(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	want := map[domain.OrderID]orders.RecordedOrder{}
+	want := map[domain.OrderID]domain.RecordedOrder{}
 	for i := range 20 {
 		sold := b.sold(t, keyOf(i))
 		sold.PerkTaken = random.IntN(2) == 0
@@ -729,10 +729,10 @@ func TestStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want[sold.Order.ID] = orders.RecordedOrder{ID: sold.Order.ID, Status: status, Payment: sold.Capture.Payment, Session: sold.Capture.Session, PerkTaken: sold.PerkTaken, Tickets: map[string]int64{"A": 2, "B": 1},
+		want[sold.Order.ID] = domain.RecordedOrder{ID: sold.Order.ID, Status: status, Payment: sold.Capture.Payment, Session: sold.Capture.Session, PerkTaken: sold.PerkTaken, Tickets: map[string]int64{"A": 2, "B": 1},
 			AmountMinor: sold.Capture.AmountMinor, Currency: sold.Capture.Currency, LinesMinor: sold.Order.AmountMinor}
 	}
-	got := map[domain.OrderID]orders.RecordedOrder{}
+	got := map[domain.OrderID]domain.RecordedOrder{}
 	for o, err := range b.store.RecordedOrders(b.ctx, b.sale.ID) {
 		if err != nil {
 			t.Fatal(err)
@@ -765,7 +765,7 @@ func TestStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "EventCounts", counts, []orders.EventCount{{Event: domain.EventOrderPaid, Events: 20, Rows: 20}, {Event: domain.EventOrderRefunded}, {Event: domain.EventPaymentRefunded}})
+	wantEqual(t, "EventCounts", counts, []domain.EventCount{{Event: domain.EventOrderPaid, Events: 20, Rows: 20}, {Event: domain.EventOrderRefunded}, {Event: domain.EventPaymentRefunded}})
 }
 
 func TestStreamsOverSeveralPages(t *testing.T) {

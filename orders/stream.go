@@ -14,24 +14,10 @@ import (
 // query: whoever reads slowly must not keep a connection and a snapshot.
 const streamPage = 1000
 
-// A RecordedOrder is what an audit needs of a sold order.
-type RecordedOrder struct {
-	ID        domain.OrderID
-	Status    domain.OrderStatus // paid, refunding or refunded
-	Payment   string
-	Session   string
-	PerkTaken bool
-	Tickets   map[string]int64 // how many are stored, by class
-
-	AmountMinor int64  // what was paid, as recorded
-	Currency    string // of the payment
-	LinesMinor  int64  // what the lines cost together
-}
-
 // RecordedOrders streams the orders of a sale by id. An order that is recorded
 // meanwhile may or may not be seen. The stream ends at the first error.
-func (s *Store) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[RecordedOrder, error] {
-	return pages(func(after domain.OrderID) ([]RecordedOrder, domain.OrderID, error) {
+func (s *Store) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[domain.RecordedOrder, error] {
+	return pages(func(after domain.OrderID) ([]domain.RecordedOrder, domain.OrderID, error) {
 		page, err := s.recordedPage(ctx, saleID, after)
 		if err != nil || len(page) == 0 {
 			return nil, after, readFailed("stream orders of", saleID, err)
@@ -40,7 +26,7 @@ func (s *Store) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[Rec
 	})
 }
 
-func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.OrderID) ([]RecordedOrder, error) {
+func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.OrderID) ([]domain.RecordedOrder, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
@@ -54,9 +40,9 @@ func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.Or
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (RecordedOrder, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.RecordedOrder, error) {
 		var (
-			o  RecordedOrder
+			o  domain.RecordedOrder
 			id pgtype.UUID
 		)
 		err := row.Scan(&id, &o.Status, &o.Payment, &o.Session, &o.PerkTaken, &o.Tickets, &o.AmountMinor, &o.Currency, &o.LinesMinor)
@@ -139,19 +125,10 @@ func (s *Store) addRecorded(ctx context.Context, payments []string, recorded map
 	return err
 }
 
-// An EventCount sets the events of one kind against the rows that they tell of.
-type EventCount struct {
-	Event  domain.EventType
-	Events int64
-	Rows   int64
-	// Lone names payments that have only one of the two, some of them.
-	Lone []string
-}
-
 // EventCounts counts the outbox's events of a sale and what they stand for, in
 // one snapshot, so that the two differ only if one was lost; of the empty id,
 // those of no sale.
-func (s *Store) EventCounts(ctx context.Context, saleID string) ([]EventCount, error) {
+func (s *Store) EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	const kinds = `('order.paid'), ('order.refunded'), ('payment.refunded')`
@@ -175,6 +152,6 @@ func (s *Store) EventCounts(ctx context.Context, saleID string) ([]EventCount, e
 	if err != nil {
 		return nil, readFailed("count events of", saleID, err)
 	}
-	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[EventCount])
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[domain.EventCount])
 	return counts, readFailed("count events of", saleID, err)
 }

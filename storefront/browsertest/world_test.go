@@ -259,13 +259,13 @@ func (d database) Sales(context.Context) ([]*domain.Sale, error) {
 	return d.shop.sales, nil
 }
 
-func (d database) Order(_ context.Context, id domain.OrderID) (*domain.SoldOrder, error) {
+func (d database) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	d.shop.mu.Lock()
 	defer d.shop.mu.Unlock()
 	if sold, ok := d.shop.sold[id]; ok {
-		return sold, nil
+		return *sold, nil
 	}
-	return nil, domain.NotFound("order")
+	return domain.SoldOrder{}, domain.NotFound("order")
 }
 
 func (d database) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refund, error) {
