@@ -292,9 +292,11 @@ func (s *Server) route() error {
 	if s.openAPI, err = json.Marshal(s.document); err != nil {
 		return fmt.Errorf("api: OpenAPI document: %w", err)
 	}
-	s.routePlain(s.public)
-	if s.SeparateAdmin {
-		s.routePlain(s.admin)
+	for _, e := range slices.Compact([]*gin.Engine{s.public, s.admin}) {
+		s.routePlain(e)
+		if err := s.routeViewer(e); err != nil {
+			return err
+		}
 	}
 	s.admin.GET(metricsRoute, s.scrape)
 	for route := range openRoutes {
