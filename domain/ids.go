@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"strings"
 	"time"
 
@@ -211,7 +212,7 @@ func (k *Keyring) TicketCode(id OrderID, n int) string {
 
 // QueueTag authenticates what a waiting room's token says: 32 bytes.
 func (k *Keyring) QueueTag(payload []byte) []byte {
-	h := hmac.New(sha256.New, k.queue)
+	h := k.QueueMAC()
 	h.Write(payload)
 	return h.Sum(nil)
 }
@@ -228,6 +229,9 @@ func (k *Keyring) EntitlementHolder(saleID, idempotencyKey string) (id Entitleme
 	copy(id[:], mac(k.holder, saleID, idempotencyKey))
 	return id
 }
+
+// QueueMAC makes the tags of QueueTag, for who makes many: Reset it between them.
+func (k *Keyring) QueueMAC() hash.Hash { return hmac.New(sha256.New, k.queue) }
 
 // ChallengeMAC authenticates a challenge of the human check: 32 bytes. The parts
 // keep their bounds: ("a", "bc") is not ("ab", "c").

@@ -62,10 +62,11 @@ type Queue struct {
 	OpensAt       time.Time
 	CanceledAt    time.Time // zero: never
 	Settings      QueueSettings
-	Seed          []byte       // of the draw; secret until it is drawn
-	Joined        int64        // join indexes given out, over all nodes
-	Drawn         int64        // how many of them take part in the draw, or QueueUndrawn
-	DrawnAt       time.Time    // zero: not drawn yet, or by a release that did not write it
+	Seed          []byte    // of the draw; secret until it is drawn, see QueueDraw.Secret
+	Joined        int64     // join indexes given out, over all nodes
+	Drawn         int64     // how many of them take part in the draw, or QueueUndrawn
+	DrawnAt       time.Time // zero: not drawn yet, or by a release that did not write it
+	Draw          QueueDraw
 	Epoch         int          // of the database that answers; 0: it does not tell
 	Epochs        []QueueEpoch // of those that gave out join indexes, oldest first
 	Door          QueueDoor

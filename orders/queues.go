@@ -74,8 +74,10 @@ func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	}
 	settings := domain.QueueSettings{}.WithDefaults()
 	_, err = tx.Exec(ctx, `
-		INSERT INTO queues (sale_id, rate_floor, rate_ceiling) SELECT id, $2, $3 FROM sales WHERE id = $1 AND waiting_room
-		ON CONFLICT DO NOTHING`, saleID, settings.RateFloor, settings.RateCeiling)
+		WITH made AS (
+			INSERT INTO queues (sale_id, rate_floor, rate_ceiling, draw_version) SELECT id, $2, $3, $4 FROM sales WHERE id = $1 AND waiting_room
+			ON CONFLICT DO NOTHING RETURNING sale_id)
+		INSERT INTO queue_draws (sale_id) SELECT sale_id FROM made`, saleID, settings.RateFloor, settings.RateCeiling, domain.QueueDrawOfList)
 	if err != nil {
 		return nil, err
 	}
@@ -92,21 +94,23 @@ func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
 	q := &domain.Queue{SaleID: saleID}
 	var opensAt, canceledAt, cutAt, drawnAt *time.Time
+	var draw drawRow
 	var epochs []int
 	var epochsFrom []int64
 	var batch pgx.Batch
 	batch.Queue(`
 		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at,
-			epochs, epochs_from, entered, drawn_at, goal, coming, due, entered_before
+			epochs, epochs_from, entered, drawn_at, goal, coming, due, entered_before, draw_version, secret
 		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
 			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt,
-			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.Door.Due, &q.EnteredBefore)
+			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.Door.Due, &q.EnteredBefore, &q.Draw.Version, &q.Draw.Secret)
 	})
 	batch.Queue(`
-		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch()
-		FROM sales s LEFT JOIN sale_cancellations c ON c.sale_id = s.id WHERE s.id = $1`, saleID).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&q.Now, &opensAt, &canceledAt, &q.Epoch)
+		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch(), `+drawColumns+`
+		FROM sales s LEFT JOIN sale_cancellations c ON c.sale_id = s.id LEFT JOIN queue_draws d ON d.sale_id = s.id
+		WHERE s.id = $1`, saleID).QueryRow(func(row pgx.Row) error {
+		return row.Scan(append([]any{&q.Now, &opensAt, &canceledAt, &q.Epoch}, draw.targets()...)...)
 	})
 	batch.Queue(`
 		SELECT node, seen_at, base, present, congested, load FROM queue_nodes
@@ -121,6 +125,7 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	for i, e := range epochs {
 		q.Epochs = append(q.Epochs, domain.QueueEpoch{Epoch: e, From: epochsFrom[i]})
 	}
+	draw.into(&q.Draw)
 	q.OpensAt, q.CanceledAt, q.Door.CutAt, q.DrawnAt = fromNull(opensAt), fromNull(canceledAt), fromNull(cutAt), fromNull(drawnAt)
 	return q, nil
 }
@@ -128,6 +133,7 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 // writeQueue writes the node's row, and the queue's where it changed.
 func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *domain.QueueNode) error {
 	var batch pgx.Batch
+	writeDraw(&batch, before, q)
 	if before.Joined != q.Joined || before.Drawn != q.Drawn || before.Door != q.Door {
 		batch.Queue(`
 			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type memory struct {
 	q       domain.Queue
 	nodes   map[string]domain.QueueNode
 	entries map[int64][]byte
+	joins   []domain.QueueJoins
 	// fail decides for each exchange: errBefore, errAfter or nil.
 	fail func() error
 	wait func() // for the lock of the queue's row
@@ -54,6 +56,9 @@ func (m *memory) ExchangeQueue(_ context.Context, _ string, joins int64, turn do
 	q.BeginEpoch()
 	q.Joined += joins
 	node := turn(&q, first)
+	if joins > 0 && q.Draw.KeepsList() {
+		m.joins = append(m.joins, domain.QueueJoins{First: first, Joins: joins, JoinedAt: q.Now.Truncate(time.Millisecond), Epoch: q.EpochNumber()})
+	}
 	m.nodes[node.Node] = node
 	m.q = q
 	m.q.Nodes, m.q.Entered = nil, nil
@@ -80,6 +85,24 @@ func (m *memory) QueueEntries(_ context.Context, _ string, chunks []int64) (map[
 		}
 	}
 	return found, nil
+}
+
+func (m *memory) QueueJoins(_ context.Context, _ string, from int64, rowsMax int) ([]domain.QueueJoins, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := max(sort.Search(len(m.joins), func(i int) bool { return m.joins[i].First > from })-1, 0)
+	return slices.Clone(m.joins[at:min(at+rowsMax, len(m.joins))]), nil
+}
+
+func (m *memory) ChangeDraw(_ context.Context, _ string, change func(*domain.Queue) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := m.q
+	if err := change(&q); err != nil {
+		return err
+	}
+	m.q.Draw = q.Draw
+	return nil
 }
 
 func (m *memory) ConfigureQueue(_ context.Context, _ string, s domain.QueueSettings) error {

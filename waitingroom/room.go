@@ -47,6 +47,9 @@ type room struct {
 	reading     sync.Mutex   // of entries, for somebody who asks
 	late        late
 
+	list listing
+	told told
+
 	counting atomic.Bool // the ledger is being asked
 	countAt  atomic.Int64
 
@@ -109,7 +112,9 @@ type batch struct {
 	done  chan struct{} // closed once what is below is set
 	first int64
 	epoch int // its number
-	err   error
+	// joinedAt is what the tokens say: the time of the exchange.
+	joinedAt time.Time
+	err      error
 }
 
 // A snapshot is the queue as the last exchange left it. It never changes.
@@ -227,6 +232,42 @@ func (r *room) awaitCount(ctx context.Context, than time.Duration) {
 // known reports whether there was an exchange.
 func (s *snapshot) known() bool { return s.draw.Commitment != "" }
 
+// drawOf is what is told of a draw, but for what the time makes of it.
+func drawOf(q *domain.Queue) Draw {
+	d := Draw{
+		Version: max(q.Draw.Version, domain.QueueDrawOfSeed), State: DrawOpen, Source: q.Draw.Source,
+		Commitment: Commitment(q.Committed(), q.SaleID), Size: q.Drawn, Root: hex.EncodeToString(q.Draw.Root),
+		DueAt: drawDue(q), Waived: !q.Draw.WaivedAt.IsZero(),
+	}
+	if d.Source == "" {
+		d.Source = domain.QueueDrawNone
+	}
+	if q.Draw.Root != nil {
+		d.State, d.Size = DrawClosed, q.Draw.Closed
+	}
+	if q.Drawn != domain.QueueUndrawn {
+		d.State, d.Seed = DrawDrawn, hex.EncodeToString(q.Committed())
+	}
+	return d
+}
+
+// drawAt is what is told at a time.
+func (s *snapshot) drawAt(now time.Time) Draw {
+	d := s.draw
+	if d.State == DrawClosed && now.After(d.DueAt.Add(drawLate)) {
+		d.State = DrawDelayed
+	}
+	return d
+}
+
+func recordOf(q *domain.Queue) DrawRecord {
+	d := &q.Draw
+	return DrawRecord{
+		ClosedAt: d.ClosedAt, RootAt: d.RootAt, DrawnAt: q.DrawnAt, Beacon: d.Beacon, BeaconAt: roundTime(d),
+		WitnessCommitment: d.WitnessCommitment, WitnessSecret: d.WitnessSecret, WaivedAt: d.WaivedAt, WaivedReason: d.WaivedReason,
+	}
+}
+
 // now is the database's clock, carried on by this node's monotonic one.
 func (s *snapshot) now(mono time.Duration) time.Time { return s.Now.Add(mono - s.at) }
 
@@ -239,9 +280,8 @@ func (r *room) publish(s *snapshot) {
 // took makes the snapshot of an exchange.
 func (r *room) took(q *domain.Queue, at time.Duration) {
 	s := &snapshot{Queue: *q, at: at}
-	s.draw = Draw{Commitment: Commitment(q.Seed, q.SaleID), Size: q.Drawn}
+	s.draw = drawOf(q)
 	if q.Drawn != domain.QueueUndrawn {
-		s.draw.Seed = hex.EncodeToString(q.Seed)
 		if s.drawn = r.last.Load().drawn; !s.drawn.is(q) {
 			s.drawn = newDrawing(q.Seed, q.Drawn)
 		}

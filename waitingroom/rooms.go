@@ -47,11 +47,39 @@ type Place struct {
 	Draw          Draw
 }
 
-// A Draw is what anybody needs to check the draw of a sale (see Drawn).
+// A DrawState is how far a draw is.
+type DrawState string
+
+// The states of a draw.
+const (
+	DrawOpen    DrawState = "open"    // who joins takes part
+	DrawClosed  DrawState = "closed"  // it is known who takes part; the places are about to be drawn
+	DrawDelayed DrawState = "delayed" // what the draw waits for has not come in time
+	DrawDrawn   DrawState = "drawn"
+)
+
+// A Draw is what of a draw everybody is told all the time; all else is in its record.
 type Draw struct {
-	Commitment string // hex SHA-256(seed ‖ sale id), published before
-	Size       int64  // how many took part; -1 before the draw
-	Seed       string // hex; empty before the draw
+	Version    int
+	State      DrawState
+	Source     domain.QueueDrawSource // of a draw of version 1, none
+	Commitment string                 // hex SHA-256(committed seed ‖ sale id), published before
+	Size       int64                  // how many take part; -1 as long as that is not known
+	Root       string                 // hex, of the list; empty before
+	DueAt      time.Time              // when the draw is expected
+	Waived     bool                   // the organiser chose to draw without the source
+	Seed       string                 // the committed one, hex; empty before the draw
+}
+
+// A DrawRecord is what is needed to check a draw of the list, beside its Draw.
+type DrawRecord struct {
+	ClosedAt, RootAt, DrawnAt time.Time
+	Beacon                    domain.QueueBeacon
+	BeaconAt                  time.Time // when its round comes out
+	WitnessCommitment         []byte
+	WitnessSecret             []byte
+	WaivedAt                  time.Time
+	WaivedReason              string
 }
 
 // A RoomState is what is public about a waiting room, and its settings.
@@ -64,6 +92,7 @@ type RoomState struct {
 	RatePerSecond float64
 	Paused        bool
 	Draw          Draw
+	Record        DrawRecord
 	Settings      domain.QueueSettings
 }
 
@@ -77,11 +106,17 @@ type Store interface {
 	// QueueEntries reads who was let in, see domain.QueueStamp: of each chunk of places
 	// two bytes a place, none where nobody was.
 	QueueEntries(ctx context.Context, saleID string, chunks []int64) (map[int64][]byte, error)
+	// QueueJoins reads the list of a queue from a join index on, see domain.QueueJoins: the
+	// first row may begin before it.
+	QueueJoins(ctx context.Context, saleID string, from int64, rowsMax int) ([]domain.QueueJoins, error)
+	// ChangeDraw lets change decide what becomes of Queue.Draw, and writes that. An error of
+	// change is returned. CodeNotFound as above.
+	ChangeDraw(ctx context.Context, saleID string, change func(q *domain.Queue) error) error
 	// ConfigureQueue sets what the organiser may set. CodeNotFound as above.
 	ConfigureQueue(ctx context.Context, saleID string, s domain.QueueSettings) error
 }
 
-// Options of New. Meter may be nil; all else is required.
+// Options of New. Meter and Beacon may be nil; all else is required.
 type Options struct {
 	Store Store
 	Keys  *domain.Keyring
@@ -90,8 +125,10 @@ type Options struct {
 	// Stock is the ledger's word on the sale; it is asked at most every StockInterval.
 	Stock func(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
 	Sales func(ctx context.Context) ([]*domain.Sale, error)
-	Meter prometheus.Registerer
-	Log   *slog.Logger
+	// Beacon goes into the draws of queues that are made from now on, where they have no witness.
+	Beacon Beacon
+	Meter  prometheus.Registerer
+	Log    *slog.Logger
 }
 
 const (
@@ -144,6 +181,7 @@ type Rooms struct {
 	count atomic.Int64
 	rooms sync.Map // sale id → *room
 
+	proofs    chan struct{} // proofsMax that are computed
 	pulse     pulse         // of Run
 	perSecond atomic.Uint64 // what the engine does, by the last exchange: the bits of a float64
 }
@@ -152,9 +190,9 @@ type Rooms struct {
 // option that is missing or the metric whose name is taken.
 func New(o Options) (*Rooms, error) {
 	if o.Store == nil || o.Keys == nil || o.Node == "" || o.Load == nil || o.Stock == nil || o.Sales == nil || o.Log == nil {
-		return nil, errors.New("waitingroom: an option is missing: all but Meter are required")
+		return nil, errors.New("waitingroom: an option is missing: all but Meter and Beacon are required")
 	}
-	r := &Rooms{o: o, began: time.Now()}
+	r := &Rooms{o: o, began: time.Now(), proofs: make(chan struct{}, proofsMax)}
 	if o.Meter != nil {
 		if err := o.Meter.Register(collector{r}); err != nil {
 			return nil, fmt.Errorf("waitingroom: register metrics: %w", err)
@@ -225,6 +263,7 @@ func (r *Rooms) serve(ctx context.Context, of *room, checkouts checkoutsState, r
 		r.forget(of, now)
 		return
 	}
+	r.serveDraw(ctx, of, now, running)
 	if !of.due(now) {
 		return
 	}
@@ -243,6 +282,23 @@ func (r *Rooms) serve(ctx context.Context, of *room, checkouts checkoutsState, r
 		running.Go(func() {
 			defer of.counting.Store(false)
 			r.countSeats(ctx, of)
+		})
+	}
+}
+
+// serveDraw starts what a draw needs beside the exchanges.
+func (r *Rooms) serveDraw(ctx context.Context, of *room, now time.Duration, running *sync.WaitGroup) {
+	s := of.last.Load()
+	if of.list.due(s) && of.list.growing.CompareAndSwap(false, true) {
+		running.Go(func() {
+			defer of.list.growing.Store(false)
+			r.growList(ctx, of)
+		})
+	}
+	if r.awaitsBeacon(of, s, now) && of.told.asking.CompareAndSwap(false, true) {
+		running.Go(func() {
+			defer of.told.asking.Store(false)
+			r.askBeacon(ctx, of)
 		})
 	}
 }
@@ -300,7 +356,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 		for i := range b.joins {
 			of.hear(first+i, at)
 		}
-		drawn := draw(q, first)
+		drawn := r.advanceDraw(of, q, first)
 		e.people, doorBefore = of.mayEnter(q, count.free, at), q.Door.Admitted
 		word := checkouts.own
 		word.came, word.listened = of.arrivals.lately(at), at >= PresenceTimeout
@@ -327,7 +383,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	of.arrivals.moved(at, q.Door.Admitted)
 	r.seeEntries(ctx, of, q, doorBefore, e.entered)
 	of.took(q, at)
-	b.first, b.epoch = first, q.EpochNumber()
+	b.first, b.epoch, b.joinedAt = first, q.EpochNumber(), q.Now.Truncate(time.Millisecond)
 	close(b.done)
 }
 
@@ -453,8 +509,8 @@ func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Pl
 		return "", Place{}, b.err
 	}
 	s = of.last.Load()
-	index, joinedAt := b.first+nth, s.Now.Truncate(time.Millisecond)
-	return sign(r.o.Keys, sale.ID, b.epoch, index, joinedAt), r.place(ctx, of, s, index, joinedAt), nil
+	index := b.first + nth
+	return sign(r.o.Keys, sale.ID, b.epoch, index, b.joinedAt), r.place(ctx, of, s, index, b.joinedAt), nil
 }
 
 func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
@@ -530,7 +586,10 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 	p := r.place(ctx, of, s, c.index, c.joinedAt)
 	switch p.Status {
 	case StatusDraw:
-		return "", queueRequired("The sale has not opened: places are drawn when it does.", p.RetryAfter)
+		if !s.Draw.IsClosed() {
+			return "", queueRequired("The sale has not opened: places are drawn when it does.", p.RetryAfter)
+		}
+		return "", queueRequired("The places are being drawn.", p.RetryAfter)
 	case StatusCanceled:
 		return "", &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
 	case StatusSoldOut:
@@ -550,7 +609,7 @@ func (r *Rooms) State(ctx context.Context, saleID string) (RoomState, error) {
 	if err != nil {
 		return RoomState{}, err
 	}
-	return stateOf(of, s), nil
+	return r.stateOf(of, s), nil
 }
 
 // Configure replaces the settings; rates of 0 are the defaults. Every node's next
@@ -571,7 +630,7 @@ func (r *Rooms) Configure(ctx context.Context, saleID string, set domain.QueueSe
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 	defer cancel()
-	state := stateOf(of, of.newer(ctx, since))
+	state := r.stateOf(of, of.newer(ctx, since))
 	state.Settings, state.Paused = set, set.Paused
 	return state, nil
 }
@@ -645,7 +704,10 @@ func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, erro
 func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, joinedAt time.Time) Place {
 	p := Place{
 		Sale: s.SaleID, Index: index, Waiting: max(s.Joined-s.Door.Admitted, 0), RatePerSecond: s.Door.Rate,
-		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.draw, Status: statusOf(of, s), RetryAfter: retryMax,
+		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.drawAt(s.now(r.mono())), Status: statusOf(of, s), RetryAfter: retryMax,
+	}
+	if p.Status == StatusDraw && s.Draw.IsClosed() && index >= s.Draw.Closed { // behind all who are drawn
+		p.Status = waitingStatus(s)
 	}
 	var in bool
 	var ahead int64
@@ -654,7 +716,7 @@ func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, j
 	}
 	switch {
 	case p.Status == StatusDraw:
-		p.RetryAfter = retryAtDraw(s.OpensAt.Sub(s.now(r.mono())), s.Joined, index)
+		p.RetryAfter = retryAtDraw(drawDue(&s.Queue).Sub(s.now(r.mono())), s.Joined, index)
 	case p.Status == StatusCanceled || p.Status == StatusSoldOut:
 	case in:
 		p.Status = StatusAdmitted
@@ -729,10 +791,10 @@ func waitAt(position int64, ratePerSecond float64) time.Duration {
 
 func bounded(d time.Duration) time.Duration { return min(max(d, retryMin), retryMax) }
 
-func stateOf(of *room, s *snapshot) RoomState {
+func (r *Rooms) stateOf(of *room, s *snapshot) RoomState {
 	return RoomState{
 		Sale: s.SaleID, Status: statusOf(of, s), Waiting: max(s.Joined-s.Door.Admitted, 0), Admitted: s.Door.Admitted, Joined: s.Joined,
-		RatePerSecond: s.Door.Rate, Paused: s.Settings.Paused, Draw: s.draw, Settings: s.Settings,
+		RatePerSecond: s.Door.Rate, Paused: s.Settings.Paused, Draw: s.drawAt(s.now(r.mono())), Record: recordOf(&s.Queue), Settings: s.Settings,
 	}
 }
 
@@ -745,9 +807,14 @@ func statusOf(of *room, s *snapshot) Status {
 		return StatusSoldOut
 	case s.Drawn == domain.QueueUndrawn:
 		return StatusDraw
-	case s.Settings.Paused:
-		return StatusPaused
 	default:
-		return StatusWaiting
+		return waitingStatus(s)
 	}
+}
+
+func waitingStatus(s *snapshot) Status {
+	if s.Settings.Paused {
+		return StatusPaused
+	}
+	return StatusWaiting
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
 	"time"
 
 	"boxoffice/domain"
@@ -40,23 +41,39 @@ type claims struct {
 }
 
 func sign(keys *domain.Keyring, sale string, epoch int, index int64, joinedAt time.Time) string {
-	b := make([]byte, 0, headLen+len(sale)+tagLen)
-	b = append(b, tokenVersion)
+	return string(newSigner(keys, sale).sign(epoch, index, joinedAt))
+}
+
+// A signer makes the tokens of a sale. It is for one goroutine.
+type signer struct {
+	mac             hash.Hash
+	sale            string
+	said, tag, text []byte
+}
+
+func newSigner(keys *domain.Keyring, sale string) *signer {
+	return &signer{mac: keys.QueueMAC(), sale: sale}
+}
+
+// sign makes a token; it is good until the next one.
+func (s *signer) sign(epoch int, index int64, joinedAt time.Time) []byte {
+	b := append(s.said[:0], tokenVersion)
 	b = appendUint(b, uint64(epoch)<<indexBits|uint64(index), 5)
 	b = appendUint(b, uint64(joinedAt.UnixMilli()), 6)
-	b = append(b, sale...)
-	b = append(b, keys.QueueTag(b)[:tagLen]...)
-	return base64.RawURLEncoding.EncodeToString(b)
+	b = append(b, s.sale...)
+	s.mac.Reset()
+	s.mac.Write(b)
+	s.tag = s.mac.Sum(s.tag[:0])
+	b = append(b, s.tag[:tagLen]...)
+	s.said, s.text = b, base64.RawURLEncoding.AppendEncode(s.text[:0], b)
+	return s.text
 }
 
 // verify reads a token that was made by sign with the same keys. Times are for
 // the caller to judge.
 func verify(keys *domain.Keyring, token string) (claims, bool) {
-	if len(token) > TokenMaxLen {
-		return claims{}, false
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) <= headLen+tagLen || b[0] != tokenVersion {
+	b, ok := decodeToken(token)
+	if !ok {
 		return claims{}, false
 	}
 	said, tag := b[:len(b)-tagLen], b[len(b)-tagLen:]
@@ -94,4 +111,22 @@ func readUint(b []byte) uint64 {
 	var all [8]byte
 	copy(all[8-len(b):], b)
 	return binary.BigEndian.Uint64(all[:])
+}
+
+// TokenIndex is the join index that a token says, which only the box office can verify. It is
+// not ok where it is no token.
+func TokenIndex(token string) (index int64, ok bool) {
+	b, ok := decodeToken(token)
+	if !ok {
+		return 0, false
+	}
+	return int64(readUint(b[1:6]) & (1<<indexBits - 1)), true
+}
+
+func decodeToken(token string) (b []byte, ok bool) {
+	if len(token) > TokenMaxLen {
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	return b, err == nil && len(b) > headLen+tagLen && b[0] == tokenVersion
 }
