@@ -50,7 +50,7 @@ func TestTheDocumentSaysForWhomAndWhere(t *testing.T) {
 	}
 	public := map[string]bool{
 		"list-sales": true, "get-sale": true, "watch-sale": true, "create-checkout": true,
-		"join-queue": true, "get-queue": true, "get-queue-challenge": true, "get-place": true, "watch-place": true,
+		"join-queue": true, "get-queue": true, "get-queue-challenge": true, "get-place": true, "watch-place": true, "prove-place": true,
 	}
 	ids := map[string]bool{}
 	for path, operations := range doc.Paths {

@@ -82,13 +82,6 @@ type PlaceView struct {
 	Interrupted bool `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment: what they need does not answer. The place is safe"`
 }
 
-// DrawView is what anybody needs to check the draw: see docs/waiting-room.md.
-type DrawView struct {
-	Commitment string `json:"commitment" doc:"Hex SHA-256 that binds the seed before anybody has joined"`
-	Size       *int64 `json:"size,omitempty" doc:"How many places were drawn; absent before the draw"`
-	Seed       string `json:"seed,omitempty" doc:"Hex; absent before the draw"`
-}
-
 type queueOutput struct{ Body QueueView }
 
 // QueueView is the queue of a sale as everybody may see it.
@@ -100,7 +93,7 @@ type QueueView struct {
 	Joined   int64              `json:"joined" doc:"How many tokens were given out"`
 	Rate     float64            `json:"rate" doc:"Admissions a second, now"`
 	Paused   bool               `json:"paused"`
-	Draw     DrawView           `json:"draw"`
+	Draw     DrawRecordView     `json:"draw"`
 }
 
 type challengeOutput struct {
@@ -155,6 +148,12 @@ func (s *Server) routeQueue(api huma.API) {
 			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.placeEvents)
+
+	operation(s, api, huma.Operation{
+		OperationID: "prove-place", Method: http.MethodGet, Path: "/v1/queue/{token}/proof",
+		Summary: "That a token is on the list of the draw", Tags: []string{"queue"},
+		Description: "From the closing of the list on. `boxoffice draw` checks it, see docs/waiting-room.md.",
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.provePlace)
 }
 
 // roomOf finds a sale that people queue for.
@@ -306,16 +305,8 @@ func (s *Server) viewPlace(p *waitingroom.Place) PlaceView {
 func viewQueue(s *waitingroom.RoomState) QueueView {
 	return QueueView{
 		Sale: s.Sale, Status: s.Status, Waiting: s.Waiting, Admitted: s.Admitted, Joined: s.Joined,
-		Rate: round(s.RatePerSecond), Paused: s.Paused, Draw: viewDraw(s.Draw),
+		Rate: round(s.RatePerSecond), Paused: s.Paused, Draw: viewDrawRecord(s),
 	}
-}
-
-func viewDraw(d waitingroom.Draw) DrawView {
-	v := DrawView{Commitment: d.Commitment, Seed: d.Seed}
-	if d.Size >= 0 {
-		v.Size = &d.Size
-	}
-	return v
 }
 
 // round keeps a rate to two places: it is shown to people.

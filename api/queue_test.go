@@ -28,6 +28,9 @@ type rooms struct {
 	settings   domain.QueueSettings
 	configured int // how often
 	asked      int // how often for a place
+	witness    string
+	settled    waitingroom.Settlement
+	record     *waitingroom.RoomState // its draw, where State shall tell of another
 }
 
 func newRooms() *rooms {
@@ -61,7 +64,7 @@ func (r *rooms) Join(_ context.Context, sale *domain.Sale) (string, waitingroom.
 	p := waitingroom.Place{
 		Sale: sale.ID, Status: waitingroom.StatusWaiting, Index: n, Position: n + 1, Ahead: n, Waiting: n + 1,
 		Wait: 1500 * time.Millisecond, RatePerSecond: 12.3456, JoinedAt: joinedAt, RetryAfter: 2100 * time.Millisecond,
-		Draw: waitingroom.Draw{Commitment: "c0ffee", Size: -1},
+		Draw: waitingroom.Draw{Version: 1, Source: domain.QueueDrawNone, State: waitingroom.DrawOpen, Commitment: "c0ffee", Size: -1},
 	}
 	r.places[token] = p
 	return token, p, nil
@@ -106,9 +109,12 @@ func (r *rooms) State(_ context.Context, saleID string) (waitingroom.RoomState, 
 	if r.err != nil {
 		return waitingroom.RoomState{}, r.err
 	}
+	if r.record != nil {
+		return *r.record, nil
+	}
 	return waitingroom.RoomState{
 		Sale: saleID, Status: waitingroom.StatusWaiting, Waiting: 7, Admitted: 3, Joined: int64(len(r.places)),
-		RatePerSecond: 2.5, Paused: r.settings.Paused, Draw: waitingroom.Draw{Commitment: "c0ffee", Size: 10, Seed: "5eed"},
+		RatePerSecond: 2.5, Paused: r.settings.Paused, Draw: waitingroom.Draw{Version: 1, Source: domain.QueueDrawNone, State: waitingroom.DrawDrawn, Commitment: "c0ffee", Size: 10, Seed: "5eed"},
 		Settings: r.settings,
 	}, nil
 }
@@ -117,6 +123,33 @@ func (r *rooms) Configure(ctx context.Context, saleID string, settings domain.Qu
 	r.mu.Lock()
 	r.settings = settings
 	r.configured++
+	r.mu.Unlock()
+	return r.State(ctx, saleID)
+}
+
+func (r *rooms) Proof(_ context.Context, token string) (waitingroom.Proof, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.places[token]
+	switch {
+	case r.err != nil:
+		return waitingroom.Proof{}, r.err
+	case !ok:
+		return waitingroom.Proof{}, domain.NotFound("place")
+	}
+	return waitingroom.Proof{Sale: p.Sale, Index: p.Index, Size: 10, Leaf: []byte{1}, Path: [][]byte{{2}, {3}}, Root: []byte{4}}, nil
+}
+
+func (r *rooms) BindWitness(_ context.Context, _, commitment string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.witness = commitment
+	return r.err
+}
+
+func (r *rooms) Settle(ctx context.Context, saleID string, given waitingroom.Settlement) (waitingroom.RoomState, error) {
+	r.mu.Lock()
+	r.settled = given
 	r.mu.Unlock()
 	return r.State(ctx, saleID)
 }
@@ -167,7 +200,7 @@ func TestJoin(t *testing.T) {
 	var view JoinView
 	decode(t, w, &view)
 	if view.Token != "token-0" || view.Sale != "rush" || view.Status != "waiting" || view.Position != 1 || view.Waiting != 1 ||
-		*view.Wait != 2 || view.Rate != 12.35 || !view.JoinedAt.Equal(joinedAt) || view.Draw != (DrawView{Commitment: "c0ffee"}) {
+		*view.Wait != 2 || view.Rate != 12.35 || !view.JoinedAt.Equal(joinedAt) || view.Draw != (DrawView{Version: 1, Source: "none", State: "open", Commitment: "c0ffee"}) {
 		t.Errorf("%+v", view)
 	}
 	if w := b.do(joinOf("rush", `{}`)); w.Code != http.StatusCreated {
@@ -309,7 +342,7 @@ func TestQueueOfASale(t *testing.T) {
 	decode(t, w, &got)
 	want := map[string]any{
 		"sale": "rush", "status": "waiting", "waiting": 7., "admitted": 3., "joined": 0., "rate": 2.5, "paused": false,
-		"draw": map[string]any{"commitment": "c0ffee", "size": 10., "seed": "5eed"},
+		"draw": map[string]any{"version": 1, "source": "none", "state": "drawn", "commitment": "c0ffee", "size": 10., "seed": "5eed"},
 	}
 	if w.Code != 200 || !maps.EqualFunc(got, want, func(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
 		t.Errorf("%d %v", w.Code, got)

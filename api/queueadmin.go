@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"boxoffice/domain"
+	"boxoffice/waitingroom"
 )
 
 // What the organiser sets of a sale's waiting room.
@@ -12,6 +13,12 @@ import (
 type QueueBody struct {
 	RateFloor   *float64 `json:"rate_floor,omitempty" exclusiveMinimum:"0" doc:"Admissions a second, at the least, whatever the load"`
 	RateCeiling *float64 `json:"rate_ceiling,omitempty" exclusiveMinimum:"0" doc:"Admissions a second, at the most"`
+}
+
+// CreateQueueBody is the waiting room of a new sale.
+type CreateQueueBody struct {
+	QueueBody
+	WitnessCommitment string `json:"witness_commitment,omitempty" maxLength:"64" doc:"Of another party, whose number then goes into the draw in place of a beacon's: hex SHA-256 of its 32 bytes and the sale's id. It gives the number once the list is closed"`
 }
 
 type configureInput struct {
@@ -75,12 +82,17 @@ func (s *Server) configure(ctx context.Context, in *configureInput) (*configured
 
 // furnish sets up the waiting room of a sale that is about to be put on offer.
 // One that is on offer already keeps what was set since.
-func (s *Server) furnish(ctx context.Context, sale *domain.Sale, body *QueueBody) error {
+func (s *Server) furnish(ctx context.Context, sale *domain.Sale, body *CreateQueueBody) error {
 	if body == nil {
 		return nil
 	}
 	if _, err := s.Orders.Sale(ctx, sale.ID); !isNotFound(err) {
 		return err
+	}
+	if body.WitnessCommitment != "" {
+		if err := s.Rooms.BindWitness(ctx, sale.ID, body.WitnessCommitment); err != nil {
+			return err
+		}
 	}
 	_, err := s.Rooms.Configure(ctx, sale.ID, body.settings())
 	return err
@@ -96,6 +108,11 @@ func (s *Server) checkQueue(b *CreateSaleBody) error {
 	}
 	if err := b.Queue.settings().Validate(); err != nil {
 		return err
+	}
+	if b.Queue.WitnessCommitment != "" {
+		if _, err := waitingroom.ParseWitness(b.Queue.WitnessCommitment); err != nil {
+			return err
+		}
 	}
 	return s.hasRooms()
 }

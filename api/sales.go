@@ -60,7 +60,7 @@ type CreateSaleBody struct {
 	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout may wait for its payment; absent: 600" minimum:"5" maximum:"86400"`
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
 	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue, and are let in as fast as checkouts go through"`
-	Queue       *QueueBody        `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open"`
+	Queue       *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open, and who witnesses the draw"`
 
 	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
 	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join"`

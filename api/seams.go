@@ -108,6 +108,14 @@ type Rooms interface {
 	Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error)
 	// State is what everybody may know of a sale's room. CodeNotFound.
 	State(ctx context.Context, saleID string) (waitingroom.RoomState, error)
+	// Proof shows that a token is on the list of its sale's draw. CodeNotFound: it is not, or
+	// there is no list, which the detail says. CodeOverloaded.
+	Proof(ctx context.Context, token string) (waitingroom.Proof, error)
+	// BindWitness notes what a witness has committed to, before anybody has joined.
+	// CodeInvalid, CodeNotFound.
+	BindWitness(ctx context.Context, saleID, commitment string) error
+	// Settle gives a draw what it waits for. CodeInvalid, CodeNotFound.
+	Settle(ctx context.Context, saleID string, given waitingroom.Settlement) (waitingroom.RoomState, error)
 	// Configure replaces what the organiser sets. CodeNotFound, CodeInvalid.
 	Configure(ctx context.Context, saleID string, settings domain.QueueSettings) (waitingroom.RoomState, error)
 }

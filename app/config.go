@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/api"
+	"boxoffice/beacon"
 	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
@@ -44,6 +45,8 @@ type config struct {
 	CheckoutsInLineMax     int       // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits for a turn under it; 0: nobody
 	HumanCheckBits         int       // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
 	HumanCheckExemptsLocal bool      // where it is not set
+	// Beacon goes into the draws of waiting rooms; nil: there is none.
+	Beacon *beacon.Client // BOXOFFICE_BEACON_URL, BOXOFFICE_BEACON_CHAIN
 
 	AdminToken    secret
 	WebhookSecret secret
@@ -100,6 +103,8 @@ func readConfig() (config, error) {
 	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", -1, 0)
 	note(err)
 	note(c.readLimits())
+	c.Beacon, err = readBeacon()
+	note(err)
 	c.DatabaseURL, err = readSecret("DATABASE_URL")
 	note(err)
 	c.AdminToken, err = readSecret("BOXOFFICE_ADMIN_TOKEN")

@@ -14,8 +14,12 @@ import (
 // roomsOf makes the waiting rooms of this node. They need to know how the API's
 // checkouts fare, and the API needs them: load is asked once run was called.
 func (s *service) roomsOf(p *parts, load func() waitingroom.Load) (*waitingroom.Rooms, error) {
+	var public waitingroom.Beacon
+	if s.config.Beacon != nil {
+		public = s.config.Beacon
+	}
 	return waitingroom.New(waitingroom.Options{
-		Store: p.store.Queues(), Keys: p.keys, Node: nodeName(), Load: load, Stock: p.book.Stock, Sales: p.store.Queues().Sales,
+		Beacon: public, Store: p.store.Queues(), Keys: p.keys, Node: nodeName(), Load: load, Stock: p.book.Stock, Sales: p.store.Queues().Sales,
 		Meter: p.meter.registry, Log: s.log,
 	})
 }
