@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 // A Ledger books the seats. Its verdicts are values; an error means that there
@@ -45,12 +46,14 @@ type Orders interface {
 	FinishRefund(ctx context.Context, payment string, at time.Time) error
 }
 
-// A Provider takes payments. Expire is atomic with paying. Capture reports
+// A Provider takes payments: a payments.Set, which tells what it promises. Open opens a
+// session at the provider that it is told. Expire is atomic with paying. Capture reports
 // what was taken in a session, and false where nothing was or the session is
 // unknown. Refund answers a *domain.Error with CodeNotFound when the provider
 // never took that payment.
 type Provider interface {
-	Expire(ctx context.Context, order domain.OrderID) (domain.ExpireOutcome, error)
+	Open(ctx context.Context, provider string, opening payments.Opening) (domain.PayPage, error)
+	Expire(ctx context.Context, session string) (domain.ExpireOutcome, error)
 	Capture(ctx context.Context, session string) (domain.Capture, bool, error)
 	Refund(ctx context.Context, refund domain.Refund) error
 }
@@ -337,10 +340,36 @@ func (a *Activities) Release(ctx context.Context, order domain.Order) (domain.Vo
 	return outcome, a.whileOwed(order.ID, err)
 }
 
-// ExpireSession forbids any further payment for the order, unless one was
+// SessionToOpen asks for a session in which an order is paid.
+type SessionToOpen struct {
+	Provider string           `json:"provider"`
+	Opening  payments.Opening `json:"opening"`
+}
+
+// OpenSession opens a session in which an order is paid, or finds it: the opening's order
+// and attempt are its key.
+func (a *Activities) OpenSession(ctx context.Context, open SessionToOpen) (domain.PayPage, error) {
+	page, err := a.Provider.Open(ctx, open.Provider, open.Opening)
+	return page, forWorkflow(err)
+}
+
+// A Session is the id of a payment session, as an argument. Releases from before sessions
+// had ids of their own wrote the id of an order where it is to be expired.
+type Session string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Session) UnmarshalText(text []byte) error {
+	*s = Session(text)
+	if order, err := domain.ParseOrderID(string(text)); err == nil {
+		*s = Session((&domain.Order{ID: order}).PaymentSession())
+	}
+	return nil
+}
+
+// ExpireSession forbids any further payment in a session, unless one was
 // captured already: the provider decides atomically which.
-func (a *Activities) ExpireSession(ctx context.Context, order domain.OrderID) (domain.ExpireOutcome, error) {
-	outcome, err := a.Provider.Expire(ctx, order)
+func (a *Activities) ExpireSession(ctx context.Context, session Session) (domain.ExpireOutcome, error) {
+	outcome, err := a.Provider.Expire(ctx, string(session))
 	return outcome, fromProvider(err)
 }
 

@@ -27,6 +27,7 @@ import (
 	"boxoffice/ledger/embedded"
 	"boxoffice/orders"
 	"boxoffice/orders/orderstest"
+	"boxoffice/payments"
 )
 
 // A scene is an activity in a situation.
@@ -68,6 +69,7 @@ var scenes = []scene{
 	{"Release", "paid", `already_posted`, with((*world).held, (*world).sold), release},
 	{"ExpireSession", "nothing was paid", `"captured":false`, (*world).held, expireSession},
 	{"ExpireSession", "captured", `"captured":true`, with((*world).held, (*world).captured), expireSession},
+	{"OpenSession", "nobody has paid", `"session":"other/cs_0"`, (*world).held, openSession},
 	{"FindCapture", "captured", `"captured":true`, (*world).captured, findCapture},
 	{"RecordRefundDue", "late money", `"due":true`, with((*world).held, (*world).voided), refundDue(domain.RefundNoneLeft)},
 	{"RecordRefundDue", "it bought tickets", `"due":false`, with((*world).held, (*world).sold), refundDue(domain.RefundNoneLeft)},
@@ -261,8 +263,11 @@ type mortalProvider struct {
 	k  *killer
 }
 
-func (p mortalProvider) Expire(_ context.Context, order domain.OrderID) (domain.ExpireOutcome, error) {
-	return alive(p.k, "expire", func() (domain.ExpireOutcome, error) { return p.to.expire(order), nil })
+func (p mortalProvider) Open(_ context.Context, _ string, opening payments.Opening) (domain.PayPage, error) {
+	return alive(p.k, "open", func() (domain.PayPage, error) { return p.to.openPage(opening), nil })
+}
+func (p mortalProvider) Expire(_ context.Context, session string) (domain.ExpireOutcome, error) {
+	return alive(p.k, "expire", func() (domain.ExpireOutcome, error) { return p.to.expire(session), nil })
 }
 func (p mortalProvider) Capture(_ context.Context, session string) (capture domain.Capture, captured bool, err error) {
 	capture, err = alive(p.k, "capture", func() (domain.Capture, error) { return p.to.Captured[session], nil })
@@ -340,7 +345,7 @@ type world struct {
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func (h *house) world(t *testing.T) *world {
-	w := &world{house: h, t: t, ctx: t.Context(), record: record{h.store, h.keys}, bank: &bank{Captured: map[string]domain.Capture{}, Refunded: map[string]int64{}}}
+	w := &world{house: h, t: t, ctx: t.Context(), record: record{h.store, h.keys}, bank: &bank{Captured: map[string]domain.Capture{}, Opened: map[string]string{}, Refunded: map[string]int64{}}}
 	w.own = h.book(t, &killer{})
 	n := h.sales.Add(1)
 	sale, err := h.store.CreateSale(w.ctx, &domain.Sale{
@@ -387,7 +392,7 @@ func (w *world) orderOf(buyer string, vip, early int64) domain.Order {
 }
 
 func (w *world) capture(payment string) domain.Capture {
-	return domain.Capture{Payment: payment, Session: domain.SessionID(w.order.ID), Order: w.order.ID, AmountMinor: w.order.AmountMinor, Currency: w.order.Currency}
+	return domain.Capture{Payment: payment, Session: "ps_" + w.order.ID.String(), Order: w.order.ID, AmountMinor: w.order.AmountMinor, Currency: w.order.Currency}
 }
 
 // books is everything that is left, and the answer, without what differs between
@@ -607,11 +612,15 @@ func release(ctx context.Context, a *activities.Activities, w *world) (any, erro
 }
 
 func expireSession(ctx context.Context, a *activities.Activities, w *world) (any, error) {
-	return a.ExpireSession(ctx, w.order.ID)
+	return a.ExpireSession(ctx, activities.Session("ps_"+w.order.ID.String()))
+}
+
+func openSession(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	return a.OpenSession(ctx, activities.SessionToOpen{Provider: "other", Opening: payments.Opening{Order: w.order.ID, Attempt: 1}})
 }
 
 func findCapture(ctx context.Context, a *activities.Activities, w *world) (any, error) {
-	return a.FindCapture(ctx, domain.SessionID(w.order.ID))
+	return a.FindCapture(ctx, "ps_"+w.order.ID.String())
 }
 
 func refundDue(reason domain.RefundReason) func(context.Context, *activities.Activities, *world) (any, error) {
@@ -690,12 +699,21 @@ func (r record) BeginRefund(ctx context.Context, refund domain.Refund) error {
 // A bank is the provider: what it did is idempotent, and counted.
 type bank struct {
 	Captured map[string]domain.Capture // by session
+	Opened   map[string]string         // by order and attempt
 	Expired  bool
 	Refunded map[string]int64 // by payment, minor units
 }
 
-func (b *bank) expire(order domain.OrderID) domain.ExpireOutcome {
-	if capture, ok := b.Captured[domain.SessionID(order)]; ok {
+func (b *bank) openPage(opening payments.Opening) domain.PayPage {
+	key := fmt.Sprint(opening.Order, "/", opening.Attempt)
+	if b.Opened[key] == "" {
+		b.Opened[key] = fmt.Sprintf("other/cs_%d", len(b.Opened))
+	}
+	return domain.PayPage{Session: b.Opened[key], URL: "https://other.example/" + b.Opened[key]}
+}
+
+func (b *bank) expire(session string) domain.ExpireOutcome {
+	if capture, ok := b.Captured[session]; ok {
 		return domain.ExpireOutcome{Captured: true, Capture: capture}
 	}
 	b.Expired = true

@@ -4,35 +4,48 @@ import (
 	"context"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
-// ProviderCallsMax is how many calls of a worker wait for the payment provider at a
+// ProviderCallsMax is how many calls of a worker wait for the payment providers at a
 // time. A provider that hangs must leave slots of the worker to the steps that need
-// only the ledger and the database.
+// only the ledger and the database, and to the other providers.
 const ProviderCallsMax = 250
 
-// BoundProvider lets at most ProviderCallsMax calls through at a time. One more is
-// refused at once with CodeOverloaded: its activity is tried again later, and has no
-// slot meanwhile.
-func BoundProvider(provider Provider) Provider {
-	return &boundProvider{provider: provider, slots: make(chan struct{}, ProviderCallsMax)}
+// BoundProvider lets at most ProviderCallsMax calls through at a time, each of the named
+// providers its share. One more is refused at once with CodeOverloaded: its activity is
+// tried again later, and has no slot meanwhile.
+func BoundProvider(provider Provider, names ...string) Provider {
+	b := &boundProvider{provider: provider, slots: make(map[string]chan struct{}, len(names))}
+	for _, name := range names {
+		b.slots[name] = make(chan struct{}, max(1, ProviderCallsMax/len(names)))
+	}
+	return b
 }
 
 type boundProvider struct {
 	provider Provider
-	slots    chan struct{}
+	slots    map[string]chan struct{}
 }
 
-func (b *boundProvider) Expire(ctx context.Context, order domain.OrderID) (outcome domain.ExpireOutcome, err error) {
-	err = b.enter(func() (err error) {
-		outcome, err = b.provider.Expire(ctx, order)
+func (b *boundProvider) Open(ctx context.Context, provider string, opening payments.Opening) (page domain.PayPage, err error) {
+	err = b.enter(provider, func() (err error) {
+		page, err = b.provider.Open(ctx, provider, opening)
+		return err
+	})
+	return page, err
+}
+
+func (b *boundProvider) Expire(ctx context.Context, session string) (outcome domain.ExpireOutcome, err error) {
+	err = b.enter(domain.ProviderOf(session), func() (err error) {
+		outcome, err = b.provider.Expire(ctx, session)
 		return err
 	})
 	return outcome, err
 }
 
 func (b *boundProvider) Capture(ctx context.Context, session string) (capture domain.Capture, captured bool, err error) {
-	err = b.enter(func() (err error) {
+	err = b.enter(domain.ProviderOf(session), func() (err error) {
 		capture, captured, err = b.provider.Capture(ctx, session)
 		return err
 	})
@@ -40,13 +53,17 @@ func (b *boundProvider) Capture(ctx context.Context, session string) (capture do
 }
 
 func (b *boundProvider) Refund(ctx context.Context, refund domain.Refund) error {
-	return b.enter(func() error { return b.provider.Refund(ctx, refund) })
+	return b.enter(domain.ProviderOf(refund.Capture.Payment), func() error { return b.provider.Refund(ctx, refund) })
 }
 
-func (b *boundProvider) enter(call func() error) error {
+func (b *boundProvider) enter(provider string, call func() error) error {
+	slots, known := b.slots[provider]
+	if !known {
+		return call() // it is not configured, which is answered at once
+	}
 	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 		return call()
 	default:
 		return &domain.Error{Code: domain.CodeOverloaded, Detail: "As many calls as may be are waiting for the payment provider; nothing was sent."}

@@ -59,10 +59,11 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 	registry := prometheus.NewRegistry()
 	log := &bytes.Buffer{}
 	options := Options{
-		Desk: w, Orders: w, Books: w, Catalog: NewCatalog(w, w), Keys: keys, Verifier: w, Auditor: w,
-		PayURL: func(o domain.Order, _ domain.Hold) (string, error) {
-			return "https://pay.example/" + o.ID.String(), nil
+		Desk: w, Orders: w, Books: w, Catalog: NewCatalog(w, w), Keys: keys, Providers: w, Auditor: w,
+		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
+			return domain.PayPage{Session: o.PaymentSession(), URL: "https://pay.example/" + o.ID.String()}, nil
 		},
+		PayWish:            func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
 		CheckoutsInLineMax: CheckoutsInLineMax,
 
 		AdminToken: testAdminToken,
@@ -785,7 +786,7 @@ func TestReadySaysWhyNot(t *testing.T) {
 
 func TestPanicIsAProblemAndLogged(t *testing.T) {
 	b := setup(t, func(o *Options) {
-		o.PayURL = func(domain.Order, domain.Hold) (string, error) { panic("a bug") }
+		o.PayPage = func(domain.Order, domain.Hold) (domain.PayPage, error) { panic("a bug") }
 	})
 	p := wantProblem(t, b.checkout(testKey, wish("A", 1)), 500, domain.CodeInternal)
 	if strings.Contains(fmt.Sprint(p), "a bug") || !strings.Contains(b.log.String(), "a bug") {
@@ -797,12 +798,12 @@ func TestPanicIsAProblemAndLogged(t *testing.T) {
 func TestAPanicInASharedReadingIsAProblemAndLogged(t *testing.T) {
 	isBroken := false
 	b := setup(t, func(o *Options) {
-		payURL := o.PayURL
-		o.PayURL = func(order domain.Order, hold domain.Hold) (string, error) {
+		payPage := o.PayPage
+		o.PayPage = func(order domain.Order, hold domain.Hold) (domain.PayPage, error) {
 			if isBroken {
 				panic("a bug")
 			}
-			return payURL(order, hold)
+			return payPage(order, hold)
 		}
 	})
 	id, token := b.held(testKey)
@@ -847,7 +848,7 @@ func TestMetricsCount(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	_, err := New(Options{AdminToken: testAdminToken})
-	if err == nil || !strings.Contains(err.Error(), "Desk") || !strings.Contains(err.Error(), "Verifier") {
+	if err == nil || !strings.Contains(err.Error(), "Desk") || !strings.Contains(err.Error(), "Providers") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -182,8 +182,8 @@ func TestRefusalsAreLoggedSoOftenASecond(t *testing.T) {
 
 func TestFailuresOfOursAreAlwaysLogged(t *testing.T) {
 	b := setup(t, func(o *Options) {
-		o.PayURL = func(domain.Order, domain.Hold) (string, error) {
-			return "", domain.Invalid("description", "is too long")
+		o.PayPage = func(domain.Order, domain.Hold) (domain.PayPage, error) {
+			return domain.PayPage{}, domain.Invalid("description", "is too long")
 		}
 	})
 	const failures = 3 * logLinesMax

@@ -66,8 +66,8 @@ type CheckoutView struct {
 	Amount         int64              `json:"amount" doc:"Minor units"`
 	Currency       string             `json:"currency"`
 	PaymentURL     string             `json:"payment_url" doc:"Where to pay"`
-	PaymentSession string             `json:"payment_session" doc:"The provider's name of this payment"`
 	Metadata       map[string]string  `json:"metadata,omitempty" doc:"As it came with the checkout"`
+	PaymentSession string             `json:"payment_session" doc:"The provider's name of this payment; empty where it has none before the buyer is at payment_url"`
 }
 
 var checkoutCodes = []domain.Code{
@@ -268,7 +268,7 @@ func (s *Server) verdict(ctx context.Context, sale *domain.Sale, order *domain.O
 }
 
 func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) (*checkoutOutput, error) {
-	payURL, err := s.payURL(order, answer.Hold)
+	page, err := s.payPage(order, answer.Hold)
 	if err != nil {
 		return nil, err
 	}
@@ -281,21 +281,13 @@ func (s *Server) viewCheckout(order domain.Order, answer domain.HoldAnswer) (*ch
 			HoldExpiresAt:  answer.Hold.ExpiresAt.UTC(),
 			Amount:         order.AmountMinor,
 			Currency:       order.Currency,
-			PaymentURL:     payURL,
-			PaymentSession: domain.SessionID(order.ID),
 			Metadata:       order.Metadata,
+			PaymentURL:     page.URL,
+			PaymentSession: page.Session,
 		},
 	}
 	if answer.Replayed {
 		out.Replayed = "true"
 	}
 	return out, nil
-}
-
-func (s *Server) payURL(order domain.Order, hold domain.Hold) (string, error) {
-	url, err := s.PayURL(order, hold)
-	if err != nil {
-		return "", &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("pay link of order %s: %w", order.ID, err)}
-	}
-	return url, nil
 }

@@ -56,6 +56,7 @@ func (s *Server) newDocument() *huma.OpenAPI {
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"order":   {Type: "http", Scheme: "bearer", Description: "The order's token, from its checkout"},
 				"admin":   {Type: "http", Scheme: "bearer", Description: "The organiser's token, `BOXOFFICE_ADMIN_TOKEN`"},
+				"pay":     {Type: "apiKey", In: "query", Name: "key", Description: "The key in `payment_url`: to pay for one order, and for nothing else"},
 				"webhook": {Type: "apiKey", In: "header", Name: "Webhook-Signature", Description: "Standard Webhooks: over `Webhook-Id`, `Webhook-Timestamp` and the body"},
 			},
 		},

@@ -372,10 +372,23 @@ func (w *world) Cancellation(_ context.Context, saleID string) (domain.SaleCance
 	return domain.SaleCancellation{}, domain.NotFound("cancellation")
 }
 
-// ---- Verifier, Auditor
+// ---- Providers, Auditor
 
-// Verify stands for the real signature: one header that must be right.
-func (w *world) Verify(h http.Header, body []byte) (domain.PaymentEvent, error) {
+func (w *world) Has(provider string) bool {
+	return provider == domain.DefaultProvider || provider == "other"
+}
+func (w *world) Default() string { return domain.DefaultProvider }
+func (w *world) Names() []string { return []string{domain.DefaultProvider, "other"} }
+
+func (w *world) OpenPayment(_ context.Context, id domain.OrderID, _ domain.PayWish) (domain.PayPage, error) {
+	return domain.PayPage{Session: "other/s1", URL: "https://other.example/" + id.String()}, nil
+}
+
+// Event stands for the real signature: one header that must be right.
+func (w *world) Event(_ context.Context, provider string, h http.Header, body []byte) (domain.PaymentEvent, error) {
+	if !w.Has(provider) {
+		return domain.PaymentEvent{}, domain.NotFound("payment provider")
+	}
 	switch h.Get("Webhook-Signature") {
 	case "good":
 	case "good but garbled":

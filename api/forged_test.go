@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/payments/mockpay"
 )
 
@@ -26,7 +27,11 @@ func realWebhooks(t testing.TB) (*bundle, *mockpay.Signer) {
 		}
 		return s
 	}
-	verifier, err := mockpay.NewVerifier(secret("a"), time.Now)
+	provider, err := mockpay.New(mockpay.Options{URL: "http://127.0.0.1:8090", Secrets: secret("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	providers, err := payments.NewSet(provider)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +39,7 @@ func realWebhooks(t testing.TB) (*bundle, *mockpay.Signer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := setup(t, func(o *Options) { o.Verifier = verifier })
+	b := setup(t, func(o *Options) { o.Providers = providers })
 	// Whatever gets as far as the Desk is seen.
 	b.world.payErr = errors.New("a forged event reached the Desk")
 	return b, signer
@@ -42,7 +47,7 @@ func realWebhooks(t testing.TB) (*bundle, *mockpay.Signer) {
 
 func eventOf(t testing.TB, id domain.OrderID) []byte {
 	body, err := mockpay.EncodeEvent(domain.PaymentEvent{
-		Type: domain.PaymentSucceeded, Order: id, Session: domain.SessionID(id), AmountMinor: 13000, Currency: "EUR",
+		Type: domain.PaymentSucceeded, Order: id, Session: "ps_" + id.String(), AmountMinor: 13000, Currency: "EUR",
 	}, time.Now())
 	if err != nil {
 		t.Fatal(err)

@@ -66,9 +66,9 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 		switch route {
 		case checkoutsRoute, eventsRoute, watchRoute, healthRoute, readyRoute, metricsRoute:
 			return nil
-		case webhookRoute:
+		case webhookRoute, webhooksRoute:
 			return webhooks
-		case orderRoute, ticketRoute:
+		case orderRoute, ticketRoute, payRoute:
 			return orders
 		case cancelRoute:
 			return cancels
@@ -182,7 +182,7 @@ func (s *Server) turnAway(c *gin.Context) {
 		return
 	}
 	c.Header("Connection", "close")
-	if slices.Contains([]string{healthRoute, readyRoute, metricsRoute, webhookRoute}, c.FullPath()) {
+	if slices.Contains([]string{healthRoute, readyRoute, metricsRoute, webhookRoute, webhooksRoute}, c.FullPath()) {
 		c.Next()
 		return
 	}

@@ -148,10 +148,10 @@ func TestASlowAnswerLeavesItsConnectionUsable(t *testing.T) {
 func TestPayLinkThatCannotBeMadeIsAnError(t *testing.T) {
 	failing := false
 	b := setup(t, func(o *Options) {
-		link := o.PayURL
-		o.PayURL = func(order domain.Order, hold domain.Hold) (string, error) {
+		link := o.PayPage
+		o.PayPage = func(order domain.Order, hold domain.Hold) (domain.PayPage, error) {
 			if failing {
-				return "", domain.Invalid("description", "is too long")
+				return domain.PayPage{}, domain.Invalid("description", "is too long")
 			}
 			return link(order, hold)
 		}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -131,12 +132,8 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	}
 	if state.Status == domain.OrderHeld {
 		v.HoldExpiresAt = timeOrNil(state.Hold.ExpiresAt)
-		v.PaymentSession = domain.SessionID(state.Order)
-		var err error
-		v.PaymentURL, err = s.payURL(domain.Order{
-			ID: state.Order, SaleID: state.SaleID, SaleName: v.SaleName, Lines: state.Lines,
-			AmountMinor: state.AmountMinor, Currency: state.Currency, Fingerprint: state.Fingerprint,
-		}, state.Hold)
+		page, err := s.payPage(orderOfState(&state), state.Hold)
+		v.PaymentURL, v.PaymentSession = page.URL, cmp.Or(state.Session, page.Session)
 		return v, err
 	}
 	return s.withRefund(ctx, v)
@@ -221,7 +218,7 @@ func drawQR(text, accept string) (*imageOutput, error) {
 	return &imageOutput{contentType, image}, nil
 }
 
-// WebhookBody documents the payment provider's event; the Verifier reads it.
+// WebhookBody documents the payment provider's event; the provider's adapter reads it.
 type WebhookBody struct {
 	Type domain.PaymentEventType `json:"type" enum:"payment.succeeded,payment.failed,payment.canceled"`
 	Data WebhookData             `json:"data"`
@@ -242,6 +239,20 @@ type webhookInput struct {
 	header http.Header
 }
 
+type providerWebhookInput struct {
+	Provider string `path:"provider" doc:"The payment provider's name"`
+	webhookInput
+}
+
+// mockPayWebhook has a route of its own, from before there were others.
+func (s *Server) mockPayWebhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
+	return s.webhook(ctx, domain.DefaultProvider, in)
+}
+
+func (s *Server) providerWebhook(ctx context.Context, in *providerWebhookInput) (*webhookOutput, error) {
+	return s.webhook(ctx, in.Provider, &in.webhookInput)
+}
+
 // Resolve implements huma.Resolver: the signature covers headers.
 func (in *webhookInput) Resolve(ctx huma.Context) []error {
 	in.header = make(http.Header)
@@ -254,10 +265,10 @@ type webhookOutput struct {
 	Body   *StatusView
 }
 
-// webhook takes an event of the payment provider. Every answer but 2xx makes
+// webhook takes an event of a payment provider. Every answer but 2xx makes
 // the provider send it again.
-func (s *Server) webhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
-	event, err := s.Verifier.Verify(in.header, in.RawBody)
+func (s *Server) webhook(ctx context.Context, provider string, in *webhookInput) (*webhookOutput, error) {
+	event, err := s.Providers.Event(ctx, provider, in.header, in.RawBody)
 	if err != nil {
 		return nil, err
 	}

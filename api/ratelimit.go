@@ -170,7 +170,7 @@ func isQueue(route string) bool {
 // dead one.
 func isRateLimited(route string) bool {
 	switch route {
-	case webhookRoute, healthRoute, readyRoute, metricsRoute:
+	case webhookRoute, webhooksRoute, healthRoute, readyRoute, metricsRoute:
 		return false
 	default:
 		return true

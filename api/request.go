@@ -20,6 +20,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 // Bounds of a request. A request line and header that have more than HeaderBytesMax
@@ -202,6 +203,8 @@ func bodyBytesMax(route string) int64 {
 		return QueueBodyBytesMax
 	case webhookRoute:
 		return WebhookBodyBytesMax
+	case webhooksRoute:
+		return payments.EventBytesMax
 	default:
 		return BodyBytesMax
 	}

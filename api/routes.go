@@ -15,6 +15,7 @@ var (
 	orderToken = []map[string][]string{{"order": {}}}
 	adminToken = []map[string][]string{{"admin": {}}}
 
+	payKey           = []map[string][]string{{"pay": {}}}
 	webhookSignature = []map[string][]string{{"webhook": {}}}
 )
 
@@ -89,12 +90,27 @@ func (s *Server) routePublic(api huma.API) {
 		Summary: "An event of the payment provider", Tags: []string{"payments"}, Security: webhookSignature,
 		Description: "Signed as Standard Webhooks has it. 200: settled, now or before. 202: stored, it will be. 204: of another type, ignored.",
 		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "An event of another type: ignored"}},
-		// The signature covers the bytes: the Verifier reads them, and a body that
+		// The signature covers the bytes: the adapter reads them, and a body that
 		// is not signed is not worth parsing.
 		SkipValidateBody: true,
-	}, []domain.Code{domain.CodeForged, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.webhook)
+	}, []domain.Code{domain.CodeForged, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.mockPayWebhook)
 	s.document.Paths["/v1/webhooks/mockpay"].Post.RequestBody.Content["application/json"].Schema =
 		s.document.Components.Schemas.Schema(reflect.TypeFor[WebhookBody](), true, "WebhookBody")
+
+	operation(s, api, huma.Operation{
+		OperationID: "provider-webhook", Method: http.MethodPost, Path: "/v1/webhooks/{provider}",
+		Summary: "An event of any payment provider that is configured", Tags: []string{"payments"}, Security: webhookSignature,
+		Description:      "Signed and written as that provider has it; answered as MockPay's.",
+		Responses:        map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "An event of another type: ignored"}},
+		SkipValidateBody: true,
+	}, []domain.Code{domain.CodeForged, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.providerWebhook)
+
+	operation(s, api, huma.Operation{
+		OperationID: "open-payment", Method: http.MethodGet, Path: "/v1/orders/{order}/pay",
+		Summary: "Leads a buyer to the payment provider", Tags: []string{"checkout"}, Security: payKey,
+		Description:   "What `payment_url` is where the provider must be asked for a page first. Opening it again leads to the same page.",
+		DefaultStatus: http.StatusSeeOther, SkipValidateParams: true,
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.openPayment)
 }
 
 // routeAdmin registers what the organiser uses.

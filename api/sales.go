@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -61,6 +63,8 @@ type CreateSaleBody struct {
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
 	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue, and are let in as fast as checkouts go through"`
 	Queue       *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open, and who witnesses the draw"`
+
+	Provider string `json:"provider,omitempty" doc:"Who takes the money: the name of a payment provider that is configured; absent: the first of those"`
 
 	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
 	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join"`
@@ -121,8 +125,12 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	if sale.Entitlement, err = in.Body.Entitlement.rule(); err != nil {
 		return nil, err
 	}
+	sale.Provider = cmp.Or(in.Body.Provider, s.Providers.Default())
 	if err := sale.Validate(); err != nil {
 		return nil, err
+	}
+	if !s.Providers.Has(sale.Provider) {
+		return nil, domain.Invalid("provider", "must be a payment provider that is configured: "+strings.Join(s.Providers.Names(), ", "))
 	}
 	if err := s.checkQueue(&in.Body); err != nil {
 		return nil, err

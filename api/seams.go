@@ -29,6 +29,9 @@ type Desk interface {
 	// Pay hands over a verified event of the payment provider. CodeNotFound when
 	// neither we nor the provider know the order.
 	Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error)
+	// OpenPayment opens the page where a held order is paid, at a provider that must be
+	// called for that, or finds it. CodeAlreadyPaid, CodeNotFound: it is not held any more.
+	OpenPayment(ctx context.Context, id domain.OrderID, wish domain.PayWish) (domain.PayPage, error)
 	// Refund gives a paid order's money and seats back. CodeNotPaid, CodeNotFound.
 	Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
 	// CancelOrder cancels an order for the organiser, whatever it takes: a
@@ -79,11 +82,18 @@ type Books interface {
 	Takings(ctx context.Context, sale *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error)
 }
 
-// A Verifier checks that a webhook comes from the payment provider and reads
-// it. CodeForged: signature or timestamp refused; CodeInvalid: signed, but not
-// an event that we understand. Of one whose type is not ours it gives id and type.
-type Verifier interface {
-	Verify(header http.Header, body []byte) (domain.PaymentEvent, error)
+// Providers are the payment providers that are configured.
+type Providers interface {
+	// Event checks that a webhook comes from that provider and reads it.
+	// CodeNotFound: there is no such provider, or no such order. CodeForged: signature
+	// or timestamp refused; CodeInvalid: signed, but not an event that we understand.
+	// Of one whose type is not ours it gives the type.
+	Event(ctx context.Context, provider string, header http.Header, body []byte) (domain.PaymentEvent, error)
+	// Has reports whether a provider is configured; Default is that of new sales that
+	// name none.
+	Has(provider string) bool
+	Default() string
+	Names() []string
 }
 
 // An Auditor compares the ledger, the orders and the provider for one sale; of

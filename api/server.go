@@ -42,17 +42,20 @@ const (
 // Options are what a Server is made of. All fields without "optional" are
 // needed.
 type Options struct {
-	Desk     Desk
-	Orders   Orders
-	Books    Books
-	Catalog  *Catalog // in front of the same Orders and Books; shared with the pages
-	Keys     *domain.Keyring
-	Verifier Verifier
-	Auditor  Auditor
-	// PayURL is the signed link at which the buyer pays for a held order. Of the
-	// order it may use the id, the sale, the lines and the amount. A buyer who
-	// cannot pay has no use for the hold: an error fails the request.
-	PayURL func(domain.Order, domain.Hold) (string, error)
+	Desk      Desk
+	Orders    Orders
+	Books     Books
+	Catalog   *Catalog // in front of the same Orders and Books; shared with the pages
+	Keys      *domain.Keyring
+	Providers Providers
+	Auditor   Auditor
+	// PayPage is where the buyer pays for a held order. Of the order it may use the id,
+	// the sale, the lines, the amount and the provider. It calls nobody: where the
+	// provider must be, the page is ours (openPayment) and has no session yet. A buyer
+	// who cannot pay has no use for the hold: an error fails the request.
+	PayPage func(domain.Order, domain.Hold) (domain.PayPage, error)
+	// PayWish is what the provider is told besides when that page is asked for.
+	PayWish func(domain.Order, domain.Hold) domain.PayWish
 
 	// MaySell says why nothing may be sold at the moment: a *domain.Error with
 	// CodeClocksDiffer. Optional: without, everything may.
@@ -198,8 +201,8 @@ func (s *Server) protect() {
 
 func (o *Options) validate() error {
 	needed := map[string]any{
-		"Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Verifier": o.Verifier,
-		"Auditor": o.Auditor, "PayURL": o.PayURL, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
+		"Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Providers": o.Providers,
+		"Auditor": o.Auditor, "PayPage": o.PayPage, "PayWish": o.PayWish, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
 	}
 	var missing []string
 	for name, value := range needed {
@@ -231,13 +234,17 @@ func (s *Server) Admin() http.Handler { return s.admin }
 // own, whose connections no crowd takes. Public has them too.
 func (s *Server) Webhooks() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		isTheirs := strings.HasPrefix(r.URL.Path, webhooksPath)
 		switch r.URL.Path {
 		case webhookRoute, healthRoute, readyRoute:
-			s.public.ServeHTTP(w, r)
-		default:
-			SetWriteDeadline(w)
-			http.NotFound(w, r)
+			isTheirs = true
 		}
+		if isTheirs {
+			s.public.ServeHTTP(w, r)
+			return
+		}
+		SetWriteDeadline(w)
+		http.NotFound(w, r)
 	})
 }
 
@@ -268,7 +275,10 @@ const (
 	orderRoute     = "/v1/orders/:order"
 	cancelRoute    = "/v1/orders/:order/cancel"
 	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"
-	webhookRoute   = "/v1/webhooks/mockpay"
+	payRoute       = "/v1/orders/:order/pay"
+	webhooksPath   = "/v1/webhooks/"
+	webhookRoute   = webhooksPath + "mockpay"
+	webhooksRoute  = webhooksPath + ":provider"
 	healthRoute    = "/healthz"
 	readyRoute     = "/readyz"
 	metricsRoute   = "/metrics"

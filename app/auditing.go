@@ -17,7 +17,6 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
-	"boxoffice/payments/mockpay"
 	"boxoffice/restore"
 	"boxoffice/worker"
 )
@@ -34,15 +33,15 @@ type auditor struct {
 	log       *slog.Logger
 }
 
-func newAuditor(p *parts, providerURL string, log *slog.Logger) (*auditor, error) {
-	provider, err := mockpay.NewClient(providerURL, &http.Client{Transport: persistent{http.DefaultTransport}})
+func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
+	providers, err := c.openProviders(&http.Client{Transport: persistent{http.DefaultTransport}})
 	if err != nil {
 		return nil, err
 	}
 	sources := audit.Sources{
 		Ledger:    auditedLedger{p.book},
 		Orders:    p.store,
-		Provider:  auditedProvider{provider},
+		Provider:  providers,
 		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
 	}
 	restorer := &restore.Restorer{Ledger: p.book, Orders: recorder{Store: p.store, keys: p.keys}, Checkouts: p.desk}
@@ -68,7 +67,7 @@ func lostReport(c domain.Capture) domain.PaymentEvent {
 // openAudit makes the auditor, and where this process works has it work for the
 // schedule.
 func (s *service) openAudit(p *parts, fail func(error)) (err error) {
-	if p.auditor, err = newAuditor(p, s.MockPayURL, s.log); err != nil {
+	if p.auditor, err = newAuditor(p, &s.config, s.log); err != nil {
 		return err
 	}
 	audits := newLook(p.store.AuditState)
@@ -270,28 +269,6 @@ func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale, number uint
 		quota.Uses = append(quota.Uses, audit.QuotaUse{Booking: booking(u.Order, u.Tickets), Buyer: u.Buyer})
 	}
 	return quota, nil
-}
-
-type auditedProvider struct{ *mockpay.Client }
-
-func (p auditedProvider) Refunds(ctx context.Context) iter.Seq2[audit.Returned, error] {
-	return each(p.Client.Refunds(ctx), func(r mockpay.Refund) audit.Returned {
-		return audit.Returned{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.RefundedAt}
-	})
-}
-
-func (p auditedProvider) Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error] {
-	return each(p.Client.Deliveries(ctx, mockpay.DeliveryAcknowledged), func(d mockpay.Delivery) domain.PaymentEvent { return d.Event })
-}
-
-func (p auditedProvider) KnowsSession(ctx context.Context, session string) (bool, error) {
-	known, err := p.Client.Session(ctx, session)
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		return false, nil
-	}
-	// Giving a hold up forbids its session at the provider, seen or not: that
-	// alone does not make a session known.
-	return err == nil && known.Opened(), err
 }
 
 type auditedWorkflows struct {

@@ -53,6 +53,7 @@ type config struct {
 	ServerKey     secret       // the bytes themselves
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
+	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; the first is that of sales that name none
 	MockPayURL        string
 	TemporalAddress   string
 	TemporalNamespace string
@@ -75,6 +76,7 @@ func readConfig() (config, error) {
 		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),
 		Listen:            env("BOXOFFICE_LISTEN", ""),
 		WebhookListen:     env("BOXOFFICE_WEBHOOK_LISTEN", ""),
+		PaymentProviders:  readProviderNames(env("BOXOFFICE_PAYMENT_PROVIDERS", domain.DefaultProvider)),
 		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
 		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
 		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),

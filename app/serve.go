@@ -24,7 +24,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
-	"boxoffice/payments/mockpay"
+	"boxoffice/payments"
 	"boxoffice/worker"
 )
 
@@ -138,11 +138,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := mockpay.ParseSecrets(string(s.WebhookSecret))
-	if err != nil {
-		return err
-	}
-	provider, err := mockpay.NewClient(s.MockPayURL, nil)
+	providers, err := s.openProviders(nil)
 	if err != nil {
 		return err
 	}
@@ -163,9 +159,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		notices = activities.NewHoldNotices()
 	}
 	watch := clocks.New(s.log)
-	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, provider, book)
+	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, providers, book)
 	p := &parts{
-		keys: keys, secrets: secrets, provider: provider, store: store, book: book, batcher: batcher,
+		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter, clocks: watch,
 	}
 	s.watchClocks(p)
@@ -211,17 +207,16 @@ func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.St
 
 // parts is what the API is made of.
 type parts struct {
-	keys     *domain.Keyring
-	secrets  mockpay.Secrets
-	provider *mockpay.Client
-	store    *orders.Store
-	book     *ledger.Book
-	batcher  *ledger.Batcher
-	temporal client.Client
-	desk     *checkouts.Desk
-	meter    *metrics
-	auditor  *auditor
-	clocks   *clocks.Watch
+	keys      *domain.Keyring
+	providers *payments.Set
+	store     *orders.Store
+	book      *ledger.Book
+	batcher   *ledger.Batcher
+	temporal  client.Client
+	desk      *checkouts.Desk
+	meter     *metrics
+	auditor   *auditor
+	clocks    *clocks.Watch
 }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
@@ -272,7 +267,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 	w := worker.New(p.temporal, &activities.Activities{
 		Ledger:   timedLedger{p.book, p.meter.stages},
 		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
-		Provider: activities.BoundProvider(p.provider),
+		Provider: activities.BoundProvider(p.providers, p.providers.Names()...),
 		Notices:  notices,
 		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
 			p.meter.flagged.WithLabelValues(string(flag)).Inc()
@@ -314,7 +309,7 @@ func (s *service) closeAll() {
 
 // readiness is what /readyz asks.
 func (s *service) readiness(p *parts) []api.Check {
-	return []api.Check{
+	checks := []api.Check{
 		clockCheck(p.clocks),
 		{Name: "ledger", Probe: s.probe("ledger", pingLedger(p.batcher))},
 		{Name: "temporal", Probe: s.probe("temporal", func(ctx context.Context) error {
@@ -324,9 +319,39 @@ func (s *service) readiness(p *parts) []api.Check {
 		// Seats are held and payments taken while it is away, and recorded when
 		// it is back: it must not take every node off at once.
 		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
-		// Seats are held while it is away; who has not paid yet waits for it.
-		{Name: "payment provider", Advisory: true, Probe: s.probe("payment provider", p.provider.Ping)},
+		{Name: "sales' payment providers", Advisory: true, Probe: s.probe("sales' payment providers", func(ctx context.Context) error {
+			return checkProviders(ctx, p.store.Sales, p.providers)
+		})},
 	}
+	// Seats are held while one is away; who has not paid yet waits for it.
+	for _, name := range p.providers.Names() {
+		provider, _ := p.providers.Provider(name)
+		check := "payment provider"
+		if name != domain.DefaultProvider {
+			check += " " + name
+		}
+		checks = append(checks, api.Check{Name: check, Advisory: true, Probe: s.probe(check, provider.Ping)})
+	}
+	return checks
+}
+
+// checkProviders names the sales whose provider is not configured: nobody can be sold
+// anything of them, and money that they owe does not go back.
+func checkProviders(ctx context.Context, list func(context.Context) ([]*domain.Sale, error), providers *payments.Set) error {
+	sales, err := list(ctx)
+	if err != nil {
+		return err
+	}
+	var lacking []string
+	for _, sale := range sales {
+		if !providers.Has(sale.Provider) {
+			lacking = append(lacking, fmt.Sprintf("%s (%s)", sale.ID, sale.Provider))
+		}
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("sales of payment providers that are not configured in BOXOFFICE_PAYMENT_PROVIDERS: %s", strings.Join(lacking, ", "))
+	}
+	return nil
 }
 
 // probe keeps addresses and roles out of a public answer: they are in the log.

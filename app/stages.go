@@ -82,14 +82,14 @@ func (o timedOrders) Record(ctx context.Context, sold domain.Sold) (domain.SoldO
 	return o.Orders.Record(ctx, sold)
 }
 
-type timedVerifier struct {
-	api.Verifier
+type timedProviders struct {
+	api.Providers
 	stages
 }
 
-func (v timedVerifier) Verify(header http.Header, body []byte) (domain.PaymentEvent, error) {
-	defer v.since(stageVerify, time.Now())
-	return v.Verifier.Verify(header, body)
+func (p timedProviders) Event(ctx context.Context, provider string, header http.Header, body []byte) (domain.PaymentEvent, error) {
+	defer p.since(stageVerify, time.Now())
+	return p.Providers.Event(ctx, provider, header, body)
 }
 
 type timedDesk struct {

@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"boxoffice/api"
 	"boxoffice/domain"
 	"boxoffice/entitlement"
-	"boxoffice/failpoint"
 	"boxoffice/humancheck"
-	"boxoffice/payments/mockpay"
+	"boxoffice/payments"
 	"boxoffice/storefront"
 	"boxoffice/waitingroom"
 )
@@ -21,14 +19,6 @@ import (
 func (s *service) openAPI(p *parts, fail func(error)) error {
 	if s.role == roleWorker {
 		return nil
-	}
-	verifier, err := mockpay.NewVerifier(p.secrets, failpoint.Clock("webhook"))
-	if err != nil {
-		return err
-	}
-	links, err := mockpay.NewPayLinks(s.MockPayURL, p.secrets)
-	if err != nil {
-		return err
 	}
 	database := p.store.Public()
 	catalog := api.NewCatalog(database, p.book)
@@ -51,8 +41,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	}
 	server, err = api.New(api.Options{
 		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
-		Verifier: timedVerifier{verifier, p.meter.stages},
-		Auditor:  p.auditor, PayURL: s.payURL(links, p.keys), Rooms: rooms,
+		Providers: timedProviders{p.providers, p.meter.stages},
+		Auditor:   p.auditor, PayPage: s.payPage(p.providers, p.keys), PayWish: s.payWish(p.keys), Rooms: rooms,
 		Entitlements: entitlement.New(p.store.Queues(), rooms, p.keys),
 		HumanCheck:   check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates, MaySell: p.clocks.MaySell,
 		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
@@ -69,19 +59,6 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	return nil
 }
 
-// payURL is the provider's page for a held order. No payment is taken after the
-// hold's deadline. The way back finds the order without anything that a browser has
-// kept; its key stands in the fragment, which browsers put into no request and no referrer.
-func (s *service) payURL(links *mockpay.PayLinks, keys *domain.Keyring) func(domain.Order, domain.Hold) (string, error) {
-	return func(order domain.Order, hold domain.Hold) (string, error) {
-		return links.URL(mockpay.PayLink{
-			Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, ExpiresAt: hold.ExpiresAt.Truncate(time.Millisecond),
-			ReturnURL:   s.URL + "/orders/" + order.ID.String() + "#back=" + keys.WayBackKey(order.ID, hold.ExpiresAt.Add(domain.WayBackLifetime)),
-			Description: describe(&order),
-		})
-	}
-}
-
 // describe says on the pay page what is paid for, as far as the link has room:
 // an order may be of many classes with long names. The page shows the amount
 // itself.
@@ -95,7 +72,7 @@ func describe(order *domain.Order) string {
 		}
 		fmt.Fprintf(&b, "%s%d × %s", separator, l.Quantity, l.Class)
 	}
-	return shorten(b.String(), mockpay.DescriptionMaxLen)
+	return shorten(b.String(), payments.DescriptionMaxLen)
 }
 
 // shorten cuts a text to so many bytes, between two runes.

@@ -9,16 +9,21 @@ import (
 	"unicode/utf8"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/payments/mockpay"
 )
 
 // Whatever may be ordered can be paid for.
-func TestPayURL(t *testing.T) {
+func TestPayPage(t *testing.T) {
 	secrets, err := mockpay.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := mockpay.NewPayLinks("http://pay.example", secrets)
+	provider, err := mockpay.New(mockpay.Options{URL: "http://pay.example", Secrets: secrets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := payments.NewSet(provider)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +33,7 @@ func TestPayURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	payURL := s.payURL(links, keys)
+	payPage := s.payPage(set, keys)
 
 	longest := make([]domain.Line, domain.ClassesMax)
 	for i := range longest {
@@ -43,10 +48,11 @@ func TestPayURL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			order := domain.Order{ID: domain.OrderID{1}, SaleID: "conf", Lines: test.lines, AmountMinor: 16500, Currency: "EUR"}
-			address, err := payURL(order, domain.Hold{ExpiresAt: time.Now().Add(time.Minute)})
+			page, err := payPage(order, domain.Hold{ExpiresAt: time.Now().Add(time.Minute)})
 			if err != nil {
 				t.Fatal(err)
 			}
+			address := page.URL
 			u, err := url.Parse(address)
 			if err != nil {
 				t.Fatal(err)
@@ -62,12 +68,12 @@ func TestPayURL(t *testing.T) {
 			if test.want != "" && got != test.want {
 				t.Errorf("description %q, want %q", got, test.want)
 			}
-			if n := len(got); !utf8.ValidString(got) || n > mockpay.DescriptionMaxLen || test.want == "" && n < mockpay.DescriptionMaxLen-utf8.UTFMax {
+			if n := len(got); !utf8.ValidString(got) || n > payments.DescriptionMaxLen || test.want == "" && n < payments.DescriptionMaxLen-utf8.UTFMax {
 				t.Errorf("description of %d bytes: %q", n, got)
 			}
 		})
 	}
-	if address, err := payURL(domain.Order{}, domain.Hold{}); err == nil {
-		t.Errorf("a link for no order: %q", address)
+	if page, err := payPage(domain.Order{}, domain.Hold{}); err == nil {
+		t.Errorf("a link for no order: %q", page.URL)
 	}
 }

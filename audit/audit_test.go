@@ -27,7 +27,7 @@ func id(n byte) domain.OrderID { return domain.OrderID{0, 1, 2, n} }
 func payment(n byte) string { return fmt.Sprintf("pay_%d", n) }
 
 func capture(n byte) domain.Capture {
-	return domain.Capture{Payment: payment(n), Session: domain.SessionID(id(n)), Order: id(n), AmountMinor: 6500, Currency: "EUR", CapturedAt: noon}
+	return domain.Capture{Payment: payment(n), Session: "ps_" + id(n).String(), Order: id(n), AmountMinor: 6500, Currency: "EUR", CapturedAt: noon}
 }
 
 func returned(n byte, reason domain.RefundReason) Returned {
@@ -59,7 +59,7 @@ func buyer(order domain.OrderID) (b domain.BuyerID) {
 }
 
 func acknowledged(n byte) domain.PaymentEvent {
-	return domain.PaymentEvent{ID: fmt.Sprintf("evt_%d", n), Type: domain.PaymentSucceeded, Session: domain.SessionID(id(n)), Order: id(n), Payment: payment(n), AmountMinor: 6500, Currency: "EUR"}
+	return domain.PaymentEvent{ID: fmt.Sprintf("evt_%d", n), Type: domain.PaymentSucceeded, Session: "ps_" + id(n).String(), Order: id(n), Payment: payment(n), AmountMinor: 6500, Currency: "EUR"}
 }
 
 func checkout(n byte) Workflow {
@@ -81,7 +81,7 @@ func healthy() *Snapshot {
 		return domain.Refund{Capture: capture(n), SaleID: "gophercon", Reason: reason, RequestedAt: noon, RefundedAt: at}
 	}
 	order := func(n byte, status domain.OrderStatus, perk bool) domain.RecordedOrder {
-		return domain.RecordedOrder{ID: id(n), Status: status, Payment: payment(n), Session: domain.SessionID(id(n)), PerkTaken: perk, Tickets: map[string]int64{"A": 1},
+		return domain.RecordedOrder{ID: id(n), Status: status, Payment: payment(n), Session: "ps_" + id(n).String(), PerkTaken: perk, Tickets: map[string]int64{"A": 1},
 			AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 	}
 	seats := []Booking{booked(1, 0, 1), booked(2, 0, 1), booked(5, 1, 0), booked(6, 0, 1), booked(7, 0, 1)}
@@ -352,7 +352,7 @@ func TestBugIsCaught(t *testing.T) {
 		"unconfirmed ticket for less than its price": {
 			func(s *Snapshot) {
 				s.Captures = s.Captures[1:]
-				s.UnknownSessions = map[string]bool{domain.SessionID(id(1)): true}
+				s.UnknownSessions = map[string]bool{"ps_" + id(1).String(): true}
 				s.Orders[0].AmountMinor--
 			},
 			"I3", "", id(1).String(),
@@ -632,7 +632,7 @@ func TestWarnings(t *testing.T) {
 		"unconfirmed: the provider does not know the session": {
 			func(s *Snapshot) {
 				s.Captures = s.Captures[1:]
-				s.UnknownSessions = map[string]bool{domain.SessionID(id(1)): true}
+				s.UnknownSessions = map[string]bool{"ps_" + id(1).String(): true}
 			}, "I3",
 		},
 		"a second capture that was given back": {

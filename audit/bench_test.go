@@ -15,9 +15,9 @@ func sold(n uint32) *boxOfficeAtWork {
 	for i := range n {
 		id, payment := numbered(i), fmt.Sprintf("pay_%d", i)
 		w.bookings[id] = Booking{Order: id, Posted: 1, PostedAt: time.Now()}
-		w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: domain.SessionID(id), Tickets: map[string]int64{"A": 1},
+		w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: "ps_" + id.String(), Tickets: map[string]int64{"A": 1},
 			AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
-		w.captures = append(w.captures, domain.Capture{Payment: payment, Session: domain.SessionID(id), Order: id, AmountMinor: 6500, Currency: "EUR"})
+		w.captures = append(w.captures, domain.Capture{Payment: payment, Session: "ps_" + id.String(), Order: id, AmountMinor: 6500, Currency: "EUR"})
 		w.webhooks = append(w.webhooks, domain.PaymentEvent{ID: "evt_" + payment, Type: domain.PaymentSucceeded, Order: id, Payment: payment})
 	}
 	return w

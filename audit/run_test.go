@@ -203,7 +203,7 @@ func (w *world) sell(n byte) {
 		w.placed = map[domain.OrderID]uint32{}
 	}
 	w.placed[id(n)] = ledgerA
-	w.Orders = append(w.Orders, domain.RecordedOrder{ID: id(n), Status: domain.OrderPaid, Payment: payment(n), Session: domain.SessionID(id(n)), Tickets: map[string]int64{"A": 1},
+	w.Orders = append(w.Orders, domain.RecordedOrder{ID: id(n), Status: domain.OrderPaid, Payment: payment(n), Session: "ps_" + id(n).String(), Tickets: map[string]int64{"A": 1},
 		AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500})
 	w.Events[0].Events++
 	w.Events[0].Rows++
@@ -321,7 +321,7 @@ func TestRunTellsUnconfirmedFromUnpaid(t *testing.T) {
 			t.Parallel()
 			w := newWorld(atRest())
 			w.Snapshot.Captures = w.Snapshot.Captures[1:]
-			w.known = map[string]bool{domain.SessionID(id(1)): tc.known}
+			w.known = map[string]bool{"ps_" + id(1).String(): tc.known}
 			if r := w.audit(t); r.Verdict != tc.want {
 				t.Errorf("verdict %s, want %s:\n%s", r.Verdict, tc.want, text(t, &r))
 			}

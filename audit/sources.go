@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 // Sources are the four that must agree.
@@ -87,7 +88,7 @@ type Orders interface {
 	EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error)
 }
 
-// Provider is the payment provider's own log: the oracle for money.
+// Provider is the payment providers' own log, a payments.Set: the oracle for money.
 type Provider interface {
 	// Captures streams every payment that was taken, of all sales.
 	Captures(ctx context.Context) iter.Seq2[domain.Capture, error]
@@ -100,13 +101,7 @@ type Provider interface {
 }
 
 // Returned is a payment that the provider has given back.
-type Returned struct {
-	Payment     string
-	AmountMinor int64
-	Currency    string
-	Reason      domain.RefundReason // as it was asked for; empty where the provider does not say
-	At          time.Time
-}
+type Returned = payments.Refunded
 
 // Workflows is Temporal's view.
 type Workflows interface {

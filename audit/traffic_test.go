@@ -67,12 +67,12 @@ func (w *boxOfficeAtWork) checkout(n uint32, paid bool) {
 	w.do(func() { w.listed[id] = true })
 	if paid {
 		w.do(func() {
-			w.captures = append(w.captures, domain.Capture{Payment: payment, Session: domain.SessionID(id), Order: id, AmountMinor: 6500, Currency: "EUR"})
+			w.captures = append(w.captures, domain.Capture{Payment: payment, Session: "ps_" + id.String(), Order: id, AmountMinor: 6500, Currency: "EUR"})
 		})
 		w.do(func() { w.bookings[id] = Booking{Order: id, Posted: 1, PostedAt: time.Now()} })
 		w.do(func() {
 			if !w.loses(n) {
-				w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: domain.SessionID(id), Tickets: map[string]int64{"A": 1},
+				w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: "ps_" + id.String(), Tickets: map[string]int64{"A": 1},
 					AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 			}
 		})

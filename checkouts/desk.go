@@ -3,7 +3,10 @@ package checkouts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -25,9 +28,13 @@ type Orders interface {
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 }
 
-// Provider is asked about money for orders that are unknown here.
+// Provider is asked about money for orders that are unknown here, and for the sessions
+// of new ones. A payments.Set is one.
 type Provider interface {
 	Capture(ctx context.Context, session string) (domain.Capture, bool, error)
+	// SessionOf is an order's session where the provider derives it, else false.
+	SessionOf(provider string, order domain.OrderID) (string, bool)
+	Has(provider string) bool
 }
 
 // Ledger is asked what was sold to an order that is unknown here.
@@ -56,6 +63,9 @@ const (
 	askTimeout = 5 * time.Second
 	// cancelTimeout is how long a cancel waits for the provider's word.
 	cancelTimeout = 10 * time.Second
+	// openTimeout is how long a buyer waits for the provider's page: as long as the
+	// checkout lets the provider try, and a little.
+	openTimeout = 10 * time.Second
 	// refundTimeout is how long a refund or a late payment is awaited before
 	// the answer is "under way".
 	refundTimeout = 3 * time.Second
@@ -87,6 +97,12 @@ func NewDesk(temporal client.Client, payloads converter.DataConverter, notices *
 // CodeOverloaded (nothing was started); *domain.UnknownError when the outcome
 // is not known and the same key must be repeated.
 func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
+	if order.Provider != "" { // else from before orders named it
+		if !d.provider.Has(order.Provider) {
+			return domain.HoldAnswer{}, notConfigured(&order)
+		}
+		order.Session, _ = d.provider.SessionOf(order.Provider, order.ID)
+	}
 	notice, cancel := d.notices.Subscribe(order.ID)
 	defer cancel()
 	err := d.startCheckout(ctx, &order)
@@ -104,6 +120,15 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 	}
 	hold, err := d.askHold(ctx, &order, holdTimeout)
 	return domain.HoldAnswer{Hold: hold}, err
+}
+
+// notConfigured: a hold that nobody could pay for is not begun.
+func notConfigured(order *domain.Order) error {
+	return &domain.Error{
+		Code: domain.CodeOverloaded, RetryAfter: time.Minute,
+		Detail: "The payment provider of this sale is not configured. Nothing was held.",
+		Err:    fmt.Errorf("sale %s: payment provider %q is not in BOXOFFICE_PAYMENT_PROVIDERS", order.SaleID, order.Provider),
+	}
 }
 
 // startCheckout goes on when its buyer hangs up: the answer brings the first workflow
@@ -250,6 +275,26 @@ func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 		return answer.Status, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order was paid before it could be canceled."}
 	}
 	return answer.Status, err
+}
+
+// OpenPayment opens the page where a held order is paid, or finds it. Its session is
+// durable before it is answered. Errors: *domain.Error with CodeAlreadyPaid or
+// CodeNotFound where the order is not held any more, CodeOverloaded;
+// *domain.UnknownError: the provider did not answer in time, ask again.
+func (d *Desk) OpenPayment(ctx context.Context, id domain.OrderID, wish domain.PayWish) (domain.PayPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	var answer workflows.PayAnswer
+	err := d.update(ctx, id, workflows.OpenSessionUpdate, "open/"+uuid.NewString(), &answer, wish)
+	switch {
+	case err != nil:
+		return domain.PayPage{}, err
+	case answer.Status.Sold():
+		return domain.PayPage{}, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order was paid before."}
+	case answer.Status != domain.OrderHeld:
+		return domain.PayPage{}, &domain.Error{Code: domain.CodeNotFound, Detail: "The order is not held any more."}
+	}
+	return answer.Page, nil
 }
 
 // update sends an Update and waits for its answer.

@@ -26,7 +26,7 @@ var order = domain.Order{ID: domain.OrderID{1}, SaleID: "conf", Fingerprint: "f0
 
 func event(kind domain.PaymentEventType, payment string) domain.PaymentEvent {
 	return domain.PaymentEvent{
-		ID: "e1", Type: kind, Session: domain.SessionID(order.ID), Order: order.ID,
+		ID: "e1", Type: kind, Session: "ps_" + order.ID.String(), Order: order.ID,
 		Payment: payment, AmountMinor: order.AmountMinor, Currency: order.Currency,
 	}
 }
@@ -52,6 +52,12 @@ func (r records) Capture(context.Context, string) (domain.Capture, bool, error) 
 		return domain.Capture{}, false, r.down
 	}
 	return *r.captured, true, r.down
+}
+
+func (r records) Has(provider string) bool { return provider != "away" }
+
+func (r records) SessionOf(provider string, order domain.OrderID) (string, bool) {
+	return "ps_" + order.String(), provider == domain.DefaultProvider
 }
 
 func (r records) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, error) {

@@ -32,6 +32,7 @@ func (d *Desk) Remember(ctx context.Context, id domain.OrderID, payments []strin
 		}
 		if state.Status == domain.OrderPaid {
 			known.Payment, known.PaidAt = state.Payment, state.Ended
+			known.Session = (&domain.Order{ID: id, Provider: state.Provider, Session: state.Session}).PaymentSession()
 			break
 		}
 	}

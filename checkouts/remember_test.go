@@ -56,13 +56,13 @@ func TestRemember(t *testing.T) {
 		want     domain.RememberedOrder // with the order where there is a history
 	}{
 		{"paid", map[string]enumspb.WorkflowExecutionStatus{checkoutID: completed}, map[string]any{checkoutID: paid}, true,
-			domain.RememberedOrder{Payment: "pay_1", PaidAt: ended}},
+			domain.RememberedOrder{Payment: "pay_1", Session: "ps_01000000000000000000000000000000", PaidAt: ended}},
 		{"rebooked after it had expired", map[string]enumspb.WorkflowExecutionStatus{checkoutID: completed, late: completed},
-			map[string]any{checkoutID: expired, late: rebooked}, true, domain.RememberedOrder{Payment: "pay_2", PaidAt: ended}},
+			map[string]any{checkoutID: expired, late: rebooked}, true, domain.RememberedOrder{Payment: "pay_2", Session: "ps_01000000000000000000000000000000", PaidAt: ended}},
 		{"expired, its late payment given back", map[string]enumspb.WorkflowExecutionStatus{checkoutID: completed, late: completed},
 			map[string]any{checkoutID: expired, late: refunded}, true, domain.RememberedOrder{}},
 		{"only the late payment is remembered", map[string]enumspb.WorkflowExecutionStatus{late: completed}, map[string]any{late: rebooked}, false,
-			domain.RememberedOrder{Payment: "pay_2", PaidAt: ended}},
+			domain.RememberedOrder{Payment: "pay_2", Session: "ps_01000000000000000000000000000000", PaidAt: ended}},
 		{"broke off", map[string]enumspb.WorkflowExecutionStatus{checkoutID: enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED}, map[string]any{checkoutID: brokeOff}, true,
 			domain.RememberedOrder{}},
 		{"its late payment waits for the record", map[string]enumspb.WorkflowExecutionStatus{checkoutID: completed, late: running}, map[string]any{checkoutID: expired}, true,

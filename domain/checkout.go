@@ -16,6 +16,14 @@ type CheckoutState struct {
 
 	Metadata Metadata `json:"metadata,omitempty"` // of the order
 
+	// Provider takes the money; empty: of before orders named it.
+	Provider string `json:"provider,omitempty"`
+	// Session is where the order is paid: known from its beginning, or since its buyer
+	// first wanted to pay (PayURL is then the page, Attempt counts). Empty: not yet.
+	Session string `json:"session,omitempty"`
+	Attempt int    `json:"attempt,omitempty"`
+	PayURL  string `json:"pay_url,omitempty"`
+
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
 	// Untaken: the payment was reported and is to go back, and the provider does not

@@ -77,19 +77,6 @@ func (id *BuyerID) UnmarshalText(text []byte) error {
 	return err
 }
 
-// SessionID is the payment provider's id of the order's payment session. It is
-// derived, so that opening a session costs no call.
-func SessionID(order OrderID) string { return "ps_" + order.String() }
-
-// OrderOfSession is the inverse of SessionID.
-func OrderOfSession(session string) (OrderID, error) {
-	digits, ok := strings.CutPrefix(session, "ps_")
-	if !ok {
-		return OrderID{}, fmt.Errorf("payment session %q: want ps_<order id>", truncate(session))
-	}
-	return ParseOrderID(digits)
-}
-
 // ServerKeyLen is the length of the secret that all ids and tokens derive from.
 const ServerKeyLen = 32
 
@@ -97,7 +84,7 @@ const ServerKeyLen = 32
 // box office share that secret; changing it orphans every open order.
 type Keyring struct {
 	order, token, buyer, body, ticket []byte
-	queue, challenge, wayBack         []byte
+	queue, challenge, wayBack, pay    []byte
 	entitlement, holder               []byte
 }
 
@@ -111,7 +98,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 	k := &Keyring{}
 	for purpose, key := range map[string]*[]byte{
 		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
-		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack,
+		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack, "pay": &k.pay,
 		"entitlement": &k.entitlement, "entitlement holder": &k.holder,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
@@ -183,6 +170,16 @@ func (k *Keyring) ValidWayBackKey(id OrderID, key string, now time.Time) bool {
 	}
 	until := raw[:8:8]
 	return subtle.ConstantTimeCompare(k.wayBackKey(id, until), raw) == 1 && uint64(now.Unix()) < binary.BigEndian.Uint64(until)
+}
+
+// PayKey lets whoever has it pay for the order, and nothing else: it stands in links.
+func (k *Keyring) PayKey(id OrderID) string {
+	return base64.RawURLEncoding.EncodeToString(mac(k.pay, string(id[:]))[:orderTokenLen])
+}
+
+// ValidPayKey compares in constant time.
+func (k *Keyring) ValidPayKey(id OrderID, key string) bool {
+	return subtle.ConstantTimeCompare([]byte(k.PayKey(id)), []byte(key)) == 1
 }
 
 // BuyerID derives the pseudonym of a buyer; email must be normalised, and folded by the sale's AliasRule.

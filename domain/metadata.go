@@ -10,7 +10,7 @@ import (
 const (
 	MetadataKeysMax     = 16
 	MetadataBytesMax    = 2048 // keys and values together
-	metadataValueLenMax = 500 // as the message of Validate says
+	metadataValueLenMax = 500  // as the message of Validate says
 )
 
 // Metadata is what whoever orders notes on the order for systems of their own: it comes

@@ -49,6 +49,11 @@ type Order struct {
 	// Fingerprint identifies the request body, so that a repeated
 	// Idempotency-Key with another body is told apart (CodeKeyReused).
 	Fingerprint string `json:"fingerprint"`
+
+	// Provider takes the order's money, in Session where that is known from the
+	// beginning: see PaymentSession. Empty: from before orders named it.
+	Provider string `json:"provider,omitempty"`
+	Session  string `json:"session,omitempty"`
 }
 
 // PerkRef names the perk of a sale and the ledger of its stock.
@@ -101,6 +106,7 @@ func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 		BuyerLimit:  sale.BuyerLimit,
 		Currency:    sale.Currency,
 		HoldTimeout: sale.HoldTimeout,
+		Provider:    sale.Provider,
 	}
 	if sale.OneCheckoutPerBuyer {
 		o.CheckoutLedger = sale.CheckoutLedger

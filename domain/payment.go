@@ -43,6 +43,7 @@ type PaymentEvent struct {
 const (
 	EventIDMaxLen   = 128
 	PaymentIDMaxLen = 128
+	SessionIDMaxLen = 255
 )
 
 // An event id has no full stop: it separates the signed parts of a webhook, so
@@ -51,21 +52,26 @@ const (
 var (
 	eventIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_:=+-]{1,128}$`)
 	paymentIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+	sessionIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,254}$`)
 )
 
 // ValidEventID reports whether id can name an event: 1–EventIDMaxLen letters,
 // digits or any of _:=+-.
 func ValidEventID(id string) bool { return eventIDPattern.MatchString(id) }
 
-// ValidPaymentID reports whether id can name a payment: 1–PaymentIDMaxLen
-// letters, digits or any of ._:-, the first a letter or a digit.
+// ValidPaymentID reports whether a provider may call a payment so: 1–PaymentIDMaxLen
+// letters, digits or any of ._:-, the first a letter or a digit. There is no slash, see
+// QualifiedID.
 func ValidPaymentID(id string) bool { return paymentIDPattern.MatchString(id) }
+
+// ValidSessionID is ValidPaymentID for a session, which may be SessionIDMaxLen long.
+func ValidSessionID(id string) bool { return sessionIDPattern.MatchString(id) }
 
 // Normalized fills in what may be left out: the payment's id is then the
 // session's, and the session is the order's.
-func (e PaymentEvent) Normalized() PaymentEvent {
+func (e PaymentEvent) Normalized(session string) PaymentEvent {
 	if e.Session == "" {
-		e.Session = SessionID(e.Order)
+		e.Session = session
 	}
 	if e.Payment == "" {
 		e.Payment = e.Session
@@ -76,8 +82,10 @@ func (e PaymentEvent) Normalized() PaymentEvent {
 // Usable reports whether a normalised event can have an effect on its order:
 // whatever its way in was, the signature, a signal or the command line.
 func (e PaymentEvent) Usable() bool {
-	return e.Type.Known() && ValidEventID(e.ID) && ValidPaymentID(e.Payment) &&
-		e.Session == SessionID(e.Order) && e.AmountMinor >= 0 && ValidCurrency(e.Currency)
+	provider, payment := SplitID(e.Payment)
+	sessionProvider, session := SplitID(e.Session)
+	return e.Type.Known() && ValidEventID(e.ID) && ValidPaymentID(payment) && ValidSessionID(session) &&
+		ValidProvider(provider) && provider == sessionProvider && e.AmountMinor >= 0 && ValidCurrency(e.Currency)
 }
 
 // A Capture is money that the provider took for an order.

@@ -33,14 +33,17 @@ func TestUsableEvents(t *testing.T) {
 		{"a payment id too long", func(e *domain.PaymentEvent) { e.Payment = strings.Repeat("p", domain.PaymentIDMaxLen+1) }, false},
 		{"a payment id with the separator of workflow ids", func(e *domain.PaymentEvent) { e.Payment = "pay/1" }, false},
 		{"a payment id that begins with a sign", func(e *domain.PaymentEvent) { e.Payment = ".pay" }, false},
-		{"the session of another order", func(e *domain.PaymentEvent) { e.Session = domain.SessionID(domain.OrderID{2}) }, false},
+		{"a session that nobody may have", func(e *domain.PaymentEvent) { e.Session = "ps 1" }, false},
+		{"a session of another provider", func(e *domain.PaymentEvent) { e.Session = "other/" + e.Session }, false},
+		{"another provider's", func(e *domain.PaymentEvent) { e.Session, e.Payment = "other/"+e.Session, "other/"+e.Payment }, true},
+		{"of a provider that nobody may be", func(e *domain.PaymentEvent) { e.Session, e.Payment = "O/"+e.Session, "O/"+e.Payment }, false},
 		{"a negative amount", func(e *domain.PaymentEvent) { e.AmountMinor = -1 }, false},
 		{"no currency", func(e *domain.PaymentEvent) { e.Currency = "" }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			event := domain.PaymentEvent{
-				ID: "evt_1", Type: domain.PaymentSucceeded, Session: domain.SessionID(order), Order: order,
+				ID: "evt_1", Type: domain.PaymentSucceeded, Session: "ps_" + order.String(), Order: order,
 				Payment: "pay_1", AmountMinor: 6500, Currency: "EUR",
 			}
 			tt.change(&event)
@@ -51,8 +54,8 @@ func TestUsableEvents(t *testing.T) {
 
 func TestAnEventMayLeaveOutWhatFollowsFromItsOrder(t *testing.T) {
 	order := domain.OrderID{1}
-	event := domain.PaymentEvent{ID: "evt_1", Type: domain.PaymentSucceeded, Order: order, Currency: "EUR"}.Normalized()
-	require.Equal(t, domain.SessionID(order), event.Session)
+	event := domain.PaymentEvent{ID: "evt_1", Type: domain.PaymentSucceeded, Order: order, Currency: "EUR"}.Normalized("ps_" + order.String())
+	require.Equal(t, "ps_"+order.String(), event.Session)
 	require.Equal(t, event.Session, event.Payment)
 	require.True(t, event.Usable())
 }

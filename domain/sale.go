@@ -53,6 +53,10 @@ type Sale struct {
 	// Entitlement is what a place in the queue needs besides.
 	Entitlement EntitlementRule
 
+	// Provider takes the sale's money. It is never changed: payments and refunds of a
+	// sale are where they were made.
+	Provider string
+
 	OpensAt     time.Time // zero: open since it was created
 	HoldTimeout time.Duration
 	WaitingRoom bool
@@ -122,6 +126,8 @@ func (s *Sale) Validate() error {
 		return Invalid("hold_seconds", fmt.Sprintf("must be %d–%d", int(HoldTimeoutMin.Seconds()), int(HoldTimeoutMax.Seconds())))
 	case !s.OpensAt.IsZero() && (s.OpensAt.UTC().Year() < opensYearMin || s.OpensAt.UTC().Year() > opensYearMax):
 		return Invalid("opens_at", fmt.Sprintf("must be within the years %d–%d", opensYearMin, opensYearMax))
+	case s.Provider != "" && !ValidProvider(s.Provider):
+		return Invalid("provider", "must be a payment provider's name")
 	case s.HoldTimeout%time.Second != 0:
 		return Invalid("hold_seconds", "must be whole seconds")
 	case s.BuyerLimit < 1 || s.BuyerLimit > BuyerLimitMax:

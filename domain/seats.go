@@ -38,5 +38,6 @@ type RememberedOrder struct {
 	Open    bool   // its checkout has not ended
 	Order   *Order // what was asked for, and by whom; nil: not known any more
 	Payment string // that bought it; empty: not known
+	Session string // in which it was paid
 	PaidAt  time.Time
 }

@@ -48,7 +48,7 @@ func (soldBehind) Order(context.Context, domain.OrderID) (domain.SoldOrder, erro
 	return domain.SoldOrder{}, domain.NotFound("order")
 }
 
-func (soldBehind) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, error) {
+func (soldBehind) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 	return domain.ExpireOutcome{}, nil
 }
 

@@ -255,7 +255,7 @@ func pageOf(query url.Values) (after uint64, limit int, err error) {
 }
 
 func orderOf(r *http.Request) (domain.OrderID, error) {
-	order, err := domain.OrderOfSession(r.PathValue("session"))
+	order, err := mockpay.OrderOfSession(r.PathValue("session"))
 	if err != nil {
 		return domain.OrderID{}, refuse(refusedNotFound, "There is no such session: a session is ps_ and an order's id.")
 	}

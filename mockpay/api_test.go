@@ -52,11 +52,11 @@ func TestAVisitOfThePageIsEnoughToPayByAPI(t *testing.T) {
 
 func TestExpireByAPI(t *testing.T) {
 	b := setup(t)
-	w := b.ask("POST", "/v1/sessions/"+domain.SessionID(orderNumber(1))+"/expire", "")
+	w := b.ask("POST", "/v1/sessions/"+mockpay.SessionID(orderNumber(1))+"/expire", "")
 	require.Equal(t, 200, w.Code)
 	require.JSONEq(t, `{"status":"expired"}`, w.Body.String())
 	require.Equal(t, 200, b.pay(b.link(2), mockpay.OutcomeSucceeded).Code)
-	e := decode[mockpay.Expiry](t, b.ask("POST", "/v1/sessions/"+domain.SessionID(orderNumber(2))+"/expire", ""))
+	e := decode[mockpay.Expiry](t, b.ask("POST", "/v1/sessions/"+mockpay.SessionID(orderNumber(2))+"/expire", ""))
 	require.Equal(t, mockpay.SessionCaptured, e.Status)
 	require.Equal(t, b.captures()[0], *e.Capture)
 	requireProblem(t, b.pay(b.link(1), mockpay.OutcomeSucceeded), 409, "session_closed")

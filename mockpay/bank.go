@@ -1,6 +1,7 @@
 package mockpay
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -143,7 +144,7 @@ func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 		case err != nil:
 			return s, nil, err
 		case !ok: // nobody said how much, so that no trick could capture it
-			s = sessionRecord{Session: domain.SessionID(order), Order: order, Status: mockpay.SessionExpired, EndedAt: now}
+			s = sessionRecord{Session: mockpay.SessionID(order), Order: order, Status: mockpay.SessionExpired, EndedAt: now}
 			return s, nil, s.save(tx)
 		case s.Status != mockpay.SessionOpen:
 			return s, nil, nil
@@ -199,7 +200,7 @@ func (b *bank) captureIn(tx *bbolt.Tx, order domain.OrderID, request CaptureRequ
 		return nil, nil, err
 	}
 	if !ok {
-		s = sessionRecord{Session: domain.SessionID(order), Order: order}
+		s = sessionRecord{Session: mockpay.SessionID(order), Order: order}
 	}
 	payment := request.payment(s.Session)
 	earlier, ok, err := indexed[domain.Capture](tx, capturedBucket, capturesBucket, payment)
@@ -225,7 +226,7 @@ func (b *bank) lookup(order domain.OrderID) (mockpay.Session, error) {
 	return b.asOfNow(s), err
 }
 
-// refund gives a capture back, once.
+// refund gives a capture back, or a part of it: once for each key.
 func (b *bank) refund(request mockpay.RefundRequest) (mockpay.Refund, error) {
 	var done mockpay.Refund
 	var refused *refusal
@@ -243,11 +244,14 @@ func (b *bank) refund(request mockpay.RefundRequest) (mockpay.Refund, error) {
 }
 
 func refundIn(tx *bbolt.Tx, request mockpay.RefundRequest, now time.Time) (mockpay.Refund, *refusal, error) {
+	if request.Key != "" && !domain.ValidPaymentID(request.Key) {
+		return mockpay.Refund{}, refuse(refusedInvalid, "The key must have 1–%d letters, digits or any of ._:-.", domain.PaymentIDMaxLen), nil
+	}
 	capture, ok, err := indexed[domain.Capture](tx, capturedBucket, capturesBucket, request.Payment)
 	if err != nil || !ok {
 		return mockpay.Refund{}, refuse(refusedNotFound, "There is no payment %q.", request.Payment), err
 	}
-	earlier, ok, err := indexed[mockpay.Refund](tx, refundedBucket, refundsBucket, request.Payment)
+	earlier, ok, err := indexed[mockpay.Refund](tx, refundedBucket, refundsBucket, refundKey(request))
 	switch {
 	case err != nil:
 		return mockpay.Refund{}, nil, err
@@ -255,13 +259,43 @@ func refundIn(tx *bbolt.Tx, request mockpay.RefundRequest, now time.Time) (mockp
 		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
 	case ok:
 		return earlier, nil, nil
-	case request.Currency != capture.Currency || request.AmountMinor > capture.AmountMinor:
-		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s captured %d %s, a refund cannot exceed that.", request.Payment, capture.AmountMinor, capture.Currency), nil
+	}
+	back, err := refundedSum(tx, request.Payment)
+	switch {
+	case err != nil:
+		return mockpay.Refund{}, nil, err
+	case request.Currency != capture.Currency || request.AmountMinor > capture.AmountMinor-back:
+		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s captured %d %s and gave back %d, a refund cannot exceed the rest.", request.Payment, capture.AmountMinor, capture.Currency, back), nil
 	case request.AmountMinor < min(1, capture.AmountMinor): // 0 only for a payment of 0
 		return mockpay.Refund{}, refuse(refusedInvalid, "The amount must be 1–%d minor units.", capture.AmountMinor), nil
 	}
 	refund := mockpay.Refund{RefundRequest: request, Session: capture.Session, Order: capture.Order, RefundedAt: now}
-	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, request.Payment, refund)
+	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, refundKey(request), refund)
+}
+
+// refundKey names a refund in its index: no id of a payment has a line break.
+func refundKey(request mockpay.RefundRequest) string {
+	if request.Key == "" {
+		return request.Payment
+	}
+	return request.Payment + "\n" + request.Key
+}
+
+// refundedSum is what was given back of a payment.
+func refundedSum(tx *bbolt.Tx, payment string) (sum int64, err error) {
+	keys := []string{payment}
+	cursor, prefix := tx.Bucket(refundedBucket).Cursor(), []byte(payment+"\n")
+	for key, _ := cursor.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = cursor.Next() {
+		keys = append(keys, string(key))
+	}
+	for _, key := range keys {
+		refund, _, err := indexed[mockpay.Refund](tx, refundedBucket, refundsBucket, key)
+		if err != nil {
+			return 0, err
+		}
+		sum += refund.AmountMinor // 0 where there is none
+	}
+	return sum, nil
 }
 
 // list reads a page of one of the lists.
@@ -298,7 +332,7 @@ func (b *bank) session(order domain.OrderID) (s sessionRecord, err error) {
 		return err
 	})
 	if err == nil && !ok {
-		err = refuse(refusedNotFound, "There is no session %s.", domain.SessionID(order))
+		err = refuse(refusedNotFound, "There is no session %s.", mockpay.SessionID(order))
 	}
 	return s, err
 }
@@ -336,7 +370,7 @@ func openSession(tx *bbolt.Tx, order domain.OrderID, link *mockpay.PayLink) (ses
 	case ok:
 		return s, nil, nil
 	case link == nil:
-		return s, refuse(refusedNotFound, "There is no session %s yet: visit its pay link first, or send it as \"link\".", domain.SessionID(order)), nil
+		return s, refuse(refusedNotFound, "There is no session %s yet: visit its pay link first, or send it as \"link\".", mockpay.SessionID(order)), nil
 	}
 	s = sessionRecord{
 		Session: link.Session(), Order: link.Order, Status: mockpay.SessionOpen,

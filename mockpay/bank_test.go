@@ -159,7 +159,7 @@ func TestRefunds(t *testing.T) {
 		return mockpay.RefundRequest{Payment: payment, AmountMinor: amount, Currency: currency, Reason: domain.RefundNoneLeft}
 	}
 	paid := orderNumber(1)
-	payment := domain.SessionID(paid)
+	payment := mockpay.SessionID(paid)
 	for _, row := range []struct {
 		name    string
 		request mockpay.RefundRequest
@@ -172,7 +172,7 @@ func TestRefunds(t *testing.T) {
 		{"nothing", request(payment, 0, "EUR"), "invalid"},
 		{"negative", request(payment, -1, "EUR"), "invalid"},
 		{"a payment that nobody made", request("pay_1", 6500, "EUR"), "not_found"},
-		{"a session that failed", request(domain.SessionID(orderNumber(2)), 6500, "EUR"), "not_found"},
+		{"a session that failed", request(mockpay.SessionID(orderNumber(2)), 6500, "EUR"), "not_found"},
 		{"no payment", request("", 6500, "EUR"), "not_found"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestRefunds(t *testing.T) {
 func TestARefundIsDoneOnce(t *testing.T) {
 	b := setup(t)
 	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
-	request := mockpay.RefundRequest{Payment: domain.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR", Reason: domain.RefundCanceled}
+	request := mockpay.RefundRequest{Payment: mockpay.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR", Reason: domain.RefundCanceled}
 	first, err := b.bank.refund(request)
 	require.NoError(t, err)
 	b.pass(time.Hour)
@@ -222,7 +222,7 @@ func TestStateSurvivesAReopening(t *testing.T) {
 	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
 	require.Equal(t, "expired", b.step(b.link(2), "expire"))
 	require.Equal(t, "open", b.step(b.link(3), "visit"))
-	_, err := b.bank.refund(mockpay.RefundRequest{Payment: domain.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR"})
+	_, err := b.bank.refund(mockpay.RefundRequest{Payment: mockpay.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR"})
 	require.NoError(t, err)
 	captures, pending := b.captures(), b.pending()
 	b.reopen()

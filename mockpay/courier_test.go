@@ -279,7 +279,7 @@ func TestHTTPSenderSignsWhatTheBoxOfficeVerifies(t *testing.T) {
 	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
 	require.NoError(t, err)
 	want := domain.PaymentEvent{
-		ID: "evt_1", Type: domain.PaymentSucceeded, Session: domain.SessionID(orderNumber(1)), Order: orderNumber(1),
+		ID: "evt_1", Type: domain.PaymentSucceeded, Session: mockpay.SessionID(orderNumber(1)), Order: orderNumber(1),
 		Payment: "pay_1", AmountMinor: 6500, Currency: "EUR",
 	}
 	body, err := mockpay.EncodeEvent(want, time.Now())

@@ -212,7 +212,7 @@ const (
 // ours.
 func orderOfPayment(payment string) domain.OrderID {
 	session, _, _ := strings.Cut(payment, ".")
-	order, err := domain.OrderOfSession(session)
+	order, err := mockpay.OrderOfSession(session)
 	if err != nil {
 		return domain.OrderID{}
 	}

@@ -251,7 +251,7 @@ func TestCallsFailAndThenSucceed(t *testing.T) {
 		require.NoError(b.t, err)
 		return s.Status == mockpay.SessionExpired
 	}
-	session := "/v1/sessions/" + domain.SessionID(orderNumber(1))
+	session := "/v1/sessions/" + mockpay.SessionID(orderNumber(1))
 	for _, row := range []struct {
 		name     string
 		before   string
@@ -260,7 +260,7 @@ func TestCallsFailAndThenSucceed(t *testing.T) {
 		happened func(*bundle) bool
 		want     []state
 	}{
-		{"refund", "succeeded", always(TrickErrors), func(b *bundle) int { return b.refund(domain.SessionID(orderNumber(1))).Code }, refunded,
+		{"refund", "succeeded", always(TrickErrors), func(b *bundle) int { return b.refund(mockpay.SessionID(orderNumber(1))).Code }, refunded,
 			[]state{{500, false}, {500, true}, {200, true}, {200, true}}},
 		{"expire", "visit", always(TrickErrors), func(b *bundle) int { return b.ask("POST", session+"/expire", "").Code }, expired,
 			[]state{{500, false}, {500, true}, {200, true}}},
@@ -292,7 +292,7 @@ func TestRefundsAreRefusedForAWhile(t *testing.T) {
 	b := setup(t)
 	b.step(b.link(1), "succeeded")
 	require.Equal(t, 200, b.ask("POST", MischiefPath, `{"refuse_refunds_seconds":30}`).Code)
-	payment := domain.SessionID(orderNumber(1))
+	payment := mockpay.SessionID(orderNumber(1))
 	w := b.refund(payment)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	requireProblem(t, w, 503, "refunds_refused")
@@ -336,7 +336,7 @@ func TestTricksAreDeterministic(t *testing.T) {
 
 func TestASessionsMischiefGoesBeforeTheGeneralOne(t *testing.T) {
 	b := setup(t)
-	session := func(n int) string { return "/v1/sessions/" + domain.SessionID(orderNumber(n)) + "/mischief" }
+	session := func(n int) string { return "/v1/sessions/" + mockpay.SessionID(orderNumber(n)) + "/mischief" }
 	require.Equal(t, 200, b.ask("POST", MischiefPath, `{"rates":{"lose":1}}`).Code)
 	require.Equal(t, 200, b.ask("POST", session(1), `{"rates":{"forge":1,"delay":1}}`).Code)
 	tricks := func(n int) []Trick { return decode[SessionMischiefReport](t, b.ask("GET", session(n), "")).Tricks }
@@ -375,7 +375,7 @@ func TestMischiefSurvivesAReopening(t *testing.T) {
 	require.Equal(t, before.Sessions, after.Sessions)
 	require.Equal(t, lost, b.lost())
 	require.Zero(t, b.bank.courier.undelivered(), "a lost webhook stays lost")
-	requireProblem(t, b.refund(domain.SessionID(orderNumber(2))), 503, "refunds_refused")
+	requireProblem(t, b.refund(mockpay.SessionID(orderNumber(2))), 503, "refunds_refused")
 }
 
 func TestLostWebhooksAreListedApart(t *testing.T) {
@@ -395,7 +395,7 @@ func TestMischiefRefusals(t *testing.T) {
 		`{"delay_seconds":-1}`, `{"delay_seconds":3601}`, `{"late_seconds":3601}`, `{"errors_each":101}`, `{"errors_each":-1}`,
 		`{"refuse_refunds_seconds":604801}`, `{"rates":{"lose":"1"}}`,
 	} {
-		for _, path := range []string{MischiefPath, "/v1/sessions/" + domain.SessionID(orderNumber(1)) + "/mischief"} {
+		for _, path := range []string{MischiefPath, "/v1/sessions/" + mockpay.SessionID(orderNumber(1)) + "/mischief"} {
 			requireProblem(t, b.ask("POST", path, body), 422, "invalid")
 		}
 	}

@@ -212,7 +212,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 	require.False(t, outcome.Captured)
 	require.False(t, post(server.URL(), links, linkTo(orderNumber(2), time.Now().Add(time.Minute))))
 
-	_, err = client.Session(t.Context(), domain.SessionID(orderNumber(3)))
+	_, err = client.Session(t.Context(), mockpay.SessionID(orderNumber(3)))
 	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
 	capture, ok, err := client.Capture(t.Context(), link.Session())
 	require.NoError(t, err)

@@ -33,7 +33,7 @@ var (
 	capturesBucket     = []byte("captures")     // sequence → domain.Capture
 	capturedBucket     = []byte("captured")     // payment id → sequence in captures
 	refundsBucket      = []byte("refunds")      // sequence → payments.Refund
-	refundedBucket     = []byte("refunded")     // payment id → sequence in refunds
+	refundedBucket     = []byte("refunded")     // refundKey → sequence in refunds
 	pendingBucket      = []byte("pending")      // sequence → payments.Delivery
 	acknowledgedBucket = []byte("acknowledged") // sequence → payments.Delivery
 	abandonedBucket    = []byte("abandoned")    // sequence → payments.Delivery

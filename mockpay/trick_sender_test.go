@@ -73,8 +73,8 @@ func messageOf(t *testing.T, n int, id string, attempt int) Message {
 	t.Helper()
 	order := orderNumber(n)
 	event := domain.PaymentEvent{
-		ID: id, Type: domain.PaymentFailed, Session: domain.SessionID(order), Order: order,
-		Payment: domain.SessionID(order), AmountMinor: 6500, Currency: "EUR",
+		ID: id, Type: domain.PaymentFailed, Session: mockpay.SessionID(order), Order: order,
+		Payment: mockpay.SessionID(order), AmountMinor: 6500, Currency: "EUR",
 	}
 	body, err := mockpay.EncodeEvent(event, time.Now())
 	require.NoError(t, err)

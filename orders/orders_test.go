@@ -57,6 +57,7 @@ func definition(id string) *domain.Sale {
 		Classes:    []domain.Class{{Name: "A", PriceMinor: 6500, Capacity: 100}, {Name: "B", PriceMinor: 3500, Capacity: 200}},
 		Perk:       &domain.Perk{Name: "T-shirt", Capacity: 10},
 		BuyerLimit: 6, HoldTimeout: 5 * time.Minute, OpensAt: day, CreatedAt: day.Add(-time.Hour),
+		Provider: domain.DefaultProvider,
 	}
 }
 
@@ -75,7 +76,7 @@ func (b *bundle) sold(t *testing.T, key string) domain.Sold {
 func (b *bundle) paid(order domain.Order, key string) domain.Sold {
 	return domain.Sold{
 		Order:   order,
-		Capture: domain.Capture{Payment: "pay_" + key, Session: domain.SessionID(order.ID), Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, CapturedAt: day},
+		Capture: domain.Capture{Payment: "pay_" + key, Session: "ps_" + order.ID.String(), Order: order.ID, AmountMinor: order.AmountMinor, Currency: order.Currency, CapturedAt: day},
 		Booking: domain.BookedByHold, PerkTaken: order.Perk != nil, PaidAt: day.Add(time.Second),
 	}
 }

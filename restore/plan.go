@@ -135,7 +135,7 @@ func (k *known) bought(order *domain.Order) *domain.Capture {
 		// A signed success for a session that the provider never saw, as test tools
 		// send: it bought the order all the same (I3 warns of it).
 		return &domain.Capture{
-			Payment: k.remembered.Payment, Session: domain.SessionID(order.ID), Order: order.ID,
+			Payment: k.remembered.Payment, Session: k.remembered.Session, Order: order.ID,
 			AmountMinor: order.AmountMinor, Currency: order.Currency,
 		}
 	}

@@ -82,7 +82,7 @@ func TestRestoreOfWhatWasRecorded(t *testing.T) {
 		require.NoError(t, err)
 		perk, err := book.TakePerk(ctx, &o)
 		require.NoError(t, err)
-		capture := domain.Capture{Payment: "pay_" + name, Session: domain.SessionID(o.ID), Order: o.ID, AmountMinor: o.AmountMinor, Currency: o.Currency, CapturedAt: paidAt}
+		capture := domain.Capture{Payment: "pay_" + name, Session: "ps_" + o.ID.String(), Order: o.ID, AmountMinor: o.AmountMinor, Currency: o.Currency, CapturedAt: paidAt}
 		sold, err := store.Record(ctx, domain.Sold{Order: o, Capture: capture, Booking: booking, PerkTaken: perk, PaidAt: paidAt})
 		require.NoError(t, err)
 		found.Lost = append(found.Lost, audit.Lost{Order: o.ID, Captures: []domain.Capture{capture}})

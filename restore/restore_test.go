@@ -54,7 +54,7 @@ func booked(fate domain.SeatFate) domain.BookedOrder {
 }
 
 func capture(payment string, after time.Duration) domain.Capture {
-	return domain.Capture{Payment: payment, Session: domain.SessionID(id), Order: id, AmountMinor: 16500, Currency: "EUR", CapturedAt: noon.Add(after)}
+	return domain.Capture{Payment: payment, Session: "ps_" + id.String(), Order: id, AmountMinor: 16500, Currency: "EUR", CapturedAt: noon.Add(after)}
 }
 
 func back(payment string, reason domain.RefundReason) audit.Returned {

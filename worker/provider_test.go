@@ -83,7 +83,7 @@ func TestAHangingProviderLeavesSlotsToTheLedger(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	w := New(c, &activities.Activities{Ledger: freeing{}, Provider: activities.BoundProvider(provider)}, nil)
+	w := New(c, &activities.Activities{Ledger: freeing{}, Provider: activities.BoundProvider(provider, domain.DefaultProvider)}, nil)
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
 	t.Cleanup(func() { close(provider.released) }) // before the worker stops

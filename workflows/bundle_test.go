@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"boxoffice/activities"
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/workflows"
 )
 
@@ -211,7 +213,17 @@ func (w *world) FinishRefund(_ context.Context, payment string, _ time.Time) err
 	return nil
 }
 
-func (w *world) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, error) {
+func (w *world) Open(_ context.Context, provider string, o payments.Opening) (domain.PayPage, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("open"); err != nil {
+		return domain.PayPage{}, err
+	}
+	session := fmt.Sprintf("%s/cs_%s_%d", provider, o.Order, o.Attempt)
+	return domain.PayPage{Session: session, URL: "https://other.example/" + session}, nil
+}
+
+func (w *world) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail("expire"); err != nil {
@@ -301,7 +313,7 @@ func testOrder() domain.Order {
 // event is one of the provider's messages about the bundle's order.
 func (b *bundle) event(id string, kind domain.PaymentEventType) domain.PaymentEvent {
 	return domain.PaymentEvent{
-		ID: id, Type: kind, Session: domain.SessionID(b.order.ID), Order: b.order.ID,
+		ID: id, Type: kind, Session: "ps_" + b.order.ID.String(), Order: b.order.ID,
 		Payment: "pay_1", AmountMinor: b.order.AmountMinor, Currency: b.order.Currency,
 	}
 }

@@ -43,6 +43,7 @@ type checkout struct {
 	// handedOver are the payments that Late has: whatever else is said of
 	// them, they buy nothing here.
 	handedOver map[string]bool
+	wish       domain.PayWish // of the buyer who wants to pay
 	// doubted are captures that an event reported and the provider did not show.
 	doubted []domain.Capture
 }
@@ -61,6 +62,8 @@ func newCheckout(order domain.Order) *checkout {
 			Currency:    order.Currency,
 			Fingerprint: order.Fingerprint,
 			Metadata:    order.Metadata,
+			Provider:    order.Provider,
+			Session:     order.PaymentSession(),
 		},
 	}
 }
@@ -124,10 +127,14 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 		}
 	}()
 	switch {
+	case m.open:
+		return c.openSession(ctx)
 	case m.cancel:
 		return c.giveUp(ctx, domain.OrderCanceled)
 	case m.hint:
 		return c.follow(ctx, m.event)
+	case !m.paid() && m.event.Session != c.state.Session:
+		return nil // the end of another attempt
 	}
 	switch m.event.Type {
 	case domain.PaymentSucceeded:
@@ -144,10 +151,14 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 
 // giveUp ends a checkout that was not paid, at its deadline or because the
 // buyer says so. The provider decides: from its answer on either nothing can be
-// paid any more, or it was paid already and the webhook is late or lost.
+// paid any more, or it was paid already and the webhook is late or lost. Where no
+// session was opened there is nothing to decide.
 func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error {
+	if c.state.Session == "" {
+		return c.release(ctx, ending)
+	}
 	var outcome domain.ExpireOutcome
-	decided, err := c.askProvider(ctx, "no more payments for this order", acts.ExpireSession, c.order.ID, &outcome, always)
+	decided, err := c.askProvider(ctx, "no more payments for this order", acts.ExpireSession, activities.Session(c.state.Session), &outcome, always)
 	switch {
 	case decided:
 		return err
@@ -216,8 +227,11 @@ const askAboutHint = "an event that is not sealed is a hint: what did the provid
 // follow looks into a hint: what the provider took is what counts. Until it has
 // answered, what others report goes first.
 func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error {
+	if c.state.Session == "" {
+		return nil // nobody could pay yet
+	}
 	var found activities.FoundCapture
-	decided, err := c.askProvider(ctx, askAboutHint, acts.FindCapture, domain.SessionID(c.order.ID), &found, always)
+	decided, err := c.askProvider(ctx, askAboutHint, acts.FindCapture, c.state.Session, &found, always)
 	switch {
 	case decided:
 		return err
@@ -262,7 +276,7 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 		return c.settle(ctx, capture)
 	}
 	var found activities.FoundCapture
-	decided, err := c.askProvider(ctx, whatWasTaken, acts.FindCapture, domain.SessionID(c.order.ID), &found, paymentsFirst)
+	decided, err := c.askProvider(ctx, whatWasTaken, acts.FindCapture, capture.Session, &found, paymentsFirst)
 	switch {
 	case decided && err != nil:
 		return err
@@ -284,7 +298,10 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 }
 
 func (c *checkout) findCapture(ctx workflow.Context) (activities.FoundCapture, error) {
-	found, err := findCapture(ctx, domain.SessionID(c.order.ID), c.holdLeft(ctx))
+	if c.state.Session == "" {
+		return activities.FoundCapture{}, nil
+	}
+	found, err := findCapture(ctx, c.state.Session, c.holdLeft(ctx))
 	if err != nil {
 		return found, fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
 	}
@@ -412,7 +429,7 @@ func (c *checkout) settlePosted(ctx workflow.Context, ending domain.OrderStatus)
 // assumedCapture is what checkouts from before unpaidPostChange took for the
 // payment. Only their replay needs it: it goes once none of them can be open.
 func (c *checkout) assumedCapture() domain.Capture {
-	session := domain.SessionID(c.order.ID)
+	session := c.state.Session
 	return domain.Capture{
 		Payment: session, Session: session, Order: c.order.ID,
 		AmountMinor: c.order.AmountMinor, Currency: c.order.Currency,
@@ -544,9 +561,11 @@ func (c *checkout) breakOff(ctx workflow.Context, why error) error {
 func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	capture := m.event.Capture()
 	switch {
+	case m.hint && c.state.Session == "":
+		return nil // nobody could pay
 	case m.hint && m.event.Type == domain.PaymentSucceeded:
 		var found activities.FoundCapture
-		answer := callProvider(ctx, askAboutHint, acts.FindCapture, domain.SessionID(c.order.ID))
+		answer := callProvider(ctx, askAboutHint, acts.FindCapture, c.state.Session)
 		if err := answer.Get(ctx, &found); err != nil || !found.Captured {
 			return err
 		}

@@ -165,7 +165,7 @@ func TestCheckoutEndings(t *testing.T) {
 			name: "the same, ahead of the provider, which shows it later: it goes back when the order has ended without it",
 			script: func(w *world) {
 				c := wrongCapture()
-				c.Payment = domain.SessionID(c.Order)
+				c.Payment = "ps_" + c.Order.String()
 				w.captured, w.knownAt = &c, w.now().Add(soon+time.Second)
 			},
 			drive: func(b *bundle, _ *answers) {

@@ -64,11 +64,11 @@ func (b *booked) away() error {
 	return nil
 }
 
-func (b *booked) Expire(ctx context.Context, id domain.OrderID) (domain.ExpireOutcome, error) {
+func (b *booked) Expire(ctx context.Context, session string) (domain.ExpireOutcome, error) {
 	if err := b.away(); err != nil {
 		return domain.ExpireOutcome{}, err
 	}
-	return b.world.Expire(ctx, id)
+	return b.world.Expire(ctx, session)
 }
 
 func (b *booked) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {

@@ -281,7 +281,7 @@ const injected = "pay_injected"
 
 func injectedEvent(order domain.Order) domain.PaymentEvent {
 	return domain.PaymentEvent{
-		ID: "injected", Type: domain.PaymentSucceeded, Session: domain.SessionID(order.ID), Order: order.ID,
+		ID: "injected", Type: domain.PaymentSucceeded, Session: "ps_" + order.ID.String(), Order: order.ID,
 		Payment: injected, AmountMinor: order.AmountMinor, Currency: order.Currency,
 	}
 }

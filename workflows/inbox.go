@@ -24,12 +24,15 @@ const cancelMessage = "cancel"
 type message struct {
 	id     string
 	cancel bool
+	open   bool                // the buyer wants to pay
 	hint   bool                // by somebody without the payload key: to be asked about
-	event  domain.PaymentEvent // unless cancel
+	event  domain.PaymentEvent // unless cancel or open
 }
 
 // paid reports whether the message says that money was taken, and is to be believed.
-func (m message) paid() bool { return !m.cancel && !m.hint && m.event.Type == domain.PaymentSucceeded }
+func (m message) paid() bool {
+	return !m.cancel && !m.open && !m.hint && m.event.Type == domain.PaymentSucceeded
+}
 
 // hintsMax bounds how many hints one checkout follows: each asks the provider.
 const hintsMax = 8
@@ -49,8 +52,8 @@ const hintChange = "unsealed-is-a-hint"
 
 // message of a report. A hint has an id of its own: it must not stand for the event
 // that it names, which may come yet.
-func (r *reported) message(ctx workflow.Context) message {
-	m := eventMessage(r.PaymentEvent)
+func (c *checkout) messageOf(ctx workflow.Context, r reported) message {
+	m := c.eventMessage(r.PaymentEvent)
 	if r.unsealed && workflow.GetVersion(ctx, hintChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		m.id, m.hint = "hint/"+r.ID, true
 	}
@@ -62,6 +65,7 @@ func (r *reported) message(ctx workflow.Context) message {
 type inbox struct {
 	seen    map[string]bool // every id that ever came in
 	hints   int
+	opens   int // bounded where they come in
 	waiting []message
 	handled map[string]bool
 }
@@ -70,11 +74,11 @@ func newInbox() *inbox {
 	return &inbox{seen: make(map[string]bool), handled: make(map[string]bool)}
 }
 
-func eventMessage(event domain.PaymentEvent) message {
-	return message{id: "event/" + event.ID, event: event.Normalized()}
+func (c *checkout) eventMessage(event domain.PaymentEvent) message {
+	return message{id: "event/" + event.ID, event: event.Normalized(c.state.Session)}
 }
 
-func (b *inbox) full() bool  { return len(b.seen)-b.hints >= eventsMax }
+func (b *inbox) full() bool  { return len(b.seen)-b.hints-b.opens >= eventsMax }
 func (b *inbox) empty() bool { return len(b.waiting) == 0 }
 
 // put takes a message in, once, and reports whether it will be, or was, dealt
@@ -84,10 +88,12 @@ func (b *inbox) put(m message) bool {
 		return true
 	}
 	switch {
-	case m.hint && b.hints >= hintsMax, !m.hint && b.full() && !m.cancel && !m.paid():
+	case m.hint && b.hints >= hintsMax, !m.hint && b.full() && !m.cancel && !m.open && !m.paid():
 		return false
 	case m.hint:
 		b.hints++
+	case m.open:
+		b.opens++
 	}
 	b.seen[m.id] = true
 	b.waiting = append(b.waiting, m)
@@ -138,6 +144,10 @@ func (c *checkout) listen(ctx workflow.Context) error {
 		workflow.SetUpdateHandlerWithOptions(ctx, CancelUpdate, c.answerCancel, workflow.UpdateHandlerOptions{
 			Description: "The buyer gives the order up; waits until that is decided.",
 		}),
+		workflow.SetUpdateHandlerWithOptions(ctx, OpenSessionUpdate, c.answerOpen, workflow.UpdateHandlerOptions{
+			Validator:   c.validateOpening,
+			Description: "The buyer wants to pay; waits until the provider has a page for that.",
+		}),
 	)
 	workflow.GoNamed(ctx, "payment signals", c.receiveSignals)
 	return errors.Join(queries, updates)
@@ -160,18 +170,28 @@ func (c *checkout) validateEvent(report reported) error {
 	if !c.concerns(event) {
 		return reject(domain.CodeInvalid, "the event is not about this order")
 	}
-	if m := eventMessage(event); m.paid() && !c.inbox.seen[m.id] && c.inbox.full() {
+	if m := c.eventMessage(event); m.paid() && !c.inbox.seen[m.id] && c.inbox.full() {
 		return reject(domain.CodeOverloaded, "too many events for one order")
 	}
 	return nil
 }
 
+// concerns reports whether an event can be about this order. Where the session is known
+// from the beginning it is that one; else the provider may have opened one of which it
+// could not tell.
 func (c *checkout) concerns(event domain.PaymentEvent) bool {
-	return event.Order == c.order.ID && event.Normalized().Usable()
+	event = event.Normalized(c.state.Session)
+	if event.Order != c.order.ID || !event.Usable() {
+		return false
+	}
+	if session := c.order.PaymentSession(); session != "" {
+		return event.Session == session
+	}
+	return domain.ProviderOf(event.Session) == c.order.Provider
 }
 
 func (c *checkout) answerPayment(ctx workflow.Context, report reported) (PaymentAnswer, error) {
-	return c.answer(ctx, report.message(ctx))
+	return c.answer(ctx, c.messageOf(ctx, report))
 }
 
 func (c *checkout) answerCancel(ctx workflow.Context) (PaymentAnswer, error) {
@@ -242,5 +262,5 @@ func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
 		workflow.GetLogger(ctx).Warn("Ignored a payment signal that is not about this order")
 		return
 	}
-	c.inbox.put(report.message(ctx))
+	c.inbox.put(c.messageOf(ctx, report))
 }

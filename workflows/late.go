@@ -92,7 +92,8 @@ type late struct {
 // enter moves the payment to a state and shows it.
 func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 	l.state = domain.CheckoutState{
-		Order: l.Capture.Order, SaleID: l.SaleID, Status: status, Payment: l.Capture.Payment, PerkTaken: l.state.PerkTaken,
+		Order: l.Capture.Order, SaleID: l.SaleID, Status: status, Payment: l.Capture.Payment,
+		Provider: domain.ProviderOf(l.Capture.Payment), Session: l.Capture.Session, PerkTaken: l.state.PerkTaken,
 		AmountMinor: l.Capture.AmountMinor, Currency: l.Capture.Currency, Untaken: l.untaken,
 	}
 	if l.Order != nil {

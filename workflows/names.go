@@ -14,11 +14,13 @@ import (
 const (
 	TaskQueue = "checkouts"
 
-	PaymentUpdate   = "payment"    // argument domain.PaymentEvent, answers PaymentAnswer once handled
-	PaymentSignal   = "payment"    // argument domain.PaymentEvent: the durable way in when no worker is up
-	CancelUpdate    = "cancel"     // answers PaymentAnswer: canceled, or what it was too late for
-	AwaitHoldUpdate = "await_hold" // argument: the order's fingerprint; answers domain.Hold
-	StateQuery      = "state"      // answers domain.CheckoutState; of a sale's cancellation, domain.SaleCancellation
+	PaymentUpdate = "payment" // argument domain.PaymentEvent, answers PaymentAnswer once handled
+	PaymentSignal = "payment" // argument domain.PaymentEvent: the durable way in when no worker is up
+	CancelUpdate  = "cancel"  // answers PaymentAnswer: canceled, or what it was too late for
+	// OpenSessionUpdate: argument domain.PayWish, answers PayAnswer.
+	OpenSessionUpdate = "open_session"
+	AwaitHoldUpdate   = "await_hold" // argument: the order's fingerprint; answers domain.Hold
+	StateQuery        = "state"      // answers domain.CheckoutState; of a sale's cancellation, domain.SaleCancellation
 
 	AwaitClosedUpdate = "await_closed" // of a sale's cancellation: answers nothing once no node can sell any more
 )

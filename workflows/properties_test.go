@@ -20,6 +20,7 @@ import (
 
 	"boxoffice/activities"
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/workflows"
 )
 
@@ -293,7 +294,11 @@ func (b *books) FinishRefund(_ context.Context, payment string, _ time.Time) err
 
 // ---- Provider
 
-func (b *books) Expire(context.Context, domain.OrderID) (domain.ExpireOutcome, error) {
+func (b *books) Open(_ context.Context, provider string, o payments.Opening) (domain.PayPage, error) {
+	return domain.PayPage{}, nil
+}
+
+func (b *books) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 	return call(b, "expire", func() (domain.ExpireOutcome, error) {
 		switch b.session {
 		case "open":
@@ -490,10 +495,10 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 		return p.captureNow(-1), true
 	case turn.what == "fail" && open:
 		p.session = "failed"
-		return p.eventOf(domain.PaymentFailed, domain.Capture{Payment: domain.SessionID(p.order.ID)}), true
+		return p.eventOf(domain.PaymentFailed, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
 	case turn.what == "cancel at provider" && open:
 		p.session = "canceled"
-		return p.eventOf(domain.PaymentCanceled, domain.Capture{Payment: domain.SessionID(p.order.ID)}), true
+		return p.eventOf(domain.PaymentCanceled, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
 	case p.lost && len(p.captures) > 0: // a provider that loses reports as well must not capture twice: nobody could know
 		return event, false
 	case turn.what == "capture": // whatever was promised
@@ -506,12 +511,12 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 }
 
 func (p *play) captureNow(differs int64) domain.PaymentEvent {
-	payment := domain.SessionID(p.order.ID)
+	payment := "ps_" + p.order.ID.String()
 	if n := len(p.captures); n > 0 {
 		payment = fmt.Sprintf("%s.%d", payment, n+1)
 	}
 	c := domain.Capture{
-		Payment: payment, Session: domain.SessionID(p.order.ID), Order: p.order.ID,
+		Payment: payment, Session: "ps_" + p.order.ID.String(), Order: p.order.ID,
 		AmountMinor: p.order.AmountMinor + differs, Currency: p.order.Currency,
 	}
 	if p.session == "open" {
@@ -524,7 +529,7 @@ func (p *play) captureNow(differs int64) domain.PaymentEvent {
 func (p *play) eventOf(kind domain.PaymentEventType, c domain.Capture) domain.PaymentEvent {
 	p.events++
 	return domain.PaymentEvent{
-		ID: fmt.Sprint("evt_", p.events), Type: kind, Session: domain.SessionID(p.order.ID), Order: p.order.ID,
+		ID: fmt.Sprint("evt_", p.events), Type: kind, Session: "ps_" + p.order.ID.String(), Order: p.order.ID,
 		Payment: c.Payment, AmountMinor: c.AmountMinor, Currency: p.order.Currency,
 	}
 }

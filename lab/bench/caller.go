@@ -134,9 +134,9 @@ type checkoutBody struct {
 // order is paid counts: 202 means that it is not settled yet.
 func (c *caller) payByWebhook(ctx context.Context, h held) error {
 	event := domain.PaymentEvent{
-		ID: "evt_" + h.order.String(), Type: domain.PaymentSucceeded, Order: h.order, Session: domain.SessionID(h.order),
+		ID: "evt_" + h.order.String(), Type: domain.PaymentSucceeded, Order: h.order, Session: mockpay.SessionID(h.order),
 		AmountMinor: h.amount, Currency: currency,
-	}.Normalized()
+	}.Normalized("")
 	now := time.Now()
 	body, err := mockpay.EncodeEvent(event, now)
 	if err != nil {
@@ -167,7 +167,7 @@ const mockPayPoll = 5 * time.Millisecond
 func (c *caller) payAtMockPay(ctx context.Context, h held) error {
 	request := mockpay.PayRequest{Outcome: mockpay.OutcomeSucceeded, Link: h.paymentURL}
 	var session mockpay.Session
-	url := c.mockPayURL + mockpay.SessionsPath + domain.SessionID(h.order) + "/pay"
+	url := c.mockPayURL + mockpay.SessionsPath + mockpay.SessionID(h.order) + "/pay"
 	if err := c.call(ctx, http.MethodPost, url, nil, request, http.StatusOK, &session); err != nil {
 		return err
 	}

@@ -16,11 +16,12 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 // CallTimeout bounds one call, from dialling to the last byte of the answer. An
 // earlier deadline of the context wins.
-const CallTimeout = 10 * time.Second
+const CallTimeout = payments.CallTimeout
 
 // Bounds of the connections and of what is read.
 const (
@@ -69,7 +70,7 @@ func NewClient(baseURL string, httpClient *http.Client) (*Client, error) {
 // Expire forbids any payment for the order from now on, unless one was captured
 // before: the provider decides atomically which of the two holds, for ever.
 func (c *Client) Expire(ctx context.Context, order domain.OrderID) (domain.ExpireOutcome, error) {
-	session := domain.SessionID(order)
+	session := SessionID(order)
 	req := call{op: "expire", id: session, method: http.MethodPost, path: SessionsPath + session + "/expire"}
 	var expiry Expiry
 	if err := c.do(ctx, req, &expiry); err != nil {
@@ -141,17 +142,21 @@ func (c *Client) Capture(ctx context.Context, session string) (domain.Capture, b
 // that payment; CodeInvalid when the refund exceeds the capture or contradicts
 // an earlier one.
 func (c *Client) Refund(ctx context.Context, refund domain.Refund) error {
-	req := call{op: "refund", id: refund.Capture.Payment, method: http.MethodPost, path: RefundsPath, body: RefundRequest{
+	return c.refund(ctx, RefundRequest{
 		Payment:     refund.Capture.Payment,
 		AmountMinor: refund.Capture.AmountMinor,
 		Currency:    refund.Capture.Currency,
 		Reason:      refund.Reason,
-	}}
+	})
+}
+
+func (c *Client) refund(ctx context.Context, request RefundRequest) error {
+	req := call{op: "refund", id: request.Payment, method: http.MethodPost, path: RefundsPath, body: request}
 	var done Refund
 	if err := c.do(ctx, req, &done); err != nil {
 		return err
 	}
-	if done.Payment != refund.Capture.Payment {
+	if done.Payment != request.Payment {
 		return req.unknown(fmt.Errorf("the provider answered for payment %q", done.Payment))
 	}
 	return nil
@@ -304,7 +309,7 @@ func checkCapture(c *domain.Capture, session string) error {
 	switch {
 	case c == nil:
 		return errors.New("the provider answered captured without the capture")
-	case c.Session != session || domain.SessionID(c.Order) != session:
+	case c.Session != session || SessionID(c.Order) != session:
 		return fmt.Errorf("the provider answered a capture of session %q, order %s", c.Session, c.Order)
 	case !domain.ValidPaymentID(c.Payment) || c.AmountMinor < 0 || !domain.ValidCurrency(c.Currency):
 		return fmt.Errorf("the provider answered a capture with payment %q, amount %d, currency %q", c.Payment, c.AmountMinor, c.Currency)

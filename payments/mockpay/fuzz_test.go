@@ -62,7 +62,7 @@ func FuzzProvidersAnswer(f *testing.F) {
 		switch {
 		case err == nil && captured:
 			require.Equal(t, session, capture.Session)
-			require.Equal(t, session, domain.SessionID(capture.Order))
+			require.Equal(t, session, mockpay.SessionID(capture.Order))
 			require.GreaterOrEqual(t, capture.AmountMinor, int64(0))
 		case err == nil: // an open session, or the provider's own 404
 			require.True(t, code/100 == 2 || code == 404 && strings.Contains(kind, "problem+json"), "%d %s", code, kind)

@@ -16,12 +16,13 @@ import (
 	"unicode/utf8"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 // Bounds of a pay link, in bytes.
 const (
 	ReturnURLMaxLen   = 1024
-	DescriptionMaxLen = 256
+	DescriptionMaxLen = payments.DescriptionMaxLen
 	payQueryMaxLen    = 8192
 )
 
@@ -41,7 +42,7 @@ type PayLink struct {
 }
 
 // Session is the payment session that the link opens.
-func (l PayLink) Session() string { return domain.SessionID(l.Order) }
+func (l PayLink) Session() string { return SessionID(l.Order) }
 
 // PayLinks signs and reads pay links. It is safe for concurrent use.
 type PayLinks struct {
@@ -102,7 +103,7 @@ func parsePayLink(session, rawQuery string) (PayLink, []byte, error) {
 	unreadable := func(detail string, err error) (PayLink, []byte, error) {
 		return PayLink{}, nil, &domain.Error{Code: domain.CodeInvalid, Field: "link", Detail: detail, Err: err}
 	}
-	order, err := domain.OrderOfSession(session)
+	order, err := OrderOfSession(session)
 	if err != nil {
 		return unreadable("The pay link names no payment session.", err)
 	}

@@ -47,7 +47,7 @@ func address(t testing.TB, p *mockpay.PayLinks, l mockpay.PayLink) (session stri
 func TestPayLinkComesBackAsItWasMade(t *testing.T) {
 	p := payLinks(t, fixtureSecret)
 	session, query := address(t, p, fixtureLink(t))
-	require.Equal(t, domain.SessionID(order(t)), session)
+	require.Equal(t, mockpay.SessionID(order(t)), session)
 	got, err := p.Parse(session, query.Encode())
 	require.NoError(t, err)
 	require.Equal(t, fixtureLink(t), got)

@@ -170,7 +170,7 @@ func decodeData(event *domain.PaymentEvent, data *webhookData) error {
 	if err != nil { // no key ring makes such an id: nobody ever ordered it
 		return &domain.Error{Code: domain.CodeNotFound, Detail: "There is no such order.", Err: err}
 	}
-	if data.Session != domain.SessionID(order) {
+	if data.Session != SessionID(order) {
 		return domain.Invalid("data.session", "must be the session of data.order")
 	}
 	event.Order, event.Session = order, data.Session

@@ -315,7 +315,7 @@ func FuzzVerifySigned(f *testing.F) {
 			return
 		}
 		// What is accepted keeps its bounds and survives its own encoding.
-		require.Equal(t, domain.SessionID(event.Order), event.Session)
+		require.Equal(t, mockpay.SessionID(event.Order), event.Session)
 		require.True(t, event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax)
 		require.True(t, len(event.Payment) >= 1 && len(event.Payment) <= domain.PaymentIDMaxLen)
 		require.True(t, len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen)

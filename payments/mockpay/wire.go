@@ -74,9 +74,11 @@ type Expiry struct {
 	Capture *domain.Capture `json:"capture,omitempty"` // when captured
 }
 
-// A RefundRequest gives a captured payment back. The payment is its key.
+// A RefundRequest gives a captured payment back, or a part of it.
 type RefundRequest struct {
-	Payment     string              `json:"payment"`
+	Payment string `json:"payment"`
+	// Key tells the refunds of one payment apart; empty is a key too.
+	Key         string              `json:"key,omitempty"`
 	AmountMinor int64               `json:"amount"`
 	Currency    string              `json:"currency"`
 	Reason      domain.RefundReason `json:"reason"`

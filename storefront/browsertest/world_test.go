@@ -101,9 +101,12 @@ func (s *shop) assemble() http.Handler {
 		s.t.Fatal(err)
 	}
 	server, err = api.New(api.Options{
-		Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Verifier: &verifier{}, Auditor: &auditor{},
-		PayURL: func(o domain.Order, _ domain.Hold) (string, error) { return "/pay/" + o.ID.String(), nil },
-		Rooms:  rooms{shop: s}, Entitlements: entitlements{rooms: rooms{shop: s}}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
+		Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Providers: &providers{}, Auditor: &auditor{},
+		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
+			return domain.PayPage{Session: o.PaymentSession(), URL: "/pay/" + o.ID.String()}, nil
+		},
+		PayWish: func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
+		Rooms:   rooms{shop: s}, Entitlements: entitlements{rooms: rooms{shop: s}}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
 		Log: log, Pages: pages,
 	})
 	if err != nil {
@@ -238,8 +241,8 @@ type (
 		api.Rooms
 		shop *shop
 	}
-	verifier struct{ api.Verifier }
-	auditor  struct{ api.Auditor }
+	providers struct{ api.Providers }
+	auditor   struct{ api.Auditor }
 )
 
 func (d database) Sale(_ context.Context, id string) (*domain.Sale, error) {

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"boxoffice/domain"
+)
+
+// payPage is where a held order is paid.
+func (s *Server) payPage(order domain.Order, hold domain.Hold) (domain.PayPage, error) {
+	page, err := s.PayPage(order, hold)
+	if err != nil {
+		return page, &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("pay link of order %s: %w", order.ID, err)}
+	}
+	return page, nil
+}
+
+// orderOfState is as much of an order as its checkout tells.
+func orderOfState(state *domain.CheckoutState) domain.Order {
+	return domain.Order{
+		ID: state.Order, SaleID: state.SaleID, Lines: state.Lines, AmountMinor: state.AmountMinor,
+		Currency: state.Currency, Fingerprint: state.Fingerprint, Provider: state.Provider, Session: state.Session,
+	}
+}
+
+type payInput struct {
+	Order string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
+	Key   string `query:"key" doc:"The key to pay for this order, and for nothing else; it stands in payment_url"`
+}
+
+type payOutput struct {
+	Status       int
+	Location     string `header:"Location" doc:"The provider's page; the order's own where there is nothing to be paid any more"`
+	CacheControl string `header:"Cache-Control"`
+}
+
+// openPayment leads a buyer to the page of a provider that must be called to have one.
+func (s *Server) openPayment(ctx context.Context, in *payInput) (*payOutput, error) {
+	id, err := domain.ParseOrderID(in.Order)
+	if err != nil || !s.Keys.ValidPayKey(id, in.Key) {
+		return nil, domain.NotFound("order")
+	}
+	toOrder := &payOutput{Status: http.StatusSeeOther, Location: s.PublicURL + "/orders/" + id.String(), CacheControl: "no-store"}
+	state, err := s.Desk.State(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case state.Status != domain.OrderHeld:
+		return toOrder, nil
+	}
+	page := domain.PayPage{Session: state.Session, URL: state.PayURL}
+	if page.URL == "" {
+		page, err = s.Desk.OpenPayment(ctx, id, s.PayWish(orderOfState(&state), state.Hold))
+	}
+	if code := domain.CodeOf(err); err != nil && (code == domain.CodeAlreadyPaid || code == domain.CodeNotFound) {
+		return toOrder, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &payOutput{Status: http.StatusSeeOther, Location: page.URL, CacheControl: "no-store"}, nil
+}

@@ -1,0 +1,260 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+
+	"boxoffice/domain"
+)
+
+// A Set is the providers of a box office. Its ids are qualified: each call goes to the
+// provider that an id names. It is safe for concurrent use.
+type Set struct {
+	providers map[string]Provider
+	names     []string
+}
+
+// NewSet puts providers together; the first is the one of sales that name none.
+func NewSet(providers ...Provider) (*Set, error) {
+	s := &Set{providers: make(map[string]Provider, len(providers))}
+	for _, p := range providers {
+		switch name := p.Name(); {
+		case !domain.ValidProvider(name):
+			return nil, fmt.Errorf("payment provider %q: a name has 1–32 lower-case letters, digits or hyphens", name)
+		case s.Has(name):
+			return nil, fmt.Errorf("payment provider %q is configured twice", name)
+		default:
+			s.providers[name] = p
+			s.names = append(s.names, name)
+		}
+	}
+	if len(s.names) == 0 {
+		return nil, errors.New("no payment provider is configured")
+	}
+	return s, nil
+}
+
+// Names are the providers' names, the default's first.
+func (s *Set) Names() []string { return slices.Clone(s.names) }
+
+// Default is the provider of new sales that name none.
+func (s *Set) Default() string { return s.names[0] }
+
+// Has reports whether a provider is configured.
+func (s *Set) Has(name string) bool { return s.providers[name] != nil }
+
+// Provider finds a provider by its name, itself and without qualified ids.
+func (s *Set) Provider(name string) (Provider, bool) {
+	p, ok := s.providers[name]
+	return p, ok
+}
+
+// notConfigured is unknown, never a no: what is due stays due until somebody
+// configures the provider again.
+func notConfigured(op, id, name string) error {
+	return &domain.UnknownError{Op: op, ID: id, Err: fmt.Errorf("payment provider %q is not configured here (BOXOFFICE_PAYMENT_PROVIDERS)", name)}
+}
+
+// SessionOf is the session of an order's first attempt, where its provider derives it;
+// false where the provider must be called to open one.
+func (s *Set) SessionOf(provider string, order domain.OrderID) (string, bool) {
+	local, ok := s.providers[provider].(Local)
+	if !ok {
+		return "", false
+	}
+	return domain.QualifiedID(provider, local.SessionOf(order)), true
+}
+
+// Page is where an order is paid, where its provider needs no call for that; else false.
+func (s *Set) Page(provider string, opening Opening) (domain.PayPage, bool, error) {
+	local, ok := s.providers[provider].(Local)
+	if !ok {
+		return domain.PayPage{}, false, nil
+	}
+	page, err := local.Page(opening)
+	page.Session = domain.QualifiedID(provider, page.Session)
+	return page, true, err
+}
+
+// Open opens a session at a provider.
+func (s *Set) Open(ctx context.Context, provider string, opening Opening) (domain.PayPage, error) {
+	p, ok := s.providers[provider]
+	if !ok {
+		return domain.PayPage{}, notConfigured("open a payment session for", opening.Order.String(), provider)
+	}
+	page, err := p.Open(ctx, opening)
+	if err != nil {
+		return domain.PayPage{}, err
+	}
+	if page.Session, err = ownID(provider, page.Session); err != nil {
+		return domain.PayPage{}, strange("open a payment session for", opening.Order.String(), err)
+	}
+	return page, nil
+}
+
+// Expire forbids paying in a session.
+func (s *Set) Expire(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	name, id := domain.SplitID(session)
+	p, ok := s.providers[name]
+	if !ok {
+		return domain.ExpireOutcome{}, notConfigured("expire session", session, name)
+	}
+	outcome, err := p.Expire(ctx, id)
+	if err != nil {
+		return domain.ExpireOutcome{}, err
+	}
+	if outcome.Captured {
+		if outcome.Capture, err = qualified(name, outcome.Capture); err != nil {
+			return domain.ExpireOutcome{}, strange("expire session", session, err)
+		}
+	}
+	return outcome, nil
+}
+
+// Capture is what was captured in a session; false where nothing was, not yet, or where
+// the provider does not know the session.
+func (s *Set) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {
+	found, err := s.session(ctx, session)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return domain.Capture{}, false, nil
+	}
+	if err != nil || found.Capture == nil {
+		return domain.Capture{}, false, err
+	}
+	capture, err := qualified(domain.ProviderOf(session), *found.Capture)
+	if err != nil {
+		return domain.Capture{}, false, strange("ask about session", session, err)
+	}
+	return capture, true, nil
+}
+
+// KnowsSession reports whether a buyer, or a checkout for one, ever opened a session.
+func (s *Set) KnowsSession(ctx context.Context, session string) (bool, error) {
+	found, err := s.session(ctx, session)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return false, nil
+	}
+	return err == nil && found.Visited, err
+}
+
+func (s *Set) session(ctx context.Context, session string) (Session, error) {
+	name, id := domain.SplitID(session)
+	p, ok := s.providers[name]
+	if !ok {
+		return Session{}, notConfigured("ask about session", session, name)
+	}
+	return p.Session(ctx, id)
+}
+
+// Refund gives a captured payment back as a whole, once: the payment is the key.
+func (s *Set) Refund(ctx context.Context, refund domain.Refund) error {
+	name, id := domain.SplitID(refund.Capture.Payment)
+	p, ok := s.providers[name]
+	if !ok {
+		return notConfigured("refund", refund.Capture.Payment, name)
+	}
+	return p.Refund(ctx, Refund{
+		Key: id, Payment: id, Order: refund.Capture.Order,
+		AmountMinor: refund.Capture.AmountMinor, Currency: refund.Capture.Currency, Reason: refund.Reason,
+	})
+}
+
+// Event reads a webhook of a provider. The error is a *domain.Error with CodeNotFound
+// where that provider is not configured, else as for Provider.Event.
+func (s *Set) Event(ctx context.Context, provider string, header http.Header, body []byte) (domain.PaymentEvent, error) {
+	p, ok := s.providers[provider]
+	if !ok {
+		return domain.PaymentEvent{}, domain.NotFound("payment provider")
+	}
+	event, err := p.Event(ctx, header, body)
+	if err != nil || !event.Type.Known() {
+		return event, err
+	}
+	if event, err = qualifiedEvent(provider, event); err != nil {
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event names a session or a payment in a way that cannot be used.", Err: err}
+	}
+	return event, nil
+}
+
+// Captures lists what all providers captured, one provider after the other.
+func (s *Set) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	return all(s, func(p Provider) iter.Seq2[domain.Capture, error] { return p.Captures(ctx) }, qualified)
+}
+
+// Refunds lists what all providers gave back, one provider after the other.
+func (s *Set) Refunds(ctx context.Context) iter.Seq2[Refunded, error] {
+	return all(s, func(p Provider) iter.Seq2[Refunded, error] { return p.Refunds(ctx) }, func(name string, r Refunded) (_ Refunded, err error) {
+		r.Payment, err = ownPayment(name, r.Payment)
+		return r, err
+	})
+}
+
+// Deliveries lists the webhooks that were acknowledged, of providers that tell.
+func (s *Set) Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error] {
+	return all(s, func(p Provider) iter.Seq2[domain.PaymentEvent, error] {
+		if courier, ok := p.(Courier); ok {
+			return courier.Acknowledged(ctx)
+		}
+		return func(func(domain.PaymentEvent, error) bool) {}
+	}, qualifiedEvent)
+}
+
+func all[T any](s *Set, list func(Provider) iter.Seq2[T, error], qualify func(name string, item T) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, name := range s.names {
+			for item, err := range list(s.providers[name]) {
+				if err == nil {
+					if item, err = qualify(name, item); err != nil {
+						err = strange("list of", name, err)
+					}
+				}
+				if err != nil {
+					var none T
+					yield(none, err)
+					return
+				}
+				if !yield(item, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func qualified(provider string, c domain.Capture) (_ domain.Capture, err error) {
+	if c.Payment, err = ownPayment(provider, c.Payment); err != nil {
+		return c, err
+	}
+	c.Session, err = ownID(provider, c.Session)
+	return c, err
+}
+
+func qualifiedEvent(provider string, e domain.PaymentEvent) (_ domain.PaymentEvent, err error) {
+	if e.Payment, err = ownPayment(provider, e.Payment); err != nil {
+		return e, err
+	}
+	e.Session, err = ownID(provider, e.Session)
+	return e, err
+}
+
+// ownID qualifies an id. One that could pass for another provider's is an adapter's bug.
+func ownID(provider, id string) (string, error) {
+	if !domain.ValidSessionID(id) {
+		return "", fmt.Errorf("payment provider %s names something %.64q", provider, id)
+	}
+	return domain.QualifiedID(provider, id), nil
+}
+
+func ownPayment(provider, id string) (string, error) {
+	if !domain.ValidPaymentID(id) {
+		return "", fmt.Errorf("payment provider %s names a payment %.64q", provider, id)
+	}
+	return domain.QualifiedID(provider, id), nil
+}
+
+// strange is an answer that makes no sense: nobody knows what happened.
+func strange(op, id string, err error) error { return &domain.UnknownError{Op: op, ID: id, Err: err} }

@@ -1,0 +1,81 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"boxoffice/activities"
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// Bounds of how an order's payment is opened.
+const (
+	// openTimeout is how long the provider has to open a session. What comes meanwhile
+	// waits for as long, the deadline too: it is far below a hold's grace.
+	openTimeout = 8 * time.Second
+	// opensMax is how often one checkout is asked to open its session.
+	opensMax = 50
+)
+
+// PayAnswer is where an order is paid; Page is empty where it is not held any more.
+type PayAnswer struct {
+	Status domain.OrderStatus `json:"status"`
+	Page   domain.PayPage     `json:"page,omitzero"`
+}
+
+// validateOpening refuses what would fill the history.
+func (c *checkout) validateOpening(domain.PayWish) error {
+	if c.inbox.opens >= opensMax && c.state.PayURL == "" {
+		return reject(domain.CodeOverloaded, "the provider was asked too often to open a payment")
+	}
+	return nil
+}
+
+// answerOpen answers where to pay. The session is in the checkout's state, and so in its
+// history, before anybody hears of it.
+func (c *checkout) answerOpen(ctx workflow.Context, wish domain.PayWish) (PayAnswer, error) {
+	if err := awaitAnswer(ctx, func() bool { return c.state.Hold.Outcome != "" }); err != nil {
+		return PayAnswer{}, err
+	}
+	if c.state.Status == domain.OrderHeld && c.state.PayURL == "" {
+		c.wish = wish
+		if _, err := c.answer(ctx, message{id: fmt.Sprint("open/", c.inbox.opens), open: true}); err != nil {
+			return PayAnswer{}, err
+		}
+	}
+	answer := PayAnswer{Status: c.state.Status}
+	switch {
+	case answer.Status != domain.OrderHeld:
+		return answer, nil
+	case c.state.PayURL == "":
+		return answer, reject(domain.CodeUnknown, "the provider did not open a payment in time")
+	}
+	answer.Page = domain.PayPage{Session: c.state.Session, URL: c.state.PayURL}
+	return answer, nil
+}
+
+// openSession opens the session of the first attempt, once. A provider that does not
+// answer in time is asked again when the buyer asks again, for the same attempt.
+func (c *checkout) openSession(ctx workflow.Context) error {
+	left := min(openTimeout, c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx)))
+	if c.state.PayURL != "" || left <= 0 {
+		return nil
+	}
+	const attempt = 1
+	open := activities.SessionToOpen{Provider: c.order.Provider, Opening: payments.Opening{
+		Order: c.order.ID, Attempt: attempt, SaleID: c.order.SaleID, AmountMinor: c.order.AmountMinor, Currency: c.order.Currency,
+		ExpiresAt: c.state.Hold.ExpiresAt, ReturnURL: c.wish.ReturnURL, Description: c.wish.Description,
+	}}
+	options := regularOptions("open a payment session", left, stepBackoffMin)
+	options.ScheduleToCloseTimeout = left
+	var page domain.PayPage
+	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), acts.OpenSession, open).Get(ctx, &page); err != nil {
+		workflow.GetLogger(ctx).Warn("The provider has not opened a payment session", "Error", err)
+		return nil // the order stays held
+	}
+	c.state.Session, c.state.PayURL, c.state.Attempt = page.Session, page.URL, attempt
+	return nil
+}
