@@ -55,7 +55,11 @@ export function setPreparing(on) {
 /** Fills in what was kept, where the form says nothing else. */
 function recall() {
   const kept = basket.get();
-  if (!kept || !(clock.now() - kept.at < BASKET_LIFE_MS)) return;
+  if (!kept) return;
+  if (!(clock.now() - kept.at < BASKET_LIFE_MS)) {
+    dropBasket();
+    return;
+  }
   const { email } = form.elements;
   if (!email.value && typeof kept.email === 'string') email.value = kept.email;
   if (rows.some((row) => quantityOf(row) > 0)) return;
