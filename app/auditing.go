@@ -15,7 +15,6 @@ import (
 	"boxoffice/audit"
 	"boxoffice/checkouts"
 	"boxoffice/domain"
-	"boxoffice/ledger"
 	"boxoffice/orders"
 	"boxoffice/restore"
 	"boxoffice/worker"
@@ -39,7 +38,7 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 		return nil, err
 	}
 	sources := audit.Sources{
-		Ledger:    auditedLedger{p.book},
+		Ledger:    p.book,
 		Orders:    p.store,
 		Provider:  providers,
 		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
@@ -234,41 +233,6 @@ func (p persistent) RoundTrip(r *http.Request) (*http.Response, error) {
 		case <-time.After(questionBackoff << (attempt - 1)):
 		}
 	}
-}
-
-type auditedLedger struct{ *ledger.Book }
-
-func (l auditedLedger) Bookings(ctx context.Context, number uint32) ([]audit.Booking, error) {
-	tickets, err := l.Book.Bookings(ctx, number)
-	bookings := make([]audit.Booking, 0, len(tickets))
-	for order, t := range tickets {
-		bookings = append(bookings, booking(order, t))
-	}
-	return bookings, err
-}
-
-func booking(order domain.OrderID, t ledger.Tickets) audit.Booking {
-	return audit.Booking{Order: order, Pending: t.Held, Posted: t.Sold, PostedAt: t.SoldAt}
-}
-
-func (l auditedLedger) Quota(ctx context.Context, sale *domain.Sale, number uint32) (audit.Quota, error) {
-	before, err := l.QuotaLevel(ctx, sale, number)
-	if err != nil {
-		return audit.Quota{}, err
-	}
-	uses, err := l.QuotaUses(ctx, sale, number)
-	if err != nil {
-		return audit.Quota{}, err
-	}
-	level, err := l.QuotaLevel(ctx, sale, number)
-	if err != nil {
-		return audit.Quota{}, err
-	}
-	quota := audit.Quota{Held: level.Held, Sold: level.Sold, Moved: level != before, Uses: make([]audit.QuotaUse, 0, len(uses))}
-	for _, u := range uses {
-		quota.Uses = append(quota.Uses, audit.QuotaUse{Booking: booking(u.Order, u.Tickets), Buyer: u.Buyer})
-	}
-	return quota, nil
 }
 
 type auditedWorkflows struct {

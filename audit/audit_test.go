@@ -35,20 +35,20 @@ func returned(n byte, reason domain.RefundReason) Returned {
 }
 
 // booked is what an order has in a stock; what is sold was posted a second ago.
-func booked(n byte, pending, posted int64) Booking {
-	b := Booking{Order: id(n), Pending: pending, Posted: posted}
+func booked(n byte, pending, posted int64) domain.StockUse {
+	b := domain.StockUse{Order: id(n), Held: pending, Sold: posted}
 	if posted > 0 {
-		b.PostedAt = noon.Add(-time.Second)
+		b.SoldAt = noon.Add(-time.Second)
 	}
 	return b
 }
 
 // quotaOf is what each order has of its buyer's quota: a buyer an order.
-func quotaOf(bookings []Booking) (q Quota) {
+func quotaOf(bookings []domain.StockUse) (q domain.Quota) {
 	for _, b := range bookings {
-		q.Held += b.Pending
-		q.Sold += b.Posted
-		q.Uses = append(q.Uses, QuotaUse{Booking: b, Buyer: buyer(b.Order)})
+		q.Held += b.Held
+		q.Sold += b.Sold
+		q.Uses = append(q.Uses, domain.QuotaUse{StockUse: b, Buyer: buyer(b.Order)})
 	}
 	return q
 }
@@ -84,7 +84,7 @@ func healthy() *Snapshot {
 		return domain.RecordedOrder{ID: id(n), Status: status, Payment: payment(n), Session: "ps_" + id(n).String(), PerkTaken: perk, Tickets: map[string]int64{"A": 1},
 			AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 	}
-	seats := []Booking{booked(1, 0, 1), booked(2, 0, 1), booked(5, 1, 0), booked(6, 0, 1), booked(7, 0, 1)}
+	seats := []domain.StockUse{booked(1, 0, 1), booked(2, 0, 1), booked(5, 1, 0), booked(6, 0, 1), booked(7, 0, 1)}
 	return &Snapshot{
 		Sale: &domain.Sale{
 			ID: "gophercon", Currency: "EUR", BuyerLimit: 4, QuotaLedger: ledgerQuota, Classes: []domain.Class{{Name: "A", Capacity: 10, Ledger: ledgerA}},
@@ -108,7 +108,7 @@ func healthy() *Snapshot {
 			{Name: "A", Ledger: ledgerA, Capacity: 10, Held: 1, Sold: 4, Available: 5},
 			{Name: "T-shirt", Ledger: ledgerPerk, Capacity: 5, Sold: 2, Available: 3},
 		},
-		Bookings: map[uint32][]Booking{
+		Bookings: map[uint32][]domain.StockUse{
 			ledgerA:    seats,
 			ledgerPerk: {booked(1, 0, 1), booked(3, 0, 1)},
 		},
@@ -138,7 +138,7 @@ func atRest() *Snapshot {
 func limited(s *Snapshot) *Snapshot {
 	s.Sale.OneCheckoutPerBuyer, s.Sale.CheckoutLedger = true, ledgerCheckouts
 	for _, use := range s.Quota.Uses {
-		if use.Pending > 0 {
+		if use.Held > 0 {
 			s.open(booked(use.Order[3], 1, 0))
 		}
 	}
@@ -146,10 +146,10 @@ func limited(s *Snapshot) *Snapshot {
 }
 
 // open counts an order among its buyer's open checkouts.
-func (s *Snapshot) open(b Booking) {
-	s.Checkouts.Uses = append(s.Checkouts.Uses, QuotaUse{b, buyer(b.Order)})
-	s.Checkouts.Held += b.Pending
-	s.Checkouts.Sold += b.Posted
+func (s *Snapshot) open(b domain.StockUse) {
+	s.Checkouts.Uses = append(s.Checkouts.Uses, domain.QuotaUse{StockUse: b, Buyer: buyer(b.Order)})
+	s.Checkouts.Held += b.Held
+	s.Checkouts.Sold += b.Sold
 }
 
 func TestOneCheckoutPerBuyer(t *testing.T) {
@@ -317,7 +317,7 @@ func TestBugIsCaught(t *testing.T) {
 		"a buyer over the limit": {
 			func(s *Snapshot) {
 				more := booked(2, 3, 1)
-				s.Quota.Uses = append(s.Quota.Uses, QuotaUse{more, buyer(id(2))})
+				s.Quota.Uses = append(s.Quota.Uses, domain.QuotaUse{StockUse: more, Buyer: buyer(id(2))})
 			},
 			"I1", "quota", buyer(id(2)).String(),
 		},
@@ -359,7 +359,7 @@ func TestBugIsCaught(t *testing.T) {
 		},
 		"quota sold and not recorded": {
 			func(s *Snapshot) {
-				s.Quota.Uses = append(s.Quota.Uses, QuotaUse{booked(9, 0, 1), buyer(id(9))})
+				s.Quota.Uses = append(s.Quota.Uses, domain.QuotaUse{StockUse: booked(9, 0, 1), Buyer: buyer(id(9))})
 				s.Quota.Sold++
 			},
 			"I4", "quota", id(9).String(),
@@ -370,7 +370,7 @@ func TestBugIsCaught(t *testing.T) {
 		},
 		"quota held without a checkout": {
 			func(s *Snapshot) {
-				s.Quota.Uses = append(s.Quota.Uses, QuotaUse{booked(9, 1, 0), buyer(id(9))})
+				s.Quota.Uses = append(s.Quota.Uses, domain.QuotaUse{StockUse: booked(9, 1, 0), Buyer: buyer(id(9))})
 				s.Quota.Held++
 			},
 			"I4", "holds", id(9).String(),
@@ -382,7 +382,7 @@ func TestBugIsCaught(t *testing.T) {
 		"posted long ago and not recorded, its checkout open": {
 			func(s *Snapshot) {
 				stuck := booked(9, 0, 1)
-				stuck.PostedAt = noon.Add(-recordWithin - time.Second)
+				stuck.SoldAt = noon.Add(-recordWithin - time.Second)
 				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], stuck)
 				s.Stocks[0].Sold++
 				s.Captures = append(s.Captures, capture(9))
@@ -424,7 +424,7 @@ func TestBugIsCaught(t *testing.T) {
 			"I4", "class A", id(2).String(),
 		},
 		"fewer tickets than seats": {
-			func(s *Snapshot) { s.Bookings[ledgerA][1].Posted = 2; s.Stocks[0].Sold++ },
+			func(s *Snapshot) { s.Bookings[ledgerA][1].Sold = 2; s.Stocks[0].Sold++ },
 			"I4", "class A", id(2).String(),
 		},
 		"refunded seats not returned": {

@@ -14,7 +14,7 @@ func sold(n uint32) *boxOfficeAtWork {
 	w := newBoxOfficeAtWork()
 	for i := range n {
 		id, payment := numbered(i), fmt.Sprintf("pay_%d", i)
-		w.bookings[id] = Booking{Order: id, Posted: 1, PostedAt: time.Now()}
+		w.bookings[id] = domain.StockUse{Order: id, Sold: 1, SoldAt: time.Now()}
 		w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: "ps_" + id.String(), Tickets: map[string]int64{"A": 1},
 			AmountMinor: 6500, Currency: "EUR", LinesMinor: 6500}
 		w.captures = append(w.captures, domain.Capture{Payment: payment, Session: "ps_" + id.String(), Order: id, AmountMinor: 6500, Currency: "EUR"})

@@ -26,10 +26,10 @@ type Snapshot struct {
 	Events  []domain.EventCount
 
 	Stocks   []domain.StockLevel
-	Bookings map[uint32][]Booking // by ledger: each class and the perk
-	Quota    Quota
+	Bookings map[uint32][]domain.StockUse // by ledger: each class and the perk
+	Quota    domain.Quota
 	// Checkouts are the buyers' open ones, where the sale limits them.
-	Checkouts Quota
+	Checkouts domain.Quota
 	Moved     map[uint32]bool // ledgers whose balance changed while their transfers were read
 
 	// Of the provider only what concerns this sale.
@@ -137,8 +137,8 @@ type books struct {
 	open map[domain.OrderID]bool // orders with an open workflow
 	// inCheckout are those of them with another one than a late payment or a refund.
 	inCheckout map[domain.OrderID]bool
-	brokeOff   map[domain.OrderID]bool // orders whose checkout closed without a result
-	booked     map[uint32][]Booking    // the snapshot's, and those of the quotas
+	brokeOff   map[domain.OrderID]bool      // orders whose checkout closed without a result
+	booked     map[uint32][]domain.StockUse // the snapshot's, and those of the quotas
 	orders     map[domain.OrderID]*domain.RecordedOrder
 	tickets    map[string]*domain.RecordedOrder // by payment
 	refunds    map[string]*domain.Refund
@@ -153,7 +153,7 @@ func newBooks(s *Snapshot) *books {
 		open:       make(map[domain.OrderID]bool, len(s.Workflows)),
 		inCheckout: make(map[domain.OrderID]bool, len(s.Workflows)),
 		brokeOff:   make(map[domain.OrderID]bool),
-		booked:     make(map[uint32][]Booking, len(s.Bookings)+1),
+		booked:     make(map[uint32][]domain.StockUse, len(s.Bookings)+1),
 		orders:     make(map[domain.OrderID]*domain.RecordedOrder, len(s.Orders)),
 		tickets:    make(map[string]*domain.RecordedOrder, len(s.Orders)),
 		refunds:    make(map[string]*domain.Refund, len(s.Refunds)),
@@ -174,7 +174,7 @@ func newBooks(s *Snapshot) *books {
 	maps.Copy(b.booked, s.Bookings)
 	for _, quota := range b.quotas() {
 		for _, use := range quota.Uses {
-			b.booked[quota.ledger] = append(b.booked[quota.ledger], use.Booking)
+			b.booked[quota.ledger] = append(b.booked[quota.ledger], use.StockUse)
 		}
 	}
 	for i := range s.Orders {
@@ -203,8 +203,8 @@ func (b *books) suspect(order domain.OrderID) Verdict {
 }
 
 // unrecorded is the verdict on seats that are sold and have no tickets.
-func (b *books) unrecorded(booking *Booking) Verdict {
-	if b.At.Sub(booking.PostedAt) > recordWithin {
+func (b *books) unrecorded(booking *domain.StockUse) Verdict {
+	if b.At.Sub(booking.SoldAt) > recordWithin {
 		return Broken
 	}
 	return b.suspect(booking.Order)
@@ -262,7 +262,7 @@ func (b *books) quotasHold() []*check {
 		c.Right.Value = quota.capacity
 		has := make(map[domain.BuyerID]int64)
 		for _, use := range quota.Uses {
-			has[use.Buyer] += use.Pending + use.Posted
+			has[use.Buyer] += use.Held + use.Sold
 		}
 		for buyer, n := range has {
 			c.Left.Value = max(c.Left.Value, n)
@@ -306,7 +306,7 @@ func (b *books) stocks() []stock {
 // A quotaStock is booked like a stock, with a budget of its capacity for each buyer.
 type quotaStock struct {
 	stock
-	Quota
+	domain.Quota
 	says    string // as I1
 	account string // which one is the buyer's
 }
@@ -483,15 +483,15 @@ func (b *books) ledgerMatchesTickets() []*check {
 		checks = append(checks, c)
 		posted := make(map[domain.OrderID]int64)
 		for _, booking := range b.booked[stock.ledger] {
-			if booking.Posted == 0 {
+			if booking.Sold == 0 {
 				continue
 			}
 			id := booking.Order
-			posted[id] = booking.Posted
-			c.Left.Value += booking.Posted
+			posted[id] = booking.Sold
+			c.Left.Value += booking.Sold
 			if b.orders[id] == nil {
 				c.add(b.unrecorded(&booking), id.String(), id, "%d sold in the ledger at %s, no tickets recorded",
-					booking.Posted, booking.PostedAt.UTC().Format(time.RFC3339))
+					booking.Sold, booking.SoldAt.UTC().Format(time.RFC3339))
 			}
 		}
 		for i := range b.Orders {
@@ -526,8 +526,8 @@ func (b *books) holdsHaveCheckouts() *check {
 	held := make(map[domain.OrderID]int64)
 	for _, bookings := range b.booked {
 		for _, booking := range bookings {
-			if booking.Pending != 0 {
-				held[booking.Order] = max(held[booking.Order], booking.Pending)
+			if booking.Held != 0 {
+				held[booking.Order] = max(held[booking.Order], booking.Held)
 			}
 		}
 	}
@@ -562,8 +562,8 @@ func (b *books) balancesMatchTransfers() *check {
 	for _, level := range balances {
 		var pending, posted int64
 		for _, booking := range b.booked[level.Ledger] {
-			pending += booking.Pending
-			posted += booking.Posted
+			pending += booking.Held
+			posted += booking.Sold
 		}
 		c.Left.Value += level.Held + level.Sold
 		c.Right.Value += pending + posted

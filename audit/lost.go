@@ -97,11 +97,11 @@ func (b *books) soldSeats() map[domain.OrderID]soldSeats {
 	sold := make(map[domain.OrderID]soldSeats)
 	for _, class := range b.Sale.Classes {
 		for _, booking := range b.Bookings[class.Ledger] {
-			if booking.Posted > 0 {
+			if booking.Sold > 0 {
 				s := sold[booking.Order]
-				s.seats += booking.Posted
-				if booking.PostedAt.After(s.at) {
-					s.at = booking.PostedAt
+				s.seats += booking.Sold
+				if booking.SoldAt.After(s.at) {
+					s.at = booking.SoldAt
 				}
 				sold[booking.Order] = s
 			}

@@ -15,7 +15,7 @@ func forget(s *Snapshot, n byte) {
 	s.Orders = slices.DeleteFunc(s.Orders, func(o domain.RecordedOrder) bool { return o.ID == id(n) })
 	s.Refunds = slices.DeleteFunc(s.Refunds, func(r domain.Refund) bool { return r.Capture.Order == id(n) })
 	for i := range s.Bookings[ledgerA] {
-		s.Bookings[ledgerA][i].PostedAt = noon.Add(-time.Minute)
+		s.Bookings[ledgerA][i].SoldAt = noon.Add(-time.Minute)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestLostRecords(t *testing.T) {
 		}, []domain.OrderID{id(1)}},
 		"sold by a late payment a moment ago": {func(s *Snapshot) {
 			forget(s, 1)
-			s.Bookings[ledgerA][0].PostedAt = noon
+			s.Bookings[ledgerA][0].SoldAt = noon
 			s.Workflows = []Workflow{late(1)}
 		}, nil},
 		"refunded, and neither recorded": {func(s *Snapshot) { forget(s, 3) }, []domain.OrderID{id(3)}},

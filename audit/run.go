@@ -276,7 +276,7 @@ func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Bookings, s.Moved = make(map[uint32][]Booking), make(map[uint32]bool)
+	s.Bookings, s.Moved = make(map[uint32][]domain.StockUse), make(map[uint32]bool)
 	for ledger := range stockLedgers(s.Sale) {
 		if s.Bookings[ledger], err = from.Bookings(ctx, ledger); err != nil {
 			return fmt.Errorf("ledger %d: %w", ledger, err)

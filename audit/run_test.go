@@ -86,7 +86,7 @@ func (w *world) SeatFates(_ context.Context, orders []domain.OrderID) (map[domai
 	for _, order := range orders {
 		fates[order] = domain.SeatsNeverHeld
 		for _, booking := range w.Snapshot.Bookings[ledgerA] {
-			if booking.Order == order && booking.Posted > 0 {
+			if booking.Order == order && booking.Sold > 0 {
 				fates[order] = domain.SeatsSold
 			}
 		}
@@ -127,7 +127,7 @@ func (w *world) Stock(context.Context, *domain.Sale) ([]domain.StockLevel, error
 	return slices.Clone(w.Stocks), nil
 }
 
-func (w *world) Quota(_ context.Context, sale *domain.Sale, ledger uint32) (Quota, error) {
+func (w *world) Quota(_ context.Context, sale *domain.Sale, ledger uint32) (domain.Quota, error) {
 	err := w.read("quota")
 	q := w.Snapshot.Quota
 	if ledger != sale.QuotaLedger {
@@ -137,7 +137,7 @@ func (w *world) Quota(_ context.Context, sale *domain.Sale, ledger uint32) (Quot
 	return q, err
 }
 
-func (w *world) Bookings(_ context.Context, ledger uint32) ([]Booking, error) {
+func (w *world) Bookings(_ context.Context, ledger uint32) ([]domain.StockUse, error) {
 	err := w.read(fmt.Sprintf("ledger %d", ledger))
 	return slices.Clone(w.Snapshot.Bookings[ledger]), err
 }
@@ -208,7 +208,7 @@ func (w *world) sell(n byte) {
 	w.Events[0].Events++
 	w.Events[0].Rows++
 	w.Snapshot.Bookings[ledgerA] = append(w.Snapshot.Bookings[ledgerA], booked(n, 0, 1))
-	w.Snapshot.Quota.Uses = append(w.Snapshot.Quota.Uses, QuotaUse{booked(n, 0, 1), buyer(id(n))})
+	w.Snapshot.Quota.Uses = append(w.Snapshot.Quota.Uses, domain.QuotaUse{StockUse: booked(n, 0, 1), Buyer: buyer(id(n))})
 	w.Snapshot.Quota.Sold++
 	w.Stocks[0].Sold++
 	w.Stocks[0].Available--

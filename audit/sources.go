@@ -40,37 +40,15 @@ type Ledger interface {
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
 	// Bookings adds up the transfers of a class or a perk by order. Each order
 	// comes at most once; those that have nothing of it any more may be left out.
-	Bookings(ctx context.Context, ledger uint32) ([]Booking, error)
-	// Quota is what all buyers together have in one of the sale's ledgers that
-	// limit each buyer (the quota of tickets, or open checkouts), and what each
-	// order takes of it, by order as with Bookings.
-	Quota(ctx context.Context, sale *domain.Sale, ledger uint32) (Quota, error)
+	Bookings(ctx context.Context, ledger uint32) ([]domain.StockUse, error)
+	// Quota is what limits each buyer in one of the sale's ledgers: the quota of
+	// tickets, or open checkouts.
+	Quota(ctx context.Context, sale *domain.Sale, ledger uint32) (domain.Quota, error)
 	// Placed tells in which ledger each of the orders has ever held or bought
 	// something, whatever became of it. An order that is not there never did.
 	Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error)
 	// SeatFates tells what became of the seats of each of the orders.
 	SeatFates(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]domain.SeatFate, error)
-}
-
-// A Booking is what one order has in one stock.
-type Booking struct {
-	Order    domain.OrderID
-	Pending  int64     // held: neither posted, voided nor expired
-	Posted   int64     // sold: posted or rebooked, less what was returned
-	PostedAt time.Time // the ledger's time of the last sale
-}
-
-// A Quota limits how many tickets of a sale, or open checkouts, a buyer may have.
-type Quota struct {
-	Held, Sold int64 // by the ledger's balance, over all buyers
-	Uses       []QuotaUse
-	Moved      bool // the balance changed while the uses were read
-}
-
-// A QuotaUse is what one order has of its buyer's quota.
-type QuotaUse struct {
-	Booking
-	Buyer domain.BuyerID
 }
 
 // Orders is the database of what was sold.

@@ -26,7 +26,7 @@ type boxOfficeAtWork struct {
 	open     map[domain.OrderID]bool
 	ended    map[domain.OrderID]time.Time
 	listed   map[domain.OrderID]bool
-	bookings map[domain.OrderID]Booking
+	bookings map[domain.OrderID]domain.StockUse
 	orders   map[domain.OrderID]domain.RecordedOrder
 	captures []domain.Capture
 	webhooks []domain.PaymentEvent
@@ -40,7 +40,7 @@ func newBoxOfficeAtWork() *boxOfficeAtWork {
 			OneCheckoutPerBuyer: true, CheckoutLedger: ledgerCheckouts,
 			Classes: []domain.Class{{Name: "A", Capacity: 1 << 20, Ledger: ledgerA}}},
 		open: map[domain.OrderID]bool{}, ended: map[domain.OrderID]time.Time{}, listed: map[domain.OrderID]bool{},
-		bookings: map[domain.OrderID]Booking{}, orders: map[domain.OrderID]domain.RecordedOrder{},
+		bookings: map[domain.OrderID]domain.StockUse{}, orders: map[domain.OrderID]domain.RecordedOrder{},
 		loses: func(uint32) bool { return false },
 	}
 }
@@ -63,13 +63,13 @@ func (w *boxOfficeAtWork) checkout(n uint32, paid bool) {
 	id := numbered(n)
 	payment := fmt.Sprintf("pay_%d", n)
 	w.do(func() { w.open[id] = true })
-	w.do(func() { w.bookings[id] = Booking{Order: id, Pending: 1} })
+	w.do(func() { w.bookings[id] = domain.StockUse{Order: id, Held: 1} })
 	w.do(func() { w.listed[id] = true })
 	if paid {
 		w.do(func() {
 			w.captures = append(w.captures, domain.Capture{Payment: payment, Session: "ps_" + id.String(), Order: id, AmountMinor: 6500, Currency: "EUR"})
 		})
-		w.do(func() { w.bookings[id] = Booking{Order: id, Posted: 1, PostedAt: time.Now()} })
+		w.do(func() { w.bookings[id] = domain.StockUse{Order: id, Sold: 1, SoldAt: time.Now()} })
 		w.do(func() {
 			if !w.loses(n) {
 				w.orders[id] = domain.RecordedOrder{ID: id, Status: domain.OrderPaid, Payment: payment, Session: "ps_" + id.String(), Tickets: map[string]int64{"A": 1},
@@ -136,27 +136,27 @@ func (w *boxOfficeAtWork) Stock(context.Context, *domain.Sale) ([]domain.StockLe
 	defer w.mu.Unlock()
 	level := domain.StockLevel{Name: "A", Ledger: ledgerA, Capacity: 1 << 20}
 	for _, b := range w.bookings {
-		level.Held, level.Sold = level.Held+b.Pending, level.Sold+b.Posted
+		level.Held, level.Sold = level.Held+b.Held, level.Sold+b.Sold
 	}
 	level.Available = level.Capacity - level.Held - level.Sold
 	return []domain.StockLevel{level}, nil
 }
 
-func (w *boxOfficeAtWork) Bookings(context.Context, uint32) ([]Booking, error) {
+func (w *boxOfficeAtWork) Bookings(context.Context, uint32) ([]domain.StockUse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Collect(maps.Values(w.bookings)), nil
 }
 
-func (w *boxOfficeAtWork) Quota(ctx context.Context, _ *domain.Sale, ledger uint32) (Quota, error) {
+func (w *boxOfficeAtWork) Quota(ctx context.Context, _ *domain.Sale, ledger uint32) (domain.Quota, error) {
 	bookings, _ := w.Bookings(ctx, ledger)
-	var q Quota
+	var q domain.Quota
 	for _, b := range bookings {
 		if ledger == ledgerCheckouts {
-			b.Posted, b.PostedAt = 0, time.Time{} // it is voided while the seats are posted
+			b.Sold, b.SoldAt = 0, time.Time{} // it is voided while the seats are posted
 		}
-		q.Held, q.Sold = q.Held+b.Pending, q.Sold+b.Posted
-		q.Uses = append(q.Uses, QuotaUse{Booking: b, Buyer: domain.BuyerID(b.Order)})
+		q.Held, q.Sold = q.Held+b.Held, q.Sold+b.Sold
+		q.Uses = append(q.Uses, domain.QuotaUse{StockUse: b, Buyer: domain.BuyerID(b.Order)})
 	}
 	return q, nil
 }
@@ -166,7 +166,7 @@ func (w *boxOfficeAtWork) SeatFates(_ context.Context, orders []domain.OrderID) 
 	w.do(func() {
 		for _, id := range orders {
 			fates[id] = domain.SeatsReleased
-			if w.bookings[id].Posted > 0 {
+			if w.bookings[id].Sold > 0 {
 				fates[id] = domain.SeatsSold
 			}
 		}

@@ -1,5 +1,7 @@
 package domain
 
+import "time"
+
 // A RecordedOrder is what an audit needs of a sold order, as the database has it.
 type RecordedOrder struct {
 	ID        OrderID
@@ -21,4 +23,26 @@ type EventCount struct {
 	Rows   int64
 	// Lone names payments that have only one of the two, some of them.
 	Lone []string
+}
+
+// A StockUse is what one order has of one stock, by the ledger's own transfers.
+type StockUse struct {
+	Order  OrderID
+	Held   int64     // pending: neither posted, voided nor expired
+	Sold   int64     // posted, rebooked or taken, less what was returned
+	SoldAt time.Time // the ledger's time of the last sale; zero: never sold
+}
+
+// A Quota is what all buyers together have of what limits each of them: the tickets of a
+// sale, or open checkouts.
+type Quota struct {
+	Held, Sold int64 // by the ledger's balance
+	Uses       []QuotaUse
+	Moved      bool // the balance changed while the uses were read
+}
+
+// A QuotaUse is what one order has of its buyer's quota.
+type QuotaUse struct {
+	StockUse
+	Buyer BuyerID
 }

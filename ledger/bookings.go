@@ -11,13 +11,6 @@ import (
 	"boxoffice/domain"
 )
 
-// Tickets is what one order has of one stock, by the ledger's own transfers.
-type Tickets struct {
-	Held   int64     // pending, neither posted nor voided nor expired
-	Sold   int64     // posted or rebooked or taken, less returned
-	SoldAt time.Time // the ledger's time of the last sale; zero: never sold
-}
-
 // pageMax is what one reply of 1 MiB carries. Smaller clusters are learned.
 const pageMax = 8189
 
@@ -27,8 +20,8 @@ const pageMax = 8189
 // The transfers do not say that a hold has expired: TigerBeetle books no
 // transfer for that. A hold whose timeout has passed, by the ledger's own clock,
 // is taken for expired. What is booked while the pages are read may be
-// missed. The result has an entry an order: some 100 bytes each.
-func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]Tickets, error) {
+// missed. The sums take some 100 bytes an order.
+func (b *Book) Bookings(ctx context.Context, ledger uint32) ([]domain.StockUse, error) {
 	sums := newBookings(ledger)
 	err := b.eachTransfer(ctx, accountID(ledger, roleBudget), sums.add)
 	if err != nil {
@@ -41,16 +34,24 @@ func (b *Book) Bookings(ctx context.Context, ledger uint32) (map[domain.OrderID]
 	return sums.at(now), nil
 }
 
-// A QuotaUse is what one order takes of what its buyer is allowed.
-type QuotaUse struct {
-	Tickets
-	Order domain.OrderID
-	Buyer domain.BuyerID
+// Quota is what all buyers together have in one of the sale's ledgers that limit each
+// buyer (see QuotaLevel), and what each order takes of it, by order as Bookings does for
+// a stock. The balance is read before and after the transfers: only where it did not
+// move can the two be compared.
+func (b *Book) Quota(ctx context.Context, s *domain.Sale, ledger uint32) (domain.Quota, error) {
+	before, err := b.QuotaLevel(ctx, s, ledger)
+	if err != nil {
+		return domain.Quota{}, err
+	}
+	uses, err := b.quotaUses(ctx, s, ledger)
+	if err != nil {
+		return domain.Quota{}, err
+	}
+	level, err := b.QuotaLevel(ctx, s, ledger)
+	return domain.Quota{Held: level.Held, Sold: level.Sold, Moved: level != before, Uses: uses}, err
 }
 
-// QuotaUses adds up the transfers of one of the sale's ledgers that limit each
-// buyer (see QuotaLevel) by order, as Bookings does for a stock.
-func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]QuotaUse, error) {
+func (b *Book) quotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]domain.QuotaUse, error) {
 	limit, err := limitOf(s, ledger)
 	if err != nil {
 		return nil, err
@@ -77,10 +78,10 @@ func (b *Book) QuotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]
 	if err != nil {
 		return nil, failed("read the "+limit.name+" of", saleName(s.ID), err)
 	}
-	orders := sums.at(now)
-	uses := make([]QuotaUse, 0, len(orders))
-	for order, sum := range orders {
-		uses = append(uses, QuotaUse{Tickets: sum, Order: order, Buyer: buyers[order]})
+	sold := sums.at(now)
+	uses := make([]domain.QuotaUse, 0, len(sold))
+	for _, use := range sold {
+		uses = append(uses, domain.QuotaUse{StockUse: use, Buyer: buyers[use.Order]})
 	}
 	return uses, nil
 }
@@ -147,11 +148,11 @@ func (b *Book) eachTransferOf(ctx context.Context, filter tb.AccountFilter, visi
 type bookings struct {
 	ledger  uint32
 	pending map[tb.Uint128]tb.Transfer
-	orders  map[domain.OrderID]Tickets
+	orders  map[domain.OrderID]domain.StockUse
 }
 
 func newBookings(ledger uint32) *bookings {
-	return &bookings{ledger: ledger, pending: make(map[tb.Uint128]tb.Transfer), orders: make(map[domain.OrderID]Tickets)}
+	return &bookings{ledger: ledger, pending: make(map[tb.Uint128]tb.Transfer), orders: make(map[domain.OrderID]domain.StockUse)}
 }
 
 func (s *bookings) add(t tb.Transfer) error {
@@ -184,6 +185,7 @@ func (s *bookings) add(t tb.Transfer) error {
 func (s *bookings) sold(t tb.Transfer, n int64) {
 	order := orderOf(t.UserData128)
 	sum := s.orders[order]
+	sum.Order = order
 	sum.Sold += n
 	if n > 0 {
 		sum.SoldAt = time.Unix(0, int64(t.Timestamp)).UTC()
@@ -191,22 +193,25 @@ func (s *bookings) sold(t tb.Transfer, n int64) {
 	s.orders[order] = sum
 }
 
-func (s *bookings) at(now time.Time) map[domain.OrderID]Tickets {
+// at leaves out what has nothing of the stock any more.
+func (s *bookings) at(now time.Time) []domain.StockUse {
 	for _, t := range s.pending {
 		if !expiryOf(t).After(now) {
 			continue
 		}
 		order := orderOf(t.UserData128)
 		sum := s.orders[order]
+		sum.Order = order
 		sum.Held += tickets(t.Amount)
 		s.orders[order] = sum
 	}
-	for order, sum := range s.orders {
-		if sum.Held == 0 && sum.Sold == 0 {
-			delete(s.orders, order)
+	uses := make([]domain.StockUse, 0, len(s.orders))
+	for _, sum := range s.orders {
+		if sum.Held != 0 || sum.Sold != 0 {
+			uses = append(uses, sum)
 		}
 	}
-	return s.orders
+	return uses
 }
 
 // expiryOf is when a pending transfer's timeout passes.

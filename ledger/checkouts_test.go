@@ -40,16 +40,16 @@ func (b *box) open(want ...*domain.Order) {
 	if err != nil || level.Held != int64(len(want)) || level.Sold != 0 {
 		b.t.Errorf("open checkouts = %+v, %v, want %d held and none sold", level, err, len(want))
 	}
-	uses, err := b.book.QuotaUses(b.ctx, b.sale, b.sale.CheckoutLedger)
-	if err != nil || len(uses) != len(want) {
-		b.t.Errorf("open checkouts = %+v, %v, want %d", uses, err, len(want))
+	quota, err := b.book.Quota(b.ctx, b.sale, b.sale.CheckoutLedger)
+	if err != nil || len(quota.Uses) != len(want) {
+		b.t.Errorf("open checkouts = %+v, %v, want %d", quota, err, len(want))
 	}
-	of := make(map[domain.OrderID]ledger.QuotaUse)
-	for _, use := range uses {
+	of := make(map[domain.OrderID]domain.QuotaUse)
+	for _, use := range quota.Uses {
 		of[use.Order] = use
 	}
 	for _, o := range want {
-		if got := (ledger.QuotaUse{Tickets: ledger.Tickets{Held: 1}, Order: o.ID, Buyer: o.Buyer}); of[o.ID] != got {
+		if got := (domain.QuotaUse{StockUse: domain.StockUse{Order: o.ID, Held: 1}, Buyer: o.Buyer}); of[o.ID] != got {
 			b.t.Errorf("open checkout = %+v, want %+v", of[o.ID], got)
 		}
 	}
@@ -532,12 +532,12 @@ func (m *oneCheckoutModel) check() {
 	if err != nil || level.Held != int64(len(m.open)) || level.Sold != 0 {
 		m.Fatalf("open checkouts = %+v, %v, want %d held and none ever sold", level, err, len(m.open))
 	}
-	uses, err := m.box.book.QuotaUses(m.box.ctx, m.box.sale, m.box.sale.CheckoutLedger)
-	if err != nil || len(uses) != len(m.open) {
-		m.Fatalf("open checkouts = %+v, %v, want %d", uses, err, len(m.open))
+	quota, err := m.box.book.Quota(m.box.ctx, m.box.sale, m.box.sale.CheckoutLedger)
+	if err != nil || len(quota.Uses) != len(m.open) {
+		m.Fatalf("open checkouts = %+v, %v, want %d", quota, err, len(m.open))
 	}
 	var held int64
-	for _, use := range uses {
+	for _, use := range quota.Uses {
 		if o := m.open[use.Buyer]; o == nil || o.ID != use.Order || use.Held != 1 {
 			m.Fatalf("open checkout %+v, want %+v", use, o)
 		}

@@ -66,7 +66,7 @@ func TestBookingsDoNotCountDrains(t *testing.T) {
 		b.post(paid, domain.PostPosted)
 		b.drain(level{0, 2, 0}, level{}, level{})
 		bookings, err := b.book.Bookings(b.ctx, b.sale.Classes[0].Ledger)
-		if err != nil || len(bookings) != 1 || bookings[paid.ID].Sold != 2 {
+		if err != nil || len(bookings) != 1 || bookings[0].Order != paid.ID || bookings[0].Sold != 2 {
 			t.Errorf("bookings = %v, %v, want the order's two seats alone", bookings, err)
 		}
 	})
