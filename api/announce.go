@@ -5,6 +5,8 @@ import (
 	"math"
 	"net/http"
 	"time"
+
+	"boxoffice/ratelimit"
 )
 
 // What a client may ask is announced as draft-ietf-httpapi-ratelimit-headers-10 has it:
@@ -28,13 +30,16 @@ const (
 // An announcement is what a token bucket tells of itself.
 type announcement struct {
 	name   string
-	rate   Rate
+	rate   ratelimit.Rate
 	policy []string
 	states [][]string // by how many tokens are left
 }
 
-func announced(name string, r Rate) announcement {
+func announced(name string, r ratelimit.Rate) announcement {
 	a := announcement{name: name, rate: r}
+	if r.PerSecond == 0 {
+		return a // nothing is limited, and nothing announced
+	}
 	a.policy = []string{fmt.Sprintf("%q;q=%d;w=%d", name, r.Burst, a.seconds(r.Burst))}
 	for left := range min(r.Burst+1, announcedMax) {
 		a.states = append(a.states, a.state(left))

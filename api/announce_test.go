@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"boxoffice/ratelimit"
 )
 
 // A client is told what is left of what it may ask, and when there is more.
 func TestWhatAClientMayAskIsAnnounced(t *testing.T) {
-	b := setup(t, func(o *Options) { o.Rates.PerAddress = Rate{PerSecond: 0.25, Burst: 3} })
+	b := setup(t, func(o *Options) { o.Rates.PerAddress = ratelimit.Rate{PerSecond: 0.25, Burst: 3} })
 	want := []struct{ state, retryAfter string }{
 		{`"address";r=2;t=4`, ""}, {`"address";r=1;t=8`, ""}, {`"address";r=0;t=4`, ""}, {`"address";r=0;t=4`, "4"}, {`"address";r=0;t=4`, "4"},
 	}
@@ -30,7 +32,7 @@ func TestWhatAClientMayAskIsAnnounced(t *testing.T) {
 }
 
 func TestAnAnnouncementOfManyIsMadeWhenNeeded(t *testing.T) {
-	a := announced("address", Rate{PerSecond: 100, Burst: 5000})
+	a := announced("address", ratelimit.Rate{PerSecond: 100, Burst: 5000})
 	h := http.Header{}
 	for left, want := range map[int]string{5000: `"address";r=5000;t=0`, 4999: `"address";r=4999;t=1`, 1: `"address";r=1;t=50`} {
 		if a.to(h, left, 0); h.Get("RateLimit") != want {

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 )
 
@@ -35,9 +36,16 @@ type bundle struct {
 	sale  *domain.Sale
 	api   *Server
 	log   *bytes.Buffer
+	meter *prometheus.Registry
 }
 
 func setup(t testing.TB, change ...func(*Options)) *bundle {
+	t.Helper()
+	return setupAdmission(t, func(*admission.Options) {}, change...)
+}
+
+// setupAdmission is setup with another Admission. Its Desk is that of the Options.
+func setupAdmission(t testing.TB, admit func(*admission.Options), change ...func(*Options)) *bundle {
 	t.Helper()
 	keys, err := domain.NewKeyring(bytes.Repeat([]byte{7}, domain.ServerKeyLen))
 	if err != nil {
@@ -59,13 +67,11 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 	registry := prometheus.NewRegistry()
 	log := &bytes.Buffer{}
 	options := Options{
-		Desk: w, Orders: w, Books: w, Catalog: NewCatalog(w, w), Keys: keys, Providers: w, Auditor: w,
+		Desk: w, Orders: w, Books: w, Catalog: admission.NewCatalog(w, w), Keys: keys, Providers: w, Auditor: w,
 		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
 			return domain.PayPage{Session: o.PaymentSession(), URL: "https://pay.example/" + o.ID.String()}, nil
 		},
-		PayWish:            func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
-		CheckoutsInLineMax: CheckoutsInLineMax,
-
+		PayWish:    func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
 		AdminToken: testAdminToken,
 		Metrics:    promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Meter:      registry,
@@ -74,12 +80,26 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 	for _, f := range change {
 		f(&options)
 	}
+	admitting := admission.Options{
+		Desk: options.Desk.(admission.Desk), Catalog: options.Catalog, Books: w, Keys: keys, InLineMax: admission.InLineMax,
+		Meter: registry, Log: options.Log,
+	}
+	if options.Rooms != nil {
+		admitting.Rooms = options.Rooms.(admission.Rooms)
+	}
+	if books, ok := options.Books.(admission.Books); ok {
+		admitting.Books = books
+	}
+	admit(&admitting)
+	if options.Admission, err = admission.New(admitting); err != nil {
+		t.Fatal(err)
+	}
 	server, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server.orderViews.ttl = 0 // the world changes behind the server's back
-	return &bundle{t: t, world: w, sale: sale, api: server, log: log}
+	return &bundle{t: t, world: w, sale: sale, api: server, log: log, meter: registry}
 }
 
 type request struct {
@@ -109,6 +129,10 @@ func checkoutRequest(key, body string) request {
 
 func wish(class string, quantity int) string {
 	return fmt.Sprintf(`{"items":[{"class":%q,"quantity":%d}],"buyer":{"email":"buyer-7@example.org"}}`, class, quantity)
+}
+
+func wishOf(email string, quantity int64) string {
+	return fmt.Sprintf(`{"items":[{"class":"A","quantity":%d}],"buyer":{"email":%q}}`, quantity, email)
 }
 
 // held makes an order and answers its id and token.
@@ -350,7 +374,7 @@ func TestCheckoutFailuresOfTheDesk(t *testing.T) {
 }
 
 func TestCheckoutsInFlightAreBounded(t *testing.T) {
-	b := setup(t, func(o *Options) { o.CheckoutsInFlightMax = 1 })
+	b := setupAdmission(t, func(o *admission.Options) { o.InFlightMax = 1 })
 	b.world.startBlock = make(chan struct{})
 	done := make(chan *httptest.ResponseRecorder)
 	go func() { done <- b.checkout(testKey, wish("A", 1)) }()

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -100,7 +99,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 func TestEveryRouteIsBounded(t *testing.T) {
 	b := setup(t)
 	own := map[string]string{
-		checkoutsRoute: "Options.CheckoutsInFlightMax", eventsRoute: "Options.EventConnectionsMax", watchRoute: "Options.QueueConnectionsMax",
+		checkoutsRoute: "package admission", eventsRoute: "Options.EventConnectionsMax", watchRoute: "Options.QueueConnectionsMax",
 		healthRoute: "asks nobody", readyRoute: "one look for all who ask", metricsRoute: "scrape",
 	}
 	for _, route := range b.api.public.Routes() {
@@ -113,19 +112,6 @@ func TestEveryRouteIsBounded(t *testing.T) {
 	}
 	if len(own) > 0 {
 		t.Errorf("no longer routes: %v", own)
-	}
-}
-
-func TestKeyLookupsOfTheGateAreBounded(t *testing.T) {
-	b := setup(t, func(o *Options) { o.CheckoutsInFlightMax = 1 })
-	b.world.setStock(b.sale.Classes[0].Ledger, 0, 5)
-	b.world.takingsErr = errors.New("down") // every key is looked up
-	b.api.lookups <- struct{}{}             // somebody is asking
-	w := b.checkout(testKey, wish("A", 1))
-	wantProblem(t, w, 503, domain.CodeOverloaded)
-	<-b.api.lookups
-	for n := range 2 * cap(b.api.lookups) { // each leaves its slot
-		wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, n), wish("A", 1)), 409, domain.CodeSoldOut)
 	}
 }
 

@@ -29,6 +29,7 @@ func (s *Server) cancelOrder(ctx context.Context, in *saleOrderInput) (*statusOu
 	if view.Sale != in.Sale {
 		return nil, domain.NotFound("order of this sale")
 	}
+	defer s.orderViews.changed(id)
 	orderStatus, err := s.Desk.CancelOrder(ctx, id)
 	if err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func (s *Server) cancelSale(ctx context.Context, in *saleInput) (*cancellationOu
 	if err := s.Desk.CancelSale(ctx, sale.ID, time.Now()); err != nil {
 		return nil, err
 	}
-	s.Catalog.forgetSales(sale.ID)
+	s.Catalog.Forget(sale.ID)
 	return s.cancellationOf(ctx, sale.ID)
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"boxoffice/domain"
@@ -53,50 +52,6 @@ func TestAKeyOfACanceledSaleKeepsItsAnswer(t *testing.T) {
 	if v.SaleCanceledAt == nil {
 		t.Errorf("the buyer is not told: %+v", v)
 	}
-}
-
-func TestOtherNodesLearnOfACancellation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		here, elsewhere := NewCatalog(b.world, b.world), NewCatalog(b.world, b.world)
-		for _, c := range []*Catalog{here, elsewhere} {
-			if _, err := c.Sale(t.Context(), "conference"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := b.world.CancelSale(t.Context(), "conference", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		here.forgetSales("conference")
-		if sale, _ := here.Sale(t.Context(), "conference"); !sale.Canceled() {
-			t.Error("the node that canceled it does not know")
-		}
-		time.Sleep(saleTTL)
-		if sale, _ := elsewhere.Sale(t.Context(), "conference"); !sale.Canceled() {
-			t.Errorf("another node does not know after %v", saleTTL)
-		}
-	})
-}
-
-// A database that is away is asked once in a while, not by everybody.
-func TestASaleIsKeptWhileTheDatabaseIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		c := NewCatalog(b.world, b.world)
-		get := func() {
-			if _, err := c.Sale(t.Context(), "conference"); err != nil {
-				t.Error(err)
-			}
-		}
-		get()
-		b.world.saleErr = errors.New("down")
-		time.Sleep(saleTTL)
-		get()
-		get()
-		if b.world.saleReads != 2 {
-			t.Errorf("%d reads, want one before and one after", b.world.saleReads)
-		}
-	})
 }
 
 func TestProgressOfACancellation(t *testing.T) {

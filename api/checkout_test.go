@@ -17,8 +17,7 @@ func (newerDesk) Start(context.Context, domain.Order) (domain.HoldAnswer, error)
 }
 
 func TestAnOutcomeThatIsNotKnownIsNotANo(t *testing.T) {
-	b := setup(t)
-	b.api.Desk = newerDesk{b.world}
+	b := setup(t, func(o *Options) { o.Desk = newerDesk{o.Desk.(*world)} })
 	w := b.checkout(testKey, wish("A", 1))
 	if wantProblem(t, w, 503, domain.CodeUnknown); w.Header().Get("Retry-After") == "" {
 		t.Error("nothing says when to repeat it")

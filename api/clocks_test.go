@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 )
 
@@ -12,7 +13,7 @@ import (
 // order is served, and what is not to be had is said as ever.
 func TestNothingIsSoldWhileTheClocksDiffer(t *testing.T) {
 	var differ error
-	b := setup(t, func(o *Options) { o.MaySell = func() error { return differ } })
+	b := setupAdmission(t, func(o *admission.Options) { o.MaySell = func() error { return differ } })
 	b.stockOf(0, 0, 5) // of class A none is left
 	b.stockOf(1, 0, 0)
 	w := b.checkout(testKey, wish("B", 1))

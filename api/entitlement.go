@@ -107,8 +107,8 @@ func (s *Server) takePlace(ctx context.Context, sale *domain.Sale, in *joinInput
 		return "", waitingroom.Place{}, err
 	}
 	client, isCounted := s.guesser(ctx)
-	if wait := s.byGuesser.wait(client, time.Now()); isCounted && wait > 0 {
-		s.metrics.rateLimited.WithLabelValues("guess").Inc()
+	if wait := s.byGuesser.Wait(client, time.Now()); isCounted && wait > 0 {
+		s.metrics.guessesLimited.Inc()
 		return "", waitingroom.Place{}, &domain.Error{
 			Code: domain.CodeRateLimited, Detail: "Too many codes that are none came from this address. Nothing was done: repeat with the same key.", RetryAfter: wait,
 		}
@@ -118,7 +118,7 @@ func (s *Server) takePlace(ctx context.Context, sale *domain.Sale, in *joinInput
 	}
 	token, place, err := s.Entitlements.Join(ctx, sale, shown, key)
 	if isCounted && domain.CodeOf(err) == domain.CodeBadEntitlement {
-		s.byGuesser.take(client, time.Now())
+		s.byGuesser.Take(client, time.Now())
 	}
 	return token, place, err
 }

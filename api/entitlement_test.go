@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/ratelimit"
 	"boxoffice/waitingroom"
 )
 
@@ -147,7 +148,7 @@ func TestWithoutADeskNobodyJoinsASaleThatAsks(t *testing.T) {
 // Who guesses is slowed down, also when they then have a good one; others are not.
 func TestWrongCodesOfAnAddressAreBounded(t *testing.T) {
 	const burst = 3
-	b, _ := entitledSetup(t, func(o *Options) { o.Rates = Rates{Guesses: Rate{PerSecond: 0.001, Burst: burst}} })
+	b, _ := entitledSetup(t, func(o *Options) { o.Rates = Rates{Guesses: ratelimit.Rate{PerSecond: 0.001, Burst: burst}} })
 	join := func(from, code string) int {
 		r := httptest.NewRequest(http.MethodPost, "/v1/sales/presale/queue", strings.NewReader(`{"entitlement":{"presale_code":"`+code+`"}}`))
 		r.Header.Set("Content-Type", "application/json")

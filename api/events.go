@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 )
 
@@ -27,7 +28,8 @@ const (
 // hub streams the stock of sales. Per sale one goroutine reads it, however many
 // look; it runs only while somebody does.
 type hub struct {
-	catalog        *Catalog
+	catalog        *admission.Catalog
+	interrupted    func() bool
 	log            *slog.Logger
 	connectionsMax int
 
@@ -44,8 +46,8 @@ type feed struct {
 	last        []byte
 }
 
-func newHub(catalog *Catalog, log *slog.Logger, connectionsMax int) *hub {
-	return &hub{catalog: catalog, log: log, connectionsMax: connectionsMax, closed: make(chan struct{}), feeds: make(map[string]*feed)}
+func newHub(catalog *admission.Catalog, interrupted func() bool, log *slog.Logger, connectionsMax int) *hub {
+	return &hub{catalog: catalog, interrupted: interrupted, log: log, connectionsMax: connectionsMax, closed: make(chan struct{}), feeds: make(map[string]*feed)}
 }
 
 // subscribe answers a mailbox of one: it always has the newest state, an older
@@ -100,7 +102,7 @@ func (h *hub) poll(ctx context.Context, sale *domain.Sale, f *feed) {
 			h.log.Warn("stock stream: the ledger gives no answer", "sale", sale.ID, "err", err)
 		case err == nil:
 			view := viewSale(sale, levels, time.Now())
-			view.Interrupted = h.catalog.Interrupted()
+			view.Interrupted = h.interrupted()
 			h.publish(f, view)
 		}
 		failing = err != nil

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
@@ -83,7 +84,7 @@ func nodesOn(t testing.TB, client tb.Client, nodes int, seats int64) []*node {
 				}
 			}
 			w.sales["conference"] = sale
-			o.Desk, o.Books, o.Catalog = bookDesk{w, n.book, &n.starts}, n.book, NewCatalog(w, n.book)
+			o.Desk, o.Books, o.Catalog = bookDesk{w, n.book, &n.starts}, n.book, admission.NewCatalog(w, n.book)
 			o.Log = slog.New(slog.DiscardHandler)
 		})
 		n.bundle.sale = sale
@@ -150,7 +151,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 			if levels, err := nodes[0].book.Stock(t.Context(), sale); err != nil || levels[0].Held != seats || 2*len(held) != seats {
 				t.Errorf("%d orders of two hold, of %d seats: %+v, %v", len(held), seats, levels, err)
 			}
-			time.Sleep(GateMaxAge) // every node's next answer is newer than all of that
+			time.Sleep(admission.GateMaxAge) // every node's next answer is newer than all of that
 			for _, n := range nodes {
 				for key, body := range held {
 					if w := n.checkout(key, body); w.Code != 201 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 )
 
@@ -42,18 +43,18 @@ func (s *Server) ownOrder(cookies, saleID string) *TokenView {
 
 // limitReached refuses for a buyer's limit. Which limit it was, and so what the buyer
 // has, is only for the browser that has it.
-func (s *Server) limitReached(in *checkoutInput, sale *domain.Sale, hold domain.Hold) error {
+func (s *Server) limitReached(cookies string, limit *admission.LimitReachedError) error {
 	again := "a new try takes a new Idempotency-Key"
-	if sale.WaitingRoom {
+	if limit.Sale.WaitingRoom {
 		again = "the Queue-Token is good for a new try"
 	}
 	p := newProblem(domain.CodeLimitReached, "With these tickets the buyer would have more than the sale allows, or has a checkout that still waits for its payment. "+
 		"Ask for fewer, or pay, cancel or wait for that one; then "+again+".")
-	if p.Own = s.ownOrder(in.cookies, sale.ID); p.Own == nil {
+	if p.Own = s.ownOrder(cookies, limit.Sale.ID); p.Own == nil {
 		return p
 	}
 	p.Detail = "With these tickets you would have more than the sale allows. Tickets that you hold count: pay for them or give them back first; then " + again + "."
-	if hold.CheckoutOpen {
+	if limit.CheckoutOpen {
 		p.Detail = "You have a checkout of this sale that waits for its payment. Pay or cancel it, or let it expire; then " + again + "."
 	}
 	return p

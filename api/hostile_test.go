@@ -166,7 +166,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // is turned away there shuts no door.
 func TestASurplusConnectionTakesWebhooks(t *testing.T) {
 	b := setup(t)
-	b.api.Load()
+	b.api.Admission.Load()
 	for _, test := range []struct {
 		path string
 		want domain.Code
@@ -181,7 +181,7 @@ func TestASurplusConnectionTakesWebhooks(t *testing.T) {
 			t.Errorf("%s: %d %s %v, want %s and an end", test.path, w.Code, w.Body, w.Header(), test.want)
 		}
 	}
-	if refused := b.api.Load().Windows[0].Refused; refused != 0 {
+	if refused := b.api.Admission.Load().Windows[0].Refused; refused != 0 {
 		t.Errorf("%d overloaded answers, and the engine was not asked", refused)
 	}
 }
@@ -191,7 +191,7 @@ func TestARoomWithoutItsDatabaseIsNoOverload(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Rooms = nil })
 	b.sale.WaitingRoom = true
 	wantProblem(t, b.checkout(testKey, wish("A", 1)), 503, domain.CodeOverloaded)
-	if refused := b.api.Load().Windows[0].Refused; refused != 0 {
+	if refused := b.api.Admission.Load().Windows[0].Refused; refused != 0 {
 		t.Errorf("%d overloaded answers, and the engine was not asked", refused)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+
+	"boxoffice/ratelimit"
 )
 
 // Places are not free for machines: an address has so many of them; this machine's own, and
@@ -23,7 +25,7 @@ func TestJoinsOfAnAddressAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, func(o *Options) {
-				o.Rates = Rates{Joins: Rate{PerSecond: 0.001, Burst: 3}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.9.9.9/32")}}
+				o.Rates = Rates{Joins: ratelimit.Rate{PerSecond: 0.001, Burst: 3}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.9.9.9/32")}}
 			})
 			ask := func(method string) int {
 				r := httptest.NewRequest(method, "/v1/sales/nothing/queue", nil)

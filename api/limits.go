@@ -14,8 +14,8 @@ import (
 
 // Bounds of what one node works on at a time. Nothing waits in a queue of ours:
 // above a bound the answer is 503 `overloaded` with Retry-After, at once.
-// Checkouts and event streams have bounds of their own, see Options; checkouts also
-// have a line, see overload.go.
+// Event streams have bounds of their own, see Options; checkouts have that of package admission,
+// and a line.
 const (
 	// ConnectionsMax is how many connections a listener serves. A connection
 	// carries one request at a time, so it also bounds requests and their memory.
@@ -186,7 +186,7 @@ func (s *Server) turnAway(c *gin.Context) {
 		c.Next()
 		return
 	}
-	s.abort(c, beforeEngine{&domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")}})
+	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")})
 }
 
 // logLinesMax is how many refusals of a code are logged a second.

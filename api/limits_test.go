@@ -92,7 +92,7 @@ func TestAnAuditMayTakeTwoMinutes(t *testing.T) {
 
 // slowDesk needs so long to place an order, unless it is told to stop.
 type slowDesk struct {
-	Desk
+	*world
 	takes time.Duration
 }
 
@@ -101,7 +101,7 @@ func (d slowDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAns
 	case <-ctx.Done():
 		return domain.HoldAnswer{}, context.Cause(ctx)
 	case <-time.After(d.takes):
-		return d.Desk.Start(ctx, order)
+		return d.world.Start(ctx, order)
 	}
 }
 
@@ -109,7 +109,7 @@ func (d slowDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAns
 // cancel the request, and every later one that the client sends over it.
 func TestASlowAnswerLeavesItsConnectionUsable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(t, func(o *Options) { o.Desk = slowDesk{o.Desk, 8 * time.Second} })
+		b := setup(t, func(o *Options) { o.Desk = slowDesk{o.Desk.(*world), 8 * time.Second} })
 		listener := make(pipes, 1)
 		server := NewServer(b.api.Public())
 		go func() { _ = server.Serve(listener) }()

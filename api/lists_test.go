@@ -74,7 +74,7 @@ func TestAPageOfSalesDoesNotMove(t *testing.T) {
 	decode(t, b.do(request{method: "GET", path: "/v1/sales?limit=1"}), &page)
 	b.world.opened["new"] = true
 	b.world.addSale(&domain.Sale{ID: "new", Name: "New", Currency: "EUR", CreatedAt: time.Now().Add(time.Hour), BuyerLimit: 1, Classes: []domain.Class{{Name: "A", Capacity: 1}}})
-	b.api.Catalog.forgetSales("new")
+	b.api.Catalog.Forget("new")
 	first := page.Sales[0].ID
 	decode(t, b.do(request{method: "GET", path: "/v1/sales?after=" + url.QueryEscape(page.Next)}), &page)
 	if first != "conference" || len(page.Sales) != 1 || page.Sales[0].ID != "soon" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/failpoint"
 	"boxoffice/qrcode"
@@ -88,11 +89,11 @@ func (s *Server) findOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 // readOrder asks the database for a paid order, else the checkout itself. A
 // checkout that is held needs no database: it has no row yet.
 func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
-	sold, err := s.Orders.Order(ctx, id)
+	sold, err := s.soldOrder(ctx, id)
 	if err == nil {
 		return viewSoldOrder(&sold), nil
 	}
-	state, stateErr := s.Desk.State(ctx, id)
+	state, stateErr := s.Admission.State(ctx, id)
 	switch {
 	case !isNotFound(err) && (stateErr != nil || state.Status != domain.OrderHeld):
 		return OrderView{}, err
@@ -103,7 +104,7 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 		return OrderView{}, err
 	}
 	if state.Status.Sold() { // recorded between our two questions
-		sold, err := s.Orders.Order(ctx, id)
+		sold, err := s.soldOrder(ctx, id)
 		switch {
 		case err == nil:
 			return viewSoldOrder(&sold), nil
@@ -112,6 +113,16 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 		}
 	}
 	return s.viewCheckoutState(ctx, state)
+}
+
+// soldOrder asks the database for a paid order, unless that is away.
+func (s *Server) soldOrder(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error) {
+	return admission.Guard(ctx, s.Admission.Breakers.Database, func() (domain.SoldOrder, error) { return s.Orders.Order(ctx, id) })
+}
+
+// refundsOf asks the database for the refunds of an order, unless that is away.
+func (s *Server) refundsOf(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
+	return admission.Guard(ctx, s.Admission.Breakers.Database, func() ([]domain.Refund, error) { return s.Orders.RefundsOfOrder(ctx, id) })
 }
 
 // viewCheckoutState shows an order that has no row: one that waits for its
@@ -145,7 +156,7 @@ func (s *Server) withRefund(ctx context.Context, v OrderView) (OrderView, error)
 	if v.Status == domain.OrderPaid {
 		return v, nil // its row is about to be there
 	}
-	refunds, err := s.Orders.RefundsOfOrder(ctx, v.Order)
+	refunds, err := s.refundsOf(ctx, v.Order)
 	if err != nil {
 		return OrderView{}, err
 	}
@@ -164,9 +175,10 @@ func (s *Server) cancel(ctx context.Context, in *orderInput) (*statusOutput, err
 	if err != nil {
 		return nil, err
 	}
+	defer s.orderViews.changed(id)
 	status, err := s.Desk.Cancel(ctx, id)
 	if isNotFound(err) { // its checkout may be long gone, and paid
-		if _, soldErr := s.Orders.Order(ctx, id); soldErr == nil {
+		if _, soldErr := s.soldOrder(ctx, id); soldErr == nil {
 			return nil, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order is paid. Ask the organiser for a refund."}
 		}
 	}
@@ -276,8 +288,9 @@ func (s *Server) webhook(ctx context.Context, provider string, in *webhookInput)
 		s.metrics.eventsIgnored.Inc()
 		return &webhookOutput{Status: http.StatusNoContent}, nil
 	}
+	defer s.orderViews.changed(event.Order)
 	failpoint.Before("webhook", "pay")
-	result, err := s.Desk.Pay(ctx, event)
+	result, err := s.Admission.Pay(ctx, event)
 	failpoint.After("webhook", "pay")
 	if err != nil {
 		return nil, err

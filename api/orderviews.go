@@ -6,9 +6,9 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"boxoffice/domain"
+	"boxoffice/flight"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 type orderViews struct {
 	ttl     time.Duration
 	now     func() time.Time
-	flights singleflight.Group
+	flights flight.Group
 
 	mu   sync.Mutex // of a look and what follows from it
 	seen *lru.Cache[domain.OrderID, seenOrder]
@@ -48,7 +48,7 @@ func (v *orderViews) find(ctx context.Context, id domain.OrderID, read func(cont
 	if known, ok := v.seen.Get(id); ok && known.view != nil && v.now().Sub(known.at) < v.ttl {
 		return *known.view, nil
 	}
-	return share(ctx, &v.flights, id.String(), requestTimeout, func(ctx context.Context) (OrderView, error) {
+	return flight.Share(ctx, &v.flights, id.String(), requestTimeout, func(ctx context.Context) (OrderView, error) {
 		asked := v.now()
 		view, err := read(ctx)
 		if err == nil {

@@ -3,40 +3,13 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"boxoffice/domain"
 )
-
-// Ids that nobody has can be asked for at any rate, and each is new.
-func TestSalesThatDoNotExistCostAQuestionASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		c := NewCatalog(b.world, b.world)
-		ask := func(round int) {
-			t.Helper()
-			for n := range 1000 {
-				if _, err := c.Sale(t.Context(), fmt.Sprintf("no-such-%d-%d", round, n)); domain.CodeOf(err) != domain.CodeNotFound {
-					t.Fatal(err)
-				}
-			}
-			if b.world.listReads != round || b.world.saleReads != 0 {
-				t.Errorf("%d thousand ids: %d questions for all sales, %d for one", round, b.world.listReads, b.world.saleReads)
-			}
-		}
-		ask(1)
-		time.Sleep(salesTTL)
-		ask(2)
-		if len(c.sales) != 0 {
-			t.Errorf("%d ids are remembered that strangers made up", len(c.sales))
-		}
-	})
-}
 
 func TestASaleMadeHereIsFoundAtOnce(t *testing.T) {
 	b := setup(t)
@@ -50,42 +23,6 @@ func TestASaleMadeHereIsFoundAtOnce(t *testing.T) {
 	}
 	if code := get("fresh"); code != 200 {
 		t.Errorf("the sale that was just made: %d", code)
-	}
-}
-
-// slowList answers the first question for all sales when it is released, with what there was when it was asked.
-type slowList struct {
-	*world
-	asked   atomic.Int64
-	arrived chan struct{}
-	release chan struct{}
-}
-
-func (l *slowList) Sales(ctx context.Context) ([]*domain.Sale, error) {
-	sales, err := l.world.Sales(ctx)
-	if l.asked.Add(1) == 1 {
-		close(l.arrived)
-		<-l.release
-	}
-	return sales, err
-}
-
-func TestAReadingFromBeforeASaleWasMadeDoesNotHideIt(t *testing.T) {
-	b := setup(t)
-	list := &slowList{world: b.world, arrived: make(chan struct{}), release: make(chan struct{})}
-	c := NewCatalog(list, b.world)
-	go func() { _, _ = c.Sale(t.Context(), "somebody-elses") }()
-	<-list.arrived
-	b.world.opened[b.world.addSale(&domain.Sale{ID: "fresh", Classes: []domain.Class{{Name: "A"}}}).ID] = true
-	c.forgetSales("fresh")
-	found := make(chan error)
-	go func() { _, err := c.Sale(t.Context(), "fresh"); found <- err }()
-	close(list.release)
-	if err := <-found; err != nil {
-		t.Error(err)
-	}
-	if _, err := c.Sale(t.Context(), "fresh"); err != nil {
-		t.Errorf("later: %v", err)
 	}
 }
 

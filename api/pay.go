@@ -43,7 +43,7 @@ func (s *Server) openPayment(ctx context.Context, in *payInput) (*payOutput, err
 		return nil, domain.NotFound("order")
 	}
 	toOrder := &payOutput{Status: http.StatusSeeOther, Location: s.PublicURL + "/orders/" + id.String(), CacheControl: "no-store"}
-	state, err := s.Desk.State(ctx, id)
+	state, err := s.Admission.State(ctx, id)
 	switch {
 	case err != nil:
 		return nil, err

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -39,27 +38,8 @@ func (s *Server) refusalAtOnce(c *gin.Context) error {
 	if err != nil {
 		return nil
 	}
-	sale := s.Catalog.saleInMemory(c.Param("sale"))
-	if sale == nil || sale.WaitingRoom {
-		return nil
-	}
-	if err := mustBeOpen(sale, time.Now()); err != nil && !sale.Canceled() {
-		return err
-	}
-	order, err := domain.SketchOrder(sale, s.Keys, key, itemsOf(body.Items), body.Buyer.Email)
-	if err != nil {
-		return nil
-	}
-	if judged, refusal := s.gate.Judge(c.Request.Context(), sale, &order); judged == refused {
-		return s.refusedByGate(refusal)
-	}
-	if s.maySell() != nil {
-		return nil // for the ordinary way to say
-	}
-	if s.adaptive.turnAway(time.Now()) {
-		return s.refuseCheckout("bound", errBoundReached, s.gate.left(sale.ID, order.Lines))
-	}
-	return nil
+	request := body.request(c.Param("sale"), key, "")
+	return s.Admission.RefuseAtOnce(c.Request.Context(), &request)
 }
 
 // plainCheckout reads a checkout whose body the schema of CheckoutBody allows and

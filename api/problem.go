@@ -217,6 +217,9 @@ func problemOf(err error) *Problem {
 	}
 }
 
+// isNotFound reports whether an adapter said that something does not exist.
+func isNotFound(err error) bool { return err != nil && domain.CodeOf(err) == domain.CodeNotFound }
+
 func isOutOfTime(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
@@ -346,7 +349,6 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	p.RequestID = requestID(ctx)
 	route := routeOf(ctx)
 	s.metrics.problems.WithLabelValues(route, string(p.Code)).Inc()
-	s.load.answered(ctx, route, p.Code, err)
 	level := kinds[p.Code].level
 	if errors.Is(ctx.Err(), context.Canceled) {
 		level = slog.LevelDebug // the client left: nobody is waiting for this

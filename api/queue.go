@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/waitingroom"
 )
@@ -180,7 +181,7 @@ func (s *Server) roomState(ctx context.Context, saleID string) (waitingroom.Room
 // hasRooms fails on a node that runs no waiting rooms.
 func (s *Server) hasRooms() error {
 	if s.Rooms == nil {
-		return &domain.Error{Code: domain.CodeOverloaded, Detail: "Waiting rooms are not available here."}
+		return admission.ErrNoRooms
 	}
 	return nil
 }
@@ -273,32 +274,11 @@ func (s *Server) placeEvents(ctx context.Context, in *placeInput) (*huma.StreamR
 	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.placeHub.stream(ctx, in.Token, &place.Body, leave) }}, nil
 }
 
-// enterRoom is the key of a checkout: its Idempotency-Key, or where the sale has a
-// waiting room that of the token, so that a token is good for one checkout. Only
-// the room's clock opens such a sale: a node whose own is off must not refuse
-// whom the room admits.
-func (s *Server) enterRoom(ctx context.Context, sale *domain.Sale, key, token string) (string, error) {
-	if !sale.WaitingRoom {
-		if err := mustBeOpen(sale, time.Now()); err != nil && !sale.Canceled() {
-			return "", err
-		}
-		return key, nil
-	}
-	if err := s.hasRooms(); err != nil {
-		return "", err
-	}
-	key, err := s.Rooms.Enter(ctx, sale, token)
-	if err != nil && sale.Canceled() {
-		return "", &domain.Error{Code: domain.CodeSaleCanceled}
-	}
-	return key, err
-}
-
 func (s *Server) viewPlace(p *waitingroom.Place) PlaceView {
 	return PlaceView{
 		Sale: p.Sale, Status: p.Status, Position: p.Position, Ahead: p.Ahead, Waiting: p.Waiting, Rate: round(p.RatePerSecond),
 		JoinedAt: p.JoinedAt.UTC(), OpensAt: timeOrNil(p.OpensAt), Wait: secondsOrNil(p.Wait), Draw: viewDraw(p.Draw),
-		Late: p.Late, AdmittedUntil: timeOrNil(p.AdmittedUntil), Interrupted: s.Catalog.Interrupted(),
+		Late: p.Late, AdmittedUntil: timeOrNil(p.AdmittedUntil), Interrupted: s.interrupted(),
 	}
 }
 

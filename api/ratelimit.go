@@ -4,128 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/time/rate"
 
 	"boxoffice/domain"
+	"boxoffice/ratelimit"
 )
 
 // Rates bound how often one client may ask this node. The zero value bounds
 // nothing, as where everybody is 127.0.0.1.
 type Rates struct {
-	PerAddress Rate // every request but webhooks and probes
+	PerAddress ratelimit.Rate // every request but webhooks and probes
 	// Joins bounds the places in queues that an address takes. Addresses of private networks
 	// and this machine are not bounded: whoever comes from there is a proxy.
-	Joins Rate
+	Joins ratelimit.Rate
 	// Guesses bounds the presale codes and invitations that are none, which an address shows;
 	// nobody's of those either.
-	Guesses  Rate
-	PerBuyer Rate // checkouts that the gate lets through; a buyer is an e-mail address in a sale
+	Guesses ratelimit.Rate
 	// TrustedProxies are who may say in X-Forwarded-For whom they speak for. Of all
 	// others the header is ignored: anybody can write it.
 	TrustedProxies []netip.Prefix
 }
 
-// Rate is a token bucket: Burst requests at once, PerSecond in the long run.
-// PerSecond 0: no bound.
-type Rate struct {
-	PerSecond float64
-	Burst     int
-}
-
-func (r Rate) validate(name string) error {
-	switch {
-	case r.PerSecond < 0 || math.IsNaN(r.PerSecond) || math.IsInf(r.PerSecond, 0) || r.Burst < 0:
-		return fmt.Errorf("api: the rate per %s is negative or no number", name)
-	case r.PerSecond > 0 && r.Burst < 1:
-		return fmt.Errorf("api: the rate per %s has no burst: nothing would ever be let through", name)
-	default:
-		return nil
-	}
-}
-
 const (
-	// bucketsMax is how many clients a bound remembers, about 20 MB of them. Of more,
-	// those that were not seen for longest are forgotten, which gives them a full
-	// bucket: whoever has that many addresses is not stopped by a bound per address.
-	bucketsMax = 1 << 16
 	// proxiesMax bounds how far X-Forwarded-For is followed.
 	proxiesMax = 8
 	// prefixIPv6Bits is what one customer is usually given (RFC 6177): an address of
 	// it each would be a new client each time.
 	prefixIPv6Bits = 64
 )
-
-// buckets has a token bucket for each client, as far as it remembers them. nil
-// lets everybody through.
-type buckets[K comparable] struct {
-	rate     Rate
-	of       *lru.Cache[K, *rate.Limiter]
-	announce announcement
-}
-
-func newBuckets[K comparable](r Rate, clientsMax int) *buckets[K] {
-	if r.PerSecond == 0 {
-		return nil
-	}
-	of, err := lru.New[K, *rate.Limiter](clientsMax)
-	if err != nil {
-		panic(err) // clientsMax is a constant above 0
-	}
-	return &buckets[K]{rate: r, of: of}
-}
-
-// take takes a token of a client's bucket. wait is how long it takes until there
-// is one again, 0 where there was one. Being refused takes none: who waits that
-// long is let through, however often they asked meanwhile.
-func (b *buckets[K]) take(client K, now time.Time) (wait time.Duration) {
-	wait, _ = b.spend(client, now)
-	return wait
-}
-
-// spend is take, and tells how many tokens are left.
-func (b *buckets[K]) spend(client K, now time.Time) (wait time.Duration, left int) {
-	if b == nil {
-		return 0, 0
-	}
-	bucket, ok := b.of.Get(client)
-	if !ok {
-		bucket = rate.NewLimiter(rate.Limit(b.rate.PerSecond), b.rate.Burst)
-		// Of two who come first at once, one's bucket stays.
-		if earlier, found, _ := b.of.PeekOrAdd(client, bucket); found {
-			bucket = earlier
-		}
-	}
-	isLetIn := bucket.AllowN(now, 1)
-	tokens := bucket.TokensAt(now)
-	if isLetIn {
-		return 0, int(tokens)
-	}
-	return max(time.Duration((1-tokens)/b.rate.PerSecond*float64(time.Second)), time.Millisecond), 0
-}
-
-// wait is how long it takes until a client may take a token, 0 where there is one.
-func (b *buckets[K]) wait(client K, now time.Time) time.Duration {
-	if b == nil {
-		return 0
-	}
-	bucket, ok := b.of.Get(client)
-	if !ok {
-		return 0
-	}
-	missing := 1 - bucket.TokensAt(now)
-	if missing <= 0 {
-		return 0
-	}
-	return max(time.Duration(missing/b.rate.PerSecond*float64(time.Second)), time.Millisecond)
-}
 
 // limitAddress refuses what an address asks too often. It comes before the body is
 // read, and its answer ends there: one bucket is looked up.
@@ -135,9 +46,9 @@ func (s *Server) limitAddress(c *gin.Context) {
 		return
 	}
 	client := s.clientOf(c.Request)
-	wait, left := s.byAddress.spend(client, time.Now())
+	wait, left := s.byAddress.Spend(client, time.Now())
 	if s.byAddress != nil {
-		s.byAddress.announce.to(c.Writer.Header(), left, wait)
+		s.addressAnnounced.to(c.Writer.Header(), left, wait)
 	}
 	if isQueue(c.FullPath()) {
 		isLocal := client.IsLoopback() || client == netip.IPv6Unspecified() // the /64 of ::1
@@ -145,13 +56,13 @@ func (s *Server) limitAddress(c *gin.Context) {
 			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), localKey, true))
 		}
 		if wait == 0 && c.Request.Method == http.MethodPost && !isLocal && !client.IsPrivate() && !client.IsLinkLocalUnicast() {
-			if wait, left = s.byJoiner.spend(client, time.Now()); wait > 0 {
-				s.byJoiner.announce.to(c.Writer.Header(), left, wait)
+			if wait, left = s.byJoiner.Spend(client, time.Now()); wait > 0 {
+				s.joinsAnnounced.to(c.Writer.Header(), left, wait)
 			}
 		}
 	}
 	if wait > 0 {
-		s.metrics.rateLimited.WithLabelValues("address").Inc()
+		s.metrics.addressLimited.Inc()
 		s.abort(c, &domain.Error{
 			Code: domain.CodeRateLimited, Detail: "This address asks too often. Nothing was done.", RetryAfter: wait,
 		})
@@ -174,18 +85,6 @@ func isRateLimited(route string) bool {
 		return false
 	default:
 		return true
-	}
-}
-
-// limitBuyer refuses what a buyer tries too often. It binds no key.
-func (s *Server) limitBuyer(buyer domain.BuyerID) error {
-	wait := s.byBuyer.take(buyer, time.Now())
-	if wait == 0 {
-		return nil
-	}
-	s.metrics.rateLimited.WithLabelValues("buyer").Inc()
-	return &domain.Error{
-		Code: domain.CodeRateLimited, Detail: "This buyer asks too often. Nothing was done: repeat with the same key.", RetryAfter: wait,
 	}
 }
 

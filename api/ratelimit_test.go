@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,40 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
+	"boxoffice/ratelimit"
 )
 
 // retryAfterOf is what an answer says, in seconds.
 func retryAfterOf(w *httptest.ResponseRecorder) int {
 	seconds, _ := strconv.Atoi(w.Header().Get("Retry-After")) // 0 for none
 	return seconds
-}
-
-func TestBuckets(t *testing.T) {
-	now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
-	b := newBuckets[int](Rate{PerSecond: 2, Burst: 3}, 2)
-	for n := range 3 {
-		if wait := b.take(1, now); wait != 0 {
-			t.Fatalf("request %d of the burst waits %v", n, wait)
-		}
-	}
-	for range 100 { // asking is free: the time does not grow
-		if wait := b.take(1, now); wait != 500*time.Millisecond {
-			t.Fatalf("one more waits %v, want 500ms", wait)
-		}
-	}
-	if b.take(2, now) != 0 {
-		t.Error("another client waits")
-	}
-	if b.take(1, now.Add(500*time.Millisecond)) != 0 {
-		t.Error("whoever waited as told is refused")
-	}
-	for client := range 100 {
-		b.take(client, now)
-	}
-	if b.of.Len() != 2 {
-		t.Errorf("%d clients are remembered, want 2", b.of.Len())
-	}
 }
 
 func TestForwardedFor(t *testing.T) {
@@ -107,21 +81,6 @@ func TestClientOfARequest(t *testing.T) {
 	}
 }
 
-func TestRatesAreChecked(t *testing.T) {
-	for _, test := range []struct {
-		rate Rate
-		ok   bool
-	}{
-		{Rate{}, true}, {Rate{PerSecond: 0.5, Burst: 1}, true}, {Rate{Burst: 1}, true},
-		{Rate{PerSecond: 1}, false}, {Rate{PerSecond: -1, Burst: 1}, false}, {Rate{PerSecond: 1, Burst: -1}, false},
-		{Rate{PerSecond: math.NaN(), Burst: 1}, false}, {Rate{PerSecond: math.Inf(1), Burst: 1}, false},
-	} {
-		if err := test.rate.validate("address"); (err == nil) != test.ok {
-			t.Errorf("%+v: %v", test.rate, err)
-		}
-	}
-}
-
 func FuzzForwardedFor(f *testing.F) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	f.Add("203.0.113.1, 10.1.1.1")
@@ -143,7 +102,7 @@ func TestOneAddressDoesNotSlowTheOthers(t *testing.T) {
 	if testing.Short() {
 		requests = 5_000
 	}
-	b := setup(t, func(o *Options) { o.Rates.PerAddress = Rate{PerSecond: 1, Burst: 10} })
+	b := setup(t, func(o *Options) { o.Rates.PerAddress = ratelimit.Rate{PerSecond: 1, Burst: 10} })
 	server := httptest.NewServer(b.api.Public())
 	t.Cleanup(server.Close)
 	h := &house{t: t, bundle: b, address: server.Listener.Addr().String(), url: server.URL}
@@ -185,7 +144,7 @@ func TestOneAddressDoesNotSlowTheOthers(t *testing.T) {
 
 // The body of a request too many is not read; webhooks and probes are not counted.
 func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
-	b := setup(t, func(o *Options) { o.Rates.PerAddress = Rate{PerSecond: 0.001, Burst: 1} })
+	b := setup(t, func(o *Options) { o.Rates.PerAddress = ratelimit.Rate{PerSecond: 0.001, Burst: 1} })
 	if w := b.do(request{method: "GET", path: "/v1/sales"}); w.Code != 200 {
 		t.Fatal(w.Code)
 	}
@@ -204,7 +163,7 @@ func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
 }
 
 func TestTheRateOfABuyerBindsNoKey(t *testing.T) {
-	b := setup(t, func(o *Options) { o.Rates.PerBuyer = Rate{PerSecond: 0.001, Burst: 1} })
+	b := setupAdmission(t, func(o *admission.Options) { o.PerBuyer = ratelimit.Rate{PerSecond: 0.001, Burst: 1} })
 	b.held(testKey)
 	second := testKey + "-2"
 	w := b.checkout(second, wish("A", 1))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/admission"
 )
 
 // readyTimeout bounds all checks of /readyz together.
@@ -40,6 +42,17 @@ func (s *Server) check(ctx context.Context) []error {
 		}
 		return failures
 	}
+}
+
+// checkOf is what /readyz says of a part: advisory, because all nodes lose a part at once, and
+// one that takes no requests never finds out that it is back.
+func checkOf(b *admission.Breaker) Check {
+	return Check{Name: b.Name() + " circuit", Advisory: true, Probe: func(context.Context) error {
+		if b.IsOpen() {
+			return errors.New("open: it did not answer, requests are refused at once until it does")
+		}
+		return nil
+	}}
 }
 
 // NewProbes answers /healthz, /readyz and /metrics for a process that has no

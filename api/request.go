@@ -19,6 +19,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/payments"
 )
@@ -33,7 +34,7 @@ const (
 	QueueBodyBytesMax    = 2 << 10
 
 	readHeaderTimeout = 5 * time.Second
-	requestTimeout    = 15 * time.Second
+	requestTimeout    = admission.RequestTimeout
 	auditTimeout      = 2 * time.Minute  // two looks at a big sale
 	scrapeTimeout     = 5 * time.Second  // Prometheus itself gives up after 10, grace included
 	answerGrace       = 5 * time.Second  // for writing what was found in time

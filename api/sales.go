@@ -30,7 +30,7 @@ func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 		return nil, err
 	}
 	view := viewSale(sale, levels, time.Now())
-	view.Interrupted = s.Catalog.Interrupted()
+	view.Interrupted = s.interrupted()
 	return &saleOutput{view}, nil
 }
 
@@ -148,7 +148,7 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	if err := s.Orders.MarkSaleOpen(ctx, sale.ID); err != nil {
 		return nil, err
 	}
-	s.Catalog.forgetSales(sale.ID)
+	s.Catalog.Forget(sale.ID)
 	levels, err := s.Catalog.Stock(ctx, sale)
 	if err != nil {
 		return nil, err
@@ -165,6 +165,7 @@ func (s *Server) refund(ctx context.Context, in *adminOrderInput) (*statusOutput
 	if err != nil {
 		return nil, domain.NotFound("order")
 	}
+	defer s.orderViews.changed(id)
 	orderStatus, err := s.Desk.Refund(ctx, id)
 	if err != nil {
 		return nil, err

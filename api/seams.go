@@ -11,24 +11,12 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// A Desk runs checkouts. Every method may also fail with *domain.UnknownError:
+// A Desk changes checkouts and orders that there are. Every method may also fail with *domain.UnknownError:
 // the outcome is not known and the same call may be repeated.
 type Desk interface {
-	// Start begins the checkout of an order, or finds the one that the same
-	// Idempotency-Key began before, and waits for the ledger's verdict on the
-	// hold. It fails with a *domain.Error: CodeInFlight while the first request
-	// has no verdict yet, CodeKeyReused when the order's fingerprint differs from
-	// the first one's, CodeOverloaded when nothing was started.
-	Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error)
-	// State is what the checkout knows of itself, open or closed. CodeNotFound:
-	// no checkout of that id, or its history was dropped after retention.
-	State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error)
 	// Cancel ends a checkout that still waits for its payment and answers its
 	// ending. CodeAlreadyPaid when the money was faster, CodeNotFound.
 	Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
-	// Pay hands over a verified event of the payment provider. CodeNotFound when
-	// neither we nor the provider know the order.
-	Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error)
 	// OpenPayment opens the page where a held order is paid, at a provider that must be
 	// called for that, or finds it. CodeAlreadyPaid, CodeNotFound: it is not held any more.
 	OpenPayment(ctx context.Context, id domain.OrderID, wish domain.PayWish) (domain.PayPage, error)
@@ -47,8 +35,6 @@ type Desk interface {
 type Orders interface {
 	// Sale finds a sale that is on offer. CodeNotFound.
 	Sale(ctx context.Context, id string) (*domain.Sale, error)
-	// Sales lists the sales on offer, newest first.
-	Sales(ctx context.Context) ([]*domain.Sale, error)
 	// CreateSale stores a validated sale, not yet on offer, and answers it with
 	// its ledgers assigned. The same sale again is answered as it is stored;
 	// CodeExists when one of that id differs.
@@ -67,19 +53,11 @@ type Orders interface {
 	Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error)
 }
 
-// Books is the ledger as far as a sale's stock is concerned.
+// Books is the ledger as far as a new sale's accounts are concerned.
 type Books interface {
 	// OpenSale makes and funds the accounts of a stored sale. Repeating it
 	// changes nothing.
 	OpenSale(ctx context.Context, sale *domain.Sale) error
-	// Stock reads the level of every class and of the perk.
-	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
-	// Known reports whether the order was ever held, whatever became of it, or
-	// refused for its buyer's limit: then the Desk has its answer.
-	Known(ctx context.Context, order *domain.Order) (bool, error)
-	// Takings reads, a page at a time, which orders have ever held seats of a sale.
-	// What an earlier answer of Stock counted as held or sold is in it.
-	Takings(ctx context.Context, sale *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error)
 }
 
 // Providers are the payment providers that are configured.
@@ -113,9 +91,6 @@ type Rooms interface {
 	// Place is where a token stands. Asking says that its holder is still there.
 	// CodeNotFound: forged, expired, of no sale.
 	Place(ctx context.Context, token string) (waitingroom.Place, error)
-	// Enter answers the idempotency key that an admitted token stands for, the same
-	// each time. CodeQueueRequired: no token, none of this sale, or not its turn yet.
-	Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error)
 	// State is what everybody may know of a sale's room. CodeNotFound.
 	State(ctx context.Context, saleID string) (waitingroom.RoomState, error)
 	// Proof shows that a token is on the list of its sale's draw. CodeNotFound: it is not, or

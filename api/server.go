@@ -19,33 +19,31 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
+	"boxoffice/admission"
 	"boxoffice/domain"
+	"boxoffice/ratelimit"
 )
 
 // Defaults of the Options.
 const (
-	CheckoutsInFlightMax    = 512
-	EventConnectionsMax     = 2000
-	QueueConnectionsMax     = 5000
-	DefaultHoldTimeout      = 10 * time.Minute
-	DefaultBuyerLimit       = 8
-	adminTokenLenMin        = 16
-	checkoutRefusalsByGate  = "gate"
-	checkoutRefusalsByDesk  = "ledger"
-	checkoutsOverloadedWait = time.Second
+	EventConnectionsMax = 2000
+	QueueConnectionsMax = 5000
+	DefaultHoldTimeout  = 10 * time.Minute
+	DefaultBuyerLimit   = 8
+	adminTokenLenMin    = 16
 )
 
 // Options are what a Server is made of. All fields without "optional" are
 // needed.
 type Options struct {
+	Admission *admission.Admission // what checkouts, payments and questions about checkouts go through
 	Desk      Desk
 	Orders    Orders
 	Books     Books
-	Catalog   *Catalog // in front of the same Orders and Books; shared with the pages
+	Catalog   *admission.Catalog // that of Admission; shared with the pages
 	Keys      *domain.Keyring
 	Providers Providers
 	Auditor   Auditor
@@ -56,10 +54,6 @@ type Options struct {
 	PayPage func(domain.Order, domain.Hold) (domain.PayPage, error)
 	// PayWish is what the provider is told besides when that page is asked for.
 	PayWish func(domain.Order, domain.Hold) domain.PayWish
-
-	// MaySell says why nothing may be sold at the moment: a *domain.Error with
-	// CodeClocksDiffer. Optional: without, everything may.
-	MaySell func() error
 
 	Rooms      Rooms      // optional: without, sales with a waiting room are refused as unavailable
 	HumanCheck HumanCheck // optional: without, anybody may join
@@ -85,39 +79,31 @@ type Options struct {
 	PublicURL string
 	AdminURL  string // with SeparateAdmin: where the organiser's routes are, for the OpenAPI document. Optional
 
-	CheckoutsInFlightMax int // optional
-	EventConnectionsMax  int // optional
-	QueueConnectionsMax  int // optional
+	EventConnectionsMax int // optional
+	QueueConnectionsMax int // optional
 
-	Rates                Rates // optional: how often a client may ask
-	CheckoutsInFlightMin int   // optional: the floor of the adaptive bound, see overload.go
-	CheckoutsInLineMax   int   // how many may wait for a turn under it; 0: nobody
+	Rates Rates // optional: how often a client may ask
 }
 
 // Server answers the contract.
 type Server struct {
 	Options
-	gate       *Gate
-	hub        *hub
-	placeHub   *placeHub
-	orderViews *orderViews
-	load       load
-	lookups    chan struct{}           // refusals that first ask whether the key is known
-	tries      *lru.Cache[string, int] // key of a token → how many of its tries were refused
-	adaptive   *adaptiveBound          // checkouts that the engine is given at a time
-	breakers   breakers
-	byAddress  *buckets[netip.Addr]
-	byJoiner   *buckets[netip.Addr]
-	byGuesser  *buckets[netip.Addr]
-	byBuyer    *buckets[domain.BuyerID]
-	boundOf    func(route string) *bound
-	bounds     []*bound
-	scrapes    *bound             // of /metrics, see scrape
-	checking   singleflight.Group // /readyz
-	checkers   atomic.Int32       // who wait for it
-	logged     logBudget
-	metrics    metrics
-	log        *slog.Logger
+	interrupted                      func() bool // whether checkouts are refused for the moment
+	hub                              *hub
+	placeHub                         *placeHub
+	orderViews                       *orderViews
+	byAddress                        *ratelimit.Buckets[netip.Addr]
+	byJoiner                         *ratelimit.Buckets[netip.Addr]
+	byGuesser                        *ratelimit.Buckets[netip.Addr]
+	addressAnnounced, joinsAnnounced announcement // of byAddress and byJoiner
+	boundOf                          func(route string) *bound
+	bounds                           []*bound
+	scrapes                          *bound             // of /metrics, see scrape
+	checking                         singleflight.Group // /readyz
+	checkers                         atomic.Int32       // who wait for it
+	logged                           logBudget
+	metrics                          metrics
+	log                              *slog.Logger
 
 	crossOrigin http.CrossOriginProtection
 	openAPI     []byte
@@ -132,9 +118,6 @@ func New(o Options) (*Server, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if o.CheckoutsInFlightMax == 0 {
-		o.CheckoutsInFlightMax = CheckoutsInFlightMax
-	}
 	if o.EventConnectionsMax == 0 {
 		o.EventConnectionsMax = EventConnectionsMax
 	}
@@ -142,25 +125,34 @@ func New(o Options) (*Server, error) {
 		o.QueueConnectionsMax = QueueConnectionsMax
 	}
 	s := &Server{
-		Options: o,
-		gate:    newGate(o.Catalog, o.Books),
-		hub:     newHub(o.Catalog, o.Log, o.EventConnectionsMax),
-		lookups: make(chan struct{}, o.CheckoutsInFlightMax),
-		log:     o.Log,
+		Options:     o,
+		interrupted: o.Admission.Interrupted,
+		hub:         newHub(o.Catalog, o.Admission.Interrupted, o.Log, o.EventConnectionsMax),
+		log:         o.Log,
 	}
 	if s.PublicURL != "" {
 		if err := s.crossOrigin.AddTrustedOrigin(s.PublicURL); err != nil {
 			return nil, fmt.Errorf("api: the public URL: %w", err)
 		}
 	}
+	s.Checks = slices.Clone(s.Checks)
+	for _, b := range o.Admission.Breakers.All() {
+		s.Checks = append(s.Checks, checkOf(b))
+	}
 	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)
-	s.protect()
 	s.bound()
 	var err error
-	if s.orderViews, err = newOrderViews(); err != nil {
+	if s.byAddress, err = ratelimit.New[netip.Addr](s.Rates.PerAddress, ratelimit.ClientsMax); err != nil {
 		return nil, err
 	}
-	if s.tries, err = lru.New[string, int](triesRememberedMax); err != nil {
+	s.addressAnnounced, s.joinsAnnounced = announced("address", s.Rates.PerAddress), announced("joins", s.Rates.Joins)
+	if s.byGuesser, err = ratelimit.New[netip.Addr](s.Rates.Guesses, ratelimit.ClientsMax); err != nil {
+		return nil, err
+	}
+	if s.byJoiner, err = ratelimit.New[netip.Addr](s.Rates.Joins, ratelimit.ClientsMax); err != nil {
+		return nil, err
+	}
+	if s.orderViews, err = newOrderViews(); err != nil {
 		return nil, err
 	}
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
@@ -172,36 +164,9 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// protect puts the bounds of what a client may ask, and of what the engine and the
-// database sustain, before them.
-func (s *Server) protect() {
-	if s.CheckoutsInFlightMin == 0 {
-		s.CheckoutsInFlightMin = CheckoutsInFlightMin
-	}
-	s.adaptive = newAdaptiveBound(s.CheckoutsInFlightMin, s.CheckoutsInFlightMax, s.CheckoutsInLineMax)
-	s.breakers = newBreakers(s.log)
-	s.byAddress = newBuckets[netip.Addr](s.Rates.PerAddress, bucketsMax)
-	s.byJoiner = newBuckets[netip.Addr](s.Rates.Joins, bucketsMax)
-	if s.byAddress != nil {
-		s.byAddress.announce = announced("address", s.Rates.PerAddress)
-	}
-	if s.byJoiner != nil {
-		s.byJoiner.announce = announced("joins", s.Rates.Joins)
-	}
-	s.byGuesser = newBuckets[netip.Addr](s.Rates.Guesses, bucketsMax)
-	s.byBuyer = newBuckets[domain.BuyerID](s.Rates.PerBuyer, bucketsMax)
-	s.Desk = protectedDesk{s.Desk, s}
-	s.Orders = protectedOrders{s.Orders, s.breakers.database}
-	s.Catalog.interrupted.Store(new(s.breakers.checkouts.isOpen))
-	s.Checks = slices.Clone(s.Checks)
-	for _, b := range s.breakers.all() {
-		s.Checks = append(s.Checks, b.check())
-	}
-}
-
 func (o *Options) validate() error {
 	needed := map[string]any{
-		"Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Providers": o.Providers,
+		"Admission": o.Admission, "Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Providers": o.Providers,
 		"Auditor": o.Auditor, "PayPage": o.PayPage, "PayWish": o.PayWish, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
 	}
 	var missing []string
@@ -216,10 +181,13 @@ func (o *Options) validate() error {
 		return fmt.Errorf("api: options are missing %s", strings.Join(missing, ", "))
 	case len(o.AdminToken) < adminTokenLenMin:
 		return fmt.Errorf("api: the admin token (BOXOFFICE_ADMIN_TOKEN) has %d characters, want at least %d", len(o.AdminToken), adminTokenLenMin)
-	case o.CheckoutsInFlightMax < 0 || o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0 || o.CheckoutsInFlightMin < 0 || o.CheckoutsInLineMax < 0:
+	case o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
-	return errors.Join(o.Rates.PerAddress.validate("address"), o.Rates.Joins.validate("address that joins queues"), o.Rates.Guesses.validate("address that guesses codes"), o.Rates.PerBuyer.validate("buyer"))
+	if err := errors.Join(o.Rates.PerAddress.Validate("address"), o.Rates.Joins.Validate("address that joins queues"), o.Rates.Guesses.Validate("address that guesses codes")); err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	return nil
 }
 
 // Public is what everybody may reach. It has the organiser's routes too, unless

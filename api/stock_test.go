@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"boxoffice/domain"
 )
@@ -35,29 +32,6 @@ func TestSoldOutByTheLedgerTellsWhatIsHeld(t *testing.T) {
 	if p.Held == nil {
 		t.Errorf("held is missing: %s", w.Body)
 	}
-}
-
-func TestCatalog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		c := NewCatalog(b.world, b.world)
-		get := func() error { _, err := c.Sale(t.Context(), "conference"); return err }
-		if err := errors.Join(get(), get()); err != nil || b.world.saleReads != 1 {
-			t.Errorf("%v, %d reads for two questions", err, b.world.saleReads)
-		}
-		time.Sleep(saleTTL)
-		b.world.saleErr = errors.New("down")
-		if err := get(); err != nil {
-			t.Errorf("a sale never changes, and yet: %v", err)
-		}
-		if _, err := c.Sale(t.Context(), "other"); err == nil || domain.CodeOf(err) == domain.CodeNotFound {
-			t.Errorf("an unreachable database says not found: %v", err)
-		}
-		b.world.saleErr = nil
-		if _, err := c.Sale(t.Context(), "No Such"); domain.CodeOf(err) != domain.CodeNotFound || b.world.saleReads != 2 {
-			t.Errorf("%v, %d reads", err, b.world.saleReads)
-		}
-	})
 }
 
 // stream reads the events of one connection.

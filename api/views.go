@@ -50,7 +50,7 @@ type PerkView struct {
 func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) SaleView {
 	v := SaleView{
 		ID: sale.ID, Name: sale.Name, Currency: sale.Currency,
-		Open:        sale.HasOpened(now) && !sale.Canceled(),
+		Open:        sale.WhyClosed(now) == "",
 		OpensAt:     timeOrNil(sale.OpensAt),
 		CanceledAt:  timeOrNil(sale.CanceledAt),
 		HoldSeconds: int64(sale.HoldTimeout / time.Second),
@@ -63,14 +63,14 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		Entitlement:         viewRule(&sale.Entitlement),
 	}
 	for _, c := range sale.Classes {
-		level, _ := levelOf(levels, c.Ledger)
+		level, _ := domain.LevelOf(levels, c.Ledger)
 		v.Classes = append(v.Classes, ClassView{
 			Class: c.Name, Price: c.PriceMinor, Capacity: c.Capacity,
 			Held: level.Held, Sold: level.Sold, Available: level.Available,
 		})
 	}
 	if p := sale.Perk; p != nil {
-		level, _ := levelOf(levels, p.Ledger)
+		level, _ := domain.LevelOf(levels, p.Ledger)
 		v.Perk = &PerkView{Name: p.Name, Capacity: p.Capacity, Available: level.Available}
 	}
 	return v

@@ -21,6 +21,7 @@ import (
 	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
+	"boxoffice/ratelimit"
 	"boxoffice/worker"
 )
 
@@ -39,12 +40,13 @@ type config struct {
 	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
 	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound; below: not set
 
-	Rates                  api.Rates // BOXOFFICE_RATE_PER_ADDRESS, _PER_BUYER, BOXOFFICE_TRUSTED_PROXIES
-	CheckoutsInFlightMax   int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
-	CheckoutsInFlightMin   int       // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
-	CheckoutsInLineMax     int       // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits for a turn under it; 0: nobody
-	HumanCheckBits         int       // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
-	HumanCheckExemptsLocal bool      // where it is not set
+	Rates                  api.Rates      // BOXOFFICE_RATE_PER_ADDRESS, BOXOFFICE_TRUSTED_PROXIES
+	RatePerBuyer           ratelimit.Rate // BOXOFFICE_RATE_PER_BUYER, of checkouts
+	CheckoutsInFlightMax   int            // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
+	CheckoutsInFlightMin   int            // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
+	CheckoutsInLineMax     int            // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits in line under it; 0: nobody
+	HumanCheckBits         int            // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
+	HumanCheckExemptsLocal bool           // where it is not set
 	// Beacon goes into the draws of waiting rooms; nil: there is none.
 	Beacon *beacon.Client // BOXOFFICE_BEACON_URL, BOXOFFICE_BEACON_CHAIN
 

@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 
+	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/humancheck"
+	"boxoffice/ratelimit"
 )
 
 // humanCheckBits is the default: a second or less on a phone, see docs/overload.md.
@@ -27,29 +29,29 @@ func (c *config) readLimits() error {
 	var err error
 	c.Rates.PerAddress, err = envRate("BOXOFFICE_RATE_PER_ADDRESS")
 	note(err)
-	c.Rates.Joins = api.Rate{PerSecond: 1, Burst: 200}
+	c.Rates.Joins = ratelimit.Rate{PerSecond: 1, Burst: 200}
 	if os.Getenv("BOXOFFICE_RATE_JOINS_PER_ADDRESS") != "" {
 		c.Rates.Joins, err = envRate("BOXOFFICE_RATE_JOINS_PER_ADDRESS")
 		note(err)
 	}
-	c.Rates.Guesses = api.Rate{PerSecond: 0.1, Burst: 20}
+	c.Rates.Guesses = ratelimit.Rate{PerSecond: 0.1, Burst: 20}
 	if os.Getenv("BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS") != "" {
 		c.Rates.Guesses, err = envRate("BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS")
 		note(err)
 	}
-	c.Rates.PerBuyer, err = envRate("BOXOFFICE_RATE_PER_BUYER")
+	c.RatePerBuyer, err = envRate("BOXOFFICE_RATE_PER_BUYER")
 	note(err)
 	if c.Rates.TrustedProxies, err = api.ParseProxies(os.Getenv("BOXOFFICE_TRUSTED_PROXIES")); err != nil {
 		note(fmt.Errorf("BOXOFFICE_TRUSTED_PROXIES: %w", err))
 	}
-	c.CheckoutsInFlightMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX", api.CheckoutsInFlightMax, 1)
+	c.CheckoutsInFlightMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX", admission.InFlightMax, 1)
 	note(err)
-	c.CheckoutsInFlightMin, err = envNumber("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN", min(api.CheckoutsInFlightMin, c.CheckoutsInFlightMax), 1)
+	c.CheckoutsInFlightMin, err = envNumber("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN", min(admission.InFlightMin, c.CheckoutsInFlightMax), 1)
 	note(err)
 	if c.CheckoutsInFlightMin > c.CheckoutsInFlightMax {
 		note(errors.New("BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN is above BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX"))
 	}
-	c.CheckoutsInLineMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_LINE_MAX", api.CheckoutsInLineMax, 0)
+	c.CheckoutsInLineMax, err = envNumber("BOXOFFICE_CHECKOUTS_IN_LINE_MAX", admission.InLineMax, 0)
 	note(err)
 	c.HumanCheckBits, err = envNumber("BOXOFFICE_HUMAN_CHECK_BITS", humanCheckBits, 0)
 	c.HumanCheckExemptsLocal = os.Getenv("BOXOFFICE_HUMAN_CHECK_BITS") == ""
@@ -73,18 +75,18 @@ func (c *config) connectionLimits() api.ConnectionLimits {
 
 // envRate reads a rate as "requests a second,burst", such as 20,100. Not set, or 0:
 // no bound.
-func envRate(name string) (api.Rate, error) {
+func envRate(name string) (ratelimit.Rate, error) {
 	text := os.Getenv(name)
 	if text == "" || text == "0" {
-		return api.Rate{}, nil
+		return ratelimit.Rate{}, nil
 	}
 	perSecond, burst, ok := strings.Cut(text, ",")
 	r, err := strconv.ParseFloat(strings.TrimSpace(perSecond), 64)
 	b, errBurst := strconv.Atoi(strings.TrimSpace(burst))
 	if !ok || err != nil || errBurst != nil || !(r >= rateMin && r <= rateMax) || b < 1 || b > rateMax {
-		return api.Rate{}, fmt.Errorf("%s: want requests a second and a burst, such as 20,100; 0: no bound", name)
+		return ratelimit.Rate{}, fmt.Errorf("%s: want requests a second and a burst, such as 20,100; 0: no bound", name)
 	}
-	return api.Rate{PerSecond: r, Burst: b}, nil
+	return ratelimit.Rate{PerSecond: r, Burst: b}, nil
 }
 
 // Bounds of a configured rate: one in about a quarter of an hour to more than a

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"boxoffice/api"
+	"boxoffice/ratelimit"
 )
 
 func TestLimitsFromTheEnvironment(t *testing.T) {
@@ -16,9 +16,9 @@ func TestLimitsFromTheEnvironment(t *testing.T) {
 		variable, value string
 		good            func(config) bool // nil: refused, by the variable's name
 	}{
-		"a rate":              {"BOXOFFICE_RATE_PER_ADDRESS", "20,100", func(c config) bool { return c.Rates.PerAddress == api.Rate{PerSecond: 20, Burst: 100} }},
-		"a slow rate":         {"BOXOFFICE_RATE_PER_BUYER", "0.5, 10", func(c config) bool { return c.Rates.PerBuyer == api.Rate{PerSecond: 0.5, Burst: 10} }},
-		"no rate":             {"BOXOFFICE_RATE_PER_BUYER", "0", func(c config) bool { return c.Rates.PerBuyer == api.Rate{} }},
+		"a rate":              {"BOXOFFICE_RATE_PER_ADDRESS", "20,100", func(c config) bool { return c.Rates.PerAddress == ratelimit.Rate{PerSecond: 20, Burst: 100} }},
+		"a slow rate":         {"BOXOFFICE_RATE_PER_BUYER", "0.5, 10", func(c config) bool { return c.RatePerBuyer == ratelimit.Rate{PerSecond: 0.5, Burst: 10} }},
+		"no rate":             {"BOXOFFICE_RATE_PER_BUYER", "0", func(c config) bool { return c.RatePerBuyer == ratelimit.Rate{} }},
 		"a rate of no burst":  {"BOXOFFICE_RATE_PER_BUYER", "20", nil},
 		"a rate below 0":      {"BOXOFFICE_RATE_PER_BUYER", "-1,5", nil},
 		"a rate that is none": {"BOXOFFICE_RATE_PER_ADDRESS", "NaN,5", nil},
@@ -29,10 +29,10 @@ func TestLimitsFromTheEnvironment(t *testing.T) {
 		"a proof of work":     {"BOXOFFICE_HUMAN_CHECK_BITS", "16", func(c config) bool { return c.HumanCheckBits == 16 }},
 		"none, for anybody":   {"BOXOFFICE_HUMAN_CHECK_BITS", "0", func(c config) bool { return c.HumanCheckBits == 0 && !c.HumanCheckExemptsLocal }},
 		"by default":          {"BOXOFFICE_HUMAN_CHECK_BITS", "", func(c config) bool { return c.HumanCheckBits == 16 && c.HumanCheckExemptsLocal }},
-		"joins, by default":   {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "", func(c config) bool { return c.Rates.Joins == api.Rate{PerSecond: 1, Burst: 200} }},
-		"guesses, by default": {"BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS", "", func(c config) bool { return c.Rates.Guesses == api.Rate{PerSecond: 0.1, Burst: 20} }},
-		"guesses":             {"BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS", "2,30", func(c config) bool { return c.Rates.Guesses == api.Rate{PerSecond: 2, Burst: 30} }},
-		"joins without bound": {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "0", func(c config) bool { return c.Rates.Joins == api.Rate{} }},
+		"joins, by default":   {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "", func(c config) bool { return c.Rates.Joins == ratelimit.Rate{PerSecond: 1, Burst: 200} }},
+		"guesses, by default": {"BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS", "", func(c config) bool { return c.Rates.Guesses == ratelimit.Rate{PerSecond: 0.1, Burst: 20} }},
+		"guesses":             {"BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS", "2,30", func(c config) bool { return c.Rates.Guesses == ratelimit.Rate{PerSecond: 2, Burst: 30} }},
+		"joins without bound": {"BOXOFFICE_RATE_JOINS_PER_ADDRESS", "0", func(c config) bool { return c.Rates.Joins == ratelimit.Rate{} }},
 		"one without an end":  {"BOXOFFICE_HUMAN_CHECK_BITS", "29", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 
+	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/entitlement"
 	"boxoffice/waitingroom"
 )
 
-// roomsOf makes the waiting rooms of this node. They need to know how the API's
-// checkouts fare, and the API needs them: load is asked once run was called.
+// roomsOf makes the waiting rooms of this node. They need to know how checkouts fare
+// here, and admission needs them: load is asked once run was called.
 func (s *service) roomsOf(p *parts, load func() waitingroom.Load) (*waitingroom.Rooms, error) {
 	var public waitingroom.Beacon
 	if s.config.Beacon != nil {
@@ -52,5 +53,6 @@ func (s *service) runRooms(rooms *waitingroom.Rooms, fail func(error)) {
 
 var (
 	_ api.Rooms        = (*waitingroom.Rooms)(nil)
+	_ admission.Rooms  = (*waitingroom.Rooms)(nil)
 	_ api.Entitlements = (*entitlement.Desk)(nil)
 )

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/activities"
+	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/domain"
 )
@@ -93,7 +94,7 @@ func (p timedProviders) Event(ctx context.Context, provider string, header http.
 }
 
 type timedDesk struct {
-	api.Desk
+	admission.Desk
 	stages
 }
 

@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/activities"
-	"boxoffice/api"
+	"boxoffice/admission"
 	"boxoffice/domain"
 )
 
@@ -27,7 +27,7 @@ func (failingOrders) Record(context.Context, domain.Sold) (domain.SoldOrder, err
 	return domain.SoldOrder{}, errStage
 }
 
-type failingDesk struct{ api.Desk }
+type failingDesk struct{ admission.Desk }
 
 func (failingDesk) Start(context.Context, domain.Order) (domain.HoldAnswer, error) {
 	return domain.HoldAnswer{}, errStage

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/domain"
 	"boxoffice/entitlement"
@@ -21,9 +22,24 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		return nil
 	}
 	database := p.store.Public()
-	catalog := api.NewCatalog(database, p.book)
+	catalog := admission.NewCatalog(database, p.book)
+	var admit *admission.Admission
+	rooms, err := s.roomsOf(p, func() waitingroom.Load { return admit.Load() })
+	if err != nil {
+		return err
+	}
+	admit, err = admission.New(admission.Options{
+		Desk: timedDesk{p.desk, p.meter.stages}, Catalog: catalog, Books: p.book, Keys: p.keys, Rooms: rooms,
+		MaySell: p.clocks.MaySell, PerBuyer: s.RatePerBuyer,
+		InFlightMax: s.CheckoutsInFlightMax, InFlightMin: s.CheckoutsInFlightMin, InLineMax: s.CheckoutsInLineMax,
+		Meter: p.meter.registry, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
 	pages, err := storefront.New(storefront.Options{
-		Catalog: catalog, Log: s.log, TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,
+		Catalog: catalog, Interrupted: admit.Interrupted, Log: s.log,
+		TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,
 		// The API has the pages, so they find it when it is there: no page is asked for before.
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
 	})
@@ -34,20 +50,13 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	var server *api.Server
-	rooms, err := s.roomsOf(p, func() waitingroom.Load { return server.Load() })
-	if err != nil {
-		return err
-	}
-	server, err = api.New(api.Options{
-		Desk: timedDesk{p.desk, p.meter.stages}, Orders: database, Books: p.book, Catalog: catalog, Keys: p.keys,
+	server, err := api.New(api.Options{
+		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
 		Providers: timedProviders{p.providers, p.meter.stages},
 		Auditor:   p.auditor, PayPage: s.payPage(p.providers, p.keys), PayWish: s.payWish(p.keys), Rooms: rooms,
 		Entitlements: entitlement.New(p.store.Queues(), rooms, p.keys),
-		HumanCheck:   check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates, MaySell: p.clocks.MaySell,
-		CheckoutsInFlightMax: s.CheckoutsInFlightMax, CheckoutsInFlightMin: s.CheckoutsInFlightMin,
-		CheckoutsInLineMax: s.CheckoutsInLineMax,
-		AdminToken:         string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
+		HumanCheck:   check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates,
+		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages, PublicURL: s.URL,
 	})
 	if err != nil {

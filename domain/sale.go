@@ -96,6 +96,19 @@ func (s *Sale) HasOpened(now time.Time) bool { return !now.Before(s.OpensAt) }
 // Canceled reports whether the organiser has canceled the sale.
 func (s *Sale) Canceled() bool { return !s.CanceledAt.IsZero() }
 
+// WhyClosed is why the sale takes no orders at the given time: CodeSaleCanceled or
+// CodeNotOpen. Empty: it takes them.
+func (s *Sale) WhyClosed(now time.Time) Code {
+	switch {
+	case s.Canceled():
+		return CodeSaleCanceled
+	case !s.HasOpened(now):
+		return CodeNotOpen
+	default:
+		return ""
+	}
+}
+
 var (
 	saleIDPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	classNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
@@ -197,4 +210,14 @@ type StockLevel struct {
 	Held      int64 // budget.debits_pending
 	Sold      int64 // spent.credits_posted − spent.debits_posted
 	Available int64 // Capacity − Held − Sold
+}
+
+// LevelOf finds the level of the class or perk that has a ledger.
+func LevelOf(levels []StockLevel, ledger uint32) (StockLevel, bool) {
+	for _, level := range levels {
+		if level.Ledger == ledger {
+			return level, true
+		}
+	}
+	return StockLevel{}, false
 }

@@ -110,7 +110,7 @@ func visit(t *testing.T) *visitor {
 		}},
 	}
 	var err error
-	if v.pages, err = New(Options{Catalog: v.catalog, API: v.contract, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if v.pages, err = New(Options{Catalog: v.catalog, Interrupted: v.isInterrupted, API: v.contract, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	return v

@@ -42,14 +42,14 @@ type Catalog interface {
 	Sales(ctx context.Context) ([]*domain.Sale, error)
 	// Stock reads the level of every class and of the perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
-	// Interrupted reports whether checkouts are refused at the moment, because what
-	// they need does not answer.
-	Interrupted() bool
 }
 
 // Options are what the pages are made of.
 type Options struct {
 	Catalog Catalog
+	// Interrupted reports whether checkouts are refused at the moment, because what
+	// they need does not answer. Optional: without, they never are.
+	Interrupted func() bool
 	// API answers the public HTTP contract. The pages ask it on behalf of visitors
 	// without JavaScript, and where a place in a queue or the service itself stands.
 	API http.Handler
@@ -297,10 +297,10 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	levels, _ := p.Catalog.Stock(r.Context(), sale)
 	now := time.Now()
 	data := saleData{
-		Sale: sale, Open: sale.HasOpened(now) && !sale.Canceled(), NowMillis: now.UnixMilli(),
+		Sale: sale, Open: sale.WhyClosed(now) == "", NowMillis: now.UnixMilli(),
 		Classes: classRows(sale, levels), Form: formData{Key: newKey()},
 	}
-	data.Interrupted = data.Open && p.Catalog.Interrupted()
+	data.Interrupted = data.Open && p.Interrupted != nil && p.Interrupted()
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
 	}

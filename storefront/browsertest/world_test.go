@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/domain"
 	"boxoffice/storefront"
@@ -90,18 +91,24 @@ func open(t *testing.T, change ...func(*domain.Sale)) *shop {
 
 func (s *shop) assemble() http.Handler {
 	database, books := database{shop: s}, books{shop: s}
-	catalog := api.NewCatalog(database, books)
+	catalog := admission.NewCatalog(database, books)
 	log := slog.New(slog.DiscardHandler)
+	admit, err := admission.New(admission.Options{
+		Desk: desk{shop: s}, Catalog: catalog, Books: books, Keys: s.keys, Rooms: rooms{shop: s}, Meter: s.meter, Log: log,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	var server *api.Server
 	pages, err := storefront.New(storefront.Options{
-		Catalog: catalog, Log: log,
+		Catalog: catalog, Interrupted: admit.Interrupted, Log: log,
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.Public().ServeHTTP(w, r) }),
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	server, err = api.New(api.Options{
-		Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Providers: &providers{}, Auditor: &auditor{},
+		Admission: admit, Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Providers: &providers{}, Auditor: &auditor{},
 		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
 			return domain.PayPage{Session: o.PaymentSession(), URL: "/pay/" + o.ID.String()}, nil
 		},
@@ -302,6 +309,11 @@ func (b books) Known(_ context.Context, o *domain.Order) (bool, error) {
 
 func (b books) Takings(context.Context, *domain.Sale, domain.TakingsCursor) (domain.TakingsPage, error) {
 	return domain.TakingsPage{}, nil
+}
+
+// Pay is not asked for: buyers here pay at once.
+func (d desk) Pay(context.Context, domain.PaymentEvent) (domain.PayResult, error) {
+	return domain.PayResult{}, &domain.Error{Code: domain.CodeOverloaded}
 }
 
 func (d desk) Start(_ context.Context, o domain.Order) (domain.HoldAnswer, error) {

@@ -1,16 +1,13 @@
-package api
+package admission
 
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"boxoffice/domain"
+	"boxoffice/flight"
 )
 
 const (
@@ -34,13 +31,11 @@ const (
 // where that is fresh enough. Concurrent questions share one read. It is safe
 // for concurrent use.
 type Catalog struct {
-	orders Orders
-	books  Books
-	now    func() time.Time
+	store Sales
+	books Books
+	now   func() time.Time
 
-	flights singleflight.Group
-
-	interrupted atomic.Pointer[func() bool] // of the Server in front
+	flights flight.Group
 
 	mu    sync.Mutex
 	sales map[string]cached[*domain.Sale]
@@ -50,26 +45,19 @@ type Catalog struct {
 	stock map[string]cached[[]domain.StockLevel]
 }
 
-// Interrupted reports whether new checkouts are refused at once at the moment,
-// because what they need does not answer: what a page may tell its reader.
-func (c *Catalog) Interrupted() bool {
-	interrupted := c.interrupted.Load()
-	return interrupted != nil && (*interrupted)()
-}
-
 type cached[T any] struct {
 	value T
 	at    time.Time // when the read began: the value is at least that fresh
 }
 
 // NewCatalog caches in front of the database and the ledger.
-func NewCatalog(orders Orders, books Books) *Catalog {
+func NewCatalog(store Sales, books Books) *Catalog {
 	return &Catalog{
-		orders: orders,
-		books:  books,
-		now:    time.Now,
-		sales:  make(map[string]cached[*domain.Sale]),
-		stock:  make(map[string]cached[[]domain.StockLevel]),
+		store: store,
+		books: books,
+		now:   time.Now,
+		sales: make(map[string]cached[*domain.Sale]),
+		stock: make(map[string]cached[[]domain.StockLevel]),
 	}
 }
 
@@ -94,9 +82,9 @@ func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 			return nil, domain.NotFound("sale")
 		}
 	}
-	sale, err := share(ctx, &c.flights, "sale/"+id, stockTimeout, func(ctx context.Context) (*domain.Sale, error) {
+	sale, err := flight.Share(ctx, &c.flights, "sale/"+id, stockTimeout, func(ctx context.Context) (*domain.Sale, error) {
 		began := c.now()
-		sale, err := c.orders.Sale(ctx, id)
+		sale, err := c.store.Sale(ctx, id)
 		if err == nil {
 			c.mu.Lock()
 			makeRoom(c.sales)
@@ -158,7 +146,7 @@ func (c *Catalog) listed(ctx context.Context) ([]*domain.Sale, map[string]bool, 
 	for c.now().Sub(list.sales.at) >= salesTTL || list.sales.at.Before(c.newest()) {
 		// A reading that was under way when a sale was made here lacks it; the next one does not.
 		var err error
-		if list, err = share(ctx, &c.flights, "sales", stockTimeout, c.readSales); err != nil {
+		if list, err = flight.Share(ctx, &c.flights, "sales", stockTimeout, c.readSales); err != nil {
 			return nil, nil, err
 		}
 		if !list.sales.at.Before(c.newest()) {
@@ -177,7 +165,7 @@ func (c *Catalog) newest() time.Time {
 func (c *Catalog) readSales(ctx context.Context) (saleList, error) {
 	list := saleList{sales: cached[[]*domain.Sale]{at: c.now()}}
 	var err error
-	if list.sales.value, err = c.orders.Sales(ctx); err != nil {
+	if list.sales.value, err = c.store.Sales(ctx); err != nil {
 		return saleList{}, err
 	}
 	list.ids = make(map[string]bool, len(list.sales.value))
@@ -201,7 +189,7 @@ func (c *Catalog) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockL
 		// A read that was under way when we came may be too old for us; the next
 		// one is not.
 		var err error
-		if entry, err = share(ctx, &c.flights, "stock/"+sale.ID, stockTimeout, func(ctx context.Context) (cached[[]domain.StockLevel], error) {
+		if entry, err = flight.Share(ctx, &c.flights, "stock/"+sale.ID, stockTimeout, func(ctx context.Context) (cached[[]domain.StockLevel], error) {
 			return c.readStock(ctx, sale)
 		}); err != nil {
 			return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "The stock cannot be read right now. Try again in a moment.", Err: err}
@@ -224,8 +212,8 @@ func (c *Catalog) readStock(ctx context.Context, sale *domain.Sale) (cached[[]do
 	return entry, err
 }
 
-// forgetSales makes a sale that was just created or canceled visible here at once.
-func (c *Catalog) forgetSales(id string) {
+// Forget makes a sale that was just created or canceled visible here at once.
+func (c *Catalog) Forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list, c.since = cached[[]*domain.Sale]{}, c.now()
@@ -244,32 +232,6 @@ func makeRoom[T any](m map[string]cached[T]) {
 	}
 }
 
-// share runs read once for all who ask for key meanwhile. The read has its own
-// deadline, so that one asker's leaving does not fail the others'. Where it panics all of them
-// hear so: singleflight itself would end the process.
-func share[T any](ctx context.Context, flights *singleflight.Group, key string, timeout time.Duration, read func(context.Context) (T, error)) (T, error) {
-	done := flights.DoChan(key, func() (found any, err error) {
-		defer func() {
-			if cause := recover(); cause != nil {
-				err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
-			}
-		}()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		defer cancel()
-		return read(ctx)
-	})
-	var zero T
-	select {
-	case <-ctx.Done():
-		return zero, ctx.Err()
-	case result := <-done:
-		if result.Err != nil {
-			return zero, result.Err
-		}
-		return result.Val.(T), nil
-	}
-}
-
 // heldRetryAfter is when asking again makes sense while others hold tickets:
 // holds last minutes, and a sold-out sale is asked by many.
 const heldRetryAfter = 5 * time.Second
@@ -281,7 +243,7 @@ func soldOut(lines []domain.Line, levels []domain.StockLevel) *domain.Error {
 	var short []domain.StockLevel
 	var asked []domain.StockLevel
 	for _, line := range lines {
-		level, ok := levelOf(levels, line.Ledger)
+		level, ok := domain.LevelOf(levels, line.Ledger)
 		if !ok {
 			continue
 		}
@@ -310,15 +272,3 @@ func soldOut(lines []domain.Line, levels []domain.StockLevel) *domain.Error {
 	}
 	return refusal
 }
-
-func levelOf(levels []domain.StockLevel, ledger uint32) (domain.StockLevel, bool) {
-	for _, level := range levels {
-		if level.Ledger == ledger {
-			return level, true
-		}
-	}
-	return domain.StockLevel{}, false
-}
-
-// isNotFound reports whether an adapter said that something does not exist.
-func isNotFound(err error) bool { return err != nil && domain.CodeOf(err) == domain.CodeNotFound }

@@ -1,28 +1,24 @@
-package api
+package admission
 
 import (
 	"container/list"
-	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
-
-	"boxoffice/domain"
 )
 
 // How the bound on checkouts follows the engine: additive increase while it is used
 // and things go well, multiplicative decrease when holds or webhooks get slow.
 const (
-	// CheckoutsInFlightMin is the floor: so many are always let in, or nothing
+	// InFlightMax is the ceiling.
+	InFlightMax = 512
+	// InFlightMin is the floor: so many are always let in, or nothing
 	// would tell when things are well again.
-	CheckoutsInFlightMin = 8
-	// CheckoutsInLineMax is how many wait for a turn: half of the connections.
-	CheckoutsInLineMax = ConnectionsMax / 2
+	InFlightMin = 8
 
 	// holdLatencyTarget is what nine of ten holds may take. By Little's law the
 	// bound then stays at what the engine does in that time, and whoever is let in
-	// is answered long before requestTimeout.
+	// is answered long before RequestTimeout.
 	holdLatencyTarget = 500 * time.Millisecond
 	// webhookLatencyTarget is what all but one of a hundred webhooks may take. They
 	// share the engine with checkouts and go first: they are of buyers who have paid.
@@ -43,13 +39,10 @@ const (
 	boundStart     = 16    // of a fresh node, which may begin in the middle of a rush: more would only make each other wait
 	samplesMax     = 512   // latencies kept of a window, the newest
 	boundUsedShare = 0.8   // of the bound, from which it counts as used: an idle node has proved nothing
-	// lineWaitMax is how long a checkout waits for its turn. In a rush most wait in vain,
-	// but to tell them at once, again and again, that it is full takes more of the
-	// processor than the checkouts do (docs/lab/performance-notebook.md).
-	lineWaitMax = time.Second
-	// turnedAwayWaitMax bounds how long those are sent away who had no turn. Longer, and
-	// a seat that is free waits for its buyer.
-	turnedAwayWaitMax = 6 * time.Second
+	// retryAfterMin and retryAfterMax bound how long those are sent away who are not let
+	// in. Longer, and a seat that is free waits for its buyer.
+	retryAfterMin = time.Second
+	retryAfterMax = 6 * time.Second
 	// webhooksSlowMin is how many slow webhooks of a window say something: one may
 	// have met a pause of anything.
 	webhooksSlowMin = 2
@@ -65,7 +58,7 @@ type adaptiveBound struct {
 	mu       sync.Mutex
 	limit    float64
 	inFlight int
-	line     list.List // of *waiter: who comes first has the next turn
+	line     list.List // of *waiter: who comes first is let in next
 
 	// of this window
 	windowEnds   time.Time
@@ -75,18 +68,18 @@ type adaptiveBound struct {
 	webhookMin   time.Duration // 0: none yet
 	webhooksSlow int
 	done         int // who left
-	turnedAway   int // who had no turn
+	refused      int // who was not let in
 
 	// of the last window
-	holdP90                      time.Duration // of the last that had holds
-	doneBefore, turnedAwayBefore int
+	holdP90                   time.Duration // of the last that had holds
+	doneBefore, refusedBefore int
 
 	quietWebhook time.Duration // the quickest of late; 0: not known
 }
 
 // A waiter is a checkout in the line.
 type waiter struct {
-	turn  chan struct{} // closed when it has a slot
+	letIn chan struct{} // closed when it is
 	place *list.Element // nil once it left the line
 }
 
@@ -103,39 +96,39 @@ func newAdaptiveBound(floor, ceiling, lineMax int) *adaptiveBound {
 func (b *adaptiveBound) enter(now time.Time) (w *waiter, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.turn(now)
+	b.endWindow(now)
 	switch {
 	case b.hasRoom(): // then nobody waits
-		b.letIn()
+		b.takeSlot()
 		return nil, true
 	case b.line.Len() < b.lineMax:
 		b.peak = max(b.peak, b.inFlight)
-		w = &waiter{turn: make(chan struct{})}
+		w = &waiter{letIn: make(chan struct{})}
 		w.place = b.line.PushBack(w)
 		return w, true
 	default:
 		b.peak = max(b.peak, b.inFlight)
-		b.turnedAway++
+		b.refused++
 		return nil, false
 	}
 }
 
-// turnAway reports whether the bound is reached and the line full, for those who can
-// be told before anything is made of their request.
-func (b *adaptiveBound) turnAway(now time.Time) bool {
+// refuses reports whether the bound is reached and the line full, for those who can
+// be told before anything is made of their request. They count as refused.
+func (b *adaptiveBound) refuses(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.turn(now)
+	b.endWindow(now)
 	if b.hasRoom() || b.line.Len() < b.lineMax {
 		return false
 	}
 	b.peak = max(b.peak, b.inFlight)
-	b.turnedAway++
+	b.refused++
 	return true
 }
 
 // giveUp leaves the line, after having waited in vain or because the client left, unless
-// it is the waiter's turn: then they must leave as whoever was let in.
+// the waiter was let in: then they must leave as whoever else was.
 func (b *adaptiveBound) giveUp(w *waiter, inVain bool) (gaveUp bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,14 +138,14 @@ func (b *adaptiveBound) giveUp(w *waiter, inVain bool) (gaveUp bool) {
 	b.line.Remove(w.place)
 	w.place = nil
 	if inVain {
-		b.turnedAway++
+		b.refused++
 	}
 	return true
 }
 
 func (b *adaptiveBound) hasRoom() bool { return b.inFlight < int(b.limit) }
 
-func (b *adaptiveBound) letIn() {
+func (b *adaptiveBound) takeSlot() {
 	b.inFlight++
 	b.peak = max(b.peak, b.inFlight)
 }
@@ -162,23 +155,23 @@ func (b *adaptiveBound) moveUp() {
 	for b.hasRoom() && b.line.Len() > 0 {
 		w := b.line.Remove(b.line.Front()).(*waiter)
 		w.place = nil
-		b.letIn()
-		close(w.turn)
+		b.takeSlot()
+		close(w.letIn)
 	}
 }
 
-// retryAfter is how long to stay away from a full bound: until all who were turned
-// away would have had their turn, or until the seats that are left are taken, when
+// retryAfter is how long to stay away from a full bound: until all who were refused
+// would have been let in, or until the seats that are left are taken, when
 // the gate has an answer for everybody. Seats below zero: it is not known how many.
 func (b *adaptiveBound) retryAfter(seats int64) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ahead := int64(b.turnedAwayBefore)
+	ahead := int64(b.refusedBefore)
 	if seats >= 0 {
 		ahead = min(ahead, seats)
 	}
 	wait := boundWindow * time.Duration(ahead) / time.Duration(max(b.doneBefore, 1))
-	return min(max(wait, checkoutsOverloadedWait), turnedAwayWaitMax)
+	return min(max(wait, retryAfterMin), retryAfterMax)
 }
 
 // leave tells how long a hold took. Where counts is false it says nothing about the
@@ -191,7 +184,7 @@ func (b *adaptiveBound) leave(now time.Time, took time.Duration, counts bool) {
 	if counts {
 		b.holds.add(took)
 	}
-	b.turn(now)
+	b.endWindow(now)
 	b.moveUp()
 }
 
@@ -206,7 +199,7 @@ func (b *adaptiveBound) webhook(now time.Time, took time.Duration) {
 	if took > b.webhookTarget() {
 		b.webhooksSlow++
 	}
-	b.turn(now)
+	b.endWindow(now)
 }
 
 func (b *adaptiveBound) webhookTarget() time.Duration {
@@ -226,8 +219,8 @@ func (b *adaptiveBound) learnQuiet() {
 	b.webhookMin = 0
 }
 
-// turn moves the bound at the end of a window.
-func (b *adaptiveBound) turn(now time.Time) {
+// endWindow moves the bound, where the window is over.
+func (b *adaptiveBound) endWindow(now time.Time) {
 	if b.windowEnds.IsZero() {
 		b.windowEnds = now.Add(boundWindow)
 	}
@@ -244,9 +237,9 @@ func (b *adaptiveBound) turn(now time.Time) {
 	case isUsed:
 		b.limit = min(b.ceiling, b.limit+max(boundStep, boundGrowth*b.limit))
 	}
-	b.doneBefore, b.turnedAwayBefore = b.done, b.turnedAway
+	b.doneBefore, b.refusedBefore = b.done, b.refused
 	b.learnQuiet()
-	b.holds.n, b.webhooks, b.webhooksSlow, b.done, b.turnedAway = 0, 0, 0, 0, 0
+	b.holds.n, b.webhooks, b.webhooksSlow, b.done, b.refused = 0, 0, 0, 0, 0
 	b.peak = b.inFlight
 	b.windowEnds = now.Add(boundWindow)
 	b.moveUp()
@@ -295,82 +288,4 @@ func (s *samples) quantile(q float64) time.Duration {
 	sorted := slices.Clone(s.newest[:min(s.n, samplesMax)])
 	slices.Sort(sorted)
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
-
-// A turn is a place among the checkouts under way. Whoever has it leaves once, with
-// what the hold took and its outcome.
-type turn func(took time.Duration, err error)
-
-// admit lets a checkout to the engine, at once or in its turn, or refuses it: where
-// the line is full too, where it waited in vain, where its time is nearly up, as after a
-// body that came slowly, and where the engine is away, which nobody need wait to hear.
-// Waited: what was known before may be outdated.
-func (s *Server) admit(ctx context.Context, order *domain.Order) (leave turn, waited bool, err error) {
-	if err := s.limitBuyer(order.Buyer); err != nil {
-		return nil, false, err
-	}
-	if err := s.breakers.checkouts.refusesAll(); err != nil {
-		return nil, false, err
-	}
-	patience := s.patience(ctx)
-	if patience < 0 {
-		return nil, false, s.refuseCheckout("deadline", errNoTimeLeft, seatsUnknown)
-	}
-	w, ok := s.adaptive.enter(time.Now())
-	switch {
-	case !ok:
-		return nil, false, s.refuseCheckout("bound", errBoundReached, s.gate.left(order.SaleID, order.Lines))
-	case w != nil && !s.await(ctx, w, patience):
-		return nil, false, s.refuseCheckout("turn", errNoTurn, s.gate.left(order.SaleID, order.Lines))
-	}
-	return func(took time.Duration, err error) {
-		if err != nil && isAway(err) {
-			took = max(took, 2*holdLatencyTarget) // a quick "no room" is no sign of speed
-		}
-		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errTurnNotTaken)
-		s.adaptive.leave(time.Now(), took, !saysNothing)
-	}, w != nil, nil
-}
-
-// patience is how long a checkout may wait for its turn and have time for its hold;
-// below zero where it has none now.
-func (s *Server) patience(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return lineWaitMax
-	}
-	_, _, expected := s.adaptive.state()
-	// What one hold took, which had all the time there is, must not keep all others out:
-	// then nothing would ever tell that the engine is well again.
-	expected = min(max(expected, holdLatencyTarget), requestTimeout/2)
-	return min(time.Until(deadline)-expected, lineWaitMax)
-}
-
-// await reports whether it became the waiter's turn.
-func (s *Server) await(ctx context.Context, w *waiter, patience time.Duration) bool {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-w.turn:
-		return true
-	case <-timer.C:
-		return !s.adaptive.giveUp(w, true)
-	case <-ctx.Done():
-		return !s.adaptive.giveUp(w, false)
-	}
-}
-
-const seatsUnknown = -1
-
-// Why a checkout is not admitted; errTurnNotTaken: why one that was asks for nothing.
-var (
-	errTurnNotTaken = errors.New("refused before anything was asked of the engine")
-	errNoTimeLeft   = errors.New("the request has no time left for a hold")
-	errBoundReached = errors.New("the adaptive bound of checkouts is reached, and as many wait for a turn as may")
-	errNoTurn       = errors.New("the adaptive bound of checkouts is reached, and it waited for its turn in vain")
-)
-
-func (s *Server) refuseCheckout(by string, why error, seats int64) error {
-	s.metrics.notAdmitted.WithLabelValues(by).Inc()
-	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: s.adaptive.retryAfter(seats), Err: why}
 }

@@ -1,10 +1,8 @@
-package api
+package admission
 
 import (
 	"context"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,77 +16,75 @@ import (
 // oneTurn is a node whose engine takes one checkout at a time, while another one has
 // its turn; over ends that.
 func oneTurn(t *testing.T, lineMax int) (b *bundle, over func()) {
-	b = setup(t, func(o *Options) { o.CheckoutsInLineMax = lineMax })
-	b.api.adaptive = newAdaptiveBound(1, 1, lineMax)
-	b.api.adaptive.enter(time.Now())
-	return b, func() { b.api.adaptive.leave(time.Now(), time.Millisecond, true) }
+	b = setup(t, func(o *Options) { o.InLineMax = lineMax })
+	b.adm.bound = newAdaptiveBound(1, 1, lineMax)
+	b.adm.bound.enter(time.Now())
+	return b, func() { b.adm.bound.leave(time.Now(), time.Millisecond, true) }
 }
 
 func TestACheckoutWaitsForItsTurn(t *testing.T) {
 	for name, c := range map[string]struct {
 		inLine int // before it
 		after  func(b *bundle, over func())
-		status int
-		code   domain.Code
+		code   domain.Code // empty: held
 		took   time.Duration
 		starts int
 	}{
 		"that comes": {
-			after:  func(_ *bundle, over func()) { over() },
-			status: 201, took: time.Second / 2, starts: 1,
+			after: func(_ *bundle, over func()) { over() },
+			took:  time.Second / 2, starts: 1,
 		},
 		"that does not come": {
-			after:  func(*bundle, func()) {},
-			status: 503, code: domain.CodeOverloaded, took: lineWaitMax,
+			after: func(*bundle, func()) {},
+			code:  domain.CodeOverloaded, took: lineWaitMax,
 		},
 		"behind a full line": {
 			inLine: 3, after: func(*bundle, func()) {},
-			status: 503, code: domain.CodeOverloaded,
+			code: domain.CodeOverloaded,
 		},
 		"and the seats go meanwhile": {
-			after:  func(b *bundle, over func()) { b.stockOf(0, 0, 5); over() },
-			status: 409, code: domain.CodeSoldOut, took: time.Second / 2,
+			after: func(b *bundle, over func()) { b.stockOf(0, 0, 5); over() },
+			code:  domain.CodeSoldOut, took: time.Second / 2,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, over := oneTurn(t, 3)
 				for range c.inLine {
-					b.api.adaptive.enter(time.Now())
+					b.adm.bound.enter(time.Now())
 				}
 				began := time.Now()
 				go func() {
 					time.Sleep(time.Second / 2)
 					c.after(b, over)
 				}()
-				w := b.checkout(testKey, wish("A", 1))
+				err := b.refusal(testKey, wish("A", 1))
 				if took := time.Since(began); took != c.took {
 					t.Errorf("answered after %v, want %v", took, c.took)
 				}
 				if b.world.starts != c.starts {
 					t.Errorf("%d starts, want %d", b.world.starts, c.starts)
 				}
-				switch {
-				case c.status == 201 && w.Code != 201:
-					t.Errorf("%d %s", w.Code, w.Body)
-				case c.status != 201:
-					wantProblem(t, w, c.status, c.code)
+				if c.code == "" {
+					wantHeld(t, err)
+				} else {
+					wantRefusal(t, err, c.code)
 				}
-				if hint := w.Header().Get("Retry-After"); c.status == 503 && hint == "" {
-					t.Error("no Retry-After")
+				if c.code == domain.CodeOverloaded && retryAfterOf(err) == 0 {
+					t.Error("no RetryAfter")
 				}
-				if n := b.api.adaptive.holds.n; c.status == 409 && n != 0 {
+				if n := b.adm.bound.holds.n; c.code == domain.CodeSoldOut && n != 0 {
 					t.Errorf("%d holds count since that of the one before", n)
 				}
 				// Whatever it heard, the key is free, and so is the turn.
 				time.Sleep(time.Second)
-				if c.status == 503 && c.inLine == 0 {
+				if c.code == domain.CodeOverloaded && c.inLine == 0 {
 					over()
-					if w := b.checkout(testKey, wish("A", 1)); w.Code != 201 {
-						t.Errorf("the same key afterwards: %d %s", w.Code, w.Body)
+					if err := b.refusal(testKey, wish("A", 1)); err != nil {
+						t.Errorf("the same key afterwards: %v", err)
 					}
 				}
-				if _, inFlight, _ := b.api.adaptive.state(); c.inLine == 0 && inFlight != 0 {
+				if _, inFlight, _ := b.adm.bound.state(); c.inLine == 0 && inFlight != 0 {
 					t.Errorf("%d turns are still taken", inFlight)
 				}
 			})
@@ -106,7 +102,7 @@ func TestTheLineIsFirstComeFirstServed(t *testing.T) {
 		arrive := func(ctx context.Context, who string) {
 			order := domain.Order{SaleID: b.sale.ID, Buyer: domain.BuyerID{1}}
 			all.Go(func() {
-				leave, waited, err := b.api.admit(ctx, &order)
+				leave, waited, err := b.adm.admit(ctx, &order)
 				if err != nil || !waited {
 					return
 				}
@@ -131,7 +127,7 @@ func TestTheLineIsFirstComeFirstServed(t *testing.T) {
 		if want := []string{"first", "second", "third", "fourth"}; len(served) != 4 || served[0] != want[0] || served[1] != want[1] || served[2] != want[2] || served[3] != want[3] {
 			t.Errorf("served %q, want %q", served, want)
 		}
-		if n := b.api.adaptive.inLine(); n != 0 {
+		if n := b.adm.bound.inLine(); n != 0 {
 			t.Errorf("%d are left in the line", n)
 		}
 	})
@@ -150,7 +146,7 @@ func TestTheLineLosesNobody(t *testing.T) {
 	var line []*waiter
 	hasTurn := func(w *waiter) bool {
 		select {
-		case <-w.turn:
+		case <-w.letIn:
 			return true
 		default:
 			return false
@@ -231,17 +227,22 @@ func TestARushIsAnsweredInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const buyers = 60
 		b := setup(t, func(o *Options) { o.Desk = slowDesk{o.Desk, 50 * time.Millisecond} })
-		b.api.adaptive = newAdaptiveBound(2, 2, CheckoutsInLineMax)
-		answers := make(chan *httptest.ResponseRecorder, buyers)
+		b.adm.bound = newAdaptiveBound(2, 2, InLineMax)
+		answers := make(chan error, buyers)
 		for i := range buyers {
-			go func() { answers <- b.checkout(testKey+string(rune('A'+i)), wish("A", 1)) }()
+			go func() { answers <- b.refusal(testKey+string(rune('A'+i)), wish("A", 1)) }()
 		}
-		counts := map[int]int{}
+		held, soldOut := 0, 0
 		for range buyers {
-			counts[(<-answers).Code]++
+			switch err := <-answers; {
+			case err == nil:
+				held++
+			case domain.CodeOf(err) == domain.CodeSoldOut:
+				soldOut++
+			}
 		}
-		if counts[201] != 5 || counts[409] != buyers-5 {
-			t.Errorf("answers %v, want 5 of 201 and all others 409", counts)
+		if held != 5 || soldOut != buyers-5 {
+			t.Errorf("%d hold and %d hear that it is sold out, want 5 and all others", held, soldOut)
 		}
 		if b.world.starts > 5+2 {
 			t.Errorf("%d were started for 5 seats", b.world.starts)
@@ -259,17 +260,17 @@ func TestAnEngineThatHangs(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range buyers {
 			all.Go(func() {
-				w := b.checkout(testKey+strconv.Itoa(i), wish("A", 1))
-				if took := time.Since(began); w.Code != 503 || took > requestTimeout {
-					t.Errorf("%d after %v", w.Code, took)
+				err := b.refusal(testKey+strconv.Itoa(i), wish("A", 1))
+				if took := time.Since(began); err == nil || took > RequestTimeout {
+					t.Errorf("%v after %v", err, took)
 				}
 			})
 		}
 		all.Wait()
-		if !b.api.breakers.checkouts.isOpen() {
+		if !b.adm.Breakers.Checkouts.IsOpen() {
 			t.Error("the breaker is closed")
 		}
-		if n := b.api.adaptive.inLine(); n != 0 {
+		if n := b.adm.bound.inLine(); n != 0 {
 			t.Errorf("%d are left in the line", n)
 		}
 	})
@@ -296,14 +297,14 @@ func TestOneHoldThatHangsIsOnlyOne(t *testing.T) {
 		desk := &hangingDesk{}
 		b := setup(t, func(o *Options) { desk.Desk, o.Desk = o.Desk, desk })
 		desk.hangs.Store(true)
-		wantProblem(t, b.checkout(testKey, wish("A", 1)), 503, domain.CodeUnknown)
+		wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeUnknown)
 		desk.hangs.Store(false)
-		if w := b.checkout(testKey+"-next", wish("A", 1)); w.Code != 201 {
-			t.Errorf("the next one: %d %s", w.Code, w.Body)
+		if err := b.refusal(testKey+"-next", wish("A", 1)); err != nil {
+			t.Errorf("the next one: %v", err)
 		}
 		time.Sleep(time.Second)
 		b.checkout(testKey+"-another", wish("A", 1))
-		if _, _, p90 := b.api.adaptive.state(); p90 > time.Second {
+		if _, _, p90 := b.adm.bound.state(); p90 > time.Second {
 			t.Errorf("holds still count as taking %v", p90)
 		}
 	})
@@ -327,19 +328,23 @@ func TestATurnEndsAlsoByAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		books := &panickyBooks{}
 		b := setup(t, func(o *Options) { books.Books, o.Books = o.Books, books })
-		b.api.gate.takingsMax = 0 // each refusal looks its key up
-		b.api.adaptive = newAdaptiveBound(1, 1, 1)
-		b.api.adaptive.enter(time.Now())
+		b.adm.gate.takingsMax = 0 // each refusal looks its key up
+		b.adm.bound = newAdaptiveBound(1, 1, 1)
+		b.adm.bound.enter(time.Now())
 		go func() {
 			time.Sleep(lineWaitMax / 2)
 			b.stockOf(0, 0, 5)
 			books.panics.Store(true)
-			b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+			b.adm.bound.leave(time.Now(), time.Millisecond, true)
 		}()
-		if w := b.checkout(testKey, wish("A", 1)); w.Code != 500 {
-			t.Fatalf("%d %s", w.Code, w.Body)
+		panicked := func() (cause any) {
+			defer func() { cause = recover() }()
+			return b.refusal(testKey, wish("A", 1))
 		}
-		if _, inFlight, _ := b.api.adaptive.state(); inFlight != 0 {
+		if cause := panicked(); cause != "a bug" {
+			t.Fatalf("%v, want a panic", cause)
+		}
+		if _, inFlight, _ := b.adm.bound.state(); inFlight != 0 {
 			t.Errorf("%d turns are taken by nobody", inFlight)
 		}
 	})
@@ -350,63 +355,29 @@ func TestATurnEndsAlsoByAPanic(t *testing.T) {
 func TestNobodyWaitsForAnEngineThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.held(testKey)
+		wantHeld(t, b.refusal(testKey, wish("A", 2)))
 		for range checkoutFailuresMax {
-			_, _ = guard(t.Context(), b.api.breakers.checkouts, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
+			_, _ = Guard(t.Context(), b.adm.Breakers.Checkouts, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
 		}
-		for range CheckoutsInFlightMin + boundStart { // the bound is full
-			b.api.adaptive.enter(time.Now())
+		for range InFlightMin + boundStart { // the bound is full
+			b.adm.bound.enter(time.Now())
 		}
 		began := time.Now()
-		w := b.checkout(testKey+"-more", wish("A", 1))
-		wantProblem(t, w, 503, domain.CodeOverloaded)
-		if took, after := time.Since(began), w.Header().Get("Retry-After"); took != 0 || after != "2" {
-			t.Errorf("answered after %v, Retry-After %q", took, after)
+		err := b.refusal(testKey+"-more", wish("A", 1))
+		wantRefusal(t, err, domain.CodeOverloaded)
+		if took, after := time.Since(began), retryAfterOf(err); took != 0 || after != breakerOpen {
+			t.Errorf("answered after %v, to come back after %v", took, after)
 		}
 		time.Sleep(breakerOpen + time.Millisecond)
-		for b.api.adaptive.inLine() > 0 {
-			b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+		for b.adm.bound.inLine() > 0 {
+			b.adm.bound.leave(time.Now(), time.Millisecond, true)
 		}
-		for range CheckoutsInFlightMin {
-			b.api.adaptive.leave(time.Now(), time.Millisecond, true)
+		for range InFlightMin {
+			b.adm.bound.leave(time.Now(), time.Millisecond, true)
 		}
-		if w := b.checkout(testKey+"-probe", wish("A", 1)); w.Code != 201 {
-			t.Errorf("the probe was not let through: %d %s", w.Code, w.Body)
+		if err := b.refusal(testKey+"-probe", wish("A", 1)); err != nil {
+			t.Errorf("the probe was not let through: %v", err)
 		}
-	})
-}
-
-// Forms whose checkouts wait for a turn leave pages, sales and the organiser alone.
-func TestFormsThatWaitShutNobodyOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var b *bundle
-		b = setup(t, func(o *Options) {
-			o.Pages = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodPost {
-					w.WriteHeader(b.checkout(r.Header.Get("Key"), wish("B", 1)).Code)
-				}
-			})
-		})
-		b.api.adaptive = newAdaptiveBound(1, 1, CheckoutsInLineMax)
-		b.api.adaptive.enter(time.Now())
-		var all sync.WaitGroup
-		for i := range formsInFlightMax + 100 {
-			all.Go(func() {
-				b.do(request{"POST", "/sales/conference/checkouts", "a=b", map[string]string{
-					"Content-Type": "application/x-www-form-urlencoded", "Key": testKey + strconv.Itoa(i),
-				}})
-			})
-		}
-		synctest.Wait()
-		if n := b.api.adaptive.inLine(); n != formsInFlightMax {
-			t.Errorf("%d wait, want %d", n, formsInFlightMax)
-		}
-		for _, path := range []string{"/", "/v1/sales", "/v1/sales/conference"} {
-			if w := b.do(request{method: "GET", path: path}); w.Code != 200 {
-				t.Errorf("%s: %d %s", path, w.Code, w.Body)
-			}
-		}
-		all.Wait()
 	})
 }
 
@@ -418,8 +389,8 @@ func TestWhoLeavesTheLineIsNotTurnedAway(t *testing.T) {
 			b.enter(now)
 			w, _ := b.enter(now)
 			b.giveUp(w, inVain)
-			if counts := b.turnedAway == 1; counts != inVain {
-				t.Errorf("%d count as turned away", b.turnedAway)
+			if counts := b.refused == 1; counts != inVain {
+				t.Errorf("%d count as turned away", b.refused)
 			}
 		})
 	}
@@ -429,10 +400,10 @@ func TestWhoLeavesTheLineIsNotTurnedAway(t *testing.T) {
 func TestPatienceBehindSlowHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.api.adaptive.holdP90 = requestTimeout
-		ctx, cancel := context.WithTimeout(t.Context(), requestTimeout-time.Second) // its body took the second
+		b.adm.bound.holdP90 = RequestTimeout
+		ctx, cancel := context.WithTimeout(t.Context(), RequestTimeout-time.Second) // its body took the second
 		defer cancel()
-		if patience := b.api.patience(ctx); patience != lineWaitMax {
+		if patience := b.adm.patience(ctx); patience != lineWaitMax {
 			t.Errorf("patience %v, want %v", patience, lineWaitMax)
 		}
 	})

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"testing"
@@ -97,7 +97,7 @@ func TestAdaptiveBound(t *testing.T) {
 		}, boundStart - 1, boundStart + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, now := newAdaptiveBound(floor, CheckoutsInFlightMax, 0), noon
+			b, now := newAdaptiveBound(floor, InFlightMax, 0), noon
 			tt.play(b, &now)
 			if limit, _, _ := b.state(); limit <= tt.above || limit >= tt.below {
 				t.Errorf("bound %d, want between %d and %d", limit, tt.above, tt.below)
@@ -107,33 +107,33 @@ func TestAdaptiveBound(t *testing.T) {
 }
 
 // A larger crowd is sent away for longer, within bounds.
-func TestWaitOfThoseTurnedAway(t *testing.T) {
+func TestWaitOfThoseRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
-		turnedAway, done int
-		seats            int64
-		want             time.Duration
+		refused, done int
+		seats         int64
+		want          time.Duration
 	}{
-		"a few":                         {turnedAway: 10, done: 50, seats: 1000, want: checkoutsOverloadedWait},
-		"three seconds' worth of turns": {turnedAway: 300, done: 50, seats: 1000, want: 3 * time.Second},
-		"a storm":                       {turnedAway: 10_000, done: 50, seats: seatsUnknown, want: turnedAwayWaitMax},
-		"a storm, and nothing moves":    {turnedAway: 10_000, done: 0, seats: 1000, want: turnedAwayWaitMax},
-		"a storm for the last seats":    {turnedAway: 10_000, done: 50, seats: 200, want: 2 * time.Second},
+		"a few":                         {refused: 10, done: 50, seats: 1000, want: retryAfterMin},
+		"three seconds' worth of turns": {refused: 300, done: 50, seats: 1000, want: 3 * time.Second},
+		"a storm":                       {refused: 10_000, done: 50, seats: seatsUnknown, want: retryAfterMax},
+		"a storm, and nothing moves":    {refused: 10_000, done: 0, seats: 1000, want: retryAfterMax},
+		"a storm for the last seats":    {refused: 10_000, done: 50, seats: 200, want: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
 			b := newAdaptiveBound(1, 1, 0)
-			b.turn(now)
+			b.endWindow(now)
 			for range tt.done {
 				b.enter(now)
 				b.leave(now, time.Millisecond, true)
 			}
 			b.enter(now)
-			for range tt.turnedAway {
-				if !b.turnAway(now) {
+			for range tt.refused {
+				if !b.refuses(now) {
 					t.Fatal("let in above the bound")
 				}
 			}
-			b.turn(now.Add(boundWindow))
+			b.endWindow(now.Add(boundWindow))
 			if got := b.retryAfter(tt.seats); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
@@ -144,15 +144,15 @@ func TestWaitOfThoseTurnedAway(t *testing.T) {
 // Above the bound the answer is a quick 503 that binds no key.
 func TestCheckoutsAboveTheBoundAreRefusedAtOnce(t *testing.T) {
 	b := setup(t)
-	b.api.adaptive = newAdaptiveBound(1, 1, 0)
-	b.api.adaptive.enter(time.Now()) // somebody is under way
-	w := b.checkout(testKey, wish("A", 1))
-	wantProblem(t, w, 503, domain.CodeOverloaded)
-	if w.Header().Get("Retry-After") == "" || b.world.starts != 0 {
-		t.Errorf("Retry-After %q, %d starts", w.Header().Get("Retry-After"), b.world.starts)
+	b.adm.bound = newAdaptiveBound(1, 1, 0)
+	b.adm.bound.enter(time.Now()) // somebody is under way
+	err := b.refusal(testKey, wish("A", 1))
+	wantRefusal(t, err, domain.CodeOverloaded)
+	if retryAfterOf(err) == 0 || b.world.starts != 0 {
+		t.Errorf("to come back after %v, %d starts", retryAfterOf(err), b.world.starts)
 	}
-	b.api.adaptive.leave(time.Now(), time.Millisecond, true)
-	if w := b.checkout(testKey, wish("A", 1)); w.Code != 201 {
-		t.Errorf("the same key afterwards: %d %s", w.Code, w.Body)
+	b.adm.bound.leave(time.Now(), time.Millisecond, true)
+	if err := b.refusal(testKey, wish("A", 1)); err != nil {
+		t.Errorf("the same key afterwards: %v", err)
 	}
 }

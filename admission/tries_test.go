@@ -1,11 +1,10 @@
-package api
+package admission
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,20 +18,7 @@ import (
 // between it and what they share.
 func anotherNode(b *bundle, r *rooms, change ...func(*Options)) *bundle {
 	b.t.Helper()
-	w := b.world
-	node := setup(b.t, append([]func(*Options){func(o *Options) {
-		o.Rooms, o.Desk, o.Orders, o.Books, o.Catalog = r, w, w, w, NewCatalog(w, w)
-	}}, change...)...)
-	node.world, node.sale = w, b.sale
-	return node
-}
-
-// byToken checks out in sale rush. Each request has a key of its own, which must not matter.
-func (b *bundle) byToken(token, body string) *httptest.ResponseRecorder {
-	b.t.Helper()
-	return b.do(request{"POST", "/v1/sales/rush/checkouts", body, map[string]string{
-		"Content-Type": "application/json", "Idempotency-Key": uuid.NewString(), "Queue-Token": token,
-	}})
+	return newNode(b.t, b.world, b.sale, append([]func(*Options){func(o *Options) { o.Rooms = r }}, change...)...)
 }
 
 // rush sets what sale rush has left in the ledger, all else held by others. Where
@@ -44,7 +30,7 @@ func (b *bundle) rush(available int64, deceived ...*bundle) {
 	if len(deceived) > 0 {
 		b.world.setStock(ledger, 0, 0)
 		for _, node := range deceived {
-			gate := node.api.gate
+			gate := node.adm.gate
 			s := gate.of(sale.ID)
 			s.mu.Lock()
 			s.answer.Store(nil)
@@ -75,14 +61,13 @@ func (w *world) ordersOfRush() map[domain.OrderStatus]int {
 func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 	refusals := map[string]struct {
 		refuse func(b *bundle, nodes ...*bundle)
-		status int
 		code   domain.Code
 	}{
-		"sold out": {func(b *bundle, nodes ...*bundle) { b.rush(0, nodes...) }, 409, domain.CodeSoldOut},
+		"sold out": {func(b *bundle, nodes ...*bundle) { b.rush(0, nodes...) }, domain.CodeSoldOut},
 		"over the limit": {func(b *bundle, nodes ...*bundle) {
 			b.rush(5, nodes...)
 			b.world.limitReached = true
-		}, 429, domain.CodeLimitReached},
+		}, domain.CodeLimitReached},
 	}
 	for name, refusal := range refusals {
 		for _, sameNode := range []bool{true, false} {
@@ -90,8 +75,7 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, same node %t, same wish %t", name, sameNode, sameWish), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						b, r := roomSetup(t)
-						token := b.joined()
-						r.set(token, admit)
+						token := r.admitted()
 						node, again := b, wish("A", 2)
 						if !sameNode {
 							node = anotherNode(b, r)
@@ -100,30 +84,29 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 							again = wish("A", 1)
 						}
 						refusal.refuse(b, b)
-						wantProblem(t, b.byToken(token, wish("A", 2)), refusal.status, refusal.code)
+						wantRefusal(t, b.tokenRefusal(token, wish("A", 2)), refusal.code)
 
 						b.world.limitReached = false
 						b.rush(5, node)
-						var held, replayed CheckoutView
-						w := node.byToken(token, again)
-						if decode(t, w, &held); w.Code != 201 {
-							t.Fatalf("tried again: %d %s", w.Code, w.Body)
+						held, err := node.byToken(token, again)
+						if err != nil {
+							t.Fatalf("tried again: %v", err)
 						}
 						b.rush(0)
 						b.outdate("rush", b, node)
 						// Also now that nothing is left, on a node that has heard of none of it, and
 						// on one that cannot read who took what.
 						fresh, blind := anotherNode(b, r), anotherNode(b, r)
-						blind.api.gate.takingsMax = 0
+						blind.adm.gate.takingsMax = 0
 						for _, any := range []*bundle{b, node, fresh, blind} {
-							w := any.byToken(token, again)
-							if decode(t, w, &replayed); w.Code != 201 || replayed.Order != held.Order || w.Header().Get("Idempotent-Replayed") != "true" {
-								t.Errorf("replayed: %d %s", w.Code, w.Body)
+							answer, err := any.byToken(token, again)
+							if err != nil || answer.Order.ID != held.Order.ID || !answer.Replayed {
+								t.Errorf("replayed: %+v, %v", answer, err)
 							}
 						}
 						b.rush(5, b, node)
 						for _, any := range []*bundle{b, node} { // nor does another wish take more
-							wantProblem(t, any.byToken(token, wish("A", 3)), 422, domain.CodeKeyReused)
+							wantRefusal(t, any.tokenRefusal(token, wish("A", 3)), domain.CodeKeyReused)
 						}
 						if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 1 {
 							t.Errorf("orders %v, want one that is held", orders)
@@ -135,10 +118,17 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 	}
 }
 
+// tokenRefusal is why a checkout with a token was refused; nil: it was not.
+func (b *bundle) tokenRefusal(token string, w wanted) error {
+	b.t.Helper()
+	_, err := b.byToken(token, w)
+	return err
+}
+
 // outdate makes gates ask the ledger before they say anything of a sale.
 func (b *bundle) outdate(sale string, nodes ...*bundle) {
 	for _, node := range nodes {
-		s := node.api.gate.of(sale)
+		s := node.adm.gate.of(sale)
 		s.mu.Lock()
 		s.answer.Store(nil)
 		s.outdated++
@@ -149,18 +139,17 @@ func (b *bundle) outdate(sale string, nodes ...*bundle) {
 // An order that was held, and what became of it, is the token's answer for good.
 func TestATokenThatTookSomethingIsUsed(t *testing.T) {
 	b, r := roomSetup(t)
-	token := b.joined()
-	r.set(token, admit)
-	var held, again CheckoutView
-	decode(t, b.byToken(token, wish("A", 2)), &held)
-	if _, err := b.world.Cancel(t.Context(), held.Order); err != nil {
+	token := r.admitted()
+	held, err := b.byToken(token, wish("A", 2))
+	if err != nil {
 		t.Fatal(err)
 	}
+	b.world.cancel(held.Order.ID)
 	for _, node := range []*bundle{b, anotherNode(b, r)} {
-		decode(t, node.byToken(token, wish("A", 2)), &again)
-		wantProblem(t, node.byToken(token, wish("A", 1)), 422, domain.CodeKeyReused)
-		if again.Order != held.Order {
-			t.Errorf("order %s, want %s", again.Order, held.Order)
+		again, err := node.byToken(token, wish("A", 2))
+		wantRefusal(t, node.tokenRefusal(token, wish("A", 1)), domain.CodeKeyReused)
+		if err != nil || again.Order.ID != held.Order.ID {
+			t.Errorf("order %s, %v, want %s", again.Order.ID, err, held.Order.ID)
 		}
 	}
 	if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 0 || orders[domain.OrderCanceled] != 1 {
@@ -171,15 +160,14 @@ func TestATokenThatTookSomethingIsUsed(t *testing.T) {
 // A token has so many tries; then it is good for nothing, on every node.
 func TestTheTriesOfATokenAreBounded(t *testing.T) {
 	b, r := roomSetup(t)
-	token := b.joined()
-	r.set(token, admit)
+	token := r.admitted()
 	b.world.limitReached = true
 	for range triesMax {
-		wantProblem(t, b.byToken(token, wish("A", 1)), 429, domain.CodeLimitReached)
+		wantRefusal(t, b.tokenRefusal(token, wish("A", 1)), domain.CodeLimitReached)
 	}
 	b.world.limitReached = false
 	for _, node := range []*bundle{b, anotherNode(b, r)} {
-		if p := wantProblem(t, node.byToken(token, wish("A", 1)), 422, domain.CodeKeyReused); p.Detail == "" {
+		if refusal := wantRefusal(t, node.tokenRefusal(token, wish("A", 1)), domain.CodeKeyReused); refusal.Detail == "" {
 			t.Error("nothing says what to do")
 		}
 	}
@@ -191,30 +179,28 @@ func TestTheTriesOfATokenAreBounded(t *testing.T) {
 // Where it is not known what became of a try, no other one begins.
 func TestNoTryBeginsBeforeTheLastIsRefused(t *testing.T) {
 	tests := map[string]struct {
-		fail   func(w *world)
-		heal   func(w *world)
-		wish   string
-		status int
-		code   domain.Code
+		fail func(w *world)
+		heal func(w *world)
+		wish wanted
+		code domain.Code
 	}{
 		"the Desk does not know": {
-			func(w *world) { w.startErr = &domain.UnknownError{Op: "hold"} }, func(w *world) { w.startErr = nil }, wish("A", 2), 503, domain.CodeUnknown},
+			func(w *world) { w.startErr = &domain.UnknownError{Op: "hold"} }, func(w *world) { w.startErr = nil }, wish("A", 2), domain.CodeUnknown},
 		"the first request is under way": {
-			func(w *world) { w.startErr = &domain.Error{Code: domain.CodeInFlight} }, func(w *world) { w.startErr = nil }, wish("A", 2), 409, domain.CodeInFlight},
+			func(w *world) { w.startErr = &domain.Error{Code: domain.CodeInFlight} }, func(w *world) { w.startErr = nil }, wish("A", 2), domain.CodeInFlight},
 		"another wish, and nobody tells how the last one stands": {
-			func(w *world) { w.stateErr = &domain.UnknownError{Op: "state"} }, func(w *world) { w.stateErr = nil }, wish("A", 1), 503, domain.CodeUnknown},
+			func(w *world) { w.stateErr = &domain.UnknownError{Op: "state"} }, func(w *world) { w.stateErr = nil }, wish("A", 1), domain.CodeUnknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			b, r := roomSetup(t)
-			token := b.joined()
-			r.set(token, admit)
-			if w := b.byToken(token, wish("A", 2)); w.Code != 201 {
-				t.Fatalf("%d %s", w.Code, w.Body)
+			token := r.admitted()
+			if err := b.tokenRefusal(token, wish("A", 2)); err != nil {
+				t.Fatal(err)
 			}
 			node := anotherNode(b, r)
 			test.fail(b.world)
-			wantProblem(t, node.byToken(token, test.wish), test.status, test.code)
+			wantRefusal(t, node.tokenRefusal(token, test.wish), test.code)
 			test.heal(b.world)
 			if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 1 || len(orders) != 1 {
 				t.Errorf("orders %v", orders)
@@ -246,8 +232,7 @@ func TestATokenMakesOneOrder(t *testing.T) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		b, r := roomSetup(t)
-		token := b.joined()
-		r.set(token, admit)
+		token := r.admitted()
 		var mu sync.Mutex
 		loses := func() bool { mu.Lock(); defer mu.Unlock(); return random.IntN(4) == 0 }
 		newNode := func() *bundle {
@@ -270,13 +255,11 @@ func TestATokenMakesOneOrder(t *testing.T) {
 			mu.Unlock()
 			var asking sync.WaitGroup
 			for i := range atOnce {
-				node, body := nodes[i%nodesMax], wish("A", 1+i%2)
+				node, body := nodes[i%nodesMax], wish("A", 1+int64(i%2))
 				asking.Go(func() {
-					if w := node.byToken(token, body); w.Code == 201 {
-						var view CheckoutView
-						decode(t, w, &view)
+					if answer, err := node.byToken(token, body); err == nil {
 						mu.Lock()
-						orders[view.Order] = true
+						orders[answer.Order.ID] = true
 						mu.Unlock()
 					}
 				})

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -43,31 +43,24 @@ func tryKey(key string, try int) string {
 }
 
 // holdByToken is holdByKey for an order of a token: it gives it the id of the token's try.
-func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string, order *domain.Order) (domain.HoldAnswer, error) {
-	refused, _ := s.tries.Get(key)
-	for try := refused; try < triesMax; try++ {
-		order.ID = s.Keys.OrderID(sale, tryKey(key, try))
-		leave, refusal := s.takeTurn(ctx, sale, order)
-		if refusal != nil {
-			if !isGateRefusal(refusal) {
-				return domain.HoldAnswer{}, refusal
-			}
-			took, err := s.tookLater(ctx, sale, key, order, try)
-			switch {
-			case err != nil:
-				return domain.HoldAnswer{}, err
-			case took == 0:
-				return domain.HoldAnswer{}, refusal
-			}
-			try = took
-			if leave, _, err = s.admit(ctx, order); err != nil {
+func (a *Admission) holdByToken(ctx context.Context, sale *domain.Sale, key string, order *domain.Order) (domain.HoldAnswer, error) {
+	refusedTries, _ := a.tries.Get(key)
+	for try := refusedTries; try < triesMax; try++ {
+		order.ID = a.keys.OrderID(sale, tryKey(key, try))
+		slot, err := a.enter(ctx, sale, order)
+		if isGateRefusal(err) {
+			if try, err = a.tookLater(ctx, sale, key, order, try, err); err != nil {
 				return domain.HoldAnswer{}, err
 			}
+			slot, _, err = a.admit(ctx, order)
 		}
-		answer, err := s.start(ctx, sale, order, leave)
-		again, err := s.wasRefused(ctx, order, answer, err)
+		if err != nil {
+			return domain.HoldAnswer{}, err
+		}
+		answer, err := a.start(ctx, sale, order, slot)
+		again, err := a.wasRefused(ctx, order, answer, err)
 		if err == nil && tookNothing(answer.Hold) || again {
-			s.tries.Add(key, try+1)
+			a.tries.Add(key, try+1)
 		}
 		switch {
 		case again:
@@ -83,15 +76,15 @@ func (s *Server) holdByToken(ctx context.Context, sale *domain.Sale, key string,
 }
 
 // tookLater finds the try after one that the gate refuses which took something, and
-// gives the order its id: its answer is the token's, also once nothing is left. 0:
-// none did.
-func (s *Server) tookLater(ctx context.Context, sale *domain.Sale, key string, order *domain.Order, after int) (int, error) {
+// gives the order its id: its answer is the token's, also once nothing is left. Where none
+// did, the refusal is.
+func (a *Admission) tookLater(ctx context.Context, sale *domain.Sale, key string, order *domain.Order, after int, refusal error) (int, error) {
 	for try := after + 1; try < triesMax; try++ {
-		order.ID = s.Keys.OrderID(sale, tryKey(key, try))
-		took, sure := s.gate.took(sale.ID, order)
+		order.ID = a.keys.OrderID(sale, tryKey(key, try))
+		took, sure := a.gate.took(sale.ID, order)
 		if !took && !sure {
 			var err error
-			if took, err = s.known(ctx, order); err != nil {
+			if took, err = a.known(ctx, order); err != nil {
 				return 0, err
 			}
 		}
@@ -99,20 +92,20 @@ func (s *Server) tookLater(ctx context.Context, sale *domain.Sale, key string, o
 			return try, nil
 		}
 	}
-	return 0, nil
+	return 0, refusal
 }
 
 // wasRefused reports whether a try had been refused before: to this wish, or to
 // another one, which the Desk calls a reused key. The error is what to answer where
 // it was not.
-func (s *Server) wasRefused(ctx context.Context, order *domain.Order, answer domain.HoldAnswer, err error) (bool, error) {
+func (a *Admission) wasRefused(ctx context.Context, order *domain.Order, answer domain.HoldAnswer, err error) (bool, error) {
 	switch {
 	case err == nil:
 		return answer.Replayed && tookNothing(answer.Hold), nil
 	case domain.CodeOf(err) != domain.CodeKeyReused:
 		return false, err
 	}
-	state, stateErr := s.Desk.State(ctx, order.ID)
+	state, stateErr := a.State(ctx, order.ID)
 	if stateErr != nil && isAway(stateErr) {
 		return false, stateErr
 	}

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -42,24 +42,22 @@ func (l *load) held(ctx context.Context, sale *domain.Sale, began time.Time, err
 	}
 }
 
-// answered notes a problem that was answered, where it says something of this node:
+// refused notes a checkout that failed from the gate on, where it says something of this node:
 // a client that left, or sent its body so slowly that no time was left, is not
-// turned away by the engine, and must not shut a door to all the others. Nor does what
-// was answered before the engine was asked.
-func (l *load) answered(ctx context.Context, route string, code domain.Code, why error) {
-	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(why, errNoTimeLeft) || errors.As(why, new(beforeEngine)) {
+// refused by the engine, and must not shut a door to all the others.
+func (l *load) refused(ctx context.Context, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, errNoTimeLeft) {
 		return
 	}
-	if route == checkoutsRoute && (code == domain.CodeOverloaded || code == domain.CodeUnknown || code == domain.CodeClocksDiffer) {
+	isNo := errors.As(err, new(*domain.Error)) && !domain.IsUnknown(err)
+	if code := domain.CodeOf(err); !isNo && isOutOfTime(err) || code == domain.CodeOverloaded || code == domain.CodeUnknown || code == domain.CodeClocksDiffer {
 		l.meter.Refused(l.since(time.Now()))
 	}
 }
 
-// A beforeEngine is an error of what comes before the engine is asked: of connections, the
-// waiting room, the catalog. It says nothing of how the checkouts fare.
-type beforeEngine struct{ error }
-
-func (e beforeEngine) Unwrap() error { return e.error }
+func isOutOfTime(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
 
 // settled notes how long a webhook took.
 func (l *load) settled(began, now time.Time) { l.meter.Webhook(l.since(now), now.Sub(began)) }
@@ -69,7 +67,7 @@ func (l *load) windows() [len(waitingroom.LoadWindows)]waitingroom.LoadWindow {
 }
 
 // Load is how the checkouts of this node fare; Rooms is to be given it.
-func (s *Server) Load() waitingroom.Load {
-	limit, inFlight, _ := s.adaptive.state()
-	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: s.load.windows(), Direct: s.load.meter.Directs(s.load.since(time.Now()))}
+func (a *Admission) Load() waitingroom.Load {
+	limit, inFlight, _ := a.bound.state()
+	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: a.load.windows(), Direct: a.load.meter.Directs(a.load.since(time.Now()))}
 }

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -88,26 +88,25 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 	leave()
 	late, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
+	overloaded := func(why error) error { return &domain.Error{Code: domain.CodeOverloaded, Err: why} }
 	for _, test := range []struct {
-		name  string
-		ctx   context.Context
-		route string
-		code  domain.Code
-		why   error
-		want  int
+		name string
+		ctx  context.Context
+		why  error
+		want int
 	}{
-		{"the bound", here, checkoutsRoute, domain.CodeOverloaded, errBoundReached, 1},
-		{"an outcome that is not known", here, checkoutsRoute, domain.CodeUnknown, nil, 1},
-		{"one that took too long", late, checkoutsRoute, domain.CodeUnknown, nil, 1},
-		{"who left", left, checkoutsRoute, domain.CodeUnknown, context.Canceled, 0},
-		{"whose body was slow", here, checkoutsRoute, domain.CodeOverloaded, &domain.Error{Code: domain.CodeOverloaded, Err: errNoTimeLeft}, 0},
-		{"a full node, a waiting room without its database", here, checkoutsRoute, domain.CodeOverloaded, beforeEngine{&domain.Error{Code: domain.CodeOverloaded}}, 0},
-		{"sold out", here, checkoutsRoute, domain.CodeSoldOut, nil, 0},
-		{"another route", here, "/v1/queue/:token", domain.CodeOverloaded, nil, 0},
+		{"the bound", here, overloaded(errBoundReached), 1},
+		{"an outcome that is not known", here, &domain.UnknownError{Op: "hold"}, 1},
+		{"one that took too long", late, context.DeadlineExceeded, 1},
+		{"clocks that differ", here, &domain.Error{Code: domain.CodeClocksDiffer}, 1},
+		{"who left", left, &domain.UnknownError{Op: "hold", Err: context.Canceled}, 0},
+		{"whose body was slow", here, overloaded(errNoTimeLeft), 0},
+		{"sold out", here, &domain.Error{Code: domain.CodeSoldOut}, 0},
+		{"a key whose first request is out", late, &domain.Error{Code: domain.CodeInFlight, Err: context.DeadlineExceeded}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var l load
-			l.answered(test.ctx, test.route, test.code, test.why)
+			l.refused(test.ctx, test.why)
 			if got := l.windows()[0].Refused; got != test.want {
 				t.Errorf("%d, want %d", got, test.want)
 			}
@@ -115,34 +114,67 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 	}
 }
 
-// A client that hangs up while its hold is pending.
-func TestWhoHangsUpIsNoOverload(t *testing.T) {
-	b := setup(t)
-	ctx, leave := context.WithCancel(t.Context())
-	leave()
-	b.api.problem(context.WithValue(ctx, requestKey, &requestInfo{route: checkoutsRoute}), &domain.UnknownError{Op: "hold", Err: ctx.Err()})
-	if n := b.api.Load().Windows[0].Refused; n != 0 {
-		t.Errorf("%d overloaded answers, want none", n)
+// What comes before the gate says nothing of the engine.
+func TestWhatIsNotYetTheEngines(t *testing.T) {
+	for name, ask := range map[string]func(b *bundle) error{
+		"a room without its database": func(b *bundle) error { return b.tokenRefusal("token", wish("A", 1)) },
+		"a catalog without its database": func(b *bundle) error {
+			b.world.saleErr = &domain.Error{Code: domain.CodeOverloaded}
+			return b.refusal(testKey, wish("A", 1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t) // without rooms
+			wantRefusal(t, ask(b), domain.CodeOverloaded)
+			if refused := b.adm.Load().Windows[0].Refused; refused != 0 {
+				t.Errorf("%d overloaded answers, and the engine was not asked", refused)
+			}
+		})
 	}
 }
 
 func TestLoadOfANode(t *testing.T) {
-	b := setup(t, func(o *Options) { o.CheckoutsInFlightMax = 7 })
-	b.held(testKey)
+	b := setup(t, func(o *Options) { o.InFlightMax = 7 })
+	wantHeld(t, b.refusal(testKey, wish("A", 2)))
 	b.world.startErr = &domain.UnknownError{Op: "hold", Err: errors.New("the ledger is away")}
-	wantProblem(t, b.checkout(testKey+"-1", wish("A", 1)), 503, domain.CodeUnknown)
+	wantRefusal(t, b.refusal(testKey+"-1", wish("A", 1)), domain.CodeUnknown)
 	b.world.startErr = &domain.Error{Code: domain.CodeOverloaded}
-	wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 503, domain.CodeOverloaded)
-	wantProblem(t, b.checkout("", wish("A", 1)), 400, domain.CodeKeyMissing)
-	wantProblem(t, b.do(request{method: "GET", path: "/v1/queue/x"}), 503, domain.CodeOverloaded) // no checkout
-	if _, err := b.api.Desk.Pay(t.Context(), domain.PaymentEvent{}); domain.CodeOf(err) != domain.CodeNotFound {
+	wantRefusal(t, b.refusal(testKey+"-2", wish("A", 1)), domain.CodeOverloaded)
+	if _, err := b.adm.Pay(t.Context(), domain.PaymentEvent{}); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Fatal(err) // also a no is an answer of the engine
 	}
-	b.api.adaptive.enter(time.Now())
+	b.adm.bound.enter(time.Now())
 
-	load := b.api.Load()
+	load := b.adm.Load()
 	lately := load.Windows[len(load.Windows)-1]
 	if load.InFlight != 1 || load.InFlightMax != 7 || lately.Holds.Count() == 0 || lately.Webhooks.Count() == 0 || lately.Verdicts == 0 || lately.Refused != 2 {
 		t.Errorf("%+v", load)
+	}
+}
+
+// Each part that is away is left alone by all that would ask it, and says nothing of how fast
+// the engine is.
+func TestWhatIsBehindABreakerIsNotAsked(t *testing.T) {
+	b := setup(t)
+	for _, breaker := range b.adm.Breakers.All() {
+		for range breakerFailuresMax {
+			_, _ = Guard(t.Context(), breaker, func() (int, error) { return 0, &domain.UnknownError{Op: "hold"} })
+		}
+	}
+	order := domain.Order{SaleID: b.sale.ID}
+	for name, ask := range map[string]func() error{
+		"start": func() error {
+			_, err := b.adm.start(t.Context(), b.sale, &order, func(time.Duration, error) {})
+			return err
+		},
+		"pay":   func() error { _, err := b.adm.Pay(t.Context(), domain.PaymentEvent{}); return err },
+		"state": func() error { _, err := b.adm.State(t.Context(), domain.OrderID{}); return err },
+	} {
+		if err := ask(); !isRefusedUnasked(err) || domain.CodeOf(err) != domain.CodeOverloaded {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if b.adm.bound.webhooks != 0 || b.adm.bound.holds.n != 0 {
+		t.Errorf("%d webhooks and %d holds count as fast that nobody was asked for", b.adm.bound.webhooks, b.adm.bound.holds.n)
 	}
 }

@@ -1,0 +1,139 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boxoffice/domain"
+)
+
+func TestCatalog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		c := NewCatalog(b.world, b.world)
+		get := func() error { _, err := c.Sale(t.Context(), "conference"); return err }
+		if err := errors.Join(get(), get()); err != nil || b.world.saleReads != 1 {
+			t.Errorf("%v, %d reads for two questions", err, b.world.saleReads)
+		}
+		time.Sleep(saleTTL)
+		b.world.saleErr = errors.New("down")
+		if err := get(); err != nil {
+			t.Errorf("a sale never changes, and yet: %v", err)
+		}
+		if _, err := c.Sale(t.Context(), "other"); err == nil || domain.CodeOf(err) == domain.CodeNotFound {
+			t.Errorf("an unreachable database says not found: %v", err)
+		}
+		b.world.saleErr = nil
+		if _, err := c.Sale(t.Context(), "No Such"); domain.CodeOf(err) != domain.CodeNotFound || b.world.saleReads != 2 {
+			t.Errorf("%v, %d reads", err, b.world.saleReads)
+		}
+	})
+}
+
+// Ids that nobody has can be asked for at any rate, and each is new.
+func TestSalesThatDoNotExistCostAQuestionASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		c := NewCatalog(b.world, b.world)
+		ask := func(round int) {
+			t.Helper()
+			for n := range 1000 {
+				if _, err := c.Sale(t.Context(), fmt.Sprintf("no-such-%d-%d", round, n)); domain.CodeOf(err) != domain.CodeNotFound {
+					t.Fatal(err)
+				}
+			}
+			if b.world.listReads != round || b.world.saleReads != 0 {
+				t.Errorf("%d thousand ids: %d questions for all sales, %d for one", round, b.world.listReads, b.world.saleReads)
+			}
+		}
+		ask(1)
+		time.Sleep(salesTTL)
+		ask(2)
+		if len(c.sales) != 0 {
+			t.Errorf("%d ids are remembered that strangers made up", len(c.sales))
+		}
+	})
+}
+
+// slowList answers the first question for all sales when it is released, with what there was when it was asked.
+type slowList struct {
+	*world
+	asked   atomic.Int64
+	arrived chan struct{}
+	release chan struct{}
+}
+
+func (l *slowList) Sales(ctx context.Context) ([]*domain.Sale, error) {
+	sales, err := l.world.Sales(ctx)
+	if l.asked.Add(1) == 1 {
+		close(l.arrived)
+		<-l.release
+	}
+	return sales, err
+}
+
+func TestAReadingFromBeforeASaleWasMadeDoesNotHideIt(t *testing.T) {
+	b := setup(t)
+	list := &slowList{world: b.world, arrived: make(chan struct{}), release: make(chan struct{})}
+	c := NewCatalog(list, b.world)
+	go func() { _, _ = c.Sale(t.Context(), "somebody-elses") }()
+	<-list.arrived
+	b.world.opened[b.world.addSale(&domain.Sale{ID: "fresh", Classes: []domain.Class{{Name: "A"}}}).ID] = true
+	c.Forget("fresh")
+	found := make(chan error)
+	go func() { _, err := c.Sale(t.Context(), "fresh"); found <- err }()
+	close(list.release)
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Sale(t.Context(), "fresh"); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
+func TestOtherNodesLearnOfACancellation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		here, elsewhere := NewCatalog(b.world, b.world), NewCatalog(b.world, b.world)
+		for _, c := range []*Catalog{here, elsewhere} {
+			if _, err := c.Sale(t.Context(), "conference"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.world.cancelSale("conference")
+		here.Forget("conference")
+		if sale, _ := here.Sale(t.Context(), "conference"); !sale.Canceled() {
+			t.Error("the node that canceled it does not know")
+		}
+		time.Sleep(saleTTL)
+		if sale, _ := elsewhere.Sale(t.Context(), "conference"); !sale.Canceled() {
+			t.Errorf("another node does not know after %v", saleTTL)
+		}
+	})
+}
+
+// A database that is away is asked once in a while, not by everybody.
+func TestASaleIsKeptWhileTheDatabaseIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		c := NewCatalog(b.world, b.world)
+		get := func() {
+			if _, err := c.Sale(t.Context(), "conference"); err != nil {
+				t.Error(err)
+			}
+		}
+		get()
+		b.world.saleErr = errors.New("down")
+		time.Sleep(saleTTL)
+		get()
+		get()
+		if b.world.saleReads != 2 {
+			t.Errorf("%d reads, want one before and one after", b.world.saleReads)
+		}
+	})
+}

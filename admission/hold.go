@@ -1,0 +1,244 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A Request asks for seats.
+type Request struct {
+	SaleID     string
+	Key        string // names the checkout: the same key is the same order and gets the same answer
+	QueueToken string // names it in place of the key where the sale has a waiting room
+	Items      []domain.Item
+	Email      string
+	Metadata   domain.Metadata
+}
+
+// An Answer is a hold: the seats wait for their payment.
+type Answer struct {
+	Order    domain.Order
+	Hold     domain.Hold
+	Replayed bool // the key came before, this is its answer
+}
+
+// A LimitReachedError is the ledger's no to a buyer who would have more than the sale allows.
+type LimitReachedError struct {
+	Sale *domain.Sale
+	// CheckoutOpen: it is because the buyer has a checkout that waits for its payment.
+	CheckoutOpen bool
+}
+
+// Error implements error.
+func (e *LimitReachedError) Error() string { return e.Unwrap().Error() }
+
+// Unwrap is what it is without knowing who asks.
+func (e *LimitReachedError) Unwrap() error { return &domain.Error{Code: domain.CodeLimitReached} }
+
+// ErrNoRooms is the refusal of a node that runs no waiting rooms.
+var ErrNoRooms = &domain.Error{Code: domain.CodeOverloaded, Detail: "Waiting rooms are not available here."}
+
+// Hold asks for seats, in the order that the package's doc has. It fails with what refuses the
+// request, with *LimitReachedError, or as [Desk].Start does.
+func (a *Admission) Hold(ctx context.Context, r Request) (Answer, error) {
+	sale, err := a.catalog.Sale(ctx, r.SaleID)
+	if err != nil {
+		return Answer{}, err
+	}
+	key, err := a.keyOf(ctx, sale, &r)
+	if err != nil {
+		return Answer{}, err
+	}
+	order, err := domain.NewOrder(sale, a.keys, key, r.Items, r.Email)
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := order.Note(a.keys, r.Metadata); err != nil {
+		return Answer{}, err
+	}
+	answer, err := a.hold(ctx, sale, key, &order)
+	if err == nil {
+		err = a.verdict(ctx, sale, &order, answer.Hold)
+	}
+	if err != nil {
+		a.load.refused(ctx, err)
+		return Answer{}, err
+	}
+	return Answer{order, answer.Hold, answer.Replayed}, nil
+}
+
+// RefuseAtOnce is what Hold would answer, as far as no more than memory is needed for it to be a
+// refusal; nil where Hold must be asked.
+func (a *Admission) RefuseAtOnce(ctx context.Context, r *Request) error {
+	sale := a.catalog.saleInMemory(r.SaleID)
+	if sale == nil || sale.WaitingRoom {
+		return nil
+	}
+	order, err := domain.SketchOrder(sale, a.keys, r.Key, r.Items, r.Email)
+	if err != nil {
+		return nil
+	}
+	if judged, refusal := a.gate.judge(ctx, sale, &order); judged == refused {
+		a.countSoldOut(refusal)
+		return refusal
+	}
+	if a.maySell() != nil {
+		return nil // for Hold to say
+	}
+	if a.bound.refuses(time.Now()) {
+		err := a.notAdmitted(byBound, errBoundReached, a.gate.left(sale.ID, order.Lines))
+		a.load.refused(ctx, err)
+		return err
+	}
+	return nil
+}
+
+// keyOf is the key of a checkout: its Idempotency-Key, or where the sale has a
+// waiting room that of the token, so that a token is good for one order.
+func (a *Admission) keyOf(ctx context.Context, sale *domain.Sale, r *Request) (string, error) {
+	switch {
+	case !sale.WaitingRoom:
+		return r.Key, nil
+	case a.rooms == nil:
+		return "", ErrNoRooms
+	}
+	key, err := a.rooms.Enter(ctx, sale, r.QueueToken)
+	if err != nil && sale.Canceled() {
+		return "", &domain.Error{Code: domain.CodeSaleCanceled}
+	}
+	return key, err
+}
+
+func (a *Admission) hold(ctx context.Context, sale *domain.Sale, key string, order *domain.Order) (domain.HoldAnswer, error) {
+	if sale.WaitingRoom {
+		return a.holdByToken(ctx, sale, key, order)
+	}
+	leave, err := a.enter(ctx, sale, order)
+	if err != nil {
+		return domain.HoldAnswer{}, err
+	}
+	return a.start(ctx, sale, order, leave)
+}
+
+// enter refuses an order that needs no engine, or gives it a slot there. Whoever has it
+// leaves it, or calls start, which does.
+func (a *Admission) enter(ctx context.Context, sale *domain.Sale, order *domain.Order) (slot, error) {
+	if err := a.passGate(ctx, sale, order); err != nil {
+		return nil, err
+	}
+	if err := a.maySell(); err != nil {
+		return nil, err
+	}
+	leave, waited, err := a.admit(ctx, order)
+	if err != nil || !waited {
+		return leave, err
+	}
+	isUsed := false
+	defer func() {
+		if !isUsed { // also where what follows panics
+			leave(0, errSlotNotUsed)
+		}
+	}()
+	if err := a.passGate(ctx, sale, order); err != nil { // the seats went meanwhile
+		return nil, err
+	}
+	isUsed = true
+	return leave, nil
+}
+
+// passGate answers most of an on-sale's requests: no workflow, one look at
+// what the gate remembers. Only a key that has no other answer is refused:
+// the one that holds the last ticket must find it again, and the one that was
+// over the limit stays so. Where the ledger does
+// not say, nothing is started: overload must not make more work.
+func (a *Admission) passGate(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
+	judged, refusal := a.gate.judge(ctx, sale, order)
+	if judged == doubtful {
+		known, err := a.known(ctx, order)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			judged = refused
+		}
+	}
+	if judged != refused {
+		return nil // there may be seats, or the Desk has its answer
+	}
+	a.countSoldOut(refusal)
+	return gateRefusal{refusal}
+}
+
+// A gateRefusal is an error of the gate: nothing can be held, and the key has no answer.
+type gateRefusal struct{ why *domain.Error }
+
+// Error implements error.
+func (r gateRefusal) Error() string { return r.why.Error() }
+
+// Unwrap is the refusal itself.
+func (r gateRefusal) Unwrap() error { return r.why }
+
+func isGateRefusal(err error) bool { return errors.As(err, new(gateRefusal)) }
+
+func (a *Admission) countSoldOut(refusal *domain.Error) {
+	if refusal.Code == domain.CodeSoldOut {
+		a.metrics.soldOut.WithLabelValues(soldOutByGate).Inc()
+	}
+}
+
+// known asks the ledger whether an order which the gate would refuse has an answer,
+// in one of a bounded number of look-ups at a time. The error is an *Error with CodeOverloaded.
+func (a *Admission) known(ctx context.Context, order *domain.Order) (bool, error) {
+	select {
+	case a.lookups <- struct{}{}:
+		defer func() { <-a.lookups }()
+	default:
+		return false, &domain.Error{Code: domain.CodeOverloaded}
+	}
+	a.metrics.lookups.Inc()
+	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
+	defer cancel()
+	known, err := a.books.Known(ctx, order)
+	if err != nil {
+		return false, &domain.Error{Code: domain.CodeOverloaded, Err: fmt.Errorf("look up order %s, which the gate refuses: %w", order.ID, err)}
+	}
+	return known, nil
+}
+
+// start asks the Desk in an order's slot, which ends with it, and notes for the gate
+// and the doors of the waiting rooms how it fared. It fails as the Desk does, and with
+// CodeOverloaded while the checkouts' breaker is open.
+func (a *Admission) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave slot) (answer domain.HoldAnswer, err error) {
+	began := time.Now()
+	defer func() { leave(time.Since(began), err) }() // also where the Desk panics
+	answer, err = Guard(ctx, a.Breakers.Checkouts, func() (domain.HoldAnswer, error) { return a.desk.Start(ctx, *order) })
+	a.load.held(ctx, sale, began, err)
+	if err == nil {
+		a.gate.learn(sale, order, answer.Hold)
+	}
+	return answer, err
+}
+
+// verdict turns the ledger's no into an error. An outcome that this version
+// does not know is not a no.
+func (a *Admission) verdict(ctx context.Context, sale *domain.Sale, order *domain.Order, hold domain.Hold) error {
+	switch hold.Outcome {
+	case domain.HoldHeld:
+		return nil
+	case domain.HoldLimitReached:
+		return &LimitReachedError{sale, hold.CheckoutOpen}
+	case domain.HoldSoldOut:
+		a.metrics.soldOut.WithLabelValues(soldOutByDesk).Inc()
+		levels, err := a.catalog.Stock(ctx, sale)
+		if err != nil {
+			return &domain.Error{Code: domain.CodeSoldOut, Detail: "Not enough tickets are left.", Err: err}
+		}
+		return soldOut(order.Lines, levels)
+	default:
+		return &domain.UnknownError{Op: "hold", ID: order.ID.String()}
+	}
+}

@@ -1,0 +1,115 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"boxoffice/domain"
+)
+
+const (
+	// InLineMax is how many wait for a slot: half of a listener's connections.
+	InLineMax = 4096
+	// lineWaitMax is how long a checkout waits for a slot. In a rush most wait in vain,
+	// but to tell them at once, again and again, that it is full takes more of the
+	// processor than the checkouts do (docs/lab/performance-notebook.md).
+	lineWaitMax = time.Second
+)
+
+// A slot is one of the checkouts that the engine is given at a time. Whoever has it leaves
+// it once, with what the hold took and its outcome.
+type slot func(took time.Duration, err error)
+
+// admit gives a checkout a slot, at once or after a wait in the line, or refuses it: where
+// the line is full too, where it waited in vain, where its time is nearly up, as after a
+// body that came slowly, and where the engine is away, which nobody need wait to hear.
+// Waited: what was known before may be outdated.
+func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave slot, waited bool, err error) {
+	if err := a.limitBuyer(order.Buyer); err != nil {
+		return nil, false, err
+	}
+	if err := a.Breakers.Checkouts.refusesAll(); err != nil {
+		return nil, false, err
+	}
+	patience := a.patience(ctx)
+	if patience < 0 {
+		return nil, false, a.notAdmitted(byDeadline, errNoTimeLeft, seatsUnknown)
+	}
+	w, ok := a.bound.enter(time.Now())
+	switch {
+	case !ok:
+		return nil, false, a.notAdmitted(byBound, errBoundReached, a.gate.left(order.SaleID, order.Lines))
+	case w != nil && !a.await(ctx, w, patience):
+		return nil, false, a.notAdmitted(byLine, errWaitedInVain, a.gate.left(order.SaleID, order.Lines))
+	}
+	return func(took time.Duration, err error) {
+		if err != nil && isAway(err) {
+			took = max(took, 2*holdLatencyTarget) // a quick "no room" is no sign of speed
+		}
+		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errSlotNotUsed)
+		a.bound.leave(time.Now(), took, !saysNothing)
+	}, w != nil, nil
+}
+
+// patience is how long a checkout may wait for a slot and have time for its hold;
+// below zero where it has none now.
+func (a *Admission) patience(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return lineWaitMax
+	}
+	_, _, expected := a.bound.state()
+	// What one hold took, which had all the time there is, must not keep all others out:
+	// then nothing would ever tell that the engine is well again.
+	expected = min(max(expected, holdLatencyTarget), RequestTimeout/2)
+	return min(time.Until(deadline)-expected, lineWaitMax)
+}
+
+// await reports whether the waiter was let in.
+func (a *Admission) await(ctx context.Context, w *waiter, patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-w.letIn:
+		return true
+	case <-timer.C:
+		return !a.bound.giveUp(w, true)
+	case <-ctx.Done():
+		return !a.bound.giveUp(w, false)
+	}
+}
+
+const seatsUnknown = -1
+
+// Why a checkout is not admitted; errSlotNotUsed: why one that was asks for nothing.
+var (
+	errSlotNotUsed  = errors.New("refused before anything was asked of the engine")
+	errNoTimeLeft   = errors.New("the request has no time left for a hold")
+	errBoundReached = errors.New("the adaptive bound of checkouts is reached, and as many wait in line as may")
+	errWaitedInVain = errors.New("the adaptive bound of checkouts is reached, and it waited in line in vain")
+)
+
+// What boxoffice_checkouts_not_admitted_total calls them.
+const (
+	byDeadline = "deadline"
+	byBound    = "bound"
+	byLine     = "turn"
+)
+
+func (a *Admission) notAdmitted(by string, why error, seats int64) error {
+	a.metrics.notAdmitted.WithLabelValues(by).Inc()
+	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: a.bound.retryAfter(seats), Err: why}
+}
+
+// limitBuyer refuses what a buyer tries too often. It binds no key.
+func (a *Admission) limitBuyer(buyer domain.BuyerID) error {
+	wait := a.byBuyer.Take(buyer, time.Now())
+	if wait == 0 {
+		return nil
+	}
+	a.metrics.rateLimited.Inc()
+	return &domain.Error{
+		Code: domain.CodeRateLimited, Detail: "This buyer asks too often. Nothing was done: repeat with the same key.", RetryAfter: wait,
+	}
+}
