@@ -47,6 +47,33 @@ type draw struct {
 	Commitment string `json:"commitment"`
 	Size       *int64 `json:"size"` // nil before the draw
 	Seed       string `json:"seed"` // empty before the draw
+
+	Version int        `json:"version"`
+	Source  string     `json:"source"` // beacon or witness; else nothing but the seed decides
+	State   string     `json:"state"`  // see drawClosed
+	DueAt   *time.Time `json:"due_at"`
+	Root    string     `json:"root"` // of the list; empty before it is closed
+	Waived  bool       `json:"waived"`
+
+	Sale  string `json:"-"` // where to find all of it; empty: nowhere
+	Token string `json:"-"` // of the place, on its own page
+}
+
+// How far a draw is, while the places are not drawn.
+const (
+	drawClosed  = "closed"
+	drawDelayed = "delayed"
+)
+
+// Closing is what a page says between the opening and the draw; empty: nothing.
+func (d draw) Closing() string {
+	switch d.State {
+	case drawClosed:
+		return "The sale has opened and the list is closed. The places are drawn in a few seconds, when the random number is there that nobody knows yet."
+	case drawDelayed:
+		return "The random number that the draw waits for has not come yet. Nobody is let in before the draw, so you lose nothing: stay here, it goes on by itself."
+	}
+	return ""
 }
 
 // A room is what the API tells everybody about a sale's queue.
@@ -98,6 +125,7 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token string, retryAfter time.Duration, held []orderView) queueData {
+	found.Draw.Sale, found.Draw.Token = sale.ID, token
 	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
 	data.Prepared = fillIn(r, &data.Form, sale)
@@ -234,6 +262,7 @@ func (p *pages) room(r *http.Request, saleID string) *room {
 	if err != nil || !a.ok() {
 		return nil
 	}
+	found.Draw.Sale = saleID
 	return &found
 }
 

@@ -188,6 +188,27 @@ func TestAPlaceShowsWhereItStands(t *testing.T) {
 			retryAfter: 30, state: "draw", refresh: "30", shows: []string{"812", "c0ffee", "published after the draw"},
 		},
 		{
+			name: "a draw by the seed alone", body: `{"sale":"concert","status":"draw","waiting":8,"draw":{"version":2,"source":"none","state":"open","commitment":"c0ffee"}}`,
+			retryAfter: 30, state: "draw", refresh: "30", shows: []string{"You have to trust us not to", `id="closing" role="status" hidden`}, notShown: []string{"many organisations", "a witness"},
+		},
+		{
+			name: "a draw with a beacon", body: `{"sale":"concert","status":"draw","waiting":8,"draw":{"version":2,"source":"beacon","state":"closed","commitment":"c0ffee","size":8,"root":"0a0b"}}`,
+			retryAfter: 30, state: "draw", refresh: "30", shows: []string{"many organisations", "0a0b", "the list is closed. The places are drawn in a few seconds", `href="/v1/sales/concert/queue"`, `/proof"`, `data-field="waived" hidden`},
+			notShown: []string{"You have to trust us"},
+		},
+		{
+			name: "a draw whose beacon does not answer", body: `{"sale":"concert","status":"draw","waiting":8,"draw":{"version":2,"source":"beacon","state":"delayed","commitment":"c0ffee","size":8,"root":"0a0b"}}`,
+			retryAfter: 30, state: "draw", refresh: "30", shows: []string{"has not come yet. Nobody is let in before the draw"},
+		},
+		{
+			name: "a draw with a witness", body: `{"sale":"concert","status":"draw","waiting":8,"draw":{"version":2,"source":"witness","state":"open","commitment":"c0ffee"}}`,
+			retryAfter: 30, state: "draw", refresh: "30", shows: []string{"a witness"}, notShown: []string{"You have to trust us"},
+		},
+		{
+			name: "a draw without what was announced", body: `{"sale":"concert","status":"waiting","position":2,"ahead":1,"waiting":8,"draw":{"version":2,"source":"beacon","state":"drawn","waived":true,"commitment":"c0ffee","size":8,"root":"0a0b","seed":"5eed"}}`,
+			retryAfter: 9, state: "waiting", refresh: "9", shows: []string{`data-field="waived"><strong>Drawn without`},
+		},
+		{
 			name: "waiting", body: `{"sale":"concert","status":"waiting","position":5001,"ahead":4321,"waiting":41234,"wait_seconds":345.6,"rate":12.5,"draw":{"commitment":"c0ffee","size":0,"seed":"5eed"}}`,
 			retryAfter: 9, state: "waiting", refresh: "9",
 			shows:    []string{"4,321", "people ahead of you", "5,001", "about 6 minutes", "41,234", "5eed", `<dd data-field="size">0</dd>`},

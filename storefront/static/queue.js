@@ -46,6 +46,11 @@ function draw(place) {
     fill('commitment', place.draw.commitment);
     fill('seed', place.draw.seed || 'published after the draw');
     fill('size', place.draw.size >= 0 ? number(place.draw.size) : 'not yet');
+    fill('root', place.draw.root || 'published when the list is closed');
+    for (const note of root.querySelectorAll('[data-field="waived"]')) note.hidden = !place.draw.waived;
+    const closing = document.getElementById('closing');
+    closing.hidden = !CLOSING[place.draw.state];
+    setText(closing, CLOSING[place.draw.state] ?? '');
   }
   drawBar(place);
   document.title = `${titleOf(place)} · Box office`;
@@ -57,6 +62,12 @@ function draw(place) {
   if (status !== was) enter(was);
   announce(place, status !== was);
 }
+
+/** What is said between the opening and the draw. Agrees with Closing in Go. */
+const CLOSING = {
+  closed: 'The sale has opened and the list is closed. The places are drawn in a few seconds, when the random number is there that nobody knows yet.',
+  delayed: 'The random number that the draw waits for has not come yet. Nobody is let in before the draw, so you lose nothing: stay here, it goes on by itself.',
+};
 
 /** How much of the way is behind. It needs to know where it began. */
 function drawBar({ ahead, position }) {
