@@ -17,6 +17,8 @@ VARIANT_FLAGS  ?= --concurrency 64 --rate 10 --runs 1 --duration 10s
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable chrome headless-shell
 
 DEVSTACK      := bin/devstack
+# The crowd, the bench, the baseline ledger and the variants.
+LAB           := bin/lab
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 STATICCHECK   := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
@@ -58,7 +60,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK)
+.PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -69,8 +71,8 @@ run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetl
 stop: $(DEVSTACK) ## stop the stack that runs in another terminal
 	@$(DEVSTACK) stop --data $(DATA)
 
-demo: ## send more buyers than seats to the running stack, then verify
-	@$(WITH_STACK) exec $(DATA)/bin/boxoffice demo $(FLAGS)
+demo: $(LAB) ## send more buyers than seats to the running stack, then verify
+	@$(WITH_STACK) exec $(LAB) demo $(FLAGS)
 
 verify: ## check every invariant of the running stack
 	@$(WITH_STACK) exec $(DATA)/bin/boxoffice verify $(FLAGS)
@@ -100,7 +102,7 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@echo "== the database once more, in the order of bytes; above it orders text as people do, where Postgres knows ICU"
 	BOXOFFICE_TEST_COLLATION=C $(call GOTEST,orders-in-bytes) -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"
-	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
 	@echo "== what ran on what"
 	@go run ./deploy/testtable $(TESTED)/*.json
 	@# Said again where it is seen.
@@ -122,24 +124,26 @@ vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, 
 	@$(EACH_MODULE) cd "$(CURDIR)"; $(VULNCHECK) $$module $$packages $(END_EACH)
 
 chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, FLAGS=-short)
-	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos run -repo ../.. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
-	cd lab/chaos && go build -buildvcs=false -o ../../bin/chaos . && ../../bin/chaos sabotage -repo ../.. -ledger embedded -seed $(SEED) $(FLAGS)
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
 
-bench: $(DEVSTACK) ## measure a fresh stack, some 10 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
+bench: $(DEVSTACK) $(LAB) ## measure a fresh stack, some 10 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
 ifdef RUNNING
-	@$(WITH_STACK) exec $(DATA)/bin/boxoffice bench $(FLAGS)
+	@$(WITH_STACK) exec $(LAB) bench $(FLAGS)
 else
 	@$(call ON_FRESH_STACK,$(BENCH_BIN)) \
-	$(or $(BENCH_BIN),$(BENCH_DATA)/bin)/boxoffice bench $(FLAGS)
+	$(LAB) bench $(FLAGS)
 endif
 
-bench-compare: ## what result B is to result A (A=….json B=….json)
-	@go run ./cmd/boxoffice bench compare "$(A)" "$(B)"
+bench-compare: $(LAB) ## what result B is to result A (A=….json B=….json)
+	@$(LAB) bench compare "$(A)" "$(B)"
 
 bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slower variant on a fresh stack of its own, some 20 minutes
-	go build -buildvcs=false -tags benchvariants -o bin/variants/ ./cmd/...
+	@# The lab's program is the product with its variants: here it takes the product's place.
+	go build -buildvcs=false -o bin/variants/ ./cmd/mockpay
+	cd lab && for name in boxoffice lab; do go build -buildvcs=false -o ../bin/variants/$$name ./cmd/lab; done
 	@rm -rf bench-results/variants
 	@for round in $$(seq $(VARIANT_ROUNDS)); do for variant in $(VARIANTS); do \
 	  echo "== $$variant, round $$round of $(VARIANT_ROUNDS)"; \
@@ -147,10 +151,10 @@ bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slowe
 	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" BENCH_STACK_FLAGS=$$up \
 	    FLAGS="--phases journey --out bench-results/variants $(VARIANT_FLAGS) $(FLAGS)" || exit 1; \
 	done; done
-	@echo; bin/variants/boxoffice bench variants bench-results/variants/*.json
+	@echo; bin/variants/lab bench variants bench-results/variants/*.json
 
-bench-recovery: $(DEVSTACK) build ## kill -9 of a whole stack with 1,000 to 10,000 open checkouts, and what becomes of them, some 20 minutes (LEDGER=…, FLAGS=…)
-	@$(call ON_FRESH_STACK,$(CURDIR)/bin) bin/boxoffice bench recovery $(FLAGS) $(BENCH_UP) --bin-dir $(CURDIR)/bin
+bench-recovery: $(DEVSTACK) $(LAB) build ## kill -9 of a whole stack with 1,000 to 10,000 open checkouts, and what becomes of them, some 20 minutes (LEDGER=…, FLAGS=…)
+	@$(call ON_FRESH_STACK,$(CURDIR)/bin) $(LAB) bench recovery $(FLAGS) $(BENCH_UP) --bin-dir $(CURDIR)/bin
 
 bench-nodes: ## what a second process of the box office on one stack gains, one and two in turn, some 3 minutes (LEDGER=tigerbeetle|postgres)
 	@$(MAKE) --no-print-directory bench LEDGER=$(if $(filter auto,$(LEDGER)),tigerbeetle,$(LEDGER)) \
@@ -164,7 +168,7 @@ build: ## compile the programs into bin/
 	go build -buildvcs=false -o bin/ ./cmd/...
 
 histories: ## capture the workflow histories that the replay tests run on
-	go test -count=1 ./e2e -run 'Test(BoxOffice|CancelSale)/embedded' -timeout 15m -v -capture "$(CURDIR)/workflows/testdata/histories"
+	cd lab && go test -count=1 ./e2e -run 'Test(BoxOffice|CancelSale)/embedded' -timeout 15m -v -capture "$(CURDIR)/workflows/testdata/histories"
 	go test -count=1 ./workflows -run 'TestAPaymentInTheTaskThatCloses|TestLateHistories' -histories "$(CURDIR)/workflows/testdata/histories"
 
 clean: $(DEVSTACK) ## remove the data directory, with every sale in it (FLAGS=--yes does not ask)
@@ -175,3 +179,6 @@ $(DEVSTACK):
 	@command -v go >/dev/null || { echo "the go command is not on PATH; install the Go release that go.mod names"; exit 1; }
 	@test -x $@ || echo "compiling the local stack"
 	@cd deploy/devstack && $(NESTED) go build -buildvcs=false -o ../../$@ .
+
+$(LAB):
+	@cd lab && go build -buildvcs=false -o ../$@ ./cmd/lab

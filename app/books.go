@@ -4,50 +4,91 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
-	"boxoffice/lab/postgres"
 	"boxoffice/ledger"
 	"boxoffice/ledger/embedded"
 )
 
-// Kinds of ledger, all behind the official client's interface.
+// A Ledger is a kind of ledger that serve can keep its books in.
+type Ledger struct {
+	// Open gives the official client's interface to it. While it fails the service waits and
+	// tries again, unless waiting will not help (Permanent).
+	Open func(ctx context.Context, node LedgerNode) (tb.Client, error)
+	// Next is what to do where the service waits for it.
+	Next string
+	// Reopens says that a session which the ledger has ended may be opened again.
+	Reopens bool
+}
+
+// LedgerNode is what a ledger may know of the process that opens it.
+type LedgerNode struct {
+	Config
+	Role string // all, api or worker
+	Log  *slog.Logger
+}
+
+// The kinds of ledger that the product has. auto is one of the two.
 const (
 	ledgerAuto        = "auto"
 	ledgerTigerBeetle = "tigerbeetle"
 	ledgerEmbedded    = "embedded"
-	ledgerPostgres    = "postgres" // the baseline: only where it is asked for
 )
+
+// ledgers are all kinds by name.
+func (p Program) ledgers() map[string]Ledger {
+	all := map[string]Ledger{
+		ledgerTigerBeetle: {
+			Open: dialTigerBeetle, Reopens: true,
+			Next: "start the TigerBeetle cluster, or correct TIGERBEETLE_ADDRESS and TIGERBEETLE_CLUSTER_ID",
+		},
+		ledgerEmbedded: {
+			Open: openEmbedded,
+			Next: "stop the other process that has the embedded ledger's directory (BOXOFFICE_DATA_DIR)",
+		},
+	}
+	maps.Copy(all, p.Ledgers)
+	return all
+}
+
+func (p Program) ledgerNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(p.ledgers())), ", ")
+}
 
 // errPermanent marks what no waiting will heal.
 var errPermanent = errors.New("waiting will not help")
 
 func isPermanent(err error) bool { return errors.Is(err, errPermanent) }
 
+// Permanent says of a failure to open something that trying again will not help.
+func Permanent(err error) error { return fmt.Errorf("%w: %w", errPermanent, err) }
+
 // openLedger waits for the ledger and puts the batcher on it.
 func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Batcher, error) {
-	dial, kind, err := s.ledgerDialer()
+	name, kind, err := s.chosenLedger()
 	if err != nil {
 		return nil, err
 	}
-	c, err := await(ctx, s.log, &s.waiting, kind, dial)
+	open := func(ctx context.Context) (tb.Client, error) {
+		return kind.Open(ctx, LedgerNode{Config: s.config, Role: s.role, Log: s.log})
+	}
+	c, err := await(ctx, s.log, &s.waiting, dependency{"ledger", kind.Next}, open)
 	if err != nil {
 		return nil, err
 	}
-	name := ledgerEmbedded
 	options := []ledger.BatcherOption{ledger.WithLogger(s.log), ledger.WithObserver(meter)}
-	switch kind {
-	case needsTigerBeetle:
-		name = ledgerTigerBeetle
-		options = append(options, ledger.WithRedial(dial))
-	case needsPostgres:
-		name = ledgerPostgres
+	if kind.Reopens {
+		options = append(options, ledger.WithRedial(open))
 	}
 	meter.runsOn(name)
-	return ledger.NewBatcher(c, s.variant.batcher(options)...), nil
+	return ledger.NewBatcher(c, append(options, s.program.Tuning.Batcher...)...), nil
 }
 
 // closeLedger sends what was accepted, then closes the ledger behind it: the
@@ -58,57 +99,44 @@ func (s *service) closeLedger(batcher *ledger.Batcher) {
 	}
 }
 
-func (s *service) ledgerDialer() (dial ledger.DialFunc, what dependency, err error) {
-	kind := s.ledgerKind
-	if kind == ledgerAuto && len(s.TigerBeetleAddresses) > 0 {
-		kind = ledgerTigerBeetle
+func (s *service) chosenLedger() (name string, kind Ledger, err error) {
+	name = s.ledgerKind
+	switch {
+	case name == ledgerAuto && len(s.TigerBeetleAddresses) > 0:
+		name = ledgerTigerBeetle
+	case name == ledgerAuto:
+		name = ledgerEmbedded
+	case name == ledgerTigerBeetle && len(s.TigerBeetleAddresses) == 0:
+		return name, kind, errors.New("--ledger tigerbeetle needs TIGERBEETLE_ADDRESS, the replicas' host:port,…")
 	}
-	switch kind {
-	case ledgerTigerBeetle:
-		if len(s.TigerBeetleAddresses) == 0 {
-			return nil, dependency{}, errors.New("--ledger tigerbeetle needs TIGERBEETLE_ADDRESS, the replicas' host:port,…")
-		}
-		return s.dialTigerBeetle, needsTigerBeetle, nil
-	case ledgerAuto, ledgerEmbedded:
-		return s.openEmbedded, needsEmbedded, nil
-	case ledgerPostgres:
-		return s.openPostgres, needsPostgres, nil
-	default:
-		return nil, dependency{}, fmt.Errorf("--ledger %q: want auto, tigerbeetle, embedded or postgres", s.ledgerKind)
+	kind, ok := s.program.ledgers()[name]
+	if !ok {
+		return name, kind, fmt.Errorf("--ledger %q: want auto, %s", s.ledgerKind, s.program.ledgerNames())
 	}
+	return name, kind, nil
 }
 
-func (s *service) dialTigerBeetle(ctx context.Context) (tb.Client, error) {
-	c, err := ledger.Dial(ctx, ledger.Config{ClusterID: s.TigerBeetleClusterID, Addresses: s.TigerBeetleAddresses})
+func dialTigerBeetle(ctx context.Context, node LedgerNode) (tb.Client, error) {
+	c, err := ledger.Dial(ctx, ledger.Config{ClusterID: node.TigerBeetleClusterID, Addresses: node.TigerBeetleAddresses})
 	if err == nil {
-		s.log.Info("ledger: TigerBeetle", "addresses", s.TigerBeetleAddresses)
+		node.Log.Info("ledger: TigerBeetle", "addresses", node.TigerBeetleAddresses)
 	}
 	return c, err
 }
 
-func (s *service) openEmbedded(context.Context) (tb.Client, error) {
-	if s.role != roleAll {
-		return nil, fmt.Errorf("%w: the embedded ledger lives in one process; --role %s needs a TigerBeetle (TIGERBEETLE_ADDRESS)", errPermanent, s.role)
+func openEmbedded(_ context.Context, node LedgerNode) (tb.Client, error) {
+	if node.Role != roleAll {
+		return nil, Permanent(fmt.Errorf("the embedded ledger lives in one process; --role %s needs a TigerBeetle (TIGERBEETLE_ADDRESS)", node.Role))
 	}
-	dir := filepath.Join(s.DataDir, "ledger")
+	dir := filepath.Join(node.DataDir, "ledger")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("%w: %w", errPermanent, err)
+		return nil, Permanent(err)
 	}
-	engine, err := embedded.Open(dir, withFailpoints(embedded.Options{Logger: s.log}))
+	engine, err := embedded.Open(dir, withFailpoints(embedded.Options{Logger: node.Log}))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errPermanent, err)
+		return nil, Permanent(err)
 	}
 	return engine, nil
-}
-
-// openPostgres keeps the books beside the orders, in a schema of their own.
-func (s *service) openPostgres(ctx context.Context) (tb.Client, error) {
-	client, err := postgres.Open(ctx, string(s.DatabaseURL), postgres.Options{Logger: s.log})
-	if err != nil {
-		return nil, err
-	}
-	s.log.Warn("ledger: rows in Postgres, the baseline of the comparison; for production use a TigerBeetle cluster (--ledger tigerbeetle)")
-	return client, nil
 }
 
 // pingLedger asks for an account that nobody has: any answer will do.

@@ -67,11 +67,17 @@ type config struct {
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how much longer than its checkout's deadline a new hold lives in the ledger
 
-	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see ledgerDialer
+	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see Program.ledgers
 	TigerBeetleAddresses []string // empty: the embedded ledger
 	TigerBeetleClusterID tb.Uint128
 	DataDir              string // the embedded ledger's parent
 }
+
+// Config is what a build of one's own may know of it.
+type Config = config
+
+// ReadConfig reads it, for the commands of a build of one's own.
+func ReadConfig() (Config, error) { return readConfig() }
 
 func readConfig() (config, error) {
 	c := config{

@@ -6,9 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+
+	"boxoffice/ledger"
+	"boxoffice/orders"
+	"boxoffice/worker"
 )
 
 const usage = `boxoffice sells tickets without ever overselling.
@@ -19,8 +28,6 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
   boxoffice restore-orders
                         put back orders and refunds that the database lost (I7); writes nothing without --apply
-  boxoffice demo        send more buyers than there are seats, then verify
-  boxoffice bench       measure rates, latencies and what a checkout costs; "bench compare" two results
   boxoffice draw        check the draw of a waiting room and print its places
   boxoffice presale-codes
                         make, bring or revoke the presale codes of a sale
@@ -28,41 +35,84 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
-
+%s
 Every command reads its addresses and secrets from the environment; for the
 local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
 `
 
-// A command runs until it is done or the context ends.
-type command func(ctx context.Context, args []string) error
+// A Command of a program runs until it is done or the context ends.
+type Command func(ctx context.Context, args []string) error
 
-var commands = map[string]command{
-	"serve":          serve,
-	"migrate":        migrate,
-	"seed":           seed,
-	"verify":         verify,
-	"demo":           runDemo,
-	"restore-orders": restoreOrders,
-	"move-ledger":    moveLedger,
-	"codec":          serveCodec,
-	"draw":           drawPlace,
-	"presale-codes":  presaleCodes,
-	"invitations":    invitations,
-	"bench":          runBench,
-	"openapi":        printOpenAPI,
+// A Program is the box office and what a build of one's own adds to it. The zero Program
+// is the product.
+type Program struct {
+	// Ledgers are kinds of ledger beside TigerBeetle and the embedded one, by what
+	// --ledger and BOXOFFICE_LEDGER call them.
+	Ledgers map[string]Ledger
+	// Commands are more commands, Usage the lines that list them.
+	Commands map[string]Command
+	Usage    string
+	// Tuning changes how the packages below work; they say what each option is for.
+	Tuning Tuning
+	// Collectors are more metrics.
+	Collectors []prometheus.Collector
+}
+
+// Tuning is what the packages can be told in code. What operators may want to change is
+// in the environment instead.
+type Tuning struct {
+	Temporal []worker.DialOption
+	Worker   []worker.Option
+	// Desk may wrap the client that checkouts are started and paid with.
+	Desk    func(client.Client) client.Client
+	Batcher []ledger.BatcherOption
+	Orders  orders.Options
+}
+
+func (t Tuning) desk(c client.Client) client.Client {
+	if t.Desk == nil {
+		return c
+	}
+	return t.Desk(c)
+}
+
+func (p Program) commands() map[string]Command {
+	all := map[string]Command{
+		"serve":          p.serve,
+		"migrate":        migrate,
+		"seed":           seed,
+		"verify":         verify,
+		"restore-orders": restoreOrders,
+		"move-ledger":    moveLedger,
+		"codec":          serveCodec,
+		"draw":           drawPlace,
+		"presale-codes":  presaleCodes,
+		"invitations":    invitations,
+		"openapi":        printOpenAPI,
+		"demo":           movedToTheLab,
+		"bench":          movedToTheLab,
+	}
+	maps.Copy(all, p.Commands)
+	return all
+}
+
+// movedToTheLab: the crowd and the bench are no part of the product.
+func movedToTheLab(context.Context, []string) error {
+	return errors.New("this is a command of the lab: make demo and make bench run it, or go -C lab run ./cmd/lab")
 }
 
 // Main runs the command that the arguments begin with. It returns the exit code.
-func Main(args []string) int {
+func (p Program) Main(args []string) int {
+	commands := p.commands()
 	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprintf(os.Stderr, usage, p.Usage)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := commands[args[0]](ctx, args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "boxoffice %s: %v\n", args[0], err)
+		fmt.Fprintf(os.Stderr, "%s %s: %v\n", filepath.Base(os.Args[0]), args[0], err)
 		return exitCode(err)
 	}
 	return 0

@@ -69,6 +69,13 @@ func newMetrics() *metrics {
 	return m
 }
 
+// LedgerMeter observes a batcher as serve's own is observed, for the commands of a build
+// of one's own.
+func LedgerMeter() (ledger.Observer, *prometheus.Registry) {
+	m := newMetrics()
+	return m, m.registry
+}
+
 // watchRefunds shows the money that goes back and has not yet, as a look found it.
 func (m *metrics) watchRefunds(l *look[orders.Owed], now func() time.Time) {
 	m.registry.MustRegister(owedCollector{look: l, now: now})

@@ -42,10 +42,10 @@ const (
 	drainMax        = time.Minute
 )
 
-func serve(ctx context.Context, args []string) error {
+func (p Program) serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	role := flags.String("role", roleAll, "all, api or worker")
-	ledgerKind := flags.String("ledger", "", "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), tigerbeetle, embedded or postgres (a baseline); default: BOXOFFICE_LEDGER, else auto")
+	ledgerKind := flags.String("ledger", "", "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), "+p.ledgerNames()+"; default: BOXOFFICE_LEDGER, else auto")
 	drain := flags.Duration("drain", 0, "how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -66,7 +66,7 @@ func serve(ctx context.Context, args []string) error {
 		return err
 	}
 	boundGarbage()
-	s := &service{config: c, role: *role, ledgerKind: cmp.Or(*ledgerKind, c.Ledger), drain: *drain, log: log}
+	s := &service{program: p, config: c, role: *role, ledgerKind: cmp.Or(*ledgerKind, c.Ledger), drain: *drain, log: log}
 	return s.run(ctx, s.start)
 }
 
@@ -83,12 +83,12 @@ func boundGarbage() {
 
 // service is one process of the box office.
 type service struct {
+	program Program
 	config
 	role       string
 	ledgerKind string
 	drain      time.Duration
 	log        *slog.Logger
-	variant    variant
 	waiting    waiting
 	stopping   atomic.Bool // /readyz says no, whatever works
 
@@ -143,9 +143,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	meter := newMetrics()
-	if s.variant, err = chosenVariant(meter.registry); err != nil {
-		return err
-	}
+	meter.registry.MustRegister(s.program.Collectors...)
 	store, batcher, temporal, err := s.openAll(ctx, meter)
 	if err != nil {
 		return err
@@ -159,7 +157,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		notices = activities.NewHoldNotices()
 	}
 	watch := clocks.New(s.log)
-	desk := checkouts.NewDesk(timedTemporal{s.variant.client(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, providers, book)
+	desk := checkouts.NewDesk(timedTemporal{s.program.Tuning.desk(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, providers, book)
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter, clocks: watch,
@@ -220,8 +218,10 @@ type parts struct {
 }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
+	options := s.program.Tuning.Orders
+	options.Recorded = meter.ordersRecorded
 	// The pool outlives the start: its background work must not end with it.
-	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), s.variant.orders(orders.Options{Recorded: meter.ordersRecorded}))
+	store, err := orders.Open(context.WithoutCancel(ctx), string(s.DatabaseURL), options)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
 
 func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
 	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
-		c, err := s.dialTemporal(ctx, s.log, s.variant.connection()...)
+		c, err := s.dialTemporal(ctx, s.log, s.program.Tuning.Temporal...)
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +276,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 		SaleCancel: activities.SaleCancel{
 			Drainer: p.book, Cancellations: p.store, Canceler: p.desk,
 		},
-	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.variant.worker()...)
+	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.program.Tuning.Worker...)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("checkout worker: %w", err)
 	}

@@ -404,7 +404,7 @@ func TestGarbageIsCollectedEarlierUnlessTheOperatorSaysOtherwise(t *testing.T) {
 			newService(t, roleWorker) // for its environment
 			stopped, stop := context.WithCancel(t.Context())
 			stop()
-			require.NoError(t, serve(stopped, []string{"--role", roleWorker}))
+			require.NoError(t, Program{}.serve(stopped, []string{"--role", roleWorker}))
 			if got := debug.SetGCPercent(before); got != want {
 				t.Errorf("%d %%, want %d", got, want)
 			}

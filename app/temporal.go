@@ -14,6 +14,15 @@ import (
 	"boxoffice/worker"
 )
 
+// DialTemporal connects as the environment says, for the commands of a build of one's
+// own.
+func (c config) DialTemporal(ctx context.Context, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
+	if err := c.forTemporal(); err != nil {
+		return nil, err
+	}
+	return c.dialTemporal(ctx, log, with...)
+}
+
 // dialTemporal connects as the environment says.
 func (c config) dialTemporal(ctx context.Context, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
 	with = append([]worker.DialOption{worker.WithConnection(c.Temporal)}, with...)

@@ -28,10 +28,11 @@ func verify(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return verifySales(ctx, c, flags.Args(), *wait, *asJSON)
+	return VerifySales(ctx, c, flags.Args(), *wait, *asJSON)
 }
 
-func verifySales(ctx context.Context, c config, sales []string, wait time.Duration, asJSON bool) error {
+// VerifySales audits some sales and prints what came of it.
+func VerifySales(ctx context.Context, c Config, sales []string, wait time.Duration, asJSON bool) error {
 	if err := c.forOrganiser(); err != nil {
 		return err
 	}

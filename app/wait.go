@@ -24,14 +24,11 @@ const (
 type dependency struct{ name, next string }
 
 var (
-	needsOrders      = dependency{"orders database", "start Postgres, or correct DATABASE_URL; a schema that is missing or too old needs `boxoffice migrate`"}
-	needsTemporal    = dependency{"temporal", "start Temporal, or correct TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS…; missing search attributes need `boxoffice migrate`"}
-	needsAttributes  = dependency{"temporal search attributes", "look at Temporal's own log"}
-	needsSchedule    = dependency{"temporal schedule of the audit", "look at Temporal's own log"}
-	needsTigerBeetle = dependency{"ledger", "start the TigerBeetle cluster, or correct TIGERBEETLE_ADDRESS and TIGERBEETLE_CLUSTER_ID"}
-	needsEmbedded    = dependency{"ledger", "stop the other process that has the embedded ledger's directory (BOXOFFICE_DATA_DIR)"}
-	needsPostgres    = dependency{"ledger", "start Postgres, or correct DATABASE_URL; its user must be allowed to create the schema \"ledger\""}
-	needsBoxOffice   = dependency{"box office", "start `boxoffice serve`, or correct BOXOFFICE_ADMIN_URL"}
+	needsOrders     = dependency{"orders database", "start Postgres, or correct DATABASE_URL; a schema that is missing or too old needs `boxoffice migrate`"}
+	needsTemporal   = dependency{"temporal", "start Temporal, or correct TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS…; missing search attributes need `boxoffice migrate`"}
+	needsAttributes = dependency{"temporal search attributes", "look at Temporal's own log"}
+	needsSchedule   = dependency{"temporal schedule of the audit", "look at Temporal's own log"}
+	needsBoxOffice  = dependency{"box office", "start `boxoffice serve`, or correct BOXOFFICE_ADMIN_URL"}
 )
 
 // waiting is what the start waits for, for /readyz.

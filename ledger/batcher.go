@@ -89,9 +89,9 @@ func WithQueueEventsMax(n int) BatcherOption {
 	return func(c *batcherConfig) { c.queueEventsMax = n }
 }
 
-// WithUnitsMax bounds how many callers share a request, beside the room that it
-// has. It is for benchmarks: 1 shows what batching gains.
-func WithUnitsMax(n int) BatcherOption {
+// WithRequestUnitsMax bounds how many units share a request, beside the room that it
+// has: they share its fate too, and are all unknown where its answer is lost.
+func WithRequestUnitsMax(n int) BatcherOption {
 	return func(c *batcherConfig) { c.unitsMax = n }
 }
 

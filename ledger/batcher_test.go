@@ -575,9 +575,9 @@ func wholeUnits(r *rapid.T, requests [][]tb.Transfer) map[int]int {
 	return whole
 }
 
-func TestUnitsMaxSendsOneCallerAtATime(t *testing.T) {
+func TestRequestUnitsMaxSendsOneCallerAtATime(t *testing.T) {
 	f := newFake()
-	b := newBatcher(t, f, ledger.WithUnitsMax(1))
+	b := newBatcher(t, f, ledger.WithRequestUnitsMax(1))
 	f.block()
 	var g sync.WaitGroup
 	for i := range 5 {

@@ -10,30 +10,27 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of the group commit.
-const (
-	// batchOrdersMax is what one transaction takes: some 300 kB. Above it a
-	// commit is no longer what an order costs.
-	batchOrdersMax = 256
-	// queueOrdersMax bounds what waits: sixteen transactions.
-	queueOrdersMax = 16 * batchOrdersMax
-)
+// queueOrdersMax bounds what waits for the group commit: sixteen transactions of the default size.
+const queueOrdersMax = 16 * RecordOrdersMaxDefault
 
 var errRecordQueueFull = errors.New("too many orders wait to be recorded")
 
-// A recordQueue is the group commit: one transaction is under way at a time, and
-// what comes meanwhile is the next one. Nothing waits for company, so a lone
+// A recordQueue is the group commit: one transaction is under way at a time (or a few:
+// Options.RecordTransactionsMax), and what comes meanwhile is the next one. Nothing waits for company, so a lone
 // order is sent at once; and a commit, which costs a flush of the disk, serves
 // all who waited for the one before.
 type recordQueue struct {
-	record func([]*recording) // settles all of them
+	record               func([]*recording) // settles all of them
+	batchMax, runningMax int
 
 	mu      sync.Mutex
 	waiting []*recording // in the order of their arrival
-	running bool         // a goroutine takes from it until it is empty
+	running int          // goroutines that take from it until it is empty
 }
 
-func newRecordQueue(record func([]*recording)) *recordQueue { return &recordQueue{record: record} }
+func newRecordQueue(record func([]*recording), batchMax, runningMax int) *recordQueue {
+	return &recordQueue{record: record, batchMax: batchMax, runningMax: runningMax}
+}
 
 // submit waits for the order's turn and its answer. Who gives up while queued
 // has certainly written nothing; who gives up later does not know, and the others
@@ -87,8 +84,8 @@ func (q *recordQueue) enqueue(r *recording) bool {
 		return false
 	}
 	q.waiting = append(q.waiting, r)
-	if !q.running {
-		q.running = true
+	if q.running < q.runningMax {
+		q.running++
 		go q.run()
 	}
 	return true
@@ -126,10 +123,12 @@ func (q *recordQueue) run() {
 func (q *recordQueue) take() []*recording {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(len(q.waiting), batchOrdersMax)
+	n := min(len(q.waiting), q.batchMax)
 	batch := slices.Clone(q.waiting[:n])
 	q.waiting = slices.Delete(q.waiting, 0, n)
-	q.running = n > 0
+	if n == 0 {
+		q.running--
+	}
 	return batch
 }
 

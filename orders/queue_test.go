@@ -134,8 +134,8 @@ func TestRecordTakesAllWhoWaitIntoOneTransaction(t *testing.T) {
 	wantEqual(t, "orders by transaction", f.sent(), []int{1, 32})
 }
 
-func TestRecordOneByOne(t *testing.T) {
-	f := newTraffic(t, orders.Options{RecordOneByOne: true})
+func TestRecordOneOrderATransaction(t *testing.T) {
+	f := newTraffic(t, orders.Options{RecordOrdersMax: 1, RecordTransactionsMax: 4})
 	release := f.holdUp(t)
 	var answers []<-chan answer
 	for _, sold := range f.solds(t, 4) {

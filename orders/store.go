@@ -33,9 +33,11 @@ type Options struct {
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
 	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
 
-	// RecordOneByOne gives every sold order a transaction of its own. It is for
-	// benchmarks, which show what the shared ones save.
-	RecordOneByOne bool
+	// RecordOrdersMax is how many sold orders share a transaction, and its fate, at most;
+	// default RecordOrdersMaxDefault. RecordTransactionsMax is how many such transactions are under
+	// way at a time: with one, the default, all who wait share the next.
+	RecordOrdersMax       int
+	RecordTransactionsMax int
 	// Recorded is told how many orders each transaction of Record was sent with.
 	// It must return at once. Nil: nobody is told.
 	Recorded func(orders int)
@@ -45,7 +47,8 @@ type Options struct {
 const (
 	ConnectionsMaxDefault   = 10 // a Postgres of the usual 100 serves several nodes
 	PublicMaxDefault        = 4
-	QueuesMaxDefault        = 4 // an exchange takes a millisecond or two: some 150 sales at a time
+	RecordOrdersMaxDefault  = 256 // some 300 kB. Above it a commit is no longer what an order costs
+	QueuesMaxDefault        = 4   // an exchange takes a millisecond or two: some 150 sales at a time
 	ConnectTimeoutDefault   = 5 * time.Second
 	StatementTimeoutDefault = 5 * time.Second
 	CallTimeoutDefault      = 10 * time.Second
@@ -61,7 +64,7 @@ type Store struct {
 	queues      *Store // likewise
 	pool        *pgxpool.Pool
 	callTimeout time.Duration
-	records     *recordQueue // nil: one by one
+	records     *recordQueue // nil in Public and Queues
 	recorded    func(orders int)
 }
 
@@ -107,9 +110,7 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	if s.recorded == nil {
 		s.recorded = func(int) {}
 	}
-	if !o.RecordOneByOne {
-		s.records = newRecordQueue(s.recordBatch)
-	}
+	s.records = newRecordQueue(s.recordBatch, cmp.Or(o.RecordOrdersMax, RecordOrdersMaxDefault), cmp.Or(o.RecordTransactionsMax, 1))
 	return s, nil
 }
 

@@ -23,7 +23,7 @@ func TestEveryEndingIsProved(t *testing.T) {
 	rows := endingRow.FindAllStringSubmatch(page, -1)
 	require.NotEmpty(t, rows)
 	workflowTests := read(t, "*_test.go")
-	endToEnd := read(t, "../e2e/*_test.go")
+	endToEnd := read(t, "../lab/e2e/*_test.go")
 	listed := map[string]bool{}
 	for _, row := range rows {
 		ending, test := row[1], strings.TrimSpace(row[2])

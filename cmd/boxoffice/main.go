@@ -9,4 +9,4 @@ import (
 	"boxoffice/app"
 )
 
-func main() { os.Exit(app.Main(os.Args[1:])) }
+func main() { os.Exit(app.Program{}.Main(os.Args[1:])) }

@@ -68,7 +68,7 @@ func up(args []string) error {
 	var o stack.Options
 	ledger := set.String("ledger", "auto", "auto, tigerbeetle, embedded or postgres (a baseline); auto takes a TigerBeetle where there is one")
 	repo := set.String("repo", "", "the box office's checkout (default: found upwards from here)")
-	set.StringVar(&o.BinDir, "bin-dir", "", "take boxoffice and mockpay from this `directory` instead of building them")
+	set.StringVar(&o.BinDir, "bin-dir", "", "take boxoffice (with --ledger postgres: lab) and mockpay from this `directory` instead of building them")
 	set.BoolVar(&o.FreePorts, "free-ports", false, "listen on free ports; dev.env and stack.json tell which")
 	set.BoolVar(&o.Download, "download-postgres", false, "use downloaded Postgres binaries even where one is installed")
 	set.BoolVar(&o.Race, "race", false, "build the box office and MockPay with the race detector")

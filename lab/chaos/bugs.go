@@ -32,7 +32,7 @@ var bugs = []bug{
 	{
 		name: "the same success, told again, is a second payment",
 		edits: []edit{
-			{"workflows/late.go", "	case state.Payment == capture.Payment:\n		return input, false\n", "	case false:\n"},
+			{"workflows/late.go", "	if state.Payment == capture.Payment {\n", "	if false {\n"},
 			{"activities/activities.go", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{}, nil\n", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{Due: true}, nil\n"},
 			{"activities/activities.go", "	return a.whileOwed(domain.OrderID{}, a.Orders.FinishRefund(ctx, done.Payment, done.At))\n", "	_ = a.Orders.FinishRefund(ctx, done.Payment, done.At)\n	return nil\n"},
 		},
@@ -87,13 +87,13 @@ var bugs = []bug{
 	},
 	{
 		name:     "late money is dropped",
-		edits:    []edit{{"checkouts/payments.go", "	if !late {\n", "	if !late || event.ID != \"\" {\n"}},
+		edits:    []edit{{"checkouts/payments.go", "	case !late:\n", "	case !late || event.ID != \"\":\n"}},
 		caughtBy: []string{"I2", "I6"},
 		expose:   lateMoney,
 	},
 	{
 		name:     "a second capture is kept",
-		edits:    []edit{{"workflows/late.go", "	case state.Payment != \"\":\n", "	case state.Payment != \"\":\n		return input, false\n"}},
+		edits:    []edit{{"workflows/late.go", "	if state.Payment == capture.Payment {\n", "	if state.Payment != \"\" {\n"}},
 		caughtBy: []string{"I5"},
 		expose:   secondCapture,
 	},

@@ -79,7 +79,7 @@ func readConfig(command string, args []string) (config, error) {
 	ledger := set.String("ledger", "auto", "auto (TigerBeetle where it is on PATH), tigerbeetle or embedded")
 	seed := set.Uint64("seed", 0, "decides the faults, their order and the buyers; 0 takes a new one")
 	only := set.String("only", "", "only faults, or bugs, whose names match this regular `expression`")
-	set.StringVar(&c.repo, "repo", "../..", "the box office's checkout")
+	set.StringVar(&c.repo, "repo", "..", "the box office's checkout")
 	set.StringVar(&c.dir, "dir", "", "where the run's data, logs and report go (default: a new folder of the system's temporary one)")
 	set.IntVar(&c.seconds, "seconds", 0, "for how long faults are begun; 0 goes through all of them, once")
 	set.Float64Var(&c.rate, "rate", 6, "buyers a second")

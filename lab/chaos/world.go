@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,11 +74,13 @@ func build(ctx context.Context, c config, into, overlay string) error {
 	if c.race {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/boxoffice", "./cmd/mockpay", "./lab/replay")...)
-	cmd.Dir = c.repo
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	for module, programs := range map[string][]string{".": {"./cmd/boxoffice", "./cmd/mockpay"}, "lab": {"./replay"}} {
+		cmd := exec.CommandContext(ctx, "go", append(slices.Clone(args), programs...)...)
+		cmd.Dir = filepath.Join(c.repo, module)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
 	}
 	return nil
 }

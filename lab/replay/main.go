@@ -5,7 +5,7 @@
 // where the box office does: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
 // BOXOFFICE_PAYLOAD_KEYS.
 //
-//	go run ./lab/replay -failed folder
+//	go -C lab run ./replay -failed folder
 //
 // It exits with 1 where a history does not replay, names its workflow, and leaves
 // it in the folder as JSON, as sealed as the server has it.

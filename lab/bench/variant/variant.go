@@ -1,9 +1,9 @@
 // Package variant is the checkout written in slower ways, so that what each step
 // of the fast one gains can be measured again at any time.
 //
-// It is no configuration of the product: only a boxoffice built with the tag
-// "benchvariants" (make bench-variants does) can run one. Every variant sells
-// correctly, by the same workflow code; only the way there is longer.
+// The product has none of them: only the lab's program (lab/cmd/lab) can run one.
+// Every variant sells correctly, by the same workflow code; only the way there is
+// longer.
 package variant
 
 import (

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"boxoffice/deploy/devstack/internal/tigerbeetle"
 	"boxoffice/deploy/devstack/internal/toolchain"
 )
 
@@ -30,7 +31,15 @@ func (s *stack) buildProduct(ctx context.Context) (string, error) {
 		folder = s.dir.File("bin")
 	}
 	s.boxoffice, s.mockpayBin = filepath.Join(folder, "boxoffice"), filepath.Join(folder, "mockpay")
+	// The product has no ledger in Postgres: the lab's program is the product with that baseline.
+	module, program := s.Repo, "./cmd/boxoffice"
+	if s.ledger == tigerbeetle.Postgres {
+		module, program = filepath.Join(s.Repo, "lab"), "./cmd/lab"
+	}
 	if s.BinDir != "" {
+		if s.ledger == tigerbeetle.Postgres {
+			s.boxoffice = filepath.Join(folder, "lab")
+		}
 		return "prebuilt, from " + s.BinDir, missing(s.boxoffice, s.mockpayBin)
 	}
 	if err := os.MkdirAll(folder, dirMode); err != nil {
@@ -39,7 +48,7 @@ func (s *stack) buildProduct(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildWithin)
 	defer cancel()
 	for _, target := range []toolchain.Target{
-		{Module: s.Repo, Pkg: "./cmd/boxoffice", Out: s.boxoffice, Race: s.Race, Cgo: true},
+		{Module: module, Pkg: program, Out: s.boxoffice, Race: s.Race, Cgo: true},
 		{Module: s.Repo, Pkg: "./cmd/mockpay", Out: s.mockpayBin, Race: s.Race, Cgo: true},
 	} {
 		if err := toolchain.Build(ctx, target); err != nil {

@@ -31,23 +31,30 @@ const (
 )
 
 // repository is the root of the checkout, seen from this package.
-const repository = ".."
+const repository = "../.."
+
+// A build is a program to compile.
+type build struct {
+	cgo  string
+	args []string
+}
 
 // tools are the programs under test, built once: the service and MockPay with
-// the race detector.
+// the race detector. lab is the service where the ledger is the lab's.
 var tools = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "boxoffice-e2e-bin-")
 	if err != nil {
 		return "", err
 	}
-	for _, build := range []struct {
-		cgo  string
-		args []string
-	}{
+	builds := []build{
 		{"1", []string{"build", "-race", "-o", dir + "/boxoffice", "./cmd/boxoffice"}},
 		{"1", []string{"build", "-race", "-o", dir + "/mockpay", "./cmd/mockpay"}},
 		{"0", []string{"build", "-C", "deploy/devstack", "-o", dir + "/devstack", "."}},
-	} {
+	}
+	if _, err := exec.LookPath("tigerbeetle"); err != nil { // see ledgerOfSeveralNodes
+		builds = append(builds, build{"1", []string{"build", "-C", "lab", "-race", "-o", dir + "/lab", "./cmd/lab"}})
+	}
+	for _, build := range builds {
 		cmd := exec.Command("go", build.args...)
 		cmd.Dir = repository
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+build.cgo, "GOWORK=off")
@@ -87,7 +94,10 @@ func ledgers(t *testing.T) []string {
 	return []string{embeddedLedger, "tigerbeetle"}
 }
 
-const embeddedLedger = "embedded"
+const (
+	embeddedLedger = "embedded"
+	postgresLedger = "postgres" // the lab's
+)
 
 // stack is a running local stack.
 type stack struct {

@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"context"
@@ -13,10 +13,11 @@ import (
 
 	"go.temporal.io/sdk/client"
 
+	"boxoffice/app"
 	"boxoffice/lab/bench"
 )
 
-const benchRecoveryUsage = `usage: boxoffice bench recovery [flags] COMMAND...
+const benchRecoveryUsage = `usage: lab bench recovery [flags] COMMAND...
 
 Opens checkouts, kills every process of the local stack that the environment
 points at, starts it again and looks what became of them. Its data stays.
@@ -38,9 +39,9 @@ func runBenchRecovery(ctx context.Context, args []string) error {
 		return err
 	}
 	if flags.NArg() == 0 {
-		return errors.New("bench recovery needs the command that starts the stack again: make bench-recovery has it, boxoffice bench recovery -h says more")
+		return errors.New("bench recovery needs the command that starts the stack again: make bench-recovery has it, lab bench recovery -h says more")
 	}
-	c, err := readConfig()
+	c, err := app.ReadConfig()
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func runBenchRecovery(ctx context.Context, args []string) error {
 	}
 	// The SDK's warnings would be of connections that are meant to break.
 	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	r.Dial = func(ctx context.Context) (client.Client, error) { return c.dialTemporal(ctx, quiet) }
+	r.Dial = func(ctx context.Context) (client.Client, error) { return c.DialTemporal(ctx, quiet) }
 	ctx, cancel := withTimeoutFlag(ctx, *timeout)
 	defer cancel()
 	result, err := bench.RunRecovery(ctx, options, r)

@@ -19,7 +19,7 @@ func ledgerOfSeveralNodes(t *testing.T) string {
 	needStack(t)
 	if _, err := exec.LookPath("tigerbeetle"); err != nil {
 		t.Log("no `tigerbeetle` on PATH: several nodes are tested on the postgres ledger")
-		return "postgres"
+		return postgresLedger
 	}
 	return "tigerbeetle"
 }
@@ -36,7 +36,11 @@ func (s *stack) startNode(t *testing.T, url string) *node {
 	t.Helper()
 	bin, err := tools()
 	require.NoError(t, err)
-	return s.startNodeOf(t, url, filepath.Join(bin, "boxoffice"))
+	program := "boxoffice"
+	if s.env["BOXOFFICE_LEDGER"] == postgresLedger {
+		program = "lab"
+	}
+	return s.startNodeOf(t, url, filepath.Join(bin, program))
 }
 
 func (s *stack) startNodeOf(t *testing.T, url, program string) *node {

@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"boxoffice/app"
 	"boxoffice/codec"
 	"boxoffice/lab/bench"
 	"boxoffice/lab/bench/report"
@@ -22,7 +23,8 @@ func TestBenchFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := config{AdminToken: "t", WebhookSecret: secret("whsec_" + strings.Repeat("QUJD", 11)), Payloads: payloads}
+	c := app.Config{AdminToken: "t", Payloads: payloads}
+	c.WebhookSecret = "whsec_QUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJD"
 	for name, test := range map[string]struct {
 		args   []string
 		wants  func(bench.Options) bool

@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"context"
@@ -12,18 +12,19 @@ import (
 	"syscall"
 	"time"
 
+	"boxoffice/app"
 	"boxoffice/lab/bench"
 )
 
 const (
 	nodeReadyWithin = time.Minute
-	nodeStopWithin  = shutdownTimeout + 15*time.Second // the activities' and the batcher's
+	nodeStopWithin  = 30 * time.Second // the requests', the activities' and the batcher's
 	nodeLook        = 50 * time.Millisecond
 )
 
 // startNode starts this very program once more, on the stack that the environment
 // points at. Its log is added to node.log in the folder.
-func startNode(ctx context.Context, c config, folder string) (*bench.Node, error) {
+func startNode(ctx context.Context, c app.Config, folder string) (*bench.Node, error) {
 	url, err := freeURL()
 	if err != nil {
 		return nil, err

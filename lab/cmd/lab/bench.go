@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
+	"boxoffice/app"
 	"boxoffice/lab/bench"
 	"boxoffice/lab/bench/probe"
 	"boxoffice/lab/bench/report"
@@ -32,10 +33,10 @@ import (
 // answer was unknown stays in flight until it expires: nobody waits for that.
 const benchAuditWait = 20 * time.Second
 
-const benchUsage = `usage: boxoffice bench [flags]                       measure the stack that the environment points at
-       boxoffice bench recovery [flags] COMMAND...   kill it, and see what becomes of its checkouts
-       boxoffice bench compare A.json B.json         what result B is to result A
-       boxoffice bench variants RESULT.json...       one table of what make bench-variants measured
+const benchUsage = `usage: lab bench [flags]                       measure the stack that the environment points at
+       lab bench recovery [flags] COMMAND...   kill it, and see what becomes of its checkouts
+       lab bench compare A.json B.json         what result B is to result A
+       lab bench variants RESULT.json...       one table of what make bench-variants measured
 
 The environment of the local stack: set -a; . .data/dev.env; set +a. make bench
 starts a stack of its own. docs/bench.md says what is measured.
@@ -43,7 +44,7 @@ exit: 0 measured; 1 not measured, or something is wrong: the last lines say what
 
 `
 
-var benchCommands = map[string]command{
+var benchCommands = map[string]app.Command{
 	"compare":  compareBenches,
 	"recovery": runBenchRecovery,
 	"variants": tabulateVariants,
@@ -63,7 +64,7 @@ func runBench(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("bench has no command %q; it has: %s", flags.Arg(0), strings.Join(slices.Sorted(maps.Keys(benchCommands)), ", "))
 	}
-	c, err := readConfig()
+	c, err := app.ReadConfig()
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func runBench(ctx context.Context, args []string) error {
 	ctx, cancel := withTimeoutFlag(ctx, f.timeout)
 	defer cancel()
 	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	options.Temporal, err = c.dialTemporal(ctx, quiet)
+	options.Temporal, err = c.DialTemporal(ctx, quiet)
 	if err != nil {
 		return fmt.Errorf("%w (is the stack running? `make run`)", err)
 	}
@@ -144,7 +145,7 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 }
 
 // benchOptions are those of the stack; what to measure is not said yet.
-func benchOptions(c config) (bench.Options, error) {
+func benchOptions(c app.Config) (bench.Options, error) {
 	const next = "for the local stack: set -a; . .data/dev.env; set +a. make bench does it all"
 	o := bench.Options{
 		URL: c.URL, AdminURL: c.AdminURL, AdminToken: string(c.AdminToken), MockPayURL: c.MockPayURL, DatabaseURL: string(c.DatabaseURL), DataDir: c.DataDir,
@@ -152,9 +153,6 @@ func benchOptions(c config) (bench.Options, error) {
 	}
 	if info, err := os.Stdout.Stat(); err == nil {
 		o.IsTerminal = info.Mode()&os.ModeCharDevice != 0
-	}
-	if err := c.forTemporal(); err != nil {
-		return o, fmt.Errorf("%w (%s)", err, next)
 	}
 	secrets, err := mockpay.ParseSecrets(string(c.WebhookSecret))
 	if err != nil {
@@ -164,7 +162,7 @@ func benchOptions(c config) (bench.Options, error) {
 	return o, err
 }
 
-func (f *benchSettings) options(c config) (bench.Options, error) {
+func (f *benchSettings) options(c app.Config) (bench.Options, error) {
 	o, err := benchOptions(c)
 	if err != nil {
 		return o, err
@@ -222,7 +220,7 @@ func changes(some bool) string {
 // openDirectLedger opens the configured ledger once more: another session of the
 // cluster, or an embedded one in a folder of its own, because the service's
 // belongs to the service's process.
-func openDirectLedger(ctx context.Context, c config, log *slog.Logger) (*bench.DirectLedger, error) {
+func openDirectLedger(ctx context.Context, c app.Config, log *slog.Logger) (*bench.DirectLedger, error) {
 	var (
 		client tb.Client
 		kind   string
@@ -242,11 +240,11 @@ func openDirectLedger(ctx context.Context, c config, log *slog.Logger) (*bench.D
 	if err != nil {
 		return nil, err
 	}
-	meter := newMetrics()
-	batcher := ledger.NewBatcher(client, ledger.WithLogger(log), ledger.WithObserver(meter))
+	observer, metrics := app.LedgerMeter()
+	batcher := ledger.NewBatcher(client, ledger.WithLogger(log), ledger.WithObserver(observer))
 	return &bench.DirectLedger{
 		Kind: kind, Book: ledger.NewBook(batcher),
-		Meter: func() (probe.Metrics, error) { return probe.GatherMetrics(meter.registry) },
+		Meter: func() (probe.Metrics, error) { return probe.GatherMetrics(metrics) },
 		Close: func() error { return errors.Join(batcher.Close(), remove()) },
 	}, nil
 }
@@ -292,7 +290,7 @@ func writeBench(result report.Result, folder string) error {
 
 func compareBenches(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench compare", flag.ExitOnError)
-	setUsage(flags, `usage: boxoffice bench compare A.json B.json
+	setUsage(flags, `usage: lab bench compare A.json B.json
 
 Prints what result B is to result A, for every load that both have. Results are
 what a bench leaves in bench-results.
@@ -301,7 +299,7 @@ what a bench leaves in bench-results.
 		return err
 	}
 	if flags.NArg() != 2 {
-		return errors.New("bench compare takes two result files, such as a bench leaves in bench-results: boxoffice bench compare A.json B.json")
+		return errors.New("bench compare takes two result files, such as a bench leaves in bench-results: lab bench compare A.json B.json")
 	}
 	a, err := report.Read(flags.Arg(0))
 	if err != nil {
@@ -317,7 +315,7 @@ what a bench leaves in bench-results.
 // tabulateVariants prints one table of what make bench-variants has measured.
 func tabulateVariants(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench variants", flag.ExitOnError)
-	setUsage(flags, `usage: boxoffice bench variants RESULT.json...
+	setUsage(flags, `usage: lab bench variants RESULT.json...
 
 Prints one table of results of different variants. make bench-variants measures
 them, and leaves them in bench-results/variants.

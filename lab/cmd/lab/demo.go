@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"boxoffice/app"
 	"boxoffice/lab/demo"
 )
 
@@ -25,7 +26,7 @@ func runDemo(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	c, err := readConfig()
+	c, err := app.ReadConfig()
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func runDemo(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Println()
-	if err := verifySales(ctx, c, []string{result.Sale}, time.Minute, false); err != nil {
+	if err := app.VerifySales(ctx, c, []string{result.Sale}, time.Minute, false); err != nil {
 		return err
 	}
 	switch {
