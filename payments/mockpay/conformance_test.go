@@ -1,0 +1,125 @@
+package mockpay_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+	server "boxoffice/mockpay"
+	"boxoffice/payments/mockpay"
+	"boxoffice/payments/paymentstest"
+)
+
+// outage is a network that can be away.
+type outage struct {
+	http.RoundTripper
+	away atomic.Bool
+}
+
+func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
+	if o.away.Load() {
+		return nil, errors.New("the network is away")
+	}
+	return o.RoundTripper.RoundTrip(r)
+}
+
+func TestMockPayKeepsThePromises(t *testing.T) {
+	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
+		secrets, err := mockpay.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
+		require.NoError(t, err)
+		hooks := make(chan paymentstest.Webhook, 100)
+		boxoffice := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			hooks <- paymentstest.Webhook{Header: r.Header, Body: body}
+		}))
+		t.Cleanup(boxoffice.Close)
+		mock, err := server.New(server.Config{
+			Addr: "127.0.0.1:0", DataDir: t.TempDir(), BoxofficeURL: boxoffice.URL, Secrets: secrets, Log: slog.New(slog.DiscardHandler),
+		})
+		require.NoError(t, err)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- mock.Run(ctx) }()
+		t.Cleanup(func() { stop(); <-ended })
+		network := &outage{RoundTripper: &http.Transport{}}
+		provider, err := mockpay.New(mockpay.Options{URL: mock.URL(), Secrets: secrets, HTTP: &http.Client{Transport: network}})
+		require.NoError(t, err)
+		signer, err := mockpay.NewSigner(secrets)
+		require.NoError(t, err)
+		return &paymentstest.Subject{
+			Provider: provider,
+			SetAway:  network.away.Store,
+			Do: func(ctx context.Context, page domain.PayPage, deed paymentstest.Deed) error {
+				return atPage(ctx, mock.URL(), page, deed)
+			},
+			Webhook: func(ctx context.Context) (paymentstest.Webhook, error) {
+				select {
+				case hook := <-hooks:
+					return hook, nil
+				case <-ctx.Done():
+					return paymentstest.Webhook{}, ctx.Err()
+				}
+			},
+			Foreign: func() (paymentstest.Webhook, error) {
+				body := []byte(`{"type":"payout.paid","data":{}}`)
+				header, err := signer.Headers("evt_1", time.Now(), body)
+				return paymentstest.Webhook{Header: header, Body: body}, err
+			},
+		}
+	})
+}
+
+// atPage is a buyer at MockPay's page. It is an error where the session is closed.
+func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentstest.Deed) error {
+	outcome := map[paymentstest.Deed]mockpay.Outcome{
+		paymentstest.Pay: mockpay.OutcomeSucceeded, paymentstest.Fail: mockpay.OutcomeFailed, paymentstest.Abandon: mockpay.OutcomeCanceled,
+	}[deed]
+	body, err := json.Marshal(mockpay.PayRequest{Outcome: outcome, Link: page.URL})
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+mockpay.SessionsPath+page.Session+"/pay", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	var session mockpay.Session
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&session); err != nil {
+		return err
+	}
+	want := map[mockpay.Outcome]mockpay.SessionStatus{
+		mockpay.OutcomeSucceeded: mockpay.SessionCaptured, mockpay.OutcomeFailed: mockpay.SessionFailed, mockpay.OutcomeCanceled: mockpay.SessionCanceled,
+	}[outcome]
+	if session.Status != want {
+		return fmt.Errorf("the session is %s", session.Status)
+	}
+	return nil
+}
+
+// The sessions of orders from before they named theirs are derived like this in one more
+// place, which goes once none of them is open.
+func TestOrdersFromBeforeHaveMockPaysSession(t *testing.T) {
+	order := domain.Order{ID: domain.OrderID{1, 2, 3}}
+	require.Equal(t, mockpay.SessionID(order.ID), order.PaymentSession())
+}

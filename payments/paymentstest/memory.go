@@ -1,0 +1,438 @@
+package paymentstest
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// MemoryName is what a Memory is called.
+const MemoryName = "other"
+
+// SignatureHeader has the signature of a Memory's webhooks.
+const SignatureHeader = "Other-Signature"
+
+// A Webhook is one on its way.
+type Webhook struct {
+	Header http.Header
+	Body   []byte
+}
+
+// A Memory is a payment provider in this process, and its adapter. Its zero value is not
+// one: NewMemory. It is safe for concurrent use.
+type Memory struct {
+	// Delay is how long it takes to answer, after the call has had its effect.
+	Delay func(call string) time.Duration
+	// Deliver is told of each webhook as it happens; nil: they are only kept.
+	Deliver func(Webhook)
+	// Break makes it break a promise: see the Breaks.
+	Break Break
+
+	key []byte
+
+	mu       sync.Mutex
+	away     bool
+	calls    map[string]int
+	opened   map[string]*memorySession // by order and attempt
+	sessions map[string]*memorySession
+	captures []domain.Capture
+	refunds  []memoryRefund
+	webhooks []Webhook
+}
+
+type memorySession struct {
+	payments.Session
+	opening payments.Opening
+}
+
+type memoryRefund struct {
+	key string
+	payments.Refunded
+}
+
+// A Break is a promise that a Memory does not keep, so that the suite can be seen to fail.
+type Break string
+
+// The breaks.
+const (
+	BreakNothing           Break = ""
+	BreakOpenAgain         Break = "a session is opened again"
+	BreakSharedSession     Break = "two orders have one session"
+	BreakPayAfterExpire    Break = "an expired session can be paid"
+	BreakExpireCaptured    Break = "expire says nothing of a capture"
+	BreakExpireForgets     Break = "expire answers differently the second time"
+	BreakExpireProcessing  Break = "a payment that is processed counts as none"
+	BreakRaceOfExpire      Break = "expire is not atomic with paying"
+	BreakCaptureElsewhere  Break = "a capture names no order"
+	BreakCaptureListed     Break = "a capture is not listed"
+	BreakCurrency          Break = "amounts are in hundredths, whatever the currency"
+	BreakRefundKey         Break = "a refund's key is ignored"
+	BreakRefundSum         Break = "refunds may exceed the payment"
+	BreakRefundUnknown     Break = "a payment that nobody took is given back"
+	BreakRefundAmount      Break = "a key that came with another amount is taken for done"
+	BreakForgedEvent       Break = "signatures are not checked"
+	BreakEventID           Break = "an event has another id each time it is read"
+	BreakForeignEvent      Break = "an event of another type is an error"
+	BreakAwayIsNo          Break = "an outage is a definite no"
+	BreakAwayIsNothing     Break = "an outage is an empty list"
+	BreakUnknownSessionIsn Break = "a session that nobody opened is there"
+)
+
+// Breaks is every break but none.
+var Breaks = []Break{
+	BreakOpenAgain, BreakSharedSession, BreakPayAfterExpire, BreakExpireCaptured, BreakExpireForgets, BreakExpireProcessing,
+	BreakRaceOfExpire, BreakCaptureElsewhere, BreakCaptureListed, BreakCurrency, BreakRefundKey, BreakRefundSum, BreakRefundUnknown,
+	BreakRefundAmount, BreakForgedEvent, BreakEventID, BreakForeignEvent, BreakAwayIsNo, BreakAwayIsNothing, BreakUnknownSessionIsn,
+}
+
+// NewMemory makes a provider that has seen nothing.
+func NewMemory() *Memory {
+	return &Memory{
+		key: []byte(rand.Text()), calls: make(map[string]int),
+		opened: make(map[string]*memorySession), sessions: make(map[string]*memorySession),
+	}
+}
+
+var _ payments.Provider = (*Memory)(nil)
+
+// Name implements payments.Provider.
+func (m *Memory) Name() string { return MemoryName }
+
+// SetAway takes the provider away, or brings it back.
+func (m *Memory) SetAway(away bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = away
+}
+
+// Calls is how often it was called so.
+func (m *Memory) Calls(call string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.calls[call]
+}
+
+// answer is one call: the effect under the lock, then the answer, late as it may be.
+func answer[T any](ctx context.Context, m *Memory, call, id string, effect func() (T, error)) (T, error) {
+	var none T
+	value, err := func() (T, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.calls[call]++
+		switch {
+		case m.away && m.Break == BreakAwayIsNo:
+			return none, domain.NotFound("anything")
+		case m.away:
+			return none, &domain.UnknownError{Op: call, ID: id, Err: errors.New("the provider is away")}
+		case ctx.Err() != nil:
+			return none, &domain.UnknownError{Op: call, ID: id, Err: ctx.Err()}
+		}
+		return effect()
+	}()
+	if m.Delay != nil {
+		if delay := m.Delay(call); delay > 0 {
+			timer := time.NewTimer(delay)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return none, &domain.UnknownError{Op: call, ID: id, Err: ctx.Err()}
+			}
+		}
+	}
+	return value, err
+}
+
+// Open implements payments.Provider.
+func (m *Memory) Open(ctx context.Context, o payments.Opening) (domain.PayPage, error) {
+	return answer(ctx, m, "open", o.Order.String(), func() (domain.PayPage, error) {
+		key := fmt.Sprint(o.Order, "/", o.Attempt)
+		if m.Break == BreakSharedSession {
+			key = "one for all"
+		}
+		s := m.opened[key]
+		if s == nil || m.Break == BreakOpenAgain {
+			id := "cs_" + rand.Text()
+			s = &memorySession{opening: o, Session: payments.Session{Session: id, Order: o.Order, Status: payments.SessionOpen, Visited: true}}
+			m.opened[key], m.sessions[id] = s, s
+		}
+		return domain.PayPage{Session: s.Session.Session, URL: "https://pay.other.example/" + s.Session.Session}, nil
+	})
+}
+
+// Expire implements payments.Provider.
+func (m *Memory) Expire(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	if m.Break == BreakRaceOfExpire {
+		if found, err := m.Session(ctx, session); err == nil && found.Status == payments.SessionOpen {
+			time.Sleep(time.Millisecond) // between reading and writing, as a careless adapter has it
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.sessions[session].Status = payments.SessionExpired
+			return domain.ExpireOutcome{}, nil
+		}
+	}
+	return answer(ctx, m, "expire", session, func() (domain.ExpireOutcome, error) {
+		s := m.sessions[session]
+		switch {
+		case s == nil:
+			return domain.ExpireOutcome{}, domain.NotFound("session")
+		case s.Status == payments.SessionProcessing && m.Break != BreakExpireProcessing:
+			return domain.ExpireOutcome{}, &domain.UnknownError{Op: "expire", ID: session, Err: payments.ErrProcessing}
+		case s.Status == payments.SessionCaptured && m.Break != BreakExpireCaptured && (m.Break != BreakExpireForgets || m.calls["expire"]%2 == 1):
+			return domain.ExpireOutcome{Captured: true, Capture: *s.Capture}, nil
+		case s.Status == payments.SessionOpen:
+			s.Status = payments.SessionExpired
+		}
+		return domain.ExpireOutcome{}, nil
+	})
+}
+
+// Session implements payments.Provider.
+func (m *Memory) Session(ctx context.Context, session string) (payments.Session, error) {
+	return answer(ctx, m, "session", session, func() (payments.Session, error) {
+		s := m.sessions[session]
+		switch {
+		case s != nil:
+			return s.Session, nil
+		case m.Break == BreakUnknownSessionIsn:
+			return payments.Session{Session: session, Status: payments.SessionOpen}, nil
+		default:
+			return payments.Session{}, domain.NotFound("session")
+		}
+	})
+}
+
+// Refund implements payments.Provider.
+func (m *Memory) Refund(ctx context.Context, r payments.Refund) error {
+	_, err := answer(ctx, m, "refund", r.Payment, func() (struct{}, error) { return struct{}{}, m.refund(r) })
+	return err
+}
+
+func (m *Memory) refund(r payments.Refund) error {
+	i := slices.IndexFunc(m.captures, func(c domain.Capture) bool { return c.Payment == r.Payment })
+	if i < 0 {
+		if m.Break == BreakRefundUnknown {
+			return nil
+		}
+		return domain.NotFound("payment")
+	}
+	left := m.captures[i].AmountMinor
+	for _, earlier := range m.refunds {
+		if earlier.Payment != r.Payment {
+			continue
+		}
+		if earlier.key == r.Key && m.Break != BreakRefundKey {
+			if (earlier.AmountMinor != r.AmountMinor || earlier.Currency != r.Currency) && m.Break != BreakRefundAmount {
+				return domain.Invalid("amount", "differs from that of the first refund with this key")
+			}
+			return nil
+		}
+		left -= earlier.AmountMinor
+	}
+	if r.Currency != m.captures[i].Currency || r.AmountMinor < 1 || r.AmountMinor > left && m.Break != BreakRefundSum {
+		return domain.Invalid("amount", "exceeds what is left of the payment")
+	}
+	m.refunds = append(m.refunds, memoryRefund{r.Key, payments.Refunded{
+		Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: time.Now().UTC(),
+	}})
+	return nil
+}
+
+// Captures implements payments.Provider.
+func (m *Memory) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	return listOf(ctx, m, "captures", func() []domain.Capture {
+		if m.Break == BreakCaptureListed {
+			return nil
+		}
+		return slices.Clone(m.captures)
+	})
+}
+
+// Refunds implements payments.Provider.
+func (m *Memory) Refunds(ctx context.Context) iter.Seq2[payments.Refunded, error] {
+	return listOf(ctx, m, "refunds", func() (all []payments.Refunded) {
+		for _, r := range m.refunds {
+			all = append(all, r.Refunded)
+		}
+		return all
+	})
+}
+
+func listOf[T any](ctx context.Context, m *Memory, call string, read func() []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		items, err := answer(ctx, m, call, "all", func() ([]T, error) { return read(), nil })
+		if err != nil {
+			if m.Break == BreakAwayIsNothing {
+				return
+			}
+			var none T
+			yield(none, err)
+			return
+		}
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Ping implements payments.Provider.
+func (m *Memory) Ping(ctx context.Context) error {
+	_, err := answer(ctx, m, "ping", "", func() (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
+// memoryEvent is thin: what happened in the session is asked for.
+type memoryEvent struct {
+	ID      string `json:"id"`
+	Type    string `json:"type"`
+	Session string `json:"session"`
+}
+
+// Event implements payments.Provider.
+func (m *Memory) Event(ctx context.Context, header http.Header, body []byte) (domain.PaymentEvent, error) {
+	switch signature, err := hex.DecodeString(header.Get(SignatureHeader)); {
+	case len(body) > payments.EventBytesMax:
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeTooLarge, Detail: "The event is too large."}
+	case m.Break == BreakForgedEvent:
+	case err != nil || !hmac.Equal(signature, m.mac(body)):
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeForged, Detail: "The signature is not valid."}
+	}
+	var thin memoryEvent
+	if err := json.Unmarshal(body, &thin); err != nil {
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event is not JSON.", Err: err}
+	}
+	kind, ours := map[string]domain.PaymentEventType{
+		"session.paid": domain.PaymentSucceeded, "session.failed": domain.PaymentFailed, "session.abandoned": domain.PaymentCanceled,
+	}[thin.Type]
+	if !ours {
+		if m.Break == BreakForeignEvent {
+			return domain.PaymentEvent{}, domain.Invalid("type", "is not known")
+		}
+		return domain.PaymentEvent{Type: domain.PaymentEventType(thin.Type)}, nil
+	}
+	session, err := m.Session(ctx, thin.Session)
+	if err != nil {
+		return domain.PaymentEvent{}, err
+	}
+	id := thin.ID
+	if m.Break == BreakEventID {
+		id = "evt_" + rand.Text()
+	}
+	m.mu.Lock()
+	opening := m.sessions[thin.Session].opening
+	m.mu.Unlock()
+	event := domain.PaymentEvent{
+		ID: id, Type: kind, Session: session.Session, Order: session.Order, Payment: session.Session,
+		AmountMinor: opening.AmountMinor, Currency: opening.Currency,
+	}
+	if session.Capture != nil {
+		event.Payment, event.AmountMinor, event.Currency = session.Capture.Payment, session.Capture.AmountMinor, session.Capture.Currency
+	}
+	return event, nil
+}
+
+func (m *Memory) mac(body []byte) []byte {
+	h := hmac.New(sha256.New, m.key)
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+// A Deed is what a buyer does on a pay page, or the buyer's bank afterwards.
+type Deed string
+
+// The deeds.
+const (
+	Pay     Deed = "pay"
+	Fail    Deed = "fail"
+	Abandon Deed = "abandon"
+	// Transfer begins a payment that is processed; Arrive and Bounce end it.
+	Transfer Deed = "transfer"
+	Arrive   Deed = "arrive"
+	Bounce   Deed = "bounce"
+)
+
+// errClosed is why a deed comes to nothing.
+var errClosed = errors.New("the session is closed")
+
+// Do is a buyer at a page.
+func (m *Memory) Do(page domain.PayPage, deed Deed) error {
+	_, id, _ := strings.Cut(page.Session, "/")
+	if id == "" {
+		id = page.Session
+	}
+	webhook, err := m.do(id, deed)
+	if err == nil && webhook != nil && m.Deliver != nil {
+		m.Deliver(*webhook)
+	}
+	return err
+}
+
+func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.sessions[id]
+	open := s != nil && (s.Status == payments.SessionOpen || s.Status == payments.SessionExpired && (m.Break == BreakPayAfterExpire || m.Break == BreakRaceOfExpire && deed == Pay && s.Capture != nil))
+	processing := s != nil && s.Status == payments.SessionProcessing
+	switch {
+	case deed == Transfer && open:
+		s.Status = payments.SessionProcessing
+		return m.hook("session.processing", id), nil
+	case deed == Pay && open, deed == Arrive && processing:
+		m.capture(s)
+		return m.hook("session.paid", id), nil
+	case deed == Fail && open, deed == Bounce && processing:
+		s.Status = payments.SessionFailed
+		return m.hook("session.failed", id), nil
+	case deed == Abandon && open:
+		s.Status = payments.SessionCanceled
+		return m.hook("session.abandoned", id), nil
+	default:
+		return nil, errClosed
+	}
+}
+
+func (m *Memory) capture(s *memorySession) {
+	c := domain.Capture{
+		Payment: "pi_" + rand.Text(), Session: s.Session.Session, Order: s.Order,
+		AmountMinor: s.opening.AmountMinor, Currency: s.opening.Currency, CapturedAt: time.Now().UTC().Truncate(time.Microsecond),
+	}
+	switch {
+	case m.Break == BreakCaptureElsewhere:
+		c.Order = domain.OrderID{}
+	case m.Break == BreakCurrency && c.Currency == "JPY":
+		c.AmountMinor *= 100
+	}
+	s.Status, s.Capture = payments.SessionCaptured, &c
+	m.captures = append(m.captures, c)
+}
+
+func (m *Memory) hook(kind, session string) *Webhook {
+	body, _ := json.Marshal(memoryEvent{ID: "evt_" + rand.Text(), Type: kind, Session: session})
+	w := Webhook{Header: http.Header{}, Body: body}
+	w.Header.Set(SignatureHeader, hex.EncodeToString(m.mac(body)))
+	m.webhooks = append(m.webhooks, w)
+	return &w
+}
+
+// Webhooks are all that happened, in order.
+func (m *Memory) Webhooks() []Webhook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.webhooks)
+}

@@ -1,0 +1,567 @@
+package paymentstest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// A Subject is an adapter, and what happens at its provider.
+type Subject struct {
+	Provider payments.Provider
+	// Do is a buyer at a page. It is an error where that comes to nothing.
+	Do func(ctx context.Context, page domain.PayPage, deed Deed) error
+	// Webhook gives the next webhook that the provider sends.
+	Webhook func(ctx context.Context) (Webhook, error)
+	// SetAway takes the provider out of the adapter's reach, or brings it back.
+	SetAway func(away bool)
+	// Foreign is a genuine webhook of a type that is none of ours.
+	Foreign func() (Webhook, error)
+	// Processes: the provider has payments that are processed for a while.
+	Processes bool
+}
+
+// A Promise is one thing that an adapter must do. Check says how it does not.
+type Promise struct {
+	Name  string
+	Check func(ctx context.Context, s *Subject) error
+}
+
+// Run holds an adapter to every promise, each with a subject of its own.
+func Run(t *testing.T, open func(t *testing.T) *Subject) {
+	for _, p := range Promises {
+		t.Run(p.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := p.Check(ctx, open(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+const patience = 30 * time.Second // with a busy machine, not with an adapter
+
+// Promises is all that package payments promises and that can be seen from outside.
+var Promises = []Promise{
+	{"its name can stand in a route and before an id", checkName},
+	{"a session is opened once for an order", checkOpen},
+	{"a session that nobody opened is not there", checkUnknownSession},
+	{"an expired session stays expired and takes no money", checkExpired},
+	{"a captured session stays captured, whoever asks", checkCaptured},
+	{"expire is atomic with paying", checkRace},
+	{"a session that failed or was left takes no money", checkEnded},
+	{"a payment that is processed is not decided", checkProcessing},
+	{"amounts are in minor units of their currency", checkCurrencies},
+	{"a refund happens once for its key, and in parts", checkRefunds},
+	{"refunds never exceed the payment, nor at once", checkRefundSum},
+	{"what cannot be given back is a definite no", checkRefusedRefunds},
+	{"an event is the provider's or it is forged", checkForged},
+	{"an event is the same each time it comes", checkRepeatedEvent},
+	{"an event of another type is ignored", checkForeign},
+	{"an outage is unknown, never a no", checkAway},
+	{"a call that is given up ends", checkGivenUp},
+}
+
+// opening of an order of its own.
+func opening() payments.Opening {
+	var id [16]byte
+	_, _ = rand.Read(id[:15])
+	order, err := domain.ParseOrderID(hex.EncodeToString(id[:]))
+	if err != nil {
+		panic(err)
+	}
+	return payments.Opening{
+		Order: order, Attempt: 1, SaleID: "gophercon", AmountMinor: 6500, Currency: "EUR", ExpiresAt: time.Now().Add(10 * time.Minute),
+		ReturnURL: "https://boxoffice.example/orders/" + order.String() + "#back=key", Description: "gophercon · 1 × A",
+	}
+}
+
+func (s *Subject) opened(ctx context.Context, o payments.Opening) (domain.PayPage, error) {
+	page, err := s.Provider.Open(ctx, o)
+	if err != nil {
+		return page, fmt.Errorf("open a session: %w", err)
+	}
+	if !domain.ValidSessionID(page.Session) || !strings.HasPrefix(page.URL, "http") {
+		return page, fmt.Errorf("the page is %+v, want a session's id and an address", page)
+	}
+	return page, nil
+}
+
+// paid is a session that was paid, and its event.
+func (s *Subject) paid(ctx context.Context, o payments.Opening) (page domain.PayPage, capture domain.Capture, err error) {
+	if page, err = s.opened(ctx, o); err != nil {
+		return page, capture, err
+	}
+	if err = s.Do(ctx, page, Pay); err != nil {
+		return page, capture, fmt.Errorf("pay: %w", err)
+	}
+	found, err := s.Provider.Session(ctx, page.Session)
+	if err != nil {
+		return page, capture, fmt.Errorf("read the session: %w", err)
+	}
+	if found.Status != payments.SessionCaptured || found.Capture == nil {
+		return page, capture, fmt.Errorf("a paid session reads %+v", found)
+	}
+	capture = *found.Capture
+	return page, capture, isOf(capture, page, o)
+}
+
+func isOf(c domain.Capture, page domain.PayPage, o payments.Opening) error {
+	if c.Order != o.Order || c.Session != page.Session || c.AmountMinor != o.AmountMinor || c.Currency != o.Currency || !domain.ValidPaymentID(c.Payment) {
+		return fmt.Errorf("the capture is %+v, want one of order %s, session %s, %d %s", c, o.Order, page.Session, o.AmountMinor, o.Currency)
+	}
+	return nil
+}
+
+// event waits for a webhook and reads it; those of other types are left out.
+func (s *Subject) event(ctx context.Context) (Webhook, domain.PaymentEvent, error) {
+	for {
+		hook, err := s.Webhook(ctx)
+		if err != nil {
+			return hook, domain.PaymentEvent{}, fmt.Errorf("no webhook came: %w", err)
+		}
+		event, err := s.Provider.Event(ctx, hook.Header, hook.Body)
+		if err != nil || event.Type.Known() {
+			return hook, event, err
+		}
+	}
+}
+
+func checkName(_ context.Context, s *Subject) error {
+	if name := s.Provider.Name(); !domain.ValidProvider(name) || name != s.Provider.Name() {
+		return fmt.Errorf("its name is %q", name)
+	}
+	return nil
+}
+
+func checkOpen(ctx context.Context, s *Subject) error {
+	o := opening()
+	first, err := s.opened(ctx, o)
+	if err != nil {
+		return err
+	}
+	if local, ok := s.Provider.(payments.Local); ok && local.SessionOf(o.Order) != first.Session {
+		return fmt.Errorf("it derives session %s and opens %s", local.SessionOf(o.Order), first.Session)
+	}
+	const atOnce = 8
+	var all sync.WaitGroup
+	errs := make([]error, atOnce)
+	for i := range errs {
+		all.Go(func() {
+			page, err := s.opened(ctx, o)
+			if err == nil && page.Session != first.Session {
+				err = fmt.Errorf("the same attempt has sessions %s and %s", first.Session, page.Session)
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	other, err := s.opened(ctx, opening())
+	if err == nil && other.Session == first.Session {
+		err = fmt.Errorf("two orders have session %s", first.Session)
+	}
+	return err
+}
+
+func checkUnknownSession(ctx context.Context, s *Subject) error {
+	const nobodys = "ps_0197a3b4000000000000000000000f00"
+	if _, err := s.Provider.Session(ctx, nobodys); domain.CodeOf(err) != domain.CodeNotFound {
+		return fmt.Errorf("session: %v, want %s", err, domain.CodeNotFound)
+	}
+	outcome, err := s.Provider.Expire(ctx, nobodys)
+	if err != nil && domain.CodeOf(err) != domain.CodeNotFound || outcome.Captured {
+		return fmt.Errorf("expire: %+v, %v", outcome, err)
+	}
+	return nil
+}
+
+// mustStayUnpaid: the session took no money and never will.
+func (s *Subject) mustStayUnpaid(ctx context.Context, page domain.PayPage) error {
+	for range 2 {
+		outcome, err := s.Provider.Expire(ctx, page.Session)
+		if err != nil || outcome.Captured {
+			return fmt.Errorf("expire: %+v, %v; want that it is expired", outcome, err)
+		}
+		if err := s.Do(ctx, page, Pay); err == nil {
+			return errors.New("a session was paid after expire said that none ever will be")
+		}
+	}
+	found, err := s.Provider.Session(ctx, page.Session)
+	if err != nil || found.Capture != nil || found.Status == payments.SessionOpen || found.Status == payments.SessionCaptured {
+		return fmt.Errorf("it reads %+v, %v", found, err)
+	}
+	return s.mustList(ctx, page.Session, 0)
+}
+
+// mustList counts the captures of a session in the provider's list.
+func (s *Subject) mustList(ctx context.Context, session string, want int) error {
+	n := 0
+	for c, err := range s.Provider.Captures(ctx) {
+		if err != nil {
+			return err
+		}
+		if c.Session == session {
+			n++
+		}
+	}
+	if n != want {
+		return fmt.Errorf("session %s has %d captures in the list, want %d", session, n, want)
+	}
+	return nil
+}
+
+func checkExpired(ctx context.Context, s *Subject) error {
+	page, err := s.opened(ctx, opening())
+	if err != nil {
+		return err
+	}
+	return s.mustStayUnpaid(ctx, page)
+}
+
+func checkCaptured(ctx context.Context, s *Subject) error {
+	o := opening()
+	page, capture, err := s.paid(ctx, o)
+	if err != nil {
+		return err
+	}
+	_, event, err := s.event(ctx)
+	if err != nil {
+		return err
+	}
+	reported := capture
+	reported.CapturedAt = time.Time{}
+	if event.Type != domain.PaymentSucceeded || event.Capture() != reported || !domain.ValidEventID(event.ID) {
+		return fmt.Errorf("the event is %+v, the capture %+v", event, capture)
+	}
+	for range 3 {
+		outcome, err := s.Provider.Expire(ctx, page.Session)
+		if err != nil || !outcome.Captured || outcome.Capture != capture {
+			return fmt.Errorf("expire: %+v, %v; want capture %+v", outcome, err, capture)
+		}
+	}
+	_ = s.Do(ctx, page, Pay) // whatever it says, the money is taken once
+	return s.mustList(ctx, page.Session, 1)
+}
+
+func checkRace(ctx context.Context, s *Subject) error {
+	const rounds = 20
+	for range rounds {
+		o := opening()
+		page, err := s.opened(ctx, o)
+		if err != nil {
+			return err
+		}
+		var both sync.WaitGroup
+		var payErr, expireErr error
+		var outcome domain.ExpireOutcome
+		both.Go(func() { payErr = s.Do(ctx, page, Pay) })
+		both.Go(func() { outcome, expireErr = s.Provider.Expire(ctx, page.Session) })
+		both.Wait()
+		if expireErr != nil {
+			return expireErr
+		}
+		if isPaid := payErr == nil; isPaid != outcome.Captured {
+			return fmt.Errorf("paid %t, and expire says captured %t", isPaid, outcome.Captured)
+		}
+		again, err := s.Provider.Expire(ctx, page.Session)
+		if err != nil || again != outcome {
+			return fmt.Errorf("expire says %+v, then %+v (%v)", outcome, again, err)
+		}
+	}
+	return nil
+}
+
+func checkEnded(ctx context.Context, s *Subject) error {
+	for deed, want := range map[Deed]domain.PaymentEventType{Fail: domain.PaymentFailed, Abandon: domain.PaymentCanceled} {
+		o := opening()
+		page, err := s.opened(ctx, o)
+		if err != nil {
+			return err
+		}
+		if err := s.Do(ctx, page, deed); err != nil {
+			return err
+		}
+		_, event, err := s.event(ctx)
+		if err != nil || event.Type != want || event.Order != o.Order || event.Session != page.Session {
+			return fmt.Errorf("after %s the event is %+v, %v", deed, event, err)
+		}
+		if err := s.mustStayUnpaid(ctx, page); err != nil {
+			return fmt.Errorf("after %s: %w", deed, err)
+		}
+	}
+	return nil
+}
+
+func checkProcessing(ctx context.Context, s *Subject) error {
+	if !s.Processes {
+		return nil
+	}
+	for _, end := range []Deed{Arrive, Bounce} {
+		o := opening()
+		page, err := s.opened(ctx, o)
+		if err != nil {
+			return err
+		}
+		if err := s.Do(ctx, page, Transfer); err != nil {
+			return err
+		}
+		found, err := s.Provider.Session(ctx, page.Session)
+		if err != nil || found.Status != payments.SessionProcessing || found.Capture != nil {
+			return fmt.Errorf("a session whose payment is processed reads %+v, %v", found, err)
+		}
+		if _, err := s.Provider.Expire(ctx, page.Session); !domain.IsUnknown(err) || !errors.Is(err, payments.ErrProcessing) {
+			return fmt.Errorf("expire while it is processed: %v, want an unknown error that wraps ErrProcessing", err)
+		}
+		if err := s.Do(ctx, page, end); err != nil {
+			return err
+		}
+		outcome, err := s.Provider.Expire(ctx, page.Session)
+		if err != nil || outcome.Captured != (end == Arrive) {
+			return fmt.Errorf("expire after %s: %+v, %v", end, outcome, err)
+		}
+	}
+	return nil
+}
+
+func checkCurrencies(ctx context.Context, s *Subject) error {
+	for currency, amount := range map[string]int64{"EUR": 1, "JPY": 6500, "KWD": 6_500_001, "USD": 99_999_999} {
+		o := opening()
+		o.Currency, o.AmountMinor = currency, amount
+		if _, _, err := s.paid(ctx, o); err != nil {
+			return err
+		}
+		if _, event, err := s.event(ctx); err != nil || event.AmountMinor != amount || event.Currency != currency {
+			return fmt.Errorf("the event of %d %s is %+v, %v", amount, currency, event, err)
+		}
+	}
+	return nil
+}
+
+func refundOf(c domain.Capture, key string, amount int64) payments.Refund {
+	return payments.Refund{Key: key, Payment: c.Payment, Order: c.Order, AmountMinor: amount, Currency: c.Currency, Reason: domain.RefundByOrganiser}
+}
+
+// mustReturn adds up the refunds of a payment in the provider's list.
+func (s *Subject) mustReturn(ctx context.Context, payment string, want ...int64) error {
+	var got []int64
+	for r, err := range s.Provider.Refunds(ctx) {
+		if err != nil {
+			return err
+		}
+		if r.Payment == payment {
+			got = append(got, r.AmountMinor)
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		return fmt.Errorf("refunds of payment %s: %v, want %v", payment, got, want)
+	}
+	return nil
+}
+
+func checkRefunds(ctx context.Context, s *Subject) error {
+	_, whole, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		if err := s.Provider.Refund(ctx, refundOf(whole, whole.Payment, whole.AmountMinor)); err != nil {
+			return fmt.Errorf("refund all: %w", err)
+		}
+	}
+	if err := s.mustReturn(ctx, whole.Payment, whole.AmountMinor); err != nil {
+		return err
+	}
+	_, parts, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	for _, r := range []payments.Refund{refundOf(parts, "first", 1500), refundOf(parts, "first", 1500), refundOf(parts, "second", 5000), refundOf(parts, "second", 5000)} {
+		if err := s.Provider.Refund(ctx, r); err != nil {
+			return fmt.Errorf("refund %d as %s: %w", r.AmountMinor, r.Key, err)
+		}
+	}
+	return s.mustReturn(ctx, parts.Payment, 1500, 5000)
+}
+
+func checkRefundSum(ctx context.Context, s *Subject) error {
+	_, c, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	const atOnce = 6
+	var all sync.WaitGroup
+	errs := make([]error, atOnce)
+	for i := range errs {
+		all.Go(func() { errs[i] = s.Provider.Refund(ctx, refundOf(c, fmt.Sprint("part-", i), 3000)) })
+	}
+	all.Wait()
+	done := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			done++
+		case domain.CodeOf(err) != domain.CodeInvalid:
+			return fmt.Errorf("a refund too many: %v, want %s", err, domain.CodeInvalid)
+		}
+	}
+	if done != 2 {
+		return fmt.Errorf("%d refunds of 3000 of a payment of %d", done, c.AmountMinor)
+	}
+	return s.mustReturn(ctx, c.Payment, 3000, 3000)
+}
+
+func checkRefusedRefunds(ctx context.Context, s *Subject) error {
+	_, c, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	if err := s.Provider.Refund(ctx, refundOf(c, "first", 1000)); err != nil {
+		return err
+	}
+	otherCurrency := refundOf(c, "second", 1000)
+	otherCurrency.Currency = "USD"
+	nobodys := refundOf(c, "third", 1000)
+	nobodys.Payment = "pay_nobody"
+	for what, tt := range map[string]struct {
+		refund payments.Refund
+		want   domain.Code
+	}{
+		"too much":                {refundOf(c, "second", c.AmountMinor), domain.CodeInvalid},
+		"the key, another amount": {refundOf(c, "first", 1001), domain.CodeInvalid},
+		"another currency":        {otherCurrency, domain.CodeInvalid},
+		"nothing":                 {refundOf(c, "second", 0), domain.CodeInvalid},
+		"a payment of nobody":     {nobodys, domain.CodeNotFound},
+	} {
+		if err := s.Provider.Refund(ctx, tt.refund); err == nil || domain.CodeOf(err) != tt.want {
+			return fmt.Errorf("%s: %v, want %s", what, err, tt.want)
+		}
+	}
+	return s.mustReturn(ctx, c.Payment, 1000)
+}
+
+func checkForged(ctx context.Context, s *Subject) error {
+	if _, _, err := s.paid(ctx, opening()); err != nil {
+		return err
+	}
+	hook, _, err := s.event(ctx)
+	if err != nil {
+		return err
+	}
+	changed := append([]byte(nil), hook.Body...)
+	changed[len(changed)/2] ^= 1
+	large := append(append([]byte(nil), hook.Body...), make([]byte, payments.EventBytesMax)...)
+	for what, tt := range map[string]struct {
+		header http.Header
+		body   []byte
+		want   domain.Code
+	}{
+		"another body": {hook.Header, changed, domain.CodeForged},
+		"a byte more":  {hook.Header, append(append([]byte(nil), hook.Body...), ' '), domain.CodeForged},
+		"no headers":   {http.Header{}, hook.Body, domain.CodeForged},
+		"nothing":      {http.Header{}, nil, domain.CodeForged},
+		"too large":    {hook.Header, large, domain.CodeTooLarge},
+	} {
+		if event, err := s.Provider.Event(ctx, tt.header, tt.body); err == nil || domain.CodeOf(err) != tt.want {
+			return fmt.Errorf("%s: %+v, %v; want %s", what, event, err, tt.want)
+		}
+	}
+	return nil
+}
+
+func checkRepeatedEvent(ctx context.Context, s *Subject) error {
+	if _, _, err := s.paid(ctx, opening()); err != nil {
+		return err
+	}
+	hook, first, err := s.event(ctx)
+	if err != nil {
+		return err
+	}
+	again, err := s.Provider.Event(ctx, hook.Header, hook.Body)
+	if err != nil || again != first {
+		return fmt.Errorf("an event reads %+v, then %+v (%v)", first, again, err)
+	}
+	return nil
+}
+
+func checkForeign(ctx context.Context, s *Subject) error {
+	hook, err := s.Foreign()
+	if err != nil {
+		return err
+	}
+	event, err := s.Provider.Event(ctx, hook.Header, hook.Body)
+	if err != nil || event.Type.Known() {
+		return fmt.Errorf("it reads %+v, %v; want a type that is none of ours", event, err)
+	}
+	return nil
+}
+
+func checkAway(ctx context.Context, s *Subject) error {
+	page, capture, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	s.SetAway(true)
+	_, openErr := s.Provider.Open(ctx, opening())
+	if _, isLocal := s.Provider.(payments.Local); isLocal {
+		if openErr != nil {
+			return fmt.Errorf("it opens without a call, and fails in an outage: %w", openErr)
+		}
+		openErr = &domain.UnknownError{}
+	}
+	_, expireErr := s.Provider.Expire(ctx, page.Session)
+	_, sessionErr := s.Provider.Session(ctx, page.Session)
+	for what, err := range map[string]error{
+		"open": openErr, "expire": expireErr, "session": sessionErr, "refund": s.Provider.Refund(ctx, refundOf(capture, "k", 1)),
+		"captures": endOf(s.Provider.Captures(ctx)), "refunds": endOf(s.Provider.Refunds(ctx)), "ping": s.Provider.Ping(ctx),
+	} {
+		if !domain.IsUnknown(err) {
+			return fmt.Errorf("%s in an outage: %v, want an unknown error", what, err)
+		}
+	}
+	s.SetAway(false)
+	outcome, err := s.Provider.Expire(ctx, page.Session)
+	if err != nil || outcome.Capture != capture {
+		return fmt.Errorf("after the outage expire says %+v, %v", outcome, err)
+	}
+	return s.Provider.Ping(ctx)
+}
+
+func endOf[T any](list iter.Seq2[T, error]) error {
+	for _, err := range list {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkGivenUp(ctx context.Context, s *Subject) error {
+	page, err := s.opened(ctx, opening())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	_, expireErr := s.Provider.Expire(ctx, page.Session)
+	for what, err := range map[string]error{"expire": expireErr, "captures": endOf(s.Provider.Captures(ctx)), "ping": s.Provider.Ping(ctx)} {
+		if !domain.IsUnknown(err) {
+			return fmt.Errorf("%s that was given up: %v, want an unknown error", what, err)
+		}
+	}
+	return nil
+}
