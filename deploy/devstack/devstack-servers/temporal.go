@@ -15,6 +15,8 @@ import (
 	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
+
+	"boxoffice/deploy/pgpipe"
 )
 
 const (
@@ -27,7 +29,7 @@ const (
 // runTemporal serves until stop. TEMPORAL_ADDRESS is the frontend's address, DEVSTACK_TEMPORAL_PORTS the ports of the
 // history, matching and worker services on the same host, DEVSTACK_TEMPORAL_STORE and DEVSTACK_TEMPORAL_VISIBILITY the
 // two databases, TEMPORAL_NAMESPACE the namespace to make. DEVSTACK_STOCK_SETTINGS=true is for the bench: what was chosen
-// by measuring stays as the server has it. Shards are no such setting: there is no default, and 4 is what Temporal's own
+// by measuring stays as the server has it. DEVSTACK_STOCK_PERSISTENCE=true is too: transitions are not pipelined. Shards are no such setting: there is no default, and 4 is what Temporal's own
 // images for development have.
 func runTemporal(stop <-chan os.Signal) error {
 	// Warnings and up: at "info" the server writes several lines for every restart of a poller.
@@ -158,7 +160,13 @@ func newServer(cfg *config.Config, addresses map[primitives.ServiceName]serviceA
 		temporal.WithLogger(logger),
 		temporal.WithAuthorizer(authorizer),
 		temporal.WithDynamicConfigClient(dynamic),
+		temporal.WithPersistenceFactoryProvider(pgpipe.Provider(pgpipe.Options{Off: stockPersistence()})),
 	)
+}
+
+// stockPersistence: Temporal's own store does everything.
+func stockPersistence() bool {
+	return os.Getenv("DEVSTACK_STOCK_SETTINGS") == "true" || os.Getenv("DEVSTACK_STOCK_PERSISTENCE") == "true"
 }
 
 // unlimited is above anything that one machine reaches.

@@ -38,6 +38,8 @@ type Options struct {
 	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: the order of bytes.
 	OrdersCollation string
 	StockServers    bool // for the bench: Temporal and Postgres without what was chosen by measuring
+	// StockPersistence: Temporal's transitions are not pipelined. The rows are the same either way.
+	StockPersistence bool
 }
 
 const (

@@ -140,10 +140,10 @@ func TestAnAdminListenerOfItsOwnIsKept(t *testing.T) {
 }
 
 func TestStockServersAreToldNothingOfTheTuning(t *testing.T) {
-	if env := temporalTuning(false); !slices.Contains(env, "GOGC=400") {
+	if env := temporalTuning(Options{}); !slices.Contains(env, "GOGC=400") {
 		t.Errorf("the tuned server's process gets %v", env)
 	}
-	if env := temporalTuning(true); !slices.Equal(env, []string{"DEVSTACK_STOCK_SETTINGS=true"}) {
+	if env := temporalTuning(Options{StockServers: true}); !slices.Equal(env, []string{"DEVSTACK_STOCK_SETTINGS=true"}) {
 		t.Errorf("the stock server's process gets %v", env)
 	}
 }

@@ -183,7 +183,7 @@ func (s *stack) startTemporal(ctx context.Context) (string, error) {
 	}
 	err = s.group.Start(ctx, supervise.Spec{
 		Name: "temporal", Path: s.servers, Args: []string{"temporal"}, Dir: s.dir.Path,
-		Env: slices.Concat(environ(systemVariables, goVariables), temporalTuning(s.StockServers), []string{
+		Env: slices.Concat(environ(systemVariables, goVariables), temporalTuning(s.Options), []string{
 			varTemporal + "=" + s.addr.temporal.HostPort(),
 			varNamespace + "=" + namespace,
 			"DEVSTACK_TEMPORAL_PORTS=" + s.addr.innerText(),
@@ -197,12 +197,16 @@ func (s *stack) startTemporal(ctx context.Context) (string, error) {
 }
 
 // temporalTuning is what the server's process is told about its settings.
-func temporalTuning(stock bool) []string {
-	if stock {
+func temporalTuning(o Options) []string {
+	if o.StockServers {
 		return []string{"DEVSTACK_STOCK_SETTINGS=true"}
 	}
 	// Measured: a quarter of the CPU of a checkout was garbage collection. The price is memory.
-	return []string{"GOGC=400"}
+	tuning := []string{"GOGC=400"}
+	if o.StockPersistence {
+		tuning = append(tuning, "DEVSTACK_STOCK_PERSISTENCE=true")
+	}
+	return tuning
 }
 
 // temporalDatabase is what devstack-servers reads. Of the options only those of TLS are for every client.
