@@ -17,7 +17,9 @@ func TestThisStoreWasWrittenAgainstThisServer(t *testing.T) {
 }
 
 func TestTheFingerprintKnowsEveryFieldOfARequest(t *testing.T) {
-	type other struct{ persistence.InternalHistoryNode }
+	type other struct {
+		persistence.InternalHistoryNode
+	}
 	require.NotEqual(t, fingerprint(persistence.InternalHistoryNode{}), fingerprint(persistence.InternalHistoryTask{}))
 	require.NotEqual(t, fingerprint(persistence.InternalWorkflowSnapshot{}), fingerprint(persistence.InternalWorkflowMutation{}))
 	require.Equal(t, fingerprint(), fingerprint(other{}), "types of others are not followed")

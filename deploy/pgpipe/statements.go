@@ -61,7 +61,7 @@ const (
 	selectExecution = `SELECT next_event_id, data, data_encoding, state, state_encoding, db_record_version FROM executions ` + ofRun
 	selectSignals   = `SELECT signal_id FROM signals_requested_sets ` + ofRun
 	selectChasm     = `SELECT chasm_path, metadata, metadata_encoding, data, data_encoding FROM chasm_node_maps ` + ofRun
-	selectBuffered = `SELECT data, data_encoding FROM buffered_events ` + ofRun + ` ORDER BY id`
+	selectBuffered  = `SELECT data, data_encoding FROM buffered_events ` + ofRun + ` ORDER BY id`
 
 	ofRun = `WHERE shard_id = $1 AND namespace_id = $2 AND workflow_id = $3 AND run_id = $4`
 )
@@ -89,4 +89,3 @@ func newMapTable(table, key, keyType string) mapTable {
 		all:    fmt.Sprintf(`SELECT %s, data, data_encoding FROM %s %s`, key, table, ofRun),
 	}
 }
-

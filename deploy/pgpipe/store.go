@@ -161,4 +161,3 @@ func (s *shardStore) UpdateShard(ctx context.Context, r *persistence.InternalUpd
 	s.fresh.moveOn(r.ShardID, r.RangeID)
 	return s.ShardStore.UpdateShard(ctx, r)
 }
-
