@@ -8,7 +8,6 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"boxoffice/activities"
@@ -41,7 +40,7 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 		Ledger:    p.book,
 		Orders:    p.store,
 		Provider:  providers,
-		Workflows: &auditedWorkflows{desk: p.desk, sale: p.store.Sale},
+		Workflows: p.desk,
 	}
 	restorer := &restore.Restorer{Ledger: p.book, Orders: recorder{Store: p.store, keys: p.keys}, Checkouts: p.desk}
 	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, restorer: restorer, inspector: &audit.Inspector{
@@ -146,8 +145,8 @@ const (
 
 // taker is the Desk as far as the audit needs it to go on with what broke off.
 type taker interface {
-	Unfinished(ctx context.Context) iter.Seq2[checkouts.Unfinished, error]
-	TakeUp(ctx context.Context, u checkouts.Unfinished) (bool, error)
+	Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error]
+	TakeUp(ctx context.Context, u domain.Workflow) (bool, error)
 }
 
 // takeUpBrokenOff starts again what gave money back and broke off. Whether it helped
@@ -231,73 +230,6 @@ func (p persistent) RoundTrip(r *http.Request) (*http.Response, error) {
 		case <-r.Context().Done():
 			return nil, r.Context().Err()
 		case <-time.After(questionBackoff << (attempt - 1)):
-		}
-	}
-}
-
-type auditedWorkflows struct {
-	desk *checkouts.Desk
-	sale func(ctx context.Context, id string) (*domain.Sale, error)
-
-	holdTimeouts sync.Map // sale id → time.Duration: a sale never changes
-}
-
-func (w *auditedWorkflows) Unfinished(ctx context.Context) iter.Seq2[audit.Workflow, error] {
-	away := false // the database, where the sales are: asked once, not for each workflow
-	return each(w.desk.Unfinished(ctx), func(u checkouts.Unfinished) audit.Workflow {
-		return audit.Workflow{
-			ID: u.ID, Order: u.Order, SaleID: u.SaleID, StartedAt: u.StartedAt, Failed: u.Failed, Deadline: w.deadline(ctx, u, &away),
-		}
-	})
-}
-
-// deadline is when a checkout gives up by itself; zero for what waits for nobody.
-func (w *auditedWorkflows) deadline(ctx context.Context, u checkouts.Unfinished, away *bool) time.Time {
-	if !u.Checkout || u.SaleID == "" {
-		return time.Time{}
-	}
-	return u.StartedAt.Add(w.holdTimeout(ctx, u.SaleID, away))
-}
-
-// holdTimeout is the longest there is while the sale cannot be read: not to know
-// a deadline does not mean that it has passed.
-func (w *auditedWorkflows) holdTimeout(ctx context.Context, saleID string, away *bool) time.Duration {
-	if known, ok := w.holdTimeouts.Load(saleID); ok {
-		return known.(time.Duration)
-	}
-	if *away {
-		return domain.HoldTimeoutMax
-	}
-	sale, err := w.sale(ctx, saleID)
-	if err != nil {
-		*away = true
-		return domain.HoldTimeoutMax
-	}
-	w.holdTimeouts.Store(saleID, sale.HoldTimeout)
-	return sale.HoldTimeout
-}
-
-func (w *auditedWorkflows) Look(ctx context.Context, id string) (audit.Look, error) {
-	look, err := w.desk.Look(ctx, id)
-	return audit.Look{Open: look.Open, WaitsFor: look.WaitsFor}, err
-}
-
-func (w *auditedWorkflows) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
-	return w.desk.Working(ctx, order, payment, since)
-}
-
-// each translates a stream.
-func each[From, To any](stream iter.Seq2[From, error], translate func(From) To) iter.Seq2[To, error] {
-	return func(yield func(To, error) bool) {
-		for value, err := range stream {
-			if err != nil {
-				var none To
-				yield(none, err)
-				return
-			}
-			if !yield(translate(value), nil) {
-				return
-			}
 		}
 	}
 }

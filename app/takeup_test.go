@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"boxoffice/checkouts"
+	"boxoffice/domain"
 )
 
 // brokenOff is a desk with so many workflows that broke off, of which every second
@@ -22,20 +22,20 @@ type brokenOff struct {
 	taken     []string
 }
 
-func (b *brokenOff) Unfinished(context.Context) iter.Seq2[checkouts.Unfinished, error] {
-	return func(yield func(checkouts.Unfinished, error) bool) {
+func (b *brokenOff) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
+	return func(yield func(domain.Workflow, error) bool) {
 		for n := range b.workflows {
-			if !yield(checkouts.Unfinished{ID: fmt.Sprint("late/", n), Failed: true}, nil) {
+			if !yield(domain.Workflow{ID: fmt.Sprint("late/", n), Failed: true}, nil) {
 				return
 			}
 		}
 		if b.err != nil {
-			yield(checkouts.Unfinished{}, b.err)
+			yield(domain.Workflow{}, b.err)
 		}
 	}
 }
 
-func (b *brokenOff) TakeUp(_ context.Context, u checkouts.Unfinished) (bool, error) {
+func (b *brokenOff) TakeUp(_ context.Context, u domain.Workflow) (bool, error) {
 	b.taken = append(b.taken, u.ID)
 	return len(b.taken)%2 == 0 && !b.before, nil
 }

@@ -62,8 +62,8 @@ func acknowledged(n byte) domain.PaymentEvent {
 	return domain.PaymentEvent{ID: fmt.Sprintf("evt_%d", n), Type: domain.PaymentSucceeded, Session: "ps_" + id(n).String(), Order: id(n), Payment: payment(n), AmountMinor: 6500, Currency: "EUR"}
 }
 
-func checkout(n byte) Workflow {
-	return Workflow{ID: "checkout/" + id(n).String(), Order: id(n), SaleID: "gophercon", StartedAt: noon.Add(-time.Minute), Deadline: noon.Add(4 * time.Minute)}
+func checkout(n byte) domain.Workflow {
+	return domain.Workflow{ID: "checkout/" + id(n).String(), Order: id(n), SaleID: "gophercon", StartedAt: noon.Add(-time.Minute), Checkout: true}
 }
 
 // healthy is a sale in the middle of its life, a ticket an order:
@@ -91,7 +91,7 @@ func healthy() *Snapshot {
 			Perk: &domain.Perk{Name: "T-shirt", Capacity: 5, Ledger: ledgerPerk}, HoldTimeout: 5 * time.Minute,
 		},
 		At: noon,
-		Workflows: []Workflow{
+		Workflows: []domain.Workflow{
 			checkout(5), checkout(6),
 			{ID: "refund/" + id(7).String(), Order: id(7), SaleID: "gophercon", StartedAt: noon},
 		},
@@ -164,14 +164,14 @@ func TestOneCheckoutPerBuyer(t *testing.T) {
 		"at rest": {func(*Snapshot) {}, OK, "", "", ""},
 		"open, its checkout too": {func(s *Snapshot) {
 			s.open(booked(9, 1, 0))
-			s.Workflows = []Workflow{checkout(9)}
+			s.Workflows = []domain.Workflow{checkout(9)}
 		}, InFlight, "", "", ""},
 		"moved while it was read": {func(s *Snapshot) { s.Checkouts.Held, s.Checkouts.Moved = 1, true }, InFlight, "", "", ""},
 		"two of one buyer": {func(s *Snapshot) {
 			s.open(booked(8, 1, 0))
 			s.open(booked(9, 1, 0))
 			s.Checkouts.Uses[1].Buyer = s.Checkouts.Uses[0].Buyer
-			s.Workflows = []Workflow{checkout(8), checkout(9)}
+			s.Workflows = []domain.Workflow{checkout(8), checkout(9)}
 		}, Broken, "I1", "open checkouts", buyer(id(8)).String()},
 		"open after its end":               {func(s *Snapshot) { s.open(booked(9, 1, 0)) }, Broken, "I4", "holds", id(9).String()},
 		"posted, of an order that is paid": {func(s *Snapshot) { s.open(booked(1, 0, 1)) }, Broken, "I4", "open checkouts", id(1).String()},
@@ -386,13 +386,13 @@ func TestBugIsCaught(t *testing.T) {
 				s.Bookings[ledgerA] = append(s.Bookings[ledgerA], stuck)
 				s.Stocks[0].Sold++
 				s.Captures = append(s.Captures, capture(9))
-				s.Workflows = []Workflow{checkout(9)}
+				s.Workflows = []domain.Workflow{checkout(9)}
 			},
 			"I4", "class A", id(9).String(),
 		},
 		"transfers of no order while the sale is busy": {
 			func(s *Snapshot) {
-				s.Workflows, s.Stocks[0].Sold, s.Stocks[0].Available = []Workflow{checkout(9)}, 3, 7
+				s.Workflows, s.Stocks[0].Sold, s.Stocks[0].Available = []domain.Workflow{checkout(9)}, 3, 7
 			},
 			"I4", "balances", "A (ledger 1)",
 		},
@@ -479,15 +479,14 @@ func TestBugIsCaught(t *testing.T) {
 		"workflow that never ends": {
 			func(s *Snapshot) {
 				w := checkout(9)
-				w.Deadline = noon.Add(-EndWithinDefault - time.Second)
-				w.StartedAt = w.Deadline.Add(-5 * time.Minute)
-				s.Workflows = []Workflow{w}
+				w.StartedAt = noon.Add(-EndWithinDefault - time.Second - 5*time.Minute)
+				s.Workflows = []domain.Workflow{w}
 			},
 			"L", "", "checkout/" + id(9).String(),
 		},
 		"refund that never ends": {
 			func(s *Snapshot) {
-				s.Workflows = []Workflow{{ID: "refund/9", Order: id(9), SaleID: "gophercon", StartedAt: noon.Add(-EndWithinDefault - time.Second)}}
+				s.Workflows = []domain.Workflow{{ID: "refund/9", Order: id(9), SaleID: "gophercon", StartedAt: noon.Add(-EndWithinDefault - time.Second)}}
 			},
 			"L", "", "refund/9",
 		},
@@ -554,7 +553,7 @@ func TestWaiting(t *testing.T) {
 	const days = 50 * time.Hour
 	due := func(s *Snapshot) {
 		s.Refunds[1].RequestedAt, s.Refunds[1].RefundedAt, s.Returned = noon.Add(-days), time.Time{}, s.Returned[:1]
-		s.Workflows = []Workflow{{ID: "late/4", Order: id(4), SaleID: "gophercon", StartedAt: noon.Add(-days), WaitsFor: "RefundPayment, attempt 600: status 500"}}
+		s.Workflows = []domain.Workflow{{ID: "late/4", Order: id(4), SaleID: "gophercon", StartedAt: noon.Add(-days), WaitsFor: "RefundPayment, attempt 600: status 500"}}
 	}
 	for name, tc := range map[string]struct {
 		change   func(*Snapshot)
@@ -564,8 +563,8 @@ func TestWaiting(t *testing.T) {
 		"a refund that the provider does not take: its workflow": {due, "L", "attempt 600: status 500"},
 		"a checkout whose deadline passed while the provider is away": {func(s *Snapshot) {
 			w := checkout(9)
-			w.StartedAt, w.Deadline, w.WaitsFor = noon.Add(-days), noon.Add(-days), "ExpireSession, attempt 9: refused"
-			s.Workflows = []Workflow{w}
+			w.StartedAt, w.WaitsFor = noon.Add(-days), "ExpireSession, attempt 9: refused"
+			s.Workflows = []domain.Workflow{w}
 		}, "L", "ExpireSession, attempt 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -615,7 +614,7 @@ func TestOpenWorkflowExcuses(t *testing.T) {
 			if r := Evaluate(s, EndWithinDefault); !r.Broken() {
 				t.Fatalf("without a workflow it should be broken:\n%s", text(t, &r))
 			}
-			s.Workflows = []Workflow{checkout(9)}
+			s.Workflows = []domain.Workflow{checkout(9)}
 			if r := Evaluate(s, EndWithinDefault); r.Verdict != InFlight {
 				t.Errorf("verdict %s:\n%s", r.Verdict, text(t, &r))
 			}
@@ -675,7 +674,7 @@ func TestAFailedWorkflowExcusesNothing(t *testing.T) {
 	s.Captures = append(s.Captures, capture(9))
 	w := checkout(9)
 	w.Failed = true
-	s.Workflows = []Workflow{w}
+	s.Workflows = []domain.Workflow{w}
 	if r := Evaluate(s, EndWithinDefault); !r.Broken() {
 		t.Errorf("verdict %s", r.Verdict)
 	}

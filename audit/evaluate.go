@@ -19,7 +19,9 @@ type Snapshot struct {
 	// Unread are the sources that could not be read, and why.
 	Unread map[Source]error
 
-	Workflows []Workflow // of all sales
+	Workflows []domain.Workflow // of all sales
+	// UnaskedWorkflows are overdue, and more are than an audit asks for.
+	UnaskedWorkflows map[string]bool
 
 	Orders  []domain.RecordedOrder
 	Refunds []domain.Refund
@@ -658,14 +660,14 @@ func (b *books) workflowsEnd(endWithin time.Duration) *check {
 			continue
 		}
 		c.Left.Value++
-		late := b.At.Sub(w.due())
+		late := b.At.Sub(b.due(&w))
 		switch {
 		case late <= endWithin:
 			c.Right.Value++
 			c.add(InFlight, w.ID, w.Order, "open since %s", w.StartedAt.UTC().Format(time.RFC3339))
 		case w.WaitsFor != "":
 			c.add(Waiting, w.ID, w.Order, "due %s ago, waits for %s", age(late), w.WaitsFor)
-		case w.Unasked:
+		case b.UnaskedWorkflows[w.ID]:
 			c.add(Warning, w.ID, w.Order, "due %s ago, and so are more than Temporal was asked about", age(late))
 		default:
 			c.add(Broken, w.ID, w.Order, "should have ended %s ago", age(late))
@@ -674,10 +676,11 @@ func (b *books) workflowsEnd(endWithin time.Duration) *check {
 	return c
 }
 
-// due is when a workflow should end by itself.
-func (w *Workflow) due() time.Time {
-	if w.Deadline.After(w.StartedAt) {
-		return w.Deadline
+// due is when a workflow of the sale should end by itself: a checkout waits for its
+// payment, whatever else there is for nobody.
+func (s *Snapshot) due(w *domain.Workflow) time.Time {
+	if w.Checkout {
+		return w.StartedAt.Add(s.Sale.HoldTimeout)
 	}
 	return w.StartedAt
 }

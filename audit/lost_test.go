@@ -19,8 +19,8 @@ func forget(s *Snapshot, n byte) {
 	}
 }
 
-func late(n byte) Workflow {
-	return Workflow{ID: "late/" + id(n).String() + "/" + payment(n), Order: id(n), SaleID: "gophercon", StartedAt: noon}
+func late(n byte) domain.Workflow {
+	return domain.Workflow{ID: "late/" + id(n).String() + "/" + payment(n), Order: id(n), SaleID: "gophercon", StartedAt: noon}
 }
 
 // A record that is lost is an item of its own, which names the order; and no money
@@ -36,16 +36,16 @@ func TestLostRecords(t *testing.T) {
 		"the same without a capture":       {func(s *Snapshot) { forget(s, 1); s.Captures = s.Captures[1:] }, []domain.OrderID{id(1)}},
 		"while its checkout is open": {func(s *Snapshot) {
 			forget(s, 1)
-			s.Workflows = []Workflow{checkout(1)}
+			s.Workflows = []domain.Workflow{checkout(1)}
 		}, nil},
 		"while a late payment waits for the record": {func(s *Snapshot) {
 			forget(s, 1)
-			s.Workflows = []Workflow{late(1)}
+			s.Workflows = []domain.Workflow{late(1)}
 		}, []domain.OrderID{id(1)}},
 		"sold by a late payment a moment ago": {func(s *Snapshot) {
 			forget(s, 1)
 			s.Bookings[ledgerA][0].SoldAt = noon
-			s.Workflows = []Workflow{late(1)}
+			s.Workflows = []domain.Workflow{late(1)}
 		}, nil},
 		"refunded, and neither recorded": {func(s *Snapshot) { forget(s, 3) }, []domain.OrderID{id(3)}},
 		"refunded after it was recorded": {func(s *Snapshot) {
@@ -59,19 +59,19 @@ func TestLostRecords(t *testing.T) {
 		"the same, its workflow still at it": {func(s *Snapshot) {
 			s.Orders[2].Status = domain.OrderRefunding
 			s.Refunds[0].RefundedAt = time.Time{}
-			s.Workflows = []Workflow{{ID: "refund/" + id(3).String(), Order: id(3), SaleID: "gophercon", StartedAt: noon}}
+			s.Workflows = []domain.Workflow{{ID: "refund/" + id(3).String(), Order: id(3), SaleID: "gophercon", StartedAt: noon}}
 		}, nil},
 		"the refund of money that bought nothing": {func(s *Snapshot) { s.Refunds = s.Refunds[:1] }, []domain.OrderID{id(4)}},
 		"the same, and its workflow cannot note that it is done": {func(s *Snapshot) {
 			s.Refunds = s.Refunds[:1]
-			s.Workflows = []Workflow{late(4)}
+			s.Workflows = []domain.Workflow{late(4)}
 		}, []domain.OrderID{id(4)}},
 		"given back by somebody at the provider: not ours": {func(s *Snapshot) {
 			s.Returned = append(s.Returned, returned(1, ""))
 		}, nil},
 		"captured, and nothing was sold: not lost": {func(s *Snapshot) {
 			s.Captures = append(s.Captures, capture(9))
-			s.Workflows = []Workflow{{ID: "checkout/" + id(9).String(), Order: id(9), SaleID: "gophercon", StartedAt: noon, Failed: true}}
+			s.Workflows = []domain.Workflow{{ID: "checkout/" + id(9).String(), Order: id(9), SaleID: "gophercon", StartedAt: noon, Failed: true}}
 		}, nil},
 		"a second capture of an order that is recorded: not lost": {func(s *Snapshot) {
 			second := capture(1)
@@ -158,7 +158,7 @@ func TestInspectBringsNoMoneyThatBoughtSeats(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				i.world.Workflows = append(i.world.Workflows, Workflow{ID: workflow, Order: order, SaleID: "gophercon", StartedAt: noon, Failed: true})
+				i.world.Workflows = append(i.world.Workflows, domain.Workflow{ID: workflow, Order: order, SaleID: "gophercon", StartedAt: noon, Failed: true})
 			}
 			if _, err := i.run(t); err != nil || !slices.Equal(i.heard, tc.want) {
 				t.Errorf("brought %q, %v, want %q", i.heard, err, tc.want)

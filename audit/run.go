@@ -141,7 +141,7 @@ func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*ch
 				s.Unread[SourceTemporal] = err
 			}
 			if working {
-				s.Workflows = append(s.Workflows, Workflow{ID: "not listed yet: " + o.Order.String(), Order: o.Order, SaleID: s.Sale.ID, StartedAt: s.At})
+				s.Workflows = append(s.Workflows, domain.Workflow{ID: "not listed yet: " + o.Order.String(), Order: o.Order, SaleID: s.Sale.ID, StartedAt: s.At})
 			}
 		}
 	}
@@ -227,16 +227,19 @@ func (s *Snapshot) addWorkflows(ctx context.Context, from Workflows) error {
 // drops those that have: the list lags behind. It asks for at most looksMax.
 func (s *Snapshot) lookAtOverdue(ctx context.Context, from Workflows, endWithin time.Duration) error {
 	var overdue []int
+	s.UnaskedWorkflows = make(map[string]bool)
 	for i := range s.Workflows {
 		w := &s.Workflows[i]
-		if w.Failed || w.SaleID != s.Sale.ID || s.At.Sub(w.due()) <= endWithin {
+		if w.Failed || w.SaleID != s.Sale.ID || s.At.Sub(s.due(w)) <= endWithin {
 			continue
 		}
-		if w.Unasked = len(overdue) == looksMax; !w.Unasked {
-			overdue = append(overdue, i)
+		if len(overdue) == looksMax {
+			s.UnaskedWorkflows[w.ID] = true
+			continue
 		}
+		overdue = append(overdue, i)
 	}
-	looks := make([]Look, len(overdue))
+	looks := make([]domain.WorkflowLook, len(overdue))
 	err := each(ctx, overdue, func(ctx context.Context, n, i int) (err error) {
 		looks[n], err = from.Look(ctx, s.Workflows[i].ID)
 		return err
@@ -249,7 +252,7 @@ func (s *Snapshot) lookAtOverdue(ctx context.Context, from Workflows, endWithin 
 		s.Workflows[i].WaitsFor = looks[n].WaitsFor
 		ended[s.Workflows[i].ID] = !looks[n].Open
 	}
-	s.Workflows = slices.DeleteFunc(s.Workflows, func(w Workflow) bool { return ended[w.ID] })
+	s.Workflows = slices.DeleteFunc(s.Workflows, func(w domain.Workflow) bool { return ended[w.ID] })
 	return nil
 }
 

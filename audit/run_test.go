@@ -20,7 +20,7 @@ type world struct {
 	*Snapshot
 	elsewhere map[string]bool // payments that are recorded in another sale
 	placed    map[domain.OrderID]uint32
-	looks     map[string]Look
+	looks     map[string]domain.WorkflowLook
 	working   map[domain.OrderID]bool // what Temporal knows and does not list yet
 	known     map[string]bool         // sessions that the provider has seen
 	asked     sync.Mutex              // some sources are asked from several goroutines
@@ -59,12 +59,12 @@ func stream[T any](items []T, err error) iter.Seq2[T, error] {
 	}
 }
 
-func (w *world) Unfinished(context.Context) iter.Seq2[Workflow, error] {
+func (w *world) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
 	err := w.read("workflows")
 	return stream(slices.Clone(w.Workflows), err)
 }
 
-func (w *world) Look(_ context.Context, id string) (Look, error) {
+func (w *world) Look(_ context.Context, id string) (domain.WorkflowLook, error) {
 	err := w.read("look")
 	return w.looks[id], err
 }
@@ -266,7 +266,7 @@ func TestRunCountsAWorkflowThatClosedMeanwhileAsOpen(t *testing.T) {
 
 func TestRunLeavesOtherSalesMoneyAlone(t *testing.T) {
 	t.Parallel()
-	other := func(w *Workflow) *Workflow { w.SaleID = "other"; return w }
+	other := func(w *domain.Workflow) *domain.Workflow { w.SaleID = "other"; return w }
 	for name, tc := range map[string]struct {
 		change func(*world)
 		want   Verdict
@@ -422,27 +422,27 @@ func TestRunEndsWithItsContext(t *testing.T) {
 func TestRunAsksTemporalItself(t *testing.T) {
 	t.Parallel()
 	overdue := checkout(9)
-	overdue.StartedAt, overdue.Deadline = noon.Add(-time.Hour), noon.Add(-time.Hour)
+	overdue.StartedAt = noon.Add(-time.Hour)
 	for name, tc := range map[string]struct {
 		change func(*world)
 		want   Verdict
 	}{
 		"held, not listed, at work": {func(w *world) { w.hold(9); w.working = map[domain.OrderID]bool{id(9): true} }, InFlight},
 		"held, not listed, ended":   {func(w *world) { w.hold(9) }, Broken},
-		"overdue, listed, ended":    {func(w *world) { w.Workflows = []Workflow{overdue} }, OK},
+		"overdue, listed, ended":    {func(w *world) { w.Workflows = []domain.Workflow{overdue} }, OK},
 		"overdue and idle": {func(w *world) {
-			w.Workflows, w.looks = []Workflow{overdue}, map[string]Look{overdue.ID: {Open: true}}
+			w.Workflows, w.looks = []domain.Workflow{overdue}, map[string]domain.WorkflowLook{overdue.ID: {Open: true}}
 		}, Broken},
 		"overdue and retrying": {func(w *world) {
-			w.Workflows, w.looks = []Workflow{overdue}, map[string]Look{overdue.ID: {Open: true, WaitsFor: "Settle"}}
+			w.Workflows, w.looks = []domain.Workflow{overdue}, map[string]domain.WorkflowLook{overdue.ID: {Open: true, WaitsFor: "Settle"}}
 		}, Waiting},
 		"overdue and idle, beyond what is asked for": {func(w *world) {
-			w.looks = map[string]Look{}
+			w.looks = map[string]domain.WorkflowLook{}
 			for n := range looksMax + 1 {
 				one := overdue
 				one.ID = fmt.Sprint("checkout/", n)
 				w.Workflows = append(w.Workflows, one)
-				w.looks[one.ID] = Look{Open: true, WaitsFor: "a worker"}
+				w.looks[one.ID] = domain.WorkflowLook{Open: true, WaitsFor: "a worker"}
 			}
 		}, Warning},
 		"not listed, and Temporal goes away": {func(w *world) { w.hold(9); w.err["working"] = errors.New("away") }, Unread},
@@ -490,16 +490,16 @@ func TestRunLone(t *testing.T) {
 		}, OK},
 		"its refund under way": {func(w *world) {
 			w.Snapshot.Captures = []domain.Capture{capture(9)}
-			w.Workflows = []Workflow{{ID: "late/9", Order: id(9), StartedAt: noon}}
+			w.Workflows = []domain.Workflow{{ID: "late/9", Order: id(9), StartedAt: noon}}
 		}, InFlight},
 		"a workflow of a sale": {func(w *world) {
 			stuck := checkout(9)
-			stuck.Deadline = noon.Add(-time.Hour)
-			w.Workflows = []Workflow{stuck}
+			stuck.StartedAt = noon.Add(-time.Hour)
+			w.Workflows = []domain.Workflow{stuck}
 		}, OK},
 		"a workflow of no sale that never ends": {func(w *world) {
-			w.Workflows = []Workflow{{ID: "late/9", Order: id(9), StartedAt: noon.Add(-time.Hour)}}
-			w.looks = map[string]Look{"late/9": {Open: true}}
+			w.Workflows = []domain.Workflow{{ID: "late/9", Order: id(9), StartedAt: noon.Add(-time.Hour)}}
+			w.looks = map[string]domain.WorkflowLook{"late/9": {Open: true}}
 		}, Broken},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,31 +85,11 @@ type Returned = payments.Refunded
 type Workflows interface {
 	// Unfinished streams the workflows of all sales that are open, and those
 	// that closed otherwise than by completing (failed, terminated, timed out).
-	Unfinished(ctx context.Context) iter.Seq2[Workflow, error]
+	Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error]
 	// Look asks for one workflow by its id. What it answers is true now, where
 	// Unfinished lags behind.
-	Look(ctx context.Context, id string) (Look, error)
+	Look(ctx context.Context, id string) (domain.WorkflowLook, error)
 	// Working reports, as truly as Look, whether any workflow is at work on an
 	// order, or on a payment for it (empty: none is known), or was since.
 	Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error)
-}
-
-// A Look is how a workflow stands.
-type Look struct {
-	Open bool
-	// WaitsFor is what it waits for and will go on with by itself: an activity that
-	// it retries, or a worker. Empty: nothing.
-	WaitsFor string
-}
-
-// A Workflow is a checkout, a late payment or a refund that has not completed.
-type Workflow struct {
-	ID        string // such as checkout/<order>
-	Order     domain.OrderID
-	SaleID    string // empty where it is not known
-	StartedAt time.Time
-	Deadline  time.Time // when it should end by itself; zero: as soon as it can
-	Failed    bool      // closed without completing
-	WaitsFor  string    // of one that is overdue: see Look
-	Unasked   bool      // one that is overdue, and more are than an audit asks for
 }

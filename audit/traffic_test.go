@@ -92,16 +92,18 @@ func snapshotOf[T any](w *boxOfficeAtWork, read func() []T) iter.Seq2[T, error] 
 	return stream(read(), nil)
 }
 
-func (w *boxOfficeAtWork) Unfinished(context.Context) iter.Seq2[Workflow, error] {
-	return snapshotOf(w, func() (all []Workflow) {
+func (w *boxOfficeAtWork) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
+	return snapshotOf(w, func() (all []domain.Workflow) {
 		for id := range w.listed {
-			all = append(all, Workflow{ID: "checkout/" + id.String(), Order: id, SaleID: w.sale.ID, StartedAt: time.Now(), Deadline: time.Now().Add(time.Minute)})
+			all = append(all, domain.Workflow{ID: "checkout/" + id.String(), Order: id, SaleID: w.sale.ID, StartedAt: time.Now(), Checkout: true})
 		}
 		return all
 	})
 }
 
-func (w *boxOfficeAtWork) Look(context.Context, string) (Look, error) { return Look{Open: true}, nil }
+func (w *boxOfficeAtWork) Look(context.Context, string) (domain.WorkflowLook, error) {
+	return domain.WorkflowLook{Open: true}, nil
+}
 
 func (w *boxOfficeAtWork) Working(_ context.Context, order domain.OrderID, _ string, since time.Time) (bool, error) {
 	w.mu.Lock()

@@ -12,30 +12,20 @@ import (
 	"boxoffice/workflows"
 )
 
-// A Look is how a workflow stands at this moment.
-type Look struct {
-	Open     bool
-	ClosedAt time.Time // zero while it is open
-	// WaitsFor is the activity that it retries and why the last attempt failed, or
-	// the worker that its first try of a step waits for; empty where it waits for
-	// neither.
-	WaitsFor string
-}
-
 // Look asks Temporal for one workflow. Unlike Unfinished it does not lag behind.
 // A workflow that is not known is not open. The error is a *domain.UnknownError.
-func (d *Desk) Look(ctx context.Context, id string) (Look, error) {
+func (d *Desk) Look(ctx context.Context, id string) (domain.WorkflowLook, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	about, err := d.temporal.DescribeWorkflowExecution(ctx, id, "")
 	err = fromTemporal("look at", id, err)
 	if isNotFound(err) {
-		return Look{}, nil
+		return domain.WorkflowLook{}, nil
 	}
 	if err != nil {
-		return Look{}, err
+		return domain.WorkflowLook{}, err
 	}
-	look := Look{Open: standingOf(about.GetWorkflowExecutionInfo().GetStatus()) == standingOpen}
+	look := domain.WorkflowLook{Open: standingOf(about.GetWorkflowExecutionInfo().GetStatus()) == standingOpen}
 	if !look.Open {
 		look.ClosedAt = about.GetWorkflowExecutionInfo().GetCloseTime().AsTime()
 	}

@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
 
-	"boxoffice/checkouts"
 	"boxoffice/domain"
 	"boxoffice/workflows"
 )
@@ -133,20 +132,20 @@ func TestTakeUp(t *testing.T) {
 	whole := workflows.CancelSaleInput{SaleID: "conf", RequestedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Closed: true}
 	tests := []struct {
 		name   string
-		u      checkouts.Unfinished
+		u      domain.Workflow
 		status enumspb.WorkflowExecutionStatus
 		input  any
 		starts bool
 	}{
-		{"a late payment", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, terminated, late, true},
-		{"a refund", checkouts.Unfinished{ID: "refund/1", Failed: true}, failed, refund, true},
-		{"the cancellation of a sale", checkouts.Unfinished{ID: "cancel-sale/conf", Failed: true}, failed, whole, true},
-		{"one of which a later run is through", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, completed, late, false},
-		{"one of which a later run is open", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, running, late, false},
-		{"one that is open", checkouts.Unfinished{ID: "late/1/pay_1"}, running, late, false},
-		{"one that was not sealed", checkouts.Unfinished{ID: "late/1/pay_1", Failed: true}, failed, unsealed, false},
-		{"a checkout", checkouts.Unfinished{ID: "checkout/1", Failed: true, Checkout: true}, failed, order, false},
-		{"somebody else's", checkouts.Unfinished{ID: "other", Failed: true}, failed, order, false},
+		{"a late payment", domain.Workflow{ID: "late/1/pay_1", Failed: true}, terminated, late, true},
+		{"a refund", domain.Workflow{ID: "refund/1", Failed: true}, failed, refund, true},
+		{"the cancellation of a sale", domain.Workflow{ID: "cancel-sale/conf", Failed: true}, failed, whole, true},
+		{"one of which a later run is through", domain.Workflow{ID: "late/1/pay_1", Failed: true}, completed, late, false},
+		{"one of which a later run is open", domain.Workflow{ID: "late/1/pay_1", Failed: true}, running, late, false},
+		{"one that is open", domain.Workflow{ID: "late/1/pay_1"}, running, late, false},
+		{"one that was not sealed", domain.Workflow{ID: "late/1/pay_1", Failed: true}, failed, unsealed, false},
+		{"a checkout", domain.Workflow{ID: "checkout/1", Failed: true, Checkout: true}, failed, order, false},
+		{"somebody else's", domain.Workflow{ID: "other", Failed: true}, failed, order, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"strings"
-	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -23,26 +22,16 @@ const unfinishedQuery = "(WorkflowType IN ('Checkout', 'Late', 'Refund') AND Exe
 // unfinishedPage is how many workflows are listed at a time.
 const unfinishedPage = 1000
 
-// Unfinished is a workflow that has not completed.
-type Unfinished struct {
-	ID        string
-	Order     domain.OrderID
-	SaleID    string // empty where the order is unknown here
-	StartedAt time.Time
-	Failed    bool // closed, but failed, terminated or timed out
-	Checkout  bool // a checkout, which may wait for its payment
-}
-
 // Unfinished lists the workflows of all sales that have not completed.
 // Temporal's visibility lags a little behind: one that has just started or just
 // ended may be missing or still be there. The list ends at the first error.
-func (d *Desk) Unfinished(ctx context.Context) iter.Seq2[Unfinished, error] {
-	return func(yield func(Unfinished, error) bool) {
+func (d *Desk) Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error] {
+	return func(yield func(domain.Workflow, error) bool) {
 		var next []byte
 		for {
 			page, err := d.listPage(ctx, next)
 			if err != nil {
-				yield(Unfinished{}, fromTemporal("list", "unfinished workflows", err))
+				yield(domain.Workflow{}, fromTemporal("list", "unfinished workflows", err))
 				return
 			}
 			for _, info := range page.GetExecutions() {
@@ -65,10 +54,10 @@ func (d *Desk) listPage(ctx context.Context, next []byte) (*workflowservice.List
 	})
 }
 
-func unfinished(info *workflowpb.WorkflowExecutionInfo) Unfinished {
+func unfinished(info *workflowpb.WorkflowExecutionInfo) domain.Workflow {
 	id := info.GetExecution().GetWorkflowId()
 	parts := strings.Split(id, "/")
-	u := Unfinished{
+	u := domain.Workflow{
 		ID:        id,
 		SaleID:    keyword(info.GetSearchAttributes(), workflows.SaleAttribute.GetName()),
 		StartedAt: info.GetStartTime().AsTime(),
@@ -95,7 +84,7 @@ func keyword(attributes *commonpb.SearchAttributes, name string) string {
 // their steps may be repeated. False where that was done before, and for a checkout:
 // its hold ends by itself, and money for it is a late payment. The error is a
 // *domain.UnknownError, or a *domain.Error of what Temporal does not know any more.
-func (d *Desk) TakeUp(ctx context.Context, u Unfinished) (bool, error) {
+func (d *Desk) TakeUp(ctx context.Context, u domain.Workflow) (bool, error) {
 	if !u.Failed || u.Checkout {
 		return false, nil
 	}
