@@ -143,7 +143,6 @@ type QueueDoor struct {
 	CutAt    time.Time // when the rate was last cut; zero: never
 	Goal     float64   // of checkouts that come, a second
 	Coming   float64   // of those let in, whose checkouts are due now, a second
-	Due      float64   // the same over half a minute, as those who came are counted
 }
 
 // A QueueNode is what one node knows and the others do not.

@@ -341,9 +341,10 @@ func TestWhenToAskAgain(t *testing.T) {
 		{"beyond where the ceiling rules", 4000, 20, false, 10 * s},
 		{"far back", 50_000, 20, false, 30 * s},
 		{"next", 1, 90, true, s},
-		{"ten seconds away", 900, 90, true, 5 * s},
-		{"minutes away", 50_000, 90, true, 30 * s},
-		{"at the floor", 10, 1, true, 5 * s},
+		{"ten seconds away, where the engine has time again", 900, 90, true, 3466 * time.Millisecond},
+		{"minutes away", 50_000, 90, true, 20176 * time.Millisecond},
+		{"hours away", 1_000_000, 90, true, 30 * s},
+		{"at the floor", 10, 1, true, 3466 * time.Millisecond},
 	} {
 		q := &domain.Queue{Settings: domain.QueueSettings{}.WithDefaults(), Door: domain.QueueDoor{Rate: c.rate}}
 		if c.cut {

@@ -12,7 +12,15 @@ const (
 	passedMax  = 2048
 	// comersLife is how long those who came count, e-fold.
 	comersLife = 20 * time.Second
+	// Who comes is known of those let in within cohortSpan, so long ago as one of
+	// cohortAges. A cohort is ripe where no more than ripeShare of those who came took more
+	// than half as long: then hardly anybody is still on the way.
+	cohortSpan = 20 * time.Second
+	ripeShare  = 0.1
 )
+
+// cohortAges double, from what people take who come at once to twice what is believed.
+var cohortAges = [...]time.Duration{4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second}
 
 // arrivals is what a node sees of the people of one sale between the door and the
 // checkout. It is safe for concurrent use.
@@ -23,10 +31,12 @@ type arrivals struct {
 	at     time.Duration // until which came has decayed
 }
 
-// A passage is how far the door was at a time of the node's clock.
+// A passage is how far the door was at a time of the node's clock, how many it had let in,
+// and who came of those it let in since the passage before.
 type passage struct {
-	at       time.Duration
-	admitted int64
+	at                time.Duration
+	admitted, entered int64
+	came              [len(cohortAges) + 1]int64 // by the time they took: half of cohortAges, and twice the last
 }
 
 // comers are those who came of those who were let in, decayed by comersLife.
@@ -35,8 +45,38 @@ type comers struct {
 	after  time.Duration // all of them together, since they were let in
 }
 
-// moved notes how far the door is.
-func (a *arrivals) moved(now time.Duration, admitted int64) {
+// A cohort is of people let in, and how many came of them, within half of its age and in all.
+type cohort struct{ entered, soon, came int64 }
+
+type cohorts [len(cohortAges)]cohort
+
+// add counts those who came at another node: of the same people let in.
+func (c *cohorts) add(other *cohorts) {
+	for i := range c {
+		c[i].entered = max(c[i].entered, other[i].entered)
+		c[i].soon += other[i].soon
+		c[i].came += other[i].came
+	}
+}
+
+// absent is the share of those let in that never comes, by the latest cohort of whom it is
+// known; 0 where it is of none.
+func (c *cohorts) absent() float64 {
+	for _, of := range c {
+		if of.entered < answersEnough || of.came < answersMin || float64(of.soon) < (1-ripeShare)*float64(of.came) {
+			continue
+		}
+		share := 1 - float64(of.came+1)/float64(of.entered)
+		if share < absentLeast {
+			return 0
+		}
+		return min(share, absentMost)
+	}
+	return 0
+}
+
+// moved notes how far the door is, and how many it let in.
+func (a *arrivals) moved(now time.Duration, admitted, entered int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := len(a.passed); n > 0 && (a.passed[n-1].admitted >= admitted || now-a.passed[n-1].at < passedStep) {
@@ -45,7 +85,7 @@ func (a *arrivals) moved(now time.Duration, admitted int64) {
 	if len(a.passed) >= passedMax {
 		a.passed = append(a.passed[:0], a.passed[passedMax/2:]...)
 	}
-	a.passed = append(a.passed, passage{now, admitted})
+	a.passed = append(a.passed, passage{at: now, admitted: admitted, entered: entered})
 }
 
 // arrived counts somebody's first checkout. Who was let in before this node looked is
@@ -73,7 +113,16 @@ func (a *arrivals) arrived(now time.Duration, place int64) {
 		let = a.passed[at].at
 	}
 	if now-let > lagMost {
-		return // late, and let in again: it says nothing of those who come
+		// Late, and let in again: it says nothing of how long people take.
+		a.passed[len(a.passed)-1].came[0]++
+		return
+	}
+	if at < len(a.passed) {
+		class := 0
+		for class < len(cohortAges) && now-let > cohortAges[class]/2 {
+			class++
+		}
+		a.passed[at].came[class]++
 	}
 	a.decay(now)
 	a.came.people++
@@ -85,6 +134,25 @@ func (a *arrivals) lately(now time.Duration) comers {
 	defer a.mu.Unlock()
 	a.decay(now)
 	return a.came
+}
+
+// cohorts counts who came.
+func (a *arrivals) cohorts(now time.Duration) (all cohorts) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := len(a.passed) - 1; i > 0; i-- {
+		p, came := &a.passed[i], int64(0)
+		for class, age := range cohortAges {
+			came += p.came[class]
+			if since := now - p.at; since >= age && since < age+cohortSpan {
+				c := &all[class]
+				c.entered += p.entered - a.passed[i-1].entered
+				c.soon += came
+				c.came += came + p.came[class+1]
+			}
+		}
+	}
+	return all
 }
 
 func (a *arrivals) decay(now time.Duration) {

@@ -52,37 +52,43 @@ const (
 	// lagGrowth bounds the growth by the time until it shows: e-fold in so many times it.
 	lagGrowth     = 1.0
 	lagCalmGrowth = 0.8
+	// idleGrowth is added where next to nothing waits, idlePressed of the operations: the
+	// engine was found when it was slower.
+	idlePressed   = 0.03
+	idleGrowth    = 0.1
+	lagIdleGrowth = 0.25
 	// pressedShare of the operations may wait for the engine; where more do, the goal falls.
 	pressedShare = 0.6
 	// cameShare of what is due has to come for the goal to grow in proportion. Else those
 	// who are let in are slow, or few of them want anything, and only creeping is safe.
-	cameShare = 0.4
+	cameShare = 0.45
 	// nearShare and nearFull of the goal have to come, once the engine was found.
 	nearShare, nearFull = 0.7, 0.85
 	// paceLeast of the growth is creeping.
 	paceLeast = 0.1
-	// drainShare of what a congested engine does is let in, so that what waits for it
-	// becomes less. Between cutMost and cutLeast of the goal are left by a cut: what the
+	// drainShare of what a congested engine does is let in, and what chance may have kept it
+	// from, chanceOf standard deviations. Between cutMost and cutLeast of the goal are left by a cut: what the
 	// engine does may be for other sales, or for people let in long ago.
 	drainShare = 0.93
 	cutMost    = 0.5
 	cutLeast   = 0.97
+	chanceOf   = 0.5
+	// roomLeast of the goal may come, however much waits.
+	roomLeast = 0.01
 	// claimGrowth a second is how a door comes to its part of what sales without one take.
 	claimGrowth = 0.1
 	// directShare of the engine in the hands of sales without a door is much.
 	directShare = 0.1
-	// drainMost less is let in while the engine is congested, and the less of that the
-	// longer it takes to show.
-	drainMost = 0.4
+	// drainTime and half of the lag are in what time what waits for a congested engine is
+	// worked off.
+	drainTime = 2 * time.Second
 	// cutInterval is how long a cut takes to show, beside the lag of those who are on the way.
 	cutInterval = time.Second
 	// lagLeast is from the door's move to the checkout of who comes at once.
 	lagLeast = time.Second
 	// lagMost bounds what is believed of how long people take.
 	lagMost = 2 * time.Minute
-	// absentLags times the people on the way have to have been let in until it is known who
-	// never comes; fewer than absentLeast are noise.
-	absentLags  = 6
+	// Fewer than absentLeast who never come are noise.
 	absentLeast = 0.1
 	absentMost  = 0.7
 	// drainGain is how much the rate is below the goal, where more are due than that.
@@ -129,11 +135,10 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, part float64, direct bool,
 	engine.idle = rest(d, &q.Settings, passed, engine.lag)
 	passed = min(passed, turnMax)
 	adapt(q, &engine, passed)
-	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), max(1, d.Rate*turnMax.Seconds()))
+	d.Credit = min(d.Credit+d.Rate*passed.Seconds(), 1+d.Rate*turnMax.Seconds())
 	before := d.Entered
 	known := silenceSays(nodes, q.Now)
 	e.enter(d, limit, func(place int64) bool { return place >= known || isPresent(nodes, place) })
-	d.Due += (d.Coming - d.Due) * (1 - math.Exp(-passed.Seconds()/comersLife.Seconds()))
 	d.Coming = d.Coming*math.Exp(-passed.Seconds()/engine.lag.Seconds()) + float64(d.Entered-before)/engine.lag.Seconds()
 	return true
 }
@@ -148,7 +153,6 @@ func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duratio
 	}
 	if missed := passed - turnMax; missed > 0 {
 		d.Coming *= math.Exp(-missed.Seconds() / lag.Seconds())
-		d.Due *= math.Exp(-missed.Seconds() / comersLife.Seconds())
 	}
 	return idle
 }
@@ -160,16 +164,19 @@ type engineState struct {
 	congested bool          // the checkouts are more than it can do
 	pressed   float64       // the share of the operations that wait for it
 	perSecond float64       // checkouts that it does for this sale, where all have equal parts
-	came      float64       // checkouts of this sale a second
-	comers    float64       // people of this sale who come a second, for the first time
+	over      time.Duration // by what it did in so long
+	backlog   float64       // checkouts of this sale that wait for it (Little's law)
+	absent    float64       // the share of those let in that never comes
 	lag       time.Duration // from the door to the checkout, on average
 }
 
 func engineOf(all *word, old bool, part float64) engineState {
-	e := engineState{congested: all.congested() || old, pressed: all.pressed(), perSecond: part * all.perSecond()}
-	e.came, e.lag = e.perSecond, lagLeast
+	perSecond, over := all.perSecond()
+	e := engineState{
+		congested: all.congested() || old, pressed: all.pressed(), absent: all.let.absent(), lag: lagLeast,
+		perSecond: part * perSecond, over: over, backlog: part * perSecond * all.waits().Seconds(),
+	}
 	if n := all.came.people; n > 0 {
-		e.comers = n / comersLife.Seconds()
 		e.lag = min(max(time.Duration(float64(all.came.after)/n), lagLeast), lagMost)
 	}
 	return e
@@ -185,12 +192,14 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 	if d.Goal == 0 {
 		d.Goal = cmp.Or(d.Rate, first)
 	}
+	come := 1 - e.absent
 	switch {
 	case !e.congested && e.idle:
 	case !e.congested:
 		d.Goal *= math.Exp(pace(d, e, first) * growth(sinceCut, e) * passed.Seconds())
 	case sinceCut >= cutInterval && d.Goal > drainShare*e.perSecond:
-		d.Goal = min(max(drainShare*e.perSecond, cutMost*d.Goal), cutLeast*d.Goal)
+		likely := e.perSecond + chanceOf*math.Sqrt(d.Goal/e.over.Seconds())
+		d.Goal = min(max(drainShare*likely, cutMost*d.Goal), cutLeast*d.Goal)
 		d.CutAt = q.Now
 	case sinceCut >= cutInterval+e.lag/2 && !e.direct:
 		d.Goal *= cutLeast
@@ -201,13 +210,14 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 		d.Goal = min(d.Goal*math.Exp(claimGrowth*passed.Seconds()), own)
 	}
 	d.Goal = min(max(d.Goal, s.RateFloor), s.RateCeiling)
-	come := 1 - absent(d, e)
 	d.Rate = d.Goal / come
-	if over := come*d.Coming/d.Goal - 1; over > 0 {
-		d.Rate *= max(0, 1-drainGain*over)
-	}
+	room := d.Goal
 	if e.congested && !e.direct { // what waits there already is worked off
-		d.Rate *= 1 - drainMost/(1+e.lag.Seconds())
+		room = max(d.Goal-e.backlog/(drainTime+e.lag/2).Seconds(), roomLeast*d.Goal)
+		d.Rate *= room / d.Goal
+	}
+	if over := come*d.Coming/room - 1; over > 0 {
+		d.Rate *= max(0, 1-drainGain*over)
 	}
 	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)
 }
@@ -222,20 +232,6 @@ func pace(d *domain.QueueDoor, e *engineState, first float64) float64 {
 	return min(max(paceLeast, (e.perSecond/d.Goal-nearShare)/(nearFull-nearShare)), 1)
 }
 
-// absent is the share of those let in that never comes, as soon as so many have been let
-// in that who is only slow would have come.
-func absent(d *domain.QueueDoor, e *engineState) float64 {
-	known := absentLags*e.lag + 2*comersLife
-	if float64(d.Admitted) < known.Seconds()*max(d.Due, d.Coming) || d.Due*comersLife.Seconds() < answersMin {
-		return 0
-	}
-	share := 1 - (e.comers+1/comersLife.Seconds())/d.Due
-	if share < absentLeast {
-		return 0
-	}
-	return min(share, absentMost)
-}
-
 // growth of the goal a second, as an exponent: the most until the engine is pressed
 // (slow start), and again long after a cut; less than nothing where many wait for it.
 func growth(sinceCut time.Duration, e *engineState) float64 {
@@ -245,6 +241,9 @@ func growth(sinceCut time.Duration, e *engineState) float64 {
 		return max(free, -1) * calm
 	}
 	fast := min(math.Ln2/doubleTime.Seconds(), lagGrowth/e.lag.Seconds(), calm+growthGain*max(0, sinceCut-calmTime).Seconds())
+	if e.pressed < idlePressed {
+		fast = max(fast, min(idleGrowth, lagIdleGrowth/e.lag.Seconds()))
+	}
 	return free * free * max(fast, calm)
 }
 

@@ -12,16 +12,21 @@ import (
 // they may not know it yet there are never more than the seats that are free. With many
 // seats that bounds nothing. With few, asking more often than one is told gains nothing.
 const (
-	// heardAfter is how long it takes to hear: a client near the door is told to ask within
-	// two seconds and may add half of it, and the word on the seats is up to a second old.
-	heardAfter = 3*time.Second + 2*StockInterval
+	// heardIn is how long it takes to hear, and to be counted: a client at the door is told to
+	// ask within retryMin and may add to it, a stream tells as fast; then it checks out. With
+	// that the word on the seats counts it, so to this comes how old that is.
+	heardIn = retryMin + retryMin/4 + holdIn
+	holdIn  = 350 * time.Millisecond
+	// countMax bounds how old a word on the seats is reckoned to be.
+	countMax = 30 * time.Second
 	// addedShare of what they are told clients may add.
 	addedShare = 0.25
 	// seatsEachMax bounds how many seats are kept for each who may not have heard, as long
-	// as nobody has: of more, those of the next are at stake where all take more. After that
+	// as few have come: of more, those of the next are at stake where all take more. After that
 	// it goes by what people took, and takenMargin of it for chance.
 	seatsEachMax = 4
 	takenMargin  = 1.25
+	cameEnough   = 48
 )
 
 // drawHeardAfter is how long after the draw all who were told when to ask have done so.
@@ -39,17 +44,21 @@ type entryCount struct {
 // mayEnter is how many of those who are present may be let in now. It is called once in
 // each exchange, before the turn.
 func (r *room) mayEnter(q *domain.Queue, seats freeSeats, mono time.Duration) int64 {
-	unheard := r.unheard(q, mono)
+	unheard := r.unheard(q, mono, heardIn+min(max(mono-seats.at, 0), countMax))
 	each := float64(min(max(seats.limit, 1), seatsEachMax))
-	if heard := q.Door.Entered - unheard; heard > 0 {
-		each = min(max(takenMargin*float64(seats.taken)/float64(heard), 1), float64(max(seats.limit, 1)))
+	came := float64(q.Door.Entered - unheard)
+	if seats.came >= cameEnough {
+		came = max(came, seats.came) // some hear sooner, and after a draw most
+	}
+	if came > 0 {
+		each = min(max(takenMargin*float64(seats.taken)/came, 1), float64(max(seats.limit, 1)))
 	}
 	return max(int64(float64(seats.available)/each), 1) - unheard
 }
 
-// unheard counts who was let in so lately that they may not know it yet. A node that has
-// not watched for as long assumes the most there may have been.
-func (r *room) unheard(q *domain.Queue, mono time.Duration) int64 {
+// unheard counts who was let in within so long that they may not know it yet. A node that
+// has not watched for as long assumes the most there may have been.
+func (r *room) unheard(q *domain.Queue, mono, within time.Duration) int64 {
 	entered := q.Door.Entered
 	n := len(r.entries)
 	if n > 0 && r.entries[n-1].entered > entered { // a database that lost a moment
@@ -58,22 +67,30 @@ func (r *room) unheard(q *domain.Queue, mono time.Duration) int64 {
 	if n == 0 || r.entries[n-1].entered != entered {
 		r.entries = append(r.entries, entryCount{mono, entered})
 	}
-	for len(r.entries) > 1 && mono-r.entries[1].at >= heardAfter {
+	for len(r.entries) > 1 && mono-r.entries[1].at >= heardIn+countMax {
 		r.entries = r.entries[1:]
 	}
 	if age(q.Now, q.DrawnAt) < drawHeardAfter(q.Drawn) {
 		return entered
 	}
 	first := r.entries[0]
-	if mono-first.at >= heardAfter {
+	for _, e := range r.entries {
+		if mono-e.at < within {
+			break
+		}
+		first = e
+	}
+	if mono-first.at >= within {
 		return entered - first.entered
 	}
-	most := int64(math.Ceil(q.Settings.RateCeiling * heardAfter.Seconds()))
+	most := int64(math.Ceil(q.Settings.RateCeiling * within.Seconds()))
 	return entered - first.entered + min(first.entered, most)
 }
 
 // freeSeats are those of a sale, with what says how many people they are enough for.
 type freeSeats struct {
 	available, taken int64
-	limit            int64 // of a buyer
+	limit            int64         // of a buyer
+	at               time.Duration // when the ledger was asked, on the node's monotonic clock
+	came             float64       // people who had come to a checkout by then, those of long ago not counted
 }

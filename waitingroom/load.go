@@ -69,6 +69,20 @@ func (h *Latencies) Count() (n int) { return h.from(0) }
 // Above is how many took longer, give or take a bin.
 func (h *Latencies) Above(took time.Duration) int { return h.from(binOf(took) + 1) }
 
+// beyond is how much longer those above a time took than a base, all together.
+func (h *Latencies) beyond(above, base time.Duration) (sum time.Duration) {
+	for i := binOf(above) + 1; i < len(h); i++ {
+		if n := h[i]; n > 0 {
+			sum += time.Duration(n) * (endOf(i) - base)
+		}
+	}
+	return sum
+}
+
+func endOf(bin int) time.Duration {
+	return time.Duration(math.Exp2(float64(bin)/binsOfDoubling) * float64(time.Millisecond))
+}
+
 func (h *Latencies) from(bin int) (n int) {
 	for _, count := range h[min(bin, len(h)):] {
 		n += int(count)
@@ -84,7 +98,7 @@ func (h *Latencies) Median() time.Duration {
 	}
 	for i, n := range h {
 		if middle -= int(n); middle <= 0 {
-			return time.Duration(math.Exp2(float64(i)/binsOfDoubling) * float64(time.Millisecond))
+			return endOf(i)
 		}
 	}
 	return 0
@@ -104,6 +118,7 @@ type word struct {
 	inFlight int
 	most     int // that may be in flight
 	came     comers
+	let      cohorts
 	listened bool // for as long as people may be silent
 }
 
@@ -113,6 +128,8 @@ type tally struct {
 	slow     int // of them, above what would be congestion
 	slower   int // of them, above what an engine takes that has time
 	verdicts int
+	settled  int // webhooks
+	waited   int // milliseconds in all that the slower ones took longer than when it is quiet
 }
 
 const wordVersion = 1
@@ -126,11 +143,18 @@ func (w *word) bytes() []byte {
 		put(t.slow)
 		put(t.slower)
 		put(t.verdicts)
+		put(t.settled)
+		put(t.waited)
 	}
 	put(w.inFlight)
 	put(w.most)
 	put(int(w.came.people * 1000))
 	put(int(w.came.after / time.Millisecond))
+	for _, c := range w.let {
+		put(int(c.entered))
+		put(int(c.soon))
+		put(int(c.came))
+	}
 	if w.listened {
 		put(1)
 	} else {
@@ -157,10 +181,13 @@ func readWord(b []byte) (w word, ok bool) {
 		return int(n)
 	}
 	for i := range w.windows {
-		w.windows[i] = tally{get(), get(), get(), get()}
+		w.windows[i] = tally{get(), get(), get(), get(), get(), get()}
 	}
 	w.inFlight, w.most = get(), get()
 	w.came = comers{float64(get()) / 1000, time.Duration(get()) * time.Millisecond}
+	for i := range w.let {
+		w.let[i] = cohort{int64(get()), int64(get()), int64(get())}
+	}
 	w.listened = get() != 0
 	if !ok {
 		return word{}, false
@@ -175,12 +202,15 @@ func (w *word) add(other *word) {
 		t.slow += o.slow
 		t.slower += o.slower
 		t.verdicts += o.verdicts
+		t.settled += o.settled
+		t.waited += o.waited
 	}
 	w.listened = w.listened || other.listened
 	w.inFlight += other.inFlight
 	w.most += other.most
 	w.came.people += other.came.people
 	w.came.after += other.came.after
+	w.let.add(&other.let)
 }
 
 const (
@@ -189,12 +219,12 @@ const (
 	// because a queue adds to what an engine takes: one far away is not a slow one.
 	congestedRise    = 1.0
 	congestedRiseMin = 70 * time.Millisecond
-	congestedRiseMax = 250 * time.Millisecond
+	congestedRiseMax = 450 * time.Millisecond
 	congestedQueue   = 3.0 // checkouts in turn, where that is more
 	// pressedRise is where the door grows no more.
 	pressedRise    = 0.4
 	pressedRiseMin = 26 * time.Millisecond
-	pressedRiseMax = 120 * time.Millisecond
+	pressedRiseMax = 220 * time.Millisecond
 	pressedQueue   = 1.5
 
 	// tailShare of all operations may be slow for reasons of their own: that is a tail and
@@ -202,8 +232,11 @@ const (
 	tailShare = 0.25
 	// answersMin are the fewest to judge by, answersEnough those for which a shorter window
 	// is taken.
-	answersMin    = 8
-	answersEnough = 24
+	answersMin     = 8
+	answersEnough  = 16
+	verdictsEnough = 24
+	// quickMin answers, the newest, all of them quick, say that it is over.
+	quickMin = 4
 	// certainty is how many standard deviations above tailShare the slow ones must be.
 	// Where really tailShare of them are slow, a few looks in a thousand are wrong.
 	certainty = 3.1
@@ -234,6 +267,11 @@ func (w *word) congested() bool {
 	if w.most > 0 && float64(w.inFlight) >= fullPortion*float64(w.most) {
 		return true
 	}
+	for _, t := range w.windows {
+		if t.answers >= quickMin && t.slow == 0 && t.slower == 0 {
+			return false
+		}
+	}
 	t := w.judged()
 	n := float64(t.answers)
 	return t.answers >= answersMin && float64(t.slow) > tailShare*n+certainty*math.Sqrt(n*tailShare*(1-tailShare))
@@ -248,13 +286,24 @@ func (w *word) pressed() float64 {
 	return float64(t.slower) / float64(t.answers)
 }
 
-// perSecond is how many holds the engine does.
-func (w *word) perSecond() float64 {
+// waits is how long an operation waits for the engine.
+func (w *word) waits() time.Duration {
+	t := w.judged()
+	if t.answers < answersMin {
+		return 0
+	}
+	return time.Duration(t.waited) * time.Millisecond / time.Duration(t.answers)
+}
+
+// perSecond is how many checkouts the engine does, by what time. Where few are let in
+// because much waits, it is busy with webhooks.
+func (w *word) perSecond() (n float64, over time.Duration) {
 	at := 1
-	if w.windows[at].verdicts < answersEnough {
+	if w.windows[at].verdicts < verdictsEnough {
 		at = 2
 	}
-	return float64(w.windows[at].verdicts) / LoadWindows[at].Seconds()
+	t := w.windows[at]
+	return max(float64(t.verdicts), float64(t.verdicts+t.settled)/2) / LoadWindows[at].Seconds(), LoadWindows[at]
 }
 
 // A pulse makes the words of a node of its Load, over time.
@@ -278,13 +327,15 @@ func (p *pulse) take(l *Load, now time.Duration) (w word) {
 	w.inFlight, w.most = l.InFlight, l.InFlightMax
 	for i := range l.Windows {
 		from, t := &l.Windows[i], &w.windows[i]
-		t.verdicts = from.Verdicts
+		t.verdicts, t.settled = from.Verdicts, from.Webhooks.Count()
 		t.answers, t.slow, t.slower = from.Refused, from.Refused, from.Refused
 		for kind, took := range from.kinds() {
 			quiet := cmp.Or(p.quiet[kind], quietUnknown)
 			t.answers += took.Count()
 			t.slow += took.Above(quiet + p.rise(quiet, congestedRise, congestedQueue, congestedRiseMin, congestedRiseMax))
-			t.slower += took.Above(quiet + p.rise(quiet, pressedRise, pressedQueue, pressedRiseMin, pressedRiseMax))
+			pressed := quiet + p.rise(quiet, pressedRise, pressedQueue, pressedRiseMin, pressedRiseMax)
+			t.slower += took.Above(pressed)
+			t.waited += int(took.beyond(pressed, quiet) / time.Millisecond)
 		}
 	}
 	return w

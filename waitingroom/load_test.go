@@ -1,7 +1,11 @@
 package waitingroom
 
 import (
+	"bytes"
+	"cmp"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -141,9 +145,9 @@ func TestTheWordsOfAllNodesAddUp(t *testing.T) {
 }
 
 func TestAWordIsReadAsWritten(t *testing.T) {
-	w := word{inFlight: 3, most: 64, came: comers{12.5, 17 * time.Second}}
+	w := word{inFlight: 3, most: 64, came: comers{12.5, 17 * time.Second}, let: cohorts{0: {9000, 6, 7}, 6: {1, 0, 1}}}
 	for i := range w.windows {
-		w.windows[i] = tally{i + 1, i + 2, i + 3, 100_000}
+		w.windows[i] = tally{i + 1, i + 2, i + 3, 100_000, i + 4, i + 5}
 	}
 	got, ok := readWord(w.bytes())
 	if !ok || got != w {
@@ -188,7 +192,7 @@ func TestHowLongPeopleThink(t *testing.T) {
 	var a arrivals
 	for at := range 600 {
 		now := time.Duration(at) * 100 * ms
-		a.moved(now, int64(at))
+		a.moved(now, int64(at), int64(at))
 		if at >= 100 {
 			a.arrived(now, int64(at-100)) // let in ten seconds ago
 		}
@@ -204,9 +208,64 @@ func TestHowLongPeopleThink(t *testing.T) {
 
 func TestWhoWasLetInBeforeANodeLookedIsNotCounted(t *testing.T) {
 	var a arrivals
-	a.moved(time.Hour, 1000)
+	a.moved(time.Hour, 1000, 1000)
 	a.arrived(time.Hour+time.Second, 10)
 	if came := a.lately(time.Hour + time.Second); came.people != 0 {
 		t.Errorf("%v", came)
+	}
+}
+
+// Who comes is known as soon as nobody is on the way any more, and not while those who
+// take long still are.
+func TestWhoComes(t *testing.T) {
+	const perSecond = 40
+	for _, c := range []struct {
+		name  string
+		after func(i int) time.Duration // 0: never
+		at    time.Duration
+		want  float64 // that never comes
+	}{
+		{"all, within a second", func(i int) time.Duration { return time.Duration(1+i%10) * 100 * ms }, 10 * time.Second, 0},
+		{"half, within a second", func(i int) time.Duration { return time.Duration(i%2) * time.Second }, 10 * time.Second, 0.5},
+		{"half, too early to say", func(i int) time.Duration { return time.Duration(i%2) * time.Second }, 4 * time.Second, 0},
+		{"all, within a minute, after twenty seconds", func(i int) time.Duration { return time.Duration(1+i%60) * time.Second }, 20 * time.Second, 0},
+		{"all, within a minute, later", func(i int) time.Duration { return time.Duration(1+i%60) * time.Second }, 150 * time.Second, 0},
+		{"nobody yet", func(int) time.Duration { return 0 }, 20 * time.Second, 0},
+	} {
+		var a arrivals
+		var come []passage // at, who
+		for i := range int(c.at.Seconds() * perSecond) {
+			if wait := c.after(i); wait > 0 {
+				come = append(come, passage{at: time.Duration(i)*time.Second/perSecond + wait, admitted: int64(i)})
+			}
+		}
+		slices.SortFunc(come, func(a, b passage) int { return cmp.Compare(a.at, b.at) })
+		for at := time.Duration(0); at < c.at; at += ExchangeInterval {
+			let := int64(at.Seconds() * perSecond)
+			a.moved(at, let, let)
+			for len(come) > 0 && come[0].at <= at {
+				a.arrived(come[0].at, come[0].admitted)
+				come = come[1:]
+			}
+		}
+		let := a.cohorts(c.at)
+		if got := let.absent(); math.Abs(got-c.want) > 0.1 {
+			t.Errorf("%s: %.2f of them never come, want %.2f", c.name, got, c.want)
+		}
+	}
+}
+
+// Of a slow door no credit is lost between two turns.
+func TestASlowDoorKeepsItsRate(t *testing.T) {
+	now := time.Unix(1000, 0)
+	q := domain.Queue{SaleID: "sale", Joined: 1 << 20, Now: now, Settings: domain.QueueSettings{RateFloor: 4.25, RateCeiling: 4.25}, Door: domain.QueueDoor{MovedAt: now}}
+	own := domain.QueueNode{Node: "a", Present: bytes.Repeat([]byte{0xff}, windowPlaces/8)}
+	for range 1000 {
+		q.Now = q.Now.Add(TurnInterval)
+		own.SeenAt, own.Base = q.Now, q.Door.Admitted&^7
+		moveDoor(&q, &own, 1, false, true, &entering{people: 1 << 40})
+	}
+	if q.Door.Entered < 420 || q.Door.Entered > 426 {
+		t.Errorf("%d let in within 100 s, want 425", q.Door.Entered)
 	}
 }

@@ -32,14 +32,16 @@ type room struct {
 	busyAt   atomic.Int64 // when somebody last queued here, on that clock
 	turns    atomic.Int64
 	arrivals arrivals // of those who are let in
-	blocks   [blocksMax]atomic.Pointer[block]
+	// peopleCame is how many have come to a checkout lately, of all nodes: the bits of a float64.
+	peopleCame atomic.Uint64
+	blocks     [blocksMax]atomic.Pointer[block]
 
 	exchanging atomic.Bool // the fields below belong to whoever set it
 	order      []int64     // the join indexes of the places orderFrom…, as orderOf has them
 	orderFrom  int64
 	orderOf    *drawing
 	retryAt    time.Duration
-	entries    []entryCount // of the last heardAfter, oldest first
+	entries    []entryCount // of as long as anybody may not have heard, oldest first
 	resting    int          // exchanges for which this node leaves the door, see clockStep
 
 	entered     [blocksMax]atomic.Pointer[entryBlock]

@@ -359,7 +359,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 		drawn := r.advanceDraw(of, q, first)
 		e.people, doorBefore = of.mayEnter(q, count.free, at), q.Door.Admitted
 		word := checkouts.own
-		word.came, word.listened = of.arrivals.lately(at), at >= PresenceTimeout
+		word.came, word.let, word.listened = of.arrivals.lately(at), of.arrivals.cohorts(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
 		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.part, checkouts.direct, count.seats == seatsFree, &e)
@@ -379,8 +379,10 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	}
 	all, _ := words(others(q, r.o.Node), q.Now)
 	all.add(&checkouts.own)
-	r.perSecond.Store(math.Float64bits(all.perSecond()))
-	of.arrivals.moved(at, q.Door.Admitted)
+	of.peopleCame.Store(math.Float64bits(all.came.people + of.arrivals.lately(at).people))
+	perSecond, _ := all.perSecond()
+	r.perSecond.Store(math.Float64bits(perSecond))
+	of.arrivals.moved(at, q.Door.Admitted, q.Door.Entered)
 	r.seeEntries(ctx, of, q, doorBefore, e.entered)
 	of.took(q, at)
 	b.first, b.epoch, b.joinedAt = first, q.EpochNumber(), q.Now.Truncate(time.Millisecond)
@@ -414,13 +416,14 @@ func overloaded(err error) *domain.Error {
 func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
-	at := r.mono()
+	at, came := r.mono(), math.Float64frombits(of.peopleCame.Load())
 	seats, free, err := r.askSeats(ctx, of)
 	if err != nil {
 		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
 		of.uncounted()
 		return
 	}
+	free.at, free.came = at, came
 	of.counted(seats, free, at)
 }
 
@@ -749,13 +752,15 @@ func estimate(q *domain.Queue, position int64) time.Duration {
 
 // retryAfter is when it makes sense to ask again. Who hears late of their turn is
 // let in and does not come, and later all of them come at once: so until the first
-// cut it reckons with the fastest growth there may be, and later with the goal: the rate
-// is less while many are on the way, and soon back.
+// cut it reckons with the fastest growth there may be, and later with the goal, since the
+// rate is less while many are on the way, and with an engine that has time again.
 func retryAfter(q *domain.Queue, position int64) time.Duration {
 	wait := waitAt(position, cmp.Or(max(q.Door.Rate, q.Door.Goal), q.Settings.RateCeiling*startPortion))
 	if q.Door.CutAt.IsZero() {
 		doublings := math.Log2(1 + math.Ln2*float64(wait)/float64(doubleTime))
 		wait = max(time.Duration(doublings*float64(doubleTime)), waitAt(position, q.Settings.RateCeiling))
+	} else {
+		wait = time.Duration(math.Log1p(idleGrowth*wait.Seconds()) / idleGrowth * float64(time.Second))
 	}
 	return bounded(time.Duration(retryPortion * float64(wait)))
 }

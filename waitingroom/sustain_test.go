@@ -117,7 +117,7 @@ func (s *simulation) run() {
 		sale.q = queueOf(sale, start, people)
 		// The door was paused until it opened: everybody has asked before.
 		for place := range people {
-			first := sale.opens + time.Duration(s.random.Float64()*1.5*float64(retryAfter(&sale.q, place+1)))
+			first := sale.opens + time.Duration(s.random.Float64()*(1+addedShare)*float64(retryAfter(&sale.q, place+1)))
 			s.after(0, first, func() { s.poll(first, sale, place) })
 		}
 	}
@@ -158,7 +158,7 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 			if now >= sale.opens {
 				sale.turn(i, start, start.Add(now), checkouts)
 				all, _ := words(sale.rows, start.Add(now))
-				n.pulse.perSecond = all.perSecond()
+				n.pulse.perSecond, _ = all.perSecond()
 			}
 		}
 	}
@@ -175,7 +175,8 @@ func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkou
 	sale.q.Now = now
 	if nth == 0 {
 		own.came = sale.at.lately(now.Sub(start))
-		defer func() { sale.at.moved(now.Sub(start), sale.q.Door.Admitted) }()
+		own.let = sale.at.cohorts(now.Sub(start))
+		defer func() { sale.at.moved(now.Sub(start), sale.q.Door.Admitted, sale.q.Door.Entered) }()
 	}
 	row := domain.QueueNode{
 		Node: string(rune('a' + nth)), SeenAt: now, Congested: own.congested(), Load: own.bytes(),
@@ -189,7 +190,7 @@ func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkou
 	sale.rows[nth] = row
 }
 
-// poll is somebody who asks, as often as they are told and up to half of that later.
+// poll is somebody who asks, as often as they are told and up to a quarter of that later.
 func (s *simulation) poll(now time.Duration, sale *simulatedSale, place int64) {
 	if place >= sale.q.Door.Admitted {
 		wait := retryAfter(&sale.q, place-sale.q.Door.Admitted+1)
@@ -197,7 +198,7 @@ func (s *simulation) poll(now time.Duration, sale *simulatedSale, place int64) {
 			sale.told = append(sale.told, estimated{now, told, place})
 		}
 		wait = time.Duration(math.Ceil(wait.Seconds())) * time.Second // as the header has it
-		wait += time.Duration(s.random.Float64() * float64(wait) / 2)
+		wait += time.Duration(s.random.Float64() * addedShare * float64(wait))
 		s.after(now, wait, func() { s.poll(now+wait, sale, place) })
 		return
 	}
@@ -376,7 +377,7 @@ func TestTheDoorFindsWhatTheEngineSustains(t *testing.T) {
 		// At 5 a second a few people are already a second of work, and the first rate is
 		// four times what the engine does: that is what a lower ceiling is for.
 		{name: "5 a second", capacity: always(5), within: 25 * second, share: 0.45, p90: 2 * second},
-		{name: "5 a second, ceiling 20", capacity: always(5), ceiling: 20, within: 12 * second, share: 0.55, p90: 1500 * time.Millisecond},
+		{name: "5 a second, ceiling 20", capacity: always(5), ceiling: 20, within: 12 * second, share: 0.85, p90: 1200 * time.Millisecond},
 		{name: "20 a second", capacity: always(20), within: 10 * second, share: 0.7, p90: 500 * time.Millisecond},
 		{name: "95 a second", capacity: always(95), within: 10 * second, share: 0.8, p90: 250 * time.Millisecond},
 		{name: "500 a second", capacity: always(500), ceiling: 2000, within: 10 * second, share: 0.85, p90: 150 * time.Millisecond},
@@ -386,7 +387,7 @@ func TestTheDoorFindsWhatTheEngineSustains(t *testing.T) {
 		// Who takes 20 s to decide is let in long before it is known what that will cost:
 		// the slots of checkouts bound it.
 		{name: "people who think", capacity: always(95), think: 20 * second, within: 40 * second, share: 0.7, p90: second},
-		{name: "nearly half are bots", capacity: always(95), bots: 0.45, within: 40 * second, share: 0.4, p90: 300 * time.Millisecond},
+		{name: "nearly half are bots", capacity: always(95), bots: 0.45, within: 20 * second, share: 0.8, p90: 300 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(2) {
@@ -448,7 +449,7 @@ func TestSalesShareTheEngine(t *testing.T) {
 		},
 		{
 			name: "the same on three nodes", capacity: 95, nodes: 3, sales: []simulatedSale{{}, {opens: 30 * second}},
-			from: 45 * second, share: 0.75, shares: []float64{0.25, 0.25}, p90: 450 * time.Millisecond,
+			from: 45 * second, share: 0.8, shares: []float64{0.25, 0.25}, p90: 300 * time.Millisecond,
 		},
 		{
 			name: "the same on a large engine", capacity: 500, nodes: 2,

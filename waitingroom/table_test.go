@@ -16,12 +16,13 @@ type cell struct {
 	think    time.Duration
 	nodes    int
 	tail     float64 // of the operations take 200 ms longer
+	absent   float64 // of those let in never come
 
 	share float64       // at least, of the capacity, once 80 % of it were reached
 	p90   time.Duration // at most, of webhooks, from then on
 }
 
-// figures are what a cell shows.
+// figures are what a cell shows: of several runs, where few people are in each, the mean.
 type figures struct {
 	share     float64
 	p90       time.Duration
@@ -39,19 +40,45 @@ func (c cell) at(now, end time.Duration) float64 {
 	return c.capacity
 }
 
-func (c cell) run(seed uint64) (f figures) {
+func (c cell) runs() (f figures) {
+	runs := max(1, min(int(300/c.capacity), 8))
+	for seed := range runs {
+		one := c.run(uint64(seed)+1, 0)
+		f.share += one.share / float64(runs)
+		f.p90 += one.p90 / time.Duration(runs)
+		f.within += one.within / time.Duration(runs)
+		f.overshoot += one.overshoot / float64(runs)
+	}
+	return f
+}
+
+// known is the p90 of webhooks where the door lets in the same share all the time: less
+// than that no door can have that does not know when people will come.
+func (c cell) known(share float64) (p90 time.Duration) {
+	runs := max(1, min(int(300/c.capacity), 8))
+	for seed := range runs {
+		p90 += c.run(uint64(seed)+1, share).p90 / time.Duration(runs)
+	}
+	return p90
+}
+
+// run simulates a cell, with a rate always the same where fixed is a share of the capacity.
+func (c cell) run(seed uint64, fixed float64) (f figures) {
 	end := 60*time.Second + 3*c.think
 	if c.shape != "" {
 		end = 3 * (40*time.Second + 2*c.think)
 	}
-	ceiling := min(max(4*c.capacity, domain.QueueRateMin), domain.QueueRateMax)
+	settings := domain.QueueSettings{RateCeiling: min(max(4*c.capacity, domain.QueueRateMin), domain.QueueRateMax)}
 	if c.capacity == 95 {
-		ceiling = domain.QueueRateCeilingDefault
+		settings.RateCeiling = domain.QueueRateCeilingDefault
+	}
+	if fixed > 0 {
+		settings = domain.QueueSettings{RateFloor: fixed * c.capacity, RateCeiling: fixed * c.capacity}
 	}
 	s := &simulation{
 		seed: seed, base: 15 * time.Millisecond, forTime: end, tail: c.tail, tailTook: 200 * time.Millisecond,
 		capacity: func(now time.Duration) float64 { return c.at(now, end) }, nodes: func(time.Duration) int { return c.nodes },
-		sales: []*simulatedSale{{think: c.think, settings: domain.QueueSettings{RateCeiling: ceiling}}},
+		sales: []*simulatedSale{{think: c.think, bots: c.absent, settings: settings}},
 	}
 	s.run()
 	f.within = s.reached(0.8*c.at(0, end), 0)
@@ -85,55 +112,68 @@ func (c cell) String() string {
 	case "ramp":
 		name = fmt.Sprintf("%.0f, growing to %.0f", 0.4*c.capacity, c.capacity)
 	}
+	if c.absent > 0 {
+		name += fmt.Sprintf(", %.0f %% of those let in never come", 100*c.absent)
+	}
 	return fmt.Sprintf("%s | %.0f s | %d | %.0f %%", name, c.think.Seconds(), c.nodes, 100*c.tail)
 }
 
-// TestTheTableOfTheDoor holds the table in docs/waiting-room.md, and prints it.
+// TestTheTableOfTheDoor holds the table in docs/waiting-room.md, and prints it. The bounds
+// are ratios and what the goal is, 85 % and 250 ms, where a door can keep it.
 // BOXOFFICE_DOOR_SWEEP=1 runs each combination, which takes minutes.
 func TestTheTableOfTheDoor(t *testing.T) {
 	const second, ms = time.Second, time.Millisecond
 	cells := []cell{
-		{5, "", 0, 1, 0, 0.65, 1500 * ms},
-		{5, "", 20 * second, 3, 0.05, 0.6, 2500 * ms},
-		{20, "", 0, 1, 0, 0.8, 350 * ms},
-		{20, "", 20 * second, 3, 0.05, 0.78, 900 * ms},
-		{20, "", 60 * second, 20, 0, 0.75, 2000 * ms},
-		{95, "", 0, 1, 0, 0.84, 250 * ms},
-		{95, "", 0, 1, 0.05, 0.83, 250 * ms},
-		{95, "", 0, 3, 0.03, 0.83, 250 * ms},
-		{95, "", 0, 20, 0.1, 0.82, 300 * ms},
-		{95, "", 5 * second, 3, 0, 0.83, 250 * ms},
-		{95, "", 20 * second, 3, 0, 0.83, 450 * ms},
-		{95, "", 30 * second, 3, 0, 0.83, 250 * ms},
-		{95, "", 60 * second, 3, 0.05, 0.83, 250 * ms},
-		{95, "", 120 * second, 20, 0, 0.82, 250 * ms},
-		{500, "", 0, 1, 0.05, 0.88, 250 * ms},
-		{500, "", 0, 20, 0, 0.88, 250 * ms},
-		{500, "", 20 * second, 3, 0, 0.85, 450 * ms},
-		{2000, "", 0, 3, 0.03, 0.88, 250 * ms},
-		{95, "step", 0, 3, 0, 0.75, 400 * ms},
-		{95, "ramp", 0, 3, 0, 0.82, 250 * ms},
-		{95, "step", 20 * second, 3, 0, 0.65, 4000 * ms},
-		{95, "ramp", 20 * second, 3, 0, 0.8, 350 * ms},
+		{5, "", 0, 1, 0, 0, 0.85, time.Hour},
+		{5, "", 20 * second, 3, 0.05, 0, 0.8, time.Hour},
+		{20, "", 0, 1, 0, 0, 0.85, 280 * ms},
+		{20, "", 20 * second, 3, 0.05, 0, 0.83, time.Hour},
+		{20, "", 60 * second, 20, 0, 0, 0.84, time.Hour},
+		{95, "", 0, 1, 0, 0, 0.88, 250 * ms},
+		{95, "", 0, 1, 0.05, 0, 0.88, 250 * ms},
+		{95, "", 0, 3, 0.03, 0, 0.88, 250 * ms},
+		{95, "", 0, 20, 0.1, 0, 0.88, 250 * ms},
+		{95, "", 5 * second, 3, 0, 0, 0.86, 250 * ms},
+		{95, "", 20 * second, 3, 0, 0, 0.86, 250 * ms},
+		{95, "", 30 * second, 3, 0, 0, 0.86, 250 * ms},
+		{95, "", 60 * second, 3, 0.05, 0, 0.85, 250 * ms},
+		{95, "", 120 * second, 20, 0, 0, 0.85, 250 * ms},
+		{500, "", 0, 1, 0.05, 0, 0.9, 250 * ms},
+		{500, "", 0, 20, 0, 0, 0.9, 250 * ms},
+		{500, "", 20 * second, 3, 0, 0, 0.9, 250 * ms},
+		{500, "", 120 * second, 3, 0, 0, 0.85, 450 * ms},
+		{2000, "", 0, 3, 0.03, 0, 0.9, 250 * ms},
+		{2000, "", 20 * second, 3, 0, 0, 0.9, 250 * ms},
+		{95, "step", 0, 3, 0, 0, 0.85, 250 * ms},
+		{95, "ramp", 0, 3, 0, 0, 0.86, 250 * ms},
+		{95, "step", 20 * second, 3, 0, 0, 0.7, 1000 * ms},
+		{95, "ramp", 20 * second, 3, 0, 0, 0.84, 250 * ms},
+		{95, "", 0, 3, 0, 0.45, 0.88, 250 * ms},
+		{95, "", 20 * second, 3, 0, 0.45, 0.74, 300 * ms},
 	}
-	sweep := os.Getenv("BOXOFFICE_DOOR_SWEEP") != ""
-	if sweep {
+	if os.Getenv("BOXOFFICE_DOOR_SWEEP") != "" {
 		cells = nil
 		for _, capacity := range []float64{5, 20, 95, 500, 2000} {
 			for _, think := range []time.Duration{0, 20 * second, 60 * second, 120 * second} {
 				for _, nodes := range []int{1, 3, 20} {
 					for _, tail := range []float64{0, 0.05} {
-						if capacity*think.Seconds() <= 20_000 {
-							cells = append(cells, cell{capacity: capacity, think: think, nodes: nodes, tail: tail, p90: time.Hour})
-						}
+						cells = append(cells, cell{capacity: capacity, think: think, nodes: nodes, tail: tail, p90: time.Hour})
 					}
 				}
 			}
 		}
 	}
 	for _, c := range cells {
-		f := c.run(1)
-		t.Logf("| %v | %.0f %% | %d ms | %.0f s | %.2f |", c, 100*f.share, f.p90.Milliseconds(), f.within.Seconds(), f.overshoot)
+		f := c.runs()
+		known := "|"
+		if c.capacity <= 20 && c.shape == "" {
+			least := c.known(min(f.share, 0.95))
+			known = fmt.Sprintf("%d ms |", least.Milliseconds())
+			if 2*f.p90 > 5*least && f.p90 > 250*ms {
+				t.Errorf("webhooks p90 %v, and %v where a door knows the engine", f.p90, least)
+			}
+		}
+		t.Logf("| %v | %.0f %% | %d ms | %s %.0f s | %.2f |", c, 100*f.share, f.p90.Milliseconds(), known, f.within.Seconds(), f.overshoot)
 		if f.share < c.share || f.p90 > c.p90 {
 			t.Errorf("want at least %.0f %%, webhooks p90 %v at most", 100*c.share, c.p90)
 		}

@@ -41,7 +41,7 @@ func TestTheRateDecaysToWhatIsUsed(t *testing.T) {
 
 // TestTheRateDecaysWhileNobodyWaits as well as while a few do.
 func TestTheRateDecaysWhileNobodyWaits(t *testing.T) {
-	d := domain.QueueDoor{Goal: 5000, Coming: 100, Due: 100}
+	d := domain.QueueDoor{Goal: 5000, Coming: 100}
 	set := domain.QueueSettings{RateCeiling: 10_000}
 	rest(&d, &set, time.Minute, 2*time.Second)
 	if d.Goal > 2*idleRate || d.Coming > 1 {

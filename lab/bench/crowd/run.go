@@ -223,13 +223,13 @@ func (c *crowd) soldOut(i int32, a *answer, now time.Duration) {
 	c.final(i)
 }
 
-// comeBack repeats after what the answer said and up to half of it more: a crowd
-// that comes back in step would be turned away in step.
+// comeBack repeats after what the answer said and up to a quarter of it more, as
+// docs/waiting-room.md allows: a crowd that comes back in step would be turned away in step.
 func (c *crowd) comeBack(i int32, now, after time.Duration) {
 	if after <= 0 {
 		after = retryAfterUnsaid
 	}
-	c.schedule.add(i, now+after+rand.N(after/2))
+	c.schedule.add(i, now+after+rand.N(after/4))
 }
 
 // held pays, beside the connection that goes on.
