@@ -25,6 +25,7 @@ func TestLinksOfTheDocsLeadSomewhere(t *testing.T) {
 		}
 	}
 	walk(t, "../docs", ".md", follow)
+	walk(t, "../ledger/embedded", ".md", follow)
 	for _, path := range []string{"../README.md", "../CONTRIBUTING.md", "../CHANGELOG.md"} {
 		text, err := os.ReadFile(path)
 		if err != nil {

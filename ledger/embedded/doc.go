@@ -3,9 +3,10 @@
 // release 0.17.9) that answers every request as a server of that release does,
 // and keeps what it answered on disk.
 //
-// It is the default on a machine without a cluster, and the oracle of our tests.
-// It is not a database for production: one process, one disk, no replication. A
-// lost disk is a lost ledger. Moving to a cluster is Export.
+// It is for tests, and for machines without a cluster. It is not a database for
+// production: one process, one disk, no replication. A lost disk is a lost ledger.
+// Moving to a cluster is Export. README.md has the beginning, docs/reference.md
+// everything.
 //
 // # How it is built
 //

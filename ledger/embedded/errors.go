@@ -24,7 +24,7 @@ var (
 	// a restart, repeat it with the same ids.
 	ErrOutcomeUnknown = errors.New("embedded ledger: outcome unknown")
 	// ErrFull is the error of a request that was not executed, because the ledger may
-	// have no room for all that it may create: see "Numbers" in docs/embedded-ledger.md.
+	// have no room for all that it may create: see "Numbers" in docs/reference.md.
 	// Queries, and requests for which there is room, go on. Move to a cluster.
 	ErrFull = errors.New("embedded ledger: full; move to a TigerBeetle cluster")
 	// ErrStopped is wrapped by the error of a request that was not executed,

@@ -85,7 +85,7 @@ func TestAnIndexTellsEqualFingerprintsApart(t *testing.T) {
 }
 
 // BenchmarkIndex compares the index with Go's map, which it replaced: looking for ids
-// that the product would make next, which must not be there, and for old ones.
+// that an application would make next, which must not be there, and for old ones.
 func BenchmarkIndex(b *testing.B) {
 	for _, count := range []int{10_000, 5_000_000} {
 		k := newKeyed()
