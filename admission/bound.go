@@ -99,7 +99,7 @@ func (b *adaptiveBound) enter(now time.Time) (w *waiter, ok bool) {
 	b.endWindow(now)
 	switch {
 	case b.hasRoom(): // then nobody waits
-		b.takeSlot()
+		b.takePermit()
 		return nil, true
 	case b.line.Len() < b.lineMax:
 		b.peak = max(b.peak, b.inFlight)
@@ -145,7 +145,7 @@ func (b *adaptiveBound) giveUp(w *waiter, inVain bool) (gaveUp bool) {
 
 func (b *adaptiveBound) hasRoom() bool { return b.inFlight < int(b.limit) }
 
-func (b *adaptiveBound) takeSlot() {
+func (b *adaptiveBound) takePermit() {
 	b.inFlight++
 	b.peak = max(b.peak, b.inFlight)
 }
@@ -155,7 +155,7 @@ func (b *adaptiveBound) moveUp() {
 	for b.hasRoom() && b.line.Len() > 0 {
 		w := b.line.Remove(b.line.Front()).(*waiter)
 		w.place = nil
-		b.takeSlot()
+		b.takePermit()
 		close(w.letIn)
 	}
 }
@@ -245,7 +245,7 @@ func (b *adaptiveBound) endWindow(now time.Time) {
 	b.moveUp()
 }
 
-// isCongested: holds are slow, or webhooks are, or all slots are taken and nothing
+// isCongested: holds are slow, or webhooks are, or all permits are taken and nothing
 // came back, in which case there is no latency to judge by.
 func (b *adaptiveBound) isCongested(isUsed bool) bool {
 	switch {

@@ -81,7 +81,7 @@ func TestAdaptiveBound(t *testing.T) {
 				*now = now.Add(boundWindow)
 			}
 		}, 3, 5},
-		"falls when all slots are taken and nothing comes back": {func(b *adaptiveBound, now *time.Time) {
+		"falls when all permits are taken and nothing comes back": {func(b *adaptiveBound, now *time.Time) {
 			for fits(b, *now) {
 				continue
 			}

@@ -20,7 +20,7 @@ const (
 	// would take several timeouts, one after the other.
 	checkoutFailuresMax = InFlightMin
 	// breakerOpen is how long nothing is sent. Every failure costs its client up to
-	// RequestTimeout and this node a slot; a refusal costs nothing.
+	// RequestTimeout and this node a permit; a refusal costs nothing.
 	breakerOpen = 2 * time.Second
 	// breakerProbes are let through when that time is up; all must succeed.
 	breakerProbes = 1

@@ -14,7 +14,7 @@
 //  5. the clocks: while they differ too much, nothing is sold. CodeClocksDiffer.
 //  6. the buyer's rate, the breaker of the checkouts, the time that the request has left.
 //  7. the bound: so many checkouts at a time as the engine answers in time. Above it a
-//     checkout waits in the line for a slot, and asks the gate again when it gets one.
+//     checkout waits in the line for a permit, and asks the gate again when it gets one.
 //  8. the Desk, through the breaker: it finds the checkout of the key or starts it, and waits for the ledger's verdict.
 //
 // Refusals 1 to 7 bind no key: nothing was started, and the same key may be sent again.

@@ -124,9 +124,9 @@ func (a *Admission) hold(ctx context.Context, sale *domain.Sale, key string, ord
 	return a.start(ctx, sale, order, leave)
 }
 
-// enter refuses an order that needs no engine, or gives it a slot there. Whoever has it
+// enter refuses an order that needs no engine, or gives it a permit there. Whoever has it
 // leaves it, or calls start, which does.
-func (a *Admission) enter(ctx context.Context, sale *domain.Sale, order *domain.Order) (slot, error) {
+func (a *Admission) enter(ctx context.Context, sale *domain.Sale, order *domain.Order) (permit, error) {
 	if err := a.passGate(ctx, sale, order); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (a *Admission) enter(ctx context.Context, sale *domain.Sale, order *domain.
 	isUsed := false
 	defer func() {
 		if !isUsed { // also where what follows panics
-			leave(0, errSlotNotUsed)
+			leave(0, errPermitNotUsed)
 		}
 	}()
 	if err := a.passGate(ctx, sale, order); err != nil { // the seats went meanwhile
@@ -209,10 +209,10 @@ func (a *Admission) known(ctx context.Context, order *domain.Order) (bool, error
 	return known, nil
 }
 
-// start asks the Desk in an order's slot, which ends with it, and notes for the gate
+// start asks the Desk in an order's permit, which ends with it, and notes for the gate
 // and the doors of the waiting rooms how it fared. It fails as the Desk does, and with
 // CodeOverloaded while the checkouts' breaker is open.
-func (a *Admission) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave slot) (answer domain.HoldAnswer, err error) {
+func (a *Admission) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave permit) (answer domain.HoldAnswer, err error) {
 	began := time.Now()
 	defer func() { leave(time.Since(began), err) }() // also where the Desk panics
 	answer, err = Guard(ctx, a.Breakers.Checkouts, func() (domain.HoldAnswer, error) { return a.desk.Start(ctx, *order) })

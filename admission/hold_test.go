@@ -17,7 +17,7 @@ func TestKeyLookupsOfTheGateAreBounded(t *testing.T) {
 	b.adm.lookups <- struct{}{}             // somebody is asking
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeOverloaded)
 	<-b.adm.lookups
-	for n := range 2 * cap(b.adm.lookups) { // each leaves its slot
+	for n := range 2 * cap(b.adm.lookups) { // each leaves its permit
 		wantRefusal(t, b.refusal(fmt.Sprintf("%s-%d", testKey, n), wish("A", 1)), domain.CodeSoldOut)
 	}
 }

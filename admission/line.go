@@ -9,23 +9,23 @@ import (
 )
 
 const (
-	// InLineMax is how many wait for a slot: half of a listener's connections.
+	// InLineMax is how many wait for a permit: half of a listener's connections.
 	InLineMax = 4096
-	// lineWaitMax is how long a checkout waits for a slot. In a rush most wait in vain,
+	// lineWaitMax is how long a checkout waits for a permit. In a rush most wait in vain,
 	// but to tell them at once, again and again, that it is full takes more of the
 	// processor than the checkouts do (docs/lab/performance-notebook.md).
 	lineWaitMax = time.Second
 )
 
-// A slot is one of the checkouts that the engine is given at a time. Whoever has it leaves
+// A permit is one of the checkouts that the engine is given at a time. Whoever has it leaves
 // it once, with what the hold took and its outcome.
-type slot func(took time.Duration, err error)
+type permit func(took time.Duration, err error)
 
-// admit gives a checkout a slot, at once or after a wait in the line, or refuses it: where
+// admit gives a checkout a permit, at once or after a wait in the line, or refuses it: where
 // the line is full too, where it waited in vain, where its time is nearly up, as after a
 // body that came slowly, and where the engine is away, which nobody need wait to hear.
 // Waited: what was known before may be outdated.
-func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave slot, waited bool, err error) {
+func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave permit, waited bool, err error) {
 	if err := a.limitBuyer(order.Buyer); err != nil {
 		return nil, false, err
 	}
@@ -47,12 +47,12 @@ func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave slot,
 		if err != nil && isAway(err) {
 			took = max(took, 2*holdLatencyTarget) // a quick "no room" is no sign of speed
 		}
-		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errSlotNotUsed)
+		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errPermitNotUsed)
 		a.bound.leave(time.Now(), took, !saysNothing)
 	}, w != nil, nil
 }
 
-// patience is how long a checkout may wait for a slot and have time for its hold;
+// patience is how long a checkout may wait for a permit and have time for its hold;
 // below zero where it has none now.
 func (a *Admission) patience(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
@@ -82,12 +82,12 @@ func (a *Admission) await(ctx context.Context, w *waiter, patience time.Duration
 
 const seatsUnknown = -1
 
-// Why a checkout is not admitted; errSlotNotUsed: why one that was asks for nothing.
+// Why a checkout is not admitted; errPermitNotUsed: why one that was asks for nothing.
 var (
-	errSlotNotUsed  = errors.New("refused before anything was asked of the engine")
-	errNoTimeLeft   = errors.New("the request has no time left for a hold")
-	errBoundReached = errors.New("the adaptive bound of checkouts is reached, and as many wait in line as may")
-	errWaitedInVain = errors.New("the adaptive bound of checkouts is reached, and it waited in line in vain")
+	errPermitNotUsed = errors.New("refused before anything was asked of the engine")
+	errNoTimeLeft    = errors.New("the request has no time left for a hold")
+	errBoundReached  = errors.New("the adaptive bound of checkouts is reached, and as many wait in line as may")
+	errWaitedInVain  = errors.New("the adaptive bound of checkouts is reached, and it waited in line in vain")
 )
 
 // What boxoffice_checkouts_not_admitted_total calls them.

@@ -46,11 +46,19 @@ func (l *load) held(ctx context.Context, sale *domain.Sale, began time.Time, err
 // a client that left, or sent its body so slowly that no time was left, is not
 // refused by the engine, and must not shut a door to all the others.
 func (l *load) refused(ctx context.Context, err error) {
-	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, errNoTimeLeft) {
+	if _, isNo := err.(gateRefusal); isNo { //nolint:errorlint // Nobody wraps it before Hold, most errors are one, and errors.As allocates.
 		return
 	}
-	isNo := errors.As(err, new(*domain.Error)) && !domain.IsUnknown(err)
-	if code := domain.CodeOf(err); !isNo && isOutOfTime(err) || code == domain.CodeOverloaded || code == domain.CodeUnknown || code == domain.CodeClocksDiffer {
+	switch domain.CodeOf(err) {
+	case domain.CodeOverloaded, domain.CodeUnknown, domain.CodeClocksDiffer:
+	case domain.CodeInternal:
+		if !isOutOfTime(err) || errors.As(err, new(*domain.Error)) {
+			return
+		}
+	default:
+		return
+	}
+	if !errors.Is(ctx.Err(), context.Canceled) && !errors.Is(err, errNoTimeLeft) {
 		l.meter.Refused(l.since(time.Now()))
 	}
 }

@@ -47,17 +47,17 @@ func (a *Admission) holdByToken(ctx context.Context, sale *domain.Sale, key stri
 	refusedTries, _ := a.tries.Get(key)
 	for try := refusedTries; try < triesMax; try++ {
 		order.ID = a.keys.OrderID(sale, tryKey(key, try))
-		slot, err := a.enter(ctx, sale, order)
+		permit, err := a.enter(ctx, sale, order)
 		if isGateRefusal(err) {
 			if try, err = a.tookLater(ctx, sale, key, order, try, err); err != nil {
 				return domain.HoldAnswer{}, err
 			}
-			slot, _, err = a.admit(ctx, order)
+			permit, _, err = a.admit(ctx, order)
 		}
 		if err != nil {
 			return domain.HoldAnswer{}, err
 		}
-		answer, err := a.start(ctx, sale, order, slot)
+		answer, err := a.start(ctx, sale, order, permit)
 		again, err := a.wasRefused(ctx, order, answer, err)
 		if err == nil && tookNothing(answer.Hold) || again {
 			a.tries.Add(key, try+1)

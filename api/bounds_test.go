@@ -73,7 +73,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 			})
 			b.held(testKey)
 			for _, bound := range b.api.bounds {
-				bound.slots = make(chan struct{}, 1)
+				bound.permits = make(chan struct{}, 1)
 			}
 			first := make(chan *httptest.ResponseRecorder)
 			go func() { first <- b.do(r) }()

@@ -28,7 +28,7 @@ type ConnectionLimits struct {
 func LimitConnections(l net.Listener, limits ConnectionLimits) net.Listener {
 	return &limitedListener{
 		Listener: l, limits: limits,
-		room: make(chan struct{}, limits.Max+turnedAwayMax), closed: make(chan struct{}),
+		room: make(chan struct{}, limits.Max+surplusMax), closed: make(chan struct{}),
 		idle: list.New(), silent: list.New(), clients: make(map[netip.Addr]*client), silentMin: silentMin,
 	}
 }
@@ -80,7 +80,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// takeRoom waits for a place among those that are served or turned away; false: the listener was
+// takeRoom waits for a place among those that are served or told that the node is full; false: the listener was
 // closed. A connection that falls idle meanwhile, or has said nothing for too long by then, gives way.
 func (l *limitedListener) takeRoom() bool {
 	for {

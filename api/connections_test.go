@@ -254,7 +254,7 @@ func TestAFullListenerGoesOnLookingForRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				from := make(chan string, 1+turnedAwayMax+1)
+				from := make(chan string, 1+surplusMax+1)
 				l := LimitConnections(&fakeListener{from: from}, ConnectionLimits{Max: 1}).(*limitedListener)
 				accept := func() *limitedConn {
 					from <- "203.0.113.7"
@@ -265,7 +265,7 @@ func TestAFullListenerGoesOnLookingForRoom(t *testing.T) {
 					return conn.(*limitedConn)
 				}
 				first := accept()
-				for range turnedAwayMax {
+				for range surplusMax {
 					_, _ = accept().Read(make([]byte, 1)) // its request comes
 				}
 				accepted := make(chan *limitedConn, 1)

@@ -204,7 +204,7 @@ func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {
 	const served = 3
 	limited := LimitConnections(l, ConnectionLimits{Max: served})
 	limited.(*limitedListener).silentMin = time.Hour // none of them gives way
-	accepted := make(chan net.Conn, served+turnedAwayMax+8)
+	accepted := make(chan net.Conn, served+surplusMax+8)
 	go func() {
 		defer close(accepted)
 		for {
@@ -215,18 +215,18 @@ func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {
 			accepted <- conn
 		}
 	}()
-	for range served + turnedAwayMax + 4 {
+	for range served + surplusMax + 4 {
 		conn, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 	}
-	waitFor(t, func() bool { return len(accepted) == served+turnedAwayMax })
+	waitFor(t, func() bool { return len(accepted) == served+surplusMax })
 	first := <-accepted
 	first.Close()
 	first.Close() // gives one place back, not two
-	waitFor(t, func() bool { return len(accepted) == served+turnedAwayMax })
+	waitFor(t, func() bool { return len(accepted) == served+surplusMax })
 	limited.Close() // ends the Accept that waits
 	for conn := range accepted {
 		conn.Close()

@@ -28,7 +28,7 @@ const (
 	auditsInFlightMax   = 4 // each reads all of a sale
 	scrapesInFlightMax  = 4 // each prints all that is measured, some 200 KB
 	othersInFlightMax   = 1024
-	formsInFlightMax    = 1024 // of pages without JavaScript: some wait for a turn of their checkout, a second
+	formsInFlightMax    = 1024 // of pages without JavaScript: some wait in line with their checkout, a second
 	joinsInFlightMax    = 4096 // each waits for the next exchange of the nodes, 100 ms, and does nothing meanwhile
 	placesInFlightMax   = 512  // each is a computation
 
@@ -38,20 +38,20 @@ const (
 	// all of TCP (tcp_mem), and beyond that nobody is answered.
 	unreadBytesMax = 128 << 10
 
-	turnedAwayRetryAfter = 2 * time.Second
-	// turnedAwayMax is how many connections above the maximum are answered that
+	surplusRetryAfter = 2 * time.Second
+	// surplusMax is how many connections above the maximum are answered that
 	// it is reached; more wait in the kernel's backlog, which it bounds.
-	turnedAwayMax = 256
+	surplusMax = 256
 )
 
 // A bound is a number of requests to some routes. It refuses, and never waits.
 type bound struct {
-	name  string
-	slots chan struct{}
+	name    string
+	permits chan struct{}
 }
 
 func newBound(name string, requestsMax int) *bound {
-	return &bound{name: name, slots: make(chan struct{}, requestsMax)}
+	return &bound{name: name, permits: make(chan struct{}, requestsMax)}
 }
 
 // newBounds puts every route of the API under one bound: a new route is under
@@ -107,8 +107,8 @@ func boundedRoute(c *gin.Context) string {
 }
 
 // inBounds refuses what is more than a route may have under way. It comes after
-// the body was read, and a slot is free again with the first byte of the answer: a
-// client that is slow, to send or to read, holds a connection, never a slot.
+// the body was read, and a permit is free again with the first byte of the answer: a
+// client that is slow, to send or to read, holds a connection, never a permit.
 func (s *Server) inBounds(c *gin.Context) {
 	b := s.boundOf(boundedRoute(c))
 	if b == nil {
@@ -116,8 +116,8 @@ func (s *Server) inBounds(c *gin.Context) {
 		return
 	}
 	select {
-	case b.slots <- struct{}{}:
-		w := &slotWriter{ResponseWriter: c.Writer, slots: b.slots}
+	case b.permits <- struct{}{}:
+		w := &permitWriter{ResponseWriter: c.Writer, permits: b.permits}
 		defer w.leave()
 		c.Writer = w
 		c.Next()
@@ -135,47 +135,47 @@ func (s *Server) scrape(c *gin.Context) {
 		return
 	}
 	select {
-	case s.scrapes.slots <- struct{}{}:
-		defer func() { <-s.scrapes.slots }()
+	case s.scrapes.permits <- struct{}{}:
+		defer func() { <-s.scrapes.permits }()
 		s.Metrics.ServeHTTP(c.Writer, c.Request)
 	default:
 		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Err: errors.New("the bound of " + s.scrapes.name + " is reached")})
 	}
 }
 
-// A slotWriter gives a bound's slot back before it writes, which may take for as
+// A permitWriter gives a bound's permit back before it writes, which may take for as
 // long as a client does not read. Like any ResponseWriter, it is for one goroutine.
-type slotWriter struct {
+type permitWriter struct {
 	gin.ResponseWriter
-	slots chan struct{} // nil: the slot was given back
+	permits chan struct{} // nil: the permit was given back
 }
 
-func (w *slotWriter) leave() {
-	if w.slots != nil {
-		<-w.slots
-		w.slots = nil
+func (w *permitWriter) leave() {
+	if w.permits != nil {
+		<-w.permits
+		w.permits = nil
 	}
 }
 
 // Write implements io.Writer.
-func (w *slotWriter) Write(p []byte) (int, error) {
+func (w *permitWriter) Write(p []byte) (int, error) {
 	w.leave()
 	return w.ResponseWriter.Write(p)
 }
 
 // WriteString implements io.StringWriter.
-func (w *slotWriter) WriteString(text string) (int, error) {
+func (w *permitWriter) WriteString(text string) (int, error) {
 	w.leave()
 	return w.ResponseWriter.WriteString(text)
 }
 
 // Unwrap is for http.ResponseController.
-func (w *slotWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *permitWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// turnAway answers a connection above the maximum, and ends it. Who asks after
+// refuseSurplus answers a connection above the maximum, and ends it. Who asks after
 // the process itself is answered: a busy node must not be taken for a dead one. So is who
 // tells that somebody has paid.
-func (s *Server) turnAway(c *gin.Context) {
+func (s *Server) refuseSurplus(c *gin.Context) {
 	surplus, _ := c.Request.Context().Value(surplusKey).(bool)
 	if !surplus {
 		c.Next()
@@ -186,7 +186,7 @@ func (s *Server) turnAway(c *gin.Context) {
 		c.Next()
 		return
 	}
-	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: turnedAwayRetryAfter, Err: errors.New("the maximum of connections is reached")})
+	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: surplusRetryAfter, Err: errors.New("the maximum of connections is reached")})
 }
 
 // logLinesMax is how many refusals of a code are logged a second.

@@ -65,13 +65,13 @@ func (s *Server) sales(ctx context.Context, in *salesInput) (*salesOutput, error
 
 // saleState is what sales are filtered by.
 func saleState(sale *domain.Sale, now time.Time) string {
-	switch {
-	case sale.Canceled():
-		return "canceled"
-	case sale.HasOpened(now):
+	switch sale.WhyClosed(now) {
+	case "":
 		return "open"
-	default:
+	case domain.CodeNotOpen:
 		return "upcoming"
+	default:
+		return "canceled"
 	}
 }
 

@@ -47,7 +47,7 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_requests_in_flight", Help: "Requests under way, by the bound that they count towards.",
 			ConstLabels: prometheus.Labels{"bound": b.name},
-		}, func() float64 { return float64(len(b.slots)) }))
+		}, func() float64 { return float64(len(b.permits)) }))
 	}
 	for _, c := range all {
 		if err := meter.Register(c); err != nil {

@@ -132,7 +132,7 @@ func TestLookingAtOrdersDoesNotStopCancels(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)
 	for range ordersInFlightMax {
-		b.api.boundOf(orderRoute).slots <- struct{}{}
+		b.api.boundOf(orderRoute).permits <- struct{}{}
 	}
 	path := "/v1/orders/" + id.String()
 	wantProblem(t, b.do(request{method: "GET", path: path, header: bearerOf(token)}), 503, domain.CodeOverloaded)

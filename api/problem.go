@@ -113,7 +113,7 @@ var kinds = map[domain.Code]kind{
 		means: "it may have taken effect or not",
 		todo:  "**repeat, a checkout with the same key**"},
 	domain.CodeOverloaded: {status: http.StatusServiceUnavailable, title: "Overloaded", level: slog.LevelWarn, detail: "Nothing was done. Try again in a moment.", retryAfter: 2 * time.Second,
-		means: "nothing was done: a bound of this node is reached (a checkout waited for its turn for up to a second), or a part of it is away",
+		means: "nothing was done: a bound of this node is reached (a checkout waited in line for up to a second), or a part of it is away",
 		todo:  "try again after `Retry-After`"},
 	domain.CodeClocksDiffer: {status: http.StatusServiceUnavailable, title: "The clocks of the box office differ", level: slog.LevelWarn, detail: "Nothing is sold for now. Nothing was done: repeat the request.", retryAfter: 10 * time.Second,
 		means: "nothing was done: the clocks of the box office differ by [more than it tolerates](operations.md#clocks), so nothing is sold",

@@ -295,7 +295,7 @@ func (s *Server) newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	_ = e.SetTrustedProxies(nil) // nil cannot fail to parse
-	e.Use(s.identify, s.observe, s.recoverPanic, secure, openToAll, s.turnAway, s.limitAddress, s.refuseCrossSite, s.readBody, s.inBounds, s.refuseAtOnce)
+	e.Use(s.identify, s.observe, s.recoverPanic, secure, openToAll, s.refuseSurplus, s.limitAddress, s.refuseCrossSite, s.readBody, s.inBounds, s.refuseAtOnce)
 	e.NoRoute(s.notFound)
 	e.NoMethod(func(c *gin.Context) {
 		s.abort(c, &domain.Error{Code: codeMethodNotAllowed, Detail: "See the Allow header."})
