@@ -165,7 +165,7 @@ bench-ledger: ## holds and posts on the embedded ledger and, where there is one,
 	go test -run '^$$' -bench HoldAndPost -timeout 20m ./ledger
 
 build: ## compile the programs into bin/
-	go build -buildvcs=false -o bin/ ./cmd/...
+	go build -buildvcs=false -ldflags "-X boxoffice/app.builtFrom=$$(git rev-parse HEAD 2>/dev/null)" -o bin/ ./cmd/...
 
 histories: ## capture the workflow histories that the replay tests run on
 	cd lab && go test -count=1 ./e2e -run 'Test(BoxOffice|CancelSale)/embedded' -timeout 15m -v -capture "$(CURDIR)/workflows/testdata/histories"

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,8 +25,8 @@ const (
 // serveCodec is a process of its own: it decrypts whatever it is given, so it
 // runs where operators are and needs no secret but the payload keys.
 func serveCodec(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("codec", flag.ExitOnError)
-	if err := flags.Parse(args); err != nil {
+	flags := newFlags("codec")
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))

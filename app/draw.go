@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 
@@ -41,7 +40,7 @@ type drawFlags struct {
 // and recomputes it: it needs no running box office, so that nobody has to be trusted.
 func drawPlace(_ context.Context, args []string) error {
 	var f drawFlags
-	flags := flag.NewFlagSet("draw", flag.ExitOnError)
+	flags := newFlags("draw")
 	flags.StringVar(&f.record, "record", "", "the sale's queue as it is answered after the draw")
 	flags.StringVar(&f.before, "before", "", "the same as you kept it from before; best from after the opening, when the list was closed, and before the round of the beacon came out")
 	flags.StringVar(&f.token, "token", "", "your place's token")
@@ -56,7 +55,7 @@ func drawPlace(_ context.Context, args []string) error {
 		fmt.Fprintln(flags.Output(), drawUsage)
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	draw, size, err := f.draw()

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +21,7 @@ import (
 // invitations signs invitations with the organiser's key, which is nobody else's: it needs no
 // running box office.
 func invitations(_ context.Context, args []string) error {
-	flags := flag.NewFlagSet("invitations", flag.ExitOnError)
+	flags := newFlags("invitations")
 	sale := flags.String("sale", "", "the sale's id")
 	keyFile := flags.String("key", "", "the file of the Ed25519 private key (PEM, PKCS #8): openssl genpkey -algorithm ed25519 -out invitations.pem")
 	until := flags.String("until", "", "until when a place is given for it, such as 2027-03-01T10:00:00Z")
@@ -33,7 +32,7 @@ func invitations(_ context.Context, args []string) error {
 			"The link for an invitee is /sales/ID#invitation=INVITATION.")
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	key, err := readSigningKey(*keyFile)

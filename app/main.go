@@ -5,11 +5,13 @@ package app
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,10 +36,13 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
+  boxoffice version     which build this is, and the releases that it speaks with
+  boxoffice help        this, or what a command is told: boxoffice help serve
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
 %s
 Every command reads its addresses and secrets from the environment; for the
-local stack: set -a; . .data/dev.env. "boxoffice COMMAND -h" lists its flags.
+local stack: set -a; . .data/dev.env. "boxoffice COMMAND --help" lists its flags,
+"boxoffice serve --help" the environment too.
 `
 
 // A Command of a program runs until it is done or the context ends.
@@ -89,6 +94,7 @@ func (p Program) commands() map[string]Command {
 		"presale-codes":  presaleCodes,
 		"invitations":    invitations,
 		"openapi":        printOpenAPI,
+		"version":        printVersion,
 		"demo":           movedToTheLab,
 		"bench":          movedToTheLab,
 	}
@@ -104,18 +110,34 @@ func movedToTheLab(context.Context, []string) error {
 // Main runs the command that the arguments begin with. It returns the exit code.
 func (p Program) Main(args []string) int {
 	commands := p.commands()
-	if len(args) == 0 || commands[args[0]] == nil {
+	if len(args) == 0 {
 		fmt.Fprintf(os.Stderr, usage, p.Usage)
+		return 2
+	}
+	if isHelp(args[0]) {
+		if len(args) == 1 || isHelp(args[1]) {
+			fmt.Printf(usage, p.Usage)
+			return 0
+		}
+		args = []string{args[1], "--help"}
+	}
+	if commands[args[0]] == nil {
+		fmt.Fprintf(os.Stderr, "%s: unknown command %q%s; help lists them\n",
+			filepath.Base(os.Args[0]), args[0], didYouMean("", args[0], slices.Collect(maps.Keys(commands))))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := commands[args[0]](ctx, args[1:]); err != nil {
+	if err := commands[args[0]](ctx, args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(os.Stderr, "%s %s: %v\n", filepath.Base(os.Args[0]), args[0], err)
 		return exitCode(err)
 	}
 	return 0
+}
+
+func isHelp(word string) bool {
+	return slices.Contains([]string{"help", "-h", "-help", "--help"}, word)
 }
 
 // exitCode is 1 unless the error knows better.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,9 +16,9 @@ import (
 // migrate brings the database and the Temporal namespace up to date. It may run
 // again, and on several nodes at once.
 func migrate(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("migrate", flag.ExitOnError)
+	flags := newFlags("migrate")
 	timeout := flags.Duration("timeout", 2*time.Minute, "how long to wait for the servers")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	c, err := readConfig()

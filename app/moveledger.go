@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,9 +16,9 @@ import (
 // imported events. The service must be stopped; docs/embedded-ledger.md tells
 // the rest. It may be repeated.
 func moveLedger(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("move-ledger", flag.ExitOnError)
+	flags := newFlags("move-ledger")
 	batch := flags.Int("batch", embedded.BatchEventsMax, "events a request; a development server takes 253")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	c, err := readConfig()

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"os"
 
 	"boxoffice/api"
@@ -10,8 +9,8 @@ import (
 
 // printOpenAPI prints the contract, so that nobody needs a running box office to read it.
 func printOpenAPI(_ context.Context, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("unexpected argument %q", args[0])
+	if err := parse(newFlags("openapi"), args); err != nil {
+		return err
 	}
 	document, err := api.Document("")
 	if err == nil {

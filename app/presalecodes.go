@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/url"
@@ -20,7 +19,7 @@ const presaleCodesPerRequest = 1000
 // presaleCodes makes the presale codes of a sale and prints them as they come, one a line; or
 // reads codes, one a line, to bring or revoke them.
 func presaleCodes(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("presale-codes", flag.ExitOnError)
+	flags := newFlags("presale-codes")
 	sale := flags.String("sale", "", "the sale's id")
 	count := flags.Int("count", 0, "how many codes to make and print")
 	add := flags.Bool("add", false, "read your own codes from standard input, one a line")
@@ -32,7 +31,7 @@ func presaleCodes(ctx context.Context, args []string) error {
 		fmt.Fprintln(flags.Output(), "usage: boxoffice presale-codes -sale ID (-count N | -add | -revoke | -revoke-batch NAME) [-places N] [-batch NAME]")
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	c, err := readConfig()

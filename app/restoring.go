@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,14 +18,14 @@ import (
 
 // restoreOrders has the running box office put back what its orders database lost.
 func restoreOrders(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("restore-orders", flag.ExitOnError)
+	flags := newFlags("restore-orders")
 	apply := flags.Bool("apply", false, "write the records; else only tell which ones can be restored")
 	asJSON := flags.Bool("json", false, "print the reports as one JSON array")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: boxoffice restore-orders [flags] [sale …]\nexit: 0 all that is lost is, or can be, restored; 1 something cannot be; 3 could not look at everything")
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := parseWithArguments(flags, args); err != nil {
 		return err
 	}
 	c, err := readConfig()

@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,9 +20,9 @@ var conference []byte
 // seed opens the conference sale through the admin API, as an organiser would.
 // Opening it again changes nothing.
 func seed(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("seed", flag.ExitOnError)
+	flags := newFlags("seed")
 	timeout := flags.Duration("timeout", time.Minute, "how long to wait for the box office")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	c, err := readConfig()

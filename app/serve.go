@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -43,11 +42,11 @@ const (
 )
 
 func (p Program) serve(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("serve", flag.ExitOnError)
+	flags := newFlags("serve")
 	role := flags.String("role", roleAll, "all, api or worker")
 	ledgerKind := flags.String("ledger", "", "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), "+p.ledgerNames()+"; default: BOXOFFICE_LEDGER, else auto")
 	drain := flags.Duration("drain", 0, "how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	if *drain < 0 || *drain > drainMax {

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"time"
@@ -14,14 +13,14 @@ import (
 // verify audits the running box office: every sale and what belongs to none, or
 // the sales named.
 func verify(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("verify", flag.ExitOnError)
+	flags := newFlags("verify")
 	wait := flags.Duration("wait", 30*time.Second, "how long to wait for checkouts that are under way")
 	asJSON := flags.Bool("json", false, "print the reports as one JSON array")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: boxoffice verify [flags] [sale …]\nexit: 0 every invariant holds; 1 one is broken; 3 could not look")
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := parseWithArguments(flags, args); err != nil {
 		return err
 	}
 	c, err := readConfig()

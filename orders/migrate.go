@@ -107,6 +107,15 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return nil
 }
 
+// SchemaVersion is the schema that this build needs.
+func SchemaVersion() int {
+	all, err := migrations()
+	if err != nil {
+		return 0 // Migrate says why
+	}
+	return len(all)
+}
+
 func migrations() ([]string, error) {
 	sqls, err := migration.Files(migrationFiles)
 	if err != nil {

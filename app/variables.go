@@ -1,0 +1,130 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// A variable of the environment, or several that belong together. The table in
+// docs/operations.md and `boxoffice serve --help` say what stands here.
+type variable struct {
+	names     string // as the docs have them: `A`, `B`
+	otherwise string // where it is not set
+	what      string
+}
+
+// variables are all that the program reads, but for what tests and the lab use.
+var variables = []variable{
+	{"`BOXOFFICE_URL`", "`http://127.0.0.1:8080`",
+		"what buyers see: every link is made of it, such as the way back from paying. `http://` or `https://`, no path"},
+	{"`BOXOFFICE_LISTEN`", "the host and port of `BOXOFFICE_URL`; `127.0.0.1:8080` where that is `https://`",
+		"where `serve` listens for buyers, such as `0.0.0.0:8080` behind a proxy"},
+	{"`BOXOFFICE_WEBHOOK_LISTEN`", "none",
+		"host and port of a listener for `/v1/webhooks/mockpay`, `/healthz` and `/readyz` alone, with connections of its own: lead the provider there (a rule in the proxy for the path), and no crowd keeps a payment from being heard. Buyers need not reach it"},
+	{"`BOXOFFICE_ADMIN_URL`", "the same",
+		"a listener of its own for the organiser's routes and `/metrics`, where it differs. Where it does not, `/metrics` wants the admin token too"},
+	{"`BOXOFFICE_WORKER_URL`", "a free port of 127.0.0.1, in the log",
+		"where `serve --role worker` answers `/healthz`, `/readyz` and `/metrics`"},
+	{"`BOXOFFICE_CONNECTIONS_MAX`", "`8192`",
+		"connections that a listener serves; above it idle ones give way, and where none is idle the answer is 503 `overloaded`"},
+	{"`BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX`", "a quarter of the above",
+		"the same for one address, or one IPv6 /64. Addresses of `BOXOFFICE_TRUSTED_PROXIES` are not counted; nor is, by default, loopback. `0`: no bound, for a proxy that is not named there. Some 2,000 connections are enough for an office or a mobile network behind one address"},
+	{"`BOXOFFICE_RATE_PER_ADDRESS`, `BOXOFFICE_RATE_PER_BUYER`", "`0`: no bound",
+		"requests a second and burst, such as `20,100` ([overload](overload.md#rates))"},
+	{"`BOXOFFICE_TRUSTED_PROXIES`", "none",
+		"addresses and prefixes, separated by commas, whose X-Forwarded-For is believed"},
+	{"`BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN`, `BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX`", "`8`, `512`",
+		"floor and ceiling of the [adaptive bound](overload.md#the-adaptive-bound)"},
+	{"`BOXOFFICE_CHECKOUTS_IN_LINE_MAX`", "`4096`",
+		"checkouts that wait for a turn under it, a second at most; `0`: none, they are answered 503 ([the line](overload.md#the-line))"},
+	{"`BOXOFFICE_HUMAN_CHECK_BITS`", "`16`, except for clients on this machine",
+		"zero bits of the proof of work that joining a queue takes, at most 28; `0`: off. Where it is set, this machine's clients solve it too"},
+	{"`BOXOFFICE_BEACON_URL`", "none",
+		"base URLs of drand servers, separated by commas, such as `https://api.drand.sh`: their public randomness goes into the draws of waiting rooms ([how](waiting-room.md#how-the-places-are-drawn)). The same on all nodes"},
+	{"`BOXOFFICE_BEACON_CHAIN`", "drand's quicknet",
+		"a file with what such a server answers at `/{chain}/info`, for another chain of scheme `bls-unchained-g1-rfc9380`"},
+	{"`BOXOFFICE_RATE_JOINS_PER_ADDRESS`", "`1,200`",
+		"places in queues that an address takes, a second and burst; not for addresses of private networks, as proxies have: name those in `BOXOFFICE_TRUSTED_PROXIES`, one with a public address by all means. `0`: no bound"},
+	{"`BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS`", "`0.1,20`",
+		"presale codes and invitations that are none, which an address may show, a second and burst; not for addresses of private networks, as above. `0`: no bound"},
+	{"`BOXOFFICE_ADMIN_TOKEN`", "*secret*, needed",
+		"the organiser's bearer token, at least 16 characters"},
+	{"`BOXOFFICE_WEBHOOK_SECRET`", "*secret*, needed",
+		"shared with the provider: `whsec_` and base64 of 24–64 bytes; up to 4, the current one first"},
+	{"`BOXOFFICE_PAYLOAD_KEYS`", "*secret*, needed by `serve`, `migrate`, `codec`",
+		"`id:base64` of 32 bytes, several separated by commas: the first seals workflow payloads, all open them"},
+	{"`BOXOFFICE_CODEC_URL`", "`http://127.0.0.1:8234`",
+		"where `boxoffice codec` opens payloads for the Web UI at `TEMPORAL_UI_URL`; loopback only, so behind a proxy that knows who asks"},
+	{"`BOXOFFICE_CODEC_TOKEN`", "*secret*, none",
+		"what programs show to `boxoffice codec`, such as `temporal … --codec-endpoint URL --codec-auth \"Bearer TOKEN\"`; at least 16 characters. Without it the codec serves pages of the Web UI only"},
+	{"`BOXOFFICE_SERVER_KEY`", "*secret*, needed",
+		"base64 of 32 bytes; order ids, tokens, buyers' pseudonyms, ticket codes and what is kept of presale codes derive from it. The same on all nodes"},
+	{"`DATABASE_URL`", "*secret*, needed",
+		"the orders database; timeouts may be set in it. A node takes up to 18 connections: 10, 4 for what the public asks, and 4 for waiting rooms where there are any"},
+	{"`TEMPORAL_ADDRESS`", "`127.0.0.1:7233`",
+		"where Temporal's frontend listens"},
+	{"`TEMPORAL_NAMESPACE`", "`default`",
+		"the namespace of the checkouts"},
+	{"`TEMPORAL_API_KEY`", "*secret*, none",
+		"turns TLS on; Temporal Cloud"},
+	{"`TEMPORAL_TLS`, `TEMPORAL_TLS_SERVER_CA_CERT_PATH`, `TEMPORAL_TLS_CLIENT_CERT_PATH`, `TEMPORAL_TLS_CLIENT_KEY_PATH`, `TEMPORAL_TLS_SERVER_NAME`", "none: no TLS",
+		"as [Temporal's own tools](https://docs.temporal.io/develop/environment-configuration) read them; any of the paths turns TLS on"},
+	{"`TEMPORAL_UI_URL`", "none",
+		"where set, order pages link to their workflow: leave it unset for buyers"},
+	{"`BOXOFFICE_LEDGER`", "`auto`",
+		"which ledger, where `--ledger` does not say: `auto` (TigerBeetle if it has an address, else embedded), `tigerbeetle`, `embedded`, `postgres` ([a baseline](ledger.md#the-postgres-baseline), in the schema `ledger` of `DATABASE_URL`)"},
+	{"`TIGERBEETLE_ADDRESS`", "none",
+		"all replicas, comma-separated, in the cluster's order; none means the embedded ledger"},
+	{"`TIGERBEETLE_CLUSTER_ID`", "`0`",
+		"that of `tigerbeetle format`"},
+	{"`MOCKPAY_URL`", "`http://127.0.0.1:8090`",
+		"the payment provider"},
+	{"`BOXOFFICE_PAYMENT_PROVIDERS`", "`mockpay`",
+		"names of the payment providers that sales may choose, separated by commas; the first is that of sales that choose none"},
+	{"`BOXOFFICE_AUDIT_INTERVAL`", "`1m`",
+		"how often the schedule audits every sale; `migrate` reads it"},
+	{"`BOXOFFICE_HOLD_GRACE`", "`2m`",
+		"how much longer than its checkout's deadline a new hold lives in the ledger, 1m–1h: so long may an outage over the deadline last before a payment that came in time meets a hold that is gone. Holds that are there keep theirs; nodes may differ while it is changed"},
+	{"`GOGC`", "`60`",
+		"by how many percent its heap grows between two collections of `serve`, as every Go program has it; more memory for less CPU ([measured](lab/performance-notebook.md#with-the-waiting-room))"},
+	{"`BOXOFFICE_DATA_DIR`", "`.data`",
+		"the embedded ledger is in `ledger` under it"},
+}
+
+// row is a variable's row of the table in docs/operations.md.
+func (v variable) row() string { return fmt.Sprintf("| %s | %s | %s |", v.names, v.otherwise, v.what) }
+
+var (
+	markdownLink = regexp.MustCompile(`\[([^\]]+)\]\([^)]*\)`)
+	markdownMark = strings.NewReplacer("`", "", "*", "")
+)
+
+func plainText(markdown string) string {
+	return markdownMark.Replace(markdownLink.ReplaceAllString(markdown, "$1"))
+}
+
+// writeVariables prints the table for people at a terminal.
+func writeVariables(w io.Writer) {
+	fmt.Fprint(w, "Environment. A secret may come from a file instead: append _FILE to its name.\n\n")
+	for _, v := range variables {
+		fmt.Fprintf(w, "  %s (%s)\n%s\n", plainText(v.names), plainText(v.otherwise), wrapped(plainText(v.what), 96, "        "))
+	}
+}
+
+// wrapped breaks text into lines of a width, each with the indent in front.
+func wrapped(text string, width int, indent string) string {
+	var lines []string
+	line := indent
+	for word := range strings.FieldsSeq(text) {
+		if len(line) > len(indent) && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), indent
+		}
+		if len(line) > len(indent) {
+			line += " "
+		}
+		line += word
+	}
+	return strings.Join(append(lines, line), "\n")
+}
