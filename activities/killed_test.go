@@ -305,8 +305,8 @@ func (d mortalTemporal) CheckoutWaits(context.Context, domain.OrderID) (wait dom
 
 type mortalAuditor struct{ k *killer }
 
-func (a mortalAuditor) AuditAll(context.Context, func(string)) (activities.AuditOutcome, error) {
-	return alive(a.k, "audit", func() (activities.AuditOutcome, error) { return activities.AuditOutcome{Sales: 1}, nil })
+func (a mortalAuditor) AuditAll(context.Context, func(string)) (domain.AuditOutcome, error) {
+	return alive(a.k, "audit", func() (domain.AuditOutcome, error) { return domain.AuditOutcome{Sales: 1}, nil })
 }
 
 // ---- The world

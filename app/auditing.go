@@ -19,8 +19,6 @@ import (
 	"boxoffice/worker"
 )
 
-// The four sources of the audit, each in the audit's own words.
-
 // auditor audits for the API and for the schedule.
 type auditor struct {
 	store     *orders.Store
@@ -44,7 +42,7 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 	}
 	restorer := &restore.Restorer{Ledger: p.book, Orders: recorder{Store: p.store, keys: p.keys}, Checkouts: p.desk}
 	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, restorer: restorer, inspector: &audit.Inspector{
-		Sources: sources, Sales: p.store.Sales, Keeper: auditKeeper{p.store}, Log: log,
+		Sources: sources, Sales: p.store.Sales, Keeper: p.store, Log: log,
 		Heard: func(ctx context.Context, c domain.Capture) error {
 			_, err := p.desk.Pay(ctx, lostReport(c))
 			return err
@@ -123,15 +121,8 @@ func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (resto
 }
 
 // AuditAll implements activities.Auditor.
-func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (activities.AuditOutcome, error) {
-	all, err := a.inspector.Inspect(ctx, beat)
-	outcome := activities.AuditOutcome{Sales: all.Sales, Broken: all.Broken, Unread: make(map[string]int)}
-	for _, f := range all.Findings {
-		outcome.Findings = append(outcome.Findings, activities.AuditFinding{Sale: f.SaleID, Invariant: f.ID, Subject: f.Subject, Offenders: f.Offenders})
-	}
-	for source, sales := range all.Unread {
-		outcome.Unread[string(source)] = sales
-	}
+func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (domain.AuditOutcome, error) {
+	outcome, err := a.inspector.Inspect(ctx, beat)
 	takeUpBrokenOff(ctx, a.desk, a.log)
 	return outcome, err
 }
@@ -167,42 +158,6 @@ func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
 			log.WarnContext(ctx, "audit: a workflow that broke off is started again", "workflow", u.ID, "sale", u.SaleID, "error", err)
 		}
 	}
-}
-
-// auditKeeper keeps reports in the orders database.
-type auditKeeper struct{ store *orders.Store }
-
-// Keep implements audit.Keeper.
-func (k auditKeeper) Keep(ctx context.Context, r *audit.Report, took time.Duration) (appeared, healed []audit.Finding, err error) {
-	record := orders.AuditRecord{SaleID: r.SaleID, EndedAt: time.Now(), Took: took}
-	for _, u := range r.Unread {
-		record.Unread = append(record.Unread, string(u.Source))
-	}
-	for i := range r.Results {
-		result := &r.Results[i]
-		key := orders.AuditKey{Invariant: result.ID, Subject: result.Subject}
-		switch result.Verdict {
-		case audit.Broken:
-			record.Broken = append(record.Broken, orders.AuditFinding{
-				AuditKey: key, Offenders: int64(result.Counts.Broken), Listed: result.BrokenIDs(), Says: result.Says, ToDo: result.ToDo,
-			})
-		case audit.Unread:
-			record.Unjudged = append(record.Unjudged, key)
-		case audit.OK, audit.InFlight, audit.Waiting, audit.Warning: // nobody is called for these
-		}
-		if result.ID == "L" {
-			record.Waiting += int64(result.Counts.Waiting)
-		}
-	}
-	isNew, isHealed, err := k.store.RecordAudit(ctx, record)
-	return findings(isNew), findings(isHealed), err
-}
-
-func findings(kept []orders.AuditFinding) (all []audit.Finding) {
-	for _, f := range kept {
-		all = append(all, audit.Finding{SaleID: f.SaleID, ID: f.Invariant, Subject: f.Subject, Since: f.Since, Offenders: f.Offenders, Listed: f.Listed, ToDo: f.ToDo})
-	}
-	return all
 }
 
 // persistent repeats a question to the provider that it did not answer, page by

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"boxoffice/domain"
 	"boxoffice/orders"
 )
 
@@ -65,11 +66,11 @@ func TestPersistentHeedsItsContext(t *testing.T) {
 }
 
 func TestAuditMetrics(t *testing.T) {
-	found := orders.AuditFinding{Offenders: 2}
+	found := domain.AuditFinding{Offenders: 2}
 	found.Invariant = "I4"
 	state := orders.AuditState{
 		Audited: true, CompleteAt: time.Unix(1_800_000_000, 0), Took: 1500 * time.Millisecond, Waiting: 3,
-		Unread: []string{"Temporal"}, Findings: []orders.AuditFinding{found, found},
+		Unread: []string{"Temporal"}, Findings: []domain.AuditFinding{found, found},
 	}
 	var away error
 	read := func(context.Context) (orders.AuditState, error) { return state, away }

@@ -30,45 +30,20 @@ type Inspector struct {
 
 // A Keeper remembers what is broken from one audit to the next.
 type Keeper interface {
-	// Keep stores a report and returns what is broken that was not when the
-	// last one was kept, and what is not any more. What the report could not
-	// look at stays as it was.
-	Keep(ctx context.Context, r *Report, took time.Duration) (appeared, healed []Finding, err error)
+	// RecordAudit keeps what an audit found and returns what is broken that was not when
+	// the last one was kept, and what is not any more. What the audit could not look at
+	// stays as it was.
+	RecordAudit(ctx context.Context, r domain.AuditRecord) (appeared, healed []domain.AuditFinding, err error)
 }
 
-// A Finding is an invariant of a sale that is broken, or was.
-type Finding struct {
-	SaleID    string // empty: of what belongs to no sale
-	ID        string // I1 … I7, L
-	Subject   string // the stock or event, if it is about one
-	Since     time.Time
-	Offenders int64
-	Listed    []string // some of their ids
-	ToDo      string
-}
-
-// An Inspection is the outcome in short: counts and ids, nothing of a buyer.
-type Inspection struct {
-	Sales    int             // audited, and what belongs to none besides
-	Broken   int64           // offenders over all
-	Findings []BrokenFinding // at most FindingsMax
-	Unread   map[Source]int  // by source, of how many sales it could not be read
-}
-
-// A BrokenFinding is one line of an Inspection.
-type BrokenFinding struct {
-	SaleID, ID, Subject string
-	Offenders           int64
-}
-
-// FindingsMax is how many findings an Inspection lists.
+// FindingsMax is how many findings an Inspector's outcome lists.
 const FindingsMax = 20
 
 // Inspect audits one sale after the other, so that it needs the memory of the
 // largest. beat is told what comes next. A report that could not be kept is an
 // error; what other sales are like is found out all the same.
-func (i *Inspector) Inspect(ctx context.Context, beat func(doing string)) (Inspection, error) {
-	all := Inspection{Unread: make(map[Source]int)}
+func (i *Inspector) Inspect(ctx context.Context, beat func(doing string)) (domain.AuditOutcome, error) {
+	all := domain.AuditOutcome{Unread: make(map[string]int)}
 	sales, err := i.Sales(ctx)
 	if err != nil {
 		return all, fmt.Errorf("audit: list the sales: %w", err)
@@ -83,7 +58,7 @@ func (i *Inspector) Inspect(ctx context.Context, beat func(doing string)) (Inspe
 			problems = append(problems, err)
 			continue
 		}
-		all.add(&report)
+		report.addTo(&all)
 	}
 	return all, errors.Join(problems...)
 }
@@ -103,7 +78,7 @@ func (i *Inspector) inspect(ctx context.Context, sale *domain.Sale, sales []*dom
 	if err != nil {
 		return Report{}, err
 	}
-	appeared, healed, err := i.Keeper.Keep(ctx, &report, time.Since(begun))
+	appeared, healed, err := i.Keeper.RecordAudit(ctx, report.record(time.Since(begun)))
 	if err != nil {
 		return Report{}, fmt.Errorf("audit of %s: keep the report: %w", of.name(), err)
 	}
@@ -132,22 +107,23 @@ func (i *Inspector) bring(ctx context.Context, r *Report, beat func(string)) {
 
 // tell logs what is new. What stays broken is in the metric: a line a minute
 // would hide the next one.
-func (i *Inspector) tell(ctx context.Context, appeared, healed []Finding) {
+func (i *Inspector) tell(ctx context.Context, appeared, healed []domain.AuditFinding) {
 	for _, f := range appeared {
-		i.Log.ErrorContext(ctx, "audit: an invariant is broken", "sale", f.SaleID, "invariant", f.ID, "subject", f.Subject,
+		i.Log.ErrorContext(ctx, "audit: an invariant is broken", "sale", f.SaleID, "invariant", f.Invariant, "subject", f.Subject,
 			"offenders", f.Offenders, "some", f.Listed, "to_do", f.ToDo)
 	}
 	for _, f := range healed {
-		i.Log.InfoContext(ctx, "audit: an invariant holds again", "sale", f.SaleID, "invariant", f.ID, "subject", f.Subject, "since", f.Since)
+		i.Log.InfoContext(ctx, "audit: an invariant holds again", "sale", f.SaleID, "invariant", f.Invariant, "subject", f.Subject, "since", f.Since)
 	}
 }
 
-func (all *Inspection) add(r *Report) {
+// addTo adds a report to what is told of all.
+func (r *Report) addTo(all *domain.AuditOutcome) {
 	if r.SaleID != "" {
 		all.Sales++
 	}
 	for _, u := range r.Unread {
-		all.Unread[u.Source]++
+		all.Unread[string(u.Source)]++
 	}
 	for _, result := range r.Results {
 		if result.Verdict != Broken {
@@ -156,7 +132,32 @@ func (all *Inspection) add(r *Report) {
 		n := int64(result.Counts.Broken)
 		all.Broken += n
 		if len(all.Findings) < FindingsMax {
-			all.Findings = append(all.Findings, BrokenFinding{r.SaleID, result.ID, result.Subject, n})
+			all.Findings = append(all.Findings, domain.AuditLine{Sale: r.SaleID, Invariant: result.ID, Subject: result.Subject, Offenders: n})
 		}
 	}
+}
+
+// record is what is kept of a report.
+func (r *Report) record(took time.Duration) domain.AuditRecord {
+	record := domain.AuditRecord{SaleID: r.SaleID, EndedAt: time.Now(), Took: took}
+	for _, u := range r.Unread {
+		record.Unread = append(record.Unread, string(u.Source))
+	}
+	for i := range r.Results {
+		result := &r.Results[i]
+		key := domain.AuditKey{Invariant: result.ID, Subject: result.Subject}
+		switch result.Verdict {
+		case Broken:
+			record.Broken = append(record.Broken, domain.AuditFinding{
+				AuditKey: key, Offenders: int64(result.Counts.Broken), Listed: result.BrokenIDs(), Says: result.Says, ToDo: result.ToDo,
+			})
+		case Unread:
+			record.Unjudged = append(record.Unjudged, key)
+		case OK, InFlight, Waiting, Warning: // nobody is called for these
+		}
+		if result.ID == "L" {
+			record.Waiting += int64(result.Counts.Waiting)
+		}
+	}
+	return record
 }

@@ -12,21 +12,20 @@ import (
 	"boxoffice/domain"
 )
 
-// shelf keeps reports, and says that every broken result is new.
+// shelf keeps what audits found, and says that every finding is new.
 type shelf struct {
-	kept []Report
+	kept []domain.AuditRecord
 	err  error
 }
 
-func (k *shelf) Keep(_ context.Context, r *Report, _ time.Duration) (appeared, healed []Finding, err error) {
+func (k *shelf) RecordAudit(_ context.Context, r domain.AuditRecord) (appeared, healed []domain.AuditFinding, err error) {
 	if k.err != nil && r.SaleID != "" {
 		return nil, nil, k.err
 	}
-	k.kept = append(k.kept, *r)
-	for _, result := range r.Results {
-		if result.Verdict == Broken {
-			appeared = append(appeared, Finding{SaleID: r.SaleID, ID: result.ID, Listed: result.BrokenIDs(), ToDo: result.ToDo})
-		}
+	k.kept = append(k.kept, r)
+	for _, finding := range r.Broken {
+		finding.SaleID = r.SaleID
+		appeared = append(appeared, finding)
 	}
 	return appeared, nil, nil
 }
@@ -49,7 +48,7 @@ func inspecting() *inspection {
 	return &inspection{world: w}
 }
 
-func (i *inspection) run(t *testing.T) (Inspection, error) {
+func (i *inspection) run(t *testing.T) (domain.AuditOutcome, error) {
 	t.Helper()
 	inspector := Inspector{
 		Sources: i.world.sources(), Keeper: &i.shelf, Options: options(),
@@ -88,7 +87,7 @@ func TestInspectTellsWhatIsBroken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := BrokenFinding{SaleID: "gophercon", ID: "I1", Subject: "class A", Offenders: 1}
+	want := domain.AuditLine{Sale: "gophercon", Invariant: "I1", Subject: "class A", Offenders: 1}
 	if got.Broken == 0 || !slices.Contains(got.Findings, want) {
 		t.Errorf("%+v, want %+v among its findings", got, want)
 	}
@@ -135,7 +134,7 @@ func TestInspectGoesOnWithoutASource(t *testing.T) {
 	i := inspecting()
 	i.world.err["captures"] = errors.New("status 500")
 	got, err := i.run(t)
-	if err != nil || got.Broken != 0 || got.Unread[SourceProvider] != 2 {
+	if err != nil || got.Broken != 0 || got.Unread[string(SourceProvider)] != 2 {
 		t.Errorf("%+v, %v: want no error, and the provider unread for the sale and the rest", got, err)
 	}
 }
@@ -159,5 +158,27 @@ func TestInspectFails(t *testing.T) {
 				t.Errorf("error %v with %d kept, want %q with %d", err, len(i.shelf.kept), tc.says, tc.kept)
 			}
 		})
+	}
+}
+
+// What could not be judged stays as it was, and is not kept as healed.
+func TestWhatIsKeptOfAReport(t *testing.T) {
+	t.Parallel()
+	r := Report{SaleID: "gophercon", Unread: []UnreadSource{{Source: SourceProvider}}, Results: []Result{
+		{ID: "I1", Subject: "class A", Verdict: Broken, Says: "says", ToDo: "do", Counts: Counts{Broken: 2}},
+		{ID: "I2", Verdict: Unread},
+		{ID: "I3", Verdict: OK},
+		{ID: "L", Verdict: Waiting, Counts: Counts{Waiting: 3}},
+	}}
+	got := r.record(time.Second)
+	if got.SaleID != "gophercon" || got.Took != time.Second || got.EndedAt.IsZero() || got.Waiting != 3 || !slices.Equal(got.Unread, []string{string(SourceProvider)}) {
+		t.Errorf("kept %+v", got)
+	}
+	if !slices.Equal(got.Unjudged, []domain.AuditKey{{Invariant: "I2"}}) {
+		t.Errorf("not judged: %+v", got.Unjudged)
+	}
+	want := domain.AuditKey{Invariant: "I1", Subject: "class A"}
+	if len(got.Broken) != 1 || got.Broken[0].AuditKey != want || got.Broken[0].Offenders != 2 || got.Broken[0].Says != "says" || got.Broken[0].ToDo != "do" {
+		t.Errorf("broken: %+v", got.Broken)
 	}
 }

@@ -177,7 +177,10 @@ func TestLostRecordOfALostSale(t *testing.T) {
 	if _, err := i.run(t); err != nil || len(i.heard) > 0 {
 		t.Errorf("%v, brought %q", err, i.heard)
 	}
-	lone := i.shelf.kept[0]
+	lone, err := RunLone(t.Context(), i.world.sources(), []*domain.Sale{i.world.Sale}, options())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(lone.Lost) != 1 || lone.Lost[0].Order != id(9) || lone.SaleID != "" {
 		t.Errorf("lost %+v:\n%s", lone.Lost, text(t, &lone))
 	}
@@ -189,7 +192,7 @@ func TestWithoutTheFatesNothingIsJudged(t *testing.T) {
 	forget(i.world.Snapshot, 2)
 	i.world.err["fates"] = &domain.UnknownError{Op: "look up"}
 	got, err := i.run(t)
-	if err != nil || len(i.heard) > 0 || got.Unread[SourceLedger] == 0 {
+	if err != nil || len(i.heard) > 0 || got.Unread[string(SourceLedger)] == 0 {
 		t.Errorf("%+v, %v, brought %q", got, err, i.heard)
 	}
 }

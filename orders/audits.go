@@ -10,40 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// An AuditRecord is what one audit of a sale found.
-type AuditRecord struct {
-	SaleID   string // empty: of what belongs to no sale
-	EndedAt  time.Time
-	Took     time.Duration
-	Unread   []string // sources that could not be read
-	Waiting  int64    // workflows that are overdue and retry something, or wait for a worker
-	Broken   []AuditFinding
-	Unjudged []AuditKey // what needs the unread sources: it stays as it was
-}
-
-// An AuditKey tells the findings of one sale apart.
-type AuditKey struct {
-	Invariant string `json:"invariant"`
-	Subject   string `json:"subject,omitempty"`
-}
-
-// An AuditFinding is an invariant that is broken. Its JSON is the payload of its
-// events: ids only, nothing of a buyer.
-type AuditFinding struct {
-	AuditKey
-	SaleID    string    `json:"sale,omitempty"`
-	Since     time.Time `json:"since"` // when it was first seen
-	Offenders int64     `json:"offenders"`
-	Listed    []string  `json:"listed,omitempty"` // some of their ids
-	Says      string    `json:"says,omitempty"`   // the invariant
-	ToDo      string    `json:"to_do,omitempty"`
-}
-
 // RecordAudit keeps what an audit found and tells what is new: findings that
 // appeared, and findings that healed. Each of them is an event of the outbox, in
 // the same transaction; a finding that stays has none, however often it is seen.
 // It may be repeated.
-func (s *Store) RecordAudit(ctx context.Context, r AuditRecord) (appeared, healed []AuditFinding, err error) {
+func (s *Store) RecordAudit(ctx context.Context, r domain.AuditRecord) (appeared, healed []domain.AuditFinding, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -73,7 +44,7 @@ func (s *Store) RecordAudit(ctx context.Context, r AuditRecord) (appeared, heale
 }
 
 // upsertAudit also locks the sale's row: one audit is recorded at a time.
-func upsertAudit(ctx context.Context, tx pgx.Tx, r *AuditRecord) error {
+func upsertAudit(ctx context.Context, tx pgx.Tx, r *domain.AuditRecord) error {
 	unread := r.Unread
 	if unread == nil {
 		unread = []string{}
@@ -89,7 +60,7 @@ func upsertAudit(ctx context.Context, tx pgx.Tx, r *AuditRecord) error {
 
 // upsertFinding reports whether the finding is new. One that is not keeps the
 // time at which it was first seen.
-func upsertFinding(ctx context.Context, tx pgx.Tx, f *AuditFinding) (isNew bool, err error) {
+func upsertFinding(ctx context.Context, tx pgx.Tx, f *domain.AuditFinding) (isNew bool, err error) {
 	err = tx.QueryRow(ctx, `
 		INSERT INTO audit_findings (sale_id, invariant, subject, since, offenders) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (sale_id, invariant, subject) DO UPDATE SET offenders = excluded.offenders
@@ -98,9 +69,9 @@ func upsertFinding(ctx context.Context, tx pgx.Tx, f *AuditFinding) (isNew bool,
 	return isNew, err
 }
 
-func deleteHealed(ctx context.Context, tx pgx.Tx, r *AuditRecord) ([]AuditFinding, error) {
+func deleteHealed(ctx context.Context, tx pgx.Tx, r *domain.AuditRecord) ([]domain.AuditFinding, error) {
 	var invariants, subjects []string
-	keep := func(k AuditKey) {
+	keep := func(k domain.AuditKey) {
 		invariants, subjects = append(invariants, k.Invariant), append(subjects, k.Subject)
 	}
 	for _, f := range r.Broken {
@@ -119,13 +90,13 @@ func deleteHealed(ctx context.Context, tx pgx.Tx, r *AuditRecord) ([]AuditFindin
 	return pgx.CollectRows(rows, scanFinding)
 }
 
-func scanFinding(row pgx.CollectableRow) (f AuditFinding, err error) {
+func scanFinding(row pgx.CollectableRow) (f domain.AuditFinding, err error) {
 	err = row.Scan(&f.Invariant, &f.Subject, &f.SaleID, &f.Since, &f.Offenders)
 	f.Since = f.Since.UTC()
 	return f, err
 }
 
-func tellAudit(ctx context.Context, tx pgx.Tx, event domain.EventType, findings []AuditFinding) error {
+func tellAudit(ctx context.Context, tx pgx.Tx, event domain.EventType, findings []domain.AuditFinding) error {
 	for _, f := range findings {
 		payload, err := json.Marshal(f)
 		if err != nil {
@@ -146,7 +117,7 @@ type AuditState struct {
 	Took       time.Duration
 	Unread     []string // sources that some sale's last audit could not read
 	Waiting    int64
-	Findings   []AuditFinding // without what they list
+	Findings   []domain.AuditFinding // without what they list
 }
 
 // AuditState reads it.

@@ -10,12 +10,12 @@ import (
 )
 
 // finding is of an invariant with so many offenders.
-func finding(invariant, subject string, offenders int64) orders.AuditFinding {
-	return orders.AuditFinding{AuditKey: orders.AuditKey{Invariant: invariant, Subject: subject}, Offenders: offenders, Listed: []string{"pay_1"}, ToDo: "Refund it."}
+func finding(invariant, subject string, offenders int64) domain.AuditFinding {
+	return domain.AuditFinding{AuditKey: domain.AuditKey{Invariant: invariant, Subject: subject}, Offenders: offenders, Listed: []string{"pay_1"}, ToDo: "Refund it."}
 }
 
 // names are what a call told, without the rest.
-func names(findings []orders.AuditFinding) (all []orders.AuditKey) {
+func names(findings []domain.AuditFinding) (all []domain.AuditKey) {
 	for _, f := range findings {
 		all = append(all, f.AuditKey)
 	}
@@ -29,16 +29,16 @@ func TestRecordAuditTellsWhatIsNew(t *testing.T) {
 	i2, i4 := finding("I2", "", 1), finding("I4", "class A", 2)
 	for i, step := range []struct {
 		name             string
-		record           orders.AuditRecord
-		appeared, healed []orders.AuditKey
+		record           domain.AuditRecord
+		appeared, healed []domain.AuditKey
 	}{
-		{"all is well", orders.AuditRecord{}, nil, nil},
-		{"two appear", orders.AuditRecord{Broken: []orders.AuditFinding{i2, i4}}, []orders.AuditKey{i2.AuditKey, i4.AuditKey}, nil},
-		{"they stay", orders.AuditRecord{Broken: []orders.AuditFinding{i2, i4}}, nil, nil},
-		{"one grows", orders.AuditRecord{Broken: []orders.AuditFinding{i2, finding("I4", "class A", 9)}}, nil, nil},
-		{"one heals, the other cannot be looked at", orders.AuditRecord{Unread: []string{"the payment provider"}, Unjudged: []orders.AuditKey{i2.AuditKey}}, nil, []orders.AuditKey{i4.AuditKey}},
-		{"the other heals", orders.AuditRecord{}, nil, []orders.AuditKey{i2.AuditKey}},
-		{"it comes back", orders.AuditRecord{Broken: []orders.AuditFinding{i2}}, []orders.AuditKey{i2.AuditKey}, nil},
+		{"all is well", domain.AuditRecord{}, nil, nil},
+		{"two appear", domain.AuditRecord{Broken: []domain.AuditFinding{i2, i4}}, []domain.AuditKey{i2.AuditKey, i4.AuditKey}, nil},
+		{"they stay", domain.AuditRecord{Broken: []domain.AuditFinding{i2, i4}}, nil, nil},
+		{"one grows", domain.AuditRecord{Broken: []domain.AuditFinding{i2, finding("I4", "class A", 9)}}, nil, nil},
+		{"one heals, the other cannot be looked at", domain.AuditRecord{Unread: []string{"the payment provider"}, Unjudged: []domain.AuditKey{i2.AuditKey}}, nil, []domain.AuditKey{i4.AuditKey}},
+		{"the other heals", domain.AuditRecord{}, nil, []domain.AuditKey{i2.AuditKey}},
+		{"it comes back", domain.AuditRecord{Broken: []domain.AuditFinding{i2}}, []domain.AuditKey{i2.AuditKey}, nil},
 	} {
 		step.record.SaleID, step.record.EndedAt = b.sale.ID, day.Add(time.Duration(i)*time.Minute)
 		appeared, healed, err := b.store.RecordAudit(b.ctx, step.record)
@@ -69,10 +69,10 @@ func TestAuditStateIsOfAllSales(t *testing.T) {
 		t.Error("audited before any audit was recorded")
 	}
 	blind := []string{"Temporal"}
-	for _, r := range []orders.AuditRecord{
-		{SaleID: "", EndedAt: day, Took: time.Second, Broken: []orders.AuditFinding{finding("I2", "", 3)}},
-		{SaleID: b.sale.ID, EndedAt: day.Add(time.Minute), Took: 2 * time.Second, Waiting: 4, Broken: []orders.AuditFinding{finding("I2", "", 2)}},
-		{SaleID: b.sale.ID, EndedAt: day.Add(time.Hour), Took: 2 * time.Second, Waiting: 5, Unread: blind, Broken: []orders.AuditFinding{finding("I2", "", 1)}},
+	for _, r := range []domain.AuditRecord{
+		{SaleID: "", EndedAt: day, Took: time.Second, Broken: []domain.AuditFinding{finding("I2", "", 3)}},
+		{SaleID: b.sale.ID, EndedAt: day.Add(time.Minute), Took: 2 * time.Second, Waiting: 4, Broken: []domain.AuditFinding{finding("I2", "", 2)}},
+		{SaleID: b.sale.ID, EndedAt: day.Add(time.Hour), Took: 2 * time.Second, Waiting: 5, Unread: blind, Broken: []domain.AuditFinding{finding("I2", "", 1)}},
 	} {
 		if _, _, err := b.store.RecordAudit(b.ctx, r); err != nil {
 			t.Fatal(err)
@@ -81,16 +81,16 @@ func TestAuditStateIsOfAllSales(t *testing.T) {
 	if state, err = b.store.AuditState(b.ctx); err != nil {
 		t.Fatal(err)
 	}
-	lone, ofSale := orders.AuditFinding{Since: day, Offenders: 3}, orders.AuditFinding{SaleID: b.sale.ID, Since: day.Add(time.Minute), Offenders: 1}
+	lone, ofSale := domain.AuditFinding{Since: day, Offenders: 3}, domain.AuditFinding{SaleID: b.sale.ID, Since: day.Add(time.Minute), Offenders: 1}
 	lone.Invariant, ofSale.Invariant = "I2", "I2"
 	wantEqual(t, "AuditState", state, orders.AuditState{
-		Audited: true, CompleteAt: day, Took: 3 * time.Second, Unread: blind, Waiting: 5, Findings: []orders.AuditFinding{lone, ofSale},
+		Audited: true, CompleteAt: day, Took: 3 * time.Second, Unread: blind, Waiting: 5, Findings: []domain.AuditFinding{lone, ofSale},
 	})
 }
 
 func TestAuditStateWithoutACompleteAudit(t *testing.T) {
 	b := setup(t)
-	for _, r := range []orders.AuditRecord{{EndedAt: day}, {SaleID: b.sale.ID, EndedAt: day, Unread: []string{"Temporal"}}} {
+	for _, r := range []domain.AuditRecord{{EndedAt: day}, {SaleID: b.sale.ID, EndedAt: day, Unread: []string{"Temporal"}}} {
 		if _, _, err := b.store.RecordAudit(b.ctx, r); err != nil {
 			t.Fatal(err)
 		}

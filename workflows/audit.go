@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"boxoffice/activities"
+	"boxoffice/domain"
 )
 
 // AuditScheduleID is the schedule that runs the audit, and the beginning of its
@@ -33,7 +34,7 @@ var audits *activities.Audits
 // Audit compares the ledger, the orders, Temporal and the provider for every
 // sale. It completes whatever it finds: a run that failed is one that could not
 // look.
-func Audit(ctx workflow.Context) (activities.AuditOutcome, error) {
+func Audit(ctx workflow.Context) (domain.AuditOutcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		ScheduleToCloseTimeout: AuditTimeout,
 		StartToCloseTimeout:    auditAttemptTimeout,
@@ -45,7 +46,7 @@ func Audit(ctx workflow.Context) (activities.AuditOutcome, error) {
 		},
 		Summary: "audit every sale",
 	})
-	var outcome activities.AuditOutcome
+	var outcome domain.AuditOutcome
 	err := workflow.ExecuteActivity(ctx, audits.AuditSales).Get(ctx, &outcome)
 	if err == nil {
 		workflow.SetCurrentDetails(ctx, auditDetails(&outcome))
@@ -53,7 +54,7 @@ func Audit(ctx workflow.Context) (activities.AuditOutcome, error) {
 	return outcome, err
 }
 
-func auditDetails(o *activities.AuditOutcome) string {
+func auditDetails(o *domain.AuditOutcome) string {
 	switch {
 	case o.Broken > 0:
 		return fmt.Sprintf("**BROKEN**: %d offenders in %d sales. `boxoffice verify` lists them and says what to do.", o.Broken, o.Sales)

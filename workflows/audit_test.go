@@ -15,16 +15,16 @@ import (
 
 // inspector answers audits one after the other, then the last for ever.
 type inspector struct {
-	outcomes []activities.AuditOutcome
+	outcomes []domain.AuditOutcome
 	failures int // how many of the first attempts fail
 	attempts int
 }
 
-func (i *inspector) AuditAll(_ context.Context, beat func(string)) (activities.AuditOutcome, error) {
+func (i *inspector) AuditAll(_ context.Context, beat func(string)) (domain.AuditOutcome, error) {
 	i.attempts++
 	beat("sale gophercon: the ledger")
 	if i.attempts <= i.failures {
-		return activities.AuditOutcome{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
+		return domain.AuditOutcome{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
 	}
 	return i.outcomes[0], nil
 }
@@ -41,14 +41,14 @@ func runAudit(t *testing.T, i *inspector) *testsuite.TestWorkflowEnvironment {
 }
 
 func TestAuditCompletesWhateverItFinds(t *testing.T) {
-	for name, outcome := range map[string]activities.AuditOutcome{
+	for name, outcome := range map[string]domain.AuditOutcome{
 		"all is well":    {Sales: 2},
-		"broken":         {Sales: 2, Broken: 1, Findings: []activities.AuditFinding{{Sale: "gophercon", Invariant: "I2", Offenders: 1}}},
+		"broken":         {Sales: 2, Broken: 1, Findings: []domain.AuditLine{{Sale: "gophercon", Invariant: "I2", Offenders: 1}}},
 		"could not look": {Sales: 2, Unread: map[string]int{"the payment provider": 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			env := runAudit(t, &inspector{outcomes: []activities.AuditOutcome{outcome}})
-			var got activities.AuditOutcome
+			env := runAudit(t, &inspector{outcomes: []domain.AuditOutcome{outcome}})
+			var got domain.AuditOutcome
 			require.NoError(t, env.GetWorkflowResult(&got))
 			require.Equal(t, outcome, got)
 		})
@@ -57,12 +57,12 @@ func TestAuditCompletesWhateverItFinds(t *testing.T) {
 
 func TestAuditTriesAgainWithinABound(t *testing.T) {
 	t.Run("the database comes back", func(t *testing.T) {
-		i := &inspector{outcomes: []activities.AuditOutcome{{Sales: 1}}, failures: 2}
+		i := &inspector{outcomes: []domain.AuditOutcome{{Sales: 1}}, failures: 2}
 		require.NoError(t, runAudit(t, i).GetWorkflowError())
 		require.Equal(t, 3, i.attempts)
 	})
 	t.Run("it stays away: the next run sees the same", func(t *testing.T) {
-		i := &inspector{outcomes: []activities.AuditOutcome{{}}, failures: 100}
+		i := &inspector{outcomes: []domain.AuditOutcome{{}}, failures: 100}
 		require.Error(t, runAudit(t, i).GetWorkflowError())
 		require.Equal(t, 3, i.attempts)
 	})
