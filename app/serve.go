@@ -150,6 +150,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	owed := newLook(store.RefundsOwed)
 	s.later(owed.start())
 	meter.watchRefunds(owed, time.Now)
+	if err := checkProviders(ctx, store.Sales, providers); err != nil {
+		s.log.Error("nothing can be sold of some sales, and their refunds wait", "error", err)
+	}
 	book := ledger.NewBook(batcher, ledger.WithHoldGrace(s.HoldGrace))
 	var notices *activities.HoldNotices
 	if s.role == roleAll {

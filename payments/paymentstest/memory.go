@@ -39,6 +39,8 @@ type Memory struct {
 	Delay func(call string) time.Duration
 	// Deliver is told of each webhook as it happens; nil: they are only kept.
 	Deliver func(Webhook)
+	// IDPrefix stands before its sessions' ids.
+	IDPrefix string
 	// Break makes it break a promise: see the Breaks.
 	Break Break
 
@@ -166,7 +168,7 @@ func (m *Memory) Open(ctx context.Context, o payments.Opening) (domain.PayPage, 
 		}
 		s := m.opened[key]
 		if s == nil || m.Break == BreakOpenAgain {
-			id := "cs_" + rand.Text()
+			id := m.IDPrefix + "cs_" + rand.Text()
 			s = &memorySession{opening: o, Session: payments.Session{Session: id, Order: o.Order, Status: payments.SessionOpen, Visited: true}}
 			m.opened[key], m.sessions[id] = s, s
 		}

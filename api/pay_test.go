@@ -1,0 +1,69 @@
+package api
+
+import (
+	"net/http"
+	"testing"
+
+	"boxoffice/domain"
+)
+
+func (b *bundle) pay(id domain.OrderID, key string) (code int, location string) {
+	w := b.do(request{method: "GET", path: "/v1/orders/" + id.String() + "/pay?key=" + key})
+	return w.Code, w.Header().Get("Location")
+}
+
+// A provider that must be called is called when the buyer comes, and not before.
+func TestThePageOfAProviderIsOpenedWhenTheBuyerComes(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	b.world.states[id].Provider, b.world.states[id].Session = "other", ""
+	if code, location := b.pay(id, b.api.Keys.PayKey(id)); code != http.StatusSeeOther || location != "https://other.example/"+id.String() {
+		t.Errorf("%d to %q", code, location)
+	}
+	for name, key := range map[string]string{"the order's token": token, "another order's": b.api.Keys.PayKey(domain.OrderID{9})} {
+		if code, location := b.pay(id, key); code != http.StatusNotFound || location != "" {
+			t.Errorf("%s: %d to %q", name, code, location)
+		}
+	}
+}
+
+func TestAnOrderThatIsNotHeldLeadsToItself(t *testing.T) {
+	b := setup(t)
+	id, _ := b.held(testKey)
+	for _, status := range []domain.OrderStatus{domain.OrderPaid, domain.OrderExpired, domain.OrderCanceled} {
+		b.world.states[id].Status = status
+		if code, location := b.pay(id, b.api.Keys.PayKey(id)); code != http.StatusSeeOther || location != b.api.PublicURL+"/orders/"+id.String() {
+			t.Errorf("%s: %d to %q", status, code, location)
+		}
+	}
+}
+
+func TestASaleNamesAProviderThatIsConfigured(t *testing.T) {
+	b := setup(t)
+	create := func(id, provider string) int {
+		body := `{"id":"` + id + `","name":"Fresh","currency":"EUR","provider":"` + provider + `","classes":[{"class":"A","price":1,"capacity":1}]}`
+		return b.do(request{"POST", "/v1/sales", body, bearerOf(testAdminToken)}).Code
+	}
+	for provider, want := range map[string]int{"other": 201, "mockpay": 201, "": 201, "elsewhere": 422, "Not a name": 422} {
+		if code := create("fresh-"+map[bool]string{true: "none", false: provider}[provider == "" || provider == "Not a name"], provider); code != want {
+			t.Errorf("provider %q: %d, want %d", provider, code, want)
+		}
+	}
+	if sale := b.world.sales["fresh-other"]; sale == nil || sale.Provider != "other" {
+		t.Errorf("the sale is stored as %+v", sale)
+	}
+	if sale := b.world.sales["fresh-none"]; sale == nil || sale.Provider != domain.DefaultProvider {
+		t.Errorf("a sale that names none is stored as %+v", sale)
+	}
+}
+
+func TestEveryProvidersWebhooksHaveARoute(t *testing.T) {
+	b := setup(t)
+	id, _ := b.held(testKey)
+	for route, want := range map[string]int{"mockpay": 200, "other": 200, "elsewhere": 404} {
+		header := map[string]string{"Webhook-Id": "evt_" + route, "Webhook-Signature": "good"}
+		if code := b.do(request{"POST", "/v1/webhooks/" + route, id.String(), header}).Code; code != want {
+			t.Errorf("%s: %d, want %d", route, code, want)
+		}
+	}
+}
