@@ -215,7 +215,7 @@ func testDemoWithKill(t *testing.T, s *stack) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		output, err := s.command(ctx, "demo", "--buyers", fmt.Sprint(buyers), "--seats", fmt.Sprint(seats), "--seed", "1", "--timeout", "4m")
+		output, err := s.run(ctx, "lab", "demo", "--buyers", fmt.Sprint(buyers), "--seats", fmt.Sprint(seats), "--seed", "1", "--timeout", "4m")
 		done <- outcome{output, err}
 	}()
 	eventually(t, "checkouts are under way", func() bool {

@@ -33,28 +33,23 @@ const (
 // repository is the root of the checkout, seen from this package.
 const repository = "../.."
 
-// A build is a program to compile.
-type build struct {
-	cgo  string
-	args []string
-}
-
 // tools are the programs under test, built once: the service and MockPay with
-// the race detector. lab is the service where the ledger is the lab's.
+// the race detector. The lab's program is the crowd, and the service where the ledger
+// is the lab's.
 var tools = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "boxoffice-e2e-bin-")
 	if err != nil {
 		return "", err
 	}
-	builds := []build{
+	for _, build := range []struct {
+		cgo  string
+		args []string
+	}{
 		{"1", []string{"build", "-race", "-o", dir + "/boxoffice", "./cmd/boxoffice"}},
 		{"1", []string{"build", "-race", "-o", dir + "/mockpay", "./cmd/mockpay"}},
+		{"1", []string{"build", "-C", "lab", "-race", "-o", dir + "/lab", "./cmd/lab"}},
 		{"0", []string{"build", "-C", "deploy/devstack", "-o", dir + "/devstack", "."}},
-	}
-	if _, err := exec.LookPath("tigerbeetle"); err != nil { // see ledgerOfSeveralNodes
-		builds = append(builds, build{"1", []string{"build", "-C", "lab", "-race", "-o", dir + "/lab", "./cmd/lab"}})
-	}
-	for _, build := range builds {
+	} {
 		cmd := exec.Command("go", build.args...)
 		cmd.Dir = repository
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+build.cgo, "GOWORK=off")
@@ -237,9 +232,14 @@ func (s *stack) stop() {
 
 // command runs the product's own command line against the stack.
 func (s *stack) command(ctx context.Context, args ...string) (string, error) {
+	return s.run(ctx, "boxoffice", args...)
+}
+
+// run runs one of the tools against the stack.
+func (s *stack) run(ctx context.Context, tool string, args ...string) (string, error) {
 	bin, err := tools()
 	require.NoError(s.t, err)
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "boxoffice"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, tool), args...)
 	cmd.Env = os.Environ()
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
