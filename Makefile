@@ -9,7 +9,7 @@ SECONDS ?= 0
 # make bench: a stack of its own, so that its sales are in nobody's way.
 BENCH_DATA ?= .data-bench
 # make bench-variants: which, how often each, and the load.
-VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request one-order-a-commit sdk-pollers no-cache gzip stock-servers ordinary
+VARIANTS       ?= lean plain-start regular-activities signal one-unit-a-request one-order-a-commit sdk-pollers no-cache gzip stock-persistence stock-servers ordinary
 VARIANT_ROUNDS ?= 3
 VARIANT_FLAGS  ?= --concurrency 64 --rate 10 --runs 1 --duration 10s
 
@@ -36,10 +36,10 @@ REDOCLY       := @redocly/cli@2.77.0
 # tests is what a checkout without go.work would build. go.work is for editors, and for `go test ./any/folder` from here.
 export GOWORK := off
 # The one list of modules. The local stack's needs no C: always the same, or all of Temporal is compiled twice. And not
-# devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it.
+# devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it. Nor the same in pgpipe.
 MODULES       := $(shell awk '/^\t/ { print $$1 }' go.work)
 EACH_MODULE   := set -e; for module in $(MODULES); do \
-	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; *) cgo=1 race=-race packages=./... ;; esac; \
+	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; ./deploy/pgpipe) cgo=0 race= packages=. ;; *) cgo=1 race=-race packages=./... ;; esac; \
 	case $$module in .) name=product ;; *) name=$$(basename $$module) ;; esac; \
 	echo "-- $$name"; ( cd $$module; export CGO_ENABLED=$$cgo;
 END_EACH      := ); done
@@ -147,7 +147,7 @@ bench-variants: $(DEVSTACK) ## what each step of the fast way gains: every slowe
 	@rm -rf bench-results/variants
 	@for round in $$(seq $(VARIANT_ROUNDS)); do for variant in $(VARIANTS); do \
 	  echo "== $$variant, round $$round of $(VARIANT_ROUNDS)"; \
-	  case $$variant in stock-servers|ordinary) up=--stock-servers ;; *) up= ;; esac; \
+	  case $$variant in stock-servers|ordinary) up=--stock-servers ;; stock-persistence) up=--stock-persistence ;; *) up= ;; esac; \
 	  BOXOFFICE_BENCH_VARIANT=$$variant $(MAKE) --no-print-directory bench BENCH_BIN="$(CURDIR)/bin/variants" BENCH_STACK_FLAGS=$$up \
 	    FLAGS="--phases journey --out bench-results/variants $(VARIANT_FLAGS) $(FLAGS)" || exit 1; \
 	done; done

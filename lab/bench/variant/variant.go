@@ -51,6 +51,9 @@ type Variant struct {
 	// with. It is a way of the local stack (devstack up --stock-servers); to the
 	// service it is only a name for the results.
 	StockServers bool
+	// StockPersistence: Temporal's own store writes the transitions, statement by statement. It is a way of the local stack
+	// (devstack up --stock-persistence); to the service it is only a name for the results. So are they with StockServers.
+	StockPersistence bool
 }
 
 // All is every variant: the product's own way first, then each single step back,
@@ -65,6 +68,7 @@ var All = []Variant{
 	{Name: "sdk-pollers", SDKPollers: true},
 	{Name: "no-cache", NoCache: true},
 	{Name: "gzip", Gzip: true},
+	{Name: "stock-persistence", StockPersistence: true},
 	{Name: "stock-servers", StockServers: true},
 	{
 		Name: "ordinary", PlainStart: true, RegularActivities: true, PayBySignal: true,
