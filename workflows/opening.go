@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -11,14 +10,8 @@ import (
 	"boxoffice/payments"
 )
 
-// Bounds of how an order's payment is opened.
-const (
-	// openTimeout is how long the provider has to open a session. What comes meanwhile
-	// waits for as long, the deadline too: it is far below a hold's grace.
-	openTimeout = 8 * time.Second
-	// opensMax is how often one checkout is asked to open its session.
-	opensMax = 50
-)
+// opensMax is how often one checkout is asked to open its session.
+const opensMax = 50
 
 // PayAnswer is where an order is paid; Page is empty where it is not held any more.
 type PayAnswer struct {
@@ -69,10 +62,8 @@ func (c *checkout) openSession(ctx workflow.Context) error {
 		Order: c.order.ID, Attempt: attempt, SaleID: c.order.SaleID, AmountMinor: c.order.AmountMinor, Currency: c.order.Currency,
 		ExpiresAt: c.state.Hold.ExpiresAt, ReturnURL: c.wish.ReturnURL, Description: c.wish.Description,
 	}}
-	options := regularOptions("open a payment session", left, stepBackoffMin)
-	options.ScheduleToCloseTimeout = left
 	var page domain.PayPage
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), acts.OpenSession, open).Get(ctx, &page); err != nil {
+	if err := callProviderWithin(ctx, "open a payment session", left, acts.OpenSession, open).Get(ctx, &page); err != nil {
 		workflow.GetLogger(ctx).Warn("The provider has not opened a payment session", "Error", err)
 		return nil // the order stays held
 	}

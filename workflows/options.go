@@ -45,6 +45,10 @@ const (
 	providerBackoffMax     = 30 * time.Second
 	refundBackoffMax       = 5 * time.Minute
 
+	// How long the provider has to open a session. What comes meanwhile waits for as
+	// long, the deadline too: it is far below a hold's grace.
+	openTimeout = 8 * time.Second
+
 	backoffCoefficient = 2
 
 	// What the SDK and the server take for "no bound".
@@ -118,6 +122,14 @@ func backoffWithin(left, least time.Duration) time.Duration {
 // callProvider reaches outside: a regular activity with a policy of its own.
 func callProvider(ctx workflow.Context, summary string, activity, argument any) workflow.Future {
 	options := regularOptions(summary, providerAttemptTimeout, providerBackoffMax)
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument)
+}
+
+// callProviderWithin reaches outside for somebody who waits for it. What does not succeed
+// in time is for them to ask for again.
+func callProviderWithin(ctx workflow.Context, summary string, left time.Duration, activity, argument any) workflow.Future {
+	options := regularOptions(summary, left, stepBackoffMin)
+	options.ScheduleToCloseTimeout = left
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument)
 }
 
