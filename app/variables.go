@@ -22,7 +22,7 @@ var variables = []variable{
 	{"`BOXOFFICE_LISTEN`", "the host and port of `BOXOFFICE_URL`; `127.0.0.1:8080` where that is `https://`",
 		"where `serve` listens for buyers, such as `0.0.0.0:8080` behind a proxy"},
 	{"`BOXOFFICE_WEBHOOK_LISTEN`", "none",
-		"host and port of a listener for `/v1/webhooks/mockpay`, `/healthz` and `/readyz` alone, with connections of its own: lead the provider there (a rule in the proxy for the path), and no crowd keeps a payment from being heard. Buyers need not reach it"},
+		"host and port of a listener for `/v1/webhooks/…`, `/healthz` and `/readyz` alone, with connections of its own: lead the provider there (a rule in the proxy for the path), and no crowd keeps a payment from being heard. Buyers need not reach it"},
 	{"`BOXOFFICE_ADMIN_URL`", "the same",
 		"a listener of its own for the organiser's routes and `/metrics`, where it differs. Where it does not, `/metrics` wants the admin token too"},
 	{"`BOXOFFICE_WORKER_URL`", "a free port of 127.0.0.1, in the log",
