@@ -206,7 +206,7 @@ func testLastSeat(t *testing.T, s *stack) {
 // testDemoWithKill: the service dies in the middle of an on-sale, the stack
 // starts it again, and every seat is sold once.
 func testDemoWithKill(t *testing.T, s *stack) {
-	const buyers, seats = 120, 40
+	const buyers, seats = 400, 150
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	type outcome struct {
@@ -219,7 +219,8 @@ func testDemoWithKill(t *testing.T, s *stack) {
 		done <- outcome{output, err}
 	}()
 	eventually(t, "checkouts are under way", func() bool {
-		return s.findWorkflow(t, `WorkflowType = "Checkout" AND ExecutionStatus = "Running" AND Sale STARTS_WITH "demo-"`) != ""
+		// Not only open ones: a checkout that is paid at once is never listed as open.
+		return s.findWorkflow(t, `WorkflowType = "Checkout" AND Sale STARTS_WITH "demo-"`) != ""
 	})
 	victim := s.pid("boxoffice")
 	require.NotZero(t, victim)

@@ -47,13 +47,13 @@ type Variant struct {
 	// Gzip: requests to Temporal are compressed, as the SDK does where nobody sets
 	// it.
 	Gzip bool
+	// StockPersistence: Temporal's own store writes the transitions, statement by statement. It is a way of the local stack
+	// (devstack up --stock-persistence); to the service it is only a name for the results. So are they with StockServers.
+	StockPersistence bool
 	// StockServers: Temporal and Postgres run with the settings that they come
 	// with. It is a way of the local stack (devstack up --stock-servers); to the
 	// service it is only a name for the results.
 	StockServers bool
-	// StockPersistence: Temporal's own store writes the transitions, statement by statement. It is a way of the local stack
-	// (devstack up --stock-persistence); to the service it is only a name for the results. So are they with StockServers.
-	StockPersistence bool
 }
 
 // All is every variant: the product's own way first, then each single step back,
@@ -73,7 +73,7 @@ var All = []Variant{
 	{
 		Name: "ordinary", PlainStart: true, RegularActivities: true, PayBySignal: true,
 		OneUnitARequest: true, OneOrderACommit: true,
-		SDKPollers: true, Gzip: true, StockServers: true,
+		SDKPollers: true, Gzip: true, StockPersistence: true, StockServers: true,
 	},
 }
 
