@@ -38,7 +38,7 @@ var variables = []variable{
 	{"`BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN`, `BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX`", "`8`, `512`",
 		"floor and ceiling of the [adaptive bound](overload.md#the-adaptive-bound)"},
 	{"`BOXOFFICE_CHECKOUTS_IN_LINE_MAX`", "`4096`",
-		"checkouts that wait for a turn under it, a second at most; `0`: none, they are answered 503 ([the line](overload.md#the-line))"},
+		"checkouts that wait in line under it, a second at most; `0`: none, they are answered 503 ([the line](overload.md#the-line))"},
 	{"`BOXOFFICE_HUMAN_CHECK_BITS`", "`16`, except for clients on this machine",
 		"zero bits of the proof of work that joining a queue takes, at most 28; `0`: off. Where it is set, this machine's clients solve it too"},
 	{"`BOXOFFICE_BEACON_URL`", "none",

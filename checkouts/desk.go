@@ -101,7 +101,9 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 		if !d.provider.Has(order.Provider) {
 			return domain.HoldAnswer{}, notConfigured(&order)
 		}
-		order.Session, _ = d.provider.SessionOf(order.Provider, order.ID)
+		if session, derived := d.provider.SessionOf(order.Provider, order.ID); derived {
+			order.Session = session
+		}
 	}
 	notice, cancel := d.notices.Subscribe(order.ID)
 	defer cancel()

@@ -168,3 +168,15 @@ func TestABuyerCannotFillAHistoryByWantingToPay(t *testing.T) {
 	}
 	require.Equal(t, often-50, refused)
 }
+
+func TestTheProviderHasSecondsToOpenASession(t *testing.T) {
+	b, _ := elsewhere(t, nil)
+	b.open(&opened{}, soon, "o1")
+	b.run()
+	i := slices.IndexFunc(b.steps.steps, func(s scheduled) bool { return s.activity == "OpenSession" })
+	require.GreaterOrEqual(t, i, 0)
+	step := b.steps.steps[i]
+	require.Equal(t, 8*time.Second, step.overall, "its buyer waits, and so do the deadline and a cancel")
+	require.LessOrEqual(t, step.attempt, step.overall)
+	require.NotEmpty(t, step.summary)
+}
