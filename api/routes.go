@@ -84,7 +84,11 @@ func (s *Server) routePublic(api huma.API) {
 			},
 		}},
 	}, []domain.Code{domain.CodeNotFound, domain.CodeInvalid, domain.CodeInFlight}, s.ticketQR)
+	s.routePayments(api)
+}
 
+// routePayments registers what payment providers use, and the way of a buyer to one.
+func (s *Server) routePayments(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "mockpay-webhook", Method: http.MethodPost, Path: "/v1/webhooks/mockpay",
 		Summary: "An event of the payment provider", Tags: []string{"payments"}, Security: webhookSignature,

@@ -2,7 +2,6 @@ package paymentstest
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -55,8 +54,9 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 				m := NewMemory()
 				m.Break = b
 				err := p.Check(ctx, subjectOf(m))
+				inTime := ctx.Err() == nil
 				cancel()
-				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				if err != nil && inTime {
 					t.Logf("%s: %v", p.Name, err)
 					return
 				}

@@ -51,6 +51,9 @@ func Run(t *testing.T, open func(t *testing.T) *Subject) {
 	}
 }
 
+// told is what an error says, where there is one.
+func told(err error) string { return fmt.Sprint(err) }
+
 const patience = 30 * time.Second // with a busy machine, not with an adapter
 
 // Promises is all that package payments promises and that can be seen from outside.
@@ -181,11 +184,11 @@ func checkOpen(ctx context.Context, s *Subject) error {
 func checkUnknownSession(ctx context.Context, s *Subject) error {
 	const nobodys = "ps_0197a3b4000000000000000000000f00"
 	if _, err := s.Provider.Session(ctx, nobodys); domain.CodeOf(err) != domain.CodeNotFound {
-		return fmt.Errorf("session: %v, want %s", err, domain.CodeNotFound)
+		return fmt.Errorf("session: %v, want %s", told(err), domain.CodeNotFound)
 	}
 	outcome, err := s.Provider.Expire(ctx, nobodys)
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound || outcome.Captured {
-		return fmt.Errorf("expire: %+v, %v", outcome, err)
+		return fmt.Errorf("expire: %+v, %v", outcome, told(err))
 	}
 	return nil
 }
@@ -195,7 +198,7 @@ func (s *Subject) mustStayUnpaid(ctx context.Context, page domain.PayPage) error
 	for range 2 {
 		outcome, err := s.Provider.Expire(ctx, page.Session)
 		if err != nil || outcome.Captured {
-			return fmt.Errorf("expire: %+v, %v; want that it is expired", outcome, err)
+			return fmt.Errorf("expire: %+v, %v; want that it is expired", outcome, told(err))
 		}
 		if err := s.Do(ctx, page, Pay); err == nil {
 			return errors.New("a session was paid after expire said that none ever will be")
@@ -203,7 +206,7 @@ func (s *Subject) mustStayUnpaid(ctx context.Context, page domain.PayPage) error
 	}
 	found, err := s.Provider.Session(ctx, page.Session)
 	if err != nil || found.Capture != nil || found.Status == payments.SessionOpen || found.Status == payments.SessionCaptured {
-		return fmt.Errorf("it reads %+v, %v", found, err)
+		return fmt.Errorf("it reads %+v, %v", found, told(err))
 	}
 	return s.mustList(ctx, page.Session, 0)
 }
@@ -251,7 +254,7 @@ func checkCaptured(ctx context.Context, s *Subject) error {
 	for range 3 {
 		outcome, err := s.Provider.Expire(ctx, page.Session)
 		if err != nil || !outcome.Captured || outcome.Capture != capture {
-			return fmt.Errorf("expire: %+v, %v; want capture %+v", outcome, err, capture)
+			return fmt.Errorf("expire: %+v, %v; want capture %+v", outcome, told(err), capture)
 		}
 	}
 	_ = s.Do(ctx, page, Pay) // whatever it says, the money is taken once
@@ -280,7 +283,7 @@ func checkRace(ctx context.Context, s *Subject) error {
 		}
 		again, err := s.Provider.Expire(ctx, page.Session)
 		if err != nil || again != outcome {
-			return fmt.Errorf("expire says %+v, then %+v (%v)", outcome, again, err)
+			return fmt.Errorf("expire says %+v, then %+v (%v)", outcome, again, told(err))
 		}
 	}
 	return nil
@@ -298,7 +301,7 @@ func checkEnded(ctx context.Context, s *Subject) error {
 		}
 		_, event, err := s.event(ctx)
 		if err != nil || event.Type != want || event.Order != o.Order || event.Session != page.Session {
-			return fmt.Errorf("after %s the event is %+v, %v", deed, event, err)
+			return fmt.Errorf("after %s the event is %+v, %v", deed, event, told(err))
 		}
 		if err := s.mustStayUnpaid(ctx, page); err != nil {
 			return fmt.Errorf("after %s: %w", deed, err)
@@ -322,17 +325,17 @@ func checkProcessing(ctx context.Context, s *Subject) error {
 		}
 		found, err := s.Provider.Session(ctx, page.Session)
 		if err != nil || found.Status != payments.SessionProcessing || found.Capture != nil {
-			return fmt.Errorf("a session whose payment is processed reads %+v, %v", found, err)
+			return fmt.Errorf("a session whose payment is processed reads %+v, %v", found, told(err))
 		}
 		if _, err := s.Provider.Expire(ctx, page.Session); !domain.IsUnknown(err) || !errors.Is(err, payments.ErrProcessing) {
-			return fmt.Errorf("expire while it is processed: %v, want an unknown error that wraps ErrProcessing", err)
+			return fmt.Errorf("expire while it is processed: %v, want an unknown error that wraps ErrProcessing", told(err))
 		}
 		if err := s.Do(ctx, page, end); err != nil {
 			return err
 		}
 		outcome, err := s.Provider.Expire(ctx, page.Session)
 		if err != nil || outcome.Captured != (end == Arrive) {
-			return fmt.Errorf("expire after %s: %+v, %v", end, outcome, err)
+			return fmt.Errorf("expire after %s: %+v, %v", end, outcome, told(err))
 		}
 	}
 	return nil
@@ -346,7 +349,7 @@ func checkCurrencies(ctx context.Context, s *Subject) error {
 			return err
 		}
 		if _, event, err := s.event(ctx); err != nil || event.AmountMinor != amount || event.Currency != currency {
-			return fmt.Errorf("the event of %d %s is %+v, %v", amount, currency, event, err)
+			return fmt.Errorf("the event of %d %s is %+v, %v", amount, currency, event, told(err))
 		}
 	}
 	return nil
@@ -416,7 +419,7 @@ func checkRefundSum(ctx context.Context, s *Subject) error {
 		case err == nil:
 			done++
 		case domain.CodeOf(err) != domain.CodeInvalid:
-			return fmt.Errorf("a refund too many: %v, want %s", err, domain.CodeInvalid)
+			return fmt.Errorf("a refund too many: %v, want %s", told(err), domain.CodeInvalid)
 		}
 	}
 	if done != 2 {
@@ -448,7 +451,7 @@ func checkRefusedRefunds(ctx context.Context, s *Subject) error {
 		"a payment of nobody":     {nobodys, domain.CodeNotFound},
 	} {
 		if err := s.Provider.Refund(ctx, tt.refund); err == nil || domain.CodeOf(err) != tt.want {
-			return fmt.Errorf("%s: %v, want %s", what, err, tt.want)
+			return fmt.Errorf("%s: %v, want %s", what, told(err), tt.want)
 		}
 	}
 	return s.mustReturn(ctx, c.Payment, 1000)
@@ -477,7 +480,7 @@ func checkForged(ctx context.Context, s *Subject) error {
 		"too large":    {hook.Header, large, domain.CodeTooLarge},
 	} {
 		if event, err := s.Provider.Event(ctx, tt.header, tt.body); err == nil || domain.CodeOf(err) != tt.want {
-			return fmt.Errorf("%s: %+v, %v; want %s", what, event, err, tt.want)
+			return fmt.Errorf("%s: %+v, %v; want %s", what, event, told(err), tt.want)
 		}
 	}
 	return nil
@@ -493,7 +496,7 @@ func checkRepeatedEvent(ctx context.Context, s *Subject) error {
 	}
 	again, err := s.Provider.Event(ctx, hook.Header, hook.Body)
 	if err != nil || again != first {
-		return fmt.Errorf("an event reads %+v, then %+v (%v)", first, again, err)
+		return fmt.Errorf("an event reads %+v, then %+v (%v)", first, again, told(err))
 	}
 	return nil
 }
@@ -505,7 +508,7 @@ func checkForeign(ctx context.Context, s *Subject) error {
 	}
 	event, err := s.Provider.Event(ctx, hook.Header, hook.Body)
 	if err != nil || event.Type.Known() {
-		return fmt.Errorf("it reads %+v, %v; want a type that is none of ours", event, err)
+		return fmt.Errorf("it reads %+v, %v; want a type that is none of ours", event, told(err))
 	}
 	return nil
 }
@@ -530,13 +533,13 @@ func checkAway(ctx context.Context, s *Subject) error {
 		"captures": endOf(s.Provider.Captures(ctx)), "refunds": endOf(s.Provider.Refunds(ctx)), "ping": s.Provider.Ping(ctx),
 	} {
 		if !domain.IsUnknown(err) {
-			return fmt.Errorf("%s in an outage: %v, want an unknown error", what, err)
+			return fmt.Errorf("%s in an outage: %v, want an unknown error", what, told(err))
 		}
 	}
 	s.SetAway(false)
 	outcome, err := s.Provider.Expire(ctx, page.Session)
 	if err != nil || outcome.Capture != capture {
-		return fmt.Errorf("after the outage expire says %+v, %v", outcome, err)
+		return fmt.Errorf("after the outage expire says %+v, %v", outcome, told(err))
 	}
 	return s.Provider.Ping(ctx)
 }
@@ -560,7 +563,7 @@ func checkGivenUp(ctx context.Context, s *Subject) error {
 	_, expireErr := s.Provider.Expire(ctx, page.Session)
 	for what, err := range map[string]error{"expire": expireErr, "captures": endOf(s.Provider.Captures(ctx)), "ping": s.Provider.Ping(ctx)} {
 		if !domain.IsUnknown(err) {
-			return fmt.Errorf("%s that was given up: %v, want an unknown error", what, err)
+			return fmt.Errorf("%s that was given up: %v, want an unknown error", what, told(err))
 		}
 	}
 	return nil
