@@ -597,6 +597,7 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 		return "", &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
 	case StatusSoldOut:
 		return "", &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold. Where an order is refunded, your place in the queue counts again."}
+	case StatusWaiting, StatusPaused, StatusAdmitted: // admitted by the door, and it may not come in yet
 	}
 	return "", queueRequired(fmt.Sprintf("It is not your turn yet: you are number %d in the queue.", p.Position), p.RetryAfter)
 }
