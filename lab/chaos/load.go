@@ -267,6 +267,7 @@ func (b *buyer) follow(ctx context.Context, p placed) {
 	case planPayAtTheEnd:
 		_ = pause(ctx, time.Until(p.ExpiresAt)+b.around)
 		b.pay(ctx, p)
+	case planAbandon: // the hold expires
 	}
 }
 
