@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"boxoffice/client"
 )
 
 // Options of a demo run.
@@ -82,9 +84,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	api := newClient(o)
+	api := newBuyers(o)
 	run := &run{Options: o, api: api, sale: fmt.Sprintf("demo-%s", time.Now().UTC().Format("20060102-150405")), tally: newTally(o)}
-	classes := []saleClass{
+	classes := []client.CreateClassBody{
 		{Class: "A", Price: 6500, Capacity: o.Seats - o.Seats*2/5},
 		{Class: "B", Price: 3500, Capacity: o.Seats * 2 / 5},
 	}
@@ -100,7 +102,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 
 type run struct {
 	Options
-	api   *client
+	api   *buyers
 	sale  string
 	tally *tally
 }
@@ -147,31 +149,31 @@ func (r *run) buy(ctx context.Context, buyer int, what intent, first int) Fate {
 // getSeat tries one class, then the other, and again while held seats may come
 // back. A refusal is that key's answer: each new try takes a new key, and only a
 // request without a definite answer is repeated with the same one.
-func (r *run) getSeat(ctx context.Context, email string, first int) (checkout, Fate) {
+func (r *run) getSeat(ctx context.Context, email string, first int) (client.CheckoutView, Fate) {
 	classes := [2]string{"A", "B"}
 	gone := 0 // tries in a row that said "for good"
 	for try := first; gone < len(classes); try++ {
 		placed, err := r.place(ctx, classes[try%2], email)
-		var refused *refusal
+		var refused *client.Refusal
 		switch {
 		case err == nil:
 			return placed, ""
 		case ctx.Err() != nil:
-			return checkout{}, Lost
-		case errors.As(err, &refused) && refused.Code == "sold_out" && refused.Held == 0:
+			return client.CheckoutView{}, Lost
+		case errors.As(err, &refused) && refused.Code == "sold_out" && (refused.Held == nil || *refused.Held == 0):
 			gone++
 		case errors.As(err, &refused) && (refused.Code == "sold_out" || refused.Code == "rate_limited"):
 			gone = 0
-			pause(ctx, max(refused.retryAfter, 500*time.Millisecond))
+			pause(ctx, max(refused.RetryAfter, 500*time.Millisecond))
 		default:
 			r.tally.note(err)
-			return checkout{}, Lost
+			return client.CheckoutView{}, Lost
 		}
 	}
-	return checkout{}, SoldOut
+	return client.CheckoutView{}, SoldOut
 }
 
-func (r *run) place(ctx context.Context, class, email string) (checkout, error) {
+func (r *run) place(ctx context.Context, class, email string) (client.CheckoutView, error) {
 	key := uuid.Must(uuid.NewV7()).String()
 	start := time.Now()
 	for {
@@ -186,7 +188,7 @@ func (r *run) place(ctx context.Context, class, email string) (checkout, error) 
 }
 
 // finish pays (or fails to) and follows the order to its ending.
-func (r *run) finish(ctx context.Context, placed checkout, outcome string) Fate {
+func (r *run) finish(ctx context.Context, placed client.CheckoutView, outcome string) Fate {
 	for {
 		err := r.api.pay(ctx, placed, outcome)
 		if wait, repeat := again(err); repeat && ctx.Err() == nil {

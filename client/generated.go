@@ -1,0 +1,1007 @@
+// Code generated of the OpenAPI document by go generate ./client. DO NOT EDIT.
+
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// AdminOrderView is a schema of the document.
+type AdminOrderView struct {
+	// Minor units
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	// Empty where the order was restored and nobody knew the address any more
+	Email string `json:"email"`
+	// held: when the checkout gives up
+	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
+	Items         []OrderItem `json:"items"`
+	// As it came with the checkout
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Order    string            `json:"order"`
+	PaidAt   *time.Time        `json:"paid_at,omitempty"`
+	// The provider's id of the captured payment
+	Payment string `json:"payment"`
+	// held: the provider's name of this payment
+	PaymentSession string `json:"payment_session,omitempty"`
+	// held: where to pay
+	PaymentURL string `json:"payment_url,omitempty"`
+	// paid: whether the order got the sale's perk
+	Perk        *OrderPerk `json:"perk,omitempty"`
+	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
+	RefundingAt *time.Time `json:"refunding_at,omitempty"`
+	Sale        string     `json:"sale"`
+	// The organiser canceled the whole sale: money goes back
+	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
+	SaleName       string     `json:"sale_name"`
+	Status         string     `json:"status"`
+	// paid: one a person
+	Tickets []Ticket `json:"tickets,omitempty"`
+}
+
+// AuditCounts is a schema of the document.
+type AuditCounts struct {
+	Broken   int64 `json:"broken"`
+	InFlight int64 `json:"in_flight"`
+	Waiting  int64 `json:"waiting"`
+	Warning  int64 `json:"warning"`
+}
+
+// AuditOffender is a schema of the document.
+type AuditOffender struct {
+	ID      string `json:"id"`
+	Order   string `json:"order,omitempty"`
+	Verdict string `json:"verdict"`
+	What    string `json:"what"`
+}
+
+// AuditReport is a schema of the document.
+type AuditReport struct {
+	At time.Time `json:"at"`
+	// What did not answer: the results that need it have no verdict of their own
+	CouldNotLook []AuditUnreadSource `json:"could_not_look,omitempty"`
+	// How often everything was read: 2 where something looked wrong at first
+	Looks   int64         `json:"looks"`
+	Results []AuditResult `json:"results"`
+	// Absent: what belongs to no sale
+	Sale string `json:"sale,omitempty"`
+	// The worst of the results
+	Verdict string `json:"verdict"`
+}
+
+// AuditResult is a schema of the document.
+type AuditResult struct {
+	// Of all offenders, listed or not
+	Counts AuditCounts `json:"counts"`
+	// I1 … I7, L
+	ID   string    `json:"id"`
+	Left AuditSide `json:"left"`
+	// The worst first, at most 20
+	Offenders []AuditOffender `json:"offenders,omitempty"`
+	// What left should be to right
+	Relation string    `json:"relation"`
+	Right    AuditSide `json:"right"`
+	Says     string    `json:"says"`
+	// The stock or event that it is about
+	Subject string `json:"subject,omitempty"`
+	// Where the verdict is waiting or worse
+	ToDo string `json:"to_do,omitempty"`
+	// Why there is no verdict; then the sides mean nothing
+	Unread  []string `json:"unread,omitempty"`
+	Verdict string   `json:"verdict"`
+}
+
+// AuditSide is a schema of the document.
+type AuditSide struct {
+	Name  string `json:"name"`
+	Value int64  `json:"value"`
+}
+
+// AuditUnreadSource is a schema of the document.
+type AuditUnreadSource struct {
+	Source string `json:"source"`
+	Why    string `json:"why"`
+}
+
+// BatchView is a schema of the document.
+type BatchView struct {
+	Batch string `json:"batch"`
+	Kind  string `json:"kind"`
+	Made  int64  `json:"made"`
+	// That they are good for, all together
+	Places  int64 `json:"places"`
+	Revoked int64 `json:"revoked"`
+	// Places that were taken with them
+	Taken int64 `json:"taken"`
+}
+
+// BatchesView is a schema of the document.
+type BatchesView struct {
+	Batches []BatchView `json:"batches"`
+}
+
+// BeaconView is a schema of the document.
+type BeaconView struct {
+	// When that round comes out
+	At time.Time `json:"at"`
+	// The chain's hash, hex
+	Chain string `json:"chain"`
+	// The round that was named before anybody had joined
+	NamedRound int64 `json:"named_round"`
+	// SHA-256 of the signature, hex
+	Randomness string `json:"randomness,omitempty"`
+	// The one that is used: a later one where the list was closed too late for it
+	Round int64 `json:"round"`
+	// The chain's, hex
+	Signature string `json:"signature,omitempty"`
+}
+
+// CancelCheckoutsView is a schema of the document.
+type CancelCheckoutsView struct {
+	// Since the cancellation was asked for
+	Canceled int64 `json:"canceled"`
+	// To be canceled
+	Open int64 `json:"open"`
+}
+
+// CancelOrdersView is a schema of the document.
+type CancelOrdersView struct {
+	Refunded int64 `json:"refunded"`
+	// The provider has not given the money back yet
+	Refunding int64 `json:"refunding"`
+	// Their refund has not begun
+	ToRefund int64 `json:"to_refund"`
+}
+
+// CancelTicketsView is a schema of the document.
+type CancelTicketsView struct {
+	Held int64 `json:"held"`
+	Sold int64 `json:"sold"`
+}
+
+// CancelWaitView is a schema of the document.
+type CancelWaitView struct {
+	Attempts *int64 `json:"attempts,omitempty"`
+	Order    string `json:"order"`
+	// The last failure; it is tried again without end
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Its id in Temporal
+	Workflow string `json:"workflow"`
+}
+
+// CancellationView is a schema of the document.
+type CancellationView struct {
+	Checkouts CancelCheckoutsView `json:"checkouts"`
+	// Nothing is held, sold or owed any more
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	// Came after their checkout's end, not back yet
+	LatePayments int64            `json:"late_payments"`
+	Orders       CancelOrdersView `json:"orders"`
+	Sale         string           `json:"sale"`
+	// releasing: checkouts are open, refunds have begun all the same
+	Stage     string    `json:"stage"`
+	StartedAt time.Time `json:"started_at"`
+	// What the ledger has not got back yet
+	Tickets CancelTicketsView `json:"tickets"`
+	// When the counts were taken
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+	// Some of those whose last try failed, those that wait longest first
+	Waiting []CancelWaitView `json:"waiting"`
+}
+
+// ChallengeView is a schema of the document.
+type ChallengeView struct {
+	Challenge string `json:"challenge"`
+	// Solving takes about 2 to the power of it attempts
+	DifficultyBits int64     `json:"difficulty_bits"`
+	ExpiresAt      time.Time `json:"expires_at"`
+}
+
+// CheckoutBody is a schema of the document.
+type CheckoutBody struct {
+	Buyer CheckoutBuyer  `json:"buyer"`
+	Items []CheckoutItem `json:"items"`
+	// Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It comes back with the order and its events: put nothing personal there
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// CheckoutBuyer is a schema of the document.
+type CheckoutBuyer struct {
+	Email string `json:"email"`
+}
+
+// CheckoutItem is a schema of the document.
+type CheckoutItem struct {
+	Class    string `json:"class"`
+	Quantity int64  `json:"quantity"`
+}
+
+// CheckoutView is a schema of the document.
+type CheckoutView struct {
+	// Minor units
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	// When the checkout gives up
+	HoldExpiresAt time.Time `json:"hold_expires_at"`
+	// As it came with the checkout
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Order    string            `json:"order"`
+	// The provider's name of this payment; empty where it has none before the buyer is at payment_url
+	PaymentSession string `json:"payment_session"`
+	// Where to pay
+	PaymentURL string `json:"payment_url"`
+	Status     string `json:"status"`
+	// Bearer token of the order: whoever has it may see and cancel it
+	Token string `json:"token"`
+}
+
+// ClassView is a schema of the document.
+type ClassView struct {
+	Available int64  `json:"available"`
+	Capacity  int64  `json:"capacity"`
+	Class     string `json:"class"`
+	// Waiting for a payment; may come back
+	Held int64 `json:"held"`
+	// Minor units
+	Price int64 `json:"price"`
+	Sold  int64 `json:"sold"`
+}
+
+// CodesView is a schema of the document.
+type CodesView struct {
+	Batch string `json:"batch"`
+	// Those that were made. They are given out here and never again: what is kept are keyed hashes
+	Codes []string `json:"codes,omitempty"`
+	// How many are new. Of codes that you bring, the others are there already, and stay as they are
+	Made   int64 `json:"made"`
+	Places int64 `json:"places"`
+}
+
+// ConfigureBody is a schema of the document.
+type ConfigureBody struct {
+	// true: nobody is admitted until it is false again. Who was admitted stays so
+	Paused *bool `json:"paused,omitempty"`
+	// Admissions a second, at the most
+	RateCeiling *float64 `json:"rate_ceiling,omitempty"`
+	// Admissions a second, at the least, whatever the load
+	RateFloor *float64 `json:"rate_floor,omitempty"`
+}
+
+// ConfiguredView is a schema of the document.
+type ConfiguredView struct {
+	// How many places are behind the door
+	Admitted int64          `json:"admitted"`
+	Draw     DrawRecordView `json:"draw"`
+	// How many tokens were given out
+	Joined int64 `json:"joined"`
+	Paused bool  `json:"paused"`
+	// Admissions a second, now
+	Rate        float64 `json:"rate"`
+	RateCeiling float64 `json:"rate_ceiling"`
+	RateFloor   float64 `json:"rate_floor"`
+	Sale        string  `json:"sale"`
+	Status      string  `json:"status"`
+	// How many are not admitted yet
+	Waiting int64 `json:"waiting"`
+}
+
+// CreateClassBody is a schema of the document.
+type CreateClassBody struct {
+	Capacity int64  `json:"capacity"`
+	Class    string `json:"class"`
+	// Minor units
+	Price int64 `json:"price"`
+}
+
+// CreatePerkBody is a schema of the document.
+type CreatePerkBody struct {
+	Capacity int64  `json:"capacity"`
+	Name     string `json:"name"`
+}
+
+// CreateQueueBody is a schema of the document.
+type CreateQueueBody struct {
+	// Admissions a second, at the most
+	RateCeiling *float64 `json:"rate_ceiling,omitempty"`
+	// Admissions a second, at the least, whatever the load
+	RateFloor *float64 `json:"rate_floor,omitempty"`
+	// Of another party, whose number then goes into the draw in place of a beacon's: hex SHA-256 of its 32 bytes and the sale's id. It gives the number once the list is closed
+	WitnessCommitment string `json:"witness_commitment,omitempty"`
+}
+
+// CreateSaleBody is a schema of the document.
+type CreateSaleBody struct {
+	// Tickets per buyer; absent: 8
+	BuyerLimit *int64            `json:"buyer_limit,omitempty"`
+	Classes    []CreateClassBody `json:"classes"`
+	// ISO 4217
+	Currency string `json:"currency"`
+	// With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join
+	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
+	// Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own
+	FoldEmailAliases *bool `json:"fold_email_aliases,omitempty"`
+	// How long a checkout may wait for its payment; absent: 600
+	HoldSeconds *int64 `json:"hold_seconds,omitempty"`
+	// 1–63 lower-case letters, digits, hyphens
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room
+	OneCheckoutPerBuyer *bool `json:"one_checkout_per_buyer,omitempty"`
+	// Absent: at once
+	OpensAt *time.Time `json:"opens_at,omitempty"`
+	// Goes to the first paid orders
+	Perk *CreatePerkBody `json:"perk,omitempty"`
+	// Who takes the money: the name of a payment provider that is configured; absent: the first of those
+	Provider string `json:"provider,omitempty"`
+	// With waiting_room: how fast its door may open, and who witnesses the draw
+	Queue *CreateQueueBody `json:"queue,omitempty"`
+	// Buyers queue, and are let in as fast as checkouts go through
+	WaitingRoom *bool `json:"waiting_room,omitempty"`
+}
+
+// DrawRecordView is a schema of the document.
+type DrawRecordView struct {
+	Beacon *BeaconView `json:"beacon,omitempty"`
+	// When the list was closed
+	ClosedAt *time.Time `json:"closed_at,omitempty"`
+	// Hex SHA-256 that binds the seed before anybody has joined
+	Commitment string     `json:"commitment"`
+	DrawnAt    *time.Time `json:"drawn_at,omitempty"`
+	// When the places are drawn; absent once they are
+	DueAt *time.Time `json:"due_at,omitempty"`
+	// When its root was published
+	PublishedAt *time.Time `json:"published_at,omitempty"`
+	// Of version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before it is closed
+	Root string `json:"root,omitempty"`
+	// What was committed to, hex; absent before the draw
+	Seed string `json:"seed,omitempty"`
+	// How many take part; absent before that is settled
+	Size *int64 `json:"size,omitempty"`
+	// Whose number goes into the draw that nobody has before the list is closed. none: nobody's, so that who runs the box office could know the result before
+	Source string `json:"source"`
+	// closed: it is settled who takes part, and the places are about to be drawn. delayed: the number of the source has not come in time, and nobody is let in until it is there
+	State string `json:"state"`
+	// How the places are drawn: 1 by the seed alone; 2 by the seed, the list of joins and its source. See docs/waiting-room.md
+	Version int64 `json:"version"`
+	// The number of the source did not come, and the organiser chose to draw without it
+	Waived  *bool        `json:"waived,omitempty"`
+	Waiver  *WaiverView  `json:"waiver,omitempty"`
+	Witness *WitnessView `json:"witness,omitempty"`
+}
+
+// DrawView is a schema of the document.
+type DrawView struct {
+	// Hex SHA-256 that binds the seed before anybody has joined
+	Commitment string `json:"commitment"`
+	// When the places are drawn; absent once they are
+	DueAt *time.Time `json:"due_at,omitempty"`
+	// Of version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before it is closed
+	Root string `json:"root,omitempty"`
+	// What was committed to, hex; absent before the draw
+	Seed string `json:"seed,omitempty"`
+	// How many take part; absent before that is settled
+	Size *int64 `json:"size,omitempty"`
+	// Whose number goes into the draw that nobody has before the list is closed. none: nobody's, so that who runs the box office could know the result before
+	Source string `json:"source"`
+	// closed: it is settled who takes part, and the places are about to be drawn. delayed: the number of the source has not come in time, and nobody is let in until it is there
+	State string `json:"state"`
+	// How the places are drawn: 1 by the seed alone; 2 by the seed, the list of joins and its source. See docs/waiting-room.md
+	Version int64 `json:"version"`
+	// The number of the source did not come, and the organiser chose to draw without it
+	Waived *bool `json:"waived,omitempty"`
+}
+
+// EntitlementBody is a schema of the document.
+type EntitlementBody struct {
+	// The signed token
+	Invitation string `json:"invitation,omitempty"`
+	// As it was given; case, spaces and hyphens make no difference
+	PresaleCode string `json:"presale_code,omitempty"`
+}
+
+// EntitlementRuleBody is a schema of the document.
+type EntitlementRuleBody struct {
+	// An invitation that the organiser signed: their Ed25519 public key, 32 bytes in base64url
+	InvitationKey string `json:"invitation_key,omitempty"`
+	// A code that the organiser gave out
+	PresaleCodes *bool `json:"presale_codes,omitempty"`
+}
+
+// FieldError is a schema of the document.
+type FieldError struct {
+	// Path within the body, or the parameter's name
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// JoinBody is a schema of the document.
+type JoinBody struct {
+	// Needed where the sale has entitlement: one of the kinds that it names
+	Entitlement *EntitlementBody `json:"entitlement,omitempty"`
+	// Needed where GET …/queue/challenge answers one
+	Proof *ProofBody `json:"proof,omitempty"`
+}
+
+// JoinView is a schema of the document.
+type JoinView struct {
+	// Begin the checkout before; after it the place is late. Absent where it is not admitted, or for as long as the token is good
+	AdmittedUntil *time.Time `json:"admitted_until,omitempty"`
+	// How many places are before it that are not admitted yet, those of people who have left included
+	Ahead int64    `json:"ahead"`
+	Draw  DrawView `json:"draw"`
+	// Checkouts are refused for the moment: what they need does not answer. The place is safe
+	Interrupted *bool     `json:"interrupted,omitempty"`
+	JoinedAt    time.Time `json:"joined_at"`
+	// Its turn has passed: whoever was away, or did not check out in time, is let in again by turns with those at the door. position counts those before it
+	Late    *bool      `json:"late,omitempty"`
+	OpensAt *time.Time `json:"opens_at,omitempty"`
+	// 1 is next; 0 before the draw and once admitted
+	Position int64 `json:"position"`
+	// Admissions a second, now
+	Rate float64 `json:"rate"`
+	Sale string  `json:"sale"`
+	// draw: the places are drawn at the opening. admitted: check out now. sold_out: nothing is held that may come back; only a refund brings seats, and then the place counts again
+	Status string `json:"status"`
+	// Whoever has it has the place: it works for one checkout, as Queue-Token
+	Token string `json:"token"`
+	// An estimate; absent where there is none
+	WaitSeconds *int64 `json:"wait_seconds,omitempty"`
+	// How many places are not admitted yet, all together
+	Waiting int64 `json:"waiting"`
+}
+
+// ListProofView is a schema of the document.
+type ListProofView struct {
+	// Where on the list: how many joined before
+	Index int64 `json:"index"`
+	// Hex SHA-256 of a zero byte and the token's text
+	Leaf string `json:"leaf"`
+	// The other hashes up to the root (RFC 6962, 2.1.1), hex
+	Path []string `json:"path"`
+	// Hex
+	Root string `json:"root"`
+	Sale string `json:"sale"`
+	// How many are on it
+	Size int64 `json:"size"`
+}
+
+// MakeCodesBody is a schema of the document.
+type MakeCodesBody struct {
+	// A name to count and revoke them by; absent: one is made
+	Batch string `json:"batch,omitempty"`
+	// Codes that you bring instead: 12–40 letters and digits each, and no words that can be guessed
+	Codes []string `json:"codes,omitempty"`
+	// How many to make, 80 bits of chance each
+	Count *int64 `json:"count,omitempty"`
+	// How many places each is good for; absent: 1
+	Places *int64 `json:"places,omitempty"`
+}
+
+// OrderItem is a schema of the document.
+type OrderItem struct {
+	Class    string `json:"class"`
+	Quantity int64  `json:"quantity"`
+	// Minor units
+	UnitPrice int64 `json:"unit_price"`
+}
+
+// OrderPerk is a schema of the document.
+type OrderPerk struct {
+	Name  string `json:"name"`
+	Taken bool   `json:"taken"`
+}
+
+// OrderView is a schema of the document.
+type OrderView struct {
+	// Minor units
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	// held: when the checkout gives up
+	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
+	Items         []OrderItem `json:"items"`
+	// As it came with the checkout
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Order    string            `json:"order"`
+	PaidAt   *time.Time        `json:"paid_at,omitempty"`
+	// held: the provider's name of this payment
+	PaymentSession string `json:"payment_session,omitempty"`
+	// held: where to pay
+	PaymentURL string `json:"payment_url,omitempty"`
+	// paid: whether the order got the sale's perk
+	Perk       *OrderPerk `json:"perk,omitempty"`
+	RefundedAt *time.Time `json:"refunded_at,omitempty"`
+	Sale       string     `json:"sale"`
+	// The organiser canceled the whole sale: money goes back
+	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
+	SaleName       string     `json:"sale_name"`
+	Status         string     `json:"status"`
+	// paid: one a person
+	Tickets []Ticket `json:"tickets,omitempty"`
+}
+
+// OrdersView is a schema of the document.
+type OrdersView struct {
+	// Pass it as after; absent on the last page
+	Next   string           `json:"next,omitempty"`
+	Orders []AdminOrderView `json:"orders"`
+}
+
+// PerkView is a schema of the document.
+type PerkView struct {
+	Available int64  `json:"available"`
+	Capacity  int64  `json:"capacity"`
+	Name      string `json:"name"`
+}
+
+// PlaceView is a schema of the document.
+type PlaceView struct {
+	// Begin the checkout before; after it the place is late. Absent where it is not admitted, or for as long as the token is good
+	AdmittedUntil *time.Time `json:"admitted_until,omitempty"`
+	// How many places are before it that are not admitted yet, those of people who have left included
+	Ahead int64    `json:"ahead"`
+	Draw  DrawView `json:"draw"`
+	// Checkouts are refused for the moment: what they need does not answer. The place is safe
+	Interrupted *bool     `json:"interrupted,omitempty"`
+	JoinedAt    time.Time `json:"joined_at"`
+	// Its turn has passed: whoever was away, or did not check out in time, is let in again by turns with those at the door. position counts those before it
+	Late    *bool      `json:"late,omitempty"`
+	OpensAt *time.Time `json:"opens_at,omitempty"`
+	// 1 is next; 0 before the draw and once admitted
+	Position int64 `json:"position"`
+	// Admissions a second, now
+	Rate float64 `json:"rate"`
+	Sale string  `json:"sale"`
+	// draw: the places are drawn at the opening. admitted: check out now. sold_out: nothing is held that may come back; only a refund brings seats, and then the place counts again
+	Status string `json:"status"`
+	// An estimate; absent where there is none
+	WaitSeconds *int64 `json:"wait_seconds,omitempty"`
+	// How many places are not admitted yet, all together
+	Waiting int64 `json:"waiting"`
+}
+
+// Problem is a schema of the document.
+type Problem struct {
+	// Stable name of the error
+	Code string `json:"code"`
+	// What happened this time, and what to do
+	Detail string `json:"detail,omitempty"`
+	// code invalid: the offending fields
+	Errors []FieldError `json:"errors,omitempty"`
+	// code sold_out: tickets held by others, which may come back
+	Held *int64 `json:"held,omitempty"`
+	// code limit_reached: the order that this browser holds, by its cookie
+	OwnOrder *TokenView `json:"own_order,omitempty"`
+	// Names this request in the logs
+	RequestID string `json:"request_id,omitempty"`
+	// The HTTP status
+	Status int64 `json:"status"`
+	// The code, for people
+	Title string `json:"title"`
+	// /problems/{code}
+	Type string `json:"type"`
+}
+
+// ProofBody is a schema of the document.
+type ProofBody struct {
+	Challenge string `json:"challenge"`
+	Solution  string `json:"solution"`
+}
+
+// QueueView is a schema of the document.
+type QueueView struct {
+	// How many places are behind the door
+	Admitted int64          `json:"admitted"`
+	Draw     DrawRecordView `json:"draw"`
+	// How many tokens were given out
+	Joined int64 `json:"joined"`
+	Paused bool  `json:"paused"`
+	// Admissions a second, now
+	Rate   float64 `json:"rate"`
+	Sale   string  `json:"sale"`
+	Status string  `json:"status"`
+	// How many are not admitted yet
+	Waiting int64 `json:"waiting"`
+}
+
+// RestoreBody is a schema of the document.
+type RestoreBody struct {
+	// Write it; else the answer is what would be written
+	Apply *bool `json:"apply,omitempty"`
+}
+
+// RestoreItem is a schema of the document.
+type RestoreItem struct {
+	// What nobody knows any more, and was left empty
+	Missing []string `json:"missing,omitempty"`
+	Order   string   `json:"order"`
+	Outcome string   `json:"outcome"`
+	// It bought the order
+	Payment string `json:"payment,omitempty"`
+	// Payments that bought nothing and were given back
+	Refunded []string `json:"refunded,omitempty"`
+	// What the order is, or would be, recorded as; absent where none was sold
+	Status string `json:"status,omitempty"`
+	Why    string `json:"why,omitempty"`
+}
+
+// RestoreReport is a schema of the document.
+type RestoreReport struct {
+	// Else nothing was written
+	Applied      bool                `json:"applied"`
+	CouldNotLook []AuditUnreadSource `json:"could_not_look,omitempty"`
+	// Orders by outcome
+	Counts map[string]int64 `json:"counts"`
+	Items  []RestoreItem    `json:"items"`
+	Sale   string           `json:"sale,omitempty"`
+}
+
+// RevokeBody is a schema of the document.
+type RevokeBody struct {
+	// All codes of a batch
+	Batch string   `json:"batch,omitempty"`
+	Codes []string `json:"codes,omitempty"`
+	// Whom invitations are for (sub), whether or not they have come
+	Invitees []string `json:"invitees,omitempty"`
+}
+
+// RevokedView is a schema of the document.
+type RevokedView struct {
+	// How many were good before. Places that were taken with them stay
+	Revoked int64 `json:"revoked"`
+}
+
+// SaleView is a schema of the document.
+type SaleView struct {
+	// Tickets per buyer
+	BuyerLimit int64 `json:"buyer_limit"`
+	// The organiser canceled the sale
+	CanceledAt *time.Time  `json:"canceled_at,omitempty"`
+	Classes    []ClassView `json:"classes"`
+	Currency   string      `json:"currency"`
+	// What joining the queue needs: any one of what is named. Absent: nothing
+	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
+	// Whether the aliases of one mailbox are one buyer
+	FoldEmailAliases bool `json:"fold_email_aliases"`
+	// How long a checkout may wait for its payment
+	HoldSeconds int64  `json:"hold_seconds"`
+	ID          string `json:"id"`
+	// Checkouts are refused for the moment: what they need does not answer. Try again later
+	Interrupted *bool  `json:"interrupted,omitempty"`
+	Name        string `json:"name"`
+	// Whether a buyer may have but one checkout that waits for its payment
+	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer"`
+	// Whether tickets are sold now
+	Open        bool       `json:"open"`
+	OpensAt     *time.Time `json:"opens_at,omitempty"`
+	Perk        *PerkView  `json:"perk,omitempty"`
+	WaitingRoom bool       `json:"waiting_room"`
+}
+
+// SalesView is a schema of the document.
+type SalesView struct {
+	// Pass it as after; absent on the last page
+	Next  string     `json:"next,omitempty"`
+	Sales []SaleView `json:"sales"`
+}
+
+// SettleBody is a schema of the document.
+type SettleBody struct {
+	// The signature of the beacon's round, hex, where no node can reach it: GET {a drand server}/{chain}/public/{round} has it
+	BeaconSignature string `json:"beacon_signature,omitempty"`
+	// Why the places are drawn without the number of the source. Possible ten minutes after that was due
+	Waive string `json:"waive,omitempty"`
+	// What the witness committed to, hex
+	WitnessSecret string `json:"witness_secret,omitempty"`
+}
+
+// StatusView is a schema of the document.
+type StatusView struct {
+	Order  string `json:"order"`
+	Status string `json:"status"`
+}
+
+// Ticket is a schema of the document.
+type Ticket struct {
+	Class  string `json:"class"`
+	Code   string `json:"code"`
+	Number int64  `json:"number"`
+}
+
+// TokenView is a schema of the document.
+type TokenView struct {
+	Order string `json:"order"`
+	// Goes as Authorization: Bearer to everything about this order
+	Token string `json:"token"`
+}
+
+// WaiverView is a schema of the document.
+type WaiverView struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+// WebhookBody is a schema of the document.
+type WebhookBody struct {
+	Data WebhookData `json:"data"`
+	Type string      `json:"type"`
+}
+
+// WebhookData is a schema of the document.
+type WebhookData struct {
+	// Minor units
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	Order    string `json:"order"`
+	// Absent: the session
+	Payment string `json:"payment,omitempty"`
+	Session string `json:"session"`
+}
+
+// WitnessView is a schema of the document.
+type WitnessView struct {
+	// Hex SHA-256 of the number and the sale's id, given before anybody had joined
+	Commitment string `json:"commitment"`
+	// The number, hex; absent before it is revealed
+	Secret string `json:"secret,omitempty"`
+}
+
+// AuditRest: What belongs to no sale, with its two sides. GET /v1/audit
+func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
+	r := request{path: "/v1/audit", method: "GET", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// FindOrdersParams are what FindOrders may be asked with.
+type FindOrdersParams struct {
+	// The buyer's address, written in any way that is the same mailbox's
+	Email string
+	// What the QR code of one of its tickets says
+	Code string
+	// status
+	Status string
+	// The next of the page before
+	After string
+	// limit
+	Limit int64
+}
+
+// FindOrders: Paid orders of all sales. GET /v1/orders
+func (c *Client) FindOrders(ctx context.Context, params FindOrdersParams) (answer OrdersView, err error) {
+	r := request{path: "/v1/orders", method: "GET", isOrganiser: true, query: url.Values{}, header: http.Header{}}
+	set(r.query, "email", params.Email)
+	set(r.query, "code", params.Code)
+	set(r.query, "status", params.Status)
+	set(r.query, "after", params.After)
+	set(r.query, "limit", number(params.Limit))
+	return answer, c.call(ctx, r, &answer)
+}
+
+// GetOrder: Where an order stands; its tickets once paid. GET /v1/orders/{order}
+func (c *Client) GetOrder(ctx context.Context, order string, token string) (answer OrderView, err error) {
+	r := request{path: "/v1/orders/" + url.PathEscape(order), method: "GET", token: token}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// CancelOrder: Give the held tickets back. POST /v1/orders/{order}/cancel
+func (c *Client) CancelOrder(ctx context.Context, order string, token string) (answer StatusView, err error) {
+	r := request{path: "/v1/orders/" + url.PathEscape(order) + "/cancel", method: "POST", token: token}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// RefundOrder: Give an order's money and seats back. POST /v1/orders/{order}/refund
+func (c *Client) RefundOrder(ctx context.Context, order string) (answer StatusView, err error) {
+	r := request{path: "/v1/orders/" + url.PathEscape(order) + "/refund", method: "POST", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// ExchangeWayBack: The order's token, for the key of the way back from paying. POST /v1/orders/{order}/token
+func (c *Client) ExchangeWayBack(ctx context.Context, order string, token string) (answer TokenView, err error) {
+	r := request{path: "/v1/orders/" + url.PathEscape(order) + "/token", method: "POST", token: token}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// GetPlace: Where one stands. GET /v1/queue/{token}
+func (c *Client) GetPlace(ctx context.Context, token string) (answer PlaceView, err error) {
+	r := request{path: "/v1/queue/" + url.PathEscape(token), method: "GET"}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// ProvePlace: That a token is on the list of the draw. GET /v1/queue/{token}/proof
+func (c *Client) ProvePlace(ctx context.Context, token string) (answer ListProofView, err error) {
+	r := request{path: "/v1/queue/" + url.PathEscape(token) + "/proof", method: "GET"}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// RestoreOrdersRest: The same of what belongs to no sale. POST /v1/restore-orders
+func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answer RestoreReport, err error) {
+	r := request{path: "/v1/restore-orders", method: "POST", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// ListSalesParams are what ListSales may be asked with.
+type ListSalesParams struct {
+	// Only sales that sell now, that open later, or that were canceled
+	State string
+	// The next of the page before
+	After string
+	// limit
+	Limit int64
+}
+
+// ListSales: Sales on offer, with their stock. GET /v1/sales
+func (c *Client) ListSales(ctx context.Context, params ListSalesParams) (answer SalesView, err error) {
+	r := request{path: "/v1/sales", method: "GET", query: url.Values{}, header: http.Header{}}
+	set(r.query, "state", params.State)
+	set(r.query, "after", params.After)
+	set(r.query, "limit", number(params.Limit))
+	return answer, c.call(ctx, r, &answer)
+}
+
+// CreateSale: Put a sale on offer. POST /v1/sales
+func (c *Client) CreateSale(ctx context.Context, body *CreateSaleBody) (answer SaleView, err error) {
+	r := request{path: "/v1/sales", method: "POST", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// GetSale: A sale and its stock. GET /v1/sales/{sale}
+func (c *Client) GetSale(ctx context.Context, sale string) (answer SaleView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale), method: "GET"}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// AuditSale: Every invariant with its two sides. GET /v1/sales/{sale}/audit
+func (c *Client) AuditSale(ctx context.Context, sale string) (answer AuditReport, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/audit", method: "GET", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// GetSaleCancellation: How far the cancellation of a sale has come. GET /v1/sales/{sale}/cancel
+func (c *Client) GetSaleCancellation(ctx context.Context, sale string) (answer CancellationView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", method: "GET", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// CancelSale: Cancel a whole sale: void its holds, give all money back. POST /v1/sales/{sale}/cancel
+func (c *Client) CancelSale(ctx context.Context, sale string) (answer CancellationView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", method: "POST", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// CreateCheckoutParams are what CreateCheckout may be asked with.
+type CreateCheckoutParams struct {
+	// Names this checkout: the same key is the same order and gets the same answer. Bare or a quoted string; 16–255 visible ASCII characters, best a UUIDv7
+	IdempotencyKey string
+	// The token of an admitted place, where the sale has a waiting room. It names the checkout in place of the key, and is good for one order: one that was refused leaves it usable, at most 8 times
+	QueueToken string
+}
+
+// CreateCheckout: Hold tickets and learn where to pay. POST /v1/sales/{sale}/checkouts
+func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateCheckoutParams, body *CheckoutBody) (answer CheckoutView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/checkouts", method: "POST", query: url.Values{}, header: http.Header{}}
+	set(r.header, "Idempotency-Key", params.IdempotencyKey)
+	set(r.header, "Queue-Token", params.QueueToken)
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// ListEntitlements: How many codes there are, and how many places were taken with them, by batch. GET /v1/sales/{sale}/entitlements
+func (c *Client) ListEntitlements(ctx context.Context, sale string) (answer BatchesView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements", method: "GET", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// RevokeEntitlements: Make codes or invitations worthless. POST /v1/sales/{sale}/entitlements/revoke
+func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *RevokeBody) (answer RevokedView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements/revoke", method: "POST", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// ListOrdersParams are what ListOrders may be asked with.
+type ListOrdersParams struct {
+	// The buyer's address, written in any way that is the same mailbox's
+	Email string
+	// What the QR code of one of its tickets says
+	Code string
+	// status
+	Status string
+	// The next of the page before
+	After string
+	// limit
+	Limit int64
+}
+
+// ListOrders: A sale's paid orders. GET /v1/sales/{sale}/orders
+func (c *Client) ListOrders(ctx context.Context, sale string, params ListOrdersParams) (answer OrdersView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/orders", method: "GET", isOrganiser: true, query: url.Values{}, header: http.Header{}}
+	set(r.query, "email", params.Email)
+	set(r.query, "code", params.Code)
+	set(r.query, "status", params.Status)
+	set(r.query, "after", params.After)
+	set(r.query, "limit", number(params.Limit))
+	return answer, c.call(ctx, r, &answer)
+}
+
+// CancelOrderOfSale: Cancel an order: void its hold, or give its money back. POST /v1/sales/{sale}/orders/{order}/cancel
+func (c *Client) CancelOrderOfSale(ctx context.Context, sale string, order string) (answer StatusView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/orders/" + url.PathEscape(order) + "/cancel", method: "POST", isOrganiser: true}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// MakePresaleCodes: Make presale codes, or bring your own. POST /v1/sales/{sale}/presale-codes
+func (c *Client) MakePresaleCodes(ctx context.Context, sale string, body *MakeCodesBody) (answer CodesView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/presale-codes", method: "POST", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// GetQueue: A sale's queue. GET /v1/sales/{sale}/queue
+func (c *Client) GetQueue(ctx context.Context, sale string) (answer QueueView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue", method: "GET"}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// ConfigureQueue: Pause a sale's queue, or bound how fast its door opens. PATCH /v1/sales/{sale}/queue
+func (c *Client) ConfigureQueue(ctx context.Context, sale string, body *ConfigureBody) (answer ConfiguredView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue", method: "PATCH", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// JoinQueueParams are what JoinQueue may be asked with.
+type JoinQueueParams struct {
+	// Where the sale asks for an entitlement: names who joins. The same key with the same entitlement has the same place. Else it is not looked at
+	IdempotencyKey string
+}
+
+// JoinQueue: Take a place in a sale's queue. POST /v1/sales/{sale}/queue
+func (c *Client) JoinQueue(ctx context.Context, sale string, params JoinQueueParams, body *JoinBody) (answer JoinView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue", method: "POST", query: url.Values{}, header: http.Header{}}
+	set(r.header, "Idempotency-Key", params.IdempotencyKey)
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// GetQueueChallenge: What to solve before joining. GET /v1/sales/{sale}/queue/challenge
+func (c *Client) GetQueueChallenge(ctx context.Context, sale string) (answer ChallengeView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue/challenge", method: "GET"}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// SettleDraw: Give the draw of a sale's queue what it waits for. POST /v1/sales/{sale}/queue/draw
+func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) (answer QueueView, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue/draw", method: "POST", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
+
+// RestoreOrdersOfSale: Put back the records of a sale that the audit finds lost (I7). POST /v1/sales/{sale}/restore-orders
+func (c *Client) RestoreOrdersOfSale(ctx context.Context, sale string, body *RestoreBody) (answer RestoreReport, err error) {
+	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/restore-orders", method: "POST", isOrganiser: true}
+	if body != nil {
+		r.body = body
+	}
+	return answer, c.call(ctx, r, &answer)
+}
