@@ -18,7 +18,6 @@ import (
 	"go.temporal.io/server/common/persistence"
 	"go.temporal.io/server/common/persistence/serialization"
 	"go.temporal.io/server/common/persistence/sql"
-	"go.temporal.io/server/common/persistence/sql/sqlplugin"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
 	"go.temporal.io/server/common/resolver"
 	schematool "go.temporal.io/server/tools/common/schema"
@@ -123,13 +122,4 @@ func open(t *testing.T, cfg *config.SQL, options *pgpipe.Options) stores {
 	shards, err := factory.NewShardStore()
 	require.NoError(t, err)
 	return stores{executions: executions, shards: shards, stats: stats}
-}
-
-// database opens the official plugin's own view of the tables.
-func database(t *testing.T, cfg *config.SQL) sqlplugin.DB {
-	t.Helper()
-	db, err := sql.NewSQLDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), quiet, metrics.NoopMetricsHandler)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }
