@@ -124,7 +124,9 @@ func (w *twin) both(t *rapid.T, what string, ask func(stores) error) error {
 	return first
 }
 
-func workflowID(t *rapid.T) string { return rapid.SampledFrom([]string{"w1", "w2", "w3", "w4"}).Draw(t, "workflow") }
+func workflowID(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"w1", "w2", "w3", "w4"}).Draw(t, "workflow")
+}
 
 // runID is one of two runs of a workflow, mostly the first.
 func runID(t *rapid.T, workflow string) string {
