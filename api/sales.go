@@ -66,7 +66,7 @@ type CreateSaleBody struct {
 
 	Provider string `json:"provider,omitempty" doc:"Who takes the money: the name of a payment provider that is configured; absent: the first of those"`
 
-	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room"`
+	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have only one checkout that waits for its payment; absent: as waiting_room"`
 	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join"`
 	FoldEmailAliases    bool                 `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own"`
 }

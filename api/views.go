@@ -24,7 +24,7 @@ type SaleView struct {
 	Classes     []ClassView `json:"classes"`
 	Perk        *PerkView   `json:"perk,omitempty"`
 
-	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have but one checkout that waits for its payment"`
+	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one checkout that waits for its payment"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
 
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty" doc:"What joining the queue needs: any one of what is named. Absent: nothing"`

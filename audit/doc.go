@@ -1,16 +1,16 @@
 // Package audit checks that the ledger, the orders database, Temporal and the
-// payment provider tell the same story about a sale: the invariants that
+// payment provider agree about a sale: the invariants that
 // `boxoffice verify` prints and that every fault test ends with.
 //
 // It only reads, and knows none of the four sources beyond the small interfaces
-// that it defines. One thing is done about a finding, and not here: the
-// Inspector hands money that the provider never told of to whoever can bring it
-// to its checkout.
+// that it defines. It acts on one kind of finding, through another package: the
+// Inspector hands money whose report was lost to whoever can deliver it to its
+// checkout.
 //
-// # Reading a system that does not stand still
+// # Reading a system in motion
 //
-// The four are not read at one moment, so a checkout that settles meanwhile
-// could look broken. Three rules keep that apart from the real thing:
+// The four cannot be read at one moment, so a checkout that settles meanwhile
+// could look broken. Four rules tell that from a real fault:
 //
 //  1. Effects are read before their causes: the tickets, then the ledger's
 //     transfers, then the provider's captures. A ticket that was seen had its
@@ -21,17 +21,17 @@
 //     must have their tickets within 50 s even while it is open.
 //  3. A stock's balances are read before and after its transfers, and are only
 //     compared with them where they did not move.
-//  4. What then still looks broken is looked at again after a pause, with
+//  4. What still looks broken is checked again after a pause, with
 //     everything read anew. Only what is seen twice is broken, and only once
 //     Temporal was asked about that very order: its list of open workflows lags
 //     behind, its answer about one does not.
 //
-// A source that does not answer makes nothing broken: what needs it is reported
-// as not looked at, which is a verdict of its own.
+// A source that does not answer breaks nothing: what needs it is reported as
+// not looked at, which is a verdict of its own.
 //
 // # Whose money it is
 //
-// The provider knows of no sales. A payment belongs to the sale that recorded
+// The provider does not know sales. A payment belongs to the sale that recorded
 // it, else to the sale in whose ledger its order was ever placed. What belongs
 // to no sale is in one report of its own (see RunLone) and in no other.
 package audit

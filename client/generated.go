@@ -329,7 +329,7 @@ type CreateSaleBody struct {
 	// 1–63 lower-case letters, digits, hyphens
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	// Whether a buyer may have but one checkout that waits for its payment; absent: as waiting_room
+	// Whether a buyer may have only one checkout that waits for its payment; absent: as waiting_room
 	OneCheckoutPerBuyer *bool `json:"one_checkout_per_buyer,omitempty"`
 	// Absent: at once
 	OpensAt *time.Time `json:"opens_at,omitempty"`
@@ -672,7 +672,7 @@ type SaleView struct {
 	// Checkouts are refused for the moment: what they need does not answer. Try again later
 	Interrupted *bool  `json:"interrupted,omitempty"`
 	Name        string `json:"name"`
-	// Whether a buyer may have but one checkout that waits for its payment
+	// Whether a buyer may have only one checkout that waits for its payment
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer"`
 	// Whether tickets are sold now
 	Open        bool       `json:"open"`

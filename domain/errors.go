@@ -15,7 +15,7 @@ const (
 	CodeInvalid            Code = "invalid"              // the request is malformed or breaks a rule
 	CodeTooLarge           Code = "too_large"            // the body exceeds its limit
 	CodeKeyMissing         Code = "key_missing"          // no usable Idempotency-Key
-	CodeKeyReused          Code = "key_reused"           // the key came before with another body
+	CodeKeyReused          Code = "key_reused"           // the key was used before with another body
 	CodeInFlight           Code = "in_flight"            // the key's first request is not answered yet
 	CodeSoldOut            Code = "sold_out"             // not enough tickets left
 	CodeNotOpen            Code = "not_open"             // the sale has not opened yet

@@ -2,7 +2,7 @@
 // the process, fills its disk or moves its clock: between an effect and its
 // acknowledgement, where nothing from the outside can hit.
 //
-// It is no debug mode. Without the build tag "failpoints" every function here is
+// It is not a debug mode. Without the build tag "failpoints" every function here is
 // empty and inlined away, and Clock is time.Now: a release has nothing to arm.
 // With the tag, the files of the directory that BOXOFFICE_FAILPOINTS names arm
 // it:

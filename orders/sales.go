@@ -19,7 +19,7 @@ const (
 	kindClass     = "class"
 	kindPerk      = "perk"
 	kindQuota     = "quota"
-	kindCheckouts = "checkouts" // only where a buyer may have but one open
+	kindCheckouts = "checkouts" // only where a buyer may have one open at a time
 )
 
 // CreateSale stores a sale and gives each of its stocks a ledger number; those

@@ -1,6 +1,6 @@
-// Package restore puts back what the orders database lost: orders and refunds of
-// which the ledger, the payment provider and Temporal still know, after it was put
-// back to an earlier moment.
+// Package restore puts back what the orders database lost: orders and refunds
+// that the ledger, the payment provider and Temporal still know, after it was
+// restored to an earlier moment.
 //
 // An order is restored from what is sold in the ledger (which seats, for which
 // pseudonym, when), from what was captured for it, and, where Temporal still has
@@ -8,6 +8,6 @@
 // be known is left empty, and said. Money is never moved, and nothing is recorded
 // that contradicts what is there.
 //
-// Which orders those are the audit finds out (invariant I7). Restoring may be
-// repeated, and broken off at any point.
+// The audit finds these orders (invariant I7). A restore can be stopped at any
+// point and repeated.
 package restore

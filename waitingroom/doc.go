@@ -3,15 +3,15 @@
 //
 // A token carries the place: its global join index, signed. So nothing is
 // stored for a buyer, any node answers any token, and a node that dies loses
-// nobody's place. Who joined before the opening is drawn (a keyed permutation
-// whose seed was committed to, see Draw), who came later is served by arrival.
+// nobody's place. Whoever joined before the opening is drawn (a keyed permutation
+// whose seed was committed to, see Draw); later arrivals are served in order.
 // The door is a watermark in places; the nodes share it and the count of joins
 // through one row a sale, in one small transaction a node every ExchangeInterval.
 //
-// It is no stock keeper: who is admitted may still find the sale sold out. And it
-// is no human check: one person may hold several places, of which the ledger's
+// It does not keep stock: an admitted buyer may still find the sale sold out. And it
+// does not check for people: one person may hold several places, of which the ledger's
 // quota lets them use one buyer's worth.
 //
-// Errors are *domain.Error: what failed is definite, since who holds no token
-// holds no place.
+// Errors are *domain.Error: a failure is definite, because without a token nobody
+// holds a place.
 package waitingroom

@@ -1,2 +1,2 @@
-// Package vulncheck holds a script to its promises: see vulncheck beside it.
+// Package vulncheck tests the script vulncheck beside it.
 package vulncheck

@@ -6,7 +6,7 @@
 //	chaos sabotage   the same proof must fail on builds with one deliberate bug each
 //	chaos list       the faults and the bugs
 //
-// It is no load test: the rates are small, so that every process can be killed on two cores.
+// It is not a load test: the rates are small, so that every process can be killed on two cores.
 package main
 
 import (

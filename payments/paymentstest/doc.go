@@ -4,6 +4,6 @@
 //
 // Memory is a provider of its own, as unlike MockPay as the contract allows: it must be
 // called to open a session, names sessions itself, takes payments that are processed for
-// a while, has events that tell of a session and nothing more, and may answer late or
-// after its answer was given up.
+// a while, sends events that name a session and nothing more, and may answer late or
+// after the caller gave up.
 package paymentstest

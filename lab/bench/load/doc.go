@@ -1,5 +1,5 @@
-// Package load makes load and measures what becomes of it: closed loops, in
-// which so many clients each wait for their answer before they ask again, and
+// Package load makes load and measures the outcome: closed loops, in which a
+// number of clients each wait for their answer before they ask again, and
 // open loops, in which requests arrive at a rate whether or not earlier ones
 // were answered.
 //
