@@ -138,10 +138,15 @@ func TestTheDrawWaitsForWhatNobodyHas(t *testing.T) {
 		}
 	}
 	for name, wrong := range map[string]func(*Evidence){
-		"another seed":       func(e *Evidence) { e.Seed = hex.EncodeToString(make([]byte, 32)) },
-		"another sale":       func(e *Evidence) { e.Sale = "other" },
-		"another signature":  func(e *Evidence) { e.BeaconSignature = hex.EncodeToString(h.drand.Sign(7)) },
-		"another round":      func(e *Evidence) { e.BeaconRound++ },
+		"another seed":      func(e *Evidence) { e.Seed = hex.EncodeToString(make([]byte, 32)) },
+		"another sale":      func(e *Evidence) { e.Sale = "other" },
+		"another signature": func(e *Evidence) { e.BeaconSignature = hex.EncodeToString(h.drand.Sign(7)) },
+		"another round":     func(e *Evidence) { e.BeaconRound++ },
+		"a round of choice": func(e *Evidence) {
+			e.RootAt = h.drand.Chain().Time(e.BeaconNamed)
+			e.BeaconRound += 20
+			e.BeaconSignature = hex.EncodeToString(h.drand.Sign(e.BeaconRound))
+		},
 		"published too late": func(e *Evidence) { e.RootAt = e.RootAt.Add(time.Minute) },
 		"a later round": func(e *Evidence) {
 			e.BeaconRound++

@@ -98,12 +98,13 @@ func (e *Evidence) beacon(chain beacon.Chain) (says []byte, found []string, err 
 		return nil, nil, fmt.Errorf("the signature is not that of round %d of chain %x", e.BeaconRound, hash)
 	}
 	at := chain.Time(e.BeaconRound)
+	due := roundOf(&domain.QueueBeacon{Chain: hash, Genesis: chain.Genesis, Period: chain.Period, Named: e.BeaconNamed}, e.RootAt)
 	found = append(found, fmt.Sprintf("The public number is that of round %d of chain %x, which came out at %s.", e.BeaconRound, hash, at.UTC().Format(time.RFC3339)))
 	switch {
 	case !e.RootAt.Before(at):
 		return nil, found, fmt.Errorf("the list was published at %s, when the round was out already", e.RootAt.UTC().Format(time.RFC3339))
-	case e.BeaconNamed != e.BeaconRound && !chain.Time(e.BeaconNamed).Before(e.RootAt.Add(beaconLeadLeast)):
-		return nil, found, fmt.Errorf("round %d was named, and the list was published in time for it", e.BeaconNamed)
+	case e.BeaconRound != due: // else who runs the box office could wait for a round that suits
+		return nil, found, fmt.Errorf("round %d was named; with a list that was published at %s the draw is by round %d, not %d", e.BeaconNamed, e.RootAt.UTC().Format(time.RFC3339), due, e.BeaconRound)
 	case e.BeaconNamed != e.BeaconRound:
 		found = append(found, fmt.Sprintf("The list was published too late for round %d, which was named: a later one was used.", e.BeaconNamed))
 	}
