@@ -330,7 +330,12 @@ func TestALatePaymentIsRebookedFromTheHistory(t *testing.T) {
 // startedWith gives the closed checkout a history.
 func startedWith(t *testing.T, c *mocks.Client, stored converter.DataConverter) {
 	t.Helper()
-	input, err := stored.ToPayloads(order)
+	startedWithOrder(t, c, stored, order)
+}
+
+func startedWithOrder(t *testing.T, c *mocks.Client, stored converter.DataConverter, placed domain.Order) {
+	t.Helper()
+	input, err := stored.ToPayloads(placed)
 	require.NoError(t, err)
 	events := mocks.NewHistoryEventIterator(t)
 	events.On("HasNext").Return(true)

@@ -77,6 +77,9 @@ func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (doma
 		if input.Order, err = d.placedOrder(ctx, event.Order); err != nil {
 			return domain.PayResult{}, err
 		}
+		// Of money in another provider's session nothing is sold, as while the
+		// checkout was open.
+		input.Rebook = input.Order.PaidIn(event.Session)
 	}
 	return d.startLate(ctx, input, over.Status)
 }

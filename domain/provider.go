@@ -54,6 +54,16 @@ func (o *Order) PaymentSession() string {
 	return o.Session
 }
 
+// PaidIn reports whether the order can be paid in a session. Where its session is known
+// from its beginning it is that one; else the provider may have opened one of which it
+// could not tell.
+func (o *Order) PaidIn(session string) bool {
+	if own := o.PaymentSession(); own != "" {
+		return session == own
+	}
+	return ProviderOf(session) == o.Provider
+}
+
 // A PayPage is where an order is paid.
 type PayPage struct {
 	Session string `json:"session,omitempty"` // empty: it is opened when its buyer comes

@@ -176,18 +176,10 @@ func (c *checkout) validateEvent(report reported) error {
 	return nil
 }
 
-// concerns reports whether an event can be about this order. Where the session is known
-// from the beginning it is that one; else the provider may have opened one of which it
-// could not tell.
+// concerns reports whether an event can be about this order.
 func (c *checkout) concerns(event domain.PaymentEvent) bool {
 	event = event.Normalized(c.state.Session)
-	if event.Order != c.order.ID || !event.Usable() {
-		return false
-	}
-	if session := c.order.PaymentSession(); session != "" {
-		return event.Session == session
-	}
-	return domain.ProviderOf(event.Session) == c.order.Provider
+	return event.Order == c.order.ID && event.Usable() && c.order.PaidIn(event.Session)
 }
 
 func (c *checkout) answerPayment(ctx workflow.Context, report reported) (PaymentAnswer, error) {
