@@ -444,7 +444,11 @@ func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) err
 	}
 	_, err = a.Orders.Order(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		lost := fmt.Errorf("the ledger sold the seats of order %s and its record is lost: payment %s stays; run `boxoffice restore-orders`", id, refund.Capture.Payment)
+		lost := fmt.Errorf(
+			"the ledger sold the seats of order %s and its record is lost: payment %s stays; run `boxoffice restore-orders`",
+			id,
+			refund.Capture.Payment,
+		)
 		if !activity.IsActivity(ctx) || activity.GetInfo(ctx).Attempt > 1 { // at first it may be about to be recorded
 			a.flag(FlagRecordLost, id, lost)
 		}

@@ -298,7 +298,12 @@ func (a *SaleCancel) RefundOrders(ctx context.Context, input RefundBatch) (Cance
 // each runs one step an order, at the pace and the parallelism that the bounds
 // allow, until the batch's time is over or so many are unsettled. It returns how
 // many were begun: all of them have returned.
-func (a *SaleCancel) each(ctx context.Context, orders []domain.OrderID, unsettledMax int, do func(context.Context, domain.OrderID) bool) (batch CanceledBatch, begun int) {
+func (a *SaleCancel) each(
+	ctx context.Context,
+	orders []domain.OrderID,
+	unsettledMax int,
+	do func(context.Context, domain.OrderID) bool,
+) (batch CanceledBatch, begun int) {
 	pace := time.NewTicker(time.Second / time.Duration(a.perSecond()))
 	defer pace.Stop()
 	over := time.NewTimer(CancelBatchFor)

@@ -32,7 +32,8 @@ func newMetrics(meter prometheus.Registerer, a *Admission) (metrics, error) {
 			ConstLabels: prometheus.Labels{"per": "buyer"},
 		}),
 		notAdmitted: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boxoffice_checkouts_not_admitted_total", Help: "Checkouts refused as overloaded: the line is full (bound), they waited in it in vain (turn), or their deadline is too near.",
+			Name: "boxoffice_checkouts_not_admitted_total",
+			Help: "Checkouts refused as overloaded: the line is full (bound), they waited in it in vain (turn), or their deadline is too near.",
 		}, []string{"by"}),
 	}
 	all := []prometheus.Collector{

@@ -65,7 +65,11 @@ func (a *Admission) holdByToken(ctx context.Context, sale *domain.Sale, key stri
 		switch {
 		case again:
 		case domain.CodeOf(err) == domain.CodeKeyReused:
-			return domain.HoldAnswer{}, &domain.Error{Code: domain.CodeKeyReused, Detail: "This Queue-Token has named another order. A new order takes a new place in the queue.", Err: err}
+			return domain.HoldAnswer{}, &domain.Error{
+				Code:   domain.CodeKeyReused,
+				Detail: "This Queue-Token has named another order. A new order takes a new place in the queue.",
+				Err:    err,
+			}
 		default:
 			return answer, err
 		}

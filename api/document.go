@@ -150,8 +150,12 @@ func (s *Server) documentOperation(op *huma.Operation, codes []domain.Code) {
 		}
 		if code == domain.CodeRateLimited {
 			maps.Copy(response.Headers, map[string]*huma.Param{
-				"RateLimit-Policy": {Description: "draft-ietf-httpapi-ratelimit-headers-10, on every answer where rates are limited", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";q=100;w=5`},
-				"RateLimit":        {Description: "Likewise: how many requests are left", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";r=0;t=1`},
+				"RateLimit-Policy": {
+					Description: "draft-ietf-httpapi-ratelimit-headers-10, on every answer where rates are limited",
+					Schema:      &huma.Schema{Type: huma.TypeString},
+					Example:     `"address";q=100;w=5`,
+				},
+				"RateLimit": {Description: "Likewise: how many requests are left", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";r=0;t=1`},
 			})
 		}
 		line := fmt.Sprintf("`%s`: %s.", code, k.title)

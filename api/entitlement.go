@@ -295,9 +295,12 @@ func (s *Server) entitledSale(ctx context.Context, saleID string) (*domain.Sale,
 func (s *Server) routeEntitlements(api huma.API, admin func(huma.Operation) huma.Operation) {
 	codes := []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}
 	operation(s, api, admin(huma.Operation{
-		OperationID: "make-presale-codes", Method: http.MethodPost, Path: "/v1/sales/{sale}/presale-codes", DefaultStatus: http.StatusCreated,
-		Summary:     "Make presale codes, or bring your own",
-		Description: "Made codes are answered once. Each request makes others: where no answer came, revoke the batch. Bringing the same codes again changes nothing.",
+		OperationID:   "make-presale-codes",
+		Method:        http.MethodPost,
+		Path:          "/v1/sales/{sale}/presale-codes",
+		DefaultStatus: http.StatusCreated,
+		Summary:       "Make presale codes, or bring your own",
+		Description:   "Made codes are answered once. Each request makes others: where no answer came, revoke the batch. Bringing the same codes again changes nothing.",
 	}), append(codes, domain.CodeUnknown), s.makeCodes)
 
 	operation(s, api, admin(huma.Operation{

@@ -48,8 +48,11 @@ func (s *Server) limitReached(cookies string, limit *admission.LimitReachedError
 	if limit.Sale.WaitingRoom {
 		again = "the Queue-Token is good for a new try"
 	}
-	p := newProblem(domain.CodeLimitReached, "With these tickets the buyer would have more than the sale allows, or has a checkout that still waits for its payment. "+
-		"Ask for fewer, or pay, cancel or wait for that one; then "+again+".")
+	p := newProblem(
+		domain.CodeLimitReached,
+		"With these tickets the buyer would have more than the sale allows, or has a checkout that still waits for its payment. "+
+			"Ask for fewer, or pay, cancel or wait for that one; then "+again+".",
+	)
 	if p.Own = s.ownOrder(cookies, limit.Sale.ID); p.Own == nil {
 		return p
 	}

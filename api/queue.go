@@ -110,8 +110,20 @@ type ChallengeView struct {
 }
 
 var joinCodes = []domain.Code{
-	domain.CodeNotFound, domain.CodeInvalid, domain.CodeProofRequired, domain.CodeQueueFull, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeOverloaded, codeMediaType,
-	domain.CodeNotEntitled, domain.CodeBadEntitlement, domain.CodeEntitlementExpired, domain.CodeEntitlementSpent, domain.CodeKeyMissing, domain.CodeUnknown,
+	domain.CodeNotFound,
+	domain.CodeInvalid,
+	domain.CodeProofRequired,
+	domain.CodeQueueFull,
+	domain.CodeSoldOut,
+	domain.CodeSaleCanceled,
+	domain.CodeOverloaded,
+	codeMediaType,
+	domain.CodeNotEntitled,
+	domain.CodeBadEntitlement,
+	domain.CodeEntitlementExpired,
+	domain.CodeEntitlementSpent,
+	domain.CodeKeyMissing,
+	domain.CodeUnknown,
 }
 
 // routeQueue registers what people in a waiting room use.

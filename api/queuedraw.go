@@ -77,7 +77,13 @@ func viewDrawRecord(s *waitingroom.RoomState) DrawRecordView {
 		DrawView: viewDraw(s.Draw), ClosedAt: timeOrNil(r.ClosedAt), PublishedAt: timeOrNil(r.RootAt), DrawnAt: timeOrNil(r.DrawnAt),
 	}
 	if b := &r.Beacon; b.Chain != nil {
-		v.Beacon = &BeaconView{Chain: hex.EncodeToString(b.Chain), NamedRound: b.Named, Round: b.Round, At: r.BeaconAt.UTC(), Signature: hex.EncodeToString(b.Signature)}
+		v.Beacon = &BeaconView{
+			Chain:      hex.EncodeToString(b.Chain),
+			NamedRound: b.Named,
+			Round:      b.Round,
+			At:         r.BeaconAt.UTC(),
+			Signature:  hex.EncodeToString(b.Signature),
+		}
 		if b.Signature != nil {
 			v.Beacon.Randomness = hex.EncodeToString(beacon.Randomness(b.Signature))
 		}

@@ -137,8 +137,11 @@ func (s *Server) routeAdmin(api huma.API) {
 	s.routeEntitlements(api, admin)
 
 	operation(s, api, admin(huma.Operation{
-		OperationID: "settle-draw", Method: http.MethodPost, Path: "/v1/sales/{sale}/queue/draw",
-		Summary: "Give the draw of a sale's queue what it waits for", Description: "The number that a witness committed to, a round of the beacon that no node can reach, or the choice to do without: " +
+		OperationID: "settle-draw",
+		Method:      http.MethodPost,
+		Path:        "/v1/sales/{sale}/queue/draw",
+		Summary:     "Give the draw of a sale's queue what it waits for",
+		Description: "The number that a witness committed to, a round of the beacon that no node can reach, or the choice to do without: " +
 			"all of it is seen by everybody.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.settle)
 

@@ -184,7 +184,11 @@ func (o *Options) validate() error {
 	case o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
-	if err := errors.Join(o.Rates.PerAddress.Validate("address"), o.Rates.Joins.Validate("address that joins queues"), o.Rates.Guesses.Validate("address that guesses codes")); err != nil {
+	if err := errors.Join(
+		o.Rates.PerAddress.Validate("address"),
+		o.Rates.Joins.Validate("address that joins queues"),
+		o.Rates.Guesses.Validate("address that guesses codes"),
+	); err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
 	return nil

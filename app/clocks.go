@@ -28,7 +28,12 @@ func clockCheck(w *clocks.Watch) api.Check {
 
 type clockCollector struct{ watch *clocks.Watch }
 
-var clockSkew = prometheus.NewDesc("boxoffice_clock_skew_seconds", "How far a clock is ahead of this node's; missing while it is not known.", []string{"clock"}, nil)
+var clockSkew = prometheus.NewDesc(
+	"boxoffice_clock_skew_seconds",
+	"How far a clock is ahead of this node's; missing while it is not known.",
+	[]string{"clock"},
+	nil,
+)
 
 // Describe implements prometheus.Collector.
 func (clockCollector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- clockSkew }

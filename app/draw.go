@@ -42,7 +42,12 @@ func drawPlace(_ context.Context, args []string) error {
 	var f drawFlags
 	flags := newFlags("draw")
 	flags.StringVar(&f.record, "record", "", "the sale's queue as it is answered after the draw")
-	flags.StringVar(&f.before, "before", "", "the same as you kept it from before; best from after the opening, when the list was closed, and before the round of the beacon came out")
+	flags.StringVar(
+		&f.before,
+		"before",
+		"",
+		"the same as you kept it from before; best from after the opening, when the list was closed, and before the round of the beacon came out",
+	)
 	flags.StringVar(&f.token, "token", "", "your place's token")
 	flags.StringVar(&f.proof, "proof", "", "the proof that the token is on the list")
 	flags.StringVar(&f.chain, "chain", "", "the info of the beacon's chain")

@@ -57,7 +57,11 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 func (s *service) listener(address string, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_WEBHOOK_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)", address, err)
+		return nil, fmt.Errorf(
+			"listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_WEBHOOK_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)",
+			address,
+			err,
+		)
 	}
 	s.log.Info("listening", "address", l.Addr().String())
 	limited := api.LimitConnections(l, s.connectionLimits())

@@ -22,7 +22,10 @@ func restoreOrders(ctx context.Context, args []string) error {
 	apply := flags.Bool("apply", false, "write the records; else only tell which ones can be restored")
 	asJSON := flags.Bool("json", false, "print the reports as one JSON array")
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: boxoffice restore-orders [flags] [sale …]\nexit: 0 all that is lost is, or can be, restored; 1 something cannot be; 3 could not look at everything")
+		fmt.Fprintln(
+			flags.Output(),
+			"usage: boxoffice restore-orders [flags] [sale …]\nexit: 0 all that is lost is, or can be, restored; 1 something cannot be; 3 could not look at everything",
+		)
 		flags.PrintDefaults()
 	}
 	if err := parseWithArguments(flags, args); err != nil {
@@ -98,7 +101,9 @@ func writeRestored(w io.Writer, r *restore.Report) {
 
 func countsText(r *restore.Report) string {
 	var parts []string
-	for _, outcome := range []restore.Outcome{restore.Restored, restore.WouldRestore, restore.InFlight, restore.NotRestorable, restore.NotKnown, restore.NotReached} {
+	for _, outcome := range []restore.Outcome{
+		restore.Restored, restore.WouldRestore, restore.InFlight, restore.NotRestorable, restore.NotKnown, restore.NotReached,
+	} {
 		if n := r.Counts[outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, words(outcome)))
 		}

@@ -44,8 +44,16 @@ const (
 func (p Program) serve(ctx context.Context, args []string) error {
 	flags := newFlags("serve")
 	role := flags.String("role", roleAll, "all, api or worker")
-	ledgerKind := flags.String("ledger", "", "auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), "+p.ledgerNames()+"; default: BOXOFFICE_LEDGER, else auto")
-	drain := flags.Duration("drain", 0, "how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m")
+	ledgerKind := flags.String(
+		"ledger",
+		"",
+		"auto (TigerBeetle if TIGERBEETLE_ADDRESS is set, else embedded), "+p.ledgerNames()+"; default: BOXOFFICE_LEDGER, else auto",
+	)
+	drain := flags.Duration(
+		"drain",
+		0,
+		"how long /readyz says no before a stopping process takes no more connections: what a load balancer needs to notice, at most 1m",
+	)
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -159,7 +167,14 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		notices = activities.NewHoldNotices()
 	}
 	watch := clocks.New(s.log)
-	desk := checkouts.NewDesk(timedTemporal{s.program.Tuning.desk(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}}, s.Payloads.DataConverter(), notices, store, providers, book)
+	desk := checkouts.NewDesk(
+		timedTemporal{s.program.Tuning.desk(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}},
+		s.Payloads.DataConverter(),
+		notices,
+		store,
+		providers,
+		book,
+	)
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter, clocks: watch,

@@ -24,8 +24,11 @@ const (
 type dependency struct{ name, next string }
 
 var (
-	needsOrders     = dependency{"orders database", "start Postgres, or correct DATABASE_URL; a schema that is missing or too old needs `boxoffice migrate`"}
-	needsTemporal   = dependency{"temporal", "start Temporal, or correct TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS…; missing search attributes need `boxoffice migrate`"}
+	needsOrders   = dependency{"orders database", "start Postgres, or correct DATABASE_URL; a schema that is missing or too old needs `boxoffice migrate`"}
+	needsTemporal = dependency{
+		"temporal",
+		"start Temporal, or correct TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS…; missing search attributes need `boxoffice migrate`",
+	}
 	needsAttributes = dependency{"temporal search attributes", "look at Temporal's own log"}
 	needsSchedule   = dependency{"temporal schedule of the audit", "look at Temporal's own log"}
 	needsBoxOffice  = dependency{"box office", "start `boxoffice serve`, or correct BOXOFFICE_ADMIN_URL"}

@@ -429,9 +429,15 @@ func differs(recordedMinor int64, currency string, capture *domain.Capture) stri
 
 // everyTicketIsPaid is I3.
 func (b *books) everyTicketIsPaid() *check {
-	c := newCheck("I3", "", "No ticket without a captured payment of its price.",
-		"orders with tickets", "=", "of them captured at the provider",
-		"Unconfirmed (a warning): a signed webhook for a session that the provider never saw, as test tools send; if no tool of yours did, change the webhook secret. Broken: void the tickets of the order.").from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
+	c := newCheck(
+		"I3",
+		"",
+		"No ticket without a captured payment of its price.",
+		"orders with tickets",
+		"=",
+		"of them captured at the provider",
+		"Unconfirmed (a warning): a signed webhook for a session that the provider never saw, as test tools send; if no tool of yours did, change the webhook secret. Broken: void the tickets of the order.",
+	).from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	c.Left.Value = int64(len(b.Orders))
 	for i := range b.Orders {
 		order := &b.Orders[i]
@@ -479,9 +485,15 @@ func (b *books) ledgerMatchesTickets() []*check {
 		stocks = append(stocks, quota.stock)
 	}
 	for _, stock := range stocks {
-		c := newCheck("I4", stock.subject, "At rest, what the ledger sold is what was recorded.",
-			"posted in the ledger", "=", "recorded in orders",
-			"Sold and not recorded: send the payment's webhook again, the checkout records it; where I7 says that its record is lost, `boxoffice restore-orders`. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.").from(SourceLedger, SourceOrders, SourceTemporal)
+		c := newCheck(
+			"I4",
+			stock.subject,
+			"At rest, what the ledger sold is what was recorded.",
+			"posted in the ledger",
+			"=",
+			"recorded in orders",
+			"Sold and not recorded: send the payment's webhook again, the checkout records it; where I7 says that its record is lost, `boxoffice restore-orders`. Recorded and not sold: the seats of that order were given away, see the ledger's transfers with user_data_128 = the order.",
+		).from(SourceLedger, SourceOrders, SourceTemporal)
 		checks = append(checks, c)
 		posted := make(map[domain.OrderID]int64)
 		for _, booking := range b.booked[stock.ledger] {
@@ -522,9 +534,15 @@ func (b *books) compareOrder(c *check, stock *stock, order *domain.RecordedOrder
 
 // holdsHaveCheckouts is the other half of I4.
 func (b *books) holdsHaveCheckouts() *check {
-	c := newCheck("I4", "holds", "No hold outlives its checkout.",
-		"orders with a hold", "=", "of them with an open workflow",
-		"The ledger frees the hold by itself some time after the checkout's deadline (BOXOFFICE_HOLD_GRACE, 2 min by default). If holds stay, the checkouts ended without a void: look at the workflow's history.").from(SourceLedger, SourceTemporal)
+	c := newCheck(
+		"I4",
+		"holds",
+		"No hold outlives its checkout.",
+		"orders with a hold",
+		"=",
+		"of them with an open workflow",
+		"The ledger frees the hold by itself some time after the checkout's deadline (BOXOFFICE_HOLD_GRACE, 2 min by default). If holds stay, the checkouts ended without a void: look at the workflow's history.",
+	).from(SourceLedger, SourceTemporal)
 	held := make(map[domain.OrderID]int64)
 	for _, bookings := range b.booked {
 		for _, booking := range bookings {
@@ -583,9 +601,15 @@ func (b *books) balancesMatchTransfers() *check {
 
 // oneCaptureAnOrder is I5.
 func (b *books) oneCaptureAnOrder() *check {
-	c := newCheck("I5", "", "At most one capture an order.",
-		"captured payments", "=", "orders with a captured payment",
-		"Refund all but the one that bought the tickets, and ask the provider how one session was captured twice.").from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
+	c := newCheck(
+		"I5",
+		"",
+		"At most one capture an order.",
+		"captured payments",
+		"=",
+		"orders with a captured payment",
+		"Refund all but the one that bought the tickets, and ask the provider how one session was captured twice.",
+	).from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	byOrder := make(map[domain.OrderID][]string, len(b.Captures))
 	for _, capture := range b.Captures {
 		byOrder[capture.Order] = append(byOrder[capture.Order], capture.Payment)
@@ -608,9 +632,15 @@ func (b *books) oneCaptureAnOrder() *check {
 // acknowledgedSurvives is I6 for money. What else we acknowledge shows
 // elsewhere: a failed payment frees the hold (I4), an order has its event.
 func (b *books) acknowledgedSurvives() *check {
-	c := newCheck("I6", "webhooks", "Whatever was acknowledged survives.",
-		"acknowledged payments", "=", "of them with tickets or a refund",
-		"Send the event again: the provider has it. Then find out what lost it: nothing may answer 2xx before the workflow has the event.").from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
+	c := newCheck(
+		"I6",
+		"webhooks",
+		"Whatever was acknowledged survives.",
+		"acknowledged payments",
+		"=",
+		"of them with tickets or a refund",
+		"Send the event again: the provider has it. Then find out what lost it: nothing may answer 2xx before the workflow has the event.",
+	).from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	seen := make(map[string]bool, len(b.Acknowledged))
 	for _, event := range b.Acknowledged {
 		if event.Type != domain.PaymentSucceeded || seen[event.Payment] {
@@ -648,9 +678,15 @@ func (b *books) eventsAreComplete() []*check {
 
 // workflowsEnd is L, and the list of what is in flight.
 func (b *books) workflowsEnd(endWithin time.Duration) *check {
-	c := newCheck("L", "", "Every workflow ends once faults end.",
-		"open workflows", "=", "of them within their time",
-		"Start a worker where none runs. Else open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.").from(SourceTemporal)
+	c := newCheck(
+		"L",
+		"",
+		"Every workflow ends once faults end.",
+		"open workflows",
+		"=",
+		"of them within their time",
+		"Start a worker where none runs. Else open the workflow in the Web UI: its pending activity says what it waits for. A failed one can be reset to before its failure.",
+	).from(SourceTemporal)
 	for _, w := range b.Workflows {
 		if w.SaleID != b.Sale.ID {
 			continue

@@ -46,9 +46,15 @@ func (b *books) recordLost(order domain.OrderID) bool {
 // recordsAreThere is I7. That an order is broken here means that nothing is done
 // about its money: see unheard.
 func (b *books) recordsAreThere() *check {
-	c := newCheck("I7", "", "Whatever was sold or given back is on record.",
-		"orders sold, payments given back", "=", "of them recorded",
-		"Record lost: the orders database was put back to an earlier moment, or rows were deleted. No such payment is refunded. `boxoffice restore-orders` shows what can be restored, and restores it with --apply.").
+	c := newCheck(
+		"I7",
+		"",
+		"Whatever was sold or given back is on record.",
+		"orders sold, payments given back",
+		"=",
+		"of them recorded",
+		"Record lost: the orders database was put back to an earlier moment, or rows were deleted. No such payment is refunded. `boxoffice restore-orders` shows what can be restored, and restores it with --apply.",
+	).
 		from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	lost := make(map[domain.OrderID]bool) // one offender an order
 	add := func(verdict Verdict, order domain.OrderID, format string, args ...any) {

@@ -126,7 +126,11 @@ func (h *handler) admitProgram(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
-	http.Error(w, "The codec opens payloads for programs that send Authorization: Bearer and BOXOFFICE_CODEC_TOKEN: temporal … --codec-auth \"Bearer $BOXOFFICE_CODEC_TOKEN\".", http.StatusUnauthorized)
+	http.Error(
+		w,
+		"The codec opens payloads for programs that send Authorization: Bearer and BOXOFFICE_CODEC_TOKEN: temporal … --codec-auth \"Bearer $BOXOFFICE_CODEC_TOKEN\".",
+		http.StatusUnauthorized,
+	)
 	return false
 }
 

@@ -72,7 +72,14 @@ func NormalizeEmail(s string) (string, error) {
 
 // emailDomains makes A-labels as browsers and mail programs do when they look a
 // domain up. Its lengths, letters and hyphens are isMailDomain's business.
-var emailDomains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckJoiners(true), idna.CheckHyphens(false), idna.StrictDomainName(false), idna.Transitional(false))
+var emailDomains = idna.New(
+	idna.MapForLookup(),
+	idna.BidiRule(),
+	idna.CheckJoiners(true),
+	idna.CheckHyphens(false),
+	idna.StrictDomainName(false),
+	idna.Transitional(false),
+)
 
 // needsUTS46 is false for what it would leave as it is.
 func needsUTS46(domain string) bool {

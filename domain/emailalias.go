@@ -40,9 +40,39 @@ var aliasProviders = func() map[string]aliasProvider {
 	add(aliasProvider{mailbox: "proton.me", ignored: ".-_"}, "proton.me", "protonmail.com", "protonmail.ch", "pm.me")
 	add(aliasProvider{mailbox: "yandex.ru", dashed: true}, "yandex.ru", "yandex.com", "yandex.by", "yandex.kz", "yandex.ua", "ya.ru")
 	add(aliasProvider{}, "icloud.com", "me.com", "mac.com", "fastmail.com", "fastmail.fm")
-	add(aliasProvider{}, "outlook.com", "outlook.at", "outlook.be", "outlook.de", "outlook.dk", "outlook.es", "outlook.fr", "outlook.it", "outlook.jp", "outlook.pt",
-		"hotmail.com", "hotmail.be", "hotmail.co.uk", "hotmail.de", "hotmail.es", "hotmail.fr", "hotmail.it", "hotmail.nl", "hotmail.se",
-		"live.com", "live.be", "live.co.uk", "live.de", "live.dk", "live.fr", "live.it", "live.nl", "live.se", "msn.com", "windowslive.com")
+	add(
+		aliasProvider{},
+		"outlook.com",
+		"outlook.at",
+		"outlook.be",
+		"outlook.de",
+		"outlook.dk",
+		"outlook.es",
+		"outlook.fr",
+		"outlook.it",
+		"outlook.jp",
+		"outlook.pt",
+		"hotmail.com",
+		"hotmail.be",
+		"hotmail.co.uk",
+		"hotmail.de",
+		"hotmail.es",
+		"hotmail.fr",
+		"hotmail.it",
+		"hotmail.nl",
+		"hotmail.se",
+		"live.com",
+		"live.be",
+		"live.co.uk",
+		"live.de",
+		"live.dk",
+		"live.fr",
+		"live.it",
+		"live.nl",
+		"live.se",
+		"msn.com",
+		"windowslive.com",
+	)
 	return of
 }()
 

@@ -16,7 +16,14 @@ import (
 type Store interface {
 	LookAtEntitlements(ctx context.Context, claims []domain.EntitlementClaim) ([]domain.EntitlementAnswer, error)
 	TakeEntitledPlaces(ctx context.Context, claims []domain.EntitlementClaim) ([]domain.EntitlementAnswer, error)
-	MakeEntitlements(ctx context.Context, saleID string, kind domain.EntitlementKind, ids []domain.EntitlementID, places int, batch string) (made []bool, err error)
+	MakeEntitlements(
+		ctx context.Context,
+		saleID string,
+		kind domain.EntitlementKind,
+		ids []domain.EntitlementID,
+		places int,
+		batch string,
+	) (made []bool, err error)
 	RevokeEntitlements(ctx context.Context, saleID string, kind domain.EntitlementKind, ids []domain.EntitlementID, places int) (int64, error)
 	RevokeBatch(ctx context.Context, saleID, batch string) (int64, error)
 	EntitlementBatches(ctx context.Context, saleID string) ([]domain.EntitlementBatch, error)
@@ -88,7 +95,10 @@ func (d *Desk) Join(ctx context.Context, sale *domain.Sale, shown domain.ShownEn
 	}
 	var ok bool
 	if claim.Place, ok = d.rooms.Named(token); !ok {
-		return "", waitingroom.Place{}, &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("entitlement: the place that a waiting room of sale %s gave has no name", sale.ID)}
+		return "", waitingroom.Place{}, &domain.Error{
+			Code: domain.CodeInternal,
+			Err:  fmt.Errorf("entitlement: the place that a waiting room of sale %s gave has no name", sale.ID),
+		}
 	}
 	answer, err = d.take.Do(ctx, claim)
 	switch {
@@ -150,7 +160,12 @@ func spent(detail string) error {
 }
 
 func overloaded(err error) error {
-	return &domain.Error{Code: domain.CodeOverloaded, Detail: "You hold no place yet: try again with the same key.", RetryAfter: retryAfter, Err: errors.New("entitlement: " + err.Error())}
+	return &domain.Error{
+		Code:       domain.CodeOverloaded,
+		Detail:     "You hold no place yet: try again with the same key.",
+		RetryAfter: retryAfter,
+		Err:        errors.New("entitlement: " + err.Error()),
+	}
 }
 
 // unknown keeps what is certain: that nothing was written.

@@ -117,7 +117,11 @@ func (c *Check) Verify(ctx context.Context, sale, challenge, solution string, no
 	fresh := c.used.spend(parsed.nonce, now)
 	if fresh && c.shared != nil {
 		if fresh, err = c.shared.Do(ctx, spending{parsed.nonce, parsed.expiresAt}); err != nil {
-			return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: retryAfter, Err: fmt.Errorf("human check: %v", err)} //nolint:errorlint // not %w: for the buyer it is no unknown outcome
+			return &domain.Error{
+				Code:       domain.CodeOverloaded,
+				RetryAfter: retryAfter,
+				Err:        fmt.Errorf("human check: %v", err), //nolint:errorlint // not %w: for the buyer it is no unknown outcome
+			}
 		}
 	}
 	if !fresh {

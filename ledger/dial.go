@@ -85,7 +85,12 @@ func refusedSession(err error, addresses []string) error {
 	at := strings.Join(addresses, ",")
 	switch {
 	case errors.Is(err, tb.ErrClientReleaseTooLow):
-		return fmt.Errorf("TigerBeetle at %s no longer serves clients of release %s: build this program with the cluster's client release: %w", at, ClientRelease, err)
+		return fmt.Errorf(
+			"TigerBeetle at %s no longer serves clients of release %s: build this program with the cluster's client release: %w",
+			at,
+			ClientRelease,
+			err,
+		)
 	case errors.Is(err, tb.ErrClientReleaseTooHigh):
 		return fmt.Errorf("TigerBeetle at %s is older than release %s: upgrade the cluster to it first, clients after: %w", at, ClientRelease, err)
 	default:
@@ -109,7 +114,11 @@ func noAnswer(ctx context.Context, cluster tb.Uint128, addresses []string, timeo
 		_ = conn.Close()
 	}
 	if len(silent) > 0 {
-		return fmt.Errorf("TigerBeetle did not answer within %v: cannot connect to %s: is the server running, and is this its address?", timeout, strings.Join(silent, ", "))
+		return fmt.Errorf(
+			"TigerBeetle did not answer within %v: cannot connect to %s: is the server running, and is this its address?",
+			timeout,
+			strings.Join(silent, ", "),
+		)
 	}
 	return fmt.Errorf("TigerBeetle at %s accepts connections but did not answer within %v as cluster %s: a server ignores clients of another cluster, "+
 		"so compare the cluster id with that of `tigerbeetle format`; else fewer than a quorum of its replicas are up, or something else listens there",

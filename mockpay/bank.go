@@ -265,7 +265,14 @@ func refundIn(tx *bbolt.Tx, request mockpay.RefundRequest, now time.Time) (mockp
 	case err != nil:
 		return mockpay.Refund{}, nil, err
 	case request.Currency != capture.Currency || request.AmountMinor > capture.AmountMinor-back:
-		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s captured %d %s and gave back %d, a refund cannot exceed the rest.", request.Payment, capture.AmountMinor, capture.Currency, back), nil
+		return mockpay.Refund{}, refuse(
+			refusedRefund,
+			"Payment %s captured %d %s and gave back %d, a refund cannot exceed the rest.",
+			request.Payment,
+			capture.AmountMinor,
+			capture.Currency,
+			back,
+		), nil
 	case request.AmountMinor < min(1, capture.AmountMinor): // 0 only for a payment of 0
 		return mockpay.Refund{}, refuse(refusedInvalid, "The amount must be 1–%d minor units.", capture.AmountMinor), nil
 	}

@@ -133,7 +133,14 @@ func answersOf(rows pgx.Rows, claims int) ([]domain.EntitlementAnswer, error) {
 // MakeEntitlements stores entitlements that the organiser makes, and says of each whether it
 // is new: one that is there already stays as it is. Errors: *domain.Error with CodeInvalid
 // where the sale would have more than domain.EntitlementsMax; as of any write.
-func (s *Store) MakeEntitlements(ctx context.Context, saleID string, kind domain.EntitlementKind, ids []domain.EntitlementID, places int, batch string) (made []bool, err error) {
+func (s *Store) MakeEntitlements(
+	ctx context.Context,
+	saleID string,
+	kind domain.EntitlementKind,
+	ids []domain.EntitlementID,
+	places int,
+	batch string,
+) (made []bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows := make([][]byte, len(ids))
@@ -180,7 +187,13 @@ func (s *Store) MakeEntitlements(ctx context.Context, saleID string, kind domain
 // RevokeEntitlements makes entitlements worthless, and says how many were not before. Places
 // that were taken with them stay. places of 0: only those that are there; else they are made,
 // so that nobody uses them later. Errors as of any write.
-func (s *Store) RevokeEntitlements(ctx context.Context, saleID string, kind domain.EntitlementKind, ids []domain.EntitlementID, places int) (revoked int64, err error) {
+func (s *Store) RevokeEntitlements(
+	ctx context.Context,
+	saleID string,
+	kind domain.EntitlementKind,
+	ids []domain.EntitlementID,
+	places int,
+) (revoked int64, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows := make([][]byte, len(ids))

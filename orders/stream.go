@@ -61,7 +61,13 @@ func (s *Store) RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[do
 	return pages(func(after string) ([]domain.Refund, string, error) {
 		ctx, cancel := s.bounded(ctx)
 		defer cancel()
-		page, err := s.queryRefunds(ctx, `WHERE r.`+ofSale(saleID)+` AND r.payment COLLATE "C" > $2 ORDER BY r.payment COLLATE "C" LIMIT $3`, saleID, after, streamPage)
+		page, err := s.queryRefunds(
+			ctx,
+			`WHERE r.`+ofSale(saleID)+` AND r.payment COLLATE "C" > $2 ORDER BY r.payment COLLATE "C" LIMIT $3`,
+			saleID,
+			after,
+			streamPage,
+		)
 		if err != nil || len(page) == 0 {
 			return nil, after, readFailed("stream refunds of", saleID, err)
 		}

@@ -175,7 +175,11 @@ func (s *Set) Event(ctx context.Context, provider string, header http.Header, bo
 		return event, err
 	}
 	if event, err = qualifiedEvent(provider, event); err != nil {
-		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event names a session or a payment in a way that cannot be used.", Err: err}
+		return domain.PaymentEvent{}, &domain.Error{
+			Code:   domain.CodeInvalid,
+			Detail: "The event names a session or a payment in a way that cannot be used.",
+			Err:    err,
+		}
 	}
 	return event, nil
 }

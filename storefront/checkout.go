@@ -128,7 +128,11 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 		form.Notice.Order = "/orders/" + own.Order.String() + "#" + own.Token
 	}
 	if form.Repeat = a.openEnded(); form.Repeat {
-		form.Notice = &notice{Kind: "warn", Heading: "No answer yet", Text: "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one."}
+		form.Notice = &notice{
+			Kind:    "warn",
+			Heading: "No answer yet",
+			Text:    "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.",
+		}
 	} else {
 		form.Key = newKey() // that one is answered
 	}

@@ -41,7 +41,12 @@ func currenciesScript() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storefront: symbols of currencies: %w", err)
 	}
-	return fmt.Appendf(nil, "// Generated from the table of ISO 4217 that the service uses.\nexport const DECIMALS = %s; // where it is not 2\nexport const SYMBOLS = %s;\n", decimals, names), nil
+	return fmt.Appendf(
+		nil,
+		"// Generated from the table of ISO 4217 that the service uses.\nexport const DECIMALS = %s; // where it is not 2\nexport const SYMBOLS = %s;\n",
+		decimals,
+		names,
+	), nil
 }
 
 // group puts a comma between thousands.

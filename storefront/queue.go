@@ -152,7 +152,8 @@ func (p *pages) renderPlace(w http.ResponseWriter, r *http.Request, status int, 
 
 func (p *pages) unknownPlace(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusNotFound, "error", page{Title: "Not found", Data: errorData{
-		"We do not know this place in a queue", "Perhaps the address was copied without its end, or it is more than a day old. You can join the queue again from the sale's page.",
+		"We do not know this place in a queue",
+		"Perhaps the address was copied without its end, or it is more than a day old. You can join the queue again from the sale's page.",
 	}})
 }
 

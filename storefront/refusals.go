@@ -32,7 +32,11 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 	switch domain.Code(p.Code) {
 	case domain.CodeSoldOut:
 		if p.Held > 0 {
-			return &notice{Kind: "warn", Heading: "Not enough left right now", Text: "On hold for a payment: " + count(p.Held, "ticket") + ". Some may come back: try again in a minute."}
+			return &notice{
+				Kind:    "warn",
+				Heading: "Not enough left right now",
+				Text:    "On hold for a payment: " + count(p.Held, "ticket") + ". Some may come back: try again in a minute.",
+			}
 		}
 		return &notice{Kind: "bad", Heading: "Sold out", Text: "Not so many tickets are left."}
 	case domain.CodeLimitReached:
@@ -62,7 +66,11 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 		case byPlace:
 			return &notice{Kind: "bad", Heading: "This place was used already", Text: "It is good for one order."}
 		case onHold > 0:
-			return &notice{Kind: "warn", Heading: "You have ordered already", Text: "What you ordered first is on hold, see above. Press the button again to order these tickets too."}
+			return &notice{
+				Kind:    "warn",
+				Heading: "You have ordered already",
+				Text:    "What you ordered first is on hold, see above. Press the button again to order these tickets too.",
+			}
 		}
 		return &notice{Kind: "warn", Heading: "This form was sent before", Text: "Nothing more is held. Press the button again for another order."}
 	default:
@@ -74,17 +82,37 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 func joinRefusal(p problem) *notice {
 	switch domain.Code(p.Code) {
 	case domain.CodeProofRequired:
-		return &notice{Kind: "warn", Heading: "This queue checks that you are not a program", Text: "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser."}
+		return &notice{
+			Kind:    "warn",
+			Heading: "This queue checks that you are not a program",
+			Text:    "The check runs by itself, but only in a browser with JavaScript. Please switch it on for this page, or use another browser.",
+		}
 	case domain.CodeNotEntitled:
-		return &notice{Kind: "warn", Heading: "This sale asks for a presale code or an invitation", Text: "You have it from the organiser. Without one nobody gets a place here."}
+		return &notice{
+			Kind:    "warn",
+			Heading: "This sale asks for a presale code or an invitation",
+			Text:    "You have it from the organiser. Without one nobody gets a place here.",
+		}
 	case domain.CodeBadEntitlement:
-		return &notice{Kind: "bad", Heading: "This code or invitation is not known here", Text: "Please check it letter by letter. Perhaps it is for another sale, or the organiser has withdrawn it. You have no place yet."}
+		return &notice{
+			Kind:    "bad",
+			Heading: "This code or invitation is not known here",
+			Text:    "Please check it letter by letter. Perhaps it is for another sale, or the organiser has withdrawn it. You have no place yet.",
+		}
 	case domain.CodeEntitlementExpired:
 		return &notice{Kind: "bad", Heading: "This invitation has run out", Text: "It was good until a certain time. You have no place. Please ask the organiser."}
 	case domain.CodeEntitlementSpent:
-		return &notice{Kind: "bad", Heading: "This code or invitation was used already", Text: "All places that it is good for are taken. If it was you, your place is in the browser that you took it with, or at the address that you kept."}
+		return &notice{
+			Kind:    "bad",
+			Heading: "This code or invitation was used already",
+			Text:    "All places that it is good for are taken. If it was you, your place is in the browser that you took it with, or at the address that you kept.",
+		}
 	case domain.CodeQueueFull:
-		return &notice{Kind: "warn", Heading: "The queue is full", Text: "Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then."}
+		return &notice{
+			Kind:    "warn",
+			Heading: "The queue is full",
+			Text:    "Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then.",
+		}
 	case domain.CodeSoldOut:
 		return &notice{Kind: "bad", Heading: "Sold out", Text: "All tickets of this sale are sold."}
 	case domain.CodeSaleCanceled:

@@ -89,7 +89,16 @@ func New(o Options) (http.Handler, error) {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
 	}
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	funcs := template.FuncMap{"money": Money, "spell": spell, "count": count, "number": number, "fives": fives, "turn": func() string { return spell(waitingroom.EntryLife) }, "times": func(a, b int64) int64 { return a * b }, "status": showStatus}
+	funcs := template.FuncMap{
+		"money":  Money,
+		"spell":  spell,
+		"count":  count,
+		"number": number,
+		"fives":  fives,
+		"turn":   func() string { return spell(waitingroom.EntryLife) },
+		"times":  func(a, b int64) int64 { return a * b },
+		"status": showStatus,
+	}
 	for _, name := range []string{"sales", "sale", "queue", "basket", "order", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(funcs).
 			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")

@@ -20,7 +20,15 @@ const (
 )
 
 // cohortAges double, from what people take who come at once to twice what is believed.
-var cohortAges = [...]time.Duration{4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second}
+var cohortAges = [...]time.Duration{
+	4 * time.Second,
+	8 * time.Second,
+	16 * time.Second,
+	32 * time.Second,
+	64 * time.Second,
+	128 * time.Second,
+	256 * time.Second,
+}
 
 // arrivals is what a node sees of the people of one sale between the door and the
 // checkout. It is safe for concurrent use.

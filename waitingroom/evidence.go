@@ -77,7 +77,9 @@ func (e *Evidence) source(chain beacon.Chain) (says []byte, found []string, err 
 		case err != nil || len(secret) != hashBytes || Commitment(secret, e.Sale) != e.WitnessCommitment:
 			return nil, nil, errors.New("the witness's number is not the one that it committed to")
 		}
-		return secret, []string{"The witness's number is the one that it committed to. It is for the witness to say that nobody knew it before the list was closed."}, nil
+		return secret, []string{
+			"The witness's number is the one that it committed to. It is for the witness to say that nobody knew it before the list was closed.",
+		}, nil
 	case e.Source == domain.QueueDrawNone:
 		return nil, []string{"Nothing but the seed goes into this draw: whoever knew it, as the operator does, could steer the draw by the number of joins."}, nil
 	}
@@ -99,16 +101,31 @@ func (e *Evidence) beacon(chain beacon.Chain) (says []byte, found []string, err 
 	}
 	at := chain.Time(e.BeaconRound)
 	due := roundOf(&domain.QueueBeacon{Chain: hash, Genesis: chain.Genesis, Period: chain.Period, Named: e.BeaconNamed}, e.RootAt)
-	found = append(found, fmt.Sprintf("The public number is that of round %d of chain %x, which came out at %s.", e.BeaconRound, hash, at.UTC().Format(time.RFC3339)))
+	found = append(
+		found,
+		fmt.Sprintf("The public number is that of round %d of chain %x, which came out at %s.", e.BeaconRound, hash, at.UTC().Format(time.RFC3339)),
+	)
 	switch {
 	case !e.RootAt.Before(at):
 		return nil, found, fmt.Errorf("the list was published at %s, when the round was out already", e.RootAt.UTC().Format(time.RFC3339))
 	case e.BeaconRound != due: // else who runs the box office could wait for a round that suits
-		return nil, found, fmt.Errorf("round %d was named; with a list that was published at %s the draw is by round %d, not %d", e.BeaconNamed, e.RootAt.UTC().Format(time.RFC3339), due, e.BeaconRound)
+		return nil, found, fmt.Errorf(
+			"round %d was named; with a list that was published at %s the draw is by round %d, not %d",
+			e.BeaconNamed,
+			e.RootAt.UTC().Format(time.RFC3339),
+			due,
+			e.BeaconRound,
+		)
 	case e.BeaconNamed != e.BeaconRound:
 		found = append(found, fmt.Sprintf("The list was published too late for round %d, which was named: a later one was used.", e.BeaconNamed))
 	}
-	found = append(found, fmt.Sprintf("By the box office, the list was published at %s: whoever has seen its root before the round came out knows that nobody could choose.", e.RootAt.UTC().Format(time.RFC3339)))
+	found = append(
+		found,
+		fmt.Sprintf(
+			"By the box office, the list was published at %s: whoever has seen its root before the round came out knows that nobody could choose.",
+			e.RootAt.UTC().Format(time.RFC3339),
+		),
+	)
 	return beacon.Randomness(signature), found, nil
 }
 

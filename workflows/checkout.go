@@ -174,7 +174,12 @@ func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error
 // askProvider waits for the provider's word, with haste while the ledger has the hold.
 // The provider may be down while its webhooks still get through: where paymentsFirst
 // says so, a payment that comes meanwhile goes first. Decided: it ended the checkout.
-func (c *checkout) askProvider(ctx workflow.Context, summary string, activity, argument, result any, paymentsFirst func(workflow.Context) bool) (decided bool, err error) {
+func (c *checkout) askProvider(
+	ctx workflow.Context,
+	summary string,
+	activity, argument, result any,
+	paymentsFirst func(workflow.Context) bool,
+) (decided bool, err error) {
 	callCtx, stopCall := workflow.WithCancel(ctx)
 	answer, inTime := callProviderInTime(callCtx, summary, c.holdLeft(ctx), activity, argument)
 	for {

@@ -77,7 +77,12 @@ func up(args []string) error {
 	set.Var(o.Via, "via", "for fault tests: `LINK=HOST:PORT` of a proxy between two processes; repeatable")
 	set.BoolVar(&o.StockServers, "stock-servers", false, "for the bench: Temporal and Postgres with the settings that they come with, on an empty data directory")
 	set.BoolVar(&o.StockPersistence, "stock-persistence", false, "Temporal's own store does everything: its transitions are not pipelined (deploy/pgpipe)")
-	set.StringVar(&o.OrdersCollation, "orders-collation", "", "for tests: the ICU `locale` that a new orders database orders text by, where the server knows ICU (default: by bytes)")
+	set.StringVar(
+		&o.OrdersCollation,
+		"orders-collation",
+		"",
+		"for tests: the ICU `locale` that a new orders database orders text by, where the server knows ICU (default: by bytes)",
+	)
 	set.BoolVar(&o.RestartAlways, "restart-always", false, "for fault tests: start again at once what dies, however often")
 	set.Parse(args)
 	o.DataDir, o.Ledger, o.Console = *data, tigerbeetle.Want(*ledger), console.New(os.Stdout)

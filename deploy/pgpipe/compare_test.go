@@ -88,20 +88,20 @@ func newTwin(t *testing.T) *twin {
 
 // empty makes both databases as they were at first.
 func (w *twin) empty(ctx context.Context) error {
-	w.rangeID, w.runs, w.txn = 1, map[string]int64{}, 0
+	w.runs, w.txn = map[string]int64{}, 0 // the range id goes on growing, as a shard's does
 	for _, conn := range w.conns {
 		if _, err := conn.Exec(ctx, "TRUNCATE buffered_events, "+strings.Join(tables, ", ")); err != nil {
 			return err
 		}
 	}
 	for _, s := range []stores{w.official, w.piped} {
-		err := s.shards.UpdateShard(ctx, &persistence.InternalUpdateShardRequest{ShardID: shard, RangeID: 1, PreviousRangeID: 1, ShardInfo: blob("s")})
+		err := s.shards.UpdateShard(ctx, &persistence.InternalUpdateShardRequest{ShardID: shard, RangeID: w.rangeID, PreviousRangeID: w.rangeID, ShardInfo: blob("s")})
 		if err == nil {
 			return fmt.Errorf("a shard that is not there was updated")
 		}
 		_, err = s.shards.GetOrCreateShard(ctx, &persistence.InternalGetOrCreateShardRequest{
 			ShardID:          shard,
-			CreateShardInfo:  func() (int64, *commonpb.DataBlob, error) { return 1, blob("s"), nil },
+			CreateShardInfo:  func() (int64, *commonpb.DataBlob, error) { return w.rangeID, blob("s"), nil },
 			LifecycleContext: ctx,
 		})
 		if err != nil {
@@ -225,7 +225,7 @@ func (w *twin) snapshot(t *rapid.T, workflow, run string) persistence.InternalWo
 		NamespaceID: namespace, WorkflowID: workflow, RunID: run, ExecutionState: s, ExecutionStateBlob: stateBlob, ExecutionInfoBlob: blob("info"),
 		NextEventID: rapid.Int64Range(1, 9).Draw(t, "next"), LastWriteVersion: 3, DBRecordVersion: 1, Tasks: w.tasks(t),
 	}
-	if rapid.Bool().Draw(t, "pending") {
+	if rapid.IntRange(0, 2).Draw(t, "pending") == 0 {
 		n.ActivityInfos = drawMap(t, "activities", number)
 		n.TimerInfos = drawMap(t, "timers", name)
 		n.ChildExecutionInfos = drawMap(t, "children", number)
@@ -262,8 +262,12 @@ func (w *twin) create(t *rapid.T) {
 		_, err := s.executions.CreateWorkflowExecution(context.Background(), &r)
 		return err
 	})
-	if err == nil {
-		w.runs[run] = 1
+	if err != nil {
+		return
+	}
+	w.runs[run] = 1
+	if rapid.Bool().Draw(t, "load at once") { // as history does for the first workflow task
+		w.loadRun(t, workflow, run)
 	}
 }
 
@@ -319,7 +323,10 @@ func (w *twin) update(t *rapid.T) {
 
 func (w *twin) load(t *rapid.T) {
 	workflow := workflowID(t)
-	run := runID(t, workflow)
+	w.loadRun(t, workflow, runID(t, workflow))
+}
+
+func (w *twin) loadRun(t *rapid.T, workflow, run string) {
 	r := persistence.GetWorkflowExecutionRequest{ShardID: shard, NamespaceID: namespace, WorkflowID: workflow, RunID: run, ArchetypeID: chasm.WorkflowArchetypeID}
 	var found []*persistence.InternalGetWorkflowExecutionResponse
 	err := w.both(t, "load", func(s stores) error {

@@ -61,7 +61,10 @@ func (r *recovery) hold(ctx context.Context) error {
 	}
 	r.row.HeldBefore = seats.Held
 	if time.Until(r.firstDeadline) < killMargin {
-		return fmt.Errorf("the first deadline came before the last of them was held, after %.0f s: the machine was slower than while warming up, measure again", r.row.HeldSeconds)
+		return fmt.Errorf(
+			"the first deadline came before the last of them was held, after %.0f s: the machine was slower than while warming up, measure again",
+			r.row.HeldSeconds,
+		)
 	}
 	return nil
 }

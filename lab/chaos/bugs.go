@@ -33,8 +33,16 @@ var bugs = []bug{
 		name: "the same success, told again, is a second payment",
 		edits: []edit{
 			{"workflows/late.go", "	if state.Payment == capture.Payment {\n", "	if false {\n"},
-			{"activities/activities.go", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{}, nil\n", "	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{Due: true}, nil\n"},
-			{"activities/activities.go", "	return a.whileOwed(domain.OrderID{}, a.Orders.FinishRefund(ctx, done.Payment, done.At))\n", "	_ = a.Orders.FinishRefund(ctx, done.Payment, done.At)\n	return nil\n"},
+			{
+				"activities/activities.go",
+				"	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{}, nil\n",
+				"	case domain.CodeOf(err) == domain.CodeExists:\n		return RefundDue{Due: true}, nil\n",
+			},
+			{
+				"activities/activities.go",
+				"	return a.whileOwed(domain.OrderID{}, a.Orders.FinishRefund(ctx, done.Payment, done.At))\n",
+				"	_ = a.Orders.FinishRefund(ctx, done.Payment, done.At)\n	return nil\n",
+			},
 		},
 		caughtBy: []string{"I2"},
 		expose:   successToldAgain,
@@ -47,8 +55,10 @@ var bugs = []bug{
 		expose:   killWhileRefunding("activity.ReturnSeats:after"),
 	},
 	{
-		name:     "a void without asking the provider",
-		edits:    []edit{{"workflows/checkout.go", "	var outcome domain.ExpireOutcome\n", "	if true {\n		return c.release(ctx, ending)\n	}\n	var outcome domain.ExpireOutcome\n"}},
+		name: "a void without asking the provider",
+		edits: []edit{
+			{"workflows/checkout.go", "	var outcome domain.ExpireOutcome\n", "	if true {\n		return c.release(ctx, ending)\n	}\n	var outcome domain.ExpireOutcome\n"},
+		},
 		caughtBy: []string{"I2"},
 		expose:   webhookLost,
 	},
@@ -74,8 +84,10 @@ var bugs = []bug{
 		expose:   killWhileRefunding("activity.RefundPayment:after"),
 	},
 	{
-		name:     "a budget without its limit",
-		edits:    []edit{{"ledger/sale.go", "newAccount(s, st, roleBudget, tb.AccountFlags{DebitsMustNotExceedCredits: true})", "newAccount(s, st, roleBudget, tb.AccountFlags{})"}},
+		name: "a budget without its limit",
+		edits: []edit{
+			{"ledger/sale.go", "newAccount(s, st, roleBudget, tb.AccountFlags{DebitsMustNotExceedCredits: true})", "newAccount(s, st, roleBudget, tb.AccountFlags{})"},
+		},
 		caughtBy: []string{"I1"},
 		expose:   lateMoneyForSoldSeats,
 	},
@@ -104,20 +116,38 @@ var bugs = []bug{
 		expose:   forgedSuccess,
 	},
 	{
-		name:     "a sale without its event",
-		edits:    []edit{{"orders/record.go", "SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold`", "SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold WHERE false`"}},
+		name: "a sale without its event",
+		edits: []edit{
+			{
+				"orders/record.go",
+				"SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold`",
+				"SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold WHERE false`",
+			},
+		},
 		caughtBy: []string{"I6"},
 		expose:   paid,
 	},
 	{
-		name:     "the key does not decide the order",
-		edits:    []edit{{"domain/ids.go", "	copy(id[6:15], mac(k.order, sale.ID, idempotencyKey))\n", "	copy(id[6:15], mac(k.order, sale.ID, idempotencyKey, time.Now().String()))\n"}},
+		name: "the key does not decide the order",
+		edits: []edit{
+			{
+				"domain/ids.go",
+				"	copy(id[6:15], mac(k.order, sale.ID, idempotencyKey))\n",
+				"	copy(id[6:15], mac(k.order, sale.ID, idempotencyKey, time.Now().String()))\n",
+			},
+		},
 		caughtBy: []string{caughtByRecord},
 		expose:   sameKeyTwice,
 	},
 	{
-		name:     "a hold is not given back",
-		edits:    []edit{{"workflows/checkout.go", "	if err := step(ctx, \"give the seats back\", acts.Release, c.order, &outcome); err != nil {\n", "	if err := error(nil); err != nil {\n"}},
+		name: "a hold is not given back",
+		edits: []edit{
+			{
+				"workflows/checkout.go",
+				"	if err := step(ctx, \"give the seats back\", acts.Release, c.order, &outcome); err != nil {\n",
+				"	if err := error(nil); err != nil {\n",
+			},
+		},
 		caughtBy: []string{"I4"},
 		expose:   failed,
 	},

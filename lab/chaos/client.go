@@ -63,7 +63,8 @@ func codeOf(err error) string {
 // isDefinite reports whether an answer says what happened. No answer at all, a 5xx and "still working on it" do not.
 func isDefinite(err error) bool {
 	var r *refusal
-	return err == nil || errors.As(err, &r) && r.Status/100 == 4 && r.Code != "in_flight" && r.Status != http.StatusTooManyRequests || codeOf(err) == "limit_reached"
+	return err == nil || errors.As(err, &r) && r.Status/100 == 4 && r.Code != "in_flight" && r.Status != http.StatusTooManyRequests ||
+		codeOf(err) == "limit_reached"
 }
 
 func (c *client) call(ctx context.Context, method, target string, header map[string]string, body, answer any) error {

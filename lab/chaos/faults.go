@@ -101,9 +101,23 @@ type durations struct {
 
 func (c config) durations() durations {
 	if c.short {
-		return durations{network: 3 * time.Second, stop: 3 * time.Second, ordersAway: 10 * time.Second, ledgerSilent: 12 * time.Second, random: 6 * time.Second, forgeries: 2_000}
+		return durations{
+			network:      3 * time.Second,
+			stop:         3 * time.Second,
+			ordersAway:   10 * time.Second,
+			ledgerSilent: 12 * time.Second,
+			random:       6 * time.Second,
+			forgeries:    2_000,
+		}
 	}
-	return durations{network: 8 * time.Second, stop: 12 * time.Second, ordersAway: 30 * time.Second, ledgerSilent: time.Minute, random: 20 * time.Second, forgeries: 20_000}
+	return durations{
+		network:      8 * time.Second,
+		stop:         12 * time.Second,
+		ordersAway:   30 * time.Second,
+		ledgerSilent: time.Minute,
+		random:       20 * time.Second,
+		forgeries:    20_000,
+	}
 }
 
 // A failpoint is a place in the product's code where the process kills itself. The plans reach it.

@@ -129,8 +129,20 @@ func (r *report) markdown() string {
 	if len(r.Broken) > 0 {
 		verdict = "BROKEN"
 	}
-	fmt.Fprintf(&b, "# Fault run: %s\n\nSeed %d, ledger %s, %s, %.0f s; %d buyers in %d sales, %d acknowledged orders; at rest %.0f s after the last fault. %s.\n\n",
-		verdict, r.Seed, r.Ledger, r.Machine, r.Seconds, r.Buyers, r.Sales, r.Acknowledged, r.RestAfter, cmp.Or(r.Replayed, "No history was replayed"))
+	fmt.Fprintf(
+		&b,
+		"# Fault run: %s\n\nSeed %d, ledger %s, %s, %.0f s; %d buyers in %d sales, %d acknowledged orders; at rest %.0f s after the last fault. %s.\n\n",
+		verdict,
+		r.Seed,
+		r.Ledger,
+		r.Machine,
+		r.Seconds,
+		r.Buyers,
+		r.Sales,
+		r.Acknowledged,
+		r.RestAfter,
+		cmp.Or(r.Replayed, "No history was replayed"),
+	)
 	for _, what := range r.Broken {
 		fmt.Fprintf(&b, "- **%s**\n", strings.ReplaceAll(what, "\n", " "))
 	}

@@ -389,7 +389,9 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.sessions[id]
-	open := s != nil && (s.Status == payments.SessionOpen || s.Status == payments.SessionExpired && (m.Break == BreakPayAfterExpire || m.Break == BreakRaceOfExpire && deed == Pay && s.Capture != nil))
+	open := s != nil &&
+		(s.Status == payments.SessionOpen || s.Status == payments.SessionExpired &&
+			(m.Break == BreakPayAfterExpire || m.Break == BreakRaceOfExpire && deed == Pay && s.Capture != nil))
 	processing := s != nil && s.Status == payments.SessionProcessing
 	switch {
 	case deed == Transfer && open:

@@ -393,7 +393,9 @@ func checkRefunds(ctx context.Context, s *Subject) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range []payments.Refund{refundOf(parts, "first", 1500), refundOf(parts, "first", 1500), refundOf(parts, "second", 5000), refundOf(parts, "second", 5000)} {
+	for _, r := range []payments.Refund{
+		refundOf(parts, "first", 1500), refundOf(parts, "first", 1500), refundOf(parts, "second", 5000), refundOf(parts, "second", 5000),
+	} {
 		if err := s.Provider.Refund(ctx, r); err != nil {
 			return fmt.Errorf("refund %d as %s: %w", r.AmountMinor, r.Key, err)
 		}

@@ -142,7 +142,12 @@ func serverConfig(store, visibility *config.SQL, addresses map[primitives.Servic
 	}
 }
 
-func newServer(cfg *config.Config, addresses map[primitives.ServiceName]serviceAddress, dynamic dynamicconfig.Client, logger log.Logger) (temporal.Server, error) {
+func newServer(
+	cfg *config.Config,
+	addresses map[primitives.ServiceName]serviceAddress,
+	dynamic dynamicconfig.Client,
+	logger log.Logger,
+) (temporal.Server, error) {
 	authorizer, err := authorization.GetAuthorizerFromConfig(&cfg.Global.Authorization)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,11 @@ func main() {
 
 func run(args []string) error {
 	set := flag.NewFlagSet("temporal-server", flag.ExitOnError)
-	file := set.String("config-file", os.Getenv(config.EnvKeyConfigFile), "Temporal's static configuration; empty: the one in the server, which reads the environment")
+	file := set.String(
+		"config-file",
+		os.Getenv(config.EnvKeyConfigFile),
+		"Temporal's static configuration; empty: the one in the server, which reads the environment",
+	)
 	off := set.Bool("stock-persistence", false, "leave every transition to the official store: the way back, with the same rows")
 	var chosen services
 	set.Var(&chosen, "service", "frontend, history, matching, worker, internal-frontend; repeatable (default: all but the last)")

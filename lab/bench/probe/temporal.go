@@ -85,7 +85,8 @@ func ListCheckouts(ctx context.Context, c client.Client, prefix string) ([]Check
 			if info.GetCloseTime() != nil {
 				checkout.ClosedAt = info.GetCloseTime().AsTime()
 			}
-			if ending, ok := info.GetSearchAttributes().GetIndexedFields()[workflows.EndingAttribute.GetName()]; ok && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+			if ending, ok := info.GetSearchAttributes().GetIndexedFields()[workflows.EndingAttribute.GetName()]; ok &&
+				info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
 				// Search attributes are never sealed: Temporal indexes them.
 				if err := converter.GetDefaultDataConverter().FromPayload(ending, &checkout.Ending); err != nil {
 					return nil, fmt.Errorf("ending of %s: %w", checkout.ID, err)

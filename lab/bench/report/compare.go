@@ -13,7 +13,16 @@ import (
 // the runs of both allow. Where that range holds 1, the difference is within the
 // noise. Other machines, ledgers or settings are named first.
 func Compare(out io.Writer, a, b Result) error {
-	fmt.Fprintf(out, "A  %s  %s  %s\nB  %s  %s  %s\n", a.StartedAt.Format("2006-01-02 15:04"), a.Commit, a.Ledger, b.StartedAt.Format("2006-01-02 15:04"), b.Commit, b.Ledger)
+	fmt.Fprintf(
+		out,
+		"A  %s  %s  %s\nB  %s  %s  %s\n",
+		a.StartedAt.Format("2006-01-02 15:04"),
+		a.Commit,
+		a.Ledger,
+		b.StartedAt.Format("2006-01-02 15:04"),
+		b.Commit,
+		b.Ledger,
+	)
 	for _, difference := range differences(a, b) {
 		fmt.Fprintln(out, "!  "+difference)
 	}

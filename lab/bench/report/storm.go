@@ -67,7 +67,14 @@ func (s *Storm) Wrong() (wrong []error) {
 	expect(s.OneAnswer == s.Buyers, "%d of %d buyers have exactly one final answer", s.OneAnswer, s.Buyers)
 	expect(s.Unanswered == 0, "%d buyers got no final answer", s.Unanswered)
 	expect(s.Failed == 0, "%d buyers got an answer that nobody should get: %v", s.Failed, s.Samples)
-	expect(s.Paid+s.SoldOut+s.AllHeld == s.Buyers-s.Failed-s.Unanswered, "%d paid, %d sold out and %d all held are not all of %d buyers", s.Paid, s.SoldOut, s.AllHeld, s.Buyers)
+	expect(
+		s.Paid+s.SoldOut+s.AllHeld == s.Buyers-s.Failed-s.Unanswered,
+		"%d paid, %d sold out and %d all held are not all of %d buyers",
+		s.Paid,
+		s.SoldOut,
+		s.AllHeld,
+		s.Buyers,
+	)
 	expect(s.Paid == s.Tickets, "%d were paid of %d tickets", s.Paid, s.Tickets)
 	expect(s.Queue == nil || s.Queue.Joined == s.Buyers, "not all of %d buyers got a place in the queue", s.Buyers)
 	expect(s.Orders == s.Paid, "%d payments were for %d orders", s.Paid, s.Orders)
@@ -84,13 +91,31 @@ func (s *Storm) Wrong() (wrong []error) {
 // Sentence is the storm in one line.
 func (s *Storm) Sentence() string {
 	if q := s.Queue; q != nil {
-		return fmt.Sprintf("%s joins/s   p99 %s ms   %s reads/s   p99 %s ms   %s live   box office %s MiB   %s s from the door to the last answer   webhooks p99 %s ms   %s paid, %s oversold",
-			Figure(q.JoinsPerSecond), Figure(q.Join.P99), Figure(q.ReadsPerSecond), Figure(q.Read.P99), grouped(float64(q.Live)), Figure(s.memoryFull()),
-			Figure(s.TookSeconds()-q.DoorSeconds), Figure(s.Webhook.P99), grouped(float64(s.Paid)), grouped(float64(s.Oversold)))
+		return fmt.Sprintf(
+			"%s joins/s   p99 %s ms   %s reads/s   p99 %s ms   %s live   box office %s MiB   %s s from the door to the last answer   webhooks p99 %s ms   %s paid, %s oversold",
+			Figure(q.JoinsPerSecond),
+			Figure(q.Join.P99),
+			Figure(q.ReadsPerSecond),
+			Figure(q.Read.P99),
+			grouped(float64(q.Live)),
+			Figure(s.memoryFull()),
+			Figure(s.TookSeconds()-q.DoorSeconds),
+			Figure(s.Webhook.P99),
+			grouped(float64(s.Paid)),
+			grouped(float64(s.Oversold)),
+		)
 	}
-	return fmt.Sprintf("everyone answered after %s s, every ticket settled after %s s   %s refusals/s   p99 %s ms   webhooks p99 %s ms   %s × busy   %s paid, %s oversold",
-		Figure(s.AnsweredSeconds), Figure(s.SettledSeconds), Figure(s.RefusalsPerSecond), Figure(s.Refusal.P99), Figure(s.Webhook.P99),
-		Figure(float64(s.Busy)), grouped(float64(s.Paid)), grouped(float64(s.Oversold)))
+	return fmt.Sprintf(
+		"everyone answered after %s s, every ticket settled after %s s   %s refusals/s   p99 %s ms   webhooks p99 %s ms   %s × busy   %s paid, %s oversold",
+		Figure(s.AnsweredSeconds),
+		Figure(s.SettledSeconds),
+		Figure(s.RefusalsPerSecond),
+		Figure(s.Refusal.P99),
+		Figure(s.Webhook.P99),
+		Figure(float64(s.Busy)),
+		grouped(float64(s.Paid)),
+		grouped(float64(s.Oversold)),
+	)
 }
 
 type stormCount struct {

@@ -27,7 +27,10 @@ func Variants(out io.Writer, results []Result, sequence []string) error {
 		return errors.New("none of the results is of a variant: make bench-variants measures them")
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "phase\tload\tvariant\trate/s\tratio\tCPU ms\tratio\tCPU/generator\tratio\tp50 ms\tratio\ttransitions\tevents\tPostgres tx\tothers\truns\t")
+	fmt.Fprintln(
+		table,
+		"phase\tload\tvariant\trate/s\tratio\tCPU ms\tratio\tCPU/generator\tratio\tp50 ms\tratio\ttransitions\tevents\tPostgres tx\tothers\truns\t",
+	)
 	for _, row := range rows {
 		base := rows[slices.IndexFunc(rows, func(other variantRow) bool { return other.sameLoad(row) })].Series
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", row.Phase, row.Load(), row.variant,

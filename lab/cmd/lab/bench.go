@@ -122,7 +122,12 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.StringVar(&f.phases, "phases", strings.Join(bench.PhaseNames(), ","), "what to measure, separated by commas; none with --orders measures nothing else")
 	flags.StringVar(&f.clients, "concurrency", "", "`clients` of the closed loops, such as 1,64,256, or none; default: what each phase is for")
 	flags.StringVar(&f.rates, "rate", "", "`arrivals` a second of open loops, or shares of the closed loops' rate: 55,50%; default: 50% for journey")
-	flags.StringVar(&f.nodes, "nodes", "", "each load with so many `processes` of the box office in turn, such as 1,2 (journey, checkout, webhook, reads); default: the one that runs")
+	flags.StringVar(
+		&f.nodes,
+		"nodes",
+		"",
+		"each load with so many `processes` of the box office in turn, such as 1,2 (journey, checkout, webhook, reads); default: the one that runs",
+	)
 	flags.BoolVar(&f.even, "even", false, "arrivals of open loops at equal distances, not at random")
 	flags.Uint64Var(&f.seed, "seed", rand.Uint64(), "of random arrivals; default random")
 	flags.DurationVar(&f.warmup, "warmup", 2*time.Second, "before each run, not measured")
@@ -136,7 +141,12 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer goes on asking who is told that all tickets are held")
 	flags.IntVar(&f.storm.Connections, "connections", bench.DefaultStorm.Connections, "over which all buyers of a storm ask, as behind a proxy")
 	flags.IntVar(&f.storm.RoomConnections, "room-connections", bench.DefaultStorm.RoomConnections, "over which all buyers of one with a waiting room ask")
-	flags.IntVar(&f.storm.Live, "live", bench.DefaultStorm.Live, "buyers in the waiting room who watch their place over a connection of their own; the others poll")
+	flags.IntVar(
+		&f.storm.Live,
+		"live",
+		bench.DefaultStorm.Live,
+		"buyers in the waiting room who watch their place over a connection of their own; the others poll",
+	)
 	flags.Float64Var(&f.storm.ReadsPerSecond, "reads", bench.DefaultStorm.ReadsPerSecond, "of places a second, once everybody in the waiting room has one")
 	flags.DurationVar(&f.storm.ReadFor, "read-for", bench.DefaultStorm.ReadFor, "how long that is measured")
 	flags.StringVar(&f.out, "out", "bench-results", "`folder` of the JSON and HTML files")

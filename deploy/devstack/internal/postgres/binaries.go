@@ -174,5 +174,8 @@ func InstallHint(major int) string {
 	if runtime.GOOS == "darwin" {
 		return fmt.Sprintf("install %s with its contributed extensions (Homebrew, Postgres.app), or set DATABASE_URL to a server of yours", release)
 	}
-	return fmt.Sprintf("install %s with its contributed extensions (packages postgresql and postgresql-contrib), or set DATABASE_URL to a server of yours", release)
+	return fmt.Sprintf(
+		"install %s with its contributed extensions (packages postgresql and postgresql-contrib), or set DATABASE_URL to a server of yours",
+		release,
+	)
 }
