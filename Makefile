@@ -99,6 +99,8 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
 	@echo "== tests"
 	@$(EACH_MODULE) $(call GOTEST,$$name) $$race -timeout 40m $$packages $(END_EACH)
+	@echo "== the waiting room's door once more, without the race detector, under the crowds of large engines"
+	$(call GOTEST,door) -run TestTheTableOfTheDoor ./waitingroom
 	@echo "== the database once more, in the order of bytes; above it orders text as people do, where Postgres knows ICU"
 	BOXOFFICE_TEST_COLLATION=C $(call GOTEST,orders-in-bytes) -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"

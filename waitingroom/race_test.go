@@ -1,0 +1,5 @@
+//go:build race
+
+package waitingroom
+
+func init() { raceDetector = true }
