@@ -66,10 +66,10 @@ var bugs = []bug{
 		name: "acknowledged before it is durable",
 		edits: []edit{
 			{"api/orders.go", "	\"strings\"\n", "	\"strings\"\n	\"time\"\n"},
-			{"api/orders.go", "	failpoint.Before(\"webhook\", \"pay\")\n	result, err := s.Desk.Pay(ctx, event)\n", `	go func() {
+			{"api/orders.go", "	failpoint.Before(\"webhook\", \"pay\")\n	result, err := s.Admission.Pay(ctx, event)\n", `	go func() {
 		time.Sleep(300 * time.Millisecond)
 		failpoint.Before("webhook", "pay")
-		_, _ = s.Desk.Pay(context.WithoutCancel(ctx), event)
+		_, _ = s.Admission.Pay(context.WithoutCancel(ctx), event)
 	}()
 	result := domain.PayResult{Settled: true}
 `},
@@ -78,8 +78,11 @@ var bugs = []bug{
 		expose:   killAtLateMoney,
 	},
 	{
-		name:     "a refund without an idempotency key",
-		edits:    []edit{{"mockpay/bank.go", "	case ok:\n		return earlier, nil, nil\n	case request.Currency", "	case request.Currency"}},
+		name: "a refund without an idempotency key",
+		edits: []edit{
+			{"mockpay/bank.go", "	case ok:\n		return earlier, nil, nil\n	}\n	back, err", "	}\n	back, err"},
+			{"mockpay/bank.go", "request.AmountMinor > capture.AmountMinor-back:", "request.AmountMinor > capture.AmountMinor:"},
+		},
 		caughtBy: []string{"I2"},
 		expose:   killWhileRefunding("activity.RefundPayment:after"),
 	},

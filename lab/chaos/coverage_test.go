@@ -19,6 +19,9 @@ func TestEveryFailpointIsInTheTable(t *testing.T) {
 		if m[1] == "FindSale" || m[1] == "Unsell" {
 			continue // only after a crash between ledger and history whose payment nobody repeats, and ten minutes later
 		}
+		if m[1] == "OpenSession" {
+			continue // only at a provider that has to be called for a session; the load pays at MockPay
+		}
 		for _, when := range []string{":before", ":after"} {
 			if name := "activity." + m[1] + when; !table[name] {
 				t.Errorf("%s is not in the table", name)
