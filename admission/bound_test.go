@@ -148,8 +148,8 @@ func TestCheckoutsAboveTheBoundAreRefusedAtOnce(t *testing.T) {
 	b.adm.bound.enter(time.Now()) // somebody is under way
 	err := b.refusal(testKey, wish("A", 1))
 	wantRefusal(t, err, domain.CodeOverloaded)
-	if retryAfterOf(err) == 0 || b.world.starts != 0 {
-		t.Errorf("to come back after %v, %d starts", retryAfterOf(err), b.world.starts)
+	if retryAfterOf(err) == 0 || b.world.Starts != 0 {
+		t.Errorf("to come back after %v, %d starts", retryAfterOf(err), b.world.Starts)
 	}
 	b.adm.bound.leave(time.Now(), time.Millisecond, true)
 	if err := b.refusal(testKey, wish("A", 1)); err != nil {

@@ -17,20 +17,20 @@ func TestCatalog(t *testing.T) {
 		b := setup(t)
 		c := NewCatalog(b.world, b.world)
 		get := func() error { _, err := c.Sale(t.Context(), "conference"); return err }
-		if err := errors.Join(get(), get()); err != nil || b.world.saleReads != 1 {
-			t.Errorf("%v, %d reads for two questions", err, b.world.saleReads)
+		if err := errors.Join(get(), get()); err != nil || b.world.SaleReads != 1 {
+			t.Errorf("%v, %d reads for two questions", err, b.world.SaleReads)
 		}
 		time.Sleep(saleTTL)
-		b.world.saleErr = errors.New("down")
+		b.world.SaleErr = errors.New("down")
 		if err := get(); err != nil {
 			t.Errorf("a sale never changes, and yet: %v", err)
 		}
 		if _, err := c.Sale(t.Context(), "other"); err == nil || domain.CodeOf(err) == domain.CodeNotFound {
 			t.Errorf("an unreachable database says not found: %v", err)
 		}
-		b.world.saleErr = nil
-		if _, err := c.Sale(t.Context(), "No Such"); domain.CodeOf(err) != domain.CodeNotFound || b.world.saleReads != 2 {
-			t.Errorf("%v, %d reads", err, b.world.saleReads)
+		b.world.SaleErr = nil
+		if _, err := c.Sale(t.Context(), "No Such"); domain.CodeOf(err) != domain.CodeNotFound || b.world.SaleReads != 2 {
+			t.Errorf("%v, %d reads", err, b.world.SaleReads)
 		}
 	})
 }
@@ -47,8 +47,8 @@ func TestSalesThatDoNotExistCostAQuestionASecond(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if b.world.listReads != round || b.world.saleReads != 0 {
-				t.Errorf("%d thousand ids: %d questions for all sales, %d for one", round, b.world.listReads, b.world.saleReads)
+			if b.world.ListReads != round || b.world.SaleReads != 0 {
+				t.Errorf("%d thousand ids: %d questions for all sales, %d for one", round, b.world.ListReads, b.world.SaleReads)
 			}
 		}
 		ask(1)
@@ -83,7 +83,7 @@ func TestAReadingFromBeforeASaleWasMadeDoesNotHideIt(t *testing.T) {
 	c := NewCatalog(list, b.world)
 	go func() { _, _ = c.Sale(t.Context(), "somebody-elses") }()
 	<-list.arrived
-	b.world.opened[b.world.addSale(&domain.Sale{ID: "fresh", Classes: []domain.Class{{Name: "A"}}}).ID] = true
+	b.world.Opened[b.world.AddSale(&domain.Sale{ID: "fresh", Classes: []domain.Class{{Name: "A"}}}).ID] = true
 	c.Forget("fresh")
 	found := make(chan error)
 	go func() { _, err := c.Sale(t.Context(), "fresh"); found <- err }()
@@ -105,7 +105,7 @@ func TestOtherNodesLearnOfACancellation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		b.world.cancelSale("conference")
+		b.world.callOff("conference")
 		here.Forget("conference")
 		if sale, _ := here.Sale(t.Context(), "conference"); !sale.Canceled() {
 			t.Error("the node that canceled it does not know")
@@ -128,12 +128,12 @@ func TestASaleIsKeptWhileTheDatabaseIsAway(t *testing.T) {
 			}
 		}
 		get()
-		b.world.saleErr = errors.New("down")
+		b.world.SaleErr = errors.New("down")
 		time.Sleep(saleTTL)
 		get()
 		get()
-		if b.world.saleReads != 2 {
-			t.Errorf("%d reads, want one before and one after", b.world.saleReads)
+		if b.world.SaleReads != 2 {
+			t.Errorf("%d reads, want one before and one after", b.world.SaleReads)
 		}
 	})
 }

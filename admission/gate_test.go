@@ -33,7 +33,7 @@ func TestGate(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := setup(t)
 			b.stockOf(0, test.held, test.sold)
-			b.world.stockErr = test.err
+			b.world.StockErr = test.err
 			err := b.refusal(testKey, wish("A", 2))
 			if test.code == "" {
 				if b.startsNow() != 1 {
@@ -67,9 +67,9 @@ func TestGateLetsAKnownKeyThrough(t *testing.T) {
 // A key's answer stays what it was when the class sells out afterwards.
 func TestGateLetsAKeyThroughThatWasOverTheLimit(t *testing.T) {
 	b := setup(t)
-	b.world.limitReached = true
+	b.world.LimitReached = true
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeLimitReached)
-	b.world.limitReached = false
+	b.world.LimitReached = false
 	b.stockOf(0, 0, 5)
 	waitFor(t, func() bool { return b.refusal(testKey+"-other", wish("A", 1)) != nil })
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeLimitReached)
@@ -79,15 +79,15 @@ func TestGateLetsAKeyThroughThatWasOverTheLimit(t *testing.T) {
 func TestGateDoesNotAskTheDesk(t *testing.T) {
 	b := setup(t)
 	b.stockOf(0, 0, 5)
-	b.world.stateErr, b.world.startErr = errors.New("down"), errors.New("down")
+	b.world.StateErr, b.world.StartErr = errors.New("down"), errors.New("down")
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeSoldOut)
 }
 
 func TestGateStartsNothingWhereNobodyCanTell(t *testing.T) {
 	b := setup(t)
 	b.stockOf(0, 0, 5)
-	b.world.takingsErr = errors.New("down")
-	b.world.knownErr = &domain.UnknownError{Op: "look up", Err: errors.New("down")}
+	b.world.TakingsErr = errors.New("down")
+	b.world.KnownErr = &domain.UnknownError{Op: "look up", Err: errors.New("down")}
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeOverloaded)
 	if b.startsNow() != 0 {
 		t.Errorf("%d checkouts started", b.startsNow())
@@ -97,7 +97,7 @@ func TestGateStartsNothingWhereNobodyCanTell(t *testing.T) {
 // elsewhere places a checkout on another node.
 func (b *bundle) elsewhere(key, email string, quantity int64) domain.Order {
 	b.t.Helper()
-	o, err := domain.NewOrder(b.sale, b.world.keys, key, []domain.Item{{Class: "A", Quantity: quantity}}, email)
+	o, err := domain.NewOrder(b.sale, b.world.Keys, key, []domain.Item{{Class: "A", Quantity: quantity}}, email)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -124,25 +124,25 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 		{name: "a key that holds, taken by another node", email: "ann@example.com",
 			before: func(b *bundle) { b.elsewhere(testKey, "ann@example.com", 1) }},
 		{name: "a key whose hold was given back", email: "ann@example.com",
-			before: func(b *bundle) { b.world.cancel(b.elsewhere(testKey, "ann@example.com", 1).ID) }},
+			before: func(b *bundle) { b.world.GiveUp(b.elsewhere(testKey, "ann@example.com", 1).ID) }},
 		{name: "a key that was over the limit on this node", email: "eve@example.com", code: domain.CodeLimitReached,
 			before: func(b *bundle) {
 				b.checkout(testKey+"-some", wishOf("bob@example.com", 1)) // the sale is followed
-				b.world.limitReached = true
+				b.world.LimitReached = true
 				b.checkout(testKey, wishOf("eve@example.com", 1))
 			}},
 		{name: "a key that was over the limit on another node", email: "eve@example.com", code: domain.CodeLimitReached, lookups: 1,
 			before: func(b *bundle) {
 				b.sale.BuyerLimit = 3
 				b.elsewhere(testKey+"-first", "eve@example.com", 3)
-				b.world.limitReached = true
+				b.world.LimitReached = true
 				b.elsewhere(testKey, "eve@example.com", 1)
 			}},
 		{name: "a key refused on another node, for another open checkout", email: "eve@example.com", code: domain.CodeLimitReached, lookups: 1,
 			before: func(b *bundle) {
 				b.sale.OneCheckoutPerBuyer, b.sale.CheckoutLedger = true, 99
 				b.elsewhere(testKey+"-first", "eve@example.com", 1)
-				b.world.limitReached = true
+				b.world.LimitReached = true
 				b.elsewhere(testKey, "eve@example.com", 1)
 			}},
 		{name: "a new key of a buyer at the limit", email: "eve@example.com", code: domain.CodeSoldOut, lookups: 1,
@@ -151,12 +151,12 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 				b.elsewhere(testKey+"-first", "eve@example.com", 3)
 			}},
 		{name: "the takings cannot be read", email: "new@example.com", code: domain.CodeSoldOut, lookups: 1,
-			before: func(b *bundle) { b.world.takingsErr = errors.New("down") }},
+			before: func(b *bundle) { b.world.TakingsErr = errors.New("down") }},
 		{name: "the takings are not caught up with", email: "new@example.com", code: domain.CodeSoldOut, lookups: 1,
 			before: func(b *bundle) {
-				b.world.takingsPageMax = 1
+				b.world.TakingsPageMax = 1
 				for i := range gatePagesMax + 1 {
-					b.world.takings = append(b.world.takings, domain.Taking{Order: domain.OrderID{byte(i)}})
+					b.world.Taken = append(b.world.Taken, domain.Taking{Order: domain.OrderID{byte(i)}})
 				}
 			}},
 		{name: "there are too many takings", email: "new@example.com", code: domain.CodeSoldOut, lookups: 1,
@@ -168,21 +168,21 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 			if test.before != nil {
 				test.before(b)
 			}
-			b.world.limitReached = false
+			b.world.LimitReached = false
 			b.stockOf(0, 3, 2)
 			b.outdateGate()
-			b.world.lookups, b.world.starts = 0, 0
+			b.world.Lookups, b.world.Starts = 0, 0
 			err := b.refusal(testKey, wishOf(test.email, 1))
 			if test.code == "" {
 				wantHeld(t, err)
 			} else {
 				wantRefusal(t, err, test.code)
 			}
-			if b.world.lookups != test.lookups {
-				t.Errorf("%d look-ups, want %d", b.world.lookups, test.lookups)
+			if b.world.Lookups != test.lookups {
+				t.Errorf("%d look-ups, want %d", b.world.Lookups, test.lookups)
 			}
-			if refused := test.code == domain.CodeSoldOut; refused != (b.world.starts == 0) {
-				t.Errorf("the Desk was asked %d times", b.world.starts)
+			if refused := test.code == domain.CodeSoldOut; refused != (b.world.Starts == 0) {
+				t.Errorf("the Desk was asked %d times", b.world.Starts)
 			}
 		})
 	}
@@ -198,8 +198,8 @@ func TestRefusalsOfACanceledSaleCostTheLedgerNothing(t *testing.T) {
 		for i := range 100 {
 			wantRefusal(t, b.refusal(fmt.Sprintf("%s-%d", testKey, i), wish("A", 1)), domain.CodeSaleCanceled)
 		}
-		if b.world.lookups != 0 || b.world.stockReads != 1 || b.world.takingsReads != 1 {
-			t.Errorf("%d look-ups, %d and %d reads", b.world.lookups, b.world.stockReads, b.world.takingsReads)
+		if b.world.Lookups != 0 || b.world.StockReads != 1 || b.world.TakingsReads != 1 {
+			t.Errorf("%d look-ups, %d and %d reads", b.world.Lookups, b.world.StockReads, b.world.TakingsReads)
 		}
 	})
 }
@@ -211,16 +211,16 @@ func TestACanceledSaleAndASilentLedger(t *testing.T) {
 	b.cancelSale()
 	wantRefusal(t, b.refusal(testKey+"-other", wish("A", 1)), domain.CodeSaleCanceled) // the takings are here
 	b.elsewhere(testKey, "ann@example.com", 1)
-	b.world.stockErr = errors.New("down")
+	b.world.StockErr = errors.New("down")
 	b.outdateGate()
-	if err := b.refusal(testKey, wishOf("ann@example.com", 1)); err != nil || b.world.lookups != 1 {
-		t.Errorf("%v after %d look-ups", err, b.world.lookups)
+	if err := b.refusal(testKey, wishOf("ann@example.com", 1)); err != nil || b.world.Lookups != 1 {
+		t.Errorf("%v after %d look-ups", err, b.world.Lookups)
 	}
 }
 
 // cancelSale is the organiser's doing on this node.
 func (b *bundle) cancelSale() {
-	b.world.cancelSale(b.sale.ID)
+	b.world.callOff(b.sale.ID)
 	b.adm.catalog.Forget(b.sale.ID)
 }
 
@@ -238,12 +238,12 @@ func TestRefusalsCostTheLedgerNothing(t *testing.T) {
 		b := setup(t)
 		b.stockOf(0, 0, 5)
 		wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeSoldOut)
-		stockReads, takingsReads := b.world.stockReads, b.world.takingsReads
+		stockReads, takingsReads := b.world.StockReads, b.world.TakingsReads
 		for i := range 1000 {
 			wantRefusal(t, b.refusal(fmt.Sprintf("%s-%d", testKey, i), wish("A", 1)), domain.CodeSoldOut)
 		}
-		if b.world.lookups != 0 || b.world.stockReads != stockReads || b.world.takingsReads != takingsReads {
-			t.Errorf("%d look-ups, %d and %d more reads", b.world.lookups, b.world.stockReads-stockReads, b.world.takingsReads-takingsReads)
+		if b.world.Lookups != 0 || b.world.StockReads != stockReads || b.world.TakingsReads != takingsReads {
+			t.Errorf("%d look-ups, %d and %d more reads", b.world.Lookups, b.world.StockReads-stockReads, b.world.TakingsReads-takingsReads)
 		}
 	})
 }
@@ -260,8 +260,8 @@ func TestGateReadsTheTakingsAfterTheLevels(t *testing.T) {
 	if judged, refusal := gate.judge(t.Context(), b.sale, &order); judged != letThrough {
 		t.Errorf("%v %v", judged, refusal)
 	}
-	if b.world.takingsReads != 1 {
-		t.Errorf("%d reads of the takings", b.world.takingsReads)
+	if b.world.TakingsReads != 1 {
+		t.Errorf("%d reads of the takings", b.world.TakingsReads)
 	}
 }
 
@@ -312,8 +312,8 @@ func TestASoldOutHoldOutdatesTheReadUnderWay(t *testing.T) {
 		synctest.Wait()
 		b.stockOf(0, 5, 0)
 		gate.learn(b.sale, b.gateOrder(1), domain.Hold{Outcome: domain.HoldSoldOut})
-		if judged := judge(); judged != refused || b.world.stockReads != 3 {
-			t.Errorf("%v after %d reads", judged, b.world.stockReads)
+		if judged := judge(); judged != refused || b.world.StockReads != 3 {
+			t.Errorf("%v after %d reads", judged, b.world.StockReads)
 		}
 	})
 }
@@ -323,7 +323,7 @@ func TestASoldOutHoldOutdatesTheReadUnderWay(t *testing.T) {
 func TestAHoldOfThisNodeIsKnownAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.world.startBlock = make(chan struct{})
+		b.world.StartBlock = make(chan struct{})
 		first := make(chan error)
 		go func() { first <- b.refusal(testKey, wishOf("ann@example.com", 2)) }()
 		synctest.Wait()    // let through, and on its way to the ledger
@@ -331,12 +331,12 @@ func TestAHoldOfThisNodeIsKnownAtOnce(t *testing.T) {
 		b.outdateGate()
 		wantRefusal(t, b.refusal(testKey+"-2", wish("A", 1)), domain.CodeSoldOut)
 		b.stockOf(0, 3, 0) // two came back
-		close(b.world.startBlock)
+		close(b.world.StartBlock)
 		if err := <-first; err != nil {
 			t.Fatal(err)
 		}
-		if err := b.refusal(testKey, wishOf("ann@example.com", 2)); err != nil || b.world.lookups != 0 {
-			t.Errorf("%v after %d look-ups", err, b.world.lookups)
+		if err := b.refusal(testKey, wishOf("ann@example.com", 2)); err != nil || b.world.Lookups != 0 {
+			t.Errorf("%v after %d look-ups", err, b.world.Lookups)
 		}
 	})
 }
@@ -346,7 +346,7 @@ func TestAFreedHoldReopensTheGate(t *testing.T) {
 		b := setup(t)
 		order := b.elsewhere(testKey, "ann@example.com", 5)
 		wantRefusal(t, b.refusal(testKey+"-2", wish("A", 5)), domain.CodeSoldOut)
-		b.world.cancel(order.ID)
+		b.world.GiveUp(order.ID)
 		// Whoever comes next may still be refused by the old answer, and has it renewed.
 		freed := time.Now()
 		for b.refusal(testKey+"-3", wish("A", 5)) != nil {
@@ -373,16 +373,16 @@ func TestGateRenewsItsAnswerInTime(t *testing.T) {
 		if judge() != refused {
 			t.Fatal("let through")
 		}
-		reads := b.world.stockReads
+		reads := b.world.StockReads
 		b.stockOf(0, 0, 0) // a hold was given back
-		if judge() != refused || b.world.stockReads != reads {
+		if judge() != refused || b.world.StockReads != reads {
 			t.Error("the ledger was asked again within gateRefreshAge")
 		}
 		time.Sleep(gateRefreshAge)
 		judge() // has it renewed
 		synctest.Wait()
-		if judge() != letThrough || b.world.stockReads != reads+1 {
-			t.Errorf("refused by an old answer, after %d reads", b.world.stockReads-reads)
+		if judge() != letThrough || b.world.StockReads != reads+1 {
+			t.Errorf("refused by an old answer, after %d reads", b.world.StockReads-reads)
 		}
 	})
 }
@@ -399,8 +399,8 @@ func TestGateWaitsForASlowLedger(t *testing.T) {
 		go judge()
 		time.Sleep(GateMaxAge + time.Millisecond)
 		b.stockOf(0, 0, 0) // a hold was given back, and the read under way does not show it
-		if judged := judge(); judged != letThrough || b.world.stockReads != 2 {
-			t.Errorf("%v after %d reads: refused by an old answer, or not by the next one", judged, b.world.stockReads)
+		if judged := judge(); judged != letThrough || b.world.StockReads != 2 {
+			t.Errorf("%v after %d reads: refused by an old answer, or not by the next one", judged, b.world.StockReads)
 		}
 	})
 }
@@ -414,9 +414,9 @@ type slowBooks struct {
 
 func (s *slowBooks) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
 	levels, err := s.world.Stock(ctx, sale)
-	s.mu.Lock()
-	delay := s.delays[min(s.stockReads, len(s.delays))-1]
-	s.mu.Unlock()
+	s.Mu.Lock()
+	delay := s.delays[min(s.StockReads, len(s.delays))-1]
+	s.Mu.Unlock()
 	time.Sleep(delay)
 	return levels, err
 }
@@ -449,11 +449,11 @@ func TestGateForgetsIdleSales(t *testing.T) {
 		b.adm.gate.takingsMax = 1
 		refuse := func(want int) {
 			t.Helper()
-			b.world.lookups = 0
+			b.world.Lookups = 0
 			b.outdateGate()
 			wantRefusal(t, b.refusal(testKey+"-2", wish("A", 1)), domain.CodeSoldOut)
-			if b.world.lookups != want {
-				t.Errorf("%d look-ups, want %d", b.world.lookups, want)
+			if b.world.Lookups != want {
+				t.Errorf("%d look-ups, want %d", b.world.Lookups, want)
 			}
 		}
 		other := &saleGate{}
@@ -484,26 +484,26 @@ func TestGateAgreesWithTheLedger(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			b := setup(t)
-			b.world.takingsPageMax = 1 + random.IntN(4)
+			b.world.TakingsPageMax = 1 + random.IntN(4)
 			b.sale.BuyerLimit = 1 + random.Int64N(6)
 			var orders []domain.Order
 			for i := range 60 {
 				email := fmt.Sprintf("buyer-%d@example.com", random.IntN(8))
 				key := fmt.Sprintf("%s-%d", testKey, i)
 				quantity := 1 + random.Int64N(b.sale.BuyerLimit)
-				o, err := domain.NewOrder(b.sale, b.world.keys, key, []domain.Item{{Class: "A", Quantity: quantity}}, email)
+				o, err := domain.NewOrder(b.sale, b.world.Keys, key, []domain.Item{{Class: "A", Quantity: quantity}}, email)
 				if err != nil {
 					t.Fatal(err)
 				}
 				orders = append(orders, o)
-				b.world.limitReached = b.world.takenBy(o.Buyer, stillHeld)+quantity > b.sale.BuyerLimit
+				b.world.LimitReached = b.world.takenBy(o.Buyer, stillHeld)+quantity > b.sale.BuyerLimit
 				switch random.IntN(5) {
 				case 0:
 					b.checkout(key, wishOf(email, quantity))
 				case 1, 2:
 					b.elsewhere(key, email, quantity)
 				case 3:
-					b.world.cancel(orders[random.IntN(len(orders))].ID)
+					b.world.GiveUp(orders[random.IntN(len(orders))].ID)
 				}
 				if random.IntN(3) == 0 {
 					b.compareWithTheLedger(orders)
@@ -516,7 +516,7 @@ func TestGateAgreesWithTheLedger(t *testing.T) {
 
 func (b *bundle) compareWithTheLedger(orders []domain.Order) {
 	b.t.Helper()
-	reads := len(b.world.takings)/(gatePagesMax*b.world.takingsPageMax) + 1
+	reads := len(b.world.Taken)/(gatePagesMax*b.world.TakingsPageMax) + 1
 	for caughtUp := false; !caughtUp; reads-- {
 		if reads == 0 {
 			b.t.Fatal("the gate does not catch up with the takings")
@@ -531,7 +531,7 @@ func (b *bundle) compareWithTheLedger(orders []domain.Order) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		short := b.world.stock[o.Lines[0].Ledger].Available < o.Quantity()
+		short := b.world.Levels[o.Lines[0].Ledger].Available < o.Quantity()
 		judged, _ := b.adm.gate.judge(b.t.Context(), b.sale, o)
 		switch {
 		case judged == doubtful && short && b.world.takenBy(o.Buyer, everTaken)+o.Quantity() > b.sale.BuyerLimit: // the ledger is asked
@@ -548,10 +548,10 @@ func stillHeld(s *domain.CheckoutState) bool { return s.Status == domain.OrderHe
 func everTaken(*domain.CheckoutState) bool   { return true }
 
 func (w *world) takenBy(buyer domain.BuyerID, counts func(*domain.CheckoutState) bool) (n int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, t := range w.takings {
-		if t.Buyer == buyer && counts(w.states[t.Order]) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	for _, t := range w.Taken {
+		if t.Buyer == buyer && counts(w.States[t.Order]) {
 			n += t.Quantity
 		}
 	}
@@ -573,11 +573,11 @@ func TestGateNeverRefusesAKeyThatThisNodeHolds(t *testing.T) {
 				if err := b.refusal(key, body); err != nil {
 					t.Errorf("%s holds, and heard %v", key, err)
 				}
-				o, err := domain.NewOrder(b.sale, b.world.keys, key, []domain.Item{{Class: "A", Quantity: 1}}, fmt.Sprintf("b%d@example.com", i))
+				o, err := domain.NewOrder(b.sale, b.world.Keys, key, []domain.Item{{Class: "A", Quantity: 1}}, fmt.Sprintf("b%d@example.com", i))
 				if err != nil {
 					t.Error(err)
 				}
-				b.world.cancel(o.ID)
+				b.world.GiveUp(o.ID)
 			}
 		})
 	}

@@ -12,8 +12,8 @@ import (
 
 func TestKeyLookupsOfTheGateAreBounded(t *testing.T) {
 	b := setup(t, func(o *Options) { o.InFlightMax = 1 })
-	b.world.setStock(b.sale.Classes[0].Ledger, 0, 5)
-	b.world.takingsErr = errors.New("down") // every key is looked up
+	b.world.SetStock(b.sale.Classes[0].Ledger, 0, 5)
+	b.world.TakingsErr = errors.New("down") // every key is looked up
 	b.adm.lookups <- struct{}{}             // somebody is asking
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeOverloaded)
 	<-b.adm.lookups
@@ -34,8 +34,8 @@ func TestASaleThatHasNotOpened(t *testing.T) {
 		"a key that another node held": {before: func(b *bundle) { b.elsewhere(testKey, "ann@example.com", 1) }, key: testKey},
 		"another key of its buyer":     {before: func(b *bundle) { b.elsewhere(testKey, "ann@example.com", 1) }, key: testKey + "-2", code: domain.CodeNotOpen},
 		"of a buyer at the limit":      {before: func(b *bundle) { b.elsewhere(testKey, "ann@example.com", 5) }, key: testKey + "-2", code: domain.CodeNotOpen},
-		"while the ledger is silent":   {before: func(b *bundle) { b.world.stockErr = errors.New("down") }, key: testKey, code: domain.CodeNotOpen},
-		"and is canceled":              {before: func(b *bundle) { b.world.cancelSale(b.sale.ID) }, key: testKey, code: domain.CodeSaleCanceled},
+		"while the ledger is silent":   {before: func(b *bundle) { b.world.StockErr = errors.New("down") }, key: testKey, code: domain.CodeNotOpen},
+		"and is canceled":              {before: func(b *bundle) { b.world.callOff(b.sale.ID) }, key: testKey, code: domain.CodeSaleCanceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestASaleThatHasNotOpened(t *testing.T) {
 				}
 				r := Request{SaleID: b.sale.ID, Key: test.key, Items: wishOf("", 1).items, Email: "ann@example.com"}
 				answer, err := b.adm.Hold(t.Context(), r)
-				b.world.starts = 0
+				b.world.Starts = 0
 				atOnce := b.adm.RefuseAtOnce(t.Context(), &r)
 				if test.code == "" {
 					if err != nil || atOnce != nil || !answer.Replayed {
@@ -59,11 +59,11 @@ func TestASaleThatHasNotOpened(t *testing.T) {
 				if test.code == domain.CodeNotOpen && refusal.RetryAfter != 90*time.Minute {
 					t.Errorf("to come back after %v", refusal.RetryAfter)
 				}
-				if b.world.lookups != 0 || b.world.starts != 0 {
-					t.Errorf("%d look-ups, %d checkouts", b.world.lookups, b.world.starts)
+				if b.world.Lookups != 0 || b.world.Starts != 0 {
+					t.Errorf("%d look-ups, %d checkouts", b.world.Lookups, b.world.Starts)
 				}
 				time.Sleep(90 * time.Minute)
-				b.world.stockErr = nil
+				b.world.StockErr = nil
 				if _, err := b.adm.Hold(t.Context(), r); test.code == domain.CodeNotOpen && err != nil && domain.CodeOf(err) != domain.CodeSoldOut {
 					t.Errorf("once it has opened: %v", err)
 				}

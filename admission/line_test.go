@@ -62,8 +62,8 @@ func TestACheckoutWaitsForItsTurn(t *testing.T) {
 				if took := time.Since(began); took != c.took {
 					t.Errorf("answered after %v, want %v", took, c.took)
 				}
-				if b.world.starts != c.starts {
-					t.Errorf("%d starts, want %d", b.world.starts, c.starts)
+				if b.world.Starts != c.starts {
+					t.Errorf("%d starts, want %d", b.world.Starts, c.starts)
 				}
 				if c.code == "" {
 					wantHeld(t, err)
@@ -244,8 +244,8 @@ func TestARushIsAnsweredInTurn(t *testing.T) {
 		if held != 5 || soldOut != buyers-5 {
 			t.Errorf("%d hold and %d hear that it is sold out, want 5 and all others", held, soldOut)
 		}
-		if b.world.starts > 5+2 {
-			t.Errorf("%d were started for 5 seats", b.world.starts)
+		if b.world.Starts > 5+2 {
+			t.Errorf("%d were started for 5 seats", b.world.Starts)
 		}
 	})
 }

@@ -119,7 +119,7 @@ func TestWhatIsNotYetTheEngines(t *testing.T) {
 	for name, ask := range map[string]func(b *bundle) error{
 		"a room without its database": func(b *bundle) error { return b.tokenRefusal("token", wish("A", 1)) },
 		"a catalog without its database": func(b *bundle) error {
-			b.world.saleErr = &domain.Error{Code: domain.CodeOverloaded}
+			b.world.SaleErr = &domain.Error{Code: domain.CodeOverloaded}
 			return b.refusal(testKey, wish("A", 1))
 		},
 	} {
@@ -136,9 +136,9 @@ func TestWhatIsNotYetTheEngines(t *testing.T) {
 func TestLoadOfANode(t *testing.T) {
 	b := setup(t, func(o *Options) { o.InFlightMax = 7 })
 	wantHeld(t, b.refusal(testKey, wish("A", 2)))
-	b.world.startErr = &domain.UnknownError{Op: "hold", Err: errors.New("the ledger is away")}
+	b.world.StartErr = &domain.UnknownError{Op: "hold", Err: errors.New("the ledger is away")}
 	wantRefusal(t, b.refusal(testKey+"-1", wish("A", 1)), domain.CodeUnknown)
-	b.world.startErr = &domain.Error{Code: domain.CodeOverloaded}
+	b.world.StartErr = &domain.Error{Code: domain.CodeOverloaded}
 	wantRefusal(t, b.refusal(testKey+"-2", wish("A", 1)), domain.CodeOverloaded)
 	if _, err := b.adm.Pay(t.Context(), domain.PaymentEvent{}); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Fatal(err) // also a no is an answer of the engine

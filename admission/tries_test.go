@@ -25,10 +25,10 @@ func anotherNode(b *bundle, r *rooms, change ...func(*Options)) *bundle {
 // the gates of nodes are named, they have read before that there is enough.
 func (b *bundle) rush(available int64, deceived ...*bundle) {
 	b.t.Helper()
-	sale := b.world.sales["rush"]
+	sale := b.world.SalesByID["rush"]
 	ledger := sale.Classes[0].Ledger
 	if len(deceived) > 0 {
-		b.world.setStock(ledger, 0, 0)
+		b.world.SetStock(ledger, 0, 0)
 		for _, node := range deceived {
 			gate := node.adm.gate
 			s := gate.of(sale.ID)
@@ -40,15 +40,15 @@ func (b *bundle) rush(available int64, deceived ...*bundle) {
 			}
 		}
 	}
-	b.world.setStock(ledger, sale.Classes[0].Capacity-available, 0)
+	b.world.SetStock(ledger, sale.Classes[0].Capacity-available, 0)
 }
 
 // ordersOfRush counts the orders of sale rush by how they stand.
 func (w *world) ordersOfRush() map[domain.OrderStatus]int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
 	count := make(map[domain.OrderStatus]int)
-	for _, state := range w.states {
+	for _, state := range w.States {
 		if state.SaleID == "rush" {
 			count[state.Status]++
 		}
@@ -66,7 +66,7 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 		"sold out": {func(b *bundle, nodes ...*bundle) { b.rush(0, nodes...) }, domain.CodeSoldOut},
 		"over the limit": {func(b *bundle, nodes ...*bundle) {
 			b.rush(5, nodes...)
-			b.world.limitReached = true
+			b.world.LimitReached = true
 		}, domain.CodeLimitReached},
 	}
 	for name, refusal := range refusals {
@@ -86,7 +86,7 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 						refusal.refuse(b, b)
 						wantRefusal(t, b.tokenRefusal(token, wish("A", 2)), refusal.code)
 
-						b.world.limitReached = false
+						b.world.LimitReached = false
 						b.rush(5, node)
 						held, err := node.byToken(token, again)
 						if err != nil {
@@ -144,7 +144,7 @@ func TestATokenThatTookSomethingIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.world.cancel(held.Order.ID)
+	b.world.GiveUp(held.Order.ID)
 	for _, node := range []*bundle{b, anotherNode(b, r)} {
 		again, err := node.byToken(token, wish("A", 2))
 		wantRefusal(t, node.tokenRefusal(token, wish("A", 1)), domain.CodeKeyReused)
@@ -161,11 +161,11 @@ func TestATokenThatTookSomethingIsUsed(t *testing.T) {
 func TestTheTriesOfATokenAreBounded(t *testing.T) {
 	b, r := roomSetup(t)
 	token := r.admitted()
-	b.world.limitReached = true
+	b.world.LimitReached = true
 	for range triesMax {
 		wantRefusal(t, b.tokenRefusal(token, wish("A", 1)), domain.CodeLimitReached)
 	}
-	b.world.limitReached = false
+	b.world.LimitReached = false
 	for _, node := range []*bundle{b, anotherNode(b, r)} {
 		if refusal := wantRefusal(t, node.tokenRefusal(token, wish("A", 1)), domain.CodeKeyReused); refusal.Detail == "" {
 			t.Error("nothing says what to do")
@@ -185,11 +185,11 @@ func TestNoTryBeginsBeforeTheLastIsRefused(t *testing.T) {
 		code domain.Code
 	}{
 		"the Desk does not know": {
-			func(w *world) { w.startErr = &domain.UnknownError{Op: "hold"} }, func(w *world) { w.startErr = nil }, wish("A", 2), domain.CodeUnknown},
+			func(w *world) { w.StartErr = &domain.UnknownError{Op: "hold"} }, func(w *world) { w.StartErr = nil }, wish("A", 2), domain.CodeUnknown},
 		"the first request is under way": {
-			func(w *world) { w.startErr = &domain.Error{Code: domain.CodeInFlight} }, func(w *world) { w.startErr = nil }, wish("A", 2), domain.CodeInFlight},
+			func(w *world) { w.StartErr = &domain.Error{Code: domain.CodeInFlight} }, func(w *world) { w.StartErr = nil }, wish("A", 2), domain.CodeInFlight},
 		"another wish, and nobody tells how the last one stands": {
-			func(w *world) { w.stateErr = &domain.UnknownError{Op: "state"} }, func(w *world) { w.stateErr = nil }, wish("A", 1), domain.CodeUnknown},
+			func(w *world) { w.StateErr = &domain.UnknownError{Op: "state"} }, func(w *world) { w.StateErr = nil }, wish("A", 1), domain.CodeUnknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestATokenMakesOneOrder(t *testing.T) {
 			if i := random.IntN(2 * nodesMax); i < nodesMax {
 				nodes[i] = newNode()
 			}
-			b.world.limitReached = random.IntN(5) == 0
+			b.world.LimitReached = random.IntN(5) == 0
 			if b.world.ordersOfRush()[domain.OrderHeld] == 0 {
 				b.rush(random.Int64N(3), nodes...)
 			}

@@ -52,17 +52,17 @@ func setupAdmission(t testing.TB, admit func(*admission.Options), change ...func
 		t.Fatal(err)
 	}
 	w := newWorld(keys)
-	sale := w.addSale(&domain.Sale{
+	sale := w.AddSale(&domain.Sale{
 		ID: "conference", Name: "Conference", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute,
 		Classes:   []domain.Class{{Name: "A", PriceMinor: 6500, Capacity: 5}, {Name: "B", PriceMinor: 3500, Capacity: 50}},
 		Perk:      &domain.Perk{Name: "T-shirt", Capacity: 3},
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 	})
-	soon := w.addSale(&domain.Sale{
+	soon := w.AddSale(&domain.Sale{
 		ID: "soon", Name: "Soon", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute,
 		Classes: []domain.Class{{Name: "A", PriceMinor: 1, Capacity: 5}}, OpensAt: time.Now().Add(90 * time.Minute),
 	})
-	w.opened[sale.ID], w.opened[soon.ID] = true, true
+	w.Opened[sale.ID], w.Opened[soon.ID] = true, true
 
 	registry := prometheus.NewRegistry()
 	log := &bytes.Buffer{}
@@ -275,8 +275,8 @@ func TestBadInputIsAClearProblem(t *testing.T) {
 			if test.field != "" && (len(p.Errors) == 0 || p.Errors[0].Field != test.field) {
 				t.Errorf("errors %+v, want field %q", p.Errors, test.field)
 			}
-			if b.world.starts != 0 {
-				t.Errorf("%d checkouts were started by a bad request", b.world.starts)
+			if b.world.Starts != 0 {
+				t.Errorf("%d checkouts were started by a bad request", b.world.Starts)
 			}
 			if strings.Contains(b.log.String(), "buyer-7") {
 				t.Errorf("an address got into the log: %s", b.log)
@@ -311,7 +311,7 @@ func TestCheckoutContract(t *testing.T) {
 	var v CheckoutView
 	decode(t, first, &v)
 	if v.Status != domain.OrderHeld || v.Amount != 13000 || v.Currency != "EUR" || v.PaymentSession != "ps_"+v.Order.String() ||
-		v.PaymentURL != "https://pay.example/"+v.Order.String() || v.Token != b.world.keys.OrderToken(v.Order) || v.HoldExpiresAt.IsZero() {
+		v.PaymentURL != "https://pay.example/"+v.Order.String() || v.Token != b.world.Keys.OrderToken(v.Order) || v.HoldExpiresAt.IsZero() {
 		t.Errorf("answer %+v", v)
 	}
 	if first.Header().Get("Location") != "/v1/orders/"+v.Order.String() || first.Header().Get("Cache-Control") != "no-store" {
@@ -360,7 +360,7 @@ func TestCheckoutFailuresOfTheDesk(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := setup(t)
-			b.world.startErr = test.err
+			b.world.StartErr = test.err
 			w := b.checkout(testKey, wish("A", 1))
 			wantProblem(t, w, test.status, test.code)
 			if got := w.Header().Get("Retry-After"); got != test.retryAfter {
@@ -375,17 +375,17 @@ func TestCheckoutFailuresOfTheDesk(t *testing.T) {
 
 func TestCheckoutsInFlightAreBounded(t *testing.T) {
 	b := setupAdmission(t, func(o *admission.Options) { o.InFlightMax = 1 })
-	b.world.startBlock = make(chan struct{})
+	b.world.StartBlock = make(chan struct{})
 	done := make(chan *httptest.ResponseRecorder)
 	go func() { done <- b.checkout(testKey, wish("A", 1)) }()
-	waitFor(t, func() bool { b.world.mu.Lock(); defer b.world.mu.Unlock(); return b.world.starts == 1 })
+	waitFor(t, func() bool { b.world.Mu.Lock(); defer b.world.Mu.Unlock(); return b.world.Starts == 1 })
 
 	refused := b.checkout(testKey+"-2", wish("A", 1))
 	wantProblem(t, refused, 503, domain.CodeOverloaded)
 	if refused.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	close(b.world.startBlock)
+	close(b.world.StartBlock)
 	if w := <-done; w.Code != http.StatusCreated {
 		t.Errorf("the first one: %d %s", w.Code, w.Body)
 	}
@@ -401,35 +401,35 @@ func TestOrderStatus(t *testing.T) {
 	}{
 		{"held", func(*bundle, domain.OrderID) {}, domain.OrderHeld,
 			[]string{"hold_expires_at", "payment_url", "payment_session"}, []string{"tickets", "paid_at"}},
-		{"paid", func(b *bundle, id domain.OrderID) { b.world.pay(b.world.states[id]) }, domain.OrderPaid,
+		{"paid", func(b *bundle, id domain.OrderID) { b.world.pay(b.world.States[id]) }, domain.OrderPaid,
 			[]string{"tickets", "perk", "paid_at"}, []string{"payment_url", "hold_expires_at"}},
 		{"paid, its checkout long gone", func(b *bundle, id domain.OrderID) {
-			b.world.pay(b.world.states[id])
-			delete(b.world.states, id)
+			b.world.pay(b.world.States[id])
+			delete(b.world.States, id)
 		}, domain.OrderPaid, []string{"tickets"}, nil},
-		{"failed", func(b *bundle, id domain.OrderID) { b.world.states[id].Status = domain.OrderFailed }, domain.OrderFailed,
+		{"failed", func(b *bundle, id domain.OrderID) { b.world.States[id].Status = domain.OrderFailed }, domain.OrderFailed,
 			nil, []string{"tickets", "payment_url"}},
-		{"expired", func(b *bundle, id domain.OrderID) { b.world.states[id].Status = domain.OrderExpired }, domain.OrderExpired, nil, nil},
+		{"expired", func(b *bundle, id domain.OrderID) { b.world.States[id].Status = domain.OrderExpired }, domain.OrderExpired, nil, nil},
 		{"expired, late money under way back", func(b *bundle, id domain.OrderID) {
-			b.world.states[id].Status = domain.OrderExpired
+			b.world.States[id].Status = domain.OrderExpired
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now()}}
 		}, domain.OrderRefunding, nil, []string{"refunded_at", "tickets"}},
 		{"canceled, late money given back", func(b *bundle, id domain.OrderID) {
-			b.world.states[id].Status = domain.OrderCanceled
+			b.world.States[id].Status = domain.OrderCanceled
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
 		}, domain.OrderRefunded, []string{"refunded_at"}, []string{"tickets"}},
 		{"paid when nothing was left, given back", func(b *bundle, id domain.OrderID) {
-			b.world.states[id].Status = domain.OrderRefunding
+			b.world.States[id].Status = domain.OrderRefunding
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
 		}, domain.OrderRefunded, []string{"refunded_at"}, []string{"tickets"}},
 		{"the same, before the refund is noted", func(b *bundle, id domain.OrderID) {
-			b.world.states[id].Status = domain.OrderRefunding
+			b.world.States[id].Status = domain.OrderRefunding
 		}, domain.OrderRefunding, nil, []string{"refunded_at", "tickets"}},
 		{"held, a wrong amount refunded", func(b *bundle, id domain.OrderID) {
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
 		}, domain.OrderHeld, []string{"payment_url"}, nil},
 		{"refunded by the organiser", func(b *bundle, id domain.OrderID) {
-			b.world.pay(b.world.states[id])
+			b.world.pay(b.world.States[id])
 			b.world.sold[id].Status = domain.OrderRefunded
 		}, domain.OrderRefunded, []string{"paid_at"}, []string{"tickets"}},
 	}
@@ -479,7 +479,7 @@ func TestOrderNeedsItsOwnToken(t *testing.T) {
 			t.Run(name+" "+r.method+" "+r.path, func(t *testing.T) { wantProblem(t, b.do(r), 404, domain.CodeNotFound) })
 		}
 	}
-	if b.world.states[id].Status != domain.OrderHeld {
+	if b.world.States[id].Status != domain.OrderHeld {
 		t.Error("a stranger canceled the order")
 	}
 }
@@ -489,7 +489,7 @@ func TestTheKeyOfTheWayBackGetsTheOrdersToken(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)
 	other, _ := b.held(testKey + "-other")
-	key := b.world.keys.WayBackKey(id, time.Now().Add(time.Hour))
+	key := b.world.Keys.WayBackKey(id, time.Now().Add(time.Hour))
 	ask := func(key string) *httptest.ResponseRecorder {
 		return b.do(request{method: "POST", path: "/v1/orders/" + id.String() + "/token", header: bearerOf(key)})
 	}
@@ -499,7 +499,7 @@ func TestTheKeyOfTheWayBackGetsTheOrdersToken(t *testing.T) {
 		t.Fatalf("HTTP %d: %s", w.Code, w.Body)
 	}
 	for name, wrong := range map[string]string{
-		"too old": b.world.keys.WayBackKey(id, time.Now()), "another order's": b.world.keys.WayBackKey(other, time.Now().Add(time.Hour)),
+		"too old": b.world.Keys.WayBackKey(id, time.Now()), "another order's": b.world.Keys.WayBackKey(other, time.Now().Add(time.Hour)),
 		"cut": key[1:], "none": "", "the organiser's token": testAdminToken,
 	} {
 		t.Run(name, func(t *testing.T) { wantProblem(t, ask(wrong), 404, domain.CodeNotFound) })
@@ -521,7 +521,7 @@ func TestOrderThatNeverWas(t *testing.T) {
 		t.Run(string(status), func(t *testing.T) {
 			b := setup(t)
 			id, token := b.held(testKey)
-			b.world.states[id].Status = status
+			b.world.States[id].Status = status
 			wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), want.status, want.code)
 		})
 	}
@@ -536,9 +536,9 @@ func TestCancel(t *testing.T) {
 	if want := `{"order":"` + id.String() + `","status":"canceled"}`; w.Code != 200 || strings.TrimSpace(w.Body.String()) != want {
 		t.Errorf("%d %s, want %s", w.Code, w.Body, want)
 	}
-	b.world.pay(b.world.states[id])
+	b.world.pay(b.world.States[id])
 	wantProblem(t, b.do(cancel), 409, domain.CodeAlreadyPaid)
-	delete(b.world.states, id) // retention
+	delete(b.world.States, id) // retention
 	wantProblem(t, b.do(cancel), 409, domain.CodeAlreadyPaid)
 }
 
@@ -551,7 +551,7 @@ func TestTicketQR(t *testing.T) {
 		return b.do(request{method: "GET", path: "/v1/orders/" + id.String() + "/tickets/" + number + "/qr", header: header})
 	}
 	wantProblem(t, get("1", ""), 404, domain.CodeNotFound) // not paid yet
-	b.world.pay(b.world.states[id])
+	b.world.pay(b.world.States[id])
 	for _, test := range []struct{ accept, contentType, start string }{
 		{"", "image/svg+xml", "<svg "}, {"image/*", "image/svg+xml", "<svg "}, {"image/png", "image/png", "\x89PNG"},
 	} {
@@ -599,7 +599,7 @@ func TestSaleContract(t *testing.T) {
 	if list.Code != 200 || len(sales.Sales) != 2 {
 		t.Errorf("%d %s", list.Code, list.Body)
 	}
-	b.world.stockErr = errors.New("down")
+	b.world.StockErr = errors.New("down")
 	waitFor(t, func() bool { return b.do(request{method: "GET", path: "/v1/sales/conference"}).Code == 503 })
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/sales/conference"}), 503, domain.CodeOverloaded)
 }
@@ -632,7 +632,7 @@ func TestOrganiser(t *testing.T) {
 	b.world.refundErr = &domain.Error{Code: domain.CodeNotPaid}
 	wantProblem(t, b.do(refund), 409, domain.CodeNotPaid)
 	b.world.refundErr = nil
-	b.world.pay(b.world.states[id])
+	b.world.pay(b.world.States[id])
 
 	orders := b.do(request{method: "GET", path: "/v1/sales/conference/orders?limit=1", header: header})
 	var page OrdersView
@@ -723,10 +723,10 @@ func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
 	foreign := *cookies[0]
 	foreign.Name = domain.HeldCookieName("soon")
 
-	b.world.limitReached = true
+	b.world.LimitReached = true
 	var strangers []string
 	for _, open := range []bool{false, true} {
-		b.world.checkoutOpen = open
+		b.world.CheckoutOpen = open
 		for name, cookies := range map[string][]*http.Cookie{"without a cookie": nil, "with a forged one": {&forged}, "with another sale's": {&foreign}} {
 			t.Run(fmt.Sprintf("%s, checkout open %t", name, open), func(t *testing.T) {
 				var p Problem
@@ -896,11 +896,11 @@ func TestAPaidOrderIsNotShownWithoutItsTickets(t *testing.T) {
 	database := &awayAfter{}
 	b := setup(t, func(o *Options) { database.Orders, o.Orders = o.Orders, database })
 	id, token := b.held(testKey)
-	b.world.mu.Lock()
-	state := b.world.states[id]
+	b.world.Mu.Lock()
+	state := b.world.States[id]
 	state.Status = domain.OrderPaid
-	b.world.states[id] = state
-	b.world.mu.Unlock()
+	b.world.States[id] = state
+	b.world.Mu.Unlock()
 	database.asked.Store(0)
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), 503, domain.CodeOverloaded)
 }

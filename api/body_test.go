@@ -61,7 +61,7 @@ func TestBodiesHaveOneReading(t *testing.T) {
 			if tt.field != "" && !slices.ContainsFunc(p.Errors, func(e FieldError) bool { return e.Field == tt.field }) {
 				t.Errorf("errors %+v, want field %q", p.Errors, tt.field)
 			}
-			if b.world.starts != 0 {
+			if b.world.Starts != 0 {
 				t.Error("a checkout was started")
 			}
 		})

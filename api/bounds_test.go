@@ -174,7 +174,7 @@ func TestFailuresOfOursAreAlwaysLogged(t *testing.T) {
 	})
 	const failures = 3 * logLinesMax
 	for n := range failures {
-		b.world.setStock(b.sale.Classes[1].Ledger, 0, 0)
+		b.world.SetStock(b.sale.Classes[1].Ledger, 0, 0)
 		wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, n), wish("B", 1)), 500, domain.CodeInternal)
 	}
 	if got := strings.Count(b.log.String(), `"code":"internal"`); got != failures {

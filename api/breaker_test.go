@@ -15,16 +15,16 @@ import (
 func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	b := setup(t)
 	id, _ := b.held(testKey)
-	b.world.startErr = &domain.UnknownError{Op: "hold", ID: "1", Err: errors.New("no answer")}
+	b.world.StartErr = &domain.UnknownError{Op: "hold", ID: "1", Err: errors.New("no answer")}
 	for n := range admission.InFlightMin {
 		wantProblem(t, b.checkout(fmt.Sprintf("%s-%d", testKey, n), wish("A", 1)), 503, domain.CodeUnknown)
 	}
-	starts := b.world.starts
+	starts := b.world.Starts
 	w := b.checkout(testKey+"-more", wish("A", 1))
 	if wantProblem(t, w, 503, domain.CodeOverloaded); w.Header().Get("Retry-After") != "2" {
 		t.Errorf("Retry-After %q, want for how long nothing is sent", w.Header().Get("Retry-After"))
 	}
-	if b.world.starts != starts {
+	if b.world.Starts != starts {
 		t.Error("the engine was asked all the same")
 	}
 	var sale SaleView

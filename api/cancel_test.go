@@ -98,8 +98,8 @@ func TestOrganiserCancelsAnOrder(t *testing.T) {
 		want   string
 	}{
 		{"held", nil, nil, 200, `"canceled"`},
-		{"paid", func(b *bundle, id domain.OrderID) { b.world.pay(b.world.states[id]) }, nil, 202, `"refunding"`},
-		{"expired", func(b *bundle, id domain.OrderID) { b.world.states[id].Status = domain.OrderExpired }, nil, 200, `"expired"`},
+		{"paid", func(b *bundle, id domain.OrderID) { b.world.pay(b.world.States[id]) }, nil, 202, `"refunding"`},
+		{"expired", func(b *bundle, id domain.OrderID) { b.world.States[id].Status = domain.OrderExpired }, nil, 200, `"expired"`},
 		{"of another sale", nil, func(id string) string { return "/v1/sales/soon/orders/" + id + "/cancel" }, 404, "not_found"},
 		{"unknown", nil, func(string) string { return "/v1/sales/conference/orders/" + strings.Repeat("ab", 15) + "00/cancel" }, 404, "not_found"},
 		{"no id at all", nil, func(string) string { return "/v1/sales/conference/orders/x/cancel" }, 404, "not_found"},
@@ -135,7 +135,7 @@ func TestOnlyTheOrganiserCancels(t *testing.T) {
 	} {
 		wantProblem(t, b.do(r), 401, domain.CodeUnauthorized)
 	}
-	if b.world.states[id].Status != domain.OrderHeld || len(b.world.cancels) != 0 {
+	if b.world.States[id].Status != domain.OrderHeld || len(b.world.cancels) != 0 {
 		t.Error("it was canceled")
 	}
 }

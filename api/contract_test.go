@@ -267,9 +267,9 @@ func FuzzCheckout(f *testing.F) {
 	}
 	b := setup(f) // one for all: building the routes takes longer than a request
 	held := func() int64 {
-		b.world.mu.Lock()
-		defer b.world.mu.Unlock()
-		return b.world.stock[b.sale.Classes[0].Ledger].Held + b.world.stock[b.sale.Classes[1].Ledger].Held
+		b.world.Mu.Lock()
+		defer b.world.Mu.Unlock()
+		return b.world.Levels[b.sale.Classes[0].Ledger].Held + b.world.Levels[b.sale.Classes[1].Ledger].Held
 	}
 	f.Fuzz(func(t *testing.T, key, body string) {
 		before := held()

@@ -74,12 +74,12 @@ func entitledSetup(t testing.TB, change ...func(*Options)) (*bundle, *entitlemen
 	e := &entitlements{}
 	b, r := roomSetup(t, append([]func(*Options){func(o *Options) { o.Entitlements = e }}, change...)...)
 	e.rooms = r
-	b.world.addSale(&domain.Sale{
+	b.world.AddSale(&domain.Sale{
 		ID: "presale", Name: "Presale", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute, WaitingRoom: true,
 		Classes: []domain.Class{{Name: "A", PriceMinor: 1, Capacity: 5}}, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 		Entitlement: domain.EntitlementRule{PresaleCodes: true},
 	})
-	b.world.opened["presale"] = true
+	b.world.Opened["presale"] = true
 	return b, e
 }
 

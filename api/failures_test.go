@@ -40,7 +40,7 @@ func TestDefiniteAndUnknownOverHTTP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := setup(t)
 			id, token := b.held(testKey)
-			b.world.startErr, b.world.payErr, b.world.refundErr, b.world.stateErr = tt.err, tt.err, tt.err, tt.err
+			b.world.StartErr, b.world.payErr, b.world.refundErr, b.world.StateErr = tt.err, tt.err, tt.err, tt.err
 			for _, r := range []request{
 				checkoutRequest(testKey+"-2", wish("A", 1)),
 				{"POST", "/v1/webhooks/mockpay", id.String(), map[string]string{"Webhook-Signature": "good", "Webhook-Id": "evt_1"}},

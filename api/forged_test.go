@@ -77,7 +77,7 @@ func TestAFloodOfForgedWebhooks(t *testing.T) {
 	}
 	b.log.Reset()
 	began := time.Now()
-	reads := b.world.saleReads + b.world.stockReads
+	reads := b.world.SaleReads + b.world.StockReads
 	forge := []func(http.Header) (http.Header, string){
 		func(h http.Header) (http.Header, string) { h.Del("Webhook-Signature"); return h, string(body) },
 		func(h http.Header) (http.Header, string) {
@@ -105,7 +105,7 @@ func TestAFloodOfForgedWebhooks(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := b.world.saleReads + b.world.stockReads; got != reads {
+	if got := b.world.SaleReads + b.world.StockReads; got != reads {
 		t.Errorf("%d reads behind forged webhooks", got-reads)
 	}
 	seconds := int(time.Since(began)/time.Second) + 2 // begun ones count

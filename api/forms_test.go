@@ -21,7 +21,7 @@ func TestFormsThatWaitShutNobodyOut(t *testing.T) {
 				}
 			})
 		})
-		b.world.startBlock = make(chan struct{})
+		b.world.StartBlock = make(chan struct{})
 		var all sync.WaitGroup
 		all.Go(func() { b.checkout(testKey, wish("B", 1)) }) // has the only slot
 		synctest.Wait()
@@ -41,7 +41,7 @@ func TestFormsThatWaitShutNobodyOut(t *testing.T) {
 				t.Errorf("%s: %d %s", path, w.Code, w.Body)
 			}
 		}
-		close(b.world.startBlock)
+		close(b.world.StartBlock)
 		all.Wait()
 	})
 }

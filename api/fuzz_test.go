@@ -73,12 +73,12 @@ func FuzzRequest(f *testing.F) {
 
 // forget keeps the fakes small over a million requests.
 func (b *bundle) forget() {
-	b.world.mu.Lock()
-	defer b.world.mu.Unlock()
-	for id := range b.world.sales {
+	b.world.Mu.Lock()
+	defer b.world.Mu.Unlock()
+	for id := range b.world.SalesByID {
 		if id != "conference" && id != "soon" {
-			delete(b.world.sales, id)
-			delete(b.world.opened, id)
+			delete(b.world.SalesByID, id)
+			delete(b.world.Opened, id)
 		}
 	}
 	b.log.Reset()
@@ -88,7 +88,7 @@ func (b *bundle) forget() {
 func FuzzOrderToken(f *testing.F) {
 	b := setup(f)
 	id, token := b.held(testKey)
-	other := b.world.keys.OrderToken(domain.OrderID{2})
+	other := b.world.Keys.OrderToken(domain.OrderID{2})
 	for _, seed := range []string{
 		"Bearer " + token, "bearer " + token, "Bearer  " + token + " ", "Bearer " + other, "Bearer " + token[:21], "Bearer " + token + "A",
 		"Bearer " + token + "=", "Basic " + token, "Bearer", "Bearer " + testAdminToken, token,
@@ -100,7 +100,7 @@ func FuzzOrderToken(f *testing.F) {
 		got, err := b.api.authorize(order, authorization)
 		sent := bearer(authorization)
 		switch {
-		case err == nil && (order != id.String() || got != id || sent != token) && !b.world.keys.ValidOrderToken(got, sent):
+		case err == nil && (order != id.String() || got != id || sent != token) && !b.world.Keys.ValidOrderToken(got, sent):
 			t.Fatalf("%q opens %q", authorization, order)
 		case err != nil && domain.CodeOf(err) != domain.CodeNotFound:
 			t.Fatalf("%v", err)

@@ -77,13 +77,13 @@ func nodesOn(t testing.TB, client tb.Client, nodes int, seats int64) []*node {
 		n.bundle = setup(t, func(o *Options) {
 			w := o.Orders.(*world)
 			if sale == nil {
-				sale = w.sales["conference"]
+				sale = w.SalesByID["conference"]
 				sale.QuotaLedger, sale.Classes[0].Capacity = 99, seats
 				if err := n.book.OpenSale(t.Context(), sale); err != nil {
 					t.Fatal(err)
 				}
 			}
-			w.sales["conference"] = sale
+			w.SalesByID["conference"] = sale
 			o.Desk, o.Books, o.Catalog = bookDesk{w, n.book, &n.starts}, n.book, admission.NewCatalog(w, n.book)
 			o.Log = slog.New(slog.DiscardHandler)
 		})
@@ -127,7 +127,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 							t.Errorf("key %s holds, and heard %d %s", key, w.Code, w.Body)
 						}
 						if random.IntN(2) == 0 {
-							o, err := domain.NewOrder(sale, at.world.keys, key, []domain.Item{{Class: "A", Quantity: 2}}, email)
+							o, err := domain.NewOrder(sale, at.world.Keys, key, []domain.Item{{Class: "A", Quantity: 2}}, email)
 							if err == nil {
 								_, err = at.book.Void(t.Context(), &o)
 							}
@@ -185,7 +185,7 @@ func TestFreedSeatsReopenEveryNode(t *testing.T) {
 			if code := try(); code != 409 {
 				t.Fatal(code)
 			}
-			o, err := domain.NewOrder(nodes[0].sale, nodes[0].world.keys, key, []domain.Item{{Class: "A", Quantity: 2}}, "ann@example.com")
+			o, err := domain.NewOrder(nodes[0].sale, nodes[0].world.Keys, key, []domain.Item{{Class: "A", Quantity: 2}}, "ann@example.com")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +210,7 @@ func BenchmarkRefusalsOnRealLedgers(b *testing.B) {
 			n := nodesOn(b, open(b), 1, seats)[0]
 			var orders []domain.Order
 			for i := range seats {
-				o, err := domain.NewOrder(n.sale, n.world.keys, uuid.Must(uuid.NewV7()).String(), []domain.Item{{Class: "A", Quantity: 1}}, fmt.Sprintf("holder-%d@example.com", i))
+				o, err := domain.NewOrder(n.sale, n.world.Keys, uuid.Must(uuid.NewV7()).String(), []domain.Item{{Class: "A", Quantity: 1}}, fmt.Sprintf("holder-%d@example.com", i))
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -134,7 +134,7 @@ func TestSlowClientsCannotHoldTheServer(t *testing.T) {
 					t.Fatalf("%d of %d slow clients were dropped", dropped.Load(), slowClients)
 				}
 			}
-			if h.bundle.world.starts != 0 {
+			if h.bundle.world.Starts != 0 {
 				t.Error("an unfinished request reached the Desk")
 			}
 		})
@@ -457,7 +457,7 @@ func testHostileRequests(t *testing.T, change ...func(*Options)) {
 			}
 		})
 	}
-	if h.bundle.world.starts != 1 { // that of held
-		t.Errorf("%d checkouts were started, want none but the first", h.bundle.world.starts)
+	if h.bundle.world.Starts != 1 { // that of held
+		t.Errorf("%d checkouts were started, want none but the first", h.bundle.world.Starts)
 	}
 }

@@ -186,9 +186,9 @@ func TestOrderWithoutTheDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			id, token := b.held(testKey)
-			b.world.states[id].Status = test.ending
+			b.world.States[id].Status = test.ending
 			b.world.orderErr = &domain.Error{Code: domain.CodeOverloaded, Detail: "The database is away."}
-			b.world.stateErr = test.desk
+			b.world.StateErr = test.desk
 			w := b.do(request{"GET", "/v1/orders/" + id.String(), "", map[string]string{"Authorization": "Bearer " + token}})
 			if w.Code != test.status {
 				t.Errorf("status %d, want %d: %s", w.Code, test.status, w.Body)

@@ -44,8 +44,8 @@ func TestSalesComeByPages(t *testing.T) {
 			Classes: []domain.Class{{Name: "A", PriceMinor: 1, Capacity: 5}},
 		}
 		change(sale)
-		b.world.addSale(sale)
-		b.world.opened[id] = true
+		b.world.AddSale(sale)
+		b.world.Opened[id] = true
 	}
 	for i := range 3 {
 		add(fmt.Sprintf("same-moment-%d", i), func(*domain.Sale) {})
@@ -72,8 +72,8 @@ func TestAPageOfSalesDoesNotMove(t *testing.T) {
 	b := setup(t)
 	var page SalesView
 	decode(t, b.do(request{method: "GET", path: "/v1/sales?limit=1"}), &page)
-	b.world.opened["new"] = true
-	b.world.addSale(&domain.Sale{ID: "new", Name: "New", Currency: "EUR", CreatedAt: time.Now().Add(time.Hour), BuyerLimit: 1, Classes: []domain.Class{{Name: "A", Capacity: 1}}})
+	b.world.Opened["new"] = true
+	b.world.AddSale(&domain.Sale{ID: "new", Name: "New", Currency: "EUR", CreatedAt: time.Now().Add(time.Hour), BuyerLimit: 1, Classes: []domain.Class{{Name: "A", Capacity: 1}}})
 	b.api.Catalog.Forget("new")
 	first := page.Sales[0].ID
 	decode(t, b.do(request{method: "GET", path: "/v1/sales?after=" + url.QueryEscape(page.Next)}), &page)
@@ -103,7 +103,7 @@ func TestTheOrganiserFindsOrders(t *testing.T) {
 	organiser := bearerOf(testAdminToken)
 	id, _ := b.held(testKey)
 	b.do(webhookOf("good", id.String()))
-	code := b.world.keys.TicketCode(id, 2)
+	code := b.world.Keys.TicketCode(id, 2)
 	for query, found := range map[string]bool{
 		"email=buyer@example.com": true, "email=Buyer@EXAMPLE.com": true, "email=other@example.org": false,
 		"code=" + code: true, "code=%20" + strings.ToLower(code): true, "code=ABC": false,

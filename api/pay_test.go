@@ -16,7 +16,7 @@ func (b *bundle) pay(id domain.OrderID, key string) (code int, location string) 
 func TestThePageOfAProviderIsOpenedWhenTheBuyerComes(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)
-	b.world.states[id].Provider, b.world.states[id].Session = "other", ""
+	b.world.States[id].Provider, b.world.States[id].Session = "other", ""
 	if code, location := b.pay(id, b.api.Keys.PayKey(id)); code != http.StatusSeeOther || location != "https://other.example/"+id.String() {
 		t.Errorf("%d to %q", code, location)
 	}
@@ -31,7 +31,7 @@ func TestAnOrderThatIsNotHeldLeadsToItself(t *testing.T) {
 	b := setup(t)
 	id, _ := b.held(testKey)
 	for _, status := range []domain.OrderStatus{domain.OrderPaid, domain.OrderExpired, domain.OrderCanceled} {
-		b.world.states[id].Status = status
+		b.world.States[id].Status = status
 		if code, location := b.pay(id, b.api.Keys.PayKey(id)); code != http.StatusSeeOther || location != b.api.PublicURL+"/orders/"+id.String() {
 			t.Errorf("%s: %d to %q", status, code, location)
 		}
@@ -49,10 +49,10 @@ func TestASaleNamesAProviderThatIsConfigured(t *testing.T) {
 			t.Errorf("provider %q: %d, want %d", provider, code, want)
 		}
 	}
-	if sale := b.world.sales["fresh-other"]; sale == nil || sale.Provider != "other" {
+	if sale := b.world.SalesByID["fresh-other"]; sale == nil || sale.Provider != "other" {
 		t.Errorf("the sale is stored as %+v", sale)
 	}
-	if sale := b.world.sales["fresh-none"]; sale == nil || sale.Provider != domain.DefaultProvider {
+	if sale := b.world.SalesByID["fresh-none"]; sale == nil || sale.Provider != domain.DefaultProvider {
 		t.Errorf("a sale that names none is stored as %+v", sale)
 	}
 }

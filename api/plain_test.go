@@ -44,11 +44,11 @@ func setupRefusing(t testing.TB) *bundle {
 	b := setup(t)
 	b.stockOf(0, 2, 3)
 	b.stockOf(1, 0, 50)
-	canceled := b.world.addSale(&domain.Sale{
+	canceled := b.world.AddSale(&domain.Sale{
 		ID: "canceled", Name: "Canceled", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute, CanceledAt: time.Now(),
 		Classes: []domain.Class{{Name: "A", PriceMinor: 1, Capacity: 5}},
 	})
-	b.world.opened[canceled.ID] = true
+	b.world.Opened[canceled.ID] = true
 	for _, sale := range []string{"conference", "soon", "canceled"} { // into memory
 		b.do(request{method: "GET", path: "/v1/sales/" + sale})
 	}

@@ -35,7 +35,7 @@ func TestUnknownParametersAreRefused(t *testing.T) {
 // A refusal that costs little must not answer what the ordinary way would refuse.
 func TestACheckoutHasNoQuery(t *testing.T) {
 	b := setup(t)
-	for _, l := range b.world.stock {
+	for _, l := range b.world.Levels {
 		l.Sold, l.Available = l.Capacity, 0
 	}
 	for range 2 { // the second is refused in short, had it no query

@@ -159,11 +159,11 @@ func roomSetup(t testing.TB, change ...func(*Options)) (*bundle, *rooms) {
 	t.Helper()
 	r := newRooms()
 	b := setup(t, append([]func(*Options){func(o *Options) { o.Rooms = r }}, change...)...)
-	b.world.addSale(&domain.Sale{
+	b.world.AddSale(&domain.Sale{
 		ID: "rush", Name: "Rush", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute, WaitingRoom: true,
 		Classes: []domain.Class{{Name: "A", PriceMinor: 1, Capacity: 5}}, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 	})
-	b.world.opened["rush"] = true
+	b.world.Opened["rush"] = true
 	return b, r
 }
 
@@ -354,11 +354,11 @@ func TestQueueOfASale(t *testing.T) {
 // key.
 func TestCheckoutNeedsAnAdmittedToken(t *testing.T) {
 	b, r := roomSetup(t)
-	b.world.addSale(&domain.Sale{
+	b.world.AddSale(&domain.Sale{
 		ID: "other", Name: "Other", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute, WaitingRoom: true,
 		Classes: []domain.Class{{Name: "A", PriceMinor: 1, Capacity: 5}}, CreatedAt: time.Now(),
 	})
-	b.world.opened["other"] = true
+	b.world.Opened["other"] = true
 	checkout := func(sale, key, token, body string) *httptest.ResponseRecorder {
 		q := request{"POST", "/v1/sales/" + sale + "/checkouts", body, map[string]string{"Content-Type": "application/json", "Idempotency-Key": key}}
 		if token != "" {
@@ -384,8 +384,8 @@ func TestCheckoutNeedsAnAdmittedToken(t *testing.T) {
 		t.Errorf("Retry-After %q, want the room's", w.Header().Get("Retry-After"))
 	}
 	wantProblem(t, checkout("rush", "", admitted, wish("A", 1)), 400, domain.CodeKeyMissing)
-	if b.world.starts > 0 {
-		t.Fatalf("%d checkouts were started", b.world.starts)
+	if b.world.Starts > 0 {
+		t.Fatalf("%d checkouts were started", b.world.Starts)
 	}
 
 	var first, again CheckoutView
@@ -412,7 +412,7 @@ func TestCheckoutNeedsAnAdmittedToken(t *testing.T) {
 // Who is admitted is let in by the room's clock, not by that of this node.
 func TestTheRoomOpensTheSale(t *testing.T) {
 	b, r := roomSetup(t)
-	b.world.sales["rush"].OpensAt = time.Now().Add(time.Hour)
+	b.world.SalesByID["rush"].OpensAt = time.Now().Add(time.Hour)
 	token := b.joined()
 	checkout := request{"POST", "/v1/sales/rush/checkouts", wish("A", 1), map[string]string{
 		"Content-Type": "application/json", "Idempotency-Key": testKey, "Queue-Token": token,

@@ -93,7 +93,7 @@ func TestCreateSaleWithAQueue(t *testing.T) {
 			if w.Code != test.status || r.settings != test.want {
 				t.Errorf("%d %s, set %+v, want %d %+v", w.Code, w.Body, r.settings, test.status, test.want)
 			}
-			if stored := slices.Contains(slices.Collect(maps.Keys(b.world.sales)), "new"); stored != (test.status == 201) {
+			if stored := slices.Contains(slices.Collect(maps.Keys(b.world.SalesByID)), "new"); stored != (test.status == 201) {
 				t.Errorf("stored: %t", stored)
 			}
 		})
@@ -107,7 +107,7 @@ func TestCreateSaleWithAQueueWhereThereAreNoRooms(t *testing.T) {
 	header["Content-Type"] = "application/json"
 	wantProblem(t, b.do(request{"POST", "/v1/sales",
 		`{"id":"new","name":"New","currency":"EUR","classes":[{"class":"A","price":1,"capacity":1}],"waiting_room":true,"queue":{}}`, header}), 503, domain.CodeOverloaded)
-	if b.world.sales["new"] != nil {
+	if b.world.SalesByID["new"] != nil {
 		t.Error("stored")
 	}
 }

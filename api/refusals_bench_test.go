@@ -39,8 +39,8 @@ func BenchmarkRefusals(b *testing.B) {
 			go func() { _ = server.Serve(LimitConnections(listener, ConnectionLimits{Max: ConnectionsMax})) }()
 			b.Cleanup(func() { _ = server.Close() })
 			refuse(b, listener.Addr().String(), test.clients, test.contentType)
-			if bundle.world.lookups > 0 || bundle.startsNow() > 0 {
-				b.Errorf("%d look-ups, %d checkouts", bundle.world.lookups, bundle.world.starts)
+			if bundle.world.Lookups > 0 || bundle.startsNow() > 0 {
+				b.Errorf("%d look-ups, %d checkouts", bundle.world.Lookups, bundle.world.Starts)
 			}
 		})
 	}

@@ -67,7 +67,7 @@ func TestNoBuyersDataInLogsMetricsAndProblems(t *testing.T) {
 	for name, err := range map[string]error{
 		"unknown": &domain.UnknownError{Op: "hold", ID: held.Order.String()}, "a bug": fmt.Errorf("no such thing"),
 	} {
-		b.world.startErr = err
+		b.world.StartErr = err
 		answer := b.checkout(testKey+"-3", body)
 		if answer.Code < 500 {
 			t.Errorf("%s: %d", name, answer.Code)

@@ -64,7 +64,7 @@ func TestEveryStatusOfACheckoutIsShownOrAnsweredWithAProblem(t *testing.T) {
 		t.Run(string(status), func(t *testing.T) {
 			b := setup(t)
 			id := domain.OrderID{0: 1}
-			b.world.states[id] = &domain.CheckoutState{Order: id, SaleID: "conference", Status: status, Currency: "EUR"}
+			b.world.States[id] = &domain.CheckoutState{Order: id, SaleID: "conference", Status: status, Currency: "EUR"}
 			code := domain.CodeUnknown
 			switch {
 			case !status.Known():

@@ -13,13 +13,13 @@ import (
 )
 
 func (b *bundle) stockOf(class int, held, sold int64) {
-	b.world.setStock(b.sale.Classes[class].Ledger, held, sold)
+	b.world.SetStock(b.sale.Classes[class].Ledger, held, sold)
 }
 
 func (b *bundle) startsNow() int {
-	b.world.mu.Lock()
-	defer b.world.mu.Unlock()
-	return b.world.starts
+	b.world.Mu.Lock()
+	defer b.world.Mu.Unlock()
+	return b.world.Starts
 }
 
 func TestSoldOutByTheLedgerTellsWhatIsHeld(t *testing.T) {

@@ -79,6 +79,15 @@ type Config = config
 // ReadConfig reads it, for the commands of a build of one's own.
 func ReadConfig() (Config, error) { return readConfig() }
 
+// organiserConfig is readConfig for commands that ask as the organiser.
+func organiserConfig() (config, error) {
+	c, err := readConfig()
+	if err != nil {
+		return c, err
+	}
+	return c, c.forOrganiser()
+}
+
 func readConfig() (config, error) {
 	c := config{
 		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),

@@ -31,11 +31,8 @@ func restoreOrders(ctx context.Context, args []string) error {
 	if err := parseWithArguments(flags, args); err != nil {
 		return err
 	}
-	c, err := readConfig()
+	c, err := organiserConfig()
 	if err != nil {
-		return err
-	}
-	if err := c.forOrganiser(); err != nil {
 		return err
 	}
 	ask := &audit.Verifier{URL: c.URL, AdminURL: c.AdminURL, Token: string(c.AdminToken), Sales: flags.Args()}

@@ -25,11 +25,8 @@ func seed(ctx context.Context, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	c, err := readConfig()
+	c, err := organiserConfig()
 	if err != nil {
-		return err
-	}
-	if err := c.forOrganiser(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)

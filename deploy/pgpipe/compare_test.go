@@ -24,7 +24,7 @@ import (
 	"boxoffice/deploy/pgpipe"
 )
 
-// tables are all that a transition may write, with the columns that do not depend on the order of two writers.
+// tables are all that a transition may write, but for buffered_events.
 var tables = []string{
 	"shards", "executions", "current_executions", "history_node", "history_tree", "transfer_tasks", "timer_tasks", "visibility_tasks",
 	"replication_tasks", "history_immediate_tasks", "history_scheduled_tasks", "activity_info_maps", "timer_info_maps",
@@ -34,8 +34,8 @@ var tables = []string{
 // dump gives every row of every table as text.
 func dump(ctx context.Context, conn *pgx.Conn) (map[string][]string, error) {
 	all := map[string][]string{}
-	for _, table := range append([]string{"(SELECT shard_id, workflow_id, run_id, data, data_encoding FROM buffered_events) AS t"}, tables...) {
-		rows, err := conn.Query(ctx, "SELECT t::text FROM "+table+strings.TrimPrefix(" AS t", suffixIf(table))+" ORDER BY 1")
+	for _, table := range append([]string{bufferedEvents}, tables...) {
+		rows, err := conn.Query(ctx, "SELECT row_of::text FROM "+table+" AS row_of ORDER BY 1")
 		if err != nil {
 			return nil, err
 		}
@@ -46,13 +46,8 @@ func dump(ctx context.Context, conn *pgx.Conn) (map[string][]string, error) {
 	return all, nil
 }
 
-// suffixIf is what a subquery has already.
-func suffixIf(table string) string {
-	if strings.HasSuffix(table, " AS t") {
-		return " AS t"
-	}
-	return ""
-}
+// bufferedEvents are those rows without their serial number, which an attempt that was rolled back uses up.
+const bufferedEvents = "(SELECT shard_id, namespace_id, workflow_id, run_id, data, data_encoding FROM buffered_events)"
 
 // twin runs the same requests on an official store and on a pipelined one, and compares what both answer and keep.
 type twin struct {

@@ -64,9 +64,6 @@ func Wrap(
 		logger.Warn("transitions are not pipelined: the official store does everything", tag.String("reason", reason))
 		return base
 	}
-	if options.Stats == nil {
-		options.Stats = &Stats{}
-	}
 	return &factory{
 		DataStoreFactory: base, connections: opened, fresh: newFreshRuns(),
 		outcomes: outcomes{handler: handler, counts: options.Stats},

@@ -6,13 +6,16 @@ import (
 )
 
 // Stats counts requests by operation and outcome, such as "update fast", since the store was made. The zero value is ready, and it is
-// safe for concurrent use.
+// safe for concurrent use. A nil one counts nothing.
 type Stats struct {
 	mu     sync.Mutex
 	counts map[string]int64
 }
 
 func (s *Stats) add(operation string, came outcome) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.counts == nil {

@@ -18,9 +18,6 @@ type store struct {
 	outcomes    outcomes
 }
 
-// Close closes the official store. The factory closes the connections.
-func (s *store) Close() { s.ExecutionStore.Close() }
-
 // CreateWorkflowExecution creates a workflow. Errors are the official store's, or *serviceerror.Unavailable when nothing was answered.
 func (s *store) CreateWorkflowExecution(
 	ctx context.Context, r *persistence.InternalCreateWorkflowExecutionRequest,
