@@ -26,23 +26,23 @@ const usage = `boxoffice sells tickets without ever overselling.
 
   boxoffice migrate     bring the orders database and the Temporal namespace up to date
   boxoffice serve       run the API, the storefront and the checkout worker
-  boxoffice seed        open the conference sale that the README buys from
+  boxoffice seed        create the sale "conference" that docs/start.md buys from
   boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
   boxoffice restore-orders
-                        put back orders and refunds that the database lost (I7); writes nothing without --apply
+                        restore orders and refunds that the database lost (I7); writes nothing without --apply
   boxoffice draw        check the draw of a waiting room and print its places
   boxoffice presale-codes
-                        make, bring or revoke the presale codes of a sale
+                        make, import or revoke the presale codes of a sale
   boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
-  boxoffice version     which build this is, and the releases that it speaks with
-  boxoffice help        this, or what a command is told: boxoffice help serve
+  boxoffice version     this build, and the releases that it works with
+  boxoffice help        this text, or the help of one command: boxoffice help serve
   boxoffice move-ledger copy the embedded ledger into a new TigerBeetle cluster
 %s
 Every command reads its addresses and secrets from the environment; for the
 local stack: set -a; . .data/dev.env. "boxoffice COMMAND --help" lists its flags,
-"boxoffice serve --help" the environment too.
+"boxoffice serve --help" also lists the variables.
 `
 
 // A Command of a program runs until it is done or the context ends.

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// conference is the sale that the README buys from: the body of POST /v1/sales.
+// conference is the sale that docs/start.md buys from: the body of POST /v1/sales.
 //
 //go:embed conference.json
 var conference []byte

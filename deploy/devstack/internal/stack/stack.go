@@ -267,7 +267,7 @@ ready in %.1f s
   MockPay        %s
   admin API      %s, bearer token in %s
 
-Buy a ticket there, or with curl as the README shows. In a second terminal:
+Buy a ticket there, or with curl as docs/start.md shows. In a second terminal:
   make demo      a crowd of buyers, then the audit
   make verify    the audit alone
   set -a; . %s; set +a      points any tool at this stack
