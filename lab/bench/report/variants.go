@@ -103,7 +103,7 @@ func plain(s Spread) string {
 	return Figure(s.Median)
 }
 
-// cpuByGenerator is the CPU of everything in that of the generator, which does
+// cpuByGenerator is the CPU of everything divided by that of the generator, which does
 // the same for a unit whatever the service does: on a machine whose cores are
 // faster in one minute than in the next, equal runs differ less in it. A rate far
 // from the base's has an effect of its own on both.
