@@ -71,6 +71,7 @@ type Queue struct {
 	Epochs        []QueueEpoch // of those that gave out join indexes, oldest first
 	Door          QueueDoor
 	EnteredBefore int64       // of the places below all were let in, by a release that kept no entries
+	EntriesTo     int64       // of the places below it is kept who was let in; the door of a release that keeps none goes on beyond it
 	Entered       []int64     // out: the places that a turn let in
 	Nodes         []QueueNode // the other nodes, as they were at their last exchange
 	Now           time.Time

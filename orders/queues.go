@@ -100,11 +100,11 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	var batch pgx.Batch
 	batch.Queue(`
 		SELECT rate_floor, rate_ceiling, paused, seed, joined, drawn, admitted, rate, credit, moved_at, cut_at,
-			epochs, epochs_from, entered, drawn_at, goal, coming, entered_before, draw_version, secret
+			epochs, epochs_from, entered, drawn_at, goal, coming, entered_before, entries_to, draw_version, secret
 		FROM queues WHERE sale_id = $1 FOR UPDATE`, saleID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&q.Settings.RateFloor, &q.Settings.RateCeiling, &q.Settings.Paused, &q.Seed, &q.Joined, &q.Drawn,
 			&q.Door.Admitted, &q.Door.Rate, &q.Door.Credit, &q.Door.MovedAt, &cutAt,
-			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.EnteredBefore, &q.Draw.Version, &q.Draw.Secret)
+			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.EnteredBefore, &q.EntriesTo, &q.Draw.Version, &q.Draw.Secret)
 	})
 	batch.Queue(`
 		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch(), `+drawColumns+`
@@ -134,13 +134,13 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *domain.QueueNode) error {
 	var batch pgx.Batch
 	writeDraw(&batch, before, q)
-	if before.Joined != q.Joined || before.Drawn != q.Drawn || before.Door != q.Door {
+	if before.Joined != q.Joined || before.Drawn != q.Drawn || before.Door != q.Door || before.EntriesTo != q.EntriesTo {
 		batch.Queue(`
 			UPDATE queues SET joined = $2, drawn = $3, admitted = $4, rate = $5, credit = $6, moved_at = $7, cut_at = $8,
-				entered = $9, drawn_at = $10, goal = $11, coming = $12
+				entered = $9, drawn_at = $10, goal = $11, coming = $12, entered_before = $13, entries_to = $14
 			WHERE sale_id = $1`, q.SaleID, q.Joined, q.Drawn, q.Door.Admitted, q.Door.Rate, q.Door.Credit,
 			q.Door.MovedAt, nullTime(q.Door.CutAt), q.Door.Entered, nullTime(q.DrawnAt),
-			q.Door.Goal, q.Door.Coming)
+			q.Door.Goal, q.Door.Coming, q.EnteredBefore, q.EntriesTo)
 	}
 	enterQueue(&batch, q)
 	if !slices.Equal(before.Epochs, q.Epochs) {

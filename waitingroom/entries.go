@@ -23,6 +23,9 @@ const (
 	// lateTurnMax is how many of the late one turn looks at.
 	lateTurnMax = 256
 	readTimeout = 500 * time.Millisecond
+	// takeInMax is how many of those whom a release that keeps no entries has let in one
+	// exchange writes.
+	takeInMax = 4096
 
 	chunkPlaces = domain.QueueChunkPlaces
 )
@@ -193,6 +196,23 @@ func (e *entering) enter(d *domain.QueueDoor, limit int64, isPresent func(place 
 			d.Admitted++
 		}
 	}
+}
+
+// takeIn are the places whose holders a node of the release before has let in: it moves the door
+// and does not keep whom it let in, so all that it passed are. Where there are more than one
+// exchange should write, the door waits for the next one.
+func takeIn(q *domain.Queue) (places []int64, all bool) {
+	from, to := q.EntriesTo, q.Door.Admitted
+	if from == q.EnteredBefore { // nobody is kept yet: there is nothing to write
+		q.EnteredBefore, q.EntriesTo = to, to
+		return nil, true
+	}
+	to = min(to, from+takeInMax)
+	for place := from; place < to; place++ {
+		places = append(places, place)
+	}
+	q.EntriesTo = to
+	return places, to == q.Door.Admitted
 }
 
 // lateNow are the late who are here and were not let in meanwhile, before an exchange.

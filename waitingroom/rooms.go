@@ -357,12 +357,17 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 			of.hear(first+i, at)
 		}
 		drawn := r.advanceDraw(of, q, first)
+		takenIn, all := takeIn(q)
 		e.people, doorBefore = of.mayEnter(q, count.free, at), q.Door.Admitted
 		word := checkouts.own
 		word.came, word.let, word.listened = of.arrivals.lately(at), of.arrivals.cohorts(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
-		turned = !of.rests(q, at) && !drawn && moveDoor(q, &own, checkouts.part, checkouts.direct, count.seats == seatsFree, &e)
+		turned = !of.rests(q, at) && !drawn && all && moveDoor(q, &own, checkouts.part, checkouts.direct, count.seats == seatsFree, &e)
+		if all {
+			q.EntriesTo = q.Door.Admitted
+		}
+		e.entered = append(takenIn, e.entered...)
 		q.Entered = e.entered
 		return own
 	})
