@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,8 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
+
+	"boxoffice/client"
 )
 
 // A Verifier asks a running box office for its audits: what `boxoffice verify`
@@ -31,8 +31,6 @@ const (
 	// auditTimeout is longer than the box office lets an audit take: its own
 	// answer says more.
 	auditTimeout = 130 * time.Second
-	// reportMaxLen bounds what is read of an answer: a report is far smaller.
-	reportMaxLen = 16 << 20
 	// waitInterval is how often what is in flight is looked at again.
 	waitInterval = time.Second
 )
@@ -119,18 +117,9 @@ func (v *Verifier) Subjects(ctx context.Context) ([]string, error) {
 	}
 	var ids []string
 	for after := ""; ; {
-		var page struct {
-			Sales []struct {
-				ID string `json:"id"`
-			} `json:"sales"`
-			Next string `json:"next"`
-		}
-		path := "/v1/sales"
-		if after != "" {
-			path += "?after=" + url.QueryEscape(after)
-		}
-		if err := v.call(ctx, http.MethodGet, v.URL, path, "", nil, &page); err != nil {
-			return nil, err
+		page, err := v.boxOffice().ListSales(ctx, client.ListSalesParams{After: after})
+		if err != nil {
+			return nil, v.advised(err)
 		}
 		for _, sale := range page.Sales {
 			ids = append(ids, sale.ID)
@@ -142,61 +131,29 @@ func (v *Verifier) Subjects(ctx context.Context) ([]string, error) {
 	}
 }
 
-// Ask asks the organiser's side of the box office; a body is sent as JSON.
+// Ask asks the organiser's side of the box office; a body is sent as JSON. The answer is read into a type of the caller's:
+// reports know how they are printed.
 func (v *Verifier) Ask(ctx context.Context, method, path string, body, into any) error {
-	return v.call(ctx, method, cmp.Or(v.AdminURL, v.URL), path, v.Token, body, into)
+	return v.advised(v.boxOffice().Do(ctx, client.Request{Method: method, Path: path, Body: body, IsOrganisers: true}, into))
 }
 
-func (v *Verifier) call(ctx context.Context, method, base, path, token string, send, into any) error {
-	path, query, _ := strings.Cut(path, "?")
-	address, err := url.JoinPath(base, path)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", base, err)
+func (v *Verifier) boxOffice() *client.Client {
+	return &client.Client{
+		URL: v.URL, AdminURL: v.AdminURL, AdminToken: v.Token, HTTP: cmp.Or(v.Client, &http.Client{Timeout: auditTimeout}),
 	}
-	if query != "" {
-		address += "?" + query
-	}
-	var content []byte
-	if send != nil {
-		if content, err = json.Marshal(send); err != nil {
-			return err
-		}
-	}
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(content))
-	if err != nil {
-		return err
-	}
-	if send != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := cmp.Or(v.Client, &http.Client{Timeout: auditTimeout}).Do(request)
-	if err != nil {
+}
+
+// advised says what to do about an error.
+func (v *Verifier) advised(err error) error {
+	var refused *client.Refusal
+	var unsent *url.Error
+	switch {
+	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusUnauthorized:
+		return errors.New("the admin token was refused: set BOXOFFICE_ADMIN_TOKEN to that of the running box office")
+	case errors.As(err, &unsent):
 		return fmt.Errorf("the box office does not answer (is it running?): %w", err)
-	}
-	defer response.Body.Close()
-	body := io.LimitReader(response.Body, reportMaxLen)
-	if response.StatusCode != http.StatusOK {
-		return refusal(method+" "+address, response.StatusCode, body)
-	}
-	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return fmt.Errorf("%s %s: %w", method, address, err)
+	case err != nil:
+		return fmt.Errorf("the box office at %s: %w", cmp.Or(v.AdminURL, v.URL), err)
 	}
 	return nil
-}
-
-// refusal reads a problem (RFC 9457).
-func refusal(address string, status int, body io.Reader) error {
-	if status == http.StatusUnauthorized {
-		return errors.New("the admin token was refused: set BOXOFFICE_ADMIN_TOKEN to that of the running box office")
-	}
-	var problem struct {
-		Code   string `json:"code"`
-		Title  string `json:"title"`
-		Detail string `json:"detail"`
-	}
-	_ = json.NewDecoder(body).Decode(&problem) // without a problem the status has to do
-	return fmt.Errorf("%s: status %d %s %s", address, status, problem.Code, cmp.Or(problem.Detail, problem.Title))
 }

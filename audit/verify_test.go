@@ -95,9 +95,9 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 	}{
 		"wrong token":      {Verifier{URL: good, Token: "guess"}, "BOXOFFICE_ADMIN_TOKEN"},
 		"not running":      {Verifier{URL: gone.URL}, "is it running?"},
-		"a problem":        {Verifier{URL: refusing.URL}, "status 503 overloaded Try later."},
+		"a problem":        {Verifier{URL: refusing.URL}, "503 overloaded: Try later."},
 		"an empty report":  {Verifier{URL: empty, Token: "secret"}, "came back empty"},
-		"not even a sales": {Verifier{URL: good + "/nowhere", Token: "secret"}, "status 404"},
+		"not even a sales": {Verifier{URL: good + "/nowhere", Token: "secret"}, "404: Not Found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

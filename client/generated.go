@@ -751,8 +751,8 @@ type WitnessView struct {
 
 // AuditRest: What belongs to no sale, with its two sides. GET /v1/audit
 func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
-	r := request{path: "/v1/audit", method: "GET", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/audit", Method: "GET", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // FindOrdersParams are what FindOrders may be asked with.
@@ -771,58 +771,58 @@ type FindOrdersParams struct {
 
 // FindOrders: Paid orders of all sales. GET /v1/orders
 func (c *Client) FindOrders(ctx context.Context, params FindOrdersParams) (answer OrdersView, err error) {
-	r := request{path: "/v1/orders", method: "GET", isOrganiser: true, query: url.Values{}, header: http.Header{}}
-	set(r.query, "email", params.Email)
-	set(r.query, "code", params.Code)
-	set(r.query, "status", params.Status)
-	set(r.query, "after", params.After)
-	set(r.query, "limit", number(params.Limit))
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/orders", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "email", params.Email)
+	set(r.Query, "code", params.Code)
+	set(r.Query, "status", params.Status)
+	set(r.Query, "after", params.After)
+	set(r.Query, "limit", number(params.Limit))
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // GetOrder: Where an order stands; its tickets once paid. GET /v1/orders/{order}
 func (c *Client) GetOrder(ctx context.Context, order string, token string) (answer OrderView, err error) {
-	r := request{path: "/v1/orders/" + url.PathEscape(order), method: "GET", token: token}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/orders/" + url.PathEscape(order), Method: "GET", Token: token}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // CancelOrder: Give the held tickets back. POST /v1/orders/{order}/cancel
 func (c *Client) CancelOrder(ctx context.Context, order string, token string) (answer StatusView, err error) {
-	r := request{path: "/v1/orders/" + url.PathEscape(order) + "/cancel", method: "POST", token: token}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", Token: token}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // RefundOrder: Give an order's money and seats back. POST /v1/orders/{order}/refund
 func (c *Client) RefundOrder(ctx context.Context, order string) (answer StatusView, err error) {
-	r := request{path: "/v1/orders/" + url.PathEscape(order) + "/refund", method: "POST", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/refund", Method: "POST", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // ExchangeWayBack: The order's token, for the key of the way back from paying. POST /v1/orders/{order}/token
 func (c *Client) ExchangeWayBack(ctx context.Context, order string, token string) (answer TokenView, err error) {
-	r := request{path: "/v1/orders/" + url.PathEscape(order) + "/token", method: "POST", token: token}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/token", Method: "POST", Token: token}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // GetPlace: Where one stands. GET /v1/queue/{token}
 func (c *Client) GetPlace(ctx context.Context, token string) (answer PlaceView, err error) {
-	r := request{path: "/v1/queue/" + url.PathEscape(token), method: "GET"}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/queue/" + url.PathEscape(token), Method: "GET"}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // ProvePlace: That a token is on the list of the draw. GET /v1/queue/{token}/proof
 func (c *Client) ProvePlace(ctx context.Context, token string) (answer ListProofView, err error) {
-	r := request{path: "/v1/queue/" + url.PathEscape(token) + "/proof", method: "GET"}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/queue/" + url.PathEscape(token) + "/proof", Method: "GET"}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // RestoreOrdersRest: The same of what belongs to no sale. POST /v1/restore-orders
 func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answer RestoreReport, err error) {
-	r := request{path: "/v1/restore-orders", method: "POST", isOrganiser: true}
+	r := Request{Path: "/v1/restore-orders", Method: "POST", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // ListSalesParams are what ListSales may be asked with.
@@ -837,44 +837,44 @@ type ListSalesParams struct {
 
 // ListSales: Sales on offer, with their stock. GET /v1/sales
 func (c *Client) ListSales(ctx context.Context, params ListSalesParams) (answer SalesView, err error) {
-	r := request{path: "/v1/sales", method: "GET", query: url.Values{}, header: http.Header{}}
-	set(r.query, "state", params.State)
-	set(r.query, "after", params.After)
-	set(r.query, "limit", number(params.Limit))
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales", Method: "GET", Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "state", params.State)
+	set(r.Query, "after", params.After)
+	set(r.Query, "limit", number(params.Limit))
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // CreateSale: Put a sale on offer. POST /v1/sales
 func (c *Client) CreateSale(ctx context.Context, body *CreateSaleBody) (answer SaleView, err error) {
-	r := request{path: "/v1/sales", method: "POST", isOrganiser: true}
+	r := Request{Path: "/v1/sales", Method: "POST", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // GetSale: A sale and its stock. GET /v1/sales/{sale}
 func (c *Client) GetSale(ctx context.Context, sale string) (answer SaleView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale), method: "GET"}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale), Method: "GET"}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // AuditSale: Every invariant with its two sides. GET /v1/sales/{sale}/audit
 func (c *Client) AuditSale(ctx context.Context, sale string) (answer AuditReport, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/audit", method: "GET", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/audit", Method: "GET", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // GetSaleCancellation: How far the cancellation of a sale has come. GET /v1/sales/{sale}/cancel
 func (c *Client) GetSaleCancellation(ctx context.Context, sale string) (answer CancellationView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", method: "GET", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", Method: "GET", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // CancelSale: Cancel a whole sale: void its holds, give all money back. POST /v1/sales/{sale}/cancel
 func (c *Client) CancelSale(ctx context.Context, sale string) (answer CancellationView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", method: "POST", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", Method: "POST", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // CreateCheckoutParams are what CreateCheckout may be asked with.
@@ -887,28 +887,28 @@ type CreateCheckoutParams struct {
 
 // CreateCheckout: Hold tickets and learn where to pay. POST /v1/sales/{sale}/checkouts
 func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateCheckoutParams, body *CheckoutBody) (answer CheckoutView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/checkouts", method: "POST", query: url.Values{}, header: http.Header{}}
-	set(r.header, "Idempotency-Key", params.IdempotencyKey)
-	set(r.header, "Queue-Token", params.QueueToken)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/checkouts", Method: "POST", Query: url.Values{}, Header: http.Header{}}
+	set(r.Header, "Idempotency-Key", params.IdempotencyKey)
+	set(r.Header, "Queue-Token", params.QueueToken)
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // ListEntitlements: How many codes there are, and how many places were taken with them, by batch. GET /v1/sales/{sale}/entitlements
 func (c *Client) ListEntitlements(ctx context.Context, sale string) (answer BatchesView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements", method: "GET", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements", Method: "GET", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // RevokeEntitlements: Make codes or invitations worthless. POST /v1/sales/{sale}/entitlements/revoke
 func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *RevokeBody) (answer RevokedView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements/revoke", method: "POST", isOrganiser: true}
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements/revoke", Method: "POST", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // ListOrdersParams are what ListOrders may be asked with.
@@ -927,43 +927,43 @@ type ListOrdersParams struct {
 
 // ListOrders: A sale's paid orders. GET /v1/sales/{sale}/orders
 func (c *Client) ListOrders(ctx context.Context, sale string, params ListOrdersParams) (answer OrdersView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/orders", method: "GET", isOrganiser: true, query: url.Values{}, header: http.Header{}}
-	set(r.query, "email", params.Email)
-	set(r.query, "code", params.Code)
-	set(r.query, "status", params.Status)
-	set(r.query, "after", params.After)
-	set(r.query, "limit", number(params.Limit))
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/orders", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "email", params.Email)
+	set(r.Query, "code", params.Code)
+	set(r.Query, "status", params.Status)
+	set(r.Query, "after", params.After)
+	set(r.Query, "limit", number(params.Limit))
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // CancelOrderOfSale: Cancel an order: void its hold, or give its money back. POST /v1/sales/{sale}/orders/{order}/cancel
 func (c *Client) CancelOrderOfSale(ctx context.Context, sale string, order string) (answer StatusView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/orders/" + url.PathEscape(order) + "/cancel", method: "POST", isOrganiser: true}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", IsOrganisers: true}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // MakePresaleCodes: Make presale codes, or bring your own. POST /v1/sales/{sale}/presale-codes
 func (c *Client) MakePresaleCodes(ctx context.Context, sale string, body *MakeCodesBody) (answer CodesView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/presale-codes", method: "POST", isOrganiser: true}
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/presale-codes", Method: "POST", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // GetQueue: A sale's queue. GET /v1/sales/{sale}/queue
 func (c *Client) GetQueue(ctx context.Context, sale string) (answer QueueView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue", method: "GET"}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue", Method: "GET"}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // ConfigureQueue: Pause a sale's queue, or bound how fast its door opens. PATCH /v1/sales/{sale}/queue
 func (c *Client) ConfigureQueue(ctx context.Context, sale string, body *ConfigureBody) (answer ConfiguredView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue", method: "PATCH", isOrganiser: true}
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue", Method: "PATCH", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // JoinQueueParams are what JoinQueue may be asked with.
@@ -974,34 +974,34 @@ type JoinQueueParams struct {
 
 // JoinQueue: Take a place in a sale's queue. POST /v1/sales/{sale}/queue
 func (c *Client) JoinQueue(ctx context.Context, sale string, params JoinQueueParams, body *JoinBody) (answer JoinView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue", method: "POST", query: url.Values{}, header: http.Header{}}
-	set(r.header, "Idempotency-Key", params.IdempotencyKey)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue", Method: "POST", Query: url.Values{}, Header: http.Header{}}
+	set(r.Header, "Idempotency-Key", params.IdempotencyKey)
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // GetQueueChallenge: What to solve before joining. GET /v1/sales/{sale}/queue/challenge
 func (c *Client) GetQueueChallenge(ctx context.Context, sale string) (answer ChallengeView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue/challenge", method: "GET"}
-	return answer, c.call(ctx, r, &answer)
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue/challenge", Method: "GET"}
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // SettleDraw: Give the draw of a sale's queue what it waits for. POST /v1/sales/{sale}/queue/draw
 func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) (answer QueueView, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/queue/draw", method: "POST", isOrganiser: true}
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue/draw", Method: "POST", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }
 
 // RestoreOrdersOfSale: Put back the records of a sale that the audit finds lost (I7). POST /v1/sales/{sale}/restore-orders
 func (c *Client) RestoreOrdersOfSale(ctx context.Context, sale string, body *RestoreBody) (answer RestoreReport, err error) {
-	r := request{path: "/v1/sales/" + url.PathEscape(sale) + "/restore-orders", method: "POST", isOrganiser: true}
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/restore-orders", Method: "POST", IsOrganisers: true}
 	if body != nil {
-		r.body = body
+		r.Body = body
 	}
-	return answer, c.call(ctx, r, &answer)
+	return answer, c.Do(ctx, r, &answer)
 }

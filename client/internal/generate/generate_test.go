@@ -11,22 +11,32 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"boxoffice/api"
+	"boxoffice/client"
 )
 
 var update = flag.Bool("update", false, "write the client")
 
 const file = "../../generated.go"
 
-// byHand are operations that have no method: their answers are no JSON.
+// byHand are the operations whose methods are written by hand: their answers, or bodies, are no JSON.
 var byHand = map[string]string{
-	"watch-sale": "server-sent events", "watch-place": "server-sent events", "get-ticket-qr": "an image",
-	"mockpay-webhook": "a provider signs it", "provider-webhook": "a provider signs it", "open-payment": "a redirect",
+	"watch-sale": "WatchSale", "watch-place": "WatchPlace", "get-ticket-qr": "TicketQR",
+	"mockpay-webhook": "DeliverEvent", "provider-webhook": "DeliverEvent", "open-payment": "OpenPayment",
+}
+
+func TestWhatIsWrittenByHandIsThere(t *testing.T) {
+	for operation, method := range byHand {
+		if _, ok := reflect.TypeFor[*client.Client]().MethodByName(method); !ok {
+			t.Errorf("%s has no method %s in client/byhand.go", operation, method)
+		}
+	}
 }
 
 type (
@@ -157,7 +167,7 @@ func (d *document) goType(s schema) string {
 func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint) {
 	name := exported(op.OperationID)
 	arguments, route := []string{"ctx context.Context"}, fmt.Sprintf("%q", path)
-	fields := []string{fmt.Sprintf("method: %q", method)}
+	fields := []string{fmt.Sprintf("Method: %q", method)}
 	var sets, members []string
 	for _, p := range op.Parameters {
 		argument := unexported(p.Name)
@@ -171,9 +181,9 @@ func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint
 			if d.goType(p.Schema) == "int64" {
 				goType, value = "int64", "number("+value+")"
 			}
-			into, key := "query", p.Name
+			into, key := "Query", p.Name
 			if p.In == "header" {
-				into, key = "header", http.CanonicalHeaderKey(p.Name)
+				into, key = "Header", http.CanonicalHeaderKey(p.Name)
 			}
 			members = append(members, fmt.Sprintf("\t// %s\n\t%s %s", strings.ReplaceAll(cmp.Or(p.Description, p.Name), "\n", " "), exported(p.Name), goType))
 			sets = append(sets, fmt.Sprintf("\tset(r.%s, %q, %s)\n", into, key, value))
@@ -182,19 +192,19 @@ func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint
 	for _, needed := range op.Security {
 		switch {
 		case needed["admin"] != nil:
-			fields = append(fields, "isOrganiser: true")
+			fields = append(fields, "IsOrganisers: true")
 		case needed["order"] != nil:
-			arguments, fields = append(arguments, "token string"), append(fields, "token: token")
+			arguments, fields = append(arguments, "token string"), append(fields, "Token: token")
 		}
 	}
 	if len(members) > 0 {
 		fmt.Fprintf(b, "\n// %sParams are what %s may be asked with.\ntype %sParams struct {\n%s\n}\n", name, name, name, strings.Join(members, "\n"))
 		arguments = append(arguments, "params "+name+"Params")
-		fields = append(fields, "query: url.Values{}", "header: http.Header{}")
+		fields = append(fields, "Query: url.Values{}", "Header: http.Header{}")
 	}
 	if op.RequestBody != nil {
 		arguments = append(arguments, "body *"+d.goType(op.RequestBody.Content["application/json"].Schema))
-		sets = append(sets, "\tif body != nil {\n\t\tr.body = body\n\t}\n")
+		sets = append(sets, "\tif body != nil {\n\t\tr.Body = body\n\t}\n")
 	}
 	answer := ""
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
@@ -204,12 +214,12 @@ func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint
 	}
 	route = strings.TrimSuffix(route, ` + ""`)
 	fmt.Fprintf(b, "\n// %s: %s. %s %s\n", name, op.Summary, method, path)
-	start := fmt.Sprintf("\tr := request{path: %s, %s}\n%s", route, strings.Join(fields, ", "), strings.Join(sets, ""))
+	start := fmt.Sprintf("\tr := Request{Path: %s, %s}\n%s", route, strings.Join(fields, ", "), strings.Join(sets, ""))
 	if answer == "" {
-		fmt.Fprintf(b, "func (c *Client) %s(%s) error {\n%s\treturn c.call(ctx, r, nil)\n}\n", name, strings.Join(arguments, ", "), start)
+		fmt.Fprintf(b, "func (c *Client) %s(%s) error {\n%s\treturn c.Do(ctx, r, nil)\n}\n", name, strings.Join(arguments, ", "), start)
 		return
 	}
-	fmt.Fprintf(b, "func (c *Client) %s(%s) (answer %s, err error) {\n%s\treturn answer, c.call(ctx, r, &answer)\n}\n", name, strings.Join(arguments, ", "), answer, start)
+	fmt.Fprintf(b, "func (c *Client) %s(%s) (answer %s, err error) {\n%s\treturn answer, c.Do(ctx, r, &answer)\n}\n", name, strings.Join(arguments, ", "), answer, start)
 }
 
 var initialism = regexp.MustCompile(`^(id|url|qr|http)$`)

@@ -1,0 +1,113 @@
+package client_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"boxoffice/client"
+)
+
+// serve is a client of a box office that answers so.
+func serve(t *testing.T, answer http.HandlerFunc) *client.Client {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return &client.Client{URL: server.URL, AdminToken: "organiser", HTTP: server.Client()}
+}
+
+func TestAStreamIsReadEventByEvent(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/queue/q1.a/events" {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"code":"not_found"}`)
+			return
+		}
+		_, _ = io.WriteString(w, "retry: 3000\n\nevent: place\ndata: {\"ahead\":2}\n\n: still here\n\nevent: later\ndata: {\"ahead\":9}\n\nevent: place\ndata: {\"ahead\":1}\n\n")
+	})
+	c.HTTP.Timeout = time.Nanosecond // a stream outlasts what a request may take
+
+	var ahead []int64
+	var end error
+	for place, err := range c.WatchPlace(t.Context(), "q1.a") {
+		if err != nil {
+			end = err
+			break
+		}
+		ahead = append(ahead, place.Ahead)
+	}
+	if fmt.Sprint(ahead) != "[2 1]" || !errors.Is(end, io.EOF) {
+		t.Errorf("places %v, end %v; want [2 1] and io.EOF: the node ended the stream", ahead, end)
+	}
+	for range c.WatchPlace(t.Context(), "q1.a") {
+		break // who has seen enough leaves
+	}
+	for _, err := range c.WatchSale(t.Context(), "rock") {
+		if client.CodeOf(err) != "not_found" {
+			t.Errorf("error %v of a sale that does not exist, want not_found", err)
+		}
+	}
+}
+
+func TestWhatIsNoJSON(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch asked := r.Method + " " + r.URL.RequestURI(); {
+		case asked == "GET /v1/orders/01a2/tickets/2/qr" && r.Header.Get("Accept") == "image/png" && r.Header.Get("Authorization") == "Bearer t":
+			_, _ = io.WriteString(w, "PNG")
+		case asked == "GET /v1/orders/01a2/pay?key=k":
+			http.Redirect(w, r, "https://provider.example/pay/7", http.StatusSeeOther)
+		case asked == "POST /v1/webhooks/other" && r.Header.Get("Webhook-Id") == "evt_1" && string(body) == `{ "a":"<" }`:
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, `{"order":"01a2","status":"paid"}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"code":"not_found"}`)
+		}
+	})
+
+	if png, err := c.TicketQR(t.Context(), "01a2", "t", 2); err != nil || string(png) != "PNG" {
+		t.Errorf("QR code %q, error %v", png, err)
+	}
+	if page, err := c.OpenPayment(t.Context(), "01a2", "k"); err != nil || page != "https://provider.example/pay/7" {
+		t.Errorf("page %q, error %v", page, err)
+	}
+	if _, err := c.OpenPayment(t.Context(), "01a2", "guess"); client.CodeOf(err) != "not_found" {
+		t.Errorf("error %v with a key that is not the order's, want not_found", err)
+	}
+	signed := http.Header{"Webhook-Id": {"evt_1"}}
+	if settled, err := c.DeliverEvent(t.Context(), "other", signed, []byte(`{ "a":"<" }`)); err != nil || settled.Status != "paid" {
+		t.Errorf("settled %+v, error %v; the bytes are signed and must come as they are", settled, err)
+	}
+}
+
+// Who must tell 200 from 202, or read a header, gets both; of a refusal too.
+func TestAnAnswerIsRecorded(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Idempotent-Replayed", "true")
+		if r.URL.Path == "/v1/orders/gone/refund" {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"code":"in_flight"}`)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, `{"order":"01a2","status":"refunding"}`)
+	})
+	var raw client.Answer
+	ctx := client.Recording(t.Context(), &raw)
+
+	refunded, err := c.RefundOrder(ctx, "01a2")
+	if err != nil || refunded.Status != "refunding" {
+		t.Fatalf("answer %+v, error %v", refunded, err)
+	}
+	if raw.Status != http.StatusAccepted || raw.Header.Get("Idempotent-Replayed") != "true" || string(raw.Body) != `{"order":"01a2","status":"refunding"}` {
+		t.Errorf("recorded %d %v %s", raw.Status, raw.Header, raw.Body)
+	}
+	if _, err := c.RefundOrder(ctx, "gone"); client.CodeOf(err) != "in_flight" || raw.Status != http.StatusConflict || string(raw.Body) != `{"code":"in_flight"}` {
+		t.Errorf("error %v, recorded %d %s", err, raw.Status, raw.Body)
+	}
+}
