@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -46,17 +43,10 @@ type Options struct {
 
 func (o *Options) validate() error {
 	needed := map[string]any{"Desk": o.Desk, "Catalog": o.Catalog, "Books": o.Books, "Keys": o.Keys, "Meter": o.Meter, "Log": o.Log}
-	var missing []string
-	for name, value := range needed {
-		if value == nil || reflect.ValueOf(value).IsZero() {
-			missing = append(missing, name)
-		}
+	if err := domain.Needed("admission", needed); err != nil {
+		return err
 	}
-	slices.Sort(missing)
-	switch {
-	case len(missing) > 0:
-		return fmt.Errorf("admission: options are missing %s", strings.Join(missing, ", "))
-	case o.InFlightMax < 0 || o.InFlightMin < 0 || o.InLineMax < 0:
+	if o.InFlightMax < 0 || o.InFlightMin < 0 || o.InLineMax < 0 {
 		return errors.New("admission: a maximum in the options is negative")
 	}
 	if err := o.PerBuyer.Validate("buyer"); err != nil {

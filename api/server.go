@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -169,16 +168,10 @@ func (o *Options) validate() error {
 		"Admission": o.Admission, "Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Providers": o.Providers,
 		"Auditor": o.Auditor, "PayPage": o.PayPage, "PayWish": o.PayWish, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
 	}
-	var missing []string
-	for name, value := range needed {
-		if value == nil || reflect.ValueOf(value).IsZero() {
-			missing = append(missing, name)
-		}
+	if err := domain.Needed("api", needed); err != nil {
+		return err
 	}
-	slices.Sort(missing)
 	switch {
-	case len(missing) > 0:
-		return fmt.Errorf("api: options are missing %s", strings.Join(missing, ", "))
 	case len(o.AdminToken) < adminTokenLenMin:
 		return fmt.Errorf("api: the admin token (BOXOFFICE_ADMIN_TOKEN) has %d characters, want at least %d", len(o.AdminToken), adminTokenLenMin)
 	case o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0:

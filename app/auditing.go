@@ -15,6 +15,7 @@ import (
 	"boxoffice/checkouts"
 	"boxoffice/domain"
 	"boxoffice/orders"
+	"boxoffice/pace"
 	"boxoffice/restore"
 	"boxoffice/worker"
 )
@@ -181,10 +182,8 @@ func (p persistent) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil {
 			response.Body.Close()
 		}
-		select {
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		case <-time.After(questionBackoff << (attempt - 1)):
+		if err := pace.Pause(r.Context(), questionBackoff<<(attempt-1)); err != nil {
+			return nil, err
 		}
 	}
 }

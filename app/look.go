@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"boxoffice/pace"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -36,25 +38,7 @@ func lookAge(of string) *prometheus.Desc {
 }
 
 // start looks at once and on and on until stop, which waits for the last one.
-func (l *look[T]) start() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		next := time.NewTicker(lookInterval)
-		defer next.Stop()
-		for ctx.Err() == nil {
-			l.refresh(ctx)
-			select {
-			case <-next.C:
-			case <-ctx.Done():
-			}
-		}
-	})
-	return func() {
-		cancel()
-		running.Wait()
-	}
-}
+func (l *look[T]) start() (stop func()) { return pace.Every(lookInterval, l.refresh) }
 
 func (l *look[T]) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

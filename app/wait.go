@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"boxoffice/pace"
 )
 
 // Start-up order does not matter: a process waits for what it needs, for all of
@@ -87,10 +89,7 @@ func await[T any](ctx context.Context, log *slog.Logger, w *waiting, what depend
 			return value, fmt.Errorf("%s: %w (%s)", what.name, err, what.next)
 		}
 		log.Warn("waiting", "for", what.name, "next", what.next, "error", err)
-		select {
-		case <-time.After(backoff):
-		case <-ctx.Done():
-		}
+		_ = pace.Pause(ctx, backoff)
 		backoff = min(2*backoff, waitBackoffMax)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/pace"
 )
 
 // Options of an audit. The zero value means the defaults.
@@ -79,7 +80,7 @@ func run(ctx context.Context, from Sources, of subject, o Options) (Report, erro
 	if seen := report(first, before, 1); !seen.Broken() {
 		return seen, nil
 	}
-	if err := pause(ctx, o.Pause); err != nil {
+	if err := pace.Pause(ctx, o.Pause); err != nil {
 		return Report{}, err
 	}
 	second, err := gather(ctx, from, of, o)
@@ -148,17 +149,6 @@ func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*ch
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // gather reads a snapshot, in the order that the package comment explains. The
 // error is the context's: what could not be read is in the snapshot.
 func gather(ctx context.Context, from Sources, of subject, o Options) (*Snapshot, error) {
@@ -198,7 +188,7 @@ func persist(ctx context.Context, retryFor time.Duration, read func() error) err
 		if err == nil || ctx.Err() != nil || time.Now().Add(backoff).After(deadline) {
 			return err
 		}
-		if pause(ctx, backoff) != nil {
+		if pace.Pause(ctx, backoff) != nil {
 			return err
 		}
 		backoff = min(2*backoff, retryBackoffMax)

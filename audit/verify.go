@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"boxoffice/client"
+	"boxoffice/pace"
 )
 
 // A Verifier asks a running box office for its audits: what `boxoffice verify`
@@ -75,7 +76,7 @@ func (v *Verifier) await(ctx context.Context) ([]Report, error) {
 		if err != nil || settled || time.Now().Add(waitInterval).After(deadline) {
 			return reports, err
 		}
-		if err := pause(ctx, waitInterval); err != nil {
+		if err := pace.Pause(ctx, waitInterval); err != nil {
 			return nil, err
 		}
 	}

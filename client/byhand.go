@@ -76,7 +76,8 @@ func (c *Client) TicketQR(ctx context.Context, order, token string, number int64
 		Method: http.MethodGet, Path: "/v1/orders/" + url.PathEscape(order) + "/tickets/" + strconv.FormatInt(number, 10) + "/qr",
 		Header: http.Header{"Accept": {"image/png"}}, Token: token,
 	}
-	return png, c.Do(ctx, r, &png)
+	err = c.Do(ctx, r, &png)
+	return png, err
 }
 
 // OpenPayment is the provider's page for an order, whose key stands in its payment_url. A buyer's browser is led there by
@@ -104,5 +105,6 @@ func (c *Client) OpenPayment(ctx context.Context, order, key string) (page strin
 // The answer is empty where the event is of no kind that matters. POST /v1/webhooks/{provider}
 func (c *Client) DeliverEvent(ctx context.Context, provider string, header http.Header, event []byte) (answer StatusView, err error) {
 	r := Request{Method: http.MethodPost, Path: "/v1/webhooks/" + url.PathEscape(provider), Header: header, Body: event}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }

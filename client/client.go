@@ -57,6 +57,12 @@ func (r *Refusal) IsDefinite() bool {
 	return r.HTTPStatus < http.StatusInternalServerError && r.Code != "in_flight" && r.Code != "rate_limited"
 }
 
+// IsDefinite reports whether a call's error says what happened, and so does none. No answer at all does not.
+func IsDefinite(err error) bool {
+	var r *Refusal
+	return err == nil || errors.As(err, &r) && r.IsDefinite()
+}
+
 // CodeOf is the code of a Refusal, and empty of any other error.
 func CodeOf(err error) string {
 	var r *Refusal
@@ -182,10 +188,12 @@ func Recording(ctx context.Context, into *Answer) context.Context {
 // record reads an answer, and leaves it to be read again.
 func (a *Answer) record(answer *http.Response) (err error) {
 	defer answer.Body.Close()
+	if a.Body, err = io.ReadAll(io.LimitReader(answer.Body, answerBytesMax)); err != nil {
+		return err
+	}
 	a.Status, a.Header = answer.StatusCode, answer.Header
-	a.Body, err = io.ReadAll(io.LimitReader(answer.Body, answerBytesMax))
 	answer.Body = io.NopCloser(bytes.NewReader(a.Body))
-	return err
+	return nil
 }
 
 // refusal reads what stands for an answer that is not as it should be.

@@ -752,7 +752,8 @@ type WitnessView struct {
 // AuditRest: What belongs to no sale, with its two sides. GET /v1/audit
 func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/audit", Method: "GET", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // FindOrdersParams are what FindOrders may be asked with.
@@ -777,43 +778,50 @@ func (c *Client) FindOrders(ctx context.Context, params FindOrdersParams) (answe
 	set(r.Query, "status", params.Status)
 	set(r.Query, "after", params.After)
 	set(r.Query, "limit", number(params.Limit))
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // GetOrder: Where an order stands; its tickets once paid. GET /v1/orders/{order}
 func (c *Client) GetOrder(ctx context.Context, order string, token string) (answer OrderView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order), Method: "GET", Token: token}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // CancelOrder: Give the held tickets back. POST /v1/orders/{order}/cancel
 func (c *Client) CancelOrder(ctx context.Context, order string, token string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", Token: token}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // RefundOrder: Give an order's money and seats back. POST /v1/orders/{order}/refund
 func (c *Client) RefundOrder(ctx context.Context, order string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/refund", Method: "POST", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // ExchangeWayBack: The order's token, for the key of the way back from paying. POST /v1/orders/{order}/token
 func (c *Client) ExchangeWayBack(ctx context.Context, order string, token string) (answer TokenView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/token", Method: "POST", Token: token}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // GetPlace: Where one stands. GET /v1/queue/{token}
 func (c *Client) GetPlace(ctx context.Context, token string) (answer PlaceView, err error) {
 	r := Request{Path: "/v1/queue/" + url.PathEscape(token), Method: "GET"}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // ProvePlace: That a token is on the list of the draw. GET /v1/queue/{token}/proof
 func (c *Client) ProvePlace(ctx context.Context, token string) (answer ListProofView, err error) {
 	r := Request{Path: "/v1/queue/" + url.PathEscape(token) + "/proof", Method: "GET"}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // RestoreOrdersRest: The same of what belongs to no sale. POST /v1/restore-orders
@@ -822,7 +830,8 @@ func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answ
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // ListSalesParams are what ListSales may be asked with.
@@ -841,7 +850,8 @@ func (c *Client) ListSales(ctx context.Context, params ListSalesParams) (answer 
 	set(r.Query, "state", params.State)
 	set(r.Query, "after", params.After)
 	set(r.Query, "limit", number(params.Limit))
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // CreateSale: Put a sale on offer. POST /v1/sales
@@ -850,31 +860,36 @@ func (c *Client) CreateSale(ctx context.Context, body *CreateSaleBody) (answer S
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // GetSale: A sale and its stock. GET /v1/sales/{sale}
 func (c *Client) GetSale(ctx context.Context, sale string) (answer SaleView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale), Method: "GET"}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // AuditSale: Every invariant with its two sides. GET /v1/sales/{sale}/audit
 func (c *Client) AuditSale(ctx context.Context, sale string) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/audit", Method: "GET", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // GetSaleCancellation: How far the cancellation of a sale has come. GET /v1/sales/{sale}/cancel
 func (c *Client) GetSaleCancellation(ctx context.Context, sale string) (answer CancellationView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", Method: "GET", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // CancelSale: Cancel a whole sale: void its holds, give all money back. POST /v1/sales/{sale}/cancel
 func (c *Client) CancelSale(ctx context.Context, sale string) (answer CancellationView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", Method: "POST", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // CreateCheckoutParams are what CreateCheckout may be asked with.
@@ -893,13 +908,15 @@ func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateC
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // ListEntitlements: How many codes there are, and how many places were taken with them, by batch. GET /v1/sales/{sale}/entitlements
 func (c *Client) ListEntitlements(ctx context.Context, sale string) (answer BatchesView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements", Method: "GET", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // RevokeEntitlements: Make codes or invitations worthless. POST /v1/sales/{sale}/entitlements/revoke
@@ -908,7 +925,8 @@ func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *Revo
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // ListOrdersParams are what ListOrders may be asked with.
@@ -933,13 +951,15 @@ func (c *Client) ListOrders(ctx context.Context, sale string, params ListOrdersP
 	set(r.Query, "status", params.Status)
 	set(r.Query, "after", params.After)
 	set(r.Query, "limit", number(params.Limit))
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // CancelOrderOfSale: Cancel an order: void its hold, or give its money back. POST /v1/sales/{sale}/orders/{order}/cancel
 func (c *Client) CancelOrderOfSale(ctx context.Context, sale string, order string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", IsOrganisers: true}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // MakePresaleCodes: Make presale codes, or bring your own. POST /v1/sales/{sale}/presale-codes
@@ -948,13 +968,15 @@ func (c *Client) MakePresaleCodes(ctx context.Context, sale string, body *MakeCo
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // GetQueue: A sale's queue. GET /v1/sales/{sale}/queue
 func (c *Client) GetQueue(ctx context.Context, sale string) (answer QueueView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue", Method: "GET"}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // ConfigureQueue: Pause a sale's queue, or bound how fast its door opens. PATCH /v1/sales/{sale}/queue
@@ -963,7 +985,8 @@ func (c *Client) ConfigureQueue(ctx context.Context, sale string, body *Configur
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // JoinQueueParams are what JoinQueue may be asked with.
@@ -979,13 +1002,15 @@ func (c *Client) JoinQueue(ctx context.Context, sale string, params JoinQueuePar
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // GetQueueChallenge: What to solve before joining. GET /v1/sales/{sale}/queue/challenge
 func (c *Client) GetQueueChallenge(ctx context.Context, sale string) (answer ChallengeView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue/challenge", Method: "GET"}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // SettleDraw: Give the draw of a sale's queue what it waits for. POST /v1/sales/{sale}/queue/draw
@@ -994,7 +1019,8 @@ func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) 
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // RestoreOrdersOfSale: Put back the records of a sale that the audit finds lost (I7). POST /v1/sales/{sale}/restore-orders
@@ -1003,5 +1029,6 @@ func (c *Client) RestoreOrdersOfSale(ctx context.Context, sale string, body *Res
 	if body != nil {
 		r.Body = body
 	}
-	return answer, c.Do(ctx, r, &answer)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/pace"
 )
 
 // The clocks; that of the node is what the others are compared with.
@@ -73,23 +74,7 @@ func New(log *slog.Logger) *Watch {
 // Start reads the clocks at once and on and on, until stop, which waits for the
 // readings under way.
 func (w *Watch) Start(sources map[string]Source) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		next := time.NewTicker(Interval)
-		defer next.Stop()
-		for ctx.Err() == nil {
-			w.readAll(ctx, sources)
-			select {
-			case <-next.C:
-			case <-ctx.Done():
-			}
-		}
-	})
-	return func() {
-		cancel()
-		running.Wait()
-	}
+	return pace.Every(Interval, func(ctx context.Context) { w.readAll(ctx, sources) })
 }
 
 func (w *Watch) readAll(ctx context.Context, sources map[string]Source) {

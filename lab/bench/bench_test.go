@@ -162,7 +162,7 @@ func (o *boxOffice) showOrder(w http.ResponseWriter, r *http.Request) {
 	if o.instead(w, o.order) {
 		return
 	}
-	answer := map[string]any{"order": r.PathValue("order"), "status": "paid", "tickets": []string{"x"}}
+	answer := map[string]any{"order": r.PathValue("order"), "status": "paid", "tickets": []map[string]string{{"code": "x"}}}
 	if o.expired {
 		answer = map[string]any{"order": r.PathValue("order"), "status": "expired"}
 	}

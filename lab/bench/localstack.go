@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"boxoffice/lab/bench/probe"
+	"boxoffice/pace"
 )
 
 // LocalStack is the stack of a data directory, as a Mortal.
@@ -92,7 +93,7 @@ func awaitGone(ctx context.Context, pids []int) error {
 		if time.Now().After(until) {
 			return fmt.Errorf("processes %v were still there %v after they were killed", left, goneWithin)
 		}
-		if err := pause(ctx, stackLook); err != nil {
+		if err := pace.Pause(ctx, stackLook); err != nil {
 			return err
 		}
 	}

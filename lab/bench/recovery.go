@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/lab/bench/report"
+	"boxoffice/pace"
 )
 
 // Recovery is what a stack has to take up again after all of it was killed.
@@ -138,7 +139,7 @@ func (r *recovery) killAndStart(ctx context.Context) error {
 	}
 	r.caller.http.CloseIdleConnections()
 	if r.row.Case == report.CaseDown {
-		if err := pause(ctx, time.Until(r.lastDeadline)+time.Second); err != nil {
+		if err := pace.Pause(ctx, time.Until(r.lastDeadline)+time.Second); err != nil {
 			return err
 		}
 	}

@@ -62,7 +62,7 @@ func TestWhatBecameOfOpenCheckouts(t *testing.T) {
 // All of a sale's holds come at or after the common deadline, and no sale is
 // asked for that cannot be.
 func TestSecondsOfAHold(t *testing.T) {
-	for until, want := range map[time.Duration]int{
+	for until, want := range map[time.Duration]int64{
 		90 * time.Second: 90, 89*time.Second + 1: 90, time.Second: 5, -time.Minute: 5,
 	} {
 		if got := holdSeconds(until); got != want {
@@ -131,7 +131,7 @@ func TestRecoveriesThatCannotBe(t *testing.T) {
 			}
 		})
 	}
-	if holdSeconds(domain.HoldTimeoutMax) > int(domain.HoldTimeoutMax.Seconds()) {
+	if holdSeconds(domain.HoldTimeoutMax) > int64(domain.HoldTimeoutMax.Seconds()) {
 		t.Error("a hold is longer than a sale may have it")
 	}
 }

@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"boxoffice/client"
 	"boxoffice/domain"
 	"boxoffice/lab/bench/load"
 	"boxoffice/lab/bench/report"
+	"boxoffice/pace"
 )
 
 const (
@@ -79,7 +81,7 @@ func (r *recovery) holdUntil(ctx context.Context, target time.Time) error {
 	for left := r.row.Open; left > 0; left -= salesOrders {
 		seats := min(left, salesOrders)
 		sale := fmt.Sprintf("%s%d", r.prefix, len(r.sales)+1)
-		if err := r.caller.offer(ctx, sale, int64(seats), map[string]any{"hold_seconds": holdSeconds(time.Until(target))}); err != nil {
+		if err := r.caller.offer(ctx, sale, int64(seats), func(s *client.CreateSaleBody) { s.HoldSeconds = new(holdSeconds(time.Until(target))) }); err != nil {
 			return fmt.Errorf("open sale %s: %w", sale, err)
 		}
 		r.sales = append(r.sales, sale)
@@ -95,8 +97,8 @@ func (r *recovery) holdUntil(ctx context.Context, target time.Time) error {
 }
 
 // holdSeconds rounds up to what a sale may have.
-func holdSeconds(until time.Duration) int {
-	return int(math.Ceil(max(until, domain.HoldTimeoutMin).Seconds()))
+func holdSeconds(until time.Duration) int64 {
+	return int64(math.Ceil(max(until, domain.HoldTimeoutMin).Seconds()))
 }
 
 func (r *recovery) holdOne(ctx context.Context, sale string) error {
@@ -118,7 +120,7 @@ func (b *bench) holdPatiently(ctx context.Context, sale string) (held, error) {
 		if err == nil || refused {
 			return h, err
 		}
-		if pause(ctx, busyPause) != nil {
+		if pace.Pause(ctx, busyPause) != nil {
 			return h, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/lab/bench/probe"
 	"boxoffice/lab/bench/report"
+	"boxoffice/pace"
 	"boxoffice/workflows"
 )
 
@@ -29,7 +30,7 @@ const (
 // awaitEndings returns when every checkout has closed, or none is expected to any
 // more. Which ones did is looked at afterwards.
 func (r *recovery) awaitEndings(ctx context.Context) error {
-	if err := pause(ctx, time.Until(r.firstDeadline)-killMargin); err != nil {
+	if err := pace.Pause(ctx, time.Until(r.firstDeadline)-killMargin); err != nil {
 		return err
 	}
 	r.before = r.read(ctx, r.scrape)
@@ -37,7 +38,7 @@ func (r *recovery) awaitEndings(ctx context.Context) error {
 	defer r.progress.watch(func() string { return fmt.Sprintf("%d of %d have ended", closed.Load(), r.row.Open) })()
 	until := r.base().Add(endedMargin + time.Duration(r.row.Open)*time.Second/endedPerSecondMin)
 	for closed.Load() < int64(r.row.Open) && time.Now().Before(until) {
-		if err := pause(ctx, lookInterval); err != nil {
+		if err := pace.Pause(ctx, lookInterval); err != nil {
 			return err
 		}
 		r.lookAtMemory()
@@ -99,7 +100,7 @@ func (r *recovery) awaitStock(ctx context.Context) error {
 		if err := r.lookAtStock(ctx); err != nil {
 			return err
 		}
-		if err := pause(ctx, lookInterval); err != nil {
+		if err := pace.Pause(ctx, lookInterval); err != nil {
 			return err
 		}
 	}

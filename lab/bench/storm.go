@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"boxoffice/audit"
+	"boxoffice/client"
 	"boxoffice/domain"
 	"boxoffice/lab/bench/crowd"
 	"boxoffice/lab/bench/load"
 	"boxoffice/lab/bench/report"
+	"boxoffice/pace"
 )
 
 // Storm is the rush on a sale of its own that the phases of that name make.
@@ -96,7 +98,9 @@ func runRooms(ctx context.Context, b *bench) error {
 	}
 	for n := range b.Runs {
 		sale, opensAt := fmt.Sprintf("%s-room-%d", b.sale, n+1), time.Now().Add(roomOpensAfter)
-		err := b.caller.offer(ctx, sale, b.Storm.Tickets, map[string]any{"waiting_room": true, "opens_at": opensAt.UTC().Format(time.RFC3339Nano)})
+		err := b.caller.offer(ctx, sale, b.Storm.Tickets, func(s *client.CreateSaleBody) {
+			s.WaitingRoom, s.OpensAt = new(true), &opensAt
+		})
 		if err == nil {
 			err = b.caller.pauseQueue(ctx, sale, true)
 		}
@@ -106,7 +110,7 @@ func runRooms(ctx context.Context, b *bench) error {
 		var full map[string]float64
 		storm, err := b.storm(ctx, sale, n, b.Storm.queue(func(ctx context.Context) error {
 			full = b.memory()
-			if err := pause(ctx, time.Until(opensAt)); err != nil {
+			if err := pace.Pause(ctx, time.Until(opensAt)); err != nil {
 				return err
 			}
 			return b.caller.pauseQueue(ctx, sale, false)

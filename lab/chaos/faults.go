@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"boxoffice/pace"
 )
 
 // A fault is one way to hurt the box office while buyers are at it. The table below is all of them; docs/chaos.md says
@@ -238,7 +240,7 @@ func killedAtRandom(w *world) fault {
 			if _, err := w.kill(names[w.rng.IntN(len(names))]); err == nil {
 				kills++
 			}
-			if err := pause(ctx, time.Duration(200+w.rng.IntN(1800))*time.Millisecond); err != nil {
+			if err := pace.Pause(ctx, time.Duration(200+w.rng.IntN(1800))*time.Millisecond); err != nil {
 				return "", err
 			}
 		}
@@ -263,7 +265,7 @@ func (w *world) freeze(ctx context.Context, name string, d time.Duration) (strin
 	}
 	frozen := signalAll(pid, sigStop)
 	defer signalEach(frozen, sigContinue)
-	if err := pause(ctx, d); err != nil {
+	if err := pace.Pause(ctx, d); err != nil {
 		return "", err
 	}
 	signalEach(frozen, sigContinue)
@@ -281,7 +283,7 @@ func stoppedAtRandom(w *world) fault {
 			// Two at a time: a part that stands still is noticed by another that does not.
 			one, two := names[w.rng.IntN(len(names))], names[w.rng.IntN(len(names))]
 			frozen := append(signalAll(w.pid(one), sigStop), signalAll(w.pid(two), sigStop)...)
-			err := pause(ctx, time.Duration(300+w.rng.IntN(2500))*time.Millisecond)
+			err := pace.Pause(ctx, time.Duration(300+w.rng.IntN(2500))*time.Millisecond)
 			signalEach(frozen, sigContinue)
 			if err != nil {
 				return "", err
@@ -329,7 +331,7 @@ func spoiled(name string) []fault {
 // endure lets a spoiled link work for a while, then heals it and waits until everything is ready.
 func (k *link) endure(ctx context.Context, w *world) (string, error) {
 	d := w.durations().network
-	err := pause(ctx, d)
+	err := pace.Pause(ctx, d)
 	if cured := k.cure(); err == nil {
 		err = cured
 	}

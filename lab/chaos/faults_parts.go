@@ -15,7 +15,11 @@ import (
 	"syscall"
 	"time"
 
+	"boxoffice/pace"
+
 	tb "github.com/tigerbeetle/tigerbeetle-go"
+
+	server "boxoffice/mockpay"
 )
 
 const (
@@ -68,7 +72,7 @@ func ordersAway(ctx context.Context, w *world, l *load) (string, error) {
 	k, d := w.links.byName[toOrders], w.durations().ordersAway
 	k.cut()
 	before := l.record.counted("captured")
-	err := pause(ctx, d)
+	err := pace.Pause(ctx, d)
 	captured := l.record.counted("captured") - before
 	if cured := k.cure(); err == nil {
 		err = cured
@@ -110,7 +114,7 @@ func tigerBeetleSilent(ctx context.Context, w *world, _ *load) (string, error) {
 	if err := k.poison(toxic{"timeout", "downstream", map[string]any{"timeout": 0}}); err != nil {
 		return "", err
 	}
-	err := pause(ctx, d)
+	err := pace.Pause(ctx, d)
 	if cured := k.cure(); err == nil {
 		err = cured
 	}
@@ -178,11 +182,11 @@ func refundsRefused(ctx context.Context, w *world, l *load) (string, error) {
 	const seconds = 6
 	l.want(planCancelPay, 6)
 	mischief := w.mischief()
-	mischief["refuse_refunds_seconds"] = seconds
+	mischief.RefuseRefundsSeconds = seconds
 	if err := w.client.misbehave(ctx, mischief); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("for %d s", seconds), pause(ctx, seconds*time.Second)
+	return fmt.Sprintf("for %d s", seconds), pace.Pause(ctx, seconds*time.Second)
 }
 
 // ledgerDiskFull: the engine must stop at the first write that fails, and know what it had answered when it is started
@@ -192,7 +196,7 @@ func ledgerDiskFull(ctx context.Context, w *world, _ *load) (string, error) {
 		return "", err
 	}
 	err := await(ctx, failpointWithin, "the engine stops", func() bool { return !answersOK(ctx, w.env["BOXOFFICE_URL"]+"/readyz") })
-	if paused := pause(ctx, w.durations().stop); err == nil {
+	if paused := pace.Pause(ctx, w.durations().stop); err == nil {
 		err = paused
 	}
 	w.disarm("fail", "ledger.disk")
@@ -200,7 +204,7 @@ func ledgerDiskFull(ctx context.Context, w *world, _ *load) (string, error) {
 		return "", err
 	}
 	// An engine that failed stays stopped: memory may be ahead of the disk. The operator makes room and starts it again.
-	_ = pause(ctx, 100*time.Millisecond)
+	_ = pace.Pause(ctx, 100*time.Millisecond)
 	how, err := w.killAndAwait(ctx, procBoxOffice)
 	return "refused everything; room made and started again: " + how, err
 }
@@ -215,7 +219,7 @@ func mockpayDiskFull(ctx context.Context, w *world, l *load) (string, error) {
 	defer w.disarm("fail", "mockpay.disk")
 	err := await(ctx, failpointWithin, "MockPay ends", func() bool { return w.pid(procMockpay) != before })
 	if err == nil {
-		err = pause(ctx, w.durations().stop)
+		err = pace.Pause(ctx, w.durations().stop)
 	}
 	w.disarm("fail", "mockpay.disk")
 	if err != nil {
@@ -242,7 +246,7 @@ func clockJumps(clock string, by time.Duration) func(context.Context, *world, *l
 			return "", err
 		}
 		defer w.disarm("clock", clock)
-		return fmt.Sprintf("for %s", d), pause(ctx, d)
+		return fmt.Sprintf("for %s", d), pace.Pause(ctx, d)
 	}
 }
 
@@ -251,7 +255,7 @@ func clockJumps(clock string, by time.Duration) func(context.Context, *world, *l
 func ledgersClockFarOff(ctx context.Context, w *world, l *load) (string, error) {
 	const off, noticedWithin, overWithin = 45 * time.Second, time.Minute, 2 * time.Minute
 	l.want(planPay, 6)
-	refuses := func() bool { return strings.Contains(w.whatIsNotReady(ctx), "nothing is sold") }
+	refuses := func() bool { return strings.Contains(w.client.whatIsNotReady(ctx), "nothing is sold") }
 	if err := w.arm("clock", "ledger", off.String()); err != nil {
 		return "", err
 	}
@@ -305,11 +309,12 @@ func forgedFlood(ctx context.Context, w *world, l *load) (string, error) {
 		float64(total)/took.Seconds(), l.record.counted("seen as paid")-settled), ctx.Err()
 }
 
-// forge sends one success that nobody signed, for an order that exists where there is one.
+// forge sends one success that nobody signed, for an order that exists where there is one. Its header is broken in ways that
+// package client cannot send.
 func (w *world) forge(ctx context.Context, orders []acknowledged, i int) int {
 	order, session := strings.Repeat("0", 32), "ps_"+strings.Repeat("0", 32)
 	if len(orders) > 0 {
-		order, session = orders[i%len(orders)].Order, orders[i%len(orders)].Session
+		order, session = orders[i%len(orders)].Order, orders[i%len(orders)].PaymentSession
 	}
 	body := fmt.Sprintf(`{"type":"payment.succeeded","data":{"session":%q,"order":%q,"amount":6500,"currency":"EUR"}}`, session, order)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.env["BOXOFFICE_URL"]+"/v1/webhooks/mockpay", strings.NewReader(body))
@@ -329,13 +334,15 @@ func (w *world) forge(ctx context.Context, orders []acknowledged, i int) int {
 }
 
 // mischief is what MockPay does on its own all the time: a bad provider is the normal case.
-func (w *world) mischief() map[string]any {
-	rates := map[string]float64{}
-	for _, trick := range []string{"delay", "duplicate", "reorder", "lose", "forge", "replay", "wrong_amount", "wrong_currency",
-		"contradict", "capture_at_expire", "capture_late", "errors"} {
+func (w *world) mischief() *server.Mischief {
+	rates := map[server.Trick]float64{}
+	for _, trick := range []server.Trick{
+		server.TrickDelay, server.TrickDuplicate, server.TrickReorder, server.TrickLose, server.TrickForge, server.TrickReplay,
+		server.TrickWrongAmount, server.TrickWrongCurrency, server.TrickContradict, server.TrickCaptureAtExpire, server.TrickCaptureLate, server.TrickErrors,
+	} {
 		rates[trick] = 0.04
 	}
-	return map[string]any{"seed": w.seed, "rates": rates}
+	return &server.Mischief{Seed: w.seed, Rates: rates}
 }
 
 // smallDiskBytes is enough for a run and little enough to be filled in a second.
@@ -372,7 +379,7 @@ func smallDiskFull(ctx context.Context, w *world, _ *load) (string, error) {
 	if err := fill(path); err != nil {
 		return "", err
 	}
-	err := pause(ctx, w.durations().stop)
+	err := pace.Pause(ctx, w.durations().stop)
 	if removed := os.Remove(path); err == nil {
 		err = removed
 	}

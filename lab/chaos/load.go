@@ -8,6 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"boxoffice/client"
+	"boxoffice/pace"
+	"boxoffice/payments/mockpay"
 )
 
 // The load: an open stream of buyers. They come whether or not the box office answers, as buyers do, up to a bound.
@@ -50,7 +54,7 @@ var plans = []struct {
 
 // load runs the buyers.
 type load struct {
-	client *client
+	client *caller
 	record *record
 	seed   uint64
 	rate   float64 // arrivals a second
@@ -65,7 +69,7 @@ type load struct {
 	wanted []plan   // what the next buyers do, before chance decides
 }
 
-func newLoad(c *client, seed uint64, rate float64) *load {
+func newLoad(c *caller, seed uint64, rate float64) *load {
 	return &load{client: c, record: newRecord(), seed: seed, rate: rate, rng: rand.New(rand.NewPCG(seed, 2))}
 }
 
@@ -82,12 +86,12 @@ func (l *load) run(arriving, patient context.Context) error {
 		return err
 	}
 	l.wg.Go(func() {
-		for pause(arriving, saleEvery) == nil {
+		for pace.Pause(arriving, saleEvery) == nil {
 			_ = l.openNextSale(arriving) // the sales before go on
 		}
 	})
 	l.wg.Go(func() {
-		for l.came.Load() < buyersMax && pause(arriving, l.nextArrival()) == nil {
+		for l.came.Load() < buyersMax && pace.Pause(arriving, l.nextArrival()) == nil {
 			l.came.Add(1)
 			if l.underWay.Load() >= buyersAtOnceMax {
 				l.record.count("went away")
@@ -115,7 +119,7 @@ func (l *load) openNextSale(ctx context.Context) error {
 	n := len(l.sales)
 	l.mu.Unlock()
 	// Half of what comes in the time would buy all of it: every sale sells out, and holds come back.
-	seats := max(6, int(l.rate*saleEvery.Seconds()/2))
+	seats := max(6, int64(l.rate*saleEvery.Seconds()/2))
 	terms := saleTerms{
 		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
 		oneCheckout: n%2 == 0, // the faults find both
@@ -158,7 +162,7 @@ func (l *load) newBuyer() *buyer {
 	b := &buyer{load: l, plan: l.choosePlan(), front: l.client.fronts[l.rng.IntN(len(l.client.fronts))], think: time.Duration(l.rng.IntN(1500)) * time.Millisecond}
 	open := l.sales[max(0, len(l.sales)-salesOpen):]
 	b.ask = ask{
-		sale: open[l.rng.IntN(len(open))], key: newKey(), class: "AB"[l.rng.IntN(2):][:1], quantity: 1 + l.rng.IntN(2),
+		sale: open[l.rng.IntN(len(open))], key: newKey(), class: "AB"[l.rng.IntN(2):][:1], quantity: 1 + l.rng.Int64N(2),
 		email: fmt.Sprintf("buyer-%d@example.com", l.rng.IntN(emails)),
 	}
 	b.repeats = l.rng.IntN(7) == 0
@@ -205,19 +209,19 @@ func (b *buyer) buy(ctx context.Context) {
 	if !ok {
 		return
 	}
-	if b.plan != planPayLate && b.plan != planPayAtTheEnd && pause(ctx, b.think) != nil {
+	if b.plan != planPayLate && b.plan != planPayAtTheEnd && pace.Pause(ctx, b.think) != nil {
 		return
 	}
 	b.follow(ctx, p)
 }
 
 // place repeats the same key until the answer is definite.
-func (b *buyer) place(ctx context.Context) (p placed, held bool) {
+func (b *buyer) place(ctx context.Context) (p client.CheckoutView, held bool) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	fronts := b.load.client.fronts
 	n := slices.Index(fronts, b.front)
-	err := b.load.client.insist(ctx, func(ctx context.Context) (err error) {
+	err := insist(ctx, func(ctx context.Context) (err error) {
 		p, err = b.load.client.checkout(ctx, fronts[n%len(fronts)], b.ask)
 		n++ // a balancer would try another node
 		return err
@@ -226,8 +230,8 @@ func (b *buyer) place(ctx context.Context) (p placed, held bool) {
 	case err == nil:
 		b.load.record.held(b.ask, p)
 		return p, true
-	case isDefinite(err):
-		b.load.record.refused(b.ask, codeOf(err))
+	case client.IsDefinite(err):
+		b.load.record.refused(b.ask, client.CodeOf(err))
 	default:
 		b.load.record.count("gave up")
 	}
@@ -235,7 +239,7 @@ func (b *buyer) place(ctx context.Context) (p placed, held bool) {
 }
 
 // follow does what the plan says.
-func (b *buyer) follow(ctx context.Context, p placed) {
+func (b *buyer) follow(ctx context.Context, p client.CheckoutView) {
 	switch b.plan {
 	case planPay:
 		b.pay(ctx, p)
@@ -249,23 +253,23 @@ func (b *buyer) follow(ctx context.Context, p placed) {
 			b.refund(ctx, p)
 		}
 	case planFail:
-		b.drop(ctx, p, "failed")
+		b.drop(ctx, p, mockpay.OutcomeFailed)
 	case planFailThenPay:
-		b.drop(ctx, p, "failed")
-		_ = pause(ctx, b.think)
+		b.drop(ctx, p, mockpay.OutcomeFailed)
+		_ = pace.Pause(ctx, b.think)
 		b.capture(ctx, p, 1)
 	case planDrop:
-		b.drop(ctx, p, "canceled")
+		b.drop(ctx, p, mockpay.OutcomeCanceled)
 	case planCancel:
 		b.cancel(ctx, p)
 	case planCancelPay:
 		b.cancel(ctx, p)
 		b.capture(ctx, p, 1)
 	case planPayLate:
-		_ = pause(ctx, time.Until(p.ExpiresAt)+b.think)
+		_ = pace.Pause(ctx, time.Until(p.HoldExpiresAt)+b.think)
 		b.capture(ctx, p, 1)
 	case planPayAtTheEnd:
-		_ = pause(ctx, time.Until(p.ExpiresAt)+b.around)
+		_ = pace.Pause(ctx, time.Until(p.HoldExpiresAt)+b.around)
 		b.pay(ctx, p)
 	case planAbandon: // the hold expires
 	}
@@ -275,63 +279,63 @@ func (b *buyer) follow(ctx context.Context, p placed) {
 func (b *buyer) insist(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := b.load.client.insist(ctx, call)
-	if !isDefinite(err) {
+	err := insist(ctx, call)
+	if !client.IsDefinite(err) {
 		b.load.record.count(fmt.Sprintf("gave up (%s): %v", b.plan, err))
 	}
 	return err
 }
 
-func (b *buyer) pay(ctx context.Context, p placed) {
-	var status string
+func (b *buyer) pay(ctx context.Context, p client.CheckoutView) {
+	var status mockpay.SessionStatus
 	err := b.insist(ctx, func(ctx context.Context) (err error) {
-		status, err = b.load.client.pay(ctx, p, "succeeded")
+		status, err = b.load.client.pay(ctx, p, mockpay.OutcomeSucceeded)
 		return err
 	})
-	if err == nil && status == "captured" {
+	if err == nil && status == mockpay.SessionCaptured {
 		b.load.record.note(p, "captured", func(a *acknowledged) { a.captured = true })
 	}
 }
 
-func (b *buyer) capture(ctx context.Context, p placed, nth int) {
+func (b *buyer) capture(ctx context.Context, p client.CheckoutView, nth int) {
 	if err := b.insist(ctx, func(ctx context.Context) error { return b.load.client.capture(ctx, p, nth) }); err == nil {
 		b.load.record.note(p, "captured by hand", func(a *acknowledged) { a.captured = true })
 	}
 }
 
-func (b *buyer) drop(ctx context.Context, p placed, outcome string) {
-	var status string
+func (b *buyer) drop(ctx context.Context, p client.CheckoutView, outcome mockpay.Outcome) {
+	var status mockpay.SessionStatus
 	err := b.insist(ctx, func(ctx context.Context) (err error) {
 		status, err = b.load.client.pay(ctx, p, outcome)
 		return err
 	})
-	if err == nil && status == outcome {
-		b.load.record.note(p, outcome+" at the provider", func(a *acknowledged) { a.dropped = true })
+	if err == nil && string(status) == string(outcome) {
+		b.load.record.note(p, string(outcome)+" at the provider", func(a *acknowledged) { a.dropped = true })
 	}
 }
 
-func (b *buyer) cancel(ctx context.Context, p placed) {
-	var status string
+func (b *buyer) cancel(ctx context.Context, p client.CheckoutView) {
+	var now client.StatusView
 	err := b.insist(ctx, func(ctx context.Context) (err error) {
-		status, err = b.load.client.cancel(ctx, b.front, p)
+		now, err = b.load.client.at(b.front).CancelOrder(ctx, p.Order, p.Token)
 		return err
 	})
-	if err == nil && status == "canceled" {
+	if err == nil && now.Status == "canceled" {
 		b.load.record.note(p, "canceled", func(a *acknowledged) { a.canceled = true })
 	}
 }
 
 // seePaid looks until the order is shown as paid, or has ended otherwise.
-func (b *buyer) seePaid(ctx context.Context, p placed) bool {
+func (b *buyer) seePaid(ctx context.Context, p client.CheckoutView) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for pause(ctx, retryPause) == nil {
+	for pace.Pause(ctx, retryPause) == nil {
 		now, err := b.load.client.order(ctx, b.front, p)
 		switch {
 		case err != nil || now.Status == "held":
 			continue
 		case now.Status == "paid":
-			b.load.record.note(p, "seen as paid", func(a *acknowledged) { a.paid, a.tickets = true, now.codes() })
+			b.load.record.note(p, "seen as paid", func(a *acknowledged) { a.paid, a.tickets = true, codes(now) })
 			return true
 		}
 		return false
@@ -340,10 +344,10 @@ func (b *buyer) seePaid(ctx context.Context, p placed) bool {
 	return false
 }
 
-func (b *buyer) refund(ctx context.Context, p placed) {
+func (b *buyer) refund(ctx context.Context, p client.CheckoutView) {
 	b.load.record.note(p, "refund asked for", func(a *acknowledged) { a.asked = true })
 	err := b.insist(ctx, func(ctx context.Context) error {
-		_, err := b.load.client.refund(ctx, p)
+		_, err := b.load.client.organiser.RefundOrder(ctx, p.Order)
 		return err
 	})
 	if err == nil {

@@ -8,6 +8,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"boxoffice/client"
 )
 
 // A record is what the buyers were told: the other side of I6, "whatever was acknowledged survives". It believes
@@ -24,7 +26,7 @@ type record struct {
 
 // acknowledged is everything that was said about one order.
 type acknowledged struct {
-	placed
+	client.CheckoutView
 	sale      string
 	tickets   string // codes, where the buyer saw the order paid
 	paid      bool   // seen as paid
@@ -47,7 +49,7 @@ func (r *record) count(what string) {
 }
 
 // held notes a 201. The same key must always be the same order.
-func (r *record) held(a ask, p placed) {
+func (r *record) held(a ask, p client.CheckoutView) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts["held"]++
@@ -56,7 +58,7 @@ func (r *record) held(a ask, p placed) {
 	}
 	r.keys[a.key] = p.Order
 	if r.orders[p.Order] == nil {
-		r.orders[p.Order] = &acknowledged{placed: p, sale: a.sale}
+		r.orders[p.Order] = &acknowledged{CheckoutView: p, sale: a.sale}
 	}
 }
 
@@ -91,7 +93,7 @@ func (r *record) salesCalledOff() []string {
 }
 
 // note changes what is known of an order.
-func (r *record) note(p placed, what string, change func(*acknowledged)) {
+func (r *record) note(p client.CheckoutView, what string, change func(*acknowledged)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts[what]++
@@ -119,14 +121,14 @@ func (r *record) contradictions() []string {
 }
 
 // violation says in what the state of an order at rest contradicts what was acknowledged; empty where it does not.
-func (a *acknowledged) violation(now orderState) string {
+func (a *acknowledged) violation(now client.OrderView) string {
 	sold, gone := now.Status == "paid", now.Status == "refunded"
 	switch {
 	case now.Status == "held" || now.Status == "refunding" || now.Status == "pending":
 		return fmt.Sprintf("is %s, and nothing is open any more", now.Status)
 	case a.paid && !sold && !(gone && (a.asked || a.calledOff)):
 		return fmt.Sprintf("was shown as paid and is %s", now.Status)
-	case a.paid && sold && now.codes() != a.tickets:
+	case a.paid && sold && codes(now) != a.tickets:
 		return "was shown as paid with other tickets"
 	case a.calledOff && sold:
 		return "is paid, and its sale was canceled"
@@ -143,7 +145,7 @@ func (a *acknowledged) violation(now orderState) string {
 }
 
 // check asks for every order that was ever acknowledged. It must come when nothing is open any more.
-func (r *record) check(ctx context.Context, c *client) (orders int, violations []string) {
+func (r *record) check(ctx context.Context, c *caller) (orders int, violations []string) {
 	violations = r.contradictions()
 	list := r.all()
 	results := make([]string, len(list))
@@ -165,12 +167,12 @@ func (r *record) check(ctx context.Context, c *client) (orders int, violations [
 	return len(list), violations
 }
 
-func checkOne(ctx context.Context, c *client, a *acknowledged) string {
+func checkOne(ctx context.Context, c *caller, a *acknowledged) string {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	var now orderState
-	err := c.insist(ctx, func(ctx context.Context) (err error) {
-		now, err = c.order(ctx, c.fronts[0], a.placed)
+	var now client.OrderView
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		now, err = c.order(ctx, c.fronts[0], a.CheckoutView)
 		return err
 	})
 	if err != nil {

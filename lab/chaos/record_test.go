@@ -3,14 +3,14 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"boxoffice/client"
 )
 
-func state(status, code string) orderState {
-	s := orderState{Status: status}
+func state(status, code string) client.OrderView {
+	s := client.OrderView{Status: status}
 	if code != "" {
-		s.Tickets = append(s.Tickets, struct {
-			Code string `json:"code"`
-		}{code})
+		s.Tickets = append(s.Tickets, client.Ticket{Code: code})
 	}
 	return s
 }
@@ -19,7 +19,7 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 	tests := []struct {
 		name  string
 		said  acknowledged
-		now   orderState
+		now   client.OrderView
 		wrong string // part of the violation; empty: none
 	}{
 		{"held, and expired", acknowledged{}, state("expired", ""), ""},
@@ -50,12 +50,12 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 
 func TestOneKeyIsOneOrder(t *testing.T) {
 	r := newRecord()
-	r.held(ask{key: "k"}, placed{Order: "1"})
-	r.held(ask{key: "k"}, placed{Order: "1"})
+	r.held(ask{key: "k"}, client.CheckoutView{Order: "1"})
+	r.held(ask{key: "k"}, client.CheckoutView{Order: "1"})
 	if got := r.contradictions(); len(got) != 0 {
 		t.Errorf("the same answer twice: %v", got)
 	}
-	r.held(ask{key: "k"}, placed{Order: "2"})
+	r.held(ask{key: "k"}, client.CheckoutView{Order: "2"})
 	r.refused(ask{key: "k"}, "sold_out")
 	if got := r.contradictions(); len(got) != 2 {
 		t.Errorf("another order and a refusal for the same key: %v", got)

@@ -2,17 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"boxoffice/client"
+	"boxoffice/pace"
 )
 
 // Bounds of the end of a run.
@@ -98,7 +99,7 @@ func (w *world) endureFaults(ctx context.Context, r *report) error {
 			break
 		}
 		r.add(w.cause(ctx, f, l, started))
-		if err := pause(ctx, calm); err != nil {
+		if err := pace.Pause(ctx, calm); err != nil {
 			return err
 		}
 		w.watchForgeries(ctx, r)
@@ -196,7 +197,7 @@ func (w *world) prove(ctx context.Context, r *report) error {
 }
 
 // awaitRest waits until no workflow is open and nothing is broken, as long as that may take, and returns the last audits.
-func (w *world) awaitRest(ctx context.Context, sales, calledOff []string, within time.Duration) (reports []auditReport, err error) {
+func (w *world) awaitRest(ctx context.Context, sales, calledOff []string, within time.Duration) (reports []client.AuditReport, err error) {
 	deadline := time.Now().Add(within)
 	for told := time.Now(); ; {
 		var resting bool
@@ -205,7 +206,7 @@ func (w *world) awaitRest(ctx context.Context, sales, calledOff []string, within
 			resting, err = w.allCalledOff(ctx, calledOff)
 		}
 		if err == nil && resting {
-			undelivered, healthErr := w.client.undelivered(ctx)
+			undelivered, healthErr := w.client.mockpay.Undelivered(ctx)
 			resting, err = healthErr == nil && undelivered == 0, healthErr
 		}
 		if err == nil && resting || time.Now().After(deadline) {
@@ -215,10 +216,10 @@ func (w *world) awaitRest(ctx context.Context, sales, calledOff []string, within
 			told = time.Now()
 			w.log.printf("waiting for rest: %s", waitsFor(reports, err))
 			if err != nil {
-				w.log.printf("    %s", w.whatIsNotReady(ctx))
+				w.log.printf("    %s", w.client.whatIsNotReady(ctx))
 			}
 		}
-		if err := pause(ctx, auditEvery); err != nil {
+		if err := pace.Pause(ctx, auditEvery); err != nil {
 			return reports, err
 		}
 	}
@@ -234,45 +235,36 @@ func (w *world) allCalledOff(ctx context.Context, sales []string) (bool, error) 
 	return true, nil
 }
 
-// whatIsNotReady is the box office's own word.
-func (w *world) whatIsNotReady(ctx context.Context) string {
-	var ready json.RawMessage
-	if err := w.client.call(ctx, http.MethodGet, w.env["BOXOFFICE_URL"]+"/readyz", nil, nil, &ready); err != nil {
-		return "/readyz: " + err.Error()
-	}
-	return "/readyz: " + string(ready)
-}
-
 // waitsFor says what is not at rest.
-func waitsFor(reports []auditReport, err error) string {
+func waitsFor(reports []client.AuditReport, err error) string {
 	if err != nil {
 		return err.Error()
 	}
-	var open int64
+	var workflows int64
 	for _, r := range reports {
-		open += r.open()
+		workflows += open(r)
 	}
 	if list := findings(reports); len(list) > 0 {
-		return fmt.Sprintf("%d workflows are open; %s", open, list[0])
+		return fmt.Sprintf("%d workflows are open; %s", workflows, list[0])
 	}
-	return fmt.Sprintf("%d workflows are open", open)
+	return fmt.Sprintf("%d workflows are open", workflows)
 }
 
-func (w *world) auditAll(ctx context.Context, sales []string) (reports []auditReport, resting bool, err error) {
+func (w *world) auditAll(ctx context.Context, sales []string) (reports []client.AuditReport, resting bool, err error) {
 	resting = true
 	for _, sale := range sales {
-		report, err := w.client.audit(ctx, sale)
+		report, err := w.client.auditor.AuditSale(ctx, sale)
 		if err != nil {
 			return nil, false, fmt.Errorf("audit of sale %s: %w", sale, err)
 		}
-		resting = resting && report.Verdict != "broken" && report.Verdict != "in_flight" && report.open() == 0
+		resting = resting && report.Verdict != "broken" && report.Verdict != "in_flight" && open(report) == 0
 		reports = append(reports, report)
 	}
 	return reports, resting, nil
 }
 
 // open is how many workflows are.
-func (r auditReport) open() (n int64) {
+func open(r client.AuditReport) (n int64) {
 	for _, result := range r.Results {
 		if result.ID == "L" {
 			n += result.Left.Value
@@ -285,7 +277,7 @@ func (r auditReport) open() (n int64) {
 var expectedWarnings = []string{"I5"}
 
 // findings are what the audits have against the run.
-func findings(reports []auditReport) []string {
+func findings(reports []client.AuditReport) []string {
 	var list []string
 	for _, report := range reports {
 		for _, result := range report.Results {

@@ -14,6 +14,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"boxoffice/client"
+	server "boxoffice/mockpay"
+	"boxoffice/pace"
+	"boxoffice/payments/mockpay"
 )
 
 // noticeWithin is how long the invariants have to notice a bug once it was brought out.
@@ -179,7 +184,7 @@ func (w *world) play(ctx context.Context, b *bug, sale string, enough func(accus
 	if err != nil {
 		return nil, err
 	}
-	known := before.offenders()
+	known := offenders(before)
 	err = b.expose(s)
 	w.disarmAll()
 	if err != nil {
@@ -187,26 +192,26 @@ func (w *world) play(ctx context.Context, b *bug, sale string, enough func(accus
 	}
 	var accused []string
 	for end := time.Now().Add(noticeWithin); time.Now().Before(end); {
-		report, err := w.client.audit(ctx, sale)
+		report, err := w.client.auditor.AuditSale(ctx, sale)
 		if err == nil {
-			if accused = accusers(report, known, s.record); enough(accused, report.isAtRest()) {
+			if accused = accusers(report, known, s.record); enough(accused, isAtRest(report)) {
 				return accused, nil
 			}
 		}
-		if err := pause(ctx, auditEvery/4); err != nil {
+		if err := pace.Pause(ctx, auditEvery/4); err != nil {
 			return accused, err
 		}
 	}
 	return accused, nil
 }
 
-func (r auditReport) isAtRest() bool { return r.Verdict != "in_flight" && r.open() == 0 }
+func isAtRest(r client.AuditReport) bool { return r.Verdict != "in_flight" && open(r) == 0 }
 
-func (w *world) auditWhenReady(ctx context.Context, sale string) (report auditReport, err error) {
+func (w *world) auditWhenReady(ctx context.Context, sale string) (report client.AuditReport, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	err = w.client.insist(ctx, func(ctx context.Context) (err error) {
-		report, err = w.client.audit(ctx, sale)
+	err = insist(ctx, func(ctx context.Context) (err error) {
+		report, err = w.client.auditor.AuditSale(ctx, sale)
 		return err
 	})
 	return report, err
@@ -215,7 +220,7 @@ func (w *world) auditWhenReady(ctx context.Context, sale string) (report auditRe
 // An offence is somebody's finding about something.
 type offence struct{ invariant, subject, id string }
 
-func (r auditReport) offenders() map[offence]bool {
+func offenders(r client.AuditReport) map[offence]bool {
 	all := map[offence]bool{}
 	for _, result := range r.Results {
 		for _, o := range result.Offenders {
@@ -226,7 +231,7 @@ func (r auditReport) offenders() map[offence]bool {
 }
 
 // accusers are those that find something wrong that was not known before.
-func accusers(report auditReport, known map[offence]bool, r *record) []string {
+func accusers(report client.AuditReport, known map[offence]bool, r *record) []string {
 	found := map[string]bool{}
 	for _, result := range report.Results {
 		for _, o := range result.Offenders {
@@ -247,7 +252,7 @@ func accusers(report auditReport, known map[offence]bool, r *record) []string {
 type stage struct {
 	ctx    context.Context
 	w      *world
-	c      *client
+	c      *caller
 	record *record
 	sale   string
 	buyers int
@@ -256,12 +261,12 @@ type stage struct {
 func (s *stage) front() string { return s.w.env["BOXOFFICE_URL"] }
 
 // place asks for one ticket of a class with a key.
-func (s *stage) place(class, key string) (p placed, err error) {
+func (s *stage) place(class, key string) (p client.CheckoutView, err error) {
 	s.buyers++
 	a := ask{sale: s.sale, key: key, class: class, quantity: 1, email: fmt.Sprintf("buyer-%d@example.com", s.buyers)}
 	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
 	defer cancel()
-	err = s.c.insist(ctx, func(ctx context.Context) (err error) {
+	err = insist(ctx, func(ctx context.Context) (err error) {
 		p, err = s.c.checkout(ctx, s.front(), a)
 		return err
 	})
@@ -271,10 +276,10 @@ func (s *stage) place(class, key string) (p placed, err error) {
 	return p, err
 }
 
-func (s *stage) hold(class string) (placed, error) { return s.place(class, newKey()) }
+func (s *stage) hold(class string) (client.CheckoutView, error) { return s.place(class, newKey()) }
 
 // end gives a session's outcome and waits until the order shows it.
-func (s *stage) end(p placed, outcome, status string) error {
+func (s *stage) end(p client.CheckoutView, outcome mockpay.Outcome, status string) error {
 	if err := s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, outcome); return err }); err != nil {
 		return err
 	}
@@ -284,11 +289,11 @@ func (s *stage) end(p placed, outcome, status string) error {
 func (s *stage) do(call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
 	defer cancel()
-	return s.c.insist(ctx, call)
+	return insist(ctx, call)
 }
 
-func (s *stage) awaitStatus(p placed, want string) error {
-	var now orderState
+func (s *stage) awaitStatus(p client.CheckoutView, want string) error {
+	var now client.OrderView
 	err := await(s.ctx, 30*time.Second, "order "+p.Order+" becomes "+want, func() bool {
 		var err error
 		now, err = s.c.order(s.ctx, s.front(), p)
@@ -301,38 +306,38 @@ func (s *stage) awaitStatus(p placed, want string) error {
 }
 
 // sold is an order that is paid.
-func (s *stage) sold(class string) (placed, error) {
+func (s *stage) sold(class string) (client.CheckoutView, error) {
 	p, err := s.hold(class)
 	if err != nil {
 		return p, err
 	}
-	return p, s.end(p, "succeeded", "paid")
+	return p, s.end(p, mockpay.OutcomeSucceeded, "paid")
 }
 
 // dropped is an order whose payment failed.
-func (s *stage) dropped(class string) (placed, error) {
+func (s *stage) dropped(class string) (client.CheckoutView, error) {
 	p, err := s.hold(class)
 	if err != nil {
 		return p, err
 	}
-	return p, s.end(p, "failed", "failed")
+	return p, s.end(p, mockpay.OutcomeFailed, "failed")
 }
 
-func (s *stage) captureLate(p placed, nth int) error {
+func (s *stage) captureLate(p client.CheckoutView, nth int) error {
 	return s.do(func(ctx context.Context) error { return s.c.capture(ctx, p, nth) })
 }
 
 // trick makes MockPay misbehave in one session, always.
-func (s *stage) trick(p placed, name string) error {
+func (s *stage) trick(p client.CheckoutView, name server.Trick) error {
 	return s.do(func(ctx context.Context) error {
-		return s.c.call(ctx, http.MethodPost, s.c.mockpay+"/v1/sessions/"+p.Session+"/mischief", nil, map[string]any{"rates": map[string]float64{name: 1}}, nil)
+		return s.c.mockpay.Misbehave(ctx, p.PaymentSession, &server.Mischief{Rates: map[server.Trick]float64{name: 1}})
 	})
 }
 
 // awaitDelivered waits until MockPay has nothing left to report.
 func (s *stage) awaitDelivered() error {
 	return await(s.ctx, 30*time.Second, "every webhook is delivered", func() bool {
-		n, err := s.c.undelivered(s.ctx)
+		n, err := s.c.mockpay.Undelivered(s.ctx)
 		return err == nil && n == 0
 	})
 }
@@ -357,9 +362,9 @@ func (s *stage) killAt(point string, do func() error) error {
 }
 
 // webhook delivers a success; signed says whether with the provider's secret.
-func (s *stage) webhook(p placed, signed bool) error {
+func (s *stage) webhook(p client.CheckoutView, signed bool) error {
 	id, at := "evt_"+newKey(), fmt.Sprint(time.Now().Unix())
-	body := fmt.Sprintf(`{"type":"payment.succeeded","data":{"session":%q,"order":%q,"amount":%d,"currency":"EUR"}}`, p.Session, p.Order, p.Amount)
+	body := fmt.Sprintf(`{"type":"payment.succeeded","data":{"session":%q,"order":%q,"amount":%d,"currency":"EUR"}}`, p.PaymentSession, p.Order, p.Amount)
 	key := []byte("not the provider's")
 	if signed {
 		var err error
@@ -369,9 +374,9 @@ func (s *stage) webhook(p placed, signed bool) error {
 	}
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s.%s.%s", id, at, body)
-	return s.c.call(s.ctx, http.MethodPost, s.front()+"/v1/webhooks/mockpay", map[string]string{
-		"webhook-id": id, "webhook-timestamp": at, "webhook-signature": "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)),
-	}, json.RawMessage(body), nil)
+	header := http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))}}
+	_, err := s.c.at(s.front()).DeliverEvent(s.ctx, "mockpay", header, []byte(body))
+	return err
 }
 
 // The scenes.
@@ -448,7 +453,7 @@ func killWhileRefunding(point string) func(*stage) error {
 			return err
 		}
 		err = s.killAt(point, func() error {
-			go func() { _, _ = s.c.refund(s.ctx, p) }()
+			go func() { _, _ = s.c.organiser.RefundOrder(s.ctx, p.Order) }()
 			return nil
 		})
 		if err != nil {
@@ -464,10 +469,10 @@ func webhookLost(s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := s.trick(p, "lose"); err != nil {
+	if err := s.trick(p, server.TrickLose); err != nil {
 		return err
 	}
-	if err := s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, "succeeded"); return err }); err != nil {
+	if err := s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, mockpay.OutcomeSucceeded); return err }); err != nil {
 		return err
 	}
 	return await(s.ctx, 30*time.Second, "the checkout ends", func() bool {
@@ -481,10 +486,10 @@ func wrongAmount(s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := s.trick(p, "wrong_amount"); err != nil {
+	if err := s.trick(p, server.TrickWrongAmount); err != nil {
 		return err
 	}
-	if err := s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, "succeeded"); return err }); err != nil {
+	if err := s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, mockpay.OutcomeSucceeded); return err }); err != nil {
 		return err
 	}
 	return s.awaitDelivered()
@@ -507,10 +512,10 @@ func forgedSuccess(s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := s.do(func(ctx context.Context) error { return s.c.visit(ctx, p) }); err != nil {
+	if err := s.do(func(ctx context.Context) error { return s.c.mockpay.Visit(ctx, p.PaymentURL) }); err != nil {
 		return err
 	}
-	if err := s.webhook(p, false); err != nil && codeOf(err) != "forged" {
+	if err := s.webhook(p, false); err != nil && client.CodeOf(err) != "forged" {
 		return err
 	}
 	return nil
@@ -535,9 +540,9 @@ func paidWithoutOrders(s *stage) error {
 	}
 	k := s.w.links.byName[toOrders]
 	k.cut()
-	err = s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, "succeeded"); return err })
+	err = s.do(func(ctx context.Context) error { _, err := s.c.pay(ctx, p, mockpay.OutcomeSucceeded); return err })
 	if err == nil {
-		err = pause(s.ctx, 8*time.Second)
+		err = pace.Pause(s.ctx, 8*time.Second)
 	}
 	if cured := k.cure(); err == nil {
 		err = cured

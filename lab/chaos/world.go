@@ -22,6 +22,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"boxoffice/pace"
 )
 
 // Bounds of waiting for processes. They end a run that hangs; nothing is measured by them.
@@ -53,7 +55,7 @@ type world struct {
 	links    *links
 	env      map[string]string // dev.env: the true addresses
 	fronts   []string          // where buyers are sent: through proxies
-	client   *client
+	client   *caller
 	rng      *rand.Rand
 	log      *journal
 	devstack *exec.Cmd
@@ -252,7 +254,7 @@ func (w *world) openFronts(ctx context.Context) error {
 	for _, n := range w.nodes {
 		n.run()
 	}
-	w.client = newClient(w.fronts, w.env)
+	w.client = newCaller(w.fronts, w.env)
 	return w.awaitAllBack(ctx)
 }
 
@@ -328,7 +330,7 @@ func (w *world) awaitBack(ctx context.Context, name string, before int) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s was not back %s after it died", name, backWithin)
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := pace.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -533,17 +535,6 @@ func hostOf(rawURL string) string {
 	return u.Host
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // await asks until the condition holds; the error names what did not happen.
 func await(ctx context.Context, within time.Duration, what string, condition func() bool) error {
 	deadline := time.Now().Add(within)
@@ -551,7 +542,7 @@ func await(ctx context.Context, within time.Duration, what string, condition fun
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: %s within %s", errDidNotHappen, what, within)
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := pace.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}

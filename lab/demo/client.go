@@ -3,23 +3,18 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"boxoffice/client"
+	"boxoffice/lab/mockpayclient"
+	"boxoffice/payments/mockpay"
 )
 
-// answerMaxBytes bounds what is read of the provider's answers.
-const answerMaxBytes = 1 << 20
-
-// A buyers speaks the contract of the box office, and of the provider.
+// A buyers asks the box office, and the provider.
 type buyers struct {
 	api     *client.Client
-	http    *http.Client
-	mockpay string
+	mockpay *mockpayclient.MockPay
 }
 
 func newBuyers(o Options) *buyers {
@@ -28,8 +23,7 @@ func newBuyers(o Options) *buyers {
 	c := &http.Client{Timeout: 30 * time.Second, Transport: transport}
 	return &buyers{
 		api:     &client.Client{URL: o.BoxOfficeURL, AdminURL: o.AdminURL, AdminToken: o.AdminToken, HTTP: c},
-		http:    c,
-		mockpay: strings.TrimRight(o.MockPayURL, "/"),
+		mockpay: mockpayclient.New(o.MockPayURL, c),
 	}
 }
 
@@ -49,33 +43,11 @@ func (c *buyers) placeOrder(ctx context.Context, sale, key, class, email string)
 }
 
 // pay opens the provider's page, as a browser would, and gives the outcome.
-func (c *buyers) pay(ctx context.Context, placed client.CheckoutView, outcome string) error {
-	if err := c.visit(ctx, placed.PaymentURL); err != nil {
+func (c *buyers) pay(ctx context.Context, placed client.CheckoutView, outcome mockpay.Outcome) error {
+	if err := c.mockpay.Visit(ctx, placed.PaymentURL); err != nil {
 		return err
 	}
-	return c.send(ctx, http.MethodPost, c.mockpay+"/v1/sessions/"+placed.PaymentSession+"/pay", fmt.Sprintf(`{"outcome":%q}`, outcome))
-}
-
-func (c *buyers) visit(ctx context.Context, url string) error {
-	return c.send(ctx, http.MethodGet, url, "")
-}
-
-// send asks the provider, whose answer says nothing but that it took it.
-func (c *buyers) send(ctx context.Context, method, url, body string) error {
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, answerMaxBytes))
-	if err == nil && response.StatusCode/100 != 2 {
-		return &client.Refusal{HTTPStatus: response.StatusCode, Problem: client.Problem{Detail: "the payment provider"}}
-	}
+	_, err := c.mockpay.Pay(ctx, placed.PaymentSession, "", outcome)
 	return err
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"boxoffice/client"
+	"boxoffice/pace"
+	"boxoffice/payments/mockpay"
 )
 
 // Options of a demo run.
@@ -140,9 +142,9 @@ func (r *run) buy(ctx context.Context, buyer int, what intent, first int) Fate {
 	case leaves:
 		return Left
 	case fails:
-		return r.finish(ctx, placed, "failed")
+		return r.finish(ctx, placed, mockpay.OutcomeFailed)
 	default:
-		return r.finish(ctx, placed, "succeeded")
+		return r.finish(ctx, placed, mockpay.OutcomeSucceeded)
 	}
 }
 
@@ -164,7 +166,7 @@ func (r *run) getSeat(ctx context.Context, email string, first int) (client.Chec
 			gone++
 		case errors.As(err, &refused) && (refused.Code == "sold_out" || refused.Code == "rate_limited"):
 			gone = 0
-			pause(ctx, max(refused.RetryAfter, 500*time.Millisecond))
+			pace.Pause(ctx, max(refused.RetryAfter, 500*time.Millisecond))
 		default:
 			r.tally.note(err)
 			return client.CheckoutView{}, Lost
@@ -183,16 +185,16 @@ func (r *run) place(ctx context.Context, class, email string) (client.CheckoutVi
 			r.tally.answered(time.Since(start))
 			return placed, err
 		}
-		pause(ctx, wait)
+		pace.Pause(ctx, wait)
 	}
 }
 
 // finish pays (or fails to) and follows the order to its ending.
-func (r *run) finish(ctx context.Context, placed client.CheckoutView, outcome string) Fate {
+func (r *run) finish(ctx context.Context, placed client.CheckoutView, outcome mockpay.Outcome) Fate {
 	for {
 		err := r.api.pay(ctx, placed, outcome)
 		if wait, repeat := again(err); repeat && ctx.Err() == nil {
-			pause(ctx, wait)
+			pace.Pause(ctx, wait)
 			continue
 		}
 		if err != nil && ctx.Err() != nil {
@@ -205,7 +207,7 @@ func (r *run) finish(ctx context.Context, placed client.CheckoutView, outcome st
 		if fate := fateOf(status); err == nil && fate != "" {
 			return fate
 		}
-		pause(ctx, 250*time.Millisecond)
+		pace.Pause(ctx, 250*time.Millisecond)
 	}
 	return Lost
 }
@@ -221,14 +223,5 @@ func fateOf(status string) Fate {
 		return Gone
 	default:
 		return ""
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -219,7 +219,7 @@ func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint
 		fmt.Fprintf(b, "func (c *Client) %s(%s) error {\n%s\treturn c.Do(ctx, r, nil)\n}\n", name, strings.Join(arguments, ", "), start)
 		return
 	}
-	fmt.Fprintf(b, "func (c *Client) %s(%s) (answer %s, err error) {\n%s\treturn answer, c.Do(ctx, r, &answer)\n}\n", name, strings.Join(arguments, ", "), answer, start)
+	fmt.Fprintf(b, "func (c *Client) %s(%s) (answer %s, err error) {\n%s\terr = c.Do(ctx, r, &answer)\n\treturn answer, err\n}\n", name, strings.Join(arguments, ", "), answer, start)
 }
 
 var initialism = regexp.MustCompile(`^(id|url|qr|http)$`)

@@ -1,0 +1,23 @@
+package domain
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Needed is an error that names which options of a package were not given: those that are nil, or their type's zero.
+func Needed(of string, options map[string]any) error {
+	var missing []string
+	for name, value := range options {
+		if value == nil || reflect.ValueOf(value).IsZero() {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("%s: options are missing %s", of, strings.Join(missing, ", "))
+}

@@ -1,0 +1,42 @@
+// Package pace is how a goroutine lets time pass: it ends with its context, and nothing waits for longer than it must.
+package pace
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Pause waits so long. The error is the context's, where that ends first.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Every calls do at once, and again after each interval, one call at a time. What stop ends is the context of the call
+// under way; it returns when nothing runs any more.
+func Every(interval time.Duration, do func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		next := time.NewTicker(interval)
+		defer next.Stop()
+		for ctx.Err() == nil {
+			do(ctx)
+			select {
+			case <-next.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
