@@ -42,7 +42,7 @@ func (s *Server) cancelOrder(ctx context.Context, in *saleOrderInput) (*statusOu
 }
 
 type cancellationOutput struct {
-	Location string `header:"Location" doc:"Where the progress is"`
+	Location string `header:"Location" doc:"Where to read the progress"`
 	Body     CancellationView
 }
 
@@ -52,14 +52,14 @@ type CancellationView struct {
 	StartedAt  time.Time          `json:"started_at"`
 	UpdatedAt  *time.Time         `json:"updated_at,omitempty" doc:"When the counts were taken"`
 	FinishedAt *time.Time         `json:"finished_at,omitempty" doc:"Nothing is held, sold or owed any more"`
-	Stage      domain.CancelStage `json:"stage" enum:"closing,releasing,refunding,finished" doc:"releasing: checkouts are open, refunds have begun all the same"`
+	Stage      domain.CancelStage `json:"stage" enum:"closing,releasing,refunding,finished" doc:"releasing: checkouts are still open; refunds have begun nevertheless"`
 
 	Checkouts    CancelCheckoutsView `json:"checkouts"`
 	Orders       CancelOrdersView    `json:"orders"`
-	LatePayments int64               `json:"late_payments" doc:"Came after their checkout's end, not back yet"`
-	Tickets      CancelTicketsView   `json:"tickets" doc:"What the ledger has not got back yet"`
+	LatePayments int64               `json:"late_payments" doc:"Payments that arrived after their checkout ended and are not refunded yet"`
+	Tickets      CancelTicketsView   `json:"tickets" doc:"What is not back in the ledger yet"`
 
-	Waiting []CancelWaitView `json:"waiting" doc:"Some of those whose last try failed, those that wait longest first"`
+	Waiting []CancelWaitView `json:"waiting" doc:"Some of those whose last attempt failed; those that wait longest come first"`
 }
 
 // CancelCheckoutsView counts checkouts without a payment.
@@ -70,8 +70,8 @@ type CancelCheckoutsView struct {
 
 // CancelOrdersView counts paid orders.
 type CancelOrdersView struct {
-	ToRefund  int64 `json:"to_refund" doc:"Their refund has not begun"`
-	Refunding int64 `json:"refunding" doc:"The provider has not given the money back yet"`
+	ToRefund  int64 `json:"to_refund" doc:"Orders whose refund has not begun"`
+	Refunding int64 `json:"refunding" doc:"Orders whose money the provider has not given back yet"`
 	Refunded  int64 `json:"refunded"`
 }
 
@@ -86,7 +86,7 @@ type CancelWaitView struct {
 	Order    domain.OrderID `json:"order"`
 	Workflow string         `json:"workflow" doc:"Its id in Temporal"`
 	Since    time.Time      `json:"since"`
-	Reason   string         `json:"reason" doc:"The last failure; it is tried again without end"`
+	Reason   string         `json:"reason" doc:"The last failure. It is retried without end"`
 	Attempts int32          `json:"attempts,omitempty"`
 }
 

@@ -14,9 +14,9 @@ import (
 
 type checkoutInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
-	Key  string `header:"Idempotency-Key" required:"true" minLength:"16" doc:"Names this checkout: the same key is the same order and gets the same answer. Bare or a quoted string; 16–255 visible ASCII characters, best a UUIDv7"`
+	Key  string `header:"Idempotency-Key" required:"true" minLength:"16" doc:"Names this checkout: the same key is the same order and gets the same answer. A bare or quoted string of 16–255 visible ASCII characters, ideally a UUIDv7"`
 	// QueueToken names the checkout in place of the key where the sale has a waiting room.
-	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place, where the sale has a waiting room. It names the checkout in place of the key, and is good for one order: one that was refused leaves it usable, at most 8 times"`
+	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place; needed if the sale has a waiting room. It names the checkout instead of the key and is good for one order. After a refusal you can use it again, at most 8 times"`
 	Body       CheckoutBody
 
 	keys            []string
@@ -28,7 +28,7 @@ type CheckoutBody struct {
 	Items []CheckoutItem `json:"items" minItems:"1" maxItems:"12"`
 	Buyer CheckoutBuyer  `json:"buyer"`
 
-	Metadata map[string]string `json:"metadata,omitempty" doc:"Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It comes back with the order and its events: put nothing personal there" example:"{\"cart\":\"4711\"}"`
+	Metadata map[string]string `json:"metadata,omitempty" doc:"Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It is returned with the order and its events. Put no personal data there" example:"{\"cart\":\"4711\"}"`
 }
 
 // CheckoutItem is so many tickets of a class. Repeated classes add up.
@@ -52,7 +52,7 @@ func (in *checkoutInput) Resolve(ctx huma.Context) []error {
 
 type checkoutOutput struct {
 	Location string `header:"Location" doc:"The order"`
-	Replayed string `header:"Idempotent-Replayed" doc:"true: the key came before, this is its answer"`
+	Replayed string `header:"Idempotent-Replayed" doc:"true: the key was used before, and this is its answer"`
 	// Held lets a browser find its order again.
 	Held []http.Cookie `header:"Set-Cookie" hidden:"true"`
 	Body CheckoutView
@@ -61,14 +61,14 @@ type checkoutOutput struct {
 // CheckoutView answers a checkout whose seats are held.
 type CheckoutView struct {
 	Order          domain.OrderID     `json:"order"`
-	Token          string             `json:"token" doc:"Bearer token of the order: whoever has it may see and cancel it"`
+	Token          string             `json:"token" doc:"Bearer token of the order. Anybody who has it can see and cancel the order"`
 	Status         domain.OrderStatus `json:"status" enum:"held"`
 	HoldExpiresAt  time.Time          `json:"hold_expires_at" doc:"When the checkout gives up"`
 	Amount         int64              `json:"amount" doc:"Minor units"`
 	Currency       string             `json:"currency"`
 	PaymentURL     string             `json:"payment_url" doc:"Where to pay"`
-	Metadata       map[string]string  `json:"metadata,omitempty" doc:"As it came with the checkout"`
-	PaymentSession string             `json:"payment_session" doc:"The provider's name of this payment; empty where it has none before the buyer is at payment_url"`
+	Metadata       map[string]string  `json:"metadata,omitempty" doc:"As sent with the checkout"`
+	PaymentSession string             `json:"payment_session" doc:"The provider's id of this payment session; empty if there is none until the buyer opens payment_url"`
 }
 
 var checkoutCodes = []domain.Code{

@@ -28,15 +28,15 @@ func Document(version string) ([]byte, error) {
 
 // tags are the chapters of the document.
 var tags = []*huma.Tag{
-	{Name: "sales", Description: "What is on sale and how much of it is left. Everybody may ask."},
-	{Name: "checkout", Description: "Hold tickets, pay, get them. The order's token is the key to an order."},
-	{Name: "queue", Description: "Places in the waiting room of a sale that has one."},
-	{Name: "payments", Description: "What payment providers report, signed."},
-	{Name: "organiser", Description: "Sales, orders, refunds and the audit, with the organiser's token."},
+	{Name: "sales", Description: "What is on sale and how much is left. Public."},
+	{Name: "checkout", Description: "Hold tickets, pay, get the tickets. You need the order's token to see an order."},
+	{Name: "queue", Description: "Places in a sale's waiting room."},
+	{Name: "payments", Description: "Signed reports of payment providers."},
+	{Name: "organiser", Description: "Sales, orders, refunds and the audit. You need the organiser's token."},
 }
 
 func (s *Server) newDocument() *huma.OpenAPI {
-	server := &huma.Server{URL: "/", Description: "Where this document is from"}
+	server := &huma.Server{URL: "/", Description: "The server that this document comes from"}
 	if s.PublicURL != "" {
 		server = &huma.Server{URL: s.PublicURL, Description: "The box office"}
 	}
@@ -45,19 +45,19 @@ func (s *Server) newDocument() *huma.OpenAPI {
 		Info: &huma.Info{
 			Title:   "Box office",
 			Version: cmp.Or(s.Version, "devel"),
-			Description: "Tickets for sales that many people want at once.\n\n" +
+			Description: "Sells tickets that many people want at once.\n\n" +
 				"Money is in minor units of the currency: 6500 is 65.00 EUR. Times are RFC 3339.\n\n" +
-				"Errors are RFC 9457 problems. Branch on `code`, which never changes its meaning; `GET /problems/{code}` says what it means and what to do.",
+				"Errors are RFC 9457 problems. Branch on `code`, which never changes its meaning. `GET /problems/{code}` says what it means and what to do.",
 		},
 		Servers: []*huma.Server{server},
 		Tags:    tags,
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
-				"order":   {Type: "http", Scheme: "bearer", Description: "The order's token, from its checkout"},
+				"order":   {Type: "http", Scheme: "bearer", Description: "The order's token, from the answer to its checkout"},
 				"admin":   {Type: "http", Scheme: "bearer", Description: "The organiser's token, `BOXOFFICE_ADMIN_TOKEN`"},
-				"pay":     {Type: "apiKey", In: "query", Name: "key", Description: "The key in `payment_url`: to pay for one order, and for nothing else"},
-				"webhook": {Type: "apiKey", In: "header", Name: "Webhook-Signature", Description: "Standard Webhooks: over `Webhook-Id`, `Webhook-Timestamp` and the body"},
+				"pay":     {Type: "apiKey", In: "query", Name: "key", Description: "The key in `payment_url`. It only allows to pay for that order"},
+				"webhook": {Type: "apiKey", In: "header", Name: "Webhook-Signature", Description: "Standard Webhooks signature of `Webhook-Id`, `Webhook-Timestamp` and the body"},
 			},
 		},
 	}
@@ -151,11 +151,11 @@ func (s *Server) documentOperation(op *huma.Operation, codes []domain.Code) {
 		if code == domain.CodeRateLimited {
 			maps.Copy(response.Headers, map[string]*huma.Param{
 				"RateLimit-Policy": {
-					Description: "draft-ietf-httpapi-ratelimit-headers-10, on every answer where rates are limited",
+					Description: "draft-ietf-httpapi-ratelimit-headers-10, on every answer if rates are limited",
 					Schema:      &huma.Schema{Type: huma.TypeString},
 					Example:     `"address";q=100;w=5`,
 				},
-				"RateLimit": {Description: "Likewise: how many requests are left", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";r=0;t=1`},
+				"RateLimit": {Description: "How many requests are left; see RateLimit-Policy", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"address";r=0;t=1`},
 			})
 		}
 		line := fmt.Sprintf("`%s`: %s.", code, k.title)

@@ -35,7 +35,7 @@ type Entitlements interface {
 // EntitlementRuleBody is what a sale asks for: any one of what it names will do.
 type EntitlementRuleBody struct {
 	PresaleCodes  bool   `json:"presale_codes,omitempty" doc:"A code that the organiser gave out"`
-	InvitationKey string `json:"invitation_key,omitempty" maxLength:"64" doc:"An invitation that the organiser signed: their Ed25519 public key, 32 bytes in base64url"`
+	InvitationKey string `json:"invitation_key,omitempty" maxLength:"64" doc:"An invitation that the organiser signed. This is their Ed25519 public key, 32 bytes in base64url"`
 }
 
 // rule reads what an organiser asks for; nil is nothing.
@@ -66,7 +66,7 @@ func viewRule(rule *domain.EntitlementRule) *EntitlementRuleBody {
 
 // EntitlementBody is what a buyer shows: one of them.
 type EntitlementBody struct {
-	PresaleCode string `json:"presale_code,omitempty" maxLength:"80" doc:"As it was given; case, spaces and hyphens make no difference"`
+	PresaleCode string `json:"presale_code,omitempty" maxLength:"80" doc:"The code as the organiser gave it out; case, spaces and hyphens do not matter"`
 	Invitation  string `json:"invitation,omitempty" maxLength:"1024" doc:"The signed token"`
 }
 
@@ -151,10 +151,10 @@ type makeCodesInput struct {
 
 // MakeCodesBody makes codes, or brings them.
 type MakeCodesBody struct {
-	Count  int      `json:"count,omitempty" minimum:"1" maximum:"10000" doc:"How many to make, 80 bits of chance each"`
-	Codes  []string `json:"codes,omitempty" minItems:"1" maxItems:"1000" doc:"Codes that you bring instead: 12–40 letters and digits each, and no words that can be guessed"`
-	Places int      `json:"places,omitempty" minimum:"1" maximum:"1000" doc:"How many places each is good for; absent: 1"`
-	Batch  string   `json:"batch,omitempty" maxLength:"64" doc:"A name to count and revoke them by; absent: one is made"`
+	Count  int      `json:"count,omitempty" minimum:"1" maximum:"10000" doc:"How many to create, with 80 random bits each"`
+	Codes  []string `json:"codes,omitempty" minItems:"1" maxItems:"1000" doc:"Your own codes instead: 12–40 letters and digits each, and no guessable words"`
+	Places int      `json:"places,omitempty" minimum:"1" maximum:"1000" doc:"How many places each code is good for; absent: 1"`
+	Batch  string   `json:"batch,omitempty" maxLength:"64" doc:"A name by which to count and revoke them; absent: a new one is chosen"`
 }
 
 type codesOutput struct{ Body CodesView }
@@ -163,8 +163,8 @@ type codesOutput struct{ Body CodesView }
 type CodesView struct {
 	Batch  string   `json:"batch"`
 	Places int      `json:"places"`
-	Made   int      `json:"made" doc:"How many are new. Of codes that you bring, the others are there already, and stay as they are"`
-	Codes  []string `json:"codes,omitempty" doc:"Those that were made. They are given out here and never again: what is kept are keyed hashes"`
+	Made   int      `json:"made" doc:"How many codes are new. Imported codes that existed already are unchanged and not counted"`
+	Codes  []string `json:"codes,omitempty" doc:"The created codes. This is the only time that you see them: only keyed hashes are stored"`
 }
 
 func (s *Server) makeCodes(ctx context.Context, in *makeCodesInput) (*codesOutput, error) {
@@ -207,14 +207,14 @@ type revokeInput struct {
 type RevokeBody struct {
 	Batch    string   `json:"batch,omitempty" maxLength:"64" doc:"All codes of a batch"`
 	Codes    []string `json:"codes,omitempty" minItems:"1" maxItems:"1000"`
-	Invitees []string `json:"invitees,omitempty" minItems:"1" maxItems:"400" doc:"Whom invitations are for (sub), whether or not they have come"`
+	Invitees []string `json:"invitees,omitempty" minItems:"1" maxItems:"400" doc:"The invitees (sub), whether or not they have come"`
 }
 
 type revokedOutput struct{ Body RevokedView }
 
 // RevokedView says what was revoked.
 type RevokedView struct {
-	Revoked int64 `json:"revoked" doc:"How many were good before. Places that were taken with them stay"`
+	Revoked int64 `json:"revoked" doc:"How many were valid before. Places that were taken with them stay"`
 }
 
 func (s *Server) revokeEntitlements(ctx context.Context, in *revokeInput) (*revokedOutput, error) {
@@ -259,7 +259,7 @@ type BatchView struct {
 	Batch   string                 `json:"batch"`
 	Made    int64                  `json:"made"`
 	Revoked int64                  `json:"revoked"`
-	Places  int64                  `json:"places" doc:"That they are good for, all together"`
+	Places  int64                  `json:"places" doc:"How many places they are good for in total"`
 	Taken   int64                  `json:"taken" doc:"Places that were taken with them"`
 }
 
@@ -299,18 +299,18 @@ func (s *Server) routeEntitlements(api huma.API, admin func(huma.Operation) huma
 		Method:        http.MethodPost,
 		Path:          "/v1/sales/{sale}/presale-codes",
 		DefaultStatus: http.StatusCreated,
-		Summary:       "Make presale codes, or bring your own",
-		Description:   "Made codes are answered once. Each request makes others: where no answer came, revoke the batch. Bringing the same codes again changes nothing.",
+		Summary:       "Create presale codes, or import your own",
+		Description:   "The answer is the only place where you see created codes. Each request creates new ones, so if you got no answer, revoke the batch. Importing the same codes again changes nothing.",
 	}), append(codes, domain.CodeUnknown), s.makeCodes)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-entitlements", Method: http.MethodGet, Path: "/v1/sales/{sale}/entitlements",
-		Summary:     "How many codes there are, and how many places were taken with them, by batch",
-		Description: "Invitations stand in no batch: those are counted that were used or revoked.",
+		Summary:     "Count codes, and the places taken with them, by batch",
+		Description: "Invitations have no batch; only those that were used or revoked are counted.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.entitlementBatches)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "revoke-entitlements", Method: http.MethodPost, Path: "/v1/sales/{sale}/entitlements/revoke",
-		Summary: "Make codes or invitations worthless", Description: "Places that were taken with them stay. Repeating it changes nothing.",
+		Summary: "Revoke codes or invitations", Description: "Places that were taken with them stay. Repeating it changes nothing.",
 	}), append(codes, domain.CodeUnknown), s.revokeEntitlements)
 }

@@ -19,8 +19,8 @@ import (
 const SalesPageMax = 100
 
 type salesInput struct {
-	State string `query:"state" enum:"open,upcoming,canceled" doc:"Only sales that sell now, that open later, or that were canceled"`
-	After string `query:"after" maxLength:"100" doc:"The next of the page before"`
+	State string `query:"state" enum:"open,upcoming,canceled" doc:"Only sales that are on sale now, that open later, or that were canceled"`
+	After string `query:"after" maxLength:"100" doc:"next of the previous page"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"100"`
 }
 
@@ -107,10 +107,10 @@ func parseSaleCursor(text string) (c saleCursor, err error) {
 
 // OrdersQuery is what the organiser finds orders by.
 type OrdersQuery struct {
-	Email  string `query:"email" maxLength:"254" doc:"The buyer's address, written in any way that is the same mailbox's"`
-	Code   string `query:"code" maxLength:"64" doc:"What the QR code of one of its tickets says"`
+	Email  string `query:"email" maxLength:"254" doc:"The buyer's address, in any spelling of the same mailbox"`
+	Code   string `query:"code" maxLength:"64" doc:"The content of the QR code of one of its tickets"`
 	Status string `query:"status" enum:"paid,refunding,refunded"`
-	After  string `query:"after" doc:"The next of the page before"`
+	After  string `query:"after" doc:"next of the previous page"`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"500"`
 }
 

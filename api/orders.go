@@ -17,12 +17,12 @@ import (
 
 type orderInput struct {
 	Order         string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
-	Authorization string `header:"Authorization" doc:"Bearer and the order's token"`
+	Authorization string `header:"Authorization" doc:"Bearer, and the order's token"`
 }
 
 type wayBackInput struct {
 	Order         string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
-	Authorization string `header:"Authorization" doc:"Bearer and the key of the way back"`
+	Authorization string `header:"Authorization" doc:"Bearer, and the key of the way back"`
 }
 
 type orderOutput struct{ Body OrderView }
@@ -53,7 +53,7 @@ type tokenOutput struct{ Body TokenView }
 // TokenView is the key to an order.
 type TokenView struct {
 	Order domain.OrderID `json:"order"`
-	Token string         `json:"token" doc:"Goes as Authorization: Bearer to everything about this order"`
+	Token string         `json:"token" doc:"Send it as Authorization: Bearer in all requests about this order"`
 }
 
 // wayBack answers a buyer who comes back from paying, perhaps in another browser than
@@ -190,9 +190,9 @@ func (s *Server) cancel(ctx context.Context, in *orderInput) (*statusOutput, err
 
 type ticketInput struct {
 	Order         string `path:"order" doc:"The order's id"`
-	Authorization string `header:"Authorization" doc:"Bearer and the order's token"`
+	Authorization string `header:"Authorization" doc:"Bearer, and the order's token"`
 	Number        int    `path:"n" minimum:"1" doc:"The ticket's number within the order"`
-	Accept        string `header:"Accept" doc:"image/png for a PNG; else SVG"`
+	Accept        string `header:"Accept" doc:"image/png for a PNG; otherwise SVG"`
 }
 
 type imageOutput struct {

@@ -27,12 +27,12 @@ func orderOfState(state *domain.CheckoutState) domain.Order {
 
 type payInput struct {
 	Order string `path:"order" doc:"The order's id: 32 lower-case hexadecimal digits"`
-	Key   string `query:"key" doc:"The key to pay for this order, and for nothing else; it stands in payment_url"`
+	Key   string `query:"key" doc:"The key from payment_url. It only allows to pay for this order"`
 }
 
 type payOutput struct {
 	Status       int
-	Location     string `header:"Location" doc:"The provider's page; the order's own where there is nothing to be paid any more"`
+	Location     string `header:"Location" doc:"The provider's page, or the order's own page if there is nothing left to pay"`
 	CacheControl string `header:"Cache-Control"`
 }
 

@@ -274,7 +274,7 @@ var kinds = map[domain.Code]kind{
 // for people. No field ever repeats what the client sent.
 type Problem struct {
 	Type      string       `json:"type" doc:"/problems/{code}" example:"/problems/sold_out"`
-	Title     string       `json:"title" doc:"The code, for people"`
+	Title     string       `json:"title" doc:"The code in words"`
 	Status    int          `json:"status" doc:"The HTTP status"`
 	Code      domain.Code  `json:"code" doc:"Stable name of the error" example:"sold_out"`
 	Detail    string       `json:"detail,omitempty" doc:"What happened this time, and what to do"`

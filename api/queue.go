@@ -19,7 +19,7 @@ import (
 type joinInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
 	// Key is read by Resolve, which sees how often it is there.
-	Key  string    `header:"Idempotency-Key" doc:"Where the sale asks for an entitlement: names who joins. The same key with the same entitlement has the same place. Else it is not looked at"`
+	Key  string    `header:"Idempotency-Key" doc:"Names the person who joins, if the sale asks for an entitlement. The same key with the same entitlement has the same place. Otherwise it is ignored"`
 	Body *JoinBody // optional
 
 	keys []string
@@ -33,8 +33,8 @@ func (in *joinInput) Resolve(ctx huma.Context) []error {
 
 // JoinBody is what joining a queue may need.
 type JoinBody struct {
-	Proof       *ProofBody       `json:"proof,omitempty" doc:"Needed where GET …/queue/challenge answers one"`
-	Entitlement *EntitlementBody `json:"entitlement,omitempty" doc:"Needed where the sale has entitlement: one of the kinds that it names"`
+	Proof       *ProofBody       `json:"proof,omitempty" doc:"Needed if GET …/queue/challenge returns one"`
+	Entitlement *EntitlementBody `json:"entitlement,omitempty" doc:"Needed if the sale has an entitlement: one of the kinds that it names"`
 }
 
 // ProofBody is a challenge and what solves it.
@@ -45,18 +45,18 @@ type ProofBody struct {
 
 type joinOutput struct {
 	Location   string `header:"Location" doc:"The place"`
-	RetryAfter *int64 `header:"Retry-After" doc:"Seconds until it makes sense to ask for the place"`
+	RetryAfter *int64 `header:"Retry-After" doc:"Seconds until it makes sense to read the place"`
 	Body       JoinView
 }
 
 // JoinView is a new place and the token that stands for it.
 type JoinView struct {
-	Token string `json:"token" doc:"Whoever has it has the place: it works for one checkout, as Queue-Token"`
+	Token string `json:"token" doc:"Anybody who has it has the place. It works for one checkout, as Queue-Token"`
 	PlaceView
 }
 
 type placeInput struct {
-	Token string `path:"token" doc:"From joining"`
+	Token string `path:"token" doc:"The token from joining"`
 }
 
 type placeOutput struct {
@@ -67,20 +67,20 @@ type placeOutput struct {
 // PlaceView is where one stands in the queue of a sale.
 type PlaceView struct {
 	Sale     string             `json:"sale"`
-	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: nothing is held that may come back; only a refund brings seats, and then the place counts again"`
-	Position int64              `json:"position" doc:"1 is next; 0 before the draw and once admitted"`
-	Ahead    int64              `json:"ahead" doc:"How many places are before it that are not admitted yet, those of people who have left included"`
-	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet, all together"`
-	Wait     *int64             `json:"wait_seconds,omitempty" doc:"An estimate; absent where there is none"`
-	Rate     float64            `json:"rate" doc:"Admissions a second, now"`
+	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again"`
+	Position int64              `json:"position" doc:"1 is next; 0 before the draw and after admission"`
+	Ahead    int64              `json:"ahead" doc:"How many places before it are not admitted yet, including those of people who have left"`
+	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet, in total"`
+	Wait     *int64             `json:"wait_seconds,omitempty" doc:"An estimate; absent if there is none"`
+	Rate     float64            `json:"rate" doc:"Current admissions per second"`
 	JoinedAt time.Time          `json:"joined_at"`
 	OpensAt  *time.Time         `json:"opens_at,omitempty"`
 	Draw     DrawView           `json:"draw"`
 
-	Late          bool       `json:"late,omitempty" doc:"Its turn has passed: whoever was away, or did not check out in time, is let in again by turns with those at the door. position counts those before it"`
-	AdmittedUntil *time.Time `json:"admitted_until,omitempty" doc:"Begin the checkout before; after it the place is late. Absent where it is not admitted, or for as long as the token is good"`
+	Late          bool       `json:"late,omitempty" doc:"Its turn has passed, because the person was away or did not check out in time. Late people are let in alternately with those whose turn it is. position counts the places before it"`
+	AdmittedUntil *time.Time `json:"admitted_until,omitempty" doc:"Start the checkout before this time; after it the place is late. Absent if it is not admitted, or if it stays admitted for as long as the token is valid"`
 
-	Interrupted bool `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment: what they need does not answer. The place is safe"`
+	Interrupted bool `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment, because Temporal or the ledger does not answer. The place is safe"`
 }
 
 type queueOutput struct{ Body QueueView }
@@ -89,10 +89,10 @@ type queueOutput struct{ Body QueueView }
 type QueueView struct {
 	Sale     string             `json:"sale"`
 	Status   waitingroom.Status `json:"status" enum:"draw,waiting,paused,sold_out,canceled"`
-	Waiting  int64              `json:"waiting" doc:"How many are not admitted yet"`
-	Admitted int64              `json:"admitted" doc:"How many places are behind the door"`
-	Joined   int64              `json:"joined" doc:"How many tokens were given out"`
-	Rate     float64            `json:"rate" doc:"Admissions a second, now"`
+	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet"`
+	Admitted int64              `json:"admitted" doc:"How many places have had their turn"`
+	Joined   int64              `json:"joined" doc:"How many places were given out"`
+	Rate     float64            `json:"rate" doc:"Current admissions per second"`
 	Paused   bool               `json:"paused"`
 	Draw     DrawRecordView     `json:"draw"`
 }
@@ -105,7 +105,7 @@ type challengeOutput struct {
 // ChallengeView is what to solve before joining: see docs/waiting-room.md.
 type ChallengeView struct {
 	Challenge      string    `json:"challenge"`
-	DifficultyBits int       `json:"difficulty_bits" doc:"Solving takes about 2 to the power of it attempts"`
+	DifficultyBits int       `json:"difficulty_bits" doc:"Solving takes about 2 to the power of this number of attempts"`
 	ExpiresAt      time.Time `json:"expires_at"`
 }
 
@@ -130,32 +130,32 @@ var joinCodes = []domain.Code{
 func (s *Server) routeQueue(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "join-queue", Method: http.MethodPost, Path: "/v1/sales/{sale}/queue",
-		Summary: "Take a place in a sale's queue", Tags: []string{"queue"}, DefaultStatus: http.StatusCreated,
-		Description:        "Each request takes a place of its own: keep the token. In a sale that asks for an entitlement it is each key that does.",
+		Summary: "Join a sale's queue", Tags: []string{"queue"}, DefaultStatus: http.StatusCreated,
+		Description:        "Each request creates a new place, so keep the token. If the sale asks for an entitlement, each key has one place.",
 		SkipValidateParams: true, // parseKey has a code of its own
 	}, joinCodes, s.join)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-queue", Method: http.MethodGet, Path: "/v1/sales/{sale}/queue",
-		Summary: "A sale's queue", Tags: []string{"queue"}, Description: "404 where the sale has no waiting room.",
+		Summary: "A sale's queue", Tags: []string{"queue"}, Description: "404 if the sale has no waiting room.",
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.queue)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-queue-challenge", Method: http.MethodGet, Path: "/v1/sales/{sale}/queue/challenge",
-		Summary: "What to solve before joining", Tags: []string{"queue"}, Description: "204: nothing, join at once.",
+		Summary: "Get the proof of work to solve before joining", Tags: []string{"queue"}, Description: "204: no proof is needed, join at once.",
 		Responses: map[string]*huma.Response{"204": {Description: "No proof is needed"}},
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.challenge)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-place", Method: http.MethodGet, Path: "/v1/queue/{token}",
-		Summary: "Where one stands", Tags: []string{"queue"},
-		Description: "Asking keeps the place alive: the door does not wait for people who have left.",
+		Summary: "Read a place in the queue", Tags: []string{"queue"},
+		Description: "Reading it keeps the place alive: people who have left are skipped.",
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.place)
 
 	operation(s, api, huma.Operation{
 		OperationID: "watch-place", Method: http.MethodGet, Path: "/v1/queue/{token}/events",
-		Summary: "Where one stands, as it changes", Tags: []string{"queue"},
-		Description: "Server-sent events, at most one a second. Event `place` has the body of GET /v1/queue/{token}.",
+		Summary: "Watch a place in the queue", Tags: []string{"queue"},
+		Description: "Server-sent events, at most one a second. The event `place` has the body of GET /v1/queue/{token}.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A stream of events",
 			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
@@ -164,8 +164,8 @@ func (s *Server) routeQueue(api huma.API) {
 
 	operation(s, api, huma.Operation{
 		OperationID: "prove-place", Method: http.MethodGet, Path: "/v1/queue/{token}/proof",
-		Summary: "That a token is on the list of the draw", Tags: []string{"queue"},
-		Description: "From the closing of the list on. `boxoffice draw` checks it, see docs/waiting-room.md.",
+		Summary: "Prove that a token is on the list of the draw", Tags: []string{"queue"},
+		Description: "Available once the list is closed. `boxoffice draw` checks it, see docs/waiting-room.md.",
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.provePlace)
 }
 

@@ -11,14 +11,14 @@ import (
 
 // QueueBody bounds how fast the door of a waiting room opens.
 type QueueBody struct {
-	RateFloor   *float64 `json:"rate_floor,omitempty" exclusiveMinimum:"0" doc:"Admissions a second, at the least, whatever the load"`
-	RateCeiling *float64 `json:"rate_ceiling,omitempty" exclusiveMinimum:"0" doc:"Admissions a second, at the most"`
+	RateFloor   *float64 `json:"rate_floor,omitempty" exclusiveMinimum:"0" doc:"Minimum admissions per second, whatever the load"`
+	RateCeiling *float64 `json:"rate_ceiling,omitempty" exclusiveMinimum:"0" doc:"Maximum admissions per second"`
 }
 
 // CreateQueueBody is the waiting room of a new sale.
 type CreateQueueBody struct {
 	QueueBody
-	WitnessCommitment string `json:"witness_commitment,omitempty" maxLength:"64" doc:"Of another party, whose number then goes into the draw in place of a beacon's: hex SHA-256 of its 32 bytes and the sale's id. It gives the number once the list is closed"`
+	WitnessCommitment string `json:"witness_commitment,omitempty" maxLength:"64" doc:"Another party's commitment to a number that goes into the draw instead of a beacon's: hex SHA-256 of its 32 bytes and the sale's id. That party reveals the number once the list is closed"`
 }
 
 type configureInput struct {
@@ -28,7 +28,7 @@ type configureInput struct {
 
 // ConfigureBody changes what it names.
 type ConfigureBody struct {
-	Paused *bool `json:"paused,omitempty" doc:"true: nobody is admitted until it is false again. Who was admitted stays so"`
+	Paused *bool `json:"paused,omitempty" doc:"true: nobody is admitted until it is false again. People who were admitted stay admitted"`
 	QueueBody
 }
 

@@ -15,14 +15,14 @@ import (
 // DrawView is the draw as everybody sees it who waits.
 type DrawView struct {
 	Version    int                    `json:"version" minimum:"1" doc:"How the places are drawn: 1 by the seed alone; 2 by the seed, the list of joins and its source. See docs/waiting-room.md"`
-	Source     domain.QueueDrawSource `json:"source" enum:"none,beacon,witness" doc:"Whose number goes into the draw that nobody has before the list is closed. none: nobody's, so that who runs the box office could know the result before"`
-	State      waitingroom.DrawState  `json:"state" enum:"open,closed,delayed,drawn" doc:"closed: it is settled who takes part, and the places are about to be drawn. delayed: the number of the source has not come in time, and nobody is let in until it is there"`
-	Commitment string                 `json:"commitment" doc:"Hex SHA-256 that binds the seed before anybody has joined"`
+	Source     domain.QueueDrawSource `json:"source" enum:"none,beacon,witness" doc:"The source of a number that goes into the draw and that nobody has before the list is closed. none: there is no such number, so the operator could know the result beforehand"`
+	State      waitingroom.DrawState  `json:"state" enum:"open,closed,delayed,drawn" doc:"closed: the list of participants is final, and the places are about to be drawn. delayed: the source's number is overdue, and nobody is let in until it is there"`
+	Commitment string                 `json:"commitment" doc:"Hex SHA-256 that commits to the seed before anybody has joined"`
 	DueAt      *time.Time             `json:"due_at,omitempty" doc:"When the places are drawn; absent once they are"`
-	Size       *int64                 `json:"size,omitempty" doc:"How many take part; absent before that is settled"`
-	Root       string                 `json:"root,omitempty" doc:"Of version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before it is closed"`
-	Seed       string                 `json:"seed,omitempty" doc:"What was committed to, hex; absent before the draw"`
-	Waived     bool                   `json:"waived,omitempty" doc:"The number of the source did not come, and the organiser chose to draw without it"`
+	Size       *int64                 `json:"size,omitempty" doc:"How many take part; absent before the list is closed"`
+	Root       string                 `json:"root,omitempty" doc:"version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before the list is closed"`
+	Seed       string                 `json:"seed,omitempty" doc:"The seed behind commitment, hex; absent before the draw"`
+	Waived     bool                   `json:"waived,omitempty" doc:"The source's number did not come, and the organiser chose to draw without it"`
 }
 
 // DrawRecordView is all that anybody needs to check the draw.
@@ -39,8 +39,8 @@ type DrawRecordView struct {
 // BeaconView is the round of a drand chain that goes into a draw.
 type BeaconView struct {
 	Chain      string    `json:"chain" doc:"The chain's hash, hex"`
-	NamedRound int64     `json:"named_round" doc:"The round that was named before anybody had joined"`
-	Round      int64     `json:"round" doc:"The one that is used: a later one where the list was closed too late for it"`
+	NamedRound int64     `json:"named_round" doc:"The round that was named before anybody joined"`
+	Round      int64     `json:"round" doc:"The round that is used: a later one if the list was closed too late"`
 	At         time.Time `json:"at" doc:"When that round comes out"`
 	Signature  string    `json:"signature,omitempty" doc:"The chain's, hex"`
 	Randomness string    `json:"randomness,omitempty" doc:"SHA-256 of the signature, hex"`
@@ -48,7 +48,7 @@ type BeaconView struct {
 
 // WitnessView is the number of another party that goes into a draw.
 type WitnessView struct {
-	Commitment string `json:"commitment" doc:"Hex SHA-256 of the number and the sale's id, given before anybody had joined"`
+	Commitment string `json:"commitment" doc:"Hex SHA-256 of the number and the sale's id, published before anybody joined"`
 	Secret     string `json:"secret,omitempty" doc:"The number, hex; absent before it is revealed"`
 }
 
@@ -102,7 +102,7 @@ type proofOutput struct{ Body ListProofView }
 // ListProofView shows that a token is on the list of a draw.
 type ListProofView struct {
 	Sale  string   `json:"sale"`
-	Index int64    `json:"index" doc:"Where on the list: how many joined before"`
+	Index int64    `json:"index" doc:"The position on the list: how many joined before"`
 	Size  int64    `json:"size" doc:"How many are on it"`
 	Leaf  string   `json:"leaf" doc:"Hex SHA-256 of a zero byte and the token's text"`
 	Path  []string `json:"path" doc:"The other hashes up to the root (RFC 6962, 2.1.1), hex" maxItems:"64"`
@@ -134,8 +134,8 @@ type settleInput struct {
 // SettleBody is what a draw waits for: one of these. Everybody sees it in the draw.
 type SettleBody struct {
 	WitnessSecret   string `json:"witness_secret,omitempty" maxLength:"64" doc:"What the witness committed to, hex"`
-	BeaconSignature string `json:"beacon_signature,omitempty" maxLength:"96" doc:"The signature of the beacon's round, hex, where no node can reach it: GET {a drand server}/{chain}/public/{round} has it"`
-	Waive           string `json:"waive,omitempty" maxLength:"200" doc:"Why the places are drawn without the number of the source. Possible ten minutes after that was due"`
+	BeaconSignature string `json:"beacon_signature,omitempty" maxLength:"96" doc:"The signature of the beacon's round, hex, if no node can reach the beacon: GET {a drand server}/{chain}/public/{round} has it"`
+	Waive           string `json:"waive,omitempty" maxLength:"200" doc:"Why the places are drawn without the source's number. Possible ten minutes after it was due"`
 }
 
 // settle gives a draw what it waits for.

@@ -23,20 +23,20 @@ var (
 func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "list-sales", Method: http.MethodGet, Path: "/v1/sales",
-		Summary: "Sales on offer, with their stock", Tags: []string{"sales"},
-		Description: "The newest first, by pages.",
+		Summary: "List sales with their stock", Tags: []string{"sales"},
+		Description: "Newest first, paged.",
 	}, []domain.Code{domain.CodeOverloaded}, s.sales)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}",
 		Summary: "A sale and its stock", Tags: []string{"sales"},
-		Description: "The stock is the ledger's word, at most 100 ms old.",
+		Description: "The stock comes from the ledger and is at most 100 ms old.",
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.sale)
 
 	operation(s, api, huma.Operation{
 		OperationID: "watch-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/events",
-		Summary: "The stock as it changes", Tags: []string{"sales"},
-		Description: "Server-sent events. Event `stock` has the body of GET /v1/sales/{sale}.",
+		Summary: "Watch the stock of a sale", Tags: []string{"sales"},
+		Description: "Server-sent events. The event `stock` has the body of GET /v1/sales/{sale}.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A stream of events",
 			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
@@ -45,37 +45,37 @@ func (s *Server) routePublic(api huma.API) {
 
 	operation(s, api, huma.Operation{
 		OperationID: "create-checkout", Method: http.MethodPost, Path: "/v1/sales/{sale}/checkouts",
-		Summary: "Hold tickets and learn where to pay", Tags: []string{"checkout"},
-		Description: "The Idempotency-Key names the order: the same key and body get the same answer, however often they are sent. " +
-			"Whoever has the key, the address and the items is answered as the buyer is: make keys at random, one an order.",
+		Summary: "Hold tickets and get the pay link", Tags: []string{"checkout"},
+		Description: "The Idempotency-Key names the order: the same key and body get the same answer, however often you send them. " +
+			"Anybody who has the key, the address and the items gets the buyer's answer, so use a new random key for each order.",
 		DefaultStatus: http.StatusCreated, SkipValidateParams: true, // parseKey has a code of its own
 	}, checkoutCodes, s.checkout)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{order}",
-		Summary: "Where an order stands; its tickets once paid", Tags: []string{"checkout"}, Security: orderToken,
-		Description:        "A wrong token is a 404: nobody learns which orders exist.",
+		Summary: "Read an order, and its tickets once it is paid", Tags: []string{"checkout"}, Security: orderToken,
+		Description:        "A wrong token gets a 404, so nobody can find out which orders exist.",
 		SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound, domain.CodeInFlight}, s.order)
 
 	operation(s, api, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: "/v1/orders/{order}/cancel",
-		Summary: "Give the held tickets back", Tags: []string{"checkout"}, Security: orderToken,
-		Description:        "Answers how the order ended. Repeating it changes nothing.",
+		Summary: "Cancel an order and give its held tickets back", Tags: []string{"checkout"}, Security: orderToken,
+		Description:        "The answer says how the order ended. Repeating the request changes nothing.",
 		SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound, domain.CodeAlreadyPaid}, s.cancel)
 
 	operation(s, api, huma.Operation{
 		OperationID: "exchange-way-back", Method: http.MethodPost, Path: "/v1/orders/{order}/token",
-		Summary: "The order's token, for the key of the way back from paying", Tags: []string{"checkout"}, Security: orderToken,
-		Description:        "The payment provider leads the buyer back to `/orders/{order}#back=<key>`. The key works until a day after the hold's deadline.",
+		Summary: "Exchange the key of the way back from paying for the order's token", Tags: []string{"checkout"}, Security: orderToken,
+		Description:        "The payment provider sends the buyer back to `/orders/{order}#back=<key>`. The key works until a day after the hold's deadline.",
 		SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound}, s.wayBack)
 
 	operation(s, api, huma.Operation{
 		OperationID: "get-ticket-qr", Method: http.MethodGet, Path: "/v1/orders/{order}/tickets/{n}/qr",
 		Summary: "A ticket's QR code", Tags: []string{"checkout"}, Security: orderToken,
-		Description: "SVG, or a PNG with `Accept: image/png`. A refunded order has no tickets.",
+		Description: "An SVG, or a PNG with `Accept: image/png`. A refunded order has no tickets.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "An image",
 			Content: map[string]*huma.MediaType{
@@ -91,9 +91,9 @@ func (s *Server) routePublic(api huma.API) {
 func (s *Server) routePayments(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "mockpay-webhook", Method: http.MethodPost, Path: "/v1/webhooks/mockpay",
-		Summary: "An event of the payment provider", Tags: []string{"payments"}, Security: webhookSignature,
-		Description: "Signed as Standard Webhooks has it. 200: settled, now or before. 202: stored, it will be. 204: of another type, ignored.",
-		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "An event of another type: ignored"}},
+		Summary: "Deliver an event of MockPay", Tags: []string{"payments"}, Security: webhookSignature,
+		Description: "Signed as Standard Webhooks specifies. 200: settled, now or earlier. 202: stored, it will take effect. 204: another type of event, ignored.",
+		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "Another type of event, ignored"}},
 		// The signature covers the bytes: the adapter reads them, and a body that
 		// is not signed is not worth parsing.
 		SkipValidateBody: true,
@@ -103,16 +103,16 @@ func (s *Server) routePayments(api huma.API) {
 
 	operation(s, api, huma.Operation{
 		OperationID: "provider-webhook", Method: http.MethodPost, Path: "/v1/webhooks/{provider}",
-		Summary: "An event of any payment provider that is configured", Tags: []string{"payments"}, Security: webhookSignature,
-		Description:      "Signed and written as that provider has it; answered as MockPay's.",
-		Responses:        map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "An event of another type: ignored"}},
+		Summary: "Deliver an event of a configured payment provider", Tags: []string{"payments"}, Security: webhookSignature,
+		Description:      "Signature and body as that provider specifies; answers as for MockPay.",
+		Responses:        map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "Another type of event, ignored"}},
 		SkipValidateBody: true,
 	}, []domain.Code{domain.CodeForged, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.providerWebhook)
 
 	operation(s, api, huma.Operation{
 		OperationID: "open-payment", Method: http.MethodGet, Path: "/v1/orders/{order}/pay",
-		Summary: "Leads a buyer to the payment provider", Tags: []string{"checkout"}, Security: payKey,
-		Description:   "What `payment_url` is where the provider must be asked for a page first. Opening it again leads to the same page.",
+		Summary: "Send the buyer to the payment provider", Tags: []string{"checkout"}, Security: payKey,
+		Description:   "`payment_url` points here if the provider has to be asked for its page first. Opening it again leads to the same page.",
 		DefaultStatus: http.StatusSeeOther, SkipValidateParams: true,
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.openPayment)
 }
@@ -126,12 +126,12 @@ func (s *Server) routeAdmin(api huma.API) {
 	}
 	operation(s, api, admin(huma.Operation{
 		OperationID: "create-sale", Method: http.MethodPost, Path: "/v1/sales", DefaultStatus: http.StatusCreated,
-		Summary: "Put a sale on offer", Description: "Repeating it changes nothing.",
+		Summary: "Create a sale", Description: "Repeating the same request changes nothing.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists, domain.CodeOverloaded, codeMediaType}, s.createSale)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "configure-queue", Method: http.MethodPatch, Path: "/v1/sales/{sale}/queue",
-		Summary: "Pause a sale's queue, or bound how fast its door opens", Description: "What is left out stays as it is.",
+		Summary: "Pause a sale's queue, or limit how fast it lets people in", Description: "Fields that you leave out stay as they are.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)
 
 	s.routeEntitlements(api, admin)
@@ -140,69 +140,67 @@ func (s *Server) routeAdmin(api huma.API) {
 		OperationID: "settle-draw",
 		Method:      http.MethodPost,
 		Path:        "/v1/sales/{sale}/queue/draw",
-		Summary:     "Give the draw of a sale's queue what it waits for",
-		Description: "The number that a witness committed to, a round of the beacon that no node can reach, or the choice to do without: " +
-			"all of it is seen by everybody.",
+		Summary:     "Supply what the draw of a sale's queue waits for",
+		Description: "The number that a witness committed to, a round of the beacon that no node can reach, or the decision to draw without either. " +
+			"Everybody can see it.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.settle)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: "/v1/sales/{sale}/orders",
-		Summary: "A sale's paid orders", Description: "In the order of their ids, which is that of their time, by pages. " +
-			"Checkouts that were not paid are not among them.",
+		Summary: "List a sale's paid orders", Description: "Sorted by id, which means by time; paged. Checkouts that were never paid are not included.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.ordersOfSale)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "find-orders", Method: http.MethodGet, Path: "/v1/orders",
-		Summary: "Paid orders of all sales", Description: "For who has a ticket's code or a buyer's address and does not know the sale. As list-orders.",
+		Summary: "Find paid orders in all sales", Description: "Use it if you have a ticket's code or a buyer's address and do not know the sale. Otherwise the same as list-orders.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid}, s.ordersOfAllSales)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "refund-order", Method: http.MethodPost, Path: "/v1/orders/{order}/refund",
-		Summary: "Give an order's money and seats back", Description: "200: refunded. 202: it will be.",
-		Responses: map[string]*huma.Response{"202": {Description: "The refund is under way"}},
+		Summary: "Refund an order and release its seats", Description: "200: refunded. 202: the refund is in progress.",
+		Responses: map[string]*huma.Response{"202": {Description: "The refund is in progress"}},
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeNotPaid}, s.refund)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "cancel-order-of-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/orders/{order}/cancel",
-		Summary: "Cancel an order: void its hold, or give its money back",
-		Description: "Whatever state it is in; repeating it changes nothing. 200: where it stands, for good. " +
-			"202: its money is on the way back.",
-		Responses: map[string]*huma.Response{"202": {Description: "The refund is under way"}},
+		Summary:     "Cancel an order: void its hold, or refund it",
+		Description: "Works in every state of the order; repeating it changes nothing. 200: the order's final status. 202: the refund is in progress.",
+		Responses:   map[string]*huma.Response{"202": {Description: "The refund is in progress"}},
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeInFlight}, s.cancelOrder)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "cancel-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/cancel",
-		Summary: "Cancel a whole sale: void its holds, give all money back",
-		Description: "It cannot be undone. From the answer on no node sells any more; the rest goes on by itself, however long it takes: " +
-			"see its progress at Location. Repeating it changes nothing.",
+		Summary: "Cancel a whole sale: void its holds, refund all orders",
+		Description: "You cannot undo it. Once it is answered no node sells any more. Refunds continue by themselves, however long they take; " +
+			"Location has their progress. Repeating it changes nothing.",
 		DefaultStatus: http.StatusAccepted,
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.cancelSale)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "get-sale-cancellation", Method: http.MethodGet, Path: "/v1/sales/{sale}/cancel",
-		Summary: "How far the cancellation of a sale has come", Description: "404 where the sale is not canceled.",
+		Summary: "Progress of a sale's cancellation", Description: "404 if the sale is not canceled.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.cancellation)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "audit-sale", Method: http.MethodGet, Path: "/v1/sales/{sale}/audit",
-		Summary: "Every invariant with its two sides", Description: "It compares ledger, database, Temporal and payment provider, and may take up to two minutes.",
+		Summary: "Audit a sale: every invariant with its two sides", Description: "Compares ledger, database, Temporal and payment provider. It may take up to two minutes.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound}, s.audit)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "audit-rest", Method: http.MethodGet, Path: "/v1/audit",
-		Summary: "What belongs to no sale, with its two sides", Description: "Payments and workflows whose order no sale knows.",
+		Summary: "Audit what belongs to no sale", Description: "Payments and workflows whose order no sale knows.",
 	}), []domain.Code{domain.CodeUnauthorized}, s.auditRest)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "restore-orders-of-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/restore-orders",
-		Summary: "Put back the records of a sale that the audit finds lost (I7)",
-		Description: "After the orders database was put back to an earlier moment. Without `apply` nothing is written. It may be repeated, " +
-			"and must be while `not_reached_yet` is counted.",
+		Summary: "Restore the records of a sale that the audit finds lost (I7)",
+		Description: "For use after you restored the orders database to an earlier moment. Without `apply` it writes nothing. " +
+			"You may repeat it, and must while `not_reached_yet` is above zero.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound}, s.restore)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "restore-orders-rest", Method: http.MethodPost, Path: "/v1/restore-orders",
-		Summary: "The same of what belongs to no sale", Description: "See restore-orders-of-sale.",
+		Summary: "Restore lost records that belong to no sale", Description: "Works like restore-orders-of-sale.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid}, s.restoreRest)
 }
 

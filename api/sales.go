@@ -57,17 +57,17 @@ type CreateSaleBody struct {
 	Name        string            `json:"name"`
 	Currency    string            `json:"currency" doc:"ISO 4217" example:"EUR"`
 	Classes     []CreateClassBody `json:"classes" minItems:"1" maxItems:"12"`
-	Perk        *CreatePerkBody   `json:"perk,omitempty" doc:"Goes to the first paid orders"`
+	Perk        *CreatePerkBody   `json:"perk,omitempty" doc:"An extra for the first paid orders"`
 	OpensAt     *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
-	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout may wait for its payment; absent: 600" minimum:"5" maximum:"86400"`
+	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout waits for its payment; absent: 600" minimum:"5" maximum:"86400"`
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
-	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue, and are let in as fast as checkouts go through"`
-	Queue       *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast its door may open, and who witnesses the draw"`
+	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue and are let in as fast as checkouts go through"`
+	Queue       *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast people may be let in, and who witnesses the draw"`
 
-	Provider string `json:"provider,omitempty" doc:"Who takes the money: the name of a payment provider that is configured; absent: the first of those"`
+	Provider string `json:"provider,omitempty" doc:"The name of a configured payment provider; absent: the first one"`
 
-	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have only one checkout that waits for its payment; absent: as waiting_room"`
-	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join"`
+	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have only one unpaid checkout at a time; absent: the same as waiting_room"`
+	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what people need to join the queue. Absent: nothing, everybody may join"`
 	FoldEmailAliases    bool                 `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own"`
 }
 
@@ -203,7 +203,7 @@ type restoreOutput struct{ Body restore.Report }
 
 // RestoreBody says whether anything is written.
 type RestoreBody struct {
-	Apply bool `json:"apply" required:"false" doc:"Write it; else the answer is what would be written"`
+	Apply bool `json:"apply" required:"false" doc:"Write it; otherwise the answer says what would be written"`
 }
 
 type restoreInput struct {

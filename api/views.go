@@ -15,19 +15,19 @@ type SaleView struct {
 	Name        string      `json:"name"`
 	Currency    string      `json:"currency" example:"EUR"`
 	Open        bool        `json:"open" doc:"Whether tickets are sold now"`
-	Interrupted bool        `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment: what they need does not answer. Try again later"`
+	Interrupted bool        `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment, because Temporal or the ledger does not answer. Try again later"`
 	OpensAt     *time.Time  `json:"opens_at,omitempty"`
 	CanceledAt  *time.Time  `json:"canceled_at,omitempty" doc:"The organiser canceled the sale"`
-	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout may wait for its payment"`
+	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout waits for its payment"`
 	BuyerLimit  int64       `json:"buyer_limit" doc:"Tickets per buyer"`
 	WaitingRoom bool        `json:"waiting_room"`
 	Classes     []ClassView `json:"classes"`
 	Perk        *PerkView   `json:"perk,omitempty"`
 
-	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one checkout that waits for its payment"`
+	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one unpaid checkout at a time"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
 
-	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty" doc:"What joining the queue needs: any one of what is named. Absent: nothing"`
+	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty" doc:"What people need to join the queue, any one of these kinds. Absent: nothing"`
 }
 
 // ClassView is a ticket class and the ledger's word on its stock.
@@ -35,7 +35,7 @@ type ClassView struct {
 	Class     string `json:"class" example:"A"`
 	Price     int64  `json:"price" doc:"Minor units" example:"6500"`
 	Capacity  int64  `json:"capacity"`
-	Held      int64  `json:"held" doc:"Waiting for a payment; may come back"`
+	Held      int64  `json:"held" doc:"Held by open checkouts; may come back"`
 	Sold      int64  `json:"sold"`
 	Available int64  `json:"available"`
 }
@@ -88,16 +88,16 @@ type OrderView struct {
 
 	HoldExpiresAt  *time.Time `json:"hold_expires_at,omitempty" doc:"held: when the checkout gives up"`
 	PaymentURL     string     `json:"payment_url,omitempty" doc:"held: where to pay"`
-	PaymentSession string     `json:"payment_session,omitempty" doc:"held: the provider's name of this payment"`
+	PaymentSession string     `json:"payment_session,omitempty" doc:"held: the provider's id of this payment session"`
 
-	Tickets    []domain.Ticket `json:"tickets,omitempty" doc:"paid: one a person"`
+	Tickets    []domain.Ticket `json:"tickets,omitempty" doc:"paid: one ticket per person"`
 	Perk       *OrderPerk      `json:"perk,omitempty" doc:"paid: whether the order got the sale's perk"`
 	PaidAt     *time.Time      `json:"paid_at,omitempty"`
 	RefundedAt *time.Time      `json:"refunded_at,omitempty"`
 
-	Metadata map[string]string `json:"metadata,omitempty" doc:"As it came with the checkout"`
+	Metadata map[string]string `json:"metadata,omitempty" doc:"As sent with the checkout"`
 
-	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty" doc:"The organiser canceled the whole sale: money goes back"`
+	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty" doc:"The organiser canceled the whole sale; the money goes back"`
 }
 
 // OrderItem is a line of an order.
@@ -139,7 +139,7 @@ func viewLines(lines []domain.Line) []OrderItem {
 // AdminOrderView is an order as the organiser may see it.
 type AdminOrderView struct {
 	OrderView
-	Email       string     `json:"email" doc:"Empty where the order was restored and nobody knew the address any more"`
+	Email       string     `json:"email" doc:"Empty if the order was restored and its address was lost"`
 	Payment     string     `json:"payment" doc:"The provider's id of the captured payment"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
 }

@@ -14,18 +14,18 @@ type AdminOrderView struct {
 	// Minor units
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
-	// Empty where the order was restored and nobody knew the address any more
+	// Empty if the order was restored and its address was lost
 	Email string `json:"email"`
 	// held: when the checkout gives up
 	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
 	Items         []OrderItem `json:"items"`
-	// As it came with the checkout
+	// As sent with the checkout
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
 	PaidAt   *time.Time        `json:"paid_at,omitempty"`
 	// The provider's id of the captured payment
 	Payment string `json:"payment"`
-	// held: the provider's name of this payment
+	// held: the provider's id of this payment session
 	PaymentSession string `json:"payment_session,omitempty"`
 	// held: where to pay
 	PaymentURL string `json:"payment_url,omitempty"`
@@ -34,11 +34,11 @@ type AdminOrderView struct {
 	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
 	Sale        string     `json:"sale"`
-	// The organiser canceled the whole sale: money goes back
+	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
 	Status         string     `json:"status"`
-	// paid: one a person
+	// paid: one ticket per person
 	Tickets []Ticket `json:"tickets,omitempty"`
 }
 
@@ -111,7 +111,7 @@ type BatchView struct {
 	Batch string `json:"batch"`
 	Kind  string `json:"kind"`
 	Made  int64  `json:"made"`
-	// That they are good for, all together
+	// How many places they are good for in total
 	Places  int64 `json:"places"`
 	Revoked int64 `json:"revoked"`
 	// Places that were taken with them
@@ -129,11 +129,11 @@ type BeaconView struct {
 	At time.Time `json:"at"`
 	// The chain's hash, hex
 	Chain string `json:"chain"`
-	// The round that was named before anybody had joined
+	// The round that was named before anybody joined
 	NamedRound int64 `json:"named_round"`
 	// SHA-256 of the signature, hex
 	Randomness string `json:"randomness,omitempty"`
-	// The one that is used: a later one where the list was closed too late for it
+	// The round that is used: a later one if the list was closed too late
 	Round int64 `json:"round"`
 	// The chain's, hex
 	Signature string `json:"signature,omitempty"`
@@ -150,9 +150,9 @@ type CancelCheckoutsView struct {
 // CancelOrdersView is a schema of the document.
 type CancelOrdersView struct {
 	Refunded int64 `json:"refunded"`
-	// The provider has not given the money back yet
+	// Orders whose money the provider has not given back yet
 	Refunding int64 `json:"refunding"`
-	// Their refund has not begun
+	// Orders whose refund has not begun
 	ToRefund int64 `json:"to_refund"`
 }
 
@@ -166,7 +166,7 @@ type CancelTicketsView struct {
 type CancelWaitView struct {
 	Attempts *int64 `json:"attempts,omitempty"`
 	Order    string `json:"order"`
-	// The last failure; it is tried again without end
+	// The last failure. It is retried without end
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	// Its id in Temporal
@@ -178,25 +178,25 @@ type CancellationView struct {
 	Checkouts CancelCheckoutsView `json:"checkouts"`
 	// Nothing is held, sold or owed any more
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
-	// Came after their checkout's end, not back yet
+	// Payments that arrived after their checkout ended and are not refunded yet
 	LatePayments int64            `json:"late_payments"`
 	Orders       CancelOrdersView `json:"orders"`
 	Sale         string           `json:"sale"`
-	// releasing: checkouts are open, refunds have begun all the same
+	// releasing: checkouts are still open; refunds have begun nevertheless
 	Stage     string    `json:"stage"`
 	StartedAt time.Time `json:"started_at"`
-	// What the ledger has not got back yet
+	// What is not back in the ledger yet
 	Tickets CancelTicketsView `json:"tickets"`
 	// When the counts were taken
 	UpdatedAt *time.Time `json:"updated_at,omitempty"`
-	// Some of those whose last try failed, those that wait longest first
+	// Some of those whose last attempt failed; those that wait longest come first
 	Waiting []CancelWaitView `json:"waiting"`
 }
 
 // ChallengeView is a schema of the document.
 type ChallengeView struct {
 	Challenge string `json:"challenge"`
-	// Solving takes about 2 to the power of it attempts
+	// Solving takes about 2 to the power of this number of attempts
 	DifficultyBits int64     `json:"difficulty_bits"`
 	ExpiresAt      time.Time `json:"expires_at"`
 }
@@ -205,7 +205,7 @@ type ChallengeView struct {
 type CheckoutBody struct {
 	Buyer CheckoutBuyer  `json:"buyer"`
 	Items []CheckoutItem `json:"items"`
-	// Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It comes back with the order and its events: put nothing personal there
+	// Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It is returned with the order and its events. Put no personal data there
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
@@ -227,15 +227,15 @@ type CheckoutView struct {
 	Currency string `json:"currency"`
 	// When the checkout gives up
 	HoldExpiresAt time.Time `json:"hold_expires_at"`
-	// As it came with the checkout
+	// As sent with the checkout
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
-	// The provider's name of this payment; empty where it has none before the buyer is at payment_url
+	// The provider's id of this payment session; empty if there is none until the buyer opens payment_url
 	PaymentSession string `json:"payment_session"`
 	// Where to pay
 	PaymentURL string `json:"payment_url"`
 	Status     string `json:"status"`
-	// Bearer token of the order: whoever has it may see and cancel it
+	// Bearer token of the order. Anybody who has it can see and cancel the order
 	Token string `json:"token"`
 }
 
@@ -244,7 +244,7 @@ type ClassView struct {
 	Available int64  `json:"available"`
 	Capacity  int64  `json:"capacity"`
 	Class     string `json:"class"`
-	// Waiting for a payment; may come back
+	// Held by open checkouts; may come back
 	Held int64 `json:"held"`
 	// Minor units
 	Price int64 `json:"price"`
@@ -254,38 +254,38 @@ type ClassView struct {
 // CodesView is a schema of the document.
 type CodesView struct {
 	Batch string `json:"batch"`
-	// Those that were made. They are given out here and never again: what is kept are keyed hashes
+	// The created codes. This is the only time that you see them: only keyed hashes are stored
 	Codes []string `json:"codes,omitempty"`
-	// How many are new. Of codes that you bring, the others are there already, and stay as they are
+	// How many codes are new. Imported codes that existed already are unchanged and not counted
 	Made   int64 `json:"made"`
 	Places int64 `json:"places"`
 }
 
 // ConfigureBody is a schema of the document.
 type ConfigureBody struct {
-	// true: nobody is admitted until it is false again. Who was admitted stays so
+	// true: nobody is admitted until it is false again. People who were admitted stay admitted
 	Paused *bool `json:"paused,omitempty"`
-	// Admissions a second, at the most
+	// Maximum admissions per second
 	RateCeiling *float64 `json:"rate_ceiling,omitempty"`
-	// Admissions a second, at the least, whatever the load
+	// Minimum admissions per second, whatever the load
 	RateFloor *float64 `json:"rate_floor,omitempty"`
 }
 
 // ConfiguredView is a schema of the document.
 type ConfiguredView struct {
-	// How many places are behind the door
+	// How many places have had their turn
 	Admitted int64          `json:"admitted"`
 	Draw     DrawRecordView `json:"draw"`
-	// How many tokens were given out
+	// How many places were given out
 	Joined int64 `json:"joined"`
 	Paused bool  `json:"paused"`
-	// Admissions a second, now
+	// Current admissions per second
 	Rate        float64 `json:"rate"`
 	RateCeiling float64 `json:"rate_ceiling"`
 	RateFloor   float64 `json:"rate_floor"`
 	Sale        string  `json:"sale"`
 	Status      string  `json:"status"`
-	// How many are not admitted yet
+	// How many places are not admitted yet
 	Waiting int64 `json:"waiting"`
 }
 
@@ -305,11 +305,11 @@ type CreatePerkBody struct {
 
 // CreateQueueBody is a schema of the document.
 type CreateQueueBody struct {
-	// Admissions a second, at the most
+	// Maximum admissions per second
 	RateCeiling *float64 `json:"rate_ceiling,omitempty"`
-	// Admissions a second, at the least, whatever the load
+	// Minimum admissions per second, whatever the load
 	RateFloor *float64 `json:"rate_floor,omitempty"`
-	// Of another party, whose number then goes into the draw in place of a beacon's: hex SHA-256 of its 32 bytes and the sale's id. It gives the number once the list is closed
+	// Another party's commitment to a number that goes into the draw instead of a beacon's: hex SHA-256 of its 32 bytes and the sale's id. That party reveals the number once the list is closed
 	WitnessCommitment string `json:"witness_commitment,omitempty"`
 }
 
@@ -320,26 +320,26 @@ type CreateSaleBody struct {
 	Classes    []CreateClassBody `json:"classes"`
 	// ISO 4217
 	Currency string `json:"currency"`
-	// With waiting_room: what a place in the queue needs. Absent: nothing, everybody may join
+	// With waiting_room: what people need to join the queue. Absent: nothing, everybody may join
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
 	// Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own
 	FoldEmailAliases *bool `json:"fold_email_aliases,omitempty"`
-	// How long a checkout may wait for its payment; absent: 600
+	// How long a checkout waits for its payment; absent: 600
 	HoldSeconds *int64 `json:"hold_seconds,omitempty"`
 	// 1–63 lower-case letters, digits, hyphens
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	// Whether a buyer may have only one checkout that waits for its payment; absent: as waiting_room
+	// Whether a buyer may have only one unpaid checkout at a time; absent: the same as waiting_room
 	OneCheckoutPerBuyer *bool `json:"one_checkout_per_buyer,omitempty"`
 	// Absent: at once
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// Goes to the first paid orders
+	// An extra for the first paid orders
 	Perk *CreatePerkBody `json:"perk,omitempty"`
-	// Who takes the money: the name of a payment provider that is configured; absent: the first of those
+	// The name of a configured payment provider; absent: the first one
 	Provider string `json:"provider,omitempty"`
-	// With waiting_room: how fast its door may open, and who witnesses the draw
+	// With waiting_room: how fast people may be let in, and who witnesses the draw
 	Queue *CreateQueueBody `json:"queue,omitempty"`
-	// Buyers queue, and are let in as fast as checkouts go through
+	// Buyers queue and are let in as fast as checkouts go through
 	WaitingRoom *bool `json:"waiting_room,omitempty"`
 }
 
@@ -348,26 +348,26 @@ type DrawRecordView struct {
 	Beacon *BeaconView `json:"beacon,omitempty"`
 	// When the list was closed
 	ClosedAt *time.Time `json:"closed_at,omitempty"`
-	// Hex SHA-256 that binds the seed before anybody has joined
+	// Hex SHA-256 that commits to the seed before anybody has joined
 	Commitment string     `json:"commitment"`
 	DrawnAt    *time.Time `json:"drawn_at,omitempty"`
 	// When the places are drawn; absent once they are
 	DueAt *time.Time `json:"due_at,omitempty"`
 	// When its root was published
 	PublishedAt *time.Time `json:"published_at,omitempty"`
-	// Of version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before it is closed
+	// version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before the list is closed
 	Root string `json:"root,omitempty"`
-	// What was committed to, hex; absent before the draw
+	// The seed behind commitment, hex; absent before the draw
 	Seed string `json:"seed,omitempty"`
-	// How many take part; absent before that is settled
+	// How many take part; absent before the list is closed
 	Size *int64 `json:"size,omitempty"`
-	// Whose number goes into the draw that nobody has before the list is closed. none: nobody's, so that who runs the box office could know the result before
+	// The source of a number that goes into the draw and that nobody has before the list is closed. none: there is no such number, so the operator could know the result beforehand
 	Source string `json:"source"`
-	// closed: it is settled who takes part, and the places are about to be drawn. delayed: the number of the source has not come in time, and nobody is let in until it is there
+	// closed: the list of participants is final, and the places are about to be drawn. delayed: the source's number is overdue, and nobody is let in until it is there
 	State string `json:"state"`
 	// How the places are drawn: 1 by the seed alone; 2 by the seed, the list of joins and its source. See docs/waiting-room.md
 	Version int64 `json:"version"`
-	// The number of the source did not come, and the organiser chose to draw without it
+	// The source's number did not come, and the organiser chose to draw without it
 	Waived  *bool        `json:"waived,omitempty"`
 	Waiver  *WaiverView  `json:"waiver,omitempty"`
 	Witness *WitnessView `json:"witness,omitempty"`
@@ -375,23 +375,23 @@ type DrawRecordView struct {
 
 // DrawView is a schema of the document.
 type DrawView struct {
-	// Hex SHA-256 that binds the seed before anybody has joined
+	// Hex SHA-256 that commits to the seed before anybody has joined
 	Commitment string `json:"commitment"`
 	// When the places are drawn; absent once they are
 	DueAt *time.Time `json:"due_at,omitempty"`
-	// Of version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before it is closed
+	// version 2: the Merkle root (RFC 6962) of the list of joins, hex; absent before the list is closed
 	Root string `json:"root,omitempty"`
-	// What was committed to, hex; absent before the draw
+	// The seed behind commitment, hex; absent before the draw
 	Seed string `json:"seed,omitempty"`
-	// How many take part; absent before that is settled
+	// How many take part; absent before the list is closed
 	Size *int64 `json:"size,omitempty"`
-	// Whose number goes into the draw that nobody has before the list is closed. none: nobody's, so that who runs the box office could know the result before
+	// The source of a number that goes into the draw and that nobody has before the list is closed. none: there is no such number, so the operator could know the result beforehand
 	Source string `json:"source"`
-	// closed: it is settled who takes part, and the places are about to be drawn. delayed: the number of the source has not come in time, and nobody is let in until it is there
+	// closed: the list of participants is final, and the places are about to be drawn. delayed: the source's number is overdue, and nobody is let in until it is there
 	State string `json:"state"`
 	// How the places are drawn: 1 by the seed alone; 2 by the seed, the list of joins and its source. See docs/waiting-room.md
 	Version int64 `json:"version"`
-	// The number of the source did not come, and the organiser chose to draw without it
+	// The source's number did not come, and the organiser chose to draw without it
 	Waived *bool `json:"waived,omitempty"`
 }
 
@@ -399,13 +399,13 @@ type DrawView struct {
 type EntitlementBody struct {
 	// The signed token
 	Invitation string `json:"invitation,omitempty"`
-	// As it was given; case, spaces and hyphens make no difference
+	// The code as the organiser gave it out; case, spaces and hyphens do not matter
 	PresaleCode string `json:"presale_code,omitempty"`
 }
 
 // EntitlementRuleBody is a schema of the document.
 type EntitlementRuleBody struct {
-	// An invitation that the organiser signed: their Ed25519 public key, 32 bytes in base64url
+	// An invitation that the organiser signed. This is their Ed25519 public key, 32 bytes in base64url
 	InvitationKey string `json:"invitation_key,omitempty"`
 	// A code that the organiser gave out
 	PresaleCodes *bool `json:"presale_codes,omitempty"`
@@ -420,43 +420,43 @@ type FieldError struct {
 
 // JoinBody is a schema of the document.
 type JoinBody struct {
-	// Needed where the sale has entitlement: one of the kinds that it names
+	// Needed if the sale has an entitlement: one of the kinds that it names
 	Entitlement *EntitlementBody `json:"entitlement,omitempty"`
-	// Needed where GET …/queue/challenge answers one
+	// Needed if GET …/queue/challenge returns one
 	Proof *ProofBody `json:"proof,omitempty"`
 }
 
 // JoinView is a schema of the document.
 type JoinView struct {
-	// Begin the checkout before; after it the place is late. Absent where it is not admitted, or for as long as the token is good
+	// Start the checkout before this time; after it the place is late. Absent if it is not admitted, or if it stays admitted for as long as the token is valid
 	AdmittedUntil *time.Time `json:"admitted_until,omitempty"`
-	// How many places are before it that are not admitted yet, those of people who have left included
+	// How many places before it are not admitted yet, including those of people who have left
 	Ahead int64    `json:"ahead"`
 	Draw  DrawView `json:"draw"`
-	// Checkouts are refused for the moment: what they need does not answer. The place is safe
+	// Checkouts are refused for the moment, because Temporal or the ledger does not answer. The place is safe
 	Interrupted *bool     `json:"interrupted,omitempty"`
 	JoinedAt    time.Time `json:"joined_at"`
-	// Its turn has passed: whoever was away, or did not check out in time, is let in again by turns with those at the door. position counts those before it
+	// Its turn has passed, because the person was away or did not check out in time. Late people are let in alternately with those whose turn it is. position counts the places before it
 	Late    *bool      `json:"late,omitempty"`
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// 1 is next; 0 before the draw and once admitted
+	// 1 is next; 0 before the draw and after admission
 	Position int64 `json:"position"`
-	// Admissions a second, now
+	// Current admissions per second
 	Rate float64 `json:"rate"`
 	Sale string  `json:"sale"`
-	// draw: the places are drawn at the opening. admitted: check out now. sold_out: nothing is held that may come back; only a refund brings seats, and then the place counts again
+	// draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again
 	Status string `json:"status"`
-	// Whoever has it has the place: it works for one checkout, as Queue-Token
+	// Anybody who has it has the place. It works for one checkout, as Queue-Token
 	Token string `json:"token"`
-	// An estimate; absent where there is none
+	// An estimate; absent if there is none
 	WaitSeconds *int64 `json:"wait_seconds,omitempty"`
-	// How many places are not admitted yet, all together
+	// How many places are not admitted yet, in total
 	Waiting int64 `json:"waiting"`
 }
 
 // ListProofView is a schema of the document.
 type ListProofView struct {
-	// Where on the list: how many joined before
+	// The position on the list: how many joined before
 	Index int64 `json:"index"`
 	// Hex SHA-256 of a zero byte and the token's text
 	Leaf string `json:"leaf"`
@@ -471,13 +471,13 @@ type ListProofView struct {
 
 // MakeCodesBody is a schema of the document.
 type MakeCodesBody struct {
-	// A name to count and revoke them by; absent: one is made
+	// A name by which to count and revoke them; absent: a new one is chosen
 	Batch string `json:"batch,omitempty"`
-	// Codes that you bring instead: 12–40 letters and digits each, and no words that can be guessed
+	// Your own codes instead: 12–40 letters and digits each, and no guessable words
 	Codes []string `json:"codes,omitempty"`
-	// How many to make, 80 bits of chance each
+	// How many to create, with 80 random bits each
 	Count *int64 `json:"count,omitempty"`
-	// How many places each is good for; absent: 1
+	// How many places each code is good for; absent: 1
 	Places *int64 `json:"places,omitempty"`
 }
 
@@ -503,11 +503,11 @@ type OrderView struct {
 	// held: when the checkout gives up
 	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
 	Items         []OrderItem `json:"items"`
-	// As it came with the checkout
+	// As sent with the checkout
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
 	PaidAt   *time.Time        `json:"paid_at,omitempty"`
-	// held: the provider's name of this payment
+	// held: the provider's id of this payment session
 	PaymentSession string `json:"payment_session,omitempty"`
 	// held: where to pay
 	PaymentURL string `json:"payment_url,omitempty"`
@@ -515,11 +515,11 @@ type OrderView struct {
 	Perk       *OrderPerk `json:"perk,omitempty"`
 	RefundedAt *time.Time `json:"refunded_at,omitempty"`
 	Sale       string     `json:"sale"`
-	// The organiser canceled the whole sale: money goes back
+	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
 	Status         string     `json:"status"`
-	// paid: one a person
+	// paid: one ticket per person
 	Tickets []Ticket `json:"tickets,omitempty"`
 }
 
@@ -539,27 +539,27 @@ type PerkView struct {
 
 // PlaceView is a schema of the document.
 type PlaceView struct {
-	// Begin the checkout before; after it the place is late. Absent where it is not admitted, or for as long as the token is good
+	// Start the checkout before this time; after it the place is late. Absent if it is not admitted, or if it stays admitted for as long as the token is valid
 	AdmittedUntil *time.Time `json:"admitted_until,omitempty"`
-	// How many places are before it that are not admitted yet, those of people who have left included
+	// How many places before it are not admitted yet, including those of people who have left
 	Ahead int64    `json:"ahead"`
 	Draw  DrawView `json:"draw"`
-	// Checkouts are refused for the moment: what they need does not answer. The place is safe
+	// Checkouts are refused for the moment, because Temporal or the ledger does not answer. The place is safe
 	Interrupted *bool     `json:"interrupted,omitempty"`
 	JoinedAt    time.Time `json:"joined_at"`
-	// Its turn has passed: whoever was away, or did not check out in time, is let in again by turns with those at the door. position counts those before it
+	// Its turn has passed, because the person was away or did not check out in time. Late people are let in alternately with those whose turn it is. position counts the places before it
 	Late    *bool      `json:"late,omitempty"`
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// 1 is next; 0 before the draw and once admitted
+	// 1 is next; 0 before the draw and after admission
 	Position int64 `json:"position"`
-	// Admissions a second, now
+	// Current admissions per second
 	Rate float64 `json:"rate"`
 	Sale string  `json:"sale"`
-	// draw: the places are drawn at the opening. admitted: check out now. sold_out: nothing is held that may come back; only a refund brings seats, and then the place counts again
+	// draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again
 	Status string `json:"status"`
-	// An estimate; absent where there is none
+	// An estimate; absent if there is none
 	WaitSeconds *int64 `json:"wait_seconds,omitempty"`
-	// How many places are not admitted yet, all together
+	// How many places are not admitted yet, in total
 	Waiting int64 `json:"waiting"`
 }
 
@@ -579,7 +579,7 @@ type Problem struct {
 	RequestID string `json:"request_id,omitempty"`
 	// The HTTP status
 	Status int64 `json:"status"`
-	// The code, for people
+	// The code in words
 	Title string `json:"title"`
 	// /problems/{code}
 	Type string `json:"type"`
@@ -593,23 +593,23 @@ type ProofBody struct {
 
 // QueueView is a schema of the document.
 type QueueView struct {
-	// How many places are behind the door
+	// How many places have had their turn
 	Admitted int64          `json:"admitted"`
 	Draw     DrawRecordView `json:"draw"`
-	// How many tokens were given out
+	// How many places were given out
 	Joined int64 `json:"joined"`
 	Paused bool  `json:"paused"`
-	// Admissions a second, now
+	// Current admissions per second
 	Rate   float64 `json:"rate"`
 	Sale   string  `json:"sale"`
 	Status string  `json:"status"`
-	// How many are not admitted yet
+	// How many places are not admitted yet
 	Waiting int64 `json:"waiting"`
 }
 
 // RestoreBody is a schema of the document.
 type RestoreBody struct {
-	// Write it; else the answer is what would be written
+	// Write it; otherwise the answer says what would be written
 	Apply *bool `json:"apply,omitempty"`
 }
 
@@ -644,13 +644,13 @@ type RevokeBody struct {
 	// All codes of a batch
 	Batch string   `json:"batch,omitempty"`
 	Codes []string `json:"codes,omitempty"`
-	// Whom invitations are for (sub), whether or not they have come
+	// The invitees (sub), whether or not they have come
 	Invitees []string `json:"invitees,omitempty"`
 }
 
 // RevokedView is a schema of the document.
 type RevokedView struct {
-	// How many were good before. Places that were taken with them stay
+	// How many were valid before. Places that were taken with them stay
 	Revoked int64 `json:"revoked"`
 }
 
@@ -662,17 +662,17 @@ type SaleView struct {
 	CanceledAt *time.Time  `json:"canceled_at,omitempty"`
 	Classes    []ClassView `json:"classes"`
 	Currency   string      `json:"currency"`
-	// What joining the queue needs: any one of what is named. Absent: nothing
+	// What people need to join the queue, any one of these kinds. Absent: nothing
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
 	// Whether the aliases of one mailbox are one buyer
 	FoldEmailAliases bool `json:"fold_email_aliases"`
-	// How long a checkout may wait for its payment
+	// How long a checkout waits for its payment
 	HoldSeconds int64  `json:"hold_seconds"`
 	ID          string `json:"id"`
-	// Checkouts are refused for the moment: what they need does not answer. Try again later
+	// Checkouts are refused for the moment, because Temporal or the ledger does not answer. Try again later
 	Interrupted *bool  `json:"interrupted,omitempty"`
 	Name        string `json:"name"`
-	// Whether a buyer may have only one checkout that waits for its payment
+	// Whether a buyer may have only one unpaid checkout at a time
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer"`
 	// Whether tickets are sold now
 	Open        bool       `json:"open"`
@@ -690,9 +690,9 @@ type SalesView struct {
 
 // SettleBody is a schema of the document.
 type SettleBody struct {
-	// The signature of the beacon's round, hex, where no node can reach it: GET {a drand server}/{chain}/public/{round} has it
+	// The signature of the beacon's round, hex, if no node can reach the beacon: GET {a drand server}/{chain}/public/{round} has it
 	BeaconSignature string `json:"beacon_signature,omitempty"`
-	// Why the places are drawn without the number of the source. Possible ten minutes after that was due
+	// Why the places are drawn without the source's number. Possible ten minutes after it was due
 	Waive string `json:"waive,omitempty"`
 	// What the witness committed to, hex
 	WitnessSecret string `json:"witness_secret,omitempty"`
@@ -714,7 +714,7 @@ type Ticket struct {
 // TokenView is a schema of the document.
 type TokenView struct {
 	Order string `json:"order"`
-	// Goes as Authorization: Bearer to everything about this order
+	// Send it as Authorization: Bearer in all requests about this order
 	Token string `json:"token"`
 }
 
@@ -743,13 +743,13 @@ type WebhookData struct {
 
 // WitnessView is a schema of the document.
 type WitnessView struct {
-	// Hex SHA-256 of the number and the sale's id, given before anybody had joined
+	// Hex SHA-256 of the number and the sale's id, published before anybody joined
 	Commitment string `json:"commitment"`
 	// The number, hex; absent before it is revealed
 	Secret string `json:"secret,omitempty"`
 }
 
-// AuditRest: What belongs to no sale, with its two sides. GET /v1/audit
+// AuditRest: Audit what belongs to no sale. GET /v1/audit
 func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/audit", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
@@ -758,19 +758,19 @@ func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) 
 
 // FindOrdersParams are what FindOrders may be asked with.
 type FindOrdersParams struct {
-	// The buyer's address, written in any way that is the same mailbox's
+	// The buyer's address, in any spelling of the same mailbox
 	Email string
-	// What the QR code of one of its tickets says
+	// The content of the QR code of one of its tickets
 	Code string
 	// status
 	Status string
-	// The next of the page before
+	// next of the previous page
 	After string
 	// limit
 	Limit int64
 }
 
-// FindOrders: Paid orders of all sales. GET /v1/orders
+// FindOrders: Find paid orders in all sales. GET /v1/orders
 func (c *Client) FindOrders(ctx context.Context, params FindOrdersParams) (answer OrdersView, err error) {
 	r := Request{Path: "/v1/orders", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "email", params.Email)
@@ -782,49 +782,49 @@ func (c *Client) FindOrders(ctx context.Context, params FindOrdersParams) (answe
 	return answer, err
 }
 
-// GetOrder: Where an order stands; its tickets once paid. GET /v1/orders/{order}
+// GetOrder: Read an order, and its tickets once it is paid. GET /v1/orders/{order}
 func (c *Client) GetOrder(ctx context.Context, order string, token string) (answer OrderView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order), Method: "GET", Token: token}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// CancelOrder: Give the held tickets back. POST /v1/orders/{order}/cancel
+// CancelOrder: Cancel an order and give its held tickets back. POST /v1/orders/{order}/cancel
 func (c *Client) CancelOrder(ctx context.Context, order string, token string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", Token: token}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// RefundOrder: Give an order's money and seats back. POST /v1/orders/{order}/refund
+// RefundOrder: Refund an order and release its seats. POST /v1/orders/{order}/refund
 func (c *Client) RefundOrder(ctx context.Context, order string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/refund", Method: "POST", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// ExchangeWayBack: The order's token, for the key of the way back from paying. POST /v1/orders/{order}/token
+// ExchangeWayBack: Exchange the key of the way back from paying for the order's token. POST /v1/orders/{order}/token
 func (c *Client) ExchangeWayBack(ctx context.Context, order string, token string) (answer TokenView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/token", Method: "POST", Token: token}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// GetPlace: Where one stands. GET /v1/queue/{token}
+// GetPlace: Read a place in the queue. GET /v1/queue/{token}
 func (c *Client) GetPlace(ctx context.Context, token string) (answer PlaceView, err error) {
 	r := Request{Path: "/v1/queue/" + url.PathEscape(token), Method: "GET"}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// ProvePlace: That a token is on the list of the draw. GET /v1/queue/{token}/proof
+// ProvePlace: Prove that a token is on the list of the draw. GET /v1/queue/{token}/proof
 func (c *Client) ProvePlace(ctx context.Context, token string) (answer ListProofView, err error) {
 	r := Request{Path: "/v1/queue/" + url.PathEscape(token) + "/proof", Method: "GET"}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// RestoreOrdersRest: The same of what belongs to no sale. POST /v1/restore-orders
+// RestoreOrdersRest: Restore lost records that belong to no sale. POST /v1/restore-orders
 func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answer RestoreReport, err error) {
 	r := Request{Path: "/v1/restore-orders", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -836,15 +836,15 @@ func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answ
 
 // ListSalesParams are what ListSales may be asked with.
 type ListSalesParams struct {
-	// Only sales that sell now, that open later, or that were canceled
+	// Only sales that are on sale now, that open later, or that were canceled
 	State string
-	// The next of the page before
+	// next of the previous page
 	After string
 	// limit
 	Limit int64
 }
 
-// ListSales: Sales on offer, with their stock. GET /v1/sales
+// ListSales: List sales with their stock. GET /v1/sales
 func (c *Client) ListSales(ctx context.Context, params ListSalesParams) (answer SalesView, err error) {
 	r := Request{Path: "/v1/sales", Method: "GET", Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "state", params.State)
@@ -854,7 +854,7 @@ func (c *Client) ListSales(ctx context.Context, params ListSalesParams) (answer 
 	return answer, err
 }
 
-// CreateSale: Put a sale on offer. POST /v1/sales
+// CreateSale: Create a sale. POST /v1/sales
 func (c *Client) CreateSale(ctx context.Context, body *CreateSaleBody) (answer SaleView, err error) {
 	r := Request{Path: "/v1/sales", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -871,21 +871,21 @@ func (c *Client) GetSale(ctx context.Context, sale string) (answer SaleView, err
 	return answer, err
 }
 
-// AuditSale: Every invariant with its two sides. GET /v1/sales/{sale}/audit
+// AuditSale: Audit a sale: every invariant with its two sides. GET /v1/sales/{sale}/audit
 func (c *Client) AuditSale(ctx context.Context, sale string) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/audit", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// GetSaleCancellation: How far the cancellation of a sale has come. GET /v1/sales/{sale}/cancel
+// GetSaleCancellation: Progress of a sale's cancellation. GET /v1/sales/{sale}/cancel
 func (c *Client) GetSaleCancellation(ctx context.Context, sale string) (answer CancellationView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// CancelSale: Cancel a whole sale: void its holds, give all money back. POST /v1/sales/{sale}/cancel
+// CancelSale: Cancel a whole sale: void its holds, refund all orders. POST /v1/sales/{sale}/cancel
 func (c *Client) CancelSale(ctx context.Context, sale string) (answer CancellationView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/cancel", Method: "POST", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
@@ -894,13 +894,13 @@ func (c *Client) CancelSale(ctx context.Context, sale string) (answer Cancellati
 
 // CreateCheckoutParams are what CreateCheckout may be asked with.
 type CreateCheckoutParams struct {
-	// Names this checkout: the same key is the same order and gets the same answer. Bare or a quoted string; 16–255 visible ASCII characters, best a UUIDv7
+	// Names this checkout: the same key is the same order and gets the same answer. A bare or quoted string of 16–255 visible ASCII characters, ideally a UUIDv7
 	IdempotencyKey string
-	// The token of an admitted place, where the sale has a waiting room. It names the checkout in place of the key, and is good for one order: one that was refused leaves it usable, at most 8 times
+	// The token of an admitted place; needed if the sale has a waiting room. It names the checkout instead of the key and is good for one order. After a refusal you can use it again, at most 8 times
 	QueueToken string
 }
 
-// CreateCheckout: Hold tickets and learn where to pay. POST /v1/sales/{sale}/checkouts
+// CreateCheckout: Hold tickets and get the pay link. POST /v1/sales/{sale}/checkouts
 func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateCheckoutParams, body *CheckoutBody) (answer CheckoutView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/checkouts", Method: "POST", Query: url.Values{}, Header: http.Header{}}
 	set(r.Header, "Idempotency-Key", params.IdempotencyKey)
@@ -912,14 +912,14 @@ func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateC
 	return answer, err
 }
 
-// ListEntitlements: How many codes there are, and how many places were taken with them, by batch. GET /v1/sales/{sale}/entitlements
+// ListEntitlements: Count codes, and the places taken with them, by batch. GET /v1/sales/{sale}/entitlements
 func (c *Client) ListEntitlements(ctx context.Context, sale string) (answer BatchesView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// RevokeEntitlements: Make codes or invitations worthless. POST /v1/sales/{sale}/entitlements/revoke
+// RevokeEntitlements: Revoke codes or invitations. POST /v1/sales/{sale}/entitlements/revoke
 func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *RevokeBody) (answer RevokedView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/entitlements/revoke", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -931,19 +931,19 @@ func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *Revo
 
 // ListOrdersParams are what ListOrders may be asked with.
 type ListOrdersParams struct {
-	// The buyer's address, written in any way that is the same mailbox's
+	// The buyer's address, in any spelling of the same mailbox
 	Email string
-	// What the QR code of one of its tickets says
+	// The content of the QR code of one of its tickets
 	Code string
 	// status
 	Status string
-	// The next of the page before
+	// next of the previous page
 	After string
 	// limit
 	Limit int64
 }
 
-// ListOrders: A sale's paid orders. GET /v1/sales/{sale}/orders
+// ListOrders: List a sale's paid orders. GET /v1/sales/{sale}/orders
 func (c *Client) ListOrders(ctx context.Context, sale string, params ListOrdersParams) (answer OrdersView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/orders", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "email", params.Email)
@@ -955,14 +955,14 @@ func (c *Client) ListOrders(ctx context.Context, sale string, params ListOrdersP
 	return answer, err
 }
 
-// CancelOrderOfSale: Cancel an order: void its hold, or give its money back. POST /v1/sales/{sale}/orders/{order}/cancel
+// CancelOrderOfSale: Cancel an order: void its hold, or refund it. POST /v1/sales/{sale}/orders/{order}/cancel
 func (c *Client) CancelOrderOfSale(ctx context.Context, sale string, order string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// MakePresaleCodes: Make presale codes, or bring your own. POST /v1/sales/{sale}/presale-codes
+// MakePresaleCodes: Create presale codes, or import your own. POST /v1/sales/{sale}/presale-codes
 func (c *Client) MakePresaleCodes(ctx context.Context, sale string, body *MakeCodesBody) (answer CodesView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/presale-codes", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -979,7 +979,7 @@ func (c *Client) GetQueue(ctx context.Context, sale string) (answer QueueView, e
 	return answer, err
 }
 
-// ConfigureQueue: Pause a sale's queue, or bound how fast its door opens. PATCH /v1/sales/{sale}/queue
+// ConfigureQueue: Pause a sale's queue, or limit how fast it lets people in. PATCH /v1/sales/{sale}/queue
 func (c *Client) ConfigureQueue(ctx context.Context, sale string, body *ConfigureBody) (answer ConfiguredView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue", Method: "PATCH", IsOrganisers: true}
 	if body != nil {
@@ -991,11 +991,11 @@ func (c *Client) ConfigureQueue(ctx context.Context, sale string, body *Configur
 
 // JoinQueueParams are what JoinQueue may be asked with.
 type JoinQueueParams struct {
-	// Where the sale asks for an entitlement: names who joins. The same key with the same entitlement has the same place. Else it is not looked at
+	// Names the person who joins, if the sale asks for an entitlement. The same key with the same entitlement has the same place. Otherwise it is ignored
 	IdempotencyKey string
 }
 
-// JoinQueue: Take a place in a sale's queue. POST /v1/sales/{sale}/queue
+// JoinQueue: Join a sale's queue. POST /v1/sales/{sale}/queue
 func (c *Client) JoinQueue(ctx context.Context, sale string, params JoinQueueParams, body *JoinBody) (answer JoinView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue", Method: "POST", Query: url.Values{}, Header: http.Header{}}
 	set(r.Header, "Idempotency-Key", params.IdempotencyKey)
@@ -1006,14 +1006,14 @@ func (c *Client) JoinQueue(ctx context.Context, sale string, params JoinQueuePar
 	return answer, err
 }
 
-// GetQueueChallenge: What to solve before joining. GET /v1/sales/{sale}/queue/challenge
+// GetQueueChallenge: Get the proof of work to solve before joining. GET /v1/sales/{sale}/queue/challenge
 func (c *Client) GetQueueChallenge(ctx context.Context, sale string) (answer ChallengeView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue/challenge", Method: "GET"}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
 
-// SettleDraw: Give the draw of a sale's queue what it waits for. POST /v1/sales/{sale}/queue/draw
+// SettleDraw: Supply what the draw of a sale's queue waits for. POST /v1/sales/{sale}/queue/draw
 func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) (answer QueueView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/queue/draw", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -1023,7 +1023,7 @@ func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) 
 	return answer, err
 }
 
-// RestoreOrdersOfSale: Put back the records of a sale that the audit finds lost (I7). POST /v1/sales/{sale}/restore-orders
+// RestoreOrdersOfSale: Restore the records of a sale that the audit finds lost (I7). POST /v1/sales/{sale}/restore-orders
 func (c *Client) RestoreOrdersOfSale(ctx context.Context, sale string, body *RestoreBody) (answer RestoreReport, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/restore-orders", Method: "POST", IsOrganisers: true}
 	if body != nil {
