@@ -166,6 +166,15 @@ func isTitle(s string, bytesMax int) bool {
 	})
 }
 
+// CheckTitle refuses what people could not read as one line, and no database would take. The
+// error is an *Error with CodeInvalid that names the field.
+func CheckTitle(field, s string, bytesMax int) error {
+	if !isTitle(s, bytesMax) {
+		return Invalid(field, titleRule(bytesMax))
+	}
+	return nil
+}
+
 func titleRule(bytesMax int) string {
 	return fmt.Sprintf("must have 1–%d bytes of text in one line, without control characters", bytesMax)
 }

@@ -1,6 +1,7 @@
 package entitlement
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,6 +182,9 @@ func unknown(saleID string, err error) error {
 // needed to know them again: they can be read here and never after. Errors: *domain.Error
 // with CodeInvalid; as of any write, and then none of them is given out.
 func (d *Desk) MakeCodes(ctx context.Context, sale *domain.Sale, count, places int, batch string) ([]string, error) {
+	if err := checkBatch(batch); err != nil {
+		return nil, err
+	}
 	made := make([]string, count)
 	for i := range made {
 		made[i] = NewCode()
@@ -201,7 +205,7 @@ func (d *Desk) MakeCodes(ctx context.Context, sale *domain.Sale, count, places i
 // AddCodes stores codes that the organiser brings, and says how many are new. The error is a
 // *domain.Error with CodeInvalid that says which is none, by its place in the list.
 func (d *Desk) AddCodes(ctx context.Context, sale *domain.Sale, codes []string, places int, batch string) (made int, err error) {
-	if err := checkCodes(codes); err != nil {
+	if err := cmp.Or(checkBatch(batch), checkCodes(codes)); err != nil {
 		return 0, err
 	}
 	isNew, err := d.store.MakeEntitlements(ctx, sale.ID, domain.PresaleCode, d.idsOf(sale, codes), places, batch)
@@ -212,6 +216,11 @@ func (d *Desk) AddCodes(ctx context.Context, sale *domain.Sale, codes []string, 
 	}
 	return made, err
 }
+
+// batchBytesMax bounds the name of what is made together.
+const batchBytesMax = 64
+
+func checkBatch(batch string) error { return domain.CheckTitle("batch", batch, batchBytesMax) }
 
 func checkCodes(codes []string) error {
 	for i, code := range codes {
@@ -249,8 +258,12 @@ func (d *Desk) RevokeInvitations(ctx context.Context, sale *domain.Sale, invitee
 	return d.store.RevokeEntitlements(ctx, sale.ID, domain.Invitation, ids, 1)
 }
 
-// RevokeBatch is the same of all codes that were made together.
+// RevokeBatch is the same of all codes that were made together. The error may be a
+// *domain.Error with CodeInvalid.
 func (d *Desk) RevokeBatch(ctx context.Context, sale *domain.Sale, batch string) (int64, error) {
+	if err := checkBatch(batch); err != nil {
+		return 0, err
+	}
 	return d.store.RevokeBatch(ctx, sale.ID, batch)
 }
 

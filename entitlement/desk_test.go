@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -312,5 +313,34 @@ func TestCodesOfTheOrganisersOwn(t *testing.T) {
 	batches, err := w.nodes[0].Batches(t.Context(), w.sale)
 	if want := (domain.EntitlementBatch{Kind: domain.PresaleCode, Batch: "fans", Made: 2, Places: 2, Taken: 1}); err != nil || len(batches) != 1 || batches[0] != want {
 		t.Errorf("batches %+v, %v", batches, err)
+	}
+}
+
+// What no database takes as a batch's name is refused by its field, and nothing is made.
+func TestNamesOfBatches(t *testing.T) {
+	w := open(t, 1)
+	desk := w.nodes[0]
+	for why, batch := range map[string]string{
+		"NUL": "a\x00b", "no UTF-8": "a\xffb", "half a character": "\xe2\x82", "a line break": "a\nb", "too many bytes": strings.Repeat("ü", 33), "none": "",
+	} {
+		_, made := desk.MakeCodes(t.Context(), w.sale, 1, 1, batch)
+		_, added := desk.AddCodes(t.Context(), w.sale, []string{"fanclub-2027-0001"}, 1, batch)
+		_, revoked := desk.RevokeBatch(t.Context(), w.sale, batch)
+		for _, err := range []error{made, added, revoked} {
+			var refused *domain.Error
+			if !errors.As(err, &refused) || refused.Code != domain.CodeInvalid || refused.Field != "batch" {
+				t.Errorf("%s: %v", why, err)
+			}
+		}
+	}
+	if batches, err := desk.Batches(t.Context(), w.sale); err != nil || len(batches) != 0 {
+		t.Errorf("batches %+v, %v", batches, err)
+	}
+	longest := strings.Repeat("ü", 32)
+	if codes, err := desk.MakeCodes(t.Context(), w.sale, 1, 1, longest); err != nil || len(codes) != 1 {
+		t.Errorf("%d codes, %v", len(codes), err)
+	}
+	if n, err := desk.RevokeBatch(t.Context(), w.sale, longest); err != nil || n != 1 {
+		t.Errorf("%d revoked, %v", n, err)
 	}
 }

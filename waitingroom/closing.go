@@ -333,8 +333,8 @@ func (r *Rooms) chain(hash []byte) beacon.Chain {
 // waive draws without the source, which everybody sees.
 func waive(q *domain.Queue, reason string) error {
 	d := &q.Draw
-	if reason == "" || len(reason) > waivedReasonBytesMax {
-		return domain.Invalid("waive", fmt.Sprintf("must say why, in 1–%d bytes: everybody reads it", waivedReasonBytesMax))
+	if err := domain.CheckTitle("waive", reason, waivedReasonBytesMax); err != nil { // everybody reads it
+		return err
 	}
 	if may := later(roundTime(d), d.RootAt).Add(WaiveAfter); q.Now.Before(may) {
 		e := domain.Invalid("waive", "is possible from "+may.UTC().Format(time.RFC3339)+" on: until then the draw waits")

@@ -3,6 +3,7 @@ package waitingroom
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -273,8 +274,15 @@ func TestADrawWhoseBeaconDoesNotAnswer(t *testing.T) {
 			for range int(WaiveAfter / (10 * time.Second)) {
 				h.step(n, 10*time.Second)
 			}
-			if _, err := n.settled(h, Settlement{}); domain.CodeOf(err) != domain.CodeInvalid {
-				h.t.Errorf("they need not say why: %v", err)
+			for why, reason := range map[string]string{
+				"nothing": "", "only spaces": "  ", "NUL, which no database takes": "a\x00b", "no UTF-8": "a\xffb", "half a character": "\xe2\x82",
+				"a line break": "a\nb", "an escape": "a\x1bb", "too much": strings.Repeat("a", 201), "too many bytes": strings.Repeat("ü", 101),
+			} {
+				var refused *domain.Error
+				_, err := n.settled(h, Settlement{Waive: reason})
+				if !errors.As(err, &refused) || refused.Code != domain.CodeInvalid || refused.Field != "waive" {
+					h.t.Errorf("why is %s: %v", why, err)
+				}
 			}
 			if _, err := n.settled(h, Settlement{Waive: "the beacon is away"}); err != nil {
 				h.t.Error(err)

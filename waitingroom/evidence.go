@@ -66,7 +66,7 @@ func (e *Evidence) source(chain beacon.Chain) (says []byte, found []string, err 
 	case e.Size <= 1:
 		return nil, []string{"Nobody but one took part: there was nothing to draw."}, nil
 	case e.Waived:
-		return nil, []string{"The organiser chose to draw without the number that was announced: whoever knew the seed could know the places before."}, nil
+		return nil, []string{"The organiser chose to draw without the number that was announced: whoever knew the seed and that number could choose between two orders."}, nil
 	case e.Source == domain.QueueDrawBeacon:
 		return e.beacon(chain)
 	case e.Source == domain.QueueDrawWitness:
