@@ -30,16 +30,18 @@ type shop struct {
 	keys    *domain.Keyring
 	handler http.Handler
 
-	mu     sync.Mutex
-	sales  []*domain.Sale
-	stock  map[uint32]*domain.StockLevel
-	orders map[domain.OrderID]*domain.CheckoutState
-	sold   map[domain.OrderID]*domain.SoldOrder
-	places map[string]waitingroom.Place
-	codes  map[string]string // presale codes that are good → the key that used it, empty: none
-	losing int               // answers to joins with a code that are lost from now on
-	holds  int               // orders that were held
-	asked  []string
+	mu      sync.Mutex
+	sales   []*domain.Sale
+	stock   map[uint32]*domain.StockLevel
+	orders  map[domain.OrderID]*domain.CheckoutState
+	sold    map[domain.OrderID]*domain.SoldOrder
+	places  map[string]waitingroom.Place
+	codes   map[string]string     // presale codes that are good → the key that used it, empty: none
+	losing  int                   // answers to joins with a code that are lost from now on
+	holds   int                   // orders that were held
+	draw    waitingroom.RoomState // what the room's draw is
+	settled []waitingroom.Settlement
+	asked   []string
 
 	meter *prometheus.Registry
 }
@@ -455,7 +457,28 @@ func (r rooms) Enter(_ context.Context, _ *domain.Sale, token string) (string, e
 }
 
 func (r rooms) State(_ context.Context, saleID string) (waitingroom.RoomState, error) {
-	return waitingroom.RoomState{Sale: saleID, Status: waitingroom.StatusWaiting, Waiting: 5120, Draw: waitingroom.Draw{Size: -1}}, nil
+	r.shop.mu.Lock()
+	defer r.shop.mu.Unlock()
+	state := r.shop.draw
+	state.Sale, state.Waiting, state.Settings = saleID, 5120, domain.QueueSettings{}.WithDefaults()
+	if state.Status == "" {
+		state.Status, state.Draw.Size = waitingroom.StatusWaiting, -1
+	}
+	return state, nil
+}
+
+// Settle takes what is right, as the room would, once the test says so.
+func (r rooms) Settle(ctx context.Context, saleID string, given waitingroom.Settlement) (waitingroom.RoomState, error) {
+	s := r.shop
+	s.mu.Lock()
+	s.settled = append(s.settled, given)
+	if given.Waive == "too early" {
+		s.mu.Unlock()
+		return waitingroom.RoomState{}, domain.Invalid("waive", "is possible from 2027-01-02T03:14:15Z on: until then the draw waits")
+	}
+	s.draw.Draw.State = waitingroom.DrawDrawn
+	s.mu.Unlock()
+	return r.State(ctx, saleID)
 }
 
 func (r rooms) Configure(context.Context, string, domain.QueueSettings) (waitingroom.RoomState, error) {

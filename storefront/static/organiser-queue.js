@@ -1,5 +1,6 @@
 // The queue on the organiser's page: how it stands, pause and resume, how fast the door may open.
 import { ask, isOff, number, setOff, setText, sleep } from './common.js';
+import { hideDraw, showDraw } from './organiser-draw.js';
 
 const POLL_MS = 2000;
 
@@ -34,6 +35,7 @@ export async function showQueue(asAdmin) {
 
 export function hideQueue() {
   panel.hidden = true;
+  hideDraw();
 }
 
 const change = (body) => admin(`/v1/sales/${sale}/queue`, 'PATCH', body);
@@ -42,6 +44,7 @@ function draw(view) {
   paused = view.paused;
   setText(document.getElementById('queue-status'), STATUSES[paused ? 'paused' : view.status] ?? view.status);
   for (const name of ['joined', 'waiting', 'admitted']) setText(panel.querySelector(`[data-queue="${name}"]`), number(view[name]));
+  showDraw(view.draw, admin, draw);
   setText(panel.querySelector('[data-queue="rate"]'), view.rate.toLocaleString('en', { maximumFractionDigits: 1 }));
   setText(pause, paused ? 'Resume the queue' : 'Pause the queue');
   pause.classList.toggle('primary', paused);
