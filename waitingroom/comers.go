@@ -10,6 +10,9 @@ const (
 	// passedStep and passedMax bound what is remembered of when the door passed whom.
 	passedStep = 250 * time.Millisecond
 	passedMax  = 2048
+	// recentMax bounds the comers who are remembered one by one: of those before them the door
+	// assumes that they may not have heard yet.
+	recentMax = 4096
 	// comersLife is how long those who came count, e-fold.
 	comersLife = 20 * time.Second
 	// Who comes is known of those let in within cohortSpan, so long ago as one of
@@ -37,6 +40,13 @@ type arrivals struct {
 	passed []passage // the newest last
 	came   comers
 	at     time.Duration // until which came has decayed
+	recent []comer       // the newest last
+}
+
+// A comer is somebody who came to a checkout, and what place they have.
+type comer struct {
+	at    time.Duration
+	place int64
 }
 
 // A passage is how far the door was at a time of the node's clock, how many it had let in,
@@ -101,6 +111,10 @@ func (a *arrivals) moved(now time.Duration, admitted, entered int64) {
 func (a *arrivals) arrived(now time.Duration, place int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if len(a.recent) >= recentMax {
+		a.recent = append(a.recent[:0], a.recent[recentMax/2:]...)
+	}
+	a.recent = append(a.recent, comer{now, place})
 	at := 0
 	for low, high := 0, len(a.passed); ; { // the first passage beyond the place
 		if low >= high {
@@ -135,6 +149,21 @@ func (a *arrivals) arrived(now time.Duration, place int64) {
 	a.decay(now)
 	a.came.people++
 	a.came.after += now - let
+}
+
+// known counts who came until a time, of the places from one on.
+func (a *arrivals) known(from int64, until time.Duration) (n int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.recent {
+		if c.at > until {
+			break
+		}
+		if c.place >= from {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *arrivals) lately(now time.Duration) comers {

@@ -22,10 +22,10 @@ const (
 	// addedShare of what they are told clients may add.
 	addedShare = 0.25
 	// seatsEachMax bounds how many seats are kept for each who may not have heard, as long
-	// as few have come: of more, those of the next are at stake where all take more. After that
-	// it goes by what people took, and takenMargin of it for chance.
+	// as nobody has come: of more, those of the next are at stake where all take more. After
+	// that it goes by what people took, and takenMargin standard deviations of it for chance.
 	seatsEachMax = 4
-	takenMargin  = 1.25
+	takenMargin  = 2
 	cameEnough   = 48
 )
 
@@ -35,43 +35,62 @@ func drawHeardAfter(drawn int64) time.Duration {
 	return time.Duration(float64(told) * (1 + addedShare))
 }
 
-// An entryCount is how many were let in until a moment of the node's monotonic clock.
+// An entryCount is how many were let in until a moment of the node's monotonic clock, and how
+// far the door was.
 type entryCount struct {
-	at      time.Duration
-	entered int64
+	at                time.Duration
+	entered, admitted int64
 }
 
 // mayEnter is how many of those who are present may be let in now. It is called once in
 // each exchange, before the turn.
 func (r *room) mayEnter(q *domain.Queue, seats freeSeats, mono time.Duration) int64 {
-	unheard := r.unheard(q, mono, heardIn+min(max(mono-seats.at, 0), countMax))
-	each := float64(min(max(seats.limit, 1), seatsEachMax))
+	unheard := r.unheard(q, seats, mono)
 	came := float64(q.Door.Entered - unheard)
 	if seats.came >= cameEnough {
 		came = max(came, seats.came) // some hear sooner, and after a draw most
 	}
-	if came > 0 {
-		each = min(max(takenMargin*float64(seats.taken)/came, 1), float64(max(seats.limit, 1)))
-	}
-	return max(int64(float64(seats.available)/each), 1) - unheard
+	return max(seats.peopleFor(came), 1) - unheard
 }
 
-// unheard counts who was let in within so long that they may not know it yet. A node that
-// has not watched for as long assumes the most there may have been.
-func (r *room) unheard(q *domain.Queue, mono, within time.Duration) int64 {
+// peopleFor is for how many people the free seats are enough, by what those who came took.
+// Of those who take any each takes one to limit, so that where they take one on average, all
+// take one; else nobody knows how unequal they are, and the most that is possible is assumed
+// (Bhatia and Davis). There are never more people than seats.
+func (f *freeSeats) peopleFor(came float64) int64 {
+	limit, available := float64(max(f.limit, 1)), float64(f.available)
+	first := min(limit, seatsEachMax)
+	if came <= 0 {
+		return int64(available / first)
+	}
+	mean := (float64(f.taken) + first) / (came + 1) // as if one more had taken what is kept for the first
+	comes := 1 - f.absent
+	takes := min(max(mean/comes, 1), limit)
+	mean = comes * takes
+	variance := comes*((limit-takes)*(takes-1)+takes*takes) - mean*mean
+	spread := takenMargin / 2 * math.Sqrt(max(variance, 0))
+	root := (math.Sqrt(spread*spread+mean*available) - spread) / mean // n × mean + takenMargin × √(n × variance) = available
+	return int64(math.Round(min(root*root, available)))
+}
+
+// unheard counts who was let in within so long that they may not know it yet: not who has
+// come, once the word on the seats counts what they took. A node that has not watched for as
+// long assumes the most there may have been.
+func (r *room) unheard(q *domain.Queue, seats freeSeats, mono time.Duration) int64 {
+	within := heardIn + min(max(mono-seats.at, 0), countMax)
 	entered := q.Door.Entered
 	n := len(r.entries)
 	if n > 0 && r.entries[n-1].entered > entered { // a database that lost a moment
 		r.entries, n = r.entries[:0], 0
 	}
 	if n == 0 || r.entries[n-1].entered != entered {
-		r.entries = append(r.entries, entryCount{mono, entered})
+		r.entries = append(r.entries, entryCount{mono, entered, q.Door.Admitted})
 	}
 	for len(r.entries) > 1 && mono-r.entries[1].at >= heardIn+countMax {
 		r.entries = r.entries[1:]
 	}
 	if age(q.Now, q.DrawnAt) < drawHeardAfter(q.Drawn) {
-		return entered
+		return max(entered-r.arrivals.known(0, seats.at-holdIn), 0)
 	}
 	first := r.entries[0]
 	for _, e := range r.entries {
@@ -80,11 +99,11 @@ func (r *room) unheard(q *domain.Queue, mono, within time.Duration) int64 {
 		}
 		first = e
 	}
-	if mono-first.at >= within {
-		return entered - first.entered
+	unheard := entered - first.entered - r.arrivals.known(first.admitted, seats.at-holdIn)
+	if mono-first.at < within {
+		unheard += min(first.entered, int64(math.Ceil(q.Settings.RateCeiling*within.Seconds())))
 	}
-	most := int64(math.Ceil(q.Settings.RateCeiling * within.Seconds()))
-	return entered - first.entered + min(first.entered, most)
+	return max(unheard, 0)
 }
 
 // freeSeats are those of a sale, with what says how many people they are enough for.
@@ -92,5 +111,6 @@ type freeSeats struct {
 	available, taken int64
 	limit            int64         // of a buyer
 	at               time.Duration // when the ledger was asked, on the node's monotonic clock
+	absent           float64       // the share of those let in that never comes
 	came             float64       // people who had come to a checkout by then, those of long ago not counted
 }

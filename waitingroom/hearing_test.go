@@ -11,17 +11,23 @@ import (
 	"boxoffice/domain"
 )
 
-// A drawnCrowd is a sale of few tickets that many wait for, each taking one. Who obeys asks
-// when they were told to, and up to a quarter of that later; who is hasty asks all the time.
+// A drawnCrowd is a sale of few tickets that many wait for. Who obeys asks when they were told
+// to, and up to a quarter of that later; who is hasty asks all the time.
 type drawnCrowd struct {
 	people, tickets int64
+	limit           int64                   // of a buyer; 0: 1
+	wish            func(place int64) int64 // what one wants of it; 0: they never come; nil: one each
 	hasty           func(place int64) bool
 	nodes           int
 	seed            uint64
 }
 
-// sold answers the places that got a ticket.
-func (c *drawnCrowd) sold() (places []int64) {
+// sold answers the places that got what they wanted, and when all was sold.
+func (c *drawnCrowd) sold() (places []int64, after time.Duration) {
+	limit, left, wish := max(c.limit, 1), c.tickets, c.wish
+	if wish == nil {
+		wish = func(int64) int64 { return 1 }
+	}
 	random := rand.New(rand.NewPCG(c.seed, 0))
 	start := time.Unix(1000, 0)
 	q := domain.Queue{
@@ -43,9 +49,10 @@ func (c *drawnCrowd) sold() (places []int64) {
 	}
 	var came []time.Duration
 	counted, countedAt := c.tickets, time.Duration(0) // as the ledger said last
-	for now := ExchangeInterval; int64(len(places)) < c.tickets && now < 5*time.Minute; now += ExchangeInterval {
+	now := ExchangeInterval
+	for ; left > 0 && now < 5*time.Minute; now += ExchangeInterval {
 		if now%(2*StockInterval) == 0 {
-			counted, countedAt = c.tickets-int64(len(places)), now
+			counted, countedAt = left, now
 		}
 		lately := 0
 		for _, at := range came {
@@ -58,15 +65,20 @@ func (c *drawnCrowd) sold() (places []int64) {
 		own := domain.QueueNode{Node: "a", SeenAt: q.Now, Base: q.Door.Admitted &^ 7, Present: bytes.Repeat([]byte{0xff}, windowPlaces/8)}
 		does := doing(float64(lately) / 2)
 		own.Load = does.own.bytes()
-		moveDoor(&q, &own, 1, false, true, &entering{people: of.mayEnter(&q, freeSeats{available: counted, taken: c.tickets - counted, limit: 1, at: countedAt}, now)})
+		moveDoor(&q, &own, 1, false, true, &entering{people: of.mayEnter(&q, freeSeats{available: counted, taken: c.tickets - counted, limit: limit, at: countedAt}, now)})
 		for _, place := range random.Perm(len(next)) {
 			place := int64(place)
 			switch {
 			case next[place] == 0 || next[place] > now:
 			case place < q.Door.Admitted:
 				next[place] = 0
+				wants := min(wish(place), left)
+				if wish(place) == 0 {
+					continue
+				}
 				came = append(came, now)
-				if int64(len(places)) < c.tickets {
+				rooms[random.IntN(c.nodes)].arrivals.arrived(now, place)
+				if left -= wants; wants > 0 {
 					places = append(places, place)
 				}
 			case c.hasty(place):
@@ -77,7 +89,22 @@ func (c *drawnCrowd) sold() (places []int64) {
 			}
 		}
 	}
-	return places
+	return places, now
+}
+
+// lost is how many tickets went to places behind those that would have had them.
+func (c *drawnCrowd) lost(sold []int64) (tickets int64) {
+	got := make(map[int64]bool, len(sold))
+	for _, place := range sold {
+		got[place] = true
+	}
+	for place, left := int64(0), c.tickets; left > 0; place++ {
+		wants := min(c.wish(place), left)
+		if left -= wants; !got[place] {
+			tickets += wants
+		}
+	}
+	return tickets
 }
 
 // TestWinnersOfTheDrawLoseNothingByObeying: whoever asks when they are told to gets the
@@ -96,7 +123,7 @@ func TestWinnersOfTheDrawLoseNothingByObeying(t *testing.T) {
 					lost := 0
 					for seed := range uint64(runs) {
 						c := drawnCrowd{people: people, tickets: tickets, hasty: hasty, nodes: 1 + int(seed), seed: seed}
-						sold := c.sold()
+						sold, _ := c.sold()
 						if int64(len(sold)) != tickets {
 							t.Fatalf("%d of %d tickets are sold", len(sold), tickets)
 						}
@@ -115,6 +142,116 @@ func TestWinnersOfTheDrawLoseNothingByObeying(t *testing.T) {
 	}
 }
 
+// TestTheLastSeatsGoToWhoIsFirst also where some take several of them and others never come,
+// and they are not sold one by one: whoever has come is waited for no longer, and where all take
+// one each, as many are let in as there are seats.
+func TestTheLastSeatsGoToWhoIsFirst(t *testing.T) {
+	mixed := func(of ...int64) func(int64) int64 {
+		return func(place int64) int64 { return of[int(phase(place)*float64(len(of)))] }
+	}
+	for name, c := range map[string]struct {
+		wish   func(place int64) int64
+		within time.Duration // all is sold, where one node sees all who come
+	}{
+		"all take one":                       {mixed(1), 25 * time.Second},
+		"all take all that they may":         {mixed(4), 18 * time.Second},
+		"some take more":                     {mixed(1, 1, 1, 1, 1, 1, 1, 1, 2, 4), 28 * time.Second},
+		"one to four":                        {mixed(1, 2, 3, 4), 23 * time.Second},
+		"a third never come":                 {mixed(1, 1, 0), 38 * time.Second},
+		"half never come, the others take 2": {mixed(2, 0), 36 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const tickets, runs = 1000, 6
+			lost := int64(0)
+			for seed := range uint64(runs) {
+				crowd := drawnCrowd{
+					people: 100_000, tickets: tickets, limit: 4, wish: c.wish, nodes: 1 + int(seed)%3, seed: seed,
+					hasty: func(place int64) bool { return place%3 == 0 },
+				}
+				sold, after := crowd.sold()
+				lost += crowd.lost(sold)
+				t.Logf("seed %d, %d nodes: sold after %v", seed, crowd.nodes, after)
+				if crowd.nodes == 1 && after > c.within {
+					t.Errorf("seed %d: sold after %v, want %v", seed, after, c.within)
+				}
+			}
+			if share := float64(lost) / float64(runs*tickets); share >= 0.01 {
+				t.Errorf("%.1f %% of the tickets go to places behind", 100*share)
+			}
+		})
+	}
+}
+
+func TestHowManyPeopleSeatsAreEnoughFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		seats freeSeats
+		came  float64
+		want  int64
+	}{
+		"nobody has come":                  {freeSeats{available: 100, limit: 4}, 0, 25},
+		"nobody has come, a large limit":   {freeSeats{available: 100, limit: 50}, 0, 25},
+		"the first took one":               {freeSeats{available: 100, taken: 1, limit: 4}, 1, 33},
+		"all took one":                     {freeSeats{available: 100, taken: 900, limit: 4}, 900, 98},
+		"one may take one":                 {freeSeats{available: 100, taken: 3, limit: 1}, 3, 100},
+		"all took all that they may":       {freeSeats{available: 100, taken: 400, limit: 4}, 100, 25},
+		"two on average":                   {freeSeats{available: 100, taken: 2000, limit: 4}, 1000, 41},
+		"half came and took two each":      {freeSeats{available: 100, taken: 1000, limit: 4, absent: 0.5}, 1000, 75},
+		"never more people than seats":     {freeSeats{available: 100, taken: 100, limit: 4, absent: 0.7}, 1000, 100},
+		"more than all took what they may": {freeSeats{available: 100, taken: 9000, limit: 4}, 100, 25},
+		"none is free":                     {freeSeats{taken: 10, limit: 4}, 10, 0},
+		"no limit is known":                {freeSeats{available: 7}, 0, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.seats.peopleFor(c.came); got != c.want {
+				t.Errorf("%d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// Who has come is waited for no longer once the word on the seats counts what they took.
+func TestWhoHasComeHasHeard(t *testing.T) {
+	const letIn = 10 * time.Second
+	for name, c := range map[string]struct {
+		cameAt  time.Duration
+		places  []int64 // that came
+		counted time.Duration
+		want    int64
+	}{
+		"nobody came":                        {letIn + time.Second, nil, letIn + time.Second, 10},
+		"three came, and are counted":        {letIn + 500*time.Millisecond, []int64{100, 105, 109}, letIn + time.Second, 7},
+		"three came after the count":         {letIn + time.Second, []int64{100, 105, 109}, letIn + time.Second, 10},
+		"three came, too late to be counted": {letIn + 800*time.Millisecond, []int64{100, 105, 109}, letIn + time.Second, 10},
+		"who was let in long before":         {letIn + 500*time.Millisecond, []int64{3, 99}, letIn + time.Second, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := domain.Queue{Settings: domain.QueueSettings{}.WithDefaults(), Now: time.Unix(1000, 0), Door: domain.QueueDoor{Admitted: 100, Entered: 100}}
+			of := newRoom("sale", 0)
+			of.unheard(&q, freeSeats{}, time.Second)
+			of.unheard(&q, freeSeats{at: letIn}, letIn)
+			q.Door.Admitted, q.Door.Entered = 110, 110
+			for _, place := range c.places {
+				of.arrivals.arrived(c.cameAt, place)
+			}
+			if got := of.unheard(&q, freeSeats{at: c.counted}, letIn+time.Second); got != c.want {
+				t.Errorf("%d may not have heard, want %d", got, c.want)
+			}
+		})
+	}
+	t.Run("more than are remembered", func(t *testing.T) {
+		var a arrivals
+		for place := range int64(3 * recentMax) {
+			a.arrived(time.Duration(place), place)
+		}
+		if n := a.known(0, time.Hour); n > recentMax || n < recentMax/2 || len(a.recent) > recentMax {
+			t.Errorf("%d are known, %d kept", n, len(a.recent))
+		}
+		if newest := a.known(3*recentMax-1, time.Hour); newest != 1 {
+			t.Errorf("the newest: %d", newest)
+		}
+	})
+}
+
 // With many seats nobody is kept waiting; with few the door goes on once those let in had
 // their time, as many seats as are left by them at a time.
 func TestTheDoorWaitsForThoseWhoHaveNotHeard(t *testing.T) {
@@ -126,7 +263,7 @@ func TestTheDoorWaitsForThoseWhoHaveNotHeard(t *testing.T) {
 		"few seats":                   {50, 1, 1, 50, 100},
 		"few, of several each":        {50, 2, 2, 25, 50},
 		"fewer than one may take":     {3, 4, 4, 1, 2},
-		"few, of which most take one": {50, 4, 1, 12, 52}, // then a quarter more than one each is kept
+		"few, of which most take one": {50, 4, 1, 12, 45}, // then some are kept for those who take more
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := newMemory(0)

@@ -34,7 +34,9 @@ type room struct {
 	arrivals arrivals // of those who are let in
 	// peopleCame is how many have come to a checkout lately, of all nodes: the bits of a float64.
 	peopleCame atomic.Uint64
-	blocks     [blocksMax]atomic.Pointer[block]
+	// peopleAbsent is the share of those let in that never comes, likewise.
+	peopleAbsent atomic.Uint64
+	blocks       [blocksMax]atomic.Pointer[block]
 
 	exchanging atomic.Bool // the fields below belong to whoever set it
 	order      []int64     // the join indexes of the places orderFrom…, as orderOf has them

@@ -349,6 +349,7 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	var doorBefore int64
 	var at time.Duration
 	var turned bool
+	word := checkouts.own
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
 		// Now that the row is ours: by a time from before the wait for it, a database
 		// that is slow would look like one whose clock was set.
@@ -359,7 +360,6 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 		drawn := r.advanceDraw(of, q, first)
 		takenIn, all := takeIn(q)
 		e.people, doorBefore = of.mayEnter(q, count.free, at), q.Door.Admitted
-		word := checkouts.own
 		word.came, word.let, word.listened = of.arrivals.lately(at), of.arrivals.cohorts(at), at >= PresenceTimeout
 		own := domain.QueueNode{Node: r.o.Node, SeenAt: q.Now, Congested: word.congested(), Load: word.bytes()}
 		own.Base, own.Present = of.presence(q, at)
@@ -383,8 +383,9 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 		r.o.Log.Info("waiting room: the database is back", "sale", of.sale)
 	}
 	all, _ := words(others(q, r.o.Node), q.Now)
-	all.add(&checkouts.own)
-	of.peopleCame.Store(math.Float64bits(all.came.people + of.arrivals.lately(at).people))
+	all.add(&word)
+	of.peopleCame.Store(math.Float64bits(all.came.people))
+	of.peopleAbsent.Store(math.Float64bits(all.let.absent()))
 	perSecond, _ := all.perSecond()
 	r.perSecond.Store(math.Float64bits(perSecond))
 	of.arrivals.moved(at, q.Door.Admitted, q.Door.Entered)
@@ -421,14 +422,14 @@ func overloaded(err error) *domain.Error {
 func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
-	at, came := r.mono(), math.Float64frombits(of.peopleCame.Load())
+	at, came, absent := r.mono(), math.Float64frombits(of.peopleCame.Load()), math.Float64frombits(of.peopleAbsent.Load())
 	seats, free, err := r.askSeats(ctx, of)
 	if err != nil {
 		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
 		of.uncounted()
 		return
 	}
-	free.at, free.came = at, came
+	free.at, free.came, free.absent = at, came, absent
 	of.counted(seats, free, at)
 }
 
