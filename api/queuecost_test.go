@@ -2,10 +2,15 @@ package api
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
+
+	"boxoffice/domain"
+	"boxoffice/waitingroom"
 )
 
 // Thousands watch their places for minutes: each may cost no more than a few
@@ -26,6 +31,28 @@ func TestPlaceStreamsCostLittle(t *testing.T) {
 	t.Logf("%d bytes a stream", each)
 	if each > bytesMax {
 		t.Errorf("%d bytes a stream, want at most %d", each, bytesMax)
+	}
+}
+
+// Tens of thousands ask where they stand each second: an answer with all there is to say of a
+// draw stays within a packet, with its header, and takes no more allocations than it did.
+func TestAPollCostsLittle(t *testing.T) {
+	const bytesMax, allocationsMax = 800, 75 // 52 without the race detector
+	b, r := roomSetup(t, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })
+	hash := strings.Repeat("0123456789abcdef", 4)
+	token := b.joined()
+	r.set(token, func(p *waitingroom.Place) {
+		p.Sale, p.Position, p.Ahead, p.Waiting, p.OpensAt = strings.Repeat("s", 40), 1e6, 1e6, 1e6, joinedAt
+		p.Draw = waitingroom.Draw{
+			Version: 2, Source: domain.QueueDrawBeacon, State: waitingroom.DrawDrawn, Commitment: hash, Root: hash, Seed: hash, Size: 1e6, DueAt: joinedAt,
+		}
+	})
+	poll := request{"GET", "/v1/queue/" + token, "", nil}
+	if w := b.do(poll); w.Code != http.StatusOK || w.Body.Len() > bytesMax {
+		t.Errorf("%d, %d bytes, want at most %d: %s", w.Code, w.Body.Len(), bytesMax, w.Body)
+	}
+	if got := testing.AllocsPerRun(200, func() { b.do(poll) }); got > allocationsMax {
+		t.Errorf("%.0f allocations, want at most %d", got, allocationsMax)
 	}
 }
 

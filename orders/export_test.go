@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // RecordAll lets tests hand many orders to the transaction that Record uses for
@@ -57,3 +59,13 @@ func (s *Store) TakeAllConnections(ctx context.Context, fail func(...any)) (rele
 
 // LogsValues lets tests judge settings that no server here has.
 func LogsValues(found map[string]string) []LogSetting { return logsValues(found) }
+
+// StatementsOfJoins is how many statements an exchange sends for the list of so many joins.
+func StatementsOfJoins(joins int64) int {
+	before := domain.Queue{Draw: domain.QueueDraw{Version: domain.QueueDrawOfList, Closed: domain.QueueUndrawn}}
+	after := before
+	after.Joined += joins
+	var batch pgx.Batch
+	writeDraw(&batch, &before, &after)
+	return batch.Len()
+}

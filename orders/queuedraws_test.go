@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/orders"
 	"boxoffice/orders/orderstest"
 )
 
@@ -77,6 +78,15 @@ func TestADrawIsKept(t *testing.T) {
 	}
 	if err := r.store.ChangeDraw(r.ctx, "nothing", func(*domain.Queue) error { return nil }); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("no queue: %v", err)
+	}
+}
+
+// However many join, the list costs an exchange one statement, sent with the others.
+func TestTheListCostsAnExchangeOneStatement(t *testing.T) {
+	for joins, want := range map[int64]int{0: 0, 1: 1, 20_000: 1} {
+		if got := orders.StatementsOfJoins(joins); got != want {
+			t.Errorf("%d joins: %d statements, want %d", joins, got, want)
+		}
 	}
 }
 
