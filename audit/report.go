@@ -41,14 +41,14 @@ const OffendersMax = 20
 // A Report is the audit of one sale, the body of GET /v1/sales/{sale}/audit; or
 // of what belongs to no sale, the body of GET /v1/audit.
 type Report struct {
-	SaleID  string    `json:"sale,omitempty" doc:"Absent: what belongs to no sale"`
+	SaleID  string    `json:"sale,omitempty" doc:"Absent in the report of what belongs to no sale"`
 	At      time.Time `json:"at"`
-	Looks   int       `json:"looks" doc:"How often everything was read: 2 where something looked wrong at first"`
-	Verdict Verdict   `json:"verdict" enum:"ok,in_flight,waiting,warning,could_not_look,broken" doc:"The worst of the results"`
+	Looks   int       `json:"looks" doc:"How many passes were made: 2 if something looked wrong in the first"`
+	Verdict Verdict   `json:"verdict" enum:"ok,in_flight,waiting,warning,could_not_look,broken" doc:"The worst verdict of the results"`
 	Results []Result  `json:"results" nullable:"false"`
 	// Unread are the sources that did not answer: the results that need them
 	// have no verdict of their own.
-	Unread []UnreadSource `json:"could_not_look,omitempty" doc:"What did not answer: the results that need it have no verdict of their own"`
+	Unread []UnreadSource `json:"could_not_look,omitempty" doc:"Sources that did not answer; results that need them have no verdict"`
 	// Unheard are captures for orders of this sale with neither tickets nor a
 	// refund, found so twice: their reports were lost.
 	Unheard []domain.Capture `json:"-"`
@@ -67,17 +67,17 @@ type UnreadSource struct {
 // A Result is one invariant, for one stock where it is about stocks.
 type Result struct {
 	ID       string `json:"id" doc:"I1 … I7, L" example:"I4"`
-	Subject  string `json:"subject,omitempty" doc:"The stock or event that it is about"`
+	Subject  string `json:"subject,omitempty" doc:"The stock or event that this result is about"`
 	Says     string `json:"says"`
 	Left     Side   `json:"left"`
-	Relation string `json:"relation" enum:"=,≤" doc:"What left should be to right"`
+	Relation string `json:"relation" enum:"=,≤" doc:"How left should relate to right"`
 	Right    Side   `json:"right"`
 
 	Verdict   Verdict    `json:"verdict" enum:"ok,in_flight,waiting,warning,could_not_look,broken"`
-	Offenders []Offender `json:"offenders,omitempty" doc:"The worst first, at most 20"`
-	Counts    Counts     `json:"counts" doc:"Of all offenders, listed or not"`
-	Unread    []Source   `json:"unread,omitempty" doc:"Why there is no verdict; then the sides mean nothing"`
-	ToDo      string     `json:"to_do,omitempty" doc:"Where the verdict is waiting or worse"`
+	Offenders []Offender `json:"offenders,omitempty" doc:"At most 20, the worst first"`
+	Counts    Counts     `json:"counts" doc:"Counts of all offenders, listed or not"`
+	Unread    []Source   `json:"unread,omitempty" doc:"Why there is no verdict; left and right then mean nothing"`
+	ToDo      string     `json:"to_do,omitempty" doc:"Present if the verdict is waiting or worse"`
 }
 
 // A Side is one number and what it counts.

@@ -61,35 +61,35 @@ type AuditOffender struct {
 // AuditReport is a schema of the document.
 type AuditReport struct {
 	At time.Time `json:"at"`
-	// What did not answer: the results that need it have no verdict of their own
+	// Sources that did not answer; results that need them have no verdict
 	CouldNotLook []AuditUnreadSource `json:"could_not_look,omitempty"`
-	// How often everything was read: 2 where something looked wrong at first
+	// How many passes were made: 2 if something looked wrong in the first
 	Looks   int64         `json:"looks"`
 	Results []AuditResult `json:"results"`
-	// Absent: what belongs to no sale
+	// Absent in the report of what belongs to no sale
 	Sale string `json:"sale,omitempty"`
-	// The worst of the results
+	// The worst verdict of the results
 	Verdict string `json:"verdict"`
 }
 
 // AuditResult is a schema of the document.
 type AuditResult struct {
-	// Of all offenders, listed or not
+	// Counts of all offenders, listed or not
 	Counts AuditCounts `json:"counts"`
 	// I1 … I7, L
 	ID   string    `json:"id"`
 	Left AuditSide `json:"left"`
-	// The worst first, at most 20
+	// At most 20, the worst first
 	Offenders []AuditOffender `json:"offenders,omitempty"`
-	// What left should be to right
+	// How left should relate to right
 	Relation string    `json:"relation"`
 	Right    AuditSide `json:"right"`
 	Says     string    `json:"says"`
-	// The stock or event that it is about
+	// The stock or event that this result is about
 	Subject string `json:"subject,omitempty"`
-	// Where the verdict is waiting or worse
+	// Present if the verdict is waiting or worse
 	ToDo string `json:"to_do,omitempty"`
-	// Why there is no verdict; then the sides mean nothing
+	// Why there is no verdict; left and right then mean nothing
 	Unread  []string `json:"unread,omitempty"`
 	Verdict string   `json:"verdict"`
 }
@@ -615,22 +615,22 @@ type RestoreBody struct {
 
 // RestoreItem is a schema of the document.
 type RestoreItem struct {
-	// What nobody knows any more, and was left empty
+	// Fields that no source knows any more; they are left empty
 	Missing []string `json:"missing,omitempty"`
 	Order   string   `json:"order"`
 	Outcome string   `json:"outcome"`
-	// It bought the order
+	// The payment that bought the order
 	Payment string `json:"payment,omitempty"`
 	// Payments that bought nothing and were given back
 	Refunded []string `json:"refunded,omitempty"`
-	// What the order is, or would be, recorded as; absent where none was sold
+	// The status that the order is, or would be, recorded with; absent if nothing was sold
 	Status string `json:"status,omitempty"`
 	Why    string `json:"why,omitempty"`
 }
 
 // RestoreReport is a schema of the document.
 type RestoreReport struct {
-	// Else nothing was written
+	// false: nothing was written
 	Applied      bool                `json:"applied"`
 	CouldNotLook []AuditUnreadSource `json:"could_not_look,omitempty"`
 	// Orders by outcome

@@ -59,10 +59,10 @@ type Item struct {
 	Order   domain.OrderID `json:"order"`
 	Outcome Outcome        `json:"outcome" enum:"restored,would_restore,in_flight,not_restorable,could_not_look,not_reached_yet"`
 
-	Status   domain.OrderStatus `json:"status,omitempty" doc:"What the order is, or would be, recorded as; absent where none was sold"`
-	Payment  string             `json:"payment,omitempty" doc:"It bought the order"`
+	Status   domain.OrderStatus `json:"status,omitempty" doc:"The status that the order is, or would be, recorded with; absent if nothing was sold"`
+	Payment  string             `json:"payment,omitempty" doc:"The payment that bought the order"`
 	Refunded []string           `json:"refunded,omitempty" doc:"Payments that bought nothing and were given back"`
-	Missing  []string           `json:"missing,omitempty" doc:"What nobody knows any more, and was left empty"`
+	Missing  []string           `json:"missing,omitempty" doc:"Fields that no source knows any more; they are left empty"`
 	Why      string             `json:"why,omitempty"`
 }
 
@@ -70,7 +70,7 @@ type Item struct {
 // of POST /v1/sales/{sale}/restore-orders.
 type Report struct {
 	SaleID  string               `json:"sale,omitempty"`
-	Applied bool                 `json:"applied" doc:"Else nothing was written"`
+	Applied bool                 `json:"applied" doc:"false: nothing was written"`
 	Counts  map[Outcome]int      `json:"counts" doc:"Orders by outcome"`
 	Items   []Item               `json:"items" nullable:"false"`
 	Unread  []audit.UnreadSource `json:"could_not_look,omitempty"`
