@@ -65,6 +65,7 @@ type config struct {
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
+	EventsKept        time.Duration  // BOXOFFICE_EVENTS_KEPT: how long events stay in the log
 	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how much longer than its checkout's deadline a new hold lives in the ledger
 
 	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see Program.ledgers
@@ -155,6 +156,8 @@ func readConfig() (config, error) {
 	c.AuditInterval, err = envDuration("BOXOFFICE_AUDIT_INTERVAL", time.Minute, worker.AuditIntervalMin, worker.AuditIntervalMax)
 	note(err)
 	c.HoldGrace, err = envDuration("BOXOFFICE_HOLD_GRACE", domain.HoldGraceDefault, domain.HoldGraceMin, domain.HoldGraceMax)
+	note(err)
+	c.EventsKept, err = envDuration("BOXOFFICE_EVENTS_KEPT", eventsKeptDefault, eventsKeptMin, eventsKeptMax)
 	note(err)
 	return c, errors.Join(problems...)
 }

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/ledger"
+	"boxoffice/notify"
 	"boxoffice/orders"
 	"boxoffice/worker"
 )
@@ -59,6 +60,8 @@ type Program struct {
 	Usage    string
 	// Tuning changes how the packages below work; they say what each option is for.
 	Tuning Tuning
+	// Readers are more readers of the event log.
+	Readers []notify.Reader
 	// Collectors are more metrics.
 	Collectors []prometheus.Collector
 }

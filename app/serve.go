@@ -188,6 +188,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err := s.openAudit(p, fail); err != nil {
 		return err
 	}
+	if err := s.openReaders(p); err != nil {
+		return err
+	}
 	if s.role == roleWorker {
 		probes, err := api.NewProbes(s.readiness(p), meter.handler(), s.log)
 		if err != nil {

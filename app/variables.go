@@ -79,7 +79,7 @@ var variables = []variable{
 	{
 		"`DATABASE_URL`",
 		"*secret*, needed",
-		"the orders database; timeouts may be set in it. A node opens up to 18 connections: 10, 4 for public reads, and 4 for waiting rooms if there are any",
+		"the orders database; timeouts may be set in it. A node opens up to 22 connections: 10, 4 for public reads, 4 for waiting rooms if there are any, and 4 for readers of the event log",
 	},
 	{"`TEMPORAL_ADDRESS`", "`127.0.0.1:7233`",
 		"where Temporal's frontend listens"},
@@ -114,6 +114,8 @@ var variables = []variable{
 		"`2m`",
 		"how long a new hold outlives its checkout's deadline in the ledger, 1m–1h. If an outage lasts longer than that past the deadline, a payment that came in time finds its hold gone. Existing holds keep theirs; nodes may differ while you change it",
 	},
+	{"`BOXOFFICE_EVENTS_KEPT`", "`2160h`",
+		"how long [events](events.md) stay in the log once every reader has them, 24h–87600h"},
 	{
 		"`GOGC`",
 		"`60`",

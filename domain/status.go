@@ -53,7 +53,7 @@ type StatusTerms struct {
 	// and LateReason why it goes back, if it does.
 	LateMoney  LateMoney
 	LateReason RefundReason
-	// Event is what other systems read in the outbox; empty: they hear nothing.
+	// Event is what other systems read in the event log; empty: they hear nothing.
 	Event EventType
 }
 
@@ -75,18 +75,6 @@ const (
 	LateAwaited  LateMoney = "awaited"  // it is not late: the checkout takes it
 	LateRebooks  LateMoney = "rebooks"  // it buys seats again if some are left, else it goes back
 	LateRefunded LateMoney = "refunded" // it goes back
-)
-
-// EventType names an event of the outbox.
-type EventType string
-
-// The events of orders, of payments and of the audit.
-const (
-	EventOrderPaid       EventType = "order.paid"
-	EventOrderRefunded   EventType = "order.refunded"   // the tickets' money went back
-	EventPaymentRefunded EventType = "payment.refunded" // money that bought no tickets went back
-	EventAuditBroken     EventType = "audit.broken"     // an invariant is broken that was not
-	EventAuditHealed     EventType = "audit.healed"     // it holds again
 )
 
 // statuses is the one table of what a status means. Whoever needs more of a status
@@ -129,6 +117,7 @@ var statuses = map[OrderStatus]StatusTerms{
 	OrderRefunding: {
 		Settled: true, Waiting: true, Shown: true,
 		Tickets: TicketsVoid, Seats: SeatsSold, LateMoney: LateRefunded, LateReason: RefundSecondCapture,
+		Event: EventOrderRefundBegun,
 	},
 	OrderRefunded: {
 		Settled: true, Final: true, Shown: true,

@@ -87,7 +87,7 @@ func TestWhatAStatusMeans(t *testing.T) {
 	require.Equal(t, []domain.OrderStatus{
 		domain.OrderHeld, domain.OrderPaid, domain.OrderFailed, domain.OrderCanceled, domain.OrderExpired, domain.OrderRefunding, domain.OrderRefunded,
 	}, domain.ShownStatuses())
-	require.Equal(t, []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefunded, domain.EventPaymentRefunded}, domain.OrderEvents())
+	require.Equal(t, []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefundBegun, domain.EventOrderRefunded, domain.EventPaymentRefunded}, domain.OrderEvents())
 }
 
 func TestAnUnknownValueIsAnErrorAndNeverANo(t *testing.T) {

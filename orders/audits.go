@@ -11,7 +11,7 @@ import (
 )
 
 // RecordAudit keeps what an audit found and tells what is new: findings that
-// appeared, and findings that healed. Each of them is an event of the outbox, in
+// appeared, and findings that healed. Each of them is an event of the log, in
 // the same transaction; a finding that stays has none, however often it is seen.
 // It may be repeated.
 func (s *Store) RecordAudit(ctx context.Context, r domain.AuditRecord) (appeared, healed []domain.AuditFinding, err error) {

@@ -140,7 +140,7 @@ func TestSchemaRefusesEventsOfTheAuditThatNameAPayment(t *testing.T) {
 	for name, sql := range map[string]string{
 		"an audit's with a payment":     `UPDATE outbox SET event = 'audit.broken'`,
 		"an order's without a payment":  `UPDATE outbox SET payment = NULL`,
-		"an event that nobody knows":    `UPDATE outbox SET event = 'audit.maybe', payment = NULL, order_id = NULL`,
+		"a type that is none":           `UPDATE outbox SET event = 'audit', payment = NULL, order_id = NULL`,
 		"a finding without an offender": `INSERT INTO audits VALUES ('x', now(), NULL, 0, '{}', 0); INSERT INTO audit_findings VALUES ('x', 'I1', '', now(), 0)`,
 	} {
 		t.Run(name, func(t *testing.T) {

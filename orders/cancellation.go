@@ -12,17 +12,22 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// BeginCancellation stores that the organiser cancels a sale, and answers what is
-// stored: repeated, the first time stays, and how far it has come. The error is a
+// BeginCancellation stores that the organiser cancels a sale, adds its event, and answers
+// what is stored: repeated, the first time stays, and how far it has come. The error is a
 // *domain.Error with CodeNotFound for a sale that was never marked open.
 func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Time) (domain.SaleCancellation, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	begun := domain.SaleCancellation{SaleID: saleID, RequestedAt: stored(at), Stage: domain.CancelClosing}
 	_, err := s.pool.Exec(ctx, `
-		INSERT INTO sale_cancellations (sale_id, requested_at, progress)
-		SELECT id, $2, $3 FROM sales WHERE id = $1 AND funded_at IS NOT NULL
-		ON CONFLICT (sale_id) DO NOTHING`, saleID, begun.RequestedAt, begun)
+		WITH begun AS (
+			INSERT INTO sale_cancellations (sale_id, requested_at, progress)
+			SELECT id, $2, $3 FROM sales WHERE id = $1 AND funded_at IS NOT NULL
+			ON CONFLICT (sale_id) DO NOTHING
+			RETURNING sale_id
+		)
+		INSERT INTO outbox (event, sale_id, payload) SELECT $4, sale_id, $5 FROM begun`,
+		saleID, begun.RequestedAt, begun, string(domain.EventSaleCanceled), domain.SaleCanceledData{Sale: saleID, RequestedAt: begun.RequestedAt})
 	if err != nil {
 		return domain.SaleCancellation{}, writeFailed("cancel sale", saleID, err)
 	}

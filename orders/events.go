@@ -2,10 +2,10 @@ package orders
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"boxoffice/domain"
@@ -14,42 +14,25 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// EventsPageMax is the most events that EventsAfter returns at once.
+// EventsPageMax is the most events that are read at once.
 const EventsPageMax = 1000
 
-// An Event is a row of the outbox: what happened, in the transaction that it tells
-// of. It carries no buyer's data.
-type Event struct {
-	Cursor    EventCursor
-	Type      domain.EventType
-	SaleID    string // empty: of no sale
-	Order     domain.OrderID
-	Payment   string
-	Payload   json.RawMessage
-	CreatedAt time.Time
+// An EventQuery asks for the events that follow a cursor.
+type EventQuery struct {
+	After domain.EventCursor
+	Limit int                // how far to look, 1…EventsPageMax events, wanted or not
+	Types []domain.EventType // empty: all
+	Sale  string             // empty: all
 }
 
-// An EventCursor is a place in the order of events: behind one of them, or, as the
-// zero value, before the first.
-type EventCursor struct {
-	Transaction uint64
-	ID          int64
-}
-
-// String gives the cursor as a reader may keep it.
-func (c EventCursor) String() string { return fmt.Sprintf("%d-%d", c.Transaction, c.ID) }
-
-// ParseEventCursor reads what String gave.
-func ParseEventCursor(text string) (c EventCursor, err error) {
-	transaction, id, _ := strings.Cut(text, "-")
-	c.Transaction, err = strconv.ParseUint(transaction, 10, 64)
-	if err == nil {
-		c.ID, err = strconv.ParseInt(id, 10, 64)
-	}
-	if err != nil || c.ID < 0 || c.String() != text {
-		return EventCursor{}, domain.Invalid("cursor", "must be one that came with an event")
-	}
-	return c, nil
+// An EventPage is an answer to it.
+type EventPage struct {
+	Events []domain.Event
+	// Next is where to go on: behind everything that was looked at, wanted or not.
+	// It is the query's After where there was nothing.
+	Next domain.EventCursor
+	// More: there may be more already.
+	More bool
 }
 
 // EventsAfter returns the events that follow a cursor, at most limit
@@ -69,46 +52,128 @@ func ParseEventCursor(text string) (c EventCursor, err error) {
 // The error is a *domain.Error with CodeInvalid where the cursor is of another
 // server, of which this one's data was dumped: the reader starts over, and hears of
 // events again.
-func (s *Store) EventsAfter(ctx context.Context, after EventCursor, limit int) ([]Event, error) {
-	if limit < 1 || limit > EventsPageMax {
-		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", EventsPageMax))
+func (s *Store) EventsAfter(ctx context.Context, after domain.EventCursor, limit int) ([]domain.Event, error) {
+	page, err := s.Events(ctx, EventQuery{After: after, Limit: limit})
+	return page.Events, err
+}
+
+// Events is EventsAfter for some of the events. It looks at no more than the limit.
+func (s *Store) Events(ctx context.Context, q EventQuery) (EventPage, error) {
+	if q.Limit < 1 || q.Limit > EventsPageMax {
+		return EventPage{}, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", EventsPageMax))
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	events, err := s.eventsAfter(ctx, after, limit)
-	if err == nil && len(events) == 0 && after != (EventCursor{}) {
-		err = s.checkCursor(ctx, after)
+	page, err := s.events(ctx, &q)
+	if err == nil && page.Next == q.After && q.After != (domain.EventCursor{}) {
+		err = s.checkCursor(ctx, q.After)
 	}
-	return events, readFailed("read events after", after.String(), err)
+	return page, readFailed("read events after", q.After.String(), err)
 }
 
-func (s *Store) eventsAfter(ctx context.Context, after EventCursor, limit int) ([]Event, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT e.transaction_id::text, e.id, e.event, coalesce(e.sale_id, ''), e.order_id, coalesce(e.payment, ''), e.payload, e.created_at
-		FROM outbox e
-		WHERE (e.transaction_id, e.id) > ($1::text::xid8, $2) AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-		ORDER BY e.transaction_id, e.id LIMIT $3`, strconv.FormatUint(after.Transaction, 10), after.ID, limit)
-	if err != nil {
-		return nil, err
+// eventColumns are those of the table e and of event_log, as scanEvent reads them.
+const eventColumns = `e.transaction_id::text, e.id, e.event, e.schema_version, coalesce(e.sale_id, ''), e.order_id, coalesce(e.payment, ''), e.created_at, event_log.origin`
+
+func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err error) {
+	types := make([]string, 0, len(q.Types))
+	for _, t := range q.Types {
+		types = append(types, string(t))
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Event, error) {
-		var (
-			e           Event
-			transaction string
-			order       pgtype.UUID
-		)
-		err := row.Scan(&transaction, &e.Cursor.ID, &e.Type, &e.SaleID, &order, &e.Payment, &e.Payload, &e.CreatedAt)
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+eventColumns+`, e.is_wanted, CASE WHEN e.is_wanted THEN e.payload END
+		FROM (
+			SELECT *, (cardinality($4::text[]) = 0 OR event = ANY ($4)) AND ($5 = '' OR sale_id IS NOT DISTINCT FROM $5) AS is_wanted
+			FROM outbox
+			WHERE (transaction_id, outbox.id) > ($1::text::xid8, $2) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+			ORDER BY transaction_id, outbox.id LIMIT $3
+		) e, event_log
+		ORDER BY e.transaction_id, e.id`, strconv.FormatUint(q.After.Transaction, 10), q.After.ID, q.Limit, types, q.Sale)
+	if err != nil {
+		return EventPage{}, err
+	}
+	defer rows.Close()
+	looked := 0
+	page.Next = q.After
+	for rows.Next() {
+		var wanted bool
+		e, err := scanEvent(rows, &wanted)
 		if err != nil {
-			return e, err
+			return EventPage{}, err
 		}
-		e.Order, e.CreatedAt = order.Bytes, e.CreatedAt.UTC()
-		e.Cursor.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+		looked++
+		page.Next = e.Cursor
+		if wanted {
+			page.Events = append(page.Events, e)
+		}
+	}
+	page.More = looked == q.Limit
+	return page, rows.Err()
+}
+
+// scanEvent reads eventColumns, what else is asked for, and the payload.
+func scanEvent(row pgx.Row, more ...any) (e domain.Event, err error) {
+	var (
+		transaction string
+		order       pgtype.UUID
+		origin      int64
+		payload     []byte
+	)
+	targets := append([]any{&transaction, &e.Cursor.ID, &e.Type, &e.Schema, &e.SaleID, &order, &e.Payment, &e.OccurredAt, &origin}, more...)
+	if err = row.Scan(append(targets, &payload)...); err != nil {
 		return e, err
-	})
+	}
+	e.Order, e.OccurredAt, e.Payload = order.Bytes, e.OccurredAt.UTC(), payload
+	e.ID = domain.NewEventID(e.OccurredAt, uint32(origin), e.Cursor.ID)
+	e.Cursor.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+	return e, err
+}
+
+// EventsAt returns the events at the cursors, in their order. One that was dropped is
+// left out.
+func (s *Store) EventsAt(ctx context.Context, at []domain.EventCursor) ([]domain.Event, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	transactions, ids := cursorColumns(at)
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+eventColumns+`, e.payload
+		FROM unnest($1::text[], $2::bigint[]) wanted (transaction_id, id)
+		JOIN outbox e ON e.transaction_id = wanted.transaction_id::xid8 AND e.id = wanted.id, event_log
+		ORDER BY e.transaction_id, e.id`, transactions, ids)
+	if err != nil {
+		return nil, readFailed("read", "events", err)
+	}
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Event, error) { return scanEvent(row) })
+	return events, readFailed("read", "events", err)
+}
+
+func cursorColumns(cursors []domain.EventCursor) (transactions []string, ids []int64) {
+	transactions, ids = make([]string, len(cursors)), make([]int64, len(cursors))
+	for i, c := range cursors {
+		transactions[i], ids[i] = strconv.FormatUint(c.Transaction, 10), c.ID
+	}
+	return transactions, ids
+}
+
+// EventHead is the last event's cursor at the moment; zero where there is none. What
+// commits later has a later one.
+func (s *Store) EventHead(ctx context.Context) (head domain.EventCursor, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var transaction string
+	err = s.pool.QueryRow(ctx, `
+		SELECT transaction_id::text, outbox.id FROM outbox WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+		ORDER BY transaction_id DESC, outbox.id DESC LIMIT 1`).Scan(&transaction, &head.ID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.EventCursor{}, nil
+	}
+	if err == nil {
+		head.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+	}
+	return head, readFailed("read", "the last event", err)
 }
 
 // checkCursor: a server that has not come so far never gave this cursor.
-func (s *Store) checkCursor(ctx context.Context, c EventCursor) error {
+func (s *Store) checkCursor(ctx context.Context, c domain.EventCursor) error {
 	var foreign bool
 	err := s.pool.QueryRow(ctx, `SELECT $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot())`, strconv.FormatUint(c.Transaction, 10)).Scan(&foreign)
 	if err == nil && foreign {
@@ -119,10 +184,56 @@ func (s *Store) checkCursor(ctx context.Context, c EventCursor) error {
 
 // adoptEvents takes over events from a dump of another server, whose transactions
 // this one has not come to yet: nobody would see them until it has. They become
-// those of this transaction, in the order of their ids.
+// those of this transaction, in the order of their ids. The readers' cursors go with
+// them: before the first event that was still to come, so that none is missed, and few
+// are read again.
 func adoptEvents(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `
+	for _, sql := range []string{`
+		UPDATE event_cursors c SET transaction_id = pg_current_xact_id(), lease = lease + 1, id = coalesce(
+			(SELECT min(e.id) - 1 FROM outbox e
+			 WHERE e.transaction_id >= pg_snapshot_xmax(pg_current_snapshot()) AND (e.transaction_id, e.id) > (c.transaction_id, c.id)),
+			(SELECT max(e.id) FROM outbox e WHERE e.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())), 0)
+		WHERE c.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
+		UPDATE events_set_aside SET transaction_id = pg_current_xact_id()
+		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE outbox SET transaction_id = pg_current_xact_id()
-		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`)
-	return err
+		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// eventsDropMax is the most events that are dropped at once.
+const eventsDropMax = 1000
+
+// DropEvents drops some of the events that are older than kept and that every reader
+// has behind it, and says whether there may be more. An event that is set aside stays.
+// What one transaction deletes is bounded; nobody waits for it.
+func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var dropped int
+	err = s.pool.QueryRow(ctx, `
+		WITH oldest AS (
+			SELECT e.transaction_id, e.id, e.created_at FROM outbox e
+			WHERE NOT EXISTS (SELECT FROM events_set_aside a WHERE a.transaction_id = e.transaction_id AND a.id = e.id)
+			  AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+			ORDER BY e.transaction_id, e.id LIMIT $2
+		), gone AS (
+			DELETE FROM outbox e USING oldest o
+			WHERE e.transaction_id = o.transaction_id AND e.id = o.id AND now() - $1::interval > e.created_at
+			  AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.transaction_id, c.id) < (o.transaction_id, o.id))
+			RETURNING e.created_at
+		), noted AS (
+			UPDATE event_log SET dropped_until = greatest(dropped_until, (SELECT max(created_at) FROM gone))
+			WHERE EXISTS (SELECT FROM gone)
+		)
+		SELECT count(*) FROM gone`, kept, eventsDropMax).Scan(&dropped)
+	return dropped == eventsDropMax, writeFailed("drop", "old events", err)
+}
+
+// behindAll is a cursor's id behind all events of its transaction.
+const behindAll = math.MaxInt64

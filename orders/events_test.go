@@ -21,6 +21,7 @@ const insertEvent = `INSERT INTO outbox (event, payload) VALUES ('audit.broken',
 // commits last; one who follows EventsAfter gets it.
 func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 	b := setup(t)
+	b.forgetEvents(t)
 	slow, fast := b.connect(t), b.connect(t)
 	var first, second int64
 	tx := must(slow.Begin(b.ctx))
@@ -36,7 +37,7 @@ func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 	if int64(cursor) != second || first > second {
 		t.Fatalf("ids %d and %d, a reader by id is at %d: want it behind the second", first, second, cursor)
 	}
-	events := must(b.store.EventsAfter(b.ctx, orders.EventCursor{}, 10))
+	events := must(b.store.EventsAfter(b.ctx, domain.EventCursor{}, 10))
 	if len(events) != 0 {
 		t.Errorf("%d events although an earlier transaction is open", len(events))
 	}
@@ -46,7 +47,7 @@ func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 	if skipped := b.count(t, byID, cursor); skipped != 0 {
 		t.Fatalf("the reader by id sees %d: this test shows nothing", skipped)
 	}
-	if got := numbers(t, b.awaitEvents(t, orders.EventCursor{}, 2)); !slices.Equal(got, []int{1, 2}) {
+	if got := numbers(t, b.awaitEvents(t, domain.EventCursor{}, 2)); !slices.Equal(got, []int{1, 2}) {
 		t.Errorf("events %v, want both", got)
 	}
 }
@@ -55,6 +56,7 @@ func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 // writer in its sequence.
 func TestReadersSeeEveryEventOnceWhileOthersWrite(t *testing.T) {
 	b := setup(t)
+	b.forgetEvents(t)
 	const writers, each = 4, 25
 	var writing sync.WaitGroup
 	for w := range writers {
@@ -83,7 +85,7 @@ func TestReadersSeeEveryEventOnceWhileOthersWrite(t *testing.T) {
 		want += writers * (1 + i%3)
 	}
 	seen, last := map[int]bool{}, map[int]int{}
-	var cursor orders.EventCursor
+	var cursor domain.EventCursor
 	read := func(limit int) {
 		page := must(b.store.EventsAfter(b.ctx, cursor, limit))
 		for i, n := range numbers(t, page) {
@@ -92,7 +94,7 @@ func TestReadersSeeEveryEventOnceWhileOthersWrite(t *testing.T) {
 			}
 			seen[n], last[n/1000] = true, n
 			// A cursor survives being kept as text.
-			if cursor = must(orders.ParseEventCursor(page[i].Cursor.String())); cursor != page[i].Cursor {
+			if cursor = must(domain.ParseEventCursor(page[i].Cursor.String())); cursor != page[i].Cursor {
 				t.Fatalf("cursor %v, want %v", cursor, page[i].Cursor)
 			}
 		}
@@ -115,20 +117,21 @@ func TestReadersSeeEveryEventOnceWhileOthersWrite(t *testing.T) {
 // What an order's events say of it, as other systems read them.
 func TestEventsTellOfTheOrder(t *testing.T) {
 	b := setup(t)
+	b.forgetEvents(t)
 	sold := b.sold(t, keyOf(1))
 	b.record(t, sold)
 	must(b.store.BeginOrderRefund(b.ctx, sold.Order.ID, domain.RefundByOrganiser, day))
 	if err := b.store.FinishRefund(b.ctx, sold.Capture.Payment, day); err != nil {
 		t.Fatal(err)
 	}
-	events := b.awaitEvents(t, orders.EventCursor{}, 2)
-	for i, want := range []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefunded} {
+	events := b.awaitEvents(t, domain.EventCursor{}, 3)
+	for i, want := range []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefundBegun, domain.EventOrderRefunded} {
 		e := events[i]
-		if e.Type != want || e.Order != sold.Order.ID || e.SaleID != b.sale.ID || e.Payment != sold.Capture.Payment || !json.Valid(e.Payload) || e.CreatedAt.IsZero() {
+		if e.Type != want || e.Order != sold.Order.ID || e.SaleID != b.sale.ID || e.Payment != sold.Capture.Payment || !json.Valid(e.Payload) || e.OccurredAt.IsZero() {
 			t.Errorf("event %d: %+v, want %s of the order", i, e, want)
 		}
 	}
-	if more := must(b.store.EventsAfter(b.ctx, events[1].Cursor, 10)); len(more) != 0 {
+	if more := must(b.store.EventsAfter(b.ctx, events[2].Cursor, 10)); len(more) != 0 {
 		t.Errorf("%d events after the last", len(more))
 	}
 }
@@ -138,6 +141,7 @@ func TestEventsTellOfTheOrder(t *testing.T) {
 // from the old server is refused rather than trusted.
 func TestEventsOfARestoredDump(t *testing.T) {
 	b := setup(t)
+	b.forgetEvents(t)
 	conn := b.connect(t)
 	const ahead = `UPDATE outbox SET transaction_id = (pg_current_xact_id()::text::bigint + 1000000 + id)::text::xid8`
 	for n := range 3 {
@@ -148,14 +152,14 @@ func TestEventsOfARestoredDump(t *testing.T) {
 	if _, err := conn.Exec(b.ctx, ahead); err != nil {
 		t.Fatal(err)
 	}
-	foreign := orders.EventCursor{Transaction: uint64(b.count(t, `SELECT min(transaction_id::text::bigint) FROM outbox`)), ID: 1}
+	foreign := domain.EventCursor{Transaction: uint64(b.count(t, `SELECT min(transaction_id::text::bigint) FROM outbox`)), ID: 1}
 	if err := b.store.Migrate(b.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Exec(b.ctx, insertEvent, 3); err != nil {
 		t.Fatal(err)
 	}
-	if got := numbers(t, b.awaitEvents(t, orders.EventCursor{}, 4)); !slices.Equal(got, []int{0, 1, 2, 3}) {
+	if got := numbers(t, b.awaitEvents(t, domain.EventCursor{}, 4)); !slices.Equal(got, []int{0, 1, 2, 3}) {
 		t.Errorf("events %v, want those of the dump and then the new one", got)
 	}
 	_, err := b.store.EventsAfter(b.ctx, foreign, 10)
@@ -186,19 +190,27 @@ func TestEventsOfBeforeTheMigration(t *testing.T) {
 	if err := orderstest.Exec(b.ctx, url, insertEvent, 3); err != nil {
 		t.Fatal(err)
 	}
-	if got := numbers(t, b.awaitEvents(t, orders.EventCursor{}, 4)); !slices.Equal(got, []int{0, 1, 2, 3}) {
+	if got := numbers(t, b.awaitEvents(t, domain.EventCursor{}, 4)); !slices.Equal(got, []int{0, 1, 2, 3}) {
 		t.Errorf("events %v, want the old ones and then the new", got)
 	}
 }
 
 func TestParseEventCursor(t *testing.T) {
 	for _, text := range []string{"", "0", "1-", "-1", "1--2", "1-2-3", "+1-2", "01-2", "1-2 ", "18446744073709551616-1", "a-b"} {
-		if c, err := orders.ParseEventCursor(text); err == nil {
+		if c, err := domain.ParseEventCursor(text); err == nil {
 			t.Errorf("%q is %v", text, c)
 		}
 	}
-	if c, err := orders.ParseEventCursor("0-0"); err != nil || c != (orders.EventCursor{}) {
+	if c, err := domain.ParseEventCursor("0-0"); err != nil || c != (domain.EventCursor{}) {
 		t.Errorf("the beginning: %v, %v", c, err)
+	}
+}
+
+// forgetEvents leaves a test alone with those that it writes.
+func (b *bundle) forgetEvents(t *testing.T) {
+	t.Helper()
+	if err := orderstest.Exec(b.ctx, b.url, `DELETE FROM outbox`); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -214,7 +226,7 @@ func (b *bundle) connect(t *testing.T) *pgx.Conn {
 
 // awaitEvents reads until so many are there: tests beside this one have transactions
 // open on the same server.
-func (b *bundle) awaitEvents(t *testing.T, after orders.EventCursor, want int) (events []orders.Event) {
+func (b *bundle) awaitEvents(t *testing.T, after domain.EventCursor, want int) (events []domain.Event) {
 	t.Helper()
 	eventually(t, "the events are there", func() bool {
 		events = must(b.store.EventsAfter(b.ctx, after, orders.EventsPageMax))
@@ -223,7 +235,7 @@ func (b *bundle) awaitEvents(t *testing.T, after orders.EventCursor, want int) (
 	return events
 }
 
-func numbers(t *testing.T, events []orders.Event) (all []int) {
+func numbers(t *testing.T, events []domain.Event) (all []int) {
 	t.Helper()
 	for _, e := range events {
 		var payload struct{ N int }

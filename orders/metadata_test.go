@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/orders"
 )
 
 // Metadata is recorded with the order, and told with each of its events.
@@ -34,7 +33,7 @@ func TestMetadataIsRecordedAndTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := map[domain.EventType]domain.Metadata{}
-	for _, e := range b.awaitEvents(t, orders.EventCursor{}, 3) {
+	for _, e := range b.awaitEvents(t, domain.EventCursor{}, 3) {
 		var payload map[string]json.RawMessage
 		if err := json.Unmarshal(e.Payload, &payload); err != nil {
 			t.Fatal(err)

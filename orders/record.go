@@ -271,7 +271,7 @@ func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) erro
 	if err != nil {
 		return fmt.Errorf("metadata of order %s: %w", o.ID, err)
 	}
-	event, err := json.Marshal(newPaidEvent(sold))
+	event, err := json.Marshal(paidEvent(sold))
 	if err != nil {
 		return fmt.Errorf("event of order %s: %w", o.ID, err)
 	}
@@ -335,23 +335,8 @@ func tickets(lines []domain.Line, code func(n int) string) []domain.Ticket {
 	return all
 }
 
-// paidEvent is the payload of domain.EventOrderPaid. It says nothing of the buyer.
-type paidEvent struct {
-	Order       domain.OrderID `json:"order"`
-	Sale        string         `json:"sale"`
-	Payment     string         `json:"payment"`
-	AmountMinor int64          `json:"amount_minor"`
-	Currency    string         `json:"currency"`
-	Lines       []domain.Line  `json:"lines"`
-	Booking     domain.Booking `json:"booking"`
-	PerkTaken   bool           `json:"perk_taken"`
-	PaidAt      time.Time      `json:"paid_at"`
-
-	Metadata domain.Metadata `json:"metadata,omitempty"`
-}
-
-func newPaidEvent(sold *domain.Sold) paidEvent {
-	return paidEvent{
+func paidEvent(sold *domain.Sold) domain.OrderPaidData {
+	return domain.OrderPaidData{
 		Order: sold.Order.ID, Sale: sold.Order.SaleID, Payment: sold.Capture.Payment,
 		AmountMinor: sold.Order.AmountMinor, Currency: sold.Order.Currency, Lines: sold.Order.Lines,
 		Booking: sold.Booking, PerkTaken: sold.PerkTaken, PaidAt: stored(sold.PaidAt),

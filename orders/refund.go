@@ -12,7 +12,7 @@ import (
 )
 
 // BeginOrderRefund marks a paid order as refunding, so that it is known to be on
-// its way back before the provider is asked. An order that is refunding or
+// its way back before the provider is asked, and adds its event. An order that is refunding or
 // refunded already is returned as it is. The error is a *domain.Error with
 // CodeNotPaid where no such order was sold.
 func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error) {
@@ -22,11 +22,19 @@ func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason 
 		WITH refunding AS (
 			UPDATE orders SET status = 'refunding', refunding_at = $2
 			WHERE id = $1 AND status = 'paid'
-			RETURNING id, payment, bought, sale_id
+			RETURNING id, payment, bought, sale_id, metadata
+		), event AS (
+			INSERT INTO outbox (event, sale_id, order_id, payment, payload)
+			SELECT $4, r.sale_id, r.id, r.payment,
+			       jsonb_build_object('order', replace(r.id::text, '-', ''), 'sale', r.sale_id,
+			                          'payment', r.payment, 'amount_minor', p.amount_minor, 'currency', p.currency,
+			                          'reason', $3::text, 'requested_at', $2::timestamptz)
+			       || CASE WHEN r.metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', r.metadata) END
+			FROM refunding r JOIN payments p ON p.id = r.payment
 		)
 		INSERT INTO refunds (payment, order_id, bought, sale_id, reason, requested_at)
 		SELECT payment, id, bought, sale_id, $3, $2 FROM refunding`,
-		uuidOf(id), stored(at), string(reason))
+		uuidOf(id), stored(at), string(reason), string(domain.EventOrderRefundBegun))
 	if err != nil {
 		return domain.SoldOrder{}, writeFailed("begin refund of order", id.String(), err)
 	}

@@ -105,16 +105,30 @@ func sameDefinition(a, b *domain.Sale) bool {
 		stored(a.OpensAt).Equal(stored(b.OpensAt))
 }
 
-// MarkSaleOpen lets a sale be sold, for ever. Call it once the ledger has the
-// sale's accounts. It may be repeated. The error is a *domain.Error with
+// MarkSaleOpen lets a sale be sold, for ever, and adds its event. Call it once the ledger
+// has the sale's accounts. It may be repeated. The error is a *domain.Error with
 // CodeNotFound for a sale that was not created.
 func (s *Store) MarkSaleOpen(ctx context.Context, id string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.pool.Exec(ctx, `UPDATE sales SET funded_at = coalesce(funded_at, now()) WHERE id = $1`, id)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = domain.NotFound("sale")
-	}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE sales SET funded_at = now() WHERE id = $1 AND funded_at IS NULL`, id)
+		if err != nil {
+			return err
+		}
+		sales, err := querySales(ctx, tx, `WHERE s.id = $1`, id)
+		switch {
+		case err != nil:
+			return err
+		case len(sales) == 0:
+			return domain.NotFound("sale")
+		case tag.RowsAffected() == 0: // it was before
+			return nil
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO outbox (event, sale_id, payload) VALUES ($1, $2, $3)`,
+			string(domain.EventSaleCreated), id, domain.NewSaleCreatedData(sales[0]))
+		return err
+	})
 	return writeFailed("open sale", id, err)
 }
 

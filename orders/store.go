@@ -1,6 +1,6 @@
 // Package orders keeps in Postgres what must be looked up by people for years:
-// sales, sold orders and their tickets, payments and refunds, and an outbox of
-// events about them.
+// sales, sold orders and their tickets, payments and refunds, and the log
+// of events about them with the cursors of its readers.
 //
 // It does not count seats (package ledger does) and knows nothing of checkouts
 // that ended without a sale: those never reach Postgres. Every write may be
@@ -29,6 +29,7 @@ type Options struct {
 	ConnectionsMax   int           // of this process; default ConnectionsMaxDefault
 	PublicMax        int           // besides, for what the public asks, see Public; default PublicMaxDefault
 	QueuesMax        int           // besides, for waiting rooms, see Queues; default QueuesMaxDefault
+	ReadersMax       int           // besides, for the readers of the event log, see Readers; default ReadersMaxDefault
 	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
 	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
@@ -48,7 +49,8 @@ const (
 	ConnectionsMaxDefault   = 10 // a Postgres of the usual 100 serves several nodes
 	PublicMaxDefault        = 4
 	RecordOrdersMaxDefault  = 256 // some 300 kB. Above it a commit is no longer what an order costs
-	QueuesMaxDefault        = 4   // an exchange takes a millisecond or two: some 150 sales at a time
+	ReadersMaxDefault       = 4
+	QueuesMaxDefault        = 4 // an exchange takes a millisecond or two: some 150 sales at a time
 	ConnectTimeoutDefault   = 5 * time.Second
 	StatementTimeoutDefault = 5 * time.Second
 	CallTimeoutDefault      = 10 * time.Second
@@ -62,9 +64,10 @@ const idleInTransactionTimeout = 10 * time.Second
 type Store struct {
 	public      *Store // nil: this is it
 	queues      *Store // likewise
+	readers     *Store // likewise
 	pool        *pgxpool.Pool
 	callTimeout time.Duration
-	records     *recordQueue // nil in Public and Queues
+	records     *recordQueue // nil in Public, Queues and Readers
 	recorded    func(orders int)
 }
 
@@ -97,7 +100,7 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	for _, apart := range []struct {
 		store **Store
 		max   int
-	}{{&s.public, cmp.Or(o.PublicMax, PublicMaxDefault)}, {&s.queues, cmp.Or(o.QueuesMax, QueuesMaxDefault)}} {
+	}{{&s.public, cmp.Or(o.PublicMax, PublicMaxDefault)}, {&s.queues, cmp.Or(o.QueuesMax, QueuesMaxDefault)}, {&s.readers, cmp.Or(o.ReadersMax, ReadersMaxDefault)}} {
 		config = config.Copy()
 		config.MaxConns = int32(apart.max)
 		pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -132,9 +135,18 @@ func (s *Store) Queues() *Store {
 	return s.queues
 }
 
+// Readers is the same database over connections of its own: for the readers of the event
+// log and what they do, which must take none from who records a paid order.
+func (s *Store) Readers() *Store {
+	if s.readers == nil {
+		return s
+	}
+	return s.readers
+}
+
 // Close waits for the calls under way and closes all connections.
 func (s *Store) Close() {
-	for _, apart := range []*Store{s.public, s.queues} {
+	for _, apart := range []*Store{s.public, s.queues, s.readers} {
 		if apart != nil {
 			apart.Close()
 		}

@@ -131,25 +131,28 @@ func (s *Store) addRecorded(ctx context.Context, payments []string, recorded map
 	return err
 }
 
-// EventCounts counts the outbox's events of a sale and what they stand for, in
-// one snapshot, so that the two differ only if one was lost; of the empty id,
-// those of no sale.
+// EventCounts counts the log's events of a sale and what they stand for, in one
+// snapshot, so that the two differ only if one was lost; of the empty id, those of no
+// sale. What has no event because the event was dropped for its age counts for neither,
+// and so does a refund that a release before order.refund_begun began.
 func (s *Store) EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	const kinds = `('order.paid'), ('order.refunded'), ('payment.refunded')`
+	const kinds = `('order.paid'), ('order.refund_begun'), ('order.refunded'), ('payment.refunded')`
 	of := ofSale(saleID)
 	rows, err := s.pool.Query(ctx, `
-		WITH due AS (
-			SELECT 'order.paid' AS event, payment FROM orders WHERE `+of+`
-			UNION ALL SELECT 'order.refunded', payment FROM orders WHERE `+of+` AND status = 'refunded'
-			UNION ALL SELECT 'payment.refunded', payment FROM refunds
+		WITH told AS (
+			SELECT 'order.paid' AS event, payment, paid_at AS happened_at FROM orders WHERE `+of+`
+			UNION ALL SELECT 'order.refund_begun', payment, '-infinity' FROM refunds WHERE `+of+` AND bought = 'tickets'
+			UNION ALL SELECT 'order.refunded', payment, refunded_at FROM orders WHERE `+of+` AND status = 'refunded'
+			UNION ALL SELECT 'payment.refunded', payment, refunded_at FROM refunds
 			          WHERE `+of+` AND bought = 'nothing' AND refunded_at IS NOT NULL
 		), sent AS (
 			SELECT event, payment FROM outbox WHERE `+of+` AND payment IS NOT NULL
 		), matched AS (
-			SELECT event, payment, sent.event IS NOT NULL AS is_sent, due.event IS NOT NULL AS is_due
-			FROM due FULL JOIN sent USING (event, payment)
+			SELECT event, payment, sent.event IS NOT NULL AS is_sent,
+			       told.event IS NOT NULL AND (sent.event IS NOT NULL OR event_log.dropped_until + interval '1 day' <= told.happened_at) AS is_due
+			FROM told FULL JOIN sent USING (event, payment) CROSS JOIN event_log
 		)
 		SELECT kind.event, count(*) FILTER (WHERE is_sent), count(*) FILTER (WHERE is_due),
 		       (array_agg(payment ORDER BY payment COLLATE "C") FILTER (WHERE is_sent <> is_due))[1:20]

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/notify"
+	"boxoffice/orders"
+)
+
+// readers are those of the event log, as they are configured. This is the place for the
+// next one: an adapter in a package of its own under notify, and a line here. All nodes
+// run the same.
+func (s *service) readers(p *parts) ([]notify.Reader, error) {
+	_ = p // what an adapter needs
+	readers := s.program.Readers
+	return readers, nil
+}
+
+// openReaders has them work where this process works, shows how far they are, and has old
+// events dropped.
+func (s *service) openReaders(p *parts) error {
+	store := p.store.Readers()
+	states := newLook(store.ReaderStates)
+	s.later(states.start())
+	p.meter.registry.MustRegister(readerMetrics{states})
+	if s.role == roleAPI {
+		return nil
+	}
+	calls := newReaderCalls(p.meter.registry)
+	readers, err := s.readers(p)
+	if err != nil {
+		return err
+	}
+	runner, err := notify.New(store, readers, notify.Options{Log: s.log, Handled: calls.handled})
+	if err != nil {
+		return err
+	}
+	s.later(runner.Start())
+	s.later(notify.StartRetention(store, s.EventsKept, s.log))
+	s.later(notify.StartSales(store, p.book, s.log))
+	return nil
+}
+
+// readerCalls counts what this process's readers are told.
+type readerCalls struct {
+	events  *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+}
+
+func newReaderCalls(registry prometheus.Registerer) readerCalls {
+	c := readerCalls{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_reader_events_total", Help: "Events that were brought to a reader, by how it took them.",
+		}, []string{"reader", "result"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "boxoffice_reader_call_seconds", Help: "Time of one call of a reader.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9),
+		}, []string{"reader"}),
+	}
+	registry.MustRegister(c.events, c.seconds)
+	return c
+}
+
+func (c readerCalls) handled(reader string, events int, result notify.Result, took time.Duration) {
+	c.events.WithLabelValues(reader, string(result)).Add(float64(events))
+	c.seconds.WithLabelValues(reader).Observe(took.Seconds())
+}
+
+var (
+	readerLagEvents = prometheus.NewDesc("boxoffice_reader_lag_events",
+		"Events that the slowest part of a reader has not read, at most 10,000.", []string{"reader"}, nil)
+	readerLagSeconds = prometheus.NewDesc("boxoffice_reader_lag_seconds",
+		"Since when the oldest of them is in the log.", []string{"reader"}, nil)
+	readerFailing = prometheus.NewDesc("boxoffice_reader_failing",
+		"Parts of a reader's work that do not go on, of 8.", []string{"reader"}, nil)
+	readerUnheld = prometheus.NewDesc("boxoffice_reader_unheld",
+		"Parts of a reader's work that no process works on, of 8.", []string{"reader"}, nil)
+	readerSetAside = prometheus.NewDesc("boxoffice_reader_set_aside",
+		"Events that a reader set aside: waiting comes by itself, stuck on request.", []string{"reader", "state"}, nil)
+	readersLook = lookAge("readers")
+)
+
+// readerMetrics shows what the database keeps of the readers: the same from every process.
+type readerMetrics struct{ *look[[]orders.ReaderState] }
+
+// Describe implements prometheus.Collector.
+func (readerMetrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{readerLagEvents, readerLagSeconds, readerFailing, readerUnheld, readerSetAside, readersLook} {
+		descriptions <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m readerMetrics) Collect(values chan<- prometheus.Metric) {
+	states, at, ok := m.found()
+	if !ok {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(readersLook, m.now().Sub(at).Seconds())
+	for _, s := range states {
+		gauge(readerLagEvents, float64(s.LagEvents), s.Reader)
+		gauge(readerLagSeconds, s.Lag.Seconds(), s.Reader)
+		gauge(readerFailing, float64(s.Failing), s.Reader)
+		gauge(readerUnheld, float64(s.Unheld), s.Reader)
+		gauge(readerSetAside, float64(s.SetAside-s.Stuck), s.Reader, "waiting")
+		gauge(readerSetAside, float64(s.Stuck), s.Reader, "stuck")
+	}
+}
+
+// Bounds of BOXOFFICE_EVENTS_KEPT.
+const (
+	eventsKeptDefault = 90 * 24 * time.Hour
+	eventsKeptMin     = 24 * time.Hour
+	eventsKeptMax     = 10 * 365 * 24 * time.Hour
+)
+
+var _ notify.Store = (*orders.Store)(nil)

@@ -1,0 +1,457 @@
+package domain
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EventType names what happened, as other systems hear of it.
+type EventType string
+
+// The events of orders and of money, of sales, and of the audit.
+const (
+	EventOrderPaid        EventType = "order.paid"
+	EventOrderRefundBegun EventType = "order.refund_begun" // its tickets are void, the money is on its way
+	EventOrderRefunded    EventType = "order.refunded"     // the tickets' money went back
+	EventPaymentRefunded  EventType = "payment.refunded"   // money that bought no tickets went back
+	EventSaleCreated      EventType = "sale.created"       // it is funded, and known to buyers
+	EventSaleOpened       EventType = "sale.opened"        // its time has come
+	EventSaleSoldOut      EventType = "sale.sold_out"      // no class has a ticket left that is neither held nor sold
+	EventSaleBackOnSale   EventType = "sale.back_on_sale"  // one has again
+	EventSaleCanceled     EventType = "sale.canceled"      // the organiser canceled it
+	EventAuditBroken      EventType = "audit.broken"       // an invariant is broken that was not
+	EventAuditHealed      EventType = "audit.healed"       // it holds again
+)
+
+// SubjectKind says what an event is about. Events of one subject are read in the
+// order in which they happened.
+type SubjectKind string
+
+// The kinds of subject.
+const (
+	SubjectOrder SubjectKind = "order"
+	SubjectSale  SubjectKind = "sale"
+)
+
+// EventTerms say what stands behind a type of event.
+type EventTerms struct {
+	// Schema is the version of the payload that this release writes. A field that is
+	// added leaves it; one that goes or changes its meaning raises it.
+	Schema  int
+	Subject SubjectKind
+	// Personal: the payload may say something of a buyer. None has an address or a
+	// name; metadata is whatever the shop put into the order.
+	Personal bool
+	// Says is the type in one sentence, for the catalogue.
+	Says string
+
+	data func() EventData
+}
+
+// events is the one table of types. A new one needs a row, its struct below, its
+// example in docs/events.md, and somebody who writes it.
+var events = map[EventType]EventTerms{
+	EventOrderPaid: {
+		Schema: 1, Subject: SubjectOrder, Personal: true, data: func() EventData { return new(OrderPaidData) },
+		Says: "An order was paid and has its tickets.",
+	},
+	EventOrderRefundBegun: {
+		Schema: 1, Subject: SubjectOrder, Personal: true, data: func() EventData { return new(OrderRefundBegunData) },
+		Says: "An order's tickets are void, and its money is on its way back.",
+	},
+	EventOrderRefunded: {
+		Schema: 1, Subject: SubjectOrder, Personal: true, data: func() EventData { return new(OrderRefundedData) },
+		Says: "The provider has given an order's money back.",
+	},
+	EventPaymentRefunded: {
+		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(PaymentRefundedData) },
+		Says: "The provider has given money back that bought no tickets.",
+	},
+	EventSaleCreated: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCreatedData) },
+		Says: "A sale is on offer; it may open later.",
+	},
+	EventSaleOpened: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleOpenedData) },
+		Says: "A sale's opening time has come.",
+	},
+	EventSaleSoldOut: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleSoldOutData) },
+		Says: "Every ticket of a sale is sold or held.",
+	},
+	EventSaleBackOnSale: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleBackOnSaleData) },
+		Says: "A sale that was sold out has tickets again.",
+	},
+	EventSaleCanceled: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCanceledData) },
+		Says: "The organiser has canceled a sale. Each of its orders is refunded, with events of its own.",
+	},
+	EventAuditBroken: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(AuditBrokenData) },
+		Says: "The audit found an invariant broken that was not.",
+	},
+	EventAuditHealed: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(AuditHealedData) },
+		Says: "An invariant that was broken holds again.",
+	},
+}
+
+// EventTypes lists every type.
+func EventTypes() []EventType { return slices.Sorted(maps.Keys(events)) }
+
+// Known reports whether this release knows the type. A newer one may have written more.
+func (t EventType) Known() bool {
+	_, known := events[t]
+	return known
+}
+
+// Check is for a type from outside. The error is unknown to us, never a no.
+func (t EventType) Check() error {
+	if t.Known() {
+		return nil
+	}
+	return unknownValue("event type", string(t))
+}
+
+// Terms say what stands behind the type. They panic for one that is not Known.
+func (t EventType) Terms() EventTerms {
+	terms, known := events[t]
+	if !known {
+		panic(fmt.Sprintf("domain: no terms for event type %q", string(t)))
+	}
+	return terms
+}
+
+// An Event is a row of the event log: what happened, written in the transaction that
+// it tells of.
+type Event struct {
+	ID         EventID
+	Cursor     EventCursor
+	Type       EventType
+	Schema     int     // the version of Payload
+	SaleID     string  // empty: of no sale
+	Order      OrderID // zero: of no order
+	Payment    string  // empty: of none
+	OccurredAt time.Time
+	Payload    json.RawMessage // an EventData, see Data
+}
+
+// Subject is what the event is about: an order's id, else a sale's. Whoever splits
+// events up keeps those of one subject together.
+func (e *Event) Subject() string {
+	switch {
+	case !e.Order.IsZero():
+		return e.Order.String()
+	case e.SaleID != "":
+		return e.SaleID
+	default:
+		return e.Payment
+	}
+}
+
+// EventShards is into how many parts each reader's work is split. It never changes:
+// the cursors are kept by part.
+const EventShards = 8
+
+// Shard is the part that the event's subject belongs to.
+func (e *Event) Shard() int {
+	h := fnv.New32a()
+	h.Write([]byte(e.Subject()))
+	return int(h.Sum32() % EventShards)
+}
+
+// Key is what a reader keys the effect of the event by: the same at every attempt,
+// and another for each reader.
+func (e *Event) Key(reader string) string { return reader + "/" + e.ID.String() }
+
+// Data is the payload as its type has it. The error is unknown to us, never a no, for
+// a type or a schema version that this release does not know.
+func (e *Event) Data() (EventData, error) {
+	if err := e.Type.Check(); err != nil {
+		return nil, err
+	}
+	terms := e.Type.Terms()
+	if e.Schema < 1 || e.Schema > terms.Schema {
+		return nil, unknownValue("schema version of "+string(e.Type), strconv.Itoa(e.Schema))
+	}
+	data := terms.data()
+	if err := json.Unmarshal(e.Payload, data); err != nil {
+		return nil, &Error{Code: CodeInternal, Detail: "The event's payload is not that of its type.", Err: fmt.Errorf("event %s, %s: %w", e.ID, e.Type, err)}
+	}
+	return data, nil
+}
+
+// eventEnvelope is how everybody outside is shown an event.
+type eventEnvelope struct {
+	ID         EventID         `json:"id"`
+	Type       EventType       `json:"type"`
+	Schema     int             `json:"schema"`
+	OccurredAt time.Time       `json:"occurred_at"`
+	Sale       string          `json:"sale,omitempty"`
+	Order      OrderID         `json:"order,omitzero"`
+	Data       json.RawMessage `json:"data"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e Event) MarshalJSON() ([]byte, error) {
+	return json.Marshal(eventEnvelope{ID: e.ID, Type: e.Type, Schema: e.Schema, OccurredAt: e.OccurredAt, Sale: e.SaleID, Order: e.Order, Data: e.Payload})
+}
+
+// An EventID identifies an event for ever: 48 bits of milliseconds by the database's
+// clock, 32 that tell installations apart, 48 of the row's number. It is made of what a
+// row has anyway, so that it costs no column and no index, and a dump that is restored
+// has the same ids. Ids sort by time; whoever must miss nothing follows the Cursor.
+type EventID [16]byte
+
+const eventIDPrefix = "evt_"
+
+// NewEventID makes the id of a row.
+func NewEventID(at time.Time, origin uint32, row int64) (id EventID) {
+	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16)
+	binary.BigEndian.PutUint64(id[8:], uint64(row)&(1<<48-1))
+	binary.BigEndian.PutUint32(id[6:10], origin)
+	return id
+}
+
+// Row is the number of the row.
+func (id EventID) Row() int64 { return int64(binary.BigEndian.Uint64(id[8:]) & (1<<48 - 1)) }
+
+// At is when the event was written, to the millisecond.
+func (id EventID) At() time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).UTC()
+}
+
+// String is the text form: evt_ and 32 lower-case hexadecimal digits.
+func (id EventID) String() string { return eventIDPrefix + hex.EncodeToString(id[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id EventID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *EventID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseEventID(string(text))
+	return err
+}
+
+// ParseEventID reads the text form. The error is a *Error with CodeInvalid.
+func ParseEventID(text string) (id EventID, err error) {
+	digits, ok := strings.CutPrefix(text, eventIDPrefix)
+	if ok && len(digits) == 2*len(id) {
+		_, err = hex.Decode(id[:], []byte(digits))
+	}
+	if err != nil || id.String() != text {
+		return EventID{}, Invalid("event", "must be evt_ and 32 lower-case hexadecimal digits")
+	}
+	return id, nil
+}
+
+// An EventCursor is a place in the order of events: behind one of them, or, as the
+// zero value, before the first.
+type EventCursor struct {
+	Transaction uint64
+	ID          int64
+}
+
+// String gives the cursor as a reader may keep it.
+func (c EventCursor) String() string { return fmt.Sprintf("%d-%d", c.Transaction, c.ID) }
+
+// Compare orders cursors as events are read.
+func (c EventCursor) Compare(other EventCursor) int {
+	switch {
+	case c == other:
+		return 0
+	case c.Transaction < other.Transaction, c.Transaction == other.Transaction && c.ID < other.ID:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// ParseEventCursor reads what String gave.
+func ParseEventCursor(text string) (c EventCursor, err error) {
+	transaction, id, _ := strings.Cut(text, "-")
+	c.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+	if err == nil {
+		c.ID, err = strconv.ParseInt(id, 10, 64)
+	}
+	if err != nil || c.ID < 0 || c.String() != text {
+		return EventCursor{}, Invalid("cursor", "must be one that came with an event")
+	}
+	return c, nil
+}
+
+// EventData is the payload of an event: a pointer to one of the structs below. Fields
+// are only ever added, or the type's schema version is raised.
+type EventData interface{ Type() EventType }
+
+// OrderPaidData is the payload of EventOrderPaid. Who bought is in the order.
+type OrderPaidData struct {
+	Order       OrderID   `json:"order"`
+	Sale        string    `json:"sale"`
+	Payment     string    `json:"payment"`
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	Lines       []Line    `json:"lines"`
+	Booking     Booking   `json:"booking"`
+	PerkTaken   bool      `json:"perk_taken"`
+	PaidAt      time.Time `json:"paid_at"`
+	Metadata    Metadata  `json:"metadata,omitempty"`
+}
+
+// OrderRefundBegunData is the payload of EventOrderRefundBegun.
+type OrderRefundBegunData struct {
+	Order       OrderID      `json:"order"`
+	Sale        string       `json:"sale"`
+	Payment     string       `json:"payment"`
+	AmountMinor int64        `json:"amount_minor"`
+	Currency    string       `json:"currency"`
+	Reason      RefundReason `json:"reason"`
+	RequestedAt time.Time    `json:"requested_at"`
+	Metadata    Metadata     `json:"metadata,omitempty"`
+}
+
+// OrderRefundedData is the payload of EventOrderRefunded.
+type OrderRefundedData struct {
+	Order       OrderID      `json:"order"`
+	Sale        string       `json:"sale"`
+	Payment     string       `json:"payment"`
+	AmountMinor int64        `json:"amount_minor"`
+	Currency    string       `json:"currency"`
+	Reason      RefundReason `json:"reason"`
+	RefundedAt  time.Time    `json:"refunded_at"`
+	Metadata    Metadata     `json:"metadata,omitempty"`
+}
+
+// PaymentRefundedData is the payload of EventPaymentRefunded.
+type PaymentRefundedData struct {
+	Order       OrderID      `json:"order"`          // that the payment named; it may be unknown
+	Sale        string       `json:"sale,omitempty"` // empty: the order is unknown
+	Payment     string       `json:"payment"`
+	AmountMinor int64        `json:"amount_minor"`
+	Currency    string       `json:"currency"`
+	Reason      RefundReason `json:"reason"`
+	RefundedAt  time.Time    `json:"refunded_at"`
+}
+
+// SaleCreatedData is the payload of EventSaleCreated.
+type SaleCreatedData struct {
+	Sale        string       `json:"sale"`
+	Name        string       `json:"name"`
+	Currency    string       `json:"currency"`
+	Classes     []EventClass `json:"classes"`
+	Perk        *EventPerk   `json:"perk,omitempty"`
+	BuyerLimit  int64        `json:"buyer_limit"`
+	HoldSeconds int64        `json:"hold_seconds"`
+	WaitingRoom bool         `json:"waiting_room"`
+	OpensAt     time.Time    `json:"opens_at,omitzero"` // zero: open since it was created
+	CreatedAt   time.Time    `json:"created_at"`
+}
+
+// EventClass is a class of tickets in SaleCreatedData.
+type EventClass struct {
+	Class      string `json:"class"`
+	PriceMinor int64  `json:"price_minor"`
+	Capacity   int64  `json:"capacity"`
+}
+
+// EventPerk is a sale's perk in SaleCreatedData.
+type EventPerk struct {
+	Name     string `json:"name"`
+	Capacity int64  `json:"capacity"`
+}
+
+// NewSaleCreatedData tells of a sale.
+func NewSaleCreatedData(s *Sale) *SaleCreatedData {
+	e := &SaleCreatedData{
+		Sale: s.ID, Name: s.Name, Currency: s.Currency, BuyerLimit: s.BuyerLimit, HoldSeconds: int64(s.HoldTimeout / time.Second),
+		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, CreatedAt: s.CreatedAt,
+	}
+	for _, c := range s.Classes {
+		e.Classes = append(e.Classes, EventClass{Class: c.Name, PriceMinor: c.PriceMinor, Capacity: c.Capacity})
+	}
+	if s.Perk != nil {
+		e.Perk = &EventPerk{Name: s.Perk.Name, Capacity: s.Perk.Capacity}
+	}
+	return e
+}
+
+// SaleOpenedData is the payload of EventSaleOpened.
+type SaleOpenedData struct {
+	Sale    string    `json:"sale"`
+	OpensAt time.Time `json:"opens_at"` // when it was due, by the database's clock
+}
+
+// SaleSoldOutData is the payload of EventSaleSoldOut.
+type SaleSoldOutData struct {
+	Sale    string       `json:"sale"`
+	Classes []EventStock `json:"classes"`
+}
+
+// SaleBackOnSaleData is the payload of EventSaleBackOnSale.
+type SaleBackOnSaleData struct {
+	Sale    string       `json:"sale"`
+	Classes []EventStock `json:"classes"`
+}
+
+// EventStock is what the ledger said of a class at that moment.
+type EventStock struct {
+	Class     string `json:"class"`
+	Capacity  int64  `json:"capacity"`
+	Held      int64  `json:"held"`
+	Sold      int64  `json:"sold"`
+	Available int64  `json:"available"`
+}
+
+// SaleCanceledData is the payload of EventSaleCanceled.
+type SaleCanceledData struct {
+	Sale        string    `json:"sale"`
+	RequestedAt time.Time `json:"requested_at"`
+}
+
+// AuditBrokenData is the payload of EventAuditBroken.
+type AuditBrokenData struct{ AuditFinding }
+
+// AuditHealedData is the payload of EventAuditHealed.
+type AuditHealedData struct{ AuditFinding }
+
+// Type implements EventData.
+func (*OrderPaidData) Type() EventType { return EventOrderPaid }
+
+// Type implements EventData.
+func (*OrderRefundBegunData) Type() EventType { return EventOrderRefundBegun }
+
+// Type implements EventData.
+func (*OrderRefundedData) Type() EventType { return EventOrderRefunded }
+
+// Type implements EventData.
+func (*PaymentRefundedData) Type() EventType { return EventPaymentRefunded }
+
+// Type implements EventData.
+func (*SaleCreatedData) Type() EventType { return EventSaleCreated }
+
+// Type implements EventData.
+func (*SaleOpenedData) Type() EventType { return EventSaleOpened }
+
+// Type implements EventData.
+func (*SaleSoldOutData) Type() EventType { return EventSaleSoldOut }
+
+// Type implements EventData.
+func (*SaleBackOnSaleData) Type() EventType { return EventSaleBackOnSale }
+
+// Type implements EventData.
+func (*SaleCanceledData) Type() EventType { return EventSaleCanceled }
+
+// Type implements EventData.
+func (*AuditBrokenData) Type() EventType { return EventAuditBroken }
+
+// Type implements EventData.
+func (*AuditHealedData) Type() EventType { return EventAuditHealed }

@@ -1,0 +1,251 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"math"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/orders"
+)
+
+// Store is the event log and the cursors: *orders.Store, its Readers.
+type Store interface {
+	Events(context.Context, orders.EventQuery) (orders.EventPage, error)
+	EventsAt(context.Context, []domain.EventCursor) ([]domain.Event, error)
+	EventHead(context.Context) (domain.EventCursor, error)
+	AddReader(ctx context.Context, reader string, fromNow bool) error
+	LeaseShards(context.Context, orders.Leasing) (held []orders.ReaderShard, share map[string]int, err error)
+	ReleaseShards(ctx context.Context, node, reader string, shards []int) error
+	LeaveReaders(ctx context.Context, node string) error
+	MoveShards(ctx context.Context, node, reader string, step orders.ReaderStep) (moved map[int]bool, err error)
+	SetAside(ctx context.Context, reader string, shards []int, limit int) ([]orders.AsideRow, error)
+}
+
+// Options change how a Runner works. The zero value means the defaults.
+type Options struct {
+	Log *slog.Logger
+	// Handled is told of every call of a reader. Nil: nobody is.
+	Handled func(reader string, events int, result Result, took time.Duration)
+
+	// Lease is for how long a node has a part of a reader's work; it is prolonged all
+	// the time. What a node that died had goes on so much later.
+	Lease time.Duration
+	// PollMin and PollMax are how often the log is asked for news, while there are some
+	// and while there are none.
+	PollMin, PollMax time.Duration
+	// RetryMin and RetryMax bound the wait after a failure, doubled each time.
+	// RetryLaterMax is the longest for an event that is set aside.
+	RetryMin, RetryMax, RetryLaterMax time.Duration
+	// TriesMax is how often an event is refused until it is set aside.
+	TriesMax int
+	// AsideMax bounds what a part of a reader's work sets aside: at the bound it stops
+	// and goes on failing, for then it is not the events that are at fault.
+	AsideMax int
+	// PageMax is how many events are read at once.
+	PageMax int
+	// StopGrace is how long a call under way may go on when the Runner is stopped.
+	StopGrace time.Duration
+}
+
+// The defaults of Options.
+const (
+	LeaseDefault         = 20 * time.Second
+	PollMinDefault       = 200 * time.Millisecond
+	PollMaxDefault       = 2 * time.Second
+	RetryMinDefault      = time.Second
+	RetryMaxDefault      = time.Minute
+	RetryLaterMaxDefault = time.Hour
+	TriesMaxDefault      = 5
+	AsideMaxDefault      = 1000
+	PageMaxDefault       = 500
+	StopGraceDefault     = 10 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Handled == nil {
+		o.Handled = func(string, int, Result, time.Duration) {}
+	}
+	o.Lease = cmp.Or(o.Lease, LeaseDefault)
+	o.PollMin, o.PollMax = cmp.Or(o.PollMin, PollMinDefault), cmp.Or(o.PollMax, PollMaxDefault)
+	o.RetryMin, o.RetryMax = cmp.Or(o.RetryMin, RetryMinDefault), cmp.Or(o.RetryMax, RetryMaxDefault)
+	o.RetryLaterMax = cmp.Or(o.RetryLaterMax, RetryLaterMaxDefault)
+	o.TriesMax, o.AsideMax = cmp.Or(o.TriesMax, TriesMaxDefault), cmp.Or(o.AsideMax, AsideMaxDefault)
+	o.PageMax, o.StopGrace = cmp.Or(o.PageMax, PageMaxDefault), cmp.Or(o.StopGrace, StopGraceDefault)
+	return o
+}
+
+// A Runner works for readers until it is stopped.
+type Runner struct {
+	store   Store
+	options Options
+	node    string
+	work    []*work
+	head    head
+}
+
+// New makes a Runner. The error names a reader that is none, or two of one name.
+func New(store Store, readers []Reader, o Options) (*Runner, error) {
+	r := &Runner{store: store, options: o.withDefaults(), node: rand.Text(), head: head{moved: make(chan struct{})}}
+	names := make(map[string]bool)
+	for i := range readers {
+		reader := readers[i]
+		if err := reader.check(); err != nil {
+			return nil, err
+		}
+		if names[reader.Name] {
+			return nil, fmt.Errorf("notify: two readers are called %s", reader.Name)
+		}
+		names[reader.Name] = true
+		reader.BatchMax, reader.Timeout = max(reader.BatchMax, 1), cmp.Or(reader.Timeout, TimeoutDefault)
+		r.work = append(r.work, newWork(r, reader))
+	}
+	return r, nil
+}
+
+// Start works until stop, which lets calls under way end and gives everything back, so
+// that another node goes on at once. Without readers nothing runs.
+func (r *Runner) Start() (stop func()) {
+	if len(r.work) == 0 {
+		return func() {}
+	}
+	running, end := context.WithCancel(context.Background())
+	calls, cut := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() { r.lease(running) })
+	all.Go(func() { r.watchHead(running) })
+	for _, w := range r.work {
+		all.Go(func() { w.run(running, calls) })
+	}
+	return sync.OnceFunc(func() {
+		end()
+		late := time.AfterFunc(r.options.StopGrace, cut)
+		all.Wait()
+		late.Stop()
+		cut()
+		leaving, cancel := context.WithTimeout(context.Background(), r.options.StopGrace)
+		defer cancel()
+		if err := r.store.LeaveReaders(leaving, r.node); err != nil {
+			r.options.Log.Warn("readers: their leases run out by themselves", "error", err)
+		}
+	})
+}
+
+// leasesPerTerm is how often a lease is prolonged before it would end.
+const leasesPerTerm = 4
+
+// lease adds the readers and goes on to hold what is this node's share.
+func (r *Runner) lease(ctx context.Context) {
+	next := time.NewTicker(r.options.Lease / leasesPerTerm)
+	defer next.Stop()
+	added := make(map[string]bool)
+	for ctx.Err() == nil {
+		if err := r.leaseOnce(ctx, added); err != nil && ctx.Err() == nil {
+			r.options.Log.Warn("readers: cannot lease", "error", err)
+		}
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (r *Runner) leaseOnce(ctx context.Context, added map[string]bool) error {
+	var names []string
+	for _, w := range r.work {
+		if !added[w.Name] {
+			if err := r.store.AddReader(ctx, w.Name, w.FromNow); err != nil {
+				return err
+			}
+			added[w.Name] = true
+		}
+		names = append(names, w.Name)
+	}
+	asked := time.Now() // the lease is no shorter than from here
+	held, share, err := r.store.LeaseShards(ctx, orders.Leasing{Node: r.node, Readers: names, For: r.options.Lease})
+	if err != nil {
+		return err
+	}
+	for _, w := range r.work {
+		var its []orders.ReaderShard
+		for _, h := range held {
+			if h.Reader == w.Name {
+				its = append(its, h)
+			}
+		}
+		w.offer(its, share[w.Name], asked.Add(r.options.Lease))
+	}
+	return nil
+}
+
+// head is the last event of the log, for all readers of the node: while there is nothing
+// new none of them asks.
+type head struct {
+	mu    sync.Mutex
+	at    domain.EventCursor
+	moved chan struct{} // closed when it does
+}
+
+func (h *head) get() (domain.EventCursor, <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at, h.moved
+}
+
+func (h *head) set(at domain.EventCursor) (changed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.at == at {
+		return false
+	}
+	h.at = at
+	close(h.moved)
+	h.moved = make(chan struct{})
+	return true
+}
+
+func (r *Runner) watchHead(ctx context.Context) {
+	wait := r.options.PollMin
+	for pause(ctx, wait) {
+		at, err := r.store.EventHead(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.options.Log.Warn("readers: cannot ask for news", "error", err)
+		}
+		if err == nil && r.head.set(at) {
+			wait = r.options.PollMin
+		} else {
+			wait = min(2*wait, r.options.PollMax)
+		}
+	}
+}
+
+// pause waits, and reports whether to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// backoff is the wait after so many failures: doubled each time, and up to a quarter
+// shorter, so that those who failed together do not come back together.
+func backoff(tries int, least, most time.Duration) time.Duration {
+	wait := most
+	if doubled := float64(least) * math.Pow(2, float64(max(tries-1, 0))); doubled < float64(most) {
+		wait = time.Duration(doubled)
+	}
+	return wait - time.Duration(mathrand.Int64N(int64(wait)/4+1))
+}

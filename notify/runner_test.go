@@ -1,0 +1,564 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+	"boxoffice/notify"
+	"boxoffice/orders"
+	"boxoffice/orders/orderstest"
+)
+
+// A log is one database's event log.
+type log struct {
+	*testing.T
+	url   string
+	store *orders.Store
+}
+
+func newLog(t *testing.T) *log {
+	t.Parallel()
+	url := orderstest.URL(t)
+	return &log{T: t, url: url, store: orderstest.Open(t, url)}
+}
+
+// brisk are options for tests: everything as in production, but soon.
+func brisk() notify.Options {
+	return notify.Options{
+		Lease: 2 * time.Second, PollMin: 5 * time.Millisecond, PollMax: 20 * time.Millisecond,
+		RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond, RetryLaterMax: 20 * time.Millisecond,
+		StopGrace: 5 * time.Second,
+	}
+}
+
+func (l *log) start(o notify.Options, readers ...notify.Reader) (stop func()) {
+	l.Helper()
+	return l.startOn(l.store.Readers(), o, readers...)
+}
+
+func (l *log) startOn(store notify.Store, o notify.Options, readers ...notify.Reader) (stop func()) {
+	l.Helper()
+	o.Log = slog.New(slog.NewTextHandler(l.Output(), nil))
+	r, err := notify.New(store, readers, o)
+	require.NoError(l, err)
+	stop = r.Start()
+	l.Cleanup(stop)
+	return stop
+}
+
+// write adds an event of a subject (a sale that need not be there), as any release does.
+func (l *log) write(subject string, n int) {
+	l.Helper()
+	l.exec(`INSERT INTO outbox (event, sale_id, payload) VALUES ('audit.broken', $1, jsonb_build_object('n', $2::int))`, subject, n)
+}
+
+func (l *log) exec(sql string, args ...any) {
+	l.Helper()
+	require.NoError(l, orderstest.Exec(context.Background(), l.url, sql, args...))
+}
+
+func (l *log) count(sql string, args ...any) (n int) {
+	l.Helper()
+	conn, err := pgx.Connect(context.Background(), l.url)
+	require.NoError(l, err)
+	defer conn.Close(context.Background())
+	require.NoError(l, conn.QueryRow(context.Background(), sql, args...).Scan(&n))
+	return n
+}
+
+func (l *log) eventually(what string, done func() bool) {
+	l.Helper()
+	require.Eventually(l, done, 20*time.Second, 5*time.Millisecond, what)
+}
+
+func (l *log) state(reader string) orders.ReaderState {
+	l.Helper()
+	states, err := l.store.ReaderStates(context.Background())
+	require.NoError(l, err)
+	for _, s := range states {
+		if s.Reader == reader {
+			return s
+		}
+	}
+	return orders.ReaderState{}
+}
+
+// heard keeps what a reader was told.
+type heard struct {
+	mu     sync.Mutex
+	events []domain.Event
+}
+
+func (h *heard) add(events ...domain.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, events...)
+}
+
+func (h *heard) all() []domain.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.events)
+}
+
+func (h *heard) count() int { return len(h.all()) }
+
+// of are the payloads of a subject's events, in the order in which they came.
+func (h *heard) of(subject string) (payloads []string) {
+	for _, e := range h.all() {
+		if e.Subject() == subject {
+			payloads = append(payloads, strings.Trim(string(e.Payload), "{}n\": "))
+		}
+	}
+	return payloads
+}
+
+func (h *heard) reader(name string) notify.Reader {
+	return notify.Reader{Name: name, Handle: func(_ context.Context, events []domain.Event) error {
+		h.add(events...)
+		return nil
+	}}
+}
+
+func TestAReaderHearsOfEveryEvent(t *testing.T) {
+	l := newLog(t)
+	l.write("a", 1)
+	var all, some, fromNow heard
+	filtered := some.reader("some")
+	filtered.Types = []domain.EventType{domain.EventSaleOpened}
+	late := fromNow.reader("from-now")
+	late.FromNow = true
+	l.start(brisk(), all.reader("all"), filtered, late)
+	l.eventually("the event that was there", func() bool { return all.count() == 1 })
+	l.eventually("the reader that begins now is there", func() bool { return l.state("from-now").Reader != "" })
+	l.write("a", 2)
+	l.exec(`INSERT INTO outbox (event, sale_id, payload) VALUES ('sale.opened', 'b', '{}')`)
+	l.eventually("all events", func() bool { return all.count() == 3 && fromNow.count() == 2 && some.count() == 1 })
+	require.Equal(t, []string{"1", "2"}, all.of("a"))
+	require.Equal(t, []string{"2"}, fromNow.of("a"), "it began behind the first")
+	require.Equal(t, domain.EventSaleOpened, some.all()[0].Type)
+	l.eventually("nobody lags", func() bool {
+		return l.state("all").LagEvents == 0 && l.state("some").LagEvents == 0
+	})
+}
+
+func TestAReaderGoesOnWhereItWas(t *testing.T) {
+	l := newLog(t)
+	var first, second heard
+	stop := l.start(brisk(), first.reader("r"))
+	l.write("a", 1)
+	l.eventually("the first", func() bool { return first.count() == 1 })
+	stop()
+	l.write("a", 2)
+	l.start(brisk(), second.reader("r"))
+	l.eventually("the second", func() bool { return second.count() == 1 })
+	require.Equal(t, []string{"2"}, second.of("a"))
+}
+
+// What fails for the world waits and comes in order; other readers do not notice.
+func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
+	l := newLog(t)
+	var ok, failing heard
+	var away atomic.Bool
+	away.Store(true)
+	var calls atomic.Int64
+	broken := failing.reader("failing")
+	broken.BatchMax = 10
+	broken.Handle = func(_ context.Context, events []domain.Event) error {
+		calls.Add(1)
+		if away.Load() {
+			return errors.New("the relay is away")
+		}
+		failing.add(events...)
+		return nil
+	}
+	l.start(brisk(), ok.reader("ok"), broken)
+	for n := range 20 {
+		l.write("a", n)
+	}
+	l.eventually("the other reader has all", func() bool { return ok.count() == 20 })
+	l.eventually("it tried more often than an event is refused", func() bool { return calls.Load() > 2*notify.TriesMaxDefault })
+	state := l.state("failing")
+	require.EqualValues(t, 20, state.LagEvents)
+	require.Equal(t, 1, state.Failing)
+	require.Equal(t, "the relay is away", state.Error)
+	require.Zero(t, state.SetAside, "the world was at fault, no event")
+	away.Store(false)
+	l.eventually("all come", func() bool { return failing.count() >= 20 })
+	require.Equal(t, ok.of("a"), failing.of("a"))
+	l.eventually("it does not fail any more", func() bool { return l.state("failing").Failing == 0 })
+}
+
+// What an event itself is at fault for is set aside after some tries; those of its subject
+// wait, others pass, and all come in order once somebody asks.
+func TestARefusedEventIsSetAside(t *testing.T) {
+	for name, fault := range map[string]error{
+		"refused":         notify.Refused(errors.New("no template for this")),
+		"a definite no":   domain.Invalid("template", "must parse"),
+		"a reader panics": nil,
+	} {
+		for _, batch := range []int{1, 10} {
+			t.Run(fmt.Sprintf("%s, batches of %d", name, batch), func(t *testing.T) {
+				l := newLog(t)
+				var got heard
+				var mended atomic.Bool
+				var tried atomic.Int64
+				reader := got.reader("r")
+				reader.BatchMax = batch
+				reader.Handle = func(_ context.Context, events []domain.Event) error {
+					for _, e := range events {
+						if e.SaleID == "bad" && string(e.Payload) == `{"n": 1}` && !mended.Load() {
+							if len(events) == 1 {
+								tried.Add(1)
+							}
+							if fault == nil {
+								panic("index out of range")
+							}
+							return fault
+						}
+					}
+					got.add(events...)
+					return nil
+				}
+				for n := range 3 {
+					l.write("bad", n)
+					l.write("good", n)
+				}
+				l.start(brisk(), reader)
+				l.eventually("others pass", func() bool { return len(got.of("good")) == 3 })
+				l.eventually("it is set aside", func() bool { return l.state("r").Stuck == 1 })
+				require.EqualValues(t, notify.TriesMaxDefault, tried.Load())
+				l.eventually("and the one behind it", func() bool { return l.state("r").SetAside == 2 })
+				require.Equal(t, []string{"0"}, got.of("bad"))
+				rows, err := l.store.SetAside(t.Context(), "r", nil, 10)
+				require.NoError(t, err)
+				require.Len(t, rows, 2)
+				require.NotEmpty(t, rows[0].Error)
+				require.Empty(t, rows[1].Error)
+
+				l.write("bad", 3)
+				l.eventually("so does a later one", func() bool { return l.state("r").SetAside == 3 })
+				mended.Store(true)
+				n, err := l.store.RetrySetAside(t.Context(), "r", rows[0].Event)
+				require.NoError(t, err)
+				require.EqualValues(t, 1, n)
+				l.eventually("all come", func() bool { return len(got.of("bad")) == 4 })
+				require.Equal(t, []string{"0", "1", "2", "3"}, got.of("bad"))
+				l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
+				l.write("bad", 4)
+				l.eventually("and it goes on as ever", func() bool { return len(got.of("bad")) == 5 })
+			})
+		}
+	}
+}
+
+func TestASkippedEventLetsTheOthersPass(t *testing.T) {
+	l := newLog(t)
+	var got heard
+	reader := got.reader("r")
+	reader.Handle = func(_ context.Context, events []domain.Event) error {
+		if string(events[0].Payload) == `{"n": 0}` {
+			return notify.Refused(errors.New("never"))
+		}
+		got.add(events...)
+		return nil
+	}
+	l.write("a", 0)
+	l.write("a", 1)
+	l.start(brisk(), reader)
+	l.eventually("both are set aside", func() bool { return l.state("r").Stuck == 1 && l.state("r").SetAside == 2 })
+	rows, err := l.store.SetAside(t.Context(), "", nil, 10)
+	require.NoError(t, err)
+	require.NoError(t, l.store.SkipSetAside(t.Context(), "r", rows[0].Event))
+	require.Equal(t, domain.CodeNotFound, domain.CodeOf(l.store.SkipSetAside(t.Context(), "r", rows[0].Event)))
+	l.eventually("the other comes", func() bool { return got.count() == 1 })
+	l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
+}
+
+// An event that cannot be now is tried again by itself, and only its subject waits.
+func TestAnEventThatCannotBeNowComesLater(t *testing.T) {
+	l := newLog(t)
+	var got heard
+	var greylisted atomic.Int64
+	reader := got.reader("r")
+	reader.Handle = func(_ context.Context, events []domain.Event) error {
+		if events[0].SaleID == "slow" && greylisted.Add(1) < 10 {
+			return notify.Later(errors.New("450 try again"))
+		}
+		got.add(events...)
+		return nil
+	}
+	for n := range 3 {
+		l.write("slow", n)
+		l.write("other", n)
+	}
+	l.start(brisk(), reader)
+	l.eventually("others pass", func() bool { return len(got.of("other")) == 3 })
+	l.eventually("it comes", func() bool { return len(got.of("slow")) == 3 })
+	require.Equal(t, []string{"0", "1", "2"}, got.of("slow"))
+	require.GreaterOrEqual(t, greylisted.Load(), int64(10), "more often than an event is refused")
+	l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
+}
+
+// Where everything is refused it is not the events that are at fault: the reader stops.
+func TestNotEverythingIsSetAside(t *testing.T) {
+	l := newLog(t)
+	options := brisk()
+	options.AsideMax, options.TriesMax = 3, 1
+	l.start(options, notify.Reader{Name: "r", Handle: func(context.Context, []domain.Event) error { return notify.Refused(errors.New("no")) }})
+	for n := range 10 {
+		l.write("a", n)
+	}
+	l.eventually("it fails", func() bool { s := l.state("r"); return s.SetAside == 3 && s.Failing == 1 })
+	require.EqualValues(t, 7, l.state("r").LagEvents)
+}
+
+// A node that is paused keeps nothing once another has its work, and the work is split.
+func TestAPausedNodeIsFencedOff(t *testing.T) {
+	l := newLog(t)
+	var paused, other heard
+	gate := &gated{Store: l.store.Readers(), open: make(chan struct{})}
+	reached, resume := make(chan struct{}), make(chan struct{})
+	reader := paused.reader("r")
+	reader.Handle = func(_ context.Context, events []domain.Event) error {
+		paused.add(events...)
+		close(reached)
+		<-resume // whatever the context says
+		return nil
+	}
+	options := brisk()
+	options.Lease = 300 * time.Millisecond
+	l.write("a", 1)
+	l.startOn(gate, options, reader)
+	<-reached
+	gate.closed.Store(true) // it prolongs nothing
+
+	l.start(options, other.reader("r"))
+	l.eventually("the other node has its work, and it is done there", func() bool { return other.count() == 1 })
+	l.write("a", 2)
+	l.eventually("it goes on", func() bool { return other.count() == 2 })
+	where := l.count(`SELECT max(id) FROM event_cursors WHERE reader = 'r'`)
+	close(resume)
+	close(gate.open)
+	l.eventually("the first is back, with a share", func() bool {
+		return l.count(`SELECT count(DISTINCT holder) FROM event_cursors WHERE reader = 'r'`) == 2
+	})
+	require.GreaterOrEqual(t, l.count(`SELECT max(id) FROM event_cursors WHERE reader = 'r'`), where, "nothing was moved back")
+	require.Equal(t, []string{"1", "2"}, other.of("a"))
+	require.Equal(t, 4, l.count(`SELECT count(*) FROM event_cursors WHERE reader = 'r' GROUP BY holder LIMIT 1`), "half each")
+}
+
+// gated is a node's way to the database, which a test may stop.
+type gated struct {
+	notify.Store
+	closed atomic.Bool
+	open   chan struct{}
+}
+
+func (g *gated) LeaseShards(ctx context.Context, l orders.Leasing) ([]orders.ReaderShard, map[string]int, error) {
+	if g.closed.Load() {
+		<-g.open
+	}
+	return g.Store.LeaseShards(ctx, l)
+}
+
+func (g *gated) Events(ctx context.Context, q orders.EventQuery) (orders.EventPage, error) {
+	if g.closed.Load() {
+		<-g.open
+	}
+	return g.Store.Events(ctx, q)
+}
+
+// Whatever writers do and whenever readers die: every event, and each subject's in its
+// order, the first time that it is heard.
+func TestNothingIsSkippedOrReorderedWhateverDies(t *testing.T) {
+	l := newLog(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	const writers, subjects, each = 4, 12, 40
+	var writing sync.WaitGroup
+	for w := range writers {
+		random := rand.New(rand.NewPCG(seed, uint64(w)))
+		conn, err := pgx.Connect(t.Context(), l.url)
+		require.NoError(t, err)
+		defer conn.Close(context.Background())
+		writing.Go(func() {
+			for n := range each {
+				err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
+					// A subject is one writer's, and its events follow one another.
+					subject := fmt.Sprintf("s%d", w+writers*random.IntN(subjects/writers))
+					for i := range 1 + random.IntN(2) {
+						_, err := tx.Exec(t.Context(), `INSERT INTO outbox (event, sale_id, payload) VALUES ('audit.broken', $1, jsonb_build_object('n', $2::int))`,
+							subject, 10*n+i)
+						if err != nil {
+							return err
+						}
+					}
+					_, err := tx.Exec(t.Context(), `SELECT pg_sleep($1)`, random.Float64()*0.02) // others commit meanwhile
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	written := make(chan struct{})
+	go func() { writing.Wait(); close(written) }()
+
+	var got heard
+	options := brisk()
+	options.Lease = 200 * time.Millisecond
+	options.PageMax = 7
+	random := rand.New(rand.NewPCG(seed, 99))
+	reader := func(node *dying) notify.Reader {
+		fails := rand.New(rand.NewPCG(random.Uint64(), 1))
+		var mu sync.Mutex
+		return notify.Reader{Name: "r", BatchMax: 1 + random.IntN(4), Handle: func(_ context.Context, events []domain.Event) error {
+			if node.dead.Load() {
+				return errors.New("a dead node does nothing")
+			}
+			mu.Lock()
+			chance := fails.IntN(20)
+			mu.Unlock()
+			switch chance {
+			case 0:
+				return errors.New("the world is at fault")
+			case 1:
+				return notify.Later(errors.New("not now"))
+			case 2:
+				return notify.Refused(errors.New("a try"))
+			}
+			got.add(events...)
+			return nil
+		}}
+	}
+	kill := func() *dying {
+		node := &dying{Store: l.store.Readers()}
+		node.after.Store(int64(5 + random.IntN(60)))
+		l.startOn(node, options, reader(node))
+		return node
+	}
+	nodes := []*dying{kill(), kill()}
+	ended := false
+	for !ended {
+		select {
+		case <-written:
+			ended = true
+		case <-time.After(20 * time.Millisecond):
+			for i, node := range nodes {
+				if node.dead.Load() {
+					nodes[i] = kill()
+				}
+			}
+		}
+	}
+	last := &dying{Store: l.store.Readers()}
+	last.after.Store(1 << 40)
+	l.startOn(last, options, reader(last))
+	retry := func() { _, _ = l.store.RetrySetAside(context.Background(), "r", domain.EventID{}) }
+	want := l.count(`SELECT count(*) FROM outbox`)
+	l.eventually("all are heard", func() bool {
+		retry()
+		ids := make(map[domain.EventID]bool)
+		for _, e := range got.all() {
+			ids[e.ID] = true
+		}
+		return len(ids) == want
+	})
+	first := make(map[domain.EventID]bool)
+	latest := make(map[string]domain.EventCursor)
+	for _, e := range got.all() {
+		if first[e.ID] {
+			continue // again
+		}
+		first[e.ID] = true
+		require.Positive(t, e.Cursor.Compare(latest[e.SaleID]), "event %s of %s came after a later one", e.ID, e.SaleID)
+		latest[e.SaleID] = e.Cursor
+	}
+	t.Logf("%d events, heard %d times", want, got.count())
+}
+
+// dying is a node that is killed after so many calls to the database, before or after one
+// of them.
+type dying struct {
+	notify.Store
+	after atomic.Int64
+	dead  atomic.Bool
+}
+
+var errDead = errors.New("killed")
+
+func (d *dying) before() error {
+	if d.after.Add(-1) <= 0 {
+		d.dead.Store(true)
+	}
+	if d.dead.Load() {
+		return errDead
+	}
+	return nil
+}
+
+func (d *dying) LeaseShards(ctx context.Context, l orders.Leasing) ([]orders.ReaderShard, map[string]int, error) {
+	if err := d.before(); err != nil {
+		return nil, nil, err
+	}
+	return d.Store.LeaseShards(ctx, l)
+}
+
+func (d *dying) MoveShards(ctx context.Context, node, reader string, step orders.ReaderStep) (map[int]bool, error) {
+	if err := d.before(); err != nil {
+		return nil, err
+	}
+	moved, err := d.Store.MoveShards(ctx, node, reader, step)
+	if again := d.before(); again != nil { // it was kept, and nobody is told
+		return nil, again
+	}
+	return moved, err
+}
+
+func (d *dying) Events(ctx context.Context, q orders.EventQuery) (orders.EventPage, error) {
+	if err := d.before(); err != nil {
+		return orders.EventPage{}, err
+	}
+	return d.Store.Events(ctx, q)
+}
+
+func (d *dying) LeaveReaders(ctx context.Context, node string) error {
+	if d.dead.Load() {
+		return errDead
+	}
+	return d.Store.LeaveReaders(ctx, node)
+}
+
+func TestAReaderMustBeOne(t *testing.T) {
+	handle := func(context.Context, []domain.Event) error { return nil }
+	for name, readers := range map[string][]notify.Reader{
+		"no name":     {{Handle: handle}},
+		"upper case":  {{Name: "Mail", Handle: handle}},
+		"no function": {{Name: "mail"}},
+		"two":         {{Name: "mail", Handle: handle}, {Name: "mail", Handle: handle}},
+		"no type":     {{Name: "mail", Handle: handle, Types: []domain.EventType{"order.lost"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := notify.New(nil, readers, notify.Options{})
+			require.Error(t, err)
+		})
+	}
+	none, err := notify.New(nil, nil, notify.Options{})
+	require.NoError(t, err)
+	none.Start()() // nothing runs: it has no store to ask
+}

@@ -1,0 +1,125 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"sync"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/orders"
+)
+
+const (
+	retentionInterval = time.Minute
+	// retentionPause keeps dropping from being what the database is busy with.
+	retentionPause = 100 * time.Millisecond
+)
+
+// StartRetention drops events that are older than kept and that every reader has behind
+// it, until stop.
+func StartRetention(store interface {
+	DropEvents(ctx context.Context, kept time.Duration) (more bool, err error)
+}, kept time.Duration, log *slog.Logger) (stop func()) {
+	return every(retentionInterval, func(ctx context.Context) {
+		for more := true; more && ctx.Err() == nil; pause(ctx, retentionPause) {
+			var err error
+			if more, err = store.DropEvents(ctx, kept); err != nil {
+				log.Warn("events: cannot drop old ones", "error", err)
+			}
+		}
+	})
+}
+
+// SalesStore is where it stands what was told of sales.
+type SalesStore interface {
+	HoldTask(ctx context.Context, name, node string, hold time.Duration) (orders.Task, bool, error)
+	OpenedSales(ctx context.Context, limit int) (int64, error)
+	SellingSales(ctx context.Context, after string, limit int) ([]*domain.Sale, error)
+	TellStock(ctx context.Context, task orders.Task, saleID string, classes []domain.EventStock) error
+}
+
+// Ledger knows what is left of a sale.
+type Ledger interface {
+	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+}
+
+const (
+	salesTask     = "sales"
+	salesInterval = 2 * time.Second
+	salesHold     = 10 * time.Second
+	// salesAtOnce is how many sales are looked at each time; the next time goes on.
+	salesAtOnce = 50
+)
+
+// StartSales tells when sales open, are sold out, and have tickets again, until stop. One
+// node at a time asks; each event is written once however many do.
+func StartSales(store SalesStore, ledger Ledger, log *slog.Logger) (stop func()) {
+	w := &salesWatch{store: store, ledger: ledger, log: log, node: rand.Text()}
+	return every(salesInterval, w.look)
+}
+
+type salesWatch struct {
+	store  SalesStore
+	ledger Ledger
+	log    *slog.Logger
+	node   string
+	after  string // the sale that was looked at last
+}
+
+func (w *salesWatch) look(ctx context.Context) {
+	task, mine, err := w.store.HoldTask(ctx, salesTask, w.node, salesHold)
+	if err != nil || !mine {
+		return // whoever reads /readyz learns that the database is away
+	}
+	if _, err := w.store.OpenedSales(ctx, salesAtOnce); err != nil {
+		w.log.Warn("events: cannot tell that sales opened", "error", err)
+	}
+	sales, err := w.store.SellingSales(ctx, w.after, salesAtOnce)
+	if err != nil {
+		w.log.Warn("events: cannot list sales", "error", err)
+		return
+	}
+	w.after = ""
+	if len(sales) == salesAtOnce {
+		w.after = sales[len(sales)-1].ID
+	}
+	for _, sale := range sales {
+		levels, err := w.ledger.Stock(ctx, sale)
+		if err != nil {
+			w.log.Warn("events: cannot read the stock of a sale", "sale", sale.ID, "error", err)
+			return
+		}
+		var classes []domain.EventStock
+		for _, class := range sale.Classes {
+			if level, ok := domain.LevelOf(levels, class.Ledger); ok {
+				classes = append(classes, domain.EventStock{
+					Class: class.Name, Capacity: level.Capacity, Held: level.Held, Sold: level.Sold, Available: level.Available,
+				})
+			}
+		}
+		if len(classes) != len(sale.Classes) {
+			continue
+		}
+		if err := w.store.TellStock(ctx, task, sale.ID, classes); err != nil {
+			w.log.Warn("events: cannot tell the stock of a sale", "sale", sale.ID, "error", err)
+		}
+	}
+}
+
+// every calls at once and again and again until stop, which waits for the last call.
+func every(interval time.Duration, call func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		call(ctx)
+		for pause(ctx, interval) {
+			call(ctx)
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}

@@ -1,0 +1,475 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/orders"
+)
+
+// work is one reader on this node.
+type work struct {
+	Reader
+	*Runner
+	wake chan struct{} // there is an offer
+
+	mu      sync.Mutex
+	offered []orders.ReaderShard // by the last lease
+	share   int
+	until   time.Time // when that ends, by this node's clock
+
+	// shards are those held; left are leases that were given back or lost. Both are of
+	// run alone.
+	shards map[int]*shard
+	left   map[int]int64
+}
+
+// A shard is a part of the reader's work that this node holds.
+type shard struct {
+	number int
+	lease  int64
+	cursor domain.EventCursor
+	until  time.Time
+
+	tries   int // of the event behind the cursor, that was refused
+	stalls  int // how often in a row the world failed
+	failure string
+	retryAt time.Time
+
+	aside       []orders.AsideRow
+	asideAt     time.Time // when to look at them again
+	asideStalls int
+	step        orders.ReaderStep // not kept yet, but for the move, which is made of the above
+	unsaved     bool
+}
+
+func newWork(r *Runner, reader Reader) *work {
+	return &work{Reader: reader, Runner: r, wake: make(chan struct{}, 1), shards: make(map[int]*shard), left: make(map[int]int64)}
+}
+
+// offer tells what this node holds, how much of it is its share, and until when.
+func (w *work) offer(held []orders.ReaderShard, share int, until time.Time) {
+	w.mu.Lock()
+	w.offered, w.share, w.until = held, share, until
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until running ends; a call under way has until calls ends.
+func (w *work) run(running, calls context.Context) {
+	for running.Err() == nil {
+		at, moved := w.head.get()
+		wait := w.round(running, calls, at)
+		if wait <= 0 {
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-moved:
+		case <-w.wake:
+		case <-timer.C:
+		case <-running.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// round does what there is to do now and says when there may be more.
+func (w *work) round(running, calls context.Context, head domain.EventCursor) (wait time.Duration) {
+	w.adopt()
+	w.giveBack(running)
+	now := time.Now()
+	var able, behind []*shard
+	for _, s := range w.shards {
+		if now.Before(s.until) && !now.Before(s.retryAt) {
+			able = append(able, s)
+			if s.cursor.Compare(head) < 0 {
+				behind = append(behind, s)
+			}
+		}
+	}
+	page, err := w.read(running, behind)
+	if err != nil {
+		if running.Err() == nil {
+			w.options.Log.Warn("readers: cannot read events", "reader", w.Name, "error", err)
+		}
+		return w.options.RetryMin
+	}
+	var working sync.WaitGroup
+	for _, s := range able {
+		working.Go(func() { w.shard(running, calls, s, page) })
+	}
+	working.Wait()
+	w.save(w.unsaved()...)
+	if page.More && len(w.shards) > 0 && running.Err() == nil {
+		return 0
+	}
+	return w.nextWait()
+}
+
+// read reads what follows the cursor of the shard that is furthest behind.
+func (w *work) read(ctx context.Context, behind []*shard) (*orders.EventPage, error) {
+	if len(behind) == 0 {
+		return &orders.EventPage{}, nil
+	}
+	first := slices.MinFunc(behind, func(a, b *shard) int { return a.cursor.Compare(b.cursor) })
+	page, err := w.store.Events(ctx, orders.EventQuery{After: first.cursor, Limit: w.options.PageMax, Types: w.Types})
+	if page.Next == first.cursor {
+		page.More = false
+	}
+	return &page, err
+}
+
+func (w *work) nextWait() time.Duration {
+	now := time.Now()
+	wait := w.options.Lease
+	sooner := func(at time.Time) { wait = min(wait, at.Sub(now)) }
+	for _, s := range w.shards {
+		switch {
+		case s.retryAt.After(now):
+			sooner(s.retryAt)
+		case len(s.aside) > 0:
+			sooner(s.asideAt)
+		}
+	}
+	return max(wait, w.options.PollMin/10)
+}
+
+// adopt takes over what the last lease offers: a shard under a new lease begins where the
+// database says, one under the same lease goes on.
+func (w *work) adopt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := make(map[int]bool)
+	for _, o := range w.offered {
+		if lease, left := w.left[o.Shard]; left && lease == o.Lease {
+			continue
+		}
+		held[o.Shard] = true
+		s := w.shards[o.Shard]
+		if s == nil || s.lease != o.Lease {
+			s = &shard{number: o.Shard, lease: o.Lease, cursor: o.Cursor, tries: o.Tries}
+			w.shards[o.Shard] = s
+		}
+		s.until = w.until
+	}
+	for number := range w.shards {
+		if !held[number] {
+			delete(w.shards, number)
+		}
+	}
+}
+
+// giveBack lets other nodes have what is more than this one's share.
+func (w *work) giveBack(ctx context.Context) {
+	w.mu.Lock()
+	share := w.share
+	w.mu.Unlock()
+	var spare []int
+	for number, s := range w.shards {
+		if len(w.shards)-len(spare) > share && !s.unsaved {
+			spare = append(spare, number)
+		}
+	}
+	if len(spare) == 0 {
+		return
+	}
+	for _, number := range spare { // whether or not that is heard: nothing more is done for them
+		w.left[number] = w.shards[number].lease
+		delete(w.shards, number)
+	}
+	if err := w.store.ReleaseShards(ctx, w.node, w.Name, spare); err != nil {
+		w.options.Log.Warn("readers: cannot give back", "reader", w.Name, "error", err)
+	}
+}
+
+func (w *work) unsaved() (all []*shard) {
+	for _, s := range w.shards {
+		if s.unsaved {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// saveTimeout is for when the Runner is being stopped: what was done is kept all the same.
+const saveTimeout = 10 * time.Second
+
+// save keeps how far shards are, and tells whether all of them are still this node's. It
+// may be called for different shards at a time.
+func (w *work) save(shards ...*shard) bool {
+	if len(shards) == 0 {
+		return true
+	}
+	var step orders.ReaderStep
+	for _, s := range shards {
+		step.Moves = append(step.Moves, orders.ShardMove{Shard: s.number, Lease: s.lease, Cursor: s.cursor, Tries: s.tries, Error: s.failure})
+		step.Put, step.Tried, step.Done = append(step.Put, s.step.Put...), append(step.Tried, s.step.Tried...), append(step.Done, s.step.Done...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
+	moved, err := w.store.MoveShards(ctx, w.node, w.Name, step)
+	if err != nil {
+		w.options.Log.Warn("readers: cannot keep how far a reader is", "reader", w.Name, "error", err)
+	}
+	all := err == nil
+	for _, s := range shards {
+		switch {
+		case err != nil: // before anything else this is tried again
+			s.unsaved, s.stalls = true, s.stalls+1
+			s.retryAt = time.Now().Add(backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
+		case moved[s.number]:
+			s.unsaved, s.step = false, orders.ReaderStep{}
+		default:
+			all = false
+			w.lose(s)
+		}
+	}
+	return all
+}
+
+// lose forgets what was done under a lease that another node has by now.
+func (w *work) lose(s *shard) {
+	s.until, s.unsaved, s.step = time.Time{}, false, orders.ReaderStep{}
+	w.mu.Lock()
+	w.left[s.number] = s.lease
+	w.mu.Unlock()
+}
+
+// shard does one shard's part of a round.
+func (w *work) shard(running, calls context.Context, s *shard, page *orders.EventPage) {
+	if s.unsaved && !w.save(s) {
+		return
+	}
+	if !w.tryAside(running, calls, s) {
+		return
+	}
+	var its []domain.Event
+	for i := range page.Events {
+		if e := &page.Events[i]; e.Shard() == s.number && e.Cursor.Compare(s.cursor) > 0 {
+			its = append(its, *e)
+		}
+	}
+	if w.pass(running, calls, s, its) && page.Next.Compare(s.cursor) > 0 {
+		s.cursor, s.unsaved = page.Next, true
+	}
+}
+
+// pass brings events to the reader and tells whether all of them are behind the cursor.
+func (w *work) pass(running, calls context.Context, s *shard, events []domain.Event) bool {
+	singles := 0 // so many are tried one by one
+	for len(events) > 0 {
+		if running.Err() != nil || !time.Now().Before(s.until) {
+			return false
+		}
+		if s.unsaved && !w.save(s) {
+			return false
+		}
+		first := &events[0]
+		if s.isAside(first.Subject()) {
+			if !w.putAside(s, first, "", 0, 0) {
+				return false
+			}
+			events = events[1:]
+			continue
+		}
+		n := 1
+		for singles == 0 && n < min(w.BatchMax, len(events)) && !s.isAside(events[n].Subject()) {
+			n++
+		}
+		err := w.call(calls, s, events[:n])
+		switch result := resultOf(err); {
+		case result == ResultDone:
+			s.cursor, s.tries, s.stalls, s.failure, s.unsaved = events[n-1].Cursor, 0, 0, "", true
+		case result == ResultFailed:
+			s.stalls++
+			w.stall(s, err, backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
+			return false
+		case n > 1:
+			singles = n
+			continue
+		case result == ResultLater:
+			if !w.putAside(s, first, errorText(err), 1, backoff(1, w.options.RetryMin, w.options.RetryLaterMax)) {
+				return false
+			}
+		default:
+			s.tries++
+			if s.tries < w.options.TriesMax {
+				w.stall(s, err, backoff(s.tries, w.options.RetryMin, w.options.RetryMax))
+				return false
+			}
+			if !w.putAside(s, first, errorText(err), s.tries, onRequest) {
+				return false
+			}
+			w.options.Log.Error("an event is set aside: a reader refuses it", "reader", w.Name, "event", first.ID, "type", first.Type, "error", err)
+		}
+		events, singles = events[n:], max(singles-n, 0)
+	}
+	return true
+}
+
+// stall makes a shard wait.
+func (w *work) stall(s *shard, err error, wait time.Duration) {
+	s.failure, s.unsaved, s.retryAt = errorText(err), true, time.Now().Add(wait)
+	w.options.Log.Warn("a reader does not go on", "reader", w.Name, "shard", s.number, "again_in", wait.String(), "error", err)
+}
+
+const onRequest = -1 // AsideEvent.RetryIn
+
+// putAside passes an event over, unless there are too many already.
+func (w *work) putAside(s *shard, e *domain.Event, text string, tries int, retryIn time.Duration) bool {
+	if len(s.aside) >= w.options.AsideMax {
+		w.stall(s, fmt.Errorf("%d events are set aside, no more are: %s", len(s.aside), text), w.options.RetryMax)
+		return false
+	}
+	s.step.Put = append(s.step.Put, orders.AsideEvent{
+		Shard: s.number, Cursor: e.Cursor, Subject: e.Subject(), Type: e.Type, Error: text, Tries: tries, RetryIn: retryIn,
+	})
+	s.aside = append(s.aside, orders.AsideRow{Reader: w.Name, Shard: s.number, Cursor: e.Cursor, Subject: e.Subject()})
+	s.cursor, s.tries, s.stalls, s.failure, s.unsaved = e.Cursor, 0, 0, "", true
+	return true
+}
+
+func (s *shard) isAside(subject string) bool {
+	return slices.ContainsFunc(s.aside, func(a orders.AsideRow) bool { return a.Subject == subject })
+}
+
+// asideAtOnce is how many events that are set aside are tried in a round, so that they do
+// not hold up the others for long.
+const asideAtOnce = 16
+
+// tryAside tries those of the events that are set aside whose time has come, of each
+// subject the first. It reports whether the shard is known and goes on.
+func (w *work) tryAside(running, calls context.Context, s *shard) bool {
+	if now := time.Now(); now.Before(s.asideAt) || len(s.aside) == 0 && !s.asideAt.IsZero() {
+		return true
+	}
+	rows, err := w.store.SetAside(running, w.Name, []int{s.number}, w.options.AsideMax+1)
+	if err != nil {
+		if running.Err() == nil {
+			w.options.Log.Warn("readers: cannot read what is set aside", "reader", w.Name, "error", err)
+		}
+		s.stalls++
+		s.retryAt = time.Now().Add(backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
+		return false
+	}
+	s.aside, s.asideAt = rows, time.Now().Add(2*w.options.PollMax)
+	due := firstDue(rows)
+	if len(due) == 0 {
+		return true
+	}
+	cursors := make([]domain.EventCursor, len(due))
+	for i, row := range due {
+		cursors[i] = row.Cursor
+	}
+	events, err := w.store.EventsAt(running, cursors)
+	if err != nil {
+		s.asideAt = time.Now().Add(w.options.RetryMin)
+		return true
+	}
+	found := make(map[domain.EventCursor]*domain.Event)
+	for i := range events {
+		found[events[i].Cursor] = &events[i]
+	}
+	for _, row := range due {
+		if running.Err() != nil || !time.Now().Before(s.until) {
+			break
+		}
+		if !w.tryOne(calls, s, &row, found[row.Cursor]) {
+			break
+		}
+	}
+	return !s.unsaved || w.save(s)
+}
+
+// firstDue are the first of each subject, of those whose time has come.
+func firstDue(rows []orders.AsideRow) (due []orders.AsideRow) {
+	seen := make(map[string]bool)
+	for _, row := range rows {
+		if first := !seen[row.Subject]; first && row.Due && len(due) < asideAtOnce {
+			due = append(due, row)
+		}
+		seen[row.Subject] = true
+	}
+	return due
+}
+
+// tryOne tries an event again, and reports whether the others should be: not where the
+// world is at fault.
+func (w *work) tryOne(calls context.Context, s *shard, row *orders.AsideRow, e *domain.Event) bool {
+	var err error
+	if e != nil {
+		err = w.call(calls, s, []domain.Event{*e})
+	}
+	tries := row.Tries + 1
+	again := orders.AsideEvent{Shard: s.number, Cursor: row.Cursor, Error: errorText(err), Tries: tries}
+	switch resultOf(err) {
+	case ResultFailed:
+		s.asideStalls++
+		s.asideAt = time.Now().Add(backoff(s.asideStalls, w.options.RetryMin, w.options.RetryMax))
+		return false
+	case ResultDone:
+		s.step.Done = append(s.step.Done, orders.AsideKey{Shard: s.number, Cursor: row.Cursor})
+		s.aside = slices.DeleteFunc(s.aside, func(a orders.AsideRow) bool { return a.Cursor == row.Cursor })
+		s.asideAt = time.Now() // the next of its subject
+	case ResultLater:
+		again.RetryIn = backoff(tries, w.options.RetryMin, w.options.RetryLaterMax)
+		s.step.Tried = append(s.step.Tried, again)
+	case ResultRefused:
+		again.RetryIn = onRequest
+		if tries < w.options.TriesMax {
+			again.RetryIn = backoff(tries, w.options.RetryMin, w.options.RetryMax)
+		}
+		s.step.Tried = append(s.step.Tried, again)
+	}
+	s.asideStalls, s.unsaved = 0, true
+	return true
+}
+
+// call is one call of the reader. It has no longer than the lease.
+func (w *work) call(calls context.Context, s *shard, events []domain.Event) error {
+	began := time.Now()
+	deadline := began.Add(w.Timeout)
+	if s.until.Before(deadline) {
+		deadline = s.until
+	}
+	ctx, cancel := context.WithDeadline(calls, deadline)
+	defer cancel()
+	err := w.handle(ctx, events)
+	w.options.Handled(w.Name, len(events), resultOf(err), time.Since(began))
+	return err
+}
+
+func (w *work) handle(ctx context.Context, events []domain.Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.options.Log.Error("a reader panics", "reader", w.Name, "event", events[0].ID, "panic", p, "stack", string(debug.Stack()))
+			err = Refused(fmt.Errorf("panic: %v", p))
+		}
+	}()
+	return w.Handle(ctx, slices.Clone(events))
+}
+
+// errorTextMax is how much of an error is kept.
+const errorTextMax = 500
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "")
+	if len(text) > errorTextMax {
+		text = strings.ToValidUTF8(text[:errorTextMax], "")
+	}
+	return cmp.Or(text, "it does not say why")
+}

@@ -1,0 +1,97 @@
+package orders
+
+import (
+	"context"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// OpenedSales tells of sales whose opening has come, by the database's clock: each gets
+// its event once, however many nodes ask. At most limit at a time; it returns how many.
+func (s *Store) OpenedSales(ctx context.Context, limit int) (int64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, `
+		WITH due AS (
+			SELECT s.id, coalesce(s.opens_at, s.funded_at) AS opens_at FROM sales s
+			WHERE s.funded_at IS NOT NULL AND coalesce(s.opens_at, s.funded_at) <= now()
+			  AND NOT EXISTS (SELECT FROM sale_states t WHERE t.sale_id = s.id)
+			  AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
+			LIMIT $1
+		), opened AS (
+			INSERT INTO sale_states (sale_id, sold_out) SELECT id, false FROM due ON CONFLICT DO NOTHING RETURNING sale_id
+		)
+		INSERT INTO outbox (event, sale_id, payload)
+		SELECT $2, id, jsonb_build_object('sale', id, 'opens_at', opens_at) FROM opened JOIN due ON due.id = opened.sale_id`,
+		limit, string(domain.EventSaleOpened))
+	return tag.RowsAffected(), writeFailed("tell that", "sales opened", err)
+}
+
+// TellStock tells that a sale is sold out, or has tickets again, if that is not what was
+// told last. Of a sale that opened before there were events the first time tells
+// nothing. The caller holds the task of that lease: one who lost it tells nothing.
+func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes []domain.EventStock) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	soldOut := true
+	for _, c := range classes {
+		soldOut = soldOut && c.Available <= 0
+	}
+	event, payload := domain.EventSaleBackOnSale, any(domain.SaleBackOnSaleData{Sale: saleID, Classes: classes})
+	if soldOut {
+		event, payload = domain.EventSaleSoldOut, domain.SaleSoldOutData{Sale: saleID, Classes: classes}
+	}
+	_, err := s.pool.Exec(ctx, `
+		WITH before AS (
+			SELECT sold_out FROM sale_states WHERE sale_id = $1 AND sold_out IS DISTINCT FROM $2
+			   AND EXISTS (SELECT FROM event_tasks WHERE task = $3 AND holder = $4 AND lease = $5)
+			FOR UPDATE
+		), changed AS (
+			UPDATE sale_states SET sold_out = $2 FROM before WHERE sale_id = $1 RETURNING before.sold_out
+		)
+		INSERT INTO outbox (event, sale_id, payload) SELECT $6, $1, $7 FROM changed WHERE sold_out IS NOT NULL`,
+		saleID, soldOut, task.Name, task.Node, task.Lease, string(event), payload)
+	return writeFailed("tell the stock of sale", saleID, err)
+}
+
+// SellingSales returns sales that were told to be open and are not canceled, in the order
+// of their ids after one, at most limit.
+func (s *Store) SellingSales(ctx context.Context, after string, limit int) ([]*domain.Sale, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	sales, err := querySales(ctx, s.pool, `
+		JOIN sale_states t ON t.sale_id = s.id
+		WHERE s.id COLLATE "C" > $1 AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
+		ORDER BY s.id COLLATE "C" LIMIT $2`, after, limit)
+	return sales, readFailed("list", "sales that sell", err)
+}
+
+// A Task is something that one node does at a time.
+type Task struct {
+	Name, Node string
+	Lease      int64
+}
+
+// HoldTask takes a task for a while, or keeps it, by the database's clock; false:
+// another node has it.
+func (s *Store) HoldTask(ctx context.Context, name, node string, hold time.Duration) (Task, bool, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		INSERT INTO event_tasks AS t (task, holder, lease, leased_until) VALUES ($1, $2, 1, clock_timestamp() + $3::interval)
+		ON CONFLICT (task) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until,
+			lease = t.lease + CASE WHEN t.holder = excluded.holder THEN 0 ELSE 1 END
+		WHERE t.holder = excluded.holder OR t.leased_until < clock_timestamp()
+		RETURNING lease`, name, node, hold)
+	if err != nil {
+		return Task{}, false, writeFailed("hold task", name, err)
+	}
+	leases, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(leases) == 0 {
+		return Task{}, false, writeFailed("hold task", name, err)
+	}
+	return Task{Name: name, Node: node, Lease: leases[0]}, true, nil
+}
