@@ -17,9 +17,9 @@ const (
 	comersLife = 20 * time.Second
 	// Who comes is known of those let in within cohortSpan, so long ago as one of
 	// cohortAges. A cohort is ripe where no more than ripeShare of those who came took more
-	// than half as long: then hardly anybody is still on the way.
+	// than three quarters as long: then hardly anybody is still on the way.
 	cohortSpan = 20 * time.Second
-	ripeShare  = 0.1
+	ripeShare  = 0.05
 )
 
 // cohortAges double, from what people take who come at once to twice what is believed.
@@ -54,7 +54,7 @@ type comer struct {
 type passage struct {
 	at                time.Duration
 	admitted, entered int64
-	came              [len(cohortAges) + 1]int64 // by the time they took: half of cohortAges, and twice the last
+	came              [2*len(cohortAges) + 1]int32 // by the time they took: up to three quarters of each of cohortAges, up to it, and longer
 }
 
 // comers are those who came of those who were let in, decayed by comersLife.
@@ -63,7 +63,7 @@ type comers struct {
 	after  time.Duration // all of them together, since they were let in
 }
 
-// A cohort is of people let in, and how many came of them, within half of its age and in all.
+// A cohort is of people let in, and how many came of them, within three quarters of its age and in all.
 type cohort struct{ entered, soon, came int64 }
 
 type cohorts [len(cohortAges)]cohort
@@ -141,7 +141,10 @@ func (a *arrivals) arrived(now time.Duration, place int64) {
 	}
 	if at < len(a.passed) {
 		class := 0
-		for class < len(cohortAges) && now-let > cohortAges[class]/2 {
+		for class < len(cohortAges) && now-let > cohortAges[class] {
+			class++
+		}
+		if class *= 2; class < 2*len(cohortAges) && now-let > cohortAges[class/2]*3/4 {
 			class++
 		}
 		a.passed[at].came[class]++
@@ -180,12 +183,13 @@ func (a *arrivals) cohorts(now time.Duration) (all cohorts) {
 	for i := len(a.passed) - 1; i > 0; i-- {
 		p, came := &a.passed[i], int64(0)
 		for class, age := range cohortAges {
-			came += p.came[class]
+			soon := came + int64(p.came[2*class])
+			came = soon + int64(p.came[2*class+1])
 			if since := now - p.at; since >= age && since < age+cohortSpan {
 				c := &all[class]
 				c.entered += p.entered - a.passed[i-1].entered
-				c.soon += came
-				c.came += came + p.came[class+1]
+				c.soon += soon
+				c.came += came
 			}
 		}
 	}

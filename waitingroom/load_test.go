@@ -230,6 +230,10 @@ func TestWhoComes(t *testing.T) {
 		{"half, too early to say", func(i int) time.Duration { return time.Duration(i%2) * time.Second }, 4 * time.Second, 0},
 		{"all, within a minute, after twenty seconds", func(i int) time.Duration { return time.Duration(1+i%60) * time.Second }, 20 * time.Second, 0},
 		{"all, within a minute, later", func(i int) time.Duration { return time.Duration(1+i%60) * time.Second }, 150 * time.Second, 0},
+		{"half, within twenty seconds", func(i int) time.Duration { return time.Duration(i%2) * time.Duration(1+i%20) * time.Second }, 45 * time.Second, 0.5},
+		{"all, half within ten seconds and few after a minute", func(i int) time.Duration {
+			return time.Duration(-14 * math.Log((float64(i%97)+0.5)/97) * float64(time.Second))
+		}, 60 * time.Second, 0},
 		{"nobody yet", func(int) time.Duration { return 0 }, 20 * time.Second, 0},
 	} {
 		var a arrivals
