@@ -3,6 +3,7 @@ package pace_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,25 +33,28 @@ func TestAPauseEndsWithItsContext(t *testing.T) {
 
 func TestEveryIsAtOnceAndAgainUntilItIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls, interrupted := 0, false
+		var calls atomic.Int64
+		var interrupted atomic.Bool
 		stop := pace.Every(time.Second, func(ctx context.Context) {
-			if calls++; calls == 4 {
+			if calls.Add(1) == 4 {
 				<-ctx.Done() // what is under way is told
-				interrupted = true
+				interrupted.Store(true)
 			}
 		})
 		time.Sleep(2500 * time.Millisecond)
-		if calls != 3 {
-			t.Errorf("%d calls in 2.5 s, want 3: at 0, 1 and 2 s", calls)
+		synctest.Wait()
+		if calls.Load() != 3 {
+			t.Errorf("%d calls in 2.5 s, want 3: at 0, 1 and 2 s", calls.Load())
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		stop()
-		if calls != 4 || !interrupted {
-			t.Errorf("%d calls, the last interrupted %t; want 4 and true when it has stopped", calls, interrupted)
+		if calls.Load() != 4 || !interrupted.Load() {
+			t.Errorf("%d calls, the last interrupted %t; want 4 and true when it has stopped", calls.Load(), interrupted.Load())
 		}
 		time.Sleep(time.Minute)
-		if calls != 4 {
-			t.Errorf("%d calls after it has stopped", calls)
+		if calls.Load() != 4 {
+			t.Errorf("%d calls after it has stopped", calls.Load())
 		}
 	})
 }
