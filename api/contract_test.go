@@ -283,3 +283,23 @@ func FuzzCheckout(f *testing.F) {
 		}
 	})
 }
+
+// notOfACheckout are the codes that a checkout never answers, and whose they are. Those of every route are in none of the lists.
+var notOfACheckout = map[domain.Code]string{
+	domain.CodeTooLarge: "every route's", domain.CodeRateLimited: "every route's", domain.CodeUnknown: "every route's", domain.CodeInternal: "every route's",
+	domain.CodeQueueFull: "joining's", domain.CodeProofRequired: "joining's", domain.CodeNotEntitled: "joining's", domain.CodeBadEntitlement: "joining's",
+	domain.CodeEntitlementExpired: "joining's", domain.CodeEntitlementSpent: "joining's",
+	domain.CodeAlreadyPaid: "canceling's", domain.CodeForged: "webhooks'",
+	domain.CodeNotPaid: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeUnauthorized: "the organiser's",
+}
+
+// A new code is documented for checkouts, or somebody has decided that no checkout answers it.
+func TestEveryCodeIsACheckoutsOrNot(t *testing.T) {
+	for _, code := range domain.Codes {
+		isListed, whose := slices.Contains(checkoutCodes, code), notOfACheckout[code]
+		if isListed == (whose != "") {
+			t.Errorf("%s: put it into checkoutCodes, api/checkout.go, where a checkout can answer it, else into notOfACheckout with whose it is (listed %t, whose %q)",
+				code, isListed, whose)
+		}
+	}
+}

@@ -138,3 +138,37 @@ func TestAnOrderIsCanceledWithoutJavaScript(t *testing.T) {
 		t.Errorf("what is no order: %d", w.Code)
 	}
 }
+
+// withoutWords are the codes for which a page says that something went wrong, and why that is enough.
+var withoutWords = map[domain.Code]string{
+	domain.CodeTooLarge: "no form of ours is too large", domain.CodeKeyMissing: "every form of ours has a key",
+	domain.CodeInFlight: "the page waits and asks again", domain.CodeUnknown: "the page asks again", domain.CodeOverloaded: "the page asks again",
+	domain.CodeRateLimited: "the page waits and asks again", domain.CodeClocksDiffer: "the page asks again",
+	domain.CodeAlreadyPaid: "the order's page shows it", domain.CodeNotPaid: "the organiser's", domain.CodeExists: "the organiser's",
+	domain.CodeUnauthorized: "the organiser's", domain.CodeForged: "the provider's", domain.CodeInternal: "it did go wrong",
+}
+
+// A new code is said in words, with and without JavaScript, or somebody has decided that it needs none.
+func TestEveryCodeHasItsWords(t *testing.T) {
+	for _, code := range domain.Codes {
+		p := problem{Code: string(code)}
+		isUnsaid := func(n *notice) bool { return n.Heading == "Something went wrong" }
+		ofCheckout, ofJoin := !isUnsaid(checkoutRefusal(&domain.Sale{BuyerLimit: 6}, p, false, 0)), !isUnsaid(joinRefusal(p))
+		switch why := withoutWords[code]; {
+		case !ofCheckout && !ofJoin && why == "":
+			t.Errorf("%s has no words: give it some in storefront/refusals.go (checkoutRefusal or joinRefusal) and in static/checkout.js or static/sale.js; "+
+				"or say in withoutWords why it needs none", code)
+		case (ofCheckout || ofJoin) && why != "":
+			t.Errorf("%s has words, and withoutWords says that it needs none", code)
+		}
+		for script, has := range map[string]bool{"static/checkout.js": ofCheckout, "static/sale.js": ofJoin} {
+			text, err := files.ReadFile(script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if has && !strings.Contains(string(text), "case '"+string(code)+"':") {
+				t.Errorf("%s has words in storefront/refusals.go and none in %s", code, script)
+			}
+		}
+	}
+}

@@ -19,6 +19,8 @@ import (
 	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+
+	server "boxoffice/mockpay"
 )
 
 // The audit that nobody asked for: the schedule runs it, and what it finds is a
@@ -42,8 +44,8 @@ func TestScheduledAudit(t *testing.T) {
 
 	t.Run("a ticket that is lost", func(t *testing.T) {
 		// A CREATE TABLE takes no parameters; the id is hexadecimal.
-		s.sql(t, `CREATE TABLE lost AS SELECT * FROM tickets WHERE number = 2 AND order_id = '`+o.ID+`'`)
-		s.sql(t, `DELETE FROM tickets WHERE order_id = $1 AND number = 2`, o.ID)
+		s.sql(t, `CREATE TABLE lost AS SELECT * FROM tickets WHERE number = 2 AND order_id = '`+o.Order+`'`)
+		s.sql(t, `DELETE FROM tickets WHERE order_id = $1 AND number = 2`, o.Order)
 		// One stock, and the buyer's quota.
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I4"}`, func(v float64) bool { return v == 2 })
 		require.Equal(t, int64(2), s.auditEvents(t, "audit.broken", sale))
@@ -64,9 +66,9 @@ func TestScheduledAudit(t *testing.T) {
 		s.misbehave(t, twice, "lose")
 		s.pay(t, twice, "succeeded")
 		// The checkout never asks for the first: the second, reported, ends it.
-		s.capture(t, twice, map[string]any{"nth": 2})
+		s.capture(t, twice, func(c *server.CaptureRequest) { c.Nth = 2 })
 		s.awaitStatus(t, twice, "paid")
-		s.awaitReturned(t, twice.Session)
+		s.awaitReturned(t, twice.PaymentSession)
 		s.awaitAudits(t, 2) // the metric is as old as the last look: one that began after the refund must have been shown
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I2"}`, func(v float64) bool { return v == 0 })
 		require.Equal(t, "paid", s.state(t, twice).Status)

@@ -66,7 +66,14 @@ func testBadInput(t *testing.T, s *stack) {
 	paid := s.hold(t, sale, items{"A": 1})
 	s.pay(t, paid, "succeeded")
 	s.awaitStatus(t, paid, "paid")
-	unknown := order{ID: strings.Repeat("ab", 15) + "00", Session: "ps_" + strings.Repeat("ab", 15) + "00", Amount: 1, Currency: "EUR"}
+	unknown := order{Order: strings.Repeat("ab", 15) + "00", PaymentSession: "ps_" + strings.Repeat("ab", 15) + "00", Amount: 1, Currency: "EUR"}
+
+	look := func(o order) answer {
+		return asked(t, func(ctx context.Context) error {
+			_, err := s.boxOffice().GetOrder(ctx, o.Order, "x")
+			return err
+		})
+	}
 
 	tests := []struct {
 		name   string
@@ -91,10 +98,13 @@ func testBadInput(t *testing.T, s *stack) {
 			return s.request(t, "POST", checkouts, nil, checkoutBody(items{"A": 1}, newBuyer()))
 		}, 400, "key_missing"},
 		{"unknown sale", func() answer { return s.checkout(t, "no-such-sale", newKey(), items{"A": 1}, newBuyer()) }, 404, "not_found"},
-		{"unknown order", func() answer { return s.request(t, "GET", s.api("/v1/orders/"+unknown.ID), bearer("x"), nil) }, 404, "not_found"},
-		{"wrong token", func() answer { return s.request(t, "GET", s.api("/v1/orders/"+paid.ID), bearer("x"), nil) }, 404, "not_found"},
+		{"unknown order", func() answer { return look(unknown) }, 404, "not_found"},
+		{"wrong token", func() answer { return look(paid) }, 404, "not_found"},
 		{"cancel after paying", func() answer {
-			return s.request(t, "POST", s.api("/v1/orders/"+paid.ID+"/cancel"), bearer(paid.Token), nil)
+			return asked(t, func(ctx context.Context) error {
+				_, err := s.boxOffice().CancelOrder(ctx, paid.Order, paid.Token)
+				return err
+			})
 		}, 409, "already_paid"},
 		{"forged webhook", func() answer {
 			return s.request(t, "POST", s.api("/v1/webhooks/mockpay"), map[string]string{
@@ -164,7 +174,7 @@ func testRepeats(t *testing.T, s *stack) {
 				}
 				var o order
 				a.into(t, &o)
-				orders[i] = o.ID
+				orders[i] = o.Order
 			})
 		}
 		requests.Wait()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,9 @@ import (
 	"github.com/google/uuid"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
+
+	"boxoffice/client"
+	"boxoffice/payments/mockpay"
 )
 
 // answer is what came back over HTTP.
@@ -38,7 +42,17 @@ func (a answer) code(t *testing.T) string {
 	return problem.Code
 }
 
-// request sends a body as it is, or a value as JSON.
+// asked makes a call of the contract and gives what came back, of a refusal too.
+func asked(t *testing.T, call func(context.Context) error) answer {
+	t.Helper()
+	var raw client.Answer
+	err := call(client.Recording(t.Context(), &raw))
+	require.NotZero(t, raw.Status, "no answer: %v", err)
+	return answer{raw.Status, raw.Header, raw.Body}
+}
+
+// request sends a body as it is, or a value as JSON: for what is broken on purpose, which a client cannot send, and for
+// pages and files. All else goes through package client.
 func (s *stack) request(t *testing.T, method, url string, header map[string]string, body any) answer {
 	t.Helper()
 	var payload []byte
@@ -67,6 +81,14 @@ func (s *stack) request(t *testing.T, method, url string, header map[string]stri
 	return answer{response.StatusCode, response.Header, content}
 }
 
+// at is a client of one node, or of the proxy before it.
+func (s *stack) at(url string) *client.Client {
+	return &client.Client{URL: url, AdminURL: s.env["BOXOFFICE_ADMIN_URL"], AdminToken: s.env["BOXOFFICE_ADMIN_TOKEN"], HTTP: s.http}
+}
+
+// boxOffice is the client of buyers and the organiser.
+func (s *stack) boxOffice() *client.Client { return s.at(s.env["BOXOFFICE_URL"]) }
+
 func (s *stack) api(path string) string   { return s.env["BOXOFFICE_URL"] + path }
 func (s *stack) admin() map[string]string { return bearer(s.env["BOXOFFICE_ADMIN_TOKEN"]) }
 func bearer(token string) map[string]string {
@@ -78,38 +100,28 @@ func bearer(token string) map[string]string {
 func (s *stack) sale(t *testing.T, capacity, holdSeconds, buyerLimit int) string {
 	t.Helper()
 	id := "e2e-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
-	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales", s.admin(), map[string]any{
-		"id": id, "name": "End to end", "currency": "EUR",
-		"classes":      []map[string]any{{"class": "A", "price": 6500, "capacity": capacity}, {"class": "a", "price": 3500, "capacity": capacity}},
-		"perk":         map[string]any{"name": "T-shirt", "capacity": 1},
-		"hold_seconds": holdSeconds, "buyer_limit": buyerLimit,
+	_, err := s.boxOffice().CreateSale(t.Context(), &client.CreateSaleBody{
+		ID: id, Name: "End to end", Currency: "EUR", HoldSeconds: new(int64(holdSeconds)), BuyerLimit: new(int64(buyerLimit)),
+		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: int64(capacity)}, {Class: "a", Price: 3500, Capacity: int64(capacity)}},
+		Perk:    &client.CreatePerkBody{Name: "T-shirt", Capacity: 1},
 	})
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	require.NoError(t, err)
 	return id
 }
 
 // order is what a buyer knows of theirs.
-type order struct {
-	ID        string    `json:"order"`
-	Token     string    `json:"token"`
-	Status    string    `json:"status"`
-	ExpiresAt time.Time `json:"hold_expires_at"`
-	Amount    int64     `json:"amount"`
-	Currency  string    `json:"currency"`
-	PayURL    string    `json:"payment_url"`
-	Session   string    `json:"payment_session"`
-}
+type order = client.CheckoutView
 
 type items map[string]int
 
-func checkoutBody(want items, email string) map[string]any {
-	var list []map[string]any
+func checkoutBody(want items, email string) *client.CheckoutBody {
+	body := &client.CheckoutBody{Buyer: client.CheckoutBuyer{Email: email}}
 	for _, class := range []string{"A", "a"} {
 		if want[class] > 0 {
-			list = append(list, map[string]any{"class": class, "quantity": want[class]})
+			body.Items = append(body.Items, client.CheckoutItem{Class: class, Quantity: int64(want[class])})
 		}
 	}
-	return map[string]any{"items": list, "buyer": map[string]any{"email": email}}
+	return body
 }
 
 var buyers atomic.Int64
@@ -121,7 +133,10 @@ func newKey() string { return uuid.Must(uuid.NewV7()).String() }
 
 func (s *stack) checkout(t *testing.T, sale, key string, want items, email string) answer {
 	t.Helper()
-	return s.request(t, http.MethodPost, s.api("/v1/sales/"+sale+"/checkouts"), map[string]string{"Idempotency-Key": `"` + key + `"`}, checkoutBody(want, email))
+	return asked(t, func(ctx context.Context) error {
+		_, err := s.boxOffice().CreateCheckout(ctx, sale, client.CreateCheckoutParams{IdempotencyKey: `"` + key + `"`}, checkoutBody(want, email))
+		return err
+	})
 }
 
 // hold places an order that must be held.
@@ -138,43 +153,28 @@ func (s *stack) hold(t *testing.T, sale string, want items) order {
 // visit opens the pay page as a browser does.
 func (s *stack) visit(t *testing.T, o order) {
 	t.Helper()
-	page := s.request(t, http.MethodGet, o.PayURL, nil, nil)
-	require.Equal(t, http.StatusOK, page.status, "%s", page.body)
+	require.NoError(t, s.mockpay().Visit(t.Context(), o.PaymentURL))
 }
 
 // pay opens the pay page and chooses an outcome.
-func (s *stack) pay(t *testing.T, o order, outcome string) {
+func (s *stack) pay(t *testing.T, o order, outcome mockpay.Outcome) {
 	t.Helper()
 	s.visit(t, o)
-	a := s.atProvider(t, http.MethodPost, "/v1/sessions/"+o.Session+"/pay", map[string]any{"outcome": outcome})
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	_, err := s.mockpay().Pay(t.Context(), o.PaymentSession, "", outcome)
+	require.NoError(t, err)
 }
 
-// orderState is what GET /v1/orders/{order} says.
-type orderState struct {
-	Status  string `json:"status"`
-	Tickets []struct {
-		Class string `json:"class"`
-		Code  string `json:"code"`
-	} `json:"tickets"`
-	Perk struct {
-		Taken bool `json:"taken"`
-	} `json:"perk"`
-}
-
-func (s *stack) state(t *testing.T, o order) orderState {
+func (s *stack) state(t *testing.T, o order) client.OrderView {
 	t.Helper()
-	a := s.request(t, http.MethodGet, s.api("/v1/orders/"+o.ID), bearer(o.Token), nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
-	var state orderState
-	a.into(t, &state)
+	state, err := s.boxOffice().GetOrder(t.Context(), o.Order, o.Token)
+	require.NoError(t, err)
 	return state
 }
 
-func (s *stack) awaitStatus(t *testing.T, o order, want string) orderState {
+func (s *stack) awaitStatus(t *testing.T, o order, want string) client.OrderView {
 	t.Helper()
-	var state orderState
-	eventually(t, "order "+o.ID+" becomes "+want, func() bool {
+	var state client.OrderView
+	eventually(t, "order "+o.Order+" becomes "+want, func() bool {
 		state = s.state(t, o)
 		return state.Status == want
 	})
@@ -183,7 +183,7 @@ func (s *stack) awaitStatus(t *testing.T, o order, want string) orderState {
 
 // event is a webhook's body for an order; change edits its data.
 func event(kind string, o order, change map[string]any) map[string]any {
-	data := map[string]any{"session": o.Session, "order": o.ID, "amount": o.Amount, "currency": o.Currency}
+	data := map[string]any{"session": o.PaymentSession, "order": o.Order, "amount": o.Amount, "currency": o.Currency}
 	for name, value := range change {
 		data[name] = value
 	}
@@ -199,9 +199,11 @@ func (s *stack) webhook(t *testing.T, id string, at time.Time, body any) answer 
 	require.NoError(t, err)
 	signature, err := signer.Sign(id, at, payload)
 	require.NoError(t, err)
-	return s.request(t, http.MethodPost, s.api("/v1/webhooks/mockpay"), map[string]string{
-		"webhook-id": id, "webhook-timestamp": fmt.Sprint(at.Unix()), "webhook-signature": signature,
-	}, payload)
+	header := http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {fmt.Sprint(at.Unix())}, "Webhook-Signature": {signature}}
+	return asked(t, func(ctx context.Context) error {
+		_, err := s.boxOffice().DeliverEvent(ctx, "mockpay", header, payload)
+		return err
+	})
 }
 
 // webhookStatus delivers an event that must be dealt with and tells the status
@@ -220,15 +222,8 @@ type level struct{ Held, Sold, Available int64 }
 
 func (s *stack) stock(t *testing.T, sale, class string) level {
 	t.Helper()
-	a := s.request(t, http.MethodGet, s.api("/v1/sales/"+sale), nil, nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
-	var view struct {
-		Classes []struct {
-			Class                 string
-			Held, Sold, Available int64
-		}
-	}
-	a.into(t, &view)
+	view, err := s.boxOffice().GetSale(t.Context(), sale)
+	require.NoError(t, err)
 	for _, c := range view.Classes {
 		if c.Class == class {
 			return level{c.Held, c.Sold, c.Available}

@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"boxoffice/client"
+	server "boxoffice/mockpay"
 )
 
 // An organiser calls a whole sale off, on every ledger: whatever state its orders
@@ -23,36 +25,24 @@ func TestCancelSale(t *testing.T) {
 	}
 }
 
-// cancellation is what GET /v1/sales/{sale}/cancel says.
-type cancellation struct {
-	Stage      string     `json:"stage"`
-	FinishedAt *time.Time `json:"finished_at"`
-	Checkouts  struct{ Open, Canceled int }
-	Orders     struct {
-		ToRefund  int `json:"to_refund"`
-		Refunding int
-		Refunded  int
-	}
-	Tickets struct{ Held, Sold int }
-	Waiting []struct{ Order, Workflow, Reason string }
+func (s *stack) progress(t *testing.T, sale string) client.CancellationView {
+	t.Helper()
+	c, err := s.boxOffice().GetSaleCancellation(t.Context(), sale)
+	require.NoError(t, err)
+	return c
 }
 
-func (s *stack) organiser(t *testing.T, method, path string) answer {
+// callOff has the organiser cancel a sale.
+func (s *stack) callOff(t *testing.T, sale string) client.CancellationView {
 	t.Helper()
-	return s.request(t, method, s.env["BOXOFFICE_ADMIN_URL"]+path, s.admin(), nil)
-}
-
-func (s *stack) progress(t *testing.T, sale string) (c cancellation) {
-	t.Helper()
-	a := s.organiser(t, http.MethodGet, "/v1/sales/"+sale+"/cancel")
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
-	a.into(t, &c)
+	c, err := s.boxOffice().CancelSale(t.Context(), sale)
+	require.NoError(t, err)
 	return c
 }
 
 // awaitFinished waits for the end of a sale's cancellation, during which the
 // service may be away for a moment.
-func (s *stack) awaitFinished(t *testing.T, sale string) cancellation {
+func (s *stack) awaitFinished(t *testing.T, sale string) client.CancellationView {
 	t.Helper()
 	s.awaitClosed(t, "cancel-sale/"+sale)
 	c := s.progress(t, sale)
@@ -68,12 +58,15 @@ func testCancelOrder(t *testing.T, s *stack) {
 	s.awaitStatus(t, paid, "paid")
 	s.misbehave(t, unheard, "lose") // captured, and nobody told us
 	s.pay(t, unheard, "succeeded")
-	for o, ending := range map[order]string{held: "canceled", paid: "refunded", unheard: "refunded"} {
+	for _, end := range []struct {
+		order  order
+		status string
+	}{{held, "canceled"}, {paid, "refunded"}, {unheard, "refunded"}} {
 		for range 2 { // repeating it changes nothing
-			a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/orders/"+o.ID+"/cancel")
-			require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
+			_, err := s.boxOffice().CancelOrderOfSale(t.Context(), sale, end.order.Order)
+			require.NoError(t, err)
 		}
-		s.awaitStatus(t, o, ending)
+		s.awaitStatus(t, end.order, end.status)
 	}
 	s.awaitStock(t, sale, "A", level{Available: 10}) // the seats are on sale again
 }
@@ -81,7 +74,7 @@ func testCancelOrder(t *testing.T, s *stack) {
 func testLateMoneyOfCanceledSale(t *testing.T, s *stack) {
 	sale := s.sale(t, 10, shortHold, 5)
 	o := s.expired(t, sale)
-	require.Equal(t, http.StatusAccepted, s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel").status)
+	s.callOff(t, sale)
 	s.awaitFinished(t, sale)
 	s.capture(t, o, nil) // ten seats would have been left
 	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
@@ -112,10 +105,8 @@ func testCancelSale(t *testing.T, s *stack) {
 	s.pay(t, unheard, "succeeded")
 	paid = append(paid, unheard)
 
-	mischief := s.env["MOCKPAY_URL"] + "/v1/mischief"
-	require.Equal(t, http.StatusOK, s.request(t, http.MethodPost, mischief, nil, map[string]any{"refuse_refunds_seconds": 600}).status)
-	a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel")
-	require.Equal(t, http.StatusAccepted, a.status, "%s", a.body)
+	require.NoError(t, s.mockpay().Misbehave(t.Context(), "", &server.Mischief{RefuseRefundsSeconds: 600}))
+	s.callOff(t, sale)
 
 	// From here on nothing is sold.
 	refused := s.checkout(t, sale, newKey(), items{"A": 1}, newBuyer())
@@ -123,7 +114,7 @@ func testCancelSale(t *testing.T, s *stack) {
 	require.Equal(t, "sale_canceled", refused.code(t))
 
 	// The provider refuses: every refund is begun, waits, and says why.
-	var c cancellation
+	var c client.CancellationView
 	t.Cleanup(func() { t.Logf("last progress: %+v", c) })
 	eventually(t, "all refunds wait for the provider, with the reason", func() bool {
 		c = s.progress(t, sale)
@@ -133,15 +124,15 @@ func testCancelSale(t *testing.T, s *stack) {
 	victim := s.pid("boxoffice")
 	require.NotZero(t, victim)
 	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
-	require.Equal(t, http.StatusOK, s.request(t, http.MethodDelete, mischief, nil, nil).status)
+	require.NoError(t, s.mockpay().Misbehave(t.Context(), "", nil))
 	eventually(t, "the service is started again", func() bool {
 		pid := s.pid("boxoffice")
 		return pid != 0 && pid != victim && s.ready()
 	})
 
 	c = s.awaitFinished(t, sale)
-	require.Equal(t, len(paid), c.Orders.Refunded)
-	require.Equal(t, heldOrders, c.Checkouts.Canceled)
+	require.EqualValues(t, len(paid), c.Orders.Refunded)
+	require.EqualValues(t, heldOrders, c.Checkouts.Canceled)
 	for _, o := range held {
 		require.Equal(t, "canceled", s.state(t, o).Status)
 	}
@@ -152,9 +143,7 @@ func testCancelSale(t *testing.T, s *stack) {
 		s.awaitStock(t, sale, class, level{})
 	}
 	// Asked again: it is over, and nothing happens.
-	again := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel")
-	require.Equal(t, http.StatusAccepted, again.status, "%s", again.body)
-	require.Contains(t, string(again.body), `"finished"`)
+	require.Equal(t, "finished", s.callOff(t, sale).Stage)
 
 	requireSealed(t, s.history(t, "cancel-sale/"+sale))
 }

@@ -17,6 +17,9 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
+
+	server "boxoffice/mockpay"
+	"boxoffice/payments/mockpay"
 )
 
 // -capture writes the history of each ending to the workflows' testdata, from
@@ -71,28 +74,28 @@ func endsPaid(t *testing.T, s *stack) string {
 	paid := s.awaitStatus(t, o, "paid")
 	require.Len(t, paid.Tickets, 3)
 	s.awaitStock(t, sale, "A", level{Sold: 2, Available: 8})
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 func endsPaidBySignal(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
 	// As an operator would with `temporal workflow signal --name payment --codec-endpoint …`.
-	s.signal(t, o, s.seal(t, o.succeeded()))
+	s.signal(t, o, s.seal(t, succeeded(o)))
 	s.awaitStatus(t, o, "paid")
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // succeeded is the event of an order's payment.
-func (o order) succeeded() map[string]any {
+func succeeded(o order) map[string]any {
 	return map[string]any{
-		"id": "evt_" + uuid.NewString(), "type": "payment.succeeded", "session": o.Session, "order": o.ID,
-		"payment": o.Session, "amount": o.Amount, "currency": o.Currency,
+		"id": "evt_" + uuid.NewString(), "type": "payment.succeeded", "session": o.PaymentSession, "order": o.Order,
+		"payment": o.PaymentSession, "amount": o.Amount, "currency": o.Currency,
 	}
 }
 
 func (s *stack) signal(t *testing.T, o order, event any) {
 	t.Helper()
-	require.NoError(t, s.temporal.SignalWorkflow(t.Context(), "checkout/"+o.ID, "", "payment", event))
+	require.NoError(t, s.temporal.SignalWorkflow(t.Context(), "checkout/"+o.Order, "", "payment", event))
 }
 
 // testSignalByHand: an event that is not sealed is a hint, and the provider knows.
@@ -102,11 +105,11 @@ func testSignalByHand(t *testing.T, s *stack) {
 	s.misbehave(t, paid, "lose")
 	s.pay(t, paid, "succeeded")
 	for _, o := range []order{unpaid, paid} {
-		s.signal(t, o, o.succeeded())
+		s.signal(t, o, succeeded(o))
 	}
 	s.awaitStatus(t, paid, "paid")
 	eventually(t, "the provider was asked about the other", func() bool {
-		for _, event := range s.history(t, "checkout/"+unpaid.ID).Events {
+		for _, event := range s.history(t, "checkout/"+unpaid.Order).Events {
 			if event.GetEventType() == enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
 				return true
 			}
@@ -123,8 +126,8 @@ func endsPaidWebhookLost(t *testing.T, s *stack) string {
 	s.misbehave(t, o, "lose")
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid") // found by asking the provider at the deadline
-	require.False(t, time.Now().Before(o.ExpiresAt), "nobody but the deadline could know")
-	return "checkout/" + o.ID
+	require.False(t, time.Now().Before(o.HoldExpiresAt), "nobody but the deadline could know")
+	return "checkout/" + o.Order
 }
 
 // endsPaidMangledWebhooks: forged, sent twice, out of order, and old ones again.
@@ -137,7 +140,7 @@ func endsPaidMangledWebhooks(t *testing.T, s *stack) string {
 	eventually(t, "all tricks are played", func() bool { return s.mischief(t).Played["replay"] > 0 })
 	// That none of the forgeries was accepted is looked at once all is played: testVerify.
 	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // endsPaidWithoutPerk: the sale has one T-shirt, and another order took it.
@@ -150,20 +153,20 @@ func endsPaidWithoutPerk(t *testing.T, s *stack) string {
 	without := s.awaitStatus(t, second, "paid")
 	require.Len(t, without.Tickets, 1)
 	require.False(t, without.Perk.Taken, "and the order says so")
-	return "checkout/" + second.ID
+	return "checkout/" + second.Order
 }
 
 // endsPaidAtDeadline: the webhook comes after the deadline, at which the hold
 // still stands and the provider knows of the payment.
 func endsPaidAtDeadline(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, shortHold, 5), items{"A": 1})
-	s.setMischief(t, o, map[string]any{"rates": map[string]any{"delay": 1}, "delay_seconds": shortHold + 2})
+	s.setMischief(t, o, &server.Mischief{Rates: map[server.Trick]float64{server.TrickDelay: 1}, DelaySeconds: shortHold + 2})
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid")
-	require.False(t, time.Now().Before(o.ExpiresAt), "nobody but the deadline could know")
+	require.False(t, time.Now().Before(o.HoldExpiresAt), "nobody but the deadline could know")
 	s.awaitAcknowledged(t, o) // the late webhook has no second effect
 	require.Len(t, s.state(t, o).Tickets, 1)
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // endsCapturedAtExpire: somebody pays at the very moment at which the provider
@@ -174,7 +177,7 @@ func endsCapturedAtExpire(t *testing.T, s *stack) string {
 	s.visit(t, o)
 	s.awaitStatus(t, o, "paid")
 	s.awaitAcknowledged(t, o)
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // endsSoldOut sends more orders at once than can be held. The gate refuses those
@@ -242,20 +245,20 @@ func endsLimitReached(t *testing.T, s *stack) string {
 	return s.awaitRefused(t, sale, "limit_reached")
 }
 
-func endsAtProvider(t *testing.T, s *stack, outcome, want string) string {
+func endsAtProvider(t *testing.T, s *stack, outcome mockpay.Outcome, want string) string {
 	sale := s.sale(t, 10, longHold, 5)
 	o := s.hold(t, sale, items{"A": 1})
 	s.pay(t, o, outcome)
 	s.awaitStatus(t, o, want)
 	s.awaitStock(t, sale, "A", level{Available: 10})
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 func endsCanceledByBuyer(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
 	s.cancel(t, o)
 	s.awaitStatus(t, o, "canceled")
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 func endsExpired(t *testing.T, s *stack) string {
@@ -263,17 +266,17 @@ func endsExpired(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1})
 	s.awaitStatus(t, o, "expired")
 	s.awaitStock(t, sale, "A", level{Available: 10})
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 func endsCanceledByOrganiser(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	o := s.hold(t, sale, items{"A": 1})
-	a := s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/orders/"+o.ID+"/cancel")
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	_, err := s.boxOffice().CancelOrderOfSale(t.Context(), sale, o.Order)
+	require.NoError(t, err)
 	s.awaitStatus(t, o, "canceled")
 	s.awaitStock(t, sale, "A", level{Available: 10}) // the seats are on sale again
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // endsSaleCanceled is the plain case; TestCancelSale has the hard ones.
@@ -282,7 +285,7 @@ func endsSaleCanceled(t *testing.T, s *stack) string {
 	held, paid := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 2})
 	s.pay(t, paid, "succeeded")
 	s.awaitStatus(t, paid, "paid")
-	require.Equal(t, http.StatusAccepted, s.organiser(t, http.MethodPost, "/v1/sales/"+sale+"/cancel").status)
+	s.callOff(t, sale)
 	s.awaitFinished(t, sale)
 	s.awaitStatus(t, held, "canceled")
 	s.awaitStatus(t, paid, "refunded")
@@ -295,11 +298,9 @@ func endsRefundedByOrganiser(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1, "a": 1})
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid")
-	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/orders/"+o.ID+"/refund", s.admin(), nil)
-	require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
-	s.awaitStatus(t, o, "refunded")
+	s.refund(t, o)
 	s.awaitStock(t, sale, "A", level{Available: 10})
-	return "refund/" + o.ID
+	return "refund/" + o.Order
 }
 
 // awaitRefused finds the checkout that a ledger refused, by its search

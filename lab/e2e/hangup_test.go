@@ -21,7 +21,7 @@ func testHangUps(t *testing.T, s *stack) {
 	address := strings.TrimPrefix(s.env["BOXOFFICE_URL"], "http://")
 	for i := range buyers {
 		key, buyer := newKey(), newBuyer()
-		body, err := json.Marshal(map[string]any{"items": []map[string]any{{"class": "A", "quantity": 1}}, "buyer": map[string]string{"email": buyer}})
+		body, err := json.Marshal(checkoutBody(items{"A": 1}, buyer))
 		require.NoError(t, err)
 		conn, err := net.Dial("tcp", address)
 		require.NoError(t, err)

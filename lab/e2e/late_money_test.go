@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/orders/orderstest"
+
+	server "boxoffice/mockpay"
 )
 
 // Endings of money that its checkout could not use. MockPay takes it for real,
@@ -17,7 +18,7 @@ import (
 
 // lateID is the workflow of a payment that came after the end; the first payment
 // of a session has the session's id.
-func lateID(o order) string { return "late/" + o.ID + "/" + o.Session }
+func lateID(o order) string { return "late/" + o.Order + "/" + o.PaymentSession }
 
 // expired lets an order expire.
 func (s *stack) expired(t *testing.T, sale string) order {
@@ -37,8 +38,8 @@ func (s *stack) sellOut(t *testing.T, sale string) {
 
 func (s *stack) cancel(t *testing.T, o order) {
 	t.Helper()
-	a := s.request(t, http.MethodPost, s.api("/v1/orders/"+o.ID+"/cancel"), bearer(o.Token), nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	_, err := s.boxOffice().CancelOrder(t.Context(), o.Order, o.Token)
+	require.NoError(t, err)
 }
 
 func endsLateRebooked(t *testing.T, s *stack) string {
@@ -56,7 +57,7 @@ func endsLateRefunded(t *testing.T, s *stack) string {
 	s.sellOut(t, sale)
 	s.capture(t, o, nil)
 	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	return lateID(o)
 }
 
@@ -79,7 +80,7 @@ func endsFailedThenPaidRefunded(t *testing.T, s *stack) string {
 	s.sellOut(t, sale)
 	s.capture(t, o, nil)
 	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	return lateID(o)
 }
 
@@ -90,7 +91,7 @@ func endsCanceledThenPaid(t *testing.T, s *stack) string {
 	s.cancel(t, o)
 	s.capture(t, o, nil)
 	s.awaitStatus(t, o, "refunded")
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	s.awaitStock(t, sale, "A", level{Available: 10})
 	return lateID(o)
 }
@@ -98,9 +99,9 @@ func endsCanceledThenPaid(t *testing.T, s *stack) string {
 // endsUnknownOrderRefunded: money for an order that was never placed here.
 func endsUnknownOrderRefunded(t *testing.T, s *stack) string {
 	id := strings.ReplaceAll(uuid.NewString(), "-", "")[:30] + "00"
-	o := order{ID: id, Session: "ps_" + id, Amount: 6500, Currency: "EUR"}
+	o := order{Order: id, PaymentSession: "ps_" + id, Amount: 6500, Currency: "EUR"}
 	s.capture(t, o, nil)
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	s.awaitAcknowledged(t, o)
 	return lateID(o)
 }
@@ -110,13 +111,13 @@ func endsWrongAmount(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
 	s.misbehave(t, o, "wrong_amount")
 	s.pay(t, o, "succeeded")
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	require.Equal(t, "held", s.state(t, o).Status)
-	s.capture(t, o, map[string]any{"nth": 2})
+	s.capture(t, o, func(c *server.CaptureRequest) { c.Nth = 2 })
 	s.awaitStatus(t, o, "paid")
 	s.awaitClosed(t, lateID(o))
 	require.Contains(t, s.metrics(t), "boxoffice_flagged_total{what=\"wrong_amount\"}")
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // endsWrongCurrency: the right payment never comes.
@@ -126,8 +127,8 @@ func endsWrongCurrency(t *testing.T, s *stack) string {
 	s.misbehave(t, o, "wrong_currency")
 	s.pay(t, o, "succeeded")
 	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
-	s.awaitReturned(t, o.Session)
-	s.awaitClosed(t, "checkout/"+o.ID)
+	s.awaitReturned(t, o.PaymentSession)
+	s.awaitClosed(t, "checkout/"+o.Order)
 	s.awaitStock(t, sale, "A", level{Available: 10})
 	return lateID(o)
 }
@@ -142,18 +143,18 @@ func endsUnrecordable(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1, "a": 1})
 	s.pay(t, o, "succeeded")
 	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	s.awaitStock(t, sale, "A", level{Available: 10})
 	s.awaitStock(t, sale, "a", level{Available: 10})
 	s.awaitClosed(t, lateID(o))
-	return "checkout/" + o.ID
+	return "checkout/" + o.Order
 }
 
 // endsRefundRetried: the provider takes no refunds for a while, and an operator
 // sees that one is owed: by the order, a metric, and the workflow that tries.
 func endsRefundRetried(t *testing.T, s *stack) string {
 	o := s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})
-	s.setMischief(t, o, map[string]any{"refuse_refunds_seconds": 3600})
+	s.setMischief(t, o, &server.Mischief{RefuseRefundsSeconds: 3600})
 	s.cancel(t, o)
 	s.capture(t, o, nil)
 	s.awaitStatus(t, o, "refunding")
@@ -169,8 +170,8 @@ func endsRefundRetried(t *testing.T, s *stack) string {
 		}
 		return false
 	})
-	s.setMischief(t, o, map[string]any{})
+	s.setMischief(t, o, &server.Mischief{})
 	s.awaitStatus(t, o, "refunded")
-	s.awaitReturned(t, o.Session)
+	s.awaitReturned(t, o.PaymentSession)
 	return lateID(o)
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"boxoffice/client"
 )
 
 // A buyer has one open checkout: whatever ends it, and nothing else, allows the
@@ -67,10 +69,10 @@ func testOneCheckoutPerBuyer(t *testing.T, s *stack) {
 func (s *stack) saleOfOneCheckout(t *testing.T) string {
 	t.Helper()
 	id := "e2e-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
-	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales", s.admin(), map[string]any{
-		"id": id, "name": "One checkout a buyer", "currency": "EUR", "one_checkout_per_buyer": true, "hold_seconds": longHold,
-		"classes": []map[string]any{{"class": "A", "price": 6500, "capacity": 100}, {"class": "a", "price": 3500, "capacity": 100}},
+	_, err := s.boxOffice().CreateSale(t.Context(), &client.CreateSaleBody{
+		ID: id, Name: "One checkout a buyer", Currency: "EUR", OneCheckoutPerBuyer: new(true), HoldSeconds: new(int64(longHold)),
+		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: 100}, {Class: "a", Price: 3500, Capacity: 100}},
 	})
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	require.NoError(t, err)
 	return id
 }

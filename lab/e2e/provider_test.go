@@ -6,70 +6,76 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"boxoffice/lab/mockpayclient"
+	server "boxoffice/mockpay"
+	"boxoffice/payments/mockpay"
 )
 
 // What the tests have MockPay do, and what it knows.
 
-func (s *stack) atProvider(t *testing.T, method, path string, body any) answer {
-	t.Helper()
-	return s.request(t, method, s.env["MOCKPAY_URL"]+path, nil, body)
+func (s *stack) mockpay() *mockpayclient.MockPay {
+	return mockpayclient.New(s.env["MOCKPAY_URL"], s.http)
 }
 
 // misbehave has MockPay play tricks on an order's session.
-func (s *stack) misbehave(t *testing.T, o order, tricks ...string) {
+func (s *stack) misbehave(t *testing.T, o order, tricks ...server.Trick) {
 	t.Helper()
-	rates := make(map[string]any, len(tricks))
+	rates := make(map[server.Trick]float64, len(tricks))
 	for _, trick := range tricks {
 		rates[trick] = 1
 	}
-	s.setMischief(t, o, map[string]any{"rates": rates})
+	s.setMischief(t, o, &server.Mischief{Rates: rates})
 }
 
-func (s *stack) setMischief(t *testing.T, o order, mischief map[string]any) {
+func (s *stack) setMischief(t *testing.T, o order, mischief *server.Mischief) {
 	t.Helper()
-	a := s.atProvider(t, http.MethodPost, "/v1/sessions/"+o.Session+"/mischief", mischief)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	require.NoError(t, s.mockpay().Misbehave(t.Context(), o.PaymentSession, mischief))
 }
 
 // mischief is what MockPay did so far, to all.
-func (s *stack) mischief(t *testing.T) (report struct {
-	Played          map[string]int64 `json:"played"`
-	WronglyAccepted int64            `json:"wrongly_accepted"`
-}) {
+func (s *stack) mischief(t *testing.T) server.MischiefReport {
 	t.Helper()
-	s.atProvider(t, http.MethodGet, "/v1/mischief", nil).into(t, &report)
+	report, err := s.mockpay().Mischief(t.Context())
+	require.NoError(t, err)
 	return report
 }
 
-// capture takes the order's money whatever was promised; change edits the request.
-func (s *stack) capture(t *testing.T, o order, change map[string]any) {
+// capture takes the order's money whatever was promised; change is nil, or edits the request.
+func (s *stack) capture(t *testing.T, o order, change func(*server.CaptureRequest)) {
 	t.Helper()
-	request := map[string]any{"amount": o.Amount, "currency": o.Currency}
-	for name, value := range change {
-		request[name] = value
+	request := server.CaptureRequest{AmountMinor: &o.Amount, Currency: o.Currency}
+	if change != nil {
+		change(&request)
 	}
-	a := s.atProvider(t, http.MethodPost, "/v1/sessions/"+o.Session+"/capture", request)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	require.NoError(t, s.mockpay().Capture(t.Context(), o.PaymentSession, request))
 }
 
 // awaitReturned waits until the provider gave a payment back.
 func (s *stack) awaitReturned(t *testing.T, payment string) {
 	t.Helper()
-	eventually(t, "payment "+payment+" is given back", func() bool {
-		var refunds struct{ Items []struct{ Payment string } }
-		s.atProvider(t, http.MethodGet, "/v1/refunds?limit=1000", nil).into(t, &refunds)
-		return slices.ContainsFunc(refunds.Items, func(r struct{ Payment string }) bool { return r.Payment == payment })
-	})
+	eventually(t, "payment "+payment+" is given back", func() bool { return slices.Contains(s.refundedPayments(t), payment) })
+}
+
+// refundedPayments is what the provider has given back.
+func (s *stack) refundedPayments(t *testing.T) []string {
+	t.Helper()
+	page, err := s.mockpay().Refunds(t.Context())
+	require.NoError(t, err)
+	payments := []string{}
+	for _, r := range page.Items {
+		payments = append(payments, r.Payment)
+	}
+	return sorted(payments...)
 }
 
 // awaitAcknowledged waits until a webhook of the order was answered 2xx.
 func (s *stack) awaitAcknowledged(t *testing.T, o order) {
 	t.Helper()
-	type delivery struct{ Event struct{ Session string } }
-	eventually(t, "a webhook of order "+o.ID+" is acknowledged", func() bool {
-		var deliveries struct{ Items []delivery }
-		s.atProvider(t, http.MethodGet, "/v1/deliveries?state=acknowledged&limit=1000", nil).into(t, &deliveries)
-		return slices.ContainsFunc(deliveries.Items, func(d delivery) bool { return d.Event.Session == o.Session })
+	eventually(t, "a webhook of order "+o.Order+" is acknowledged", func() bool {
+		page, err := s.mockpay().Acknowledged(t.Context())
+		require.NoError(t, err)
+		return slices.ContainsFunc(page.Items, func(d mockpay.Delivery) bool { return d.Event.Session == o.PaymentSession })
 	})
 }
 

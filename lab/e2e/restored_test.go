@@ -18,6 +18,8 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+
+	"boxoffice/client"
 )
 
 // The drill: the orders database is put back to an earlier moment, the scheduled
@@ -56,15 +58,15 @@ func TestRestoredDatabase(t *testing.T) {
 	s.capture(t, late, nil)
 	s.awaitStatus(t, late, "paid")
 	lost := []order{known, forgotten, refunded, refundedLater, late, toNobody}
-	ended := make(map[string]orderState)
+	ended := make(map[string]client.OrderView)
 	for _, o := range append(lost, before) {
-		ended[o.ID] = s.state(t, o)
+		ended[o.Order] = s.state(t, o)
 	}
 	given := s.refundedPayments(t) // from here on nothing more
-	require.Equal(t, sorted(refunded.Session, refundedLater.Session, toNobody.Session), given)
+	require.Equal(t, sorted(refunded.PaymentSession, refundedLater.PaymentSession, toNobody.PaymentSession), given)
 
 	s.putDatabaseBack(t)
-	for _, id := range []string{"checkout/" + forgotten.ID, "checkout/" + late.ID, lateID(late)} {
+	for _, id := range []string{"checkout/" + forgotten.Order, "checkout/" + late.Order, lateID(late)} {
 		s.forgetWorkflow(t, id) // as if Temporal's retention were over
 	}
 
@@ -76,11 +78,11 @@ func TestRestoredDatabase(t *testing.T) {
 		both.Wait()
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I7"}`, func(v float64) bool { return v == float64(len(lost)) })
 		for _, o := range lost {
-			require.Contains(t, verified, "broken     "+o.ID+"  record lost: ")
+			require.Contains(t, verified, "broken     "+o.Order+"  record lost: ")
 		}
-		require.NotContains(t, verified, before.ID)
+		require.NotContains(t, verified, before.Order)
 		require.Equal(t, len(lost), strings.Count(planned, "would restore    order "), planned)
-		require.Contains(t, planned, "order "+forgotten.ID+"  paid, payment "+forgotten.Session+"  left empty, nobody knows it any more: email")
+		require.Contains(t, planned, "order "+forgotten.Order+"  paid, payment "+forgotten.PaymentSession+"  left empty, nobody knows it any more: email")
 		require.Equal(t, given, s.refundedPayments(t), "the scheduled audit's repair")
 	})
 
@@ -94,12 +96,12 @@ func TestRestoredDatabase(t *testing.T) {
 		output := s.exits(t, 0, "restore-orders", "--apply")
 		require.Equal(t, len(lost), strings.Count(output, "restored         order "), output)
 		for _, o := range append(lost, before) {
-			require.Equal(t, ended[o.ID], s.state(t, o), "the same tickets, with the same codes, for the same token")
+			require.Equal(t, ended[o.Order], s.state(t, o), "the same tickets, with the same codes, for the same token")
 		}
 		require.Len(t, s.state(t, forgotten).Tickets, 3)
 		require.Len(t, s.state(t, late).Tickets, 1)
 		require.Equal(t, map[string]bool{
-			before.ID: true, known.ID: true, refunded.ID: true, refundedLater.ID: true, forgotten.ID: false, late.ID: false,
+			before.Order: true, known.Order: true, refunded.Order: true, refundedLater.Order: true, forgotten.Order: false, late.Order: false,
 		}, s.hasAddress(t, sale))
 	})
 
@@ -111,7 +113,7 @@ func TestRestoredDatabase(t *testing.T) {
 
 	t.Run("a restored order is refunded as any other", func(t *testing.T) {
 		s.refund(t, forgotten)
-		require.Equal(t, sorted(append(given, forgotten.Session)...), s.refundedPayments(t))
+		require.Equal(t, sorted(append(given, forgotten.PaymentSession)...), s.refundedPayments(t))
 		s.exits(t, 0, "verify", "--wait", "5s", sale)
 	})
 }
@@ -121,32 +123,16 @@ func sorted(texts ...string) []string { return slices.Sorted(slices.Values(texts
 // refund is the organiser's.
 func (s *stack) refund(t *testing.T, o order) {
 	t.Helper()
-	a := s.organiser(t, http.MethodPost, "/v1/orders/"+o.ID+"/refund")
-	require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
+	_, err := s.boxOffice().RefundOrder(t.Context(), o.Order)
+	require.NoError(t, err)
 	s.awaitStatus(t, o, "refunded")
-}
-
-// refundedPayments is what the provider has given back.
-func (s *stack) refundedPayments(t *testing.T) []string {
-	t.Helper()
-	var page struct {
-		Items []struct{ Payment string }
-	}
-	s.atProvider(t, http.MethodGet, "/v1/refunds?limit=1000", nil).into(t, &page)
-	payments := []string{}
-	for _, r := range page.Items {
-		payments = append(payments, r.Payment)
-	}
-	return sorted(payments...)
 }
 
 // hasAddress tells of a sale's orders whether the buyer's address is known.
 func (s *stack) hasAddress(t *testing.T, sale string) map[string]bool {
 	t.Helper()
-	var page struct {
-		Orders []struct{ Order, Email string }
-	}
-	s.organiser(t, http.MethodGet, "/v1/sales/"+sale+"/orders").into(t, &page)
+	page, err := s.boxOffice().ListOrders(t.Context(), sale, client.ListOrdersParams{})
+	require.NoError(t, err)
 	has := make(map[string]bool)
 	for _, o := range page.Orders {
 		has[o.Order] = strings.Contains(o.Email, "@")

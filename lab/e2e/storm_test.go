@@ -1,9 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/lab/bench/crowd"
+
+	"boxoffice/client"
+	"boxoffice/lab/mockpayclient"
+	"boxoffice/payments/mockpay"
 )
 
 const (
@@ -45,7 +48,7 @@ func TestStorm(t *testing.T) {
 	})
 	t.Run("a node dies while people wait in the room", func(t *testing.T) {
 		sale := s.rush(t, stormTickets, 0)
-		s.configure(t, sale, map[string]any{"paused": true, "rate_floor": 50, "rate_ceiling": 200})
+		s.configure(t, sale, client.ConfigureBody{Paused: new(true), RateFloor: new(50.0), RateCeiling: new(200.0)})
 		queue := &crowd.Queue{Live: 100, Full: s.openDoor(sale)}
 		s.storm(t, front, sale, 2, queue, func() {
 			victim := s.pid("boxoffice")
@@ -101,10 +104,7 @@ func (s *stack) storm(t *testing.T, front *front, sale string, seed uint64, queu
 // openDoor lets the queue move, once everybody has a place in it.
 func (s *stack) openDoor(sale string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		status, _, err := s.try(ctx, http.MethodPatch, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales/"+sale+"/queue", s.admin(), map[string]any{"paused": false})
-		if err == nil && status != http.StatusOK {
-			err = fmt.Errorf("the door stays shut: %d", status)
-		}
+		_, err := s.overOwnConnections(s.env["BOXOFFICE_URL"]).ConfigureQueue(ctx, sale, &client.ConfigureBody{Paused: new(false)})
 		return err
 	}
 }
@@ -113,64 +113,37 @@ func (s *stack) openDoor(sale string) func(context.Context) error {
 // paid: the provider's webhook makes it so, however often it has to be repeated.
 func (s *stack) payer(front *front) func(context.Context, crowd.Held) error {
 	return func(ctx context.Context, held crowd.Held) error {
-		var o order
-		state := struct {
-			order
-			Tickets []json.RawMessage
-		}{}
-		status, body, err := s.try(ctx, http.MethodGet, front.url()+"/v1/orders/"+held.Order, bearer(held.Token), nil)
-		switch {
-		case err != nil:
+		node, provider := s.overOwnConnections(front.url()), mockpayclient.New(s.env["MOCKPAY_URL"], oneRequestEach)
+		o, err := node.GetOrder(ctx, held.Order, held.Token)
+		var refused *client.Refusal
+		switch isRefused := errors.As(err, &refused); {
+		case err != nil && (!isRefused || refused.HTTPStatus == http.StatusServiceUnavailable):
 			return &crowd.PayLater{Err: err}
-		case status == http.StatusServiceUnavailable:
-			return &crowd.PayLater{Err: fmt.Errorf("%d %s", status, body)}
-		case status != http.StatusOK:
-			return fmt.Errorf("order: %d %s", status, body)
-		}
-		if err := json.Unmarshal(body, &state); err != nil {
-			return err
-		}
-		o = state.order
-		switch {
-		case o.Status == "paid" && len(state.Tickets) == 1:
+		case err != nil:
+			return fmt.Errorf("order: %w", err)
+		case o.Status == "paid" && len(o.Tickets) == 1:
 			return nil
 		case o.Status != "held":
-			return fmt.Errorf("order: %s", body)
+			return fmt.Errorf("order: %+v", o)
 		}
-		if _, _, err := s.try(ctx, http.MethodGet, o.PayURL, nil, nil); err != nil {
+		if err := provider.Visit(ctx, o.PaymentURL); err != nil {
 			return err
 		}
-		status, body, err = s.try(ctx, http.MethodPost, s.env["MOCKPAY_URL"]+"/v1/sessions/"+o.Session+"/pay", nil, map[string]any{"outcome": "succeeded"})
-		if err != nil || status != http.StatusOK {
-			return fmt.Errorf("pay: %d %s: %w", status, body, err)
+		if _, err := provider.Pay(ctx, o.PaymentSession, "", mockpay.OutcomeSucceeded); err != nil {
+			return fmt.Errorf("pay: %w", err)
 		}
 		return &crowd.PayLater{Err: fmt.Errorf("order %s waits for its webhook", held.Order)}
 	}
 }
 
-// try is a request that may fail, over a connection of its own: a node may die
-// meanwhile.
-func (s *stack) try(ctx context.Context, method, url string, header map[string]string, body any) (status int, content []byte, err error) {
-	payload, err := json.Marshal(body)
-	if err != nil {
-		return 0, nil, err
-	}
-	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(payload))
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Close = true
-	request.Header.Set("Content-Type", "application/json")
-	for name, value := range header {
-		request.Header.Set(name, value)
-	}
-	response, err := s.http.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	content, err = io.ReadAll(response.Body)
-	return response.StatusCode, content, err
+// oneRequestEach makes a connection for every request: a node may die meanwhile.
+var oneRequestEach = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// overOwnConnections is a client of one node whose requests each have a connection of their own.
+func (s *stack) overOwnConnections(url string) *client.Client {
+	c := s.at(url)
+	c.HTTP = oneRequestEach
+	return c
 }
 
 // A front is the simplest load balancer there is: a connection goes to the next

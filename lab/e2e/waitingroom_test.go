@@ -1,13 +1,11 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
+
+	"boxoffice/client"
 )
 
 // A sale with a waiting room, from before the opening to the last ticket; where a
@@ -45,38 +45,33 @@ func TestWaitingRoom(t *testing.T) {
 
 // place is what the API says of one.
 type place struct {
-	Token    string `json:"token"`
-	Sale     string `json:"sale"`
-	Status   string `json:"status"`
-	Position int    `json:"position"`
-	Ahead    int    `json:"ahead"`
-	Waiting  int    `json:"waiting"`
-	Draw     struct {
-		Commitment string `json:"commitment"`
-		Size       int    `json:"size"`
-		Seed       string `json:"seed"`
-	} `json:"draw"`
+	Token string `json:"token"`
+	client.PlaceView
 }
 
 // rush opens a sale with a waiting room.
 func (s *stack) rush(t *testing.T, capacity int, opensIn time.Duration) string {
 	t.Helper()
 	id := "rush-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
-	body := map[string]any{
-		"id": id, "name": "Rush", "currency": "EUR", "classes": []map[string]any{{"class": "A", "price": 6500, "capacity": capacity}},
-		"hold_seconds": longHold, "buyer_limit": 1, "waiting_room": true, "queue": map[string]any{"rate_floor": 20, "rate_ceiling": 50},
+	body := &client.CreateSaleBody{
+		ID: id, Name: "Rush", Currency: "EUR", Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: int64(capacity)}},
+		HoldSeconds: new(int64(longHold)), BuyerLimit: new(int64(1)), WaitingRoom: new(true),
+		Queue: &client.CreateQueueBody{RateFloor: new(20.0), RateCeiling: new(50.0)},
 	}
 	if opensIn != 0 {
-		body["opens_at"] = time.Now().Add(opensIn).UTC().Format(time.RFC3339Nano)
+		body.OpensAt = new(time.Now().Add(opensIn).UTC())
 	}
-	a := s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales", s.admin(), body)
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	_, err := s.boxOffice().CreateSale(t.Context(), body)
+	require.NoError(t, err)
 	return id
 }
 
 func (s *stack) join(t *testing.T, n *node, sale string) place {
 	t.Helper()
-	a := s.request(t, http.MethodPost, n.url+"/v1/sales/"+sale+"/queue", nil, nil)
+	a := asked(t, func(ctx context.Context) error {
+		_, err := s.at(n.url).JoinQueue(ctx, sale, client.JoinQueueParams{}, nil)
+		return err
+	})
 	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
 	var p place
 	a.into(t, &p)
@@ -88,12 +83,9 @@ func (s *stack) join(t *testing.T, n *node, sale string) place {
 
 func (s *stack) place(t *testing.T, n *node, token string) place {
 	t.Helper()
-	a := s.request(t, http.MethodGet, n.url+"/v1/queue/"+token, nil, nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
-	var p place
-	a.into(t, &p)
-	p.Token = token
-	return p
+	p, err := s.at(n.url).GetPlace(t.Context(), token)
+	require.NoError(t, err)
+	return place{Token: token, PlaceView: p}
 }
 
 // places asks for all of them, each time at another node: they are all there.
@@ -116,19 +108,19 @@ func (s *stack) awaitPlaces(t *testing.T, nodes []*node, tokens []string, want s
 	return all
 }
 
-func (s *stack) configure(t *testing.T, sale string, body map[string]any) {
+func (s *stack) configure(t *testing.T, sale string, body client.ConfigureBody) {
 	t.Helper()
-	a := s.request(t, http.MethodPatch, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/sales/"+sale+"/queue", s.admin(), body)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	_, err := s.boxOffice().ConfigureQueue(t.Context(), sale, &body)
+	require.NoError(t, err)
 }
 
 func (s *stack) checkoutWith(t *testing.T, n *node, sale, token, email string) answer {
 	t.Helper()
-	header := map[string]string{"Idempotency-Key": newKey()}
-	if token != "" {
-		header["Queue-Token"] = token
-	}
-	return s.request(t, http.MethodPost, n.url+"/v1/sales/"+sale+"/checkouts", header, checkoutBody(items{"A": 1}, email))
+	return asked(t, func(ctx context.Context) error {
+		params := client.CreateCheckoutParams{IdempotencyKey: newKey(), QueueToken: token}
+		_, err := s.at(n.url).CreateCheckout(ctx, sale, params, checkoutBody(items{"A": 1}, email))
+		return err
+	})
 }
 
 // pays for an order that must be held.
@@ -172,7 +164,7 @@ func (s *stack) yesterdays(t *testing.T, token string) string {
 func testRoom(t *testing.T, s *stack, nodes []*node) {
 	const early, capacity = 12, 5
 	sale := s.rush(t, capacity, 5*time.Second)
-	s.configure(t, sale, map[string]any{"paused": true}) // so that the draw can be looked at
+	s.configure(t, sale, client.ConfigureBody{Paused: new(true)}) // so that the draw can be looked at
 	first, last := nodes[0], nodes[len(nodes)-1]
 
 	var tokens []string
@@ -189,14 +181,14 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	// The draw: everybody who was there has one of the first places, and the seed is
 	// the one that was committed to.
 	places := s.awaitPlaces(t, nodes, tokens, "paused")
-	var positions []int
+	var positions []int64
 	for _, p := range places {
 		positions = append(positions, p.Position)
-		require.Equal(t, early, p.Draw.Size)
+		require.EqualValues(t, early, *p.Draw.Size)
 		require.Equal(t, commitment, p.Draw.Commitment)
 	}
 	slices.Sort(positions)
-	require.Equal(t, []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, positions)
+	require.Equal(t, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, positions)
 	seed, err := hex.DecodeString(places[0].Draw.Seed)
 	require.NoError(t, err)
 	sum := sha256.Sum256(append(seed, sale...))
@@ -220,11 +212,15 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	absent := tokens[3]
 	present := slices.DeleteFunc(slices.Clone(tokens), func(token string) bool { return token == absent })
 	events := s.watchPlace(t, first, present[0])
-	s.configure(t, sale, map[string]any{"paused": false})
+	s.configure(t, sale, client.ConfigureBody{Paused: new(false)})
 	s.awaitPlaces(t, nodes, present, "admitted")
 	s.awaitPlaces(t, nodes, []string{absent}, "admitted")
 	require.Contains(t, events(), "admitted")
 
+	lookUp := func(token string) (code string) {
+		_, err := s.boxOffice().GetPlace(t.Context(), token)
+		return client.CodeOf(err)
+	}
 	refusedTokens := map[string]string{
 		"none": "", "forged": forge(tokens[0]), "not one of ours": "abc",
 		"another sale's": s.join(t, first, s.rush(t, 1, time.Hour)).Token,
@@ -235,17 +231,17 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 		require.Equal(t, "queue_required", a.code(t), name)
 	}
 	for _, name := range []string{"forged", "not one of ours"} {
-		require.Equal(t, http.StatusNotFound, s.request(t, http.MethodGet, s.api("/v1/queue/"+refusedTokens[name]), nil, nil).status, name)
+		require.Equal(t, "not_found", lookUp(refusedTokens[name]), name)
 	}
 
 	// A day after the opening, or the join, a token is no longer good.
 	old := s.rush(t, 1, -25*time.Hour)
 	expired := s.yesterdays(t, s.join(t, first, old).Token)
-	require.Equal(t, http.StatusNotFound, s.request(t, http.MethodGet, s.api("/v1/queue/"+expired), nil, nil).status)
+	require.Equal(t, "not_found", lookUp(expired))
 	a := s.checkoutWith(t, first, old, expired, newBuyer())
 	require.Equal(t, http.StatusForbidden, a.status, "%s", a.body)
 	require.Equal(t, "queue_required", a.code(t))
-	require.NotEqual(t, http.StatusNotFound, s.request(t, http.MethodGet, s.api("/v1/queue/"+s.yesterdays(t, tokens[0])), nil, nil).status,
+	require.NotEqual(t, "not_found", lookUp(s.yesterdays(t, tokens[0])),
 		"yesterday's join for an opening of today")
 
 	// A token is one order: replayed it is the same one, shared it is refused.
@@ -263,8 +259,8 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	require.Equal(t, "sold_out", s.checkoutWith(t, first, sale, tokens[1], newBuyer()).code(t))
 	s.awaitStock(t, sale, "A", level{Sold: capacity})
 	eventually(t, "nobody can join what is sold out", func() bool {
-		a := s.request(t, http.MethodPost, s.api("/v1/sales/"+sale+"/queue"), nil, nil)
-		return a.status == http.StatusConflict && a.code(t) == "sold_out"
+		_, err := s.boxOffice().JoinQueue(t.Context(), sale, client.JoinQueueParams{}, nil)
+		return client.CodeOf(err) == "sold_out"
 	})
 }
 
@@ -274,22 +270,19 @@ func (s *stack) watchPlace(t *testing.T, n *node, token string) func() string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/v1/queue/"+token+"/events", nil)
-	require.NoError(t, err)
-	response, err := (&http.Client{}).Do(request) // s.http has a timeout
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, response.StatusCode)
 	last := make(chan string, 1)
 	go func() {
-		defer response.Body.Close()
-		var p place
-		lines := bufio.NewScanner(response.Body)
-		for p.Status != "admitted" && lines.Scan() {
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				_ = json.Unmarshal([]byte(data), &p)
+		status := ""
+		for p, err := range s.at(n.url).WatchPlace(ctx, token) {
+			if err != nil {
+				status = fmt.Sprint(status, ", then ", err)
+				break
+			}
+			if status = p.Status; status == "admitted" {
+				break
 			}
 		}
-		last <- fmt.Sprint(p.Status, lines.Err())
+		last <- status
 	}()
 	return func() string { return <-last }
 }
@@ -301,18 +294,17 @@ func testOpenRoom(t *testing.T, s *stack, nodes []*node) {
 	n := nodes[0]
 	early := s.join(t, n, sale)
 	s.awaitPlaces(t, []*node{n}, []string{early.Token}, "admitted")
-	s.configure(t, sale, map[string]any{"paused": true})
+	s.configure(t, sale, client.ConfigureBody{Paused: new(true)})
 	eventually(t, "the queue says that it is paused", func() bool {
-		a := s.request(t, http.MethodGet, n.url+"/v1/sales/"+sale+"/queue", nil, nil)
-		var state struct{ Paused bool }
-		a.into(t, &state)
+		state, err := s.at(n.url).GetQueue(t.Context(), sale)
+		require.NoError(t, err)
 		return state.Paused
 	})
 	late := s.join(t, n, sale)
 	s.awaitPlaces(t, []*node{n}, []string{late.Token}, "paused")
 	s.pays(t, s.checkoutWith(t, n, sale, early.Token, newBuyer()))
 	require.Equal(t, "queue_required", s.checkoutWith(t, n, sale, late.Token, newBuyer()).code(t))
-	s.configure(t, sale, map[string]any{"paused": false})
+	s.configure(t, sale, client.ConfigureBody{Paused: new(false)})
 	s.awaitPlaces(t, []*node{n}, []string{late.Token}, "admitted")
 	s.pays(t, s.checkoutWith(t, n, sale, late.Token, newBuyer()))
 }
