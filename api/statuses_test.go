@@ -2,10 +2,9 @@ package api
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 )
@@ -35,7 +34,9 @@ func TestOpenAPIKnowsEveryStatus(t *testing.T) {
 			}
 		}
 	}
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &doc))
+	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
 	isShown := func(terms domain.StatusTerms) bool { return terms.Shown }
 	isSold := func(terms domain.StatusTerms) bool { return terms.Tickets != domain.TicketsNone }
 	for schema, want := range map[string][]domain.OrderStatus{
@@ -44,7 +45,9 @@ func TestOpenAPIKnowsEveryStatus(t *testing.T) {
 		"StatusView":     statusesWhere(func(terms domain.StatusTerms) bool { return terms.Shown || terms.Settled }),
 		"CheckoutView":   {domain.OrderHeld},
 	} {
-		require.Equal(t, want, doc.Components.Schemas[schema].Properties["status"].Enum, "api: the tag `enum` of %s.Status is not domain's table", schema)
+		if got := doc.Components.Schemas[schema].Properties["status"].Enum; !reflect.DeepEqual(got, want) {
+			t.Fatalf("api: the tag `enum` of %s.Status is not domain's table: %v, want %v", schema, got, want)
+		}
 	}
 	for _, path := range []string{"/v1/orders", "/v1/sales/{sale}/orders"} {
 		parameters := doc.Paths[path]["get"].Parameters
@@ -54,8 +57,12 @@ func TestOpenAPIKnowsEveryStatus(t *testing.T) {
 		}) bool {
 			return p.Name == "status"
 		})
-		require.GreaterOrEqual(t, i, 0, path)
-		require.Equal(t, statusesWhere(isSold), parameters[i].Schema.Enum, "api: the tag `enum` of the parameter status of GET %s is not domain's table", path)
+		if i < 0 {
+			t.Fatalf("%v: %v, want at least %v", path, i, 0)
+		}
+		if got, want := parameters[i].Schema.Enum, statusesWhere(isSold); !reflect.DeepEqual(got, want) {
+			t.Fatalf("api: the tag `enum` of the parameter status of GET %s is not domain's table: %v, want %v", path, got, want)
+		}
 	}
 }
 
@@ -77,11 +84,17 @@ func TestEveryStatusOfACheckoutIsShownOrAnsweredWithAProblem(t *testing.T) {
 			}
 			view, err := b.api.findOrder(t.Context(), id)
 			if code != "" {
-				require.Equal(t, code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != code {
+					t.Fatalf("%v: %v, want %v", err, got, code)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, status, view.Status)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if view.Status != status {
+				t.Fatalf("%v, want %v", view.Status, status)
+			}
 		})
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/client"
 )
 
@@ -36,17 +34,33 @@ func TestACheckoutAndItsRefusal(t *testing.T) {
 
 	held, err := c.CreateCheckout(t.Context(), "rock", client.CreateCheckoutParams{IdempotencyKey: "a-key-of-16-characters"},
 		&client.CheckoutBody{Items: []client.CheckoutItem{{Class: "A", Quantity: 1}}, Buyer: client.CheckoutBuyer{Email: "a@example.com"}})
-	require.NoError(t, err)
-	require.EqualValues(t, 6500, held.Amount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held.Amount != 6500 {
+		t.Fatalf("amount %v, want %v", held.Amount, 6500)
+	}
 
 	_, err = c.GetOrder(t.Context(), "a/b", held.Token)
 	var refused *client.Refusal
-	require.True(t, errors.As(err, &refused), "%v", err)
-	require.Equal(t, "unknown", client.CodeOf(err))
-	require.Equal(t, 3*time.Second, refused.RetryAfter)
-	require.False(t, refused.IsDefinite())
+	if !errors.As(err, &refused) {
+		t.Fatalf("%v is no refusal", err)
+	}
+	if got := client.CodeOf(err); got != "unknown" {
+		t.Fatalf("%v, want %v", got, "unknown")
+	}
+	if refused.RetryAfter != 3*time.Second {
+		t.Fatalf("repeat after %v, want %v", refused.RetryAfter, 3*time.Second)
+	}
+	if refused.IsDefinite() {
+		t.Fatal("what is not known is definite")
+	}
 
 	page, err := c.FindOrders(t.Context(), client.FindOrdersParams{Status: "paid", Limit: 2})
-	require.NoError(t, err)
-	require.Equal(t, "n", page.Next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page.Next != "n" {
+		t.Fatalf("%v, want %v", page.Next, "n")
+	}
 }

@@ -173,7 +173,7 @@ func TestAPlaceOutlivesItsInvitation(t *testing.T) {
 	until := time.Now().Add(3 * time.Second)
 	token := w.mustJoin(0, w.invitation("grace", until), "a key of grace's")
 	for !time.Now().After(until) {
-		time.Sleep(time.Until(until) + time.Millisecond) // by the clock, which is the condition
+		time.Sleep(time.Until(until) + time.Millisecond) //nolint:forbidigo // by the clock, which is the condition
 	}
 	if again := w.mustJoin(0, w.invitation("grace", until), "a key of grace's"); again != token {
 		t.Error("asked again after the end: another place")

@@ -1,10 +1,11 @@
 package ledger_test
 
 import (
+	"maps"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/ledger"
@@ -31,10 +32,14 @@ func TestSeatFate(t *testing.T) {
 		b.rebook(late, domain.RebookBooked)
 		refunded := begin("fay", 1, 0, domain.SeatsReturned)
 		b.sell(refunded, domain.BookedByHold)
-		require.NoError(t, b.book.Return(b.ctx, sold(refunded, domain.BookedByHold)))
+		if err := b.book.Return(b.ctx, sold(refunded, domain.BookedByHold)); err != nil {
+			t.Fatal(err)
+		}
 		unsold := begin("gil", 1, 0, domain.SeatsReturned)
 		b.sell(unsold, domain.BookedByRebook)
-		require.NoError(t, b.unsell(unsold, domain.BookedByRebook))
+		if err := b.unsell(unsold, domain.BookedByRebook); err != nil {
+			t.Fatal(err)
+		}
 		refused := begin("hal", 0, 4, domain.SeatsNeverHeld)
 		if got, err := b.book.Hold(b.ctx, refused); err != nil || got.Outcome == domain.HoldHeld {
 			t.Fatalf("hold = %q, %v, want a refusal", got.Outcome, err)
@@ -44,12 +49,20 @@ func TestSeatFate(t *testing.T) {
 		for id, fate := range want {
 			ids = append(ids, id)
 			got, err := b.book.SeatFate(b.ctx, id)
-			require.NoError(t, err)
-			require.Equal(t, fate, got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != fate {
+				t.Fatalf("%v, want %v", got, fate)
+			}
 		}
 		got, err := b.book.SeatFates(b.ctx, ids)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
 	})
 }
 
@@ -63,8 +76,12 @@ func TestSeatFateOfAnExpiredHold(t *testing.T) {
 			b.hold(o, domain.HoldHeld)
 			eventually(t, "the hold expires", func() bool {
 				fate, err := b.book.SeatFate(b.ctx, o.ID)
-				require.NoError(t, err)
-				require.Contains(t, []domain.SeatFate{domain.SeatsHeld, domain.SeatsReleased}, fate)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Contains([]domain.SeatFate{domain.SeatsHeld, domain.SeatsReleased}, fate) {
+					t.Fatalf("%v, want one of %v", fate, []domain.SeatFate{domain.SeatsHeld, domain.SeatsReleased})
+				}
 				return fate == domain.SeatsReleased
 			})
 			b.post(o, domain.PostGone)
@@ -84,12 +101,18 @@ func TestBooked(t *testing.T) {
 		b.void(late, domain.VoidVoided)
 		b.rebook(late, domain.RebookBooked)
 		b.sell(refunded, domain.BookedByHold)
-		require.NoError(t, b.book.Return(b.ctx, sold(refunded, domain.BookedByHold)))
+		if err := b.book.Return(b.ctx, sold(refunded, domain.BookedByHold)); err != nil {
+			t.Fatal(err)
+		}
 		unsold := b.order("dee", 1, 0)
 		b.sell(unsold, domain.BookedByHold)
 		_, err := b.book.TakePerk(b.ctx, unsold)
-		require.NoError(t, err)
-		require.NoError(t, b.unsell(unsold, domain.BookedByHold))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.unsell(unsold, domain.BookedByHold); err != nil {
+			t.Fatal(err)
+		}
 
 		for _, tt := range []struct {
 			name  string
@@ -106,15 +129,25 @@ func TestBooked(t *testing.T) {
 				Lines: []domain.BookedLine{{Ledger: a, Quantity: 1}}}},
 		} {
 			got, err := b.book.Booked(b.ctx, tt.order.ID)
-			require.NoError(t, err, tt.name)
-			require.False(t, got.SoldAt.IsZero(), tt.name)
+			if err != nil {
+				t.Fatalf("%v: %v", tt.name, err)
+			}
+			if got.SoldAt.IsZero() {
+				t.Fatalf("%v: not known when it was sold", tt.name)
+			}
 			tt.want.Buyer, tt.want.QuotaLedger, tt.want.SoldAt = tt.order.Buyer, b.sale.QuotaLedger, got.SoldAt
-			require.Equal(t, tt.want, got, tt.name)
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Fatalf("%v: %v, want %v", tt.name, got, tt.want)
+			}
 		}
 		held := b.order("eve", 1, 0)
 		b.hold(held, domain.HoldHeld)
 		got, err := b.book.Booked(b.ctx, held.ID)
-		require.NoError(t, err)
-		require.Equal(t, domain.BookedOrder{Fate: domain.SeatsHeld}, got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (domain.BookedOrder{Fate: domain.SeatsHeld}); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
 	})
 }

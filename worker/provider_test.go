@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -45,7 +44,9 @@ func (freeing) Void(context.Context, *domain.Order) (domain.VoidOutcome, error) 
 // A provider that hangs has at most its share of a worker's slots: a step that needs
 // the ledger alone is done although more calls than there are slots wait for the provider.
 func TestAHangingProviderLeavesSlotsToTheLedger(t *testing.T) {
-	require.Less(t, activities.ProviderCallsMax, activitiesMax)
+	if activities.ProviderCallsMax >= activitiesMax {
+		t.Fatalf("%v, want less than %v", activities.ProviderCallsMax, activitiesMax)
+	}
 	provider := hanging{released: make(chan struct{})}
 	tasks := make(chan *workflowservice.PollActivityTaskQueueResponse)
 	done := make(chan string, 2*activitiesMax)
@@ -81,17 +82,23 @@ func TestAHangingProviderLeavesSlotsToTheLedger(t *testing.T) {
 		Logger:            log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithUnaryInterceptor(server)}},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
 	w := New(c, &activities.Activities{Ledger: freeing{}, Provider: activities.BoundProvider(provider, domain.DefaultProvider)}, nil)
-	require.NoError(t, w.Start())
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(w.Stop)
 	t.Cleanup(func() { close(provider.released) }) // before the worker stops
 
 	hand := func(name, token string, argument any) {
 		t.Helper()
 		input, err := converter.GetDefaultDataConverter().ToPayloads(argument)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		now := timestamppb.Now()
 		task := &workflowservice.PollActivityTaskQueueResponse{
 			TaskToken: []byte(token), ActivityType: &commonpb.ActivityType{Name: name}, ActivityId: token, Input: input, Attempt: 1,
@@ -111,7 +118,9 @@ func TestAHangingProviderLeavesSlotsToTheLedger(t *testing.T) {
 	hand("Release", "ledger", domain.Order{ID: domain.OrderID{1}})
 	select {
 	case token := <-done:
-		require.Equal(t, "ledger", token)
+		if token != "ledger" {
+			t.Fatalf("%v, want %v", token, "ledger")
+		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the ledger's step is not done")
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 const run = `{"Action":"start","Package":"p/ledger"}
@@ -23,29 +21,46 @@ const run = `{"Action":"start","Package":"p/ledger"}
 
 func TestTheTableSaysWhatRanOnWhatAndWhatDidNot(t *testing.T) {
 	table := table{suites: map[string]*suite{}, reasons: map[string][]string{}}
-	require.NoError(t, table.read(strings.NewReader(run)))
+	if err := table.read(strings.NewReader(run)); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	require.NoError(t, table.write(&out))
-	require.Equal(t, `suite     passed  failed  skipped  ran on
+	if err := table.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `suite     passed  failed  skipped  ran on
 p/ledger  1       1       0        TigerBeetle 1.2.3
 p/pages   0       0       3        
 
 skipped, and why:
   no Chromium here: p/pages TestPage and 1 more
   the input is not one (no reason given): p/pages FuzzPage/seed#1
-`, out.String())
+`
+	if got := out.String(); got != want {
+		t.Fatalf("%s\nwant\n%s", got, want)
+	}
 }
 
 func TestARunOfWhichNothingWasSkippedSaysSo(t *testing.T) {
 	table := table{suites: map[string]*suite{}, reasons: map[string][]string{}}
-	require.NoError(t, table.read(strings.NewReader(`{"Action":"pass","Package":"p","Test":"T"}`)))
+	if err := table.read(strings.NewReader(`{"Action":"pass","Package":"p","Test":"T"}`)); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	require.NoError(t, table.write(&out))
-	require.Contains(t, out.String(), "nothing was skipped")
+	if err := table.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "nothing was skipped") {
+		t.Fatalf("%s\nhas no %q", out.String(), "nothing was skipped")
+	}
 }
 
 func TestWhatIsNotJSONIsNotTaken(t *testing.T) {
 	table := table{suites: map[string]*suite{}, reasons: map[string][]string{}}
-	require.NoError(t, table.read(strings.NewReader("FAIL\tp [build failed]\n")))
-	require.Error(t, table.read(strings.NewReader("{broken\n")))
+	if err := table.read(strings.NewReader("FAIL\tp [build failed]\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.read(strings.NewReader("{broken\n")); err == nil {
+		t.Fatal("a line that is broken is taken")
+	}
 }

@@ -28,7 +28,7 @@ func testHangUps(t *testing.T, s *stack) {
 		_, err = fmt.Fprintf(conn, "POST /v1/sales/%s/checkouts HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s",
 			sale, address, key, len(body), body)
 		require.NoError(t, err)
-		time.Sleep(time.Duration(i%5) * time.Millisecond) // where in the start the reset comes is what varies
+		time.Sleep(time.Duration(i%5) * time.Millisecond) //nolint:forbidigo // where in the start the reset comes is what varies
 		require.NoError(t, conn.(*net.TCPConn).SetLinger(0))
 		require.NoError(t, conn.Close())
 		require.Eventually(t, func() bool {

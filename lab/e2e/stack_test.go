@@ -280,6 +280,6 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		if time.Now().After(deadline) {
 			require.FailNow(t, "did not happen: "+what)
 		}
-		time.Sleep(waitInterval)
+		time.Sleep(waitInterval) //nolint:forbidigo // between two looks at a condition
 	}
 }

@@ -211,8 +211,8 @@ func killInALoop(t *testing.T, conn *pgx.Conn, schema string) (stop func() (kill
 				return
 			}
 			kills += n
-			if n > 0 { // let a request through now and then
-				time.Sleep(5 * time.Millisecond)
+			if n > 0 {
+				time.Sleep(5 * time.Millisecond) //nolint:forbidigo // lets a request through now and then; nothing is asserted by it
 			}
 		}
 	}()

@@ -142,7 +142,7 @@ func TestAnExpiredHoldIsNotPosted(t *testing.T) {
 		}
 		status <- results[0].Status
 	}()
-	time.Sleep(1100 * time.Millisecond) // the timeout itself
+	time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // the timeout itself, of a clock that is Postgres's
 	if _, err := blocker.Exec(t.Context(), `COMMIT`); err != nil {
 		t.Fatal(err)
 	}

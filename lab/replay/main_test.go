@@ -3,9 +3,9 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -15,33 +15,53 @@ import (
 func parse(t *testing.T, r io.Reader) *historypb.History {
 	t.Helper()
 	history, err := client.HistoryFromJSON(r, client.HistoryJSONOptions{})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return history
 }
 
 func TestAHistoryThatDoesNotReplayIsNamedAndKept(t *testing.T) {
 	file, err := os.Open("../../workflows/testdata/histories/paid.json")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer file.Close()
 	history := parse(t, file)
 	paid := &commonpb.WorkflowExecution{WorkflowId: "checkout/paid", RunId: "run-1"}
 	r := replayed{folder: t.TempDir()}
 
-	require.NoError(t, r.one(paid, history))
-	require.Empty(t, r.broken, "an intact one")
+	if err := r.one(paid, history); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.broken) != 0 {
+		t.Fatalf("an intact one: %v, want none", r.broken)
+	}
 
 	for _, event := range history.Events {
 		if event.EventType == enumspb.EVENT_TYPE_TIMER_STARTED {
 			event.GetTimerStartedEventAttributes().TimerId = "another"
 		}
 	}
-	require.NoError(t, r.one(paid, history))
-	require.Len(t, r.broken, 1)
-	require.ErrorContains(t, r.broken[0], "checkout/paid (run run-1) does not replay")
-	require.Equal(t, 2, r.histories)
+	if err := r.one(paid, history); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.broken) != 1 {
+		t.Fatalf("%v, want %d", r.broken, 1)
+	}
+	if err := r.broken[0]; err == nil || !strings.Contains(err.Error(), "checkout/paid (run run-1) does not replay") {
+		t.Fatalf("error %v, want one that says %q", err, "checkout/paid (run run-1) does not replay")
+	}
+	if r.histories != 2 {
+		t.Fatalf("%v, want %v", r.histories, 2)
+	}
 
 	kept, err := os.Open(r.folder + "/history-checkout-paid-run-1.json")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer kept.Close()
-	require.Len(t, parse(t, kept).Events, len(history.Events))
+	if len(parse(t, kept).Events) != len(history.Events) {
+		t.Fatalf("%v, want %d", parse(t, kept).Events, len(history.Events))
+	}
 }

@@ -77,7 +77,7 @@ func checkHistory(t *testing.T, client tb.Client) {
 // the test.
 type fastClock struct{ start time.Time }
 
-func (c fastClock) Now() time.Time { return c.start.Add(time.Since(c.start) * 1000) }
+func (c fastClock) Now() time.Time { return c.start.Add(time.Since(c.start) * 1000) } //nolint:forbidigo // a clock
 
 // walker is one of the callers.
 type walker struct {
