@@ -42,11 +42,12 @@ type simulation struct {
 type simulatedSale struct {
 	settings domain.QueueSettings
 	opens    time.Duration
-	people   int64         // 0: more than the engine can do
-	joins    int64         // a second, instead: they come only once it is open
-	think    time.Duration // at most so long from the page to the checkout
-	direct   bool          // it has no waiting room
-	bots     float64       // this share keeps its place and never checks out
+	people   int64                           // 0: more than the engine can do
+	joins    int64                           // a second, instead: they come only once it is open
+	think    time.Duration                   // at most so long from the page to the checkout
+	direct   bool                            // it has no waiting room
+	bots     float64                         // this share keeps its place and never checks out
+	known    func(now time.Duration) float64 // the door's rate, of one that knows the engine; nil: it has to find it
 
 	at    *arrivals // what the first node sees of those who come
 	q     domain.Queue
@@ -173,6 +174,10 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkoutsState) {
 	own := checkouts.own
 	sale.q.Now = now
+	if sale.known != nil {
+		rate := sale.known(now.Sub(start))
+		sale.q.Settings.RateFloor, sale.q.Settings.RateCeiling = rate, rate
+	}
 	if nth == 0 {
 		own.came = sale.at.lately(now.Sub(start))
 		own.let = sale.at.cohorts(now.Sub(start))

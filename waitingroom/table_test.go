@@ -85,6 +85,9 @@ func (c cell) run(seed uint64, fixed float64) (f figures) {
 		capacity: func(now time.Duration) float64 { return c.at(now, end) }, nodes: func(time.Duration) int { return c.nodes },
 		sales: []*simulatedSale{{think: c.think, bots: c.absent, settings: settings}},
 	}
+	if fixed > 0 {
+		s.sales[0].known = func(now time.Duration) float64 { return fixed * c.at(now, end) / (1 - c.absent) }
+	}
 	s.run()
 	f.within = s.reached(0.8*c.at(0, end), 0)
 	from := max(10*time.Second, min(f.within, end/2))
