@@ -46,10 +46,8 @@ func Wrap(
 		reason = "it is switched off"
 	case cfg == nil || cfg.PluginName != postgresql.PluginNamePGX:
 		reason = "the default store is not SQL with the plugin " + postgresql.PluginNamePGX
-	case cfg.Connect != nil:
-		reason = "the connections come from a hook"
-	case cfg.ConnectAttributes["default_query_exec_mode"] == "simple_protocol":
-		reason = "the simple protocol has no pipelines"
+	default:
+		reason = cannotPipeline(cfg)
 	}
 	var opened *connections
 	if reason == "" {
@@ -67,6 +65,18 @@ func Wrap(
 	return &factory{
 		DataStoreFactory: base, connections: opened, fresh: newFreshRuns(),
 		outcomes: outcomes{handler: handler, counts: options.Stats},
+	}
+}
+
+// cannotPipeline says why connections of this configuration can have no pipelines, or nothing.
+func cannotPipeline(cfg *config.SQL) (reason string) {
+	switch {
+	case cfg.Connect != nil:
+		return "the connections come from a hook"
+	case cfg.ConnectAttributes["default_query_exec_mode"] == "simple_protocol":
+		return "the simple protocol has no pipelines"
+	default:
+		return ""
 	}
 }
 

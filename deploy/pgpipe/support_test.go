@@ -42,6 +42,11 @@ var serverURL = sync.OnceValues(func() (string, error) {
 // newDatabase gives the configuration of a database of the test's own, with Temporal's schema from Temporal's own tool.
 func newDatabase(t *testing.T) *config.SQL {
 	t.Helper()
+	return newDatabaseOf(t, "postgresql/v12/temporal")
+}
+
+func newDatabaseOf(t *testing.T, schema string) *config.SQL {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED: -short starts no Postgres")
 	}
@@ -52,7 +57,7 @@ func newDatabase(t *testing.T) *config.SQL {
 	t.Cleanup(func() { execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	t.Attr("ran-on", "Postgres")
 	cfg := configOf(t, server, name)
-	applySchema(t, cfg)
+	applySchema(t, cfg, schema)
 	return cfg
 }
 
@@ -75,13 +80,13 @@ func configOf(t *testing.T, server, database string) *config.SQL {
 	return cfg
 }
 
-func applySchema(t *testing.T, cfg *config.SQL) {
+func applySchema(t *testing.T, cfg *config.SQL, schema string) {
 	t.Helper()
 	conn, err := sqltool.NewConnection(cfg, quiet)
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, quiet).Run())
-	require.NoError(t, schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: "postgresql/v12/temporal"}, quiet).Run())
+	require.NoError(t, schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: schema}, quiet).Run())
 }
 
 func execute(t *testing.T, server, statement string) {

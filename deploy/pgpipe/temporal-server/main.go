@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/log/tag"
 	"go.temporal.io/server/temporal"
 
 	"boxoffice/deploy/pgpipe"
@@ -72,6 +73,11 @@ func newServer(file string, chosen services, options pgpipe.Options) (temporal.S
 		chosen = temporal.DefaultServices
 	}
 	logger := log.NewZapLogger(log.BuildZapLogger(cfg.Log))
+	if !options.Off {
+		if reason := pgpipe.GroupVisibility(&cfg.Persistence); reason != "" {
+			logger.Warn("visibility writes are not grouped", tag.String("reason", reason))
+		}
+	}
 	authorizer, err := authorization.GetAuthorizerFromConfig(&cfg.Global.Authorization)
 	if err != nil {
 		return nil, fmt.Errorf("authorizer: %w", err)
