@@ -1,6 +1,6 @@
 -- Search attributes that Temporal's schema stores, each in a generated column, become columns of a view, computed when
--- somebody searches. Of the other indexes those rows are left out that have nothing in them. What brings all of it back is
--- kept in to_stock, for stock.sql. Does nothing the second time.
+-- somebody searches. Of the indexes those stay that lists are read by: in order, what runs, and by workflow id. What brings all of it
+-- back is kept in to_stock, for stock.sql. Does nothing the second time.
 DO $$
 DECLARE
 	found record;
@@ -23,18 +23,13 @@ BEGIN
 	END LOOP;
 
 	FOR found IN
-		SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition, a.attname AS attribute,
-			a.attgenerated = 's' AS generated
-		FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+		SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 		WHERE i.indrelid = 'executions_visibility'::regclass AND NOT i.indisunique
-			AND (a.attgenerated = 's' OR i.indpred IS NULL AND NOT a.attnotnull)
+			AND c.relname NOT IN ('default_idx', 'by_status', 'by_workflow_id')
 		ORDER BY i.indexrelid
 	LOOP
 		EXECUTE format('DROP INDEX %s', found.name);
-		IF NOT found.generated THEN
-			INSERT INTO to_stock (statement) VALUES (format('DROP INDEX %s', found.name));
-			EXECUTE found.definition || format(' WHERE %I IS NOT NULL', found.attribute);
-		END IF;
 		INSERT INTO to_stock (statement) VALUES (found.definition);
 	END LOOP;
 
