@@ -83,6 +83,7 @@ func up(args []string) error {
 		"",
 		"for tests: the ICU `locale` that a new orders database orders text by, where the server knows ICU (default: by bytes)",
 	)
+	set.BoolVar(&o.CountStatements, "count-statements", false, "for tests and the bench: Postgres counts its statements, where it has pg_stat_statements")
 	set.BoolVar(&o.RestartAlways, "restart-always", false, "for fault tests: start again at once what dies, however often")
 	set.Parse(args)
 	o.DataDir, o.Ledger, o.Console = *data, tigerbeetle.Want(*ledger), console.New(os.Stdout)

@@ -30,6 +30,12 @@ func TestBoxOffice(t *testing.T) {
 			if *capture != "" {
 				return
 			}
+			t.Run("what a checkout costs Temporal", func(t *testing.T) {
+				if ledger != embeddedLedger {
+					t.Skip("the same on each ledger: counted on the embedded one")
+				}
+				testCosts(t, s)
+			})
 			t.Run("clocks", func(t *testing.T) { testClocks(t, s) })
 			t.Run("signal by hand", func(t *testing.T) { testSignalByHand(t, s) })
 			t.Run("bad input", func(t *testing.T) { testBadInput(t, s) })

@@ -119,8 +119,8 @@ func startStack(t *testing.T, dir, ledger string) *stack {
 	args := []string{"up", "--data", dir, "--free-ports", "--ledger", ledger, "--bin-dir", bin}
 	if ledger == embeddedLedger {
 		// A database such as people have, which orders text otherwise than Go does. The other
-		// stacks' are in the order of bytes.
-		args = append(args, "--orders-collation", orderstest.NaturalCollation)
+		// stacks' are in the order of bytes. And its statements are counted.
+		args = append(args, "--orders-collation", orderstest.NaturalCollation, "--count-statements")
 	}
 	s.process = exec.Command(filepath.Join(bin, "devstack"), args...)
 	s.process.Dir = repository

@@ -99,7 +99,7 @@ func inspect(ctx context.Context, bin string) (Server, error) {
 	if err != nil {
 		return Server{}, fmt.Errorf("%s: %w", bin, err)
 	}
-	if !hasExtensions(bin) {
+	if !hasExtension(bin, "btree_gin") {
 		return Server{}, fmt.Errorf("%s: without the contributed extensions (package postgresql-contrib)", bin)
 	}
 	return Server{Bin: bin, Version: version, Major: major}, nil
@@ -117,9 +117,12 @@ func parseVersion(text string) (version string, major int, err error) {
 	return match[0], major, err
 }
 
-// hasExtensions looks where distributions put the share folder, relative to the binaries. Where none of them exists the
+// CountsStatements is whether the server has what counts statements.
+func (s Server) CountsStatements() bool { return hasExtension(s.Bin, "pg_stat_statements") }
+
+// hasExtension looks where distributions put the share folder, relative to the binaries. Where none of them exists the
 // server gets the benefit of the doubt.
-func hasExtensions(bin string) bool {
+func hasExtension(bin, name string) bool {
 	root, major := filepath.Dir(bin), filepath.Base(filepath.Dir(bin))
 	shares := []string{
 		filepath.Join(root, "share"),
@@ -135,7 +138,7 @@ func hasExtensions(bin string) bool {
 			continue
 		}
 		known = true
-		if _, err := os.Stat(filepath.Join(folder, "btree_gin.control")); err == nil {
+		if _, err := os.Stat(filepath.Join(folder, name+".control")); err == nil {
 			return true
 		}
 	}

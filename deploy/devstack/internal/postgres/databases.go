@@ -48,7 +48,28 @@ func (m *Managed) EnsureDatabases(ctx context.Context, ordersCollation string) (
 			return false, fmt.Errorf("database %s: %w", d.Name, err)
 		}
 	}
+	if m.Counts {
+		if err := m.showCounts(ctx, all.Orders); err != nil {
+			return false, fmt.Errorf("pg_stat_statements: %w", err)
+		}
+	}
 	return natural, nil
+}
+
+// showCounts lets the role of a database read the counts of all.
+func (m *Managed) showCounts(ctx context.Context, d Database) error {
+	inside := m.Administration()
+	inside.Name = d.Name
+	conn, err := pgx.Connect(ctx, inside.URL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "GRANT pg_read_all_stats TO "+pgx.Identifier{d.User}.Sanitize())
+	return err
 }
 
 func ensureRole(ctx context.Context, conn *pgx.Conn, d Database) error {

@@ -27,6 +27,7 @@ type Managed struct {
 	Identity Identity
 	Port     int
 	Stock    bool   // without the settings that were chosen by measuring
+	Counts   bool   // it counts every statement, for whoever has the orders database
 	data     string // the server's own data folder
 	secrets  secrets
 }
@@ -140,6 +141,9 @@ func (m *Managed) Command() (path string, args []string) {
 	chosen := slices.Concat(settings, tuning)
 	if m.Stock {
 		chosen = settings
+	}
+	if m.Counts {
+		chosen = slices.Concat(chosen, counting)
 	}
 	for _, s := range chosen {
 		args = append(args, "-c", s.name+"="+s.value)

@@ -23,6 +23,12 @@ var settings = []setting{
 	{"idle_in_transaction_session_timeout", "60s"}, // a killed client's lock is not for ever
 }
 
+// counting is for tests and the bench: what every statement of every database was called.
+var counting = []setting{
+	{"shared_preload_libraries", "pg_stat_statements"},
+	{"pg_stat_statements.max", "10000"}, // none is forgotten
+}
+
 // tuning is for speed alone.
 var tuning = []setting{
 	{"shared_buffers", "256MB"},                // the whole working set of a local sale

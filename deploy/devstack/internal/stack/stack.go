@@ -37,6 +37,8 @@ type Options struct {
 	RestartAlways bool // for fault tests: what dies is started again at once, however often
 	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: the order of bytes.
 	OrdersCollation string
+	// CountStatements is for tests and the bench: Postgres counts them, where it has the extension.
+	CountStatements bool
 	StockServers    bool // for the bench: Temporal and Postgres without what was chosen by measuring
 	// StockPersistence: Temporal's transitions are not pipelined. The rows are the same either way.
 	StockPersistence bool

@@ -125,7 +125,11 @@ func (s *stack) prepareManaged(ctx context.Context) (*postgres.Managed, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &postgres.Managed{Server: server, Identity: id, Port: s.addr.postgres.Port, Stock: s.StockServers}
+	m := &postgres.Managed{Server: server, Identity: id, Port: s.addr.postgres.Port, Stock: s.StockServers, Counts: s.CountStatements}
+	if m.Counts && !server.CountsStatements() {
+		s.Console.Print("  ! postgres       statements are not counted: this server has no pg_stat_statements")
+		m.Counts = false
+	}
 	return m, m.Prepare(ctx, home, s.dir.File("postgres.json"), s.runAs)
 }
 

@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/lab/bench/probe"
+)
+
+// What a paid checkout may cost Temporal. The outer bounds are wide, because a slow machine polls more for each checkout; on two quiet
+// cores they are 7 and 3.4. Temporal's own store takes 47 turns and 7 commits for the three transitions alone.
+const (
+	transitionsOfPaid = 3
+	eventsOfPaid      = 13
+	turnsMax          = 12
+	commitsMax        = 6
+)
+
+// testCosts counts what Temporal asks of Postgres for a paid checkout.
+func testCosts(t *testing.T, s *stack) {
+	db, err := pgx.Connect(t.Context(), s.env["DATABASE_URL"])
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	var counted bool
+	require.NoError(t, db.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements')`).Scan(&counted))
+	if !counted {
+		t.Skip("SKIPPED: statements are not counted, this Postgres has no pg_stat_statements")
+	}
+
+	const buyers, warmUp, measured = 16, 60, 300
+	sale := s.sale(t, warmUp+measured+buyers, longHold, 1)
+	var paid atomic.Int64
+	var orders sync.Map
+	warm, enough := make(chan struct{}), make(chan struct{})
+	var crowd sync.WaitGroup
+	for range buyers {
+		crowd.Go(func() {
+			for !closed(enough) {
+				o := s.hold(t, sale, items{"A": 1})
+				eventually(t, o.ID+" is paid", func() bool { return s.webhookStatus(t, event("payment.succeeded", o, nil)) == "paid" })
+				orders.Store(o.ID, nil)
+				switch paid.Add(1) {
+				case warmUp:
+					close(warm)
+				case warmUp + measured:
+					close(enough)
+				}
+			}
+		})
+	}
+	<-warm // both readings are under load: Postgres tells of transactions up to a second late
+	began, before := paid.Load(), costsOf(t, db)
+	<-enough
+	after := costsOf(t, db)
+	each := after.since(before).of(float64(paid.Load() - began))
+	crowd.Wait()
+	t.Logf("a paid checkout: %.2f turns, %.2f commits; pipelines %.2f, loads of a state %.2f, of its history %.2f, of the current run %.2f, "+
+		"the official store's transactions %.2f, of lists %.2f",
+		each.turns(), each.commits(), each.pipelines, each.loads, each.histories, each.currents, each.transactions, each.lists)
+
+	assert.InDelta(t, transitionsOfPaid, each.pipelines, 0.3, "each transition is one pipeline")
+	assert.Less(t, each.loads, 0.3, "a state just created is remembered")
+	assert.Less(t, each.histories, 1.3)
+	assert.Less(t, each.currents, 2.0)
+	assert.Less(t, each.transactions, 0.8, "of several turns: only tasks that found no poller")
+	assert.Less(t, each.turns(), float64(turnsMax))
+	assert.Less(t, each.commits(), float64(commitsMax))
+
+	for order := range orders.Range {
+		w, err := probe.DescribeWorkflow(t.Context(), s.temporal, "checkout/"+order.(string))
+		require.NoError(t, err)
+		require.EqualValues(t, transitionsOfPaid, w.StateTransitions)
+		require.EqualValues(t, eventsOfPaid, w.HistoryEvents)
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// costs are calls of statements, but for lists, which are transactions.
+type costs struct {
+	pipelines, loads, histories, currents, transactions, lists float64
+	others                                                     float64 // each a turn
+}
+
+func (c costs) turns() float64 {
+	return c.pipelines + c.loads + c.histories + c.currents + c.lists + c.others // begin and commit are among the others
+}
+
+func (c costs) commits() float64 { return c.pipelines + c.transactions + c.lists }
+
+func (c costs) since(b costs) costs {
+	return costs{
+		c.pipelines - b.pipelines, c.loads - b.loads, c.histories - b.histories, c.currents - b.currents,
+		c.transactions - b.transactions, c.lists - b.lists, c.others - b.others,
+	}
+}
+
+func (c costs) of(n float64) costs {
+	return costs{c.pipelines / n, c.loads / n, c.histories / n, c.currents / n, c.transactions / n, c.lists / n, c.others / n}
+}
+
+// inPipelines are the beginnings of what a pipeline sends behind its first statement.
+var inPipelines = []string{
+	"WITH updated AS", "INSERT INTO history_", "INSERT INTO executions", "INSERT INTO current_executions", "INSERT INTO transfer_tasks",
+	"INSERT INTO timer_", "INSERT INTO visibility_tasks", "SELECT timer_id", "SELECT schedule_id", "SELECT initiated_id", "SELECT signal_id",
+	"SELECT chasm_path", "SELECT data, data_encoding FROM buffered_events",
+}
+
+func costsOf(t *testing.T, db *pgx.Conn) (c costs) {
+	t.Helper()
+	rows, err := db.Query(t.Context(), `SELECT query, calls::float8 FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE datname = 'temporal'`)
+	require.NoError(t, err)
+	var query string
+	var calls float64
+	_, err = pgx.ForEachRow(rows, []any{&query, &calls}, func() error {
+		begins := func(with string) bool { return strings.HasPrefix(query, with) }
+		for _, beginning := range inPipelines {
+			if begins(beginning) {
+				return nil
+			}
+		}
+		switch {
+		case strings.Contains(query, "FROM shards WHERE shard_id = $1 AND range_id = $2 FOR SHARE) AS owned"):
+			c.pipelines += calls
+		case begins("SELECT next_event_id"):
+			c.loads += calls
+		case begins("SELECT node_id"):
+			c.histories += calls
+		case begins("SELECT shard_id, namespace_id, workflow_id, run_id, create_request_id"):
+			c.currents += calls
+		case begins("commit"):
+			c.transactions += calls
+			c.others += calls
+		default:
+			c.others += calls
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	const lists = `SELECT xact_commit::float8 FROM pg_stat_database WHERE datname = 'temporal_visibility'`
+	require.NoError(t, db.QueryRow(t.Context(), lists).Scan(&c.lists))
+	return c
+}
