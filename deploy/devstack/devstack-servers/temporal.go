@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/log/tag"
 	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
@@ -53,7 +54,13 @@ func runTemporal(stop <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	server, err := newServer(serverConfig(store, visibility, addresses), addresses, dynamicConfig(stock), logger)
+	cfg := serverConfig(store, visibility, addresses)
+	if !stockPersistence() {
+		if reason := pgpipe.GroupVisibility(&cfg.Persistence); reason != "" {
+			logger.Warn("visibility writes are not grouped", tag.String("reason", reason))
+		}
+	}
+	server, err := newServer(cfg, addresses, dynamicConfig(stock), logger)
 	if err != nil {
 		return err
 	}
@@ -205,6 +212,11 @@ func dynamicConfig(stock bool) dynamicconfig.StaticClient {
 		// What a list shows may be 0.2 s old: reading each shard's queue 20 times a second, three tasks a checkout were read
 		// one by one, a transaction each.
 		"history.visibilityProcessorMaxPollRPS": 5,
+		// Likewise: the one task of a paid checkout is its end, and nobody waits for that. A retried or late step may begin 0.2 s
+		// later under load.
+		"history.transferProcessorMaxPollRPS": 5,
+		// Counts payloads that are kept elsewhere. Here are none, and looking for them took 6 % of Temporal's CPU.
+		"history.externalPayloadsEnabled": false,
 		// One worker process reads the queue: four partitions would only forward tasks to each other.
 		"matching.numTaskqueueReadPartitions":  1,
 		"matching.numTaskqueueWritePartitions": 1,
