@@ -123,7 +123,7 @@ type group struct {
 	waiting  []*visibilityWrite
 	flushing bool
 
-	open connectionsOnce
+	open lazyConnections
 }
 
 type visibilityWrite struct {
@@ -150,6 +150,10 @@ func (g *group) write(ctx context.Context, statement string, row *sqlplugin.Visi
 	case done := <-w.done:
 		return done
 	case <-ctx.Done():
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		// Nobody waits for it any more. No more wait than callers do.
+		g.waiting = slices.DeleteFunc(g.waiting, func(other *visibilityWrite) bool { return other == w })
 		return nil
 	}
 }
@@ -196,14 +200,14 @@ func (g *group) send(together []*visibilityWrite) {
 
 func (g *group) close() { g.open.close() }
 
-// connectionsOnce opens connections when they are first needed, and again after a failure.
-type connectionsOnce struct {
+// lazyConnections are opened when they are first needed, and again after a failure: most services never write.
+type lazyConnections struct {
 	mu     sync.Mutex
 	opened *connections
 	closed bool
 }
 
-func (o *connectionsOnce) get(connect func() (*connections, error)) (*connections, error) {
+func (o *lazyConnections) get(connect func() (*connections, error)) (*connections, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -219,7 +223,7 @@ func (o *connectionsOnce) get(connect func() (*connections, error)) (*connection
 	return o.opened, nil
 }
 
-func (o *connectionsOnce) close() {
+func (o *lazyConnections) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
