@@ -127,6 +127,7 @@ func costsOf(t *testing.T, db *pgx.Conn) (c costs) {
 	var query string
 	var calls float64
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls}, func() error {
+		query = strings.Join(strings.Fields(query), " ")
 		begins := func(with string) bool { return strings.HasPrefix(query, with) }
 		for _, beginning := range inPipelines {
 			if begins(beginning) {
