@@ -168,15 +168,18 @@ func TestAVisibilityWriteEndsWithItsContext(t *testing.T) {
 }
 
 func TestWhichVisibilityIsGrouped(t *testing.T) {
+	const pgx = postgresql.PluginNamePGX
+	hook := func(*config.SQL) (*sqlx.DB, error) { return nil, nil }
+	simple := map[string]string{"default_query_exec_mode": "simple_protocol"}
 	for name, c := range map[string]struct {
 		store  config.SQL
 		plugin string
 		reason string
 	}{
-		"pgx":                 {config.SQL{PluginName: postgresql.PluginNamePGX}, pgpipe.GroupedPlugin, ""},
+		"pgx":                 {config.SQL{PluginName: pgx}, pgpipe.GroupedPlugin, ""},
 		"another driver":      {config.SQL{PluginName: postgresql.PluginName}, postgresql.PluginName, "is not SQL with the plugin"},
-		"a hook":              {config.SQL{PluginName: postgresql.PluginNamePGX, Connect: func(*config.SQL) (*sqlx.DB, error) { return nil, nil }}, postgresql.PluginNamePGX, "a hook"},
-		"the simple protocol": {config.SQL{PluginName: postgresql.PluginNamePGX, ConnectAttributes: map[string]string{"default_query_exec_mode": "simple_protocol"}}, postgresql.PluginNamePGX, "simple protocol"},
+		"a hook":              {config.SQL{PluginName: pgx, Connect: hook}, pgx, "a hook"},
+		"the simple protocol": {config.SQL{PluginName: pgx, ConnectAttributes: simple}, pgx, "simple protocol"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config.Persistence{VisibilityStore: "lists", DataStores: map[string]config.DataStore{"lists": {SQL: &c.store}}}
