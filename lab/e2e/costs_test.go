@@ -44,8 +44,8 @@ func testCosts(t *testing.T, s *stack) {
 		crowd.Go(func() {
 			for !closed(enough) {
 				o := s.hold(t, sale, items{"A": 1})
-				eventually(t, o.ID+" is paid", func() bool { return s.webhookStatus(t, event("payment.succeeded", o, nil)) == "paid" })
-				orders.Store(o.ID, nil)
+				eventually(t, o.Order+" is paid", func() bool { return s.webhookStatus(t, event("payment.succeeded", o, nil)) == "paid" })
+				orders.Store(o.Order, nil)
 				switch paid.Add(1) {
 				case warmUp:
 					close(warm)
