@@ -54,10 +54,11 @@ func (s *Server) newDocument() *huma.OpenAPI {
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
-				"order":   {Type: "http", Scheme: "bearer", Description: "The order's token, from the answer to its checkout"},
-				"admin":   {Type: "http", Scheme: "bearer", Description: "The organiser's token, `BOXOFFICE_ADMIN_TOKEN`"},
-				"pay":     {Type: "apiKey", In: "query", Name: "key", Description: "The key in `payment_url`. It only allows to pay for that order"},
-				"webhook": {Type: "apiKey", In: "header", Name: "Webhook-Signature", Description: "Standard Webhooks signature of `Webhook-Id`, `Webhook-Timestamp` and the body"},
+				"order": {Type: "http", Scheme: "bearer", Description: "The order's token, from the answer to its checkout"},
+				"admin": {Type: "http", Scheme: "bearer", Description: "The organiser's token, `BOXOFFICE_ADMIN_TOKEN`"},
+				"pay":   {Type: "apiKey", In: "query", Name: "key", Description: "The key in `payment_url`. It only allows to pay for that order"},
+				"webhook": {Type: "apiKey", In: "header", Name: "Webhook-Signature",
+					Description: "Standard Webhooks signature of `Webhook-Id`, `Webhook-Timestamp` and the body"},
 			},
 		},
 	}

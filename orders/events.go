@@ -72,7 +72,8 @@ func (s *Store) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 }
 
 // eventColumns are those of the table e and of event_log, as scanEvent reads them.
-const eventColumns = `e.transaction_id::text, e.id, e.event, e.schema_version, coalesce(e.sale_id, ''), e.order_id, coalesce(e.payment, ''), e.created_at, event_log.origin`
+const eventColumns = `e.transaction_id::text, e.id, e.event, e.schema_version, coalesce(e.sale_id, ''), e.order_id, coalesce(e.payment, ''),
+	e.created_at, event_log.origin`
 
 func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err error) {
 	types := make([]string, 0, len(q.Types))

@@ -100,7 +100,11 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	for _, apart := range []struct {
 		store **Store
 		max   int
-	}{{&s.public, cmp.Or(o.PublicMax, PublicMaxDefault)}, {&s.queues, cmp.Or(o.QueuesMax, QueuesMaxDefault)}, {&s.readers, cmp.Or(o.ReadersMax, ReadersMaxDefault)}} {
+	}{
+		{&s.public, cmp.Or(o.PublicMax, PublicMaxDefault)},
+		{&s.queues, cmp.Or(o.QueuesMax, QueuesMaxDefault)},
+		{&s.readers, cmp.Or(o.ReadersMax, ReadersMaxDefault)},
+	} {
 		config = config.Copy()
 		config.MaxConns = int32(apart.max)
 		pool, err := pgxpool.NewWithConfig(ctx, config)

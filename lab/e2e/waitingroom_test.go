@@ -195,7 +195,7 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	require.Equal(t, commitment, hex.EncodeToString(sum[:]))
 
 	late := s.join(t, last, sale)
-	require.Equal(t, early+1, late.Position, "after the opening: first come, first served")
+	require.EqualValues(t, early+1, late.Position, "after the opening: first come, first served")
 	tokens = append(tokens, late.Token)
 
 	// A node dies. Nobody loses a place.
