@@ -2,8 +2,8 @@ package domain
 
 import "time"
 
-// CheckoutState is what a checkout knows of itself: the answer to the workflow's
-// query `state`, and its result once it has ended. Fields are only ever added.
+// CheckoutState is what a checkout knows about itself: the answer to the workflow query
+// `state`, and the workflow's result once it has ended. Fields are only ever added.
 type CheckoutState struct {
 	Order       OrderID     `json:"order"`
 	SaleID      string      `json:"sale"`
@@ -16,37 +16,38 @@ type CheckoutState struct {
 
 	Metadata Metadata `json:"metadata,omitempty"` // of the order
 
-	// Provider takes the money; empty: of before orders named it.
+	// Provider takes the money. Empty in states from before orders named their provider.
 	Provider string `json:"provider,omitempty"`
-	// Session is where the order is paid: known from its beginning, or since its buyer
-	// first wanted to pay (PayURL is then the page, Attempt counts). Empty: not yet.
+	// Session is where the order is paid. It is known from the start, or once the buyer
+	// first wants to pay; PayURL is then its page, and Attempt counts. Empty: not opened
+	// yet.
 	Session string `json:"session,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
 	PayURL  string `json:"pay_url,omitempty"`
 
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
-	// Untaken: the payment was reported and is to go back, and the provider does not
-	// know it. Should it ever, the money is to go back yet.
+	// Untaken: a payment was reported and should go back, but the provider does not know
+	// it. If the provider ever does, the money still has to go back.
 	Untaken bool `json:"untaken,omitempty"`
-	// PerkTaken says whether the order got the sale's perk; false too while it
+	// PerkTaken says whether the order got the sale's perk. It is also false while that
 	// is not known yet.
 	PerkTaken bool `json:"perk_taken,omitempty"`
 	// Ended is when the checkout reached its ending; zero before.
 	Ended time.Time `json:"ended,omitzero"`
 }
 
-// Booking says which transfers sold an order's seats; a refund returns those.
+// Booking says which transfers sold an order's seats. A refund returns those.
 type Booking string
 
-// The two ways in which seats are sold.
+// The two ways to sell seats.
 const (
-	BookedByHold   Booking = "hold"   // a hold that was posted
-	BookedByRebook Booking = "rebook" // seats taken after the hold was gone
+	BookedByHold   Booking = "hold"   // the hold was posted
+	BookedByRebook Booking = "rebook" // the seats were taken again after the hold was gone
 )
 
-// Check is for a booking from outside: the error says that this release does not know
-// it.
+// Check is for a booking that comes from outside. It returns an error for one that this
+// release does not know.
 func (b Booking) Check() error {
 	switch b {
 	case BookedByHold, BookedByRebook:
@@ -56,7 +57,7 @@ func (b Booking) Check() error {
 	}
 }
 
-// A Sold order is what the database is told of it, in one transaction.
+// A Sold is a sold order as it goes to the database, in one transaction.
 type Sold struct {
 	Order     Order     `json:"order"`
 	Capture   Capture   `json:"capture"`
@@ -81,7 +82,7 @@ type SoldOrder struct {
 	Lines       []Line
 	AmountMinor int64
 	Currency    string
-	Email       string // empty where it was restored and nobody knew it any more
+	Email       string // empty if the order was restored after its e-mail was lost
 	Buyer       BuyerID
 	QuotaLedger uint32
 	Capture     Capture
@@ -95,28 +96,28 @@ type SoldOrder struct {
 	RefundedAt  time.Time
 }
 
-// A Refund gives a captured payment back. Payment is its key: one payment is
-// refunded at most once.
+// A Refund gives a captured payment back. Payment is its key: one payment is refunded at
+// most once.
 type Refund struct {
 	Capture     Capture      `json:"capture"`
 	SaleID      string       `json:"sale,omitempty"` // empty for an unknown order
 	Reason      RefundReason `json:"reason"`
 	RequestedAt time.Time    `json:"requested_at"`
-	RefundedAt  time.Time    `json:"refunded_at,omitzero"` // zero while the provider was not told yet
+	RefundedAt  time.Time    `json:"refunded_at,omitzero"` // zero until the provider was told
 }
 
-// HoldAnswer is what a buyer is told of a new order.
+// HoldAnswer is the answer that a buyer gets for a new order.
 type HoldAnswer struct {
 	Hold Hold
-	// Replayed says that the same Idempotency-Key was answered before: this is
-	// that answer again.
+	// Replayed says that this Idempotency-Key was answered before: this is the same
+	// answer.
 	Replayed bool
 }
 
-// PayResult is what the payment provider is told of its event.
+// PayResult is the answer to the payment provider's event.
 type PayResult struct {
 	Status OrderStatus
-	// Settled says that the event has had its effect, now or before; else it is
+	// Settled says that the event has had its effect, now or before. Otherwise it is
 	// stored durably and will have it.
 	Settled bool
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/bojanz/currency"
 )
 
-// KnownCurrency reports whether ISO 4217 has the code today. A new sale needs
-// one. What is sold already keeps its code, see ValidCurrency.
+// KnownCurrency reports whether ISO 4217 has the code today. A new sale needs one that it
+// has; existing sales keep their code, see ValidCurrency.
 func KnownCurrency(code string) bool { return ValidCurrency(code) && currency.IsValid(code) }
 
-// CurrencyDecimals is how many digits a currency's minor unit has: 2 for EUR, 0
-// for JPY, 3 for KWD. This is the one place that pages, scripts, the provider's
-// page and labels take it from. A code that ISO 4217 does not have gets 2.
+// CurrencyDecimals is how many digits a currency's minor unit has: 2 for EUR, 0 for JPY,
+// 3 for KWD. Pages, scripts, the provider's page and labels all take it from here. A code
+// that ISO 4217 does not have gets 2.
 func CurrencyDecimals(code string) int {
 	if digits, known := currency.GetDigits(code); known {
 		return int(digits)
@@ -32,8 +32,8 @@ func CurrenciesByDecimals() map[string]int {
 	return decimals
 }
 
-// MinorDigits splits an amount in minor units at its decimal point: 6500 EUR is
-// "65" and "00", 500 JPY is "500" and "". A negative amount keeps its sign.
+// MinorDigits splits an amount in minor units at its decimal point: 6500 EUR is "65" and
+// "00", 500 JPY is "500" and "". A negative amount keeps its sign.
 func MinorDigits(minor int64, code string) (whole, fraction string) {
 	decimals := CurrencyDecimals(code)
 	sign, digits := "", strconv.FormatInt(minor, 10)

@@ -1,8 +1,6 @@
-// Package domain holds the words of the box office: a sale and what it sells,
-// an order, its identifiers, the states it passes through, a payment, and the
-// errors everybody speaks.
+// Package domain defines the words of the box office: sales, orders, payments, the states
+// that they pass through, their ids, and the errors that every package speaks.
 //
-// It is not a place for behaviour that needs anything outside the process: no
-// ledger, no database, no workflow, no HTTP. Everything else imports it; it
-// imports only the standard library and a UUID parser.
+// Nothing here needs anything outside the process: no ledger, no database, no workflow,
+// no HTTP. Every other package imports this one; this one imports none of them.
 package domain

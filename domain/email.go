@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Bounds of an address, in bytes of its normal form (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4).
+// Limits of an address, in bytes of its normal form (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4).
 const (
 	EmailMaxLen       = 254
 	emailLocalMaxLen  = 64
@@ -19,18 +19,19 @@ const (
 
 const emailField = "buyer.email"
 
-// NormalizeEmail checks an address and gives its normal form, so that one mailbox is
-// one buyer and no two mailboxes are the same one:
+// NormalizeEmail checks an address and returns its normal form, so that one mailbox is
+// one buyer and two mailboxes are never the same buyer:
 //
-//   - Space around it is not part of it.
-//   - The domain is what DNS is asked for: A-labels, lower case (UTS 46).
-//   - The local part is in NFC. Its letters are lower case where that is undone by
-//     upper case again: "İ" is not folded, it would become somebody else's "i".
-//   - What cannot be seen, or stands for other letters (full-width ones, ligatures), is
-//     refused: nobody types it, and by it one mailbox would be many buyers.
-//   - So is what no mail server can have: labels of 64 letters, an IP address.
+//   - Space around the address is dropped.
+//   - The domain becomes what DNS is asked for: A-labels in lower case (UTS 46).
+//   - The local part is in NFC. A letter becomes lower case only where upper case undoes
+//     that: "İ" stays, because folding it would give somebody else's "i".
+//   - Invisible characters, and characters that stand for others (full-width letters,
+//     ligatures), are refused. Nobody types them, and they would turn one mailbox into
+//     many buyers.
+//   - What no mail server can have is refused too: labels of 64 letters, an IP address.
 //
-// The normal form of an ASCII address is what it has always been. The error is an
+// The normal form of an ASCII address never changed between releases. The error is an
 // *Error with CodeInvalid that does not repeat the address.
 func NormalizeEmail(s string) (string, error) {
 	s = strings.TrimSpace(s)
@@ -70,8 +71,8 @@ func NormalizeEmail(s string) (string, error) {
 	return local + "@" + domain, nil
 }
 
-// emailDomains makes A-labels as browsers and mail programs do when they look a
-// domain up. Its lengths, letters and hyphens are isMailDomain's business.
+// emailDomains converts to A-labels as browsers and mail programs do for a DNS lookup.
+// isMailDomain checks lengths, letters and hyphens.
 var emailDomains = idna.New(
 	idna.MapForLookup(),
 	idna.BidiRule(),
@@ -81,13 +82,13 @@ var emailDomains = idna.New(
 	idna.Transitional(false),
 )
 
-// needsUTS46 is false for what it would leave as it is.
+// needsUTS46 is false for domains that UTS 46 leaves as they are.
 func needsUTS46(domain string) bool {
 	return !isASCII(domain) || strings.HasPrefix(domain, "xn--") || strings.Contains(domain, ".xn--")
 }
 
-// foldLocal is the normal form of a local part with letters beyond ASCII; empty
-// where one of them stands for others.
+// foldLocal returns the normal form of a local part with letters beyond ASCII. It returns
+// "" if one of them stands for another.
 func foldLocal(local string) string {
 	local = norm.NFC.String(local)
 	for _, r := range local {
@@ -95,14 +96,15 @@ func foldLocal(local string) string {
 			return ""
 		}
 	}
-	// NFC again: of a letter and its accent, perhaps only the lower case is one character.
+	// NFC again: a letter and its accent may combine only in lower case.
 	return norm.NFC.String(strings.Map(foldRune, local))
 }
 
-// These are written every day, and have a compatibility decomposition all the same.
+// People write these every day, although they have a compatibility decomposition.
 const thaiSaraAm, laoSaraAm = '\u0e33', '\u0eb3'
 
-// foldRune is the lower case of a letter, where nothing else has that lower case.
+// foldRune returns the lower case of a letter, unless another letter has the same lower
+// case.
 func foldRune(r rune) rune {
 	if lower := unicode.ToLower(r); unicode.ToUpper(lower) == r {
 		return lower
@@ -110,15 +112,16 @@ func foldRune(r rune) rune {
 	return r
 }
 
-// isUnseen reports what has no ink of its own, or no meaning: control and format
-// characters, all spaces, fillers, variation selectors, what Unicode has not assigned.
+// isUnseen reports whether a character shows nothing or means nothing: control and format
+// characters, all spaces, fillers, variation selectors, code points that Unicode has not
+// assigned.
 func isUnseen(r rune) bool {
 	const brailleBlank, objectReplacement = '\u2800', '\ufffc'
 	return r == ' ' || !unicode.IsPrint(r) || r == brailleBlank || r == objectReplacement || r == unicode.ReplacementChar ||
 		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
 }
 
-// isUnseenInDomain lets the joiners through that some scripts need: UTS 46 says where.
+// isUnseenInDomain allows the joiners that some scripts need. UTS 46 says where.
 func isUnseenInDomain(r rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return isUnseen(r) && r != nonJoiner && r != joiner
@@ -133,8 +136,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// isDotAtom: letters, digits and some signs, no full stop at an end or beside
-// another (RFC 5322, 3.2.3). Beyond ASCII, foldLocal has decided.
+// isDotAtom allows letters, digits and some signs, with no full stop at an end or beside
+// another (RFC 5322, 3.2.3). Beyond ASCII, foldLocal has already decided.
 func isDotAtom(local string) bool {
 	for i := range len(local) {
 		switch c := local[i]; {

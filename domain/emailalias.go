@@ -2,33 +2,33 @@ package domain
 
 import "strings"
 
-// An AliasRule says which addresses of one mailbox count as one buyer. A sale keeps the rule
-// that it was made with: by another one its buyers would have other quotas. So a rule never
-// changes. Where the table of providers grows, that is a new rule, for sales made from then
-// on.
+// An AliasRule says which addresses of one mailbox count as one buyer. A sale keeps the
+// rule that it was created with, because under another rule its buyers would have other
+// quotas. So a rule never changes: a longer table of providers is a new rule, for sales
+// created from then on.
 type AliasRule int
 
 const (
-	// AliasesApart: every address is a buyer of its own.
+	// AliasesApart: every address is its own buyer.
 	AliasesApart AliasRule = 0
-	// AliasesFolded: at the providers of aliasProviders, all addresses that reach one mailbox
-	// are one buyer.
+	// AliasesFolded: at the providers in aliasProviders, all addresses that reach one
+	// mailbox are one buyer.
 	AliasesFolded AliasRule = 1
 )
 
 // An aliasProvider says how a provider's addresses reach a mailbox.
 type aliasProvider struct {
-	mailbox string // the domain under which all are counted; empty: each is apart
+	mailbox string // the domain under which all addresses are counted; empty: each domain counts apart
 	ignored string // letters of the local part that make no difference
 	dashed  bool   // a full stop is a hyphen
 }
 
-// aliasProviders are those who say in their own help pages that an address with "+" behind
-// the name reaches the name. At any other domain "a+b" may be somebody else than "a", and who
-// has a domain of their own has as many addresses as they like without it.
+// aliasProviders are the providers whose own help pages say that "name+anything" reaches
+// the mailbox "name". At any other domain "a+b" may be another person than "a". Someone
+// with their own domain has as many addresses as they like, with or without a plus.
 //
-// Yahoo is not here: the name before the "-" of its disposable addresses is not the name of
-// the mailbox.
+// Yahoo is not here: the name before the "-" of its disposable addresses is not the
+// mailbox's name.
 var aliasProviders = func() map[string]aliasProvider {
 	of := make(map[string]aliasProvider)
 	add := func(p aliasProvider, domains ...string) {
@@ -76,9 +76,9 @@ var aliasProviders = func() map[string]aliasProvider {
 	return of
 }()
 
-// Fold is the address by which a buyer is counted. Of an address in its normal form
-// (NormalizeEmail) it makes one in its normal form, and nothing else of what it made. It is
-// for counting only: mail goes to the address as the buyer wrote it.
+// Fold returns the address by which a buyer is counted. It takes an address in its normal
+// form (NormalizeEmail) and returns one in its normal form; folding that again changes
+// nothing. Use it only to count: mail goes to the address that the buyer wrote.
 func (r AliasRule) Fold(address string) string {
 	if r == AliasesApart {
 		return address
@@ -89,7 +89,7 @@ func (r AliasRule) Fold(address string) string {
 		return address
 	}
 	local, domain := provider.fold(address[:at]), address[at+1:]
-	if local == "" { // nobody's, or not ours to judge
+	if local == "" { // no mailbox, or not ours to judge
 		return address
 	}
 	if provider.mailbox != "" {
@@ -100,7 +100,7 @@ func (r AliasRule) Fold(address string) string {
 
 func (p *aliasProvider) fold(local string) string {
 	local, _, _ = strings.Cut(local, "+")
-	local = strings.TrimRight(local, ".") // no name ends so
+	local = strings.TrimRight(local, ".") // no mailbox name ends in a dot
 	local = strings.Map(func(r rune) rune {
 		switch {
 		case strings.ContainsRune(p.ignored, r):

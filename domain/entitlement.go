@@ -6,33 +6,34 @@ import (
 	"time"
 )
 
-// An EntitlementKind is a way to show that one may have a place in a sale's queue.
+// An EntitlementKind is one way for a buyer to show that they may have a place in a
+// sale's queue.
 type EntitlementKind string
 
-// The kinds. Another one, such as a verified address, is a constant here, a field of
-// EntitlementRule, and a Verifier of package entitlement.
+// The kinds. To add one, such as a verified address, add a constant here, a field in
+// EntitlementRule and a Verifier in package entitlement.
 const (
 	PresaleCode EntitlementKind = "presale_code"
 	Invitation  EntitlementKind = "invitation"
 )
 
 const (
-	// EntitlementPlacesMax bounds the places that one entitlement is good for.
+	// EntitlementPlacesMax limits how many places one entitlement is good for.
 	EntitlementPlacesMax = 1000
-	// EntitlementsMax bounds the presale codes of a sale.
+	// EntitlementsMax limits the presale codes of a sale.
 	EntitlementsMax = 1_000_000
-	// EntitlementBatchLenMax bounds the name of a batch of codes, in bytes.
+	// EntitlementBatchLenMax limits the name of a batch of codes, in bytes.
 	EntitlementBatchLenMax = 64
 )
 
-// An EntitlementRule is what a sale asks for before a place in its queue counts: any one of
-// the kinds that it names. The zero value asks for nothing.
+// An EntitlementRule says what a buyer must show before a place in the sale's queue
+// counts: any one of the kinds that it names. The zero value asks for nothing.
 type EntitlementRule struct {
 	PresaleCodes  bool
-	InvitationKey ed25519.PublicKey // that the organiser signs with; nil: no invitations
+	InvitationKey ed25519.PublicKey // verifies what the organiser signed; nil: no invitations
 }
 
-// Kinds are those of which one will do; none: nothing is asked for.
+// Kinds lists the kinds, any one of which will do. Empty: nothing is needed.
 func (r *EntitlementRule) Kinds() (kinds []EntitlementKind) {
 	if r.PresaleCodes {
 		kinds = append(kinds, PresaleCode)
@@ -56,67 +57,67 @@ func (r *EntitlementRule) validate(waitingRoom bool) error {
 	return nil
 }
 
-// An EntitlementID tells one entitlement of a sale from all others of its kind, or one holder
-// of it from the others. It is a keyed hash: nobody reads a code or a name out of it.
+// An EntitlementID identifies one entitlement of a sale among those of its kind, or one
+// holder of it. It is a keyed hash: nobody can read a code or a name from it.
 type EntitlementID [16]byte
 
 // String is the text form, 32 lower-case hexadecimal digits.
 func (id EntitlementID) String() string { return hex.EncodeToString(id[:]) }
 
-// A ShownEntitlement is what a buyer shows.
+// A ShownEntitlement is what a buyer presents.
 type ShownEntitlement struct {
 	Kind  EntitlementKind
 	Value string
 }
 
-// An Entitlement is what a verified one is worth.
+// An Entitlement says what a verified one is good for.
 type Entitlement struct {
 	Kind      EntitlementKind
 	ID        EntitlementID
-	Places    int       // how many places it is good for; 0: as the organiser stored it, and it must be stored
-	ExpiresAt time.Time // no place is taken with it from then on; zero: never
+	Places    int       // how many places it gives; 0: as many as the organiser stored, and it must be stored
+	ExpiresAt time.Time // after this it gives no place; zero: never expires
 }
 
-// A QueuePlace is what names a place in a sale's queue.
+// A QueuePlace identifies a place in a sale's queue.
 type QueuePlace struct {
 	Index    int64 // the join index
-	Epoch    int   // the number of the database that gave it out, see Queue.EpochNumber
+	Epoch    int   // number of the database that gave out the place, see Queue.EpochNumber
 	JoinedAt time.Time
 }
 
-// An EntitlementClaim takes a place with an entitlement, for a holder.
+// An EntitlementClaim asks for a place with an entitlement, on behalf of a holder.
 type EntitlementClaim struct {
 	SaleID string
 	Entitlement
 	Holder EntitlementID
-	Place  QueuePlace // not looked at where one only asks
+	Place  QueuePlace // ignored when the claim only asks
 }
 
-// An EntitlementVerdict is what becomes of a claim.
+// An EntitlementVerdict is the answer to a claim.
 type EntitlementVerdict string
 
 // The verdicts.
 const (
-	EntitlementFree    EntitlementVerdict = "free"    // asked only: a place can be taken
+	EntitlementFree    EntitlementVerdict = "free"    // the claim only asked: a place can be taken
 	EntitlementGiven   EntitlementVerdict = "given"   // the claim's place is taken with it
-	EntitlementHeld    EntitlementVerdict = "held"    // the holder took a place before, and has that
-	EntitlementSpent   EntitlementVerdict = "spent"   // as many places as it is good for are taken
-	EntitlementRevoked EntitlementVerdict = "revoked" // by the organiser
-	EntitlementUnknown EntitlementVerdict = "unknown" // there is none such
+	EntitlementHeld    EntitlementVerdict = "held"    // the holder already has a place, and keeps that one
+	EntitlementSpent   EntitlementVerdict = "spent"   // all its places are taken
+	EntitlementRevoked EntitlementVerdict = "revoked" // the organiser revoked it
+	EntitlementUnknown EntitlementVerdict = "unknown" // there is no such entitlement
 )
 
-// An EntitlementAnswer is the verdict on a claim.
+// An EntitlementAnswer is the verdict on a claim, with its place.
 type EntitlementAnswer struct {
 	Verdict EntitlementVerdict
-	Place   QueuePlace // where it is given or held
+	Place   QueuePlace // set if the verdict is given or held
 }
 
-// An EntitlementBatch counts the entitlements that were made together.
+// An EntitlementBatch counts the entitlements that were created together.
 type EntitlementBatch struct {
 	Kind    EntitlementKind
-	Batch   string // empty: of those that were made by nobody, such as invitations
+	Batch   string // empty: entitlements that nobody created here, such as invitations
 	Made    int64
 	Revoked int64
-	Places  int64 // that they are good for, revoked ones included
+	Places  int64 // places that they give, revoked ones included
 	Taken   int64
 }

@@ -10,7 +10,7 @@ import (
 // label, and what a client may branch on.
 type Code string
 
-// The error vocabulary. Package api maps each to its HTTP status.
+// The error codes. Package api maps each to its HTTP status.
 const (
 	CodeInvalid            Code = "invalid"              // the request is malformed or breaks a rule
 	CodeTooLarge           Code = "too_large"            // the body exceeds its limit
@@ -20,28 +20,28 @@ const (
 	CodeSoldOut            Code = "sold_out"             // not enough tickets left
 	CodeNotOpen            Code = "not_open"             // the sale has not opened yet
 	CodeSaleCanceled       Code = "sale_canceled"        // the organiser canceled the sale
-	CodeLimitReached       Code = "limit_reached"        // the buyer's tickets of this sale, or their open checkouts
+	CodeLimitReached       Code = "limit_reached"        // the buyer's tickets of this sale, or their open checkouts, are at the limit
 	CodeRateLimited        Code = "rate_limited"         // too many requests
-	CodeQueueFull          Code = "queue_full"           // as many wait as a sale's waiting room takes at a time
-	CodeQueueRequired      Code = "queue_required"       // the waiting room's token is missing, or its turn has not come
-	CodeProofRequired      Code = "proof_required"       // a human check must be solved first, or its solution is refused
+	CodeQueueFull          Code = "queue_full"           // the sale's waiting room is full
+	CodeQueueRequired      Code = "queue_required"       // no waiting room token, or its turn has not come
+	CodeProofRequired      Code = "proof_required"       // the client must solve a human check first, or its solution is refused
 	CodeNotEntitled        Code = "entitlement_required" // a place needs a presale code or an invitation
-	CodeBadEntitlement     Code = "entitlement_refused"  // it is none of this sale's, forged, or revoked
-	CodeEntitlementExpired Code = "entitlement_expired"  // no place is given for it any more
-	CodeEntitlementSpent   Code = "entitlement_spent"    // somebody else has all the places that it was good for
+	CodeBadEntitlement     Code = "entitlement_refused"  // the entitlement is not one of this sale's, forged, or revoked
+	CodeEntitlementExpired Code = "entitlement_expired"  // the entitlement has expired and gives no more places
+	CodeEntitlementSpent   Code = "entitlement_spent"    // others have taken all the places that the entitlement gave
 	CodeNotFound           Code = "not_found"            // no such sale or order, or not yours
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
-	CodeExists             Code = "exists"               // a sale of that id exists and differs
+	CodeExists             Code = "exists"               // a different sale with that id exists
 	CodeUnauthorized       Code = "unauthorized"         // admin token missing or wrong
 	CodeForged             Code = "forged"               // webhook signature or timestamp refused
-	CodeUnknown            Code = "unknown"              // the outcome is not known: repeat with the same key
+	CodeUnknown            Code = "unknown"              // the outcome is not known: repeat the request with the same key
 	CodeOverloaded         Code = "overloaded"           // nothing was done: try later
-	CodeClocksDiffer       Code = "clocks_differ"        // nothing is sold while the clocks differ by more than is tolerated
+	CodeClocksDiffer       Code = "clocks_differ"        // nothing is sold while the clocks differ too much
 	CodeInternal           Code = "internal"             // our fault
 )
 
-// Codes is the whole vocabulary.
+// Codes lists all of them.
 var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
@@ -49,9 +49,8 @@ var Codes = []Code{
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 
-// Error is a definite failure: it is known what happened, and trying the same
-// again changes nothing unless RetryAfter says so. Detail is safe to show to
-// anybody; Err is for logs only.
+// Error is a definite failure: we know what happened, and trying again changes nothing
+// unless RetryAfter says so. Detail is safe to show to anybody; Err is for logs only.
 type Error struct {
 	Code       Code
 	Detail     string
@@ -76,22 +75,22 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Invalid is the *Error of a field that breaks a rule.
+// Invalid returns the *Error for a field that breaks a rule.
 func Invalid(field, rule string) *Error {
 	return &Error{Code: CodeInvalid, Field: field, Detail: fmt.Sprintf("%s %s", field, rule)}
 }
 
-// NotFound is the *Error of something that does not exist, or is not yours.
+// NotFound returns the *Error for something that does not exist or is not yours.
 func NotFound(what string) *Error {
 	return &Error{Code: CodeNotFound, Detail: "There is no such " + what + "."}
 }
 
-// UnknownError is the other kind of failure: the request was sent and nobody
-// knows whether it took effect. It is never a no. It is resolved by repeating
-// the operation with the same ids, which every operation here allows.
+// UnknownError is the other kind of failure: the request was sent, and nobody knows
+// whether it took effect. Never treat it as a no. Repeat the operation with the same ids;
+// every operation here allows that.
 type UnknownError struct {
 	Op  string // what was tried, such as "hold"
 	ID  string // for which order, sale or payment
@@ -103,18 +102,18 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("%s %s: outcome unknown: %v", e.Op, e.ID, e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// IsUnknown reports whether the outcome of what failed is not known.
+// IsUnknown reports whether the failed operation may have taken effect.
 func IsUnknown(err error) bool {
 	_, unknown := classify(err)
 	return unknown != nil
 }
 
-// CodeOf gives the code of an error: that of the *Error in its chain,
-// CodeUnknown for an UnknownError, else CodeInternal. Of several, the outermost
-// counts: what it wraps is only its cause.
+// CodeOf returns the code of the outermost Error or UnknownError in the chain, because
+// what it wraps is only its cause. An UnknownError has CodeUnknown; anything else has
+// CodeInternal.
 func CodeOf(err error) Code {
 	definite, unknown := classify(err)
 	switch {
@@ -127,17 +126,17 @@ func CodeOf(err error) Code {
 	}
 }
 
-// classify finds the outermost error of ours in a chain: one of the two, or none.
+// classify finds the outermost of our errors in a chain: one of the two, or neither.
 func classify(err error) (definite *Error, unknown *UnknownError) {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		switch e := e.(type) { //nolint:errorlint // the outermost is wanted: the loop unwraps
+		switch e := e.(type) { //nolint:errorlint // we want the outermost, and the loop unwraps
 		case *Error:
 			return e, nil
 		case *UnknownError:
 			return nil, e
 		}
 	}
-	if errors.As(err, &definite) { // in a tree of joined errors
+	if errors.As(err, &definite) { // a tree of joined errors
 		return definite, nil
 	}
 	errors.As(err, &unknown)

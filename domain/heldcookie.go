@@ -2,13 +2,14 @@ package domain
 
 import "strings"
 
-// HeldCookieName is the cookie in which a browser keeps the order of a sale that it holds.
+// HeldCookieName is the cookie in which a browser keeps the order that it holds in a
+// sale.
 func HeldCookieName(saleID string) string { return "boxoffice-held-" + saleID }
 
-// HeldCookieValue says which order it is, and proves it by the order's token.
+// HeldCookieValue names the order and proves it with the order's token.
 func HeldCookieValue(order OrderID, token string) string { return order.String() + "." + token }
 
-// ParseHeldCookie takes the value apart; whether the token is the order's, a Keyring knows.
+// ParseHeldCookie splits the value. Ask a Keyring whether the token belongs to the order.
 func ParseHeldCookie(value string) (order OrderID, token string, ok bool) {
 	id, token, ok := strings.Cut(value, ".")
 	if !ok || token == "" {

@@ -17,13 +17,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// OrderID identifies an order, its checkout workflow and its transfers: 48 bits
-// of milliseconds, 72 bits of HMAC, 8 zero bits that its transfers fill with
-// their slot. Ids therefore sort by time, which TigerBeetle's trees like
-// (docs.tigerbeetle.com, "Data modeling", id), and nobody can guess one.
+// OrderID identifies an order, its checkout workflow and its transfers. It has 48 bits of
+// milliseconds, 72 bits of HMAC, and 8 zero bits that its transfers fill with their slot.
+// So ids sort by time, which suits TigerBeetle's trees (docs.tigerbeetle.com, "Data
+// modeling", id), and nobody can guess one.
 //
-// The text form is 32 lower-case hexadecimal digits: the same digits that
-// TigerBeetle's tools print, with the slot in the last two.
+// The text form is 32 lower-case hexadecimal digits. TigerBeetle's tools print the same
+// digits, with the slot in the last two.
 type OrderID [16]byte
 
 // String is the text form.
@@ -42,8 +42,8 @@ func (id *OrderID) UnmarshalText(text []byte) error {
 	return err
 }
 
-// ParseOrderID reads the text form. An id that was not made by a Keyring (a
-// slot in its last byte, upper case) is refused.
+// ParseOrderID reads the text form. It refuses an id that no Keyring made: one with a
+// slot in its last byte, or in upper case.
 func ParseOrderID(s string) (OrderID, error) {
 	var id OrderID
 	if len(s) != 2*len(id) || strings.ToLower(s) != s {
@@ -58,8 +58,8 @@ func ParseOrderID(s string) (OrderID, error) {
 	return id, nil
 }
 
-// BuyerID is the pseudonym of a buyer within one sale, and the id of the
-// account that holds their quota. It cannot be turned back into an address.
+// BuyerID is a buyer's pseudonym within one sale, and the id of the account that holds
+// their quota. Nobody can turn it back into an address.
 type BuyerID [16]byte
 
 // String is the text form, 32 lower-case hexadecimal digits.
@@ -80,17 +80,16 @@ func (id *BuyerID) UnmarshalText(text []byte) error {
 // ServerKeyLen is the length of the secret that all ids and tokens derive from.
 const ServerKeyLen = 32
 
-// A Keyring derives ids and tokens from the server's one secret. All nodes of a
-// box office share that secret; changing it orphans every open order.
+// A Keyring derives ids and tokens from the server's one secret. All nodes of a box
+// office share that secret; changing it orphans every open order.
 type Keyring struct {
 	order, token, buyer, body, ticket []byte
 	queue, challenge, wayBack, pay    []byte
 	entitlement, holder               []byte
 }
 
-// NewKeyring derives a key for each purpose (HKDF-SHA256, RFC 5869), so that
-// one can never stand in for another. The error says when the key is not
-// ServerKeyLen bytes.
+// NewKeyring derives one key for each purpose (HKDF-SHA256, RFC 5869), so that none can
+// stand in for another. It fails if the key does not have ServerKeyLen bytes.
 func NewKeyring(serverKey []byte) (*Keyring, error) {
 	if len(serverKey) != ServerKeyLen {
 		return nil, fmt.Errorf("server key has %d bytes, want %d", len(serverKey), ServerKeyLen)
@@ -110,9 +109,9 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 	return k, nil
 }
 
-// OrderID derives the order that an Idempotency-Key stands for. The time comes
-// from the key when it is a UUIDv7 (RFC 9562), else from the sale's creation:
-// either way nothing needs to be stored for the key to find its order again.
+// OrderID derives the order that an Idempotency-Key stands for. The time comes from the
+// key if it is a UUIDv7 (RFC 9562), else from the sale's creation. So a repeated key
+// finds its order again without anything stored.
 func (k *Keyring) OrderID(sale *Sale, idempotencyKey string) OrderID {
 	var id OrderID
 	binary.BigEndian.PutUint64(id[:8], uint64(keyTime(sale, idempotencyKey).UnixMilli())<<16)
@@ -124,7 +123,7 @@ func keyTime(sale *Sale, idempotencyKey string) time.Time {
 	u, err := uuid.Parse(idempotencyKey)
 	canonical := err == nil && strings.EqualFold(u.String(), idempotencyKey)
 	if !canonical || u.Version() != 7 || u.Variant() != uuid.RFC4122 {
-		return sale.CreatedAt // other hexadecimal keys are no time, whatever uuid.Parse reads into them
+		return sale.CreatedAt // uuid.Parse would read a time into other hexadecimal keys too
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(u[:8]) >> 16))
 }
@@ -132,8 +131,8 @@ func keyTime(sale *Sale, idempotencyKey string) time.Time {
 // orderTokenLen is 128 bits: not guessable within the life of a sale.
 const orderTokenLen = 16
 
-// OrderToken is the bearer token of an order: whoever has it may see and cancel
-// the order. It is derived, never stored.
+// OrderToken is the bearer token of an order: anyone who has it may see and cancel the
+// order. It is derived, never stored.
 func (k *Keyring) OrderToken(id OrderID) string {
 	return base64.RawURLEncoding.EncodeToString(mac(k.token, string(id[:]))[:orderTokenLen])
 }
@@ -143,16 +142,16 @@ func (k *Keyring) ValidOrderToken(id OrderID, token string) bool {
 	return subtle.ConstantTimeCompare([]byte(k.OrderToken(id)), []byte(token)) == 1
 }
 
-// WayBackLifetime is for how long after the hold's deadline a buyer who comes back from
-// paying is led to the order by the link alone.
+// WayBackLifetime is how long after the hold's deadline the link alone leads a buyer back
+// to the order from the payment page.
 const WayBackLifetime = 24 * time.Hour
 
 // wayBackKeyLen is 8 bytes of time and 16 of HMAC.
 const wayBackKeyLen = 8 + orderTokenLen
 
-// WayBackKey is what the payment provider's link back to the shop carries, so that the
-// order is found in whatever browser the payment ends. It is worth the order's token
-// until then and nothing after: a provider keeps its links, and must not keep tickets.
+// WayBackKey goes into the provider's link back to the shop, so that the buyer finds the
+// order in whatever browser the payment ends. It is worth as much as the order's token
+// until it expires, then nothing: a provider keeps its links, and must not keep tickets.
 func (k *Keyring) WayBackKey(id OrderID, until time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(k.wayBackKey(id, binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))))
 }
@@ -161,8 +160,8 @@ func (k *Keyring) wayBackKey(id OrderID, until []byte) []byte {
 	return append(until, mac(k.wayBack, string(id[:]), string(until))[:orderTokenLen]...)
 }
 
-// ValidWayBackKey reports whether the key is this order's, and not too old. It compares
-// in constant time.
+// ValidWayBackKey reports whether the key belongs to this order and has not expired. It
+// compares in constant time.
 func (k *Keyring) ValidWayBackKey(id OrderID, key string, now time.Time) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(key)
 	if err != nil || len(raw) != wayBackKeyLen {
@@ -172,7 +171,8 @@ func (k *Keyring) ValidWayBackKey(id OrderID, key string, now time.Time) bool {
 	return subtle.ConstantTimeCompare(k.wayBackKey(id, until), raw) == 1 && uint64(now.Unix()) < binary.BigEndian.Uint64(until)
 }
 
-// PayKey lets whoever has it pay for the order, and nothing else: it stands in links.
+// PayKey lets anyone who has it pay for the order and do nothing else. It stands in
+// links.
 func (k *Keyring) PayKey(id OrderID) string {
 	return base64.RawURLEncoding.EncodeToString(mac(k.pay, string(id[:]))[:orderTokenLen])
 }
@@ -182,17 +182,18 @@ func (k *Keyring) ValidPayKey(id OrderID, key string) bool {
 	return subtle.ConstantTimeCompare([]byte(k.PayKey(id)), []byte(key)) == 1
 }
 
-// BuyerID derives the pseudonym of a buyer; email must be normalised, and folded by the sale's AliasRule.
+// BuyerID derives the buyer's pseudonym. The email must be normalised, and folded by the
+// sale's AliasRule.
 func (k *Keyring) BuyerID(saleID, email string) BuyerID {
 	var id BuyerID
 	copy(id[:], mac(k.buyer, saleID, email))
 	return id
 }
 
-// Fingerprint identifies what was ordered: the lines, the buyer and, where there is any, the
-// metadata.
+// Fingerprint identifies what was ordered: the lines, the buyer, and the metadata if
+// there is any.
 func (k *Keyring) Fingerprint(o *Order) string {
-	lines, _ := json.Marshal(o.Lines) // plain structs: cannot fail
+	lines, _ := json.Marshal(o.Lines) // plain structs cannot fail
 	parts := []string{o.SaleID, string(lines), o.Email}
 	if len(o.Metadata) > 0 {
 		parts = append(parts, o.Metadata.canonical())
@@ -200,41 +201,42 @@ func (k *Keyring) Fingerprint(o *Order) string {
 	return hex.EncodeToString(mac(k.body, parts...)[:16])
 }
 
-// TicketCode is what the QR code of the n-th ticket of an order says: not
-// guessable, the same on every attempt to record it.
+// TicketCode is what the QR code of an order's n-th ticket says. Nobody can guess it, and
+// every attempt to record it gets the same one.
 func (k *Keyring) TicketCode(id OrderID, n int) string {
 	sum := mac(k.ticket, string(id[:]), fmt.Sprint(n))
 	return strings.ToUpper(hex.EncodeToString(sum[:10]))
 }
 
-// QueueTag authenticates what a waiting room's token says: 32 bytes.
+// QueueTag authenticates the contents of a waiting room token: 32 bytes.
 func (k *Keyring) QueueTag(payload []byte) []byte {
 	h := k.QueueMAC()
 	h.Write(payload)
 	return h.Sum(nil)
 }
 
-// EntitlementID derives what is kept of an entitlement: of a presale code, of an invitee.
+// EntitlementID derives what we keep of an entitlement: of a presale code, or of an
+// invitee.
 func (k *Keyring) EntitlementID(saleID string, kind EntitlementKind, name string) (id EntitlementID) {
 	copy(id[:], mac(k.entitlement, saleID, string(kind), name))
 	return id
 }
 
-// EntitlementHolder derives whose a place is that was taken with an entitlement: of who joined
-// with this Idempotency-Key.
+// EntitlementHolder derives the holder of a place taken with an entitlement from the
+// Idempotency-Key of the join.
 func (k *Keyring) EntitlementHolder(saleID, idempotencyKey string) (id EntitlementID) {
 	copy(id[:], mac(k.holder, saleID, idempotencyKey))
 	return id
 }
 
-// QueueMAC makes the tags of QueueTag, for who makes many: Reset it between them.
+// QueueMAC makes the tags of QueueTag, for callers that make many: Reset it between them.
 func (k *Keyring) QueueMAC() hash.Hash { return hmac.New(sha256.New, k.queue) }
 
-// ChallengeMAC authenticates a challenge of the human check: 32 bytes. The parts
-// keep their bounds: ("a", "bc") is not ("ab", "c").
+// ChallengeMAC authenticates a challenge of the human check: 32 bytes. It keeps the parts
+// apart: ("a", "bc") is not ("ab", "c").
 func (k *Keyring) ChallengeMAC(parts ...string) []byte { return mac(k.challenge, parts...) }
 
-// mac authenticates its parts unambiguously: each is preceded by its length.
+// mac puts each part's length before it, so that no two lists of parts read the same.
 func mac(key []byte, parts ...string) []byte {
 	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
@@ -246,7 +248,7 @@ func mac(key []byte, parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// truncate keeps what a stranger sent short in messages.
+// truncate shortens what a stranger sent before it goes into a message.
 func truncate(s string) string {
 	const messageMaxLen = 64
 	if len(s) > messageMaxLen {

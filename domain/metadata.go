@@ -6,21 +6,21 @@ import (
 	"regexp"
 )
 
-// Bounds of an order's metadata. All of it travels with the order through Temporal.
+// Limits of an order's metadata. All of it travels with the order through Temporal.
 const (
 	MetadataKeysMax     = 16
 	MetadataBytesMax    = 2048 // keys and values together
-	metadataValueLenMax = 500  // as the message of Validate says
+	metadataValueLenMax = 500  // the message of Validate says the same
 )
 
-// Metadata is what whoever orders notes on the order for systems of their own: it comes
-// back with the order and its events, and means nothing here.
+// Metadata is what a client notes on the order for its own systems. It comes back with
+// the order and its events, and means nothing to us.
 type Metadata map[string]string
 
 var metadataKeyPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
-// Validate checks the bounds. The error is an *Error with CodeInvalid that repeats neither
-// keys nor values.
+// Validate checks the limits. The error is an *Error with CodeInvalid that repeats
+// neither keys nor values.
 func (m Metadata) Validate() error {
 	if len(m) > MetadataKeysMax {
 		return Invalid("metadata", fmt.Sprintf("must have at most %d keys", MetadataKeysMax))
@@ -41,8 +41,8 @@ func (m Metadata) Validate() error {
 	return nil
 }
 
-// Note puts metadata on a new order. It is part of what the Idempotency-Key stands for. The
-// error is that of Validate.
+// Note puts metadata on a new order. The Idempotency-Key stands for it too. The error is
+// that of Validate.
 func (o *Order) Note(keys *Keyring, m Metadata) error {
 	if len(m) == 0 {
 		return nil
@@ -55,7 +55,7 @@ func (o *Order) Note(keys *Keyring, m Metadata) error {
 	return nil
 }
 
-// canonical is the same text for the same metadata.
+// canonical returns the same text for the same metadata.
 func (m Metadata) canonical() string {
 	text, _ := json.Marshal(m) // keys are sorted; strings cannot fail
 	return string(text)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Needed is an error that names which options of a package were not given: those that are nil, or their type's zero.
+// Needed returns an error that names a package's missing options: those that are nil or
+// zero.
 func Needed(of string, options map[string]any) error {
 	var missing []string
 	for name, value := range options {

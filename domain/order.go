@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Item is what a buyer asks for: so many tickets of a class.
+// Item is what a buyer asks for: a number of tickets of a class.
 type Item struct {
 	Class    string `json:"class"`
 	Quantity int64  `json:"quantity"`
@@ -21,9 +21,9 @@ type Line struct {
 	UnitPriceMinor int64  `json:"unit_price_minor"`
 }
 
-// An Order is what one checkout is about. It is complete and never changes: the
-// workflow carries it, so that nothing but the ledger is needed to sell it and
-// a failed checkout never touches the database.
+// An Order is what one checkout is about. It is complete and never changes. The workflow
+// carries it, so selling it takes only the ledger, and a failed checkout never touches
+// the database.
 type Order struct {
 	ID       OrderID  `json:"id"`
 	SaleID   string   `json:"sale"`
@@ -36,8 +36,8 @@ type Order struct {
 	QuotaLedger uint32 `json:"quota_ledger"`
 	BuyerLimit  int64  `json:"buyer_limit"`
 
-	// CheckoutLedger counts the buyers' open checkouts; 0: the sale does not
-	// limit them (see Sale.OneCheckoutPerBuyer).
+	// CheckoutLedger counts the buyers' open checkouts. 0: the sale does not limit them
+	// (see Sale.OneCheckoutPerBuyer).
 	CheckoutLedger uint32 `json:"checkout_ledger,omitempty"`
 
 	AmountMinor int64         `json:"amount_minor"`
@@ -46,12 +46,12 @@ type Order struct {
 
 	Metadata Metadata `json:"metadata,omitempty"`
 
-	// Fingerprint identifies the request body, so that a repeated
-	// Idempotency-Key with another body is told apart (CodeKeyReused).
+	// Fingerprint identifies the request body, so that we notice an Idempotency-Key that
+	// comes again with another body (CodeKeyReused).
 	Fingerprint string `json:"fingerprint"`
 
-	// Provider takes the order's money, in Session where that is known from the
-	// beginning: see PaymentSession. Empty: from before orders named it.
+	// Provider takes the order's money, in Session if that is known from the start: see
+	// PaymentSession. Empty in orders from before they named their provider.
 	Provider string `json:"provider,omitempty"`
 	Session  string `json:"session,omitempty"`
 }
@@ -71,10 +71,9 @@ func (o *Order) Quantity() int64 {
 	return n
 }
 
-// NewOrder prices what a buyer asks for. The same sale, key, items and e-mail
-// make the same order on any node. The error is an *Error with CodeInvalid that
-// names the field, or CodeLimitReached when the items alone exceed the limit of
-// tickets per buyer.
+// NewOrder prices what a buyer asks for. The same sale, key, items and e-mail make the
+// same order on any node. The error is an *Error with CodeInvalid that names the field,
+// or one with CodeLimitReached if the items alone exceed the limit of tickets per buyer.
 func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
 	o, err := SketchOrder(sale, keys, idempotencyKey, items, email)
 	if err != nil {
@@ -84,8 +83,8 @@ func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, em
 	return o, nil
 }
 
-// SketchOrder is NewOrder without the fingerprint: what it takes to refuse an order,
-// which is what becomes of most.
+// SketchOrder is NewOrder without the fingerprint. It is enough to refuse an order, which
+// is what happens to most.
 func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
 	address, err := NormalizeEmail(email)
 	if err != nil {
@@ -123,8 +122,8 @@ func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 	return o, nil
 }
 
-// priceLines merges items of one class and sorts them, so that the same wish
-// written differently is the same order.
+// priceLines merges items of one class and sorts them, so that the same request written
+// differently is the same order.
 func priceLines(sale *Sale, items []Item) ([]Line, error) {
 	if len(items) == 0 {
 		return nil, Invalid("items", "must name at least one class")

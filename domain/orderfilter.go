@@ -5,22 +5,22 @@ import (
 	"unicode/utf8"
 )
 
-// OrdersPageMax is the most orders that one question is answered with.
+// OrdersPageMax is the most orders that one page has.
 const OrdersPageMax = 500
 
-// An OrderFilter says which paid orders are asked for. What is empty filters nothing.
+// An OrderFilter selects paid orders. Empty fields filter nothing.
 type OrderFilter struct {
 	SaleID     string
 	Email      string // in its normal form
-	TicketCode string // of any of its tickets
+	TicketCode string // of any of the order's tickets
 	Status     OrderStatus
 
-	// Orders come in the order of their ids, which is that of their time.
-	After OrderID // those behind it
+	// Orders are sorted by id, which is by time.
+	After OrderID // start after this one
 	Limit int     // 1…OrdersPageMax
 }
 
-// ticketCodeLenMax is what the database takes.
+// ticketCodeLenMax is the database's limit.
 const ticketCodeLenMax = 64
 
 // ParseTicketCode reads a code as people type it from a ticket.

@@ -5,16 +5,15 @@ import "time"
 // HoldOutcome is the ledger's verdict on a hold.
 type HoldOutcome string
 
-// The verdicts on a hold. All are definite and final: the same order asked
-// again gets the same one.
+// The verdicts on a hold. All are final: the same order always gets the same one.
 const (
 	HoldHeld         HoldOutcome = "held"
 	HoldSoldOut      HoldOutcome = "sold_out"
 	HoldLimitReached HoldOutcome = "limit_reached"
 )
 
-// Status is that of an order whose hold has this verdict. The error is for a verdict
-// that this release does not know: never a no.
+// Status is the status of an order whose hold got this verdict. It fails for a verdict
+// that this release does not know, and that is never a no.
 func (h HoldOutcome) Status() (OrderStatus, error) {
 	switch h {
 	case HoldHeld:
@@ -28,38 +27,37 @@ func (h HoldOutcome) Status() (OrderStatus, error) {
 	}
 }
 
-// How long a hold outlives the deadline of its checkout in the ledger. Giving up is
-// thereby ours and never a race, and the seats still come free when nothing of
-// ours is left to void them. It is longer than clocks may differ and than it takes
-// to end a checkout after an outage.
+// How long a hold outlives its checkout's deadline in the ledger. The checkout gives up
+// first, so it never races the ledger, and the seats still come free if nothing of ours
+// is left to void them. It is longer than clocks may differ, and longer than it takes to
+// end a checkout after an outage.
 const (
 	HoldGraceDefault = 2 * time.Minute
 	HoldGraceMin     = ClockSkewMax + 40*time.Second
 	HoldGraceMax     = time.Hour
 )
 
-// What is tolerated of the clocks of the ledger, Temporal, Postgres and the nodes:
-// how far two of them may differ before somebody is told, and before nothing is
-// sold any more.
+// How far the clocks of the ledger, Temporal, Postgres and the nodes may differ: first
+// before we warn, then before we stop selling.
 const (
 	ClockSkewWarn = 5 * time.Second
 	ClockSkewMax  = 20 * time.Second
 )
 
 // A Hold is the answer to an order: its seats are set aside until ExpiresAt, or
-// it is known that they are not.
+// definitely not.
 type Hold struct {
 	Outcome HoldOutcome `json:"outcome"`
-	// CheckoutOpen tells which limit was reached (HoldLimitReached): the buyer had
-	// another checkout open; else their tickets would have been too many.
+	// CheckoutOpen says which limit was reached (HoldLimitReached): the buyer had another
+	// checkout open, or else would have had too many tickets.
 	CheckoutOpen bool `json:"checkout_open,omitempty"`
-	// HeldAt is the ledger's own timestamp of the hold. It is held against no other
-	// clock: ExpiresAt, the moment at which the checkout gives up, is by Temporal's,
-	// see activities.HoldRequest.
+	// HeldAt is the ledger's own timestamp of the hold. Don't compare it with other
+	// clocks: ExpiresAt, when the checkout gives up, is by Temporal's, see
+	// activities.HoldRequest.
 	HeldAt    time.Time `json:"held_at,omitzero"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	// Grace is how much later the ledger itself frees the seats. Holds from before it
-	// was noted here have 30 s.
+	// Grace is how long after ExpiresAt the ledger frees the seats by itself. Holds from
+	// before this was recorded have 30 s.
 	Grace time.Duration `json:"grace,omitempty"`
 }
 
@@ -68,9 +66,9 @@ type PostOutcome string
 
 // The verdicts on a post.
 const (
-	PostPosted   PostOutcome = "posted"    // the seats are sold to this order, now or before
+	PostPosted   PostOutcome = "posted"    // the seats are sold to this order, now or by an earlier try
 	PostGone     PostOutcome = "hold_gone" // the hold was voided or had expired: the money is late
-	PostReturned PostOutcome = "returned"  // they were sold to this order, and went back: never sold again
+	PostReturned PostOutcome = "returned"  // they were sold to this order and went back: never sold to it again
 )
 
 // VoidOutcome is the ledger's verdict on giving a hold back.
@@ -78,22 +76,22 @@ type VoidOutcome string
 
 // The verdicts on a void.
 const (
-	VoidVoided VoidOutcome = "voided"         // the seats are free, now or before, by the void or by expiry
+	VoidVoided VoidOutcome = "voided"         // the seats are free, by this void, an earlier one, or expiry
 	VoidPosted VoidOutcome = "already_posted" // the hold was posted: this order is paid
 )
 
-// RebookOutcome is the ledger's verdict on seats for money that came late.
+// RebookOutcome is the ledger's verdict on selling seats for money that came late.
 type RebookOutcome string
 
 // The verdicts on a rebooking.
 const (
 	RebookBooked   RebookOutcome = "rebooked"
 	RebookNoneLeft RebookOutcome = "none_left" // or the buyer's quota is used up by now
-	RebookReturned RebookOutcome = "returned"  // they were rebooked, and went back: never sold again
+	RebookReturned RebookOutcome = "returned"  // they were rebooked and went back: never sold to it again
 )
 
-// UnsoldReason is why seats that were sold to an order were taken back. The ledger
-// keeps it with them, so that whoever asks again hears the same.
+// UnsoldReason says why seats sold to an order were taken back. The ledger keeps it with
+// them, so a repeated request gets the same answer.
 type UnsoldReason string
 
 // The reasons.

@@ -8,7 +8,7 @@ import (
 // PaymentEventType is what the provider says happened to a payment.
 type PaymentEventType string
 
-// The provider's events, as they stand in the webhook's body.
+// The provider's events, named as in the webhook's body.
 const (
 	PaymentSucceeded PaymentEventType = "payment.succeeded"
 	PaymentFailed    PaymentEventType = "payment.failed"
@@ -32,23 +32,23 @@ type PaymentEvent struct {
 	Type        PaymentEventType `json:"type"`
 	Session     string           `json:"session"`
 	Order       OrderID          `json:"order"`
-	Payment     string           `json:"payment"` // the session where the provider gives none
+	Payment     string           `json:"payment"` // the session's id if the provider gives none
 	AmountMinor int64            `json:"amount"`
 	Currency    string           `json:"currency"`
 }
 
-// Bounds of what a provider may call its events and payments, in bytes. Both
-// become parts of workflow and update ids, hence the alphabets; the regular
-// expressions repeat the bounds.
+// Limits of the provider's ids of events and payments, in bytes. Both become part of
+// workflow and update ids, hence the alphabets. The regular expressions repeat the
+// limits.
 const (
 	EventIDMaxLen   = 128
 	PaymentIDMaxLen = 128
 	SessionIDMaxLen = 255
 )
 
-// An event id has no full stop: it separates the signed parts of a webhook, so
-// an id that had one could be read in two ways (Standard Webhooks 1.0.0,
-// "Signature scheme"). The rule is the same whatever way an event comes in.
+// An event id has no full stop. The full stop separates the signed parts of a webhook, so
+// an id with one could be read in two ways (Standard Webhooks 1.0.0, "Signature scheme").
+// The rule holds however an event comes in.
 var (
 	eventIDPattern   = regexp.MustCompile(`^[A-Za-z0-9_:=+-]{1,128}$`)
 	paymentIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
@@ -59,15 +59,16 @@ var (
 // digits or any of _:=+-.
 func ValidEventID(id string) bool { return eventIDPattern.MatchString(id) }
 
-// ValidPaymentID reports whether a provider may call a payment so: 1–PaymentIDMaxLen
-// letters, digits or any of ._:-, the first a letter or a digit. There is no slash, see
+// ValidPaymentID reports whether a provider's id can name a payment: 1–PaymentIDMaxLen
+// letters, digits or any of ._:-, the first a letter or a digit. It has no slash, see
 // QualifiedID.
 func ValidPaymentID(id string) bool { return paymentIDPattern.MatchString(id) }
 
-// ValidSessionID is ValidPaymentID for a session, which may be SessionIDMaxLen long.
+// ValidSessionID is ValidPaymentID for a session, whose id may have SessionIDMaxLen
+// bytes.
 func ValidSessionID(id string) bool { return sessionIDPattern.MatchString(id) }
 
-// Normalized fills in what may be left out: the payment's id is then the
+// Normalized fills in what an event may leave out: the payment's id is then the
 // session's, and the session is the order's.
 func (e PaymentEvent) Normalized(session string) PaymentEvent {
 	if e.Session == "" {
@@ -79,8 +80,8 @@ func (e PaymentEvent) Normalized(session string) PaymentEvent {
 	return e
 }
 
-// Usable reports whether a normalised event can have an effect on its order:
-// whatever its way in was, the signature, a signal or the command line.
+// Usable reports whether a normalised event can affect its order, whether it came by
+// webhook, by signal or from the command line.
 func (e PaymentEvent) Usable() bool {
 	provider, payment := SplitID(e.Payment)
 	sessionProvider, session := SplitID(e.Session)
@@ -98,7 +99,7 @@ type Capture struct {
 	CapturedAt  time.Time `json:"captured_at,omitzero"`
 }
 
-// Pays reports whether the capture is for exactly what the order costs.
+// Pays reports whether the capture is exactly what the order costs.
 func (c Capture) Pays(o *Order) bool {
 	return c.Order == o.ID && c.AmountMinor == o.AmountMinor && c.Currency == o.Currency
 }
@@ -108,11 +109,11 @@ func (e PaymentEvent) Capture() Capture {
 	return Capture{Payment: e.Payment, Session: e.Session, Order: e.Order, AmountMinor: e.AmountMinor, Currency: e.Currency}
 }
 
-// ExpireOutcome is the provider's atomic answer to "no more money for this
-// session": exactly one of the two holds from then on.
+// ExpireOutcome is the provider's atomic answer to "no more money for this session":
+// either it was expired, or it had captured already.
 type ExpireOutcome struct {
 	Captured bool    `json:"captured"`
-	Capture  Capture `json:"capture,omitzero"` // when Captured
+	Capture  Capture `json:"capture,omitzero"` // set if Captured
 }
 
 // RefundReason says why a captured payment goes back.
@@ -120,18 +121,18 @@ type RefundReason string
 
 // The reasons of a refund.
 const (
-	RefundNoneLeft      RefundReason = "none_left"      // paid after the hold was gone, nothing left to rebook
+	RefundNoneLeft      RefundReason = "none_left"      // paid after the hold was gone, and no seats were left
 	RefundCanceled      RefundReason = "canceled"       // paid after the buyer canceled
 	RefundUnknownOrder  RefundReason = "unknown_order"  // captured for an order that we do not know
 	RefundWrongAmount   RefundReason = "wrong_amount"   // amount or currency differs from the order
-	RefundSecondCapture RefundReason = "second_capture" // the order was paid by another payment
-	RefundUnrecordable  RefundReason = "unrecordable"   // the orders database will never take this order: a fault of ours
+	RefundSecondCapture RefundReason = "second_capture" // another payment had already paid the order
+	RefundUnrecordable  RefundReason = "unrecordable"   // the orders database will never take this order: our fault
 	RefundByOrganiser   RefundReason = "organiser"      // the organiser gave the money back
 	RefundSaleCanceled  RefundReason = "sale_canceled"  // the organiser canceled the whole sale
 )
 
-// refundReasons says of each reason whether the refund takes back tickets; else it is
-// of money that bought none.
+// refundReasons says of each reason whether the refund takes tickets back. Otherwise it
+// returns money that bought none.
 var refundReasons = map[RefundReason]struct{ ofOrder bool }{
 	RefundNoneLeft:      {},
 	RefundCanceled:      {},
@@ -143,8 +144,8 @@ var refundReasons = map[RefundReason]struct{ ofOrder bool }{
 	RefundSaleCanceled:  {ofOrder: true},
 }
 
-// Check is for a reason from outside: the error says that this release does not know
-// it.
+// Check is for a reason that comes from outside. It returns an error for one that this
+// release does not know.
 func (r RefundReason) Check() error {
 	if _, known := refundReasons[r]; !known {
 		return unknownValue("refund reason", string(r))
@@ -152,7 +153,7 @@ func (r RefundReason) Check() error {
 	return nil
 }
 
-// OfOrder reports whether a refund for this reason takes back tickets; else it is of
-// money that bought none. A provider may name reasons of its own: those are none of
-// ours, and take back nothing here. Whoever must know has the reason checked first.
+// OfOrder reports whether a refund for this reason takes tickets back. Otherwise it
+// returns money that bought none. A provider may have reasons of its own; those are not
+// ours and take nothing back here. Call Check first if that matters to you.
 func (r RefundReason) OfOrder() bool { return refundReasons[r].ofOrder }

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// DefaultProvider is the payment provider of whatever names none: sales and orders from
-// before they named theirs, and ids without a provider in front.
+// DefaultProvider takes the money where no provider is named: in sales and orders from
+// before they named theirs, and in ids without a provider in front.
 const DefaultProvider = "mockpay"
 
 var providerPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// ValidProvider reports whether a payment provider may be called so: 1–32 lower-case
+// ValidProvider reports whether name can be a payment provider's: 1–32 lower-case
 // letters, digits and hyphens, the first a letter.
 func ValidProvider(name string) bool { return providerPattern.MatchString(name) }
 
-// QualifiedID is an id of a provider's session or payment as everything but the
-// provider's adapter has it: with the provider's name in front, so that ids of two
-// providers never collide. Those of DefaultProvider stand as they are, which is what
-// books and histories from before have; no id of a provider has a slash.
+// QualifiedID is a provider's id of a session or payment as everything but the provider's
+// adapter sees it: with the provider's name in front, so that ids of two providers never
+// collide. Ids of DefaultProvider stay bare, because existing books and histories have
+// them so. No provider's id has a slash.
 func QualifiedID(provider, id string) string {
 	if provider == DefaultProvider || id == "" {
 		return id
@@ -35,18 +35,18 @@ func SplitID(qualified string) (provider, id string) {
 	return DefaultProvider, qualified
 }
 
-// ProviderOf is the provider that a qualified id names.
+// ProviderOf returns the provider that a qualified id names.
 func ProviderOf(qualified string) string {
 	provider, _ := SplitID(qualified)
 	return provider
 }
 
-// PaymentSession is the order's payment session as far as it is known from the order's
-// beginning: a provider that derives it needs no call. Empty: one is opened once its
-// buyer wants to pay.
+// PaymentSession is the order's payment session if it is known from the start: a provider
+// that derives its session needs no call. Empty: one is opened when the buyer wants to
+// pay.
 //
-// Orders from before they said it are DefaultProvider's, whose sessions are named like
-// this. That goes once no checkout of such an order can be open any more.
+// Orders from before they named their provider are DefaultProvider's, whose sessions have
+// these ids. Remove that once no checkout of such an order can be open.
 func (o *Order) PaymentSession() string {
 	if o.Session == "" && o.Provider == "" {
 		return fmt.Sprintf("ps_%s", o.ID)
@@ -54,9 +54,9 @@ func (o *Order) PaymentSession() string {
 	return o.Session
 }
 
-// PaidIn reports whether the order can be paid in a session. Where its session is known
-// from its beginning it is that one; else the provider may have opened one of which it
-// could not tell.
+// PaidIn reports whether the order can be paid in a session. If its session is known from
+// the start, only in that one. Otherwise the provider may have opened one and failed to
+// tell us.
 func (o *Order) PaidIn(session string) bool {
 	if own := o.PaymentSession(); own != "" {
 		return session == own
@@ -66,13 +66,12 @@ func (o *Order) PaidIn(session string) bool {
 
 // A PayPage is where an order is paid.
 type PayPage struct {
-	Session string `json:"session,omitempty"` // empty: it is opened when its buyer comes
+	Session string `json:"session,omitempty"` // empty: opened when the buyer comes
 	URL     string `json:"url"`
 }
 
-// A PayWish is what the page where an order is paid needs to know of where the buyer
-// comes from.
+// A PayWish tells the payment page where the buyer comes from.
 type PayWish struct {
 	ReturnURL   string `json:"return_url"`  // where the buyer goes afterwards
-	Description string `json:"description"` // one line of what is paid for
+	Description string `json:"description"` // one line about what is paid for
 }

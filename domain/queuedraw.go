@@ -2,31 +2,33 @@ package domain
 
 import "time"
 
-// The versions of a draw, by which it is checked. A queue keeps the one it was made with.
+// The versions of a draw, which say how to check it. A queue keeps the version that it
+// was created with.
 const (
-	// QueueDrawOfSeed is by the seed and the number of joins alone, at the opening.
+	// QueueDrawOfSeed draws by the seed and the number of joins alone, at the opening.
 	QueueDrawOfSeed = 1
-	// QueueDrawOfList closes the list of joins at the opening, publishes its Merkle root, and
-	// mixes root, size and what its source says into the seed.
+	// QueueDrawOfList closes the list of joins at the opening, publishes its Merkle root,
+	// and mixes the root, the size and what its source says into the seed.
 	QueueDrawOfList = 2
 )
 
-// A QueueDrawSource is whose number, unknown until the list is closed, goes into a draw.
+// A QueueDrawSource names whose number goes into a draw. Nobody knows that number until
+// the list is closed.
 type QueueDrawSource string
 
 // The sources.
 const (
-	QueueDrawNone    QueueDrawSource = "none"    // nobody's: whoever knows the seed can steer it
+	QueueDrawNone    QueueDrawSource = "none"    // nobody's: anyone who knows the seed can steer the draw
 	QueueDrawBeacon  QueueDrawSource = "beacon"  // a round of public randomness, named in advance
-	QueueDrawWitness QueueDrawSource = "witness" // another party's, who committed to it in advance
+	QueueDrawWitness QueueDrawSource = "witness" // a number of another party, which committed to it in advance
 )
 
-// A QueueDraw is how the places of a queue are drawn, and how far that is.
+// A QueueDraw says how the places of a queue are drawn, and how far the draw has come.
 type QueueDraw struct {
 	Version int             // 0: as QueueDrawOfSeed
 	Source  QueueDrawSource // empty: no exchange has named it yet
-	// Secret is what the commitment binds, of a draw of the list that is made: Queue.Seed is
-	// what was mixed of it then. Until then it is Queue.Seed.
+	// Secret is the committed seed, once a draw of the list is made: Queue.Seed is then
+	// what was mixed from it. Until then the committed seed is in Queue.Seed.
 	Secret   []byte
 	Closed   int64     // how many are on the list; QueueUndrawn: it is open
 	ClosedAt time.Time // zero: it is open
@@ -34,10 +36,10 @@ type QueueDraw struct {
 	RootAt   time.Time // when it was published
 	Beacon   QueueBeacon
 
-	WitnessCommitment []byte // nil: there is none
+	WitnessCommitment []byte // nil: the draw has no witness
 	WitnessSecret     []byte // nil: not revealed
 
-	WaivedAt     time.Time // when the organiser chose to draw without the source; zero: did not
+	WaivedAt     time.Time // when the organiser chose to draw without the source; zero: not waived
 	WaivedReason string
 }
 
@@ -47,11 +49,11 @@ type QueueBeacon struct {
 	Genesis   time.Time
 	Period    time.Duration
 	Named     int64  // the round that was named when the queue was made
-	Round     int64  // the one that is used: a later one where the list was closed late
+	Round     int64  // the one that is used: a later one if the list was closed late
 	Signature []byte // nil: not known yet
 }
 
-// Committed is the seed that was committed to when the queue was made.
+// Committed is the seed that was committed to when the queue was created.
 func (q *Queue) Committed() []byte {
 	if q.Draw.Secret != nil {
 		return q.Draw.Secret
@@ -62,12 +64,12 @@ func (q *Queue) Committed() []byte {
 // IsClosed reports whether it is settled who takes part in a draw of the list.
 func (d *QueueDraw) IsClosed() bool { return !d.ClosedAt.IsZero() }
 
-// KeepsList reports whether who joins now is on the list of the draw.
+// KeepsList reports whether a new join goes on the draw's list.
 func (d *QueueDraw) KeepsList() bool { return d.Version >= QueueDrawOfList && !d.IsClosed() }
 
-// QueueJoins are join indexes that were given out at once: on the list of the draw.
+// QueueJoins are join indexes given out together, on the draw's list.
 type QueueJoins struct {
 	First, Joins int64
-	JoinedAt     time.Time // to the millisecond, as their tokens say it
-	Epoch        int       // the number of the epoch, as their tokens say it
+	JoinedAt     time.Time // to the millisecond, as in their tokens
+	Epoch        int       // the epoch's number, as in their tokens
 }

@@ -2,7 +2,7 @@ package domain
 
 import "time"
 
-// Who was let into a sale is kept as a stamp of two bytes a place, in chunks of so many.
+// Entries into a sale are kept as stamps of two bytes a place, in chunks of this many.
 const QueueChunkPlaces = 512
 
 const (
@@ -11,13 +11,14 @@ const (
 	queueStampSpan = queueStamps * queueStampUnit
 )
 
-// QueueStamp is a time as a chunk keeps it, 1…65535: to two seconds, and the same again
-// after 36 hours, when no token is good any more.
+// QueueStamp is a time as a chunk keeps it, 1…65535, to two seconds. It repeats after 36
+// hours, when no token is valid any more.
 func QueueStamp(t time.Time) int {
 	return int(t.UnixNano()/int64(queueStampUnit)%queueStamps) + 1
 }
 
-// QueueStampTime is the time of a stamp within 18 hours of now; not ok: 0 is none.
+// QueueStampTime is the time of a stamp within 18 hours of now. It is not ok for 0, which
+// means none.
 func QueueStampTime(stamp int, now time.Time) (at time.Time, ok bool) {
 	if stamp == 0 {
 		return time.Time{}, false

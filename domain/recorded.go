@@ -2,7 +2,8 @@ package domain
 
 import "time"
 
-// A RecordedOrder is what an audit needs of a sold order, as the database has it.
+// A RecordedOrder is what an audit needs to know about a sold order, as the database has
+// it.
 type RecordedOrder struct {
 	ID        OrderID
 	Status    OrderStatus // paid, refunding or refunded
@@ -16,12 +17,13 @@ type RecordedOrder struct {
 	LinesMinor  int64  // what the lines cost together
 }
 
-// An EventCount sets the events of one kind against the rows that they tell of.
+// An EventCount compares the number of events of one kind with the number of rows that
+// they tell of.
 type EventCount struct {
 	Event  EventType
 	Events int64
 	Rows   int64
-	// Lone names payments that have only one of the two, some of them.
+	// Lone lists some of the payments that have only one of the two.
 	Lone []string
 }
 
@@ -33,15 +35,15 @@ type StockUse struct {
 	SoldAt time.Time // the ledger's time of the last sale; zero: never sold
 }
 
-// A Quota is what all buyers together have of what limits each of them: the tickets of a
-// sale, or open checkouts.
+// A Quota is what all buyers together have used of a limit: the tickets of a sale, or
+// open checkouts.
 type Quota struct {
 	Held, Sold int64 // by the ledger's balance
 	Uses       []QuotaUse
 	Moved      bool // the balance changed while the uses were read
 }
 
-// A QuotaUse is what one order has of its buyer's quota.
+// A QuotaUse is what one order has used of its buyer's quota.
 type QuotaUse struct {
 	StockUse
 	Buyer BuyerID

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a sale. They keep an order within the slots of its id (see
-// ledger.Slot) and every total within an int64.
+// Limits of a sale. They keep an order within the slots of its id (see ledger.Slot) and
+// every total within an int64.
 const (
 	ClassesMax      = 12          // line items of one order: one per class
 	CapacityMax     = 100_000_000 // tickets of one class
@@ -25,10 +25,9 @@ const (
 	opensYearMin, opensYearMax = 1970, 9999 // RFC 3339 ends there, in UTC too
 )
 
-// A Sale is everything that is sold under one name: ticket classes, an optional
-// perk, and the rules. It never changes once it is opened, but that it may be
-// canceled: the ledger's accounts were funded from it, and workflows carry a copy
-// of what they need.
+// A Sale is everything sold under one name: ticket classes, an optional perk, and the
+// rules. Once opened it never changes, except that it may be canceled: the ledger's
+// accounts were funded from it, and workflows carry a copy of what they need.
 type Sale struct {
 	ID       string // slug, see ValidSaleID
 	Name     string
@@ -41,27 +40,27 @@ type Sale struct {
 	// BuyerLimit is how many tickets one buyer may hold or own, 1…BuyerLimitMax.
 	BuyerLimit int64
 
-	// OneCheckoutPerBuyer: a buyer has at most one checkout that waits for its
-	// payment. CheckoutLedger is the TigerBeetle ledger that counts them; 0 where
-	// they are not limited, and until the sale is stored.
+	// OneCheckoutPerBuyer: a buyer has at most one checkout that waits for its payment.
+	// CheckoutLedger is the TigerBeetle ledger that counts them. It is 0 if the sale does
+	// not limit them, and until the sale is stored.
 	OneCheckoutPerBuyer bool
 	CheckoutLedger      uint32
 
-	// AliasRule says which addresses are one buyer's.
+	// AliasRule says which addresses are one buyer.
 	AliasRule AliasRule
 
-	// Entitlement is what a place in the queue needs besides.
+	// Entitlement says what a buyer must show for a place in the queue.
 	Entitlement EntitlementRule
 
-	// Provider takes the sale's money. It is never changed: payments and refunds of a
-	// sale are where they were made.
+	// Provider takes the sale's money. It never changes: payments and refunds of a sale
+	// stay where they were made.
 	Provider string
 
 	OpensAt     time.Time // zero: open since it was created
 	HoldTimeout time.Duration
 	WaitingRoom bool
 	CreatedAt   time.Time
-	// CanceledAt is when the organiser canceled the sale; zero: never.
+	// CanceledAt is when the organiser canceled the sale; zero: not canceled.
 	CanceledAt time.Time
 }
 
@@ -73,7 +72,8 @@ type Class struct {
 	Ledger     uint32 // the TigerBeetle ledger of this stock; 0 until the sale is stored
 }
 
-// A Perk goes to the first Capacity paid orders of a sale. It is not held.
+// A Perk goes to the first Capacity paid orders of a sale. Nobody holds it before they
+// pay.
 type Perk struct {
 	Name     string
 	Capacity int64
@@ -96,8 +96,8 @@ func (s *Sale) HasOpened(now time.Time) bool { return !now.Before(s.OpensAt) }
 // Canceled reports whether the organiser has canceled the sale.
 func (s *Sale) Canceled() bool { return !s.CanceledAt.IsZero() }
 
-// WhyClosed is why the sale takes no orders at the given time: CodeSaleCanceled or
-// CodeNotOpen. Empty: it takes them.
+// WhyClosed says why the sale takes no orders at the given time: CodeSaleCanceled or
+// CodeNotOpen. Empty: it takes orders.
 func (s *Sale) WhyClosed(now time.Time) Code {
 	switch {
 	case s.Canceled():
@@ -115,16 +115,16 @@ var (
 	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-// ValidCurrency reports whether c has the form of an ISO 4217 code. That is all that an
-// event or a stored order is asked for; a new sale's must be a KnownCurrency.
+// ValidCurrency reports whether c has the form of an ISO 4217 code. Events and stored
+// orders need no more than that; a new sale needs a KnownCurrency.
 func ValidCurrency(c string) bool { return currencyPattern.MatchString(c) }
 
-// ValidSaleID reports whether id is a sale's name as it stands in a URL: 1–63
-// lower-case letters, digits and hyphens.
+// ValidSaleID reports whether id can name a sale in a URL: 1–63 lower-case letters,
+// digits and hyphens.
 func ValidSaleID(id string) bool { return saleIDPattern.MatchString(id) }
 
-// Validate checks a sale that is about to be created. The error is an *Error
-// with CodeInvalid that names the field.
+// Validate checks a sale before it is created. The error is an *Error with CodeInvalid
+// that names the field.
 func (s *Sale) Validate() error {
 	switch {
 	case !ValidSaleID(s.ID):
@@ -157,8 +157,8 @@ func (s *Sale) Validate() error {
 	return validatePerk(s.Perk)
 }
 
-// isTitle reports whether people can read s as one line: text in UTF-8, no control
-// characters (a database takes no NUL), no line breaks.
+// isTitle reports whether people can read s as one line: UTF-8, no control characters
+// (databases refuse NUL), no line breaks.
 func isTitle(s string, bytesMax int) bool {
 	const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
 	return strings.TrimSpace(s) != "" && len(s) <= bytesMax && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
@@ -166,8 +166,8 @@ func isTitle(s string, bytesMax int) bool {
 	})
 }
 
-// CheckTitle refuses what people could not read as one line, and no database would take. The
-// error is an *Error with CodeInvalid that names the field.
+// CheckTitle refuses text that people cannot read as one line or that databases refuse.
+// The error is an *Error with CodeInvalid that names the field.
 func CheckTitle(field, s string, bytesMax int) error {
 	if !isTitle(s, bytesMax) {
 		return Invalid(field, titleRule(bytesMax))
@@ -210,8 +210,8 @@ func validatePerk(p *Perk) error {
 	return nil
 }
 
-// A StockLevel is the ledger's word on one stock of a sale at one moment.
-// Available may be negative for no stock: the ledger forbids it.
+// A StockLevel is what the ledger says about one stock of a sale at one moment. Available
+// is never negative: the ledger forbids it.
 type StockLevel struct {
 	Name      string // class or perk name
 	Ledger    uint32

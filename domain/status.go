@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// OrderStatus is what a buyer, an organiser and the database are told of an
-// order. What a status means is in statuses, below, and nowhere else.
+// OrderStatus is the status of an order as buyers, organisers and the database see it.
+// The table statuses below, and nothing else, says what a status means.
 type OrderStatus string
 
 // The states of an order, in the order of a checkout's life.
 const (
 	OrderPending      OrderStatus = "pending"       // the ledger has not answered yet
-	OrderSoldOut      OrderStatus = "sold_out"      // it refused: not enough tickets left
-	OrderLimitReached OrderStatus = "limit_reached" // it refused: the buyer's tickets, or their open checkouts
+	OrderSoldOut      OrderStatus = "sold_out"      // the ledger refused: not enough tickets left
+	OrderLimitReached OrderStatus = "limit_reached" // the ledger refused: the buyer's tickets or open checkouts are at the limit
 	OrderHeld         OrderStatus = "held"
 	OrderPaid         OrderStatus = "paid"
 	OrderFailed       OrderStatus = "failed"
@@ -30,34 +30,34 @@ var OrderStatuses = []OrderStatus{
 	OrderCanceled, OrderExpired, OrderRefunding, OrderRefunded,
 }
 
-// StatusTerms say what a status means for everybody who acts on it.
+// StatusTerms say what a status means to everything that acts on it.
 type StatusTerms struct {
-	// Settled: the checkout has its ending, and awaits no payment any more.
+	// Settled: the checkout has ended and awaits no more payment.
 	Settled bool
-	// Waiting: somebody else moves it on, the ledger, the buyer or the provider.
-	// An order at rest is in none of these.
+	// Waiting: the ledger, the buyer or the provider has to move it on. An order at rest
+	// waits for none of them.
 	Waiting bool
-	// Final: nothing that happens moves it any more. From the other endings money
-	// that comes late does.
+	// Final: nothing moves it any more. Late money can move an order from the other
+	// endings.
 	Final bool
-	// Shown: it is a status that an order is shown with. Else there is no order:
-	// the request for the seats is answered with Problem.
+	// Shown: an order can be shown with this status. Otherwise there is no order: the
+	// request for the seats is answered with Problem.
 	Shown   bool
 	Problem Code
-	// Tickets are those of the order.
+	// Tickets is the state of the order's tickets.
 	Tickets TicketState
-	// Seats are what the ledger has of the order. An order whose money goes back,
-	// or went, may also be one that never had tickets: its seats went back before.
+	// Seats is what the ledger has for the order. An order whose money goes back may also
+	// never have had tickets: its seats went back before.
 	Seats SeatFate
-	// LateMoney is what becomes of a payment that its checkout did not settle with,
-	// and LateReason why it goes back, if it does.
+	// LateMoney says what happens to a payment that the checkout did not settle with.
+	// LateReason says why it goes back, if it does.
 	LateMoney  LateMoney
 	LateReason RefundReason
 	// Event is what other systems read in the event log; empty: they hear nothing.
 	Event EventType
 }
 
-// TicketState says what an order's tickets are worth.
+// TicketState says whether an order's tickets are good.
 type TicketState string
 
 // The states of tickets.
@@ -67,7 +67,7 @@ const (
 	TicketsVoid  TicketState = "void" // they let nobody in any more
 )
 
-// LateMoney is what becomes of a payment that comes after the end of its checkout.
+// LateMoney says what happens to a payment that comes after its checkout's end.
 type LateMoney string
 
 // What late money can do.
@@ -126,15 +126,15 @@ var statuses = map[OrderStatus]StatusTerms{
 	},
 }
 
-// Known reports whether s is one of the states above. What comes from another
-// process or from a store may be of a newer release: see Check.
+// Known reports whether s is one of the states above. A status from another process or
+// from a store may come from a newer release: see Check.
 func (s OrderStatus) Known() bool {
 	_, known := statuses[s]
 	return known
 }
 
-// Check is for a status from outside: the error says that this release does not
-// know it, and is unknown to us, never a no.
+// Check is for a status that comes from outside. It returns an UnknownError for one that
+// this release does not know: that is never a no.
 func (s OrderStatus) Check() error {
 	if s.Known() {
 		return nil
@@ -142,7 +142,7 @@ func (s OrderStatus) Check() error {
 	return unknownValue("order status", string(s))
 }
 
-// Terms say what the status means. They panic for one that is not Known: no
+// Terms says what the status means. It panics if the status is not Known, so that no
 // caller goes on with a guess.
 func (s OrderStatus) Terms() StatusTerms {
 	terms, known := statuses[s]
@@ -152,22 +152,21 @@ func (s OrderStatus) Terms() StatusTerms {
 	return terms
 }
 
-// Settled reports whether the checkout has its ending: no payment is awaited
-// any more.
+// Settled reports whether the checkout has ended: no payment is awaited any more.
 func (s OrderStatus) Settled() bool { return s.Terms().Settled }
 
-// Sold reports whether the order's tickets were recorded, refunded since or
-// not.
+// Sold reports whether the order's tickets were recorded, even if they were refunded
+// since.
 func (s OrderStatus) Sold() bool { return s.Terms().Tickets != TicketsNone }
 
-// ShownStatuses are those that an order is shown with.
+// ShownStatuses are the statuses that an order can be shown with.
 func ShownStatuses() []OrderStatus {
 	return slices.DeleteFunc(slices.Clone(OrderStatuses), func(s OrderStatus) bool { return !s.Terms().Shown })
 }
 
-// OrderEvents are the events that tell of orders and of money.
+// OrderEvents are the events about orders and money.
 func OrderEvents() []EventType {
-	events := map[EventType]bool{EventPaymentRefunded: true} // of money without an order
+	events := map[EventType]bool{EventPaymentRefunded: true} // about money without an order
 	for _, terms := range statuses {
 		if terms.Event != "" {
 			events[terms.Event] = true
@@ -176,7 +175,7 @@ func OrderEvents() []EventType {
 	return slices.Sorted(maps.Keys(events))
 }
 
-// unknownValue is the error of a value that another release wrote.
+// unknownValue is the error for a value that another release wrote.
 func unknownValue(kind, value string) error {
 	return &UnknownError{Op: "read", ID: kind, Err: fmt.Errorf("this release does not know %q: was it written by a newer one?", value)}
 }

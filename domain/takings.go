@@ -1,23 +1,23 @@
 package domain
 
-// A Taking is an order that holds or held seats of a sale by the ledger's own
-// transfers, whatever became of them since.
+// A Taking is an order that holds or held seats of a sale, by the ledger's own transfers,
+// whatever happened to them since.
 type Taking struct {
 	Order    OrderID
 	Buyer    BuyerID
 	Quantity int64 // of tickets, over all classes
 }
 
-// TakingsPage is a part of the takings of a sale, in the ledger's order.
+// TakingsPage is one page of a sale's takings, in the ledger's order.
 type TakingsPage struct {
 	Takings []Taking
-	// Next is where the page after this one begins. Nothing is ever booked before
-	// it any more, so reading on from here, now or later, misses nothing.
+	// Next is where the following page begins. Nothing is ever booked before it any more,
+	// so reading on from here, now or later, misses nothing.
 	Next TakingsCursor
 	// More says that the page was full: there may be more already.
 	More bool
 }
 
-// TakingsCursor is a place in the takings of a sale: a timestamp of the ledger in
-// nanoseconds. Zero is the beginning.
+// TakingsCursor is a place in a sale's takings: a timestamp of the ledger in nanoseconds.
+// Zero is the beginning.
 type TakingsCursor uint64
