@@ -13,8 +13,8 @@ import (
 	"boxoffice/payments"
 )
 
-// A Ledger books the seats. Its verdicts are values; an error means that there
-// is no verdict: a *domain.UnknownError (repeat, the ids are the same), a
+// A Ledger books the seats. Its verdicts are values; an error means that there is no
+// verdict. The error is a *domain.UnknownError (repeat it, with the same ids), a
 // *domain.Error with CodeOverloaded (nothing was sent), or a *domain.Error with
 // CodeInternal (the request can never succeed: our fault).
 type Ledger interface {
@@ -24,33 +24,33 @@ type Ledger interface {
 	TakePerk(ctx context.Context, order *domain.Order) (bool, error)
 	Rebook(ctx context.Context, order *domain.Order) (domain.RebookOutcome, error)
 	Return(ctx context.Context, order *domain.SoldOrder) error
-	// Unsell takes a booking back that was never recorded, its perk included;
-	// the order is never sold again. It keeps why, and answers what was kept first.
+	// Unsell takes back a booking that was never recorded, with its perk; the seats are
+	// never sold to that order again. It stores the reason and returns the reason stored
+	// first.
 	Unsell(ctx context.Context, order *domain.Order, booking domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error)
-	// SeatFate is a read: whether anything was sold to the order.
+	// SeatFate only reads: whether anything was sold to the order.
 	SeatFate(ctx context.Context, order domain.OrderID) (domain.SeatFate, error)
 }
 
 // Orders records what was sold and what went back. Every method is idempotent.
 type Orders interface {
-	// Record answers a *domain.Error with CodeExists when another payment
-	// bought the order, or this payment goes back; with CodeInvalid or
-	// CodeInternal when the order can never be recorded.
+	// Record returns a *domain.Error: with CodeExists if another payment bought the order
+	// or this payment goes back; with CodeInvalid or CodeInternal if the order can never
+	// be recorded.
 	Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error)
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	BeginOrderRefund(ctx context.Context, order domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error)
-	// BeginRefund answers a *domain.Error with CodeExists when the payment
-	// bought tickets; with CodeInvalid or CodeInternal when it did not, and the
-	// refund can never be recorded.
+	// BeginRefund returns a *domain.Error: with CodeExists if the payment bought tickets;
+	// with CodeInvalid or CodeInternal if it did not, and the refund can never be
+	// recorded.
 	BeginRefund(ctx context.Context, refund domain.Refund) error
 	FinishRefund(ctx context.Context, payment string, at time.Time) error
 }
 
-// A Provider takes payments: a payments.Set, which tells what it promises. Open opens a
-// session at the provider that it is told. Expire is atomic with paying. Capture reports
-// what was taken in a session, and false where nothing was or the session is
-// unknown. Refund answers a *domain.Error with CodeNotFound when the provider
-// never took that payment.
+// A Provider takes payments. It is a payments.Set, which documents what it promises. Open
+// opens a session at the given provider. Expire is atomic with paying. Capture reports
+// what was taken in a session, and false if nothing was or the session is unknown. Refund
+// returns a *domain.Error with CodeNotFound if the provider never took that payment.
 type Provider interface {
 	Open(ctx context.Context, provider string, opening payments.Opening) (domain.PayPage, error)
 	Expire(ctx context.Context, session string) (domain.ExpireOutcome, error)
@@ -58,36 +58,35 @@ type Provider interface {
 	Refund(ctx context.Context, refund domain.Refund) error
 }
 
-// A Flag is something that went right for the buyer and that an operator must
-// look into all the same.
+// A Flag marks something that went right for the buyer and still needs an operator.
 type Flag string
 
 // The flags.
 const (
-	FlagUnrecordable     Flag = "unrecordable"      // the database will never take a paid order: unsold, and its money goes back
-	FlagUnpaidPost       Flag = "unpaid_post"       // seats were sold and nobody has money for them: unsold
+	FlagUnrecordable     Flag = "unrecordable"      // the database will never take a paid order: seats go back, money goes back
+	FlagUnpaidPost       Flag = "unpaid_post"       // seats were sold, but nobody has money for them: seats go back
 	FlagWrongAmount      Flag = "wrong_amount"      // captured for another amount or currency than the order's: it goes back
 	FlagUnrecordedRefund Flag = "unrecorded_refund" // the database will never take a refund: the money goes back without a record
-	FlagRefundUnknown    Flag = "refund_unknown"    // the provider does not know a payment that it is to give back
-	FlagStuck            Flag = "stuck"             // a step that holds money, or owes it, met a fault of ours: it is tried again until it succeeds
-	FlagRecordLost       Flag = "record_lost"       // the ledger sold the seats and the database has no record: its money stays until it has
+	FlagRefundUnknown    Flag = "refund_unknown"    // the provider does not know a payment that should go back
+	FlagStuck            Flag = "stuck"             // a step that holds or owes money hit a fault of ours: it is retried until it succeeds
+	FlagRecordLost       Flag = "record_lost"       // the ledger sold the seats, but the database has no record: the money stays until it does
 )
 
-// Flags is every flag.
+// Flags lists every flag.
 var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRefundUnknown, FlagStuck, FlagRecordLost}
 
-// Activities are the activities of the task queue; its exported methods are
-// registered under their own names.
+// Activities are the activities of the task queue. Its exported methods are registered
+// under their own names.
 type Activities struct {
 	Ledger   Ledger
 	Orders   Orders
 	Provider Provider
-	// Notices tells this process of holds as they happen; nil where no API runs.
+	// Notices tells this process about holds as they happen. Nil if no API runs here.
 	Notices *HoldNotices
-	// Flagged is told of what an operator must look into, and why; again when an
-	// activity is repeated. Nil: nobody listens.
+	// Flagged is called with what an operator must look into, and why; again if an
+	// activity is repeated. It may be nil.
 	Flagged func(flag Flag, order domain.OrderID, why error)
-	// SaleCancel has activities of its own.
+	// SaleCancel has more activities, with options of its own.
 	SaleCancel
 }
 
@@ -97,11 +96,11 @@ func (a *Activities) flag(flag Flag, order domain.OrderID, why error) {
 	}
 }
 
-// HoldRequest asks for an order's seats. Workers of earlier releases take an Order:
-// its members are the same.
+// HoldRequest asks for an order's seats. Workers of earlier releases take an Order, which
+// has the same fields.
 type HoldRequest struct {
 	domain.Order
-	// By Temporal's clock: when the checkout began, and when it asked for its seats.
+	// When the checkout began and when it asked for its seats, by Temporal's clock.
 	BegunAt time.Time `json:"begun_at,omitzero"`
 	AskedAt time.Time `json:"asked_at,omitzero"`
 }
@@ -119,13 +118,13 @@ func (a *Activities) Hold(ctx context.Context, request HoldRequest) (domain.Hold
 	return hold, nil
 }
 
-// placedAt is when the hold was placed, by Temporal's clock, which the checkout waits
-// by. The ledger's timestamp is of another clock: it counts only within what
-// Temporal's says is possible, which tells a hold of just now from one that an
-// earlier attempt placed before an outage. So whatever the ledger's clock says,
-// nobody has less time than from the beginning of the checkout, and the hold
-// outlives the deadline by its grace, less how far the clocks differ. However
-// often a hold is asked for, the answer is never earlier than before.
+// placedAt is when the hold was placed, by Temporal's clock, because the checkout waits
+// by that clock. The ledger's timestamp comes from another clock. It counts only within
+// what Temporal's clock says is possible; it tells a hold placed just now from one that
+// an earlier attempt placed before an outage. So whatever the ledger's clock says, no
+// buyer has less time than from the start of the checkout, and the hold outlives the
+// deadline by its grace, minus the difference of the clocks. Asking again never gives an
+// earlier answer than before.
 func (r *HoldRequest) placedAt(heldAt, askedAt time.Time) time.Time {
 	switch {
 	case heldAt.Before(r.BegunAt):
@@ -137,8 +136,8 @@ func (r *HoldRequest) placedAt(heldAt, askedAt time.Time) time.Time {
 	}
 }
 
-// askedAt is when this attempt began. Only a regular activity knows by Temporal's
-// clock; a local one is tried for some seconds at most.
+// askedAt is when this attempt began. Only a regular activity knows that by Temporal's
+// clock; a local one is retried for a few seconds at most.
 func askedAt(ctx context.Context, r *HoldRequest) time.Time {
 	if !activity.IsActivity(ctx) {
 		return r.AskedAt
@@ -149,7 +148,7 @@ func askedAt(ctx context.Context, r *HoldRequest) time.Time {
 	return r.AskedAt
 }
 
-// Settlement asks for an order to be sold for a capture.
+// Settlement asks to sell an order for a capture.
 type Settlement struct {
 	Order   domain.Order   `json:"order"`
 	Capture domain.Capture `json:"capture"`
@@ -157,22 +156,22 @@ type Settlement struct {
 	PaidAt  time.Time      `json:"paid_at"`
 }
 
-// Settled says what became of the capture.
+// Settled says what happened to the capture.
 type Settled struct {
 	Outcome   SettleOutcome `json:"outcome"`
 	PerkTaken bool          `json:"perk_taken,omitempty"`
-	// Payment is the one that bought the order: another one for SettleSoldBefore.
+	// Payment is the one that bought the order. It is another one in SettleSoldBefore.
 	Payment string `json:"payment,omitempty"`
 }
 
-// SettleOutcome is definite; in every case but SettleSold nothing was sold for
-// the capture, and nothing is left behind.
+// SettleOutcome is definite. Except for SettleSold, nothing was sold for the capture, and
+// nothing is left behind.
 type SettleOutcome string
 
 // The outcomes of a settlement.
 const (
-	SettleSold       SettleOutcome = "sold"        // to this capture, now or before
-	SettleNoSeats    SettleOutcome = "no_seats"    // the hold is gone (BookedByHold) or none is left (BookedByRebook)
+	SettleSold       SettleOutcome = "sold"        // to this capture, now or by an earlier try
+	SettleNoSeats    SettleOutcome = "no_seats"    // the hold is gone (BookedByHold), or no seats are left (BookedByRebook)
 	SettleSoldBefore SettleOutcome = "sold_before" // another payment bought the order
 	SettleRefunding  SettleOutcome = "refunding"   // this payment is on its way back
 	// SettleUnrecordable: the database will never take the order.
@@ -181,12 +180,11 @@ const (
 	SettleUnpaid SettleOutcome = "unpaid"
 )
 
-// Settle sells the order: seats, then perk, then the record with its tickets.
-// The three are one activity because each is idempotent and a crash between
-// them is healed by running all of them again; as three they would only cost
-// history. The order of the steps matters: a ticket is never recorded before
-// its seat is sold. Where an earlier attempt had taken the sale back, or had begun
-// to, that is finished, and the answer is what it would have said.
+// Settle sells the order: seats, then perk, then the record with its tickets. They are
+// one activity because each is idempotent, and running all again repairs a crash between
+// them; three activities would only make the history longer. The order of the steps
+// matters: a ticket is never recorded before its seat is sold. If an earlier attempt took
+// the sale back, or began to, Settle finishes that and returns the same answer.
 func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) {
 	booked, err := a.bookSeats(ctx, &s)
 	switch {
@@ -216,9 +214,9 @@ func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) 
 	}
 }
 
-// undo: this payment cannot buy the order, or its seats went back before. Where a
-// payment has bought it, the seats are that one's; else they were taken for nothing
-// and go back. What is answered is why they did, the first time.
+// undo is for a payment that cannot buy the order, or whose seats already went back. If a
+// payment has bought the order, the seats belong to that one; otherwise they were taken
+// for nothing and go back. It returns the first stored reason why they did.
 func (a *Activities) undo(ctx context.Context, s *Settlement, why domain.UnsoldReason) (Settled, error) {
 	sold, err := a.Orders.Order(ctx, s.Order.ID)
 	switch {
@@ -238,24 +236,24 @@ func (a *Activities) undo(ctx context.Context, s *Settlement, why domain.UnsoldR
 		return Settled{Outcome: SettleUnrecordable, Payment: s.Capture.Payment}, nil
 	case domain.UnsoldRefunding:
 		return Settled{Outcome: SettleRefunding, Payment: s.Capture.Payment}, nil
-	case domain.UnsoldNotSaid, domain.UnsoldUnpaid: // refunded, or given back for want of a payment: never sold again
+	case domain.UnsoldNotSaid, domain.UnsoldUnpaid: // refunded, or given back because nobody paid: never sold to it again
 		return Settled{Outcome: SettleNoSeats}, nil
 	default:
 		return Settled{}, a.whileOwed(s.Order.ID, notKnown("why the seats went back", unsold))
 	}
 }
 
-// notKnown is a value of another part that this release does not know: a fault of
-// ours, and no reason to refuse or to give money back.
+// notKnown is the error for a value from another part that this release does not know. It
+// is our fault, and no reason to refuse or to give money back.
 func notKnown[T ~string](what string, value T) error {
 	return &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("%s: this release does not know %q", what, string(value))}
 }
 
-// errUnpaid is why seats are unsold that no payment was found for.
+// errUnpaid is why we give back seats for which we find no payment.
 var errUnpaid = errors.New("the ledger has sold the seats; neither the provider nor the database knows of a payment")
 
-// FindSale tells what payment the order was recorded with: SettleSoldBefore, or
-// SettleUnpaid where none was.
+// FindSale says which payment the order was recorded with: SettleSoldBefore, or
+// SettleUnpaid if there is none.
 func (a *Activities) FindSale(ctx context.Context, order domain.OrderID) (Settled, error) {
 	sold, err := a.Orders.Order(ctx, order)
 	switch {
@@ -268,9 +266,9 @@ func (a *Activities) FindSale(ctx context.Context, order domain.OrderID) (Settle
 	}
 }
 
-// Unsell gives back the seats of an order whose hold was posted although no
-// payment can be found: SettleUnpaid, or SettleSoldBefore where it was recorded
-// after all.
+// Unsell gives back the seats of an order whose hold was posted although no payment can
+// be found. It returns SettleUnpaid, or SettleSoldBefore if the order was recorded after
+// all.
 func (a *Activities) Unsell(ctx context.Context, order domain.Order) (Settled, error) {
 	settled, err := a.undo(ctx, &Settlement{Order: order, Booking: domain.BookedByHold}, domain.UnsoldUnpaid)
 	if err != nil || settled.Outcome == SettleSoldBefore {
@@ -280,13 +278,13 @@ func (a *Activities) Unsell(ctx context.Context, order domain.Order) (Settled, e
 	return Settled{Outcome: SettleUnpaid}, nil
 }
 
-// seats are what the ledger says of those that a settlement asks for.
+// seats is what the ledger says about the seats of a settlement.
 type seats int
 
 const (
-	seatsGone seats = iota // none were sold: the hold is gone, or none is left
+	seatsGone seats = iota // not sold: the hold is gone, or none is left
 	seatsBooked
-	seatsReturned // they were, and went back
+	seatsReturned // they were sold, and went back
 )
 
 func (a *Activities) bookSeats(ctx context.Context, s *Settlement) (seats, error) {
@@ -346,15 +344,15 @@ type SessionToOpen struct {
 	Opening  payments.Opening `json:"opening"`
 }
 
-// OpenSession opens a session in which an order is paid, or finds it: the opening's order
-// and attempt are its key.
+// OpenSession opens a session in which an order is paid, or finds it. The order and the
+// attempt are its key.
 func (a *Activities) OpenSession(ctx context.Context, open SessionToOpen) (domain.PayPage, error) {
 	page, err := a.Provider.Open(ctx, open.Provider, open.Opening)
 	return page, forWorkflow(err)
 }
 
-// A Session is the id of a payment session, as an argument. Releases from before sessions
-// had ids of their own wrote the id of an order where it is to be expired.
+// A Session is the id of a payment session, as an argument. Releases in which sessions
+// had no ids of their own wrote the order's id here.
 type Session string
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -366,8 +364,8 @@ func (s *Session) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ExpireSession forbids any further payment in a session, unless one was
-// captured already: the provider decides atomically which.
+// ExpireSession forbids any further payment in a session, unless one was already
+// captured. The provider decides which, atomically.
 func (a *Activities) ExpireSession(ctx context.Context, session Session) (domain.ExpireOutcome, error) {
 	outcome, err := a.Provider.Expire(ctx, string(session))
 	return outcome, fromProvider(err)
@@ -385,18 +383,16 @@ func (a *Activities) FindCapture(ctx context.Context, session string) (FoundCapt
 	return FoundCapture{Captured: captured, Capture: capture}, fromProvider(err)
 }
 
-// RefundDue says whether a payment goes back; it does not when it bought
-// tickets after all.
+// RefundDue says whether a payment goes back. It does not if it bought tickets after all.
 type RefundDue struct {
 	Due bool `json:"due"`
-	// Unrecorded: it goes back without a record, which the database refuses.
+	// Unrecorded: the database refuses the record, and the payment goes back without one.
 	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
-// RecordRefundDue notes that a payment which bought no ticket goes back, before
-// the provider is told, so that an operator can see it while it is due. It is
-// the last step before money moves, so it finds out for itself that nothing was
-// sold for it.
+// RecordRefundDue records that a payment which bought no ticket goes back, before the
+// provider is told, so that an operator can see it while it is due. It is the last step
+// before money moves, so it checks for itself that nothing was sold for the payment.
 func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) (RefundDue, error) {
 	if err := a.checkUnsold(ctx, &refund); err != nil {
 		return RefundDue{}, a.whileOwed(refund.Capture.Order, err)
@@ -418,11 +414,11 @@ func (a *Activities) RecordRefundDue(ctx context.Context, refund domain.Refund) 
 	return RefundDue{Due: true, Unrecorded: unrecorded}, nil
 }
 
-// checkUnsold finds positive evidence that a payment bought nothing: the ledger
-// sold no seats to its order, or gave them back, or the order's record says which
-// payment bought it. The error means that there is none, yet: the database was put back to
-// an earlier moment, or somebody is selling the seats right now. It is unknown, so
-// the step is tried again and the money stays.
+// checkUnsold looks for positive evidence that a payment bought nothing: the ledger sold
+// no seats to its order, or gave them back, or the order's record says which payment
+// bought it. It fails while there is no such evidence: the database may have been
+// restored to an earlier moment, or somebody is selling the seats right now. The error is
+// unknown, so the step is retried and the money stays.
 func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) error {
 	id := refund.Capture.Order
 	fate, err := a.Ledger.SeatFate(ctx, id)
@@ -434,11 +430,11 @@ func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) err
 		return nil
 	case domain.SeatsHeld:
 		if refund.Reason != domain.RefundUnknownOrder {
-			return nil // its checkout says what this money is worth
+			return nil // its checkout decides what this money buys
 		}
 		return &domain.UnknownError{Op: "refund", ID: refund.Capture.Payment,
 			Err: fmt.Errorf("the ledger still holds seats for order %s, of which nothing else is known: its money stays until the hold has ended", id)}
-	case domain.SeatsSold: // to another payment, if its record says so
+	case domain.SeatsSold: // sold to another payment, if the record says so
 	default:
 		return notKnown("what became of the seats", fate)
 	}
@@ -449,7 +445,7 @@ func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) err
 			id,
 			refund.Capture.Payment,
 		)
-		if !activity.IsActivity(ctx) || activity.GetInfo(ctx).Attempt > 1 { // at first it may be about to be recorded
+		if !activity.IsActivity(ctx) || activity.GetInfo(ctx).Attempt > 1 { // the record may be about to come
 			a.flag(FlagRecordLost, id, lost)
 		}
 		return &domain.UnknownError{Op: "refund", ID: refund.Capture.Payment, Err: lost}
@@ -457,7 +453,7 @@ func (a *Activities) checkUnsold(ctx context.Context, refund *domain.Refund) err
 	return err
 }
 
-// RecordOrderRefundDue moves a paid order to refunding and returns it.
+// RecordOrderRefundDue sets a paid order to refunding and returns the refund.
 func (a *Activities) RecordOrderRefundDue(ctx context.Context, due OrderRefund) (domain.SoldOrder, error) {
 	sold, err := a.Orders.BeginOrderRefund(ctx, due.Order, due.Reason, due.At)
 	return sold, a.whileOwed(due.Order, err)
@@ -470,7 +466,7 @@ type OrderRefund struct {
 	At     time.Time           `json:"at"`
 }
 
-// RefundCall asks for a payment to be given back.
+// RefundCall asks the provider to give a payment back.
 type RefundCall struct {
 	domain.Refund
 	// Confirmed: the payment bought tickets, or the provider has shown that it took it.
@@ -479,19 +475,20 @@ type RefundCall struct {
 
 // RefundGiven says what the provider did.
 type RefundGiven struct {
-	// Untaken: nothing, it does not know the payment, which nobody but its event speaks of.
+	// Untaken: it gave nothing back, because it does not know the payment. Only an event
+	// ever named that payment.
 	Untaken bool `json:"untaken,omitempty"`
 }
 
-// RefundPayment tells the provider to give the money back. A payment that it has
-// shown before and does not know now stays due: it may be another account that
-// answers. One that only an event spoke of may never have been taken.
+// RefundPayment tells the provider to give the money back. If the provider has shown the
+// payment before and does not know it now, it stays due: another account may be
+// answering. A payment that only an event named may never have been taken.
 func (a *Activities) RefundPayment(ctx context.Context, refund RefundCall) (RefundGiven, error) {
 	err := a.Provider.Refund(ctx, refund.Refund)
 	if domain.CodeOf(err) != domain.CodeNotFound {
 		return RefundGiven{}, fromProvider(err)
 	}
-	unknown := fmt.Errorf("the provider does not know payment %s, which is to go back: is it the account that took it? %w", refund.Capture.Payment, err)
+	unknown := fmt.Errorf("the provider does not know payment %s, which has to go back: is this the account that took it? %w", refund.Capture.Payment, err)
 	a.flag(FlagRefundUnknown, refund.Capture.Order, unknown)
 	if refund.Confirmed {
 		return RefundGiven{}, fromProvider(unknown)
@@ -510,14 +507,13 @@ type RefundDone struct {
 	At      time.Time `json:"at"`
 }
 
-// RecordRefundDone notes that the money went back.
+// RecordRefundDone records that the money went back.
 func (a *Activities) RecordRefundDone(ctx context.Context, done RefundDone) error {
 	return a.whileOwed(domain.OrderID{}, a.Orders.FinishRefund(ctx, done.Payment, done.At))
 }
 
-// forWorkflow gives an error the type name that the workflow's retry policies
-// and the Web UI see: the domain's code. Only what can never succeed is not
-// retried.
+// forWorkflow gives an error the type name that the workflow's retry policies and the Web
+// UI see: the domain's code. Only an error that can never succeed is not retried.
 func forWorkflow(err error) error {
 	if err == nil {
 		return nil
@@ -528,9 +524,9 @@ func forWorkflow(err error) error {
 	return retryable(err)
 }
 
-// whileOwed is forWorkflow for steps that hold money or owe it: a fault of ours, such
-// as a status of the ledger that this release does not know, must not end a workflow
-// that has somebody's money. It is told, and tried again until a release knows better.
+// whileOwed is forWorkflow for steps that hold or owe money. A fault of ours, such as a
+// status of the ledger that this release does not know, must not end a workflow that has
+// somebody's money. It is flagged, and retried until a newer release knows better.
 func (a *Activities) whileOwed(order domain.OrderID, err error) error {
 	if code := domain.CodeOf(err); !isForGood(err) || code == domain.CodeNotPaid || code == domain.CodeKeyReused {
 		return forWorkflow(err)
@@ -539,14 +535,14 @@ func (a *Activities) whileOwed(order domain.OrderID, err error) error {
 	return retryable(err)
 }
 
-// isForGood reports whether a failure stays one however often the step is tried.
+// isForGood reports whether repeating the step can never help.
 func isForGood(err error) bool {
 	var definite *domain.Error
 	return errors.As(err, &definite) && neverSucceeds(domain.CodeOf(err))
 }
 
-// fromProvider is for calls that are owed: whatever the provider refuses today,
-// the money stays due, and the call is repeated where an operator can see it.
+// fromProvider is for calls that are owed. Whatever the provider refuses today, the money
+// stays due, and the call is repeated where an operator can see it.
 func fromProvider(err error) error {
 	if err == nil {
 		return nil

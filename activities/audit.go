@@ -9,7 +9,7 @@ import (
 	"boxoffice/domain"
 )
 
-// An Auditor audits every sale. beat is told what it is doing, for the Web UI.
+// An Auditor audits every sale. It calls beat with what it is doing, for the Web UI.
 type Auditor interface {
 	AuditAll(ctx context.Context, beat func(doing string)) (domain.AuditOutcome, error)
 }
@@ -17,8 +17,8 @@ type Auditor interface {
 // Audits are the activities of the scheduled audit.
 type Audits struct{ Auditor Auditor }
 
-// AuditSales audits every sale, and keeps and tells what it found. That an
-// invariant is broken is a result; an error means that nobody could look.
+// AuditSales audits every sale, stores what it found and publishes it. A broken invariant
+// is a result; an error means that the audit could not look.
 func (a *Audits) AuditSales(ctx context.Context) (domain.AuditOutcome, error) {
 	doing := make(chan string)
 	done := make(chan struct{})
@@ -33,8 +33,8 @@ func (a *Audits) AuditSales(ctx context.Context) (domain.AuditOutcome, error) {
 	return outcome, forWorkflow(err)
 }
 
-// auditBeatEvery is how often an audit says that its worker lives. Whether it
-// gets on is bounded by its attempt's timeout.
+// auditBeatEvery is how often an audit reports that its worker is alive. Its attempt's
+// timeout limits how long it may take.
 const auditBeatEvery = 10 * time.Second
 
 func beat(ctx context.Context, doing <-chan string, done <-chan struct{}) {

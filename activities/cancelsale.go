@@ -9,26 +9,28 @@ import (
 	"boxoffice/domain"
 )
 
-// A Drainer ends a sale in the ledger: it takes back what is available of every
-// stock and answers the levels afterwards.
+// A Drainer ends a sale in the ledger: it takes back what is available of every stock and
+// returns the levels afterwards.
 type Drainer interface {
 	Drain(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
 }
 
-// Cancellations is the database as far as the cancellation of a sale goes.
+// Cancellations is what the cancellation of a sale needs from the database.
 type Cancellations interface {
 	Sale(ctx context.Context, id string) (*domain.Sale, error)
 	BeginCancellation(ctx context.Context, saleID string, at time.Time) (domain.SaleCancellation, error)
 	SaveCancellation(ctx context.Context, c domain.SaleCancellation) error
-	// DueRefunds fills in what Postgres counts: orders, and late payments that are owed.
+	// DueRefunds fills in what Postgres counts: orders to refund, and late payments that
+	// are owed.
 	DueRefunds(ctx context.Context, c *domain.SaleCancellation) error
-	// PaidOrders are the ids of orders whose tickets stand, by id, after the given one.
+	// PaidOrders returns the ids of orders with valid tickets, sorted, after the given
+	// one.
 	PaidOrders(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.OrderID, error)
-	// OwedRefunds are those that wait longest.
+	// OwedRefunds returns the refunds that have waited longest.
 	OwedRefunds(ctx context.Context, saleID string, limit int) ([]domain.Refund, error)
 }
 
-// A Canceler reaches the workflows of single orders. Each call is bounded in time.
+// A Canceler reaches the workflows of single orders. Each call has a timeout.
 type Canceler interface {
 	// OpenCheckouts lists some checkouts of a sale that have not ended.
 	OpenCheckouts(ctx context.Context, saleID string, limit int) ([]domain.OrderID, error)
@@ -36,59 +38,59 @@ type Canceler interface {
 	// open late payments.
 	CountCheckouts(ctx context.Context, c *domain.SaleCancellation) error
 	// Cancel ends a checkout that waits for its payment. A *domain.Error with
-	// CodeAlreadyPaid: it was paid, its order is to be refunded.
+	// CodeAlreadyPaid means that it was paid: refund its order.
 	Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
-	// RefundFor gives a paid order's money back, for a reason, and answers
-	// refunding where that takes longer than it waits.
+	// RefundFor gives a paid order's money back for the given reason. It returns
+	// refunding if that takes longer than it waits.
 	RefundFor(ctx context.Context, id domain.OrderID, reason domain.RefundReason) (domain.OrderStatus, error)
-	// Waits tells why a workflow has not ended, and starts a refund again that
-	// broke off. False: it has ended.
+	// Waits says why a workflow has not ended, and restarts a refund that broke off.
+	// False: it has ended.
 	Waits(ctx context.Context, refund domain.Refund) (domain.CancelWait, bool, error)
 	// CheckoutWaits is the same for a checkout.
 	CheckoutWaits(ctx context.Context, id domain.OrderID) (domain.CancelWait, bool, error)
 }
 
-// SaleCancel are the activities that cancel a whole sale. They are part of
-// Activities, apart only because nothing else needs what they need.
+// SaleCancel has the activities that cancel a whole sale. They are part of Activities,
+// and apart only because nothing else needs their options.
 type SaleCancel struct {
 	Drainer       Drainer
 	Cancellations Cancellations
 	Canceler      Canceler
-	// PerSecond is how many orders are begun in a second; default CancelsPerSecond.
+	// PerSecond is how many orders it starts to cancel in a second; default
+	// CancelsPerSecond.
 	PerSecond int
-	// SecondLook is when it is looked again before it counts as finished; default 2 s.
+	// SecondLook is how long it waits to look again before the cancellation counts as
+	// finished; default 2 s.
 	SecondLook time.Duration
 	Now        func() time.Time // default time.Now
 }
 
-// Bounds of the cancellation of a sale. They protect the payment provider and
-// leave the box office to those who buy in other sales.
+// Limits of a sale's cancellation. They protect the payment provider, and leave the box
+// office to buyers in other sales.
 const (
-	// CancelsPerSecond is how many orders are begun in a second, of one sale, over
-	// all nodes: each is one or two calls to the provider.
+	// CancelsPerSecond is how many orders of one sale start to be canceled in a second,
+	// over all nodes. Each takes one or two calls to the provider.
 	CancelsPerSecond = 50
-	// cancelsAtOnceMax is how many are awaited at the same time.
+	// cancelsAtOnceMax is how many run at the same time.
 	cancelsAtOnceMax = 16
-	// CancelBatchFor bounds one batch; those that are under way then are awaited:
-	// the Desk's own timeouts end them.
+	// CancelBatchFor is how long one batch starts new orders. It then waits for those
+	// under way; the Desk's own timeouts end them.
 	CancelBatchFor = 5 * time.Second
 	// CancelBatchMax is how many orders one batch looks at.
 	CancelBatchMax = 250
-	// cancelWaitsShown is how many of those that wait are looked into, in at most
-	// cancelLookFor.
+	// cancelWaitsShown is how many waiting orders are looked into, within cancelLookFor.
 	cancelWaitsShown = 5
 	cancelLookFor    = 5 * time.Second
 )
 
-// SaleToCancel names a sale and when its cancellation was asked for.
+// SaleToCancel names a sale, and when its cancellation was asked for.
 type SaleToCancel struct {
 	SaleID      string    `json:"sale"`
 	RequestedAt time.Time `json:"requested_at"`
 }
 
-// CloseSale ends a sale: every node reads that it is canceled, and those that do
-// not know yet find nothing left in the ledger. A sale that does not exist can
-// never be canceled.
+// CloseSale ends a sale. Every node reads that it is canceled, and nodes that do not know
+// yet find nothing left in the ledger. It fails for good if the sale does not exist.
 func (a *SaleCancel) CloseSale(ctx context.Context, input SaleToCancel) error {
 	begun, err := a.Cancellations.BeginCancellation(ctx, input.SaleID, input.RequestedAt)
 	if err != nil {
@@ -104,8 +106,8 @@ func (a *SaleCancel) CloseSale(ctx context.Context, input SaleToCancel) error {
 	return untilDone(a.Cancellations.SaveCancellation(ctx, begun))
 }
 
-// untilDone is for all that follows: a fault of ours does not end the cancellation
-// of a sale, which owes the buyers their money.
+// untilDone is for all that follows. A fault of ours must not end the cancellation of a
+// sale, which owes the buyers their money.
 func untilDone(err error) error {
 	if err == nil {
 		return nil
@@ -113,7 +115,7 @@ func untilDone(err error) error {
 	return retryable(err)
 }
 
-// noSuchSale makes of a sale that is not there what no retry will heal.
+// noSuchSale makes a missing sale an error that is not retried.
 func noSuchSale(err error) error {
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return &domain.Error{Code: domain.CodeInvalid, Detail: "There is no such sale to cancel.", Err: err}
@@ -129,13 +131,13 @@ func (a *SaleCancel) drain(ctx context.Context, saleID string) ([]domain.StockLe
 	return a.Drainer.Drain(ctx, sale)
 }
 
-// SurveyCancellation drains what came back, counts what is left to do, looks into
-// what waits longest, and stores all that for whoever asks.
+// SurveyCancellation drains what came back, counts what is left to do, looks into what
+// has waited longest, and stores all that for the organiser to read.
 func (a *SaleCancel) SurveyCancellation(ctx context.Context, input SaleToCancel) (domain.SaleCancellation, error) {
 	c, err := a.count(ctx, input)
 	if err == nil && c.Done() {
-		// A late payment that has just begun is listed a moment later: it is finished
-		// when nothing is left in two looks.
+		// Temporal lists a late payment only a moment after it starts. So a sale is
+		// finished when two looks in a row find nothing left.
 		select {
 		case <-time.After(a.secondLook()):
 		case <-ctx.Done():
@@ -151,8 +153,7 @@ func (a *SaleCancel) SurveyCancellation(ctx context.Context, input SaleToCancel)
 	return c, untilDone(a.Cancellations.SaveCancellation(ctx, c))
 }
 
-// secondLookAfter is far above the time after which Temporal's visibility lists a
-// workflow that has begun.
+// secondLookAfter is much longer than Temporal's visibility takes to list a new workflow.
 const secondLookAfter = 2 * time.Second
 
 func (a *SaleCancel) secondLook() time.Duration {
@@ -165,8 +166,8 @@ func (a *SaleCancel) secondLook() time.Duration {
 // count counts what is left to do.
 func (a *SaleCancel) count(ctx context.Context, input SaleToCancel) (domain.SaleCancellation, error) {
 	c := domain.SaleCancellation{SaleID: input.SaleID, RequestedAt: input.RequestedAt}
-	// Temporal first and the ledger last: what ends in between has left its trace
-	// further down, so nothing that is open is ever missed by all three.
+	// Temporal first and the ledger last. What ends in between has left its trace further
+	// down, so nothing open escapes all three.
 	if err := a.Canceler.CountCheckouts(ctx, &c); err != nil {
 		return c, err
 	}
@@ -183,7 +184,7 @@ func (a *SaleCancel) now() time.Time {
 	return time.Now().UTC()
 }
 
-// countTickets counts the classes only: an order that goes back keeps its perk.
+// countTickets counts the classes only: a refunded order keeps its perk.
 func (a *SaleCancel) countTickets(ctx context.Context, c *domain.SaleCancellation) error {
 	sale, err := a.Cancellations.Sale(ctx, c.SaleID)
 	if err != nil {
@@ -204,7 +205,7 @@ func (a *SaleCancel) countTickets(ctx context.Context, c *domain.SaleCancellatio
 	return nil
 }
 
-// lookIntoWaits says of some what they wait for. It is only shown: what cannot be
+// lookIntoWaits says what some of them wait for. It is for show only, so what cannot be
 // read in time is left out.
 func (a *SaleCancel) lookIntoWaits(ctx context.Context, c *domain.SaleCancellation) {
 	ctx, cancel := context.WithTimeout(ctx, cancelLookFor)
@@ -225,7 +226,7 @@ func (a *SaleCancel) lookIntoWaits(ctx context.Context, c *domain.SaleCancellati
 	}
 }
 
-// appendWait keeps what has a reason: who just began has none to tell yet.
+// appendWait drops waits without a reason: a workflow that just began has none yet.
 func appendWait(waits []domain.CancelWait, wait domain.CancelWait, known bool) []domain.CancelWait {
 	if !known || wait.Reason == "" {
 		return waits
@@ -233,24 +234,25 @@ func appendWait(waits []domain.CancelWait, wait domain.CancelWait, known bool) [
 	return append(waits, wait)
 }
 
-// CanceledBatch says what one batch brought.
+// CanceledBatch says what one batch achieved.
 type CanceledBatch struct {
 	// Settled orders are canceled or refunded, or need neither.
 	Settled int `json:"settled"`
-	// Unsettled are under way, or could not be reached.
+	// Unsettled orders are under way, or could not be reached.
 	Unsettled int `json:"unsettled"`
-	// Next is where the following batch goes on; zero: at the start.
+	// Next is where the following batch starts; zero: at the beginning.
 	Next domain.OrderID `json:"next,omitzero"`
 }
 
 // CancelCheckouts cancels a batch of a sale's open checkouts. The provider decides
-// whether one was paid: those are refunded with the others.
+// whether one was paid; paid ones are refunded with the others.
 func (a *SaleCancel) CancelCheckouts(ctx context.Context, input SaleToCancel) (CanceledBatch, error) {
 	open, err := a.Canceler.OpenCheckouts(ctx, input.SaleID, CancelBatchMax)
 	if err != nil {
 		return CanceledBatch{}, untilDone(err)
 	}
-	// Another order every time: those that cannot end must not keep others waiting.
+	// Start with another order each time, so that those that cannot end do not keep
+	// others waiting.
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
 	batch, _ := a.each(ctx, open, len(open), func(ctx context.Context, id domain.OrderID) bool {
 		_, err := a.Canceler.Cancel(ctx, id)
@@ -267,14 +269,13 @@ func (a *SaleCancel) CancelCheckouts(ctx context.Context, input SaleToCancel) (C
 // RefundBatch asks for the refund of a sale's paid orders after a cursor.
 type RefundBatch struct {
 	SaleID string         `json:"sale"`
-	After  domain.OrderID `json:"after,omitzero"` // zero: from the start
-	// WaitingMax ends the batch once so many refunds were begun that the provider
-	// did not give back at once.
+	After  domain.OrderID `json:"after,omitzero"` // zero: from the beginning
+	// WaitingMax ends the batch once this many refunds wait for the provider.
 	WaitingMax int `json:"waiting_max"`
 }
 
-// RefundOrders begins the refunds of a batch of paid orders, each a workflow of
-// its own that goes on until the provider has taken it, and waits a little for each.
+// RefundOrders starts the refunds of a batch of paid orders. Each is a workflow of its
+// own that goes on until the provider has taken it; RefundOrders waits a little for each.
 func (a *SaleCancel) RefundOrders(ctx context.Context, input RefundBatch) (CanceledBatch, error) {
 	paid, err := a.Cancellations.PaidOrders(ctx, input.SaleID, input.After, CancelBatchMax)
 	if err != nil {
@@ -295,9 +296,9 @@ func (a *SaleCancel) RefundOrders(ctx context.Context, input RefundBatch) (Cance
 	return batch, nil
 }
 
-// each runs one step an order, at the pace and the parallelism that the bounds
-// allow, until the batch's time is over or so many are unsettled. It returns how
-// many were begun: all of them have returned.
+// each runs one step per order, at the pace and parallelism that the limits allow, until
+// the batch's time is over or too many are unsettled. It returns how many it started; all
+// of those have returned.
 func (a *SaleCancel) each(
 	ctx context.Context,
 	orders []domain.OrderID,

@@ -6,10 +6,10 @@ import (
 	"boxoffice/domain"
 )
 
-// HoldNotices wakes the request that waits for a hold when the activity that
-// placed it runs in the same process: the answer then needs no second round
-// trip to Temporal. It is a shortcut, never the truth: a notice that comes too
-// early or is lost only means that the workflow is asked instead.
+// HoldNotices wakes the request that waits for a hold, if the activity that placed it
+// runs in the same process. That saves a second round trip to Temporal. It is only a
+// shortcut: if a notice comes too early or gets lost, the request asks the workflow
+// instead.
 type HoldNotices struct {
 	mu      sync.Mutex
 	waiting map[domain.OrderID]chan domain.Hold
@@ -20,9 +20,8 @@ func NewHoldNotices() *HoldNotices {
 	return &HoldNotices{waiting: make(map[domain.OrderID]chan domain.Hold)}
 }
 
-// Subscribe waits for the hold of one order; cancel must be called. A second
-// subscriber of the same order gets a channel that never delivers: the first
-// one is served, the other asks the workflow.
+// Subscribe waits for the hold of one order; call cancel when done. A second subscriber
+// to the same order gets a channel that never delivers, and has to ask the workflow.
 func (n *HoldNotices) Subscribe(order domain.OrderID) (notice <-chan domain.Hold, cancel func()) {
 	if n == nil {
 		return nil, func() {}

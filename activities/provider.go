@@ -7,14 +7,14 @@ import (
 	"boxoffice/payments"
 )
 
-// ProviderCallsMax is how many calls of a worker wait for the payment providers at a
-// time. A provider that hangs must leave slots of the worker to the steps that need
-// only the ledger and the database, and to the other providers.
+// ProviderCallsMax is how many calls of a worker may wait for payment providers at a
+// time. A provider that hangs must leave slots of the worker to steps that need only the
+// ledger and the database, and to other providers.
 const ProviderCallsMax = 250
 
-// BoundProvider lets at most ProviderCallsMax calls through at a time, each of the named
-// providers its share. One more is refused at once with CodeOverloaded: its activity is
-// tried again later, and has no slot meanwhile.
+// BoundProvider lets at most ProviderCallsMax calls through at a time, with an equal
+// share for each named provider. It refuses one more at once with CodeOverloaded; its
+// activity is retried later and takes no slot until then.
 func BoundProvider(provider Provider, names ...string) Provider {
 	b := &boundProvider{provider: provider, slots: make(map[string]chan struct{}, len(names))}
 	for _, name := range names {
@@ -59,13 +59,13 @@ func (b *boundProvider) Refund(ctx context.Context, refund domain.Refund) error 
 func (b *boundProvider) enter(provider string, call func() error) error {
 	slots, known := b.slots[provider]
 	if !known {
-		return call() // it is not configured, which is answered at once
+		return call() // not configured: that is answered at once
 	}
 	select {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 		return call()
 	default:
-		return &domain.Error{Code: domain.CodeOverloaded, Detail: "As many calls as may be are waiting for the payment provider; nothing was sent."}
+		return &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many calls are already waiting for the payment provider. Nothing was sent."}
 	}
 }

@@ -15,12 +15,11 @@ import (
 	"boxoffice/workflows"
 )
 
-// closeTimeout is how long the cancellation of a sale is awaited until no node can
-// sell any more.
+// closeTimeout is how long to wait until no node can sell a canceled sale any more.
 const closeTimeout = 8 * time.Second
 
-// CancelSale begins the cancellation of a whole sale, or finds the one that runs or
-// has ended, and returns once no node can sell any more. A *domain.UnknownError: it
+// CancelSale starts the cancellation of a whole sale, or finds the one that runs or has
+// ended. It returns once no node can sell any more. A *domain.UnknownError means that it
 // may be under way; repeat it.
 func (d *Desk) CancelSale(ctx context.Context, saleID string, at time.Time) error {
 	id := workflows.CancelSaleID(saleID)
@@ -53,10 +52,10 @@ func (d *Desk) awaitClosed(ctx context.Context, workflowID string) error {
 	return fromTemporal("cancel sale", workflowID, err)
 }
 
-// CancelOrder cancels one order for the organiser: a checkout that waits for its
-// payment ends canceled, a paid order is refunded. It answers where the order
-// stands then; refunding while the money is on its way. Repeating it changes
-// nothing. Errors: *domain.Error with CodeNotFound; *domain.UnknownError.
+// CancelOrder cancels one order for the organiser. A checkout that waits for its payment
+// ends canceled; a paid order is refunded. It returns the order's status, which is
+// refunding while the money is on its way. Repeating it changes nothing. Errors:
+// *domain.Error with CodeNotFound; *domain.UnknownError.
 func (d *Desk) CancelOrder(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
 	status, err := d.Cancel(ctx, id)
 	if domain.CodeOf(err) != domain.CodeAlreadyPaid {
@@ -64,7 +63,7 @@ func (d *Desk) CancelOrder(ctx context.Context, id domain.OrderID) (domain.Order
 	}
 	refunded, err := d.Refund(ctx, id)
 	if isNotFound(err) {
-		return status, nil // it was paid too late for tickets: that money goes back already
+		return status, nil // it was paid too late for tickets: that money is already going back
 	}
 	return refunded, err
 }
@@ -77,8 +76,8 @@ func checkoutsOf(saleID string) string {
 
 const running = " AND ExecutionStatus = 'Running'"
 
-// OpenCheckouts lists some checkouts of a sale that have not ended. Temporal's
-// visibility lags a little behind.
+// OpenCheckouts lists some checkouts of a sale that have not ended. Temporal's visibility
+// lags a little.
 func (d *Desk) OpenCheckouts(ctx context.Context, saleID string, limit int) ([]domain.OrderID, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -123,12 +122,12 @@ func (d *Desk) count(ctx context.Context, query string) (int64, error) {
 	return counted.GetCount(), err
 }
 
-// Waits tells why a refund is not done: the last failure of the workflow that has
-// it. One that broke off is started again. False: it has ended.
+// Waits says why a refund is not done: the last failure of its workflow. It restarts one
+// that broke off. False: it has ended.
 func (d *Desk) Waits(ctx context.Context, refund domain.Refund) (domain.CancelWait, bool, error) {
 	wait := domain.CancelWait{Order: refund.Capture.Order, Since: refund.RequestedAt}
 	if err := refund.Reason.Check(); err != nil {
-		return wait, false, err // which workflow has it follows from the reason
+		return wait, false, err // which workflow does it follows from the reason
 	}
 	ofOrder := refund.Reason.OfOrder()
 	if ofOrder {
@@ -149,15 +148,15 @@ func (d *Desk) Waits(ctx context.Context, refund domain.Refund) (domain.CancelWa
 	}
 }
 
-// CheckoutWaits tells the same of a checkout.
+// CheckoutWaits does the same for a checkout.
 func (d *Desk) CheckoutWaits(ctx context.Context, id domain.OrderID) (domain.CancelWait, bool, error) {
 	return d.whyOpen(ctx, domain.CancelWait{Order: id, Workflow: workflows.CheckoutID(id)})
 }
 
-// brokenOff is the reason of a workflow that closed without a result.
+// brokenOff is the reason for a workflow that closed without a result.
 const brokenOff = "its workflow broke off: see why in the Web UI; a reset or a new start goes on with it"
 
-// whyOpen adds to a wait what its workflow waits for. False: it has completed.
+// whyOpen adds what the workflow waits for. False: it has completed.
 func (d *Desk) whyOpen(ctx context.Context, wait domain.CancelWait) (domain.CancelWait, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -180,7 +179,7 @@ func (d *Desk) whyOpen(ctx context.Context, wait domain.CancelWait) (domain.Canc
 	return wait, true, nil
 }
 
-// lastFailure tells which pending step fails, and how; empty where none does.
+// lastFailure says which pending step fails, and how; empty if none does.
 func (d *Desk) lastFailure(pending []*workflowpb.PendingActivityInfo) (reason string, attempts int32) {
 	for _, activity := range pending {
 		if failure := activity.GetLastFailure(); failure != nil {
@@ -190,7 +189,7 @@ func (d *Desk) lastFailure(pending []*workflowpb.PendingActivityInfo) (reason st
 	return "", 0
 }
 
-// messageOf opens a sealed failure.
+// messageOf decrypts a sealed failure.
 func (d *Desk) messageOf(failure *failurepb.Failure) string {
 	converter.DecodeCommonFailureAttributes(d.payloads, failure)
 	return failure.GetMessage()

@@ -20,84 +20,82 @@ import (
 	"boxoffice/workflows"
 )
 
-// Orders is what the desk must know of the database: an order that was sold
-// outlives its workflow.
+// Orders is what the desk needs from the database: a sold order outlives its workflow.
 type Orders interface {
-	// Order answers a *domain.Error with CodeNotFound for an order that was
-	// never sold.
+	// Order returns a *domain.Error with CodeNotFound for an order that was never sold.
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 }
 
-// Provider is asked about money for orders that are unknown here, and for the sessions
-// of new ones. A payments.Set is one.
+// Provider answers about money for orders that we do not know, and about the sessions of
+// new ones. A payments.Set is one.
 type Provider interface {
 	Capture(ctx context.Context, session string) (domain.Capture, bool, error)
-	// SessionOf is an order's session where the provider derives it, else false.
+	// SessionOf returns an order's session if the provider derives it, else false.
 	SessionOf(provider string, order domain.OrderID) (string, bool)
 	Has(provider string) bool
 }
 
-// Ledger is asked what was sold to an order that is unknown here.
+// Ledger answers what was sold to an order that we do not know.
 type Ledger interface {
 	SeatFate(ctx context.Context, order domain.OrderID) (domain.SeatFate, error)
 }
 
-// Timeouts of the desk. Each bounds one wait of one request.
+// Timeouts of the desk. Each limits one wait of one request.
 const (
 	// startTimeout bounds the call that starts a workflow.
 	startTimeout = 10 * time.Second
-	// noticeTimeout is how long the answer may come from this very process
-	// before the workflow is asked over Temporal: another node may have it.
+	// noticeTimeout is how long we wait for this process to place the hold before we ask
+	// the workflow over Temporal: another node may have it.
 	noticeTimeout = 250 * time.Millisecond
-	// holdTimeout bounds the wait for the ledger's answer; after it the
-	// buyer is told "unknown" and repeats the same key.
+	// holdTimeout limits the wait for the ledger's answer. After it, the buyer gets
+	// "unknown" and repeats the same key.
 	holdTimeout = 8 * time.Second
-	// replayTimeout is the same for a repeated key: it is "in flight" sooner.
+	// replayTimeout is the same for a repeated key, which gets "in flight" sooner.
 	replayTimeout = 2 * time.Second
-	// paymentTimeout is how long a webhook waits for its checkout to settle
-	// before the event is left as a durable signal.
+	// paymentTimeout is how long a webhook waits for its checkout to settle before we
+	// leave the event as a durable signal.
 	paymentTimeout = 5 * time.Second
 	// signalTimeout bounds that signal.
 	signalTimeout = 5 * time.Second
-	// askTimeout bounds a question (state, history).
+	// askTimeout limits a question (state, history).
 	askTimeout = 5 * time.Second
-	// cancelTimeout is how long a cancel waits for the provider's word.
+	// cancelTimeout is how long a cancel waits for the provider's answer.
 	cancelTimeout = 10 * time.Second
-	// openTimeout is how long a buyer waits for the provider's page: as long as the
-	// checkout lets the provider try, and a little.
+	// openTimeout is how long a buyer waits for the provider's page: a little longer than
+	// the checkout lets the provider try.
 	openTimeout = 10 * time.Second
-	// refundTimeout is how long a refund or a late payment is awaited before
-	// the answer is "under way".
+	// refundTimeout is how long we wait for a refund or a late payment before the answer
+	// is "under way".
 	refundTimeout = 3 * time.Second
 )
 
-// retryAfter is what a client is told when nothing better is known.
+// retryAfter is the default hint to clients.
 const retryAfter = time.Second
 
-// Desk starts and asks checkouts. It is safe for concurrent use.
+// Desk starts checkouts and asks them. It is safe for concurrent use.
 type Desk struct {
 	temporal client.Client
-	notices  *activities.HoldNotices // nil where no worker runs in this process
+	notices  *activities.HoldNotices // nil if no worker runs in this process
 	orders   Orders
 	provider Provider
 	ledger   Ledger
 	payloads converter.DataConverter
 }
 
-// NewDesk wires a desk. Without notices every answer to a hold comes from the
-// workflow's Update. The converter is the client's own, which the client does
-// not give out: histories are read with it.
+// NewDesk wires a desk. Without notices, every answer to a hold comes from the workflow's
+// Update. The converter must be the client's own, which the client does not expose; the
+// desk reads histories with it.
 func NewDesk(temporal client.Client, payloads converter.DataConverter, notices *activities.HoldNotices, orders Orders, provider Provider, ledger Ledger) *Desk {
 	return &Desk{temporal: temporal, payloads: payloads, notices: notices, orders: orders, provider: provider, ledger: ledger}
 }
 
-// Start places an order and answers with its hold as soon as the ledger has
-// spoken, while the workflow runs on. The same order again is answered again,
-// never placed again. Errors: *domain.Error with CodeKeyReused, CodeInFlight or
-// CodeOverloaded (nothing was started); *domain.UnknownError when the outcome
-// is not known and the same key must be repeated.
+// Start places an order and returns its hold as soon as the ledger has answered; the
+// workflow runs on. The same order again gets an answer again and is never placed twice.
+// Errors: *domain.Error with CodeKeyReused, CodeInFlight or CodeOverloaded (nothing was
+// started); *domain.UnknownError if the outcome is not known and the same key must be
+// repeated.
 func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
-	if order.Provider != "" { // else from before orders named it
+	if order.Provider != "" { // empty: from before orders named their provider
 		if !d.provider.Has(order.Provider) {
 			return domain.HoldAnswer{}, notConfigured(&order)
 		}
@@ -124,7 +122,7 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 	return domain.HoldAnswer{Hold: hold}, err
 }
 
-// notConfigured: a hold that nobody could pay for is not begun.
+// notConfigured: don't start a hold that nobody could pay for.
 func notConfigured(order *domain.Order) error {
 	return &domain.Error{
 		Code: domain.CodeOverloaded, RetryAfter: time.Minute,
@@ -133,9 +131,9 @@ func notConfigured(order *domain.Order) error {
 	}
 }
 
-// startCheckout goes on when its buyer hangs up: the answer brings the first workflow
-// task, and nobody else gets that until its timeout is over. The same key would hear
-// "in flight" for as long.
+// startCheckout goes on when the buyer hangs up. The answer brings the first workflow
+// task, and nobody else gets that until it times out; the same key would get "in flight"
+// until then.
 func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
@@ -143,17 +141,17 @@ func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
 	_, err := d.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:        workflows.CheckoutID(order.ID),
 		TaskQueue: workflows.TaskQueue,
-		// One order is one checkout, for as long as Temporal remembers it.
+		// One order is one checkout, as long as Temporal remembers it.
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		// The first workflow task comes back with the start's own answer when
-		// a worker of this process is free: no trip through matching.
+		// The first workflow task comes back with the start's own answer if a worker of
+		// this process is free. That skips matching.
 		EnableEagerStart:      true,
 		StaticSummary:         workflows.Summary(order),
 		TypedSearchAttributes: temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(order.SaleID)),
-		// No execution timeout: a checkout that was paid must end right,
-		// however long an outage lasts.
+		// No execution timeout: a paid checkout must end correctly, however long an
+		// outage lasts.
 	}, workflows.Checkout, *order)
 	failpoint.After("checkout", "start")
 	return err
@@ -174,8 +172,8 @@ func awaitNotice(ctx context.Context, notice <-chan domain.Hold) (domain.Hold, b
 	return domain.Hold{}, false
 }
 
-// askHold asks the workflow. The update's id is the fingerprint's: however often
-// a key is repeated, it enters the history once.
+// askHold asks the workflow. The update's id is the fingerprint, so however often a key
+// is repeated, the history has it once.
 func (d *Desk) askHold(ctx context.Context, order *domain.Order, timeout time.Duration) (domain.Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -194,7 +192,8 @@ func (d *Desk) askHold(ctx context.Context, order *domain.Order, timeout time.Du
 	return checked(state.Hold, nil)
 }
 
-// checked: a newer worker may answer what this release does not know, which is no no.
+// checked catches a newer worker's answer that this release does not know, which is not a
+// no.
 func checked(hold domain.Hold, err error) (domain.Hold, error) {
 	if err != nil {
 		return hold, err
@@ -207,8 +206,7 @@ func keyReused() error {
 	return &domain.Error{Code: domain.CodeKeyReused, Detail: "This Idempotency-Key was used before with another body. A new order takes a new key."}
 }
 
-// inFlight: a repeated key whose first request is still being worked on is not
-// a failure of the repeat.
+// inFlight: the first request is still being worked on, so its repeat has not failed.
 func inFlight(err error) error {
 	if !domain.IsUnknown(err) {
 		return err
@@ -219,9 +217,9 @@ func inFlight(err error) error {
 	}
 }
 
-// State tells how an order's checkout stands: an open one is asked, a closed
-// one answers by its result. Errors: *domain.Error with CodeNotFound when
-// Temporal knows no such checkout (any more); *domain.UnknownError.
+// State returns the state of an order's checkout: it asks an open one, and reads a closed
+// one's result. Errors: *domain.Error with CodeNotFound if Temporal does not know such a
+// checkout, or not any more; *domain.UnknownError.
 func (d *Desk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -245,7 +243,7 @@ func (d *Desk) State(ctx context.Context, id domain.OrderID) (domain.CheckoutSta
 	return state, fromTemporal("query checkout", id.String(), err)
 }
 
-// result reads how a closed workflow ended, without needing a worker.
+// result reads how a closed workflow ended. It needs no worker.
 func (d *Desk) result(ctx context.Context, workflowID string) (domain.CheckoutState, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -257,9 +255,8 @@ func (d *Desk) result(ctx context.Context, workflowID string) (domain.CheckoutSt
 	return state, fromTemporal("result of", workflowID, err)
 }
 
-// Cancel gives an order up for its buyer and answers how it ended: canceled, or
-// failed or expired before. Errors: *domain.Error with CodeAlreadyPaid, and as
-// for State.
+// Cancel cancels an order for its buyer and returns how it ended: canceled now, or failed
+// or expired before. Errors: *domain.Error with CodeAlreadyPaid, and those of State.
 func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
@@ -279,10 +276,10 @@ func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 	return answer.Status, err
 }
 
-// OpenPayment opens the page where a held order is paid, or finds it. Its session is
-// durable before it is answered. Errors: *domain.Error with CodeAlreadyPaid or
-// CodeNotFound where the order is not held any more, CodeOverloaded;
-// *domain.UnknownError: the provider did not answer in time, ask again.
+// OpenPayment opens the page where a held order is paid, or finds it. The session is
+// durable before it returns. Errors: *domain.Error with CodeAlreadyPaid, with
+// CodeNotFound if the order is not held any more, or with CodeOverloaded;
+// *domain.UnknownError if the provider did not answer in time: ask again.
 func (d *Desk) OpenPayment(ctx context.Context, id domain.OrderID, wish domain.PayWish) (domain.PayPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -326,12 +323,12 @@ func rejected(code domain.Code, err error) error {
 	case domain.CodeInvalid:
 		return &domain.Error{Code: code, Detail: "The event is not about this order.", Err: err}
 	default:
-		return &domain.UnknownError{Op: "update", Err: err} // it broke off: nobody knows how far
+		return &domain.UnknownError{Op: "update", Err: err} // the workflow broke off: nobody knows how far it got
 	}
 }
 
-// fromTemporal sorts Temporal's errors into ours: definite (not found, refused,
-// failed) or unknown.
+// fromTemporal turns Temporal's errors into ours: definite (not found, refused, failed)
+// or unknown.
 func fromTemporal(op, id string, err error) error {
 	var (
 		notFound *serviceerror.NotFound
@@ -352,8 +349,8 @@ func fromTemporal(op, id string, err error) error {
 	}
 }
 
-// isExhausted: Temporal refused for load. That is definite for a start alone; of
-// an update, the SDK may ask again after it was accepted.
+// isExhausted: Temporal refused because of load. Only for a start is that definite; the
+// SDK may repeat an update after it was accepted.
 func isExhausted(err error) bool {
 	var exhausted *serviceerror.ResourceExhausted
 	return errors.As(err, &exhausted)
@@ -366,13 +363,13 @@ func overloaded(err error) error {
 	}
 }
 
-// errBrokeOff marks a workflow that closed without a result: failed, terminated
-// or timed out.
+// errBrokeOff marks a workflow that closed without a result: failed, terminated or timed
+// out.
 var errBrokeOff = errors.New("the workflow broke off")
 
-// failure is why a workflow failed: a request that can never succeed. The
-// ledger refuses a key whose order it held for another body before Temporal's
-// retention; anything else is a bug of ours, or an operator's doing.
+// failure turns the failure of a workflow into an error: its request can never succeed.
+// The ledger refuses a key whose order it already held with another body, even after
+// Temporal's retention. Anything else is a bug of ours, or an operator's doing.
 func failure(err error) error {
 	if code, _ := workflows.CodeOfRejection(err); code == domain.CodeKeyReused {
 		return keyReused()

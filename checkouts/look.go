@@ -12,8 +12,8 @@ import (
 	"boxoffice/workflows"
 )
 
-// Look asks Temporal for one workflow. Unlike Unfinished it does not lag behind.
-// A workflow that is not known is not open. The error is a *domain.UnknownError.
+// Look asks Temporal for one workflow. Unlike Unfinished it does not lag. An unknown
+// workflow counts as not open. The error is a *domain.UnknownError.
 func (d *Desk) Look(ctx context.Context, id string) (domain.WorkflowLook, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -42,8 +42,9 @@ const (
 	standingBrokeOff  standing = "broke off" // closed without a result
 )
 
-// standingOf takes a workflow for closed only where Temporal says that it is: a paused
-// one goes on, and what this release does not know is begun by nobody a second time.
+// standingOf takes a workflow for closed only if Temporal says so. A paused one goes on.
+// If this release does not know the status, the workflow must not be started a second
+// time.
 func standingOf(status enumspb.WorkflowExecutionStatus) standing {
 	switch status {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
@@ -59,8 +60,8 @@ func standingOf(status enumspb.WorkflowExecutionStatus) standing {
 	}
 }
 
-// waitsFor says nothing of a workflow task that is tried again: a worker had it,
-// and could not go on.
+// waitsFor ignores a workflow task that is being retried: a worker had it, and could not
+// go on.
 func (d *Desk) waitsFor(about *workflowservice.DescribeWorkflowExecutionResponse) string {
 	if reason, attempts := d.lastFailure(about.GetPendingActivities()); attempts > 0 {
 		return fmt.Sprintf("%s (attempt %d)", reason, attempts)
@@ -72,9 +73,9 @@ func (d *Desk) waitsFor(about *workflowservice.DescribeWorkflowExecutionResponse
 	return "a worker, since " + task.GetOriginalScheduledTime().AsTime().UTC().Format(time.RFC3339)
 }
 
-// Working reports whether a workflow is at work on an order, or on a payment for
-// it, or was since then, by Temporal's clock, which may be behind ours. It does not lag behind. The error is a
-// *domain.UnknownError.
+// Working reports whether a workflow works on an order, or on a payment for it, or did
+// since then. It compares with Temporal's clock, which may be behind ours, and does not
+// lag. The error is a *domain.UnknownError.
 func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
 	ids := []string{workflows.CheckoutID(order), workflows.RefundID(order)}
 	if payment != "" {

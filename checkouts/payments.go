@@ -13,11 +13,11 @@ import (
 	"boxoffice/workflows"
 )
 
-// Pay brings a verified event of the payment provider to its checkout. It
-// returns without an error only when the event has been dealt with or is
-// durable. Errors: *domain.Error with CodeNotFound for an order and a session
-// that nobody knows, CodeOverloaded or CodeInvalid where the checkout refuses;
-// *domain.UnknownError: the provider must deliver it again.
+// Pay delivers a verified event of the payment provider to its checkout. It returns nil
+// only if the event has been dealt with or is durable. Errors: *domain.Error with
+// CodeNotFound for an order and a session that nobody knows, with CodeOverloaded or
+// CodeInvalid if the checkout refuses; *domain.UnknownError if the provider must deliver
+// it again.
 func (d *Desk) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	status, err := d.payByUpdate(ctx, event)
 	if domain.IsUnknown(err) {
@@ -36,8 +36,8 @@ func (d *Desk) payByUpdate(ctx context.Context, event domain.PaymentEvent) (doma
 	ctx, cancel := context.WithTimeout(ctx, paymentTimeout)
 	defer cancel()
 	var answer workflows.PaymentAnswer
-	// A prefix of its own: Temporal tells updates apart by id alone, and the
-	// provider chooses the event's.
+	// Update ids get a prefix: Temporal tells updates apart by id alone, and the provider
+	// chooses the event's.
 	err := d.update(ctx, event.Order, workflows.PaymentUpdate, "event/"+event.ID, &answer, event)
 	if err == nil {
 		err = answer.Status.Check()
@@ -45,8 +45,8 @@ func (d *Desk) payByUpdate(ctx context.Context, event domain.PaymentEvent) (doma
 	return answer.Status, err
 }
 
-// payBySignal is the durable way in when no worker answers in time. The update
-// may still take effect too: the checkout knows the event by its id.
+// payBySignal is the durable way in when no worker answers in time. The update may still
+// take effect too: the checkout recognises the event by its id.
 func (d *Desk) payBySignal(ctx context.Context, event domain.PaymentEvent) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signalTimeout)
 	defer cancel()
@@ -54,7 +54,7 @@ func (d *Desk) payBySignal(ctx context.Context, event domain.PaymentEvent) error
 	return fromTemporal("signal the payment of", event.Order.String(), err)
 }
 
-// payAfterEnd deals with an event whose checkout has closed, or never was.
+// payAfterEnd deals with an event whose checkout has closed, or never existed.
 func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	over, err := d.ended(ctx, event.Order)
 	switch {
@@ -77,16 +77,16 @@ func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (doma
 		if input.Order, err = d.placedOrder(ctx, event.Order); err != nil {
 			return domain.PayResult{}, err
 		}
-		// Of money in another provider's session nothing is sold, as while the
-		// checkout was open.
+		// Money in another provider's session buys nothing, just as while the checkout
+		// was open.
 		input.Rebook = input.Order.PaidIn(event.Session)
 	}
 	return d.startLate(ctx, input, over.Status)
 }
 
-// settledWith answers an event about the very payment that an order ended with.
-// Where that goes back, a record or a workflow has to show it: that it was handed
-// over once is not enough, who had it may have broken off.
+// settledWith answers an event about the very payment that an order ended with. If that
+// payment goes back, a record or a workflow has to show it. It is not enough that it was
+// handed over once: the workflow that got it may have broken off.
 func (d *Desk) settledWith(ctx context.Context, over ending, input workflows.LateInput) (domain.PayResult, error) {
 	settled := domain.PayResult{Status: over.Status, Settled: true}
 	switch {
@@ -100,23 +100,23 @@ func (d *Desk) settledWith(ctx context.Context, over ending, input workflows.Lat
 	}
 }
 
-// An ending is how a checkout stands that is not open any more.
+// An ending is the state of a checkout that is not open any more.
 type ending struct {
 	domain.CheckoutState
 	recorded bool // in the database
-	brokeOff bool // without a result: its hold may still be there
+	brokeOff bool // closed without a result: its hold may still stand
 }
 
-// ended tells how an order stands whose checkout is not open. The database goes
-// first: an order may have been sold, or sold and refunded, after its checkout
-// ended. Errors: *domain.Error with CodeNotFound when nobody knows it.
+// ended returns the ending of an order whose checkout is not open. The database goes
+// first: an order may have been sold, or sold and refunded, after its checkout ended.
+// Errors: *domain.Error with CodeNotFound if nobody knows it.
 func (d *Desk) ended(ctx context.Context, id domain.OrderID) (ending, error) {
 	sold, err := d.orders.Order(ctx, id)
 	switch {
 	case isNotFound(err):
 		over, err := d.closed(ctx, id)
 		if domain.CodeOf(err) == domain.CodeKeyReused {
-			err = domain.NotFound("order") // that checkout was another order's, and sold nothing
+			err = domain.NotFound("order") // that checkout was another order's and sold nothing
 		}
 		return over, err
 	case err != nil:
@@ -128,7 +128,7 @@ func (d *Desk) ended(ctx context.Context, id domain.OrderID) (ending, error) {
 	}}, nil
 }
 
-// closed tells how a checkout closed. One that broke off counts as failed.
+// closed returns how a checkout closed. One that broke off counts as failed.
 func (d *Desk) closed(ctx context.Context, id domain.OrderID) (ending, error) {
 	state, err := d.result(ctx, workflows.CheckoutID(id))
 	if !errors.Is(err, errBrokeOff) {
@@ -144,9 +144,9 @@ func (d *Desk) closed(ctx context.Context, id domain.OrderID) (ending, error) {
 	}}, nil
 }
 
-// payUnknownOrder: nobody's order, but perhaps somebody's money. The provider
-// knows. Before that money goes back the ledger says whether it bought something:
-// the database may have been put back to a moment before it was recorded.
+// payUnknownOrder is for an order that nobody knows, but perhaps with somebody's money;
+// the provider knows. Before that money goes back, the ledger has to say whether it
+// bought something: the database may have been restored to a moment before the record.
 func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	if event.Type != domain.PaymentSucceeded {
 		return domain.PayResult{}, domain.NotFound("order")
@@ -168,11 +168,11 @@ func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (
 	return domain.PayResult{Status: domain.OrderRefunding}, nil
 }
 
-// errRecordLost is why money for an order that is not recorded stays.
+// errRecordLost is why money stays for an order without a record.
 var errRecordLost = errors.New("the ledger has sold or holds its seats, and there is no record of it: see `boxoffice verify` and `boxoffice restore-orders`")
 
-// checkUnsold: the error is a *domain.UnknownError where an order that nobody
-// knows has seats all the same, and the ledger's own where it does not answer.
+// checkUnsold returns a *domain.UnknownError if an order that nobody knows has seats
+// after all, and the ledger's own error if it does not answer.
 func (d *Desk) checkUnsold(ctx context.Context, order domain.OrderID) error {
 	fate, err := d.ledger.SeatFate(ctx, order)
 	if err != nil {
@@ -188,8 +188,8 @@ func (d *Desk) checkUnsold(ctx context.Context, order domain.OrderID) error {
 	}
 }
 
-// startLate starts the workflow of a late payment, or finds the one that runs,
-// and waits a little for its outcome. It is durable once started.
+// startLate starts the workflow of a late payment, or finds the one that runs, and waits
+// a little for its outcome. The payment is durable once it has started.
 func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before domain.OrderStatus) (domain.PayResult, error) {
 	id := workflows.LateID(input.Capture.Order, input.Capture.Payment)
 	found, err := d.startLateAs(ctx, id, input, unlessDone)
@@ -199,7 +199,7 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
 	state, err := d.result(waitCtx, id)
-	if err == nil && found && state.Untaken { // the provider did not know it then: it may by now
+	if err == nil && found && state.Untaken { // the provider did not know it then, but may now
 		if _, err := d.startLateAs(ctx, id, input, unlessOpen); err != nil {
 			return domain.PayResult{}, err
 		}
@@ -211,7 +211,7 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	case err != nil:
 		return domain.PayResult{}, &domain.UnknownError{Op: "late payment", ID: id, Err: err} // deliver it again
 	case input.Reason == domain.RefundSecondCapture:
-		return domain.PayResult{Status: before, Settled: true}, nil // the order itself stays what it was
+		return domain.PayResult{Status: before, Settled: true}, nil // the order itself stays as it was
 	default:
 		return domain.PayResult{Status: state.Status, Settled: true}, nil
 	}
@@ -221,11 +221,11 @@ func (d *Desk) startLateAs(ctx context.Context, id string, input workflows.LateI
 	return d.startOwed(ctx, id, "late payment · "+string(input.Reason), input.SaleID, again, workflows.Late, input)
 }
 
-// Which of its earlier runs let a workflow that gives money back be started again.
+// Which of its earlier runs allow a workflow that gives money back to be started again.
 const (
-	// Any that ended without a result: a debt is not forgotten.
+	// Any run that ended without a result: a debt is not forgotten.
 	unlessDone = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
-	// Any that ended: the record says that it is not done, and counts for more.
+	// Any run that ended: the record says that it is not done, and the record counts.
 	unlessOpen = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 )
 
@@ -252,8 +252,8 @@ func (d *Desk) startOwed(ctx context.Context, id, summary, saleID string, again 
 	return false, fromTemporal("start", id, err)
 }
 
-// placedOrder reads what a closed checkout was about: the argument in the first
-// event of its history.
+// placedOrder reads what a closed checkout was about: the argument in the first event of
+// its history.
 func (d *Desk) placedOrder(ctx context.Context, id domain.OrderID) (*domain.Order, error) {
 	var order domain.Order
 	if err := d.argument(ctx, workflows.CheckoutID(id), &order); err != nil {
@@ -262,8 +262,8 @@ func (d *Desk) placedOrder(ctx context.Context, id domain.OrderID) (*domain.Orde
 	return &order, nil
 }
 
-// argument reads what a workflow was started with. The error is a *domain.Error
-// with CodeNotFound where Temporal knows no such workflow any more.
+// argument reads what a workflow was started with. The error is a *domain.Error with
+// CodeNotFound if Temporal does not know the workflow any more.
 func (d *Desk) argument(ctx context.Context, workflowID string, argument any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -281,15 +281,14 @@ func (d *Desk) argument(ctx context.Context, workflowID string, argument any) er
 	return nil
 }
 
-// Refund gives a paid order's money back, for the organiser, and answers
-// refunded, or refunding while that is under way. Errors: *domain.Error with
-// CodeNotFound or CodeNotPaid; *domain.UnknownError.
+// Refund gives a paid order's money back for the organiser. It returns refunded, or
+// refunding while that is under way. Errors: *domain.Error with CodeNotFound or
+// CodeNotPaid; *domain.UnknownError.
 func (d *Desk) Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
 	return d.RefundFor(ctx, id, domain.RefundByOrganiser)
 }
 
-// RefundFor is Refund for another reason. An order's first refund decides its
-// reason.
+// RefundFor is Refund for another reason. An order's first refund decides its reason.
 func (d *Desk) RefundFor(ctx context.Context, id domain.OrderID, reason domain.RefundReason) (domain.OrderStatus, error) {
 	sold, err := d.orders.Order(ctx, id)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"boxoffice/workflows"
 )
 
-// Remember tells what Temporal still knows of an order, for records that are lost:
-// what was asked for, and which of the payments bought it. What it has forgotten is
-// left out. The error is a *domain.UnknownError, or a *domain.Error where what it
-// knows cannot be read.
+// Remember returns what Temporal still knows about an order, for when its record is lost:
+// what was asked for, and which payment bought it. What Temporal has forgotten is left
+// out. The error is a *domain.UnknownError, or a *domain.Error if what Temporal knows
+// cannot be read.
 func (d *Desk) Remember(ctx context.Context, id domain.OrderID, payments []string) (domain.RememberedOrder, error) {
 	look, err := d.Look(ctx, workflows.CheckoutID(id))
 	if err != nil || look.Open {
@@ -39,7 +39,7 @@ func (d *Desk) Remember(ctx context.Context, id domain.OrderID, payments []strin
 	return known, nil
 }
 
-// ending is the result of a workflow; nothing where it has none, or is not known.
+// ending returns a workflow's result, or nothing if it has none or is not known.
 func (d *Desk) ending(ctx context.Context, workflowID string) (domain.CheckoutState, error) {
 	look, err := d.Look(ctx, workflowID)
 	if err != nil || look.Open || look.ClosedAt.IsZero() {

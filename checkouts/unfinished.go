@@ -14,17 +14,17 @@ import (
 	"boxoffice/workflows"
 )
 
-// unfinishedQuery finds what is open, and what closed without a result. The
-// cancellation of a sale may take days: only one that broke off belongs here.
+// unfinishedQuery finds workflows that are open or closed without a result. The
+// cancellation of a sale may take days, so only one that broke off belongs here.
 const unfinishedQuery = "(WorkflowType IN ('Checkout', 'Late', 'Refund') AND ExecutionStatus != 'Completed')" +
 	" OR (WorkflowType = 'CancelSale' AND ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut'))"
 
 // unfinishedPage is how many workflows are listed at a time.
 const unfinishedPage = 1000
 
-// Unfinished lists the workflows of all sales that have not completed.
-// Temporal's visibility lags a little behind: one that has just started or just
-// ended may be missing or still be there. The list ends at the first error.
+// Unfinished lists the workflows of all sales that have not completed. Temporal's
+// visibility lags a little: a workflow that has just started or ended may be missing or
+// still be listed. The list ends at the first error.
 func (d *Desk) Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error] {
 	return func(yield func(domain.Workflow, error) bool) {
 		var next []byte
@@ -74,16 +74,17 @@ func keyword(attributes *commonpb.SearchAttributes, name string) string {
 	var value string
 	if payload, ok := attributes.GetIndexedFields()[name]; ok {
 		// Search attributes are never sealed: Temporal indexes them.
-		_ = converter.GetDefaultDataConverter().FromPayload(payload, &value) // empty if it is no text
+		_ = converter.GetDefaultDataConverter().FromPayload(payload, &value) // empty if it is not text
 	}
 	return value
 }
 
-// TakeUp starts a workflow again that gives money back and broke off, with what it
-// was started with: a late payment, a refund, the cancellation of a sale. Each of
-// their steps may be repeated. False where that was done before, and for a checkout:
-// its hold ends by itself, and money for it is a late payment. The error is a
-// *domain.UnknownError, or a *domain.Error of what Temporal does not know any more.
+// TakeUp restarts a workflow that gives money back and broke off, with its original
+// argument: a late payment, a refund, the cancellation of a sale. Each of their steps may
+// be repeated. It returns false if that was already done, and for a checkout: a
+// checkout's hold ends by itself, and money for it is a late payment. The error is a
+// *domain.UnknownError, or a *domain.Error if Temporal does not know the workflow any
+// more.
 func (d *Desk) TakeUp(ctx context.Context, u domain.Workflow) (bool, error) {
 	if !u.Failed || u.Checkout {
 		return false, nil

@@ -53,7 +53,7 @@ type StatusTerms struct {
 	// LateReason says why it goes back, if it does.
 	LateMoney  LateMoney
 	LateReason RefundReason
-	// Event is what other systems read in the event log; empty: they hear nothing.
+	// Event is the event that tells other systems; empty: there is none.
 	Event EventType
 }
 
@@ -77,9 +77,9 @@ const (
 	LateRefunded LateMoney = "refunded" // it goes back
 )
 
-// statuses is the one table of what a status means. Whoever needs more of a status
-// than stands here has a switch without a default that guesses, and a test that
-// holds it against this table; see "Another ending" in docs/checkout.md.
+// statuses is the only table of what a status means. Code that needs more than it says
+// has a switch without a guessing default, and a test that compares it with this table;
+// see "Another ending" in docs/checkout.md.
 var statuses = map[OrderStatus]StatusTerms{
 	OrderPending: {
 		Waiting: true, Problem: CodeInFlight,

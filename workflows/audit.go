@@ -11,29 +11,27 @@ import (
 	"boxoffice/domain"
 )
 
-// AuditScheduleID is the schedule that runs the audit, and the beginning of its
-// workflows' ids.
+// AuditScheduleID is the schedule that runs the audit. Its workflows' ids begin with it.
 const AuditScheduleID = "audit"
 
 // AuditTaskQueue keeps audits out of the checkouts' way.
 const AuditTaskQueue = "audits"
 
-// Bounds of one audit. Unlike money that is owed, an audit is not worth waiting
-// for: the next one sees the same.
+// Limits of one audit. Unlike owed money, an audit is not worth waiting for: the next one
+// sees the same.
 const (
 	AuditTimeout          = 15 * time.Minute // all attempts of a run
 	auditAttemptTimeout   = 10 * time.Minute
-	auditHeartbeatTimeout = 30 * time.Second // three beats: a worker that died is noticed, however long a source takes
+	auditHeartbeatTimeout = 30 * time.Second // three beats: we notice a dead worker, however long a source takes
 	auditAttemptsMax      = 3
 	auditBackoff          = 2 * time.Second
 )
 
-// audits is never called: it only gives the activity its name.
+// audits is never called. It only gives the activity its name.
 var audits *activities.Audits
 
-// Audit compares the ledger, the orders, Temporal and the provider for every
-// sale. It completes whatever it finds: a run that failed is one that could not
-// look.
+// Audit compares the ledger, the orders, Temporal and the provider for every sale. It
+// completes whatever it finds; a run fails only if it could not look.
 func Audit(ctx workflow.Context) (domain.AuditOutcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		ScheduleToCloseTimeout: AuditTimeout,

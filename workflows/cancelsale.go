@@ -10,8 +10,8 @@ import (
 	"boxoffice/domain"
 )
 
-// CancelSaleInput asks for the cancellation of a whole sale. All but the first
-// two is how far an earlier run of the same workflow came.
+// CancelSaleInput asks for the cancellation of a whole sale. The fields after the first
+// two say how far an earlier run of the same workflow came.
 type CancelSaleInput struct {
 	SaleID      string    `json:"sale"`
 	RequestedAt time.Time `json:"requested_at"`
@@ -22,28 +22,27 @@ type CancelSaleInput struct {
 }
 
 const (
-	// cancelPauseMin and cancelPauseMax bound the time between two rounds: short
-	// while something moves, longer while everything waits for somebody else.
+	// cancelPauseMin and cancelPauseMax limit the time between two rounds: short while
+	// something moves, longer while everything waits for someone else.
 	cancelPauseMin = time.Second
 	cancelPauseMax = 30 * time.Second
-	// refundsWaitingMax is how many refunds may wait for the provider at a time, each
-	// asking again by itself. Above it one more is tried a round: once that goes
-	// through, the provider is back.
+	// refundsWaitingMax is how many refunds may wait for the provider at a time; each
+	// retries by itself. Above that, each round tries one more: once that goes through,
+	// the provider is back.
 	refundsWaitingMax = 100
 )
 
-// CancelSale cancels a whole sale: no node sells any more, every open checkout is
-// canceled, every paid order is refunded, and it goes on until nothing of the sale
-// is held, sold or owed. Its result is the last count.
+// CancelSale cancels a whole sale. No node sells any more, every open checkout is
+// canceled, every paid order is refunded, and it goes on until nothing of the sale is
+// held, sold or owed. Its result is the last count.
 //
-// It decides nothing about an order: checkouts end by their own workflow's cancel,
-// refunds are the workflows refund/<order>, and money that comes late is Late's,
-// which finds nothing to rebook. What was ended so is seen by counting again, not
-// remembered: whatever is lost in a crash is found by the next round. Histories
-// stay short: a batch is one activity, and the workflow continues as a new run
-// when the server suggests it.
+// It decides nothing about an order. Checkouts end by their own workflow's cancel,
+// refunds are the workflows refund/<order>, and money that comes late is Late's, which
+// finds nothing to rebook. It remembers nothing about them and counts again instead, so
+// the next round finds whatever a crash lost. Histories stay short: a batch is one
+// activity, and the workflow continues as a new run when the server suggests it.
 func CancelSale(ctx workflow.Context, input CancelSaleInput) (domain.SaleCancellation, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx) // half a sale canceled is nothing that anybody can want
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a sale must not stay half canceled
 	c := &saleCancel{CancelSaleInput: input}
 	if err := c.listen(ctx); err != nil {
 		return c.Progress, err
@@ -69,13 +68,13 @@ func CancelSale(ctx workflow.Context, input CancelSaleInput) (domain.SaleCancell
 	}
 }
 
-// cancelActs is never called: it only gives the activities their names.
+// cancelActs is never called. It only gives the activities their names.
 var cancelActs *activities.SaleCancel
 
 // saleCancel is the state of one run.
 type saleCancel struct{ CancelSaleInput }
 
-// listen registers what may be asked of a cancellation.
+// listen registers what can be asked of a cancellation.
 func (c *saleCancel) listen(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, StateQuery, func() (domain.SaleCancellation, error) { return c.Progress, nil }); err != nil {
 		return err
@@ -103,8 +102,8 @@ func (c *saleCancel) close(ctx workflow.Context) error {
 	return nil
 }
 
-// round cancels and refunds one batch each, and counts what is left. It reports
-// whether anything came to its end.
+// round cancels one batch, refunds one batch, and counts what is left. It reports whether
+// anything ended.
 func (c *saleCancel) round(ctx workflow.Context) (moved bool, err error) {
 	if err := batchOfSale(ctx, "drain what came back, count what is left", cancelActs.SurveyCancellation, c.sale(), &c.Progress); err != nil {
 		return false, fmt.Errorf("survey of sale %s: %w", c.SaleID, err)
@@ -133,12 +132,12 @@ func (c *saleCancel) refundBatch() activities.RefundBatch {
 	return activities.RefundBatch{SaleID: c.SaleID, After: c.After, WaitingMax: max(1, room)}
 }
 
-// finished waits for who still asks, so that nobody is left without an answer.
+// finished waits for pending updates, so that everybody gets an answer.
 func (c *saleCancel) finished(ctx workflow.Context) bool {
 	return c.Progress.Stage == domain.CancelFinished && workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }) == nil
 }
 
-// tell shows how far it has come as the workflow's current details.
+// tell shows its progress as the workflow's current details.
 func (c *saleCancel) tell(ctx workflow.Context) {
 	p := &c.Progress
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf(

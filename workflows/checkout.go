@@ -13,10 +13,10 @@ import (
 	"boxoffice/domain"
 )
 
-// Checkout sells one order, or ends without a sale: it holds the seats, awaits
-// the payment or the deadline, then posts or voids, and records what was sold.
-// Its result is its last state. An error means that the request could never
-// have succeeded (a bug of ours): then nothing is held and nothing was sold.
+// Checkout sells one order, or ends without a sale. It holds the seats, waits for the
+// payment or the deadline, then posts or voids, and records what was sold. Its result is
+// its last state. It fails only if the request could never have succeeded (a bug of
+// ours); then nothing is held and nothing was sold.
 func Checkout(ctx workflow.Context, order domain.Order) (domain.CheckoutState, error) {
 	c := newCheckout(order)
 	request := ctx
@@ -34,17 +34,17 @@ func Checkout(ctx workflow.Context, order domain.Order) (domain.CheckoutState, e
 	return c.state, c.close(ctx)
 }
 
-// checkout is the state of one run. Only the body changes it; handlers read it
-// and put messages into the inbox.
+// checkout is the state of one run. Only the workflow's main function (the body) changes
+// it; handlers read it and put messages into the inbox.
 type checkout struct {
 	order domain.Order
 	state domain.CheckoutState
 	inbox *inbox
-	// handedOver are the payments that Late has: whatever else is said of
-	// them, they buy nothing here.
+	// handedOver are the payments that were given to Late. Whatever other events say
+	// about them, they buy nothing here.
 	handedOver map[string]bool
-	wish       domain.PayWish // of the buyer who wants to pay
-	// doubted are captures that an event reported and the provider did not show.
+	wish       domain.PayWish // what the page needs to know of the buyer who wants to pay
+	// doubted are captures that an event reported but the provider did not show.
 	doubted []domain.Capture
 }
 
@@ -68,7 +68,7 @@ func newCheckout(order domain.Order) *checkout {
 	}
 }
 
-// hold sets the seats aside. A refusal is an ending.
+// hold sets the seats aside. A refusal ends the checkout.
 func (c *checkout) hold(ctx workflow.Context) error {
 	var hold domain.Hold
 	request := activities.HoldRequest{Order: c.order, BegunAt: workflow.GetInfo(ctx).WorkflowStartTime, AskedAt: workflow.Now(ctx)}
@@ -84,8 +84,8 @@ func (c *checkout) hold(ctx workflow.Context) error {
 	return nil
 }
 
-// awaitEnding deals with one message after the other until one ends the
-// checkout, or its deadline does.
+// awaitEnding handles one message after the other until one of them ends the checkout, or
+// its deadline does.
 func (c *checkout) awaitEnding(ctx workflow.Context) error {
 	for !c.state.Status.Settled() {
 		if err := c.awaitMessageOrDeadline(ctx); err != nil {
@@ -104,8 +104,8 @@ func (c *checkout) awaitEnding(ctx workflow.Context) error {
 	return nil
 }
 
-// awaitMessageOrDeadline returns with an empty inbox only at the deadline: a
-// payment that arrived together with it goes first.
+// awaitMessageOrDeadline returns with an empty inbox only at the deadline. A payment that
+// arrives together with the deadline goes first.
 func (c *checkout) awaitMessageOrDeadline(ctx workflow.Context) error {
 	left := c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx))
 	if left <= 0 || !c.inbox.empty() {
@@ -118,7 +118,7 @@ func (c *checkout) awaitMessageOrDeadline(ctx workflow.Context) error {
 	return err
 }
 
-// handle deals with one message while the order is held.
+// handle handles one message while the order is held.
 func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 	defer func() {
 		c.inbox.handled[m.id] = true
@@ -134,7 +134,7 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 	case m.hint:
 		return c.follow(ctx, m.event)
 	case !m.paid() && m.event.Session != c.state.Session:
-		return nil // the end of another attempt
+		return nil // another attempt ended
 	}
 	switch m.event.Type {
 	case domain.PaymentSucceeded:
@@ -149,10 +149,10 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 	}
 }
 
-// giveUp ends a checkout that was not paid, at its deadline or because the
-// buyer says so. The provider decides: from its answer on either nothing can be
-// paid any more, or it was paid already and the webhook is late or lost. Where no
-// session was opened there is nothing to decide.
+// giveUp ends a checkout that was not paid, at its deadline or because the buyer cancels.
+// The provider decides: after its answer, either nothing can be paid any more, or it was
+// already paid and the webhook is late or lost. If no session was opened, there is
+// nothing to decide.
 func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error {
 	if c.state.Session == "" {
 		return c.release(ctx, ending)
@@ -171,9 +171,10 @@ func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error
 	return c.release(ctx, ending)
 }
 
-// askProvider waits for the provider's word, with haste while the ledger has the hold.
-// The provider may be down while its webhooks still get through: where paymentsFirst
-// says so, a payment that comes meanwhile goes first. Decided: it ended the checkout.
+// askProvider waits for the provider's answer, with more frequent tries while the ledger
+// still has the hold. The provider may be down while its webhooks still get through: with
+// paymentsFirst, a payment that comes meanwhile goes first. It returns decided if that
+// payment ended the checkout.
 func (c *checkout) askProvider(
 	ctx workflow.Context,
 	summary string,
@@ -197,7 +198,7 @@ func (c *checkout) askProvider(
 		case !c.inbox.hasPayment():
 			continue
 		case !paymentsFirst(ctx):
-			_ = answer.Get(ctx, nil) // looked at above
+			_ = answer.Get(ctx, nil) // the error was looked at above
 			continue
 		}
 		if err := c.handle(ctx, c.inbox.takePayment()); err != nil || c.state.Status.Settled() {
@@ -209,15 +210,15 @@ func (c *checkout) askProvider(
 
 func always(workflow.Context) bool { return true }
 
-// paymentsFirstChange marks checkouts that settle a payment while they ask about one of
-// a wrong amount.
+// paymentsFirstChange marks checkouts that settle a payment while they ask the provider
+// about one with a wrong amount.
 const paymentsFirstChange = "payments-first"
 
 func paymentsFirst(ctx workflow.Context) bool {
 	return workflow.GetVersion(ctx, paymentsFirstChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
-// holdLeft is how long the ledger still has the hold.
+// holdLeft is how long the ledger will still have the hold.
 func (c *checkout) holdLeft(ctx workflow.Context) time.Duration {
 	grace := c.state.Hold.Grace
 	if grace == 0 {
@@ -226,14 +227,14 @@ func (c *checkout) holdLeft(ctx workflow.Context) time.Duration {
 	return c.state.Hold.ExpiresAt.Add(grace).Sub(workflow.Now(ctx))
 }
 
-// askAboutHint is the summary by which the history tells a hint.
+// askAboutHint is the summary that marks a hint in the history.
 const askAboutHint = "an event that is not sealed is a hint: what did the provider take?"
 
-// follow looks into a hint: what the provider took is what counts. Until it has
-// answered, what others report goes first.
+// follow looks into a hint: what the provider took is what counts. Until the provider
+// answers, other reported payments go first.
 func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error {
 	if c.state.Session == "" {
-		return nil // nobody could pay yet
+		return nil // nobody can pay yet
 	}
 	var found activities.FoundCapture
 	decided, err := c.askProvider(ctx, askAboutHint, acts.FindCapture, c.state.Session, &found, always)
@@ -260,8 +261,8 @@ func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error 
 	}
 }
 
-// settleCaptured settles what the provider captured. A capture of the wrong
-// amount pays nothing: it goes back, and the order ends as it was about to.
+// settleCaptured settles what the provider captured. A capture of the wrong amount pays
+// for nothing: it goes back, and the order ends as it was about to.
 func (c *checkout) settleCaptured(ctx workflow.Context, capture domain.Capture, ending domain.OrderStatus) error {
 	err := c.settle(ctx, capture)
 	if err != nil || c.state.Status.Settled() {
@@ -270,9 +271,8 @@ func (c *checkout) settleCaptured(ctx workflow.Context, capture domain.Capture, 
 	return c.release(ctx, ending)
 }
 
-// settleReported settles what an event reports. An event of another price than
-// the order's is not believed before the provider was asked: what it says it
-// took is what counts.
+// settleReported settles what an event reports. If the event's amount differs from the
+// order's price, the provider is asked first: what it says it took is what counts.
 func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) error {
 	if c.handedOver[capture.Payment] {
 		return c.handOverAgain(ctx, capture)
@@ -292,8 +292,8 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 	case found.Captured && found.Capture.Payment == capture.Payment:
 		return c.settle(ctx, found.Capture)
 	case capture.Payment == capture.Session:
-		// The provider took nothing under the session's own id, which the right
-		// payment may still come under: there is nothing to give back.
+		// The provider took nothing under the session's own id, and the right payment may
+		// still come under that id. So there is nothing to give back.
 		workflow.GetLogger(ctx).Warn("An event of a wrong amount about a payment that the provider does not know", "Payment", capture.Payment)
 		c.doubted = append(c.doubted, capture)
 		return nil
@@ -313,15 +313,15 @@ func (c *checkout) findCapture(ctx workflow.Context) (activities.FoundCapture, e
 	return found, nil
 }
 
-// settle turns a capture into tickets. The hold may be gone by now: then seats
-// are taken again if some are left, else the money goes back.
+// settle turns a capture into tickets. If the hold is gone by now, it takes seats again
+// if some are left; otherwise the money goes back.
 func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
 	if c.handedOver[capture.Payment] {
 		return nil
 	}
 	if !capture.Pays(&c.order) {
-		// Not this order's price: not a ticket. The hold stays until its
-		// deadline, the right payment may still come.
+		// The amount is not this order's price, so it buys no ticket. The hold stays
+		// until its deadline: the right payment may still come.
 		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundWrongAmount})
 	}
 	settled, err := sell(ctx, &c.order, capture, domain.BookedByHold, c.holdLeft(ctx))
@@ -348,8 +348,8 @@ func (c *checkout) conclude(ctx workflow.Context, capture domain.Capture, settle
 	return c.handOver(ctx, LateInput{Capture: capture, Reason: reason})
 }
 
-// settlement says how an order stands after a settlement, and why the money of that
-// goes back; empty where it stays.
+// settlement returns the order's status after a settlement, and why the money goes back;
+// empty if it stays.
 func settlement(outcome activities.SettleOutcome) (domain.OrderStatus, domain.RefundReason) {
 	switch outcome {
 	case activities.SettleSold:
@@ -360,15 +360,15 @@ func settlement(outcome activities.SettleOutcome) (domain.OrderStatus, domain.Re
 		return domain.OrderRefunding, domain.RefundUnrecordable
 	case activities.SettleNoSeats, activities.SettleRefunding:
 		return domain.OrderRefunding, domain.RefundNoneLeft
-	case activities.SettleUnpaid: // the answer to other questions
+	case activities.SettleUnpaid: // answers to other requests
 	}
 	leaveToOthers("settlement", outcome)
 	return "", ""
 }
 
-// release gives the seats back and ends the checkout. Where the ledger says
-// that they were sold to this very order, a crash fell between the ledger and
-// this history: the order is paid.
+// release gives the seats back and ends the checkout. If the ledger says that they were
+// sold to this very order, a crash came between the ledger and this history: the order is
+// paid.
 func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) error {
 	var outcome domain.VoidOutcome
 	if err := step(ctx, "give the seats back", acts.Release, c.order, &outcome); err != nil {
@@ -386,21 +386,20 @@ func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) erro
 	}
 }
 
-// RedeliveryTimeout is how long an order whose seats were posted waits for its
-// payment's event to come again, where the provider knows of no capture: no one
-// acknowledged the first delivery, so there will be another, and it must come before
-// this has passed (MockPay's are 10 minutes apart at most). It is far above the
-// time that a post needs to be followed by its record, so that nobody is about to
-// write one when the seats go back.
+// RedeliveryTimeout is how long an order with posted seats waits for its payment's event
+// to come again, if the provider knows of no capture. Nobody acknowledged the first
+// delivery, so there will be another within this time (MockPay repeats at least every 10
+// minutes). It is much longer than it takes to record a sale after its post, so nobody
+// can still be writing a record when the seats go back.
 const RedeliveryTimeout = 15 * time.Minute
 
-// unpaidPostChange marks checkouts that look for the record of a posted order,
-// and give its seats back where there is neither a record nor a payment.
+// unpaidPostChange marks checkouts that look for the record of a posted order, and give
+// its seats back if there is neither a record nor a payment.
 const unpaidPostChange = "unpaid-post"
 
-// settlePosted finds the payment for which the seats were posted: it was
-// recorded, the provider has it, or its event comes again. Where there is none
-// the seats were sold to nobody, and the order ends as it was about to.
+// settlePosted finds the payment for which the seats were posted: it was recorded, or the
+// provider has it, or its event comes again. If there is none, the seats were sold to
+// nobody, and the order ends as it was about to.
 func (c *checkout) settlePosted(ctx workflow.Context, ending domain.OrderStatus) error {
 	version := workflow.GetVersion(ctx, unpaidPostChange, workflow.DefaultVersion, 1)
 	if version != workflow.DefaultVersion {
@@ -431,8 +430,8 @@ func (c *checkout) settlePosted(ctx workflow.Context, ending domain.OrderStatus)
 	}
 }
 
-// assumedCapture is what checkouts from before unpaidPostChange took for the
-// payment. Only their replay needs it: it goes once none of them can be open.
+// assumedCapture is what checkouts from before unpaidPostChange took for the payment.
+// Only their replay needs it. Remove it once none of them can be open.
 func (c *checkout) assumedCapture() domain.Capture {
 	session := c.state.Session
 	return domain.Capture{
@@ -441,7 +440,7 @@ func (c *checkout) assumedCapture() domain.Capture {
 	}
 }
 
-// findSale ends a checkout whose order was recorded before.
+// findSale ends a checkout whose order was already recorded.
 func (c *checkout) findSale(ctx workflow.Context) (recorded bool, err error) {
 	var sale activities.Settled
 	if err := step(ctx, "was the order recorded?", acts.FindSale, c.order.ID, &sale); err != nil {
@@ -476,8 +475,8 @@ func (c *checkout) concludeSold(ctx workflow.Context, sale activities.Settled) b
 	return false
 }
 
-// close deals with what arrived after the ending, and returns when nothing is
-// left to answer.
+// close handles what arrived after the ending, and returns when nothing is left to
+// answer.
 func (c *checkout) close(ctx workflow.Context) error {
 	if err := c.tellEnding(ctx); err != nil {
 		return err
@@ -507,12 +506,12 @@ func (c *checkout) close(ctx workflow.Context) error {
 	}
 }
 
-// doubtedChange marks checkouts that give to Late what an event reported and the
-// provider did not show. It is asked only where there is such a payment.
+// doubtedChange marks checkouts that give to Late what an event reported and the provider
+// did not show. It is asked for only if there is such a payment.
 const doubtedChange = "doubted-capture"
 
-// handOverDoubted: an event may have been ahead of what the provider answers, and
-// nothing was sold for its payment. Late asks again.
+// handOverDoubted gives doubted payments to Late, which asks again: the event may have
+// been ahead of the provider's answers, and nothing was sold for its payment.
 func (c *checkout) handOverDoubted(ctx workflow.Context) error {
 	for _, capture := range c.doubted {
 		input, late, err := LateTerms(&c.state, capture)
@@ -529,14 +528,13 @@ func (c *checkout) handOverDoubted(ctx workflow.Context) error {
 	return nil
 }
 
-// lastCallChange marks checkouts that let every goroutine which was woken by the
-// workflow task run before they close. It is asked only where one of them has
-// money to report.
+// lastCallChange marks checkouts that, before they close, run every goroutine that the
+// workflow task woke. It is asked for only if one of them has money to report.
 const lastCallChange = "last-call"
 
-// lastCall reports whether money has arrived that the body does not know of yet.
-// A signal in the workflow task in which the body ends is handed to the goroutine
-// that receives signals, and that one runs after the body: the body waits for it.
+// lastCall reports whether money has arrived that the body does not know about yet. If a
+// signal comes in the workflow task in which the body ends, the goroutine that receives
+// signals runs after the body. So the body waits for it.
 func (c *checkout) lastCall(ctx workflow.Context) (more bool, err error) {
 	called := false
 	workflow.GoNamed(ctx, "last call", func(workflow.Context) { called = true }) // a new goroutine runs after all others
@@ -546,8 +544,8 @@ func (c *checkout) lastCall(ctx workflow.Context) (more bool, err error) {
 	return c.inbox.saysPaid() && workflow.GetVersion(ctx, lastCallChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion, nil
 }
 
-// breakOff gives to Late the money that was reported to a checkout which cannot go
-// on: whoever reported it heard that it would be dealt with.
+// breakOff gives to Late the money that was reported to a checkout which cannot go on,
+// because we acknowledged it.
 func (c *checkout) breakOff(ctx workflow.Context, why error) error {
 	if more, err := c.lastCall(ctx); err != nil || !more {
 		return why
@@ -562,12 +560,12 @@ func (c *checkout) breakOff(ctx workflow.Context, why error) error {
 	return why
 }
 
-// handleAfterEnd: only money can still matter.
+// handleAfterEnd handles a message after the end: only money still matters.
 func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	capture := m.event.Capture()
 	switch {
 	case m.hint && c.state.Session == "":
-		return nil // nobody could pay
+		return nil // nobody can pay any more
 	case m.hint && m.event.Type == domain.PaymentSucceeded:
 		var found activities.FoundCapture
 		answer := callProvider(ctx, askAboutHint, acts.FindCapture, c.state.Session)
@@ -581,8 +579,7 @@ func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	return c.handOverLate(ctx, capture)
 }
 
-// handOverLate gives a payment to Late that the checkout, which has ended, did not settle
-// with.
+// handOverLate gives to Late a payment that the ended checkout did not settle with.
 func (c *checkout) handOverLate(ctx workflow.Context, capture domain.Capture) error {
 	if c.handedOver[capture.Payment] {
 		return c.handOverAgain(ctx, capture)
@@ -603,12 +600,12 @@ func (c *checkout) handOver(ctx workflow.Context, input LateInput) error {
 	return c.startLate(ctx, input, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY)
 }
 
-// lateAgainChange marks checkouts that have a payment looked into again of which
-// another event comes after it was handed over. It is asked only there.
+// lateAgainChange marks checkouts that hand a payment over again if another event about
+// it comes. It is asked for only then.
 const lateAgainChange = "late-again"
 
-// handOverAgain: another event speaks of a payment that Late has, or had. The provider
-// may not have known it then. Late's steps may be repeated.
+// handOverAgain is for another event about a payment that Late has, or had. The provider
+// may not have known it the first time. Late's steps may be repeated.
 func (c *checkout) handOverAgain(ctx workflow.Context, capture domain.Capture) error {
 	if workflow.GetVersion(ctx, lateAgainChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return nil
@@ -625,7 +622,7 @@ func (c *checkout) startLate(ctx workflow.Context, input LateInput, again enumsp
 	child := workflow.ExecuteChildWorkflow(c.lateOptions(ctx, input.Capture, again), Late, input)
 	err := child.GetChildWorkflowExecution().Get(ctx, nil)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		return nil // that payment is being dealt with
+		return nil // Late is already dealing with that payment
 	}
 	if err != nil {
 		return fmt.Errorf("start the late payment %s of order %s: %w", input.Capture.Payment, c.order.ID, err)

@@ -9,8 +9,8 @@ import (
 	"boxoffice/domain"
 )
 
-// Summary is the one line by which a checkout is recognised in the Web UI. It
-// says what is bought, never by whom.
+// Summary is the line by which people recognise a checkout in the Web UI. It says what is
+// bought, never who buys.
 func Summary(order *domain.Order) string {
 	var b strings.Builder
 	for i, l := range order.Lines {
@@ -23,8 +23,8 @@ func Summary(order *domain.Order) string {
 	return b.String()
 }
 
-// enter moves the order to a state and shows it as the workflow's current
-// details, which cost no event.
+// enter moves the order to a state, and shows it as the workflow's current details, which
+// cost no event.
 func (c *checkout) enter(ctx workflow.Context, status domain.OrderStatus) {
 	c.state.Status = status
 	if status.Settled() {

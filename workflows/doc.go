@@ -1,9 +1,9 @@
-// Package workflows is the conversation of a checkout, crash-safe: hold → await
-// the payment or the deadline → post or void → record (Checkout); what happens
-// to money that comes after the end (Late); and an organiser's refund (Refund).
+// Package workflows decides what a checkout does next, and survives crashes while it
+// waits: hold → await the payment or the deadline → post or void → record (Checkout).
+// Late handles money that comes after the end, Refund an organiser's refund, CancelSale
+// the cancellation of a whole sale, and Audit the scheduled audit.
 //
-// Workflow code only decides. Whatever touches the world is an activity, and
-// whoever starts, pays or asks a checkout goes through package checkouts. The
-// code is deterministic (linted by workflowcheck) and must keep replaying the
-// histories under testdata/histories.
+// Workflow code only decides. Everything that touches the world is an activity. To start,
+// pay or ask a checkout, use package checkouts. The code is deterministic (checked by
+// workflowcheck) and must keep replaying the histories in testdata/histories.
 package workflows

@@ -10,31 +10,31 @@ import (
 	"boxoffice/domain"
 )
 
-// eventsMax bounds how many different events one checkout listens to. A session
-// has a handful; more than this is a broken provider. Further ones that report
-// no money are ignored; those that do are refused as updates, for the provider
-// to send again, and still taken as signals: those were acknowledged.
+// eventsMax limits how many different events one checkout takes. A session has a handful;
+// more means a broken provider. Further events that report no money are ignored. Those
+// that report money are refused as updates, so that the provider sends them again, and
+// still taken as signals, because signals were acknowledged.
 const eventsMax = 64
 
-// cancelMessage is the id of the buyer's cancel in the inbox; event ids that a
-// provider gives can not collide with it, they are prefixed.
+// cancelMessage is the id of the buyer's cancel in the inbox. Event ids of a provider are
+// prefixed, so they cannot collide with it.
 const cancelMessage = "cancel"
 
-// A message is something that somebody wants of the checkout.
+// A message is something that somebody wants from the checkout.
 type message struct {
 	id     string
 	cancel bool
 	open   bool                // the buyer wants to pay
-	hint   bool                // by somebody without the payload key: to be asked about
+	hint   bool                // sent by somebody without the payload key: ask the provider about it
 	event  domain.PaymentEvent // unless cancel or open
 }
 
-// paid reports whether the message says that money was taken, and is to be believed.
+// paid reports whether the message says that money was taken, and can be believed.
 func (m message) paid() bool {
 	return !m.cancel && !m.open && !m.hint && m.event.Type == domain.PaymentSucceeded
 }
 
-// hintsMax bounds how many hints one checkout follows: each asks the provider.
+// hintsMax limits how many hints one checkout follows: each asks the provider.
 const hintsMax = 8
 
 // reported is a payment's event as it came into the workflow.
@@ -46,12 +46,12 @@ type reported struct {
 // MarkUnsealed implements codec.Unsealed.
 func (r *reported) MarkUnsealed() { r.unsealed = true }
 
-// hintChange marks checkouts that ask the provider about an event which was not
-// sealed. It is asked only where one came.
+// hintChange marks checkouts that ask the provider about an event that was not sealed. It
+// is asked for only if one came.
 const hintChange = "unsealed-is-a-hint"
 
-// message of a report. A hint has an id of its own: it must not stand for the event
-// that it names, which may come yet.
+// message turns a report into a message. A hint gets an id of its own, because the event
+// that it names may still come.
 func (c *checkout) messageOf(ctx workflow.Context, r reported) message {
 	m := c.eventMessage(r.PaymentEvent)
 	if r.unsealed && workflow.GetVersion(ctx, hintChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
@@ -60,12 +60,12 @@ func (c *checkout) messageOf(ctx workflow.Context, r reported) message {
 	return m
 }
 
-// inbox collects messages in the order of their arrival, each once. Handlers
-// only put in; the checkout's body takes out: one message at a time decides.
+// inbox collects messages in the order of their arrival, each once. Handlers only put
+// messages in; the checkout's body takes them out. So one message at a time decides.
 type inbox struct {
 	seen    map[string]bool // every id that ever came in
 	hints   int
-	opens   int // bounded where they come in
+	opens   int // limited where they come in
 	waiting []message
 	handled map[string]bool
 }
@@ -81,8 +81,8 @@ func (c *checkout) eventMessage(event domain.PaymentEvent) message {
 func (b *inbox) full() bool  { return len(b.seen)-b.hints-b.opens >= eventsMax }
 func (b *inbox) empty() bool { return len(b.waiting) == 0 }
 
-// put takes a message in, once, and reports whether it will be, or was, dealt
-// with.
+// put takes a message in, once. It reports whether the message will be dealt with, or
+// already was.
 func (b *inbox) put(m message) bool {
 	if b.seen[m.id] {
 		return true
@@ -100,7 +100,7 @@ func (b *inbox) put(m message) bool {
 	return true
 }
 
-// take takes the first message. Hints come last: what is known goes first.
+// take removes the first message. Hints come last: facts go first.
 func (b *inbox) take() message {
 	first := max(0, slices.IndexFunc(b.waiting, func(m message) bool { return !m.hint }))
 	return b.takeAt(first)
@@ -112,7 +112,7 @@ func (b *inbox) takeAt(i int) message {
 	return m
 }
 
-// putBack returns a message that could not be dealt with.
+// putBack returns a message that could not be handled.
 func (b *inbox) putBack(m message) { b.waiting = append([]message{m}, b.waiting...) }
 
 // hasPayment reports whether a waiting message reports money.
@@ -123,11 +123,11 @@ func (b *inbox) saysPaid() bool {
 	return slices.ContainsFunc(b.waiting, func(m message) bool { return m.paid() || m.hint && m.event.Type == domain.PaymentSucceeded })
 }
 
-// takePayment takes the first waiting message that reports money; there is one, see
+// takePayment removes the first waiting message that reports money. Call it only after
 // hasPayment.
 func (b *inbox) takePayment() message { return b.takeAt(slices.IndexFunc(b.waiting, message.paid)) }
 
-// listen registers everything that may be said to a checkout or asked of it.
+// listen registers all signals, updates and queries of a checkout.
 func (c *checkout) listen(ctx workflow.Context) error {
 	queries := workflow.SetQueryHandlerWithOptions(ctx, StateQuery,
 		func() (domain.CheckoutState, error) { return c.state, nil },
@@ -190,7 +190,7 @@ func (c *checkout) answerCancel(ctx workflow.Context) (PaymentAnswer, error) {
 	return c.answer(ctx, message{id: cancelMessage, cancel: true})
 }
 
-// answer puts a message in and answers once it has been dealt with.
+// answer puts a message in and returns once it has been handled.
 func (c *checkout) answer(ctx workflow.Context, m message) (PaymentAnswer, error) {
 	var err error
 	if c.inbox.put(m) {
@@ -199,12 +199,12 @@ func (c *checkout) answer(ctx workflow.Context, m message) (PaymentAnswer, error
 	return PaymentAnswer{Status: c.state.Status}, err
 }
 
-// canceledAnswerChange marks workflows whose handlers answer although the workflow
-// was canceled. It is asked only where that has happened.
+// canceledAnswerChange marks workflows whose handlers answer although the workflow was
+// canceled. It is asked for only then.
 const canceledAnswerChange = "answer-though-canceled"
 
-// awaitAnswer waits in a handler of an update. A cancellation of the workflow
-// reaches the handler's context, but not what it waits for: that goes on.
+// awaitAnswer waits in an update's handler. If the workflow is canceled, that reaches the
+// handler's context, but not what the handler waits for, which goes on.
 func awaitAnswer(ctx workflow.Context, known func() bool) error {
 	err := workflow.Await(ctx, known)
 	if !temporal.IsCanceledError(err) || workflow.GetVersion(ctx, canceledAnswerChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
@@ -214,9 +214,9 @@ func awaitAnswer(ctx workflow.Context, known func() bool) error {
 	return workflow.Await(ctx, known)
 }
 
-// obeyCancellation takes a cancellation of the workflow itself (from the Web UI,
-// say) for the buyer's: the seats and the provider's session are given back in
-// order. Everything else runs on a context that it does not reach.
+// obeyCancellation treats a cancellation of the workflow itself (from the Web UI, say) as
+// the buyer's: the seats and the provider's session are given back in order. Everything
+// else runs on a context that the cancellation does not reach.
 func (c *checkout) obeyCancellation(request workflow.Context) func(workflow.Context) {
 	return func(ctx workflow.Context) {
 		request.Done().Receive(ctx, nil)
@@ -224,9 +224,9 @@ func (c *checkout) obeyCancellation(request workflow.Context) func(workflow.Cont
 	}
 }
 
-// receiveSignals takes payment signals for as long as the checkout runs. One
-// that cannot be decoded is dropped by the SDK (and counted); one about another
-// order is ignored: neither may fail a checkout.
+// receiveSignals takes payment signals as long as the checkout runs. The SDK drops (and
+// counts) a signal that it cannot decode; a signal about another order is ignored.
+// Neither may fail a checkout.
 func (c *checkout) receiveSignals(ctx workflow.Context) {
 	signals := workflow.GetSignalChannel(ctx, PaymentSignal)
 	for {
@@ -236,7 +236,7 @@ func (c *checkout) receiveSignals(ctx workflow.Context) {
 	}
 }
 
-// drainSignals takes what has arrived and not been received yet, before the
+// drainSignals takes signals that have arrived but were not received yet, before the
 // workflow closes.
 func (c *checkout) drainSignals(ctx workflow.Context) {
 	signals := workflow.GetSignalChannel(ctx, PaymentSignal)

@@ -12,30 +12,30 @@ import (
 	"boxoffice/domain"
 )
 
-// LateInput is a captured payment that its checkout can not use any more.
+// LateInput is a captured payment that its checkout can no longer use.
 type LateInput struct {
 	Capture domain.Capture `json:"capture"`
-	SaleID  string         `json:"sale,omitempty"` // empty when the order is unknown here
-	// Order is what the money was for; nil when that is unknown here.
+	SaleID  string         `json:"sale,omitempty"` // empty if we do not know the order
+	// Order is what the money was for; nil if we do not know it.
 	Order *domain.Order `json:"order,omitempty"`
-	// Rebook lets it buy seats if some are left.
+	// Rebook lets the payment buy seats if some are left.
 	Rebook bool `json:"rebook"`
-	// HoldMayStand: the checkout broke off, its hold may be there or even sold.
+	// HoldMayStand: the checkout broke off, so its hold may still stand, or may even be
+	// sold.
 	HoldMayStand bool `json:"hold_may_stand,omitempty"`
-	// Reason of the refund, should it come to one for no other reason.
+	// Reason is the reason for the refund, unless there is another one.
 	Reason domain.RefundReason `json:"reason"`
-	// Unsealed: whoever started it may have no payload key. Then it sells nothing, and
-	// gives back what the provider says it took.
+	// Unsealed: whoever started this may not have the payload key. Then it sells nothing,
+	// and gives back what the provider says it took.
 	Unsealed bool `json:"unsealed,omitempty"`
 }
 
 // MarkUnsealed implements codec.Unsealed.
 func (l *LateInput) MarkUnsealed() { l.Unsealed = true }
 
-// LateTerms decides what a capture is worth to a checkout that has ended; late
-// is false when it is the very payment the order was settled with. The caller
-// adds the order. The error is for a checkout that has not ended, or ended in a way
-// that this release does not know.
+// LateTerms decides what a capture is worth to a checkout that has ended. late is false
+// if the order was settled with this very payment. The caller adds the order. It fails if
+// the checkout has not ended, or ended in a way that this release does not know.
 func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateInput, late bool, err error) {
 	input = LateInput{Capture: capture, SaleID: state.SaleID}
 	if state.Payment == capture.Payment {
@@ -59,11 +59,11 @@ func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateI
 	return input, true, nil
 }
 
-// Late deals with money after the end: it buys the seats again if that is still
-// wanted and some are left, else it goes back. Its result has status paid or
-// refunded.
+// Late deals with money that comes after the end: it buys the seats again if that is
+// still wanted and some are left; otherwise the money goes back. Its result has status
+// paid or refunded.
 func Late(ctx workflow.Context, input LateInput) (domain.CheckoutState, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt is not canceled
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt cannot be canceled
 	l := &late{LateInput: input}
 	if input.Unsealed {
 		l.Unsealed = workflow.GetVersion(ctx, hintChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion
@@ -85,7 +85,7 @@ type late struct {
 	LateInput
 	state     domain.CheckoutState
 	confirmed bool // the provider has shown the payment
-	waited    bool // for the provider to show it
+	waited    bool // already waited for the provider to show it
 	untaken   bool // the provider does not know it
 }
 
@@ -105,15 +105,16 @@ func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: %s (%s)", status, domain.FormatMoney(l.Capture.AmountMinor, l.Capture.Currency), l.Reason))
 }
 
-// confirm takes the provider's word for what it took: an event may be wrong
-// about that. A payment that the provider does not know stays as reported.
+// confirm takes the provider's word for what it took, because an event may be wrong. A
+// payment that the provider does not know stays as reported.
 func (l *late) confirm(ctx workflow.Context) error {
 	if err := l.ask(ctx); err != nil {
 		return err
 	}
 	if l.Unsealed {
 		if !l.confirmed {
-			// It fails: one that completes would stand for the payment, should it come.
+			// It fails, because a workflow that completes would stand for the payment,
+			// should it ever come.
 			return temporal.NewNonRetryableApplicationError("its argument was not sealed, and the provider does not know the payment", "Unsealed", nil)
 		}
 		l.Rebook, l.Order = false, nil
@@ -131,7 +132,7 @@ func (l *late) confirm(ctx workflow.Context) error {
 // ask asks the provider what it took.
 func (l *late) ask(ctx workflow.Context) error {
 	left := time.Duration(0)
-	if l.HoldMayStand && l.Order != nil { // until when is not known any more
+	if l.HoldMayStand && l.Order != nil { // until when the hold stands is not known any more
 		left = l.Order.HoldTimeout + domain.HoldGraceDefault
 	}
 	found, err := findCapture(ctx, l.Capture.Session, left)
@@ -143,8 +144,8 @@ func (l *late) ask(ctx workflow.Context) error {
 
 const whatWasTaken = "what did the provider take?"
 
-// findCapture asks the provider what it took, with haste where a hold that the answer
-// is needed for has so much time left.
+// findCapture asks the provider what it took. If a hold depends on the answer, it tries
+// more often for the time that is left.
 func findCapture(ctx workflow.Context, session string, left time.Duration) (found activities.FoundCapture, err error) {
 	answer, inTime := callProviderInTime(ctx, whatWasTaken, left, acts.FindCapture, session)
 	err = answer.Get(ctx, &found)
@@ -154,16 +155,17 @@ func findCapture(ctx workflow.Context, session string, left time.Duration) (foun
 	return found, err
 }
 
-// awaitCaptureChange marks late payments that wait a little for the provider to show
-// them before they go back. It is asked only where the provider does not.
+// awaitCaptureChange marks late payments that wait a little for the provider to show them
+// before they go back. It is asked for only if the provider does not show one.
 const awaitCaptureChange = "await-capture"
 
-// capturePauses are the times between two questions: an event may be ahead of what
-// the provider answers.
+// capturePauses are the times between two questions: an event may be ahead of the
+// provider's answers.
 var capturePauses = []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
 
-// awaitCapture gives the provider the time to show the payment, once: what goes back
-// must be what was taken, and a refund of what is not known yet would be no refund.
+// awaitCapture gives the provider time to show the payment, once. What goes back must be
+// what was taken: refunding a payment that the provider does not know yet would refund
+// nothing.
 func (l *late) awaitCapture(ctx workflow.Context) error {
 	if l.confirmed || l.waited || workflow.GetVersion(ctx, awaitCaptureChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return nil
@@ -214,7 +216,7 @@ func (l *late) buy(ctx workflow.Context) error {
 	return nil
 }
 
-// sell runs one settlement, with haste where the hold has so much time left.
+// sell runs one settlement, with more frequent tries while the hold lasts.
 func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, booking domain.Booking, left time.Duration) (activities.Settled, error) {
 	summary := "post the seats, take the perk, record the order"
 	if booking == domain.BookedByRebook {
@@ -228,8 +230,8 @@ func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, boo
 	return settled, nil
 }
 
-// giveBack notes the debt, pays it, and notes that it is paid: in that order, so
-// that money which is due is visible for as long as it is.
+// giveBack records the debt, pays it, and records that it is paid. In that order, because
+// money that is due must be visible the whole time.
 func (l *late) giveBack(ctx workflow.Context) error {
 	if err := l.awaitCapture(ctx); err != nil {
 		return err
@@ -262,8 +264,8 @@ func (l *late) giveBack(ctx workflow.Context) error {
 	return nil
 }
 
-// lateOptions: the child outlives its checkout, and one payment is dealt with
-// once, whoever starts it.
+// lateOptions let the child outlive its checkout, and let one payment be dealt with once,
+// whoever starts it.
 func (c *checkout) lateOptions(ctx workflow.Context, capture domain.Capture, again enumspb.WorkflowIdReusePolicy) workflow.Context {
 	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            LateID(c.order.ID, capture.Payment),

@@ -10,16 +10,16 @@ import (
 	"boxoffice/payments"
 )
 
-// opensMax is how often one checkout is asked to open its session.
+// opensMax is how often one checkout can be asked to open its session.
 const opensMax = 50
 
-// PayAnswer is where an order is paid; Page is empty where it is not held any more.
+// PayAnswer says where an order is paid. Page is empty if the order is not held any more.
 type PayAnswer struct {
 	Status domain.OrderStatus `json:"status"`
 	Page   domain.PayPage     `json:"page,omitzero"`
 }
 
-// validateOpening refuses what would fill the history.
+// validateOpening refuses requests that would fill the history.
 func (c *checkout) validateOpening(domain.PayWish) error {
 	if c.inbox.opens >= opensMax && c.state.PayURL == "" {
 		return reject(domain.CodeOverloaded, "the provider was asked too often to open a payment")
@@ -27,8 +27,8 @@ func (c *checkout) validateOpening(domain.PayWish) error {
 	return nil
 }
 
-// answerOpen answers where to pay. The session is in the checkout's state, and so in its
-// history, before anybody hears of it.
+// answerOpen says where to pay. The session is in the checkout's state, and so in its
+// history, before anybody gets the answer.
 func (c *checkout) answerOpen(ctx workflow.Context, wish domain.PayWish) (PayAnswer, error) {
 	if err := awaitAnswer(ctx, func() bool { return c.state.Hold.Outcome != "" }); err != nil {
 		return PayAnswer{}, err
@@ -50,8 +50,8 @@ func (c *checkout) answerOpen(ctx workflow.Context, wish domain.PayWish) (PayAns
 	return answer, nil
 }
 
-// openSession opens the session of the first attempt, once. A provider that does not
-// answer in time is asked again when the buyer asks again, for the same attempt.
+// openSession opens the session of the first attempt, once. If the provider does not
+// answer in time, it is asked again when the buyer asks again, for the same attempt.
 func (c *checkout) openSession(ctx workflow.Context) error {
 	left := min(openTimeout, c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx)))
 	if c.state.PayURL != "" || left <= 0 {

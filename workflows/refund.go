@@ -13,10 +13,10 @@ type RefundInput struct {
 	Reason domain.RefundReason `json:"reason"`
 }
 
-// Refund gives a paid order's money back and its seats to others. The money
-// goes first: seats are only sold again once the buyer was paid.
+// Refund gives a paid order's money back, then its seats to others. The money goes first:
+// seats are sold again only once the buyer has been paid.
 func Refund(ctx workflow.Context, input RefundInput) (domain.OrderStatus, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt is not canceled
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt cannot be canceled
 	due := activities.OrderRefund{Order: input.Order, Reason: input.Reason, At: workflow.Now(ctx)}
 	var sold domain.SoldOrder
 	if err := owed(ctx, "note the refund as due", acts.RecordOrderRefundDue, due, &sold); err != nil {

@@ -1,6 +1,6 @@
-// Package replay holds workflow histories against today's workflow code: what
-// Temporal has recorded must be what the code would do again. It is for tests;
-// no process of the box office replays by itself more than the SDK does.
+// Package replay replays workflow histories against today's workflow code: the code must
+// do again what Temporal recorded. It is for tests; no process of the box office replays
+// anything beyond what the SDK does.
 package replay
 
 import (
@@ -20,14 +20,14 @@ import (
 // Types are the workflows whose histories can be replayed.
 var Types = []string{"Checkout", "Late", "Refund", "CancelSale"}
 
-// eventsMin is the shortest history that the SDK replays: a workflow that no
-// worker has seen has nothing to replay.
+// eventsMin is the shortest history that the SDK replays. A workflow that no worker has
+// seen has nothing to replay.
 const eventsMin = 3
 
-// History replays a history as a whole, and every beginning of it that a worker
-// or a query can have been given: a cache may be lost after any of them. An error
-// says after which event today's code does something else. Payloads are opened
-// with payloads; nil is the SDK's own converter.
+// History replays a whole history, and every beginning of it that a worker or a query may
+// have been given, because a cache may be lost after any of them. The error says after
+// which event today's code does something else. Payloads are decoded with payloads; nil
+// is the SDK's own converter.
 func History(history *historypb.History, execution workflow.Execution, payloads converter.DataConverter) error {
 	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DataConverter: payloads})
 	if err != nil {
@@ -48,8 +48,8 @@ func History(history *historypb.History, execution workflow.Execution, payloads 
 	return nil
 }
 
-// beginnings are the parts that the server has written at once, put together:
-// the commands of a workflow task are recorded with its completion, or not at all.
+// beginnings splits a history into the parts that the server wrote at once: the commands
+// of a workflow task are recorded with its completion, or not at all.
 func beginnings(events []*historypb.HistoryEvent) [][]*historypb.HistoryEvent {
 	var list [][]*historypb.HistoryEvent
 	for n := eventsMin; n <= len(events); n++ {
@@ -60,8 +60,8 @@ func beginnings(events []*historypb.HistoryEvent) [][]*historypb.HistoryEvent {
 	return list
 }
 
-// WithPrevious reports whether no history ends before this event: it was recorded
-// with the completion of a workflow task, for one of its commands or answers.
+// WithPrevious reports whether no history can end right before this event, because it was
+// recorded together with the completion of a workflow task.
 func WithPrevious(event *historypb.HistoryEvent) bool {
 	switch event.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
