@@ -81,7 +81,26 @@ func (l *log) count(sql string, args ...any) (n int) {
 
 func (l *log) eventually(what string, done func() bool) {
 	l.Helper()
-	require.Eventually(l, done, 20*time.Second, 5*time.Millisecond, what)
+	deadline := time.After(30 * time.Second)
+	for retry := time.NewTicker(5 * time.Millisecond); !done(); {
+		select {
+		case <-retry.C:
+		case <-deadline:
+			l.Logf("cursors: %s", l.text(`SELECT json_agg(c)::text FROM event_cursors c`))
+			l.Logf("set aside: %s", l.text(`SELECT json_agg(a)::text FROM events_set_aside a`))
+			l.Logf("log: %s", l.text(`SELECT json_agg(e)::text FROM (SELECT transaction_id, id, event, sale_id, payload FROM outbox) e`))
+			l.Fatal("did not happen: " + what)
+		}
+	}
+}
+
+func (l *log) text(sql string) (text string) {
+	l.Helper()
+	conn, err := pgx.Connect(context.Background(), l.url)
+	require.NoError(l, err)
+	defer conn.Close(context.Background())
+	require.NoError(l, conn.QueryRow(context.Background(), sql).Scan(&text))
+	return text
 }
 
 func (l *log) state(reader string) orders.ReaderState {

@@ -240,6 +240,7 @@ func (w *work) save(shards ...*shard) bool {
 
 // lose forgets what was done under a lease that another node has by now.
 func (w *work) lose(s *shard) {
+	w.options.Log.Warn("readers: another node has what this one worked on", "reader", w.Name, "shard", s.number, "lease", s.lease)
 	s.until, s.unsaved, s.step = time.Time{}, false, orders.ReaderStep{}
 	w.mu.Lock()
 	w.left[s.number] = s.lease

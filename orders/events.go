@@ -86,7 +86,7 @@ func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err 
 			SELECT *, (cardinality($4::text[]) = 0 OR event = ANY ($4)) AND ($5 = '' OR sale_id IS NOT DISTINCT FROM $5) AS is_wanted
 			FROM outbox
 			WHERE (transaction_id, outbox.id) > ($1::text::xid8, $2) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-			ORDER BY transaction_id, outbox.id LIMIT $3
+			ORDER BY outbox.transaction_id, outbox.id LIMIT $3
 		) e, event_log
 		ORDER BY e.transaction_id, e.id`, strconv.FormatUint(q.After.Transaction, 10), q.After.ID, q.Limit, types, q.Sale)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *Store) EventHead(ctx context.Context) (head domain.EventCursor, err err
 	var transaction string
 	err = s.pool.QueryRow(ctx, `
 		SELECT transaction_id::text, outbox.id FROM outbox WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-		ORDER BY transaction_id DESC, outbox.id DESC LIMIT 1`).Scan(&transaction, &head.ID)
+		ORDER BY outbox.transaction_id DESC, outbox.id DESC LIMIT 1`).Scan(&transaction, &head.ID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.EventCursor{}, nil
 	}

@@ -1,0 +1,370 @@
+package orders_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/orders"
+	"boxoffice/orders/orderstest"
+)
+
+// Every event that this release writes has the payload, the subject and the schema version
+// that the table of types says, also where the database builds it.
+func TestEventsAreThoseOfTheTable(t *testing.T) {
+	b := setup(t)
+	sold := b.sold(t, keyOf(1))
+	sold.Order.Metadata = domain.Metadata{"crm": "17"}
+	b.record(t, sold)
+	must(b.store.BeginOrderRefund(b.ctx, sold.Order.ID, domain.RefundByOrganiser, day))
+	late := sold.Capture
+	late.Payment = "pay_late"
+	must(b.store.BeginRefund(b.ctx, domain.Refund{Capture: late, SaleID: b.sale.ID, Reason: domain.RefundNoneLeft, RequestedAt: day}))
+	for _, payment := range []string{sold.Capture.Payment, late.Payment} {
+		if err := b.store.FinishRefund(b.ctx, payment, day); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.tellStock(t, 5)
+	b.tellStock(t, 0)
+	b.tellStock(t, 1)
+	must(b.store.BeginCancellation(b.ctx, b.sale.ID, day))
+	finding := domain.AuditFinding{AuditKey: domain.AuditKey{Invariant: "I4"}, Offenders: 1}
+	for _, broken := range [][]domain.AuditFinding{{finding}, nil} {
+		if _, _, err := b.store.RecordAudit(b.ctx, domain.AuditRecord{SaleID: b.sale.ID, EndedAt: day, Broken: broken}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[domain.EventType]int{}
+	for _, e := range b.awaitEvents(t, domain.EventCursor{}, len(domain.EventTypes())) {
+		seen[e.Type]++
+		terms := e.Type.Terms()
+		if e.Schema != terms.Schema {
+			t.Errorf("%s is written with schema %d, the table says %d", e.Type, e.Schema, terms.Schema)
+		}
+		if ofOrder := !e.Order.IsZero(); ofOrder != (terms.Subject == domain.SubjectOrder) {
+			t.Errorf("%s: of the order %s, but its subject is the %s", e.Type, e.Order, terms.Subject)
+		}
+		data, err := e.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Nothing is written that the struct does not have, and nothing of it is lost.
+		strict := json.NewDecoder(bytes.NewReader(e.Payload))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(data); err != nil {
+			t.Errorf("%s: %v", e.Type, err)
+		}
+		if data.Type() != e.Type {
+			t.Errorf("%s has the payload of %s", e.Type, data.Type())
+		}
+		var written, again map[string]any
+		if err := json.Unmarshal(e.Payload, &written); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(must(json.Marshal(data)), &again); err != nil {
+			t.Fatal(err)
+		}
+		for field := range again {
+			if _, ok := written[field]; !ok {
+				t.Errorf("%s lacks %s: %s", e.Type, field, e.Payload)
+			}
+		}
+	}
+	for _, kind := range domain.EventTypes() {
+		if seen[kind] != 1 {
+			t.Errorf("%d events %s, want 1", seen[kind], kind)
+		}
+	}
+}
+
+// tellStock has the sale's classes have so many tickets each.
+func (b *bundle) tellStock(t *testing.T, available int64) {
+	t.Helper()
+	must(b.store.OpenedSales(b.ctx, 10))
+	task, mine, err := b.store.HoldTask(b.ctx, "sales", "node-a", time.Minute)
+	if err != nil || !mine {
+		t.Fatalf("the task is not ours: %v", err)
+	}
+	err = b.store.TellStock(b.ctx, task, b.sale.ID, []domain.EventStock{{Class: "A", Capacity: 5, Sold: 5 - available, Available: available}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bundle) typesOf(t *testing.T) (types []domain.EventType) {
+	t.Helper()
+	n := b.count(t, `SELECT count(*) FROM outbox`)
+	for _, e := range b.awaitEvents(t, domain.EventCursor{}, n) {
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+// Each turn of a sale is told once, whoever asks how often.
+func TestASalesTurnsAreToldOnce(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	for _, available := range []int64{5, 5, 0, 0, 2, 2, 0} {
+		b.tellStock(t, available)
+		b.tellStock(t, available)
+	}
+	wantEqual(t, "told", b.typesOf(t), []domain.EventType{
+		domain.EventSaleOpened, domain.EventSaleSoldOut, domain.EventSaleBackOnSale, domain.EventSaleSoldOut,
+	})
+	if err := b.store.MarkSaleOpen(b.ctx, b.sale.ID); err != nil {
+		t.Fatal(err)
+	}
+	must(b.store.BeginCancellation(b.ctx, b.sale.ID, day))
+	must(b.store.BeginCancellation(b.ctx, b.sale.ID, day))
+	wantEqual(t, "told", b.typesOf(t)[4:], []domain.EventType{domain.EventSaleCanceled})
+	wantEqual(t, "sales that sell", len(must(b.store.SellingSales(b.ctx, "", 10))), 0)
+}
+
+// Who lost the task tells nothing, whatever it saw of the ledger.
+func TestOneNodeAtATimeTellsTheStock(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	must(b.store.OpenedSales(b.ctx, 10))
+	old, _, err := b.store.HoldTask(b.ctx, "sales", "node-a", time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var task orders.Task
+	eventually(t, "another takes it", func() bool {
+		var mine bool
+		task, mine, err = b.store.HoldTask(b.ctx, "sales", "node-b", time.Minute)
+		return err == nil && mine
+	})
+	if _, mine, err := b.store.HoldTask(b.ctx, "sales", "node-a", time.Minute); mine || err != nil {
+		t.Fatalf("both have it (%v)", err)
+	}
+	soldOut := []domain.EventStock{{Class: "A", Capacity: 5, Sold: 5}}
+	for _, by := range []orders.Task{old, task} {
+		if err := b.store.TellStock(b.ctx, by, b.sale.ID, soldOut); err != nil {
+			t.Fatal(err)
+		}
+		told := b.count(t, `SELECT count(*) FROM outbox WHERE event = 'sale.sold_out'`)
+		wantEqual(t, "told by "+by.Node, told == 1, by.Node == "node-b")
+	}
+}
+
+// Old events go once every reader has them, however many there are, and the audit does not
+// take them for lost. What a reader set aside stays.
+func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
+	b := setup(t)
+	sold := b.sold(t, keyOf(1))
+	b.record(t, sold)
+	for n := range 3 {
+		if err := orderstest.Exec(b.ctx, b.url, insertEvent, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age := func(days int) {
+		if err := orderstest.Exec(b.ctx, b.url, `UPDATE outbox SET created_at = created_at - make_interval(days => $1)`, days); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() int { return b.count(t, `SELECT count(*) FROM outbox`) }
+	drop := func() {
+		for more := true; more; {
+			more = must(b.store.DropEvents(b.ctx, 24*time.Hour))
+		}
+	}
+	b.awaitEvents(t, domain.EventCursor{}, 5)
+	if err := b.store.AddReader(b.ctx, "slow", false); err != nil {
+		t.Fatal(err)
+	}
+	drop()
+	wantEqual(t, "young events", left(), 5)
+	age(200)
+	drop()
+	wantEqual(t, "events that a reader has not read", left(), 5)
+
+	held, _, err := b.store.LeaseShards(b.ctx, orders.Leasing{Node: "n", Readers: []string{"slow"}, For: time.Minute})
+	if err != nil || len(held) != domain.EventShards {
+		t.Fatalf("%d shards are held: %v", len(held), err)
+	}
+	all := b.awaitEvents(t, domain.EventCursor{}, 5)
+	move := func(to domain.EventCursor, put ...orders.AsideEvent) {
+		step := orders.ReaderStep{Put: put}
+		for _, h := range held {
+			step.Moves = append(step.Moves, orders.ShardMove{Shard: h.Shard, Lease: h.Lease, Cursor: to})
+		}
+		wantEqual(t, "moved", len(must(b.store.MoveShards(b.ctx, "n", "slow", step))), domain.EventShards)
+	}
+	move(all[2].Cursor, orders.AsideEvent{Shard: all[0].Shard(), Cursor: all[0].Cursor, Subject: all[0].Subject(), Type: all[0].Type, Error: "no", Tries: 5, RetryIn: -1})
+	drop()
+	wantEqual(t, "the one set aside and those not read", left(), 3)
+	wantEqual(t, "the first", must(b.store.EventsAt(b.ctx, []domain.EventCursor{all[0].Cursor}))[0], all[0])
+
+	move(all[4].Cursor)
+	if err := b.store.SkipSetAside(b.ctx, "slow", all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	drop()
+	wantEqual(t, "left", left(), 0)
+	// The order was paid before the youngest event that was dropped was written.
+	for _, c := range must(b.store.EventCounts(b.ctx, b.sale.ID)) {
+		if c.Events != c.Rows {
+			t.Errorf("%+v: a dropped event counts as lost", c)
+		}
+	}
+}
+
+// A reader that nobody runs any more is removed, one that runs is not.
+func TestRemoveReader(t *testing.T) {
+	b := setup(t)
+	wantCode(t, b.store.RemoveReader(b.ctx, "mail"), domain.CodeNotFound)
+	if err := b.store.AddReader(b.ctx, "mail", true); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.store.LeaseShards(b.ctx, orders.Leasing{Node: "n", Readers: []string{"mail"}, For: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, b.store.RemoveReader(b.ctx, "mail"), domain.CodeExists)
+	if err := b.store.LeaveReaders(b.ctx, "n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.RemoveReader(b.ctx, "mail"); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "readers", len(must(b.store.ReaderStates(b.ctx))), 0)
+}
+
+// The statement with which the release before the event log writes, and rows of its time:
+// both reach readers, in order, with ids that stay.
+func TestTheReleaseBeforeWritesOn(t *testing.T) {
+	t.Parallel()
+	url := orderstest.URL(t)
+	const until = 20 // 0021 makes it the event log
+	migrations := must(orders.Migrations())
+	for _, sql := range migrations[:until] {
+		if err := orderstest.Exec(t.Context(), url, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sql := range []string{
+		`CREATE TABLE schema_migrations (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
+		fmt.Sprintf(`INSERT INTO schema_migrations VALUES (%d)`, until),
+		`INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, created_at, funded_at, alias_rule)
+		 VALUES ('old', 'Old', 'EUR', 1, 60, false, now(), now(), DEFAULT)`,
+		`INSERT INTO payments (id, order_id, session, amount_minor, currency, bought)
+		 SELECT 'pay_' || n, ('019ca90e1bfb9b449613263ecc54c' || n || '00')::uuid, 's', 1, 'EUR', 'tickets' FROM generate_series(1, 2) n`,
+	} {
+		if err := orderstest.Exec(t.Context(), url, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const asBefore = `INSERT INTO outbox (event, sale_id, order_id, payment, payload)
+		SELECT 'order.paid', 'old', order_id, id, '{"paid_at": "2026-01-01T00:00:00Z"}' FROM payments WHERE id = $1`
+	if err := orderstest.Exec(t.Context(), url, asBefore, "pay_1"); err != nil {
+		t.Fatal(err)
+	}
+	b := &bundle{ctx: t.Context(), url: url, store: orderstest.Open(t, url)}
+	if err := orderstest.Exec(t.Context(), url, asBefore, "pay_2"); err != nil {
+		t.Fatal(err)
+	}
+	events := b.awaitEvents(t, domain.EventCursor{}, 2)
+	for i, e := range events {
+		if _, err := e.Data(); err != nil || e.Type != domain.EventOrderPaid || e.Schema != 1 || e.Payment != fmt.Sprint("pay_", i+1) || e.ID.At().After(time.Now().Add(time.Minute)) {
+			t.Errorf("event %d: %+v (%v)", i, e, err)
+		}
+	}
+	wantEqual(t, "read again", b.awaitEvents(t, domain.EventCursor{}, 2), events)
+	// A sale that opened before is not told to have.
+	must(b.store.OpenedSales(b.ctx, 10))
+	wantEqual(t, "events", b.count(t, `SELECT count(*) FROM outbox`), 2)
+}
+
+// A dump that is restored elsewhere has the ids that it had, and readers go on where they were.
+func TestReadersOfARestoredDumpGoOn(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	for n := range 4 {
+		if err := orderstest.Exec(b.ctx, b.url, insertEvent, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := b.awaitEvents(t, domain.EventCursor{}, 4)
+	if err := b.store.AddReader(b.ctx, "mail", false); err != nil {
+		t.Fatal(err)
+	}
+	held, _, err := b.store.LeaseShards(b.ctx, orders.Leasing{Node: "n", Readers: []string{"mail"}, For: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range held {
+		must(b.store.MoveShards(b.ctx, "n", "mail", orders.ReaderStep{Moves: []orders.ShardMove{{Shard: h.Shard, Lease: h.Lease, Cursor: before[1].Cursor}}}))
+	}
+	for _, table := range []string{"outbox", "event_cursors"} {
+		sql := fmt.Sprintf(`UPDATE %s SET transaction_id = (transaction_id::text::bigint + 1000000000)::text::xid8`, table)
+		if err := orderstest.Exec(b.ctx, b.url, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.store.Migrate(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	after := b.awaitEvents(t, domain.EventCursor{}, 4)
+	for i := range after {
+		wantEqual(t, "id", after[i].ID, before[i].ID)
+	}
+	wantEqual(t, "unread", must(b.store.ReaderStates(b.ctx))[0].LagEvents, int64(2))
+}
+
+// The head is that of the order in which events are read, and transactions are numbers: 10
+// comes after 9.
+func TestEventHead(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	wantEqual(t, "the head of nothing", must(b.store.EventHead(b.ctx)), domain.EventCursor{})
+	for _, transaction := range []string{"10", "9"} {
+		sql := `INSERT INTO outbox (event, sale_id, payload, transaction_id) VALUES ('sale.opened', 's', '{}', $1::text::xid8)`
+		if err := orderstest.Exec(b.ctx, b.url, sql, transaction); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := b.awaitEvents(t, domain.EventCursor{}, 2)
+	wantEqual(t, "the last", events[1].Cursor.Transaction, uint64(10))
+	wantEqual(t, "the head", must(b.store.EventHead(b.ctx)), events[1].Cursor)
+}
+// Moving and prolonging at the same time costs nobody a lease.
+func TestAMoveSurvivesThatItsLeaseIsProlonged(t *testing.T) {
+	b := setup(t)
+	if err := b.store.AddReader(b.ctx, "r", false); err != nil {
+		t.Fatal(err)
+	}
+	leasing := orders.Leasing{Node: "n", Readers: []string{"r"}, For: time.Minute}
+	held, _, err := b.store.LeaseShards(b.ctx, leasing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 200 {
+			if _, _, err := b.store.LeaseShards(b.ctx, leasing); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for n := int64(1); ; n++ {
+		var step orders.ReaderStep
+		for _, h := range held {
+			step.Moves = append(step.Moves, orders.ShardMove{Shard: h.Shard, Lease: h.Lease, Cursor: domain.EventCursor{Transaction: 1, ID: n}})
+		}
+		moved, err := b.store.MoveShards(b.ctx, "n", "r", step)
+		if err != nil || len(moved) != domain.EventShards {
+			t.Fatalf("move %d: %d shards are ours (%v)", n, len(moved), err)
+		}
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
+}
