@@ -332,6 +332,7 @@ func TestEventHead(t *testing.T) {
 	wantEqual(t, "the last", events[1].Cursor.Transaction, uint64(10))
 	wantEqual(t, "the head", must(b.store.EventHead(b.ctx)), events[1].Cursor)
 }
+
 // Moving and prolonging at the same time costs nobody a lease.
 func TestAMoveSurvivesThatItsLeaseIsProlonged(t *testing.T) {
 	b := setup(t)
