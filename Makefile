@@ -6,6 +6,8 @@ FLAGS  ?=
 # Of the fault tests: a seed to repeat a run (0: a new one), and how long faults are begun (0: each once).
 SEED    ?= 0
 SECONDS ?= 0
+# Of make pgpipe-faults.
+ROUNDS  ?= 200
 # make bench: a stack of its own, so that its sales are in nobody's way.
 BENCH_DATA ?= .data-bench
 # make bench-variants: which, how often each, and the load.
@@ -60,7 +62,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +101,8 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
 	@echo "== tests"
 	@$(EACH_MODULE) $(call GOTEST,$$name) $$race -timeout 40m $$packages $(END_EACH)
+	@echo "== Temporal on pgpipe, each fault once; make pgpipe-faults has 200"
+	cd deploy/pgpipe && CGO_ENABLED=0 $(call GOTEST,pgpipe-faults) -timeout 10m ./faults
 	@echo "== the waiting room's door once more, without the race detector, under the crowds of large engines"
 	$(call GOTEST,door) -run TestTheTableOfTheDoor ./waitingroom
 	@echo "== the database once more, in the order of bytes; above it orders text as people do, where Postgres knows ICU"
@@ -130,6 +134,9 @@ chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SE
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
+
+pgpipe-faults: ## Temporal on pgpipe under kill -9, a full disk and an owner that wakes up, then the record, some 15 minutes (SEED=, ROUNDS=)
+	cd deploy/pgpipe && CGO_ENABLED=0 PGPIPE_FAULT_ROUNDS=$(ROUNDS) PGPIPE_FAULT_SEED=$(SEED) go test -count=1 -v -timeout 40m ./faults
 
 bench: $(DEVSTACK) $(LAB) ## measure a fresh stack, some 10 minutes (LEDGER=…, FLAGS=…; RUNNING=1: the running stack)
 ifdef RUNNING

@@ -41,13 +41,22 @@ wait
 
 // Start starts a server and gives the URL of its database postgres, for a superuser, over a Unix socket.
 func Start() (string, error) {
+	bin, err := Installation()
+	if err != nil {
+		return "", err
+	}
+	return startServer(bin)
+}
+
+// Installation gives the folder of initdb and postgres, for a test that has to run a server itself.
+func Installation() (string, error) {
 	bin, err := findInstallation()
 	if err != nil {
 		if bin, err = fetchInstallation(); err != nil {
 			return "", fmt.Errorf("none is installed, and downloading one failed: %w", err)
 		}
 	}
-	return startServer(bin)
+	return bin, nil
 }
 
 // startServer starts a throwaway server with the programs in bin and waits
@@ -57,7 +66,7 @@ func startServer(bin string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	attr, err := unprivileged(dir)
+	attr, err := Unprivileged(dir)
 	if err != nil {
 		return "", err
 	}
@@ -108,9 +117,9 @@ func awaitServer(databaseURL string, ended <-chan struct{}) error {
 	}
 }
 
-// unprivileged makes dir the server's and chooses its user: Postgres refuses to
+// Unprivileged makes dir the server's and chooses its user: Postgres refuses to
 // run as root.
-func unprivileged(dir string) (*syscall.SysProcAttr, error) {
+func Unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	// A group of its own, so that Ctrl-C does not stop it before the tests.
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() != 0 {
