@@ -81,7 +81,7 @@ func (c *cohorts) add(other *cohorts) {
 // known; 0 where it is of none.
 func (c *cohorts) absent() float64 {
 	for _, of := range c {
-		if of.entered < answersEnough || of.came < answersMin || float64(of.soon) < (1-ripeShare)*float64(of.came) {
+		if of.entered < answersEnough || of.came < answersMin || float64(of.came-of.soon+1) > ripeShare*float64(of.came) {
 			continue
 		}
 		share := 1 - float64(of.came+1)/float64(of.entered)

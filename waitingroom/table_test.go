@@ -162,7 +162,7 @@ func TestTheTableOfTheDoor(t *testing.T) {
 		{95, "ramp", 20 * second, 3, 0, 0, 0.84, 250 * ms},
 		{95, "", 0, 3, 0, 0.45, 0.88, 250 * ms},
 		{95, "", 20 * second, 3, 0, 0.45, 0.86, 250 * ms},
-		{95, "", 20 * second, 3, 0, 0.2, 0.86, 250 * ms},
+		{95, "", 20 * second, 3, 0, 0.2, 0.86, 300 * ms},
 	}
 	if bound := os.Getenv("BOXOFFICE_DOOR_SWEEP"); bound != "" {
 		within, err := time.ParseDuration(bound)
