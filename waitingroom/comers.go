@@ -17,7 +17,7 @@ const (
 	comersLife = 20 * time.Second
 	// Who comes is known of those let in within cohortSpan, so long ago as one of
 	// cohortAges. A cohort is ripe where no more than ripeShare of those who came took more
-	// than three quarters as long: then hardly anybody is still on the way.
+	// than three quarters as long, one more counted for chance: then hardly anybody is still on the way.
 	cohortSpan = 20 * time.Second
 	ripeShare  = 0.05
 )
