@@ -84,6 +84,7 @@ func (s *Server) routePublic(api huma.API) {
 			},
 		}},
 	}, []domain.Code{domain.CodeNotFound, domain.CodeInvalid, domain.CodeInFlight}, s.ticketQR)
+	s.routeAsk(api)
 	s.routePayments(api)
 }
 
@@ -135,6 +136,7 @@ func (s *Server) routeAdmin(api huma.API) {
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)
 
 	s.routeEntitlements(api, admin)
+	s.routeMails(api, admin)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "settle-draw",

@@ -58,6 +58,7 @@ type Options struct {
 	HumanCheck HumanCheck // optional: without, anybody may join
 	// Entitlements is optional: without, nobody joins a sale that asks for one.
 	Entitlements Entitlements
+	Mails        Mails // optional: without, no mail is sent, and nobody can ask for one
 	// HumanCheckExemptsLocal lets clients on this machine join without: the local stack and
 	// its tests. A proxy there is one, unless it is one of Rates.TrustedProxies.
 	HumanCheckExemptsLocal bool
@@ -95,6 +96,7 @@ type Server struct {
 	byJoiner                         *ratelimit.Buckets[netip.Addr]
 	byGuesser                        *ratelimit.Buckets[netip.Addr]
 	addressAnnounced, joinsAnnounced announcement // of byAddress and byJoiner
+	asks                             askLimiter
 	boundOf                          func(route string) *bound
 	bounds                           []*bound
 	scrapes                          *bound             // of /metrics, see scrape
@@ -149,6 +151,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	if s.byJoiner, err = ratelimit.New[netip.Addr](s.Rates.Joins, ratelimit.ClientsMax); err != nil {
+		return nil, err
+	}
+	if s.asks, err = newAskLimiter(); err != nil {
 		return nil, err
 	}
 	if s.orderViews, err = newOrderViews(); err != nil {

@@ -55,6 +55,8 @@ type config struct {
 	ServerKey     secret       // the bytes themselves
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
+	Mail mailConfig // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
+
 	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; the first is that of sales that name none
 	MockPayURL        string
 	TemporalAddress   string
@@ -123,6 +125,8 @@ func readConfig() (config, error) {
 	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", -1, 0)
 	note(err)
 	note(c.readLimits())
+	c.Mail, err = readMail()
+	note(err)
 	c.Beacon, err = readBeacon()
 	note(err)
 	c.DatabaseURL, err = readSecret("DATABASE_URL")

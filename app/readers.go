@@ -1,11 +1,13 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"boxoffice/notify"
+	"boxoffice/notify/mail"
 	"boxoffice/orders"
 )
 
@@ -13,8 +15,10 @@ import (
 // next one: an adapter in a package of its own under notify, and a line here. All nodes
 // run the same.
 func (s *service) readers(p *parts) ([]notify.Reader, error) {
-	_ = p // what an adapter needs
-	readers := s.program.Readers
+	readers := slices.Clone(s.program.Readers)
+	if p.mails != nil {
+		readers = append(readers, mail.NewReader(p.store.Readers()))
+	}
 	return readers, nil
 }
 

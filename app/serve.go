@@ -149,6 +149,10 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err != nil {
 		return err
 	}
+	mails, err := s.openMail()
+	if err != nil {
+		return err
+	}
 	meter := newMetrics()
 	meter.registry.MustRegister(s.program.Collectors...)
 	store, batcher, temporal, err := s.openAll(ctx, meter)
@@ -177,11 +181,14 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	)
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
-		temporal: temporal, desk: desk, meter: meter, clocks: watch,
+		temporal: temporal, desk: desk, meter: meter, clocks: watch, mails: mails,
 	}
 	s.watchClocks(p)
 	if s.role != roleAPI {
 		if err := s.startWorker(p, notices, fail); err != nil {
+			return err
+		}
+		if err := s.runMail(p); err != nil {
 			return err
 		}
 	}
@@ -235,6 +242,7 @@ type parts struct {
 	meter     *metrics
 	auditor   *auditor
 	clocks    *clocks.Watch
+	mails     *mailing // nil: buyers get no mail
 }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {

@@ -39,7 +39,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	}
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Interrupted: admit.Interrupted, Log: s.log,
-		TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL,
+		TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL, Mails: p.mails != nil,
 		// The API has the pages, so they find it when it is there: no page is asked for before.
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
 	})
@@ -50,14 +50,19 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
+	var mails api.Mails
+	if p.mails != nil {
+		mails = database
+	}
 	server, err := api.New(api.Options{
+		Mails:     mails,
 		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
 		Providers: timedProviders{p.providers, p.meter.stages},
 		Auditor:   p.auditor, PayPage: s.payPage(p.providers, p.keys), PayWish: s.payWish(p.keys), Rooms: rooms,
 		Entitlements: entitlement.New(p.store.Queues(), rooms, p.keys),
 		HumanCheck:   check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates,
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
-		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: pages, PublicURL: s.URL,
+		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: s.mailPages(p.mails, pages), PublicURL: s.URL,
 	})
 	if err != nil {
 		return err

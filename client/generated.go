@@ -42,6 +42,18 @@ type AdminOrderView struct {
 	Tickets []Ticket `json:"tickets,omitempty"`
 }
 
+// AskBody is a schema of the document.
+type AskBody struct {
+	// The address that the orders were made with
+	Email string `json:"email"`
+}
+
+// AskedView is a schema of the document.
+type AskedView struct {
+	// The orders of the address are mailed to it, if there are any
+	Sent string `json:"sent"`
+}
+
 // AuditCounts is a schema of the document.
 type AuditCounts struct {
 	Broken   int64 `json:"broken"`
@@ -639,6 +651,11 @@ type RestoreReport struct {
 	Sale   string           `json:"sale,omitempty"`
 }
 
+// RetriedView is a schema of the document.
+type RetriedView struct {
+	Mail string `json:"mail"`
+}
+
 // RevokeBody is a schema of the document.
 type RevokeBody struct {
 	// All codes of a batch
@@ -686,6 +703,27 @@ type SalesView struct {
 	// Pass it as after; absent on the last page
 	Next  string     `json:"next,omitempty"`
 	Sales []SaleView `json:"sales"`
+}
+
+// SetAsideMailView is a schema of the document.
+type SetAsideMailView struct {
+	Attempts int64  `json:"attempts"`
+	Kind     string `json:"kind"`
+	// Its id; part of the Message-ID
+	Mail string `json:"mail"`
+	// Absent: somebody asked for the orders of an address
+	Order    string    `json:"order,omitempty"`
+	QueuedAt time.Time `json:"queued_at"`
+	// What the relay said, without the address
+	Reason     string    `json:"reason"`
+	SetAsideAt time.Time `json:"set_aside_at"`
+}
+
+// SetAsideView is a schema of the document.
+type SetAsideView struct {
+	Mails []SetAsideMailView `json:"mails"`
+	// Pass it as after; absent on the last page
+	Next string `json:"next,omitempty"`
 }
 
 // SettleBody is a schema of the document.
@@ -752,6 +790,47 @@ type WitnessView struct {
 // AuditRest: Audit what belongs to no sale. GET /v1/audit
 func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/audit", Method: "GET", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ListSetAsideMailsParams are what ListSetAsideMails may be asked with.
+type ListSetAsideMailsParams struct {
+	// The next of the page before
+	After string
+	// limit
+	Limit int64
+}
+
+// ListSetAsideMails: Mails to buyers that no relay takes. GET /v1/mails/set-aside
+func (c *Client) ListSetAsideMails(ctx context.Context, params ListSetAsideMailsParams) (answer SetAsideView, err error) {
+	r := Request{Path: "/v1/mails/set-aside", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "after", params.After)
+	set(r.Query, "limit", number(params.Limit))
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// RetryMail: Send a mail that was set aside. POST /v1/mails/{mail}/retry
+func (c *Client) RetryMail(ctx context.Context, mail string) (answer RetriedView, err error) {
+	r := Request{Path: "/v1/mails/" + url.PathEscape(mail) + "/retry", Method: "POST", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// AskForOrdersParams are what AskForOrders may be asked with.
+type AskForOrdersParams struct {
+	// The languages of the mail, best first
+	AcceptLanguage string
+}
+
+// AskForOrders: Mail a buyer the links of their orders. POST /v1/order-links
+func (c *Client) AskForOrders(ctx context.Context, params AskForOrdersParams, body *AskBody) (answer AskedView, err error) {
+	r := Request{Path: "/v1/order-links", Method: "POST", Query: url.Values{}, Header: http.Header{}}
+	set(r.Header, "Accept-Language", params.AcceptLanguage)
+	if body != nil {
+		r.Body = body
+	}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

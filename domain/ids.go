@@ -85,7 +85,7 @@ const ServerKeyLen = 32
 type Keyring struct {
 	order, token, buyer, body, ticket []byte
 	queue, challenge, wayBack, pay    []byte
-	entitlement, holder               []byte
+	entitlement, holder, asked        []byte
 }
 
 // NewKeyring derives one key for each purpose (HKDF-SHA256, RFC 5869), so that none can
@@ -99,6 +99,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
 		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack, "pay": &k.pay,
 		"entitlement": &k.entitlement, "entitlement holder": &k.holder,
+		"asked mail": &k.asked,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -227,6 +228,17 @@ func (k *Keyring) EntitlementID(saleID string, kind EntitlementKind, name string
 func (k *Keyring) EntitlementHolder(saleID, idempotencyKey string) (id EntitlementID) {
 	copy(id[:], mac(k.holder, saleID, idempotencyKey))
 	return id
+}
+
+// AskWindow is within what time the orders of an address are mailed once, however often
+// somebody asks for them.
+const AskWindow = time.Hour
+
+// AskedMailID derives the id of a mail that is asked for with an address, in its normal form:
+// the same within an AskWindow. It tells nobody the address.
+func (k *Keyring) AskedMailID(email string, now time.Time) string {
+	window := now.Truncate(AskWindow).Unix()
+	return "ask_" + hex.EncodeToString(mac(k.asked, email, fmt.Sprint(window))[:16])
 }
 
 // QueueMAC makes the tags of QueueTag, for callers that make many: Reset it between them.

@@ -14,7 +14,8 @@ const (
 )
 
 // Metadata is what a client notes on the order for its own systems. It comes back with
-// the order and its events, and means nothing to us.
+// the order and its events, and means nothing to us, except
+// LanguageKey.
 type Metadata map[string]string
 
 var metadataKeyPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)

@@ -46,7 +46,7 @@ func isOwnForm(r *http.Request) bool {
 
 // markOwn gives the cookie to browsers that may need it, with the pages that have forms.
 func markOwn(w http.ResponseWriter, r *http.Request) {
-	hasForm := strings.HasPrefix(r.URL.Path, "/sales/") || strings.HasPrefix(r.URL.Path, "/queue/")
+	hasForm := strings.HasPrefix(r.URL.Path, "/sales/") || strings.HasPrefix(r.URL.Path, "/queue/") || r.URL.Path == "/orders"
 	if r.Method != http.MethodGet || !hasForm || r.Header.Get("Sec-Fetch-Site") != "" {
 		return
 	}

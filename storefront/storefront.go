@@ -61,6 +61,8 @@ type Options struct {
 	// PublicURL is where browsers reach the pages, if it differs from the Host that
 	// requests arrive with: scheme, host and port. Optional.
 	PublicURL string
+	// Mails: buyers get mail, and may ask for the links of their orders.
+	Mails bool
 }
 
 //go:embed templates static
@@ -82,8 +84,8 @@ type pages struct {
 }
 
 // New parses the templates. Its handler answers GET and HEAD of /, /sales/…, /queue/…,
-// /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue,
-// /sales/{sale}/checkouts, /queue/{token}/basket and /orders/{order}/cancel, and a page that says so for everything else.
+// /orders, /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue,
+// /sales/{sale}/checkouts, /queue/{token}/basket, /orders and /orders/{order}/cancel, and a page that says so for everything else.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
@@ -99,7 +101,7 @@ func New(o Options) (http.Handler, error) {
 		"times":  func(a, b int64) int64 { return a * b },
 		"status": showStatus,
 	}
-	for _, name := range []string{"sales", "sale", "queue", "basket", "order", "organiser", "error"} {
+	for _, name := range []string{"sales", "sale", "queue", "basket", "order", "find", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(funcs).
 			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -119,6 +121,8 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /queue/{token}", p.queue)
 	mux.HandleFunc("GET /queue/{token}/basket", p.prepare)
 	mux.HandleFunc("POST /queue/{token}/basket", p.keepBasket)
+	mux.HandleFunc("GET /orders", p.find)
+	mux.HandleFunc("POST /orders", p.askForOrders)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
@@ -135,6 +139,7 @@ type page struct {
 	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
 	Trouble     bool   // the service says that a part of it is away
 	Interrupted bool   // the page itself says that checkouts do not go through, which is more
+	Mails       bool   // links of orders are mailed
 	Data        any
 }
 
@@ -402,7 +407,7 @@ func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 
 // render writes the page only when all of it could be made.
 func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
-	data.Trouble = p.troubled(r)
+	data.Trouble, data.Mails = p.troubled(r), p.Mails
 	var b bytes.Buffer
 	if err := p.templates[name].Execute(&b, data); err != nil {
 		p.Log.ErrorContext(r.Context(), "page cannot be made", "page", name, "err", err)

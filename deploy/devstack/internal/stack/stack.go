@@ -265,6 +265,7 @@ func (s *stack) greet(took time.Duration) {
 ready in %.1f s
 
   storefront     %s
+  mails          %s/mail/
   Temporal       %s/namespaces/%s/workflows
   MockPay        %s
   admin API      %s, bearer token in %s
@@ -274,7 +275,7 @@ Buy a ticket there, or with curl as docs/start.md shows. In a second terminal:
   make verify    the audit alone
   set -a; . %s; set +a      points any tool at this stack
 Ctrl-C stops everything; the state stays (make clean removes it).
-%s`, took.Seconds(), s.addr.boxOffice.URL(), s.addr.temporalUI.URL(), namespace, s.addr.mockpay.URL(), s.addr.admin.URL(),
+%s`, took.Seconds(), s.addr.boxOffice.URL(), s.addr.boxOffice.URL(), s.addr.temporalUI.URL(), namespace, s.addr.mockpay.URL(), s.addr.admin.URL(),
 		envFile, envFile, s.ledgerNote())
 }
 

@@ -374,6 +374,9 @@ func (s *stack) variables() []envfile.Var {
 		{Name: varCodecToken, Value: s.secrets[varCodecToken]},
 		{Name: varDatabase, Value: s.databases.Orders.URL()},
 	}
+	if os.Getenv(varSMTPHost) == "" { // else mails are sent
+		vars = append(vars, envfile.Var{Name: varMailDir, Value: filepath.Join(s.dir.Path, "mail")})
+	}
 	if s.ledger == tigerbeetle.Postgres { // the others are known by the address
 		vars = append(vars, envfile.Var{Name: varLedger, Value: string(s.ledger)})
 	}

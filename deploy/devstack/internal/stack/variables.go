@@ -21,6 +21,8 @@ const (
 	varCodec        = "BOXOFFICE_CODEC_URL"
 	varCodecToken   = "BOXOFFICE_CODEC_TOKEN"
 	varDataDir      = "BOXOFFICE_DATA_DIR"
+	varMailDir      = "BOXOFFICE_MAIL_DIR"
+	varSMTPHost     = "BOXOFFICE_SMTP_HOST"
 	varMockpayURL   = "MOCKPAY_URL"
 	varMockpayDir   = "MOCKPAY_DATA_DIR"
 	varTemporal     = "TEMPORAL_ADDRESS"
@@ -38,7 +40,7 @@ const (
 
 // stackVariables never pass from the user's shell to a process by themselves.
 var stackVariables = []string{
-	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMockpayURL,
+	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMailDir, varMockpayURL,
 	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
 }
 

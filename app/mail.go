@@ -1,0 +1,225 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	netmail "net/mail"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/domain"
+	"boxoffice/notify/mail"
+)
+
+// mailConfig says how buyers get mail. Without a relay and a folder they get none.
+type mailConfig struct {
+	SMTP      mail.SMTPOptions // BOXOFFICE_SMTP_…; Host is empty: none
+	Folder    string           // BOXOFFICE_MAIL_DIR: files instead
+	From      *netmail.Address // BOXOFFICE_MAIL_FROM
+	Language  string           // BOXOFFICE_MAIL_LANGUAGE
+	Templates string           // BOXOFFICE_MAIL_TEMPLATES
+	PerSecond float64          // BOXOFFICE_MAIL_RATE
+}
+
+func (c *mailConfig) isOn() bool { return c.SMTP.Host != "" || c.Folder != "" }
+
+const (
+	mailRateDefault = 10
+	mailRateMax     = 1000
+)
+
+// readMail reads it all. A part without the others is a mistake.
+func readMail() (c mailConfig, err error) {
+	var problems []error
+	note := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	c = mailConfig{
+		SMTP: mail.SMTPOptions{
+			Host: os.Getenv("BOXOFFICE_SMTP_HOST"), User: os.Getenv("BOXOFFICE_SMTP_USER"), TLS: mail.TLSMode(env("BOXOFFICE_SMTP_TLS", string(mail.TLSStart))),
+		},
+		Folder: os.Getenv("BOXOFFICE_MAIL_DIR"), Language: env("BOXOFFICE_MAIL_LANGUAGE", "en"), Templates: os.Getenv("BOXOFFICE_MAIL_TEMPLATES"),
+		PerSecond: mailRateDefault,
+	}
+	c.SMTP.Port, err = envNumber("BOXOFFICE_SMTP_PORT", 0, 1)
+	note(err)
+	if c.SMTP.Port > 65535 {
+		note(errors.New("BOXOFFICE_SMTP_PORT: want a port"))
+	}
+	c.SMTP.Timeout, err = envDuration("BOXOFFICE_SMTP_TIMEOUT", mail.SMTPTimeoutDefault, time.Second, 5*time.Minute)
+	note(err)
+	c.SMTP.ConnectionsMax, err = envNumber("BOXOFFICE_SMTP_CONNECTIONS", mail.SMTPConnectionsDefault, 1)
+	note(err)
+	if c.SMTP.ConnectionsMax > mail.SMTPConnectionsMax {
+		note(fmt.Errorf("BOXOFFICE_SMTP_CONNECTIONS: want at most %d", mail.SMTPConnectionsMax))
+	}
+	password, err := readSecret("BOXOFFICE_SMTP_PASSWORD")
+	note(err)
+	c.SMTP.Password = string(password)
+	if text := os.Getenv("BOXOFFICE_MAIL_RATE"); text != "" {
+		c.PerSecond, err = strconv.ParseFloat(text, 64)
+		if err != nil || !(c.PerSecond >= rateMin && c.PerSecond <= mailRateMax) {
+			note(fmt.Errorf("BOXOFFICE_MAIL_RATE: want mails a second, such as 10; at most %d", mailRateMax))
+		}
+	}
+	note(c.readSender())
+	return c, errors.Join(problems...)
+}
+
+// readSender: only the local stack's mails may be from an address that nobody has.
+func (c *mailConfig) readSender() (err error) {
+	from := os.Getenv("BOXOFFICE_MAIL_FROM")
+	switch {
+	case c.SMTP.Host == "" && (c.SMTP.User != "" || c.SMTP.Password != "" || os.Getenv("BOXOFFICE_SMTP_PORT") != ""):
+		return errors.New("BOXOFFICE_SMTP_HOST is not set, but something else of BOXOFFICE_SMTP_… is")
+	case c.SMTP.Host != "" && c.Folder != "":
+		return errors.New("BOXOFFICE_SMTP_HOST and BOXOFFICE_MAIL_DIR are both set: set one")
+	case c.SMTP.Host != "" && from == "":
+		return errors.New("BOXOFFICE_MAIL_FROM is not set: whom mails are from")
+	case from == "":
+		from = "Box office <tickets@box-office.invalid>"
+	}
+	if c.From, err = mail.ParseSender(from); err != nil {
+		return fmt.Errorf("BOXOFFICE_MAIL_FROM: %w", err)
+	}
+	c.SMTP.From = c.From
+	if c.SMTP.Host == "" {
+		return nil
+	}
+	if err := c.SMTP.Validate(); err != nil {
+		return fmt.Errorf("BOXOFFICE_SMTP_…: %w", err)
+	}
+	return nil
+}
+
+// mailing is what sends.
+type mailing struct {
+	templates *mail.Templates
+	relay     mail.Relay
+	folder    *mail.Folder // nil: mails are sent
+}
+
+// openMail reads the templates, before anything else is started. nil: buyers get no mail.
+func (s *service) openMail() (*mailing, error) {
+	c := &s.Mail
+	if !c.isOn() {
+		s.log.Warn("buyers get no mail: neither BOXOFFICE_SMTP_HOST nor BOXOFFICE_MAIL_DIR is set")
+		return nil, nil
+	}
+	m := &mailing{}
+	var err error
+	if m.templates, err = mail.ReadTemplates(c.Templates, c.Language); err != nil {
+		return nil, fmt.Errorf("the templates of mails (BOXOFFICE_MAIL_TEMPLATES, BOXOFFICE_MAIL_LANGUAGE): %w", err)
+	}
+	if c.Folder != "" {
+		m.folder, err = mail.NewFolder(c.Folder, c.From)
+		m.relay = m.folder
+	} else {
+		m.relay, err = mail.NewSMTP(c.SMTP)
+	}
+	return m, err
+}
+
+// runMail sends what is due, until the process ends.
+func (s *service) runMail(p *parts) error {
+	m := p.mails
+	if m == nil {
+		return nil
+	}
+	sender, err := mail.NewSender(mail.Options{
+		Store: p.store.Readers(), Relay: m.relay, Templates: m.templates, Link: s.orderLink(p.keys),
+		ConnectionsMax: s.Mail.SMTP.ConnectionsMax, PerSecond: s.Mail.PerSecond, Meter: p.meter.registry, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	counts := newLook(p.store.Readers().MailCounts)
+	s.later(counts.start())
+	p.meter.watchMails(counts, time.Now)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { sender.Run(ctx) })
+	s.later(func() {
+		stop()
+		running.Wait()
+	})
+	return nil
+}
+
+// orderLink opens an order for whoever has it.
+func (s *service) orderLink(keys *domain.Keyring) func(domain.OrderID) string {
+	return func(id domain.OrderID) string { return s.URL + "/orders/" + id.String() + "#" + keys.OrderToken(id) }
+}
+
+// mailPages shows the mails of the local stack in front of the other pages: where they are
+// files, and only where the box office itself is on this machine.
+func (s *service) mailPages(m *mailing, pages http.Handler) http.Handler {
+	address, err := s.publicAddress()
+	if m == nil || m.folder == nil || err != nil || !onLoopback(address) || strings.HasPrefix(s.URL, "https:") {
+		return pages
+	}
+	shown := http.StripPrefix(mailPath, m.folder)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == mailPath && r.Method == http.MethodGet:
+			http.Redirect(w, r, mailPath+"/", http.StatusSeeOther)
+		case strings.HasPrefix(r.URL.Path, mailPath+"/"):
+			shown.ServeHTTP(w, r)
+		default:
+			pages.ServeHTTP(w, r)
+		}
+	})
+}
+
+// mailPath is where the local stack shows mails.
+const mailPath = "/mail"
+
+// watchMails shows how mails stand, as a look found it.
+func (m *metrics) watchMails(l *look[domain.MailCounts], now func() time.Time) {
+	m.registry.MustRegister(mailCollector{l, now})
+}
+
+type mailCollector struct {
+	look *look[domain.MailCounts]
+	now  func() time.Time
+}
+
+var (
+	mailsDueCount = prometheus.NewDesc("boxoffice_mails_due", "Mails to buyers that wait for their relay, of the whole database.", nil, nil)
+	mailsDueAge   = prometheus.NewDesc("boxoffice_mails_due_oldest_seconds", "For how long the oldest of them waits; 0 without any.", nil, nil)
+	mailsSetAside = prometheus.NewDesc("boxoffice_mails_set_aside", "Mails that no relay takes: GET /v1/mails/set-aside says why.", nil, nil)
+	mailsLook     = lookAge("mails")
+)
+
+// Describe implements prometheus.Collector.
+func (mailCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- mailsDueCount
+	descriptions <- mailsDueAge
+	descriptions <- mailsSetAside
+	descriptions <- mailsLook
+}
+
+// Collect implements prometheus.Collector.
+func (c mailCollector) Collect(values chan<- prometheus.Metric) {
+	counts, at, ok := c.look.found()
+	if !ok {
+		return
+	}
+	var age time.Duration
+	if counts.Due > 0 {
+		age = max(c.now().Sub(counts.Oldest), 0)
+	}
+	values <- prometheus.MustNewConstMetric(mailsDueCount, prometheus.GaugeValue, float64(counts.Due))
+	values <- prometheus.MustNewConstMetric(mailsDueAge, prometheus.GaugeValue, age.Seconds())
+	values <- prometheus.MustNewConstMetric(mailsSetAside, prometheus.GaugeValue, float64(counts.SetAside))
+	values <- prometheus.MustNewConstMetric(mailsLook, prometheus.GaugeValue, c.now().Sub(at).Seconds())
+}

@@ -1,0 +1,105 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// With each setting: what the mistake is called.
+func TestMailConfigNamesWhatIsWrong(t *testing.T) {
+	relay := map[string]string{"BOXOFFICE_SMTP_HOST": "relay.example", "BOXOFFICE_MAIL_FROM": "tickets@example.com"}
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"a relay":             {relay, ""},
+		"nothing":             {nil, ""},
+		"a folder":            {map[string]string{"BOXOFFICE_MAIL_DIR": "mails"}, ""},
+		"both":                {map[string]string{"BOXOFFICE_MAIL_DIR": "mails", "BOXOFFICE_SMTP_HOST": "relay.example"}, "set one"},
+		"no sender":           {map[string]string{"BOXOFFICE_MAIL_FROM": ""}, "BOXOFFICE_MAIL_FROM is not set"},
+		"a sender of nothing": {map[string]string{"BOXOFFICE_MAIL_FROM": "nobody"}, "BOXOFFICE_MAIL_FROM: want an address"},
+		"a password alone":    {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p"}, "user and password come together"},
+		"in the clear":        {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p", "BOXOFFICE_SMTP_USER": "u", "BOXOFFICE_SMTP_TLS": "none"}, "in the clear"},
+		"no such mode":        {map[string]string{"BOXOFFICE_SMTP_TLS": "ssl"}, "want starttls, tls or none"},
+		"no port":             {map[string]string{"BOXOFFICE_SMTP_PORT": "70000"}, "BOXOFFICE_SMTP_PORT"},
+		"no host":             {map[string]string{"BOXOFFICE_SMTP_HOST": "", "BOXOFFICE_SMTP_USER": "u"}, "BOXOFFICE_SMTP_HOST is not set"},
+		"no rate":             {map[string]string{"BOXOFFICE_MAIL_RATE": "0"}, "BOXOFFICE_MAIL_RATE"},
+		"no timeout":          {map[string]string{"BOXOFFICE_SMTP_TIMEOUT": "1h"}, "BOXOFFICE_SMTP_TIMEOUT"},
+		"too many at a time":  {map[string]string{"BOXOFFICE_SMTP_CONNECTIONS": "21"}, "BOXOFFICE_SMTP_CONNECTIONS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			complete(t)
+			if tt.want != "" && name != "both" {
+				for variable, value := range relay {
+					t.Setenv(variable, value)
+				}
+			}
+			for variable, value := range tt.env {
+				t.Setenv(variable, value)
+			}
+			c, err := readConfig()
+			if tt.want == "" {
+				require.NoError(t, err)
+				require.Equal(t, name != "nothing", c.Mail.isOn())
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+// A template that cannot work ends the start, and the message has its file and line.
+func TestATemplateThatCannotWorkEndsTheStart(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "en"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "en", "tickets.txt"), []byte("\n{{nothing}}"), 0o600))
+	s := &service{log: slog.New(slog.DiscardHandler)}
+	s.Mail = mailConfig{Folder: t.TempDir(), Language: "en", Templates: folder}
+	_, err := s.openMail()
+	require.ErrorContains(t, err, "en/tickets.txt:2")
+	require.ErrorContains(t, err, "BOXOFFICE_MAIL_TEMPLATES")
+}
+
+// The pages with everybody's mails are there where nothing is sent and the box office is on this
+// machine.
+func TestMailPagesAreForTheLocalStack(t *testing.T) {
+	pages := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for name, tt := range map[string]struct {
+		url    string
+		folder bool
+		want   int
+	}{
+		"the local stack": {"http://127.0.0.1:8080", true, 200},
+		"a public shop":   {"https://tickets.example.com", true, http.StatusTeapot},
+		"a relay":         {"http://127.0.0.1:8080", false, http.StatusTeapot},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &service{log: slog.New(slog.DiscardHandler)}
+			s.URL = tt.url
+			s.Mail = mailConfig{Language: "en"}
+			complete(t)
+			if tt.folder {
+				t.Setenv("BOXOFFICE_MAIL_DIR", filepath.Join(t.TempDir(), "mail"))
+			}
+			var err error
+			s.Mail, err = readMail()
+			require.NoError(t, err)
+			m, err := s.openMail()
+			require.NoError(t, err)
+			r := httptest.NewRequest("GET", "/mail/", nil)
+			r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:8080"
+			w := httptest.NewRecorder()
+			s.mailPages(m, pages).ServeHTTP(w, r)
+			require.Equal(t, tt.want, w.Code)
+			w = httptest.NewRecorder()
+			s.mailPages(m, pages).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			require.Equal(t, http.StatusTeapot, w.Code)
+		})
+	}
+}

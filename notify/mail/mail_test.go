@@ -1,0 +1,250 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"io"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+)
+
+var sender = &netmail.Address{Name: "Box office", Address: "tickets@example.com"}
+
+func ours(t testing.TB) *Templates {
+	t.Helper()
+	templates, err := ReadTemplates("", "en")
+	require.NoError(t, err)
+	return templates
+}
+
+// A template that cannot work is refused when the process starts, by its file and line.
+func TestTemplatesThatCannotWorkAreNamed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"not closed":           {map[string]string{"en/tickets.html": "{{define \"content\"}}\n{{if .Perk}}\n{{end}}"}, "en/tickets.html:3"},
+		"no such function":     {map[string]string{"de/refunded.txt": "{{define \"subject\"}}a{{end}}\n\n{{shout .Sale}}"}, "de/refunded.txt:3"},
+		"no such field":        {map[string]string{"en/refunded.txt": "{{define \"subject\"}}a{{end}}\n{{.Buyer}}"}, "en/refunded.txt:2"},
+		"only for some orders": {map[string]string{"en/tickets.txt": "{{define \"subject\"}}a{{end}}{{if .Perk}}{{else}}\n{{.Missing}}{{end}}"}, "en/tickets.txt:2"},
+		"in the layout":        {map[string]string{"layout.html": "<p>\n{{template \"content\" .}}\n{{template \"nothing\"}}"}, "layout.html:3"},
+		"no subject":           {map[string]string{"en/orders.txt": "hello"}, "en/orders.txt:1"},
+		"an empty subject":     {map[string]string{"en/orders.txt": "{{define \"subject\"}} {{end}}"}, "en/orders.txt"},
+		"a form is missing":    {map[string]string{"en/orders.txt": "{{define \"subject\"}}a{{end}}\n{{plural 2 \"one\" \"x\"}}"}, "en/orders.txt:2"},
+		"a language in part":   {map[string]string{"fr/tickets.txt": "{{define \"subject\"}}a{{end}}"}, "fr/tickets.html"},
+		"a name with mistakes": {map[string]string{"en/tickts.html": "x"}, "en/tickts.html is no template"},
+		"not a language":       {map[string]string{"english!/tickets.html": "x"}, "english!"},
+		"not a font":           {map[string]string{"font.ttf": "x"}, "font.ttf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			for file, text := range tt.files {
+				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, file)), 0o700))
+				require.NoError(t, os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600))
+			}
+			_, err := ReadTemplates(folder, "en")
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+	_, err := ReadTemplates("", "fr")
+	require.ErrorContains(t, err, "de, en")
+	_, err = ReadTemplates(filepath.Join(t.TempDir(), "missing"), "en")
+	require.ErrorContains(t, err, "is not a folder")
+}
+
+// An operator's files stand in for ours, one by one.
+func TestAnOperatorsTemplatesStandInForOurs(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, "en"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "en", "refunded.txt"), []byte(`{{define "subject"}}Money!{{end}}{{money .AmountMinor .Currency}}`), 0o600))
+	templates, err := ReadTemplates(folder, "de")
+	require.NoError(t, err)
+	m, err := templates.write(templates.match("en-GB"), domain.MailRefunded, samples(domain.MailRefunded)[0])
+	require.NoError(t, err)
+	require.Equal(t, "Money!", m.Subject)
+	require.Equal(t, "€195.00", m.Text)
+	require.Contains(t, m.HTML, "Your money went back", "ours")
+}
+
+func TestLanguagesAreChosen(t *testing.T) {
+	for asked, want := range map[string]string{
+		"": "de", "en": "en", "en-US,en;q=0.8": "en", "de-AT": "de", "fr, en;q=0.5": "en", "ja": "de", "x": "de", ";;;": "de",
+	} {
+		templates, err := ReadTemplates("", "de")
+		require.NoError(t, err)
+		require.Equal(t, want, templates.match(asked).tag.String(), "asked for %q", asked)
+	}
+}
+
+// Each language has its own numbers, money and dates.
+func TestMailsInTheirLanguages(t *testing.T) {
+	templates := ours(t)
+	for language, wants := range map[string][2][]string{
+		"en": {{"Your 3 tickets: Sample sale", "€195.00", "2 January 2027", "Ticket 3 of 3", "00000 AAAAA"}, {"Your ticket: Sample sale"}},
+		"de": {{"Ihre 3 Karten: Sample sale", "195,00\u00a0€", "02.01.2027", "Karte 3 von 3", "00000 AAAAA"}, {"Ihre Karte: Sample sale"}},
+	} {
+		for i, want := range wants {
+			m, err := templates.write(templates.match(language), domain.MailTickets, samples(domain.MailTickets)[i])
+			require.NoError(t, err)
+			for _, text := range want {
+				require.Contains(t, m.Subject+"\n"+m.Text, text, language)
+			}
+			require.Len(t, m.Images, len(samples(domain.MailTickets)[i].Tickets))
+			require.Len(t, m.Files, 1)
+			require.True(t, bytes.HasPrefix(m.Files[0].Content, []byte("%PDF-")))
+		}
+	}
+}
+
+// The PDF has any name, also such as its font cannot draw.
+func TestThePDFTakesAnyName(t *testing.T) {
+	templates := ours(t)
+	for _, name := range []string{"東京 🎉 \U0010ffff", strings.Repeat("W", 200), "a\u200eb \u0301", strings.Repeat("long name ", 20)} {
+		sample := samples(domain.MailTickets)[0]
+		sample.Sale = name
+		_, err := templates.write(templates.languages[0], domain.MailTickets, sample)
+		require.NoError(t, err)
+	}
+	many := samples(domain.MailTickets)[0]
+	for n := 4; n <= 100; n++ {
+		many.Tickets = append(many.Tickets, TicketTold{Number: n, Class: "A", Code: "C", Image: "x", scanned: "C" + strings.Repeat("0", n%20)})
+	}
+	for i := range many.Tickets {
+		many.Tickets[i].Image = "t" + strings.Repeat("i", i)
+	}
+	_, err := templates.write(templates.languages[0], domain.MailTickets, many)
+	require.NoError(t, err)
+}
+
+func TestMessageHeaders(t *testing.T) {
+	m := &Message{ID: "evt_01", To: "ann@example.com", Subject: "Ihre Karten: Größe", Text: "x", HTML: "<p>x</p>"}
+	h := headersOf(t, m)
+	require.Equal(t, "<evt_01.mail@example.com>", h.Get("Message-ID"))
+	require.Equal(t, "auto-generated", h.Get("Auto-Submitted"))
+	require.Empty(t, h.Get("List-Unsubscribe"))
+	require.Equal(t, `"Box office" <tickets@example.com>`, h.Get("From"))
+	require.Equal(t, `<ann@example.com>`, h.Get("To"))
+}
+
+func headersOf(t *testing.T, m *Message) netmail.Header {
+	t.Helper()
+	msg, _, err := m.mime(sender, time.Unix(0, 0))
+	require.NoError(t, err)
+	var b bytes.Buffer
+	_, err = msg.WriteTo(&b)
+	require.NoError(t, err)
+	parsed, err := netmail.ReadMessage(&b)
+	require.NoError(t, err)
+	_, err = io.ReadAll(parsed.Body)
+	require.NoError(t, err)
+	return parsed.Header
+}
+
+// Whatever a sale's name, an id or an address has in it: no header is added, nobody else is
+// written to.
+func FuzzHeadersCannotBeInjected(f *testing.F) {
+	f.Add("Sale\r\nBcc: eve@example.com\r\n\r\nhello", "ann@example.com", "evt_1")
+	f.Add("\u2028Bcc: a\u0085x", "ann@example.com\r\nBcc: eve@example.com", "evt\r\nX: y")
+	f.Add("=?utf-8?q?a=0D=0ABcc:_eve?=", "a@b.c,eve@example.com", "<>@")
+	f.Add(strings.Repeat("é", 100), "ü\"@example.com", "")
+	templates := ours(f)
+	f.Fuzz(func(t *testing.T, name, address, id string) {
+		sample := samples(domain.MailRefunded)[0]
+		sample.Sale = name
+		m, err := templates.write(templates.languages[0], domain.MailRefunded, sample)
+		require.NoError(t, err)
+		m.ID, m.To = id, address
+		msg, _, err := m.mime(sender, time.Unix(0, 0))
+		if err != nil {
+			require.NotContains(t, err.Error(), "eve")
+			return
+		}
+		want, err := domain.NormalizeEmail(address)
+		require.NoError(t, err)
+		var b bytes.Buffer
+		_, err = msg.WriteTo(&b)
+		require.NoError(t, err)
+		parsed, err := netmail.ReadMessage(&b)
+		require.NoError(t, err)
+		known := map[string]bool{
+			"From": true, "To": true, "Subject": true, "Date": true, "Message-Id": true, "Mime-Version": true, "Auto-Submitted": true, "Content-Type": true,
+		}
+		for header, values := range parsed.Header {
+			require.True(t, known[header], "%s: %q", header, values)
+			require.Len(t, values, 1)
+		}
+		to, err := parsed.Header.AddressList("To")
+		require.NoError(t, err)
+		require.Len(t, to, 1)
+		require.Equal(t, want, to[0].Address)
+		recipients, err := msg.GetRecipients()
+		require.NoError(t, err)
+		require.Len(t, recipients, 1)
+	})
+}
+
+func TestSenders(t *testing.T) {
+	for text, want := range map[string]string{
+		"a@example.com":                     "<a@example.com>",
+		"Karten & mehr <a@münchen.example>": `"Karten & mehr" <a@xn--mnchen-3ya.example>`,
+		"Bär <a@example.com>":               "=?utf-8?q?B=C3=A4r?= <a@example.com>",
+		"nobody":                            "",
+		"ü@example.com":                     "",
+		"\"a\r\nBcc: x\" <a@example.com>":   "",
+	} {
+		got, err := ParseSender(text)
+		if want == "" {
+			require.Error(t, err, text)
+			continue
+		}
+		require.NoError(t, err, text)
+		require.Equal(t, want, got.String())
+	}
+}
+
+func TestReasonsHaveNoAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"550 5.1.1 <Ann@Example.com>: user unknown": "550 5.1.1 <…>: user unknown",
+		"550 bob@other.example\r\nrejected":         "550 … rejected",
+		"550 no ANN@EXAMPLE.COM here":               "550 no … here",
+	} {
+		require.Equal(t, want, withoutAddresses(text, "ann@example.com"))
+	}
+	require.LessOrEqual(t, len(withoutAddresses(strings.Repeat("ü", 1000), "")), reasonMaxLen+len("…"))
+}
+
+func TestEventsMakeMailsDue(t *testing.T) {
+	store := &queued{}
+	reader := NewReader(store)
+	require.True(t, reader.FromNow, "or buyers of last year get mail")
+	order := domain.OrderID{1}
+	require.NoError(t, reader.Handle(t.Context(), []domain.Event{
+		{ID: domain.EventID{1}, Type: domain.EventOrderPaid, Order: order},
+		{ID: domain.EventID{2}, Type: domain.EventOrderRefundBegun, Order: order},
+		{ID: domain.EventID{3}, Type: domain.EventOrderRefunded, Order: order},
+		{ID: domain.EventID{4}, Type: domain.EventPaymentRefunded, Order: order},
+	}))
+	require.Equal(t, []domain.Mail{
+		{ID: domain.EventID{1}.String(), Kind: domain.MailTickets, Order: order},
+		{ID: domain.EventID{2}.String(), Kind: domain.MailRefundBegun, Order: order},
+		{ID: domain.EventID{3}.String(), Kind: domain.MailRefunded, Order: order},
+	}, store.mails)
+}
+
+type queued struct {
+	Store
+	mails []domain.Mail
+}
+
+func (q *queued) QueueMails(_ context.Context, mails []domain.Mail) error {
+	q.mails = append(q.mails, mails...)
+	return nil
+}

@@ -1,0 +1,332 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"boxoffice/domain"
+)
+
+// memory is a Store that stands in for the database: what is due comes once a claim.
+type memory struct {
+	Store
+	mu       sync.Mutex
+	due      []domain.Mail
+	outcomes map[string][]domain.MailOutcome
+	orders   map[domain.OrderID]domain.SoldOrder
+	canceled map[string]bool
+	refunds  map[domain.OrderID]domain.RefundReason
+	away     bool // of settling
+}
+
+func (m *memory) ClaimMails(_ context.Context, asked bool, most int, _ time.Duration) (claimed []domain.Mail, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.due = slices.DeleteFunc(m.due, func(mail domain.Mail) bool {
+		take := (mail.Kind == domain.MailOrders) == asked && len(claimed) < most
+		if take {
+			claimed = append(claimed, mail)
+		}
+		return take
+	})
+	return claimed, nil
+}
+
+func (m *memory) SettleMails(_ context.Context, outcomes []domain.MailOutcome) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return errors.New("the database is away")
+	}
+	for _, o := range outcomes {
+		m.outcomes[o.ID] = append(m.outcomes[o.ID], o)
+	}
+	return nil
+}
+
+func (m *memory) ForgetAskedMails(context.Context, time.Duration) error { return nil }
+
+func (m *memory) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
+	order, found := m.orders[id]
+	if !found {
+		return order, domain.NotFound("order")
+	}
+	return order, nil
+}
+
+func (m *memory) Sale(_ context.Context, id string) (*domain.Sale, error) {
+	sale := &domain.Sale{ID: id}
+	if m.canceled[id] {
+		sale.CanceledAt = time.Unix(1, 0)
+	}
+	return sale, nil
+}
+
+func (m *memory) RefundsOfOrder(_ context.Context, id domain.OrderID) ([]domain.Refund, error) {
+	return []domain.Refund{{Capture: m.orders[id].Capture, Reason: m.refunds[id]}}, nil
+}
+
+func (m *memory) OrdersOfAddresses(_ context.Context, addresses []string, most int) (map[string][]domain.SoldOrder, error) {
+	found := map[string][]domain.SoldOrder{}
+	for _, order := range m.orders {
+		if slices.Contains(addresses, order.Email) && len(found[order.Email]) < most {
+			found[order.Email] = append(found[order.Email], order)
+		}
+	}
+	return found, nil
+}
+
+// scripted is a Relay that answers as it is told.
+type scripted struct {
+	mu    sync.Mutex
+	sent  []*Message
+	fails func(*Message) error
+}
+
+func (r *scripted) Send(_ context.Context, m *Message) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fails != nil {
+		if err := r.fails(m); err != nil {
+			return err
+		}
+	}
+	r.sent = append(r.sent, m)
+	return nil
+}
+
+func (r *scripted) Check(context.Context) error { return nil }
+func (r *scripted) Close()                      {}
+
+type post struct {
+	*Sender
+	store *memory
+	relay *scripted
+	log   *bytes.Buffer
+}
+
+func newPost(t *testing.T) *post {
+	t.Helper()
+	p := &post{
+		store: &memory{
+			outcomes: map[string][]domain.MailOutcome{}, orders: map[domain.OrderID]domain.SoldOrder{}, canceled: map[string]bool{}, refunds: map[domain.OrderID]domain.RefundReason{},
+		},
+		relay: &scripted{}, log: &bytes.Buffer{},
+	}
+	var err error
+	p.Sender, err = NewSender(Options{
+		Store: p.store, Relay: p.relay, Templates: ours(t), Link: func(id domain.OrderID) string { return "https://tickets.example/orders/" + id.String() + "#key" },
+		ConnectionsMax: 1, PerSecond: 1000, Meter: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(p.log, nil)),
+	})
+	require.NoError(t, err)
+	return p
+}
+
+// order adds an order and the mail of a kind about it.
+func (p *post) order(n byte, status domain.OrderStatus, kind domain.MailKind) domain.Mail {
+	id := domain.OrderID{n}
+	p.store.orders[id] = domain.SoldOrder{
+		ID: id, SaleID: "conference", SaleName: "Conference", Status: status, Email: string(rune('a'+n)) + "@example.com", Currency: "EUR", AmountMinor: 100,
+		Capture: domain.Capture{Payment: "pay_1"}, Tickets: []domain.Ticket{{Number: 1, Class: "A", Code: "0123456789"}}, Lines: []domain.Line{{Class: "A", Quantity: 1, UnitPriceMinor: 100}},
+	}
+	mail := domain.Mail{ID: "evt_" + string(rune('0'+n)), Kind: kind, Order: id, QueuedAt: time.Now(), Attempts: 1}
+	p.store.due = append(p.store.due, mail)
+	return mail
+}
+
+func (p *post) last(id string) domain.MailOutcome {
+	all := p.store.outcomes[id]
+	if len(all) == 0 {
+		return domain.MailOutcome{}
+	}
+	return all[len(all)-1]
+}
+
+// A mail tells what is so when it is sent: one that is overtaken is not sent.
+func TestMailsTellWhatIsSo(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kind     domain.MailKind
+		status   domain.OrderStatus
+		canceled bool // the sale
+		want     domain.MailState
+		subject  string
+	}{
+		"tickets":                          {domain.MailTickets, domain.OrderPaid, false, domain.MailSent, "Your ticket: Conference"},
+		"tickets that are void by now":     {domain.MailTickets, domain.OrderRefunding, false, domain.MailNeedless, ""},
+		"tickets of a canceled sale":       {domain.MailTickets, domain.OrderPaid, true, domain.MailNeedless, ""},
+		"a refund that begins":             {domain.MailRefundBegun, domain.OrderRefunding, false, domain.MailSent, "Your money is on its way back: Conference"},
+		"a refund that begins with a sale": {domain.MailRefundBegun, domain.OrderRefunding, true, domain.MailSent, "Canceled by the organiser: Conference"},
+		"a refund that is done by now":     {domain.MailRefundBegun, domain.OrderRefunded, false, domain.MailNeedless, ""},
+		"a refund that is done":            {domain.MailRefunded, domain.OrderRefunded, false, domain.MailSent, "Refunded: Conference"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPost(t)
+			mail := p.order(1, tt.status, tt.kind)
+			p.store.canceled["conference"] = tt.canceled
+			p.store.refunds[mail.Order] = domain.RefundByOrganiser
+			if tt.canceled {
+				p.store.refunds[mail.Order] = domain.RefundSaleCanceled
+			}
+			require.Zero(t, p.round(t.Context()))
+			require.Equal(t, tt.want, p.last(mail.ID).State)
+			if tt.want == domain.MailNeedless {
+				require.Empty(t, p.relay.sent)
+				require.NotEmpty(t, p.last(mail.ID).Reason)
+				return
+			}
+			require.Len(t, p.relay.sent, 1)
+			require.Equal(t, tt.subject, p.relay.sent[0].Subject)
+			require.Equal(t, "b@example.com", p.relay.sent[0].To)
+			require.Contains(t, p.relay.sent[0].Text, "https://tickets.example/orders/")
+		})
+	}
+}
+
+// One address that is refused holds nobody up, and is seen by the operator, without the address.
+func TestABounceHoldsNobodyUp(t *testing.T) {
+	p := newPost(t)
+	p.order(1, domain.OrderPaid, domain.MailTickets)
+	bounced := p.order(2, domain.OrderPaid, domain.MailTickets)
+	p.order(3, domain.OrderPaid, domain.MailTickets)
+	p.relay.fails = func(m *Message) error {
+		if m.ID == bounced.ID {
+			return &NotTakenError{Reason: "550 5.1.1 <…>: user unknown"}
+		}
+		return nil
+	}
+	require.Zero(t, p.round(t.Context()))
+	require.Len(t, p.relay.sent, 2)
+	require.Equal(t, domain.MailOutcome{ID: bounced.ID, State: domain.MailSetAside, Again: time.Minute, Failed: true, Reason: "550 5.1.1 <…>: user unknown"}, p.last(bounced.ID))
+	require.Contains(t, p.log.String(), "user unknown")
+	require.NotContains(t, p.log.String(), "@")
+}
+
+// A relay that takes nothing, for however long, loses nothing: all mails wait, and each round
+// tries one.
+func TestARelayThatIsAwayDelaysAllAndLosesNone(t *testing.T) {
+	p := newPost(t)
+	for n := range byte(5) {
+		p.order(n, domain.OrderPaid, domain.MailTickets)
+	}
+	tried := 0
+	p.relay.fails = func(*Message) error { tried++; return errors.New("the relay: connect: refused") }
+	var pauses []time.Duration
+	for range 12 {
+		due := slices.Clone(p.store.due)
+		pauses = append(pauses, p.round(t.Context()))
+		for _, mail := range due { // it waits for its time in the database
+			require.Equal(t, domain.MailDue, p.last(mail.ID).State)
+			require.False(t, p.last(mail.ID).Failed, "an attempt that the relay failed does not count")
+		}
+		p.store.due = due
+	}
+	require.Equal(t, 12, tried)
+	require.Equal(t, time.Second, pauses[0])
+	require.Equal(t, relayPauseMax, pauses[11])
+	p.relay.fails = nil
+	require.Zero(t, p.round(t.Context()))
+	require.Len(t, p.relay.sent, 5)
+	require.NotContains(t, p.log.String(), "@")
+}
+
+// A mail that the relay takes later waits longer each time, and for five days.
+func TestAMailThatIsTakenLater(t *testing.T) {
+	for name, tt := range map[string]struct {
+		attempts int
+		age      time.Duration
+		want     domain.MailState
+		again    time.Duration
+	}{
+		"at first":        {1, 0, domain.MailDue, time.Minute},
+		"again":           {4, 15 * time.Minute, domain.MailDue, 8 * time.Minute},
+		"for hours":       {40, 40 * time.Hour, domain.MailDue, time.Hour},
+		"after five days": {130, giveUpAfter + time.Minute, domain.MailSetAside, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPost(t)
+			mail := p.order(1, domain.OrderPaid, domain.MailTickets)
+			p.store.due[0].Attempts, p.store.due[0].QueuedAt = tt.attempts, time.Now().Add(-tt.age)
+			p.relay.fails = func(*Message) error { return &NotTakenError{Later: true, Reason: "450 greylisted"} }
+			require.Zero(t, p.round(t.Context()))
+			got := p.last(mail.ID)
+			require.Equal(t, tt.want, got.State)
+			require.Equal(t, tt.again, got.Again)
+			require.True(t, got.Failed)
+			require.Contains(t, got.Reason, "450 greylisted")
+		})
+	}
+}
+
+// While the database cannot note what was sent, nothing more is sent; then it is noted, and not
+// sent again.
+func TestWhatWasSentIsNotedBeforeMoreIsSent(t *testing.T) {
+	p := newPost(t)
+	first := p.order(1, domain.OrderPaid, domain.MailTickets)
+	p.store.away = true
+	p.round(t.Context())
+	require.Len(t, p.relay.sent, 1)
+	p.order(2, domain.OrderPaid, domain.MailTickets)
+	require.Equal(t, pollInterval, p.round(t.Context()))
+	require.Len(t, p.relay.sent, 1, "nothing more")
+	p.store.away = false
+	p.round(t.Context())
+	require.Equal(t, domain.MailSent, p.last(first.ID).State)
+	require.Len(t, p.relay.sent, 2)
+}
+
+func TestOrdersThatWereAskedFor(t *testing.T) {
+	p := newPost(t)
+	p.order(1, domain.OrderPaid, domain.MailTickets)
+	p.store.due = []domain.Mail{
+		{ID: "ask_1", Kind: domain.MailOrders, Address: "b@example.com", Languages: "de"},
+		{ID: "ask_2", Kind: domain.MailOrders, Address: "nobody@example.com"},
+	}
+	require.Zero(t, p.round(t.Context()))
+	require.Equal(t, domain.MailSent, p.last("ask_1").State)
+	require.Equal(t, domain.MailNeedless, p.last("ask_2").State)
+	require.Len(t, p.relay.sent, 1)
+	m := p.relay.sent[0]
+	require.Equal(t, "Ihre Bestellung", m.Subject)
+	require.Contains(t, m.Text, "https://tickets.example/orders/01")
+	require.Contains(t, m.Text, "#key")
+	require.Empty(t, m.Files, "tickets are behind the link")
+}
+
+// What cannot be sent at all is set aside with the reason.
+func TestMailsThatCannotBeSent(t *testing.T) {
+	p := newPost(t)
+	gone := p.order(1, domain.OrderPaid, domain.MailTickets)
+	delete(p.store.orders, gone.Order)
+	nobody := p.order(2, domain.OrderPaid, domain.MailTickets)
+	order := p.store.orders[nobody.Order]
+	order.Email = ""
+	p.store.orders[nobody.Order] = order
+	require.Zero(t, p.round(t.Context()))
+	require.Equal(t, "its order is not in the database", p.last(gone.ID).Reason)
+	require.Equal(t, "its order has no address", p.last(nobody.ID).Reason)
+	require.Equal(t, domain.MailSetAside, p.last(nobody.ID).State)
+}
+
+// A process that stops puts back what it has not begun.
+func TestStoppingPutsMailsBack(t *testing.T) {
+	p := newPost(t)
+	p.pace.SetBurst(0) // nothing may be sent: every Wait fails
+	mail := p.order(1, domain.OrderPaid, domain.MailTickets)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	p.round(ctx)
+	require.Empty(t, p.relay.sent)
+	require.Equal(t, domain.MailDue, p.last(mail.ID).State)
+	p.Run(ctx) // returns
+	require.False(t, strings.Contains(p.log.String(), "@"))
+}

@@ -1,0 +1,327 @@
+package mail
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A fakeRelay speaks enough SMTP to be sent mail to, and fails as its script says.
+type fakeRelay struct {
+	t        *testing.T
+	listener net.Listener
+	tls      *tls.Config
+	// answer gives another answer to a command than OK; "" is OK, hangUp closes without one.
+	answer     func(command string) string
+	extensions []string
+	implicit   bool
+
+	mu          sync.Mutex
+	taken       []string // messages that were answered with 250
+	lost        []string // messages that were read and not answered
+	recipients  []string
+	connections int
+}
+
+const hangUp = "hang up"
+
+func startRelay(t *testing.T, r *fakeRelay) (*fakeRelay, SMTPOptions) {
+	t.Helper()
+	var err error
+	r.t = t
+	r.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := r.listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				r.serve(conn)
+			})
+		}
+	})
+	t.Cleanup(func() { _ = r.listener.Close(); running.Wait() })
+	_, port, _ := net.SplitHostPort(r.listener.Addr().String())
+	number, _ := strconv.Atoi(port)
+	return r, SMTPOptions{Host: "127.0.0.1", Port: number, TLS: TLSNone, From: sender, Timeout: 5 * time.Second, ConnectionsMax: 2}
+}
+
+func (r *fakeRelay) serve(conn net.Conn) {
+	r.mu.Lock()
+	r.connections++
+	r.mu.Unlock()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if r.implicit {
+		conn = tls.Server(conn, r.tls)
+	}
+	in := bufio.NewReader(conn)
+	say := func(line string) bool { _, err := io.WriteString(conn, line+"\r\n"); return err == nil }
+	reply := func(command, ok string) bool {
+		if r.answer != nil {
+			switch answer := r.answer(command); answer {
+			case "":
+			case hangUp:
+				return false
+			default:
+				return say(answer)
+			}
+		}
+		return say(ok)
+	}
+	if !reply("GREETING", "220 relay.example ESMTP") {
+		return
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimSpace(line)
+		verb := strings.ToUpper(line)
+		switch {
+		case strings.HasPrefix(verb, "EHLO"):
+			say("250-relay.example")
+			for _, extension := range r.extensions {
+				say("250-" + extension)
+			}
+			if !reply("EHLO", "250 SIZE") {
+				return
+			}
+		case verb == "STARTTLS":
+			if !say("220 go on") {
+				return
+			}
+			conn = tls.Server(conn, r.tls)
+			in = bufio.NewReader(conn)
+		case verb == "DATA":
+			if !reply("DATA", "354 go on") {
+				return
+			}
+			if r.answer != nil && r.answer("DATA") != "" {
+				continue
+			}
+			var message strings.Builder
+			for {
+				part, err := in.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if part == ".\r\n" {
+					break
+				}
+				message.WriteString(part)
+			}
+			answer := ""
+			if r.answer != nil {
+				answer = r.answer("END")
+			}
+			r.mu.Lock()
+			if answer == "" {
+				r.taken = append(r.taken, message.String())
+			} else {
+				r.lost = append(r.lost, message.String())
+			}
+			r.mu.Unlock()
+			switch answer {
+			case "":
+				answer = "250 taken"
+			case hangUp:
+				return
+			}
+			if !say(answer) {
+				return
+			}
+		case verb == "QUIT":
+			say("221 bye")
+			return
+		default:
+			if strings.HasPrefix(verb, "RCPT") {
+				r.mu.Lock()
+				r.recipients = append(r.recipients, line)
+				r.mu.Unlock()
+			}
+			if !reply(strings.SplitN(verb, " ", 2)[0], "250 ok") {
+				return
+			}
+		}
+	}
+}
+
+// only answers one command so.
+func only(command, answer string) func(string) string {
+	return func(got string) string {
+		if got == command {
+			return answer
+		}
+		return ""
+	}
+}
+
+func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	parsed, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
+}
+
+func message(to string) *Message {
+	return &Message{ID: "evt_1", To: to, Subject: "Tickets", Text: "here\n.\nthey are", HTML: "<p>here</p>"}
+}
+
+// What became of a message, and whether it is the message's fault or the relay's.
+func TestSMTP(t *testing.T) {
+	const taken, never, later, relay = "taken", "never", "later", "relay"
+	for name, tt := range map[string]struct {
+		relay  *fakeRelay
+		change func(*SMTPOptions)
+		to     string
+		want   string
+		says   string
+	}{
+		"takes it":                        {want: taken},
+		"throttles the sender":            {relay: &fakeRelay{answer: only("MAIL", "451 4.7.1 too many messages")}, want: relay, says: "too many messages"},
+		"refuses the sender":              {relay: &fakeRelay{answer: only("MAIL", "550 5.7.1 sender not allowed")}, want: relay, says: "sender not allowed"},
+		"greylists the recipient":         {relay: &fakeRelay{answer: only("RCPT", "450 4.2.0 <ann@example.com> greylisted")}, want: later, says: "<…> greylisted"},
+		"does not know the recipient":     {relay: &fakeRelay{answer: only("RCPT", "550 5.1.1 <ann@example.com>: user unknown")}, want: never, says: "<…>: user unknown"},
+		"closes at the recipient":         {relay: &fakeRelay{answer: only("RCPT", "421 4.3.2 shutting down")}, want: relay, says: "shutting down"},
+		"takes no data now":               {relay: &fakeRelay{answer: only("DATA", "452 4.3.1 no space")}, want: later},
+		"refuses the content":             {relay: &fakeRelay{answer: only("END", "554 5.6.0 no")}, want: never},
+		"delays the content":              {relay: &fakeRelay{answer: only("END", "451 4.3.0 try later")}, want: later},
+		"dies before the 250":             {relay: &fakeRelay{answer: only("END", hangUp)}, want: relay},
+		"dies at the recipient":           {relay: &fakeRelay{answer: only("RCPT", hangUp)}, want: relay},
+		"dies after the 250":              {relay: &fakeRelay{answer: only("RSET", hangUp)}, want: taken},
+		"greets with garbage":             {relay: &fakeRelay{answer: only("GREETING", "\x00\xff garbage")}, want: relay},
+		"greets with nothing":             {relay: &fakeRelay{answer: only("GREETING", "")}, want: taken},
+		"is busy":                         {relay: &fakeRelay{answer: only("GREETING", "421 too busy")}, want: relay, says: "too busy"},
+		"answers garbage":                 {relay: &fakeRelay{answer: only("MAIL", "what?")}, want: relay},
+		"answers an empty line":           {relay: &fakeRelay{answer: only("RCPT", "\r")}, want: relay},
+		"has no STARTTLS":                 {change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: relay, says: "STARTTLS"},
+		"has STARTTLS":                    {relay: &fakeRelay{extensions: []string{"STARTTLS"}}, change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: taken},
+		"speaks TLS":                      {relay: &fakeRelay{implicit: true}, change: func(o *SMTPOptions) { o.TLS = TLSImplicit }, want: taken},
+		"asks nobody who they are":        {change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "AUTH"},
+		"takes the password":              {relay: &fakeRelay{extensions: []string{"AUTH PLAIN"}, answer: only("AUTH", "235 ok")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: taken},
+		"refuses the password":            {relay: &fakeRelay{extensions: []string{"AUTH PLAIN"}, answer: only("AUTH", "535 5.7.8 wrong")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "5.7.8 wrong"},
+		"takes ASCII only":                {to: "jürgen@example.com", want: never, says: "SMTPUTF8"},
+		"takes addresses in UTF-8":        {relay: &fakeRelay{extensions: []string{"SMTPUTF8", "8BITMIME"}}, to: "jürgen@example.com", want: taken},
+		"takes a domain of an IDN":        {to: "ann@münchen.example", want: taken},
+		"is sent no address that is none": {to: "ann@example.com\r\nRCPT TO:<eve@example.com>", want: never},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, pool := certificate(t)
+			if tt.relay == nil {
+				tt.relay = &fakeRelay{}
+			}
+			tt.relay.tls = server
+			r, options := startRelay(t, tt.relay)
+			options.TLSConfig = &tls.Config{RootCAs: pool}
+			if tt.change != nil {
+				tt.change(&options)
+			}
+			s, err := NewSMTP(options)
+			require.NoError(t, err)
+			defer s.Close()
+			to := tt.to
+			if to == "" {
+				to = "ann@example.com"
+			}
+			err = s.Send(t.Context(), message(to))
+			var notTaken *NotTakenError
+			switch {
+			case tt.want == taken:
+				require.NoError(t, err)
+				require.Len(t, r.taken, 1)
+				require.Contains(t, r.taken[0], "Message-ID: <evt_1.mail@example.com>")
+				require.Len(t, r.recipients, 1)
+			case tt.want == relay:
+				require.Error(t, err)
+				require.False(t, errors.As(err, &notTaken), "%v", err)
+			default:
+				require.ErrorAs(t, err, &notTaken)
+				require.Equal(t, tt.want == later, notTaken.Later)
+			}
+			if err != nil {
+				require.Contains(t, err.Error(), tt.says)
+				require.NotContains(t, strings.ToLower(err.Error()), "ann@")
+				require.Empty(t, r.taken)
+			}
+		})
+	}
+}
+
+// A connection serves many messages; one that the relay closed meanwhile is no failure.
+func TestSMTPKeepsItsConnection(t *testing.T) {
+	r, options := startRelay(t, &fakeRelay{})
+	s, err := NewSMTP(options)
+	require.NoError(t, err)
+	defer s.Close()
+	for range 3 {
+		require.NoError(t, s.Send(t.Context(), message("ann@example.com")))
+	}
+	require.Equal(t, 1, r.connections)
+	c := <-s.idle
+	c.used = time.Now().Add(-10 * time.Second)
+	require.NoError(t, c.net.(*net.TCPConn).CloseWrite()) // the relay hangs up
+	s.idle <- c
+	require.NoError(t, s.Send(t.Context(), message("ann@example.com")))
+	require.Equal(t, 2, r.connections)
+	require.Len(t, r.taken, 4)
+}
+
+// A relay that does not answer costs the timeout and no more.
+func TestSMTPGivesUpInTime(t *testing.T) {
+	released := make(chan struct{})
+	_, options := startRelay(t, &fakeRelay{answer: func(command string) string {
+		if command == "END" {
+			<-released
+		}
+		return ""
+	}})
+	t.Cleanup(func() { close(released) })
+	options.Timeout = 100 * time.Millisecond
+	s, err := NewSMTP(options)
+	require.NoError(t, err)
+	err = s.Send(t.Context(), message("ann@example.com"))
+	require.ErrorContains(t, err, "timeout")
+}
+
+func TestSMTPOptionsAreChecked(t *testing.T) {
+	for name, change := range map[string]func(*SMTPOptions){
+		"no such mode":            func(o *SMTPOptions) { o.TLS = "ssl" },
+		"a user alone":            func(o *SMTPOptions) { o.User = "u" },
+		"a password in the clear": func(o *SMTPOptions) { o.Host, o.TLS, o.User, o.Password = "relay.example", TLSNone, "u", "p" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := SMTPOptions{Host: "127.0.0.1", TLS: TLSNone, From: sender}
+			change(&o)
+			_, err := NewSMTP(o)
+			require.Error(t, err)
+		})
+	}
+}
