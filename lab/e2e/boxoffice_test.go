@@ -45,6 +45,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("without JavaScript", func(t *testing.T) { testWithoutJavaScript(t, s) })
 			t.Run("one checkout a buyer", func(t *testing.T) { testOneCheckoutPerBuyer(t, s) })
 			t.Run("another payment provider", func(t *testing.T) { testAnotherProvider(t, s) })
+			t.Run("mail", func(t *testing.T) { testMail(t, s) })
 			t.Run("last seat", func(t *testing.T) { testLastSeat(t, s) })
 			t.Run("demo with a killed service", func(t *testing.T) { testDemoWithKill(t, s) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, s) })
