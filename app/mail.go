@@ -36,6 +36,11 @@ const (
 )
 
 // readMail reads it all. A part without the others is a mistake.
+func (c *config) readMail() (err error) {
+	c.Mail, err = readMail()
+	return err
+}
+
 func readMail() (c mailConfig, err error) {
 	var problems []error
 	note := func(err error) {

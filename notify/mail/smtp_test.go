@@ -253,13 +253,13 @@ func TestSMTP(t *testing.T) {
 			}
 			err = s.Send(t.Context(), message(to))
 			var notTaken *NotTakenError
-			switch {
-			case tt.want == taken:
+			switch tt.want {
+			case taken:
 				require.NoError(t, err)
 				require.Len(t, r.taken, 1)
 				require.Contains(t, r.taken[0], "Message-ID: <evt_1.mail@example.com>")
 				require.Len(t, r.recipients, 1)
-			case tt.want == relay:
+			case relay:
 				require.Error(t, err)
 				require.False(t, errors.As(err, &notTaken), "%v", err)
 			default:

@@ -88,8 +88,10 @@ func samples(kind domain.MailKind) []*Tells {
 	order := domain.SoldOrder{
 		SaleName: "Sample sale", Currency: "EUR", AmountMinor: 19500, PaidAt: at, RefundingAt: at, RefundedAt: at, Status: domain.OrderPaid,
 		Perk: &domain.PerkRef{Name: "poster"}, PerkTaken: true,
-		Lines:   []domain.Line{{Class: "A", Quantity: 2, UnitPriceMinor: 6500}, {Class: "B", Quantity: 1, UnitPriceMinor: 6500}},
-		Tickets: []domain.Ticket{{Number: 1, Class: "A", Code: "00000AAAAA"}, {Number: 2, Class: "A", Code: "00000BBBBB"}, {Number: 3, Class: "B", Code: "00000CCCCC"}},
+		Lines: []domain.Line{{Class: "A", Quantity: 2, UnitPriceMinor: 6500}, {Class: "B", Quantity: 1, UnitPriceMinor: 6500}},
+		Tickets: []domain.Ticket{
+			{Number: 1, Class: "A", Code: "00000AAAAA"}, {Number: 2, Class: "A", Code: "00000BBBBB"}, {Number: 3, Class: "B", Code: "00000CCCCC"},
+		},
 	}
 	one := order
 	one.PerkTaken, one.Lines, one.Tickets = false, order.Lines[1:], order.Tickets[2:]
