@@ -8,23 +8,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 )
 
 func folderWithTickets(t *testing.T) *Folder {
 	t.Helper()
 	folder, err := NewFolder(filepath.Join(t.TempDir(), "mail"), sender)
-	require.NoError(t, err)
+	noError(t, err)
 	templates := ours(t)
 	sample := samples(domain.MailTickets)[0]
 	sample.Sale = `<script>alert(1)</script> & Söhne`
 	m, err := templates.write(templates.languages[0], domain.MailTickets, sample)
-	require.NoError(t, err)
+	noError(t, err)
 	m.ID, m.To = "evt_1", "jürgen@example.com"
 	for range 2 { // a repeat is the same file
-		require.NoError(t, folder.Send(t.Context(), m))
+		noError(t, folder.Send(t.Context(), m))
 	}
 	return folder
 }
@@ -32,12 +30,12 @@ func folderWithTickets(t *testing.T) *Folder {
 func TestMailsAreFilesOfTheirOwnerAlone(t *testing.T) {
 	folder := folderWithTickets(t)
 	entries, err := os.ReadDir(folder.path)
-	require.NoError(t, err)
-	require.Len(t, entries, 1)
-	require.Equal(t, "evt_1.eml", entries[0].Name())
+	noError(t, err)
+	equal(t, 1, len(entries))
+	equal(t, "evt_1.eml", entries[0].Name())
 	info, err := entries[0].Info()
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	noError(t, err)
+	equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
 // The pages show a mail with its codes, and nothing of it runs or loads anything.
@@ -51,22 +49,22 @@ func TestThePagesOfTheFolder(t *testing.T) {
 		return w
 	}
 	all := get("/")
-	require.Equal(t, 200, all.Code)
-	require.Contains(t, all.Body.String(), `href="evt_1.eml"`)
-	require.Contains(t, all.Body.String(), "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne")
-	require.Contains(t, all.Body.String(), "jürgen@example.com")
+	equal(t, 200, all.Code)
+	contains(t, all.Body.String(), `href="evt_1.eml"`)
+	contains(t, all.Body.String(), "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne")
+	contains(t, all.Body.String(), "jürgen@example.com")
 	one := get("/evt_1.eml")
-	require.Contains(t, one.Body.String(), `sandbox="allow-popups"`)
-	require.Contains(t, one.Body.String(), "Ticket 1 of 3, A: 00000 AAAAA")
+	contains(t, one.Body.String(), `sandbox="allow-popups"`)
+	contains(t, one.Body.String(), "Ticket 1 of 3, A: 00000 AAAAA")
 	html := get("/evt_1.eml/html")
-	require.Contains(t, html.Header().Get("Content-Security-Policy"), "sandbox allow-popups; default-src 'none'")
-	require.Equal(t, 3, strings.Count(html.Body.String(), "data:image/png;base64,"))
-	require.NotContains(t, html.Body.String(), "<script>")
+	contains(t, html.Header().Get("Content-Security-Policy"), "sandbox allow-popups; default-src 'none'")
+	equal(t, 3, strings.Count(html.Body.String(), "data:image/png;base64,"))
+	lacks(t, html.Body.String(), "<script>")
 	pdf := get("/evt_1.eml/files/tickets.pdf")
-	require.Equal(t, "application/pdf", pdf.Header().Get("Content-Type"))
-	require.True(t, strings.HasPrefix(pdf.Body.String(), "%PDF-"))
+	equal(t, "application/pdf", pdf.Header().Get("Content-Type"))
+	wantTrue(t, strings.HasPrefix(pdf.Body.String(), "%PDF-"))
 	for _, path := range []string{"/evt_2.eml", "/..%2fsecret.eml", "/../folder.go", "/evt_1.eml/files/x", "/evt_1.eml/other", "/.new-1.eml"} {
-		require.Equal(t, 404, get(path).Code, path)
+		equal(t, 404, get(path).Code, path)
 	}
 }
 
@@ -86,7 +84,7 @@ func TestThePagesOfTheFolderAreForThisMachine(t *testing.T) {
 			change(r)
 			w := httptest.NewRecorder()
 			folder.ServeHTTP(w, r)
-			require.Equal(t, 404, w.Code)
+			equal(t, 404, w.Code)
 		})
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 )
 
@@ -21,7 +19,7 @@ var sender = &netmail.Address{Name: "Box office", Address: "tickets@example.com"
 func ours(t testing.TB) *Templates {
 	t.Helper()
 	templates, err := ReadTemplates("", "en")
-	require.NoError(t, err)
+	noError(t, err)
 	return templates
 }
 
@@ -47,31 +45,31 @@ func TestTemplatesThatCannotWorkAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			for file, text := range tt.files {
-				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, file)), 0o700))
-				require.NoError(t, os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600))
+				noError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, file)), 0o700))
+				noError(t, os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600))
 			}
 			_, err := ReadTemplates(folder, "en")
-			require.ErrorContains(t, err, tt.want)
+			wantError(t, err, tt.want)
 		})
 	}
 	_, err := ReadTemplates("", "fr")
-	require.ErrorContains(t, err, "de, en")
+	wantError(t, err, "de, en")
 	_, err = ReadTemplates(filepath.Join(t.TempDir(), "missing"), "en")
-	require.ErrorContains(t, err, "is not a folder")
+	wantError(t, err, "is not a folder")
 }
 
 // An operator's files stand in for ours, one by one.
 func TestAnOperatorsTemplatesStandInForOurs(t *testing.T) {
 	folder := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(folder, "en"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "en", "refunded.txt"), []byte(`{{define "subject"}}Money!{{end}}{{money .AmountMinor .Currency}}`), 0o600))
+	noError(t, os.MkdirAll(filepath.Join(folder, "en"), 0o700))
+	noError(t, os.WriteFile(filepath.Join(folder, "en", "refunded.txt"), []byte(`{{define "subject"}}Money!{{end}}{{money .AmountMinor .Currency}}`), 0o600))
 	templates, err := ReadTemplates(folder, "de")
-	require.NoError(t, err)
+	noError(t, err)
 	m, err := templates.write(templates.match("en-GB"), domain.MailRefunded, samples(domain.MailRefunded)[0])
-	require.NoError(t, err)
-	require.Equal(t, "Money!", m.Subject)
-	require.Equal(t, "€195.00", m.Text)
-	require.Contains(t, m.HTML, "Your money went back", "ours")
+	noError(t, err)
+	equal(t, "Money!", m.Subject)
+	equal(t, "€195.00", m.Text)
+	contains(t, m.HTML, "Your money went back", "ours")
 }
 
 func TestLanguagesAreChosen(t *testing.T) {
@@ -79,8 +77,8 @@ func TestLanguagesAreChosen(t *testing.T) {
 		"": "de", "en": "en", "en-US,en;q=0.8": "en", "de-AT": "de", "fr, en;q=0.5": "en", "ja": "de", "x": "de", ";;;": "de",
 	} {
 		templates, err := ReadTemplates("", "de")
-		require.NoError(t, err)
-		require.Equal(t, want, templates.match(asked).tag.String(), "asked for %q", asked)
+		noError(t, err)
+		equal(t, want, templates.match(asked).tag.String(), asked)
 	}
 }
 
@@ -93,13 +91,13 @@ func TestMailsInTheirLanguages(t *testing.T) {
 	} {
 		for i, want := range wants {
 			m, err := templates.write(templates.match(language), domain.MailTickets, samples(domain.MailTickets)[i])
-			require.NoError(t, err)
+			noError(t, err)
 			for _, text := range want {
-				require.Contains(t, m.Subject+"\n"+m.Text, text, language)
+				contains(t, m.Subject+"\n"+m.Text, text, language)
 			}
-			require.Len(t, m.Images, len(samples(domain.MailTickets)[i].Tickets))
-			require.Len(t, m.Files, 1)
-			require.True(t, bytes.HasPrefix(m.Files[0].Content, []byte("%PDF-")))
+			equal(t, len(samples(domain.MailTickets)[i].Tickets), len(m.Images))
+			equal(t, 1, len(m.Files))
+			wantTrue(t, bytes.HasPrefix(m.Files[0].Content, []byte("%PDF-")))
 		}
 	}
 }
@@ -111,7 +109,7 @@ func TestThePDFTakesAnyName(t *testing.T) {
 		sample := samples(domain.MailTickets)[0]
 		sample.Sale = name
 		_, err := templates.write(templates.languages[0], domain.MailTickets, sample)
-		require.NoError(t, err)
+		noError(t, err)
 	}
 	many := samples(domain.MailTickets)[0]
 	for n := 4; n <= 100; n++ {
@@ -121,30 +119,30 @@ func TestThePDFTakesAnyName(t *testing.T) {
 		many.Tickets[i].Image = "t" + strings.Repeat("i", i)
 	}
 	_, err := templates.write(templates.languages[0], domain.MailTickets, many)
-	require.NoError(t, err)
+	noError(t, err)
 }
 
 func TestMessageHeaders(t *testing.T) {
 	m := &Message{ID: "evt_01", To: "ann@example.com", Subject: "Ihre Karten: Größe", Text: "x", HTML: "<p>x</p>"}
 	h := headersOf(t, m)
-	require.Equal(t, "<evt_01.mail@example.com>", h.Get("Message-ID"))
-	require.Equal(t, "auto-generated", h.Get("Auto-Submitted"))
-	require.Empty(t, h.Get("List-Unsubscribe"))
-	require.Equal(t, `"Box office" <tickets@example.com>`, h.Get("From"))
-	require.Equal(t, `<ann@example.com>`, h.Get("To"))
+	equal(t, "<evt_01.mail@example.com>", h.Get("Message-ID"))
+	equal(t, "auto-generated", h.Get("Auto-Submitted"))
+	equal(t, 0, len(h.Get("List-Unsubscribe")))
+	equal(t, `"Box office" <tickets@example.com>`, h.Get("From"))
+	equal(t, `<ann@example.com>`, h.Get("To"))
 }
 
 func headersOf(t *testing.T, m *Message) netmail.Header {
 	t.Helper()
 	msg, _, err := m.mime(sender, time.Unix(0, 0))
-	require.NoError(t, err)
+	noError(t, err)
 	var b bytes.Buffer
 	_, err = msg.WriteTo(&b)
-	require.NoError(t, err)
+	noError(t, err)
 	parsed, err := netmail.ReadMessage(&b)
-	require.NoError(t, err)
+	noError(t, err)
 	_, err = io.ReadAll(parsed.Body)
-	require.NoError(t, err)
+	noError(t, err)
 	return parsed.Header
 }
 
@@ -160,34 +158,34 @@ func FuzzHeadersCannotBeInjected(f *testing.F) {
 		sample := samples(domain.MailRefunded)[0]
 		sample.Sale = name
 		m, err := templates.write(templates.languages[0], domain.MailRefunded, sample)
-		require.NoError(t, err)
+		noError(t, err)
 		m.ID, m.To = id, address
 		msg, _, err := m.mime(sender, time.Unix(0, 0))
 		if err != nil {
-			require.NotContains(t, err.Error(), "eve")
+			lacks(t, err.Error(), "eve")
 			return
 		}
 		want, err := domain.NormalizeEmail(address)
-		require.NoError(t, err)
+		noError(t, err)
 		var b bytes.Buffer
 		_, err = msg.WriteTo(&b)
-		require.NoError(t, err)
+		noError(t, err)
 		parsed, err := netmail.ReadMessage(&b)
-		require.NoError(t, err)
+		noError(t, err)
 		known := map[string]bool{
 			"From": true, "To": true, "Subject": true, "Date": true, "Message-Id": true, "Mime-Version": true, "Auto-Submitted": true, "Content-Type": true,
 		}
 		for header, values := range parsed.Header {
-			require.True(t, known[header], "%s: %q", header, values)
-			require.Len(t, values, 1)
+			wantTrue(t, known[header], header, values)
+			equal(t, 1, len(values))
 		}
 		to, err := parsed.Header.AddressList("To")
-		require.NoError(t, err)
-		require.Len(t, to, 1)
-		require.Equal(t, want, to[0].Address)
+		noError(t, err)
+		equal(t, 1, len(to))
+		equal(t, want, to[0].Address)
 		recipients, err := msg.GetRecipients()
-		require.NoError(t, err)
-		require.Len(t, recipients, 1)
+		noError(t, err)
+		equal(t, 1, len(recipients))
 	})
 }
 
@@ -202,11 +200,11 @@ func TestSenders(t *testing.T) {
 	} {
 		got, err := ParseSender(text)
 		if want == "" {
-			require.Error(t, err, text)
+			wantError(t, err, "")
 			continue
 		}
-		require.NoError(t, err, text)
-		require.Equal(t, want, got.String())
+		noError(t, err)
+		equal(t, want, got.String())
 	}
 }
 
@@ -216,23 +214,23 @@ func TestReasonsHaveNoAddresses(t *testing.T) {
 		"550 bob@other.example\r\nrejected":         "550 … rejected",
 		"550 no ANN@EXAMPLE.COM here":               "550 no … here",
 	} {
-		require.Equal(t, want, withoutAddresses(text, "ann@example.com"))
+		equal(t, want, withoutAddresses(text, "ann@example.com"))
 	}
-	require.LessOrEqual(t, len(withoutAddresses(strings.Repeat("ü", 1000), "")), reasonMaxLen+len("…"))
+	wantTrue(t, len(withoutAddresses(strings.Repeat("ü", 1000), "")) <= reasonMaxLen+len("…"))
 }
 
 func TestEventsMakeMailsDue(t *testing.T) {
 	store := &queued{}
 	reader := NewReader(store)
-	require.True(t, reader.FromNow, "or buyers of last year get mail")
+	wantTrue(t, reader.FromNow, "or buyers of last year get mail")
 	order := domain.OrderID{1}
-	require.NoError(t, reader.Handle(t.Context(), []domain.Event{
+	noError(t, reader.Handle(t.Context(), []domain.Event{
 		{ID: domain.EventID{1}, Type: domain.EventOrderPaid, Order: order},
 		{ID: domain.EventID{2}, Type: domain.EventOrderRefundBegun, Order: order},
 		{ID: domain.EventID{3}, Type: domain.EventOrderRefunded, Order: order},
 		{ID: domain.EventID{4}, Type: domain.EventPaymentRefunded, Order: order},
 	}))
-	require.Equal(t, []domain.Mail{
+	equal(t, []domain.Mail{
 		{ID: domain.EventID{1}.String(), Kind: domain.MailTickets, Order: order},
 		{ID: domain.EventID{2}.String(), Kind: domain.MailRefundBegun, Order: order},
 		{ID: domain.EventID{3}.String(), Kind: domain.MailRefunded, Order: order},

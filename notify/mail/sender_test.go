@@ -11,10 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // memory is a Store that stands in for the database: what is due comes once a claim.
@@ -128,7 +126,7 @@ func newPost(t *testing.T) *post {
 		Store: p.store, Relay: p.relay, Templates: ours(t), Link: func(id domain.OrderID) string { return "https://tickets.example/orders/" + id.String() + "#key" },
 		ConnectionsMax: 1, PerSecond: 1000, Meter: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(p.log, nil)),
 	})
-	require.NoError(t, err)
+	noError(t, err)
 	return p
 }
 
@@ -177,17 +175,17 @@ func TestMailsTellWhatIsSo(t *testing.T) {
 			if tt.canceled {
 				p.store.refunds[mail.Order] = domain.RefundSaleCanceled
 			}
-			require.Zero(t, p.round(t.Context()))
-			require.Equal(t, tt.want, p.last(mail.ID).State)
+			equal(t, time.Duration(0), p.round(t.Context()))
+			equal(t, tt.want, p.last(mail.ID).State)
 			if tt.want == domain.MailNeedless {
-				require.Empty(t, p.relay.sent)
-				require.NotEmpty(t, p.last(mail.ID).Reason)
+				equal(t, 0, len(p.relay.sent))
+				wantTrue(t, len(p.last(mail.ID).Reason) > 0)
 				return
 			}
-			require.Len(t, p.relay.sent, 1)
-			require.Equal(t, tt.subject, p.relay.sent[0].Subject)
-			require.Equal(t, "b@example.com", p.relay.sent[0].To)
-			require.Contains(t, p.relay.sent[0].Text, "https://tickets.example/orders/")
+			equal(t, 1, len(p.relay.sent))
+			equal(t, tt.subject, p.relay.sent[0].Subject)
+			equal(t, "b@example.com", p.relay.sent[0].To)
+			contains(t, p.relay.sent[0].Text, "https://tickets.example/orders/")
 		})
 	}
 }
@@ -204,11 +202,11 @@ func TestABounceHoldsNobodyUp(t *testing.T) {
 		}
 		return nil
 	}
-	require.Zero(t, p.round(t.Context()))
-	require.Len(t, p.relay.sent, 2)
-	require.Equal(t, domain.MailOutcome{ID: bounced.ID, State: domain.MailSetAside, Again: time.Minute, Failed: true, Reason: "550 5.1.1 <…>: user unknown"}, p.last(bounced.ID))
-	require.Contains(t, p.log.String(), "user unknown")
-	require.NotContains(t, p.log.String(), "@")
+	equal(t, time.Duration(0), p.round(t.Context()))
+	equal(t, 2, len(p.relay.sent))
+	equal(t, domain.MailOutcome{ID: bounced.ID, State: domain.MailSetAside, Again: time.Minute, Failed: true, Reason: "550 5.1.1 <…>: user unknown"}, p.last(bounced.ID))
+	contains(t, p.log.String(), "user unknown")
+	lacks(t, p.log.String(), "@")
 }
 
 // A relay that takes nothing, for however long, loses nothing: all mails wait, and each round
@@ -225,18 +223,18 @@ func TestARelayThatIsAwayDelaysAllAndLosesNone(t *testing.T) {
 		due := slices.Clone(p.store.due)
 		pauses = append(pauses, p.round(t.Context()))
 		for _, mail := range due { // it waits for its time in the database
-			require.Equal(t, domain.MailDue, p.last(mail.ID).State)
-			require.False(t, p.last(mail.ID).Failed, "an attempt that the relay failed does not count")
+			equal(t, domain.MailDue, p.last(mail.ID).State)
+			wantTrue(t, !p.last(mail.ID).Failed, "an attempt that the relay failed does not count")
 		}
 		p.store.due = due
 	}
-	require.Equal(t, 12, tried)
-	require.Equal(t, time.Second, pauses[0])
-	require.Equal(t, relayPauseMax, pauses[11])
+	equal(t, 12, tried)
+	equal(t, time.Second, pauses[0])
+	equal(t, relayPauseMax, pauses[11])
 	p.relay.fails = nil
-	require.Zero(t, p.round(t.Context()))
-	require.Len(t, p.relay.sent, 5)
-	require.NotContains(t, p.log.String(), "@")
+	equal(t, time.Duration(0), p.round(t.Context()))
+	equal(t, 5, len(p.relay.sent))
+	lacks(t, p.log.String(), "@")
 }
 
 // A mail that the relay takes later waits longer each time, and for five days.
@@ -257,12 +255,12 @@ func TestAMailThatIsTakenLater(t *testing.T) {
 			mail := p.order(1, domain.OrderPaid, domain.MailTickets)
 			p.store.due[0].Attempts, p.store.due[0].QueuedAt = tt.attempts, time.Now().Add(-tt.age)
 			p.relay.fails = func(*Message) error { return &NotTakenError{Later: true, Reason: "450 greylisted"} }
-			require.Zero(t, p.round(t.Context()))
+			equal(t, time.Duration(0), p.round(t.Context()))
 			got := p.last(mail.ID)
-			require.Equal(t, tt.want, got.State)
-			require.Equal(t, tt.again, got.Again)
-			require.True(t, got.Failed)
-			require.Contains(t, got.Reason, "450 greylisted")
+			equal(t, tt.want, got.State)
+			equal(t, tt.again, got.Again)
+			wantTrue(t, got.Failed)
+			contains(t, got.Reason, "450 greylisted")
 		})
 	}
 }
@@ -274,14 +272,14 @@ func TestWhatWasSentIsNotedBeforeMoreIsSent(t *testing.T) {
 	first := p.order(1, domain.OrderPaid, domain.MailTickets)
 	p.store.away = true
 	p.round(t.Context())
-	require.Len(t, p.relay.sent, 1)
+	equal(t, 1, len(p.relay.sent))
 	p.order(2, domain.OrderPaid, domain.MailTickets)
-	require.Equal(t, pollInterval, p.round(t.Context()))
-	require.Len(t, p.relay.sent, 1, "nothing more")
+	equal(t, pollInterval, p.round(t.Context()))
+	equal(t, 1, len(p.relay.sent), "nothing more")
 	p.store.away = false
 	p.round(t.Context())
-	require.Equal(t, domain.MailSent, p.last(first.ID).State)
-	require.Len(t, p.relay.sent, 2)
+	equal(t, domain.MailSent, p.last(first.ID).State)
+	equal(t, 2, len(p.relay.sent))
 }
 
 func TestOrdersThatWereAskedFor(t *testing.T) {
@@ -291,15 +289,15 @@ func TestOrdersThatWereAskedFor(t *testing.T) {
 		{ID: "ask_1", Kind: domain.MailOrders, Address: "b@example.com", Languages: "de"},
 		{ID: "ask_2", Kind: domain.MailOrders, Address: "nobody@example.com"},
 	}
-	require.Zero(t, p.round(t.Context()))
-	require.Equal(t, domain.MailSent, p.last("ask_1").State)
-	require.Equal(t, domain.MailNeedless, p.last("ask_2").State)
-	require.Len(t, p.relay.sent, 1)
+	equal(t, time.Duration(0), p.round(t.Context()))
+	equal(t, domain.MailSent, p.last("ask_1").State)
+	equal(t, domain.MailNeedless, p.last("ask_2").State)
+	equal(t, 1, len(p.relay.sent))
 	m := p.relay.sent[0]
-	require.Equal(t, "Ihre Bestellung", m.Subject)
-	require.Contains(t, m.Text, "https://tickets.example/orders/01")
-	require.Contains(t, m.Text, "#key")
-	require.Empty(t, m.Files, "tickets are behind the link")
+	equal(t, "Ihre Bestellung", m.Subject)
+	contains(t, m.Text, "https://tickets.example/orders/01")
+	contains(t, m.Text, "#key")
+	equal(t, 0, len(m.Files), "tickets are behind the link")
 }
 
 // What cannot be sent at all is set aside with the reason.
@@ -311,10 +309,10 @@ func TestMailsThatCannotBeSent(t *testing.T) {
 	order := p.store.orders[nobody.Order]
 	order.Email = ""
 	p.store.orders[nobody.Order] = order
-	require.Zero(t, p.round(t.Context()))
-	require.Equal(t, "its order is not in the database", p.last(gone.ID).Reason)
-	require.Equal(t, "its order has no address", p.last(nobody.ID).Reason)
-	require.Equal(t, domain.MailSetAside, p.last(nobody.ID).State)
+	equal(t, time.Duration(0), p.round(t.Context()))
+	equal(t, "its order is not in the database", p.last(gone.ID).Reason)
+	equal(t, "its order has no address", p.last(nobody.ID).Reason)
+	equal(t, domain.MailSetAside, p.last(nobody.ID).State)
 }
 
 // A process that stops puts back what it has not begun.
@@ -325,8 +323,8 @@ func TestStoppingPutsMailsBack(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	p.round(ctx)
-	require.Empty(t, p.relay.sent)
-	require.Equal(t, domain.MailDue, p.last(mail.ID).State)
+	equal(t, 0, len(p.relay.sent))
+	equal(t, domain.MailDue, p.last(mail.ID).State)
 	p.Run(ctx) // returns
-	require.False(t, strings.Contains(p.log.String(), "@"))
+	wantTrue(t, !strings.Contains(p.log.String(), "@"))
 }

@@ -16,8 +16,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // A fakeRelay speaks enough SMTP to be sent mail to, and fails as its script says.
@@ -44,7 +42,7 @@ func startRelay(t *testing.T, r *fakeRelay) (*fakeRelay, SMTPOptions) {
 	var err error
 	r.t = t
 	r.listener, err = net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	noError(t, err)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -178,14 +176,14 @@ func only(command, answer string) func(string) string {
 func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	noError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
+	noError(t, err)
 	parsed, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
+	noError(t, err)
 	pool := x509.NewCertPool()
 	pool.AddCert(parsed)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
@@ -245,7 +243,7 @@ func TestSMTP(t *testing.T) {
 				tt.change(&options)
 			}
 			s, err := NewSMTP(options)
-			require.NoError(t, err)
+			noError(t, err)
 			defer s.Close()
 			to := tt.to
 			if to == "" {
@@ -255,21 +253,21 @@ func TestSMTP(t *testing.T) {
 			var notTaken *NotTakenError
 			switch tt.want {
 			case taken:
-				require.NoError(t, err)
-				require.Len(t, r.taken, 1)
-				require.Contains(t, r.taken[0], "Message-ID: <evt_1.mail@example.com>")
-				require.Len(t, r.recipients, 1)
+				noError(t, err)
+				equal(t, 1, len(r.taken))
+				contains(t, r.taken[0], "Message-ID: <evt_1.mail@example.com>")
+				equal(t, 1, len(r.recipients))
 			case relay:
-				require.Error(t, err)
-				require.False(t, errors.As(err, &notTaken), "%v", err)
+				wantError(t, err, "")
+				wantTrue(t, !errors.As(err, &notTaken), err)
 			default:
-				require.ErrorAs(t, err, &notTaken)
-				require.Equal(t, tt.want == later, notTaken.Later)
+				wantTrue(t, errors.As(err, &notTaken), err)
+				equal(t, tt.want == later, notTaken.Later)
 			}
 			if err != nil {
-				require.Contains(t, err.Error(), tt.says)
-				require.NotContains(t, strings.ToLower(err.Error()), "ann@")
-				require.Empty(t, r.taken)
+				contains(t, err.Error(), tt.says)
+				lacks(t, strings.ToLower(err.Error()), "ann@")
+				equal(t, 0, len(r.taken))
 			}
 		})
 	}
@@ -279,19 +277,19 @@ func TestSMTP(t *testing.T) {
 func TestSMTPKeepsItsConnection(t *testing.T) {
 	r, options := startRelay(t, &fakeRelay{})
 	s, err := NewSMTP(options)
-	require.NoError(t, err)
+	noError(t, err)
 	defer s.Close()
 	for range 3 {
-		require.NoError(t, s.Send(t.Context(), message("ann@example.com")))
+		noError(t, s.Send(t.Context(), message("ann@example.com")))
 	}
-	require.Equal(t, 1, r.connections)
+	equal(t, 1, r.connections)
 	c := <-s.idle
 	c.used = time.Now().Add(-10 * time.Second)
-	require.NoError(t, c.net.(*net.TCPConn).CloseWrite()) // the relay hangs up
+	noError(t, c.net.(*net.TCPConn).CloseWrite()) // the relay hangs up
 	s.idle <- c
-	require.NoError(t, s.Send(t.Context(), message("ann@example.com")))
-	require.Equal(t, 2, r.connections)
-	require.Len(t, r.taken, 4)
+	noError(t, s.Send(t.Context(), message("ann@example.com")))
+	equal(t, 2, r.connections)
+	equal(t, 4, len(r.taken))
 }
 
 // A relay that does not answer costs the timeout and no more.
@@ -306,9 +304,9 @@ func TestSMTPGivesUpInTime(t *testing.T) {
 	t.Cleanup(func() { close(released) })
 	options.Timeout = 100 * time.Millisecond
 	s, err := NewSMTP(options)
-	require.NoError(t, err)
+	noError(t, err)
 	err = s.Send(t.Context(), message("ann@example.com"))
-	require.ErrorContains(t, err, "timeout")
+	wantError(t, err, "timeout")
 }
 
 func TestSMTPOptionsAreChecked(t *testing.T) {
@@ -321,7 +319,7 @@ func TestSMTPOptionsAreChecked(t *testing.T) {
 			o := SMTPOptions{Host: "127.0.0.1", TLS: TLSNone, From: sender}
 			change(&o)
 			_, err := NewSMTP(o)
-			require.Error(t, err)
+			wantError(t, err, "")
 		})
 	}
 }
