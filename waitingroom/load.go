@@ -2,12 +2,9 @@ package waitingroom
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
 	"time"
-
-	"boxoffice/domain"
 )
 
 // A Load is how the checkouts of this node fare.
@@ -42,175 +39,6 @@ type LoadWindow struct {
 	Holds, Webhooks Latencies
 	Verdicts        int // holds that the ledger answered
 	Refused         int // answers overloaded or unknown
-}
-
-// Latencies are a histogram. The first bin is all up to a millisecond, and eight more
-// double it.
-type Latencies [latencyBins]uint32
-
-const (
-	latencyBins    = 8*14 + 2
-	binsOfDoubling = 8
-)
-
-// Add counts one.
-func (h *Latencies) Add(took time.Duration) { h[binOf(took)]++ }
-
-// AddAll counts what another has counted.
-func (h *Latencies) AddAll(other *Latencies) {
-	for i, n := range other {
-		h[i] += n
-	}
-}
-
-// Count is how many there are.
-func (h *Latencies) Count() (n int) { return h.from(0) }
-
-// Above is how many took longer, give or take a bin.
-func (h *Latencies) Above(took time.Duration) int { return h.from(binOf(took) + 1) }
-
-// beyond is how much longer those above a time took than a base, all together.
-func (h *Latencies) beyond(above, base time.Duration) (sum time.Duration) {
-	for i := binOf(above) + 1; i < len(h); i++ {
-		if n := h[i]; n > 0 {
-			sum += time.Duration(n) * (endOf(i) - base)
-		}
-	}
-	return sum
-}
-
-func endOf(bin int) time.Duration {
-	return time.Duration(math.Exp2(float64(bin)/binsOfDoubling) * float64(time.Millisecond))
-}
-
-func (h *Latencies) from(bin int) (n int) {
-	for _, count := range h[min(bin, len(h)):] {
-		n += int(count)
-	}
-	return n
-}
-
-// Median is the end of the bin of the middle one; 0 without any.
-func (h *Latencies) Median() time.Duration {
-	middle := (h.Count() + 1) / 2
-	if middle == 0 {
-		return 0
-	}
-	for i, n := range h {
-		if middle -= int(n); middle <= 0 {
-			return endOf(i)
-		}
-	}
-	return 0
-}
-
-func binOf(took time.Duration) int {
-	if took <= time.Millisecond {
-		return 0
-	}
-	return min(int(math.Ceil(math.Log2(float64(took)/float64(time.Millisecond))*binsOfDoubling)), latencyBins-1)
-}
-
-// A word is what a node says of its checkouts in its row: counts, so that those of all
-// nodes add up to what the engine does.
-type word struct {
-	windows  [len(LoadWindows)]tally
-	inFlight int
-	most     int // that may be in flight
-	came     comers
-	let      cohorts
-	listened bool // for as long as people may be silent
-}
-
-// A tally is what a node counted in one of LoadWindows.
-type tally struct {
-	answers  int // holds, webhooks and refusals
-	slow     int // of them, above what would be congestion
-	slower   int // of them, above what an engine takes that has time
-	verdicts int
-	settled  int // webhooks
-	waited   int // milliseconds in all that the slower ones took longer than when it is quiet
-}
-
-const wordVersion = 1
-
-func (w *word) bytes() []byte {
-	b := make([]byte, 0, 64)
-	b = append(b, wordVersion)
-	put := func(n int) { b = binary.AppendUvarint(b, uint64(max(n, 0))) }
-	for _, t := range w.windows {
-		put(t.answers)
-		put(t.slow)
-		put(t.slower)
-		put(t.verdicts)
-		put(t.settled)
-		put(t.waited)
-	}
-	put(w.inFlight)
-	put(w.most)
-	put(int(w.came.people * 1000))
-	put(int(w.came.after / time.Millisecond))
-	for _, c := range w.let {
-		put(int(c.entered))
-		put(int(c.soon))
-		put(int(c.came))
-	}
-	if w.listened {
-		put(1)
-	} else {
-		put(0)
-	}
-	return b
-}
-
-// readWord is the zero word where a row has none, or one that this release does not
-// know: that node says nothing.
-func readWord(b []byte) (w word, ok bool) {
-	if len(b) == 0 || b[0] != wordVersion {
-		return word{}, false
-	}
-	b = b[1:]
-	ok = true
-	get := func() int {
-		n, size := binary.Uvarint(b)
-		if size <= 0 || n > math.MaxInt32 {
-			ok, b = false, nil
-			return 0
-		}
-		b = b[size:]
-		return int(n)
-	}
-	for i := range w.windows {
-		w.windows[i] = tally{get(), get(), get(), get(), get(), get()}
-	}
-	w.inFlight, w.most = get(), get()
-	w.came = comers{float64(get()) / 1000, time.Duration(get()) * time.Millisecond}
-	for i := range w.let {
-		w.let[i] = cohort{int64(get()), int64(get()), int64(get())}
-	}
-	w.listened = get() != 0
-	if !ok {
-		return word{}, false
-	}
-	return w, true
-}
-
-func (w *word) add(other *word) {
-	for i := range w.windows {
-		t, o := &w.windows[i], other.windows[i]
-		t.answers += o.answers
-		t.slow += o.slow
-		t.slower += o.slower
-		t.verdicts += o.verdicts
-		t.settled += o.settled
-		t.waited += o.waited
-	}
-	w.listened = w.listened || other.listened
-	w.inFlight += other.inFlight
-	w.most += other.most
-	w.came.people += other.came.people
-	w.came.after += other.came.after
-	w.let.add(&other.let)
 }
 
 const (
@@ -356,22 +184,4 @@ func median(l *Load, kind int) time.Duration {
 func (p *pulse) rise(quiet time.Duration, portion, queue float64, least, most time.Duration) time.Duration {
 	inTurn := time.Duration(queue / max(p.perSecond, 1) * float64(time.Second))
 	return min(max(time.Duration(portion*float64(quiet)), inTurn, least), most)
-}
-
-// words adds up what the live nodes say. An old release says of itself only whether it
-// is congested.
-func words(nodes []domain.QueueNode, now time.Time) (all word, old bool) {
-	for i := range nodes {
-		n := &nodes[i]
-		if age(now, n.SeenAt) > congestedLife {
-			continue
-		}
-		w, ok := readWord(n.Load)
-		if !ok {
-			old = old || n.Congested
-			continue
-		}
-		all.add(&w)
-	}
-	return all, old
 }

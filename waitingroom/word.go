@@ -1,0 +1,129 @@
+package waitingroom
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// A word is what a node says of its checkouts in its row: counts, so that those of all
+// nodes add up to what the engine does.
+type word struct {
+	windows  [len(LoadWindows)]tally
+	inFlight int
+	most     int // that may be in flight
+	came     comers
+	let      cohorts
+	listened bool // for as long as people may be silent
+}
+
+// A tally is what a node counted in one of LoadWindows.
+type tally struct {
+	answers  int // holds, webhooks and refusals
+	slow     int // of them, above what would be congestion
+	slower   int // of them, above what an engine takes that has time
+	verdicts int
+	settled  int // webhooks
+	waited   int // milliseconds in all that the slower ones took longer than when it is quiet
+}
+
+const wordVersion = 1
+
+func (w *word) bytes() []byte {
+	b := make([]byte, 0, 64)
+	b = append(b, wordVersion)
+	put := func(n int) { b = binary.AppendUvarint(b, uint64(max(n, 0))) }
+	for _, t := range w.windows {
+		put(t.answers)
+		put(t.slow)
+		put(t.slower)
+		put(t.verdicts)
+		put(t.settled)
+		put(t.waited)
+	}
+	put(w.inFlight)
+	put(w.most)
+	put(int(w.came.people * 1000))
+	put(int(w.came.after / time.Millisecond))
+	for _, c := range w.let {
+		put(int(c.entered))
+		put(int(c.soon))
+		put(int(c.came))
+	}
+	if w.listened {
+		put(1)
+	} else {
+		put(0)
+	}
+	return b
+}
+
+// readWord is the zero word where a row has none, or one that this release does not
+// know: that node says nothing.
+func readWord(b []byte) (w word, ok bool) {
+	if len(b) == 0 || b[0] != wordVersion {
+		return word{}, false
+	}
+	b = b[1:]
+	ok = true
+	get := func() int {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > math.MaxInt32 {
+			ok, b = false, nil
+			return 0
+		}
+		b = b[size:]
+		return int(n)
+	}
+	for i := range w.windows {
+		w.windows[i] = tally{get(), get(), get(), get(), get(), get()}
+	}
+	w.inFlight, w.most = get(), get()
+	w.came = comers{float64(get()) / 1000, time.Duration(get()) * time.Millisecond}
+	for i := range w.let {
+		w.let[i] = cohort{int64(get()), int64(get()), int64(get())}
+	}
+	w.listened = get() != 0
+	if !ok {
+		return word{}, false
+	}
+	return w, true
+}
+
+func (w *word) add(other *word) {
+	for i := range w.windows {
+		t, o := &w.windows[i], other.windows[i]
+		t.answers += o.answers
+		t.slow += o.slow
+		t.slower += o.slower
+		t.verdicts += o.verdicts
+		t.settled += o.settled
+		t.waited += o.waited
+	}
+	w.listened = w.listened || other.listened
+	w.inFlight += other.inFlight
+	w.most += other.most
+	w.came.people += other.came.people
+	w.came.after += other.came.after
+	w.let.add(&other.let)
+}
+
+// words adds up what the live nodes say. An old release says of itself only whether it
+// is congested.
+func words(nodes []domain.QueueNode, now time.Time) (all word, old bool) {
+	for i := range nodes {
+		n := &nodes[i]
+		if age(now, n.SeenAt) > congestedLife {
+			continue
+		}
+		w, ok := readWord(n.Load)
+		if !ok {
+			old = old || n.Congested
+			continue
+		}
+		all.add(&w)
+	}
+	return all, old
+}
