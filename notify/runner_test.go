@@ -380,6 +380,42 @@ func TestAPausedNodeIsFencedOff(t *testing.T) {
 	require.Equal(t, 4, l.count(`SELECT count(*) FROM event_cursors WHERE reader = 'r' GROUP BY holder LIMIT 1`), "half each")
 }
 
+// A node that cannot be heard giving its surplus back works on until it is.
+func TestTheWorkIsSplitEvenly(t *testing.T) {
+	l := newLog(t)
+	var got heard
+	options := brisk()
+	options.Lease = 200 * time.Millisecond
+	hoarder := &stubborn{Store: l.store.Readers()}
+	hoarder.deaf.Store(3)
+	l.startOn(hoarder, options, got.reader("r"))
+	l.eventually("one node has all", func() bool {
+		return l.count(`SELECT count(*) FROM event_cursors WHERE leased_until > now()`) == domain.EventShards
+	})
+	l.start(options, got.reader("r"))
+	l.eventually("two have half each", func() bool {
+		return l.count(`SELECT count(*) FROM (SELECT FROM event_cursors WHERE leased_until > now() GROUP BY holder HAVING count(*) = 4) halves`) == 2
+	})
+	require.LessOrEqual(t, hoarder.deaf.Load(), int64(0))
+	for n := range domain.EventShards * 4 {
+		l.write(fmt.Sprint("s", n), n)
+	}
+	l.eventually("all is heard", func() bool { return got.count() == domain.EventShards*4 })
+}
+
+// stubborn is a node whose giving back fails some times.
+type stubborn struct {
+	notify.Store
+	deaf atomic.Int64
+}
+
+func (s *stubborn) ReleaseShards(ctx context.Context, node, reader string, shards []int) error {
+	if s.deaf.Add(-1) >= 0 {
+		return errors.New("the database is away")
+	}
+	return s.Store.ReleaseShards(ctx, node, reader, shards)
+}
+
 // gated is a node's way to the database, which a test may stop.
 type gated struct {
 	notify.Store

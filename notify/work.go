@@ -184,12 +184,15 @@ func (w *work) giveBack(ctx context.Context) {
 	if len(spare) == 0 {
 		return
 	}
-	for _, number := range spare { // whether or not that is heard: nothing more is done for them
+	for _, number := range spare { // an offer of before is none any more
 		w.left[number] = w.shards[number].lease
 		delete(w.shards, number)
 	}
 	if err := w.store.ReleaseShards(ctx, w.node, w.Name, spare); err != nil {
 		w.options.Log.Warn("readers: cannot give back", "reader", w.Name, "error", err)
+		for _, number := range spare { // or nobody would work on them: the next offer decides
+			delete(w.left, number)
+		}
 	}
 }
 
