@@ -8,14 +8,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,13 +43,55 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// freeAddress is a port that was free a moment ago.
+// Ports that tests choose and listen on later. They lie below the ephemeral range, so
+// the kernel gives none of them to a listener on port 0 or to a connection that goes out:
+// a port that freeAddress has chosen stays free until its test listens there.
+const (
+	testPortFirst = 20_000
+	testPortsMax  = 10_000
+)
+
+// testPort numbers the ports, so that no two tests get the same one. It begins anywhere,
+// because another run of these tests may be under way on this machine.
+var testPort atomic.Int64
+
+func init() { testPort.Store(rand.Int64N(testPortsMax)) }
+
+// freeAddress is an address that nobody listens on until the caller does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range testPortsMax {
+		address := fmt.Sprintf("127.0.0.1:%d", testPortFirst+testPort.Add(1)%testPortsMax)
+		if l, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, l.Close())
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// The kernel must not give a chosen port to somebody else before its test listens.
+func TestFreeAddressIsNotEphemeral(t *testing.T) {
+	content, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		t.Skip("this system does not say which ports are ephemeral")
+	}
+	var ephemeralFirst, ephemeralLast int
+	_, err = fmt.Sscan(string(content), &ephemeralFirst, &ephemeralLast)
 	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	seen := make(map[string]bool)
+	for range 100 {
+		address := freeAddress(t)
+		port := netip.MustParseAddrPort(address).Port()
+		if int(port) >= ephemeralFirst && int(port) <= ephemeralLast {
+			t.Fatalf("%s is within the ephemeral ports %d–%d", address, ephemeralFirst, ephemeralLast)
+		}
+		if seen[address] {
+			t.Fatalf("%s was chosen twice", address)
+		}
+		seen[address] = true
+	}
 }
 
 func newService(t *testing.T, role string) *service {
