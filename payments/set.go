@@ -11,14 +11,14 @@ import (
 	"boxoffice/domain"
 )
 
-// A Set is the providers of a box office. Its ids are qualified: each call goes to the
-// provider that an id names. It is safe for concurrent use.
+// A Set combines the providers of a box office. Its ids are qualified: each call goes to
+// the provider that an id names. It is safe for concurrent use.
 type Set struct {
 	providers map[string]Provider
 	names     []string
 }
 
-// NewSet puts providers together; the first is the one of sales that name none.
+// NewSet combines providers. The first is the one of sales that name none.
 func NewSet(providers ...Provider) (*Set, error) {
 	s := &Set{providers: make(map[string]Provider, len(providers))}
 	for _, p := range providers {
@@ -38,7 +38,7 @@ func NewSet(providers ...Provider) (*Set, error) {
 	return s, nil
 }
 
-// Names are the providers' names, the default's first.
+// Names lists the providers' names, the default's first.
 func (s *Set) Names() []string { return slices.Clone(s.names) }
 
 // Default is the provider of new sales that name none.
@@ -47,20 +47,21 @@ func (s *Set) Default() string { return s.names[0] }
 // Has reports whether a provider is configured.
 func (s *Set) Has(name string) bool { return s.providers[name] != nil }
 
-// Provider finds a provider by its name, itself and without qualified ids.
+// Provider finds a provider by its name. It returns the bare provider, which uses
+// unqualified ids.
 func (s *Set) Provider(name string) (Provider, bool) {
 	p, ok := s.providers[name]
 	return p, ok
 }
 
-// notConfigured is unknown, never a no: what is due stays due until somebody
-// configures the provider again.
+// notConfigured is unknown, never a no: what is due stays due until somebody configures
+// the provider again.
 func notConfigured(op, id, name string) error {
 	return &domain.UnknownError{Op: op, ID: id, Err: fmt.Errorf("payment provider %q is not configured here (BOXOFFICE_PAYMENT_PROVIDERS)", name)}
 }
 
-// SessionOf is the session of an order's first attempt, where its provider derives it;
-// false where the provider must be called to open one.
+// SessionOf returns the session of an order's first attempt if its provider derives it.
+// It returns false if the provider must be called to open one.
 func (s *Set) SessionOf(provider string, order domain.OrderID) (string, bool) {
 	local, ok := s.providers[provider].(Local)
 	if !ok {
@@ -69,7 +70,7 @@ func (s *Set) SessionOf(provider string, order domain.OrderID) (string, bool) {
 	return domain.QualifiedID(provider, local.SessionOf(order)), true
 }
 
-// Page is where an order is paid, where its provider needs no call for that; else false.
+// Page returns where an order is paid if its provider needs no call for that, else false.
 func (s *Set) Page(provider string, opening Opening) (domain.PayPage, bool, error) {
 	local, ok := s.providers[provider].(Local)
 	if !ok {
@@ -115,8 +116,8 @@ func (s *Set) Expire(ctx context.Context, session string) (domain.ExpireOutcome,
 	return outcome, nil
 }
 
-// Capture is what was captured in a session; false where nothing was, not yet, or where
-// the provider does not know the session.
+// Capture returns what was captured in a session. It returns false if nothing was
+// captured yet, or if the provider does not know the session.
 func (s *Set) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {
 	found, err := s.session(ctx, session)
 	if domain.CodeOf(err) == domain.CodeNotFound {
@@ -150,7 +151,7 @@ func (s *Set) session(ctx context.Context, session string) (Session, error) {
 	return p.Session(ctx, id)
 }
 
-// Refund gives a captured payment back as a whole, once: the payment is the key.
+// Refund gives a whole captured payment back, once: the payment is the key.
 func (s *Set) Refund(ctx context.Context, refund domain.Refund) error {
 	name, id := domain.SplitID(refund.Capture.Payment)
 	p, ok := s.providers[name]
@@ -163,8 +164,8 @@ func (s *Set) Refund(ctx context.Context, refund domain.Refund) error {
 	})
 }
 
-// Event reads a webhook of a provider. The error is a *domain.Error with CodeNotFound
-// where that provider is not configured, else as for Provider.Event.
+// Event reads a webhook of a provider. It returns a *domain.Error with CodeNotFound if
+// that provider is not configured; for other errors see Provider.Event.
 func (s *Set) Event(ctx context.Context, provider string, header http.Header, body []byte) (domain.PaymentEvent, error) {
 	p, ok := s.providers[provider]
 	if !ok {
@@ -197,7 +198,7 @@ func (s *Set) Refunds(ctx context.Context) iter.Seq2[Refunded, error] {
 	})
 }
 
-// Deliveries lists the webhooks that were acknowledged, of providers that tell.
+// Deliveries lists the acknowledged webhooks of the providers that report them.
 func (s *Set) Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error] {
 	return all(s, func(p Provider) iter.Seq2[domain.PaymentEvent, error] {
 		if courier, ok := p.(Courier); ok {
@@ -245,7 +246,8 @@ func qualifiedEvent(provider string, e domain.PaymentEvent) (_ domain.PaymentEve
 	return e, err
 }
 
-// ownID qualifies an id. One that could pass for another provider's is an adapter's bug.
+// ownID qualifies an id. An id that could pass for another provider's is a bug of the
+// adapter.
 func ownID(provider, id string) (string, error) {
 	if !domain.ValidSessionID(id) {
 		return "", fmt.Errorf("payment provider %s names something %.64q", provider, id)
@@ -260,5 +262,5 @@ func ownPayment(provider, id string) (string, error) {
 	return domain.QualifiedID(provider, id), nil
 }
 
-// strange is an answer that makes no sense: nobody knows what happened.
+// strange is for an answer that makes no sense: nobody knows what happened.
 func strange(op, id string, err error) error { return &domain.UnknownError{Op: op, ID: id, Err: err} }

@@ -19,34 +19,34 @@ import (
 	"boxoffice/payments"
 )
 
-// CallTimeout bounds one call, from dialling to the last byte of the answer. An
-// earlier deadline of the context wins.
+// CallTimeout limits one call, from dialling to the last byte of the answer. An earlier
+// deadline of the context wins.
 const CallTimeout = payments.CallTimeout
 
-// Bounds of the connections and of what is read.
+// Limits of the connections and of what is read.
 const (
 	dialTimeout     = 3 * time.Second
 	idleConnTimeout = 60 * time.Second
 	idleConnsMax    = 64
-	answerMaxBytes  = 4 << 20 // a Page of ListLimitMax has some 500 kB
+	answerMaxBytes  = 4 << 20 // a Page of ListLimitMax has about 500 kB
 	problemMaxBytes = 16 << 10
 )
 
-// A Client calls the payment provider. It does not retry: every call may be
-// repeated as it is, and the callers (activities, the audit) have their own
-// policies. It is safe for concurrent use.
+// A Client calls the payment provider. It does not retry: every call may be repeated as
+// it is, and the callers (activities, the audit) have their own policies. It is safe for
+// concurrent use.
 //
-// Failures come in two types. A *domain.Error is the provider's own no (an RFC
-// 9457 problem with a 4xx status): CodeNotFound, CodeUnauthorized, else
-// CodeInvalid. Everything else, from a refused connection to an answer that
-// makes no sense, 408 and 429 included, is a *domain.UnknownError.
+// There are two types of failure. A *domain.Error means that the provider itself said no
+// (an RFC 9457 problem with a 4xx status): CodeNotFound, CodeUnauthorized, else
+// CodeInvalid. Everything else is a *domain.UnknownError, from a refused connection to an
+// answer that makes no sense, including 408 and 429.
 type Client struct {
 	base string
 	http *http.Client
 }
 
-// NewClient calls the provider at baseURL (MOCKPAY_URL). A nil httpClient
-// stands for one with the bounds of this package; redirects are never followed.
+// NewClient calls the provider at baseURL (MOCKPAY_URL). A nil httpClient gets one with
+// this package's limits. Redirects are never followed.
 func NewClient(baseURL string, httpClient *http.Client) (*Client, error) {
 	base, err := parseBaseURL(baseURL)
 	if err != nil {
@@ -67,8 +67,8 @@ func NewClient(baseURL string, httpClient *http.Client) (*Client, error) {
 	return &Client{base: base, http: &own}, nil
 }
 
-// Expire forbids any payment for the order from now on, unless one was captured
-// before: the provider decides atomically which of the two holds, for ever.
+// Expire forbids any further payment for the order, unless one was already captured. The
+// provider decides atomically, and for good.
 func (c *Client) Expire(ctx context.Context, order domain.OrderID) (domain.ExpireOutcome, error) {
 	session := SessionID(order)
 	req := call{op: "expire", id: session, method: http.MethodPost, path: SessionsPath + session + "/expire"}
@@ -89,8 +89,8 @@ func (c *Client) Expire(ctx context.Context, order domain.OrderID) (domain.Expir
 	}
 }
 
-// Session reads a session. It is a report, not a promise: only Expire settles
-// an open one. CodeNotFound when nobody ever opened or expired it.
+// Session reads a session. It is a report, not a promise: only Expire settles an open
+// one. It returns CodeNotFound if nobody ever opened or expired it.
 func (c *Client) Session(ctx context.Context, session string) (Session, error) {
 	req := call{op: "session", id: session, method: http.MethodGet, path: SessionsPath + url.PathEscape(session)}
 	var s Session
@@ -111,11 +111,11 @@ func (c *Client) Session(ctx context.Context, session string) (Session, error) {
 	return s, nil
 }
 
-// pingSession is a session that nobody has: no order's id is zero.
+// pingSession does not exist: no order's id is zero.
 const pingSession = "ps_00000000000000000000000000000000"
 
-// Ping reports whether the provider answers, by asking for a session that it
-// does not know: a definite no is an answer. Else it is a *domain.UnknownError.
+// Ping reports whether the provider answers, by asking for a session that it does not
+// know: a definite no is an answer. Otherwise it returns a *domain.UnknownError.
 func (c *Client) Ping(ctx context.Context) error {
 	if _, err := c.Session(ctx, pingSession); domain.IsUnknown(err) {
 		return err
@@ -123,7 +123,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Capture reads what was captured in a session; false when nothing was, or when
+// Capture reads what was captured in a session. It returns false if nothing was, or if
 // the provider does not know the session.
 func (c *Client) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {
 	s, err := c.Session(ctx, session)
@@ -137,10 +137,9 @@ func (c *Client) Capture(ctx context.Context, session string) (domain.Capture, b
 	return *s.Capture, true, nil
 }
 
-// Refund gives a captured payment back, once: the payment is the key, and a
-// repeated call has no second effect. CodeNotFound when the provider never took
-// that payment; CodeInvalid when the refund exceeds the capture or contradicts
-// an earlier one.
+// Refund gives a captured payment back, once: the payment is the key, and a repeated call
+// has no second effect. It returns CodeNotFound if the provider never took that payment,
+// and CodeInvalid if the refund exceeds the capture or contradicts an earlier one.
 func (c *Client) Refund(ctx context.Context, refund domain.Refund) error {
 	return c.refund(ctx, RefundRequest{
 		Payment:     refund.Capture.Payment,
@@ -162,20 +161,20 @@ func (c *Client) refund(ctx context.Context, request RefundRequest) error {
 	return nil
 }
 
-// Captures lists every payment that the provider took, oldest first. An error
-// ends the list.
+// Captures lists every payment that the provider took, oldest first. The list ends at the
+// first error.
 func (c *Client) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
 	return list[domain.Capture](ctx, c, "captures", CapturesPath, nil)
 }
 
-// Refunds lists every refund that the provider did, oldest first. An error ends
-// the list.
+// Refunds lists every refund that the provider made, oldest first. The list ends at the
+// first error.
 func (c *Client) Refunds(ctx context.Context) iter.Seq2[Refund, error] {
 	return list[Refund](ctx, c, "refunds", RefundsPath, nil)
 }
 
-// Deliveries lists the provider's webhooks in a state, oldest first. An error
-// ends the list.
+// Deliveries lists the provider's webhooks in a state, oldest first. The list ends at the
+// first error.
 func (c *Client) Deliveries(ctx context.Context, state DeliveryState) iter.Seq2[Delivery, error] {
 	return list[Delivery](ctx, c, "deliveries", DeliveriesPath, url.Values{"state": {string(state)}})
 }
@@ -267,8 +266,8 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	return req, nil
 }
 
-// refusal tells a no from the rest. Only a problem document is the provider's
-// no: a bare 404 may come from whatever else listens at that address, and
+// refusal tells a definite no from everything else. Only a problem document is the
+// provider's no. A bare 404 may come from whatever else listens at that address, and
 // believing it would turn captured money into money that nobody took.
 func (r call) refusal(resp *http.Response) error {
 	raw, err := readAll(resp.Body, problemMaxBytes)
@@ -303,8 +302,8 @@ func codeOfStatus(status int) (_ domain.Code, definite bool) {
 	}
 }
 
-// checkCapture refuses a capture that cannot be of the session that was asked
-// for: booking it would sell the wrong order.
+// checkCapture refuses a capture that cannot belong to the requested session: booking it
+// would sell the wrong order.
 func checkCapture(c *domain.Capture, session string) error {
 	switch {
 	case c == nil:
@@ -317,7 +316,7 @@ func checkCapture(c *domain.Capture, session string) error {
 	return nil
 }
 
-// readAll reads at most limit bytes and fails when there are more.
+// readAll reads at most limit bytes, and fails if there are more.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {

@@ -1,8 +1,7 @@
-// Package mockpay is the box office's side of MockPay: it verifies its signed
-// webhooks, signs the links to its hosted pay page, and calls its API. The wire
-// types here are MockPay's contract, so that both sides compile against the same
-// words.
+// Package mockpay is the box office's side of MockPay: it verifies its signed webhooks,
+// signs the links to its hosted pay page, and calls its API. The wire types here are
+// MockPay's contract, and both sides compile against them.
 //
-// It is not the provider itself (that is boxoffice/mockpay) and it decides nothing:
-// what a payment means for an order is the workflow's business.
+// The provider itself is package boxoffice/mockpay. Nothing is decided here: the workflow
+// decides what a payment means for an order.
 package mockpay

@@ -19,24 +19,24 @@ import (
 	"boxoffice/payments"
 )
 
-// Bounds of a pay link, in bytes.
+// Limits of a pay link, in bytes.
 const (
 	ReturnURLMaxLen   = 1024
 	DescriptionMaxLen = payments.DescriptionMaxLen
 	payQueryMaxLen    = 8192
 )
 
-// PayPath is where the provider's hosted pay page lives, below its base URL;
-// the session follows it.
+// PayPath is where the provider's hosted pay page is, below its base URL. The session
+// follows it.
 const PayPath = "/pay/"
 
-// A PayLink is all that the provider's hosted page needs to know of an order.
-// It travels signed in the page's address: opening a session costs no call.
+// A PayLink is all that the provider's hosted page needs to know about an order. It
+// travels, signed, in the page's address, so opening a session costs no call.
 type PayLink struct {
 	Order       domain.OrderID
 	AmountMinor int64
 	Currency    string
-	ExpiresAt   time.Time // whole milliseconds; no payment is taken from then on
+	ExpiresAt   time.Time // whole milliseconds; after this no payment is taken
 	ReturnURL   string    // where the buyer goes afterwards: absolute, http or https
 	Description string    // one line for the buyer
 }
@@ -50,9 +50,9 @@ type PayLinks struct {
 	keys [][]byte
 }
 
-// NewPayLinks makes links to the provider at baseURL (MOCKPAY_URL), signed with
-// a key of their own derived from the webhook secret. All secrets are accepted,
-// the first one signs.
+// NewPayLinks makes links to the provider at baseURL (MOCKPAY_URL). It signs them with a
+// key derived from the webhook secret for this purpose. It accepts all secrets and signs
+// with the first.
 func NewPayLinks(baseURL string, secrets Secrets) (*PayLinks, error) {
 	base, err := parseBaseURL(baseURL)
 	if err != nil {
@@ -65,8 +65,8 @@ func NewPayLinks(baseURL string, secrets Secrets) (*PayLinks, error) {
 	return &PayLinks{base: base, keys: keys}, nil
 }
 
-// URL is the address of the hosted pay page for a link. It fails, with a
-// *domain.Error of CodeInvalid, only when a field breaks its bounds.
+// URL returns the address of the hosted pay page for a link. It fails only if a field
+// breaks its limits, with a *domain.Error with CodeInvalid.
 func (p *PayLinks) URL(l PayLink) (string, error) {
 	if err := l.validate(); err != nil {
 		return "", err
@@ -82,10 +82,9 @@ func (p *PayLinks) URL(l PayLink) (string, error) {
 	return p.base + PayPath + l.Session() + "?" + query.Encode(), nil
 }
 
-// Parse reads the link from the session and the query of a pay page's address.
-// Parameters that are not the link's are ignored. Every failure is a
-// *domain.Error: CodeForged when the link is not one that URL made, CodeInvalid
-// when it cannot be read at all.
+// Parse reads the link from the session and the query of a pay page's address. It ignores
+// parameters that are not the link's. Every failure is a *domain.Error: CodeForged if URL
+// did not make the link, CodeInvalid if it cannot be read at all.
 func (p *PayLinks) Parse(session, rawQuery string) (PayLink, error) {
 	l, signature, err := parsePayLink(session, rawQuery)
 	if err != nil {
@@ -135,7 +134,7 @@ func parsePayLink(session, rawQuery string) (PayLink, []byte, error) {
 	}, signature, nil
 }
 
-// mac authenticates the fields unambiguously: each is preceded by its length.
+// mac puts each field's length before it, so that no two lists of fields read the same.
 func (l PayLink) mac(key []byte) []byte {
 	h := hmac.New(sha256.New, key)
 	for _, field := range []string{
@@ -168,7 +167,7 @@ func (l PayLink) validate() error {
 	return nil
 }
 
-// returnHostPattern is narrower than a URL's host may be: it goes into the pay
+// returnHostPattern is narrower than a URL's host may be, because it goes into the pay
 // page's Content-Security-Policy.
 var returnHostPattern = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
 
@@ -184,7 +183,7 @@ func validDescription(s string) bool {
 	return len(s) <= DescriptionMaxLen && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// parseBaseURL checks a server's base URL and drops the slash at its end.
+// parseBaseURL checks a server's base URL and drops a slash at its end.
 func parseBaseURL(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil {

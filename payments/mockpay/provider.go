@@ -18,8 +18,8 @@ const Name = domain.DefaultProvider
 type Options struct {
 	URL     string // of MockPay
 	Secrets Secrets
-	HTTP    *http.Client     // nil: one with the bounds of this package
-	Now     func() time.Time // the clock that webhooks are held against; nil: time.Now
+	HTTP    *http.Client     // nil: one with this package's limits
+	Now     func() time.Time // the clock for checking webhooks' timestamps; nil: time.Now
 }
 
 // New makes the adapter.
@@ -43,9 +43,9 @@ func New(o Options) (*Provider, error) {
 	return &Provider{client: client, links: links, verifier: verifier}, nil
 }
 
-// A Provider is MockPay as payments.Provider has it. A session is derived from its order
-// and its page's address is signed, so that opening one costs no call. An order has one
-// session: MockPay takes as many attempts in it as the buyer likes.
+// A Provider is MockPay as a payments.Provider. It derives a session from its order and
+// signs the page's address, so opening one costs no call. An order has one session:
+// MockPay takes as many attempts in it as the buyer likes.
 type Provider struct {
 	client   *Client
 	links    *PayLinks
@@ -77,7 +77,7 @@ func (p *Provider) Open(_ context.Context, o payments.Opening) (domain.PayPage, 
 	return p.Page(o)
 }
 
-// Expire implements payments.Provider. A session that nobody has visited is forbidden too.
+// Expire implements payments.Provider. It also expires a session that nobody has visited.
 func (p *Provider) Expire(ctx context.Context, session string) (domain.ExpireOutcome, error) {
 	order, err := OrderOfSession(session)
 	if err != nil {
@@ -104,7 +104,8 @@ func (p *Provider) Refund(ctx context.Context, r payments.Refund) error {
 	})
 }
 
-// ownKey is empty for the refund whose key is the payment: that is MockPay's too.
+// ownKey is empty for the refund whose key is the payment, because that is MockPay's key
+// too.
 func ownKey(r payments.Refund) string {
 	if r.Key == r.Payment {
 		return ""

@@ -11,8 +11,8 @@ import (
 	"unicode"
 )
 
-// Bounds of the webhook secret: its length is what Standard Webhooks allows
-// (spec 1.0.0, "Signature scheme"), in bytes once decoded.
+// Limits of the webhook secret. Its length is what Standard Webhooks allows (spec 1.0.0,
+// "Signature scheme"), in bytes once decoded.
 const (
 	secretMinLen = 24
 	secretMaxLen = 64
@@ -20,17 +20,16 @@ const (
 	secretPrefix = "whsec_"
 )
 
-// Secrets are what the box office and the provider share. The first one is
-// current; the others are still accepted, and still signed with, so that a
-// secret can be rotated without losing a webhook. They never print.
+// Secrets are what the box office and the provider share. The first is current; the
+// others are still accepted and still sign, so that rotating a secret loses no webhook.
+// They never print.
 type Secrets struct {
 	keys [][]byte
 }
 
-// ParseSecrets reads BOXOFFICE_WEBHOOK_SECRET: `whsec_` and base64, several of
-// them separated by spaces or commas while a secret is being rotated, the
-// current one first. The error names the secret by its position, never by its
-// content.
+// ParseSecrets reads BOXOFFICE_WEBHOOK_SECRET: `whsec_` and base64. While a secret is
+// being rotated there are several, separated by spaces or commas, the current one first.
+// An error names the secret by its position, never by its content.
 func ParseSecrets(s string) (Secrets, error) {
 	texts := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(texts) == 0 || len(texts) > secretsMax {
@@ -62,8 +61,8 @@ func parseSecret(text string) ([]byte, error) {
 	return key, nil
 }
 
-// derive gives a key of its own to each purpose (HKDF-SHA256, RFC 5869), so
-// that a signature made for one can never serve another.
+// derive makes one key for each purpose (HKDF-SHA256, RFC 5869), so that a signature made
+// for one can never serve another.
 func (s Secrets) derive(purpose string) ([][]byte, error) {
 	if len(s.keys) == 0 {
 		return nil, errors.New("no webhook secret is set")

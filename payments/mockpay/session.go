@@ -7,8 +7,8 @@ import (
 	"boxoffice/domain"
 )
 
-// SessionID is MockPay's id of the order's payment session. It is derived, so that
-// opening a session costs no call.
+// SessionID is MockPay's id for the order's payment session. It is derived, so opening a
+// session costs no call.
 func SessionID(order domain.OrderID) string { return sessionPrefix + order.String() }
 
 // OrderOfSession is the inverse of SessionID.

@@ -15,30 +15,29 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of a webhook; those of its ids are the domain's.
+// Limits of a webhook; package domain has those of its ids.
 const (
-	// TimestampTolerance is how far a webhook's timestamp may be from our clock,
-	// in both directions (Standard Webhooks 1.0.0, "Verifying signatures").
+	// TimestampTolerance is how far a webhook's timestamp may be from our clock, in both
+	// directions (Standard Webhooks 1.0.0, "Verifying signatures").
 	TimestampTolerance = 5 * time.Minute
-	// WebhookBodyMaxBytes bounds the body; ours have some 300 bytes.
+	// WebhookBodyMaxBytes limits the body; ours have about 300 bytes.
 	WebhookBodyMaxBytes = 16 << 10
-	// AmountMinorMax is far above what an order can cost; a signed amount up to
-	// it is believed, so that money is given back rather than refused.
+	// AmountMinorMax is far above what an order can cost. We believe a signed amount up
+	// to it, so that we give the money back rather than refuse the event.
 	AmountMinorMax = 1_000_000_000_000_000
 
 	signatureHeaderMaxLen = 2048
 	orderTextMaxLen       = 64
 )
 
-// A Verifier tells the provider's webhooks from everybody else's. It is safe
-// for concurrent use.
+// A Verifier recognises the provider's webhooks. It is safe for concurrent use.
 type Verifier struct {
 	webhooks []*standardwebhooks.Webhook
 	now      func() time.Time
 }
 
-// NewVerifier accepts webhooks signed with any of the secrets; now is the clock
-// that their timestamps are held against, time.Now outside tests.
+// NewVerifier accepts webhooks signed with any of the secrets. now is the clock for
+// checking their timestamps: time.Now outside tests.
 func NewVerifier(secrets Secrets, now func() time.Time) (*Verifier, error) {
 	webhooks, err := newWebhooks(secrets)
 	if err != nil {
@@ -47,13 +46,14 @@ func NewVerifier(secrets Secrets, now func() time.Time) (*Verifier, error) {
 	return &Verifier{webhooks: webhooks, now: now}, nil
 }
 
-// Verify checks the signature over id, timestamp and raw body, and reads the
-// event. One of a type that is none of ours (a ping) has nothing but its id and type. Every failure is a *domain.Error:
+// Verify checks the signature over id, timestamp and raw body, and reads the event. An
+// event of a type that we do not use (a ping) has only its id and type. Every failure is
+// a *domain.Error:
 //   - CodeTooLarge: the body exceeds WebhookBodyMaxBytes;
-//   - CodeForged: a header is missing or repeated, no signature is ours, or the
-//     timestamp is off by more than TimestampTolerance;
-//   - CodeInvalid: it is signed, and yet not an event that we can use;
-//   - CodeNotFound: it is signed for an order whose id is not one of ours.
+//   - CodeForged: a header is missing or repeated, no signature is ours, or the timestamp
+//     is off by more than TimestampTolerance;
+//   - CodeInvalid: it is signed, but not an event that we can use;
+//   - CodeNotFound: it is signed for an order id that is not one of ours.
 func (v *Verifier) Verify(header http.Header, body []byte) (domain.PaymentEvent, error) {
 	if len(body) > WebhookBodyMaxBytes {
 		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeTooLarge, Detail: fmt.Sprintf("A webhook may have at most %d bytes.", WebhookBodyMaxBytes)}
@@ -76,8 +76,8 @@ func (v *Verifier) authenticate(header http.Header, body []byte) error {
 	if err := v.checkTimestamp(header.Get(standardwebhooks.HeaderWebhookTimestamp)); err != nil {
 		return err
 	}
-	// The library holds timestamps against time.Now only, so its check is left
-	// out in favour of ours; MAC and constant-time comparison are its own.
+	// The library compares timestamps with time.Now only, so we skip its check and use
+	// our own. MAC and constant-time comparison are the library's.
 	var err error
 	for _, webhook := range v.webhooks {
 		if err = webhook.VerifyIgnoringTimestamp(body, header); err == nil {
@@ -92,7 +92,7 @@ func (v *Verifier) checkTimestamp(text string) error {
 	if err != nil || strconv.FormatInt(seconds, 10) != text {
 		return forged("The header webhook-timestamp must be whole seconds since 1970.", err)
 	}
-	// In whole seconds, as the header has it: a Duration would overflow.
+	// In whole seconds, as in the header: a Duration would overflow.
 	now, tolerance := v.now().Unix(), int64(TimestampTolerance/time.Second)
 	switch {
 	case seconds < now-tolerance:
@@ -107,8 +107,8 @@ func forged(detail string, err error) *domain.Error {
 	return &domain.Error{Code: domain.CodeForged, Detail: detail, Err: err}
 }
 
-// webhookBody is the provider's message. Unknown fields are let through: the
-// provider may add some.
+// webhookBody is the provider's message. Unknown fields are allowed: the provider may add
+// some.
 type webhookBody struct {
 	Type      string      `json:"type"`
 	Timestamp time.Time   `json:"timestamp,omitzero"`
@@ -126,9 +126,9 @@ type webhookData struct {
 func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
 	var body struct { // webhookBody without the timestamp: nothing depends on it
 		Type string         `json:"type"`
-		Data jsontext.Value `json:"data"` // read once it is known what it is
+		Data jsontext.Value `json:"data"` // decoded once the type is known
 	}
-	// As the API reads its own bodies: UTF-8, no member twice, no other case.
+	// The same rules as for the API's own bodies: UTF-8, no member twice, exact case.
 	if err := strictjson.Unmarshal(raw, &body); err != nil {
 		return domain.PaymentEvent{}, badBody(err)
 	}
@@ -136,7 +136,7 @@ func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
 	switch {
 	case body.Type == "":
 		return domain.PaymentEvent{}, domain.Invalid("type", "must say what happened, such as payment.succeeded")
-	case !event.Type.Known(): // what its data would have to be, only the provider knows; nothing is done by its id
+	case !event.Type.Known(): // only the provider knows what its data has to be; we do nothing with it
 		return event, nil
 	case !domain.ValidEventID(id):
 		return domain.PaymentEvent{}, domain.Invalid("webhook-id", fmt.Sprintf("must have 1–%d letters, digits or any of _:=+-", domain.EventIDMaxLen))
@@ -167,7 +167,7 @@ func decodeData(event *domain.PaymentEvent, data *webhookData) error {
 		return domain.Invalid("data.currency", "must be an ISO 4217 code such as EUR")
 	}
 	order, err := domain.ParseOrderID(data.Order)
-	if err != nil { // no key ring makes such an id: nobody ever ordered it
+	if err != nil { // no key ring makes such an id, so nobody ever ordered it
 		return &domain.Error{Code: domain.CodeNotFound, Detail: "There is no such order.", Err: err}
 	}
 	if data.Session != SessionID(order) {
@@ -185,8 +185,8 @@ func decodeData(event *domain.PaymentEvent, data *webhookData) error {
 	return nil
 }
 
-// EncodeEvent is the body of the webhook that reports an event; occurredAt is
-// when the payment ended, not when the webhook is sent.
+// EncodeEvent is the body of the webhook that reports an event. occurredAt is when the
+// payment ended, not when the webhook is sent.
 func EncodeEvent(event domain.PaymentEvent, occurredAt time.Time) ([]byte, error) {
 	return json.Marshal(webhookBody{
 		Type:      string(event.Type),
@@ -201,14 +201,13 @@ func EncodeEvent(event domain.PaymentEvent, occurredAt time.Time) ([]byte, error
 	})
 }
 
-// A Signer signs webhooks the way a Verifier expects them. It is safe for
-// concurrent use.
+// A Signer signs webhooks as a Verifier expects them. It is safe for concurrent use.
 type Signer struct {
 	webhooks []*standardwebhooks.Webhook
 }
 
-// NewSigner signs with every secret, so that a receiver which has only some of
-// them, in the middle of a rotation, still accepts.
+// NewSigner signs with every secret, so that a receiver that has only some of them,
+// during a rotation, still accepts.
 func NewSigner(secrets Secrets) (*Signer, error) {
 	webhooks, err := newWebhooks(secrets)
 	if err != nil {
@@ -217,9 +216,8 @@ func NewSigner(secrets Secrets) (*Signer, error) {
 	return &Signer{webhooks: webhooks}, nil
 }
 
-// Headers are webhook-id, webhook-timestamp and webhook-signature for a body
-// sent at the given time. The id stays the same over all attempts, the time
-// does not.
+// Headers returns webhook-id, webhook-timestamp and webhook-signature for a body sent at
+// the given time. The id stays the same in all attempts, the time does not.
 func (s *Signer) Headers(id string, sentAt time.Time, body []byte) (http.Header, error) {
 	signatures := make([]byte, 0, 64)
 	for i, webhook := range s.webhooks {

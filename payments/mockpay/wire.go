@@ -18,11 +18,10 @@ const (
 // ListLimitMax is how many entries a Page has at most.
 const ListLimitMax = 1000
 
-// SessionStatus is where a payment session stands.
+// SessionStatus is the state of a payment session.
 type SessionStatus string
 
-// The states of a session. Open is the only one that is left; what it becomes
-// is decided once.
+// The states of a session. A session leaves only open; what it becomes is decided once.
 const (
 	SessionOpen     SessionStatus = "open"
 	SessionCaptured SessionStatus = "captured"
@@ -31,13 +30,13 @@ const (
 	SessionExpired  SessionStatus = "expired"
 )
 
-// A Session is what the provider knows of an order's payment.
+// A Session is what the provider knows about an order's payment.
 type Session struct {
 	Session string         `json:"session"`
 	Order   domain.OrderID `json:"order"`
 	Status  SessionStatus  `json:"status"`
-	// AmountMinor, Currency and ExpiresAt come from the pay link; they are empty
-	// when the session was expired before anybody opened it.
+	// AmountMinor, Currency and ExpiresAt come from the pay link. They are empty if the
+	// session was expired before anybody opened it.
 	AmountMinor int64           `json:"amount"`
 	Currency    string          `json:"currency,omitempty"`
 	ExpiresAt   time.Time       `json:"expires_at,omitzero"`
@@ -45,8 +44,8 @@ type Session struct {
 	Capture     *domain.Capture `json:"capture,omitempty"` // when captured
 }
 
-// Opened reports whether anybody ever opened the session's pay page: one that
-// was expired unseen is known to the provider by its id alone.
+// Opened reports whether anybody ever opened the session's pay page. The provider knows a
+// session that was expired unseen by its id alone.
 func (s Session) Opened() bool { return s.Currency != "" }
 
 // Outcome is what a buyer, or a test, does on the pay page.
@@ -59,32 +58,32 @@ const (
 	OutcomeCanceled  Outcome = "canceled"
 )
 
-// A PayRequest pays a session, or fails or cancels it. Link is the address of
-// the pay page, or its query, and opens the session if nobody visited the page
-// yet; it may be left out afterwards.
+// A PayRequest pays a session, or fails or cancels it. Link is the address of the pay
+// page, or its query. It opens the session if nobody visited the page yet; after that it
+// may be left out.
 type PayRequest struct {
 	Outcome Outcome `json:"outcome"`
 	Link    string  `json:"link,omitempty"`
 }
 
-// An Expiry answers expire. Status is SessionExpired or SessionCaptured:
-// exactly one of the two, for ever.
+// An Expiry answers expire. Status is SessionExpired or SessionCaptured, and never
+// changes.
 type Expiry struct {
 	Status  SessionStatus   `json:"status"`
 	Capture *domain.Capture `json:"capture,omitempty"` // when captured
 }
 
-// A RefundRequest gives a captured payment back, or a part of it.
+// A RefundRequest gives back a captured payment, or part of it.
 type RefundRequest struct {
 	Payment string `json:"payment"`
-	// Key tells the refunds of one payment apart; empty is a key too.
+	// Key distinguishes the refunds of one payment; empty is a key too.
 	Key         string              `json:"key,omitempty"`
 	AmountMinor int64               `json:"amount"`
 	Currency    string              `json:"currency"`
 	Reason      domain.RefundReason `json:"reason"`
 }
 
-// A Refund is one that the provider has done.
+// A Refund is a refund that the provider has made.
 type Refund struct {
 	RefundRequest
 	Session    string         `json:"session"`
@@ -92,7 +91,7 @@ type Refund struct {
 	RefundedAt time.Time      `json:"refunded_at"`
 }
 
-// DeliveryState is where a webhook stands.
+// DeliveryState is the state of a webhook's delivery.
 type DeliveryState string
 
 // The states of a webhook's delivery.
@@ -109,14 +108,14 @@ type Delivery struct {
 	OccurredAt time.Time           `json:"occurred_at"`
 	// EndedAt is when it was acknowledged or abandoned; zero while pending.
 	EndedAt time.Time `json:"ended_at,omitzero"`
-	// HTTPStatus is the last answer, 0 if there was none.
+	// HTTPStatus is the last answer's status, 0 if there was none.
 	HTTPStatus int `json:"http_status,omitempty"`
 }
 
 // A Page is part of a list, oldest first.
 type Page[T any] struct {
 	Items []T `json:"items"`
-	// Next continues the list; empty at its end for now.
+	// Next continues the list. It is empty at its end for now.
 	Next string `json:"next,omitempty"`
 }
 

@@ -1,9 +1,8 @@
-// Package paymentstest holds adapters of payment providers to what package payments
-// promises. Run is the suite for the test of an adapter; it needs the adapter and a hand
-// at the provider's pay page (Subject).
+// Package paymentstest checks adapters of payment providers against what package payments
+// promises. Run is the suite for an adapter's test; it needs the adapter, and somebody to
+// use the provider's pay page (Subject).
 //
-// Memory is a provider of its own, as unlike MockPay as the contract allows: it must be
-// called to open a session, names sessions itself, takes payments that are processed for
-// a while, sends events that name a session and nothing more, and may answer late or
-// after the caller gave up.
+// Memory is a second provider, as unlike MockPay as the contract allows. It must be
+// called to open a session, names sessions itself, processes some payments for a while,
+// sends events that name only a session, and may answer late or after the caller gave up.
 package paymentstest

@@ -26,22 +26,22 @@ const MemoryName = "other"
 // SignatureHeader has the signature of a Memory's webhooks.
 const SignatureHeader = "Other-Signature"
 
-// A Webhook is one on its way.
+// A Webhook is a webhook on its way.
 type Webhook struct {
 	Header http.Header
 	Body   []byte
 }
 
-// A Memory is a payment provider in this process, and its adapter. Its zero value is not
-// one: NewMemory. It is safe for concurrent use.
+// A Memory is a payment provider in this process, and its adapter. Make one with
+// NewMemory. It is safe for concurrent use.
 type Memory struct {
-	// Delay is how long it takes to answer, after the call has had its effect.
+	// Delay is how long it takes to answer, after the call took effect.
 	Delay func(call string) time.Duration
-	// Deliver is told of each webhook as it happens; nil: they are only kept.
+	// Deliver is called with each webhook as it happens. Nil: they are only kept.
 	Deliver func(Webhook)
-	// IDPrefix stands before its sessions' ids.
+	// IDPrefix goes before its sessions' ids.
 	IDPrefix string
-	// Break makes it break a promise: see the Breaks.
+	// Break makes it break a promise: see Breaks.
 	Break Break
 
 	key []byte
@@ -66,7 +66,7 @@ type memoryRefund struct {
 	payments.Refunded
 }
 
-// A Break is a promise that a Memory does not keep, so that the suite can be seen to fail.
+// A Break is a promise that a Memory does not keep, so that tests can see the suite fail.
 type Break string
 
 // The breaks.
@@ -94,14 +94,14 @@ const (
 	BreakUnknownSessionIsn Break = "a session that nobody opened is there"
 )
 
-// Breaks is every break but none.
+// Breaks lists every break but none.
 var Breaks = []Break{
 	BreakOpenAgain, BreakSharedSession, BreakPayAfterExpire, BreakExpireCaptured, BreakExpireForgets, BreakExpireProcessing,
 	BreakRaceOfExpire, BreakCaptureElsewhere, BreakCaptureListed, BreakCurrency, BreakRefundKey, BreakRefundSum, BreakRefundUnknown,
 	BreakRefundAmount, BreakForgedEvent, BreakEventID, BreakForeignEvent, BreakAwayIsNo, BreakAwayIsNothing, BreakUnknownSessionIsn,
 }
 
-// NewMemory makes a provider that has seen nothing.
+// NewMemory makes a provider that has seen nothing yet.
 func NewMemory() *Memory {
 	return &Memory{
 		key: []byte(rand.Text()), calls: make(map[string]int),
@@ -114,21 +114,21 @@ var _ payments.Provider = (*Memory)(nil)
 // Name implements payments.Provider.
 func (m *Memory) Name() string { return MemoryName }
 
-// SetAway takes the provider away, or brings it back.
+// SetAway makes the provider unreachable, or reachable again.
 func (m *Memory) SetAway(away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = away
 }
 
-// Calls is how often it was called so.
+// Calls is how often the call was made.
 func (m *Memory) Calls(call string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.calls[call]
 }
 
-// answer is one call: the effect under the lock, then the answer, late as it may be.
+// answer is one call: it takes effect under the lock, then answers, perhaps late.
 func answer[T any](ctx context.Context, m *Memory, call, id string, effect func() (T, error)) (T, error) {
 	var none T
 	value, err := func() (T, error) {
@@ -180,7 +180,7 @@ func (m *Memory) Open(ctx context.Context, o payments.Opening) (domain.PayPage, 
 func (m *Memory) Expire(ctx context.Context, session string) (domain.ExpireOutcome, error) {
 	if m.Break == BreakRaceOfExpire {
 		if found, err := m.Session(ctx, session); err == nil && found.Status == payments.SessionOpen {
-			time.Sleep(time.Millisecond) // between reading and writing, as a careless adapter has it
+			time.Sleep(time.Millisecond) // between reading and writing, as a careless adapter would
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.sessions[session].Status = payments.SessionExpired
@@ -299,7 +299,7 @@ func (m *Memory) Ping(ctx context.Context) error {
 	return err
 }
 
-// memoryEvent is thin: what happened in the session is asked for.
+// memoryEvent is thin: the adapter has to ask what happened in the session.
 type memoryEvent struct {
 	ID      string `json:"id"`
 	Type    string `json:"type"`
@@ -355,7 +355,7 @@ func (m *Memory) mac(body []byte) []byte {
 	return h.Sum(nil)
 }
 
-// A Deed is what a buyer does on a pay page, or the buyer's bank afterwards.
+// A Deed is what a buyer does on a pay page, or the buyer's bank later.
 type Deed string
 
 // The deeds.
@@ -369,10 +369,10 @@ const (
 	Bounce   Deed = "bounce"
 )
 
-// errClosed is why a deed comes to nothing.
+// errClosed is why a deed has no effect.
 var errClosed = errors.New("the session is closed")
 
-// Do is a buyer at a page.
+// Do acts as a buyer on a page.
 func (m *Memory) Do(page domain.PayPage, deed Deed) error {
 	_, id, _ := strings.Cut(page.Session, "/")
 	if id == "" {
@@ -434,7 +434,7 @@ func (m *Memory) hook(kind, session string) *Webhook {
 	return &w
 }
 
-// Webhooks are all that happened, in order.
+// Webhooks lists all that happened, in order.
 func (m *Memory) Webhooks() []Webhook {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -17,28 +17,28 @@ import (
 	"boxoffice/payments"
 )
 
-// A Subject is an adapter, and what happens at its provider.
+// A Subject is an adapter, and its provider.
 type Subject struct {
 	Provider payments.Provider
-	// Do is a buyer at a page. It is an error where that comes to nothing.
+	// Do acts as a buyer on a page. It fails if that has no effect.
 	Do func(ctx context.Context, page domain.PayPage, deed Deed) error
-	// Webhook gives the next webhook that the provider sends.
+	// Webhook returns the next webhook that the provider sends.
 	Webhook func(ctx context.Context) (Webhook, error)
-	// SetAway takes the provider out of the adapter's reach, or brings it back.
+	// SetAway makes the provider unreachable for the adapter, or reachable again.
 	SetAway func(away bool)
-	// Foreign is a genuine webhook of a type that is none of ours.
+	// Foreign is a genuine webhook of a type that we do not use.
 	Foreign func() (Webhook, error)
-	// Processes: the provider has payments that are processed for a while.
+	// Processes: the provider has payments that it processes for a while.
 	Processes bool
 }
 
-// A Promise is one thing that an adapter must do. Check says how it does not.
+// A Promise is one thing that an adapter must do. Check returns an error if it does not.
 type Promise struct {
 	Name  string
 	Check func(ctx context.Context, s *Subject) error
 }
 
-// Run holds an adapter to every promise, each with a subject of its own.
+// Run checks an adapter against every promise, each with a new subject.
 func Run(t *testing.T, open func(t *testing.T) *Subject) {
 	for _, p := range Promises {
 		t.Run(p.Name, func(t *testing.T) {
@@ -51,12 +51,12 @@ func Run(t *testing.T, open func(t *testing.T) *Subject) {
 	}
 }
 
-// told is what an error says, where there is one.
+// told is the error's text, or empty.
 func told(err error) string { return fmt.Sprint(err) }
 
-const patience = 30 * time.Second // with a busy machine, not with an adapter
+const patience = 30 * time.Second // for a busy machine, not for a slow adapter
 
-// Promises is all that package payments promises and that can be seen from outside.
+// Promises is everything that package payments promises and a test can see from outside.
 var Promises = []Promise{
 	{"its name can stand in a route and before an id", checkName},
 	{"a session is opened once for an order", checkOpen},
@@ -77,7 +77,7 @@ var Promises = []Promise{
 	{"a call that is given up ends", checkGivenUp},
 }
 
-// opening of an order of its own.
+// opening is for a new order.
 func opening() payments.Opening {
 	var id [16]byte
 	_, _ = rand.Read(id[:15])
@@ -102,7 +102,7 @@ func (s *Subject) opened(ctx context.Context, o payments.Opening) (domain.PayPag
 	return page, nil
 }
 
-// paid is a session that was paid, and its event.
+// paid opens a session, pays it, and returns it with its event.
 func (s *Subject) paid(ctx context.Context, o payments.Opening) (page domain.PayPage, capture domain.Capture, err error) {
 	if page, err = s.opened(ctx, o); err != nil {
 		return page, capture, err
@@ -128,7 +128,7 @@ func isOf(c domain.Capture, page domain.PayPage, o payments.Opening) error {
 	return nil
 }
 
-// event waits for a webhook and reads it; those of other types are left out.
+// event waits for a webhook and reads it, skipping those of other types.
 func (s *Subject) event(ctx context.Context) (Webhook, domain.PaymentEvent, error) {
 	for {
 		hook, err := s.Webhook(ctx)
@@ -257,7 +257,7 @@ func checkCaptured(ctx context.Context, s *Subject) error {
 			return fmt.Errorf("expire: %+v, %v; want capture %+v", outcome, told(err), capture)
 		}
 	}
-	_ = s.Do(ctx, page, Pay) // whatever it says, the money is taken once
+	_ = s.Do(ctx, page, Pay) // whatever it answers, the money is taken once
 	return s.mustList(ctx, page.Session, 1)
 }
 
