@@ -12,12 +12,13 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of the batcher.
+// Limits of the batcher.
 const (
-	// batchEventsMax is what one request of 1 MiB carries: 8,189 events of 128
-	// bytes (docs.tigerbeetle.com, "Requests"). Smaller clusters are learned.
+	// batchEventsMax is what one request of 1 MiB carries: 8,189 events of 128 bytes
+	// (docs.tigerbeetle.com, "Requests"). The batcher learns smaller limits of a cluster.
 	batchEventsMax = 8189
-	// queueEventsMax bounds what waits, an operation: about eight requests.
+	// queueEventsMax limits how many events wait for each operation: about eight
+	// requests.
 	queueEventsMax = 8 * batchEventsMax
 	// AnswerTimeout is how long a caller waits for the ledger by default.
 	AnswerTimeout = 5 * time.Second
@@ -37,26 +38,26 @@ const (
 	OpGetAccountTransfers Op = "get_account_transfers"
 )
 
-// A Request is what an Observer learns of one request to the ledger.
+// A Request is what an Observer learns about one request to the ledger.
 type Request struct {
 	Op        Op
-	Units     int           // callers served by it
+	Units     int           // callers that it served
 	Events    int           // sum over its units
 	QueueWait time.Duration // how long its oldest unit waited to be sent
 	Took      time.Duration
 	Err       error // nil, or what the client said
 }
 
-// An Observer is told what a Batcher does. Its methods are called from many
-// goroutines, the last two under a lock: they must return at once.
+// An Observer is told what a Batcher does. Many goroutines call its methods, the last two
+// under a lock: they must return at once.
 type Observer interface {
 	// Answered is called for every request that came back.
 	Answered(Request)
-	// Refused is called for every unit that was not sent: the queue was full,
-	// or the caller's time was up while it was queued.
+	// Refused is called for every unit that was not sent: the queue was full, or the
+	// caller's time was up while it was queued.
 	Refused(Op)
-	// Unanswered is called for every unit whose outcome is unknown because the
-	// answer did not come in time.
+	// Unanswered is called for every unit whose outcome is unknown because the answer did
+	// not come in time.
 	Unanswered(Op)
 }
 
@@ -68,7 +69,7 @@ func (noObserver) Unanswered(Op)    {}
 
 type batcherConfig struct {
 	queueEventsMax int
-	unitsMax       int // in one request; 0: as many as have room
+	unitsMax       int // in one request; 0: as many as fit
 	answerTimeout  time.Duration
 	observer       Observer
 	logger         *slog.Logger
@@ -78,19 +79,19 @@ type batcherConfig struct {
 // A BatcherOption configures a Batcher.
 type BatcherOption func(*batcherConfig)
 
-// WithAnswerTimeout sets how long a caller waits for the ledger, queueing
-// included, where its context does not end sooner. The default is AnswerTimeout.
+// WithAnswerTimeout sets how long a caller waits for the ledger, including the queue, if
+// its context does not end sooner. The default is AnswerTimeout.
 func WithAnswerTimeout(d time.Duration) BatcherOption {
 	return func(c *batcherConfig) { c.answerTimeout = d }
 }
 
-// WithQueueEventsMax bounds how many events of an operation may wait.
+// WithQueueEventsMax limits how many events of an operation may wait.
 func WithQueueEventsMax(n int) BatcherOption {
 	return func(c *batcherConfig) { c.queueEventsMax = n }
 }
 
-// WithRequestUnitsMax bounds how many units share a request, beside the room that it
-// has: they share its fate too, and are all unknown where its answer is lost.
+// WithRequestUnitsMax limits how many units share a request, in addition to its size.
+// Units in one request also share its fate: all are unknown if its answer is lost.
 func WithRequestUnitsMax(n int) BatcherOption {
 	return func(c *batcherConfig) { c.unitsMax = n }
 }
@@ -105,27 +106,26 @@ func WithLogger(l *slog.Logger) BatcherOption {
 	return func(c *batcherConfig) { c.logger = l }
 }
 
-// WithRedial lets the batcher replace a session that the cluster has evicted.
-// Without it, an evicted batcher refuses everything.
+// WithRedial lets the batcher replace a session that the cluster has evicted. Without it,
+// an evicted batcher refuses everything.
 func WithRedial(dial DialFunc) BatcherOption {
 	return func(c *batcherConfig) { c.dial = dial }
 }
 
-// A Batcher shares one client of the ledger between all goroutines of a
-// process. The client has one request out at a time, and a request costs about
-// the same with one event or with thousands: so while one is out, the next
-// collects.
+// A Batcher shares one client of the ledger between all goroutines of a process. The
+// client has one request out at a time, and a request costs about the same with one event
+// or with thousands. So while one is out, the next collects.
 //
-// Each operation has a lane of its own. (The client puts the lanes' requests
-// one behind the other, so a lane more delays the others by a request; one lane
-// for all would have to cut a batch at every change of operation.)
+// Each operation has a lane of its own. (The client puts the lanes' requests one behind
+// the other, so each lane delays the others by a request. A single lane for all would
+// have to cut a batch at every change of operation.)
 //
 // Every method fails in one of three ways:
 //   - *domain.Error with CodeOverloaded: it was certainly not sent;
-//   - another *domain.Error: it was refused for good, such as a unit that no
-//     request can carry;
-//   - *domain.UnknownError: it was sent, and is in the books or not. The client
-//     has no request timeout, and a cluster that is gone answers never.
+//   - another *domain.Error: it was refused for good, such as a unit that is too large
+//     for any request;
+//   - *domain.UnknownError: it was sent, and may be in the books or not. The client has
+//     no request timeout, and a cluster that is gone never answers.
 type Batcher struct {
 	config    batcherConfig
 	session   *session
@@ -136,7 +136,7 @@ type Batcher struct {
 	queries   *lane[tb.AccountFilter, page]
 }
 
-// NewBatcher starts a batcher on a client, which it owns from then on.
+// NewBatcher starts a batcher on a client, and owns that client from then on.
 func NewBatcher(client tb.Client, options ...BatcherOption) *Batcher {
 	b := &Batcher{config: batcherConfig{
 		queueEventsMax: queueEventsMax,
@@ -162,10 +162,10 @@ func NewBatcher(client tb.Client, options ...BatcherOption) *Batcher {
 	return b
 }
 
-// CreateTransfers submits a unit: its transfers go into the same request, next
-// to each other and in their sequence. The results are one a transfer. The last
-// transfer must not be linked, and none may be imported: either would change
-// what other callers' units in the same request mean.
+// CreateTransfers submits a unit: its transfers go into the same request, next to each
+// other and in order. It returns one result a transfer. The last transfer must not be
+// linked, and none may be imported: either would change the meaning of other callers'
+// units in the same request.
 func (b *Batcher) CreateTransfers(ctx context.Context, unit []tb.Transfer) ([]tb.CreateTransferResult, error) {
 	for i := range unit {
 		if err := checkFlags(OpCreateTransfers, unit[i].TransferFlags().Linked, unit[i].TransferFlags().Imported, i == len(unit)-1); err != nil {
@@ -195,18 +195,18 @@ func checkFlags(op Op, linked, imported, last bool) error {
 	return nil
 }
 
-// LookupAccounts gives one account an id, nil where there is none.
+// LookupAccounts returns one account for each id, nil if there is none.
 func (b *Batcher) LookupAccounts(ctx context.Context, ids []tb.Uint128) ([]*tb.Account, error) {
 	return b.lookupA.submit(ctx, ids)
 }
 
-// LookupTransfers gives one transfer an id, nil where there is none.
+// LookupTransfers returns one transfer for each id, nil if there is none.
 func (b *Batcher) LookupTransfers(ctx context.Context, ids []tb.Uint128) ([]*tb.Transfer, error) {
 	return b.lookupT.submit(ctx, ids)
 }
 
-// GetAccountTransfers gives one page. A limit that is more than the cluster
-// answers in one reply is a *domain.Error whose cause is ErrTooMuchData.
+// GetAccountTransfers returns one page. A limit above what the cluster answers in one
+// reply is a *domain.Error whose cause is ErrTooMuchData.
 func (b *Batcher) GetAccountTransfers(ctx context.Context, filter tb.AccountFilter) ([]tb.Transfer, error) {
 	pages, err := b.queries.submit(ctx, []tb.AccountFilter{filter})
 	if err != nil {
@@ -215,8 +215,8 @@ func (b *Batcher) GetAccountTransfers(ctx context.Context, filter tb.AccountFilt
 	return pages[0].transfers, pages[0].err
 }
 
-// lookupAccounts and its siblings give TigerBeetle's sparse answers the shape
-// that lanes want: one result an event.
+// lookupAccounts and the next functions turn TigerBeetle's sparse answers into what lanes
+// need: one result an event.
 
 func lookupAccounts(c tb.Client, ids []tb.Uint128) ([]*tb.Account, error) {
 	found, err := c.LookupAccounts(ids)
@@ -243,7 +243,7 @@ func align[T any](ids []tb.Uint128, found []T, err error, idOf func(*T) tb.Uint1
 	return results, nil
 }
 
-// A page is the answer to one query. Its limit being too high says nothing of
+// A page is the answer to one query. If its limit is too high, that says nothing about
 // how many events a request carries, so the lane must not learn from it.
 type page struct {
 	transfers []tb.Transfer
@@ -258,10 +258,9 @@ func getAccountTransfers(c tb.Client, filters []tb.AccountFilter) ([]page, error
 	return []page{{transfers: transfers}}, err
 }
 
-// Close sends what was accepted, waits for the answers and closes the client.
-// What is submitted later is refused. It returns within twice the answer
-// timeout; the error says that requests were still out then, whose callers were
-// told that the outcome is unknown.
+// Close sends what was accepted, waits for the answers and closes the client. Later
+// submissions are refused. It returns within twice the answer timeout. The error says
+// that requests were still out then; their callers got an unknown outcome.
 func (b *Batcher) Close() error {
 	lanes := []interface {
 		close()
@@ -277,7 +276,7 @@ func (b *Batcher) Close() error {
 			<-l.ended()
 		}
 	}()
-	// Every caller has its answer, known or not, after this long.
+	// After this long every caller has its answer, known or not.
 	if !within(flushed, b.config.answerTimeout) {
 		b.session.end() // answers what is out
 		if !within(flushed, b.config.answerTimeout) {

@@ -12,11 +12,11 @@ import (
 	"boxoffice/domain"
 )
 
-// A Book is the box office's view of the ledger. It is safe for concurrent use,
-// and any number of them, in any number of processes, may share a ledger.
+// A Book is the box office's view of the ledger. It is safe for concurrent use. Any
+// number of them, in any number of processes, may share a ledger.
 //
-// All methods fail like those of a Batcher, with the operation and the order in
-// the error. Each may be repeated, and must be after an *domain.UnknownError.
+// All methods fail like those of a Batcher, with the operation and the order in the
+// error. Each may be repeated, and must be after a *domain.UnknownError.
 type Book struct {
 	batcher *Batcher
 	buyers  *recentBuyers
@@ -28,8 +28,8 @@ type Book struct {
 // A BookOption configures a Book.
 type BookOption func(*Book)
 
-// WithHoldGrace sets how much longer than the order's HoldTimeout a new hold lives in
-// the ledger. The default is domain.HoldGraceDefault. Nodes may differ.
+// WithHoldGrace sets how much longer than the order's HoldTimeout a new hold lives in the
+// ledger. The default is domain.HoldGraceDefault. Nodes may differ.
 func WithHoldGrace(d time.Duration) BookOption {
 	return func(b *Book) { b.grace = d }
 }
@@ -39,7 +39,7 @@ func withTakingsPageMax(n uint32) BookOption {
 	return func(b *Book) { b.takingsPageMax = n }
 }
 
-// NewBook gives a book on a batcher. The caller closes the batcher.
+// NewBook returns a book on a batcher. The caller closes the batcher.
 func NewBook(batcher *Batcher, options ...BookOption) *Book {
 	b := &Book{batcher: batcher, buyers: newRecentBuyers(recentBuyersMax), grace: domain.HoldGraceDefault, takingsPageMax: takingsPageMax}
 	for _, o := range options {
@@ -48,18 +48,16 @@ func NewBook(batcher *Batcher, options ...BookOption) *Book {
 	return b
 }
 
-// Hold sets the order's seats aside, all or none. Its verdict is definite: an
-// order that is held stays held however often it is asked for, with the same
-// timestamp and grace, and one that was refused is never held later, because the
-// ledger never takes a refused id again. When the checkout gives up is not the
-// ledger's to say: ExpiresAt is not set.
+// Hold sets the order's seats aside, all or none. Its verdict is definite. A held order
+// stays held however often it is asked for, with the same timestamp and grace. A refused
+// one is never held later, because the ledger never takes a refused id again. The ledger
+// does not say when the checkout gives up: ExpiresAt is not set.
 //
-// Which refusal is told, sold out or one of the buyer's limits, is that of the
-// first leg which fails. A repeated order can therefore hear another one than at
-// first, when a class sold out meanwhile.
+// If several limits refuse the order (sold out, or one of the buyer's limits), the first
+// leg that fails decides which one is reported. A repeated order can therefore get
+// another refusal than before, if a class sold out meanwhile.
 //
-// A *domain.Error with CodeKeyReused means that another order was held under
-// this id.
+// A *domain.Error with CodeKeyReused means that another order was held under this id.
 func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	const op = "hold"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
@@ -94,8 +92,8 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	}
 }
 
-// holdWithAnotherGrace asks for a hold again that a node with another grace placed:
-// with that one's timeout, so that only a difference in contents counts as one.
+// holdWithAnotherGrace asks again for a hold that a node with another grace placed. It
+// uses that node's timeout, so that only a difference in contents counts as one.
 func (b *Book) holdWithAnotherGrace(ctx context.Context, op string, o *domain.Order, legs []leg) (uint32, verdict, error) {
 	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotHold|legs[0].slot)})
 	if err != nil {
@@ -108,11 +106,10 @@ func (b *Book) holdWithAnotherGrace(ctx context.Context, op string, o *domain.Or
 	return found[0].Timeout, v, err
 }
 
-// Known reports whether the order's answer is one that only its key has: it was
-// held, whatever became of the hold, or it was refused for its buyer's sake: over
-// the quota, or another checkout open.
-// An order that was refused for want of seats left nothing and is not known, nor
-// is one whose hold is still on its way. A read: nothing is booked.
+// Known reports whether only this order's key can have its answer: it was held, whatever
+// happened to the hold, or it was refused because of its buyer (over the quota, or
+// another checkout open). An order refused for lack of seats left nothing and is not
+// known; neither is one whose hold is still on its way. It only reads: nothing is booked.
 func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
 	const op = "look up"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
@@ -124,7 +121,7 @@ func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
 		return false, failed(op, o.ID, err)
 	}
 	held, quota := found[0] != nil, found[1] != nil
-	if held || !quota { // who has no quota yet was never refused for it
+	if held || !quota { // a buyer without a quota was never refused because of it
 		return held, nil
 	}
 	ofBuyer := []slot{slotHold | slotQuota}
@@ -143,10 +140,10 @@ func (b *Book) there(ctx context.Context, op string, order domain.OrderID, s slo
 	return found[0] != nil, nil
 }
 
-// burnt reports whether the id of any of the slots was refused before. Lookups do
-// not tell, so it asks with a transfer that has an id and nothing else: ids are
-// checked before fields, and malformed fields burn no id (TigerBeetle's
-// reference of create_transfers, the order of its results).
+// burnt reports whether the id of any of the slots was refused before. Lookups do not
+// show that, so it sends a transfer that has an id and nothing else: ids are checked
+// before fields, and malformed fields burn no id (TigerBeetle's reference of
+// create_transfers, the order of its results).
 func (b *Book) burnt(ctx context.Context, op string, order domain.OrderID, slots ...slot) (bool, error) {
 	probes := make([]tb.Transfer, len(slots))
 	for i, s := range slots {
@@ -159,7 +156,7 @@ func (b *Book) burnt(ctx context.Context, op string, order domain.OrderID, slots
 	return slices.ContainsFunc(results, func(r tb.CreateTransferResult) bool { return transferClass(r.Status) == classBurnt }), nil
 }
 
-// refusal tells from the leg what its refused, or burnt, id means.
+// refusal derives from the leg what its refused or burnt id means.
 func refusal(l leg) domain.Hold {
 	switch l.slot {
 	case slotQuota:
@@ -171,9 +168,9 @@ func refusal(l leg) domain.Hold {
 	}
 }
 
-// Post sells what the order holds, and counts its checkout no more among the
-// buyer's open ones. The hold's own outcome must be known: a post
-// that overtakes its hold burns its id, and the order can never be posted.
+// Post sells what the order holds, and its checkout no longer counts as open. The hold's
+// own outcome must be known: a post that overtakes its hold burns its id, and the order
+// can never be posted.
 //
 //	the first leg answers       which means                             outcome
 //	created, exists             posted, now or before                   posted
@@ -184,9 +181,9 @@ func refusal(l leg) domain.Hold {
 //	id_already_failed           …_not_found was the answer before       hold gone
 //	…_already_posted            posted under an id that is not ours     our fault
 //
-// The two that burn stay *hold gone* for ever, whatever happens to the hold
-// afterwards, so that money which was refunded on that word stays refunded; a
-// hold that turned up late ends by its timeout.
+// The two that burn stay *hold gone* for good, whatever happens to the hold afterwards,
+// so that money refunded because of that answer stays refunded. A hold that turns up late
+// ends by its timeout.
 func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, error) {
 	const op = "post"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
@@ -212,8 +209,8 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 	}
 }
 
-// Void gives back what the order holds, its buyer's open checkout included. Never call it while the hold's outcome
-// is unknown: a void that overtakes its hold burns its id.
+// Void gives back what the order holds, its buyer's open checkout included. Don't call it
+// while the hold's outcome is unknown: a void that overtakes its hold burns its id.
 //
 //	the first leg answers       which means                             outcome
 //	created, exists             voided, now or before                   voided
@@ -248,10 +245,9 @@ func (v verdict) voided(op string, order domain.OrderID) (domain.VoidOutcome, er
 	}
 }
 
-// voidBurnt voids an order whose void came before its hold did. Where the hold
-// is in the books by now it can be voided, but only under other ids; they
-// cannot burn, because the hold is known to be there. Where it is not, there is
-// nothing to give back.
+// voidBurnt voids an order whose void came before its hold. If the hold is in the books
+// by now, it can still be voided, but only under other ids. Those cannot burn, because we
+// know that the hold is there. If it is not there, there is nothing to give back.
 func (b *Book) voidBurnt(ctx context.Context, op string, o *domain.Order) (domain.VoidOutcome, error) {
 	held, err := b.there(ctx, op, o.ID, slotHold|slotFirst)
 	if err != nil {
@@ -267,9 +263,9 @@ func (b *Book) voidBurnt(ctx context.Context, op string, o *domain.Order) (domai
 	return v.voided(op, o.ID)
 }
 
-// end runs a chain that ends an order's hold. Where only the open checkout is
-// missing, a node of the release that knew of none took the hold: it ends
-// without, so that nobody who paid loses held seats while nodes are replaced.
+// end runs a chain that ends an order's hold. If only the open checkout is missing, a
+// node of a release without that limit took the hold. Then it ends without that leg, so
+// that nobody who paid loses held seats while nodes are replaced.
 func (b *Book) end(ctx context.Context, op string, o *domain.Order, chain func([]leg) []tb.Transfer) (verdict, error) {
 	legs := heldLegs(o)
 	v, err := b.run(ctx, op, o.ID, chain(legs))
@@ -280,9 +276,9 @@ func (b *Book) end(ctx context.Context, op string, o *domain.Order, chain func([
 	return b.run(ctx, op, o.ID, chain(legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
 }
 
-// TakePerk takes one of the sale's perk for a paid order. False means that the
-// sale has none, or none was left when the order first asked: a refused id is
-// burnt, so the answer never changes.
+// TakePerk takes one of the sale's perk for a paid order. False means that the sale has
+// none, or had none left when the order first asked: a refused id is burnt, so the answer
+// never changes.
 func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 	const op = "perk"
 	if o.Perk == nil {
@@ -313,11 +309,11 @@ func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 	}
 }
 
-// Rebook sells the order's seats although its hold is gone, at once and without
-// a hold, if lines and quota still allow it; the buyer may have another checkout
-// open by now, which is none of its business. A refused order is never rebooked
-// later: the money goes back. Nor is one whose seats were returned, whichever way
-// they were sold: a second return would find its ids taken.
+// Rebook sells the order's seats although its hold is gone, at once and without a hold,
+// if stock and quota still allow it. The buyer may have another checkout open by now;
+// that does not matter here. A refused order is never rebooked later: the money goes
+// back. Neither is one whose seats were returned, however they were sold: a second return
+// would find its ids taken.
 func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error) {
 	const op = "rebook"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
@@ -346,9 +342,9 @@ func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcom
 	}
 }
 
-// Return gives a refunded order's seats and quota back to the sale; a perk
-// stays with the buyer. The order must have been sold as its Booking says: what
-// the ledger never sold to it is not returned, and the error is definite.
+// Return gives a refunded order's seats and quota back to the sale; the buyer keeps a
+// perk. The order must have been sold as its Booking says: it never returns what the
+// ledger did not sell to the order, and that error is definite.
 func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
 	const op = "return"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
@@ -362,11 +358,11 @@ func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
 	return err
 }
 
-// Unsell takes a sale back that was booked and never recorded: its seats, its
-// quota and its perk are free again, as if it had not been. The order must have
-// been booked as booking says, else the error is definite. It is never sold
-// again afterwards: see Post and Rebook. The reason goes into the books with the
-// seats. Where they went back before, what was said then stands, and is the answer.
+// Unsell takes back a sale that was booked and never recorded: its seats, quota and perk
+// are free again, as if it had never been. The order must have been booked as booking
+// says, else the error is definite. It is never sold again afterwards: see Post and
+// Rebook. The books keep the reason with the seats. If the seats went back before, that
+// reason stands, and Unsell returns it.
 func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error) {
 	const op = "unsell"
 	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
@@ -394,7 +390,7 @@ func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booki
 	return stands, b.giveBack(ctx, op, o.ID, []tb.Transfer{perkBack(o)})
 }
 
-// returnSeats returns the legs for a reason, or tells for which they were returned
+// returnSeats returns the legs for a reason, or says for which reason they were returned
 // before. It cannot be refused: what it moves was sold.
 func (b *Book) returnSeats(ctx context.Context, op string, order domain.OrderID, legs []leg, why reason) (reason, error) {
 	chain := returnChain(order, legs, why)
@@ -429,7 +425,7 @@ func (b *Book) giveBack(ctx context.Context, op string, order domain.OrderID, ch
 	return nil
 }
 
-// checkSold: the error is definite where the ledger never sold the legs so.
+// checkSold returns a definite error if the ledger never sold the legs this way.
 func (b *Book) checkSold(ctx context.Context, op string, order domain.OrderID, booking domain.Booking, legs []leg) error {
 	var base slot
 	switch booking {
@@ -466,7 +462,7 @@ func (b *Book) run(ctx context.Context, op string, order domain.OrderID, chain [
 	return judge(results), nil
 }
 
-// failed says in an error of the batcher what failed for whom.
+// failed adds to a batcher's error what failed, and for which order.
 func failed(op string, id fmt.Stringer, err error) error {
 	var unknown *domain.UnknownError
 	var definite *domain.Error

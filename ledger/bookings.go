@@ -11,16 +11,16 @@ import (
 	"boxoffice/domain"
 )
 
-// pageMax is what one reply of 1 MiB carries. Smaller clusters are learned.
+// pageMax is what one reply of 1 MiB carries. Smaller limits of a cluster are learned.
 const pageMax = 8189
 
-// Bookings adds up the transfers of one stock (a class or a perk) by order, for
-// the audit. Orders that have nothing of it any more are left out.
+// Bookings adds up the transfers of one stock (a class or a perk) by order, for the
+// audit. Orders that have nothing of it any more are left out.
 //
-// The transfers do not say that a hold has expired: TigerBeetle books no
-// transfer for that. A hold whose timeout has passed, by the ledger's own clock,
-// is taken for expired. What is booked while the pages are read may be
-// missed. The sums take some 100 bytes an order.
+// The transfers do not show that a hold has expired, because TigerBeetle books no
+// transfer for that. A hold whose timeout has passed by the ledger's own clock counts as
+// expired. It may miss what is booked while it reads the pages. The sums take about 100
+// bytes an order.
 func (b *Book) Bookings(ctx context.Context, ledger uint32) ([]domain.StockUse, error) {
 	sums := newBookings(ledger)
 	err := b.eachTransfer(ctx, accountID(ledger, roleBudget), sums.add)
@@ -34,10 +34,10 @@ func (b *Book) Bookings(ctx context.Context, ledger uint32) ([]domain.StockUse, 
 	return sums.at(now), nil
 }
 
-// Quota is what all buyers together have in one of the sale's ledgers that limit each
-// buyer (see QuotaLevel), and what each order takes of it, by order as Bookings does for
-// a stock. The balance is read before and after the transfers: only where it did not
-// move can the two be compared.
+// Quota returns what all buyers together have in one of the sale's ledgers with limits
+// per buyer (see QuotaLevel), and what each order takes of it, by order as Bookings does
+// for a stock. It reads the balance before and after the transfers: the two can be
+// compared only if it did not move.
 func (b *Book) Quota(ctx context.Context, s *domain.Sale, ledger uint32) (domain.Quota, error) {
 	before, err := b.QuotaLevel(ctx, s, ledger)
 	if err != nil {
@@ -86,9 +86,9 @@ func (b *Book) quotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]
 	return uses, nil
 }
 
-// Placed tells, for the audit, in which ledger each of the orders ever held or
-// was rebooked something, whatever became of it. An order that is missing never
-// was: what is refused leaves no transfer.
+// Placed says, for the audit, in which ledger each of the orders ever held or rebooked
+// something, whatever happened to it since. An order that is missing never did: refusals
+// leave no transfer.
 func (b *Book) Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error) {
 	// Each of the two begins with the order's first line.
 	ids := make([]tb.Uint128, 0, 2*len(orders))
@@ -143,8 +143,8 @@ func (b *Book) eachTransferOf(ctx context.Context, filter tb.AccountFilter, visi
 	}
 }
 
-// bookings is the running sum. A pending transfer stays in pending until its
-// post or void comes by.
+// bookings is the running sum. A pending transfer stays in pending until its post or void
+// follows.
 type bookings struct {
 	ledger  uint32
 	pending map[tb.Uint128]tb.Transfer
@@ -193,7 +193,7 @@ func (s *bookings) sold(t tb.Transfer, n int64) {
 	s.orders[order] = sum
 }
 
-// at leaves out what has nothing of the stock any more.
+// at leaves out orders that have nothing of the stock any more.
 func (s *bookings) at(now time.Time) []domain.StockUse {
 	for _, t := range s.pending {
 		if !expiryOf(t).After(now) {

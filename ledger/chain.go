@@ -13,10 +13,9 @@ import (
 	"boxoffice/domain"
 )
 
-// A leg is one movement of an order: so many tickets from a budget to a spent
-// account. The legs of an order are its lines, see inSequence, then the
-// buyer's quota; both numbers below follow from that. A hold may have one more,
-// see heldLegs.
+// A leg is one movement of an order: a number of tickets from a budget to a spent
+// account. The legs of an order are its lines (see inSequence), then the buyer's quota;
+// both numbers below follow from that. A hold may have one more, see heldLegs.
 type leg struct {
 	slot     slot // low digit
 	ledger   uint32
@@ -48,9 +47,8 @@ func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg
 	})
 }
 
-// inSequence puts lines in the sequence that gave them their slots when the order was
-// placed: by the bytes of their classes. However they were kept meanwhile, the ids
-// come out the same.
+// inSequence sorts lines as when the order was placed and they got their slots: by the
+// bytes of their classes. However they were kept meanwhile, the ids come out the same.
 func inSequence(lines []domain.Line) []domain.Line {
 	byClass := func(a, b domain.Line) int { return cmp.Compare(a.Class, b.Class) }
 	if slices.IsSortedFunc(lines, byClass) {
@@ -59,11 +57,11 @@ func inSequence(lines []domain.Line) []domain.Line {
 	return slices.SortedStableFunc(slices.Values(lines), byClass)
 }
 
-// heldLegs are the legs of an order's hold, and of what ends it: legsOf and, where
-// a buyer may have one checkout open, that one. It is only ever pending: whatever
-// ends the hold voids it, so its own state would not tell a paid order from one
-// that was given up. Therefore the lines go first, whose answers do. It goes before
-// the quota: to a buyer who has one open that is what they can do something about.
+// heldLegs are the legs of an order's hold, and of what ends it: legsOf plus, if a buyer
+// may have only one checkout open, that checkout. That leg is only ever pending: whatever
+// ends the hold voids it, so its own state would not tell a paid order from one that was
+// given up. So the lines go first, because their answers do tell. It goes before the
+// quota: a buyer with another checkout open can do something about that.
 func heldLegs(o *domain.Order) []leg {
 	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
 	if o.CheckoutLedger == 0 {
@@ -78,8 +76,8 @@ func heldLegs(o *domain.Order) []leg {
 	})
 }
 
-// checkOrder refuses what would make a malformed or endless chain. Orders come
-// from domain.NewOrder, so this is about our own mistakes.
+// checkOrder refuses what would make a malformed or endless chain. Orders come from
+// domain.NewOrder, so it guards against our own mistakes.
 func checkOrder(order domain.OrderID, lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) error {
 	switch {
 	case order.IsZero() || order[len(order)-1] != 0:
@@ -97,10 +95,9 @@ func checkOrder(order domain.OrderID, lines []domain.Line, quotaLedger uint32, b
 	return nil
 }
 
-// contentsOf identifies what an order moves, and for whom: the budget of the
-// last leg is the buyer's. It stands in user_data_64 of the transfers that move
-// it, so that an id which comes back with other contents is told apart even
-// where its first line is the same.
+// contentsOf identifies what an order moves, and for whom: the budget of the last leg is
+// the buyer's. It is in user_data_64 of the transfers, so that we notice an id that comes
+// back with other contents even if its first line is the same.
 func contentsOf(legs []leg) uint64 {
 	h := sha256.New()
 	for _, l := range legs {
@@ -155,8 +152,8 @@ func perkBack(o *domain.Order) tb.Transfer {
 }
 
 // postChain posts every leg of a hold in full (amount AMOUNT_MAX: TigerBeetle's
-// reference, Transfer.amount), but that the checkout is open no more: its leg is
-// voided in the same chain.
+// reference, Transfer.amount). The checkout is no longer open, so its leg is voided in
+// the same chain.
 func postChain(order domain.OrderID, legs []leg) []tb.Transfer {
 	return link(order, slotPost, legs, func(l leg) tb.Transfer {
 		if l.slot == slotCheckout {
@@ -218,21 +215,21 @@ func seconds(d time.Duration) uint32 {
 	return uint32((d + time.Second - 1) / time.Second)
 }
 
-// A verdict is what became of a chain.
+// A verdict is what happened to a chain.
 type verdict struct {
 	class class
-	// index is that of the event which decided; status is its status.
+	// index is that of the deciding event; status is its status.
 	index  int
 	status tb.CreateTransferStatus
-	// appliedAt is when the chain was applied, now or by an earlier request.
-	// Its deadline counts from here: `exists` does not mean still pending.
+	// appliedAt is when the chain was applied, now or by an earlier request. Its deadline
+	// counts from here: `exists` does not mean still pending.
 	appliedAt time.Time
 }
 
-// judge reads the results of one chain. The first event `created` or `exists`
-// means that the whole chain is in the books: a chain that is sent again
-// answers `exists` and then linked_event_failed. Otherwise exactly one event
-// has a status of its own, and that one decides.
+// judge reads the results of one chain. If the first event is `created` or `exists`, the
+// whole chain is in the books: a chain that is sent again answers `exists` and then
+// linked_event_failed. Otherwise exactly one event has a status of its own, and that one
+// decides.
 func judge(results []tb.CreateTransferResult) verdict {
 	if len(results) == 0 {
 		return verdict{class: classFault}

@@ -7,9 +7,9 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// Now asks for the ledger's time. There is no question for it, but every event is
-// answered with the time at which it was looked at: this one has no id, which is
-// refused before anything else and burns nothing.
+// Now returns the ledger's time. TigerBeetle has no query for it, but it answers every
+// event with the time at which it looked at it. This event has no id, so it is refused
+// before anything else and burns nothing.
 func (b *Book) Now(ctx context.Context) (time.Time, error) {
 	results, err := b.sendTransfers(ctx, []tb.Transfer{{}})
 	if err != nil {

@@ -24,13 +24,12 @@ const defaultPort = "3001"
 
 // Config says where the cluster is.
 type Config struct {
-	// ClusterID is that of `tigerbeetle format --cluster`.
+	// ClusterID is the number given to `tigerbeetle format --cluster`.
 	ClusterID tb.Uint128
-	// Addresses are those of all replicas, in the cluster's own order: host:port,
-	// host or port. Names are resolved once, because the client takes numbers
-	// only.
+	// Addresses are those of all replicas, in the cluster's own order: host:port, host or
+	// port. Names are resolved once, because the client takes only numbers.
 	Addresses []string
-	// Timeout bounds the first answer; 0 means five seconds.
+	// Timeout limits the wait for the first answer; 0 means five seconds.
 	Timeout time.Duration
 }
 
@@ -44,10 +43,9 @@ func ParseClusterID(s string) (tb.Uint128, error) {
 	return tb.BigIntToUint128(n), nil
 }
 
-// Dial opens a session with a TigerBeetle cluster and waits until the cluster
-// has accepted it. The client alone would wait for ever: a cluster ignores
-// whoever names another cluster id. The error is for people; nothing is left
-// running.
+// Dial opens a session with a TigerBeetle cluster and waits until the cluster has
+// accepted it. The client alone would wait for ever, because a cluster ignores clients
+// that name another cluster id. The error is worded for people; nothing is left running.
 func Dial(ctx context.Context, c Config) (tb.Client, error) {
 	timeout := c.Timeout
 	if timeout <= 0 {
@@ -69,7 +67,8 @@ func Dial(ctx context.Context, c Config) (tb.Client, error) {
 	select {
 	case err = <-registered:
 	case <-ctx.Done():
-		// Close answers what is out (with ErrClientClosed) and ends its thread.
+		// Close answers pending requests (with ErrClientClosed) and ends the client's
+		// thread.
 		client.Close()
 		<-registered
 		return nil, noAnswer(ctx, c.ClusterID, addresses, timeout)
@@ -98,7 +97,7 @@ func refusedSession(err error, addresses []string) error {
 	}
 }
 
-// noAnswer looks closer at a cluster that is silent.
+// noAnswer finds out more about a cluster that is silent.
 func noAnswer(ctx context.Context, cluster tb.Uint128, addresses []string, timeout time.Duration) error {
 	at := strings.Join(addresses, ",")
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -125,7 +124,7 @@ func noAnswer(ctx context.Context, cluster tb.Uint128, addresses []string, timeo
 		at, timeout, cluster.BigInt())
 }
 
-// resolve gives every address as ip:port, the form that the client takes.
+// resolve turns every address into ip:port, the form that the client takes.
 func resolve(ctx context.Context, addresses []string) ([]string, error) {
 	if len(addresses) == 0 {
 		return nil, errors.New("TigerBeetle: no address given")
@@ -142,7 +141,7 @@ func resolve(ctx context.Context, addresses []string) ([]string, error) {
 	return resolved, nil
 }
 
-// splitAddress fills in what TigerBeetle's own tools do: 127.0.0.1 or 3001.
+// splitAddress fills in the same defaults as TigerBeetle's own tools: 127.0.0.1 or 3001.
 func splitAddress(address string) (host, port string) {
 	if host, port, err := net.SplitHostPort(address); err == nil {
 		return host, port
@@ -165,7 +164,7 @@ func resolveHost(ctx context.Context, host string) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() { // what a replica listens on, as a rule
+		if ip = ip.Unmap(); ip.Is4() { // what a replica usually listens on
 			return ip, nil
 		}
 	}

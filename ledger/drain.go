@@ -8,17 +8,17 @@ import (
 	"boxoffice/domain"
 )
 
-// Drain takes what is available of every stock of a sale, the perk included,
-// back to the operator, and returns the levels afterwards. It is how a sale ends
-// in the ledger itself: whoever still tries to hold or rebook finds nothing, on
-// every node, whatever that node knows of the sale.
+// Drain moves what is available of every stock of a sale, including the perk, back to the
+// operator, and returns the levels afterwards. It is how a sale ends in the ledger
+// itself: whoever still tries to hold or rebook finds nothing, on every node, whatever
+// that node knows about the sale.
 //
-// What is held or sold stays; once it is given back it is available again, so
-// Drain is called until nothing is held, sold or available: then nothing of the
-// sale can ever be held again. Draining a drained sale changes nothing.
+// What is held or sold stays. Once it is given back it is available again, so call Drain
+// until nothing is held, sold or available: then nothing of the sale can ever be held
+// again. Draining a drained sale changes nothing.
 //
-// The alternative, closing the accounts, would refuse the posts and returns that
-// are still due (TigerBeetle, "Close Account").
+// The alternative, closing the accounts, would refuse posts and returns that are still
+// due (TigerBeetle, "Close Account").
 func (b *Book) Drain(ctx context.Context, s *domain.Sale) ([]domain.StockLevel, error) {
 	levels, err := b.Stock(ctx, s)
 	if err != nil {
@@ -50,7 +50,7 @@ func (b *Book) drain(ctx context.Context, s *domain.Sale, drains []tb.Transfer) 
 		return failed("drain", saleName(s.ID), err)
 	}
 	for i, r := range results {
-		// `exists`: somebody else drains this round.
+		// `exists`: somebody else is draining this round.
 		if transferClass(r.Status) != classApplied {
 			return ourFault("drain %s: ledger %d answered %s", s.ID, drains[i].Ledger, r.Status)
 		}
@@ -58,7 +58,7 @@ func (b *Book) drain(ctx context.Context, s *domain.Sale, drains []tb.Transfer) 
 	return nil
 }
 
-// drainsOf counts the drains in the books: they alone credit the operator.
+// drainsOf counts the drains in the books: only they credit the operator.
 func (b *Book) drainsOf(ctx context.Context, s *domain.Sale, ledger uint32) (rounds uint32, err error) {
 	filter := tb.AccountFilter{
 		AccountID: accountID(ledger, roleOperator),
@@ -75,10 +75,9 @@ func (b *Book) drainsOf(ctx context.Context, s *domain.Sale, ledger uint32) (rou
 	return rounds, nil
 }
 
-// drain moves all that is available, however much that is by then: a balancing
-// transfer of nothing is created too, so no refusal ever burns its id
-// (TigerBeetle's reference, Transfer.flags.balancing_debit; before release 0.16
-// that was exceeds_credits).
+// drain moves all that is available, however much that is by then. A balancing transfer
+// of nothing is created too, so no refusal ever burns its id (TigerBeetle's reference,
+// Transfer.flags.balancing_debit; before release 0.16 that was exceeds_credits).
 func drain(ledger, round uint32) tb.Transfer {
 	return tb.Transfer{
 		ID:              drainID(ledger, round),

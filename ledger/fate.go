@@ -10,15 +10,15 @@ import (
 	"boxoffice/domain"
 )
 
-// fateSlots are those of an order's first line that tell what became of it: of
-// every chain all is in the books or nothing.
+// fateSlots are the slots of an order's first line that show what happened to it: of
+// every chain, all is in the books or nothing.
 var fateSlots = []slot{slotHold, slotPost, slotVoid, slotVoidAgain, slotRebook, slotReturn}
 
-// fatesAtOnce bounds the orders that one request asks for.
+// fatesAtOnce limits how many orders one request asks for.
 const fatesAtOnce = 1000
 
-// SeatFate tells what became of an order's seats: the evidence that nothing was
-// sold, or that something was. A read.
+// SeatFate says what happened to an order's seats. It is the evidence that nothing was
+// sold, or that something was. It only reads.
 func (b *Book) SeatFate(ctx context.Context, order domain.OrderID) (domain.SeatFate, error) {
 	fates, err := b.SeatFates(ctx, []domain.OrderID{order})
 	return fates[order], err
@@ -48,8 +48,8 @@ func (b *Book) SeatFates(ctx context.Context, orders []domain.OrderID) (map[doma
 	return fates, nil
 }
 
-// fateOf reads the transfers of fateSlots. The ledger books nothing when a hold
-// expires: such a one still reads as held.
+// fateOf reads the transfers of fateSlots. The ledger books nothing when a hold expires,
+// so an expired one still reads as held.
 func fateOf(found []*tb.Transfer) domain.SeatFate {
 	there := func(s slot) bool { return found[slices.Index(fateSlots, s)] != nil }
 	switch {
@@ -66,7 +66,7 @@ func fateOf(found []*tb.Transfer) domain.SeatFate {
 	}
 }
 
-// releaseExpired tells the holds that have expired, by the ledger's own time.
+// releaseExpired finds the holds that have expired, by the ledger's own time.
 func (b *Book) releaseExpired(ctx context.Context, orders []domain.OrderID, found []*tb.Transfer, fates map[domain.OrderID]domain.SeatFate) error {
 	var now time.Time
 	for i, order := range orders {
@@ -86,8 +86,8 @@ func (b *Book) releaseExpired(ctx context.Context, orders []domain.OrderID, foun
 	return nil
 }
 
-// Booked tells what the ledger knows of an order that it sold, from its
-// transfers alone. A read.
+// Booked returns what the ledger knows about an order that it sold, from its transfers
+// alone. It only reads.
 func (b *Book) Booked(ctx context.Context, order domain.OrderID) (domain.BookedOrder, error) {
 	const op = "look up"
 	fate, err := b.SeatFate(ctx, order)
@@ -129,7 +129,7 @@ func (b *Book) soldChain(ctx context.Context, order domain.OrderID, base slot) (
 	return b.batcher.LookupTransfers(ctx, append(ids, transferID(order, base|slotQuota)))
 }
 
-// sold adds what the chain sold; false where there is no such chain.
+// sold adds what the chain sold. It returns false if there is no such chain.
 func (c soldChain) sold(to *domain.BookedOrder) bool {
 	lines, quota := c[:len(c)-1], c[len(c)-1]
 	if lines[0] == nil || quota == nil {

@@ -10,10 +10,10 @@ import (
 	"boxoffice/domain"
 )
 
-// A slot is the last byte of a transfer's id; the other fifteen are the
-// order's. The high digit says what the transfer does, the low one for which
-// line of the order (in the sequence of the classes' bytes), for the buyer's quota, or for
-// their one open checkout.
+// A slot is the last byte of a transfer's id; the other fifteen are the order's. The high
+// digit says what the transfer does. The low digit says for which line of the order
+// (sorted by the bytes of their classes), for the buyer's quota, or for their one open
+// checkout.
 type slot uint8
 
 // Nothing here may ever change: the ids are in the books.
@@ -24,8 +24,8 @@ const (
 	slotPerk      slot = 0x40
 	slotRebook    slot = 0x50
 	slotReturn    slot = 0x60
-	slotVoidAgain slot = 0x70 // when the id of the void is burnt, see Book.Void
-	slotPerkBack  slot = 0x80 // the perk of an order that was unsold, see Book.Unsell
+	slotVoidAgain slot = 0x70 // used if the id of the void is burnt, see Book.Void
+	slotPerkBack  slot = 0x80 // returns the perk of an order that was unsold, see Book.Unsell
 
 	// slotFirst is the low digit of the first line's transfer: every chain begins with it.
 	slotFirst slot = 0x00
@@ -36,7 +36,7 @@ const (
 	slotCheckout slot = 0x0E
 )
 
-// A line for every class must fit below the two.
+// Every class's line must fit below the two.
 const _ = uint(int(slotCheckout) - domain.ClassesMax)
 
 // transferID is the order's id, read as a big-endian number, plus the slot.
@@ -47,7 +47,7 @@ func transferID(order domain.OrderID, s slot) tb.Uint128 {
 	return tb.BytesToUint128(order)
 }
 
-// orderNumber is what stands in user_data_128 of every transfer of an order.
+// orderNumber is in user_data_128 of every transfer of an order.
 func orderNumber(order domain.OrderID) tb.Uint128 { return transferID(order, 0) }
 
 // orderOf is the inverse of orderNumber.
@@ -71,9 +71,9 @@ func buyerOf(number tb.Uint128) domain.BuyerID {
 	return id
 }
 
-// checkoutNumber is the same for the buyer's open checkout. No two accounts of a
-// cluster share an id, so it differs from buyerNumber, in the last bit: who has
-// found the one account finds the other.
+// checkoutNumber is the same for the buyer's open checkout. No two accounts of a cluster
+// share an id, so it differs from buyerNumber in the last bit: each account leads to the
+// other.
 func checkoutNumber(buyer domain.BuyerID) tb.Uint128 {
 	buyer[len(buyer)-1] ^= 1
 	return buyerNumber(buyer)
@@ -81,10 +81,10 @@ func checkoutNumber(buyer domain.BuyerID) tb.Uint128 {
 
 // buyerOfCheckout is the inverse of checkoutNumber.
 func buyerOfCheckout(number tb.Uint128) domain.BuyerID {
-	return buyerOf(checkoutNumber(buyerOf(number))) // what flips the bit flips it back
+	return buyerOf(checkoutNumber(buyerOf(number))) // flipping the bit again restores it
 }
 
-// A role is what an account is for; it is also the account's code.
+// A role says what an account is for; it is also the account's code.
 type role uint16
 
 const (
@@ -95,28 +95,27 @@ const (
 	roleCheckout role = 5 // a buyer's budget of one open checkout
 )
 
-// accountID is readable in decimal, which is how TigerBeetle's REPL shows it:
-// the ledger's number followed by the role. The budget of ledger 1007 is
-// account 10072.
+// accountID is readable in decimal, which is how TigerBeetle's REPL shows it: the
+// ledger's number followed by the role. The budget of ledger 1007 is account 10072.
 func accountID(ledger uint32, r role) tb.Uint128 {
 	const roles = 10
 	return tb.ToUint128(uint64(ledger)*roles + uint64(r))
 }
 
-// fundID is the id of the one transfer that funds a stock: that of the account
-// which it funds (accounts and transfers have separate ids in TigerBeetle).
+// fundID is the id of the one transfer that funds a stock. It equals the id of the
+// account that it funds (TigerBeetle's accounts and transfers have separate ids).
 func fundID(ledger uint32) tb.Uint128 { return accountID(ledger, roleBudget) }
 
-// drainID is the id of a stock's n-th drain, n from 1: that of its fund, with the
-// round in the upper half. Orders' ids are far above: they begin with a time.
+// drainID is the id of a stock's n-th drain, n from 1: that of its fund, with the round
+// in the upper half. Orders' ids are far above, because they begin with a time.
 func drainID(ledger, round uint32) tb.Uint128 {
 	id := fundID(ledger).Bytes() // little-endian
 	binary.LittleEndian.PutUint32(id[8:], round)
 	return tb.BytesToUint128(id)
 }
 
-// A code says in the books what a transfer was for. Posts and voids carry the
-// code of their hold: TigerBeetle insists (pending_transfer_has_different_code).
+// A code says in the books what a transfer was for. Posts and voids carry the code of
+// their hold, as TigerBeetle requires (pending_transfer_has_different_code).
 type code uint16
 
 const (
@@ -135,11 +134,11 @@ const (
 	codeReturnQuota  code = 41
 )
 
-// A reason stands in user_data_32 of what is returned: why.
+// A reason in user_data_32 of a returned leg says why it was returned.
 type reason uint32
 
 const (
-	reasonNotSaid      reason = 0 // a refund; of earlier releases anything
+	reasonNotSaid      reason = 0 // a refund; anything in earlier releases
 	reasonUnrecordable reason = 1
 	reasonRefunding    reason = 2
 	reasonUnpaid       reason = 3
@@ -160,8 +159,8 @@ func reasonOf(why domain.UnsoldReason) (reason, error) {
 	return r, nil
 }
 
-// said is what the books say of an order. A reason that this release does not know is
-// an error: what follows from it is for a newer one to say.
+// said translates the books' reason for an order. A reason that this release does not
+// know is an error: only a newer release can say what follows from it.
 func (r reason) said(order domain.OrderID) (domain.UnsoldReason, error) {
 	for why, number := range reasons {
 		if number == r {

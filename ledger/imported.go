@@ -6,11 +6,11 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// Books that were moved from another ledger (see embedded.Export) consist of
-// imported events: their flags have `imported` added and `linked` dropped, and
-// their timeouts are zero. Everything that may be repeated here would answer
-// `exists_with_different_flags` for ever. Such an answer is looked into: where
-// the flags' difference is the import's, the event exists.
+// Books that were moved from another ledger (see embedded.Export) consist of imported
+// events: their flags have `imported` added and `linked` dropped, and their timeouts are
+// zero. Everything that may be repeated here would then answer
+// `exists_with_different_flags` for ever. So we look into such an answer: if the flags
+// differ only by the import, the event exists.
 
 func (b *Book) sendAccounts(ctx context.Context, accounts []tb.Account) ([]tb.CreateAccountResult, error) {
 	results, err := b.batcher.CreateAccounts(ctx, accounts)

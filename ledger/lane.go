@@ -16,9 +16,9 @@ import (
 	"boxoffice/failpoint"
 )
 
-// A lane batches one operation: E are its events, R their results, one each.
-// Its goroutine sends one request at a time; what arrives meanwhile is the next
-// request. Nothing waits for company, so a lone caller pays no delay.
+// A lane batches one operation: E are its events, R their results, one each. Its
+// goroutine sends one request at a time; what arrives meanwhile becomes the next request.
+// It never waits for more to come, so a lone caller pays no delay.
 type lane[E, R any] struct {
 	op      Op
 	call    func(tb.Client, []E) ([]R, error) // len(results) == len(events), or an error
@@ -48,19 +48,19 @@ type unit[E, R any] struct {
 	err     error
 }
 
-// room is how many events fit into one request. A cluster does not tell its
-// limit; the client refuses a request that exceeds it before sending anything
-// (ErrTooMuchData), so the limit is found by bisection at no cost.
+// room is how many events fit into one request. A cluster does not tell its limit. The
+// client refuses a request that exceeds it before sending anything (ErrTooMuchData), so
+// bisection finds the limit at no cost.
 type room struct {
-	proven  int // the most that was ever accepted
-	tooMany int // the least that was ever refused
+	proven  int // the most ever accepted
+	tooMany int // the fewest ever refused
 	full    int // what to put into a request now
 }
 
 func newRoom(eventsMax int) room { return room{tooMany: eventsMax + 1, full: eventsMax} }
 
 func (r *room) refused(events int) {
-	const one = 1 // always fits: a refusal of one event is not about its size
+	const one = 1 // always fits: one event is never refused because of its size
 	r.tooMany = max(min(r.tooMany, events), one+1)
 	if r.proven >= r.tooMany { // another cluster, another limit
 		r.proven = 0
@@ -68,8 +68,8 @@ func (r *room) refused(events int) {
 	r.full = max(1, (r.proven+r.tooMany)/2)
 }
 
-// accepted is told whether the request was cut short for want of room: only
-// then is more worth a try.
+// accepted is told whether the request was cut short because it was full: only then is it
+// worth trying more.
 func (r *room) accepted(events int, cut bool) {
 	r.proven = max(r.proven, events)
 	if cut {
@@ -137,9 +137,9 @@ func (l *lane[E, R]) signal() {
 	}
 }
 
-// abandon is the caller giving up. What is still queued is taken back: that is
-// a definite answer. What was sent may be in the books or not, and the request
-// stays out until the client answers it.
+// abandon is for a caller that gives up. If the unit is still queued, it is taken back:
+// that is a definite answer. If it was sent, it may be in the books or not, and the
+// request stays out until the client answers it.
 func (l *lane[E, R]) abandon(u *unit[E, R], cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,7 +155,7 @@ func (l *lane[E, R]) abandon(u *unit[E, R], cause error) {
 	}
 }
 
-// The mutex is held by the callers of unqueue and settle.
+// The callers of unqueue and settle hold the mutex.
 
 func (l *lane[E, R]) unqueue(u *unit[E, R]) {
 	l.queue.Remove(u.place)
@@ -175,9 +175,9 @@ func (l *lane[E, R]) settle(u *unit[E, R], results []R, err error) {
 func (l *lane[E, R]) run() {
 	defer close(l.stopped)
 	for l.awaitWork() {
-		// The callers just answered are runnable, and many have their next event
-		// ready: without this yield 64 of them fall into two halves that take
-		// turns (32 events a request instead of 44–52, measured).
+		// The callers just answered are runnable, and many have their next event ready.
+		// Without this yield, 64 of them split into two halves that take turns (32 events
+		// a request instead of 44–52, measured).
 		runtime.Gosched()
 		client, err := l.session.acquire()
 		if err != nil {
@@ -190,7 +190,7 @@ func (l *lane[E, R]) run() {
 	}
 }
 
-// awaitWork blocks until something is queued; false means that nothing will be.
+// awaitWork blocks until something is queued. False means that nothing will be.
 func (l *lane[E, R]) awaitWork() bool {
 	for {
 		l.mu.Lock()
@@ -206,8 +206,8 @@ func (l *lane[E, R]) awaitWork() bool {
 	}
 }
 
-// withoutSession is what happens while there is no client to send with: units
-// stay queued until their own deadlines, unless there is never going to be one.
+// withoutSession runs while there is no client to send with. Units stay queued until
+// their own deadlines, unless there will never be a client.
 func (l *lane[E, R]) withoutSession(err error) {
 	l.mu.Lock()
 	final := l.closing || errors.Is(err, errNoSession)
@@ -231,7 +231,7 @@ type batch[E, R any] struct {
 	units  []*unit[E, R]
 	events []E
 	oldest time.Time
-	cut    bool // there was more, but no room for it
+	cut    bool // there was more, but it did not fit
 }
 
 // take fills a request with the oldest units.
@@ -299,8 +299,8 @@ func (l *lane[E, R]) deliver(b batch[E, R], results []R) {
 	}
 }
 
-// refused puts the units of a request that was too large back to the front of
-// the queue, in their sequence. A unit that was alone has no other way to go.
+// refused puts the units of a request that was too large back at the front of the queue,
+// in order. A unit that was alone cannot be sent at all.
 func (l *lane[E, R]) refused(b batch[E, R]) {
 	l.room.refused(len(b.events))
 	l.config.logger.Info("the ledger takes smaller requests", slog.String("op", string(l.op)),

@@ -12,17 +12,16 @@ import (
 	"boxoffice/domain"
 )
 
-// recentBuyersMax bounds the memory of buyers: 16 bytes each and overhead,
-// some 5 MB.
+// recentBuyersMax limits the memory of buyers: 16 bytes each plus overhead, about 5 MB.
 const recentBuyersMax = 100_000
 
 // takeWithQuota submits a chain that ends in the buyer's quota.
 //
-// A buyer who is not known to this process is given what the sale allows them
-// first. Their accounts must be confirmed before any transfer names them, because
-// a transfer between accounts that do not exist burns its id. The funding then
-// goes into the chain's own request, in front of it and not linked: who was funded
-// before answers `exists`, which must not break the chain.
+// A buyer that this process does not know is first given what the sale allows them. Their
+// accounts must be confirmed before any transfer names them, because a transfer between
+// accounts that do not exist burns its id. The funding then goes into the chain's own
+// request, in front of the chain and not linked to it: a buyer who was funded before
+// answers `exists`, which must not break the chain.
 func (b *Book) takeWithQuota(ctx context.Context, op string, o *domain.Order, chain []tb.Transfer) (verdict, error) {
 	if b.buyers.has(o.Buyer) {
 		return b.run(ctx, op, o.ID, chain)
@@ -43,7 +42,7 @@ func (b *Book) takeWithQuota(ctx context.Context, op string, o *domain.Order, ch
 	switch {
 	case unfunded < 0:
 		b.buyers.add(o.Buyer)
-	case v.class != classApplied: // refused by an empty budget would be a lie
+	case v.class != classApplied: // refusing because of an empty budget would be a lie
 		return verdict{}, ourFault("%s %s: funding account %s of buyer %s answered %s", op, o.ID,
 			funds[unfunded].CreditAccountID, o.Buyer, results[unfunded].Status)
 	}
@@ -77,7 +76,7 @@ func newBudgetOfBuyer(id tb.Uint128, ledger uint32, r role) tb.Account {
 	}
 }
 
-// nothingTaken makes of an account whose creation is unknown what it is for the
+// nothingTaken turns an account whose creation is unknown into what it means for the
 // order: nothing was taken, and the chain was not sent.
 func nothingTaken(err error) error {
 	var unknown *domain.UnknownError
@@ -92,9 +91,9 @@ func nothingTaken(err error) error {
 	}
 }
 
-// fundBuyer gives a buyer the sale's limit of tickets and, where the sale has one
-// checkout a buyer, that one. Each is given once: its id is the account's. It
-// carries no order, because it is the same for every order of theirs.
+// fundBuyer gives a buyer the sale's limit of tickets and, if the sale allows one open
+// checkout per buyer, that one. Each is given once: its id is the account's. It carries
+// no order, because it is the same for all their orders.
 func fundBuyer(o *domain.Order) []tb.Transfer {
 	funds := []tb.Transfer{fundOfBuyer(buyerNumber(o.Buyer), o.QuotaLedger, o.BuyerLimit, codeFundQuota)}
 	if o.CheckoutLedger != 0 {
@@ -115,8 +114,8 @@ func fundOfBuyer(account tb.Uint128, ledger uint32, amount int64, c code) tb.Tra
 	}
 }
 
-// recentBuyers remembers whose quota is funded, to save a round trip. It is
-// bounded: once the younger half is full, the older half is forgotten.
+// recentBuyers remembers whose quota is funded, to save a round trip. Its size is
+// limited: once the younger half is full, it forgets the older half.
 type recentBuyers struct {
 	mu      sync.Mutex
 	halfMax int

@@ -19,7 +19,7 @@ type stock struct {
 	capacity int64
 }
 
-// stocksOf gives what a sale has to sell: its classes, then its perk.
+// stocksOf lists what a sale has to sell: its classes, then its perk.
 func stocksOf(s *domain.Sale) []stock {
 	stocks := make([]stock, 0, len(s.Classes)+1)
 	for _, c := range s.Classes {
@@ -31,7 +31,7 @@ func stocksOf(s *domain.Sale) []stock {
 	return stocks
 }
 
-// limitsOf gives what a sale limits for each buyer; the capacity is a buyer's.
+// limitsOf lists what a sale limits for each buyer; the capacity is one buyer's.
 func limitsOf(s *domain.Sale) []stock {
 	limits := []stock{{"quota", s.QuotaLedger, s.BuyerLimit}}
 	if s.OneCheckoutPerBuyer {
@@ -40,10 +40,10 @@ func limitsOf(s *domain.Sale) []stock {
 	return limits
 }
 
-// OpenSale creates the accounts of every stock and of the buyers' limits, and
-// funds the stocks. It must have succeeded before an order of the sale is held. Repeating
-// it changes nothing; a *domain.Error with CodeExists means that these ledgers
-// belong to another sale, or to this one with other contents.
+// OpenSale creates the accounts of every stock and of the buyers' limits, and funds the
+// stocks. It must succeed before an order of the sale is held. Repeating it changes
+// nothing. A *domain.Error with CodeExists means that these ledgers belong to another
+// sale, or to this one with other contents.
 func (b *Book) OpenSale(ctx context.Context, s *domain.Sale) error {
 	if err := checkSale(s); err != nil {
 		return err
@@ -96,8 +96,8 @@ func (b *Book) createAccounts(ctx context.Context, s *domain.Sale) error {
 	return nil
 }
 
-// newAccount carries in its user data what it is the account of, so that the
-// same ledger in another sale is refused.
+// newAccount puts the account's owner into its user data, so that the same ledger in
+// another sale is refused.
 func newAccount(s *domain.Sale, st stock, r role, flags tb.AccountFlags) tb.Account {
 	return tb.Account{
 		ID:         accountID(st.ledger, r),
@@ -153,9 +153,9 @@ func opened(s *domain.Sale, ledger uint32, c class, status fmt.Stringer) error {
 	}
 }
 
-// Stock gives the level of every class in the sale's order, then of the perk.
-// It is one reading: all levels are of the same moment. CodeNotFound means that
-// the sale was never opened in this ledger.
+// Stock returns the level of every class in the sale's order, then of the perk. It is one
+// reading: all levels are of the same moment. CodeNotFound means that the sale was never
+// opened in this ledger.
 func (b *Book) Stock(ctx context.Context, s *domain.Sale) ([]domain.StockLevel, error) {
 	stocks := stocksOf(s)
 	ids := make([]tb.Uint128, 0, 2*len(stocks))
@@ -177,10 +177,10 @@ func (b *Book) Stock(ctx context.Context, s *domain.Sale) ([]domain.StockLevel, 
 	return levels, nil
 }
 
-// QuotaLevel gives what is held and sold over all buyers in one of the sale's
-// ledgers that limit each buyer: that of the quota, or of open checkouts. Of the
-// level the capacity and what is available are not set: each buyer has a budget of
-// their own. CodeNotFound as with Stock.
+// QuotaLevel returns what is held and sold over all buyers in one of the sale's ledgers
+// with limits per buyer: the quota's, or that of open checkouts. It does not set the
+// level's capacity and what is available, because each buyer has their own budget.
+// CodeNotFound as with Stock.
 func (b *Book) QuotaLevel(ctx context.Context, s *domain.Sale, ledger uint32) (domain.StockLevel, error) {
 	limit, err := limitOf(s, ledger)
 	if err != nil {
@@ -227,7 +227,7 @@ func levelOf(st stock, budget, spent *tb.Account) domain.StockLevel {
 		Sold:   tickets(spent.CreditsPosted) - tickets(spent.DebitsPosted),
 	}
 	level.Available = tickets(budget.CreditsPosted) - tickets(budget.DebitsPosted) - level.Held
-	// What the operator put in; the budget's other credits are returns.
+	// What the operator put in. The budget's other credits are returns.
 	level.Capacity = tickets(budget.CreditsPosted) - tickets(spent.DebitsPosted)
 	return level
 }

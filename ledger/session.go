@@ -16,13 +16,13 @@ const redialBackoff = 500 * time.Millisecond
 
 var errNoSession = errors.New("the ledger ended the session and there is no way to open another")
 
-// A DialFunc opens a session with the ledger; see Dial. It must return when the
-// context ends.
+// A DialFunc opens a session with the ledger; see Dial. It must return when the context
+// ends.
 type DialFunc func(context.Context) (tb.Client, error)
 
-// A session is the client that the lanes share, and its replacement after the
-// cluster has ended it: TigerBeetle keeps a bounded number of sessions and
-// evicts the oldest (docs, "Client Sessions").
+// A session is the client that the lanes share, and its replacement after the cluster has
+// ended it: TigerBeetle keeps a limited number of sessions and evicts the oldest (docs,
+// "Client Sessions").
 type session struct {
 	dial   DialFunc // nil: a lost session is not replaced
 	logger *slog.Logger
@@ -35,7 +35,7 @@ type session struct {
 	current openSession
 }
 
-// An openSession is one client. Its number tells it from its successor.
+// An openSession is one client. Its number distinguishes it from its successor.
 type openSession struct {
 	tb.Client
 	number int
@@ -46,7 +46,7 @@ func newSession(client tb.Client, dial DialFunc, logger *slog.Logger) *session {
 	return &session{dial: dial, logger: logger, closing: closing, close: end, current: openSession{client, 1}}
 }
 
-// acquire gives the client, dialling one if the last was lost.
+// acquire returns the client, and dials one if the last was lost.
 func (s *session) acquire() (openSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *session) acquire() (openSession, error) {
 	return s.current, nil
 }
 
-// lost drops a client whose session has ended, unless another lane did already.
+// lost drops a client whose session has ended, unless another lane already did.
 func (s *session) lost(gone openSession, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *session) lost(gone openSession, cause error) {
 	gone.Close()
 }
 
-// end closes the client. Requests that are still out answer ErrClientClosed.
+// end closes the client. Pending requests answer ErrClientClosed.
 func (s *session) end() {
 	s.close()
 	s.mu.Lock()

@@ -4,9 +4,9 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// A class is what a status of TigerBeetle means to the box office. Both
-// mappings below name every status of the client's release; a status that they
-// do not name is classUnmapped, and handled as our fault.
+// A class is what a status of TigerBeetle means to the box office. Both mappings below
+// name every status of the client's release. A status that they do not name is
+// classUnmapped, and handled as our fault.
 type class uint8
 
 const (
@@ -17,14 +17,13 @@ const (
 	classLinked
 	// classRefused: the balance does not allow it. The id is burnt.
 	classRefused
-	// classBurnt: the id was refused before, and is for ever. What it means
-	// follows from what the transfer was for.
+	// classBurnt: the id was refused before, and always will be. What that means depends
+	// on what the transfer was for.
 	classBurnt
 	// classDiffers: the id is in the books with other contents.
 	classDiffers
-	// classPosted, classVoided, classExpired: what became of the pending
-	// transfer. They burn nothing: the pending transfer has its ending, so the
-	// answer stays the same.
+	// classPosted, classVoided, classExpired: what happened to the pending transfer. They
+	// burn nothing: the pending transfer has ended, so the answer stays the same.
 	classPosted
 	classVoided
 	classExpired
@@ -71,8 +70,8 @@ func transferClass(s tb.CreateTransferStatus) class {
 		tb.TransferExistsWithDifferentCode:
 		return classDiffers
 
-	// Accounts are confirmed before a transfer names them, none is ever closed
-	// and none has credits_must_not_exceed_debits.
+	// Accounts are confirmed before a transfer names them. No account is ever closed, and
+	// none has credits_must_not_exceed_debits.
 	case tb.TransferDebitAccountNotFound,
 		tb.TransferCreditAccountNotFound,
 		tb.TransferDebitAccountAlreadyClosed,

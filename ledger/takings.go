@@ -9,21 +9,21 @@ import (
 	"boxoffice/domain"
 )
 
-// takingsPageMax bounds one page, so that the read which says whether seats are
-// left is not long behind it: 512 KiB of transfers.
+// takingsPageMax limits one page, so that the read which says whether seats are left
+// comes soon after it: 512 KiB of transfers.
 const takingsPageMax = 4096
 
-// Takings reads one page of what orders have taken of a sale, from a cursor on.
-// What an earlier read of the ledger had counted as held or sold, by whomever, is
-// in the pages read after it; what was refused left no transfer and is in none.
+// Takings reads one page of what orders have taken of a sale, starting at a cursor. If an
+// earlier read of the ledger counted something as held or sold, the pages read after it
+// have it. Refusals left no transfer and are in no page.
 //
-// It reads the account where all holds of a sale meet whatever their classes: the
-// spent side of the buyers' quota. Its transfers have timestamps that grow in the
-// order in which they become visible, in TigerBeetle because all have, in package
-// postgres because they lock the account; so the cursor leaves nothing behind.
+// It reads the account where all holds of a sale meet whatever their classes: the spent
+// side of the buyers' quota. Its transfers become visible in the order of their
+// timestamps (in TigerBeetle all transfers do, in package postgres because they lock the
+// account), so the cursor leaves nothing behind.
 //
-// Posts and voids are in that account too, and read past: a page may have fewer
-// takings than the ledger had transfers.
+// Posts and voids are in that account too and are skipped: a page may have fewer takings
+// than the ledger had transfers.
 func (b *Book) Takings(ctx context.Context, s *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error) {
 	filter := tb.AccountFilter{
 		AccountID:    accountID(s.QuotaLedger, roleSpent),
