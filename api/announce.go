@@ -9,25 +9,26 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// What a client may ask is announced as draft-ietf-httpapi-ratelimit-headers-10 has it:
+// Limits are announced in the headers of draft-ietf-httpapi-ratelimit-headers-10:
 //
 //	RateLimit-Policy: "address";q=100;w=5
 //	RateLimit: "address";r=42;t=3
 //
-// q requests at once, which take w seconds to come back; r of them are left. They are all
-// back after t seconds; where none is left, the next one is, as Retry-After says.
+// A client may make q requests at once, which take w seconds to come back; r of them are
+// left. All are back after t seconds. If none is left, t is when the next one is back,
+// like Retry-After.
 
-// announcedMax bounds the answers that are made beforehand, so that an announcement costs a
-// refusal nothing but its bytes.
+// announcedMax limits how many header values are made in advance, so that announcing
+// costs a refusal only the bytes.
 const announcedMax = 1024
 
-// The names as net/http keeps them, which has its own idea of capitals.
+// The header names as net/http canonicalises them.
 const (
 	rateLimitHeader       = "Ratelimit"
 	rateLimitPolicyHeader = "Ratelimit-Policy"
 )
 
-// An announcement is what a token bucket tells of itself.
+// An announcement is what a token bucket says about itself.
 type announcement struct {
 	name   string
 	rate   ratelimit.Rate
@@ -38,7 +39,7 @@ type announcement struct {
 func announced(name string, r ratelimit.Rate) announcement {
 	a := announcement{name: name, rate: r}
 	if r.PerSecond == 0 {
-		return a // nothing is limited, and nothing announced
+		return a // no limit, nothing to announce
 	}
 	a.policy = []string{fmt.Sprintf("%q;q=%d;w=%d", name, r.Burst, a.seconds(r.Burst))}
 	for left := range min(r.Burst+1, announcedMax) {
@@ -47,7 +48,7 @@ func announced(name string, r ratelimit.Rate) announcement {
 	return a
 }
 
-// seconds is how long so many tokens take.
+// seconds is how long this many tokens take.
 func (a *announcement) seconds(tokens int) int {
 	return max(int(math.Ceil(float64(tokens)/a.rate.PerSecond)), 1)
 }
@@ -64,7 +65,7 @@ func (a *announcement) state(left int) []string {
 	return []string{fmt.Sprintf("%q;r=%d;t=%d", a.name, left, reset)}
 }
 
-// to announces what is left; wait is how long until the next token where none is.
+// to announces what is left; if nothing is, wait is how long the next token takes.
 func (a *announcement) to(h http.Header, left int, wait time.Duration) {
 	h[rateLimitPolicyHeader] = a.policy
 	switch {

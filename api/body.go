@@ -14,9 +14,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A body is JSON as RFC 8259 and I-JSON (RFC 7493) have it: UTF-8, every member once,
-// no halves of surrogate pairs, names letter by letter. encoding/json forgives all of
-// that, so what our schema refuses, it would take.
+// A body is JSON by RFC 8259 and I-JSON (RFC 7493): UTF-8, every member once, no lone
+// surrogates, exact names. encoding/json tolerates all of that and would accept what our
+// schema refuses.
 
 // jsonFormat is how huma reads bodies.
 var jsonFormat = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
@@ -52,8 +52,8 @@ func unmarshal(data []byte, into any) error {
 
 const notUTF8 = "is not UTF-8"
 
-// A bodyFault is where a body cannot be read and why. huma hands on nothing but the
-// text of it, so that has both.
+// A bodyFault says where a body cannot be read, and why. huma passes on only its text, so
+// the text has both.
 type bodyFault struct{ at, message string }
 
 const bodyFaultMark = "body fault: "
@@ -66,11 +66,11 @@ func parseBodyFault(text string) (f bodyFault, ok bool) {
 	if !ok {
 		return bodyFault{}, false
 	}
-	end := strings.LastIndexByte(text, '\n') // a name of the client's may have any character, our message has no line break
+	end := strings.LastIndexByte(text, '\n') // a client's name may have any character; our message has no line break
 	return bodyFault{text[:end], text[end+1:]}, true
 }
 
-// pathOf writes a JSON pointer as huma writes where something is: items[0].class.
+// pathOf writes a JSON pointer the way huma writes paths: items[0].class.
 func pathOf(p jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
@@ -86,18 +86,18 @@ func pathOf(p jsontext.Pointer) string {
 	return b.String()
 }
 
-// bodySchemaKey is where an operation's metadata has its bodySchema.
+// bodySchemaKey is the key for an operation's bodySchema in its metadata.
 const bodySchemaKey = "body"
 
-// A bodySchema knows the members that a body may have. Whatever else a client has
-// written may be an address, and is not repeated.
+// A bodySchema knows the members that a body may have. Anything else that a client wrote
+// may be an address, and is not repeated.
 type bodySchema struct {
 	registry huma.Registry
 	root     *huma.Schema // nil: the operation has no body
 }
 
-// locate follows a path as far as the schema knows it. rest is what the client
-// called what it does not know, siblings what there is instead.
+// locate follows a path as far as the schema knows it. rest is the unknown part as the
+// client named it, siblings the names that the schema has there.
 func (s *bodySchema) locate(path string) (field, rest string, siblings []string) {
 	if s == nil || s.root == nil {
 		return "", path, nil
@@ -143,7 +143,7 @@ func join(field, name string) string {
 	return field + "." + name
 }
 
-// fieldError is what a client hears of a place in its body.
+// fieldError is what a client is told about a place in its body.
 func (s *bodySchema) fieldError(path, message string) FieldError {
 	field, rest, siblings := s.locate(path)
 	if rest != "" {

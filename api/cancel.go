@@ -8,15 +8,15 @@ import (
 	"boxoffice/domain"
 )
 
-// What an organiser calls off: one order, or a whole sale.
+// How an organiser cancels one order, or a whole sale.
 
 type saleOrderInput struct {
 	Sale  string `path:"sale" doc:"The sale's id"`
 	Order string `path:"order" doc:"The order's id"`
 }
 
-// cancelOrder cancels an order in whatever state it is. The sale in the path must
-// be the order's: calling off the wrong evening is not undone.
+// cancelOrder cancels an order in whatever state it is. The sale in the path must be the
+// order's: canceling the wrong evening cannot be undone.
 func (s *Server) cancelOrder(ctx context.Context, in *saleOrderInput) (*statusOutput, error) {
 	id, err := domain.ParseOrderID(in.Order)
 	if err != nil {
@@ -46,7 +46,7 @@ type cancellationOutput struct {
 	Body     CancellationView
 }
 
-// CancellationView is how far the cancellation of a sale has come.
+// CancellationView says how far the cancellation of a sale has come.
 type CancellationView struct {
 	Sale       string             `json:"sale"`
 	StartedAt  time.Time          `json:"started_at"`

@@ -15,7 +15,8 @@ import (
 type checkoutInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
 	Key  string `header:"Idempotency-Key" required:"true" minLength:"16" doc:"Names this checkout: the same key is the same order and gets the same answer. A bare or quoted string of 16–255 visible ASCII characters, ideally a UUIDv7"`
-	// QueueToken names the checkout in place of the key where the sale has a waiting room.
+	// QueueToken identifies the checkout instead of the key if the sale has a waiting
+	// room.
 	QueueToken string `header:"Queue-Token" doc:"The token of an admitted place; needed if the sale has a waiting room. It names the checkout instead of the key and is good for one order. After a refusal you can use it again, at most 8 times"`
 	Body       CheckoutBody
 
@@ -31,7 +32,7 @@ type CheckoutBody struct {
 	Metadata map[string]string `json:"metadata,omitempty" doc:"Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It is returned with the order and its events. Put no personal data there" example:"{\"cart\":\"4711\"}"`
 }
 
-// CheckoutItem is so many tickets of a class. Repeated classes add up.
+// CheckoutItem is a number of tickets of a class. Repeated classes add up.
 type CheckoutItem struct {
 	Class    string `json:"class" minLength:"1" maxLength:"32" example:"A"`
 	Quantity int64  `json:"quantity" minimum:"1" maximum:"100"`
@@ -42,8 +43,8 @@ type CheckoutBuyer struct {
 	Email string `json:"email" minLength:"3" maxLength:"254" example:"a@example.com"`
 }
 
-// Resolve implements huma.Resolver: it gets at every value of the header, of
-// which huma keeps the first.
+// Resolve implements huma.Resolver. It sees every value of the header; huma keeps only
+// the first.
 func (in *checkoutInput) Resolve(ctx huma.Context) []error {
 	in.keys = idempotencyKeys(ctx)
 	in.origin, in.cookies = ctx.Header("Origin"), ctx.Header("Cookie")

@@ -11,20 +11,22 @@ import (
 	"time"
 )
 
-// ConnectionLimits bound the connections of a listener.
+// ConnectionLimits limit the connections of a listener.
 type ConnectionLimits struct {
 	Max int // served at a time
-	// PerAddressMax of them of one client: an IPv4 address or an IPv6 /64. 0: no bound.
+	// PerAddressMax limits the connections of one client: an IPv4 address or an IPv6 /64.
+	// 0: no limit.
 	PerAddressMax int
-	// Exempt from PerAddressMax are addresses behind which are many: proxies.
+	// Exempt from PerAddressMax are addresses with many clients behind them: proxies.
 	Exempt []netip.Prefix
 }
 
-// LimitConnections bounds the connections of a listener whose server has TrackConnection, as one of
-// NewServer. Where it is full, a new connection takes the place of the one that has
-// been idle for longest, else of one that came and says nothing; requests under way keep theirs.
-// Where there is none, some more are told 503 `overloaded`, the rest wait to be accepted. A
-// client above its own bound gives up its own idle one; where it has none, the new one is closed.
+// LimitConnections limits the connections of a listener whose server uses
+// TrackConnection, like one of NewServer. If the listener is full, a new connection takes
+// the place of the one that has been idle the longest, or of one that connected and sent
+// nothing; requests under way keep their connections. If neither exists, a few more
+// connections get 503 `overloaded`, and the rest wait to be accepted. A client over its
+// own limit loses its own idle connection; if it has none, the new one is closed.
 func LimitConnections(l net.Listener, limits ConnectionLimits) net.Listener {
 	return &limitedListener{
 		Listener: l, limits: limits,
@@ -33,11 +35,12 @@ func LimitConnections(l net.Listener, limits ConnectionLimits) net.Listener {
 	}
 }
 
-// silentMin is how long a connection may say nothing before another takes its place: in a rush
-// the server is not quick to read what has come.
+// silentMin is how long a connection may send nothing before another takes its place: in
+// a rush the server is slow to read what has arrived.
 const silentMin = time.Second
 
-// roomPoll is how often a full listener looks again whether one of its connections can give way.
+// roomPoll is how often a full listener checks whether one of its connections can give
+// way.
 const roomPoll = 20 * time.Millisecond
 
 type limitedListener struct {
@@ -55,13 +58,13 @@ type limitedListener struct {
 	clients map[netip.Addr]*client
 }
 
-// A client is what one address has open. It is kept only where addresses are bounded.
+// A client is what one address has open. It is kept only if addresses are limited.
 type client struct {
 	open int
 	idle *list.List // as the listener's
 }
 
-// Accept implements net.Listener. It is for one server, which makes one call at a time.
+// Accept implements net.Listener. Only one server may call it, one call at a time.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
 		if !l.takeRoom() {
@@ -80,8 +83,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// takeRoom waits for a place among those that are served or told that the node is full; false: the listener was
-// closed. A connection that falls idle meanwhile, or has said nothing for too long by then, gives way.
+// takeRoom waits for a place, for a connection that will be served or told that the node
+// is full. It returns false if the listener was closed. A connection that becomes idle,
+// or stays silent for too long, gives way.
 func (l *limitedListener) takeRoom() bool {
 	for {
 		select {
@@ -146,7 +150,7 @@ func (l *limitedListener) isAtItsBound(address netip.Addr) bool {
 	return of != nil && of.open >= l.limits.PerAddressMax
 }
 
-// candidate is whose place a new connection may take; nil where all work.
+// candidate is the connection whose place a new one may take; nil if all are busy.
 func (l *limitedListener) candidate() *limitedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +166,7 @@ func (l *limitedListener) candidate() *limitedConn {
 func (l *limitedListener) candidateOf(address netip.Addr) *limitedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if of := l.clients[address]; of != nil { // it may have left meanwhile
+	if of := l.clients[address]; of != nil { // it may have gone meanwhile
 		return first(of.idle)
 	}
 	return nil
@@ -175,8 +179,8 @@ func first(conns *list.List) *limitedConn {
 	return nil
 }
 
-// shed closes a connection without a request: HTTP lets a server do that at any time, and a
-// client connects again. It reports whether there was one.
+// shed closes a connection without a request: HTTP lets a server do that at any time, and
+// clients connect again. It reports whether there was one.
 func (l *limitedListener) shed(c *limitedConn) bool {
 	if c == nil {
 		return false
@@ -185,7 +189,7 @@ func (l *limitedListener) shed(c *limitedConn) bool {
 	return true
 }
 
-// rests notes that the request of a connection was answered.
+// rests notes that the connection's request was answered.
 func (l *limitedListener) rests(c *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,7 +204,7 @@ func (l *limitedListener) rests(c *limitedConn) {
 	}
 }
 
-// works notes that something of a request has come.
+// works notes that a part of a request has arrived.
 func (l *limitedListener) works(c *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -248,7 +252,7 @@ func addressOf(conn net.Conn) netip.Addr {
 	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap()
 	}
-	return netip.Addr{} // no network: all share one address
+	return netip.Addr{} // not a network connection: all share one address
 }
 
 type limitedConn struct {
@@ -259,15 +263,15 @@ type limitedConn struct {
 	surplus   bool
 	came      time.Time
 
-	waits atomic.Bool // for a request, of which nothing has come yet
+	waits atomic.Bool // for a request, of which nothing has arrived yet
 
-	// Of the listener, under its lock.
+	// Fields below belong to the listener, under its lock.
 	isClosed        bool
-	inAll, inClient *list.Element // where it waits
+	inAll, inClient *list.Element // its places in the lists
 }
 
-// Read implements net.Conn. A request is under way from its first byte on; of one that came along with
-// the one before, the server tells (see TrackConnection).
+// Read implements net.Conn. A request is under way from its first byte. If it came along
+// with the one before, the server reports it (see TrackConnection).
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.waits.Load() {
@@ -282,8 +286,9 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// TrackConnection is the ConnState of a server on a listener of LimitConnections, or the first
-// thing that it does: else no connection is known to be idle. NewServer sets it.
+// TrackConnection is the ConnState of a server on a listener of LimitConnections, or the
+// first thing that its ConnState calls. Without it, no connection counts as idle.
+// NewServer sets it.
 func TrackConnection(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*limitedConn)
 	switch {

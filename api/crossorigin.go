@@ -6,17 +6,17 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// openRoutes are what pages of any site may read: what everybody sees who asks, with or
-// without a cookie. Nothing that takes a token or does something is among them.
+// openRoutes are what pages of any site may read: what everybody gets, with or without a
+// cookie. None of them takes a token or changes anything.
 var openRoutes = map[string]bool{
 	salesRoute: true, saleRoute: true, eventsRoute: true, queueRoute: true, openAPIRoute: true, problemRoute: true,
 }
 
-// exposedHeaders are those that other sites' scripts may read of an answer.
+// exposedHeaders are the response headers that other sites' scripts may read.
 const exposedHeaders = "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 
-// openToAll lets pages of any site read what is public, without credentials: the answer
-// allows every origin, so browsers hand out none that was asked for with cookies.
+// openToAll lets pages of any site read what is public, without credentials. The answer
+// allows every origin, so browsers withhold answers to requests with cookies.
 func openToAll(c *gin.Context) {
 	isRead := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
 	if isRead && openRoutes[c.FullPath()] {
@@ -27,8 +27,8 @@ func openToAll(c *gin.Context) {
 	c.Next()
 }
 
-// preflight answers browsers that ask before they read, as they do where the script sets a
-// header of its own.
+// preflight answers browsers that ask before they read, which they do if the script sets
+// a header of its own.
 func preflight(c *gin.Context) {
 	h := c.Writer.Header()
 	h.Set("Access-Control-Allow-Origin", "*")

@@ -1,8 +1,8 @@
-// Package api is the HTTP contract of the box office: routes, bodies, limits,
-// problems (RFC 9457), streams, and the OpenAPI document generated from them.
+// Package api is the HTTP contract of the box office: routes, bodies, limits, problems
+// (RFC 9457), streams, and the OpenAPI document generated from them.
 //
-// It decides nothing about a checkout. It reads a request into domain words,
-// asks package admission and the interfaces of seams.go, and writes the answer; who is
-// let in is decided by admission, what is sold, held or refunded by the workflows and the
-// ledger. It knows neither Temporal nor TigerBeetle nor Postgres.
+// It decides nothing about a checkout. It turns a request into domain terms, calls
+// package admission and the interfaces in seams.go, and writes the answer. Admission
+// decides who is let in; the workflows and the ledger decide what is sold, held or
+// refunded. It does not know about Temporal, TigerBeetle or Postgres.
 package api

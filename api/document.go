@@ -16,8 +16,9 @@ import (
 	"boxoffice/domain"
 )
 
-// Document is the OpenAPI document of every route, without a server: what /openapi.json
-// of a box office answers that has neither a public URL nor a listener for the organiser.
+// Document is the OpenAPI document of every route, without servers: what /openapi.json
+// returns for a box office without a public URL and without a separate listener for the
+// organiser.
 func Document(version string) ([]byte, error) {
 	s := &Server{Options: Options{Version: version}}
 	if err := s.route(); err != nil {
@@ -64,7 +65,7 @@ func (s *Server) newDocument() *huma.OpenAPI {
 	}
 }
 
-// schemaName tells apart what two packages call the same.
+// schemaName distinguishes types of two packages with the same name.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -91,7 +92,7 @@ func registeredOperation(doc *huma.OpenAPI, op *huma.Operation) *huma.Operation 
 	return op
 }
 
-// bodyOf is the schema of an operation's body, nil where it has none.
+// bodyOf returns the schema of an operation's body, nil if it has none.
 func bodyOf(op *huma.Operation) *huma.Schema {
 	if op.RequestBody == nil || op.RequestBody.Content["application/json"] == nil {
 		return nil
@@ -99,7 +100,7 @@ func bodyOf(op *huma.Operation) *huma.Schema {
 	return op.RequestBody.Content["application/json"].Schema
 }
 
-// queryOf names the parameters that an operation takes in its query.
+// queryOf returns the parameters that an operation takes in its query.
 func queryOf(op *huma.Operation) (names []string) {
 	for _, p := range op.Parameters {
 		if p.In == "query" {
@@ -110,8 +111,9 @@ func queryOf(op *huma.Operation) (names []string) {
 	return names
 }
 
-// documentOperation says who may ask and where, and lists the problems by status: codes, and
-// those that every route has. An operation that names no security is for everybody.
+// documentOperation says who may call an operation and where, and lists its problems by
+// status: its own codes, and those that every route has. An operation without security is
+// public.
 func (s *Server) documentOperation(op *huma.Operation, codes []domain.Code) {
 	if op.Security == nil {
 		op.Security = []map[string][]string{}

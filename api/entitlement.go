@@ -15,14 +15,16 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// What a sale asks for before a place in its queue counts. Who is entitled is the business of
-// package entitlement.
+// What a sale asks for before a place in its queue counts. Package entitlement decides
+// who is entitled.
 
-// Entitlements give places to who is entitled. entitlement.Desk is one; see there.
+// Entitlements give places to buyers who are entitled. entitlement.Desk is one; see
+// there.
 type Entitlements interface {
-	// Join takes a place with what is shown, the same one for the same key. CodeNotEntitled,
-	// CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, and those of Rooms.Join;
-	// *domain.UnknownError: to be repeated with the same key.
+	// Join takes a place with what the buyer shows; the same key gets the same place.
+	// Errors: CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired,
+	// CodeEntitlementSpent, and those of Rooms.Join; *domain.UnknownError: repeat with
+	// the same key.
 	Join(ctx context.Context, sale *domain.Sale, shown domain.ShownEntitlement, key string) (token string, place waitingroom.Place, err error)
 	MakeCodes(ctx context.Context, sale *domain.Sale, count, places int, batch string) ([]string, error)
 	AddCodes(ctx context.Context, sale *domain.Sale, codes []string, places int, batch string) (made int, err error)
@@ -32,13 +34,13 @@ type Entitlements interface {
 	Batches(ctx context.Context, sale *domain.Sale) ([]domain.EntitlementBatch, error)
 }
 
-// EntitlementRuleBody is what a sale asks for: any one of what it names will do.
+// EntitlementRuleBody says what a sale asks for: any one of what it names will do.
 type EntitlementRuleBody struct {
 	PresaleCodes  bool   `json:"presale_codes,omitempty" doc:"A code that the organiser gave out"`
 	InvitationKey string `json:"invitation_key,omitempty" maxLength:"64" doc:"An invitation that the organiser signed. This is their Ed25519 public key, 32 bytes in base64url"`
 }
 
-// rule reads what an organiser asks for; nil is nothing.
+// rule reads what an organiser asks for; nil means nothing.
 func (b *EntitlementRuleBody) rule() (rule domain.EntitlementRule, err error) {
 	if b == nil {
 		return rule, nil
@@ -64,7 +66,7 @@ func viewRule(rule *domain.EntitlementRule) *EntitlementRuleBody {
 	return &EntitlementRuleBody{rule.PresaleCodes, base64.RawURLEncoding.EncodeToString(rule.InvitationKey)}
 }
 
-// EntitlementBody is what a buyer shows: one of them.
+// EntitlementBody is what a buyer shows: one of these.
 type EntitlementBody struct {
 	PresaleCode string `json:"presale_code,omitempty" maxLength:"80" doc:"The code as the organiser gave it out; case, spaces and hyphens do not matter"`
 	Invitation  string `json:"invitation,omitempty" maxLength:"1024" doc:"The signed token"`
@@ -83,8 +85,8 @@ func (b *JoinBody) shown() (shown domain.ShownEntitlement, err error) {
 	}
 }
 
-// takePlace joins the queue, with what the sale asks for. Cheap refusals come before the human
-// check, which can be used once.
+// takePlace joins the queue, with what the sale asks for. Cheap refusals come before the
+// human check, because a solution can be used only once.
 func (s *Server) takePlace(ctx context.Context, sale *domain.Sale, in *joinInput) (string, waitingroom.Place, error) {
 	if !sale.Entitlement.IsAsked() {
 		if err := s.checkHuman(ctx, sale.ID, in.Body); err != nil {
@@ -110,7 +112,7 @@ func (s *Server) takePlace(ctx context.Context, sale *domain.Sale, in *joinInput
 	if wait := s.byGuesser.Wait(client, time.Now()); isCounted && wait > 0 {
 		s.metrics.guessesLimited.Inc()
 		return "", waitingroom.Place{}, &domain.Error{
-			Code: domain.CodeRateLimited, Detail: "Too many codes that are none came from this address. Nothing was done: repeat with the same key.", RetryAfter: wait,
+			Code: domain.CodeRateLimited, Detail: "Too many wrong codes came from this address. Nothing was done: repeat with the same key.", RetryAfter: wait,
 		}
 	}
 	if err := s.checkHuman(ctx, sale.ID, in.Body); err != nil {
@@ -123,8 +125,9 @@ func (s *Server) takePlace(ctx context.Context, sale *domain.Sale, in *joinInput
 	return token, place, err
 }
 
-// guesser is whose wrong codes are counted; not those of this machine and of private networks,
-// where a proxy that is not trusted would make everybody one.
+// guesser is the client whose wrong codes are counted. Clients of this machine and of
+// private networks are not: behind a proxy that is not trusted, everybody would be one
+// client.
 func (s *Server) guesser(ctx context.Context) (client netip.Addr, isCounted bool) {
 	r := infoOf(ctx).request
 	if r == nil {
@@ -142,14 +145,14 @@ func (s *Server) hasEntitlements() error {
 	return nil
 }
 
-// ---- the organiser's side
+// ---- for the organiser
 
 type makeCodesInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
 	Body MakeCodesBody
 }
 
-// MakeCodesBody makes codes, or brings them.
+// MakeCodesBody creates codes, or imports them.
 type MakeCodesBody struct {
 	Count  int      `json:"count,omitempty" minimum:"1" maximum:"10000" doc:"How many to create, with 80 random bits each"`
 	Codes  []string `json:"codes,omitempty" minItems:"1" maxItems:"1000" doc:"Your own codes instead: 12–40 letters and digits each, and no guessable words"`
@@ -159,7 +162,7 @@ type MakeCodesBody struct {
 
 type codesOutput struct{ Body CodesView }
 
-// CodesView answers codes that were stored.
+// CodesView returns the stored codes.
 type CodesView struct {
 	Batch  string   `json:"batch"`
 	Places int      `json:"places"`
@@ -203,7 +206,7 @@ type revokeInput struct {
 	Body RevokeBody
 }
 
-// RevokeBody names what is to be revoked: one of them.
+// RevokeBody names what to revoke: one of these.
 type RevokeBody struct {
 	Batch    string   `json:"batch,omitempty" maxLength:"64" doc:"All codes of a batch"`
 	Codes    []string `json:"codes,omitempty" minItems:"1" maxItems:"1000"`
@@ -247,13 +250,13 @@ func (s *Server) revokeEntitlements(ctx context.Context, in *revokeInput) (*revo
 
 type batchesOutput struct{ Body BatchesView }
 
-// BatchesView counts what was made for a sale.
+// BatchesView counts what was created for a sale.
 type BatchesView struct {
 	Batches []BatchView `json:"batches"`
 }
 
-// BatchView counts what was made together. Invitations stand in no batch: those are counted
-// that were used or revoked.
+// BatchView counts what was created together. Invitations are in no batch: it counts
+// those that were used or revoked.
 type BatchView struct {
 	Kind    domain.EntitlementKind `json:"kind" enum:"presale_code,invitation"`
 	Batch   string                 `json:"batch"`
@@ -291,7 +294,7 @@ func (s *Server) entitledSale(ctx context.Context, saleID string) (*domain.Sale,
 	}
 }
 
-// routeEntitlements registers what the organiser of a sale that asks for entitlements uses.
+// routeEntitlements registers the organiser's routes for sales that ask for entitlements.
 func (s *Server) routeEntitlements(api huma.API, admin func(huma.Operation) huma.Operation) {
 	codes := []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}
 	operation(s, api, admin(huma.Operation{

@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	eventsInterval     = 500 * time.Millisecond // between two looks at the stock
-	eventsHeartbeat    = 15 * time.Second       // proxies drop what is silent for longer
+	eventsInterval     = 500 * time.Millisecond // how often to look at the stock
+	eventsHeartbeat    = 15 * time.Second       // proxies drop connections that are silent for longer
 	eventsWriteTimeout = 5 * time.Second        // a client that takes longer is dropped
-	eventsLifetimeMax  = 15 * time.Minute       // then the client connects again
+	eventsLifetimeMax  = 15 * time.Minute       // after this the client connects again
 	eventsRetryMillis  = 3000
 )
 
-// hub streams the stock of sales. Per sale one goroutine reads it, however many
-// look; it runs only while somebody does.
+// hub streams the stock of sales. One goroutine per sale reads the stock, however many
+// clients watch it; it runs only while somebody does.
 type hub struct {
 	catalog        *admission.Catalog
 	interrupted    func() bool
@@ -50,13 +50,13 @@ func newHub(catalog *admission.Catalog, interrupted func() bool, log *slog.Logge
 	return &hub{catalog: catalog, interrupted: interrupted, log: log, connectionsMax: connectionsMax, closed: make(chan struct{}), feeds: make(map[string]*feed)}
 }
 
-// subscribe answers a mailbox of one: it always has the newest state, an older
-// one that was not fetched in time is replaced. leave must be called once.
+// subscribe returns a mailbox of one event: it always has the newest state and replaces
+// one that was not fetched in time. Call leave once.
 func (h *hub) subscribe(sale *domain.Sale) (mailbox chan []byte, leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.connections >= h.connectionsMax {
-		return nil, nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many are watching. GET the sale instead.", RetryAfter: eventsHeartbeat}
+		return nil, nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many clients are watching. GET the sale instead.", RetryAfter: eventsHeartbeat}
 	}
 	h.connections++
 	f, ok := h.feeds[sale.ID]
@@ -85,14 +85,14 @@ func (h *hub) unsubscribe(saleID string, f *feed, mailbox chan []byte) {
 	}
 }
 
-// poll reads the stock until its feed is canceled and publishes every change.
+// poll reads the stock until its feed is canceled, and publishes every change.
 func (h *hub) poll(ctx context.Context, sale *domain.Sale, f *feed) {
 	ticker := time.NewTicker(eventsInterval)
 	defer ticker.Stop()
 	failing := false
 	for {
 		if now, err := h.catalog.Sale(ctx, sale.ID); err == nil {
-			sale = now // canceled meanwhile, perhaps
+			sale = now // it may have been canceled meanwhile
 		}
 		levels, err := h.catalog.Stock(ctx, sale)
 		switch {
@@ -128,7 +128,7 @@ func (h *hub) publish(f *feed, view SaleView) {
 	f.last = data
 	for mailbox := range f.subscribers {
 		select {
-		case <-mailbox: // not fetched yet: the newer one replaces it
+		case <-mailbox: // not fetched yet: replace it with the newer one
 		default:
 		}
 		mailbox <- data
@@ -146,13 +146,13 @@ func (h *hub) close() {
 	}
 }
 
-// stream writes events (WHATWG HTML, "Server-sent events") until the client
-// leaves, is too slow, or has had its time.
+// stream writes events (WHATWG HTML, "Server-sent events") until the client leaves, is
+// too slow, or has used up its time.
 func (h *hub) stream(ctx huma.Context, mailbox <-chan []byte) {
 	c := humagin.Unwrap(ctx)
 	rc := http.NewResponseController(c.Writer)
-	// The server's ReadTimeout would end the stream: net/http watches for the
-	// client's leaving by reading. Errors mean a writer without deadlines.
+	// The server's ReadTimeout would end the stream, because net/http reads to notice
+	// that the client left. An error means that the writer has no deadlines.
 	_ = rc.SetReadDeadline(time.Time{})
 	setStreamHeaders(c.Writer.Header())
 	ctx.SetStatus(http.StatusOK)

@@ -11,8 +11,8 @@ import (
 	"boxoffice/domain"
 )
 
-// explainProblem is what a problem's type points at. It says what docs/http.md says: both
-// are held against the one table.
+// explainProblem is where a problem's type points. It says the same as docs/http.md: both
+// come from one table.
 func (s *Server) explainProblem(c *gin.Context) {
 	code := domain.Code(c.Param("code"))
 	k, ok := kinds[code]
@@ -44,7 +44,7 @@ func (k kind) row(code domain.Code) string {
 
 var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\([^)]*\)`)
 
-// plainText is Markdown without its links and without bold.
+// plainText is Markdown without its links and bold marks.
 func plainText(markdown string) string {
 	return strings.ReplaceAll(markdownLink.ReplaceAllString(markdown, "$1"), "**", "")
 }

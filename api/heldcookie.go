@@ -9,13 +9,13 @@ import (
 	"boxoffice/domain"
 )
 
-// A browser that holds tickets of a sale keeps the order and its token in a cookie for
-// as long as the hold can last. The token signs it. When the buyer's limit refuses
-// another checkout, this browser is told of its own order; everybody else who knows
-// the address hears the same few words, whatever that buyer has.
+// A browser that holds tickets of a sale keeps the order and its token in a cookie, as
+// long as the hold can last. The token authenticates it. If the buyer's limit refuses
+// another checkout, this browser is told about its own order. Anybody else who knows the
+// e-mail address gets the same short answer, whatever that buyer has.
 
-// heldCookie is the cookie of a browser that holds tickets; nil for other clients,
-// which send no Origin and keep no cookies.
+// heldCookie is the cookie for a browser that holds tickets; nil for other clients, which
+// send no Origin and keep no cookies.
 func heldCookie(origin, saleID string, v *CheckoutView, now time.Time) []http.Cookie {
 	left := v.HoldExpiresAt.Sub(now)
 	if origin == "" || left < time.Second {
@@ -27,10 +27,11 @@ func heldCookie(origin, saleID string, v *CheckoutView, now time.Time) []http.Co
 	}}
 }
 
-// ownOrder is the order of a sale that the sender of these cookies holds; nil without
-// one, or with one that its token does not open.
+// ownOrder is the order of a sale that the sender of these cookies holds; nil if there is
+// none, or its token is wrong.
 func (s *Server) ownOrder(cookies, saleID string) *TokenView {
-	// Not http.ParseCookie: by one cookie of somebody else's that it cannot read, it reads none.
+	// Not http.ParseCookie: if it cannot read one of somebody else's cookies, it reads
+	// none.
 	browser := http.Request{Header: http.Header{"Cookie": {cookies}}}
 	for _, cookie := range browser.CookiesNamed(domain.HeldCookieName(saleID)) {
 		order, token, ok := domain.ParseHeldCookie(cookie.Value)
@@ -41,8 +42,8 @@ func (s *Server) ownOrder(cookies, saleID string) *TokenView {
 	return nil
 }
 
-// limitReached refuses for a buyer's limit. Which limit it was, and so what the buyer
-// has, is only for the browser that has it.
+// limitReached refuses because of a buyer's limit. Which limit it was, and so what the
+// buyer has, is told only to the browser that has it.
 func (s *Server) limitReached(cookies string, limit *admission.LimitReachedError) error {
 	again := "a new try takes a new Idempotency-Key"
 	if limit.Sale.WaitingRoom {

@@ -10,14 +10,14 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of an Idempotency-Key, in characters, without its quotes. Fewer could
+// Limits of an Idempotency-Key, in characters, without its quotes. Shorter keys could
 // collide by chance.
 const (
 	KeyLenMin = 16
 	KeyLenMax = 255
 )
 
-// idempotencyKeys are all values of the header, of which huma keeps the first.
+// idempotencyKeys are all values of the header; huma keeps only the first.
 func idempotencyKeys(ctx huma.Context) (keys []string) {
 	ctx.EachHeader(func(name, value string) {
 		if http.CanonicalHeaderKey(name) == "Idempotency-Key" {
@@ -27,10 +27,10 @@ func idempotencyKeys(ctx huma.Context) (keys []string) {
 	return keys
 }
 
-// parseKey reads the values of the header Idempotency-Key: exactly one, either
-// bare or, as the IETF draft has it (draft-ietf-httpapi-idempotency-key-header),
-// a quoted string of RFC 8941 §3.3.3. The same key means the same either way.
-// The error is an *Error with CodeKeyMissing.
+// parseKey reads the values of the header Idempotency-Key. There must be exactly one,
+// either bare or, as in the IETF draft (draft-ietf-httpapi-idempotency-key-header), a
+// quoted string of RFC 8941 §3.3.3. Both forms mean the same key. The error is an *Error
+// with CodeKeyMissing.
 func parseKey(values []string) (string, error) {
 	if len(values) != 1 || values[0] == "" {
 		return "", keyMissing("Send one Idempotency-Key header, for example a UUIDv7.")

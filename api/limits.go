@@ -12,39 +12,38 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of what one node works on at a time. Nothing waits in a queue of ours:
-// above a bound the answer is 503 `overloaded` with Retry-After, at once.
-// Event streams have bounds of their own, see Options; checkouts have that of package admission,
-// and a line.
+// Limits of what one node works on at a time. None of these queues: above a limit, the
+// answer is 503 `overloaded` with Retry-After, at once. Event streams have their own
+// limits, see Options. Checkouts have those of package admission, and a line.
 const (
-	// ConnectionsMax is how many connections a listener serves. A connection
-	// carries one request at a time, so it also bounds requests and their memory.
+	// ConnectionsMax is how many connections a listener serves. A connection carries one
+	// request at a time, so this also limits requests and their memory.
 	ConnectionsMax = 8192
 
 	webhooksInFlightMax = 256 // each waits for its checkout, up to 10 s
 	ordersInFlightMax   = 256 // each may ask the database, some Temporal and a worker
-	cancelsInFlightMax  = 256 // each asks Temporal, a worker and the provider: not behind those who only look
+	cancelsInFlightMax  = 256 // each asks Temporal, a worker and the provider, so they must not wait behind mere reads
 	salesInFlightMax    = 1024
 	auditsInFlightMax   = 4 // each reads all of a sale
 	scrapesInFlightMax  = 4 // each prints all that is measured, some 200 KB
 	othersInFlightMax   = 1024
-	formsInFlightMax    = 1024 // of pages without JavaScript: some wait in line with their checkout, a second
-	joinsInFlightMax    = 4096 // each waits for the next exchange of the nodes, 100 ms, and does nothing meanwhile
+	formsInFlightMax    = 1024 // of pages without JavaScript: some wait in line with their checkout, up to a second
+	joinsInFlightMax    = 4096 // each waits up to 100 ms for the next exchange of the nodes, and does nothing meanwhile
 	placesInFlightMax   = 512  // each is a computation
 
-	// unreadBytesMax is how much of its answers the kernel keeps of a connection that
-	// reads none. By itself Linux goes to 4 MB for each: 1,200 clients who asked on and
-	// on and never read took 1.2 GB, more than half of what a machine of 24 GB has for
-	// all of TCP (tcp_mem), and beyond that nobody is answered.
+	// unreadBytesMax is how much of its answers the kernel keeps for a connection that
+	// reads none. Linux would go to 4 MB each. 1,200 clients that asked and never read
+	// took 1.2 GB, more than half of what a machine with 24 GB has for all of TCP
+	// (tcp_mem). Beyond that, nobody gets an answer.
 	unreadBytesMax = 128 << 10
 
 	surplusRetryAfter = 2 * time.Second
-	// surplusMax is how many connections above the maximum are answered that
-	// it is reached; more wait in the kernel's backlog, which it bounds.
+	// surplusMax is how many connections above the maximum are told so. More wait in the
+	// kernel's backlog, which has its own limit.
 	surplusMax = 256
 )
 
-// A bound is a number of requests to some routes. It refuses, and never waits.
+// A bound limits the requests to some routes. It refuses, and never waits.
 type bound struct {
 	name    string
 	permits chan struct{}
@@ -54,8 +53,8 @@ func newBound(name string, requestsMax int) *bound {
 	return &bound{name: name, permits: make(chan struct{}, requestsMax)}
 }
 
-// newBounds puts every route of the API under one bound: a new route is under
-// "other". Routes that are missing here bound themselves, or cost nothing.
+// newBounds puts every route of the API under one bound: a new route is under "other".
+// Routes that are missing here limit themselves, or cost nothing.
 func newBounds() (of func(route string) *bound, all []*bound) {
 	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
 	cancels, sales := newBound("cancels", cancelsInFlightMax), newBound("sales", salesInFlightMax)
@@ -96,7 +95,7 @@ func (s *Server) bound() {
 	s.bounds = append(s.bounds, s.scrapes)
 }
 
-// formRoute stands for the forms of pages, which are no routes of the API.
+// formRoute stands for the forms of pages, which are not routes of the API.
 const formRoute = "form"
 
 func boundedRoute(c *gin.Context) string {
@@ -106,9 +105,9 @@ func boundedRoute(c *gin.Context) string {
 	return c.FullPath()
 }
 
-// inBounds refuses what is more than a route may have under way. It comes after
-// the body was read, and a permit is free again with the first byte of the answer: a
-// client that is slow, to send or to read, holds a connection, never a permit.
+// inBounds refuses requests beyond what a route may have under way. It runs after the
+// body was read, and frees the permit with the first byte of the answer. So a client that
+// sends or reads slowly occupies a connection, never a permit.
 func (s *Server) inBounds(c *gin.Context) {
 	b := s.boundOf(boundedRoute(c))
 	if b == nil {
@@ -126,9 +125,10 @@ func (s *Server) inBounds(c *gin.Context) {
 	}
 }
 
-// scrape answers /metrics, a few at a time: unlike other routes until the last byte is taken, because all
-// of an answer is in memory. Where the organiser's routes have no listener of their own it wants their
-// token: what is measured tells strangers how a sale goes, and costs more than a page.
+// scrape answers /metrics, a few at a time. Unlike other routes it keeps its permit until
+// the last byte is taken, because the whole answer is in memory. If the organiser's
+// routes have no listener of their own, it wants their token: metrics tell strangers how
+// a sale goes, and cost more than a page.
 func (s *Server) scrape(c *gin.Context) {
 	if s.admin != nil && s.admin == s.public && !s.isAdmin(c.GetHeader("Authorization")) {
 		s.abort(c, &domain.Error{Code: domain.CodeUnauthorized, Detail: "Send Authorization: Bearer with the admin token, or ask the organiser's own listener."})
@@ -143,8 +143,8 @@ func (s *Server) scrape(c *gin.Context) {
 	}
 }
 
-// A permitWriter gives a bound's permit back before it writes, which may take for as
-// long as a client does not read. Like any ResponseWriter, it is for one goroutine.
+// A permitWriter gives a bound's permit back before it writes, because writing takes as
+// long as a slow client likes. Like any ResponseWriter, it is for one goroutine.
 type permitWriter struct {
 	gin.ResponseWriter
 	permits chan struct{} // nil: the permit was given back
@@ -172,9 +172,9 @@ func (w *permitWriter) WriteString(text string) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *permitWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// refuseSurplus answers a connection above the maximum, and ends it. Who asks after
-// the process itself is answered: a busy node must not be taken for a dead one. So is who
-// tells that somebody has paid.
+// refuseSurplus answers a connection above the maximum, and closes it. It still answers
+// probes of the process, so that a busy node is not taken for a dead one, and webhooks,
+// which say that somebody has paid.
 func (s *Server) refuseSurplus(c *gin.Context) {
 	surplus, _ := c.Request.Context().Value(surplusKey).(bool)
 	if !surplus {
@@ -189,11 +189,11 @@ func (s *Server) refuseSurplus(c *gin.Context) {
 	s.abort(c, &domain.Error{Code: domain.CodeOverloaded, RetryAfter: surplusRetryAfter, Err: errors.New("the maximum of connections is reached")})
 }
 
-// logLinesMax is how many refusals of a code are logged a second.
+// logLinesMax is how many refusals with a code are logged a second.
 const logLinesMax = 20
 
-// A logBudget keeps strangers from filling the log: what they can cause at will
-// is logged so often a second, and then counted.
+// A logBudget keeps strangers from filling the log. What they can cause at will is logged
+// this often a second, and beyond that only counted.
 type logBudget struct {
 	mu     sync.Mutex
 	second int64
@@ -202,15 +202,15 @@ type logBudget struct {
 
 type logCount struct{ lines, left int }
 
-// spend reports whether a line may be written, and how many of its code were
-// left out since the last one.
+// spend reports whether a line may be written, and how many with that code were left out
+// since the last one.
 func (b *logBudget) spend(code domain.Code, now time.Time) (leftOut int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if second := now.Unix(); second != b.second || b.codes == nil {
 		b.second = second
 		if b.codes == nil {
-			b.codes = make(map[domain.Code]*logCount) // as many as there are codes
+			b.codes = make(map[domain.Code]*logCount) // at most one entry per code
 		}
 		for _, c := range b.codes {
 			c.lines = 0

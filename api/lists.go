@@ -12,8 +12,8 @@ import (
 	"boxoffice/domain"
 )
 
-// Lists come by pages, in an order that stays: what is added while somebody reads a list
-// is before the first page (sales) or behind the last (orders).
+// Lists come in pages, in a stable order. What is added while somebody reads a list goes
+// before the first page (sales) or after the last (orders).
 
 // SalesPageMax is the most sales of a page: the ledger is asked about each.
 const SalesPageMax = 100
@@ -26,7 +26,7 @@ type salesInput struct {
 
 type salesOutput struct{ Body SalesView }
 
-// SalesView is a page of what is on offer, the newest first.
+// SalesView is a page of the sales on offer, newest first.
 type SalesView struct {
 	Sales []SaleView `json:"sales"`
 	Next  string     `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`
@@ -75,8 +75,8 @@ func saleState(sale *domain.Sale, now time.Time) string {
 	}
 }
 
-// A saleCursor is a place in the list of sales: behind one of them, whether or not that one
-// is known here yet.
+// A saleCursor is a place in the list of sales: after one of them, whether or not this
+// node knows that one yet.
 type saleCursor struct {
 	createdMicros int64
 	id            string
@@ -84,12 +84,12 @@ type saleCursor struct {
 
 func cursorOf(sale *domain.Sale) saleCursor { return saleCursor{sale.CreatedAt.UnixMicro(), sale.ID} }
 
-// compare is the order of the list: the newest first.
+// compare sorts the list: newest first.
 func (c saleCursor) compare(other saleCursor) int {
 	return cmp.Or(cmp.Compare(other.createdMicros, c.createdMicros), cmp.Compare(c.id, other.id))
 }
 
-// String gives the cursor as clients send it back.
+// String returns the cursor as clients send it back.
 func (c saleCursor) String() string { return fmt.Sprintf("%d.%s", c.createdMicros, c.id) }
 
 func parseSaleCursor(text string) (c saleCursor, err error) {
@@ -105,7 +105,7 @@ func parseSaleCursor(text string) (c saleCursor, err error) {
 	return c, nil
 }
 
-// OrdersQuery is what the organiser finds orders by.
+// OrdersQuery is how the organiser finds orders.
 type OrdersQuery struct {
 	Email  string `query:"email" maxLength:"254" doc:"The buyer's address, in any spelling of the same mailbox"`
 	Code   string `query:"code" maxLength:"64" doc:"The content of the QR code of one of its tickets"`
@@ -141,7 +141,7 @@ type ordersOfSaleInput struct {
 
 type ordersOutput struct{ Body OrdersView }
 
-// OrdersView is a page of paid orders, in the order of their ids.
+// OrdersView is a page of paid orders, sorted by id.
 type OrdersView struct {
 	Orders []AdminOrderView `json:"orders"`
 	Next   string           `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// nowaitConn reads and writes what is possible within a moment: elsewhere than on
-// Unix there is no asking without waiting.
+// nowaitConn reads and writes what is possible within a moment: outside Unix there is no
+// way to ask without waiting.
 type nowaitConn struct{ conn net.Conn }
 
 const aMoment = time.Millisecond

@@ -11,14 +11,14 @@ import (
 // nowaitConn reads and writes what is possible at once.
 type nowaitConn struct{ raw syscall.RawConn }
 
-// nowait prepares a connection of a listener of ours. The kernel then keeps
-// little for a client that does not read.
+// nowait prepares a connection of one of our listeners. After it the kernel keeps little
+// for a client that does not read.
 func nowait(conn net.Conn) nowaitConn {
 	if limited, ok := conn.(*limitedConn); ok {
 		conn = limited.Conn
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(placeSendBufferBytes) // else it is larger
+		_ = tcp.SetWriteBuffer(placeSendBufferBytes) // otherwise it is larger
 	}
 	if sys, ok := conn.(syscall.Conn); ok {
 		if raw, err := sys.SyscallConn(); err == nil {
@@ -36,13 +36,13 @@ func (c nowaitConn) write(data []byte) bool {
 	var n int
 	err := c.raw.Write(func(fd uintptr) bool {
 		n, _ = ignoringEINTR(syscall.Write, int(fd), data)
-		return true // whatever came of it: do not wait
+		return true // whatever happened: do not wait
 	})
 	return err == nil && n == len(data)
 }
 
-// gone reports whether the client has closed its side, or the connection broke.
-// What it sends is read and not looked at: a stream has no more requests.
+// gone reports whether the client has closed its side, or the connection broke. What the
+// client sends is read and ignored: a stream has no further requests.
 func (c nowaitConn) gone() bool {
 	if c.raw == nil {
 		return true

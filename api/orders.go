@@ -32,14 +32,14 @@ type statusOutput struct {
 	Body   StatusView
 }
 
-// StatusView says where an order stands now.
+// StatusView is an order's status.
 type StatusView struct {
 	Order  domain.OrderID     `json:"order"`
 	Status domain.OrderStatus `json:"status" enum:"sold_out,limit_reached,held,paid,failed,canceled,expired,refunding,refunded"`
 }
 
-// authorize reads the order's id and checks its token. Wrong in any way is the
-// same as not there: nobody learns which orders exist.
+// authorize reads the order's id and checks its token. Any mistake gets the same answer
+// as a missing order, so nobody learns which orders exist.
 func (s *Server) authorize(order, authorization string) (domain.OrderID, error) {
 	id, err := domain.ParseOrderID(order)
 	if err != nil || !s.Keys.ValidOrderToken(id, bearer(authorization)) {
@@ -56,8 +56,8 @@ type TokenView struct {
 	Token string         `json:"token" doc:"Send it as Authorization: Bearer in all requests about this order"`
 }
 
-// wayBack answers a buyer who comes back from paying, perhaps in another browser than
-// the one that the order was made in.
+// wayBack answers a buyer who comes back from paying, perhaps in another browser than the
+// one that made the order.
 func (s *Server) wayBack(_ context.Context, in *wayBackInput) (*tokenOutput, error) {
 	id, err := domain.ParseOrderID(in.Order)
 	if err != nil || !s.Keys.ValidWayBackKey(id, bearer(in.Authorization), time.Now()) {
@@ -81,13 +81,13 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 	return &orderOutput{view}, nil
 }
 
-// findOrder is how an order stands, or stood a moment ago.
+// findOrder returns an order as it is, or was a moment ago.
 func (s *Server) findOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
 	return s.orderViews.find(ctx, id, func(ctx context.Context) (OrderView, error) { return s.readOrder(ctx, id) })
 }
 
-// readOrder asks the database for a paid order, else the checkout itself. A
-// checkout that is held needs no database: it has no row yet.
+// readOrder asks the database for a paid order, otherwise the checkout itself. A held
+// checkout needs no database: it has no row yet.
 func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
 	sold, err := s.soldOrder(ctx, id)
 	if err == nil {
@@ -109,24 +109,24 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 		case err == nil:
 			return viewSoldOrder(&sold), nil
 		case !isNotFound(err):
-			return OrderView{}, err // it has tickets: none must be shown as paid without
+			return OrderView{}, err // it has tickets: never show it as paid without them
 		}
 	}
 	return s.viewCheckoutState(ctx, state)
 }
 
-// soldOrder asks the database for a paid order, unless that is away.
+// soldOrder asks the database for a paid order, unless the database is away.
 func (s *Server) soldOrder(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	return admission.Guard(ctx, s.Admission.Breakers.Database, func() (domain.SoldOrder, error) { return s.Orders.Order(ctx, id) })
 }
 
-// refundsOf asks the database for the refunds of an order, unless that is away.
+// refundsOf asks the database for the refunds of an order, unless the database is away.
 func (s *Server) refundsOf(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
 	return admission.Guard(ctx, s.Admission.Breakers.Database, func() ([]domain.Refund, error) { return s.Orders.RefundsOfOrder(ctx, id) })
 }
 
-// viewCheckoutState shows an order that has no row: one that waits for its
-// payment, or ended without tickets.
+// viewCheckoutState shows an order that has no row: it waits for its payment, or ended
+// without tickets.
 func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutState) (OrderView, error) {
 	switch terms := state.Status.Terms(); {
 	case !terms.Shown && !terms.Settled:
@@ -150,11 +150,11 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	return s.withRefund(ctx, v)
 }
 
-// withRefund tells the buyer of a checkout that ended without tickets what
-// became of money that came nevertheless.
+// withRefund tells the buyer of a checkout that ended without tickets what happened to
+// money that came anyway.
 func (s *Server) withRefund(ctx context.Context, v OrderView) (OrderView, error) {
 	if v.Status == domain.OrderPaid {
-		return v, nil // its row is about to be there
+		return v, nil // its row will be there soon
 	}
 	refunds, err := s.refundsOf(ctx, v.Order)
 	if err != nil {
@@ -219,7 +219,7 @@ func (s *Server) ticketQR(ctx context.Context, in *ticketInput) (*imageOutput, e
 
 func drawQR(text, accept string) (*imageOutput, error) {
 	contentType, draw := "image/svg+xml", qrcode.SVG
-	accept = strings.ToLower(accept) // media types have no case
+	accept = strings.ToLower(accept) // media types are case-insensitive
 	if strings.Contains(accept, "image/png") && !strings.Contains(accept, "image/svg+xml") {
 		contentType, draw = "image/png", qrcode.PNG
 	}
@@ -256,7 +256,7 @@ type providerWebhookInput struct {
 	webhookInput
 }
 
-// mockPayWebhook has a route of its own, from before there were others.
+// mockPayWebhook has a route of its own, from before there were other providers.
 func (s *Server) mockPayWebhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
 	return s.webhook(ctx, domain.DefaultProvider, in)
 }
@@ -277,14 +277,14 @@ type webhookOutput struct {
 	Body   *StatusView
 }
 
-// webhook takes an event of a payment provider. Every answer but 2xx makes
-// the provider send it again.
+// webhook takes an event of a payment provider. Any answer other than 2xx makes the
+// provider send it again.
 func (s *Server) webhook(ctx context.Context, provider string, in *webhookInput) (*webhookOutput, error) {
 	event, err := s.Providers.Event(ctx, provider, in.header, in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	if !event.Type.Known() { // genuine, and about nothing that is ours: it need not come again
+	if !event.Type.Known() { // genuine, but of no use to us: it need not come again
 		s.metrics.eventsIgnored.Inc()
 		return &webhookOutput{Status: http.StatusNoContent}, nil
 	}

@@ -12,26 +12,27 @@ import (
 )
 
 const (
-	// orderViewTTL is how long what was found of an order is shown. A question costs the
-	// database, Temporal and a worker, and whoever holds an order may ask at any rate. What this
-	// node does to an order it shows at once, what others do this much later.
+	// orderViewTTL is how long an order's view is reused. Reading it costs the database,
+	// Temporal and a worker, and the holder of an order may ask as often as they like.
+	// What this node does to an order shows at once, what others do shows this much
+	// later.
 	orderViewTTL = time.Second
-	// orderViewsMax bounds the memory, 2 kB each, ten times that with a hundred tickets.
+	// orderViewsMax limits the memory: 2 kB each, ten times that with a hundred tickets.
 	orderViewsMax = 2048
 )
 
-// orderViews keeps what was found of orders for a moment. Those who ask for one at the same
-// time share the answer.
+// orderViews keeps views of orders for a moment. Clients that ask for the same order at
+// the same time share the answer.
 type orderViews struct {
 	ttl     time.Duration
 	now     func() time.Time
 	flights flight.Group
 
-	mu   sync.Mutex // of a look and what follows from it
+	mu   sync.Mutex // guards a lookup and what follows from it
 	seen *lru.Cache[domain.OrderID, seenOrder]
 }
 
-// A seenOrder without a view says that what was found before `at` no longer counts.
+// A seenOrder without a view says that anything read before `at` no longer counts.
 type seenOrder struct {
 	view *OrderView
 	at   time.Time // when the question was asked
@@ -42,8 +43,8 @@ func newOrderViews() (*orderViews, error) {
 	return &orderViews{ttl: orderViewTTL, now: time.Now, seen: seen}, err
 }
 
-// find answers from memory, else finds out. Only an answer is kept: nothing that failed, and no
-// order that does not exist, which may begin to.
+// find answers from memory, or reads the order. It keeps only answers: no failures, and
+// no order that does not exist, because it may come to exist.
 func (v *orderViews) find(ctx context.Context, id domain.OrderID, read func(context.Context) (OrderView, error)) (OrderView, error) {
 	if known, ok := v.seen.Get(id); ok && known.view != nil && v.now().Sub(known.at) < v.ttl {
 		return *known.view, nil
@@ -67,10 +68,10 @@ func (v *orderViews) keep(id domain.OrderID, found seenOrder) {
 	v.seen.Add(id, found)
 }
 
-// changed makes the next one who asks hear what this node has just done to an order.
+// changed makes the next reader see what this node has just done to an order.
 func (v *orderViews) changed(id domain.OrderID) {
 	v.mu.Lock()
 	v.seen.Add(id, seenOrder{at: v.now()})
 	v.mu.Unlock()
-	v.flights.Forget(id.String()) // what is being asked may be answered as it was before
+	v.flights.Forget(id.String()) // a read under way may still return the state before
 }

@@ -36,7 +36,8 @@ type payOutput struct {
 	CacheControl string `header:"Cache-Control"`
 }
 
-// openPayment leads a buyer to the page of a provider that must be called to have one.
+// openPayment redirects a buyer to the page of a provider that must be called to create
+// one.
 func (s *Server) openPayment(ctx context.Context, in *payInput) (*payOutput, error) {
 	id, err := domain.ParseOrderID(in.Order)
 	if err != nil || !s.Keys.ValidPayKey(id, in.Key) {

@@ -9,12 +9,12 @@ import (
 )
 
 // When a sale is sold out, nearly every request is a checkout that is refused. The
-// ordinary way spends a third of that in reflection: the body is decoded twice and
-// validated by its schema. This is the short way for requests that are written
-// plainly, as those of our pages and of most programs are: 59 µs of CPU instead of 79,
-// the client's share included (BenchmarkRefusals). Likewise where the gate has
-// nothing against it, but more come than the engine takes. It only ever refuses;
-// whatever it does not understand, or would not refuse, goes the ordinary way.
+// ordinary way spends a third of that in reflection: it decodes the body twice and
+// validates it by its schema. This is the short way for plainly written requests, as our
+// pages and most programs send them: 59 µs of CPU instead of 79, including the client's
+// share (BenchmarkRefusals). It also serves when the gate allows a checkout but more come
+// than the engine takes. It only ever refuses. Whatever it does not understand, or would
+// not refuse, goes the ordinary way.
 
 // refuseAtOnce is the last middleware in front of the handlers.
 func (s *Server) refuseAtOnce(c *gin.Context) {
@@ -25,7 +25,7 @@ func (s *Server) refuseAtOnce(c *gin.Context) {
 	c.Next()
 }
 
-// refusalAtOnce is what the ordinary way would answer, nil where it is not known.
+// refusalAtOnce is what the ordinary way would answer, or nil if that is not known.
 func (s *Server) refusalAtOnce(c *gin.Context) error {
 	if c.FullPath() != checkoutsRoute || c.Request.Method != http.MethodPost || c.Request.URL.RawQuery != "" {
 		return nil
@@ -42,9 +42,9 @@ func (s *Server) refusalAtOnce(c *gin.Context) error {
 	return s.Admission.RefuseAtOnce(c.Request.Context(), &request)
 }
 
-// plainCheckout reads a checkout whose body the schema of CheckoutBody allows and
-// that has no choice of how it is read: no other members, none twice, no escapes,
-// nothing but ASCII, no number but a short integer.
+// plainCheckout reads a checkout whose body the schema of CheckoutBody allows and that
+// can be read in only one way: no other members, none twice, no escapes, only ASCII, and
+// no numbers but short integers.
 func plainCheckout(r *http.Request) (CheckoutBody, bool) {
 	body, whole := r.Body.(*wholeBody)
 	if !whole || r.Header.Get("Content-Type") != "application/json" {
@@ -56,7 +56,7 @@ func plainCheckout(r *http.Request) (CheckoutBody, bool) {
 	return checkout, !p.odd && len(p.rest) == 0
 }
 
-// plainJSON reads JSON from the front. Once odd, what it has read means nothing.
+// plainJSON reads JSON from the front. Once it is odd, what it has read means nothing.
 type plainJSON struct {
 	rest []byte
 	odd  bool
@@ -131,8 +131,8 @@ func (p *plainJSON) item() (item CheckoutItem) {
 	return item
 }
 
-// object calls member for every name, which must read the value. Objects without
-// members are odd.
+// object calls member for every name; member must read the value. An object without
+// members is odd.
 func (p *plainJSON) object(member func(name string)) {
 	const namesMax = 40 // as keys of metadata; ours are shorter
 	p.take('{')

@@ -19,7 +19,7 @@ import (
 	"boxoffice/domain"
 )
 
-// Codes that only HTTP has. The rest of the vocabulary is domain's.
+// Codes that only HTTP has. The others are in package domain.
 const (
 	codeMethodNotAllowed domain.Code = "method_not_allowed"
 	codeMediaType        domain.Code = "unsupported_media_type"
@@ -28,15 +28,15 @@ const (
 	codeCrossSite        domain.Code = "cross_site"      // a browser sent it from another site's page
 )
 
-// kind is what HTTP makes of a code: the one place where that is decided.
+// kind is how HTTP shows a code. This is the only place that decides that.
 type kind struct {
 	status     int
 	title      string
 	level      slog.Level
-	detail     string        // when the error brings none
+	detail     string        // used if the error brings none
 	means      string        // as docs/http.md has it, in Markdown
 	todo       string        // likewise: what the client does about it
-	retryAfter time.Duration // when the error brings none
+	retryAfter time.Duration // used if the error brings none
 }
 
 var kinds = map[domain.Code]kind{
@@ -270,8 +270,8 @@ var kinds = map[domain.Code]kind{
 		todo:  "repeat"},
 }
 
-// Problem is an RFC 9457 problem. Clients branch on Code; everything else is
-// for people. No field ever repeats what the client sent.
+// Problem is an RFC 9457 problem. Clients branch on Code; everything else is for people.
+// No field ever repeats what the client sent.
 type Problem struct {
 	Type      string       `json:"type" doc:"/problems/{code}" example:"/problems/sold_out"`
 	Title     string       `json:"title" doc:"The code in words"`
@@ -286,7 +286,7 @@ type Problem struct {
 	retryAfter time.Duration
 }
 
-// FieldError names one offending field of a request.
+// FieldError names one wrong field of a request.
 type FieldError struct {
 	Field   string `json:"field" doc:"Path within the body, or the parameter's name" example:"items[0].quantity"`
 	Message string `json:"message"`
@@ -310,9 +310,9 @@ func (p *Problem) GetHeaders() http.Header {
 	switch p.Code {
 	case domain.CodeUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="admin"`)
-	case domain.CodeForged: // no registered scheme: the signature is in headers of its own
+	case domain.CodeForged: // no registered scheme: the signature has its own headers
 		h.Set("WWW-Authenticate", `Webhook-Signature realm="webhooks"`)
-	default: // the others answer no challenge
+	default: // the others have no challenge
 	}
 	return h
 }
@@ -321,7 +321,7 @@ const problemType = "application/problem+json"
 
 func newProblem(code domain.Code, detail string) *Problem {
 	k, ok := kinds[code]
-	if !ok { // a code of a newer adapter: ours to fix, not the client's
+	if !ok { // a code from a newer adapter: ours to fix, not the client's
 		code, k = domain.CodeInternal, kinds[domain.CodeInternal]
 	}
 	if detail == "" {
@@ -337,12 +337,12 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.As(err, &p):
 		return p
-	case domain.IsUnknown(err): // also where its cause was definite
+	case domain.IsUnknown(err): // even if its cause was definite
 		return newProblem(domain.CodeUnknown, "")
 	case errors.As(err, &definite):
 		return definiteProblem(definite)
 	case isOutOfTime(err):
-		// Whatever was asked may still happen: not a no.
+		// What was asked may still happen: not a no.
 		return newProblem(domain.CodeUnknown, "")
 	default:
 		return newProblem(domain.CodeOf(err), "")
@@ -359,7 +359,7 @@ func isOutOfTime(err error) bool {
 func definiteProblem(err *domain.Error) *Problem {
 	detail := err.Detail
 	if _, mapped := kinds[err.Code]; !mapped || err.Code == domain.CodeInternal {
-		detail = "" // ours to fix: it explains nothing to a client
+		detail = "" // ours to fix: the detail would explain nothing to a client
 	}
 	p := newProblem(err.Code, detail)
 	if err.RetryAfter > 0 {
@@ -375,8 +375,8 @@ func definiteProblem(err *domain.Error) *Problem {
 	return p
 }
 
-// init replaces huma's error model. Its hooks are package variables, so this
-// cannot depend on a Server; both models agree on every status below 500.
+// init replaces huma's error model. Its hooks are package variables, so this cannot
+// depend on a Server; both models agree on every status below 500.
 func init() {
 	gin.SetMode(gin.ReleaseMode)
 	huma.ValidateStrictCasing = true // as the published schema has it
@@ -396,8 +396,7 @@ func init() {
 	}
 }
 
-// humaProblem is what huma itself found wrong with a request, before any
-// handler saw it.
+// humaProblem is what huma itself found wrong with a request, before any handler saw it.
 func humaProblem(status int, msg string, errs []error, schema *bodySchema) *Problem {
 	fields := fieldErrors(errs, schema)
 	switch {
@@ -421,7 +420,7 @@ func humaProblem(status int, msg string, errs []error, schema *bodySchema) *Prob
 	return p
 }
 
-// sentence is for huma's messages, which are fragments.
+// sentence completes huma's messages, which are fragments.
 func sentence(s string) string {
 	if s == "" {
 		return s
@@ -429,11 +428,11 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
 }
 
-// fieldErrorsMax bounds an answer to a body that is wrong everywhere.
+// fieldErrorsMax limits the answer to a body that is wrong everywhere.
 const fieldErrorsMax = 8
 
-// fieldErrors leaves out what the client sent, values and names: they may be an e-mail
-// address. Of two that say the same there is one, and their order is always the same.
+// fieldErrors leaves out what the client sent, both values and names: they may be an
+// e-mail address. It drops duplicates, and the order is always the same.
 func fieldErrors(errs []error, schema *bodySchema) []FieldError {
 	var fields []FieldError
 	for _, err := range errs {
@@ -464,7 +463,7 @@ func fieldError(detail *huma.ErrorDetail, schema *bodySchema) FieldError {
 	return FieldError{Field: name, Message: detail.Message}
 }
 
-// abort answers with a problem outside of huma: middleware, unknown routes.
+// abort answers with a problem outside huma: in middleware, or for unknown routes.
 func (s *Server) abort(c *gin.Context, err error) {
 	p := s.problem(c.Request.Context(), err)
 	for name, values := range p.GetHeaders() {
@@ -474,8 +473,8 @@ func (s *Server) abort(c *gin.Context, err error) {
 	c.Render(p.Status, problemRender{p})
 }
 
-// problem makes the Problem of an error, logs what a stranger must not see, and
-// counts it.
+// problem makes the Problem for an error, logs what a stranger must not see, and counts
+// it.
 func (s *Server) problem(ctx context.Context, err error) *Problem {
 	p := problemOf(err)
 	p.RequestID = requestID(ctx)
@@ -483,14 +482,13 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	s.metrics.problems.WithLabelValues(route, string(p.Code)).Inc()
 	level := kinds[p.Code].level
 	if errors.Is(ctx.Err(), context.Canceled) {
-		level = slog.LevelDebug // the client left: nobody is waiting for this
+		level = slog.LevelDebug // the client left: nobody waits for this
 	}
 	s.logRefusal(ctx, level, p, err)
 	return p
 }
 
-// logRefusal writes every failure of ours, and of the rest what the budget has
-// room for.
+// logRefusal logs every failure of ours, and as many of the rest as the budget allows.
 func (s *Server) logRefusal(ctx context.Context, level slog.Level, p *Problem, err error) {
 	if !s.log.Enabled(ctx, level) {
 		return

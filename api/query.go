@@ -11,14 +11,15 @@ import (
 	"boxoffice/domain"
 )
 
-// A parameter that is ignored looks like one that was heeded: a list that was to be
-// filtered is the whole list. So what a route does not know is refused.
+// A parameter that is ignored looks like one that worked: a list that should be filtered
+// is the whole list. So a route refuses parameters that it does not know.
 
 // queryNames are the parameters that an operation takes in its query.
 type queryNames struct{ known []string }
 
 // refuseUnknownQuery refuses parameters that the operation does not have, and any that
-// is given twice or has no value. Webhooks are left alone: their URL is what the provider was told.
+// comes twice or has no value. Webhooks are exempt: the provider uses the URL that it was
+// given.
 func (s *Server) refuseUnknownQuery(names *queryNames) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		target := ctx.URL()
@@ -32,7 +33,7 @@ func (s *Server) refuseUnknownQuery(names *queryNames) func(huma.Context, func(h
 	}
 }
 
-// check reads a query. What the client wrote is not repeated: it may be an address.
+// check reads a query. It does not repeat what the client wrote, which may be an address.
 func (n *queryNames) check(raw string) error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {

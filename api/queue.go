@@ -13,8 +13,8 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// The waiting room over HTTP. Who is admitted when is the business of Rooms;
-// here its answers become bodies.
+// The waiting room over HTTP. Rooms decides who is admitted and when; here its answers
+// become bodies.
 
 type joinInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
@@ -37,7 +37,7 @@ type JoinBody struct {
 	Entitlement *EntitlementBody `json:"entitlement,omitempty" doc:"Needed if the sale has an entitlement: one of the kinds that it names"`
 }
 
-// ProofBody is a challenge and what solves it.
+// ProofBody is a challenge and its solution.
 type ProofBody struct {
 	Challenge string `json:"challenge" maxLength:"512"`
 	Solution  string `json:"solution" maxLength:"128"`
@@ -49,7 +49,7 @@ type joinOutput struct {
 	Body       JoinView
 }
 
-// JoinView is a new place and the token that stands for it.
+// JoinView is a new place and its token.
 type JoinView struct {
 	Token string `json:"token" doc:"Anybody who has it has the place. It works for one checkout, as Queue-Token"`
 	PlaceView
@@ -64,7 +64,7 @@ type placeOutput struct {
 	Body       PlaceView
 }
 
-// PlaceView is where one stands in the queue of a sale.
+// PlaceView says where a token is in the queue of a sale.
 type PlaceView struct {
 	Sale     string             `json:"sale"`
 	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again"`
@@ -126,7 +126,7 @@ var joinCodes = []domain.Code{
 	domain.CodeUnknown,
 }
 
-// routeQueue registers what people in a waiting room use.
+// routeQueue registers the routes for people in a waiting room.
 func (s *Server) routeQueue(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "join-queue", Method: http.MethodPost, Path: "/v1/sales/{sale}/queue",
@@ -169,7 +169,7 @@ func (s *Server) routeQueue(api huma.API) {
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.provePlace)
 }
 
-// roomOf finds a sale that people queue for.
+// roomOf finds a sale that has a queue.
 func (s *Server) roomOf(ctx context.Context, saleID string) (*domain.Sale, error) {
 	sale, err := s.Catalog.Sale(ctx, saleID)
 	switch {
@@ -198,8 +198,8 @@ func (s *Server) hasRooms() error {
 	return nil
 }
 
-// join takes a place. The answer comes once the place is on disk, up to an
-// exchange of the nodes later.
+// join takes a place. It answers once the place is on disk, up to one exchange of the
+// nodes later.
 func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	sale, err := s.roomOf(ctx, in.Sale)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	}, nil
 }
 
-// isExempt reports whether whoever asks may join without a human check.
+// isExempt reports whether the client may join without a human check.
 func (s *Server) isExempt(ctx context.Context) bool {
 	isLocal, _ := ctx.Value(localKey).(bool)
 	return s.HumanCheck == nil || isLocal && s.HumanCheckExemptsLocal
@@ -273,7 +273,7 @@ func (s *Server) placeOf(ctx context.Context, token string) (*placeOutput, error
 	return &placeOutput{RetryAfter: secondsOrNil(place.RetryAfter), Body: s.viewPlace(&place)}, nil
 }
 
-// placeEvents answers a token that is not ours before any stream begins.
+// placeEvents refuses a token that is not ours before any stream begins.
 func (s *Server) placeEvents(ctx context.Context, in *placeInput) (*huma.StreamResponse, error) {
 	place, err := s.placeOf(ctx, in.Token)
 	if err != nil {
@@ -301,7 +301,7 @@ func viewQueue(s *waitingroom.RoomState) QueueView {
 	}
 }
 
-// round keeps a rate to two places: it is shown to people.
+// round keeps two decimal places of a rate: people read it.
 func round(rate float64) float64 { return math.Round(rate*100) / 100 }
 
 // secondsOrNil rounds up; nil for none.

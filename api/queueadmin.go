@@ -7,9 +7,9 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// What the organiser sets of a sale's waiting room.
+// What the organiser sets for a sale's waiting room.
 
-// QueueBody bounds how fast the door of a waiting room opens.
+// QueueBody limits how fast the door of a waiting room opens.
 type QueueBody struct {
 	RateFloor   *float64 `json:"rate_floor,omitempty" exclusiveMinimum:"0" doc:"Minimum admissions per second, whatever the load"`
 	RateCeiling *float64 `json:"rate_ceiling,omitempty" exclusiveMinimum:"0" doc:"Maximum admissions per second"`
@@ -26,7 +26,7 @@ type configureInput struct {
 	Body ConfigureBody
 }
 
-// ConfigureBody changes what it names.
+// ConfigureBody changes the settings that it names.
 type ConfigureBody struct {
 	Paused *bool `json:"paused,omitempty" doc:"true: nobody is admitted until it is false again. People who were admitted stay admitted"`
 	QueueBody
@@ -34,14 +34,14 @@ type ConfigureBody struct {
 
 type configuredOutput struct{ Body ConfiguredView }
 
-// ConfiguredView is a queue with what the organiser has set.
+// ConfiguredView is a queue with the organiser's settings.
 type ConfiguredView struct {
 	QueueView
 	RateFloor   float64 `json:"rate_floor"`
 	RateCeiling float64 `json:"rate_ceiling"`
 }
 
-// over puts what the body names over settings.
+// over applies the body's settings on top of others.
 func (b *ConfigureBody) over(settings domain.QueueSettings) domain.QueueSettings {
 	if b.Paused != nil {
 		settings.Paused = *b.Paused
@@ -61,8 +61,8 @@ func (b *QueueBody) settings() domain.QueueSettings {
 	return change.over(domain.QueueSettings{}).WithDefaults()
 }
 
-// configure changes a waiting room. Two organisers who change different things in
-// the same moment may undo each other: the answer says what holds.
+// configure changes a waiting room. Two organisers who change different settings at the
+// same moment may undo each other's change: the answer says what holds.
 func (s *Server) configure(ctx context.Context, in *configureInput) (*configuredOutput, error) {
 	state, err := s.roomState(ctx, in.Sale)
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Server) configure(ctx context.Context, in *configureInput) (*configured
 	if err := settings.Validate(); err != nil {
 		return nil, err
 	}
-	if settings != state.Settings { // the organiser's page asks with no change, and must not undo another's
+	if settings != state.Settings { // the organiser's page asks without a change, and must not undo another's
 		if state, err = s.Rooms.Configure(ctx, in.Sale, settings); err != nil {
 			return nil, err
 		}
@@ -80,8 +80,8 @@ func (s *Server) configure(ctx context.Context, in *configureInput) (*configured
 	return &configuredOutput{ConfiguredView{viewQueue(&state), state.Settings.RateFloor, state.Settings.RateCeiling}}, nil
 }
 
-// furnish sets up the waiting room of a sale that is about to be put on offer.
-// One that is on offer already keeps what was set since.
+// furnish sets up the waiting room of a sale before it goes on offer. A sale that is
+// already on offer keeps its later settings.
 func (s *Server) furnish(ctx context.Context, sale *domain.Sale, body *CreateQueueBody) error {
 	if body == nil {
 		return nil

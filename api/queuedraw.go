@@ -10,9 +10,10 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// The draw of a waiting room: what anybody needs to check it, and what an organiser gives it.
+// The draw of a waiting room: what anybody needs to check it, and what an organiser
+// supplies to it.
 
-// DrawView is the draw as everybody sees it who waits.
+// DrawView is the draw as everybody who waits sees it.
 type DrawView struct {
 	Version    int                    `json:"version" minimum:"1" doc:"How the places are drawn: 1 by the seed alone; 2 by the seed, the list of joins and its source. See docs/waiting-room.md"`
 	Source     domain.QueueDrawSource `json:"source" enum:"none,beacon,witness" doc:"The source of a number that goes into the draw and that nobody has before the list is closed. none: there is no such number, so the operator could know the result beforehand"`
@@ -131,7 +132,7 @@ type settleInput struct {
 	Body SettleBody
 }
 
-// SettleBody is what a draw waits for: one of these. Everybody sees it in the draw.
+// SettleBody is what a draw waits for: one of these. Everybody can see it in the draw.
 type SettleBody struct {
 	WitnessSecret   string `json:"witness_secret,omitempty" maxLength:"64" doc:"What the witness committed to, hex"`
 	BeaconSignature string `json:"beacon_signature,omitempty" maxLength:"96" doc:"The signature of the beacon's round, hex, if no node can reach the beacon: GET {a drand server}/{chain}/public/{round} has it"`

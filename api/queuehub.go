@@ -22,30 +22,29 @@ import (
 )
 
 const (
-	// placeEvery is how often a stream is looked after: at most one event in it, and
-	// a client that left is noticed within it.
+	// placeEvery is how often the loop visits a stream. In that time it sends at most one
+	// event, and notices a client that left.
 	placeEvery = time.Second
-	// placeRests is how often a stream tells more than a poll would: a place far back
-	// moves all the time, which nobody there needs to see each second.
+	// placeRests is how often a stream reports more than a poll would. A place far back
+	// moves all the time, and nobody there needs to see that every second.
 	placeRests = 3
 	// placeShifts spread the streams over that time, so that they do not all
 	// compute at once.
 	placeShifts = 10
-	// placeSendBufferBytes is what the kernel keeps for a client that does not read,
-	// half a minute of events; then the stream is closed.
+	// placeSendBufferBytes is what the kernel keeps for a client that does not read, half
+	// a minute of events; then the stream is closed.
 	placeSendBufferBytes = 16 << 10
-	// placeReachedWithin is how long nothing may be confirmed of what a stream was told
-	// until it is closed: a phone that lost its network says nothing of it, and the kernel
-	// would try for a quarter of an hour. From placeDoubtAfter on it is no sign of life.
+	// placeReachedWithin is how long a stream may stay unconfirmed before it is closed. A
+	// phone that lost its network does not tell, and the kernel would try for a quarter
+	// of an hour. After placeDoubtAfter the stream no longer counts as a sign of life.
 	placeReachedWithin = 20 * time.Second
 	placeDoubtAfter    = 2 * time.Second
 )
 
-// placeHub streams places. Thousands watch theirs for minutes while next to
-// nothing happens, so a stream is a connection taken over from net/http
-// (http.Hijacker) and a few hundred bytes: no goroutine, no buffers, no request. One loop
-// serves all of them and never waits for any: a client that does not keep up is
-// dropped and connects again.
+// placeHub streams places. Thousands watch theirs for minutes while almost nothing
+// happens, so a stream is a connection taken over from net/http (http.Hijacker) plus a
+// few hundred bytes: no goroutine, no buffers, no request. One loop serves them all and
+// never waits for any. A client that does not keep up is dropped and connects again.
 type placeHub struct {
 	place      func(ctx context.Context, token string) (*placeOutput, error)
 	log        *slog.Logger
@@ -55,25 +54,25 @@ type placeHub struct {
 	lifetime   time.Duration // eventsLifetimeMax
 
 	mu      sync.Mutex
-	open    int // with those that are about to begin
+	open    int // including those about to begin
 	closed  bool
 	running bool
 	shifts  [placeShifts]map[*placeStream]struct{}
 }
 
-// placeStream is one who watches. Only the loop touches it once it is in a shift.
+// placeStream is one watcher. Only the loop touches it once it is in a shift.
 type placeStream struct {
 	conn    net.Conn
 	nowait  nowaitConn
 	token   string
 	sent    uint64             // hash of the last event
 	status  waitingroom.Status // in it
-	restsTo time.Time          // until then only another status is told
+	restsTo time.Time          // until then only a change of status is sent
 	wroteAt time.Time
 	endsAt  time.Time
 
 	written, confirmed int64     // bytes; confirmed by the client's machine
-	reachedAt          time.Time // when more were confirmed, or all
+	reachedAt          time.Time // when more of them, or all, were confirmed
 }
 
 func newPlaceHub(place func(context.Context, string) (*placeOutput, error), log *slog.Logger, streamsMax int) *placeHub {
@@ -84,13 +83,12 @@ func newPlaceHub(place func(context.Context, string) (*placeOutput, error), log 
 	return h
 }
 
-// enter counts a stream that is about to begin. leave must be called once, when
-// it ends.
+// enter counts a stream that is about to begin. Call leave once, when it ends.
 func (h *placeHub) enter() (leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed || h.open >= h.streamsMax {
-		return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many are watching. GET the place instead.", RetryAfter: eventsHeartbeat}
+		return nil, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many clients are watching. GET the place instead.", RetryAfter: eventsHeartbeat}
 	}
 	h.open++
 	return h.leave, nil
@@ -102,11 +100,11 @@ func (h *placeHub) leave() {
 	h.open--
 }
 
-// stream takes the connection over, says where the token stands, and leaves the
-// rest to the loop.
+// stream takes the connection over, says where the token is, and leaves the rest to the
+// loop.
 func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leave func()) {
 	c := humagin.Unwrap(ctx)
-	ctx.SetStatus(http.StatusOK) // what is counted and logged
+	ctx.SetStatus(http.StatusOK) // for metrics and logs
 	if isHead(c) {
 		setStreamHeaders(c.Writer.Header())
 		leave()
@@ -114,13 +112,13 @@ func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leav
 	}
 	header := c.Writer.Header().Clone()
 	conn, _, err := http.NewResponseController(c.Writer).Hijack()
-	if err != nil { // HTTP/2: nothing of ours serves it
+	if err != nil { // HTTP/2, which none of our listeners speaks
 		leave()
 		h.log.Error("place stream: the connection cannot be taken over", "err", err)
 		return
 	}
 	now := time.Now()
-	// Those who came in the same second do not come again in the same second.
+	// Clients that came in the same second should not come again in the same second.
 	lifetime := h.lifetime - rand.N(h.lifetime/3)
 	s := &placeStream{conn: conn, nowait: nowait(conn), token: strings.Clone(token), endsAt: now.Add(lifetime), reachedAt: now}
 	event, ok := h.event(s, place)
@@ -143,7 +141,7 @@ func streamHead(header http.Header) []byte {
 	return b.Bytes()
 }
 
-// event is what there is to tell, empty where it was told before.
+// event is what there is to send, empty if it was already sent.
 func (h *placeHub) event(s *placeStream, place *PlaceView) (event []byte, ok bool) {
 	data, err := json.Marshal(place)
 	if err != nil {
@@ -166,7 +164,7 @@ func (s *placeStream) write(data []byte, now time.Time) bool {
 	return s.nowait.write(data)
 }
 
-// unreached is for how long nothing was confirmed although there was something to confirm.
+// unreached is how long nothing was confirmed although something should have been.
 func (s *placeStream) unreached(now time.Time) time.Duration {
 	unacked := int64(s.nowait.unacked())
 	if confirmed := s.written - unacked; unacked == 0 || confirmed > s.confirmed {
@@ -196,11 +194,11 @@ func (h *placeHub) add(s *placeStream) bool {
 	return true
 }
 
-// run looks after all streams until there are none.
+// run visits all streams until there are none.
 func (h *placeHub) run() {
 	ticker := time.NewTicker(h.every / placeShifts)
 	defer ticker.Stop()
-	var streams []*placeStream // of one shift; kept, so as not to be allocated anew
+	var streams []*placeStream // of one shift; kept to avoid allocations
 	for i := 0; ; i = (i + 1) % placeShifts {
 		var ok bool
 		if streams, ok = h.shift(i, streams[:0]); !ok {
@@ -211,8 +209,8 @@ func (h *placeHub) run() {
 	}
 }
 
-// shift lists the streams of a shift. It fails, and the loop ends, when there
-// are none at all: when all have left, or the hub is closed.
+// shift lists the streams of a shift. It fails, and the loop ends, if there are no
+// streams at all: all have left, or the hub is closed.
 func (h *placeHub) shift(i int, into []*placeStream) ([]*placeStream, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -227,8 +225,8 @@ func (h *placeHub) shift(i int, into []*placeStream) ([]*placeStream, bool) {
 	return into, h.running
 }
 
-// tend looks after some streams. A room that cannot say where its people stand
-// holds up a shift once, not once for each of them.
+// tend visits some streams. A room that cannot answer delays a shift once, not once per
+// stream.
 func (h *placeHub) tend(i int, streams []*placeStream) {
 	ctx, cancel := context.WithTimeout(context.Background(), h.every/placeShifts)
 	defer cancel()
@@ -248,7 +246,7 @@ func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) boo
 	case unreached > placeReachedWithin:
 		return false
 	case unreached > placeDoubtAfter:
-		return true // asking would say that its holder is there
+		return true // asking would count as a sign of life
 	}
 	place, err := h.place(ctx, s.token)
 	switch {
@@ -267,7 +265,7 @@ func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) boo
 	return s.write([]byte(": still here\n\n"), now)
 }
 
-// restOf is how long a place that was told need not be told again.
+// restOf is how long a place that was sent need not be sent again.
 func restOf(place *placeOutput) time.Duration {
 	if place.RetryAfter == nil {
 		return 0
@@ -279,7 +277,7 @@ func (h *placeHub) drop(i int, s *placeStream) {
 	_ = s.conn.Close()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, ok := h.shifts[i][s]; ok { // else close was faster
+	if _, ok := h.shifts[i][s]; ok { // otherwise close was faster
 		delete(h.shifts[i], s)
 		h.open--
 	}

@@ -15,31 +15,31 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// Rates bound how often one client may ask this node. The zero value bounds
-// nothing, as where everybody is 127.0.0.1.
+// Rates limit how often one client may ask this node. The zero value limits nothing, for
+// setups where everybody is 127.0.0.1.
 type Rates struct {
 	PerAddress ratelimit.Rate // every request but webhooks and probes
-	// Joins bounds the places in queues that an address takes. Addresses of private networks
-	// and this machine are not bounded: whoever comes from there is a proxy.
+	// Joins limits the places in queues that an address takes. Addresses of private
+	// networks and of this machine are exempt: those are proxies.
 	Joins ratelimit.Rate
-	// Guesses bounds the presale codes and invitations that are none, which an address shows;
-	// nobody's of those either.
+	// Guesses limits the wrong presale codes and invitations from an address, with the
+	// same exemptions.
 	Guesses ratelimit.Rate
-	// TrustedProxies are who may say in X-Forwarded-For whom they speak for. Of all
-	// others the header is ignored: anybody can write it.
+	// TrustedProxies may say in X-Forwarded-For for whom they speak. From all others the
+	// header is ignored: anybody can write it.
 	TrustedProxies []netip.Prefix
 }
 
 const (
-	// proxiesMax bounds how far X-Forwarded-For is followed.
+	// proxiesMax limits how far X-Forwarded-For is followed.
 	proxiesMax = 8
-	// prefixIPv6Bits is what one customer is usually given (RFC 6177): an address of
-	// it each would be a new client each time.
+	// prefixIPv6Bits is what one customer usually gets (RFC 6177). With single addresses,
+	// each would be a new client.
 	prefixIPv6Bits = 64
 )
 
-// limitAddress refuses what an address asks too often. It comes before the body is
-// read, and its answer ends there: one bucket is looked up.
+// limitAddress refuses an address that asks too often. It runs before the body is read,
+// and costs one lookup of a bucket.
 func (s *Server) limitAddress(c *gin.Context) {
 	if !isRateLimited(c.FullPath()) {
 		c.Next()
@@ -71,14 +71,13 @@ func (s *Server) limitAddress(c *gin.Context) {
 	c.Next()
 }
 
-// isQueue reports whether a route is for joining a queue, or says what to solve before.
+// isQueue reports whether a route joins a queue, or says what to solve before.
 func isQueue(route string) bool {
 	return strings.HasSuffix(route, "/queue") || strings.HasSuffix(route, "/queue/challenge")
 }
 
-// isRateLimited leaves out what one address asks for everybody: the provider's
-// webhooks are all from one, and are signed; a busy node must not be taken for a
-// dead one.
+// isRateLimited exempts what one address asks for everybody: the provider's webhooks come
+// from one address, and are signed; probes must not take a busy node for a dead one.
 func isRateLimited(route string) bool {
 	switch route {
 	case webhookRoute, webhooksRoute, healthRoute, readyRoute, metricsRoute:
@@ -88,8 +87,7 @@ func isRateLimited(route string) bool {
 	}
 }
 
-// clientOf is whose request it is, as one client counts: an IPv4 address, or the
-// /64 of an IPv6 one.
+// clientOf is the client behind a request: an IPv4 address, or the /64 of an IPv6 one.
 func (s *Server) clientOf(r *http.Request) netip.Addr {
 	address, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -109,9 +107,9 @@ func clientOfAddress(a netip.Addr) netip.Addr {
 	return prefix.Addr()
 }
 
-// forwardedFor follows X-Forwarded-For from its end, where the nearest proxy wrote,
-// as long as who wrote is trusted. Lines of the header are one list (RFC 9110,
-// 5.3); what cannot be read ends the way at the last address that is sure.
+// forwardedFor follows X-Forwarded-For from its end, where the nearest proxy wrote, as
+// long as the writer is trusted. Several lines of the header are one list (RFC 9110,
+// 5.3). If something cannot be read, it stops at the last address that is certain.
 func forwardedFor(peer netip.Addr, header []string, trusted []netip.Prefix) netip.Addr {
 	if len(trusted) == 0 || len(header) == 0 {
 		return peer
@@ -136,8 +134,8 @@ func forwardedFor(peer netip.Addr, header []string, trusted []netip.Prefix) neti
 	return peer
 }
 
-// forwardedAddress reads an address as proxies write it: bare, in brackets, with the
-// port that the client had (Azure, IIS). A zone is the proxy's own business.
+// forwardedAddress reads an address as proxies write it: bare, in brackets, or with the
+// client's port (Azure, IIS). A zone is the proxy's own business.
 func forwardedAddress(s string) (netip.Addr, bool) {
 	address, err := netip.ParseAddr(s)
 	if err != nil {
@@ -151,8 +149,8 @@ func forwardedAddress(s string) (netip.Addr, bool) {
 	return address.Unmap().WithZone(""), err == nil
 }
 
-// Of who is refused, the log has the network and not the address: enough to see one
-// source of many, too little to tell who somebody is.
+// The log has the network of a refused client, not its address: enough to see one source
+// of many, too little to identify anybody.
 const (
 	loggedIPv4Bits = 24
 	loggedIPv6Bits = 48
@@ -169,7 +167,7 @@ func (s *Server) networkOf(ctx context.Context) netip.Prefix {
 	if client.Is4() {
 		bits = loggedIPv4Bits
 	}
-	network, _ := client.Prefix(bits) // of no address: none
+	network, _ := client.Prefix(bits) // without an address: none
 	return network
 }
 
@@ -193,7 +191,7 @@ func ParseProxies(list string) ([]netip.Prefix, error) {
 		}
 		prefix, err := parsePrefix(entry)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no address and no prefix such as 10.0.0.0/8", entry)
+			return nil, fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8", entry)
 		}
 		prefixes = append(prefixes, prefix)
 	}

@@ -13,11 +13,11 @@ import (
 	"boxoffice/admission"
 )
 
-// readyTimeout bounds all checks of /readyz together.
+// readyTimeout limits all checks of /readyz together.
 const readyTimeout = 2 * time.Second
 
-// check runs all checks at once. Those who ask meanwhile share the answer: anybody
-// may ask, and every look costs a request to each part that we depend on.
+// check runs all checks at once. Clients that ask meanwhile share the answer: anybody may
+// ask, and every run costs a request to each part that we depend on.
 func (s *Server) check(ctx context.Context) []error {
 	done := s.checking.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
@@ -44,19 +44,19 @@ func (s *Server) check(ctx context.Context) []error {
 	}
 }
 
-// checkOf is what /readyz says of a part: advisory, because all nodes lose a part at once, and
-// one that takes no requests never finds out that it is back.
+// checkOf is what /readyz says about a part. It is advisory: all nodes lose a part at
+// once, and a node that takes no requests never finds out that the part is back.
 func checkOf(b *admission.Breaker) Check {
 	return Check{Name: b.Name() + " circuit", Advisory: true, Probe: func(context.Context) error {
 		if b.IsOpen() {
-			return errors.New("open: it did not answer, requests are refused at once until it does")
+			return errors.New("open: it did not answer; requests are refused at once until it does")
 		}
 		return nil
 	}}
 }
 
-// NewProbes answers /healthz, /readyz and /metrics for a process that has no
-// API, as Server does on the organiser's own listener.
+// NewProbes answers /healthz, /readyz and /metrics for a process without the API, as
+// Server does on the organiser's own listener.
 func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Handler, error) {
 	s := &Server{Options: Options{Checks: checks, Metrics: metrics, Log: log}, log: log}
 	s.bound()

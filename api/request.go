@@ -24,8 +24,8 @@ import (
 	"boxoffice/payments"
 )
 
-// Bounds of a request. A request line and header that have more than HeaderBytesMax
-// together are answered by net/http itself (431).
+// Limits of a request. If its request line and header exceed HeaderBytesMax together,
+// net/http itself answers (431).
 const (
 	HeaderBytesMax       = 16 << 10
 	BodyBytesMax         = 64 << 10
@@ -37,13 +37,13 @@ const (
 	requestTimeout    = admission.RequestTimeout
 	auditTimeout      = 2 * time.Minute  // two looks at a big sale
 	scrapeTimeout     = 5 * time.Second  // Prometheus itself gives up after 10, grace included
-	answerGrace       = 5 * time.Second  // for writing what was found in time
-	readTimeout       = 20 * time.Second // of a request, not of the wait for its answer
+	answerGrace       = 5 * time.Second  // to write what was found in time
+	readTimeout       = 20 * time.Second // to read a request, without the wait for its answer
 	idleTimeout       = 90 * time.Second
 )
 
-// answerTimeout is how long a request to a route may take; 0 means that it
-// bounds itself.
+// answerTimeout is how long a request to a route may take; 0 means that the route limits
+// itself.
 func answerTimeout(route string) time.Duration {
 	switch route {
 	case eventsRoute, watchRoute:
@@ -57,9 +57,9 @@ func answerTimeout(route string) time.Duration {
 	}
 }
 
-// NewServer is an http.Server with every timeout set, for a listener of
-// LimitConnections. WriteTimeout is left out on purpose: it would end event
-// streams; each request gets a write deadline of its own instead (see identify and SetWriteDeadline).
+// NewServer is an http.Server with every timeout set, for a listener of LimitConnections.
+// It has no WriteTimeout, which would end event streams; each request gets its own write
+// deadline instead (see identify and SetWriteDeadline).
 func NewServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -75,8 +75,8 @@ func NewServer(handler http.Handler) *http.Server {
 // headerSlack is what net/http reads beyond its MaxHeaderBytes.
 const headerSlack = 4 << 10
 
-// SetWriteDeadline bounds the answer of a handler that is served by a server of
-// NewServer and is not a Server of this package.
+// SetWriteDeadline limits the answer of a handler on a server of NewServer that is not a
+// Server of this package.
 func SetWriteDeadline(w http.ResponseWriter) {
 	// An error means a writer without deadlines, as in tests.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerGrace))
@@ -87,10 +87,10 @@ type contextKey int
 const (
 	requestKey contextKey = iota
 	localKey              // the client is on this machine
-	surplusKey            // the connection is one above the maximum
+	surplusKey            // the connection is above the maximum
 )
 
-// A requestInfo is what logs and metrics may say of a request.
+// A requestInfo is what logs and metrics may say about a request.
 type requestInfo struct {
 	id, route string
 	request   *http.Request // as it came; nil in tests of what lies behind
@@ -109,17 +109,17 @@ func routeOf(ctx context.Context) string { return infoOf(ctx).route }
 
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// identify gives every request an id, its own or that of the proxy in front,
-// and a time by which it must be answered.
+// identify gives every request an id, its own or the one from the proxy in front, and a
+// time by which it must be answered.
 func (s *Server) identify(c *gin.Context) {
 	id := c.GetHeader("X-Request-Id")
 	if !requestIDPattern.MatchString(id) {
 		id = rand.Text()
 	}
 	c.Header("X-Request-Id", id)
-	// A request with both lengths is read by its chunks, and net/http does not say
-	// that there was another. Whoever sent it on may have gone by that one: what
-	// comes behind it on the connection may be somebody else's (RFC 9112, 6.1).
+	// If a request has both lengths, net/http reads it by its chunks and hides the other
+	// length. A proxy that passed it on may have used the other one, and then the next
+	// bytes on the connection may be somebody else's (RFC 9112, 6.1).
 	if len(c.Request.TransferEncoding) > 0 {
 		c.Header("Connection", "close")
 	}
@@ -139,8 +139,8 @@ func (s *Server) identify(c *gin.Context) {
 	c.Next()
 }
 
-// observe measures and logs. What is logged of the request is its route, never
-// its path or query: those may carry tokens.
+// observe measures and logs. It logs a request's route, never its path or query, which
+// may have tokens.
 func (s *Server) observe(c *gin.Context) {
 	start := time.Now()
 	c.Next()
@@ -153,8 +153,8 @@ func (s *Server) observe(c *gin.Context) {
 	s.log.DebugContext(ctx, "request", "request", requestID(ctx), "method", method, "route", route, "status", status, "took", took)
 }
 
-// methodOf is the method, if it is one that HTTP knows: a label takes nothing
-// that a stranger chose.
+// methodOf is the method if HTTP knows it: no label may have a value that a stranger
+// chose.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
@@ -165,7 +165,7 @@ func methodOf(r *http.Request) string {
 	}
 }
 
-// recoverPanic keeps one request's bug from ending the process.
+// recoverPanic keeps a bug in one request from ending the process.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
 		cause := recover()
@@ -186,7 +186,7 @@ func (s *Server) recoverPanic(c *gin.Context) {
 	c.Next()
 }
 
-// secure sets what every answer of ours needs. Pages loosen their own policy.
+// secure sets what every answer needs. Pages loosen their own policy.
 func secure(c *gin.Context) {
 	h := c.Writer.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -211,8 +211,8 @@ func bodyBytesMax(route string) int64 {
 	}
 }
 
-// readBody reads the whole body, bounded, before any handler runs, so that a
-// body that is too large, broken or slow has one answer everywhere.
+// readBody reads the whole body, with a limit, before any handler runs. So a body that is
+// too large, broken or slow gets the same answer everywhere.
 func (s *Server) readBody(c *gin.Context) {
 	if c.Request.Body == nil || c.Request.Body == http.NoBody {
 		c.Next()
@@ -250,8 +250,8 @@ func isEncoded(codings []string) bool {
 	return false
 }
 
-// lowerMediaType: media types have no case (RFC 9110, 8.3.1), and who reads them here
-// compares letters. What follows the type is left alone.
+// lowerMediaType: media types are case-insensitive (RFC 9110, 8.3.1), but huma compares
+// letters. What follows the type stays as it is.
 func lowerMediaType(h http.Header) {
 	if values := h["Content-Type"]; len(values) > 0 {
 		mediaType, _, _ := strings.Cut(values[0], ";")
@@ -261,7 +261,7 @@ func lowerMediaType(h http.Header) {
 	}
 }
 
-// A wholeBody is a request body that was read.
+// A wholeBody is a request body that was already read.
 type wholeBody struct {
 	bytes.Reader
 	bytes []byte

@@ -19,7 +19,7 @@ var (
 	webhookSignature = []map[string][]string{{"webhook": {}}}
 )
 
-// routePublic registers what buyers and the payment provider use.
+// routePublic registers the routes for buyers and the payment provider.
 func (s *Server) routePublic(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "list-sales", Method: http.MethodGet, Path: "/v1/sales",
@@ -88,15 +88,15 @@ func (s *Server) routePublic(api huma.API) {
 	s.routePayments(api)
 }
 
-// routePayments registers what payment providers use, and the way of a buyer to one.
+// routePayments registers the routes for payment providers, and a buyer's way to one.
 func (s *Server) routePayments(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "mockpay-webhook", Method: http.MethodPost, Path: "/v1/webhooks/mockpay",
 		Summary: "Deliver an event of MockPay", Tags: []string{"payments"}, Security: webhookSignature,
 		Description: "Signed as Standard Webhooks specifies. 200: settled, now or earlier. 202: stored, it will take effect. 204: another type of event, ignored.",
 		Responses:   map[string]*huma.Response{"202": {Description: "Stored; it will take effect"}, "204": {Description: "Another type of event, ignored"}},
-		// The signature covers the bytes: the adapter reads them, and a body that
-		// is not signed is not worth parsing.
+		// The signature covers the bytes. The adapter reads them; an unsigned body is not
+		// worth parsing.
 		SkipValidateBody: true,
 	}, []domain.Code{domain.CodeForged, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.mockPayWebhook)
 	s.document.Paths["/v1/webhooks/mockpay"].Post.RequestBody.Content["application/json"].Schema =
@@ -118,7 +118,7 @@ func (s *Server) routePayments(api huma.API) {
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.openPayment)
 }
 
-// routeAdmin registers what the organiser uses.
+// routeAdmin registers the organiser's routes.
 func (s *Server) routeAdmin(api huma.API) {
 	only := huma.Middlewares{s.requireAdmin()}
 	admin := func(op huma.Operation) huma.Operation {

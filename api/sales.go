@@ -116,9 +116,9 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	return sale
 }
 
-// createSale stores the sale, funds its accounts, then puts it on offer: no
-// order may name an account that does not exist yet (it would burn the order's
-// transfer ids). A crash between the steps is healed by repeating the request.
+// createSale stores the sale, funds its accounts, then puts it on offer: no order may
+// name an account that does not exist yet, because that burns the order's transfer ids.
+// After a crash between the steps, repeat the request.
 func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutput, error) {
 	sale := in.Body.sale(time.Now())
 	var err error

@@ -35,8 +35,7 @@ const (
 	adminTokenLenMin    = 16
 )
 
-// Options are what a Server is made of. All fields without "optional" are
-// needed.
+// Options are the parts of a Server. All fields without "optional" are needed.
 type Options struct {
 	Admission *admission.Admission // what checkouts, payments and questions about checkouts go through
 	Desk      Desk
@@ -46,17 +45,17 @@ type Options struct {
 	Keys      *domain.Keyring
 	Providers Providers
 	Auditor   Auditor
-	// PayPage is where the buyer pays for a held order. Of the order it may use the id,
-	// the sale, the lines, the amount and the provider. It calls nobody: where the
-	// provider must be, the page is ours (openPayment) and has no session yet. A buyer
-	// who cannot pay has no use for the hold: an error fails the request.
+	// PayPage is where the buyer pays for a held order. It may use the order's id, sale,
+	// lines, amount and provider. It calls nobody: if the provider must be called, the
+	// page is ours (openPayment) and has no session yet. A buyer who cannot pay has no
+	// use for the hold, so an error fails the request.
 	PayPage func(domain.Order, domain.Hold) (domain.PayPage, error)
-	// PayWish is what the provider is told besides when that page is asked for.
+	// PayWish adds what the provider is told when that page is opened.
 	PayWish func(domain.Order, domain.Hold) domain.PayWish
 
-	Rooms      Rooms      // optional: without, sales with a waiting room are refused as unavailable
-	HumanCheck HumanCheck // optional: without, anybody may join
-	// Entitlements is optional: without, nobody joins a sale that asks for one.
+	Rooms      Rooms      // optional: without it, sales with a waiting room are refused as unavailable
+	HumanCheck HumanCheck // optional: without it, anybody may join
+	// Entitlements is optional: without it, nobody can join a sale that asks for one.
 	Entitlements Entitlements
 	Mails        Mails // optional: without, no mail is sent, and nobody can ask for one
 	// HumanCheckExemptsLocal lets clients on this machine join without: the local stack and
@@ -64,18 +63,18 @@ type Options struct {
 	HumanCheckExemptsLocal bool
 
 	AdminToken string // bearer token of the organiser's routes
-	// SeparateAdmin keeps the organiser's routes and /metrics off Public. Without it
+	// SeparateAdmin keeps the organiser's routes and /metrics off Public. Without it,
 	// /metrics wants the organiser's token too.
 	SeparateAdmin bool
 
 	Checks  []Check
 	Metrics http.Handler          // what /metrics answers
-	Meter   prometheus.Registerer // where this package registers its own
+	Meter   prometheus.Registerer // where this package registers its own metrics
 	Log     *slog.Logger
 	Pages   http.Handler // optional: answers GET outside of /v1
 	Version string       // of the build, for the OpenAPI document
-	// PublicURL is where browsers reach the pages, if it differs from the Host that
-	// requests arrive with: scheme, host and port. Optional.
+	// PublicURL is where browsers reach the pages, if that differs from the Host of
+	// requests: scheme, host and port. Optional.
 	PublicURL string
 	AdminURL  string // with SeparateAdmin: where the organiser's routes are, for the OpenAPI document. Optional
 
@@ -101,7 +100,7 @@ type Server struct {
 	bounds                           []*bound
 	scrapes                          *bound             // of /metrics, see scrape
 	checking                         singleflight.Group // /readyz
-	checkers                         atomic.Int32       // who wait for it
+	checkers                         atomic.Int32       // how many wait for it
 	logged                           logBudget
 	metrics                          metrics
 	log                              *slog.Logger
@@ -192,7 +191,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Public is what everybody may reach. It has the organiser's routes too, unless
+// Public is what everybody may reach. It includes the organiser's routes, unless
 // Options.SeparateAdmin.
 func (s *Server) Public() http.Handler { return s.public }
 
@@ -200,8 +199,8 @@ func (s *Server) Public() http.Handler { return s.public }
 // Options.SeparateAdmin.
 func (s *Server) Admin() http.Handler { return s.admin }
 
-// Webhooks is what the provider reaches, and probes of the process: for a listener of its
-// own, whose connections no crowd takes. Public has them too.
+// Webhooks is what the provider reaches, plus probes of the process. It is for a listener
+// whose connections no crowd can take. Public has them too.
 func (s *Server) Webhooks() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		isTheirs := strings.HasPrefix(r.URL.Path, webhooksPath)
@@ -218,8 +217,8 @@ func (s *Server) Webhooks() http.Handler {
 	})
 }
 
-// CloseStreams ends all event streams. Register it with
-// http.Server.RegisterOnShutdown: Shutdown would wait for them.
+// CloseStreams ends all event streams. Register it with http.Server.RegisterOnShutdown,
+// because Shutdown would wait for them.
 func (s *Server) CloseStreams() {
 	s.hub.close()
 	s.placeHub.close()
@@ -228,7 +227,7 @@ func (s *Server) CloseStreams() {
 // OpenAPI is the document of all routes, on whichever listener they are.
 func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
 
-// Routes that middleware treats apart.
+// Routes that middleware treats differently.
 const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
@@ -287,7 +286,7 @@ func (s *Server) route() error {
 	}
 	if s.Pages != nil {
 		s.public.NoRoute(s.pageOrNotFound)
-		s.admin.NoRoute(s.pageOrNotFound) // the organiser's page speaks to where it came from
+		s.admin.NoRoute(s.pageOrNotFound) // the organiser's page talks to the host that it came from
 	}
 	return nil
 }
@@ -305,8 +304,7 @@ func (s *Server) newEngine() *gin.Engine {
 	return e
 }
 
-// answerHead makes every route that answers GET answer HEAD: net/http leaves the body
-// out.
+// answerHead makes every route that answers GET answer HEAD; net/http drops the body.
 func answerHead(e *gin.Engine) {
 	for _, route := range e.Routes() {
 		if route.Method == http.MethodGet {
@@ -315,9 +313,9 @@ func answerHead(e *gin.Engine) {
 	}
 }
 
-// refuseCrossSite keeps other sites' pages from acting through their visitors: from
-// joining a queue at the least, which takes no header that a page could not send.
-// The pages' own forms are their business.
+// refuseCrossSite keeps other sites' pages from acting through their visitors, at least
+// from joining a queue, which takes no header that a page cannot send. The pages' own
+// forms protect themselves.
 func (s *Server) refuseCrossSite(c *gin.Context) {
 	if c.FullPath() != "" && s.crossOrigin.Check(c.Request) != nil {
 		s.abort(c, &domain.Error{Code: codeCrossSite})
@@ -330,8 +328,8 @@ func (s *Server) notFound(c *gin.Context) {
 	s.abort(c, &domain.Error{Code: domain.CodeNotFound, Detail: "There is nothing here. See /openapi.json."})
 }
 
-// pageOrNotFound hands people to the pages and programs to a problem. A form is
-// what people send whose browser runs no script.
+// pageOrNotFound gives people the pages, and programs a problem. Browsers without scripts
+// send forms.
 func (s *Server) pageOrNotFound(c *gin.Context) {
 	isRead := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
 	isForm := c.Request.Method == http.MethodPost && strings.EqualFold(c.ContentType(), "application/x-www-form-urlencoded")
@@ -344,7 +342,7 @@ func (s *Server) pageOrNotFound(c *gin.Context) {
 	c.Writer.WriteHeaderNow()
 }
 
-// routePlain adds what is not part of the documented contract's JSON.
+// routePlain adds routes that are not part of the documented JSON contract.
 func (s *Server) routePlain(e *gin.Engine) {
 	e.GET(healthRoute, s.healthz)
 	e.GET(readyRoute, s.readyz)
@@ -356,25 +354,25 @@ func (s *Server) routePlain(e *gin.Engine) {
 
 func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 
-// humaConfig has none of huma's own routes: its documentation page needs a CDN,
-// and its schema links would add fields to our bodies.
+// humaConfig has none of huma's own routes: its documentation page needs a CDN, and its
+// schema links would add fields to our bodies.
 func (s *Server) humaConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: s.document,
-		// "json" is what huma looks up for …+json, problems among them.
+		// huma looks up "json" for …+json, which includes problems.
 		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
 		DefaultFormat: "application/json",
 	}
 }
 
-// operation registers a handler whose errors become problems. codes are the
-// problems that this route adds to those that every route has.
+// operation registers a handler whose errors become problems. codes are this route's
+// problems, in addition to those that every route has.
 func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []domain.Code, handler func(context.Context, *I) (*O, error)) {
 	s.documentOperation(&op, codes)
-	op.MaxBodyBytes = BodyBytesMax + 1 // the middleware's bound decides; huma's own is exclusive
-	// The middleware has read the body. A deadline now would end net/http's watch for
-	// the client's leaving: this request and all later ones of the connection
-	// would be canceled.
+	op.MaxBodyBytes = BodyBytesMax + 1 // the middleware's limit decides; huma's own is exclusive
+	// The middleware has read the body. A deadline now would stop net/http from noticing
+	// that the client leaves: this request and all later ones of the connection would be
+	// canceled.
 	op.BodyReadTimeout = -1
 	schema := &bodySchema{registry: s.document.Components.Schemas}
 	op.Metadata = map[string]any{bodySchemaKey: schema}
@@ -403,7 +401,7 @@ func (s *Server) requireAdmin() func(huma.Context, func(huma.Context)) {
 }
 
 // isAdmin reports whether a header carries the organiser's token. Both sides are hashed
-// first, so that the comparison tells nothing, not even the length.
+// first, so that the comparison reveals nothing, not even the length.
 func (s *Server) isAdmin(authorization string) bool {
 	want, got := sha256.Sum256([]byte(s.AdminToken)), sha256.Sum256([]byte(bearer(authorization)))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1

@@ -2,7 +2,7 @@ package api
 
 import "golang.org/x/sys/unix"
 
-// unacked is how many bytes of what was written the client's machine has not confirmed.
+// unacked is how many of the written bytes the client's machine has not confirmed.
 func (c nowaitConn) unacked() (bytes int) {
 	if c.raw == nil {
 		return 0

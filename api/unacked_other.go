@@ -2,5 +2,5 @@
 
 package api
 
-// unacked is not known here: the kernel gives up on a client that has vanished, later.
+// unacked is not known here: the kernel gives up on a vanished client, but later.
 func (c nowaitConn) unacked() (bytes int) { return 0 }

@@ -12,7 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// The API page: the OpenAPI document in a viewer that is served from here.
+// The API page: the OpenAPI document in a viewer that we serve ourselves.
 
 //go:embed viewer/index.html viewer/start.js viewer/*.gz
 var viewer embed.FS
@@ -21,7 +21,7 @@ const (
 	viewerVersion = "5.35.0" // of Swagger UI: see viewer/README.md
 	viewerRoute   = "/api"
 
-	// Everything is of this site. The viewer's style sheet has its icons in itself, as data.
+	// Everything comes from this site. The viewer's style sheet embeds its icons as data.
 	viewerPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )

@@ -30,7 +30,7 @@ type SaleView struct {
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty" doc:"What people need to join the queue, any one of these kinds. Absent: nothing"`
 }
 
-// ClassView is a ticket class and the ledger's word on its stock.
+// ClassView is a ticket class and its stock, as the ledger has it.
 type ClassView struct {
 	Class     string `json:"class" example:"A"`
 	Price     int64  `json:"price" doc:"Minor units" example:"6500"`
@@ -40,7 +40,7 @@ type ClassView struct {
 	Available int64  `json:"available"`
 }
 
-// PerkView is what the first paid orders get besides.
+// PerkView is what the first paid orders get in addition.
 type PerkView struct {
 	Name      string `json:"name"`
 	Capacity  int64  `json:"capacity"`
@@ -123,7 +123,7 @@ func viewSoldOrder(o *domain.SoldOrder) OrderView {
 		v.Perk = &OrderPerk{Name: o.Perk.Name, Taken: o.PerkTaken}
 	}
 	if o.Status == domain.OrderPaid {
-		v.Tickets = o.Tickets // those of a refunded order let nobody in
+		v.Tickets = o.Tickets // the tickets of a refunded order let nobody in
 	}
 	return v
 }
