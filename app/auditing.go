@@ -20,7 +20,7 @@ import (
 	"boxoffice/worker"
 )
 
-// auditor audits for the API and for the schedule.
+// auditor runs audits for the API and for the schedule.
 type auditor struct {
 	store     *orders.Store
 	sources   audit.Sources
@@ -51,8 +51,8 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 	}}, nil
 }
 
-// lostReport is the event that the provider never delivered. Its id is the
-// payment's, in an event's alphabet, so that the next audit repeats the same one.
+// lostReport is the event that the provider never delivered. Its id is the payment's, in
+// the alphabet of event ids, so that the next audit repeats the same event.
 func lostReport(c domain.Capture) domain.PaymentEvent {
 	sum := sha256.Sum256([]byte(c.Payment))
 	return domain.PaymentEvent{
@@ -61,8 +61,8 @@ func lostReport(c domain.Capture) domain.PaymentEvent {
 	}
 }
 
-// openAudit makes the auditor, and where this process works has it work for the
-// schedule.
+// openAudit makes the auditor. If this process is a worker, it also runs the scheduled
+// audits.
 func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 	if p.auditor, err = newAuditor(p, &s.config, s.log); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (a *auditor) Audit(ctx context.Context, saleID string) (audit.Report, error
 	return report, err
 }
 
-// audit audits a sale, or of the empty id what belongs to none.
+// audit audits a sale; with an empty id, what belongs to no sale.
 func (a *auditor) audit(ctx context.Context, saleID string) (*domain.Sale, audit.Report, error) {
 	if saleID == "" {
 		sales, err := a.store.Sales(ctx)
@@ -105,7 +105,7 @@ func (a *auditor) audit(ctx context.Context, saleID string) (*domain.Sale, audit
 	return sale, report, err
 }
 
-// Restore implements api.Auditor: what the audit finds lost is restored.
+// Restore implements api.Auditor: it restores what the audit finds lost.
 func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (restore.Report, error) {
 	sale, found, err := a.audit(ctx, saleID)
 	if err != nil {
@@ -128,21 +128,21 @@ func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (domain.Audit
 	return outcome, err
 }
 
-// How many workflows one audit starts again, and of how many it asks whether that was
-// done before; the next one goes on.
+// How many workflows one audit restarts, and how many it checks for an earlier restart.
+// The next audit goes on from there.
 const (
 	takeUpMax     = 100
 	takeUpAsksMax = 1000
 )
 
-// taker is the Desk as far as the audit needs it to go on with what broke off.
+// taker is what the audit needs from the Desk to restart what broke off.
 type taker interface {
 	Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error]
 	TakeUp(ctx context.Context, u domain.Workflow) (bool, error)
 }
 
-// takeUpBrokenOff starts again what gave money back and broke off. Whether it helped
-// is what the next audit says.
+// takeUpBrokenOff restarts workflows that give money back and broke off. The next audit
+// says whether that helped.
 func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
 	asked, taken := 0, 0
 	for u, err := range desk.Unfinished(ctx) {
@@ -161,9 +161,9 @@ func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
 	}
 }
 
-// persistent repeats a question to the provider that it did not answer, page by
-// page: starting a long list again would hardly ever reach its end. The call's
-// own timeout bounds it all.
+// persistent repeats a question that the provider did not answer, page by page: a long
+// list that starts again would hardly ever get to its end. The call's own timeout limits
+// it all.
 type persistent struct{ http.RoundTripper }
 
 const (
@@ -171,8 +171,8 @@ const (
 	questionBackoff     = 100 * time.Millisecond // doubled each time
 )
 
-// RoundTrip implements http.RoundTripper. The audit only asks, and no question
-// has a body.
+// RoundTrip implements http.RoundTripper. The audit only asks, and its questions have no
+// body.
 func (p persistent) RoundTrip(r *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		response, err := p.RoundTripper.RoundTrip(r)

@@ -23,8 +23,8 @@ var (
 	auditLook = lookAge("audits")
 )
 
-// auditMetrics shows what the database keeps of the audits, so that every
-// process says the same, whichever one looked, and a restart forgets nothing.
+// auditMetrics shows what the database keeps about audits. So every process shows the
+// same, whichever one ran the audit, and a restart forgets nothing.
 type auditMetrics struct{ *look[orders.AuditState] }
 
 // Describe implements prometheus.Collector.
@@ -34,8 +34,7 @@ func (auditMetrics) Describe(descriptions chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. Before the first audit there is
-// nothing to say.
+// Collect implements prometheus.Collector. Before the first audit it has nothing to show.
 func (m auditMetrics) Collect(values chan<- prometheus.Metric) {
 	state, at, ok := m.found()
 	if !ok {

@@ -12,7 +12,7 @@ import (
 // chainFileBytesMax is more than any chain's info has.
 const chainFileBytesMax = 64 << 10
 
-// readBeacon reads whose public randomness goes into draws; nil: nobody's.
+// readBeacon returns the source of public randomness for draws; nil: none.
 func readBeacon() (*beacon.Client, error) {
 	servers, file := env("BOXOFFICE_BEACON_URL", ""), env("BOXOFFICE_BEACON_CHAIN", "")
 	if servers == "" {
@@ -32,7 +32,7 @@ func readBeacon() (*beacon.Client, error) {
 	return client, nil
 }
 
-// readChain reads a file with what a drand server answers at /{chain}/info.
+// readChain reads a file with a drand server's answer to /{chain}/info.
 func readChain(path string) (beacon.Chain, error) {
 	data, err := readBounded(path, chainFileBytesMax)
 	if err != nil {
@@ -41,7 +41,7 @@ func readChain(path string) (beacon.Chain, error) {
 	return beacon.ParseChain(data)
 }
 
-// readBounded reads a file, or standard input where it is called "-".
+// readBounded reads a file, or standard input if the name is "-".
 func readBounded(path string, bytesMax int64) ([]byte, error) {
 	file := os.Stdin
 	if path != "-" {

@@ -17,25 +17,25 @@ import (
 	"boxoffice/ledger/embedded"
 )
 
-// A Ledger is a kind of ledger that serve can keep its books in.
+// A Ledger is a kind of ledger that serve can use.
 type Ledger struct {
-	// Open gives the official client's interface to it. While it fails the service waits and
-	// tries again, unless waiting will not help (Permanent).
+	// Open returns a client for it, with the official client's interface. If it fails,
+	// the service waits and tries again, unless waiting will not help (Permanent).
 	Open func(ctx context.Context, node LedgerNode) (tb.Client, error)
-	// Next is what to do where the service waits for it.
+	// Next says what to do while the service waits for it.
 	Next string
-	// Reopens says that a session which the ledger has ended may be opened again.
+	// Reopens says that a session may be opened again after the ledger has ended it.
 	Reopens bool
 }
 
-// LedgerNode is what a ledger may know of the process that opens it.
+// LedgerNode is what a ledger may know about the process that opens it.
 type LedgerNode struct {
 	Config
 	Role string // all, api or worker
 	Log  *slog.Logger
 }
 
-// The kinds of ledger that the product has. auto is one of the two.
+// The kinds of ledger that ship with the product. auto picks one of the two.
 const (
 	ledgerAuto        = "auto"
 	ledgerTigerBeetle = "tigerbeetle"
@@ -62,12 +62,12 @@ func (p Program) ledgerNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(p.ledgers())), ", ")
 }
 
-// errPermanent marks what no waiting will heal.
+// errPermanent marks failures that waiting does not fix.
 var errPermanent = errors.New("waiting will not help")
 
 func isPermanent(err error) bool { return errors.Is(err, errPermanent) }
 
-// Permanent says of a failure to open something that trying again will not help.
+// Permanent marks a failure to open something: trying again will not help.
 func Permanent(err error) error { return fmt.Errorf("%w: %w", errPermanent, err) }
 
 // openLedger waits for the ledger and puts the batcher on it.
@@ -91,8 +91,8 @@ func (s *service) openLedger(ctx context.Context, meter *metrics) (*ledger.Batch
 	return ledger.NewBatcher(c, append(options, s.program.Tuning.Batcher...)...), nil
 }
 
-// closeLedger sends what was accepted, then closes the ledger behind it: the
-// last thing that an embedded one sees.
+// closeLedger sends what was accepted, then closes the ledger. An embedded one sees
+// nothing after that.
 func (s *service) closeLedger(batcher *ledger.Batcher) {
 	if err := batcher.Close(); err != nil {
 		s.log.Error("close the ledger", "error", err)
@@ -126,7 +126,7 @@ func dialTigerBeetle(ctx context.Context, node LedgerNode) (tb.Client, error) {
 
 func openEmbedded(_ context.Context, node LedgerNode) (tb.Client, error) {
 	if node.Role != roleAll {
-		return nil, Permanent(fmt.Errorf("the embedded ledger lives in one process; --role %s needs a TigerBeetle (TIGERBEETLE_ADDRESS)", node.Role))
+		return nil, Permanent(fmt.Errorf("the embedded ledger works in one process only; --role %s needs a TigerBeetle cluster (TIGERBEETLE_ADDRESS)", node.Role))
 	}
 	dir := filepath.Join(node.DataDir, "ledger")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -139,7 +139,7 @@ func openEmbedded(_ context.Context, node LedgerNode) (tb.Client, error) {
 	return engine, nil
 }
 
-// pingLedger asks for an account that nobody has: any answer will do.
+// pingLedger looks up an account that does not exist: any answer will do.
 func pingLedger(batcher *ledger.Batcher) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := batcher.LookupAccounts(ctx, []tb.Uint128{tb.ToUint128(1)})

@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// A usageError is a mistake in what was typed.
+// A usageError is a mistake on the command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
-// ExitCode is that of the shell's own tools.
+// ExitCode is the one that shells' own tools use.
 func (usageError) ExitCode() int { return 2 }
 
-// newFlags are the flags of a command. Read them with parse.
+// newFlags makes the flags of a command. Read them with parse.
 func newFlags(command string) *flag.FlagSet {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // parse says what is wrong
+	flags.SetOutput(io.Discard) // parse reports what is wrong
 	flags.Usage = nil
 	return flags
 }
 
-// parse reads the flags of a command that takes nothing else. Errors: those of
-// parseWithArguments, and a usageError where there is something else.
+// parse reads the flags of a command that takes no arguments. It fails like
+// parseWithArguments, and with a usageError if there are arguments.
 func parse(flags *flag.FlagSet, args []string) error {
 	if err := parseWithArguments(flags, args); err != nil {
 		return err
@@ -38,9 +38,9 @@ func parse(flags *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// parseWithArguments reads a command's flags and leaves what follows them. The error is
-// flag.ErrHelp, once help is printed, or a usageError that names what is wrong and the
-// nearest flag that exists.
+// parseWithArguments reads a command's flags and leaves the arguments after them. It
+// returns flag.ErrHelp once help is printed, or a usageError that names what is wrong and
+// the nearest flag that exists.
 func parseWithArguments(flags *flag.FlagSet, args []string) error {
 	err := flags.Parse(args)
 	switch {
@@ -62,7 +62,7 @@ func parseWithArguments(flags *flag.FlagSet, args []string) error {
 func writeHelp(w io.Writer, flags *flag.FlagSet) {
 	flags.SetOutput(w)
 	defer flags.SetOutput(io.Discard)
-	if flags.Usage != nil { // one of its own
+	if flags.Usage != nil { // the command has its own
 		flags.Usage()
 	} else {
 		fmt.Fprintf(w, "usage: boxoffice %s [flags]\n\n", flags.Name())
@@ -76,7 +76,7 @@ func writeHelp(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprint(w, "\nThe environment that it reads: boxoffice serve --help\n")
 }
 
-// didYouMean names the nearest of what exists, and is empty where nothing is near.
+// didYouMean suggests the nearest known name, or nothing if none is near.
 func didYouMean(prefix, typed string, known []string) string {
 	best, least := "", max(2, len(typed)/3)+1
 	for _, name := range slices.Sorted(slices.Values(known)) {
@@ -90,8 +90,8 @@ func didYouMean(prefix, typed string, known []string) string {
 	return fmt.Sprintf(" (did you mean %s%s?)", prefix, best)
 }
 
-// distance is how many letters must be put in, left out, changed or swapped with the next
-// to make b of a (Damerau and Levenshtein, each letter once).
+// distance is how many letters to insert, delete, change or swap with the next one to get
+// from a to b (Damerau and Levenshtein, each letter once).
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

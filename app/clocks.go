@@ -12,16 +12,16 @@ import (
 	"boxoffice/clocks"
 )
 
-// watchClocks reads the clocks of the ledger and the database from now on. Temporal's
+// watchClocks starts reading the clocks of the ledger and the database. Temporal's clock
 // is read where checkouts are started: nothing else tells it.
 func (s *service) watchClocks(p *parts) {
 	s.later(p.clocks.Start(map[string]clocks.Source{clocks.Ledger: p.book.Now, clocks.Postgres: p.store.Now}))
 	p.meter.registry.MustRegister(clockCollector{p.clocks})
 }
 
-// clockCheck is what /readyz says of the clocks. It never makes a node unready: where
-// the servers share one wrong clock every node would seem to be the wrong one, and
-// payments and pages would be gone as well as sales.
+// clockCheck is what /readyz says about the clocks. It never makes a node unready: if the
+// servers share one wrong clock, every node would seem to be the wrong one, and payments
+// and pages would go down as well as sales.
 func clockCheck(w *clocks.Watch) api.Check {
 	return api.Check{Name: "clocks", Advisory: true, Probe: w.Agree}
 }
@@ -45,19 +45,19 @@ func (c clockCollector) Collect(values chan<- prometheus.Metric) {
 	}
 }
 
-// temporalClock reads Temporal's clock. No call answers with the time; but Temporal
-// notes when a workflow started, by the clock that its timers run by, and that was
-// between the call which started it and its answer. One start an interval is looked
-// at, after it was answered.
+// temporalClock reads Temporal's clock. No call answers with the time, but Temporal
+// records when a workflow started, by the clock that its timers use. That was between the
+// call that started it and the answer. It looks at one start per interval, after the
+// start was answered.
 type temporalClock struct {
 	watch  *clocks.Watch
-	asked  atomic.Int64 // when the last look was, in Unix nanoseconds
+	asked  atomic.Int64 // when it last looked, in Unix nanoseconds
 	client client.Client
 }
 
 const describeTimeout = 5 * time.Second
 
-// started is told of a workflow that a call between the two moments started.
+// started is called with a workflow that was started between two moments.
 func (c *temporalClock) started(run client.WorkflowRun, sent, received time.Time) {
 	last := c.asked.Load()
 	if received.UnixNano()-last < int64(clocks.Interval) || !c.asked.CompareAndSwap(last, received.UnixNano()) {

@@ -17,13 +17,13 @@ import (
 const (
 	// codecShutdownTimeout lets accepted requests finish.
 	codecShutdownTimeout = 5 * time.Second
-	// codecConnectionsMax is for a proxy and some tools; see codec.RequestsMax.
+	// codecConnectionsMax is enough for a proxy and a few tools; see codec.RequestsMax.
 	codecConnectionsMax = 128
 	codecTokenLenMin    = 16
 )
 
-// serveCodec is a process of its own: it decrypts whatever it is given, so it
-// runs where operators are and needs no secret but the payload keys.
+// serveCodec is a process of its own. It decrypts whatever it is given, so run it where
+// operators are. The payload keys are the only secret it needs.
 func serveCodec(ctx context.Context, args []string) error {
 	flags := newFlags("codec")
 	if err := parse(flags, args); err != nil {
@@ -65,9 +65,9 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener, limits
 	return nil
 }
 
-// forCodec checks what the codec server needs: the page that it serves, and
-// where it listens. Pages need no password of it, so it takes no address that
-// others can reach.
+// forCodec checks what the codec server needs: the page that it serves, and where it
+// listens. Pages need no password for it, so it must not listen on an address that others
+// can reach.
 func (c config) forCodec() (origin, address string, err error) {
 	var problems []error
 	if err := c.forTemporal(); err != nil {
@@ -79,7 +79,7 @@ func (c config) forCodec() (origin, address string, err error) {
 	if address, err = listenAddress(c.CodecURL); err != nil {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %w", err))
 	} else if !onLoopback(address) {
-		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %s is not on loopback; others reach the codec through a proxy that authenticates them", address))
+		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %s is not a loopback address; let others reach the codec through a proxy that authenticates them", address))
 	}
 	if n := len(c.CodecToken); n > 0 && n < codecTokenLenMin {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_TOKEN has %d characters, want at least %d; not set, no program is served", n, codecTokenLenMin))

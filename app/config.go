@@ -25,34 +25,35 @@ import (
 	"boxoffice/worker"
 )
 
-// config is what every command reads from the environment; .data/dev.env sets
-// all of it for the local stack. Secrets come from a variable or, with _FILE
-// appended to its name, from the file that it names.
+// config is what every command reads from the environment; .data/dev.env sets all of it
+// for the local stack. A secret comes from its variable, or from the file named by the
+// variable with _FILE appended.
 type config struct {
-	URL    string // BOXOFFICE_URL: what buyers see; every link is made of it. No slash at its end
-	Listen string // BOXOFFICE_LISTEN: host:port where serve listens; else that of URL
-	// WebhookListen is host:port of a listener for webhooks and probes alone; "": there is none.
+	URL    string // BOXOFFICE_URL: the address that buyers see and links use, without a slash at its end
+	Listen string // BOXOFFICE_LISTEN: host:port where serve listens; empty: that of URL
+	// WebhookListen is the host:port of a listener for webhooks and probes only; empty:
+	// none.
 	WebhookListen string // BOXOFFICE_WEBHOOK_LISTEN
-	AdminURL      string // BOXOFFICE_ADMIN_URL: a listener of its own if it differs
-	// WorkerURL is where a process without the API answers for itself.
+	AdminURL      string // BOXOFFICE_ADMIN_URL: has its own listener if it differs
+	// WorkerURL is where a process without the API answers probes.
 	WorkerURL string // BOXOFFICE_WORKER_URL
 
-	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, a listener
-	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no bound; below: not set
+	ConnectionsMax           int // BOXOFFICE_CONNECTIONS_MAX, for each listener
+	ConnectionsPerAddressMax int // BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX; 0: no limit; negative: not set
 
 	Rates                  api.Rates      // BOXOFFICE_RATE_PER_ADDRESS, BOXOFFICE_TRUSTED_PROXIES
 	RatePerBuyer           ratelimit.Rate // BOXOFFICE_RATE_PER_BUYER, of checkouts
-	CheckoutsInFlightMax   int            // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive bound
-	CheckoutsInFlightMin   int            // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, its floor
-	CheckoutsInLineMax     int            // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, who waits in line under it; 0: nobody
+	CheckoutsInFlightMax   int            // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MAX, the ceiling of the adaptive limit
+	CheckoutsInFlightMin   int            // BOXOFFICE_CHECKOUTS_IN_FLIGHT_MIN, the floor of the adaptive limit
+	CheckoutsInLineMax     int            // BOXOFFICE_CHECKOUTS_IN_LINE_MAX, how many wait in line under it; 0: none
 	HumanCheckBits         int            // BOXOFFICE_HUMAN_CHECK_BITS; 0: no proof of work
-	HumanCheckExemptsLocal bool           // where it is not set
-	// Beacon goes into the draws of waiting rooms; nil: there is none.
+	HumanCheckExemptsLocal bool           // the default if the variable is not set
+	// Beacon supplies public randomness for the draws of waiting rooms; nil: none.
 	Beacon *beacon.Client // BOXOFFICE_BEACON_URL, BOXOFFICE_BEACON_CHAIN
 
 	AdminToken    secret
 	WebhookSecret secret
-	ServerKey     secret       // the bytes themselves
+	ServerKey     secret       // decoded
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
 	Mail mailConfig // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
@@ -61,14 +62,14 @@ type config struct {
 	MockPayURL        string
 	TemporalAddress   string
 	TemporalNamespace string
-	TemporalUIURL     string // optional: the order page links to the workflow; the codec serves that page
+	TemporalUIURL     string // optional: the order page links to the workflow there, and the codec serves that page
 	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
-	CodecToken        secret // BOXOFFICE_CODEC_TOKEN: what programs show to it; not set: it serves none
+	CodecToken        secret // BOXOFFICE_CODEC_TOKEN: what programs must present to it; empty: it serves no programs
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 	EventsKept        time.Duration  // BOXOFFICE_EVENTS_KEPT: how long events stay in the log
-	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how much longer than its checkout's deadline a new hold lives in the ledger
+	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how long a new hold outlives its checkout's deadline in the ledger
 
 	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see Program.ledgers
 	TigerBeetleAddresses []string // empty: the embedded ledger
@@ -76,13 +77,13 @@ type config struct {
 	DataDir              string // the embedded ledger's parent
 }
 
-// Config is what a build of one's own may know of it.
+// Config is the part of the configuration that a custom build may read.
 type Config = config
 
-// ReadConfig reads it, for the commands of a build of one's own.
+// ReadConfig reads it, for the commands of a custom build.
 func ReadConfig() (Config, error) { return readConfig() }
 
-// organiserConfig is readConfig for commands that ask as the organiser.
+// organiserConfig is readConfig for commands that act as the organiser.
 func organiserConfig() (config, error) {
 	c, err := readConfig()
 	if err != nil {
@@ -105,7 +106,7 @@ func readConfig() (config, error) {
 		DataDir:           env("BOXOFFICE_DATA_DIR", ".data"),
 		Ledger:            env("BOXOFFICE_LEDGER", ledgerAuto),
 	}
-	if validPublicURL(c.URL) == nil { // as browsers send it: requests of our own pages are known by it
+	if validPublicURL(c.URL) == nil { // as browsers send it, so that requests from our own pages are recognised
 		c.URL, _ = codec.Origin(c.URL)
 	}
 	c.AdminURL = strings.TrimSuffix(env("BOXOFFICE_ADMIN_URL", c.URL), "/")
@@ -202,7 +203,8 @@ func (c config) forServing() error {
 	return nil
 }
 
-// forOrganiser checks what every command needs that asks the running box office as its organiser.
+// forOrganiser checks what commands need that ask the running box office as its
+// organiser.
 func (c config) forOrganiser() error {
 	if c.AdminToken == "" {
 		return errors.New("BOXOFFICE_ADMIN_TOKEN is not set: set -a; . .data/dev.env")
@@ -210,8 +212,8 @@ func (c config) forOrganiser() error {
 	return nil
 }
 
-// forTemporal checks what every client of Temporal needs. There is no way to
-// run without: a buyer's data must not be stored in the clear by an omission.
+// forTemporal checks what every client of Temporal needs. It insists on the payload keys:
+// forgetting them must not store buyers' data in the clear.
 func (c config) forTemporal() error {
 	if c.Payloads == nil {
 		return errors.New("BOXOFFICE_PAYLOAD_KEYS is not set: what Temporal stores is encrypted with it (id:base64 of 32 bytes)")
@@ -219,10 +221,10 @@ func (c config) forTemporal() error {
 	return nil
 }
 
-// listenDefault is where serve listens if nothing says otherwise.
+// listenDefault is where serve listens if nothing else is set.
 const listenDefault = "127.0.0.1:8080"
 
-// publicAddress is where serve listens for buyers. A public https URL is a proxy's:
+// publicAddress is where serve listens for buyers. A public https URL belongs to a proxy:
 // its host and port are not ours.
 func (c config) publicAddress() (string, error) {
 	switch {
@@ -243,7 +245,8 @@ func hostPort(address string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// validPublicURL checks what links are made of: scheme, host and port, nothing behind them.
+// validPublicURL checks the base of our links: scheme, host and port, and nothing after
+// them.
 func validPublicURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
@@ -252,7 +255,7 @@ func validPublicURL(raw string) error {
 	return nil
 }
 
-// listenAddress is the host:port of a URL.
+// listenAddress returns the host:port of a URL.
 func listenAddress(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
@@ -263,7 +266,7 @@ func listenAddress(raw string) (string, error) {
 
 func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
 
-// envDuration reads a duration within bounds.
+// envDuration reads a duration within limits.
 func envDuration(name string, otherwise, least, most time.Duration) (time.Duration, error) {
 	text := os.Getenv(name)
 	if text == "" {
@@ -276,7 +279,7 @@ func envDuration(name string, otherwise, least, most time.Duration) (time.Durati
 	return d, nil
 }
 
-// envNumber reads a whole number from least up.
+// envNumber reads a whole number that is at least `least`.
 func envNumber(name string, otherwise, least int) (int, error) {
 	text := os.Getenv(name)
 	if text == "" {

@@ -24,7 +24,7 @@ FILE is what the box office answered, "-" standard input:
 It prints the place of the token or index, or without one all join indexes in the order of the draw.
 exit: 0 all that could be checked is right; 1 something is wrong; 3 it could not be checked`
 
-// drawFileBytesMax is more than the record of a draw has, or a proof.
+// drawFileBytesMax is larger than any draw's record or proof.
 const drawFileBytesMax = 64 << 10
 
 type drawFlags struct {
@@ -36,8 +36,8 @@ type drawFlags struct {
 	published api.QueueView // of -record
 }
 
-// drawPlace checks the draw of a sale's waiting room with what is public once it is drawn,
-// and recomputes it: it needs no running box office, so that nobody has to be trusted.
+// drawPlace checks and recomputes the draw of a sale's waiting room from what is public
+// once it is drawn. It needs no running box office, so nobody has to be trusted.
 func drawPlace(_ context.Context, args []string) error {
 	var f drawFlags
 	flags := newFlags("draw")
@@ -83,7 +83,8 @@ func drawPlace(_ context.Context, args []string) error {
 	return nil
 }
 
-// drawError tells what is wrong from what could not be checked, also by the exit code.
+// drawError separates what is wrong from what could not be checked, also in the exit
+// code.
 func drawError(err error) error {
 	if errors.Is(err, waitingroom.ErrUnchecked) {
 		return blindError{err}
@@ -91,7 +92,7 @@ func drawError(err error) error {
 	return err
 }
 
-// draw checks what there is and answers the order of the draw.
+// draw checks everything that it is given, and returns the order of the draw.
 func (f *drawFlags) draw() (*waitingroom.Permutation, int64, error) {
 	if f.record == "" {
 		return f.drawBySeed()
@@ -186,7 +187,8 @@ func evidenceOf(q *api.QueueView) *waitingroom.Evidence {
 	return e
 }
 
-// ownIndex is that of the token, checked against its proof, or of -index; -1: neither.
+// ownIndex is the index of the token, checked against its proof, or that of -index; -1:
+// neither is given.
 func (f *drawFlags) ownIndex(size int64) (int64, error) {
 	if f.token == "" {
 		if f.index >= size {
@@ -229,7 +231,7 @@ func (f *drawFlags) ownIndex(size int64) (int64, error) {
 	return index, nil
 }
 
-// drawBySeed is a draw of version 1: the seed alone makes it.
+// drawBySeed recomputes a draw of version 1, which the seed alone determines.
 func (f *drawFlags) drawBySeed() (*waitingroom.Permutation, int64, error) {
 	seed, err := hex.DecodeString(f.seed)
 	switch {

@@ -8,7 +8,7 @@ import (
 )
 
 // withFailpoints lets a fault test fill the embedded ledger's disk and move its clock.
-// The engine knows of neither: a release has it as it comes.
+// The engine knows about neither.
 func withFailpoints(o embedded.Options) embedded.Options {
 	if failpoint.Enabled {
 		o.Clock, o.FileSystem = clockOf(failpoint.Clock("ledger")), failingDisk{embedded.OS()}

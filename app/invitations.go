@@ -18,8 +18,8 @@ import (
 	"boxoffice/entitlement"
 )
 
-// invitations signs invitations with the organiser's key, which is nobody else's: it needs no
-// running box office.
+// invitations signs invitations with the organiser's key. Only the organiser has that
+// key, so it works without a running box office.
 func invitations(_ context.Context, args []string) error {
 	flags := newFlags("invitations")
 	sale := flags.String("sale", "", "the sale's id")
@@ -63,7 +63,7 @@ func readSigningKey(file string) (ed25519.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(content)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no PEM file", file)
+		return nil, fmt.Errorf("%s is not a PEM file", file)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(ed25519.PrivateKey)

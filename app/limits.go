@@ -15,10 +15,10 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// humanCheckBits is the default: a second or less on a phone, see docs/overload.md.
+// humanCheckBits is the default: at most a second on a phone, see docs/overload.md.
 const humanCheckBits = 16
 
-// readLimits reads how often clients may ask, and how much is worked on at a time.
+// readLimits reads how often clients may ask, and how much a node works on at a time.
 func (c *config) readLimits() error {
 	var problems []error
 	note := func(err error) {
@@ -62,8 +62,9 @@ func (c *config) readLimits() error {
 	return errors.Join(problems...)
 }
 
-// connectionLimits of a listener. By default one address has a quarter of it, which is plenty for
-// those who share one; this machine's own, such as a proxy's, may have all.
+// connectionLimits are those of a listener. By default one address gets a quarter of its
+// connections, which is plenty for those who share one. This machine's own addresses,
+// such as a proxy's, may have all.
 func (c *config) connectionLimits() api.ConnectionLimits {
 	limits := api.ConnectionLimits{Max: c.ConnectionsMax, PerAddressMax: c.ConnectionsPerAddressMax, Exempt: c.Rates.TrustedProxies}
 	if limits.PerAddressMax < 0 {
@@ -73,8 +74,8 @@ func (c *config) connectionLimits() api.ConnectionLimits {
 	return limits
 }
 
-// envRate reads a rate as "requests a second,burst", such as 20,100. Not set, or 0:
-// no bound.
+// envRate reads a rate as "requests a second,burst", such as 20,100. Not set, or 0: no
+// limit.
 func envRate(name string) (ratelimit.Rate, error) {
 	text := os.Getenv(name)
 	if text == "" || text == "0" {
@@ -84,13 +85,13 @@ func envRate(name string) (ratelimit.Rate, error) {
 	r, err := strconv.ParseFloat(strings.TrimSpace(perSecond), 64)
 	b, errBurst := strconv.Atoi(strings.TrimSpace(burst))
 	if !ok || err != nil || errBurst != nil || !(r >= rateMin && r <= rateMax) || b < 1 || b > rateMax {
-		return ratelimit.Rate{}, fmt.Errorf("%s: want requests a second and a burst, such as 20,100; 0: no bound", name)
+		return ratelimit.Rate{}, fmt.Errorf("%s: want requests a second and a burst, such as 20,100; 0 means no limit", name)
 	}
 	return ratelimit.Rate{PerSecond: r, Burst: b}, nil
 }
 
-// Bounds of a configured rate: one in about a quarter of an hour to more than a
-// node can answer.
+// Limits of a configured rate: from one in about a quarter of an hour to more than a node
+// can answer.
 const (
 	rateMin = 0.001
 	rateMax = 1_000_000

@@ -16,9 +16,8 @@ import (
 	"boxoffice/domain"
 )
 
-// listen opens the listeners before anything else is there, so that /healthz
-// and /readyz answer from the first moment. The returned stop finishes accepted
-// requests.
+// listen opens the listeners before anything else is ready, so that /healthz and /readyz
+// answer from the first moment. The returned stop finishes accepted requests.
 func (s *service) listen(fail func(error)) (stop func(), err error) {
 	address, err := s.publicAddress()
 	if s.role == roleWorker {
@@ -58,7 +57,7 @@ func (s *service) listener(address string, pick func(*handlers) http.Handler, fa
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf(
-			"listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_WEBHOOK_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose others)",
+			"listen at %s: %w (another process has that port; BOXOFFICE_URL or BOXOFFICE_LISTEN, BOXOFFICE_WEBHOOK_LISTEN, BOXOFFICE_ADMIN_URL and BOXOFFICE_WORKER_URL choose other ports)",
 			address,
 			err,
 		)
@@ -74,7 +73,7 @@ func (s *service) listener(address string, pick func(*handlers) http.Handler, fa
 	})), fail), nil
 }
 
-// A site is a server on its listener, and how many connections it has.
+// A site is a server on its listener, and the number of its connections.
 type site struct {
 	server      *http.Server
 	listener    net.Listener
@@ -105,16 +104,16 @@ func (s *service) open(l net.Listener, server *http.Server, fail func(error)) *s
 	return site
 }
 
-// closePoll is how often a site that closes looks whether it is empty.
+// closePoll is how often a closing site checks whether it is empty.
 const closePoll = 5 * time.Millisecond
 
-// close takes no more connections and answers what came on those that it has.
-// Shutdown alone would drop a connection whose first request it had not read
+// close takes no more connections, and answers what came on those that it has.
+// http.Server.Shutdown alone would drop a connection whose first request it had not read
 // yet, without an answer.
 func (s *site) close(ctx context.Context) error {
 	s.closing.Store(true)
 	_ = s.listener.Close()
-	s.server.SetKeepAlivesEnabled(false) // idle ones end now, the others with their answer
+	s.server.SetKeepAlivesEnabled(false) // idle ones end now, the others after their answer
 	for s.connections.Load() > 0 && ctx.Err() == nil {
 		select {
 		case <-time.After(closePoll):
@@ -126,7 +125,7 @@ func (s *site) close(ctx context.Context) error {
 
 func isReadyz(r *http.Request) bool { return strings.TrimSuffix(r.URL.Path, "/") == "/readyz" }
 
-// notReadyYet answers while the process waits for what it needs, and /readyz
+// notReadyYet answers while the process waits for what it needs, and answers /readyz
 // while it stops.
 func (s *service) notReadyYet(w http.ResponseWriter, r *http.Request) {
 	api.SetWriteDeadline(w)
@@ -154,8 +153,8 @@ func (s *service) notReadyYet(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(problem)
 }
 
-// shutdown ends all listeners at once: one that has long requests must not use
-// up the time of another.
+// shutdown ends all listeners at once: one with long requests must not use up the time of
+// another.
 func (s *service) shutdown(sites []*site) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()

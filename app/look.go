@@ -15,9 +15,9 @@ const (
 	lookTimeout  = 2 * time.Second
 )
 
-// A look keeps what the database says of something. It asks at its own pace: whoever reads
-// /metrics, however often, asks nobody. Where the database is away the last answer stays,
-// and its age gives it away.
+// A look keeps the database's answer to a question. It asks at its own pace, so reading
+// /metrics, however often, asks nobody. If the database is away, the last answer stays,
+// and its age shows that.
 type look[T any] struct {
 	ask func(context.Context) (T, error)
 	now func() time.Time
@@ -37,7 +37,7 @@ func lookAge(of string) *prometheus.Desc {
 		nil, prometheus.Labels{"of": of})
 }
 
-// start looks at once and on and on until stop, which waits for the last one.
+// start asks at once and then repeatedly until stop, which waits for the last question.
 func (l *look[T]) start() (stop func()) { return pace.Every(lookInterval, l.refresh) }
 
 func (l *look[T]) refresh(ctx context.Context) {
@@ -53,7 +53,7 @@ func (l *look[T]) refresh(ctx context.Context) {
 	l.last, l.at = found, at
 }
 
-// found is the last answer, and when it was asked for.
+// found returns the last answer, and when it was asked for.
 func (l *look[T]) found() (last T, at time.Time, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

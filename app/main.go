@@ -1,5 +1,5 @@
-// Package app is the program: its commands, its configuration, and how the parts
-// are put together. It only wires: what happens is in the packages that it names.
+// Package app is the program: its commands, its configuration, and the wiring of its
+// parts. It decides nothing itself.
 package app
 
 import (
@@ -50,16 +50,16 @@ local stack: set -a; . .data/dev.env. "boxoffice COMMAND --help" lists its flags
 // A Command of a program runs until it is done or the context ends.
 type Command func(ctx context.Context, args []string) error
 
-// A Program is the box office and what a build of one's own adds to it. The zero Program
-// is the product.
+// A Program is the box office plus what a custom build adds to it. The zero Program is
+// the product.
 type Program struct {
-	// Ledgers are kinds of ledger beside TigerBeetle and the embedded one, by what
-	// --ledger and BOXOFFICE_LEDGER call them.
+	// Ledgers are more kinds of ledger, beside TigerBeetle and the embedded one, by their
+	// names for --ledger and BOXOFFICE_LEDGER.
 	Ledgers map[string]Ledger
-	// Commands are more commands, Usage the lines that list them.
+	// Commands are more commands; Usage has their lines for help.
 	Commands map[string]Command
 	Usage    string
-	// Tuning changes how the packages below work; they say what each option is for.
+	// Tuning passes options to the packages below, which document them.
 	Tuning Tuning
 	// Readers are more readers of the event log.
 	Readers []notify.Reader
@@ -67,12 +67,12 @@ type Program struct {
 	Collectors []prometheus.Collector
 }
 
-// Tuning is what the packages can be told in code. What operators may want to change is
-// in the environment instead.
+// Tuning is what can be set in code only. What operators may want to change is in the
+// environment.
 type Tuning struct {
 	Temporal []worker.DialOption
 	Worker   []worker.Option
-	// Desk may wrap the client that checkouts are started and paid with.
+	// Desk may wrap the Temporal client that checkouts are started and paid with.
 	Desk    func(client.Client) client.Client
 	Batcher []ledger.BatcherOption
 	Orders  orders.Options
@@ -107,12 +107,12 @@ func (p Program) commands() map[string]Command {
 	return all
 }
 
-// movedToTheLab: the crowd and the bench are no part of the product.
+// movedToTheLab: the crowd and the bench are not part of the product.
 func movedToTheLab(context.Context, []string) error {
 	return errors.New("this is a command of the lab: make demo and make bench run it, or go -C lab run ./cmd/lab")
 }
 
-// Main runs the command that the arguments begin with. It returns the exit code.
+// Main runs the command that the arguments name. It returns the exit code.
 func (p Program) Main(args []string) int {
 	commands := p.commands()
 	if len(args) == 0 {
@@ -145,7 +145,7 @@ func isHelp(word string) bool {
 	return slices.Contains([]string{"help", "-h", "-help", "--help"}, word)
 }
 
-// exitCode is 1 unless the error knows better.
+// exitCode is 1, unless the error has its own.
 func exitCode(err error) int {
 	var coded interface{ ExitCode() int }
 	if errors.As(err, &coded) {

@@ -14,7 +14,7 @@ import (
 	"boxoffice/orders"
 )
 
-// metrics of the process, and the batcher's observer.
+// metrics are the process's metrics, and the batcher's observer.
 type metrics struct {
 	registry   *prometheus.Registry
 	batches    *prometheus.HistogramVec
@@ -61,7 +61,7 @@ func newMetrics() *metrics {
 		}, []string{"ledger", "go"}),
 	}
 	for _, flag := range activities.Flags {
-		m.flagged.WithLabelValues(string(flag)) // 0 until it happens
+		m.flagged.WithLabelValues(string(flag)) // show 0 before the first one
 	}
 	m.stages = newStages(m.registry)
 	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged,
@@ -69,14 +69,14 @@ func newMetrics() *metrics {
 	return m
 }
 
-// LedgerMeter observes a batcher as serve's own is observed, for the commands of a build
-// of one's own.
+// LedgerMeter observes a batcher as serve observes its own, for the commands of a custom
+// build.
 func LedgerMeter() (ledger.Observer, *prometheus.Registry) {
 	m := newMetrics()
 	return m, m.registry
 }
 
-// watchRefunds shows the money that goes back and has not yet, as a look found it.
+// watchRefunds shows the money that still has to go back, as a look found it.
 func (m *metrics) watchRefunds(l *look[orders.Owed], now func() time.Time) {
 	m.registry.MustRegister(owedCollector{look: l, now: now})
 }
@@ -99,8 +99,8 @@ func (owedCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- refundsLook
 }
 
-// Collect implements prometheus.Collector. Before the first answer of the database there is
-// nothing to say.
+// Collect implements prometheus.Collector. Before the database's first answer it has
+// nothing to show.
 func (c owedCollector) Collect(values chan<- prometheus.Metric) {
 	owed, at, ok := c.look.found()
 	if !ok {
@@ -119,7 +119,7 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// runsOn says which kind of ledger the process books on.
+// runsOn says which kind of ledger the process uses.
 func (m *metrics) runsOn(ledgerKind string) {
 	m.info.WithLabelValues(ledgerKind, runtime.Version()).Set(1)
 }
@@ -136,7 +136,7 @@ func (m *metrics) Answered(r ledger.Request) {
 	m.queueWaits.WithLabelValues(op).Observe(r.QueueWait.Seconds())
 }
 
-// ordersRecorded is told of every transaction that records sold orders.
+// ordersRecorded is called for every transaction that records sold orders.
 func (m *metrics) ordersRecorded(count int) { m.recorded.Observe(float64(count)) }
 
 // Refused implements ledger.Observer.

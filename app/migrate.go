@@ -13,8 +13,8 @@ import (
 	"boxoffice/worker"
 )
 
-// migrate brings the database and the Temporal namespace up to date. It may run
-// again, and on several nodes at once.
+// migrate brings the database and the Temporal namespace up to date. It may run again,
+// and on several nodes at once.
 func migrate(ctx context.Context, args []string) error {
 	flags := newFlags("migrate")
 	timeout := flags.Duration("timeout", 2*time.Minute, "how long to wait for the servers")
@@ -70,8 +70,8 @@ func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
 		return struct{}{}, worker.CheckSetup(ctx, temporal, c.TemporalNamespace)
 	})
 	if err == nil {
-		// Here and not when serve starts: once a release, not by every node, and
-		// not against an operator who has just changed it.
+		// Here and not when serve starts: once a release, not on every node, and not
+		// against an operator who has just changed it.
 		_, err = await(ctx, log, &waiting{}, needsSchedule, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, worker.ScheduleAudit(ctx, temporal, c.AuditInterval)
 		})

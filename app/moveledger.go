@@ -12,9 +12,9 @@ import (
 	"boxoffice/ledger/embedded"
 )
 
-// moveLedger copies the embedded ledger into a new TigerBeetle cluster, as
-// imported events. The service must be stopped; docs/embedded-ledger.md tells
-// the rest. It may be repeated.
+// moveLedger copies the embedded ledger into a new TigerBeetle cluster, as imported
+// events. Stop the service first; docs/embedded-ledger.md has the other steps. It may be
+// repeated.
 func moveLedger(ctx context.Context, args []string) error {
 	flags := newFlags("move-ledger")
 	batch := flags.Int("batch", embedded.BatchEventsMax, "events a request; a development server takes 253")
@@ -26,7 +26,7 @@ func moveLedger(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(c.TigerBeetleAddresses) == 0 {
-		return errors.New("TIGERBEETLE_ADDRESS is not set: it names the cluster to move to, which should be new")
+		return errors.New("TIGERBEETLE_ADDRESS is not set: name the cluster to move to, a new one")
 	}
 	dir := filepath.Join(c.DataDir, "ledger")
 	if _, err := os.Stat(dir); err != nil {

@@ -13,11 +13,12 @@ import (
 	"strings"
 )
 
-// presaleCodesPerRequest keeps an answer small, and what is lost with one that does not come.
+// presaleCodesPerRequest keeps answers small, and limits what is lost if one does not
+// arrive.
 const presaleCodesPerRequest = 1000
 
-// presaleCodes makes the presale codes of a sale and prints them as they come, one a line; or
-// reads codes, one a line, to bring or revoke them.
+// presaleCodes creates presale codes for a sale and prints them as they come, one a line.
+// It can also read codes, one a line, to import or revoke them.
 func presaleCodes(ctx context.Context, args []string) error {
 	flags := newFlags("presale-codes")
 	sale := flags.String("sale", "", "the sale's id")
@@ -94,7 +95,7 @@ func (o *codesOf) make(ctx context.Context, count int) error {
 		for _, code := range answer.Codes {
 			fmt.Fprintln(out, code)
 		}
-		if err := out.Flush(); err != nil { // what cannot be printed is lost: nobody can read it again
+		if err := out.Flush(); err != nil { // codes that cannot be printed are lost: nobody can read them again
 			return fmt.Errorf("codes were made that could not be written: revoke the batch %s: %w", o.batch, err)
 		}
 		made += len(answer.Codes)
@@ -138,7 +139,7 @@ func (o *codesOf) revokeBatch(ctx context.Context, batch string) error {
 	return nil
 }
 
-// inParts reads lines, and hands them over so many at a time. Empty ones are left out.
+// inParts reads lines and hands them over in parts of n. It skips empty lines.
 func inParts(in io.Reader, part func(lines []string) error) error {
 	lines := bufio.NewScanner(in)
 	var some []string

@@ -12,9 +12,9 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// providers makes the payment providers that can be configured, by their names. Each
-// reads what it needs from the configuration or from variables of its own, and says
-// what is missing. A new one is a package below payments and a line here.
+// providers makes the payment providers that can be configured, by name. Each reads what
+// it needs from the configuration or its own variables, and says what is missing. To add
+// one, add a package below payments and a line here.
 var providers = map[string]func(c *config, calls *http.Client) (payments.Provider, error){
 	mockpay.Name: newMockPay,
 }
@@ -27,13 +27,13 @@ func newMockPay(c *config, calls *http.Client) (payments.Provider, error) {
 	return mockpay.New(mockpay.Options{URL: c.MockPayURL, Secrets: secrets, HTTP: calls, Now: failpoint.Clock("webhook")})
 }
 
-// openProviders makes those that are configured. Without a client each has its own.
+// openProviders makes the configured ones. Without a client, each gets its own.
 func (c *config) openProviders(calls *http.Client) (*payments.Set, error) {
 	var all []payments.Provider
 	for _, name := range c.PaymentProviders {
 		open, known := providers[name]
 		if !known {
-			return nil, fmt.Errorf("BOXOFFICE_PAYMENT_PROVIDERS: %q is no payment provider, want any of: %s", name, strings.Join(providerNames(), ", "))
+			return nil, fmt.Errorf("BOXOFFICE_PAYMENT_PROVIDERS: %q is not a payment provider; known ones: %s", name, strings.Join(providerNames(), ", "))
 		}
 		p, err := open(c, calls)
 		if err != nil {
@@ -64,7 +64,7 @@ func readProviderNames(text string) []string {
 	return names
 }
 
-// openingOf is what a provider is told of a held order.
+// openingOf is what a provider is told about a held order.
 func openingOf(order *domain.Order, hold domain.Hold, wish domain.PayWish) payments.Opening {
 	return payments.Opening{
 		Order: order.ID, Attempt: 1, SaleID: order.SaleID, AmountMinor: order.AmountMinor, Currency: order.Currency,
@@ -72,8 +72,8 @@ func openingOf(order *domain.Order, hold domain.Hold, wish domain.PayWish) payme
 	}
 }
 
-// payPage is where a held order is paid: at the provider where that needs no call, else
-// at a page of ours that leads there. No payment is taken after the hold's deadline.
+// payPage is where a held order is paid: at the provider if that needs no call, else at a
+// page of ours that leads there. No payment is taken after the hold's deadline.
 func (s *service) payPage(set *payments.Set, keys *domain.Keyring) func(domain.Order, domain.Hold) (domain.PayPage, error) {
 	wish := s.payWish(keys)
 	return func(order domain.Order, hold domain.Hold) (domain.PayPage, error) {
@@ -89,8 +89,8 @@ func (s *service) payPage(set *payments.Set, keys *domain.Keyring) func(domain.O
 	}
 }
 
-// payWish: the way back finds the order without anything that a browser has kept; its
-// key stands in the fragment, which browsers put into no request and no referrer.
+// payWish makes a way back that finds the order even if the browser has kept nothing. Its
+// key is in the fragment, which browsers put into no request and no referrer.
 func (s *service) payWish(keys *domain.Keyring) func(domain.Order, domain.Hold) domain.PayWish {
 	return func(order domain.Order, hold domain.Hold) domain.PayWish {
 		return domain.PayWish{

@@ -18,7 +18,7 @@ func TestPaymentProvidersAreConfiguredByName(t *testing.T) {
 	}{
 		"MockPay":        {"mockpay", ""},
 		"with blanks":    {" mockpay , ", ""},
-		"an unknown one": {"mockpay,stripes", `"stripes" is no payment provider`},
+		"an unknown one": {"mockpay,stripes", `"stripes" is not a payment provider`},
 		"one twice":      {"mockpay,mockpay", "configured twice"},
 		"none":           {",", "no payment provider"},
 	} {

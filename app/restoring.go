@@ -16,7 +16,7 @@ import (
 	"boxoffice/restore"
 )
 
-// restoreOrders has the running box office put back what its orders database lost.
+// restoreOrders asks the running box office to restore what its orders database lost.
 func restoreOrders(ctx context.Context, args []string) error {
 	flags := newFlags("restore-orders")
 	apply := flags.Bool("apply", false, "write the records; else only tell which ones can be restored")
@@ -54,8 +54,8 @@ func restoreOrders(ctx context.Context, args []string) error {
 	return restoreVerdict(reports)
 }
 
-// restoreAll asks sale by sale, for each as often as it takes, and tells what came
-// of it as it comes.
+// restoreAll goes sale by sale, asks for each as often as needed, and prints the results
+// as they come.
 func restoreAll(ctx context.Context, ask *audit.Verifier, apply bool, progress io.Writer) ([]restore.Report, error) {
 	sales, err := ask.Subjects(ctx)
 	if err != nil {

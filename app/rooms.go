@@ -12,8 +12,8 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// roomsOf makes the waiting rooms of this node. They need to know how checkouts fare
-// here, and admission needs them: load is asked once run was called.
+// roomsOf makes the waiting rooms of this node. They need to know how checkouts do here,
+// and admission needs them. So load is only called after run.
 func (s *service) roomsOf(p *parts, load func() waitingroom.Load) (*waitingroom.Rooms, error) {
 	var public waitingroom.Beacon
 	if s.config.Beacon != nil {
@@ -25,8 +25,8 @@ func (s *service) roomsOf(p *parts, load func() waitingroom.Load) (*waitingroom.
 	})
 }
 
-// nodeName tells this process from every other, one before it on the same
-// machine among them.
+// nodeName distinguishes this process from every other, including an earlier one on the
+// same machine.
 func nodeName() string {
 	host, err := os.Hostname()
 	if err != nil {

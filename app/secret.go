@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// A secret never prints: not with any verb of package fmt, not in a log, not as
-// JSON. string(s) reveals it, where it is used.
+// A secret never prints: not with any verb of package fmt, not in a log, not as JSON. Use
+// string(s) to reveal it.
 type secret string
 
 const redacted = "[redacted]"
@@ -25,12 +25,12 @@ func (s secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText implements encoding.TextMarshaler.
 func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// secretBytesMax bounds what is read of a file: the largest secret has some 2 kB.
+// secretBytesMax limits what is read of a file: the largest secret has about 2 kB.
 const secretBytesMax = 64 << 10
 
-// readSecret reads a secret from the variable, or from the file that the
-// variable with _FILE appended names. Empty and no error: neither is set. No
-// error repeats what may be the secret.
+// readSecret reads a secret from the variable, or from the file named by the variable
+// with _FILE appended. Empty without an error: neither is set. Errors never repeat what
+// may be the secret.
 func readSecret(name string) (secret, error) {
 	value, file := os.Getenv(name), os.Getenv(name+"_FILE")
 	switch {
@@ -66,10 +66,10 @@ func readFile(name string) (string, error) {
 	return string(content), err
 }
 
-// warnIfOthersRead does not refuse: orchestrators mount secrets for a group.
+// warnIfOthersRead only warns: orchestrators mount secrets for a group.
 func warnIfOthersRead(name string, info fs.FileInfo) {
 	const groupAndOthers = 0o077
 	if mode := info.Mode().Perm(); mode&groupAndOthers != 0 {
-		slog.Warn("others may read a file with a secret: chmod 600 it", "file", name, "mode", mode.String())
+		slog.Warn("other users can read a file with a secret: chmod 600 it", "file", name, "mode", mode.String())
 	}
 }

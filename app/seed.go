@@ -17,8 +17,8 @@ import (
 //go:embed conference.json
 var conference []byte
 
-// seed opens the conference sale through the admin API, as an organiser would.
-// Opening it again changes nothing.
+// seed opens the conference sale through the admin API, as an organiser would. Opening it
+// again changes nothing.
 func seed(ctx context.Context, args []string) error {
 	flags := newFlags("seed")
 	timeout := flags.Duration("timeout", time.Minute, "how long to wait for the box office")
@@ -45,16 +45,16 @@ func seed(ctx context.Context, args []string) error {
 	return nil
 }
 
-// answerBytesMax bounds what is read of an answer.
+// answerBytesMax limits what is read of an answer.
 const answerBytesMax = 64 << 10
 
-// openSale sends the body of a sale and answers the sale's own. A 503, like no
-// answer, may be tried again; every other refusal is permanent.
+// openSale sends the body of a sale and returns the stored sale. A 503, or no answer, may
+// be tried again; every other refusal is permanent.
 func (c config) openSale(ctx context.Context, body []byte) ([]byte, error) {
 	return c.postAsOrganiser(ctx, "/v1/sales", body)
 }
 
-// postAsOrganiser is openSale of any of the organiser's routes.
+// postAsOrganiser is openSale for any of the organiser's routes.
 func (c config) postAsOrganiser(ctx context.Context, path string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.AdminURL+path, bytes.NewReader(body))
 	if err != nil {

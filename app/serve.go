@@ -27,8 +27,8 @@ import (
 	"boxoffice/worker"
 )
 
-// Roles of a process. `all` is the fast way: the activity that holds the seats
-// wakes the request that waits for them.
+// Roles of a process. `all` is the fast one: the activity that holds the seats wakes the
+// request that waits for them.
 const (
 	roleAll    = "all"
 	roleAPI    = "api"
@@ -77,11 +77,12 @@ func (p Program) serve(ctx context.Context, args []string) error {
 	return s.run(ctx, s.start)
 }
 
-// gcPercent is less than Go's own 100: a process with 100,000 places and 5,000 streams
-// stays below 200 MB, for some of its refusals a second (docs/lab/performance-notebook.md).
+// gcPercent is lower than Go's default of 100: a process with 100,000 places and 5,000
+// streams stays below 200 MB, and loses a few refusals a second for it
+// (docs/lab/performance-notebook.md).
 const gcPercent = 60
 
-// boundGarbage leaves a process alone whose operator says otherwise.
+// boundGarbage changes nothing if the operator has set GOGC or a memory limit.
 func boundGarbage() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -97,22 +98,21 @@ type service struct {
 	drain      time.Duration
 	log        *slog.Logger
 	waiting    waiting
-	stopping   atomic.Bool // /readyz says no, whatever works
+	stopping   atomic.Bool // /readyz says no, even if everything works
 
-	// ready becomes the real handlers once everything is there; until then
-	// requests are told to come back.
+	// ready has the real handlers once everything is there. Until then, requests are told
+	// to come back.
 	ready        atomic.Pointer[handlers]
-	closeStreams func()   // ends the event streams, which would hold a shutdown up
+	closeStreams func()   // ends the event streams, which would delay a shutdown
 	closeLater   []func() // in reverse order
 }
 
-// handlers of the listeners.
+// handlers are the listeners' handlers.
 type handlers struct{ public, admin, webhooks http.Handler }
 
-// run listens at once, waits for what it needs, serves until the context ends,
-// then stops in order: /readyz says no, no new connections, accepted requests
-// answered, the worker's activities finished, the batcher flushed, the ledger
-// and the stores closed.
+// run listens at once, waits for what it needs, and serves until the context ends. Then
+// it stops in order: /readyz says no, no new connections, accepted requests answered, the
+// worker's activities finished, the batcher flushed, the ledger and the stores closed.
 func (s *service) run(ctx context.Context, start func(ctx context.Context, fail func(error)) error) error {
 	defer s.closeAll()
 	serving, fail := context.WithCancelCause(ctx)
@@ -163,7 +163,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	s.later(owed.start())
 	meter.watchRefunds(owed, time.Now)
 	if err := checkProviders(ctx, store.Sales, providers); err != nil {
-		s.log.Error("nothing can be sold of some sales, and their refunds wait", "error", err)
+		s.log.Error("some sales cannot sell, and their refunds wait", "error", err)
 	}
 	book := ledger.NewBook(batcher, ledger.WithHoldGrace(s.HoldGrace))
 	var notices *activities.HoldNotices
@@ -209,9 +209,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	return s.openAPI(p, fail)
 }
 
-// openAll waits for everything at once, so that /readyz names all that is
-// missing. What was opened is closed in the order that its users need: nothing
-// uses the ledger and the database after Temporal's client is gone.
+// openAll waits for everything at once, so that /readyz names all that is missing. It
+// closes things in the order that their users need: nothing uses the ledger and the
+// database once Temporal's client is gone.
 func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.Store, batcher *ledger.Batcher, temporal client.Client, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { store, err = s.openOrders(ctx, meter); return err })
@@ -230,7 +230,7 @@ func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.St
 	return store, batcher, temporal, err
 }
 
-// parts is what the API is made of.
+// parts is what the API consists of.
 type parts struct {
 	keys      *domain.Keyring
 	providers *payments.Set
@@ -262,7 +262,8 @@ func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store
 	return store, err
 }
 
-// warnOfLoggedBuyers: what the database writes into its own log is not ours to change.
+// warnOfLoggedBuyers warns if the database logs buyers' data, because we cannot change
+// that setting.
 func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
 	LogsBuyers(context.Context) ([]orders.LogSetting, error)
 	MendLogs([]orders.LogSetting) []string
@@ -335,7 +336,7 @@ func (s *service) closeAll() {
 	}
 }
 
-// readiness is what /readyz asks.
+// readiness is what /readyz checks.
 func (s *service) readiness(p *parts) []api.Check {
 	checks := []api.Check{
 		clockCheck(p.clocks),
@@ -344,14 +345,15 @@ func (s *service) readiness(p *parts) []api.Check {
 			_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 			return err
 		})},
-		// Seats are held and payments taken while it is away, and recorded when
-		// it is back: it must not take every node off at once.
+		// Without the database, seats can be held and payments taken, and are recorded
+		// when it is back. So its outage must not take every node out at once.
 		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
 		{Name: "sales' payment providers", Advisory: true, Probe: s.probe("sales' payment providers", func(ctx context.Context) error {
 			return checkProviders(ctx, p.store.Sales, p.providers)
 		})},
 	}
-	// Seats are held while one is away; who has not paid yet waits for it.
+	// Seats can be held while a provider is away; buyers who have not paid yet wait for
+	// it.
 	for _, name := range p.providers.Names() {
 		provider, _ := p.providers.Provider(name)
 		check := "payment provider"
@@ -363,8 +365,8 @@ func (s *service) readiness(p *parts) []api.Check {
 	return checks
 }
 
-// checkProviders names the sales whose provider is not configured: nobody can be sold
-// anything of them, and money that they owe does not go back.
+// checkProviders names the sales whose provider is not configured. Nothing of them can be
+// sold, and money that they owe does not go back.
 func checkProviders(ctx context.Context, list func(context.Context) ([]*domain.Sale, error), providers *payments.Set) error {
 	sales, err := list(ctx)
 	if err != nil {
@@ -382,7 +384,7 @@ func checkProviders(ctx context.Context, list func(context.Context) ([]*domain.S
 	return nil
 }
 
-// probe keeps addresses and roles out of a public answer: they are in the log.
+// probe keeps addresses and roles out of a public answer; the log has them.
 func (s *service) probe(name string, ask func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		err := ask(ctx)

@@ -14,9 +14,9 @@ import (
 	"boxoffice/domain"
 )
 
-// The stages of a checkout, as boxoffice_stage_seconds has them. The HTTP
-// requests around them are in boxoffice_http_request_duration_seconds, the
-// ledger's queue and requests in boxoffice_ledger_*_seconds.
+// The stages of a checkout in boxoffice_stage_seconds.
+// boxoffice_http_request_duration_seconds has the HTTP requests around them,
+// boxoffice_ledger_*_seconds the ledger's queue and requests.
 const (
 	stageDesk   = "desk"           // from asking for a hold to its answer: start, workflow task and hold
 	stageStart  = "start"          // the call that starts the workflow
@@ -29,9 +29,9 @@ const (
 	stageRecord = "record"         // order, tickets and event in Postgres
 )
 
-// stages times what a checkout consists of. It wraps the seams between the
-// packages, so that none of them has to know that it is measured. A failure
-// counts with the time that it took.
+// stages measures the parts of a checkout. It wraps the interfaces between the packages,
+// so that none of them has to know that it is measured. Failures count with the time that
+// they took.
 type stages struct{ seconds *prometheus.HistogramVec }
 
 func newStages(meter prometheus.Registerer) stages {
@@ -43,7 +43,7 @@ func newStages(meter prometheus.Registerer) stages {
 	return s
 }
 
-// since is to be deferred with the time at which the stage began.
+// since is for defer, with the time at which the stage began.
 func (s stages) since(stage string, began time.Time) {
 	s.seconds.WithLabelValues(stage).Observe(time.Since(began).Seconds())
 }

@@ -14,8 +14,7 @@ import (
 	"boxoffice/worker"
 )
 
-// DialTemporal connects as the environment says, for the commands of a build of one's
-// own.
+// DialTemporal connects as the environment says, for the commands of a custom build.
 func (c config) DialTemporal(ctx context.Context, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
 	if err := c.forTemporal(); err != nil {
 		return nil, err
@@ -29,11 +28,10 @@ func (c config) dialTemporal(ctx context.Context, log *slog.Logger, with ...work
 	return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log, with...)
 }
 
-// readTemporal reads how to reach Temporal from the variables that Temporal's
-// own tools and SDKs have (docs.temporal.io, "Environment configuration"):
-// TEMPORAL_API_KEY, TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH and the like.
-// Its files are not read: what a service does must not depend on somebody's
-// home directory.
+// readTemporal reads how to reach Temporal, from the variables of Temporal's own tools
+// and SDKs (docs.temporal.io, "Environment configuration"): TEMPORAL_API_KEY,
+// TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH and so on. It does not read their files:
+// what a service does must not depend on somebody's home directory.
 func readTemporal() (client.Options, error) {
 	key, err := readSecret("TEMPORAL_API_KEY")
 	if err != nil {
@@ -51,7 +49,7 @@ func readTemporal() (client.Options, error) {
 	return options, nil
 }
 
-// checkTLSSwitch refuses what would silently mean no TLS.
+// checkTLSSwitch refuses values that would silently mean no TLS.
 func checkTLSSwitch(apiKey string) error {
 	switch on := strings.ToLower(os.Getenv("TEMPORAL_TLS")); on {
 	case "", "1", "true":
@@ -66,8 +64,8 @@ func checkTLSSwitch(apiKey string) error {
 	}
 }
 
-// temporalEnv is the environment as we read it: what is empty is not set, and
-// the key may have come from a file.
+// temporalEnv is the environment as we read it: an empty variable counts as not set, and
+// the key may come from a file.
 type temporalEnv struct{ apiKey string }
 
 // Environ implements envconfig.EnvLookup.

@@ -8,14 +8,14 @@ import (
 )
 
 // A variable of the environment, or several that belong together. The table in
-// docs/operations.md and `boxoffice serve --help` say what stands here.
+// docs/operations.md and `boxoffice serve --help` both come from here.
 type variable struct {
 	names     string // as the docs have them: `A`, `B`
-	otherwise string // where it is not set
+	otherwise string // if it is not set
 	what      string
 }
 
-// variables are all that the program reads, but for what tests and the lab use.
+// variables lists all that the program reads, except for tests and the lab.
 var variables = []variable{
 	{"`BOXOFFICE_URL`", "`http://127.0.0.1:8080`",
 		"the public address: every link starts with it, such as the way back from paying. `http://` or `https://`, no path"},
@@ -147,7 +147,7 @@ var variables = []variable{
 		"the embedded ledger is in `ledger` under it"},
 }
 
-// row is a variable's row of the table in docs/operations.md.
+// row is the variable's row of the table in docs/operations.md.
 func (v variable) row() string { return fmt.Sprintf("| %s | %s | %s |", v.names, v.otherwise, v.what) }
 
 var (

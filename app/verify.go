@@ -10,8 +10,8 @@ import (
 	"boxoffice/audit"
 )
 
-// verify audits the running box office: every sale and what belongs to none, or
-// the sales named.
+// verify audits the running box office: every sale and what belongs to none, or only the
+// given sales.
 func verify(ctx context.Context, args []string) error {
 	flags := newFlags("verify")
 	wait := flags.Duration("wait", 30*time.Second, "how long to wait for checkouts that are under way")
@@ -30,7 +30,7 @@ func verify(ctx context.Context, args []string) error {
 	return VerifySales(ctx, c, flags.Args(), *wait, *asJSON)
 }
 
-// VerifySales audits some sales and prints what came of it.
+// VerifySales audits some sales and prints the results.
 func VerifySales(ctx context.Context, c Config, sales []string, wait time.Duration, asJSON bool) error {
 	if err := c.forOrganiser(); err != nil {
 		return err
@@ -48,8 +48,8 @@ func VerifySales(ctx context.Context, c Config, sales []string, wait time.Durati
 	return nil
 }
 
-// exitBlind tells scripts that nobody knows, which is neither good nor broken.
-// 2 is taken by wrong usage.
+// exitBlind tells scripts that nobody knows, which is neither good nor broken. 2 already
+// means wrong usage.
 const exitBlind = 3
 
 // A blindError says that an audit could not look.

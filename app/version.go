@@ -13,10 +13,11 @@ import (
 	"boxoffice/orders"
 )
 
-// builtFrom is the commit, set by the linker where the build has no version control: see the Makefile.
+// builtFrom is the commit. The linker sets it if the build has no version control: see
+// the Makefile.
 var builtFrom string
 
-// What we speak with, for people.
+// The versions that we work with, for people to read.
 const (
 	postgresMin   = "13"
 	temporalTried = "1.32.1" // that of the local stack
@@ -30,7 +31,7 @@ func printVersion(_ context.Context, args []string) error {
 	return nil
 }
 
-// writeVersion says what this build is and what it speaks with.
+// writeVersion prints what this build is and what it works with.
 func writeVersion(w io.Writer) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -53,7 +54,7 @@ func writeVersion(w io.Writer) {
 	fmt.Fprintf(w, "  HTTP         /v1, OpenAPI 3.1 (boxoffice openapi)\n")
 }
 
-// release is that of a module in this build.
+// release is a module's version in this build.
 func release(info *debug.BuildInfo, module string) string {
 	for _, dep := range info.Deps {
 		if dep.Path == module {

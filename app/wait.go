@@ -13,16 +13,16 @@ import (
 	"boxoffice/pace"
 )
 
-// Start-up order does not matter: a process waits for what it needs, for all of
-// it at once, and says what it waits for.
+// Start-up order does not matter: a process waits for everything that it needs at once,
+// and says what it waits for.
 const (
 	attemptTimeout = 10 * time.Second
 	waitBackoff    = 250 * time.Millisecond
 	waitBackoffMax = 5 * time.Second
 )
 
-// A dependency is what a process waits for. Its name is public (/readyz), what
-// to do about it is for the log.
+// A dependency is what a process waits for. Its name is public (/readyz); what to do
+// about it is for the log.
 type dependency struct{ name, next string }
 
 var (
@@ -72,8 +72,7 @@ func (w *waiting) String() string {
 	return "The box office is waiting for: " + strings.Join(names, ", ") + "."
 }
 
-// await tries until it succeeds or the context ends. A hopeless error (see
-// permanent) ends it at once.
+// await tries until it succeeds or the context ends. A permanent error ends it at once.
 func await[T any](ctx context.Context, log *slog.Logger, w *waiting, what dependency, try func(context.Context) (T, error)) (T, error) {
 	w.begin(what.name)
 	backoff := waitBackoff

@@ -73,9 +73,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	return nil
 }
 
-// describe says on the pay page what is paid for, as far as the link has room:
-// an order may be of many classes with long names. The page shows the amount
-// itself.
+// describe says on the pay page what is paid for, as far as it fits: an order may have
+// many classes with long names. The page shows the amount itself.
 func describe(order *domain.Order) string {
 	var b strings.Builder
 	b.WriteString(order.SaleID)
@@ -89,7 +88,7 @@ func describe(order *domain.Order) string {
 	return shorten(b.String(), payments.DescriptionMaxLen)
 }
 
-// shorten cuts a text to so many bytes, between two runes.
+// shorten cuts a text to this many bytes, between two runes.
 func shorten(s string, bytesMax int) string {
 	const ellipsis = "…"
 	if len(s) <= bytesMax {
