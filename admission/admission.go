@@ -17,27 +17,26 @@ import (
 // RequestTimeout is how long a checkout may take, from its request to its answer.
 const RequestTimeout = 15 * time.Second
 
-// Options are what an Admission is made of. All fields without "optional" are
-// needed.
+// Options are the parts of an Admission. All fields without "optional" are needed.
 type Options struct {
 	Desk    Desk
 	Catalog *Catalog
-	Books   Books // those of the catalog
+	Books   Books // the same as the catalog's
 	Keys    *domain.Keyring
-	Rooms   Rooms // optional: without, sales with a waiting room are refused as unavailable
+	Rooms   Rooms // optional: without it, sales with a waiting room are refused as unavailable
 
 	// MaySell says why nothing may be sold at the moment: a *domain.Error with
-	// CodeClocksDiffer. Optional: without, everything may.
+	// CodeClocksDiffer. Optional: without it, everything may be sold.
 	MaySell func() error
-	// PerBuyer bounds the checkouts that the gate lets through; a buyer is an e-mail address in a
-	// sale. Optional.
+	// PerBuyer limits the checkouts that the gate lets through; a buyer is an e-mail
+	// address in a sale. Optional.
 	PerBuyer ratelimit.Rate
 
 	InFlightMax int // optional: the ceiling of the adaptive bound
 	InFlightMin int // optional: its floor
-	InLineMax   int // how many may wait in line under it; 0: nobody
+	InLineMax   int // how many may wait in line under it; 0: none
 
-	Meter prometheus.Registerer // where this package registers its own
+	Meter prometheus.Registerer // where this package registers its metrics
 	Log   *slog.Logger
 }
 
@@ -55,16 +54,17 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Admission stands between those who ask and the engine. It is safe for concurrent use.
+// Admission stands between clients and the engine. It is safe for concurrent use.
 type Admission struct {
-	// Breakers of the parts that requests wait for, for who asks one of them without Admission.
+	// Breakers of the parts that requests wait for, for callers that use one of them
+	// without Admission.
 	Breakers Breakers
 
 	catalog *Catalog
 	gate    *gate
-	bound   *adaptiveBound // checkouts that the engine is given at a time
+	bound   *adaptiveBound // limits the checkouts in the engine
 	byBuyer *ratelimit.Buckets[domain.BuyerID]
-	lookups chan struct{}           // refusals that first ask whether the key is known
+	lookups chan struct{}           // limits the refusals that first look their key up
 	tries   *lru.Cache[string, int] // key of a token → how many of its tries were refused
 	load    load
 	metrics metrics
@@ -108,17 +108,17 @@ func New(o Options) (*Admission, error) {
 	return a, nil
 }
 
-// Interrupted reports whether new checkouts are refused at once at the moment,
-// because what they need does not answer: what a page may tell its reader.
+// Interrupted reports whether new checkouts are refused at once right now, because
+// something that they need does not answer: pages may tell their readers.
 func (a *Admission) Interrupted() bool { return a.Breakers.Checkouts.IsOpen() }
 
-// State asks a checkout how it stands, as Desk has it, unless that part is away.
+// State asks a checkout for its state, like Desk, unless that part is away.
 func (a *Admission) State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
 	return Guard(ctx, a.Breakers.Orders, func() (domain.CheckoutState, error) { return a.desk.State(ctx, id) })
 }
 
-// Pay hands a payment over, as Desk has it, unless that part is away: CodeOverloaded. How
-// long it takes moves the bound of the checkouts.
+// Pay delivers a payment, like Desk. It fails with CodeOverloaded if that part is away.
+// How long it takes moves the limit of the checkouts.
 func (a *Admission) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	began := time.Now()
 	result, err := Guard(ctx, a.Breakers.Webhooks, func() (domain.PayResult, error) { return a.desk.Pay(ctx, event) })

@@ -7,50 +7,50 @@ import (
 	"time"
 )
 
-// How the bound on checkouts follows the engine: additive increase while it is used
-// and things go well, multiplicative decrease when holds or webhooks get slow.
+// How the limit on checkouts follows the engine: it grows step by step while it is used
+// and things go well, and shrinks by a factor when holds or webhooks get slow.
 const (
 	// InFlightMax is the ceiling.
 	InFlightMax = 512
-	// InFlightMin is the floor: so many are always let in, or nothing
-	// would tell when things are well again.
+	// InFlightMin is the floor: this many are always let in, or nothing would show that
+	// things are well again.
 	InFlightMin = 8
 
-	// holdLatencyTarget is what nine of ten holds may take. By Little's law the
-	// bound then stays at what the engine does in that time, and whoever is let in
-	// is answered long before RequestTimeout.
+	// holdLatencyTarget is how long nine of ten holds may take. By Little's law the limit
+	// then stays at what the engine does in that time, and everybody let in is answered
+	// long before RequestTimeout.
 	holdLatencyTarget = 500 * time.Millisecond
-	// webhookLatencyTarget is what all but one of a hundred webhooks may take. They
-	// share the engine with checkouts and go first: they are of buyers who have paid.
+	// webhookLatencyTarget is how long all but one of a hundred webhooks may take. They
+	// share the engine with checkouts and go first: their buyers have paid.
 	webhookLatencyTarget = 250 * time.Millisecond
-	// webhookLatencyRise times what they took when they were quickest, up to
-	// webhookLatencyTargetMax, is allowed too: an engine far away is not a slow one. What
-	// was quickest grows e-fold in quietLife.
+	// webhookLatencyRise times the quickest recent time, up to webhookLatencyTargetMax,
+	// is allowed too: an engine far away is not a slow one. The quickest time grows
+	// e-fold in quietLife.
 	webhookLatencyRise      = 3
 	webhookLatencyTargetMax = 750 * time.Millisecond
 	quietLife               = time.Minute
 
-	// boundWindow is how often the bound moves: long enough to see what the last
-	// move did.
+	// boundWindow is how often the limit moves: long enough to see what the last move
+	// did.
 	boundWindow    = 500 * time.Millisecond
 	boundDecrease  = 0.7
 	boundStep      = 4     // it rises by so much,
 	boundGrowth    = 0.125 // or by this part of itself: 512 are reached in 15 s
-	boundStart     = 16    // of a fresh node, which may begin in the middle of a rush: more would only make each other wait
+	boundStart     = 16    // for a fresh node, which may start in the middle of a rush: more would only make each other wait
 	samplesMax     = 512   // latencies kept of a window, the newest
-	boundUsedShare = 0.8   // of the bound, from which it counts as used: an idle node has proved nothing
-	// retryAfterMin and retryAfterMax bound how long those are sent away who are not let
-	// in. Longer, and a seat that is free waits for its buyer.
+	boundUsedShare = 0.8   // share of the limit from which it counts as used: an idle node has proved nothing
+	// retryAfterMin and retryAfterMax limit how long refused checkouts are sent away. If
+	// they stay away longer, a free seat waits for its buyer.
 	retryAfterMin = time.Second
 	retryAfterMax = 6 * time.Second
-	// webhooksSlowMin is how many slow webhooks of a window say something: one may
-	// have met a pause of anything.
+	// webhooksSlowMin is how many slow webhooks in a window mean something: a single one
+	// may have met any pause.
 	webhooksSlowMin = 2
 )
 
-// An adaptiveBound is the number of checkouts that may wait for the engine at a
-// time, between a floor and a ceiling. It knows no clock: callers say when it is.
-// It is safe for concurrent use.
+// An adaptiveBound is how many checkouts may wait for the engine at a time, between a
+// floor and a ceiling. It has no clock: callers pass the time. It is safe for concurrent
+// use.
 type adaptiveBound struct {
 	floor, ceiling float64
 	lineMax        int
@@ -58,7 +58,7 @@ type adaptiveBound struct {
 	mu       sync.Mutex
 	limit    float64
 	inFlight int
-	line     list.List // of *waiter: who comes first is let in next
+	line     list.List // of *waiter: first come, first let in
 
 	// of this window
 	windowEnds   time.Time
@@ -67,8 +67,8 @@ type adaptiveBound struct {
 	webhooks     int
 	webhookMin   time.Duration // 0: none yet
 	webhooksSlow int
-	done         int // who left
-	refused      int // who was not let in
+	done         int // checkouts that left
+	refused      int // checkouts that were not let in
 
 	// of the last window
 	holdP90                   time.Duration // of the last that had holds
@@ -91,8 +91,8 @@ func newAdaptiveBound(floor, ceiling, lineMax int) *adaptiveBound {
 	}
 }
 
-// enter lets one more in, who must leave, or gives them a place in the line, where
-// they wait or give up. Not ok: the line is full too.
+// enter lets one more in, who must leave later, or gives it a place in the line, where it
+// waits or gives up. Not ok: the line is full too.
 func (b *adaptiveBound) enter(now time.Time) (w *waiter, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,8 +113,8 @@ func (b *adaptiveBound) enter(now time.Time) (w *waiter, ok bool) {
 	}
 }
 
-// refuses reports whether the bound is reached and the line full, for those who can
-// be told before anything is made of their request. They count as refused.
+// refuses reports whether the limit is reached and the line full, so that a request can
+// be refused before it is processed. It counts as refused.
 func (b *adaptiveBound) refuses(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -127,8 +127,8 @@ func (b *adaptiveBound) refuses(now time.Time) bool {
 	return true
 }
 
-// giveUp leaves the line, after having waited in vain or because the client left, unless
-// the waiter was let in: then they must leave as whoever else was.
+// giveUp leaves the line, after waiting in vain or because the client left. If the waiter
+// was let in just then, it must leave like anybody else.
 func (b *adaptiveBound) giveUp(w *waiter, inVain bool) (gaveUp bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,7 +150,7 @@ func (b *adaptiveBound) takePermit() {
 	b.peak = max(b.peak, b.inFlight)
 }
 
-// moveUp lets in the first of the line, as many as there is room for.
+// moveUp lets in the first of the line, as many as fit.
 func (b *adaptiveBound) moveUp() {
 	for b.hasRoom() && b.line.Len() > 0 {
 		w := b.line.Remove(b.line.Front()).(*waiter)
@@ -160,9 +160,9 @@ func (b *adaptiveBound) moveUp() {
 	}
 }
 
-// retryAfter is how long to stay away from a full bound: until all who were refused
-// would have been let in, or until the seats that are left are taken, when
-// the gate has an answer for everybody. Seats below zero: it is not known how many.
+// retryAfter is how long to stay away from a full limit: until all who were refused would
+// have been let in, or until the seats that are left are taken, when the gate can answer
+// everybody. Negative seats: it is not known how many are left.
 func (b *adaptiveBound) retryAfter(seats int64) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -174,8 +174,8 @@ func (b *adaptiveBound) retryAfter(seats int64) time.Duration {
 	return min(max(wait, retryAfterMin), retryAfterMax)
 }
 
-// leave tells how long a hold took. Where counts is false it says nothing about the
-// engine, as when the client went away.
+// leave records how long a hold took. If counts is false, the hold says nothing about the
+// engine, for example because the client went away.
 func (b *adaptiveBound) leave(now time.Time, took time.Duration, counts bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -188,7 +188,7 @@ func (b *adaptiveBound) leave(now time.Time, took time.Duration, counts bool) {
 	b.moveUp()
 }
 
-// webhook tells how long a webhook took.
+// webhook records how long a webhook took.
 func (b *adaptiveBound) webhook(now time.Time, took time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -206,8 +206,7 @@ func (b *adaptiveBound) webhookTarget() time.Duration {
 	return min(max(webhookLatencyRise*b.quietWebhook, webhookLatencyTarget), webhookLatencyTargetMax)
 }
 
-// learnQuiet takes in a window in which webhooks came. What was quickest before is
-// forgotten slowly.
+// learnQuiet learns from a window with webhooks. It forgets the quickest time slowly.
 func (b *adaptiveBound) learnQuiet() {
 	if b.webhookMin == 0 {
 		return
@@ -219,7 +218,7 @@ func (b *adaptiveBound) learnQuiet() {
 	b.webhookMin = 0
 }
 
-// endWindow moves the bound, where the window is over.
+// endWindow moves the limit if the window is over.
 func (b *adaptiveBound) endWindow(now time.Time) {
 	if b.windowEnds.IsZero() {
 		b.windowEnds = now.Add(boundWindow)
@@ -245,8 +244,8 @@ func (b *adaptiveBound) endWindow(now time.Time) {
 	b.moveUp()
 }
 
-// isCongested: holds are slow, or webhooks are, or all permits are taken and nothing
-// came back, in which case there is no latency to judge by.
+// isCongested: holds are slow, or webhooks are, or all permits are taken and nothing came
+// back, so that there is no latency to judge by.
 func (b *adaptiveBound) isCongested(isUsed bool) bool {
 	switch {
 	case b.webhooksSlow >= webhooksSlowMin && b.webhooksSlow*100 > b.webhooks:
@@ -258,8 +257,7 @@ func (b *adaptiveBound) isCongested(isUsed bool) bool {
 	}
 }
 
-// state is the bound, how much of it is used, and the 90th percentile of the last
-// holds.
+// state is the limit, how much of it is used, and the 90th percentile of the last holds.
 func (b *adaptiveBound) state() (limit, inFlight int, holdP90 time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -274,7 +272,7 @@ func (b *adaptiveBound) inLine() int {
 
 // samples are the newest latencies of a window.
 type samples struct {
-	n      int // so many were added
+	n      int // how many were added
 	newest [samplesMax]time.Duration
 }
 

@@ -11,26 +11,26 @@ import (
 	"boxoffice/domain"
 )
 
-// When a part counts as away, and how long it is left alone then.
+// When a part counts as away, and how long it is then left alone.
 const (
-	// breakerFailuresMax in a row, with no success between, open a breaker: an engine
-	// that is only slow answers some.
+	// breakerFailuresMax failures in a row open a breaker: an engine that is only slow
+	// answers some.
 	breakerFailuresMax = 20
-	// checkoutFailuresMax is less: behind their bound so few may be under way that more
-	// would take several timeouts, one after the other.
+	// checkoutFailuresMax is lower: behind their limit so few may be under way that more
+	// failures would take several timeouts, one after the other.
 	checkoutFailuresMax = InFlightMin
 	// breakerOpen is how long nothing is sent. Every failure costs its client up to
 	// RequestTimeout and this node a permit; a refusal costs nothing.
 	breakerOpen = 2 * time.Second
 	// breakerProbes are let through when that time is up; all must succeed.
 	breakerProbes = 1
-	// breakerFairTime is what a part must have had to answer in before its silence
-	// counts: a client that sends slowly uses its request's time up itself.
+	// breakerFairTime is how long a part must have had before its silence counts: a
+	// client that sends slowly uses up its request's time itself.
 	breakerFairTime = 5 * time.Second
 )
 
-// A Breaker stops asking a part that does not answer. Only what is not known and
-// what the part had no room for are failures: a no is an answer.
+// A Breaker stops asking a part that does not answer. Only unknown outcomes and overload
+// count as failures: a no is an answer.
 type Breaker struct {
 	name string
 	cb   *gobreaker.CircuitBreaker[struct{}]
@@ -61,11 +61,12 @@ func isAway(err error) bool {
 	return domain.IsUnknown(err) || domain.CodeOf(err) == domain.CodeOverloaded || errors.Is(err, context.DeadlineExceeded)
 }
 
-// errClientLeft marks, towards the breaker only, what says nothing of the part.
+// errClientLeft tells the breaker, and nobody else, that a failure says nothing about the
+// part.
 var errClientLeft = errors.New("the client left")
 
-// Guard asks through a breaker. It fails with CodeOverloaded, without asking, while
-// the breaker is open: nothing was done.
+// Guard asks through a breaker. While the breaker is open, it fails with CodeOverloaded
+// without asking: nothing was done.
 func Guard[T any](ctx context.Context, b *Breaker, ask func() (T, error)) (T, error) {
 	var answer T
 	var err error
@@ -84,7 +85,7 @@ func Guard[T any](ctx context.Context, b *Breaker, ask func() (T, error)) (T, er
 	return answer, b.refused(refusal)
 }
 
-// refusesAll is what Guard answers as long as not even a probe is let through; else nil.
+// refusesAll is what Guard returns while not even a probe is let through; else nil.
 func (b *Breaker) refusesAll() error {
 	if b.cb.State() == gobreaker.StateOpen {
 		return b.refused(gobreaker.ErrOpenState)
@@ -100,7 +101,7 @@ func (b *Breaker) refused(why error) error {
 	}
 }
 
-// isClientsFault reports whether a client did not leave a part the time to answer.
+// isClientsFault reports whether a client did not leave a part enough time to answer.
 func isClientsFault(ctx context.Context, began time.Time) bool {
 	deadline, ok := ctx.Deadline()
 	return errors.Is(ctx.Err(), context.Canceled) || ok && deadline.Sub(began) < breakerFairTime
@@ -109,14 +110,14 @@ func isClientsFault(ctx context.Context, began time.Time) bool {
 // isRefusedUnasked reports whether a breaker refused.
 func isRefusedUnasked(err error) bool { return errors.Is(err, errCircuitOpen) }
 
-// Name is the part's, as metrics and /readyz have it.
+// Name is the part's name in metrics and /readyz.
 func (b *Breaker) Name() string { return b.name }
 
-// IsOpen reports whether nothing is sent. Half-open, it is still being found out.
+// IsOpen reports whether nothing is sent. A half-open breaker is still finding out.
 func (b *Breaker) IsOpen() bool { return b.cb.State() != gobreaker.StateClosed }
 
-// Breakers of the parts that a request waits for. Each of the Desk's has its own:
-// without a ledger checkouts fail and webhooks are still stored.
+// Breakers of the parts that a request waits for. Each of the Desk's parts has its own:
+// without a ledger checkouts fail, but webhooks are still stored.
 type Breakers struct {
 	Checkouts *Breaker // starting a checkout: Temporal, a worker, the ledger
 	Webhooks  *Breaker // handing a payment over

@@ -11,25 +11,24 @@ import (
 )
 
 const (
-	// saleTTL is how long a found sale is served from memory. A sale on offer
-	// never changes, but that it may be canceled: other nodes say so this much
-	// later, and until then that nothing is left, for the ledger knows at once.
+	// saleTTL is how long a sale is served from memory. A sale on offer never changes,
+	// except that it may be canceled. Other nodes show that this much later; until then
+	// they show that nothing is left, because the ledger knows at once.
 	saleTTL = 5 * time.Second
-	// salesTTL is how long the list of sales is served from memory: a new sale
-	// shows up on the front page of other nodes this much later, and by its id where somebody
-	// asked for one that does not exist meanwhile.
+	// salesTTL is how long the list of sales is served from memory. A new sale appears on
+	// other nodes' front pages this much later, and so does its page if somebody asked
+	// for a missing sale meanwhile.
 	salesTTL = time.Second
 	// StockMaxAge is how old the stock that we show may be.
 	StockMaxAge = 100 * time.Millisecond
-	// stockTimeout bounds one read of the ledger, shared by all who wait for it.
+	// stockTimeout limits one read of the ledger, shared by all who wait for it.
 	stockTimeout = 2 * time.Second // and of the database
-	// salesCachedMax bounds the memory of what outsiders can ask for.
+	// salesCachedMax limits the memory for what outsiders can ask for.
 	salesCachedMax = 1000
 )
 
-// A Catalog answers what is on sale and how much of it is left, from memory
-// where that is fresh enough. Concurrent questions share one read. It is safe
-// for concurrent use.
+// A Catalog says what is on sale and how much is left, from memory if that is fresh
+// enough. Concurrent callers share one read. It is safe for concurrent use.
 type Catalog struct {
 	store Sales
 	books Books
@@ -41,7 +40,7 @@ type Catalog struct {
 	sales map[string]cached[*domain.Sale]
 	list  cached[[]*domain.Sale]
 	ids   map[string]bool // of the list
-	since time.Time       // of the newest sale made here: a list from before lacks it
+	since time.Time       // when the newest sale was made here: an older list lacks it
 	stock map[string]cached[[]domain.StockLevel]
 }
 
@@ -73,8 +72,8 @@ func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 	if ok && c.now().Sub(entry.at) < saleTTL {
 		return entry.value, nil
 	}
-	// Anybody can ask for ids that nobody has, as many as they like: the list knows which exist, for
-	// one question a second.
+	// Anybody can ask for any number of ids that do not exist. The list knows which
+	// exist, for one query a second.
 	if !ok {
 		if isListed, err := c.isListed(ctx, id); err != nil {
 			return nil, err
@@ -94,13 +93,13 @@ func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 		return sale, err
 	})
 	if err != nil && ok && domain.CodeOf(err) != domain.CodeNotFound {
-		c.keepSale(id, entry.value) // the database is away: do not ask it for everyone
+		c.keepSale(id, entry.value) // the database is away: don't ask it for everyone
 		return entry.value, nil
 	}
 	return sale, err
 }
 
-// saleInMemory is Sale where that costs nothing; nil where the database must be asked.
+// saleInMemory is Sale if that costs nothing; nil if the database must be asked.
 func (c *Catalog) saleInMemory(id string) *domain.Sale {
 	c.mu.Lock()
 	entry, ok := c.sales[id]
@@ -111,8 +110,8 @@ func (c *Catalog) saleInMemory(id string) *domain.Sale {
 	return entry.value
 }
 
-// keepSale serves what was read before for another saleTTL, unless something newer
-// came meanwhile.
+// keepSale keeps a previously read sale for another saleTTL, unless something newer came
+// meanwhile.
 func (c *Catalog) keepSale(id string, old *domain.Sale) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +126,7 @@ func (c *Catalog) Sales(ctx context.Context) ([]*domain.Sale, error) {
 	return list, err
 }
 
-// isListed reports whether a sale of the id is on offer.
+// isListed reports whether a sale with that id is on offer.
 func (c *Catalog) isListed(ctx context.Context, id string) (bool, error) {
 	_, ids, err := c.listed(ctx)
 	return ids[id], err
@@ -144,7 +143,8 @@ func (c *Catalog) listed(ctx context.Context) ([]*domain.Sale, map[string]bool, 
 	list := saleList{c.list, c.ids}
 	c.mu.Unlock()
 	for c.now().Sub(list.sales.at) >= salesTTL || list.sales.at.Before(c.newest()) {
-		// A reading that was under way when a sale was made here lacks it; the next one does not.
+		// A read that was under way when a sale was made here lacks that sale; the next
+		// one does not.
 		var err error
 		if list, err = flight.Share(ctx, &c.flights, "sales", stockTimeout, c.readSales); err != nil {
 			return nil, nil, err
@@ -178,16 +178,16 @@ func (c *Catalog) readSales(ctx context.Context) (saleList, error) {
 	return list, nil
 }
 
-// Stock reads the level of every class and of the perk, at most StockMaxAge
-// old. The error is an *Error with CodeOverloaded: the ledger gave no answer.
+// Stock returns the level of every class and of the perk, at most StockMaxAge old. It
+// fails with an *Error with CodeOverloaded if the ledger does not answer.
 func (c *Catalog) Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error) {
 	oldest := c.now().Add(-StockMaxAge)
 	c.mu.Lock()
 	entry, ok := c.stock[sale.ID]
 	c.mu.Unlock()
 	for !ok || !entry.at.After(oldest) {
-		// A read that was under way when we came may be too old for us; the next
-		// one is not.
+		// A read that was under way when we came may be too old for us; the next one is
+		// not.
 		var err error
 		if entry, err = flight.Share(ctx, &c.flights, "stock/"+sale.ID, stockTimeout, func(ctx context.Context) (cached[[]domain.StockLevel], error) {
 			return c.readStock(ctx, sale)
@@ -221,8 +221,7 @@ func (c *Catalog) Forget(id string) {
 	delete(c.stock, id)
 }
 
-// makeRoom keeps a cache bounded. Dropping any entry is right: it is only read
-// again.
+// makeRoom limits a cache. Any entry may go: it is only read again.
 func makeRoom[T any](m map[string]cached[T]) {
 	for key := range m {
 		if len(m) < salesCachedMax {
@@ -232,13 +231,13 @@ func makeRoom[T any](m map[string]cached[T]) {
 	}
 }
 
-// heldRetryAfter is when asking again makes sense while others hold tickets:
-// holds last minutes, and a sold-out sale is asked by many.
+// heldRetryAfter is when it makes sense to ask again while others hold tickets: holds
+// last minutes, and many ask for a sold-out sale.
 const heldRetryAfter = 5 * time.Second
 
-// soldOut tells "all held, some may come back" from "sold out for good". Held
-// counts the classes that are short, or all of the order's where none is any
-// more: the ledger refused a moment ago.
+// soldOut tells "all held, some may come back" from "sold out for good". Held counts the
+// classes that are short, or all of the order's if none is short any more: the ledger
+// refused a moment ago.
 func soldOut(lines []domain.Line, levels []domain.StockLevel) *domain.Error {
 	var short []domain.StockLevel
 	var asked []domain.StockLevel

@@ -10,38 +10,38 @@ import (
 )
 
 const (
-	// gateRefreshAge is how old an answer of the ledger is when the gate asks for
-	// the next one. Whoever comes meanwhile is served by the one there is: of any
-	// rush the ledger sees at most a hundred reads a second and node.
+	// gateRefreshAge is how old the ledger's answer is when the gate asks for the next
+	// one. Checkouts that come meanwhile use the old one, so in any rush the ledger sees
+	// at most a hundred reads a second from each node.
 	gateRefreshAge = 10 * time.Millisecond
-	// GateMaxAge is how old an answer may be that refuses. It is reached only where
+	// GateMaxAge is how old an answer may be to refuse an order. It is reached only if
 	// the ledger takes that long to answer; then everybody waits for it. (A TigerBeetle
-	// that shares two busy cores with 15,000 refusals a second takes 30 ms, at times 120.)
+	// that shares two busy cores with 15,000 refusals a second takes 30 ms, at times
+	// 120.)
 	GateMaxAge = 250 * time.Millisecond
-	// gateWaitMax is how long a checkout waits to hear that there is nothing left.
-	// After it the checkout goes on: only an answer may say no.
+	// gateWaitMax is how long a checkout waits to learn that nothing is left. After that
+	// it goes on: only an answer may say no.
 	gateWaitMax = 250 * time.Millisecond
-	// gatePagesMax bounds the takings that one read follows. A sale of which more
-	// was taken before it ran short is caught up with by the next reads.
+	// gatePagesMax limits the takings that one read follows. If more was taken before the
+	// sale ran short, the next reads catch up.
 	gatePagesMax = 4
-	// gateIdle is how long a sale that nobody asks for stays in memory when another
-	// one needs the room.
+	// gateIdle is how long a sale that nobody asks for stays in memory when another one
+	// needs the room.
 	gateIdle = time.Minute
-	// takingsMax bounds the orders that the gate of a node remembers, over all sales:
-	// under 100 bytes each with their buyers, 100 MB. Of a sale that does not fit, every
-	// refusal looks its key up in the ledger instead, many in one request.
+	// takingsMax limits the orders that a node's gate remembers, over all sales: under
+	// 100 bytes each with their buyers, 100 MB. If a sale does not fit, every refusal
+	// looks its key up in the ledger instead, many in one request.
 	takingsMax = 1_000_000
 )
 
-// A gate refuses, without a workflow and from memory, what the ledger says cannot
-// be held. It is conservative: only an answer of the ledger not older than
-// GateMaxAge says no; in every other case the checkout goes on and the ledger
-// decides.
+// A gate refuses, from memory and without a workflow, what the ledger says cannot be
+// held. It is conservative: only an answer of the ledger that is not older than
+// GateMaxAge says no. In every other case the checkout goes on and the ledger decides.
 //
-// Beside the levels it keeps the orders that ever held something of a sale which
-// has run short, because their keys have an answer of their own. They are read
-// after the levels, so that whatever took the seats which are missing is among
-// them before anybody is refused for want of those seats.
+// Beside the levels it keeps the orders that ever held something of a sale that has run
+// short, because their keys have answers of their own. It reads them after the levels. So
+// whatever took the missing seats is among them before anybody is refused for lack of
+// those seats.
 type gate struct {
 	catalog    *Catalog
 	books      Books
@@ -53,31 +53,31 @@ type gate struct {
 	sales map[string]*saleGate
 }
 
-// newGate reads by the catalog, so that what it learns is shown on the pages too.
+// newGate reads through the catalog, so that the pages also show what it learns.
 func newGate(catalog *Catalog, books Books) *gate {
 	return &gate{catalog: catalog, books: books, now: catalog.now, takingsMax: takingsMax, sales: make(map[string]*saleGate)}
 }
 
-// A verdict of the gate on an order.
+// A verdict is the gate's answer about an order.
 type gateVerdict uint8
 
 const (
-	// letThrough: nothing is known against the order, or its key has an answer that
-	// the Desk knows.
+	// letThrough: nothing is known against the order, or its key has an answer that the
+	// Desk knows.
 	letThrough gateVerdict = iota
-	// refused: neither can seats be held for it nor does its key have an answer.
+	// refused: no seats can be held for it, and its key has no answer.
 	refused
-	// doubtful: no seats can be held for it, but only a look into the ledger tells
-	// whether its key has an answer.
+	// doubtful: no seats can be held for it, but only the ledger knows whether its key
+	// has an answer.
 	doubtful
 )
 
-// judge tells whether an order is refused, and how. It asks the ledger for nothing
-// that is not shared by all who ask for the sale.
+// judge says whether an order is refused, and how. It asks the ledger only for what all
+// who ask for the sale share.
 //
-// An order is doubtful where the takings are not at hand (too many, not caught up
-// with yet, not readable), and where its buyer has taken so much that the key may
-// have been refused for the limit: that leaves no transfer to be read.
+// An order is doubtful if the takings are not available (too many, not caught up yet, not
+// readable), or if its buyer has taken so much that the key may have been refused because
+// of the limit: that leaves no transfer to read.
 func (g *gate) judge(ctx context.Context, sale *domain.Sale, order *domain.Order) (gateVerdict, *domain.Error) {
 	s := g.of(sale.ID)
 	answer := g.look(ctx, s, sale)
@@ -90,7 +90,7 @@ func (g *gate) judge(ctx context.Context, sale *domain.Sale, order *domain.Order
 	case known:
 		return letThrough, nil
 	case refusal.Code == domain.CodeNotOpen:
-		return refused, refusal // in doubt too: it is not for good, and the same key asks again
+		return refused, refusal // even in doubt: this is not for good, and the same key asks again
 	case answer == nil || !answer.followed || !kept || mayHaveBeenOverLimit(order, taken):
 		return doubtful, refusal
 	default:
@@ -98,8 +98,8 @@ func (g *gate) judge(ctx context.Context, sale *domain.Sale, order *domain.Order
 	}
 }
 
-// took reports whether an order is among the takings, and whether that is sure: it
-// is not where they are not at hand.
+// took reports whether an order is among the takings, and whether that is certain. It is
+// not certain if they are not available.
 func (g *gate) took(saleID string, order *domain.Order) (took, sure bool) {
 	s := g.of(saleID)
 	answer := s.answer.Load()
@@ -108,16 +108,16 @@ func (g *gate) took(saleID string, order *domain.Order) (took, sure bool) {
 }
 
 // mayHaveBeenOverLimit reports whether the ledger could ever have refused the order
-// for its buyer's sake. Taken is all that the buyer's orders ever took, given back
-// or not, so it is never less than what they had at any one time. Where a buyer may
-// have one open checkout, any that they ever had may have been open.
+// because of its buyer. Taken is all that the buyer's orders ever took, given back or
+// not, so it is never less than what they had at any one time. If a buyer may have one
+// open checkout, any that they ever had may have been open.
 func mayHaveBeenOverLimit(order *domain.Order, taken int64) bool {
 	return taken+order.Quantity() > order.BuyerLimit || order.CheckoutLedger != 0 && taken > 0
 }
 
-// refusalBy is why an answer of the ledger, or the organiser, lets nothing be held
-// for the lines: nil where it may be. A key that has an answer is let through all the
-// same, so this is where a sale opens, closes and ends, and nowhere else.
+// refusalBy is why the ledger's answer, or the organiser, allows no hold for the lines;
+// nil if a hold may be possible. Keys with an answer pass anyway, so this is the only
+// place where a sale opens, closes and ends.
 func refusalBy(answer *gateAnswer, sale *domain.Sale, lines []domain.Line, now time.Time) *domain.Error {
 	if why := closed(sale, now); why != "" {
 		return closedRefusal(why, sale, now)
@@ -128,8 +128,8 @@ func refusalBy(answer *gateAnswer, sale *domain.Sale, lines []domain.Line, now t
 	return soldOut(lines, answer.levels)
 }
 
-// closed is why a sale takes no orders now. A waiting room opens by its own clock, which
-// is the database's: a node whose clock is off must not refuse whom the room admits.
+// closed is why a sale takes no orders now. A waiting room opens by its own clock, the
+// database's: a node whose clock is off must not refuse people whom the room admits.
 func closed(sale *domain.Sale, now time.Time) domain.Code {
 	why := sale.WhyClosed(now)
 	if why == domain.CodeNotOpen && sale.WaitingRoom {
@@ -147,8 +147,8 @@ func closedRefusal(why domain.Code, sale *domain.Sale, now time.Time) *domain.Er
 	return refusal
 }
 
-// learn takes in what a hold of this node came back with, at once: it may be newer
-// than what was read.
+// learn takes in the result of a hold of this node at once: it may be newer than what was
+// read.
 func (g *gate) learn(sale *domain.Sale, order *domain.Order, hold domain.Hold) {
 	s := g.of(sale.ID)
 	switch hold.Outcome {
@@ -161,8 +161,8 @@ func (g *gate) learn(sale *domain.Sale, order *domain.Order, hold domain.Hold) {
 	}
 }
 
-// remember keeps a taking of a sale that is followed; of another one all are read
-// once it is.
+// remember keeps a taking of a sale that is followed. For another sale, all takings are
+// read once it is followed.
 func (g *gate) remember(s *saleGate, t domain.Taking) {
 	if s.takings.add(t) {
 		g.remembered.Add(1)
@@ -188,8 +188,7 @@ func (g *gate) of(saleID string) *saleGate {
 	return s
 }
 
-// dropIdle forgets the sales that nobody asks for. Forgetting any is right: they
-// are only read again.
+// dropIdle forgets sales that nobody asks for. Any sale may go: it is only read again.
 func (g *gate) dropIdle() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -206,8 +205,8 @@ func (g *gate) dropIdleLocked() {
 	}
 }
 
-// left is how many seats the last answer has in the classes of the lines,
-// seatsUnknown without one. It asks for nothing.
+// left is how many seats the last answer has in the classes of the lines, seatsUnknown
+// without one. It asks nothing.
 func (g *gate) left(saleID string, lines []domain.Line) (seats int64) {
 	answer := g.of(saleID).answer.Load()
 	if answer == nil {

@@ -9,8 +9,8 @@ import (
 	"boxoffice/domain"
 )
 
-// look gives the newest answer of the ledger, not older than GateMaxAge when it is
-// asked for; nil if there is none in time.
+// look returns the newest answer of the ledger, not older than GateMaxAge at the time of
+// the call; nil if none comes in time.
 func (g *gate) look(ctx context.Context, s *saleGate, sale *domain.Sale) *gateAnswer {
 	now := g.now()
 	s.askedAt.Store(now.UnixNano())
@@ -39,7 +39,7 @@ func (g *gate) look(ctx context.Context, s *saleGate, sale *domain.Sale) *gateAn
 	}
 }
 
-// ask begins to ask the ledger, unless that is under way.
+// ask starts a read of the ledger, unless one is under way.
 func (g *gate) ask(s *saleGate, sale *domain.Sale) *asking {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (g *gate) run(s *saleGate, a *asking, sale *domain.Sale) {
 	switch {
 	case answer == nil:
 	case a.outdated != s.outdated:
-		answer = &gateAnswer{} // as if it were older than all who wait: they ask again
+		answer = &gateAnswer{} // older than all who wait, so that they ask again
 	default:
 		s.answer.Store(answer)
 	}
@@ -68,8 +68,8 @@ func (g *gate) run(s *saleGate, a *asking, sale *domain.Sale) {
 	close(a.done)
 }
 
-// read asks for the levels and then, where the sale is short or closed, for the takings that
-// came since: the sequence makes the second at least as new as the first.
+// read asks for the levels and then, if the sale is short or closed, for the takings that
+// came since. That order makes the takings at least as new as the levels.
 func (g *gate) read(ctx context.Context, s *saleGate, sale *domain.Sale) *gateAnswer {
 	levels, err := g.catalog.readStock(ctx, sale)
 	if err != nil {
@@ -82,8 +82,8 @@ func (g *gate) read(ctx context.Context, s *saleGate, sale *domain.Sale) *gateAn
 	return answer
 }
 
-// follow reads the takings that came since it was here last. It reports whether
-// all are in memory now.
+// follow reads the takings that came since its last call. It reports whether all are in
+// memory now.
 func (g *gate) follow(ctx context.Context, s *saleGate, sale *domain.Sale) bool {
 	if !s.takings.open() {
 		return false
@@ -118,14 +118,14 @@ type saleGate struct {
 
 	mu       sync.Mutex
 	asking   *asking // under way; nil: nobody asks
-	outdated int     // how often answers were outdated by what a hold came back with
+	outdated int     // how often the result of a hold outdated an answer
 
 	cursor domain.TakingsCursor // of whoever asks
 }
 
-// outdate drops an answer that still shows seats for lines which the ledger has
-// refused just now, and what is under way: that may show them too. Where there is
-// no such answer, the next is awaited already, and left alone.
+// outdate drops an answer that still shows seats for lines that the ledger has just
+// refused, and the read under way, which may show them too. If there is no such answer,
+// somebody already waits for the next, which is left alone.
 func (s *saleGate) outdate(lines []domain.Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,14 +139,14 @@ func (s *saleGate) outdate(lines []domain.Line) {
 type asking struct {
 	done     chan struct{}
 	outdated int         // that of the sale when it began
-	answer   *gateAnswer // once done; nil: the ledger gave none
+	answer   *gateAnswer // set when done; nil: the ledger gave none
 }
 
-// A gateAnswer is what the ledger said of a sale. It never changes.
+// A gateAnswer is what the ledger said about a sale. It never changes.
 type gateAnswer struct {
 	at     time.Time // when the read began: the answer is at least that new
 	levels []domain.StockLevel
-	// followed says that every order which the levels count is in the takings.
+	// followed says that every order counted in the levels is in the takings.
 	followed bool
 }
 

@@ -13,7 +13,7 @@ import (
 type Request struct {
 	SaleID     string
 	Key        string // names the checkout: the same key is the same order and gets the same answer
-	QueueToken string // names it in place of the key where the sale has a waiting room
+	QueueToken string // identifies the checkout instead of the key if the sale has a waiting room
 	Items      []domain.Item
 	Email      string
 	Metadata   domain.Metadata
@@ -26,7 +26,8 @@ type Answer struct {
 	Replayed bool // the key came before, this is its answer
 }
 
-// A LimitReachedError is the ledger's no to a buyer who would have more than the sale allows.
+// A LimitReachedError is the ledger's no to a buyer who would have more than the sale
+// allows.
 type LimitReachedError struct {
 	Sale *domain.Sale
 	// CheckoutOpen: it is because the buyer has a checkout that waits for its payment.
@@ -36,14 +37,14 @@ type LimitReachedError struct {
 // Error implements error.
 func (e *LimitReachedError) Error() string { return e.Unwrap().Error() }
 
-// Unwrap is what it is without knowing who asks.
+// Unwrap is what to say if we do not know who asks.
 func (e *LimitReachedError) Unwrap() error { return &domain.Error{Code: domain.CodeLimitReached} }
 
 // ErrNoRooms is the refusal of a node that runs no waiting rooms.
 var ErrNoRooms = &domain.Error{Code: domain.CodeOverloaded, Detail: "Waiting rooms are not available here."}
 
-// Hold asks for seats, in the order that the package's doc has. It fails with what refuses the
-// request, with *LimitReachedError, or as [Desk].Start does.
+// Hold asks for seats, in the order of the package's doc. It fails with what refuses the
+// request, with *LimitReachedError, or like [Desk].Start.
 func (a *Admission) Hold(ctx context.Context, r Request) (Answer, error) {
 	sale, err := a.catalog.Sale(ctx, r.SaleID)
 	if err != nil {
@@ -71,8 +72,8 @@ func (a *Admission) Hold(ctx context.Context, r Request) (Answer, error) {
 	return Answer{order, answer.Hold, answer.Replayed}, nil
 }
 
-// RefuseAtOnce is what Hold would answer, as far as no more than memory is needed for it to be a
-// refusal; nil where Hold must be asked.
+// RefuseAtOnce is what Hold would return, if memory alone is enough to know that it is a
+// refusal; nil if Hold must be asked.
 func (a *Admission) RefuseAtOnce(ctx context.Context, r *Request) error {
 	sale := a.catalog.saleInMemory(r.SaleID)
 	if sale == nil || sale.WaitingRoom {
@@ -87,7 +88,7 @@ func (a *Admission) RefuseAtOnce(ctx context.Context, r *Request) error {
 		return refusal
 	}
 	if a.maySell() != nil {
-		return nil // for Hold to say
+		return nil // Hold has to say
 	}
 	if a.bound.refuses(time.Now()) {
 		err := a.notAdmitted(byBound, errBoundReached, a.gate.left(sale.ID, order.Lines))
@@ -97,8 +98,8 @@ func (a *Admission) RefuseAtOnce(ctx context.Context, r *Request) error {
 	return nil
 }
 
-// keyOf is the key of a checkout: its Idempotency-Key, or where the sale has a
-// waiting room that of the token, so that a token is good for one order.
+// keyOf is the key of a checkout: its Idempotency-Key, or, if the sale has a waiting
+// room, that of the token. So a token is good for one order.
 func (a *Admission) keyOf(ctx context.Context, sale *domain.Sale, r *Request) (string, error) {
 	switch {
 	case !sale.WaitingRoom:
@@ -124,8 +125,8 @@ func (a *Admission) hold(ctx context.Context, sale *domain.Sale, key string, ord
 	return a.start(ctx, sale, order, leave)
 }
 
-// enter refuses an order that needs no engine, or gives it a permit there. Whoever has it
-// leaves it, or calls start, which does.
+// enter refuses an order that needs no engine, or gives it a permit. The holder of the
+// permit must leave it, or call start, which does.
 func (a *Admission) enter(ctx context.Context, sale *domain.Sale, order *domain.Order) (permit, error) {
 	if err := a.passGate(ctx, sale, order); err != nil {
 		return nil, err
@@ -139,22 +140,21 @@ func (a *Admission) enter(ctx context.Context, sale *domain.Sale, order *domain.
 	}
 	isUsed := false
 	defer func() {
-		if !isUsed { // also where what follows panics
+		if !isUsed { // even if what follows panics
 			leave(0, errPermitNotUsed)
 		}
 	}()
-	if err := a.passGate(ctx, sale, order); err != nil { // the seats went meanwhile
+	if err := a.passGate(ctx, sale, order); err != nil { // the seats may have gone meanwhile
 		return nil, err
 	}
 	isUsed = true
 	return leave, nil
 }
 
-// passGate answers most of an on-sale's requests: no workflow, one look at
-// what the gate remembers. Only a key that has no other answer is refused:
-// the one that holds the last ticket must find it again, and the one that was
-// over the limit stays so. Where the ledger does
-// not say, nothing is started: overload must not make more work.
+// passGate answers most requests of an on-sale: no workflow, one look at what the gate
+// remembers. It refuses only a key without another answer: the key that holds the last
+// ticket must find it again, and the one that was over the limit stays so. If the ledger
+// does not answer, nothing is started: overload must not make more work.
 func (a *Admission) passGate(ctx context.Context, sale *domain.Sale, order *domain.Order) error {
 	judged, refusal := a.gate.judge(ctx, sale, order)
 	if judged == doubtful {
@@ -190,8 +190,9 @@ func (a *Admission) countSoldOut(refusal *domain.Error) {
 	}
 }
 
-// known asks the ledger whether an order which the gate would refuse has an answer,
-// in one of a bounded number of look-ups at a time. The error is an *Error with CodeOverloaded.
+// known asks the ledger whether an order that the gate would refuse has an answer. The
+// number of such look-ups at a time is limited. It fails with an *Error with
+// CodeOverloaded.
 func (a *Admission) known(ctx context.Context, order *domain.Order) (bool, error) {
 	select {
 	case a.lookups <- struct{}{}:
@@ -209,12 +210,12 @@ func (a *Admission) known(ctx context.Context, order *domain.Order) (bool, error
 	return known, nil
 }
 
-// start asks the Desk in an order's permit, which ends with it, and notes for the gate
-// and the doors of the waiting rooms how it fared. It fails as the Desk does, and with
-// CodeOverloaded while the checkouts' breaker is open.
+// start asks the Desk under an order's permit, which ends with it, and reports the
+// outcome to the gate and to the doors of the waiting rooms. It fails like the Desk, and
+// with CodeOverloaded while the checkouts' breaker is open.
 func (a *Admission) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave permit) (answer domain.HoldAnswer, err error) {
 	began := time.Now()
-	defer func() { leave(time.Since(began), err) }() // also where the Desk panics
+	defer func() { leave(time.Since(began), err) }() // even if the Desk panics
 	answer, err = Guard(ctx, a.Breakers.Checkouts, func() (domain.HoldAnswer, error) { return a.desk.Start(ctx, *order) })
 	a.load.held(ctx, sale, began, err)
 	if err == nil {
@@ -223,8 +224,8 @@ func (a *Admission) start(ctx context.Context, sale *domain.Sale, order *domain.
 	return answer, err
 }
 
-// verdict turns the ledger's no into an error. An outcome that this version
-// does not know is not a no.
+// verdict turns the ledger's no into an error. An outcome that this release does not know
+// is not a no.
 func (a *Admission) verdict(ctx context.Context, sale *domain.Sale, order *domain.Order, hold domain.Hold) error {
 	switch hold.Outcome {
 	case domain.HoldHeld:

@@ -12,19 +12,19 @@ const (
 	// InLineMax is how many wait for a permit: half of a listener's connections.
 	InLineMax = 4096
 	// lineWaitMax is how long a checkout waits for a permit. In a rush most wait in vain,
-	// but to tell them at once, again and again, that it is full takes more of the
+	// but telling them at once, again and again, that it is full takes more of the
 	// processor than the checkouts do (docs/lab/performance-notebook.md).
 	lineWaitMax = time.Second
 )
 
-// A permit is one of the checkouts that the engine is given at a time. Whoever has it leaves
-// it once, with what the hold took and its outcome.
+// A permit is the right of one checkout to use the engine. Its holder leaves it once,
+// with the hold's time and outcome.
 type permit func(took time.Duration, err error)
 
-// admit gives a checkout a permit, at once or after a wait in the line, or refuses it: where
-// the line is full too, where it waited in vain, where its time is nearly up, as after a
-// body that came slowly, and where the engine is away, which nobody need wait to hear.
-// Waited: what was known before may be outdated.
+// admit gives a checkout a permit, at once or after a wait in the line, or refuses it. It
+// refuses if the line is full too, if the checkout waited in vain, if its time is nearly
+// up (its body may have come slowly), and if the engine is away, because then there is no
+// point in waiting. Waited: what was known before may be outdated.
 func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave permit, waited bool, err error) {
 	if err := a.limitBuyer(order.Buyer); err != nil {
 		return nil, false, err
@@ -45,23 +45,23 @@ func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave permi
 	}
 	return func(took time.Duration, err error) {
 		if err != nil && isAway(err) {
-			took = max(took, 2*holdLatencyTarget) // a quick "no room" is no sign of speed
+			took = max(took, 2*holdLatencyTarget) // a quick "no room" does not mean that the engine is fast
 		}
 		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errPermitNotUsed)
 		a.bound.leave(time.Now(), took, !saysNothing)
 	}, w != nil, nil
 }
 
-// patience is how long a checkout may wait for a permit and have time for its hold;
-// below zero where it has none now.
+// patience is how long a checkout may wait for a permit and still have time for its hold;
+// negative if it has none left now.
 func (a *Admission) patience(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return lineWaitMax
 	}
 	_, _, expected := a.bound.state()
-	// What one hold took, which had all the time there is, must not keep all others out:
-	// then nothing would ever tell that the engine is well again.
+	// If one hold took all the time there is, that must not keep all others out: nothing
+	// would ever show that the engine is well again.
 	expected = min(max(expected, holdLatencyTarget), RequestTimeout/2)
 	return min(time.Until(deadline)-expected, lineWaitMax)
 }
@@ -82,15 +82,15 @@ func (a *Admission) await(ctx context.Context, w *waiter, patience time.Duration
 
 const seatsUnknown = -1
 
-// Why a checkout is not admitted; errPermitNotUsed: why one that was asks for nothing.
+// Why a checkout is not admitted. errPermitNotUsed: an admitted one asks for nothing.
 var (
 	errPermitNotUsed = errors.New("refused before anything was asked of the engine")
 	errNoTimeLeft    = errors.New("the request has no time left for a hold")
-	errBoundReached  = errors.New("the adaptive bound of checkouts is reached, and as many wait in line as may")
+	errBoundReached  = errors.New("the adaptive bound of checkouts is reached, and the line is full")
 	errWaitedInVain  = errors.New("the adaptive bound of checkouts is reached, and it waited in line in vain")
 )
 
-// What boxoffice_checkouts_not_admitted_total calls them.
+// Their names in boxoffice_checkouts_not_admitted_total.
 const (
 	byDeadline = "deadline"
 	byBound    = "bound"

@@ -10,9 +10,9 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// load is what the doors of the waiting rooms go by: how this node's checkouts
-// fare. The adaptive bound measures for itself, in windows of its own: it has to know
-// when its last move shows, and the doors what all nodes counted in the same windows.
+// load tells the doors of the waiting rooms how this node's checkouts do. The adaptive
+// bound measures for itself, in windows of its own: it has to know when its last move
+// shows, while the doors need what all nodes counted in the same windows.
 type load struct {
 	meter waitingroom.Meter
 	once  sync.Once
@@ -24,13 +24,13 @@ func (l *load) since(at time.Time) time.Duration {
 	return at.Sub(l.began)
 }
 
-// held notes how long the ledger's verdict on a hold took. One that did not come
-// counts as well: the time until it was given up is the least that it takes. So it is where
-// its buyer left, or a proxy that waits for less long than we do; but who leaves before a
-// hold may be called slow says nothing.
+// held records how long the ledger's verdict on a hold took. A verdict that did not come
+// counts as well: the time until we gave up is the least that it takes. The same goes if
+// the buyer left, or a proxy that waits less long than we do. But somebody who leaves
+// before a hold counts as slow says nothing.
 func (l *load) held(ctx context.Context, sale *domain.Sale, began time.Time, err error) {
 	if err != nil && !domain.IsUnknown(err) && !isOutOfTime(err) {
-		return // no hold was asked for
+		return // no hold was requested
 	}
 	now := time.Now()
 	if err != nil && ctx.Err() == context.Canceled && now.Sub(began) < holdLatencyTarget {
@@ -42,9 +42,9 @@ func (l *load) held(ctx context.Context, sale *domain.Sale, began time.Time, err
 	}
 }
 
-// refused notes a checkout that failed from the gate on, where it says something of this node:
-// a client that left, or sent its body so slowly that no time was left, is not
-// refused by the engine, and must not shut a door to all the others.
+// refused records a checkout that failed at the gate or later, if that says something
+// about this node. A client that left, or sent its body so slowly that no time was left,
+// was not refused by the engine, and must not shut a door to all others.
 func (l *load) refused(ctx context.Context, err error) {
 	if _, isNo := err.(gateRefusal); isNo { //nolint:errorlint // Nobody wraps it before Hold, most errors are one, and errors.As allocates.
 		return
@@ -67,14 +67,14 @@ func isOutOfTime(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// settled notes how long a webhook took.
+// settled records how long a webhook took.
 func (l *load) settled(began, now time.Time) { l.meter.Webhook(l.since(now), now.Sub(began)) }
 
 func (l *load) windows() [len(waitingroom.LoadWindows)]waitingroom.LoadWindow {
 	return l.meter.Windows(l.since(time.Now()))
 }
 
-// Load is how the checkouts of this node fare; Rooms is to be given it.
+// Load is how the checkouts of this node do. Give it to Rooms.
 func (a *Admission) Load() waitingroom.Load {
 	limit, inFlight, _ := a.bound.state()
 	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: a.load.windows(), Direct: a.load.meter.Directs(a.load.since(time.Now()))}

@@ -11,7 +11,7 @@ type metrics struct {
 	lookups, rateLimited prometheus.Counter
 }
 
-// Who refuses a checkout as sold out.
+// What refuses a checkout as sold out.
 const (
 	soldOutByGate = "gate"
 	soldOutByDesk = "ledger"

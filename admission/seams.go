@@ -9,17 +9,17 @@ import (
 // A Desk runs checkouts. Every method may also fail with *domain.UnknownError:
 // the outcome is not known and the same call may be repeated.
 type Desk interface {
-	// Start begins the checkout of an order, or finds the one that the same
-	// Idempotency-Key began before, and waits for the ledger's verdict on the
-	// hold. It fails with a *domain.Error: CodeInFlight while the first request
-	// has no verdict yet, CodeKeyReused when the order's fingerprint differs from
-	// the first one's, CodeOverloaded when nothing was started.
+	// Start starts the checkout of an order, or finds the one that the same
+	// Idempotency-Key started before, and waits for the ledger's verdict on the hold. It
+	// fails with a *domain.Error: CodeInFlight while the first request has no verdict
+	// yet, CodeKeyReused if the order's fingerprint differs from the first one's,
+	// CodeOverloaded if nothing was started.
 	Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error)
-	// State is what the checkout knows of itself, open or closed. CodeNotFound:
-	// no checkout of that id, or its history was dropped after retention.
+	// State is what the checkout knows about itself, open or closed. CodeNotFound: there
+	// is no checkout with that id, or its history was dropped after retention.
 	State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error)
-	// Pay hands over a verified event of the payment provider. CodeNotFound when
-	// neither we nor the provider know the order.
+	// Pay delivers a verified event of the payment provider. CodeNotFound if neither we
+	// nor the provider know the order.
 	Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error)
 }
 
@@ -31,21 +31,21 @@ type Sales interface {
 	Sales(ctx context.Context) ([]*domain.Sale, error)
 }
 
-// Books is the ledger as far as it is read before anything is held.
+// Books is what is read from the ledger before anything is held.
 type Books interface {
 	// Stock reads the level of every class and of the perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
-	// Known reports whether the order was ever held, whatever became of it, or
-	// refused for its buyer's limit: then the Desk has its answer.
+	// Known reports whether the order was ever held, whatever happened to it, or refused
+	// because of its buyer's limit. Then the Desk has its answer.
 	Known(ctx context.Context, order *domain.Order) (bool, error)
-	// Takings reads, a page at a time, which orders have ever held seats of a sale.
-	// What an earlier answer of Stock counted as held or sold is in it.
+	// Takings reads, page by page, which orders have ever held seats of a sale. It
+	// includes what an earlier answer of Stock counted as held or sold.
 	Takings(ctx context.Context, sale *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error)
 }
 
 // Rooms are the waiting rooms of the sales that have one.
 type Rooms interface {
-	// Enter answers the idempotency key that an admitted token stands for, the same
-	// each time. CodeQueueRequired: no token, none of this sale, or not its turn yet.
+	// Enter returns the idempotency key that an admitted token stands for, always the
+	// same. CodeQueueRequired: no token, not one for this sale, or not its turn yet.
 	Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error)
 }

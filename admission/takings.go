@@ -6,8 +6,8 @@ import (
 	"boxoffice/domain"
 )
 
-// takings are the orders that took something of a sale, and how much their buyers
-// took by them. They only grow, until they are closed for good.
+// takings are the orders that took something of a sale, and how much their buyers took
+// with them. They only grow, until they are closed for good.
 type takings struct {
 	mu     sync.RWMutex
 	closed bool
@@ -15,7 +15,7 @@ type takings struct {
 	buyers map[domain.BuyerID]int64
 }
 
-// open begins to keep what is added; false: closed.
+// open starts to keep what is added. False: closed.
 func (t *takings) open() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -25,7 +25,7 @@ func (t *takings) open() bool {
 	return !t.closed
 }
 
-// close forgets all, and tells how many orders that were.
+// close forgets all, and returns how many orders that were.
 func (t *takings) close() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,8 +34,8 @@ func (t *takings) close() int64 {
 	return n
 }
 
-// add reports whether the order is new here. One that was sold after its hold was
-// gone comes twice and counts once: it never has both.
+// add reports whether the order is new here. One that was sold after its hold was gone
+// comes twice and counts once: it never has both.
 func (t *takings) add(taking domain.Taking) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,8 +50,8 @@ func (t *takings) add(taking domain.Taking) bool {
 	return true
 }
 
-// of tells whether an order took something, and what its buyer took over all; kept
-// is false where nothing is remembered.
+// of says whether an order took something, and what its buyer took in total. kept is
+// false if nothing is remembered.
 func (t *takings) of(order domain.OrderID, buyer domain.BuyerID) (known bool, taken int64, kept bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

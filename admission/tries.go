@@ -10,26 +10,26 @@ import (
 	"boxoffice/domain"
 )
 
-// A token of a waiting room is good for one order. What the ledger refused took
-// nothing, so it must not cost a place that was waited for: who asks again with the
-// token begins its next try, which is an order of its own.
+// A token of a waiting room is good for one order. What the ledger refused took nothing,
+// so it must not cost the place that the buyer waited for. Asking again with the token
+// starts its next try, which is an order of its own.
 //
-// Tries are derived from the token and stored nowhere. A try begins only once the
-// one before it was refused, and that is for good: its ids in the ledger are burnt.
-// So at most one try of a token ever holds anything, on whatever nodes and
-// however often it is asked for.
+// Tries derive from the token and are stored nowhere. A try starts only once the one
+// before it was refused, and that is for good: its ids in the ledger are burnt. So at
+// most one try of a token ever holds anything, on whatever nodes and however often it is
+// asked for.
 
 const (
-	// triesMax is how many tries a token has. A node that has not heard of them asks for
+	// triesMax is how many tries a token has. A node that does not know about them tries
 	// each again, one after the other.
 	triesMax = 8
-	// triesRememberedMax bounds the tokens of which a node remembers at which try they
-	// are, under 10 MB. What is forgotten is asked for again.
+	// triesRememberedMax limits the tokens whose current try a node remembers, under 10
+	// MB. What it forgets, it asks for again.
 	triesRememberedMax = 1 << 16
 )
 
 // tryKey is the idempotency key of a token's try; key is that of the first. All are
-// UUIDv7 of the same time, as the ledger likes its ids.
+// UUIDv7 with the same time, which suits the ledger's ids.
 func tryKey(key string, try int) string {
 	u, err := uuid.Parse(key)
 	if try == 0 || err != nil {
@@ -42,7 +42,8 @@ func tryKey(key string, try int) string {
 	return u.String()
 }
 
-// holdByToken is holdByKey for an order of a token: it gives it the id of the token's try.
+// holdByToken is holdByKey for an order with a token: it gives the order the id of the
+// token's try.
 func (a *Admission) holdByToken(ctx context.Context, sale *domain.Sale, key string, order *domain.Order) (domain.HoldAnswer, error) {
 	refusedTries, _ := a.tries.Get(key)
 	for try := refusedTries; try < triesMax; try++ {
@@ -79,9 +80,9 @@ func (a *Admission) holdByToken(ctx context.Context, sale *domain.Sale, key stri
 	}
 }
 
-// tookLater finds the try after one that the gate refuses which took something, and
-// gives the order its id: its answer is the token's, also once nothing is left. Where none
-// did, the refusal is.
+// tookLater looks for a later try, after one that the gate refuses, that took something,
+// and gives the order its id: its answer is the token's, even once nothing is left. If no
+// try did, the refusal is the answer.
 func (a *Admission) tookLater(ctx context.Context, sale *domain.Sale, key string, order *domain.Order, after int, refusal error) (int, error) {
 	for try := after + 1; try < triesMax; try++ {
 		order.ID = a.keys.OrderID(sale, tryKey(key, try))
@@ -99,9 +100,8 @@ func (a *Admission) tookLater(ctx context.Context, sale *domain.Sale, key string
 	return 0, refusal
 }
 
-// wasRefused reports whether a try had been refused before: to this wish, or to
-// another one, which the Desk calls a reused key. The error is what to answer where
-// it was not.
+// wasRefused reports whether a try was already refused, either for this request or for
+// another one, which the Desk calls a reused key. If it was not, the error is the answer.
 func (a *Admission) wasRefused(ctx context.Context, order *domain.Order, answer domain.HoldAnswer, err error) (bool, error) {
 	switch {
 	case err == nil:
@@ -116,7 +116,7 @@ func (a *Admission) wasRefused(ctx context.Context, order *domain.Order, answer 
 	return stateErr == nil && tookNothing(state.Hold), err
 }
 
-// tookNothing reports whether the ledger has refused, which it does for good.
+// tookNothing reports whether the ledger has refused, which is for good.
 func tookNothing(hold domain.Hold) bool {
 	return hold.Outcome == domain.HoldSoldOut || hold.Outcome == domain.HoldLimitReached
 }

@@ -58,8 +58,9 @@ type Options struct {
 	// Entitlements is optional: without it, nobody can join a sale that asks for one.
 	Entitlements Entitlements
 	Mails        Mails // optional: without, no mail is sent, and nobody can ask for one
-	// HumanCheckExemptsLocal lets clients on this machine join without: the local stack and
-	// its tests. A proxy there is one, unless it is one of Rates.TrustedProxies.
+	// HumanCheckExemptsLocal lets clients on this machine join without a human check: for
+	// the local stack and its tests. A proxy on this machine counts as such a client,
+	// unless it is in Rates.TrustedProxies.
 	HumanCheckExemptsLocal bool
 
 	AdminToken string // bearer token of the organiser's routes

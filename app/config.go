@@ -58,7 +58,7 @@ type config struct {
 
 	Mail mailConfig // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
 
-	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; the first is that of sales that name none
+	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; sales that name none use the first
 	MockPayURL        string
 	TemporalAddress   string
 	TemporalNamespace string

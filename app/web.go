@@ -40,7 +40,8 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Interrupted: admit.Interrupted, Log: s.log,
 		TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL, Mails: p.mails != nil,
-		// The API has the pages, so they find it when it is there: no page is asked for before.
+		// The API has the pages and they use it, so they get it once it exists. No page
+		// is requested before.
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
 	})
 	if err != nil {

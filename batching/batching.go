@@ -1,4 +1,5 @@
-// Package batching lets many callers share calls: of a database, a disk, another service.
+// Package batching lets many callers share calls to a database, a disk or another
+// service.
 package batching
 
 import (
@@ -9,17 +10,18 @@ import (
 	"time"
 )
 
-// ErrTooMany says that as many wait as may. Nothing was sent.
+// ErrTooMany says that too many are already waiting. Nothing was sent.
 var ErrTooMany = errors.New("too many wait for the next call")
 
-// Calls shares the calls of Call: one is under way at a time, and what comes meanwhile is the
-// next one. Nothing waits for company. All fields are set before the first Do.
+// Calls shares the calls of Call: one is under way at a time, and what comes meanwhile
+// makes the next one. It never waits for more to come. Set all fields before the first
+// Do.
 type Calls[Question, Answer any] struct {
 	// Call answers questions in their order, or fails for all of them.
 	Call    func(ctx context.Context, questions []Question) ([]Answer, error)
-	Timeout time.Duration // of a call
-	Max     int           // questions of one call
-	// WaitingMax bounds the questions that wait for the next calls.
+	Timeout time.Duration // of one call
+	Max     int           // questions in one call
+	// WaitingMax limits the questions that wait for the next calls.
 	WaitingMax int
 
 	mu      sync.Mutex
@@ -34,7 +36,8 @@ type asked[Question, Answer any] struct {
 	err      error
 }
 
-// Do answers a question. Who gives up before does not disturb the others: their call goes on.
+// Do answers a question. A caller that gives up does not disturb the others: their call
+// goes on.
 func (c *Calls[Question, Answer]) Do(ctx context.Context, q Question) (Answer, error) {
 	one := &asked[Question, Answer]{question: q, done: make(chan struct{})}
 	if !c.enqueue(one) {

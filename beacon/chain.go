@@ -1,8 +1,8 @@
 // Package beacon reads public randomness from a drand chain: numbers that nobody knows
-// before their time, each signed by a threshold of the chain's members. It believes no
-// server: what is read is checked against the chain, and the chain against its hash.
+// before their time, each signed by a threshold of the chain's members. It trusts no
+// server: it checks what it reads against the chain, and the chain against its hash.
 //
-// Chains of the scheme bls-unchained-g1-rfc9380 are understood, as drand's quicknet is one.
+// It understands chains of the scheme bls-unchained-g1-rfc9380, such as drand's quicknet.
 // See https://docs.drand.love/docs/specification.
 package beacon
 
@@ -28,22 +28,22 @@ const (
 	// SignatureLen is a compressed point of G1.
 	SignatureLen = 48
 	publicKeyLen = 96
-	// infoBytesMax bounds what describes a chain.
+	// infoBytesMax limits the size of a chain's description.
 	infoBytesMax = 8 << 10
 	periodMax    = 24 * time.Hour
 	idBytesMax   = 64
 )
 
-// A Chain is what is fixed of a drand chain: when its rounds come out, and whose they are.
-// The zero value is none.
+// A Chain is what is fixed about a drand chain: when its rounds come out, and whose they
+// are. The zero value is none.
 type Chain struct {
-	Hash    [hashLen]byte // binds all else
+	Hash    [hashLen]byte // binds everything else
 	Period  time.Duration // whole seconds
 	Genesis time.Time     // when round 1 came out; whole seconds
 	key     *bls.PublicKey[bls.KeyG2SigG1]
 }
 
-// info is what a node of drand answers at /{chain hash}/info.
+// info is what a drand node returns at /{chain hash}/info.
 type info struct {
 	PublicKey   string `json:"public_key"`
 	Period      int64  `json:"period"`
@@ -70,12 +70,13 @@ const QuicknetHash = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c
 func Quicknet() Chain {
 	c, err := ParseChain([]byte(quicknetInfo))
 	if err != nil {
-		panic(err) // a constant: tests read it
+		panic(err) // a constant: tests parse it
 	}
 	return c
 }
 
-// ParseChain reads what drand answers at /info. The hash is computed of it, not read.
+// ParseChain reads what drand returns at /info. It computes the hash instead of reading
+// it.
 func ParseChain(data []byte) (Chain, error) {
 	if len(data) > infoBytesMax {
 		return Chain{}, fmt.Errorf("beacon: the chain's info has %d bytes, more than %d", len(data), infoBytesMax)
@@ -96,13 +97,13 @@ func ParseChain(data []byte) (Chain, error) {
 	case i.Period < 1 || i.Period > int64(periodMax/time.Second):
 		return Chain{}, errors.New("beacon: the chain's period is not 1 second to a day")
 	case i.GenesisTime < 0 || i.GenesisTime > math.MaxInt32*2:
-		return Chain{}, errors.New("beacon: the chain's genesis_time is no time in seconds")
+		return Chain{}, errors.New("beacon: the chain's genesis_time is not a time in seconds")
 	case len(i.Metadata.BeaconID) > idBytesMax:
 		return Chain{}, errors.New("beacon: the chain's beaconID is too long")
 	}
 	c := Chain{Period: time.Duration(i.Period) * time.Second, Genesis: time.Unix(i.GenesisTime, 0).UTC(), key: new(bls.PublicKey[bls.KeyG2SigG1])}
 	if err := c.key.UnmarshalBinary(key); err != nil || !c.key.Validate() {
-		return Chain{}, errors.New("beacon: the chain's public_key is no point of G2")
+		return Chain{}, errors.New("beacon: the chain's public_key is not a point of G2")
 	}
 	h := sha256.New()
 	h.Write(binary.BigEndian.AppendUint32(nil, uint32(i.Period)))
@@ -119,13 +120,14 @@ func ParseChain(data []byte) (Chain, error) {
 // Known reports whether c is a chain.
 func (c Chain) Known() bool { return c.key != nil }
 
-// RoundAt is the first round that comes out at a time or later.
+// RoundAt is the first round that comes out at the given time or later.
 func (c Chain) RoundAt(t time.Time) int64 { return RoundAt(c.Genesis, c.Period, t) }
 
 // Time is when a round comes out.
 func (c Chain) Time(round int64) time.Time { return Time(c.Genesis, c.Period, round) }
 
-// RoundAt is the first round at a time or later of a chain of which only that much is known.
+// RoundAt is the first round at the given time or later, for a chain of which only this
+// much is known.
 func RoundAt(genesis time.Time, period time.Duration, t time.Time) int64 {
 	if !t.After(genesis) {
 		return 1
@@ -138,7 +140,8 @@ func Time(genesis time.Time, period time.Duration, round int64) time.Time {
 	return genesis.Add(time.Duration(round-1) * period)
 }
 
-// Verify reports whether the chain signed a round so. There is one signature of each round.
+// Verify reports whether the chain made this signature for the round. Each round has
+// exactly one signature.
 func (c Chain) Verify(round int64, signature []byte) bool {
 	if !c.Known() || round < 1 || len(signature) != SignatureLen {
 		return false
@@ -147,7 +150,7 @@ func (c Chain) Verify(round int64, signature []byte) bool {
 	return bls.Verify(c.key, message[:], signature)
 }
 
-// Randomness is a round's: the hash of its signature.
+// Randomness of a round is the hash of its signature.
 func Randomness(signature []byte) []byte {
 	sum := sha256.Sum256(signature)
 	return sum[:]

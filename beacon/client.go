@@ -14,31 +14,32 @@ import (
 )
 
 const (
-	// requestTimeout bounds one server's answer, so that the next one is asked soon.
+	// requestTimeout limits one server's answer, so that the next one is asked soon.
 	requestTimeout = 3 * time.Second
-	// roundBytesMax bounds the answer: some 300 bytes are usual.
+	// roundBytesMax limits the answer; about 300 bytes are usual.
 	roundBytesMax = 4 << 10
-	// ServersMax bounds how many servers there may be for a chain.
+	// ServersMax limits how many servers a chain may have.
 	ServersMax = 8
 )
 
-// A Client asks servers of a chain for its rounds. They are not trusted: a wrong answer is
-// refused like none. It is safe for concurrent use.
+// A Client asks servers of a chain for its rounds. It does not trust them: a wrong answer
+// counts as no answer. It is safe for concurrent use.
 type Client struct {
 	chain   Chain
 	servers []string
 	http    *http.Client
 }
 
-// NewClient makes a client that asks servers by turns, at their base URLs. The error says
-// which is none.
+// NewClient makes a client that asks servers in turn, at their base URLs. The error names
+// the one that is not a URL.
 func NewClient(chain Chain, servers []string) (*Client, error) {
 	if len(servers) == 0 || len(servers) > ServersMax {
 		return nil, fmt.Errorf("beacon: %d servers, want 1–%d", len(servers), ServersMax)
 	}
 	c := &Client{chain: chain, http: &http.Client{
 		Timeout: requestTimeout,
-		// Relays answer themselves; whom they would send us to is not in the configuration.
+		// Relays answer themselves. A redirect would lead to a server that nobody
+		// configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	for _, server := range servers {
@@ -54,8 +55,8 @@ func NewClient(chain Chain, servers []string) (*Client, error) {
 // Chain is whose rounds it asks for.
 func (c *Client) Chain() Chain { return c.chain }
 
-// Signature is that of a round, checked. It fails where no server has it: it has not come
-// out yet, or none can be reached.
+// Signature returns a round's signature, checked. It fails if no server has it: the round
+// has not come out yet, or no server can be reached.
 func (c *Client) Signature(ctx context.Context, round int64) ([]byte, error) {
 	var failures []error
 	for i := range c.servers {
@@ -93,7 +94,7 @@ func (c *Client) ask(ctx context.Context, server string, round int64) ([]byte, e
 	return ParseRound(body, c.chain, round)
 }
 
-// ParseRound reads what drand answers at /public/{round}, and checks it.
+// ParseRound reads what drand returns at /public/{round}, and checks it.
 func ParseRound(data []byte, chain Chain, round int64) (signature []byte, err error) {
 	if len(data) > roundBytesMax {
 		return nil, errors.New("the answer is too long")

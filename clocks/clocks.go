@@ -1,11 +1,11 @@
-// Package clocks watches how far the clocks of the ledger, Temporal and Postgres are
-// from this node's, and so from each other.
+// Package clocks watches how far the clocks of the ledger, Temporal and Postgres are from
+// this node's, and so from each other.
 //
-// No two clocks are ever read at once. What is known of one is that it showed a
-// time at some moment between a question and its answer, so a reading is a range,
-// as wide as the round trip, and only what no round trip explains is held against
-// a clock. A clock that could not be read, or not for a while, is unknown: neither
-// right nor wrong.
+// Two clocks can never be read at the same moment. All we know is that a clock showed a
+// time at some moment between a question and its answer. So a reading is a range, as wide
+// as the round trip, and only a difference that no round trip explains counts against a
+// clock. A clock that could not be read, or not for a while, is unknown: neither right
+// nor wrong.
 package clocks
 
 import (
@@ -20,7 +20,7 @@ import (
 	"boxoffice/pace"
 )
 
-// The clocks; that of the node is what the others are compared with.
+// The clocks. The others are compared with the node's.
 const (
 	Ledger   = "ledger"
 	Temporal = "temporal"
@@ -31,7 +31,7 @@ const (
 const (
 	// Every so often each clock is read.
 	Interval = 10 * time.Second
-	// askTimeout bounds one reading. What takes longer proves nothing.
+	// askTimeout limits one reading. One that takes longer proves nothing.
 	askTimeout = 5 * time.Second
 	// freshFor is how long a reading counts.
 	freshFor = 3 * Interval
@@ -40,19 +40,20 @@ const (
 // A Source asks for the time by another clock.
 type Source func(context.Context) (time.Time, error)
 
-// A Watch knows what was read last. Nil watches nothing. It is safe for concurrent use.
+// A Watch remembers the last readings. A nil Watch watches nothing. It is safe for
+// concurrent use.
 type Watch struct {
 	log     *slog.Logger
-	now     func() time.Time     // this node's clock, which may be set
-	elapsed func() time.Duration // which nobody sets
+	now     func() time.Time     // this node's clock, which somebody may set
+	elapsed func() time.Duration // the monotonic clock, which nobody sets
 
 	mu       sync.Mutex
 	readings map[string]reading
-	differs  bool // as the log has it
+	differs  bool // as last logged
 	refusal  atomic.Pointer[domain.Error]
 }
 
-// A reading says by how much a clock is ahead of the node's: from least to most.
+// A reading says how far a clock is ahead of the node's: at least and at most.
 type reading struct {
 	least, most time.Duration
 	at          time.Time // by this node's clock
@@ -61,7 +62,7 @@ type reading struct {
 
 func (r reading) middle() time.Duration { return (r.least + r.most) / 2 }
 
-// New gives a watch that has read nothing yet.
+// New returns a watch that has read nothing yet.
 func New(log *slog.Logger) *Watch {
 	began := time.Now()
 	return &Watch{
@@ -71,8 +72,8 @@ func New(log *slog.Logger) *Watch {
 	}
 }
 
-// Start reads the clocks at once and on and on, until stop, which waits for the
-// readings under way.
+// Start reads the clocks at once and then repeatedly until stop, which waits for readings
+// under way.
 func (w *Watch) Start(sources map[string]Source) (stop func()) {
 	return pace.Every(Interval, func(ctx context.Context) { w.readAll(ctx, sources) })
 }
@@ -91,10 +92,10 @@ func (w *Watch) readAll(ctx context.Context, sources map[string]Source) {
 		})
 	}
 	asked.Wait()
-	w.judge() // what is too old counts no more
+	w.judge() // what is too old no longer counts
 }
 
-// Note is told that a clock showed a time between a question and its answer.
+// Note records that a clock showed a time between a question and its answer.
 func (w *Watch) Note(clock string, sent, at, received time.Time) {
 	if w == nil {
 		return
@@ -106,13 +107,13 @@ func (w *Watch) Note(clock string, sent, at, received time.Time) {
 	w.judge()
 }
 
-// fresh are the readings that count, and the node itself. The lock is held.
+// fresh returns the readings that count, and the node itself. Hold the lock.
 func (w *Watch) fresh() map[string]reading {
 	now, elapsed := w.now(), w.elapsed()
 	fresh := map[string]reading{node: {}}
 	for clock, r := range w.readings {
 		age := elapsed - r.elapsed
-		// What was read before this node's own clock was set means nothing any more.
+		// Readings from before this node's own clock was set mean nothing any more.
 		set := now.Sub(r.at) - age
 		if age <= freshFor && set.Abs() < time.Second {
 			fresh[clock] = r
@@ -121,7 +122,7 @@ func (w *Watch) fresh() map[string]reading {
 	return fresh
 }
 
-// Skews tells of each clock that is known how far it is ahead of the node's.
+// Skews returns, for each known clock, how far it is ahead of the node's.
 func (w *Watch) Skews() map[string]time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,7 +135,7 @@ func (w *Watch) Skews() map[string]time.Duration {
 	return skews
 }
 
-// A difference is what two clocks differ by at least.
+// A difference is how much two clocks differ at least.
 type difference struct {
 	ahead, behind string
 	by            time.Duration
@@ -184,8 +185,8 @@ func (w *Watch) judge() {
 	}
 }
 
-// MaySell says why nothing may be sold now: a *domain.Error with CodeClocksDiffer; nil
-// where nothing is known against it. It costs nothing.
+// MaySell says why nothing may be sold now: a *domain.Error with CodeClocksDiffer. It
+// returns nil if nothing is known against selling. It costs nothing.
 func (w *Watch) MaySell() error {
 	if w == nil {
 		return nil
@@ -196,7 +197,7 @@ func (w *Watch) MaySell() error {
 	return nil
 }
 
-// Agree says which clocks differ by more than should be left so.
+// Agree says which clocks differ by more than they should.
 func (w *Watch) Agree(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

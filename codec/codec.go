@@ -13,14 +13,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Metadata of a sealed payload. Both names are those of Temporal's own samples,
-// which other tools know.
+// Metadata of a sealed payload. Both names are those of Temporal's own samples, which
+// other tools know.
 const (
 	encodingSealed = "binary/encrypted"
 	metadataKeyID  = "encryption-key-id"
 )
 
-// Why a payload cannot be opened; an *UnreadableError wraps one of them.
+// Why a payload cannot be opened. An *UnreadableError wraps one of them.
 var (
 	// ErrUnknownKey: it was sealed with a key that is not here.
 	ErrUnknownKey = errors.New("no such key")
@@ -29,9 +29,9 @@ var (
 	ErrForged = errors.New("changed since it was sealed, or sealed with another key of that id")
 )
 
-// UnreadableError is a sealed payload that cannot be opened here.
+// UnreadableError means that this process cannot open a sealed payload.
 type UnreadableError struct {
-	KeyID string   // as the payload names it: outside bytes
+	KeyID string   // as the payload names it: untrusted bytes
 	Known []string // the ids of the keys that are here
 	Err   error
 }
@@ -46,8 +46,8 @@ func (e *UnreadableError) Error() string {
 
 func (e *UnreadableError) Unwrap() error { return e.Err }
 
-// Codec seals and opens payloads. It is a converter.PayloadCodec, and safe for
-// concurrent use.
+// Codec seals and opens payloads. It is a converter.PayloadCodec, and safe for concurrent
+// use.
 type Codec struct {
 	keys    map[string]cipher.AEAD // by id
 	ids     []string               // in the order given
@@ -56,8 +56,8 @@ type Codec struct {
 
 var _ converter.PayloadCodec = (*Codec)(nil)
 
-// New makes a codec whose first key seals, while all of them open. Errors: no
-// key, more than KeysMax, an id twice, or a key that ParseKeys would refuse.
+// New makes a codec whose first key seals; all keys open. It fails for no key, more than
+// KeysMax, a repeated id, or a key that ParseKeys would refuse.
 func New(keys []Key) (*Codec, error) {
 	if len(keys) == 0 || len(keys) > KeysMax {
 		return nil, fmt.Errorf("%d payload keys, want 1 to %d", len(keys), KeysMax)
@@ -111,8 +111,8 @@ func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	return out, nil
 }
 
-// Decode opens sealed payloads; others pass as they are. One that cannot be
-// opened is an *UnreadableError.
+// Decode opens sealed payloads and passes others through. It returns an *UnreadableError
+// for one that cannot be opened.
 func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	opened := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {
@@ -147,14 +147,13 @@ func (c *Codec) open(payload *commonpb.Payload) (*commonpb.Payload, error) {
 	}
 	opened := &commonpb.Payload{}
 	if err := proto.Unmarshal(plaintext, opened); err != nil {
-		return nil, unreadable(fmt.Errorf("its content is no payload: %w", err))
+		return nil, unreadable(fmt.Errorf("its content is not a payload: %w", err))
 	}
 	return opened, nil
 }
 
-// bound is the metadata that a ciphertext belongs to, as additional
-// authenticated data: a payload whose label was changed does not open. An id
-// has no NUL in it.
+// bound is the metadata that a ciphertext belongs to, as additional authenticated data: a
+// payload whose label was changed does not open. An id has no NUL in it.
 func bound(keyID string) []byte {
 	return []byte(encodingSealed + "\x00" + metadataKeyID + "\x00" + keyID)
 }

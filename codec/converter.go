@@ -9,31 +9,29 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// DataConverter is the SDK's own converter with this codec behind it, for
-// client.Options.
+// DataConverter is the SDK's own converter combined with this codec, for client.Options.
 //
-// An error of a data converter inside a workflow fails that workflow for good,
-// and a signal that it cannot read is dropped. A node that was not given a key
-// must not end checkouts that way: inside a workflow an unreadable payload is a
-// panic, which fails only the workflow task. Temporal tries that again until
-// some node has the key. An update's arguments the SDK reads without telling
-// that it is inside a workflow: one that cannot be read is refused, nothing of
-// it is kept, and its sender repeats it.
+// A data converter's error inside a workflow fails that workflow for good, and a signal
+// that it cannot read is dropped. A node without a key must not end checkouts that way.
+// So inside a workflow an unreadable payload is a panic, which fails only the workflow
+// task; Temporal retries that until some node has the key. The SDK reads an update's
+// arguments without saying that it is inside a workflow: an unreadable update is refused,
+// nothing of it is kept, and its sender repeats it.
 func (c *Codec) DataConverter() converter.DataConverter {
 	return &dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)}
 }
 
-// FailureConverter seals the details of failures. Their messages stay readable:
-// they are what an operator looks for at night, and name ids, never buyers.
+// FailureConverter seals the details of failures. Their messages stay readable: operators
+// need them at night, and they name ids, never buyers.
 func (c *Codec) FailureConverter() converter.FailureConverter {
 	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter()})
 }
 
-// Unsealed is a value that wants to know that it was read from a payload which
-// this codec's keys did not seal: whoever wrote it may have none.
+// Unsealed is a value that wants to know if its payload was not sealed with this codec's
+// keys: whoever wrote it may have none.
 type Unsealed interface{ MarkUnsealed() }
 
-// markUnsealed tells the values that were read from payloads which were not sealed.
+// markUnsealed tells values that their payloads were not sealed.
 func markUnsealed(payloads []*commonpb.Payload, values ...any) {
 	for i, payload := range payloads[:min(len(payloads), len(values))] {
 		if value, ok := values[i].(Unsealed); ok && !sealed(payload) {
@@ -70,8 +68,8 @@ func (d *dataConverter) FromPayloads(payloads *commonpb.Payloads, values ...any)
 	return err
 }
 
-// insideWorkflow panics where a payload cannot be opened. Other errors stay what
-// they are: a signal by hand with the wrong arguments is dropped, not retried.
+// insideWorkflow panics if a payload cannot be opened. Other errors stay as they are: a
+// hand-made signal with wrong arguments is dropped, not retried.
 type insideWorkflow struct{ converter.DataConverter }
 
 func (d *insideWorkflow) FromPayload(payload *commonpb.Payload, value any) error {

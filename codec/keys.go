@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Bounds of the keys.
+// Limits of the keys.
 const (
 	KeyLen      = 32 // bytes: AES-256
 	KeyIDLenMax = 64 // letters, digits, dot, underscore, hyphen
 	KeysMax     = 16
 )
 
-// Key is a secret and the id by which payloads name it. An id is public, and is
-// never given to another secret.
+// Key is a secret, and the id by which payloads name it. An id is public, and is never
+// reused for another secret.
 type Key struct {
 	ID     string
 	Secret []byte // KeyLen bytes
 }
 
-// keyID has no separator of the text form in it.
+// keyID allows no separator of the text form.
 var keyID = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9._-]{1,%d}$`, KeyIDLenMax))
 
 func (k Key) check() error {
@@ -35,8 +35,8 @@ func (k Key) check() error {
 	return nil
 }
 
-// ParseKeys reads `id:base64[,id:base64…]`, the form of BOXOFFICE_PAYLOAD_KEYS.
-// No error repeats what may be a secret.
+// ParseKeys reads `id:base64[,id:base64…]`, the form of BOXOFFICE_PAYLOAD_KEYS. Errors
+// never repeat what may be a secret.
 func ParseKeys(text string) ([]Key, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("no payload key: want id:base64[,id:base64…]")

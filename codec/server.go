@@ -16,10 +16,10 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// Bounds of the codec server.
+// Limits of the codec server.
 const (
-	// BodyBytesMax has room for a payload of the largest size that Temporal
-	// takes, 2 MB, twice in base64.
+	// BodyBytesMax has room for a payload of the largest size that Temporal takes, 2 MB,
+	// in base64 twice over.
 	BodyBytesMax = 4 << 20
 	// RequestsMax are worked on at a time; a browser sends 6. The others wait.
 	RequestsMax = 16
@@ -33,8 +33,8 @@ const (
 	preflightMaxAge   = "600" // seconds
 )
 
-// Origin is the origin, as browsers send it, of a page at the URL. The error
-// says what is wrong with it.
+// Origin is the origin of a page at the URL, as browsers send it. The error says what is
+// wrong with the URL.
 func Origin(pageURL string) (string, error) {
 	u, err := url.Parse(pageURL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil {
@@ -45,12 +45,12 @@ func Origin(pageURL string) (string, error) {
 	return u.Scheme + "://" + host, nil
 }
 
-// NewServer is a codec server for the Web UI at one origin (see Origin), with
-// every timeout set: POST /encode and /decode as Temporal's tools speak them,
-// and GET /healthz. Pages of any other origin are refused, not only kept from
-// reading the answer; a program, which sends no Origin, is served if it sends
-// Authorization: Bearer and the token. Without a token no program is. See the
-// package comment for what must stand in front of it.
+// NewServer is a codec server for the Web UI at one origin (see Origin), with every
+// timeout set: POST /encode and /decode as Temporal's tools use them, and GET /healthz.
+// It refuses pages of any other origin, rather than only hiding the answer from them. A
+// program, which sends no Origin, is served if it sends Authorization: Bearer and the
+// token; without a configured token no program is. The package comment says what to put
+// in front of it.
 func (c *Codec) NewServer(uiOrigin, token string) *http.Server {
 	return &http.Server{
 		Handler:           c.handler(uiOrigin, token),
@@ -84,7 +84,7 @@ func (c *Codec) handler(uiOrigin, token string) http.Handler {
 type handler struct {
 	convert  http.Handler
 	uiOrigin string
-	token    string // of programs; empty: none is served
+	token    string // for programs; empty: none is served
 	slots    chan struct{}
 }
 
@@ -99,9 +99,8 @@ func (h *handler) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// admit refuses pages of other origins. Browsers tell the origin of every POST,
-// also of one that needs no preflight, and also where a name was rebound to this
-// address.
+// admit refuses pages of other origins. Browsers send the origin with every POST, even if
+// it needs no preflight, and even if a name was rebound to this address.
 func (h *handler) admit(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Vary", "Origin")
 	origin := r.Header.Get("Origin")
@@ -117,8 +116,8 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// admitProgram lets in who has the token. Both sides are hashed first, so that the
-// comparison tells nothing, not even the length.
+// admitProgram lets in programs with the token. Both sides are hashed first, so that the
+// comparison reveals nothing, not even the length.
 func (h *handler) admitProgram(w http.ResponseWriter, r *http.Request) bool {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	want, got := sha256.Sum256([]byte(h.token)), sha256.Sum256([]byte(strings.TrimSpace(token)))

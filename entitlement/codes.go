@@ -7,8 +7,8 @@ import (
 	"boxoffice/domain"
 )
 
-// Bounds of a presale code, in letters and digits. The least is what cannot be guessed: of a
-// million codes with 12 letters at random, one is met in 2^40 tries.
+// Limits of a presale code, in letters and digits. The shortest cannot be guessed: with a
+// million random codes of 12 letters, a hit takes 2^40 tries.
 const (
 	CodeLenMin = 12
 	CodeLenMax = 40
@@ -20,7 +20,8 @@ const (
 // codeLetters are Crockford's: none looks like another.
 const codeLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// codes verifies presale codes. What is kept of one is a keyed hash: it is looked up by that.
+// codes verifies presale codes. The store keeps a keyed hash of each code, and codes are
+// looked up by it.
 type codes struct{ keys *domain.Keyring }
 
 func (c codes) Verify(sale *domain.Sale, shown string) (domain.Entitlement, error) {
@@ -35,7 +36,7 @@ func (c codes) id(saleID, code string) domain.EntitlementID {
 	return c.keys.EntitlementID(saleID, domain.PresaleCode, code)
 }
 
-// NewCode makes a presale code, as people read it: 4 letters in a group.
+// NewCode makes a presale code as people read it, in groups of 4 letters.
 func NewCode() string {
 	var random [newCodeLen]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
@@ -49,8 +50,8 @@ func NewCode() string {
 	return string(code)
 }
 
-// normalCode is a code as it counts: upper case, without hyphens and spaces, and with the
-// digits for the letters that look like them. ok is false for what is no code.
+// normalCode is the form in which a code counts: upper case, without hyphens and spaces,
+// with digits for the letters that look like them. ok is false if it is not a code.
 func normalCode(shown string) (code string, ok bool) {
 	var b strings.Builder
 	for _, r := range shown {

@@ -13,7 +13,7 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// A Store keeps what was made, revoked, and taken. orders.Store is one; see there.
+// A Store keeps what was created, revoked and taken. orders.Store is one; see there.
 type Store interface {
 	LookAtEntitlements(ctx context.Context, claims []domain.EntitlementClaim) ([]domain.EntitlementAnswer, error)
 	TakeEntitledPlaces(ctx context.Context, claims []domain.EntitlementClaim) ([]domain.EntitlementAnswer, error)
@@ -40,13 +40,14 @@ type Rooms interface {
 
 const (
 	callTimeout = 2 * time.Second
-	// callMax is what one call of the store takes, waitingMax what waits for the next ones.
+	// callMax is how much one call of the store takes, waitingMax how much waits for the
+	// next ones.
 	callMax    = 1024
 	waitingMax = 8 * callMax
 	retryAfter = 2 * time.Second
 )
 
-// A Desk gives places to who is entitled. It is safe for concurrent use.
+// A Desk gives places to buyers who are entitled. It is safe for concurrent use.
 type Desk struct {
 	store Store
 	rooms Rooms
@@ -64,13 +65,13 @@ func New(store Store, rooms Rooms, keys *domain.Keyring) *Desk {
 	return d
 }
 
-// Join takes a place with what is shown. The key is who joins: the same key with the same
-// entitlement has the same place, as often as it asks, on any node.
+// Join takes a place with what the buyer shows. The key identifies the buyer: the same
+// key with the same entitlement always gets the same place, on any node.
 //
-// The place is taken first and counts once the entitlement is spent on it: until then nobody
-// has its token. So there is nothing to be mended after a crash between the two: the place
-// is passed like one whose holder left, and who asks again takes another. Nobody needs to be asked
-// for the same reason where two of one entitlement come at once.
+// The place is taken first and counts once the entitlement is spent on it; until then
+// nobody has its token. So a crash between the two needs no repair: the place is passed
+// over like one whose holder left, and the buyer who asks again takes another. For the
+// same reason two that use one entitlement at once need no coordination.
 //
 // Errors: *domain.Error with CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired,
 // CodeEntitlementSpent, and those of waitingroom.Rooms.Join: no place is held.
@@ -109,12 +110,13 @@ func (d *Desk) Join(ctx context.Context, sale *domain.Sale, shown domain.ShownEn
 		return "", waitingroom.Place{}, unknown(sale.ID, err)
 	case answer.Verdict == domain.EntitlementGiven && answer.Place == claim.Place:
 		return token, place, nil
-	default: // somebody else was faster, or the same one
+	default: // somebody else was faster, or the same buyer was
 		return d.answered(ctx, sale, answer)
 	}
 }
 
-// Read says what is shown is worth in a sale, by itself: not whether it was used.
+// Read says what the shown entitlement is worth in a sale by itself, not whether it was
+// used.
 func Read(keys *domain.Keyring, sale *domain.Sale, shown domain.ShownEntitlement) (domain.Entitlement, error) {
 	kinds := sale.Entitlement.Kinds()
 	verifier := verifiersOf(keys)[shown.Kind]
@@ -137,7 +139,7 @@ func join(kinds []domain.EntitlementKind) (s string) {
 	return s
 }
 
-// answered is what becomes of who gets no new place.
+// answered is the result for a buyer who gets no new place.
 func (d *Desk) answered(ctx context.Context, sale *domain.Sale, answer domain.EntitlementAnswer) (string, waitingroom.Place, error) {
 	switch answer.Verdict {
 	case domain.EntitlementHeld, domain.EntitlementGiven:
@@ -169,7 +171,7 @@ func overloaded(err error) error {
 	}
 }
 
-// unknown keeps what is certain: that nothing was written.
+// unknown keeps what is certain: nothing was written.
 func unknown(saleID string, err error) error {
 	var definite *domain.Error
 	if errors.As(err, &definite) {
@@ -178,9 +180,9 @@ func unknown(saleID string, err error) error {
 	return &domain.UnknownError{Op: "take an entitled place in the queue of", ID: saleID, Err: err}
 }
 
-// MakeCodes makes so many presale codes, each good for so many places, and stores what is
-// needed to know them again: they can be read here and never after. Errors: *domain.Error
-// with CodeInvalid; as of any write, and then none of them is given out.
+// MakeCodes makes presale codes, each good for a number of places, and stores what is
+// needed to recognise them. They can be read here and never again. Errors: *domain.Error
+// with CodeInvalid; those of any write, and then none of the codes is given out.
 func (d *Desk) MakeCodes(ctx context.Context, sale *domain.Sale, count, places int, batch string) ([]string, error) {
 	if err := checkBatch(batch); err != nil {
 		return nil, err
@@ -195,15 +197,15 @@ func (d *Desk) MakeCodes(ctx context.Context, sale *domain.Sale, count, places i
 	}
 	given := made[:0]
 	for i, code := range made {
-		if isNew[i] { // else it was made before, which is 1 in 2^60
+		if isNew[i] { // otherwise it existed before, which has a chance of 1 in 2^60
 			given = append(given, code)
 		}
 	}
 	return given, nil
 }
 
-// AddCodes stores codes that the organiser brings, and says how many are new. The error is a
-// *domain.Error with CodeInvalid that says which is none, by its place in the list.
+// AddCodes stores codes that the organiser brings, and returns how many are new. It fails
+// with a *domain.Error with CodeInvalid that names the position of a malformed one.
 func (d *Desk) AddCodes(ctx context.Context, sale *domain.Sale, codes []string, places int, batch string) (made int, err error) {
 	if err := cmp.Or(checkBatch(batch), checkCodes(codes)); err != nil {
 		return 0, err
@@ -217,7 +219,7 @@ func (d *Desk) AddCodes(ctx context.Context, sale *domain.Sale, codes []string, 
 	return made, err
 }
 
-// batchBytesMax bounds the name of what is made together.
+// batchBytesMax limits the name of a batch.
 const batchBytesMax = 64
 
 func checkBatch(batch string) error { return domain.CheckTitle("batch", batch, batchBytesMax) }
@@ -240,8 +242,8 @@ func (d *Desk) idsOf(sale *domain.Sale, shown []string) []domain.EntitlementID {
 	return ids
 }
 
-// RevokeCodes makes codes worthless, and says how many were not before. Places that were
-// taken with them stay. Errors as of AddCodes.
+// RevokeCodes makes codes worthless, and returns how many were not before. Places taken
+// with them stay. Errors as for AddCodes.
 func (d *Desk) RevokeCodes(ctx context.Context, sale *domain.Sale, codes []string) (int64, error) {
 	if err := checkCodes(codes); err != nil {
 		return 0, err
@@ -249,7 +251,7 @@ func (d *Desk) RevokeCodes(ctx context.Context, sale *domain.Sale, codes []strin
 	return d.store.RevokeEntitlements(ctx, sale.ID, domain.PresaleCode, d.idsOf(sale, codes), 0)
 }
 
-// RevokeInvitations is the same of invitees, also of those who have not come yet.
+// RevokeInvitations does the same for invitees, including those who have not come yet.
 func (d *Desk) RevokeInvitations(ctx context.Context, sale *domain.Sale, invitees []string) (int64, error) {
 	ids := make([]domain.EntitlementID, len(invitees))
 	for i, invitee := range invitees {
@@ -258,7 +260,7 @@ func (d *Desk) RevokeInvitations(ctx context.Context, sale *domain.Sale, invitee
 	return d.store.RevokeEntitlements(ctx, sale.ID, domain.Invitation, ids, 1)
 }
 
-// RevokeBatch is the same of all codes that were made together. The error may be a
+// RevokeBatch does the same for all codes that were created together. It may fail with a
 // *domain.Error with CodeInvalid.
 func (d *Desk) RevokeBatch(ctx context.Context, sale *domain.Sale, batch string) (int64, error) {
 	if err := checkBatch(batch); err != nil {
@@ -267,7 +269,7 @@ func (d *Desk) RevokeBatch(ctx context.Context, sale *domain.Sale, batch string)
 	return d.store.RevokeBatch(ctx, sale.ID, batch)
 }
 
-// Batches counts what was made of a sale, and taken.
+// Batches counts what was created for a sale, and what was taken.
 func (d *Desk) Batches(ctx context.Context, sale *domain.Sale) ([]domain.EntitlementBatch, error) {
 	return d.store.EntitlementBatches(ctx, sale.ID)
 }

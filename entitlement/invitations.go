@@ -13,19 +13,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Bounds of an invitation, in bytes.
+// Limits of an invitation, in bytes.
 const (
 	InvitationLenMax = 1024
 	InviteeLenMax    = 128
 )
 
-// An invitation is a JWT (RFC 7519) that the organiser signs with Ed25519 (RFC 8037): aud is
-// the sale, sub the invitee, exp until when a place is given for it, nbf from when on. Nothing of it
-// is kept but a keyed hash of the invitee.
+// An invitation is a JWT (RFC 7519) that the organiser signs with Ed25519 (RFC 8037). aud
+// is the sale, sub the invitee; it gives a place from nbf until exp. Only a keyed hash of
+// the invitee is kept.
 type invitations struct{ keys *domain.Keyring }
 
-// parser pins the algorithm: a token does not choose how it is verified. Times are Desk's
-// business: who has a place keeps it after exp.
+// parser pins the algorithm: a token must not choose how it is verified. Desk checks the
+// times, because a buyer who has a place keeps it after exp.
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
 
 func (v invitations) Verify(sale *domain.Sale, shown string) (domain.Entitlement, error) {
@@ -36,7 +36,7 @@ func (v invitations) Verify(sale *domain.Sale, shown string) (domain.Entitlement
 	var claims jwt.RegisteredClaims
 	_, err := parser.ParseWithClaims(shown, &claims, func(token *jwt.Token) (any, error) {
 		if _, ok := token.Header["crit"]; ok { // RFC 7515, 4.1.11
-			return nil, errors.New("it has critical members, of which we know none")
+			return nil, errors.New("it has critical members, and we know none")
 		}
 		return sale.Entitlement.InvitationKey, nil
 	})
@@ -59,7 +59,8 @@ func (v invitations) id(saleID, invitee string) domain.EntitlementID {
 	return v.keys.EntitlementID(saleID, domain.Invitation, invitee)
 }
 
-// SignInvitation is what an organiser does, wherever their key is: with any library of JWTs.
+// SignInvitation is what an organiser does, wherever their key is. Any JWT library can do
+// it.
 func SignInvitation(key ed25519.PrivateKey, saleID, invitee string, expiresAt time.Time) (string, error) {
 	if invitee == "" || len(invitee) > InviteeLenMax || !utf8.ValidString(invitee) {
 		return "", fmt.Errorf("an invitee is 1–%d bytes of text", InviteeLenMax)

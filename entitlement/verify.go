@@ -4,11 +4,11 @@ import (
 	"boxoffice/domain"
 )
 
-// A Verifier reads what buyers show, of one kind.
+// A Verifier reads one kind of what buyers show.
 type Verifier interface {
-	// Verify says what is shown is worth in a sale that asks for this kind. It asks nobody
-	// and stores nothing. The error is a *domain.Error with CodeBadEntitlement that says what
-	// is wrong, without repeating what was shown.
+	// Verify says what the shown entitlement is worth in a sale that asks for this kind.
+	// It calls nobody and stores nothing. It fails with a *domain.Error with
+	// CodeBadEntitlement that says what is wrong, without repeating what was shown.
 	Verify(sale *domain.Sale, shown string) (domain.Entitlement, error)
 }
 

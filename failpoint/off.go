@@ -10,7 +10,7 @@ const Enabled = false
 // Before is the point before a step has its effect.
 func Before(part, step string) {}
 
-// After is the point after the effect, before anybody is told of it.
+// After is the point after the effect, before anybody learns of it.
 func After(part, step string) {}
 
 // Fail is the error that an armed step fails with; nil otherwise.

@@ -31,8 +31,8 @@ var (
 	current atomic.Pointer[armed]
 )
 
-// The first look is over before main begins: a point that is armed counts from
-// the first hit of a process.
+// The first look is over before main begins, so an armed point counts from a process's
+// first hit.
 func init() {
 	current.Store(&armed{})
 	if dir == "" {
@@ -49,7 +49,7 @@ func init() {
 // Before is the point before a step has its effect.
 func Before(part, step string) { hit(part, step, ":before") }
 
-// After is the point after the effect, before anybody is told of it.
+// After is the point after the effect, before anybody learns of it.
 func After(part, step string) { hit(part, step, ":after") }
 
 // Fail is the error that an armed step fails with; nil otherwise.
@@ -75,7 +75,7 @@ func hit(part, step, when string) {
 	if left == nil || left.Add(-1) != 0 {
 		return
 	}
-	// Of several processes one dies: the one that gets to move the file.
+	// Of several processes one dies: the one that manages to move the file.
 	fired := filepath.Join(dir, "fired", fmt.Sprintf("%s.%d.%d", name, os.Getpid(), time.Now().UnixNano()))
 	if err := os.Rename(filepath.Join(dir, "kill", name), fired); err != nil {
 		return

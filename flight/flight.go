@@ -1,4 +1,5 @@
-// Package flight lets those who ask for the same thing at the same time share one answer.
+// Package flight lets callers that ask for the same thing at the same time share one
+// answer.
 package flight
 
 import (
@@ -13,12 +14,12 @@ import (
 // A Group is a set of questions under way. Its zero value is ready to use.
 type Group struct{ flights singleflight.Group }
 
-// Forget lets the next who asks for a key ask anew, whatever is under way.
+// Forget makes the next caller for a key ask anew, whatever is under way.
 func (g *Group) Forget(key string) { g.flights.Forget(key) }
 
-// Share runs read once for all who ask for key meanwhile. The read has its own
-// deadline, so that one asker's leaving does not fail the others'. Where it panics all of them
-// hear so: singleflight itself would end the process.
+// Share runs read once for all who ask for key meanwhile. The read has its own deadline,
+// so that a caller who leaves does not fail the others. If it panics, all callers get
+// that as an error: singleflight itself would end the process.
 func Share[T any](ctx context.Context, g *Group, key string, timeout time.Duration, read func(context.Context) (T, error)) (T, error) {
 	done := g.flights.DoChan(key, func() (found any, err error) {
 		defer func() {

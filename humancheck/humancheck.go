@@ -1,11 +1,10 @@
-// Package humancheck is the default of the human check in front of a waiting
-// room: a proof of work. It makes joining cost a program that joins a thousand
-// times a thousand times what it costs a person, who joins once and does not
-// notice.
+// Package humancheck is the default human check in front of a waiting room: a proof of
+// work. A program that joins a thousand times pays a thousand times what a person pays,
+// who joins once and does not notice.
 //
-// It is not proof that somebody is a person, keeps nothing but which challenges
-// were used, and knows nothing of queues, databases or HTTP. Whoever wants a stronger check
-// implements the API's interface HumanCheck instead.
+// It does not prove that somebody is a person. It remembers only which challenges were
+// used, and knows nothing about queues, databases or HTTP. For a stronger check,
+// implement the API's interface HumanCheck.
 package humancheck
 
 import (
@@ -26,23 +25,23 @@ import (
 )
 
 const (
-	// BitsMax bounds the difficulty: 2^28 hashes are minutes on a phone.
+	// BitsMax limits the difficulty: 2^28 hashes take minutes on a phone.
 	BitsMax = 28
-	// Lifetime is how long a challenge can be used. It is what a slow phone needs
-	// many times over, and what bounds both the work that can be done in advance and
-	// what a node must remember.
+	// Lifetime is how long a challenge can be used. It is many times what a slow phone
+	// needs, and it limits both the work that can be done in advance and what a node must
+	// remember.
 	Lifetime = 5 * time.Minute
-	// SolutionLenMax bounds a solution, in bytes.
+	// SolutionLenMax limits a solution, in bytes.
 	SolutionLenMax = 32
 
 	// usedMax is how many used challenges a node remembers by itself, twice: about 20 MB.
 	usedMax = 1 << 18
 
-	// easyPerSecond joins of a sale a second are let in at the usual difficulty; twice as
-	// many take a bit more, and so on up to extraBitsMax.
+	// easyPerSecond joins of a sale a second have the usual difficulty. Twice as many
+	// cost one bit more, and so on up to extraBitsMax.
 	easyPerSecond = 100
 	extraBitsMax  = 4
-	// rateWindow is what joins are counted over; salesMax bounds the sales.
+	// rateWindow is the time over which joins are counted; salesMax limits the sales.
 	rateWindow = 10 * time.Second
 	salesMax   = 1000
 
@@ -60,13 +59,13 @@ type Check struct {
 	keys   *domain.Keyring
 	bits   int
 	used   used
-	shared *batching.Calls[spending, bool] // nil: what another node, or this one before a restart, has accepted is not known
+	shared *batching.Calls[spending, bool] // nil: we do not know what other nodes, or this one before a restart, accepted
 	rates  rates
 }
 
-// New makes a Check of so many leading zero bits, and more where many join: 0 means that
-// no proof is required; the error says when difficultyBits is not 0 to BitsMax. spend is
-// what all nodes share; without it (nil) each accepts a challenge once.
+// New makes a Check that wants difficultyBits leading zero bits, and more if many join. 0
+// means that no proof is required; other values up to BitsMax. spend is what all nodes
+// share; without it (nil) each node accepts a challenge once.
 func New(keys *domain.Keyring, difficultyBits int, spend Spend) (*Check, error) {
 	if difficultyBits < 0 || difficultyBits > BitsMax {
 		return nil, fmt.Errorf("human check: difficulty of %d bits, want 0 (off) to %d", difficultyBits, BitsMax)
@@ -78,10 +77,10 @@ func New(keys *domain.Keyring, difficultyBits int, spend Spend) (*Check, error) 
 	return c, nil
 }
 
-// Challenge is a new one for a sale: of a solution s it wants that SHA-256(challenge
-// ‖ s) begins with difficultyBits zero bits, which takes about 2 to the power of
-// difficultyBits attempts. It costs one HMAC and stores nothing. required is false,
-// and the rest empty, where the check is off.
+// Challenge returns a new challenge for a sale. For a solution s, SHA-256(challenge ‖ s)
+// must begin with difficultyBits zero bits, which takes about 2 to the power of
+// difficultyBits attempts. Making one costs one HMAC and stores nothing. If the check is
+// off, required is false and the rest is empty.
 func (c *Check) Challenge(sale string, now time.Time) (challenge string, difficultyBits int, expiresAt time.Time, required bool) {
 	if c.bits == 0 {
 		return "", 0, time.Time{}, false
@@ -96,10 +95,10 @@ func (c *Check) Challenge(sale string, now time.Time) (challenge string, difficu
 	return base64.RawURLEncoding.EncodeToString(raw), difficultyBits, expiresAt.UTC(), true
 }
 
-// Verify accepts a solution once. It fails with a *domain.Error: CodeProofRequired
-// where the challenge is none of ours, of another sale, expired, used before, or not
-// solved; CodeOverloaded where what the nodes share does not answer. nil always where the
-// check is off.
+// Verify accepts a solution once. It fails with a *domain.Error: CodeProofRequired if the
+// challenge is not ours, for another sale, expired, used before, or not solved;
+// CodeOverloaded if the shared store does not answer. It always returns nil if the check
+// is off.
 func (c *Check) Verify(ctx context.Context, sale, challenge, solution string, now time.Time) error {
 	if c.bits == 0 {
 		return nil
@@ -120,7 +119,7 @@ func (c *Check) Verify(ctx context.Context, sale, challenge, solution string, no
 			return &domain.Error{
 				Code:       domain.CodeOverloaded,
 				RetryAfter: retryAfter,
-				Err:        fmt.Errorf("human check: %v", err), //nolint:errorlint // not %w: for the buyer it is no unknown outcome
+				Err:        fmt.Errorf("human check: %v", err), //nolint:errorlint // not %w: to the buyer the outcome is not unknown
 			}
 		}
 	}
@@ -135,13 +134,13 @@ func refused(detail string, cause error) error {
 	return &domain.Error{Code: domain.CodeProofRequired, Detail: detail, Err: cause}
 }
 
-// mac binds a challenge to its sale, without which it would be as good for another.
+// mac binds a challenge to its sale; otherwise it would do for another.
 func (c *Check) mac(sale string, head []byte) []byte {
 	return c.keys.ChallengeMAC(sale, string(head))[:macLen]
 }
 
-// parts of a challenge: version ‖ bits ‖ expiry in Unix seconds ‖ nonce ‖ MAC. The
-// difficulty is in it, so that nodes of different configurations agree.
+// parts of a challenge: version ‖ bits ‖ expiry in Unix seconds ‖ nonce ‖ MAC. It
+// includes the difficulty, so that nodes with different configurations agree.
 type parts struct {
 	raw       [headLen]byte
 	bits      int
@@ -152,13 +151,13 @@ type parts struct {
 
 func (p *parts) head() []byte { return p.raw[:] }
 
-// parse reads a challenge; that it is one of ours only its MAC says.
+// parse reads a challenge. Only its MAC says whether it is ours.
 func parse(challenge string) (parts, error) {
 	var p parts
 	if len(challenge) != encodedLen {
 		return p, fmt.Errorf("a challenge of %d characters, want %d", len(challenge), encodedLen)
 	}
-	// Strict: a second spelling of a challenge would be a second use.
+	// Strict decoding: a second spelling of a challenge would be a second use.
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
 	if err != nil || len(raw) != rawLen {
 		return p, errors.New("a challenge that is not base64url")
@@ -192,8 +191,8 @@ func Solve(challenge string, difficultyBits int) string {
 	}
 }
 
-// used remembers nonces, the current ones and those before: of two Lifetimes, and where so
-// many come that it is full, of less. Then what the nodes share has to tell.
+// used remembers nonces of two Lifetimes, the current and the previous, or fewer if so
+// many come that it is full. Then the shared store has to tell.
 type used struct {
 	max int
 
@@ -202,7 +201,7 @@ type used struct {
 	current, earlier map[[nonceLen]byte]struct{}
 }
 
-// spend reports whether a nonce is not remembered, and remembers it.
+// spend reports whether a nonce is new, and remembers it.
 func (u *used) spend(nonce [nonceLen]byte, now time.Time) (fresh bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -218,7 +217,7 @@ func (u *used) spend(nonce [nonceLen]byte, now time.Time) (fresh bool) {
 	return true
 }
 
-// rates are how fast people join which sales, on this node.
+// rates are how fast people join each sale, on this node.
 type rates struct {
 	mu    sync.Mutex
 	sales map[string]*rate

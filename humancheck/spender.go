@@ -9,15 +9,18 @@ import (
 
 const (
 	spendTimeout = 2 * time.Second
-	// retryAfter is what those hear who could not be told whether theirs was used.
+	// retryAfter is the hint to clients when we could not find out whether their
+	// challenge was used.
 	retryAfter = 2 * time.Second
-	// spendBatchMax is what one call takes, spendWaitingMax what waits for the next ones.
+	// spendBatchMax is how much one call takes, spendWaitingMax how much waits for the
+	// next ones.
 	spendBatchMax   = 2048
 	spendWaitingMax = 8 * spendBatchMax
 )
 
-// A Spend notes for all nodes that challenges were used, each by its nonce, and says of
-// each whether this was the first time. They may be forgotten a while after a time, when all have expired.
+// A Spend records for all nodes that challenges were used, each by its nonce, and says
+// for each whether this was the first time. They may be forgotten some time after until,
+// when all have expired.
 type Spend func(ctx context.Context, nonces [][]byte, until time.Time) (fresh []bool, err error)
 
 type spending struct {

@@ -1,4 +1,5 @@
-// Package ratelimit bounds how often each of many clients may ask, by a token bucket for each.
+// Package ratelimit limits how often each of many clients may ask, with a token bucket
+// for each.
 package ratelimit
 
 import (
@@ -10,19 +11,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// ClientsMax is how many clients Buckets usually remember, about 20 MB of them. Of more,
-// those that were not seen for longest are forgotten, which gives them a full
-// bucket: whoever has that many addresses is not stopped by a bound per address.
+// ClientsMax is how many clients Buckets usually remember, about 20 MB of them. Beyond
+// that, it forgets those seen longest ago, which gives them a full bucket: no limit per
+// address stops a client with that many addresses.
 const ClientsMax = 1 << 16
 
-// Rate is a token bucket: Burst requests at once, PerSecond in the long run.
-// PerSecond 0: no bound.
+// Rate is a token bucket: Burst requests at once, PerSecond in the long run. PerSecond 0:
+// no limit.
 type Rate struct {
 	PerSecond float64
 	Burst     int
 }
 
-// Validate says why a rate cannot be meant so; name is in the error.
+// Validate says why a rate makes no sense; the error has the name.
 func (r Rate) Validate(name string) error {
 	switch {
 	case r.PerSecond < 0 || math.IsNaN(r.PerSecond) || math.IsInf(r.PerSecond, 0) || r.Burst < 0:
@@ -34,14 +35,14 @@ func (r Rate) Validate(name string) error {
 	}
 }
 
-// Buckets have a token bucket for each client, as far as they remember them. nil
-// lets everybody through. They are safe for concurrent use.
+// Buckets have a token bucket for each client that they remember. nil lets everybody
+// through. They are safe for concurrent use.
 type Buckets[K comparable] struct {
 	rate Rate
 	of   *lru.Cache[K, *rate.Limiter]
 }
 
-// New makes the buckets of so many clients; nil where the rate is no bound.
+// New makes the buckets for this many clients; nil if the rate is no limit.
 func New[K comparable](r Rate, clientsMax int) (*Buckets[K], error) {
 	if r.PerSecond == 0 {
 		return nil, nil
@@ -53,15 +54,15 @@ func New[K comparable](r Rate, clientsMax int) (*Buckets[K], error) {
 	return &Buckets[K]{rate: r, of: of}, nil
 }
 
-// Take takes a token of a client's bucket. wait is how long it takes until there
-// is one again, 0 where there was one. Being refused takes none: who waits that
-// long is let through, however often they asked meanwhile.
+// Take takes a token from a client's bucket. wait is how long until there is one again,
+// or 0 if there was one. A refusal takes no token: a client who waits that long gets
+// through, however often it asked meanwhile.
 func (b *Buckets[K]) Take(client K, now time.Time) (wait time.Duration) {
 	wait, _ = b.Spend(client, now)
 	return wait
 }
 
-// Spend is Take, and tells how many tokens are left.
+// Spend is Take, and also returns how many tokens are left.
 func (b *Buckets[K]) Spend(client K, now time.Time) (wait time.Duration, left int) {
 	if b == nil {
 		return 0, 0
@@ -69,7 +70,7 @@ func (b *Buckets[K]) Spend(client K, now time.Time) (wait time.Duration, left in
 	bucket, ok := b.of.Get(client)
 	if !ok {
 		bucket = rate.NewLimiter(rate.Limit(b.rate.PerSecond), b.rate.Burst)
-		// Of two who come first at once, one's bucket stays.
+		// If two come first at the same time, one's bucket stays.
 		if earlier, found, _ := b.of.PeekOrAdd(client, bucket); found {
 			bucket = earlier
 		}
@@ -82,7 +83,7 @@ func (b *Buckets[K]) Spend(client K, now time.Time) (wait time.Duration, left in
 	return b.until(tokens), 0
 }
 
-// Wait is how long it takes until a client may take a token, 0 where there is one.
+// Wait is how long until a client may take a token, 0 if there is one.
 func (b *Buckets[K]) Wait(client K, now time.Time) time.Duration {
 	if b == nil {
 		return 0

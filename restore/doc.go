@@ -1,13 +1,12 @@
-// Package restore puts back what the orders database lost: orders and refunds
-// that the ledger, the payment provider and Temporal still know, after it was
-// restored to an earlier moment.
+// Package restore puts back what the orders database lost when it was itself restored to
+// an earlier moment: orders and refunds that the ledger, the payment provider and
+// Temporal still know.
 //
-// An order is restored from what is sold in the ledger (which seats, for which
-// pseudonym, when), from what was captured for it, and, where Temporal still has
-// its checkout, from that: the buyer's address is known to nobody else. What cannot
-// be known is left empty, and said. Money is never moved, and nothing is recorded
-// that contradicts what is there.
+// It restores an order from what is sold in the ledger (which seats, for which pseudonym,
+// when), from what was captured for it, and from its checkout, if Temporal still has it:
+// nobody else knows the buyer's address. What cannot be known stays empty, and the report
+// says so. It never moves money, and records nothing that contradicts what is there.
 //
-// The audit finds these orders (invariant I7). A restore can be stopped at any
-// point and repeated.
+// The audit finds these orders (invariant I7). A restore can be stopped at any point and
+// repeated.
 package restore

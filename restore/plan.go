@@ -10,22 +10,22 @@ import (
 	"boxoffice/domain"
 )
 
-// known is everything that is known of a lost order.
+// known is everything that is known about a lost order.
 type known struct {
 	audit.Lost
 	sale       *domain.Sale // nil: not in the database
 	booked     domain.BookedOrder
 	remembered domain.RememberedOrder
 	recorded   *domain.SoldOrder // nil: not recorded
-	refunds    []domain.Refund   // recorded, of all its payments
-	now        time.Time         // for what nobody dated
+	refunds    []domain.Refund   // recorded refunds, of all its payments
+	now        time.Time         // for what has no date anywhere
 }
 
-// A plan is what has to be recorded, in this sequence.
+// A plan is what has to be recorded, in this order.
 type plan struct {
-	order   *domain.Sold   // nil: recorded, or it bought nothing
-	payment string         // that bought the order; empty: none did
-	taken   *domain.Refund // takes the order's tickets back; nil: they stand, or that is recorded
+	order   *domain.Sold   // nil: recorded, or nothing was bought
+	payment string         // the payment that bought the order; empty: none did
+	taken   *domain.Refund // takes the order's tickets back; nil: they are valid, or that is recorded
 	refunds []domain.Refund
 	missing []string
 }
@@ -84,8 +84,8 @@ func (k *known) planOrder(p *plan) error {
 	return nil
 }
 
-// order is what was asked for: as its checkout was started with, else as the
-// ledger sold it, at the sale's prices, which never change.
+// order is what was asked for: as its checkout was started with, else as the ledger sold
+// it, at the sale's prices, which never change.
 func (k *known) order() (*domain.Order, error) {
 	sold := &domain.Order{
 		ID: k.Order, SaleID: k.sale.ID, SaleName: k.sale.Name, Buyer: k.booked.Buyer, QuotaLedger: k.booked.QuotaLedger,
@@ -113,8 +113,8 @@ func (k *known) order() (*domain.Order, error) {
 	return placed, nil
 }
 
-// bought finds the payment that bought an order: the one that Temporal names, else
-// the first of those that can have. The others are refunds, or become some.
+// bought finds the payment that bought an order: the one that Temporal names, else the
+// first one that can have bought it. The others are refunds, or will be.
 func (k *known) bought(order *domain.Order) *domain.Capture {
 	var candidates []domain.Capture
 	for _, c := range k.Captures {
@@ -132,8 +132,8 @@ func (k *known) bought(order *domain.Order) *domain.Capture {
 		return &candidates[0]
 	}
 	if k.remembered.Payment != "" && len(k.Captures) == 0 && k.booked.Fate == domain.SeatsSold {
-		// A signed success for a session that the provider never saw, as test tools
-		// send: it bought the order all the same (I3 warns of it).
+		// A signed success for a session that the provider never saw, as test tools send:
+		// it bought the order all the same (I3 warns about it).
 		return &domain.Capture{
 			Payment: k.remembered.Payment, Session: k.remembered.Session, Order: order.ID,
 			AmountMinor: order.AmountMinor, Currency: order.Currency,
@@ -143,7 +143,7 @@ func (k *known) bought(order *domain.Order) *domain.Capture {
 }
 
 // mayHaveBought: money that was given back because it bought nothing did not buy
-// anything; and what was bought and is free again was paid back.
+// anything, and seats that were bought and are free again were paid back.
 func (k *known) mayHaveBought(payment string) bool {
 	if slices.ContainsFunc(k.refunds, func(r domain.Refund) bool { return r.Capture.Payment == payment }) {
 		return false // without an order it is on record as money that bought nothing
@@ -162,7 +162,7 @@ func (k *known) returned(payment string) *audit.Returned {
 	return nil
 }
 
-// planRefund adds what is not recorded of a payment that was given back.
+// planRefund adds what is not recorded about a payment that was given back.
 func (k *known) planRefund(p *plan, r audit.Returned) {
 	i := slices.IndexFunc(k.Captures, func(c domain.Capture) bool { return c.Payment == r.Payment })
 	done := slices.ContainsFunc(k.refunds, func(there domain.Refund) bool {
@@ -186,7 +186,7 @@ func (k *known) planRefund(p *plan, r audit.Returned) {
 	case r.Reason.OfOrder() || k.recorded == nil || k.recorded.Status != domain.OrderPaid:
 		refund.Reason = cmp.Or(r.Reason, domain.RefundByOrganiser)
 		p.taken = &refund
-	default: // tickets that stand, and somebody gave their money back at the provider: I2
+	default: // valid tickets whose money somebody gave back at the provider: I2
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"boxoffice/domain"
 )
 
-// Ledger is where the seats are sold.
+// Ledger says which seats were sold.
 type Ledger interface {
 	Booked(ctx context.Context, order domain.OrderID) (domain.BookedOrder, error)
 }
@@ -27,7 +27,7 @@ type Orders interface {
 	FinishRefund(ctx context.Context, payment string, at time.Time) error
 }
 
-// Checkouts are what Temporal knows, and who ends a refund that was begun.
+// Checkouts say what Temporal knows, and finish a refund that was begun.
 type Checkouts interface {
 	Remember(ctx context.Context, order domain.OrderID, payments []string) (domain.RememberedOrder, error)
 	RefundFor(ctx context.Context, order domain.OrderID, reason domain.RefundReason) (domain.OrderStatus, error)
@@ -41,20 +41,20 @@ type Restorer struct {
 	Now       func() time.Time // nil: time.Now
 }
 
-// An Outcome says what became of a lost order.
+// An Outcome says what happened to a lost order.
 type Outcome string
 
 // The outcomes.
 const (
 	Restored      Outcome = "restored"
-	WouldRestore  Outcome = "would_restore"   // it can be: nothing was written
+	WouldRestore  Outcome = "would_restore"   // it can be restored: nothing was written
 	InFlight      Outcome = "in_flight"       // its checkout is open and records it by itself
 	NotRestorable Outcome = "not_restorable"  // a person has to look
-	NotKnown      Outcome = "could_not_look"  // a part did not answer: again, later
-	NotReached    Outcome = "not_reached_yet" // the time was up: again
+	NotKnown      Outcome = "could_not_look"  // something did not answer: try again later
+	NotReached    Outcome = "not_reached_yet" // the time was up: ask again
 )
 
-// An Item is one lost order. It has ids and nothing of a buyer.
+// An Item is one lost order. It has ids and no buyer's data.
 type Item struct {
 	Order   domain.OrderID `json:"order"`
 	Outcome Outcome        `json:"outcome" enum:"restored,would_restore,in_flight,not_restorable,could_not_look,not_reached_yet"`
@@ -66,8 +66,8 @@ type Item struct {
 	Why      string             `json:"why,omitempty"`
 }
 
-// A Report is what was restored of one sale, or of what belongs to none: the body
-// of POST /v1/sales/{sale}/restore-orders.
+// A Report says what was restored of one sale, or of what belongs to no sale: the body of
+// POST /v1/sales/{sale}/restore-orders.
 type Report struct {
 	SaleID  string               `json:"sale,omitempty"`
 	Applied bool                 `json:"applied" doc:"false: nothing was written"`
@@ -76,18 +76,18 @@ type Report struct {
 	Unread  []audit.UnreadSource `json:"could_not_look,omitempty"`
 }
 
-// More reports whether asking again goes on with what this one did not reach.
+// More reports whether asking again goes on with what this request did not reach.
 func (r *Report) More() bool { return r.Counts[NotReached] > 0 }
 
-// Bounds of one request.
+// Limits of one request.
 const (
 	atOnceMax  = 8
 	restoreFor = 45 * time.Second
 	itemsMax   = 5000
 )
 
-// Restore restores what an audit found lost, or says what it would. It does as much
-// as the time allows; what it did not reach is counted.
+// Restore restores what an audit found lost, or says what it would restore. It does as
+// much as the time allows, and counts the rest.
 func (r *Restorer) Restore(ctx context.Context, sale *domain.Sale, found *audit.Report, apply bool) Report {
 	report := Report{SaleID: found.SaleID, Applied: apply, Counts: make(map[Outcome]int), Items: []Item{}, Unread: found.Unread}
 	ctx, cancel := context.WithTimeout(ctx, restoreFor)
@@ -109,7 +109,7 @@ func (r *Restorer) Restore(ctx context.Context, sale *domain.Sale, found *audit.
 			return nil
 		})
 	}
-	_ = group.Wait() // none fails: that is an outcome
+	_ = group.Wait() // none fails: a failure is an outcome
 	return report
 }
 
@@ -160,7 +160,7 @@ func (item *Item) show(k *known, p *plan) {
 	}
 }
 
-// learn asks all who know something.
+// learn asks everybody who knows something.
 func (r *Restorer) learn(ctx context.Context, sale *domain.Sale, lost audit.Lost) (*known, error) {
 	k := &known{Lost: lost, sale: sale, now: r.now()}
 	recorded, err := r.Orders.Order(ctx, lost.Order)
@@ -191,7 +191,7 @@ func (r *Restorer) now() time.Time {
 	return time.Now()
 }
 
-// apply records the plan. Broken off, the next look finds what is left to do.
+// apply records the plan. If it breaks off, the next look finds what is left to do.
 func (r *Restorer) apply(ctx context.Context, k *known, p *plan, item *Item) error {
 	if p.order != nil {
 		if _, err := r.Orders.Record(ctx, *p.order); err != nil {
@@ -214,9 +214,8 @@ func (r *Restorer) apply(ctx context.Context, k *known, p *plan, item *Item) err
 	return nil
 }
 
-// takeBack records that an order's money went back. Where its seats did not, its
-// refund was under way: its workflow goes on, and the provider hears of what it has
-// done.
+// takeBack records that an order's money went back. If its seats did not go back, its
+// refund was under way: the workflow goes on, and repeats its request to the provider.
 func (r *Restorer) takeBack(ctx context.Context, k *known, refund *domain.Refund, item *Item) error {
 	if _, err := r.Orders.BeginOrderRefund(ctx, k.Order, refund.Reason, refund.RequestedAt); err != nil {
 		return refusedForGood(err)
@@ -231,7 +230,7 @@ func (r *Restorer) takeBack(ctx context.Context, k *known, refund *domain.Refund
 	return err
 }
 
-// refusedForGood tells what the database will never take.
+// refusedForGood reports what the database will never take.
 func refusedForGood(err error) error {
 	var definite *domain.Error
 	if errors.As(err, &definite) && definite.Code != domain.CodeOverloaded {

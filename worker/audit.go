@@ -15,7 +15,7 @@ import (
 	"boxoffice/workflows"
 )
 
-// Bounds of the audit's interval. An audit reads every order.
+// Limits of the audit's interval. An audit reads every order.
 const (
 	AuditIntervalMin = 5 * time.Second
 	AuditIntervalMax = 24 * time.Hour
@@ -24,11 +24,11 @@ const (
 // auditCatchup: after an outage one audit is enough, and it must be of now.
 const auditCatchup = 10 * time.Second // the server's least
 
-// auditStopTimeout: an audit may be cut off, the next one sees the same.
+// auditStopTimeout: an audit may be cut off, because the next one sees the same.
 const auditStopTimeout = time.Second
 
-// NewAuditor makes a worker for the audits alone, one at a time: they must not
-// take a checkout's slot. onFatal is told as with New.
+// NewAuditor makes a worker for audits only, one at a time, so that they take no
+// checkout's slot. onFatal is called as with New.
 func NewAuditor(c client.Client, audits *activities.Audits, onFatal func(error)) *Worker {
 	w := sdkworker.New(c, workflows.AuditTaskQueue, sdkworker.Options{
 		MaxConcurrentActivityExecutionSize: 1,
@@ -48,9 +48,9 @@ func RegisterAudit(r sdkworker.Registry, audits *activities.Audits) {
 	r.RegisterActivity(audits)
 }
 
-// ScheduleAudit has the audit run every interval; a run that takes longer makes
-// the next ones wait. It may be called again: a schedule that is there is given
-// the interval, and stays paused where somebody paused it.
+// ScheduleAudit runs the audit every interval; a run that takes longer delays the next
+// ones. It may be called again: an existing schedule gets the interval, and stays paused
+// if somebody paused it.
 func ScheduleAudit(ctx context.Context, c client.Client, interval time.Duration) error {
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: interval}}}
 	action := &client.ScheduleWorkflowAction{

@@ -1,6 +1,6 @@
-// Package worker runs the workflows and activities of the box office on a task
-// queue, and opens the connection to Temporal that everything shares.
+// Package worker runs the workflows and activities of the box office on a task queue, and
+// opens the Temporal connection that everything shares.
 //
-// It holds the settings of the SDK, each with its reason; what the workflows do
-// is in package workflows.
+// It has the settings of the SDK, each with its reason. Package workflows has what the
+// workflows do.
 package worker

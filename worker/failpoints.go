@@ -9,8 +9,8 @@ import (
 	"boxoffice/failpoint"
 )
 
-// failpoints puts a point before and after every activity, local ones too. None
-// without the build tag.
+// failpoints puts a failpoint before and after every activity, local ones too. Without
+// the build tag there are none.
 func failpoints() []interceptor.WorkerInterceptor {
 	if !failpoint.Enabled {
 		return nil

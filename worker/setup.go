@@ -14,8 +14,8 @@ import (
 	"boxoffice/workflows"
 )
 
-// searchAttributes are what the workflows set; all must be known to the
-// namespace before the first checkout, or its start is refused.
+// searchAttributes are what the workflows set. The namespace must know all of them before
+// the first checkout, or it refuses to start one.
 func searchAttributes() map[string]enumspb.IndexedValueType {
 	return map[string]enumspb.IndexedValueType{
 		workflows.SaleAttribute.GetName():   enumspb.INDEXED_VALUE_TYPE_KEYWORD,
@@ -41,8 +41,8 @@ func Setup(ctx context.Context, c client.Client, namespace string) error {
 	return nil
 }
 
-// CheckSetup tells whether the namespace is ready for checkouts; the error says
-// what is missing and how to add it.
+// CheckSetup reports whether the namespace is ready for checkouts. The error says what is
+// missing and how to add it.
 func CheckSetup(ctx context.Context, c client.Client, namespace string) error {
 	missing, err := missingAttributes(ctx, c, namespace)
 	if err != nil {
@@ -54,9 +54,9 @@ func CheckSetup(ctx context.Context, c client.Client, namespace string) error {
 	return checkKnown(ctx, c, namespace)
 }
 
-// checkKnown asks for workflows by the attributes. They are listed as soon as
-// they are registered, but a frontend knows them only once it has read its
-// namespaces again, some seconds later; until then it refuses every start.
+// checkKnown queries workflows by the attributes. They are listed as soon as they are
+// registered, but a frontend knows them only once it has reloaded its namespaces, some
+// seconds later. Until then it refuses every start.
 func checkKnown(ctx context.Context, c client.Client, namespace string) error {
 	query := fmt.Sprintf("%s = 'none' AND %s = 'none'", workflows.SaleAttribute.GetName(), workflows.EndingAttribute.GetName())
 	_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})

@@ -15,15 +15,15 @@ import (
 	"boxoffice/workflows"
 )
 
-// Settings of the worker. They bound what one process works on at a time.
+// Settings of the worker. They limit what one process works on at a time.
 const (
-	// stickyCacheSize is how many open checkouts stay in memory: one that is
-	// not must be replayed from its history when its payment comes.
+	// stickyCacheSize is how many open checkouts stay in memory. Any other must be
+	// replayed from its history when its payment comes.
 	stickyCacheSize = 20_000
 
 	workflowTasksMax   = 1_000
-	localActivitiesMax = 5_000 // they wait in the batcher: it wants many at a time
-	activitiesMax      = 500   // calls to the outside
+	localActivitiesMax = 5_000 // they wait in the batcher, which works best with many at a time
+	activitiesMax      = 500   // calls to other services
 
 	pollers = 8
 
@@ -34,8 +34,8 @@ const (
 // A DialOption changes how Dial connects.
 type DialOption func(*client.Options)
 
-// WithConnection takes TLS and credentials from the options, which a
-// configuration made; everything else is Dial's to decide.
+// WithConnection takes TLS and credentials from options made by a configuration. Dial
+// decides everything else.
 func WithConnection(from client.Options) DialOption {
 	return func(to *client.Options) {
 		to.Credentials, to.HeadersProvider = from.Credentials, from.HeadersProvider
@@ -44,10 +44,10 @@ func WithConnection(from client.Options) DialOption {
 	}
 }
 
-// Dial connects to Temporal and proves it by a call. Every client of the box
-// office comes from here, so that none writes a payload that is not sealed. It
-// does not wait for a server that is not up: the caller decides how long to try.
-// The error names the address and what to check.
+// Dial connects to Temporal and proves it with a call. Every client of the box office
+// comes from here, so that none writes a payload unsealed. It does not wait for a server
+// that is down: the caller decides how long to try. The error names the address and what
+// to check.
 func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec, log *slog.Logger, with ...DialOption) (client.Client, error) {
 	options := client.Options{
 		HostPort:  address,
@@ -58,8 +58,8 @@ func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec,
 		FailureConverter: payloads.FailureConverter(),
 
 		ConnectionOptions: client.ConnectionOptions{
-			// Payloads are small and the server is near: gzip costs more than
-			// it saves.
+			// Payloads are small and the server is near, so gzip costs more than it
+			// saves.
 			GrpcCompression: &client.GrpcCompressionNone{},
 		},
 	}
@@ -76,11 +76,11 @@ func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec,
 // Worker polls the task queue.
 type Worker struct{ sdkworker.Worker }
 
-// An Option changes how a worker runs what it runs.
+// An Option changes how a worker runs things.
 type Option func(*sdkworker.Options)
 
-// New makes a worker; Start and Stop run it. onFatal is told when it can not go
-// on, for example because its namespace is gone.
+// New makes a worker; Start and Stop run it. onFatal is called if it cannot go on, for
+// example because its namespace is gone.
 func New(c client.Client, acts *activities.Activities, onFatal func(error), with ...Option) *Worker {
 	sdkworker.SetStickyWorkflowCacheSize(stickyCacheSize)
 	options := sdkworker.Options{
@@ -101,7 +101,7 @@ func New(c client.Client, acts *activities.Activities, onFatal func(error), with
 	return &Worker{Worker: w}
 }
 
-// Register names everything that may stand in a history.
+// Register names everything that may be in a history.
 func Register(r sdkworker.Registry, acts *activities.Activities) {
 	r.RegisterWorkflow(workflows.Checkout)
 	r.RegisterWorkflow(workflows.Late)

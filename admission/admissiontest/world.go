@@ -1,4 +1,5 @@
-// Package admissiontest gives tests what stands behind admission: sales, their stock and their checkouts, in memory.
+// Package admissiontest gives tests what is behind admission: sales, their stock and
+// their checkouts, in memory.
 package admissiontest
 
 import (
@@ -11,8 +12,9 @@ import (
 	"boxoffice/domain"
 )
 
-// A World is one stock that cannot be oversold, with the checkouts that hold of it: an admission.Desk, a catalog's store and
-// the books, but for payments. Its fields are read and set under Mu. An error that is set is what its method answers.
+// A World is one stock that cannot be oversold, with the checkouts that hold some of it.
+// It is an admission.Desk, a catalog's store and the books, but has no payments. Read and
+// set its fields under Mu. If an error is set, the method returns it.
 type World struct {
 	Mu        sync.Mutex
 	Keys      *domain.Keyring
@@ -24,13 +26,13 @@ type World struct {
 	StartErr, StateErr, StockErr, SaleErr, KnownErr, TakingsErr error
 
 	LimitReached                  bool          // of the buyer of every new order
-	CheckoutOpen                  bool          // is what the limit is about
+	CheckoutOpen                  bool          // the limit is about open checkouts
 	StartBlock                    chan struct{} // Start waits until it is closed
 	Starts, StockReads, SaleReads int
 	ListReads                     int // of all sales
 	Lookups, TakingsReads         int
 	Taken                         []domain.Taking // oldest first
-	TakingsPageMax                int             // 0: no bound
+	TakingsPageMax                int             // 0: no limit
 }
 
 // NewWorld has no sales yet.
@@ -81,7 +83,7 @@ func (w *World) Sale(_ context.Context, id string) (*domain.Sale, error) {
 	return sale, nil
 }
 
-// Sales lists those on offer, the newest first.
+// Sales lists the sales on offer, newest first.
 func (w *World) Sales(context.Context) ([]*domain.Sale, error) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
@@ -119,7 +121,7 @@ func (w *World) Stock(_ context.Context, sale *domain.Sale) ([]domain.StockLevel
 	return levels, nil
 }
 
-// Known is true of what was ever held, and of what was over the limit.
+// Known is true for what was ever held, and for what was over the limit.
 func (w *World) Known(_ context.Context, o *domain.Order) (bool, error) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
@@ -128,7 +130,7 @@ func (w *World) Known(_ context.Context, o *domain.Order) (bool, error) {
 	return ok && state.Hold.Outcome != domain.HoldSoldOut, w.KnownErr
 }
 
-// Takings has the number of the next taking for a cursor.
+// Takings uses the number of the next taking as its cursor.
 func (w *World) Takings(_ context.Context, _ *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
@@ -194,7 +196,7 @@ func (w *World) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 	return domain.HoldAnswer{Hold: state.Hold}, nil
 }
 
-// State is how an order that was started stands.
+// State is the state of a started order.
 func (w *World) State(_ context.Context, id domain.OrderID) (domain.CheckoutState, error) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
@@ -222,7 +224,8 @@ func (w *World) GiveUp(id domain.OrderID) {
 	}
 }
 
-// CallOff is what the organiser does, of which catalogs hear later. The caller has Mu.
+// CallOff cancels the sale as an organiser does; catalogs learn of it later. The caller
+// has Mu.
 func (w *World) CallOff(id string, at time.Time) {
 	canceled := *w.SalesByID[id] // others may be reading the old one
 	canceled.CanceledAt = at

@@ -1,4 +1,4 @@
-// Package beacontest is a drand chain of one member, for tests.
+// Package beacontest is a drand chain with one member, for tests.
 package beacontest
 
 import (
@@ -19,11 +19,11 @@ import (
 	"boxoffice/beacon"
 )
 
-// A Drand signs the rounds of a chain of its own, and answers as a server of drand does.
+// A Drand signs the rounds of its own chain, and answers as a drand server does.
 type Drand struct {
-	Info string // as /info answers it
+	Info string // as /info returns it
 	Away atomic.Bool
-	// Now says what has come out: nothing later is answered.
+	// Now says what has come out: it answers nothing later.
 	Now   func() time.Time
 	chain beacon.Chain
 	key   *bls.PrivateKey[bls.KeyG2SigG1]

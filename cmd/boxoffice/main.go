@@ -1,6 +1,6 @@
-// Command boxoffice sells tickets: `serve` runs the API, the storefront and the
-// checkout worker; the other commands prepare, fill and check a running one. All
-// of it is in package app.
+// Command boxoffice sells tickets: `serve` runs the API, the storefront and the checkout
+// worker. The other commands prepare, fill and check a running box office. Package app
+// has all of it.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Command mockpay is the payment provider of the local stack and of the tests;
-// package mockpay says what it does. It is configured by the environment:
-// MOCKPAY_URL, MOCKPAY_DATA_DIR, BOXOFFICE_URL, BOXOFFICE_WEBHOOK_SECRET.
+// Command mockpay is the payment provider of the local stack and of the tests; see
+// package mockpay. The environment configures it: MOCKPAY_URL, MOCKPAY_DATA_DIR,
+// BOXOFFICE_URL, BOXOFFICE_WEBHOOK_SECRET.
 package main
 
 import (
