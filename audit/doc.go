@@ -1,16 +1,15 @@
-// Package audit checks that the ledger, the orders database, Temporal and the
-// payment provider agree about a sale: the invariants that
-// `boxoffice verify` prints and that every fault test ends with.
+// Package audit checks that the ledger, the orders database, Temporal and the payment
+// provider agree about a sale: the invariants that `boxoffice verify` prints and that
+// every fault test ends with.
 //
-// It only reads, and knows none of the four sources beyond the small interfaces
-// that it defines. It acts on one kind of finding, through another package: the
-// Inspector hands money whose report was lost to whoever can deliver it to its
-// checkout.
+// It only reads, and knows the four sources only through the small interfaces that it
+// defines. It acts on one kind of finding, through another package: if the report of a
+// payment was lost, the Inspector has the payment delivered to its checkout.
 //
 // # Reading a system in motion
 //
-// The four cannot be read at one moment, so a checkout that settles meanwhile
-// could look broken. Four rules tell that from a real fault:
+// The four cannot be read at the same moment, so a checkout that settles meanwhile could
+// look broken. Four rules tell that from a real fault:
 //
 //  1. Effects are read before their causes: the tickets, then the ledger's
 //     transfers, then the provider's captures. A ticket that was seen had its
@@ -26,12 +25,12 @@
 //     Temporal was asked about that very order: its list of open workflows lags
 //     behind, its answer about one does not.
 //
-// A source that does not answer breaks nothing: what needs it is reported as
-// not looked at, which is a verdict of its own.
+// A source that does not answer breaks nothing: the report says "not looked at" for what
+// needs it, which is a verdict of its own.
 //
 // # Whose money it is
 //
-// The provider does not know sales. A payment belongs to the sale that recorded
-// it, else to the sale in whose ledger its order was ever placed. What belongs
-// to no sale is in one report of its own (see RunLone) and in no other.
+// The provider does not know sales. A payment belongs to the sale that recorded it, else
+// to the sale in whose ledger its order was ever placed. What belongs to no sale is in a
+// report of its own (see RunLone) and in no other.
 package audit

@@ -10,17 +10,17 @@ import (
 	"boxoffice/domain"
 )
 
-// A Snapshot is what the four sources said about one sale, or about what
-// belongs to none: then the sale is empty.
+// A Snapshot is what the four sources said about one sale, or, with an empty sale, about
+// what belongs to no sale.
 type Snapshot struct {
 	Sale *domain.Sale
 	At   time.Time
 
-	// Unread are the sources that could not be read, and why.
+	// Unread lists the sources that could not be read, and why.
 	Unread map[Source]error
 
 	Workflows []domain.Workflow // of all sales
-	// UnaskedWorkflows are overdue, and more are than an audit asks for.
+	// UnaskedWorkflows are overdue workflows beyond the number that an audit asks about.
 	UnaskedWorkflows map[string]bool
 
 	Orders  []domain.RecordedOrder
@@ -34,32 +34,32 @@ type Snapshot struct {
 	Checkouts domain.Quota
 	Moved     map[uint32]bool // ledgers whose balance changed while their transfers were read
 
-	// Of the provider only what concerns this sale.
+	// The provider's records, only those of this sale.
 	Captures        []domain.Capture
 	Returned        []Returned
 	Acknowledged    []domain.PaymentEvent
-	UnknownSessions map[string]bool // of orders without a capture: those the provider never saw
-	UnaskedSessions map[string]bool // of orders without a capture: those it was not asked for (sessionsMax)
+	UnknownSessions map[string]bool // orders without a capture whose session the provider never saw
+	UnaskedSessions map[string]bool // orders without a capture whose session we did not ask about (sessionsMax)
 
-	// Fates are, by the ledger, of orders with a capture that is not recorded.
+	// Fates are the ledger's answers for orders with a capture that is not recorded.
 	Fates map[domain.OrderID]domain.SeatFate
 }
 
-// lone reports whether the snapshot is of what belongs to no sale.
+// lone reports whether the snapshot is about what belongs to no sale.
 func (s *Snapshot) lone() bool { return s.Sale.ID == "" }
 
-// EndWithinDefault is how long after its deadline a workflow may still be open:
-// as long as the ledger's hold outlives the checkout's by default.
+// EndWithinDefault is how long after its deadline a workflow may still be open: as long
+// as the ledger's hold outlives the checkout by default.
 const EndWithinDefault = 2 * time.Minute
 
-// recordWithin is how long seats may be sold in the ledger before the database
-// has their tickets, although the workflow is open: one that hangs between the
-// two has paid buyers waiting, whatever its deadline. The ledger's clock says since
-// when they are sold, and may differ from ours.
+// recordWithin is how long seats may be sold in the ledger before the database has their
+// tickets, even while the workflow is open. One that hangs between the two keeps paid
+// buyers waiting, whatever its deadline. The ledger's clock says when they were sold, and
+// may differ from ours.
 const recordWithin = 30*time.Second + domain.ClockSkewMax
 
-// Evaluate checks every invariant on a snapshot. It sees one moment only: what
-// it calls broken counts once it is seen twice (see Run).
+// Evaluate checks every invariant on a snapshot. It sees only one moment: what it calls
+// broken counts once it is seen twice (see Run).
 func Evaluate(s *Snapshot, endWithin time.Duration) Report {
 	return report(s, evaluate(s, endWithin), 1)
 }
@@ -85,11 +85,12 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 	return r
 }
 
-// unheard are the captures behind the offenders of I2 for which nothing at all
-// was done, by the ledger either: what it sold is not unheard of. Unless its checkout
-// broke off: then that was between the sale and its record, and the payment finishes it.
-// Last come those whose refund is recorded as done and was not given: that may have
-// to be settled at the provider, and must not keep the others waiting.
+// unheard returns the captures behind the offenders of I2 for which nothing at all was
+// done, not even in the ledger: if the ledger sold something for a capture, somebody knew
+// about it. The exception is a checkout that broke off: it did so between the sale and
+// its record, and the payment finishes it. Last come captures whose refund is recorded as
+// done but was not given: those may have to be settled at the provider, and must not keep
+// the others waiting.
 func unheard(s *Snapshot, offenders []Offender) []domain.Capture {
 	var untouched, notGiven []domain.Capture
 	b := newBooks(s)
@@ -133,11 +134,12 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 	)
 }
 
-// books are a snapshot's entries, found by key.
+// books are a snapshot's entries, indexed by key.
 type books struct {
 	*Snapshot
 	open map[domain.OrderID]bool // orders with an open workflow
-	// inCheckout are those of them with another one than a late payment or a refund.
+	// inCheckout are those with an open workflow that is neither a late payment nor a
+	// refund.
 	inCheckout map[domain.OrderID]bool
 	brokeOff   map[domain.OrderID]bool      // orders whose checkout closed without a result
 	booked     map[uint32][]domain.StockUse // the snapshot's, and those of the quotas
@@ -196,7 +198,7 @@ func newBooks(s *Snapshot) *books {
 	return b
 }
 
-// suspect is the verdict on something wrong about an order.
+// suspect is the verdict on something wrong with an order.
 func (b *books) suspect(order domain.OrderID) Verdict {
 	if b.open[order] {
 		return InFlight
@@ -235,8 +237,8 @@ func (b *books) capacities() []*check {
 		}
 		level := b.Stocks[i]
 		c.Left.Value = level.Held + level.Sold
-		// What an organiser takes back from the budget (a canceled sale) can
-		// never be sold again.
+		// What an organiser takes back from the budget of a canceled sale can never be
+		// sold again.
 		withdrawn := level.Capacity - level.Held - level.Sold - level.Available
 		c.Right.Value -= max(withdrawn, 0)
 		switch {
@@ -327,7 +329,7 @@ func (b *books) quotas() []quotaStock {
 	}}
 	if b.Sale.OneCheckoutPerBuyer {
 		quotas = append(quotas, quotaStock{
-			// A checkout is open or it is not: nothing of it is ever posted.
+			// A checkout is either open or not: nothing of it is ever posted.
 			stock:   stock{subject: "open checkouts", ledger: b.Sale.CheckoutLedger, capacity: 1, sold: func(*domain.RecordedOrder) int64 { return 0 }},
 			Quota:   b.Checkouts,
 			says:    "No buyer has more than one checkout open.",
@@ -367,7 +369,7 @@ func (b *books) captureToDo() string {
 	return "A payment with neither: its report was lost. The scheduled audit brings it to its checkout, and the next one must find it settled; if not, refund it. A lost record (I7): do not refund it, `boxoffice restore-orders`. One with both: collect the refund or cancel the tickets. Waiting: the provider or the database does not let the refund through."
 }
 
-// refundWaits: it is on record, a workflow is at it, and it takes long.
+// refundWaits: the refund is on record, a workflow works on it, and it takes long.
 func (b *books) refundWaits(capture *domain.Capture) bool {
 	refund, order := b.refunds[capture.Payment], b.tickets[capture.Payment]
 	return refund != nil && refund.RefundedAt.IsZero() && b.open[capture.Order] &&
@@ -376,8 +378,7 @@ func (b *books) refundWaits(capture *domain.Capture) bool {
 
 func age(d time.Duration) time.Duration { return d.Round(time.Second) }
 
-// endingProblem says what is wrong with what became of a capture; empty where
-// nothing is.
+// endingProblem says what is wrong with how a capture ended; empty if nothing is.
 func (b *books) endingProblem(capture *domain.Capture) string {
 	order, refund := b.tickets[capture.Payment], b.refunds[capture.Payment]
 	returned, isReturned := b.returned[capture.Payment]
@@ -417,8 +418,8 @@ type sum struct {
 
 func (s sum) String() string { return fmt.Sprintf("%d %s (minor units)", s.minor, s.currency) }
 
-// differs says how the record of a capture differs from the provider's; empty
-// where it does not.
+// differs says how the record of a capture differs from the provider's; empty if it does
+// not.
 func differs(recordedMinor int64, currency string, capture *domain.Capture) string {
 	recorded, captured := sum{recordedMinor, currency}, sum{capture.AmountMinor, capture.Currency}
 	if recorded == captured {
@@ -458,8 +459,8 @@ func (b *books) everyTicketIsPaid() *check {
 	return c
 }
 
-// priceProblem says where the price of an order, what was recorded as paid and
-// what the provider captured disagree; empty where they do not.
+// priceProblem says if the price of an order, what was recorded as paid and what the
+// provider captured disagree; empty if they agree.
 func (b *books) priceProblem(order *domain.RecordedOrder) string {
 	price, paid := sum{order.LinesMinor, b.Sale.Currency}, sum{order.AmountMinor, order.Currency}
 	if price != paid {
@@ -476,8 +477,8 @@ func (b *books) priceProblem(order *domain.RecordedOrder) string {
 	}
 }
 
-// ledgerMatchesTickets is the first half of I4, a result a stock: what the
-// ledger has sold is what the database has recorded, order by order.
+// ledgerMatchesTickets is the first half of I4, one result per stock: the ledger has sold
+// what the database has recorded, order by order.
 func (b *books) ledgerMatchesTickets() []*check {
 	var checks []*check
 	stocks := b.stocks()
@@ -516,7 +517,7 @@ func (b *books) ledgerMatchesTickets() []*check {
 	return checks
 }
 
-// compareOrder returns how much of a stock the database says that an order has.
+// compareOrder returns how much of a stock an order has, by the database.
 func (b *books) compareOrder(c *check, stock *stock, order *domain.RecordedOrder, posted int64) int64 {
 	terms, sold := order.Status.Terms(), stock.sold(order)
 	recorded := sold
@@ -562,8 +563,8 @@ func (b *books) holdsHaveCheckouts() *check {
 	return c
 }
 
-// balancesMatchTransfers asks the ledger twice: its balances and its transfers.
-// It finds what belongs to no order, and an audit that read only a part.
+// balancesMatchTransfers compares the ledger's balances with its transfers. It finds what
+// belongs to no order, and an audit that read only a part.
 func (b *books) balancesMatchTransfers() *check {
 	c := newCheck("I4", "balances", "The ledger's balances are the sum of its orders' transfers.",
 		"held + sold by balance", "=", "held + sold by transfers",
@@ -590,7 +591,7 @@ func (b *books) balancesMatchTransfers() *check {
 		if pending != level.Held || posted != level.Sold {
 			verdict := Broken
 			if level.moved {
-				verdict = InFlight // the two were not of one moment
+				verdict = InFlight // the two are from different moments
 			}
 			c.add(verdict, fmt.Sprintf("%s (ledger %d)", level.Name, level.Ledger), domain.OrderID{},
 				"balances: %d held, %d sold; transfers: %d held, %d sold", level.Held, level.Sold, pending, posted)
@@ -629,8 +630,8 @@ func (b *books) oneCaptureAnOrder() *check {
 	return c
 }
 
-// acknowledgedSurvives is I6 for money. What else we acknowledge shows
-// elsewhere: a failed payment frees the hold (I4), an order has its event.
+// acknowledgedSurvives is I6 for money. Other things that we acknowledge show elsewhere:
+// a failed payment frees the hold (I4), an order has its event.
 func (b *books) acknowledgedSurvives() *check {
 	c := newCheck(
 		"I6",
@@ -676,7 +677,7 @@ func (b *books) eventsAreComplete() []*check {
 	return checks
 }
 
-// workflowsEnd is L, and the list of what is in flight.
+// workflowsEnd is L, and lists what is in flight.
 func (b *books) workflowsEnd(endWithin time.Duration) *check {
 	c := newCheck(
 		"L",
@@ -712,8 +713,8 @@ func (b *books) workflowsEnd(endWithin time.Duration) *check {
 	return c
 }
 
-// due is when a workflow of the sale should end by itself: a checkout waits for its
-// payment, whatever else there is for nobody.
+// due is when a workflow of the sale should end by itself. A checkout waits for its
+// payment; the others wait for nobody.
 func (s *Snapshot) due(w *domain.Workflow) time.Time {
 	if w.Checkout {
 		return w.StartedAt.Add(s.Sale.HoldTimeout)

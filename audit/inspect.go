@@ -10,38 +10,38 @@ import (
 	"boxoffice/domain"
 )
 
-// An Inspector audits every sale and what belongs to none, keeps what it found
-// and says what is new. It is what the schedule runs.
+// An Inspector audits every sale and what belongs to no sale, stores what it found and
+// reports what is new. The schedule runs it.
 type Inspector struct {
 	Sources Sources
-	// Sales are all that were ever on sale: money for an old one can go wrong
-	// for as long as it can be refunded.
+	// Sales are all that were ever on sale: money for an old one can go wrong as long as
+	// it can be refunded.
 	Sales  func(context.Context) ([]*domain.Sale, error)
 	Keeper Keeper
-	// Heard brings a capture whose report was lost to its checkout, as the report
-	// would have: it is rebooked or goes back. Repeating it changes nothing. The
-	// one thing that an audit does about what it finds, because it can only
-	// put right: what belongs to no sale may be somebody else's money, and stays
-	// for people. Nil: nothing is done.
+	// Heard delivers a capture whose report was lost to its checkout, as the report would
+	// have: it is rebooked or goes back. Repeating it changes nothing. It is the only
+	// thing that an audit does about what it finds, because it can only help. What
+	// belongs to no sale may be somebody else's money, and is left to people. Nil:
+	// nothing is done.
 	Heard   func(context.Context, domain.Capture) error
 	Log     *slog.Logger
-	Options Options // Progress is the Inspector's own
+	Options Options // the Inspector sets Progress itself
 }
 
 // A Keeper remembers what is broken from one audit to the next.
 type Keeper interface {
-	// RecordAudit keeps what an audit found and returns what is broken that was not when
-	// the last one was kept, and what is not any more. What the audit could not look at
-	// stays as it was.
+	// RecordAudit stores what an audit found. It returns what is broken and was not at
+	// the last stored audit, and what is no longer broken. What the audit could not look
+	// at stays as it was.
 	RecordAudit(ctx context.Context, r domain.AuditRecord) (appeared, healed []domain.AuditFinding, err error)
 }
 
 // FindingsMax is how many findings an Inspector's outcome lists.
 const FindingsMax = 20
 
-// Inspect audits one sale after the other, so that it needs the memory of the
-// largest. beat is told what comes next. A report that could not be kept is an
-// error; what other sales are like is found out all the same.
+// Inspect audits one sale after the other, so it needs the memory of the largest. It
+// calls beat with what comes next. A report that could not be stored is an error, but the
+// other sales are audited all the same.
 func (i *Inspector) Inspect(ctx context.Context, beat func(doing string)) (domain.AuditOutcome, error) {
 	all := domain.AuditOutcome{Unread: make(map[string]int)}
 	sales, err := i.Sales(ctx)
@@ -63,7 +63,7 @@ func (i *Inspector) Inspect(ctx context.Context, beat func(doing string)) (domai
 	return all, errors.Join(problems...)
 }
 
-// inspect audits one sale, or what belongs to none where that is nil.
+// inspect audits one sale, or, if that is nil, what belongs to no sale.
 func (i *Inspector) inspect(ctx context.Context, sale *domain.Sale, sales []*domain.Sale, beat func(string)) (Report, error) {
 	of := subject{lone: true}
 	run := func(o Options) (Report, error) { return RunLone(ctx, i.Sources, sales, o) }
@@ -87,12 +87,12 @@ func (i *Inspector) inspect(ctx context.Context, sale *domain.Sale, sales []*dom
 	return report, nil
 }
 
-// unheardMax is how many captures one audit brings to their checkouts; the next
-// one goes on. Each may call the provider.
+// unheardMax is how many captures one audit delivers to their checkouts; the next one
+// goes on. Each may call the provider.
 const unheardMax = 100
 
-// bring deals with money that nobody told us of. Whether it helped is what the
-// next audit says.
+// bring deals with money that nobody told us about. The next audit says whether it
+// helped.
 func (i *Inspector) bring(ctx context.Context, r *Report, beat func(string)) {
 	if i.Heard == nil {
 		return
@@ -105,8 +105,8 @@ func (i *Inspector) bring(ctx context.Context, r *Report, beat func(string)) {
 	}
 }
 
-// tell logs what is new. What stays broken is in the metric: a line a minute
-// would hide the next one.
+// tell logs what is new. The metric has what stays broken: a log line a minute would hide
+// the next one.
 func (i *Inspector) tell(ctx context.Context, appeared, healed []domain.AuditFinding) {
 	for _, f := range appeared {
 		i.Log.ErrorContext(ctx, "audit: an invariant is broken", "sale", f.SaleID, "invariant", f.Invariant, "subject", f.Subject,
@@ -117,7 +117,7 @@ func (i *Inspector) tell(ctx context.Context, appeared, healed []domain.AuditFin
 	}
 }
 
-// addTo adds a report to what is told of all.
+// addTo adds a report to the totals.
 func (r *Report) addTo(all *domain.AuditOutcome) {
 	if r.SaleID != "" {
 		all.Sales++
@@ -137,7 +137,7 @@ func (r *Report) addTo(all *domain.AuditOutcome) {
 	}
 }
 
-// record is what is kept of a report.
+// record is what is stored of a report.
 func (r *Report) record(took time.Duration) domain.AuditRecord {
 	record := domain.AuditRecord{SaleID: r.SaleID, EndedAt: time.Now(), Took: took}
 	for _, u := range r.Unread {
@@ -153,7 +153,7 @@ func (r *Report) record(took time.Duration) domain.AuditRecord {
 			})
 		case Unread:
 			record.Unjudged = append(record.Unjudged, key)
-		case OK, InFlight, Waiting, Warning: // nobody is called for these
+		case OK, InFlight, Waiting, Warning: // nobody needs to act on these
 		}
 		if result.ID == "L" {
 			record.Waiting += int64(result.Counts.Waiting)

@@ -9,16 +9,16 @@ import (
 	"boxoffice/domain"
 )
 
-// Lost is an order of which the ledger or the provider knows more than the orders
-// database: the database was put back to an earlier moment, or lost rows.
+// Lost is an order about which the ledger or the provider knows more than the orders
+// database, which was restored to an earlier moment, or lost rows.
 type Lost struct {
 	Order    domain.OrderID
-	Captures []domain.Capture // of the order, all that the provider took
-	Returned []Returned       // of these, what it gave back
+	Captures []domain.Capture // all that the provider took for the order
+	Returned []Returned       // what the provider gave back of these
 }
 
-// readFates asks the ledger about captures that are not recorded: whether they
-// bought something all the same.
+// readFates asks the ledger whether captures that are not recorded bought something all
+// the same.
 func (s *Snapshot) readFates(ctx context.Context, from Ledger) (err error) {
 	recorded := make(map[string]bool, len(s.Orders)+len(s.Refunds))
 	for i := range s.Orders {
@@ -43,8 +43,8 @@ func (b *books) recordLost(order domain.OrderID) bool {
 	return b.Fates[order] == domain.SeatsSold && b.orders[order] == nil
 }
 
-// recordsAreThere is I7. That an order is broken here means that nothing is done
-// about its money: see unheard.
+// recordsAreThere is I7. If an order is broken here, nothing is done about its money: see
+// unheard.
 func (b *books) recordsAreThere() *check {
 	c := newCheck(
 		"I7",
@@ -97,8 +97,7 @@ type soldSeats struct {
 	at    time.Time
 }
 
-// soldSeats adds up what orders have of all classes. A perk stays with an order
-// that was refunded.
+// soldSeats adds up what orders have of all classes. A refunded order keeps its perk.
 func (b *books) soldSeats() map[domain.OrderID]soldSeats {
 	sold := make(map[domain.OrderID]soldSeats)
 	for _, class := range b.Sale.Classes {
@@ -124,8 +123,8 @@ func (b *books) unrecordedSale(order domain.OrderID, soldAt time.Time) Verdict {
 	return b.lostUnlessInCheckout(order)
 }
 
-// lostUnlessInCheckout: an open checkout may be about to record its order. A late
-// payment or a refund that stays open is not: it waits for the record that is lost.
+// lostUnlessInCheckout: an open checkout may be about to record its order. A late payment
+// or a refund that stays open is not: it waits for the lost record.
 func (b *books) lostUnlessInCheckout(order domain.OrderID) Verdict {
 	if b.inCheckout[order] {
 		return InFlight
@@ -133,9 +132,9 @@ func (b *books) lostUnlessInCheckout(order domain.OrderID) Verdict {
 	return Broken
 }
 
-// unrecordedRefund says what is missing of a refund that the provider has done;
-// nothing where it is recorded, or was never ours. Every refund is noted before
-// the provider is told: where there is no note, it was lost.
+// unrecordedRefund says what is missing about a refund that the provider has made;
+// nothing if it is recorded, or was never ours. Every refund is recorded before the
+// provider is told, so a missing record was lost.
 func (b *books) unrecordedRefund(capture *domain.Capture) (verdict Verdict, what string) {
 	order, refund := b.tickets[capture.Payment], b.refunds[capture.Payment]
 	switch {
@@ -152,7 +151,7 @@ func (b *books) unrecordedRefund(capture *domain.Capture) (verdict Verdict, what
 	}
 }
 
-// lost is what the offenders of I7 are made of.
+// lost returns what the offenders of I7 consist of.
 func lost(s *Snapshot, offenders []Offender) (all []Lost) {
 	at := make(map[domain.OrderID]int)
 	for _, o := range offenders {

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Bounds of what is asked one by one.
+// Limits of what is asked one by one.
 const (
-	lookupsMax  = 1000   // payments and orders asked for at once
+	lookupsMax  = 1000   // payments and orders per request
 	asksMax     = 8      // concurrent questions
 	sessionsMax = 10_000 // sessions asked for at the provider, in one look
 	looksMax    = 2_000  // overdue workflows asked for at Temporal, in one look
 )
 
-// A subject is what an audit is of: one sale, or what belongs to none.
+// A subject is what an audit is about: one sale, or what belongs to no sale.
 type subject struct {
 	sale    *domain.Sale
 	ledgers map[uint32]bool // of the sale; of all sales where it is of none
@@ -40,9 +40,8 @@ func (s *subject) name() string {
 	return "sale " + s.sale.ID
 }
 
-// has decides whose an order is that is recorded nowhere, by the ledger in which
-// it was ever placed, if any. Each order has exactly one owner, so that the same
-// money is never shown twice.
+// has decides whose an unrecorded order is, by the ledger in which it was ever placed, if
+// any. Each order has exactly one owner, so the same money never shows twice.
 func (s *subject) has(ledger uint32, placed bool) bool {
 	if s.lone {
 		return !placed || !s.ledgers[ledger]
@@ -50,7 +49,7 @@ func (s *subject) has(ledger uint32, placed bool) bool {
 	return placed && s.ledgers[ledger]
 }
 
-// stockLedgers are those that are counted: of the classes and the perk.
+// stockLedgers are the ledgers that are counted: those of the classes and the perk.
 func stockLedgers(sale *domain.Sale) map[uint32]bool {
 	ledgers := make(map[uint32]bool)
 	for _, c := range sale.Classes {
@@ -103,8 +102,7 @@ func (s *Snapshot) readProvider(ctx context.Context, from Sources, of subject) (
 	return s.askForSessions(ctx, from.Provider, captured)
 }
 
-// askForSessions asks the provider about the orders whose payment it did not
-// list.
+// askForSessions asks the provider about the orders whose payment it did not list.
 func (s *Snapshot) askForSessions(ctx context.Context, from Provider, captured map[string]bool) error {
 	s.UnknownSessions, s.UnaskedSessions = make(map[string]bool), make(map[string]bool)
 	var sessions []string
@@ -133,7 +131,7 @@ func (s *Snapshot) askForSessions(ctx context.Context, from Provider, captured m
 	return nil
 }
 
-// each asks about many things, some at a time.
+// each runs f for many items, a few at a time.
 func each[T any](ctx context.Context, things []T, ask func(ctx context.Context, i int, thing T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(asksMax)
@@ -143,13 +141,13 @@ func each[T any](ctx context.Context, things []T, ask func(ctx context.Context, 
 	return group.Wait()
 }
 
-// ownership tells whose a payment is. The provider does not know of sales.
+// ownership says which sale a payment belongs to. The provider does not know sales.
 type ownership struct {
 	from      Sources
 	of        subject
 	ours      map[domain.OrderID]bool // orders that the sale knows of, sold or not
 	payments  map[string]bool         // payments that are recorded in the sale
-	elsewhere map[domain.OrderID]bool // orders that another sale is busy with
+	elsewhere map[domain.OrderID]bool // orders that another sale is working on
 }
 
 func newOwnership(s *Snapshot, from Sources, of subject) *ownership {
@@ -175,8 +173,8 @@ func newOwnership(s *Snapshot, from Sources, of subject) *ownership {
 	return o
 }
 
-// keep filters a stream down to what is the subject's. Those that it cannot
-// tell it looks up, many at a time.
+// keep filters a stream down to the subject's entries. It looks up those that it cannot
+// tell, many at a time.
 func keep[T any](ctx context.Context, o *ownership, stream iter.Seq2[T, error], keys func(T) (domain.OrderID, string)) ([]T, error) {
 	var kept, unclear []T
 	settle := func() error {

@@ -12,14 +12,14 @@ import (
 	"boxoffice/domain"
 )
 
-// A Verdict says how an invariant, or one offender, stands.
+// A Verdict is the state of an invariant, or of one offender.
 type Verdict string
 
 // The verdicts, from good to bad.
 const (
 	OK       Verdict = "ok"
-	InFlight Verdict = "in_flight" // a workflow is still at it, or it was seen only once: look again later
-	Waiting  Verdict = "waiting"   // overdue, and its workflow retries something that is away, or waits for a worker: it will end by itself
+	InFlight Verdict = "in_flight" // a workflow still works on it, or it was seen only once: look again later
+	Waiting  Verdict = "waiting"   // overdue, but its workflow retries something that is away, or waits for a worker: it will end by itself
 	Warning  Verdict = "warning"   // not wrong by the books, but somebody should know
 	Unread   Verdict = "could_not_look"
 	Broken   Verdict = "broken"
@@ -34,37 +34,36 @@ func worse(a, b Verdict) Verdict {
 	return a
 }
 
-// OffendersMax is how many offenders of one result a report lists, the worst
-// first. It counts all.
+// OffendersMax is how many offenders a report lists for one result, the worst first. It
+// counts all of them.
 const OffendersMax = 20
 
-// A Report is the audit of one sale, the body of GET /v1/sales/{sale}/audit; or
-// of what belongs to no sale, the body of GET /v1/audit.
+// A Report is the audit of one sale, the body of GET /v1/sales/{sale}/audit, or of what
+// belongs to no sale, the body of GET /v1/audit.
 type Report struct {
 	SaleID  string    `json:"sale,omitempty" doc:"Absent in the report of what belongs to no sale"`
 	At      time.Time `json:"at"`
 	Looks   int       `json:"looks" doc:"How many passes were made: 2 if something looked wrong in the first"`
 	Verdict Verdict   `json:"verdict" enum:"ok,in_flight,waiting,warning,could_not_look,broken" doc:"The worst verdict of the results"`
 	Results []Result  `json:"results" nullable:"false"`
-	// Unread are the sources that did not answer: the results that need them
-	// have no verdict of their own.
+	// Unread lists the sources that did not answer. Results that need them have no
+	// verdict.
 	Unread []UnreadSource `json:"could_not_look,omitempty" doc:"Sources that did not answer; results that need them have no verdict"`
-	// Unheard are captures for orders of this sale with neither tickets nor a
-	// refund, found so twice: their reports were lost.
+	// Unheard are captures for orders of this sale with neither tickets nor a refund,
+	// seen twice: their reports were lost.
 	Unheard []domain.Capture `json:"-"`
-	// Lost are the orders of this sale with a lost record, found so twice; of no
-	// sale, those whose order is unknown.
+	// Lost are the orders of this sale with a lost record, seen twice. In the report
+	// about no sale, orders that nobody knows.
 	Lost []Lost `json:"-"`
 }
 
-// An UnreadSource is one that could not be read, although it was tried for a
-// while.
+// An UnreadSource is a source that could not be read, although we tried for a while.
 type UnreadSource struct {
 	Source Source `json:"source" enum:"the ledger,the orders database,the payment provider,Temporal"`
 	Why    string `json:"why"`
 }
 
-// A Result is one invariant, for one stock where it is about stocks.
+// A Result is one invariant, for one stock if it is about stocks.
 type Result struct {
 	ID       string `json:"id" doc:"I1 … I7, L" example:"I4"`
 	Subject  string `json:"subject,omitempty" doc:"The stock or event that this result is about"`
@@ -123,8 +122,8 @@ func (r *Report) Subject() string {
 	return "Sale " + r.SaleID
 }
 
-// WriteText prints the report for people: both sides of every invariant, and
-// below it the offenders and what to do.
+// WriteText prints the report for people: both sides of every invariant, and below it the
+// offenders and what to do.
 func (r *Report) WriteText(w io.Writer) error {
 	var table strings.Builder
 	columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
@@ -212,7 +211,7 @@ func (r *Result) writeOffenders(b *strings.Builder) {
 	}
 }
 
-// A check is a result with all its offenders, listed later or not.
+// A check is a result with all its offenders, whether or not they get listed.
 type check struct {
 	Result
 	toDo  string
@@ -230,8 +229,8 @@ func (c *check) add(verdict Verdict, id string, order domain.OrderID, format str
 	c.all = append(c.all, Offender{ID: id, Order: order, Verdict: verdict, What: fmt.Sprintf(format, args...)})
 }
 
-// finish bounds the list, worst first. Without one of its sources a check says
-// nothing: half of the truth looks broken.
+// finish sorts and cuts the list, worst first. If one of its sources is missing, a check
+// says nothing: half of the truth looks broken.
 func (c *check) finish(unread map[Source]error) Result {
 	for _, source := range c.needs {
 		if unread[source] != nil {

@@ -18,19 +18,19 @@ type Options struct {
 	RetryFor  time.Duration    // how long a source that does not answer is tried again; default RetryForDefault
 	Now       func() time.Time // default time.Now
 
-	// Progress is told before each source is read, so that whoever waits can
-	// tell a long audit from a dead one; nil: nobody waits.
+	// Progress is called before each source is read, so that whoever waits can tell a
+	// long audit from a dead one. It may be nil.
 	Progress func(Source)
 }
 
 // The defaults of Options.
 const (
-	// PauseDefault is longer than a step's attempt that hangs (10 s, a call to
-	// the orders database) and the pause after it (5 s): what was away until a
-	// moment ago has then gone on.
+	// PauseDefault is longer than a step's attempt that hangs (10 s, a call to the orders
+	// database) and the pause after it (5 s). So what was away until a moment ago has
+	// gone on by then.
 	PauseDefault = 16 * time.Second
-	// RetryForDefault is what a restart of a source takes. Two looks then stay
-	// within the time that the API allows.
+	// RetryForDefault is how long a source takes to restart. Two looks then stay within
+	// the time that the API allows.
 	RetryForDefault = 15 * time.Second
 )
 
@@ -39,8 +39,8 @@ const (
 	retryBackoffMax = 4 * time.Second
 )
 
-// confirmMax bounds how many orders are asked for one by one at the end of a
-// second look.
+// confirmMax limits how many orders are asked about one by one at the end of a second
+// look.
 const confirmMax = 200
 
 func (o Options) withDefaults() Options {
@@ -56,17 +56,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Run audits a sale. It reads everything once, and once more where something
-// looks broken: only what is seen twice is. Its memory grows with the orders of
-// the sale, see docs/audit.md. A source that does not answer is in the report,
-// as are the invariants that could be checked without it; the only error is the
-// context's.
+// Run audits a sale. It reads everything once, and a second time if something looks
+// broken: only what is seen twice is broken. Its memory grows with the sale's orders, see
+// docs/audit.md. The report names a source that does not answer, and has the invariants
+// that could be checked without it. The only error is the context's.
 func Run(ctx context.Context, from Sources, sale *domain.Sale, o Options) (Report, error) {
 	return run(ctx, from, ofSale(sale), o.withDefaults())
 }
 
-// RunLone audits what belongs to none of the sales: money that was captured for
-// orders that nobody knows, and workflows of no sale. It fails like Run.
+// RunLone audits what belongs to no sale: money captured for orders that nobody knows,
+// and workflows of no sale. It fails like Run.
 func RunLone(ctx context.Context, from Sources, sales []*domain.Sale, o Options) (Report, error) {
 	return run(ctx, from, ofNoSale(sales), o.withDefaults())
 }
@@ -97,7 +96,7 @@ func run(ctx context.Context, from Sources, of subject, o Options) (Report, erro
 	return report(second, now, 2), nil
 }
 
-// confirm lowers what is broken now and was not before to in flight.
+// confirm lowers what is broken now but was not before to in flight.
 func confirm(before, now []*check) {
 	type key struct{ invariant, subject, offender string }
 	seen := make(map[key]bool)
@@ -117,11 +116,10 @@ func confirm(before, now []*check) {
 	}
 }
 
-// addUnlisted asks Temporal about the orders that are to be called broken, one
-// by one: its list of open workflows lags behind, its answer about one does not.
-// One that ended since the look began excuses its order, too: what was read may
-// be from before.
-// Where there are more than confirmMax the list's lag does not explain it.
+// addUnlisted asks Temporal, one by one, about the orders that are about to be called
+// broken: its list of open workflows lags, its answer about one does not. An order that
+// ended since the look began is excused too: what was read may be older. If there are
+// more than confirmMax, the list's lag does not explain them.
 func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*check) error {
 	asked := make(map[Offender]bool)
 	for _, c := range checks {
@@ -149,8 +147,8 @@ func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*ch
 	return nil
 }
 
-// gather reads a snapshot, in the order that the package comment explains. The
-// error is the context's: what could not be read is in the snapshot.
+// gather reads a snapshot, in the order that the package comment explains. The error is
+// the context's: the snapshot says what could not be read.
 func gather(ctx context.Context, from Sources, of subject, o Options) (*Snapshot, error) {
 	s := &Snapshot{Sale: of.sale, At: o.Now(), Unread: make(map[Source]error)}
 	for _, step := range []struct {
@@ -166,7 +164,7 @@ func gather(ctx context.Context, from Sources, of subject, o Options) (*Snapshot
 		{SourceTemporal, func() error { return s.lookAtOverdue(ctx, from.Workflows, o.EndWithin) }},
 	} {
 		if s.Unread[step.source] != nil || step.source == SourceProvider && len(s.Unread) > 0 {
-			continue // whose money it is, the other three tell
+			continue // the other three say whose money it is
 		}
 		o.Progress(step.source)
 		if err := persist(ctx, o.RetryFor, step.read); err != nil {
@@ -179,8 +177,8 @@ func gather(ctx context.Context, from Sources, of subject, o Options) (*Snapshot
 	return s, nil
 }
 
-// persist repeats a reading that fails: a source that restarts, or answers 500
-// for a moment, is no reason to have no verdict.
+// persist repeats a reading that fails: a source that restarts, or answers 500 for a
+// moment, must not cost the verdict.
 func persist(ctx context.Context, retryFor time.Duration, read func() error) error {
 	deadline, backoff := time.Now().Add(retryFor), retryBackoff
 	for {
@@ -195,8 +193,8 @@ func persist(ctx context.Context, retryFor time.Duration, read func() error) err
 	}
 }
 
-// addWorkflows keeps those that are there already as they were: what was open at
-// any time during the audit counts as open.
+// addWorkflows does not overwrite earlier entries: what was open at any time during the
+// audit counts as open.
 func (s *Snapshot) addWorkflows(ctx context.Context, from Workflows) error {
 	there := make(map[string]bool, len(s.Workflows))
 	for _, w := range s.Workflows {
@@ -213,8 +211,8 @@ func (s *Snapshot) addWorkflows(ctx context.Context, from Workflows) error {
 	return nil
 }
 
-// lookAtOverdue asks what the workflows wait for that should have ended, and
-// drops those that have: the list lags behind. It asks for at most looksMax.
+// lookAtOverdue asks what the workflows wait for that should have ended, and drops those
+// that have ended: the list lags. It asks about at most looksMax.
 func (s *Snapshot) lookAtOverdue(ctx context.Context, from Workflows, endWithin time.Duration) error {
 	var overdue []int
 	s.UnaskedWorkflows = make(map[string]bool)
@@ -259,8 +257,8 @@ func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	return err
 }
 
-// readLedger reads the balances before and after the transfers: only where they
-// did not move can the two be compared.
+// readLedger reads the balances before and after the transfers: the two can be compared
+// only if the balances did not move.
 func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 	if s.lone() {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"boxoffice/payments"
 )
 
-// Sources are the four that must agree.
+// Sources are the four sources that must agree.
 type Sources struct {
 	Ledger    Ledger
 	Orders    Orders
@@ -34,20 +34,20 @@ var AllSources = []Source{SourceLedger, SourceOrders, SourceProvider, SourceTemp
 // Invariants are the ids of all results.
 var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "L"}
 
-// Ledger is where the seats are counted.
+// Ledger counts the seats.
 type Ledger interface {
 	// Stock returns the level of every class of the sale, and of its perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
-	// Bookings adds up the transfers of a class or a perk by order. Each order
-	// comes at most once; those that have nothing of it any more may be left out.
+	// Bookings adds up the transfers of a class or a perk by order. Each order comes at
+	// most once; orders that have nothing of it any more may be left out.
 	Bookings(ctx context.Context, ledger uint32) ([]domain.StockUse, error)
-	// Quota is what limits each buyer in one of the sale's ledgers: the quota of
-	// tickets, or open checkouts.
+	// Quota is what limits each buyer in one of the sale's ledgers: the quota of tickets,
+	// or open checkouts.
 	Quota(ctx context.Context, sale *domain.Sale, ledger uint32) (domain.Quota, error)
-	// Placed tells in which ledger each of the orders has ever held or bought
-	// something, whatever became of it. An order that is not there never did.
+	// Placed says in which ledger each order ever held or bought something, whatever
+	// happened to it since. A missing order never did.
 	Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error)
-	// SeatFates tells what became of the seats of each of the orders.
+	// SeatFates says what happened to the seats of each order.
 	SeatFates(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]domain.SeatFate, error)
 }
 
@@ -55,18 +55,18 @@ type Ledger interface {
 type Orders interface {
 	// RecordedOrders streams the orders of a sale.
 	RecordedOrders(ctx context.Context, saleID string) iter.Seq2[domain.RecordedOrder, error]
-	// RecordedRefunds streams the refunds of a sale; of the empty id, those of
-	// no sale (the order is unknown).
+	// RecordedRefunds streams the refunds of a sale; with an empty id, those of no sale
+	// (the order is unknown).
 	RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error]
 	// RecordedPayments returns those of the payments that bought tickets or are
 	// refunded, in whatever sale.
 	RecordedPayments(ctx context.Context, payments []string) (map[string]bool, error)
-	// EventCounts counts the outbox's events of a sale and what they tell of, in
-	// one snapshot; of the empty id, those of no sale.
+	// EventCounts counts the events of a sale and what they tell of, in one snapshot;
+	// with an empty id, those of no sale.
 	EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error)
 }
 
-// Provider is the payment providers' own log, a payments.Set: the oracle for money.
+// Provider is the payment providers' own record, a payments.Set: it decides about money.
 type Provider interface {
 	// Captures streams every payment that was taken, of all sales.
 	Captures(ctx context.Context) iter.Seq2[domain.Capture, error]
@@ -83,13 +83,13 @@ type Returned = payments.Refunded
 
 // Workflows is Temporal's view.
 type Workflows interface {
-	// Unfinished streams the workflows of all sales that are open, and those
-	// that closed otherwise than by completing (failed, terminated, timed out).
+	// Unfinished streams the workflows of all sales that are open, and those that closed
+	// without completing (failed, terminated, timed out).
 	Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error]
-	// Look asks for one workflow by its id. What it answers is true now, where
-	// Unfinished lags behind.
+	// Look asks about one workflow by its id. Its answer is true now, while Unfinished
+	// lags.
 	Look(ctx context.Context, id string) (domain.WorkflowLook, error)
-	// Working reports, as truly as Look, whether any workflow is at work on an
-	// order, or on a payment for it (empty: none is known), or was since.
+	// Working reports whether any workflow works on an order, or on a payment for it
+	// (empty: none is known), or did since then. It does not lag either.
 	Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error)
 }

@@ -16,29 +16,27 @@ import (
 	"boxoffice/pace"
 )
 
-// A Verifier asks a running box office for its audits: what `boxoffice verify`
-// does.
+// A Verifier asks a running box office for its audits, as `boxoffice verify` does.
 type Verifier struct {
-	URL      string        // the public API, which lists the sales
+	URL      string        // the public API, to list the sales
 	AdminURL string        // where the audits are
 	Token    string        // the admin's bearer token
 	Sales    []string      // which sales; empty: all, and what belongs to none
-	Wait     time.Duration // how long to wait for what is in flight, or could not be looked at; 0: not at all
+	Wait     time.Duration // how long to wait for what is in flight, or could not be looked at; 0: don't wait
 	JSON     bool          // print an array of reports instead of text for people
 	Client   *http.Client  // nil: one with auditTimeout
 }
 
 const (
-	// auditTimeout is longer than the box office lets an audit take: its own
+	// auditTimeout is longer than the box office lets an audit take, because its own
 	// answer says more.
 	auditTimeout = 130 * time.Second
-	// waitInterval is how often what is in flight is looked at again.
+	// waitInterval is how often to look again at what is in flight.
 	waitInterval = time.Second
 )
 
-// Verify audits every sale and prints the reports to out. The error says what
-// could not be asked, and what to do; whether something is broken is in the
-// reports (see AnyBroken).
+// Verify audits every sale and prints the reports to out. The error says what could not
+// be asked, and what to do. The reports say whether something is broken (see AnyBroken).
 func (v *Verifier) Verify(ctx context.Context, out io.Writer) ([]Report, error) {
 	reports, err := v.await(ctx)
 	if err != nil {
@@ -102,7 +100,8 @@ func (v *Verifier) audits(ctx context.Context) ([]Report, error) {
 	return reports, nil
 }
 
-// OfSale is the path of something of a sale, or of what belongs to none.
+// OfSale is the path of a sale's resource, or of the same resource for what belongs to no
+// sale.
 func OfSale(sale, what string) string {
 	if sale == "" {
 		return "/v1/" + what
@@ -110,8 +109,8 @@ func OfSale(sale, what string) string {
 	return "/v1/sales/" + url.PathEscape(sale) + "/" + what
 }
 
-// Subjects are the sales that were asked for, else all that are on offer, and the
-// empty id for what belongs to none.
+// Subjects are the requested sales, or all on offer plus the empty id for what belongs to
+// no sale.
 func (v *Verifier) Subjects(ctx context.Context) ([]string, error) {
 	if len(v.Sales) > 0 {
 		return v.Sales, nil
@@ -132,8 +131,8 @@ func (v *Verifier) Subjects(ctx context.Context) ([]string, error) {
 	}
 }
 
-// Ask asks the organiser's side of the box office; a body is sent as JSON. The answer is read into a type of the caller's:
-// reports know how they are printed.
+// Ask calls one of the organiser's routes; a body is sent as JSON. It reads the answer
+// into the caller's type, because reports know how to print themselves.
 func (v *Verifier) Ask(ctx context.Context, method, path string, body, into any) error {
 	return v.advised(v.boxOffice().Do(ctx, client.Request{Method: method, Path: path, Body: body, IsOrganisers: true}, into))
 }
@@ -144,7 +143,7 @@ func (v *Verifier) boxOffice() *client.Client {
 	}
 }
 
-// advised says what to do about an error.
+// advised adds to an error what to do about it.
 func (v *Verifier) advised(err error) error {
 	var refused *client.Refusal
 	var unsent *url.Error

@@ -10,10 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// RecordAudit keeps what an audit found and tells what is new: findings that
-// appeared, and findings that healed. Each of them is an event of the log, in
-// the same transaction; a finding that stays has none, however often it is seen.
-// It may be repeated.
+// RecordAudit stores what an audit found and returns what is new: findings that appeared,
+// and findings that healed. Each is an event of the log, in the same transaction; a
+// finding that stays has no further event, however often it is seen. It may be repeated.
 func (s *Store) RecordAudit(ctx context.Context, r domain.AuditRecord) (appeared, healed []domain.AuditFinding, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -43,7 +42,7 @@ func (s *Store) RecordAudit(ctx context.Context, r domain.AuditRecord) (appeared
 	return appeared, healed, writeFailed("record audit of", r.SaleID, err)
 }
 
-// upsertAudit also locks the sale's row: one audit is recorded at a time.
+// upsertAudit also locks the sale's row, so that one audit is recorded at a time.
 func upsertAudit(ctx context.Context, tx pgx.Tx, r *domain.AuditRecord) error {
 	unread := r.Unread
 	if unread == nil {
@@ -58,8 +57,8 @@ func upsertAudit(ctx context.Context, tx pgx.Tx, r *domain.AuditRecord) error {
 	return err
 }
 
-// upsertFinding reports whether the finding is new. One that is not keeps the
-// time at which it was first seen.
+// upsertFinding reports whether the finding is new. An old one keeps the time when it was
+// first seen.
 func upsertFinding(ctx context.Context, tx pgx.Tx, f *domain.AuditFinding) (isNew bool, err error) {
 	err = tx.QueryRow(ctx, `
 		INSERT INTO audit_findings (sale_id, invariant, subject, since, offenders) VALUES ($1, $2, $3, $4, $5)
@@ -110,14 +109,14 @@ func tellAudit(ctx context.Context, tx pgx.Tx, event domain.EventType, findings 
 	return nil
 }
 
-// AuditState is what the audits know at the moment, over all sales.
+// AuditState is what the audits know now, over all sales.
 type AuditState struct {
 	Audited    bool      // whether there ever was one
 	CompleteAt time.Time // the oldest of the sales' last complete audits; zero: a sale has none
 	Took       time.Duration
 	Unread     []string // sources that some sale's last audit could not read
 	Waiting    int64
-	Findings   []domain.AuditFinding // without what they list
+	Findings   []domain.AuditFinding // without their offenders
 }
 
 // AuditState reads it.

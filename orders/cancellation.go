@@ -12,9 +12,10 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// BeginCancellation stores that the organiser cancels a sale, adds its event, and answers
-// what is stored: repeated, the first time stays, and how far it has come. The error is a
-// *domain.Error with CodeNotFound for a sale that was never marked open.
+// BeginCancellation records that the organiser cancels a sale, adds its event, and
+// returns what is stored. Repeated, the first time stays, and so does how far it has
+// come. It fails with a *domain.Error with CodeNotFound for a sale that was never marked
+// open.
 func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Time) (domain.SaleCancellation, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -34,9 +35,9 @@ func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Ti
 	return s.Cancellation(ctx, saleID)
 }
 
-// SaveCancellation stores how far a cancellation has come, and adds nothing else.
-// Once it is stored as finished it stays so. The error is a *domain.Error with
-// CodeNotFound where none was begun.
+// SaveCancellation stores how far a cancellation has come, and nothing else. Once stored
+// as finished it stays so. It fails with a *domain.Error with CodeNotFound if no
+// cancellation was begun.
 func (s *Store) SaveCancellation(ctx context.Context, c domain.SaleCancellation) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -54,8 +55,8 @@ func (s *Store) SaveCancellation(ctx context.Context, c domain.SaleCancellation)
 	return writeFailed("save the cancellation of sale", c.SaleID, err)
 }
 
-// Cancellation returns how far a sale's cancellation has come, by the last look.
-// The error is a *domain.Error with CodeNotFound where the sale is not canceled.
+// Cancellation returns how far a sale's cancellation has come, by the last look. It fails
+// with a *domain.Error with CodeNotFound if the sale is not canceled.
 func (s *Store) Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -71,9 +72,10 @@ func noCancellation() error {
 	return &domain.Error{Code: domain.CodeNotFound, Detail: "The sale is not canceled."}
 }
 
-// DueRefunds fills in how many orders of a canceled sale have to go back, go back and
-// went, and how many payments without tickets are owed, in one snapshot. A late payment
-// is open as a workflow, owed here, or both: the larger count stands.
+// DueRefunds fills in how many orders of a canceled sale must be refunded, are being
+// refunded and were refunded, and how many payments without tickets are owed, in one
+// snapshot. A late payment is open as a workflow, owed here, or both: the larger count
+// wins.
 func (s *Store) DueRefunds(ctx context.Context, c *domain.SaleCancellation) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -88,9 +90,8 @@ func (s *Store) DueRefunds(ctx context.Context, c *domain.SaleCancellation) erro
 	return readFailed("count refunds of", c.SaleID, err)
 }
 
-// PaidOrders returns the ids of a sale's orders that follow after, whose tickets
-// stand, in the order of their ids: at most limit (1…domain.OrdersPageMax). A page
-// shorter than limit is the last.
+// PaidOrders returns the ids of a sale's orders with valid tickets that follow after,
+// sorted, at most limit (1…domain.OrdersPageMax). A page shorter than limit is the last.
 func (s *Store) PaidOrders(ctx context.Context, saleID string, after domain.OrderID, limit int) ([]domain.OrderID, error) {
 	if limit < 1 || limit > domain.OrdersPageMax {
 		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", domain.OrdersPageMax))
@@ -111,8 +112,8 @@ func (s *Store) PaidOrders(ctx context.Context, saleID string, after domain.Orde
 	return ids, readFailed("list paid orders of", saleID, err)
 }
 
-// OwedRefunds returns the refunds of a sale that are not done, those that wait
-// longest first, at most limit.
+// OwedRefunds returns the refunds of a sale that are not done, the longest-waiting first,
+// at most limit.
 func (s *Store) OwedRefunds(ctx context.Context, saleID string, limit int) ([]domain.Refund, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -10,19 +10,21 @@ import (
 )
 
 const (
-	// spentKept is how long a challenge is remembered after it has expired: clocks differ.
+	// spentKept is how long a challenge is remembered after it has expired, because
+	// clocks differ.
 	spentKept = 5 * time.Minute
-	// spentForgottenMax bounds what one call removes, more than it adds.
+	// spentForgottenMax limits what one call removes; it is more than a call adds.
 	spentForgottenMax = 5000
 )
 
-// SpendChallenges notes that challenges of the human check were used, and says of each
-// whether it was the first time. They are kept until a while after until. Errors as of any
+// SpendChallenges records that challenges of the human check were used, and says for each
+// whether it was the first time. They are kept for a while after until. Errors as for any
 // write.
 func (s *Store) SpendChallenges(ctx context.Context, nonces [][]byte, until time.Time) (fresh []bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	// In one order on all nodes, in which unnest keeps them: two that spend the same ones never wait for each other in a circle.
+	// In one order on all nodes, which unnest keeps, so that two calls that spend the
+	// same ones never deadlock.
 	sorted := slices.Clone(nonces)
 	slices.SortFunc(sorted, bytes.Compare)
 	first := make(map[string]bool, len(nonces))

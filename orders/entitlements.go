@@ -13,11 +13,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// entitlementBatchesMax bounds what EntitlementBatches lists.
+// entitlementBatchesMax limits what EntitlementBatches lists.
 const entitlementBatchesMax = 1000
 
-// LookAtEntitlements says what would become of claims, and changes nothing. Answers are in the
-// order of the claims. Errors as of any read.
+// LookAtEntitlements says what would happen to claims, and changes nothing. Its answers
+// are in the order of the claims. Errors as for any read.
 func (s *Store) LookAtEntitlements(ctx context.Context, claims []domain.EntitlementClaim) ([]domain.EntitlementAnswer, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -43,13 +43,14 @@ func (s *Store) LookAtEntitlements(ctx context.Context, claims []domain.Entitlem
 	return nil, readFailed("look at", "entitlements", err)
 }
 
-// TakeEntitledPlaces takes the claims' places, all in one transaction, each once a holder and
-// as often as the entitlement is good for. Answers are in the order of the claims. It may be
-// repeated: who holds a place has that. Errors as of any write.
+// TakeEntitledPlaces takes the claims' places in one transaction: each holder gets one,
+// and each entitlement gives as many as it is good for. Its answers are in the order of
+// the claims. It may be repeated: a holder keeps their place. Errors as for any write.
 func (s *Store) TakeEntitledPlaces(ctx context.Context, claims []domain.EntitlementClaim) ([]domain.EntitlementAnswer, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	// In one order on all nodes: two that take the same ones never wait for each other in a circle.
+	// In one order on all nodes, so that two calls that take the same ones never
+	// deadlock.
 	order := make([]int, len(claims))
 	for i := range order {
 		order[i] = i
@@ -107,7 +108,7 @@ func columnsOf(claims []domain.EntitlementClaim) (c claimColumns) {
 	return c
 }
 
-// answersOf reads numbered verdicts, of which there is one for each claim.
+// answersOf reads numbered verdicts, one for each claim.
 func answersOf(rows pgx.Rows, claims int) ([]domain.EntitlementAnswer, error) {
 	answers := make([]domain.EntitlementAnswer, claims)
 	var n, found int
@@ -130,9 +131,10 @@ func answersOf(rows pgx.Rows, claims int) ([]domain.EntitlementAnswer, error) {
 	return answers, err
 }
 
-// MakeEntitlements stores entitlements that the organiser makes, and says of each whether it
-// is new: one that is there already stays as it is. Errors: *domain.Error with CodeInvalid
-// where the sale would have more than domain.EntitlementsMax; as of any write.
+// MakeEntitlements stores entitlements that the organiser creates, and says for each
+// whether it is new. An existing one stays as it is. Errors: *domain.Error with
+// CodeInvalid if the sale would have more than domain.EntitlementsMax; those of any
+// write.
 func (s *Store) MakeEntitlements(
 	ctx context.Context,
 	saleID string,
@@ -149,7 +151,7 @@ func (s *Store) MakeEntitlements(
 	}
 	isNew := make(map[domain.EntitlementID]bool, len(ids))
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// One at a time a sale, so that the bound holds.
+		// One call per sale at a time, so that the limit holds.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('boxoffice entitlements ' || $1, 0))`, saleID); err != nil {
 			return err
 		}
@@ -184,9 +186,10 @@ func (s *Store) MakeEntitlements(
 	return made, nil
 }
 
-// RevokeEntitlements makes entitlements worthless, and says how many were not before. Places
-// that were taken with them stay. places of 0: only those that are there; else they are made,
-// so that nobody uses them later. Errors as of any write.
+// RevokeEntitlements makes entitlements worthless, and returns how many were not before.
+// Places taken with them stay. With places 0 it revokes only existing ones; otherwise it
+// creates missing ones as revoked, so that nobody uses them later. Errors as for any
+// write.
 func (s *Store) RevokeEntitlements(
 	ctx context.Context,
 	saleID string,
@@ -213,7 +216,7 @@ func (s *Store) RevokeEntitlements(
 	return revoked, writeFailed("revoke entitlements of", saleID, err)
 }
 
-// RevokeBatch is RevokeEntitlements of all that were made together.
+// RevokeBatch is RevokeEntitlements for all that were created together.
 func (s *Store) RevokeBatch(ctx context.Context, saleID, batch string) (revoked int64, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -223,7 +226,7 @@ func (s *Store) RevokeBatch(ctx context.Context, saleID, batch string) (revoked 
 	return revoked, writeFailed("revoke entitlements of", saleID, err)
 }
 
-// lockAndRevoke takes the rows' locks in the order in which TakeEntitledPlaces does.
+// lockAndRevoke takes the rows' locks in the same order as TakeEntitledPlaces.
 func lockAndRevoke(ctx context.Context, tx pgx.Tx, revoked *int64, where string, args ...any) error {
 	tag, err := tx.Exec(ctx, `
 		WITH locked AS (SELECT sale_id, kind, id FROM entitlements WHERE revoked_at IS NULL AND `+where+` ORDER BY kind COLLATE "C", entitlements.id FOR UPDATE)
@@ -233,8 +236,7 @@ func lockAndRevoke(ctx context.Context, tx pgx.Tx, revoked *int64, where string,
 	return err
 }
 
-// EntitlementBatches counts a sale's entitlements by batch. Errors as of any
-// read.
+// EntitlementBatches counts a sale's entitlements by batch. Errors as for any read.
 func (s *Store) EntitlementBatches(ctx context.Context, saleID string) ([]domain.EntitlementBatch, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -10,12 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// readRetryAfter is when a read of a database that is away may be tried again.
+// readRetryAfter is when a read may be tried again if the database is away.
 const readRetryAfter = time.Second
 
-// readFailed names what was read. A read changes nothing, so its failure is not
-// unknown: the database is away, which passes, or refused the statement, which is a
-// bug of ours. Unknown is only a value that this release does not know.
+// readFailed names what was read. A read changes nothing, so its failure is never an
+// unknown outcome: the database is away, which passes, or it refused the statement, which
+// is a bug of ours. Only a value that this release does not know is unknown.
 func readFailed(op, id string, err error) error {
 	var definite *domain.Error
 	if err == nil || errors.As(err, &definite) || domain.IsUnknown(err) {
@@ -28,7 +28,7 @@ func readFailed(op, id string, err error) error {
 	return err
 }
 
-// isAway reports whether a failure is the server's absence and not its answer.
+// isAway reports whether the failure is the server's absence and not its answer.
 func isAway(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
@@ -42,8 +42,8 @@ func isAway(err error) bool {
 	}
 }
 
-// writeFailed tells a write that can never happen, one that did not happen, and
-// one whose outcome is not known apart.
+// writeFailed separates a write that can never happen, one that did not happen, and one
+// whose outcome is not known.
 func writeFailed(op, id string, err error) error {
 	var definite *domain.Error
 	switch {
@@ -66,12 +66,11 @@ func writeFailed(op, id string, err error) error {
 	}
 }
 
-// neverHappens reports whether the database refuses the rows for what they are:
-// SQLSTATE class 22, data exception, or 23, integrity constraint violation
-// (PostgreSQL, appendix A). Two of class 23 are about other rows, and those may
-// change: a duplicate key, at which callers look first, and a foreign key. A sale
-// that is missing is a database restored from too early, or the wrong one: paid
-// orders wait for the right one.
+// neverHappens reports whether the database refuses the rows for what they are: SQLSTATE
+// class 22, data exception, or 23, integrity constraint violation (PostgreSQL, appendix
+// A). Two of class 23 are about other rows, which may change: a duplicate key, which
+// callers check first, and a foreign key. If a sale is missing, the database was restored
+// from too early, or is the wrong one: paid orders wait for the right one.
 func neverHappens(err error) bool {
 	const foreignKeyViolation = "23503"
 	var refused *pgconn.PgError
@@ -82,7 +81,7 @@ func neverHappens(err error) bool {
 	return class == "22" || class == "23"
 }
 
-// didNotHappen reports whether a failed write is known to have left nothing.
+// didNotHappen reports whether we know that a failed write left nothing.
 func didNotHappen(err error) bool {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
@@ -92,9 +91,9 @@ func didNotHappen(err error) bool {
 	return errors.As(err, &connect) || pgconn.SafeToRetry(err)
 }
 
-// outcomeLost lists the errors that a server may send while a commit is under
-// way. Every other error is sent before it, and rolls the transaction back
-// (PostgreSQL, appendix A, "Error Codes").
+// outcomeLost lists the errors that a server may send while a commit is under way. It
+// sends every other error before, and rolls the transaction back (PostgreSQL, appendix A,
+// "Error Codes").
 func outcomeLost(sqlState string) bool {
 	switch sqlState {
 	case "40003", // statement_completion_unknown
@@ -108,7 +107,7 @@ func outcomeLost(sqlState string) bool {
 	return false
 }
 
-// isUniqueViolation reports whether something of that key is there already.
+// isUniqueViolation reports whether that key already exists.
 func isUniqueViolation(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && refused.Code == "23505"

@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A LogSetting is one by which the server writes values of our statements into its
-// log, where buyers' addresses and tickets' codes are not to be.
+// A LogSetting is a server setting that writes values of our statements into its log,
+// which must not have buyers' addresses and tickets' codes.
 type LogSetting struct {
 	Name, Value string
-	Safe        string // the value by which it does not
+	Safe        string // the value that keeps them out
 }
 
 // String says what it is and what it should be.
@@ -22,9 +22,10 @@ func (s LogSetting) String() string {
 	return fmt.Sprintf("%s is %s, not %s", s.Name, s.Value, s.Safe)
 }
 
-// LogsBuyers tells by which settings the database's log would show buyers' addresses
-// and tickets' codes: none is as it should be. The settings are those of this
-// process's own connections. Only a superuser may change them, for the database, say.
+// LogsBuyers returns the settings that would put buyers' addresses and tickets' codes
+// into the database's log; empty if all are as they should be. It reads the settings of
+// this process's own connections. Only a superuser may change them, for the database,
+// say.
 func (s *Store) LogsBuyers(ctx context.Context) ([]LogSetting, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -43,16 +44,16 @@ func (s *Store) LogsBuyers(ctx context.Context) ([]LogSetting, error) {
 	return logsValues(found), nil
 }
 
-// logSettings decide what of a statement is logged (PostgreSQL, "Error Reporting and
-// Logging"; auto_explain; pgAudit). What is no part of a server is not found.
+// logSettings decide what is logged of a statement (PostgreSQL, "Error Reporting and
+// Logging"; auto_explain; pgAudit). Settings that the server does not have are not found.
 var logSettings = []string{
 	"log_statement", "log_min_duration_statement", "log_min_duration_sample", "log_statement_sample_rate", "log_transaction_sample_rate",
 	"log_parameter_max_length", "log_parameter_max_length_on_error", "log_error_verbosity", "log_min_error_statement",
 	"auto_explain.log_min_duration", "auto_explain.log_parameter_max_length", "pgaudit.log", "pgaudit.log_parameter",
 }
 
-// queryExecMode is how our own URL has statements sent: in one of its modes the
-// values stand in their text.
+// queryExecMode is how our own URL has statements sent: in one of its modes their text
+// has the values.
 const queryExecMode = "default_query_exec_mode"
 
 // logsValues judges settings by their names.
@@ -62,7 +63,7 @@ func logsValues(found map[string]string) (unsafe []LogSetting) {
 			unsafe = append(unsafe, LogSetting{name, value, safe})
 		}
 	}
-	// On is a duration or a rate that something is logged by.
+	// On is a duration or a rate at which something is logged.
 	on := func(name string, off float64) bool {
 		n, err := strconv.ParseFloat(found[name], 64)
 		return err == nil && n > off
@@ -91,7 +92,7 @@ func logsValues(found map[string]string) (unsafe []LogSetting) {
 // logsFailedStatements are the levels at which a failed statement's text is logged.
 var logsFailedStatements = []string{"debug5", "debug4", "debug3", "debug2", "debug1", "info", "notice", "warning", "error"}
 
-// MendLogs gives the statements by which a superuser mends them.
+// MendLogs returns the statements with which a superuser fixes them.
 func (s *Store) MendLogs(settings []LogSetting) (statements []string) {
 	database := pgx.Identifier{s.pool.Config().ConnConfig.Database}.Sanitize()
 	for _, setting := range settings {

@@ -20,13 +20,12 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// migrationTimeout bounds one migration and the wait for another node's.
+// migrationTimeout limits one migration, and the wait for another node's.
 const migrationTimeout = 2 * time.Minute
 
-// Migrate brings the schema up to what this build needs. Any number of nodes
-// may call it at once: one works, the others wait for it. Each migration is one
-// transaction. The error says which migration failed, or that the database is
-// newer than this build.
+// Migrate brings the schema up to what this build needs. Any number of nodes may call it
+// at once: one works, the others wait for it. Each migration is one transaction. The
+// error says which migration failed, or that the database is newer than this build.
 func (s *Store) Migrate(ctx context.Context) error {
 	migrations, err := migrations()
 	if err != nil {
@@ -40,8 +39,8 @@ func (s *Store) Migrate(ctx context.Context) error {
 	}
 }
 
-// migrateOnce applies the next migration. The lock belongs to the transaction,
-// so that a node that dies gives it back.
+// migrateOnce applies the next migration. The lock belongs to the transaction, so a node
+// that dies gives it back.
 func (s *Store) migrateOnce(ctx context.Context, migrations []string) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, migrationTimeout)
 	defer cancel()
@@ -82,9 +81,8 @@ func lockSchema(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// CheckSchema reports whether the database answers and has the schema that this
-// build needs: nil, or an error that says what to do. A newer schema will do
-// (see migrationFiles).
+// CheckSchema reports whether the database answers and has the schema that this build
+// needs. The error says what to do. A newer schema is fine (see migrationFiles).
 func (s *Store) CheckSchema(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

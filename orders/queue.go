@@ -10,15 +10,16 @@ import (
 	"boxoffice/domain"
 )
 
-// queueOrdersMax bounds what waits for the group commit: sixteen transactions of the default size.
+// queueOrdersMax limits what waits for the group commit: sixteen transactions of the
+// default size.
 const queueOrdersMax = 16 * RecordOrdersMaxDefault
 
 var errRecordQueueFull = errors.New("too many orders wait to be recorded")
 
 // A recordQueue is the group commit: one transaction is under way at a time (or a few:
-// Options.RecordTransactionsMax), and what comes meanwhile is the next one. Nothing waits for company, so a lone
-// order is sent at once; and a commit, which costs a flush of the disk, serves
-// all who waited for the one before.
+// Options.RecordTransactionsMax), and what comes meanwhile makes the next one. It never
+// waits for more to come, so a lone order is sent at once. A commit, which costs a flush
+// of the disk, serves all who waited for the one before.
 type recordQueue struct {
 	record               func([]*recording) // settles all of them
 	batchMax, runningMax int
@@ -32,9 +33,9 @@ func newRecordQueue(record func([]*recording), batchMax, runningMax int) *record
 	return &recordQueue{record: record, batchMax: batchMax, runningMax: runningMax}
 }
 
-// submit waits for the order's turn and its answer. Who gives up while queued
-// has certainly written nothing; who gives up later does not know, and the others
-// of the transaction are not disturbed.
+// submit waits for the order's turn and its answer. A caller that gives up while queued
+// has certainly written nothing. One that gives up later does not know, and does not
+// disturb the others of the transaction.
 func (q *recordQueue) submit(ctx context.Context, r *recording) (domain.SoldOrder, error) {
 	if err := ctx.Err(); err != nil {
 		return domain.SoldOrder{}, notSent(r, err)
@@ -91,7 +92,7 @@ func (q *recordQueue) enqueue(r *recording) bool {
 	return true
 }
 
-// remove takes an order back, unless it was sent.
+// remove takes an order back, unless it was already sent.
 func (q *recordQueue) remove(r *recording) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -114,8 +115,8 @@ func (q *recordQueue) run() {
 		for _, r := range batch {
 			close(r.answered)
 		}
-		// Who was just answered may have the next order ready: let them queue it,
-		// or they fall into two halves that take turns (as in the ledger's lanes).
+		// Callers that were just answered may have the next order ready. Let them queue
+		// it, or they split into two halves that take turns (as in the ledger's lanes).
 		runtime.Gosched()
 	}
 }
@@ -132,7 +133,7 @@ func (q *recordQueue) take() []*recording {
 	return batch
 }
 
-// recordBatch has a time of its own: that of the callers is theirs.
+// recordBatch has its own timeout; the callers' are theirs.
 func (s *Store) recordBatch(batch []*recording) {
 	ctx, cancel := s.bounded(context.Background())
 	defer cancel()

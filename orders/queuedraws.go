@@ -10,8 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ChangeDraw lets change decide what becomes of the draw of a queue (Queue.Draw), and writes
-// it, under the queue's lock. Errors: those of change; else as ExchangeQueue.
+// ChangeDraw lets change decide what happens to the draw of a queue (Queue.Draw), and
+// writes it under the queue's lock. It fails with change's errors, otherwise like
+// ExchangeQueue.
 func (s *Store) ChangeDraw(ctx context.Context, saleID string, change func(q *domain.Queue) error) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -31,8 +32,8 @@ func (s *Store) ChangeDraw(ctx context.Context, saleID string, change func(q *do
 	return writeFailed("change the draw of", saleID, err)
 }
 
-// QueueJoins reads the list of a queue from a join index on: at most so many rows, of which
-// the first may begin before it.
+// QueueJoins reads a queue's list from a join index on: at most this many rows; the first
+// may begin before the index.
 func (s *Store) QueueJoins(ctx context.Context, saleID string, from int64, rowsMax int) ([]domain.QueueJoins, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -50,7 +51,7 @@ func (s *Store) QueueJoins(ctx context.Context, saleID string, from int64, rowsM
 	return joins, nil
 }
 
-// drawColumns are all null where the queue is of version 1.
+// drawColumns are all null if the queue is of version 1.
 const drawColumns = `d.source, d.closed, d.closed_at, d.root, d.root_at,
 	d.beacon_chain, d.beacon_genesis, d.beacon_period, d.beacon_named, d.beacon_round, d.beacon_signature,
 	d.witness_commitment, d.witness_secret, d.waived_at, d.waived_reason`
@@ -84,8 +85,8 @@ func (r *drawRow) into(d *domain.QueueDraw) {
 	d.WaivedAt, d.WaivedReason = fromNull(r.waivedAt), *r.waivedReason
 }
 
-// writeDraw comes before the rest of the queue is written: seed and secret are there when it
-// says that it is drawn.
+// writeDraw runs before the rest of the queue is written: seed and secret are there when
+// the queue says that it is drawn.
 func writeDraw(batch *pgx.Batch, before, q *domain.Queue) {
 	d := &q.Draw
 	if before.Drawn != q.Drawn && d.Secret != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Order returns a sold order with its tickets; a *domain.Error with CodeNotFound
-// where none was recorded, which is also what a checkout that is under way or
-// ended without a sale gets.
+// Order returns a sold order with its tickets. It fails with a *domain.Error with
+// CodeNotFound if none was recorded, which is also the case while a checkout is under
+// way, or if it ended without a sale.
 func (s *Store) Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -28,10 +28,9 @@ func (s *Store) Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder,
 	return found[0], nil
 }
 
-// FindOrders returns the sold orders that a filter lets through, in the order of their
-// ids. The last id of a page is After of the next; a page shorter than Limit is the last.
-// An address is looked for among all orders of the sale: it has no index, which every
-// paid order would pay for.
+// FindOrders returns the sold orders that match a filter, sorted by id. The last id of a
+// page is After of the next; a page shorter than Limit is the last. A search by address
+// looks at all orders of the sale: an index would cost every paid order.
 func (s *Store) FindOrders(ctx context.Context, f domain.OrderFilter) ([]domain.SoldOrder, error) {
 	if f.Limit < 1 || f.Limit > domain.OrdersPageMax {
 		return nil, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", domain.OrdersPageMax))

@@ -14,21 +14,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The kinds of stock, as they stand in sale_stocks.
+// The kinds of stock, as in sale_stocks.
 const (
 	kindClass     = "class"
 	kindPerk      = "perk"
 	kindQuota     = "quota"
-	kindCheckouts = "checkouts" // only where a buyer may have one open at a time
+	kindCheckouts = "checkouts" // only if a buyer may have one open at a time
 )
 
-// CreateSale stores a sale and gives each of its stocks a ledger number; those
-// of the argument are not looked at. A sale of the same id and definition is
-// returned as it is stored: its ledger numbers and its creation never change.
-// The sale is not sold until MarkSaleOpen.
+// CreateSale stores a sale and gives each of its stocks a ledger number, ignoring those
+// of the argument. A sale with the same id and definition is returned as it is stored:
+// its ledger numbers and its creation time never change. The sale is not sold until
+// MarkSaleOpen.
 //
-// Errors: *domain.Error with CodeInvalid for a sale that breaks a rule, with
-// CodeExists where the stored sale of that id differs.
+// Errors: *domain.Error with CodeInvalid for a sale that breaks a rule, with CodeExists
+// if the stored sale with that id differs.
 func (s *Store) CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale, error) {
 	if err := sale.Validate(); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (s *Store) CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale
 	return stored, nil
 }
 
-// insertSale does nothing where the sale exists: no ledger number is used up.
+// insertSale does nothing if the sale exists: it uses up no ledger number.
 func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	created := sale.CreatedAt
 	if created.IsZero() {
@@ -88,8 +88,8 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
-// sameDefinition compares what an organiser defines: all but ledger numbers and
-// the time of creation.
+// sameDefinition compares what an organiser defines: everything but ledger numbers and
+// the creation time.
 func sameDefinition(a, b *domain.Sale) bool {
 	sameClass := func(x, y domain.Class) bool {
 		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && x.Capacity == y.Capacity
@@ -105,8 +105,8 @@ func sameDefinition(a, b *domain.Sale) bool {
 		stored(a.OpensAt).Equal(stored(b.OpensAt))
 }
 
-// MarkSaleOpen lets a sale be sold, for ever, and adds its event. Call it once the ledger
-// has the sale's accounts. It may be repeated. The error is a *domain.Error with
+// MarkSaleOpen lets a sale be sold, for good, and adds its event. Call it once the ledger
+// has the sale's accounts. It may be repeated. It fails with a *domain.Error with
 // CodeNotFound for a sale that was not created.
 func (s *Store) MarkSaleOpen(ctx context.Context, id string) error {
 	ctx, cancel := s.bounded(ctx)
@@ -132,8 +132,8 @@ func (s *Store) MarkSaleOpen(ctx context.Context, id string) error {
 	return writeFailed("open sale", id, err)
 }
 
-// Sale returns a sale that was marked open, whether or not it has opened to
-// buyers yet; else a *domain.Error with CodeNotFound.
+// Sale returns a sale that was marked open, whether or not it has opened to buyers yet;
+// otherwise a *domain.Error with CodeNotFound.
 func (s *Store) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -218,7 +218,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	return &sale, nil
 }
 
-// stored is a time as Postgres gives it back: UTC, microseconds.
+// stored is a time as Postgres returns it: UTC, microseconds.
 func stored(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}

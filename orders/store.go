@@ -1,17 +1,16 @@
-// Package orders keeps in Postgres what must be looked up by people for years:
-// sales, sold orders and their tickets, payments and refunds, and the log
-// of events about them with the cursors of its readers.
+// Package orders keeps in Postgres what people must be able to look up for years: sales,
+// sold orders and their tickets, payments and refunds, and the log of events about them
+// with the cursors of its readers.
 //
-// It does not count seats (package ledger does) and knows nothing of checkouts
-// that ended without a sale: those never reach Postgres. Every write may be
-// repeated: it returns what the first one stored.
+// It does not count seats (package ledger does), and knows nothing about checkouts that
+// ended without a sale: those never reach Postgres. Every write may be repeated: it
+// returns what the first one stored.
 //
-// Errors. A *domain.Error is a definite answer. A *domain.UnknownError means
-// that a write was sent and nobody knows whether it was committed: repeat it.
-// Any other error means that the database was out of reach or refused, and that
-// this call wrote nothing or is known to have been written before: repeat it too.
-// Buyers' addresses are in no error: PgError's text leaves out the
-// detail in which Postgres prints the failing row.
+// Errors: a *domain.Error is a definite answer. A *domain.UnknownError means that a write
+// was sent and nobody knows whether it was committed: repeat it. Any other error means
+// that the database was out of reach or refused, and that this call wrote nothing, or had
+// already been written: repeat it too. No error has buyers' addresses: PgError's text
+// leaves out the detail in which Postgres prints the failing row.
 package orders
 
 import (
@@ -24,40 +23,40 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Options bound what the store may use. The zero value means the defaults.
+// Options limit what the store may use. Zero values mean the defaults.
 type Options struct {
 	ConnectionsMax   int           // of this process; default ConnectionsMaxDefault
-	PublicMax        int           // besides, for what the public asks, see Public; default PublicMaxDefault
-	QueuesMax        int           // besides, for waiting rooms, see Queues; default QueuesMaxDefault
+	PublicMax        int           // in addition, for what the public asks, see Public; default PublicMaxDefault
+	QueuesMax        int           // in addition, for waiting rooms, see Queues; default QueuesMaxDefault
 	ReadersMax       int           // besides, for the readers of the event log, see Readers; default ReadersMaxDefault
 	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
-	CallTimeout      time.Duration // a whole call, waiting for a connection included; default CallTimeoutDefault
+	CallTimeout      time.Duration // a whole call, including the wait for a connection; default CallTimeoutDefault
 
-	// RecordOrdersMax is how many sold orders share a transaction, and its fate, at most;
-	// default RecordOrdersMaxDefault. RecordTransactionsMax is how many such transactions are under
-	// way at a time: with one, the default, all who wait share the next.
+	// RecordOrdersMax is how many sold orders at most share a transaction, and its fate;
+	// default RecordOrdersMaxDefault. RecordTransactionsMax is how many such transactions
+	// are under way at a time: with one, the default, all who wait share the next.
 	RecordOrdersMax       int
 	RecordTransactionsMax int
-	// Recorded is told how many orders each transaction of Record was sent with.
-	// It must return at once. Nil: nobody is told.
+	// Recorded is called with how many orders each transaction of Record was sent with.
+	// It must return at once. It may be nil.
 	Recorded func(orders int)
 }
 
 // The defaults of Options.
 const (
-	ConnectionsMaxDefault   = 10 // a Postgres of the usual 100 serves several nodes
+	ConnectionsMaxDefault   = 10 // a Postgres with the usual 100 serves several nodes
 	PublicMaxDefault        = 4
-	RecordOrdersMaxDefault  = 256 // some 300 kB. Above it a commit is no longer what an order costs
+	RecordOrdersMaxDefault  = 256 // about 300 kB. Above this a commit is no longer what an order costs
 	ReadersMaxDefault       = 4
-	QueuesMaxDefault        = 4 // an exchange takes a millisecond or two: some 150 sales at a time
+	QueuesMaxDefault        = 4 // an exchange takes a millisecond or two: about 150 sales at a time
 	ConnectTimeoutDefault   = 5 * time.Second
 	StatementTimeoutDefault = 5 * time.Second
 	CallTimeoutDefault      = 10 * time.Second
 )
 
-// idleInTransactionTimeout ends a transaction whose client has vanished, so
-// that its locks do not outlive it.
+// idleInTransactionTimeout ends a transaction whose client has vanished, so that it does
+// not keep its locks.
 const idleInTransactionTimeout = 10 * time.Second
 
 // A Store is the orders database. It is safe for concurrent use.
@@ -71,10 +70,9 @@ type Store struct {
 	recorded    func(orders int)
 }
 
-// Open prepares a pool of connections and connects on first use, so that a
-// process may start before its database: see CheckSchema for readiness. Settings
-// in the URL win over those of the Options. The error says what is wrong with
-// the URL, without its password.
+// Open prepares a pool that connects on first use, so a process may start before its
+// database: see CheckSchema for readiness. Settings in the URL override the Options. The
+// error says what is wrong with the URL, without its password.
 func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
@@ -121,8 +119,8 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Public is the same database over connections of its own: for what anybody may ask, as
-// often as they like. However many wait for those, who records a paid order has others.
+// Public is the same database over separate connections, for what anybody may ask as
+// often as they like. However many wait for those, recording a paid order has others.
 func (s *Store) Public() *Store {
 	if s.public == nil {
 		return s
@@ -130,8 +128,8 @@ func (s *Store) Public() *Store {
 	return s.public
 }
 
-// Queues is the same database over connections of its own: for the waiting rooms, which
-// ask all the time, and which no crowd of readers may keep from it.
+// Queues is the same database over separate connections, for the waiting rooms, which ask
+// all the time and must not wait behind a crowd of readers.
 func (s *Store) Queues() *Store {
 	if s.queues == nil {
 		return s
@@ -158,8 +156,8 @@ func (s *Store) Close() {
 	s.pool.Close()
 }
 
-// bounded gives a call its timeout. The server's statement_timeout does not
-// help when the network swallows the answer.
+// bounded gives a call its timeout. The server's statement_timeout does not help if the
+// network loses the answer.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.callTimeout)
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// streamPage is how many rows a stream holds at once. Pages, not one long
-// query: whoever reads slowly must not keep a connection and a snapshot.
+// streamPage is how many rows a stream holds at once. It reads pages instead of one long
+// query: a slow reader must not keep a connection and a snapshot.
 const streamPage = 1000
 
-// RecordedOrders streams the orders of a sale by id. An order that is recorded
-// meanwhile may or may not be seen. The stream ends at the first error.
+// RecordedOrders streams the orders of a sale by id. It may or may not see an order that
+// is recorded meanwhile. The stream ends at the first error.
 func (s *Store) RecordedOrders(ctx context.Context, saleID string) iter.Seq2[domain.RecordedOrder, error] {
 	return pages(func(after domain.OrderID) ([]domain.RecordedOrder, domain.OrderID, error) {
 		page, err := s.recordedPage(ctx, saleID, after)
@@ -54,9 +54,8 @@ func (s *Store) recordedPage(ctx context.Context, saleID string, after domain.Or
 	})
 }
 
-// RecordedRefunds streams the refunds of a sale by payment; of the empty id,
-// those of no sale at all (the order is unknown). The stream ends at the first
-// error.
+// RecordedRefunds streams the refunds of a sale by payment; with an empty id, those of no
+// sale at all (the order is unknown). The stream ends at the first error.
 func (s *Store) RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error] {
 	return pages(func(after string) ([]domain.Refund, string, error) {
 		ctx, cancel := s.bounded(ctx)
@@ -75,8 +74,8 @@ func (s *Store) RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[do
 	})
 }
 
-// ofSale is the condition on a column sale_id, with the sale as parameter 1: one
-// that an index serves, for a sale and for none.
+// ofSale is the condition on a column sale_id, with the sale as parameter 1. An index
+// serves it, with a sale and without.
 func ofSale(saleID string) string {
 	if saleID == "" {
 		return `sale_id IS NULL AND $1 = ''`
@@ -108,8 +107,8 @@ func pages[T, Cursor any](next func(Cursor) ([]T, Cursor, error)) iter.Seq2[T, e
 	}
 }
 
-// RecordedPayments returns those of the payments that are recorded, for whatever
-// sale: they bought tickets or are being refunded.
+// RecordedPayments returns which of the payments are recorded, for whatever sale: they
+// bought tickets or are being refunded.
 func (s *Store) RecordedPayments(ctx context.Context, payments []string) (map[string]bool, error) {
 	recorded := make(map[string]bool)
 	for start := 0; start < len(payments); start += streamPage {
@@ -131,10 +130,10 @@ func (s *Store) addRecorded(ctx context.Context, payments []string, recorded map
 	return err
 }
 
-// EventCounts counts the log's events of a sale and what they stand for, in one
-// snapshot, so that the two differ only if one was lost; of the empty id, those of no
-// sale. What has no event because the event was dropped for its age counts for neither,
-// and so does a refund that a release before order.refund_begun began.
+// EventCounts counts the log's events of a sale and what they stand for, in one snapshot,
+// so that the two differ only if one was lost. With an empty id, it counts those of no
+// sale. What lost its event to the event's age counts for neither; nor does a refund that
+// began in a release before order.refund_begun.
 func (s *Store) EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

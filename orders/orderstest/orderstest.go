@@ -1,10 +1,10 @@
-// Package orderstest gives tests a real Postgres: the server that
-// DATABASE_URL_TEST names, else a throwaway one of this test binary, from the
-// machine's own installation or from the binaries that the local stack uses, which are
-// downloaded once. Every test gets a schema of its own.
+// Package orderstest gives tests a real Postgres: the server in DATABASE_URL_TEST,
+// otherwise a throwaway one for this test binary. That comes from the machine's own
+// installation, or from the binaries that the local stack uses, which are downloaded
+// once. Every test gets its own schema.
 //
-// The throwaway server's database orders text as English does (ICU's en-US), which
-// Go does not: what depends on the order of text shows. EnvCollation asks for another.
+// The throwaway server's database sorts text like English (ICU's en-US), which Go does
+// not, so code that depends on the order of text shows. EnvCollation selects another.
 //
 // It is for tests only. The local stack starts its Postgres in deploy/devstack.
 package orderstest
@@ -31,15 +31,15 @@ import (
 const EnvURL = "DATABASE_URL_TEST"
 
 // EnvCollation names the environment variable with the ICU locale of the throwaway
-// server's database, or "C". Without it the database has NaturalCollation where the
-// server knows ICU, else "C"; a locale that is asked for must be there.
+// server's database, or "C". Without it, the database has NaturalCollation if the server
+// knows ICU, else "C". A locale that is set must exist.
 const EnvCollation = "BOXOFFICE_TEST_COLLATION"
 
-// NaturalCollation is a usual one of databases that people have: case counts last,
-// punctuation hardly.
+// NaturalCollation is a usual one of people's databases: case counts last, punctuation
+// hardly.
 const NaturalCollation = "en-US"
 
-// callTimeout bounds each call of the helper itself.
+// callTimeout limits each call of the helper itself.
 const callTimeout = 30 * time.Second
 
 // New opens a store on an empty, migrated schema that is dropped when the test
@@ -55,7 +55,7 @@ func Open(t testing.TB, databaseURL string) *orders.Store {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	// The store must outlive this function, so that its own context may not end.
+	// The store must outlive this function, so its own context must not end.
 	store, err := orders.Open(context.Background(), databaseURL, orders.Options{ConnectionsMax: 4, StatementTimeout: callTimeout, CallTimeout: callTimeout})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,8 @@ func Open(t testing.TB, databaseURL string) *orders.Store {
 	return store
 }
 
-// describe names a server and the order of text in its database, for the table at the end of the tests.
+// describe names a server and how its database sorts text, for the table at the end of
+// the tests.
 func describe(server string) string {
 	described.Do(func() {
 		described.name = "a Postgres"
@@ -97,7 +98,7 @@ var described struct {
 	name string
 }
 
-// URL gives the URL of a new, empty schema, dropped when the test ends.
+// URL returns the URL of a new, empty schema, dropped when the test ends.
 func URL(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
@@ -153,22 +154,22 @@ var serverURL = sync.OnceValues(func() (string, error) {
 	return collated(server)
 })
 
-// Collation gives the ICU locale of a URL's database, or "" where it has none: the
-// server was made for other tests, or knows no ICU.
+// Collation returns the ICU locale of a URL's database, or "" if it has none: the server
+// was made for other tests, or does not know ICU.
 func Collation(ctx context.Context, databaseURL string) (locale string, err error) {
 	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close(ctx)
-	// By way of JSON: the columns came with 15, and one has another name since 17.
+	// Through JSON: the columns came with release 15, and one has another name since 17.
 	err = conn.QueryRow(ctx, `
 		SELECT coalesce(d ->> 'daticulocale', CASE d ->> 'datlocprovider' WHEN 'i' THEN d ->> 'datlocale' END, '')
 		FROM (SELECT to_jsonb(pg_database) AS d FROM pg_database WHERE datname = current_database()) AS here`).Scan(&locale)
 	return locale, err
 }
 
-// collated gives a database of the server with the collation that the tests want.
+// collated returns a database of the server with the collation that the tests want.
 func collated(server string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
