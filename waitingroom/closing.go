@@ -15,23 +15,23 @@ import (
 	"boxoffice/domain"
 )
 
-// A draw of the list: at the opening the joins are closed, then the root of their list is
-// published, and after that comes out what nobody had before: a round of the beacon, or what a
-// witness had committed to. Only then are there places.
+// A draw of the list: the joins are closed at the opening, then the root of their list is
+// published. After that comes a number that nobody had before: a round of the beacon, or
+// what a witness had committed to. Only then are there places.
 const (
-	// beaconLead is from the closing of the joins to the round: time to publish the root, and
-	// for people to see it.
+	// beaconLead is the time from the closing of the joins to the round: time to publish
+	// the root, and for people to see it.
 	beaconLead = 10 * time.Second
-	// beaconLeadLeast is how long the root has to be public before the round that was named;
-	// where it is not, a later round is used.
+	// beaconLeadLeast is how long the root must be public before the named round. If it
+	// was public for less, a later round is used.
 	beaconLeadLeast = 5 * time.Second
-	// beaconHeard is from the round to the draw, at the least: by then it is known, and so
-	// people can be told when to ask.
+	// beaconHeard is the least time from the round to the draw. The round is known by
+	// then, so people can be told when to ask.
 	beaconHeard = 2 * time.Second
 	// drawLate is when a draw that waits for its source counts as delayed.
 	drawLate = 15 * time.Second
-	// WaiveAfter is how long a draw waits for its source until the organiser may choose to do
-	// without; it goes on waiting until they do.
+	// WaiveAfter is how long a draw waits for its source before the organiser may choose
+	// to draw without it. It goes on waiting until they do.
 	WaiveAfter = 10 * time.Minute
 
 	beaconTimeout              = 8 * time.Second
@@ -42,13 +42,13 @@ const (
 // A Beacon is public randomness. beacon.Client is one.
 type Beacon interface {
 	Chain() beacon.Chain
-	// Signature is that of a round, verified.
+	// Signature returns a round's signature, verified.
 	Signature(ctx context.Context, round int64) ([]byte, error)
 }
 
-// Mix is the seed of a draw of the list: SHA-256(secret ‖ root ‖ size as 8 bytes ‖ what the
-// source says). A beacon says its randomness, a witness its secret, 32 bytes both; without
-// one it is empty.
+// Mix is the seed of a draw of the list: SHA-256(secret ‖ root ‖ size as 8 bytes ‖ what
+// the source says). A beacon supplies its randomness, a witness its secret, 32 bytes
+// both; without a source it is empty.
 func Mix(secret, root []byte, size int64, source []byte) []byte {
 	h := sha256.New()
 	h.Write(secret)
@@ -58,12 +58,13 @@ func Mix(secret, root []byte, size int64, source []byte) []byte {
 	return h.Sum(nil)
 }
 
-// needsSource reports whether the draw waits for it: of one there is nothing to draw.
+// needsSource reports whether the draw waits for its source. If nobody or only one
+// joined, there is nothing to draw.
 func needsSource(d *domain.QueueDraw) bool {
 	return d.Closed > 1 && d.WaivedAt.IsZero() && (d.Source == domain.QueueDrawBeacon || d.Source == domain.QueueDrawWitness)
 }
 
-// sourceSays is what goes into the seed.
+// sourceSays is what the source adds to the seed.
 func sourceSays(d *domain.QueueDraw) (says []byte, ok bool) {
 	switch {
 	case !needsSource(d):
@@ -77,7 +78,7 @@ func sourceSays(d *domain.QueueDraw) (says []byte, ok bool) {
 	}
 }
 
-// advanceDraw does what of the draw can be done in this exchange. It reports whether the
+// advanceDraw does as much of the draw as this exchange can. It reports whether the
 // places were drawn in it.
 func (r *Rooms) advanceDraw(of *room, q *domain.Queue, first int64) bool {
 	d := &q.Draw
@@ -131,8 +132,8 @@ func nameSource(q *domain.Queue, b Beacon) {
 	}
 }
 
-// roundOf is the round that was named, unless the root is published so late that it could
-// have been known: then the first that nobody can know yet.
+// roundOf is the named round, unless the root is published so late that the round could
+// already be known. Then it is the first round that nobody can know yet.
 func roundOf(b *domain.QueueBeacon, rootAt time.Time) int64 {
 	if b.Chain == nil || !beacon.Time(b.Genesis, b.Period, b.Named).Before(rootAt.Add(beaconLeadLeast)) {
 		return b.Named
@@ -140,7 +141,7 @@ func roundOf(b *domain.QueueBeacon, rootAt time.Time) int64 {
 	return beacon.RoundAt(b.Genesis, b.Period, rootAt.Add(beaconLead))
 }
 
-// roundTime is when the round of a draw comes out; zero: it waits for none.
+// roundTime is when the draw's round comes out; zero: it waits for none.
 func roundTime(d *domain.QueueDraw) time.Time {
 	if d.Source != domain.QueueDrawBeacon {
 		return time.Time{}
@@ -160,7 +161,7 @@ func drawDue(q *domain.Queue) time.Time {
 type told struct {
 	asking atomic.Bool
 	nextAt atomic.Int64 // on the node's monotonic clock
-	failed atomic.Int64 // times, one after another
+	failed atomic.Int64 // failures in a row
 	answer atomic.Pointer[toldRound]
 }
 
@@ -178,14 +179,16 @@ func (t *told) signature(b *domain.QueueBeacon) []byte {
 	return a.signature
 }
 
-// awaitsBeacon reports whether the round of a draw has come out and nobody has told it yet.
+// awaitsBeacon reports whether the draw's round has come out and this node has not got it
+// yet.
 func (r *Rooms) awaitsBeacon(of *room, s *snapshot, mono time.Duration) bool {
 	d := &s.Draw
 	return r.o.Beacon != nil && s.Drawn == domain.QueueUndrawn && d.Source == domain.QueueDrawBeacon && d.Root != nil && needsSource(d) &&
 		!s.now(mono).Before(roundTime(d)) && of.told.signature(&d.Beacon) == nil && mono >= time.Duration(of.told.nextAt.Load())
 }
 
-// askBeacon asks for the round of a draw. Where it has no answer the draw waits: see WaiveAfter.
+// askBeacon asks for the draw's round. If there is no answer, the draw waits: see
+// WaiveAfter.
 func (r *Rooms) askBeacon(ctx context.Context, of *room) {
 	s := of.last.Load()
 	b := &s.Draw.Beacon
@@ -212,9 +215,9 @@ func (r *Rooms) askBeacon(ctx context.Context, of *room) {
 	of.told.answer.Store(&toldRound{chain: b.Chain, round: b.Round, signature: signature})
 }
 
-// BindWitness notes what a witness has committed to, before anybody has joined: the hex
+// BindWitness records what a witness has committed to, before anybody has joined: the hex
 // SHA-256(secret ‖ sale id) of 32 secret bytes. Errors: *domain.Error with CodeInvalid,
-// CodeNotFound; else it is not known whether it was stored.
+// CodeNotFound; after any other it is not known whether it was stored.
 func (r *Rooms) BindWitness(ctx context.Context, saleID, commitment string) error {
 	hash, err := ParseWitness(commitment)
 	if err != nil {
@@ -242,17 +245,17 @@ func ParseWitness(commitment string) ([]byte, error) {
 	return hash, nil
 }
 
-// A Settlement is what an organiser gives a draw that waits: one of these.
+// A Settlement is what an organiser supplies to a draw that waits: one of these.
 type Settlement struct {
 	WitnessSecret   string // hex
-	BeaconSignature string // hex; where no node can reach the beacon
-	Waive           string // why the draw is made without
+	BeaconSignature string // hex; if no node can reach the beacon
+	Waive           string // why the draw is made without the source
 }
 
-// Settle gives a draw what it waits for. What is given goes into the public draw.
+// Settle gives a draw what it waits for. What is given becomes public with the draw.
 //
-// Errors: *domain.Error with CodeInvalid for what is wrong, or too early; CodeNotFound; else it
-// is not known whether it was stored.
+// Errors: *domain.Error with CodeInvalid if it is wrong or too early; CodeNotFound; after
+// any other it is not known whether it was stored.
 func (r *Rooms) Settle(ctx context.Context, saleID string, given Settlement) (RoomState, error) {
 	err := r.o.Store.ChangeDraw(ctx, saleID, func(q *domain.Queue) error { return r.settle(q, given) })
 	if err != nil {
@@ -299,7 +302,7 @@ func reveal(q *domain.Queue, given string) error {
 	return nil
 }
 
-// bringBeacon takes a round from whoever could reach the beacon: the chain signed it.
+// bringBeacon takes a round from anybody who could reach the beacon: the chain signed it.
 func (r *Rooms) bringBeacon(q *domain.Queue, given string) error {
 	d := &q.Draw
 	signature, err := hex.DecodeString(given)
@@ -317,7 +320,7 @@ func (r *Rooms) bringBeacon(q *domain.Queue, given string) error {
 	return nil
 }
 
-// chain is the one of a hash, where this node knows it.
+// chain returns the chain with a hash, if this node knows it.
 func (r *Rooms) chain(hash []byte) beacon.Chain {
 	if r.o.Beacon != nil {
 		if c := r.o.Beacon.Chain(); bytes.Equal(c.Hash[:], hash) {
@@ -330,7 +333,7 @@ func (r *Rooms) chain(hash []byte) beacon.Chain {
 	return beacon.Chain{}
 }
 
-// waive draws without the source, which everybody sees.
+// waive draws without the source, and everybody can see that.
 func waive(q *domain.Queue, reason string) error {
 	d := &q.Draw
 	if err := domain.CheckTitle("waive", reason, waivedReasonBytesMax); err != nil { // everybody reads it

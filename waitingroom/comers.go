@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// passedStep and passedMax bound what is remembered of when the door passed whom.
+	// passedStep and passedMax limit what is remembered of when the door passed whom.
 	passedStep = 250 * time.Millisecond
 	passedMax  = 2048
-	// recentMax bounds the comers who are remembered one by one: of those before them the door
-	// assumes that they may not have heard yet.
+	// recentMax limits how many people who came are remembered one by one. The door
+	// assumes that earlier ones may not know yet that they were let in.
 	recentMax = 4096
 	// comersLife is how long those who came count, e-fold.
 	comersLife = 20 * time.Second
@@ -22,7 +22,7 @@ const (
 	ripeShare  = 0.05
 )
 
-// cohortAges double, from what people take who come at once to twice what is believed.
+// cohortAges double, from what people take who come at once to twice what is assumed.
 var cohortAges = [...]time.Duration{
 	4 * time.Second,
 	8 * time.Second,
@@ -33,8 +33,8 @@ var cohortAges = [...]time.Duration{
 	256 * time.Second,
 }
 
-// arrivals is what a node sees of the people of one sale between the door and the
-// checkout. It is safe for concurrent use.
+// arrivals is what a node sees of one sale's people between the door and the checkout. It
+// is safe for concurrent use.
 type arrivals struct {
 	mu     sync.Mutex
 	passed []passage // the newest last
@@ -43,7 +43,7 @@ type arrivals struct {
 	recent []comer       // the newest last
 }
 
-// A comer is somebody who came to a checkout, and what place they have.
+// A comer is somebody who came to a checkout, and their place.
 type comer struct {
 	at    time.Duration
 	place int64
@@ -57,7 +57,7 @@ type passage struct {
 	came              [2*len(cohortAges) + 1]int32 // by the time they took: up to three quarters of each of cohortAges, up to it, and longer
 }
 
-// comers are those who came of those who were let in, decayed by comersLife.
+// comers are those who came out of those who were let in, decayed by comersLife.
 type comers struct {
 	people float64
 	after  time.Duration // all of them together, since they were let in
@@ -68,7 +68,7 @@ type cohort struct{ entered, soon, came int64 }
 
 type cohorts [len(cohortAges)]cohort
 
-// add counts those who came at another node: of the same people let in.
+// add counts those who came at another node, out of the same people let in.
 func (c *cohorts) add(other *cohorts) {
 	for i := range c {
 		c[i].entered = max(c[i].entered, other[i].entered)
@@ -77,8 +77,8 @@ func (c *cohorts) add(other *cohorts) {
 	}
 }
 
-// absent is the share of those let in that never comes, by the latest cohort of whom it is
-// known; 0 where it is of none.
+// absent is the share of those let in who never come, by the latest cohort for which that
+// is known; 0 if there is none.
 func (c *cohorts) absent() float64 {
 	for _, of := range c {
 		if of.entered < answersEnough || of.came < answersMin || float64(of.came-of.soon+1) > ripeShare*float64(of.came) {
@@ -93,7 +93,7 @@ func (c *cohorts) absent() float64 {
 	return 0
 }
 
-// moved notes how far the door is, and how many it let in.
+// moved records how far the door is, and how many it let in.
 func (a *arrivals) moved(now time.Duration, admitted, entered int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -106,8 +106,8 @@ func (a *arrivals) moved(now time.Duration, admitted, entered int64) {
 	a.passed = append(a.passed, passage{at: now, admitted: admitted, entered: entered})
 }
 
-// arrived counts somebody's first checkout. Who was let in before this node looked is
-// not counted: it does not know how long ago that was.
+// arrived counts somebody's first checkout. It does not count people let in before this
+// node looked, because it does not know how long ago that was.
 func (a *arrivals) arrived(now time.Duration, place int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -135,7 +135,7 @@ func (a *arrivals) arrived(now time.Duration, place int64) {
 		let = a.passed[at].at
 	}
 	if now-let > lagMost {
-		// Late, and let in again: it says nothing of how long people take.
+		// Late, and let in again: that says nothing about how long people take.
 		a.passed[len(a.passed)-1].came[0]++
 		return
 	}

@@ -8,28 +8,29 @@ import (
 	"boxoffice/domain"
 )
 
-// How the door behaves. docs/waiting-room.md says why.
+// How the door behaves. docs/waiting-room.md explains why.
 const (
 	// TurnInterval is how often the door moves at most.
 	TurnInterval = 100 * time.Millisecond
-	// turnMax bounds what one turn makes up for: after an outage nobody storms in.
+	// turnMax limits how much time one turn makes up for: after an outage nobody storms
+	// in.
 	turnMax = 250 * time.Millisecond
-	// PresenceTimeout is how long a token counts as present after it was heard of,
+	// PresenceTimeout is how long a token counts as present after it was last heard from,
 	// three times the longest RetryAfter.
 	PresenceTimeout = 90 * time.Second
-	// windowPlaces is how far ahead of the door nodes say who is present, and so how
-	// many leavers it can pass in one turn.
+	// windowPlaces is how far ahead of the door nodes report who is present, and so how
+	// many absent people it can pass in one turn.
 	windowPlaces = 2048
-	// nodeLive is how long the door waits for a node's word on places that its last
-	// one did not cover.
+	// nodeLive is how long the door waits for a node's report on places that its last one
+	// did not cover.
 	nodeLive = 3 * time.Second
-	// congestedLife is how long a node's word that it is congested is heeded.
+	// congestedLife is how long a node's report that it is congested counts.
 	congestedLife = time.Second
 
-	// clockStep is how far the database's clock may be from where a node expects it,
-	// by its own monotonic one, until it counts as set. After that all rows of nodes
-	// look silent until they are written again, and a door that moved would pass
-	// everybody: for restExchanges, about a second, the node leaves it where it is.
+	// clockStep is how far the database's clock may be from where a node expects it, by
+	// its own monotonic one, before it counts as set. After that, all rows of nodes look
+	// silent until they are written again, and a door that moved would pass everybody. So
+	// for restExchanges, about a second, the node leaves the door alone.
 	clockStep     = time.Second
 	restExchanges = 10
 
@@ -42,7 +43,7 @@ const (
 	idleTime = 10 * time.Second
 	// idleAfter no turn nobody waited.
 	idleAfter = time.Second
-	// doubleTime is how fast the goal doubles at most.
+	// doubleTime is the shortest time in which the goal doubles.
 	doubleTime = 2 * time.Second
 	// calmGrowth of the goal a second is added for calmTime after a cut, near where the
 	// engine was found to be; then growthGain more with each second.
@@ -62,7 +63,7 @@ const (
 	// cameShare of what is due has to come for the goal to grow in proportion. Else those
 	// who are let in are slow, or few of them want anything, and only creeping is safe.
 	cameShare = 0.45
-	// nearShare and nearFull of the goal have to come, once the engine was found.
+	// nearShare and nearFull of the goal have to come, once the engine's rate was found.
 	nearShare, nearFull = 0.7, 0.85
 	// paceLeast of the growth is creeping.
 	paceLeast = 0.1
@@ -82,11 +83,12 @@ const (
 	// drainTime and half of the lag are in what time what waits for a congested engine is
 	// worked off.
 	drainTime = 2 * time.Second
-	// cutInterval is how long a cut takes to show, beside the lag of those who are on the way.
+	// cutInterval is how long a cut takes to show, in addition to the lag of those on the
+	// way.
 	cutInterval = time.Second
 	// lagLeast is from the door's move to the checkout of who comes at once.
 	lagLeast = time.Second
-	// lagMost bounds what is believed of how long people take.
+	// lagMost limits how long people are believed to take.
 	lagMost = 2 * time.Minute
 	// Fewer than absentLeast who never come are noise.
 	absentLeast = 0.1
@@ -95,8 +97,8 @@ const (
 	drainGain = 4
 )
 
-// draw ends the waiting for the opening: who had joined before this exchange
-// takes part. It reports whether it was now.
+// draw ends the wait for the opening: everybody who had joined before this exchange takes
+// part. It reports whether it did so now.
 func draw(q *domain.Queue, first int64) bool {
 	if q.Drawn != domain.QueueUndrawn || q.Now.Before(q.OpensAt) {
 		return false
@@ -109,7 +111,7 @@ func draw(q *domain.Queue, first int64) bool {
 // isOpen reports whether the door lets people in, and some wait for it.
 func isOpen(q *domain.Queue, seats bool) bool { return mayOpen(q, seats) && q.Door.Admitted < q.Joined }
 
-// mayOpen reports whether the door would let in whoever came.
+// mayOpen reports whether the door would let people in.
 func mayOpen(q *domain.Queue, seats bool) bool {
 	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats
 }
@@ -143,8 +145,8 @@ func moveDoor(q *domain.Queue, own *domain.QueueNode, part float64, direct bool,
 	return true
 }
 
-// rest lets the rate decay where the last turn let in all who waited, or there was none:
-// it was more than is used.
+// rest lets the rate decay if the last turn let in all who waited, or if there was none:
+// the rate was more than is used.
 func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duration) (idle bool) {
 	idle = d.Credit >= 1 || passed > idleAfter
 	least := min(s.RateCeiling*startPortion, idleRate)
@@ -157,7 +159,8 @@ func rest(d *domain.QueueDoor, s *domain.QueueSettings, passed, lag time.Duratio
 	return idle
 }
 
-// An engineState is what all nodes together say of the engine, and this sale's part of it.
+// An engineState is what all nodes together say about the engine, and this sale's share
+// of it.
 type engineState struct {
 	idle      bool          // the door let in all who waited
 	direct    bool          // sales without a door have much of it
@@ -166,7 +169,7 @@ type engineState struct {
 	perSecond float64       // checkouts that it does for this sale, where all have equal parts
 	over      time.Duration // by what it did in so long
 	backlog   float64       // checkouts of this sale that wait for it (Little's law)
-	absent    float64       // the share of those let in that never comes
+	absent    float64       // the share of those let in who never come
 	lag       time.Duration // from the door to the checkout, on average
 }
 
@@ -222,8 +225,8 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 	d.Rate = min(max(d.Rate, s.RateFloor), s.RateCeiling)
 }
 
-// pace is the part of the growth that what comes allows: a goal that is not reached
-// yet is not known to be too low.
+// pace is the part of the growth that arrivals allow: a goal that is not reached yet is
+// not known to be too low.
 func pace(d *domain.QueueDoor, e *engineState, first float64) float64 {
 	if d.CutAt.IsZero() {
 		share := min(max(e.perSecond, first)/d.Goal, 1)
@@ -258,14 +261,14 @@ func others(q *domain.Queue, own string) []domain.QueueNode {
 	return nodes
 }
 
-// age is how long ago something was written, by the database's clock. What is from
-// its future is from before it was set back, and no fresher for it: waiting until
-// the clock gets there would shut the door, and keep a dead node's word, for as long.
+// age is how long ago something was written, by the database's clock. Something from its
+// future is from before the clock was set back, and is no fresher for that: waiting until
+// the clock gets there would shut the door, and keep a dead node's report, for as long.
 func age(now, then time.Time) time.Duration { return now.Sub(then).Abs() }
 
-// coverage is the place up to which all live nodes have said who is present;
-// not covered: one has yet to say anything after the draw. Without the bound the
-// door would pass people of whom only a slower node knows.
+// coverage is the place up to which all live nodes have reported who is present; not
+// covered: one has not reported since the draw. Without this limit the door would pass
+// people whom only a slower node knows.
 func coverage(q *domain.Queue, nodes []domain.QueueNode) (limit int64, covered bool) {
 	limit = q.Joined
 	for _, n := range nodes {
@@ -280,9 +283,10 @@ func coverage(q *domain.Queue, nodes []domain.QueueNode) (limit int64, covered b
 	return limit, true
 }
 
-// silenceSays is the place below which who was not heard of has left. From it on silence
-// says nothing: no live node has listened for as long as people may be silent, or one
-// that listened is gone, with what it heard of places that its last word did not cover.
+// silenceSays is the place below which people not heard from have left. Beyond it silence
+// says nothing: no live node has listened for as long as people may be silent, or a node
+// that listened is gone with what it heard about places that its last report did not
+// cover.
 func silenceSays(nodes []domain.QueueNode, now time.Time) (below int64) {
 	below = math.MaxInt64
 	listened := false

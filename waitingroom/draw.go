@@ -9,7 +9,8 @@ import (
 	"math/bits"
 )
 
-// feistelRounds is what FF1 takes for small domains (NIST SP 800-38G).
+// feistelRounds is the number of rounds that FF1 takes for small domains (NIST SP
+// 800-38G).
 const feistelRounds = 10
 
 // Commitment is what is published before a draw: hex SHA-256(seed ‖ sale id).
@@ -20,12 +21,12 @@ func Commitment(seed []byte, saleID string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// A Permutation is a draw: it gives each of size join indexes a place of its own,
-// in an order that nobody knows without the seed and everybody can recompute
-// with it. It is a balanced Feistel network over the smallest even number of bits
-// that holds size, walked until it falls below size (cycle walking: Black and
-// Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). docs/waiting-room.md
-// says it byte by byte. A Permutation is for one goroutine at a time.
+// A Permutation is a draw: it gives each of size join indexes a place of its own, in an
+// order that nobody knows without the seed and everybody can recompute with it. It is a
+// balanced Feistel network over the smallest even number of bits that holds size, walked
+// until it falls below size (cycle walking: Black and Rogaway, "Ciphers with Arbitrary
+// Finite Domains", 2002). docs/waiting-room.md specifies it byte by byte. A Permutation
+// is for one goroutine at a time.
 type Permutation struct {
 	size uint64
 	half uint // bits
@@ -39,13 +40,13 @@ func NewPermutation(seed []byte, size int64) *Permutation {
 	return &Permutation{size: n, half: max(1, (uint(bits.Len64(n-1))+1)/2), mac: hmac.New(sha256.New, seed)}
 }
 
-// Place gives the place of a join index, both 0…size−1. Others stay what they are.
+// Place returns the place of a join index, both 0…size−1. Other indexes stay as they are.
 func (p *Permutation) Place(index int64) int64 { return p.walk(index, p.encrypt) }
 
 // Index is the inverse of Place.
 func (p *Permutation) Index(place int64) int64 { return p.walk(place, p.decrypt) }
 
-// walk ends: the network is a permutation too, so the cycle returns to where it
+// walk ends because the network is a permutation too: the cycle returns to where it
 // began, which is below size.
 func (p *Permutation) walk(from int64, step func(uint64) uint64) int64 {
 	x := uint64(from)

@@ -10,21 +10,25 @@ import (
 	"boxoffice/domain"
 )
 
-// The door passes places, and lets in those whose holders are there. Which it let in, and
-// when, is kept for each place: who was away when the door passed, or let EntryLife go by,
-// is let in again, by turns with those at the door, and costs the rate as much.
+// The door passes places, and lets in those whose holders are present. For each place we
+// keep whether and when it was let in. Somebody who was away when the door passed, or let
+// EntryLife go by, is let in again later, alternating with those at the door, and counts
+// against the rate just the same.
 const (
-	// EntryLife is how long who was let in may begin a checkout. After it they are late.
+	// EntryLife is how long somebody who was let in may begin a checkout. After it they
+	// are late.
 	EntryLife = 15 * time.Minute
-	// lateMax bounds those who wait to be let in again, at one node and sale: 2 MB of them.
+	// lateMax limits those who wait to be let in again, on one node and for one sale: 2
+	// MB.
 	lateMax = 1 << 16
-	// readChunksMax bounds what is read at a time of who was let in, a kilobyte each.
+	// readChunksMax limits how many chunks of entries are read at a time, a kilobyte
+	// each.
 	readChunksMax = 64
 	// lateTurnMax is how many of the late one turn looks at.
 	lateTurnMax = 256
 	readTimeout = 500 * time.Millisecond
-	// takeInMax is how many of those whom a release that keeps no entries has let in one
-	// exchange writes.
+	// takeInMax is how many people let in by a release without entries one exchange
+	// writes.
 	takeInMax = 4096
 
 	chunkPlaces = domain.QueueChunkPlaces
@@ -49,9 +53,9 @@ func (r *room) entryBlock(place int64) *entryBlock {
 	return at.Load()
 }
 
-// enteredUntil is until when the holder of a place may begin a checkout; zero: not let in,
-// or too long ago. The release before kept no entries: whom it let in is in for as long as
-// the token is good.
+// enteredUntil is until when the holder of a place may begin a checkout; zero: not let
+// in, or too long ago. The previous release kept no entries: those whom it let in are in
+// as long as their token is valid.
 func (r *room) enteredUntil(s *snapshot, place int64, now time.Time) (until time.Time, in bool) {
 	if place >= s.Door.Admitted {
 		return time.Time{}, false
@@ -70,8 +74,8 @@ func (r *room) enteredUntil(s *snapshot, place int64, now time.Time) (until time
 	return until, true
 }
 
-// entriesRead is when this node last read who was let in around a place: now where it has
-// watched all the time.
+// entriesRead is when this node last read who was let in around a place. If it has
+// watched all the time, that is now.
 func (r *room) entriesRead(place int64) (at time.Duration, ok bool) {
 	b := r.entryBlock(place)
 	if b == nil {
@@ -99,7 +103,7 @@ func (r *room) noteChunk(chunk int64, cells []byte, mono time.Duration) {
 	b.read[first%blockIndexes/chunkPlaces].Store(int64(max(mono, 1)))
 }
 
-// late are those who wait to be let in again, who came first first.
+// late are those who wait to be let in again, first come, first served.
 type late struct {
 	mu     sync.Mutex
 	queue  []latecomer
@@ -109,7 +113,7 @@ type late struct {
 
 type latecomer struct{ place, index int64 }
 
-// enlist puts a place behind the others, once, and says how many are before it.
+// enlist puts a place at the end of the queue, once, and returns how many are before it.
 func (l *late) enlist(c latecomer) (ahead int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +137,7 @@ func (l *late) waiting() bool {
 	return len(l.queue) > 0
 }
 
-// next answers who is next, and which chunks are to be read before they are let in.
+// next returns who is next, and which chunks must be read before they are let in.
 func (l *late) next() (next []latecomer, chunks []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +153,7 @@ func (l *late) next() (next []latecomer, chunks []int64) {
 	return next, chunks
 }
 
-// leave removes those for whom done holds from the first n of the queue.
+// leave removes those for whom done is true from the first n of the queue.
 func (l *late) leave(n int, done func(latecomer) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,14 +172,14 @@ func (l *late) leave(n int, done func(latecomer) bool) {
 	l.queue = l.queue[gone:]
 }
 
-// An entering is whom a turn may let in, and whom it did.
+// An entering says whom a turn may let in, and whom it did let in.
 type entering struct {
 	people  int64   // at most
-	late    []int64 // places that the door has passed, who is next first
+	late    []int64 // places that the door has passed, next first
 	entered []int64 // places
 }
 
-// enter lets in who is next, of those at the door and of the late by turns.
+// enter lets in those who are next, alternating between those at the door and the late.
 func (e *entering) enter(d *domain.QueueDoor, limit int64, isPresent func(place int64) bool) {
 	for {
 		for d.Admitted < limit && !isPresent(d.Admitted) {
@@ -198,12 +202,12 @@ func (e *entering) enter(d *domain.QueueDoor, limit int64, isPresent func(place 
 	}
 }
 
-// takeIn are the places whose holders a node of the release before has let in: it moves the door
-// and does not keep whom it let in, so all that it passed are. Where there are more than one
-// exchange should write, the door waits for the next one.
+// takeIn returns the places whose holders a node of the previous release has let in. Such
+// a node moves the door without recording entries, so everybody whom it passed is in. If
+// there are more than one exchange should write, the door waits for the next exchange.
 func takeIn(q *domain.Queue) (places []int64, all bool) {
 	from, to := q.EntriesTo, q.Door.Admitted
-	if from == q.EnteredBefore { // nobody is kept yet: there is nothing to write
+	if from == q.EnteredBefore { // no entries are kept yet: nothing to write
 		q.EnteredBefore, q.EntriesTo = to, to
 		return nil, true
 	}
@@ -215,7 +219,7 @@ func takeIn(q *domain.Queue) (places []int64, all bool) {
 	return places, to == q.Door.Admitted
 }
 
-// lateNow are the late who are here and were not let in meanwhile, before an exchange.
+// lateNow are the late who are present and were not let in meanwhile, before an exchange.
 func (r *Rooms) lateNow(ctx context.Context, of *room) (places []int64) {
 	next, chunks := of.late.next()
 	if len(chunks) == 0 {
@@ -254,8 +258,8 @@ func (r *Rooms) readEntries(ctx context.Context, of *room, chunks []int64) bool 
 	return true
 }
 
-// seeEntries keeps whom this exchange let in, and reads whom other nodes did since this
-// node's last one.
+// seeEntries records whom this exchange let in, and reads whom other nodes let in since
+// this node's last exchange.
 func (r *Rooms) seeEntries(ctx context.Context, of *room, q *domain.Queue, doorBefore int64, entered []int64) {
 	last := of.last.Load()
 	switch from := last.Door.Admitted; {
@@ -279,9 +283,9 @@ func (r *Rooms) seeEntries(ctx context.Context, of *room, q *domain.Queue, doorB
 	}
 }
 
-// comeIn answers until when the holder of a token may begin a checkout, and where they may
-// not although the door has passed them, how many come before them. What this node knows
-// may be so old: another one may have let them in.
+// comeIn returns until when the holder of a token may begin a checkout. If they may not
+// although the door has passed them, it returns how many come before them. maxAge is how
+// old this node's knowledge may be, because another node may have let them in.
 func (r *Rooms) comeIn(ctx context.Context, of *room, s *snapshot, index int64, old time.Duration) (until time.Time, in bool, ahead int64) {
 	place, now := of.placeOf(s, index), s.now(r.mono())
 	if until, in = of.enteredUntil(s, place, now); in || place >= s.Door.Admitted {

@@ -11,11 +11,12 @@ import (
 	"boxoffice/domain"
 )
 
-// Evidence is what was published of a draw of the list, with which anybody checks it.
+// Evidence is what was published about a draw of the list. Anybody can check the draw
+// with it.
 type Evidence struct {
 	Sale       string
 	Commitment string // hex
-	Seed       string // hex, the one that was committed to
+	Seed       string // hex, the committed one
 	Size       int64
 	Root       string // hex
 	RootAt     time.Time
@@ -30,16 +31,16 @@ type Evidence struct {
 	WitnessSecret     string // hex
 }
 
-// ErrUnchecked is of what could not be checked, which says nothing against the draw.
+// ErrUnchecked marks what could not be checked, which says nothing against the draw.
 var ErrUnchecked = errors.New("not checked")
 
 func unchecked(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnchecked, fmt.Sprintf(format, args...))
 }
 
-// Draw checks the evidence and answers the order of the draw. found is what was found, one
-// sentence each. chain is the one that a beacon's round is of; it may be none. An error is
-// what is wrong, or wraps ErrUnchecked.
+// Draw checks the evidence and returns the order of the draw. found says what was
+// checked, one sentence each. chain is the beacon's chain, or none. An error says what is
+// wrong, or wraps ErrUnchecked.
 func (e *Evidence) Draw(chain beacon.Chain) (p *Permutation, found []string, err error) {
 	seed, seedErr := hex.DecodeString(e.Seed)
 	root, rootErr := hex.DecodeString(e.Root)
@@ -108,7 +109,7 @@ func (e *Evidence) beacon(chain beacon.Chain) (says []byte, found []string, err 
 	switch {
 	case !e.RootAt.Before(at):
 		return nil, found, fmt.Errorf("the list was published at %s, when the round was out already", e.RootAt.UTC().Format(time.RFC3339))
-	case e.BeaconRound != due: // else who runs the box office could wait for a round that suits
+	case e.BeaconRound != due: // otherwise whoever runs the box office could wait for a round that suits them
 		return nil, found, fmt.Errorf(
 			"round %d was named; with a list that was published at %s the draw is by round %d, not %d",
 			e.BeaconNamed,
@@ -129,7 +130,7 @@ func (e *Evidence) beacon(chain beacon.Chain) (says []byte, found []string, err 
 	return beacon.Randomness(signature), found, nil
 }
 
-// Agrees checks evidence against what was published before, as far as that went.
+// Agrees compares evidence with what was published before, as far as that went.
 func (e *Evidence) Agrees(before *Evidence) error {
 	for _, c := range []struct{ what, was, is string }{
 		{"sale", before.Sale, e.Sale},

@@ -7,48 +7,52 @@ import (
 	"boxoffice/domain"
 )
 
-// Who is let in hears of it when they ask the next time, at the time that they were told.
-// Until then nobody behind them may take the last seats: so of those let in so lately that
-// they may not know it yet there are never more than the seats that are free. With many
-// seats that bounds nothing. With few, asking more often than one is told gains nothing.
+// People learn that they were let in when they ask the next time, at the time that they
+// were told. Until then nobody behind them may take the last seats. So among those let in
+// so recently that they may not know it yet, there are never more than there are free
+// seats. With many seats that limits nothing. With few, asking more often than told gains
+// nothing.
 const (
-	// heardIn is how long it takes to hear, and to be counted: a client at the door is told to
-	// ask within retryMin and may add to it, a stream tells as fast; then it checks out. With
-	// that the word on the seats counts it, so to this comes how old that is.
+	// heardIn is how long it takes to learn of it, and to be counted. A client at the
+	// door is told to ask within retryMin and may add to that; a stream tells as fast.
+	// Then it checks out, and the ledger's answer about the seats counts it. The age of
+	// that answer is added.
 	heardIn = retryMin + retryMin/4 + holdIn
 	holdIn  = 350 * time.Millisecond
-	// countMax bounds how old a word on the seats is reckoned to be.
+	// countMax limits how old an answer about the seats is assumed to be.
 	countMax = 30 * time.Second
-	// addedShare of what they are told clients may add.
+	// addedShare is how much clients may add to what they are told.
 	addedShare = 0.25
-	// seatsEachMax bounds how many seats are kept for each who may not have heard, as long
-	// as nobody has come: of more, those of the next are at stake where all take more. After
-	// that it goes by what people took, and takenMargin standard deviations of it for chance.
+	// seatsEachMax limits how many seats are kept for each person who may not know yet,
+	// as long as nobody has come. If there are more, the next person's seats are at stake
+	// if everybody takes more. After that, what people took decides, plus takenMargin
+	// standard deviations for chance.
 	seatsEachMax = 4
 	takenMargin  = 2
 	cameEnough   = 48
 )
 
-// drawHeardAfter is how long after the draw all who were told when to ask have done so.
+// drawHeardAfter is how long after the draw everybody who was told when to ask has done
+// so.
 func drawHeardAfter(drawn int64) time.Duration {
 	told := drawWindow(drawn) + ExchangeInterval + 2*retryMin // whole seconds, and at least one
 	return time.Duration(float64(told) * (1 + addedShare))
 }
 
-// An entryCount is how many were let in until a moment of the node's monotonic clock, and how
-// far the door was.
+// An entryCount is how many were let in until a moment of the node's monotonic clock, and
+// how far the door was.
 type entryCount struct {
 	at                time.Duration
 	entered, admitted int64
 }
 
-// mayEnter is how many of those who are present may be let in now. It is called once in
-// each exchange, before the turn.
+// mayEnter is how many of those present may be let in now. It is called once in each
+// exchange, before the turn.
 func (r *room) mayEnter(q *domain.Queue, seats freeSeats, mono time.Duration) int64 {
 	unheard := r.unheard(q, seats, mono)
 	came := float64(q.Door.Entered - unheard)
 	if seats.came >= cameEnough {
-		came = max(came, seats.came) // some hear sooner, and after a draw most
+		came = max(came, seats.came) // some learn sooner, and most do after a draw
 	}
 	return max(seats.peopleFor(came), 1) - unheard
 }
@@ -106,11 +110,11 @@ func (r *room) unheard(q *domain.Queue, seats freeSeats, mono time.Duration) int
 	return max(unheard, 0)
 }
 
-// freeSeats are those of a sale, with what says how many people they are enough for.
+// freeSeats are a sale's free seats, with what says for how many people they are enough.
 type freeSeats struct {
 	available, taken int64
-	limit            int64         // of a buyer
+	limit            int64         // for one buyer
 	at               time.Duration // when the ledger was asked, on the node's monotonic clock
 	absent           float64       // the share of those let in that never comes
-	came             float64       // people who had come to a checkout by then, those of long ago not counted
+	came             float64       // people who had come to a checkout by then, without those of long ago
 }

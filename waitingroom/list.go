@@ -14,23 +14,25 @@ import (
 	"boxoffice/domain"
 )
 
-// The list of a draw is an RFC 6962 tree whose leaves are the tokens that were given out
-// before the joins closed, by join index: only their hashes are ever shown. A token carries
-// 112 secret bits, so that a hash says nothing of it. A join that no node of this release
-// took has the leaf of no bytes.
+// The list of a draw is an RFC 6962 tree. Its leaves are the tokens given out before the
+// joins closed, by join index; only their hashes are ever shown. A token has 112 secret
+// bits, so a hash reveals nothing about it. A join that no node of this release took has
+// an empty leaf.
 const (
-	// tileLevel is below which no node of the tree is kept: a proof computes so much of it again.
+	// tileLevel is the level below which no node of the tree is kept: a proof computes
+	// that part again.
 	tileLevel  = 10
 	tileLeaves = 1 << tileLevel
-	// listRowsMax is what is read of the list at a time.
+	// listRowsMax is how much of the list is read at a time.
 	listRowsMax = 2000
-	// listGrowth is how many leaves are added in one step before the joins are closed, about
-	// 10 ms of one core of the 100 from step to step.
+	// listGrowth is how many leaves one step adds before the joins are closed: about 10
+	// ms of one core out of the 100 ms between steps.
 	listGrowth  = 8192
 	listTimeout = 5 * time.Second
-	// listStep is how many are added from one read, so that a node that stops need not wait.
+	// listStep is how many leaves are added from one read, so that a node that stops need
+	// not wait.
 	listStep = 8 * listGrowth
-	// proofsMax are computed at a time: a millisecond or two each.
+	// proofsMax proofs are computed at a time: a millisecond or two each.
 	proofsMax    = 4
 	proofTimeout = 2 * time.Second
 )
@@ -40,10 +42,10 @@ var treeHasher = rfc6962.DefaultHasher
 // LeafHash is that of a token.
 func LeafHash(token string) []byte { return treeHasher.HashLeaf([]byte(token)) }
 
-// A list is what this node has computed of the list of a draw. One goroutine at a time grows
-// it; once it is complete it is published, and never changes.
+// A list is what this node has computed of a draw's list. One goroutine at a time grows
+// it. Once complete it is published and never changes.
 type list struct {
-	epochs []domain.QueueEpoch // a database that lost joins has another list
+	epochs []domain.QueueEpoch // a database that lost joins has a different list
 	tree   *compact.Range
 	levels [][]byte // the hashes of all perfect subtrees from tileLevel on, one after another
 	root   []byte   // nil: not complete
@@ -84,13 +86,13 @@ func (l *list) is(q *domain.Queue) bool {
 
 // listing is the list of a room.
 type listing struct {
-	growing atomic.Bool // l belongs to whoever set it
+	growing atomic.Bool // whoever set it owns l
 	l       *list
 	done    atomic.Pointer[list]
-	wanted  atomic.Bool // somebody asks for a proof after the draw
+	wanted  atomic.Bool // somebody wants a proof after the draw
 }
 
-// root is that of the list as it was closed, where this node has computed it.
+// root is the root of the closed list, if this node has computed it.
 func (l *listing) root(q *domain.Queue) []byte {
 	if q.Draw.Closed == 0 {
 		return treeHasher.EmptyRoot()
@@ -101,8 +103,8 @@ func (l *listing) root(q *domain.Queue) []byte {
 	return nil
 }
 
-// due reports whether there is something to compute: people join, or the root is not there
-// yet, or somebody wants a proof.
+// due reports whether there is something to compute: people join, or the root is missing,
+// or somebody wants a proof.
 func (l *listing) due(s *snapshot) bool {
 	if s.Draw.Version < domain.QueueDrawOfList || s.away || s.Draw.IsClosed() && s.Draw.Closed == 0 {
 		return false
@@ -113,8 +115,8 @@ func (l *listing) due(s *snapshot) bool {
 	return !l.done.Load().is(&s.Queue)
 }
 
-// growList adds what has joined since: a part of it while the list is open, so that little is
-// left to do when it closes.
+// growList adds what has joined since, a part of it while the list is open, so that
+// little is left to do when it closes.
 func (r *Rooms) growList(ctx context.Context, of *room) {
 	s := of.last.Load()
 	to, most := s.Joined, int64(listGrowth)
@@ -152,7 +154,7 @@ func (r *Rooms) readList(ctx context.Context, sale string, l *list, to int64) er
 	if err != nil {
 		return err
 	}
-	if len(rows) < listRowsMax { // all there are: what comes after them was joined elsewhere
+	if len(rows) < listRowsMax { // that is all: what follows was joined elsewhere
 		rows = append(rows, domain.QueueJoins{First: to})
 	}
 	s := newSigner(r.o.Keys, sale)
@@ -165,7 +167,7 @@ func (r *Rooms) readJoins(ctx context.Context, sale string, from int64) ([]domai
 	return r.o.Store.QueueJoins(ctx, sale, from, listRowsMax)
 }
 
-// eachLeaf yields the leaves of join indexes from…to−1, as far as rows tell.
+// eachLeaf yields the leaves of join indexes from…to−1, as far as the rows go.
 func eachLeaf(s *signer, rows []domain.QueueJoins, from, to int64, yield func(leaf []byte) error) error {
 	for _, row := range rows {
 		for ; from < min(row.First, to); from++ {
@@ -192,7 +194,7 @@ type Proof struct {
 	Root  []byte
 }
 
-// Valid reports whether the proof is one of its root.
+// Valid reports whether the proof belongs to its root.
 func (p *Proof) Valid() bool {
 	return p.Index >= 0 && p.Size > 0 && p.Size <= JoinsMax &&
 		proof.VerifyInclusion(treeHasher, uint64(p.Index), uint64(p.Size), p.Leaf, p.Path, p.Root) == nil
@@ -200,8 +202,8 @@ func (p *Proof) Valid() bool {
 
 // Proof shows that a token is on the list of its sale's draw.
 //
-// Errors: *domain.Error with CodeNotFound for a token that is not ours or is not on the list,
-// which the detail says; CodeOverloaded: try again.
+// Errors: *domain.Error with CodeNotFound for a token that is not ours or not on the list
+// (the detail says which); CodeOverloaded: try again.
 func (r *Rooms) Proof(ctx context.Context, token string) (Proof, error) {
 	of, s, c, err := r.look(ctx, token)
 	switch {
@@ -245,7 +247,8 @@ func listing503() *domain.Error {
 	return &domain.Error{Code: domain.CodeOverloaded, Detail: "The list of the draw is not ready here: try again in a moment.", RetryAfter: proofTimeout}
 }
 
-// awaitList waits until Run has computed the list, where this node had no reason to before.
+// awaitList waits until Run has computed the list, if this node had no reason to do so
+// before.
 func (r *Rooms) awaitList(ctx context.Context, of *room, s *snapshot) (*list, error) {
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
@@ -264,7 +267,8 @@ func (r *Rooms) awaitList(ctx context.Context, of *room, s *snapshot) (*list, er
 	}
 }
 
-// path computes the proof of an index: what is not kept of the tree, of what the database has.
+// path computes the proof for an index. What is not kept of the tree comes from the
+// database.
 func (r *Rooms) path(ctx context.Context, sale string, l *list, index int64) ([][]byte, error) {
 	nodes, err := proof.Inclusion(uint64(index), uint64(l.size()))
 	if err != nil {
@@ -314,7 +318,8 @@ func (r *Rooms) nodeOf(ctx context.Context, sale string, l *list, id compact.Nod
 	return sub.Hashes()[0], nil // the subtree is perfect
 }
 
-// leaves computes those of from…to−1, of one tile: at most tileLeaves rows and one before.
+// leaves computes the leaves from…to−1 of one tile: at most tileLeaves rows and one
+// before.
 func (r *Rooms) leaves(ctx context.Context, sale string, from, to int64) (leaves [][]byte, err error) {
 	rows, err := r.readJoins(ctx, sale, from)
 	if err != nil {

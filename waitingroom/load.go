@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A Load is how the checkouts of this node fare.
+// A Load says how the checkouts of this node do.
 type Load struct {
 	InFlight, InFlightMax int
 	Windows               [len(LoadWindows)]LoadWindow
-	Direct                []float64 // the shares of the checkouts that sales without a waiting room have
+	Direct                []float64 // the shares of the checkouts that belong to sales without a waiting room
 }
 
-// part is what each of so many doors has of the engine, where all sales have equal parts
-// and what one leaves unused the others have. A sale without a door takes what it takes:
-// up to an equal part, that is what it needs.
+// part is each door's share of the engine if all sales have equal shares, and what one
+// leaves unused goes to the others. A sale without a door takes what it takes; up to an
+// equal share, that is what it needs.
 func part(direct []float64, doors int) float64 {
 	left, sales := 1.0, max(doors, 1)+len(direct)
 	for _, share := range slices.Sorted(slices.Values(direct)) {
@@ -29,12 +29,12 @@ func part(direct []float64, doors int) float64 {
 	return left / float64(sales)
 }
 
-// LoadWindows are how far back a Load looks. The door judges by the shortest that
-// says enough: a fast one sees at once what its last move did, a slow one has to wait
+// LoadWindows are how far back a Load looks. The door judges by the shortest window with
+// enough answers. A fast door sees at once what its last move did; a slow one has to wait
 // for more answers.
 var LoadWindows = [...]time.Duration{500 * time.Millisecond, 2 * time.Second, 8 * time.Second}
 
-// A LoadWindow is what was answered within one of LoadWindows.
+// A LoadWindow counts what was answered within one of LoadWindows.
 type LoadWindow struct {
 	Holds, Webhooks Latencies
 	Verdicts        int // holds that the ledger answered
@@ -42,28 +42,28 @@ type LoadWindow struct {
 }
 
 const (
-	// congestedRise above what holds or webhooks take when it is quiet is congestion:
-	// as much again, between congestedRiseMin and congestedRiseMax. It is a difference,
-	// because a queue adds to what an engine takes: one far away is not a slow one.
+	// congestedRise above the quiet time of holds or webhooks is congestion: as much
+	// again, between congestedRiseMin and congestedRiseMax. It is a difference, because a
+	// queue adds to what an engine takes: an engine far away is not a slow one.
 	congestedRise    = 1.0
 	congestedRiseMin = 70 * time.Millisecond
 	congestedRiseMax = 450 * time.Millisecond
 	congestedQueue   = 3.0 // checkouts in turn, where that is more
-	// pressedRise is where the door grows no more.
+	// pressedRise is where the door stops growing.
 	pressedRise    = 0.4
 	pressedRiseMin = 26 * time.Millisecond
 	pressedRiseMax = 220 * time.Millisecond
 	pressedQueue   = 1.5
 
-	// tailShare of all operations may be slow for reasons of their own: that is a tail and
-	// not a queue, which makes all of them slow.
+	// tailShare of all operations may be slow for other reasons: that is a tail and not a
+	// queue, which would make all of them slow.
 	tailShare = 0.25
-	// answersMin are the fewest to judge by, answersEnough those for which a shorter window
-	// is taken.
+	// answersMin is the least number of answers to judge by. answersEnough is enough for
+	// a shorter window.
 	answersMin     = 8
 	answersEnough  = 16
 	verdictsEnough = 24
-	// quickMin answers, the newest, all of them quick, say that it is over.
+	// If the newest quickMin answers are all quick, the congestion is over.
 	quickMin = 4
 	// certainty is how many standard deviations above tailShare the slow ones must be.
 	// Where really tailShare of them are slow, a few looks in a thousand are wrong.
@@ -71,15 +71,15 @@ const (
 	// fullPortion of the checkouts that may be under way, on all nodes together, is
 	// congestion.
 	fullPortion = 0.8
-	// quietLife is how long an engine is remembered that once was quicker: what was
-	// quietest grows e-fold in it.
+	// quietLife is how long a quicker past of the engine is remembered: the quietest time
+	// grows e-fold in it.
 	quietLife = time.Minute
 	quietMax  = 500 * time.Millisecond
-	// quietUnknown is taken until a node has seen enough of its own.
+	// quietUnknown is assumed until a node has seen enough of its own.
 	quietUnknown = 150 * time.Millisecond
 )
 
-// judged is the shortest window that says enough, or the longest.
+// judged is the shortest window with enough answers, or the longest.
 func (w *word) judged() tally {
 	for _, t := range w.windows {
 		if t.answers >= answersEnough {
@@ -89,8 +89,8 @@ func (w *word) judged() tally {
 	return w.windows[len(w.windows)-1]
 }
 
-// congested is a claim about the engine, by what all nodes counted: that more than
-// tailShare of the operations are slow, where chance alone would hardly show it.
+// congested is a claim about the engine from what all nodes counted: more than tailShare
+// of the operations are slow, and chance alone would hardly cause that.
 func (w *word) congested() bool {
 	if w.most > 0 && float64(w.inFlight) >= fullPortion*float64(w.most) {
 		return true
@@ -123,7 +123,7 @@ func (w *word) waits() time.Duration {
 	return time.Duration(t.waited) * time.Millisecond / time.Duration(t.answers)
 }
 
-// perSecond is how many checkouts the engine does, by what time. Where few are let in
+// perSecond is how many checkouts the engine does, and over what time. If few are let in
 // because much waits, it is busy with webhooks.
 func (w *word) perSecond() (n float64, over time.Duration) {
 	at := 1
@@ -134,7 +134,7 @@ func (w *word) perSecond() (n float64, over time.Duration) {
 	return max(float64(t.verdicts), float64(t.verdicts+t.settled)/2) / LoadWindows[at].Seconds(), LoadWindows[at]
 }
 
-// A pulse makes the words of a node of its Load, over time.
+// A pulse turns a node's Loads into words, over time.
 type pulse struct {
 	quiet [2]time.Duration // what the middle hold and webhook took when it was quietest; 0: not known
 	at    time.Duration    // of the last look

@@ -11,9 +11,9 @@ const (
 	meterBuckets = int(8*time.Second/meterStep) + 1
 )
 
-// A Meter counts what a node's checkouts do, in LoadWindows. It is safe for
-// concurrent use; the zero value has counted nothing. Times are since any moment, as
-// long as it is the same.
+// A Meter counts what a node's checkouts do, in LoadWindows. It is safe for concurrent
+// use; the zero value has counted nothing. All times count from the same moment,
+// whichever it is.
 type Meter struct {
 	mu      sync.Mutex
 	newest  int64 // the bucket that counts now
@@ -26,11 +26,12 @@ type Meter struct {
 
 const (
 	directLife = 8 * time.Second
-	// directMax bounds the sales that are told apart: of more, none has much of the engine.
+	// directMax limits the sales that are counted separately: with more, none has much of
+	// the engine.
 	directMax = 64
 )
 
-// Direct notes that a verdict was on a sale without a waiting room.
+// Direct records a verdict for a sale without a waiting room.
 func (m *Meter) Direct(now time.Duration, sale string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -51,7 +52,8 @@ func (m *Meter) Direct(now time.Duration, sale string) {
 	m.direct[sale]++
 }
 
-// Directs are the shares of all verdicts that sales without a waiting room have had of late.
+// Directs are the recent shares of all verdicts that belong to sales without a waiting
+// room.
 func (m *Meter) Directs(now time.Duration) (shares []float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,7 +80,7 @@ func (m *Meter) decay(now time.Duration) {
 	}
 }
 
-// Held counts a verdict on a hold, or the time after which one was given up.
+// Held counts a verdict on a hold, or the time after which a hold was given up.
 func (m *Meter) Held(now, took time.Duration, verdict bool) {
 	if verdict {
 		m.mu.Lock()
@@ -94,12 +96,12 @@ func (m *Meter) Held(now, took time.Duration, verdict bool) {
 	})
 }
 
-// Webhook counts the answer to one.
+// Webhook counts the answer to a webhook.
 func (m *Meter) Webhook(now, took time.Duration) {
 	m.count(now, func(w *LoadWindow) { w.Webhooks.Add(took) })
 }
 
-// Refused counts an answer overloaded or unknown.
+// Refused counts an overloaded or unknown answer.
 func (m *Meter) Refused(now time.Duration) { m.count(now, func(w *LoadWindow) { w.Refused++ }) }
 
 func (m *Meter) count(now time.Duration, one func(*LoadWindow)) {
@@ -120,7 +122,7 @@ func (m *Meter) Windows(now time.Duration) [len(LoadWindows)]LoadWindow {
 	return m.sums
 }
 
-// turn takes what is over from the windows. A time before the newest counts as now.
+// turn drops what is no longer in the windows. A time before the newest counts as now.
 func (m *Meter) turn(now time.Duration) {
 	at := int64(now / meterStep)
 	if at-m.newest >= int64(meterBuckets) {

@@ -10,8 +10,8 @@ var (
 	turnsDesc    = prometheus.NewDesc("boxoffice_queue_door_turns_total", "Turns of the door that this node made.", []string{"sale"}, nil)
 )
 
-// A collector reads the rooms when it is asked: nothing is counted twice, and
-// there are as many labels as rooms (roomsMax).
+// A collector reads the rooms when asked. So nothing is counted twice, and there are as
+// many labels as rooms (roomsMax).
 type collector struct{ rooms *Rooms }
 
 // Describe implements prometheus.Collector.

@@ -2,14 +2,15 @@ package waitingroom
 
 import "boxoffice/domain"
 
-// Named is which place a token is for, wherever it stands; not ok: the token is none of ours.
+// Named says which place a token is for, whatever its state. Not ok: the token is not
+// ours.
 func (r *Rooms) Named(token string) (domain.QueuePlace, bool) {
 	c, ok := verify(r.o.Keys, token)
 	return domain.QueuePlace{Index: c.index, Epoch: c.epoch, JoinedAt: c.joinedAt}, ok
 }
 
-// Token is the inverse of Named: the token that Join answered for a place. Whoever calls it
-// knows whose place it is.
+// Token is the inverse of Named: the token that Join returned for a place. Only call it
+// if you know whose place it is.
 func (r *Rooms) Token(saleID string, place domain.QueuePlace) string {
 	return sign(r.o.Keys, saleID, place.Epoch, place.Index, place.JoinedAt)
 }

@@ -14,14 +14,14 @@ import (
 const (
 	blockIndexes = 1 << 14
 	blocksMax    = 1024
-	// JoinsMax is how many may join one sale: some 200 MB on a node that hears of all.
-	// So many may join only because waitingMax bounds who waits at a time.
+	// JoinsMax is how many may join one sale: about 200 MB on a node that hears from all
+	// of them. So many can join only because waitingMax limits who waits at a time.
 	JoinsMax = blocksMax * blockIndexes
-	// batchJoinsMax bounds the joins that wait for one exchange.
+	// batchJoinsMax limits the joins that wait for one exchange.
 	batchJoinsMax = 20_000
 )
 
-// A room is what this node knows of one sale's queue.
+// A room is what this node knows about one sale's queue.
 type room struct {
 	sale     string
 	count    atomic.Pointer[seatCount] // what the ledger said last; never nil
@@ -32,13 +32,14 @@ type room struct {
 	busyAt   atomic.Int64 // when somebody last queued here, on that clock
 	turns    atomic.Int64
 	arrivals arrivals // of those who are let in
-	// peopleCame is how many have come to a checkout lately, of all nodes: the bits of a float64.
+	// peopleCame is how many have come to a checkout recently, over all nodes: the bits
+	// of a float64.
 	peopleCame atomic.Uint64
-	// peopleAbsent is the share of those let in that never comes, likewise.
+	// peopleAbsent is the share of those let in who never come, likewise.
 	peopleAbsent atomic.Uint64
 	blocks       [blocksMax]atomic.Pointer[block]
 
-	exchanging atomic.Bool // the fields below belong to whoever set it
+	exchanging atomic.Bool // whoever set it owns the fields below
 	order      []int64     // the join indexes of the places orderFrom…, as orderOf has them
 	orderFrom  int64
 	orderOf    *drawing
@@ -59,18 +60,18 @@ type room struct {
 
 	mu     sync.Mutex
 	batch  *batch // joins that wait for the next exchange; never nil
-	closed bool   // there will be none: Rooms has forgotten this room
+	closed bool   // there will be no more: Rooms has forgotten this room
 }
 
-// A block keeps, for so many join indexes, when each was heard of: 4 bytes a token,
-// and 4 for where the draw put it.
+// A block keeps, for a range of join indexes, when this node last heard from each: 4
+// bytes a token, and 4 for where the draw put it.
 type block struct {
 	heard [blockIndexes]atomic.Uint32      // seconds on the node's monotonic clock, + 1; 0: never
-	came  [blockIndexes / 64]atomic.Uint64 // a bit each: its first checkout came
+	came  [blockIndexes / 64]atomic.Uint64 // one bit each: its first checkout came
 }
 
-// A drawing is all that was computed of one draw. A database that came back as it was
-// before the draw makes another of it, of which nothing here is true.
+// A drawing is all that was computed for one draw. If the database comes back as it was
+// before the draw, it draws again, and nothing in here is true for that draw.
 type drawing struct {
 	seed   []byte
 	size   int64
@@ -78,7 +79,7 @@ type drawing struct {
 	places [blocksMax]atomic.Pointer[placeBlock]
 }
 
-// A placeBlock has the places of so many join indexes.
+// A placeBlock has the places of a range of join indexes.
 type placeBlock [blockIndexes]atomic.Uint32 // + 1; 0: not computed yet
 
 func newDrawing(seed []byte, size int64) *drawing {
@@ -116,7 +117,7 @@ type batch struct {
 	done  chan struct{} // closed once what is below is set
 	first int64
 	epoch int // its number
-	// joinedAt is what the tokens say: the time of the exchange.
+	// joinedAt is the time in the tokens: the exchange's.
 	joinedAt time.Time
 	err      error
 }
@@ -126,7 +127,7 @@ type snapshot struct {
 	domain.Queue
 	at    time.Duration // when it was taken, on the node's monotonic clock
 	away  bool          // the exchanges since have failed
-	err   error         // CodeNotFound: there is no such room
+	err   error         // CodeNotFound: the sale has no waiting room
 	drawn *drawing      // nil before the draw
 	draw  Draw
 	next  chan struct{} // closed when the next snapshot is there
@@ -146,11 +147,11 @@ type seatsState int
 const (
 	seatsUnknown seatsState = iota
 	seatsFree
-	seatsHeld // none is free, some may come back
+	seatsHeld // none is free, but some may come back
 	seatsGone // until an order is refunded
 )
 
-// newRoom makes the room that somebody asks for now.
+// newRoom makes the room for somebody who asks for it now.
 func newRoom(sale string, mono time.Duration) *room {
 	r := &room{sale: sale, batch: &batch{done: make(chan struct{})}}
 	r.last.Store(&snapshot{next: make(chan struct{}), at: never})
@@ -169,8 +170,9 @@ func (r *room) active(mono time.Duration) bool {
 	return mono-time.Duration(r.asked.Load()) <= activeFor
 }
 
-// busy reports whether somebody queues: for a place, for the draw, at the door or late; or did a
-// moment ago, so that the others hear of this node while people trickle in.
+// busy reports whether somebody queues (for a place, for the draw, at the door or late),
+// or did a moment ago, so that the other nodes hear from this one while people trickle
+// in.
 func (r *room) busy(mono time.Duration) bool {
 	s := r.last.Load()
 	if s.Door.Admitted < s.Joined || r.hasJoins() || r.late.waiting() {
@@ -179,8 +181,8 @@ func (r *room) busy(mono time.Duration) bool {
 	return mono-time.Duration(r.busyAt.Load()) <= nodeLive
 }
 
-// due reports whether there is something to exchange for. A queue in which nobody is
-// costs the database one exchange for who looks at it, not ten a second from then on.
+// due reports whether there is a reason to exchange. A queue without people costs the
+// database one exchange when somebody looks at it, not ten a second from then on.
 func (r *room) due(mono time.Duration) bool {
 	return r.busy(mono) || r.wanted.Load() || r.last.Load().away
 }
@@ -195,18 +197,18 @@ func (r *room) seats() seatsState { return r.count.Load().seats }
 
 func (r *room) hasSeats() bool { return r.seats() == seatsFree }
 
-// isSoldOut goes by a fresh word of the ledger: refunds bring seats back.
+// isSoldOut needs a fresh answer of the ledger: refunds bring seats back.
 func (r *room) isSoldOut(mono time.Duration) bool {
 	c := r.count.Load()
 	return c.seats == seatsGone && mono-c.at <= soldOutFor
 }
 
-// counted keeps what the ledger said, and wakes who waits for it.
+// counted stores what the ledger said, and wakes those who wait for it.
 func (r *room) counted(seats seatsState, free freeSeats, at time.Duration) {
 	r.publishCount(&seatCount{seats: seats, free: free, at: at})
 }
 
-// uncounted keeps what it said before: it does not answer.
+// uncounted keeps the last answer: the ledger does not answer now.
 func (r *room) uncounted() {
 	last := r.count.Load()
 	r.publishCount(&seatCount{seats: last.seats, free: last.free, at: last.at, away: true})
@@ -217,8 +219,8 @@ func (r *room) publishCount(c *seatCount) {
 	close(r.count.Swap(c).next)
 }
 
-// awaitCount waits for a count made after a time; a ledger that is away ends the
-// waiting too.
+// awaitCount waits for a count made after a time. If the ledger is away, the wait ends
+// too.
 func (r *room) awaitCount(ctx context.Context, than time.Duration) {
 	for {
 		c := r.count.Load()
@@ -236,7 +238,7 @@ func (r *room) awaitCount(ctx context.Context, than time.Duration) {
 // known reports whether there was an exchange.
 func (s *snapshot) known() bool { return s.draw.Commitment != "" }
 
-// drawOf is what is told of a draw, but for what the time makes of it.
+// drawOf is what everybody is told about a draw, without what depends on the time.
 func drawOf(q *domain.Queue) Draw {
 	d := Draw{
 		Version: max(q.Draw.Version, domain.QueueDrawOfSeed), State: DrawOpen, Source: q.Draw.Source,
@@ -255,7 +257,7 @@ func drawOf(q *domain.Queue) Draw {
 	return d
 }
 
-// drawAt is what is told at a time.
+// drawAt is what everybody is told at a given time.
 func (s *snapshot) drawAt(now time.Time) Draw {
 	d := s.draw
 	if d.State == DrawClosed && now.After(d.DueAt.Add(drawLate)) {
@@ -275,13 +277,13 @@ func recordOf(q *domain.Queue) DrawRecord {
 // now is the database's clock, carried on by this node's monotonic one.
 func (s *snapshot) now(mono time.Duration) time.Time { return s.Now.Add(mono - s.at) }
 
-// publish replaces the snapshot and wakes who waits for it.
+// publish replaces the snapshot and wakes those who wait for it.
 func (r *room) publish(s *snapshot) {
 	s.next = make(chan struct{})
 	close(r.last.Swap(s).next)
 }
 
-// took makes the snapshot of an exchange.
+// took makes the snapshot after an exchange.
 func (r *room) took(q *domain.Queue, at time.Duration) {
 	s := &snapshot{Queue: *q, at: at}
 	s.draw = drawOf(q)
@@ -293,7 +295,7 @@ func (r *room) took(q *domain.Queue, at time.Duration) {
 	r.publish(s)
 }
 
-// failed keeps the last state: positions and admitted tokens stay good.
+// failed keeps the last state: positions and admitted tokens stay valid.
 func (r *room) failed(err error) {
 	s := *r.last.Load()
 	s.away = true
@@ -303,7 +305,7 @@ func (r *room) failed(err error) {
 	r.publish(&s)
 }
 
-// hear notes that the holder of a join index is there.
+// hear records that the holder of a join index is present.
 func (r *room) hear(index int64, mono time.Duration) {
 	if b := r.block(index); b != nil {
 		second := uint32(mono/time.Second) + 1
@@ -350,8 +352,7 @@ func (r *room) present(index int64, mono time.Duration) bool {
 	return heard != 0 && mono/time.Second-time.Duration(heard-1) <= PresenceTimeout/time.Second
 }
 
-// placeOf is where the draw put an index; who came later has the place of their
-// index.
+// placeOf is where the draw put an index. Later arrivals have their index as their place.
 func (r *room) placeOf(s *snapshot, index int64) int64 {
 	if index < 0 || index >= min(s.Drawn, JoinsMax) {
 		return index
@@ -359,8 +360,8 @@ func (r *room) placeOf(s *snapshot, index int64) int64 {
 	return s.drawn.place(index)
 }
 
-// foresee computes who has the places ahead of the door, before an exchange, so
-// that none is computed while the queue's row is locked.
+// foresee computes, before an exchange, who has the places ahead of the door, so that
+// none is computed while the queue's row is locked.
 func (r *room) foresee() {
 	s := r.last.Load()
 	if s.drawn == nil {
@@ -384,8 +385,8 @@ func (r *room) foresee() {
 	}
 }
 
-// rests reports whether the database's clock was set so lately that the other
-// nodes' rows cannot be judged by it yet.
+// rests reports whether the database's clock was set so recently that it cannot be
+// compared with the other nodes' rows yet.
 func (r *room) rests(q *domain.Queue, mono time.Duration) bool {
 	last := r.last.Load()
 	switch {
@@ -397,9 +398,9 @@ func (r *room) rests(q *domain.Queue, mono time.Duration) bool {
 	return r.resting > 0
 }
 
-// presence is who is here of the places ahead of the door, as a node's row says
-// it: from a multiple of 8 on. Where that is not known yet, the Base is
-// QueueUndrawn, and the door waits.
+// presence says who is present among the places ahead of the door, as in a node's row:
+// from a multiple of 8 on. If that is not known yet, Base is QueueUndrawn, and the door
+// waits.
 func (r *room) presence(q *domain.Queue, mono time.Duration) (base int64, bits []byte) {
 	base = q.Door.Admitted &^ 7
 	drawnTo := min(base+windowPlaces, q.Drawn)
@@ -422,7 +423,7 @@ func (r *room) presence(q *domain.Queue, mono time.Duration) (base int64, bits [
 	return base, bits[:used]
 }
 
-// enlist adds a join to the batch that waits, and says which of it it is.
+// enlist adds a join to the waiting batch, and returns its number in it.
 func (r *room) enlist() (b *batch, nth int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -433,8 +434,8 @@ func (r *room) enlist() (b *batch, nth int64, ok bool) {
 	return r.batch, r.batch.joins - 1, true
 }
 
-// close reports whether nobody waits for the next exchange. Then nobody will: who
-// found the room a moment ago is told to try again.
+// close reports whether nobody waits for the next exchange. After that nobody can: a
+// caller who found the room a moment ago is told to try again.
 func (r *room) close() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -442,7 +443,7 @@ func (r *room) close() bool {
 	return r.closed
 }
 
-// take closes the batch that waits, and starts the next.
+// take closes the waiting batch and starts the next.
 func (r *room) take() *batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -451,8 +452,8 @@ func (r *room) take() *batch {
 	return b
 }
 
-// newer waits for a snapshot taken after a time; a database that is away ends
-// the waiting too, and the last state stands.
+// newer waits for a snapshot taken after a time. If the database is away, the wait ends
+// too, and the last state stands.
 func (r *room) newer(ctx context.Context, than time.Duration) *snapshot {
 	for {
 		s := r.last.Load()

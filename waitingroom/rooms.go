@@ -29,49 +29,49 @@ const (
 	StatusCanceled Status = "canceled" // the organiser canceled the sale
 )
 
-// A Place is where a token stands.
+// A Place says where a token is in the queue.
 type Place struct {
 	Sale          string
 	Status        Status
-	Index         int64         // the join index: who joined before has a lower one
+	Index         int64         // the join index: earlier joins have lower ones
 	Position      int64         // 1 is next; 0 before the draw and once admitted
-	Ahead         int64         // places before this one, left ones included; 0 before the draw and once admitted
-	Waiting       int64         // places that wait, over all
+	Ahead         int64         // places before this one, including abandoned ones; 0 before the draw and once admitted
+	Waiting       int64         // places that wait, in total
 	Wait          time.Duration // an estimate, on the safe side; 0: unknown or none
 	RatePerSecond float64
 	JoinedAt      time.Time
 	OpensAt       time.Time
-	Late          bool          // its turn has passed: it is let in again, by turns with those at the door
-	AdmittedUntil time.Time     // how long a checkout may begin; zero: not admitted, or as long as the token is good
-	RetryAfter    time.Duration // ask again then; who is silent for PresenceTimeout counts as gone
+	Late          bool          // its turn has passed: it is let in again, alternating with those at the door
+	AdmittedUntil time.Time     // until when a checkout may begin; zero: not admitted, or as long as the token is valid
+	RetryAfter    time.Duration // ask again then; somebody silent for PresenceTimeout counts as gone
 	Draw          Draw
 }
 
-// A DrawState is how far a draw is.
+// A DrawState says how far a draw has come.
 type DrawState string
 
 // The states of a draw.
 const (
-	DrawOpen    DrawState = "open"    // who joins takes part
-	DrawClosed  DrawState = "closed"  // it is known who takes part; the places are about to be drawn
+	DrawOpen    DrawState = "open"    // a new join takes part
+	DrawClosed  DrawState = "closed"  // it is known who takes part; the places will be drawn soon
 	DrawDelayed DrawState = "delayed" // what the draw waits for has not come in time
 	DrawDrawn   DrawState = "drawn"
 )
 
-// A Draw is what of a draw everybody is told all the time; all else is in its record.
+// A Draw is what everybody is always told about a draw. Its record has the rest.
 type Draw struct {
 	Version    int
 	State      DrawState
 	Source     domain.QueueDrawSource // of a draw of version 1, none
 	Commitment string                 // hex SHA-256(committed seed ‖ sale id), published before
-	Size       int64                  // how many take part; -1 as long as that is not known
+	Size       int64                  // how many take part; -1 until that is known
 	Root       string                 // hex, of the list; empty before
 	DueAt      time.Time              // when the draw is expected
 	Waived     bool                   // the organiser chose to draw without the source
 	Seed       string                 // the committed one, hex; empty before the draw
 }
 
-// A DrawRecord is what is needed to check a draw of the list, beside its Draw.
+// A DrawRecord has what is needed to check a draw of the list, in addition to its Draw.
 type DrawRecord struct {
 	ClosedAt, RootAt, DrawnAt time.Time
 	Beacon                    domain.QueueBeacon
@@ -98,41 +98,43 @@ type RoomState struct {
 
 // A Store is the database that the nodes share. orders.Store is one.
 type Store interface {
-	// ExchangeQueue adds joins to a sale's queue, lets turn decide, writes what it
-	// decided, all in one transaction, and returns the first index of the joins
-	// and the state after. CodeNotFound: the sale has no waiting room. Of any other
-	// error it is not known whether it took effect.
+	// ExchangeQueue adds joins to a sale's queue, lets turn decide, and writes its
+	// decision, all in one transaction. It returns the first index of the joins and the
+	// state after. CodeNotFound: the sale has no waiting room. After any other error it
+	// is not known whether it took effect.
 	ExchangeQueue(ctx context.Context, saleID string, joins int64, turn domain.QueueTurn) (first int64, q *domain.Queue, err error)
-	// QueueEntries reads who was let in, see domain.QueueStamp: of each chunk of places
-	// two bytes a place, none where nobody was.
+	// QueueEntries reads who was let in, see domain.QueueStamp: two bytes a place for
+	// each chunk of places, nothing if nobody in it was.
 	QueueEntries(ctx context.Context, saleID string, chunks []int64) (map[int64][]byte, error)
-	// QueueJoins reads the list of a queue from a join index on, see domain.QueueJoins: the
-	// first row may begin before it.
+	// QueueJoins reads a queue's list from a join index on, see domain.QueueJoins. The
+	// first row may begin before the index.
 	QueueJoins(ctx context.Context, saleID string, from int64, rowsMax int) ([]domain.QueueJoins, error)
-	// ChangeDraw lets change decide what becomes of Queue.Draw, and writes that. An error of
-	// change is returned. CodeNotFound as above.
+	// ChangeDraw lets change decide what happens to Queue.Draw, and writes that. It
+	// returns an error of change. CodeNotFound as above.
 	ChangeDraw(ctx context.Context, saleID string, change func(q *domain.Queue) error) error
 	// ConfigureQueue sets what the organiser may set. CodeNotFound as above.
 	ConfigureQueue(ctx context.Context, saleID string, s domain.QueueSettings) error
 }
 
-// Options of New. Meter and Beacon may be nil; all else is required.
+// Options of New. Meter and Beacon may be nil; all others are required.
 type Options struct {
 	Store Store
 	Keys  *domain.Keyring
-	Node  string      // tells this process from every other, those before it included
-	Load  func() Load // called by Run alone
-	// Stock is the ledger's word on the sale; it is asked at most every StockInterval.
+	Node  string      // distinguishes this process from every other, including earlier ones
+	Load  func() Load // only Run calls it
+	// Stock is the ledger's answer about the sale. It is called at most every
+	// StockInterval.
 	Stock func(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
 	Sales func(ctx context.Context) ([]*domain.Sale, error)
-	// Beacon goes into the draws of queues that are made from now on, where they have no witness.
+	// Beacon goes into the draws of queues that are created from now on without a
+	// witness.
 	Beacon Beacon
 	Meter  prometheus.Registerer
 	Log    *slog.Logger
 }
 
 const (
-	// ExchangeInterval is how often a node exchanges with the others, a sale that
+	// ExchangeInterval is how often a node exchanges with the others about a sale that
 	// somebody queues for.
 	ExchangeInterval = 100 * time.Millisecond
 	// StockInterval is how often the ledger is asked whether a sale has seats.
@@ -142,35 +144,37 @@ const (
 	exchangeRetry   = 500 * time.Millisecond
 	stockTimeout    = 2 * time.Second
 	joinTimeout     = 3 * time.Second
-	// freshFor is how old a state may be that is answered without asking again;
-	// freshTimeout is how long asking may take.
+	// freshFor is how old a state may be for an answer without asking again. freshTimeout
+	// is how long asking may take.
 	freshFor     = time.Second
 	freshTimeout = time.Second
-	// soldOutFor is how old the ledger's word may be by which nobody may join any more.
+	// soldOutFor is how old the ledger's answer may be to stop people from joining.
 	soldOutFor = 4 * StockInterval
-	// activeFor is how long after the last question a room is exchanged.
+	// activeFor is how long a room is exchanged after the last question.
 	activeFor = PresenceTimeout
-	// forgetAfter is how long after it a room is removed.
+	// forgetAfter is how long after the last question a room is removed.
 	forgetAfter = 10 * time.Minute
 
-	// retryMin and retryMax bound when to ask again.
+	// retryMin and retryMax limit when to ask again.
 	retryMin, retryMax = time.Second, 30 * time.Second
-	// estimateShare of the goal is what the door keeps to on the safe side, and
-	// estimateLeast how long it may stand after a cut.
+	// estimateShare of the goal is a safe estimate of what the door keeps to.
+	// estimateLeast is how long it may stand after a cut.
 	estimateShare = 0.7
 	estimateLeast = 2 * time.Second
-	// retryPortion of the shortest wait there may be passes before asking again, since
-	// clients add to what they are told.
+	// retryPortion is the part of the shortest possible wait before asking again; clients
+	// add to what they are told.
 	retryPortion = 0.5
-	// drawPollsPerSecond is how many hear of the draw in a second: what one small node
-	// answers. Of more than it answers in drawSpreadMax, they are more a second.
+	// drawPollsPerSecond is how many people learn of the draw in a second: what one small
+	// node answers. If there are more than it answers in drawSpreadMax, more ask per
+	// second.
 	drawPollsPerSecond = 10_000
 	drawSpreadMax      = 10 * time.Second
-	// placesPerTicketMax, at least waitingLeast and at most waitingMost, may wait at a time.
+	// placesPerTicketMax places may wait at a time for each ticket, at least waitingLeast
+	// and at most waitingMost in total.
 	placesPerTicketMax = 200
 	waitingLeast       = 1_000_000
 	waitingMost        = JoinsMax / 2
-	// roomsMax bounds the sales that people queue for at one node at a time.
+	// roomsMax limits the sales that people queue for on one node at a time.
 	roomsMax = 1000
 )
 
@@ -186,8 +190,8 @@ type Rooms struct {
 	perSecond atomic.Uint64 // what the engine does, by the last exchange: the bits of a float64
 }
 
-// New makes the waiting rooms; nothing moves until Run. The error names the
-// option that is missing or the metric whose name is taken.
+// New makes the waiting rooms. Nothing moves until Run. The error names the missing
+// option, or the metric whose name is taken.
 func New(o Options) (*Rooms, error) {
 	if o.Store == nil || o.Keys == nil || o.Node == "" || o.Load == nil || o.Stock == nil || o.Sales == nil || o.Log == nil {
 		return nil, errors.New("waitingroom: an option is missing: all but Meter and Beacon are required")
@@ -203,8 +207,8 @@ func New(o Options) (*Rooms, error) {
 
 func (r *Rooms) mono() time.Duration { return time.Since(r.began) }
 
-// Run exchanges with the other nodes until ctx ends, then waits for what is under
-// way: at most two seconds. It returns nil.
+// Run exchanges with the other nodes until ctx ends, then waits at most two seconds for
+// what is under way. It returns nil.
 func (r *Rooms) Run(ctx context.Context) error {
 	tick := time.NewTicker(ExchangeInterval)
 	defer tick.Stop()
@@ -226,10 +230,11 @@ func (r *Rooms) Run(ctx context.Context) error {
 	}
 }
 
-// checkoutsState is what a node knows of the checkouts, for the doors of all its sales.
+// checkoutsState is what a node knows about the checkouts, for the doors of all its
+// sales.
 type checkoutsState struct {
 	own    word
-	part   float64 // of the engine that each door has
+	part   float64 // each door's share of the engine
 	direct bool    // sales without a door have much of it
 }
 
@@ -255,8 +260,8 @@ func (r *Rooms) openDoors() (n int) {
 	return n
 }
 
-// serve starts what is due for a room. One exchange and one look at the ledger
-// are under way at most: a slow one delays only its own sale.
+// serve starts what is due for a room. At most one exchange and one look at the ledger
+// are under way, so a slow one delays only its own sale.
 func (r *Rooms) serve(ctx context.Context, of *room, checkouts checkoutsState, running *sync.WaitGroup) {
 	now := r.mono()
 	if !of.active(now) {
@@ -286,7 +291,7 @@ func (r *Rooms) serve(ctx context.Context, of *room, checkouts checkoutsState, r
 	}
 }
 
-// serveDraw starts what a draw needs beside the exchanges.
+// serveDraw starts what a draw needs in addition to the exchanges.
 func (r *Rooms) serveDraw(ctx context.Context, of *room, now time.Duration, running *sync.WaitGroup) {
 	s := of.last.Load()
 	if of.list.due(s) && of.list.growing.CompareAndSwap(false, true) {
@@ -303,8 +308,8 @@ func (r *Rooms) serveDraw(ctx context.Context, of *room, now time.Duration, runn
 	}
 }
 
-// forget removes a room that nobody asks for any more: all that it knows is in the
-// database, or too old to matter. Who comes back finds a new one.
+// forget removes a room that nobody asks for any more: what it knows is in the database,
+// or too old to matter. Whoever comes back gets a new one.
 func (r *Rooms) forget(of *room, now time.Duration) {
 	if now-time.Duration(of.asked.Load()) <= forgetAfter || !of.close() {
 		return
@@ -312,8 +317,8 @@ func (r *Rooms) forget(of *room, now time.Duration) {
 	r.remove(of)
 }
 
-// makeRoom forgets the room in which nobody queues and that was asked for longest ago.
-// It reports whether there was one.
+// makeRoom forgets a room without people, the one that was asked for longest ago. It
+// reports whether there was one.
 func (r *Rooms) makeRoom(now time.Duration) bool {
 	var oldest *room
 	r.rooms.Range(func(_, value any) bool {
@@ -336,12 +341,12 @@ func (r *Rooms) remove(of *room) {
 	}
 }
 
-// exchange is the one transaction of a node and interval.
+// exchange is the one transaction per node and interval.
 func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState) {
-	// What joined is answered although the process is stopping.
+	// Those who joined get an answer even if the process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTimeout)
 	defer cancel()
-	of.wanted.Store(false) // before the exchange: who comes during it may need the next one
+	of.wanted.Store(false) // before the exchange: a caller who comes during it may need the next one
 	of.foresee()
 	b := of.take()
 	count := of.count.Load()
@@ -351,8 +356,8 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	var turned bool
 	word := checkouts.own
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
-		// Now that the row is ours: by a time from before the wait for it, a database
-		// that is slow would look like one whose clock was set.
+		// Only now that we have the row: with a time from before the wait for it, a slow
+		// database would look like one whose clock was set.
 		at = r.mono()
 		for i := range b.joins {
 			of.hear(first+i, at)
@@ -395,8 +400,8 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	close(b.done)
 }
 
-// exchangeFailed tells who joined that they hold no place, whether or not it was
-// written: a place that nobody holds is passed like one whose holder left.
+// exchangeFailed tells those who joined that they hold no place, whether or not it was
+// written: a place without a holder is passed over like one whose holder left.
 func (r *Rooms) exchangeFailed(of *room, b *batch, err error) {
 	if !of.last.Load().away {
 		r.o.Log.Warn("waiting room: the database does not answer: the door stands, nobody can join", "sale", of.sale, "err", err)
@@ -418,7 +423,7 @@ func overloaded(err error) *domain.Error {
 	}
 }
 
-// countSeats asks the ledger. Without an answer the last one stands.
+// countSeats asks the ledger. Without an answer, the last one stands.
 func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
 	defer cancel()
@@ -463,7 +468,7 @@ func (r *Rooms) definition(ctx context.Context, of *room) (*domain.Sale, error) 
 	return nil, domain.NotFound("sale")
 }
 
-// seatsOf adds up the classes; a perk is no seat.
+// seatsOf adds up the classes; a perk is not a seat.
 func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, available, taken int64) {
 	var held int64
 	counted := 0
@@ -485,12 +490,12 @@ func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, a
 	}
 }
 
-// Join takes a place: it waits for the next exchange, so that a token is answered
-// only when its place is durable.
+// Join takes a place. It waits for the next exchange, so that it returns a token only
+// when the place is durable.
 //
-// Errors: *domain.Error with CodeOverloaded (too many at once, or the database
-// away: no place is held), CodeQueueFull, CodeSoldOut, CodeSaleCanceled, CodeNotFound
-// (the sale has no waiting room).
+// Errors: *domain.Error with CodeOverloaded (too many at once, or the database is away:
+// no place is held), CodeQueueFull, CodeSoldOut, CodeSaleCanceled, CodeNotFound (the sale
+// has no waiting room).
 func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Place, err error) {
 	if !sale.WaitingRoom {
 		return "", Place{}, domain.NotFound("waiting room")
@@ -541,8 +546,9 @@ func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
 	return nil
 }
 
-// waitingMax bounds who waits for a sale at a time, the silent ones too: so many more than
-// it has tickets have no chance. Once the door is open it passes those who are not there.
+// waitingMax limits who waits for a sale at a time, silent ones included: beyond this
+// many for its tickets, people have no chance. Once the door is open it passes those who
+// are not there.
 func waitingMax(sale *domain.Sale) int64 {
 	var tickets int64
 	for i := range sale.Classes {
@@ -555,11 +561,10 @@ func queueFull(detail string, retryAfter time.Duration) *domain.Error {
 	return &domain.Error{Code: domain.CodeQueueFull, Detail: detail + " You hold no place.", RetryAfter: retryAfter}
 }
 
-// Place is where a token stands, and notes that its holder is there.
+// Place says where a token is in the queue, and records that its holder is present.
 //
-// Errors: *domain.Error with CodeNotFound for a token that is forged, expired or
-// of another box office; CodeOverloaded where this node has yet to hear from the
-// database.
+// Errors: *domain.Error with CodeNotFound for a token that is forged, expired or from
+// another box office; CodeOverloaded if this node has not heard from the database yet.
 func (r *Rooms) Place(ctx context.Context, token string) (Place, error) {
 	of, s, c, err := r.look(ctx, token)
 	if err != nil {
@@ -568,12 +573,12 @@ func (r *Rooms) Place(ctx context.Context, token string) (Place, error) {
 	return r.place(ctx, of, s, c.index, c.joinedAt), nil
 }
 
-// Enter answers the idempotency key that a token stands for, always the same, so
-// that it makes one order on whatever node. It is a UUIDv7.
+// Enter returns the idempotency key that a token stands for. It is always the same, a
+// UUIDv7, so the token makes one order on whatever node.
 //
-// Errors: *domain.Error with CodeQueueRequired for a token that is missing, bad or
-// of another sale, and where it is not its turn yet: the detail says the position.
-// CodeSoldOut and CodeSaleCanceled where it may never be.
+// Errors: *domain.Error with CodeQueueRequired for a token that is missing, bad or for
+// another sale, and before its turn: the detail says the position. CodeSoldOut and
+// CodeSaleCanceled if its turn may never come.
 func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error) {
 	if token == "" {
 		return "", queueRequired("This sale has a waiting room: join it at POST /v1/sales/"+sale.ID+"/queue and send its token as Queue-Token.", 0)
@@ -603,7 +608,7 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 		return "", &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
 	case StatusSoldOut:
 		return "", &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold. Where an order is refunded, your place in the queue counts again."}
-	case StatusWaiting, StatusPaused, StatusAdmitted: // admitted by the door, and it may not come in yet
+	case StatusWaiting, StatusPaused, StatusAdmitted: // the door has admitted it, but it may not come in yet
 	}
 	return "", queueRequired(fmt.Sprintf("It is not your turn yet: you are number %d in the queue.", p.Position), p.RetryAfter)
 }
@@ -612,8 +617,8 @@ func queueRequired(detail string, retryAfter time.Duration) *domain.Error {
 	return &domain.Error{Code: domain.CodeQueueRequired, Detail: detail, RetryAfter: retryAfter}
 }
 
-// State is what is public about a sale's room, and its settings. Errors:
-// *domain.Error with CodeNotFound, CodeOverloaded.
+// State is what is public about a sale's room, and its settings. Errors: *domain.Error
+// with CodeNotFound, CodeOverloaded.
 func (r *Rooms) State(ctx context.Context, saleID string) (RoomState, error) {
 	of, s, err := r.open(ctx, saleID)
 	if err != nil {
@@ -622,9 +627,9 @@ func (r *Rooms) State(ctx context.Context, saleID string) (RoomState, error) {
 	return r.stateOf(of, s), nil
 }
 
-// Configure replaces the settings; rates of 0 are the defaults. Every node's next
-// exchange takes them up. Errors: *domain.Error with CodeInvalid, CodeNotFound,
-// CodeOverloaded; else it is not known whether they were stored.
+// Configure replaces the settings; rates of 0 mean the defaults. Every node takes them up
+// at its next exchange. Errors: *domain.Error with CodeInvalid, CodeNotFound,
+// CodeOverloaded; after any other it is not known whether they were stored.
 func (r *Rooms) Configure(ctx context.Context, saleID string, set domain.QueueSettings) (RoomState, error) {
 	set = set.WithDefaults()
 	if err := set.Validate(); err != nil {
@@ -645,7 +650,7 @@ func (r *Rooms) Configure(ctx context.Context, saleID string, set domain.QueueSe
 	return state, nil
 }
 
-// look verifies a token and notes that its holder is there.
+// look verifies a token and records that its holder is present.
 func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claims, error) {
 	c, ok := verify(r.o.Keys, token)
 	if !ok {
@@ -653,7 +658,7 @@ func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claim
 	}
 	of, s, err := r.open(ctx, c.sale)
 	if err != nil {
-		if known, ok := r.rooms.Load(c.sale); ok { // who is told to come again later was heard
+		if known, ok := r.rooms.Load(c.sale); ok { // somebody who is told to come again later was still heard
 			known.(*room).hear(c.index, r.mono())
 		}
 		return nil, nil, c, err
@@ -662,7 +667,8 @@ func (r *Rooms) look(ctx context.Context, token string) (*room, *snapshot, claim
 	if s.now(now).Sub(later(c.joinedAt, s.OpensAt)) > TokenLife {
 		return nil, nil, c, domain.NotFound("place in a queue")
 	}
-	// A token of a database that this node has yet to hear of is newer than what it knows.
+	// If this node has not heard of the token's database yet, the token is newer than
+	// what it knows.
 	if s.HasLost(c.epoch, c.index) && (s.KnowsEpoch(c.epoch) || !c.joinedAt.After(s.Now)) {
 		return nil, nil, c, &domain.Error{Code: domain.CodeNotFound, Detail: "The database failed and lost this place in the queue. Join again."}
 	}
@@ -677,8 +683,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// open finds a room and its state, fresh where nobody has asked for a while. One
-// that this node has never heard of is asked for at the next exchange.
+// open finds a room and its state, fresh if nobody has asked for a while. A room that
+// this node has never heard of is asked for at the next exchange.
 func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, error) {
 	value, known := r.rooms.Load(saleID)
 	now := r.mono()
@@ -747,9 +753,9 @@ func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, j
 	return p
 }
 
-// estimate is how long the door takes to a position, on the safe side; 0: not known. It
-// goes by the goal: the rate is less for a while after a cut, and the goal is what it
-// comes back to. A door that was not cut yet may be faster than the engine.
+// estimate is how long the door takes to reach a position, on the safe side; 0: not
+// known. It uses the goal: after a cut the rate is lower for a while, and returns to the
+// goal. A door that was not cut yet may be faster than the engine.
 func estimate(q *domain.Queue, position int64) time.Duration {
 	if q.Door.Goal <= 0 {
 		return 0
@@ -757,10 +763,10 @@ func estimate(q *domain.Queue, position int64) time.Duration {
 	return estimateLeast + waitAt(position, estimateShare*q.Door.Goal)
 }
 
-// retryAfter is when it makes sense to ask again. Who hears late of their turn is
-// let in and does not come, and later all of them come at once: so until the first
-// cut it reckons with the fastest growth there may be, and later with the goal, since the
-// rate is less while many are on the way, and with an engine that has time again.
+// retryAfter is when it makes sense to ask again. People who learn late of their turn are
+// let in and do not come, and later all of them come at once. So until the first cut it
+// assumes the fastest possible growth. Later it uses the goal, because the rate is lower
+// while many are on the way, and allows for growth again once the engine has time.
 func retryAfter(q *domain.Queue, position int64) time.Duration {
 	wait := waitAt(position, cmp.Or(max(q.Door.Rate, q.Door.Goal), q.Settings.RateCeiling*startPortion))
 	if q.Door.CutAt.IsZero() {
@@ -772,9 +778,9 @@ func retryAfter(q *domain.Queue, position int64) time.Duration {
 	return bounded(time.Duration(retryPortion * float64(wait)))
 }
 
-// retryAtDraw is when to ask for the place that the draw gives. Nobody knows who will
-// be next, so all ask soon after the opening, but no more in a second than are
-// answered: else all who were told the same time would come at once.
+// retryAtDraw is when to ask for the place that the draw gives. Nobody knows who will be
+// next, so all ask soon after the opening, but spread so that no more ask in a second
+// than can be answered: told the same time, all would come at once.
 func retryAtDraw(untilOpen time.Duration, joined, index int64) time.Duration {
 	untilOpen = max(untilOpen, 0) // the draw may be late
 	window := drawWindow(joined)
@@ -784,13 +790,13 @@ func retryAtDraw(untilOpen time.Duration, joined, index int64) time.Duration {
 	return bounded(untilOpen + ExchangeInterval + time.Duration(phase(index)*float64(window)))
 }
 
-// drawWindow is the time in which all who wait for the draw come.
+// drawWindow is the time within which all who wait for the draw ask.
 func drawWindow(joined int64) time.Duration {
 	return min(time.Duration(float64(joined)/drawPollsPerSecond*float64(time.Second)), drawSpreadMax)
 }
 
-// phase is in [0, 1), evenly spread over any run of indexes: the multiples of the
-// golden ratio (Knuth, The Art of Computer Programming 3, 6.4). It says nothing of the
+// phase is in [0, 1), evenly spread over any run of indexes: the multiples of the golden
+// ratio (Knuth, The Art of Computer Programming 3, 6.4). It reveals nothing about the
 // places to be drawn.
 func phase(index int64) float64 {
 	const golden = 0x9E3779B97F4A7C15 // of 2^64
@@ -810,7 +816,7 @@ func (r *Rooms) stateOf(of *room, s *snapshot) RoomState {
 	}
 }
 
-// statusOf is the status of all who are not admitted.
+// statusOf is the status of everybody who is not admitted.
 func statusOf(of *room, s *snapshot) Status {
 	switch {
 	case !s.CanceledAt.IsZero():

@@ -12,15 +12,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// A token is base64url(version ‖ number ‖ milliseconds ‖ sale ‖ tag): at most
-// TokenMaxLen characters. The number is the join index, behind 16 bits that say of which
-// database it is (see domain.Queue.EpochNumber). The tag is the first 14 bytes of an HMAC over the rest;
-// the next 10 make the random part of the UUIDv7 that is the idempotency key, so
-// that it need not be carried.
+// A token is base64url(version ‖ number ‖ milliseconds ‖ sale ‖ tag): at most TokenMaxLen
+// characters. The number is the join index after 16 bits that say which database gave it
+// out (see domain.Queue.EpochNumber). The tag is the first 14 bytes of an HMAC over the
+// rest. The next 10 make the random part of the UUIDv7 that is the idempotency key, so
+// the token need not carry it.
 const (
 	TokenMaxLen = 119
-	// TokenLife is how long a token is good for, from the join or the opening on,
-	// whichever is later: who waits for the draw does not lose the place that it gives.
+	// TokenLife is how long a token is valid, from the join or the opening, whichever is
+	// later: somebody who waits for the draw must not lose the place that it gives.
 	TokenLife = 24 * time.Hour
 
 	tokenVersion = 1
@@ -29,7 +29,7 @@ const (
 	indexBits    = 24
 )
 
-const _ = uint(1<<indexBits - JoinsMax) // all of them have room
+const _ = uint(1<<indexBits - JoinsMax) // all of them fit
 
 // claims is what a token says.
 type claims struct {
@@ -55,7 +55,7 @@ func newSigner(keys *domain.Keyring, sale string) *signer {
 	return &signer{mac: keys.QueueMAC(), sale: sale}
 }
 
-// sign makes a token; it is good until the next one.
+// sign makes a token; it is valid until the next call.
 func (s *signer) sign(epoch int, index int64, joinedAt time.Time) []byte {
 	b := append(s.said[:0], tokenVersion)
 	b = appendUint(b, uint64(epoch)<<indexBits|uint64(index), 5)
@@ -69,8 +69,7 @@ func (s *signer) sign(epoch int, index int64, joinedAt time.Time) []byte {
 	return s.text
 }
 
-// verify reads a token that was made by sign with the same keys. Times are for
-// the caller to judge.
+// verify reads a token that sign made with the same keys. The caller judges its times.
 func verify(keys *domain.Keyring, token string) (claims, bool) {
 	b, ok := decodeToken(token)
 	if !ok {
@@ -113,8 +112,8 @@ func readUint(b []byte) uint64 {
 	return binary.BigEndian.Uint64(all[:])
 }
 
-// TokenIndex is the join index that a token says, which only the box office can verify. It is
-// not ok where it is no token.
+// TokenIndex is the join index in a token, without verifying it: only the box office can.
+// It is not ok if it is not a token.
 func TokenIndex(token string) (index int64, ok bool) {
 	b, ok := decodeToken(token)
 	if !ok {
