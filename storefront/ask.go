@@ -14,8 +14,8 @@ import (
 	"boxoffice/domain"
 )
 
-// A problem is what the pages read of the API's problems (RFC 9457). Its texts are
-// for programmers: see refusals.go for what a visitor hears.
+// A problem is what the pages read of the API's problems (RFC 9457). Its texts are for
+// programmers; refusals.go has what visitors read.
 type problem struct {
 	Code      string `json:"code"`
 	Held      int64  `json:"held"`
@@ -23,7 +23,7 @@ type problem struct {
 	Errors    []struct {
 		Field string `json:"field"`
 	} `json:"errors"`
-	// Own is the order that this browser holds, where that is why it gets no other.
+	// Own is the order that this browser holds, if that is why it gets no other.
 	Own *struct {
 		Order domain.OrderID `json:"order"`
 		Token string         `json:"token"`
@@ -58,15 +58,15 @@ type question struct {
 	body         any
 }
 
-// hopHeaders describe the visitor's own request, not the one made on behalf of it.
+// hopHeaders describe the visitor's own request, not the one made on their behalf.
 var hopHeaders = []string{
 	"Accept-Encoding", "Authorization", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Expect", "If-Match", "If-Modified-Since",
 	"If-None-Match", "Origin", "Range", "Sec-Fetch-Site", "Upgrade",
 }
 
-// ask asks the API what the visitor would ask it with a script: from the same
-// address, under the same request id, within the same limits. It goes through the
-// handler and not over the network; into is optional and gets the body of a 2xx.
+// ask makes the API request that a script would make for the visitor: from the same
+// address, under the same request id, within the same limits. It calls the handler and
+// does not use the network. into is optional and gets the body of a 2xx.
 func (p *pages) ask(r *http.Request, requestID string, q question, into any) (answer, error) {
 	request := r.Clone(r.Context())
 	request.Method, request.RequestURI = q.method, q.path
@@ -95,7 +95,7 @@ func (p *pages) ask(r *http.Request, requestID string, q question, into any) (an
 	return w.answer(into)
 }
 
-// A recorder keeps an answer of the API, which is bounded by what the API writes.
+// A recorder keeps an answer of the API, which limits what it writes.
 type recorder struct {
 	header http.Header
 	status int
@@ -136,22 +136,22 @@ func (w *recorder) answer(into any) (answer, error) {
 	return a, nil
 }
 
-// Bounds of what the pages ask about the service itself.
+// Limits of what the pages ask about the service itself.
 const (
 	healthMaxAge  = 2 * time.Second
 	healthTimeout = 3 * time.Second
 )
 
-// health remembers whether the service says that a part of it is away, so that
-// pages can say so. A page never waits for it: it shows what was known last.
+// health remembers whether the service reports that a part of it is away, so that pages
+// can say so. A page never waits for it: it shows what was last known.
 type health struct {
 	mu      sync.Mutex
 	askedAt time.Time
 	trouble bool
 }
 
-// troubled answers what is known, and looks again behind the visitor's back when
-// that is old: one look at a time, healthMaxAge apart.
+// troubled returns what is known. If that is old, it looks again in the background: one
+// look at a time, healthMaxAge apart.
 func (p *pages) troubled(r *http.Request) bool {
 	h := &p.health
 	h.mu.Lock()

@@ -10,17 +10,18 @@ import (
 	"boxoffice/domain"
 )
 
-// The basket that somebody prepares while they wait, without JavaScript: it is kept in a cookie
-// of their place's page, and nowhere else. With JavaScript it is in the browser's storage.
+// The basket that somebody prepares without JavaScript while they wait. It is kept in a
+// cookie of their place's page, and nowhere else. With JavaScript it is in the browser's
+// storage.
 
-// basketCookie holds what was filled in, sent to the page of that place only.
+// basketCookie has what was filled in; it is sent only to that place's page.
 const basketCookie = "boxoffice-basket"
 
-// basketBytesMax is what browsers keep, with room.
+// basketBytesMax is what browsers keep, with room to spare.
 const basketBytesMax = 3 << 10
 
-// prepare is the form of a place whose turn has not come. It is a page of its own, because the
-// place's page reads itself again under the fingers of who types.
+// prepare is the form for a place whose turn has not come. It is a page of its own,
+// because the place's page reloads itself while somebody types.
 func (p *pages) prepare(w http.ResponseWriter, r *http.Request) {
 	token, sale, found, ok := p.findPlace(w, r)
 	if !ok {
@@ -39,7 +40,7 @@ func mayPrepare(status string) bool {
 	return status == placeDraw || status == placeWaiting || status == placePaused
 }
 
-// keepBasket keeps the form in the browser. What is wrong with it is said when it is sent.
+// keepBasket keeps the form in the browser. Mistakes are reported when it is sent.
 func (p *pages) keepBasket(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
 	token, sale, _, ok := p.findPlace(w, r)
@@ -61,7 +62,7 @@ func (p *pages) keepBasket(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
 }
 
-// findPlace reads the place of a page; where it is not ok, the answer is written.
+// findPlace reads the place for a page. If it is not ok, it has written the answer.
 func (p *pages) findPlace(w http.ResponseWriter, r *http.Request) (token string, sale *domain.Sale, found place, ok bool) {
 	token = r.PathValue("token")
 	if !tokenPattern.MatchString(token) {

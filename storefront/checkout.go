@@ -14,20 +14,20 @@ import (
 	"boxoffice/qrcode"
 )
 
-// Bounds of a form that was sent without JavaScript.
+// Limits of a form that was sent without JavaScript.
 const (
 	formBytesMax = 16 << 10
 	keyLenMax    = 255
-	// cookieAge is how long a browser without JavaScript finds its order by its
-	// address alone. The order's own link, with its key, has no such end.
+	// cookieAge is how long a browser without JavaScript finds its order by its address
+	// alone. The order's own link, with its key, never ends.
 	cookieAge = 30 * 24 * time.Hour
 )
 
-// orderCookie lets the page of an order read it without JavaScript: the order's
-// token, sent to that page only.
+// orderCookie lets the page of an order read it without JavaScript: it has the order's
+// token, and is sent only to that page.
 const orderCookie = "boxoffice-order"
 
-// A notice is said to the visitor on a page.
+// A notice is a message to the visitor on a page.
 type notice struct {
 	Kind, Heading, Text string
 	Order               string // an address: where the visitor's own order is
@@ -35,12 +35,12 @@ type notice struct {
 
 // formData is the checkout form as it is sent without JavaScript.
 type formData struct {
-	Key        string // Idempotency-Key of the wish: sending the form twice buys once
+	Key        string // Idempotency-Key of the request: sending the form twice buys once
 	QueueToken string
 	Email      string
 	Quantities map[string]int64
 	Notice     *notice
-	Repeat     bool // the answer never came: the same form may be sent again, whatever is left
+	Repeat     bool // no answer came: the same form may be sent again, whatever is left
 }
 
 type checkoutItem struct {
@@ -52,8 +52,8 @@ type checkoutBuyer struct {
 	Email string `json:"email"`
 }
 
-// checkout holds seats for visitors without JavaScript. It asks the API as the
-// script does, so that every rule is decided there.
+// checkout holds seats for visitors without JavaScript. It asks the API as the script
+// does, so that the API decides every rule.
 func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 		}
 		setCookie(w, r, orderCookie, held.Token, "/orders/"+held.Order.String(), cookieAge)
 		if form.QueueToken != "" {
-			forgetPlace(w, r, sale.ID) // it has served
+			forgetPlace(w, r, sale.ID) // it has served its purpose
 			setCookie(w, r, basketCookie, "", "/queue/"+form.QueueToken, -time.Second)
 		}
 		http.Redirect(w, r, "/orders/"+held.Order.String()+"#"+held.Token, http.StatusSeeOther)
@@ -112,7 +112,8 @@ func originOf(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// setCookie keeps what no script and no other site needs: negative ages remove it.
+// setCookie sets a cookie that no script and no other site can read. A negative age
+// removes it.
 func setCookie(w http.ResponseWriter, r *http.Request, name, value, path string, age time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: value, Path: path, MaxAge: int(age / time.Second),
@@ -120,7 +121,7 @@ func setCookie(w http.ResponseWriter, r *http.Request, name, value, path string,
 	})
 }
 
-// refused shows the form again, as it was filled in, with what the API said.
+// refused shows the form again as it was filled in, with what the API said.
 func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sale, form formData, a answer) {
 	held := p.heldOrders(w, r, sale)
 	form.Notice = checkoutRefusal(sale, a.problem, form.QueueToken != "", ticketsOf(held))
@@ -134,7 +135,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 			Text:    "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.",
 		}
 	} else {
-		form.Key = newKey() // that one is answered
+		form.Key = newKey() // the old one has its answer
 	}
 	if form.QueueToken == "" {
 		data := p.saleData(r, sale)
@@ -145,14 +146,14 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 		p.renderSale(w, r, a.status, data)
 		return
 	}
-	// The place may have changed meanwhile; where it cannot be read, the form stays.
+	// The place may have changed meanwhile. If it cannot be read, the form stays.
 	found := place{Sale: sale.ID, Status: placeAdmitted}
 	again, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/queue/" + form.QueueToken}, &found)
 	if err != nil || !again.ok() || found.Sale != sale.ID {
 		found = place{Sale: sale.ID, Status: placeAdmitted}
 	}
 	data := p.place(r, sale, found, form.QueueToken, again.retryAfter, held)
-	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form: it cannot be read again
+	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form and cannot be reloaded
 	// Any other refusal takes nothing: the place can still be used.
 	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin {
 		forgetPlace(w, r, sale.ID)
@@ -160,7 +161,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 	p.renderPlace(w, r, a.status, data)
 }
 
-// readForm reads what can be read; what is wrong with it, the API says.
+// readForm reads what can be read. The API says what is wrong with it.
 func readForm(r *http.Request, sale *domain.Sale) (formData, []checkoutItem) {
 	form := formData{Key: postedKey(r), Email: strings.TrimSpace(r.PostForm.Get("email")), Quantities: make(map[string]int64)}
 	if token := r.PostForm.Get("queue_token"); tokenPattern.MatchString(token) {
@@ -178,7 +179,7 @@ func readForm(r *http.Request, sale *domain.Sale) (formData, []checkoutItem) {
 	return form, items
 }
 
-// postedKey is the Idempotency-Key of a form; a new one where it has none.
+// postedKey is the Idempotency-Key of a form, or a new one if it has none.
 func postedKey(r *http.Request) string {
 	key := r.PostForm.Get("key")
 	if len(key) > keyLenMax || strings.ContainsAny(key, "\"\\\r\n") || key == "" {
@@ -219,8 +220,8 @@ type orderView struct {
 	SaleCanceledAt *time.Time `json:"sale_canceled_at"`
 }
 
-// readOrder reads an order for a browser whose form made it, and that has no
-// script to ask for it: nil for everybody else.
+// readOrder reads an order for a browser that made it with a form, and has no script to
+// ask for it; nil for everybody else.
 func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.OrderID) *orderView {
 	cookie, err := r.Cookie(orderCookie)
 	if err != nil {
@@ -239,7 +240,7 @@ func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.Orde
 	return view
 }
 
-// askOrder reads an order with its token; nil where the API does not know it by that.
+// askOrder reads an order with its token; nil if the API does not know it by that token.
 func (p *pages) askOrder(w http.ResponseWriter, r *http.Request, id domain.OrderID, token string) (*orderView, error) {
 	var view orderView
 	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/orders/" + id.String(), header: bearer(token)}, &view)
@@ -256,8 +257,8 @@ func (p *pages) askOrder(w http.ResponseWriter, r *http.Request, id domain.Order
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
-// cancelOrder gives the seats of an order back for a browser without JavaScript that
-// made it. What became of it, the order's page says.
+// cancelOrder gives the seats of an order back, for a browser without JavaScript that
+// made it. The order's page says what happened.
 func (p *pages) cancelOrder(w http.ResponseWriter, r *http.Request) {
 	id, err := domain.ParseOrderID(r.PathValue("order"))
 	if err != nil {
@@ -280,8 +281,8 @@ func (p *pages) cancelOrder(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// heldOrders are the orders of a sale that this browser has on hold, by the cookie that the
-// API gave it. Where the API has no answer they are not shown.
+// heldOrders are the orders of a sale that this browser has on hold, by the cookie that
+// the API gave it. If the API does not answer, they are not shown.
 func (p *pages) heldOrders(w http.ResponseWriter, r *http.Request, sale *domain.Sale) []orderView {
 	cookie, err := r.Cookie(domain.HeldCookieName(sale.ID))
 	if err != nil {

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// ownCookie is how a browser that does not say where a form comes from shows that it
-// is ours: SameSite=Strict keeps it out of every request that another site begins.
+// ownCookie shows that a form is ours, for a browser that does not say where the form
+// comes from: SameSite=Strict keeps it out of every request that another site starts.
 const ownCookie = "boxoffice-own"
 
-// protect lets only our own forms through. The API takes from a page nothing that
-// other sites could send for a visitor; a form they could.
+// protect lets only our own forms through. The API takes nothing from a page that another
+// site could send for a visitor, but another site could send a form.
 //
-// Browsers say where a form comes from: Sec-Fetch-Site over https and on localhost,
-// else Origin. It is "null" where the page, the browser or an extension keeps it to itself, which
-// ours and another site's can: then the cookie tells.
+// Browsers say where a form comes from: Sec-Fetch-Site over https and on localhost, else
+// Origin. Origin is "null" if the page, the browser or an extension hides it, which can
+// happen to ours and to another site's. Then the cookie decides.
 func (p *pages) protect(next http.Handler) (http.Handler, error) {
 	forms := http.NewCrossOriginProtection()
 	if p.PublicURL != "" {
@@ -26,7 +26,7 @@ func (p *pages) protect(next http.Handler) (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case !isCleanPath(r.URL.Path): // a mux would send people on to what it takes it for
+		case !isCleanPath(r.URL.Path): // a mux would redirect to the path that it takes it for
 			p.notFound(w, r)
 		case forms.Check(r) != nil && !isOwnForm(r):
 			p.render(w, r, http.StatusForbidden, "error", page{Title: "Not from here", Data: errorData{
@@ -44,7 +44,7 @@ func isOwnForm(r *http.Request) bool {
 	return err == nil && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null"
 }
 
-// markOwn gives the cookie to browsers that may need it, with the pages that have forms.
+// markOwn gives the cookie, with pages that have forms, to browsers that may need it.
 func markOwn(w http.ResponseWriter, r *http.Request) {
 	hasForm := strings.HasPrefix(r.URL.Path, "/sales/") || strings.HasPrefix(r.URL.Path, "/queue/") || r.URL.Path == "/orders"
 	if r.Method != http.MethodGet || !hasForm || r.Header.Get("Sec-Fetch-Site") != "" {
@@ -62,8 +62,8 @@ func isCleanPath(p string) bool {
 	return p == clean || clean != "/" && p == clean+"/"
 }
 
-// isSecure reports whether the visitor came over https. Of several proxies in a row
-// the first wrote how (X-Forwarded-Proto: https, http); a lie costs only the liar's own cookies.
+// isSecure reports whether the visitor came over https. Of several proxies, the first
+// wrote how (X-Forwarded-Proto: https, http). A lie costs only the liar's own cookies.
 func isSecure(r *http.Request) bool {
 	first, _, _ := strings.Cut(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
 	return r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https")

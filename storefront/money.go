@@ -8,11 +8,11 @@ import (
 	"boxoffice/domain"
 )
 
-// symbols of the currencies that are not written by their code.
+// symbols of the currencies that are not written with their code.
 var symbols = map[string]string{"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 
-// Money writes minor units as people do: 6500 EUR is €65.00. The scripts write
-// the same, by the table of currenciesScript.
+// Money writes minor units as people do: 6500 EUR is €65.00. The scripts write the same,
+// with the table of currenciesScript.
 func Money(minor int64, currency string) string {
 	whole, fraction := domain.MinorDigits(minor, currency)
 	whole, negative := strings.CutPrefix(whole, "-")
@@ -30,8 +30,8 @@ func Money(minor int64, currency string) string {
 	return fmt.Sprintf("%s%s\u00a0%s", sign, currency, amount)
 }
 
-// currenciesScript is what the scripts know of currencies: browsers have tables of
-// their own, which differ from ISO 4217 and from each other.
+// currenciesScript is what the scripts know about currencies. Browsers have their own
+// tables, which differ from ISO 4217 and from each other.
 func currenciesScript() ([]byte, error) {
 	decimals, err := json.Marshal(domain.CurrenciesByDecimals())
 	if err != nil {

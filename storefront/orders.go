@@ -2,12 +2,12 @@ package storefront
 
 import "boxoffice/domain"
 
-// An orderText is what the page of an order tells of a status. What else the page has
-// then is a section of order.html with the status's name.
+// An orderText is what an order's page says about a status. The rest of the page is a
+// section of order.html with the status's name.
 type orderText struct {
 	Heading string
-	// SaleCanceled is what it means for the order that the organiser canceled the whole
-	// sale.
+	// SaleCanceled is what the organiser's cancellation of the whole sale means for the
+	// order.
 	SaleCanceled string
 	// Again: the page leads back to the sale.
 	Again bool
@@ -15,7 +15,7 @@ type orderText struct {
 
 const nothingCharged = "Nothing was charged. Should money of yours arrive nevertheless, it is refunded."
 
-// orderTexts has every status that an order is shown with.
+// orderTexts has every status that an order can be shown with.
 var orderTexts = map[domain.OrderStatus]orderText{
 	domain.OrderHeld: {
 		Heading:      "Your seats are held",
@@ -32,11 +32,11 @@ var orderTexts = map[domain.OrderStatus]orderText{
 	domain.OrderRefunded:  {Heading: "Refunded", SaleCanceled: "Your money went back to where it came from."},
 }
 
-// unknownText is for a status that this release does not know: the box office may be of
-// a newer one. Nothing is guessed.
+// unknownText is for a status that this release does not know, perhaps because the box
+// office is newer. It guesses nothing.
 var unknownText = orderText{Heading: "Your order has news", SaleCanceled: "What that means for your order, its page will say once it is read again."}
 
-// A shownStatus is one status as the templates have it.
+// A shownStatus is one status as the templates use it.
 type shownStatus struct {
 	orderText
 	Name  domain.OrderStatus
@@ -52,8 +52,8 @@ func showStatus(status domain.OrderStatus) shownStatus {
 	return shownStatus{orderText: text, Name: status, Known: true, Final: status.Terms().Final}
 }
 
-// readAgain: the page of an order without JavaScript reads itself again while
-// somebody moves the order on, or while nobody here can say.
+// readAgain: without JavaScript, an order's page reloads itself while somebody moves the
+// order on, or while nobody here knows.
 func readAgain(status domain.OrderStatus) bool {
 	return !status.Known() || status.Terms().Waiting
 }

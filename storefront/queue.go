@@ -13,7 +13,7 @@ import (
 	"boxoffice/domain"
 )
 
-// How a place in the queue stands, as the API says it.
+// The states of a place in the queue, as the API has them.
 const (
 	placeDraw     = "draw" // before the opening
 	placeWaiting  = "waiting"
@@ -23,7 +23,7 @@ const (
 	placeCanceled = "canceled"
 )
 
-// A place is what the API says of a place in a sale's queue.
+// A place is what the API says about a place in a sale's queue.
 type place struct {
 	Token       string     `json:"token"` // only when it was just taken
 	Sale        string     `json:"sale"`
@@ -36,8 +36,8 @@ type place struct {
 	OpensAt     *time.Time `json:"opens_at"`
 	Draw        draw       `json:"draw"`
 
-	Late          bool       `json:"late"`           // its turn has passed, it is let in again
-	AdmittedUntil *time.Time `json:"admitted_until"` // nil: as long as the token is good
+	Late          bool       `json:"late"`           // its turn has passed, it will be let in again
+	AdmittedUntil *time.Time `json:"admitted_until"` // nil: as long as the token is valid
 
 	retryAfter time.Duration // 0: no hint
 }
@@ -49,7 +49,7 @@ type draw struct {
 	Seed       string `json:"seed"` // empty before the draw
 
 	Version int        `json:"version"`
-	Source  string     `json:"source"` // beacon or witness; else nothing but the seed decides
+	Source  string     `json:"source"` // beacon or witness; otherwise the seed alone decides
 	State   string     `json:"state"`  // see drawClosed
 	DueAt   *time.Time `json:"due_at"`
 	Root    string     `json:"root"` // of the list; empty before it is closed
@@ -59,7 +59,7 @@ type draw struct {
 	Token string `json:"-"` // of the place, on its own page
 }
 
-// How far a draw is, while the places are not drawn.
+// How far a draw has come, while the places are not drawn.
 const (
 	drawClosed  = "closed"
 	drawDelayed = "delayed"
@@ -86,17 +86,17 @@ type room struct {
 	Draw    draw    `json:"draw"`
 }
 
-// Bounds of the reload of a queue page without JavaScript.
+// Limits of the reload interval of a queue page without JavaScript.
 const (
 	refreshMin = 5 * time.Second
 	refreshMax = 2 * time.Minute
 )
 
-// over reports whether nothing becomes of a place any more. What is sold out may not
+// over reports whether nothing can happen to a place any more. A sold-out sale may not
 // stay so: a refund brings tickets back, and then the place counts again.
 func (p *place) over() bool { return p.Status == placeCanceled }
 
-// tokenPattern is what a place's token may look like. Whether it is one, the API says.
+// tokenPattern is what a place's token may look like. The API says whether it is one.
 var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{16,200}$`)
 
 type queueData struct {
@@ -104,13 +104,13 @@ type queueData struct {
 	Place       place
 	Token       string
 	Wait        string // for people, empty when not known
-	Until       string // how long the checkout may begin, for people; empty: no bound
+	Until       string // until when the checkout may begin, for people; empty: no limit
 	UntilAt     string // RFC 3339
 	RefreshSecs int    // without JavaScript; 0: nothing will change
 }
 
-// queue is the page of one place: where it stands, and the checkout once it is
-// its turn. The address is the place, so it can be kept and opened elsewhere.
+// queue is the page of one place: its position, and the checkout once it is its turn. The
+// address is the place, so people can keep it and open it elsewhere.
 func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 	token, sale, found, ok := p.findPlace(w, r)
 	if !ok {
@@ -119,7 +119,7 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 	if found.over() {
 		forgetPlace(w, r, sale.ID)
 	} else {
-		keepPlace(w, r, sale, token) // however it was taken, and also where it was opened from another device
+		keepPlace(w, r, sale, token) // however it was taken, and also if it was opened on another device
 	}
 	p.renderPlace(w, r, http.StatusOK, p.place(r, sale, found, token, found.retryAfter, p.heldOrders(w, r, sale)))
 }
@@ -138,7 +138,7 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 		return data
 	case placeDraw, placePaused:
 	default:
-		data.Place.Status = placeWaiting // also what a newer API may call it
+		data.Place.Status = placeWaiting // also for a state that only a newer API knows
 	}
 	data.RefreshSecs = int(min(max(retryAfter, refreshMin), refreshMax) / time.Second)
 	return data
@@ -157,9 +157,9 @@ func (p *pages) unknownPlace(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-// join takes a place for visitors without JavaScript: one a browser, unless it asks
-// for a new one. With JavaScript a page sends this form only to leave a place that
-// has served: the cookie is out of its reach.
+// join takes a place for visitors without JavaScript: one per browser, unless it asks for
+// a new one. With JavaScript, a page sends this form only to leave a used place, because
+// scripts cannot reach the cookie.
 func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
 	if err != nil {
@@ -167,7 +167,7 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
-	switch { // a form that cannot be read has no wishes
+	switch { // a form that cannot be read asks for nothing
 	case r.PostFormValue("leave") != "":
 		forgetPlace(w, r, sale.ID)
 		w.WriteHeader(http.StatusNoContent)
@@ -191,7 +191,7 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 		data := p.saleData(r, sale)
 		data.JoinNotice = joinNotice(a)
 		data.Shown = strings.TrimSpace(r.PostFormValue("entitlement"))
-		data.Form.Key = postedKey(r) // an answer that did not come may be this key's
+		data.Form.Key = postedKey(r) // an answer that did not come may be for this key
 		p.renderSale(w, r, a.status, data)
 	}
 }
@@ -204,7 +204,7 @@ func joinQuestion(r *http.Request, sale *domain.Sale) question {
 		return q
 	}
 	kind := domain.PresaleCode
-	if strings.Contains(shown, ".") { // as no code has
+	if strings.Contains(shown, ".") { // no code has a dot
 		kind = domain.Invitation
 	}
 	q.header = http.Header{"Idempotency-Key": {`"` + postedKey(r) + `"`}}
@@ -212,11 +212,11 @@ func joinQuestion(r *http.Request, sale *domain.Sale) question {
 	return q
 }
 
-// placeCookie leads a browser back to the place that it has in a sale's queue: sent
-// to the pages of that sale only, and to no script.
+// placeCookie leads a browser back to its place in a sale's queue. It is sent only to the
+// pages of that sale, and to no script.
 const placeCookie = "boxoffice-place"
 
-// placeLife is how long a place is good for, once the sale has opened.
+// placeLife is how long a place is valid once the sale has opened.
 const placeLife = 24 * time.Hour
 
 // keepPlace makes the browser keep its place in the queue of a sale.
@@ -228,9 +228,9 @@ func forgetPlace(w http.ResponseWriter, r *http.Request, saleID string) {
 	setCookie(w, r, placeCookie, "", "/sales/"+saleID, -time.Second)
 }
 
-// keptPlace is the token of the place that this browser has in the queue of a sale;
-// empty where it has none that could still be let in. Where the API has no answer
-// the place may be good, and another one is not faster.
+// keptPlace is the token of this browser's place in the queue of a sale; empty if it has
+// none that could still be let in. If the API does not answer, the place may be valid,
+// and another one would not be faster.
 func (p *pages) keptPlace(w http.ResponseWriter, r *http.Request, saleID string) string {
 	cookie, err := r.Cookie(placeCookie)
 	if err != nil || !tokenPattern.MatchString(cookie.Value) {
@@ -256,7 +256,7 @@ func joinNotice(a answer) *notice {
 	return joinRefusal(a.problem)
 }
 
-// room is what the sale page says of its queue: nothing, where the API has no answer.
+// room is what the sale page says about its queue: nothing if the API does not answer.
 func (p *pages) room(r *http.Request, saleID string) *room {
 	var found room
 	a, err := p.ask(r, "", question{method: http.MethodGet, path: "/v1/sales/" + saleID + "/queue"}, &found)
@@ -267,8 +267,8 @@ func (p *pages) room(r *http.Request, saleID string) *room {
 	return &found
 }
 
-// organiserQueue is the public state of a queue for the organiser's page, which may
-// be on a listener that has none of the public routes.
+// organiserQueue is the public state of a queue for the organiser's page, which may be on
+// a listener without the public routes.
 func (p *pages) organiserQueue(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("sale")
 	if !domain.ValidSaleID(id) {
@@ -288,7 +288,7 @@ func (p *pages) organiserQueue(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(a.body) // the reader may be gone
 }
 
-// busy is a page that comes back by itself: reading it again changes nothing.
+// busy is a page that reloads itself: reading it again changes nothing.
 func (p *pages) busy(w http.ResponseWriter, r *http.Request, a answer, heading string) {
 	wait := min(max(a.retryAfter, refreshMin), refreshMax)
 	wait += rand.N(wait / 2) // not all at the same moment
@@ -304,7 +304,7 @@ func (p *pages) busy(w http.ResponseWriter, r *http.Request, a answer, heading s
 	}})
 }
 
-// requestID is the one that the API's server gave the visitor's request, if it did.
+// requestID is the id that the API's server gave the visitor's request, if it did.
 func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
 
 // spellWait writes an estimated wait as people do. It agrees with what queue.js writes.

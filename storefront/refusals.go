@@ -7,10 +7,11 @@ import (
 	"boxoffice/domain"
 )
 
-// What the API writes is for programs: here is what a page says instead, in the
-// words of checkout.js.
+// What the API writes is for programs. Here is what a page says instead, in the words of
+// checkout.js.
 
-// invalidText says what is wrong with a form. It agrees with invalidText in checkout.js.
+// invalidText says what is wrong with a form, in the same words as invalidText in
+// checkout.js.
 func invalidText(p problem) string {
 	field := ""
 	if len(p.Errors) > 0 {
@@ -26,8 +27,8 @@ func invalidText(p problem) string {
 	}
 }
 
-// checkoutRefusal is what a buyer hears of a checkout that was refused for good.
-// onHold is how many tickets this browser's other orders of the sale hold.
+// checkoutRefusal is what a buyer reads when a checkout was refused for good. onHold is
+// how many tickets this browser's other orders of the sale hold.
 func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *notice {
 	switch domain.Code(p.Code) {
 	case domain.CodeSoldOut:
@@ -78,7 +79,7 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 	}
 }
 
-// joinRefusal is what a visitor hears who got no place in a queue.
+// joinRefusal is what a visitor reads who got no place in a queue.
 func joinRefusal(p problem) *notice {
 	switch domain.Code(p.Code) {
 	case domain.CodeProofRequired:

@@ -1,13 +1,12 @@
-// Package storefront is the buyers' pages: what is on sale, one sale with its
-// live stock, one order from its hold to its tickets. And one page for the
-// organiser, to call an order or a whole sale off and watch the money go back.
+// Package storefront has the buyers' pages: what is on sale, one sale with its live
+// stock, and one order from its hold to its tickets. It also has a page for the
+// organiser, to cancel an order or a whole sale and watch the money go back.
 //
-// The pages hold no state and decide nothing: their scripts speak the public
-// HTTP contract of package api, as any other client would. Where there is no
-// JavaScript the pages do it for the visitor, through the same contract: forms to
-// join a queue and to check out, and pages that read themselves again. There is no
-// framework, nothing is loaded from elsewhere, and no script stands in a page,
-// so that the content security policy can be strict.
+// The pages hold no state and decide nothing: their scripts use the public HTTP contract
+// of package api, like any other client. Without JavaScript the pages do it for the
+// visitor, through the same contract: forms to join a queue and to check out, and pages
+// that reload themselves. There is no framework, nothing is loaded from elsewhere, and no
+// page has an inline script, so the content security policy can be strict.
 package storefront
 
 import (
@@ -34,9 +33,9 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// A Catalog answers what is on sale and how much of it is left.
+// A Catalog says what is on sale and how much of it is left.
 type Catalog interface {
-	// Sale finds a sale on offer; an *Error with CodeNotFound if there is none.
+	// Sale finds a sale on offer, or returns an *Error with CodeNotFound.
 	Sale(ctx context.Context, id string) (*domain.Sale, error)
 	// Sales lists the sales on offer.
 	Sales(ctx context.Context) ([]*domain.Sale, error)
@@ -44,22 +43,22 @@ type Catalog interface {
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
 }
 
-// Options are what the pages are made of.
+// Options are what the pages need.
 type Options struct {
 	Catalog Catalog
-	// Interrupted reports whether checkouts are refused at the moment, because what
-	// they need does not answer. Optional: without, they never are.
+	// Interrupted reports whether checkouts are refused right now, because something that
+	// they need does not answer. Optional: without it, they never are.
 	Interrupted func() bool
 	// API answers the public HTTP contract. The pages ask it on behalf of visitors
-	// without JavaScript, and where a place in a queue or the service itself stands.
+	// without JavaScript, and about places in a queue and the service itself.
 	API http.Handler
 	Log *slog.Logger
-	// TemporalUIURL is the address of a Temporal Web UI. Where it is set, an
-	// order's page links to its workflow: for development, not for buyers.
+	// TemporalUIURL is the address of a Temporal Web UI. If it is set, an order's page
+	// links to its workflow: for development, not for buyers.
 	TemporalUIURL     string
 	TemporalNamespace string
-	// PublicURL is where browsers reach the pages, if it differs from the Host that
-	// requests arrive with: scheme, host and port. Optional.
+	// PublicURL is where browsers reach the pages, if that differs from the Host of
+	// requests: scheme, host and port. Optional.
 	PublicURL string
 	// Mails: buyers get mail, and may ask for the links of their orders.
 	Mails bool
@@ -68,13 +67,13 @@ type Options struct {
 //go:embed templates static
 var files embed.FS
 
-// pagePolicy allows our own files, our own API, and the QR codes, which scripts
-// fetch with the order's token.
+// pagePolicy allows our own files, our own API, and the QR codes, which scripts fetch
+// with the order's token.
 const pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// cardsStockTimeout bounds what the front page waits for the stock of all its
-// sales together: it can be shown without.
+// cardsStockTimeout limits how long the front page waits for the stock of all its sales
+// together: it can be shown without.
 const cardsStockTimeout = time.Second
 
 type pages struct {
@@ -84,8 +83,9 @@ type pages struct {
 }
 
 // New parses the templates. Its handler answers GET and HEAD of /, /sales/…, /queue/…,
-// /orders, /orders/…, /organiser/sales/…, /static/…, the forms that are posted to /sales/{sale}/queue,
-// /sales/{sale}/checkouts, /queue/{token}/basket, /orders and /orders/{order}/cancel, and a page that says so for everything else.
+// /orders, /orders/…, /organiser/sales/…, /static/…, and the forms posted to
+// /sales/{sale}/queue, /sales/{sale}/checkouts, /queue/{token}/basket, /orders and
+// /orders/{order}/cancel. For everything else it has a page that says so.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
@@ -137,8 +137,8 @@ type page struct {
 	Title       string
 	Script      string // the page's own file under /static, if it has one
 	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
-	Trouble     bool   // the service says that a part of it is away
-	Interrupted bool   // the page itself says that checkouts do not go through, which is more
+	Trouble     bool   // the service reports that a part of it is away
+	Interrupted bool   // the page itself says that checkouts do not go through, which matters more
 	Mails       bool   // links of orders are mailed
 	Data        any
 }
@@ -165,8 +165,8 @@ func (p *pages) sales(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "sales", page{Title: "Tickets", Data: cards})
 }
 
-// card says in a word how a sale stands. Without an answer of the ledger it
-// says nothing rather than something wrong.
+// card sums up a sale in a word. Without an answer of the ledger it says nothing rather
+// than something wrong.
 func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) saleCard {
 	c := saleCard{Sale: sale, FromMinor: sale.Classes[0].PriceMinor}
 	for _, class := range sale.Classes {
@@ -208,15 +208,15 @@ type classRow struct {
 	Known                 bool // the ledger answered
 }
 
-// Out reports whether nothing of a class can be had at the moment.
+// Out reports whether no ticket of a class is available right now.
 func (c classRow) Out() bool { return c.Known && c.Available <= 0 }
 
-// NoneLeft reports whether there is nothing to be had at the moment, in a sale that is open.
+// NoneLeft reports whether nothing is available right now in a sale that is open.
 func (d saleData) NoneLeft() bool {
 	return d.Open && !slices.ContainsFunc(d.Classes, func(c classRow) bool { return !c.Out() })
 }
 
-// AllHeld is NoneLeft where something may come back.
+// AllHeld is NoneLeft if something may come back.
 func (d saleData) AllHeld() bool {
 	return d.NoneLeft() && slices.ContainsFunc(d.Classes, func(c classRow) bool { return c.Held > 0 })
 }
@@ -226,21 +226,21 @@ type saleData struct {
 	Open       bool
 	OpensAt    string // RFC 3339, empty when open from the start
 	OpensText  string // the same for people, empty once open
-	NowMillis  int64  // Unix time: the pages' clocks go by it, not by the visitor's
+	NowMillis  int64  // Unix time: the pages' clocks follow it, not the visitor's
 	Classes    []classRow
 	PerkRow    *classRow
-	Room       *room       // of a sale with a waiting room, where the API has an answer
-	KeptPlace  string      // the token of the place that this browser has in the queue; empty: none
-	JoinNotice *notice     // the answer to joining without JavaScript
+	Room       *room       // if the sale has a waiting room and the API answers
+	KeptPlace  string      // the token of this browser's place in the queue; empty: none
+	JoinNotice *notice     // the result of joining without JavaScript
 	Shown      string      // the code or invitation that was sent without JavaScript
-	Preparing  bool        // the form only fills in what will be sent when the turn comes
+	Preparing  bool        // the form only prepares what will be sent when the turn comes
 	Prepared   bool        // the form is filled in with what was kept
 	Rejoin     bool        // offers another place in the queue
-	Held       []orderView // what this browser, without JavaScript, has on hold already
+	Held       []orderView // what this browser, without JavaScript, already has on hold
 	Form       formData
 
 	// Interrupted says that checkouts do not go through. It takes no button away: the
-	// first that does go through is how the service finds out that it is over.
+	// first checkout that does go through shows the service that it is over.
 	Interrupted bool
 }
 
@@ -278,10 +278,10 @@ func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, d
 	p.render(w, r, status, "sale", view)
 }
 
-// RoomSoldOut: nobody is let in any more, for good.
+// RoomSoldOut: nobody will be let in any more.
 func (d saleData) RoomSoldOut() bool { return d.Room != nil && d.Room.Status == placeSoldOut }
 
-// Asked is what joining the queue needs, in words; empty: nothing.
+// Asked says what joining the queue needs, in words; empty: nothing.
 func (d saleData) Asked() string {
 	rule := &d.Entitlement
 	switch {
@@ -296,8 +296,8 @@ func (d saleData) Asked() string {
 	}
 }
 
-// refreshSecs lets a page without JavaScript open by itself, not sooner than a
-// buyer could have filled in anything: before the opening there is nothing to fill in.
+// refreshSecs makes a page without JavaScript show the opening by itself, but not before
+// a buyer could have filled in anything: before the opening there is nothing to fill in.
 func (d *saleData) refreshSecs() int {
 	left := time.Until(d.Sale.OpensAt)
 	if d.Open || d.Canceled() || left <= 0 {
@@ -345,9 +345,9 @@ func rowOf(class domain.Class, levels []domain.StockLevel) classRow {
 	return classRow{Class: class}
 }
 
-// organiser is the page on which a queue is steered and a sale is called off. It shows nothing that is
-// not public: its script asks for the organiser's token and keeps it for as long as
-// the tab is open.
+// organiser is the page on which an organiser steers a queue and cancels a sale. It shows
+// nothing that is not public: its script asks for the organiser's token and keeps it
+// while the tab is open.
 func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("sale")
 	if !domain.ValidSaleID(id) {
@@ -357,9 +357,9 @@ func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "organiser", page{Title: "Organiser", Script: "organiser.js", Data: map[string]string{"Sale": id}})
 }
 
-// order is the same page for every order that could exist: whether this one
-// does, its script finds out with the token, which never reaches this handler; but
-// where the order was made by a form without JavaScript, in a cookie of this page.
+// order is the same page for every order that could exist. Its script finds out with the
+// token whether this one does; the token never reaches this handler. The exception is an
+// order made by a form without JavaScript, whose token is in a cookie of this page.
 func (p *pages) order(w http.ResponseWriter, r *http.Request) {
 	id, err := domain.ParseOrderID(r.PathValue("order"))
 	if err != nil {
@@ -405,7 +405,7 @@ func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	}})
 }
 
-// render writes the page only when all of it could be made.
+// render writes the page only once all of it could be rendered.
 func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
 	data.Trouble, data.Mails = p.troubled(r), p.Mails
 	var b bytes.Buffer
@@ -418,14 +418,14 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide the Origin of our own forms
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers would hide the Origin of our own forms
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader may be gone
 }
 
-// spell writes a duration of whole seconds for people, in its largest unit that
-// fits exactly: 10 minutes, 90 seconds.
+// spell writes a duration of whole seconds for people, in the largest unit that fits
+// exactly: 10 minutes, 90 seconds.
 func spell(d time.Duration) string {
 	n, unit := int64(d/time.Second), "second"
 	switch {
@@ -437,8 +437,8 @@ func spell(d time.Duration) string {
 	return count(n, unit)
 }
 
-// fives puts a space behind every five letters of a code, for who must read it out. It
-// agrees with what order.js writes.
+// fives puts a space after every five letters of a code, for people who must read it out.
+// order.js does the same.
 func fives(code string) string {
 	var b strings.Builder
 	for i, letter := range code {
@@ -459,8 +459,8 @@ type asset struct {
 	etag        string
 }
 
-// static serves the embedded files. Their names are stable, so browsers ask
-// each time and mostly hear 304.
+// static serves the embedded files. Their names are stable, so browsers ask each time and
+// mostly get 304.
 func (p *pages) static() (http.Handler, error) {
 	assets := make(map[string]asset)
 	add := func(name string, body []byte) {

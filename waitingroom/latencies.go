@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Latencies are a histogram. The first bin is all up to a millisecond, and eight more
-// double it.
+// Latencies are a histogram. The first bin is everything up to a millisecond; every eight
+// more bins double the time.
 type Latencies [latencyBins]uint32
 
 const (
@@ -17,7 +17,7 @@ const (
 // Add counts one.
 func (h *Latencies) Add(took time.Duration) { h[binOf(took)]++ }
 
-// AddAll counts what another has counted.
+// AddAll adds another histogram.
 func (h *Latencies) AddAll(other *Latencies) {
 	for i, n := range other {
 		h[i] += n
@@ -27,10 +27,10 @@ func (h *Latencies) AddAll(other *Latencies) {
 // Count is how many there are.
 func (h *Latencies) Count() (n int) { return h.from(0) }
 
-// Above is how many took longer, give or take a bin.
+// Above is how many took longer, to within a bin.
 func (h *Latencies) Above(took time.Duration) int { return h.from(binOf(took) + 1) }
 
-// beyond is how much longer those above a time took than a base, all together.
+// beyond is by how much all that took longer than a time exceeded base, in total.
 func (h *Latencies) beyond(above, base time.Duration) (sum time.Duration) {
 	for i := binOf(above) + 1; i < len(h); i++ {
 		if n := h[i]; n > 0 {
@@ -51,7 +51,7 @@ func (h *Latencies) from(bin int) (n int) {
 	return n
 }
 
-// Median is the end of the bin of the middle one; 0 without any.
+// Median is the end of the middle one's bin; 0 if there are none.
 func (h *Latencies) Median() time.Duration {
 	middle := (h.Count() + 1) / 2
 	if middle == 0 {

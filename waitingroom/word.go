@@ -8,25 +8,25 @@ import (
 	"boxoffice/domain"
 )
 
-// A word is what a node says of its checkouts in its row: counts, so that those of all
-// nodes add up to what the engine does.
+// A word is what a node reports about its checkouts in its row. It has counts, so that
+// the words of all nodes add up to what the engine does.
 type word struct {
 	windows  [len(LoadWindows)]tally
 	inFlight int
 	most     int // that may be in flight
 	came     comers
 	let      cohorts
-	listened bool // for as long as people may be silent
+	listened bool // as long as people may be silent
 }
 
 // A tally is what a node counted in one of LoadWindows.
 type tally struct {
 	answers  int // holds, webhooks and refusals
 	slow     int // of them, above what would be congestion
-	slower   int // of them, above what an engine takes that has time
+	slower   int // of them, above what an idle engine takes
 	verdicts int
 	settled  int // webhooks
-	waited   int // milliseconds in all that the slower ones took longer than when it is quiet
+	waited   int // total milliseconds by which the slower ones exceeded quiet times
 }
 
 const wordVersion = 1
@@ -60,7 +60,7 @@ func (w *word) bytes() []byte {
 	return b
 }
 
-// readWord is the zero word where a row has none, or one that this release does not
+// readWord returns the zero word if a row has none, or one that this release does not
 // know: that node says nothing.
 func readWord(b []byte) (w word, ok bool) {
 	if len(b) == 0 || b[0] != wordVersion {
@@ -110,8 +110,8 @@ func (w *word) add(other *word) {
 	w.let.add(&other.let)
 }
 
-// words adds up what the live nodes say. An old release says of itself only whether it
-// is congested.
+// words adds up what the live nodes say. An old release only says whether it is
+// congested.
 func words(nodes []domain.QueueNode, now time.Time) (all word, old bool) {
 	for i := range nodes {
 		n := &nodes[i]

@@ -1,7 +1,6 @@
-// Package browsertest has no code of its own: its tests open the pages in a real
-// browser, served by package storefront with package api behind it, on a box office
-// in memory.
+// Package browsertest has no code of its own. Its tests open the pages in a real browser,
+// served by package storefront with package api behind it, on a box office in memory.
 //
-// They need a Chromium: BOXOFFICE_TEST_BROWSER names one (or says none), else it is
-// looked for on PATH. Where there is none they are skipped, and say so.
+// They need a Chromium: BOXOFFICE_TEST_BROWSER names one (or says none), else they look
+// for it on PATH. Without one they are skipped, and say so.
 package browsertest
