@@ -48,7 +48,7 @@ func newHandler(bank *bank, links *mockpay.PayLinks, log *slog.Logger) http.Hand
 	mux.HandleFunc("GET "+stylePath, serveStyle)
 	mux.Handle("/", unmatched(mux))
 
-	// A page of another site must not pay with a buyer's browser.
+	// Another site's page must not pay with a buyer's browser.
 	sameOrigin := http.NewCrossOriginProtection()
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "cross_origin", "The request comes from a page of another site.")
@@ -56,8 +56,8 @@ func newHandler(bank *bank, links *mockpay.PayLinks, log *slog.Logger) http.Hand
 	return onlyByItsName(limit(sameOrigin.Handler(mux)))
 }
 
-// onlyByItsName keeps pages of other sites out whose name resolves to this machine (DNS
-// rebinding): to the browser they are of our origin, and only the Host header tells.
+// onlyByItsName keeps out pages of other sites whose name resolves to this machine (DNS
+// rebinding). To the browser they have our origin; only the Host header tells.
 func onlyByItsName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isOwnName(r.Host) {
@@ -68,7 +68,7 @@ func onlyByItsName(next http.Handler) http.Handler {
 	})
 }
 
-// isOwnName reports whether a Host header names this machine: MockPay listens nowhere
+// isOwnName reports whether a Host header names this machine. MockPay listens nowhere
 // else, see checkLoopback.
 func isOwnName(hostPort string) bool {
 	host := hostPort
@@ -82,7 +82,7 @@ func isOwnName(hostPort string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// limit bounds the requests under way and their bodies.
+// limit limits the requests under way and their bodies.
 func limit(next http.Handler) http.Handler {
 	slots := make(chan struct{}, requestsAtOnceMax)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -98,8 +98,8 @@ func limit(next http.Handler) http.Handler {
 	})
 }
 
-// unmatched answers what the mux has no route for: 405 where another method
-// would do.
+// unmatched answers requests that the mux has no route for: 405 if another method would
+// work.
 func unmatched(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
@@ -159,7 +159,7 @@ func (a *api) pay(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, session, err)
 }
 
-// linkOf reads a pay link: the page's address or its query; nil when empty.
+// linkOf reads a pay link, the page's address or its query; nil if it is empty.
 func (a *api) linkOf(session, text string) (*mockpay.PayLink, error) {
 	if text == "" {
 		return nil, nil
@@ -198,7 +198,7 @@ func (a *api) refund(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, refund, err)
 }
 
-// bucketNamed is for lists that have one bucket.
+// bucketNamed is for lists with one bucket.
 func bucketNamed(name []byte) func(*http.Request) ([]byte, error) {
 	return func(*http.Request) ([]byte, error) { return name, nil }
 }
@@ -282,7 +282,7 @@ func decodeOne(decoder *json.Decoder, into any) error {
 	return refuse(refusedInvalid, "The body must be one JSON object of the documented form.")
 }
 
-// answer writes a value, or the failure that came instead.
+// answer writes a value, or the failure.
 func (a *api) answer(w http.ResponseWriter, r *http.Request, value any, err error) {
 	if err != nil {
 		a.fail(w, r, err)
@@ -299,14 +299,14 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, f.status, f.code, f.detail)
 }
 
-// failure is an error as others may see it.
+// failure is an error as clients may see it.
 type failure struct {
 	status       int
 	code, detail string
 }
 
-// failureOf is the one place where errors become statuses. What is not a
-// refusal is our fault: it is logged and not shown.
+// failureOf is the one place where errors become statuses. What is not a refusal is our
+// fault: it is logged and not shown.
 func (a *api) failureOf(r *http.Request, err error) failure {
 	var refused *refusal
 	var link *domain.Error

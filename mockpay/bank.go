@@ -14,11 +14,11 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// undeliveredMax bounds the webhooks that wait for the box office; beyond it no
-// payment is taken that could not be reported.
+// undeliveredMax limits the webhooks that wait for the box office. Above it no payment is
+// taken, because it could not be reported.
 const undeliveredMax = 1_000_000
 
-// A refusal is the bank's definite no. Nothing was changed but what it says.
+// A Refusal is the bank's definite no. Nothing changed except what it says.
 type refusal struct {
 	code   refusalCode
 	detail string
@@ -32,13 +32,13 @@ type refusalCode string
 const (
 	refusedInvalid  refusalCode = "invalid"         // the request breaks a rule
 	refusedNotFound refusalCode = "not_found"       // no such session or payment
-	refusedClosed   refusalCode = "session_closed"  // the session was decided otherwise
+	refusedClosed   refusalCode = "session_closed"  // the session already ended otherwise
 	refusedLink     refusalCode = "link_differs"    // the session was opened with other terms
-	refusedForged   refusalCode = "forged"          // the pay link is not the box office's
+	refusedForged   refusalCode = "forged"          // the box office did not make the pay link
 	refusedRefund   refusalCode = "refund_differs"  // exceeds the capture, or contradicts an earlier refund
 	refusedCapture  refusalCode = "capture_differs" // that capture was made with other terms
 	refusedRefunds  refusalCode = "refunds_refused" // mischief: no refunds for a while
-	refusedFailing  refusalCode = "internal"        // mischief: whether anything was done is not said
+	refusedFailing  refusalCode = "internal"        // mischief: the answer does not say whether anything was done
 	refusedOverload refusalCode = "overloaded"      // nothing was done: try later
 )
 
@@ -55,7 +55,7 @@ type bank struct {
 	now       func() time.Time
 }
 
-// visit opens the session of a pay link, or finds it as it stands.
+// visit opens the session of a pay link, or finds it.
 func (b *bank) visit(link mockpay.PayLink) (mockpay.Session, error) {
 	session, err := b.session(link.Order)
 	var r *refusal
@@ -70,8 +70,8 @@ func (b *bank) visit(link mockpay.PayLink) (mockpay.Session, error) {
 	})
 }
 
-// pay ends an open session; link, if there is one, opens it first. The same
-// outcome again is answered as the first time.
+// pay ends an open session. If there is a link, it opens the session first. The same
+// outcome again gets the same answer as the first time.
 func (b *bank) pay(order domain.OrderID, outcome mockpay.Outcome, link *mockpay.PayLink) (mockpay.Session, error) {
 	end, ok := endings[outcome]
 	if !ok {
@@ -117,7 +117,7 @@ func (b *bank) checkUndelivered() error {
 	return nil
 }
 
-// announce has the reports of what is on disk now sent.
+// announce sends the reports of what is now on disk.
 func (b *bank) announce(e *ended) {
 	if e == nil {
 		return
@@ -128,8 +128,8 @@ func (b *bank) announce(e *ended) {
 	b.trickster.played(e.played...)
 }
 
-// expire forbids any payment from now on, unless one was captured. A session
-// that nobody opened yet is forbidden all the same.
+// expire forbids any payment from now on, unless one was captured. It also forbids a
+// session that nobody has opened yet.
 func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 	events, err := newEventIDs()
 	if err != nil {
@@ -143,7 +143,7 @@ func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 		switch {
 		case err != nil:
 			return s, nil, err
-		case !ok: // nobody said how much, so that no trick could capture it
+		case !ok: // nobody said how much, so no trick could capture it
 			s = sessionRecord{Session: mockpay.SessionID(order), Order: order, Status: mockpay.SessionExpired, EndedAt: now}
 			return s, nil, s.save(tx)
 		case s.Status != mockpay.SessionOpen:
@@ -165,8 +165,8 @@ func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 	return mockpay.Expiry{Status: mockpay.SessionExpired}, nil
 }
 
-// capture takes money in whatever state the session is: mischief by hand. The
-// same capture again is answered as the first time.
+// capture takes money whatever state the session is in: mischief by hand. The same
+// capture again gets the same answer as the first time.
 func (b *bank) capture(order domain.OrderID, request CaptureRequest) (domain.Capture, error) {
 	if refused := request.validate(); refused != nil {
 		return domain.Capture{}, refused
@@ -226,7 +226,7 @@ func (b *bank) lookup(order domain.OrderID) (mockpay.Session, error) {
 	return b.asOfNow(s), err
 }
 
-// refund gives a capture back, or a part of it: once for each key.
+// refund gives back a capture, or part of it, once for each key.
 func (b *bank) refund(request mockpay.RefundRequest) (mockpay.Refund, error) {
 	var done mockpay.Refund
 	var refused *refusal
@@ -280,7 +280,7 @@ func refundIn(tx *bbolt.Tx, request mockpay.RefundRequest, now time.Time) (mockp
 	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, refundKey(request), refund)
 }
 
-// refundKey names a refund in its index: no id of a payment has a line break.
+// refundKey names a refund in its index: no payment id has a line break.
 func refundKey(request mockpay.RefundRequest) string {
 	if request.Key == "" {
 		return request.Payment
@@ -288,7 +288,7 @@ func refundKey(request mockpay.RefundRequest) string {
 	return request.Payment + "\n" + request.Key
 }
 
-// refundedSum is what was given back of a payment.
+// refundedSum is how much of a payment was given back.
 func refundedSum(tx *bbolt.Tx, payment string) (sum int64, err error) {
 	keys := []string{payment}
 	cursor, prefix := tx.Bucket(refundedBucket).Cursor(), []byte(payment+"\n")
@@ -314,8 +314,8 @@ func list[T any](b *bank, bucket []byte, after uint64, limit int) (values []T, n
 	return values, next, err
 }
 
-// decide runs a decision in a transaction. A refusal is committed as well: what
-// it changed (an expiry that was noticed) holds.
+// decide runs a decision in a transaction. A refusal is committed as well, because what
+// it changed (an expiry that it noticed) holds.
 func (b *bank) decide(decision func(*bbolt.Tx) (sessionRecord, *refusal, error)) (mockpay.Session, error) {
 	var s sessionRecord
 	var refused *refusal
@@ -344,8 +344,8 @@ func (b *bank) session(order domain.OrderID) (s sessionRecord, err error) {
 	return s, err
 }
 
-// asOfNow shows an open session whose time is over as expired, which is how any
-// payment would find it.
+// asOfNow shows an open session whose time is over as expired, as any payment would find
+// it.
 func (b *bank) asOfNow(s sessionRecord) mockpay.Session {
 	if s.Status == mockpay.SessionOpen && !b.now().Before(s.ExpiresAt) {
 		s.Status = mockpay.SessionExpired
@@ -395,7 +395,7 @@ func (s sessionRecord) save(tx *bbolt.Tx) error {
 	return put(tx.Bucket(sessionsBucket), s.Order[:], mockpay.Session(s))
 }
 
-// ending is what an outcome makes of a session, and what is said of it.
+// ending is what an outcome does to a session, and what is reported about it.
 type ending struct {
 	status mockpay.SessionStatus
 	event  domain.PaymentEventType
@@ -407,15 +407,15 @@ var endings = map[mockpay.Outcome]ending{
 	mockpay.OutcomeCanceled:  {mockpay.SessionCanceled, domain.PaymentCanceled},
 }
 
-// ended is what the end of a session leaves to do once it is on disk.
+// ended is what is left to do after a session's end, once it is on disk.
 type ended struct {
 	capture domain.Capture // when captured
 	parcels []parcel
 	played  []Trick
 }
 
-// end decides an open session: its state, its capture and the webhooks that
-// report them are one transaction.
+// end decides an open session: its state, its capture and the webhooks that report them
+// are one transaction.
 func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, now time.Time) (*ended, error) {
 	due := s.due()
 	if c.status == mockpay.SessionCaptured {
@@ -451,8 +451,8 @@ func (s *sessionRecord) take(tx *bbolt.Tx, capture domain.Capture, c course, eve
 	return &ended{capture: capture, parcels: parcels, played: c.played}, s.save(tx)
 }
 
-// report puts a course's webhooks on the list of those to send, or a lost one
-// where nobody will send it.
+// report puts a course's webhooks on the list of those to send, or of lost ones if nobody
+// will send them.
 func (c *course) report(tx *bbolt.Tx, about domain.Capture, events eventIDs, now time.Time) ([]parcel, error) {
 	var parcels []parcel
 	for i, r := range c.reports {
@@ -485,7 +485,7 @@ func indexed[T any](tx *bbolt.Tx, index, list []byte, payment string) (value T, 
 	return get[T](tx.Bucket(list), key)
 }
 
-// addIndexed appends an entry to a list and notes where it is.
+// addIndexed appends an entry to a list and records where it is.
 func addIndexed(tx *bbolt.Tx, index, list []byte, payment string, value any) error {
 	key, err := add(tx.Bucket(list), value)
 	if err != nil {
@@ -497,7 +497,7 @@ func addIndexed(tx *bbolt.Tx, index, list []byte, payment string, value any) err
 // eventIDs are webhook-ids for all that one ending may report.
 type eventIDs [2]string
 
-// newEventIDs makes webhook-ids: ordered by time and not to be guessed.
+// newEventIDs makes webhook-ids that sort by time and cannot be guessed.
 func newEventIDs() (events eventIDs, err error) {
 	for i := range events {
 		id, err := uuid.NewV7()

@@ -18,18 +18,17 @@ const (
 	defaultDataDir      = ".data/mockpay"
 )
 
-// Config says where the provider runs and whom it serves.
+// Config says where the provider runs and which box office it serves.
 type Config struct {
 	Addr         string // host:port to listen on, loopback only; port 0 takes a free one
-	DataDir      string // made when missing; one process at a time
-	BoxofficeURL string // where webhooks go, without a slash at its end
+	DataDir      string // created if missing; one process at a time
+	BoxofficeURL string // where webhooks go, without a slash at the end
 	Secrets      mockpay.Secrets
 	Log          *slog.Logger // nil: slog.Default
 }
 
 // ConfigFromEnv reads MOCKPAY_URL, MOCKPAY_DATA_DIR, BOXOFFICE_URL and
-// BOXOFFICE_WEBHOOK_SECRET; only the last one has no default. The error names
-// the variable.
+// BOXOFFICE_WEBHOOK_SECRET. Only the last has no default. The error names the variable.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	orDefault := func(name, fallback string) string {
 		if v := strings.TrimSpace(getenv(name)); v != "" {
@@ -73,7 +72,7 @@ func serverURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkLoopback refuses addresses that others can reach: whoever reaches the
+// checkLoopback refuses addresses that others can reach, because anybody who reaches the
 // provider can pay.
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)

@@ -15,10 +15,10 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// The schedule of webhooks: at once, then after half a second, doubling up to
-// ten minutes, for a day. Whatever is not a 2xx is tried again, a 4xx too: 401
-// may be a secret in rotation, 404 a node behind the others or another program
-// on the port, and a capture must not go unreported because of it.
+// The schedule of webhooks: at once, then after half a second, doubling up to ten
+// minutes, for a day. Anything but a 2xx is tried again, even a 4xx: 401 may be a secret
+// in rotation, 404 a node behind the others or another program on the port, and a capture
+// must not go unreported because of that.
 const (
 	retryFirst     = 500 * time.Millisecond
 	retryMax       = 10 * time.Minute
@@ -30,17 +30,17 @@ const (
 	loadPageMax  = 1000
 )
 
-// A parcel is a webhook that waits for its next attempt. Its content stays in
-// the store, so that a million of them fit into memory.
+// A parcel is a webhook that waits for its next attempt. Its content stays in the store,
+// so that a million of them fit into memory.
 type parcel struct {
 	key     uint64 // in the pending list
 	due     time.Time
 	attempt int // attempts made
 }
 
-// courier delivers webhooks until they are acknowledged. What is undelivered is
-// in the store and resumed by the next process, attempts and delays counted
-// anew: a restart is when the other side is most likely back.
+// courier delivers webhooks until they are acknowledged. The store has what is
+// undelivered, and the next process resumes it with attempts and delays counted from
+// zero: after a restart the other side is most likely back.
 type courier struct {
 	store   *store
 	sender  Sender
@@ -60,8 +60,8 @@ func newCourier(s *store, sender Sender, log *slog.Logger) *courier {
 	return &courier{store: s, sender: sender, log: log, now: time.Now, backoff: retryDelay, wake: make(chan struct{}, 1)}
 }
 
-// retryDelay is exponential, half of it at random, so that what failed together
-// does not come back together.
+// retryDelay is exponential, half of it at random, so that webhooks that failed together
+// do not come back together.
 func retryDelay(attempt int) time.Duration {
 	delay := retryMax
 	if shift := attempt - 1; shift < 16 {
@@ -70,8 +70,7 @@ func retryDelay(attempt int) time.Duration {
 	return delay/2 + rand.N(delay/2)
 }
 
-// load takes up what earlier processes left undelivered. It must come before
-// the first add.
+// load resumes what earlier processes left undelivered. Call it before the first add.
 func (c *courier) load() error {
 	return c.store.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket(pendingBucket).ForEach(func(key, _ []byte) error {
@@ -104,8 +103,8 @@ func (c *courier) nudge() {
 	}
 }
 
-// run delivers until ctx ends, then waits for the attempts under way, at most
-// drainTimeout.
+// run delivers until ctx ends, then waits at most drainTimeout for the attempts under
+// way.
 func (c *courier) run(ctx context.Context) {
 	attempts, cancelAttempts := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelAttempts()
@@ -127,7 +126,7 @@ func (c *courier) run(ctx context.Context) {
 	underWay.Wait()
 }
 
-// next waits for the next parcel that is due; false when ctx has ended.
+// next waits for the next parcel that is due. It returns false if ctx has ended.
 func (c *courier) next(ctx context.Context) (parcel, bool) {
 	for ctx.Err() == nil {
 		p, wait := c.take()
@@ -145,7 +144,7 @@ func (c *courier) next(ctx context.Context) (parcel, bool) {
 	return parcel{}, false
 }
 
-// take removes the earliest parcel if it is due, else says how long to wait.
+// take removes the earliest parcel if it is due, else returns how long to wait.
 func (c *courier) take() (parcel, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +157,7 @@ func (c *courier) take() (parcel, time.Duration) {
 	return heap.Pop(&c.waiting).(parcel), 0
 }
 
-// deliver makes one attempt and decides what becomes of the parcel.
+// deliver makes one attempt and decides what happens to the parcel.
 func (c *courier) deliver(ctx context.Context, p parcel) {
 	p.attempt++
 	delivery, err := c.read(p.key)
@@ -214,9 +213,8 @@ func (c *courier) putBack(p parcel) {
 	c.nudge()
 }
 
-// finish moves a delivery to the list where it ends. When the process dies
-// first it is delivered once more, which the box office's deduplication by event
-// id is there for.
+// finish moves a delivery to its final list. If the process dies first, it is delivered
+// once more, and the box office deduplicates it by event id.
 func (c *courier) finish(p parcel, d mockpay.Delivery, list []byte) {
 	d.EndedAt = c.now().UTC()
 	err := c.store.update(func(tx *bbolt.Tx) error {
@@ -239,8 +237,8 @@ func (c *courier) finish(p parcel, d mockpay.Delivery, list []byte) {
 	c.mu.Unlock()
 }
 
-// report logs when the box office stops or starts acknowledging, rather than
-// every attempt.
+// report logs when the box office stops or starts acknowledging, instead of every
+// attempt.
 func (c *courier) report(d mockpay.Delivery, answer Answer) {
 	ok := answer.Acknowledged()
 	c.log.Debug("webhook sent", "event", d.Event.ID, "session", d.Event.Session, "status", answer.HTTPStatus, "acknowledged", ok, "error", answer.Err)
@@ -256,7 +254,7 @@ func (c *courier) report(d mockpay.Delivery, answer Answer) {
 	}
 }
 
-// parcels is a heap by due time, the older parcel first where they tie.
+// parcels is a heap by due time; of equal ones, the older parcel goes first.
 type parcels []parcel
 
 func (p parcels) Len() int { return len(p) }

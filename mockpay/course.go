@@ -7,15 +7,14 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// A course is how a session ends: what becomes of it, and what the box office
-// is told of that. Tricks with money and lost webhooks belong to it, because it
-// is decided in one transaction: what happened is then on disk, whatever
-// happens to the process.
+// A course is how a session ends: what happens to it, and what the box office is told. It
+// includes tricks with money and lost webhooks, because one transaction decides them all:
+// what happened is then on disk, whatever happens to the process.
 type course struct {
 	status  mockpay.SessionStatus
 	reports []report
 	lost    bool    // the report is never sent
-	played  []Trick // that made it so
+	played  []Trick // that caused this
 }
 
 // A report is a webhook that will be sent.
@@ -24,7 +23,7 @@ type report struct {
 	after time.Duration
 }
 
-// payCourse is what becomes of a session when somebody chooses an outcome.
+// payCourse is what happens to a session when somebody chooses an outcome.
 func (t *tricks) payCourse(end ending) course {
 	c := course{status: end.status, reports: []report{{event: end.event}}}
 	switch captured := end.status == mockpay.SessionCaptured; {
@@ -42,8 +41,8 @@ func (t *tricks) payCourse(end ending) course {
 	return c
 }
 
-// expireCourse is what becomes of an open session when the box office wants
-// that nobody pays any more; admitted is whether it is told of a capture.
+// expireCourse is what happens to an open session when the box office expires it.
+// admitted says whether the box office is told about a capture.
 func (t *tricks) expireCourse() (c course, admitted bool) {
 	c = course{status: mockpay.SessionExpired}
 	switch {
@@ -58,8 +57,7 @@ func (t *tricks) expireCourse() (c course, admitted bool) {
 	return c, admitted
 }
 
-// captureCourse is a capture that was asked for by hand, in whatever state the
-// session is.
+// captureCourse is a capture made by hand, in whatever state the session is.
 func (t *tricks) captureCourse(open bool) course {
 	c := course{status: mockpay.SessionCaptured, reports: []report{{event: domain.PaymentSucceeded}}}
 	if open {
@@ -69,10 +67,9 @@ func (t *tricks) captureCourse(open bool) course {
 	return c
 }
 
-// lose is only for a session of which the box office has heard nothing yet: it
-// still asks at its deadline. A capture after it was told that there is none is
-// known from its report alone, and losing that would be money that nobody but
-// an auditor could find.
+// lose is only for a session that the box office has heard nothing about yet: it still
+// asks at its deadline. After it was told that there is no capture, only the report tells
+// it about one. Losing that report would be money that only an auditor could find.
 func (t *tricks) lose(c *course) {
 	if t.play(TrickLose) {
 		c.lost = true
@@ -90,7 +87,7 @@ func (t *tricks) putOff(c *course) {
 	c.played = append(c.played, TrickDelay)
 }
 
-// The code for testing of ISO 4217, and another one for those who sell in it.
+// ISO 4217's code for testing, and another one for sales in it.
 const (
 	wrongCurrency      = "XTS"
 	otherWrongCurrency = "EUR"

@@ -18,7 +18,7 @@ import (
 // A Trick is one way to misbehave.
 type Trick string
 
-// Tricks on webhooks. Each is played once for a webhook, at its first attempt.
+// Tricks on webhooks. Each is played once per webhook, at its first attempt.
 const (
 	TrickDelay     Trick = "delay"     // sent DelaySeconds later
 	TrickDuplicate Trick = "duplicate" // sent twice at once
@@ -28,18 +28,17 @@ const (
 	TrickReplay    Trick = "replay"    // an earlier one is sent again as it was, and this one with a stale timestamp
 )
 
-// Tricks with money. What was captured is in the list of captures in any case.
+// Tricks with money. The list of captures always has what was captured.
 const (
 	TrickWrongAmount     Trick = "wrong_amount"      // captures one minor unit less than the link says (one more where it says 0)
 	TrickWrongCurrency   Trick = "wrong_currency"    // captures another currency than the link says
 	TrickContradict      Trick = "contradict"        // reports a success as failed, LateSeconds later as succeeded
-	TrickCaptureAtExpire Trick = "capture_at_expire" // captures an open session at the very moment of expire, which says so
+	TrickCaptureAtExpire Trick = "capture_at_expire" // captures an open session at the very moment of expire, and says so
 	TrickCaptureLate     Trick = "capture_late"      // captures what it said was failed, canceled or expired; reports it LateSeconds later
 )
 
-// TrickErrors is the trick on the calls of the box office (session, expire,
-// refund): each fails ErrorsEach times with status 500, in turns before it has
-// had its effect and after.
+// TrickErrors is the trick on the calls of the box office (session, expire, refund): each
+// fails ErrorsEach times with status 500, alternately before and after it took effect.
 const TrickErrors Trick = "errors"
 
 var allTricks = []Trick{
@@ -48,7 +47,7 @@ var allTricks = []Trick{
 	TrickErrors,
 }
 
-// Bounds of a Mischief, and what stands for a zero.
+// Limits of a Mischief, and what zeros mean.
 const (
 	mischiefDelayMax      = time.Hour
 	mischiefDelayDefault  = 2 * time.Second
@@ -57,22 +56,22 @@ const (
 	mischiefErrorsDefault = 2
 	refuseRefundsMax      = 7 * 24 * time.Hour
 	mischiefSessionsMax   = 100_000 // sessions with a mischief of their own
-	failingCallsMax       = 100_000 // calls whose failures are counted; further ones do not fail
+	failingCallsMax       = 100_000 // calls whose failures are counted; calls beyond that do not fail
 )
 
-// A Mischief says how the provider misbehaves, in one session or in all. Which
-// session a trick strikes depends on the seed, the trick and the session's id
-// alone: not on the order of requests, and not on restarts.
+// A Mischief says how the provider misbehaves, in one session or in all. Only the seed,
+// the trick and the session's id decide which sessions a trick strikes, not the order of
+// requests, and not restarts.
 type Mischief struct {
 	Seed  uint64            `json:"seed"`
 	Rates map[Trick]float64 `json:"rates,omitempty"` // the share of sessions that it strikes, 0–1
 
-	DelaySeconds float64 `json:"delay_seconds,omitempty"` // up to 3,600; 0 stands for 2
-	LateSeconds  float64 `json:"late_seconds,omitempty"`  // up to 3,600; 0 stands for 1
-	ErrorsEach   int     `json:"errors_each,omitempty"`   // 1–100; 0 stands for 2
+	DelaySeconds float64 `json:"delay_seconds,omitempty"` // up to 3,600; 0 means 2
+	LateSeconds  float64 `json:"late_seconds,omitempty"`  // up to 3,600; 0 means 1
+	ErrorsEach   int     `json:"errors_each,omitempty"`   // 1–100; 0 means 2
 
-	// RefuseRefundsSeconds is for how long, from when this is set, refunds are
-	// answered 503: up to a week.
+	// RefuseRefundsSeconds is how long, from when this is set, refunds get a 503: up to a
+	// week.
 	RefuseRefundsSeconds float64 `json:"refuse_refunds_seconds,omitempty"`
 }
 
@@ -110,7 +109,7 @@ func namesOf(tricks []Trick) string {
 	return strings.Join(names, ", ")
 }
 
-// strikes throws the dice for a session, always with the same result.
+// strikes rolls the dice for a session, always with the same result.
 func (m *Mischief) strikes(trick Trick, order domain.OrderID) bool {
 	rate := m.Rates[trick]
 	if rate == 0 {
@@ -119,7 +118,7 @@ func (m *Mischief) strikes(trick Trick, order domain.OrderID) bool {
 	text := binary.BigEndian.AppendUint64(nil, m.Seed)
 	text = append(append(text, order[:]...), trick...)
 	sum := sha256.Sum256(text)
-	const bits = 53 // what a float64 holds exactly
+	const bits = 53 // a float64 holds these exactly
 	return float64(binary.BigEndian.Uint64(sum[:8])>>(64-bits))/(1<<bits) < rate
 }
 
@@ -150,7 +149,7 @@ func (p *policy) refusesRefunds(now time.Time) bool {
 	return now.Before(p.SetAt.Add(secondsOr(p.RefuseRefundsSeconds, 0)))
 }
 
-// tricks are those that strike one session. The zero value is to behave.
+// tricks are those that strike one session. The zero value behaves.
 type tricks struct {
 	policy
 	order domain.OrderID
@@ -168,8 +167,8 @@ func (t *tricks) list() []Trick {
 	return struck
 }
 
-// trickster knows how to misbehave. What was set is in the store, so that a
-// killed provider goes on as it was told; what was counted is not.
+// trickster knows how to misbehave. The store has what was set, so that a killed provider
+// goes on as it was told; it does not have what was counted.
 type trickster struct {
 	store *store
 	log   *slog.Logger
@@ -186,16 +185,16 @@ type trickster struct {
 
 // Tally counts what was done since the process started.
 type Tally struct {
-	// Played counts by trick. A refund that was refused is not a trick's.
+	// Played counts by trick. A refused refund is not a trick's.
 	Played         map[Trick]int64 `json:"played"`
 	RefundsRefused int64           `json:"refunds_refused"`
-	// WronglyAccepted is how many forged and stale webhooks were answered 2xx:
-	// anything but 0 is a hole in the box office.
+	// WronglyAccepted is how many forged and stale webhooks got a 2xx: anything but 0 is
+	// a hole in the box office.
 	WronglyAccepted int64 `json:"wrongly_accepted"`
 }
 
-// generalKey is where the general mischief is stored; a session's is stored by
-// its order's id, which has 16 bytes.
+// generalKey is the key of the general mischief. A session's is stored under its order's
+// id, which has 16 bytes.
 var generalKey = []byte("all")
 
 func newTrickster(s *store, log *slog.Logger) (*trickster, error) {
@@ -234,8 +233,8 @@ func (t *trickster) remember(key []byte, p policy) {
 	t.general = &p
 }
 
-// on tells the tricks that strike a session: its own mischief's, else the
-// general one's.
+// on returns the tricks that strike a session: those of its own mischief, else of the
+// general one.
 func (t *trickster) on(order domain.OrderID) *tricks {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -248,8 +247,8 @@ func (t *trickster) on(order domain.OrderID) *tricks {
 	return &tricks{order: order}
 }
 
-// set makes a mischief the general one (key generalKey) or a session's own. It
-// is on disk when set returns.
+// set makes a mischief the general one (key generalKey), or a session's own. It is on
+// disk when set returns.
 func (t *trickster) set(key []byte, m Mischief) error {
 	if refused := m.validate(); refused != nil {
 		return refused
@@ -269,7 +268,7 @@ func (t *trickster) set(key []byte, m Mischief) error {
 	return nil
 }
 
-// full reports whether a mischief for another session cannot be kept.
+// full reports whether there is no room for another session's mischief.
 func (t *trickster) full(key []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -321,7 +320,7 @@ func (t *trickster) played(done ...Trick) {
 	}
 }
 
-// call is one that the box office makes and that may be made to fail.
+// call is a call of the box office that can be made to fail.
 type call struct {
 	name  string
 	order domain.OrderID
@@ -334,7 +333,7 @@ const (
 	noTrouble      trouble = iota
 	refundsRefused         // for a while
 	failsBefore            // 500, nothing was done
-	failsAfter             // 500, and yet it was done
+	failsAfter             // 500, although it was done
 )
 
 // next decides how a call fails, if it does.

@@ -11,16 +11,16 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// MischiefPath is where the general mischief is read (GET), set (POST) and
-// ended (DELETE, the sessions' own included). A session's own is below
-// mockpay.SessionsPath: {session}/mischief.
+// MischiefPath reads (GET), sets (POST) and ends (DELETE, including the sessions' own)
+// the general mischief. A session's own is below mockpay.SessionsPath:
+// {session}/mischief.
 const MischiefPath = "/v1/mischief"
 
-// DeliveryLost is the state of a webhook that is never sent (TrickLose): the
-// box office has not heard of it, so that nothing follows from it.
+// DeliveryLost is the state of a webhook that is never sent (TrickLose): the box office
+// has not heard about it, so nothing follows from it.
 const DeliveryLost mockpay.DeliveryState = "lost"
 
-// capturesEachMax bounds the captures of one session.
+// capturesEachMax limits the captures of one session.
 const capturesEachMax = 9
 
 // A MischiefReport says how the provider misbehaves.
@@ -38,15 +38,15 @@ type SessionMischiefReport struct {
 	Tricks   []Trick   `json:"tricks"` // those that strike it
 }
 
-// A CaptureRequest captures a payment in whatever state its session is: after
-// it failed, expired or was captured, and for an order that nobody placed.
+// A CaptureRequest captures a payment whatever state its session is in: after it failed,
+// expired or was captured, and for an order that nobody placed.
 type CaptureRequest struct {
-	// AmountMinor and Currency are the session's if left out; a session that
-	// nobody opened has none.
+	// AmountMinor and Currency are the session's if left out. A session that nobody
+	// opened has none.
 	AmountMinor *int64 `json:"amount,omitempty"`
 	Currency    string `json:"currency,omitempty"`
-	// Nth is the request's key: 1–9, where 0 stands for 1. The first payment of a
-	// session has the session's id, the nth <session>.<nth>.
+	// Nth is the request's key: 1–9, where 0 means 1. The first payment of a session has
+	// the session's id, the nth <session>.<nth>.
 	Nth int `json:"nth,omitempty"`
 }
 
@@ -69,7 +69,7 @@ func (c *CaptureRequest) payment(session string) string {
 	return session + "." + strconv.Itoa(c.Nth)
 }
 
-// agrees reports whether an earlier capture is what is asked for.
+// agrees reports whether an earlier capture is the requested one.
 func (c *CaptureRequest) agrees(earlier *domain.Capture) bool {
 	return (c.AmountMinor == nil || *c.AmountMinor == earlier.AmountMinor) &&
 		(c.Currency == "" || c.Currency == earlier.Currency)
@@ -87,7 +87,7 @@ func (c *CaptureRequest) settleTerms(s *sessionRecord) *refusal {
 	return nil
 }
 
-// of is the capture that is asked for, of a session with terms.
+// of returns the requested capture, for a session with terms.
 func (c *CaptureRequest) of(s *sessionRecord) domain.Capture {
 	capture := s.due()
 	capture.Payment = c.payment(s.Session)
@@ -169,8 +169,8 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, capture, err)
 }
 
-// readStrictJSON refuses fields that do not exist: a trick misspelt would be a
-// test that tests nothing.
+// readStrictJSON refuses unknown fields: a misspelt trick would be a test that tests
+// nothing.
 func readStrictJSON(r *http.Request, into any) error {
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
@@ -208,8 +208,7 @@ const (
 	callRefund  = "refund"
 )
 
-// orderOfPayment reads the order from a payment's id; zero when it is none of
-// ours.
+// orderOfPayment reads the order from a payment's id; zero if the id is not ours.
 func orderOfPayment(payment string) domain.OrderID {
 	session, _, _ := strings.Cut(payment, ".")
 	order, err := mockpay.OrderOfSession(session)
@@ -219,14 +218,14 @@ func orderOfPayment(payment string) domain.OrderID {
 	return order
 }
 
-// troubled makes a call, unless mischief wants it to fail.
+// troubled makes a call, unless mischief makes it fail.
 func troubled[T any](a *api, c call, do func() (T, error)) (T, error) {
 	var none T
 	switch a.bank.trickster.next(c) {
 	case refundsRefused:
 		return none, refuse(refusedRefunds, "No refunds for a while: repeat the request later.")
 	case failsAfter:
-		_, _ = do() // its answer is what gets lost
+		_, _ = do() // its answer gets lost
 		fallthrough
 	case failsBefore:
 		return none, refuse(refusedFailing, "The provider failed. Repeat the request: it has no second effect.")

@@ -19,8 +19,8 @@ var web embed.FS
 
 var pageTemplate = template.Must(template.ParseFS(web, "web/pay.html"))
 
-// refreshMax is for how long an open page waits before it looks again whether
-// its session has expired.
+// refreshMax is how long an open page waits before it checks again whether its session
+// has expired.
 const refreshMax = time.Hour
 
 // pageView is what the pay page shows.
@@ -64,9 +64,9 @@ func (a *api) submitPage(w http.ResponseWriter, r *http.Request) {
 	session, err := a.bank.pay(link.Order, outcome, &link)
 	switch {
 	case err == nil:
-		http.Redirect(w, r, link.ReturnURL, http.StatusSeeOther) // the link is signed, its return address with it
+		http.Redirect(w, r, link.ReturnURL, http.StatusSeeOther) // the link is signed, including its return address
 	case session.Session != "" && session.Status != mockpay.SessionOpen:
-		a.render(w, http.StatusConflict, &link, a.view(r, &link, session)) // decided before: show how
+		a.render(w, http.StatusConflict, &link, a.view(r, &link, session)) // already decided: show how
 	default:
 		a.failPage(w, r, &link, err)
 	}
@@ -123,8 +123,8 @@ func (a *api) render(w http.ResponseWriter, status int, link *mockpay.PayLink, v
 	_, _ = page.WriteTo(w) // the client is gone: nobody to tell
 }
 
-// contentPolicy lets the form be redirected to the shop: browsers hold the
-// redirect after a form against form-action, too.
+// contentPolicy lets the form be redirected to the shop: browsers apply form-action to
+// the redirect after a form too.
 func contentPolicy(link *mockpay.PayLink) string {
 	actions := "'self'"
 	if link != nil {

@@ -14,12 +14,11 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// WebhookPath is where the box office takes the provider's webhooks, below its
-// base URL.
+// WebhookPath is where the box office takes the provider's webhooks, below its base URL.
 const WebhookPath = "/v1/webhooks/mockpay"
 
 const (
-	sendTimeout        = 15 * time.Second // what Standard Webhooks 1.0.0 recommends at least
+	sendTimeout        = 15 * time.Second // the least that Standard Webhooks 1.0.0 recommends
 	webhookDialTimeout = 3 * time.Second
 	webhookIdleTimeout = 60 * time.Second
 	answerDrainMax     = 64 << 10 // bytes read of an answer so that its connection can be used again
@@ -32,23 +31,23 @@ type Message struct {
 	Body    []byte
 }
 
-// An Answer is what became of an attempt: a status, or an error where there was
-// none. RetryAfter, if set, is how long the receiver asks to be left alone.
+// An Answer is the result of an attempt: a status, or an error if there was none.
+// RetryAfter, if set, is how long the receiver asks to be left alone.
 type Answer struct {
 	HTTPStatus int
 	RetryAfter time.Duration
 	Err        error
 }
 
-// Acknowledged reports whether the event need not be sent again: any 2xx. 202
-// means that the box office has stored it.
+// Acknowledged reports whether the event need not be sent again: any 2xx. 202 means that
+// the box office has stored it.
 func (a Answer) Acknowledged() bool {
 	return a.Err == nil && a.HTTPStatus >= 200 && a.HTTPStatus <= 299
 }
 
-// A Sender makes one attempt. It must return when ctx ends. Its answer is what
-// the list of deliveries will say: only the message itself, never something
-// that was sent along with it, may count as acknowledged.
+// A Sender makes one attempt. It must return when ctx ends. The list of deliveries shows
+// its answer, so only the message itself may count as acknowledged, never something that
+// was sent along with it.
 type Sender interface {
 	Send(ctx context.Context, m Message) Answer
 }
@@ -126,8 +125,7 @@ func (s *HTTPSender) post(ctx context.Context, l letter) Answer {
 	return Answer{HTTPStatus: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 }
 
-// retryAfter reads the header's form in seconds; the form of a date is left
-// to the backoff.
+// retryAfter reads the header in seconds. If it is a date, the backoff decides.
 func retryAfter(header http.Header) time.Duration {
 	seconds, err := strconv.ParseUint(header.Get("Retry-After"), 10, 16)
 	if err != nil {

@@ -35,9 +35,9 @@ type Server struct {
 	http     *http.Server
 }
 
-// New opens the state, takes the port and loads what is undelivered. Nothing is
-// served before Run; a Server that is never run must be closed. The error says
-// which of the state and the port is taken, and by what.
+// New opens the state, takes the port and loads what is undelivered. It serves nothing
+// before Run. Close a Server that is never run. The error says which of the state and the
+// port is taken, and by what.
 func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -78,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// newBank is a bank with all that it did and was told before.
+// newBank is a bank with everything that it did and was told before.
 func newBank(store *store, poster *HTTPSender, log *slog.Logger) (*bank, error) {
 	trickster, err := newTrickster(store, log)
 	if err != nil {
@@ -106,9 +106,9 @@ func listen(addr string) (net.Listener, error) {
 // URL is where the provider is reached, with the port that it got.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Run serves until ctx ends: then it takes no new requests, finishes those under
-// way, gives webhooks under way a moment, and leaves the rest to the next start.
-// The error is nil unless the server or the store failed.
+// Run serves until ctx ends. Then it takes no new requests, finishes those under way,
+// gives webhooks under way a moment, and leaves the rest to the next start. It returns
+// nil unless the server or the store failed.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -146,7 +146,7 @@ func (s *Server) shutdown() error {
 	return nil
 }
 
-// Close gives back the state and the port of a Server that was never run.
+// Close releases the state and the port of a Server that was never run.
 func (s *Server) Close() error {
 	return errors.Join(s.listener.Close(), s.store.close())
 }

@@ -25,7 +25,7 @@ const (
 	batchWriteMax = 512             // writes of one commit
 )
 
-// The buckets. Lists are keyed by a sequence number, 8 bytes big-endian, so that
+// The buckets. Lists have a sequence number as their key, 8 bytes big-endian, so that
 // they read oldest first and a key is a cursor.
 var (
 	metaBucket         = []byte("meta")
@@ -48,11 +48,10 @@ var (
 	errStoreClosed = errors.New("the store is closed")
 )
 
-// store keeps the provider's state in one bbolt file. Writes are committed in
-// groups: while one commit is on its way to the disk the next one collects, so
-// that the throughput is not bound by the time of one fsync. (bbolt's own Batch
-// waits for a fixed time instead, which on a slow disk queues up commits of
-// hardly more than one write.)
+// store keeps the provider's state in one bbolt file. It commits writes in groups: while
+// one commit is on its way to the disk, the next one collects, so the time of one fsync
+// does not limit the throughput. (bbolt's own Batch waits for a fixed time instead, which
+// on a slow disk queues up commits of hardly more than one write.)
 type store struct {
 	db     *bbolt.DB
 	writes chan write
@@ -61,13 +60,13 @@ type store struct {
 	mu     sync.RWMutex // guards closed and the sends on writes
 	closed bool
 
-	// durable is held for writing during a commit: bbolt shows a transaction to
-	// readers shortly before it is synced, and nobody may be told what a power
-	// cut could still take back.
+	// durable is held for writing during a commit: bbolt shows a transaction to readers
+	// shortly before it is synced, and nobody may be told what a power cut could still
+	// undo.
 	durable sync.RWMutex
 
 	broken chan struct{} // closed by the first failed commit
-	cause  error         // why; commitLoop's own until broken or done is closed
+	cause  error         // why; belongs to commitLoop until broken or done is closed
 }
 
 // write is one caller's share of a commit.
@@ -76,7 +75,7 @@ type write struct {
 	done  chan error
 }
 
-// openStore opens the state under dir, or creates it, and locks it until close.
+// openStore opens the state in dir, or creates it, and locks it until close.
 func openStore(dir string, log *slog.Logger) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
@@ -125,7 +124,7 @@ func prepare(tx *bbolt.Tx) error {
 	}
 }
 
-// syncDir makes a new file's name durable, which syncing the file does not.
+// syncDir makes a new file's name durable; syncing the file does not.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -134,10 +133,10 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// update runs apply in a transaction and returns once it is on disk. apply must
-// fail only when the store cannot go on: its error, like that of the disk,
-// breaks the store for good, because what follows a failed fsync cannot be
-// trusted. errStoreBusy and errStoreClosed mean that nothing was done.
+// update runs apply in a transaction and returns once it is on disk. apply must fail only
+// if the store cannot go on: its error, like the disk's, breaks the store for good,
+// because what follows a failed fsync cannot be trusted. errStoreBusy and errStoreClosed
+// mean that nothing was done.
 func (s *store) update(apply func(*bbolt.Tx) error) error {
 	w := write{apply: apply, done: make(chan error, 1)}
 	if err := s.enqueue(w); err != nil {
@@ -186,7 +185,7 @@ func (s *store) commitLoop(log *slog.Logger) {
 	}
 }
 
-// collect takes what else is waiting, without waiting for more.
+// collect takes whatever else is waiting, without waiting for more.
 func (s *store) collect(first write) []write {
 	batch := []write{first}
 	for len(batch) < batchWriteMax {
@@ -221,8 +220,8 @@ func (s *store) commit(batch []write) error {
 	})
 }
 
-// close commits what is waiting, refuses what comes after and releases the lock.
-// The error includes why the store broke, if it did.
+// close commits what is waiting, refuses what comes after, and releases the lock. If the
+// store broke, the error says why.
 func (s *store) close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -249,7 +248,7 @@ func put(b *bbolt.Bucket, key []byte, value any) error {
 	return b.Put(key, raw)
 }
 
-// get reads a value; false when there is none.
+// get reads a value; false if there is none.
 func get[T any](b *bbolt.Bucket, key []byte) (value T, ok bool, err error) {
 	raw := b.Get(key)
 	if raw == nil {
@@ -275,8 +274,8 @@ func sequenceKey(sequence uint64) []byte {
 	return binary.BigEndian.AppendUint64(nil, sequence)
 }
 
-// page reads a list: at most limit values after a sequence number, and the
-// number of the last one when there are more.
+// page reads a list: at most limit values after a sequence number, and the number of the
+// last one if there are more.
 func page[T any](b *bbolt.Bucket, after uint64, limit int) (values []T, next uint64, err error) {
 	values = []T{} // an empty list is [] in JSON
 	cursor := b.Cursor()

@@ -16,7 +16,7 @@ import (
 const (
 	// reorderWaitMax is how long a message waits to be overtaken.
 	reorderWaitMax = 2 * time.Second
-	// trickTimeout bounds all that is sent along with a message, before it and
+	// trickTimeout limits everything that is sent along with a message, before it and
 	// after, so that the message itself has most of its own time.
 	trickTimeout = 3 * time.Second
 	lettersMax   = 64
@@ -24,10 +24,10 @@ const (
 	staleBy = 2 * mockpay.TimestampTolerance
 )
 
-// trickSender plays the tricks of the wire around an HTTPSender. It answers for
-// the message itself alone: what becomes of forgeries and replays shows in the
-// tally, never in the list of deliveries. Tricks are for first attempts, so that
-// each is played once for a webhook and a process.
+// trickSender plays the tricks on the wire around an HTTPSender. It answers only for the
+// message itself: the tally shows what happened to forgeries and replays, never the list
+// of deliveries. Tricks are for first attempts, so each is played once per webhook and
+// process.
 type trickSender struct {
 	*HTTPSender
 	trickster *trickster
@@ -79,8 +79,8 @@ func (s *trickSender) Send(ctx context.Context, m Message) Answer {
 	return answer
 }
 
-// giveWay waits until another message was sent, and reports whether one was.
-// One message waits at a time; a second that should wait overtakes it instead.
+// giveWay waits until another message was sent, and reports whether one was. One message
+// waits at a time; a second that should wait overtakes it instead.
 func (s *trickSender) giveWay(ctx context.Context) (overtaken bool) {
 	s.mu.Lock()
 	if s.waiting != nil {
@@ -115,8 +115,8 @@ func (s *trickSender) overtake() {
 	}
 }
 
-// deliver posts the message, twice at once for TrickDuplicate: one
-// acknowledgement is enough, both are of the same event.
+// deliver posts the message, twice at once for TrickDuplicate: one acknowledgement is
+// enough, because both are of the same event.
 func (s *trickSender) deliver(ctx context.Context, t *tricks, genuine letter) Answer {
 	if !t.play(TrickDuplicate) {
 		return s.post(ctx, genuine)
@@ -146,8 +146,8 @@ func (s *trickSender) oldest() letter {
 	return s.letters[0]
 }
 
-// forge sends a success that never was, under the message's own id: nothing of
-// it may stick, the id least of all.
+// forge sends a success that never happened, under the message's own id: none of it may
+// stick, least of all the id.
 func (s *trickSender) forge(ctx context.Context, m Message) {
 	s.trickster.played(TrickForge)
 	forged := m.Event
@@ -179,9 +179,9 @@ func (s *trickSender) forge(ctx context.Context, m Message) {
 	}
 }
 
-// replay sends the oldest webhook that is remembered once more, byte for byte,
-// and this one as if it had been recorded a while ago. The first must have no
-// second effect, the other none at all.
+// replay sends the oldest remembered webhook once more, byte for byte, and this one as if
+// it had been recorded a while ago. The first must have no second effect, the other none
+// at all.
 func (s *trickSender) replay(ctx context.Context, m Message) {
 	s.trickster.played(TrickReplay)
 	ctx, cancel := context.WithTimeout(ctx, trickTimeout)
