@@ -13,18 +13,21 @@ import (
 	"strings"
 )
 
-// What the document describes and cannot be made of it: streams, an image, a redirect, and what a provider signs.
+// What the document describes but no code can be generated for: streams, an image, a
+// redirect, and what a provider signs.
 
-// eventBytesMax bounds an event of a stream.
+// eventBytesMax limits one event of a stream.
 const eventBytesMax = 1 << 20
 
-// WatchSale is the stock of a sale as it changes. It ends with the context, or with an error; a node ends a stream after
-// some minutes, and then it ends with io.EOF: watch again. GET /v1/sales/{sale}/events
+// WatchSale yields the stock of a sale as it changes. It ends with the context, or with
+// an error. A node ends a stream after some minutes; it then ends with io.EOF: watch
+// again. GET /v1/sales/{sale}/events
 func (c *Client) WatchSale(ctx context.Context, sale string) iter.Seq2[SaleView, error] {
 	return watch[SaleView](ctx, c, "/v1/sales/"+url.PathEscape(sale)+"/events", "stock")
 }
 
-// WatchPlace is where one stands in a waiting room as it changes. It ends as WatchSale does. GET /v1/queue/{token}/events
+// WatchPlace yields a token's place in a waiting room as it changes. It ends like
+// WatchSale. GET /v1/queue/{token}/events
 func (c *Client) WatchPlace(ctx context.Context, token string) iter.Seq2[PlaceView, error] {
 	return watch[PlaceView](ctx, c, "/v1/queue/"+url.PathEscape(token)+"/events", "place")
 }
@@ -80,8 +83,9 @@ func (c *Client) TicketQR(ctx context.Context, order, token string, number int64
 	return png, err
 }
 
-// OpenPayment is the provider's page for an order, whose key stands in its payment_url. A buyer's browser is led there by
-// payment_url itself. GET /v1/orders/{order}/pay
+// OpenPayment returns the address of the provider's page for an order; key is in the
+// order's payment_url. payment_url itself leads a buyer's browser there. GET
+// /v1/orders/{order}/pay
 func (c *Client) OpenPayment(ctx context.Context, order, key string) (page string, err error) {
 	stays := *c.http()
 	stays.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -101,8 +105,9 @@ func (c *Client) OpenPayment(ctx context.Context, order, key string) (page strin
 	return to.String(), nil
 }
 
-// DeliverEvent tells the box office of a payment, as a provider does: the header has its signature of these very bytes.
-// The answer is empty where the event is of no kind that matters. POST /v1/webhooks/{provider}
+// DeliverEvent reports a payment to the box office, as a provider does: the header has
+// the provider's signature over exactly these bytes. The answer is empty for an event of
+// a kind that does not matter. POST /v1/webhooks/{provider}
 func (c *Client) DeliverEvent(ctx context.Context, provider string, header http.Header, event []byte) (answer StatusView, err error) {
 	r := Request{Method: http.MethodPost, Path: "/v1/webhooks/" + url.PathEscape(provider), Header: header, Body: event}
 	err = c.Do(ctx, r, &answer)

@@ -1,10 +1,10 @@
-// Package client speaks the HTTP contract of a box office. Its types and methods are made of the
-// OpenAPI document (generated.go; a test holds them against it), those whose answers are no JSON by
-// hand (byhand.go); this file is how they are sent.
+// Package client calls the HTTP API of a box office. Its types and methods are generated
+// from the OpenAPI document (generated.go; a test compares them), and those whose answers
+// are not JSON are written by hand (byhand.go). This file sends the requests.
 //
-// A method's error is a *Refusal where the box office answered with a problem, anything else where
-// there was no answer. Nothing is repeated by itself: a checkout that was not answered is repeated
-// with the same Idempotency-Key, see Refusal.IsDefinite.
+// A method's error is a *Refusal if the box office answered with a problem, and anything
+// else if there was no answer. Nothing is repeated automatically: repeat a checkout that
+// got no answer with the same Idempotency-Key, see Refusal.IsDefinite.
 package client
 
 import (
@@ -25,23 +25,23 @@ import (
 
 //go:generate go test ./internal/generate -update
 
-// answerBytesMax bounds what is read of an answer.
+// answerBytesMax limits what is read of an answer.
 const answerBytesMax = 64 << 20
 
-// A Client asks one box office. Its fields must not change while it is used; it is safe for
-// concurrent use.
+// A Client calls one box office. Don't change its fields while it is in use. It is safe
+// for concurrent use.
 type Client struct {
 	URL        string       // such as https://tickets.example
 	AdminURL   string       // where the organiser's routes are; empty: at URL
 	AdminToken string       // the organiser's; empty: for buyers only
-	HTTP       *http.Client // nil: http.DefaultClient. It has the timeout
+	HTTP       *http.Client // nil: http.DefaultClient. Set timeouts there
 }
 
 // A Refusal is an answer other than 2xx.
 type Refusal struct {
 	Problem
 	HTTPStatus int
-	RetryAfter time.Duration // 0: it does not say
+	RetryAfter time.Duration // 0: the answer does not say
 	request    string
 }
 
@@ -51,19 +51,20 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("%s: %s: %s", r.request, status, cmp.Or(r.Detail, r.Title, http.StatusText(r.HTTPStatus)))
 }
 
-// IsDefinite reports whether the answer says what happened. One that does not is repeated, after
-// RetryAfter and with the same Idempotency-Key.
+// IsDefinite reports whether the answer says what happened. If not, repeat the request
+// after RetryAfter, with the same Idempotency-Key.
 func (r *Refusal) IsDefinite() bool {
 	return r.HTTPStatus < http.StatusInternalServerError && r.Code != "in_flight" && r.Code != "rate_limited"
 }
 
-// IsDefinite reports whether a call's error says what happened, and so does none. No answer at all does not.
+// IsDefinite reports whether a call's error says what happened. nil does; an error
+// without any answer does not.
 func IsDefinite(err error) bool {
 	var r *Refusal
 	return err == nil || errors.As(err, &r) && r.IsDefinite()
 }
 
-// CodeOf is the code of a Refusal, and empty of any other error.
+// CodeOf returns the code of a Refusal, or "" for any other error.
 func CodeOf(err error) string {
 	var r *Refusal
 	if errors.As(err, &r) {
@@ -72,18 +73,19 @@ func CodeOf(err error) string {
 	return ""
 }
 
-// A Request is one call, as the methods make it. Who asks with Do for what has no method fills it in.
+// A Request is one call, as the methods make it. Fill one in to use Do for a route
+// without a method.
 type Request struct {
 	Method, Path string // the path is escaped, and begins with a slash
 	Query        url.Values
 	Header       http.Header
 	Body         any    // sent as JSON; a []byte as it is
-	Token        string // of an order
+	Token        string // an order's token
 	IsOrganisers bool   // it goes to AdminURL, with the AdminToken
 }
 
-// Do sends a request and reads the answer's JSON into a value; into a *[]byte it reads the body as it is, and nil reads
-// nothing. A method of its own is better where there is one.
+// Do sends a request and reads the answer's JSON into a value. Into a *[]byte it reads
+// the raw body; nil reads nothing. Prefer a method if there is one.
 func (c *Client) Do(ctx context.Context, r Request, into any) error {
 	answer, err := c.send(ctx, c.http(), r)
 	if err != nil {
@@ -109,7 +111,8 @@ func (c *Client) Do(ctx context.Context, r Request, into any) error {
 
 func (c *Client) http() *http.Client { return cmp.Or(c.HTTP, http.DefaultClient) }
 
-// send is a good answer, whose body is to be read and closed; any but 2xx is a *Refusal.
+// send returns a good answer, whose body the caller reads and closes. Anything but 2xx is
+// a *Refusal.
 func (c *Client) send(ctx context.Context, with *http.Client, r Request) (*http.Response, error) {
 	answer, err := c.ask(ctx, with, r)
 	if err != nil || answer.StatusCode/100 == 2 {
@@ -118,7 +121,7 @@ func (c *Client) send(ctx context.Context, with *http.Client, r Request) (*http.
 	return nil, refusal(r, answer)
 }
 
-// ask is any answer.
+// ask returns any answer.
 func (c *Client) ask(ctx context.Context, with *http.Client, r Request) (*http.Response, error) {
 	sent, err := c.made(ctx, r)
 	if err != nil {
@@ -169,8 +172,8 @@ func (c *Client) made(ctx context.Context, r Request) (*http.Request, error) {
 	return sent, nil
 }
 
-// An Answer is what came back over HTTP: for who must know more than the methods say, such as 200 from 202, a header, or
-// the bytes.
+// An Answer is what came back over HTTP, for callers who need more than the methods
+// return, such as 200 instead of 202, a header, or the bytes.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -179,13 +182,13 @@ type Answer struct {
 
 type recording struct{}
 
-// Recording is a context whose call leaves its answer there, also where the call gives a *Refusal. It is for one call at a
-// time, and not for streams.
+// Recording returns a context whose call stores its answer there, even if the call
+// returns a *Refusal. Use it for one call at a time, and not for streams.
 func Recording(ctx context.Context, into *Answer) context.Context {
 	return context.WithValue(ctx, recording{}, into)
 }
 
-// record reads an answer, and leaves it to be read again.
+// record reads an answer, and leaves it readable.
 func (a *Answer) record(answer *http.Response) (err error) {
 	defer answer.Body.Close()
 	if a.Body, err = io.ReadAll(io.LimitReader(answer.Body, answerBytesMax)); err != nil {
@@ -196,7 +199,7 @@ func (a *Answer) record(answer *http.Response) (err error) {
 	return nil
 }
 
-// refusal reads what stands for an answer that is not as it should be.
+// refusal reads an answer other than 2xx.
 func refusal(r Request, answer *http.Response) error {
 	defer answer.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(answer.Body, answerBytesMax))
@@ -204,21 +207,21 @@ func refusal(r Request, answer *http.Response) error {
 		return fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
 	}
 	refused := &Refusal{HTTPStatus: answer.StatusCode, request: r.Method + " " + r.Path}
-	_ = json.Unmarshal(content, &refused.Problem) // a proxy may answer something else: the status speaks
+	_ = json.Unmarshal(content, &refused.Problem) // a proxy may answer something else: the status says enough
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
 		refused.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return refused
 }
 
-// set puts a parameter in that is not empty.
+// set adds a parameter if it is not empty.
 func set(values map[string][]string, name, value string) {
 	if value != "" {
 		values[name] = []string{value}
 	}
 }
 
-// number is the text of a parameter; 0 leaves it out.
+// number is the text of a parameter, empty for 0.
 func number(n int64) string {
 	if n == 0 {
 		return ""
