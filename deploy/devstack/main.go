@@ -1,6 +1,7 @@
-// Command devstack runs the whole box office on one machine: Postgres, Temporal with its Web UI, a ledger, MockPay and
-// the service itself, from one command and with its state in one directory. It is for development, tests and the demo;
-// production is by address (docs, "Processes").
+// Command devstack runs the whole box office on one machine: Postgres, Temporal with its
+// Web UI, a ledger, MockPay and the service itself, from one command and with its state
+// in one directory. It is for development, tests and the demo. In production you run each
+// part yourself (docs, "Processes").
 //
 //	devstack up      start everything, serve until Ctrl-C, stop everything
 //	devstack stop    stop a stack that runs elsewhere
@@ -103,8 +104,8 @@ func findRepo(named string) (string, error) {
 	return toolchain.FindRepo(named)
 }
 
-// sameWish: signals that follow each other within it count as one. A tool that signals this process and then its group
-// means one stop, and nobody types that fast.
+// sameWish: signals that come within this time of each other count as one. A tool that
+// signals this process and then its group means one stop, and nobody types that fast.
 const sameWish = time.Second
 
 // stopSignals: the first signal ends soft, a second one hard.
@@ -155,7 +156,7 @@ func clean(args []string) error {
 
 func agree(paths []string) bool {
 	fmt.Printf("This removes every sale, order and payment of the local stack: %s\nGo on? [y/N] ", strings.Join(paths, ", "))
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer means no
 	return strings.EqualFold(strings.TrimSpace(answer), "y")
 }
 
@@ -166,7 +167,8 @@ func fetchPostgres(args []string) error {
 	return postgres.Fetch(args[0])
 }
 
-// postgresBinaries prints the folder of downloaded binaries, downloading them first where they are missing.
+// postgresBinaries prints the folder of downloaded binaries, and downloads them first if
+// they are missing.
 func postgresBinaries([]string) error {
 	id, err := postgres.ServerIdentity()
 	if err != nil {

@@ -14,11 +14,12 @@ import (
 	"go.temporal.io/server/common/resolver"
 )
 
-// callTimeout bounds a pipeline whose caller set no earlier deadline.
+// callTimeout limits a pipeline whose caller set no earlier deadline.
 const callTimeout = 30 * time.Second
 
-// connections is a pool of its own, made by the official plugin's session code from the same configuration: address, TLS,
-// password (also one that a command renews), attributes and limits. So the history service holds up to twice maxConns.
+// connections is a separate pool. The official plugin's session code makes it from the
+// same configuration: address, TLS, password (also one that a command renews), attributes
+// and limits. So the history service has up to twice maxConns connections.
 type connections struct {
 	db *sqlx.DB
 }
@@ -31,7 +32,7 @@ func connect(cfg *config.SQL, resolve resolver.ServiceResolver) (*connections, e
 	return &connections{db: opened.DB}, nil
 }
 
-// write runs a pipeline to its end and says what became of it.
+// write runs a pipeline to its end and says what happened to it.
 func (c *connections) write(ctx context.Context, pipeline *pgx.Batch) (verdict, error) {
 	reached := false
 	err := c.use(ctx, func(ctx context.Context, conn *pgx.Conn) error {
@@ -44,7 +45,7 @@ func (c *connections) write(ctx context.Context, pipeline *pgx.Batch) (verdict, 
 	return judge(err), err
 }
 
-// use gives a connection of the pool to do.
+// use runs do with a connection of the pool.
 func (c *connections) use(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

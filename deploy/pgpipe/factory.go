@@ -17,14 +17,16 @@ import (
 
 // Options of the store. The zero value is the fast way with the server's own logger and metrics.
 type Options struct {
-	// Off leaves everything to the official store. It is the way back: the rows are the same either way.
+	// Off leaves everything to the official store. It is the way back: the rows are the
+	// same either way.
 	Off bool
-	// Stats counts requests, beside the server's metrics. Nil: nobody asks.
+	// Stats counts requests, in addition to the server's metrics. It may be nil.
 	Stats *Stats
 }
 
-// Provider is for temporal.WithPersistenceFactoryProvider. It wraps the stores of the history service and no others, where the
-// default store is SQL with the plugin postgres12_pgx. Anything else is left as it is, with a line in the log that says why.
+// Provider is for temporal.WithPersistenceFactoryProvider. It wraps only the stores of
+// the history service, and only if the default store is SQL with the plugin
+// postgres12_pgx. It leaves anything else as it is, and logs why.
 func Provider(options Options) client.FactoryProviderFn {
 	return func(params client.NewFactoryParams) client.Factory {
 		if params.ServiceName == primitives.HistoryService {
@@ -35,8 +37,9 @@ func Provider(options Options) client.FactoryProviderFn {
 	}
 }
 
-// Wrap gives the official factory with a fast execution store. cfg is the configuration that the official one was made with. Where
-// the fast way cannot be used it gives base back and logs the reason.
+// Wrap returns the official factory with a fast execution store. cfg is the configuration
+// that the official one was made with. If the fast way cannot be used, it returns base
+// and logs the reason.
 func Wrap(
 	base persistence.DataStoreFactory, cfg *config.SQL, options Options, logger log.Logger, handler metrics.Handler,
 ) persistence.DataStoreFactory {
@@ -68,7 +71,8 @@ func Wrap(
 	}
 }
 
-// cannotPipeline says why connections of this configuration can have no pipelines, or nothing.
+// cannotPipeline says why connections with this configuration cannot pipeline, or returns
+// nothing.
 func cannotPipeline(cfg *config.SQL) (reason string) {
 	switch {
 	case cfg.Connect != nil:

@@ -7,7 +7,8 @@ import (
 	"go.temporal.io/server/common/persistence"
 )
 
-// Bounds of what is remembered of runs just created. History loads such a state once, for the first workflow task.
+// Limits of what is remembered about runs just created. History loads such a state once,
+// for the first workflow task.
 const (
 	freshRunsMax  = 4_096
 	freshBytesMax = 16 << 10 // of one run; larger ones are read
@@ -18,15 +19,17 @@ type runKey struct {
 	namespace, workflow, run string
 }
 
-// A freshRun is the state of a run as its creation wrote it. Without a state it is a promise: the creation is under way, and
-// whatever touches the run meanwhile breaks it.
+// A freshRun is the state of a run as its creation wrote it. Without a state it is a
+// promise: the creation is under way, and anything that touches the run meanwhile breaks
+// it.
 type freshRun struct {
 	rangeID int64
 	state   *persistence.InternalWorkflowMutableState
 }
 
-// freshRuns remembers states just created, each for one load. An entry is tagged with the range id under which it was written, and
-// counts only while this process knows no newer one for the shard.
+// freshRuns remembers states just created, each for one load. An entry has the range id
+// under which it was written, and counts only while this process knows no newer one for
+// the shard.
 type freshRuns struct {
 	mu     sync.Mutex
 	runs   *simplelru.LRU[runKey, *freshRun]
@@ -50,7 +53,8 @@ func (f *freshRuns) promise(key runKey, rangeID int64) *freshRun {
 	return promised
 }
 
-// keep fills a promise after its commit was confirmed, unless it was broken meanwhile.
+// keep fills a promise after its commit was confirmed, unless the promise was broken
+// meanwhile.
 func (f *freshRuns) keep(key runKey, promised *freshRun, state *persistence.InternalWorkflowMutableState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +63,8 @@ func (f *freshRuns) keep(key runKey, promised *freshRun, state *persistence.Inte
 	}
 }
 
-// take gives a state, once. It breaks a promise: who loads now reads the database and may go on from there.
+// take returns a state, once. It breaks a promise: a caller that loads now reads the
+// database and may go on from there.
 func (f *freshRuns) take(key runKey) *persistence.InternalWorkflowMutableState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,14 +79,15 @@ func (f *freshRuns) take(key runKey) *persistence.InternalWorkflowMutableState {
 	return there.state
 }
 
-// drop forgets a run. Every write of it does so first.
+// drop forgets a run. Call it before every write of the run.
 func (f *freshRuns) drop(key runKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.runs.Remove(key)
 }
 
-// moveOn notes a range id of a shard. What was written under an older one counts no more.
+// moveOn records a range id of a shard. What was written under an older one no longer
+// counts.
 func (f *freshRuns) moveOn(shard int32, rangeID int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +99,8 @@ func (f *freshRuns) moveOn(shard int32, rangeID int64) {
 	}
 }
 
-// freshState is the state that a creation leaves, or nil where a load would find more than the execution itself.
+// freshState is the state that a creation leaves, or nil if a load would find more than
+// the execution itself.
 func freshState(n *persistence.InternalWorkflowSnapshot) *persistence.InternalWorkflowMutableState {
 	pending := len(n.ActivityInfos) + len(n.TimerInfos) + len(n.ChildExecutionInfos) + len(n.RequestCancelInfos) + len(n.SignalInfos) +
 		len(n.SignalRequestedIDs) + len(n.ChasmNodes)

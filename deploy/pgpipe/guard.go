@@ -11,15 +11,16 @@ import (
 	"go.temporal.io/server/common/persistence"
 )
 
-// What this package was written against. Another release may ask for something in a field that is not read here, so anything else
-// switches the fast way off.
+// What this package was written for. Another release may ask for something in a field
+// that is not read here, so anything else turns the fast way off.
 const (
 	serverRelease = "1.32.1"
 	schemaVersion = "1.19"
 	requestTypes  = "d825e7d4"
 )
 
-// written are the types whose every field this package either writes, or leaves to the official store for a reason.
+// written are the types whose every field this package either writes, or leaves to the
+// official store for a reason.
 var written = []any{
 	persistence.InternalCreateWorkflowExecutionRequest{},
 	persistence.InternalUpdateWorkflowExecutionRequest{},
@@ -55,7 +56,7 @@ func describe(text *strings.Builder, t reflect.Type, seen map[reflect.Type]bool)
 	}
 }
 
-// check says why the fast way may not be used, or nothing.
+// check says why the fast way may not be used, or returns nothing.
 func (c *connections) check(ctx context.Context, database string) (reason string) {
 	if headers.ServerVersion != serverRelease {
 		return fmt.Sprintf("the server is release %s, and this store was written against %s", headers.ServerVersion, serverRelease)

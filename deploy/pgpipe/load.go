@@ -10,7 +10,8 @@ import (
 	"go.temporal.io/server/common/primitives"
 )
 
-// load reads a run's state in one turn. Any error sends the caller to the official store: a read may be repeated.
+// load reads a run's state in one round trip. On any error the caller goes to the
+// official store: a read may be repeated.
 func (c *connections) load(ctx context.Context, r *persistence.GetWorkflowExecutionRequest) (*persistence.InternalWorkflowMutableState, error) {
 	namespace, err := primitives.ParseUUID(r.NamespaceID)
 	if err != nil || namespace == nil {
@@ -56,7 +57,7 @@ func scanExecution(row pgx.Row, into *persistence.InternalWorkflowMutableState) 
 	return nil
 }
 
-// readMap gives a map that is filled when the pipeline is read.
+// readMap returns a map that is filled when the pipeline is read.
 func readMap[K int64 | string](asked *pgx.QueuedQuery) map[K]*commonpb.DataBlob {
 	found := map[K]*commonpb.DataBlob{}
 	asked.Query(func(rows pgx.Rows) error {

@@ -7,17 +7,19 @@ import (
 	"go.temporal.io/server/common/metrics"
 )
 
-// An outcome says which way a request went. They are the values of the tag "outcome" of the counter CounterName.
+// An Outcome says how a request went. Outcomes are the values of the tag "outcome" of the
+// counter CounterName.
 type outcome string
 
 const (
 	// Fast: one pipeline committed, or one pipeline read the state.
 	Fast outcome = "fast"
-	// Cached: the state was one just created, and nothing was read.
+	// Cached: the state had just been created, and nothing was read.
 	Cached outcome = "cached"
-	// Slow: a request of a shape that is left to the official store.
+	// Slow: a kind of request that is left to the official store.
 	Slow outcome = "slow"
-	// Fallback: Postgres rolled the pipeline back or never got it, and the official store ran the request.
+	// Fallback: Postgres rolled the pipeline back or never got it, and the official store
+	// ran the request.
 	Fallback outcome = "fallback"
 	// Unknown: no answer came, so nobody knows whether it committed.
 	Unknown outcome = "unknown"
@@ -37,7 +39,7 @@ func (o outcomes) note(operation string, came outcome) {
 	o.handler.Counter(CounterName).Record(1, metrics.StringTag("operation", operation), metrics.StringTag("outcome", string(came)))
 }
 
-// A verdict is what is known of a pipeline that was sent.
+// A verdict is what we know about a pipeline that was sent.
 type verdict int
 
 const (
@@ -48,8 +50,9 @@ const (
 	unanswered
 )
 
-// judge reads the error of a pipeline. An ERROR aborts the implicit transaction, whatever becomes of the connection after it. A
-// FATAL is no verdict: the server may end a session between a commit and its answer.
+// judge reads the error of a pipeline. An ERROR aborts the implicit transaction, whatever
+// happens to the connection after it. A FATAL is not a verdict: the server may end a
+// session between a commit and its answer.
 func judge(err error) verdict {
 	if err == nil {
 		return committed

@@ -2,10 +2,12 @@ package pgpipe
 
 import "fmt"
 
-// The statements of Temporal's own store (common/persistence/sql/sqlplugin/postgresql, release 1.32.1), with what that store asks
-// first put into them as a condition: 1/0 is an error, an error rolls the whole pipeline back.
+// The statements of Temporal's own store (common/persistence/sql/sqlplugin/postgresql,
+// release 1.32.1), with what that store asks first as a condition: 1/0 is an error, and
+// an error rolls the whole pipeline back.
 const (
-	// lockShard holds the shard's row until the commit, as readLockShardQry does: the owner of the next range id waits for it.
+	// lockShard holds the shard's row until the commit, as readLockShardQry does: the
+	// owner of the next range id waits for it.
 	lockShard = `SELECT 1 / (SELECT count(*) FROM (SELECT FROM shards WHERE shard_id = $1 AND range_id = $2 FOR SHARE) AS owned)`
 
 	upsertNode = `INSERT INTO history_node (shard_id, tree_id, branch_id, node_id, prev_txn_id, txn_id, data, data_encoding)
@@ -49,7 +51,8 @@ const (
 	deleteBufferedEvents   = `DELETE FROM buffered_events ` + ofRun
 	insertBufferedEvents   = `INSERT INTO buffered_events (shard_id, namespace_id, workflow_id, run_id, data, data_encoding) VALUES ($1, $2, $3, $4, $5, $6)`
 
-	// The official store gives a path as text to a column of bytes, so Postgres reads it as an escaped literal. So does this one.
+	// The official store passes a path as text to a column of bytes, so Postgres reads it
+	// as an escaped literal. This store does the same.
 	upsertChasmNode = `INSERT INTO chasm_node_maps
 		(shard_id, namespace_id, workflow_id, run_id, chasm_path, metadata, metadata_encoding, data, data_encoding)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -66,7 +69,7 @@ const (
 	ofRun = `WHERE shard_id = $1 AND namespace_id = $2 AND workflow_id = $3 AND run_id = $4`
 )
 
-// A mapTable keeps one kind of what is pending in a run, such as its timers, by a key.
+// A mapTable has one kind of a run's pending items, such as its timers, by a key.
 type mapTable struct {
 	upsert, remove, all string
 }

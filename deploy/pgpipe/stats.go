@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// Stats counts requests by operation and outcome, such as "update fast", since the store was made. The zero value is ready, and it is
-// safe for concurrent use. A nil one counts nothing.
+// Stats counts requests by operation and outcome, such as "update fast", since the store
+// was made. The zero value is ready, and safe for concurrent use. A nil one counts
+// nothing.
 type Stats struct {
 	mu     sync.Mutex
 	counts map[string]int64
@@ -24,7 +25,7 @@ func (s *Stats) add(operation string, came outcome) {
 	s.counts[operation+" "+string(came)]++
 }
 
-// Snapshot gives the counts so far.
+// Snapshot returns the counts so far.
 func (s *Stats) Snapshot() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"go.temporal.io/server/common/persistence"
 )
 
-// store is the official execution store with a fast way for the transitions that are common. What it does not override goes to
-// the official store as it is.
+// store is the official execution store with a fast way for common transitions. What it
+// does not override goes to the official store.
 type store struct {
 	persistence.ExecutionStore
 	connections *connections
@@ -18,7 +18,8 @@ type store struct {
 	outcomes    outcomes
 }
 
-// CreateWorkflowExecution creates a workflow. Errors are the official store's, or *serviceerror.Unavailable when nothing was answered.
+// CreateWorkflowExecution creates a workflow. It fails with the official store's errors,
+// or with *serviceerror.Unavailable if there was no answer.
 func (s *store) CreateWorkflowExecution(
 	ctx context.Context, r *persistence.InternalCreateWorkflowExecutionRequest,
 ) (*persistence.InternalCreateWorkflowExecutionResponse, error) {
@@ -54,7 +55,8 @@ func (s *store) CreateWorkflowExecution(
 	}
 }
 
-// UpdateWorkflowExecution writes a transition of a workflow. Errors are as of CreateWorkflowExecution.
+// UpdateWorkflowExecution writes a transition of a workflow. Errors as for
+// CreateWorkflowExecution.
 func (s *store) UpdateWorkflowExecution(ctx context.Context, r *persistence.InternalUpdateWorkflowExecutionRequest) error {
 	s.dropMutated(r.ShardID, &r.UpdateWorkflowMutation)
 	s.dropSnapshot(r.ShardID, r.NewWorkflowSnapshot)
@@ -97,7 +99,8 @@ func (s *store) GetWorkflowExecution(
 	return s.ExecutionStore.GetWorkflowExecution(ctx, r)
 }
 
-// The other writes are the official store's. They only have to be seen by what is remembered.
+// The other writes are the official store's. The memory of fresh runs only has to see
+// them.
 
 func (s *store) ConflictResolveWorkflowExecution(ctx context.Context, r *persistence.InternalConflictResolveWorkflowExecutionRequest) error {
 	s.dropSnapshot(r.ShardID, &r.ResetWorkflowSnapshot)
@@ -148,7 +151,7 @@ func emptyState(n *persistence.InternalWorkflowSnapshot) *persistence.InternalWo
 	}
 }
 
-// shardStore tells freshRuns of range ids.
+// shardStore tells freshRuns about range ids.
 type shardStore struct {
 	persistence.ShardStore
 	fresh *freshRuns

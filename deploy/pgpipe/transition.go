@@ -15,7 +15,7 @@ import (
 	"go.temporal.io/server/service/history/tasks"
 )
 
-// errShape: the request is not one that this package knows how to write.
+// errShape: this package does not know how to write the request.
 var errShape = errors.New("a shape for the official store")
 
 // A pipeline collects the statements of one transition, in the order in which the official store takes its locks.
@@ -26,7 +26,7 @@ type pipeline struct {
 	workflow       string
 }
 
-// pipelineOf begins a pipeline of one run, with the shard's lock.
+// pipelineOf starts a pipeline for one run, with the shard's lock.
 func pipelineOf(shard int32, rangeID int64, namespaceID, workflowID, runID string) (*pipeline, error) {
 	namespace, err := primitives.ParseUUID(namespaceID)
 	if err != nil || namespace == nil {
@@ -41,7 +41,7 @@ func pipelineOf(shard int32, rangeID int64, namespaceID, workflowID, runID strin
 	return p, nil
 }
 
-// creation writes the creation of a workflow that is the first of its id.
+// creation writes the creation of a workflow that is the first with its id.
 func creation(r *persistence.InternalCreateWorkflowExecutionRequest) (*pipeline, error) {
 	n := &r.NewWorkflowSnapshot
 	if r.Mode != persistence.CreateWorkflowModeBrandNew || r.PreviousRunID != "" || r.ArchetypeID != chasm.WorkflowArchetypeID ||
@@ -112,7 +112,8 @@ func change(r *persistence.InternalUpdateWorkflowExecutionRequest) (*pipeline, e
 	return p, p.chasmNodes(m.UpsertChasmNodes, m.DeleteChasmNodes)
 }
 
-// history appends nodes. The official store does so before its transaction; here they are part of it.
+// history appends nodes. The official store does that before its transaction; here they
+// are part of it.
 func (p *pipeline) history(appended []*persistence.InternalAppendHistoryNodesRequest) error {
 	for _, a := range appended {
 		tree, err := primitives.ParseUUID(a.BranchInfo.GetTreeId())
@@ -123,7 +124,7 @@ func (p *pipeline) history(appended []*persistence.InternalAppendHistoryNodesReq
 		if err != nil || branch == nil || a.Node.Events == nil || a.IsNewBranch && a.TreeInfo == nil {
 			return errShape
 		}
-		// The transaction's id is kept negated, so that the newest comes first.
+		// The transaction's id is stored negated, so that the newest comes first.
 		p.batch.Queue(upsertNode, a.ShardID, []byte(tree), []byte(branch), a.Node.NodeID, a.Node.PrevTransactionID, -a.Node.TransactionID,
 			a.Node.Events.Data, encoding(a.Node.Events))
 		if a.IsNewBranch {
@@ -147,7 +148,7 @@ func (p *pipeline) tasks(byCategory map[tasks.Category][]persistence.InternalHis
 	return nil
 }
 
-// task inserts one. The oldest categories have tables of their own.
+// task inserts one. The oldest categories have their own tables.
 func (p *pipeline) task(category tasks.Category, task persistence.InternalHistoryTask) error {
 	id, data, coding := task.Key.TaskID, task.Blob.Data, encoding(task.Blob)
 	switch {
@@ -224,7 +225,7 @@ func startTime(state *persistencespb.WorkflowExecutionState) *time.Time {
 	return &at
 }
 
-// zeroDatabaseTime stands for no time at all (sqlplugin/postgresql/typeconv.go).
+// zeroDatabaseTime means no time at all (sqlplugin/postgresql/typeconv.go).
 var zeroDatabaseTime = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func databaseTime(t time.Time) time.Time {

@@ -25,13 +25,13 @@ import (
 // GroupedPlugin is the SQL plugin postgres12_pgx with visibility writes that share a transaction.
 const GroupedPlugin = "postgres12_pgx_grouped"
 
-// visibilityGroupMax bounds the writes of one transaction. The rest waits for the next.
+// visibilityGroupMax limits the writes of one transaction. The rest wait for the next.
 const visibilityGroupMax = 100
 
 func init() { sql.RegisterPlugin(GroupedPlugin, groupedPlugin{}) }
 
-// GroupVisibility lets the visibility writes of a configuration share transactions. It returns why not, or nothing. A configuration
-// that it leaves alone works as before.
+// GroupVisibility lets the visibility writes of a configuration share transactions. If it
+// cannot, it returns why, and the configuration works as before.
 func GroupVisibility(p *config.Persistence) (reason string) {
 	store := p.DataStores[p.VisibilityStore].SQL
 	switch {
@@ -48,7 +48,8 @@ func GroupVisibility(p *config.Persistence) (reason string) {
 	return ""
 }
 
-// groupedPlugin makes the official plugin's databases, those for visibility with a group.
+// groupedPlugin makes the official plugin's databases, with a group for the visibility
+// ones.
 type groupedPlugin struct{}
 
 func (groupedPlugin) GetVisibilityQueryConverter() sqlplugin.VisibilityQueryConverter {
@@ -84,13 +85,13 @@ type officialDB interface {
 	sqlplugin.AdminDB
 }
 
-// groupedDB is the official database but for the writes of visibility.
+// groupedDB is the official database except for the writes of visibility.
 type groupedDB struct {
 	officialDB
 	group *group
 }
 
-// InsertIntoVisibility writes a row where there is none.
+// InsertIntoVisibility writes a row if there is none.
 func (d *groupedDB) InsertIntoVisibility(ctx context.Context, row *sqlplugin.VisibilityRow) (stdsql.Result, error) {
 	if done := d.group.write(ctx, insertVisibility, row); done != nil {
 		return done, nil
@@ -112,9 +113,10 @@ func (d *groupedDB) Close() error {
 	return d.officialDB.Close()
 }
 
-// group sends the writes that wait in one pipeline, one after another. Nobody waits for company: who comes first goes at once, who
-// comes meanwhile goes together. Whatever goes wrong, the official store writes each row by itself: a row carries its version, so
-// writing it twice, or late, changes nothing.
+// group sends the waiting writes in one pipeline, one pipeline after another. It never
+// waits for more to come: the first goes at once, and those that come meanwhile go
+// together. If anything goes wrong, the official store writes each row by itself: a row
+// carries its version, so writing it twice, or late, changes nothing.
 type group struct {
 	connect  func() (*connections, error)
 	outcomes outcomes
@@ -129,10 +131,11 @@ type group struct {
 type visibilityWrite struct {
 	statement string
 	args      []any
-	done      chan stdsql.Result // closed without a result: not written, as far as is known
+	done      chan stdsql.Result // closed without a result: as far as we know, not written
 }
 
-// write gives what came of a row after its commit, or nil where the official store has to write it.
+// write returns the result for a row after its commit, or nil if the official store has
+// to write it.
 func (g *group) write(ctx context.Context, statement string, row *sqlplugin.VisibilityRow) stdsql.Result {
 	args, err := visibilityArgs(row)
 	if err != nil {
@@ -152,13 +155,13 @@ func (g *group) write(ctx context.Context, statement string, row *sqlplugin.Visi
 	case <-ctx.Done():
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		// Nobody waits for it any more. No more wait than callers do.
+		// Nobody waits for it any more. At most as many wait as there are callers.
 		g.waiting = slices.DeleteFunc(g.waiting, func(other *visibilityWrite) bool { return other == w })
 		return nil
 	}
 }
 
-// flush ends when nobody waits.
+// flush ends when nothing waits.
 func (g *group) flush() {
 	for {
 		g.mu.Lock()
@@ -200,7 +203,8 @@ func (g *group) send(together []*visibilityWrite) {
 
 func (g *group) close() { g.open.close() }
 
-// lazyConnections are opened when they are first needed, and again after a failure: most services never write.
+// lazyConnections open when they are first needed, and again after a failure: most
+// services never write.
 type lazyConnections struct {
 	mu     sync.Mutex
 	opened *connections

@@ -50,9 +50,10 @@ func readDatabase(variable string, connsMax int) (*config.SQL, error) {
 	}, nil
 }
 
-// applySchema brings a database to the schema of this server's release with the server's own schema tool and its own
-// files. It does nothing on a database that is there already; one of a newer release is refused. The statement undo is run
-// in front of an update: those files know nothing of what was changed here.
+// applySchema brings a database to the schema of this server's release, with the server's
+// own schema tool and files. It does nothing to a database that already has it, and
+// refuses one of a newer release. It runs the statement undo before an update, because
+// those files know nothing about what was changed here.
 func applySchema(cfg *config.SQL, name, release, undo string, logger log.Logger) error {
 	conn, err := sqltool.NewConnection(cfg, logger)
 	if err != nil {
@@ -95,7 +96,7 @@ func applySchemas(store, lists *config.SQL, logger log.Logger) error {
 	return applySchema(lists, "postgresql/v12/visibility", pgschema.VisibilityVersion, visibility.Stock(), logger)
 }
 
-// tuneVisibility makes the lists cheap to write, or, for stock, what the schema has.
+// tuneVisibility makes the lists cheap to write, or, for stock, restores the schema.
 func tuneVisibility(lists *config.SQL, stock bool, logger log.Logger) error {
 	conn, err := sqltool.NewConnection(lists, logger)
 	if err != nil {

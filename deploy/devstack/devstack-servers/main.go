@@ -1,8 +1,11 @@
-// Command devstack-servers holds the two servers of the local stack that are other people's programs used as libraries:
-// the Temporal server and its Web UI. `devstack up` starts it once for each, so that a fault test can kill one of them.
-// It is a binary of its own because it takes minutes to build the first time; the supervisor must not wait for that.
+// Command devstack-servers runs the two servers of the local stack that are other
+// people's programs used as libraries: the Temporal server and its Web UI. `devstack up`
+// starts it once for each, so that a fault test can kill one of them. It is a separate
+// binary because the first build takes minutes, and the supervisor must not wait for
+// that.
 //
-// Its settings suit a developer's machine: one process, loopback, no TLS, no authentication. Not for production.
+// Its settings suit a developer's machine: one process, loopback, no TLS, no
+// authentication. Don't use it in production.
 package main
 
 import (
@@ -40,7 +43,7 @@ func fail(what any) {
 	os.Exit(1)
 }
 
-// mustEnv: the supervisor sets every variable; a missing one is a mistake in it.
+// mustEnv: the supervisor sets every variable, so a missing one is a mistake there.
 func mustEnv(name string) string {
 	value := os.Getenv(name)
 	if value == "" {
@@ -49,7 +52,7 @@ func mustEnv(name string) string {
 	return value
 }
 
-// announceReady tells the supervisor. Started by hand there is nobody to tell.
+// announceReady tells the supervisor, if there is one.
 func announceReady() error {
 	fd, err := strconv.Atoi(os.Getenv("DEVSTACK_READY_FD"))
 	if err != nil {

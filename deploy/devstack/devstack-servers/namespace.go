@@ -17,15 +17,16 @@ import (
 )
 
 const (
-	// retention is how long a closed checkout can be looked up; after it the orders database answers, or nobody.
+	// retention is how long a closed checkout can be looked up. After that only the
+	// orders database knows it.
 	retention = 3 * 24 * time.Hour
-	// startTimeout bounds the wait for the server's own services to find each other.
+	// startTimeout limits how long the server's own services may take to find each other.
 	startTimeout = 60 * time.Second
 	probeEvery   = 50 * time.Millisecond
 )
 
-// ensureNamespace returns when the namespace exists and a history shard answers for it: from then on a workflow can be
-// started.
+// ensureNamespace returns once the namespace exists and a history shard answers for it.
+// From then on workflows can start.
 func ensureNamespace(address, namespace string) error {
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -58,7 +59,7 @@ func register(ctx context.Context, client workflowservice.WorkflowServiceClient,
 	return err
 }
 
-// probe asks for a workflow that does not exist. Only a history shard can say so.
+// probe asks for a workflow that does not exist. Only a history shard can say that.
 func probe(ctx context.Context, client workflowservice.WorkflowServiceClient, namespace string) error {
 	_, err := client.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
 		Namespace: namespace,
@@ -74,7 +75,8 @@ func probe(ctx context.Context, client workflowservice.WorkflowServiceClient, na
 	return err
 }
 
-// retry repeats until work succeeds or ctx ends; it then returns the last failure, which names the cause.
+// retry repeats work until it succeeds or ctx ends. Then it returns the last failure,
+// which names the cause.
 func retry(ctx context.Context, work func() error) error {
 	for {
 		err := work()

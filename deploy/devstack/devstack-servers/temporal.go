@@ -21,17 +21,20 @@ import (
 )
 
 const (
-	clusterName = "active" // the server's own default; part of what is stored
+	clusterName = "active" // the server's own default; it is part of what is stored
 	// historyShards is fixed for the life of a database. Four let the queue processors work side by side on two cores;
 	// the 512 of a cluster would poll the database for nothing.
 	historyShards = 4
 )
 
-// runTemporal serves until stop. TEMPORAL_ADDRESS is the frontend's address, DEVSTACK_TEMPORAL_PORTS the ports of the
-// history, matching and worker services on the same host, DEVSTACK_TEMPORAL_STORE and DEVSTACK_TEMPORAL_VISIBILITY the
-// two databases, TEMPORAL_NAMESPACE the namespace to make. DEVSTACK_STOCK_SETTINGS=true is for the bench: what was chosen
-// by measuring stays as the server has it. DEVSTACK_STOCK_PERSISTENCE=true is too: transitions are not pipelined. Shards are no such setting: there is no default, and 4 is what Temporal's own
-// images for development have.
+// runTemporal serves until stop. TEMPORAL_ADDRESS is the frontend's address,
+// DEVSTACK_TEMPORAL_PORTS the ports of the history, matching and worker services on the
+// same host, DEVSTACK_TEMPORAL_STORE and DEVSTACK_TEMPORAL_VISIBILITY the two databases,
+// TEMPORAL_NAMESPACE the namespace to create. Two settings are for the bench:
+// DEVSTACK_STOCK_SETTINGS=true keeps the server's own values for what we chose by
+// measuring, and DEVSTACK_STOCK_PERSISTENCE=true does not pipeline transitions. The
+// number of shards is not among them: it has no default, and 4 is what Temporal's own
+// development images use.
 func runTemporal(stop <-chan os.Signal) error {
 	// Warnings and up: at "info" the server writes several lines for every restart of a poller.
 	logger := log.NewZapLogger(log.BuildZapLogger(log.Config{Level: "warn", Format: "console"}))
@@ -145,7 +148,8 @@ func serverConfig(store, visibility *config.SQL, addresses map[primitives.Servic
 				Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
 			},
 		},
-		// No Metrics and no PProf: they would be two more listeners, and measured they make no difference.
+		// No Metrics and no PProf: they would be two more listeners, and measurements
+		// showed no difference.
 	}
 }
 
@@ -159,8 +163,9 @@ func newServer(
 	if err != nil {
 		return nil, err
 	}
-	// One process that never has peers: with fixed hosts it does without the membership protocol, its four ports, and
-	// the wait after a crash until the dead run's entries have aged out of the database.
+	// One process never has peers. With fixed hosts it needs no membership protocol with
+	// its four ports, and no wait after a crash until the dead run's entries have aged
+	// out of the database.
 	hosts := map[primitives.ServiceName]static.Hosts{}
 	for service, a := range addresses {
 		hosts[service] = static.SingleLocalHost(a.hostPort())
@@ -184,22 +189,25 @@ func stockPersistence() bool {
 // unlimited is above anything that one machine reaches.
 const unlimited = 1_000_000
 
-// workflowsCachedMax bounds the states of workflows that history keeps, some 20 kB each and five times that with
-// GOGC=400. Its own 128,000 for an hour are 10 GB: what a sale of 100,000 orders leaves behind, none of it ever asked for
-// again. A checkout that is open for so long that it has left the cache is read from Postgres when its payment comes.
+// workflowsCachedMax limits the workflow states that history keeps, about 20 kB each, and
+// five times that with GOGC=400. Temporal's own 128,000 for an hour would take 10 GB:
+// what a sale of 100,000 orders leaves behind, and nobody asks for again. A checkout that
+// is open so long that it has left the cache is read from Postgres when its payment
+// comes.
 const workflowsCachedMax = 10_000
 
 func dynamicConfig(stock bool) dynamicconfig.StaticClient {
 	client := dynamicconfig.StaticClient{
-		// A local stack calls nobody on the outside.
+		// A local stack makes no outside connections.
 		dynamicconfig.MakeKey("frontend.enableServerVersionCheck"): false,
 	}
 	if stock {
 		return client
 	}
 	for key, value := range map[string]any{
-		// The limits of a shared cluster (2400, 3000 and 1200 requests a second) are reached by a single on-sale, and
-		// show as errors of the box office. Nobody else is on this server.
+		// A single on-sale reaches the limits of a shared cluster (2400, 3000 and 1200
+		// requests a second), and they show as errors of the box office. Nobody else uses
+		// this server.
 		"frontend.rps":                  unlimited,
 		"frontend.namespaceRPS":         unlimited,
 		"history.rps":                   unlimited,
@@ -209,13 +217,14 @@ func dynamicConfig(stock bool) dynamicconfig.StaticClient {
 		"matching.persistenceMaxQPS":    unlimited,
 		"frontend.namespaceCount":       unlimited, // long polls and waiting Updates at the same time
 		"history.hostLevelCacheMaxSize": workflowsCachedMax,
-		// What a list shows may be 0.2 s old: reading each shard's queue 20 times a second, three tasks a checkout were read
-		// one by one, a transaction each.
+		// Lists may be 0.2 s old. Reading each shard's queue 20 times a second reads the
+		// three tasks of a checkout one by one, each in its own transaction.
 		"history.visibilityProcessorMaxPollRPS": 5,
-		// Likewise: the one task of a paid checkout is its end, and nobody waits for that. A retried or late step may begin 0.2 s
-		// later under load.
+		// Likewise: a paid checkout's only task is its end, and nobody waits for that. A
+		// retried or late step may begin 0.2 s later under load.
 		"history.transferProcessorMaxPollRPS": 5,
-		// Counts payloads that are kept elsewhere. Here are none, and looking for them took 6 % of Temporal's CPU.
+		// Counts payloads that are kept elsewhere. There are none here, and looking for
+		// them took 6 % of Temporal's CPU.
 		"history.externalPayloadsEnabled": false,
 		// One worker process reads the queue: four partitions would only forward tasks to each other.
 		"matching.numTaskqueueReadPartitions":  1,

@@ -16,8 +16,8 @@ import (
 	"boxoffice/deploy/devstack/internal/loopback"
 )
 
-// runWebUI serves until stop: TEMPORAL_UI_URL is where, TEMPORAL_ADDRESS the server that it shows, BOXOFFICE_CODEC_URL
-// what decrypts payloads for its pages.
+// runWebUI serves at TEMPORAL_UI_URL until stop. It shows the server at TEMPORAL_ADDRESS,
+// and BOXOFFICE_CODEC_URL decrypts payloads for its pages.
 func runWebUI(stop <-chan os.Signal) error {
 	address, err := url.Parse(mustEnv("TEMPORAL_UI_URL"))
 	if err != nil {
@@ -41,7 +41,7 @@ func runWebUI(stop <-chan os.Signal) error {
 		Port:                port,
 		EnableUI:            true,
 		HideLogs:            true, // a line for every request of an open page otherwise
-		DisableNewsFetch:    true, // a local stack calls nobody on the outside
+		DisableNewsFetch:    true, // a local stack makes no outside connections
 		// Plain http on loopback: a browser may drop a cookie that asks for https, and every button then fails.
 		CORS: config.CORS{CookieInsecure: true},
 		Codec: config.Codec{
@@ -64,9 +64,9 @@ func runWebUI(stop <-chan os.Signal) error {
 	}
 }
 
-// serveLoopbackNames keeps pages of other sites out. The server has no option for it and keeps its router to itself, and a
-// proxy before it would leave it reachable behind: so the router is taken from its field. A release that has it elsewhere
-// does not start.
+// serveLoopbackNames keeps out pages of other sites. The server has no option for that
+// and hides its router, and a proxy in front would leave the server itself reachable. So
+// we take the router from its field. A release that keeps it elsewhere does not start.
 func serveLoopbackNames(ui *server.Server) error {
 	field := reflect.ValueOf(ui).Elem().FieldByName("httpServer")
 	if !field.IsValid() || field.Type() != reflect.TypeFor[*echo.Echo]() {

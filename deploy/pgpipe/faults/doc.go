@@ -1,3 +1,4 @@
-// Package faults has no code of its own. Its test runs a real Temporal server on pgpipe under load, kills and stops it and its
-// Postgres in every way, and holds what was acknowledged against what is there afterwards.
+// Package faults has no code of its own. Its test runs a real Temporal server on pgpipe
+// under load, kills and stops it and its Postgres in every way, and compares what was
+// acknowledged with what is there afterwards.
 package faults

@@ -1,5 +1,7 @@
-// Command temporal-server is Temporal's server with pipelined transitions. It takes Temporal's own static configuration
-// (https://docs.temporal.io/references/configuration), and everything but the history service's store is the official server.
+// Command temporal-server is Temporal's server with pipelined transitions. It takes
+// Temporal's own static configuration
+// (https://docs.temporal.io/references/configuration). Everything except the history
+// service's store is the official server.
 //
 //	temporal-server --config-file temporal.yaml --service history --service frontend
 package main
@@ -9,7 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	_ "time/tzdata" // where the system has none
+	_ "time/tzdata" // for systems without one
 
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/config"
@@ -20,7 +22,7 @@ import (
 	"boxoffice/deploy/pgpipe"
 )
 
-// services is a flag that may be given several times, as the official server's is.
+// services is a flag that may be repeated, like the official server's.
 type services []string
 
 func (s *services) String() string { return strings.Join(*s, ",") }
@@ -51,7 +53,7 @@ func run(args []string) error {
 		return err
 	}
 	if set.NArg() > 0 {
-		return fmt.Errorf("%q is not known; see temporal-server --help", set.Arg(0))
+		return fmt.Errorf("unknown argument %q; see temporal-server --help", set.Arg(0))
 	}
 	server, err := newServer(*file, chosen, pgpipe.Options{Off: *off})
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package console prints what `devstack up` is doing: one line a component, with a running note on a terminal while
-// something takes its time. The text is for people; programs read stack.json.
+// Package console prints what `devstack up` is doing: one line per component, and on a
+// terminal a running note while something takes time. The text is for people; programs
+// read stack.json.
 package console
 
 import (
@@ -20,7 +21,7 @@ type Console struct {
 	live bool // a terminal: the running note overwrites itself
 }
 
-// New writes to out; notes run only when it is a terminal.
+// New writes to out; it shows running notes only on a terminal.
 func New(out *os.File) *Console {
 	info, err := out.Stat()
 	return &Console{out: out, live: err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"}
@@ -33,7 +34,8 @@ func (c *Console) Print(format string, args ...any) {
 	fmt.Fprintf(c.out, format+"\n", args...)
 }
 
-// Step runs one component's work. The note says what is being done, the string that work returns what has come of it.
+// Step runs one component's work. The note says what is being done; the string that work
+// returns says what came of it.
 func (c *Console) Step(name, note string, work func() (string, error)) error {
 	started := time.Now()
 	finished := make(chan struct{})

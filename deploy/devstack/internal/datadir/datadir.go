@@ -1,8 +1,8 @@
-// Package datadir owns the directory that holds everything the local stack must remember.
+// Package datadir owns the directory that has everything the local stack must remember.
 //
-// It answers three questions before anything is written: is this directory ours, is it of a format that this program
-// knows, and does another stack run on it. It knows the names of the files inside, not what is in them: each component
-// looks after its own.
+// It answers three questions before anything is written: is this directory ours, does
+// this program know its format, and does another stack run on it. It knows the names of
+// the files inside, not their contents: each component looks after its own.
 package datadir
 
 import (
@@ -28,14 +28,14 @@ const (
 // RunningError says that another process holds the directory.
 type RunningError struct {
 	Dir string
-	PID int // 0 when the holder did not leave its number
+	PID int // 0 if the holder did not leave its number
 }
 
 func (e *RunningError) Error() string {
 	return fmt.Sprintf("a stack is already running on %s (process %d)", e.Dir, e.PID)
 }
 
-// ForeignError says that the directory holds files of somebody else, or of a newer program.
+// ForeignError says that the directory has files of somebody else, or of a newer program.
 type ForeignError struct {
 	Dir    string
 	Reason string
@@ -43,7 +43,7 @@ type ForeignError struct {
 
 func (e *ForeignError) Error() string { return fmt.Sprintf("%s: %s", e.Dir, e.Reason) }
 
-// Dir is an open data directory. The holder is its only user until Close.
+// Dir is an open data directory. Its holder is its only user until Close.
 type Dir struct {
 	Path string // absolute
 	lock *os.File
@@ -54,8 +54,9 @@ type marker struct {
 	Format  int    `json:"format"`
 }
 
-// Open takes the directory for this process, making it when it is missing or empty. It returns *ForeignError when the
-// directory is not ours or of an unknown format, and *RunningError when another process holds it.
+// Open takes the directory for this process, and creates it if it is missing or empty. It
+// returns *ForeignError if the directory is not ours or has an unknown format, and
+// *RunningError if another process holds it.
 func Open(path string) (*Dir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -80,7 +81,7 @@ func Open(path string) (*Dir, error) {
 	return d, nil
 }
 
-// Close gives the directory back.
+// Close releases the directory.
 func (d *Dir) Close() error { return d.lock.Close() }
 
 // File joins names to a path inside the directory.
@@ -94,7 +95,7 @@ func (d *Dir) Sub(names ...string) (string, error) {
 	return path, os.MkdirAll(path, 0o700)
 }
 
-// checkOurs reads only: a foreign directory must stay as it was found.
+// checkOurs only reads: a foreign directory must stay as it was.
 func checkOurs(path string) error {
 	entries, err := os.ReadDir(path)
 	switch {
@@ -132,7 +133,8 @@ func ownerOf(path string) int {
 	return -1
 }
 
-// isBlank also accepts a lone lock: what a first start leaves that was killed before it wrote the marker.
+// isBlank also accepts a lone lock file, left by a first start that was killed before it
+// wrote the marker.
 func isBlank(entries []fs.DirEntry) bool {
 	return len(entries) == 0 || len(entries) == 1 && entries[0].Name() == lockName
 }
@@ -157,7 +159,8 @@ func (d *Dir) takeLock() error {
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	// A lock of the kernel's, gone with its holder: a killed stack leaves nothing to clean up.
+	// The kernel drops this lock with its holder, so a killed stack leaves nothing to
+	// clean up.
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -200,7 +203,7 @@ func readPID(path string) int {
 	return pid
 }
 
-// Holder returns the process that runs a stack on the directory, and false when none does.
+// Holder returns the process that runs a stack on the directory, and false if none does.
 func Holder(path string) (pid int, running bool) {
 	f, err := os.Open(filepath.Join(path, lockName))
 	if err != nil {

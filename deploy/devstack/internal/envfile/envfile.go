@@ -37,8 +37,9 @@ func unquote(word string) (string, error) {
 	return strings.ReplaceAll(inner, "\x00", "'"), nil
 }
 
-// Write replaces the file, readable by its owner only. A value of several lines or with a zero byte is refused: no
-// tool that reads such files line by line would get it back.
+// Write replaces the file, readable by its owner only. It refuses a value with several
+// lines or a zero byte, because no tool that reads such files line by line would get it
+// back.
 func Write(path, comment string, vars []Var) error {
 	var b strings.Builder
 	for line := range strings.Lines(comment) {
@@ -47,7 +48,7 @@ func Write(path, comment string, vars []Var) error {
 	b.WriteString("\n")
 	for _, v := range vars {
 		if !nameRE.MatchString(v.Name) || strings.ContainsAny(v.Value, "\n\r\x00") {
-			return fmt.Errorf("%s: %q is no name, or its value not one line", path, v.Name)
+			return fmt.Errorf("%s: %q is not a variable name, or its value has more than one line", path, v.Name)
 		}
 		fmt.Fprintf(&b, "%s=%s\n", v.Name, Quote(v.Value))
 	}
@@ -74,7 +75,7 @@ func Read(path string) (map[string]string, error) {
 		name, word, found := strings.Cut(line, "=")
 		value, err := unquote(word)
 		if !found || !nameRE.MatchString(name) || err != nil {
-			return nil, fmt.Errorf("%s line %d: not NAME='value'; put it right or remove the file "+
+			return nil, fmt.Errorf("%s line %d: not NAME='value'; fix it or remove the file "+
 				"(new secrets are then generated)", path, n)
 		}
 		vars[name] = value

@@ -1,6 +1,7 @@
-// Package loopback keeps pages of other sites from a server that has no password because it listens on loopback only. A
-// site can have its own name resolve to 127.0.0.1 (DNS rebinding): its pages are then of the server's own origin to the
-// browser, and only the Host header tells.
+// Package loopback keeps pages of other sites away from a server that has no password
+// because it listens on loopback only. A site can let its own name resolve to 127.0.0.1
+// (DNS rebinding). To the browser its pages then have the server's origin, and only the
+// Host header tells.
 package loopback
 
 import (
@@ -10,7 +11,7 @@ import (
 	"strings"
 )
 
-// Only serves what is asked for by a name of this machine, and answers all else 421.
+// Only serves requests that name this machine, and answers all others with 421.
 func Only(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !IsName(r.Host) {

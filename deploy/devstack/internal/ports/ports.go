@@ -30,7 +30,7 @@ func (a Address) URL() string { return "http://" + a.HostPort() }
 // BusyError says that a port is taken.
 type BusyError struct {
 	Address Address
-	Holder  string // "process 12 (nginx)", or empty when it cannot be told
+	Holder  string // "process 12 (nginx)", or empty if we cannot tell
 }
 
 func (e *BusyError) Error() string {
@@ -76,7 +76,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Check returns *BusyError when something listens on the address already.
+// Check returns *BusyError if something already listens on the address.
 func Check(a Address) error {
 	l, err := net.Listen("tcp", a.HostPort())
 	switch {
@@ -85,22 +85,23 @@ func Check(a Address) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return &BusyError{Address: a, Holder: holder(a.Port)}
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("port %d, where %s listens, is for root only; choose one above 1023 with %s",
+		return fmt.Errorf("port %d, where %s listens, can be used by root only; choose one above 1023 with %s",
 			a.Port, a.Name, a.Variable)
 	default:
 		return fmt.Errorf("%s (%s): %w", a.Name, a.Variable, err)
 	}
 }
 
-// Free ports are looked for below the range from which systems take the ports of outgoing connections (32768 and up on
-// Linux, 49152 on macOS): one from there may be gone again when a killed component comes back to it.
+// Free ports come from below the range that systems use for outgoing connections (32768
+// and up on Linux, 49152 on macOS): a port from that range may be taken when a killed
+// component comes back to it.
 const (
 	freeFirst    = 20_000
 	freeLast     = 31_999
 	freeTriesMax = 200
 )
 
-// Free returns a loopback port on which nothing listens and that is not in taken.
+// Free returns a loopback port on which nothing listens, and that is not in taken.
 func Free(taken map[int]bool) (int, error) {
 	for range freeTriesMax {
 		port := freeFirst + rand.IntN(freeLast-freeFirst+1)

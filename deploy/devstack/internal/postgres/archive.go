@@ -14,13 +14,13 @@ import (
 	embedded "github.com/fergusstrange/embedded-postgres"
 )
 
-// downloadVersion is what a machine without Postgres gets. Its major release is the one of all such data folders:
-// changing it needs a new data format, and new pins.
+// downloadVersion is what a machine without Postgres gets. All its data folders have that
+// major release: changing it needs a new data format, and new pins.
 const downloadVersion = embedded.V17
 
-// pins are the SHA-256 hashes of the archives of downloadVersion, by platform as their publisher names it. What has
-// none is not downloaded, what differs is neither unpacked nor run: a hash that the server gives proves nothing about
-// the server.
+// pins are the SHA-256 hashes of the archives of downloadVersion, by platform as their
+// publisher names it. An archive without a pin is not downloaded; one that differs is
+// neither unpacked nor run. A hash from the server proves nothing about the server.
 var pins = map[string]string{
 	"linux-amd64":        "646f3269075d1a23904127374e3cdbcef96beb32979fedee25d835877400fcbe",
 	"linux-amd64-alpine": "7122386c7f7a089568f05720ada63448093d4065abbc0a89e6dc660851a53e3c",
@@ -32,7 +32,8 @@ var pins = map[string]string{
 // archiveBytesMax is twice what the largest archive has.
 const archiveBytesMax = 64 << 20
 
-// RepositoryVariable names a Maven repository to use instead of Maven Central. It may be anybody's: the pin decides.
+// RepositoryVariable names a Maven repository to use instead of Maven Central. Anybody
+// may run it: the pin decides.
 const RepositoryVariable = "POSTGRES_BINARIES_URL"
 
 // platform is this machine in the words of the archives' names.
@@ -60,10 +61,11 @@ func pinOf(platform string) (string, error) {
 	return pin, nil
 }
 
-// A pinnedTransport lets a client have one archive and nothing else, and only if it is the one that is pinned.
+// A pinnedTransport lets a client fetch one archive and nothing else, and only if it is
+// the pinned one.
 type pinnedTransport struct {
 	pin     string
-	refused error // why it did not; the library says only that it could not connect
+	refused error // why it was refused; the library only says that it could not connect
 }
 
 // RoundTrip implements http.RoundTripper.

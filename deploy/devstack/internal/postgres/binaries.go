@@ -27,7 +27,8 @@ type Server struct {
 	Major   int
 }
 
-// folders where packages put the binaries, besides PATH; %d.. patterns of filepath.Glob.
+// folders where packages put the binaries, in addition to PATH; %d.. patterns of
+// filepath.Glob.
 var folders = []string{
 	"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                                   // RHEL, Fedora with the packages of postgresql.org
@@ -37,8 +38,9 @@ var folders = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin", // Postgres.app
 }
 
-// Installed returns the servers of this machine that the stack can use, the one on PATH first, then the newest. A
-// server without the contributed extensions is left out: Temporal's schema needs one of them.
+// Installed returns the servers on this machine that the stack can use, the one on PATH
+// first, then the newest. It leaves out servers without the contributed extensions,
+// because Temporal's schema needs one of them.
 func Installed(ctx context.Context) []Server {
 	var found []Server
 	for _, bin := range candidateFolders() {
@@ -120,8 +122,8 @@ func parseVersion(text string) (version string, major int, err error) {
 // CountsStatements is whether the server has what counts statements.
 func (s Server) CountsStatements() bool { return hasExtension(s.Bin, "pg_stat_statements") }
 
-// hasExtension looks where distributions put the share folder, relative to the binaries. Where none of them exists the
-// server gets the benefit of the doubt.
+// hasExtension looks where distributions put the share folder, relative to the binaries.
+// If none of those folders exists, it assumes that the server has the extension.
 func hasExtension(bin, name string) bool {
 	root, major := filepath.Dir(bin), filepath.Base(filepath.Dir(bin))
 	shares := []string{
@@ -145,8 +147,9 @@ func hasExtension(bin, name string) bool {
 	return !known
 }
 
-// Choose picks the server for a data folder: any of them for a new one, the same major release for one that exists
-// (dataMajor, 0 for none). It returns false when none of the installed will do.
+// Choose picks the server for a data folder: any for a new one, the same major release
+// for an existing one (dataMajor, 0 for none). It returns false if no installed server
+// will do.
 func Choose(installed []Server, dataMajor int) (Server, bool) {
 	for _, server := range installed {
 		if dataMajor == 0 || server.Major == dataMajor {
@@ -156,7 +159,7 @@ func Choose(installed []Server, dataMajor int) (Server, bool) {
 	return Server{}, false
 }
 
-// DataMajor returns the release that made the data in a home, 0 when there is none.
+// DataMajor returns the release that made the data in a home, 0 if there is none.
 func DataMajor(home string) (int, error) {
 	raw, err := os.ReadFile(filepath.Join(home, "data", "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,7 +171,7 @@ func DataMajor(home string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(raw)))
 }
 
-// InstallHint names the ways to a server of that release; 0 for any.
+// InstallHint says how to get a server of that release; 0 for any.
 func InstallHint(major int) string {
 	release := "Postgres"
 	if major != 0 {

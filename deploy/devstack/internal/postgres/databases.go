@@ -20,9 +20,10 @@ func Ping(ctx context.Context, d Database) error {
 	return conn.Ping(ctx)
 }
 
-// EnsureDatabases makes the three databases of a managed server, each owned by a role that may do nothing else and
-// closed to the others. It is repeated on every start and changes nothing then. natural is false where the server knows
-// no ICU: a new orders database is then in the order of bytes whatever ordersCollation says.
+// EnsureDatabases creates the three databases of a managed server. Each has its own role,
+// which may do nothing else, and is closed to the others. It runs on every start and then
+// changes nothing. natural is false if the server does not know ICU: a new orders
+// database then sorts by bytes, whatever ordersCollation says.
 func (m *Managed) EnsureDatabases(ctx context.Context, ordersCollation string) (natural bool, err error) {
 	conn, err := pgx.Connect(ctx, m.Administration().URL())
 	if err != nil {
@@ -79,13 +80,13 @@ func ensureRole(ctx context.Context, conn *pgx.Conn, d Database) error {
 		return err
 	}
 	if !exists {
-		// A role may do nothing that is not granted: no superuser, no databases, no roles.
+		// A role may do only what it is granted: no superuser, no databases, no roles.
 		if _, err := conn.Exec(ctx, "CREATE ROLE "+name+" LOGIN"); err != nil {
 			return err
 		}
 	}
-	// Again on every start: a start that was killed in between leaves a role without one. The password is text of our
-	// own making, letters and digits.
+	// Again on every start, because a start killed in between leaves a role without a
+	// password. We generate the password: letters and digits.
 	_, err := conn.Exec(ctx, "ALTER ROLE "+name+" PASSWORD '"+d.Password+"'")
 	return err
 }
@@ -118,8 +119,8 @@ func databaseExists(ctx context.Context, conn *pgx.Conn, name string) (bool, err
 // codeInsufficientPrivilege is 42501 in appendix A of Postgres' manual.
 const codeInsufficientPrivilege = "42501"
 
-// Adopt prepares the server of a DATABASE_URL: the orders are kept in the database that it names, and Temporal gets two
-// databases beside it, which are made when they are missing.
+// Adopt prepares the server of a DATABASE_URL: the orders go into the database that it
+// names, and Temporal gets two databases beside it, created if they are missing.
 func Adopt(ctx context.Context, dsn string) (Databases, error) {
 	orders, err := ParseURL(dsn)
 	if err != nil {
@@ -133,7 +134,8 @@ func Adopt(ctx context.Context, dsn string) (Databases, error) {
 	}
 	defer conn.Close(ctx)
 	found := Databases{Orders: orders, Temporal: orders, Visibility: orders}
-	// Named after the orders database: a Temporal that is on this server already has "temporal" for itself.
+	// Named after the orders database, because a Temporal on this server already has
+	// "temporal" for itself.
 	found.Temporal.Name += "_temporal"
 	found.Visibility.Name += "_temporal_visibility"
 	var number int
@@ -163,8 +165,8 @@ func Adopt(ctx context.Context, dsn string) (Databases, error) {
 	return found, nil
 }
 
-// adoptDatabase makes the database when it is missing. Where the role may not, it returns the statement that somebody
-// else must run.
+// adoptDatabase creates the database if it is missing. If the role may not, it returns
+// the statement for somebody else to run.
 func adoptDatabase(ctx context.Context, conn *pgx.Conn, d Database) (forSuperuser string, err error) {
 	exists, err := databaseExists(ctx, conn, d.Name)
 	if err != nil || exists {

@@ -25,8 +25,8 @@ func DownloadMajor() int {
 	return n
 }
 
-// CacheDir is where downloaded binaries are kept, for all data directories of this user. As root it is a place where the
-// server's user may walk to.
+// CacheDir is where downloaded binaries are kept, for all data directories of this user.
+// For root it is a place that the server's user can reach.
 func CacheDir() (string, error) {
 	if os.Geteuid() == 0 {
 		return "/var/cache/boxoffice", nil
@@ -35,8 +35,9 @@ func CacheDir() (string, error) {
 	return filepath.Join(base, "boxoffice"), err
 }
 
-// Download returns the downloaded server, fetching it first when this machine does not have it yet. self is this
-// program, which runs again as the server's user with the argument "fetch-postgres": see Fetch.
+// Download returns the downloaded server, and fetches it first if this machine does not
+// have it yet. self is this program; it runs again as the server's user with the argument
+// "fetch-postgres": see Fetch.
 func Download(ctx context.Context, id Identity, self string, run RunFunc) (Server, error) {
 	pin, err := pinOf(platform())
 	if err != nil {
@@ -54,7 +55,8 @@ func Download(ctx context.Context, id Identity, self string, run RunFunc) (Serve
 		return Server{}, err
 	}
 	defer unlock()
-	// Named by the pin: what was unpacked from another archive is not taken for this one.
+	// Named by the pin, so that what was unpacked from another archive is not mistaken
+	// for this one.
 	final := filepath.Join(cache, fmt.Sprintf("postgres-%s-%.12s", downloadVersion, pin))
 	if server, err := inspect(ctx, filepath.Join(final, "bin")); err == nil {
 		return server, nil
@@ -65,7 +67,7 @@ func Download(ctx context.Context, id Identity, self string, run RunFunc) (Serve
 	return inspect(ctx, filepath.Join(final, "bin"))
 }
 
-// lockCache waits: two stacks that start at once download once.
+// lockCache waits, so that two stacks that start at once download once.
 func lockCache(cache string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -97,7 +99,8 @@ func fetchInto(ctx context.Context, final string, id Identity, self string, run 
 	return os.Rename(binaries, final)
 }
 
-// giveBack takes the files from the unprivileged user: what runs as it must not be able to replace them.
+// giveBack takes the files away from the unprivileged user: programs that run as that
+// user must not be able to replace them.
 func giveBack(tree string, id Identity) error {
 	if id.Credential == nil {
 		return nil
@@ -110,11 +113,11 @@ func giveBack(tree string, id Identity) error {
 	})
 }
 
-// fetchTimeout bounds the download itself.
+// fetchTimeout limits the download itself.
 const fetchTimeout = 10 * time.Minute
 
-// Fetch downloads the binaries into work/binaries and proves that they run on this machine: they make and serve a
-// database once. It must not run as root.
+// Fetch downloads the binaries into work/binaries and proves that they run on this
+// machine: they create and serve a database once. It must not run as root.
 func Fetch(work string) error {
 	pin, err := pinOf(platform())
 	if err != nil {
@@ -123,8 +126,9 @@ func Fetch(work string) error {
 	return fetch(os.Getenv(RepositoryVariable), pin, work)
 }
 
-// fetch has the library do it, which asks with the default client whatever it is told: so that client is given a transport
-// that lets nothing but the pinned archive through. This process does nothing else.
+// fetch has the library do it. The library always uses the default client, so that client
+// gets a transport that lets only the pinned archive through. This process does nothing
+// else.
 func fetch(repository, pin, work string) error {
 	port, err := ports.Free(nil)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ParseURL reads a DATABASE_URL. It must be a URL with a TCP host, since Temporal's server takes no other.
+// ParseURL reads a DATABASE_URL. It must be a URL with a TCP host, because Temporal's
+// server takes no other.
 func ParseURL(dsn string) (Database, error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {

@@ -15,7 +15,7 @@ type Identity struct {
 	Credential *syscall.Credential // nil: ours
 }
 
-// ServerIdentity is us, or for root the unprivileged user that is there for it.
+// ServerIdentity is us, or, for root, the unprivileged user for it.
 func ServerIdentity() (Identity, error) {
 	if os.Geteuid() != 0 {
 		return Identity{}, nil
@@ -31,7 +31,7 @@ func ServerIdentity() (Identity, error) {
 			return Identity{name, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 		}
 	}
-	return Identity{}, errors.New("as root Postgres needs another user to run as, and there is neither postgres nor nobody here; " +
+	return Identity{}, errors.New("Postgres does not run as root, and this machine has neither a user postgres nor nobody;  " +
 		"run as a normal user, or set DATABASE_URL to a server of yours")
 }
 
@@ -46,7 +46,8 @@ func (id Identity) own(path string) error {
 	return os.Chown(path, int(id.Credential.Uid), int(id.Credential.Gid))
 }
 
-// reaches tells whether the user may walk to the folder: search permission on each one above it.
+// reaches reports whether the user can reach the folder: search permission on each folder
+// above it.
 func (id Identity) reaches(path string) bool {
 	if id.Credential == nil {
 		return true

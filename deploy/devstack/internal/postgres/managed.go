@@ -26,7 +26,7 @@ type Managed struct {
 	Server   Server
 	Identity Identity
 	Port     int
-	Stock    bool   // without the settings that were chosen by measuring
+	Stock    bool   // without the settings that we chose by measuring
 	Counts   bool   // it counts every statement, for whoever has the orders database
 	data     string // the server's own data folder
 	secrets  secrets
@@ -44,8 +44,9 @@ func newSecrets() secrets {
 	return secrets{Superuser: rand.Text(), Orders: rand.Text(), Temporal: rand.Text(), Visibility: rand.Text()}
 }
 
-// Home returns the folder for the server's files: inside the data directory, or, when the server's user may not walk
-// there (a checkout in /root), beside the system's other state. moved is true for the latter.
+// Home returns the folder for the server's files: inside the data directory, or, if the
+// server's user cannot reach that (a checkout in /root), with the system's other state.
+// moved is true in the second case.
 func Home(dir *datadir.Dir, id Identity) (home string, moved bool) {
 	inside := dir.File("postgres")
 	if id.reaches(inside) {
@@ -54,14 +55,15 @@ func Home(dir *datadir.Dir, id Identity) (home string, moved bool) {
 	return OutsideHome(dir.Path), true
 }
 
-// OutsideHome is where the server's files of a data directory are when they cannot be inside it.
+// OutsideHome is where a data directory's server files are if they cannot be inside it.
 func OutsideHome(dataDir string) string {
 	sum := sha256.Sum256([]byte(dataDir))
 	return filepath.Join("/var/lib/boxoffice", hex.EncodeToString(sum[:6]))
 }
 
-// Prepare makes everything ready for a start: a server left over from a killed stack is stopped, a new data folder is
-// initialised. run runs a program to its end as a user of the system.
+// Prepare makes everything ready for a start: it stops a server left over from a killed
+// stack, and initialises a new data folder. run runs a program to its end as a user of
+// the system.
 func (m *Managed) Prepare(ctx context.Context, home, secretsPath string, run RunFunc) error {
 	m.data = filepath.Join(home, "data")
 	if err := m.loadSecrets(secretsPath); err != nil {
@@ -98,7 +100,8 @@ func (m *Managed) loadSecrets(path string) error {
 	return datadir.WriteFile(path, raw, 0o600)
 }
 
-// initialise works in a folder that is renamed at the end: an interrupted start leaves nothing half made behind.
+// initialise works in a folder that it renames at the end, so an interrupted start leaves
+// nothing half-made behind.
 func (m *Managed) initialise(ctx context.Context, home string, run RunFunc) error {
 	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
 		return err
@@ -118,7 +121,7 @@ func (m *Managed) initialise(ctx context.Context, home string, run RunFunc) erro
 	err := run(ctx, "initdb", m.Identity, filepath.Join(m.Server.Bin, "initdb"),
 		"--pgdata="+fresh,
 		"--username="+superuser, "--pwfile="+password, "--auth=scram-sha-256",
-		// The same order of text on every machine, whatever locales it has.
+		// The same sort order on every machine, whatever locales it has.
 		"--encoding=UTF8", "--locale=C",
 		"--data-checksums",
 	)
@@ -176,8 +179,9 @@ func (m *Managed) Databases() Databases {
 
 const leftoverTimeout = 15 * time.Second
 
-// stopLeftover ends a server that a killed stack has left on this folder. Nobody else may use the folder, we hold the
-// data directory; the process is asked about all the same, since its number may be another program's by now.
+// stopLeftover stops a server that a killed stack has left on this folder. Nobody else
+// may use the folder, because we hold the data directory. It checks the process all the
+// same, because its number may be another program's by now.
 func (m *Managed) stopLeftover(ctx context.Context) error {
 	pidFile := filepath.Join(m.data, "postmaster.pid")
 	raw, err := os.ReadFile(pidFile)

@@ -1,7 +1,8 @@
-// Package postgres finds, prepares and describes the Postgres server of the local stack: one that the user names, else
-// one that is installed, else downloaded binaries. It also makes the three databases with a role for each.
+// Package postgres finds, prepares and describes the Postgres server of the local stack:
+// the one that the user names, else an installed one, else downloaded binaries. It also
+// creates the three databases, with a role for each.
 //
-// Starting and stopping the server is the supervisor's work; this package says how.
+// The supervisor starts and stops the server; this package says how.
 package postgres
 
 import (

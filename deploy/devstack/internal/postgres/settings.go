@@ -2,9 +2,9 @@ package postgres
 
 type setting struct{ name, value string }
 
-// settings of a server that the stack runs itself, without which it could not, or nobody could read its log. What is
-// neither here nor in tuning stays as Postgres ships it; fsync, full_page_writes and synchronous_commit above all: an
-// order that was acknowledged must survive.
+// settings that a server run by the stack needs to run, or that make its log readable.
+// What is neither here nor in tuning stays as Postgres ships it, above all fsync,
+// full_page_writes and synchronous_commit: an acknowledged order must survive.
 var settings = []setting{
 	{"listen_addresses", "127.0.0.1"},
 	{"unix_socket_directories", ""},          // TCP only: no file of ours in /tmp, no limit on the path's length
@@ -13,23 +13,24 @@ var settings = []setting{
 	{"log_checkpoints", "off"},               // noise in a development log
 	{"log_line_prefix", "%m [%p] %q%u@%d "},  // who asked
 	{"log_min_duration_statement", "1s"},     // the statement that explains a slow page
-	// Never with its values, which are buyers' addresses and tickets' codes: neither of a slow statement nor of one that
-	// failed, whose details show the row.
+	// Never with values, because those are buyers' addresses and tickets' codes: neither
+	// for a slow statement nor for a failed one, whose details show the row.
 	{"log_parameter_max_length", "0"},
 	{"log_parameter_max_length_on_error", "0"},
 	{"log_error_verbosity", "terse"},
 	{"log_timezone", "UTC"},                        // as all other logs
 	{"timezone", "UTC"},                            // what a session without a zone of its own sees
-	{"idle_in_transaction_session_timeout", "60s"}, // a killed client's lock is not for ever
+	{"idle_in_transaction_session_timeout", "60s"}, // a killed client does not keep its lock for ever
 }
 
-// counting is for tests and the bench: what every statement of every database was called.
+// counting is for tests and the bench: how often each statement of each database was
+// called.
 var counting = []setting{
 	{"shared_preload_libraries", "pg_stat_statements"},
 	{"pg_stat_statements.max", "10000"}, // none is forgotten
 }
 
-// tuning is for speed alone.
+// tuning is for speed only.
 var tuning = []setting{
 	{"shared_buffers", "256MB"},                // the whole working set of a local sale
 	{"wal_level", "minimal"},                   // nobody replicates or archives a local stack: less is written

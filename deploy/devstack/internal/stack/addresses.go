@@ -15,7 +15,7 @@ type addresses struct {
 	temporalInner [3]int
 }
 
-// wellKnown are the addresses of a stack whose user has no wish.
+// wellKnown are the addresses if the user chooses none.
 func wellKnown() addresses {
 	at := func(name, variable string, port int) ports.Address {
 		return ports.Address{Name: name, Variable: variable, Host: "127.0.0.1", Port: port}
@@ -31,7 +31,7 @@ func wellKnown() addresses {
 	}
 }
 
-// public returns those that a user can move, the admin listener last.
+// public returns the addresses that a user can move, the admin listener last.
 func (a *addresses) public() []*ports.Address {
 	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle}
 }
@@ -55,8 +55,9 @@ func chosenAddresses(user, before map[string]string) (addresses, error) {
 	return a, a.distinct()
 }
 
-// chosenAdmin is where the organiser's routes are: where the user says, else on a listener of their own if they had one at
-// the start before, else with the box office. Nothing takes them back onto the public listener but the user's word.
+// chosenAdmin is where the organiser's routes are: where the user says; else on their own
+// listener if they had one at the previous start; else with the box office. Only the user
+// can move them back onto the public listener.
 func chosenAdmin(boxOffice ports.Address, user, before map[string]string) (ports.Address, error) {
 	value := user[varAdminURL]
 	if value == "" && before[varAdminURL] != before[varURL] {
@@ -67,7 +68,7 @@ func chosenAdmin(boxOffice ports.Address, user, before map[string]string) (ports
 	}
 	admin, err := ports.ParseURL("the admin page", varAdminURL, value)
 	if err == nil && user[varAdminURL] == "" && admin.Port == boxOffice.Port {
-		err = fmt.Errorf("the organiser's routes had a listener of their own at %s, where the storefront is now; say with %s where they go", value, varAdminURL)
+		err = fmt.Errorf("the organiser's routes had their own listener at %s, where the storefront is now; set %s to say where they go", value, varAdminURL)
 	}
 	return admin, err
 }
@@ -98,9 +99,10 @@ func (a *addresses) distinct() error {
 	return nil
 }
 
-// freeAddresses puts everything on free ports, on those of the start before where they still are: links that were
-// handed out then keep working. The organiser's routes are where the user says, or on a free port of their own if they had
-// a listener of their own.
+// freeAddresses puts everything on free ports, and keeps those of the previous start if
+// they are still free, so that links already given out keep working. The organiser's
+// routes are where the user says, or on their own free port if they had their own
+// listener.
 func freeAddresses(user, before map[string]string) (addresses, error) {
 	a := wellKnown()
 	taken := map[int]bool{}
@@ -131,7 +133,7 @@ func freeAddresses(user, before map[string]string) (addresses, error) {
 	return a, nil
 }
 
-// pickInner finds ports for Temporal's inner services. No user has a wish about them.
+// pickInner finds ports for Temporal's inner services, which users cannot choose.
 func (a *addresses) pickInner() error {
 	taken := map[int]bool{a.admin.Port: true}
 	for _, address := range a.public() {

@@ -11,8 +11,9 @@ import (
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
 )
 
-// books names the two places where the state of a data directory is kept. Orders in one and holds in another that do
-// not belong together are worse than no state: the audit fails, and tickets are sold twice.
+// books names the two places where the state of a data directory is kept. Mixing orders
+// and holds that do not belong together is worse than having no state: the audit fails,
+// and tickets are sold twice.
 type books struct {
 	Ledger   string `json:"ledger"`
 	Database string `json:"database"`
@@ -33,7 +34,7 @@ func ledgerBook(kind tigerbeetle.Kind, addresses, cluster string) string {
 	}
 }
 
-// ChangedBooksError says that this start would put the state together with somebody else's.
+// ChangedBooksError says that this start would mix the state with somebody else's.
 type ChangedBooksError struct {
 	What, Before, Now, Back string
 }
@@ -44,7 +45,7 @@ func (e *ChangedBooksError) Error() string {
 		"name, pass --adopt", e.What, e.Before, e.Now, e.Back)
 }
 
-// check compares with the start before; the first start has nothing to compare.
+// check compares with the previous start; the first start has nothing to compare.
 func (b books) check(before books) error {
 	if before.Ledger != "" && before.Ledger != b.Ledger {
 		back := "make run LEDGER=" + before.Ledger

@@ -17,21 +17,22 @@ const (
 	buildWithin = 45 * time.Minute // the first time, all of Temporal, on a slow machine with a slow line
 )
 
-// Releases of the servers, as go.mod has them: a test compares.
+// Releases of the servers, as in go.mod: a test compares them.
 const (
 	temporalVersion = "1.32.1"
 	webUIVersion    = "2.54.1"
 )
 
-// buildProduct puts the two binaries into the data directory: a stack that runs keeps its own while another checkout
-// state is built for the next.
+// buildProduct puts the two binaries into the data directory, so that a running stack
+// keeps its own while another state of the checkout is built for the next.
 func (s *stack) buildProduct(ctx context.Context) (string, error) {
 	folder := s.BinDir
 	if folder == "" {
 		folder = s.dir.File("bin")
 	}
 	s.boxoffice, s.mockpayBin = filepath.Join(folder, "boxoffice"), filepath.Join(folder, "mockpay")
-	// The product has no ledger in Postgres: the lab's program is the product with that baseline.
+	// The product has no ledger in Postgres; the lab's program is the product plus that
+	// baseline.
 	module, program := s.Repo, "./cmd/boxoffice"
 	if s.ledger == tigerbeetle.Postgres {
 		module, program = filepath.Join(s.Repo, "lab"), "./cmd/lab"
@@ -62,7 +63,8 @@ func (s *stack) buildProduct(ctx context.Context) (string, error) {
 	return done, nil
 }
 
-// buildServers puts the servers beside this program: they are the same for every data directory.
+// buildServers puts the servers beside this program, because they are the same for every
+// data directory.
 func (s *stack) buildServers(ctx context.Context) (string, error) {
 	if s.BinDir != "" {
 		s.servers = filepath.Join(s.BinDir, serversName)
@@ -87,7 +89,7 @@ func (s *stack) buildServers(ctx context.Context) (string, error) {
 	})
 }
 
-// lockFile waits: two stacks that start at once do not write the same binary.
+// lockFile waits, so that two stacks that start at once do not write the same binary.
 func lockFile(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -103,7 +105,7 @@ func lockFile(path string) (unlock func(), err error) {
 func missing(paths ...string) error {
 	for _, path := range paths {
 		if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
-			return fmt.Errorf("%s is not there, or is no program", path)
+			return fmt.Errorf("%s does not exist, or is not a program", path)
 		}
 	}
 	return nil

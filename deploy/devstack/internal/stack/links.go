@@ -11,8 +11,9 @@ import (
 	"boxoffice/deploy/devstack/internal/postgres"
 )
 
-// Links between two of the stack's processes. A fault test puts a proxy of its own on any of them (--via): who is named
-// first is then told the proxy's address instead of the other's.
+// Links between two of the stack's processes. A fault test can put its own proxy on any
+// of them (--via): the process named first then gets the proxy's address instead of the
+// other's.
 const (
 	linkBoxOfficeTemporal    = "boxoffice-temporal"
 	linkBoxOfficePostgres    = "boxoffice-postgres"

@@ -18,7 +18,8 @@ const (
 	pollEvery   = 100 * time.Millisecond
 )
 
-// Down stops the stack that runs on the data directory and waits until it has. It returns false when none runs.
+// Down stops the stack that runs on the data directory and waits until it has stopped. It
+// returns false if none runs.
 func Down(dataDir string) (stopped bool, err error) {
 	pid, running := datadir.Holder(dataDir)
 	if !running {
@@ -32,10 +33,11 @@ func Down(dataDir string) (stopped bool, err error) {
 			return true, nil
 		}
 	}
-	return false, fmt.Errorf("process %d has not stopped after %s; its last words are in its terminal", pid, stopTimeout)
+	return false, fmt.Errorf("process %d has not stopped after %s; see the last lines in its terminal", pid, stopTimeout)
 }
 
-// Clean removes the data directory and what belongs to it elsewhere. agreed is asked with the list of what will go.
+// Clean removes the data directory and what belongs to it elsewhere. It calls agreed with
+// the list of what will be removed.
 func Clean(dataDir string, agreed func(paths []string) bool) (removed []string, err error) {
 	abs, err := filepath.Abs(dataDir)
 	if err != nil {
@@ -44,7 +46,7 @@ func Clean(dataDir string, agreed func(paths []string) bool) (removed []string, 
 	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	dir, err := datadir.Open(abs) // refuses what is not ours and what is in use
+	dir, err := datadir.Open(abs) // refuses a directory that is not ours or is in use
 	if err != nil {
 		return nil, explainRunning(abs, err)
 	}

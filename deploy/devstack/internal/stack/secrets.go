@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 )
 
-// secretBytes is what each generated secret carries: 256 bits.
+// secretBytes is the length of each generated secret: 256 bits.
 const secretBytes = 32
 
 func randomBytes() []byte {
@@ -14,8 +14,9 @@ func randomBytes() []byte {
 	return b
 }
 
-// keepSecrets returns the secrets of the start before and makes those that are missing. The server key decides every
-// order id: a new one would orphan the orders that exist. Without the payload key Temporal's histories are unreadable.
+// keepSecrets returns the secrets of the previous start and makes those that are missing.
+// The server key determines every order id: a new one would orphan existing orders.
+// Without the payload key, Temporal's histories are unreadable.
 func keepSecrets(before map[string]string) map[string]string {
 	secrets := map[string]string{}
 	generate := map[string]func() string{

@@ -1,5 +1,6 @@
-// Package stack puts the local stack together: what is started, in which order, with which settings, and what the
-// people and programs around it are told. The parts themselves are in the packages beside it.
+// Package stack assembles the local stack: what is started, in which order, with which
+// settings, and what people and programs are told about it. The parts themselves are in
+// the packages beside it.
 package stack
 
 import (
@@ -28,26 +29,29 @@ type Options struct {
 	BinDir    string // prebuilt boxoffice and mockpay (and, when it has it, devstack-servers); empty: build them
 	FreePorts bool   // listen on free ports instead of the well-known or chosen ones
 	Race      bool   // build the product with the race detector
-	Download  bool   // use downloaded Postgres binaries even where one is installed
+	Download  bool   // use downloaded Postgres binaries even if one is installed
 	Adopt     bool   // take over state that was made with another ledger or database name
 	Ledger    tigerbeetle.Want
 	Console   *console.Console
 
 	Via           Vias // for fault tests: proxies between the processes
-	RestartAlways bool // for fault tests: what dies is started again at once, however often
-	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: the order of bytes.
+	RestartAlways bool // for fault tests: restart at once whatever dies, however often
+	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: sort
+	// by bytes.
 	OrdersCollation string
-	// CountStatements is for tests and the bench: Postgres counts them, where it has the extension.
+	// CountStatements is for tests and the bench: Postgres counts statements, if it has
+	// the extension.
 	CountStatements bool
-	StockServers    bool // for the bench: Temporal and Postgres without what was chosen by measuring
-	// StockPersistence: Temporal's transitions are not pipelined. The rows are the same either way.
+	StockServers    bool // for the bench: Temporal and Postgres without the settings that we chose by measuring
+	// StockPersistence does not pipeline Temporal's transitions. The rows are the same
+	// either way.
 	StockPersistence bool
 }
 
 const (
 	dirMode     = 0o755
 	namespace   = "default"
-	clusterZero = "0" // "reserved for testing" in TigerBeetle's words, which is what a local stack is
+	clusterZero = "0" // TigerBeetle reserves it for testing, and a local stack is for testing
 )
 
 // stack is one run.
@@ -71,8 +75,9 @@ type stack struct {
 	board *board
 }
 
-// Up starts the stack, serves until ctx ends, and stops it; once hard ends, whatever still runs is killed. It returns
-// nil after an ordinary stop, also in the middle of a start.
+// Up starts the stack, serves until ctx ends, and stops it. Once hard ends, it kills
+// whatever still runs. It returns nil after an ordinary stop, even in the middle of a
+// start.
 func Up(ctx, hard context.Context, o Options) error {
 	dir, err := datadir.Open(o.DataDir)
 	if err != nil {
@@ -100,8 +105,8 @@ func explainRunning(dataDir string, err error) error {
 		status.State, status.Variables[varURL], status.Variables[varTemporalUI])
 }
 
-// decide settles everything that can be settled before something is started or built, so that what cannot work is
-// refused at once and changes nothing.
+// decide settles everything that it can before anything is started or built, so that what
+// cannot work is refused at once and changes nothing.
 func (s *stack) decide(ctx context.Context) error {
 	var err error
 	if s.before, err = envfile.Read(s.envFile()); err != nil {
@@ -172,7 +177,7 @@ func (s *stack) decideAddresses() error {
 	if err != nil {
 		return err
 	}
-	var busy []error // all of them at once, not one a try
+	var busy []error // all at once, not one per try
 	for _, a := range s.listeners() {
 		if err := ports.Check(a); err != nil {
 			busy = append(busy, err)
@@ -231,7 +236,7 @@ func (s *stack) run(ctx, hard context.Context) error {
 		}
 	}
 	if ctx.Err() != nil {
-		err = nil // the user's wish, wherever it came
+		err = nil // the user asked to stop, at whatever point
 	}
 	s.stop(hard, err)
 	return err

@@ -21,7 +21,8 @@ import (
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
 )
 
-// How long each part may take. All are far above what is usual: they turn a hang into a message.
+// How long each part may take. All are far above the usual time: they turn a hang into a
+// message.
 const (
 	postgresReadyWithin    = 2 * time.Minute // a crash recovery reads up to max_wal_size again
 	postgresStopWithin     = 30 * time.Second
@@ -205,7 +206,8 @@ func temporalTuning(o Options) []string {
 	if o.StockServers {
 		return []string{"DEVSTACK_STOCK_SETTINGS=true"}
 	}
-	// Measured: a quarter of the CPU of a checkout was garbage collection. The price is memory.
+	// Measured: a quarter of a checkout's CPU was garbage collection. Avoiding that costs
+	// memory.
 	tuning := []string{"GOGC=400"}
 	if o.StockPersistence {
 		tuning = append(tuning, "DEVSTACK_STOCK_PERSISTENCE=true")
@@ -356,7 +358,8 @@ func (s *stack) boxOfficeEnviron() []string {
 	return env
 }
 
-// variables are those of dev.env, in its order: what any tool of the box office needs to work with this stack.
+// variables are those of dev.env, in order: what any tool of the box office needs to work
+// with this stack.
 func (s *stack) variables() []envfile.Var {
 	vars := []envfile.Var{
 		{Name: varURL, Value: s.addr.boxOffice.URL()},
@@ -399,7 +402,8 @@ func (s *stack) tigerBeetleAddress() string {
 	}
 }
 
-// settle writes down what this run has decided on, once the databases are known: from here on there is state.
+// settle writes down what this run has decided, once the databases are known. From here
+// on there is state.
 func (s *stack) settle() error {
 	if err := s.books.write(s.booksFile()); err != nil {
 		return err
@@ -428,7 +432,7 @@ func (s *stack) writeEnvFile() error {
 	return envfile.Write(s.envFile(), comment, vars)
 }
 
-// client asks the stack's own servers, never through a proxy.
+// client talks to the stack's own servers, never through a proxy.
 var client = &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}}
 
 // answersOK is a ready check: the URL answers 200.

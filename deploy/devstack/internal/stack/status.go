@@ -24,19 +24,20 @@ const (
 	StateFailed   State = "failed"
 )
 
-// Status is the content of stack.json in the data directory: what runs where, for programs. It is replaced in one step
-// on every change, and stays, with the last state, after the stop.
+// Status is the content of stack.json in the data directory: what runs where, for
+// programs. Every change replaces it in one step. After the stop it stays, with the last
+// state.
 type Status struct {
 	State     State     `json:"state"`
 	PID       int       `json:"pid"` // of the supervisor
 	StartedAt time.Time `json:"started_at"`
 	Error     string    `json:"error,omitempty"` // why it failed
 	EnvFile   string    `json:"env_file"`
-	Ledger    string    `json:"ledger"`   // embedded, postgres, or which TigerBeetle
+	Ledger    string    `json:"ledger"`   // own, or which server
 	Database  string    `json:"database"` // own, or which server
 	// Variables are the addresses of dev.env, without its secrets.
 	Variables map[string]string `json:"variables"`
-	// Processes are those that the stack runs itself, in the order of their start.
+	// Processes are those that the stack runs itself, in start order.
 	Processes []supervise.Status `json:"processes"`
 }
 
@@ -78,7 +79,8 @@ func failedWith(err error) func(*Status) {
 	return func(s *Status) { s.State, s.Error = StateFailed, err.Error() }
 }
 
-// update changes the status and writes it. That it cannot be written must not stop a sale; the next change tries again.
+// update changes the status and writes it. A failed write must not stop a sale; the next
+// change tries again.
 func (b *board) update(change func(*Status)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"boxoffice/deploy/devstack/internal/postgres"
 )
 
-// Names of the variables that the stack reads, hands to its processes, and writes to dev.env.
+// Names of the variables that the stack reads, passes to its processes, and writes to
+// dev.env.
 const (
 	varURL          = "BOXOFFICE_URL"
 	varAdminURL     = "BOXOFFICE_ADMIN_URL"
@@ -38,19 +39,20 @@ const (
 	varSource = "BOXOFFICE_DEV_ENV"
 )
 
-// stackVariables never pass from the user's shell to a process by themselves.
+// stackVariables are never passed from the user's shell to a process automatically.
 var stackVariables = []string{
 	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMailDir, varMockpayURL,
 	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
 }
 
-// listening are the variables that say no more than where something listens.
+// listening are the variables that only say where something listens.
 var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort}
 
-// userVariables returns what the user has set for this start. A shell that has sourced a dev.env holds that stack's
-// addresses: those are no wish of the user's, and taken for one they would make this stack write into the other's
-// database, or into its own as if it were somebody else's. Where our own file has an address and this shell did not source
-// it (its mark is missing), the user wants it again.
+// userVariables returns what the user has set for this start. A shell that has sourced a
+// dev.env has that stack's addresses, but the user did not choose them: using them would
+// make this stack write into the other's database, or into its own as if it were somebody
+// else's. If our own file has an address and this shell did not source it (its mark is
+// missing), the user does want it.
 func userVariables(environ []string, ownEnvFile string) map[string]string {
 	env := map[string]string{}
 	for _, line := range environ {
@@ -66,7 +68,7 @@ func userVariables(environ []string, ownEnvFile string) map[string]string {
 		}
 		sourced, err := envfile.Read(path)
 		if err != nil {
-			continue // our own file is read again, and its damage reported, where its secrets are needed
+			continue // where its secrets are needed, our own file is read again and damage reported
 		}
 		maps.DeleteFunc(env, func(name, value string) bool {
 			isAgain := source == "" && slices.Contains(listening, name)
@@ -77,12 +79,13 @@ func userVariables(environ []string, ownEnvFile string) map[string]string {
 	return env
 }
 
-// What processes get of the user's environment: what every program of a system may need, then what each is told by the
-// user. Nothing else of the shell passes: it may hold the keys to anything.
+// What processes get of the user's environment: what every program of a system may need,
+// then each one's own settings. Nothing else of the shell is passed on: it may have the
+// keys to anything.
 var (
 	systemVariables = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
 	goVariables     = []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "GOCOVERDIR"}
-	// downloadVariables are those of the program that fetches Postgres.
+	// downloadVariables are for the program that fetches Postgres.
 	downloadVariables = []string{
 		postgres.RepositoryVariable, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	}
@@ -92,8 +95,9 @@ var (
 	faultVariables = []string{"BOXOFFICE_FAILPOINTS"}
 )
 
-// environ returns the user's variables of these names, * at the end for any rest. The stack's own never pass by
-// themselves: each process is told those that it needs, and no other's secrets.
+// environ returns the user's variables with these names; * at the end stands for any
+// rest. The stack's own are never passed automatically: each process gets those that it
+// needs, and no other's secrets.
 func environ(names ...[]string) []string {
 	wanted := slices.Concat(names...)
 	return slices.DeleteFunc(os.Environ(), func(line string) bool {

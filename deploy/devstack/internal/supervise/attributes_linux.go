@@ -2,8 +2,9 @@ package supervise
 
 import "syscall"
 
-// attributes: a process group of its own, so that Ctrl-C in the terminal reaches this program only, which then stops
-// the others in order; and an end with this program, however it ends.
+// attributes put the process into its own process group, so that Ctrl-C in the terminal
+// reaches only this program, which then stops the others in order. They also end the
+// process with this program, however that ends.
 func attributes(spec Spec) *syscall.SysProcAttr {
 	death := spec.DeathSignal
 	if death == 0 {

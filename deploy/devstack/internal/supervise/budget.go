@@ -2,8 +2,9 @@ package supervise
 
 import "time"
 
-// A process may be started again restartsMax times within restartsWindow. A crash, or the kill of a fault test, stays
-// well below; a process that cannot run at all is given up within seconds.
+// A process may be restarted restartsMax times within restartsWindow. A crash, or the
+// kill of a fault test, stays well below that; a process that cannot run at all is given
+// up within seconds.
 const (
 	restartsMax    = 5
 	restartsWindow = time.Minute
@@ -16,7 +17,8 @@ type budget struct {
 	deaths []time.Time // within the window, oldest first; at most restartsMax
 }
 
-// spend records a death and returns how long to wait before the next start, or false when there shall be none.
+// spend records a death and returns how long to wait before the next start, or false if
+// there must be none.
 func (b *budget) spend(now time.Time) (pause time.Duration, ok bool) {
 	for len(b.deaths) > 0 && now.Sub(b.deaths[0]) >= restartsWindow {
 		b.deaths = b.deaths[1:]

@@ -13,13 +13,14 @@ const (
 	tailBytesMax = 8 << 10
 )
 
-// logFile is where a process writes, directly: it loses nothing when this program is slow or dead.
+// logFile is where a process writes directly, so it loses nothing if this program is slow
+// or dead.
 type logFile struct {
 	path string
 	file *os.File
 }
 
-// openLog keeps the log of the run before as NAME.log.1.
+// openLog keeps the previous run's log as NAME.log.1.
 func openLog(dir, name string) (*logFile, error) {
 	path := LogPath(dir, name)
 	if err := os.Rename(path, path+".1"); err != nil && !os.IsNotExist(err) {
@@ -32,8 +33,9 @@ func openLog(dir, name string) (*logFile, error) {
 	return &logFile{path, f}, nil
 }
 
-// bound moves a log that has grown too large out of the way. The process has the file open, so it is copied and cut
-// rather than renamed; a line written in between is lost.
+// bound moves a log out of the way that has grown too large. The process has the file
+// open, so the log is copied and truncated rather than renamed; a line written in between
+// is lost.
 func (l *logFile) bound() {
 	info, err := l.file.Stat()
 	if err != nil || info.Size() < logMax {

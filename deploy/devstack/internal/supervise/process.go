@@ -90,7 +90,7 @@ func (p *process) awaitReady(ctx context.Context, spec Spec) error {
 	if !spec.Announces {
 		announced = nil
 	}
-	lastErr := errors.New("it has not said that it is")
+	lastErr := errors.New("it has not reported that it is ready")
 	for {
 		select {
 		case <-p.done:
@@ -133,7 +133,7 @@ func (p *process) cause() string { return p.cmd.ProcessState.String() }
 
 func (p *process) succeeded() bool { return p.cmd.ProcessState.Success() }
 
-// stop asks, waits, then kills; it returns in words what it took.
+// stop asks, waits, then kills. It returns in words what it took.
 func (p *process) stop(ctx context.Context, spec Spec) string {
 	sig := spec.StopSignal
 	if sig == 0 {

@@ -1,7 +1,7 @@
-// Package supervise starts the stack's processes, watches over them, starts one again that dies, and stops all of them
-// in the reverse order of their start.
+// Package supervise starts the stack's processes, watches them, restarts those that die,
+// and stops all of them in the reverse order of their start.
 //
-// It knows processes, logs and signals, and nothing of what the processes are for.
+// It knows processes, logs and signals, and nothing about what the processes are for.
 package supervise
 
 import (
@@ -21,7 +21,8 @@ const (
 	readyCheckTimeout = 2 * time.Second
 	readyCheckEvery   = 50 * time.Millisecond
 	logCheckEvery     = time.Minute
-	// What a process is granted after SIGKILL: the kernel may still have to finish its writes.
+	// How long a process may take after SIGKILL: the kernel may still have to finish its
+	// writes.
 	killTimeout = 5 * time.Second
 )
 
@@ -38,14 +39,15 @@ type Spec struct {
 	// Credential is the user it runs as; nil for our own.
 	Credential *syscall.Credential
 
-	// Ready is asked until it answers nil; not used when Announces is set.
+	// Ready is called until it returns nil. It is not used if Announces is set.
 	Ready       func(context.Context) error
 	Announces   bool // it writes "ready\n" to ReadyFDVariable when it is
 	ReadyWithin time.Duration
 
 	StopSignal syscall.Signal // zero: SIGTERM
 	StopWithin time.Duration  // then SIGKILL
-	// DeathSignal is what it gets when this program is killed (Linux). Zero: SIGKILL.
+	// DeathSignal is what the process gets if this program is killed (Linux). Zero:
+	// SIGKILL.
 	DeathSignal syscall.Signal
 }
 
@@ -61,7 +63,7 @@ const (
 	Failed     State = "failed"
 )
 
-// Status is what a group knows of one process.
+// Status is what a group knows about one process.
 type Status struct {
 	Name     string `json:"name"`
 	PID      int    `json:"pid"` // of the latest start
@@ -97,8 +99,8 @@ type child struct {
 	restarts int
 }
 
-// NewGroup returns an empty group. What happens to a process after its start goes to report, a line a call; onChange is
-// called after every change of a status.
+// NewGroup returns an empty group. report gets what happens to a process after its start,
+// one line per call; onChange is called after every change of a status.
 func NewGroup(report func(format string, args ...any), onChange func()) *Group {
 	return &Group{
 		report:   report,
@@ -109,14 +111,15 @@ func NewGroup(report func(format string, args ...any), onChange func()) *Group {
 	}
 }
 
-// RestartAlways makes the group start again whatever dies, at once, however often and without regard to the others, as an
-// init system does. It must be called before the first Start.
+// RestartAlways makes the group restart whatever dies, at once, however often and without
+// regard to the others, as an init system does. Call it before the first Start.
 func (g *Group) RestartAlways() { g.always = true }
 
-// Failed delivers one error when a process has died more often than the budget allows. The group must then be stopped.
+// Failed delivers one error if a process has died more often than the budget allows. Then
+// stop the group.
 func (g *Group) Failed() <-chan error { return g.failed }
 
-// Status returns every process in the order of their start.
+// Status returns every process in start order.
 func (g *Group) Status() []Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,8 +133,9 @@ func (g *Group) Status() []Status {
 	return list
 }
 
-// Start runs the process, waits until it is ready and watches over it from then on. A process that dies or is not ready
-// in time is an error and is not tried again: at a start the cause is a setting far more often than bad luck.
+// Start runs the process, waits until it is ready, and watches it from then on. A process
+// that dies or is not ready in time is an error and is not restarted: at a start, the
+// cause is a setting far more often than bad luck.
 func (g *Group) Start(ctx context.Context, spec Spec) error {
 	log, err := openLog(spec.LogDir, spec.Name)
 	if err != nil {
@@ -149,7 +153,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-// launch leaves no process behind when it fails.
+// launch leaves no process behind if it fails.
 func (g *Group) launch(ctx context.Context, c *child) error {
 	proc, err := g.spawn.start(c.spec, c.log.file)
 	if err != nil {
@@ -174,7 +178,8 @@ func (g *Group) set(c *child, s State) {
 	g.onChange()
 }
 
-// watch starts the process again whenever it dies, until the group stops or the budget is spent.
+// watch restarts the process whenever it dies, until the group stops or the budget is
+// spent.
 func (g *Group) watch(c *child) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -201,7 +206,7 @@ func (g *Group) watch(c *child) {
 	}
 }
 
-// revive returns false when the watch is over.
+// revive returns false once the watch is over.
 func (g *Group) revive(ctx context.Context, c *child, cause string) bool {
 	for {
 		pause, ok := c.budget.spend(time.Now())
@@ -237,8 +242,9 @@ func (g *Group) revive(ctx context.Context, c *child, cause string) bool {
 	}
 }
 
-// awaitEarlier returns when every process that was started before this one is ready, or has failed for good: to try
-// before that, while a database recovers, would only use up the budget. It returns false when the group stops.
+// awaitEarlier returns once every process started before this one is ready, or has failed
+// for good. Restarting before that, while a database recovers, would only use up the
+// budget. It returns false if the group stops.
 func (g *Group) awaitEarlier(ctx context.Context, c *child) bool {
 	tick := time.NewTicker(readyCheckEvery)
 	defer tick.Stop()
@@ -268,7 +274,7 @@ func (g *Group) earlierSettled(c *child) bool {
 
 func (g *Group) giveUp(c *child, cause string) {
 	g.set(c, Failed)
-	err := fmt.Errorf("%s died %d times within %s, the last time: %s; put right what its log names (%s) and start again\n%s",
+	err := fmt.Errorf("%s died %d times within %s, the last time: %s; fix what its log names (%s) and start again\n%s",
 		c.spec.Name, restartsMax+1, restartsWindow, cause, c.log.path, c.log.tail())
 	select {
 	case g.failed <- err:
@@ -276,8 +282,8 @@ func (g *Group) giveUp(c *child, cause string) {
 	}
 }
 
-// Stop ends every process, the last started first, each within its own bound; once ctx ends, at once. It calls each
-// after each with what became of it.
+// Stop ends every process, the last started first, each within its own time; once ctx
+// ends, at once. It calls each after each process with what happened to it.
 func (g *Group) Stop(ctx context.Context, each func(name, how string, took time.Duration)) {
 	close(g.stopping)
 	g.watchers.Wait()
@@ -307,8 +313,8 @@ func (g *Group) mark(c *child) {
 	}
 }
 
-// Run runs a process that has a task and an end, and waits for it. Its output goes to its log; an error carries the
-// log's last lines.
+// Run runs a process that has a task and an end, and waits for it. Its output goes to its
+// log. An error includes the log's last lines.
 func (g *Group) Run(ctx context.Context, spec Spec) error {
 	log, err := openLog(spec.LogDir, spec.Name)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package tigerbeetle decides which ledger the local stack runs on and prepares a TigerBeetle of its own when that is
-// the choice. It says how to run the server; the supervisor runs it.
+// Package tigerbeetle decides which ledger the local stack uses, and prepares its own
+// TigerBeetle if it uses one. It says how to run the server; the supervisor runs it.
 package tigerbeetle
 
 import (
@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// Release is the client's release in the product's go.mod, and so the server's: TigerBeetle's client and server are
-// upgraded together, and a client talks to no older server (docs/operating/upgrading.md of TigerBeetle).
+// Release is the client's release in the product's go.mod, and so the server's:
+// TigerBeetle's client and server are upgraded together, and a client does not work with
+// an older server (docs/operating/upgrading.md of TigerBeetle).
 const Release = "0.17.9"
 
 // Kind of a ledger.
@@ -48,7 +49,7 @@ type Offer struct {
 	Release   string // of the binary
 }
 
-// ReleaseError says that the server on PATH is not the one that the client can talk to.
+// ReleaseError says that the server on PATH is not one that the client works with.
 type ReleaseError struct{ Binary, Release string }
 
 func (e *ReleaseError) Error() string {
@@ -57,8 +58,8 @@ func (e *ReleaseError) Error() string {
 		e.Binary, e.Release, Release, Release)
 }
 
-// Choose decides. A TigerBeetle that is there but does not fit is an error and never a silent fall back: the two ledgers
-// keep different books.
+// Choose decides. A TigerBeetle that is there but does not fit is an error, never a
+// silent fallback: the two ledgers keep different books.
 func Choose(want Want, have Offer) (Kind, error) {
 	switch want {
 	case WantEmbedded:
@@ -77,7 +78,7 @@ func Choose(want Want, have Offer) (Kind, error) {
 	case have.Binary != "":
 		return Own, nil
 	case want == WantTigerBeetle:
-		return "", fmt.Errorf("--ledger=tigerbeetle: neither is TIGERBEETLE_ADDRESS set nor is there a tigerbeetle on PATH; "+
+		return "", fmt.Errorf("--ledger=tigerbeetle: TIGERBEETLE_ADDRESS is not set and there is no tigerbeetle on PATH; "+
 			"put TigerBeetle %s on PATH (docs.tigerbeetle.com, \"Start\", shows how)", Release)
 	default:
 		return Embedded, nil
@@ -110,15 +111,16 @@ var versionRE = regexp.MustCompile(`^TigerBeetle version (\d+\.\d+\.\d+)(?:\+[0-
 func parseVersion(text string) (string, error) {
 	match := versionRE.FindStringSubmatch(text)
 	if match == nil {
-		return "", fmt.Errorf("tigerbeetle version answers %q, which names no release", strings.TrimSpace(text))
+		return "", fmt.Errorf("tigerbeetle version answers %q, which does not name a release", strings.TrimSpace(text))
 	}
 	return match[1], nil
 }
 
 const dialTimeout = 3 * time.Second
 
-// Probe returns nil when at least one of the addresses takes a connection. That the cluster answers, and is the right
-// one, only the client finds out; the box office does so with a deadline when it starts.
+// Probe returns nil if at least one of the addresses takes a connection. Only the client
+// finds out whether the cluster answers and is the right one; the box office checks that
+// with a deadline when it starts.
 func Probe(ctx context.Context, addresses string) error {
 	var failures []error
 	for _, address := range strings.Split(addresses, ",") {
@@ -137,7 +139,8 @@ func Probe(ctx context.Context, addresses string) error {
 		"and the stack brings its own ledger", addresses, errors.Join(failures...))
 }
 
-// expand fills in what TigerBeetle lets one leave out: a lone port is on 127.0.0.1, a lone address on port 3001.
+// expand fills in what TigerBeetle lets people leave out: a lone port is on 127.0.0.1, a
+// lone address on port 3001.
 func expand(address string) (string, error) {
 	switch {
 	case address == "":
@@ -156,12 +159,13 @@ func expand(address string) (string, error) {
 // RunFunc runs a program to its end and returns an error that shows its output.
 type RunFunc func(ctx context.Context, name, path string, args ...string) error
 
-// Format makes the data file of a cluster of one, once.
+// Format makes the data file of a one-replica cluster, once.
 func Format(ctx context.Context, binary, file, cluster string, run RunFunc) error {
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
-	// Under another name until it is whole: a start that is interrupted leaves nothing half made behind.
+	// Under another name until it is complete: an interrupted start leaves nothing
+	// half-made behind.
 	fresh := file + ".new"
 	if err := os.Remove(fresh); err != nil && !os.IsNotExist(err) {
 		return err
@@ -175,8 +179,9 @@ func Format(ctx context.Context, binary, file, cluster string, run RunFunc) erro
 	return os.Rename(fresh, file)
 }
 
-// StartArgs: --development lets it run where the file system has no direct I/O, and with caches of some megabytes
-// instead of a gigabyte. The price is a smaller request, which the client learns when it registers.
+// StartArgs: --development lets it run if the file system has no direct I/O, and with
+// caches of some megabytes instead of a gigabyte. The price is a smaller request, which
+// the client learns when it registers.
 func StartArgs(address, file string) []string {
 	return []string{"start", "--addresses=" + address, "--development", file}
 }

@@ -1,4 +1,4 @@
-// Package toolchain checks that the product can be built here and builds it.
+// Package toolchain checks that the product can be built on this machine, and builds it.
 package toolchain
 
 import (
@@ -34,7 +34,8 @@ func Check(ctx context.Context, repo string) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return errors.New("the go command is not on PATH; install the Go release that go.mod names")
 	}
-	// With GOTOOLCHAIN=local, or offline, a release that is too old fails here with its own clear words.
+	// With GOTOOLCHAIN=local, or offline, a release that is too old fails here with its
+	// own clear message.
 	out, err := goCommand(ctx, repo, "env", "CGO_ENABLED", "CC").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s", strings.TrimSpace(string(out)))
@@ -75,9 +76,10 @@ type Target struct {
 	Cgo    bool
 }
 
-// Build builds one binary. Its output is shown only when it fails.
+// Build builds one binary. It shows the output only if that fails.
 func Build(ctx context.Context, t Target) error {
-	// Not stamped with the commit: that fails in a checkout of another user, and nothing here shows it.
+	// Not stamped with the commit: that fails in another user's checkout, and nothing
+	// here shows it.
 	args := []string{"build", "-buildvcs=false", "-o", t.Out}
 	if t.Race {
 		args = append(args, "-race")

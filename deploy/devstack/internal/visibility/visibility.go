@@ -19,9 +19,10 @@ var (
 	stock string
 )
 
-// Lean is the statement for cheap writes. It does nothing the second time.
+// Lean is the statement for cheap writes. The second time it does nothing.
 func Lean() string { return lean }
 
-// Stock is the statement that takes Lean back, so that an update of the schema finds what it was written for. It does
-// nothing to a table that is as Temporal made it, nor where there is none yet.
+// Stock is the statement that undoes Lean, so that an update of the schema finds what it
+// was written for. It does nothing if the table is as Temporal made it, or does not exist
+// yet.
 func Stock() string { return stock }

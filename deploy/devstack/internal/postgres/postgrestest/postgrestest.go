@@ -1,4 +1,5 @@
-// Package postgrestest gives tests the stack's Postgres: a server of their own, made and started as the stack does it.
+// Package postgrestest gives tests the stack's Postgres: a server of their own, created
+// and started as the stack does it.
 package postgrestest
 
 import (
@@ -15,8 +16,8 @@ import (
 	"boxoffice/deploy/devstack/internal/postgres"
 )
 
-// Start starts a server of the newest release that is installed here, without the databases yet, and gives the file that it
-// logs into. Where none is installed the test is skipped.
+// Start starts a server of the newest release that is installed here, without databases,
+// and returns its log file. It skips the test if none is installed.
 func Start(ctx context.Context, t *testing.T) (m *postgres.Managed, logFile string) {
 	t.Helper()
 	if testing.Short() {
