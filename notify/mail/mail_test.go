@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,9 +17,12 @@ import (
 
 var sender = &netmail.Address{Name: "Box office", Address: "tickets@example.com"}
 
+// readOurs once: under the race detector it takes a second.
+var readOurs = sync.OnceValues(func() (*Templates, error) { return ReadTemplates("", "en") })
+
 func ours(t testing.TB) *Templates {
 	t.Helper()
-	templates, err := ReadTemplates("", "en")
+	templates, err := readOurs()
 	noError(t, err)
 	return templates
 }
@@ -73,11 +77,11 @@ func TestAnOperatorsTemplatesStandInForOurs(t *testing.T) {
 }
 
 func TestLanguagesAreChosen(t *testing.T) {
+	templates, err := ReadTemplates("", "de")
+	noError(t, err)
 	for asked, want := range map[string]string{
 		"": "de", "en": "en", "en-US,en;q=0.8": "en", "de-AT": "de", "fr, en;q=0.5": "en", "ja": "de", "x": "de", ";;;": "de",
 	} {
-		templates, err := ReadTemplates("", "de")
-		noError(t, err)
 		equal(t, want, templates.match(asked).tag.String(), asked)
 	}
 }

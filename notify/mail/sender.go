@@ -42,8 +42,9 @@ type Options struct {
 	Templates *Templates
 	Link      func(domain.OrderID) string // opens an order, for whoever has it
 
-	ConnectionsMax int     // messages on their way at a time
-	PerSecond      float64 // messages that this process hands over at most
+	ConnectionsMax int           // messages on their way at a time
+	Timeout        time.Duration // the relay's, of connecting and of one message
+	PerSecond      float64       // messages that this process hands over at most
 	Meter          prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -53,9 +54,11 @@ const (
 	pollInterval = 2 * time.Second
 	// askInterval bounds how often all orders are searched for addresses.
 	askInterval = 5 * time.Second
-	// claimLease is longer than a batch can take, so that no other node sends a mail that is
-	// on its way.
-	claimLease     = 15 * time.Minute
+	// sendWithin is how long after its claim a mail may still be begun. What is begun takes the
+	// relay's timeout twice at most, to connect and to send, so it has ended before the lease
+	// does: no other node sends a mail that is on its way.
+	sendWithin     = time.Minute
+	leaseMargin    = time.Minute
 	batchMax       = 20
 	askedMax       = 100
 	ordersToldMax  = 50
@@ -75,6 +78,7 @@ const (
 type Sender struct {
 	Options
 	pace *rate.Limiter
+	now  func() time.Time
 
 	mu        sync.Mutex
 	unsettled []domain.MailOutcome // the database was away when they were known
@@ -91,12 +95,12 @@ func NewSender(o Options) (*Sender, error) {
 	if o.Store == nil || o.Relay == nil || o.Templates == nil || o.Link == nil || o.Meter == nil || o.Log == nil {
 		return nil, errors.New("mail: options are missing Store, Relay, Templates, Link, Meter or Log")
 	}
-	if o.ConnectionsMax < 1 || o.PerSecond <= 0 {
-		return nil, errors.New("mail: want at least one connection, and a rate above 0")
+	if o.ConnectionsMax < 1 || o.PerSecond <= 0 || o.Timeout <= 0 {
+		return nil, errors.New("mail: want at least one connection, a rate above 0, and the relay's timeout")
 	}
 	s := &Sender{
-		Options: o,
-		pace:    rate.NewLimiter(rate.Limit(o.PerSecond), max(1, int(o.PerSecond))),
+		Options: o, now: time.Now,
+		pace: rate.NewLimiter(rate.Limit(o.PerSecond), max(1, int(o.PerSecond))),
 		settled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_mails_settled_total", Help: "Mails that a relay took (sent), that had nothing to tell any more (needless), or that were set aside.",
 		}, []string{"kind", "state"}),
@@ -141,7 +145,7 @@ func (s *Sender) round(ctx context.Context) time.Duration {
 	asked, err := s.claimAsked(ctx)
 	if err == nil && len(asked) < batchMax {
 		var others []domain.Mail
-		others, err = s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, claimLease)
+		others, err = s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, s.lease())
 		asked = append(asked, others...)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -168,11 +172,15 @@ func (s *Sender) claimAsked(ctx context.Context) ([]domain.Mail, error) {
 		return nil, nil
 	}
 	s.askedAt = time.Now()
-	return s.Store.ClaimMails(ctx, true, askedMax, claimLease)
+	return s.Store.ClaimMails(ctx, true, askedMax, s.lease())
 }
 
-// sendAll sends a batch. Once the relay fails, the rest is put back untried.
+func (s *Sender) lease() time.Duration { return sendWithin + 2*s.Timeout + leaseMargin }
+
+// sendAll sends a batch that was just claimed. Once the relay fails, or the time is up, the rest
+// is put back untried.
 func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.Duration) {
+	claimed := s.now()
 	found, err := s.ordersOf(ctx, mails)
 	if err != nil {
 		s.Log.Warn("orders that were asked for cannot be read", "error", err)
@@ -183,7 +191,7 @@ func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.D
 	for _, mail := range mails {
 		group.Go(func() error {
 			outcome := domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}
-			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && s.pace.Wait(ctx) == nil {
+			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && s.pace.Wait(ctx) == nil && s.now().Sub(claimed) < sendWithin {
 				var failed error
 				if outcome, failed = s.send(ctx, mail, found[mail.Address]); failed != nil {
 					s.relayBad.Inc()

@@ -124,7 +124,7 @@ func newPost(t *testing.T) *post {
 	var err error
 	p.Sender, err = NewSender(Options{
 		Store: p.store, Relay: p.relay, Templates: ours(t), Link: func(id domain.OrderID) string { return "https://tickets.example/orders/" + id.String() + "#key" },
-		ConnectionsMax: 1, PerSecond: 1000, Meter: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(p.log, nil)),
+		ConnectionsMax: 1, PerSecond: 1000, Timeout: time.Second, Meter: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(p.log, nil)),
 	})
 	noError(t, err)
 	return p
@@ -263,6 +263,20 @@ func TestAMailThatIsTakenLater(t *testing.T) {
 			contains(t, got.Reason, "450 greylisted")
 		})
 	}
+}
+
+// What cannot be begun while the claim is surely ours is put back, for whoever claims it next.
+func TestABatchThatTakesTooLongIsPutBack(t *testing.T) {
+	p := newPost(t)
+	first := p.order(1, domain.OrderPaid, domain.MailTickets)
+	second := p.order(2, domain.OrderPaid, domain.MailTickets)
+	at := time.Now()
+	p.now = func() time.Time { return at }
+	p.relay.fails = func(*Message) error { at = at.Add(sendWithin); return nil }
+	p.round(t.Context())
+	equal(t, 1, len(p.relay.sent))
+	equal(t, domain.MailSent, p.last(first.ID).State)
+	equal(t, domain.MailOutcome{ID: second.ID, State: domain.MailDue, Again: pollInterval}, p.last(second.ID))
 }
 
 // While the database cannot note what was sent, nothing more is sent; then it is noted, and not
