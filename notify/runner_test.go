@@ -416,6 +416,45 @@ func (s *stubborn) ReleaseShards(ctx context.Context, node, reader string, shard
 	return s.Store.ReleaseShards(ctx, node, reader, shards)
 }
 
+// A lease that is prolonged does not end a call: only its own bound does.
+func TestACallMayTakeLongerThanALease(t *testing.T) {
+	l := newLog(t)
+	options := brisk()
+	options.Lease = 100 * time.Millisecond
+	var got heard
+	reader := got.reader("r")
+	reader.Timeout = time.Minute
+	prolonged := &counting{Store: l.store.Readers()}
+	reader.Handle = func(ctx context.Context, events []domain.Event) error {
+		for until := prolonged.leases.Load() + 12; prolonged.leases.Load() < until; { // three leases long
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Millisecond):
+			}
+		}
+		got.add(events...)
+		return nil
+	}
+	l.write("a", 1)
+	l.write("a", 2)
+	l.startOn(prolonged, options, reader)
+	l.eventually("both", func() bool { return got.count() == 2 })
+	l.eventually("kept", func() bool { return l.state("r").LagEvents == 0 })
+}
+
+// counting counts how often a node prolonged its leases.
+type counting struct {
+	notify.Store
+	leases atomic.Int64
+}
+
+func (c *counting) LeaseShards(ctx context.Context, l orders.Leasing) ([]orders.ReaderShard, map[string]int, error) {
+	held, share, err := c.Store.LeaseShards(ctx, l)
+	c.leases.Add(1)
+	return held, share, err
+}
+
 // gated is a node's way to the database, which a test may stop.
 type gated struct {
 	notify.Store

@@ -36,7 +36,7 @@ type shard struct {
 	number int
 	lease  int64
 	cursor domain.EventCursor
-	until  time.Time
+	until  time.Time // as adopted, see heldUntil
 
 	tries   int // of the event behind the cursor, that was refused
 	stalls  int // how often in a row the world failed
@@ -244,8 +244,9 @@ func (w *work) save(shards ...*shard) bool {
 // lose forgets what was done under a lease that another node has by now.
 func (w *work) lose(s *shard) {
 	w.options.Log.Warn("readers: another node has what this one worked on", "reader", w.Name, "shard", s.number, "lease", s.lease)
-	s.until, s.unsaved, s.step = time.Time{}, false, orders.ReaderStep{}
+	s.unsaved, s.step = false, orders.ReaderStep{}
 	w.mu.Lock()
+	s.until = time.Time{}
 	w.left[s.number] = s.lease
 	w.mu.Unlock()
 }
@@ -273,7 +274,7 @@ func (w *work) shard(running, calls context.Context, s *shard, page *orders.Even
 func (w *work) pass(running, calls context.Context, s *shard, events []domain.Event) bool {
 	singles := 0 // so many are tried one by one
 	for len(events) > 0 {
-		if running.Err() != nil || !time.Now().Before(s.until) {
+		if running.Err() != nil || !time.Now().Before(w.heldUntil(s)) {
 			return false
 		}
 		if s.unsaved && !w.save(s) {
@@ -386,7 +387,7 @@ func (w *work) tryAside(running, calls context.Context, s *shard) bool {
 		found[events[i].Cursor] = &events[i]
 	}
 	for _, row := range due {
-		if running.Err() != nil || !time.Now().Before(s.until) {
+		if running.Err() != nil || !time.Now().Before(w.heldUntil(s)) {
 			break
 		}
 		if !w.tryOne(calls, s, &row, found[row.Cursor]) {
@@ -440,15 +441,37 @@ func (w *work) tryOne(calls context.Context, s *shard, row *orders.AsideRow, e *
 	return true
 }
 
-// call is one call of the reader. It has no longer than the lease.
+// heldUntil is when the lease of a shard ends, which is prolonged while calls go on.
+func (w *work) heldUntil(s *shard) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	prolonged := slices.ContainsFunc(w.offered, func(o orders.ReaderShard) bool { return o.Shard == s.number && o.Lease == s.lease })
+	if prolonged && !s.until.IsZero() && w.until.After(s.until) {
+		return w.until
+	}
+	return s.until
+}
+
+// call is one call of the reader. It ends with the lease, if nobody prolongs that.
 func (w *work) call(calls context.Context, s *shard, events []domain.Event) error {
 	began := time.Now()
-	deadline := began.Add(w.Timeout)
-	if s.until.Before(deadline) {
-		deadline = s.until
-	}
-	ctx, cancel := context.WithDeadline(calls, deadline)
+	ctx, cancel := context.WithDeadline(calls, began.Add(w.Timeout))
 	defer cancel()
+	go func() {
+		for {
+			left := time.NewTimer(time.Until(w.heldUntil(s)))
+			select {
+			case <-left.C:
+			case <-ctx.Done():
+				left.Stop()
+				return
+			}
+			if !time.Now().Before(w.heldUntil(s)) {
+				cancel()
+				return
+			}
+		}
+	}()
 	err := w.handle(ctx, events)
 	w.options.Handled(w.Name, len(events), resultOf(err), time.Since(began))
 	return err
