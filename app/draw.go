@@ -41,19 +41,19 @@ type drawFlags struct {
 func drawPlace(_ context.Context, args []string) error {
 	var f drawFlags
 	flags := newFlags("draw")
-	flags.StringVar(&f.record, "record", "", "the sale's queue as it is answered after the draw")
+	flags.StringVar(&f.record, "record", "", "the API's answer about the sale's queue after the draw")
 	flags.StringVar(
 		&f.before,
 		"before",
 		"",
-		"the same as you kept it from before; best from after the opening, when the list was closed, and before the round of the beacon came out",
+		"the same answer, kept from before the draw; best from after the opening, when the list was closed, and before the beacon's round came out",
 	)
 	flags.StringVar(&f.token, "token", "", "your place's token")
 	flags.StringVar(&f.proof, "proof", "", "the proof that the token is on the list")
 	flags.StringVar(&f.chain, "chain", "", "the info of the beacon's chain")
 	flags.StringVar(&f.sale, "sale", "", "the sale's id")
 	flags.StringVar(&f.seed, "seed", "", "draw.seed, revealed after the draw (hex)")
-	flags.StringVar(&f.commitment, "commitment", "", "draw.commitment, as it was published before the draw (hex)")
+	flags.StringVar(&f.commitment, "commitment", "", "draw.commitment, published before the draw (hex)")
 	flags.Int64Var(&f.size, "size", -1, "draw.size: how many took part")
 	flags.Int64Var(&f.index, "index", -1, "the join index whose place to print")
 	flags.Usage = func() {

@@ -24,11 +24,11 @@ func invitations(_ context.Context, args []string) error {
 	flags := newFlags("invitations")
 	sale := flags.String("sale", "", "the sale's id")
 	keyFile := flags.String("key", "", "the file of the Ed25519 private key (PEM, PKCS #8): openssl genpkey -algorithm ed25519 -out invitations.pem")
-	until := flags.String("until", "", "until when a place is given for it, such as 2027-03-01T10:00:00Z")
-	public := flags.Bool("public-key", false, "print what the new sale's entitlement.invitation_key is, and sign nothing")
+	until := flags.String("until", "", "when the invitations expire, such as 2027-03-01T10:00:00Z")
+	public := flags.Bool("public-key", false, "print the entitlement.invitation_key for a new sale, and sign nothing")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: boxoffice invitations -key FILE -public-key\n       boxoffice invitations -key FILE -sale ID -until TIME <invitees\n"+
-			"Reads whom to invite, one a line: any name that tells them apart. Prints each with its invitation, with a tab between.\n"+
+			"Reads the invitees from standard input, one a line: any name that is unique. Prints each name and its invitation, separated by a tab.\n"+
 			"The link for an invitee is /sales/ID#invitation=INVITATION.")
 		flags.PrintDefaults()
 	}

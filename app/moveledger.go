@@ -17,7 +17,7 @@ import (
 // repeated.
 func moveLedger(ctx context.Context, args []string) error {
 	flags := newFlags("move-ledger")
-	batch := flags.Int("batch", embedded.BatchEventsMax, "events a request; a development server takes 253")
+	batch := flags.Int("batch", embedded.BatchEventsMax, "events per request; a development server takes 253")
 	if err := parse(flags, args); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func presaleCodes(ctx context.Context, args []string) error {
 	revoke := flags.Bool("revoke", false, "read codes from standard input, one a line, and revoke them")
 	revokeBatch := flags.String("revoke-batch", "", "revoke all codes of a batch")
 	places := flags.Int("places", 1, "how many places each code is good for, 1–1000")
-	batch := flags.String("batch", "", "a name to count and revoke the codes by; without one it is made and printed to standard error")
+	batch := flags.String("batch", "", "a name by which to count and revoke the codes; default: a generated one, printed to standard error")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: boxoffice presale-codes -sale ID (-count N | -add | -revoke | -revoke-batch NAME) [-places N] [-batch NAME]")
 		flags.PrintDefaults()

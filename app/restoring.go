@@ -19,7 +19,7 @@ import (
 // restoreOrders asks the running box office to restore what its orders database lost.
 func restoreOrders(ctx context.Context, args []string) error {
 	flags := newFlags("restore-orders")
-	apply := flags.Bool("apply", false, "write the records; else only tell which ones can be restored")
+	apply := flags.Bool("apply", false, "write the records; without it, only say which ones can be restored")
 	asJSON := flags.Bool("json", false, "print the reports as one JSON array")
 	flags.Usage = func() {
 		fmt.Fprintln(

@@ -51,7 +51,7 @@ const (
 )
 
 func main() {
-	folder := flag.String("failed", ".", "where histories go that do not replay")
+	folder := flag.String("failed", ".", "folder for histories that do not replay")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -119,38 +119,38 @@ type benchSettings struct {
 
 func benchFlags(flags *flag.FlagSet) *benchSettings {
 	f := &benchSettings{}
-	flags.StringVar(&f.phases, "phases", strings.Join(bench.PhaseNames(), ","), "what to measure, separated by commas; none with --orders measures nothing else")
+	flags.StringVar(&f.phases, "phases", strings.Join(bench.PhaseNames(), ","), "what to measure, separated by commas; none: only --orders")
 	flags.StringVar(&f.clients, "concurrency", "", "`clients` of the closed loops, such as 1,64,256, or none; default: what each phase is for")
 	flags.StringVar(&f.rates, "rate", "", "`arrivals` a second of open loops, or shares of the closed loops' rate: 55,50%; default: 50% for journey")
 	flags.StringVar(
 		&f.nodes,
 		"nodes",
 		"",
-		"each load with so many `processes` of the box office in turn, such as 1,2 (journey, checkout, webhook, reads); default: the one that runs",
+		"numbers of box office `processes` to measure each load with, such as 1,2 (journey, checkout, webhook, reads); default: the one that runs",
 	)
-	flags.BoolVar(&f.even, "even", false, "arrivals of open loops at equal distances, not at random")
-	flags.Uint64Var(&f.seed, "seed", rand.Uint64(), "of random arrivals; default random")
-	flags.DurationVar(&f.warmup, "warmup", 2*time.Second, "before each run, not measured")
-	flags.DurationVar(&f.duration, "duration", 5*time.Second, "of each run, measured")
-	flags.IntVar(&f.runs, "runs", 3, "of each load")
-	flags.Int64Var(&f.orders, "orders", 0, "so many paid orders in a row, with their cost by tenth")
+	flags.BoolVar(&f.even, "even", false, "evenly spaced arrivals in open loops instead of random ones")
+	flags.Uint64Var(&f.seed, "seed", rand.Uint64(), "seed of random arrivals; default: a random one")
+	flags.DurationVar(&f.warmup, "warmup", 2*time.Second, "warm-up before each run, not measured")
+	flags.DurationVar(&f.duration, "duration", 5*time.Second, "measured time of each run")
+	flags.IntVar(&f.runs, "runs", 3, "runs of each load")
+	flags.Int64Var(&f.orders, "orders", 0, "measure this many paid orders in a row, with the cost of each tenth")
 	flags.BoolVar(&f.viaMockPay, "mockpay", false, "pay at MockPay, which sends the webhook, instead of signing webhooks here")
-	flags.IntVar(&f.storm.Buyers, "buyers", bench.DefaultStorm.Buyers, "of a storm, each for one ticket")
-	flags.Int64Var(&f.storm.Tickets, "tickets", bench.DefaultStorm.Tickets, "of a storm's sale")
-	flags.DurationVar(&f.storm.Spread, "spread", bench.DefaultStorm.Spread, "in which all buyers of a storm arrive")
-	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer goes on asking who is told that all tickets are held")
-	flags.IntVar(&f.storm.Connections, "connections", bench.DefaultStorm.Connections, "over which all buyers of a storm ask, as behind a proxy")
-	flags.IntVar(&f.storm.RoomConnections, "room-connections", bench.DefaultStorm.RoomConnections, "over which all buyers of one with a waiting room ask")
+	flags.IntVar(&f.storm.Buyers, "buyers", bench.DefaultStorm.Buyers, "buyers in a storm, each for one ticket")
+	flags.Int64Var(&f.storm.Tickets, "tickets", bench.DefaultStorm.Tickets, "tickets of a storm's sale")
+	flags.DurationVar(&f.storm.Spread, "spread", bench.DefaultStorm.Spread, "time in which all buyers of a storm arrive")
+	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer keeps asking after being told that all tickets are held")
+	flags.IntVar(&f.storm.Connections, "connections", bench.DefaultStorm.Connections, "connections that all buyers of a storm share, as behind a proxy")
+	flags.IntVar(&f.storm.RoomConnections, "room-connections", bench.DefaultStorm.RoomConnections, "connections that all buyers of a storm with a waiting room share")
 	flags.IntVar(
 		&f.storm.Live,
 		"live",
 		bench.DefaultStorm.Live,
-		"buyers in the waiting room who watch their place over a connection of their own; the others poll",
+		"buyers in the waiting room who watch their place, each over its own connection; the others poll",
 	)
-	flags.Float64Var(&f.storm.ReadsPerSecond, "reads", bench.DefaultStorm.ReadsPerSecond, "of places a second, once everybody in the waiting room has one")
-	flags.DurationVar(&f.storm.ReadFor, "read-for", bench.DefaultStorm.ReadFor, "how long that is measured")
+	flags.Float64Var(&f.storm.ReadsPerSecond, "reads", bench.DefaultStorm.ReadsPerSecond, "reads of places per second, once everybody in the waiting room has a place")
+	flags.DurationVar(&f.storm.ReadFor, "read-for", bench.DefaultStorm.ReadFor, "how long to measure those reads")
 	flags.StringVar(&f.out, "out", "bench-results", "`folder` of the JSON and HTML files")
-	flags.DurationVar(&f.timeout, "timeout", time.Hour, "of everything")
+	flags.DurationVar(&f.timeout, "timeout", time.Hour, "time limit of the whole run")
 	return f
 }
 

@@ -16,12 +16,12 @@ import (
 func runDemo(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("demo", flag.ExitOnError)
 	var o demo.Options
-	flags.IntVar(&o.Buyers, "buyers", 300, "how many come at once")
+	flags.IntVar(&o.Buyers, "buyers", 300, "how many buyers come at once")
 	flags.Int64Var(&o.Seats, "seats", 100, "how many seats there are")
 	flags.Float64Var(&o.FailShare, "fail", 0.15, "share of buyers whose payment fails")
 	flags.Float64Var(&o.LeaveShare, "leave", 0.15, "share of buyers who walk away")
 	flags.DurationVar(&o.HoldTimeout, "hold", 10*time.Second, "how long a seat is held")
-	flags.DurationVar(&o.Timeout, "timeout", 3*time.Minute, "of the whole run")
+	flags.DurationVar(&o.Timeout, "timeout", 3*time.Minute, "time limit of the whole run")
 	flags.Uint64Var(&o.Seed, "seed", rand.Uint64(), "of who does what; default random")
 	if err := flags.Parse(args); err != nil {
 		return err

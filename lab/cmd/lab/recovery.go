@@ -30,10 +30,10 @@ make bench-recovery does all of it on a stack of its own.
 // measures how it takes its open checkouts up again.
 func runBenchRecovery(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench recovery", flag.ExitOnError)
-	open := flags.String("open", "1000,3000,10000", "open `checkouts` at the kill, a round each")
-	cases := flags.String("deadlines", strings.Join(bench.RecoveryCases, ","), "when the checkouts expire: while all is down, once it is up again")
+	open := flags.String("open", "1000,3000,10000", "open `checkouts` at the kill, one round for each number")
+	cases := flags.String("deadlines", strings.Join(bench.RecoveryCases, ","), "when the checkouts expire: while everything is down, or once it is up again")
 	out := flags.String("out", "bench-results", "`folder` of the JSON and HTML files")
-	timeout := flags.Duration("timeout", 2*time.Hour, "of everything")
+	timeout := flags.Duration("timeout", 2*time.Hour, "time limit of the whole run")
 	setUsage(flags, benchRecoveryUsage)
 	if err := flags.Parse(args); err != nil {
 		return err
