@@ -79,7 +79,7 @@ func (c config) forCodec() (origin, address string, err error) {
 	if address, err = listenAddress(c.CodecURL); err != nil {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %w", err))
 	} else if !onLoopback(address) {
-		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %s is not a loopback address; let others reach the codec through a proxy that authenticates them", address))
+		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_URL: %s is not loopback; let others in through a proxy that authenticates them", address))
 	}
 	if n := len(c.CodecToken); n > 0 && n < codecTokenLenMin {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_CODEC_TOKEN has %d characters, want at least %d; not set, no program is served", n, codecTokenLenMin))

@@ -138,16 +138,16 @@ func benchFlags(flags *flag.FlagSet) *benchSettings {
 	flags.IntVar(&f.storm.Buyers, "buyers", bench.DefaultStorm.Buyers, "buyers in a storm, each for one ticket")
 	flags.Int64Var(&f.storm.Tickets, "tickets", bench.DefaultStorm.Tickets, "tickets of a storm's sale")
 	flags.DurationVar(&f.storm.Spread, "spread", bench.DefaultStorm.Spread, "time in which all buyers of a storm arrive")
-	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer keeps asking after being told that all tickets are held")
+	flags.DurationVar(&f.storm.Patience, "patience", bench.DefaultStorm.Patience, "how long a storm's buyer keeps asking while all tickets are held")
 	flags.IntVar(&f.storm.Connections, "connections", bench.DefaultStorm.Connections, "connections that all buyers of a storm share, as behind a proxy")
-	flags.IntVar(&f.storm.RoomConnections, "room-connections", bench.DefaultStorm.RoomConnections, "connections that all buyers of a storm with a waiting room share")
+	flags.IntVar(&f.storm.RoomConnections, "room-connections", bench.DefaultStorm.RoomConnections, "connections shared by a storm with a waiting room")
 	flags.IntVar(
 		&f.storm.Live,
 		"live",
 		bench.DefaultStorm.Live,
 		"buyers in the waiting room who watch their place, each over its own connection; the others poll",
 	)
-	flags.Float64Var(&f.storm.ReadsPerSecond, "reads", bench.DefaultStorm.ReadsPerSecond, "reads of places per second, once everybody in the waiting room has a place")
+	flags.Float64Var(&f.storm.ReadsPerSecond, "reads", bench.DefaultStorm.ReadsPerSecond, "reads of places per second, once everybody has a place")
 	flags.DurationVar(&f.storm.ReadFor, "read-for", bench.DefaultStorm.ReadFor, "how long to measure those reads")
 	flags.StringVar(&f.out, "out", "bench-results", "`folder` of the JSON and HTML files")
 	flags.DurationVar(&f.timeout, "timeout", time.Hour, "time limit of the whole run")
