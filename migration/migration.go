@@ -1,6 +1,6 @@
-// Package migration reads the numbered SQL files by which an adapter brings its
-// schema forward. It runs none of them: when, in which transaction and behind which
-// lock is the adapter's business.
+// Package migration reads the numbered SQL files that bring an adapter's schema forward.
+// It runs none of them: the adapter decides when, in which transaction and behind which
+// lock.
 package migration
 
 import (

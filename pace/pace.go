@@ -1,4 +1,5 @@
-// Package pace is how a goroutine lets time pass: it ends with its context, and nothing waits for longer than it must.
+// Package pace lets a goroutine wait: the wait ends with its context, and never takes
+// longer than it must.
 package pace
 
 import (
@@ -7,7 +8,7 @@ import (
 	"time"
 )
 
-// Pause waits so long. The error is the context's, where that ends first.
+// Pause waits this long. If the context ends first, it returns the context's error.
 func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,7 +1,9 @@
-// Command testtable says at the end of a run of the tests which suites ran, on what, and what was skipped and why, so that a
-// suite that was skipped is seen. It reads what `go test -json` wrote (go doc test2json) into the files that it is given.
+// Command testtable prints, after the tests, which suites ran and on what, and which were
+// skipped and why, so that nobody overlooks a skipped suite. It reads files with the
+// output of `go test -json` (go doc test2json).
 //
-// A test names what it runs on with t.Attr(RanOn, "TigerBeetle 0.17.9"), and a reason to skip begins with SKIPPED.
+// A test names what it runs on with t.Attr(RanOn, "TigerBeetle 0.17.9"), and a reason to
+// skip begins with SKIPPED.
 package main
 
 import (

@@ -1,12 +1,14 @@
-// Command chaos proves that no fault loses money or seats: it runs the real processes of the box office under load, hurts
-// them in every way of a table (faults.go), lets them heal, and then holds the audit and its own record of every
-// acknowledged answer against each other. docs/chaos.md tells what each fault is for.
+// Command chaos proves that no fault loses money or seats: it runs the real processes of
+// the box office under load, hurts them in every way of a table (faults.go), lets them
+// heal, and then compares the audit with its own record of every acknowledged answer.
+// docs/chaos.md says what each fault is for.
 //
 //	chaos run        faults under load, then the proof
 //	chaos sabotage   the same proof must fail on builds with one deliberate bug each
 //	chaos list       the faults and the bugs
 //
-// It is not a load test: the rates are small, so that every process can be killed on two cores.
+// It is not a load test: the rates are small, so that every process can be killed on two
+// cores.
 package main
 
 import (

@@ -1,14 +1,13 @@
-// Command replay holds every history that a Temporal server has of the box
-// office against today's workflow code. The fault tests run it once everything is
-// at rest: whatever a run did to the stack, what was recorded must be what the
-// code would do again. It reads only, and finds the server and the payload keys
-// where the box office does: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
-// BOXOFFICE_PAYLOAD_KEYS.
+// Command replay replays every history of the box office that a Temporal server has with
+// today's workflow code. The fault tests run it once everything is at rest: whatever a
+// run did to the stack, the code must do again what was recorded. It only reads, and
+// finds the server and the payload keys like the box office: TEMPORAL_ADDRESS,
+// TEMPORAL_NAMESPACE, BOXOFFICE_PAYLOAD_KEYS.
 //
 //	go -C lab run ./replay -failed folder
 //
-// It exits with 1 where a history does not replay, names its workflow, and leaves
-// it in the folder as JSON, as sealed as the server has it.
+// If a history does not replay, it exits with 1, names the workflow, and leaves the
+// history in the folder as JSON, still encrypted as on the server.
 package main
 
 import (

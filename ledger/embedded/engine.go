@@ -40,7 +40,7 @@ type Recovery struct {
 	Created          bool          // there was no ledger, a new one was made
 	Snapshot         string        // the snapshot that was loaded, if any
 	RecordsReplayed  uint64        // groups of requests executed again from the log
-	Closed           bool          // it had been closed in order: nothing may differ since
+	Closed           bool          // it had been closed in order: nothing may differ since then
 	TornBytes        int64         // behind the last record, with remains of an unfinished write, cleared
 	TornFile         string        // where they were
 	TornKept         string        // a copy of them
@@ -52,12 +52,12 @@ type Recovery struct {
 	TimestampHighest uint64        // nanoseconds since the epoch; new ones are greater
 }
 
-// Open opens the ledger in a directory, and creates both where they do not exist.
-// It returns when all that was ever acknowledged is back in memory.
+// Open opens the ledger in a directory, and creates both if they do not exist. It returns
+// once everything that was ever acknowledged is back in memory.
 //
-// Errors wrap ErrLocked when another process uses the directory, ErrCorrupt (as a
-// CorruptionError) when its files are damaged, ErrNewerFormat when a newer release
-// wrote them; others come from the file system. Close releases the directory.
+// Errors wrap ErrLocked if another process uses the directory, ErrCorrupt (as a
+// CorruptionError) if its files are damaged, ErrNewerFormat if a newer release wrote
+// them; others come from the file system. Close releases the directory.
 func Open(dir string, options Options) (*Engine, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -137,8 +137,8 @@ func (e *Engine) logRecovery() {
 func (e *Engine) Recovery() Recovery { return e.recovery }
 
 // Close answers the requests that it has taken, refuses new ones with
-// tigerbeetle_go.ErrClientClosed, stops, and releases the directory. It may be
-// called more than once.
+// tigerbeetle_go.ErrClientClosed, stops, and releases the directory. It may be called
+// more than once.
 func (e *Engine) Close() {
 	e.mutex.Lock()
 	first := !e.closed

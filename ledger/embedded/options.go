@@ -10,26 +10,25 @@ import (
 
 // Options configure an Engine. The zero value is what a program needs.
 type Options struct {
-	// Clock gives the timestamps. Nil is the system's clock. It may step back:
-	// timestamps grow all the same.
+	// Clock gives the timestamps. Nil is the system's clock. If it steps back, timestamps
+	// still grow.
 	Clock Clock
 
-	// Logger gets what an operator wants to know: start, recovery, failure. Nil
-	// is slog.Default(). Nothing of the content of transfers is logged.
+	// Logger gets what an operator wants to know: start, recovery, failure. Nil is
+	// slog.Default(). It never gets the contents of transfers.
 	Logger *slog.Logger
 
 	// FileSystem is where the directory lives. Nil is the operating system's, OS().
 	FileSystem FileSystem
 
-	// SnapshotLogBytes is the size of the log, in bytes, at which a snapshot is
-	// written; the log may grow to the size of the last snapshot where that is
-	// more, so that the work spent on snapshots stays in proportion to the
-	// records. Zero is 64 MiB.
+	// SnapshotLogBytes is the size of the log, in bytes, at which a snapshot is written.
+	// The log may grow to the size of the last snapshot if that is larger, so that the
+	// work for snapshots stays in proportion to the records. Zero is 64 MiB.
 	SnapshotLogBytes int64
 
-	// PulseInterval is the longest time between two looks at the clock while
-	// pending transfers with a timeout exist: how late, at most, an idle engine
-	// expires them when the clock jumps. Zero is 100 ms, as in the reference.
+	// PulseInterval is the longest time between two looks at the clock while pending
+	// transfers with a timeout exist. It limits how late an idle engine expires them when
+	// the clock jumps. Zero is 100 ms, as in the reference.
 	PulseInterval time.Duration
 }
 

@@ -1,5 +1,5 @@
-// Package report is what a bench leaves behind: the result as JSON, a table for
-// the terminal, a page of its own as HTML, and the comparison of two results.
+// Package report writes what a bench leaves behind: the result as JSON, a table for the
+// terminal, an HTML page, and the comparison of two results.
 //
 // It measures nothing.
 package report

@@ -1,9 +1,8 @@
-// Package variant is the checkout written in slower ways, so that what each step
-// of the fast one gains can be measured again at any time.
+// Package variant is the checkout written in slower ways, so that anybody can measure
+// again what each step of the fast one gains.
 //
-// The product has none of them: only the lab's program (lab/cmd/lab) can run one.
-// Every variant sells correctly, by the same workflow code; only the way there is
-// longer.
+// The product has none of them: only the lab's program (lab/cmd/lab) can run one. Every
+// variant sells correctly, with the same workflow code; it just takes longer.
 package variant
 
 import (
