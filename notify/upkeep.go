@@ -89,6 +89,9 @@ func (w *salesWatch) look(ctx context.Context) {
 		levels, err := w.ledger.Stock(ctx, sale)
 		if err != nil {
 			w.log.Warn("events: cannot read the stock of a sale", "sale", sale.ID, "error", err)
+			if domain.CodeOf(err) == domain.CodeNotFound {
+				continue // it lacks this one: the others have their turn
+			}
 			return
 		}
 		var classes []domain.EventStock
