@@ -21,6 +21,7 @@ import (
 	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
+	"boxoffice/notify/kafka"
 	"boxoffice/ratelimit"
 	"boxoffice/worker"
 )
@@ -56,7 +57,8 @@ type config struct {
 	ServerKey     secret       // decoded
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
-	Mail mailConfig // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
+	Mail  mailConfig     // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
+	Kafka *kafka.Options // KAFKA_…; nil: there is none
 
 	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; sales that name none use the first
 	MockPayURL        string
@@ -125,7 +127,7 @@ func readConfig() (config, error) {
 	note(err)
 	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", -1, 0)
 	note(err)
-	note(errors.Join(c.readLimits(), c.readMail()))
+	note(errors.Join(c.readLimits(), c.readMail(), c.readKafka()))
 	c.Beacon, err = readBeacon()
 	note(err)
 	c.DatabaseURL, err = readSecret("DATABASE_URL")

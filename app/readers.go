@@ -19,6 +19,13 @@ func (s *service) readers(p *parts) ([]notify.Reader, error) {
 	if p.mails != nil {
 		readers = append(readers, mail.NewReader(p.store.Readers()))
 	}
+	if s.Kafka != nil {
+		reader, err := s.openKafka(p.meter.registry)
+		if err != nil {
+			return nil, err
+		}
+		readers = append(readers, reader)
+	}
 	return readers, nil
 }
 
