@@ -289,6 +289,24 @@ func ParseEventCursor(text string) (c EventCursor, err error) {
 	return c, nil
 }
 
+// An EventQuery asks for the events that follow a cursor.
+type EventQuery struct {
+	After EventCursor
+	Limit int         // how far to look, that many events, wanted or not
+	Types []EventType // empty: all
+	Sale  string      // empty: all
+}
+
+// An EventPage is an answer to it.
+type EventPage struct {
+	Events []Event
+	// Next is where to go on: behind everything that was looked at, wanted or not.
+	// It is the query's After where there was nothing.
+	Next EventCursor
+	// More: there may be more already.
+	More bool
+}
+
 // EventData is the payload of an event: a pointer to one of the structs below. Fields
 // are only ever added, or the type's schema version is raised.
 type EventData interface{ Type() EventType }

@@ -183,6 +183,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	age(200)
 	drop()
 	wantEqual(t, "events that a reader has not read", left(), 5)
+	wantEqual(t, "dropped to", must(b.store.EventsDroppedTo(b.ctx)), domain.EventCursor{})
 
 	held, _, err := b.store.LeaseShards(b.ctx, orders.Leasing{Node: "n", Readers: []string{"slow"}, For: time.Minute})
 	if err != nil || len(held) != domain.EventShards {
@@ -199,6 +200,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	move(all[2].Cursor, orders.AsideEvent{Shard: all[0].Shard(), Cursor: all[0].Cursor, Subject: all[0].Subject(), Type: all[0].Type, Error: "no", Tries: 5, RetryIn: -1})
 	drop()
 	wantEqual(t, "the one set aside and those not read", left(), 3)
+	wantEqual(t, "dropped to", must(b.store.EventsDroppedTo(b.ctx)), all[2].Cursor)
 	wantEqual(t, "the first", must(b.store.EventsAt(b.ctx, []domain.EventCursor{all[0].Cursor}))[0], all[0])
 
 	move(all[4].Cursor)
@@ -207,6 +209,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	}
 	drop()
 	wantEqual(t, "left", left(), 0)
+	wantEqual(t, "dropped to", must(b.store.EventsDroppedTo(b.ctx)), all[4].Cursor)
 	// The order was paid before the youngest event that was dropped was written.
 	for _, c := range must(b.store.EventCounts(b.ctx, b.sale.ID)) {
 		if c.Events != c.Rows {
@@ -300,6 +303,9 @@ func TestReadersOfARestoredDumpGoOn(t *testing.T) {
 	for _, h := range held {
 		must(b.store.MoveShards(b.ctx, "n", "mail", orders.ReaderStep{Moves: []orders.ShardMove{{Shard: h.Shard, Lease: h.Lease, Cursor: before[1].Cursor}}}))
 	}
+	if err := orderstest.Exec(b.ctx, b.url, `UPDATE event_log SET dropped_transaction_id = '1000000001', dropped_id = 7`); err != nil {
+		t.Fatal(err)
+	}
 	for _, table := range []string{"outbox", "event_cursors"} {
 		sql := fmt.Sprintf(`UPDATE %s SET transaction_id = (transaction_id::text::bigint + 1000000000)::text::xid8`, table)
 		if err := orderstest.Exec(b.ctx, b.url, sql); err != nil {
@@ -314,6 +320,9 @@ func TestReadersOfARestoredDumpGoOn(t *testing.T) {
 		wantEqual(t, "id", after[i].ID, before[i].ID)
 	}
 	wantEqual(t, "unread", must(b.store.ReaderStates(b.ctx))[0].LagEvents, int64(2))
+	if to := must(b.store.EventsDroppedTo(b.ctx)); to.Compare(after[0].Cursor) >= 0 || to.Transaction != after[0].Cursor.Transaction {
+		t.Errorf("dropped to %v, and the first event is at %v", to, after[0].Cursor)
+	}
 }
 
 // The head is that of the order in which events are read, and transactions are numbers: 10

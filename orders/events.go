@@ -17,23 +17,13 @@ import (
 // EventsPageMax is the most events that are read at once.
 const EventsPageMax = 1000
 
-// An EventQuery asks for the events that follow a cursor.
-type EventQuery struct {
-	After domain.EventCursor
-	Limit int                // how far to look, 1…EventsPageMax events, wanted or not
-	Types []domain.EventType // empty: all
-	Sale  string             // empty: all
-}
-
-// An EventPage is an answer to it.
-type EventPage struct {
-	Events []domain.Event
-	// Next is where to go on: behind everything that was looked at, wanted or not.
-	// It is the query's After where there was nothing.
-	Next domain.EventCursor
-	// More: there may be more already.
-	More bool
-}
+// What is asked for and answered is domain's: whoever shows events elsewhere asks the same.
+type (
+	// EventQuery is domain.EventQuery.
+	EventQuery = domain.EventQuery
+	// EventPage is domain.EventPage.
+	EventPage = domain.EventPage
+)
 
 // EventsAfter returns the events that follow a cursor, at most limit
 // (1…EventsPageMax), in an order that never gains an event behind a cursor that was
@@ -197,6 +187,8 @@ func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 		WHERE c.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE events_set_aside SET transaction_id = pg_current_xact_id()
 		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
+		UPDATE event_log SET dropped_transaction_id = pg_current_xact_id(), dropped_id = 0
+		WHERE dropped_transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE outbox SET transaction_id = pg_current_xact_id()
 		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
 	} {
@@ -227,13 +219,30 @@ func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, 
 			DELETE FROM outbox e USING oldest o
 			WHERE e.transaction_id = o.transaction_id AND e.id = o.id AND now() - $1::interval > e.created_at
 			  AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.transaction_id, c.id) < (o.transaction_id, o.id))
-			RETURNING e.created_at
+			RETURNING e.created_at, e.transaction_id, e.id
 		), noted AS (
-			UPDATE event_log SET dropped_until = greatest(dropped_until, (SELECT max(created_at) FROM gone))
+			UPDATE event_log SET dropped_until = greatest(dropped_until, (SELECT max(created_at) FROM gone)),
+				(dropped_transaction_id, dropped_id) = (
+					SELECT at, id FROM (
+						SELECT event_log.dropped_transaction_id AS at, event_log.dropped_id AS id UNION ALL SELECT transaction_id, gone.id FROM gone
+					) last ORDER BY last.at DESC, last.id DESC LIMIT 1)
 			WHERE EXISTS (SELECT FROM gone)
 		)
 		SELECT count(*) FROM gone`, kept, eventsDropMax).Scan(&dropped)
 	return dropped == eventsDropMax, writeFailed("drop", "old events", err)
+}
+
+// EventsDroppedTo is the last event's cursor that was dropped for its age; zero where none
+// was. Behind it nothing is missing.
+func (s *Store) EventsDroppedTo(ctx context.Context) (last domain.EventCursor, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var transaction string
+	err = s.pool.QueryRow(ctx, `SELECT dropped_transaction_id::text, dropped_id FROM event_log`).Scan(&transaction, &last.ID)
+	if err == nil {
+		last.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+	}
+	return last, readFailed("read", "which events were dropped", err)
 }
 
 // behindAll is a cursor's id behind all events of its transaction.
