@@ -59,6 +59,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
 	cancels, sales := newBound("cancels", cancelsInFlightMax), newBound("sales", salesInFlightMax)
 	audits, others := newBound("audits", auditsInFlightMax), newBound("other", othersInFlightMax)
+	reads := newBound("event_log", eventLogReadsMax)
 	forms := newBound("forms", formsInFlightMax)
 	joins, places := newBound("joins", joinsInFlightMax), newBound("places", placesInFlightMax)
 	of = func(route string) *bound {
@@ -79,20 +80,23 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return places
 		case auditRoute, restoreRoute, restoreRest:
 			return audits
+		case eventLogRoute:
+			return reads
 		case formRoute:
 			return forms
 		default:
 			return others
 		}
 	}
-	return of, []*bound{webhooks, orders, cancels, sales, joins, places, audits, forms, others}
+	return of, []*bound{webhooks, orders, cancels, sales, joins, places, audits, reads, forms, others}
 }
 
 // bound makes the server's bounds.
 func (s *Server) bound() {
 	s.boundOf, s.bounds = newBounds()
 	s.scrapes = newBound("metrics", scrapesInFlightMax)
-	s.bounds = append(s.bounds, s.scrapes)
+	s.logStreams = newBound("event_log_streams", eventLogStreamsMax)
+	s.bounds = append(s.bounds, s.scrapes, s.logStreams)
 }
 
 // formRoute stands for the forms of pages, which are not routes of the API.

@@ -26,6 +26,7 @@ const (
 	codeTimeout          domain.Code = "request_timeout" // the body came too slowly
 	codeMalformed        domain.Code = "malformed"       // the body is not UTF-8
 	codeCrossSite        domain.Code = "cross_site"      // a browser sent it from another site's page
+	codeEventsDropped    domain.Code = "events_dropped"  // events were dropped that were to come
 )
 
 // kind is how HTTP shows a code. This is the only place that decides that.
@@ -265,6 +266,14 @@ var kinds = map[domain.Code]kind{
 		means:  "a browser sent it from another site's page",
 		todo:   "open the box office's own page",
 	},
+	codeEventsDropped: {
+		status: http.StatusGone,
+		title:  "Events that would follow were dropped for their age",
+		level:  slog.LevelInfo,
+		detail: "You have missed events. Go on from after, and get what you have missed from the orders.",
+		means:  "events behind your cursor were dropped for their age; `after` is where to go on",
+		todo:   "go on from `after`, and read the orders for what you have missed",
+	},
 	codeTimeout: {status: http.StatusRequestTimeout, title: "The request body came too slowly", level: slog.LevelDebug,
 		means: "the body came too slowly: more than 20 s for the whole request; the connection ends",
 		todo:  "repeat"},
@@ -281,6 +290,7 @@ type Problem struct {
 	Errors    []FieldError `json:"errors,omitempty" doc:"code invalid: the offending fields"`
 	Held      *int64       `json:"held,omitempty" doc:"code sold_out: tickets held by others, which may come back"`
 	Own       *TokenView   `json:"own_order,omitempty" doc:"code limit_reached: the order that this browser holds, by its cookie"`
+	After     string       `json:"after,omitempty" doc:"code events_dropped: the cursor from which to go on"`
 	RequestID string       `json:"request_id,omitempty" doc:"Names this request in the logs"`
 
 	retryAfter time.Duration

@@ -46,7 +46,7 @@ const (
 // itself.
 func answerTimeout(route string) time.Duration {
 	switch route {
-	case eventsRoute, watchRoute:
+	case eventsRoute, watchRoute, eventLogRoute:
 		return 0
 	case auditRoute, auditRestRoute, restoreRoute, restoreRest:
 		return auditTimeout
@@ -147,7 +147,7 @@ func (s *Server) observe(c *gin.Context) {
 	ctx, took := c.Request.Context(), time.Since(start)
 	route, status, method := routeOf(ctx), c.Writer.Status(), methodOf(c.Request)
 	s.metrics.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-	if route != eventsRoute && route != watchRoute { // streams last as long as somebody looks
+	if route != eventsRoute && route != watchRoute && route != eventLogRoute { // streams last as long as somebody looks
 		s.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
 	}
 	s.log.DebugContext(ctx, "request", "request", requestID(ctx), "method", method, "route", route, "status", status, "took", took)

@@ -57,7 +57,8 @@ type Options struct {
 	HumanCheck HumanCheck // optional: without it, anybody may join
 	// Entitlements is optional: without it, nobody can join a sale that asks for one.
 	Entitlements Entitlements
-	Mails        Mails // optional: without, no mail is sent, and nobody can ask for one
+	Mails        Mails    // optional: without, no mail is sent, and nobody can ask for one
+	EventLog     EventLog // optional: without it, nobody reads it here
 	// HumanCheckExemptsLocal lets clients on this machine join without a human check: for
 	// the local stack and its tests. A proxy on this machine counts as such a client,
 	// unless it is in Rates.TrustedProxies.
@@ -91,6 +92,8 @@ type Server struct {
 	interrupted                      func() bool // whether checkouts are refused for the moment
 	hub                              *hub
 	placeHub                         *placeHub
+	logHub                           *logHub
+	logStreams                       *bound // of the event log
 	orderViews                       *orderViews
 	byAddress                        *ratelimit.Buckets[netip.Addr]
 	byJoiner                         *ratelimit.Buckets[netip.Addr]
@@ -141,6 +144,9 @@ func New(o Options) (*Server, error) {
 		s.Checks = append(s.Checks, checkOf(b))
 	}
 	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)
+	if o.EventLog != nil {
+		s.logHub = newLogHub(o.EventLog.EventHead, o.Log)
+	}
 	s.bound()
 	var err error
 	if s.byAddress, err = ratelimit.New[netip.Addr](s.Rates.PerAddress, ratelimit.ClientsMax); err != nil {
@@ -223,6 +229,9 @@ func (s *Server) Webhooks() http.Handler {
 func (s *Server) CloseStreams() {
 	s.hub.close()
 	s.placeHub.close()
+	if s.logHub != nil {
+		s.logHub.close()
+	}
 }
 
 // OpenAPI is the document of all routes, on whichever listener they are.
@@ -232,6 +241,7 @@ func (s *Server) OpenAPI() []byte { return slices.Clone(s.openAPI) }
 const (
 	checkoutsRoute = "/v1/sales/:sale/checkouts"
 	eventsRoute    = "/v1/sales/:sale/events"
+	eventLogRoute  = "/v1/events"
 	salesRoute     = "/v1/sales"
 	saleRoute      = "/v1/sales/:sale"
 	queueRoute     = "/v1/sales/:sale/queue"

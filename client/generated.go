@@ -423,6 +423,32 @@ type EntitlementRuleBody struct {
 	PresaleCodes *bool `json:"presale_codes,omitempty"`
 }
 
+// EventView is a schema of the document.
+type EventView struct {
+	// What the type has, see the catalogue of events
+	Data any `json:"data"`
+	// The same for ever: do what you do once an id
+	ID         string    `json:"id"`
+	OccurredAt time.Time `json:"occurred_at"`
+	// Absent: of no order
+	Order string `json:"order,omitempty"`
+	// Absent: of no sale
+	Sale string `json:"sale,omitempty"`
+	// The version of data. Within a version fields are only added
+	Schema int64  `json:"schema"`
+	Type   string `json:"type"`
+}
+
+// EventsView is a schema of the document.
+type EventsView struct {
+	// In the order in which they were committed
+	Events []EventView `json:"events"`
+	// There may be more already, also if the page is empty: ask again at once
+	More bool `json:"more"`
+	// Pass it as after; also of an empty page
+	Next string `json:"next"`
+}
+
 // FieldError is a schema of the document.
 type FieldError struct {
 	// Path within the body, or the parameter's name
@@ -577,6 +603,8 @@ type PlaceView struct {
 
 // Problem is a schema of the document.
 type Problem struct {
+	// code events_dropped: the cursor from which to go on
+	After string `json:"after,omitempty"`
 	// Stable name of the error
 	Code string `json:"code"`
 	// What happened this time, and what to do
@@ -790,6 +818,38 @@ type WitnessView struct {
 // AuditRest: Audit what belongs to no sale. GET /v1/audit
 func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/audit", Method: "GET", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ListEventsParams are what ListEvents may be asked with.
+type ListEventsParams struct {
+	// next of the page before. Without it: from the first event that is kept
+	After string
+	// Only these types, separated by commas
+	Types string
+	// Only events of this sale and its orders
+	Sale string
+	// The most events of a page
+	Limit int64
+	// How many seconds to wait for an event if there is none yet. Streams wait anyway
+	WaitS int64
+	// text/event-stream: a stream instead of a page
+	Accept string
+	// Of a stream: where it goes on, instead of after
+	LastEventID string
+}
+
+// ListEvents: Read what happened, and wait for what happens next. GET /v1/events
+func (c *Client) ListEvents(ctx context.Context, params ListEventsParams) (answer EventsView, err error) {
+	r := Request{Path: "/v1/events", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "after", params.After)
+	set(r.Query, "types", params.Types)
+	set(r.Query, "sale", params.Sale)
+	set(r.Query, "limit", number(params.Limit))
+	set(r.Query, "wait_s", number(params.WaitS))
+	set(r.Header, "Accept", params.Accept)
+	set(r.Header, "Last-Event-Id", params.LastEventID)
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
