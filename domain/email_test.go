@@ -1,12 +1,12 @@
 package domain_test
 
 import (
+	"errors"
 	"net/mail"
 	"strings"
 	"testing"
 	"unicode"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/text/unicode/norm"
 
 	"boxoffice/domain"
@@ -27,8 +27,12 @@ func TestOneMailboxIsOneBuyer(t *testing.T) {
 	} {
 		for _, text := range written {
 			got, err := domain.NormalizeEmail(text)
-			require.NoError(t, err, "%q", text)
-			require.Equal(t, want, got, "%q", text)
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			if got != want {
+				t.Fatalf("got %q, want %q: %q", got, want, text)
+			}
 		}
 	}
 }
@@ -42,8 +46,12 @@ func TestAnotherMailboxIsAnotherBuyer(t *testing.T) {
 		"σ@example.com", "ς@example.com", "а@example.com" /* Cyrillic */, "a@example.com", "a.b@example.com", "ab@example.com", "a+b@example.com",
 	} {
 		got, err := domain.NormalizeEmail(text)
-		require.NoError(t, err, "%q", text)
-		require.Empty(t, seen[got], "%q is also %q", text, got)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if seen[got] != "" {
+			t.Fatalf("seen[got] is %q, want nothing: %q is also %q", seen[got], text, got)
+		}
 		seen[got] = text
 	}
 }
@@ -77,11 +85,19 @@ func TestWhatIsNoAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := domain.NormalizeEmail(text)
 			var definite *domain.Error
-			require.ErrorAs(t, err, &definite, "it is %q", got)
-			require.Equal(t, domain.CodeInvalid, definite.Code)
-			require.Equal(t, "buyer.email", definite.Field)
+			if !errors.As(err, &definite) {
+				t.Fatalf("the error is a %T, want a %T: %v: it is %q", err, definite, err, got)
+			}
+			if definite.Code != domain.CodeInvalid {
+				t.Fatalf("definite.Code is %q, want %q", definite.Code, domain.CodeInvalid)
+			}
+			if definite.Field != "buyer.email" {
+				t.Fatalf(`definite.Field is %q, want "buyer.email"`, definite.Field)
+			}
 			if text = strings.TrimSpace(text); !strings.Contains("a@example.com", text) { // the example in the message
-				require.NotContains(t, err.Error(), text)
+				if got := err.Error(); strings.Contains(got, text) {
+					t.Fatalf("%q is in %s", text, got)
+				}
 			}
 		})
 	}
@@ -139,10 +155,18 @@ func FuzzNormalizeEmail(f *testing.F) {
 func TestTheQuotaGoesByTheMailbox(t *testing.T) {
 	buyer := func(email string) domain.BuyerID {
 		order, err := domain.NewOrder(testSale(), keyring(t), "0123456789abcdef", []domain.Item{{Class: "A", Quantity: 1}}, email)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return order.Buyer
 	}
-	require.Equal(t, buyer("y@xn--mnchen-3ya.example"), buyer("y@münchen.example"))
-	require.Equal(t, buyer("müller@example.com"), buyer("mu\u0308ller@example.com"))
-	require.NotEqual(t, buyer("inci@example.com"), buyer("İnci@example.com"))
+	if got, want := buyer("y@münchen.example"), buyer("y@xn--mnchen-3ya.example"); got != want {
+		t.Fatalf(`buyer("y@münchen.example") is %v, want %v`, got, want)
+	}
+	if got, want := buyer("mu\u0308ller@example.com"), buyer("müller@example.com"); got != want {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	if got, want := buyer("İnci@example.com"), buyer("inci@example.com"); got == want {
+		t.Fatalf(`buyer("İnci@example.com") is %v`, got)
+	}
 }

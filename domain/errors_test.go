@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 )
 
@@ -29,16 +27,24 @@ func TestDefiniteAndUnknownAreDifferent(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.Equal(t, tt.code, domain.CodeOf(tt.err))
-			require.Equal(t, tt.unknown, domain.IsUnknown(tt.err))
+			if got := domain.CodeOf(tt.err); got != tt.code {
+				t.Fatalf("domain.CodeOf(tt.err) is %q, want %q", got, tt.code)
+			}
+			if got := domain.IsUnknown(tt.err); got != tt.unknown {
+				t.Fatalf("domain.IsUnknown(tt.err) is %v, want %v", got, tt.unknown)
+			}
 		})
 	}
-	require.ErrorIs(t, &domain.UnknownError{Err: cause}, cause)
+	if err := (&domain.UnknownError{Err: cause}); !errors.Is(err, cause) {
+		t.Fatalf("the error is %v, want %v", err, cause)
+	}
 }
 
 func TestStatusesSettle(t *testing.T) {
 	for _, s := range domain.OrderStatuses {
 		waits := s == domain.OrderPending || s == domain.OrderHeld
-		require.Equal(t, !waits, s.Settled(), s)
+		if got := s.Settled(); got != !waits {
+			t.Fatalf("s.Settled() is %v, want %v: %v", got, !waits, s)
+		}
 	}
 }

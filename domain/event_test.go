@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 )
@@ -18,59 +18,110 @@ func TestEveryEventTypeHasItsTerms(t *testing.T) {
 	for _, kind := range domain.EventTypes() {
 		listed = append(listed, string(kind))
 		terms := kind.Terms()
-		require.Positive(t, terms.Schema, kind)
-		require.NotEmpty(t, terms.Says, kind)
-		require.Contains(t, constants(t, "event.go", "SubjectKind"), string(terms.Subject), kind)
+		if terms.Schema <= 0 {
+			t.Fatalf("terms.Schema is %v, want more than 0: %v", terms.Schema, kind)
+		}
+		if terms.Says == "" {
+			t.Fatalf("terms.Says is empty: %v", kind)
+		}
+		if got := constants(t, "event.go", "SubjectKind"); !slices.Contains(got, string(terms.Subject)) {
+			t.Fatalf("no %q in %q: %v", string(terms.Subject), got, kind)
+		}
 	}
-	require.ElementsMatch(t, constants(t, "event.go", "EventType"), listed, "domain/event.go: events has a row for every EventType")
-	require.True(t, domain.IsUnknown(domain.EventType("order.lost").Check()))
-	require.Panics(t, func() { domain.EventType("order.lost").Terms() })
+	declared := constants(t, "event.go", "EventType")
+	slices.Sort(declared)
+	slices.Sort(listed)
+	if !slices.Equal(declared, listed) {
+		t.Fatalf("events has %q, declared are %q: domain/event.go: events has a row for every EventType", listed, declared)
+	}
+	if !domain.IsUnknown(domain.EventType("order.lost").Check()) {
+		t.Fatal(`not so: domain.IsUnknown(domain.EventType("order.lost").Check())`)
+	}
+	if !panics(func() { domain.EventType("order.lost").Terms() }) {
+		t.Fatal("no panic: nobody knows order.lost")
+	}
 }
 
 // docs/events.md has each type, what it says, and an example that is all of its payload.
 func TestTheCatalogueIsTheTable(t *testing.T) {
 	raw, err := os.ReadFile("../docs/events.md")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	doc := string(raw)
 	for _, kind := range domain.EventTypes() {
 		t.Run(string(kind), func(t *testing.T) {
 			_, section, found := strings.Cut(doc, "\n### "+string(kind)+"\n\n"+kind.Terms().Says+"\n\n```json\n")
-			require.True(t, found, "docs/events.md has no section %s that says: %s", kind, kind.Terms().Says)
+			if !found {
+				t.Fatalf("docs/events.md has no section %s that says: %s", kind, kind.Terms().Says)
+			}
 			example, _, _ := strings.Cut(section, "\n```")
 			event := domain.Event{Type: kind, Schema: kind.Terms().Schema, Payload: json.RawMessage(example)}
 			data, err := event.Data()
-			require.NoError(t, err)
-			require.Equal(t, kind, data.Type())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := data.Type(); got != kind {
+				t.Fatalf("data.Type() is %q, want %q", got, kind)
+			}
 			strict := json.NewDecoder(bytes.NewReader(event.Payload))
 			strict.DisallowUnknownFields()
-			require.NoError(t, strict.Decode(data))
+			if err := strict.Decode(data); err != nil {
+				t.Fatal(err)
+			}
 			again, err := json.Marshal(data)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			var want, got map[string]any
-			require.NoError(t, json.Unmarshal(event.Payload, &want))
-			require.NoError(t, json.Unmarshal(again, &got))
+			if err := json.Unmarshal(event.Payload, &want); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(again, &got); err != nil {
+				t.Fatal(err)
+			}
 			for field := range got {
-				require.Contains(t, want, field)
+				if _, ok := want[field]; !ok {
+					t.Fatalf("no %q in %v", field, want)
+				}
 			}
 		})
 	}
-	require.Equal(t, len(domain.EventTypes()), strings.Count(doc, "\n### "), "a section for each type and no other")
+	if got, want := strings.Count(doc, "\n### "), len(domain.EventTypes()); got != want {
+		t.Fatalf("got %v, want %v: a section for each type and no other", got, want)
+	}
 }
 
 func TestEventIDs(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	id := domain.NewEventID(at, 0xdeadbeef, 42)
-	require.Equal(t, at, id.At())
-	require.EqualValues(t, 42, id.Row())
+	if got := id.At(); !reflect.DeepEqual(got, at) {
+		t.Fatalf("id.At() is %v, want %v", got, at)
+	}
+	if got := id.Row(); got != 42 {
+		t.Fatalf("id.Row() is %v, want 42", got)
+	}
 	again, err := domain.ParseEventID(id.String())
-	require.NoError(t, err)
-	require.Equal(t, id, again)
-	require.Less(t, id.String(), domain.NewEventID(at.Add(time.Millisecond), 0, 1).String(), "ids sort by time")
-	require.Less(t, id.String(), domain.NewEventID(at, 0xdeadbeef, 43).String())
-	require.NotEqual(t, id, domain.NewEventID(at, 0xdeadbeee, 42), "two installations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again != id {
+		t.Fatalf("again is %v, want %v", again, id)
+	}
+	if later := domain.NewEventID(at.Add(time.Millisecond), 0, 1).String(); id.String() >= later {
+		t.Fatalf("%s is not before %s: ids sort by time", id, later)
+	}
+	if next := domain.NewEventID(at, 0xdeadbeef, 43).String(); id.String() >= next {
+		t.Fatalf("%s is not before %s: ids sort by row", id, next)
+	}
+	if got := domain.NewEventID(at, 0xdeadbeee, 42); got == id {
+		t.Fatalf("domain.NewEventID(at, 0xdeadbeee, 42) is %v: two installations", got)
+	}
 	for _, text := range []string{"", "evt_", "evt_1", strings.ToUpper(id.String()), strings.TrimPrefix(id.String(), "evt_"), id.String() + "0"} {
 		_, err := domain.ParseEventID(text)
-		require.Equal(t, domain.CodeInvalid, domain.CodeOf(err), text)
+		if got := domain.CodeOf(err); got != domain.CodeInvalid {
+			t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, domain.CodeInvalid, text)
+		}
 	}
 }
 
@@ -81,8 +132,12 @@ func TestAnEventOfAnotherReleaseIsUnknown(t *testing.T) {
 		"a newer payload": {Type: domain.EventSaleOpened, Schema: 2, Payload: json.RawMessage(`{}`)},
 	} {
 		_, err := event.Data()
-		require.True(t, domain.IsUnknown(err), name)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %v", name)
+		}
 	}
 	_, err := (&domain.Event{Type: domain.EventSaleOpened, Schema: 1, Payload: json.RawMessage(`[]`)}).Data()
-	require.Equal(t, domain.CodeInternal, domain.CodeOf(err))
+	if got := domain.CodeOf(err); got != domain.CodeInternal {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeInternal)
+	}
 }

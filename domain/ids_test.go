@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"boxoffice/domain"
@@ -19,7 +18,9 @@ var serverKey = bytes.Repeat([]byte{7}, domain.ServerKeyLen)
 func keyring(t testing.TB) *domain.Keyring {
 	t.Helper()
 	keys, err := domain.NewKeyring(serverKey)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return keys
 }
 
@@ -36,7 +37,9 @@ func testSale() *domain.Sale {
 
 func TestKeyringNeedsAWholeKey(t *testing.T) {
 	_, err := domain.NewKeyring(serverKey[1:])
-	require.Error(t, err)
+	if err == nil {
+		t.Fatal("no error, want one")
+	}
 }
 
 func TestOrderIDOf(t *testing.T) {
@@ -46,30 +49,48 @@ func TestOrderIDOf(t *testing.T) {
 	v7 := uuid.Must(uuid.NewV7()).String()
 
 	t.Run("the same key is the same order", func(t *testing.T) {
-		require.Equal(t, keys.OrderID(sale, "key-0123456789abcdef"), keys.OrderID(sale, "key-0123456789abcdef"))
+		if got, want := keys.OrderID(sale, "key-0123456789abcdef"), keys.OrderID(sale, "key-0123456789abcdef"); got != want {
+			t.Fatalf(`keys.OrderID(sale, "key-0123456789abcdef") is %v, want %v`, got, want)
+		}
 	})
 	t.Run("another key is another order", func(t *testing.T) {
-		require.NotEqual(t, keys.OrderID(sale, "key-0123456789abcdef"), keys.OrderID(sale, "key-0123456789abcdeg"))
+		if got, want := keys.OrderID(sale, "key-0123456789abcdeg"), keys.OrderID(sale, "key-0123456789abcdef"); got == want {
+			t.Fatalf(`keys.OrderID(sale, "key-0123456789abcdeg") is %v`, got)
+		}
 	})
 	t.Run("the same key in another sale is another order", func(t *testing.T) {
-		require.NotEqual(t, keys.OrderID(sale, v7), keys.OrderID(other, v7))
+		if got, want := keys.OrderID(other, v7), keys.OrderID(sale, v7); got == want {
+			t.Fatalf("keys.OrderID(other, v7) is %v", got)
+		}
 	})
 	t.Run("a UUIDv7 gives its time", func(t *testing.T) {
-		require.Equal(t, strings.ReplaceAll(v7, "-", "")[:12], keys.OrderID(sale, v7).String()[:12])
+		if got, want := keys.OrderID(sale, v7).String()[:12], strings.ReplaceAll(v7, "-", "")[:12]; got != want {
+			t.Fatalf("keys.OrderID(sale, v7).String()[:12] is %q, want %q", got, want)
+		}
 	})
 	t.Run("any other key gives the sale's", func(t *testing.T) {
-		require.Equal(t, "018bcfe56800", keys.OrderID(sale, "key-0123456789abcdef").String()[:12])
+		if got := keys.OrderID(sale, "key-0123456789abcdef").String()[:12]; got != "018bcfe56800" {
+			t.Fatalf(`keys.OrderID(sale, "key-0123456789abcdef").String()[:12] is %q, want "018bcfe56800"`, got)
+		}
 	})
 	t.Run("so does a hexadecimal key that only looks like one", func(t *testing.T) {
-		require.Equal(t, "018bcfe56800", keys.OrderID(sale, strings.ReplaceAll(v7, "-", "")).String()[:12])
+		if got := keys.OrderID(sale, strings.ReplaceAll(v7, "-", "")).String()[:12]; got != "018bcfe56800" {
+			t.Fatalf(`keys.OrderID(sale, strings.ReplaceAll(v7, "-", "")).String()[:12] is %q, want "018bcfe56800"`, got)
+		}
 	})
 	t.Run("the last byte is left for the slots", func(t *testing.T) {
-		require.True(t, strings.HasSuffix(keys.OrderID(sale, v7).String(), "00"))
+		if !strings.HasSuffix(keys.OrderID(sale, v7).String(), "00") {
+			t.Fatal(`not so: strings.HasSuffix(keys.OrderID(sale, v7).String(), "00")`)
+		}
 	})
 	t.Run("another server key is another order", func(t *testing.T) {
 		others, err := domain.NewKeyring(bytes.Repeat([]byte{8}, domain.ServerKeyLen))
-		require.NoError(t, err)
-		require.NotEqual(t, keys.OrderID(sale, v7), others.OrderID(sale, v7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := others.OrderID(sale, v7), keys.OrderID(sale, v7); got == want {
+			t.Fatalf("others.OrderID(sale, v7) is %v", got)
+		}
 	})
 }
 
@@ -105,7 +126,9 @@ func TestParseOrderIDRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := domain.ParseOrderID(text)
-			require.Error(t, err)
+			if err == nil {
+				t.Fatal("no error, want one")
+			}
 		})
 	}
 }
@@ -124,19 +147,37 @@ func TestOrderTokens(t *testing.T) {
 	keys, sale := keyring(t), testSale()
 	mine, yours := keys.OrderID(sale, "key-0123456789abcdef"), keys.OrderID(sale, "key-fedcba9876543210")
 	token := keys.OrderToken(mine)
-	require.Len(t, token, 22, "128 bits in base64url")
-	require.True(t, keys.ValidOrderToken(mine, token))
-	require.False(t, keys.ValidOrderToken(yours, token), "of another order")
-	require.False(t, keys.ValidOrderToken(mine, ""), "empty")
-	require.False(t, keys.ValidOrderToken(mine, token+"A"), "longer")
+	if len(token) != 22 {
+		t.Fatalf("%d in token, want 22: %q: 128 bits in base64url", len(token), token)
+	}
+	if !keys.ValidOrderToken(mine, token) {
+		t.Fatal("not so: keys.ValidOrderToken(mine, token)")
+	}
+	if keys.ValidOrderToken(yours, token) {
+		t.Fatal("it is so: keys.ValidOrderToken(yours, token): of another order")
+	}
+	if keys.ValidOrderToken(mine, "") {
+		t.Fatal(`it is so: keys.ValidOrderToken(mine, ""): empty`)
+	}
+	if keys.ValidOrderToken(mine, token+"A") {
+		t.Fatal(`it is so: keys.ValidOrderToken(mine, token+"A"): longer`)
+	}
 }
 
 func TestBuyerIsOnePersonInOneSale(t *testing.T) {
 	keys := keyring(t)
-	require.Equal(t, keys.BuyerID("conf", "a@example.com"), keys.BuyerID("conf", "a@example.com"))
-	require.NotEqual(t, keys.BuyerID("conf", "a@example.com"), keys.BuyerID("conf", "b@example.com"))
-	require.NotEqual(t, keys.BuyerID("conf", "a@example.com"), keys.BuyerID("other", "a@example.com"))
-	require.NotEqual(t, keys.BuyerID("conf", "xa@example.com"), keys.BuyerID("confx", "a@example.com"), "parts do not run together")
+	if got, want := keys.BuyerID("conf", "a@example.com"), keys.BuyerID("conf", "a@example.com"); got != want {
+		t.Fatalf(`keys.BuyerID("conf", "a@example.com") is %v, want %v`, got, want)
+	}
+	if got, want := keys.BuyerID("conf", "b@example.com"), keys.BuyerID("conf", "a@example.com"); got == want {
+		t.Fatalf(`keys.BuyerID("conf", "b@example.com") is %v`, got)
+	}
+	if got, want := keys.BuyerID("other", "a@example.com"), keys.BuyerID("conf", "a@example.com"); got == want {
+		t.Fatalf(`keys.BuyerID("other", "a@example.com") is %v`, got)
+	}
+	if got, want := keys.BuyerID("confx", "a@example.com"), keys.BuyerID("conf", "xa@example.com"); got == want {
+		t.Fatalf(`keys.BuyerID("confx", "a@example.com") is %v: parts do not run together`, got)
+	}
 }
 
 func TestTheKeyOfTheWayBackOpensItsOrderForAWhile(t *testing.T) {
@@ -161,7 +202,13 @@ func TestTheKeyOfTheWayBackOpensItsOrderForAWhile(t *testing.T) {
 		{"empty", mine, "", until.Add(-time.Second), false},
 		{"no base64", mine, "%%%%", until.Add(-time.Second), false},
 	} {
-		t.Run(row.name, func(t *testing.T) { require.Equal(t, row.valid, keys.ValidWayBackKey(row.order, row.key, row.now)) })
+		t.Run(row.name, func(t *testing.T) {
+			if got := keys.ValidWayBackKey(row.order, row.key, row.now); got != row.valid {
+				t.Fatalf("keys.ValidWayBackKey(row.order, row.key, row.now) is %v, want %v", got, row.valid)
+			}
+		})
 	}
-	require.False(t, keys.ValidOrderToken(mine, key), "the key is not the token")
+	if keys.ValidOrderToken(mine, key) {
+		t.Fatal("it is so: keys.ValidOrderToken(mine, key): the key is not the token")
+	}
 }

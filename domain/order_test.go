@@ -1,10 +1,10 @@
 package domain_test
 
 import (
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 )
@@ -15,28 +15,50 @@ func TestNewOrderPricesWhatIsAskedFor(t *testing.T) {
 	sale := testSale()
 	sale.Perk = &domain.Perk{Name: "T-shirt", Capacity: 1, Ledger: 9}
 	order, err := domain.NewOrder(sale, keyring(t), key, []domain.Item{{Class: "B", Quantity: 1}, {Class: "A", Quantity: 1}, {Class: "A", Quantity: 1}}, " A@Example.com ")
-	require.NoError(t, err)
-	require.Equal(t, []domain.Line{
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []domain.Line{
 		{Class: "A", Ledger: 1, Quantity: 2, UnitPriceMinor: 6500},
 		{Class: "B", Ledger: 2, Quantity: 1, UnitPriceMinor: 3500},
-	}, order.Lines, "one line a class, sorted")
-	require.EqualValues(t, 16500, order.AmountMinor)
-	require.EqualValues(t, 3, order.Quantity())
-	require.Equal(t, "a@example.com", order.Email)
-	require.Equal(t, &domain.PerkRef{Name: "T-shirt", Ledger: 9}, order.Perk)
+	}; !reflect.DeepEqual(order.Lines, want) {
+		t.Fatalf("order.Lines is %+v, want %+v: one line a class, sorted", order.Lines, want)
+	}
+	if order.AmountMinor != 16500 {
+		t.Fatalf("order.AmountMinor is %v, want 16500", order.AmountMinor)
+	}
+	if got := order.Quantity(); got != 3 {
+		t.Fatalf("order.Quantity() is %v, want 3", got)
+	}
+	if order.Email != "a@example.com" {
+		t.Fatalf(`order.Email is %q, want "a@example.com"`, order.Email)
+	}
+	if want := (&domain.PerkRef{Name: "T-shirt", Ledger: 9}); !reflect.DeepEqual(order.Perk, want) {
+		t.Fatalf("order.Perk is %+v, want %+v", order.Perk, want)
+	}
 }
 
 func TestFingerprintTellsBodiesApart(t *testing.T) {
 	fingerprint := func(email string, items ...domain.Item) string {
 		order, err := domain.NewOrder(testSale(), keyring(t), key, items, email)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return order.Fingerprint
 	}
 	base := fingerprint("a@example.com", domain.Item{Class: "A", Quantity: 2})
-	require.Equal(t, base, fingerprint("A@example.com", domain.Item{Class: "A", Quantity: 1}, domain.Item{Class: "A", Quantity: 1}), "the same wish")
-	require.NotEqual(t, base, fingerprint("b@example.com", domain.Item{Class: "A", Quantity: 2}), "another buyer")
-	require.NotEqual(t, base, fingerprint("a@example.com", domain.Item{Class: "A", Quantity: 1}), "another quantity")
-	require.NotEqual(t, base, fingerprint("a@example.com", domain.Item{Class: "B", Quantity: 2}), "another class")
+	if got := fingerprint("A@example.com", domain.Item{Class: "A", Quantity: 1}, domain.Item{Class: "A", Quantity: 1}); got != base {
+		t.Fatalf("got %q, want %q: the same wish", got, base)
+	}
+	if got := fingerprint("b@example.com", domain.Item{Class: "A", Quantity: 2}); got == base {
+		t.Fatalf(`fingerprint("b@example.com", domain.Item{Class: "A", Quantity: 2}) is %q: another buyer`, got)
+	}
+	if got := fingerprint("a@example.com", domain.Item{Class: "A", Quantity: 1}); got == base {
+		t.Fatalf(`fingerprint("a@example.com", domain.Item{Class: "A", Quantity: 1}) is %q: another quantity`, got)
+	}
+	if got := fingerprint("a@example.com", domain.Item{Class: "B", Quantity: 2}); got == base {
+		t.Fatalf(`fingerprint("a@example.com", domain.Item{Class: "B", Quantity: 2}) is %q: another class`, got)
+	}
 }
 
 func TestNewOrderRefuses(t *testing.T) {
@@ -70,19 +92,29 @@ func TestNewOrderRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := domain.NewOrder(testSale(), keyring(t), key, tt.items, tt.email)
-			require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+			if got := domain.CodeOf(err); got != tt.code {
+				t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+			}
 			var definite *domain.Error
-			require.ErrorAs(t, err, &definite)
-			require.Equal(t, tt.field, definite.Field)
+			if !errors.As(err, &definite) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, definite, err)
+			}
+			if definite.Field != tt.field {
+				t.Fatalf("definite.Field is %q, want %q", definite.Field, tt.field)
+			}
 			if tt.email != "" {
-				require.NotContains(t, err.Error(), tt.email, "an error never repeats a buyer's address")
+				if got := err.Error(); strings.Contains(got, tt.email) {
+					t.Fatalf("%q is in %s: an error never repeats a buyer's address", tt.email, got)
+				}
 			}
 		})
 	}
 }
 
 func TestSaleValidate(t *testing.T) {
-	require.NoError(t, testSale().Validate())
+	if err := testSale().Validate(); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		field  string
 		change func(*domain.Sale)
@@ -108,9 +140,15 @@ func TestSaleValidate(t *testing.T) {
 			sale := testSale()
 			tt.change(sale)
 			var definite *domain.Error
-			require.ErrorAs(t, sale.Validate(), &definite)
-			require.Equal(t, domain.CodeInvalid, definite.Code)
-			require.Equal(t, tt.field, definite.Field)
+			if err := sale.Validate(); !errors.As(err, &definite) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, definite, err)
+			}
+			if definite.Code != domain.CodeInvalid {
+				t.Fatalf("definite.Code is %q, want %q", definite.Code, domain.CodeInvalid)
+			}
+			if definite.Field != tt.field {
+				t.Fatalf("definite.Field is %q, want %q", definite.Field, tt.field)
+			}
 		})
 	}
 }

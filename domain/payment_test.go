@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 )
 
@@ -47,7 +45,9 @@ func TestUsableEvents(t *testing.T) {
 				Payment: "pay_1", AmountMinor: 6500, Currency: "EUR",
 			}
 			tt.change(&event)
-			require.Equal(t, tt.usable, event.Usable())
+			if got := event.Usable(); got != tt.usable {
+				t.Fatalf("event.Usable() is %v, want %v", got, tt.usable)
+			}
 		})
 	}
 }
@@ -55,7 +55,13 @@ func TestUsableEvents(t *testing.T) {
 func TestAnEventMayLeaveOutWhatFollowsFromItsOrder(t *testing.T) {
 	order := domain.OrderID{1}
 	event := domain.PaymentEvent{ID: "evt_1", Type: domain.PaymentSucceeded, Order: order, Currency: "EUR"}.Normalized("ps_" + order.String())
-	require.Equal(t, "ps_"+order.String(), event.Session)
-	require.Equal(t, event.Session, event.Payment)
-	require.True(t, event.Usable())
+	if want := "ps_" + order.String(); event.Session != want {
+		t.Fatalf("event.Session is %q, want %q", event.Session, want)
+	}
+	if event.Payment != event.Session {
+		t.Fatalf("event.Payment is %q, want %q", event.Payment, event.Session)
+	}
+	if !event.Usable() {
+		t.Fatal("not so: event.Usable()")
+	}
 }

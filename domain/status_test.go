@@ -4,11 +4,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 )
@@ -18,7 +17,9 @@ import (
 func constants(t *testing.T, file, typeName string) (values []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, decl := range parsed.Decls {
 		group, ok := decl.(*ast.GenDecl)
 		if !ok || group.Tok != token.CONST {
@@ -31,7 +32,9 @@ func constants(t *testing.T, file, typeName string) (values []string) {
 			}
 		}
 	}
-	require.NotEmpty(t, values)
+	if len(values) == 0 {
+		t.Fatal("values is empty")
+	}
 	return values
 }
 
@@ -41,26 +44,52 @@ func TestEveryStatusHasItsTerms(t *testing.T) {
 	for _, status := range domain.OrderStatuses {
 		listed = append(listed, string(status))
 	}
-	require.Equal(t, declared, listed, "domain/status.go: OrderStatuses lists every OrderStatus, in the order of its constants")
+	if !reflect.DeepEqual(listed, declared) {
+		t.Fatalf("listed is %q, want %q: domain/status.go: OrderStatuses lists every OrderStatus, in the order of its constants", listed, declared)
+	}
 	for _, value := range declared {
 		status := domain.OrderStatus(value)
 		t.Run(value, func(t *testing.T) {
-			require.NoError(t, status.Check(), "domain/status.go: statuses has no row for %s", status)
-			terms := status.Terms()
-			require.Contains(t, constants(t, "status.go", "TicketState"), string(terms.Tickets), "domain/status.go: the row of %s says nothing of its tickets", status)
-			require.Contains(t, constants(t, "seats.go", "SeatFate"), string(terms.Seats), "domain/status.go: the row of %s says nothing of its seats", status)
-			require.Contains(t, constants(t, "status.go", "LateMoney"), string(terms.LateMoney), "domain/status.go: the row of %s says nothing of late money", status)
-			require.Equal(t, terms.LateMoney == domain.LateAwaited, terms.LateReason == "", "domain/status.go: late money of %s goes back for a reason", status)
-			if terms.LateReason != "" {
-				require.NoError(t, terms.LateReason.Check())
-				require.False(t, terms.LateReason.OfOrder(), "late money bought no tickets")
+			if err := status.Check(); err != nil {
+				t.Fatalf("domain/status.go: statuses has no row for %s: %v", status, err)
 			}
-			require.Equal(t, !terms.Settled, terms.LateMoney == domain.LateAwaited, "a checkout awaits money until it has its ending")
-			require.True(t, terms.Settled || terms.Waiting, "%s: without an ending somebody is awaited", status)
-			require.False(t, terms.Final && terms.Waiting, "%s", status)
-			require.NotEqual(t, terms.Shown, terms.Problem != "", "domain/status.go: %s is either shown or answered with a problem", status)
+			terms := status.Terms()
+			if got := constants(t, "status.go", "TicketState"); !slices.Contains(got, string(terms.Tickets)) {
+				t.Fatalf("no %q in %q: domain/status.go: the row of %s says nothing of its tickets", string(terms.Tickets), got, status)
+			}
+			if got := constants(t, "seats.go", "SeatFate"); !slices.Contains(got, string(terms.Seats)) {
+				t.Fatalf("no %q in %q: domain/status.go: the row of %s says nothing of its seats", string(terms.Seats), got, status)
+			}
+			if got := constants(t, "status.go", "LateMoney"); !slices.Contains(got, string(terms.LateMoney)) {
+				t.Fatalf("no %q in %q: domain/status.go: the row of %s says nothing of late money", string(terms.LateMoney), got, status)
+			}
+			if (terms.LateReason == "") != (terms.LateMoney == domain.LateAwaited) {
+				t.Fatalf(`terms.LateReason == "" is %v, want %v: domain/status.go: late money of %s goes back for a reason`, terms.LateReason == "", terms.LateMoney == domain.LateAwaited, status)
+			}
+			if terms.LateReason != "" {
+				if err := terms.LateReason.Check(); err != nil {
+					t.Fatal(err)
+				}
+				if terms.LateReason.OfOrder() {
+					t.Fatal("it is so: terms.LateReason.OfOrder(): late money bought no tickets")
+				}
+			}
+			if (terms.LateMoney == domain.LateAwaited) != !terms.Settled {
+				t.Fatalf("terms.LateMoney == domain.LateAwaited is %v, want %v: a checkout awaits money until it has its ending", terms.LateMoney == domain.LateAwaited, !terms.Settled)
+			}
+			if !(terms.Settled || terms.Waiting) {
+				t.Fatalf("not so: terms.Settled || terms.Waiting: %s: without an ending somebody is awaited", status)
+			}
+			if terms.Final && terms.Waiting {
+				t.Fatalf("it is so: terms.Final && terms.Waiting: %s", status)
+			}
+			if (terms.Problem != "") == terms.Shown {
+				t.Fatalf(`terms.Problem != "" is %v: domain/status.go: %s is either shown or answered with a problem`, terms.Problem != "", status)
+			}
 			if !terms.Shown {
-				require.Contains(t, domain.Codes, terms.Problem)
+				if !slices.Contains(domain.Codes, terms.Problem) {
+					t.Fatalf("no %q in %q", terms.Problem, domain.Codes)
+				}
 			}
 		})
 	}
@@ -78,16 +107,32 @@ func TestWhatAStatusMeans(t *testing.T) {
 	late := func(what domain.LateMoney) []domain.OrderStatus {
 		return is(func(s domain.OrderStatus) bool { return s.Terms().LateMoney == what })
 	}
-	require.Equal(t, []domain.OrderStatus{domain.OrderPending, domain.OrderHeld}, is(func(s domain.OrderStatus) bool { return !s.Settled() }), "awaits a payment")
-	require.Equal(t, []domain.OrderStatus{domain.OrderPaid, domain.OrderRefunding, domain.OrderRefunded}, is(domain.OrderStatus.Sold), "has or had tickets")
-	require.Equal(t, []domain.OrderStatus{domain.OrderPending, domain.OrderHeld, domain.OrderRefunding}, is(func(s domain.OrderStatus) bool { return s.Terms().Waiting }))
-	require.Equal(t, []domain.OrderStatus{domain.OrderRefunded}, is(func(s domain.OrderStatus) bool { return s.Terms().Final }))
-	require.Equal(t, []domain.OrderStatus{domain.OrderPending, domain.OrderHeld}, late(domain.LateAwaited))
-	require.Equal(t, []domain.OrderStatus{domain.OrderSoldOut, domain.OrderLimitReached, domain.OrderFailed, domain.OrderExpired}, late(domain.LateRebooks))
-	require.Equal(t, []domain.OrderStatus{
+	if got, want := is(func(s domain.OrderStatus) bool { return !s.Settled() }), []domain.OrderStatus{domain.OrderPending, domain.OrderHeld}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("is(func(s domain.OrderStatus) bool { return !s.Settled() }) is %q, want %q: awaits a payment", got, want)
+	}
+	if got, want := is(domain.OrderStatus.Sold), []domain.OrderStatus{domain.OrderPaid, domain.OrderRefunding, domain.OrderRefunded}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("is(domain.OrderStatus.Sold) is %q, want %q: has or had tickets", got, want)
+	}
+	if got, want := is(func(s domain.OrderStatus) bool { return s.Terms().Waiting }), []domain.OrderStatus{domain.OrderPending, domain.OrderHeld, domain.OrderRefunding}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("is(func(s domain.OrderStatus) bool { return s.Terms().Waiting }) is %q, want %q", got, want)
+	}
+	if got, want := is(func(s domain.OrderStatus) bool { return s.Terms().Final }), []domain.OrderStatus{domain.OrderRefunded}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("is(func(s domain.OrderStatus) bool { return s.Terms().Final }) is %q, want %q", got, want)
+	}
+	if got, want := late(domain.LateAwaited), []domain.OrderStatus{domain.OrderPending, domain.OrderHeld}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("late(domain.LateAwaited) is %q, want %q", got, want)
+	}
+	if got, want := late(domain.LateRebooks), []domain.OrderStatus{domain.OrderSoldOut, domain.OrderLimitReached, domain.OrderFailed, domain.OrderExpired}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("late(domain.LateRebooks) is %q, want %q", got, want)
+	}
+	if got, want := domain.ShownStatuses(), []domain.OrderStatus{
 		domain.OrderHeld, domain.OrderPaid, domain.OrderFailed, domain.OrderCanceled, domain.OrderExpired, domain.OrderRefunding, domain.OrderRefunded,
-	}, domain.ShownStatuses())
-	require.Equal(t, []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefundBegun, domain.EventOrderRefunded, domain.EventPaymentRefunded}, domain.OrderEvents())
+	}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("domain.ShownStatuses() is %q, want %q", got, want)
+	}
+	if got, want := domain.OrderEvents(), []domain.EventType{domain.EventOrderPaid, domain.EventOrderRefundBegun, domain.EventOrderRefunded, domain.EventPaymentRefunded}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("domain.OrderEvents() is %q, want %q", got, want)
+	}
 }
 
 func TestAnUnknownValueIsAnErrorAndNeverANo(t *testing.T) {
@@ -99,24 +144,44 @@ func TestAnUnknownValueIsAnErrorAndNeverANo(t *testing.T) {
 		"a reason of refunds": domain.RefundReason("mood").Check(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Error(t, err)
-			require.True(t, domain.IsUnknown(err), "%v", err)
+			if err == nil {
+				t.Fatal("no error, want one")
+			}
+			if !domain.IsUnknown(err) {
+				t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			}
 		})
 	}
-	require.Panics(t, func() { domain.OrderStatus("disputed").Settled() }, "nobody goes on with a guess")
-	require.Panics(t, func() { domain.OrderStatus("disputed").Sold() })
+	if !panics(func() { domain.OrderStatus("disputed").Settled() }) {
+		t.Fatal("no panic: nobody goes on with a guess")
+	}
+	if !panics(func() { domain.OrderStatus("disputed").Sold() }) {
+		t.Fatal("no panic: nobody goes on with a guess")
+	}
 }
 
 func TestEveryVerdictOnAHoldHasAStatus(t *testing.T) {
 	for _, outcome := range constants(t, "outcomes.go", "HoldOutcome") {
 		status, err := domain.HoldOutcome(outcome).Status()
-		require.NoError(t, err, "domain/outcomes.go: HoldOutcome.Status does not know %s", outcome)
-		require.True(t, slices.Contains(domain.OrderStatuses, status))
+		if err != nil {
+			t.Fatalf("domain/outcomes.go: HoldOutcome.Status does not know %s: %v", outcome, err)
+		}
+		if !slices.Contains(domain.OrderStatuses, status) {
+			t.Fatal("not so: slices.Contains(domain.OrderStatuses, status)")
+		}
 	}
 }
 
 func TestEveryRefundReasonIsListed(t *testing.T) {
 	for _, reason := range constants(t, "payment.go", "RefundReason") {
-		require.NoError(t, domain.RefundReason(reason).Check(), "domain/payment.go: refundReasons has no row for %s", reason)
+		if err := domain.RefundReason(reason).Check(); err != nil {
+			t.Fatalf("domain/payment.go: refundReasons has no row for %s: %v", reason, err)
+		}
 	}
+}
+
+func panics(f func()) (does bool) {
+	defer func() { does = recover() != nil }()
+	f()
+	return false
 }
