@@ -1,14 +1,13 @@
 package app
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // An unknown flag is named with the nearest that exists.
@@ -23,13 +22,21 @@ func TestAnUnknownFlagIsNamedWithTheNearest(t *testing.T) {
 		flags.String("role", "", "")
 		flags.Duration("drain", 0, "")
 		err := parse(flags, []string{typed})
-		require.EqualError(t, err, want)
-		require.Equal(t, 2, exitCode(err))
+		if err == nil || err.Error() != want {
+			t.Fatalf("the error is %v, want %q", err, want)
+		}
+		if got := exitCode(err); got != 2 {
+			t.Fatalf("exitCode(err) is %v, want 2", got)
+		}
 	}
 	flags := newFlags("serve")
 	flags.Duration("drain", 0, "")
-	require.ErrorContains(t, parse(flags, []string{"--drain", "soon"}), "drain")
-	require.NoError(t, parse(flags, []string{"--drain", "5s"}))
+	if err := parse(flags, []string{"--drain", "soon"}); err == nil || !strings.Contains(err.Error(), "drain") {
+		t.Fatalf("the error is %v, want %q in it", err, "drain")
+	}
+	if err := parse(flags, []string{"--drain", "5s"}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestTheNearestIsNear(t *testing.T) {
@@ -42,24 +49,32 @@ func TestTheNearestIsNear(t *testing.T) {
 		if want != "" {
 			want = " (did you mean " + want + "?)"
 		}
-		require.Equal(t, want, got, typed)
+		if got != want {
+			t.Fatalf("got %q, want %q: %v", got, want, typed)
+		}
 	}
 }
 
 // What serve --help says of the environment is what the docs say, and what is read.
 func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 	page, err := os.ReadFile("../docs/operations.md")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var named []string
 	for _, v := range variables {
-		require.Contains(t, string(page), v.row()+"\n")
+		if want := v.row() + "\n"; !strings.Contains(string(page), want) {
+			t.Fatalf("no %q in %s", want, string(page))
+		}
 		for _, found := range regexp.MustCompile("`([A-Z_]+)`").FindAllStringSubmatch(v.names, -1) {
 			named = append(named, found[1])
 		}
 	}
 	_, table, _ := strings.Cut(string(page), "## Configuration")
 	table, _, _ = strings.Cut(table, "`mockpay` reads")
-	require.Len(t, regexp.MustCompile("(?m)^\\| `[A-Z]").FindAllString(table, -1), len(variables), "the docs have other rows too")
+	if got := regexp.MustCompile("(?m)^\\| `[A-Z]").FindAllString(table, -1); len(got) != len(variables) {
+		t.Fatalf("%d, want %d: %q: the docs have other rows too", len(got), len(variables), got)
+	}
 
 	elsewhere := map[string]bool{ // what the docs describe where it belongs
 		"BOXOFFICE_FAILPOINTS": true, "MOCKPAY_DATA_DIR": true, "TEMPORAL_TLS_SERVER_CA_CERT_DATA": true,
@@ -75,13 +90,19 @@ func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 	})
 	for name := range read {
 		if !elsewhere[name] && !strings.HasPrefix(name, "BOXOFFICE_TEST") {
-			require.Contains(t, named, name, "read and not in the table")
+			if !slices.Contains(named, name) {
+				t.Fatalf("no %q in %q: read and not in the table", name, named)
+			}
 		}
 	}
 	for _, name := range named {
-		require.True(t, read[name], "%s is in the table and nobody reads it", name)
+		if !read[name] {
+			t.Fatalf("not so: read[name]: %s is in the table and nobody reads it", name)
+		}
 	}
-	require.False(t, slices.Contains(named, ""))
+	if slices.Contains(named, "") {
+		t.Fatal(`it is so: slices.Contains(named, "")`)
+	}
 }
 
 func TestHelpOfServeListsTheEnvironment(t *testing.T) {
@@ -90,25 +111,41 @@ func TestHelpOfServeListsTheEnvironment(t *testing.T) {
 	flags.String("role", "all", "all, api or worker")
 	writeHelp(&b, flags)
 	for _, want := range []string{"usage: boxoffice serve", "-role", "BOXOFFICE_URL (http://127.0.0.1:8080)", "BOXOFFICE_SERVER_KEY (secret, needed)", "_FILE"} {
-		require.Contains(t, b.String(), want)
+		if got := b.String(); !strings.Contains(got, want) {
+			t.Fatalf("no %q in %s", want, got)
+		}
 	}
-	require.NotContains(t, b.String(), "](", "a link of the docs")
+	if got := b.String(); strings.Contains(got, "](") {
+		t.Fatalf("%q is in %s: a link of the docs", "](", got)
+	}
 	for line := range strings.SplitSeq(b.String(), "\n") {
-		require.Less(t, len(line), 200)
+		if len(line) >= 200 {
+			t.Fatalf("len(line) is %v, want less than 200", len(line))
+		}
 	}
-	require.ErrorIs(t, parse(newFlags("seed"), []string{"--help"}), flag.ErrHelp)
+	if err := parse(newFlags("seed"), []string{"--help"}); !errors.Is(err, flag.ErrHelp) {
+		t.Fatalf("the error is %v, want %v", err, flag.ErrHelp)
+	}
 }
 
 func TestTheVersionSaysWhatItSpeaksWith(t *testing.T) {
 	var b strings.Builder
 	writeVersion(&b)
 	for _, want := range []string{"commit", "go1.", "TigerBeetle", "Temporal", "Postgres", "schema version"} {
-		require.Contains(t, b.String(), want)
+		if got := b.String(); !strings.Contains(got, want) {
+			t.Fatalf("no %q in %s", want, got)
+		}
 	}
-	require.NotContains(t, b.String(), "schema version 0")
+	if got := b.String(); strings.Contains(got, "schema version 0") {
+		t.Fatalf("%q is in %s", "schema version 0", got)
+	}
 	servers, err := os.ReadFile("../deploy/devstack/go.mod")
-	require.NoError(t, err)
-	require.Contains(t, string(servers), "go.temporal.io/server v"+temporalTried+"\n", "the local stack has another one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(servers), "go.temporal.io/server v"+temporalTried+"\n") {
+		t.Fatalf("no %q in %s: the local stack has another one", "go.temporal.io/server v"+temporalTried+"\n", string(servers))
+	}
 }
 
 func TestCommandsAndHelp(t *testing.T) {
@@ -120,6 +157,8 @@ func TestCommandsAndHelp(t *testing.T) {
 		{[]string{"version"}, 0}, {[]string{"openapi"}, 0}, {[]string{"version", "now"}, 2}, {nil, 2}, {[]string{"srve"}, 2}, {[]string{"help", "srve"}, 2},
 		{[]string{"serve", "--rolle=api"}, 2},
 	} {
-		require.Equal(t, tt.code, Program{}.Main(tt.args), "%v", tt.args)
+		if got := (Program{}.Main(tt.args)); got != tt.code {
+			t.Fatalf("Program{}.Main(tt.args) is %v, want %v: %v", got, tt.code, tt.args)
+		}
 	}
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -69,29 +71,45 @@ func TestTemporalsClockIsReadWhereCheckoutsStart(t *testing.T) {
 		timed := timedTemporal{Client: temporal, stages: newStages(prometheus.NewRegistry()), clock: &temporalClock{watch: watch, client: temporal}}
 		start := func() {
 			_, err := timed.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{}, nil)
-			require.Equal(t, temporal.fails, err != nil)
+			if (err != nil) != temporal.fails {
+				t.Fatalf("err != nil is %v, want %v", err != nil, temporal.fails)
+			}
 		}
 		for range 5 {
 			start()
 		}
-		require.NoError(t, watch.MaySell(), "not known yet")
+		if err := watch.MaySell(); err != nil {
+			t.Fatalf("not known yet: %v", err)
+		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		require.Error(t, watch.MaySell())
-		require.Equal(t, map[string]time.Duration{clocks.Temporal: 30 * time.Second}, watch.Skews())
-		require.Equal(t, 1, temporal.looks)
+		if err := watch.MaySell(); err == nil {
+			t.Fatal("watch.MaySell(): no error, want one")
+		}
+		if got, want := watch.Skews(), map[string]time.Duration{clocks.Temporal: 30 * time.Second}; !reflect.DeepEqual(got, want) {
+			t.Fatalf("watch.Skews() is %v, want %v", got, want)
+		}
+		if temporal.looks != 1 {
+			t.Fatalf("temporal.looks is %v, want 1", temporal.looks)
+		}
 
 		temporal.ahead, temporal.fails = 0, true
 		time.Sleep(clocks.Interval)
 		start()
 		synctest.Wait()
-		require.Equal(t, 1, temporal.looks, "what was not started tells nothing")
+		if temporal.looks != 1 {
+			t.Fatalf("temporal.looks is %v, want 1: what was not started tells nothing", temporal.looks)
+		}
 		temporal.fails = false
 		start()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		require.NoError(t, watch.MaySell())
-		require.Equal(t, 2, temporal.looks)
+		if err := watch.MaySell(); err != nil {
+			t.Fatal(err)
+		}
+		if temporal.looks != 2 {
+			t.Fatalf("temporal.looks is %v, want 2", temporal.looks)
+		}
 	})
 }
 
@@ -99,20 +117,36 @@ func TestTemporalsClockIsReadWhereCheckoutsStart(t *testing.T) {
 func TestClockMetrics(t *testing.T) {
 	watch := clocks.New(slog.New(slog.DiscardHandler))
 	registry := prometheus.NewPedanticRegistry()
-	require.NoError(t, registry.Register(clockCollector{watch}))
+	if err := registry.Register(clockCollector{watch}); err != nil {
+		t.Fatal(err)
+	}
 	families, err := registry.Gather()
-	require.NoError(t, err)
-	require.Empty(t, families)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 0 {
+		t.Fatalf("families is %+v, want nothing", families)
+	}
 
 	now := time.Now()
 	watch.Note(clocks.Ledger, now, now.Add(-7*time.Second), now)
 	families, err = registry.Gather()
-	require.NoError(t, err)
-	require.Len(t, families, 1)
-	require.Len(t, families[0].GetMetric(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 1 {
+		t.Fatalf("%d in families, want 1: %+v", len(families), families)
+	}
+	if got := families[0].GetMetric(); len(got) != 1 {
+		t.Fatalf("%d in families[0].GetMetric(), want 1: %+v", len(got), got)
+	}
 	skew := families[0].GetMetric()[0]
-	require.Equal(t, "ledger", skew.GetLabel()[0].GetValue())
-	require.InDelta(t, -7, skew.GetGauge().GetValue(), 1e-6)
+	if got := skew.GetLabel()[0].GetValue(); got != "ledger" {
+		t.Fatalf(`skew.GetLabel()[0].GetValue() is %q, want "ledger"`, got)
+	}
+	if got := skew.GetGauge().GetValue(); math.Abs(got-(-7)) > 1e-6 {
+		t.Fatalf("skew.GetGauge().GetValue() is %v, want %v", got, -7)
+	}
 }
 
 // A ledger whose clock is off takes no node off; a node whose own clock is off is.
@@ -127,9 +161,15 @@ func TestClocksThatDifferMakeNoNodeUnready(t *testing.T) {
 			for clock, ahead := range ahead {
 				watch.Note(clock, now, now.Add(ahead), now)
 			}
-			require.ErrorContains(t, watch.MaySell(), "clocks")
-			require.Error(t, clockCheck(watch).Probe(t.Context()))
-			require.True(t, clockCheck(watch).Advisory)
+			if err := watch.MaySell(); err == nil || !strings.Contains(err.Error(), "clocks") {
+				t.Fatalf("the error is %v, want %q in it", err, "clocks")
+			}
+			if err := clockCheck(watch).Probe(t.Context()); err == nil {
+				t.Fatal("clockCheck(watch).Probe(t.Context()): no error, want one")
+			}
+			if !clockCheck(watch).Advisory {
+				t.Fatal("not so: clockCheck(watch).Advisory")
+			}
 		})
 	}
 }

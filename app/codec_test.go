@@ -7,15 +7,15 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/api"
 )
 
 // A few programs that keep their connections do not shut the others out of the codec.
 func TestIdleConnectionsOfTheCodecMakeRoom(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan error)
 	server := &http.Server{Handler: http.NotFoundHandler(), ConnState: func(net.Conn, http.ConnState) {}}
@@ -41,5 +41,7 @@ func TestIdleConnectionsOfTheCodecMakeRoom(t *testing.T) {
 		}
 	})
 	stop()
-	require.NoError(t, <-stopped)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
 }

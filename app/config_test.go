@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/orders"
@@ -33,15 +32,31 @@ func complete(t *testing.T) {
 func TestConfigDefaultsToTheLocalStack(t *testing.T) {
 	complete(t)
 	c, err := readConfig()
-	require.NoError(t, err)
-	require.NoError(t, c.forServing())
-	require.Equal(t, "http://127.0.0.1:8080", c.URL)
-	require.Equal(t, c.URL, c.AdminURL, "one listener unless told otherwise")
-	require.Empty(t, c.TigerBeetleAddresses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.forServing(); err != nil {
+		t.Fatal(err)
+	}
+	if c.URL != "http://127.0.0.1:8080" {
+		t.Fatalf(`c.URL is %q, want "http://127.0.0.1:8080"`, c.URL)
+	}
+	if c.AdminURL != c.URL {
+		t.Fatalf("c.AdminURL is %q, want %q: one listener unless told otherwise", c.AdminURL, c.URL)
+	}
+	if len(c.TigerBeetleAddresses) != 0 {
+		t.Fatalf("c.TigerBeetleAddresses is %q, want nothing", c.TigerBeetleAddresses)
+	}
 	origin, address, err := c.forCodec()
-	require.NoError(t, err)
-	require.Equal(t, "http://127.0.0.1:8233", origin)
-	require.Equal(t, "127.0.0.1:8234", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if origin != "http://127.0.0.1:8233" {
+		t.Fatalf(`origin is %q, want "http://127.0.0.1:8233"`, origin)
+	}
+	if address != "127.0.0.1:8234" {
+		t.Fatalf(`address is %q, want "127.0.0.1:8234"`, address)
+	}
 }
 
 func TestConfigNamesWhatIsWrong(t *testing.T) {
@@ -65,9 +80,13 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 			if err == nil {
 				err = c.forServing()
 			}
-			require.ErrorContains(t, err, name)
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Fatalf("the error is %v, want %q in it", err, name)
+			}
 			if value != "" && strings.HasSuffix(name, "KEY") {
-				require.NotContains(t, err.Error(), value, "a secret is never repeated")
+				if got := err.Error(); strings.Contains(got, value) {
+					t.Fatalf("%q is in %s: a secret is never repeated", value, got)
+				}
 			}
 		})
 	}
@@ -90,13 +109,25 @@ func TestWhereServeListensAndWhatBuyersSee(t *testing.T) {
 			t.Setenv("BOXOFFICE_URL", tt.url)
 			t.Setenv("BOXOFFICE_LISTEN", tt.listen)
 			c, err := readConfig()
-			require.NoError(t, err)
-			require.NoError(t, c.forServing())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.forServing(); err != nil {
+				t.Fatal(err)
+			}
 			address, err := c.publicAddress()
-			require.NoError(t, err)
-			require.Equal(t, tt.wantURL, c.URL)
-			require.Equal(t, tt.wantAddress, address)
-			require.Equal(t, c.URL, c.AdminURL, "one listener unless told otherwise")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.URL != tt.wantURL {
+				t.Fatalf("c.URL is %q, want %q", c.URL, tt.wantURL)
+			}
+			if address != tt.wantAddress {
+				t.Fatalf("address is %q, want %q", address, tt.wantAddress)
+			}
+			if c.AdminURL != c.URL {
+				t.Fatalf("c.AdminURL is %q, want %q: one listener unless told otherwise", c.AdminURL, c.URL)
+			}
 		})
 	}
 }
@@ -107,8 +138,12 @@ func TestAPublicURLIsAnOriginAlone(t *testing.T) {
 			complete(t)
 			t.Setenv("BOXOFFICE_URL", url)
 			c, err := readConfig()
-			require.NoError(t, err)
-			require.ErrorContains(t, c.forServing(), "BOXOFFICE_URL")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.forServing(); err == nil || !strings.Contains(err.Error(), "BOXOFFICE_URL") {
+				t.Fatalf("the error is %v, want %q in it", err, "BOXOFFICE_URL")
+			}
 		})
 	}
 }
@@ -118,8 +153,12 @@ func TestPayloadKeysAreCheckedAtOnce(t *testing.T) {
 	complete(t)
 	t.Setenv("BOXOFFICE_PAYLOAD_KEYS", "k1:dG9vIHNob3J0")
 	_, err := readConfig()
-	require.ErrorContains(t, err, "BOXOFFICE_PAYLOAD_KEYS")
-	require.NotContains(t, err.Error(), "dG9vIHNob3J0", "a secret is never repeated")
+	if err == nil || !strings.Contains(err.Error(), "BOXOFFICE_PAYLOAD_KEYS") {
+		t.Fatalf("the error is %v, want %q in it", err, "BOXOFFICE_PAYLOAD_KEYS")
+	}
+	if got := err.Error(); strings.Contains(got, "dG9vIHNob3J0") {
+		t.Fatalf("%q is in %s: a secret is never repeated", "dG9vIHNob3J0", got)
+	}
 }
 
 func TestCodecNamesWhatIsWrong(t *testing.T) {
@@ -136,9 +175,13 @@ func TestCodecNamesWhatIsWrong(t *testing.T) {
 			complete(t)
 			t.Setenv(tt.name, tt.value)
 			c, err := readConfig()
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			_, _, err = c.forCodec()
-			require.ErrorContains(t, err, tt.name)
+			if err == nil || !strings.Contains(err.Error(), tt.name) {
+				t.Fatalf("the error is %v, want %q in it", err, tt.name)
+			}
 		})
 	}
 }
@@ -148,16 +191,22 @@ func TestCodecTakesAnyLoopbackAddress(t *testing.T) {
 		complete(t)
 		t.Setenv("BOXOFFICE_CODEC_URL", url)
 		c, err := readConfig()
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		_, _, err = c.forCodec()
-		require.NoError(t, err, url)
+		if err != nil {
+			t.Fatalf("%v: %v", url, err)
+		}
 	}
 }
 
 func TestSecretsMayComeFromFiles(t *testing.T) {
 	write := func(content string) string {
 		file := filepath.Join(t.TempDir(), "token")
-		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		return file
 	}
 	const token = "fedcba9876543210"
@@ -178,13 +227,23 @@ func TestSecretsMayComeFromFiles(t *testing.T) {
 			t.Setenv("BOXOFFICE_ADMIN_TOKEN_FILE", tt.file)
 			c, err := readConfig()
 			if tt.wrong != "" {
-				require.ErrorContains(t, err, tt.wrong)
-				require.ErrorContains(t, err, "BOXOFFICE_ADMIN_TOKEN")
-				require.NotContains(t, err.Error(), token)
+				if err == nil || !strings.Contains(err.Error(), tt.wrong) {
+					t.Fatalf("the error is %v, want %q in it", err, tt.wrong)
+				}
+				if err == nil || !strings.Contains(err.Error(), "BOXOFFICE_ADMIN_TOKEN") {
+					t.Fatalf("the error is %v, want %q in it", err, "BOXOFFICE_ADMIN_TOKEN")
+				}
+				if got := err.Error(); strings.Contains(got, token) {
+					t.Fatalf("%q is in %s", token, got)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, tt.want, string(c.AdminToken))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(c.AdminToken) != tt.want {
+				t.Fatalf("string(c.AdminToken) is %q, want %q", string(c.AdminToken), tt.want)
+			}
 		})
 	}
 }
@@ -197,13 +256,23 @@ func TestASecretFileThatOthersReadIsWarnedOf(t *testing.T) {
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
 			file := filepath.Join(t.TempDir(), "key")
-			require.NoError(t, os.WriteFile(file, []byte("the-secret-itself"), 0o600))
-			require.NoError(t, os.Chmod(file, mode))
+			if err := os.WriteFile(file, []byte("the-secret-itself"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
 			t.Setenv("A_SECRET_FILE", file)
 			_, err := readSecret("A_SECRET")
-			require.NoError(t, err)
-			require.Equal(t, warned, strings.Contains(log.String(), file), log.String())
-			require.NotContains(t, log.String(), "the-secret-itself")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(log.String(), file); got != warned {
+				t.Fatalf("strings.Contains(log.String(), file) is %v, want %v: %v", got, warned, log.String())
+			}
+			if got := log.String(); strings.Contains(got, "the-secret-itself") {
+				t.Fatalf("%q is in %s", "the-secret-itself", got)
+			}
 		})
 	}
 }
@@ -219,15 +288,21 @@ func TestTheConfigurationPrintsNoSecrets(t *testing.T) {
 	serverKey := (mark + strings.Repeat("k", 32))[:32]
 	t.Setenv("BOXOFFICE_SERVER_KEY", base64.StdEncoding.EncodeToString([]byte(serverKey)))
 	c, err := readConfig()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "token", c.AdminToken, "url", c.DatabaseURL, "config", struct{ T, K secret }{c.AdminToken, c.ServerKey})
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "token", c.AdminToken, "webhook", c.WebhookSecret, "key", c.ServerKey)
 	c.Temporal = client.Options{} // the SDK's own
 	printed := log.String() + fmt.Sprintf("%v %+v %#v %s %q %x", c, c, c, c.AdminToken, c.WebhookSecret, c.ServerKey) + fmt.Sprint(c.DatabaseURL)
-	require.Contains(t, printed, redacted)
+	if !strings.Contains(printed, redacted) {
+		t.Fatalf("no %q in %s", redacted, printed)
+	}
 	for _, form := range []string{mark, fmt.Sprintf("%x", mark), base64.StdEncoding.EncodeToString([]byte(mark))} {
-		require.NotContains(t, printed, form)
+		if strings.Contains(printed, form) {
+			t.Fatalf("%q is in %s", form, printed)
+		}
 	}
 }
 
@@ -239,8 +314,12 @@ func TestAMalformedDatabaseURLKeepsItsPassword(t *testing.T) {
 		"postgres://user:" + password + "%zz@127.0.0.1/x", "user=a password=" + password + " port=x", "postgres://user:" + password + "@h/x?sslmode=maybe",
 	} {
 		_, err := orders.Open(t.Context(), url, orders.Options{})
-		require.Error(t, err)
-		require.NotContains(t, err.Error(), password)
+		if err == nil {
+			t.Fatal("no error, want one")
+		}
+		if got := err.Error(); strings.Contains(got, password) {
+			t.Fatalf("%q is in %s", password, got)
+		}
 	}
 }
 
@@ -250,9 +329,13 @@ func TestNumbersAreChecked(t *testing.T) {
 		t.Setenv("BOXOFFICE_CONNECTIONS_MAX", value)
 		_, err := readConfig()
 		if ok {
-			require.NoError(t, err, value)
+			if err != nil {
+				t.Fatalf("%v: %v", value, err)
+			}
 		} else {
-			require.ErrorContains(t, err, "BOXOFFICE_CONNECTIONS_MAX", value)
+			if err == nil || !strings.Contains(err.Error(), "BOXOFFICE_CONNECTIONS_MAX") {
+				t.Fatalf("the error is %v, want %q in it: %v", err, "BOXOFFICE_CONNECTIONS_MAX", value)
+			}
 		}
 	}
 }
@@ -264,7 +347,11 @@ func TestListenAddress(t *testing.T) {
 		"http://[::1]:8080":     "[::1]:8080",
 	} {
 		got, err := listenAddress(url)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
 	}
 }

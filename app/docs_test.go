@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 	"boxoffice/workflows"
 )
@@ -33,12 +31,18 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 			registered[found[1]] = true
 		}
 	})
-	require.Greater(t, len(registered), 30)
+	if len(registered) <= 30 {
+		t.Fatalf("len(registered) is %v, want more than 30", len(registered))
+	}
 	operations, err := os.ReadFile("../docs/operations.md")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name := range registered {
 		if !notInProduction[name] {
-			require.Contains(t, string(operations), "`"+name+"`", "docs/operations.md does not say what to watch it for")
+			if !strings.Contains(string(operations), "`"+name+"`") {
+				t.Fatalf("no %q in %s: docs/operations.md does not say what to watch it for", "`"+name+"`", string(operations))
+			}
 		}
 	}
 	told := func(path, text string) {
@@ -47,7 +51,9 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} { // of a histogram
 				base = strings.TrimSuffix(base, suffix)
 			}
-			require.True(t, registered[name] || registered[base], "%s tells of %s, which does not exist", path, name)
+			if !(registered[name] || registered[base]) {
+				t.Fatalf("not so: registered[name] || registered[base]: %s tells of %s, which does not exist", path, name)
+			}
 		}
 	}
 	walk(t, "../docs", ".md", told)
@@ -71,24 +77,32 @@ func TestTestsOfTheDocsExist(t *testing.T) {
 			}
 		}
 	})
-	require.Greater(t, named, 50)
+	if named <= 50 {
+		t.Fatalf("named is %v, want more than 50", named)
+	}
 }
 
 // Money that is owed is looked for wherever a workflow may have it.
 func TestOwedMoneyIsLookedForWhereItIs(t *testing.T) {
 	page, err := os.ReadFile("../docs/operations.md")
-	require.NoError(t, err)
-	require.Contains(t, string(page), `WorkflowType IN ("Late", "Refund")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), `WorkflowType IN ("Late", "Refund")`) {
+		t.Fatalf("no %q in %s", `WorkflowType IN ("Late", "Refund")`, string(page))
+	}
 	row := regexp.MustCompile("(?m)^\\| `boxoffice_refunds_owed` grows .*$").FindString(string(page))
 	for _, id := range []string{workflows.LateID(domain.OrderID{}, "p"), workflows.RefundID(domain.OrderID{})} {
 		prefix, _, _ := strings.Cut(id, "/")
-		require.Contains(t, row, "`"+prefix+"/…`")
+		if !strings.Contains(row, "`"+prefix+"/…`") {
+			t.Fatalf("no %q in %s", "`"+prefix+"/…`", row)
+		}
 	}
 }
 
 func walk(t *testing.T, root, ext string, see func(path, text string)) {
 	t.Helper()
-	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	if err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -106,5 +120,7 @@ func walk(t *testing.T, root, ext string, see func(path, text string)) {
 			see(path, string(text))
 		}
 		return err
-	}))
+	}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/ratelimit"
 )
 
@@ -65,17 +63,25 @@ func TestConnectionLimits(t *testing.T) {
 			t.Setenv("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", tc.perAddress)
 			t.Setenv("BOXOFFICE_TRUSTED_PROXIES", tc.proxies)
 			c, err := readConfig()
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			limits := c.connectionLimits()
-			require.Equal(t, tc.want, limits.PerAddressMax)
+			if limits.PerAddressMax != tc.want {
+				t.Fatalf("limits.PerAddressMax is %v, want %v", limits.PerAddressMax, tc.want)
+			}
 			isExempt := func(address string) bool {
 				return slices.ContainsFunc(limits.Exempt, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr(address)) })
 			}
 			for _, address := range tc.counted {
-				require.False(t, isExempt(address), address)
+				if isExempt(address) {
+					t.Fatalf("it is so: isExempt(address): %v", address)
+				}
 			}
 			for _, address := range tc.exempt {
-				require.True(t, isExempt(address), address)
+				if !isExempt(address) {
+					t.Fatalf("not so: isExempt(address): %v", address)
+				}
 			}
 		})
 	}

@@ -6,9 +6,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // With each setting: what the mistake is called.
@@ -45,11 +44,17 @@ func TestMailConfigNamesWhatIsWrong(t *testing.T) {
 			}
 			c, err := readConfig()
 			if tt.want == "" {
-				require.NoError(t, err)
-				require.Equal(t, name != "nothing", c.Mail.isOn())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := c.Mail.isOn(); got != (name != "nothing") {
+					t.Fatalf("c.Mail.isOn() is %v, want %v", got, name != "nothing")
+				}
 				return
 			}
-			require.ErrorContains(t, err, tt.want)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("the error is %v, want %q in it", err, tt.want)
+			}
 		})
 	}
 }
@@ -57,13 +62,21 @@ func TestMailConfigNamesWhatIsWrong(t *testing.T) {
 // A template that cannot work ends the start, and the message has its file and line.
 func TestATemplateThatCannotWorkEndsTheStart(t *testing.T) {
 	folder := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(folder, "en"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "en", "tickets.txt"), []byte("\n{{nothing}}"), 0o600))
+	if err := os.Mkdir(filepath.Join(folder, "en"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "en", "tickets.txt"), []byte("\n{{nothing}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s := &service{log: slog.New(slog.DiscardHandler)}
 	s.Mail = mailConfig{Folder: t.TempDir(), Language: "en", Templates: folder}
 	_, err := s.openMail()
-	require.ErrorContains(t, err, "en/tickets.txt:2")
-	require.ErrorContains(t, err, "BOXOFFICE_MAIL_TEMPLATES")
+	if err == nil || !strings.Contains(err.Error(), "en/tickets.txt:2") {
+		t.Fatalf("the error is %v, want %q in it", err, "en/tickets.txt:2")
+	}
+	if err == nil || !strings.Contains(err.Error(), "BOXOFFICE_MAIL_TEMPLATES") {
+		t.Fatalf("the error is %v, want %q in it", err, "BOXOFFICE_MAIL_TEMPLATES")
+	}
 }
 
 // The pages with everybody's mails are there where nothing is sent and the box office is on this
@@ -89,17 +102,25 @@ func TestMailPagesAreForTheLocalStack(t *testing.T) {
 			}
 			var err error
 			s.Mail, err = readMail()
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			m, err := s.openMail()
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			r := httptest.NewRequest("GET", "/mail/", nil)
 			r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:8080"
 			w := httptest.NewRecorder()
 			s.mailPages(m, pages).ServeHTTP(w, r)
-			require.Equal(t, tt.want, w.Code)
+			if w.Code != tt.want {
+				t.Fatalf("w.Code is %v, want %v", w.Code, tt.want)
+			}
 			w = httptest.NewRecorder()
 			s.mailPages(m, pages).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-			require.Equal(t, http.StatusTeapot, w.Code)
+			if w.Code != http.StatusTeapot {
+				t.Fatalf("w.Code is %v, want %v", w.Code, http.StatusTeapot)
+			}
 		})
 	}
 }

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/orders"
 )
@@ -17,7 +16,9 @@ func scrape(t *testing.T, m *metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
 	m.handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	require.Equal(t, 200, w.Code)
+	if w.Code != 200 {
+		t.Fatalf("w.Code is %v, want 200", w.Code)
+	}
 	return w.Body.String()
 }
 
@@ -31,26 +32,44 @@ func TestMetricsShowWhatAnOperatorMustLookInto(t *testing.T) {
 	m := newMetrics()
 	m.watchRefunds(owed, clock)
 
-	require.NotContains(t, scrape(t, m), "boxoffice_refunds_owed", "the database has not answered yet")
-	require.Contains(t, scrape(t, m), "boxoffice_flagged_total{what=\"unrecordable\"} 0\n", "the rest is shown all the same")
+	if got := scrape(t, m); strings.Contains(got, "boxoffice_refunds_owed") {
+		t.Fatalf("%q is in %s: the database has not answered yet", "boxoffice_refunds_owed", got)
+	}
+	if got := scrape(t, m); !strings.Contains(got, "boxoffice_flagged_total{what=\"unrecordable\"} 0\n") {
+		t.Fatalf("no %q in %s: the rest is shown all the same", "boxoffice_flagged_total{what=\"unrecordable\"} 0\n", got)
+	}
 
 	found = orders.Owed{Refunds: 3, Oldest: now.Add(-time.Hour)}
 	owed.refresh(t.Context())
 	some := scrape(t, m)
-	require.Contains(t, some, "\nboxoffice_refunds_owed 3\n")
-	require.Contains(t, some, "\nboxoffice_refunds_owed_oldest_seconds 3600\n")
-	require.Contains(t, some, "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 0\n")
+	if !strings.Contains(some, "\nboxoffice_refunds_owed 3\n") {
+		t.Fatalf("no %q in %s", "\nboxoffice_refunds_owed 3\n", some)
+	}
+	if !strings.Contains(some, "\nboxoffice_refunds_owed_oldest_seconds 3600\n") {
+		t.Fatalf("no %q in %s", "\nboxoffice_refunds_owed_oldest_seconds 3600\n", some)
+	}
+	if !strings.Contains(some, "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 0\n") {
+		t.Fatalf("no %q in %s", "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 0\n", some)
+	}
 
 	away, now = errors.New("the database is away"), now.Add(time.Minute)
 	owed.refresh(t.Context())
 	some = scrape(t, m)
-	require.Contains(t, some, "\nboxoffice_refunds_owed 3\n", "the last answer stays")
-	require.Contains(t, some, "\nboxoffice_refunds_owed_oldest_seconds 3660\n")
-	require.Contains(t, some, "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 60\n", "and its age gives it away")
+	if !strings.Contains(some, "\nboxoffice_refunds_owed 3\n") {
+		t.Fatalf("no %q in %s: the last answer stays", "\nboxoffice_refunds_owed 3\n", some)
+	}
+	if !strings.Contains(some, "\nboxoffice_refunds_owed_oldest_seconds 3660\n") {
+		t.Fatalf("no %q in %s", "\nboxoffice_refunds_owed_oldest_seconds 3660\n", some)
+	}
+	if !strings.Contains(some, "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 60\n") {
+		t.Fatalf("no %q in %s: and its age gives it away", "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 60\n", some)
+	}
 
 	found, away = orders.Owed{}, nil
 	owed.refresh(t.Context())
-	require.Contains(t, scrape(t, m), "\nboxoffice_refunds_owed_oldest_seconds 0\n")
+	if got := scrape(t, m); !strings.Contains(got, "\nboxoffice_refunds_owed_oldest_seconds 0\n") {
+		t.Fatalf("no %q in %s", "\nboxoffice_refunds_owed_oldest_seconds 0\n", got)
+	}
 }
 
 // However many read the metrics, the database is asked at the looks' own pace.
@@ -66,7 +85,9 @@ func TestScrapesAskNobody(t *testing.T) {
 	for range 100 {
 		scrape(t, m)
 	}
-	require.EqualValues(t, 2, asked.Load())
+	if got := asked.Load(); got != 2 {
+		t.Fatalf("asked.Load() is %v, want 2", got)
+	}
 }
 
 func TestALookBeginsAtOnceAndStops(t *testing.T) {
@@ -80,5 +101,7 @@ func TestALookBeginsAtOnceAndStops(t *testing.T) {
 	<-asked
 	stop()
 	_, _, ok := l.found()
-	require.False(t, ok)
+	if ok {
+		t.Fatal("it is so: ok")
+	}
 }

@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/audit"
 	"boxoffice/domain"
@@ -71,16 +70,28 @@ func TestRestoreOrdersExits(t *testing.T) {
 			ask, applied := restoring(t, tt.reports...)
 			var out strings.Builder
 			reports, err := restoreAll(t.Context(), ask, tt.apply, &out)
-			require.NoError(t, err)
-			require.Len(t, *applied, tt.asked)
-			require.NotContains(t, *applied, !tt.apply)
-			require.Contains(t, out.String(), tt.says)
-			require.Contains(t, out.String(), "What belongs to no sale: no record is lost")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len((*applied)) != tt.asked {
+				t.Fatalf("%d in *applied, want %d: %v", len((*applied)), tt.asked, *applied)
+			}
+			if slices.Contains(*applied, !tt.apply) {
+				t.Fatalf("%v is in %v", !tt.apply, *applied)
+			}
+			if got := out.String(); !strings.Contains(got, tt.says) {
+				t.Fatalf("no %q in %s", tt.says, got)
+			}
+			if got := out.String(); !strings.Contains(got, "What belongs to no sale: no record is lost") {
+				t.Fatalf("no %q in %s", "What belongs to no sale: no record is lost", got)
+			}
 			verdict, exit := restoreVerdict(reports), 0
 			if verdict != nil {
 				exit = exitCode(verdict)
 			}
-			require.Equal(t, tt.exit, exit, "%v", verdict)
+			if exit != tt.exit {
+				t.Fatalf("exit is %v, want %v: %v", exit, tt.exit, verdict)
+			}
 		})
 	}
 }
@@ -94,6 +105,8 @@ func TestRestoredOrdersAreNamed(t *testing.T) {
 			Order: id, Outcome: restore.WouldRestore, Refunded: []string{"pay_1", "pay_2"}},
 		"not restorable   order " + id.String() + "  its sale is lost": {Order: id, Outcome: restore.NotRestorable, Why: "its sale is lost"},
 	} {
-		require.Equal(t, text, itemText(&item))
+		if got := itemText(&item); got != text {
+			t.Fatalf("itemText(&item) is %q, want %q", got, text)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -23,7 +24,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
 	"boxoffice/api"
@@ -63,7 +63,9 @@ func freeAddress(t *testing.T) string {
 	for range testPortsMax {
 		address := fmt.Sprintf("127.0.0.1:%d", testPortFirst+testPort.Add(1)%testPortsMax)
 		if l, err := net.Listen("tcp", address); err == nil {
-			require.NoError(t, l.Close())
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
 			return address
 		}
 	}
@@ -79,7 +81,9 @@ func TestFreeAddressIsNotEphemeral(t *testing.T) {
 	}
 	var ephemeralFirst, ephemeralLast int
 	_, err = fmt.Sscan(string(content), &ephemeralFirst, &ephemeralLast)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := make(map[string]bool)
 	for range 100 {
 		address := freeAddress(t)
@@ -104,7 +108,9 @@ func newService(t *testing.T, role string) *service {
 	t.Setenv("TEMPORAL_ADDRESS", freeAddress(t))
 	t.Setenv("BOXOFFICE_WEBHOOK_SECRET", "whsec_"+strings.Repeat("QUJD", 11))
 	c, err := readConfig()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &service{config: c, role: role, ledgerKind: ledgerAuto, log: slog.New(slog.DiscardHandler)}
 }
 
@@ -131,16 +137,22 @@ func keep(t *testing.T, url string) *kept {
 func (k *kept) send(path string) {
 	k.t.Helper()
 	_, err := fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: boxoffice\r\n\r\n", path)
-	require.NoError(k.t, err)
+	if err != nil {
+		k.t.Fatal(err)
+	}
 }
 
 func (k *kept) answer() (*http.Response, string) {
 	k.t.Helper()
 	response, err := http.ReadResponse(k.answers, nil)
-	require.NoError(k.t, err)
+	if err != nil {
+		k.t.Fatal(err)
+	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	require.NoError(k.t, err)
+	if err != nil {
+		k.t.Fatal(err)
+	}
 	return response, string(body)
 }
 
@@ -154,7 +166,9 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	s.drain = 50 * time.Millisecond
 	ledgerDir := t.TempDir()
 	engine, err := embedded.Open(ledgerDir, embedded.Options{Logger: s.log})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	batcher := ledger.NewBatcher(engine, ledger.WithLogger(s.log))
 
 	var mu sync.Mutex
@@ -197,12 +211,18 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	eventually(t, "it is ready", func() bool { response, _ := probe.get("/readyz"); return response.StatusCode == http.StatusOK })
 	request.send("/slow")
 	<-arrived
-	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
 
 	eventually(t, "/readyz says no", func() bool { return s.stopping.Load() })
 	if response, body, err := tryAnswer(probe, "/readyz"); err == nil { // unless its idle connection was closed already
-		require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
-		require.Contains(t, body, "stopping")
+		if response.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("response.StatusCode is %v, want %v", response.StatusCode, http.StatusServiceUnavailable)
+		}
+		if !strings.Contains(body, "stopping") {
+			t.Fatalf("no %q in %s", "stopping", body)
+		}
 	}
 	eventually(t, "the listener is closed", func() bool { return refuses(strings.TrimPrefix(s.URL, "http://")) })
 	select {
@@ -211,21 +231,37 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	default:
 	}
 	mu.Lock()
-	require.Empty(t, closed, "closed while a request needs it")
+	if len(closed) != 0 {
+		t.Fatalf("closed is %q, want nothing: closed while a request needs it", closed)
+	}
 	mu.Unlock()
 	close(release)
 	response, body := request.answer()
-	require.Equal(t, http.StatusOK, response.StatusCode, body)
-	require.Equal(t, "booked", body)
-	require.NoError(t, <-ended)
-	require.Equal(t, []string{"worker", "temporal", "ledger", "database"}, closed)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("response.StatusCode is %v, want %v: %v", response.StatusCode, http.StatusOK, body)
+	}
+	if body != "booked" {
+		t.Fatalf(`body is %q, want "booked"`, body)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"worker", "temporal", "ledger", "database"}; !reflect.DeepEqual(closed, want) {
+		t.Fatalf("closed is %q, want %q", closed, want)
+	}
 
 	again, err := embedded.Open(ledgerDir, embedded.Options{Logger: s.log})
-	require.NoError(t, err, "the ledger was not closed")
+	if err != nil {
+		t.Fatalf("the ledger was not closed: %v", err)
+	}
 	defer again.Close()
 	accounts, err := again.LookupAccounts([]tb.Uint128{tb.ToUint128(7)})
-	require.NoError(t, err)
-	require.Len(t, accounts, 1, "what was acknowledged is in the books")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(accounts) != 1 {
+		t.Fatalf("%d in accounts, want 1: %+v: what was acknowledged is in the books", len(accounts), accounts)
+	}
 }
 
 func tryAnswer(k *kept, path string) (*http.Response, string, error) {
@@ -249,18 +285,28 @@ func TestADrainingNodeStillServes(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") })
 	stopHTTP, err := s.listen(func(err error) { t.Error(err) })
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer stopHTTP()
 	s.ready.Store(&handlers{public: mux, admin: mux})
 	s.stopping.Store(true)
 	k := keep(t, s.URL)
 	response, _ := k.get("/readyz")
-	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
-	require.NotEmpty(t, response.Header.Get("Retry-After"))
+	if response.StatusCode != http.StatusServiceUnavailable {
+		t.Fatalf("response.StatusCode is %v, want %v", response.StatusCode, http.StatusServiceUnavailable)
+	}
+	if got := response.Header.Get("Retry-After"); got == "" {
+		t.Fatal(`response.Header.Get("Retry-After") is empty`)
+	}
 	for _, path := range []string{"/v1/sales", "/healthz"} {
 		response, body := k.get(path)
-		require.Equal(t, http.StatusOK, response.StatusCode)
-		require.Equal(t, "served", body)
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("response.StatusCode is %v, want %v", response.StatusCode, http.StatusOK)
+		}
+		if body != "served" {
+			t.Fatalf(`body is %q, want "served"`, body)
+		}
 	}
 }
 
@@ -287,13 +333,19 @@ func TestStartWaitsForEverythingAndSaysSo(t *testing.T) {
 
 			k := keep(t, url(s))
 			response, body := k.get("/healthz")
-			require.Equal(t, http.StatusOK, response.StatusCode, body)
+			if response.StatusCode != http.StatusOK {
+				t.Fatalf("response.StatusCode is %v, want %v: %v", response.StatusCode, http.StatusOK, body)
+			}
 			var missing []string
 			eventually(t, fmt.Sprintf("/readyz names %v", want), func() bool {
 				response, body := k.get("/readyz")
-				require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+				if response.StatusCode != http.StatusServiceUnavailable {
+					t.Fatalf("response.StatusCode is %v, want %v", response.StatusCode, http.StatusServiceUnavailable)
+				}
 				var problem api.Problem
-				require.NoError(t, json.Unmarshal([]byte(body), &problem))
+				if err := json.Unmarshal([]byte(body), &problem); err != nil {
+					t.Fatal(err)
+				}
 				missing = nil
 				for _, e := range problem.Errors {
 					missing = append(missing, e.Field)
@@ -301,13 +353,19 @@ func TestStartWaitsForEverythingAndSaysSo(t *testing.T) {
 				return slices.Equal(missing, want)
 			})
 			response, body = k.get("/v1/sales")
-			require.Equal(t, http.StatusServiceUnavailable, response.StatusCode, body)
-			require.NotEmpty(t, response.Header.Get("Retry-After"))
+			if response.StatusCode != http.StatusServiceUnavailable {
+				t.Fatalf("response.StatusCode is %v, want %v: %v", response.StatusCode, http.StatusServiceUnavailable, body)
+			}
+			if got := response.Header.Get("Retry-After"); got == "" {
+				t.Fatal(`response.Header.Get("Retry-After") is empty`)
+			}
 			for _, name := range want {
 				eventually(t, "the log says what to do about "+name, func() bool { return log.says("waiting", name, `"next":`) })
 			}
 			stop()
-			require.NoError(t, <-ended, "asked to stop while it waits")
+			if err := <-ended; err != nil {
+				t.Fatalf("asked to stop while it waits: %v", err)
+			}
 		})
 	}
 }
@@ -346,19 +404,31 @@ func TestAwait(t *testing.T) {
 			if tries++; tries < 2 {
 				return 0, errors.New("not yet")
 			}
-			require.Equal(t, []string{"a server"}, w.list())
+			if got, want := w.list(), []string{"a server"}; !reflect.DeepEqual(got, want) {
+				t.Fatalf("w.list() is %q, want %q", got, want)
+			}
 			return 7, nil
 		})
-		require.NoError(t, err)
-		require.Equal(t, 7, value)
-		require.Empty(t, w.list())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value != 7 {
+			t.Fatalf("value is %v, want 7", value)
+		}
+		if got := w.list(); len(got) != 0 {
+			t.Fatalf("w.list() is %q, want nothing", got)
+		}
 	})
 	t.Run("not for what will never be", func(t *testing.T) {
 		_, err := await(t.Context(), log, &waiting{}, what, func(context.Context) (int, error) {
 			return 0, fmt.Errorf("%w: broken", errPermanent)
 		})
-		require.ErrorIs(t, err, errPermanent)
-		require.ErrorContains(t, err, "start it")
+		if !errors.Is(err, errPermanent) {
+			t.Fatalf("the error is %v, want %v", err, errPermanent)
+		}
+		if err == nil || !strings.Contains(err.Error(), "start it") {
+			t.Fatalf("the error is %v, want %q in it", err, "start it")
+		}
 	})
 	t.Run("until it is told to stop", func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
@@ -366,7 +436,9 @@ func TestAwait(t *testing.T) {
 			stop()
 			return 0, errors.New("not yet")
 		})
-		require.ErrorContains(t, err, "not yet")
+		if err == nil || !strings.Contains(err.Error(), "not yet") {
+			t.Fatalf("the error is %v, want %q in it", err, "not yet")
+		}
 	})
 }
 
@@ -377,9 +449,13 @@ func TestAWorkerHasProbesOnly(t *testing.T) {
 	failing := errors.New("away")
 	checks := []api.Check{{Name: "ledger", Probe: func(context.Context) error { return failing }}}
 	probes, err := api.NewProbes(checks, meter.handler(), s.log)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stopHTTP, err := s.listen(func(err error) { t.Error(err) })
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer stopHTTP()
 	s.ready.Store(&handlers{public: probes, admin: probes})
 	k := keep(t, s.WorkerURL)
@@ -392,10 +468,16 @@ func TestAWorkerHasProbesOnly(t *testing.T) {
 	} {
 		meter.Refused("create_transfers")
 		response, body := k.get(path)
-		require.Equal(t, want.status, response.StatusCode, path)
-		require.Contains(t, body, want.body, path)
+		if response.StatusCode != want.status {
+			t.Fatalf("response.StatusCode is %v, want %v: %v", response.StatusCode, want.status, path)
+		}
+		if !strings.Contains(body, want.body) {
+			t.Fatalf("no %q in %s: %v", want.body, body, path)
+		}
 	}
-	require.True(t, refuses(strings.TrimPrefix(s.URL, "http://")), "a worker does not listen where buyers come")
+	if !refuses(strings.TrimPrefix(s.URL, "http://")) {
+		t.Fatal(`not so: refuses(strings.TrimPrefix(s.URL, "http://")): a worker does not listen where buyers come`)
+	}
 }
 
 // seed waits for a box office that starts later, and takes no for a no.
@@ -412,7 +494,9 @@ func TestSeedWaitsForTheBoxOffice(t *testing.T) {
 			t.Setenv("BOXOFFICE_URL", "http://"+address)
 			asked := 0
 			server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				require.Equal(t, "Bearer 0123456789abcdef", r.Header.Get("Authorization"))
+				if got := r.Header.Get("Authorization"); got != "Bearer 0123456789abcdef" {
+					t.Fatalf(`r.Header.Get("Authorization") is %q, want "Bearer 0123456789abcdef"`, got)
+				}
 				w.WriteHeader(test.answers[min(asked, len(test.answers)-1)])
 				_, _ = io.WriteString(w, `{"id":"conference","name":"Conference"}`)
 				asked++
@@ -429,11 +513,17 @@ func TestSeedWaitsForTheBoxOffice(t *testing.T) {
 			err := seed(t.Context(), []string{"--timeout", conditionTimeout.String()})
 			<-listening
 			if test.wrong == "" {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 			} else {
-				require.ErrorContains(t, err, test.wrong)
+				if err == nil || !strings.Contains(err.Error(), test.wrong) {
+					t.Fatalf("the error is %v, want %q in it", err, test.wrong)
+				}
 			}
-			require.Equal(t, len(test.answers), asked)
+			if asked != len(test.answers) {
+				t.Fatalf("asked is %v, want %v", asked, len(test.answers))
+			}
 		})
 	}
 }
@@ -449,7 +539,9 @@ func TestGarbageIsCollectedEarlierUnlessTheOperatorSaysOtherwise(t *testing.T) {
 			newService(t, roleWorker) // for its environment
 			stopped, stop := context.WithCancel(t.Context())
 			stop()
-			require.NoError(t, Program{}.serve(stopped, []string{"--role", roleWorker}))
+			if err := (Program{}.serve(stopped, []string{"--role", roleWorker})); err != nil {
+				t.Fatal(err)
+			}
 			if got := debug.SetGCPercent(before); got != want {
 				t.Errorf("%d %%, want %d", got, want)
 			}

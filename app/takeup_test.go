@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 )
 
@@ -55,7 +53,9 @@ func TestTheAuditTakesUpWhatBrokeOff(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			takeUpBrokenOff(t.Context(), &tt.desk, slog.New(slog.DiscardHandler))
-			require.Len(t, tt.desk.taken, tt.asked)
+			if len(tt.desk.taken) != tt.asked {
+				t.Fatalf("%d in tt.desk.taken, want %d: %q", len(tt.desk.taken), tt.asked, tt.desk.taken)
+			}
 		})
 	}
 }

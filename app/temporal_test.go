@@ -14,11 +14,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -43,7 +43,9 @@ func (f *frontend) GetSystemInfo(ctx context.Context, _ *workflowservice.GetSyst
 func startFrontend(t *testing.T, config *tls.Config) (*frontend, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var options []grpc.ServerOption
 	if config != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
@@ -66,15 +68,21 @@ type authority struct {
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &authority{t: t, dir: t.TempDir(), cert: cert, key: key}
 }
 
@@ -93,22 +101,30 @@ func (a *authority) certFile() string {
 func (a *authority) issue(name string, usage x509.ExtKeyUsage) (certFile, keyFile string) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	require.NoError(a.t, err)
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(a.t, err)
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	return a.write(name+".pem", "CERTIFICATE", der), a.write(name+".key", "PRIVATE KEY", raw)
 }
 
 func (a *authority) write(name, kind string, der []byte) string {
 	a.t.Helper()
 	file := filepath.Join(a.dir, name)
-	require.NoError(a.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
 	return file
 }
 
@@ -118,7 +134,9 @@ func TestTemporalOverTLS(t *testing.T) {
 	clientCert, clientKey := ours.issue("boxoffice", x509.ExtKeyUsageClientAuth)
 	strangerCert, strangerKey := others.issue("stranger", x509.ExtKeyUsageClientAuth)
 	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	plain := (*tls.Config)(nil)
 	server := &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}}
 	mutual := server.Clone()
@@ -153,22 +171,32 @@ func TestTemporalOverTLS(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			c, err := readConfig()
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			connection, err := c.dialTemporal(ctx, slog.New(slog.DiscardHandler))
 			if !tt.connected {
-				require.Error(t, err)
-				require.Nil(t, f.authorization.Load(), "a server that is not trusted was shown the key")
+				if err == nil {
+					t.Fatal("no error, want one")
+				}
+				if got := f.authorization.Load(); got != nil {
+					t.Fatalf("f.authorization.Load() is %+v, want nil: a server that is not trusted was shown the key", got)
+				}
 				return
 			}
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer connection.Close()
 			shown := ""
 			if p := f.authorization.Load(); p != nil {
 				shown = *p
 			}
-			require.Equal(t, tt.key, shown)
+			if shown != tt.key {
+				t.Fatalf("shown is %q, want %q", shown, tt.key)
+			}
 		})
 	}
 }
@@ -188,7 +216,9 @@ func TestTemporalSettingsThatAreRefused(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			_, err := readConfig()
-			require.ErrorContains(t, err, "TEMPORAL_TLS")
+			if err == nil || !strings.Contains(err.Error(), "TEMPORAL_TLS") {
+				t.Fatalf("the error is %v, want %q in it", err, "TEMPORAL_TLS")
+			}
 		})
 	}
 }
@@ -196,10 +226,18 @@ func TestTemporalSettingsThatAreRefused(t *testing.T) {
 func TestTemporalsKeyMayComeFromAFile(t *testing.T) {
 	complete(t)
 	file := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(file, []byte("k1\n"), 0o600))
+	if err := os.WriteFile(file, []byte("k1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("TEMPORAL_API_KEY_FILE", file)
 	c, err := readConfig()
-	require.NoError(t, err)
-	require.NotNil(t, c.Temporal.Credentials)
-	require.NotNil(t, c.Temporal.ConnectionOptions.TLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Temporal.Credentials == nil {
+		t.Fatal("c.Temporal.Credentials is nil")
+	}
+	if c.Temporal.ConnectionOptions.TLS == nil {
+		t.Fatal("c.Temporal.ConnectionOptions.TLS is nil")
+	}
 }
