@@ -3,11 +3,12 @@ package codec_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/proto"
@@ -22,16 +23,22 @@ func key(id string, fill byte) codec.Key {
 	return codec.Key{ID: id, Secret: bytes.Repeat([]byte{fill}, codec.KeyLen)}
 }
 
-func newCodec(t require.TestingT, keys ...codec.Key) *codec.Codec {
+func newCodec(t rapid.TB, keys ...codec.Key) *codec.Codec {
 	c, err := codec.New(keys)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
-func seal(t require.TestingT, c *codec.Codec, payload *commonpb.Payload) *commonpb.Payload {
+func seal(t rapid.TB, c *codec.Codec, payload *commonpb.Payload) *commonpb.Payload {
 	sealed, err := c.Encode([]*commonpb.Payload{payload})
-	require.NoError(t, err)
-	require.Len(t, sealed, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sealed) != 1 {
+		t.Fatalf("%d payloads of one", len(sealed))
+	}
 	return sealed[0]
 }
 
@@ -61,10 +68,16 @@ func TestAnyPayloadComesBackAsItWas(t *testing.T) {
 		payload := anyPayload(t)
 		before := proto.Clone(payload)
 		sealed := seal(t, c, payload)
-		require.True(t, proto.Equal(before, payload), "the argument is not changed")
+		if !proto.Equal(before, payload) {
+			t.Fatal("not so: proto.Equal(before, payload): the argument is not changed")
+		}
 		opened, err := open(c, sealed)
-		require.NoError(t, err)
-		require.True(t, proto.Equal(payload, opened))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !proto.Equal(payload, opened) {
+			t.Fatal("not so: proto.Equal(payload, opened)")
+		}
 	})
 }
 
@@ -74,15 +87,21 @@ func TestASealedPayloadShowsOnlyItsKey(t *testing.T) {
 		Metadata: map[string][]byte{"encoding": []byte("json/plain"), "messageType": []byte("secret type")},
 		Data:     []byte(`"ada@example.com"`),
 	})
-	require.Equal(t, map[string][]byte{"encoding": []byte("binary/encrypted"), "encryption-key-id": []byte("a")}, sealed.Metadata)
+	if want := map[string][]byte{"encoding": []byte("binary/encrypted"), "encryption-key-id": []byte("a")}; !reflect.DeepEqual(sealed.Metadata, want) {
+		t.Fatalf("sealed.Metadata is %v, want %v", sealed.Metadata, want)
+	}
 	for _, secret := range []string{"ada@example.com", "secret type", "json/plain"} {
-		require.NotContains(t, string(sealed.Data), secret)
+		if strings.Contains(string(sealed.Data), secret) {
+			t.Fatalf("%q is in %s", secret, string(sealed.Data))
+		}
 	}
 }
 
 func TestTheSameContentIsNeverSealedTheSame(t *testing.T) {
 	c := newCodec(t, key("a", 1))
-	require.NotEqual(t, seal(t, c, plain("1")).Data, seal(t, c, plain("1")).Data)
+	if got, want := seal(t, c, plain("1")).Data, seal(t, c, plain("1")).Data; bytes.Equal(got, want) {
+		t.Fatalf(`seal(t, c, plain("1")).Data is %q`, got)
+	}
 }
 
 func TestEveryChangedByteIsDetected(t *testing.T) {
@@ -93,14 +112,18 @@ func TestEveryChangedByteIsDetected(t *testing.T) {
 			changed := proto.CloneOf(sealed)
 			changed.Data[i] ^= bit
 			_, err := open(c, changed)
-			require.ErrorIs(t, err, codec.ErrForged, "byte %d", i)
+			if !errors.Is(err, codec.ErrForged) {
+				t.Fatalf("the error is %v, want %v: byte %d", err, codec.ErrForged, i)
+			}
 		}
 	}
 	for n := range sealed.Data {
 		cut := proto.CloneOf(sealed)
 		cut.Data = cut.Data[:n]
 		_, err := open(c, cut)
-		require.ErrorIs(t, err, codec.ErrForged, "cut to %d bytes", n)
+		if !errors.Is(err, codec.ErrForged) {
+			t.Fatalf("the error is %v, want %v: cut to %d bytes", err, codec.ErrForged, n)
+		}
 	}
 }
 
@@ -131,9 +154,15 @@ func TestWhatCannotBeOpened(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := open(tt.with, tt.payload)
-			require.ErrorIs(t, err, tt.want)
-			require.ErrorContains(t, err, tt.says)
-			require.Less(t, len(err.Error()), 300)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("the error is %v, want %v", err, tt.want)
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("the error is %v, want %q in it", err, tt.says)
+			}
+			if got := len(err.Error()); got >= 300 {
+				t.Fatalf("len(err.Error()) is %v, want less than 300", got)
+			}
 		})
 	}
 }
@@ -142,8 +171,12 @@ func TestOneUnreadablePayloadFailsTheCall(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	foreign := seal(t, newCodec(t, key("z", 9)), plain("1"))
 	opened, err := c.Decode([]*commonpb.Payload{plain("1"), foreign})
-	require.ErrorIs(t, err, codec.ErrUnknownKey)
-	require.Empty(t, opened)
+	if !errors.Is(err, codec.ErrUnknownKey) {
+		t.Fatalf("the error is %v, want %v", err, codec.ErrUnknownKey)
+	}
+	if len(opened) != 0 {
+		t.Fatalf("opened is %+v, want nothing", opened)
+	}
 }
 
 func TestWhatIsNotSealedPasses(t *testing.T) {
@@ -154,8 +187,12 @@ func TestWhatIsNotSealedPasses(t *testing.T) {
 		{},
 	} {
 		opened, err := open(c, payload)
-		require.NoError(t, err)
-		require.Same(t, payload, opened)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opened != payload {
+			t.Fatalf("opened is %v, want %v", opened, payload)
+		}
 	}
 }
 
@@ -163,9 +200,11 @@ func TestWhatIsNotSealedPasses(t *testing.T) {
 // version of this package.
 const storedPayload = "zNTz7L2Zu18qNCVV1ur9eo/IP9OelREcKL+R4KmYWTmOn3lJkLO3hgFoEo3ayLfsnZoqLogOK7M7HDaY9i04l9DP5yI="
 
-func stored(t require.TestingT) *commonpb.Payload {
+func stored(t rapid.TB) *commonpb.Payload {
 	data, err := base64.StdEncoding.DecodeString(storedPayload)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &commonpb.Payload{Data: data, Metadata: map[string][]byte{
 		converter.MetadataEncoding: []byte("binary/encrypted"), "encryption-key-id": []byte("a"),
 	}}
@@ -174,8 +213,12 @@ func stored(t require.TestingT) *commonpb.Payload {
 // Histories outlive a deployment: what was sealed must open for ever.
 func TestWhatWasStoredStaysReadable(t *testing.T) {
 	opened, err := open(newCodec(t, key("a", 1)), stored(t))
-	require.NoError(t, err)
-	require.True(t, proto.Equal(plain(`{"id":"evt_1"}`), opened))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := plain(`{"id":"evt_1"}`); !proto.Equal(want, opened) {
+		t.Fatalf("opened is %v, want %v", opened, want)
+	}
 }
 
 // As the package comment tells an operator to do it.
@@ -189,16 +232,24 @@ func TestRotation(t *testing.T) {
 		sealed := seal(t, seals, plain("1"))
 		for _, opens := range []*codec.Codec{old, prepared, turned} {
 			_, err := open(opens, sealed)
-			require.NoError(t, err, "%s opened by %s", seals, opens)
+			if err != nil {
+				t.Fatalf("%s opened by %s: %v", seals, opens, err)
+			}
 		}
 		_, err := open(done, sealed)
-		require.ErrorIs(t, err, codec.ErrUnknownKey, "removed too early")
+		if !errors.Is(err, codec.ErrUnknownKey) {
+			t.Fatalf("the error is %v, want %v: removed too early", err, codec.ErrUnknownKey)
+		}
 	}
 	sealed := seal(t, turned, plain("1"))
-	require.Equal(t, "2026", string(sealed.Metadata["encryption-key-id"]), "the first key seals")
+	if string(sealed.Metadata["encryption-key-id"]) != "2026" {
+		t.Fatalf(`string(sealed.Metadata["encryption-key-id"]) is %q, want "2026": the first key seals`, string(sealed.Metadata["encryption-key-id"]))
+	}
 	for _, opens := range []*codec.Codec{prepared, turned, done} {
 		_, err := open(opens, sealed)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -207,19 +258,31 @@ func TestNothingOfTheBuyerIsInAnOrdersPayload(t *testing.T) {
 	order := domain.Order{ID: domain.OrderID{1}, SaleID: "conf", Email: "ada@example.com", AmountMinor: 6500, Currency: "EUR"}
 	convert := newCodec(t, key("a", 1)).DataConverter()
 	payloads, err := convert.ToPayloads(order, "2 × A")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stored, err := proto.Marshal(payloads)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, secret := range []string{"ada", "example.com", "EUR", "conf", "× A"} {
-		require.NotContains(t, string(stored), secret)
+		if strings.Contains(string(stored), secret) {
+			t.Fatalf("%q is in %s", secret, string(stored))
+		}
 	}
 	var (
 		got     domain.Order
 		summary string
 	)
-	require.NoError(t, convert.FromPayloads(payloads, &got, &summary))
-	require.Equal(t, order, got)
-	require.Equal(t, "2 × A", summary)
+	if err := convert.FromPayloads(payloads, &got, &summary); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, order) {
+		t.Fatalf("got %+v, want %+v", got, order)
+	}
+	if summary != "2 × A" {
+		t.Fatalf(`summary is %q, want "2 × A"`, summary)
+	}
 }
 
 func TestParse(t *testing.T) {
@@ -246,20 +309,32 @@ func TestParse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := codec.Parse(tt.text)
 			if tt.err == "" {
-				require.NoError(t, err)
-				require.NotContains(t, fmt.Sprint(c), secret)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := fmt.Sprint(c); strings.Contains(got, secret) {
+					t.Fatalf("%q is in %s", secret, got)
+				}
 				return
 			}
-			require.ErrorContains(t, err, tt.err)
-			require.NotContains(t, err.Error(), "supersecret")
-			require.NotContains(t, err.Error(), secret)
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Fatalf("the error is %v, want %q in it", err, tt.err)
+			}
+			if got := err.Error(); strings.Contains(got, "supersecret") {
+				t.Fatalf("%q is in %s", "supersecret", got)
+			}
+			if got := err.Error(); strings.Contains(got, secret) {
+				t.Fatalf("%q is in %s", secret, got)
+			}
 		})
 	}
 }
 
 func TestNewRefusesNoKeys(t *testing.T) {
 	_, err := codec.New(nil)
-	require.Error(t, err)
+	if err == nil {
+		t.Fatal("no error, want one")
+	}
 }
 
 // Whatever is in a history: an error or a payload, never a panic; and nothing
@@ -278,13 +353,21 @@ func FuzzDecode(f *testing.F) {
 		opened, err := open(c, payload)
 		switch {
 		case encoding != "binary/encrypted":
-			require.NoError(t, err)
-			require.Same(t, payload, opened)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if opened != payload {
+				t.Fatalf("opened is %v, want %v", opened, payload)
+			}
 		case id == "a" && bytes.Equal(data, sealed.Data):
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 		default:
 			unreadable := (*codec.UnreadableError)(nil)
-			require.ErrorAs(t, err, &unreadable)
+			if !errors.As(err, &unreadable) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, unreadable, err)
+			}
 		}
 	})
 }
@@ -295,11 +378,17 @@ func FuzzParseKeys(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		keys, err := codec.ParseKeys(text)
 		if err != nil {
-			require.Empty(t, keys)
+			if len(keys) != 0 {
+				t.Fatalf("keys is %+v, want nothing", keys)
+			}
 			return
 		}
-		require.NotEmpty(t, keys)
-		require.LessOrEqual(t, len(keys), codec.KeysMax)
+		if len(keys) == 0 {
+			t.Fatal("keys is empty")
+		}
+		if len(keys) > codec.KeysMax {
+			t.Fatalf("len(keys) is %v, want at most %v", len(keys), codec.KeysMax)
+		}
 	})
 }
 
@@ -320,19 +409,35 @@ func TestWhatWasNotSealedIsMarked(t *testing.T) {
 	for name, convert := range map[string]converter.DataConverter{"outside": outside, "inside": inside} {
 		t.Run(name, func(t *testing.T) {
 			sealed, err := outside.ToPayloads(noted{Value: 1}, noted{Value: 2}, "text")
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			clear, err := converter.GetDefaultDataConverter().ToPayloads(noted{Value: 3})
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			sealed.Payloads[1] = clear.Payloads[0]
 			var first, second noted
 			var text string
-			require.NoError(t, convert.FromPayloads(sealed, &first, &second, &text))
-			require.Equal(t, []noted{{Value: 1}, {Value: 3, unsealed: true}}, []noted{first, second})
+			if err := convert.FromPayloads(sealed, &first, &second, &text); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := []noted{first, second}, []noted{{Value: 1}, {Value: 3, unsealed: true}}; !reflect.DeepEqual(got, want) {
+				t.Fatalf("[]noted{first, second} is %+v, want %+v", got, want)
+			}
 			first, second = noted{}, noted{}
-			require.NoError(t, convert.FromPayload(sealed.Payloads[0], &first))
-			require.NoError(t, convert.FromPayload(sealed.Payloads[1], &second))
-			require.Equal(t, []noted{{Value: 1}, {Value: 3, unsealed: true}}, []noted{first, second})
-			require.NoError(t, convert.FromPayloads(nil, &first))
+			if err := convert.FromPayload(sealed.Payloads[0], &first); err != nil {
+				t.Fatal(err)
+			}
+			if err := convert.FromPayload(sealed.Payloads[1], &second); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := []noted{first, second}, []noted{{Value: 1}, {Value: 3, unsealed: true}}; !reflect.DeepEqual(got, want) {
+				t.Fatalf("[]noted{first, second} is %+v, want %+v", got, want)
+			}
+			if err := convert.FromPayloads(nil, &first); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -50,15 +49,27 @@ func TestTemporalsToolsCanUseTheServer(t *testing.T) {
 	payload := plain(`"ada@example.com"`)
 
 	sealed, err := remote.Encode([]*commonpb.Payload{payload})
-	require.NoError(t, err)
-	require.Equal(t, "binary/encrypted", string(sealed[0].Metadata["encoding"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(sealed[0].Metadata["encoding"]) != "binary/encrypted" {
+		t.Fatalf(`string(sealed[0].Metadata["encoding"]) is %q, want "binary/encrypted"`, string(sealed[0].Metadata["encoding"]))
+	}
 	opened, err := remote.Decode([]*commonpb.Payload{sealed[0], payload})
-	require.NoError(t, err)
-	require.True(t, proto.Equal(payload, opened[0]))
-	require.True(t, proto.Equal(payload, opened[1]), "what is not sealed passes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !proto.Equal(payload, opened[0]) {
+		t.Fatal("not so: proto.Equal(payload, opened[0])")
+	}
+	if !proto.Equal(payload, opened[1]) {
+		t.Fatal("not so: proto.Equal(payload, opened[1]): what is not sealed passes")
+	}
 
 	_, err = remote.Decode([]*commonpb.Payload{seal(t, newCodec(t, key("z", 9)), payload)})
-	require.ErrorContains(t, err, `sealed with key "z": no such key`)
+	if err == nil || !strings.Contains(err.Error(), `sealed with key "z": no such key`) {
+		t.Fatalf("the error is %v, want %q in it", err, `sealed with key "z": no such key`)
+	}
 }
 
 func fromProgram(body io.Reader) *http.Request {
@@ -72,7 +83,9 @@ func TestProgramsNeedTheToken(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	payload := plain(`"ada@example.com"`)
 	body, err := protojson.Marshal(&commonpb.Payloads{Payloads: []*commonpb.Payload{seal(t, c, payload)}})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	opened := base64.StdEncoding.EncodeToString(payload.Data)
 	tests := []struct {
 		name, token, authorization string
@@ -96,9 +109,15 @@ func TestProgramsNeedTheToken(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			c.NewServer(uiOrigin, tt.token).Handler.ServeHTTP(w, r)
-			require.Equal(t, tt.status, w.Code)
-			require.Equal(t, tt.status == http.StatusOK, strings.Contains(w.Body.String(), opened))
-			require.Equal(t, tt.status != http.StatusOK, w.Header().Get("WWW-Authenticate") != "")
+			if w.Code != tt.status {
+				t.Fatalf("w.Code is %v, want %v", w.Code, tt.status)
+			}
+			if got := strings.Contains(w.Body.String(), opened); got != (tt.status == http.StatusOK) {
+				t.Fatalf("strings.Contains(w.Body.String(), opened) is %v, want %v", got, tt.status == http.StatusOK)
+			}
+			if got := w.Header().Get("WWW-Authenticate") != ""; got != (tt.status != http.StatusOK) {
+				t.Fatalf(`w.Header().Get("WWW-Authenticate") != "" is %v, want %v`, got, tt.status != http.StatusOK)
+			}
 		})
 	}
 }
@@ -121,18 +140,34 @@ func TestOrigins(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := ask(c, http.MethodPost, "/decode", tt.origin, strings.NewReader(`{"payloads":[]}`))
-			require.Equal(t, tt.status, w.Code)
-			require.Equal(t, tt.allowed, w.Header().Get("Access-Control-Allow-Origin"))
-			require.Equal(t, "Origin", w.Header().Get("Vary"))
-			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+			if w.Code != tt.status {
+				t.Fatalf("w.Code is %v, want %v", w.Code, tt.status)
+			}
+			if got := w.Header().Get("Access-Control-Allow-Origin"); got != tt.allowed {
+				t.Fatalf(`w.Header().Get("Access-Control-Allow-Origin") is %q, want %q`, got, tt.allowed)
+			}
+			if got := w.Header().Get("Vary"); got != "Origin" {
+				t.Fatalf(`w.Header().Get("Vary") is %q, want "Origin"`, got)
+			}
+			if got := w.Header().Get("Cache-Control"); got != "no-store" {
+				t.Fatalf(`w.Header().Get("Cache-Control") is %q, want "no-store"`, got)
+			}
 
 			preflight := ask(c, http.MethodOptions, "/decode", tt.origin, nil)
-			require.Equal(t, tt.allowed, preflight.Header().Get("Access-Control-Allow-Origin"))
+			if got := preflight.Header().Get("Access-Control-Allow-Origin"); got != tt.allowed {
+				t.Fatalf(`preflight.Header().Get("Access-Control-Allow-Origin") is %q, want %q`, got, tt.allowed)
+			}
 			if tt.status == http.StatusOK {
-				require.Equal(t, http.StatusNoContent, preflight.Code)
-				require.Contains(t, preflight.Header().Get("Access-Control-Allow-Headers"), "X-Namespace")
+				if preflight.Code != http.StatusNoContent {
+					t.Fatalf("preflight.Code is %v, want %v", preflight.Code, http.StatusNoContent)
+				}
+				if got := preflight.Header().Get("Access-Control-Allow-Headers"); !strings.Contains(got, "X-Namespace") {
+					t.Fatalf("no %q in %s", "X-Namespace", got)
+				}
 			} else {
-				require.Equal(t, tt.status, preflight.Code)
+				if preflight.Code != tt.status {
+					t.Fatalf("preflight.Code is %v, want %v", preflight.Code, tt.status)
+				}
 			}
 		})
 	}
@@ -152,7 +187,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := ask(c, tt.method, tt.path, uiOrigin, strings.NewReader(tt.body))
-			require.Equal(t, tt.status, w.Code)
+			if w.Code != tt.status {
+				t.Fatalf("w.Code is %v, want %v", w.Code, tt.status)
+			}
 		})
 	}
 }
@@ -172,7 +209,9 @@ func TestRequestsAreBounded(t *testing.T) {
 			ended <- w.Code
 		}()
 		_, err := hold.Write([]byte(" ")) // returns when it is read: the slot is taken
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	ask := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -180,13 +219,23 @@ func TestRequestsAreBounded(t *testing.T) {
 		return w
 	}
 	full := ask()
-	require.Equal(t, http.StatusServiceUnavailable, full.Code)
-	require.Equal(t, "1", full.Header().Get("Retry-After"))
-	for _, hold := range held {
-		require.NoError(t, hold.CloseWithError(io.ErrUnexpectedEOF))
-		require.Equal(t, http.StatusBadRequest, <-ended)
+	if full.Code != http.StatusServiceUnavailable {
+		t.Fatalf("full.Code is %v, want %v", full.Code, http.StatusServiceUnavailable)
 	}
-	require.Equal(t, http.StatusOK, ask().Code)
+	if got := full.Header().Get("Retry-After"); got != "1" {
+		t.Fatalf(`full.Header().Get("Retry-After") is %q, want "1"`, got)
+	}
+	for _, hold := range held {
+		if err := hold.CloseWithError(io.ErrUnexpectedEOF); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-ended; got != http.StatusBadRequest {
+			t.Fatalf("<-ended is %v, want %v", got, http.StatusBadRequest)
+		}
+	}
+	if got := ask().Code; got != http.StatusOK {
+		t.Fatalf("ask().Code is %v, want %v", got, http.StatusOK)
+	}
 }
 
 func TestEveryTimeoutIsSet(t *testing.T) {
@@ -194,9 +243,13 @@ func TestEveryTimeoutIsSet(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{
 		"header": server.ReadHeaderTimeout, "read": server.ReadTimeout, "write": server.WriteTimeout, "idle": server.IdleTimeout,
 	} {
-		require.Positive(t, timeout, name)
+		if timeout <= 0 {
+			t.Fatalf("timeout is %v, want more than 0: %v", timeout, name)
+		}
 	}
-	require.Positive(t, server.MaxHeaderBytes)
+	if server.MaxHeaderBytes <= 0 {
+		t.Fatalf("server.MaxHeaderBytes is %v, want more than 0", server.MaxHeaderBytes)
+	}
 }
 
 func TestOrigin(t *testing.T) {
@@ -214,8 +267,12 @@ func TestOrigin(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {
 			got, err := codec.Origin(tt.url)
-			require.Equal(t, tt.want, got)
-			require.Equal(t, tt.want == "", err != nil)
+			if got != tt.want {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
+			if (err != nil) != (tt.want == "") {
+				t.Fatalf("err != nil is %v, want %v", err != nil, tt.want == "")
+			}
 		})
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -27,23 +27,29 @@ const histories = "../workflows/testdata/histories/*.json"
 func readHistory(t *testing.T, file string) *historypb.History {
 	t.Helper()
 	f, err := os.Open(file)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer f.Close()
 	history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return history
 }
 
 // sealEvents seals what the codec would have sealed, and tells how much that was.
 func sealEvents(t *testing.T, c *codec.Codec, events ...*historypb.HistoryEvent) (sealed int) {
 	t.Helper()
-	require.NoError(t, proxy.VisitPayloads(t.Context(), &historypb.History{Events: events}, proxy.VisitPayloadsOptions{
+	if err := proxy.VisitPayloads(t.Context(), &historypb.History{Events: events}, proxy.VisitPayloadsOptions{
 		SkipSearchAttributes: true,
 		Visitor: func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 			sealed += len(payloads)
 			return c.Encode(payloads)
 		},
-	}))
+	}); err != nil {
+		t.Fatal(err)
+	}
 	return sealed
 }
 
@@ -52,7 +58,9 @@ func replay(t *testing.T, history *historypb.History, c *codec.Codec) error {
 	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
 		DataConverter: c.DataConverter(), FailureConverter: c.FailureConverter(),
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	replayer.RegisterWorkflow(workflows.Checkout)
 	replayer.RegisterWorkflow(workflows.Late)
 	replayer.RegisterWorkflow(workflows.Refund)
@@ -63,8 +71,12 @@ func replay(t *testing.T, history *historypb.History, c *codec.Codec) error {
 func historyFiles(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(histories)
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("files is empty")
+	}
 	return files
 }
 
@@ -73,8 +85,12 @@ func TestSealedHistoriesReplay(t *testing.T) {
 	for _, file := range historyFiles(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			history := readHistory(t, file)
-			require.Positive(t, sealEvents(t, c, history.Events...))
-			require.NoError(t, replay(t, history, c))
+			if got := sealEvents(t, c, history.Events...); got <= 0 {
+				t.Fatalf("sealEvents(t, c, history.Events...) is %v, want more than 0", got)
+			}
+			if err := replay(t, history, c); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }
@@ -84,7 +100,9 @@ func TestHistoriesFromBeforeAKeyReplay(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	for _, file := range historyFiles(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			require.NoError(t, replay(t, readHistory(t, file), c))
+			if err := replay(t, readHistory(t, file), c); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }
@@ -94,7 +112,9 @@ func buyerOf(t *testing.T, history *historypb.History) string {
 	t.Helper()
 	var order struct{ Email string }
 	input := history.Events[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
-	require.NoError(t, json.Unmarshal(input.GetData(), &order))
+	if err := json.Unmarshal(input.GetData(), &order); err != nil {
+		t.Fatal(err)
+	}
 	return order.Email
 }
 
@@ -110,10 +130,16 @@ func TestNoBuyerIsInASealedHistory(t *testing.T) {
 		buyers++
 		sealEvents(t, c, history.Events...)
 		stored, err := proto.Marshal(history)
-		require.NoError(t, err)
-		require.NotContains(t, string(stored), email, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(stored), email) {
+			t.Fatalf("%q is in %s: %v", email, string(stored), file)
+		}
 	}
-	require.Positive(t, buyers, "the histories have no buyer in them: this test proves nothing")
+	if buyers <= 0 {
+		t.Fatalf("buyers is %v, want more than 0: the histories have no buyer in them: this test proves nothing", buyers)
+	}
 }
 
 // A node without a key must not change what a checkout does: the workflow task
@@ -123,7 +149,9 @@ func TestAnEventThatCannotBeReadBlocksTheWorkflow(t *testing.T) {
 	ours, theirs := newCodec(t, key("a", 1)), newCodec(t, key("b", 2))
 	for _, file := range historyFiles(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			require.NoError(t, replay(t, readHistory(t, file), ours), "it does not replay in the clear: nothing of the codec")
+			if err := replay(t, readHistory(t, file), ours); err != nil {
+				t.Fatalf("it does not replay in the clear: nothing of the codec: %v", err)
+			}
 			blocked := 0
 			for i, event := range readHistory(t, file).Events {
 				history := readHistory(t, file)
@@ -138,10 +166,16 @@ func TestAnEventThatCannotBeReadBlocksTheWorkflow(t *testing.T) {
 				if contradicted(event) {
 					continue // the history goes on otherwise: the task fails too
 				}
-				require.ErrorContains(t, err, `sealed with key "b": no such key`, "event %d, %s", event.GetEventId(), event.GetEventType())
-				require.NotContains(t, err.Error(), "TMPRL1100", "the workflow went on, and otherwise")
+				if err == nil || !strings.Contains(err.Error(), `sealed with key "b": no such key`) {
+					t.Fatalf("the error is %v, want %q in it: event %d, %s", err, `sealed with key "b": no such key`, event.GetEventId(), event.GetEventType())
+				}
+				if got := err.Error(); strings.Contains(got, "TMPRL1100") {
+					t.Fatalf("%q is in %s: the workflow went on, and otherwise", "TMPRL1100", got)
+				}
 			}
-			require.Positive(t, blocked)
+			if blocked <= 0 {
+				t.Fatalf("blocked is %v, want more than 0", blocked)
+			}
 		})
 	}
 }
