@@ -3,10 +3,9 @@ package restore_test
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/audit"
 	"boxoffice/domain"
@@ -48,22 +47,32 @@ func (memory) RefundFor(context.Context, domain.OrderID, domain.RefundReason) (d
 func TestRestoreOfWhatWasRecorded(t *testing.T) {
 	ctx, url := t.Context(), orderstest.URL(t)
 	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	store := records{orderstest.Open(t, url), keys}
 	sale, err := store.CreateSale(ctx, &domain.Sale{
 		ID: "conf", Name: "Conference", Currency: "EUR", BuyerLimit: 6, HoldTimeout: time.Minute,
 		Classes: []domain.Class{{Name: "VIP", PriceMinor: 6500, Capacity: 10}, {Name: "early", PriceMinor: 3500, Capacity: 10}},
 		Perk:    &domain.Perk{Name: "T-shirt", Capacity: 1},
 	})
-	require.NoError(t, err)
-	require.NoError(t, store.MarkSaleOpen(ctx, sale.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.MarkSaleOpen(ctx, sale.ID); err != nil {
+		t.Fatal(err)
+	}
 	engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer engine.Close()
 	batcher := ledger.NewBatcher(engine)
 	defer batcher.Close()
 	book := ledger.NewBook(batcher)
-	require.NoError(t, book.OpenSale(ctx, sale))
+	if err := book.OpenSale(ctx, sale); err != nil {
+		t.Fatal(err)
+	}
 
 	remembered := make(memory)
 	found := &audit.Report{SaleID: sale.ID}
@@ -71,20 +80,30 @@ func TestRestoreOfWhatWasRecorded(t *testing.T) {
 	paidAt := time.Now().UTC().Truncate(time.Microsecond)
 	sell := func(name string, booking domain.Booking, forgotten bool) (domain.SoldOrder, *audit.Lost) {
 		o, err := domain.NewOrder(sale, keys, "0123456789-"+name, []domain.Item{{Class: "early", Quantity: 1}, {Class: "VIP", Quantity: 2}}, name+"@example.com")
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if booking == domain.BookedByHold {
 			_, err = book.Hold(ctx, &o)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			_, err = book.Post(ctx, &o)
 		} else {
 			_, err = book.Rebook(ctx, &o)
 		}
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		perk, err := book.TakePerk(ctx, &o)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		capture := domain.Capture{Payment: "pay_" + name, Session: "ps_" + o.ID.String(), Order: o.ID, AmountMinor: o.AmountMinor, Currency: o.Currency, CapturedAt: paidAt}
 		sold, err := store.Record(ctx, domain.Sold{Order: o, Capture: capture, Booking: booking, PerkTaken: perk, PaidAt: paidAt})
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		found.Lost = append(found.Lost, audit.Lost{Order: o.ID, Captures: []domain.Capture{capture}})
 		if !forgotten {
 			remembered[o.ID] = domain.RememberedOrder{Order: &o, Payment: capture.Payment, PaidAt: paidAt}
@@ -96,40 +115,70 @@ func TestRestoreOfWhatWasRecorded(t *testing.T) {
 	forgotten, _ := sell("cyd", domain.BookedByHold, true)
 	refunded, lost := sell("dee", domain.BookedByHold, false)
 	_, err = store.BeginOrderRefund(ctx, refunded.ID, domain.RefundByOrganiser, paidAt)
-	require.NoError(t, err)
-	require.NoError(t, book.Return(ctx, &refunded))
-	require.NoError(t, store.FinishRefund(ctx, refunded.Capture.Payment, paidAt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Return(ctx, &refunded); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.FinishRefund(ctx, refunded.Capture.Payment, paidAt); err != nil {
+		t.Fatal(err)
+	}
 	lost.Returned = []audit.Returned{{Payment: "pay_dee", AmountMinor: refunded.AmountMinor, Currency: "EUR", Reason: domain.RefundByOrganiser, At: paidAt}}
 	all, err := store.FindOrders(ctx, domain.OrderFilter{SaleID: sale.ID, Limit: 10})
-	require.NoError(t, err)
-	require.Len(t, all, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 4 {
+		t.Fatalf("%d in all, want 4: %+v", len(all), all)
+	}
 	for _, o := range all {
 		before[o.ID] = o
 	}
 
-	require.NoError(t, orderstest.Exec(ctx, url, `TRUNCATE outbox, refunds, tickets, order_lines, orders, payments`))
+	if err := orderstest.Exec(ctx, url, `TRUNCATE outbox, refunds, tickets, order_lines, orders, payments`); err != nil {
+		t.Fatal(err)
+	}
 	restorer := &restore.Restorer{Ledger: book, Orders: store, Checkouts: remembered}
 	for range 2 { // it may be repeated
 		report := restorer.Restore(ctx, sale, found, true)
-		require.Equal(t, map[restore.Outcome]int{restore.Restored: 4}, report.Counts, "%+v", report.Items)
+		if want := map[restore.Outcome]int{restore.Restored: 4}; !reflect.DeepEqual(report.Counts, want) {
+			t.Fatalf("report.Counts is %v, want %v: %+v", report.Counts, want, report.Items)
+		}
 	}
 
 	after, err := store.FindOrders(ctx, domain.OrderFilter{SaleID: sale.ID, Limit: 10})
-	require.NoError(t, err)
-	require.Len(t, after, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(after) != 4 {
+		t.Fatalf("%d in after, want 4: %+v", len(after), after)
+	}
 	for _, got := range after {
 		want := before[got.ID]
 		if got.ID == forgotten.ID {
 			want.Email, want.PaidAt = "", got.PaidAt // the ledger's time
-			require.WithinDuration(t, paidAt, got.PaidAt, time.Minute)
+			if got.PaidAt.Sub(paidAt).Abs() > time.Minute {
+				t.Fatalf("got.PaidAt is %v, want %v, give or take %v", got.PaidAt, paidAt, time.Minute)
+			}
 		}
-		require.Equal(t, want, got)
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
 	}
 	counts, err := store.EventCounts(ctx, sale.ID)
-	require.NoError(t, err)
-	for _, c := range counts {
-		require.Equal(t, c.Rows, c.Events, c.Event)
-		require.Empty(t, c.Lone)
+	if err != nil {
+		t.Fatal(err)
 	}
-	require.NoError(t, book.Return(ctx, &forgotten), "a restored order can be refunded")
+	for _, c := range counts {
+		if c.Events != c.Rows {
+			t.Fatalf("c.Events is %v, want %v: %v", c.Events, c.Rows, c.Event)
+		}
+		if len(c.Lone) != 0 {
+			t.Fatalf("c.Lone is %q, want nothing", c.Lone)
+		}
+	}
+	if err := book.Return(ctx, &forgotten); err != nil {
+		t.Fatalf("a restored order can be refunded: %v", err)
+	}
 }

@@ -3,11 +3,10 @@ package restore
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/audit"
 	"boxoffice/domain"
@@ -172,9 +171,15 @@ func (w *world) restore(t *testing.T, of *domain.Sale, lost audit.Lost, apply bo
 	lost.Order = id
 	r := &Restorer{Ledger: w, Orders: w, Checkouts: w, Now: func() time.Time { return later }}
 	report := r.Restore(t.Context(), of, &audit.Report{SaleID: "conf", Lost: []audit.Lost{lost}}, apply)
-	require.Len(t, report.Items, 1)
-	require.Equal(t, map[Outcome]int{report.Items[0].Outcome: 1}, report.Counts)
-	require.Equal(t, apply, report.Applied)
+	if len(report.Items) != 1 {
+		t.Fatalf("%d in report.Items, want 1: %+v", len(report.Items), report.Items)
+	}
+	if want := map[Outcome]int{report.Items[0].Outcome: 1}; !reflect.DeepEqual(report.Counts, want) {
+		t.Fatalf("report.Counts is %v, want %v", report.Counts, want)
+	}
+	if report.Applied != apply {
+		t.Fatalf("report.Applied is %v, want %v", report.Applied, apply)
+	}
 	return report.Items[0]
 }
 
@@ -330,28 +335,44 @@ func TestRestore(t *testing.T) {
 
 			dry := newWorld(tt.world)
 			item := dry.restore(t, of, tt.lost, false)
-			require.Empty(t, dry.calls, "nothing is written")
+			if len(dry.calls) != 0 {
+				t.Fatalf("dry.calls is %q, want nothing: nothing is written", dry.calls)
+			}
 			if tt.want.Outcome == Restored {
-				require.Equal(t, WouldRestore, item.Outcome)
+				if item.Outcome != WouldRestore {
+					t.Fatalf("item.Outcome is %q, want %q", item.Outcome, WouldRestore)
+				}
 				item.Outcome = Restored
-				require.Equal(t, tt.want, item, "what it would do is what it does")
+				if !reflect.DeepEqual(item, tt.want) {
+					t.Fatalf("item is %+v, want %+v: what it would do is what it does", item, tt.want)
+				}
 			}
 
 			w := newWorld(tt.world)
-			require.Equal(t, tt.want, w.restore(t, of, tt.lost, true))
-			require.Equal(t, tt.status, w.status)
+			if got := w.restore(t, of, tt.lost, true); !reflect.DeepEqual(got, tt.want) {
+				t.Fatalf("w.restore(t, of, tt.lost, true) is %+v, want %+v", got, tt.want)
+			}
+			if w.status != tt.status {
+				t.Fatalf("w.status is %q, want %q", w.status, tt.status)
+			}
 			done := map[string]domain.RefundReason{}
 			for payment, r := range w.begun {
 				if !r.RefundedAt.IsZero() {
-					require.Equal(t, later, r.RefundedAt)
+					if !reflect.DeepEqual(r.RefundedAt, later) {
+						t.Fatalf("r.RefundedAt is %v, want %v", r.RefundedAt, later)
+					}
 					done[payment] = r.Reason
 				}
 			}
 			if tt.refunds == nil {
 				tt.refunds = map[string]domain.RefundReason{}
 			}
-			require.Equal(t, tt.refunds, done)
-			require.Equal(t, tt.want.Status == domain.OrderRefunding && tt.want.Outcome == Restored, w.refundFor > 0)
+			if !reflect.DeepEqual(done, tt.refunds) {
+				t.Fatalf("done is %v, want %v", done, tt.refunds)
+			}
+			if (w.refundFor > 0) != (tt.want.Status == domain.OrderRefunding && tt.want.Outcome == Restored) {
+				t.Fatalf("w.refundFor > 0 is %v, want %v", w.refundFor > 0, tt.want.Status == domain.OrderRefunding && tt.want.Outcome == Restored)
+			}
 		})
 	}
 }
@@ -364,7 +385,9 @@ func TestRestoredFromTheLedgerAlone(t *testing.T) {
 
 	w := newWorld(nil)
 	w.restore(t, sale, lost, true)
-	require.Equal(t, want, *w.order)
+	if !reflect.DeepEqual(*w.order, want) {
+		t.Fatalf("*w.order is %+v, want %+v", *w.order, want)
+	}
 
 	w = newWorld(func(w *world) {
 		w.remembered = domain.RememberedOrder{Order: placed(), Payment: "pay_1", PaidAt: noon.Add(time.Second)}
@@ -372,7 +395,9 @@ func TestRestoredFromTheLedgerAlone(t *testing.T) {
 	})
 	w.restore(t, sale, lost, true)
 	want = domain.Sold{Order: *placed(), Capture: capture("pay_1", 0), Booking: domain.BookedByRebook, PaidAt: noon.Add(time.Second)}
-	require.Equal(t, want, *w.order)
+	if !reflect.DeepEqual(*w.order, want) {
+		t.Fatalf("*w.order is %+v, want %+v", *w.order, want)
+	}
 }
 
 // Broken off anywhere, it ends as if it had not been.
@@ -384,21 +409,37 @@ func TestRestoreGoesOnFromAnyPoint(t *testing.T) {
 	setUp := func(w *world) { w.booked = booked(domain.SeatsReturned) }
 	whole := newWorld(setUp)
 	whole.restore(t, sale, lost, true)
-	require.Equal(t, []string{"record", "begin order", "finish", "begin", "finish"}, whole.calls)
+	if want := []string{"record", "begin order", "finish", "begin", "finish"}; !reflect.DeepEqual(whole.calls, want) {
+		t.Fatalf("whole.calls is %q, want %q", whole.calls, want)
+	}
 	for _, step := range slices.Compact(slices.Sorted(slices.Values(whole.calls))) {
 		t.Run("before "+step, func(t *testing.T) {
 			w := newWorld(setUp)
 			w.fail[step] = &domain.Error{Code: domain.CodeOverloaded}
-			require.Equal(t, NotKnown, w.restore(t, sale, lost, true).Outcome)
+			if got := w.restore(t, sale, lost, true).Outcome; got != NotKnown {
+				t.Fatalf("w.restore(t, sale, lost, true).Outcome is %q, want %q", got, NotKnown)
+			}
 			delete(w.fail, step)
-			require.Equal(t, Restored, w.restore(t, sale, lost, true).Outcome)
-			require.Equal(t, whole.order, w.order)
-			require.Equal(t, whole.status, w.status)
-			require.Equal(t, whole.begun, w.begun)
+			if got := w.restore(t, sale, lost, true).Outcome; got != Restored {
+				t.Fatalf("w.restore(t, sale, lost, true).Outcome is %q, want %q", got, Restored)
+			}
+			if !reflect.DeepEqual(w.order, whole.order) {
+				t.Fatalf("w.order is %+v, want %+v", w.order, whole.order)
+			}
+			if w.status != whole.status {
+				t.Fatalf("w.status is %q, want %q", w.status, whole.status)
+			}
+			if !reflect.DeepEqual(w.begun, whole.begun) {
+				t.Fatalf("w.begun is %v, want %v", w.begun, whole.begun)
+			}
 		})
 	}
-	require.Equal(t, Restored, whole.restore(t, sale, lost, true).Outcome, "and may be repeated")
-	require.Equal(t, domain.OrderRefunded, whole.status)
+	if got := whole.restore(t, sale, lost, true).Outcome; got != Restored {
+		t.Fatalf("whole.restore(t, sale, lost, true).Outcome is %q, want %q: and may be repeated", got, Restored)
+	}
+	if whole.status != domain.OrderRefunded {
+		t.Fatalf("whole.status is %q, want %q", whole.status, domain.OrderRefunded)
+	}
 }
 
 // What there is no time for is counted, and left for the next request.
@@ -408,7 +449,13 @@ func TestRestoreIsBounded(t *testing.T) {
 	w := newWorld(nil)
 	r := &Restorer{Ledger: w, Orders: w, Checkouts: w}
 	report := r.Restore(ctx, sale, &audit.Report{Lost: make([]audit.Lost, 3)}, true)
-	require.Equal(t, map[Outcome]int{NotReached: 3}, report.Counts)
-	require.True(t, report.More())
-	require.Empty(t, w.calls)
+	if want := map[Outcome]int{NotReached: 3}; !reflect.DeepEqual(report.Counts, want) {
+		t.Fatalf("report.Counts is %v, want %v", report.Counts, want)
+	}
+	if !report.More() {
+		t.Fatal("not so: report.More()")
+	}
+	if len(w.calls) != 0 {
+		t.Fatalf("w.calls is %q, want nothing", w.calls)
+	}
 }
