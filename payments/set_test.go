@@ -2,9 +2,9 @@ package payments_test
 
 import (
 	"net/http"
+	"reflect"
+	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments"
@@ -26,61 +26,111 @@ func TestEachCallGoesToTheProviderThatTheIDNames(t *testing.T) {
 	ctx := t.Context()
 	one, two := paymentstest.NewMemory(), paymentstest.NewMemory()
 	set, err := payments.NewSet(named{one, domain.DefaultProvider}, named{two, "two"})
-	require.NoError(t, err)
-	require.Equal(t, domain.DefaultProvider, set.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := set.Default(); got != domain.DefaultProvider {
+		t.Fatalf("set.Default() is %q, want %q", got, domain.DefaultProvider)
+	}
 
 	pages := map[string]domain.PayPage{}
 	for provider, memory := range map[string]*paymentstest.Memory{domain.DefaultProvider: one, "two": two} {
 		page, err := set.Open(ctx, provider, payments.Opening{Order: order(1), Attempt: 1, AmountMinor: 100, Currency: "EUR"})
-		require.NoError(t, err)
-		require.Equal(t, provider, domain.ProviderOf(page.Session))
-		require.NoError(t, memory.Do(page, paymentstest.Pay))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := domain.ProviderOf(page.Session); got != provider {
+			t.Fatalf("domain.ProviderOf(page.Session) is %q, want %q", got, provider)
+		}
+		if err := memory.Do(page, paymentstest.Pay); err != nil {
+			t.Fatal(err)
+		}
 		pages[provider] = page
 	}
 	payment := map[string]string{}
 	for provider, page := range pages {
 		outcome, err := set.Expire(ctx, page.Session)
-		require.NoError(t, err)
-		require.True(t, outcome.Captured)
-		require.Equal(t, page.Session, outcome.Capture.Session)
-		require.Equal(t, provider, domain.ProviderOf(outcome.Capture.Payment))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !outcome.Captured {
+			t.Fatal("not so: outcome.Captured")
+		}
+		if outcome.Capture.Session != page.Session {
+			t.Fatalf("outcome.Capture.Session is %q, want %q", outcome.Capture.Session, page.Session)
+		}
+		if got := domain.ProviderOf(outcome.Capture.Payment); got != provider {
+			t.Fatalf("domain.ProviderOf(outcome.Capture.Payment) is %q, want %q", got, provider)
+		}
 		found, captured, err := set.Capture(ctx, page.Session)
-		require.NoError(t, err)
-		require.True(t, captured)
-		require.Equal(t, outcome.Capture, found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !captured {
+			t.Fatal("not so: captured")
+		}
+		if !reflect.DeepEqual(found, outcome.Capture) {
+			t.Fatalf("found is %+v, want %+v", found, outcome.Capture)
+		}
 		payment[provider] = found.Payment
-		require.NoError(t, set.Refund(ctx, domain.Refund{Capture: found, Reason: domain.RefundByOrganiser}))
+		if err := set.Refund(ctx, domain.Refund{Capture: found, Reason: domain.RefundByOrganiser}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	require.Equal(t, 1, one.Calls("refund"))
-	require.Equal(t, 1, two.Calls("refund"))
+	if got := one.Calls("refund"); got != 1 {
+		t.Fatalf(`one.Calls("refund") is %v, want 1`, got)
+	}
+	if got := two.Calls("refund"); got != 1 {
+		t.Fatalf(`two.Calls("refund") is %v, want 1`, got)
+	}
 	var captures, refunds []string
 	for c, err := range set.Captures(ctx) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		captures = append(captures, c.Payment)
 	}
 	for r, err := range set.Refunds(ctx) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		refunds = append(refunds, r.Payment)
 	}
 	want := []string{payment[domain.DefaultProvider], payment["two"]}
-	require.Equal(t, want, captures)
-	require.Equal(t, want, refunds)
+	if !reflect.DeepEqual(captures, want) {
+		t.Fatalf("captures is %q, want %q", captures, want)
+	}
+	if !reflect.DeepEqual(refunds, want) {
+		t.Fatalf("refunds is %q, want %q", refunds, want)
+	}
 
 	hook := two.Webhooks()[0]
 	_, err = set.Event(ctx, domain.DefaultProvider, hook.Header, hook.Body)
-	require.Equal(t, domain.CodeForged, domain.CodeOf(err), "the webhook of another provider")
+	if got := domain.CodeOf(err); got != domain.CodeForged {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q: the webhook of another provider", got, domain.CodeForged)
+	}
 	event, err := set.Event(ctx, "two", hook.Header, hook.Body)
-	require.NoError(t, err)
-	require.Equal(t, payment["two"], event.Payment)
-	require.Equal(t, pages["two"].Session, event.Session)
-	require.True(t, event.Usable())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if event.Payment != payment["two"] {
+		t.Fatalf("event.Payment is %q, want %q", event.Payment, payment["two"])
+	}
+	if event.Session != pages["two"].Session {
+		t.Fatalf("event.Session is %q, want %q", event.Session, pages["two"].Session)
+	}
+	if !event.Usable() {
+		t.Fatal("not so: event.Usable()")
+	}
 }
 
 // What is due stays due until the provider is there again.
 func TestAProviderThatIsNotConfiguredIsUnknownNeverANo(t *testing.T) {
 	ctx := t.Context()
 	set, err := payments.NewSet(paymentstest.NewMemory())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, openErr := set.Open(ctx, "gone", payments.Opening{Order: order(1)})
 	_, expireErr := set.Expire(ctx, "gone/cs_1")
 	_, _, captureErr := set.Capture(ctx, "ps_1")
@@ -89,11 +139,17 @@ func TestAProviderThatIsNotConfiguredIsUnknownNeverANo(t *testing.T) {
 		"open": openErr, "expire": expireErr, "capture": captureErr, "knows": knownErr,
 		"refund": set.Refund(ctx, domain.Refund{Capture: domain.Capture{Payment: "gone/pi_1"}}),
 	} {
-		require.True(t, domain.IsUnknown(err), "%s: %v", what, err)
-		require.ErrorContains(t, err, "BOXOFFICE_PAYMENT_PROVIDERS", what)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %s: %v", what, err)
+		}
+		if err == nil || !strings.Contains(err.Error(), "BOXOFFICE_PAYMENT_PROVIDERS") {
+			t.Fatalf("the error is %v, want %q in it: %v", err, "BOXOFFICE_PAYMENT_PROVIDERS", what)
+		}
 	}
 	_, err = set.Event(ctx, "gone", http.Header{}, nil)
-	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+	if got := domain.CodeOf(err); got != domain.CodeNotFound {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeNotFound)
+	}
 }
 
 // strange is a provider whose ids could pass for another's.
@@ -105,9 +161,13 @@ func TestAnIDThatCouldPassForAnotherProvidersIsNotTaken(t *testing.T) {
 	memory := paymentstest.NewMemory()
 	memory.IDPrefix = "two/"
 	set, err := payments.NewSet(strange{memory})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, err = set.Open(t.Context(), domain.DefaultProvider, payments.Opening{Order: order(1), Attempt: 1})
-	require.True(t, domain.IsUnknown(err), "%v", err)
+	if !domain.IsUnknown(err) {
+		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+	}
 }
 
 func TestASetOfProvidersMustMakeSense(t *testing.T) {
@@ -118,7 +178,9 @@ func TestASetOfProvidersMustMakeSense(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := payments.NewSet(providers...)
-			require.Error(t, err)
+			if err == nil {
+				t.Fatal("no error, want one")
+			}
 		})
 	}
 }

@@ -3,16 +3,16 @@ package mockpay_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -57,7 +57,9 @@ func answering(t *testing.T, status int, contentType, body string) *provider {
 func client(t *testing.T, baseURL string) *mockpay.Client {
 	t.Helper()
 	c, err := mockpay.NewClient(baseURL, nil)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -69,15 +71,25 @@ func TestClientExpire(t *testing.T) {
 	t.Run("expired", func(t *testing.T) {
 		p := answering(t, 200, "application/json", `{"status":"expired"}`)
 		outcome, err := p.client.Expire(t.Context(), order(t))
-		require.NoError(t, err)
-		require.Equal(t, domain.ExpireOutcome{}, outcome)
-		require.Equal(t, "POST /v1/sessions/"+session+"/expire", p.method+" "+p.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (domain.ExpireOutcome{}); !reflect.DeepEqual(outcome, want) {
+			t.Fatalf("outcome is %+v, want %+v", outcome, want)
+		}
+		if (p.method + " " + p.path) != ("POST /v1/sessions/" + session + "/expire") {
+			t.Fatalf(`p.method+" "+p.path is %q, want %q`, p.method+" "+p.path, "POST /v1/sessions/"+session+"/expire")
+		}
 	})
 	t.Run("captured", func(t *testing.T) {
 		p := answering(t, 200, "application/json", `{"status":"captured","capture":`+captureJSON("pay_1")+`}`)
 		outcome, err := p.client.Expire(t.Context(), order(t))
-		require.NoError(t, err)
-		require.Equal(t, domain.ExpireOutcome{Captured: true, Capture: captured(t)}, outcome)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (domain.ExpireOutcome{Captured: true, Capture: captured(t)}); !reflect.DeepEqual(outcome, want) {
+			t.Fatalf("outcome is %+v, want %+v", outcome, want)
+		}
 	})
 }
 
@@ -97,7 +109,9 @@ func TestClientNeverBelievesNonsense(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			p := answering(t, 200, "application/json", row.body)
 			_, err := p.client.Expire(t.Context(), order(t))
-			require.True(t, domain.IsUnknown(err), "%v", err)
+			if !domain.IsUnknown(err) {
+				t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			}
 		})
 	}
 }
@@ -127,7 +141,9 @@ func TestClientTellsDefiniteFromUnknown(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			p := answering(t, row.status, row.contentType, row.body)
 			err := p.client.Refund(t.Context(), domain.Refund{Capture: captured(t), Reason: domain.RefundNoneLeft})
-			require.Equal(t, row.code, domain.CodeOf(err), "%v", err)
+			if got := domain.CodeOf(err); got != row.code {
+				t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, row.code, err)
+			}
 		})
 	}
 }
@@ -137,7 +153,9 @@ func TestClientUnknownWithoutAnAnswer(t *testing.T) {
 		server := httptest.NewServer(http.NotFoundHandler())
 		server.Close()
 		_, err := client(t, server.URL).Expire(t.Context(), order(t))
-		require.True(t, domain.IsUnknown(err), "%v", err)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		}
 	})
 	t.Run("the caller gives up", func(t *testing.T) {
 		release := make(chan struct{})
@@ -147,8 +165,12 @@ func TestClientUnknownWithoutAnAnswer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_, err := client(t, server.URL).Expire(ctx, order(t))
-		require.True(t, domain.IsUnknown(err), "%v", err)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("the error is %v, want %v", err, context.DeadlineExceeded)
+		}
 	})
 	t.Run("the connection breaks in the answer", func(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -157,7 +179,9 @@ func TestClientUnknownWithoutAnAnswer(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		_, err := client(t, server.URL).Expire(t.Context(), order(t))
-		require.True(t, domain.IsUnknown(err), "%v", err)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		}
 	})
 }
 
@@ -167,44 +191,74 @@ func TestClientSessionAndCapture(t *testing.T) {
 	t.Run("open", func(t *testing.T) {
 		p := answering(t, 200, "application/json", open)
 		s, err := p.client.Session(t.Context(), session)
-		require.NoError(t, err)
-		require.Equal(t, mockpay.Session{Session: session, Order: order(t), Status: mockpay.SessionOpen, AmountMinor: 6500, Currency: "EUR"}, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (mockpay.Session{Session: session, Order: order(t), Status: mockpay.SessionOpen, AmountMinor: 6500, Currency: "EUR"}); !reflect.DeepEqual(s, want) {
+			t.Fatalf("s is %+v, want %+v", s, want)
+		}
 		_, ok, err := p.client.Capture(t.Context(), session)
-		require.NoError(t, err)
-		require.False(t, ok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			t.Fatal("it is so: ok")
+		}
 	})
 	t.Run("captured", func(t *testing.T) {
 		p := answering(t, 200, "application/json", paid)
 		c, ok, err := p.client.Capture(t.Context(), session)
-		require.NoError(t, err)
-		require.True(t, ok)
-		require.Equal(t, captured(t), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			t.Fatal("not so: ok")
+		}
+		if want := captured(t); !reflect.DeepEqual(c, want) {
+			t.Fatalf("c is %+v, want %+v", c, want)
+		}
 	})
 	t.Run("unknown to the provider", func(t *testing.T) {
 		p := answering(t, 404, mockpay.ProblemContentType, problemBody(404, "not_found"))
 		_, err := p.client.Session(t.Context(), session)
-		require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+		if got := domain.CodeOf(err); got != domain.CodeNotFound {
+			t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeNotFound)
+		}
 		_, ok, err := p.client.Capture(t.Context(), session)
-		require.NoError(t, err)
-		require.False(t, ok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			t.Fatal("it is so: ok")
+		}
 	})
 	t.Run("captured without a capture", func(t *testing.T) {
 		p := answering(t, 200, "application/json", strings.Replace(open, "open", "captured", 1))
 		_, _, err := p.client.Capture(t.Context(), session)
-		require.True(t, domain.IsUnknown(err), "%v", err)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		}
 	})
 	t.Run("the answer is for another session", func(t *testing.T) {
 		p := answering(t, 200, "application/json", strings.ReplaceAll(open, "0197", "0198"))
 		_, err := p.client.Session(t.Context(), session)
-		require.True(t, domain.IsUnknown(err), "%v", err)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		}
 	})
 }
 
 func TestClientRefund(t *testing.T) {
 	p := answering(t, 200, "application/json", `{"payment":"pay_1","amount":6500,"currency":"EUR"}`)
-	require.NoError(t, p.client.Refund(t.Context(), domain.Refund{Capture: captured(t), Reason: domain.RefundNoneLeft}))
-	require.Equal(t, "POST /v1/refunds", p.method+" "+p.path)
-	require.JSONEq(t, `{"payment":"pay_1","amount":6500,"currency":"EUR","reason":"none_left"}`, p.body)
+	if err := p.client.Refund(t.Context(), domain.Refund{Capture: captured(t), Reason: domain.RefundNoneLeft}); err != nil {
+		t.Fatal(err)
+	}
+	if (p.method + " " + p.path) != "POST /v1/refunds" {
+		t.Fatalf(`p.method+" "+p.path is %q, want "POST /v1/refunds"`, p.method+" "+p.path)
+	}
+	if want := `{"payment":"pay_1","amount":6500,"currency":"EUR","reason":"none_left"}`; !sameJSON(t, p.body, want) {
+		t.Fatalf("asked with %s, want %s", p.body, want)
+	}
 }
 
 func TestClientReadsListsToTheirEnd(t *testing.T) {
@@ -221,25 +275,43 @@ func TestClientReadsListsToTheirEnd(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	captures, err := collect(client(t, server.URL).Captures(t.Context()))
-	require.NoError(t, err)
-	require.Len(t, captures, 2)
-	require.Equal(t, "pay_7", captures[1].Payment)
-	require.Equal(t, []string{"/v1/captures?", "/v1/captures?7"}, asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(captures) != 2 {
+		t.Fatalf("%d in captures, want 2: %+v", len(captures), captures)
+	}
+	if captures[1].Payment != "pay_7" {
+		t.Fatalf(`captures[1].Payment is %q, want "pay_7"`, captures[1].Payment)
+	}
+	if want := []string{"/v1/captures?", "/v1/captures?7"}; !reflect.DeepEqual(asked, want) {
+		t.Fatalf("asked is %q, want %q", asked, want)
+	}
 }
 
 func TestClientEndsListsThatDoNotAdvance(t *testing.T) {
 	p := answering(t, 200, "application/json", `{"items":[{"payment":"pay_1"}],"next":"7"}`)
 	refunds, err := collect(p.client.Refunds(t.Context()))
-	require.True(t, domain.IsUnknown(err), "%v", err)
-	require.Len(t, refunds, 2)
+	if !domain.IsUnknown(err) {
+		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+	}
+	if len(refunds) != 2 {
+		t.Fatalf("%d in refunds, want 2: %+v", len(refunds), refunds)
+	}
 }
 
 func TestClientListsDeliveriesOfAState(t *testing.T) {
 	p := answering(t, 200, "application/json", `{"items":[]}`)
 	deliveries, err := collect(p.client.Deliveries(t.Context(), mockpay.DeliveryAbandoned))
-	require.NoError(t, err)
-	require.Empty(t, deliveries)
-	require.Contains(t, p.path, "state=abandoned")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(deliveries) != 0 {
+		t.Fatalf("deliveries is %+v, want nothing", deliveries)
+	}
+	if !strings.Contains(p.path, "state=abandoned") {
+		t.Fatalf("no %q in %s", "state=abandoned", p.path)
+	}
 }
 
 // collect reads a list up to its error.
@@ -251,4 +323,13 @@ func collect[T any](list iter.Seq2[T, error]) (items []T, err error) {
 		items = append(items, item)
 	}
 	return items, nil
+}
+
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var x, y any
+	if err := errors.Join(json.Unmarshal([]byte(a), &x), json.Unmarshal([]byte(b), &y)); err != nil {
+		t.Fatalf("%v: %s, %s", err, a, b)
+	}
+	return reflect.DeepEqual(x, y)
 }

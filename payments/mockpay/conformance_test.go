@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 	server "boxoffice/mockpay"
 	"boxoffice/payments/mockpay"
@@ -39,7 +37,9 @@ func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestMockPayKeepsThePromises(t *testing.T) {
 	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
 		secrets, err := mockpay.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		hooks := make(chan paymentstest.Webhook, 100)
 		boxoffice := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -49,16 +49,22 @@ func TestMockPayKeepsThePromises(t *testing.T) {
 		mock, err := server.New(server.Config{
 			Addr: "127.0.0.1:0", DataDir: t.TempDir(), BoxofficeURL: boxoffice.URL, Secrets: secrets, Log: slog.New(slog.DiscardHandler),
 		})
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- mock.Run(ctx) }()
 		t.Cleanup(func() { stop(); <-ended })
 		network := &outage{RoundTripper: &http.Transport{}}
 		provider, err := mockpay.New(mockpay.Options{URL: mock.URL(), Secrets: secrets, HTTP: &http.Client{Transport: network}})
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		signer, err := mockpay.NewSigner(secrets)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return &paymentstest.Subject{
 			Provider: provider,
 			SetAway:  network.away.Store,
@@ -121,5 +127,7 @@ func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentst
 // place, which goes once none of them is open.
 func TestOrdersFromBeforeHaveMockPaysSession(t *testing.T) {
 	order := domain.Order{ID: domain.OrderID{1, 2, 3}}
-	require.Equal(t, mockpay.SessionID(order.ID), order.PaymentSession())
+	if got, want := order.PaymentSession(), mockpay.SessionID(order.ID); got != want {
+		t.Fatalf("order.PaymentSession() is %q, want %q", got, want)
+	}
 }

@@ -1,12 +1,13 @@
 package mockpay_test
 
 import (
+	"errors"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -28,7 +29,9 @@ func fixtureLink(t testing.TB) mockpay.PayLink {
 func payLinks(t testing.TB, secretsText string) *mockpay.PayLinks {
 	t.Helper()
 	p, err := mockpay.NewPayLinks(providerURL, secrets(t, secretsText))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
@@ -36,21 +39,33 @@ func payLinks(t testing.TB, secretsText string) *mockpay.PayLinks {
 func address(t testing.TB, p *mockpay.PayLinks, l mockpay.PayLink) (session string, query url.Values) {
 	t.Helper()
 	text, err := p.URL(l)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	u, err := url.Parse(text)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	session, ok := strings.CutPrefix(u.Path, mockpay.PayPath)
-	require.True(t, ok, text)
+	if !ok {
+		t.Fatalf("%v", text)
+	}
 	return session, u.Query()
 }
 
 func TestPayLinkComesBackAsItWasMade(t *testing.T) {
 	p := payLinks(t, fixtureSecret)
 	session, query := address(t, p, fixtureLink(t))
-	require.Equal(t, mockpay.SessionID(order(t)), session)
+	if want := mockpay.SessionID(order(t)); session != want {
+		t.Fatalf("session is %q, want %q", session, want)
+	}
 	got, err := p.Parse(session, query.Encode())
-	require.NoError(t, err)
-	require.Equal(t, fixtureLink(t), got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fixtureLink(t); !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
 }
 
 func TestPayLinkIgnoresForeignParameters(t *testing.T) {
@@ -58,13 +73,17 @@ func TestPayLinkIgnoresForeignParameters(t *testing.T) {
 	session, query := address(t, p, fixtureLink(t))
 	query.Set("utm_source", "mail")
 	_, err := p.Parse(session, query.Encode())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestPayLinkDuringARotation(t *testing.T) {
 	session, query := address(t, payLinks(t, fixtureSecret), fixtureLink(t))
 	_, err := payLinks(t, otherSecret+" "+fixtureSecret).Parse(session, query.Encode())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestPayLinkRefusesEveryMutation(t *testing.T) {
@@ -102,7 +121,9 @@ func TestPayLinkRefusesEveryMutation(t *testing.T) {
 			session, query := address(t, p, fixtureLink(t))
 			row.mutate(&session, query)
 			_, err := p.Parse(session, query.Encode())
-			require.Equal(t, row.code, domain.CodeOf(err), "%v", err)
+			if got := domain.CodeOf(err); got != row.code {
+				t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, row.code, err)
+			}
 		})
 	}
 }
@@ -110,7 +131,9 @@ func TestPayLinkRefusesEveryMutation(t *testing.T) {
 func TestPayLinkIsNotAcceptedFromAnotherSecret(t *testing.T) {
 	session, query := address(t, payLinks(t, otherSecret), fixtureLink(t))
 	_, err := payLinks(t, fixtureSecret).Parse(session, query.Encode())
-	require.Equal(t, domain.CodeForged, domain.CodeOf(err))
+	if got := domain.CodeOf(err); got != domain.CodeForged {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeForged)
+	}
 }
 
 func TestPayLinkBounds(t *testing.T) {
@@ -139,9 +162,15 @@ func TestPayLinkBounds(t *testing.T) {
 			row.mutate(&link)
 			_, err := payLinks(t, fixtureSecret).URL(link)
 			var definite *domain.Error
-			require.ErrorAs(t, err, &definite)
-			require.Equal(t, domain.CodeInvalid, definite.Code)
-			require.Equal(t, row.field, definite.Field)
+			if !errors.As(err, &definite) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, definite, err)
+			}
+			if definite.Code != domain.CodeInvalid {
+				t.Fatalf("definite.Code is %q, want %q", definite.Code, domain.CodeInvalid)
+			}
+			if definite.Field != row.field {
+				t.Fatalf("definite.Field is %q, want %q", definite.Field, row.field)
+			}
 		})
 	}
 }
@@ -149,7 +178,9 @@ func TestPayLinkBounds(t *testing.T) {
 func TestNewPayLinksRefusesBadBaseURLs(t *testing.T) {
 	for _, base := range []string{"", "127.0.0.1:8090", "ftp://a", "http://", "http://a?b", "http://a#b", "http://u:p@a", "http://a:b"} {
 		_, err := mockpay.NewPayLinks(base, secrets(t, fixtureSecret))
-		require.Error(t, err, base)
+		if err == nil {
+			t.Fatalf("no error, want one: %v", base)
+		}
 	}
 }
 
@@ -162,9 +193,13 @@ func FuzzPayLinkParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, session, rawQuery string) {
 		got, err := p.Parse(session, rawQuery)
 		if err != nil {
-			require.Contains(t, []domain.Code{domain.CodeForged, domain.CodeInvalid}, domain.CodeOf(err))
+			if got, want := []domain.Code{domain.CodeForged, domain.CodeInvalid}, domain.CodeOf(err); !slices.Contains(got, want) {
+				t.Fatalf("no %q in %q", want, got)
+			}
 			return
 		}
-		require.Equal(t, fixtureLink(t), got, "only what was signed is accepted")
+		if want := fixtureLink(t); !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v: only what was signed is accepted", got, want)
+		}
 	})
 }

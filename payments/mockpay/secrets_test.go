@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/payments/mockpay"
 )
 
@@ -40,9 +38,13 @@ func TestParseSecrets(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := mockpay.ParseSecrets(row.text)
 			if row.problem == "" {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 			} else {
-				require.ErrorContains(t, err, row.problem)
+				if err == nil || !strings.Contains(err.Error(), row.problem) {
+					t.Fatalf("the error is %v, want %q in it", err, row.problem)
+				}
 			}
 		})
 	}
@@ -56,7 +58,9 @@ func TestSecretsNeverPrint(t *testing.T) {
 		fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%d", s), fmt.Sprintf("%x", s),
 		fmt.Sprintf("%v", struct{ S mockpay.Secrets }{s}), log.String(),
 	} {
-		require.Contains(t, printed, "[redacted]")
+		if !strings.Contains(printed, "[redacted]") {
+			t.Fatalf("no %q in %s", "[redacted]", printed)
+		}
 	}
 }
 
@@ -64,7 +68,13 @@ func TestNothingWorksWithoutASecret(t *testing.T) {
 	_, errVerifier := mockpay.NewVerifier(mockpay.Secrets{}, time.Now)
 	_, errSigner := mockpay.NewSigner(mockpay.Secrets{})
 	_, errLinks := mockpay.NewPayLinks("http://127.0.0.1:8090", mockpay.Secrets{})
-	require.Error(t, errVerifier)
-	require.Error(t, errSigner)
-	require.Error(t, errLinks)
+	if errVerifier == nil {
+		t.Fatal("no error, want one")
+	}
+	if errSigner == nil {
+		t.Fatal("no error, want one")
+	}
+	if errLinks == nil {
+		t.Fatal("no error, want one")
+	}
 }

@@ -2,12 +2,12 @@ package mockpay_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -29,21 +29,27 @@ const (
 func secrets(t testing.TB, text string) mockpay.Secrets {
 	t.Helper()
 	s, err := mockpay.ParseSecrets(text)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
 func order(t testing.TB) domain.OrderID {
 	t.Helper()
 	id, err := domain.ParseOrderID(fixtureOrder)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return id
 }
 
 func verifier(t testing.TB, secretsText string, now time.Time) *mockpay.Verifier {
 	t.Helper()
 	v, err := mockpay.NewVerifier(secrets(t, secretsText), func() time.Time { return now })
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 
@@ -57,11 +63,15 @@ func fixtureHeader() http.Header {
 
 func TestVerifyReadsTheFixture(t *testing.T) {
 	event, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(fixtureHeader(), []byte(fixtureBody))
-	require.NoError(t, err)
-	require.Equal(t, domain.PaymentEvent{
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (domain.PaymentEvent{
 		ID: "evt_1", Type: domain.PaymentSucceeded, Session: "ps_" + fixtureOrder, Order: order(t),
 		Payment: "pay_1", AmountMinor: 6500, Currency: "EUR",
-	}, event)
+	}); event != want {
+		t.Fatalf("event is %+v, want %+v", event, want)
+	}
 }
 
 func TestVerifyRefusesEveryMutationOfTheFixture(t *testing.T) {
@@ -108,7 +118,9 @@ func TestVerifyRefusesEveryMutationOfTheFixture(t *testing.T) {
 			header, body := fixtureHeader(), fixtureBody
 			row.mutate(header, &body)
 			_, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(header, []byte(body))
-			require.Equal(t, domain.CodeForged, domain.CodeOf(err), "%v", err)
+			if got := domain.CodeOf(err); got != domain.CodeForged {
+				t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, domain.CodeForged, err)
+			}
 		})
 	}
 }
@@ -135,9 +147,13 @@ func TestVerifyToleratesFiveMinutesInBothDirections(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := verifier(t, fixtureSecret, time.Unix(fixtureTime+row.now, 0)).Verify(fixtureHeader(), []byte(fixtureBody))
 			if row.accepted {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 			} else {
-				require.Equal(t, domain.CodeForged, domain.CodeOf(err))
+				if got := domain.CodeOf(err); got != domain.CodeForged {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeForged)
+				}
 			}
 		})
 	}
@@ -156,14 +172,22 @@ func TestVerifyDuringARotation(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			signer, err := mockpay.NewSigner(secrets(t, row.signed))
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			header, err := signer.Headers(fixtureID, time.Unix(fixtureTime, 0), []byte(fixtureBody))
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			_, err = verifier(t, row.accepted, time.Unix(fixtureTime, 0)).Verify(header, []byte(fixtureBody))
 			if row.ok {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 			} else {
-				require.Equal(t, domain.CodeForged, domain.CodeOf(err))
+				if got := domain.CodeOf(err); got != domain.CodeForged {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeForged)
+				}
 			}
 		})
 	}
@@ -171,25 +195,37 @@ func TestVerifyDuringARotation(t *testing.T) {
 
 func TestSignerMakesTheFixture(t *testing.T) {
 	signer, err := mockpay.NewSigner(secrets(t, fixtureSecret))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	header, err := signer.Headers(fixtureID, time.Unix(fixtureTime, 0), []byte(fixtureBody))
-	require.NoError(t, err)
-	require.Equal(t, fixtureHeader(), header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fixtureHeader(); !reflect.DeepEqual(header, want) {
+		t.Fatalf("header is %v, want %v", header, want)
+	}
 }
 
 // sign makes a correctly signed webhook of any content.
 func sign(t testing.TB, id string, body []byte) http.Header {
 	t.Helper()
 	signer, err := mockpay.NewSigner(secrets(t, fixtureSecret))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	header, err := signer.Headers(id, time.Unix(fixtureTime, 0), body)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return header
 }
 
 func TestVerifyRefusesSignedNonsense(t *testing.T) {
 	replace := func(old, new string) string {
-		require.Contains(t, fixtureBody, old)
+		if !strings.Contains(fixtureBody, old) {
+			t.Fatalf("no %q in %s", old, fixtureBody)
+		}
 		return strings.ReplaceAll(fixtureBody, old, new)
 	}
 	for _, row := range []struct {
@@ -231,9 +267,15 @@ func TestVerifyRefusesSignedNonsense(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, row.id, []byte(row.body)), []byte(row.body))
 			var definite *domain.Error
-			require.ErrorAs(t, err, &definite)
-			require.Equal(t, row.code, definite.Code, "%v", err)
-			require.Equal(t, row.field, definite.Field, "%v", err)
+			if !errors.As(err, &definite) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, definite, err)
+			}
+			if definite.Code != row.code {
+				t.Fatalf("definite.Code is %q, want %q: %v", definite.Code, row.code, err)
+			}
+			if definite.Field != row.field {
+				t.Fatalf("definite.Field is %q, want %q: %v", definite.Field, row.field, err)
+			}
 		})
 	}
 }
@@ -245,9 +287,15 @@ func TestVerifyKnowsAGenuineEventOfAnotherType(t *testing.T) {
 	} {
 		for _, id := range []string{fixtureID, "evt.1", strings.Repeat("e", 129)} { // nor is how the provider names it
 			event, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, id, []byte(body)), []byte(body))
-			require.NoError(t, err, body)
-			require.False(t, event.Type.Known(), body)
-			require.Equal(t, domain.PaymentEvent{ID: id, Type: event.Type}, event, body)
+			if err != nil {
+				t.Fatalf("%v: %v", body, err)
+			}
+			if event.Type.Known() {
+				t.Fatalf("it is so: event.Type.Known(): %v", body)
+			}
+			if want := (domain.PaymentEvent{ID: id, Type: event.Type}); event != want {
+				t.Fatalf("event is %+v, want %+v: %v", event, want, body)
+			}
 		}
 	}
 }
@@ -255,14 +303,20 @@ func TestVerifyKnowsAGenuineEventOfAnotherType(t *testing.T) {
 func TestVerifyTakesTheSessionForAnAbsentPayment(t *testing.T) {
 	body := strings.Replace(fixtureBody, `,"payment":"pay_1"`, "", 1)
 	event, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, fixtureID, []byte(body)), []byte(body))
-	require.NoError(t, err)
-	require.Equal(t, "ps_"+fixtureOrder, event.Payment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if event.Payment != ("ps_" + fixtureOrder) {
+		t.Fatalf("event.Payment is %q, want %q", event.Payment, "ps_"+fixtureOrder)
+	}
 }
 
 func TestVerifyIgnoresFieldsThatTheProviderMayAdd(t *testing.T) {
 	body := strings.Replace(fixtureBody, `{"type"`, `{"timestamp":"2026-01-01T00:00:00Z","api_version":2,"type"`, 1)
 	_, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, fixtureID, []byte(body)), []byte(body))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestEncodeEventIsWhatVerifyReads(t *testing.T) {
@@ -272,10 +326,16 @@ func TestEncodeEventIsWhatVerifyReads(t *testing.T) {
 			Payment: "pay_1", AmountMinor: 0, Currency: "EUR",
 		}
 		body, err := mockpay.EncodeEvent(want, time.Unix(fixtureTime, 0))
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got, err := verifier(t, fixtureSecret, time.Unix(fixtureTime, 0)).Verify(sign(t, fixtureID, body), body)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
 	}
 }
 
@@ -300,33 +360,61 @@ func FuzzVerifySigned(f *testing.F) {
 	f.Add("", []byte(`{"data":null}`))
 	f.Add("evt.3", []byte(`{"type":"ping"}`))
 	signer, err := mockpay.NewSigner(secrets(f, fixtureSecret))
-	require.NoError(f, err)
+	if err != nil {
+		f.Fatal(err)
+	}
 	v := verifier(f, fixtureSecret, time.Unix(fixtureTime, 0))
 	f.Fuzz(func(t *testing.T, id string, body []byte) {
 		header, err := signer.Headers(id, time.Unix(fixtureTime, 0), body)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		event, err := v.Verify(header, body)
 		if err != nil {
-			require.NotEqual(t, domain.CodeInternal, domain.CodeOf(err))
+			if got := domain.CodeOf(err); got == domain.CodeInternal {
+				t.Fatalf("domain.CodeOf(err) is %q", got)
+			}
 			return
 		}
 		if !event.Type.Known() {
-			require.Equal(t, domain.PaymentEvent{ID: id, Type: event.Type}, event)
+			if want := (domain.PaymentEvent{ID: id, Type: event.Type}); event != want {
+				t.Fatalf("event is %+v, want %+v", event, want)
+			}
 			return
 		}
 		// What is accepted keeps its bounds and survives its own encoding.
-		require.Equal(t, mockpay.SessionID(event.Order), event.Session)
-		require.True(t, event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax)
-		require.True(t, len(event.Payment) >= 1 && len(event.Payment) <= domain.PaymentIDMaxLen)
-		require.True(t, len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen)
-		require.True(t, event.Usable(), "what the HTTP contract accepts, a checkout can use")
+		if want := mockpay.SessionID(event.Order); event.Session != want {
+			t.Fatalf("event.Session is %q, want %q", event.Session, want)
+		}
+		if !(event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax) {
+			t.Fatal("not so: event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax")
+		}
+		if len(event.Payment) < 1 || len(event.Payment) > domain.PaymentIDMaxLen {
+			t.Fatalf("a payment's id of %d bytes", len(event.Payment))
+		}
+		if !(len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen) {
+			t.Fatal("not so: len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen")
+		}
+		if !event.Usable() {
+			t.Fatal("not so: event.Usable(): what the HTTP contract accepts, a checkout can use")
+		}
 		again, err := mockpay.EncodeEvent(event, time.Unix(fixtureTime, 0))
-		require.NoError(t, err)
-		require.True(t, json.Valid(again))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(again) {
+			t.Fatal("not so: json.Valid(again)")
+		}
 		header, err = signer.Headers(id, time.Unix(fixtureTime, 0), again)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		read, err := v.Verify(header, again)
-		require.NoError(t, err)
-		require.Equal(t, event, read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read != event {
+			t.Fatalf("read is %+v, want %+v", read, event)
+		}
 	})
 }
