@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -31,29 +30,53 @@ func calls(c *mocks.Client, method string) (all []mock.Arguments) {
 func TestHowWorkflowsAreStarted(t *testing.T) {
 	d, c, _ := desk(t, temporalSays{answer: held}, records{})
 	_, err := d.Start(context.Background(), order)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := calls(c, "ExecuteWorkflow")[0].Get(1).(client.StartWorkflowOptions)
-	require.Equal(t, checkoutID, options.ID)
-	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, options.WorkflowIDReusePolicy)
-	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, options.WorkflowIDConflictPolicy)
-	require.True(t, options.WorkflowExecutionErrorWhenAlreadyStarted)
-	require.Zero(t, options.WorkflowExecutionTimeout)
-	require.Zero(t, options.WorkflowRunTimeout)
+	if options.ID != checkoutID {
+		t.Fatalf("options.ID is %q, want %q", options.ID, checkoutID)
+	}
+	if options.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE {
+		t.Fatalf("options.WorkflowIDReusePolicy is %v, want %v", options.WorkflowIDReusePolicy, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE)
+	}
+	if options.WorkflowIDConflictPolicy != enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL {
+		t.Fatalf("options.WorkflowIDConflictPolicy is %v, want %v", options.WorkflowIDConflictPolicy, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+	}
+	if !options.WorkflowExecutionErrorWhenAlreadyStarted {
+		t.Fatal("not so: options.WorkflowExecutionErrorWhenAlreadyStarted")
+	}
+	if options.WorkflowExecutionTimeout != 0 {
+		t.Fatalf("options.WorkflowExecutionTimeout is %v, want zero", options.WorkflowExecutionTimeout)
+	}
+	if options.WorkflowRunTimeout != 0 {
+		t.Fatalf("options.WorkflowRunTimeout is %v, want zero", options.WorkflowRunTimeout)
+	}
 
 	paid := records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid}}}
 	d, c, _ = desk(t, temporalSays{result: map[string]any{workflows.RefundID(order.ID): domain.OrderRefunded}}, paid)
 	_, err = d.Refund(context.Background(), order.ID)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	options = calls(c, "ExecuteWorkflow")[0].Get(1).(client.StartWorkflowOptions)
-	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, options.WorkflowIDReusePolicy, "the record says that it is not refunded")
-	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, options.WorkflowIDConflictPolicy)
+	if options.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE {
+		t.Fatalf("options.WorkflowIDReusePolicy is %v, want %v: the record says that it is not refunded", options.WorkflowIDReusePolicy, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
+	}
+	if options.WorkflowIDConflictPolicy != enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL {
+		t.Fatalf("options.WorkflowIDConflictPolicy is %v, want %v", options.WorkflowIDConflictPolicy, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+	}
 
 	canceled := domain.CheckoutState{Order: order.ID, Status: domain.OrderCanceled}
 	d, c, _ = desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: canceled, workflows.LateID(order.ID, "pay_1"): canceled}}, records{})
 	_, err = d.Pay(context.Background(), event(domain.PaymentSucceeded, "pay_1"))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	options = calls(c, "ExecuteWorkflow")[0].Get(1).(client.StartWorkflowOptions)
-	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, options.WorkflowIDReusePolicy)
+	if options.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY {
+		t.Fatalf("options.WorkflowIDReusePolicy is %v, want %v", options.WorkflowIDReusePolicy, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY)
+	}
 }
 
 // Temporal answers an update's id with that update's answer: another body must not
@@ -64,15 +87,23 @@ func TestABodyAsksUnderItsOwnName(t *testing.T) {
 	other.Fingerprint = "beef"
 	for _, o := range []domain.Order{order, order, other} {
 		_, err := d.Start(context.Background(), o)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	var ids []string
 	for _, call := range calls(c, "UpdateWorkflow") {
 		ids = append(ids, call.Get(1).(client.UpdateWorkflowOptions).UpdateID)
 	}
-	require.Len(t, ids, 3)
-	require.Equal(t, ids[0], ids[1], "a repeat enters the history once")
-	require.NotEqual(t, ids[0], ids[2])
+	if len(ids) != 3 {
+		t.Fatalf("%d in ids, want 3: %q", len(ids), ids)
+	}
+	if ids[1] != ids[0] {
+		t.Fatalf("ids[1] is %q, want %q: a repeat enters the history once", ids[1], ids[0])
+	}
+	if ids[2] == ids[0] {
+		t.Fatalf("ids[2] is %q", ids[2])
+	}
 }
 
 // Where nothing was decided, the client hears when to ask again.
@@ -84,8 +115,12 @@ func TestWhoIsToRepeatHearsWhen(t *testing.T) {
 		d, _, _ := desk(t, says, records{})
 		_, err := d.Start(context.Background(), order)
 		var refusal *domain.Error
-		require.ErrorAs(t, err, &refusal, name)
-		require.Positive(t, refusal.RetryAfter, name)
+		if !errors.As(err, &refusal) {
+			t.Fatalf("the error is a %T, want a %T: %v: %v", err, refusal, err, name)
+		}
+		if refusal.RetryAfter <= 0 {
+			t.Fatalf("refusal.RetryAfter is %v, want more than 0: %v", refusal.RetryAfter, name)
+		}
 	}
 }
 
@@ -100,9 +135,15 @@ func TestAPaymentIsStoredAlthoughItsSenderLeft(t *testing.T) {
 			Run(func(args mock.Arguments) { after = args.Get(0).(context.Context).Err() }).Return(nil),
 	}, c.ExpectedCalls...)
 	result, err := d.Pay(ctx, event(domain.PaymentSucceeded, "pay_1"))
-	require.NoError(t, err)
-	require.NoError(t, after, "the signal was sent with the sender's context")
-	require.False(t, result.Settled, "it is stored, and nothing more is known")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after != nil {
+		t.Fatalf("the signal was sent with the sender's context: %v", after)
+	}
+	if result.Settled {
+		t.Fatal("it is so: result.Settled: it is stored, and nothing more is known")
+	}
 }
 
 func TestCancelThatCannotBe(t *testing.T) {
@@ -119,7 +160,9 @@ func TestCancelThatCannotBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, _, _ := desk(t, tt.says, tt.has)
 			_, err := d.Cancel(context.Background(), order.ID)
-			require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+			if got := domain.CodeOf(err); got != tt.code {
+				t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+			}
 		})
 	}
 }
@@ -131,5 +174,7 @@ func TestAKeyThatTheLedgerKnowsOfAnotherBody(t *testing.T) {
 		result: map[string]any{checkoutID: errors.Join(brokeOff, refusedWith(domain.CodeKeyReused))},
 	}, records{})
 	_, err := d.Start(context.Background(), order)
-	require.Equal(t, domain.CodeKeyReused, domain.CodeOf(err), "%v", err)
+	if got := domain.CodeOf(err); got != domain.CodeKeyReused {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, domain.CodeKeyReused, err)
+	}
 }

@@ -2,11 +2,12 @@ package checkouts_test
 
 import (
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
@@ -37,10 +38,14 @@ func TestCancelSale(t *testing.T) {
 			d, c, _ := desk(t, tt.says, records{})
 			err := d.CancelSale(t.Context(), "conf", time.Now())
 			if tt.code != "" {
-				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != tt.code {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+				}
 				return
 			}
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			c.AssertCalled(t, "ExecuteWorkflow", mock.Anything, mock.MatchedBy(func(o client.StartWorkflowOptions) bool {
 				return o.ID == "cancel-sale/conf" && o.WorkflowIDReusePolicy == enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
 			}), mock.Anything, mock.MatchedBy(func(in workflows.CancelSaleInput) bool { return in.SaleID == "conf" && !in.RequestedAt.IsZero() }))
@@ -81,11 +86,17 @@ func TestCancelOrder(t *testing.T) {
 			d, _, _ := desk(t, tt.says, tt.has)
 			got, err := d.CancelOrder(t.Context(), order.ID)
 			if tt.code != "" {
-				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != tt.code {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
 		})
 	}
 }
@@ -94,8 +105,12 @@ func TestCancelOrder(t *testing.T) {
 func described(t *testing.T, status enumspb.WorkflowExecutionStatus, message string) *workflowservice.DescribeWorkflowExecutionResponse {
 	t.Helper()
 	failure := &failurepb.Failure{Message: message}
-	require.NoError(t, converter.EncodeCommonFailureAttributes(payloads, failure)) // sealed, as the worker writes it
-	require.NotContains(t, failure.GetMessage(), message)
+	if err := converter.EncodeCommonFailureAttributes(payloads, failure); err != nil {
+		t.Fatal(err)
+	} // sealed, as the worker writes it
+	if got := failure.GetMessage(); strings.Contains(got, message) {
+		t.Fatalf("%q is in %s", message, got)
+	}
 	return &workflowservice.DescribeWorkflowExecutionResponse{
 		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status},
 		PendingActivities: []*workflowpb.PendingActivityInfo{
@@ -128,11 +143,19 @@ func TestWhyARefundWaits(t *testing.T) {
 			c.On("DescribeWorkflowExecution", mock.Anything, tt.workflow, "").Return(described(t, tt.status, "refused"), nil)
 			refund := domain.Refund{Capture: domain.Capture{Order: order.ID, Payment: "pay_1"}, SaleID: "conf", Reason: tt.reason}
 			wait, waits, err := d.Waits(t.Context(), refund)
-			require.NoError(t, err)
-			require.Equal(t, tt.waits, waits)
-			require.Contains(t, wait.Reason, tt.says)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if waits != tt.waits {
+				t.Fatalf("waits is %v, want %v", waits, tt.waits)
+			}
+			if !strings.Contains(wait.Reason, tt.says) {
+				t.Fatalf("no %q in %s", tt.says, wait.Reason)
+			}
 			if tt.status == open {
-				require.EqualValues(t, 7, wait.Attempts)
+				if wait.Attempts != 7 {
+					t.Fatalf("wait.Attempts is %v, want 7", wait.Attempts)
+				}
 			}
 			if tt.restarts {
 				c.AssertCalled(t, "ExecuteWorkflow", anything("ExecuteWorkflow")...)
@@ -155,6 +178,10 @@ func TestCountCheckouts(t *testing.T) {
 			Return(&workflowservice.CountWorkflowExecutionsResponse{Count: n}, nil)
 	}
 	got := domain.SaleCancellation{SaleID: "conf", RequestedAt: at}
-	require.NoError(t, d.CountCheckouts(t.Context(), &got))
-	require.Equal(t, domain.SaleCancellation{SaleID: "conf", RequestedAt: at, OpenCheckouts: 3, CanceledCheckouts: 4, LatePayments: 5}, got)
+	if err := d.CountCheckouts(t.Context(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := (domain.SaleCancellation{SaleID: "conf", RequestedAt: at, OpenCheckouts: 3, CanceledCheckouts: 4, LatePayments: 5}); !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -171,11 +171,17 @@ func TestStart(t *testing.T) {
 			d, _, _ := desk(t, tt.says, records{})
 			answer, err := d.Start(t.Context(), order)
 			if tt.code != "" {
-				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != tt.code {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, domain.HoldAnswer{Hold: tt.hold, Replayed: tt.replayed}, answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (domain.HoldAnswer{Hold: tt.hold, Replayed: tt.replayed}); !reflect.DeepEqual(answer, want) {
+				t.Fatalf("answer is %+v, want %+v", answer, want)
+			}
 		})
 	}
 }
@@ -249,11 +255,17 @@ func TestPay(t *testing.T) {
 			d, c, _ := desk(t, tt.says, tt.has)
 			got, err := d.Pay(t.Context(), tt.event)
 			if tt.code != "" {
-				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != tt.code {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want {
+				t.Fatalf("got %+v, want %+v", got, tt.want)
+			}
 			for _, call := range tt.calls {
 				c.AssertCalled(t, call, anything(call)...)
 			}
@@ -286,12 +298,20 @@ func TestPayOfAnUnknownOrderAsksTheLedger(t *testing.T) {
 			}}, tt.has)
 			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
 			if tt.code == "" {
-				require.NoError(t, err)
-				require.Len(t, calls(c, "ExecuteWorkflow"), 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := calls(c, "ExecuteWorkflow"); len(got) != 1 {
+					t.Fatalf(`%d in calls(c, "ExecuteWorkflow"), want 1: %+v`, len(got), got)
+				}
 				return
 			}
-			require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
-			require.Empty(t, calls(c, "ExecuteWorkflow"), "nothing is started, and the event is delivered again")
+			if got := domain.CodeOf(err); got != tt.code {
+				t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+			}
+			if got := calls(c, "ExecuteWorkflow"); len(got) != 0 {
+				t.Fatalf(`calls(c, "ExecuteWorkflow") is %+v, want nothing: nothing is started, and the event is delivered again`, got)
+			}
 		})
 	}
 }
@@ -318,7 +338,9 @@ func TestALatePaymentIsRebookedFromTheHistory(t *testing.T) {
 			startedWith(t, c, stored)
 
 			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			c.AssertCalled(t, "ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything,
 				mock.MatchedBy(func(late workflows.LateInput) bool {
 					return late.Rebook && !late.HoldMayStand && late.Order != nil && late.Order.Fingerprint == order.Fingerprint
@@ -336,7 +358,9 @@ func startedWith(t *testing.T, c *mocks.Client, stored converter.DataConverter) 
 func startedWithOrder(t *testing.T, c *mocks.Client, stored converter.DataConverter, placed domain.Order) {
 	t.Helper()
 	input, err := stored.ToPayloads(placed)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	events := mocks.NewHistoryEventIterator(t)
 	events.On("HasNext").Return(true)
 	events.On("Next").Return(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
@@ -353,8 +377,12 @@ func TestALatePaymentOfACheckoutThatBrokeOff(t *testing.T) {
 	}}, records{})
 	startedWith(t, c, payloads)
 	got, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
-	require.NoError(t, err)
-	require.Equal(t, domain.PayResult{Status: domain.OrderPaid, Settled: true}, got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (domain.PayResult{Status: domain.OrderPaid, Settled: true}); got != want {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
 	c.AssertCalled(t, "ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything,
 		mock.MatchedBy(func(late workflows.LateInput) bool { return late.Rebook && late.HoldMayStand }))
 }
@@ -369,7 +397,9 @@ func TestALatePaymentOfACheckoutWithoutHistory(t *testing.T) {
 	events.On("HasNext").Return(false)
 	c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events)
 	_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
-	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err), "%v", err)
+	if got := domain.CodeOf(err); got != domain.CodeNotFound {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, domain.CodeNotFound, err)
+	}
 	c.AssertNotCalled(t, "ExecuteWorkflow", anything("ExecuteWorkflow")...)
 }
 
@@ -399,11 +429,17 @@ func TestCancel(t *testing.T) {
 			d, _, _ := desk(t, tt.says, has)
 			got, err := d.Cancel(t.Context(), order.ID)
 			if tt.code != "" {
-				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != tt.code {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
 		})
 	}
 }
@@ -412,8 +448,12 @@ func TestCancel(t *testing.T) {
 func TestRefundOfWhatWasRefunded(t *testing.T) {
 	d, c, _ := desk(t, temporalSays{}, records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderRefunded}}})
 	status, err := d.Refund(t.Context(), order.ID)
-	require.NoError(t, err)
-	require.Equal(t, domain.OrderRefunded, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status != domain.OrderRefunded {
+		t.Fatalf("status is %q, want %q", status, domain.OrderRefunded)
+	}
 	c.AssertNotCalled(t, "ExecuteWorkflow", anything("ExecuteWorkflow")...)
 }
 
@@ -421,15 +461,23 @@ func TestWhatIsNotKnownOfARefundIsAnError(t *testing.T) {
 	paid := records{sold: map[domain.OrderID]domain.SoldOrder{order.ID: {Status: domain.OrderPaid}}}
 	d, _, _ := desk(t, temporalSays{result: map[string]any{workflows.RefundID(order.ID): domain.OrderStatus("in_part")}}, paid)
 	_, err := d.Refund(t.Context(), order.ID)
-	require.Equal(t, domain.CodeUnknown, domain.CodeOf(err), "%v", err)
+	if got := domain.CodeOf(err); got != domain.CodeUnknown {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, domain.CodeUnknown, err)
+	}
 
 	_, waits, err := d.Waits(t.Context(), domain.Refund{Capture: domain.Capture{Order: order.ID, Payment: "pay_1"}, Reason: "mood"})
-	require.Equal(t, domain.CodeUnknown, domain.CodeOf(err), "which workflow has it follows from the reason: %v", err)
-	require.False(t, waits)
+	if got := domain.CodeOf(err); got != domain.CodeUnknown {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q: which workflow has it follows from the reason: %v", got, domain.CodeUnknown, err)
+	}
+	if waits {
+		t.Fatal("it is so: waits")
+	}
 }
 
 func TestRefundOfWhatWasNeverPaid(t *testing.T) {
 	d, _, _ := desk(t, temporalSays{}, records{})
 	_, err := d.Refund(t.Context(), order.ID)
-	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+	if got := domain.CodeOf(err); got != domain.CodeNotFound {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeNotFound)
+	}
 }

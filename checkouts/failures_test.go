@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
@@ -70,8 +69,12 @@ func TestTemporalsFailuresAreDefiniteOrUnknown(t *testing.T) {
 				if call.name == "Start" && tt.ofStart != "" {
 					want = tt.ofStart
 				}
-				require.Equal(t, want, domain.CodeOf(err), "%v", err)
-				require.Equal(t, want == domain.CodeUnknown, domain.IsUnknown(err), "%v", err)
+				if got := domain.CodeOf(err); got != want {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, want, err)
+				}
+				if got := domain.IsUnknown(err); got != (want == domain.CodeUnknown) {
+					t.Fatalf("domain.IsUnknown(err) is %v, want %v: %v", got, want == domain.CodeUnknown, err)
+				}
 			})
 		}
 	}
@@ -96,16 +99,28 @@ func TestNoBuyersDataOutsideOfTheArguments(t *testing.T) {
 		updated = append(updated, args.Get(1).(client.UpdateWorkflowOptions))
 	}).Return(handle, nil)
 	_, err := checkouts.NewDesk(c, payloads, nil, records{}, records{}, records{}).Start(t.Context(), marked)
-	require.NoError(t, err)
-	require.Len(t, started, 1)
-	require.Len(t, updated, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(started) != 1 {
+		t.Fatalf("%d in started, want 1: %+v", len(started), started)
+	}
+	if len(updated) != 1 {
+		t.Fatalf("%d in updated, want 1: %+v", len(updated), updated)
+	}
 	updated[0].Args = nil // sealed
 	shown := fmt.Sprintf("%+v %+v", started[0], updated[0])
 	for name := range started[0].TypedSearchAttributes.GetUntypedValues() {
 		value := started[0].TypedSearchAttributes.GetUntypedValues()[name]
 		shown += fmt.Sprint(name.GetName(), value)
 	}
-	require.Contains(t, shown, order.ID.String())
-	require.Contains(t, shown, "conf")
-	require.False(t, strings.Contains(shown, mark) || strings.Contains(shown, "@"), shown)
+	if want := order.ID.String(); !strings.Contains(shown, want) {
+		t.Fatalf("no %q in %s", want, shown)
+	}
+	if !strings.Contains(shown, "conf") {
+		t.Fatalf("no %q in %s", "conf", shown)
+	}
+	if strings.Contains(shown, mark) || strings.Contains(shown, "@") {
+		t.Fatalf(`it is so: strings.Contains(shown, mark) || strings.Contains(shown, "@"): %v`, shown)
+	}
 }

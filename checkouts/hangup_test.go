@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
 
@@ -26,11 +25,19 @@ func TestAStartGoesOnWhenItsBuyerHangsUp(t *testing.T) {
 		ctx := args.Get(0).(context.Context)
 		underWay = ctx.Err() == nil
 		_, isBounded = ctx.Deadline()
-		require.True(t, args.Get(1).(client.StartWorkflowOptions).EnableEagerStart)
+		if !args.Get(1).(client.StartWorkflowOptions).EnableEagerStart {
+			t.Fatal("not so: args.Get(1).(client.StartWorkflowOptions).EnableEagerStart")
+		}
 	}).Return(nil, nil)
 	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(nil, context.Canceled).Maybe()
 	_, err := d.Start(buyer, order)
-	require.True(t, underWay, "the start was given up with its request")
-	require.True(t, isBounded, "the start has no bound of its own")
-	require.True(t, domain.IsUnknown(err), "%v", err)
+	if !underWay {
+		t.Fatal("the start was given up with its request")
+	}
+	if !isBounded {
+		t.Fatal("the start has no bound of its own")
+	}
+	if !domain.IsUnknown(err) {
+		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -45,9 +44,15 @@ func TestWhatAWorkflowWaitsFor(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{}, records{})
 			c.On("DescribeWorkflowExecution", mock.Anything, "checkout/1", "").Return(tt.described, nil)
 			look, err := d.Look(t.Context(), "checkout/1")
-			require.NoError(t, err)
-			require.True(t, look.Open)
-			require.Equal(t, tt.waitsFor, look.WaitsFor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !look.Open {
+				t.Fatal("not so: look.Open")
+			}
+			if look.WaitsFor != tt.waitsFor {
+				t.Fatalf("look.WaitsFor is %q, want %q", look.WaitsFor, tt.waitsFor)
+			}
 		})
 	}
 }
@@ -82,8 +87,12 @@ func TestWhoIsAtWorkOnAnOrder(t *testing.T) {
 			c.On("DescribeWorkflowExecution", mock.Anything, tt.id, "").Return(tt.described, nil).Maybe()
 			c.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "").Return(nil, serviceerror.NewNotFound("no such workflow")).Maybe()
 			atWork, err := d.Working(t.Context(), order.ID, "pay_1", since)
-			require.NoError(t, err)
-			require.Equal(t, tt.atWork, atWork)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if atWork != tt.atWork {
+				t.Fatalf("atWork is %v, want %v", atWork, tt.atWork)
+			}
 		})
 	}
 }

@@ -3,11 +3,11 @@ package checkouts_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
@@ -62,13 +62,21 @@ func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
 			for _, call := range calls(c, "ExecuteWorkflow") {
 				started = call.Get(1).(client.StartWorkflowOptions).ID
 			}
-			require.Equal(t, tt.started, started)
+			if started != tt.started {
+				t.Fatalf("started is %q, want %q", started, tt.started)
+			}
 			if tt.code != "" {
-				require.Equal(t, tt.code, domain.CodeOf(err), "%v", err)
+				if got := domain.CodeOf(err); got != tt.code {
+					t.Fatalf("domain.CodeOf(err) is %q, want %q: %v", got, tt.code, err)
+				}
 				return
 			}
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want {
+				t.Fatalf("got %+v, want %+v", got, tt.want)
+			}
 		})
 	}
 }
@@ -83,7 +91,9 @@ func TestAPaymentThatTheProviderDidNotKnow(t *testing.T) {
 				workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded, Untaken: untaken},
 			}}, records{})
 			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			var policies []enumspb.WorkflowIdReusePolicy
 			for _, call := range calls(c, "ExecuteWorkflow") {
 				policies = append(policies, call.Get(1).(client.StartWorkflowOptions).WorkflowIDReusePolicy)
@@ -92,7 +102,9 @@ func TestAPaymentThatTheProviderDidNotKnow(t *testing.T) {
 			if untaken {
 				want = append(want, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
 			}
-			require.Equal(t, want, policies)
+			if !reflect.DeepEqual(policies, want) {
+				t.Fatalf("policies is %v, want %v", policies, want)
+			}
 		})
 	}
 }
@@ -105,8 +117,12 @@ func TestMoneyForAKeyThatWasReused(t *testing.T) {
 		checkoutID: errors.Join(brokeOff, refusedWith(domain.CodeKeyReused)), workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded},
 	}}, records{captured: &capture})
 	_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
-	require.NoError(t, err)
-	require.Len(t, calls(c, "ExecuteWorkflow"), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := calls(c, "ExecuteWorkflow"); len(got) != 1 {
+		t.Fatalf(`%d in calls(c, "ExecuteWorkflow"), want 1: %+v`, len(got), got)
+	}
 }
 
 // Where nobody can say whether that look has begun, the event is not acknowledged: what
@@ -117,8 +133,12 @@ func TestALookThatMayNotHaveBegunIsNotAcknowledged(t *testing.T) {
 		workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded, Untaken: true},
 	}}, records{})
 	got, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
-	require.Equal(t, domain.CodeUnknown, domain.CodeOf(err), "%+v, %v", got, err)
-	require.Len(t, calls(c, "ExecuteWorkflow"), 2)
+	if domain.CodeOf(err) != domain.CodeUnknown {
+		t.Fatalf("got %+v, %v, want %q", got, err, domain.CodeUnknown)
+	}
+	if got := calls(c, "ExecuteWorkflow"); len(got) != 2 {
+		t.Fatalf(`%d in calls(c, "ExecuteWorkflow"), want 2: %+v`, len(got), got)
+	}
 }
 
 // What gave money back and broke off is started again with what it was started with.
@@ -152,7 +172,9 @@ func TestTakeUp(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{}, records{})
 			c.On("DescribeWorkflowExecution", mock.Anything, tt.u.ID, "").Return(described(t, tt.status, "refused"), nil).Maybe()
 			input, err := payloads.ToPayloads(tt.input)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			events := mocks.NewHistoryEventIterator(t)
 			events.On("HasNext").Return(true).Maybe()
 			events.On("Next").Return(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
@@ -160,15 +182,25 @@ func TestTakeUp(t *testing.T) {
 			}}, nil).Maybe()
 			c.On("GetWorkflowHistory", mock.Anything, tt.u.ID, "", false, mock.Anything).Return(events).Maybe()
 			started, err := d.TakeUp(t.Context(), tt.u)
-			require.NoError(t, err)
-			require.Equal(t, tt.starts, started)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if started != tt.starts {
+				t.Fatalf("started is %v, want %v", started, tt.starts)
+			}
 			if !tt.starts {
-				require.Empty(t, calls(c, "ExecuteWorkflow"))
+				if got := calls(c, "ExecuteWorkflow"); len(got) != 0 {
+					t.Fatalf(`calls(c, "ExecuteWorkflow") is %+v, want nothing`, got)
+				}
 				return
 			}
 			call := calls(c, "ExecuteWorkflow")[0]
-			require.Equal(t, tt.u.ID, call.Get(1).(client.StartWorkflowOptions).ID)
-			require.Equal(t, tt.input, call.Get(3))
+			if got := call.Get(1).(client.StartWorkflowOptions).ID; got != tt.u.ID {
+				t.Fatalf("call.Get(1).(client.StartWorkflowOptions).ID is %q, want %q", got, tt.u.ID)
+			}
+			if got := call.Get(3); !reflect.DeepEqual(got, tt.input) {
+				t.Fatalf("call.Get(3) is %v, want %v", got, tt.input)
+			}
 		})
 	}
 }
