@@ -3,11 +3,10 @@ package mockpay
 import (
 	"fmt"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -17,14 +16,26 @@ func TestPayByAPI(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
 	first := b.pay(link, mockpay.OutcomeSucceeded)
-	require.Equal(t, 200, first.Code)
-	require.Equal(t, "application/json", first.Header().Get("Content-Type"))
+	if first.Code != 200 {
+		t.Fatalf("first.Code is %v, want 200", first.Code)
+	}
+	if got := first.Header().Get("Content-Type"); got != "application/json" {
+		t.Fatalf(`first.Header().Get("Content-Type") is %q, want "application/json"`, got)
+	}
 	again := b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", `{"outcome":"succeeded"}`)
-	require.Equal(t, 200, again.Code)
-	require.Equal(t, first.Body.String(), again.Body.String(), "the same outcome gives the same answer")
+	if again.Code != 200 {
+		t.Fatalf("again.Code is %v, want 200", again.Code)
+	}
+	if got, want := again.Body.String(), first.Body.String(); got != want {
+		t.Fatalf("again.Body.String() is %q, want %q: the same outcome gives the same answer", got, want)
+	}
 	s := decode[mockpay.Session](t, first)
-	require.Equal(t, mockpay.SessionCaptured, s.Status)
-	require.Equal(t, int64(6500), s.Capture.AmountMinor)
+	if s.Status != mockpay.SessionCaptured {
+		t.Fatalf("s.Status is %q, want %q", s.Status, mockpay.SessionCaptured)
+	}
+	if s.Capture.AmountMinor != int64(6500) {
+		t.Fatalf("s.Capture.AmountMinor is %v, want int64(6500)", s.Capture.AmountMinor)
+	}
 }
 
 func TestPayTakesTheLinkInEveryForm(t *testing.T) {
@@ -38,34 +49,52 @@ func TestPayTakesTheLinkInEveryForm(t *testing.T) {
 		link := b.link(n)
 		body := fmt.Sprintf(`{"outcome":"canceled","link":%q}`, form(b.payURL(link)))
 		w := b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", body)
-		require.Equal(t, 200, w.Code, "form %d: %s", n, w.Body)
+		if w.Code != 200 {
+			t.Fatalf("w.Code is %v, want 200: form %d: %s", w.Code, n, w.Body)
+		}
 	}
 }
 
 func TestAVisitOfThePageIsEnoughToPayByAPI(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
-	require.Equal(t, 200, b.ask("GET", b.payURL(link), "").Code)
+	if got := b.ask("GET", b.payURL(link), "").Code; got != 200 {
+		t.Fatalf(`b.ask("GET", b.payURL(link), "").Code is %v, want 200`, got)
+	}
 	w := b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", `{"outcome":"succeeded"}`)
-	require.Equal(t, 200, w.Code, w.Body)
+	if w.Code != 200 {
+		t.Fatalf("w.Code is %v, want 200: %v", w.Code, w.Body)
+	}
 }
 
 func TestExpireByAPI(t *testing.T) {
 	b := setup(t)
 	w := b.ask("POST", "/v1/sessions/"+mockpay.SessionID(orderNumber(1))+"/expire", "")
-	require.Equal(t, 200, w.Code)
-	require.JSONEq(t, `{"status":"expired"}`, w.Body.String())
-	require.Equal(t, 200, b.pay(b.link(2), mockpay.OutcomeSucceeded).Code)
+	if w.Code != 200 {
+		t.Fatalf("w.Code is %v, want 200", w.Code)
+	}
+	if got := strings.TrimSpace(w.Body.String()); got != `{"status":"expired"}` {
+		t.Fatalf("the body is %s", got)
+	}
+	if got := b.pay(b.link(2), mockpay.OutcomeSucceeded).Code; got != 200 {
+		t.Fatalf("b.pay(b.link(2), mockpay.OutcomeSucceeded).Code is %v, want 200", got)
+	}
 	e := decode[mockpay.Expiry](t, b.ask("POST", "/v1/sessions/"+mockpay.SessionID(orderNumber(2))+"/expire", ""))
-	require.Equal(t, mockpay.SessionCaptured, e.Status)
-	require.Equal(t, b.captures()[0], *e.Capture)
+	if e.Status != mockpay.SessionCaptured {
+		t.Fatalf("e.Status is %q, want %q", e.Status, mockpay.SessionCaptured)
+	}
+	if want := b.captures()[0]; !reflect.DeepEqual(*e.Capture, want) {
+		t.Fatalf("*e.Capture is %+v, want %+v", *e.Capture, want)
+	}
 	requireProblem(t, b.pay(b.link(1), mockpay.OutcomeSucceeded), 409, "session_closed")
 }
 
 func TestAPIRefusals(t *testing.T) {
 	b := setup(t)
 	paid, other := b.link(1), b.link(2)
-	require.Equal(t, 200, b.pay(paid, mockpay.OutcomeSucceeded).Code)
+	if got := b.pay(paid, mockpay.OutcomeSucceeded).Code; got != 200 {
+		t.Fatalf("b.pay(paid, mockpay.OutcomeSucceeded).Code is %v, want 200", got)
+	}
 	session := "/v1/sessions/" + other.Session()
 	forged := strings.Replace(b.payURL(other), "amount=6500", "amount=1", 1)
 	for _, row := range []struct {
@@ -103,14 +132,20 @@ func TestAPIRefusals(t *testing.T) {
 			requireProblem(t, b.ask(row.method, row.target, row.body), row.status, row.code)
 		})
 	}
-	require.Len(t, b.captures(), 1, "nothing of this took money")
-	require.Len(t, b.pending(), 1)
+	if got := b.captures(); len(got) != 1 {
+		t.Fatalf("%d in b.captures(), want 1: %+v: nothing of this took money", len(got), got)
+	}
+	if got := b.pending(); len(got) != 1 {
+		t.Fatalf("%d in b.pending(), want 1: %+v", len(got), got)
+	}
 }
 
 func TestListsArePaged(t *testing.T) {
 	b := setup(t)
 	for n := range 5 {
-		require.Equal(t, 200, b.pay(b.link(n), mockpay.OutcomeSucceeded).Code)
+		if got := b.pay(b.link(n), mockpay.OutcomeSucceeded).Code; got != 200 {
+			t.Fatalf("b.pay(b.link(n), mockpay.OutcomeSucceeded).Code is %v, want 200", got)
+		}
 	}
 	var read []domain.Capture
 	target, pages := "/v1/captures?limit=2", 0
@@ -123,11 +158,20 @@ func TestListsArePaged(t *testing.T) {
 		}
 		target = "/v1/captures?limit=2&after=" + page.Next
 	}
-	require.Equal(t, 3, pages)
-	require.Equal(t, b.captures(), read)
-	require.JSONEq(t, `{"items":[]}`, b.ask("GET", "/v1/refunds", "").Body.String())
-	require.JSONEq(t, `{"items":[]}`, b.ask("GET", "/v1/deliveries", "").Body.String())
-	require.Len(t, decode[mockpay.Page[mockpay.Delivery]](t, b.ask("GET", "/v1/deliveries?state=pending", "")).Items, 5)
+	if pages != 3 {
+		t.Fatalf("pages is %v, want 3", pages)
+	}
+	if want := b.captures(); !reflect.DeepEqual(read, want) {
+		t.Fatalf("read is %+v, want %+v", read, want)
+	}
+	for _, list := range []string{"/v1/refunds", "/v1/deliveries"} {
+		if got := strings.TrimSpace(b.ask("GET", list, "").Body.String()); got != `{"items":[]}` {
+			t.Fatalf("%s is %s, want nothing", list, got)
+		}
+	}
+	if got := decode[mockpay.Page[mockpay.Delivery]](t, b.ask("GET", "/v1/deliveries?state=pending", "")).Items; len(got) != 5 {
+		t.Fatalf("%d, want 5: %+v", len(got), got)
+	}
 }
 
 func TestAPageOfAnotherSiteCannotPay(t *testing.T) {
@@ -140,7 +184,9 @@ func TestAPageOfAnotherSiteCannotPay(t *testing.T) {
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
 	requireProblem(t, w, 403, "cross_origin")
-	require.Empty(t, b.captures())
+	if got := b.captures(); len(got) != 0 {
+		t.Fatalf("b.captures() is %+v, want nothing", got)
+	}
 }
 
 // A site whose name is made to resolve to this machine (DNS rebinding) is of our origin to
@@ -158,7 +204,9 @@ func TestAPageThatWasReboundReachesNothing(t *testing.T) {
 			w := httptest.NewRecorder()
 			b.handler.ServeHTTP(w, r)
 			if isOurs {
-				require.Equal(t, 200, w.Code, "%s at %s", path, host)
+				if w.Code != 200 {
+					t.Fatalf("w.Code is %v, want 200: %s at %s", w.Code, path, host)
+				}
 			} else {
 				requireProblem(t, w, 421, "wrong_host")
 			}
@@ -173,27 +221,51 @@ func TestAPageThatWasReboundReachesNothing(t *testing.T) {
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
 	requireProblem(t, w, 421, "wrong_host")
-	require.Empty(t, b.captures())
+	if got := b.captures(); len(got) != 0 {
+		t.Fatalf("b.captures() is %+v, want nothing", got)
+	}
 }
 
 func TestThePageShowsWhatIsToBePaid(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
 	w := b.ask("GET", b.payURL(link), "")
-	require.Equal(t, 200, w.Code)
-	page := w.Body.String()
-	require.Contains(t, page, "65.00 EUR")
-	require.Contains(t, page, "1 × A &lt;b&gt;", "escaped")
-	require.Contains(t, page, "03:14:05 UTC")
-	require.Contains(t, page, link.Order.String())
-	require.Contains(t, page, `http-equiv="refresh" content="601"`)
-	for _, outcome := range []string{"succeeded", "failed", "canceled"} {
-		require.Contains(t, page, fmt.Sprintf(`name="outcome" value=%q`, outcome))
+	if w.Code != 200 {
+		t.Fatalf("w.Code is %v, want 200", w.Code)
 	}
-	require.NotContains(t, page, "<script")
-	require.Contains(t, w.Header().Get("Content-Security-Policy"), "form-action 'self' http://127.0.0.1:8080")
-	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
-	require.Equal(t, 200, b.ask("GET", stylePath, "").Code)
+	page := w.Body.String()
+	if !strings.Contains(page, "65.00 EUR") {
+		t.Fatalf("no %q in %s", "65.00 EUR", page)
+	}
+	if !strings.Contains(page, "1 × A &lt;b&gt;") {
+		t.Fatalf("no %q in %s: escaped", "1 × A &lt;b&gt;", page)
+	}
+	if !strings.Contains(page, "03:14:05 UTC") {
+		t.Fatalf("no %q in %s", "03:14:05 UTC", page)
+	}
+	if want := link.Order.String(); !strings.Contains(page, want) {
+		t.Fatalf("no %q in %s", want, page)
+	}
+	if !strings.Contains(page, `http-equiv="refresh" content="601"`) {
+		t.Fatalf("no %q in %s", `http-equiv="refresh" content="601"`, page)
+	}
+	for _, outcome := range []string{"succeeded", "failed", "canceled"} {
+		if want := fmt.Sprintf(`name="outcome" value=%q`, outcome); !strings.Contains(page, want) {
+			t.Fatalf("no %q in %s", want, page)
+		}
+	}
+	if strings.Contains(page, "<script") {
+		t.Fatalf("%q is in %s", "<script", page)
+	}
+	if got := w.Header().Get("Content-Security-Policy"); !strings.Contains(got, "form-action 'self' http://127.0.0.1:8080") {
+		t.Fatalf("no %q in %s", "form-action 'self' http://127.0.0.1:8080", got)
+	}
+	if got := w.Header().Get("Cache-Control"); got != "no-store" {
+		t.Fatalf(`w.Header().Get("Cache-Control") is %q, want "no-store"`, got)
+	}
+	if got := b.ask("GET", stylePath, "").Code; got != 200 {
+		t.Fatalf(`b.ask("GET", stylePath, "").Code is %v, want 200`, got)
+	}
 }
 
 func TestThePageSendsTheBuyerBack(t *testing.T) {
@@ -205,12 +277,20 @@ func TestThePageSendsTheBuyerBack(t *testing.T) {
 			link := b.link(1)
 			for range 2 { // a double click is one payment
 				w := b.ask("POST", b.payURL(link), "outcome="+outcome)
-				require.Equal(t, 303, w.Code)
-				require.Equal(t, link.ReturnURL, w.Header().Get("Location"))
+				if w.Code != 303 {
+					t.Fatalf("w.Code is %v, want 303", w.Code)
+				}
+				if got := w.Header().Get("Location"); got != link.ReturnURL {
+					t.Fatalf(`w.Header().Get("Location") is %q, want %q`, got, link.ReturnURL)
+				}
 			}
 			s := decode[mockpay.Session](t, b.ask("GET", "/v1/sessions/"+link.Session(), ""))
-			require.Equal(t, status, s.Status)
-			require.Len(t, b.pending(), 1)
+			if s.Status != status {
+				t.Fatalf("s.Status is %q, want %q", s.Status, status)
+			}
+			if got := b.pending(); len(got) != 1 {
+				t.Fatalf("%d in b.pending(), want 1: %+v", len(got), got)
+			}
 		})
 	}
 }
@@ -250,11 +330,19 @@ func TestThePageWhenNothingCanBePaid(t *testing.T) {
 			link := b.link(1)
 			row.before(b, link)
 			w := row.request(b, link)
-			require.Equal(t, row.status, w.Code)
+			if w.Code != row.status {
+				t.Fatalf("w.Code is %v, want %v", w.Code, row.status)
+			}
 			page := w.Body.String()
-			require.Contains(t, page, row.text)
-			require.NotContains(t, page, "<form")
-			require.Equal(t, row.back, strings.Contains(page, `href="http://127.0.0.1:8080/orders/`), page)
+			if !strings.Contains(page, row.text) {
+				t.Fatalf("no %q in %s", row.text, page)
+			}
+			if strings.Contains(page, "<form") {
+				t.Fatalf("%q is in %s", "<form", page)
+			}
+			if got := strings.Contains(page, `href="http://127.0.0.1:8080/orders/`); got != row.back {
+				t.Fatalf("got %v, want %v: %v", got, row.back, page)
+			}
 		})
 	}
 }

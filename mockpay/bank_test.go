@@ -1,14 +1,18 @@
 package mockpay
 
 import (
+	"bytes"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
 	"boxoffice/domain"
@@ -48,15 +52,23 @@ func TestASessionIsDecidedOnce(t *testing.T) {
 					b.pass(10 * time.Minute)
 					continue
 				}
-				require.Equal(t, s.want, b.step(link, s.do), "step %d, %s", i+1, s.do)
+				if got := b.step(link, s.do); got != s.want {
+					t.Fatalf("b.step(link, s.do) is %q, want %q: step %d, %s", got, s.want, i+1, s.do)
+				}
 			}
-			require.Len(t, b.captures(), row.captures)
+			if got := b.captures(); len(got) != row.captures {
+				t.Fatalf("%d in b.captures(), want %d: %+v", len(got), row.captures, got)
+			}
 			var events []domain.PaymentEventType
 			for _, d := range b.pending() {
 				events = append(events, d.Event.Type)
 			}
-			require.Equal(t, row.events, events)
-			require.Equal(t, len(row.events), b.bank.courier.undelivered())
+			if !reflect.DeepEqual(events, row.events) {
+				t.Fatalf("events is %q, want %q", events, row.events)
+			}
+			if got := b.bank.courier.undelivered(); got != len(row.events) {
+				t.Fatalf("b.bank.courier.undelivered() is %v, want %v", got, len(row.events))
+			}
 		})
 	}
 }
@@ -74,7 +86,9 @@ func (b *bundle) step(link mockpay.PayLink, do string) string {
 		var e mockpay.Expiry
 		e, err = b.bank.expire(link.Order)
 		status = e.Status
-		require.Equal(b.t, status == mockpay.SessionCaptured, e.Capture != nil)
+		if (e.Capture != nil) != (status == mockpay.SessionCaptured) {
+			b.t.Fatalf("e.Capture != nil is %v, want %v", e.Capture != nil, status == mockpay.SessionCaptured)
+		}
 	default:
 		var s mockpay.Session
 		s, err = b.bank.pay(link.Order, mockpay.Outcome(do), &link)
@@ -82,7 +96,9 @@ func (b *bundle) step(link mockpay.PayLink, do string) string {
 	}
 	var r *refusal
 	if err != nil {
-		require.ErrorAs(b.t, err, &r)
+		if !errors.As(err, &r) {
+			b.t.Fatalf("the error is a %T, want a %T: %v", err, r, err)
+		}
 		return string(r.code)
 	}
 	return string(status)
@@ -92,26 +108,42 @@ func TestACaptureAndItsEventSayWhatTheLinkSaid(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
 	_, err := b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := domain.Capture{
 		Payment: link.Session(), Session: link.Session(), Order: link.Order,
 		AmountMinor: 6500, Currency: "EUR", CapturedAt: b.clock(),
 	}
-	require.Equal(t, []domain.Capture{want}, b.captures())
+	if got, want := b.captures(), []domain.Capture{want}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("b.captures() is %+v, want %+v", got, want)
+	}
 	event := b.pending()[0].Event
-	require.Regexp(t, `^evt_[0-9a-f-]{36}$`, event.ID)
+	if !regexp.MustCompile(`^evt_[0-9a-f-]{36}$`).MatchString(event.ID) {
+		t.Fatalf("event.ID is %q", event.ID)
+	}
 	want.CapturedAt = time.Time{}
-	require.Equal(t, want, event.Capture())
+	if got := event.Capture(); !reflect.DeepEqual(got, want) {
+		t.Fatalf("event.Capture() is %+v, want %+v", got, want)
+	}
 }
 
 func TestALinkWithOtherTermsIsRefused(t *testing.T) {
 	b := setup(t)
 	first, second := b.link(1), b.link(1)
 	second.AmountMinor++
-	require.Equal(t, "open", b.step(first, "visit"))
-	require.Equal(t, "link_differs", b.step(second, "visit"))
-	require.Equal(t, "link_differs", b.step(second, "succeeded"))
-	require.Empty(t, b.captures())
+	if got := b.step(first, "visit"); got != "open" {
+		t.Fatalf(`b.step(first, "visit") is %q, want "open"`, got)
+	}
+	if got := b.step(second, "visit"); got != "link_differs" {
+		t.Fatalf(`b.step(second, "visit") is %q, want "link_differs"`, got)
+	}
+	if got := b.step(second, "succeeded"); got != "link_differs" {
+		t.Fatalf(`b.step(second, "succeeded") is %q, want "link_differs"`, got)
+	}
+	if got := b.captures(); len(got) != 0 {
+		t.Fatalf("b.captures() is %+v, want nothing", got)
+	}
 }
 
 func TestPayAgainstExpireHasOneWinner(t *testing.T) {
@@ -126,7 +158,9 @@ func TestPayAgainstExpireHasOneWinner(t *testing.T) {
 	for n := range sessions {
 		link := b.link(n)
 		if random.IntN(2) == 0 {
-			require.Equal(t, "open", b.step(link, "visit"))
+			if got := b.step(link, "visit"); got != "open" {
+				t.Fatalf(`b.step(link, "visit") is %q, want "open"`, got)
+			}
 		}
 		pay := func() {
 			s, err := b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
@@ -145,13 +179,19 @@ func TestPayAgainstExpireHasOneWinner(t *testing.T) {
 	all.Wait()
 	paid := 0
 	for n, r := range results {
-		require.NotEqual(t, r.paid, r.expired, "session %d: %+v", n, r)
+		if r.expired == r.paid {
+			t.Fatalf("r.expired is %v: session %d: %+v", r.expired, n, r)
+		}
 		if r.paid {
 			paid++
 		}
 	}
-	require.Len(t, b.captures(), paid)
-	require.Len(t, b.pending(), paid)
+	if got := b.captures(); len(got) != paid {
+		t.Fatalf("%d in b.captures(), want %d: %+v", len(got), paid, got)
+	}
+	if got := b.pending(); len(got) != paid {
+		t.Fatalf("%d in b.pending(), want %d: %+v", len(got), paid, got)
+	}
 }
 
 func TestRefunds(t *testing.T) {
@@ -177,71 +217,133 @@ func TestRefunds(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := setup(t)
-			require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
-			require.Equal(t, "failed", b.step(b.link(2), "failed"))
+			if got := b.step(b.link(1), "succeeded"); got != "captured" {
+				t.Fatalf(`b.step(b.link(1), "succeeded") is %q, want "captured"`, got)
+			}
+			if got := b.step(b.link(2), "failed"); got != "failed" {
+				t.Fatalf(`b.step(b.link(2), "failed") is %q, want "failed"`, got)
+			}
 			refund, err := b.bank.refund(row.request)
 			refunds, _, errList := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
-			require.NoError(t, errList)
+			if errList != nil {
+				t.Fatal(errList)
+			}
 			if row.want == "" {
-				require.NoError(t, err)
-				require.Equal(t, mockpay.Refund{RefundRequest: row.request, Session: payment, Order: paid, RefundedAt: b.clock()}, refund)
-				require.Equal(t, []mockpay.Refund{refund}, refunds)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := (mockpay.Refund{RefundRequest: row.request, Session: payment, Order: paid, RefundedAt: b.clock()}); !reflect.DeepEqual(refund, want) {
+					t.Fatalf("refund is %+v, want %+v", refund, want)
+				}
+				if want := []mockpay.Refund{refund}; !reflect.DeepEqual(refunds, want) {
+					t.Fatalf("refunds is %+v, want %+v", refunds, want)
+				}
 				return
 			}
 			var r *refusal
-			require.ErrorAs(t, err, &r)
-			require.Equal(t, row.want, string(r.code))
-			require.Empty(t, refunds)
+			if !errors.As(err, &r) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, r, err)
+			}
+			if string(r.code) != row.want {
+				t.Fatalf("string(r.code) is %q, want %q", string(r.code), row.want)
+			}
+			if len(refunds) != 0 {
+				t.Fatalf("refunds is %+v, want nothing", refunds)
+			}
 		})
 	}
 }
 
 func TestARefundIsDoneOnce(t *testing.T) {
 	b := setup(t)
-	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
+	if got := b.step(b.link(1), "succeeded"); got != "captured" {
+		t.Fatalf(`b.step(b.link(1), "succeeded") is %q, want "captured"`, got)
+	}
 	request := mockpay.RefundRequest{Payment: mockpay.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR", Reason: domain.RefundCanceled}
 	first, err := b.bank.refund(request)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.pass(time.Hour)
 	request.Reason = domain.RefundByOrganiser
 	again, err := b.bank.refund(request)
-	require.NoError(t, err)
-	require.Equal(t, first, again, "the first refund, unchanged")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again, first) {
+		t.Fatalf("again is %+v, want %+v: the first refund, unchanged", again, first)
+	}
 	request.AmountMinor--
 	_, err = b.bank.refund(request)
 	var r *refusal
-	require.ErrorAs(t, err, &r)
-	require.Equal(t, refusedRefund, r.code)
+	if !errors.As(err, &r) {
+		t.Fatalf("the error is a %T, want a %T: %v", err, r, err)
+	}
+	if r.code != refusedRefund {
+		t.Fatalf("r.code is %q, want %q", r.code, refusedRefund)
+	}
 	refunds, _, err := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
-	require.NoError(t, err)
-	require.Len(t, refunds, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(refunds) != 1 {
+		t.Fatalf("%d in refunds, want 1: %+v", len(refunds), refunds)
+	}
 }
 
 func TestStateSurvivesAReopening(t *testing.T) {
 	b := setup(t)
-	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
-	require.Equal(t, "expired", b.step(b.link(2), "expire"))
-	require.Equal(t, "open", b.step(b.link(3), "visit"))
+	if got := b.step(b.link(1), "succeeded"); got != "captured" {
+		t.Fatalf(`b.step(b.link(1), "succeeded") is %q, want "captured"`, got)
+	}
+	if got := b.step(b.link(2), "expire"); got != "expired" {
+		t.Fatalf(`b.step(b.link(2), "expire") is %q, want "expired"`, got)
+	}
+	if got := b.step(b.link(3), "visit"); got != "open" {
+		t.Fatalf(`b.step(b.link(3), "visit") is %q, want "open"`, got)
+	}
 	_, err := b.bank.refund(mockpay.RefundRequest{Payment: mockpay.SessionID(orderNumber(1)), AmountMinor: 6500, Currency: "EUR"})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	captures, pending := b.captures(), b.pending()
 	b.reopen()
-	require.Equal(t, captures, b.captures())
-	require.Equal(t, pending, b.pending())
-	require.Equal(t, 1, b.bank.courier.undelivered())
-	require.Equal(t, "session_closed", b.step(b.link(2), "succeeded"))
-	require.Equal(t, "captured", b.step(b.link(3), "succeeded"))
-	require.Len(t, b.captures(), 2)
+	if got := b.captures(); !reflect.DeepEqual(got, captures) {
+		t.Fatalf("b.captures() is %+v, want %+v", got, captures)
+	}
+	if got := b.pending(); !reflect.DeepEqual(got, pending) {
+		t.Fatalf("b.pending() is %+v, want %+v", got, pending)
+	}
+	if got := b.bank.courier.undelivered(); got != 1 {
+		t.Fatalf("b.bank.courier.undelivered() is %v, want 1", got)
+	}
+	if got := b.step(b.link(2), "succeeded"); got != "session_closed" {
+		t.Fatalf(`b.step(b.link(2), "succeeded") is %q, want "session_closed"`, got)
+	}
+	if got := b.step(b.link(3), "succeeded"); got != "captured" {
+		t.Fatalf(`b.step(b.link(3), "succeeded") is %q, want "captured"`, got)
+	}
+	if got := b.captures(); len(got) != 2 {
+		t.Fatalf("%d in b.captures(), want 2: %+v", len(got), got)
+	}
 }
 
 func TestTheStoreIsPrivateAndLocked(t *testing.T) {
 	b := setup(t)
 	info, err := os.Stat(filepath.Join(b.dir, storeFile))
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := info.Mode().Perm(), os.FileMode(0o600); got != want {
+		t.Fatalf("info.Mode().Perm() is %v, want %v", got, want)
+	}
 	_, err = openStore(b.dir, quiet())
-	require.ErrorContains(t, err, "in use by another mockpay")
-	require.ErrorContains(t, err, "MOCKPAY_DATA_DIR")
+	if err == nil || !strings.Contains(err.Error(), "in use by another mockpay") {
+		t.Fatalf("the error is %v, want %q in it", err, "in use by another mockpay")
+	}
+	if err == nil || !strings.Contains(err.Error(), "MOCKPAY_DATA_DIR") {
+		t.Fatalf("the error is %v, want %q in it", err, "MOCKPAY_DATA_DIR")
+	}
 }
 
 func TestAForeignFileIsNotTouched(t *testing.T) {
@@ -249,46 +351,82 @@ func TestAForeignFileIsNotTouched(t *testing.T) {
 	path := filepath.Join(dir, storeFile)
 	foreign := make([]byte, 8192)
 	copy(foreign, "not a store")
-	require.NoError(t, os.WriteFile(path, foreign, 0o600))
+	if err := os.WriteFile(path, foreign, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	_, err := openStore(dir, quiet())
-	require.ErrorContains(t, err, "is not a store of mockpay")
+	if err == nil || !strings.Contains(err.Error(), "is not a store of mockpay") {
+		t.Fatalf("the error is %v, want %q in it", err, "is not a store of mockpay")
+	}
 	kept, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, foreign, kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(kept, foreign) {
+		t.Fatalf("kept is %q, want %q", kept, foreign)
+	}
 }
 
 func TestAStoreOfAnotherReleaseIsRefused(t *testing.T) {
 	b := setup(t)
-	require.NoError(t, b.bank.store.update(func(tx *bbolt.Tx) error {
+	if err := b.bank.store.update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(metaBucket).Put(formatKey, []byte("mockpay/9"))
-	}))
-	require.NoError(t, b.bank.store.close())
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.bank.store.close(); err != nil {
+		t.Fatal(err)
+	}
 	_, err := openStore(b.dir, quiet())
-	require.ErrorContains(t, err, `its format is "mockpay/9"`)
+	if err == nil || !strings.Contains(err.Error(), `its format is "mockpay/9"`) {
+		t.Fatalf("the error is %v, want %q in it", err, `its format is "mockpay/9"`)
+	}
 }
 
 func TestAFailedCommitBreaksTheStoreForGood(t *testing.T) {
 	b := setup(t)
-	require.Equal(t, "captured", b.step(b.link(1), "succeeded"))
+	if got := b.step(b.link(1), "succeeded"); got != "captured" {
+		t.Fatalf(`b.step(b.link(1), "succeeded") is %q, want "captured"`, got)
+	}
 	err := b.bank.store.update(func(*bbolt.Tx) error { return os.ErrInvalid })
-	require.ErrorIs(t, err, os.ErrInvalid)
+	if !errors.Is(err, os.ErrInvalid) {
+		t.Fatalf("the error is %v, want %v", err, os.ErrInvalid)
+	}
 	<-b.bank.store.broken
 	link := b.link(2)
 	_, err = b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
-	require.ErrorIs(t, err, os.ErrInvalid)
-	require.Equal(t, 1, b.bank.courier.undelivered(), "what failed is not reported")
-	require.Equal(t, 500, b.pay(b.link(3), mockpay.OutcomeSucceeded).Code)
-	require.Equal(t, 503, b.ask("GET", "/healthz", "").Code)
-	require.ErrorContains(t, b.bank.store.close(), "the store failed")
+	if !errors.Is(err, os.ErrInvalid) {
+		t.Fatalf("the error is %v, want %v", err, os.ErrInvalid)
+	}
+	if got := b.bank.courier.undelivered(); got != 1 {
+		t.Fatalf("b.bank.courier.undelivered() is %v, want 1: what failed is not reported", got)
+	}
+	if got := b.pay(b.link(3), mockpay.OutcomeSucceeded).Code; got != 500 {
+		t.Fatalf("b.pay(b.link(3), mockpay.OutcomeSucceeded).Code is %v, want 500", got)
+	}
+	if got := b.ask("GET", "/healthz", "").Code; got != 503 {
+		t.Fatalf(`b.ask("GET", "/healthz", "").Code is %v, want 503`, got)
+	}
+	if err := b.bank.store.close(); err == nil || !strings.Contains(err.Error(), "the store failed") {
+		t.Fatalf("the error is %v, want %q in it", err, "the store failed")
+	}
 	b.open()
-	require.Len(t, b.captures(), 1)
+	if got := b.captures(); len(got) != 1 {
+		t.Fatalf("%d in b.captures(), want 1: %+v", len(got), got)
+	}
 }
 
 func TestAClosedStoreRefusesWrites(t *testing.T) {
 	b := setup(t)
-	require.NoError(t, b.bank.store.close())
-	require.NoError(t, b.bank.store.close(), "closing twice is allowed")
+	if err := b.bank.store.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.bank.store.close(); err != nil {
+		t.Fatalf("closing twice is allowed: %v", err)
+	}
 	w := b.pay(b.link(1), mockpay.OutcomeSucceeded)
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	if got := w.Header().Get("Retry-After"); got != "1" {
+		t.Fatalf(`w.Header().Get("Retry-After") is %q, want "1"`, got)
+	}
 	requireProblem(t, w, 503, "overloaded")
 }

@@ -1,17 +1,17 @@
 package mockpay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -32,12 +32,18 @@ type round struct {
 
 func startRound(t *testing.T, dir string, answer func(Message) Answer) *round {
 	store, err := openStore(dir, quiet())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &round{t: t, dir: dir, sender: &fakeSender{answer: answer}, done: make(chan struct{})}
 	r.courier = newCourier(store, r.sender, quiet())
-	require.NoError(t, r.courier.load())
+	if err := r.courier.load(); err != nil {
+		t.Fatal(err)
+	}
 	trickster, err := newTrickster(store, quiet())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.bank = &bank{store: store, courier: r.courier, trickster: trickster, now: time.Now}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
@@ -51,18 +57,24 @@ func startRound(t *testing.T, dir string, answer func(Message) Answer) *round {
 func (r *round) stop() {
 	r.cancel()
 	<-r.done
-	require.NoError(r.t, r.bank.store.close())
+	if err := r.bank.store.close(); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *round) pay(n int, outcome mockpay.Outcome) {
 	link := linkTo(orderNumber(n), time.Now().Add(time.Hour))
 	_, err := r.bank.pay(link.Order, outcome, &link)
-	require.NoError(r.t, err)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *round) listed(bucket []byte) []mockpay.Delivery {
 	values, _, err := list[mockpay.Delivery](r.bank, bucket, 0, mockpay.ListLimitMax)
-	require.NoError(r.t, err)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	return values
 }
 
@@ -90,12 +102,22 @@ func TestEveryOutcomeIsReported(t *testing.T) {
 		types := map[domain.PaymentEventType]bool{}
 		for _, d := range r.listed(acknowledgedBucket) {
 			types[d.Event.Type] = true
-			require.Equal(t, mockpay.DeliveryAcknowledged, d.State)
-			require.Equal(t, http.StatusOK, d.HTTPStatus)
-			require.False(t, d.EndedAt.IsZero())
+			if d.State != mockpay.DeliveryAcknowledged {
+				t.Fatalf("d.State is %q, want %q", d.State, mockpay.DeliveryAcknowledged)
+			}
+			if d.HTTPStatus != http.StatusOK {
+				t.Fatalf("d.HTTPStatus is %v, want %v", d.HTTPStatus, http.StatusOK)
+			}
+			if d.EndedAt.IsZero() {
+				t.Fatal("it is so: d.EndedAt.IsZero()")
+			}
 		}
-		require.Len(t, types, 3)
-		require.Empty(t, r.listed(pendingBucket))
+		if len(types) != 3 {
+			t.Fatalf("%d in types, want 3: %v", len(types), types)
+		}
+		if got := r.listed(pendingBucket); len(got) != 0 {
+			t.Fatalf("r.listed(pendingBucket) is %+v, want nothing", got)
+		}
 	})
 }
 
@@ -126,13 +148,23 @@ func TestAWebhookIsRepeatedUntilAcknowledged(t *testing.T) {
 				time.Sleep(time.Minute)
 				r.await(func() bool { return r.courier.undelivered() == 0 })
 				sent := r.sender.sent()
-				require.Len(t, sent, failures+1)
-				for i, m := range sent {
-					require.Equal(t, i+1, m.Attempt)
-					require.Equal(t, sent[0].Event.ID, m.Event.ID, "the webhook-id stays the same")
-					require.Equal(t, sent[0].Body, m.Body)
+				if len(sent) != (failures + 1) {
+					t.Fatalf("%d in sent, want %d: %+v", len(sent), failures+1, sent)
 				}
-				require.Equal(t, http.StatusAccepted, r.listed(acknowledgedBucket)[0].HTTPStatus)
+				for i, m := range sent {
+					if m.Attempt != (i + 1) {
+						t.Fatalf("m.Attempt is %v, want %v", m.Attempt, i+1)
+					}
+					if m.Event.ID != sent[0].Event.ID {
+						t.Fatalf("m.Event.ID is %q, want %q: the webhook-id stays the same", m.Event.ID, sent[0].Event.ID)
+					}
+					if !bytes.Equal(m.Body, sent[0].Body) {
+						t.Fatalf("m.Body is %q, want %q", m.Body, sent[0].Body)
+					}
+				}
+				if got := r.listed(acknowledgedBucket)[0].HTTPStatus; got != http.StatusAccepted {
+					t.Fatalf("r.listed(acknowledgedBucket)[0].HTTPStatus is %v, want %v", got, http.StatusAccepted)
+				}
 			})
 		})
 	}
@@ -145,8 +177,12 @@ func TestRetryDelayGrowsUpToItsBound(t *testing.T) {
 	} {
 		for range 100 {
 			delay := retryDelay(attempt)
-			require.GreaterOrEqual(t, delay, full/2, "attempt %d", attempt)
-			require.Less(t, delay, full, "attempt %d", attempt)
+			if delay < (full / 2) {
+				t.Fatalf("delay is %v, want at least %v: attempt %d", delay, full/2, attempt)
+			}
+			if delay >= full {
+				t.Fatalf("delay is %v, want less than %v: attempt %d", delay, full, attempt)
+			}
 		}
 	}
 }
@@ -154,7 +190,9 @@ func TestRetryDelayGrowsUpToItsBound(t *testing.T) {
 // A checkout waits so long for an event to come again; one attempt that gets no answer
 // is not the last that comes in time.
 func TestWebhooksComeAgainWhileACheckoutWaitsForThem(t *testing.T) {
-	require.Greater(t, workflows.RedeliveryTimeout, retryMax+2*sendTimeout)
+	if (retryMax + 2*sendTimeout) >= workflows.RedeliveryTimeout {
+		t.Fatalf("retryMax+2*sendTimeout is %v, want less than %v", retryMax+2*sendTimeout, workflows.RedeliveryTimeout)
+	}
 }
 
 func TestRetryAfterIsHeeded(t *testing.T) {
@@ -168,7 +206,9 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 		defer r.stop()
 		r.pay(1, mockpay.OutcomeSucceeded)
 		time.Sleep(59 * time.Second)
-		require.Len(t, r.sender.sent(), 1)
+		if got := r.sender.sent(); len(got) != 1 {
+			t.Fatalf("%d in r.sender.sent(), want 1: %+v", len(got), got)
+		}
 		time.Sleep(2 * time.Second)
 		r.await(func() bool { return r.courier.undelivered() == 0 })
 	})
@@ -181,17 +221,31 @@ func TestAWebhookIsAbandonedAfterADay(t *testing.T) {
 		r.pay(1, mockpay.OutcomeSucceeded)
 		time.Sleep(deliveryWindow - 2*retryMax)
 		synctest.Wait()
-		require.Equal(t, 1, r.courier.undelivered(), "still trying")
+		if got := r.courier.undelivered(); got != 1 {
+			t.Fatalf("r.courier.undelivered() is %v, want 1: still trying", got)
+		}
 		attempts := len(r.sender.sent())
-		require.Greater(t, attempts, 100)
-		require.Less(t, attempts, 400)
+		if attempts <= 100 {
+			t.Fatalf("attempts is %v, want more than 100", attempts)
+		}
+		if attempts >= 400 {
+			t.Fatalf("attempts is %v, want less than 400", attempts)
+		}
 		time.Sleep(2 * retryMax)
 		r.await(func() bool { return r.courier.undelivered() == 0 })
 		abandoned := r.listed(abandonedBucket)
-		require.Len(t, abandoned, 1)
-		require.Equal(t, mockpay.DeliveryAbandoned, abandoned[0].State)
-		require.Equal(t, 500, abandoned[0].HTTPStatus)
-		require.Empty(t, r.listed(pendingBucket))
+		if len(abandoned) != 1 {
+			t.Fatalf("%d in abandoned, want 1: %+v", len(abandoned), abandoned)
+		}
+		if abandoned[0].State != mockpay.DeliveryAbandoned {
+			t.Fatalf("abandoned[0].State is %q, want %q", abandoned[0].State, mockpay.DeliveryAbandoned)
+		}
+		if abandoned[0].HTTPStatus != 500 {
+			t.Fatalf("abandoned[0].HTTPStatus is %v, want 500", abandoned[0].HTTPStatus)
+		}
+		if got := r.listed(pendingBucket); len(got) != 0 {
+			t.Fatalf("r.listed(pendingBucket) is %+v, want nothing", got)
+		}
 	})
 }
 
@@ -208,15 +262,21 @@ func TestWhatIsUndeliveredIsResumedByTheNextStart(t *testing.T) {
 			ids[m.Event.ID] = true
 		}
 		down.stop()
-		require.Len(t, ids, 20)
+		if len(ids) != 20 {
+			t.Fatalf("%d in ids, want 20: %v", len(ids), ids)
+		}
 
 		up := startRound(t, dir, nil)
 		defer up.stop()
 		up.await(func() bool { return up.courier.undelivered() == 0 })
 		sent := up.sender.sent()
-		require.Len(t, sent, 20)
+		if len(sent) != 20 {
+			t.Fatalf("%d in sent, want 20: %+v", len(sent), sent)
+		}
 		for _, m := range sent {
-			require.True(t, ids[m.Event.ID], "event %s keeps its id", m.Event.ID)
+			if !ids[m.Event.ID] {
+				t.Fatalf("not so: ids[m.Event.ID]: event %s keeps its id", m.Event.ID)
+			}
 		}
 	})
 }
@@ -249,7 +309,9 @@ func TestDeliveriesAtOnceAreBounded(t *testing.T) {
 		r.await(func() bool { return len(slow.started) == deliveriesAtOnceMax })
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Len(t, slow.started, deliveriesAtOnceMax)
+		if len(slow.started) != deliveriesAtOnceMax {
+			t.Fatalf("%d in slow.started, want %d: %+v", len(slow.started), deliveriesAtOnceMax, slow.started)
+		}
 		close(slow.release)
 		r.await(func() bool { return r.courier.undelivered() == 0 })
 	})
@@ -267,23 +329,31 @@ func TestAttemptsAreBoundedInTime(t *testing.T) {
 
 		stopped := time.Now()
 		r.stop()
-		require.LessOrEqual(t, time.Since(stopped), drainTimeout, "the end waits for attempts, but not for long")
+		if got := time.Since(stopped); got > drainTimeout {
+			t.Fatalf("time.Since(stopped) is %v, want at most %v: the end waits for attempts, but not for long", got, drainTimeout)
+		}
 		again := startRound(t, r.dir, nil)
 		defer again.stop()
 		again.await(func() bool { return again.courier.undelivered() == 0 })
-		require.Len(t, again.sender.sent(), 1)
+		if got := again.sender.sent(); len(got) != 1 {
+			t.Fatalf("%d in again.sender.sent(), want 1: %+v", len(got), got)
+		}
 	})
 }
 
 func TestHTTPSenderSignsWhatTheBoxOfficeVerifies(t *testing.T) {
 	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := domain.PaymentEvent{
 		ID: "evt_1", Type: domain.PaymentSucceeded, Session: mockpay.SessionID(orderNumber(1)), Order: orderNumber(1),
 		Payment: "pay_1", AmountMinor: 6500, Currency: "EUR",
 	}
 	body, err := mockpay.EncodeEvent(want, time.Now())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	received := make(chan error, 1)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw := make([]byte, r.ContentLength)
@@ -298,22 +368,38 @@ func TestHTTPSenderSignsWhatTheBoxOfficeVerifies(t *testing.T) {
 	}))
 	defer receiver.Close()
 	sender, err := NewHTTPSender(receiver.URL, testSecrets(t))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	answer := sender.Send(t.Context(), Message{Event: want, Attempt: 1, Body: body})
-	require.NoError(t, <-received)
-	require.Equal(t, Answer{HTTPStatus: http.StatusAccepted, RetryAfter: 7 * time.Second}, answer)
-	require.True(t, answer.Acknowledged())
+	if err := <-received; err != nil {
+		t.Fatal(err)
+	}
+	if want := (Answer{HTTPStatus: http.StatusAccepted, RetryAfter: 7 * time.Second}); !reflect.DeepEqual(answer, want) {
+		t.Fatalf("answer is %+v, want %+v", answer, want)
+	}
+	if !answer.Acknowledged() {
+		t.Fatal("not so: answer.Acknowledged()")
+	}
 }
 
 func TestHTTPSenderFollowsNoRedirect(t *testing.T) {
 	receiver := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect))
 	defer receiver.Close()
 	sender, err := NewHTTPSender(receiver.URL, testSecrets(t))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	answer := sender.Send(t.Context(), Message{Event: domain.PaymentEvent{ID: "evt_1"}, Body: []byte("{}")})
-	require.NoError(t, answer.Err)
-	require.Equal(t, http.StatusTemporaryRedirect, answer.HTTPStatus)
-	require.False(t, answer.Acknowledged())
+	if err := answer.Err; err != nil {
+		t.Fatal(err)
+	}
+	if answer.HTTPStatus != http.StatusTemporaryRedirect {
+		t.Fatalf("answer.HTTPStatus is %v, want %v", answer.HTTPStatus, http.StatusTemporaryRedirect)
+	}
+	if answer.Acknowledged() {
+		t.Fatal("it is so: answer.Acknowledged()")
+	}
 }
 
 func TestParcelsComeByDueTime(t *testing.T) {
@@ -328,10 +414,16 @@ func TestParcelsComeByDueTime(t *testing.T) {
 	var last parcel
 	for i := range 100 {
 		p, wait := c.take()
-		require.Zero(t, wait)
+		if wait != 0 {
+			t.Fatalf("wait is %v, want zero", wait)
+		}
 		if i > 0 {
-			require.False(t, p.due.Before(last.due))
-			require.False(t, p.due.Equal(last.due) && p.key < last.key, "ties go by age")
+			if p.due.Before(last.due) {
+				t.Fatal("it is so: p.due.Before(last.due)")
+			}
+			if p.due.Equal(last.due) && p.key < last.key {
+				t.Fatal("it is so: p.due.Equal(last.due) && p.key < last.key: ties go by age")
+			}
 		}
 		last = p
 	}

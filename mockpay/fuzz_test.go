@@ -6,15 +6,15 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // FuzzAPI: whatever is sent to the provider, the answer is no failure of its
 // own.
 func FuzzAPI(f *testing.F) {
 	server, err := New(Config{Addr: "127.0.0.1:0", DataDir: f.TempDir(), BoxofficeURL: "http://127.0.0.1:1", Secrets: testSecrets(f), Log: quiet()})
-	require.NoError(f, err)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Cleanup(func() { _ = server.Close() })
 	session := "/v1/sessions/ps_" + orderNumber(1).String()
 	for _, seed := range [][3]string{

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
 )
@@ -26,7 +24,9 @@ const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 func testSecrets(t testing.TB) mockpay.Secrets {
 	t.Helper()
 	s, err := mockpay.ParseSecrets(testSecret)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -94,20 +94,30 @@ func setup(t *testing.T) *bundle {
 
 func (b *bundle) open() {
 	store, err := openStore(b.dir, quiet())
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	courier := newCourier(store, &fakeSender{}, quiet())
-	require.NoError(b.t, courier.load())
+	if err := courier.load(); err != nil {
+		b.t.Fatal(err)
+	}
 	trickster, err := newTrickster(store, quiet())
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	trickster.now = b.clock
 	b.bank = &bank{store: store, courier: courier, trickster: trickster, now: b.clock}
 	b.links, err = mockpay.NewPayLinks("http://127.0.0.1:8090", testSecrets(b.t))
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	b.handler = newHandler(b.bank, b.links, quiet())
 }
 
 func (b *bundle) reopen() {
-	require.NoError(b.t, b.bank.store.close())
+	if err := b.bank.store.close(); err != nil {
+		b.t.Fatal(err)
+	}
 	b.open()
 }
 
@@ -130,7 +140,9 @@ func (b *bundle) link(n int) mockpay.PayLink {
 
 func (b *bundle) payURL(link mockpay.PayLink) string {
 	u, err := b.links.URL(link)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return strings.TrimPrefix(u, "http://127.0.0.1:8090")
 }
 
@@ -149,13 +161,17 @@ func (b *bundle) ask(method, target, body string) *httptest.ResponseRecorder {
 
 func (b *bundle) pay(link mockpay.PayLink, outcome mockpay.Outcome) *httptest.ResponseRecorder {
 	body, err := json.Marshal(mockpay.PayRequest{Outcome: outcome, Link: b.payURL(link)})
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return b.ask("POST", "/v1/sessions/"+link.Session()+"/pay", string(body))
 }
 
 func decode[T any](t *testing.T, w *httptest.ResponseRecorder) (value T) {
 	t.Helper()
-	require.NoError(t, json.NewDecoder(w.Body).Decode(&value))
+	if err := json.NewDecoder(w.Body).Decode(&value); err != nil {
+		t.Fatal(err)
+	}
 	return value
 }
 
@@ -163,24 +179,42 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder) (value T) {
 func requireProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code string) {
 	t.Helper()
 	body, err := io.ReadAll(w.Body)
-	require.NoError(t, err)
-	require.Equal(t, status, w.Code, "%s", body)
-	require.Equal(t, mockpay.ProblemContentType, w.Header().Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Code != status {
+		t.Fatalf("w.Code is %v, want %v: %s", w.Code, status, body)
+	}
+	if got := w.Header().Get("Content-Type"); got != mockpay.ProblemContentType {
+		t.Fatalf(`w.Header().Get("Content-Type") is %q, want %q`, got, mockpay.ProblemContentType)
+	}
 	var p mockpay.Problem
-	require.NoError(t, json.Unmarshal(body, &p))
-	require.Equal(t, code, p.Code)
-	require.Equal(t, status, p.Status)
-	require.NotEmpty(t, p.Detail)
+	if err := json.Unmarshal(body, &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Code != code {
+		t.Fatalf("p.Code is %q, want %q", p.Code, code)
+	}
+	if p.Status != status {
+		t.Fatalf("p.Status is %v, want %v", p.Status, status)
+	}
+	if p.Detail == "" {
+		t.Fatal("p.Detail is empty")
+	}
 }
 
 func (b *bundle) captures() []domain.Capture {
 	values, _, err := list[domain.Capture](b.bank, capturesBucket, 0, mockpay.ListLimitMax)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return values
 }
 
 func (b *bundle) pending() []mockpay.Delivery {
 	values, _, err := list[mockpay.Delivery](b.bank, pendingBucket, 0, mockpay.ListLimitMax)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return values
 }

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"math"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -17,7 +17,9 @@ import (
 // misbehave sets the mischief of the n-th order's session.
 func (b *bundle) misbehave(n int, m Mischief) {
 	order := orderNumber(n)
-	require.NoError(b.t, b.bank.trickster.set(order[:], m))
+	if err := b.bank.trickster.set(order[:], m); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // always is a mischief of tricks that strike every time.
@@ -32,7 +34,9 @@ func always(tricks ...Trick) Mischief {
 // told is what will be sent about payments, and when.
 func (b *bundle) told() (told []string) {
 	pending := b.pending()
-	require.Len(b.t, b.bank.courier.waiting, len(pending))
+	if len(b.bank.courier.waiting) != len(pending) {
+		b.t.Fatalf("%d in b.bank.courier.waiting, want %d: %+v", len(b.bank.courier.waiting), len(pending), b.bank.courier.waiting)
+	}
 	due := map[uint64]time.Time{}
 	for _, p := range b.bank.courier.waiting {
 		due[p.key] = p.due
@@ -46,7 +50,9 @@ func (b *bundle) told() (told []string) {
 
 func (b *bundle) lost() []mockpay.Delivery {
 	values, _, err := list[mockpay.Delivery](b.bank, lostBucket, 0, mockpay.ListLimitMax)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return values
 }
 
@@ -90,37 +96,63 @@ func TestTricksWithMoneyAndReports(t *testing.T) {
 			b := setup(t)
 			link := b.link(1)
 			b.misbehave(1, row.mischief)
-			require.Equal(t, "open", b.step(link, "visit"))
-			require.Equal(t, row.answer, b.step(link, row.do))
+			if got := b.step(link, "visit"); got != "open" {
+				t.Fatalf(`b.step(link, "visit") is %q, want "open"`, got)
+			}
+			if got := b.step(link, row.do); got != row.answer {
+				t.Fatalf("b.step(link, row.do) is %q, want %q", got, row.answer)
+			}
 			var captured string
 			for _, c := range b.captures() {
 				captured += fmt.Sprint(c.AmountMinor, " ", c.Currency)
 				s, err := b.bank.lookup(link.Order)
-				require.NoError(t, err)
-				require.Equal(t, c, *s.Capture, "session and list agree")
-				require.Equal(t, mockpay.SessionCaptured, s.Status)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(*s.Capture, c) {
+					t.Fatalf("*s.Capture is %+v, want %+v: session and list agree", *s.Capture, c)
+				}
+				if s.Status != mockpay.SessionCaptured {
+					t.Fatalf("s.Status is %q, want %q", s.Status, mockpay.SessionCaptured)
+				}
 			}
-			require.Equal(t, row.captured, captured)
-			require.Equal(t, row.told, b.told())
+			if captured != row.captured {
+				t.Fatalf("captured is %q, want %q", captured, row.captured)
+			}
+			if got := b.told(); !reflect.DeepEqual(got, row.told) {
+				t.Fatalf("b.told() is %q, want %q", got, row.told)
+			}
 			for _, d := range b.pending() {
 				if d.Event.Type == domain.PaymentSucceeded {
 					reported := b.captures()[0]
 					reported.CapturedAt = time.Time{}
-					require.Equal(t, reported, d.Event.Capture(), "what is reported is what was captured")
+					if got := d.Event.Capture(); !reflect.DeepEqual(got, reported) {
+						t.Fatalf("d.Event.Capture() is %+v, want %+v: what is reported is what was captured", got, reported)
+					}
 				}
 			}
 			lost := b.lost()
-			require.Len(t, lost, row.lost)
+			if len(lost) != row.lost {
+				t.Fatalf("%d in lost, want %d: %+v", len(lost), row.lost, lost)
+			}
 			for _, d := range lost {
-				require.Equal(t, DeliveryLost, d.State)
-				require.Equal(t, link.Order, d.Event.Order)
-				require.False(t, d.EndedAt.IsZero())
+				if d.State != DeliveryLost {
+					t.Fatalf("d.State is %q, want %q", d.State, DeliveryLost)
+				}
+				if d.Event.Order != link.Order {
+					t.Fatalf("d.Event.Order is %v, want %v", d.Event.Order, link.Order)
+				}
+				if d.EndedAt.IsZero() {
+					t.Fatal("it is so: d.EndedAt.IsZero()")
+				}
 			}
 			played := map[Trick]int64{}
 			for _, trick := range row.played {
 				played[trick] = 1
 			}
-			require.Equal(t, played, b.bank.trickster.report().Played)
+			if got := b.bank.trickster.report().Played; !reflect.DeepEqual(got, played) {
+				t.Fatalf("b.bank.trickster.report().Played is %v, want %v", got, played)
+			}
 		})
 	}
 }
@@ -128,8 +160,12 @@ func TestTricksWithMoneyAndReports(t *testing.T) {
 func TestASessionThatNobodyOpenedCannotBeCapturedAtExpire(t *testing.T) {
 	b := setup(t)
 	b.misbehave(1, always(TrickCaptureAtExpire, TrickCaptureLate))
-	require.Equal(t, "expired", b.step(b.link(1), "expire"))
-	require.Empty(t, b.captures())
+	if got := b.step(b.link(1), "expire"); got != "expired" {
+		t.Fatalf(`b.step(b.link(1), "expire") is %q, want "expired"`, got)
+	}
+	if got := b.captures(); len(got) != 0 {
+		t.Fatalf("b.captures() is %+v, want nothing", got)
+	}
 }
 
 func TestAContradictionHasTwoEvents(t *testing.T) {
@@ -137,18 +173,32 @@ func TestAContradictionHasTwoEvents(t *testing.T) {
 	b.misbehave(1, always(TrickContradict))
 	b.step(b.link(1), "succeeded")
 	pending := b.pending()
-	require.NotEqual(t, pending[0].Event.ID, pending[1].Event.ID)
-	require.Less(t, pending[0].Event.ID, pending[1].Event.ID, "ids are ordered by time")
+	if pending[1].Event.ID == pending[0].Event.ID {
+		t.Fatalf("pending[1].Event.ID is %q", pending[1].Event.ID)
+	}
+	if pending[0].Event.ID >= pending[1].Event.ID {
+		t.Fatalf("%s is not before %s: ids are ordered by time", pending[0].Event.ID, pending[1].Event.ID)
+	}
 }
 
 func TestWhatWasToldAtExpireIsNotRepeated(t *testing.T) {
 	b := setup(t)
 	b.misbehave(1, always(TrickCaptureLate))
-	require.Equal(t, "open", b.step(b.link(1), "visit"))
-	require.Equal(t, "expired", b.step(b.link(1), "expire"))
-	require.Equal(t, "captured", b.step(b.link(1), "expire"), "who asks again hears the truth")
-	require.Len(t, b.captures(), 1)
-	require.Len(t, b.pending(), 1)
+	if got := b.step(b.link(1), "visit"); got != "open" {
+		t.Fatalf(`b.step(b.link(1), "visit") is %q, want "open"`, got)
+	}
+	if got := b.step(b.link(1), "expire"); got != "expired" {
+		t.Fatalf(`b.step(b.link(1), "expire") is %q, want "expired"`, got)
+	}
+	if got := b.step(b.link(1), "expire"); got != "captured" {
+		t.Fatalf(`b.step(b.link(1), "expire") is %q, want "captured": who asks again hears the truth`, got)
+	}
+	if got := b.captures(); len(got) != 1 {
+		t.Fatalf("%d in b.captures(), want 1: %+v", len(got), got)
+	}
+	if got := b.pending(); len(got) != 1 {
+		t.Fatalf("%d in b.pending(), want 1: %+v", len(got), got)
+	}
 }
 
 func TestCaptureByHand(t *testing.T) {
@@ -187,25 +237,41 @@ func TestCaptureByHand(t *testing.T) {
 			w := b.ask("POST", target+"/capture", row.body)
 			if w.Code == 200 {
 				c := decode[domain.Capture](t, w)
-				require.Equal(t, strings.Replace(row.want, "ps", link.Session(), 1), fmt.Sprintf("%s %d %s", c.Payment, c.AmountMinor, c.Currency))
-				require.Contains(t, b.captures(), c)
+				if got, want := fmt.Sprintf("%s %d %s", c.Payment, c.AmountMinor, c.Currency), strings.Replace(row.want, "ps", link.Session(), 1); got != want {
+					t.Fatalf(`fmt.Sprintf("%%s %%d %%s", c.Payment, c.AmountMinor, c.Currency) is %q, want %q`, got, want)
+				}
+				if !slices.ContainsFunc(b.captures(), func(other domain.Capture) bool { return reflect.DeepEqual(other, c) }) {
+					t.Fatalf("%+v is not among the captures", c)
+				}
 				reports := 0
 				for _, d := range b.pending() {
 					if d.Event.Payment == c.Payment && d.Event.Type == domain.PaymentSucceeded {
 						reports++
 					}
 				}
-				require.Equal(t, 1, reports)
+				if reports != 1 {
+					t.Fatalf("reports is %v, want 1", reports)
+				}
 				again := b.ask("POST", target+"/capture", row.body)
-				require.Equal(t, c, decode[domain.Capture](t, again), "the same request has no second effect")
+				if got := decode[domain.Capture](t, again); !reflect.DeepEqual(got, c) {
+					t.Fatalf("decode[domain.Capture](t, again) is %+v, want %+v: the same request has no second effect", got, c)
+				}
 			} else {
-				require.Equal(t, row.want, decode[mockpay.Problem](t, w).Code)
+				if got := decode[mockpay.Problem](t, w).Code; got != row.want {
+					t.Fatalf("decode[mockpay.Problem](t, w).Code is %q, want %q", got, row.want)
+				}
 			}
-			require.Len(t, b.captures(), row.captures)
+			if got := b.captures(); len(got) != row.captures {
+				t.Fatalf("%d in b.captures(), want %d: %+v", len(got), row.captures, got)
+			}
 			if row.status != "" {
 				s, err := b.bank.lookup(link.Order)
-				require.NoError(t, err)
-				require.Equal(t, row.status, s.Status)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Status != row.status {
+					t.Fatalf("s.Status is %q, want %q", s.Status, row.status)
+				}
 			}
 		})
 	}
@@ -215,14 +281,22 @@ func TestEveryCaptureByHandCanBeRefunded(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
 	b.step(link, "succeeded")
-	require.Equal(t, 200, b.ask("POST", "/v1/sessions/"+link.Session()+"/capture", `{"nth":2}`).Code)
+	if got := b.ask("POST", "/v1/sessions/"+link.Session()+"/capture", `{"nth":2}`).Code; got != 200 {
+		t.Fatalf("got %v, want 200", got)
+	}
 	for _, c := range b.captures() {
 		w := b.refund(c.Payment)
-		require.Equal(t, 200, w.Code, w.Body)
+		if w.Code != 200 {
+			t.Fatalf("w.Code is %v, want 200: %v", w.Code, w.Body)
+		}
 	}
 	refunds, _, err := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
-	require.NoError(t, err)
-	require.Len(t, refunds, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(refunds) != 2 {
+		t.Fatalf("%d in refunds, want 2: %+v", len(refunds), refunds)
+	}
 }
 
 func TestACaptureByHandIsLostOnlyWhileItCanBeAskedFor(t *testing.T) {
@@ -230,8 +304,12 @@ func TestACaptureByHandIsLostOnlyWhileItCanBeAskedFor(t *testing.T) {
 		b := setup(t)
 		b.step(b.link(1), before)
 		b.misbehave(1, always(TrickLose))
-		require.Equal(t, 200, b.ask("POST", "/v1/sessions/"+b.link(1).Session()+"/capture", `{}`).Code)
-		require.Len(t, b.lost(), lost, "after %s", before)
+		if got := b.ask("POST", "/v1/sessions/"+b.link(1).Session()+"/capture", `{}`).Code; got != 200 {
+			t.Fatalf("got %v, want 200", got)
+		}
+		if got := b.lost(); len(got) != lost {
+			t.Fatalf("%d in b.lost(), want %d: %+v: after %s", len(got), lost, got, before)
+		}
 	}
 }
 
@@ -243,12 +321,16 @@ func TestCallsFailAndThenSucceed(t *testing.T) {
 	}
 	refunded := func(b *bundle) bool {
 		refunds, _, err := list[mockpay.Refund](b.bank, refundsBucket, 0, 10)
-		require.NoError(b.t, err)
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		return len(refunds) > 0
 	}
 	expired := func(b *bundle) bool {
 		s, err := b.bank.lookup(orderNumber(1))
-		require.NoError(b.t, err)
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		return s.Status == mockpay.SessionExpired
 	}
 	session := "/v1/sessions/" + mockpay.SessionID(orderNumber(1))
@@ -276,8 +358,12 @@ func TestCallsFailAndThenSucceed(t *testing.T) {
 			b.step(b.link(1), row.before)
 			b.misbehave(1, row.mischief)
 			for i, want := range row.want {
-				require.Equal(t, want.code, row.ask(b), "call %d", i+1)
-				require.Equal(t, want.happened, row.happened(b), "after call %d", i+1)
+				if got := row.ask(b); got != want.code {
+					t.Fatalf("row.ask(b) is %v, want %v: call %d", got, want.code, i+1)
+				}
+				if got := row.happened(b); got != want.happened {
+					t.Fatalf("row.happened(b) is %v, want %v: after call %d", got, want.happened, i+1)
+				}
 			}
 		})
 	}
@@ -291,16 +377,24 @@ func (b *bundle) refund(payment string) *httptest.ResponseRecorder {
 func TestRefundsAreRefusedForAWhile(t *testing.T) {
 	b := setup(t)
 	b.step(b.link(1), "succeeded")
-	require.Equal(t, 200, b.ask("POST", MischiefPath, `{"refuse_refunds_seconds":30}`).Code)
+	if got := b.ask("POST", MischiefPath, `{"refuse_refunds_seconds":30}`).Code; got != 200 {
+		t.Fatalf("got %v, want 200", got)
+	}
 	payment := mockpay.SessionID(orderNumber(1))
 	w := b.refund(payment)
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	if got := w.Header().Get("Retry-After"); got != "1" {
+		t.Fatalf(`w.Header().Get("Retry-After") is %q, want "1"`, got)
+	}
 	requireProblem(t, w, 503, "refunds_refused")
 	b.pass(30*time.Second - time.Millisecond)
 	requireProblem(t, b.refund(payment), 503, "refunds_refused")
 	b.pass(time.Millisecond)
-	require.Equal(t, 200, b.refund(payment).Code)
-	require.Equal(t, int64(2), b.bank.trickster.report().RefundsRefused)
+	if got := b.refund(payment).Code; got != 200 {
+		t.Fatalf("b.refund(payment).Code is %v, want 200", got)
+	}
+	if got := b.bank.trickster.report().RefundsRefused; got != int64(2) {
+		t.Fatalf("b.bank.trickster.report().RefundsRefused is %v, want int64(2)", got)
+	}
 }
 
 // The dice are the seed's, the trick's and the session's: nothing else decides.
@@ -322,59 +416,121 @@ func TestTricksAreDeterministic(t *testing.T) {
 		return n
 	}
 	first := throw(1, TrickLose, 0.3)
-	require.Equal(t, first, throw(1, TrickLose, 0.3))
-	require.NotEqual(t, first, throw(2, TrickLose, 0.3), "another seed, other sessions")
-	require.NotEqual(t, first, throw(1, TrickForge, 0.3), "tricks are independent of each other")
-	require.Zero(t, count(throw(1, TrickLose, 0)))
-	require.Equal(t, sessions, count(throw(1, TrickLose, 1)))
+	if got := throw(1, TrickLose, 0.3); !reflect.DeepEqual(got, first) {
+		t.Fatalf("throw(1, TrickLose, 0.3) is %v, want %v", got, first)
+	}
+	if got := throw(2, TrickLose, 0.3); reflect.DeepEqual(got, first) {
+		t.Fatalf("throw(2, TrickLose, 0.3) is %v: another seed, other sessions", got)
+	}
+	if got := throw(1, TrickForge, 0.3); reflect.DeepEqual(got, first) {
+		t.Fatalf("throw(1, TrickForge, 0.3) is %v: tricks are independent of each other", got)
+	}
+	if got := count(throw(1, TrickLose, 0)); got != 0 {
+		t.Fatalf("count(throw(1, TrickLose, 0)) is %v, want zero", got)
+	}
+	if got := count(throw(1, TrickLose, 1)); got != sessions {
+		t.Fatalf("count(throw(1, TrickLose, 1)) is %v, want sessions", got)
+	}
 	sigma := math.Sqrt(sessions * 0.3 * 0.7)
-	require.InDelta(t, 0.3*sessions, count(first), 4*sigma)
+	if n := count(first); math.Abs(float64(n)-0.3*sessions) > 4*sigma {
+		t.Fatalf("struck %v of %v, want three in ten", n, sessions)
+	}
 	for n, struck := range throw(1, TrickLose, 0.5) {
-		require.True(t, struck || !first[n], "a higher rate strikes more sessions, not others")
+		if !(struck || !first[n]) {
+			t.Fatal("not so: struck || !first[n]: a higher rate strikes more sessions, not others")
+		}
 	}
 }
 
 func TestASessionsMischiefGoesBeforeTheGeneralOne(t *testing.T) {
 	b := setup(t)
 	session := func(n int) string { return "/v1/sessions/" + mockpay.SessionID(orderNumber(n)) + "/mischief" }
-	require.Equal(t, 200, b.ask("POST", MischiefPath, `{"rates":{"lose":1}}`).Code)
-	require.Equal(t, 200, b.ask("POST", session(1), `{"rates":{"forge":1,"delay":1}}`).Code)
+	if got := b.ask("POST", MischiefPath, `{"rates":{"lose":1}}`).Code; got != 200 {
+		t.Fatalf("got %v, want 200", got)
+	}
+	if got := b.ask("POST", session(1), `{"rates":{"forge":1,"delay":1}}`).Code; got != 200 {
+		t.Fatalf("got %v, want 200", got)
+	}
 	tricks := func(n int) []Trick { return decode[SessionMischiefReport](t, b.ask("GET", session(n), "")).Tricks }
-	require.Equal(t, []Trick{TrickDelay, TrickForge}, tricks(1))
-	require.Equal(t, []Trick{TrickLose}, tricks(2))
+	if got, want := tricks(1), []Trick{TrickDelay, TrickForge}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("tricks(1) is %q, want %q", got, want)
+	}
+	if got, want := tricks(2), []Trick{TrickLose}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("tricks(2) is %q, want %q", got, want)
+	}
 
 	report := decode[MischiefReport](t, b.ask("GET", MischiefPath, ""))
-	require.Equal(t, map[Trick]float64{TrickLose: 1}, report.Mischief.Rates)
-	require.Equal(t, 1, report.Sessions)
-	require.Equal(t, b.clock(), report.SetAt)
+	if want := map[Trick]float64{TrickLose: 1}; !reflect.DeepEqual(report.Mischief.Rates, want) {
+		t.Fatalf("report.Mischief.Rates is %v, want %v", report.Mischief.Rates, want)
+	}
+	if report.Sessions != 1 {
+		t.Fatalf("report.Sessions is %v, want 1", report.Sessions)
+	}
+	if want := b.clock(); !reflect.DeepEqual(report.SetAt, want) {
+		t.Fatalf("report.SetAt is %v, want %v", report.SetAt, want)
+	}
 
-	require.Equal(t, 200, b.ask("DELETE", session(1), "").Code)
-	require.Equal(t, []Trick{TrickLose}, tricks(1))
-	require.Equal(t, 200, b.ask("POST", session(1), `{"rates":{"forge":1}}`).Code)
-	require.Equal(t, 200, b.ask("DELETE", MischiefPath, "").Code)
-	require.Empty(t, tricks(1))
-	require.Empty(t, tricks(2))
-	require.Equal(t, "captured", b.step(b.link(2), "succeeded"))
-	require.Empty(t, b.lost())
+	if got := b.ask("DELETE", session(1), "").Code; got != 200 {
+		t.Fatalf(`b.ask("DELETE", session(1), "").Code is %v, want 200`, got)
+	}
+	if got, want := tricks(1), []Trick{TrickLose}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("tricks(1) is %q, want %q", got, want)
+	}
+	if got := b.ask("POST", session(1), `{"rates":{"forge":1}}`).Code; got != 200 {
+		t.Fatalf("got %v, want 200", got)
+	}
+	if got := b.ask("DELETE", MischiefPath, "").Code; got != 200 {
+		t.Fatalf(`b.ask("DELETE", MischiefPath, "").Code is %v, want 200`, got)
+	}
+	if got := tricks(1); len(got) != 0 {
+		t.Fatalf("tricks(1) is %q, want nothing", got)
+	}
+	if got := tricks(2); len(got) != 0 {
+		t.Fatalf("tricks(2) is %q, want nothing", got)
+	}
+	if got := b.step(b.link(2), "succeeded"); got != "captured" {
+		t.Fatalf(`b.step(b.link(2), "succeeded") is %q, want "captured"`, got)
+	}
+	if got := b.lost(); len(got) != 0 {
+		t.Fatalf("b.lost() is %+v, want nothing", got)
+	}
 	b.reopen()
-	require.Empty(t, tricks(1), "what was ended stays ended")
+	if got := tricks(1); len(got) != 0 {
+		t.Fatalf("tricks(1) is %q, want nothing: what was ended stays ended", got)
+	}
 }
 
 func TestMischiefSurvivesAReopening(t *testing.T) {
 	b := setup(t)
-	require.Equal(t, 200, b.ask("POST", MischiefPath, `{"seed":7,"rates":{"lose":1},"refuse_refunds_seconds":30}`).Code)
+	if got := b.ask("POST", MischiefPath, `{"seed":7,"rates":{"lose":1},"refuse_refunds_seconds":30}`).Code; got != 200 {
+		t.Fatalf("got %v, want 200", got)
+	}
 	b.misbehave(1, always(TrickForge))
-	require.Equal(t, "captured", b.step(b.link(2), "succeeded"))
+	if got := b.step(b.link(2), "succeeded"); got != "captured" {
+		t.Fatalf(`b.step(b.link(2), "succeeded") is %q, want "captured"`, got)
+	}
 	lost := b.lost()
-	require.Len(t, lost, 1)
+	if len(lost) != 1 {
+		t.Fatalf("%d in lost, want 1: %+v", len(lost), lost)
+	}
 	before := b.bank.trickster.report()
 	b.reopen()
 	after := b.bank.trickster.report()
-	require.Equal(t, before.Mischief, after.Mischief)
-	require.Equal(t, before.SetAt, after.SetAt)
-	require.Equal(t, before.Sessions, after.Sessions)
-	require.Equal(t, lost, b.lost())
-	require.Zero(t, b.bank.courier.undelivered(), "a lost webhook stays lost")
+	if !reflect.DeepEqual(after.Mischief, before.Mischief) {
+		t.Fatalf("after.Mischief is %+v, want %+v", after.Mischief, before.Mischief)
+	}
+	if !reflect.DeepEqual(after.SetAt, before.SetAt) {
+		t.Fatalf("after.SetAt is %v, want %v", after.SetAt, before.SetAt)
+	}
+	if after.Sessions != before.Sessions {
+		t.Fatalf("after.Sessions is %v, want %v", after.Sessions, before.Sessions)
+	}
+	if got := b.lost(); !reflect.DeepEqual(got, lost) {
+		t.Fatalf("b.lost() is %+v, want %+v", got, lost)
+	}
+	if got := b.bank.courier.undelivered(); got != 0 {
+		t.Fatalf("b.bank.courier.undelivered() is %v, want zero: a lost webhook stays lost", got)
+	}
 	requireProblem(t, b.refund(mockpay.SessionID(orderNumber(2))), 503, "refunds_refused")
 }
 
@@ -384,7 +540,9 @@ func TestLostWebhooksAreListedApart(t *testing.T) {
 	b.step(b.link(1), "succeeded")
 	for state, want := range map[string]int{"lost": 1, "acknowledged": 0, "pending": 0, "abandoned": 0} {
 		page := decode[mockpay.Page[mockpay.Delivery]](t, b.ask("GET", mockpay.DeliveriesPath+"?state="+state, ""))
-		require.Len(t, page.Items, want, state)
+		if len(page.Items) != want {
+			t.Fatalf("%d in page.Items, want %d: %+v: %v", len(page.Items), want, page.Items, state)
+		}
 	}
 }
 
@@ -403,6 +561,10 @@ func TestMischiefRefusals(t *testing.T) {
 	requireProblem(t, b.ask("POST", "/v1/sessions/x/capture", `{}`), 404, "not_found")
 	requireProblem(t, b.ask("PUT", MischiefPath, `{}`), 405, "method_not_allowed")
 	report := decode[MischiefReport](t, b.ask("GET", MischiefPath, ""))
-	require.Nil(t, report.Mischief)
-	require.Zero(t, report.Sessions)
+	if report.Mischief != nil {
+		t.Fatalf("report.Mischief is %+v, want nil", report.Mischief)
+	}
+	if report.Sessions != 0 {
+		t.Fatalf("report.Sessions is %v, want zero", report.Sessions)
+	}
 }

@@ -1,6 +1,7 @@
 package mockpay
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -12,12 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
@@ -56,14 +58,18 @@ func runChild(dir string) {
 func startChild(t *testing.T, dir string) (*exec.Cmd, *mockpay.Client, string) {
 	t.Helper()
 	path := filepath.Join(dir, "url")
-	require.NoError(t, os.RemoveAll(path))
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), childEnv+"="+dir)
 	child.Stderr = os.Stderr
-	require.NoError(t, child.Start())
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
 	var address []byte
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		var err error
 		address, err = os.ReadFile(path)
 		return err == nil
@@ -76,7 +82,9 @@ func newTestClient(t *testing.T, address string) *mockpay.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	client, err := mockpay.NewClient(address, &http.Client{Transport: transport})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return client
 }
 
@@ -103,7 +111,9 @@ func post(address string, links *mockpay.PayLinks, link mockpay.PayLink) bool {
 func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 	dir := t.TempDir()
 	links, err := mockpay.NewPayLinks("http://127.0.0.1:8090", testSecrets(t))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	child, _, address := startChild(t, dir)
 
 	const payers = 8
@@ -123,8 +133,10 @@ func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 			}
 		}()
 	}
-	require.Eventually(t, func() bool { return total.Load() >= 100 }, 30*time.Second, time.Millisecond)
-	require.NoError(t, child.Process.Kill())
+	eventually(t, func() bool { return total.Load() >= 100 }, 30*time.Second, time.Millisecond)
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	_ = child.Wait()
 	for range payers {
 		<-done
@@ -133,19 +145,27 @@ func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 	_, client, _ := startChild(t, dir)
 	captured, reported := map[domain.OrderID]bool{}, map[domain.OrderID]bool{}
 	for c, err := range client.Captures(t.Context()) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		captured[c.Order] = true
 	}
 	for d, err := range client.Deliveries(t.Context(), mockpay.DeliveryPending) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		reported[d.Event.Order] = true
 	}
 	for _, orders := range answered {
 		for _, order := range orders {
-			require.True(t, captured[order], "order %s was answered as paid", order)
+			if !captured[order] {
+				t.Fatalf("not so: captured[order]: order %s was answered as paid", order)
+			}
 		}
 	}
-	require.Equal(t, captured, reported, "each capture has its webhook, and no other")
+	if !reflect.DeepEqual(reported, captured) {
+		t.Fatalf("reported is %v, want %v: each capture has its webhook, and no other", reported, captured)
+	}
 }
 
 func serve(t *testing.T, cfg Config) (*Server, func() error) {
@@ -155,7 +175,9 @@ func serve(t *testing.T, cfg Config) (*Server, func() error) {
 		cfg.DataDir = t.TempDir()
 	}
 	server, err := New(cfg)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
@@ -177,7 +199,9 @@ func serve(t *testing.T, cfg Config) (*Server, func() error) {
 // link, payment, signed webhook, expire, refund, lists.
 func TestProviderAndBoxOfficeTogether(t *testing.T) {
 	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	events := make(chan domain.PaymentEvent, 10)
 	boxoffice := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw := make([]byte, r.ContentLength)
@@ -193,59 +217,103 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 	server, stop := serve(t, Config{BoxofficeURL: boxoffice.URL})
 	client := newTestClient(t, server.URL())
 	links, err := mockpay.NewPayLinks(server.URL(), testSecrets(t))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	link := linkTo(orderNumber(1), time.Now().Add(time.Minute))
-	require.True(t, post(server.URL(), links, link))
+	if !post(server.URL(), links, link) {
+		t.Fatal("not so: post(server.URL(), links, link)")
+	}
 	event := <-events
-	require.Equal(t, domain.PaymentSucceeded, event.Type)
-	require.Equal(t, link.Order, event.Order)
+	if event.Type != domain.PaymentSucceeded {
+		t.Fatalf("event.Type is %q, want %q", event.Type, domain.PaymentSucceeded)
+	}
+	if event.Order != link.Order {
+		t.Fatalf("event.Order is %v, want %v", event.Order, link.Order)
+	}
 
 	outcome, err := client.Expire(t.Context(), link.Order)
-	require.NoError(t, err)
-	require.True(t, outcome.Captured)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !outcome.Captured {
+		t.Fatal("not so: outcome.Captured")
+	}
 	reported := outcome.Capture
 	reported.CapturedAt = time.Time{}
-	require.Equal(t, event.Capture(), reported)
+	if want := event.Capture(); !reflect.DeepEqual(reported, want) {
+		t.Fatalf("reported is %+v, want %+v", reported, want)
+	}
 	outcome, err = client.Expire(t.Context(), orderNumber(2))
-	require.NoError(t, err)
-	require.False(t, outcome.Captured)
-	require.False(t, post(server.URL(), links, linkTo(orderNumber(2), time.Now().Add(time.Minute))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome.Captured {
+		t.Fatal("it is so: outcome.Captured")
+	}
+	if post(server.URL(), links, linkTo(orderNumber(2), time.Now().Add(time.Minute))) {
+		t.Fatal("paid")
+	}
 
 	_, err = client.Session(t.Context(), mockpay.SessionID(orderNumber(3)))
-	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+	if got := domain.CodeOf(err); got != domain.CodeNotFound {
+		t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeNotFound)
+	}
 	capture, ok, err := client.Capture(t.Context(), link.Session())
-	require.NoError(t, err)
-	require.True(t, ok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok {
+		t.Fatal("not so: ok")
+	}
 
 	refund := domain.Refund{Capture: capture, Reason: domain.RefundCanceled}
-	require.NoError(t, client.Refund(t.Context(), refund))
-	require.NoError(t, client.Refund(t.Context(), refund), "once more changes nothing")
+	if err := client.Refund(t.Context(), refund); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Refund(t.Context(), refund); err != nil {
+		t.Fatalf("once more changes nothing: %v", err)
+	}
 	refund.Capture.AmountMinor--
-	require.Equal(t, domain.CodeInvalid, domain.CodeOf(client.Refund(t.Context(), refund)))
+	if got := domain.CodeOf(client.Refund(t.Context(), refund)); got != domain.CodeInvalid {
+		t.Fatalf("domain.CodeOf(client.Refund(t.Context(), refund)) is %q, want %q", got, domain.CodeInvalid)
+	}
 	refund.Capture.Payment = "pay_of_nobody"
-	require.Equal(t, domain.CodeNotFound, domain.CodeOf(client.Refund(t.Context(), refund)))
+	if got := domain.CodeOf(client.Refund(t.Context(), refund)); got != domain.CodeNotFound {
+		t.Fatalf("domain.CodeOf(client.Refund(t.Context(), refund)) is %q, want %q", got, domain.CodeNotFound)
+	}
 	refunds := 0
 	for r, err := range client.Refunds(t.Context()) {
-		require.NoError(t, err)
-		require.Equal(t, domain.RefundCanceled, r.Reason)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Reason != domain.RefundCanceled {
+			t.Fatalf("r.Reason is %q, want %q", r.Reason, domain.RefundCanceled)
+		}
 		refunds++
 	}
-	require.Equal(t, 1, refunds)
-	require.Eventually(t, func() bool {
+	if refunds != 1 {
+		t.Fatalf("refunds is %v, want 1", refunds)
+	}
+	eventually(t, func() bool {
 		for d, err := range client.Deliveries(t.Context(), mockpay.DeliveryAcknowledged) {
 			return err == nil && d.Event == event
 		}
 		return false
 	}, 10*time.Second, time.Millisecond)
-	require.NoError(t, stop())
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestMischiefOverRealSockets has everything go wrong at once on the wire; what
 // the provider lists is true all the same.
 func TestMischiefOverRealSockets(t *testing.T) {
 	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var genuine, refused atomic.Int64
 	boxoffice := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
@@ -258,40 +326,69 @@ func TestMischiefOverRealSockets(t *testing.T) {
 	}))
 	defer boxoffice.Close()
 	server, stop := serve(t, Config{BoxofficeURL: boxoffice.URL})
-	require.NoError(t, server.bank.trickster.set(generalKey, always(TrickDuplicate, TrickForge, TrickReplay)))
+	if err := server.bank.trickster.set(generalKey, always(TrickDuplicate, TrickForge, TrickReplay)); err != nil {
+		t.Fatal(err)
+	}
 	links, err := mockpay.NewPayLinks(server.URL(), testSecrets(t))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	const sessions = 5
 	for n := range sessions {
-		require.True(t, post(server.URL(), links, linkTo(orderNumber(n), time.Now().Add(time.Minute))))
+		if !post(server.URL(), links, linkTo(orderNumber(n), time.Now().Add(time.Minute))) {
+			t.Fatalf("order %d is not paid", n)
+		}
 	}
 	client := newTestClient(t, server.URL())
 	var captured, acknowledged []domain.OrderID
-	require.Eventually(t, func() bool { return server.courier.undelivered() == 0 }, 20*time.Second, time.Millisecond)
+	eventually(t, func() bool { return server.courier.undelivered() == 0 }, 20*time.Second, time.Millisecond)
 	for d, err := range client.Deliveries(t.Context(), mockpay.DeliveryAcknowledged) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		acknowledged = append(acknowledged, d.Event.Order)
 	}
 	for c, err := range client.Captures(t.Context()) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		captured = append(captured, c.Order)
 	}
-	require.Len(t, captured, sessions)
-	require.ElementsMatch(t, captured, acknowledged, "each capture was acknowledged once")
-	require.EqualValues(t, 3*sessions, genuine.Load(), "twice, and a replay")
-	require.EqualValues(t, 5*sessions, refused.Load(), "four forgeries and a stale one")
-	require.Zero(t, server.bank.trickster.report().WronglyAccepted)
-	require.NoError(t, stop())
+	if len(captured) != sessions {
+		t.Fatalf("%d in captured, want %d: %+v", len(captured), sessions, captured)
+	}
+	inOrder := func(a, b domain.OrderID) int { return bytes.Compare(a[:], b[:]) }
+	slices.SortFunc(captured, inOrder)
+	slices.SortFunc(acknowledged, inOrder)
+	if !slices.Equal(captured, acknowledged) {
+		t.Fatalf("captured %v, acknowledged %v: each capture once", captured, acknowledged)
+	}
+	if got := genuine.Load(); got != (3 * sessions) {
+		t.Fatalf("genuine.Load() is %v, want %v: twice, and a replay", got, 3*sessions)
+	}
+	if got := refused.Load(); got != (5 * sessions) {
+		t.Fatalf("refused.Load() is %v, want %v: four forgeries and a stale one", got, 5*sessions)
+	}
+	if got := server.bank.trickster.report().WronglyAccepted; got != 0 {
+		t.Fatalf("server.bank.trickster.report().WronglyAccepted is %v, want zero", got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestNewExplainsWhatIsInTheWay(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer taken.Close()
 	server, stop := serve(t, Config{BoxofficeURL: "http://127.0.0.1:1"})
 	base := Config{Addr: "127.0.0.1:0", DataDir: t.TempDir(), BoxofficeURL: "http://127.0.0.1:1", Secrets: testSecrets(t), Log: quiet()}
 	file := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		name   string
 		mutate func(*Config)
@@ -308,26 +405,36 @@ func TestNewExplainsWhatIsInTheWay(t *testing.T) {
 			cfg := base
 			row.mutate(&cfg)
 			_, err := New(cfg)
-			require.ErrorContains(t, err, row.want)
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Fatalf("the error is %v, want %q in it", err, row.want)
+			}
 		})
 	}
-	require.NoError(t, stop())
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 	again, err := New(base)
-	require.NoError(t, err, "a failed start leaves nothing locked")
-	require.NoError(t, again.Close())
+	if err != nil {
+		t.Fatalf("a failed start leaves nothing locked: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRunEndsWhenTheStoreFails(t *testing.T) {
 	server, stop := serve(t, Config{BoxofficeURL: "http://127.0.0.1:1"})
 	_ = server.store.update(func(*bbolt.Tx) error { return os.ErrInvalid })
-	require.Eventually(t, func() bool { // by itself, before it is told to
+	eventually(t, func() bool { // by itself, before it is told to
 		conn, err := net.Dial("tcp", server.listener.Addr().String())
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err != nil
 	}, 10*time.Second, time.Millisecond)
-	require.ErrorContains(t, stop(), "the store failed")
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "the store failed") {
+		t.Fatalf("the error is %v, want %q in it", err, "the store failed")
+	}
 }
 
 func TestConfigFromEnv(t *testing.T) {
@@ -353,15 +460,36 @@ func TestConfigFromEnv(t *testing.T) {
 				return map[string]string{"BOXOFFICE_WEBHOOK_SECRET": testSecret}[name]
 			})
 			if row.want != "" {
-				require.ErrorContains(t, err, row.want)
+				if err == nil || !strings.Contains(err.Error(), row.want) {
+					t.Fatalf("the error is %v, want %q in it", err, row.want)
+				}
 				return
 			}
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			own, err := url.Parse(cmp.Or(row.env["MOCKPAY_URL"], defaultURL))
-			require.NoError(t, err)
-			require.Equal(t, own.Host, cfg.Addr)
-			require.Equal(t, strings.TrimSuffix(cmp.Or(row.env["BOXOFFICE_URL"], defaultBoxofficeURL), "/"), cfg.BoxofficeURL)
-			require.Equal(t, cmp.Or(row.env["MOCKPAY_DATA_DIR"], defaultDataDir), cfg.DataDir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cfg.Addr != own.Host {
+				t.Fatalf("cfg.Addr is %q, want %q", cfg.Addr, own.Host)
+			}
+			if want := strings.TrimSuffix(cmp.Or(row.env["BOXOFFICE_URL"], defaultBoxofficeURL), "/"); cfg.BoxofficeURL != want {
+				t.Fatalf("cfg.BoxofficeURL is %q, want %q", cfg.BoxofficeURL, want)
+			}
+			if want := cmp.Or(row.env["MOCKPAY_DATA_DIR"], defaultDataDir); cfg.DataDir != want {
+				t.Fatalf("cfg.DataDir is %q, want %q", cfg.DataDir, want)
+			}
 		})
+	}
+}
+
+func eventually(t *testing.T, is func() bool, within, every time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(within); !is(); time.Sleep(every) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v", within)
+		}
 	}
 }

@@ -1,17 +1,17 @@
 package mockpay
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
@@ -31,7 +31,9 @@ type inbox struct {
 
 func startInbox(t *testing.T) *inbox {
 	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	i := &inbox{bundle: setup(t)}
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -53,10 +55,14 @@ func startInbox(t *testing.T) *inbox {
 	}))
 	t.Cleanup(i.Close)
 	poster, err := NewHTTPSender(i.URL, testSecrets(t))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(poster.client.CloseIdleConnections)
 	i.sender, err = newTrickSender(poster, i.bundle.bank.trickster)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return i
 }
 
@@ -77,7 +83,9 @@ func messageOf(t *testing.T, n int, id string, attempt int) Message {
 		Payment: mockpay.SessionID(order), AmountMinor: 6500, Currency: "EUR",
 	}
 	body, err := mockpay.EncodeEvent(event, time.Now())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return Message{Event: event, Attempt: attempt, Body: body}
 }
 
@@ -98,13 +106,21 @@ func TestTricksOfTheWire(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			i := startInbox(t)
-			require.True(t, i.sender.Send(t.Context(), messageOf(t, 0, "evt_0", 1)).Acknowledged())
+			if !i.sender.Send(t.Context(), messageOf(t, 0, "evt_0", 1)).Acknowledged() {
+				t.Fatal(`not so: i.sender.Send(t.Context(), messageOf(t, 0, "evt_0", 1)).Acknowledged()`)
+			}
 			i.takeCame()
 			i.bundle.misbehave(1, always(row.tricks...))
 			answer := i.sender.Send(t.Context(), messageOf(t, 1, "evt_1", row.attempt))
-			require.Equal(t, Answer{HTTPStatus: http.StatusOK}, answer)
-			require.Equal(t, row.want, i.takeCame())
-			require.Zero(t, i.bundle.bank.trickster.report().WronglyAccepted)
+			if want := (Answer{HTTPStatus: http.StatusOK}); !reflect.DeepEqual(answer, want) {
+				t.Fatalf("answer is %+v, want %+v", answer, want)
+			}
+			if got := i.takeCame(); !reflect.DeepEqual(got, row.want) {
+				t.Fatalf("i.takeCame() is %q, want %q", got, row.want)
+			}
+			if got := i.bundle.bank.trickster.report().WronglyAccepted; got != 0 {
+				t.Fatalf("i.bundle.bank.trickster.report().WronglyAccepted is %v, want zero", got)
+			}
 		})
 	}
 }
@@ -115,7 +131,9 @@ func TestWhatIsSentAlongIsNoAcknowledgement(t *testing.T) {
 	i := startInbox(t)
 	i.bundle.misbehave(1, always(TrickDuplicate, TrickForge, TrickReplay))
 	i.refuses = true
-	require.Equal(t, Answer{HTTPStatus: http.StatusServiceUnavailable}, i.sender.Send(t.Context(), messageOf(t, 1, "evt_1", 1)))
+	if got, want := i.sender.Send(t.Context(), messageOf(t, 1, "evt_1", 1)), (Answer{HTTPStatus: http.StatusServiceUnavailable}); !reflect.DeepEqual(got, want) {
+		t.Fatalf(`i.sender.Send(t.Context(), messageOf(t, 1, "evt_1", 1)) is %+v, want %+v`, got, want)
+	}
 }
 
 func TestABoxOfficeThatBelievesForgeriesIsNoticed(t *testing.T) {
@@ -123,7 +141,9 @@ func TestABoxOfficeThatBelievesForgeriesIsNoticed(t *testing.T) {
 	i.bundle.misbehave(1, always(TrickForge, TrickReplay))
 	i.gullible = true
 	i.sender.Send(t.Context(), messageOf(t, 1, "evt_1", 1))
-	require.Equal(t, int64(5), i.bundle.bank.trickster.report().WronglyAccepted)
+	if got := i.bundle.bank.trickster.report().WronglyAccepted; got != int64(5) {
+		t.Fatalf("i.bundle.bank.trickster.report().WronglyAccepted is %v, want int64(5)", got)
+	}
 }
 
 func TestReorderIsToBeOvertaken(t *testing.T) {
@@ -131,30 +151,48 @@ func TestReorderIsToBeOvertaken(t *testing.T) {
 	i.bundle.misbehave(1, always(TrickReorder))
 	first := make(chan Answer, 1)
 	go func() { first <- i.sender.Send(t.Context(), messageOf(t, 1, "evt_1", 1)) }()
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		i.sender.mu.Lock()
 		defer i.sender.mu.Unlock()
 		return i.sender.waiting != nil
 	}, 10*time.Second, time.Millisecond)
-	require.True(t, i.sender.Send(t.Context(), messageOf(t, 2, "evt_2", 1)).Acknowledged())
-	require.True(t, (<-first).Acknowledged())
-	require.Equal(t, []string{"failed evt_2", "failed evt_1"}, i.takeCame())
-	require.Equal(t, map[Trick]int64{TrickReorder: 1}, i.bundle.bank.trickster.report().Played)
+	if !i.sender.Send(t.Context(), messageOf(t, 2, "evt_2", 1)).Acknowledged() {
+		t.Fatal(`not so: i.sender.Send(t.Context(), messageOf(t, 2, "evt_2", 1)).Acknowledged()`)
+	}
+	if !(<-first).Acknowledged() {
+		t.Fatal("not so: (<-first).Acknowledged()")
+	}
+	if got, want := i.takeCame(), []string{"failed evt_2", "failed evt_1"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("i.takeCame() is %q, want %q", got, want)
+	}
+	if got, want := i.bundle.bank.trickster.report().Played, map[Trick]int64{TrickReorder: 1}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("i.bundle.bank.trickster.report().Played is %v, want %v", got, want)
+	}
 }
 
 func TestAMessageThatNobodyOvertakesIsSentAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &trickSender{}
 		began := time.Now()
-		require.False(t, s.giveWay(t.Context()))
-		require.Equal(t, reorderWaitMax, time.Since(began))
-		require.Nil(t, s.waiting)
+		if s.giveWay(t.Context()) {
+			t.Fatal("it is so: s.giveWay(t.Context())")
+		}
+		if got := time.Since(began); got != reorderWaitMax {
+			t.Fatalf("time.Since(began) is %v, want %v", got, reorderWaitMax)
+		}
+		if s.waiting != nil {
+			t.Fatalf("s.waiting is %+v, want nil", s.waiting)
+		}
 
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		began = time.Now()
-		require.False(t, s.giveWay(ctx))
-		require.Zero(t, time.Since(began))
+		if s.giveWay(ctx) {
+			t.Fatal("it is so: s.giveWay(ctx)")
+		}
+		if got := time.Since(began); got != 0 {
+			t.Fatalf("time.Since(began) is %v, want zero", got)
+		}
 	})
 }
 
@@ -165,10 +203,16 @@ func TestOneMessageWaitsAtATime(t *testing.T) {
 		go func() { overtaken <- s.giveWay(t.Context()) }()
 		synctest.Wait()
 		began := time.Now()
-		require.False(t, s.giveWay(t.Context()))
-		require.Zero(t, time.Since(began), "the second does not wait")
+		if s.giveWay(t.Context()) {
+			t.Fatal("it is so: s.giveWay(t.Context())")
+		}
+		if got := time.Since(began); got != 0 {
+			t.Fatalf("time.Since(began) is %v, want zero: the second does not wait", got)
+		}
 		s.overtake()
-		require.True(t, <-overtaken)
+		if !<-overtaken {
+			t.Fatal("not so: <-overtaken")
+		}
 	})
 }
 
@@ -177,6 +221,10 @@ func TestLettersAreBounded(t *testing.T) {
 	for n := range lettersMax + 3 {
 		s.keep(letter{body: []byte{byte(n)}})
 	}
-	require.Len(t, s.letters, lettersMax)
-	require.Equal(t, []byte{3}, s.oldest().body)
+	if len(s.letters) != lettersMax {
+		t.Fatalf("%d in s.letters, want %d: %+v", len(s.letters), lettersMax, s.letters)
+	}
+	if got, want := s.oldest().body, []byte{3}; !bytes.Equal(got, want) {
+		t.Fatalf("s.oldest().body is %q, want %q", got, want)
+	}
 }
