@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"pgregory.net/rapid"
 
@@ -113,15 +115,25 @@ func TestWhatMustBeLookedIntoIsFlagged(t *testing.T) {
 			acts, _ := setup(tt.script)
 			var flags []activities.Flag
 			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, why error) {
-				require.Error(t, why)
+				if why == nil {
+					t.Fatal("no error, want one")
+				}
 				flags = append(flags, flag)
 			}
 			got, err := tt.do(t.Context(), acts)
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
-			require.Equal(t, tt.flags, flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Fatalf("got %v, want %v", got, tt.want)
+			}
+			if !reflect.DeepEqual(flags, tt.flags) {
+				t.Fatalf("flags is %q, want %q", flags, tt.flags)
+			}
 			for _, flag := range flags {
-				require.Contains(t, activities.Flags, flag, "shown as 0 until it happens")
+				if !slices.Contains(activities.Flags, flag) {
+					t.Fatalf("no %q in %q: shown as 0 until it happens", flag, activities.Flags)
+				}
 			}
 		})
 	}
@@ -204,17 +216,29 @@ func TestSettle(t *testing.T) {
 				Order: order, Booking: tt.booking, Capture: domain.Capture{Payment: "pay_1"},
 			})
 			if tt.err == "" {
-				require.Equal(t, tt.want, got)
+				if got != tt.want {
+					t.Fatalf("got %+v, want %+v", got, tt.want)
+				}
 			}
-			require.Equal(t, tt.calls, script.calls)
+			if !reflect.DeepEqual(script.calls, tt.calls) {
+				t.Fatalf("script.calls is %q, want %q", script.calls, tt.calls)
+			}
 			if tt.err == "" {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 				return
 			}
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, err, &failed)
-			require.Equal(t, string(tt.err), failed.Type())
-			require.False(t, failed.NonRetryable(), "what may succeed later is tried again")
+			if !errors.As(err, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+			}
+			if got := failed.Type(); got != string(tt.err) {
+				t.Fatalf("failed.Type() is %q, want %q", got, string(tt.err))
+			}
+			if failed.NonRetryable() {
+				t.Fatal("it is so: failed.NonRetryable(): what may succeed later is tried again")
+			}
 		})
 	}
 }
@@ -232,8 +256,12 @@ func TestOnlyWhatCanNeverSucceedIsNotRetried(t *testing.T) {
 			acts, _ := setup(scripted{fail: map[string]error{"hold": err}})
 			_, got := acts.Hold(t.Context(), activities.HoldRequest{Order: order})
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, got, &failed)
-			require.Equal(t, retried, !failed.NonRetryable())
+			if !errors.As(got, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", got, failed, got)
+			}
+			if got := !failed.NonRetryable(); got != retried {
+				t.Fatalf("!failed.NonRetryable() is %v, want %v", got, retried)
+			}
 		})
 	}
 }
@@ -242,8 +270,12 @@ func TestWhatTheProviderRefusesStaysDue(t *testing.T) {
 	acts, _ := setup(scripted{fail: map[string]error{"refund": &domain.Error{Code: domain.CodeInvalid}}})
 	var failed *temporal.ApplicationError
 	_, err := acts.RefundPayment(t.Context(), activities.RefundCall{})
-	require.ErrorAs(t, err, &failed)
-	require.False(t, failed.NonRetryable())
+	if !errors.As(err, &failed) {
+		t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+	}
+	if failed.NonRetryable() {
+		t.Fatal("it is so: failed.NonRetryable()")
+	}
 }
 
 // A payment that the provider has shown, or that bought tickets, and does not know
@@ -255,16 +287,28 @@ func TestARefundOfWhatTheProviderDoesNotKnow(t *testing.T) {
 			var flags []activities.Flag
 			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, _ error) { flags = append(flags, flag) }
 			given, err := acts.RefundPayment(t.Context(), activities.RefundCall{Confirmed: confirmed})
-			require.Equal(t, []activities.Flag{activities.FlagRefundUnknown}, flags, "an alarm in either case")
+			if want := []activities.Flag{activities.FlagRefundUnknown}; !reflect.DeepEqual(flags, want) {
+				t.Fatalf("flags is %q, want %q: an alarm in either case", flags, want)
+			}
 			if !confirmed {
-				require.NoError(t, err)
-				require.True(t, given.Untaken)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !given.Untaken {
+					t.Fatal("not so: given.Untaken")
+				}
 				return
 			}
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, err, &failed)
-			require.False(t, failed.NonRetryable())
-			require.False(t, given.Untaken)
+			if !errors.As(err, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+			}
+			if failed.NonRetryable() {
+				t.Fatal("it is so: failed.NonRetryable()")
+			}
+			if given.Untaken {
+				t.Fatal("it is so: given.Untaken")
+			}
 		})
 	}
 }
@@ -307,9 +351,15 @@ func TestStepsWithMoneyWaitForAReleaseThatKnowsBetter(t *testing.T) {
 			var flags []activities.Flag
 			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, _ error) { flags = append(flags, flag) }
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, tt.do(acts), &failed)
-			require.False(t, failed.NonRetryable())
-			require.Contains(t, flags, activities.FlagStuck)
+			if err := tt.do(acts); !errors.As(err, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+			}
+			if failed.NonRetryable() {
+				t.Fatal("it is so: failed.NonRetryable()")
+			}
+			if !slices.Contains(flags, activities.FlagStuck) {
+				t.Fatalf("no %q in %q", activities.FlagStuck, flags)
+			}
 		})
 	}
 }
@@ -330,8 +380,12 @@ func TestFindSale(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			acts, _ := setup(tt.script)
 			got, err := acts.FindSale(t.Context(), order.ID)
-			require.Equal(t, tt.want, got)
-			require.Equal(t, tt.err, err != nil, err)
+			if got != tt.want {
+				t.Fatalf("got %+v, want %+v", got, tt.want)
+			}
+			if (err != nil) != tt.err {
+				t.Fatalf("err != nil is %v, want %v: %v", err != nil, tt.err, err)
+			}
 		})
 	}
 }
@@ -341,17 +395,29 @@ func TestARefundIsNotDueWhileItIsNotNoted(t *testing.T) {
 	acts, _ := setup(scripted{fail: map[string]error{"begin": errors.New("down")}})
 	due, err := acts.RecordRefundDue(t.Context(), domain.Refund{Reason: domain.RefundNoneLeft})
 	var failed *temporal.ApplicationError
-	require.ErrorAs(t, err, &failed)
-	require.False(t, failed.NonRetryable())
-	require.Equal(t, activities.RefundDue{}, due)
+	if !errors.As(err, &failed) {
+		t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+	}
+	if failed.NonRetryable() {
+		t.Fatal("it is so: failed.NonRetryable()")
+	}
+	if want := (activities.RefundDue{}); due != want {
+		t.Fatalf("due is %+v, want %+v", due, want)
+	}
 }
 
 func TestRefundPayment(t *testing.T) {
 	acts, script := setup(scripted{})
 	given, err := acts.RefundPayment(t.Context(), activities.RefundCall{})
-	require.NoError(t, err)
-	require.False(t, given.Untaken)
-	require.Equal(t, []string{"refund"}, script.calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if given.Untaken {
+		t.Fatal("it is so: given.Untaken")
+	}
+	if want := []string{"refund"}; !reflect.DeepEqual(script.calls, want) {
+		t.Fatalf("script.calls is %q, want %q", script.calls, want)
+	}
 }
 
 func TestHoldWakesWhoWaitsForIt(t *testing.T) {
@@ -360,17 +426,25 @@ func TestHoldWakesWhoWaitsForIt(t *testing.T) {
 	defer cancel()
 	second, cancelSecond := acts.Notices.Subscribe(order.ID)
 	defer cancelSecond()
-	require.Nil(t, second, "the first is served, the other asks the workflow")
+	if second != nil {
+		t.Fatalf("second is %+v, want nil: the first is served, the other asks the workflow", second)
+	}
 
 	_, err := acts.Hold(t.Context(), activities.HoldRequest{Order: order})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, err = acts.Hold(t.Context(), activities.HoldRequest{Order: order}) // an attempt more does not block
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	select {
 	case hold := <-notice:
-		require.Equal(t, domain.HoldHeld, hold.Outcome)
+		if hold.Outcome != domain.HoldHeld {
+			t.Fatalf("hold.Outcome is %q, want %q", hold.Outcome, domain.HoldHeld)
+		}
 	case <-time.After(10 * time.Second):
-		require.FailNow(t, "nobody was woken")
+		t.Fatal("nobody was woken")
 	}
 }
 
@@ -394,8 +468,12 @@ func TestTheDeadlineIsByTemporalsClock(t *testing.T) {
 			request := activities.HoldRequest{Order: order, BegunAt: c.begunAt, AskedAt: c.askedAt}
 			request.HoldTimeout = 5 * time.Minute
 			hold, err := acts.Hold(t.Context(), request)
-			require.NoError(t, err)
-			require.Equal(t, c.want.Add(request.HoldTimeout), hold.ExpiresAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := c.want.Add(request.HoldTimeout); !reflect.DeepEqual(hold.ExpiresAt, want) {
+				t.Fatalf("hold.ExpiresAt is %v, want %v", hold.ExpiresAt, want)
+			}
 		})
 	}
 }
@@ -437,26 +515,42 @@ func TestAHoldIsAskedForAcrossReleases(t *testing.T) {
 	full.Email, full.HoldTimeout, full.Lines = "a@example.com", time.Minute, []domain.Line{{Class: "A", Ledger: 7, Quantity: 2}}
 	now := time.Now().UTC()
 	raw, err := json.Marshal(activities.HoldRequest{Order: full, BegunAt: now, AskedAt: now})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var before domain.Order
-	require.NoError(t, json.Unmarshal(raw, &before))
-	require.Equal(t, full, before)
+	if err := json.Unmarshal(raw, &before); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(before, full) {
+		t.Fatalf("before is %+v, want %+v", before, full)
+	}
 
 	raw, err = json.Marshal(full)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var request activities.HoldRequest
-	require.NoError(t, json.Unmarshal(raw, &request))
-	require.Equal(t, activities.HoldRequest{Order: full}, request)
+	if err := json.Unmarshal(raw, &request); err != nil {
+		t.Fatal(err)
+	}
+	if want := (activities.HoldRequest{Order: full}); !reflect.DeepEqual(request, want) {
+		t.Fatalf("request is %+v, want %+v", request, want)
+	}
 }
 
 func TestHoldWithoutAnAPI(t *testing.T) {
 	acts, _ := setup(scripted{})
 	acts.Notices = nil
 	_, err := acts.Hold(t.Context(), activities.HoldRequest{Order: order})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	notice, cancel := acts.Notices.Subscribe(order.ID)
 	defer cancel()
-	require.Nil(t, notice, "whoever asks goes to the workflow")
+	if notice != nil {
+		t.Fatalf("notice is %+v, want nil: whoever asks goes to the workflow", notice)
+	}
 }
 
 // Money goes back only where it is known that it bought nothing. Whatever is not
@@ -492,14 +586,24 @@ func TestARefundIsDueOnPositiveEvidence(t *testing.T) {
 			acts, script := setup(tt.script)
 			got, err := acts.RecordRefundDue(t.Context(), domain.Refund{Reason: tt.reason, Capture: domain.Capture{Payment: "pay_1", Order: order.ID}})
 			if tt.want != waits {
-				require.NoError(t, err)
-				require.Equal(t, activities.RefundDue{Due: tt.want == due}, got)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := (activities.RefundDue{Due: tt.want == due}); got != want {
+					t.Fatalf("got %+v, want %+v", got, want)
+				}
 				return
 			}
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, err, &failed)
-			require.False(t, failed.NonRetryable(), "it is asked again until it is known")
-			require.NotContains(t, script.calls, "begin", "nothing is noted as due")
+			if !errors.As(err, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+			}
+			if failed.NonRetryable() {
+				t.Fatal("it is so: failed.NonRetryable(): it is asked again until it is known")
+			}
+			if slices.Contains(script.calls, "begin") {
+				t.Fatalf("%q is in %q: nothing is noted as due", "begin", script.calls)
+			}
 		})
 	}
 }
@@ -532,12 +636,22 @@ func TestAnAnswerThatIsNotKnownIsNoNo(t *testing.T) {
 			var flags []activities.Flag
 			acts.Flagged = func(flag activities.Flag, _ domain.OrderID, _ error) { flags = append(flags, flag) }
 			_, err := tt.do(t.Context(), acts)
-			require.ErrorContains(t, err, "this release does not know")
+			if err == nil || !strings.Contains(err.Error(), "this release does not know") {
+				t.Fatalf("the error is %v, want %q in it", err, "this release does not know")
+			}
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, err, &failed)
-			require.False(t, failed.NonRetryable(), "a release that knows it goes on")
-			require.Equal(t, tt.calls, script.calls)
-			require.Equal(t, []activities.Flag{activities.FlagStuck}, flags)
+			if !errors.As(err, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+			}
+			if failed.NonRetryable() {
+				t.Fatal("it is so: failed.NonRetryable(): a release that knows it goes on")
+			}
+			if !reflect.DeepEqual(script.calls, tt.calls) {
+				t.Fatalf("script.calls is %q, want %q", script.calls, tt.calls)
+			}
+			if want := []activities.Flag{activities.FlagStuck}; !reflect.DeepEqual(flags, want) {
+				t.Fatalf("flags is %q, want %q", flags, want)
+			}
 		})
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/activities"
 	"boxoffice/domain"
 )
@@ -98,14 +96,24 @@ func TestCancelBatchesAreBounded(t *testing.T) {
 				d.takes, d.answer = tt.takes, always(domain.OrderCanceled, nil)
 				start := time.Now()
 				batch, err := d.activities().CancelCheckouts(t.Context(), conf)
-				require.NoError(t, err)
-				require.True(t, tt.settled(batch.Settled), "%d settled", batch.Settled)
-				require.LessOrEqual(t, time.Since(start), activities.CancelBatchFor+tt.takes)
-				require.LessOrEqual(t, d.most, 16)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !tt.settled(batch.Settled) {
+					t.Fatalf("not so: tt.settled(batch.Settled): %d settled", batch.Settled)
+				}
+				if got := time.Since(start); got > (activities.CancelBatchFor + tt.takes) {
+					t.Fatalf("time.Since(start) is %v, want at most %v", got, activities.CancelBatchFor+tt.takes)
+				}
+				if d.most > 16 {
+					t.Fatalf("d.most is %v, want at most 16", d.most)
+				}
 				for i := range d.begunAt {
 					if i >= activities.CancelsPerSecond {
 						gap := d.begunAt[i].Sub(d.begunAt[i-activities.CancelsPerSecond])
-						require.GreaterOrEqual(t, gap, time.Second-20*time.Millisecond, "%d in %v", activities.CancelsPerSecond, gap)
+						if gap < (time.Second - 20*time.Millisecond) {
+							t.Fatalf("gap is %v, want at least %v: %d in %v", gap, time.Second-20*time.Millisecond, activities.CancelsPerSecond, gap)
+						}
 					}
 				}
 			})
@@ -130,8 +138,12 @@ func TestWhatSettlesACheckout(t *testing.T) {
 			d := withOrders(1)
 			d.answer = tt.answer
 			batch, err := d.activities().CancelCheckouts(t.Context(), conf)
-			require.NoError(t, err)
-			require.Equal(t, activities.CanceledBatch{Settled: tt.settled, Unsettled: 1 - tt.settled}, batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (activities.CanceledBatch{Settled: tt.settled, Unsettled: 1 - tt.settled}); batch != want {
+				t.Fatalf("batch is %+v, want %+v", batch, want)
+			}
 		})
 	}
 }
@@ -143,14 +155,22 @@ func TestRefundBatchStopsAtARefusingProvider(t *testing.T) {
 		d := withOrders(100)
 		d.takes, d.answer = 3*time.Second, always(domain.OrderRefunding, nil)
 		batch, err := d.activities().RefundOrders(t.Context(), activities.RefundBatch{SaleID: "conf", WaitingMax: 1})
-		require.NoError(t, err)
-		require.Equal(t, activities.CanceledBatch{Unsettled: 1, Next: d.open[0]}, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (activities.CanceledBatch{Unsettled: 1, Next: d.open[0]}); batch != want {
+			t.Fatalf("batch is %+v, want %+v", batch, want)
+		}
 
 		d.answer = always(domain.OrderRefunded, nil) // it is back: the one that is tried goes through, and so do others
 		d.takes = 10 * time.Millisecond
 		batch, err = d.activities().RefundOrders(t.Context(), activities.RefundBatch{SaleID: "conf", After: batch.Next, WaitingMax: 1})
-		require.NoError(t, err)
-		require.Equal(t, activities.CanceledBatch{Settled: 99}, batch, "the last page: the next sweep starts over")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (activities.CanceledBatch{Settled: 99}); batch != want {
+			t.Fatalf("batch is %+v, want %+v: the last page: the next sweep starts over", batch, want)
+		}
 	})
 }
 
@@ -165,15 +185,23 @@ func TestRefundBatchGoesOnWhereItStopped(t *testing.T) {
 		next := domain.OrderID{}
 		for range 10 {
 			batch, err := d.activities().RefundOrders(t.Context(), activities.RefundBatch{SaleID: "conf", After: next, WaitingMax: 100})
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if next = batch.Next; next.IsZero() {
 				break
 			}
 		}
-		require.True(t, next.IsZero())
-		require.Len(t, seen, 600)
+		if !next.IsZero() {
+			t.Fatal("not so: next.IsZero()")
+		}
+		if len(seen) != 600 {
+			t.Fatalf("%d in seen, want 600: %v", len(seen), seen)
+		}
 		for id, n := range seen {
-			require.Equal(t, 1, n, id)
+			if n != 1 {
+				t.Fatalf("n is %v, want 1: %v", n, id)
+			}
 		}
 	})
 }
@@ -187,8 +215,12 @@ func TestCancelBatchEndsWithItsContext(t *testing.T) {
 		return domain.OrderCanceled, nil
 	}
 	batch, err := d.activities().CancelCheckouts(ctx, conf)
-	require.NoError(t, err)
-	require.Less(t, batch.Settled, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if batch.Settled >= 16 {
+		t.Fatalf("batch.Settled is %v, want less than 16", batch.Settled)
+	}
 }
 
 // One that was told so before it began leaves the cursor where it was.
@@ -197,6 +229,10 @@ func TestRefundBatchThatBeginsNothingGoesOnInTheSamePlace(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	batch, err := d.activities().RefundOrders(ctx, activities.RefundBatch{SaleID: "conf", After: d.open[9], WaitingMax: 1})
-	require.NoError(t, err)
-	require.Equal(t, activities.CanceledBatch{Next: d.open[9]}, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (activities.CanceledBatch{Next: d.open[9]}); batch != want {
+		t.Fatalf("batch is %+v, want %+v", batch, want)
+	}
 }

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
 	"boxoffice/activities"
@@ -103,23 +102,31 @@ func TestEveryActivityIsKilled(t *testing.T) {
 	}
 	house := newHouse(t)
 	for _, s := range scenes {
-		require.Contains(t, registered(), s.activity, "a scene of what is no activity")
+		if !registered()[s.activity] {
+			t.Fatalf("a scene of %s, which is no activity", s.activity)
+		}
 		t.Run(s.activity+"/"+s.what, func(t *testing.T) {
 			undisturbed := house.world(t)
 			s.before(undisturbed)
 			var calls killer
 			answer, err := s.run(t.Context(), undisturbed.process(&calls), undisturbed)
 			said, _ := json.Marshal(answer)
-			require.Contains(t, string(said), s.says)
+			if !strings.Contains(string(said), s.says) {
+				t.Fatalf("no %q in %s", s.says, string(said))
+			}
 			want := undisturbed.books(answer, err)
-			require.NotEmpty(t, calls.names, "it calls nothing")
+			if len(calls.names) == 0 {
+				t.Fatal("calls.names is empty: it calls nothing")
+			}
 			for at := range calls.names {
 				for _, after := range []bool{false, true} {
 					w := house.world(t)
 					s.before(w)
 					k := killer{at: at + 1, after: after}
 					_, _ = s.run(t.Context(), w.process(&k), w) // nobody hears the answer
-					require.True(t, k.dead, "it made fewer calls: %q, then %q", calls.names, k.names)
+					if !k.dead {
+						t.Fatalf("not so: k.dead: it made fewer calls: %q, then %q", calls.names, k.names)
+					}
 					for range 2 {
 						answer, err := s.run(t.Context(), w.process(&killer{}), w)
 						if got := w.books(answer, err); got != want {
@@ -321,10 +328,14 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(engine.Close)
 	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &house{engine: engine, store: orderstest.New(t), keys: keys}
 }
 
@@ -353,9 +364,15 @@ func (h *house) world(t *testing.T) *world {
 		Classes: []domain.Class{{Name: "VIP", PriceMinor: 6500, Capacity: 4}, {Name: "early", PriceMinor: 3500, Capacity: 3}},
 		Perk:    &domain.Perk{Name: "T-shirt", Capacity: 1}, BuyerLimit: 4, OneCheckoutPerBuyer: true, HoldTimeout: time.Hour,
 	})
-	require.NoError(t, err)
-	require.NoError(t, w.own.OpenSale(w.ctx, sale))
-	require.NoError(t, h.store.MarkSaleOpen(w.ctx, sale.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.own.OpenSale(w.ctx, sale); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.store.MarkSaleOpen(w.ctx, sale.ID); err != nil {
+		t.Fatal(err)
+	}
 	w.sale, w.payment = sale, "pay_1_"+sale.ID
 	w.order = w.orderOf("ann@example.com", 2, 1)
 	w.desk = &checkoutDesk{w: w}
@@ -387,7 +404,9 @@ func (w *world) orderOf(buyer string, vip, early int64) domain.Order {
 		items = append(items, domain.Item{Class: "early", Quantity: early})
 	}
 	order, err := domain.NewOrder(w.sale, w.keys, "key-of-"+buyer+w.sale.ID, items, buyer)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return order
 }
 
@@ -404,24 +423,36 @@ func (w *world) books(answer any, err error) string {
 		left["error"] = domain.CodeOf(err)
 	}
 	stock, err := w.own.Stock(w.ctx, w.sale)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	left["stock"] = stock
 	for name, of := range map[string]uint32{"quota": w.sale.QuotaLedger, "checkouts": w.sale.CheckoutLedger} {
 		left[name], err = w.own.QuotaLevel(w.ctx, w.sale, of)
-		require.NoError(w.t, err)
+		if err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	left["fate"], err = w.own.SeatFate(w.ctx, w.order.ID)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	recorded, err := w.store.Order(w.ctx, w.order.ID)
 	left["order"], left["recorded"] = recorded, err == nil
 	left["refunds"], err = w.store.RefundsOfOrder(w.ctx, w.order.ID)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	left["events"], err = w.store.EventCounts(w.ctx, w.sale.ID)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	canceled, err := w.store.Cancellation(w.ctx, w.sale.ID)
 	left["cancellation"], left["canceled"] = canceled, err == nil
 	text, err := json.MarshalIndent(left, "", " ")
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return w.withoutIDs(string(text))
 }
 
@@ -449,7 +480,9 @@ func (w *world) withoutIDs(text string) string {
 	text = ledgerRE.ReplaceAllStringFunc(text, func(found string) string {
 		match := ledgerRE.FindStringSubmatch(found)
 		number, err := strconv.ParseUint(match[2], 10, 32)
-		require.NoError(w.t, err)
+		if err != nil {
+			w.t.Fatal(err)
+		}
 		return fmt.Sprintf("%q: +%d", match[1], uint32(number)-w.sale.Classes[0].Ledger)
 	})
 	return differRE.ReplaceAllString(text, `"$1": "…"`)
@@ -472,8 +505,12 @@ func (w *world) by() *activities.Activities { return w.process(&killer{}) }
 
 func (w *world) holdOf(order domain.Order) {
 	hold, err := w.by().Hold(w.ctx, activities.HoldRequest{Order: order})
-	require.NoError(w.t, err)
-	require.Equal(w.t, domain.HoldHeld, hold.Outcome)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if hold.Outcome != domain.HoldHeld {
+		w.t.Fatalf("hold.Outcome is %q, want %q", hold.Outcome, domain.HoldHeld)
+	}
 }
 
 func (w *world) held() { w.holdOf(w.order) }
@@ -487,8 +524,12 @@ func (w *world) useUpLimit() {
 	other.ID[3]++ // another order of hers
 	w.holdOf(other)
 	outcome, err := w.own.Post(w.ctx, &other)
-	require.NoError(w.t, err)
-	require.Equal(w.t, domain.PostPosted, outcome)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if outcome != domain.PostPosted {
+		w.t.Fatalf("outcome is %q, want %q", outcome, domain.PostPosted)
+	}
 }
 
 func (w *world) openAnother() {
@@ -506,41 +547,67 @@ func (w *world) open() { w.desk.open = append(w.desk.open, w.order) }
 func (w *world) noPerkLeft() {
 	other := w.orderOf("dee@example.com", 1, 0)
 	taken, err := w.own.TakePerk(w.ctx, &other)
-	require.NoError(w.t, err)
-	require.True(w.t, taken)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !taken {
+		w.t.Fatal("not so: taken")
+	}
 }
 
 func (w *world) voided() {
 	outcome, err := w.by().Release(w.ctx, w.order)
-	require.NoError(w.t, err)
-	require.Equal(w.t, domain.VoidVoided, outcome)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if outcome != domain.VoidVoided {
+		w.t.Fatalf("outcome is %q, want %q", outcome, domain.VoidVoided)
+	}
 }
 
 func (w *world) settled(payment string) activities.Settled {
 	settled, err := w.by().Settle(w.ctx, activities.Settlement{Order: w.order, Booking: domain.BookedByHold, Capture: w.capture(payment), PaidAt: noon})
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return settled
 }
 
-func (w *world) sold() { require.Equal(w.t, activities.SettleSold, w.settled(w.payment).Outcome) }
+func (w *world) sold() {
+	if got := w.settled(w.payment).Outcome; got != activities.SettleSold {
+		w.t.Fatalf("w.settled(w.payment).Outcome is %q, want %q", got, activities.SettleSold)
+	}
+}
 
 func (w *world) soldToAnother() {
-	require.Equal(w.t, activities.SettleSold, w.settled("pay_0_"+w.sale.ID).Outcome)
+	if got := w.settled("pay_0_" + w.sale.ID).Outcome; got != activities.SettleSold {
+		w.t.Fatalf(`w.settled("pay_0_"+w.sale.ID).Outcome is %q, want %q`, got, activities.SettleSold)
+	}
 }
 
 func (w *world) postedOnly() {
 	outcome, err := w.own.Post(w.ctx, &w.order)
-	require.NoError(w.t, err)
-	require.Equal(w.t, domain.PostPosted, outcome)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if outcome != domain.PostPosted {
+		w.t.Fatalf("outcome is %q, want %q", outcome, domain.PostPosted)
+	}
 	_, err = w.own.TakePerk(w.ctx, &w.order)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) unsold() {
 	w.postedOnly()
 	settled, err := w.by().Unsell(w.ctx, w.order)
-	require.NoError(w.t, err)
-	require.Equal(w.t, activities.SettleUnpaid, settled.Outcome)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if settled.Outcome != activities.SettleUnpaid {
+		w.t.Fatalf("settled.Outcome is %q, want %q", settled.Outcome, activities.SettleUnpaid)
+	}
 }
 
 // unrecordable: its address is longer than the database takes.
@@ -550,23 +617,33 @@ func (w *world) unrecordable() { w.order.Email = strings.Repeat("x", 300) + "@ex
 func (w *world) endlessPayment() { w.payment = strings.Repeat("x", 300) }
 
 func (w *world) refundBegun() {
-	require.NoError(w.t, w.record.BeginRefund(w.ctx, w.refund(domain.RefundNoneLeft)))
+	if err := w.record.BeginRefund(w.ctx, w.refund(domain.RefundNoneLeft)); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) orderRefundBegun() {
 	_, err := w.record.BeginOrderRefund(w.ctx, w.order.ID, domain.RefundByOrganiser, noon)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) refunded() {
 	w.orderRefundBegun()
-	require.NoError(w.t, w.record.FinishRefund(w.ctx, w.payment, noon))
-	require.NoError(w.t, w.own.Return(w.ctx, w.soldOrder()))
+	if err := w.record.FinishRefund(w.ctx, w.payment, noon); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.own.Return(w.ctx, w.soldOrder()); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) soldOrder() *domain.SoldOrder {
 	sold, err := w.store.Order(w.ctx, w.order.ID)
-	require.NoError(w.t, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return &sold
 }
 
@@ -576,7 +653,9 @@ func (w *world) captured() {
 }
 
 func (w *world) closed() {
-	require.NoError(w.t, w.by().CloseSale(w.ctx, w.toCancel()))
+	if err := w.by().CloseSale(w.ctx, w.toCancel()); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) toCancel() activities.SaleToCancel {

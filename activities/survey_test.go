@@ -3,11 +3,11 @@ package activities_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
 	"boxoffice/activities"
@@ -114,10 +114,18 @@ func TestNothingIsLeftInTwoLooks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := &backOffice{later: &domain.SaleCancellation{LatePayments: late}}
 			got, err := b.activities().SurveyCancellation(t.Context(), toCancel)
-			require.NoError(t, err)
-			require.Equal(t, late == 0, got.Stage == domain.CancelFinished)
-			require.Equal(t, late == 0, !b.saved[0].FinishedAt.IsZero())
-			require.Equal(t, late, got.LatePayments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (got.Stage == domain.CancelFinished) != (late == 0) {
+				t.Fatalf("got.Stage == domain.CancelFinished is %v, want %v", got.Stage == domain.CancelFinished, late == 0)
+			}
+			if got := !b.saved[0].FinishedAt.IsZero(); got != (late == 0) {
+				t.Fatalf("!b.saved[0].FinishedAt.IsZero() is %v, want %v", got, late == 0)
+			}
+			if got.LatePayments != late {
+				t.Fatalf("got.LatePayments is %v, want %v", got.LatePayments, late)
+			}
 		})
 	}
 }
@@ -137,9 +145,15 @@ func TestCloseSale(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := &backOffice{stage: tt.stage}
-			require.NoError(t, b.activities().CloseSale(t.Context(), toCancel))
-			require.Equal(t, tt.calls, b.calls)
-			require.Equal(t, tt.saved, b.saved)
+			if err := b.activities().CloseSale(t.Context(), toCancel); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(b.calls, tt.calls) {
+				t.Fatalf("b.calls is %q, want %q", b.calls, tt.calls)
+			}
+			if !reflect.DeepEqual(b.saved, tt.saved) {
+				t.Fatalf("b.saved is %+v, want %+v", b.saved, tt.saved)
+			}
 		})
 	}
 }
@@ -184,9 +198,15 @@ func TestCancellationStopsAtWhatFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := &backOffice{stage: domain.CancelClosing, fail: map[string]error{tt.fails: tt.why}}
 			var failed *temporal.ApplicationError
-			require.ErrorAs(t, tt.do(b.activities()), &failed)
-			require.Equal(t, tt.retried, !failed.NonRetryable())
-			require.Equal(t, tt.fails, b.calls[len(b.calls)-1])
+			if err := tt.do(b.activities()); !errors.As(err, &failed) {
+				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
+			}
+			if got := !failed.NonRetryable(); got != tt.retried {
+				t.Fatalf("!failed.NonRetryable() is %v, want %v", got, tt.retried)
+			}
+			if b.calls[len(b.calls)-1] != tt.fails {
+				t.Fatalf("b.calls[len(b.calls)-1] is %q, want %q", b.calls[len(b.calls)-1], tt.fails)
+			}
 		})
 	}
 }
@@ -217,11 +237,18 @@ func TestSurveyCountsWhatIsLeft(t *testing.T) {
 				HeldTickets: tt.held, SoldTickets: tt.sold, AvailableTickets: tt.available,
 			}
 			got, err := b.activities().SurveyCancellation(t.Context(), toCancel)
-			require.NoError(t, err)
-			require.Equal(t, want, got)
-			require.Equal(t, []domain.SaleCancellation{want}, b.saved, "what is told is what is stored")
-			require.Equal(t, []string{"count", "sale", "drain", "due", "save"}, b.calls,
-				"Temporal first and the ledger before the orders; nobody waits, so nobody is looked into")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("got %+v, want %+v", got, want)
+			}
+			if want := []domain.SaleCancellation{want}; !reflect.DeepEqual(b.saved, want) {
+				t.Fatalf("b.saved is %+v, want %+v: what is told is what is stored", b.saved, want)
+			}
+			if want := []string{"count", "sale", "drain", "due", "save"}; !reflect.DeepEqual(b.calls, want) {
+				t.Fatalf("b.calls is %q, want %q: Temporal first and the ledger before the orders; nobody waits, so nobody is looked into", b.calls, want)
+			}
 		})
 	}
 }
@@ -254,8 +281,12 @@ func TestSurveyTellsWhatItWaitsFor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.b.counts = tt.counts
 			got, err := tt.b.activities().SurveyCancellation(t.Context(), toCancel)
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got.Waiting)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got.Waiting, tt.want) {
+				t.Fatalf("got.Waiting is %+v, want %+v", got.Waiting, tt.want)
+			}
 		})
 	}
 }
@@ -266,7 +297,13 @@ func TestSurveyOfASaleThatIsDone(t *testing.T) {
 	a.Now = nil // the clock
 	began := time.Now()
 	got, err := a.SurveyCancellation(t.Context(), toCancel)
-	require.NoError(t, err)
-	require.Equal(t, domain.CancelFinished, got.Stage)
-	require.WithinRange(t, got.FinishedAt, began.Add(-time.Second), time.Now().Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Stage != domain.CancelFinished {
+		t.Fatalf("got.Stage is %q, want %q", got.Stage, domain.CancelFinished)
+	}
+	if at := got.FinishedAt; at.Before(began.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
+		t.Fatalf("it finished at %v, and began at %v", at, began)
+	}
 }
