@@ -2,10 +2,10 @@ package workflows_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
 	"boxoffice/activities"
@@ -36,7 +36,9 @@ func runAudit(t *testing.T, i *inspector) *testsuite.TestWorkflowEnvironment {
 	env.SetTestTimeout(time.Minute)
 	env.RegisterActivity(&activities.Audits{Auditor: i})
 	env.ExecuteWorkflow(workflows.Audit)
-	require.True(t, env.IsWorkflowCompleted())
+	if !env.IsWorkflowCompleted() {
+		t.Fatal("not so: env.IsWorkflowCompleted()")
+	}
 	return env
 }
 
@@ -49,8 +51,12 @@ func TestAuditCompletesWhateverItFinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			env := runAudit(t, &inspector{outcomes: []domain.AuditOutcome{outcome}})
 			var got domain.AuditOutcome
-			require.NoError(t, env.GetWorkflowResult(&got))
-			require.Equal(t, outcome, got)
+			if err := env.GetWorkflowResult(&got); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, outcome) {
+				t.Fatalf("got %+v, want %+v", got, outcome)
+			}
 		})
 	}
 }
@@ -58,12 +64,20 @@ func TestAuditCompletesWhateverItFinds(t *testing.T) {
 func TestAuditTriesAgainWithinABound(t *testing.T) {
 	t.Run("the database comes back", func(t *testing.T) {
 		i := &inspector{outcomes: []domain.AuditOutcome{{Sales: 1}}, failures: 2}
-		require.NoError(t, runAudit(t, i).GetWorkflowError())
-		require.Equal(t, 3, i.attempts)
+		if err := runAudit(t, i).GetWorkflowError(); err != nil {
+			t.Fatal(err)
+		}
+		if i.attempts != 3 {
+			t.Fatalf("i.attempts is %v, want 3", i.attempts)
+		}
 	})
 	t.Run("it stays away: the next run sees the same", func(t *testing.T) {
 		i := &inspector{outcomes: []domain.AuditOutcome{{}}, failures: 100}
-		require.Error(t, runAudit(t, i).GetWorkflowError())
-		require.Equal(t, 3, i.attempts)
+		if err := runAudit(t, i).GetWorkflowError(); err == nil {
+			t.Fatal("runAudit(t, i).GetWorkflowError(): no error, want one")
+		}
+		if i.attempts != 3 {
+			t.Fatalf("i.attempts is %v, want 3", i.attempts)
+		}
 	})
 }

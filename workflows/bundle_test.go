@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -354,9 +353,15 @@ func (b *bundle) signal(after time.Duration, event any) {
 func (b *bundle) run() domain.CheckoutState {
 	b.t.Helper()
 	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
-	require.True(b.t, b.env.IsWorkflowCompleted())
-	require.NoError(b.t, b.env.GetWorkflowError())
+	if !b.env.IsWorkflowCompleted() {
+		b.t.Fatal("not so: b.env.IsWorkflowCompleted()")
+	}
+	if err := b.env.GetWorkflowError(); err != nil {
+		b.t.Fatal(err)
+	}
 	var state domain.CheckoutState
-	require.NoError(b.t, b.env.GetWorkflowResult(&state))
+	if err := b.env.GetWorkflowResult(&state); err != nil {
+		b.t.Fatal(err)
+	}
 	return state
 }

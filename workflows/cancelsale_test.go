@@ -3,12 +3,12 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
@@ -250,18 +250,38 @@ func TestCancelSale(t *testing.T) {
 			h := tt.theatre()
 			env := h.env()
 			env.ExecuteWorkflow(workflows.CancelSale, saleInput)
-			require.NoError(t, env.GetWorkflowError())
+			if err := env.GetWorkflowError(); err != nil {
+				t.Fatal(err)
+			}
 			var c domain.SaleCancellation
-			require.NoError(t, env.GetWorkflowResult(&c))
-			require.Equal(t, domain.CancelFinished, c.Stage)
-			require.True(t, c.Done())
-			require.Equal(t, tt.canceled, c.CanceledCheckouts)
-			require.Equal(t, tt.refund, c.OrdersRefunded)
-			require.Zero(t, h.available)
-			require.True(t, h.begun)
-			require.Equal(t, c.UpdatedAt, h.saved[len(h.saved)-1].UpdatedAt, "whoever asks sees the end")
+			if err := env.GetWorkflowResult(&c); err != nil {
+				t.Fatal(err)
+			}
+			if c.Stage != domain.CancelFinished {
+				t.Fatalf("c.Stage is %q, want %q", c.Stage, domain.CancelFinished)
+			}
+			if !c.Done() {
+				t.Fatal("not so: c.Done()")
+			}
+			if c.CanceledCheckouts != tt.canceled {
+				t.Fatalf("c.CanceledCheckouts is %v, want %v", c.CanceledCheckouts, tt.canceled)
+			}
+			if c.OrdersRefunded != tt.refund {
+				t.Fatalf("c.OrdersRefunded is %v, want %v", c.OrdersRefunded, tt.refund)
+			}
+			if h.available != 0 {
+				t.Fatalf("h.available is %v, want zero", h.available)
+			}
+			if !h.begun {
+				t.Fatal("not so: h.begun")
+			}
+			if !reflect.DeepEqual(h.saved[len(h.saved)-1].UpdatedAt, c.UpdatedAt) {
+				t.Fatalf("h.saved[len(h.saved)-1].UpdatedAt is %v, want %v: whoever asks sees the end", h.saved[len(h.saved)-1].UpdatedAt, c.UpdatedAt)
+			}
 			if tt.refund > 0 {
-				require.Equal(t, domain.RefundSaleCanceled, h.refundFor)
+				if h.refundFor != domain.RefundSaleCanceled {
+					t.Fatalf("h.refundFor is %q, want %q", h.refundFor, domain.RefundSaleCanceled)
+				}
 			}
 		})
 	}
@@ -274,16 +294,24 @@ func TestCancelSaleDoesNotFloodTheProvider(t *testing.T) {
 	h.refusing = 20
 	env := h.env()
 	env.ExecuteWorkflow(workflows.CancelSale, saleInput)
-	require.NoError(t, env.GetWorkflowError())
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
 	var most int64
 	var reasons int
 	for _, c := range h.saved {
 		most = max(most, c.OrdersRefunding)
 		reasons += len(c.Waiting)
 	}
-	require.Less(t, most, int64(150), "100, one more a round, and those that were under way at once")
-	require.NotZero(t, reasons)
-	require.Zero(t, h.count(domain.OrderPaid)+h.count(domain.OrderRefunding))
+	if most >= int64(150) {
+		t.Fatalf("most is %v, want less than %v: 100, one more a round, and those that were under way at once", most, int64(150))
+	}
+	if reasons == 0 {
+		t.Fatal("reasons is zero")
+	}
+	if got := h.count(domain.OrderPaid) + h.count(domain.OrderRefunding); got != 0 {
+		t.Fatalf("h.count(domain.OrderPaid)+h.count(domain.OrderRefunding) is %v, want zero", got)
+	}
 }
 
 // Its history is bounded: a run that was long enough hands over to the next,
@@ -294,13 +322,19 @@ func TestCancelSaleContinuesAsNew(t *testing.T) {
 	env.SetContinueAsNewSuggested(true)
 	env.ExecuteWorkflow(workflows.CancelSale, saleInput)
 	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	if err := env.GetWorkflowError(); !errors.As(err, &next) {
+		t.Fatalf("the error is a %T, want a %T: %v", err, next, err)
+	}
 
 	h.begun = false
 	env = h.env()
 	env.ExecuteWorkflow(workflows.CancelSale, workflows.CancelSaleInput{SaleID: "conf", RequestedAt: saleInput.RequestedAt, Closed: true})
-	require.NoError(t, env.GetWorkflowError())
-	require.False(t, h.begun)
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if h.begun {
+		t.Fatal("it is so: h.begun")
+	}
 }
 
 // Whoever asked for it is answered once no node can sell any more, not when all
@@ -312,32 +346,56 @@ func TestCancelSaleAnswersOnceClosed(t *testing.T) {
 	var answered bool
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(workflows.AwaitClosedUpdate, "closed", &testsuite.TestUpdateCallback{
-			OnAccept: func() {}, OnReject: func(err error) { require.NoError(t, err) },
+			OnAccept: func() {}, OnReject: func(err error) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
 			OnComplete: func(_ any, err error) {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 				answered = true
 				h.mu.Lock()
 				defer h.mu.Unlock()
-				require.True(t, h.begun)
-				require.Zero(t, h.available)
-				require.Equal(t, domain.CancelReleasing, h.saved[0].Stage, "who reads the progress now sees that it is in force")
+				if !h.begun {
+					t.Fatal("not so: h.begun")
+				}
+				if h.available != 0 {
+					t.Fatalf("h.available is %v, want zero", h.available)
+				}
+				if h.saved[0].Stage != domain.CancelReleasing {
+					t.Fatalf("h.saved[0].Stage is %q, want %q: who reads the progress now sees that it is in force", h.saved[0].Stage, domain.CancelReleasing)
+				}
 			},
 		})
 	}, 0)
 	env.RegisterDelayedCallback(func() {
 		value, err := env.QueryWorkflow(workflows.StateQuery)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var c domain.SaleCancellation
-		require.NoError(t, value.Get(&c))
-		require.Equal(t, domain.CancelRefunding, c.Stage)
-		require.True(t, answered)
+		if err := value.Get(&c); err != nil {
+			t.Fatal(err)
+		}
+		if c.Stage != domain.CancelRefunding {
+			t.Fatalf("c.Stage is %q, want %q", c.Stage, domain.CancelRefunding)
+		}
+		if !answered {
+			t.Fatal("not so: answered")
+		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.refusing = 0
 	}, 10*time.Minute)
 	env.ExecuteWorkflow(workflows.CancelSale, saleInput)
-	require.NoError(t, env.GetWorkflowError())
-	require.True(t, answered)
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if !answered {
+		t.Fatal("not so: answered")
+	}
 }
 
 // A cancellation of the workflow itself does not leave half a sale canceled.
@@ -346,8 +404,12 @@ func TestCancelSaleGoesOnWhenItIsCanceled(t *testing.T) {
 	env := h.env()
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Millisecond)
 	env.ExecuteWorkflow(workflows.CancelSale, saleInput)
-	require.NoError(t, env.GetWorkflowError())
-	require.Zero(t, h.count(domain.OrderPaid)+h.count(domain.OrderHeld))
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.count(domain.OrderPaid) + h.count(domain.OrderHeld); got != 0 {
+		t.Fatalf("h.count(domain.OrderPaid)+h.count(domain.OrderHeld) is %v, want zero", got)
+	}
 }
 
 // While the provider does not answer to expire, the checkouts stay open and the
@@ -360,13 +422,21 @@ func TestCancelSaleShowsCheckoutsThatCannotEnd(t *testing.T) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		last := h.saved[len(h.saved)-1]
-		require.Equal(t, domain.CancelReleasing, last.Stage)
-		require.Len(t, last.Waiting, 2)
+		if last.Stage != domain.CancelReleasing {
+			t.Fatalf("last.Stage is %q, want %q", last.Stage, domain.CancelReleasing)
+		}
+		if len(last.Waiting) != 2 {
+			t.Fatalf("%d in last.Waiting, want 2: %+v", len(last.Waiting), last.Waiting)
+		}
 		h.stuck = false
 	}, 10*time.Minute)
 	env.ExecuteWorkflow(workflows.CancelSale, saleInput)
-	require.NoError(t, env.GetWorkflowError())
-	require.EqualValues(t, 2, h.count(domain.OrderCanceled))
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.count(domain.OrderCanceled); got != 2 {
+		t.Fatalf("h.count(domain.OrderCanceled) is %v, want 2", got)
+	}
 }
 
 func TestCancelSaleThatDoesNotExist(t *testing.T) {
@@ -374,5 +444,7 @@ func TestCancelSaleThatDoesNotExist(t *testing.T) {
 	h.unknown = true
 	env := h.env()
 	env.ExecuteWorkflow(workflows.CancelSale, saleInput)
-	require.Error(t, env.GetWorkflowError())
+	if err := env.GetWorkflowError(); err == nil {
+		t.Fatal("env.GetWorkflowError(): no error, want one")
+	}
 }

@@ -2,11 +2,10 @@ package workflows_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/activities"
 	"boxoffice/domain"
@@ -211,8 +210,14 @@ func TestCheckoutEndings(t *testing.T) {
 				b.signal(soon, wrong)
 				b.signal(3*soon, b.event("e2", domain.PaymentSucceeded))
 				b.env.RegisterDelayedCallback(func() {
-					require.Empty(b.t, b.world.given)
-					b.env.RegisterDelayedCallback(func() { require.Len(b.t, b.world.given, 1) }, 2*soon)
+					if len(b.world.given) != 0 {
+						b.t.Fatalf("b.world.given is %+v, want nothing", b.world.given)
+					}
+					b.env.RegisterDelayedCallback(func() {
+						if len(b.world.given) != 1 {
+							b.t.Fatalf("%d in b.world.given, want 1: %+v", len(b.world.given), b.world.given)
+						}
+					}, 2*soon)
 				}, 2*soon)
 			},
 			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundWrongAmount}},
@@ -396,20 +401,36 @@ func TestCheckoutEndings(t *testing.T) {
 				tt.drive(b, &said)
 			}
 			state := b.run()
-			require.Equal(t, tt.want.status, state.Status)
-			require.Equal(t, tt.want.seats, b.world.seats)
-			require.Len(t, b.world.recorded, tt.want.recorded)
-			require.Equal(t, tt.want.perk, state.PerkTaken)
-			require.Empty(t, said.rejected)
+			if state.Status != tt.want.status {
+				t.Fatalf("state.Status is %q, want %q", state.Status, tt.want.status)
+			}
+			if b.world.seats != tt.want.seats {
+				t.Fatalf("b.world.seats is %q, want %q", b.world.seats, tt.want.seats)
+			}
+			if len(b.world.recorded) != tt.want.recorded {
+				t.Fatalf("%d in b.world.recorded, want %d: %+v", len(b.world.recorded), tt.want.recorded, b.world.recorded)
+			}
+			if state.PerkTaken != tt.want.perk {
+				t.Fatalf("state.PerkTaken is %v, want %v", state.PerkTaken, tt.want.perk)
+			}
+			if len(said.rejected) != 0 {
+				t.Fatalf("said.rejected is %+v, want nothing", said.rejected)
+			}
 			var reasons []domain.RefundReason
 			for _, r := range b.world.refunds {
 				reasons = append(reasons, r.Reason)
 			}
-			require.Equal(t, tt.want.refunds, reasons)
-			if tt.want.flags != nil {
-				require.Equal(t, tt.want.flags, b.world.flags)
+			if !reflect.DeepEqual(reasons, tt.want.refunds) {
+				t.Fatalf("reasons is %q, want %q", reasons, tt.want.refunds)
 			}
-			require.False(t, state.Ended.IsZero(), "an ending has a time")
+			if tt.want.flags != nil {
+				if !reflect.DeepEqual(b.world.flags, tt.want.flags) {
+					t.Fatalf("b.world.flags is %q, want %q", b.world.flags, tt.want.flags)
+				}
+			}
+			if state.Ended.IsZero() {
+				t.Fatal("it is so: state.Ended.IsZero(): an ending has a time")
+			}
 		})
 	}
 }
@@ -434,7 +455,9 @@ func TestCheckoutAnswersThePaymentWithItsOutcome(t *testing.T) {
 			b, said := setup(t, nil), answers{}
 			b.update(&said, soon, "payment", "e1", b.event("e1", kind))
 			b.run()
-			require.Equal(t, []domain.OrderStatus{want}, said.statuses)
+			if want := []domain.OrderStatus{want}; !reflect.DeepEqual(said.statuses, want) {
+				t.Fatalf("said.statuses is %q, want %q", said.statuses, want)
+			}
 		})
 	}
 }
@@ -443,9 +466,15 @@ func TestCheckoutEndsAtTheHoldsDeadlineNotBefore(t *testing.T) {
 	b := setup(t, nil)
 	start := b.env.Now()
 	state := b.run()
-	require.Equal(t, domain.OrderExpired, state.Status)
-	require.Equal(t, holdTimeout, state.Ended.Sub(start).Round(time.Second))
-	require.Equal(t, 1, b.world.expired)
+	if state.Status != domain.OrderExpired {
+		t.Fatalf("state.Status is %q, want %q", state.Status, domain.OrderExpired)
+	}
+	if got := state.Ended.Sub(start).Round(time.Second); got != holdTimeout {
+		t.Fatalf("state.Ended.Sub(start).Round(time.Second) is %v, want %v", got, holdTimeout)
+	}
+	if b.world.expired != 1 {
+		t.Fatalf("b.world.expired is %v, want 1", b.world.expired)
+	}
 }
 
 func TestCheckoutRefusesUpdates(t *testing.T) {
@@ -469,11 +498,19 @@ func TestCheckoutRefusesUpdates(t *testing.T) {
 			b, said := setup(t, nil), answers{}
 			b.update(&said, soon, tt.update, "u1", tt.arg(b))
 			state := b.run()
-			require.Equal(t, domain.OrderExpired, state.Status, "a refused update changes nothing")
-			require.Len(t, said.rejected, 1)
+			if state.Status != domain.OrderExpired {
+				t.Fatalf("state.Status is %q, want %q: a refused update changes nothing", state.Status, domain.OrderExpired)
+			}
+			if len(said.rejected) != 1 {
+				t.Fatalf("%d in said.rejected, want 1: %+v", len(said.rejected), said.rejected)
+			}
 			code, ok := workflows.CodeOfRejection(said.rejected[0])
-			require.True(t, ok)
-			require.Equal(t, tt.want, code)
+			if !ok {
+				t.Fatal("not so: ok")
+			}
+			if code != tt.want {
+				t.Fatalf("code is %q, want %q", code, tt.want)
+			}
 		})
 	}
 }
@@ -487,9 +524,15 @@ func TestCheckoutListensToABoundedNumberOfEvents(t *testing.T) {
 	}
 	b.update(&said, soon+101*time.Second, "cancel", "cancel") // never refused
 	state := b.run()
-	require.Equal(t, domain.OrderCanceled, state.Status)
-	require.Len(t, said.statuses, 64+1)
-	require.Len(t, said.rejected, 36, "for the provider to send again")
+	if state.Status != domain.OrderCanceled {
+		t.Fatalf("state.Status is %q, want %q", state.Status, domain.OrderCanceled)
+	}
+	if len(said.statuses) != (64 + 1) {
+		t.Fatalf("%d in said.statuses, want %d: %q", len(said.statuses), 64+1, said.statuses)
+	}
+	if len(said.rejected) != 36 {
+		t.Fatalf("%d in said.rejected, want 36: %+v: for the provider to send again", len(said.rejected), said.rejected)
+	}
 }
 
 // Every effect behind an event is idempotent; what a repeat must not cost is
@@ -502,15 +545,21 @@ func TestAnEventIsDealtWithOnceHoweverOftenItComes(t *testing.T) {
 		b.signal(soon+time.Duration(i)*time.Second, wrong)
 	}
 	b.update(&said, soon+4*time.Second, "payment", "event/e1", wrong)
-	require.Equal(t, domain.OrderExpired, b.run().Status)
-	require.Equal(t, []domain.OrderStatus{domain.OrderHeld}, said.statuses, "a repeat is answered all the same")
+	if got := b.run().Status; got != domain.OrderExpired {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderExpired)
+	}
+	if want := []domain.OrderStatus{domain.OrderHeld}; !reflect.DeepEqual(said.statuses, want) {
+		t.Fatalf("said.statuses is %q, want %q: a repeat is answered all the same", said.statuses, want)
+	}
 	asked := 0
 	for _, call := range b.world.calls[:slices.Index(b.world.calls, "expire")] { // after it Late asks
 		if call == "capture" {
 			asked++
 		}
 	}
-	require.Equal(t, 1, asked)
+	if asked != 1 {
+		t.Fatalf("asked is %v, want 1", asked)
+	}
 }
 
 func TestAcknowledgedMoneyIsTakenBeyondTheBound(t *testing.T) {
@@ -524,32 +573,48 @@ func TestAcknowledgedMoneyIsTakenBeyondTheBound(t *testing.T) {
 	right := b.event("right", domain.PaymentSucceeded)
 	right.Payment = "pay_2"
 	b.signal(soon+101*time.Second, right)
-	require.Equal(t, domain.OrderPaid, b.run().Status)
+	if got := b.run().Status; got != domain.OrderPaid {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderPaid)
+	}
 }
 
 func TestRejectionsKeepTheirCodeThroughTemporalsWrapping(t *testing.T) {
 	b := setup(t, func(w *world) { w.holdError = &domain.Error{Code: domain.CodeKeyReused} })
 	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
 	code, ok := workflows.CodeOfRejection(b.env.GetWorkflowError())
-	require.True(t, ok)
-	require.Equal(t, domain.CodeKeyReused, code)
+	if !ok {
+		t.Fatal("not so: ok")
+	}
+	if code != domain.CodeKeyReused {
+		t.Fatalf("code is %q, want %q", code, domain.CodeKeyReused)
+	}
 }
 
 func TestCheckoutTellsItsStateAtAnyTime(t *testing.T) {
 	b := setup(t, nil)
 	ask := func() (state domain.CheckoutState) {
 		value, err := b.env.QueryWorkflow(workflows.StateQuery)
-		require.NoError(t, err)
-		require.NoError(t, value.Get(&state))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := value.Get(&state); err != nil {
+			t.Fatal(err)
+		}
 		return state
 	}
 	var held domain.CheckoutState
 	b.env.RegisterDelayedCallback(func() { held = ask() }, soon)
 	b.signal(2*soon, b.event("e1", domain.PaymentSucceeded))
 	b.run()
-	require.Equal(t, domain.OrderHeld, held.Status)
-	require.Equal(t, b.order.Fingerprint, held.Fingerprint)
-	require.Equal(t, domain.OrderPaid, ask().Status)
+	if held.Status != domain.OrderHeld {
+		t.Fatalf("held.Status is %q, want %q", held.Status, domain.OrderHeld)
+	}
+	if held.Fingerprint != b.order.Fingerprint {
+		t.Fatalf("held.Fingerprint is %q, want %q", held.Fingerprint, b.order.Fingerprint)
+	}
+	if got := ask().Status; got != domain.OrderPaid {
+		t.Fatalf("ask().Status is %q, want %q", got, domain.OrderPaid)
+	}
 }
 
 func TestFailedCheckoutsNeverTouchTheDatabase(t *testing.T) {
@@ -557,13 +622,21 @@ func TestFailedCheckoutsNeverTouchTheDatabase(t *testing.T) {
 		b := setup(t, nil)
 		b.signal(soon, b.event("e1", kind))
 		b.run()
-		require.Empty(t, b.world.recorded)
-		require.Empty(t, b.world.refunds)
-		require.NotContains(t, b.world.calls, "record")
+		if len(b.world.recorded) != 0 {
+			t.Fatalf("b.world.recorded is %+v, want nothing", b.world.recorded)
+		}
+		if len(b.world.refunds) != 0 {
+			t.Fatalf("b.world.refunds is %+v, want nothing", b.world.refunds)
+		}
+		if slices.Contains(b.world.calls, "record") {
+			t.Fatalf("%q is in %q", "record", b.world.calls)
+		}
 	}
 }
 
 func TestSummaryNamesTheOrderNotTheBuyer(t *testing.T) {
 	order := testOrder()
-	require.Equal(t, "2 × A + 1 × B · conf · 165.00 EUR", workflows.Summary(&order))
+	if got := workflows.Summary(&order); got != "2 × A + 1 × B · conf · 165.00 EUR" {
+		t.Fatalf(`workflows.Summary(&order) is %q, want "2 × A + 1 × B · conf · 165.00 EUR"`, got)
+	}
 }

@@ -3,10 +3,10 @@ package workflows_test
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -87,17 +87,25 @@ func setupBooked(t *testing.T, off, grace time.Duration) (*bundle, *booked) {
 	b.world.now = b.env.Now
 	discard := slog.New(slog.DiscardHandler)
 	engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: discard, Clock: ledgersClock{b.env.Now, off}})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	batcher := ledger.NewBatcher(engine, ledger.WithLogger(discard))
-	t.Cleanup(func() { require.NoError(t, batcher.Close()) })
+	t.Cleanup(func() {
+		if err := batcher.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 	w := &booked{world: b.world, book: ledger.NewBook(batcher, ledger.WithHoldGrace(grace))}
-	require.NoError(t, w.book.OpenSale(t.Context(), &domain.Sale{
+	if err := w.book.OpenSale(t.Context(), &domain.Sale{
 		ID: "conf", Name: "Conference", Currency: "EUR", BuyerLimit: b.order.BuyerLimit, QuotaLedger: b.order.QuotaLedger, HoldTimeout: holdTimeout,
 		Classes: []domain.Class{ // as many as the order takes: whoever comes too late finds none
 			{Name: "A", Ledger: 10, PriceMinor: 6500, Capacity: 2}, {Name: "B", Ledger: 11, PriceMinor: 3500, Capacity: 1},
 		},
 		Perk: &domain.Perk{Name: "T-shirt", Capacity: 1, Ledger: 12},
-	}))
+	}); err != nil {
+		t.Fatal(err)
+	}
 	b.order.Buyer = domain.BuyerID{0: 0x01, 7: 0x07}
 	b.env.RegisterActivity(&activities.Activities{Ledger: w, Orders: w, Provider: w})
 	b.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{b.steps}})
@@ -132,18 +140,30 @@ func TestTheLedgersClockMayBeOff(t *testing.T) {
 					began := b.env.Now()
 					e.drive(b)
 					state := b.run()
-					require.Equal(t, e.want, state.Status)
+					if state.Status != e.want {
+						t.Fatalf("state.Status is %q, want %q", state.Status, e.want)
+					}
 					const tries = 10 * time.Second // what the attempts at the hold take at most
-					require.WithinDuration(t, began.Add(holdTimeout), state.Hold.ExpiresAt, tries)
-					require.False(t, state.Hold.ExpiresAt.Before(began.Add(holdTimeout)), "less time than the sale gives")
-					require.WithinDuration(t, began.Add(e.after), state.Ended, tries)
+					if want := began.Add(holdTimeout); state.Hold.ExpiresAt.Sub(want).Abs() > tries {
+						t.Fatalf("state.Hold.ExpiresAt is %v, want %v, give or take %v", state.Hold.ExpiresAt, want, tries)
+					}
+					if state.Hold.ExpiresAt.Before(began.Add(holdTimeout)) {
+						t.Fatal("it is so: state.Hold.ExpiresAt.Before(began.Add(holdTimeout)): less time than the sale gives")
+					}
+					if want := began.Add(e.after); state.Ended.Sub(want).Abs() > tries {
+						t.Fatalf("state.Ended is %v, want %v, give or take %v", state.Ended, want, tries)
+					}
 					levels, err := w.book.Stock(t.Context(), &domain.Sale{ID: "conf", Classes: []domain.Class{{Name: "A", Ledger: 10}}})
-					require.NoError(t, err)
+					if err != nil {
+						t.Fatal(err)
+					}
 					sold := int64(0)
 					if e.want == domain.OrderPaid {
 						sold = 2
 					}
-					require.Equal(t, domain.StockLevel{Name: "A", Ledger: 10, Capacity: 2, Sold: sold, Available: 2 - sold}, levels[0])
+					if want := (domain.StockLevel{Name: "A", Ledger: 10, Capacity: 2, Sold: sold, Available: 2 - sold}); levels[0] != want {
+						t.Fatalf("levels[0] is %+v, want %+v", levels[0], want)
+					}
 				})
 			}
 		}
@@ -172,7 +192,9 @@ func TestAnOutageOverTheDeadline(t *testing.T) {
 			w.isBefore = c.grace == graceBefore
 			deadline := b.env.Now().Add(holdTimeout)
 			w.awayFrom, w.awayUntil = deadline.Add(-time.Second), deadline.Add(c.away)
-			require.Equal(t, domain.OrderPaid, b.run().Status)
+			if got := b.run().Status; got != domain.OrderPaid {
+				t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderPaid)
+			}
 		})
 	}
 }
@@ -188,10 +210,18 @@ func TestTheRightPaymentDoesNotWaitForTheWrongOne(t *testing.T) {
 	b.signal(soon, wrong)
 	b.signal(2*soon, b.event("e2", domain.PaymentSucceeded))
 	state := b.run()
-	require.Equal(t, domain.OrderPaid, state.Status)
-	require.Equal(t, "pay_1", state.Payment)
-	require.WithinDuration(t, began.Add(2*soon), state.Ended, time.Second)
-	require.Equal(t, []string{"pay_wrong"}, w.refunded)
+	if state.Status != domain.OrderPaid {
+		t.Fatalf("state.Status is %q, want %q", state.Status, domain.OrderPaid)
+	}
+	if state.Payment != "pay_1" {
+		t.Fatalf(`state.Payment is %q, want "pay_1"`, state.Payment)
+	}
+	if want := began.Add(2 * soon); state.Ended.Sub(want).Abs() > time.Second {
+		t.Fatalf("state.Ended is %v, want %v, give or take %v", state.Ended, want, time.Second)
+	}
+	if want := []string{"pay_wrong"}; !reflect.DeepEqual(w.refunded, want) {
+		t.Fatalf("w.refunded is %q, want %q", w.refunded, want)
+	}
 }
 
 // An outage that outlasts the hold: the provider is asked patiently then, and what it
@@ -207,20 +237,32 @@ func TestAnOutageBeyondTheGrace(t *testing.T) {
 	other.ID[0], other.Buyer[0] = 0xff, 0xff
 	b.env.RegisterDelayedCallback(func() {
 		hold, err := w.book.Hold(t.Context(), &other)
-		require.NoError(t, err)
-		require.Equal(t, domain.HoldHeld, hold.Outcome)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hold.Outcome != domain.HoldHeld {
+			t.Fatalf("hold.Outcome is %q, want %q", hold.Outcome, domain.HoldHeld)
+		}
 	}, holdTimeout+domain.HoldGraceDefault+time.Second)
 	state := b.run()
-	require.Equal(t, domain.OrderRefunding, state.Status)
-	require.Less(t, state.Ended.Sub(deadline), away+providerBackoffMax+time.Second)
+	if state.Status != domain.OrderRefunding {
+		t.Fatalf("state.Status is %q, want %q", state.Status, domain.OrderRefunding)
+	}
+	if got := state.Ended.Sub(deadline); got >= (away + providerBackoffMax + time.Second) {
+		t.Fatalf("state.Ended.Sub(deadline) is %v, want less than %v", got, away+providerBackoffMax+time.Second)
+	}
 	var asked []scheduled
 	for _, s := range b.steps.steps {
 		if s.activity == "ExpireSession" {
 			asked = append(asked, s)
 		}
 	}
-	require.Len(t, asked, 2, "an outage costs one more activity, however long it lasts")
-	require.Equal(t, providerBackoffMax, asked[1].retry.MaximumInterval)
+	if len(asked) != 2 {
+		t.Fatalf("%d in asked, want 2: %+v: an outage costs one more activity, however long it lasts", len(asked), asked)
+	}
+	if asked[1].retry.MaximumInterval != providerBackoffMax {
+		t.Fatalf("asked[1].retry.MaximumInterval is %v, want %v", asked[1].retry.MaximumInterval, providerBackoffMax)
+	}
 }
 
 const (

@@ -5,12 +5,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -29,17 +29,23 @@ import (
 func encode(t *testing.T, values ...any) *commonpb.Payloads {
 	t.Helper()
 	payloads, err := converter.GetDefaultDataConverter().ToPayloads(values...)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return payloads
 }
 
 func history(t *testing.T, file string) []*historypb.HistoryEvent {
 	t.Helper()
 	f, err := os.Open(file)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer f.Close()
 	h, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return h.GetEvents()
 }
 
@@ -50,7 +56,9 @@ func placed(t *testing.T, events []*historypb.HistoryEvent) (order domain.Order,
 	if begun.GetWorkflowType().GetName() != "Checkout" {
 		return order, false
 	}
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(begun.GetInput(), &order))
+	if err := converter.GetDefaultDataConverter().FromPayloads(begun.GetInput(), &order); err != nil {
+		t.Fatal(err)
+	}
 	return order, true
 }
 
@@ -70,7 +78,9 @@ func moments(events []*historypb.HistoryEvent) (at []int) {
 // in which it closes, is dealt with before the checkout closes.
 func TestWhatIsDeliveredIsDealtWith(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	deliveries := 0
 	for _, file := range files {
 		events := history(t, file)
@@ -87,7 +97,9 @@ func TestWhatIsDeliveredIsDealtWith(t *testing.T) {
 			}
 		})
 	}
-	require.Greater(t, deliveries, 400)
+	if deliveries <= 400 {
+		t.Fatalf("deliveries is %v, want more than 400", deliveries)
+	}
 	t.Logf("%d deliveries", deliveries)
 }
 
@@ -125,7 +137,9 @@ func TestWhatIsDeliveredAtALastStepIsDealtWith(t *testing.T) {
 			for _, n := range moments(x.events) {
 				deliveries += deliverAt(t, s, w, order, x.events[:n])
 			}
-			require.Greater(t, deliveries, 10)
+			if deliveries <= 10 {
+				t.Fatalf("deliveries is %v, want more than 10", deliveries)
+			}
 		})
 	}
 }
@@ -146,9 +160,15 @@ func TestAPaymentInTheTaskThatCloses(t *testing.T) {
 			all := moments(x.events)
 			x = s.resume(x.events[:all[len(all)-1]])
 			x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
-			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, x.run().GetEventType())
-			require.Contains(t, x.children(), workflows.LateID(order.ID, injected))
-			require.NoError(t, x.replayed())
+			if got := x.run().GetEventType(); got != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED {
+				t.Fatalf("x.run().GetEventType() is %v, want %v", got, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+			}
+			if got, want := x.children(), workflows.LateID(order.ID, injected); !slices.Contains(got, want) {
+				t.Fatalf("no %q in %q", want, got)
+			}
+			if err := x.replayed(); err != nil {
+				t.Fatal(err)
+			}
 			x.save("last-call-" + tt.name)
 		})
 	}
@@ -161,8 +181,12 @@ func (x *execution) save(name string) {
 		return
 	}
 	content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(&historypb.History{Events: x.events})
-	require.NoError(x.t, err)
-	require.NoError(x.t, os.WriteFile(filepath.Join(*histories, name+".json"), append(content, '\n'), 0o644))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*histories, name+".json"), append(content, '\n'), 0o644); err != nil {
+		x.t.Fatal(err)
+	}
 }
 
 // A late payment of which the provider knows a little later, and one of which it never
@@ -170,7 +194,9 @@ func (x *execution) save(name string) {
 func TestLateHistories(t *testing.T) {
 	begun := history(t, "testdata/histories/canceled-then-paid-refunded.json")[:2]
 	var input workflows.LateInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(begun[0].GetWorkflowExecutionStartedEventAttributes().GetInput(), &input))
+	if err := converter.GetDefaultDataConverter().FromPayloads(begun[0].GetWorkflowExecutionStartedEventAttributes().GetInput(), &input); err != nil {
+		t.Fatal(err)
+	}
 	for name, after := range map[string]time.Duration{"late-shown-later": 3 * time.Second, "late-never-shown": 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{}
@@ -180,11 +206,19 @@ func TestLateHistories(t *testing.T) {
 			w.now = func() time.Time { return x.now }
 			w.captured, w.knownAt = &input.Capture, x.now.Add(after)
 			last := x.run()
-			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last.GetEventType())
+			if got := last.GetEventType(); got != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED {
+				t.Fatalf("last.GetEventType() is %v, want %v", got, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+			}
 			var state domain.CheckoutState
-			require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(last.GetWorkflowExecutionCompletedEventAttributes().GetResult(), &state))
-			require.Equal(t, name == "late-never-shown", state.Untaken)
-			require.NoError(t, x.replayed())
+			if err := converter.GetDefaultDataConverter().FromPayloads(last.GetWorkflowExecutionCompletedEventAttributes().GetResult(), &state); err != nil {
+				t.Fatal(err)
+			}
+			if state.Untaken != (name == "late-never-shown") {
+				t.Fatalf("state.Untaken is %v, want %v", state.Untaken, name == "late-never-shown")
+			}
+			if err := x.replayed(); err != nil {
+				t.Fatal(err)
+			}
 			x.save(name)
 		})
 	}
@@ -202,7 +236,9 @@ func lastStep(t *testing.T, s *server, w *world, order domain.Order, begun []*hi
 		event.ID, event.Payment = "first", "pay_first"
 		drive(t, x, event)
 	}
-	require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, x.run().GetEventType())
+	if got := x.run().GetEventType(); got != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED {
+		t.Fatalf("x.run().GetEventType() is %v, want %v", got, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+	}
 	return x
 }
 
@@ -229,9 +265,15 @@ func TestACheckoutThatBreaksOffHandsItsMoneyOver(t *testing.T) {
 			}
 			tt.script(w)
 			x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
-			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, x.run().GetEventType())
-			require.Equal(t, []string{workflows.LateID(order.ID, injected)}, x.children())
-			require.NoError(t, x.replayed())
+			if got := x.run().GetEventType(); got != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED {
+				t.Fatalf("x.run().GetEventType() is %v, want %v", got, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
+			}
+			if got, want := x.children(), []string{workflows.LateID(order.ID, injected)}; !reflect.DeepEqual(got, want) {
+				t.Fatalf("x.children() is %q, want %q", got, want)
+			}
+			if err := x.replayed(); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }
@@ -251,15 +293,27 @@ func TestWhoeverAsksForTheCancellationOfASaleIsAnswered(t *testing.T) {
 			x.update("again", workflows.AwaitClosedUpdate, nil)
 			x.cancel()
 			ends[x.run().GetEventType()]++
-			require.Empty(t, x.refused)
-			for id := range x.accepted {
-				require.Contains(t, x.answered, id, "after event %d:\n%s", n, x.kinds())
-				require.Nil(t, x.answered[id].GetFailure())
+			if len(x.refused) != 0 {
+				t.Fatalf("x.refused is %v, want nothing", x.refused)
 			}
-			require.NoError(t, x.replayed())
+			for id := range x.accepted {
+				if _, ok := x.answered[id]; !ok {
+					t.Fatalf("no %q in %v: after event %d:\n%s", id, x.answered, n, x.kinds())
+				}
+				if got := x.answered[id].GetFailure(); got != nil {
+					t.Fatalf("x.answered[id].GetFailure() is %v, want nil", got)
+				}
+			}
+			if err := x.replayed(); err != nil {
+				t.Fatal(err)
+			}
 		}
-		require.NotZero(t, ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED])
-		require.Equal(t, suggest, ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW] > 0)
+		if ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED] == 0 {
+			t.Fatal("ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED] is zero")
+		}
+		if (ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW] > 0) != suggest {
+			t.Fatalf("ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW] > 0 is %v, want %v", ends[enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW] > 0, suggest)
+		}
 	}
 }
 
@@ -274,7 +328,9 @@ func TestAPaidCheckoutHasThirteenEvents(t *testing.T) {
 	x.task()
 	x.update("event/injected", workflows.PaymentUpdate, encode(t, injectedEvent(order)))
 	x.run()
-	require.Len(t, x.events, 13, x.kinds())
+	if len(x.events) != 13 {
+		t.Fatalf("%d in x.events, want 13: %+v: %v", len(x.events), x.events, x.kinds())
+	}
 }
 
 const injected = "pay_injected"
@@ -307,16 +363,25 @@ func deliverAt(t *testing.T, s *server, w *world, order domain.Order, events []*
 		x := s.resume(events)
 		deliver(x)
 		last := x.run()
-		require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last.GetEventType(), "%s after event %d:\n%s", way, len(events), x.kinds())
+		if got := last.GetEventType(); got != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED {
+			t.Fatalf("last.GetEventType() is %v, want %v: %s after event %d:\n%s", got, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, way, len(events), x.kinds())
+		}
 		for id := range x.accepted {
-			require.Contains(t, x.answered, id, "%s after event %d: the update was accepted and is not answered", way, len(events))
-			require.Nil(t, x.answered[id].GetFailure(), "%s after event %d", way, len(events))
+			if _, ok := x.answered[id]; !ok {
+				t.Fatalf("no %q in %v: %s after event %d: the update was accepted and is not answered", id, x.answered, way, len(events))
+			}
+			if got := x.answered[id].GetFailure(); got != nil {
+				t.Fatalf("x.answered[id].GetFailure() is %v, want nil: %s after event %d", got, way, len(events))
+			}
 		}
 		if way != "cancel" && !x.refused["event/injected"] {
-			require.True(t, w.bought(injected) || slices.Contains(x.children(), workflows.LateID(order.ID, injected)),
-				"%s after event %d: the payment is neither sold nor handed to Late:\n%s", way, len(events), x.kinds())
+			if !(w.bought(injected) || slices.Contains(x.children(), workflows.LateID(order.ID, injected))) {
+				t.Fatalf("not so: %s after event %d: the payment is neither sold nor handed to Late:\n%s", way, len(events), x.kinds())
+			}
 		}
-		require.NoError(t, x.replayed(), "%s after event %d", way, len(events))
+		if err := x.replayed(); err != nil {
+			t.Fatalf("%s after event %d: %v", way, len(events), err)
+		}
 		deliveries++
 	}
 	return deliveries

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/domain"
 )
 
@@ -21,7 +19,9 @@ var endingRow = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| [^|]+ \\| ([^|]+) \
 func TestEveryEndingIsProved(t *testing.T) {
 	page := read(t, "../docs/checkout.md")
 	rows := endingRow.FindAllStringSubmatch(page, -1)
-	require.NotEmpty(t, rows)
+	if len(rows) == 0 {
+		t.Fatal("rows is empty")
+	}
 	workflowTests := read(t, "*_test.go")
 	endToEnd := read(t, "../lab/e2e/*_test.go")
 	listed := map[string]bool{}
@@ -29,17 +29,29 @@ func TestEveryEndingIsProved(t *testing.T) {
 		ending, test := row[1], strings.TrimSpace(row[2])
 		listed[ending] = true
 		t.Run(ending, func(t *testing.T) {
-			require.Contains(t, page, `state "`+ending+`" as `, "in the state chart")
-			require.True(t, strings.Contains(workflowTests, `"`+test+`"`) || strings.Contains(workflowTests, "func "+test+"("), "no workflow test %q", test)
-			require.FileExists(t, filepath.Join("testdata/histories", ending+".json"), "run `make histories`")
-			require.Contains(t, endToEnd, `{"`+ending+`", `, "in the list of endings of e2e")
+			if !strings.Contains(page, `state "`+ending+`" as `) {
+				t.Fatalf("no %q in %s: in the state chart", `state "`+ending+`" as `, page)
+			}
+			if !(strings.Contains(workflowTests, `"`+test+`"`) || strings.Contains(workflowTests, "func "+test+"(")) {
+				t.Fatalf("not so: no workflow test %q", test)
+			}
+			if _, err := os.Stat(filepath.Join("testdata/histories", ending+".json")); err != nil {
+				t.Fatalf("%v: run `make histories`", err)
+			}
+			if !strings.Contains(endToEnd, `{"`+ending+`", `) {
+				t.Fatalf("no %q in %s: in the list of endings of e2e", `{"`+ending+`", `, endToEnd)
+			}
 		})
 	}
 	for _, ending := range regexp.MustCompile(`\t\{"([a-z-]+)", (?:ends|func\(t)`).FindAllStringSubmatch(endToEnd, -1) {
-		require.True(t, listed[ending[1]], "e2e's ending %q has no row in docs/checkout.md", ending[1])
+		if !listed[ending[1]] {
+			t.Fatalf("not so: listed[ending[1]]: e2e's ending %q has no row in docs/checkout.md", ending[1])
+		}
 	}
 	for _, state := range regexp.MustCompile(`state "([a-z-]+)" as e_`).FindAllStringSubmatch(page, -1) {
-		require.True(t, listed[state[1]], "the chart's ending %q has no row in docs/checkout.md", state[1])
+		if !listed[state[1]] {
+			t.Fatalf("not so: listed[state[1]]: the chart's ending %q has no row in docs/checkout.md", state[1])
+		}
 	}
 }
 
@@ -47,11 +59,15 @@ func TestEveryEndingIsProved(t *testing.T) {
 func TestTheStateChartIsTheTable(t *testing.T) {
 	page := read(t, "../docs/checkout.md")
 	chart := regexp.MustCompile("(?s)```mermaid\nstateDiagram-v2\n    \\[\\*\\] --> pending.*?```").FindString(page)
-	require.NotEmpty(t, chart, "docs/checkout.md: the state chart")
+	if chart == "" {
+		t.Fatal("chart is empty: docs/checkout.md: the state chart")
+	}
 	said := map[string]bool{}
 	for _, arrow := range regexp.MustCompile(`(?m)^ {4}(\S+) --> (\S+): (.+)$`).FindAllStringSubmatch(chart, -1) {
 		for _, state := range arrow[1:3] {
-			require.True(t, state == "[*]" || domain.OrderStatus(state).Known(), "docs/checkout.md: the chart's %q is no status", state)
+			if !(state == "[*]" || domain.OrderStatus(state).Known()) {
+				t.Fatalf(`not so: state == "[*]" || domain.OrderStatus(state).Known(): docs/checkout.md: the chart's %q is no status`, state)
+			}
 			said[state] = true
 		}
 		if strings.HasPrefix(arrow[3], "late money") {
@@ -61,13 +77,23 @@ func TestTheStateChartIsTheTable(t *testing.T) {
 	for _, status := range domain.OrderStatuses {
 		t.Run(string(status), func(t *testing.T) {
 			name, terms := string(status), status.Terms()
-			require.True(t, said[name], "docs/checkout.md: the chart has no %s", name)
-			require.Equal(t, terms.Settled, strings.Contains(chart, "    state "+name+" {\n"), "docs/checkout.md: the chart has the endings by which one gets to %s", name)
-			if terms.Settled && terms.Shown && terms.Tickets == domain.TicketsNone {
-				require.Equal(t, terms.LateMoney == domain.LateRebooks, said[name+" late paid"], "docs/checkout.md: whether the chart rebooks late money of %s", name)
-				require.True(t, said[name+" late refunding"], "docs/checkout.md: the chart gives late money of %s back", name)
+			if !said[name] {
+				t.Fatalf("not so: said[name]: docs/checkout.md: the chart has no %s", name)
 			}
-			require.Contains(t, page, statusRow(status, terms), "docs/checkout.md: the table of statuses")
+			if got := strings.Contains(chart, "    state "+name+" {\n"); got != terms.Settled {
+				t.Fatalf("got %v, want %v: docs/checkout.md: the chart has the endings by which one gets to %s", got, terms.Settled, name)
+			}
+			if terms.Settled && terms.Shown && terms.Tickets == domain.TicketsNone {
+				if said[name+" late paid"] != (terms.LateMoney == domain.LateRebooks) {
+					t.Fatalf(`said[name+" late paid"] is %v, want %v: docs/checkout.md: whether the chart rebooks late money of %s`, said[name+" late paid"], terms.LateMoney == domain.LateRebooks, name)
+				}
+				if !said[name+" late refunding"] {
+					t.Fatalf(`not so: said[name+" late refunding"]: docs/checkout.md: the chart gives late money of %s back`, name)
+				}
+			}
+			if want := statusRow(status, terms); !strings.Contains(page, want) {
+				t.Fatalf("no %q in %s: docs/checkout.md: the table of statuses", want, page)
+			}
 		})
 	}
 }
@@ -93,12 +119,18 @@ func statusRow(status domain.OrderStatus, terms domain.StatusTerms) string {
 func read(t *testing.T, pattern string) string {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
-	require.NoError(t, err)
-	require.NotEmpty(t, files, pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("files is empty: %v", pattern)
+	}
 	var all strings.Builder
 	for _, file := range files {
 		content, err := os.ReadFile(file)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		all.Write(content)
 	}
 	return all.String()

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/converter"
@@ -23,7 +22,9 @@ import (
 // neither the payload key nor the webhook's secret. The provider's word counts.
 func TestAnUnsealedEventIsAHint(t *testing.T) {
 	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ours, theirs := keys.DataConverter(), converter.GetDefaultDataConverter()
 	begun := history(t, "testdata/histories/expired.json")[:2]
 	order, _ := placed(t, begun)
@@ -43,12 +44,16 @@ func TestAnUnsealedEventIsAHint(t *testing.T) {
 	}
 	signal := func(x *execution, as converter.DataConverter, event domain.PaymentEvent) {
 		payloads, err := as.ToPayloads(event)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		x.signal(workflows.PaymentSignal, payloads)
 	}
 	update := func(x *execution, as converter.DataConverter, event domain.PaymentEvent) {
 		payloads, err := as.ToPayloads(event)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		x.update("event/"+event.ID, workflows.PaymentUpdate, payloads)
 	}
 	tests := []struct {
@@ -102,14 +107,28 @@ func TestAnUnsealedEventIsAHint(t *testing.T) {
 			}
 			tt.drive(x)
 			last := x.run()
-			require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last.GetEventType())
+			if got := last.GetEventType(); got != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED {
+				t.Fatalf("last.GetEventType() is %v, want %v", got, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+			}
 			var state domain.CheckoutState
-			require.NoError(t, ours.FromPayloads(last.GetWorkflowExecutionCompletedEventAttributes().GetResult(), &state))
-			require.Equal(t, tt.want, state.Status, x.kinds())
-			require.Equal(t, tt.want == domain.OrderPaid, w.bought(injected))
-			require.Equal(t, tt.asked, x.asked(ours), x.kinds())
-			require.Equal(t, tt.late, len(x.children()) > 0)
-			require.NoError(t, replayWith(keys, x.events))
+			if err := ours.FromPayloads(last.GetWorkflowExecutionCompletedEventAttributes().GetResult(), &state); err != nil {
+				t.Fatal(err)
+			}
+			if state.Status != tt.want {
+				t.Fatalf("state.Status is %q, want %q: %v", state.Status, tt.want, x.kinds())
+			}
+			if got := w.bought(injected); got != (tt.want == domain.OrderPaid) {
+				t.Fatalf("w.bought(injected) is %v, want %v", got, tt.want == domain.OrderPaid)
+			}
+			if got := x.asked(ours); got != tt.asked {
+				t.Fatalf("x.asked(ours) is %v, want %v: %v", got, tt.asked, x.kinds())
+			}
+			if got := len(x.children()) > 0; got != tt.late {
+				t.Fatalf("len(x.children()) > 0 is %v, want %v", got, tt.late)
+			}
+			if err := replayWith(keys, x.events); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }
@@ -117,7 +136,9 @@ func TestAnUnsealedEventIsAHint(t *testing.T) {
 // A hint in the task in which the checkout closes is followed too.
 func TestAHintAtTheClose(t *testing.T) {
 	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	begun := history(t, "testdata/histories/expired.json")[:2]
 	order, _ := placed(t, begun)
 	for _, captured := range []bool{false, true} {
@@ -134,17 +155,27 @@ func TestAHintAtTheClose(t *testing.T) {
 		}
 		x.signal(workflows.PaymentSignal, encode(t, injectedEvent(order)))
 		x.run()
-		require.Equal(t, 1, x.asked(keys.DataConverter()))
-		require.Equal(t, captured, len(x.children()) == 1)
-		require.False(t, w.bought(injected))
-		require.NoError(t, replayWith(keys, x.events))
+		if got := x.asked(keys.DataConverter()); got != 1 {
+			t.Fatalf("x.asked(keys.DataConverter()) is %v, want 1", got)
+		}
+		if got := len(x.children()) == 1; got != captured {
+			t.Fatalf("len(x.children()) == 1 is %v, want %v", got, captured)
+		}
+		if w.bought(injected) {
+			t.Fatal("it is so: w.bought(injected)")
+		}
+		if err := replayWith(keys, x.events); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
 // While the provider does not answer, what is known is dealt with.
 func TestAHintKeepsNobodyWaiting(t *testing.T) {
 	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	begun := history(t, "testdata/histories/expired.json")[:2]
 	order, _ := placed(t, begun)
 	w := &world{}
@@ -157,11 +188,17 @@ func TestAHintKeepsNobodyWaiting(t *testing.T) {
 	event := injectedEvent(order)
 	event.ID = "sealed"
 	payloads, err := keys.DataConverter().ToPayloads(event)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	x.update("event/sealed", workflows.PaymentUpdate, payloads)
 	x.task()
-	require.True(t, w.bought(injected), x.kinds())
-	require.True(t, closes(x.events[len(x.events)-1]), x.kinds())
+	if !w.bought(injected) {
+		t.Fatalf("not so: w.bought(injected): %v", x.kinds())
+	}
+	if !closes(x.events[len(x.events)-1]) {
+		t.Fatalf("not so: closes(x.events[len(x.events)-1]): %v", x.kinds())
+	}
 }
 
 // asked counts the questions about hints, by what the history says of them.
@@ -170,7 +207,9 @@ func (x *execution) asked(payloads converter.DataConverter) (n int) {
 	for _, e := range x.events {
 		if e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "FindCapture" {
 			var summary string
-			require.NoError(x.t, payloads.FromPayload(e.GetUserMetadata().GetSummary(), &summary))
+			if err := payloads.FromPayload(e.GetUserMetadata().GetSummary(), &summary); err != nil {
+				x.t.Fatal(err)
+			}
 			if strings.Contains(summary, "not sealed") {
 				n++
 			}

@@ -1,10 +1,11 @@
 package workflows_test
 
 import (
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/activities"
 	"boxoffice/domain"
@@ -39,10 +40,18 @@ func TestLateTerms(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			input, late, err := workflows.LateTerms(&tt.state, tt.capture)
-			require.NoError(t, err)
-			require.Equal(t, tt.late, late)
-			require.Equal(t, tt.rebook, input.Rebook)
-			require.Equal(t, tt.reason, input.Reason)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if late != tt.late {
+				t.Fatalf("late is %v, want %v", late, tt.late)
+			}
+			if input.Rebook != tt.rebook {
+				t.Fatalf("input.Rebook is %v, want %v", input.Rebook, tt.rebook)
+			}
+			if input.Reason != tt.reason {
+				t.Fatalf("input.Reason is %q, want %q", input.Reason, tt.reason)
+			}
 		})
 	}
 }
@@ -51,11 +60,21 @@ func TestLateTermsNeverGuess(t *testing.T) {
 	for _, status := range []domain.OrderStatus{domain.OrderPending, domain.OrderHeld, "disputed", ""} {
 		t.Run(string(status), func(t *testing.T) {
 			input, late, err := workflows.LateTerms(&domain.CheckoutState{Status: status}, testCapture())
-			require.Error(t, err)
-			require.True(t, domain.IsUnknown(err), "the provider delivers it again: %v", err)
-			require.False(t, late)
-			require.Empty(t, input.Reason, "nothing goes back for it")
-			require.False(t, input.Rebook)
+			if err == nil {
+				t.Fatal("no error, want one")
+			}
+			if !domain.IsUnknown(err) {
+				t.Fatalf("not so: domain.IsUnknown(err): the provider delivers it again: %v", err)
+			}
+			if late {
+				t.Fatal("it is so: late")
+			}
+			if input.Reason != "" {
+				t.Fatalf("input.Reason is %q, want nothing: nothing goes back for it", input.Reason)
+			}
+			if input.Rebook {
+				t.Fatal("it is so: input.Rebook")
+			}
 		})
 	}
 }
@@ -68,10 +87,18 @@ func TestLateTermsAreThoseOfTheTable(t *testing.T) {
 		}
 		t.Run(string(status), func(t *testing.T) {
 			input, late, err := workflows.LateTerms(&domain.CheckoutState{Status: status, Payment: "pay_0"}, testCapture())
-			require.NoError(t, err, "workflows/late.go: LateTerms says nothing of late money of %s", status)
-			require.True(t, late)
-			require.Equal(t, terms.LateMoney == domain.LateRebooks, input.Rebook)
-			require.Equal(t, terms.LateReason, input.Reason)
+			if err != nil {
+				t.Fatalf("workflows/late.go: LateTerms says nothing of late money of %s: %v", status, err)
+			}
+			if !late {
+				t.Fatal("not so: late")
+			}
+			if input.Rebook != (terms.LateMoney == domain.LateRebooks) {
+				t.Fatalf("input.Rebook is %v, want %v", input.Rebook, terms.LateMoney == domain.LateRebooks)
+			}
+			if input.Reason != terms.LateReason {
+				t.Fatalf("input.Reason is %q, want %q", input.Reason, terms.LateReason)
+			}
 		})
 	}
 }
@@ -114,13 +141,25 @@ func TestLate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := setup(t, tt.script)
 			b.env.ExecuteWorkflow(workflows.Late, tt.input)
-			require.NoError(t, b.env.GetWorkflowError())
+			if err := b.env.GetWorkflowError(); err != nil {
+				t.Fatal(err)
+			}
 			var state domain.CheckoutState
-			require.NoError(t, b.env.GetWorkflowResult(&state))
-			require.Equal(t, tt.status, state.Status)
-			require.Len(t, b.world.recorded, tt.recorded)
-			require.Len(t, b.world.refunded, tt.refunded)
-			require.Len(t, b.world.refunds, tt.refunded, "a refund is noted as due before it is done")
+			if err := b.env.GetWorkflowResult(&state); err != nil {
+				t.Fatal(err)
+			}
+			if state.Status != tt.status {
+				t.Fatalf("state.Status is %q, want %q", state.Status, tt.status)
+			}
+			if len(b.world.recorded) != tt.recorded {
+				t.Fatalf("%d in b.world.recorded, want %d: %+v", len(b.world.recorded), tt.recorded, b.world.recorded)
+			}
+			if len(b.world.refunded) != tt.refunded {
+				t.Fatalf("%d in b.world.refunded, want %d: %q", len(b.world.refunded), tt.refunded, b.world.refunded)
+			}
+			if len(b.world.refunds) != tt.refunded {
+				t.Fatalf("%d in b.world.refunds, want %d: %+v: a refund is noted as due before it is done", len(b.world.refunds), tt.refunded, b.world.refunds)
+			}
 		})
 	}
 }
@@ -129,10 +168,18 @@ func TestLate(t *testing.T) {
 func TestLateRefundThatCannotBeRecorded(t *testing.T) {
 	b := setup(t, func(w *world) { w.refundUnrecordable = true })
 	b.env.ExecuteWorkflow(workflows.Late, workflows.LateInput{Capture: testCapture(), Reason: domain.RefundNoneLeft})
-	require.NoError(t, b.env.GetWorkflowError())
-	require.Equal(t, []string{"refund"}, b.world.calls[len(b.world.calls)-1:])
-	require.Equal(t, []activities.Flag{activities.FlagUnrecordedRefund}, b.world.flags)
-	require.Empty(t, b.world.refunded)
+	if err := b.env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"refund"}; !reflect.DeepEqual(b.world.calls[len(b.world.calls)-1:], want) {
+		t.Fatalf("b.world.calls[len(b.world.calls)-1:] is %q, want %q", b.world.calls[len(b.world.calls)-1:], want)
+	}
+	if want := []activities.Flag{activities.FlagUnrecordedRefund}; !reflect.DeepEqual(b.world.flags, want) {
+		t.Fatalf("b.world.flags is %q, want %q", b.world.flags, want)
+	}
+	if len(b.world.refunded) != 0 {
+		t.Fatalf("b.world.refunded is %q, want nothing", b.world.refunded)
+	}
 }
 
 // An event may be ahead of what the provider answers, and wrong about the amount. What
@@ -166,15 +213,29 @@ func TestLateWaitsForTheProviderToShowThePayment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := setup(t, tt.script)
 			b.env.ExecuteWorkflow(workflows.Late, tt.input)
-			require.NoError(t, b.env.GetWorkflowError())
+			if err := b.env.GetWorkflowError(); err != nil {
+				t.Fatal(err)
+			}
 			var state domain.CheckoutState
-			require.NoError(t, b.env.GetWorkflowResult(&state))
-			require.Equal(t, tt.status, state.Status)
-			require.Equal(t, tt.untaken, state.Untaken)
-			require.Equal(t, tt.given, b.world.given)
-			require.Len(t, b.world.recorded, tt.recorded)
+			if err := b.env.GetWorkflowResult(&state); err != nil {
+				t.Fatal(err)
+			}
+			if state.Status != tt.status {
+				t.Fatalf("state.Status is %q, want %q", state.Status, tt.status)
+			}
+			if state.Untaken != tt.untaken {
+				t.Fatalf("state.Untaken is %v, want %v", state.Untaken, tt.untaken)
+			}
+			if !reflect.DeepEqual(b.world.given, tt.given) {
+				t.Fatalf("b.world.given is %+v, want %+v", b.world.given, tt.given)
+			}
+			if len(b.world.recorded) != tt.recorded {
+				t.Fatalf("%d in b.world.recorded, want %d: %+v", len(b.world.recorded), tt.recorded, b.world.recorded)
+			}
 			for _, noted := range b.world.refunds {
-				require.Equal(t, testCapture(), noted.Capture, "the record is of what was taken")
+				if want := testCapture(); !reflect.DeepEqual(noted.Capture, want) {
+					t.Fatalf("noted.Capture is %+v, want %+v: the record is of what was taken", noted.Capture, want)
+				}
 			}
 		})
 	}
@@ -198,14 +259,24 @@ func TestMoneyStaysDueWhereTheProviderForgetsIt(t *testing.T) {
 				w.captured, w.refundUnknown = &c, true
 			})
 			b.env.RegisterDelayedCallback(func() {
-				require.Empty(t, b.world.refunded)
+				if len(b.world.refunded) != 0 {
+					t.Fatalf("b.world.refunded is %q, want nothing", b.world.refunded)
+				}
 				b.world.refundUnknown = false
 			}, away)
 			b.env.ExecuteWorkflow(tt.run, tt.input)
-			require.NoError(t, b.env.GetWorkflowError())
-			require.Equal(t, []string{"pay_1"}, b.world.refunded)
-			require.Len(t, b.world.given, 1)
-			require.Contains(t, b.world.flags, activities.FlagRefundUnknown)
+			if err := b.env.GetWorkflowError(); err != nil {
+				t.Fatal(err)
+			}
+			if want := []string{"pay_1"}; !reflect.DeepEqual(b.world.refunded, want) {
+				t.Fatalf("b.world.refunded is %q, want %q", b.world.refunded, want)
+			}
+			if len(b.world.given) != 1 {
+				t.Fatalf("%d in b.world.given, want 1: %+v", len(b.world.given), b.world.given)
+			}
+			if !slices.Contains(b.world.flags, activities.FlagRefundUnknown) {
+				t.Fatalf("no %q in %q", activities.FlagRefundUnknown, b.world.flags)
+			}
 		})
 	}
 }
@@ -218,9 +289,15 @@ func TestLateThatWasNotSealed(t *testing.T) {
 	t.Run("unknown at the provider: it fails, so that it does not stand for the payment", func(t *testing.T) {
 		b := setup(t, func(w *world) { w.seatsLeft = true })
 		b.env.ExecuteWorkflow(workflows.Late, input)
-		require.ErrorContains(t, b.env.GetWorkflowError(), "not sealed")
-		require.Empty(t, b.world.recorded)
-		require.Empty(t, b.world.refunds)
+		if err := b.env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "not sealed") {
+			t.Fatalf("the error is %v, want %q in it", err, "not sealed")
+		}
+		if len(b.world.recorded) != 0 {
+			t.Fatalf("b.world.recorded is %+v, want nothing", b.world.recorded)
+		}
+		if len(b.world.refunds) != 0 {
+			t.Fatalf("b.world.refunds is %+v, want nothing", b.world.refunds)
+		}
 	})
 	t.Run("captured: it goes back", func(t *testing.T) {
 		b := setup(t, func(w *world) {
@@ -229,9 +306,15 @@ func TestLateThatWasNotSealed(t *testing.T) {
 			w.captured = &c
 		})
 		b.env.ExecuteWorkflow(workflows.Late, input)
-		require.NoError(t, b.env.GetWorkflowError())
-		require.Empty(t, b.world.recorded)
-		require.Equal(t, []string{"pay_1"}, b.world.refunded)
+		if err := b.env.GetWorkflowError(); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.world.recorded) != 0 {
+			t.Fatalf("b.world.recorded is %+v, want nothing", b.world.recorded)
+		}
+		if want := []string{"pay_1"}; !reflect.DeepEqual(b.world.refunded, want) {
+			t.Fatalf("b.world.refunded is %q, want %q", b.world.refunded, want)
+		}
 	})
 }
 
@@ -252,17 +335,33 @@ func TestLateSecondCapture(t *testing.T) {
 		w.recorded = []domain.Sold{{Capture: first}}
 	})
 	b.env.ExecuteWorkflow(workflows.Late, workflows.LateInput{Capture: testCapture(), Order: &order, Rebook: true, Reason: domain.RefundNoneLeft})
-	require.NoError(t, b.env.GetWorkflowError())
-	require.Equal(t, "rebooked", b.world.seats)
-	require.Len(t, b.world.recorded, 1)
-	require.Equal(t, []string{"pay_1"}, b.world.refunded)
-	require.Equal(t, domain.RefundSecondCapture, b.world.refunds[0].Reason)
+	if err := b.env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if b.world.seats != "rebooked" {
+		t.Fatalf(`b.world.seats is %q, want "rebooked"`, b.world.seats)
+	}
+	if len(b.world.recorded) != 1 {
+		t.Fatalf("%d in b.world.recorded, want 1: %+v", len(b.world.recorded), b.world.recorded)
+	}
+	if want := []string{"pay_1"}; !reflect.DeepEqual(b.world.refunded, want) {
+		t.Fatalf("b.world.refunded is %q, want %q", b.world.refunded, want)
+	}
+	if b.world.refunds[0].Reason != domain.RefundSecondCapture {
+		t.Fatalf("b.world.refunds[0].Reason is %q, want %q", b.world.refunds[0].Reason, domain.RefundSecondCapture)
+	}
 }
 
 func TestRefundReturnsMoneyThenSeats(t *testing.T) {
 	b := setup(t, func(w *world) { w.failures["refund"] = 3 })
 	b.env.ExecuteWorkflow(workflows.Refund, workflows.RefundInput{Order: b.order.ID, Reason: domain.RefundByOrganiser})
-	require.NoError(t, b.env.GetWorkflowError())
-	require.Equal(t, "returned", b.world.seats)
-	require.Equal(t, []string{"pay_1"}, b.world.refunded)
+	if err := b.env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if b.world.seats != "returned" {
+		t.Fatalf(`b.world.seats is %q, want "returned"`, b.world.seats)
+	}
+	if want := []string{"pay_1"}; !reflect.DeepEqual(b.world.refunded, want) {
+		t.Fatalf("b.world.refunded is %q, want %q", b.world.refunded, want)
+	}
 }

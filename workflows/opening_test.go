@@ -2,11 +2,11 @@ package workflows_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
 	"boxoffice/domain"
@@ -66,20 +66,38 @@ func TestASessionIsOpenedWhenTheBuyerWantsToPayAndOnce(t *testing.T) {
 	b.open(&said, 2*soon, "o3")
 	b.update(&answers{}, 3*soon, "payment", "p1", b.paidElsewhere(session))
 	state := b.run()
-	require.Equal(t, domain.OrderPaid, state.Status)
-	require.Empty(t, said.errs)
+	if state.Status != domain.OrderPaid {
+		t.Fatalf("state.Status is %q, want %q", state.Status, domain.OrderPaid)
+	}
+	if len(said.errs) != 0 {
+		t.Fatalf("said.errs is %+v, want nothing", said.errs)
+	}
 	page := domain.PayPage{Session: session, URL: "https://other.example/" + session}
-	require.Equal(t, slices.Repeat([]workflows.PayAnswer{{Status: domain.OrderHeld, Page: page}}, 3), said.answers)
-	require.Equal(t, 1, b.world.count("open"))
-	require.Equal(t, session, state.Session)
-	require.Equal(t, 1, state.Attempt)
+	if want := slices.Repeat([]workflows.PayAnswer{{Status: domain.OrderHeld, Page: page}}, 3); !reflect.DeepEqual(said.answers, want) {
+		t.Fatalf("said.answers is %+v, want %+v", said.answers, want)
+	}
+	if got := b.world.count("open"); got != 1 {
+		t.Fatalf(`b.world.count("open") is %v, want 1`, got)
+	}
+	if state.Session != session {
+		t.Fatalf("state.Session is %q, want %q", state.Session, session)
+	}
+	if state.Attempt != 1 {
+		t.Fatalf("state.Attempt is %v, want 1", state.Attempt)
+	}
 }
 
 func TestAnOrderThatNobodyWantedToPayEndsWithoutItsProvider(t *testing.T) {
 	b, _ := elsewhere(t, nil)
-	require.Equal(t, domain.OrderExpired, b.run().Status)
-	require.Zero(t, b.world.count("open")+b.world.count("expire")+b.world.count("capture"))
-	require.Equal(t, "voided", b.world.seats)
+	if got := b.run().Status; got != domain.OrderExpired {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderExpired)
+	}
+	if got := b.world.count("open") + b.world.count("expire") + b.world.count("capture"); got != 0 {
+		t.Fatalf(`b.world.count("open")+b.world.count("expire")+b.world.count("capture") is %v, want zero`, got)
+	}
+	if b.world.seats != "voided" {
+		t.Fatalf(`b.world.seats is %q, want "voided"`, b.world.seats)
+	}
 }
 
 func TestAProviderThatDoesNotOpenASessionCostsNoHold(t *testing.T) {
@@ -89,11 +107,19 @@ func TestAProviderThatDoesNotOpenASessionCostsNoHold(t *testing.T) {
 	b.env.RegisterDelayedCallback(func() { b.world.failures["open"] = 0 }, 2*time.Minute)
 	b.open(&said, 2*time.Minute, "o2")
 	b.update(&answers{}, 3*time.Minute, "payment", "p1", b.paidElsewhere(session))
-	require.Equal(t, domain.OrderPaid, b.run().Status)
-	require.Len(t, said.errs, 1)
+	if got := b.run().Status; got != domain.OrderPaid {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderPaid)
+	}
+	if len(said.errs) != 1 {
+		t.Fatalf("%d in said.errs, want 1: %+v", len(said.errs), said.errs)
+	}
 	code, _ := workflows.CodeOfRejection(said.errs[0])
-	require.Equal(t, domain.CodeUnknown, code)
-	require.Equal(t, session, said.answers[0].Page.Session)
+	if code != domain.CodeUnknown {
+		t.Fatalf("code is %q, want %q", code, domain.CodeUnknown)
+	}
+	if said.answers[0].Page.Session != session {
+		t.Fatalf("said.answers[0].Page.Session is %q, want %q", said.answers[0].Page.Session, session)
+	}
 }
 
 func TestThePaymentOfAnEndedOrderIsNotOpened(t *testing.T) {
@@ -101,9 +127,15 @@ func TestThePaymentOfAnEndedOrderIsNotOpened(t *testing.T) {
 	var said opened
 	b.update(&answers{}, soon, "cancel", "c1")
 	b.open(&said, soon, "o1")
-	require.Equal(t, domain.OrderCanceled, b.run().Status)
-	require.Equal(t, []workflows.PayAnswer{{Status: domain.OrderCanceled}}, said.answers)
-	require.Zero(t, b.world.count("open"))
+	if got := b.run().Status; got != domain.OrderCanceled {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderCanceled)
+	}
+	if want := []workflows.PayAnswer{{Status: domain.OrderCanceled}}; !reflect.DeepEqual(said.answers, want) {
+		t.Fatalf("said.answers is %+v, want %+v", said.answers, want)
+	}
+	if got := b.world.count("open"); got != 0 {
+		t.Fatalf(`b.world.count("open") is %v, want zero`, got)
+	}
 }
 
 func TestAnEventIsOfTheOrdersOwnProvider(t *testing.T) {
@@ -132,7 +164,9 @@ func TestAnEventIsOfTheOrdersOwnProvider(t *testing.T) {
 			said := answers{}
 			b.update(&said, soon, "payment", "p1", tt.event(b, "other/cs_1"))
 			b.run()
-			require.Equal(t, tt.accepted, len(said.rejected) == 0, said.rejected)
+			if (len(said.rejected) == 0) != tt.accepted {
+				t.Fatalf("len(said.rejected) == 0 is %v, want %v: %+v", (len(said.rejected) == 0), tt.accepted, said.rejected)
+			}
 		})
 	}
 }
@@ -147,8 +181,12 @@ func TestTheEndOfAnotherAttemptIsNotTheOrders(t *testing.T) {
 	said := answers{}
 	b.update(&said, 2*soon, "payment", "p0", failed)
 	b.update(&said, 3*soon, "payment", "p1", b.paidElsewhere(session))
-	require.Equal(t, domain.OrderPaid, b.run().Status)
-	require.Equal(t, []domain.OrderStatus{domain.OrderHeld, domain.OrderPaid}, said.statuses)
+	if got := b.run().Status; got != domain.OrderPaid {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderPaid)
+	}
+	if want := []domain.OrderStatus{domain.OrderHeld, domain.OrderPaid}; !reflect.DeepEqual(said.statuses, want) {
+		t.Fatalf("said.statuses is %q, want %q", said.statuses, want)
+	}
 }
 
 func TestABuyerCannotFillAHistoryByWantingToPay(t *testing.T) {
@@ -166,7 +204,9 @@ func TestABuyerCannotFillAHistoryByWantingToPay(t *testing.T) {
 			refused++
 		}
 	}
-	require.Equal(t, often-50, refused)
+	if refused != (often - 50) {
+		t.Fatalf("refused is %v, want often-50", refused)
+	}
 }
 
 func TestTheProviderHasSecondsToOpenASession(t *testing.T) {
@@ -174,9 +214,17 @@ func TestTheProviderHasSecondsToOpenASession(t *testing.T) {
 	b.open(&opened{}, soon, "o1")
 	b.run()
 	i := slices.IndexFunc(b.steps.steps, func(s scheduled) bool { return s.activity == "OpenSession" })
-	require.GreaterOrEqual(t, i, 0)
+	if i < 0 {
+		t.Fatalf("i is %v, want at least 0", i)
+	}
 	step := b.steps.steps[i]
-	require.Equal(t, 8*time.Second, step.overall, "its buyer waits, and so do the deadline and a cancel")
-	require.LessOrEqual(t, step.attempt, step.overall)
-	require.NotEmpty(t, step.summary)
+	if step.overall != (8 * time.Second) {
+		t.Fatalf("step.overall is %v, want %v: its buyer waits, and so do the deadline and a cancel", step.overall, 8*time.Second)
+	}
+	if step.attempt > step.overall {
+		t.Fatalf("step.attempt is %v, want at most %v", step.attempt, step.overall)
+	}
+	if step.summary == "" {
+		t.Fatal("step.summary is empty")
+	}
 }

@@ -2,10 +2,11 @@ package workflows_test
 
 import (
 	"math"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -96,15 +97,29 @@ var whileHeld = scheduled{}
 func requireWhileHeld(t *testing.T, s scheduled) {
 	t.Helper()
 	left := s.overall
-	require.Positive(t, left)
-	require.LessOrEqual(t, left, holdTimeout+domain.HoldGraceDefault)
-	require.LessOrEqual(t, s.retry.MaximumInterval, max(left/24, 250*time.Millisecond), "tries in %v", left)
-	require.LessOrEqual(t, s.retry.MaximumInterval, 5*time.Second)
-	require.LessOrEqual(t, s.attempt, max(left/4, 5*time.Second), "an attempt that hangs in %v", left)
-	require.LessOrEqual(t, s.attempt, 15*time.Second)
-	require.Equal(t, temporal.RetryPolicy{
+	if left <= 0 {
+		t.Fatalf("left is %v, want more than 0", left)
+	}
+	if left > (holdTimeout + domain.HoldGraceDefault) {
+		t.Fatalf("left is %v, want at most %v", left, holdTimeout+domain.HoldGraceDefault)
+	}
+	if bound := max(left/24, 250*time.Millisecond); s.retry.MaximumInterval > bound {
+		t.Fatalf("s.retry.MaximumInterval is %v, want at most %v: tries in %v", s.retry.MaximumInterval, bound, left)
+	}
+	if s.retry.MaximumInterval > (5 * time.Second) {
+		t.Fatalf("s.retry.MaximumInterval is %v, want at most %v", s.retry.MaximumInterval, 5*time.Second)
+	}
+	if bound := max(left/4, 5*time.Second); s.attempt > bound {
+		t.Fatalf("s.attempt is %v, want at most %v: an attempt that hangs in %v", s.attempt, bound, left)
+	}
+	if s.attempt > (15 * time.Second) {
+		t.Fatalf("s.attempt is %v, want at most %v", s.attempt, 15*time.Second)
+	}
+	if want := (temporal.RetryPolicy{
 		InitialInterval: 250 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: s.retry.MaximumInterval, MaximumAttempts: withoutEnd,
-	}, s.retry)
+	}); !reflect.DeepEqual(s.retry, want) {
+		t.Fatalf("s.retry is %+v, want %+v", s.retry, want)
+	}
 }
 
 // Each step of each workflow, and how it is tried: in the workflow task first
@@ -128,22 +143,30 @@ func TestEveryStepHasItsPolicy(t *testing.T) {
 	kindOf := func(s scheduled) kind { return kind{s.local, !s.local && s.overall != withoutEnd} }
 	seen := map[string]map[kind]bool{}
 	for _, s := range everyStep(t) {
-		require.NotEmpty(t, s.summary, "the Web UI tells the story by it: %s", s.activity)
+		if s.summary == "" {
+			t.Fatalf("s.summary is empty: the Web UI tells the story by it: %s", s.activity)
+		}
 		if seen[s.activity] == nil {
 			seen[s.activity] = map[kind]bool{}
 		}
 		seen[s.activity][kindOf(s)] = true
 		if kindOf(s).whileHeld {
-			require.Contains(t, policies[s.activity], whileHeld, s.activity)
+			if !slices.ContainsFunc(policies[s.activity], func(p scheduled) bool { return reflect.DeepEqual(p, whileHeld) }) {
+				t.Fatalf("%s: %+v has no whileHeld", s.activity, policies[s.activity])
+			}
 			requireWhileHeld(t, s)
 			continue
 		}
 		expected := s
 		expected.activity, expected.summary = "", ""
-		require.Contains(t, policies[s.activity], expected, s.activity)
+		if !slices.ContainsFunc(policies[s.activity], func(p scheduled) bool { return reflect.DeepEqual(p, expected) }) {
+			t.Fatalf("%s: no %+v in %+v", s.activity, expected, policies[s.activity])
+		}
 	}
 	for activity, want := range policies {
-		require.Len(t, seen[activity], len(want), "%s was not tried in each of its ways: %v", activity, seen[activity])
+		if len(seen[activity]) != len(want) {
+			t.Fatalf("%d in seen[activity], want %d: %v: %s was not tried in each of its ways: %v", len(seen[activity]), len(want), seen[activity], activity, seen[activity])
+		}
 	}
 }
 
@@ -181,7 +204,9 @@ func everyStep(t *testing.T) []scheduled {
 	} {
 		b := setup(t, run.script)
 		run.drive(b)
-		require.NoError(t, b.env.GetWorkflowError())
+		if err := b.env.GetWorkflowError(); err != nil {
+			t.Fatal(err)
+		}
 		steps = append(steps, b.steps.steps...)
 	}
 	return steps
@@ -193,7 +218,9 @@ func TestAStepLeavesTheWorkflowTaskAndGoesOnWithoutEnd(t *testing.T) {
 	const failures = 500
 	b := setup(t, func(w *world) { w.failures["post"] = failures })
 	b.signal(soon, b.event("e1", domain.PaymentSucceeded))
-	require.Equal(t, domain.OrderPaid, b.run().Status)
+	if got := b.run().Status; got != domain.OrderPaid {
+		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderPaid)
+	}
 
 	var settles []scheduled
 	for _, s := range b.steps.steps {
@@ -201,16 +228,24 @@ func TestAStepLeavesTheWorkflowTaskAndGoesOnWithoutEnd(t *testing.T) {
 			settles = append(settles, s)
 		}
 	}
-	require.Len(t, settles, 2, "an outage costs one more activity, however long it lasts")
-	require.True(t, settles[0].local)
-	require.False(t, settles[1].local)
+	if len(settles) != 2 {
+		t.Fatalf("%d in settles, want 2: %+v: an outage costs one more activity, however long it lasts", len(settles), settles)
+	}
+	if !settles[0].local {
+		t.Fatal("not so: settles[0].local")
+	}
+	if settles[1].local {
+		t.Fatal("it is so: settles[1].local")
+	}
 	tries := 0
 	for _, call := range b.world.calls {
 		if call == "post" {
 			tries++
 		}
 	}
-	require.Equal(t, failures+1, tries)
+	if tries != (failures + 1) {
+		t.Fatalf("tries is %v, want failures+1", tries)
+	}
 }
 
 // What can never succeed is not tried again, neither in the workflow task nor
@@ -218,9 +253,15 @@ func TestAStepLeavesTheWorkflowTaskAndGoesOnWithoutEnd(t *testing.T) {
 func TestDefiniteFailuresAreNotRetried(t *testing.T) {
 	b := setup(t, func(w *world) { w.holdError = &domain.Error{Code: domain.CodeInternal} })
 	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
-	require.Error(t, b.env.GetWorkflowError())
-	require.Equal(t, []string{"hold"}, b.world.calls)
-	require.Len(t, b.steps.steps, 1)
+	if err := b.env.GetWorkflowError(); err == nil {
+		t.Fatal("b.env.GetWorkflowError(): no error, want one")
+	}
+	if want := []string{"hold"}; !reflect.DeepEqual(b.world.calls, want) {
+		t.Fatalf("b.world.calls is %q, want %q", b.world.calls, want)
+	}
+	if len(b.steps.steps) != 1 {
+		t.Fatalf("%d in b.steps.steps, want 1: %+v", len(b.steps.steps), b.steps.steps)
+	}
 }
 
 // Money that is due stays due for as long as the provider is away, and the state
@@ -235,17 +276,33 @@ func TestARefundIsRetriedForDays(t *testing.T) {
 	var meanwhile domain.CheckoutState
 	b.env.RegisterDelayedCallback(func() {
 		value, err := b.env.QueryWorkflow(workflows.StateQuery)
-		require.NoError(t, err)
-		require.NoError(t, value.Get(&meanwhile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := value.Get(&meanwhile); err != nil {
+			t.Fatal(err)
+		}
 	}, away/2)
 	b.env.ExecuteWorkflow(workflows.Late, workflows.LateInput{Capture: testCapture(), Reason: domain.RefundNoneLeft})
-	require.NoError(t, b.env.GetWorkflowError())
-	require.Equal(t, domain.OrderRefunding, meanwhile.Status)
-	require.Len(t, b.world.refunds, 1, "noted as due before it was done")
-	require.Equal(t, []string{"pay_1"}, b.world.refunded)
+	if err := b.env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if meanwhile.Status != domain.OrderRefunding {
+		t.Fatalf("meanwhile.Status is %q, want %q", meanwhile.Status, domain.OrderRefunding)
+	}
+	if len(b.world.refunds) != 1 {
+		t.Fatalf("%d in b.world.refunds, want 1: %+v: noted as due before it was done", len(b.world.refunds), b.world.refunds)
+	}
+	if want := []string{"pay_1"}; !reflect.DeepEqual(b.world.refunded, want) {
+		t.Fatalf("b.world.refunded is %q, want %q", b.world.refunded, want)
+	}
 	took := b.env.Now().Sub(began)
-	require.GreaterOrEqual(t, took, away)
-	require.Less(t, took, away+refundBackoffMax, "it goes back soon after the provider is there again")
+	if took < away {
+		t.Fatalf("took is %v, want at least %v", took, away)
+	}
+	if took >= (away + refundBackoffMax) {
+		t.Fatalf("took is %v, want less than %v: it goes back soon after the provider is there again", took, away+refundBackoffMax)
+	}
 }
 
 const refundBackoffMax = 5 * time.Minute

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/worker"
 
 	"boxoffice/workflows"
@@ -16,7 +15,9 @@ import (
 // every ending has one is TestEveryEndingIsProved's.
 func TestHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
 			replayer := worker.NewWorkflowReplayer()
@@ -24,7 +25,9 @@ func TestHistoriesReplay(t *testing.T) {
 			replayer.RegisterWorkflow(workflows.Late)
 			replayer.RegisterWorkflow(workflows.Refund)
 			replayer.RegisterWorkflow(workflows.CancelSale)
-			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(nil, file))
+			if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, file); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commandpb "go.temporal.io/api/command/v1"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -59,7 +58,9 @@ func newServer(t *testing.T, acts *activities.Activities, payloads converter.Dat
 		DataConverter:     payloads,
 		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithUnaryInterceptor(s.serve)}},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
 	w := worker.New(c, workflows.TaskQueue, worker.Options{
 		WorkerStopTimeout: time.Millisecond, DisableEagerActivities: true, DeadlockDetectionTimeout: time.Minute,
@@ -69,7 +70,9 @@ func newServer(t *testing.T, acts *activities.Activities, payloads converter.Dat
 	w.RegisterWorkflow(workflows.CancelSale)
 	w.RegisterWorkflow(workflows.Late)
 	w.RegisterActivity(acts)
-	require.NoError(t, w.Start())
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(w.Stop)
 	return s
 }
@@ -183,7 +186,9 @@ func (x *execution) cancel() {
 // update comes with the next workflow task.
 func (x *execution) update(id, name string, input *commonpb.Payloads) {
 	body, err := anypb.New(&updatepb.Request{Meta: &updatepb.Meta{UpdateId: id}, Input: &updatepb.Input{Name: name, Args: input}})
-	require.NoError(x.t, err)
+	if err != nil {
+		x.t.Fatal(err)
+	}
 	x.updates = append(x.updates, &protocolpb.Message{Id: id + "/request", ProtocolInstanceId: id, Body: body})
 }
 
@@ -255,7 +260,9 @@ func (x *execution) task() {
 		History: &historypb.History{Events: x.events}, Messages: x.updates, WorkflowExecutionTaskQueue: &taskqueuepb.TaskQueue{Name: workflows.TaskQueue},
 	})
 	completed, ok := response.(*workflowservice.RespondWorkflowTaskCompletedRequest)
-	require.True(x.t, ok, "the workflow task failed: %v", response)
+	if !ok {
+		x.t.Fatalf("the workflow task failed: %v", response)
+	}
 	messages := map[string]*protocolpb.Message{}
 	for _, m := range completed.GetMessages() {
 		messages[m.GetId()] = m
@@ -384,10 +391,14 @@ func (x *execution) answer(m *protocolpb.Message, requests []*protocolpb.Message
 	acceptance, response := new(updatepb.Acceptance), new(updatepb.Response)
 	switch {
 	case m.GetBody().MessageIs(acceptance):
-		require.NoError(x.t, m.GetBody().UnmarshalTo(acceptance))
+		if err := m.GetBody().UnmarshalTo(acceptance); err != nil {
+			x.t.Fatal(err)
+		}
 		request := new(updatepb.Request)
 		i := slices.IndexFunc(requests, func(r *protocolpb.Message) bool { return r.GetProtocolInstanceId() == id })
-		require.NoError(x.t, requests[i].GetBody().UnmarshalTo(request))
+		if err := requests[i].GetBody().UnmarshalTo(request); err != nil {
+			x.t.Fatal(err)
+		}
 		x.accepted[id] = x.add(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, func(e *historypb.HistoryEvent) {
 			e.Attributes = &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
 				ProtocolInstanceId: id, AcceptedRequestMessageId: acceptance.GetAcceptedRequestMessageId(),
@@ -395,7 +406,9 @@ func (x *execution) answer(m *protocolpb.Message, requests []*protocolpb.Message
 			}}
 		})
 	case m.GetBody().MessageIs(response):
-		require.NoError(x.t, m.GetBody().UnmarshalTo(response))
+		if err := m.GetBody().UnmarshalTo(response); err != nil {
+			x.t.Fatal(err)
+		}
 		x.answered[id] = response.GetOutcome()
 		x.add(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED, func(e *historypb.HistoryEvent) {
 			e.Attributes = &historypb.HistoryEvent_WorkflowExecutionUpdateCompletedEventAttributes{WorkflowExecutionUpdateCompletedEventAttributes: &historypb.WorkflowExecutionUpdateCompletedEventAttributes{
@@ -435,7 +448,9 @@ func (x *execution) happen() {
 			first = e
 		}
 	}
-	require.NotNil(x.t, first, "the workflow waits for nothing")
+	if first == nil {
+		x.t.Fatal("first is nil: the workflow waits for nothing")
+	}
 	x.now = fires(first)
 	x.add(enumspb.EVENT_TYPE_TIMER_FIRED, func(e *historypb.HistoryEvent) {
 		e.Attributes = &historypb.HistoryEvent_TimerFiredEventAttributes{TimerFiredEventAttributes: &historypb.TimerFiredEventAttributes{
@@ -480,7 +495,9 @@ func (x *execution) activity(scheduled *historypb.HistoryEvent, a *historypb.Act
 	}
 	var response any
 	for x.attempts++; ; x.attempts++ {
-		require.Less(x.t, x.attempts, int32(100))
+		if bound := int32(100); x.attempts >= bound {
+			x.t.Fatalf("x.attempts is %v, want less than %v", x.attempts, bound)
+		}
 		response = send(x.server, x.activities, &workflowservice.PollActivityTaskQueueResponse{
 			TaskToken: []byte("activity"), WorkflowNamespace: "default", WorkflowType: x.events[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowType(),
 			WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "w", RunId: "r"}, ActivityType: a.GetActivityType(), ActivityId: a.GetActivityId(), Input: a.GetInput(),

@@ -1,11 +1,11 @@
 package workflows
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
 	"boxoffice/activities"
@@ -17,12 +17,17 @@ func TestEveryStatusHasDetails(t *testing.T) {
 		t.Run(string(status), func(t *testing.T) {
 			c := newCheckout(domain.Order{})
 			c.state.Status = status
-			require.NotPanics(t, func() { require.NotEmpty(t, c.details()) }, "workflows/details.go: details says nothing of %s", status)
+			said := ""
+			if panics(func() { said = c.details() }) || said == "" {
+				t.Fatalf("workflows/details.go: details says nothing of %s", status)
+			}
 		})
 	}
 	c := newCheckout(domain.Order{})
 	c.state.Status = "disputed"
-	require.Panics(t, func() { c.details() }, "nothing is said of a status that is not known")
+	if !panics(func() { c.details() }) {
+		t.Fatal("no panic: nothing is said of a status that is not known")
+	}
 }
 
 // A step's answer that this release does not know fails the workflow task and ends
@@ -59,12 +64,20 @@ func TestAnAnswerThatIsNotKnownDecidesNothing(t *testing.T) {
 				env.RegisterDelayedCallback(func() { env.SignalWorkflow(PaymentSignal, tt.event) }, time.Second)
 			}
 			env.ExecuteWorkflow(Checkout, order)
-			require.ErrorContains(t, env.GetWorkflowError(), "this release does not know")
+			if err := env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "this release does not know") {
+				t.Fatalf("the error is %v, want %q in it", err, "this release does not know")
+			}
 			state, err := env.QueryWorkflow(StateQuery)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			var got domain.CheckoutState
-			require.NoError(t, state.Get(&got))
-			require.Equal(t, tt.status, got.Status)
+			if err := state.Get(&got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Status != tt.status {
+				t.Fatalf("got.Status is %q, want %q", got.Status, tt.status)
+			}
 		})
 	}
 }
@@ -82,6 +95,14 @@ func TestEverySettlementHasAnEnding(t *testing.T) {
 		activities.SettleUnrecordable: {domain.OrderRefunding, domain.RefundUnrecordable},
 	} {
 		status, reason := settlement(outcome)
-		require.Equal(t, want, ending{status, reason}, "%s", outcome)
+		if got := (ending{status, reason}); got != want {
+			t.Fatalf("ending{status, reason} is %+v, want %+v: %s", got, want, outcome)
+		}
 	}
+}
+
+func panics(f func()) (does bool) {
+	defer func() { does = recover() != nil }()
+	f()
+	return false
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -34,7 +33,9 @@ import (
 func TestAQueryThatIsOvertakenByTheHistoryIsNotAnsweredWrongly(t *testing.T) {
 	q, refusals := newQuerier(t), 0
 	files, err := filepath.Glob(filepath.Join(committed, "*.json"))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
 		events := read(t, file).Events
 		if events[0].GetWorkflowExecutionStartedEventAttributes().WorkflowType.Name != "Checkout" {
@@ -45,23 +46,31 @@ func TestAQueryThatIsOvertakenByTheHistoryIsNotAnsweredWrongly(t *testing.T) {
 			started := completedTasks(events)
 			for i := range started {
 				state, refused := q.ask(t, upToTask(events, started, i), started[i])
-				require.Empty(t, refused)
+				if refused != "" {
+					t.Fatalf("refused is %q, want nothing", refused)
+				}
 				had[state] = true
 			}
 			for i := range started {
 				for _, stale := range started[:i] {
 					state, refused := q.ask(t, upToTask(events, started, i), stale)
 					if refused == "" {
-						require.True(t, had[state], "task %d of %v answers with %s", stale, started, state)
+						if !had[state] {
+							t.Fatalf("not so: had[state]: task %d of %v answers with %s", stale, started, state)
+						}
 					} else {
-						require.Contains(t, refused, "TMPRL1100")
+						if !strings.Contains(refused, "TMPRL1100") {
+							t.Fatalf("no %q in %s", "TMPRL1100", refused)
+						}
 						refusals++
 					}
 				}
 			}
 		})
 	}
-	require.Positive(t, refusals, "the SDK's issue 755 is solved: this test has nothing left to say")
+	if refusals <= 0 {
+		t.Fatalf("refusals is %v, want more than 0: the SDK's issue 755 is solved: this test has nothing left to say", refusals)
+	}
 	t.Logf("%d queries were refused", refusals)
 }
 
@@ -99,11 +108,15 @@ func newQuerier(t *testing.T) *querier {
 		Logger:            log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithUnaryInterceptor(q.serve)}},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
 	w := worker.New(c, workflows.TaskQueue, worker.Options{WorkerStopTimeout: time.Millisecond, LocalActivityWorkerOnly: true})
 	w.RegisterWorkflow(workflows.Checkout)
-	require.NoError(t, w.Start())
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(w.Stop)
 	return q
 }

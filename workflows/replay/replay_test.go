@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
@@ -21,21 +20,31 @@ const committed = "../testdata/histories"
 func read(t *testing.T, file string) *historypb.History {
 	t.Helper()
 	f, err := os.Open(file)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer f.Close()
 	history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return history
 }
 
 // A query or a worker without a cache may ask at any moment of a checkout's life.
 func TestEveryBeginningOfACommittedHistoryReplays(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(committed, "*.json"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("files is empty")
+	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			require.NoError(t, replay.History(read(t, file), workflow.Execution{}, nil))
+			if err := replay.History(read(t, file), workflow.Execution{}, nil); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }
@@ -67,9 +76,13 @@ func TestAHistoryThatTheCodeWouldNotWriteIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			history := read(t, filepath.Join(committed, test.file))
-			require.NoError(t, replay.History(history, workflow.Execution{}, nil))
+			if err := replay.History(history, workflow.Execution{}, nil); err != nil {
+				t.Fatal(err)
+			}
 			history.Events = test.mangle(history.Events)
-			require.ErrorContains(t, replay.History(history, workflow.Execution{}, nil), "TMPRL1100")
+			if err := replay.History(history, workflow.Execution{}, nil); err == nil || !strings.Contains(err.Error(), "TMPRL1100") {
+				t.Fatalf("the error is %v, want %q in it", err, "TMPRL1100")
+			}
 		})
 	}
 }
@@ -77,7 +90,9 @@ func TestAHistoryThatTheCodeWouldNotWriteIsNamed(t *testing.T) {
 func find(t *testing.T, events []*historypb.HistoryEvent, kind enumspb.EventType) int {
 	t.Helper()
 	i := slices.IndexFunc(events, func(e *historypb.HistoryEvent) bool { return e.EventType == kind })
-	require.GreaterOrEqual(t, i, 0, "no %s", kind)
+	if i < 0 {
+		t.Fatalf("i is %v, want at least %v: no %s", i, 0, kind)
+	}
 	return i
 }
 
