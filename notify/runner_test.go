@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/notify"
@@ -53,7 +53,9 @@ func (l *log) startOn(store notify.Store, o notify.Options, readers ...notify.Re
 	l.Helper()
 	o.Log = slog.New(slog.NewTextHandler(l.Output(), nil))
 	r, err := notify.New(store, readers, o)
-	require.NoError(l, err)
+	if err != nil {
+		l.Fatal(err)
+	}
 	stop = r.Start()
 	l.Cleanup(stop)
 	return stop
@@ -67,15 +69,21 @@ func (l *log) write(subject string, n int) {
 
 func (l *log) exec(sql string, args ...any) {
 	l.Helper()
-	require.NoError(l, orderstest.Exec(context.Background(), l.url, sql, args...))
+	if err := orderstest.Exec(context.Background(), l.url, sql, args...); err != nil {
+		l.Fatal(err)
+	}
 }
 
 func (l *log) count(sql string, args ...any) (n int) {
 	l.Helper()
 	conn, err := pgx.Connect(context.Background(), l.url)
-	require.NoError(l, err)
+	if err != nil {
+		l.Fatal(err)
+	}
 	defer conn.Close(context.Background())
-	require.NoError(l, conn.QueryRow(context.Background(), sql, args...).Scan(&n))
+	if err := conn.QueryRow(context.Background(), sql, args...).Scan(&n); err != nil {
+		l.Fatal(err)
+	}
 	return n
 }
 
@@ -97,16 +105,22 @@ func (l *log) eventually(what string, done func() bool) {
 func (l *log) text(sql string) (text string) {
 	l.Helper()
 	conn, err := pgx.Connect(context.Background(), l.url)
-	require.NoError(l, err)
+	if err != nil {
+		l.Fatal(err)
+	}
 	defer conn.Close(context.Background())
-	require.NoError(l, conn.QueryRow(context.Background(), sql).Scan(&text))
+	if err := conn.QueryRow(context.Background(), sql).Scan(&text); err != nil {
+		l.Fatal(err)
+	}
 	return text
 }
 
 func (l *log) state(reader string) orders.ReaderState {
 	l.Helper()
 	states, err := l.store.ReaderStates(context.Background())
-	require.NoError(l, err)
+	if err != nil {
+		l.Fatal(err)
+	}
 	for _, s := range states {
 		if s.Reader == reader {
 			return s
@@ -166,9 +180,15 @@ func TestAReaderHearsOfEveryEvent(t *testing.T) {
 	l.write("a", 2)
 	l.exec(`INSERT INTO outbox (event, sale_id, payload) VALUES ('sale.opened', 'b', '{}')`)
 	l.eventually("all events", func() bool { return all.count() == 3 && fromNow.count() == 2 && some.count() == 1 })
-	require.Equal(t, []string{"1", "2"}, all.of("a"))
-	require.Equal(t, []string{"2"}, fromNow.of("a"), "it began behind the first")
-	require.Equal(t, domain.EventSaleOpened, some.all()[0].Type)
+	if got, want := all.of("a"), []string{"1", "2"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf(`all.of("a") is %q, want %q`, got, want)
+	}
+	if got, want := fromNow.of("a"), []string{"2"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf(`fromNow.of("a") is %q, want %q: it began behind the first`, got, want)
+	}
+	if got := some.all()[0].Type; got != domain.EventSaleOpened {
+		t.Fatalf("some.all()[0].Type is %q, want %q", got, domain.EventSaleOpened)
+	}
 	l.eventually("nobody lags", func() bool {
 		return l.state("all").LagEvents == 0 && l.state("some").LagEvents == 0
 	})
@@ -184,7 +204,9 @@ func TestAReaderGoesOnWhereItWas(t *testing.T) {
 	l.write("a", 2)
 	l.start(brisk(), second.reader("r"))
 	l.eventually("the second", func() bool { return second.count() == 1 })
-	require.Equal(t, []string{"2"}, second.of("a"))
+	if got, want := second.of("a"), []string{"2"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf(`second.of("a") is %q, want %q`, got, want)
+	}
 }
 
 // What fails for the world waits and comes in order; other readers do not notice.
@@ -211,13 +233,23 @@ func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
 	l.eventually("the other reader has all", func() bool { return ok.count() == 20 })
 	l.eventually("it tried more often than an event is refused", func() bool { return calls.Load() > 2*notify.TriesMaxDefault })
 	state := l.state("failing")
-	require.EqualValues(t, 20, state.LagEvents)
-	require.Equal(t, 1, state.Failing)
-	require.Equal(t, "the relay is away", state.Error)
-	require.Zero(t, state.SetAside, "the world was at fault, no event")
+	if state.LagEvents != 20 {
+		t.Fatalf("state.LagEvents is %v, want 20", state.LagEvents)
+	}
+	if state.Failing != 1 {
+		t.Fatalf("state.Failing is %v, want 1", state.Failing)
+	}
+	if state.Error != "the relay is away" {
+		t.Fatalf(`state.Error is %q, want "the relay is away"`, state.Error)
+	}
+	if state.SetAside != 0 {
+		t.Fatalf("state.SetAside is %v, want zero: the world was at fault, no event", state.SetAside)
+	}
 	away.Store(false)
 	l.eventually("all come", func() bool { return failing.count() >= 20 })
-	require.Equal(t, ok.of("a"), failing.of("a"))
+	if got, want := failing.of("a"), ok.of("a"); !reflect.DeepEqual(got, want) {
+		t.Fatalf(`failing.of("a") is %q, want %q`, got, want)
+	}
 	l.eventually("it does not fail any more", func() bool { return l.state("failing").Failing == 0 })
 }
 
@@ -259,23 +291,41 @@ func TestARefusedEventIsSetAside(t *testing.T) {
 				l.start(brisk(), reader)
 				l.eventually("others pass", func() bool { return len(got.of("good")) == 3 })
 				l.eventually("it is set aside", func() bool { return l.state("r").Stuck == 1 })
-				require.EqualValues(t, notify.TriesMaxDefault, tried.Load())
+				if got := tried.Load(); got != notify.TriesMaxDefault {
+					t.Fatalf("tried.Load() is %v, want %v", got, notify.TriesMaxDefault)
+				}
 				l.eventually("and the one behind it", func() bool { return l.state("r").SetAside == 2 })
-				require.Equal(t, []string{"0"}, got.of("bad"))
+				if got, want := got.of("bad"), []string{"0"}; !reflect.DeepEqual(got, want) {
+					t.Fatalf(`got.of("bad") is %q, want %q`, got, want)
+				}
 				rows, err := l.store.SetAside(t.Context(), "r", nil, 10)
-				require.NoError(t, err)
-				require.Len(t, rows, 2)
-				require.NotEmpty(t, rows[0].Error)
-				require.Empty(t, rows[1].Error)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(rows) != 2 {
+					t.Fatalf("%d in rows, want 2: %+v", len(rows), rows)
+				}
+				if rows[0].Error == "" {
+					t.Fatal("rows[0].Error is empty")
+				}
+				if rows[1].Error != "" {
+					t.Fatalf("rows[1].Error is %q, want nothing", rows[1].Error)
+				}
 
 				l.write("bad", 3)
 				l.eventually("so does a later one", func() bool { return l.state("r").SetAside == 3 })
 				mended.Store(true)
 				n, err := l.store.RetrySetAside(t.Context(), "r", rows[0].Event)
-				require.NoError(t, err)
-				require.EqualValues(t, 1, n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n != 1 {
+					t.Fatalf("n is %v, want 1", n)
+				}
 				l.eventually("all come", func() bool { return len(got.of("bad")) == 4 })
-				require.Equal(t, []string{"0", "1", "2", "3"}, got.of("bad"))
+				if got, want := got.of("bad"), []string{"0", "1", "2", "3"}; !reflect.DeepEqual(got, want) {
+					t.Fatalf(`got.of("bad") is %q, want %q`, got, want)
+				}
 				l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
 				l.write("bad", 4)
 				l.eventually("and it goes on as ever", func() bool { return len(got.of("bad")) == 5 })
@@ -300,9 +350,15 @@ func TestASkippedEventLetsTheOthersPass(t *testing.T) {
 	l.start(brisk(), reader)
 	l.eventually("both are set aside", func() bool { return l.state("r").Stuck == 1 && l.state("r").SetAside == 2 })
 	rows, err := l.store.SetAside(t.Context(), "", nil, 10)
-	require.NoError(t, err)
-	require.NoError(t, l.store.SkipSetAside(t.Context(), "r", rows[0].Event))
-	require.Equal(t, domain.CodeNotFound, domain.CodeOf(l.store.SkipSetAside(t.Context(), "r", rows[0].Event)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.store.SkipSetAside(t.Context(), "r", rows[0].Event); err != nil {
+		t.Fatal(err)
+	}
+	if got := domain.CodeOf(l.store.SkipSetAside(t.Context(), "r", rows[0].Event)); got != domain.CodeNotFound {
+		t.Fatalf(`domain.CodeOf(l.store.SkipSetAside(t.Context(), "r", rows[0].Event)) is %q, want %q`, got, domain.CodeNotFound)
+	}
 	l.eventually("the other comes", func() bool { return got.count() == 1 })
 	l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
 }
@@ -327,8 +383,12 @@ func TestAnEventThatCannotBeNowComesLater(t *testing.T) {
 	l.start(brisk(), reader)
 	l.eventually("others pass", func() bool { return len(got.of("other")) == 3 })
 	l.eventually("it comes", func() bool { return len(got.of("slow")) == 3 })
-	require.Equal(t, []string{"0", "1", "2"}, got.of("slow"))
-	require.GreaterOrEqual(t, greylisted.Load(), int64(10), "more often than an event is refused")
+	if got, want := got.of("slow"), []string{"0", "1", "2"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf(`got.of("slow") is %q, want %q`, got, want)
+	}
+	if got := greylisted.Load(); got < int64(10) {
+		t.Fatalf("greylisted.Load() is %v, want at least %v: more often than an event is refused", got, int64(10))
+	}
 	l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
 }
 
@@ -342,7 +402,9 @@ func TestNotEverythingIsSetAside(t *testing.T) {
 		l.write("a", n)
 	}
 	l.eventually("it fails", func() bool { s := l.state("r"); return s.SetAside == 3 && s.Failing == 1 })
-	require.EqualValues(t, 7, l.state("r").LagEvents)
+	if got := l.state("r").LagEvents; got != 7 {
+		t.Fatalf(`l.state("r").LagEvents is %v, want 7`, got)
+	}
 }
 
 // A node that is paused keeps nothing once another has its work, and the work is split.
@@ -375,9 +437,15 @@ func TestAPausedNodeIsFencedOff(t *testing.T) {
 	l.eventually("the first is back, with a share", func() bool {
 		return l.count(`SELECT count(DISTINCT holder) FROM event_cursors WHERE reader = 'r'`) == 2
 	})
-	require.GreaterOrEqual(t, l.count(`SELECT max(id) FROM event_cursors WHERE reader = 'r'`), where, "nothing was moved back")
-	require.Equal(t, []string{"1", "2"}, other.of("a"))
-	require.Equal(t, 4, l.count(`SELECT count(*) FROM event_cursors WHERE reader = 'r' GROUP BY holder LIMIT 1`), "half each")
+	if got := l.count(`SELECT max(id) FROM event_cursors WHERE reader = 'r'`); got < where {
+		t.Fatalf("got %v, want at least %v: nothing was moved back", got, where)
+	}
+	if got, want := other.of("a"), []string{"1", "2"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf(`other.of("a") is %q, want %q`, got, want)
+	}
+	if got := l.count(`SELECT count(*) FROM event_cursors WHERE reader = 'r' GROUP BY holder LIMIT 1`); got != 4 {
+		t.Fatalf("got %v, want 4: half each", got)
+	}
 }
 
 // A node that cannot be heard giving its surplus back works on until it is.
@@ -487,7 +555,9 @@ func TestNothingIsSkippedOrReorderedWhateverDies(t *testing.T) {
 	for w := range writers {
 		random := rand.New(rand.NewPCG(seed, uint64(w)))
 		conn, err := pgx.Connect(t.Context(), l.url)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer conn.Close(context.Background())
 		writing.Go(func() {
 			for n := range each {
@@ -580,7 +650,9 @@ func TestNothingIsSkippedOrReorderedWhateverDies(t *testing.T) {
 			continue // again
 		}
 		first[e.ID] = true
-		require.Positive(t, e.Cursor.Compare(latest[e.SaleID]), "event %s of %s came after a later one", e.ID, e.SaleID)
+		if got := e.Cursor.Compare(latest[e.SaleID]); got <= 0 {
+			t.Fatalf("e.Cursor.Compare(latest[e.SaleID]) is %v, want more than 0: event %s of %s came after a later one", got, e.ID, e.SaleID)
+		}
 		latest[e.SaleID] = e.Cursor
 	}
 	t.Logf("%d events, heard %d times", want, got.count())
@@ -649,10 +721,14 @@ func TestAReaderMustBeOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := notify.New(nil, readers, notify.Options{})
-			require.Error(t, err)
+			if err == nil {
+				t.Fatal("no error, want one")
+			}
 		})
 	}
 	none, err := notify.New(nil, nil, notify.Options{})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	none.Start()() // nothing runs: it has no store to ask
 }
