@@ -88,7 +88,7 @@ check: ## before each commit, in two minutes: format, linters, unit tests and re
 lint: ## format and linters (make check has them too)
 	@echo "== format and linters"
 	@$(EACH_MODULE) if [ $$cgo = 1 ]; then $(GOLANGCI_LINT) run $$packages; else go vet $$packages; $(STATICCHECK) $$packages; fi $(END_EACH)
-	@$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/...
+	@$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/... ./notify/webhooks/...
 
 test: $(DEVSTACK) ## everything that must pass before a change is merged; nothing needs to be running
 	@echo "== compiling the local stack (the first time this takes minutes)"

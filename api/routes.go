@@ -138,6 +138,7 @@ func (s *Server) routeAdmin(api huma.API) {
 	s.routeEntitlements(api, admin)
 	s.routeMails(api, admin)
 	s.routeEventLog(api, admin)
+	s.routeWebhookEndpoints(api, admin)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "settle-draw",

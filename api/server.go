@@ -56,9 +56,10 @@ type Options struct {
 	Rooms      Rooms      // optional: without it, sales with a waiting room are refused as unavailable
 	HumanCheck HumanCheck // optional: without it, anybody may join
 	// Entitlements is optional: without it, nobody can join a sale that asks for one.
-	Entitlements Entitlements
-	Mails        Mails    // optional: without, no mail is sent, and nobody can ask for one
-	EventLog     EventLog // optional: without it, nobody reads it here
+	Entitlements     Entitlements
+	Mails            Mails            // optional: without, no mail is sent, and nobody can ask for one
+	EventLog         EventLog         // optional: without it, nobody reads it here
+	WebhookEndpoints WebhookEndpoints // optional: without it, no endpoint can be registered
 	// HumanCheckExemptsLocal lets clients on this machine join without a human check: for
 	// the local stack and its tests. A proxy on this machine counts as such a client,
 	// unless it is in Rates.TrustedProxies.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -71,6 +72,7 @@ type config struct {
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 	EventsKept        time.Duration  // BOXOFFICE_EVENTS_KEPT: how long events stay in the log
+	WebhookNetworks   []netip.Prefix // BOXOFFICE_WEBHOOK_NETWORKS: that endpoints may be in although they are not public
 	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how long a new hold outlives its checkout's deadline in the ledger
 
 	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see Program.ledgers
@@ -163,6 +165,8 @@ func readConfig() (config, error) {
 	c.HoldGrace, err = envDuration("BOXOFFICE_HOLD_GRACE", domain.HoldGraceDefault, domain.HoldGraceMin, domain.HoldGraceMax)
 	note(err)
 	c.EventsKept, err = envDuration("BOXOFFICE_EVENTS_KEPT", eventsKeptDefault, eventsKeptMin, eventsKeptMax)
+	note(err)
+	c.WebhookNetworks, err = readNetworks("BOXOFFICE_WEBHOOK_NETWORKS")
 	note(err)
 	return c, errors.Join(problems...)
 }

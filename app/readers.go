@@ -15,7 +15,11 @@ import (
 // next one: an adapter in a package of its own under notify, and a line here. All nodes
 // run the same.
 func (s *service) readers(p *parts) ([]notify.Reader, error) {
-	readers := slices.Clone(s.program.Readers)
+	webhooks, err := s.webhookReader(p)
+	if err != nil {
+		return nil, err
+	}
+	readers := append(slices.Clone(s.program.Readers), webhooks)
 	if p.mails != nil {
 		readers = append(readers, mail.NewReader(p.store.Readers()))
 	}
@@ -35,7 +39,9 @@ func (s *service) openReaders(p *parts) error {
 	store := p.store.Readers()
 	states := newLook(store.ReaderStates)
 	s.later(states.start())
-	p.meter.registry.MustRegister(readerMetrics{states})
+	webhooks := newLook(store.WebhookCounts)
+	s.later(webhooks.start())
+	p.meter.registry.MustRegister(readerMetrics{states}, webhookMetrics{webhooks})
 	if s.role == roleAPI {
 		return nil
 	}

@@ -151,6 +151,11 @@ var variables = []variable{
 	{"`KAFKA_USER`, `KAFKA_PASSWORD`", "*secret*, none",
 		"who we are to the brokers, with a mechanism"},
 	{
+		"`BOXOFFICE_WEBHOOK_NETWORKS`",
+		"none",
+		"networks, separated by commas, that [webhook endpoints](webhooks.md#addresses) may be in although they are not public, also without TLS. The local stack sets `127.0.0.0/8,::1/128`",
+	},
+	{
 		"`GOGC`",
 		"`60`",
 		"the garbage collection target of `serve`, as for every Go program: higher means more memory and less CPU ([measured](lab/performance-notebook.md#with-the-waiting-room))",

@@ -61,8 +61,9 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
 		Providers: timedProviders{p.providers, p.meter.stages},
 		Auditor:   p.auditor, PayPage: s.payPage(p.providers, p.keys), PayWish: s.payWish(p.keys), Rooms: rooms,
-		Entitlements: entitlement.New(p.store.Queues(), rooms, p.keys),
-		HumanCheck:   check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates,
+		Entitlements:     entitlement.New(p.store.Queues(), rooms, p.keys),
+		WebhookEndpoints: s.webhookEndpoints(p),
+		HumanCheck:       check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates,
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: s.mailPages(p.mails, pages), PublicURL: s.URL,
 	})

@@ -54,12 +54,36 @@ type AskedView struct {
 	Sent string `json:"sent"`
 }
 
+// AuditBrokenData is a schema of the document.
+type AuditBrokenData struct {
+	Invariant string    `json:"invariant"`
+	Listed    []string  `json:"listed,omitempty"`
+	Offenders int64     `json:"offenders"`
+	Sale      string    `json:"sale,omitempty"`
+	Says      string    `json:"says,omitempty"`
+	Since     time.Time `json:"since"`
+	Subject   string    `json:"subject,omitempty"`
+	ToDo      string    `json:"to_do,omitempty"`
+}
+
 // AuditCounts is a schema of the document.
 type AuditCounts struct {
 	Broken   int64 `json:"broken"`
 	InFlight int64 `json:"in_flight"`
 	Waiting  int64 `json:"waiting"`
 	Warning  int64 `json:"warning"`
+}
+
+// AuditHealedData is a schema of the document.
+type AuditHealedData struct {
+	Invariant string    `json:"invariant"`
+	Listed    []string  `json:"listed,omitempty"`
+	Offenders int64     `json:"offenders"`
+	Sale      string    `json:"sale,omitempty"`
+	Says      string    `json:"says,omitempty"`
+	Since     time.Time `json:"since"`
+	Subject   string    `json:"subject,omitempty"`
+	ToDo      string    `json:"to_do,omitempty"`
 }
 
 // AuditOffender is a schema of the document.
@@ -213,6 +237,17 @@ type ChallengeView struct {
 	ExpiresAt      time.Time `json:"expires_at"`
 }
 
+// ChangeWebhookEndpointBody is a schema of the document.
+type ChangeWebhookEndpointBody struct {
+	Description string `json:"description,omitempty"`
+	// false: it is sent nothing, and what is pending is given up. true: it is sent what happens from now on; redeliver what it missed
+	Enabled *bool `json:"enabled,omitempty"`
+	// Only these types from now on; empty: all
+	Types []string `json:"types,omitempty"`
+	// Another URL. What is pending is sent there
+	URL string `json:"url,omitempty"`
+}
+
 // CheckoutBody is a schema of the document.
 type CheckoutBody struct {
 	Buyer CheckoutBuyer  `json:"buyer"`
@@ -355,6 +390,18 @@ type CreateSaleBody struct {
 	WaitingRoom *bool `json:"waiting_room,omitempty"`
 }
 
+// CreateWebhookEndpointBody is a schema of the document.
+type CreateWebhookEndpointBody struct {
+	// For people
+	Description string `json:"description,omitempty"`
+	// Only events of this sale and its orders; absent: of all sales
+	Sale string `json:"sale,omitempty"`
+	// Only these types of event; absent or empty: all, also types that come later
+	Types []string `json:"types,omitempty"`
+	// Where to send events: an https URL of a public address. It may hold a key: it is shown to the organiser only
+	URL string `json:"url"`
+}
+
 // DrawRecordView is a schema of the document.
 type DrawRecordView struct {
 	Beacon *BeaconView `json:"beacon,omitempty"`
@@ -421,6 +468,28 @@ type EntitlementRuleBody struct {
 	InvitationKey string `json:"invitation_key,omitempty"`
 	// A code that the organiser gave out
 	PresaleCodes *bool `json:"presale_codes,omitempty"`
+}
+
+// EventClass is a schema of the document.
+type EventClass struct {
+	Capacity   int64  `json:"capacity"`
+	Class      string `json:"class"`
+	PriceMinor int64  `json:"price_minor"`
+}
+
+// EventPerk is a schema of the document.
+type EventPerk struct {
+	Capacity int64  `json:"capacity"`
+	Name     string `json:"name"`
+}
+
+// EventStock is a schema of the document.
+type EventStock struct {
+	Available int64  `json:"available"`
+	Capacity  int64  `json:"capacity"`
+	Class     string `json:"class"`
+	Held      int64  `json:"held"`
+	Sold      int64  `json:"sold"`
 }
 
 // EventView is a schema of the document.
@@ -492,6 +561,14 @@ type JoinView struct {
 	Waiting int64 `json:"waiting"`
 }
 
+// Line is a schema of the document.
+type Line struct {
+	Class          string `json:"class"`
+	Ledger         int64  `json:"ledger"`
+	Quantity       int64  `json:"quantity"`
+	UnitPriceMinor int64  `json:"unit_price_minor"`
+}
+
 // ListProofView is a schema of the document.
 type ListProofView struct {
 	// The position on the list: how many joined before
@@ -519,6 +596,31 @@ type MakeCodesBody struct {
 	Places *int64 `json:"places,omitempty"`
 }
 
+// NewWebhookSecretView is a schema of the document.
+type NewWebhookSecretView struct {
+	CreatedAt      time.Time  `json:"created_at"`
+	Description    string     `json:"description"`
+	DisabledAt     *time.Time `json:"disabled_at,omitempty"`
+	DisabledReason string     `json:"disabled_reason,omitempty"`
+	Enabled        bool       `json:"enabled"`
+	FailingSince   *time.Time `json:"failing_since,omitempty"`
+	// Attempts that failed in a row
+	Failures int64  `json:"failures"`
+	ID       string `json:"id"`
+	// Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	// Events that it has not taken yet
+	Pending                  int64      `json:"pending"`
+	PreviousSecretSignsUntil *time.Time `json:"previous_secret_signs_until,omitempty"`
+	// Absent: all sales
+	Sale string `json:"sale,omitempty"`
+	// whsec_ and base64. This is the only time that you see it
+	Secret string `json:"secret"`
+	// Empty: all
+	Types []string `json:"types"`
+	URL   string   `json:"url"`
+}
+
 // OrderItem is a schema of the document.
 type OrderItem struct {
 	Class    string `json:"class"`
@@ -527,10 +629,48 @@ type OrderItem struct {
 	UnitPrice int64 `json:"unit_price"`
 }
 
+// OrderPaidData is a schema of the document.
+type OrderPaidData struct {
+	AmountMinor int64             `json:"amount_minor"`
+	Booking     string            `json:"booking"`
+	Currency    string            `json:"currency"`
+	Lines       []Line            `json:"lines"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+	Order       string            `json:"order"`
+	PaidAt      time.Time         `json:"paid_at"`
+	Payment     string            `json:"payment"`
+	PerkTaken   bool              `json:"perk_taken"`
+	Sale        string            `json:"sale"`
+}
+
 // OrderPerk is a schema of the document.
 type OrderPerk struct {
 	Name  string `json:"name"`
 	Taken bool   `json:"taken"`
+}
+
+// OrderRefundBegunData is a schema of the document.
+type OrderRefundBegunData struct {
+	AmountMinor int64             `json:"amount_minor"`
+	Currency    string            `json:"currency"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+	Order       string            `json:"order"`
+	Payment     string            `json:"payment"`
+	Reason      string            `json:"reason"`
+	RequestedAt time.Time         `json:"requested_at"`
+	Sale        string            `json:"sale"`
+}
+
+// OrderRefundedData is a schema of the document.
+type OrderRefundedData struct {
+	AmountMinor int64             `json:"amount_minor"`
+	Currency    string            `json:"currency"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+	Order       string            `json:"order"`
+	Payment     string            `json:"payment"`
+	Reason      string            `json:"reason"`
+	RefundedAt  time.Time         `json:"refunded_at"`
+	Sale        string            `json:"sale"`
 }
 
 // OrderView is a schema of the document.
@@ -566,6 +706,17 @@ type OrdersView struct {
 	// Pass it as after; absent on the last page
 	Next   string           `json:"next,omitempty"`
 	Orders []AdminOrderView `json:"orders"`
+}
+
+// PaymentRefundedData is a schema of the document.
+type PaymentRefundedData struct {
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	Order       string    `json:"order"`
+	Payment     string    `json:"payment"`
+	Reason      string    `json:"reason"`
+	RefundedAt  time.Time `json:"refunded_at"`
+	Sale        string    `json:"sale,omitempty"`
 }
 
 // PerkView is a schema of the document.
@@ -647,6 +798,23 @@ type QueueView struct {
 	Waiting int64 `json:"waiting"`
 }
 
+// RedeliverBody is a schema of the document.
+type RedeliverBody struct {
+	// This event
+	Event string `json:"event,omitempty"`
+	// All events since then that the endpoint wants, also those that it took
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// RedeliveryView is a schema of the document.
+type RedeliveryView struct {
+	// There are more: repeat with the since of this answer
+	More   bool  `json:"more"`
+	Queued int64 `json:"queued"`
+	// When the last of them happened
+	Since *time.Time `json:"since,omitempty"`
+}
+
 // RestoreBody is a schema of the document.
 type RestoreBody struct {
 	// Write it; otherwise the answer says what would be written
@@ -697,6 +865,50 @@ type RevokeBody struct {
 type RevokedView struct {
 	// How many were valid before. Places that were taken with them stay
 	Revoked int64 `json:"revoked"`
+}
+
+// RotateSecretBody is a schema of the document.
+type RotateSecretBody struct {
+	// For so long both secrets sign; absent: a day. 0: if the secret is known to others
+	OverlapSeconds *int64 `json:"overlap_seconds,omitempty"`
+}
+
+// SaleBackOnSaleData is a schema of the document.
+type SaleBackOnSaleData struct {
+	Classes []EventStock `json:"classes"`
+	Sale    string       `json:"sale"`
+}
+
+// SaleCanceledData is a schema of the document.
+type SaleCanceledData struct {
+	RequestedAt time.Time `json:"requested_at"`
+	Sale        string    `json:"sale"`
+}
+
+// SaleCreatedData is a schema of the document.
+type SaleCreatedData struct {
+	BuyerLimit  int64        `json:"buyer_limit"`
+	Classes     []EventClass `json:"classes"`
+	CreatedAt   time.Time    `json:"created_at"`
+	Currency    string       `json:"currency"`
+	HoldSeconds int64        `json:"hold_seconds"`
+	Name        string       `json:"name"`
+	OpensAt     *time.Time   `json:"opens_at,omitempty"`
+	Perk        *EventPerk   `json:"perk,omitempty"`
+	Sale        string       `json:"sale"`
+	WaitingRoom bool         `json:"waiting_room"`
+}
+
+// SaleOpenedData is a schema of the document.
+type SaleOpenedData struct {
+	OpensAt time.Time `json:"opens_at"`
+	Sale    string    `json:"sale"`
+}
+
+// SaleSoldOutData is a schema of the document.
+type SaleSoldOutData struct {
+	Classes []EventStock `json:"classes"`
+	Sale    string       `json:"sale"`
 }
 
 // SaleView is a schema of the document.
@@ -790,6 +1002,18 @@ type WaiverView struct {
 	Reason string    `json:"reason"`
 }
 
+// WebhookAttemptView is a schema of the document.
+type WebhookAttemptView struct {
+	// The beginning of what a refusal said
+	Answer string    `json:"answer,omitempty"`
+	At     time.Time `json:"at"`
+	// Absent: it was taken
+	Error string `json:"error,omitempty"`
+	// Absent: there was no answer
+	Status *int64 `json:"status,omitempty"`
+	TookMs int64  `json:"took_ms"`
+}
+
 // WebhookBody is a schema of the document.
 type WebhookBody struct {
 	Data WebhookData `json:"data"`
@@ -805,6 +1029,58 @@ type WebhookData struct {
 	// Absent: the session
 	Payment string `json:"payment,omitempty"`
 	Session string `json:"session"`
+}
+
+// WebhookDeliveriesView is a schema of the document.
+type WebhookDeliveriesView struct {
+	Deliveries []WebhookDeliveryView `json:"deliveries"`
+	// Pass it as after; absent on the last page
+	Next string `json:"next,omitempty"`
+}
+
+// WebhookDeliveryView is a schema of the document.
+type WebhookDeliveryView struct {
+	// Since it was queued last
+	Attempts int64 `json:"attempts"`
+	// When it is tried next
+	DueAt      *time.Time `json:"due_at,omitempty"`
+	Event      string     `json:"event"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	// The last 20 attempts
+	Log      []WebhookAttemptView `json:"log"`
+	QueuedAt time.Time            `json:"queued_at"`
+	State    string               `json:"state"`
+	// The order or the sale that it is about
+	Subject string `json:"subject"`
+	Type    string `json:"type"`
+}
+
+// WebhookEndpointView is a schema of the document.
+type WebhookEndpointView struct {
+	CreatedAt      time.Time  `json:"created_at"`
+	Description    string     `json:"description"`
+	DisabledAt     *time.Time `json:"disabled_at,omitempty"`
+	DisabledReason string     `json:"disabled_reason,omitempty"`
+	Enabled        bool       `json:"enabled"`
+	FailingSince   *time.Time `json:"failing_since,omitempty"`
+	// Attempts that failed in a row
+	Failures int64  `json:"failures"`
+	ID       string `json:"id"`
+	// Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	// Events that it has not taken yet
+	Pending                  int64      `json:"pending"`
+	PreviousSecretSignsUntil *time.Time `json:"previous_secret_signs_until,omitempty"`
+	// Absent: all sales
+	Sale string `json:"sale,omitempty"`
+	// Empty: all
+	Types []string `json:"types"`
+	URL   string   `json:"url"`
+}
+
+// WebhookEndpointsView is a schema of the document.
+type WebhookEndpointsView struct {
+	Endpoints []WebhookEndpointView `json:"endpoints"`
 }
 
 // WitnessView is a schema of the document.
@@ -1165,6 +1441,86 @@ func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) 
 // RestoreOrdersOfSale: Restore the records of a sale that the audit finds lost (I7). POST /v1/sales/{sale}/restore-orders
 func (c *Client) RestoreOrdersOfSale(ctx context.Context, sale string, body *RestoreBody) (answer RestoreReport, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/restore-orders", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ListWebhookEndpoints: List webhook endpoints. GET /v1/webhook-endpoints
+func (c *Client) ListWebhookEndpoints(ctx context.Context) (answer WebhookEndpointsView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints", Method: "GET", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// CreateWebhookEndpoint: Register an endpoint that is told of events. POST /v1/webhook-endpoints
+func (c *Client) CreateWebhookEndpoint(ctx context.Context, body *CreateWebhookEndpointBody) (answer NewWebhookSecretView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// DeleteWebhookEndpoint: Delete a webhook endpoint and its log. DELETE /v1/webhook-endpoints/{endpoint}
+func (c *Client) DeleteWebhookEndpoint(ctx context.Context, endpoint string) error {
+	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint), Method: "DELETE", IsOrganisers: true}
+	return c.Do(ctx, r, nil)
+}
+
+// GetWebhookEndpoint: A webhook endpoint, and how it takes what it is sent. GET /v1/webhook-endpoints/{endpoint}
+func (c *Client) GetWebhookEndpoint(ctx context.Context, endpoint string) (answer WebhookEndpointView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint), Method: "GET", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ChangeWebhookEndpoint: Change a webhook endpoint, disable or enable it. PATCH /v1/webhook-endpoints/{endpoint}
+func (c *Client) ChangeWebhookEndpoint(ctx context.Context, endpoint string, body *ChangeWebhookEndpointBody) (answer WebhookEndpointView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint), Method: "PATCH", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ListWebhookDeliveriesParams are what ListWebhookDeliveries may be asked with.
+type ListWebhookDeliveriesParams struct {
+	// Only those
+	State string
+	// next of the previous page
+	After string
+	// limit
+	Limit int64
+}
+
+// ListWebhookDeliveries: What a webhook endpoint was sent, and what it answered. GET /v1/webhook-endpoints/{endpoint}/deliveries
+func (c *Client) ListWebhookDeliveries(ctx context.Context, endpoint string, params ListWebhookDeliveriesParams) (answer WebhookDeliveriesView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint) + "/deliveries", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "state", params.State)
+	set(r.Query, "after", params.After)
+	set(r.Query, "limit", number(params.Limit))
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// RedeliverWebhooks: Send events again, one or all since a time. POST /v1/webhook-endpoints/{endpoint}/redeliver
+func (c *Client) RedeliverWebhooks(ctx context.Context, endpoint string, body *RedeliverBody) (answer RedeliveryView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint) + "/redeliver", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// RotateWebhookSecret: Give a webhook endpoint another secret. POST /v1/webhook-endpoints/{endpoint}/rotate-secret
+func (c *Client) RotateWebhookSecret(ctx context.Context, endpoint string, body *RotateSecretBody) (answer NewWebhookSecretView, err error) {
+	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint) + "/rotate-secret", Method: "POST", IsOrganisers: true}
 	if body != nil {
 		r.Body = body
 	}

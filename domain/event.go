@@ -131,6 +131,9 @@ func (t EventType) Terms() EventTerms {
 	return terms
 }
 
+// NewData is an empty payload of the type.
+func (t EventTerms) NewData() EventData { return t.data() }
+
 // An Event is a row of the event log: what happened, written in the transaction that
 // it tells of.
 type Event struct {

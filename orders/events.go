@@ -189,6 +189,8 @@ func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE event_log SET dropped_transaction_id = pg_current_xact_id(), dropped_id = 0
 		WHERE dropped_transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
+		UPDATE webhook_deliveries SET transaction_id = pg_current_xact_id()
+		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE outbox SET transaction_id = pg_current_xact_id()
 		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
 	} {
@@ -203,7 +205,8 @@ func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 const eventsDropMax = 1000
 
 // DropEvents drops some of the events that are older than kept and that every reader
-// has behind it, and says whether there may be more. An event that is set aside stays.
+// has behind it, and says whether there may be more. An event that is set aside stays, and
+// one that a webhook is still to be sent of.
 // What one transaction deletes is bounded; nobody waits for it.
 func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, err error) {
 	ctx, cancel := s.bounded(ctx)
@@ -213,6 +216,7 @@ func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, 
 		WITH oldest AS (
 			SELECT e.transaction_id, e.id, e.created_at FROM outbox e
 			WHERE NOT EXISTS (SELECT FROM events_set_aside a WHERE a.transaction_id = e.transaction_id AND a.id = e.id)
+			  AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.transaction_id = e.transaction_id AND d.event_row = e.id AND d.state = 'pending')
 			  AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
 			ORDER BY e.transaction_id, e.id LIMIT $2
 		), gone AS (

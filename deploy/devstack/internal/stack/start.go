@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -376,6 +377,8 @@ func (s *stack) variables() []envfile.Var {
 		{Name: varCodec, Value: s.addr.codec.URL()},
 		{Name: varCodecToken, Value: s.secrets[varCodecToken]},
 		{Name: varDatabase, Value: s.databases.Orders.URL()},
+		// What is tried out here listens on this machine.
+		{Name: varWebhookNetworks, Value: cmp.Or(os.Getenv(varWebhookNetworks), "127.0.0.0/8,::1/128")},
 	}
 	if os.Getenv(varSMTPHost) == "" { // else mails are sent
 		vars = append(vars, envfile.Var{Name: varMailDir, Value: filepath.Join(s.dir.Path, "mail")})

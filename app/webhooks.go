@@ -1,0 +1,112 @@
+package app
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/domain"
+	"boxoffice/notify"
+	"boxoffice/notify/webhooks"
+)
+
+// webhookReader has events sent to the endpoints that the organiser registered: this
+// process works for the deliveries, too.
+func (s *service) webhookReader(p *parts) (notify.Reader, error) {
+	attempts := newWebhookAttempts(p.meter.registry)
+	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.log)
+	w := webhooks.NewWorker(p.temporal, d, func(err error) { s.log.Error("webhooks: the worker ended", "error", err) })
+	if err := w.Start(); err != nil {
+		return notify.Reader{}, fmt.Errorf("webhook worker: %w", err)
+	}
+	s.later(w.Stop)
+	return webhooks.NewReader(p.store.Readers(), p.temporal), nil
+}
+
+// webhookEndpoints are what the API registers.
+func (s *service) webhookEndpoints(p *parts) *webhooks.Endpoints {
+	return webhooks.NewEndpoints(p.store.Public(), s.Payloads, p.temporal, s.WebhookNetworks)
+}
+
+type webhookAttempts struct {
+	attempts *prometheus.CounterVec
+	seconds  prometheus.Histogram
+}
+
+func newWebhookAttempts(registry prometheus.Registerer) webhookAttempts {
+	a := webhookAttempts{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_webhook_attempts_total", Help: "Attempts to send an event to an endpoint, by what they came to.",
+		}, []string{"result"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "boxoffice_webhook_attempt_seconds", Help: "Time of one attempt.", Buckets: prometheus.ExponentialBuckets(0.005, 3, 9),
+		}),
+	}
+	for _, outcome := range webhooks.Outcomes {
+		a.attempts.WithLabelValues(string(outcome)) // 0 until it happens
+	}
+	registry.MustRegister(a.attempts, a.seconds)
+	return a
+}
+
+func (a webhookAttempts) tell(outcome webhooks.Outcome, took time.Duration) {
+	a.attempts.WithLabelValues(string(outcome)).Inc()
+	a.seconds.Observe(took.Seconds())
+}
+
+var (
+	webhookLag = prometheus.NewDesc("boxoffice_webhook_lag_seconds",
+		"Since when the oldest delivery is pending that no endpoint took yet.", nil, nil)
+	webhookPending   = prometheus.NewDesc("boxoffice_webhook_pending", "Deliveries that are not taken yet.", nil, nil)
+	webhookGivenUp   = prometheus.NewDesc("boxoffice_webhook_given_up", "Deliveries that were given up in the last day.", nil, nil)
+	webhookEndpoints = prometheus.NewDesc("boxoffice_webhook_endpoints",
+		"Endpoints: those that took the last attempt (ok), those that did not (failing), and those that are sent nothing (disabled).", []string{"state"}, nil)
+	webhooksLook = lookAge("webhooks")
+)
+
+// webhookMetrics shows what the database keeps: the same from every process.
+type webhookMetrics struct{ *look[domain.WebhookCounts] }
+
+// Describe implements prometheus.Collector.
+func (webhookMetrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{webhookLag, webhookPending, webhookGivenUp, webhookEndpoints, webhooksLook} {
+		descriptions <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m webhookMetrics) Collect(values chan<- prometheus.Metric) {
+	c, at, ok := m.found()
+	if !ok {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(webhooksLook, m.now().Sub(at).Seconds())
+	gauge(webhookLag, c.Lag.Seconds())
+	gauge(webhookPending, float64(c.Pending))
+	gauge(webhookGivenUp, float64(c.GivenUp))
+	gauge(webhookEndpoints, float64(c.Enabled-c.Failing), "ok")
+	gauge(webhookEndpoints, float64(c.Failing), "failing")
+	gauge(webhookEndpoints, float64(c.Disabled), "disabled")
+}
+
+// readNetworks reads prefixes, separated by commas.
+func readNetworks(name string) (networks []netip.Prefix, err error) {
+	text := env(name, "")
+	if text == "" {
+		return nil, nil
+	}
+	for entry := range strings.SplitSeq(text, ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(entry))
+		if err != nil || network != network.Masked() {
+			return nil, fmt.Errorf("%s: want networks such as 127.0.0.0/8, separated by commas", name)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}

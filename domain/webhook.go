@@ -1,0 +1,109 @@
+package domain
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// Bounds of webhooks to others.
+const (
+	WebhookEndpointsMax      = 100 // of an installation: each event is held against all of them
+	WebhookURLLenMax         = 2000
+	WebhookDescriptionLenMax = 200
+	WebhookAttemptsKept      = 20     // of each delivery, the last ones
+	WebhookRedeliverMax      = 10_000 // events that one request queues again
+	WebhookOverlapMax        = 7 * 24 * time.Hour
+	WebhookOverlapDefault    = 24 * time.Hour
+)
+
+// A WebhookEndpoint is where somebody else is told of events.
+type WebhookEndpoint struct {
+	ID          string
+	URL         string
+	Description string
+	SaleID      string      // empty: of all sales
+	Types       []EventType // none: all, also such as come later
+	CreatedAt   time.Time
+
+	// Secret signs. So does PreviousSecret until PreviousUntil. Both are sealed.
+	Secret, PreviousSecret []byte
+	PreviousUntil          time.Time
+	PreviousSigns          bool // by the database's clock
+
+	DisabledAt   time.Time // zero: it is told
+	DisabledWhy  string
+	Failures     int       // attempts that failed in a row
+	FailingSince time.Time // zero: the last one did not
+	PausedUntil  time.Time // nothing is sent until then
+	Pending      int64     // deliveries that are not done; not always filled
+}
+
+// CheckWebhookDescription is for what comes from outside.
+func CheckWebhookDescription(text string) error {
+	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > WebhookDescriptionLenMax {
+		return Invalid("description", fmt.Sprintf("must have at most %d characters", WebhookDescriptionLenMax))
+	}
+	for _, r := range text {
+		if r < ' ' {
+			return Invalid("description", "must have no control characters")
+		}
+	}
+	return nil
+}
+
+// A WebhookChange changes an endpoint. What is nil stays.
+type WebhookChange struct {
+	URL, Description *string
+	Types            *[]EventType
+	Enabled          *bool
+}
+
+// WebhookState is where a delivery stands.
+type WebhookState string
+
+// The states of a delivery.
+const (
+	WebhookPending   WebhookState = "pending"
+	WebhookDelivered WebhookState = "delivered"
+	WebhookGivenUp   WebhookState = "given_up" // it is sent again on request only
+)
+
+// WebhookStates lists them.
+var WebhookStates = []WebhookState{WebhookPending, WebhookDelivered, WebhookGivenUp}
+
+// A WebhookDelivery is one event for one endpoint.
+type WebhookDelivery struct {
+	Event      EventID
+	Type       EventType
+	Subject    string
+	State      WebhookState
+	Attempts   int       // since it was queued last
+	DueAt      time.Time // of the next attempt, where it is pending
+	QueuedAt   time.Time
+	FinishedAt time.Time
+	Log        []WebhookAttempt // the last attempts
+}
+
+// A WebhookAttempt is what became of sending an event once.
+type WebhookAttempt struct {
+	At     time.Time `json:"at"`
+	TookMS int64     `json:"took_ms"`
+	Status int       `json:"status,omitempty"` // 0: there was no answer
+	Error  string    `json:"error,omitempty"`  // empty: it was taken
+	Answer string    `json:"answer,omitempty"` // the beginning of what it answered
+}
+
+// A WebhookRedelivery names what is to be sent again: one event, or all since a time.
+type WebhookRedelivery struct {
+	Event EventID
+	Since time.Time
+}
+
+// WebhookCounts are how all endpoints take what they are sent.
+type WebhookCounts struct {
+	Enabled, Failing, Disabled int64 // endpoints; failing ones are enabled
+	Pending                    int64
+	GivenUp                    int64         // in the last day
+	Lag                        time.Duration // since when the oldest pending delivery is queued
+}

@@ -1,0 +1,434 @@
+package orders
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// webhookColumns are those of the table w, as scanWebhook reads them.
+const webhookColumns = `w.id, w.url, w.description, coalesce(w.sale_id, ''), w.types, w.created_at, w.secret, w.previous_secret, w.previous_until,
+	coalesce(w.previous_until > clock_timestamp(), false), w.disabled_at, w.disabled_why, w.failures, w.failing_since, w.paused_until`
+
+func scanWebhook(row pgx.Row, more ...any) (e domain.WebhookEndpoint, err error) {
+	var until, disabled, failing, paused *time.Time
+	var types []string
+	targets := []any{
+		&e.ID, &e.URL, &e.Description, &e.SaleID, &types, &e.CreatedAt, &e.Secret, &e.PreviousSecret, &until,
+		&e.PreviousSigns, &disabled, &e.DisabledWhy, &e.Failures, &failing, &paused,
+	}
+	if err := row.Scan(append(targets, more...)...); err != nil {
+		return e, err
+	}
+	for _, t := range types {
+		e.Types = append(e.Types, domain.EventType(t))
+	}
+	e.CreatedAt, e.PreviousUntil, e.DisabledAt = e.CreatedAt.UTC(), fromNull(until), fromNull(disabled)
+	e.FailingSince, e.PausedUntil = fromNull(failing), fromNull(paused)
+	return e, nil
+}
+
+// noEndpoint turns the absence of a row into the answer that there is none.
+func noEndpoint(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.NotFound("webhook endpoint")
+	}
+	return err
+}
+
+func typeNames(types []domain.EventType) []string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = string(t)
+	}
+	return names
+}
+
+// CreateWebhookEndpoint stores an endpoint and answers it. Errors: *domain.Error with
+// CodeNotFound where the sale is not there, CodeInvalid where there are
+// domain.WebhookEndpointsMax; as of any write.
+func (s *Store) CreateWebhookEndpoint(ctx context.Context, e domain.WebhookEndpoint) (stored domain.WebhookEndpoint, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// One at a time, so that the bound holds.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('boxoffice webhook endpoints', 0))`); err != nil {
+			return err
+		}
+		var count int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM webhook_endpoints`).Scan(&count); err != nil {
+			return err
+		}
+		if count >= domain.WebhookEndpointsMax {
+			return domain.Invalid("url", fmt.Sprintf("is one too many: there are at most %d endpoints, delete one", domain.WebhookEndpointsMax))
+		}
+		stored, err = scanWebhook(tx.QueryRow(ctx, `
+			INSERT INTO webhook_endpoints AS w (id, url, description, sale_id, types, secret) VALUES ($1, $2, $3, nullif($4, ''), $5, $6)
+			RETURNING `+webhookColumns, e.ID, e.URL, e.Description, e.SaleID, typeNames(e.Types), e.Secret))
+		const foreignKeyViolation = "23503"
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && refused.Code == foreignKeyViolation {
+			return domain.NotFound("sale")
+		}
+		return err
+	})
+	return stored, writeFailed("create webhook endpoint", e.ID, err)
+}
+
+// WebhookEndpoints lists all of them, the oldest first. Errors as of any read.
+func (s *Store) WebhookEndpoints(ctx context.Context) ([]domain.WebhookEndpoint, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+webhookColumns+`, (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending')
+		FROM webhook_endpoints w ORDER BY w.created_at, w.id COLLATE "C"`)
+	if err != nil {
+		return nil, readFailed("list", "webhook endpoints", err)
+	}
+	endpoints, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.WebhookEndpoint, error) {
+		var pending int64
+		e, err := scanWebhook(row, &pending)
+		e.Pending = pending
+		return e, err
+	})
+	return endpoints, readFailed("list", "webhook endpoints", err)
+}
+
+// WebhookEndpoint finds one. CodeNotFound; errors as of any read.
+func (s *Store) WebhookEndpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var pending int64
+	e, err := scanWebhook(s.pool.QueryRow(ctx, `
+		SELECT `+webhookColumns+`, (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending')
+		FROM webhook_endpoints w WHERE id = $1`, id), &pending)
+	e.Pending = pending
+	return e, readFailed("read webhook endpoint", id, noEndpoint(err))
+}
+
+// ChangeWebhookEndpoint changes one. A new URL, or that it is enabled, forgets how it
+// failed. CodeNotFound; errors as of any write.
+func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.WebhookChange) (e domain.WebhookEndpoint, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var types []string
+	if c.Types != nil {
+		types = typeNames(*c.Types)
+	}
+	forget := c.URL != nil || c.Enabled != nil && *c.Enabled
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		e, err = scanWebhook(tx.QueryRow(ctx, `
+			UPDATE webhook_endpoints w SET
+				url = coalesce($2, url), description = coalesce($3, description), types = coalesce($4, types),
+				disabled_at = CASE WHEN $5::boolean THEN NULL WHEN NOT $5 THEN coalesce(disabled_at, clock_timestamp()) ELSE disabled_at END,
+				disabled_why = CASE WHEN $5 THEN '' WHEN NOT $5 AND disabled_at IS NULL THEN 'the organiser disabled it' ELSE disabled_why END,
+				failures = CASE WHEN $6 THEN 0 ELSE failures END,
+				failing_since = CASE WHEN NOT $6 THEN failing_since END, paused_until = CASE WHEN NOT $6 THEN paused_until END
+			WHERE id = $1 RETURNING `+webhookColumns, id, c.URL, c.Description, types, c.Enabled, forget))
+		if err != nil || e.DisabledAt.IsZero() {
+			return noEndpoint(err)
+		}
+		return giveUpPending(ctx, tx, id)
+	})
+	return e, writeFailed("change webhook endpoint", id, err)
+}
+
+// giveUpPending is for an endpoint that is disabled: nothing waits for it.
+func giveUpPending(ctx context.Context, tx pgx.Tx, id string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE webhook_deliveries SET state = 'given_up', finished_at = clock_timestamp() WHERE endpoint = $1 AND state = 'pending'`, id)
+	return err
+}
+
+// RotateWebhookSecret puts a sealed secret in the place of the present one, which goes on
+// signing beside it for the overlap. CodeNotFound; errors as of any write.
+func (s *Store) RotateWebhookSecret(ctx context.Context, id string, secret []byte, overlap time.Duration) (domain.WebhookEndpoint, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	e, err := scanWebhook(s.pool.QueryRow(ctx, `
+		UPDATE webhook_endpoints w SET secret = $2,
+			previous_secret = CASE WHEN $3::interval > '0' THEN secret END,
+			previous_until = CASE WHEN $3::interval > '0' THEN clock_timestamp() + $3::interval END
+		WHERE id = $1 RETURNING `+webhookColumns, id, secret, overlap))
+	return e, writeFailed("rotate the secret of webhook endpoint", id, noEndpoint(err))
+}
+
+// DeleteWebhookEndpoint forgets one and what it was sent. CodeNotFound; errors as of any
+// write.
+func (s *Store) DeleteWebhookEndpoint(ctx context.Context, id string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, `DELETE FROM webhook_endpoints WHERE id = $1`, id)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = domain.NotFound("webhook endpoint")
+	}
+	return writeFailed("delete webhook endpoint", id, err)
+}
+
+// QueueWebhooks queues events for every endpoint that wants them, once, and names the
+// endpoints that have any of them pending: also those that an earlier call queued.
+func (s *Store) QueueWebhooks(ctx context.Context, events []domain.Event) (endpoints []string, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	n := len(events)
+	transactions, rows, ids, types := make([]string, n), make([]int64, n), make([]string, n), make([]string, n)
+	subjects, sales, at := make([]string, n), make([]string, n), make([]time.Time, n)
+	for i := range events {
+		e := &events[i]
+		transactions[i], rows[i], ids[i] = strconv.FormatUint(e.Cursor.Transaction, 10), e.Cursor.ID, e.ID.String()
+		types[i], subjects[i], sales[i], at[i] = string(e.Type), e.Subject(), e.SaleID, e.OccurredAt
+	}
+	found, err := s.pool.Query(ctx, `
+		WITH queued AS (
+			INSERT INTO webhook_deliveries (endpoint, event_row, transaction_id, event, type, subject)
+			SELECT w.id, e.id, e.transaction_id::xid8, e.event, e.type, e.subject
+			FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+				e (transaction_id, id, event, type, subject, sale, created_at)
+			JOIN webhook_endpoints w ON w.disabled_at IS NULL AND e.created_at >= w.created_at
+				AND (w.sale_id IS NULL OR w.sale_id = e.sale) AND (cardinality(w.types) = 0 OR e.type = ANY (w.types))
+			ON CONFLICT DO NOTHING RETURNING endpoint
+		)
+		SELECT endpoint FROM queued
+		UNION SELECT endpoint FROM webhook_deliveries WHERE event_row = ANY ($2) AND transaction_id = ANY ($1::text[]::xid8[]) AND state = 'pending'`,
+		transactions, rows, ids, types, subjects, sales, at)
+	if err == nil {
+		endpoints, err = pgx.CollectRows(found, pgx.RowTo[string])
+	}
+	return endpoints, writeFailed("queue webhooks of event", ids[0], err)
+}
+
+// A DueWebhook is a delivery whose time has come.
+type DueWebhook struct {
+	Event    domain.Event
+	Attempts int // before this one
+}
+
+// DueWebhooks are deliveries whose time has come, the oldest first, of each order or sale
+// only the first that is pending. Errors as of any read.
+func (s *Store) DueWebhooks(ctx context.Context, endpoint string, limit int) ([]DueWebhook, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+eventColumns+`, d.attempts, e.payload
+		FROM (
+			SELECT DISTINCT ON (subject COLLATE "C") * FROM webhook_deliveries
+			WHERE endpoint = $1 AND state = 'pending' ORDER BY subject COLLATE "C", event_row
+		) d JOIN outbox e ON e.transaction_id = d.transaction_id AND e.id = d.event_row, event_log
+		WHERE d.due_at <= clock_timestamp() ORDER BY d.due_at, d.event_row LIMIT $2`, endpoint, limit)
+	if err != nil {
+		return nil, readFailed("read webhooks of endpoint", endpoint, err)
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d DueWebhook, err error) {
+		d.Event, err = scanEvent(row, &d.Attempts)
+		return d, err
+	})
+	return due, readFailed("read webhooks of endpoint", endpoint, err)
+}
+
+// WebhookWait is how long until something is to be sent to an endpoint, by the database's
+// clock: 0 is now. waits is false where nothing is pending. Errors as of any read.
+func (s *Store) WebhookWait(ctx context.Context, endpoint string) (wait time.Duration, waits bool, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var left *time.Duration
+	err = s.pool.QueryRow(ctx, `
+		SELECT greatest(min(d.due_at), w.paused_until) - clock_timestamp()
+		FROM webhook_endpoints w LEFT JOIN LATERAL (
+			SELECT DISTINCT ON (subject COLLATE "C") due_at FROM webhook_deliveries
+			WHERE endpoint = w.id AND state = 'pending' ORDER BY subject COLLATE "C", event_row
+		) d ON true
+		WHERE w.id = $1 AND w.disabled_at IS NULL GROUP BY w.id HAVING count(d.due_at) > 0`, endpoint).Scan(&left)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err != nil || left == nil {
+		return 0, false, readFailed("read webhooks of endpoint", endpoint, err)
+	}
+	return max(*left, 0), true, nil
+}
+
+// A WebhookResult is what an attempt comes to.
+type WebhookResult struct {
+	Endpoint string
+	Event    domain.EventID
+	Attempt  domain.WebhookAttempt
+	State    domain.WebhookState
+	RetryIn  time.Duration // where it stays pending
+	Failures int           // of the endpoint in a row; 0: it took this one
+	PauseFor time.Duration // nothing is sent to the endpoint for so long
+	Disable  string        // why the endpoint is sent nothing any more; empty: it is
+}
+
+// RecordWebhook keeps what an attempt came to. Errors as of any write.
+func (s *Store) RecordWebhook(ctx context.Context, r *WebhookResult) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	entry, err := json.Marshal(r.Attempt)
+	if err != nil {
+		return fmt.Errorf("orders: attempt to deliver %s: %w", r.Event, err)
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var batch pgx.Batch
+		batch.Queue(`
+			UPDATE webhook_deliveries SET attempts = attempts + 1, state = $3, due_at = clock_timestamp() + $4::interval,
+				finished_at = CASE WHEN $3 <> 'pending' THEN clock_timestamp() END,
+				log = CASE WHEN jsonb_array_length(log) >= $5 THEN log - 0 ELSE log END || $6::jsonb
+			WHERE endpoint = $1 AND event_row = $2`, r.Endpoint, r.Event.Row(), string(r.State), r.RetryIn, domain.WebhookAttemptsKept, entry)
+		batch.Queue(`
+			UPDATE webhook_endpoints SET failures = $2, failing_since = CASE WHEN $2 > 0 THEN coalesce(failing_since, clock_timestamp()) END,
+				paused_until = CASE WHEN $3::interval > '0' THEN clock_timestamp() + $3::interval END,
+				disabled_at = CASE WHEN $4 <> '' THEN coalesce(disabled_at, clock_timestamp()) ELSE disabled_at END,
+				disabled_why = CASE WHEN $4 <> '' AND disabled_at IS NULL THEN $4 ELSE disabled_why END
+			WHERE id = $1 AND ($2 > 0 OR failures > 0 OR $4 <> '')`, r.Endpoint, r.Failures, r.PauseFor, r.Disable)
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil || r.Disable == "" {
+			return err
+		}
+		return giveUpPending(ctx, tx, r.Endpoint)
+	})
+	return writeFailed("record the delivery of event", r.Event.String(), err)
+}
+
+// ForgetWebhooks drops some of what was delivered or given up longer ago than kept.
+func (s *Store) ForgetWebhooks(ctx context.Context, endpoint string, kept time.Duration, limit int) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, `
+		DELETE FROM webhook_deliveries WHERE endpoint = $1 AND state <> 'pending' AND event_row IN (
+			SELECT event_row FROM webhook_deliveries
+			WHERE endpoint = $1 AND state <> 'pending' AND finished_at < clock_timestamp() - $2::interval ORDER BY finished_at LIMIT $3)`,
+		endpoint, kept, limit)
+	return writeFailed("forget deliveries of webhook endpoint", endpoint, err)
+}
+
+// RedeliverWebhooks queues again what an endpoint wants: one event, or the first limit of
+// those since a time. It answers how many, and the last one's time, from which to go on
+// where there are more. CodeNotFound: no such endpoint, or the event is none for it;
+// CodeInvalid: the endpoint is disabled; errors as of any write.
+func (s *Store) RedeliverWebhooks(ctx context.Context, endpoint string, r domain.WebhookRedelivery, limit int) (queued int, last time.Time, err error) {
+	e, err := s.WebhookEndpoint(ctx, endpoint)
+	if err != nil {
+		return 0, last, err
+	}
+	if !e.DisabledAt.IsZero() {
+		return 0, last, domain.Invalid("endpoint", "is disabled: enable it first")
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	one := r.Event != domain.EventID{}
+	var newest *time.Time
+	err = s.pool.QueryRow(ctx, `
+		WITH wanted AS (
+			SELECT e.transaction_id, e.id, e.event, e.created_at, coalesce(e.order_id::text, '') AS order_id, coalesce(e.sale_id, '') AS sale_id,
+			       coalesce(e.payment, '') AS payment
+			FROM outbox e
+			WHERE CASE WHEN $2 THEN e.id = $3 AND date_trunc('milliseconds', e.created_at) = $4 ELSE e.created_at >= $4 END
+			  AND ($5 = '' OR e.sale_id = $5) AND (cardinality($6::text[]) = 0 OR e.event = ANY ($6))
+			  AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+			ORDER BY e.created_at, e.id LIMIT $7
+		), queued AS (
+			INSERT INTO webhook_deliveries AS d (endpoint, event_row, transaction_id, event, type, subject)
+			SELECT $1, w.id, w.transaction_id, `+eventIDText+`, w.event,
+			       CASE WHEN w.order_id <> '' THEN replace(w.order_id, '-', '') WHEN w.sale_id <> '' THEN w.sale_id ELSE w.payment END
+			FROM wanted w, event_log
+			ON CONFLICT (endpoint, event_row) DO UPDATE SET state = 'pending', attempts = 0, due_at = clock_timestamp(),
+				queued_at = clock_timestamp(), finished_at = NULL, transaction_id = excluded.transaction_id
+		)
+		SELECT count(*), max(created_at) FROM wanted`,
+		endpoint, one, r.Event.Row(), redeliverFrom(r), e.SaleID, typeNames(e.Types), limit).Scan(&queued, &newest)
+	if err == nil && one && queued == 0 {
+		err = domain.NotFound("event for this endpoint")
+	}
+	return queued, fromNull(newest), writeFailed("redeliver to webhook endpoint", endpoint, err)
+}
+
+func redeliverFrom(r domain.WebhookRedelivery) time.Time {
+	if r.Event != (domain.EventID{}) {
+		return r.Event.At()
+	}
+	return r.Since
+}
+
+// eventIDText is domain.NewEventID of a row w of the outbox, see there.
+const eventIDText = `'evt_' || lpad(to_hex(floor(extract(epoch FROM w.created_at) * 1000)::bigint), 12, '0') ||
+	lpad(to_hex(event_log.origin), 8, '0') || lpad(to_hex(w.id), 12, '0')`
+
+// WebhookDeliveries lists an endpoint's deliveries, the newest event first, behind after
+// where it is given, in a state or in all. CodeNotFound; errors as of any read.
+func (s *Store) WebhookDeliveries(
+	ctx context.Context, endpoint string, state domain.WebhookState, after domain.EventID, limit int,
+) ([]domain.WebhookDelivery, error) {
+	if _, err := s.WebhookEndpoint(ctx, endpoint); err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT event, type, subject, state, attempts, due_at, queued_at, finished_at, log FROM webhook_deliveries
+		WHERE endpoint = $1 AND ($2 = '' OR state = $2) AND ($3 = 0 OR event_row < $3) ORDER BY event_row DESC LIMIT $4`,
+		endpoint, string(state), after.Row(), limit)
+	if err != nil {
+		return nil, readFailed("list deliveries of webhook endpoint", endpoint, err)
+	}
+	deliveries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d domain.WebhookDelivery, err error) {
+		var event string
+		var finished *time.Time
+		if err = row.Scan(&event, &d.Type, &d.Subject, &d.State, &d.Attempts, &d.DueAt, &d.QueuedAt, &finished, &d.Log); err != nil {
+			return d, err
+		}
+		d.DueAt, d.QueuedAt, d.FinishedAt = d.DueAt.UTC(), d.QueuedAt.UTC(), fromNull(finished)
+		d.Event, err = domain.ParseEventID(event)
+		return d, err
+	})
+	return deliveries, readFailed("list deliveries of webhook endpoint", endpoint, err)
+}
+
+// PendingWebhookEndpoints names the endpoints for which something is pending.
+func (s *Store) PendingWebhookEndpoints(ctx context.Context) ([]string, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT id FROM webhook_endpoints w
+		WHERE disabled_at IS NULL AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending')`)
+	if err != nil {
+		return nil, readFailed("list", "webhook endpoints", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return ids, readFailed("list", "webhook endpoints", err)
+}
+
+// WebhookCounts tells how all endpoints take what they are sent. Errors as of any read.
+func (s *Store) WebhookCounts(ctx context.Context) (c domain.WebhookCounts, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE disabled_at IS NULL), count(*) FILTER (WHERE disabled_at IS NULL AND failures > 0),
+		       count(*) FILTER (WHERE disabled_at IS NOT NULL),
+		       coalesce(sum(p.pending), 0)::bigint, coalesce(sum(p.given_up), 0)::bigint, 
+		       coalesce((SELECT greatest(clock_timestamp() - min(d.queued_at), '0') FROM webhook_deliveries d WHERE d.state = 'pending'), '0')
+		FROM webhook_endpoints w, LATERAL (
+			SELECT (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending') AS pending,
+			       (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'given_up'
+			          AND d.finished_at > clock_timestamp() - interval '1 day') AS given_up
+		) p`).Scan(&c.Enabled, &c.Failing, &c.Disabled, &c.Pending, &c.GivenUp, &c.Lag)
+	return c, readFailed("count", "webhooks", err)
+}
+
+// GiveUpLostWebhooks gives up what is pending of events that are not in the log any more:
+// they were dropped for their age in the moment in which they were asked for.
+func (s *Store) GiveUpLostWebhooks(ctx context.Context, endpoint string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, `
+		UPDATE webhook_deliveries d SET state = 'given_up', finished_at = clock_timestamp()
+		WHERE endpoint = $1 AND state = 'pending'
+		  AND NOT EXISTS (SELECT FROM outbox e WHERE e.transaction_id = d.transaction_id AND e.id = d.event_row)`, endpoint)
+	return writeFailed("give up lost deliveries of webhook endpoint", endpoint, err)
+}

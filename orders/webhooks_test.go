@@ -1,0 +1,218 @@
+package orders_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/orders"
+)
+
+const webhookID = "whe_AAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+func (b *bundle) webhook(t *testing.T, types ...domain.EventType) domain.WebhookEndpoint {
+	t.Helper()
+	return must(b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: "https://hooks.example.com/", Types: types, Secret: []byte("sealed")}))
+}
+
+// tell writes events of subjects and returns them.
+func (b *bundle) tell(t *testing.T, subjects ...string) []domain.Event {
+	t.Helper()
+	after := must(b.store.EventHead(b.ctx))
+	conn := b.connect(t)
+	for i, subject := range subjects {
+		if _, err := conn.Exec(b.ctx, `INSERT INTO outbox (event, sale_id, payload) VALUES ('audit.broken', $1, jsonb_build_object('n', $2::int))`, subject, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.awaitEvents(t, after, len(subjects))
+}
+
+func dueRows(due []orders.DueWebhook) (rows []int64) {
+	for _, d := range due {
+		rows = append(rows, d.Event.ID.Row())
+	}
+	return rows
+}
+
+func TestAnEventIsQueuedOncePerEndpoint(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t, domain.EventAuditBroken)
+	events := b.tell(t, "a", "b")
+	for range 2 { // the reader died before it kept its cursor
+		if got := must(b.store.QueueWebhooks(b.ctx, events)); !slices.Equal(got, []string{webhookID}) {
+			t.Fatalf("pending of %v, want %s: a wake that was lost is repeated", got, webhookID)
+		}
+	}
+	due := must(b.store.DueWebhooks(b.ctx, webhookID, 10))
+	if want := []int64{events[0].ID.Row(), events[1].ID.Row()}; !slices.Equal(dueRows(due), want) {
+		t.Fatalf("due %v, want %v", dueRows(due), want)
+	}
+	if due[0].Event.ID != events[0].ID || string(due[0].Event.Payload) != string(events[0].Payload) {
+		t.Errorf("%+v, want the event itself", due[0])
+	}
+	for _, e := range events {
+		if err := b.store.RecordWebhook(b.ctx, &orders.WebhookResult{Endpoint: webhookID, Event: e.ID, State: domain.WebhookDelivered}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := must(b.store.QueueWebhooks(b.ctx, events)); len(got) != 0 {
+		t.Errorf("pending of %v although all is delivered", got)
+	}
+	if _, waits, err := b.store.WebhookWait(b.ctx, webhookID); waits || err != nil {
+		t.Errorf("waits %t, %v", waits, err)
+	}
+}
+
+func TestAnEndpointIsToldWhatItWants(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	earlier := b.tell(t, "a")
+	b.webhook(t, domain.EventOrderPaid)
+	if got := must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a"))); len(got) != 0 {
+		t.Errorf("%v is told of a type that it does not want", got)
+	}
+	must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, domain.WebhookChange{Types: new([]domain.EventType{})}))
+	if got := must(b.store.QueueWebhooks(b.ctx, earlier)); len(got) != 0 {
+		t.Errorf("%v is told of what was before it", got)
+	}
+	if got := must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a"))); len(got) != 1 {
+		t.Errorf("told %v, want the endpoint that takes all", got)
+	}
+	must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, domain.WebhookChange{Enabled: new(false)}))
+	if got := must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a"))); len(got) != 0 {
+		t.Errorf("%v is told although it is disabled", got)
+	}
+	deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, domain.WebhookGivenUp, domain.EventID{}, 10))
+	if len(deliveries) != 1 {
+		t.Errorf("%d given up, want what was pending when it was disabled", len(deliveries))
+	}
+}
+
+func TestALaterEventOfASubjectWaits(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	events := b.tell(t, "a", "a", "b")
+	must(b.store.QueueWebhooks(b.ctx, events))
+	row := func(i int) int64 { return events[i].ID.Row() }
+	if got, want := dueRows(must(b.store.DueWebhooks(b.ctx, webhookID, 10))), []int64{row(0), row(2)}; !slices.Equal(got, want) {
+		t.Fatalf("due %v, want %v", got, want)
+	}
+	failed := &orders.WebhookResult{
+		Endpoint: webhookID, Event: events[0].ID, State: domain.WebhookPending, RetryIn: time.Hour, Failures: 1,
+		Attempt: domain.WebhookAttempt{At: time.Now().UTC(), Status: 500, Error: "500", Answer: "oh"},
+	}
+	if err := b.store.RecordWebhook(b.ctx, failed); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := dueRows(must(b.store.DueWebhooks(b.ctx, webhookID, 10))), []int64{row(2)}; !slices.Equal(got, want) {
+		t.Fatalf("due %v, want %v: the second of a subject waits with the first", got, want)
+	}
+	for range domain.WebhookAttemptsKept + 3 {
+		if err := b.store.RecordWebhook(b.ctx, failed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10))
+	if last := deliveries[2]; last.Event != events[0].ID || len(last.Log) != domain.WebhookAttemptsKept || last.Log[0].Answer != "oh" {
+		t.Errorf("%+v, want the log bounded", last)
+	}
+	failed.State, failed.Failures = domain.WebhookGivenUp, 2
+	if err := b.store.RecordWebhook(b.ctx, failed); err != nil {
+		t.Fatal(err)
+	}
+	if got := dueRows(must(b.store.DueWebhooks(b.ctx, webhookID, 10))); !slices.Contains(got, row(1)) {
+		t.Errorf("due %v, want the second of the subject", got)
+	}
+	if e := must(b.store.WebhookEndpoint(b.ctx, webhookID)); e.Failures != 2 || e.FailingSince.IsZero() || e.Pending != 2 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestRedelivery(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	events := b.tell(t, "a", "b")
+	must(b.store.QueueWebhooks(b.ctx, events))
+	for _, e := range events {
+		if err := b.store.RecordWebhook(b.ctx, &orders.WebhookResult{Endpoint: webhookID, Event: e.ID, State: domain.WebhookDelivered}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: events[1].ID}, 10); n != 1 || err != nil {
+		t.Fatalf("%d, %v, want one", n, err)
+	}
+	due := must(b.store.DueWebhooks(b.ctx, webhookID, 10))
+	if len(due) != 1 || due[0].Event.ID != events[1].ID || due[0].Attempts != 0 {
+		t.Fatalf("%+v, want that event from the beginning", due)
+	}
+	other := domain.NewEventID(events[1].ID.At().Add(time.Second), 1, events[1].ID.Row())
+	if _, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: other}, 10); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("%v, want that there is no such event", err)
+	}
+	n, last, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 10)
+	if n != 2 || err != nil || !last.Equal(events[1].OccurredAt) {
+		t.Errorf("%d until %v, %v, want both until %v", n, last, err, events[1].OccurredAt)
+	}
+	if n, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 1); n != 1 || err != nil {
+		t.Errorf("%d, %v, want no more than the limit", n, err)
+	}
+	for _, d := range must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10)) {
+		if d.Event != events[0].ID && d.Event != events[1].ID || d.State != domain.WebhookPending {
+			t.Errorf("%+v, want the ids that the events have", d)
+		}
+	}
+}
+
+// A webhook that is still to be sent keeps its event in the log, however old that is.
+func TestWhatIsPendingKeepsItsEvent(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	events := b.tell(t, "a", "b")
+	must(b.store.QueueWebhooks(b.ctx, events))
+	if err := b.store.RecordWebhook(b.ctx, &orders.WebhookResult{Endpoint: webhookID, Event: events[0].ID, State: domain.WebhookDelivered}); err != nil {
+		t.Fatal(err)
+	}
+	must(b.store.DropEvents(b.ctx, 0))
+	left := must(b.store.EventsAfter(b.ctx, domain.EventCursor{}, 10))
+	if len(left) != 1 || left[0].ID != events[1].ID {
+		t.Fatalf("left %+v, want the one that is pending", left)
+	}
+}
+
+func TestRotationKeepsThePreviousSecretForTheOverlap(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	e := must(b.store.RotateWebhookSecret(b.ctx, webhookID, []byte("new"), time.Hour))
+	if string(e.Secret) != "new" || string(e.PreviousSecret) != "sealed" || !e.PreviousSigns {
+		t.Errorf("%+v, want both", e)
+	}
+	e = must(b.store.RotateWebhookSecret(b.ctx, webhookID, []byte("newer"), 0))
+	if string(e.Secret) != "newer" || e.PreviousSecret != nil || e.PreviousSigns {
+		t.Errorf("%+v, want the new one alone", e)
+	}
+}
+
+func TestEndpointsAreBounded(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	_, err := b.connect(t).Exec(b.ctx, `INSERT INTO webhook_endpoints (id, url, types, secret) SELECT 'whe_' || rpad('', 24, 'A') || chr(65 + n / 26) || chr(65 + n % 26), 'https://x.example', '{}', ''
+		FROM generate_series(0, 99) n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: "whe_ZZZZZZZZZZZZZZZZZZZZZZZZZZ", URL: "https://hooks.example.com/", Secret: []byte("s")})
+	if domain.CodeOf(err) != domain.CodeInvalid {
+		t.Errorf("%v, want a refusal", err)
+	}
+	_, err = b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: "https://hooks.example.com/", SaleID: "nowhere", Secret: []byte("s")})
+	if err == nil {
+		t.Error("an endpoint of a sale that is not there is stored")
+	}
+}
