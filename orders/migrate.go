@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"boxoffice/migration"
+	"boxoffice/pace"
 )
 
 // Migrations only go forward: file n brings the schema from version n−1 to n.
@@ -23,6 +24,15 @@ var migrationFiles embed.FS
 // migrationTimeout limits one migration, and the wait for another node's.
 const migrationTimeout = 2 * time.Minute
 
+// While a migration waits for a table, every statement on that table waits behind it:
+// that of a node of the release before that records a paid order, too. So behind a dump
+// or a long report a migration gives way after tableWait and tries again.
+const (
+	tableWait      = 3 * time.Second
+	tableWaitPause = time.Second
+	tableTriesMax  = 60
+)
+
 // Migrate brings the schema up to what this build needs. Any number of nodes may call it
 // at once: one works, the others wait for it. Each migration is one transaction. The
 // error says which migration failed, or that the database is newer than this build.
@@ -31,12 +41,25 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for tries := 1; ; {
 		done, err := s.migrateOnce(ctx, migrations)
-		if err != nil || done {
+		switch {
+		case isLockNotAvailable(err) && tries < tableTriesMax:
+			tries++
+			if err := pace.Pause(ctx, tableWaitPause); err != nil {
+				return err
+			}
+		case err != nil || done:
 			return err
+		default:
+			tries = 1
 		}
 	}
+}
+
+func isLockNotAvailable(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "55P03" // lock_not_available
 }
 
 // migrateOnce applies the next migration. The lock belongs to the transaction, so a node
@@ -58,6 +81,9 @@ func (s *Store) migrateOnce(ctx context.Context, migrations []string) (done bool
 		case version == len(migrations):
 			done = true
 			return adoptEvents(ctx, tx)
+		}
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %s`, milliseconds(tableWait))); err != nil {
+			return err
 		}
 		if _, err := tx.Exec(ctx, migrations[version]); err != nil {
 			return fmt.Errorf("migration %d: %w", version+1, err)
