@@ -314,7 +314,8 @@ func (s *Server) routeWebhookEndpoints(api huma.API, admin func(huma.Operation) 
 		Description: "The answer is the only place where you see the secret. Each request makes a new endpoint, so if you got no answer, list them and delete it.",
 	}), write, s.createWebhook)
 	operation(s, api, admin(huma.Operation{
-		OperationID: "list-webhook-endpoints", Method: http.MethodGet, Path: endpoints, Summary: "List webhook endpoints", Description: "The oldest first; at most 100.",
+		OperationID: "list-webhook-endpoints", Method: http.MethodGet, Path: endpoints,
+		Summary: "List webhook endpoints", Description: "The oldest first; at most 100.",
 	}), read, s.listWebhooks)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "get-webhook-endpoint", Method: http.MethodGet, Path: endpoint, Summary: "A webhook endpoint, and how it takes what it is sent",
@@ -338,7 +339,8 @@ func (s *Server) routeWebhookEndpoints(api huma.API, admin func(huma.Operation) 
 		Description: "Also those that the endpoint took. They keep their `webhook-id`. At most 10,000 with one request.",
 	}), write, s.redeliver)
 	operation(s, api, admin(huma.Operation{
-		OperationID: "list-webhook-deliveries", Method: http.MethodGet, Path: endpoint + "/deliveries", Summary: "What a webhook endpoint was sent, and what it answered",
+		OperationID: "list-webhook-deliveries", Method: http.MethodGet, Path: endpoint + "/deliveries",
+		Summary:     "What a webhook endpoint was sent, and what it answered",
 		Description: "The newest event first, paged. What is done is kept for 30 days.",
 	}), append(read, domain.CodeInvalid), s.webhookDeliveries)
 	s.documentWebhooks()

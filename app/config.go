@@ -132,28 +132,7 @@ func readConfig() (config, error) {
 	note(errors.Join(c.readLimits(), c.readMail(), c.readKafka()))
 	c.Beacon, err = readBeacon()
 	note(err)
-	c.DatabaseURL, err = readSecret("DATABASE_URL")
-	note(err)
-	c.AdminToken, err = readSecret("BOXOFFICE_ADMIN_TOKEN")
-	note(err)
-	c.WebhookSecret, err = readSecret("BOXOFFICE_WEBHOOK_SECRET")
-	note(err)
-	encoded, err := readSecret("BOXOFFICE_SERVER_KEY")
-	note(err)
-	key, err := base64.StdEncoding.DecodeString(string(encoded))
-	if err != nil {
-		note(errors.New("BOXOFFICE_SERVER_KEY is not base64"))
-	}
-	c.ServerKey = secret(key)
-	c.CodecToken, err = readSecret("BOXOFFICE_CODEC_TOKEN")
-	note(err)
-	payloadKeys, err := readSecret("BOXOFFICE_PAYLOAD_KEYS")
-	note(err)
-	if payloadKeys != "" {
-		if c.Payloads, err = codec.Parse(string(payloadKeys)); err != nil {
-			note(fmt.Errorf("BOXOFFICE_PAYLOAD_KEYS: %w", err))
-		}
-	}
+	note(c.readSecrets())
 	c.Temporal, err = readTemporal()
 	note(err)
 	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
@@ -169,6 +148,33 @@ func readConfig() (config, error) {
 	c.WebhookNetworks, err = readNetworks("BOXOFFICE_WEBHOOK_NETWORKS")
 	note(err)
 	return c, errors.Join(problems...)
+}
+
+// readSecrets reads what nobody else may know, each from the environment or from a file.
+func (c *config) readSecrets() error {
+	var problems []error
+	read := func(name string) secret {
+		value, err := readSecret(name)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		return value
+	}
+	c.DatabaseURL = read("DATABASE_URL")
+	c.AdminToken = read("BOXOFFICE_ADMIN_TOKEN")
+	c.WebhookSecret = read("BOXOFFICE_WEBHOOK_SECRET")
+	c.CodecToken = read("BOXOFFICE_CODEC_TOKEN")
+	key, err := base64.StdEncoding.DecodeString(string(read("BOXOFFICE_SERVER_KEY")))
+	if err != nil {
+		problems = append(problems, errors.New("BOXOFFICE_SERVER_KEY is not base64"))
+	}
+	c.ServerKey = secret(key)
+	if keys := read("BOXOFFICE_PAYLOAD_KEYS"); keys != "" {
+		if c.Payloads, err = codec.Parse(string(keys)); err != nil {
+			problems = append(problems, fmt.Errorf("BOXOFFICE_PAYLOAD_KEYS: %w", err))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // forServing checks what only a server needs.

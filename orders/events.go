@@ -227,9 +227,9 @@ func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, 
 		), noted AS (
 			UPDATE event_log SET dropped_until = greatest(dropped_until, (SELECT max(created_at) FROM gone)),
 				(dropped_transaction_id, dropped_id) = (
-					SELECT at, id FROM (
-						SELECT event_log.dropped_transaction_id AS at, event_log.dropped_id AS id UNION ALL SELECT transaction_id, gone.id FROM gone
-					) last ORDER BY last.at DESC, last.id DESC LIMIT 1)
+					SELECT transaction_id, id FROM (
+						SELECT event_log.dropped_transaction_id AS transaction_id, event_log.dropped_id AS id UNION ALL SELECT gone.transaction_id, gone.id FROM gone
+					) outbox ORDER BY outbox.transaction_id DESC, outbox.id DESC LIMIT 1)
 			WHERE EXISTS (SELECT FROM gone)
 		)
 		SELECT count(*) FROM gone`, kept, eventsDropMax).Scan(&dropped)

@@ -53,7 +53,8 @@ func reasonOf(err error) Reason {
 		return ReasonUnauthorised
 	case isAny(err, kerr.UnsupportedVersion, kerr.UnsupportedSaslMechanism, kerr.UnsupportedForMessageFormat, kerr.IllegalSaslState):
 		return ReasonUnsupported
-	case isAny(err, kgo.ErrRecordTimeout, kgo.ErrRecordRetries, context.DeadlineExceeded, context.Canceled, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend):
+	case isAny(err, kgo.ErrRecordTimeout, kgo.ErrRecordRetries, context.DeadlineExceeded, context.Canceled,
+		kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend):
 		return ReasonUnreachable
 	default:
 		var network net.Error

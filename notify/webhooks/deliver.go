@@ -229,7 +229,8 @@ func (r *round) one(ctx context.Context, due *orders.DueWebhook) error {
 		return err
 	}
 	if outcome == OutcomeGivenUp || outcome == OutcomeDisabled {
-		r.log.WarnContext(ctx, "webhooks: an event is given up", "endpoint", r.endpoint.ID, "event", due.Event.ID.String(), "outcome", string(outcome), "why", a.Error)
+		r.log.WarnContext(ctx, "webhooks: an event is given up",
+			"endpoint", r.endpoint.ID, "event", due.Event.ID.String(), "outcome", string(outcome), "why", a.Error)
 	}
 	if activity.IsActivity(ctx) {
 		activity.RecordHeartbeat(ctx, due.Event.ID.String())

@@ -185,12 +185,3 @@ func checkURL(raw string, allowed []netip.Prefix) error {
 	}
 	return nil
 }
-
-// hostOf is what may be shown of a URL: its path and query may hold a key.
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "?"
-	}
-	return u.Host
-}

@@ -142,7 +142,9 @@ func Register(r sdkworker.Registry, d *Deliverer) {
 
 // signaller is client.Client as far as it is needed.
 type signaller interface {
-	SignalWithStartWorkflow(ctx context.Context, id, signal string, arg any, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	SignalWithStartWorkflow(
+		ctx context.Context, id, signal string, arg any, options client.StartWorkflowOptions, workflow any, args ...any,
+	) (client.WorkflowRun, error)
 }
 
 // wake has an endpoint's delivery look at what is pending, and starts it where it is not

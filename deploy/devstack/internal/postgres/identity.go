@@ -31,7 +31,7 @@ func ServerIdentity() (Identity, error) {
 			return Identity{name, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 		}
 	}
-	return Identity{}, errors.New("Postgres does not run as root, and this machine has neither a user postgres nor nobody;  " +
+	return Identity{}, errors.New("the local stack cannot start Postgres: it does not run as root, and this machine has neither a user postgres nor nobody; " +
 		"run as a normal user, or set DATABASE_URL to a server of yours")
 }
 
