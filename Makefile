@@ -59,7 +59,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 	  kill -0 $$stack 2>/dev/null || { cat bench-results/stack.log; exit 1; }; sleep 1; \
 	done; \
 	set -a; . "$(abspath $(BENCH_DATA))/dev.env"; set +a;
-BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports $(BENCH_STACK_FLAGS)
+BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)

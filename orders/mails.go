@@ -35,7 +35,7 @@ const AskedMailsMax = 10_000
 
 // AskForOrders makes a mail with the orders of an address due. Repeated with the same id it
 // sends nothing more, and takes as long: there too a row is written. The error is a
-// *domain.Error with CodeOverloaded where too many wait.
+// *domain.Error with CodeRateLimited where too many wait: the database is not at fault.
 func (s *Store) AskForOrders(ctx context.Context, id, address, languages string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -49,7 +49,7 @@ func (s *Store) AskForOrders(ctx context.Context, id, address, languages string)
 		return writeFailed("ask for", "the orders of an address", err)
 	}
 	if result.RowsAffected() == 0 {
-		return &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many ask for their orders. Please try again later.", RetryAfter: time.Minute}
+		return &domain.Error{Code: domain.CodeRateLimited, Detail: "Too many ask for their orders. Please try again later.", RetryAfter: time.Minute}
 	}
 	return nil
 }
@@ -111,18 +111,22 @@ func (s *Store) SettleMails(ctx context.Context, outcomes []domain.MailOutcome) 
 
 // ForgetAskedMails drops the settled mails that were asked for by address and are older than
 // that: until then their ids keep others from being asked for. One that was set aside stays
-// for a day.
+// for a day. One that no relay took for three times as long is given up: whoever still wants
+// it asks again.
 func (s *Store) ForgetAskedMails(ctx context.Context, olderThan time.Duration) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err := s.pool.Exec(ctx, `
 		DELETE FROM mails WHERE order_id IS NULL AND (
-			state IN ('sent', 'needless') AND queued_at < now() - $1::interval OR state = 'set_aside' AND settled_at < now() - interval '1 day')`, olderThan)
+			state IN ('sent', 'needless') AND queued_at < now() - $1::interval
+			OR state = 'set_aside' AND settled_at < now() - interval '1 day'
+			OR state = 'due' AND queued_at < now() - 3 * $1::interval)`, olderThan)
 	return writeFailed("forget", "asked mails", err)
 }
 
-// searchTimeout is for a search of all orders. See FindOrders for why there is no index.
-const searchTimeout = time.Minute
+// searchTimeout is for a search of all orders, shorter than the time in which a sender begins
+// what it claimed. See FindOrders for why there is no index.
+const searchTimeout = 30 * time.Second
 
 // OrdersOfAddresses finds the newest orders of addresses, in one search for all of them: at
 // most so many of each, the newest first.
@@ -201,8 +205,8 @@ func (s *Store) MailCounts(ctx context.Context) (domain.MailCounts, error) {
 		oldest *time.Time
 	)
 	err := s.pool.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE state = 'due'), min(queued_at) FILTER (WHERE state = 'due'), count(*) FILTER (WHERE state = 'set_aside')
-		FROM mails WHERE state IN ('due', 'set_aside')`).Scan(&counts.Due, &oldest, &counts.SetAside)
+		SELECT (SELECT count(*) FROM mails WHERE state = 'due'), (SELECT min(queued_at) FROM mails WHERE state = 'due'),
+			(SELECT count(*) FROM mails WHERE state = 'set_aside')`).Scan(&counts.Due, &oldest, &counts.SetAside)
 	counts.Oldest = fromNull(oldest)
 	return counts, readFailed("count", "mails", err)
 }

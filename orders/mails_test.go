@@ -138,7 +138,7 @@ func TestOrdersAreAskedForByAddress(t *testing.T) {
 func TestAskedMailsAreBounded(t *testing.T) {
 	b := setup(t)
 	b.count(t, `WITH many AS (INSERT INTO mails (id, kind, asked_by) SELECT 'ask_' || n, 'orders', 'a@example.com' FROM generate_series(1, 10000) n RETURNING 1) SELECT count(*) FROM many`)
-	wantCode(t, b.store.AskForOrders(b.ctx, "ask_new", "ann@example.com", ""), domain.CodeOverloaded)
+	wantCode(t, b.store.AskForOrders(b.ctx, "ask_new", "ann@example.com", ""), domain.CodeRateLimited)
 }
 
 func TestOrdersOfAddresses(t *testing.T) {

@@ -77,6 +77,7 @@ func up(args []string) error {
 	o.Via = stack.Vias{}
 	set.Var(o.Via, "via", "for fault tests: `LINK=HOST:PORT` of a proxy between two processes; repeatable")
 	set.BoolVar(&o.StockServers, "stock-servers", false, "for the bench: Temporal and Postgres with the settings that they come with, on an empty data directory")
+	set.BoolVar(&o.NoMail, "no-mail", false, "for the bench: buyers get no mail, unless BOXOFFICE_SMTP_HOST is set")
 	set.BoolVar(&o.StockPersistence, "stock-persistence", false, "Temporal's own store does everything: its transitions are not pipelined (deploy/pgpipe)")
 	set.StringVar(
 		&o.OrdersCollation,

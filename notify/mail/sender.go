@@ -52,8 +52,10 @@ type Options struct {
 // Times of a Sender.
 const (
 	pollInterval = 2 * time.Second
-	// askInterval bounds how often all orders are searched for addresses.
+	// All orders are searched for addresses every askInterval at most, and for a tenth of the
+	// time at most: anybody may ask.
 	askInterval = 5 * time.Second
+	askRest     = 9
 	// sendWithin is how long after its claim a mail may still be begun. What is begun takes the
 	// relay's timeout twice at most, to connect and to send, so it has ended before the lease
 	// does: no other node sends a mail that is on its way.
@@ -70,6 +72,8 @@ const (
 	forgetInterval = 10 * time.Minute
 	// giveUpAfter is for how long a mail is tried that the relay takes later, it says (RFC 5321, 4.5.4.1).
 	giveUpAfter = 5 * 24 * time.Hour
+	// attemptsMin is how often it is tried at least: for days nobody may have tried.
+	attemptsMin = 20
 	// attemptsMax ends a mail that ends its process each time.
 	attemptsMax = 500
 )
@@ -83,7 +87,8 @@ type Sender struct {
 	mu        sync.Mutex
 	unsettled []domain.MailOutcome // the database was away when they were known
 	failures  int                  // of the relay, in a row
-	askedAt   time.Time
+	askedAt   time.Time            // when the last search ended
+	askTook   time.Duration        // the last search
 	forgotAt  time.Time
 
 	settled  *prometheus.CounterVec
@@ -142,19 +147,25 @@ func (s *Sender) round(ctx context.Context) time.Duration {
 		return pollInterval
 	}
 	s.forget(ctx)
-	asked, err := s.claimAsked(ctx)
-	if err == nil && len(asked) < batchMax {
-		var others []domain.Mail
-		others, err = s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, s.lease())
-		asked = append(asked, others...)
+	// Tickets first: they wait neither for a search nor behind what anybody may ask for.
+	var pause time.Duration
+	mails, err := s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, s.lease())
+	if len(mails) > 0 {
+		pause = s.sendAll(ctx, mails)
+	}
+	var asked []domain.Mail
+	if err == nil && pause == 0 {
+		if asked, err = s.claimAsked(ctx); len(asked) > 0 {
+			pause = s.sendAll(ctx, asked)
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("mails that are due cannot be read", "error", err)
 	}
-	if len(asked) == 0 {
+	if len(mails)+len(asked) == 0 {
 		return pollInterval
 	}
-	return s.sendAll(ctx, asked)
+	return pause
 }
 
 func (s *Sender) forget(ctx context.Context) {
@@ -168,7 +179,7 @@ func (s *Sender) forget(ctx context.Context) {
 }
 
 func (s *Sender) claimAsked(ctx context.Context) ([]domain.Mail, error) {
-	if time.Since(s.askedAt) < askInterval {
+	if time.Since(s.askedAt) < max(askInterval, askRest*s.askTook) {
 		return nil, nil
 	}
 	s.askedAt = time.Now()
@@ -191,7 +202,8 @@ func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.D
 	for _, mail := range mails {
 		group.Go(func() error {
 			outcome := domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}
-			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && s.pace.Wait(ctx) == nil && s.now().Sub(claimed) < sendWithin {
+			nothing := mail.Kind == domain.MailOrders && len(found[mail.Address]) == 0 // nothing is sent, so it takes no turn
+			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && (nothing || s.pace.Wait(ctx) == nil) && s.now().Sub(claimed) < sendWithin {
 				var failed error
 				if outcome, failed = s.send(ctx, mail, found[mail.Address]); failed != nil {
 					s.relayBad.Inc()
@@ -235,12 +247,18 @@ func (s *Sender) ordersOf(ctx context.Context, mails []domain.Mail) (map[string]
 	if len(addresses) == 0 {
 		return nil, nil
 	}
+	began := time.Now()
+	defer func() { s.askedAt, s.askTook = time.Now(), time.Since(began) }()
 	return s.Store.OrdersOfAddresses(ctx, addresses, ordersToldMax+1)
 }
 
 // send tries one mail. The error is the relay's.
 func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.SoldOrder) (domain.MailOutcome, error) {
 	outcome := domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}
+	if mail.Attempts > attemptsMax {
+		outcome.State, outcome.Failed, outcome.Reason = domain.MailSetAside, true, "it was begun too often and never ended"
+		return outcome, nil
+	}
 	message, needless, err := s.compose(ctx, mail, orders)
 	if err == nil && needless == "" {
 		err = s.Relay.Send(ctx, message)
@@ -257,7 +275,7 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 		switch {
 		case !notTaken.Later:
 			outcome.State = domain.MailSetAside
-		case time.Since(mail.QueuedAt) > giveUpAfter || mail.Attempts > attemptsMax:
+		case time.Since(mail.QueuedAt) > giveUpAfter && mail.Attempts > attemptsMin:
 			outcome.State, outcome.Reason = domain.MailSetAside, "given up after five days: "+notTaken.Reason
 		}
 	case errors.As(err, new(*databaseError)):
@@ -265,7 +283,8 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 			s.Log.Warn("the order of a mail cannot be read; it waits", "mail", mail.ID, "error", err)
 		}
 	default:
-		outcome.Reason = err.Error()
+		// It steps behind those that were not tried: it may be what the relay fails at.
+		outcome.Reason, outcome.Again = err.Error(), mailPauseMin
 		return outcome, err
 	}
 	return outcome, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -245,10 +246,11 @@ func TestAMailThatIsTakenLater(t *testing.T) {
 		want     domain.MailState
 		again    time.Duration
 	}{
-		"at first":        {1, 0, domain.MailDue, time.Minute},
-		"again":           {4, 15 * time.Minute, domain.MailDue, 8 * time.Minute},
-		"for hours":       {40, 40 * time.Hour, domain.MailDue, time.Hour},
-		"after five days": {130, giveUpAfter + time.Minute, domain.MailSetAside, time.Hour},
+		"at first":                        {1, 0, domain.MailDue, time.Minute},
+		"again":                           {4, 15 * time.Minute, domain.MailDue, 8 * time.Minute},
+		"for hours":                       {40, 40 * time.Hour, domain.MailDue, time.Hour},
+		"five days of which nobody tried": {1, giveUpAfter + time.Minute, domain.MailDue, time.Minute},
+		"after five days":                 {130, giveUpAfter + time.Minute, domain.MailSetAside, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPost(t)
@@ -312,6 +314,40 @@ func TestOrdersThatWereAskedFor(t *testing.T) {
 	contains(t, m.Text, "https://tickets.example/orders/01")
 	contains(t, m.Text, "#key")
 	equal(t, 0, len(m.Files), "tickets are behind the link")
+}
+
+// Anybody may ask for orders. However many do, tickets are sent before all orders are searched.
+func TestTicketsDoNotWaitForWhatIsAsked(t *testing.T) {
+	p := newPost(t)
+	for n := range askedMax {
+		p.store.due = append(p.store.due, domain.Mail{ID: fmt.Sprint("ask_", n), Kind: domain.MailOrders, Address: "b@example.com"})
+	}
+	p.order(1, domain.OrderPaid, domain.MailTickets)
+	p.round(t.Context())
+	equal(t, "evt_1", p.relay.sent[0].ID)
+	equal(t, askedMax+1, len(p.relay.sent))
+}
+
+// The search takes a tenth of the time at most.
+func TestASearchRests(t *testing.T) {
+	p := newPost(t)
+	p.store.due = []domain.Mail{{ID: "ask_1", Kind: domain.MailOrders, Address: "b@example.com"}}
+	p.askedAt, p.askTook = time.Now().Add(-time.Minute), 10*time.Second
+	p.round(t.Context())
+	equal(t, domain.MailOutcome{}, p.last("ask_1"))
+	p.askTook = time.Second
+	p.round(t.Context())
+	equal(t, domain.MailNeedless, p.last("ask_1").State)
+}
+
+// A mail that ended its process each time does not go on to do so.
+func TestAMailThatNeverEnds(t *testing.T) {
+	p := newPost(t)
+	mail := p.order(1, domain.OrderPaid, domain.MailTickets)
+	p.store.due[0].Attempts = attemptsMax + 1
+	p.round(t.Context())
+	equal(t, 0, len(p.relay.sent))
+	equal(t, domain.MailSetAside, p.last(mail.ID).State)
 }
 
 // What cannot be sent at all is set aside with the reason.

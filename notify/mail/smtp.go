@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -161,11 +162,12 @@ func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 	if err != nil {
 		return err
 	}
+	ended := false
 	defer func() {
 		if recover() != nil { // of the library, at an answer that is none
 			err = errors.New("the relay: its answer cannot be read")
 		}
-		if err != nil && !stillWorks(err) {
+		if ended || err != nil && !stillWorks(err) {
 			_ = c.net.Close()
 			return
 		}
@@ -179,9 +181,7 @@ func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 	}
 	err = s.client.SendWithSMTPClient(c.Client, msg)
 	if msg.IsDelivered() { // whatever came after the 250 is about the connection
-		if err != nil {
-			_ = c.net.Close()
-		}
+		ended = err != nil
 		return nil
 	}
 	return classify(err, to)
@@ -211,10 +211,23 @@ func classify(err error, address string) error {
 		if code == 0 || code == closing {
 			break
 		}
-		return &NotTakenError{Later: code < permanent, Reason: reason}
+		return &NotTakenError{Later: code < permanent || isAboutUs(failed), Reason: reason}
 	default:
 	}
 	return fmt.Errorf("the relay: %s: %s", failed.Reason, reason)
+}
+
+var enhancedStatus = regexp.MustCompile(`\b5\.\d{1,3}\.\d{1,3}\b`)
+
+// isAboutUs: the relay refuses the sender or has a quota, though it says so at the recipient
+// (RFC 3463: 5.7.x is policy, 5.4.5 a quota; 530 wants a login). Then it would say so of every
+// mail, and none is to be given up at once for it.
+func isAboutUs(f *gomail.SendError) bool {
+	status := f.EnhancedStatusCode()
+	if status == "" { // many send one and do not say so in their greeting
+		status = enhancedStatus.FindString(answerOf(f))
+	}
+	return status == "5.4.5" || f.Reason == gomail.ErrSMTPRcptTo && (f.ErrorCode() == 530 || strings.HasPrefix(status, "5.7."))
 }
 
 // answerOf is what the relay said, without what the library adds: recipients, and the message.

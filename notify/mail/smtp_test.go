@@ -216,6 +216,9 @@ func TestSMTP(t *testing.T) {
 		"refuses the sender":              {relay: &fakeRelay{answer: only("MAIL", "550 5.7.1 sender not allowed")}, want: relay, says: "sender not allowed"},
 		"greylists the recipient":         {relay: &fakeRelay{answer: only("RCPT", "450 4.2.0 <ann@example.com> greylisted")}, want: later, says: "<…> greylisted"},
 		"does not know the recipient":     {relay: &fakeRelay{answer: only("RCPT", "550 5.1.1 <ann@example.com>: user unknown")}, want: never, says: "<…>: user unknown"},
+		"denies us at the recipient":      {relay: &fakeRelay{answer: only("RCPT", "554 5.7.1 relay access denied")}, want: later, says: "relay access denied"},
+		"wants a login at the recipient":  {relay: &fakeRelay{answer: only("RCPT", "530 5.5.1 authentication required")}, want: later},
+		"has had enough for today":        {relay: &fakeRelay{answer: only("RCPT", "550 5.4.5 daily quota exceeded")}, want: later},
 		"closes at the recipient":         {relay: &fakeRelay{answer: only("RCPT", "421 4.3.2 shutting down")}, want: relay, says: "shutting down"},
 		"takes no data now":               {relay: &fakeRelay{answer: only("DATA", "452 4.3.1 no space")}, want: later},
 		"refuses the content":             {relay: &fakeRelay{answer: only("END", "554 5.6.0 no")}, want: never},
@@ -280,6 +283,19 @@ func TestSMTP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A relay that closes after each message is asked on a new connection each time.
+func TestSMTPKeepsNoConnectionThatEnded(t *testing.T) {
+	r, options := startRelay(t, &fakeRelay{answer: only("RSET", hangUp)})
+	s, err := NewSMTP(options)
+	noError(t, err)
+	defer s.Close()
+	for range 3 {
+		noError(t, s.Send(t.Context(), message("ann@example.com")))
+	}
+	_, _, connections := r.seen()
+	equal(t, 3, connections)
 }
 
 // A connection serves many messages; one that the relay closed meanwhile is no failure.

@@ -46,6 +46,8 @@ type Options struct {
 	// StockPersistence does not pipeline Temporal's transitions. The rows are the same
 	// either way.
 	StockPersistence bool
+	// NoMail sends buyers no mail.
+	NoMail bool
 }
 
 const (

@@ -380,7 +380,7 @@ func (s *stack) variables() []envfile.Var {
 		// What is tried out here listens on this machine.
 		{Name: varWebhookNetworks, Value: cmp.Or(os.Getenv(varWebhookNetworks), "127.0.0.0/8,::1/128")},
 	}
-	if os.Getenv(varSMTPHost) == "" { // else mails are sent
+	if os.Getenv(varSMTPHost) == "" && !s.NoMail { // else mails are sent
 		vars = append(vars, envfile.Var{Name: varMailDir, Value: filepath.Join(s.dir.Path, "mail")})
 	}
 	if s.ledger == tigerbeetle.Postgres { // the others are known by the address
