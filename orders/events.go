@@ -177,7 +177,7 @@ func (s *Store) checkCursor(ctx context.Context, c domain.EventCursor) error {
 // this one has not come to yet: nobody would see them until it has. They become
 // those of this transaction, in the order of their ids. The readers' cursors go with
 // them: before the first event that was still to come, so that none is missed, and few
-// are read again.
+// are read again. Of a delivery that is not pending nobody reads the transaction.
 func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 	for _, sql := range []string{`
 		UPDATE event_cursors c SET transaction_id = pg_current_xact_id(), lease = lease + 1, id = coalesce(
@@ -190,7 +190,7 @@ func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 		UPDATE event_log SET dropped_transaction_id = pg_current_xact_id(), dropped_id = 0
 		WHERE dropped_transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE webhook_deliveries SET transaction_id = pg_current_xact_id()
-		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
+		WHERE state = 'pending' AND transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`, `
 		UPDATE outbox SET transaction_id = pg_current_xact_id()
 		WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
 	} {
