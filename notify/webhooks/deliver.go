@@ -133,7 +133,7 @@ func (d *Deliverer) DeliverWebhooks(ctx context.Context, endpoint string) (Round
 		}
 	}
 	r := &round{Deliverer: d, endpoint: &e}
-	if r.secrets, err = d.secretsOf(&e); err != nil {
+	if r.secrets, err = d.secretsOf(ctx, &e); err != nil {
 		return Round{}, err
 	}
 	if err := r.all(ctx, due); err != nil {
@@ -146,18 +146,24 @@ func (d *Deliverer) DeliverWebhooks(ctx context.Context, endpoint string) (Round
 	return r.Round, err
 }
 
-func (d *Deliverer) secretsOf(e *domain.WebhookEndpoint) ([]string, error) {
+// secretsOf are those that sign. A previous one that cannot be opened does not keep the
+// present one from it.
+func (d *Deliverer) secretsOf(ctx context.Context, e *domain.WebhookEndpoint) ([]string, error) {
 	sealed := [][]byte{e.Secret}
 	if e.PreviousSigns {
 		sealed = append(sealed, e.PreviousSecret)
 	}
-	secrets := make([]string, len(sealed))
+	var secrets []string
 	for i := range sealed {
 		secret, err := d.sealer.Open(e.ID, sealed[i])
+		if err != nil && i > 0 {
+			d.log.WarnContext(ctx, "webhooks: the previous secret cannot be opened, the present one signs alone", "endpoint", e.ID, "error", err)
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the secret of webhook endpoint %s: %w", e.ID, err)
 		}
-		secrets[i] = string(secret)
+		secrets = append(secrets, string(secret))
 	}
 	return secrets, nil
 }

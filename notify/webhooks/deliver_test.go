@@ -3,6 +3,7 @@ package webhooks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -266,5 +267,48 @@ func TestANameThatDoesNotResolveSaysSo(t *testing.T) {
 	got := reason(&net.DNSError{Err: "no such host", Name: "hooks.internal.example"})
 	if got != "its name does not resolve: no such host" {
 		t.Error(got)
+	}
+}
+
+// onlyOpens is a Sealer that opens one secret: the key of the others is gone.
+type onlyOpens struct {
+	clear
+	secret string
+}
+
+func (s onlyOpens) Open(_ string, sealed []byte) ([]byte, error) {
+	if string(sealed) != s.secret {
+		return nil, errors.New("no key for it")
+	}
+	return sealed, nil
+}
+
+func TestAPreviousSecretThatCannotBeOpenedStopsNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name, opens string
+		isSent      bool
+	}{
+		{"the previous one cannot be opened", secretB, true},
+		{"the present one cannot be opened", secretA, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got received
+			server := httptest.NewServer(&got)
+			defer server.Close()
+			store := newMemory(server.URL, time.Now, 1)
+			store.endpoint.Secret, store.endpoint.PreviousSecret, store.endpoint.PreviousSigns = []byte(secretB), []byte(secretA), true
+			d := newTestDeliverer(t, store, time.Now)
+			d.sealer = onlyOpens{secret: tt.opens}
+			_, err := d.DeliverWebhooks(t.Context(), store.endpoint.ID)
+			if (err == nil) != tt.isSent || (got.count() == 1) != tt.isSent {
+				t.Fatalf("%v, sent %d; want it sent: %t", err, got.count(), tt.isSent)
+			}
+			if !tt.isSent {
+				return
+			}
+			if err := must(standardwebhooks.NewWebhook(secretB)).Verify(got.bodies[0], got.headers[0]); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
