@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -63,12 +64,12 @@ func (r *reader) handle(ctx context.Context, events []domain.Event) error {
 	if err != nil {
 		return err
 	}
+	var failed error // one that cannot be woken does not keep the others asleep
 	for _, endpoint := range endpoints {
-		if err := r.wakerOf(endpoint).wake(ctx, r.temporal, endpoint, Wake{Events: len(events), First: events[0].ID.String()}); err != nil {
-			return err
-		}
+		err := r.wakerOf(endpoint).wake(ctx, r.temporal, endpoint, Wake{Events: len(events), First: events[0].ID.String()})
+		failed = errors.Join(failed, err)
 	}
-	return nil
+	return failed
 }
 
 // withPending adds, once a process, the endpoints that have something pending: where

@@ -150,3 +150,22 @@ func TestTheLibraryForNodeVerifies(t *testing.T) {
 		t.Errorf("another body verifies: %s", out)
 	}
 }
+
+// pendingOf is a queue that has something pending for several endpoints.
+type pendingOf struct {
+	queue
+	endpoints []string
+}
+
+func (q pendingOf) QueueWebhooks(context.Context, []domain.Event) ([]string, error) {
+	return q.endpoints, nil
+}
+
+func TestAnEndpointThatCannotBeWokenKeepsNobodyAsleep(t *testing.T) {
+	source := newMemory("", time.Now, 1)
+	temporal := &wakes{failures: 1}
+	err := NewReader(pendingOf{queue{source}, []string{"whe_A", "whe_B"}}, temporal).Handle(t.Context(), []domain.Event{source.rows[0].Event})
+	if err == nil || len(temporal.got) != 1 || temporal.got[0] != WorkflowID("whe_B") {
+		t.Errorf("%v, woken %v; want the second woken and an error of the first", err, temporal.got)
+	}
+}

@@ -35,11 +35,13 @@ type Wake struct {
 	Why    string `json:"why,omitempty"`
 }
 
-// Bounds of the workflow. Each attempt of a round is over in time; rounds are tried until
-// one succeeds.
+// Bounds of the workflow. Each attempt of a round is over in time, and so is the round: a
+// run that waited on for one that cannot succeed would gather signals up to the server's
+// limit, and then nobody could wake it.
 const (
 	roundTimeout    = roundBudget + requestTimeout + 30*time.Second // and for the database
 	roundHeartbeat  = requestTimeout + 20*time.Second
+	roundTriedFor   = 2 * time.Minute
 	roundBackoff    = time.Second
 	roundBackoffMax = time.Minute
 	// roundsMax ends a run: the next one goes on with a new history.
@@ -62,22 +64,32 @@ func Delivery(ctx workflow.Context, endpoint string) error {
 	}
 	wakes := workflow.GetSignalChannel(ctx, WakeSignal)
 	calls := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: roundTimeout,
-		HeartbeatTimeout:    roundHeartbeat,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: roundBackoff, BackoffCoefficient: 2, MaximumInterval: roundBackoffMax},
-		Summary:             "send what is due",
+		ScheduleToCloseTimeout: roundTriedFor,
+		StartToCloseTimeout:    roundTimeout,
+		HeartbeatTimeout:       roundHeartbeat,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: roundBackoff, BackoffCoefficient: 2, MaximumInterval: roundBackoffMax},
+		Summary:                "send what is due",
 	})
 	for rounds := 1; ; rounds++ {
 		drain(wakes) // whatever they tell of is in the database
 		last = Round{}
-		if err := workflow.ExecuteActivity(calls, deliverer.DeliverWebhooks, endpoint).Get(ctx, &last); err != nil {
-			return err
-		}
-		workflow.SetCurrentDetails(ctx, last.details())
-		if last.Waits {
-			wait(ctx, wakes, min(max(last.Wait, againMin), waitMax))
-		} else if !isWoken(wakes) {
-			return nil
+		err := workflow.ExecuteActivity(calls, deliverer.DeliverWebhooks, endpoint).Get(ctx, &last)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			last = Round{Why: "the round failed, its activity says why", Waits: true, Wait: roundBackoffMax}
+			workflow.SetCurrentDetails(ctx, last.details())
+			if err := workflow.Sleep(ctx, last.Wait); err != nil { // whoever wakes changes nothing
+				return err
+			}
+		default:
+			workflow.SetCurrentDetails(ctx, last.details())
+			if last.Waits {
+				wait(ctx, wakes, min(max(last.Wait, againMin), waitMax))
+			} else if !isWoken(wakes) {
+				return nil
+			}
 		}
 		if rounds >= roundsMax || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			drain(wakes) // the next run looks at once

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -127,4 +128,54 @@ func TestAWakeEndsTheWait(t *testing.T) {
 	if rows := store.kept(); len(rows) != 3 || rows[1].Event.Row() != 5 {
 		t.Fatalf("%+v, want the new event before the one that waits", rows)
 	}
+}
+
+// While the rounds fail, because the secret cannot be opened or the database is away, runs
+// end all the same, so that no run gathers signals up to the server's limit. When a round
+// succeeds, what is pending is sent.
+func TestRoundsThatFailDoNotKeepARunForEver(t *testing.T) {
+	var got received
+	server := httptest.NewServer(&got)
+	defer server.Close()
+	for _, tt := range []struct {
+		name      string
+		until     time.Duration // 0: for ever
+		continues bool
+	}{
+		{name: "for ever", continues: true},
+		{name: "for an hour", until: time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var suite testsuite.WorkflowTestSuite
+			suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+			env := suite.NewTestWorkflowEnvironment()
+			env.SetTestTimeout(time.Minute)
+			start := env.Now()
+			store := newMemory(server.URL, env.Now, 1)
+			d := newTestDeliverer(t, store, env.Now)
+			d.sealer = opensWhen(func() bool { return tt.until > 0 && env.Now().Sub(start) >= tt.until })
+			env.RegisterActivity(d)
+			env.RegisterWorkflowWithOptions(Delivery, workflow.RegisterOptions{Name: workflowType})
+			env.ExecuteWorkflow(workflowType, store.endpoint.ID)
+			err := env.GetWorkflowError()
+			if !env.IsWorkflowCompleted() || workflow.IsContinueAsNewError(err) != tt.continues || !tt.continues && err != nil {
+				t.Fatalf("%v, want it to continue as new: %t", err, tt.continues)
+			}
+			if sent := store.states()[0] == domain.WebhookDelivered; sent == tt.continues {
+				t.Errorf("sent: %t", sent)
+			}
+		})
+	}
+}
+
+// opensWhen is a Sealer that opens nothing before.
+type opensWhen func() bool
+
+func (opensWhen) Seal(_ string, secret []byte) ([]byte, error) { return secret, nil }
+
+func (is opensWhen) Open(_ string, sealed []byte) ([]byte, error) {
+	if !is() {
+		return nil, errors.New("no key for it")
+	}
+	return sealed, nil
 }
