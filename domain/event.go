@@ -24,7 +24,7 @@ const (
 	EventPaymentRefunded  EventType = "payment.refunded"   // money that bought no tickets went back
 	EventSaleCreated      EventType = "sale.created"       // it is funded, and known to buyers
 	EventSaleOpened       EventType = "sale.opened"        // its time has come
-	EventSaleSoldOut      EventType = "sale.sold_out"      // no class has a ticket left that is neither held nor sold
+	EventSaleSoldOut      EventType = "sale.sold_out"      // every ticket of every class is sold
 	EventSaleBackOnSale   EventType = "sale.back_on_sale"  // one has again
 	EventSaleCanceled     EventType = "sale.canceled"      // the organiser canceled it
 	EventAuditBroken      EventType = "audit.broken"       // an invariant is broken that was not
@@ -85,7 +85,7 @@ var events = map[EventType]EventTerms{
 	},
 	EventSaleSoldOut: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleSoldOutData) },
-		Says: "Every ticket of a sale is sold or held.",
+		Says: "Every ticket of a sale is sold, and none is held any more.",
 	},
 	EventSaleBackOnSale: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleBackOnSaleData) },

@@ -124,6 +124,26 @@ func TestASalesTurnsAreToldOnce(t *testing.T) {
 	wantEqual(t, "sales that sell", len(must(b.store.SellingSales(b.ctx, "", 10))), 0)
 }
 
+// All held is not sold out: the next hold that expires would take it back.
+func TestASaleWithHoldsIsNotToldSoldOut(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.tellStock(t, 5)
+	task, _, err := b.store.HoldTask(b.ctx, "sales", "node-a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, held := range []int64{5, 1} {
+		stock := []domain.EventStock{{Class: "A", Capacity: 5, Held: held, Sold: 5 - held}}
+		if err := b.store.TellStock(b.ctx, task, b.sale.ID, stock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantEqual(t, "told", b.typesOf(t), []domain.EventType{domain.EventSaleOpened})
+	b.tellStock(t, 0)
+	wantEqual(t, "told", b.typesOf(t), []domain.EventType{domain.EventSaleOpened, domain.EventSaleSoldOut})
+}
+
 // Who lost the task tells nothing, whatever it saw of the ledger.
 func TestOneNodeAtATimeTellsTheStock(t *testing.T) {
 	b := setup(t)

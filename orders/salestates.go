@@ -31,14 +31,19 @@ func (s *Store) OpenedSales(ctx context.Context, limit int) (int64, error) {
 }
 
 // TellStock tells that a sale is sold out, or has tickets again, if that is not what was
-// told last. Of a sale that opened before there were events the first time tells
+// told last. While all is held or sold, and some is held, it tells neither. Of a sale that opened before there were events the first time tells
 // nothing. The caller holds the task of that lease: one who lost it tells nothing.
 func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes []domain.EventStock) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	soldOut := true
+	var held int64
 	for _, c := range classes {
 		soldOut = soldOut && c.Available <= 0
+		held += c.Held
+	}
+	if soldOut && held > 0 { // in a rush that would be told and taken back every few seconds
+		return nil
 	}
 	event, payload := domain.EventSaleBackOnSale, any(domain.SaleBackOnSaleData{Sale: saleID, Classes: classes})
 	if soldOut {
