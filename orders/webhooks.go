@@ -258,6 +258,8 @@ func (s *Store) WebhookWait(ctx context.Context, endpoint string) (wait time.Dur
 // A WebhookResult is what an attempt comes to.
 type WebhookResult struct {
 	Endpoint string
+	URL      string // that it was sent to
+	Secret   []byte // sealed, that signed it
 	Event    domain.EventID
 	Attempt  domain.WebhookAttempt
 	State    domain.WebhookState
@@ -267,33 +269,50 @@ type WebhookResult struct {
 	Disable  string        // why the endpoint is sent nothing any more; empty: it is
 }
 
-// RecordWebhook keeps what an attempt came to. Errors as of any write.
-func (s *Store) RecordWebhook(ctx context.Context, r *WebhookResult) error {
+// RecordWebhook keeps what an attempt came to. Much may have happened while it was in
+// flight: a failure says nothing of an endpoint that is disabled or has another URL by now,
+// nor of a delivery that is done. current is false where the endpoint is not the one any
+// more that was asked: it is to be read again. Errors as of any write.
+func (s *Store) RecordWebhook(ctx context.Context, r *WebhookResult) (current bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	entry, err := json.Marshal(r.Attempt)
 	if err != nil {
-		return fmt.Errorf("orders: attempt to deliver %s: %w", r.Event, err)
+		return false, fmt.Errorf("orders: attempt to deliver %s: %w", r.Event, err)
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// The endpoint before its deliveries, as in ChangeWebhookEndpoint: else the two wait for each other.
 		var batch pgx.Batch
+		batch.Queue(`
+			UPDATE webhook_endpoints SET failures = $2, failing_since = CASE WHEN $2 > 0 THEN coalesce(failing_since, clock_timestamp()) END,
+				paused_until = CASE WHEN $3::interval > '0' THEN greatest(paused_until, clock_timestamp() + $3::interval) ELSE paused_until END,
+				disabled_at = CASE WHEN $4 <> '' THEN clock_timestamp() END, disabled_why = $4
+			WHERE id = $1 AND url = $5 AND disabled_at IS NULL AND ($2 > 0 OR failures > 0 OR $4 <> '')`,
+			r.Endpoint, r.Failures, r.PauseFor, r.Disable, r.URL)
 		batch.Queue(`
 			UPDATE webhook_deliveries SET attempts = attempts + 1, state = $3, due_at = clock_timestamp() + $4::interval,
 				finished_at = CASE WHEN $3 <> 'pending' THEN clock_timestamp() END,
 				log = CASE WHEN jsonb_array_length(log) >= $5 THEN log - 0 ELSE log END || $6::jsonb
-			WHERE endpoint = $1 AND event_row = $2`, r.Endpoint, r.Event.Row(), string(r.State), r.RetryIn, domain.WebhookAttemptsKept, entry)
+			WHERE endpoint = $1 AND event_row = $2 AND ($3 = 'delivered' OR state = 'pending' AND EXISTS (
+				SELECT FROM webhook_endpoints w WHERE w.id = $1 AND w.url = $7 AND (w.disabled_at IS NULL OR $8 <> '')))`,
+			r.Endpoint, r.Event.Row(), string(r.State), r.RetryIn, domain.WebhookAttemptsKept, entry, r.URL, r.Disable)
 		batch.Queue(`
-			UPDATE webhook_endpoints SET failures = $2, failing_since = CASE WHEN $2 > 0 THEN coalesce(failing_since, clock_timestamp()) END,
-				paused_until = CASE WHEN $3::interval > '0' THEN clock_timestamp() + $3::interval END,
-				disabled_at = CASE WHEN $4 <> '' THEN coalesce(disabled_at, clock_timestamp()) ELSE disabled_at END,
-				disabled_why = CASE WHEN $4 <> '' AND disabled_at IS NULL THEN $4 ELSE disabled_why END
-			WHERE id = $1 AND ($2 > 0 OR failures > 0 OR $4 <> '')`, r.Endpoint, r.Failures, r.PauseFor, r.Disable)
-		if err := tx.SendBatch(ctx, &batch).Close(); err != nil || r.Disable == "" {
+			SELECT EXISTS (SELECT FROM webhook_endpoints WHERE id = $1 AND url = $2 AND secret = $3 AND (disabled_at IS NULL OR $4 <> ''))`,
+			r.Endpoint, r.URL, r.Secret, r.Disable)
+		results := tx.SendBatch(ctx, &batch)
+		endpoint, err := results.Exec()
+		if err == nil {
+			_, err = results.Exec()
+		}
+		if err == nil {
+			err = results.QueryRow().Scan(&current)
+		}
+		if err = errors.Join(err, results.Close()); err != nil || r.Disable == "" || endpoint.RowsAffected() == 0 {
 			return err
 		}
 		return giveUpPending(ctx, tx, r.Endpoint)
 	})
-	return writeFailed("record the delivery of event", r.Event.String(), err)
+	return current, writeFailed("record the delivery of event", r.Event.String(), err)
 }
 
 // ForgetWebhooks drops some of what was delivered or given up longer ago than kept.

@@ -9,11 +9,19 @@ import (
 	"boxoffice/orders"
 )
 
-const webhookID = "whe_AAAAAAAAAAAAAAAAAAAAAAAAAA"
+const webhookID, webhookURL = "whe_AAAAAAAAAAAAAAAAAAAAAAAAAA", "https://hooks.example.com/"
 
 func (b *bundle) webhook(t *testing.T, types ...domain.EventType) domain.WebhookEndpoint {
 	t.Helper()
-	return must(b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: "https://hooks.example.com/", Types: types, Secret: []byte("sealed")}))
+	return must(b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: webhookURL, Types: types, Secret: []byte("sealed")}))
+}
+
+// recordWebhook keeps what an attempt at the endpoint came to, as webhook made it, and says whether
+// it is that still.
+func (b *bundle) recordWebhook(t *testing.T, r *orders.WebhookResult) (current bool) {
+	t.Helper()
+	r.Endpoint, r.URL, r.Secret = webhookID, webhookURL, []byte("sealed")
+	return must(b.store.RecordWebhook(b.ctx, r))
 }
 
 // tell writes events of subjects and returns them.
@@ -54,9 +62,7 @@ func TestAnEventIsQueuedOncePerEndpoint(t *testing.T) {
 		t.Errorf("%+v, want the event itself", due[0])
 	}
 	for _, e := range events {
-		if err := b.store.RecordWebhook(b.ctx, &orders.WebhookResult{Endpoint: webhookID, Event: e.ID, State: domain.WebhookDelivered}); err != nil {
-			t.Fatal(err)
-		}
+		b.recordWebhook(t, &orders.WebhookResult{Event: e.ID, State: domain.WebhookDelivered})
 	}
 	if got := must(b.store.QueueWebhooks(b.ctx, events)); len(got) != 0 {
 		t.Errorf("pending of %v although all is delivered", got)
@@ -102,28 +108,22 @@ func TestALaterEventOfASubjectWaits(t *testing.T) {
 		t.Fatalf("due %v, want %v", got, want)
 	}
 	failed := &orders.WebhookResult{
-		Endpoint: webhookID, Event: events[0].ID, State: domain.WebhookPending, RetryIn: time.Hour, Failures: 1,
+		Event: events[0].ID, State: domain.WebhookPending, RetryIn: time.Hour, Failures: 1,
 		Attempt: domain.WebhookAttempt{At: time.Now().UTC(), Status: 500, Error: "500", Answer: "oh"},
 	}
-	if err := b.store.RecordWebhook(b.ctx, failed); err != nil {
-		t.Fatal(err)
-	}
+	b.recordWebhook(t, failed)
 	if got, want := dueRows(must(b.store.DueWebhooks(b.ctx, webhookID, 10))), []int64{row(2)}; !slices.Equal(got, want) {
 		t.Fatalf("due %v, want %v: the second of a subject waits with the first", got, want)
 	}
 	for range domain.WebhookAttemptsKept + 3 {
-		if err := b.store.RecordWebhook(b.ctx, failed); err != nil {
-			t.Fatal(err)
-		}
+		b.recordWebhook(t, failed)
 	}
 	deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10))
 	if last := deliveries[2]; last.Event != events[0].ID || len(last.Log) != domain.WebhookAttemptsKept || last.Log[0].Answer != "oh" {
 		t.Errorf("%+v, want the log bounded", last)
 	}
 	failed.State, failed.Failures = domain.WebhookGivenUp, 2
-	if err := b.store.RecordWebhook(b.ctx, failed); err != nil {
-		t.Fatal(err)
-	}
+	b.recordWebhook(t, failed)
 	if got := dueRows(must(b.store.DueWebhooks(b.ctx, webhookID, 10))); !slices.Contains(got, row(1)) {
 		t.Errorf("due %v, want the second of the subject", got)
 	}
@@ -139,9 +139,7 @@ func TestRedelivery(t *testing.T) {
 	events := b.tell(t, "a", "b")
 	must(b.store.QueueWebhooks(b.ctx, events))
 	for _, e := range events {
-		if err := b.store.RecordWebhook(b.ctx, &orders.WebhookResult{Endpoint: webhookID, Event: e.ID, State: domain.WebhookDelivered}); err != nil {
-			t.Fatal(err)
-		}
+		b.recordWebhook(t, &orders.WebhookResult{Event: e.ID, State: domain.WebhookDelivered})
 	}
 	if n, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: events[1].ID}, 10); n != 1 || err != nil {
 		t.Fatalf("%d, %v, want one", n, err)
@@ -175,9 +173,7 @@ func TestWhatIsPendingKeepsItsEvent(t *testing.T) {
 	b.webhook(t)
 	events := b.tell(t, "a", "b")
 	must(b.store.QueueWebhooks(b.ctx, events))
-	if err := b.store.RecordWebhook(b.ctx, &orders.WebhookResult{Endpoint: webhookID, Event: events[0].ID, State: domain.WebhookDelivered}); err != nil {
-		t.Fatal(err)
-	}
+	b.recordWebhook(t, &orders.WebhookResult{Event: events[0].ID, State: domain.WebhookDelivered})
 	must(b.store.DropEvents(b.ctx, 0))
 	left := must(b.store.EventsAfter(b.ctx, domain.EventCursor{}, 10))
 	if len(left) != 1 || left[0].ID != events[1].ID {
@@ -214,5 +210,82 @@ func TestEndpointsAreBounded(t *testing.T) {
 	_, err = b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: "https://hooks.example.com/", SaleID: "nowhere", Secret: []byte("s")})
 	if err == nil {
 		t.Error("an endpoint of a sale that is not there is stored")
+	}
+}
+
+// Whatever happens while an attempt is in flight, its outcome does not undo.
+func TestAnAttemptInFlightUndoesNothing(t *testing.T) {
+	change := func(c domain.WebhookChange) func(*bundle, *testing.T, domain.EventID) {
+		return func(b *bundle, _ *testing.T, _ domain.EventID) {
+			must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, c))
+		}
+	}
+	moved, disabled := change(domain.WebhookChange{URL: new("https://other.example.com/")}), change(domain.WebhookChange{Enabled: new(false)})
+	failed := orders.WebhookResult{State: domain.WebhookPending, RetryIn: time.Hour, Failures: 1}
+	last := orders.WebhookResult{State: domain.WebhookGivenUp, Failures: 1}
+	gone := orders.WebhookResult{State: domain.WebhookGivenUp, Failures: 1, Disable: "it answered 410 Gone"}
+	taken := orders.WebhookResult{State: domain.WebhookDelivered}
+	for _, tt := range []struct {
+		name       string
+		meanwhile  func(*bundle, *testing.T, domain.EventID)
+		result     orders.WebhookResult
+		state      domain.WebhookState
+		other      domain.WebhookState // of another delivery to the endpoint
+		failures   int
+		isDisabled bool
+		isCurrent  bool
+	}{
+		{"nothing, it fails", nil, failed, domain.WebhookPending, domain.WebhookPending, 1, false, true},
+		{"nothing, it is gone", nil, gone, domain.WebhookGivenUp, domain.WebhookGivenUp, 1, true, true},
+		{"disabled, it fails", disabled, failed, domain.WebhookGivenUp, domain.WebhookGivenUp, 0, true, false},
+		{"disabled, it is taken", disabled, taken, domain.WebhookDelivered, domain.WebhookGivenUp, 0, true, false},
+		{"another URL, it fails", moved, failed, domain.WebhookPending, domain.WebhookPending, 0, false, false},
+		{"another URL, the last attempt fails", moved, last, domain.WebhookPending, domain.WebhookPending, 0, false, false},
+		{"another URL, the old one is gone", moved, gone, domain.WebhookPending, domain.WebhookPending, 0, false, false},
+		{"another URL, the old one takes it", moved, taken, domain.WebhookDelivered, domain.WebhookPending, 0, false, false},
+		{"another secret, it fails", func(b *bundle, _ *testing.T, _ domain.EventID) {
+			must(b.store.RotateWebhookSecret(b.ctx, webhookID, []byte("new"), 0))
+		}, failed, domain.WebhookPending, domain.WebhookPending, 1, false, false},
+		{"another attempt is taken, this one fails", func(b *bundle, t *testing.T, e domain.EventID) {
+			b.recordWebhook(t, &orders.WebhookResult{Event: e, State: domain.WebhookDelivered})
+		}, failed, domain.WebhookDelivered, domain.WebhookPending, 1, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := setup(t)
+			b.forgetEvents(t)
+			b.webhook(t)
+			events := b.tell(t, "a", "b")
+			must(b.store.QueueWebhooks(b.ctx, events))
+			if tt.meanwhile != nil {
+				tt.meanwhile(b, t, events[0].ID)
+			}
+			tt.result.Event = events[0].ID
+			if current := b.recordWebhook(t, &tt.result); current != tt.isCurrent {
+				t.Errorf("current: %t, want %t", current, tt.isCurrent)
+			}
+			deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10)) // the newest first
+			if deliveries[1].State != tt.state || deliveries[0].State != tt.other {
+				t.Errorf("%s, the other %s; want %s, %s", deliveries[1].State, deliveries[0].State, tt.state, tt.other)
+			}
+			if e := must(b.store.WebhookEndpoint(b.ctx, webhookID)); e.Failures != tt.failures || e.DisabledAt.IsZero() == tt.isDisabled {
+				t.Errorf("%+v, want %d failures, disabled: %t", e, tt.failures, tt.isDisabled)
+			}
+		})
+	}
+}
+
+// What was taken while it was in flight does not end the pause that another answer asked for.
+func TestAPauseIsNotCutShort(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	events := b.tell(t, "a", "b", "c")
+	must(b.store.QueueWebhooks(b.ctx, events))
+	b.recordWebhook(t, &orders.WebhookResult{Event: events[0].ID, State: domain.WebhookPending, Failures: 4, PauseFor: time.Hour})
+	want := must(b.store.WebhookEndpoint(b.ctx, webhookID)).PausedUntil
+	b.recordWebhook(t, &orders.WebhookResult{Event: events[1].ID, State: domain.WebhookPending, Failures: 5, PauseFor: time.Second})
+	b.recordWebhook(t, &orders.WebhookResult{Event: events[2].ID, State: domain.WebhookDelivered})
+	if got := must(b.store.WebhookEndpoint(b.ctx, webhookID)).PausedUntil; want.IsZero() || !got.Equal(want) {
+		t.Errorf("paused until %v, want %v", got, want)
 	}
 }

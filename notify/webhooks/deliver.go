@@ -55,7 +55,7 @@ const (
 type Store interface {
 	WebhookEndpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error)
 	DueWebhooks(ctx context.Context, endpoint string, limit int) ([]orders.DueWebhook, error)
-	RecordWebhook(ctx context.Context, r *orders.WebhookResult) error
+	RecordWebhook(ctx context.Context, r *orders.WebhookResult) (current bool, err error)
 	WebhookWait(ctx context.Context, endpoint string) (time.Duration, bool, error)
 	GiveUpLostWebhooks(ctx context.Context, endpoint string) error
 	ForgetWebhooks(ctx context.Context, endpoint string, kept time.Duration, limit int) error
@@ -214,7 +214,7 @@ func (r *round) isOver() bool {
 func (r *round) end(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stop, r.ended = true, err
+	r.stop, r.ended = true, errors.Join(r.ended, err)
 }
 
 // one sends one event and keeps what came of it.
@@ -231,10 +231,13 @@ func (r *round) one(ctx context.Context, due *orders.DueWebhook) error {
 	}
 	result, outcome := r.judge(due, &a)
 	r.told(outcome, time.Duration(a.TookMS)*time.Millisecond)
-	if err := r.store.RecordWebhook(context.WithoutCancel(ctx), result); err != nil {
+	current, err := r.store.RecordWebhook(context.WithoutCancel(ctx), result)
+	if err != nil {
 		return err
 	}
-	if outcome == OutcomeGivenUp || outcome == OutcomeDisabled {
+	if !current { // the next round reads the endpoint anew
+		r.end(nil)
+	} else if outcome == OutcomeGivenUp || outcome == OutcomeDisabled {
 		r.log.WarnContext(ctx, "webhooks: an event is given up",
 			"endpoint", r.endpoint.ID, "event", due.Event.ID.String(), "outcome", string(outcome), "why", a.Error)
 	}
@@ -248,7 +251,9 @@ func (r *round) one(ctx context.Context, due *orders.DueWebhook) error {
 func (r *round) judge(due *orders.DueWebhook, a *answer) (*orders.WebhookResult, Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	result := &orders.WebhookResult{Endpoint: r.endpoint.ID, Event: due.Event.ID, Attempt: a.WebhookAttempt, State: domain.WebhookPending}
+	result := &orders.WebhookResult{
+		Endpoint: r.endpoint.ID, URL: r.endpoint.URL, Secret: r.endpoint.Secret, Event: due.Event.ID, Attempt: a.WebhookAttempt, State: domain.WebhookPending,
+	}
 	if a.isTaken() {
 		r.Taken++
 		r.endpoint.Failures, r.endpoint.FailingSince = 0, time.Time{}

@@ -312,3 +312,29 @@ func TestAPreviousSecretThatCannotBeOpenedStopsNothing(t *testing.T) {
 		})
 	}
 }
+
+// An endpoint that changes while something is in flight: the round ends without an error,
+// and the next one sends to where it is now.
+func TestARoundEndsWhenItsEndpointChanges(t *testing.T) {
+	var got received
+	there := httptest.NewServer(&got)
+	defer there.Close()
+	var store *memory
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		store.endpoint.URL = there.URL
+	}))
+	defer server.Close()
+	store = newMemory(server.URL, time.Now, 50)
+	d := newTestDeliverer(t, store, time.Now)
+	round := must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
+	taken := len(store.kept())
+	if !round.Waits || round.Wait != 0 || taken > 3*atATime {
+		t.Errorf("%+v after %d attempts, want that it goes on at once with the endpoint as it is now", round, taken)
+	}
+	_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
+	if got.count() != 50-taken {
+		t.Errorf("%d sent there, want the other %d", got.count(), 50-taken)
+	}
+}

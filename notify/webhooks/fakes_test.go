@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -86,15 +87,19 @@ func (m *memory) DueWebhooks(_ context.Context, _ string, limit int) (due []orde
 	return due, nil
 }
 
-func (m *memory) RecordWebhook(_ context.Context, r *orders.WebhookResult) error {
+func (m *memory) RecordWebhook(_ context.Context, r *orders.WebhookResult) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.results = append(m.results, *r)
+	current := r.URL == m.endpoint.URL && bytes.Equal(r.Secret, m.endpoint.Secret)
 	for _, row := range m.rows {
-		if row.Event.ID == r.Event {
+		if row.Event.ID == r.Event && (current || r.State == domain.WebhookDelivered) {
 			row.state, row.due = r.State, m.now().Add(r.RetryIn)
 			row.Attempts++
 		}
+	}
+	if !current {
+		return false, nil
 	}
 	e := &m.endpoint
 	e.Failures, e.PausedUntil = r.Failures, time.Time{}
@@ -110,7 +115,7 @@ func (m *memory) RecordWebhook(_ context.Context, r *orders.WebhookResult) error
 	if r.Disable != "" {
 		e.DisabledAt, e.DisabledWhy = m.now(), r.Disable
 	}
-	return nil
+	return true, nil
 }
 
 func (m *memory) WebhookWait(context.Context, string) (time.Duration, bool, error) {
