@@ -115,7 +115,7 @@ func (s *Store) WebhookEndpoint(ctx context.Context, id string) (domain.WebhookE
 }
 
 // ChangeWebhookEndpoint changes one. A new URL, or that it is enabled, forgets how it
-// failed. CodeNotFound; errors as of any write.
+// failed, and what is pending is due at once. CodeNotFound; errors as of any write.
 func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.WebhookChange) (e domain.WebhookEndpoint, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -133,10 +133,17 @@ func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.W
 				failures = CASE WHEN $6 THEN 0 ELSE failures END,
 				failing_since = CASE WHEN NOT $6 THEN failing_since END, paused_until = CASE WHEN NOT $6 THEN paused_until END
 			WHERE id = $1 RETURNING `+webhookColumns, id, c.URL, c.Description, types, c.Enabled, forget))
-		if err != nil || e.DisabledAt.IsZero() {
+		switch {
+		case err != nil:
 			return noEndpoint(err)
+		case !e.DisabledAt.IsZero():
+			return giveUpPending(ctx, tx, id)
+		case forget:
+			_, err = tx.Exec(ctx, `
+				UPDATE webhook_deliveries SET due_at = clock_timestamp()
+				WHERE endpoint = $1 AND state = 'pending' AND due_at > clock_timestamp()`, id)
 		}
-		return giveUpPending(ctx, tx, id)
+		return err
 	})
 	return e, writeFailed("change webhook endpoint", id, err)
 }

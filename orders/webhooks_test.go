@@ -289,3 +289,29 @@ func TestAPauseIsNotCutShort(t *testing.T) {
 		t.Errorf("paused until %v, want %v", got, want)
 	}
 }
+
+func TestAMendedEndpointIsSentWhatWaitsAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change domain.WebhookChange
+		isDue  bool
+	}{
+		{"another URL", domain.WebhookChange{URL: new("https://other.example.com/")}, true},
+		{"enabled", domain.WebhookChange{Enabled: new(true)}, true},
+		{"another description", domain.WebhookChange{Description: new("ours")}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := setup(t)
+			b.forgetEvents(t)
+			b.webhook(t)
+			events := b.tell(t, "a")
+			must(b.store.QueueWebhooks(b.ctx, events))
+			b.recordWebhook(t, &orders.WebhookResult{Event: events[0].ID, State: domain.WebhookPending, RetryIn: time.Hour, Failures: 4, PauseFor: time.Hour})
+			must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, tt.change))
+			wait, waits, err := b.store.WebhookWait(b.ctx, webhookID)
+			if err != nil || !waits || (wait == 0) != tt.isDue {
+				t.Errorf("waits %t for %v, %v; want it due: %t", waits, wait, err, tt.isDue)
+			}
+		})
+	}
+}

@@ -110,10 +110,16 @@ func (s *Endpoints) Change(ctx context.Context, id string, c domain.WebhookChang
 		}
 	}
 	e, err := s.store.ChangeWebhookEndpoint(ctx, id, c)
-	if err != nil || c.URL == nil || !e.DisabledAt.IsZero() {
+	if err != nil || !e.DisabledAt.IsZero() {
 		return e, err
 	}
-	return e, s.wake(ctx, id, Wake{Why: "it has another URL"}) // what waits is sent there now
+	switch { // what waits is sent now
+	case c.URL != nil:
+		err = s.wake(ctx, id, Wake{Why: "it has another URL"})
+	case c.Enabled != nil && *c.Enabled:
+		err = s.wake(ctx, id, Wake{Why: "the organiser enabled it"})
+	}
+	return e, err
 }
 
 // Rotate gives an endpoint another secret, and answers it. The present one goes on signing
