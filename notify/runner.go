@@ -13,6 +13,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/orders"
+	"boxoffice/pace"
 )
 
 // Store is the event log and the cursors: *orders.Store, its Readers.
@@ -215,7 +216,7 @@ func (h *head) set(at domain.EventCursor) (changed bool) {
 
 func (r *Runner) watchHead(ctx context.Context) {
 	wait := r.options.PollMin
-	for pause(ctx, wait) {
+	for pace.Pause(ctx, wait) == nil {
 		at, err := r.store.EventHead(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.options.Log.Warn("readers: cannot ask for news", "error", err)
@@ -225,18 +226,6 @@ func (r *Runner) watchHead(ctx context.Context) {
 		} else {
 			wait = min(2*wait, r.options.PollMax)
 		}
-	}
-}
-
-// pause waits, and reports whether to go on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/orders"
+	"boxoffice/pace"
 )
 
 const (
@@ -23,7 +24,7 @@ func StartRetention(store interface {
 	DropEvents(ctx context.Context, kept time.Duration) (more bool, err error)
 }, kept time.Duration, log *slog.Logger) (stop func()) {
 	return every(retentionInterval, func(ctx context.Context) {
-		for more := true; more && ctx.Err() == nil; pause(ctx, retentionPause) {
+		for more := true; more && ctx.Err() == nil; _ = pace.Pause(ctx, retentionPause) {
 			var err error
 			if more, err = store.DropEvents(ctx, kept); err != nil {
 				log.Warn("events: cannot drop old ones", "error", err)
@@ -117,7 +118,7 @@ func every(interval time.Duration, call func(context.Context)) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		call(ctx)
-		for pause(ctx, interval) {
+		for pace.Pause(ctx, interval) == nil {
 			call(ctx)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"boxoffice/domain"
+	"boxoffice/pace"
 )
 
 // A Store keeps what is due. orders.Store is one.
@@ -125,13 +126,7 @@ func NewSender(o Options) (*Sender, error) {
 // Run sends until the context ends. A message that is on its way then is finished.
 func (s *Sender) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		pause := s.round(ctx)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		_ = pace.Pause(ctx, s.round(ctx)) // the loop sees that it is over
 	}
 	// For who is stopping: what is known must not be sent again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)

@@ -8,6 +8,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/notify"
+	"boxoffice/pace"
 )
 
 // ReaderName is under what the cursors are kept.
@@ -123,12 +124,7 @@ func (w *waker) wake(ctx context.Context, c signaller, endpoint string, say Wake
 	w.next = shared
 	pause := wakeInterval - time.Since(w.last)
 	w.mu.Unlock()
-	timer := time.NewTimer(max(pause, 0))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	_ = pace.Pause(ctx, max(pause, 0)) // whoever is stopping still wakes: others wait for it
 	w.mu.Lock()
 	w.next, w.last = nil, time.Now()
 	say = shared.Wake
