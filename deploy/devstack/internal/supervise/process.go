@@ -34,7 +34,7 @@ type process struct {
 	cmd       *exec.Cmd
 	pid       int
 	announced chan struct{} // closed when it says that it is ready
-	done      chan struct{} // closed when it has ended
+	done      chan struct{} // closed when it has ended and what it announced before has been read
 }
 
 func (s *spawner) start(spec Spec, out *os.File) (*process, error) {
@@ -63,18 +63,26 @@ func (s *spawner) start(spec Spec, out *os.File) (*process, error) {
 		return nil, err
 	}
 	p.pid = p.cmd.Process.Pid
-	if announce != nil {
-		go p.listen(announce)
+	heard := make(chan struct{})
+	if announce == nil {
+		close(heard)
+	} else {
+		go p.listen(announce, heard)
 	}
 	go func() {
 		p.cmd.Wait() // its error is in ProcessState
+		if announce != nil {
+			// A child of the process may still hold the pipe's other end.
+			announce.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+		}
+		<-heard
 		close(p.done)
 	}()
 	return p, nil
 }
 
-// listen ends with the process at the latest: the pipe's other end goes with it.
-func (p *process) listen(announce *os.File) {
+func (p *process) listen(announce *os.File, heard chan<- struct{}) {
+	defer close(heard)
 	defer announce.Close()
 	if line, err := bufio.NewReader(announce).ReadString('\n'); err == nil && line == "ready\n" {
 		close(p.announced)
@@ -94,6 +102,9 @@ func (p *process) awaitReady(ctx context.Context, spec Spec) error {
 	for {
 		select {
 		case <-p.done:
+			if p.wasReady() {
+				return nil // it died after its start: its watcher says so
+			}
 			return errors.New(p.cause())
 		case <-ctx.Done():
 			return ctx.Err()
@@ -116,6 +127,16 @@ func (p *process) awaitReady(ctx context.Context, spec Spec) error {
 		if err != nil {
 			lastErr = err
 		}
+	}
+}
+
+// wasReady says whether the process announced that it was ready. It is final once done is closed.
+func (p *process) wasReady() bool {
+	select {
+	case <-p.announced:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 	// How long a process may take after SIGKILL: the kernel may still have to finish its
 	// writes.
 	killTimeout = 5 * time.Second
+	// How long a process that has ended may keep us waiting for what it announced before.
+	lastWordsTimeout = time.Second
 )
 
 // Spec describes a process.

@@ -164,6 +164,21 @@ func TestAProcessThatCannotLiveFailsTheGroup(t *testing.T) {
 	}
 }
 
+// The end of such a process and its word arrive together; which is seen first must not matter.
+func TestWhatAProcessAnnouncedBeforeItDiedCounts(t *testing.T) {
+	b := setup(t)
+	for range 100 {
+		proc, err := b.spawn.start(b.spec("shop", "fails-later"), os.Stdout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-proc.done
+		if err := proc.awaitReady(context.Background(), b.spec("shop", "fails-later")); err != nil {
+			t.Fatalf("%v; it was ready before", err)
+		}
+	}
+}
+
 func TestAStartThatFailsShowsWhy(t *testing.T) {
 	b := setup(t)
 	err := b.Start(context.Background(), b.spec("shop", "fails"))
