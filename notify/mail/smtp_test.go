@@ -1,184 +1,28 @@
 package mail
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"math/big"
 	"net"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"boxoffice/notify/mail/mailtest"
 )
 
-// A fakeRelay speaks enough SMTP to be sent mail to, and fails as its script says.
-type fakeRelay struct {
-	t        *testing.T
-	listener net.Listener
-	tls      *tls.Config
-	// answer gives another answer to a command than OK; "" is OK, hangUp closes without one.
-	answer     func(command string) string
-	extensions []string
-	implicit   bool
-
-	mu          sync.Mutex
-	taken       []string // messages that were answered with 250
-	lost        []string // messages that were read and not answered
-	recipients  []string
-	connections int
-}
-
-const hangUp = "hang up"
-
-func startRelay(t *testing.T, r *fakeRelay) (*fakeRelay, SMTPOptions) {
+func startRelay(t *testing.T, r *mailtest.Relay) (*mailtest.Relay, SMTPOptions) {
 	t.Helper()
-	var err error
-	r.t = t
-	r.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	address, err := r.Listen("127.0.0.1:0")
 	noError(t, err)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := r.listener.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer conn.Close()
-				r.serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() { _ = r.listener.Close(); running.Wait() })
-	_, port, _ := net.SplitHostPort(r.listener.Addr().String())
-	number, _ := strconv.Atoi(port)
-	return r, SMTPOptions{Host: "127.0.0.1", Port: number, TLS: TLSNone, From: sender, Timeout: 5 * time.Second, ConnectionsMax: 2}
-}
-
-func (r *fakeRelay) serve(conn net.Conn) {
-	r.mu.Lock()
-	r.connections++
-	r.mu.Unlock()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if r.implicit {
-		conn = tls.Server(conn, r.tls)
-	}
-	in := bufio.NewReader(conn)
-	say := func(line string) bool { _, err := io.WriteString(conn, line+"\r\n"); return err == nil }
-	reply := func(command, ok string) bool {
-		if r.answer != nil {
-			switch answer := r.answer(command); answer {
-			case "":
-			case hangUp:
-				return false
-			default:
-				return say(answer)
-			}
-		}
-		return say(ok)
-	}
-	if !reply("GREETING", "220 relay.example ESMTP") {
-		return
-	}
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimSpace(line)
-		verb := strings.ToUpper(line)
-		switch {
-		case strings.HasPrefix(verb, "EHLO"):
-			say("250-relay.example")
-			for _, extension := range r.extensions {
-				say("250-" + extension)
-			}
-			if !reply("EHLO", "250 SIZE") {
-				return
-			}
-		case verb == "STARTTLS":
-			if !say("220 go on") {
-				return
-			}
-			conn = tls.Server(conn, r.tls)
-			in = bufio.NewReader(conn)
-		case verb == "DATA":
-			if !reply("DATA", "354 go on") {
-				return
-			}
-			if r.answer != nil && r.answer("DATA") != "" {
-				continue
-			}
-			var message strings.Builder
-			for {
-				part, err := in.ReadString('\n')
-				if err != nil {
-					return
-				}
-				if part == ".\r\n" {
-					break
-				}
-				message.WriteString(part)
-			}
-			answer := ""
-			if r.answer != nil {
-				answer = r.answer("END")
-			}
-			r.mu.Lock()
-			if answer == "" {
-				r.taken = append(r.taken, message.String())
-			} else {
-				r.lost = append(r.lost, message.String())
-			}
-			r.mu.Unlock()
-			switch answer {
-			case "":
-				answer = "250 taken"
-			case hangUp:
-				return
-			}
-			if !say(answer) {
-				return
-			}
-		case verb == "QUIT":
-			say("221 bye")
-			return
-		default:
-			if strings.HasPrefix(verb, "RCPT") {
-				r.mu.Lock()
-				r.recipients = append(r.recipients, line)
-				r.mu.Unlock()
-			}
-			if !reply(strings.SplitN(verb, " ", 2)[0], "250 ok") {
-				return
-			}
-		}
-	}
-}
-
-// seen is what it has seen so far, however many of its connections are still open.
-func (r *fakeRelay) seen() (taken, recipients []string, connections int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.taken), slices.Clone(r.recipients), r.connections
-}
-
-// only answers one command so.
-func only(command, answer string) func(string) string {
-	return func(got string) string {
-		if got == command {
-			return answer
-		}
-		return ""
-	}
+	t.Cleanup(func() { _ = r.Close() })
+	port := address.(*net.TCPAddr).Port
+	return r, SMTPOptions{Host: "127.0.0.1", Port: port, TLS: TLSNone, From: sender, Timeout: 5 * time.Second, ConnectionsMax: 2}
 }
 
 func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
@@ -205,49 +49,49 @@ func message(to string) *Message {
 func TestSMTP(t *testing.T) {
 	const taken, never, later, relay = "taken", "never", "later", "relay"
 	for name, tt := range map[string]struct {
-		relay  *fakeRelay
+		relay  *mailtest.Relay
 		change func(*SMTPOptions)
 		to     string
 		want   string
 		says   string
 	}{
 		"takes it":                        {want: taken},
-		"throttles the sender":            {relay: &fakeRelay{answer: only("MAIL", "451 4.7.1 too many messages")}, want: relay, says: "too many messages"},
-		"refuses the sender":              {relay: &fakeRelay{answer: only("MAIL", "550 5.7.1 sender not allowed")}, want: relay, says: "sender not allowed"},
-		"greylists the recipient":         {relay: &fakeRelay{answer: only("RCPT", "450 4.2.0 <ann@example.com> greylisted")}, want: later, says: "<…> greylisted"},
-		"does not know the recipient":     {relay: &fakeRelay{answer: only("RCPT", "550 5.1.1 <ann@example.com>: user unknown")}, want: never, says: "<…>: user unknown"},
-		"denies us at the recipient":      {relay: &fakeRelay{answer: only("RCPT", "554 5.7.1 relay access denied")}, want: later, says: "relay access denied"},
-		"wants a login at the recipient":  {relay: &fakeRelay{answer: only("RCPT", "530 5.5.1 authentication required")}, want: later},
-		"has had enough for today":        {relay: &fakeRelay{answer: only("RCPT", "550 5.4.5 daily quota exceeded")}, want: later},
-		"closes at the recipient":         {relay: &fakeRelay{answer: only("RCPT", "421 4.3.2 shutting down")}, want: relay, says: "shutting down"},
-		"takes no data now":               {relay: &fakeRelay{answer: only("DATA", "452 4.3.1 no space")}, want: later},
-		"refuses the content":             {relay: &fakeRelay{answer: only("END", "554 5.6.0 no")}, want: never},
-		"delays the content":              {relay: &fakeRelay{answer: only("END", "451 4.3.0 try later")}, want: later},
-		"dies before the 250":             {relay: &fakeRelay{answer: only("END", hangUp)}, want: relay},
-		"dies at the recipient":           {relay: &fakeRelay{answer: only("RCPT", hangUp)}, want: relay},
-		"dies after the 250":              {relay: &fakeRelay{answer: only("RSET", hangUp)}, want: taken},
-		"greets with garbage":             {relay: &fakeRelay{answer: only("GREETING", "\x00\xff garbage")}, want: relay},
-		"greets with nothing":             {relay: &fakeRelay{answer: only("GREETING", "")}, want: taken},
-		"is busy":                         {relay: &fakeRelay{answer: only("GREETING", "421 too busy")}, want: relay, says: "too busy"},
-		"answers garbage":                 {relay: &fakeRelay{answer: only("MAIL", "what?")}, want: relay},
-		"answers an empty line":           {relay: &fakeRelay{answer: only("RCPT", "\r")}, want: relay},
+		"throttles the sender":            {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "451 4.7.1 too many messages")}, want: relay, says: "too many messages"},
+		"refuses the sender":              {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "550 5.7.1 sender not allowed")}, want: relay, says: "sender not allowed"},
+		"greylists the recipient":         {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "450 4.2.0 <ann@example.com> greylisted")}, want: later, says: "<…> greylisted"},
+		"does not know the recipient":     {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "550 5.1.1 <ann@example.com>: user unknown")}, want: never, says: "<…>: user unknown"},
+		"denies us at the recipient":      {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "554 5.7.1 relay access denied")}, want: later, says: "relay access denied"},
+		"wants a login at the recipient":  {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "530 5.5.1 authentication required")}, want: later},
+		"has had enough for today":        {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "550 5.4.5 daily quota exceeded")}, want: later},
+		"closes at the recipient":         {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "421 4.3.2 shutting down")}, want: relay, says: "shutting down"},
+		"takes no data now":               {relay: &mailtest.Relay{Answer: mailtest.Only("DATA", "452 4.3.1 no space")}, want: later},
+		"refuses the content":             {relay: &mailtest.Relay{Answer: mailtest.Only("END", "554 5.6.0 no")}, want: never},
+		"delays the content":              {relay: &mailtest.Relay{Answer: mailtest.Only("END", "451 4.3.0 try later")}, want: later},
+		"dies before the 250":             {relay: &mailtest.Relay{Answer: mailtest.Only("END", mailtest.HangUp)}, want: relay},
+		"dies at the recipient":           {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", mailtest.HangUp)}, want: relay},
+		"dies after the 250":              {relay: &mailtest.Relay{Answer: mailtest.Only("RSET", mailtest.HangUp)}, want: taken},
+		"greets with garbage":             {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "\x00\xff garbage")}, want: relay},
+		"greets with nothing":             {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "")}, want: taken},
+		"is busy":                         {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "421 too busy")}, want: relay, says: "too busy"},
+		"answers garbage":                 {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "what?")}, want: relay},
+		"answers an empty line":           {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "\r")}, want: relay},
 		"has no STARTTLS":                 {change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: relay, says: "STARTTLS"},
-		"has STARTTLS":                    {relay: &fakeRelay{extensions: []string{"STARTTLS"}}, change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: taken},
-		"speaks TLS":                      {relay: &fakeRelay{implicit: true}, change: func(o *SMTPOptions) { o.TLS = TLSImplicit }, want: taken},
+		"has STARTTLS":                    {relay: &mailtest.Relay{Extensions: []string{"STARTTLS"}}, change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: taken},
+		"speaks TLS":                      {relay: &mailtest.Relay{Implicit: true}, change: func(o *SMTPOptions) { o.TLS = TLSImplicit }, want: taken},
 		"asks nobody who they are":        {change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "AUTH"},
-		"takes the password":              {relay: &fakeRelay{extensions: []string{"AUTH PLAIN"}, answer: only("AUTH", "235 ok")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: taken},
-		"refuses the password":            {relay: &fakeRelay{extensions: []string{"AUTH PLAIN"}, answer: only("AUTH", "535 5.7.8 wrong")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "5.7.8 wrong"},
+		"takes the password":              {relay: &mailtest.Relay{Extensions: []string{"AUTH PLAIN"}, Answer: mailtest.Only("AUTH", "235 ok")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: taken},
+		"refuses the password":            {relay: &mailtest.Relay{Extensions: []string{"AUTH PLAIN"}, Answer: mailtest.Only("AUTH", "535 5.7.8 wrong")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "5.7.8 wrong"},
 		"takes ASCII only":                {to: "jürgen@example.com", want: never, says: "SMTPUTF8"},
-		"takes addresses in UTF-8":        {relay: &fakeRelay{extensions: []string{"SMTPUTF8", "8BITMIME"}}, to: "jürgen@example.com", want: taken},
+		"takes addresses in UTF-8":        {relay: &mailtest.Relay{Extensions: []string{"SMTPUTF8", "8BITMIME"}}, to: "jürgen@example.com", want: taken},
 		"takes a domain of an IDN":        {to: "ann@münchen.example", want: taken},
 		"is sent no address that is none": {to: "ann@example.com\r\nRCPT TO:<eve@example.com>", want: never},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, pool := certificate(t)
 			if tt.relay == nil {
-				tt.relay = &fakeRelay{}
+				tt.relay = &mailtest.Relay{}
 			}
-			tt.relay.tls = server
+			tt.relay.TLS = server
 			r, options := startRelay(t, tt.relay)
 			options.TLSConfig = &tls.Config{RootCAs: pool}
 			if tt.change != nil {
@@ -261,7 +105,7 @@ func TestSMTP(t *testing.T) {
 				to = "ann@example.com"
 			}
 			err = s.Send(t.Context(), message(to))
-			seen, recipients, _ := r.seen()
+			seen, recipients, _ := r.Seen()
 			var notTaken *NotTakenError
 			switch tt.want {
 			case taken:
@@ -287,34 +131,34 @@ func TestSMTP(t *testing.T) {
 
 // A relay that closes after each message is asked on a new connection each time.
 func TestSMTPKeepsNoConnectionThatEnded(t *testing.T) {
-	r, options := startRelay(t, &fakeRelay{answer: only("RSET", hangUp)})
+	r, options := startRelay(t, &mailtest.Relay{Answer: mailtest.Only("RSET", mailtest.HangUp)})
 	s, err := NewSMTP(options)
 	noError(t, err)
 	defer s.Close()
 	for range 3 {
 		noError(t, s.Send(t.Context(), message("ann@example.com")))
 	}
-	_, _, connections := r.seen()
+	_, _, connections := r.Seen()
 	equal(t, 3, connections)
 }
 
 // A connection serves many messages; one that the relay closed meanwhile is no failure.
 func TestSMTPKeepsItsConnection(t *testing.T) {
-	r, options := startRelay(t, &fakeRelay{})
+	r, options := startRelay(t, &mailtest.Relay{})
 	s, err := NewSMTP(options)
 	noError(t, err)
 	defer s.Close()
 	for range 3 {
 		noError(t, s.Send(t.Context(), message("ann@example.com")))
 	}
-	_, _, connections := r.seen()
+	_, _, connections := r.Seen()
 	equal(t, 1, connections)
 	c := <-s.idle
 	c.used = time.Now().Add(-10 * time.Second)
 	noError(t, c.net.(*net.TCPConn).CloseWrite()) // the relay hangs up
 	s.idle <- c
 	noError(t, s.Send(t.Context(), message("ann@example.com")))
-	seen, _, connections := r.seen()
+	seen, _, connections := r.Seen()
 	equal(t, 2, connections)
 	equal(t, 4, len(seen))
 }
@@ -322,7 +166,7 @@ func TestSMTPKeepsItsConnection(t *testing.T) {
 // A relay that does not answer costs the timeout and no more.
 func TestSMTPGivesUpInTime(t *testing.T) {
 	released := make(chan struct{})
-	_, options := startRelay(t, &fakeRelay{answer: func(command string) string {
+	_, options := startRelay(t, &mailtest.Relay{Answer: func(command string) string {
 		if command == "END" {
 			<-released
 		}

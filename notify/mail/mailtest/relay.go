@@ -1,0 +1,243 @@
+// Package mailtest has a relay for tests: it takes mail by SMTP, and fails as a script says.
+package mailtest
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// HangUp is the answer of a script that closes the connection without one.
+const HangUp = "hang up"
+
+// What a script is asked for beside the commands of SMTP.
+const (
+	Greeting = "GREETING" // the connection is made
+	End      = "END"      // the message has come, to its dot
+)
+
+// connectionFor is how long a connection lives at most.
+const connectionFor = 2 * time.Minute
+
+// A Relay speaks enough SMTP to be sent mail to. Its fields are set before it starts.
+type Relay struct {
+	// Answer gives another answer to a command (EHLO, MAIL, RCPT, DATA, Greeting, End …) than OK:
+	// a line such as "451 4.3.0 later", or HangUp. "" is OK. It may block: then the relay hangs. It is
+	// called by many connections at a time.
+	Answer     func(command string) string
+	Extensions []string
+	TLS        *tls.Config // of STARTTLS, and of Implicit
+	Implicit   bool        // TLS from the first byte
+	// Took is told of each message that was answered with 250, before the answer is sent. Without
+	// it they are kept for Seen.
+	Took func(message string)
+
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu          sync.Mutex
+	open        map[net.Conn]bool
+	taken       []string
+	recipients  []string
+	connections int
+}
+
+// Listen serves at an address, such as 127.0.0.1:0, until Close.
+func (r *Relay) Listen(address string) (net.Addr, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	r.listener, r.open = listener, make(map[net.Conn]bool)
+	r.running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if !r.enter(conn) {
+				_ = conn.Close()
+				return
+			}
+			r.running.Go(func() {
+				defer r.leave(conn)
+				r.serve(conn)
+			})
+		}
+	})
+	return listener.Addr(), nil
+}
+
+func (r *Relay) enter(conn net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == nil {
+		return false
+	}
+	r.open[conn] = true
+	r.connections++
+	return true
+}
+
+func (r *Relay) leave(conn net.Conn) {
+	_ = conn.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, conn)
+}
+
+// Close ends it and all its connections. A script that blocks must have been released.
+func (r *Relay) Close() error {
+	err := r.listener.Close()
+	r.mu.Lock()
+	for conn := range r.open {
+		err = errors.Join(err, conn.Close())
+	}
+	r.open = nil
+	r.mu.Unlock()
+	r.running.Wait()
+	return err
+}
+
+// Seen is what it has seen so far: messages that were answered with 250, as long as there is no
+// Took; recipients, also of messages that were not; and how many connections were made.
+func (r *Relay) Seen() (taken, recipients []string, connections int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.taken), slices.Clone(r.recipients), r.connections
+}
+
+func (r *Relay) answer(command string) string {
+	if r.Answer == nil {
+		return ""
+	}
+	return r.Answer(command)
+}
+
+func (r *Relay) took(message string) {
+	if r.Took != nil {
+		r.Took(message)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken = append(r.taken, message)
+}
+
+func (r *Relay) serve(conn net.Conn) {
+	_ = conn.SetDeadline(time.Now().Add(connectionFor))
+	if r.Implicit {
+		conn = tls.Server(conn, r.TLS)
+	}
+	in := bufio.NewReader(conn)
+	say := func(line string) bool { _, err := io.WriteString(conn, line+"\r\n"); return err == nil }
+	reply := func(command, ok string) bool {
+		switch answer := r.answer(command); answer {
+		case "":
+			return say(ok)
+		case HangUp:
+			return false
+		default:
+			return say(answer)
+		}
+	}
+	if !reply(Greeting, "220 relay.example ESMTP") {
+		return
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimSpace(line)
+		verb := strings.ToUpper(line)
+		switch {
+		case strings.HasPrefix(verb, "EHLO"):
+			say("250-relay.example")
+			for _, extension := range r.Extensions {
+				say("250-" + extension)
+			}
+			if !reply("EHLO", "250 SIZE") {
+				return
+			}
+		case verb == "STARTTLS":
+			if !say("220 go on") {
+				return
+			}
+			conn = tls.Server(conn, r.TLS)
+			in = bufio.NewReader(conn)
+		case verb == "DATA":
+			refusal := r.answer("DATA")
+			if refusal == HangUp {
+				return
+			}
+			if refusal != "" {
+				if !say(refusal) {
+					return
+				}
+				continue
+			}
+			if !say("354 go on") {
+				return
+			}
+			message, err := readMessage(in)
+			if err != nil {
+				return
+			}
+			answer := r.answer(End)
+			switch answer {
+			case "":
+				r.took(message)
+				answer = "250 taken"
+			case HangUp:
+				return
+			}
+			if !say(answer) {
+				return
+			}
+		case verb == "QUIT":
+			say("221 bye")
+			return
+		default:
+			if strings.HasPrefix(verb, "RCPT") {
+				r.mu.Lock()
+				r.recipients = append(r.recipients, line)
+				r.mu.Unlock()
+			}
+			command, _, _ := strings.Cut(verb, " ")
+			if !reply(command, "250 ok") {
+				return
+			}
+		}
+	}
+}
+
+func readMessage(in *bufio.Reader) (string, error) {
+	var message strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		if line == ".\r\n" {
+			return message.String(), nil
+		}
+		message.WriteString(strings.TrimPrefix(line, "."))
+	}
+}
+
+// Only is a script that answers one command so.
+func Only(command, answer string) func(string) string {
+	return func(got string) string {
+		if got == command {
+			return answer
+		}
+		return ""
+	}
+}
