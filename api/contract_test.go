@@ -46,7 +46,7 @@ func codesOfDomain(t *testing.T) []domain.Code {
 }
 
 func TestEveryCodeHasItsProblem(t *testing.T) {
-	codes := append(codesOfDomain(t), codeMethodNotAllowed, codeMediaType, codeTimeout, codeMalformed, codeCrossSite, codeEventsDropped)
+	codes := append(codesOfDomain(t), codeMethodNotAllowed, codeMediaType, codeTimeout, codeMalformed, codeCrossSite, codeEventsDropped, codeEventsRestored)
 	for _, code := range codes {
 		k, ok := kinds[code]
 		if !ok {
@@ -74,7 +74,7 @@ func TestStatusesOfTheContract(t *testing.T) {
 	for code, want := range map[domain.Code]int{
 		domain.CodeSoldOut: 409, domain.CodeSaleCanceled: 409, domain.CodeInFlight: 409, domain.CodeQueueRequired: 403, domain.CodeProofRequired: 403, domain.CodeLimitReached: 429,
 		domain.CodeRateLimited: 429, domain.CodeKeyMissing: 400, domain.CodeInvalid: 422, domain.CodeKeyReused: 422,
-		domain.CodeUnknown: 503, domain.CodeOverloaded: 503, domain.CodeClocksDiffer: 503, domain.CodeAlreadyPaid: 409, domain.CodeForged: 401, domain.CodeNotFound: 404, codeEventsDropped: 410,
+		domain.CodeUnknown: 503, domain.CodeOverloaded: 503, domain.CodeClocksDiffer: 503, domain.CodeAlreadyPaid: 409, domain.CodeForged: 401, domain.CodeNotFound: 404, codeEventsDropped: 410, codeEventsRestored: 410,
 	} {
 		if got := kinds[code].status; got != want {
 			t.Errorf("%s answers %d, want %d", code, got, want)
@@ -104,7 +104,7 @@ func TestOpenAPI(t *testing.T) {
 		"GET /v1/sales/{sale}":                  {domain.CodeNotFound},
 		"GET /v1/sales/{sale}/events":           {domain.CodeNotFound, domain.CodeOverloaded},
 		"POST /v1/sales":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists},
-		"GET /v1/events":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeOverloaded, codeEventsDropped},
+		"GET /v1/events":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored},
 		"GET /v1/sales/{sale}/orders":           {domain.CodeUnauthorized},
 		"GET /v1/orders":                        {domain.CodeUnauthorized, domain.CodeInvalid},
 		"POST /v1/orders/{order}/refund":        {domain.CodeUnauthorized, domain.CodeNotPaid},

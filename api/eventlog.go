@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,12 +31,12 @@ const (
 
 // An EventLog is what happened, in the order in which it was committed. orders.Store keeps it.
 type EventLog interface {
-	// Events are those that follow a cursor. CodeInvalid: the cursor is of another database.
+	// Events are those that follow a cursor. CodeInvalid: this database has not come so far.
 	Events(ctx context.Context, q domain.EventQuery) (domain.EventPage, error)
 	// EventHead is the last event's cursor at the moment.
 	EventHead(ctx context.Context) (domain.EventCursor, error)
-	// EventsDroppedTo is the last event's cursor that was dropped for its age.
-	EventsDroppedTo(ctx context.Context) (domain.EventCursor, error)
+	// EventPlace is what the log has at a cursor.
+	EventPlace(ctx context.Context, at domain.EventCursor) (domain.EventPlace, error)
 }
 
 type eventLogInput struct {
@@ -90,12 +92,13 @@ func (s *Server) routeEventLog(api huma.API, admin func(huma.Operation) huma.Ope
 				"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
 			},
 		}},
-	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeEventsDropped}, s.listEvents)
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored}, s.listEvents)
 }
 
 // An eventReading is where somebody is in the log, and what they want of it.
 type eventReading struct {
 	query     domain.EventQuery // its After moves on
+	mark      string            // of the event at After, see eventPlace
 	most      int               // events of a page
 	fromStart bool              // the client has named no place
 }
@@ -131,7 +134,7 @@ func (in *eventLogInput) reading(isStream bool) (*eventReading, error) {
 	r.fromStart = place == ""
 	if !r.fromStart {
 		var err error
-		if r.query.After, err = domain.ParseEventCursor(place); err != nil {
+		if r.query.After, r.mark, err = parseEventPlace(place); err != nil {
 			return nil, domain.Invalid(field, "must be the next of a page, or the id that came with an event of a stream")
 		}
 	}
@@ -167,7 +170,7 @@ func (s *Server) answerEvents(c *gin.Context, r *eventReading, wait time.Duratio
 		s.abort(c, err)
 		return
 	}
-	view := EventsView{Events: make([]EventView, 0, len(page.Events)), Next: page.Next.String(), More: page.More}
+	view := EventsView{Events: make([]EventView, 0, len(page.Events)), Next: r.place(), More: page.More}
 	for i := range page.Events {
 		view.Events = append(view.Events, viewEvent(&page.Events[i]))
 	}
@@ -211,38 +214,91 @@ var always = func() <-chan struct{} {
 	return c
 }()
 
-// readEvents reads a page and moves on behind it. A *Problem with codeEventsDropped says
-// that events are gone that were to come.
+// readEvents reads a page and moves on behind it. A *Problem says that events are gone
+// that were to come, or that the log is another one.
 func (s *Server) readEvents(ctx context.Context, r *eventReading) (page domain.EventPage, err error) {
 	if r.fromStart {
-		if r.query.After, err = s.EventLog.EventsDroppedTo(ctx); err != nil {
-			return page, err
-		}
-	}
-	page, err = s.EventLog.Events(ctx, r.query)
-	if err != nil {
-		if domain.CodeOf(err) == domain.CodeInvalid {
-			err = domain.Invalid("after", "is a cursor of another database: the events were restored on another server. Start over")
-		}
-		return page, err
-	}
-	if !r.fromStart { // asked afterwards: what was dropped before the reading is known by now
-		dropped, err := s.EventLog.EventsDroppedTo(ctx)
+		place, err := s.EventLog.EventPlace(ctx, domain.EventCursor{})
 		if err != nil {
 			return page, err
 		}
-		if r.query.After.Compare(dropped) < 0 {
-			p := newProblem(codeEventsDropped, "")
-			p.After = dropped.String()
+		r.query.After = place.DroppedTo
+	}
+	page, err = s.EventLog.Events(ctx, r.query)
+	isAhead := domain.CodeOf(err) == domain.CodeInvalid
+	if err != nil && !isAhead {
+		return page, err
+	}
+	if !r.fromStart { // asked afterwards: what was dropped before the reading is known by now
+		place, err := s.EventLog.EventPlace(ctx, r.query.After)
+		if err != nil {
+			return page, err
+		}
+		if code := r.gone(place, isAhead); code != "" {
+			p := newProblem(code, "")
+			p.After = place.DroppedTo.String()
 			return page, p
 		}
 	}
 	if len(page.Events) > r.most {
 		page.Events, page.More = page.Events[:r.most], true
-		page.Next = page.Events[r.most-1].Cursor
+		page.Next, page.NextID = page.Events[r.most-1].Cursor, page.Events[r.most-1].ID
 	}
-	r.query.After, r.fromStart = page.Next, false
+	if page.Next != r.query.After {
+		r.query.After, r.mark = page.Next, eventMark(page.NextID)
+	}
+	r.fromStart = false
 	return page, nil
+}
+
+// gone says why a reader cannot go on; empty: it can. A cursor is behind an event that its
+// reader has seen. If the log has no such event there, or another one, the database was
+// restored to a time before it, or on another server: what follows the cursor by number
+// is not all that happened since.
+func (r *eventReading) gone(place domain.EventPlace, isAhead bool) domain.Code {
+	switch order := r.query.After.Compare(place.DroppedTo); {
+	case isAhead:
+		return codeEventsRestored
+	case order < 0:
+		return codeEventsDropped
+	case order == 0:
+		return ""
+	case place.ID == (domain.EventID{}), r.mark != "" && r.mark != eventMark(place.ID):
+		return codeEventsRestored
+	default:
+		return ""
+	}
+}
+
+// place is where the reader is, as it keeps it.
+func (r *eventReading) place() string { return eventPlace(r.query.After, r.mark) }
+
+// eventPlace is a cursor with the mark of its event, for readers outside: a database that was
+// restored may come to the same numbers again, with other events. Without a mark only
+// whether there is an event can be told.
+func eventPlace(at domain.EventCursor, mark string) string {
+	if mark == "" {
+		return at.String()
+	}
+	return at.String() + "-" + mark
+}
+
+// eventMark tells an event from any other that may get its numbers.
+func eventMark(id domain.EventID) string {
+	sum := sha256.Sum256(id[:])
+	return hex.EncodeToString(sum[:4])
+}
+
+func parseEventPlace(text string) (at domain.EventCursor, mark string, err error) {
+	cursor := text
+	if parts := strings.Split(text, "-"); len(parts) == 3 {
+		cursor, mark = parts[0]+"-"+parts[1], parts[2]
+		if raw, err := hex.DecodeString(mark); err != nil || hex.EncodeToString(raw) != mark || len(raw) != 4 {
+			return at, "", domain.Invalid("cursor", "must be one that came with an event")
+		}
+	}
+	at, err = domain.ParseEventCursor(cursor)
+	return at, mark, err
 }
 
 // streamEvents writes events until the client leaves, is too slow, or has had its time.
@@ -280,7 +336,7 @@ func (s *Server) streamEvents(c *gin.Context, r *eventReading) {
 		select {
 		case <-heartbeat.C:
 			// The id alone moves the client on behind what it did not want.
-			ok = w.write(": still here\nid: %s\n\n", r.query.After)
+			ok = w.write(": still here\nid: %s\n\n", r.place())
 			continue
 		case <-moved:
 		case <-again:
@@ -307,7 +363,7 @@ func (s *Server) streamEvents(c *gin.Context, r *eventReading) {
 // mayRecover reports whether asking again may do.
 func mayRecover(err error) bool {
 	var told *Problem
-	return !errors.As(err, &told) && domain.CodeOf(err) != domain.CodeInvalid
+	return !errors.As(err, &told)
 }
 
 // An eventWriter writes server-sent events.
@@ -335,7 +391,7 @@ func (w eventWriter) events(events []domain.Event) bool {
 		if err != nil {
 			return false // ours to fix; never go on behind it
 		}
-		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", events[i].Cursor, data)
+		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", eventPlace(events[i].Cursor, eventMark(events[i].ID)), data)
 	}
 	return w.write("%s", b.Bytes())
 }

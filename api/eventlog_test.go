@@ -20,6 +20,8 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
+const logBegan = 1_780_000_000_000 // ms
+
 // eventLog is an EventLog in memory.
 type eventLog struct {
 	mu      sync.Mutex
@@ -32,7 +34,7 @@ type eventLog struct {
 func (l *eventLog) add(t domain.EventType, sale string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := time.UnixMilli(1_780_000_000_000).UTC()
+	at := time.UnixMilli(logBegan).UTC()
 	row := int64(len(l.events) + 1)
 	e := domain.Event{
 		ID: domain.NewEventID(at, 7, row), Cursor: domain.EventCursor{Transaction: 100, ID: row}, Type: t, Schema: 1, SaleID: sale,
@@ -72,7 +74,7 @@ func (l *eventLog) Events(_ context.Context, q domain.EventQuery) (domain.EventP
 			continue
 		}
 		looked++
-		page.Next = e.Cursor
+		page.Next, page.NextID = e.Cursor, e.ID
 		if (len(q.Types) == 0 || slices.Contains(q.Types, e.Type)) && (q.Sale == "" || q.Sale == e.SaleID) {
 			page.Events = append(page.Events, e)
 		}
@@ -90,10 +92,16 @@ func (l *eventLog) EventHead(context.Context) (head domain.EventCursor, err erro
 	return head, nil
 }
 
-func (l *eventLog) EventsDroppedTo(context.Context) (domain.EventCursor, error) {
+func (l *eventLog) EventPlace(_ context.Context, at domain.EventCursor) (domain.EventPlace, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.dropped, nil
+	place := domain.EventPlace{DroppedTo: l.dropped}
+	for _, e := range l.events {
+		if e.Cursor == at {
+			place.ID = e.ID
+		}
+	}
+	return place, nil
 }
 
 // logSetup is a box office whose log has an order's and two sales' events.
@@ -136,16 +144,22 @@ func (p *EventsView) types() string {
 	return strings.Join(types, ", ")
 }
 
+// placeAt is the cursor of the log's n-th event.
+func placeAt(n int64) string {
+	return eventPlace(domain.EventCursor{Transaction: 100, ID: n}, eventMark(domain.NewEventID(time.UnixMilli(logBegan), 7, n)))
+}
+
 func TestEventsComeInPages(t *testing.T) {
 	b, log := logSetup(t)
 	for _, c := range []struct{ query, want, next string }{
-		{"limit=2", "sale.created rock, order.paid rock", "100-2"},
-		{"limit=2&after=100-2", "sale.created jazz", "100-3"},
-		{"after=100-3", "", "100-3"},
-		{"types=order.paid", "order.paid rock", "100-3"},
-		{"types=order.paid,sale.created&sale=rock", "sale.created rock, order.paid rock", "100-3"},
-		{"types=sale.created&limit=1", "sale.created rock", "100-1"}, // and not behind what was cut off
-		{"sale=blues", "", "100-3"},
+		{"limit=2", "sale.created rock, order.paid rock", placeAt(2)},
+		{"limit=2&after=" + placeAt(2), "sale.created jazz", placeAt(3)},
+		{"limit=2&after=100-2", "sale.created jazz", placeAt(3)}, // as cursors once were
+		{"after=" + placeAt(3), "", placeAt(3)},
+		{"types=order.paid", "order.paid rock", placeAt(3)},
+		{"types=order.paid,sale.created&sale=rock", "sale.created rock, order.paid rock", placeAt(3)},
+		{"types=sale.created&limit=1", "sale.created rock", placeAt(1)}, // and not behind what was cut off
+		{"sale=blues", "", placeAt(3)},
 	} {
 		page := b.events(t, c.query)
 		if page.types() != c.want || page.Next != c.next {
@@ -168,9 +182,9 @@ func TestEventsComeInPages(t *testing.T) {
 }
 
 func TestEventsThatNobodyCanRead(t *testing.T) {
-	b, log := logSetup(t)
+	b, _ := logSetup(t)
 	for query, field := range map[string]string{
-		"types=order.eaten": "types", "types=order.paid,": "types", "after=x": "after", "after=100--2": "after", "limit=501": "limit", "limit=0": "limit",
+		"types=order.eaten": "types", "types=order.paid,": "types", "after=x": "after", "after=100--2": "after", "after=100-2-": "after", "after=100-2-ABCDEF01": "after", "after=100-2-abcdef0": "after", "limit=501": "limit", "limit=0": "limit",
 		"wait_s=26": "wait_s", "sale=No%20Sale": "sale", "type=order.paid": "query",
 	} {
 		p := wantProblem(t, b.do(eventsRequest(query)), 422, domain.CodeInvalid)
@@ -185,10 +199,6 @@ func TestEventsThatNobodyCanRead(t *testing.T) {
 		t.Errorf("%+v", p.Errors)
 	}
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/events"}), 401, domain.CodeUnauthorized)
-	log.err = domain.Invalid("cursor", "must be of this database")
-	if p := wantProblem(t, b.do(eventsRequest("after=900-1")), 422, domain.CodeInvalid); p.Errors[0].Field != "after" {
-		t.Errorf("%+v", p.Errors)
-	}
 	wantProblem(t, setup(t).do(eventsRequest("")), 404, domain.CodeNotFound)
 }
 
@@ -212,6 +222,43 @@ func TestAReaderHearsThatEventsWereDropped(t *testing.T) {
 	}
 }
 
+// A database that was restored comes to the same numbers again, with other events: whoever
+// goes on from a cursor of before must hear of it, however far the new log has come.
+func TestAReaderHearsThatTheLogWasRestored(t *testing.T) {
+	b, log := logSetup(t)
+	cursor := b.events(t, "limit=10").Next
+	log.mu.Lock()
+	log.events = log.events[:2] // as they were when the copy was made
+	log.mu.Unlock()
+	gone := func(query string) {
+		t.Helper()
+		p := wantProblem(t, b.do(eventsRequest(query)), 410, codeEventsRestored)
+		if page := b.events(t, "after="+p.After); len(page.Events) < 2 || page.Events[0].ID != log.events[0].ID.String() {
+			t.Errorf("%s: %+v after %s, want the log from its beginning", query, page, p.After)
+		}
+	}
+	gone("after=" + cursor)
+	gone("after=100-3") // a cursor of before there were marks
+	log.add(domain.EventSaleSoldOut, "rock")
+	log.mu.Lock()
+	e := &log.events[2] // the same numbers, another time
+	e.ID = domain.NewEventID(e.ID.At().Add(time.Hour), 7, 3)
+	log.mu.Unlock()
+	log.add(domain.EventSaleSoldOut, "rock")
+	gone("after=" + cursor)
+	for _, query := range []string{"after=" + placeAt(2), "after=100-2"} { // behind what both have
+		if page := b.events(t, query); len(page.Events) != 2 {
+			t.Errorf("%s: %+v", query, page)
+		}
+	}
+	log.fail(domain.Invalid("cursor", "must be of this database"))
+	wantProblem(t, b.do(eventsRequest("after=900-1")), 410, codeEventsRestored)
+
+	stream := eventsRequest("")
+	stream.header["Accept"], stream.header["Last-Event-ID"] = "text/event-stream", cursor
+	wantProblem(t, b.do(stream), 410, codeEventsRestored)
+}
+
 // waitsFor starts a request and returns once it waits.
 func (b *bundle) waitsFor(t *testing.T, r request) (answer chan *httptest.ResponseRecorder) {
 	t.Helper()
@@ -229,26 +276,26 @@ func (b *bundle) waitsFor(t *testing.T, r request) (answer chan *httptest.Respon
 // What is not wanted ends no wait, and moves it on.
 func TestAWaitEndsWithTheFirstEventThatIsWanted(t *testing.T) {
 	b, log := logSetup(t)
-	answer := b.waitsFor(t, eventsRequest("after=100-3&wait_s=25&sale=rock"))
+	answer := b.waitsFor(t, eventsRequest("wait_s=25&sale=rock&after="+placeAt(3)))
 	log.add(domain.EventSaleSoldOut, "jazz")
 	log.add(domain.EventSaleSoldOut, "rock")
 	var page EventsView
 	decode(t, <-answer, &page)
-	if page.types() != "sale.sold_out rock" || page.Next != "100-5" {
+	if page.types() != "sale.sold_out rock" || page.Next != placeAt(5) {
 		t.Errorf("%q, next %s", page.types(), page.Next)
 	}
 }
 
 func TestAWaitEndsWithItsTimeAndWithTheNode(t *testing.T) {
 	b, _ := logSetup(t)
-	if page := b.events(t, "after=100-3&wait_s=1"); page.types() != "" || page.Next != "100-3" || page.More {
+	if page := b.events(t, "wait_s=1&after="+placeAt(3)); page.types() != "" || page.Next != placeAt(3) || page.More {
 		t.Errorf("%+v", page)
 	}
-	answer := b.waitsFor(t, eventsRequest("after=100-3&wait_s=25"))
+	answer := b.waitsFor(t, eventsRequest("wait_s=25&after="+placeAt(3)))
 	b.api.CloseStreams()
 	var page EventsView
 	decode(t, <-answer, &page)
-	if page.types() != "" || page.Next != "100-3" {
+	if page.types() != "" || page.Next != placeAt(3) {
 		t.Errorf("%+v", page)
 	}
 }
@@ -330,18 +377,18 @@ func TestAHeartbeatMovesTheClientOn(t *testing.T) {
 	b, log := logSetup(t)
 	b.api.logHub.beat = 5 * time.Millisecond
 	s := openLog(t, b.serve(t), "sale=jazz", "")
-	if id, e := s.next(t); id != "100-3" || e.Sale != "jazz" {
+	if id, e := s.next(t); id != placeAt(3) || e.Sale != "jazz" {
 		t.Fatalf("%s %+v", id, e)
 	}
 	log.add(domain.EventSaleSoldOut, "rock")
-	for id := "100-3"; id != "100-4"; {
+	for id := placeAt(3); id != placeAt(4); {
 		var e EventView
 		if id, e = s.next(t); id == "" || e.ID != "" {
 			t.Fatalf("%q %+v", id, e)
 		}
 	}
 	b.api.CloseStreams()
-	for id := "100-4"; id != ""; {
+	for id := placeAt(4); id != ""; {
 		id, _ = s.next(t)
 	}
 }
@@ -349,8 +396,8 @@ func TestAHeartbeatMovesTheClientOn(t *testing.T) {
 // A log that is away for a while ends no stream.
 func TestAStreamOutlivesItsLog(t *testing.T) {
 	b, log := logSetup(t)
-	s := openLog(t, b.serve(t), "limit=100", "100-2")
-	if id, _ := s.next(t); id != "100-3" {
+	s := openLog(t, b.serve(t), "limit=100", placeAt(2))
+	if id, _ := s.next(t); id != placeAt(3) {
 		t.Fatal(id)
 	}
 	log.fail(errors.New("away"))
@@ -361,7 +408,7 @@ func TestAStreamOutlivesItsLog(t *testing.T) {
 		return log.failed > 1
 	})
 	log.fail(nil)
-	if id, _ := s.next(t); id != "100-4" {
+	if id, _ := s.next(t); id != placeAt(4) {
 		t.Fatal(id)
 	}
 }

@@ -27,6 +27,7 @@ const (
 	codeMalformed        domain.Code = "malformed"       // the body is not UTF-8
 	codeCrossSite        domain.Code = "cross_site"      // a browser sent it from another site's page
 	codeEventsDropped    domain.Code = "events_dropped"  // events were dropped that were to come
+	codeEventsRestored   domain.Code = "events_restored" // the cursor is of a log that is no more
 )
 
 // kind is how HTTP shows a code. This is the only place that decides that.
@@ -274,6 +275,14 @@ var kinds = map[domain.Code]kind{
 		means:  "events behind your cursor were dropped for their age; `after` is where to go on",
 		todo:   "go on from `after`, and read the orders for what you have missed",
 	},
+	codeEventsRestored: {
+		status: http.StatusGone,
+		title:  "The cursor is of a log that is no more",
+		level:  slog.LevelWarn,
+		detail: "The database was restored to a time before your cursor, or on another server. Go on from after: events that you have already have the ids that they had.",
+		means:  "the log has no such event as your cursor is behind: the database was restored",
+		todo:   "go on from `after`, the beginning of what is kept; drop what you have by its id",
+	},
 	codeTimeout: {status: http.StatusRequestTimeout, title: "The request body came too slowly", level: slog.LevelDebug,
 		means: "the body came too slowly: more than 20 s for the whole request; the connection ends",
 		todo:  "repeat"},
@@ -290,7 +299,7 @@ type Problem struct {
 	Errors    []FieldError `json:"errors,omitempty" doc:"code invalid: the offending fields"`
 	Held      *int64       `json:"held,omitempty" doc:"code sold_out: tickets held by others, which may come back"`
 	Own       *TokenView   `json:"own_order,omitempty" doc:"code limit_reached: the order that this browser holds, by its cookie"`
-	After     string       `json:"after,omitempty" doc:"code events_dropped: the cursor from which to go on"`
+	After     string       `json:"after,omitempty" doc:"codes events_dropped and events_restored: the cursor from which to go on"`
 	RequestID string       `json:"request_id,omitempty" doc:"Names this request in the logs"`
 
 	retryAfter time.Duration

@@ -754,7 +754,7 @@ type PlaceView struct {
 
 // Problem is a schema of the document.
 type Problem struct {
-	// code events_dropped: the cursor from which to go on
+	// codes events_dropped and events_restored: the cursor from which to go on
 	After string `json:"after,omitempty"`
 	// Stable name of the error
 	Code string `json:"code"`

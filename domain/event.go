@@ -306,8 +306,16 @@ type EventPage struct {
 	// Next is where to go on: behind everything that was looked at, wanted or not.
 	// It is the query's After where there was nothing.
 	Next EventCursor
+	// NextID is the event there; zero where there was nothing.
+	NextID EventID
 	// More: there may be more already.
 	More bool
+}
+
+// An EventPlace is what the log has at a cursor.
+type EventPlace struct {
+	ID        EventID     // of the event there; zero: the log has none
+	DroppedTo EventCursor // the last event that was dropped for its age; zero: none was
 }
 
 // EventData is the payload of an event: a pointer to one of the structs below. Fields

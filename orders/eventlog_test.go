@@ -203,7 +203,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	age(200)
 	drop()
 	wantEqual(t, "events that a reader has not read", left(), 5)
-	wantEqual(t, "dropped to", must(b.store.EventsDroppedTo(b.ctx)), domain.EventCursor{})
+	wantEqual(t, "dropped to", must(b.store.EventPlace(b.ctx, domain.EventCursor{})).DroppedTo, domain.EventCursor{})
 
 	held, _, err := b.store.LeaseShards(b.ctx, orders.Leasing{Node: "n", Readers: []string{"slow"}, For: time.Minute})
 	if err != nil || len(held) != domain.EventShards {
@@ -220,7 +220,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	move(all[2].Cursor, orders.AsideEvent{Shard: all[0].Shard(), Cursor: all[0].Cursor, Subject: all[0].Subject(), Type: all[0].Type, Error: "no", Tries: 5, RetryIn: -1})
 	drop()
 	wantEqual(t, "the one set aside and those not read", left(), 3)
-	wantEqual(t, "dropped to", must(b.store.EventsDroppedTo(b.ctx)), all[2].Cursor)
+	wantEqual(t, "dropped to", must(b.store.EventPlace(b.ctx, domain.EventCursor{})).DroppedTo, all[2].Cursor)
 	wantEqual(t, "the first", must(b.store.EventsAt(b.ctx, []domain.EventCursor{all[0].Cursor}))[0], all[0])
 
 	move(all[4].Cursor)
@@ -229,7 +229,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	}
 	drop()
 	wantEqual(t, "left", left(), 0)
-	wantEqual(t, "dropped to", must(b.store.EventsDroppedTo(b.ctx)), all[4].Cursor)
+	wantEqual(t, "dropped to", must(b.store.EventPlace(b.ctx, domain.EventCursor{})).DroppedTo, all[4].Cursor)
 	// The order was paid before the youngest event that was dropped was written.
 	for _, c := range must(b.store.EventCounts(b.ctx, b.sale.ID)) {
 		if c.Events != c.Rows {
@@ -340,7 +340,7 @@ func TestReadersOfARestoredDumpGoOn(t *testing.T) {
 		wantEqual(t, "id", after[i].ID, before[i].ID)
 	}
 	wantEqual(t, "unread", must(b.store.ReaderStates(b.ctx))[0].LagEvents, int64(2))
-	if to := must(b.store.EventsDroppedTo(b.ctx)); to.Compare(after[0].Cursor) >= 0 || to.Transaction != after[0].Cursor.Transaction {
+	if to := must(b.store.EventPlace(b.ctx, domain.EventCursor{})).DroppedTo; to.Compare(after[0].Cursor) >= 0 || to.Transaction != after[0].Cursor.Transaction {
 		t.Errorf("dropped to %v, and the first event is at %v", to, after[0].Cursor)
 	}
 }

@@ -92,7 +92,7 @@ func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err 
 			return EventPage{}, err
 		}
 		looked++
-		page.Next = e.Cursor
+		page.Next, page.NextID = e.Cursor, e.ID
 		if wanted {
 			page.Events = append(page.Events, e)
 		}
@@ -236,17 +236,25 @@ func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, 
 	return dropped == eventsDropMax, writeFailed("drop", "old events", err)
 }
 
-// EventsDroppedTo is the last event's cursor that was dropped for its age; zero where none
-// was. Behind it nothing is missing.
-func (s *Store) EventsDroppedTo(ctx context.Context) (last domain.EventCursor, err error) {
+// EventPlace is what the log has at a cursor, and from where on nothing is missing.
+func (s *Store) EventPlace(ctx context.Context, at domain.EventCursor) (place domain.EventPlace, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var transaction string
-	err = s.pool.QueryRow(ctx, `SELECT dropped_transaction_id::text, dropped_id FROM event_log`).Scan(&transaction, &last.ID)
+	var (
+		dropped string
+		created *time.Time
+		origin  int64
+	)
+	err = s.pool.QueryRow(ctx, `
+		SELECT dropped_transaction_id::text, dropped_id, origin, (SELECT created_at FROM outbox WHERE transaction_id = $1::text::xid8 AND id = $2)
+		FROM event_log`, strconv.FormatUint(at.Transaction, 10), at.ID).Scan(&dropped, &place.DroppedTo.ID, &origin, &created)
 	if err == nil {
-		last.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+		place.DroppedTo.Transaction, err = strconv.ParseUint(dropped, 10, 64)
 	}
-	return last, readFailed("read", "which events were dropped", err)
+	if created != nil {
+		place.ID = domain.NewEventID(*created, uint32(origin), at.ID)
+	}
+	return place, readFailed("read", "which events there are", err)
 }
 
 // behindAll is a cursor's id behind all events of its transaction.

@@ -164,6 +164,11 @@ func TestEventsOfARestoredDump(t *testing.T) {
 	}
 	_, err := b.store.EventsAfter(b.ctx, foreign, 10)
 	wantCode(t, err, domain.CodeInvalid)
+	if place := must(b.store.EventPlace(b.ctx, foreign)); place != (domain.EventPlace{}) {
+		t.Errorf("%+v where the old server had an event: that cursor must not count here", place)
+	}
+	first := must(b.store.EventsAfter(b.ctx, domain.EventCursor{}, 1))[0]
+	wantEqual(t, "the place of the first", must(b.store.EventPlace(b.ctx, first.Cursor)), domain.EventPlace{ID: first.ID})
 }
 
 // Events that were there before they had an order are read in that of their ids.
