@@ -23,7 +23,7 @@ func TestMailConfigNamesWhatIsWrong(t *testing.T) {
 		"both":                {map[string]string{"BOXOFFICE_MAIL_DIR": "mails", "BOXOFFICE_SMTP_HOST": "relay.example"}, "set one"},
 		"no sender":           {map[string]string{"BOXOFFICE_MAIL_FROM": ""}, "BOXOFFICE_MAIL_FROM is not set"},
 		"a sender of nothing": {map[string]string{"BOXOFFICE_MAIL_FROM": "nobody"}, "BOXOFFICE_MAIL_FROM: want an address"},
-		"a password alone":    {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p"}, "user and password come together"},
+		"a password alone":    {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p"}, "user and password go together"},
 		"in the clear":        {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p", "BOXOFFICE_SMTP_USER": "u", "BOXOFFICE_SMTP_TLS": "none"}, "in the clear"},
 		"no such mode":        {map[string]string{"BOXOFFICE_SMTP_TLS": "ssl"}, "want starttls, tls or none"},
 		"no port":             {map[string]string{"BOXOFFICE_SMTP_PORT": "70000"}, "BOXOFFICE_SMTP_PORT"},

@@ -39,7 +39,7 @@ type CancelStage string
 // The stages of a cancellation. Refunds begin while checkouts are still being canceled:
 // "releasing" only says that some checkouts are still open.
 const (
-	CancelClosing   CancelStage = "closing"   // not in force yet: the sale may still sell
+	CancelClosing   CancelStage = "closing"   // the cancellation is not in force yet: the sale may still sell
 	CancelReleasing CancelStage = "releasing" // checkouts are open: their holds are being voided
 	CancelRefunding CancelStage = "refunding" // no checkout is open, money is on its way back
 	CancelFinished  CancelStage = "finished"  // nothing is held, sold or owed
@@ -54,8 +54,7 @@ type CancelWait struct {
 	Attempts int32     `json:"attempts,omitempty"`
 }
 
-// Done reports whether nothing is left to do: no seat is held, sold or available, no
-// money is owed, and no workflow of the sale is open.
+// Done reports whether nothing is left to do: no seat is held, sold or available, no money is owed, and no workflow of the sale is open.
 func (c *SaleCancellation) Done() bool {
 	return c.OpenCheckouts == 0 && c.HeldTickets == 0 && c.SoldTickets == 0 && c.AvailableTickets == 0 &&
 		c.OrdersToRefund == 0 && c.OrdersRefunding == 0 && c.LatePayments == 0

@@ -6,8 +6,7 @@ import (
 	"boxoffice/domain"
 )
 
-// Codes and minor units as ISO 4217 has them (table A.1), the ones that CLDR or
-// browsers write otherwise among them.
+// Codes and minor units from ISO 4217 (table A.1), including those that CLDR or browsers write differently.
 func TestMoneyIsWrittenWithTheMinorUnitOfISO4217(t *testing.T) {
 	for _, row := range []struct {
 		minor int64
@@ -36,7 +35,7 @@ func TestMoneyIsWrittenWithTheMinorUnitOfISO4217(t *testing.T) {
 		{500000, "CLF", "50.0000 CLF"},
 		{5, "UYW", "0.0005 UYW"},
 		{1_000_000_000_000_000, "EUR", "10000000000000.00 EUR"},
-		{6500, "ZZZ", "65.00 ZZZ"}, // of before codes were checked
+		{6500, "ZZZ", "65.00 ZZZ"}, // from before codes were checked
 	} {
 		t.Run(row.want, func(t *testing.T) {
 			if got := domain.FormatMoney(row.minor, row.code); got != row.want {

@@ -29,7 +29,7 @@ const emailField = "buyer.email"
 //   - Invisible characters, and characters that stand for others (full-width letters,
 //     ligatures), are refused. Nobody types them, and they would turn one mailbox into
 //     many buyers.
-//   - What no mail server can have is refused too: labels of 64 letters, an IP address.
+//   - Domains that no mail server can have are refused too: labels of 64 letters, an IP address.
 //
 // The normal form of an ASCII address never changed between releases. The error is an
 // *Error with CodeInvalid that does not repeat the address.
@@ -152,8 +152,7 @@ func isDotAtom(local string) bool {
 }
 
 // isMailDomain reports whether a server may have mail for a domain: two labels or
-// more, of letters, digits and hyphens within (RFC 1123, 2.1), the last no number,
-// else it would be an IP address.
+// more, of letters, digits and inner hyphens (RFC 1123, 2.1). The last must not be a number, or it would be an IP address.
 func isMailDomain(domain string) bool {
 	labels, isNumber, begin := 0, true, 0
 	for i := 0; i <= len(domain); i++ {

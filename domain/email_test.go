@@ -56,7 +56,7 @@ func TestAnotherMailboxIsAnotherBuyer(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAddress(t *testing.T) {
+func TestInvalidAddressesAreRefused(t *testing.T) {
 	label := strings.Repeat("a", 63)
 	for name, text := range map[string]string{
 		"nothing": "", "spaces": "  ", "no at": "example.com", "no local part": "@example.com", "no domain": "a@",
@@ -80,7 +80,7 @@ func TestWhatIsNoAddress(t *testing.T) {
 		"a soft hyphen in the domain": "a@exam\u00adple.com", "a zero-width space in the domain": "a@exam\u200bple.com", "a non-joiner that no script needs": "a@exam\u200cple.com",
 		"full-width letters": "ａ@example.com", "a ligature": "ﬁ@example.com", "mathematical letters": "𝐚@example.com", "a long s": "claſs@example.com", "a number in a circle": "①@example.com",
 		"a full-width at": "a＠example.com", "half-width kana": "ｱ@example.com", "not UTF-8": "m\xfcller@example.com", "not UTF-8 in the domain": "a@m\xfcnchen.de",
-		"an A-label that is none": "a@xn--a.example", "an A-label of ASCII": "a@xn--abc-.example", "a domain of an accent": "a@\u0308.com", "mixed directions": "a@aא1a.com",
+		"an invalid A-label": "a@xn--a.example", "an A-label of ASCII": "a@xn--abc-.example", "a domain that is only an accent": "a@\u0308.com", "mixed directions": "a@aא1a.com",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := domain.NormalizeEmail(text)
@@ -114,8 +114,7 @@ func formerly(s string) (string, bool) {
 	return s, ok && local != "" && strings.Contains(host, ".") && !strings.HasSuffix(host, ".")
 }
 
-// The quota of a buyer and the fingerprint of an order go by the normal form: that of
-// an ASCII address is for good.
+// The quota of a buyer and the fingerprint of an order use the normal form, so that of an ASCII address must never change.
 func FuzzNormalizeEmail(f *testing.F) {
 	for _, seed := range []string{
 		"a@example.com", "A.B+c@Example.com", "A <a@b.c>", "\"a b\"@example.com", "a@[127.0.0.1]", "ä@exämple.com", "ǅ@ΑΣ.example", "a@xn--mnchen-3ya.example",
@@ -151,8 +150,8 @@ func FuzzNormalizeEmail(f *testing.F) {
 	})
 }
 
-// However a buyer writes the address, the quota is one.
-func TestTheQuotaGoesByTheMailbox(t *testing.T) {
+// However a buyer writes the address, the quota is the same.
+func TestTheQuotaIsTheMailboxs(t *testing.T) {
 	buyer := func(email string) domain.BuyerID {
 		order, err := domain.NewOrder(testSale(), keyring(t), "0123456789abcdef", []domain.Item{{Class: "A", Quantity: 1}}, email)
 		if err != nil {

@@ -47,7 +47,7 @@ func TestAliasesOfAMailboxAreOneBuyer(t *testing.T) {
 	}
 }
 
-// addresses are some that people might write, at providers that fold and at others.
+// addresses draws addresses that people might write, at providers that fold and at others.
 func addresses() *rapid.Generator[string] {
 	domains := []string{"example.com", "notgmail.com", "münchen.example", "yahoo.com",
 		"gmail.com", "googlemail.com", "outlook.com", "hotmail.fr", "icloud.com", "proton.me", "pm.me", "fastmail.fm", "yandex.com", "ya.ru"}
@@ -57,7 +57,7 @@ func addresses() *rapid.Generator[string] {
 	}).Filter(func(s string) bool { _, err := domain.NormalizeEmail(s); return err == nil })
 }
 
-func TestWhatIsFoldedIsANormalFormAndStaysIt(t *testing.T) {
+func TestFoldingGivesANormalFormAndIsIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		address, err := domain.NormalizeEmail(addresses().Draw(t, "address"))
 		if err != nil {
@@ -73,7 +73,7 @@ func TestWhatIsFoldedIsANormalFormAndStaysIt(t *testing.T) {
 	})
 }
 
-// However an alias is written, it is the mailbox's; and two names that differ by more stay two buyers.
+// Every alias counts as its mailbox, and two names that differ by more stay two buyers.
 func TestFoldingJoinsAliasesAndNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-z][a-z0-9]{2,12}`).Draw(t, "name")
@@ -98,7 +98,7 @@ func TestFoldingJoinsAliasesAndNothingElse(t *testing.T) {
 	})
 }
 
-// The sale's rule decides whose quota an order is of, and nothing else about the order.
+// The sale's rule decides whose quota an order uses, and nothing else about the order.
 func TestAnOrderCountsForTheMailbox(t *testing.T) {
 	keys := keyring(t)
 	order := func(rule domain.AliasRule, email string) domain.Order {

@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	// EntitlementPlacesMax limits how many places one entitlement is good for.
+	// EntitlementPlacesMax limits how many places one entitlement gives.
 	EntitlementPlacesMax = 1000
 	// EntitlementsMax limits the presale codes of a sale.
 	EntitlementsMax = 1_000_000
@@ -70,7 +70,7 @@ type ShownEntitlement struct {
 	Value string
 }
 
-// An Entitlement says what a verified one is good for.
+// An Entitlement says what a verified entitlement gives.
 type Entitlement struct {
 	Kind      EntitlementKind
 	ID        EntitlementID
@@ -85,7 +85,7 @@ type QueuePlace struct {
 	JoinedAt time.Time
 }
 
-// An EntitlementClaim asks for a place with an entitlement, on behalf of a holder.
+// An EntitlementClaim asks for a place with an entitlement, for one holder.
 type EntitlementClaim struct {
 	SaleID string
 	Entitlement

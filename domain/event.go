@@ -13,26 +13,25 @@ import (
 	"time"
 )
 
-// EventType names what happened, as other systems hear of it.
+// EventType names what happened, for other systems.
 type EventType string
 
 // The events of orders and of money, of sales, and of the audit.
 const (
 	EventOrderPaid        EventType = "order.paid"
-	EventOrderRefundBegun EventType = "order.refund_begun" // its tickets are void, the money is on its way
+	EventOrderRefundBegun EventType = "order.refund_begun" // its tickets are void, the refund is under way
 	EventOrderRefunded    EventType = "order.refunded"     // the tickets' money went back
-	EventPaymentRefunded  EventType = "payment.refunded"   // money that bought no tickets went back
-	EventSaleCreated      EventType = "sale.created"       // it is funded, and known to buyers
-	EventSaleOpened       EventType = "sale.opened"        // its time has come
-	EventSaleSoldOut      EventType = "sale.sold_out"      // every ticket of every class is sold
-	EventSaleBackOnSale   EventType = "sale.back_on_sale"  // one has again
+	EventPaymentRefunded  EventType = "payment.refunded"   // a payment that bought no tickets was refunded
+	EventSaleCreated      EventType = "sale.created"       // its stock is funded, and buyers can see it
+	EventSaleOpened       EventType = "sale.opened"        // its opening time has passed
+	EventSaleSoldOut      EventType = "sale.sold_out"      // all tickets are sold
+	EventSaleBackOnSale   EventType = "sale.back_on_sale"  // tickets came back
 	EventSaleCanceled     EventType = "sale.canceled"      // the organiser canceled it
-	EventAuditBroken      EventType = "audit.broken"       // an invariant is broken that was not
-	EventAuditHealed      EventType = "audit.healed"       // it holds again
+	EventAuditBroken      EventType = "audit.broken"       // an invariant that held is broken
+	EventAuditHealed      EventType = "audit.healed"       // the invariant holds again
 )
 
-// SubjectKind says what an event is about. Events of one subject are read in the
-// order in which they happened.
+// SubjectKind says what an event is about. Events about one subject are read in the order in which they happened.
 type SubjectKind string
 
 // The kinds of subject.
@@ -41,23 +40,22 @@ const (
 	SubjectSale  SubjectKind = "sale"
 )
 
-// EventTerms say what stands behind a type of event.
+// EventTerms describe an event type.
 type EventTerms struct {
-	// Schema is the version of the payload that this release writes. A field that is
-	// added leaves it; one that goes or changes its meaning raises it.
+	// Schema is the version of the payload that this release writes. Adding a field keeps the version. Removing one, or changing
+	// what it means, raises it.
 	Schema  int
 	Subject SubjectKind
-	// Personal: the payload may say something of a buyer. None has an address or a
-	// name; metadata is whatever the shop put into the order.
+	// Personal: the payload may contain personal data, because its metadata is whatever the shop put into the order. No payload has
+	// a buyer's address or name.
 	Personal bool
-	// Says is the type in one sentence, for the catalogue.
+	// Says describes the type in one sentence, for the catalogue.
 	Says string
 
 	data func() EventData
 }
 
-// events is the one table of types. A new one needs a row, its struct below, its
-// example in docs/events.md, and somebody who writes it.
+// events is the one table of types. A new one needs a row here, a struct below, an example in docs/events.md, and code that writes it.
 var events = map[EventType]EventTerms{
 	EventOrderPaid: {
 		Schema: 1, Subject: SubjectOrder, Personal: true, data: func() EventData { return new(OrderPaidData) },
@@ -73,7 +71,7 @@ var events = map[EventType]EventTerms{
 	},
 	EventPaymentRefunded: {
 		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(PaymentRefundedData) },
-		Says: "The provider has given money back that bought no tickets.",
+		Says: "The provider has refunded a payment that bought no tickets.",
 	},
 	EventSaleCreated: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCreatedData) },
@@ -85,7 +83,7 @@ var events = map[EventType]EventTerms{
 	},
 	EventSaleSoldOut: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleSoldOutData) },
-		Says: "Every ticket of a sale is sold, and none is held any more.",
+		Says: "Every ticket of a sale is sold, and none is held.",
 	},
 	EventSaleBackOnSale: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleBackOnSaleData) },
@@ -93,28 +91,28 @@ var events = map[EventType]EventTerms{
 	},
 	EventSaleCanceled: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCanceledData) },
-		Says: "The organiser has canceled a sale. Each of its orders is refunded, with events of its own.",
+		Says: "The organiser has canceled a sale. Each of its orders is refunded and gets events of its own.",
 	},
 	EventAuditBroken: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(AuditBrokenData) },
-		Says: "The audit found an invariant broken that was not.",
+		Says: "The audit found that an invariant is broken that held before.",
 	},
 	EventAuditHealed: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(AuditHealedData) },
-		Says: "An invariant that was broken holds again.",
+		Says: "A broken invariant holds again.",
 	},
 }
 
 // EventTypes lists every type.
 func EventTypes() []EventType { return slices.Sorted(maps.Keys(events)) }
 
-// Known reports whether this release knows the type. A newer one may have written more.
+// Known reports whether this release knows the type. A newer release may have written others.
 func (t EventType) Known() bool {
 	_, known := events[t]
 	return known
 }
 
-// Check is for a type from outside. The error is unknown to us, never a no.
+// Check is for a type that comes from outside. For one that this release does not know it returns an UnknownError, never a definite one.
 func (t EventType) Check() error {
 	if t.Known() {
 		return nil
@@ -122,7 +120,7 @@ func (t EventType) Check() error {
 	return unknownValue("event type", string(t))
 }
 
-// Terms say what stands behind the type. They panic for one that is not Known.
+// Terms describe the type. They panic if the type is not Known.
 func (t EventType) Terms() EventTerms {
 	terms, known := events[t]
 	if !known {
@@ -134,22 +132,21 @@ func (t EventType) Terms() EventTerms {
 // NewData is an empty payload of the type.
 func (t EventTerms) NewData() EventData { return t.data() }
 
-// An Event is a row of the event log: what happened, written in the transaction that
-// it tells of.
+// An Event is a row of the event log. The transaction that made it happen also wrote it.
 type Event struct {
 	ID         EventID
 	Cursor     EventCursor
 	Type       EventType
 	Schema     int     // the version of Payload
-	SaleID     string  // empty: of no sale
-	Order      OrderID // zero: of no order
-	Payment    string  // empty: of none
+	SaleID     string  // empty: about no sale
+	Order      OrderID // zero: about no order
+	Payment    string  // empty: about no payment
 	OccurredAt time.Time
 	Payload    json.RawMessage // an EventData, see Data
 }
 
-// Subject is what the event is about: an order's id, else a sale's. Whoever splits
-// events up keeps those of one subject together.
+// Subject is what the event is about: the id of an order, or else of a sale. Code that partitions events keeps those of one
+// subject together.
 func (e *Event) Subject() string {
 	switch {
 	case !e.Order.IsZero():
@@ -161,23 +158,20 @@ func (e *Event) Subject() string {
 	}
 }
 
-// EventShards is into how many parts each reader's work is split. It never changes:
-// the cursors are kept by part.
+// EventShards is the number of shards that each reader's work is split into. It never changes, because cursors are stored by shard.
 const EventShards = 8
 
-// Shard is the part that the event's subject belongs to.
+// Shard is the shard of the event's subject.
 func (e *Event) Shard() int {
 	h := fnv.New32a()
 	h.Write([]byte(e.Subject()))
 	return int(h.Sum32() % EventShards)
 }
 
-// Key is what a reader keys the effect of the event by: the same at every attempt,
-// and another for each reader.
+// Key is the idempotency key of a reader's effect: the same at every attempt, and different for each reader.
 func (e *Event) Key(reader string) string { return reader + "/" + e.ID.String() }
 
-// Data is the payload as its type has it. The error is unknown to us, never a no, for
-// a type or a schema version that this release does not know.
+// Data decodes the payload. For a type or schema version that this release does not know it returns an UnknownError, never a definite one.
 func (e *Event) Data() (EventData, error) {
 	if err := e.Type.Check(); err != nil {
 		return nil, err
@@ -188,12 +182,12 @@ func (e *Event) Data() (EventData, error) {
 	}
 	data := terms.data()
 	if err := json.Unmarshal(e.Payload, data); err != nil {
-		return nil, &Error{Code: CodeInternal, Detail: "The event's payload is not that of its type.", Err: fmt.Errorf("event %s, %s: %w", e.ID, e.Type, err)}
+		return nil, &Error{Code: CodeInternal, Detail: "The event's payload does not match its type.", Err: fmt.Errorf("event %s, %s: %w", e.ID, e.Type, err)}
 	}
 	return data, nil
 }
 
-// eventEnvelope is how everybody outside is shown an event.
+// eventEnvelope is the JSON of an event, the same for every outside system.
 type eventEnvelope struct {
 	ID         EventID         `json:"id"`
 	Type       EventType       `json:"type"`
@@ -209,15 +203,14 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(eventEnvelope{ID: e.ID, Type: e.Type, Schema: e.Schema, OccurredAt: e.OccurredAt, Sale: e.SaleID, Order: e.Order, Data: e.Payload})
 }
 
-// An EventID identifies an event for ever: 48 bits of milliseconds by the database's
-// clock, 32 that tell installations apart, 48 of the row's number. It is made of what a
-// row has anyway, so that it costs no column and no index, and a dump that is restored
-// has the same ids. Ids sort by time; whoever must miss nothing follows the Cursor.
+// An EventID identifies an event for ever: 48 bits of milliseconds by the database's clock, 32 bits that tell installations
+// apart, 48 bits of row number. It is derived from what the row has anyway, so it costs no column and no index, and a restored
+// dump has the same ids. Ids sort by time, but only the Cursor misses no event.
 type EventID [16]byte
 
 const eventIDPrefix = "evt_"
 
-// NewEventID makes the id of a row.
+// NewEventID derives the id of a row.
 func NewEventID(at time.Time, origin uint32, row int64) (id EventID) {
 	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16)
 	binary.BigEndian.PutUint64(id[8:], uint64(row)&(1<<48-1))
@@ -225,7 +218,7 @@ func NewEventID(at time.Time, origin uint32, row int64) (id EventID) {
 	return id
 }
 
-// Row is the number of the row.
+// Row is the row's number.
 func (id EventID) Row() int64 { return int64(binary.BigEndian.Uint64(id[8:]) & (1<<48 - 1)) }
 
 // At is when the event was written, to the millisecond.
@@ -257,17 +250,16 @@ func ParseEventID(text string) (id EventID, err error) {
 	return id, nil
 }
 
-// An EventCursor is a place in the order of events: behind one of them, or, as the
-// zero value, before the first.
+// An EventCursor is a position in the event log: after one of the events, or, as the zero value, before the first.
 type EventCursor struct {
 	Transaction uint64
 	ID          int64
 }
 
-// String gives the cursor as a reader may keep it.
+// String is the text form, which readers may store.
 func (c EventCursor) String() string { return fmt.Sprintf("%d-%d", c.Transaction, c.ID) }
 
-// Compare orders cursors as events are read.
+// Compare orders cursors in the order in which events are read.
 func (c EventCursor) Compare(other EventCursor) int {
 	switch {
 	case c == other:
@@ -279,7 +271,7 @@ func (c EventCursor) Compare(other EventCursor) int {
 	}
 }
 
-// ParseEventCursor reads what String gave.
+// ParseEventCursor reads the text form.
 func ParseEventCursor(text string) (c EventCursor, err error) {
 	transaction, id, _ := strings.Cut(text, "-")
 	c.Transaction, err = strconv.ParseUint(transaction, 10, 64)
@@ -287,7 +279,7 @@ func ParseEventCursor(text string) (c EventCursor, err error) {
 		c.ID, err = strconv.ParseInt(id, 10, 64)
 	}
 	if err != nil || c.ID < 0 || c.String() != text {
-		return EventCursor{}, Invalid("cursor", "must be one that came with an event")
+		return EventCursor{}, Invalid("cursor", "must be a cursor that came with an event")
 	}
 	return c, nil
 }
@@ -295,20 +287,19 @@ func ParseEventCursor(text string) (c EventCursor, err error) {
 // An EventQuery asks for the events that follow a cursor.
 type EventQuery struct {
 	After EventCursor
-	Limit int         // how far to look, that many events, wanted or not
+	Limit int         // how many events to look at, selected or not
 	Types []EventType // empty: all
 	Sale  string      // empty: all
 }
 
-// An EventPage is an answer to it.
+// An EventPage is the answer to an EventQuery.
 type EventPage struct {
 	Events []Event
-	// Next is where to go on: behind everything that was looked at, wanted or not.
-	// It is the query's After where there was nothing.
+	// Next is where to go on: after everything that was looked at, selected or not. It is the query's After if there was nothing.
 	Next EventCursor
-	// NextID is the event there; zero where there was nothing.
+	// NextID is the event at Next; zero if there was nothing.
 	NextID EventID
-	// More: there may be more already.
+	// More: there may already be more.
 	More bool
 }
 
@@ -322,7 +313,7 @@ type EventPlace struct {
 // are only ever added, or the type's schema version is raised.
 type EventData interface{ Type() EventType }
 
-// OrderPaidData is the payload of EventOrderPaid. Who bought is in the order.
+// OrderPaidData is the payload of EventOrderPaid. The buyer is in the order, not here.
 type OrderPaidData struct {
 	Order       OrderID   `json:"order"`
 	Sale        string    `json:"sale"`
@@ -362,7 +353,7 @@ type OrderRefundedData struct {
 
 // PaymentRefundedData is the payload of EventPaymentRefunded.
 type PaymentRefundedData struct {
-	Order       OrderID      `json:"order"`          // that the payment named; it may be unknown
+	Order       OrderID      `json:"order"`          // the order that the payment named; we may not know it
 	Sale        string       `json:"sale,omitempty"` // empty: the order is unknown
 	Payment     string       `json:"payment"`
 	AmountMinor int64        `json:"amount_minor"`
@@ -381,7 +372,7 @@ type SaleCreatedData struct {
 	BuyerLimit  int64        `json:"buyer_limit"`
 	HoldSeconds int64        `json:"hold_seconds"`
 	WaitingRoom bool         `json:"waiting_room"`
-	OpensAt     time.Time    `json:"opens_at,omitzero"` // zero: open since it was created
+	OpensAt     time.Time    `json:"opens_at,omitzero"` // zero: opened when it was created
 	CreatedAt   time.Time    `json:"created_at"`
 }
 
@@ -398,7 +389,7 @@ type EventPerk struct {
 	Capacity int64  `json:"capacity"`
 }
 
-// NewSaleCreatedData tells of a sale.
+// NewSaleCreatedData describes a sale.
 func NewSaleCreatedData(s *Sale) *SaleCreatedData {
 	e := &SaleCreatedData{
 		Sale: s.ID, Name: s.Name, Currency: s.Currency, BuyerLimit: s.BuyerLimit, HoldSeconds: int64(s.HoldTimeout / time.Second),
@@ -431,7 +422,7 @@ type SaleBackOnSaleData struct {
 	Classes []EventStock `json:"classes"`
 }
 
-// EventStock is what the ledger said of a class at that moment.
+// EventStock is what the ledger said about a class at that moment.
 type EventStock struct {
 	Class     string `json:"class"`
 	Capacity  int64  `json:"capacity"`

@@ -202,8 +202,8 @@ func (k *Keyring) Fingerprint(o *Order) string {
 	return hex.EncodeToString(mac(k.body, parts...)[:16])
 }
 
-// TicketCode is what the QR code of an order's n-th ticket says. Nobody can guess it, and
-// every attempt to record it gets the same one.
+// TicketCode is the content of the QR code of an order's n-th ticket. Nobody can guess it, and every attempt to record the ticket
+// derives the same one.
 func (k *Keyring) TicketCode(id OrderID, n int) string {
 	sum := mac(k.ticket, string(id[:]), fmt.Sprint(n))
 	return strings.ToUpper(hex.EncodeToString(sum[:10]))
@@ -230,12 +230,11 @@ func (k *Keyring) EntitlementHolder(saleID, idempotencyKey string) (id Entitleme
 	return id
 }
 
-// AskWindow is within what time the orders of an address are mailed once, however often
-// somebody asks for them.
+// AskWindow is the time within which the orders of an address are mailed once, however often somebody asks for them.
 const AskWindow = time.Hour
 
-// AskedMailID derives the id of a mail that is asked for with an address, in its normal form:
-// the same within an AskWindow. It tells nobody the address.
+// AskedMailID derives the id of the mail that lists an address's orders. The address must be in its normal form. The id is the
+// same within an AskWindow, and does not reveal the address.
 func (k *Keyring) AskedMailID(email string, now time.Time) string {
 	window := now.Truncate(AskWindow).Unix()
 	return "ask_" + hex.EncodeToString(mac(k.asked, email, fmt.Sprint(window))[:16])

@@ -148,7 +148,7 @@ func TestOrderTokens(t *testing.T) {
 	mine, yours := keys.OrderID(sale, "key-0123456789abcdef"), keys.OrderID(sale, "key-fedcba9876543210")
 	token := keys.OrderToken(mine)
 	if len(token) != 22 {
-		t.Fatalf("%d in token, want 22: %q: 128 bits in base64url", len(token), token)
+		t.Fatalf("the token has %d characters, want 22: %q: 128 bits in base64url", len(token), token)
 	}
 	if !keys.ValidOrderToken(mine, token) {
 		t.Fatal("not so: keys.ValidOrderToken(mine, token)")
@@ -180,7 +180,7 @@ func TestBuyerIsOnePersonInOneSale(t *testing.T) {
 	}
 }
 
-func TestTheKeyOfTheWayBackOpensItsOrderForAWhile(t *testing.T) {
+func TestTheWayBackKeyOpensItsOrderForAWhile(t *testing.T) {
 	keys := keyring(t)
 	mine, yours := domain.OrderID{1}, domain.OrderID{2}
 	until := time.Unix(1_900_000_000, 0)

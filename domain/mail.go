@@ -6,52 +6,52 @@ import (
 	"golang.org/x/text/language"
 )
 
-// MailKind is what a mail tells its buyer. It stands in the database.
+// MailKind says what a mail is for. The database stores it.
 type MailKind string
 
 // The mails to buyers.
 const (
-	MailTickets     MailKind = "tickets"      // the order is paid: its tickets
-	MailRefundBegun MailKind = "refund_begun" // the tickets are void, the money is on its way back
-	MailRefunded    MailKind = "refunded"     // the money went back
-	MailOrders      MailKind = "orders"       // the orders that somebody asked for by their address
+	MailTickets     MailKind = "tickets"      // the order is paid: here are the tickets
+	MailRefundBegun MailKind = "refund_begun" // the tickets are void, the refund is under way
+	MailRefunded    MailKind = "refunded"     // the refund is done
+	MailOrders      MailKind = "orders"       // the orders of an address, because somebody asked for them
 )
 
-// A Mail is one mail to a buyer, from the moment that it is due. What it says and, but for
-// MailOrders, whom it goes to is read from the order when it is sent.
+// A Mail is one mail to a buyer, queued to be sent. Its content is read from the order when it is sent. So is its address, except
+// for MailOrders.
 type Mail struct {
-	// ID is what the mail is about and who made it due, the same however often it is: no mail
-	// is sent twice under one id. It is part of the Message-ID.
+	// ID derives from what the mail is about and who queued it, so queuing it again changes nothing: no mail is sent twice under one
+	// id. It is part of the Message-ID.
 	ID        string
 	Kind      MailKind
-	Order     OrderID // zero: of MailOrders
-	Address   string  // of MailOrders alone, until the mail is settled
-	Languages string  // of whoever asked, as KnownLanguages; empty: as the order has it
+	Order     OrderID // zero for MailOrders
+	Address   string  // only for MailOrders, until the mail is settled
+	Languages string  // the languages of whoever asked, see KnownLanguages; empty: the order says
 	QueuedAt  time.Time
-	Attempts  int // with this one; attempts that the relay failed are not counted
+	Attempts  int // including this one; attempts that failed because of the relay do not count
 }
 
-// MailState is how far a mail has come.
+// MailState says how far a mail has come.
 type MailState string
 
 // The states of a mail.
 const (
 	MailDue      MailState = "due"
-	MailSent     MailState = "sent"      // a relay took it
-	MailNeedless MailState = "needless"  // what it had to tell is not so any more, or nobody is to be told
-	MailSetAside MailState = "set_aside" // no relay takes it: an operator looks at it
+	MailSent     MailState = "sent"      // a relay accepted it
+	MailNeedless MailState = "needless"  // what it would say is no longer true, or it has no recipient
+	MailSetAside MailState = "set_aside" // no relay accepts it: an operator has to look at it
 )
 
-// A MailOutcome is what became of an attempt at a mail. Reason has no buyer's address.
+// A MailOutcome is the result of one attempt to send a mail. Reason never has a buyer's address.
 type MailOutcome struct {
 	ID     string
 	State  MailState
-	Again  time.Duration // of MailDue: when it is tried again
-	Failed bool          // of MailDue: whether it is the mail that failed, not the relay
+	Again  time.Duration // for MailDue: when to try again
+	Failed bool          // for MailDue: the mail failed, not the relay
 	Reason string
 }
 
-// A SetAsideMail is one for an operator.
+// A SetAsideMail is a mail that an operator has to look at.
 type SetAsideMail struct {
 	ID         string
 	Kind       MailKind
@@ -62,24 +62,23 @@ type SetAsideMail struct {
 	SetAsideAt time.Time
 }
 
-// MailCounts are how mails stand.
+// MailCounts count mails by state.
 type MailCounts struct {
 	Due      int64
-	Oldest   time.Time // when the oldest of them was queued; zero without any
+	Oldest   time.Time // when the oldest of them was queued; zero if there is none
 	SetAside int64
 }
 
-// LanguageKey is where an order's metadata says what its buyer reads.
+// LanguageKey is the key of an order's metadata that names the buyer's languages.
 const LanguageKey = "language"
 
-// Languages are those that an order's buyer reads, as Accept-Language has them, such as de-AT;
-// empty: nobody said.
+// Languages are the buyer's languages in the form of Accept-Language, such as de-AT; empty: not known.
 func (m Metadata) Languages() string { return KnownLanguages(m[LanguageKey]) }
 
-// languagesMaxLen is longer than what browsers send.
+// languagesMaxLen is more than browsers send.
 const languagesMaxLen = 200
 
-// KnownLanguages is what can be read of an Accept-Language header: all of it or nothing.
+// KnownLanguages returns an Accept-Language header if all of it can be parsed, else nothing.
 func KnownLanguages(header string) string {
 	if len(header) > languagesMaxLen {
 		return ""

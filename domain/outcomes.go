@@ -86,7 +86,7 @@ type RebookOutcome string
 // The verdicts on a rebooking.
 const (
 	RebookBooked   RebookOutcome = "rebooked"
-	RebookNoneLeft RebookOutcome = "none_left" // or the buyer's quota is used up by now
+	RebookNoneLeft RebookOutcome = "none_left" // or the buyer's quota has been used up since
 	RebookReturned RebookOutcome = "returned"  // they were rebooked and went back: never sold to it again
 )
 

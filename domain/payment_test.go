@@ -7,7 +7,7 @@ import (
 	"boxoffice/domain"
 )
 
-// One rule for whatever way an event comes in: webhook, signal, command line.
+// The rule is the same however an event comes in: webhook, signal, command line.
 func TestUsableEvents(t *testing.T) {
 	order := domain.OrderID{1}
 	tests := []struct {
@@ -31,10 +31,10 @@ func TestUsableEvents(t *testing.T) {
 		{"a payment id too long", func(e *domain.PaymentEvent) { e.Payment = strings.Repeat("p", domain.PaymentIDMaxLen+1) }, false},
 		{"a payment id with the separator of workflow ids", func(e *domain.PaymentEvent) { e.Payment = "pay/1" }, false},
 		{"a payment id that begins with a sign", func(e *domain.PaymentEvent) { e.Payment = ".pay" }, false},
-		{"a session that nobody may have", func(e *domain.PaymentEvent) { e.Session = "ps 1" }, false},
+		{"an invalid session id", func(e *domain.PaymentEvent) { e.Session = "ps 1" }, false},
 		{"a session of another provider", func(e *domain.PaymentEvent) { e.Session = "other/" + e.Session }, false},
 		{"another provider's", func(e *domain.PaymentEvent) { e.Session, e.Payment = "other/"+e.Session, "other/"+e.Payment }, true},
-		{"of a provider that nobody may be", func(e *domain.PaymentEvent) { e.Session, e.Payment = "O/"+e.Session, "O/"+e.Payment }, false},
+		{"an invalid provider name", func(e *domain.PaymentEvent) { e.Session, e.Payment = "O/"+e.Session, "O/"+e.Payment }, false},
 		{"a negative amount", func(e *domain.PaymentEvent) { e.AmountMinor = -1 }, false},
 		{"no currency", func(e *domain.PaymentEvent) { e.Currency = "" }, false},
 	}

@@ -16,7 +16,7 @@ const (
 	QueueRateCeilingDefault = 200
 )
 
-// QueueSettings are what an organiser sets of a waiting room.
+// QueueSettings are the settings of a waiting room that an organiser may change.
 type QueueSettings struct {
 	RateFloor   float64 // admissions a second, however slow the checkouts are; 0: the default
 	RateCeiling float64 // admissions a second, however fast they are; 0: the default
@@ -150,9 +150,9 @@ type QueueNode struct {
 	Node      string
 	SeenAt    time.Time
 	Base      int64  // the place of Present's first bit; QueueUndrawn: none before the draw
-	Present   []byte // one bit a place, lowest first: this node heard from its token
+	Present   []byte // one bit a place, lowest first: this node saw its token
 	Congested bool   // the checkouts are slow, full or refused
-	Load      []byte // how its checkouts do, as package waitingroom writes it; empty: it does not say
+	Load      []byte // how its checkouts do, as package waitingroom encodes it; empty: it does not say
 }
 
 // A QueueTurn decides, inside the exchange's transaction, what happens to a queue. It may

@@ -30,7 +30,7 @@ func TestQueueSettings(t *testing.T) {
 	}
 }
 
-// A queue that went through many databases keeps the newest of them, and the first.
+// A queue that saw many databases keeps the newest of them, and the first.
 func TestEpochsAreBounded(t *testing.T) {
 	q := domain.Queue{Joined: 5}
 	for epoch := 1; epoch <= 1000; epoch++ {
@@ -44,6 +44,6 @@ func TestEpochsAreBounded(t *testing.T) {
 		t.Errorf("%d epochs: %v", n, q.Epochs)
 	}
 	if q.Epoch = 0; !q.HasLost(0, 1004) || q.HasLost(q.EpochNumber(), 1004) {
-		t.Error("the newest index is the last epoch's alone")
+		t.Error("the newest index belongs to the last epoch alone")
 	}
 }

@@ -30,7 +30,7 @@ type QueueDraw struct {
 	// Secret is the committed seed, once a draw of the list is made: Queue.Seed is then
 	// what was mixed from it. Until then the committed seed is in Queue.Seed.
 	Secret   []byte
-	Closed   int64     // how many are on the list; QueueUndrawn: it is open
+	Closed   int64     // how many joins are on the list; QueueUndrawn: it is open
 	ClosedAt time.Time // zero: it is open
 	Root     []byte    // of the list, RFC 6962; nil: not known yet
 	RootAt   time.Time // when it was published

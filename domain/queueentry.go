@@ -7,7 +7,7 @@ const QueueChunkPlaces = 512
 
 const (
 	queueStampUnit = 2 * time.Second
-	queueStamps    = 1<<16 - 1 // 0 is none
+	queueStamps    = 1<<16 - 1 // 0 means none
 	queueStampSpan = queueStamps * queueStampUnit
 )
 

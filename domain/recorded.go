@@ -17,8 +17,7 @@ type RecordedOrder struct {
 	LinesMinor  int64  // what the lines cost together
 }
 
-// An EventCount compares the number of events of one kind with the number of rows that
-// they tell of.
+// An EventCount compares the number of events of one kind with the number of rows that they are about.
 type EventCount struct {
 	Event  EventType
 	Events int64

@@ -12,8 +12,8 @@ import (
 	"boxoffice/domain"
 )
 
-// constants are those of a type in this package's source, by value. It holds what
-// lists them to the source: a new one cannot be forgotten there.
+// constants returns the constants of a type in this package's source, by value. Tests compare lists of them with it, so no list
+// can miss a new one.
 func constants(t *testing.T, file, typeName string) (values []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
@@ -78,7 +78,7 @@ func TestEveryStatusHasItsTerms(t *testing.T) {
 				t.Fatalf("terms.LateMoney == domain.LateAwaited is %v, want %v: a checkout awaits money until it has its ending", terms.LateMoney == domain.LateAwaited, !terms.Settled)
 			}
 			if !(terms.Settled || terms.Waiting) {
-				t.Fatalf("not so: terms.Settled || terms.Waiting: %s: without an ending somebody is awaited", status)
+				t.Fatalf("want true: terms.Settled || terms.Waiting: %s: a checkout without an ending waits for somebody", status)
 			}
 			if terms.Final && terms.Waiting {
 				t.Fatalf("it is so: terms.Final && terms.Waiting: %s", status)
@@ -153,10 +153,10 @@ func TestAnUnknownValueIsAnErrorAndNeverANo(t *testing.T) {
 		})
 	}
 	if !panics(func() { domain.OrderStatus("disputed").Settled() }) {
-		t.Fatal("no panic: nobody goes on with a guess")
+		t.Fatal("no panic: the caller goes on with a guess")
 	}
 	if !panics(func() { domain.OrderStatus("disputed").Sold() }) {
-		t.Fatal("no panic: nobody goes on with a guess")
+		t.Fatal("no panic: the caller goes on with a guess")
 	}
 }
 

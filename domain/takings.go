@@ -11,10 +11,9 @@ type Taking struct {
 // TakingsPage is one page of a sale's takings, in the ledger's order.
 type TakingsPage struct {
 	Takings []Taking
-	// Next is where the following page begins. Nothing is ever booked before it any more,
-	// so reading on from here, now or later, misses nothing.
+	// Next is where the following page begins. Nothing will be booked before it, so reading on from here, now or later, misses nothing.
 	Next TakingsCursor
-	// More says that the page was full: there may be more already.
+	// More says that the page was full: there may already be more.
 	More bool
 }
 

@@ -8,7 +8,7 @@ import (
 	"boxoffice/domain"
 )
 
-// What is taken as a title every database takes, and people read it as one line.
+// Every database stores a title that we accept, and people read it as one line.
 func FuzzCheckTitle(f *testing.F) {
 	for _, s := range []string{"", " ", "why", "a\x00b", "a\xffb", "\xe2\x82", "a\nb", "a\u2028b", "a\x1b", strings.Repeat("ü", 33)} {
 		f.Add(s)

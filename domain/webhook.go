@@ -6,24 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of webhooks to others.
+// Bounds of webhooks to other systems.
 const (
-	WebhookEndpointsMax      = 100 // of an installation: each event is held against all of them
+	WebhookEndpointsMax      = 100 // per installation: each event is checked against all of them
 	WebhookURLLenMax         = 2000
 	WebhookDescriptionLenMax = 200
-	WebhookAttemptsKept      = 20     // of each delivery, the last ones
+	WebhookAttemptsKept      = 20     // per delivery, the last ones
 	WebhookRedeliverMax      = 10_000 // events that one request queues again
 	WebhookOverlapMax        = 7 * 24 * time.Hour
 	WebhookOverlapDefault    = 24 * time.Hour
 )
 
-// A WebhookEndpoint is where somebody else is told of events.
+// A WebhookEndpoint is a URL of another system that we send events to.
 type WebhookEndpoint struct {
 	ID          string
 	URL         string
 	Description string
 	SaleID      string      // empty: of all sales
-	Types       []EventType // none: all, also such as come later
+	Types       []EventType // none: all, including types of later releases
 	CreatedAt   time.Time
 
 	// Secret signs. So does PreviousSecret until PreviousUntil. Both are sealed.
@@ -31,15 +31,15 @@ type WebhookEndpoint struct {
 	PreviousUntil          time.Time
 	PreviousSigns          bool // by the database's clock
 
-	DisabledAt   time.Time // zero: it is told
+	DisabledAt   time.Time // zero: it is enabled
 	DisabledWhy  string
-	Failures     int       // attempts that failed in a row
-	FailingSince time.Time // zero: the last one did not
+	Failures     int       // failed attempts in a row
+	FailingSince time.Time // zero: the last attempt did not fail
 	PausedUntil  time.Time // nothing is sent until then
 	Pending      int64     // deliveries that are not done; not always filled
 }
 
-// CheckWebhookDescription is for what comes from outside.
+// CheckWebhookDescription checks a description that comes from outside.
 func CheckWebhookDescription(text string) error {
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > WebhookDescriptionLenMax {
 		return Invalid("description", fmt.Sprintf("must have at most %d characters", WebhookDescriptionLenMax))
@@ -52,7 +52,7 @@ func CheckWebhookDescription(text string) error {
 	return nil
 }
 
-// A WebhookChange changes an endpoint. What is nil stays.
+// A WebhookChange changes an endpoint. Fields that are nil stay as they are.
 type WebhookChange struct {
 	URL, Description *string
 	Types            *[]EventType
@@ -66,7 +66,7 @@ type WebhookState string
 const (
 	WebhookPending   WebhookState = "pending"
 	WebhookDelivered WebhookState = "delivered"
-	WebhookGivenUp   WebhookState = "given_up" // it is sent again on request only
+	WebhookGivenUp   WebhookState = "given_up" // it is sent again only on request
 )
 
 // WebhookStates lists them.
@@ -78,32 +78,32 @@ type WebhookDelivery struct {
 	Type       EventType
 	Subject    string
 	State      WebhookState
-	Attempts   int       // since it was queued last
-	DueAt      time.Time // of the next attempt, where it is pending
+	Attempts   int       // since it was last queued
+	DueAt      time.Time // time of the next attempt while it is pending
 	QueuedAt   time.Time
 	FinishedAt time.Time
 	Log        []WebhookAttempt // the last attempts
 }
 
-// A WebhookAttempt is what became of sending an event once.
+// A WebhookAttempt is the result of sending an event once.
 type WebhookAttempt struct {
 	At     time.Time `json:"at"`
 	TookMS int64     `json:"took_ms"`
 	Status int       `json:"status,omitempty"` // 0: there was no answer
-	Error  string    `json:"error,omitempty"`  // empty: it was taken
-	Answer string    `json:"answer,omitempty"` // the beginning of what it answered
+	Error  string    `json:"error,omitempty"`  // empty: the endpoint accepted it
+	Answer string    `json:"answer,omitempty"` // the beginning of its answer
 }
 
-// A WebhookRedelivery names what is to be sent again: one event, or all since a time.
+// A WebhookRedelivery says what to send again: one event, or all since a time.
 type WebhookRedelivery struct {
 	Event EventID
 	Since time.Time
 }
 
-// WebhookCounts are how all endpoints take what they are sent.
+// WebhookCounts count endpoints and deliveries.
 type WebhookCounts struct {
-	Enabled, Failing, Disabled int64 // endpoints; failing ones are enabled
+	Enabled, Failing, Disabled int64 // endpoints; the failing ones are still enabled
 	Pending                    int64
 	GivenUp                    int64         // in the last day
-	Lag                        time.Duration // since when the oldest pending delivery is queued
+	Lag                        time.Duration // when the oldest pending delivery was queued
 }

@@ -11,7 +11,7 @@ type Workflow struct {
 	StartedAt time.Time
 	Failed    bool   // closed because it failed, was terminated or timed out
 	Checkout  bool   // a checkout, which may be waiting for its payment
-	WaitsFor  string // set if it was asked about: see WorkflowLook
+	WaitsFor  string // set if somebody asked: see WorkflowLook
 }
 
 // A WorkflowLook is the state of a workflow at this moment.

@@ -1,14 +1,14 @@
-// Package notify brings the event log to those who listen: mail, webhooks, Kafka, views.
-// A Reader is a name and a function; a Runner calls it with every event, at least once,
-// those of one order or sale in their order.
+// Package notify feeds the event log to readers such as mail, webhooks, Kafka and views. A
+// Reader is a name and a function. A Runner calls it with every event at least once, and
+// keeps the events of one order or sale in order.
 //
-// Any number of nodes run the same readers. Each reader's work is in domain.EventShards
-// parts by subject; a part belongs to the node that leases it in the database, and a
-// cursor moves only for the lease that it was read under. So a node that was paused
-// keeps nothing, but what it did meanwhile is done: effects are keyed by reader and
-// event (domain.Event.Key).
+// Any number of nodes run the same readers. Each reader's work is split by subject into
+// domain.EventShards shards. A node works on the shards that it leases in the database, and
+// a cursor moves only under the lease that it was read under. So a node whose lease ran out
+// cannot move a cursor. It may still have done something meanwhile, which is why effects
+// are keyed by reader and event (domain.Event.Key).
 //
-// What goes wrong is one of three things, see Refused, Later and Reader.Handle.
+// There are three kinds of failure, see Refused, Later and Reader.Handle.
 package notify
 
 import (
@@ -21,31 +21,29 @@ import (
 	"boxoffice/domain"
 )
 
-// A Reader hears of events.
+// A Reader handles events.
 type Reader struct {
-	// Name is under what its cursors and effects are kept: 1–32 lower-case letters,
-	// digits and hyphens. One that is renamed is new.
+	// Name is what cursors and effects are stored under: 1–32 lower-case letters, digits and
+	// hyphens. A renamed reader is a new one.
 	Name string
-	// Types are what it hears of; none: of all, also of those that come later.
+	// Types are the event types that it wants; none: all, including types of later releases.
 	Types []domain.EventType
-	// FromNow: where it was never there before it begins with what comes, not with
-	// what is in the log.
+	// FromNow: a new reader begins with the next event, not with what is already in the log.
 	FromNow bool
-	// BatchMax is the most events in one call; 0: one. After each call the cursor is
-	// kept, so that a crash repeats no more than a call.
+	// BatchMax is the most events in one call; 0: one. The cursor is stored after each call,
+	// so a crash repeats at most one call.
 	BatchMax int
 	// Timeout bounds a call; 0: TimeoutDefault.
 	Timeout time.Duration
-	// Handle has done something about the events when it returns nil, and has made that
-	// durable. It may be called with the same ones again, and at the same time with
-	// those of other subjects. Errors: Refused and Later are about an event; a
-	// *domain.Error is Refused, unless it is CodeOverloaded; any other is about the
-	// world: the events of this part wait, and are tried again for ever.
-	// Where a batch is refused, its events are tried one by one.
+	// Handle returns nil once its effect is durable. It may be called again with the same
+	// events, and at the same time with those of other subjects. The errors Refused and Later
+	// are about an event. A *domain.Error counts as Refused, unless it is CodeOverloaded. Any
+	// other error is about the world: the events of this shard wait, and are retried for ever.
+	// If a batch is refused, its events are tried one by one.
 	Handle func(ctx context.Context, events []domain.Event) error
 }
 
-// TimeoutDefault is how long a call of Handle may take where the reader does not say.
+// TimeoutDefault bounds a call of Handle if the reader sets no bound.
 const TimeoutDefault = 30 * time.Second
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
@@ -55,9 +53,9 @@ func (r *Reader) check() error {
 	case !namePattern.MatchString(r.Name):
 		return fmt.Errorf("notify: reader %q: want 1–32 lower-case letters, digits and hyphens", r.Name)
 	case r.Handle == nil:
-		return fmt.Errorf("notify: reader %s handles nothing", r.Name)
+		return fmt.Errorf("notify: reader %s has no Handle", r.Name)
 	case r.BatchMax < 0 || r.Timeout < 0:
-		return fmt.Errorf("notify: reader %s: want no negative bounds", r.Name)
+		return fmt.Errorf("notify: reader %s: bounds must not be negative", r.Name)
 	}
 	for _, t := range r.Types {
 		if err := t.Check(); err != nil {
@@ -74,24 +72,24 @@ type ofEvent struct {
 
 func (e ofEvent) Unwrap() error { return e.error }
 
-// Refused says that the event itself is at fault: after some tries it is set aside until
-// somebody asks for it. Events of the same subject wait behind it, others do not.
+// Refused says that the event itself is at fault: after some tries it is set aside until an
+// operator asks for it. Events of the same subject wait behind it. Others do not.
 func Refused(err error) error { return ofEvent{error: err} }
 
-// Later says that this event cannot be now, and others can, such as a mail to an address
-// whose server says so: it is set aside at once and tried again by itself. Events of the
-// same subject wait behind it, others do not.
+// Later says that this event cannot be handled now, while others can. One example is a mail
+// that the recipient's server defers. The event is set aside at once and retried without
+// anybody asking. Events of the same subject wait behind it. Others do not.
 func Later(err error) error { return ofEvent{error: err, later: true} }
 
-// A Result is how a call of a reader ended.
+// A Result is the result of a reader's call.
 type Result string
 
 // The results of a call.
 const (
 	ResultDone    Result = "done"
 	ResultRefused Result = "refused" // the event is at fault
-	ResultLater   Result = "later"   // the event cannot be now
-	ResultFailed  Result = "failed"  // the world is: whatever the event
+	ResultLater   Result = "later"   // the event cannot be handled now
+	ResultFailed  Result = "failed"  // the world is at fault, whatever the event
 )
 
 // Results lists them.

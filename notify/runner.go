@@ -16,7 +16,7 @@ import (
 	"boxoffice/pace"
 )
 
-// Store is the event log and the cursors: *orders.Store, its Readers.
+// Store is the event log and the cursors. *orders.Store is one.
 type Store interface {
 	Events(context.Context, orders.EventQuery) (orders.EventPage, error)
 	EventsAt(context.Context, []domain.EventCursor) ([]domain.Event, error)
@@ -32,26 +32,26 @@ type Store interface {
 // Options change how a Runner works. The zero value means the defaults.
 type Options struct {
 	Log *slog.Logger
-	// Handled is told of every call of a reader. Nil: nobody is.
+	// Handled is called after every call of a reader; nil: not called.
 	Handled func(reader string, events int, result Result, took time.Duration)
 
-	// Lease is for how long a node has a part of a reader's work; it is prolonged all
-	// the time. What a node that died had goes on so much later.
+	// Lease is how long a node holds a shard of a reader's work; it renews the lease while it
+	// runs. The shards of a dead node stand still for that long.
 	Lease time.Duration
-	// PollMin and PollMax are how often the log is asked for news, while there are some
-	// and while there are none.
+	// PollMin and PollMax are how often the log is polled, while there is news and while there
+	// is none.
 	PollMin, PollMax time.Duration
-	// RetryMin and RetryMax bound the wait after a failure, doubled each time.
-	// RetryLaterMax is the longest for an event that is set aside.
+	// RetryMin and RetryMax bound the wait after a failure, which doubles each time.
+	// RetryLaterMax is the longest wait for an event that is set aside.
 	RetryMin, RetryMax, RetryLaterMax time.Duration
-	// TriesMax is how often an event is refused until it is set aside.
+	// TriesMax is how often an event may be refused before it is set aside.
 	TriesMax int
-	// AsideMax bounds what a part of a reader's work sets aside: at the bound it stops
-	// and goes on failing, for then it is not the events that are at fault.
+	// AsideMax bounds how many events a shard sets aside. At the bound it stops and keeps
+	// failing, because then the events are hardly at fault.
 	AsideMax int
 	// PageMax is how many events are read at once.
 	PageMax int
-	// StopGrace is how long a call under way may go on when the Runner is stopped.
+	// StopGrace is how long a call under way may go on after the Runner is stopped.
 	StopGrace time.Duration
 }
 
@@ -85,7 +85,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Runner works for readers until it is stopped.
+// A Runner runs readers until it is stopped.
 type Runner struct {
 	store   Store
 	options Options
@@ -94,7 +94,7 @@ type Runner struct {
 	head    head
 }
 
-// New makes a Runner. The error names a reader that is none, or two of one name.
+// New makes a Runner. The error names an invalid reader, or a name that two readers share.
 func New(store Store, readers []Reader, o Options) (*Runner, error) {
 	r := &Runner{store: store, options: o.withDefaults(), node: rand.Text(), head: head{moved: make(chan struct{})}}
 	names := make(map[string]bool)
@@ -113,8 +113,8 @@ func New(store Store, readers []Reader, o Options) (*Runner, error) {
 	return r, nil
 }
 
-// Start works until stop, which lets calls under way end and gives everything back, so
-// that another node goes on at once. Without readers nothing runs.
+// Start runs the readers until stop is called. stop lets calls under way end and releases
+// the leases, so that another node goes on at once. Without readers nothing runs.
 func (r *Runner) Start() (stop func()) {
 	if len(r.work) == 0 {
 		return func() {}
@@ -136,15 +136,15 @@ func (r *Runner) Start() (stop func()) {
 		leaving, cancel := context.WithTimeout(context.Background(), r.options.StopGrace)
 		defer cancel()
 		if err := r.store.LeaveReaders(leaving, r.node); err != nil {
-			r.options.Log.Warn("readers: their leases run out by themselves", "error", err)
+			r.options.Log.Warn("readers: cannot release the leases, so they run out by themselves", "error", err)
 		}
 	})
 }
 
-// leasesPerTerm is how often a lease is prolonged before it would end.
+// leasesPerTerm is how often a lease is renewed within its term.
 const leasesPerTerm = 4
 
-// lease adds the readers and goes on to hold what is this node's share.
+// lease registers the readers and keeps leasing this node's share.
 func (r *Runner) lease(ctx context.Context) {
 	next := time.NewTicker(r.options.Lease / leasesPerTerm)
 	defer next.Stop()
@@ -171,7 +171,7 @@ func (r *Runner) leaseOnce(ctx context.Context, added map[string]bool) error {
 		}
 		names = append(names, w.Name)
 	}
-	asked := time.Now() // the lease is no shorter than from here
+	asked := time.Now() // the lease lasts at least until a term from now
 	held, share, err := r.store.LeaseShards(ctx, orders.Leasing{Node: r.node, Readers: names, For: r.options.Lease})
 	if err != nil {
 		return err
@@ -188,12 +188,12 @@ func (r *Runner) leaseOnce(ctx context.Context, added map[string]bool) error {
 	return nil
 }
 
-// head is the last event of the log, for all readers of the node: while there is nothing
-// new none of them asks.
+// head is the last event of the log, polled once for all readers of the node, so that none
+// of them queries while there is nothing new.
 type head struct {
 	mu    sync.Mutex
 	at    domain.EventCursor
-	moved chan struct{} // closed when it does
+	moved chan struct{} // closed when it changes
 }
 
 func (h *head) get() (domain.EventCursor, <-chan struct{}) {
@@ -219,7 +219,7 @@ func (r *Runner) watchHead(ctx context.Context) {
 	for pace.Pause(ctx, wait) == nil {
 		at, err := r.store.EventHead(ctx)
 		if err != nil && ctx.Err() == nil {
-			r.options.Log.Warn("readers: cannot ask for news", "error", err)
+			r.options.Log.Warn("readers: cannot poll the event log", "error", err)
 		}
 		if err == nil && r.head.set(at) {
 			wait = r.options.PollMin
@@ -229,8 +229,8 @@ func (r *Runner) watchHead(ctx context.Context) {
 	}
 }
 
-// backoff is the wait after so many failures: doubled each time, and up to a quarter
-// shorter, so that those who failed together do not come back together.
+// backoff is the wait after so many failures. It doubles each time, less up to a quarter at
+// random, so that readers that failed together do not come back together.
 func backoff(tries int, least, most time.Duration) time.Duration {
 	wait := most
 	if doubled := float64(least) * math.Pow(2, float64(max(tries-1, 0))); doubled < float64(most) {

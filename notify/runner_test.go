@@ -35,7 +35,7 @@ func newLog(t *testing.T) *log {
 	return &log{T: t, url: url, store: orderstest.Open(t, url)}
 }
 
-// brisk are options for tests: everything as in production, but soon.
+// brisk are options for tests: as in production, but with short times.
 func brisk() notify.Options {
 	return notify.Options{
 		Lease: 2 * time.Second, PollMin: 5 * time.Millisecond, PollMax: 20 * time.Millisecond,
@@ -61,7 +61,7 @@ func (l *log) startOn(store notify.Store, o notify.Options, readers ...notify.Re
 	return stop
 }
 
-// write adds an event of a subject (a sale that need not be there), as any release does.
+// write adds an event about a sale, which need not exist.
 func (l *log) write(subject string, n int) {
 	l.Helper()
 	l.exec(`INSERT INTO outbox (event, sale_id, payload) VALUES ('audit.broken', $1, jsonb_build_object('n', $2::int))`, subject, n)
@@ -129,7 +129,7 @@ func (l *log) state(reader string) orders.ReaderState {
 	return orders.ReaderState{}
 }
 
-// heard keeps what a reader was told.
+// heard records the events that a reader was given.
 type heard struct {
 	mu     sync.Mutex
 	events []domain.Event
@@ -149,7 +149,7 @@ func (h *heard) all() []domain.Event {
 
 func (h *heard) count() int { return len(h.all()) }
 
-// of are the payloads of a subject's events, in the order in which they came.
+// of returns the payloads of a subject's events, in the order in which they came.
 func (h *heard) of(subject string) (payloads []string) {
 	for _, e := range h.all() {
 		if e.Subject() == subject {
@@ -166,7 +166,7 @@ func (h *heard) reader(name string) notify.Reader {
 	}}
 }
 
-func TestAReaderHearsOfEveryEvent(t *testing.T) {
+func TestAReaderGetsEveryEvent(t *testing.T) {
 	l := newLog(t)
 	l.write("a", 1)
 	var all, some, fromNow heard
@@ -194,7 +194,7 @@ func TestAReaderHearsOfEveryEvent(t *testing.T) {
 	})
 }
 
-func TestAReaderGoesOnWhereItWas(t *testing.T) {
+func TestAReaderResumesWhereItStopped(t *testing.T) {
 	l := newLog(t)
 	var first, second heard
 	stop := l.start(brisk(), first.reader("r"))
@@ -209,7 +209,7 @@ func TestAReaderGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-// What fails for the world waits and comes in order; other readers do not notice.
+// Events wait while the world is at fault, and then come in order. Other readers do not notice.
 func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
 	l := newLog(t)
 	var ok, failing heard
@@ -221,7 +221,7 @@ func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
 	broken.Handle = func(_ context.Context, events []domain.Event) error {
 		calls.Add(1)
 		if away.Load() {
-			return errors.New("the relay is away")
+			return errors.New("the relay is down")
 		}
 		failing.add(events...)
 		return nil
@@ -239,8 +239,8 @@ func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
 	if state.Failing != 1 {
 		t.Fatalf("state.Failing is %v, want 1", state.Failing)
 	}
-	if state.Error != "the relay is away" {
-		t.Fatalf(`state.Error is %q, want "the relay is away"`, state.Error)
+	if state.Error != "the relay is down" {
+		t.Fatalf(`state.Error is %q, want "the relay is down"`, state.Error)
 	}
 	if state.SetAside != 0 {
 		t.Fatalf("state.SetAside is %v, want zero: the world was at fault, no event", state.SetAside)
@@ -250,11 +250,11 @@ func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
 	if got, want := failing.of("a"), ok.of("a"); !reflect.DeepEqual(got, want) {
 		t.Fatalf(`failing.of("a") is %q, want %q`, got, want)
 	}
-	l.eventually("it does not fail any more", func() bool { return l.state("failing").Failing == 0 })
+	l.eventually("it no longer fails", func() bool { return l.state("failing").Failing == 0 })
 }
 
-// What an event itself is at fault for is set aside after some tries; those of its subject
-// wait, others pass, and all come in order once somebody asks.
+// An event that is at fault is set aside after some tries. Those of its subject wait,
+// others pass, and all come in order once somebody asks.
 func TestARefusedEventIsSetAside(t *testing.T) {
 	for name, fault := range map[string]error{
 		"refused":         notify.Refused(errors.New("no template for this")),
@@ -363,8 +363,9 @@ func TestASkippedEventLetsTheOthersPass(t *testing.T) {
 	l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
 }
 
-// An event that cannot be now is tried again by itself, and only its subject waits.
-func TestAnEventThatCannotBeNowComesLater(t *testing.T) {
+// An event that cannot be handled now is retried without anybody asking, and only its
+// subject waits.
+func TestADeferredEventComesLater(t *testing.T) {
 	l := newLog(t)
 	var got heard
 	var greylisted atomic.Int64
@@ -392,7 +393,7 @@ func TestAnEventThatCannotBeNowComesLater(t *testing.T) {
 	l.eventually("none is left", func() bool { return l.state("r").SetAside == 0 })
 }
 
-// Where everything is refused it is not the events that are at fault: the reader stops.
+// If everything is refused, the events are not at fault: the reader stops.
 func TestNotEverythingIsSetAside(t *testing.T) {
 	l := newLog(t)
 	options := brisk()
@@ -407,7 +408,8 @@ func TestNotEverythingIsSetAside(t *testing.T) {
 	}
 }
 
-// A node that is paused keeps nothing once another has its work, and the work is split.
+// A paused node can store nothing once another node has its shards. Afterwards both share
+// the work.
 func TestAPausedNodeIsFencedOff(t *testing.T) {
 	l := newLog(t)
 	var paused, other heard
@@ -425,7 +427,7 @@ func TestAPausedNodeIsFencedOff(t *testing.T) {
 	l.write("a", 1)
 	l.startOn(gate, options, reader)
 	<-reached
-	gate.closed.Store(true) // it prolongs nothing
+	gate.closed.Store(true) // it renews nothing
 
 	l.start(options, other.reader("r"))
 	l.eventually("the other node has its work, and it is done there", func() bool { return other.count() == 1 })
@@ -448,7 +450,7 @@ func TestAPausedNodeIsFencedOff(t *testing.T) {
 	}
 }
 
-// A node that cannot be heard giving its surplus back works on until it is.
+// A node whose release of surplus shards fails goes on working on them until it succeeds.
 func TestTheWorkIsSplitEvenly(t *testing.T) {
 	l := newLog(t)
 	var got heard
@@ -473,7 +475,7 @@ func TestTheWorkIsSplitEvenly(t *testing.T) {
 	l.eventually("all is heard", func() bool { return got.count() == domain.EventShards*4 })
 }
 
-// stubborn is a node whose giving back fails some times.
+// stubborn is a node whose releases fail several times.
 type stubborn struct {
 	notify.Store
 	deaf atomic.Int64
@@ -481,12 +483,12 @@ type stubborn struct {
 
 func (s *stubborn) ReleaseShards(ctx context.Context, node, reader string, shards []int) error {
 	if s.deaf.Add(-1) >= 0 {
-		return errors.New("the database is away")
+		return errors.New("the database is down")
 	}
 	return s.Store.ReleaseShards(ctx, node, reader, shards)
 }
 
-// A lease that is prolonged does not end a call: only its own bound does.
+// A renewed lease does not end a call. Only the call's own bound does.
 func TestACallMayTakeLongerThanALease(t *testing.T) {
 	l := newLog(t)
 	options := brisk()
@@ -513,7 +515,7 @@ func TestACallMayTakeLongerThanALease(t *testing.T) {
 	l.eventually("kept", func() bool { return l.state("r").LagEvents == 0 })
 }
 
-// counting counts how often a node prolonged its leases.
+// counting counts how often a node renewed its leases.
 type counting struct {
 	notify.Store
 	leases atomic.Int64
@@ -525,7 +527,7 @@ func (c *counting) LeaseShards(ctx context.Context, l orders.Leasing) ([]orders.
 	return held, share, err
 }
 
-// gated is a node's way to the database, which a test may stop.
+// gated is a node's connection to the database, which a test may block.
 type gated struct {
 	notify.Store
 	closed atomic.Bool
@@ -546,8 +548,8 @@ func (g *gated) Events(ctx context.Context, q orders.EventQuery) (orders.EventPa
 	return g.Store.Events(ctx, q)
 }
 
-// Whatever writers do and whenever readers die: every event, and each subject's in its
-// order, the first time that it is heard.
+// Whatever writers do and whenever readers die, every event arrives, and the first arrivals
+// of a subject's events are in order.
 func TestNothingIsSkippedOrReorderedWhateverDies(t *testing.T) {
 	l := newLog(t)
 	seed := rand.Uint64()
@@ -564,7 +566,7 @@ func TestNothingIsSkippedOrReorderedWhateverDies(t *testing.T) {
 		writing.Go(func() {
 			for n := range each {
 				err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
-					// A subject is one writer's, and its events follow one another.
+					// Each subject has one writer, so its events follow one another.
 					subject := fmt.Sprintf("s%d", w+writers*random.IntN(subjects/writers))
 					for i := range 1 + random.IntN(2) {
 						_, err := tx.Exec(t.Context(), `INSERT INTO outbox (event, sale_id, payload) VALUES ('audit.broken', $1, jsonb_build_object('n', $2::int))`,
@@ -657,11 +659,10 @@ func TestNothingIsSkippedOrReorderedWhateverDies(t *testing.T) {
 		}
 		latest[e.SaleID] = e.Cursor
 	}
-	t.Logf("%d events, heard %d times", want, got.count())
+	t.Logf("%d events, %d arrivals", want, got.count())
 }
 
-// dying is a node that is killed after so many calls to the database, before or after one
-// of them.
+// dying is a node that is killed before or after its n-th call to the database.
 type dying struct {
 	notify.Store
 	after atomic.Int64
@@ -692,7 +693,7 @@ func (d *dying) MoveShards(ctx context.Context, node, reader string, step orders
 		return nil, err
 	}
 	moved, err := d.Store.MoveShards(ctx, node, reader, step)
-	if again := d.before(); again != nil { // it was kept, and nobody is told
+	if again := d.before(); again != nil { // it was stored, and the caller is not told
 		return nil, again
 	}
 	return moved, err
@@ -712,7 +713,7 @@ func (d *dying) LeaveReaders(ctx context.Context, node string) error {
 	return d.Store.LeaveReaders(ctx, node)
 }
 
-func TestAReaderMustBeOne(t *testing.T) {
+func TestInvalidReadersAreRefused(t *testing.T) {
 	handle := func(context.Context, []domain.Event) error { return nil }
 	for name, readers := range map[string][]notify.Reader{
 		"no name":     {{Handle: handle}},
@@ -732,5 +733,5 @@ func TestAReaderMustBeOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	none.Start()() // nothing runs: it has no store to ask
+	none.Start()() // nothing runs, so it needs no store
 }

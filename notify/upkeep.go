@@ -14,12 +14,12 @@ import (
 
 const (
 	retentionInterval = time.Minute
-	// retentionPause keeps dropping from being what the database is busy with.
+	// retentionPause keeps deletion from loading the database.
 	retentionPause = 100 * time.Millisecond
 )
 
-// StartRetention drops events that are older than kept and that every reader has behind
-// it, until stop.
+// StartRetention deletes events that are older than kept and that every reader has passed,
+// until stop.
 func StartRetention(store interface {
 	DropEvents(ctx context.Context, kept time.Duration) (more bool, err error)
 }, kept time.Duration, log *slog.Logger) (stop func()) {
@@ -27,13 +27,13 @@ func StartRetention(store interface {
 		for more := true; more && ctx.Err() == nil; _ = pace.Pause(ctx, retentionPause) {
 			var err error
 			if more, err = store.DropEvents(ctx, kept); err != nil {
-				log.Warn("events: cannot drop old ones", "error", err)
+				log.Warn("events: cannot delete old events", "error", err)
 			}
 		}
 	})
 }
 
-// SalesStore is where it stands what was told of sales.
+// SalesStore stores which events of sales were written.
 type SalesStore interface {
 	HoldTask(ctx context.Context, name, node string, hold time.Duration) (orders.Task, bool, error)
 	OpenedSales(ctx context.Context, limit int) (int64, error)
@@ -50,12 +50,12 @@ const (
 	salesTask     = "sales"
 	salesInterval = 2 * time.Second
 	salesHold     = 10 * time.Second
-	// salesAtOnce is how many sales are looked at each time; the next time goes on.
+	// salesAtOnce is how many sales are looked at in one pass; the next pass goes on from there.
 	salesAtOnce = 50
 )
 
-// StartSales tells when sales open, are sold out, and have tickets again, until stop. One
-// node at a time asks; each event is written once however many do.
+// StartSales writes the events of sales that open, sell out or get tickets back, until
+// stop. One node does so at a time. Even if several do, each event is written once.
 func StartSales(store SalesStore, ledger Ledger, log *slog.Logger) (stop func()) {
 	w := &salesWatch{store: store, ledger: ledger, log: log, node: rand.Text()}
 	return every(salesInterval, w.look)
@@ -72,10 +72,10 @@ type salesWatch struct {
 func (w *salesWatch) look(ctx context.Context) {
 	task, mine, err := w.store.HoldTask(ctx, salesTask, w.node, salesHold)
 	if err != nil || !mine {
-		return // whoever reads /readyz learns that the database is away
+		return // /readyz already says that the database is down
 	}
 	if _, err := w.store.OpenedSales(ctx, salesAtOnce); err != nil {
-		w.log.Warn("events: cannot tell that sales opened", "error", err)
+		w.log.Warn("events: cannot write that sales opened", "error", err)
 	}
 	sales, err := w.store.SellingSales(ctx, w.after, salesAtOnce)
 	if err != nil {
@@ -91,7 +91,7 @@ func (w *salesWatch) look(ctx context.Context) {
 		if err != nil {
 			w.log.Warn("events: cannot read the stock of a sale", "sale", sale.ID, "error", err)
 			if domain.CodeOf(err) == domain.CodeNotFound {
-				continue // it lacks this one: the others have their turn
+				continue // the ledger lacks this sale: go on with the others
 			}
 			return
 		}
@@ -107,7 +107,7 @@ func (w *salesWatch) look(ctx context.Context) {
 			continue
 		}
 		if err := w.store.TellStock(ctx, task, sale.ID, classes); err != nil {
-			w.log.Warn("events: cannot tell the stock of a sale", "sale", sale.ID, "error", err)
+			w.log.Warn("events: cannot write the stock of a sale", "sale", sale.ID, "error", err)
 		}
 	}
 }

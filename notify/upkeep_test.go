@@ -11,7 +11,7 @@ import (
 	"boxoffice/orders"
 )
 
-// selling are sales whose stock is told on a channel.
+// selling is a store of sales that reports each stock on a channel.
 type selling struct {
 	sales []*domain.Sale
 	told  chan string
@@ -40,7 +40,7 @@ func (l lacking) Stock(_ context.Context, sale *domain.Sale) ([]domain.StockLeve
 	return []domain.StockLevel{{Ledger: 1, Capacity: 1, Available: 1}}, nil
 }
 
-// A sale that the ledger does not have keeps nothing from being told of the others.
+// A sale that the ledger lacks does not hold up the others.
 func TestASaleThatTheLedgerLacksHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	classes := []domain.Class{{Name: "A", Ledger: 1}}
@@ -50,9 +50,9 @@ func TestASaleThatTheLedgerLacksHoldsUpNoOther(t *testing.T) {
 	select {
 	case sale := <-store.told:
 		if sale != "b" {
-			t.Errorf("told of %s, want b", sale)
+			t.Errorf("an event of %s, want b", sale)
 		}
 	case <-time.After(30 * time.Second):
-		t.Fatal("the sale behind it was never told of")
+		t.Fatal("the next sale got no event")
 	}
 }

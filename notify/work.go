@@ -14,39 +14,38 @@ import (
 	"boxoffice/orders"
 )
 
-// work is one reader on this node.
+// work is one reader's work on this node.
 type work struct {
 	Reader
 	*Runner
-	wake chan struct{} // there is an offer
+	wake chan struct{} // signals that there is an offer
 
 	mu      sync.Mutex
 	offered []orders.ReaderShard // by the last lease
 	share   int
-	until   time.Time // when that ends, by this node's clock
+	until   time.Time // when the lease ends, by this node's clock
 
-	// shards are those held; left are leases that were given back or lost. Both are of
-	// run alone.
+	// shards are the shards held; left are leases that were released or lost. Only run uses both.
 	shards map[int]*shard
 	left   map[int]int64
 }
 
-// A shard is a part of the reader's work that this node holds.
+// A shard is a shard of the reader's work that this node holds.
 type shard struct {
 	number int
 	lease  int64
 	cursor domain.EventCursor
 	until  time.Time // as adopted, see heldUntil
 
-	tries   int // of the event behind the cursor, that was refused
-	stalls  int // how often in a row the world failed
+	tries   int // how often the event after the cursor was refused
+	stalls  int // how often in a row the world was at fault
 	failure string
 	retryAt time.Time
 
 	aside       []orders.AsideRow
 	asideAt     time.Time // when to look at them again
 	asideStalls int
-	step        orders.ReaderStep // not kept yet, but for the move, which is made of the above
+	step        orders.ReaderStep // changes not stored yet, except the move, which is made from the above
 	unsaved     bool
 }
 
@@ -54,7 +53,7 @@ func newWork(r *Runner, reader Reader) *work {
 	return &work{Reader: reader, Runner: r, wake: make(chan struct{}, 1), shards: make(map[int]*shard), left: make(map[int]int64)}
 }
 
-// offer tells what this node holds, how much of it is its share, and until when.
+// offer says what this node holds, how much of it is its share, and until when.
 func (w *work) offer(held []orders.ReaderShard, share int, until time.Time) {
 	w.mu.Lock()
 	w.offered, w.share, w.until = held, share, until
@@ -65,7 +64,7 @@ func (w *work) offer(held []orders.ReaderShard, share int, until time.Time) {
 	}
 }
 
-// run works until running ends; a call under way has until calls ends.
+// run works until running ends. A call under way has until calls ends.
 func (w *work) run(running, calls context.Context) {
 	for running.Err() == nil {
 		at, moved := w.head.get()
@@ -84,7 +83,7 @@ func (w *work) run(running, calls context.Context) {
 	}
 }
 
-// round does what there is to do now and says when there may be more.
+// round does what there is to do now and returns when there may be more.
 func (w *work) round(running, calls context.Context, head domain.EventCursor) (wait time.Duration) {
 	w.adopt()
 	w.giveBack(running)
@@ -145,8 +144,8 @@ func (w *work) nextWait() time.Duration {
 	return max(wait, w.options.PollMin/10)
 }
 
-// adopt takes over what the last lease offers: a shard under a new lease begins where the
-// database says, one under the same lease goes on.
+// adopt takes over what the last lease offers. A shard under a new lease begins where the
+// database says, and one under the same lease goes on.
 func (w *work) adopt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -170,7 +169,7 @@ func (w *work) adopt() {
 	}
 }
 
-// giveBack lets other nodes have what is more than this one's share.
+// giveBack releases what exceeds this node's share.
 func (w *work) giveBack(ctx context.Context) {
 	w.mu.Lock()
 	share := w.share
@@ -184,13 +183,13 @@ func (w *work) giveBack(ctx context.Context) {
 	if len(spare) == 0 {
 		return
 	}
-	for _, number := range spare { // an offer of before is none any more
+	for _, number := range spare { // an earlier offer no longer holds
 		w.left[number] = w.shards[number].lease
 		delete(w.shards, number)
 	}
 	if err := w.store.ReleaseShards(ctx, w.node, w.Name, spare); err != nil {
-		w.options.Log.Warn("readers: cannot give back", "reader", w.Name, "error", err)
-		for _, number := range spare { // or nobody would work on them: the next offer decides
+		w.options.Log.Warn("readers: cannot release shards", "reader", w.Name, "error", err)
+		for _, number := range spare { // keep them, or nobody would work on them; the next offer decides
 			delete(w.left, number)
 		}
 	}
@@ -205,11 +204,11 @@ func (w *work) unsaved() (all []*shard) {
 	return all
 }
 
-// saveTimeout is for when the Runner is being stopped: what was done is kept all the same.
+// saveTimeout bounds saving while the Runner is being stopped.
 const saveTimeout = 10 * time.Second
 
-// save keeps how far shards are, and tells whether all of them are still this node's. It
-// may be called for different shards at a time.
+// save stores how far shards are, and reports whether all of them are still this node's. It
+// may run for different shards at the same time.
 func (w *work) save(shards ...*shard) bool {
 	if len(shards) == 0 {
 		return true
@@ -223,12 +222,12 @@ func (w *work) save(shards ...*shard) bool {
 	defer cancel()
 	moved, err := w.store.MoveShards(ctx, w.node, w.Name, step)
 	if err != nil {
-		w.options.Log.Warn("readers: cannot keep how far a reader is", "reader", w.Name, "error", err)
+		w.options.Log.Warn("readers: cannot store how far a reader is", "reader", w.Name, "error", err)
 	}
 	all := err == nil
 	for _, s := range shards {
 		switch {
-		case err != nil: // before anything else this is tried again
+		case err != nil: // save is retried before anything else
 			s.unsaved, s.stalls = true, s.stalls+1
 			s.retryAt = time.Now().Add(backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
 		case moved[s.number]:
@@ -241,9 +240,9 @@ func (w *work) save(shards ...*shard) bool {
 	return all
 }
 
-// lose forgets what was done under a lease that another node has by now.
+// lose forgets shards whose lease another node has by now.
 func (w *work) lose(s *shard) {
-	w.options.Log.Warn("readers: another node has what this one worked on", "reader", w.Name, "shard", s.number, "lease", s.lease)
+	w.options.Log.Warn("readers: another node has the shards that this one worked on", "reader", w.Name, "shard", s.number, "lease", s.lease)
 	s.unsaved, s.step = false, orders.ReaderStep{}
 	w.mu.Lock()
 	s.until = time.Time{}
@@ -270,9 +269,9 @@ func (w *work) shard(running, calls context.Context, s *shard, page *orders.Even
 	}
 }
 
-// pass brings events to the reader and tells whether all of them are behind the cursor.
+// pass hands events to the reader and reports whether the cursor has passed them all.
 func (w *work) pass(running, calls context.Context, s *shard, events []domain.Event) bool {
-	singles := 0 // so many are tried one by one
+	singles := 0 // that many are tried one by one
 	for len(events) > 0 {
 		if running.Err() != nil || !time.Now().Before(w.heldUntil(s)) {
 			return false
@@ -316,25 +315,25 @@ func (w *work) pass(running, calls context.Context, s *shard, events []domain.Ev
 			if !w.putAside(s, first, errorText(err), s.tries, onRequest) {
 				return false
 			}
-			w.options.Log.Error("an event is set aside: a reader refuses it", "reader", w.Name, "event", first.ID, "type", first.Type, "error", err)
+			w.options.Log.Error("readers: an event that a reader refuses is set aside", "reader", w.Name, "event", first.ID, "type", first.Type, "error", err)
 		}
 		events, singles = events[n:], max(singles-n, 0)
 	}
 	return true
 }
 
-// stall makes a shard wait.
+// stall makes a shard wait before its next try.
 func (w *work) stall(s *shard, err error, wait time.Duration) {
 	s.failure, s.unsaved, s.retryAt = errorText(err), true, time.Now().Add(wait)
-	w.options.Log.Warn("a reader does not go on", "reader", w.Name, "shard", s.number, "again_in", wait.String(), "error", err)
+	w.options.Log.Warn("readers: a reader is stuck", "reader", w.Name, "shard", s.number, "again_in", wait.String(), "error", err)
 }
 
 const onRequest = -1 // AsideEvent.RetryIn
 
-// putAside passes an event over, unless there are too many already.
+// putAside skips an event, unless too many are set aside already.
 func (w *work) putAside(s *shard, e *domain.Event, text string, tries int, retryIn time.Duration) bool {
 	if len(s.aside) >= w.options.AsideMax {
-		w.stall(s, fmt.Errorf("%d events are set aside, no more are: %s", len(s.aside), text), w.options.RetryMax)
+		w.stall(s, fmt.Errorf("%d events are already set aside, which is the most: %s", len(s.aside), text), w.options.RetryMax)
 		return false
 	}
 	s.step.Put = append(s.step.Put, orders.AsideEvent{
@@ -349,12 +348,12 @@ func (s *shard) isAside(subject string) bool {
 	return slices.ContainsFunc(s.aside, func(a orders.AsideRow) bool { return a.Subject == subject })
 }
 
-// asideAtOnce is how many events that are set aside are tried in a round, so that they do
-// not hold up the others for long.
+// asideAtOnce is how many set-aside events are tried in a round, so that they do not hold
+// up the others for long.
 const asideAtOnce = 16
 
-// tryAside tries those of the events that are set aside whose time has come, of each
-// subject the first. It reports whether the shard is known and goes on.
+// tryAside retries the set-aside events that are due, the first of each subject. It reports
+// whether the shard is known and goes on.
 func (w *work) tryAside(running, calls context.Context, s *shard) bool {
 	if now := time.Now(); now.Before(s.asideAt) || len(s.aside) == 0 && !s.asideAt.IsZero() {
 		return true
@@ -362,7 +361,7 @@ func (w *work) tryAside(running, calls context.Context, s *shard) bool {
 	rows, err := w.store.SetAside(running, w.Name, []int{s.number}, w.options.AsideMax+1)
 	if err != nil {
 		if running.Err() == nil {
-			w.options.Log.Warn("readers: cannot read what is set aside", "reader", w.Name, "error", err)
+			w.options.Log.Warn("readers: cannot read the set-aside events", "reader", w.Name, "error", err)
 		}
 		s.stalls++
 		s.retryAt = time.Now().Add(backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
@@ -397,7 +396,7 @@ func (w *work) tryAside(running, calls context.Context, s *shard) bool {
 	return !s.unsaved || w.save(s)
 }
 
-// firstDue are the first of each subject, of those whose time has come.
+// firstDue returns the first event of each subject if it is due.
 func firstDue(rows []orders.AsideRow) (due []orders.AsideRow) {
 	seen := make(map[string]bool)
 	for _, row := range rows {
@@ -409,8 +408,8 @@ func firstDue(rows []orders.AsideRow) (due []orders.AsideRow) {
 	return due
 }
 
-// tryOne tries an event again, and reports whether the others should be: not where the
-// world is at fault.
+// tryOne retries an event, and reports whether to go on with the others: not if the world
+// is at fault.
 func (w *work) tryOne(calls context.Context, s *shard, row *orders.AsideRow, e *domain.Event) bool {
 	var err error
 	if e != nil {
@@ -441,7 +440,7 @@ func (w *work) tryOne(calls context.Context, s *shard, row *orders.AsideRow, e *
 	return true
 }
 
-// heldUntil is when the lease of a shard ends, which is prolonged while calls go on.
+// heldUntil is when the lease of a shard ends. The lease is renewed while calls go on.
 func (w *work) heldUntil(s *shard) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -452,7 +451,7 @@ func (w *work) heldUntil(s *shard) time.Time {
 	return s.until
 }
 
-// call is one call of the reader. It ends with the lease, if nobody prolongs that.
+// call calls the reader once. The call ends with the lease, unless the lease is renewed.
 func (w *work) call(calls context.Context, s *shard, events []domain.Event) error {
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(calls, began.Add(w.Timeout))
@@ -487,7 +486,7 @@ func (w *work) handle(ctx context.Context, events []domain.Event) (err error) {
 	return w.Handle(ctx, slices.Clone(events))
 }
 
-// errorTextMax is how much of an error is kept.
+// errorTextMax is how much of an error is stored.
 const errorTextMax = 500
 
 func errorText(err error) string {
@@ -498,5 +497,5 @@ func errorText(err error) string {
 	if len(text) > errorTextMax {
 		text = strings.ToValidUTF8(text[:errorTextMax], "")
 	}
-	return cmp.Or(text, "it does not say why")
+	return cmp.Or(text, "the error has no text")
 }

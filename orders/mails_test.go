@@ -40,7 +40,7 @@ func TestAMailIsSentOnce(t *testing.T) {
 		t.Fatalf("claimed %+v a second time", again)
 	}
 	// The first is the relay's fault, the second was sent.
-	b.settleMail(t, domain.MailOutcome{ID: "evt_1", State: domain.MailDue, Reason: "the relay is away"})
+	b.settleMail(t, domain.MailOutcome{ID: "evt_1", State: domain.MailDue, Reason: "the relay is down"})
 	b.settleMail(t, domain.MailOutcome{ID: "evt_2", State: domain.MailSent})
 	queue()
 	claimed = b.claimMails(t, false)

@@ -1,5 +1,4 @@
-// Package pace lets a goroutine wait: the wait ends with its context, and never takes
-// longer than it must.
+// Package pace lets a goroutine wait without outliving its context.
 package pace
 
 import (
@@ -20,8 +19,8 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Every calls do at once, and again after each interval, one call at a time. What stop ends is the context of the call
-// under way; it returns when nothing runs any more.
+// Every calls do at once, and again after each interval, one call at a time. stop cancels the context of the call under way and
+// returns when it has ended.
 func Every(interval time.Duration, do func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -37,7 +37,7 @@ func TestEveryIsAtOnceAndAgainUntilItIsStopped(t *testing.T) {
 		var interrupted atomic.Bool
 		stop := pace.Every(time.Second, func(ctx context.Context) {
 			if calls.Add(1) == 4 {
-				<-ctx.Done() // what is under way is told
+				<-ctx.Done() // the call under way sees its context end
 				interrupted.Store(true)
 			}
 		})

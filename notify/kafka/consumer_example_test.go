@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// event is what a consumer needs of the value. It knows nothing of the box office's code.
+// event has the fields of the value that this consumer needs. It does not import the box office's code.
 type event struct {
 	ID     string          `json:"id"`
 	Type   string          `json:"type"`
@@ -18,15 +18,14 @@ type event struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// database is the consumer's own. Once does something once for an id: it keeps the id in
-// the transaction of what is done, such as with INSERT … ON CONFLICT DO NOTHING.
+// database is the consumer's own. Once does something once per id: it stores the id in the same transaction as the effect, for
+// example with INSERT … ON CONFLICT DO NOTHING.
 type database interface {
 	Once(ctx context.Context, id string, do func() error) error
 }
 
-// consume deals with events until the context ends. The client is of a consumer group and
-// has kgo.DisableAutoCommit: offsets are committed once everything of them is done, so an
-// event may come again and none is missed.
+// consume processes events until the context ends. The client belongs to a consumer group and has kgo.DisableAutoCommit: it
+// commits offsets after their events are done, so an event may come again and none is missed.
 func consume(ctx context.Context, client *kgo.Client, db database, paid func(order string) error) error {
 	for {
 		fetches := client.PollFetches(ctx)
@@ -38,7 +37,7 @@ func consume(ctx context.Context, client *kgo.Client, db database, paid func(ord
 			if err := json.Unmarshal(record.Value, &e); err != nil {
 				return fmt.Errorf("offset %d of %s/%d: %w", record.Offset, record.Topic, record.Partition, err)
 			}
-			if e.Type != "order.paid" { // also of types that did not exist when this was written
+			if e.Type != "order.paid" { // also for types that did not exist when this was written
 				continue
 			}
 			if e.Schema > 1 {

@@ -23,7 +23,7 @@ func (m memory) Once(_ context.Context, id string, do func() error) error {
 	return nil
 }
 
-func TestTheExampleConsumerDealsWithEachEventOnce(t *testing.T) {
+func TestTheExampleConsumerProcessesEachEventOnce(t *testing.T) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "boxoffice.orders"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,16 +11,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A Reason is why a call failed, as an operator acts on it.
+// A Reason says why a call failed, by what an operator has to do.
 type Reason string
 
 // The reasons.
 const (
-	ReasonUnreachable  Reason = "unreachable"   // no broker answers in time
-	ReasonUnknownTopic Reason = "unknown_topic" // create it
-	ReasonUnauthorised Reason = "unauthorised"  // the brokers do not let us
-	ReasonUnsupported  Reason = "unsupported"   // they are of another version
-	ReasonRefused      Reason = "refused"       // the record itself: too large, or invalid to them
+	ReasonUnreachable  Reason = "unreachable"   // no broker answered in time
+	ReasonUnknownTopic Reason = "unknown_topic" // the topic does not exist: create it
+	ReasonUnauthorised Reason = "unauthorised"  // the brokers deny us access
+	ReasonUnsupported  Reason = "unsupported"   // their version or SASL mechanism does not match
+	ReasonRefused      Reason = "refused"       // the record itself is too large or invalid
 	ReasonOther        Reason = "other"
 )
 
@@ -29,7 +29,7 @@ var Reasons = []Reason{ReasonUnreachable, ReasonUnknownTopic, ReasonUnauthorised
 
 var errTooLarge = errors.New("the record is too large")
 
-// isRefusal tells whether brokers refuse a record for what it is. Everything else may pass.
+// isRefusal reports whether the brokers refuse this record for good. Every other error may go away.
 func isRefusal(err error) bool {
 	return isAny(err, errTooLarge, kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp)
 }
@@ -65,7 +65,7 @@ func reasonOf(err error) Reason {
 	}
 }
 
-// seen is what went wrong with a connection.
+// seen is the last error of a connection.
 type seen struct{ err error }
 
 var (
@@ -73,8 +73,7 @@ var (
 	_ kgo.HookBrokerE2E     = (*Publisher)(nil)
 )
 
-// OnBrokerConnect implements kgo.HookBrokerConnect. The client itself tries for ever and
-// says only that time is up.
+// OnBrokerConnect implements kgo.HookBrokerConnect. The client itself retries for ever and then reports only a timeout.
 func (p *Publisher) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if err != nil && !errors.Is(err, kgo.ErrClientClosed) {
 		p.seen.Store(&seen{err})
@@ -88,7 +87,7 @@ func (p *Publisher) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E
 	}
 }
 
-// explain says what an operator can do about an error of the brokers, or of the way there.
+// explain says what an operator can do about an error of the brokers or of the connection.
 func (p *Publisher) explain(err error, topic string) error {
 	if last := p.seen.Load(); last != nil && reasonOf(err) == ReasonUnreachable {
 		err = fmt.Errorf("%w, the last connection: %w", err, last.err)
@@ -97,11 +96,11 @@ func (p *Publisher) explain(err error, topic string) error {
 	case ReasonUnknownTopic:
 		return fmt.Errorf("kafka: topic %s does not exist: create it: %w", topic, err)
 	case ReasonUnauthorised:
-		return fmt.Errorf("kafka: the brokers do not let us write to topic %s: look at KAFKA_USER and their ACLs: %w", topic, err)
+		return fmt.Errorf("kafka: the brokers do not let us write to topic %s: check KAFKA_USER and the ACLs: %w", topic, err)
 	case ReasonUnsupported:
-		return fmt.Errorf("kafka: the brokers' version or SASL mechanism is not one that we speak: %w", err)
+		return fmt.Errorf("kafka: we do not speak the brokers' version or SASL mechanism: %w", err)
 	case ReasonUnreachable:
-		return fmt.Errorf("kafka: no broker took the records in time: %w", err)
+		return fmt.Errorf("kafka: no broker accepted the records in time: %w", err)
 	default:
 		return fmt.Errorf("kafka: topic %s: %w", topic, err)
 	}

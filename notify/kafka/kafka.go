@@ -25,34 +25,34 @@ import (
 	"boxoffice/notify"
 )
 
-// Name is the reader's: its cursors are kept under it.
+// Name is the reader's name: its cursors are stored under it.
 const Name = "kafka"
 
-// TopicPrefixDefault is in front of the topics' names.
+// TopicPrefixDefault is the default prefix of topic names.
 const TopicPrefixDefault = "boxoffice."
 
-// Options say where the brokers are and who we are to them.
+// Options say where the brokers are and how we log in.
 type Options struct {
-	Brokers     []string // host:port of some of them
+	Brokers     []string // host:port of some brokers
 	TopicPrefix string
-	TLS         *tls.Config // nil: none
-	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: we do not say who we are.
+	TLS         *tls.Config // nil: no TLS
+	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no login.
 	Mechanism      string
 	User, Password string
-	// CreateTopics has brokers create topics that are missing, with their own defaults.
+	// CreateTopics lets the brokers create missing topics, with their defaults.
 	CreateTopics bool
-	// Failed hears of what went wrong, for a metric; nil: nobody does.
+	// Failed is called for each failure, for a metric; nil: not called.
 	Failed func(Reason)
 
-	deliveryTimeout time.Duration // of tests; 0: deliveryTimeout
+	deliveryTimeout time.Duration // for tests; 0: deliveryTimeout
 }
 
-// Bounds of the client. A call of the reader ends before its lease does, and a record that
-// was never sent is given up before the call ends, so that the error says why.
+// Bounds of the client. A call of the reader ends before its lease. A record that was never sent is given up before the call
+// ends, so that the error says why.
 const (
 	callTimeout     = 30 * time.Second
 	deliveryTimeout = 15 * time.Second
-	produceTimeout  = 10 * time.Second // the brokers' own, for all replicas in sync
+	produceTimeout  = 10 * time.Second // the brokers', for all in-sync replicas
 	requestOverhead = 5 * time.Second
 	dialTimeout     = 5 * time.Second
 	retryTimeout    = 10 * time.Second
@@ -61,9 +61,9 @@ const (
 
 	batchEventsMax   = 500
 	batchBytesMax    = 512 << 10
-	recordsMax       = 16 * 1024 // that wait for an answer; there are 8 shards of batchEventsMax
+	recordsMax       = 16 * 1024 // records that wait for an answer; there are 8 shards of batchEventsMax
 	bufferedBytesMax = 32 << 20
-	recordBytesMax   = 256 << 10 // an event has some 1 kB
+	recordBytesMax   = 256 << 10 // an event has about 1 kB
 	ackedFor         = 10 * time.Minute
 	callsMax         = 1024
 )
@@ -73,7 +73,7 @@ var (
 	mechanisms    = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
 )
 
-// Validate says what is wrong with the options, by the names of the environment.
+// Validate says what is wrong with the options, naming the environment variables.
 func (o *Options) Validate() error {
 	var problems []error
 	if len(o.Brokers) == 0 {
@@ -97,7 +97,7 @@ func (o *Options) Validate() error {
 	case o.Mechanism != "" && (o.User == "" || o.Password == ""):
 		problems = append(problems, errors.New("KAFKA_SASL_MECHANISM needs KAFKA_USER and KAFKA_PASSWORD"))
 	case o.Mechanism == "PLAIN" && o.TLS == nil:
-		problems = append(problems, errors.New("KAFKA_SASL_MECHANISM: PLAIN tells everybody on the way the password: turn KAFKA_TLS on, or use SCRAM-SHA-512"))
+		problems = append(problems, errors.New("KAFKA_SASL_MECHANISM: PLAIN sends the password in the clear: turn KAFKA_TLS on, or use SCRAM-SHA-512"))
 	}
 	return errors.Join(problems...)
 }
@@ -125,30 +125,29 @@ func (o *Options) mechanism() (sasl.Mechanism, error) {
 	}
 }
 
-// A Publisher is a connection to the brokers, and what is on its way to them.
+// A Publisher is a client of the brokers, with the records that are in flight.
 type Publisher struct {
 	prefix string
 	failed func(Reason)
 	client *kgo.Client
-	seen   atomic.Pointer[seen] // what the connections came to last
+	seen   atomic.Pointer[seen] // the last error of a connection
 
-	// calls is held by each call in part; by one that must have the brokers to itself, in whole.
+	// Each call holds calls for reading. A call that must be alone holds it for writing.
 	calls *semaphore.Weighted
 
 	mu         sync.Mutex
 	deliveries map[domain.EventID]*delivery
 }
 
-// A delivery is an event that was given to the client. While its outcome is not known
-// another attempt waits for it instead of sending the event twice, and one that the
-// brokers have is not sent again with those that they do not have.
+// A delivery is an event that the client was given. While its outcome is unknown, another attempt waits for it instead of sending
+// the event twice. When a batch is retried, the events that the brokers already have are not sent again.
 type delivery struct {
 	done chan struct{}
 	err  error     // once done
 	at   time.Time // when it was done
 }
 
-// New makes a Publisher. It waits for no broker.
+// New makes a Publisher. It does not wait for a broker.
 func New(o Options) (*Publisher, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -177,7 +176,7 @@ func New(o Options) (*Publisher, error) {
 		kgo.MaxBufferedRecords(recordsMax),
 		kgo.MaxBufferedBytes(bufferedBytesMax),
 		kgo.ProducerBatchMaxBytes(batchBytesMax),
-		kgo.ProducerLinger(0), // a call has its events all at once
+		kgo.ProducerLinger(0), // a call has all its events at once
 		kgo.WithHooks(p),
 	}
 	if o.TLS != nil {
@@ -196,10 +195,10 @@ func New(o Options) (*Publisher, error) {
 	return p, nil
 }
 
-// Close drops what is on its way: what was not acknowledged is read from the log again.
+// Close drops the records in flight: what was not acknowledged is read from the log again.
 func (p *Publisher) Close() { p.client.Close() }
 
-// Reader publishes every event, also of types that come later.
+// Reader publishes every event, including types of later releases.
 func (p *Publisher) Reader() notify.Reader {
 	return notify.Reader{Name: Name, BatchMax: batchEventsMax, Timeout: callTimeout, Handle: p.publish}
 }
@@ -225,9 +224,8 @@ func (p *Publisher) publishAll(ctx context.Context, events []domain.Event) error
 	return nil
 }
 
-// wave is how many of the events are about different subjects. They go together; the next
-// go once these have arrived: a record that is refused must not be overtaken by a later
-// one of its subject.
+// wave is the number of leading events that are about different subjects. They go together, and the next ones go after these have
+// arrived: a later record must not overtake a refused one of its subject.
 func wave(events []domain.Event) int {
 	subjects := make(map[string]bool, len(events))
 	for i := range events {
@@ -245,7 +243,7 @@ func (p *Publisher) publishWave(ctx context.Context, events []domain.Event) erro
 	if err != nil || len(suspects) == 0 {
 		return err
 	}
-	// Brokers refuse batches as a whole. Whose fault it is shows what they say to each alone.
+	// Brokers refuse whole batches. To see which record is at fault, we send each one alone.
 	for i := range suspects {
 		p.settle(suspects[i:i+1], false)
 		refused, err := p.send(ctx, suspects[i:i+1], callsMax)
@@ -259,8 +257,7 @@ func (p *Publisher) publishWave(ctx context.Context, events []domain.Event) erro
 	return nil
 }
 
-// send gives the events to the client and waits. It returns those that were refused for
-// what they are, unless something else is wrong.
+// send gives the events to the client and waits. It returns the events that are at fault themselves, unless something else is wrong.
 func (p *Publisher) send(ctx context.Context, events []domain.Event, share int64) (refused []domain.Event, err error) {
 	if err := p.calls.Acquire(ctx, share); err != nil {
 		return nil, p.explain(err, "")
@@ -316,8 +313,7 @@ func (p *Publisher) deliver(ctx context.Context, e *domain.Event) (*delivery, er
 		close(d.done)
 		return d, nil
 	}
-	// Not with the call's context: a record on its way cannot be called back, and the next
-	// attempt waits for it.
+	// Not with the call's context: a record in flight cannot be recalled, and the next attempt waits for it.
 	p.client.TryProduce(context.WithoutCancel(ctx), record, func(_ *kgo.Record, err error) {
 		p.mu.Lock()
 		d.err, d.at = err, time.Now()
@@ -330,8 +326,7 @@ func (p *Publisher) deliver(ctx context.Context, e *domain.Event) (*delivery, er
 	return d, nil
 }
 
-// settle forgets how the events' deliveries ended: all of them if the call is done, else
-// those that failed.
+// settle forgets the outcomes of the events' deliveries: all of them if the call is done, else those that failed.
 func (p *Publisher) settle(events []domain.Event, done bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -350,8 +345,7 @@ func (p *Publisher) settle(events []domain.Event, done bool) {
 	}
 }
 
-// isOld tells whether a delivery says nothing of the event any more: whoever asks for it
-// now replays the log.
+// isOld reports whether a delivery is too old to count: whoever sends its event now is replaying the log.
 func (d *delivery) isOld() bool {
 	select {
 	case <-d.done:
@@ -361,7 +355,7 @@ func (d *delivery) isOld() bool {
 	}
 }
 
-// sweep forgets deliveries whose events nobody asks for any more: another node has them.
+// sweep forgets deliveries whose events nobody will send here again: another node has them.
 func (p *Publisher) sweep() {
 	for id, d := range p.deliveries {
 		if d.isOld() {
@@ -380,7 +374,7 @@ func (p *Publisher) deliveryError(e *domain.Event) error {
 	return fmt.Errorf("kafka: topic %s refuses the record: %w", p.topic(e), d.err)
 }
 
-// Headers of a record. They repeat what the value says, for consumers that choose by it.
+// Headers of a record. They repeat fields of the value, for consumers that filter by them.
 const (
 	HeaderID     = "id"
 	HeaderType   = "type"
@@ -392,8 +386,7 @@ func (p *Publisher) record(e *domain.Event) (*kgo.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: event %s is not JSON: %w", e.ID, err)
 	}
-	// The timestamp is that of producing: topics keep records by it, and what is old already
-	// would be gone at once.
+	// The timestamp is the time of producing, because retention goes by it: an old event would be deleted at once.
 	return &kgo.Record{
 		Topic: p.topic(e), Key: []byte(key(e)), Value: value,
 		Headers: []kgo.RecordHeader{
@@ -404,8 +397,8 @@ func (p *Publisher) record(e *domain.Event) (*kgo.Record, error) {
 	}, nil
 }
 
-// topic is by what the event is about, not by its type: so all events of a subject are in
-// one topic, and types that this release does not know have one too.
+// topic goes by what the event is about, not by its type. So all events of a subject are in one topic, and types that this
+// release does not know have one too.
 func (p *Publisher) topic(e *domain.Event) string {
 	if e.Order.IsZero() {
 		return p.prefix + Topic(domain.SubjectSale)
@@ -416,8 +409,7 @@ func (p *Publisher) topic(e *domain.Event) string {
 // Topic is the name of a kind's topic, without the prefix.
 func Topic(kind domain.SubjectKind) string { return string(kind) + "s" }
 
-// key keeps the events of a subject in one partition. Findings of the audit about no sale
-// stay together too.
+// key keeps the events of a subject in one partition. Audit findings about no sale share a partition too.
 func key(e *domain.Event) string {
 	if subject := e.Subject(); subject != "" {
 		return subject

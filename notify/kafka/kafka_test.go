@@ -21,7 +21,7 @@ import (
 	"boxoffice/notify"
 )
 
-const waitMax = 30 * time.Second // only ends a test that is broken
+const waitMax = 30 * time.Second // only a broken test takes this long
 
 func cluster(t *testing.T, options ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
@@ -51,7 +51,7 @@ func publisher(t *testing.T, o Options) *Publisher {
 	return p
 }
 
-// paid is the n-th event, of one of some orders.
+// paid is the n-th event, of one of several orders.
 func paid(n int, order byte) domain.Event {
 	return domain.Event{
 		ID: domain.NewEventID(time.UnixMilli(1_700_000_000_000), 1, int64(n)), Cursor: domain.EventCursor{Transaction: uint64(n), ID: int64(n)},
@@ -60,7 +60,7 @@ func paid(n int, order byte) domain.Event {
 	}
 }
 
-// stored is what a topic has, as far as it goes when it is asked.
+// stored returns the records that a topic has now.
 func stored(t *testing.T, brokers []string, topic string, atLeast int) (records []*kgo.Record) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(100*time.Millisecond))
@@ -68,7 +68,7 @@ func stored(t *testing.T, brokers []string, topic string, atLeast int) (records 
 		t.Fatal(err)
 	}
 	defer client.Close()
-	// A last record of each partition tells that there is no more before it.
+	// The last record of each partition shows that all before it have been read.
 	const partitions = 3
 	for n := range int32(partitions) {
 		marker, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -143,7 +143,7 @@ func TestARecordIsTheEventsEnvelopeUnderItsSubject(t *testing.T) {
 	}
 }
 
-func TestTheTopicIsThatOfTheTypesSubject(t *testing.T) {
+func TestTheTopicGoesByTheSubjectOfTheType(t *testing.T) {
 	p := publisher(t, Options{Brokers: []string{"127.0.0.1:1"}})
 	for _, kind := range domain.EventTypes() {
 		e := domain.Event{Type: kind, SaleID: "s"}
@@ -156,8 +156,8 @@ func TestTheTopicIsThatOfTheTypesSubject(t *testing.T) {
 	}
 }
 
-// answers is a control function that gives the next answers to a produce request, and lets
-// the broker do it once they are used up. An error of code 0 drops the connection.
+// answers is a control function that answers produce requests with the given errors, one after another, and then leaves them to
+// the broker. An error of code 0 drops the connection.
 func answers(c *kfake.Cluster, codes ...int16) {
 	var asked atomic.Int32
 	c.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -217,7 +217,7 @@ func TestEventsOfAnOrderStayInOrderUnderRetries(t *testing.T) {
 	}
 }
 
-// again publishes until it works, as the runner does.
+// again publishes until it succeeds, as the runner does.
 func again(t *testing.T, p *Publisher, events []domain.Event) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
@@ -233,17 +233,17 @@ func again(t *testing.T, p *Publisher, events []domain.Event) {
 	}
 }
 
-func TestAnAcknowledgementThatIsLostDoublesNothing(t *testing.T) {
+func TestALostAcknowledgementPublishesNothingTwice(t *testing.T) {
 	c := cluster(t, bothTopics)
 	p := publisher(t, Options{Brokers: c.ListenAddrs()})
-	lost := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut}) // it is kept, and says that it may not be
+	lost := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut}) // it is stored, and the answer says that it may not be
 	again(t, p, []domain.Event{paid(1, 1), paid(2, 2)})
 	if got := len(stored(t, c.ListenAddrs(), "boxoffice.orders", 2)); got != 2 || lost.Hits() != 1 {
 		t.Errorf("got %d records and %d lost answers, want 2 and 1", got, lost.Hits())
 	}
 }
 
-func TestBrokersThatAreAwayLoseNothing(t *testing.T) {
+func TestAnOutageOfTheBrokersLosesNothing(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -256,11 +256,11 @@ func TestBrokersThatAreAwayLoseNothing(t *testing.T) {
 	events := []domain.Event{paid(1, 1), paid(2, 2), paid(3, 1)}
 	for range 2 {
 		err := p.publish(t.Context(), events)
-		if err == nil || !strings.Contains(err.Error(), "no broker took the records in time") || !strings.Contains(err.Error(), "refused") {
-			t.Fatalf("got %v, want that no broker is there and why", err)
+		if err == nil || !strings.Contains(err.Error(), "no broker accepted the records in time") || !strings.Contains(err.Error(), "refused") {
+			t.Fatalf("got %v, want an error that no broker answered, and why", err)
 		}
 		if isDefinite(err) {
-			t.Fatalf("got %v: it is about the event", err)
+			t.Fatalf("got %v, which blames the event", err)
 		}
 	}
 	if reasons[ReasonUnreachable] != 2 {
@@ -273,12 +273,12 @@ func TestBrokersThatAreAwayLoseNothing(t *testing.T) {
 	}
 }
 
-// isDefinite tells whether the runner would blame the event.
+// isDefinite reports whether the runner would blame the event.
 func isDefinite(err error) bool {
 	return fmt.Sprintf("%T", err) == fmt.Sprintf("%T", notify.Refused(nil))
 }
 
-func TestARecordThatIsTooLargeIsRefusedAlone(t *testing.T) {
+func TestOnlyTheRecordThatIsTooLargeIsRefused(t *testing.T) {
 	for name, prepare := range map[string]func(c *kfake.Cluster, e *domain.Event){
 		"for us": func(_ *kfake.Cluster, e *domain.Event) {
 			e.Payload = json.RawMessage(`"` + strings.Repeat("x", recordBytesMax) + `"`)
@@ -311,13 +311,13 @@ func TestARecordThatIsTooLargeIsRefusedAlone(t *testing.T) {
 			events := []domain.Event{paid(1, 1), paid(2, 2), paid(3, 3), paid(4, 2)}
 			prepare(c, &events[1])
 			if err := p.publish(t.Context(), events); !isDefinite(err) {
-				t.Fatalf("got %v, want that the event is refused", err)
+				t.Fatalf("got %v, want a refusal of the event", err)
 			}
 		})
 	}
 }
 
-func TestATopicThatIsMissingIsNamed(t *testing.T) {
+func TestAMissingTopicIsNamed(t *testing.T) {
 	c := cluster(t, kfake.SeedTopics(3, "boxoffice.sales"))
 	p := publisher(t, Options{Brokers: c.ListenAddrs(), deliveryTimeout: 10 * time.Second})
 	err := p.publish(t.Context(), []domain.Event{paid(1, 1)})
@@ -326,7 +326,7 @@ func TestATopicThatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
-func TestBrokersThatDoNotLetUsAreNamed(t *testing.T) {
+func TestDeniedAccessIsNamed(t *testing.T) {
 	t.Run("a topic", func(t *testing.T) {
 		c := cluster(t, bothTopics)
 		p := publisher(t, Options{Brokers: c.ListenAddrs()})
@@ -357,30 +357,30 @@ func TestBrokersThatDoNotLetUsAreNamed(t *testing.T) {
 	})
 }
 
-func TestOptionsThatCannotBeAreRefusedAtTheStart(t *testing.T) {
+func TestImpossibleOptionsAreRefusedAtStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		options Options
 		want    string
 	}{
-		"no broker":               {Options{}, "KAFKA_BROKERS"},
-		"no port":                 {Options{Brokers: []string{"kafka"}}, "KAFKA_BROKERS"},
-		"no host":                 {Options{Brokers: []string{":9092"}}, "KAFKA_BROKERS"},
-		"a port that is none":     {Options{Brokers: []string{"kafka:0"}}, "KAFKA_BROKERS"},
-		"a prefix with a slash":   {Options{Brokers: []string{"kafka:9092"}, TopicPrefix: "a/"}, "KAFKA_TOPIC_PREFIX"},
-		"an unknown mechanism":    {Options{Brokers: []string{"kafka:9092"}, Mechanism: "GSSAPI", User: "u", Password: "p"}, "KAFKA_SASL_MECHANISM"},
-		"a password in the clear": {Options{Brokers: []string{"kafka:9092"}, Mechanism: "PLAIN", User: "u", Password: "p"}, "KAFKA_TLS"},
-		"a user and no mechanism": {Options{Brokers: []string{"kafka:9092"}, User: "u"}, "KAFKA_SASL_MECHANISM"},
-		"no password":             {Options{Brokers: []string{"kafka:9092"}, Mechanism: "SCRAM-SHA-512", User: "u"}, "KAFKA_PASSWORD"},
+		"no broker":                  {Options{}, "KAFKA_BROKERS"},
+		"no port":                    {Options{Brokers: []string{"kafka"}}, "KAFKA_BROKERS"},
+		"no host":                    {Options{Brokers: []string{":9092"}}, "KAFKA_BROKERS"},
+		"an invalid port":            {Options{Brokers: []string{"kafka:0"}}, "KAFKA_BROKERS"},
+		"a prefix with a slash":      {Options{Brokers: []string{"kafka:9092"}, TopicPrefix: "a/"}, "KAFKA_TOPIC_PREFIX"},
+		"an unknown mechanism":       {Options{Brokers: []string{"kafka:9092"}, Mechanism: "GSSAPI", User: "u", Password: "p"}, "KAFKA_SASL_MECHANISM"},
+		"a password in the clear":    {Options{Brokers: []string{"kafka:9092"}, Mechanism: "PLAIN", User: "u", Password: "p"}, "KAFKA_TLS"},
+		"a user without a mechanism": {Options{Brokers: []string{"kafka:9092"}, User: "u"}, "KAFKA_SASL_MECHANISM"},
+		"no password":                {Options{Brokers: []string{"kafka:9092"}, Mechanism: "SCRAM-SHA-512", User: "u"}, "KAFKA_PASSWORD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := New(c.options); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %s named", err, c.want)
+				t.Errorf("got %v, want an error that names %s", err, c.want)
 			}
 		})
 	}
 }
 
-// What the brokers have of a batch is not sent again with what they do not have.
+// When a batch is retried, the events that the brokers already have are not sent again.
 func TestWhatWasAcknowledgedIsNotSentAgain(t *testing.T) {
 	c := cluster(t, bothTopics)
 	p := publisher(t, Options{Brokers: c.ListenAddrs()})
@@ -392,7 +392,7 @@ func TestWhatWasAcknowledgedIsNotSentAgain(t *testing.T) {
 	if err := p.publish(t.Context(), []domain.Event{first}); err != nil {
 		t.Fatal(err)
 	}
-	// As though the call had ended badly after this was acknowledged.
+	// As if the call had failed after this was acknowledged.
 	if refused, err := p.send(t.Context(), []domain.Event{second}, 1); err != nil || len(refused) > 0 {
 		t.Fatal(refused, err)
 	}

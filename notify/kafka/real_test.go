@@ -14,7 +14,7 @@ import (
 func TestOnARealBroker(t *testing.T) {
 	brokers := os.Getenv("KAFKA_TEST_BROKERS")
 	if brokers == "" {
-		t.Skip("SKIPPED: KAFKA_TEST_BROKERS names no Apache Kafka; the others run on a fake one")
+		t.Skip("SKIPPED: KAFKA_TEST_BROKERS names no Apache Kafka; the other tests run on a fake one")
 	}
 	t.Attr("ran-on", "Apache Kafka at "+brokers)
 	prefix := fmt.Sprintf("test-%d.", time.Now().UnixNano())

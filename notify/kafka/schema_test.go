@@ -18,8 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "write docs/schemas")
 
-// The published schemas are made of the structs: whoever changes one sees it here.
-func TestSchemasAreThoseOfTheStructs(t *testing.T) {
+// The published schemas are generated from the structs, so a change of a struct shows here.
+func TestSchemasMatchTheStructs(t *testing.T) {
 	for _, kind := range domain.EventTypes() {
 		terms := kind.Terms()
 		e := domain.Event{Type: kind, Schema: terms.Schema, Payload: json.RawMessage("{}")}

@@ -1,8 +1,7 @@
-// Package mail tells buyers what became of their orders: it turns events into mails that are
-// due, writes them from templates, and hands them to a relay.
+// Package mail sends mail to buyers about their orders. It queues a mail for each event that calls for one, writes it from
+// templates, and hands it to an SMTP relay.
 //
-// What is due stands in the database until a relay has taken it (Store), so a relay that is away
-// delays mails and loses none, and a mail that was taken is not sent again under the same id.
-// Whom a mail goes to is read from the order when it is sent. No error and no line of the log
-// has an address in it.
+// The queue is in the database (Store). A mail stays there until a relay has accepted it, so a relay that is down delays mails
+// and loses none, and an accepted mail is not sent again under the same id. The address is read from the order when the mail is
+// sent. No error and no log line contains an address.
 package mail

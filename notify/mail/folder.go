@@ -13,23 +13,23 @@ import (
 	"time"
 )
 
-// A Folder is the relay of the local stack: a file for each message, for this user alone.
+// A Folder is the relay of the local stack. It writes each message to a file that only this user can read.
 type Folder struct {
 	path string
 	from *netmail.Address
 	now  func() time.Time
 }
 
-// NewFolder makes the folder where it is missing.
+// NewFolder creates the folder if it is missing.
 func NewFolder(path string, from *netmail.Address) (*Folder, error) {
 	const ownerOnly = 0o700
 	if err := os.MkdirAll(path, ownerOnly); err != nil {
-		return nil, fmt.Errorf("the folder of mails: %w", err)
+		return nil, fmt.Errorf("mail folder: %w", err)
 	}
 	return &Folder{path: path, from: from, now: time.Now}, nil
 }
 
-// fileName of a message: the same on every attempt, so that a repeat is the same file.
+// fileName is the same on every attempt, so that a repeat overwrites the file.
 var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.eml$`)
 
 // Send writes the file whole or not at all.
@@ -44,7 +44,7 @@ func (f *Folder) Send(_ context.Context, m *Message) error {
 	}
 	id, _, _ := strings.Cut(messageID(m.ID, ""), "@")
 	if err := writeWhole(filepath.Join(f.path, id+".eml"), b.Bytes()); err != nil {
-		return fmt.Errorf("the folder of mails: %w", err)
+		return fmt.Errorf("mail folder: %w", err)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func writeWhole(name string, content []byte) (err error) {
 	return err
 }
 
-// list names the newest files, the newest first.
+// list returns the names of the newest files, newest first.
 func (f *Folder) list(most int) ([]string, error) {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {

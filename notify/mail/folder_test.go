@@ -21,13 +21,13 @@ func folderWithTickets(t *testing.T) *Folder {
 	m, err := templates.write(templates.languages[0], domain.MailTickets, sample)
 	noError(t, err)
 	m.ID, m.To = "evt_1", "jürgen@example.com"
-	for range 2 { // a repeat is the same file
+	for range 2 { // a repeat overwrites the file
 		noError(t, folder.Send(t.Context(), m))
 	}
 	return folder
 }
 
-func TestMailsAreFilesOfTheirOwnerAlone(t *testing.T) {
+func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
 	folder := folderWithTickets(t)
 	entries, err := os.ReadDir(folder.path)
 	noError(t, err)
@@ -38,7 +38,7 @@ func TestMailsAreFilesOfTheirOwnerAlone(t *testing.T) {
 	equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
-// The pages show a mail with its codes, and nothing of it runs or loads anything.
+// The pages show a mail with its QR codes, and nothing in it runs or loads anything.
 func TestThePagesOfTheFolder(t *testing.T) {
 	folder := folderWithTickets(t)
 	get := func(path string) *httptest.ResponseRecorder {
@@ -68,8 +68,8 @@ func TestThePagesOfTheFolder(t *testing.T) {
 	}
 }
 
-// Mails have everybody's tickets: only who sits at the machine sees them.
-func TestThePagesOfTheFolderAreForThisMachine(t *testing.T) {
+// The mails have everybody's tickets, so only a browser on this machine may see them.
+func TestThePagesOfTheFolderAnswerOnlyThisMachine(t *testing.T) {
 	folder := folderWithTickets(t)
 	for name, change := range map[string]func(*http.Request){
 		"from elsewhere":         func(r *http.Request) { r.RemoteAddr = "192.0.2.1:5000" },

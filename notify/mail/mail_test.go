@@ -17,7 +17,7 @@ import (
 
 var sender = &netmail.Address{Name: "Box office", Address: "tickets@example.com"}
 
-// readOurs once: under the race detector it takes a second.
+// readOurs reads the templates once: under the race detector it takes a second.
 var readOurs = sync.OnceValues(func() (*Templates, error) { return ReadTemplates("", "en") })
 
 func ours(t testing.TB) *Templates {
@@ -27,24 +27,24 @@ func ours(t testing.TB) *Templates {
 	return templates
 }
 
-// A template that cannot work is refused when the process starts, by its file and line.
-func TestTemplatesThatCannotWorkAreNamed(t *testing.T) {
+// A broken template is refused when the process starts, with its file and line.
+func TestBrokenTemplatesAreNamed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		files map[string]string
 		want  string
 	}{
-		"not closed":           {map[string]string{"en/tickets.html": "{{define \"content\"}}\n{{if .Perk}}\n{{end}}"}, "en/tickets.html:3"},
-		"no such function":     {map[string]string{"de/refunded.txt": "{{define \"subject\"}}a{{end}}\n\n{{shout .Sale}}"}, "de/refunded.txt:3"},
-		"no such field":        {map[string]string{"en/refunded.txt": "{{define \"subject\"}}a{{end}}\n{{.Buyer}}"}, "en/refunded.txt:2"},
-		"only for some orders": {map[string]string{"en/tickets.txt": "{{define \"subject\"}}a{{end}}{{if .Perk}}{{else}}\n{{.Missing}}{{end}}"}, "en/tickets.txt:2"},
-		"in the layout":        {map[string]string{"layout.html": "<p>\n{{template \"content\" .}}\n{{template \"nothing\"}}"}, "layout.html:3"},
-		"no subject":           {map[string]string{"en/orders.txt": "hello"}, "en/orders.txt:1"},
-		"an empty subject":     {map[string]string{"en/orders.txt": "{{define \"subject\"}} {{end}}"}, "en/orders.txt"},
-		"a form is missing":    {map[string]string{"en/orders.txt": "{{define \"subject\"}}a{{end}}\n{{plural 2 \"one\" \"x\"}}"}, "en/orders.txt:2"},
-		"a language in part":   {map[string]string{"fr/tickets.txt": "{{define \"subject\"}}a{{end}}"}, "fr/tickets.html"},
-		"a name with mistakes": {map[string]string{"en/tickts.html": "x"}, "en/tickts.html is no template"},
-		"not a language":       {map[string]string{"english!/tickets.html": "x"}, "english!"},
-		"not a font":           {map[string]string{"font.ttf": "x"}, "font.ttf"},
+		"not closed":                  {map[string]string{"en/tickets.html": "{{define \"content\"}}\n{{if .Perk}}\n{{end}}"}, "en/tickets.html:3"},
+		"no such function":            {map[string]string{"de/refunded.txt": "{{define \"subject\"}}a{{end}}\n\n{{shout .Sale}}"}, "de/refunded.txt:3"},
+		"no such field":               {map[string]string{"en/refunded.txt": "{{define \"subject\"}}a{{end}}\n{{.Buyer}}"}, "en/refunded.txt:2"},
+		"broken for some orders only": {map[string]string{"en/tickets.txt": "{{define \"subject\"}}a{{end}}{{if .Perk}}{{else}}\n{{.Missing}}{{end}}"}, "en/tickets.txt:2"},
+		"in the layout":               {map[string]string{"layout.html": "<p>\n{{template \"content\" .}}\n{{template \"nothing\"}}"}, "layout.html:3"},
+		"no subject":                  {map[string]string{"en/orders.txt": "hello"}, "en/orders.txt:1"},
+		"an empty subject":            {map[string]string{"en/orders.txt": "{{define \"subject\"}} {{end}}"}, "en/orders.txt"},
+		"a form is missing":           {map[string]string{"en/orders.txt": "{{define \"subject\"}}a{{end}}\n{{plural 2 \"one\" \"x\"}}"}, "en/orders.txt:2"},
+		"an incomplete language":      {map[string]string{"fr/tickets.txt": "{{define \"subject\"}}a{{end}}"}, "fr/tickets.html"},
+		"a misspelt name":             {map[string]string{"en/tickts.html": "x"}, "en/tickts.html is not a template"},
+		"not a language":              {map[string]string{"english!/tickets.html": "x"}, "english!"},
+		"not a font":                  {map[string]string{"font.ttf": "x"}, "font.ttf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
@@ -62,8 +62,8 @@ func TestTemplatesThatCannotWorkAreNamed(t *testing.T) {
 	wantError(t, err, "is not a folder")
 }
 
-// An operator's files stand in for ours, one by one.
-func TestAnOperatorsTemplatesStandInForOurs(t *testing.T) {
+// An operator's files replace ours, one by one.
+func TestAnOperatorsTemplatesReplaceOurs(t *testing.T) {
 	folder := t.TempDir()
 	noError(t, os.MkdirAll(filepath.Join(folder, "en"), 0o700))
 	noError(t, os.WriteFile(filepath.Join(folder, "en", "refunded.txt"), []byte(`{{define "subject"}}Money!{{end}}{{money .AmountMinor .Currency}}`), 0o600))
@@ -106,7 +106,7 @@ func TestMailsInTheirLanguages(t *testing.T) {
 	}
 }
 
-// The PDF has any name, also such as its font cannot draw.
+// The PDF takes any name, even one that its font cannot draw.
 func TestThePDFTakesAnyName(t *testing.T) {
 	templates := ours(t)
 	for _, name := range []string{"東京 🎉 \U0010ffff", strings.Repeat("W", 200), "a\u200eb \u0301", strings.Repeat("long name ", 20)} {
@@ -150,8 +150,7 @@ func headersOf(t *testing.T, m *Message) netmail.Header {
 	return parsed.Header
 }
 
-// Whatever a sale's name, an id or an address has in it: no header is added, nobody else is
-// written to.
+// Whatever a sale's name, an id or an address contains, it adds no header and no recipient.
 func FuzzHeadersCannotBeInjected(f *testing.F) {
 	f.Add("Sale\r\nBcc: eve@example.com\r\n\r\nhello", "ann@example.com", "evt_1")
 	f.Add("\u2028Bcc: a\u0085x", "ann@example.com\r\nBcc: eve@example.com", "evt\r\nX: y")
@@ -226,7 +225,7 @@ func TestReasonsHaveNoAddresses(t *testing.T) {
 func TestEventsMakeMailsDue(t *testing.T) {
 	store := &queued{}
 	reader := NewReader(store)
-	wantTrue(t, reader.FromNow, "or buyers of last year get mail")
+	wantTrue(t, reader.FromNow, "want FromNow, or last year's buyers get mail")
 	order := domain.OrderID{1}
 	noError(t, reader.Handle(t.Context(), []domain.Event{
 		{ID: domain.EventID{1}, Type: domain.EventOrderPaid, Order: order},

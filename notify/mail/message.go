@@ -16,7 +16,7 @@ import (
 
 // A Message is one mail, ready to be sent.
 type Message struct {
-	ID      string // the Mail's
+	ID      string // the id of the Mail
 	To      string // an address in its normal form
 	Subject string
 	Text    string
@@ -31,8 +31,7 @@ type File struct {
 	Content           []byte
 }
 
-// ParseSender reads whom mails are from, such as Box office <tickets@example.com>. Its
-// domain is written as DNS has it.
+// ParseSender parses the sender of mails, such as Box office <tickets@example.com>, and turns its domain into A-labels.
 func ParseSender(text string) (*netmail.Address, error) {
 	from, err := netmail.ParseAddress(text)
 	if err != nil {
@@ -50,12 +49,11 @@ func ParseSender(text string) (*netmail.Address, error) {
 	return from, nil
 }
 
-// mime writes a message as RFC 5322 has it, to the normal form of its address. Its Message-ID
-// is the same on every attempt.
+// mime writes the message in the form of RFC 5322, to the normal form of its address. Its Message-ID is the same on every attempt.
 func (m *Message) mime(from *netmail.Address, at time.Time) (msg *gomail.Msg, to string, err error) {
 	msg = gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
 	if to, err = domain.NormalizeEmail(m.To); err != nil {
-		return nil, "", errors.New("the buyer's address is none that mail can be sent to")
+		return nil, "", errors.New("no mail can be sent to the buyer's address")
 	}
 	msg.FromMailAddress(from)
 	msg.ToMailAddress(&netmail.Address{Address: to})
@@ -82,7 +80,7 @@ func (m *Message) mime(from *netmail.Address, at time.Time) (msg *gomail.Msg, to
 	return msg, to, nil
 }
 
-// messageID has only what may stand on the left of an @ without quotes (RFC 5322, 3.6.4).
+// messageID keeps the characters that may stand left of an @ without quotes (RFC 5322, 3.6.4).
 func messageID(id, host string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -94,7 +92,7 @@ func messageID(id, host string) string {
 	}, id) + "@" + host
 }
 
-// oneLine is a subject on one line, whatever the sale's name or a template has in it.
+// oneLine puts a subject on one line, whatever the sale's name or a template contains.
 func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 		return r <= ' ' || r == 0x7f || r == 0x85 || r == '\u2028' || r == '\u2029'

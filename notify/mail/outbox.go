@@ -19,8 +19,8 @@ import (
 	_ "embed"
 )
 
-// Pages that show the mails of a folder: for the local stack, where nothing is sent. They show
-// everybody's tickets, so only who sits at this machine sees them.
+// Pages that show the mails of a folder, for the local stack, which sends no mail. They show everybody's tickets, so they answer
+// only this machine.
 
 const (
 	shownMax      = 200
@@ -33,7 +33,7 @@ var outboxPage string
 
 var outboxTemplate = template.Must(template.New("outbox.html").Parse(outboxPage))
 
-// shownMail is a mail as the pages have it.
+// shownMail is a mail as the pages show it.
 type shownMail struct {
 	Name              string
 	Subject, To, Date string
@@ -49,8 +49,8 @@ type shownFile struct {
 	kind    string
 }
 
-// ServeHTTP answers GET of /, /{mail}, /{mail}/html and /{mail}/files/{file}, under whatever
-// prefix was stripped. Who does not come from this machine, or under another name, gets a 404.
+// ServeHTTP answers GET of /, /{mail}, /{mail}/html and /{mail}/files/{file}, after the caller has stripped any prefix. Requests
+// from another machine, or under another host name, get a 404.
 func (f *Folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -72,9 +72,9 @@ func (f *Folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch file, isFile := strings.CutPrefix(rest, "files/"); {
 	case rest == "":
-		_ = outboxTemplate.ExecuteTemplate(w, "mail", mail) // the reader has gone
+		_ = outboxTemplate.ExecuteTemplate(w, "mail", mail) // the client has gone
 	case rest == "html":
-		// Sandboxed: no script, no origin. It can load nothing but what stands in it.
+		// Sandboxed: no script and no origin. It can load only what it contains.
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 		_, _ = w.Write(mail.withImages())
@@ -85,7 +85,7 @@ func (f *Folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isLocal also looks at the name: a page elsewhere whose name leads here must not read mails.
+// isLocal also checks the host name: a page elsewhere whose name resolves to this machine must not read mails.
 func isLocal(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil || !isLoopback(peer) || r.Header.Get("X-Forwarded-For") != "" {
@@ -101,7 +101,7 @@ func isLocal(r *http.Request) bool {
 func (f *Folder) showAll(w http.ResponseWriter, r *http.Request) {
 	names, err := f.list(shownMax)
 	if err != nil {
-		http.Error(w, "The folder of mails cannot be read.", http.StatusInternalServerError)
+		http.Error(w, "The mail folder cannot be read.", http.StatusInternalServerError)
 		return
 	}
 	var mails []*shownMail
@@ -150,7 +150,7 @@ func (f *Folder) read(name string) (*shownMail, error) {
 	return mail, mail.add(parsed.Header.Get, parsed.Body, partsDepthMax)
 }
 
-// add sorts a part, and the parts of it, into what is shown.
+// add sorts a part and its subparts into what the page shows.
 func (m *shownMail) add(header func(string) string, body io.Reader, depth int) error {
 	kind, parameters, err := mime.ParseMediaType(header("Content-Type"))
 	if err != nil {
@@ -198,7 +198,7 @@ func (m *shownMail) add(header func(string) string, body io.Reader, depth int) e
 	return nil
 }
 
-// withImages is the HTML with its images in it.
+// withImages is the HTML with its images inlined.
 func (m *shownMail) withImages() []byte {
 	html := m.html
 	for id, image := range m.images {

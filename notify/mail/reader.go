@@ -7,24 +7,23 @@ import (
 	"boxoffice/notify"
 )
 
-// readerName is what this reader is called in the log of events, and part of the Message-IDs:
-// it never changes.
+// readerName names this reader's cursors and is part of the Message-IDs, so it never changes.
 const readerName = "mail"
 
-// eventsMax is how many events make their mails due in one statement.
+// eventsMax is the number of events whose mails are queued in one statement.
 const eventsMax = 200
 
-// kindOf is the mail that an event makes due. A sale that is canceled has none of its own: each
-// of its orders is refunded, and the mails of that say why. Money that bought no tickets has
-// none either: its order was never stored, and nobody knows an address.
+// kindOf maps an event to the mail that it calls for. A canceled sale has no mail of its own: each of its orders is refunded, and
+// the refund's mail says why. A payment that bought no tickets has none either: its order was never stored, so there is no
+// address.
 var kindOf = map[domain.EventType]domain.MailKind{
 	domain.EventOrderPaid:        domain.MailTickets,
 	domain.EventOrderRefundBegun: domain.MailRefundBegun,
 	domain.EventOrderRefunded:    domain.MailRefunded,
 }
 
-// NewReader makes mails due of the events that come, each under its event's id: heard of again,
-// it is the same mail. Where mail is new, what happened before stays unmailed.
+// NewReader queues a mail for each event, under the event's id, so an event that is read twice is one mail. When mail is first
+// turned on, earlier events get none.
 func NewReader(store Store) notify.Reader {
 	r := notify.Reader{Name: readerName, FromNow: true, BatchMax: eventsMax}
 	for event := range kindOf {

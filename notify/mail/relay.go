@@ -8,20 +8,19 @@ import (
 	"strings"
 )
 
-// A Relay takes messages from here on.
+// A Relay delivers messages.
 type Relay interface {
-	// Send returns nil once the message is the relay's. A *NotTakenError is about this message
-	// alone. Every other error is about the relay: any message would fail now. After it the
-	// message may or may not be on its way.
+	// Send returns nil when the relay has accepted the message. A *NotTakenError is about this message alone. Every other error is
+	// about the relay: any message would fail now. After such an error, this message may or may not have been sent.
 	Send(ctx context.Context, m *Message) error
-	// Check tells whether the relay would take a message now.
+	// Check reports whether the relay would accept a message now.
 	Check(ctx context.Context) error
 	Close()
 }
 
-// A NotTakenError says that the relay does not take a message and why, without its address.
+// A NotTakenError says that the relay does not accept a message and why, without the address.
 type NotTakenError struct {
-	Later  bool // it may take it later; else never
+	Later  bool // it may accept it later; else never
 	Reason string
 }
 
@@ -33,13 +32,12 @@ func (e *NotTakenError) Error() string {
 	return "not taken: " + e.Reason
 }
 
-// reasonMaxLen bounds what is kept and logged of a relay's answers.
+// reasonMaxLen bounds what we store and log of a relay's answer.
 const reasonMaxLen = 300
 
 var addressLike = regexp.MustCompile(`[^\s<>]*@[^\s<>]*`)
 
-// withoutAddresses is a relay's answer as it may be kept and logged: without buyers, on one
-// line, and short.
+// withoutAddresses makes a relay's answer fit to store and log: without addresses, on one line, and short.
 func withoutAddresses(text, address string) string {
 	if address != "" {
 		text = replaceFold(text, address, "…")

@@ -17,35 +17,34 @@ import (
 	"boxoffice/pace"
 )
 
-// A Store keeps what is due. orders.Store is one.
+// A Store keeps the queue. orders.Store is one.
 type Store interface {
-	// QueueMails makes mails due; those whose id is there already are not touched.
+	// QueueMails queues mails. It skips those whose id is already there.
 	QueueMails(ctx context.Context, mails []domain.Mail) error
-	// ClaimMails takes mails that are due for a time, after which others may take them: those
-	// that were asked for, or all others.
+	// ClaimMails leases due mails for a time, after which other nodes may claim them: either the mails that somebody asked for, or all others.
 	ClaimMails(ctx context.Context, asked bool, most int, lease time.Duration) ([]domain.Mail, error)
-	// SettleMails writes down what became of mails.
+	// SettleMails stores the outcomes of mails.
 	SettleMails(ctx context.Context, outcomes []domain.MailOutcome) error
-	// ForgetAskedMails drops asked mails that are settled and older than that.
+	// ForgetAskedMails deletes the settled mails that somebody asked for, once they are old enough.
 	ForgetAskedMails(ctx context.Context, olderThan time.Duration) error
 
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	Sale(ctx context.Context, id string) (*domain.Sale, error)
 	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
-	// OrdersOfAddresses finds the newest orders of addresses, at most so many of each.
+	// OrdersOfAddresses finds the newest orders of each address, up to a limit.
 	OrdersOfAddresses(ctx context.Context, addresses []string, most int) (map[string][]domain.SoldOrder, error)
 }
 
-// Options are what a Sender is made of.
+// Options are the parts of a Sender.
 type Options struct {
 	Store     Store
 	Relay     Relay
 	Templates *Templates
-	Link      func(domain.OrderID) string // opens an order, for whoever has it
+	Link      func(domain.OrderID) string // opens an order for anyone who has the link
 
-	ConnectionsMax int           // messages on their way at a time
-	Timeout        time.Duration // the relay's, of connecting and of one message
-	PerSecond      float64       // messages that this process hands over at most
+	ConnectionsMax int           // messages sent at a time
+	Timeout        time.Duration // the relay's, for connecting and for one message
+	PerSecond      float64       // messages that this process sends at most
 	Meter          prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -53,13 +52,12 @@ type Options struct {
 // Times of a Sender.
 const (
 	pollInterval = 2 * time.Second
-	// All orders are searched for addresses every askInterval at most, and for a tenth of the
-	// time at most: anybody may ask.
+	// The search for the orders of addresses reads all orders, and anybody may ask for it. So it runs at most every askInterval, and
+	// for at most a tenth of the time.
 	askInterval = 5 * time.Second
 	askRest     = 9
-	// sendWithin is how long after its claim a mail may still be begun. What is begun takes the
-	// relay's timeout twice at most, to connect and to send, so it has ended before the lease
-	// does: no other node sends a mail that is on its way.
+	// sendWithin is how long after its claim a mail may still be started. It then takes at most twice the relay's timeout, to
+	// connect and to send. So it ends before the lease does, and no two nodes send a mail at the same time.
 	sendWithin     = time.Minute
 	leaseMargin    = time.Minute
 	batchMax       = 20
@@ -71,22 +69,22 @@ const (
 	mailPauseMax   = time.Hour
 	settleTimeout  = 5 * time.Second
 	forgetInterval = 10 * time.Minute
-	// giveUpAfter is for how long a mail is tried that the relay takes later, it says (RFC 5321, 4.5.4.1).
+	// giveUpAfter is how long we retry a mail that the relay says it may accept later (RFC 5321, 4.5.4.1).
 	giveUpAfter = 5 * 24 * time.Hour
-	// attemptsMin is how often it is tried at least: for days nobody may have tried.
+	// attemptsMin is the least number of attempts, because we may have been down for days.
 	attemptsMin = 20
-	// attemptsMax ends a mail that ends its process each time.
+	// attemptsMax stops a mail that crashes its process each time.
 	attemptsMax = 500
 )
 
-// A Sender hands the mails that are due to the relay. Any number of nodes may run one.
+// A Sender hands due mails to the relay. Any number of nodes may run one.
 type Sender struct {
 	Options
 	pace *rate.Limiter
 	now  func() time.Time
 
 	mu        sync.Mutex
-	unsettled []domain.MailOutcome // the database was away when they were known
+	unsettled []domain.MailOutcome // outcomes that the database was not there to store
 	failures  int                  // of the relay, in a row
 	askedAt   time.Time            // when the last search ended
 	askTook   time.Duration        // the last search
@@ -108,41 +106,41 @@ func NewSender(o Options) (*Sender, error) {
 		Options: o, now: time.Now,
 		pace: rate.NewLimiter(rate.Limit(o.PerSecond), max(1, int(o.PerSecond))),
 		settled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boxoffice_mails_settled_total", Help: "Mails that a relay took (sent), that had nothing to tell any more (needless), or that were set aside.",
+			Name: "boxoffice_mails_settled_total", Help: "Mails that a relay accepted (sent), that were no longer true (needless), or that were set aside.",
 		}, []string{"kind", "state"}),
 		relayBad: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "boxoffice_mail_relay_failures_total", Help: "Attempts that failed because of the relay: it was away, or refused everything.",
+			Name: "boxoffice_mail_relay_failures_total", Help: "Attempts that failed because of the relay: it was down, or refused everything.",
 		}),
 	}
 	for _, kind := range kinds {
 		for _, state := range []domain.MailState{domain.MailSent, domain.MailNeedless, domain.MailSetAside} {
-			s.settled.WithLabelValues(string(kind), string(state)) // 0 until it happens
+			s.settled.WithLabelValues(string(kind), string(state)) // a series exists from the start
 		}
 	}
 	o.Meter.MustRegister(s.settled, s.relayBad)
 	return s, nil
 }
 
-// Run sends until the context ends. A message that is on its way then is finished.
+// Run sends until the context ends. It finishes the messages that it is sending.
 func (s *Sender) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = pace.Pause(ctx, s.round(ctx)) // the loop sees that it is over
+		_ = pace.Pause(ctx, s.round(ctx)) // the loop checks the context
 	}
-	// For who is stopping: what is known must not be sent again.
+	// Even when stopping, store the outcomes, or these mails are sent again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	_ = s.settle(ctx) // else it is sent again, under the same Message-ID
+	_ = s.settle(ctx) // they are sent again, under the same Message-ID
 	s.Relay.Close()
 }
 
-// round sends what is due, once, and tells how long there is nothing to do.
+// round sends what is due, once, and returns how long there is nothing to do.
 func (s *Sender) round(ctx context.Context) time.Duration {
 	if err := s.settle(ctx); err != nil {
-		s.Log.Warn("what became of mails cannot be written down", "error", err)
+		s.Log.Warn("mail: cannot store the outcomes of mails", "error", err)
 		return pollInterval
 	}
 	s.forget(ctx)
-	// Tickets first: they wait neither for a search nor behind what anybody may ask for.
+	// Tickets first: they must not wait for a search that anybody may ask for.
 	var pause time.Duration
 	mails, err := s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, s.lease())
 	if len(mails) > 0 {
@@ -155,7 +153,7 @@ func (s *Sender) round(ctx context.Context) time.Duration {
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("mails that are due cannot be read", "error", err)
+		s.Log.Warn("mail: cannot read the due mails", "error", err)
 	}
 	if len(mails)+len(asked) == 0 {
 		return pollInterval
@@ -169,7 +167,7 @@ func (s *Sender) forget(ctx context.Context) {
 	}
 	s.forgotAt = time.Now()
 	if err := s.Store.ForgetAskedMails(ctx, domain.AskWindow); err != nil && ctx.Err() == nil {
-		s.Log.Warn("asked mails cannot be forgotten yet", "error", err)
+		s.Log.Warn("mail: cannot delete old mails that were asked for", "error", err)
 	}
 }
 
@@ -183,13 +181,12 @@ func (s *Sender) claimAsked(ctx context.Context) ([]domain.Mail, error) {
 
 func (s *Sender) lease() time.Duration { return sendWithin + 2*s.Timeout + leaseMargin }
 
-// sendAll sends a batch that was just claimed. Once the relay fails, or the time is up, the rest
-// is put back untried.
+// sendAll sends a batch that was just claimed. Once the relay fails, or the time is up, it puts the rest back untried.
 func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.Duration) {
 	claimed := s.now()
 	found, err := s.ordersOf(ctx, mails)
 	if err != nil {
-		s.Log.Warn("orders that were asked for cannot be read", "error", err)
+		s.Log.Warn("mail: cannot read the orders that were asked for", "error", err)
 	}
 	var relayFailed, relayWorked atomic.Bool
 	var group errgroup.Group
@@ -197,13 +194,13 @@ func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.D
 	for _, mail := range mails {
 		group.Go(func() error {
 			outcome := domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}
-			nothing := mail.Kind == domain.MailOrders && len(found[mail.Address]) == 0 // nothing is sent, so it takes no turn
+			nothing := mail.Kind == domain.MailOrders && len(found[mail.Address]) == 0 // nothing is sent, so it needs no token of the limiter
 			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && (nothing || s.pace.Wait(ctx) == nil) && s.now().Sub(claimed) < sendWithin {
 				var failed error
 				if outcome, failed = s.send(ctx, mail, found[mail.Address]); failed != nil {
 					s.relayBad.Inc()
 					relayFailed.Store(true)
-					s.Log.Warn("the relay takes no mails; they wait", "error", failed)
+					s.Log.Warn("mail: the relay accepts no mails, so they wait", "error", failed)
 				} else if outcome.State == domain.MailSent {
 					relayWorked.Store(true)
 				}
@@ -231,7 +228,7 @@ func backoff(least, most time.Duration, failures int) time.Duration {
 	return min(pause, most)
 }
 
-// ordersOf finds the orders of all who asked, in one search.
+// ordersOf finds the orders for all these mails in one search.
 func (s *Sender) ordersOf(ctx context.Context, mails []domain.Mail) (map[string][]domain.SoldOrder, error) {
 	var addresses []string
 	for _, mail := range mails {
@@ -247,11 +244,11 @@ func (s *Sender) ordersOf(ctx context.Context, mails []domain.Mail) (map[string]
 	return s.Store.OrdersOfAddresses(ctx, addresses, ordersToldMax+1)
 }
 
-// send tries one mail. The error is the relay's.
+// send tries one mail. An error means that the relay failed.
 func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.SoldOrder) (domain.MailOutcome, error) {
 	outcome := domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}
 	if mail.Attempts > attemptsMax {
-		outcome.State, outcome.Failed, outcome.Reason = domain.MailSetAside, true, "it was begun too often and never ended"
+		outcome.State, outcome.Failed, outcome.Reason = domain.MailSetAside, true, "it was started too often and never finished"
 		return outcome, nil
 	}
 	message, needless, err := s.compose(ctx, mail, orders)
@@ -275,25 +272,25 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 		}
 	case errors.As(err, new(*databaseError)):
 		if ctx.Err() == nil {
-			s.Log.Warn("the order of a mail cannot be read; it waits", "mail", mail.ID, "error", err)
+			s.Log.Warn("mail: cannot read the order of a mail, so it waits", "mail", mail.ID, "error", err)
 		}
 	default:
-		// It steps behind those that were not tried: it may be what the relay fails at.
+		// It goes behind those that were not tried, because it may be what makes the relay fail.
 		outcome.Reason, outcome.Again = err.Error(), mailPauseMin
 		return outcome, err
 	}
 	return outcome, nil
 }
 
-// databaseError: it is neither the mail nor the relay.
+// A databaseError is the fault of neither the mail nor the relay.
 type databaseError struct{ error }
 
 func (e *databaseError) Unwrap() error { return e.error }
 
-// compose writes a mail of how its order stands now. needless is why there is nothing to tell.
+// compose writes a mail about the present state of its order. needless says why there is nothing to send.
 func (s *Sender) compose(ctx context.Context, mail domain.Mail, orders []domain.SoldOrder) (m *Message, needless string, err error) {
 	defer func() {
-		if r := recover(); r != nil { // of a library, at a text that it cannot draw
+		if r := recover(); r != nil { // a library panics at text that it cannot draw
 			m, err = nil, &NotTakenError{Reason: withoutAddresses(fmt.Sprintf("the mail cannot be written: %v", r), "")}
 		}
 	}()
@@ -301,7 +298,7 @@ func (s *Sender) compose(ctx context.Context, mail domain.Mail, orders []domain.
 	var tells *Tells
 	if mail.Kind == domain.MailOrders {
 		if len(orders) == 0 {
-			return nil, "there are no orders of that address", nil
+			return nil, "the address has no orders", nil
 		}
 		tells = s.tellOrders(orders)
 	} else {
@@ -327,8 +324,8 @@ func (s *Sender) tellOrders(orders []domain.SoldOrder) *Tells {
 	return tells
 }
 
-// tellOrder reads what a mail has to tell of its order, and whether that is still so: tickets
-// that are void by now are not sent, and one mail tells that money went back, not two.
+// tellOrder reads the order and decides whether the mail is still true: tickets that are void by now are not sent, and once the
+// money is back there is no mail that it is on its way.
 func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells, order domain.SoldOrder, needless string, err error) {
 	order, err = s.Store.Order(ctx, mail.Order)
 	switch {
@@ -348,7 +345,7 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 		case sale.Canceled():
 			return nil, order, "the sale is canceled: the mail of the refund says so", nil
 		case order.Status.Terms().Tickets != domain.TicketsValid:
-			return nil, order, "the tickets are not valid any more", nil
+			return nil, order, "the tickets are no longer valid", nil
 		}
 		return tells, order, "", nil
 	}
@@ -371,14 +368,13 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 	return tells, order, "", nil
 }
 
-// keep writes down what became of a mail, at once: what happens between the relay's answer and
-// this is why a mail may be sent twice.
+// keep stores the outcome of a mail at once. A crash between the relay's answer and this is the one way that a mail is sent twice.
 func (s *Sender) keep(ctx context.Context, kind domain.MailKind, outcome domain.MailOutcome) {
 	if outcome.State != domain.MailDue {
 		s.settled.WithLabelValues(string(kind), string(outcome.State)).Inc()
 	}
 	if outcome.State == domain.MailSetAside {
-		s.Log.Warn("a mail is set aside", "mail", outcome.ID, "kind", string(kind), "reason", outcome.Reason)
+		s.Log.Warn("mail: a mail is set aside", "mail", outcome.ID, "kind", string(kind), "reason", outcome.Reason)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
@@ -390,7 +386,7 @@ func (s *Sender) keep(ctx context.Context, kind domain.MailKind, outcome domain.
 	s.unsettled = append(s.unsettled, outcome)
 }
 
-// settle writes down what could not be before. Until it is, nothing more is sent.
+// settle stores the outcomes that could not be stored before. Until it succeeds, nothing more is sent.
 func (s *Sender) settle(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// memory is a Store that stands in for the database: what is due comes once a claim.
+// memory is a Store in place of the database. Each claim returns all that is due.
 type memory struct {
 	Store
 	mu       sync.Mutex
@@ -85,7 +85,7 @@ func (m *memory) OrdersOfAddresses(_ context.Context, addresses []string, most i
 	return found, nil
 }
 
-// scripted is a Relay that answers as it is told.
+// scripted is a Relay with scripted answers.
 type scripted struct {
 	mu    sync.Mutex
 	sent  []*Message
@@ -151,8 +151,8 @@ func (p *post) last(id string) domain.MailOutcome {
 	return all[len(all)-1]
 }
 
-// A mail tells what is so when it is sent: one that is overtaken is not sent.
-func TestMailsTellWhatIsSo(t *testing.T) {
+// A mail says what is true when it is sent. If it no longer is, the mail is not sent.
+func TestMailsSayWhatIsTrueNow(t *testing.T) {
 	for name, tt := range map[string]struct {
 		kind     domain.MailKind
 		status   domain.OrderStatus
@@ -191,7 +191,7 @@ func TestMailsTellWhatIsSo(t *testing.T) {
 	}
 }
 
-// One address that is refused holds nobody up, and is seen by the operator, without the address.
+// One refused address holds nobody up. The operator sees it, without the address.
 func TestABounceHoldsNobodyUp(t *testing.T) {
 	p := newPost(t)
 	p.order(1, domain.OrderPaid, domain.MailTickets)
@@ -210,9 +210,8 @@ func TestABounceHoldsNobodyUp(t *testing.T) {
 	lacks(t, p.log.String(), "@")
 }
 
-// A relay that takes nothing, for however long, loses nothing: all mails wait, and each round
-// tries one.
-func TestARelayThatIsAwayDelaysAllAndLosesNone(t *testing.T) {
+// A relay that accepts nothing, for however long, loses nothing: all mails wait, and each round tries one.
+func TestAnOutageOfTheRelayDelaysMailsAndLosesNone(t *testing.T) {
 	p := newPost(t)
 	for n := range byte(5) {
 		p.order(n, domain.OrderPaid, domain.MailTickets)
@@ -225,7 +224,7 @@ func TestARelayThatIsAwayDelaysAllAndLosesNone(t *testing.T) {
 		pauses = append(pauses, p.round(t.Context()))
 		for _, mail := range due { // it waits for its time in the database
 			equal(t, domain.MailDue, p.last(mail.ID).State)
-			wantTrue(t, !p.last(mail.ID).Failed, "an attempt that the relay failed does not count")
+			wantTrue(t, !p.last(mail.ID).Failed, "an attempt that failed because of the relay does not count")
 		}
 		p.store.due = due
 	}
@@ -238,8 +237,8 @@ func TestARelayThatIsAwayDelaysAllAndLosesNone(t *testing.T) {
 	lacks(t, p.log.String(), "@")
 }
 
-// A mail that the relay takes later waits longer each time, and for five days.
-func TestAMailThatIsTakenLater(t *testing.T) {
+// A mail that the relay defers waits longer each time, for up to five days.
+func TestADeferredMailIsRetriedForFiveDays(t *testing.T) {
 	for name, tt := range map[string]struct {
 		attempts int
 		age      time.Duration
@@ -267,7 +266,7 @@ func TestAMailThatIsTakenLater(t *testing.T) {
 	}
 }
 
-// What cannot be begun while the claim is surely ours is put back, for whoever claims it next.
+// A mail that cannot be started while the claim is surely ours is put back for the next claim.
 func TestABatchThatTakesTooLongIsPutBack(t *testing.T) {
 	p := newPost(t)
 	first := p.order(1, domain.OrderPaid, domain.MailTickets)
@@ -281,9 +280,8 @@ func TestABatchThatTakesTooLongIsPutBack(t *testing.T) {
 	equal(t, domain.MailOutcome{ID: second.ID, State: domain.MailDue, Again: pollInterval}, p.last(second.ID))
 }
 
-// While the database cannot note what was sent, nothing more is sent; then it is noted, and not
-// sent again.
-func TestWhatWasSentIsNotedBeforeMoreIsSent(t *testing.T) {
+// While the database cannot store what was sent, nothing more is sent. Once it can, nothing is sent again.
+func TestOutcomesAreStoredBeforeMoreIsSent(t *testing.T) {
 	p := newPost(t)
 	first := p.order(1, domain.OrderPaid, domain.MailTickets)
 	p.store.away = true
@@ -316,8 +314,8 @@ func TestOrdersThatWereAskedFor(t *testing.T) {
 	equal(t, 0, len(m.Files), "tickets are behind the link")
 }
 
-// Anybody may ask for orders. However many do, tickets are sent before all orders are searched.
-func TestTicketsDoNotWaitForWhatIsAsked(t *testing.T) {
+// Anybody may ask for orders. However many do, tickets are sent before the search begins.
+func TestTicketsDoNotWaitForASearch(t *testing.T) {
 	p := newPost(t)
 	for n := range askedMax {
 		p.store.due = append(p.store.due, domain.Mail{ID: fmt.Sprint("ask_", n), Kind: domain.MailOrders, Address: "b@example.com"})
@@ -340,8 +338,8 @@ func TestASearchRests(t *testing.T) {
 	equal(t, domain.MailNeedless, p.last("ask_1").State)
 }
 
-// A mail that ended its process each time does not go on to do so.
-func TestAMailThatNeverEnds(t *testing.T) {
+// A mail that crashes its process each time is set aside.
+func TestAMailThatAlwaysCrashesIsSetAside(t *testing.T) {
 	p := newPost(t)
 	mail := p.order(1, domain.OrderPaid, domain.MailTickets)
 	p.store.due[0].Attempts = attemptsMax + 1
@@ -350,7 +348,7 @@ func TestAMailThatNeverEnds(t *testing.T) {
 	equal(t, domain.MailSetAside, p.last(mail.ID).State)
 }
 
-// What cannot be sent at all is set aside with the reason.
+// A mail that cannot be sent at all is set aside with the reason.
 func TestMailsThatCannotBeSent(t *testing.T) {
 	p := newPost(t)
 	gone := p.order(1, domain.OrderPaid, domain.MailTickets)
@@ -365,7 +363,7 @@ func TestMailsThatCannotBeSent(t *testing.T) {
 	equal(t, domain.MailSetAside, p.last(nobody.ID).State)
 }
 
-// A process that stops puts back what it has not begun.
+// A process that stops puts back the mails that it has not started.
 func TestStoppingPutsMailsBack(t *testing.T) {
 	p := newPost(t)
 	p.pace.SetBurst(0) // nothing may be sent: every Wait fails

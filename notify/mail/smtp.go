@@ -16,17 +16,17 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// A TLSMode says how the way to the relay is encrypted.
+// A TLSMode says how the connection to the relay is encrypted.
 type TLSMode string
 
 // The modes.
 const (
-	TLSStart    TLSMode = "starttls" // asked for, and needed
+	TLSStart    TLSMode = "starttls" // STARTTLS, required
 	TLSImplicit TLSMode = "tls"      // from the first byte
-	TLSNone     TLSMode = "none"     // for a relay on this machine or in a network that is trusted
+	TLSNone     TLSMode = "none"     // no TLS, for a relay on this machine or in a trusted network
 )
 
-// Ports by mode, where none is named (RFC 8314).
+// Default ports by mode (RFC 8314).
 var defaultPorts = map[TLSMode]int{TLSStart: 587, TLSImplicit: 465, TLSNone: 25}
 
 // The defaults of SMTPOptions.
@@ -41,23 +41,23 @@ type SMTPOptions struct {
 	Host           string
 	Port           int // 0: the mode's
 	TLS            TLSMode
-	User, Password string // empty: the relay asks nobody who they are
+	User, Password string // empty: the relay needs no login
 	From           *netmail.Address
-	Timeout        time.Duration // of one message, from MAIL to its end; and of connecting
+	Timeout        time.Duration // for one message, from MAIL to its end, and for connecting
 	ConnectionsMax int
-	TLSConfig      *tls.Config // optional: which certificates are trusted
+	TLSConfig      *tls.Config // optional: the trusted certificates
 }
 
-// Validate says what cannot work.
+// Validate says which options cannot work.
 func (o *SMTPOptions) Validate() error {
 	if _, known := defaultPorts[o.TLS]; !known {
 		return fmt.Errorf("TLS %q: want starttls, tls or none", string(o.TLS))
 	}
 	if (o.User == "") != (o.Password == "") {
-		return errors.New("user and password come together")
+		return errors.New("user and password go together: set both or neither")
 	}
 	if o.TLS == TLSNone && o.User != "" && !isLoopback(o.Host) {
-		return errors.New("a password is not sent in the clear: use starttls or tls")
+		return errors.New("a password would go in the clear: use starttls or tls")
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ type connection struct {
 	used time.Time
 }
 
-// NewSMTP makes a relay of options. It connects with the first message.
+// NewSMTP makes a relay. It connects when it sends the first message.
 func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	return &SMTP{options: o, client: client, idle: make(chan *connection, o.ConnectionsMax)}, nil
 }
 
-// Check connects, and says who we are, as for a message.
+// Check connects and logs in, as for a message.
 func (s *SMTP) Check(ctx context.Context) error {
 	c, err := s.connect(ctx)
 	if err != nil {
@@ -138,12 +138,12 @@ func (s *SMTP) Check(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the connections that are idle.
+// Close closes the idle connections.
 func (s *SMTP) Close() {
 	for {
 		select {
 		case c := <-s.idle:
-			_ = c.Quit() // it is gone or it goes
+			_ = c.Quit() // closing is all we want
 			_ = c.net.Close()
 		default:
 			return
@@ -151,8 +151,8 @@ func (s *SMTP) Close() {
 	}
 }
 
-// Send implements Relay. Once the message is on its way it is not interrupted, or nobody would
-// know whether the relay has it: the timeout bounds it.
+// Send implements Relay. The context does not interrupt a message that is being sent, or nobody would know whether the relay has
+// it. The timeout bounds it.
 func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 	msg, to, err := m.mime(s.options.From, time.Now())
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 	}
 	ended := false
 	defer func() {
-		if recover() != nil { // of the library, at an answer that is none
+		if recover() != nil { // the library panics at a malformed answer
 			err = errors.New("the relay: its answer cannot be read")
 		}
 		if ended || err != nil && !stillWorks(err) {
@@ -174,27 +174,27 @@ func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 		s.keep(c)
 	}()
 	if takes, _ := c.Extension("SMTPUTF8"); !takes && !isASCII(to) {
-		return &NotTakenError{Reason: "the relay takes no addresses beyond ASCII (it has not SMTPUTF8)"}
+		return &NotTakenError{Reason: "the relay accepts only ASCII addresses (it lacks SMTPUTF8)"}
 	}
 	if err := c.net.SetDeadline(time.Now().Add(s.options.Timeout)); err != nil {
 		return relayError("connection", err)
 	}
 	err = s.client.SendWithSMTPClient(c.Client, msg)
-	if msg.IsDelivered() { // whatever came after the 250 is about the connection
+	if msg.IsDelivered() { // an error after the 250 is about the connection
 		ended = err != nil
 		return nil
 	}
 	return classify(err, to)
 }
 
-// stillWorks: of a message that was answered, the connection is as before.
+// stillWorks reports whether the connection can send another message: the relay answered, if only with a refusal.
 func stillWorks(err error) bool {
 	var taken *NotTakenError
 	return errors.As(err, &taken)
 }
 
-// classify tells a message's failure from the relay's. 421 and failures without an answer are
-// the relay's, and so is whatever it says of the sender: it would of all messages.
+// classify tells whether a failure is about the message or about the relay. 421 and failures without an answer are about the
+// relay. So is an answer about the sender, because every message has the same one.
 func classify(err error, address string) error {
 	if err == nil {
 		return nil
@@ -219,18 +219,17 @@ func classify(err error, address string) error {
 
 var enhancedStatus = regexp.MustCompile(`\b5\.\d{1,3}\.\d{1,3}\b`)
 
-// isAboutUs: the relay refuses the sender or has a quota, though it says so at the recipient
-// (RFC 3463: 5.7.x is policy, 5.4.5 a quota; 530 wants a login). Then it would say so of every
-// mail, and none is to be given up at once for it.
+// isAboutUs reports whether the relay refuses the sender or has a quota, though it says so at the recipient (RFC 3463: 5.7.x is
+// policy, 5.4.5 a quota; 530 wants a login). It would refuse every mail so, and no mail should be given up for that at once.
 func isAboutUs(f *gomail.SendError) bool {
 	status := f.EnhancedStatusCode()
-	if status == "" { // many send one and do not say so in their greeting
+	if status == "" { // many relays send one without announcing it in their greeting
 		status = enhancedStatus.FindString(answerOf(f))
 	}
 	return status == "5.4.5" || f.Reason == gomail.ErrSMTPRcptTo && (f.ErrorCode() == 530 || strings.HasPrefix(status, "5.7."))
 }
 
-// answerOf is what the relay said, without what the library adds: recipients, and the message.
+// answerOf is the relay's answer without what the library adds to it: recipients and the message.
 func answerOf(failed *gomail.SendError) string {
 	answer, _, _ := strings.Cut(failed.Error(), ", affected ")
 	return answer
@@ -251,14 +250,14 @@ func (s *SMTP) connect(ctx context.Context) (*connection, error) {
 	}
 }
 
-// works asks a connection that was idle. The relay may have closed it.
+// works checks an idle connection, because the relay may have closed it.
 func (s *SMTP) works(c *connection) bool {
 	const surely = time.Second
 	idle := time.Since(c.used)
 	return idle < surely || idle < idleMax && c.net.SetDeadline(time.Now().Add(s.options.Timeout)) == nil && c.Noop() == nil
 }
 
-// dial keeps the connection in hand: the library forgets to close one that it cannot use.
+// dial keeps the connection itself, because the library does not close one that it cannot use.
 func (s *SMTP) dial(ctx context.Context) (c *connection, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()

@@ -45,7 +45,7 @@ func message(to string) *Message {
 	return &Message{ID: "evt_1", To: to, Subject: "Tickets", Text: "here\n.\nthey are", HTML: "<p>here</p>"}
 }
 
-// What became of a message, and whether it is the message's fault or the relay's.
+// Each case says what happens to a message, and whether the message or the relay is at fault.
 func TestSMTP(t *testing.T) {
 	const taken, never, later, relay = "taken", "never", "later", "relay"
 	for name, tt := range map[string]struct {
@@ -55,36 +55,36 @@ func TestSMTP(t *testing.T) {
 		want   string
 		says   string
 	}{
-		"takes it":                        {want: taken},
-		"throttles the sender":            {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "451 4.7.1 too many messages")}, want: relay, says: "too many messages"},
-		"refuses the sender":              {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "550 5.7.1 sender not allowed")}, want: relay, says: "sender not allowed"},
-		"greylists the recipient":         {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "450 4.2.0 <ann@example.com> greylisted")}, want: later, says: "<…> greylisted"},
-		"does not know the recipient":     {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "550 5.1.1 <ann@example.com>: user unknown")}, want: never, says: "<…>: user unknown"},
-		"denies us at the recipient":      {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "554 5.7.1 relay access denied")}, want: later, says: "relay access denied"},
-		"wants a login at the recipient":  {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "530 5.5.1 authentication required")}, want: later},
-		"has had enough for today":        {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "550 5.4.5 daily quota exceeded")}, want: later},
-		"closes at the recipient":         {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "421 4.3.2 shutting down")}, want: relay, says: "shutting down"},
-		"takes no data now":               {relay: &mailtest.Relay{Answer: mailtest.Only("DATA", "452 4.3.1 no space")}, want: later},
-		"refuses the content":             {relay: &mailtest.Relay{Answer: mailtest.Only("END", "554 5.6.0 no")}, want: never},
-		"delays the content":              {relay: &mailtest.Relay{Answer: mailtest.Only("END", "451 4.3.0 try later")}, want: later},
-		"dies before the 250":             {relay: &mailtest.Relay{Answer: mailtest.Only("END", mailtest.HangUp)}, want: relay},
-		"dies at the recipient":           {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", mailtest.HangUp)}, want: relay},
-		"dies after the 250":              {relay: &mailtest.Relay{Answer: mailtest.Only("RSET", mailtest.HangUp)}, want: taken},
-		"greets with garbage":             {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "\x00\xff garbage")}, want: relay},
-		"greets with nothing":             {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "")}, want: taken},
-		"is busy":                         {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "421 too busy")}, want: relay, says: "too busy"},
-		"answers garbage":                 {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "what?")}, want: relay},
-		"answers an empty line":           {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "\r")}, want: relay},
-		"has no STARTTLS":                 {change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: relay, says: "STARTTLS"},
-		"has STARTTLS":                    {relay: &mailtest.Relay{Extensions: []string{"STARTTLS"}}, change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: taken},
-		"speaks TLS":                      {relay: &mailtest.Relay{Implicit: true}, change: func(o *SMTPOptions) { o.TLS = TLSImplicit }, want: taken},
-		"asks nobody who they are":        {change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "AUTH"},
-		"takes the password":              {relay: &mailtest.Relay{Extensions: []string{"AUTH PLAIN"}, Answer: mailtest.Only("AUTH", "235 ok")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: taken},
-		"refuses the password":            {relay: &mailtest.Relay{Extensions: []string{"AUTH PLAIN"}, Answer: mailtest.Only("AUTH", "535 5.7.8 wrong")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "5.7.8 wrong"},
-		"takes ASCII only":                {to: "jürgen@example.com", want: never, says: "SMTPUTF8"},
-		"takes addresses in UTF-8":        {relay: &mailtest.Relay{Extensions: []string{"SMTPUTF8", "8BITMIME"}}, to: "jürgen@example.com", want: taken},
-		"takes a domain of an IDN":        {to: "ann@münchen.example", want: taken},
-		"is sent no address that is none": {to: "ann@example.com\r\nRCPT TO:<eve@example.com>", want: never},
+		"takes it":                            {want: taken},
+		"throttles the sender":                {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "451 4.7.1 too many messages")}, want: relay, says: "too many messages"},
+		"refuses the sender":                  {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "550 5.7.1 sender not allowed")}, want: relay, says: "sender not allowed"},
+		"greylists the recipient":             {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "450 4.2.0 <ann@example.com> greylisted")}, want: later, says: "<…> greylisted"},
+		"does not know the recipient":         {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "550 5.1.1 <ann@example.com>: user unknown")}, want: never, says: "<…>: user unknown"},
+		"denies us at the recipient":          {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "554 5.7.1 relay access denied")}, want: later, says: "relay access denied"},
+		"wants a login at the recipient":      {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "530 5.5.1 authentication required")}, want: later},
+		"has a daily quota":                   {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "550 5.4.5 daily quota exceeded")}, want: later},
+		"closes at the recipient":             {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "421 4.3.2 shutting down")}, want: relay, says: "shutting down"},
+		"takes no data now":                   {relay: &mailtest.Relay{Answer: mailtest.Only("DATA", "452 4.3.1 no space")}, want: later},
+		"refuses the content":                 {relay: &mailtest.Relay{Answer: mailtest.Only("END", "554 5.6.0 no")}, want: never},
+		"delays the content":                  {relay: &mailtest.Relay{Answer: mailtest.Only("END", "451 4.3.0 try later")}, want: later},
+		"dies before the 250":                 {relay: &mailtest.Relay{Answer: mailtest.Only("END", mailtest.HangUp)}, want: relay},
+		"dies at the recipient":               {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", mailtest.HangUp)}, want: relay},
+		"dies after the 250":                  {relay: &mailtest.Relay{Answer: mailtest.Only("RSET", mailtest.HangUp)}, want: taken},
+		"greets with garbage":                 {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "\x00\xff garbage")}, want: relay},
+		"greets with nothing":                 {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "")}, want: taken},
+		"is busy":                             {relay: &mailtest.Relay{Answer: mailtest.Only("GREETING", "421 too busy")}, want: relay, says: "too busy"},
+		"answers garbage":                     {relay: &mailtest.Relay{Answer: mailtest.Only("MAIL", "what?")}, want: relay},
+		"answers an empty line":               {relay: &mailtest.Relay{Answer: mailtest.Only("RCPT", "\r")}, want: relay},
+		"has no STARTTLS":                     {change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: relay, says: "STARTTLS"},
+		"has STARTTLS":                        {relay: &mailtest.Relay{Extensions: []string{"STARTTLS"}}, change: func(o *SMTPOptions) { o.TLS = TLSStart }, want: taken},
+		"speaks TLS":                          {relay: &mailtest.Relay{Implicit: true}, change: func(o *SMTPOptions) { o.TLS = TLSImplicit }, want: taken},
+		"needs no login":                      {change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "AUTH"},
+		"accepts the password":                {relay: &mailtest.Relay{Extensions: []string{"AUTH PLAIN"}, Answer: mailtest.Only("AUTH", "235 ok")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: taken},
+		"refuses the password":                {relay: &mailtest.Relay{Extensions: []string{"AUTH PLAIN"}, Answer: mailtest.Only("AUTH", "535 5.7.8 wrong")}, change: func(o *SMTPOptions) { o.User, o.Password = "u", "p" }, want: relay, says: "5.7.8 wrong"},
+		"takes ASCII only":                    {to: "jürgen@example.com", want: never, says: "SMTPUTF8"},
+		"accepts addresses in UTF-8":          {relay: &mailtest.Relay{Extensions: []string{"SMTPUTF8", "8BITMIME"}}, to: "jürgen@example.com", want: taken},
+		"accepts an internationalised domain": {to: "ann@münchen.example", want: taken},
+		"is sent no invalid address":          {to: "ann@example.com\r\nRCPT TO:<eve@example.com>", want: never},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, pool := certificate(t)
@@ -129,8 +129,8 @@ func TestSMTP(t *testing.T) {
 	}
 }
 
-// A relay that closes after each message is asked on a new connection each time.
-func TestSMTPKeepsNoConnectionThatEnded(t *testing.T) {
+// A relay that closes after each message gets a new connection each time.
+func TestSMTPKeepsNoClosedConnection(t *testing.T) {
 	r, options := startRelay(t, &mailtest.Relay{Answer: mailtest.Only("RSET", mailtest.HangUp)})
 	s, err := NewSMTP(options)
 	noError(t, err)
@@ -142,7 +142,7 @@ func TestSMTPKeepsNoConnectionThatEnded(t *testing.T) {
 	equal(t, 3, connections)
 }
 
-// A connection serves many messages; one that the relay closed meanwhile is no failure.
+// A connection serves many messages. If the relay closed it meanwhile, that is no failure.
 func TestSMTPKeepsItsConnection(t *testing.T) {
 	r, options := startRelay(t, &mailtest.Relay{})
 	s, err := NewSMTP(options)

@@ -7,35 +7,35 @@ import (
 	"boxoffice/domain"
 )
 
-// Tells is what templates may say of an order, or of several. docs/mail.md lists it.
+// Tells is what templates know about one order or several. docs/mail.md lists the fields.
 type Tells struct {
 	Subject, Language string
 
 	Order        string // the id
-	Link         string // opens the order, for whoever has it
+	Link         string // opens the order for anyone who has the link
 	Sale         string
 	Lines        []LineTold
 	Tickets      []TicketTold
 	AmountMinor  int64
 	Currency     string
-	Perk         string // empty: the order did not get it
+	Perk         string // empty: the order did not get the perk
 	SaleCanceled bool   // the money goes back because the organiser canceled the sale
 	PaidAt       time.Time
 	RefundingAt  time.Time
 	RefundedAt   time.Time
 
-	Orders []OrderTold // of the mail that was asked for
+	Orders []OrderTold // for MailOrders
 	More   bool        // there are more orders than these
 }
 
-// LineTold is so many tickets of a class, and what they cost together.
+// LineTold is the tickets of one class and what they cost together.
 type LineTold struct {
 	Class       string
 	Quantity    int64
 	AmountMinor int64
 }
 
-// TicketTold is a ticket, its code as people read it, and the name of its picture.
+// TicketTold is a ticket with its code as people read it and the name of its QR image.
 type TicketTold struct {
 	Number      int
 	Class, Code string
@@ -81,8 +81,7 @@ func orderTold(o *domain.SoldOrder, link string) OrderTold {
 	return told
 }
 
-// samples are what templates are tried with: one ticket and many, with perk and without, every
-// reason of a refund.
+// samples are the data that templates are tried with: one ticket and many, with a perk and without, every refund reason.
 func samples(kind domain.MailKind) []*Tells {
 	at := time.Date(2027, 1, 2, 15, 4, 5, 0, time.UTC)
 	order := domain.SoldOrder{

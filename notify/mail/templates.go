@@ -23,8 +23,7 @@ import (
 //go:embed templates
 var builtIn embed.FS
 
-// Names of templates. Of each kind there is a .txt, which defines the subject too, and a .html,
-// in the folder of each language.
+// Names of templates. Each language's folder has a .txt, which also defines the subject, and a .html of each kind.
 const (
 	layoutFile = "layout.html"
 	pdfFile    = "pdf.txt"
@@ -32,10 +31,10 @@ const (
 
 var kinds = []domain.MailKind{domain.MailTickets, domain.MailRefundBegun, domain.MailRefunded, domain.MailOrders}
 
-// templateBytesMax bounds a file of an operator's.
+// templateBytesMax bounds an operator's file.
 const templateBytesMax = 1 << 20
 
-// Templates write mails in all languages that there are templates for.
+// Templates write mails in every language that has templates.
 type Templates struct {
 	languages []*words // the default first
 	matcher   language.Matcher
@@ -50,9 +49,8 @@ type words struct {
 	pdf  *texttemplate.Template
 }
 
-// ReadTemplates parses the templates and writes each mail once from sample orders. Files in
-// a folder of the operator's stand in for ours of the same name; a folder of a language that we
-// do not have must have all of its. The errors name files and lines.
+// ReadTemplates parses the templates and writes each mail once from sample orders. Files in the operator's folder replace ours of
+// the same name. A language that we do not have must be complete there. Errors name file and line.
 func ReadTemplates(folder, otherwise string) (*Templates, error) {
 	ours, err := fs.Sub(builtIn, "templates")
 	if err != nil {
@@ -99,7 +97,7 @@ func isFolder(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// match finds the words for languages as Accept-Language has them, else the default.
+// match finds the best words for an Accept-Language list, or else the default.
 func (t *Templates) match(languages string) *words {
 	tags, _, err := language.ParseAcceptLanguage(languages)
 	if err != nil || len(tags) == 0 {
@@ -112,7 +110,7 @@ func (t *Templates) match(languages string) *words {
 	return t.languages[i]
 }
 
-// overlay is our files with an operator's above them.
+// overlay is our files with the operator's on top.
 type overlay struct{ above, below fs.FS }
 
 func (o overlay) read(name string) ([]byte, error) {
@@ -130,8 +128,7 @@ func (o overlay) read(name string) ([]byte, error) {
 	return fs.ReadFile(o.below, name)
 }
 
-// languages names the folders. What an operator's folder has and nobody reads is refused: it
-// is a name with a mistake.
+// languages lists the folders. It refuses a file that nothing would read, because its name must be misspelt.
 func (o overlay) languages() ([]string, error) {
 	entries, err := fs.ReadDir(o.below, ".")
 	if err != nil {
@@ -154,7 +151,7 @@ func (o overlay) languages() ([]string, error) {
 		switch {
 		case strings.HasPrefix(name, "."):
 		case !entry.IsDir() && !slices.Contains([]string{layoutFile, fontFile, boldFile}, name):
-			return nil, fmt.Errorf("%s is no template: want %s, %s, %s, and a folder for each language", name, layoutFile, fontFile, boldFile)
+			return nil, fmt.Errorf("%s is not a template: want %s, %s, %s, and a folder for each language", name, layoutFile, fontFile, boldFile)
 		case entry.IsDir():
 			if err := o.checkFolder(name); err != nil {
 				return nil, err
@@ -169,7 +166,7 @@ func (o overlay) languages() ([]string, error) {
 
 func (o overlay) checkFolder(name string) error {
 	if _, err := language.Parse(name); err != nil {
-		return fmt.Errorf("the folder %s is no language such as de or pt-BR", name)
+		return fmt.Errorf("the folder %s is not a language such as de or pt-BR", name)
 	}
 	entries, err := fs.ReadDir(o.above, name)
 	if err != nil {
@@ -182,7 +179,7 @@ func (o overlay) checkFolder(name string) error {
 		}
 		extension := path.Ext(file)
 		if !slices.Contains(kinds, domain.MailKind(strings.TrimSuffix(file, extension))) || extension != ".txt" && extension != ".html" {
-			return fmt.Errorf("%s/%s is no template: want .txt and .html of %v, and %s", name, file, kinds, pdfFile)
+			return fmt.Errorf("%s/%s is not a template: want .txt and .html of %v, and %s", name, file, kinds, pdfFile)
 		}
 	}
 	return nil
@@ -223,17 +220,16 @@ func readWords(files overlay, name string) (*words, error) {
 	return w, errors.Join(append(problems, err)...)
 }
 
-// money writes an amount as people who read this language do.
+// money writes an amount the way this language does.
 func (w *words) money(minor int64, code string) (string, error) {
 	amount, err := currency.NewAmountFromInt64(minor, code)
-	if err != nil { // sold in a currency that is none any more
+	if err != nil { // the currency no longer exists
 		return domain.FormatMoney(minor, code), nil
 	}
 	return currency.NewFormatter(currency.NewLocale(w.tag.String())).Format(amount), nil
 }
 
-// plural chooses among forms, each behind its category as CLDR names it: zero, one, two, few,
-// many, other. Where the form has a %d, the number stands there.
+// plural chooses a form by its CLDR category: zero, one, two, few, many, other. A %d in the form becomes the number.
 func (w *words) plural(n any, forms ...string) (string, error) {
 	number, err := asNumber(n)
 	if err != nil {
@@ -275,7 +271,7 @@ func asNumber(n any) (int, error) {
 
 func fillIn(form string, n int) string { return strings.ReplaceAll(form, "%d", fmt.Sprint(n)) }
 
-// write makes a message of what a mail tells.
+// write renders a message.
 func (t *Templates) write(w *words, kind domain.MailKind, tells *Tells) (*Message, error) {
 	tells.Language = w.tag.String()
 	subject, err := execute(w.text[kind].Lookup("subject"), tells)
@@ -304,8 +300,7 @@ func execute(t *texttemplate.Template, data any) (string, error) {
 	return b.String(), err
 }
 
-// try writes every mail from the samples, so that a template which fails does so before the
-// first buyer waits for it.
+// try writes every mail from the samples, so that a broken template fails at startup and not when a buyer waits.
 func (t *Templates) try(w *words) error {
 	var problems []error
 	for _, kind := range kinds {
@@ -327,7 +322,7 @@ func (t *Templates) try(w *words) error {
 	return errors.Join(problems...)
 }
 
-// fives writes a ticket's code as the pages do.
+// fives writes a ticket's code in groups of five, as the pages do.
 func fives(code string) string {
 	var b strings.Builder
 	for i, r := range code {

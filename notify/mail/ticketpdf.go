@@ -15,8 +15,7 @@ import (
 	"boxoffice/qrcode"
 )
 
-// Fonts that an operator may put beside the templates, for scripts that ours has not: it has
-// Latin, Greek and Cyrillic letters.
+// Fonts that an operator may put beside the templates, for scripts that ours lacks: it has Latin, Greek and Cyrillic letters.
 const (
 	fontFile     = "font.ttf"
 	boldFile     = "font-bold.ttf"
@@ -34,7 +33,7 @@ func readFonts(files overlay) (f fonts, err error) {
 	if f.regular, err = readFont(files, fontFile, goregular.TTF); err != nil {
 		return f, err
 	}
-	// An operator's font stands in for both: ours has not the letters that theirs is for.
+	// An operator's font replaces both weights, because ours lacks the letters that theirs is for.
 	otherwise := gobold.TTF
 	if !bytes.Equal(f.regular.bytes, goregular.TTF) {
 		otherwise = f.regular.bytes
@@ -58,9 +57,9 @@ func readFont(files overlay, name string, otherwise []byte) (font, error) {
 	return font{content, glyphs}, nil
 }
 
-// fit replaces what the font cannot draw: a PDF library would draw boxes of it, or fail.
+// fit replaces characters that the font cannot draw: the PDF library would draw boxes, or fail.
 func (f font) fit(text string) string {
-	const basicPlaneMax = 0xffff // beyond it the library's tables end
+	const basicPlaneMax = 0xffff // the library's tables end there
 	var buffer sfnt.Buffer
 	return strings.Map(func(r rune) rune {
 		if r <= basicPlaneMax {
@@ -89,7 +88,7 @@ func (t *Templates) addTickets(w *words, m *Message, tells *Tells) error {
 	return nil
 }
 
-// Millimetres on a page of A4: three tickets, each with a border to cut along.
+// Millimetres on an A4 page: three tickets, each with a border to cut along.
 const (
 	pageTickets    = 3
 	marginMM       = 15.0

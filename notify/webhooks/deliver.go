@@ -17,8 +17,8 @@ import (
 	"boxoffice/orders"
 )
 
-// How often an event is tried. schedule is the wait after the first attempt that fails,
-// the second, and so on: some three days in all. Then it is given up.
+// How often an event is tried. schedule has the wait after the first failed attempt, the
+// second, and so on: about three days in all. Then the event is given up.
 var schedule = []time.Duration{
 	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
 	time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 24 * time.Hour,
@@ -28,30 +28,30 @@ var schedule = []time.Duration{
 var attemptsMax = len(schedule) + 1
 
 const (
-	// An endpoint that fails so often in a row is left alone for a while, longer each
-	// time: the events that wait for it are not tried one by one.
+	// An endpoint that fails so often in a row is paused, longer each time, so that the events
+	// that wait for it are not tried one by one.
 	failuresUntilPause = 4
 	pauseMin           = 5 * time.Second
 	pauseMax           = 10 * time.Minute
-	// An endpoint that took nothing for so long is disabled.
+	// An endpoint that accepted nothing for so long is disabled.
 	failingMax = 5 * 24 * time.Hour
 
-	// One round sends so many, so many at a time, for so long.
+	// Bounds of a round: how many events, how many at a time, for how long.
 	roundMax    = 200
 	atATime     = 8
 	roundBudget = 45 * time.Second
 
-	logKept   = 30 * 24 * time.Hour // of what was delivered or given up
+	logKept   = 30 * 24 * time.Hour // for delivered and given up events
 	forgetMax = 1000                // at a time
 )
 
 // Why an endpoint is disabled.
 const (
 	whyGone    = "it answered 410 Gone"
-	whyFailing = "it took nothing for five days"
+	whyFailing = "it accepted nothing for five days"
 )
 
-// Store is what is to be sent. orders.Store is one.
+// Store has the deliveries. orders.Store is one.
 type Store interface {
 	WebhookEndpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error)
 	DueWebhooks(ctx context.Context, endpoint string, limit int) ([]orders.DueWebhook, error)
@@ -67,7 +67,7 @@ type Sealer interface {
 	Open(owner string, sealed []byte) ([]byte, error)
 }
 
-// A Deliverer sends what is due. Its method is the activity of Delivery.
+// A Deliverer sends what is due. DeliverWebhooks is the activity of the workflow Delivery.
 type Deliverer struct {
 	store  Store
 	sealer Sealer
@@ -77,22 +77,22 @@ type Deliverer struct {
 	now    func() time.Time
 }
 
-// An Outcome is what an attempt came to, as a metric's label.
+// An Outcome is the result of an attempt, as a metric's label.
 type Outcome string
 
 // The outcomes of an attempt.
 const (
 	OutcomeTaken    Outcome = "taken"
-	OutcomeFailed   Outcome = "failed"   // it is tried again
-	OutcomeGivenUp  Outcome = "given_up" // that was the last attempt
-	OutcomeDisabled Outcome = "disabled" // and with it the endpoint
+	OutcomeFailed   Outcome = "failed"   // the event will be retried
+	OutcomeGivenUp  Outcome = "given_up" // that was the last attempt: the event is given up
+	OutcomeDisabled Outcome = "disabled" // the endpoint is disabled
 )
 
 // Outcomes lists them.
 var Outcomes = []Outcome{OutcomeTaken, OutcomeFailed, OutcomeGivenUp, OutcomeDisabled}
 
-// NewDeliverer sends to public addresses over TLS, and besides to the allowed networks,
-// with or without. told is told of each attempt.
+// NewDeliverer makes a Deliverer that sends to public addresses over TLS, and to the
+// allowed networks with or without TLS. It calls told after each attempt.
 func NewDeliverer(store Store, sealer Sealer, allowed []netip.Prefix, told func(Outcome, time.Duration), log *slog.Logger) *Deliverer {
 	return &Deliverer{store: store, sealer: sealer, client: newClient(allowed), told: told, log: log, now: time.Now}
 }
@@ -101,19 +101,20 @@ func NewDeliverer(store Store, sealer Sealer, allowed []netip.Prefix, told func(
 type Round struct {
 	Taken  int    `json:"taken,omitempty"`
 	Failed int    `json:"failed,omitempty"`
-	Why    string `json:"why,omitempty"` // of one that failed, or why there is nothing to do
-	// Waits: something is pending, and to be sent after Wait.
+	Why    string `json:"why,omitempty"` // of a failed attempt, or why there is nothing to do
+	// Waits: something is pending and due after Wait.
 	Waits bool          `json:"waits,omitempty"`
 	Wait  time.Duration `json:"wait,omitempty"`
 }
 
-// DeliverWebhooks sends what is due to an endpoint, and says when there is more. Of each
-// order or sale it sends one event. It may be repeated: what was taken is kept as that.
+// DeliverWebhooks sends what is due to an endpoint, and says when there is more. It sends
+// one event of each order or sale. It may be repeated, because accepted events are stored
+// as such.
 func (d *Deliverer) DeliverWebhooks(ctx context.Context, endpoint string) (Round, error) {
 	e, err := d.store.WebhookEndpoint(ctx, endpoint)
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound && err != nil:
-		return Round{Why: "there is no such endpoint any more"}, nil
+		return Round{Why: "the endpoint no longer exists"}, nil
 	case err != nil:
 		return Round{}, err
 	case !e.DisabledAt.IsZero():
@@ -146,8 +147,8 @@ func (d *Deliverer) DeliverWebhooks(ctx context.Context, endpoint string) (Round
 	return r.Round, err
 }
 
-// secretsOf are those that sign. A previous one that cannot be opened does not keep the
-// present one from it.
+// secretsOf returns the secrets that sign. If the previous one cannot be opened, the
+// present one signs alone.
 func (d *Deliverer) secretsOf(ctx context.Context, e *domain.WebhookEndpoint) ([]string, error) {
 	sealed := [][]byte{e.Secret}
 	if e.PreviousSigns {
@@ -157,7 +158,7 @@ func (d *Deliverer) secretsOf(ctx context.Context, e *domain.WebhookEndpoint) ([
 	for i := range sealed {
 		secret, err := d.sealer.Open(e.ID, sealed[i])
 		if err != nil && i > 0 {
-			d.log.WarnContext(ctx, "webhooks: the previous secret cannot be opened, the present one signs alone", "endpoint", e.ID, "error", err)
+			d.log.WarnContext(ctx, "webhooks: cannot open the previous secret, so the present one signs alone", "endpoint", e.ID, "error", err)
 			continue
 		}
 		if err != nil {
@@ -174,13 +175,13 @@ type round struct {
 	endpoint *domain.WebhookEndpoint
 	secrets  []string
 
-	mu    sync.Mutex // of what follows, and of the endpoint's failures
+	mu    sync.Mutex // guards what follows and the endpoint's failures
 	stop  bool
 	ended error
 	Round
 }
 
-// all sends, several at a time, until it is told to stop.
+// all sends the events, several at a time, until it is told to stop.
 func (r *round) all(ctx context.Context, due []orders.DueWebhook) error {
 	until := r.now().Add(roundBudget)
 	next := make(chan *orders.DueWebhook)
@@ -217,7 +218,7 @@ func (r *round) end(err error) {
 	r.stop, r.ended = true, errors.Join(r.ended, err)
 }
 
-// one sends one event and keeps what came of it.
+// one sends one event and stores the outcome.
 func (r *round) one(ctx context.Context, due *orders.DueWebhook) error {
 	if r.isOver() {
 		return nil
@@ -227,7 +228,7 @@ func (r *round) one(ctx context.Context, due *orders.DueWebhook) error {
 		return err
 	}
 	if ctx.Err() != nil && !a.isTaken() {
-		return ctx.Err() // we broke it off
+		return ctx.Err() // we canceled it ourselves
 	}
 	result, outcome := r.judge(due, &a)
 	r.told(outcome, time.Duration(a.TookMS)*time.Millisecond)
@@ -289,7 +290,7 @@ func (r *round) judge(due *orders.DueWebhook, a *answer) (*orders.WebhookResult,
 	return result, OutcomeFailed
 }
 
-// pauseAfter is how long an endpoint is left alone after so many failures in a row.
+// pauseAfter is how long an endpoint is paused after so many failures in a row.
 func pauseAfter(failures int) time.Duration {
 	over := failures - failuresUntilPause
 	if over < 0 {
@@ -298,7 +299,7 @@ func pauseAfter(failures int) time.Duration {
 	return jittered(min(pauseMin<<min(over, 16), pauseMax))
 }
 
-// jittered is a time give or take a tenth, so that not all try again at once.
+// jittered varies a wait by up to a tenth, so that not all retries come at once.
 func jittered(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

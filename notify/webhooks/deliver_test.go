@@ -20,7 +20,7 @@ import (
 	"boxoffice/domain"
 )
 
-// Whatever an endpoint does: an attempt ends in time, and says what was wrong.
+// Whatever an endpoint does, an attempt ends in time and says what was wrong.
 func TestBadEndpoints(t *testing.T) {
 	answers := func(status int, header, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -53,14 +53,14 @@ func TestBadEndpoints(t *testing.T) {
 		disable string
 	}{
 		{name: "takes it", handler: answers(204, "", ""), status: 204, state: domain.WebhookDelivered},
-		{name: "takes it and breaks off behind", handler: breakOff("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"), status: 200, state: domain.WebhookDelivered},
+		{name: "accepts it, then breaks off", handler: breakOff("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"), status: 200, state: domain.WebhookDelivered},
 		{name: "slow", handler: func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // else nobody notices that the client leaves
+			_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client leaves
 			<-r.Context().Done()
 		}, error: "no answer within", state: domain.WebhookPending},
 		{name: "huge", handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
-			for range 1 << 14 { // 64 MB, but for somebody who leaves
+			for range 1 << 14 { // 64 MB, unless the client leaves
 				if _, err := w.Write(make([]byte, 4<<10)); err != nil {
 					return
 				}
@@ -69,12 +69,12 @@ func TestBadEndpoints(t *testing.T) {
 		{name: "a huge header", handler: answers(200, "X: "+strings.Repeat("x", 64<<10), ""), error: "exceeded", state: domain.WebhookPending},
 		{name: "HTML", handler: answers(404, "Content-Type: text/html", "<html>\n<script>alert(1)</script>\x00\x1b[31m"), status: 404, error: "404 Not Found",
 			answer: "<html> <script>alert(1)</script> [31m", state: domain.WebhookPending},
-		{name: "redirects to the metadata", handler: answers(302, "Location: http://169.254.169.254/latest/meta-data/", ""), status: 302,
+		{name: "redirects to the metadata service", handler: answers(302, "Location: http://169.254.169.254/latest/meta-data/", ""), status: 302,
 			error: "redirects are not followed", state: domain.WebhookPending},
 		{name: "closes at once", handler: breakOff(""), error: "EOF", state: domain.WebhookPending},
 		{name: "closes in the header", handler: breakOff("HTTP/1.1 200 OK\r\nContent-"), error: "transport connection broken", state: domain.WebhookPending},
 		{name: "is no HTTP", handler: breakOff("220 mail.example ESMTP\r\n"), error: "malformed HTTP", state: domain.WebhookPending},
-		{name: "a certificate that nobody knows", handler: answers(200, "", ""), isTLS: true, error: "certificate", state: domain.WebhookPending},
+		{name: "an unknown certificate", handler: answers(200, "", ""), isTLS: true, error: "certificate", state: domain.WebhookPending},
 		{name: "gone", handler: answers(410, "", "bye"), status: 410, error: "410 Gone", answer: "bye", state: domain.WebhookGivenUp, disable: whyGone},
 		{name: "too many", handler: answers(429, "Retry-After: 3600", ""), status: 429, error: "429 Too Many Requests", state: domain.WebhookPending, pause: time.Hour},
 		{name: "too many, for ever", handler: answers(429, "Retry-After: 99999999", ""), status: 429, error: "429", state: domain.WebhookPending, pause: 24 * time.Hour},
@@ -91,7 +91,7 @@ func TestBadEndpoints(t *testing.T) {
 			defer server.Close()
 			store := newMemory(server.URL+"/hook?key=secret", time.Now, 1)
 			d := newTestDeliverer(t, store, time.Now)
-			d.client.Timeout = 2 * time.Second // "slow" must not keep the test
+			d.client.Timeout = 2 * time.Second // "slow" must not hold up the test
 			_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 			kept := store.kept()
 			if len(kept) != 1 {
@@ -117,12 +117,12 @@ func TestBadEndpoints(t *testing.T) {
 	}
 }
 
-// received is an endpoint that keeps what it is sent.
+// received is an endpoint that records its requests.
 type received struct {
 	mu       sync.Mutex
 	headers  []http.Header
 	bodies   [][]byte
-	statuses []int // that it answers, then 200
+	statuses []int // its answers, then 200
 }
 
 func (r *received) ServeHTTP(w http.ResponseWriter, request *http.Request) {
@@ -171,7 +171,7 @@ func TestAWebhookIsSignedAsStandardWebhooksSays(t *testing.T) {
 	}
 }
 
-// While a secret is rotated, whoever has either verifies. Afterwards only the new one does.
+// While a secret is rotated, either one verifies. Afterwards only the new one does.
 func TestBothSecretsSignWhileOneIsRotated(t *testing.T) {
 	var got received
 	server := httptest.NewServer(&got)
@@ -193,7 +193,7 @@ func TestBothSecretsSignWhileOneIsRotated(t *testing.T) {
 	}
 }
 
-// Of one order, a later event waits until the one before it is done. Others pass.
+// A later event of an order waits until the one before it is done. Events of other orders pass.
 func TestEventsOfAnOrderComeInTheirOrder(t *testing.T) {
 	got := received{statuses: []int{500}}
 	server := httptest.NewServer(&got)
@@ -222,8 +222,8 @@ func TestEventsOfAnOrderComeInTheirOrder(t *testing.T) {
 	}
 }
 
-// An endpoint that is away is not asked for every event that waits for it.
-func TestAnEndpointThatIsAwayIsLeftAlone(t *testing.T) {
+// An endpoint that is down is not tried for every event that waits for it.
+func TestAnEndpointThatIsDownIsPaused(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -235,7 +235,7 @@ func TestAnEndpointThatIsAwayIsLeftAlone(t *testing.T) {
 	d := newTestDeliverer(t, store, func() time.Time { return now })
 	round := must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	if n := asked.Load(); n < failuresUntilPause || n > failuresUntilPause+atATime {
-		t.Errorf("asked %d times, want some %d", n, failuresUntilPause)
+		t.Errorf("%d requests, want about %d", n, failuresUntilPause)
 	}
 	if !round.Waits || round.Wait <= 0 {
 		t.Errorf("%+v, want a pause", round)
@@ -243,15 +243,15 @@ func TestAnEndpointThatIsAwayIsLeftAlone(t *testing.T) {
 	before := asked.Load()
 	_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	if asked.Load() != before {
-		t.Error("it was asked in its pause")
+		t.Error("a request during the pause")
 	}
 }
 
-// What is broken off by us is no failure of the endpoint's.
+// An attempt that we cancel ourselves is not the endpoint's failure.
 func TestAWorkerThatStopsBlamesNobody(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // else nobody notices that the client leaves
+		_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client leaves
 		cancel()
 		<-r.Context().Done()
 	}))
@@ -259,7 +259,7 @@ func TestAWorkerThatStopsBlamesNobody(t *testing.T) {
 	store := newMemory(server.URL, time.Now, 1)
 	_, err := newTestDeliverer(t, store, time.Now).DeliverWebhooks(ctx, store.endpoint.ID)
 	if err == nil || len(store.kept()) != 0 {
-		t.Fatalf("%v, kept %+v; want an error and nothing kept", err, store.kept())
+		t.Fatalf("%v, stored %+v; want an error and nothing stored", err, store.kept())
 	}
 }
 
@@ -270,7 +270,7 @@ func TestANameThatDoesNotResolveSaysSo(t *testing.T) {
 	}
 }
 
-// onlyOpens is a Sealer that opens one secret: the key of the others is gone.
+// onlyOpens is a Sealer that opens one secret, as if the key of the others was gone.
 type onlyOpens struct {
 	clear
 	secret string
@@ -313,8 +313,8 @@ func TestAPreviousSecretThatCannotBeOpenedStopsNothing(t *testing.T) {
 	}
 }
 
-// An endpoint that changes while something is in flight: the round ends without an error,
-// and the next one sends to where it is now.
+// If an endpoint changes while an event is in flight, the round ends without an error, and
+// the next one sends to the new URL.
 func TestARoundEndsWhenItsEndpointChanges(t *testing.T) {
 	var got received
 	there := httptest.NewServer(&got)
@@ -331,10 +331,10 @@ func TestARoundEndsWhenItsEndpointChanges(t *testing.T) {
 	round := must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	taken := len(store.kept())
 	if !round.Waits || round.Wait != 0 || taken > 3*atATime {
-		t.Errorf("%+v after %d attempts, want that it goes on at once with the endpoint as it is now", round, taken)
+		t.Errorf("%+v after %d attempts, want it to go on at once with the changed endpoint", round, taken)
 	}
 	_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	if got.count() != 50-taken {
-		t.Errorf("%d sent there, want the other %d", got.count(), 50-taken)
+		t.Errorf("%d sent to the new URL, want the other %d", got.count(), 50-taken)
 	}
 }

@@ -24,7 +24,7 @@ type EndpointStore interface {
 	WebhookDeliveries(ctx context.Context, endpoint string, state domain.WebhookState, after domain.EventID, limit int) ([]domain.WebhookDelivery, error)
 }
 
-// Endpoints are what the organiser registers.
+// Endpoints manages the endpoints that the organiser registers.
 type Endpoints struct {
 	store    EndpointStore
 	sealer   Sealer
@@ -32,8 +32,8 @@ type Endpoints struct {
 	allowed  []netip.Prefix
 }
 
-// NewEndpoints keeps endpoints in a store, and their secrets sealed. allowed are networks
-// that may be sent to although they are not public.
+// NewEndpoints stores endpoints, with their secrets sealed. allowed are networks that we may
+// send to although they are not public.
 func NewEndpoints(store EndpointStore, sealer Sealer, c signaller, allowed []netip.Prefix) *Endpoints {
 	return &Endpoints{store: store, sealer: sealer, temporal: c, allowed: allowed}
 }
@@ -55,7 +55,7 @@ func (s *Endpoints) newSecret(endpoint string) (secret string, sealed []byte, er
 func checkTypes(types []domain.EventType) error {
 	for i, t := range types {
 		if !t.Known() {
-			return domain.Invalid(fmt.Sprintf("types[%d]", i), "must be a type of event, see docs/events.md")
+			return domain.Invalid(fmt.Sprintf("types[%d]", i), "must be an event type, see docs/events.md")
 		}
 		if slices.Contains(types[:i], t) {
 			return domain.Invalid(fmt.Sprintf("types[%d]", i), "is there twice")
@@ -64,8 +64,8 @@ func checkTypes(types []domain.EventType) error {
 	return nil
 }
 
-// Create registers an endpoint and answers its secret, which nobody is shown again.
-// CodeInvalid, CodeNotFound: of the sale; *domain.UnknownError.
+// Create registers an endpoint and returns its secret, which is never shown again. Errors:
+// CodeInvalid; CodeNotFound for the sale; *domain.UnknownError.
 func (s *Endpoints) Create(ctx context.Context, e domain.WebhookEndpoint) (domain.WebhookEndpoint, string, error) {
 	for _, err := range []error{checkURL(e.URL, s.allowed), domain.CheckWebhookDescription(e.Description), checkTypes(e.Types)} {
 		if err != nil {
@@ -87,12 +87,12 @@ func (s *Endpoints) List(ctx context.Context) ([]domain.WebhookEndpoint, error) 
 	return s.store.WebhookEndpoints(ctx)
 }
 
-// Endpoint finds one. CodeNotFound.
+// Endpoint finds one, or fails with CodeNotFound.
 func (s *Endpoints) Endpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error) {
 	return s.store.WebhookEndpoint(ctx, id)
 }
 
-// Change changes one. CodeInvalid, CodeNotFound; *domain.UnknownError.
+// Change changes one. Errors: CodeInvalid, CodeNotFound, *domain.UnknownError.
 func (s *Endpoints) Change(ctx context.Context, id string, c domain.WebhookChange) (domain.WebhookEndpoint, error) {
 	if c.URL != nil {
 		if err := checkURL(*c.URL, s.allowed); err != nil {
@@ -113,7 +113,7 @@ func (s *Endpoints) Change(ctx context.Context, id string, c domain.WebhookChang
 	if err != nil || !e.DisabledAt.IsZero() {
 		return e, err
 	}
-	switch { // what waits is sent now
+	switch { // pending deliveries become due now
 	case c.URL != nil:
 		err = s.wake(ctx, id, Wake{Why: "it has another URL"})
 	case c.Enabled != nil && *c.Enabled:
@@ -122,8 +122,8 @@ func (s *Endpoints) Change(ctx context.Context, id string, c domain.WebhookChang
 	return e, err
 }
 
-// Rotate gives an endpoint another secret, and answers it. The present one goes on signing
-// beside it for the overlap. CodeInvalid, CodeNotFound; *domain.UnknownError.
+// Rotate gives an endpoint a new secret and returns it. For the overlap, the old one signs
+// beside it. Errors: CodeInvalid, CodeNotFound, *domain.UnknownError.
 func (s *Endpoints) Rotate(ctx context.Context, id string, overlap time.Duration) (domain.WebhookEndpoint, string, error) {
 	if overlap < 0 || overlap > domain.WebhookOverlapMax {
 		return domain.WebhookEndpoint{}, "", domain.Invalid("overlap_seconds", fmt.Sprintf("must be 0–%d", int(domain.WebhookOverlapMax.Seconds())))
@@ -136,14 +136,14 @@ func (s *Endpoints) Rotate(ctx context.Context, id string, overlap time.Duration
 	return e, secret, err
 }
 
-// Delete forgets an endpoint and what it was sent. CodeNotFound; *domain.UnknownError.
+// Delete deletes an endpoint and its deliveries. Errors: CodeNotFound, *domain.UnknownError.
 func (s *Endpoints) Delete(ctx context.Context, id string) error {
 	return s.store.DeleteWebhookEndpoint(ctx, id)
 }
 
-// Redeliver sends again what an endpoint wants: one event, or all since a time, at most
-// domain.WebhookRedeliverMax. more: there are more, from last on. CodeNotFound, CodeInvalid;
-// *domain.UnknownError.
+// Redeliver sends events again: one, or all since a time, at most
+// domain.WebhookRedeliverMax. more says that there are more, after last. Errors:
+// CodeNotFound, CodeInvalid, *domain.UnknownError.
 func (s *Endpoints) Redeliver(ctx context.Context, id string, r domain.WebhookRedelivery) (queued int, last time.Time, more bool, err error) {
 	queued, last, err = s.store.RedeliverWebhooks(ctx, id, r, domain.WebhookRedeliverMax)
 	if err != nil || queued == 0 {
@@ -152,8 +152,8 @@ func (s *Endpoints) Redeliver(ctx context.Context, id string, r domain.WebhookRe
 	return queued, last, queued == domain.WebhookRedeliverMax, s.wake(ctx, id, Wake{Events: queued, Why: "the organiser asked for it"})
 }
 
-// wake: what is written is written, so a delivery that cannot be woken is not a failure
-// that is known.
+// wake starts or signals the delivery. The change is already stored by then, so a failure to
+// wake is an UnknownError.
 func (s *Endpoints) wake(ctx context.Context, id string, w Wake) error {
 	if err := wake(ctx, s.temporal, id, w); err != nil {
 		return &domain.UnknownError{Op: "wake webhooks", ID: id, Err: err}
@@ -161,7 +161,7 @@ func (s *Endpoints) wake(ctx context.Context, id string, w Wake) error {
 	return nil
 }
 
-// Deliveries lists an endpoint's deliveries, the newest event first. CodeNotFound.
+// Deliveries lists an endpoint's deliveries, newest event first, or fails with CodeNotFound.
 func (s *Endpoints) Deliveries(
 	ctx context.Context, id string, state domain.WebhookState, after domain.EventID, limit int,
 ) ([]domain.WebhookDelivery, error) {

@@ -8,7 +8,7 @@ import (
 	"boxoffice/domain"
 )
 
-// endpoint is an EndpointStore of one endpoint, as far as Change needs it.
+// endpoint is an EndpointStore with one endpoint and what Change needs.
 type endpoint struct {
 	EndpointStore
 	changed domain.WebhookEndpoint
@@ -27,7 +27,7 @@ func TestAMendedEndpointIsWoken(t *testing.T) {
 		isWoken    bool
 	}{
 		{"another URL", domain.WebhookChange{URL: &url}, false, true},
-		{"another URL of one that is disabled", domain.WebhookChange{URL: &url}, true, false},
+		{"a new URL while disabled", domain.WebhookChange{URL: &url}, true, false},
 		{"enabled", domain.WebhookChange{Enabled: new(true)}, false, true},
 		{"disabled", domain.WebhookChange{Enabled: new(false)}, true, false},
 		{"another description", domain.WebhookChange{Description: new("ours")}, false, false},

@@ -17,7 +17,7 @@ import (
 
 var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
-// clear is a Sealer that seals nothing.
+// clear is a Sealer that does not encrypt.
 type clear struct{}
 
 func (clear) Seal(_ string, secret []byte) ([]byte, error) { return secret, nil }
@@ -25,7 +25,7 @@ func (clear) Open(_ string, sealed []byte) ([]byte, error) { return sealed, nil 
 
 const secretA, secretB = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY="
 
-// memory is a Store whose clock a test sets.
+// memory is a Store whose clock the test sets.
 type memory struct {
 	now func() time.Time
 

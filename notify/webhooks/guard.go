@@ -18,24 +18,24 @@ import (
 const (
 	connectTimeout   = 5 * time.Second
 	tlsTimeout       = 5 * time.Second
-	requestTimeout   = 15 * time.Second // all of it
-	answerBytesMax   = 4 << 10          // that are read; the rest is left
+	requestTimeout   = 15 * time.Second // the whole attempt
+	answerBytesMax   = 4 << 10          // of the answer that we read; the rest is left
 	answerHeaderMax  = 16 << 10
-	excerptRunesMax  = 200 // that are kept
-	connectionsIdle  = 2   // that are kept open to an endpoint
+	excerptRunesMax  = 200 // of the answer that we store
+	connectionsIdle  = 2   // connections kept open to an endpoint
 	connectionIdling = 30 * time.Second
 )
 
-// special are the networks that are nobody's address on the internet: IANA's registries of
-// special-purpose addresses, and what carries an IPv4 address inside of an IPv6 one. What
-// netip tells by itself (loopback, private, link-local, multicast) is not repeated.
+// special are the networks that are not public: IANA's registries of special-purpose
+// addresses, and IPv6 networks that embed an IPv4 address. It leaves out what netip knows
+// (loopback, private, link-local, multicast).
 var special = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
 	"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
 )
 
-// metadataOfClouds are addresses that are public by their form, and yet of the machine's
-// own provider: what is behind them hands out credentials.
+// metadataOfClouds are metadata services at addresses that look public. They hand out
+// credentials to the machine that asks.
 var metadataOfClouds = prefixes("168.63.129.16/32", "fd00:ec2::254/128")
 
 func prefixes(texts ...string) (all []netip.Prefix) {
@@ -54,7 +54,7 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// refusedAddress says why nothing is sent to an address; empty: it may be.
+// refusedAddress says why we send nothing to an address; empty: we may.
 func refusedAddress(a netip.Addr, allowed []netip.Prefix) string {
 	a = a.Unmap().WithZone("")
 	switch {
@@ -77,7 +77,7 @@ func refusedAddress(a netip.Addr, allowed []netip.Prefix) string {
 	}
 }
 
-// refusedError is an address that nothing is sent to.
+// refusedError is an address that we send nothing to.
 type refusedError struct {
 	address netip.Addr
 	kind    string
@@ -87,14 +87,14 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("the address %s is refused: %s", e.address, e.kind)
 }
 
-// newClient sends to public addresses over TLS, and to allowed networks. The addresses are
-// checked when a connection is made, so a name that resolves to another one by then
-// changes nothing. No proxy is asked: it would resolve names by itself.
+// newClient sends to public addresses over TLS, and to allowed networks. It checks the
+// address when it connects, so DNS rebinding does not help. It uses no proxy, which would
+// resolve names itself.
 func newClient(allowed []netip.Prefix, change ...func(*net.Dialer, *http.Transport)) *http.Client {
 	secure := newTransport(func(a netip.Addr) string { return refusedAddress(a, allowed) }, change)
 	plain := newTransport(func(a netip.Addr) string {
 		if !contains(allowed, a.Unmap().WithZone("")) {
-			return "without TLS only networks of BOXOFFICE_WEBHOOK_NETWORKS are allowed"
+			return "without TLS only the networks in BOXOFFICE_WEBHOOK_NETWORKS are allowed"
 		}
 		return ""
 	}, change)
@@ -115,7 +115,7 @@ func (b byScheme) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.plain.RoundTrip(r)
 }
 
-// CloseIdleConnections is for http.Client.
+// CloseIdleConnections is called by http.Client.
 func (b byScheme) CloseIdleConnections() {
 	b.secure.CloseIdleConnections()
 	b.plain.CloseIdleConnections()
@@ -149,8 +149,8 @@ func newTransport(refused func(netip.Addr) string, change []func(*net.Dialer, *h
 	return transport
 }
 
-// checkURL is for what an organiser registers. Where a name leads is looked at when it is
-// connected to.
+// checkURL checks a URL that an organiser registers. What its name resolves to is checked
+// when we connect.
 func checkURL(raw string, allowed []netip.Prefix) error {
 	u, err := url.Parse(raw)
 	switch {
@@ -167,7 +167,7 @@ func checkURL(raw string, allowed []netip.Prefix) error {
 	}
 	for _, r := range raw {
 		if r <= ' ' || r > '~' {
-			return domain.Invalid("url", "must be of printable ASCII characters; write others as percent-encoding or punycode")
+			return domain.Invalid("url", "must have only printable ASCII characters; write others in percent-encoding or punycode")
 		}
 	}
 	if port := u.Port(); port != "" {
@@ -177,7 +177,7 @@ func checkURL(raw string, allowed []netip.Prefix) error {
 	}
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
 		if a.Is4In6() || a.Zone() != "" {
-			return domain.Invalid("url", "must not write an address in another form")
+			return domain.Invalid("url", "must write an IP address in its usual form")
 		}
 		if kind := refusedAddress(a, allowed); kind != "" {
 			return domain.Invalid("url", "must not lead to this address: "+kind)

@@ -78,7 +78,7 @@ func TestOnlyURLsOfPublicHostsAreRegistered(t *testing.T) {
 	}
 }
 
-// fakeDNS answers every question for an IPv4 address with one that a test sets.
+// fakeDNS answers every query for an IPv4 address with the one that the test sets.
 func fakeDNS(t *testing.T, address *atomic.Pointer[netip.Addr]) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -119,7 +119,7 @@ func fakeDNS(t *testing.T, address *atomic.Pointer[netip.Addr]) *net.Resolver {
 	}}
 }
 
-// A name that was harmless leads to this machine by the time that something is sent.
+// A harmless name resolves to this machine by the time that we send.
 func TestANameThatIsReboundReachesNothing(t *testing.T) {
 	var asked atomic.Int32
 	count := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) })
@@ -129,7 +129,7 @@ func TestANameThatIsReboundReachesNothing(t *testing.T) {
 	harmless.Start()
 	defer harmless.Close()
 	port := harmless.Listener.Addr().(*net.TCPAddr).Port
-	internal := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the machine itself was asked") }))
+	internal := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("this machine got a request") }))
 	internal.Listener.Close()
 	internal.Listener = must(net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}))
 	internal.Start()
@@ -146,7 +146,7 @@ func TestANameThatIsReboundReachesNothing(t *testing.T) {
 	})
 	first := must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	if first.Taken != 1 || asked.Load() != 1 {
-		t.Fatalf("%+v, asked %d times, want it to be taken: this test would show nothing", first, asked.Load())
+		t.Fatalf("%+v, %d requests, want the event accepted, or this test shows nothing", first, asked.Load())
 	}
 	address.Store(new(netip.MustParseAddr("127.0.0.1")))
 	store.add(domain.OrderID{0: 9}, 9)

@@ -11,12 +11,13 @@ import (
 	"boxoffice/pace"
 )
 
-// ReaderName is under what the cursors are kept.
+// ReaderName is the name that cursors are stored under.
 const ReaderName = "webhooks"
 
 const (
 	readMax = 100 // events that are queued at once
-	// wakeInterval is between two signals to a delivery: in a rush one is for many events.
+	// wakeInterval is the least time between two signals to a delivery, so that in a rush one
+	// signal serves many events.
 	wakeInterval = 250 * time.Millisecond
 )
 
@@ -27,8 +28,8 @@ type Queue interface {
 }
 
 // NewReader queues each event for the endpoints that want it, and wakes their deliveries.
-// An event that is read again finds its row; a delivery that is woken again finds nothing
-// to do.
+// If an event is read again, its row is already there; if a delivery is woken again, it
+// finds nothing to do.
 func NewReader(queue Queue, c signaller) notify.Reader {
 	r := &reader{queue: queue, temporal: c, wakers: make(map[string]*waker)}
 	return notify.Reader{Name: ReaderName, FromNow: true, BatchMax: readMax, Handle: r.handle}
@@ -39,14 +40,14 @@ type reader struct {
 	temporal signaller
 
 	mu     sync.Mutex
-	looked bool // for what was pending before this process
+	looked bool // for what was pending before this process started
 	wakers map[string]*waker
 }
 
-// A waker lets the parts of this node's work share signals.
+// A waker lets the shards of this node share signals.
 type waker struct {
 	mu   sync.Mutex
-	next *sharedWake // that has not been sent
+	next *sharedWake // the next signal, not sent yet
 	last time.Time
 }
 
@@ -65,7 +66,7 @@ func (r *reader) handle(ctx context.Context, events []domain.Event) error {
 	if err != nil {
 		return err
 	}
-	var failed error // one that cannot be woken does not keep the others asleep
+	var failed error // go on with the others if one cannot be woken
 	for _, endpoint := range endpoints {
 		err := r.wakerOf(endpoint).wake(ctx, r.temporal, endpoint, Wake{Events: len(events), First: events[0].ID.String()})
 		failed = errors.Join(failed, err)
@@ -73,8 +74,8 @@ func (r *reader) handle(ctx context.Context, events []domain.Event) error {
 	return failed
 }
 
-// withPending adds, once a process, the endpoints that have something pending: where
-// somebody terminated a delivery it goes on then.
+// withPending adds, once per process, the endpoints that have something pending, in case
+// somebody terminated a delivery.
 func (r *reader) withPending(ctx context.Context, endpoints []string) ([]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,8 +107,8 @@ func (r *reader) wakerOf(endpoint string) *waker {
 	return r.wakers[endpoint]
 }
 
-// wake returns when a signal was taken that was sent after the call. Who comes while the
-// next one waits for its time shares it.
+// wake returns when a signal that was sent after the call has arrived. Callers that come
+// while the next signal waits for its time share it.
 func (w *waker) wake(ctx context.Context, c signaller, endpoint string, say Wake) error {
 	w.mu.Lock()
 	if shared := w.next; shared != nil {
@@ -124,7 +125,7 @@ func (w *waker) wake(ctx context.Context, c signaller, endpoint string, say Wake
 	w.next = shared
 	pause := wakeInterval - time.Since(w.last)
 	w.mu.Unlock()
-	_ = pace.Pause(ctx, max(pause, 0)) // whoever is stopping still wakes: others wait for it
+	_ = pace.Pause(ctx, max(pause, 0)) // send it even when this caller is stopping, because others wait for it
 	w.mu.Lock()
 	w.next, w.last = nil, time.Now()
 	say = shared.Wake

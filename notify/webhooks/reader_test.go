@@ -15,7 +15,7 @@ import (
 	"boxoffice/domain"
 )
 
-// wakes is Temporal as far as the reader needs it; failures of it come first.
+// wakes is what the reader needs of Temporal. Its first calls fail.
 type wakes struct {
 	failures int
 	got      []string
@@ -61,8 +61,8 @@ func (q queue) QueueWebhooks(_ context.Context, events []domain.Event) ([]string
 
 func (q queue) PendingWebhookEndpoints(context.Context) ([]string, error) { return nil, nil }
 
-// The reader dies between what it writes, the signal and its cursor: it is told of the same
-// events again, and the endpoint hears of each once.
+// The reader dies between writing, signalling and storing its cursor. It gets the same
+// events again, and the endpoint gets each once.
 func TestAReaderThatDiesAnywhereDeliversOnce(t *testing.T) {
 	var got received
 	server := httptest.NewServer(&got)
@@ -73,7 +73,7 @@ func TestAReaderThatDiesAnywhereDeliversOnce(t *testing.T) {
 	temporal := &wakes{failures: 1}
 	d := newTestDeliverer(t, store, time.Now)
 	if err := NewReader(queue{store}, temporal).Handle(t.Context(), events); err == nil {
-		t.Fatal("a signal that was not taken is no failure")
+		t.Fatal("a signal that was not accepted is no failure")
 	}
 	for range 2 { // after the rows; after the signal
 		if err := NewReader(queue{store}, temporal).Handle(t.Context(), events); err != nil {
@@ -91,11 +91,11 @@ func TestAReaderThatDiesAnywhereDeliversOnce(t *testing.T) {
 	}
 	_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	if got.count() != 2 || len(temporal.got) != 2 {
-		t.Errorf("heard %d times, woken %d times, want 2 and 2", got.count(), len(temporal.got))
+		t.Errorf("read %d times, woken %d times, want 2 and 2", got.count(), len(temporal.got))
 	}
 }
 
-// An implementation that is not ours verifies what is sent.
+// An independent implementation verifies our signatures.
 func TestTheLibraryForNodeVerifies(t *testing.T) {
 	const library = "standardwebhooks@1.1.1"
 	if testing.Short() {
@@ -151,7 +151,7 @@ func TestTheLibraryForNodeVerifies(t *testing.T) {
 	}
 }
 
-// pendingOf is a queue that has something pending for several endpoints.
+// pendingOf is a queue with something pending for several endpoints.
 type pendingOf struct {
 	queue
 	endpoints []string
@@ -161,7 +161,7 @@ func (q pendingOf) QueueWebhooks(context.Context, []domain.Event) ([]string, err
 	return q.endpoints, nil
 }
 
-func TestAnEndpointThatCannotBeWokenKeepsNobodyAsleep(t *testing.T) {
+func TestAnEndpointThatCannotBeWokenHoldsUpNoOther(t *testing.T) {
 	source := newMemory("", time.Now, 1)
 	temporal := &wakes{failures: 1}
 	err := NewReader(pendingOf{queue{source}, []string{"whe_A", "whe_B"}}, temporal).Handle(t.Context(), []domain.Event{source.rows[0].Event})

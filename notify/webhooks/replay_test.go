@@ -9,8 +9,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Code that cannot replay these would break the deliveries that are under way when it is
-// deployed.
+// Code that cannot replay these histories would break the deliveries that are open when it
+// is deployed.
 func TestHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
 	if err != nil || len(files) == 0 {

@@ -20,7 +20,7 @@ import (
 	"boxoffice/domain"
 )
 
-// Headers as Standard Webhooks names them.
+// The headers of Standard Webhooks.
 const (
 	headerID        = "webhook-id"
 	headerTimestamp = "webhook-timestamp"
@@ -29,7 +29,8 @@ const (
 
 const userAgent = "boxoffice-webhooks/1 (Standard Webhooks)"
 
-// sign signs with every secret, the present one first: whoever has one of them can verify.
+// sign signs with every secret, the present one first, so that a receiver with any of them
+// can verify.
 func sign(secrets []string, id string, at time.Time, body []byte) (string, error) {
 	signatures := make([]string, len(secrets))
 	for i, secret := range secrets {
@@ -44,16 +45,16 @@ func sign(secrets []string, id string, at time.Time, body []byte) (string, error
 	return strings.Join(signatures, " "), nil
 }
 
-// An answer is what an endpoint said to an attempt.
+// An answer is an endpoint's answer to an attempt.
 type answer struct {
 	domain.WebhookAttempt
-	retryAfter time.Duration // that it asks for
+	retryAfter time.Duration // that the endpoint asks for
 }
 
-// isTaken reports whether it took the event.
+// isTaken reports whether the endpoint accepted the event.
 func (a *answer) isTaken() bool { return a.Error == "" }
 
-// send sends an event once. The error is ours: nothing was sent.
+// send sends an event once. An error is our own fault, and nothing was sent.
 func (d *Deliverer) send(ctx context.Context, to string, secrets []string, event *domain.Event) (answer, error) {
 	body, err := event.MarshalJSON()
 	if err != nil {
@@ -66,7 +67,7 @@ func (d *Deliverer) send(ctx context.Context, to string, secrets []string, event
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, errors.New("the URL cannot be read") // it may hold a key: it is in no message
+		return answer{}, errors.New("the URL cannot be read") // the URL may hold a key, so no message repeats it
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", userAgent)
@@ -88,12 +89,12 @@ func (d *Deliverer) send(ctx context.Context, to string, secrets []string, event
 func (a *answer) read(response *http.Response, now time.Time) {
 	defer response.Body.Close()
 	a.Status = response.StatusCode
-	// What breaks off behind the status changes nothing: the status is the answer.
+	// A connection that breaks after the status changes nothing: the status is the answer.
 	beginning, _ := io.ReadAll(io.LimitReader(response.Body, answerBytesMax))
 	a.Answer = excerpt(beginning)
 	switch {
 	case a.Status >= 200 && a.Status < 300:
-		a.Answer = "" // nobody looks into it
+		a.Answer = "" // we only need it drained
 	case a.Status >= 300 && a.Status < 400:
 		a.Error = "it redirects: redirects are not followed"
 	default:
@@ -134,7 +135,7 @@ func reason(err error) string {
 	return excerpt([]byte(err.Error()))
 }
 
-// excerpt is a short beginning of a text, in one line that shows as it is.
+// excerpt is the beginning of a text, on one printable line.
 func excerpt(text []byte) string {
 	var b strings.Builder
 	for n := 0; len(text) > 0 && n < excerptRunesMax; n++ {

@@ -12,13 +12,13 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Names that stand in histories.
+// Names that histories contain.
 const (
-	// TaskQueue keeps deliveries out of the checkouts' way.
+	// TaskQueue keeps deliveries apart from checkouts.
 	TaskQueue = "webhooks"
 	// WakeSignal says that there may be something to send; its argument is a Wake.
 	WakeSignal = "wake"
-	// StateQuery answers the last Round.
+	// StateQuery returns the last Round.
 	StateQuery = "state"
 
 	workflowType = "WebhookDelivery"
@@ -27,36 +27,36 @@ const (
 // WorkflowID is the id of an endpoint's delivery.
 func WorkflowID(endpoint string) string { return "webhooks/" + endpoint }
 
-// A Wake names what there is to send: for people who look at the history. What is sent is
-// what the database says.
+// A Wake names what there is to send, only for people who read the history. What is sent
+// depends on the database alone.
 type Wake struct {
-	Events int    `json:"events,omitempty"` // how many, by the one who wakes
+	Events int    `json:"events,omitempty"` // how many events the sender of the signal knows
 	First  string `json:"first,omitempty"`  // the first one's id
 	Why    string `json:"why,omitempty"`
 }
 
-// Bounds of the workflow. Each attempt of a round is over in time, and so is the round: a
-// run that waited on for one that cannot succeed would gather signals up to the server's
-// limit, and then nobody could wake it.
+// Bounds of the workflow. A round ends in time even if it cannot succeed. A run that waited
+// for it for ever would gather signals up to the server's limit, and then nobody could wake
+// it.
 const (
-	roundTimeout    = roundBudget + requestTimeout + 30*time.Second // and for the database
+	roundTimeout    = roundBudget + requestTimeout + 30*time.Second // and the database needs time too
 	roundHeartbeat  = requestTimeout + 20*time.Second
 	roundTriedFor   = 2 * time.Minute
 	roundBackoff    = time.Second
 	roundBackoffMax = time.Minute
-	// roundsMax ends a run: the next one goes on with a new history.
+	// roundsMax bounds a run: the next one continues with a new history.
 	roundsMax = 500
-	// againMin is between two rounds that have nothing to wait for.
+	// againMin is the pause between two rounds that have nothing to wait for.
 	againMin = 50 * time.Millisecond
-	// waitMax is the longest wait: then it looks again.
+	// waitMax is the longest wait before it looks again.
 	waitMax = time.Hour
 )
 
-// deliverer is never called: it only gives the activity its name.
+// deliverer is never called. It only names the activity.
 var deliverer *Deliverer
 
-// Delivery sends an endpoint what is pending for it, and ends when nothing is: the next
-// event starts it again. It keeps nothing: a run that is terminated loses nothing.
+// Delivery sends an endpoint what is pending for it, and ends when nothing is. The next
+// event starts it again. It holds no state, so terminating a run loses nothing.
 func Delivery(ctx workflow.Context, endpoint string) error {
 	var last Round
 	if err := workflow.SetQueryHandler(ctx, StateQuery, func() (Round, error) { return last, nil }); err != nil {
@@ -71,16 +71,16 @@ func Delivery(ctx workflow.Context, endpoint string) error {
 		Summary:                "send what is due",
 	})
 	for rounds := 1; ; rounds++ {
-		drain(wakes) // whatever they tell of is in the database
+		drain(wakes) // drop the signals: what they announce is in the database
 		last = Round{}
 		err := workflow.ExecuteActivity(calls, deliverer.DeliverWebhooks, endpoint).Get(ctx, &last)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			last = Round{Why: "the round failed, its activity says why", Waits: true, Wait: roundBackoffMax}
+			last = Round{Why: "the round failed: see its activity", Waits: true, Wait: roundBackoffMax}
 			workflow.SetCurrentDetails(ctx, last.details())
-			if err := workflow.Sleep(ctx, last.Wait); err != nil { // whoever wakes changes nothing
+			if err := workflow.Sleep(ctx, last.Wait); err != nil { // a signal changes nothing
 				return err
 			}
 		default:
@@ -105,7 +105,7 @@ func drain(wakes workflow.ReceiveChannel) {
 
 func isWoken(wakes workflow.ReceiveChannel) bool { return wakes.Len() > 0 }
 
-// wait waits for a time, or until somebody wakes.
+// wait waits for a time or for a signal.
 func wait(ctx workflow.Context, wakes workflow.ReceiveChannel, d time.Duration) {
 	timing, cancel := workflow.WithCancel(ctx)
 	defer cancel()
@@ -115,7 +115,7 @@ func wait(ctx workflow.Context, wakes workflow.ReceiveChannel, d time.Duration) 
 		Select(ctx)
 }
 
-// details is what the Web UI shows of a round.
+// details is what the Web UI shows about a round.
 func (r *Round) details() string {
 	text := fmt.Sprintf("taken: %d, failed: %d", r.Taken, r.Failed)
 	if r.Why != "" {
@@ -127,17 +127,18 @@ func (r *Round) details() string {
 	return text
 }
 
-// Bounds of the worker: a round an endpoint at a time, so that slow ones wait for nobody.
+// Bounds of the worker: each endpoint has at most one round at a time, so a slow endpoint
+// holds up no other.
 const (
 	roundsAtATime = 100
 	stopTimeout   = 5 * time.Second
 )
 
-// NewWorker makes a worker for the deliveries alone. onFatal is told when it cannot go on.
+// NewWorker makes a worker for deliveries alone. It calls onFatal when it cannot go on.
 func NewWorker(c client.Client, d *Deliverer, onFatal func(error)) sdkworker.Worker {
 	w := sdkworker.New(c, TaskQueue, sdkworker.Options{
 		MaxConcurrentActivityExecutionSize: roundsAtATime,
-		MaxConcurrentWorkflowTaskPollers:   2, // the SDK's least
+		MaxConcurrentWorkflowTaskPollers:   2, // the SDK's minimum
 		MaxConcurrentActivityTaskPollers:   1,
 		WorkerStopTimeout:                  stopTimeout,
 		OnFatalError:                       onFatal,
@@ -146,21 +147,21 @@ func NewWorker(c client.Client, d *Deliverer, onFatal func(error)) sdkworker.Wor
 	return w
 }
 
-// Register names what the histories may contain.
+// Register registers the workflow and the activity under the names that histories contain.
 func Register(r sdkworker.Registry, d *Deliverer) {
 	r.RegisterWorkflowWithOptions(Delivery, workflow.RegisterOptions{Name: workflowType})
 	r.RegisterActivity(d)
 }
 
-// signaller is client.Client as far as it is needed.
+// signaller is the part of client.Client that we need.
 type signaller interface {
 	SignalWithStartWorkflow(
 		ctx context.Context, id, signal string, arg any, options client.StartWorkflowOptions, workflow any, args ...any,
 	) (client.WorkflowRun, error)
 }
 
-// wake has an endpoint's delivery look at what is pending, and starts it where it is not
-// running.
+// wake signals an endpoint's delivery to look at what is pending, and starts it if it is
+// not running.
 func wake(ctx context.Context, c signaller, endpoint string, w Wake) error {
 	_, err := c.SignalWithStartWorkflow(ctx, WorkflowID(endpoint), WakeSignal, w, client.StartWorkflowOptions{
 		ID: WorkflowID(endpoint), TaskQueue: TaskQueue,

@@ -30,8 +30,8 @@ func newEnv(t *testing.T, url string, events int) (*testsuite.TestWorkflowEnviro
 	return env, store
 }
 
-// An endpoint that fails one event for ever: it is tried for three days, further and
-// further apart, then given up. Others are sent meanwhile.
+// An endpoint always fails one event. The event is tried for three days, at growing
+// intervals, and then given up. Others are sent meanwhile.
 func TestAnEventIsTriedForDaysAndGivenUp(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.Header.Get(headerID), "1") {
@@ -52,11 +52,11 @@ func TestAnEventIsTriedForDaysAndGivenUp(t *testing.T) {
 		t.Errorf("%d attempts, want %d", n, attemptsMax)
 	}
 	if took := env.Now().Sub(start); took < 60*time.Hour || took > 90*time.Hour {
-		t.Errorf("given up after %v, want some three days", took)
+		t.Errorf("given up after %v, want about three days", took)
 	}
 }
 
-// An endpoint that answers nothing but errors is disabled after five days.
+// An endpoint that answers only errors is disabled after five days.
 func TestAnEndpointThatFailsForDaysIsDisabled(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -95,13 +95,13 @@ func TestAnEndpointThatFailsForDaysIsDisabled(t *testing.T) {
 	if took := env.Now().Sub(start); took < failingMax || took > failingMax+2*pauseMax+time.Hour {
 		t.Errorf("disabled after %v, want %v", took, failingMax)
 	}
-	t.Logf("%d runs, asked %d times", runs, asked.Load())
+	t.Logf("%d runs, %d requests", runs, asked.Load())
 	if runs < 2 {
 		t.Error("the history of one run is not bounded")
 	}
 }
 
-// A wake in the midst of a wait is heeded at once.
+// A wake during a wait takes effect at once.
 func TestAWakeEndsTheWait(t *testing.T) {
 	var got received
 	got.statuses = []int{500}
@@ -130,8 +130,8 @@ func TestAWakeEndsTheWait(t *testing.T) {
 	}
 }
 
-// While the rounds fail, because the secret cannot be opened or the database is away, runs
-// end all the same, so that no run gathers signals up to the server's limit. When a round
+// While rounds fail, because the secret cannot be opened or the database is down, runs
+// still end, so that no run gathers signals up to the server's limit. When a round
 // succeeds, what is pending is sent.
 func TestRoundsThatFailDoNotKeepARunForEver(t *testing.T) {
 	var got received
@@ -168,7 +168,7 @@ func TestRoundsThatFailDoNotKeepARunForEver(t *testing.T) {
 	}
 }
 
-// opensWhen is a Sealer that opens nothing before.
+// opensWhen is a Sealer that opens nothing before a given time.
 type opensWhen func() bool
 
 func (opensWhen) Seal(_ string, secret []byte) ([]byte, error) { return secret, nil }

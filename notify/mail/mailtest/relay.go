@@ -1,4 +1,4 @@
-// Package mailtest has a relay for tests: it takes mail by SMTP, and fails as a script says.
+// Package mailtest has an SMTP relay for tests, which fails as a script says.
 package mailtest
 
 import (
@@ -13,29 +13,29 @@ import (
 	"time"
 )
 
-// HangUp is the answer of a script that closes the connection without one.
+// HangUp is the answer of a script that closes the connection instead.
 const HangUp = "hang up"
 
-// What a script is asked for beside the commands of SMTP.
+// The moments that a script is asked about besides SMTP commands.
 const (
 	Greeting = "GREETING" // the connection is made
-	End      = "END"      // the message has come, to its dot
+	End      = "END"      // the whole message has arrived
 )
 
 // connectionFor is how long a connection lives at most.
 const connectionFor = 2 * time.Minute
 
-// A Relay speaks enough SMTP to be sent mail to. Its fields are set before it starts.
+// A Relay speaks enough SMTP to receive mail. Set its fields before it starts.
 type Relay struct {
-	// Answer gives another answer to a command (EHLO, MAIL, RCPT, DATA, Greeting, End …) than OK:
-	// a line such as "451 4.3.0 later", or HangUp. "" is OK. It may block: then the relay hangs. It is
-	// called by many connections at a time.
+	// Answer returns the answer to a command (EHLO, MAIL, RCPT, DATA, Greeting, End …): a line such as
+	// "451 4.3.0 later", or HangUp. "" is OK. It may block, and then the relay hangs. Many connections
+	// call it at the same time.
 	Answer     func(command string) string
 	Extensions []string
-	TLS        *tls.Config // of STARTTLS, and of Implicit
+	TLS        *tls.Config // for STARTTLS and for Implicit
 	Implicit   bool        // TLS from the first byte
-	// Took is told of each message that was answered with 250, before the answer is sent. Without
-	// it they are kept for Seen.
+	// Took is called with each message that is accepted, before the 250 is sent. Without it the
+	// messages are kept for Seen.
 	Took func(message string)
 
 	listener net.Listener
@@ -92,7 +92,7 @@ func (r *Relay) leave(conn net.Conn) {
 	delete(r.open, conn)
 }
 
-// Close ends it and all its connections. A script that blocks must have been released.
+// Close closes the relay and all its connections. Release a script that blocks first.
 func (r *Relay) Close() error {
 	err := r.listener.Close()
 	r.mu.Lock()
@@ -105,8 +105,8 @@ func (r *Relay) Close() error {
 	return err
 }
 
-// Seen is what it has seen so far: messages that were answered with 250, as long as there is no
-// Took; recipients, also of messages that were not; and how many connections were made.
+// Seen is what the relay has seen so far: the accepted messages, unless there is a Took; the
+// recipients, including those of messages that were not accepted; and the number of connections.
 func (r *Relay) Seen() (taken, recipients []string, connections int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,7 +232,7 @@ func readMessage(in *bufio.Reader) (string, error) {
 	}
 }
 
-// Only is a script that answers one command so.
+// Only is a script that gives this answer to this command alone.
 func Only(command, answer string) func(string) string {
 	return func(got string) string {
 		if got == command {
