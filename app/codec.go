@@ -12,6 +12,7 @@ import (
 
 	"boxoffice/api"
 	"boxoffice/codec"
+	"boxoffice/domain"
 )
 
 const (
@@ -89,6 +90,5 @@ func (c config) forCodec() (origin, address string, err error) {
 
 func onLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return err == nil && domain.IsLoopback(host)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"boxoffice/domain"
 	"boxoffice/payments/mockpay"
 )
 
@@ -79,7 +80,7 @@ func checkLoopback(addr string) error {
 	if err != nil {
 		return fmt.Errorf("listen address %q: %w", addr, err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !domain.IsLoopback(host) {
 		return fmt.Errorf("listen address %q is not a loopback address, and MockPay must not be reachable from elsewhere: use 127.0.0.1", addr)
 	}
 	return nil

@@ -91,7 +91,10 @@ func (s *Set) Open(ctx context.Context, provider string, opening Opening) (domai
 	if err != nil {
 		return domain.PayPage{}, err
 	}
-	if page.Session, err = ownID(provider, page.Session); err != nil {
+	if page.Session, err = ownID(provider, page.Session); err == nil {
+		err = CheckPageURL(page.URL)
+	}
+	if err != nil {
 		return domain.PayPage{}, strange("open a payment session for", opening.Order.String(), err)
 	}
 	return page, nil

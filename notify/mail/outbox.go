@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"boxoffice/domain"
+
 	_ "embed"
 )
 
@@ -88,14 +90,14 @@ func (f *Folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isLocal also checks the host name: a page elsewhere whose name resolves to this machine must not read mails.
 func isLocal(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !isLoopback(peer) || r.Header.Get("X-Forwarded-For") != "" {
+	if err != nil || !domain.IsLoopback(peer) || r.Header.Get("X-Forwarded-For") != "" {
 		return false
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
 	}
-	return isLoopback(strings.Trim(host, "[]"))
+	return domain.IsLoopback(strings.Trim(host, "[]"))
 }
 
 func (f *Folder) showAll(w http.ResponseWriter, r *http.Request) {

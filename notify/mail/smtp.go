@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"boxoffice/domain"
+
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 )
@@ -56,15 +58,10 @@ func (o *SMTPOptions) Validate() error {
 	if (o.User == "") != (o.Password == "") {
 		return errors.New("user and password go together: set both or neither")
 	}
-	if o.TLS == TLSNone && o.User != "" && !isLoopback(o.Host) {
+	if o.TLS == TLSNone && o.User != "" && !domain.IsLoopback(o.Host) {
 		return errors.New("a password would go in the clear: use starttls or tls")
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // SMTP is a relay that speaks SMTP (RFC 5321). It keeps its connections for the next message.
