@@ -69,7 +69,7 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 	}
 	audits := newLook(p.store.AuditState)
 	s.later(audits.start())
-	p.meter.registry.MustRegister(auditMetrics{audits})
+	p.meter.registry.MustRegister(auditMetrics(audits))
 	if s.role == roleAPI {
 		return nil
 	}

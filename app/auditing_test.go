@@ -74,19 +74,20 @@ func TestAuditMetrics(t *testing.T) {
 	}
 	var away error
 	read := func(context.Context) (orders.AuditState, error) { return state, away }
-	collector := auditMetrics{newLook(read)}
-	collector.refresh(t.Context())
+	audits := newLook(read)
+	collector := auditMetrics(audits)
+	audits.refresh(t.Context())
 	wantMetrics(t, "after an audit", collector, `boxoffice_audit_broken{invariant="I4"} 4`, `boxoffice_audit_broken{invariant="L"} 0`,
 		`boxoffice_audit_waiting 3`, `boxoffice_audit_unread{source="Temporal"} 1`, `boxoffice_audit_unread{source="the ledger"} 0`,
 		`boxoffice_audit_last_run_timestamp_seconds 1.8e+09`, `boxoffice_audit_duration_seconds 1.5`)
 
 	state, away = orders.AuditState{}, errors.New("out of reach")
-	collector.refresh(t.Context())
+	audits.refresh(t.Context())
 	wantMetrics(t, "while the database is away: the last state, whose age gives it away", collector,
 		`boxoffice_audit_broken{invariant="I4"} 4`, `boxoffice_audit_last_run_timestamp_seconds 1.8e+09`)
 
 	none := make(chan prometheus.Metric, 100)
-	auditMetrics{newLook(read)}.Collect(none)
+	auditMetrics(newLook(read)).Collect(none)
 	if len(none) != 0 {
 		t.Errorf("%d samples before any audit, want none: a rule with absent() can tell", len(none))
 	}

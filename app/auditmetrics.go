@@ -20,30 +20,16 @@ var (
 		"When the last audit ended that could read everything; of the sale that is worst off. 0: some sale has none.", nil, nil)
 	auditDuration = prometheus.NewDesc("boxoffice_audit_duration_seconds",
 		"How long the last audits took, all sales together.", nil, nil)
-	auditLook = lookAge("audits")
 )
 
-// auditMetrics shows what the database keeps about audits. So every process shows the
-// same, whichever one ran the audit, and a restart forgets nothing.
-type auditMetrics struct{ *look[orders.AuditState] }
-
-// Describe implements prometheus.Collector.
-func (auditMetrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{auditBroken, auditWaiting, auditUnread, auditLastRun, auditDuration, auditLook} {
-		descriptions <- d
-	}
+// auditMetrics shows what the database keeps about audits, whichever process ran them. A
+// restart forgets nothing.
+func auditMetrics(l *look[orders.AuditState]) prometheus.Collector {
+	return metricsOf(l, "audits", showAudits, auditBroken, auditWaiting, auditUnread, auditLastRun, auditDuration)
 }
 
-// Collect implements prometheus.Collector. Before the first audit it has nothing to show.
-func (m auditMetrics) Collect(values chan<- prometheus.Metric) {
-	state, at, ok := m.found()
-	if !ok {
-		return
-	}
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	gauge(auditLook, m.now().Sub(at).Seconds())
+// showAudits has nothing to show before the first audit.
+func showAudits(state orders.AuditState, gauge gauge) {
 	if !state.Audited {
 		return
 	}

@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"boxoffice/pace"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"boxoffice/pace"
 )
 
 const (
@@ -31,12 +31,6 @@ func newLook[T any](ask func(context.Context) (T, error)) *look[T] {
 	return &look[T]{ask: ask, now: time.Now}
 }
 
-// lookAge describes how old a look's answer is.
-func lookAge(of string) *prometheus.Desc {
-	return prometheus.NewDesc("boxoffice_look_age_seconds", "How old what this process last read of the database for its metrics is.",
-		nil, prometheus.Labels{"of": of})
-}
-
 // start asks at once and then repeatedly until stop, which waits for the last question.
 func (l *look[T]) start() (stop func()) { return pace.Every(lookInterval, l.refresh) }
 
@@ -58,4 +52,51 @@ func (l *look[T]) found() (last T, at time.Time, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last, l.at, !l.at.IsZero()
+}
+
+// metricsOf shows in /metrics what a look found, and how old that is. Before the
+// database's first answer it shows nothing. What is found is the database's, so every
+// process shows the same.
+func metricsOf[T any](l *look[T], of string, show func(found T, gauge gauge), shown ...*prometheus.Desc) prometheus.Collector {
+	age := prometheus.NewDesc("boxoffice_look_age_seconds", "How old what this process last read of the database for its metrics is.",
+		nil, prometheus.Labels{"of": of})
+	return &lookMetrics[T]{l, show, age, append(shown, age)}
+}
+
+// A gauge shows one value.
+type gauge func(d *prometheus.Desc, value float64, labels ...string)
+
+type lookMetrics[T any] struct {
+	look  *look[T]
+	show  func(T, gauge)
+	age   *prometheus.Desc
+	shown []*prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (m *lookMetrics[T]) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range m.shown {
+		descriptions <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *lookMetrics[T]) Collect(values chan<- prometheus.Metric) {
+	found, at, ok := m.look.found()
+	if !ok {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(m.age, m.look.now().Sub(at).Seconds())
+	m.show(found, gauge)
+}
+
+// oldest is for how long the oldest of some waits: 0 without any.
+func oldest(now, since time.Time) float64 {
+	if since.IsZero() {
+		return 0
+	}
+	return max(now.Sub(since), 0).Seconds()
 }

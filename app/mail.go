@@ -149,7 +149,7 @@ func (s *service) runMail(p *parts) error {
 	}
 	counts := newLook(p.store.Readers().MailCounts)
 	s.later(counts.start())
-	p.meter.watchMails(counts, time.Now)
+	p.meter.registry.MustRegister(mailMetrics(counts))
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { sender.Run(ctx) })
@@ -188,43 +188,17 @@ func (s *service) mailPages(m *mailing, pages http.Handler) http.Handler {
 // mailPath is where the local stack shows mails.
 const mailPath = "/mail"
 
-// watchMails shows how mails stand, as a look found it.
-func (m *metrics) watchMails(l *look[domain.MailCounts], now func() time.Time) {
-	m.registry.MustRegister(mailCollector{l, now})
-}
-
-type mailCollector struct {
-	look *look[domain.MailCounts]
-	now  func() time.Time
-}
-
 var (
 	mailsDueCount = prometheus.NewDesc("boxoffice_mails_due", "Mails to buyers that wait for their relay, of the whole database.", nil, nil)
 	mailsDueAge   = prometheus.NewDesc("boxoffice_mails_due_oldest_seconds", "For how long the oldest of them waits; 0 without any.", nil, nil)
 	mailsSetAside = prometheus.NewDesc("boxoffice_mails_set_aside", "Mails that no relay takes: GET /v1/mails/set-aside says why.", nil, nil)
-	mailsLook     = lookAge("mails")
 )
 
-// Describe implements prometheus.Collector.
-func (mailCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- mailsDueCount
-	descriptions <- mailsDueAge
-	descriptions <- mailsSetAside
-	descriptions <- mailsLook
-}
-
-// Collect implements prometheus.Collector.
-func (c mailCollector) Collect(values chan<- prometheus.Metric) {
-	counts, at, ok := c.look.found()
-	if !ok {
-		return
-	}
-	var age time.Duration
-	if counts.Due > 0 {
-		age = max(c.now().Sub(counts.Oldest), 0)
-	}
-	values <- prometheus.MustNewConstMetric(mailsDueCount, prometheus.GaugeValue, float64(counts.Due))
-	values <- prometheus.MustNewConstMetric(mailsDueAge, prometheus.GaugeValue, age.Seconds())
-	values <- prometheus.MustNewConstMetric(mailsSetAside, prometheus.GaugeValue, float64(counts.SetAside))
-	values <- prometheus.MustNewConstMetric(mailsLook, prometheus.GaugeValue, c.now().Sub(at).Seconds())
+// mailMetrics shows how mails stand.
+func mailMetrics(l *look[domain.MailCounts]) prometheus.Collector {
+	return metricsOf(l, "mails", func(counts domain.MailCounts, gauge gauge) {
+		gauge(mailsDueCount, float64(counts.Due))
+		gauge(mailsDueAge, oldest(l.now(), counts.Oldest))
+		gauge(mailsSetAside, float64(counts.SetAside))
+	}, mailsDueCount, mailsDueAge, mailsSetAside)
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"net/http"
 	"runtime"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -76,43 +75,17 @@ func LedgerMeter() (ledger.Observer, *prometheus.Registry) {
 	return m, m.registry
 }
 
-// watchRefunds shows the money that still has to go back, as a look found it.
-func (m *metrics) watchRefunds(l *look[orders.Owed], now func() time.Time) {
-	m.registry.MustRegister(owedCollector{look: l, now: now})
-}
-
-type owedCollector struct {
-	look *look[orders.Owed]
-	now  func() time.Time
-}
-
 var (
 	refundsOwed = prometheus.NewDesc("boxoffice_refunds_owed", "Refunds that the provider has not taken yet, of the whole database.", nil, nil)
 	refundsAge  = prometheus.NewDesc("boxoffice_refunds_owed_oldest_seconds", "How long the oldest of them is owed; 0 without any.", nil, nil)
-	refundsLook = lookAge("refunds_owed")
 )
 
-// Describe implements prometheus.Collector.
-func (owedCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- refundsOwed
-	descriptions <- refundsAge
-	descriptions <- refundsLook
-}
-
-// Collect implements prometheus.Collector. Before the database's first answer it has
-// nothing to show.
-func (c owedCollector) Collect(values chan<- prometheus.Metric) {
-	owed, at, ok := c.look.found()
-	if !ok {
-		return
-	}
-	var age time.Duration
-	if owed.Refunds > 0 {
-		age = max(c.now().Sub(owed.Oldest), 0)
-	}
-	values <- prometheus.MustNewConstMetric(refundsOwed, prometheus.GaugeValue, float64(owed.Refunds))
-	values <- prometheus.MustNewConstMetric(refundsAge, prometheus.GaugeValue, age.Seconds())
-	values <- prometheus.MustNewConstMetric(refundsLook, prometheus.GaugeValue, c.now().Sub(at).Seconds())
+// refundMetrics shows the money that still has to go back.
+func refundMetrics(l *look[orders.Owed]) prometheus.Collector {
+	return metricsOf(l, "refunds_owed", func(owed orders.Owed, gauge gauge) {
+		gauge(refundsOwed, float64(owed.Refunds))
+		gauge(refundsAge, oldest(l.now(), owed.Oldest))
+	}, refundsOwed, refundsAge)
 }
 
 func (m *metrics) handler() http.Handler {

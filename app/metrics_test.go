@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/domain"
 	"boxoffice/orders"
 )
 
@@ -30,7 +31,7 @@ func TestMetricsShowWhatAnOperatorMustLookInto(t *testing.T) {
 	owed := newLook(func(context.Context) (orders.Owed, error) { return found, away })
 	owed.now = clock
 	m := newMetrics()
-	m.watchRefunds(owed, clock)
+	m.registry.MustRegister(refundMetrics(owed))
 
 	if got := scrape(t, m); strings.Contains(got, "boxoffice_refunds_owed") {
 		t.Fatalf("%q is in %s: the database has not answered yet", "boxoffice_refunds_owed", got)
@@ -72,14 +73,31 @@ func TestMetricsShowWhatAnOperatorMustLookInto(t *testing.T) {
 	}
 }
 
+func TestMailMetrics(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		counts domain.MailCounts
+		want   []string
+	}{
+		"none": {domain.MailCounts{}, []string{`boxoffice_mails_due 0`, `boxoffice_mails_due_oldest_seconds 0`, `boxoffice_mails_set_aside 0`}},
+		"some": {domain.MailCounts{Due: 2, Oldest: now.Add(-time.Hour), SetAside: 1},
+			[]string{`boxoffice_mails_due 2`, `boxoffice_mails_due_oldest_seconds 3600`, `boxoffice_mails_set_aside 1`}},
+		"queued by a clock ahead of ours": {domain.MailCounts{Due: 1, Oldest: now.Add(time.Minute)}, []string{`boxoffice_mails_due_oldest_seconds 0`}},
+	} {
+		mails := newLook(func(context.Context) (domain.MailCounts, error) { return tt.counts, nil })
+		mails.now = func() time.Time { return now }
+		mails.refresh(t.Context())
+		wantMetrics(t, name, mailMetrics(mails), append(tt.want, `boxoffice_look_age_seconds{of="mails"} 0`)...)
+	}
+}
+
 // However many read the metrics, the database is asked at the looks' own pace.
 func TestScrapesAskNobody(t *testing.T) {
 	var asked atomic.Int64
 	owed := newLook(func(context.Context) (orders.Owed, error) { asked.Add(1); return orders.Owed{}, nil })
 	audits := newLook(func(context.Context) (orders.AuditState, error) { asked.Add(1); return orders.AuditState{}, nil })
 	m := newMetrics()
-	m.watchRefunds(owed, time.Now)
-	m.registry.MustRegister(auditMetrics{audits})
+	m.registry.MustRegister(refundMetrics(owed), auditMetrics(audits))
 	owed.refresh(t.Context())
 	audits.refresh(t.Context())
 	for range 100 {

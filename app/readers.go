@@ -41,7 +41,7 @@ func (s *service) openReaders(p *parts) error {
 	s.later(states.start())
 	webhooks := newLook(store.WebhookCounts)
 	s.later(webhooks.start())
-	p.meter.registry.MustRegister(readerMetrics{states}, webhookMetrics{webhooks})
+	p.meter.registry.MustRegister(readerMetrics(states), webhookMetrics(webhooks))
 	if s.role == roleAPI {
 		return nil
 	}
@@ -96,37 +96,20 @@ var (
 		"Parts of a reader's work that no process works on, of 8.", []string{"reader"}, nil)
 	readerSetAside = prometheus.NewDesc("boxoffice_reader_set_aside",
 		"Events that a reader set aside: waiting comes by itself, stuck on request.", []string{"reader", "state"}, nil)
-	readersLook = lookAge("readers")
 )
 
-// readerMetrics shows what the database keeps of the readers: the same from every process.
-type readerMetrics struct{ *look[[]orders.ReaderState] }
-
-// Describe implements prometheus.Collector.
-func (readerMetrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{readerLagEvents, readerLagSeconds, readerFailing, readerUnheld, readerSetAside, readersLook} {
-		descriptions <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m readerMetrics) Collect(values chan<- prometheus.Metric) {
-	states, at, ok := m.found()
-	if !ok {
-		return
-	}
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	gauge(readersLook, m.now().Sub(at).Seconds())
-	for _, s := range states {
-		gauge(readerLagEvents, float64(s.LagEvents), s.Reader)
-		gauge(readerLagSeconds, s.Lag.Seconds(), s.Reader)
-		gauge(readerFailing, float64(s.Failing), s.Reader)
-		gauge(readerUnheld, float64(s.Unheld), s.Reader)
-		gauge(readerSetAside, float64(s.SetAside-s.Stuck), s.Reader, "waiting")
-		gauge(readerSetAside, float64(s.Stuck), s.Reader, "stuck")
-	}
+// readerMetrics shows how far the readers are.
+func readerMetrics(l *look[[]orders.ReaderState]) prometheus.Collector {
+	return metricsOf(l, "readers", func(states []orders.ReaderState, gauge gauge) {
+		for _, s := range states {
+			gauge(readerLagEvents, float64(s.LagEvents), s.Reader)
+			gauge(readerLagSeconds, s.Lag.Seconds(), s.Reader)
+			gauge(readerFailing, float64(s.Failing), s.Reader)
+			gauge(readerUnheld, float64(s.Unheld), s.Reader)
+			gauge(readerSetAside, float64(s.SetAside-s.Stuck), s.Reader, "waiting")
+			gauge(readerSetAside, float64(s.Stuck), s.Reader, "stuck")
+		}
+	}, readerLagEvents, readerLagSeconds, readerFailing, readerUnheld, readerSetAside)
 }
 
 // Bounds of BOXOFFICE_EVENTS_KEPT.

@@ -161,7 +161,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	}
 	owed := newLook(store.RefundsOwed)
 	s.later(owed.start())
-	meter.watchRefunds(owed, time.Now)
+	meter.registry.MustRegister(refundMetrics(owed))
 	if err := checkProviders(ctx, store.Sales, providers); err != nil {
 		s.log.Error("some sales cannot sell, and their refunds wait", "error", err)
 	}

@@ -64,35 +64,18 @@ var (
 	webhookGivenUp   = prometheus.NewDesc("boxoffice_webhook_given_up", "Deliveries that were given up in the last day.", nil, nil)
 	webhookEndpoints = prometheus.NewDesc("boxoffice_webhook_endpoints",
 		"Endpoints: those that took the last attempt (ok), those that did not (failing), and those that are sent nothing (disabled).", []string{"state"}, nil)
-	webhooksLook = lookAge("webhooks")
 )
 
-// webhookMetrics shows what the database keeps: the same from every process.
-type webhookMetrics struct{ *look[domain.WebhookCounts] }
-
-// Describe implements prometheus.Collector.
-func (webhookMetrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{webhookLag, webhookPending, webhookGivenUp, webhookEndpoints, webhooksLook} {
-		descriptions <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m webhookMetrics) Collect(values chan<- prometheus.Metric) {
-	c, at, ok := m.found()
-	if !ok {
-		return
-	}
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	gauge(webhooksLook, m.now().Sub(at).Seconds())
-	gauge(webhookLag, c.Lag.Seconds())
-	gauge(webhookPending, float64(c.Pending))
-	gauge(webhookGivenUp, float64(c.GivenUp))
-	gauge(webhookEndpoints, float64(c.Enabled-c.Failing), "ok")
-	gauge(webhookEndpoints, float64(c.Failing), "failing")
-	gauge(webhookEndpoints, float64(c.Disabled), "disabled")
+// webhookMetrics shows how the deliveries stand.
+func webhookMetrics(l *look[domain.WebhookCounts]) prometheus.Collector {
+	return metricsOf(l, "webhooks", func(c domain.WebhookCounts, gauge gauge) {
+		gauge(webhookLag, c.Lag.Seconds())
+		gauge(webhookPending, float64(c.Pending))
+		gauge(webhookGivenUp, float64(c.GivenUp))
+		gauge(webhookEndpoints, float64(c.Enabled-c.Failing), "ok")
+		gauge(webhookEndpoints, float64(c.Failing), "failing")
+		gauge(webhookEndpoints, float64(c.Disabled), "disabled")
+	}, webhookLag, webhookPending, webhookGivenUp, webhookEndpoints)
 }
 
 // readNetworks reads prefixes, separated by commas.

@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"math"
-	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -229,12 +227,6 @@ func (r *Runner) watchHead(ctx context.Context) {
 	}
 }
 
-// backoff is the wait after so many failures. It doubles each time, less up to a quarter at
-// random, so that readers that failed together do not come back together.
-func backoff(tries int, least, most time.Duration) time.Duration {
-	wait := most
-	if doubled := float64(least) * math.Pow(2, float64(max(tries-1, 0))); doubled < float64(most) {
-		wait = time.Duration(doubled)
-	}
-	return wait - time.Duration(mathrand.Int64N(int64(wait)/4+1))
+func backoff(failures int, least, most time.Duration) time.Duration {
+	return pace.Spread(pace.Backoff(least, most, failures))
 }

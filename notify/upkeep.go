@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"sync"
 	"time"
 
 	"boxoffice/domain"
@@ -23,7 +22,7 @@ const (
 func StartRetention(store interface {
 	DropEvents(ctx context.Context, kept time.Duration) (more bool, err error)
 }, kept time.Duration, log *slog.Logger) (stop func()) {
-	return every(retentionInterval, func(ctx context.Context) {
+	return pace.Every(retentionInterval, func(ctx context.Context) {
 		for more := true; more && ctx.Err() == nil; _ = pace.Pause(ctx, retentionPause) {
 			var err error
 			if more, err = store.DropEvents(ctx, kept); err != nil {
@@ -58,7 +57,7 @@ const (
 // stop. One node does so at a time. Even if several do, each event is written once.
 func StartSales(store SalesStore, ledger Ledger, log *slog.Logger) (stop func()) {
 	w := &salesWatch{store: store, ledger: ledger, log: log, node: rand.Text()}
-	return every(salesInterval, w.look)
+	return pace.Every(salesInterval, w.look)
 }
 
 type salesWatch struct {
@@ -109,21 +108,5 @@ func (w *salesWatch) look(ctx context.Context) {
 		if err := w.store.TellStock(ctx, task, sale.ID, classes); err != nil {
 			w.log.Warn("events: cannot write the stock of a sale", "sale", sale.ID, "error", err)
 		}
-	}
-}
-
-// every calls at once and again and again until stop, which waits for the last call.
-func every(interval time.Duration, call func(context.Context)) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		call(ctx)
-		for pace.Pause(ctx, interval) == nil {
-			call(ctx)
-		}
-	})
-	return func() {
-		cancel()
-		running.Wait()
 	}
 }

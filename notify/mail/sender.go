@@ -217,15 +217,7 @@ func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.D
 		return 0
 	}
 	s.failures++
-	return backoff(relayPauseMin, relayPauseMax, s.failures)
-}
-
-func backoff(least, most time.Duration, failures int) time.Duration {
-	pause := least
-	for i := 1; i < failures && pause < most; i++ {
-		pause *= 2
-	}
-	return min(pause, most)
+	return pace.Backoff(relayPauseMin, relayPauseMax, s.failures)
 }
 
 // ordersOf finds the orders for all these mails in one search.
@@ -263,7 +255,7 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 		outcome.State = domain.MailSent
 	case errors.As(err, &notTaken):
 		outcome.Failed, outcome.Reason = true, notTaken.Reason
-		outcome.Again = backoff(mailPauseMin, mailPauseMax, mail.Attempts)
+		outcome.Again = pace.Backoff(mailPauseMin, mailPauseMax, mail.Attempts)
 		switch {
 		case !notTaken.Later:
 			outcome.State = domain.MailSetAside

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/orders"
+	"boxoffice/pace"
 )
 
 // How often an event is tried. schedule has the wait after the first failed attempt, the
@@ -286,20 +286,14 @@ func (r *round) judge(due *orders.DueWebhook, a *answer) (*orders.WebhookResult,
 		result.State = domain.WebhookGivenUp
 		return result, OutcomeGivenUp
 	}
-	result.RetryIn = max(jittered(schedule[due.Attempts]), a.retryAfter)
+	result.RetryIn = max(pace.Spread(schedule[due.Attempts]), a.retryAfter)
 	return result, OutcomeFailed
 }
 
 // pauseAfter is how long an endpoint is paused after so many failures in a row.
 func pauseAfter(failures int) time.Duration {
-	over := failures - failuresUntilPause
-	if over < 0 {
+	if failures < failuresUntilPause {
 		return 0
 	}
-	return jittered(min(pauseMin<<min(over, 16), pauseMax))
-}
-
-// jittered varies a wait by up to a tenth, so that not all retries come at once.
-func jittered(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+	return pace.Spread(pace.Backoff(pauseMin, pauseMax, failures-failuresUntilPause+1))
 }
