@@ -3,6 +3,8 @@
 DATA   ?= .data
 LEDGER ?= auto
 FLAGS  ?=
+# Not empty: an Apache Kafka, which needs a Java runtime.
+KAFKA  ?=
 # Of the fault tests: a seed to repeat a run (0: a new one), and how long faults are begun (0: each once).
 SEED    ?= 0
 SECONDS ?= 0
@@ -62,16 +64,19 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, FLAGS=--race)
-	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(FLAGS)
+run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, KAFKA=1, FLAGS=--race)
+	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(if $(KAFKA),--kafka) $(FLAGS)
 
 stop: $(DEVSTACK) ## stop the stack that runs in another terminal
 	@$(DEVSTACK) stop --data $(DATA)
+
+events: $(DEVSTACK) ## show the events that the running stack's Kafka gets, until Ctrl-C (FLAGS="--topic boxoffice.sales")
+	@exec $(DEVSTACK) events --data $(DATA) $(FLAGS)
 
 demo: $(LAB) ## send more buyers than seats to the running stack, then verify
 	@$(WITH_STACK) exec $(LAB) demo $(FLAGS)

@@ -28,8 +28,11 @@ func (c *config) readKafka() error {
 		return nil
 	}
 	o := &kafka.Options{
-		Brokers: strings.Split(brokers, ","), TopicPrefix: kafka.TopicPrefixDefault,
+		TopicPrefix: kafka.TopicPrefixDefault,
 		Mechanism: os.Getenv("KAFKA_SASL_MECHANISM"), User: os.Getenv("KAFKA_USER"),
+	}
+	for broker := range strings.SplitSeq(brokers, ",") {
+		o.Brokers = append(o.Brokers, strings.TrimSpace(broker))
 	}
 	if prefix, set := os.LookupEnv("KAFKA_TOPIC_PREFIX"); set { // it may be empty
 		o.TopicPrefix = prefix

@@ -6,6 +6,8 @@
 //	devstack up      start everything, serve until Ctrl-C, stop everything
 //	devstack stop    stop a stack that runs elsewhere
 //	devstack clean   remove the data directory
+//	devstack kafka   say whether an Apache Kafka can run here
+//	devstack events  show what the Kafka of a running stack gets
 package main
 
 import (
@@ -16,11 +18,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"boxoffice/deploy/devstack/internal/console"
+	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/postgres"
 	"boxoffice/deploy/devstack/internal/stack"
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
@@ -32,6 +36,8 @@ const usage = `usage: devstack <command> [flags]
   up      start everything, serve until Ctrl-C, stop everything
   stop    stop the stack that runs on the data directory
   clean   remove the data directory
+  kafka   say whether an Apache Kafka can run here (--fetch downloads what is missing)
+  events  show what the Kafka of a running stack gets, until Ctrl-C
 
 Every command takes --data DIR (default .data); devstack <command> -h lists the rest.
 `
@@ -45,6 +51,8 @@ func main() {
 		"up":                up,
 		"stop":              stop,
 		"clean":             clean,
+		"kafka":             lookForKafka,
+		"events":            events,
 		"fetch-postgres":    fetchPostgres,    // not for people: see postgres.Download
 		"postgres-binaries": postgresBinaries, // for the tests of the product's module
 	}
@@ -77,6 +85,7 @@ func up(args []string) error {
 	o.Via = stack.Vias{}
 	set.Var(o.Via, "via", "for fault tests: `LINK=HOST:PORT` of a proxy between two processes; repeatable")
 	set.BoolVar(&o.StockServers, "stock-servers", false, "for the bench: Temporal and Postgres with the settings that they come with, on an empty data directory")
+	set.BoolVar(&o.Kafka, "kafka", false, "start an Apache Kafka, and publish events to it; needs a Java runtime")
 	set.BoolVar(&o.NoMail, "no-mail", false, "for the bench: buyers get no mail, unless BOXOFFICE_SMTP_HOST is set")
 	set.BoolVar(&o.StockPersistence, "stock-persistence", false, "Temporal's own store does everything: its transitions are not pipelined (deploy/pgpipe)")
 	set.StringVar(
@@ -159,6 +168,44 @@ func agree(paths []string) bool {
 	fmt.Printf("This removes every sale, order and payment of the local stack: %s\nGo on? [y/N] ", strings.Join(paths, ", "))
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer means no
 	return strings.EqualFold(strings.TrimSpace(answer), "y")
+}
+
+// lookForKafka prints where its files are, or what is missing.
+func lookForKafka(args []string) error {
+	set := flag.NewFlagSet("devstack kafka", flag.ExitOnError)
+	fetch := set.Bool("fetch", false, "download what is missing")
+	set.Parse(args)
+	find := kafka.Look
+	if *fetch {
+		find = kafka.Get
+	}
+	install, err := find(context.Background())
+	if err == nil {
+		fmt.Printf("Apache Kafka %s in %s, on %s\n", kafka.Release, install.Jars, install.Java)
+	}
+	return err
+}
+
+// events becomes Kafka's own console consumer.
+func events(args []string) error {
+	set, data := flags("events")
+	topic := set.String("topic", "boxoffice.orders", "the `topic`: boxoffice.orders or boxoffice.sales")
+	set.Parse(args)
+	status, err := stack.ReadStatus(*data)
+	address := status.Variables["KAFKA_BROKERS"]
+	if err != nil || address == "" {
+		return fmt.Errorf("no stack with Kafka has run in %s; start one with: make run KAFKA=1", *data)
+	}
+	install, err := kafka.Look(context.Background())
+	if err != nil {
+		return err
+	}
+	folder, err := filepath.Abs(filepath.Join(*data, "kafka"))
+	if err != nil {
+		return err
+	}
+	command := append([]string{install.Java}, install.ConsumerArgs(folder, address, *topic, set.Args()...)...)
+	return syscall.Exec(install.Java, command, os.Environ())
 }
 
 func fetchPostgres(args []string) error {

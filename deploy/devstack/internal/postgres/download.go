@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	embedded "github.com/fergusstrange/embedded-postgres"
 
+	"boxoffice/deploy/devstack/internal/cache"
 	"boxoffice/deploy/devstack/internal/ports"
 )
 
@@ -25,16 +25,6 @@ func DownloadMajor() int {
 	return n
 }
 
-// CacheDir is where downloaded binaries are kept, for all data directories of this user.
-// For root it is a place that the server's user can reach.
-func CacheDir() (string, error) {
-	if os.Geteuid() == 0 {
-		return "/var/cache/boxoffice", nil
-	}
-	base, err := os.UserCacheDir()
-	return filepath.Join(base, "boxoffice"), err
-}
-
 // Download returns the downloaded server, and fetches it first if this machine does not
 // have it yet. self is this program; it runs again as the server's user with the argument
 // "fetch-postgres": see Fetch.
@@ -43,21 +33,21 @@ func Download(ctx context.Context, id Identity, self string, run RunFunc) (Serve
 	if err != nil {
 		return Server{}, fmt.Errorf("%w\n  No Postgres is installed here: %s", err, InstallHint(0))
 	}
-	cache, err := CacheDir()
+	dir, err := cache.Dir()
 	if err != nil {
 		return Server{}, err
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Server{}, err
 	}
-	unlock, err := lockCache(cache)
+	unlock, err := cache.Lock(dir)
 	if err != nil {
 		return Server{}, err
 	}
 	defer unlock()
 	// Named by the pin, so that what was unpacked from another archive is not mistaken
 	// for this one.
-	final := filepath.Join(cache, fmt.Sprintf("postgres-%s-%.12s", downloadVersion, pin))
+	final := filepath.Join(dir, fmt.Sprintf("postgres-%s-%.12s", downloadVersion, pin))
 	if server, err := inspect(ctx, filepath.Join(final, "bin")); err == nil {
 		return server, nil
 	}
@@ -65,19 +55,6 @@ func Download(ctx context.Context, id Identity, self string, run RunFunc) (Serve
 		return Server{}, fmt.Errorf("%w\n  No Postgres is installed here and none could be downloaded: %s", err, InstallHint(0))
 	}
 	return inspect(ctx, filepath.Join(final, "bin"))
-}
-
-// lockCache waits, so that two stacks that start at once download once.
-func lockCache(cache string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() { f.Close() }, nil
 }
 
 func fetchInto(ctx context.Context, final string, id Identity, self string, run RunFunc) error {

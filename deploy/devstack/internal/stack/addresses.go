@@ -10,9 +10,11 @@ import (
 
 // addresses is everywhere the stack listens.
 type addresses struct {
-	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle ports.Address
+	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle, kafka ports.Address
 	// temporalInner are the ports of Temporal's history, matching and worker services.
 	temporalInner [3]int
+	// kafkaController is the port of the broker's own controller.
+	kafkaController int
 }
 
 // wellKnown are the addresses if the user chooses none.
@@ -28,12 +30,13 @@ func wellKnown() addresses {
 		codec:       at("the codec of the Web UI", varCodec, 8234),
 		postgres:    at("Postgres", varPostgresPort, 5433),
 		tigerbeetle: at("TigerBeetle", varTBPort, 3001),
+		kafka:       at("Kafka", varKafkaPort, 9092),
 	}
 }
 
 // public returns the addresses that a user can move, the admin listener last.
 func (a *addresses) public() []*ports.Address {
-	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle}
+	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle, &a.kafka}
 }
 
 // chosenAddresses are the well-known ones, moved by the user's variables.
@@ -75,7 +78,7 @@ func chosenAdmin(boxOffice ports.Address, user, before map[string]string) (ports
 
 func parseAddress(a ports.Address, value string) (ports.Address, error) {
 	switch a.Variable {
-	case varPostgresPort, varTBPort:
+	case varPostgresPort, varTBPort, varKafkaPort:
 		return ports.ParseHostPort(a.Name, a.Variable, net.JoinHostPort(a.Host, value))
 	case varTemporal:
 		return ports.ParseHostPort(a.Name, a.Variable, value)
@@ -133,19 +136,20 @@ func freeAddresses(user, before map[string]string) (addresses, error) {
 	return a, nil
 }
 
-// pickInner finds ports for Temporal's inner services, which users cannot choose.
+// pickInner finds ports for Temporal's inner services and Kafka's controller, which users
+// cannot choose.
 func (a *addresses) pickInner() error {
 	taken := map[int]bool{a.admin.Port: true}
 	for _, address := range a.public() {
 		taken[address.Port] = true
 	}
-	for i := range a.temporalInner {
+	for _, inner := range []*int{&a.temporalInner[0], &a.temporalInner[1], &a.temporalInner[2], &a.kafkaController} {
 		port, err := ports.Free(taken)
 		if err != nil {
 			return err
 		}
 		taken[port] = true
-		a.temporalInner[i] = port
+		*inner = port
 	}
 	return nil
 }

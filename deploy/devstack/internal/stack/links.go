@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -21,12 +22,13 @@ const (
 	linkBoxOfficeMockpay     = "boxoffice-mockpay"
 	linkMockpayBoxOffice     = "mockpay-boxoffice"
 	linkTemporalPostgres     = "temporal-postgres"
+	linkBoxOfficeKafka       = "boxoffice-kafka"
 )
 
 // Links are all names that --via takes.
 var Links = []string{
 	linkBoxOfficeTemporal, linkBoxOfficePostgres, linkBoxOfficeTigerBeetle, linkBoxOfficeMockpay, linkMockpayBoxOffice,
-	linkTemporalPostgres,
+	linkTemporalPostgres, linkBoxOfficeKafka,
 }
 
 // Vias are the proxies by link, each as host:port. It is a flag.Value.
@@ -55,6 +57,9 @@ func (v Vias) url(link, direct string) string {
 	}
 	return direct
 }
+
+// hostPort is the proxy of a link, or the other side's own address.
+func (v Vias) hostPort(link, direct string) string { return cmp.Or(v[link], direct) }
 
 // database is a database seen through the proxy of a link.
 func (v Vias) database(link string, d postgres.Database) postgres.Database {

@@ -15,6 +15,7 @@ import (
 	"boxoffice/deploy/devstack/internal/console"
 	"boxoffice/deploy/devstack/internal/datadir"
 	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/ports"
 	"boxoffice/deploy/devstack/internal/postgres"
 	"boxoffice/deploy/devstack/internal/supervise"
@@ -46,6 +47,9 @@ type Options struct {
 	// StockPersistence does not pipeline Temporal's transitions. The rows are the same
 	// either way.
 	StockPersistence bool
+	// Kafka runs a broker and has the box office publish to it. Without it events go to
+	// the brokers that the user has set, if there are any.
+	Kafka bool
 	// NoMail sends buyers no mail.
 	NoMail bool
 }
@@ -124,6 +128,9 @@ func (s *stack) decide(ctx context.Context) error {
 	if err := s.decideLedger(ctx); err != nil {
 		return err
 	}
+	if err := s.decideKafka(ctx); err != nil {
+		return err
+	}
 	if err := s.decideBooks(); err != nil {
 		return err
 	}
@@ -148,6 +155,18 @@ func (s *stack) decideLedger(ctx context.Context) error {
 		return tigerbeetle.Probe(ctx, s.offer.Addresses)
 	}
 	return nil
+}
+
+// decideKafka: a broker of somebody's is not started a second time.
+func (s *stack) decideKafka(ctx context.Context) error {
+	if !s.Kafka {
+		return nil
+	}
+	if brokers := s.user[varKafkaBrokers]; brokers != "" {
+		return fmt.Errorf("%s is set (%s), so the stack does not start a broker of its own: unset one of the two", varKafkaBrokers, brokers)
+	}
+	_, err := kafka.FindJava(ctx)
+	return err
 }
 
 func (s *stack) decideBooks() error {
@@ -202,6 +221,9 @@ func (s *stack) listeners() []ports.Address {
 	}
 	if s.ledger == tigerbeetle.Own {
 		list = append(list, s.addr.tigerbeetle)
+	}
+	if s.Kafka {
+		list = append(list, s.addr.kafka)
 	}
 	return list
 }
@@ -276,14 +298,21 @@ ready in %.1f s
   Temporal       %s/namespaces/%s/workflows
   MockPay        %s
   admin API      %s, bearer token in %s
-
+%s
 Buy a ticket there, or with curl as docs/start.md shows. In a second terminal:
   make demo      a crowd of buyers, then the audit
   make verify    the audit alone
   set -a; . %s; set +a      points any tool at this stack
 Ctrl-C stops everything; the state stays (make clean removes it).
 %s`, took.Seconds(), s.addr.boxOffice.URL(), s.addr.boxOffice.URL(), s.addr.temporalUI.URL(), namespace, s.addr.mockpay.URL(), s.addr.admin.URL(),
-		envFile, envFile, s.ledgerNote())
+		envFile, s.kafkaNote(), envFile, s.ledgerNote())
+}
+
+func (s *stack) kafkaNote() string {
+	if !s.Kafka {
+		return ""
+	}
+	return fmt.Sprintf("  Kafka          %s; make events shows what it gets\n", s.addr.kafka.HostPort())
 }
 
 func (s *stack) ledgerNote() string {

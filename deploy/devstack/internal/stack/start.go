@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/postgres"
 	"boxoffice/deploy/devstack/internal/supervise"
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
@@ -37,18 +38,22 @@ const (
 	tigerBeetleStopWithin  = 10 * time.Second
 	mockpayReadyWithin     = 30 * time.Second
 	mockpayStopWithin      = 10 * time.Second
+	kafkaReadyWithin       = 2 * time.Minute // a crash recovery reads its log again
+	kafkaStopWithin        = 20 * time.Second
 	boxOfficeReadyWithin   = 2 * time.Minute
 	boxOfficeStopWithin    = 30 * time.Second // checkouts in flight are finished
 	taskWithin             = 3 * time.Minute  // migrate, seed, initdb, format
 	downloadWithin         = 15 * time.Minute
 )
 
+type step struct {
+	name, note string
+	work       func(context.Context) (string, error)
+}
+
 // start brings everything up, each after what it needs.
 func (s *stack) start(ctx context.Context) error {
-	steps := []struct {
-		name, note string
-		work       func(context.Context) (string, error)
-	}{
+	steps := []step{
 		{"build", "compiling the box office and MockPay", s.buildProduct},
 		{"build servers", "compiling Temporal and its Web UI: some minutes the first time", s.buildServers},
 		{"postgres", "starting", s.startPostgres},
@@ -60,6 +65,10 @@ func (s *stack) start(ctx context.Context) error {
 		{"mockpay", "starting", s.startMockpay},
 		{"boxoffice", "starting", s.startBoxOffice},
 		{"seed", "the sale of the demonstration", s.seed},
+	}
+	if s.Kafka {
+		before := slices.IndexFunc(steps, func(step step) bool { return step.name == "boxoffice" })
+		steps = slices.Insert(steps, before, step{"kafka", "starting; the first time some 50 MB are downloaded", s.startKafka})
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -331,6 +340,43 @@ func (s *stack) startMockpay(ctx context.Context) (string, error) {
 	return s.addr.mockpay.URL(), err
 }
 
+func (s *stack) startKafka(ctx context.Context) (string, error) {
+	getting, cancel := context.WithTimeout(ctx, downloadWithin)
+	defer cancel()
+	install, err := kafka.Get(getting)
+	if err != nil {
+		return "", err
+	}
+	folder, err := s.dir.Sub("kafka")
+	if err != nil {
+		return "", err
+	}
+	address := s.addr.kafka.HostPort()
+	broker := kafka.Broker{
+		Install: install, Folder: folder, Address: address, Advertised: s.kafkaBrokers(),
+		Controller: net.JoinHostPort(s.addr.kafka.Host, fmt.Sprint(s.addr.kafkaController)),
+	}
+	err = broker.Prepare(ctx, func(ctx context.Context, name, path string, args ...string) error {
+		return s.group.Run(ctx, supervise.Spec{
+			Name: name, Path: path, Args: args, Env: environ(systemVariables), Dir: folder, LogDir: s.logDir(), ReadyWithin: taskWithin,
+		})
+	})
+	if err != nil {
+		return "", err
+	}
+	path, args := broker.Command()
+	err = s.group.Start(ctx, supervise.Spec{
+		Name: "kafka", Path: path, Args: args, Env: environ(systemVariables), Dir: folder, LogDir: s.logDir(), Address: address,
+		Ready: takesConnections(address), ReadyWithin: kafkaReadyWithin, StopWithin: kafkaStopWithin,
+	})
+	return fmt.Sprintf("%s on %s", kafka.Release, address), err
+}
+
+// kafkaBrokers is where everybody finds the stack's own broker.
+func (s *stack) kafkaBrokers() string {
+	return s.Via.hostPort(linkBoxOfficeKafka, s.addr.kafka.HostPort())
+}
+
 func (s *stack) startBoxOffice(ctx context.Context) (string, error) {
 	ledger := string(tigerbeetle.WantTigerBeetle)
 	if s.ledger == tigerbeetle.Embedded || s.ledger == tigerbeetle.Postgres {
@@ -383,6 +429,15 @@ func (s *stack) variables() []envfile.Var {
 	if os.Getenv(varSMTPHost) == "" && !s.NoMail { // else mails are sent
 		vars = append(vars, envfile.Var{Name: varMailDir, Value: filepath.Join(s.dir.Path, "mail")})
 	}
+	if s.Kafka {
+		vars = append(vars,
+			envfile.Var{Name: varKafkaBrokers, Value: s.kafkaBrokers()},
+			envfile.Var{Name: varKafkaCreate, Value: "true"})
+	} else if brokers := s.user[varKafkaBrokers]; brokers != "" {
+		vars = append(vars,
+			envfile.Var{Name: varKafkaBrokers, Value: brokers},
+			envfile.Var{Name: varKafkaCreate, Value: s.user[varKafkaCreate]})
+	}
 	if s.ledger == tigerbeetle.Postgres { // the others are known by the address
 		vars = append(vars, envfile.Var{Name: varLedger, Value: string(s.ledger)})
 	}
@@ -421,6 +476,9 @@ func (s *stack) writeEnvFile() error {
 	}
 	if s.ledger == tigerbeetle.Own {
 		vars = append(vars, envfile.Var{Name: varTBPort, Value: fmt.Sprint(s.addr.tigerbeetle.Port)})
+	}
+	if s.Kafka {
+		vars = append(vars, envfile.Var{Name: varKafkaPort, Value: fmt.Sprint(s.addr.kafka.Port)})
 	}
 	comment := "Written by `make run` on every start; the secrets stay the same. To point a tool at the running stack:\n" +
 		"  set -a; . " + filepath.Base(filepath.Dir(s.envFile())) + "/dev.env; set +a\n"

@@ -36,6 +36,9 @@ const (
 	varPostgresPort    = "BOXOFFICE_POSTGRES_PORT"
 	varTBPort          = "BOXOFFICE_TIGERBEETLE_PORT"
 	varWebhookNetworks = "BOXOFFICE_WEBHOOK_NETWORKS"
+	varKafkaBrokers    = "KAFKA_BROKERS"
+	varKafkaCreate     = "KAFKA_CREATE_TOPICS"
+	varKafkaPort       = "BOXOFFICE_KAFKA_PORT"
 	// varSource marks a shell that has sourced a dev.env: it holds that file's path.
 	varSource = "BOXOFFICE_DEV_ENV"
 )
@@ -44,10 +47,11 @@ const (
 var stackVariables = []string{
 	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMailDir, varMockpayURL,
 	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
+	varKafkaBrokers, varKafkaCreate, varKafkaPort,
 }
 
 // listening are the variables that only say where something listens.
-var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort}
+var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort}
 
 // userVariables returns what the user has set for this start. A shell that has sourced a
 // dev.env has that stack's addresses, but the user did not choose them: using them would
@@ -91,7 +95,7 @@ var (
 		postgres.RepositoryVariable, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	}
 	// productVariables are the settings of the box office that are not the stack's own.
-	productVariables = []string{"BOXOFFICE_*"}
+	productVariables = []string{"BOXOFFICE_*", "KAFKA_*"}
 	// faultVariables are those of the fault tests, for MockPay.
 	faultVariables = []string{"BOXOFFICE_FAILPOINTS"}
 )
