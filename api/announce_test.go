@@ -8,8 +8,8 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// A client is told what is left of what it may ask, and when there is more.
-func TestWhatAClientMayAskIsAnnounced(t *testing.T) {
+// A client is told how many requests it has left, and when there will be more.
+func TestLimitsAreAnnounced(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Rates.PerAddress = ratelimit.Rate{PerSecond: 0.25, Burst: 3} })
 	want := []struct{ state, retryAfter string }{
 		{`"address";r=2;t=4`, ""}, {`"address";r=1;t=8`, ""}, {`"address";r=0;t=4`, ""}, {`"address";r=0;t=4`, "4"}, {`"address";r=0;t=4`, "4"},
@@ -27,7 +27,7 @@ func TestWhatAClientMayAskIsAnnounced(t *testing.T) {
 		t.Errorf("a probe: %v", w.Header())
 	}
 	if w := setup(t).do(request{method: "GET", path: "/v1/sales"}); w.Header().Get("RateLimit-Policy") != "" {
-		t.Errorf("where nothing is limited: %v", w.Header())
+		t.Errorf("without limits: %v", w.Header())
 	}
 }
 

@@ -98,7 +98,7 @@ func setupAdmission(t testing.TB, admit func(*admission.Options), change ...func
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.orderViews.ttl = 0 // the world changes behind the server's back
+	server.orderViews.ttl = 0 // the world changes without the server knowing
 	return &bundle{t: t, world: w, sale: sale, api: server, log: log, meter: registry}
 }
 
@@ -135,7 +135,7 @@ func wishOf(email string, quantity int64) string {
 	return fmt.Sprintf(`{"items":[{"class":"A","quantity":%d}],"buyer":{"email":%q}}`, quantity, email)
 }
 
-// held makes an order and answers its id and token.
+// held makes an order and returns its id and token.
 func (b *bundle) held(key string) (id domain.OrderID, token string) {
 	b.t.Helper()
 	w := b.checkout(key, wish("A", 2))
@@ -355,7 +355,7 @@ func TestCheckoutFailuresOfTheDesk(t *testing.T) {
 		{"unknown", &domain.UnknownError{Op: "hold", ID: "x", Err: errors.New("secret host")}, 503, domain.CodeUnknown, "1"},
 		{"out of time", fmt.Errorf("wrapped: %w", context.DeadlineExceeded), 503, domain.CodeUnknown, "1"},
 		{"a bug of ours", errors.New("secret host"), 500, domain.CodeInternal, ""},
-		{"a code that nobody mapped", &domain.Error{Code: "brand_new", Detail: "secret host"}, 500, domain.CodeInternal, ""},
+		{"a code without a mapping", &domain.Error{Code: "brand_new", Detail: "secret host"}, 500, domain.CodeInternal, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -367,7 +367,7 @@ func TestCheckoutFailuresOfTheDesk(t *testing.T) {
 				t.Errorf("Retry-After %q, want %q", got, test.retryAfter)
 			}
 			if strings.Contains(w.Body.String(), "secret") {
-				t.Errorf("internals are shown: %s", w.Body)
+				t.Errorf("the answer shows internals: %s", w.Body)
 			}
 		})
 	}
@@ -410,7 +410,7 @@ func TestOrderStatus(t *testing.T) {
 		{"failed", func(b *bundle, id domain.OrderID) { b.world.States[id].Status = domain.OrderFailed }, domain.OrderFailed,
 			nil, []string{"tickets", "payment_url"}},
 		{"expired", func(b *bundle, id domain.OrderID) { b.world.States[id].Status = domain.OrderExpired }, domain.OrderExpired, nil, nil},
-		{"expired, late money under way back", func(b *bundle, id domain.OrderID) {
+		{"expired, late money on its way back", func(b *bundle, id domain.OrderID) {
 			b.world.States[id].Status = domain.OrderExpired
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now()}}
 		}, domain.OrderRefunding, nil, []string{"refunded_at", "tickets"}},
@@ -422,7 +422,7 @@ func TestOrderStatus(t *testing.T) {
 			b.world.States[id].Status = domain.OrderRefunding
 			b.world.refunds[id] = []domain.Refund{{RequestedAt: time.Now(), RefundedAt: time.Now()}}
 		}, domain.OrderRefunded, []string{"refunded_at"}, []string{"tickets"}},
-		{"the same, before the refund is noted", func(b *bundle, id domain.OrderID) {
+		{"the same, before the refund is recorded", func(b *bundle, id domain.OrderID) {
 			b.world.States[id].Status = domain.OrderRefunding
 		}, domain.OrderRefunding, nil, []string{"refunded_at", "tickets"}},
 		{"held, a wrong amount refunded", func(b *bundle, id domain.OrderID) {
@@ -484,8 +484,8 @@ func TestOrderNeedsItsOwnToken(t *testing.T) {
 	}
 }
 
-// Who comes back from paying in another browser has only the key that the provider's link carries.
-func TestTheKeyOfTheWayBackGetsTheOrdersToken(t *testing.T) {
+// A buyer who comes back from paying in another browser has only the key in the provider's link.
+func TestTheWayBackKeyGetsTheOrdersToken(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)
 	other, _ := b.held(testKey + "-other")
@@ -538,7 +538,7 @@ func TestCancel(t *testing.T) {
 	}
 	b.world.pay(b.world.States[id])
 	wantProblem(t, b.do(cancel), 409, domain.CodeAlreadyPaid)
-	delete(b.world.States, id) // retention
+	delete(b.world.States, id) // past retention
 	wantProblem(t, b.do(cancel), 409, domain.CodeAlreadyPaid)
 }
 
@@ -648,8 +648,7 @@ func TestOrganiser(t *testing.T) {
 	}
 }
 
-// Absent, it goes with the waiting room: sales of tools that know of neither stay
-// as they are.
+// If absent, it follows waiting_room, so tools that know neither create the same sales as before.
 func TestOneCheckoutPerBuyerOfANewSale(t *testing.T) {
 	b := setup(t)
 	header := bearerOf(testAdminToken)
@@ -673,7 +672,8 @@ func TestOneCheckoutPerBuyerOfANewSale(t *testing.T) {
 	}
 }
 
-// Absent, every address is a buyer of its own, as in the sales of tools that do not know of it.
+// If absent, every address is its own buyer, so tools that do not know it create the same sales as
+// before.
 func TestFoldedAliasesOfANewSale(t *testing.T) {
 	b := setup(t)
 	header := bearerOf(testAdminToken)
@@ -696,9 +696,9 @@ func TestFoldedAliasesOfANewSale(t *testing.T) {
 	}
 }
 
-// Whoever knows an address may ask for tickets in its name: what its owner has is told
-// only to the browser that has it.
-func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
+// Anybody who knows an address may ask for tickets in its name, so only the owner's browser is
+// told what the owner has.
+func TestALimitRefusalTellsOnlyTheOwnersBrowser(t *testing.T) {
 	const origin = "https://example.com" // the Host of httptest
 	b := setup(t)
 	tries := 0
@@ -716,7 +716,7 @@ func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
 	decode(t, first, &own)
 	cookies := first.Result().Cookies()
 	if len(cookies) != 1 || !cookies[0].HttpOnly || !cookies[0].Secure || cookies[0].SameSite != http.SameSiteLaxMode || cookies[0].MaxAge < 1 || cookies[0].MaxAge > 60 {
-		t.Fatalf("cookies %v, want one for as long as the hold, for no script", cookies)
+		t.Fatalf("cookies %v, want one that lasts as long as the hold and is HttpOnly", cookies)
 	}
 	forged := *cookies[0]
 	forged.Value = own.Order.String() + ".AAAAAAAAAAAAAAAAAAAAAA"
@@ -741,11 +741,11 @@ func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
 			var p Problem
 			decode(t, fromBrowser(cookies[0]), &p)
 			if p.Code != domain.CodeLimitReached || p.Own == nil || *p.Own != (TokenView{own.Order, own.Token}) || slices.Contains(strangers, p.Detail) {
-				t.Errorf("%+v, want limit_reached, the order %s and words of its own", p, own.Order)
+				t.Errorf("%+v, want limit_reached, the order %s and its own detail", p, own.Order)
 			}
 		})
 	}
-	t.Run("with its own among cookies of others that are none", func(t *testing.T) {
+	t.Run("with its own among malformed cookies", func(t *testing.T) {
 		var p Problem
 		decode(t, fromBrowser(&http.Cookie{Name: `settings={"theme":"dark"}; flag; ` + cookies[0].Name, Value: cookies[0].Value}), &p)
 		if p.Own == nil || *p.Own != (TokenView{own.Order, own.Token}) {
@@ -753,11 +753,11 @@ func TestARefusalForTheLimitTellsOnlyTheOwnBrowserWhatItHas(t *testing.T) {
 		}
 	})
 	if slices.Sort(strangers); len(slices.Compact(strangers)) != 1 {
-		t.Errorf("strangers hear which limit it was: %q", strangers)
+		t.Errorf("strangers learn which limit it was: %q", strangers)
 	}
 }
 
-func TestClientsThatAreNoBrowserGetNoCookie(t *testing.T) {
+func TestOnlyBrowsersGetACookie(t *testing.T) {
 	b := setup(t)
 	if cookies := b.checkout(testKey, wish("A", 1)).Result().Cookies(); len(cookies) != 0 {
 		t.Errorf("cookies %v", cookies)
@@ -818,8 +818,8 @@ func TestPanicIsAProblemAndLogged(t *testing.T) {
 	}
 }
 
-// What several ask for together is read in a goroutine of its own.
-func TestAPanicInASharedReadingIsAProblemAndLogged(t *testing.T) {
+// A shared read runs in its own goroutine.
+func TestAPanicInASharedReadIsAProblemAndLogged(t *testing.T) {
 	isBroken := false
 	b := setup(t, func(o *Options) {
 		payPage := o.PayPage
@@ -847,7 +847,7 @@ func TestPagesAnswerWhatIsNotTheAPI(t *testing.T) {
 	}
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/sales/x/y"}), 404, domain.CodeNotFound)
 	wantProblem(t, b.do(request{method: "POST", path: "/sales/x"}), 404, domain.CodeNotFound)
-	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"} // of who has no JavaScript
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"} // from a browser without JavaScript
 	if w := b.do(request{method: "POST", path: "/sales/x", body: "a=b", header: form}); w.Code != 200 || w.Body.String() != "page /sales/x" {
 		t.Errorf("a form: %d %s", w.Code, w.Body)
 	}
@@ -877,7 +877,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// awayAfter is a database that finds no order at the first question and is away at the next.
+// awayAfter is a database that finds no order at the first query and is down at the next.
 type awayAfter struct {
 	Orders
 	asked atomic.Int64
@@ -890,8 +890,8 @@ func (o *awayAfter) Order(context.Context, domain.OrderID) (domain.SoldOrder, er
 	return domain.SoldOrder{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
 }
 
-// Between the two questions the order was paid and recorded: it has tickets, and nobody may
-// see it paid without them.
+// The order was paid and recorded between the two queries. It has tickets, and must not be shown
+// as paid without them.
 func TestAPaidOrderIsNotShownWithoutItsTickets(t *testing.T) {
 	database := &awayAfter{}
 	b := setup(t, func(o *Options) { database.Orders, o.Orders = o.Orders, database })

@@ -13,7 +13,7 @@ func TestAuditOfWhatBelongsToNoSale(t *testing.T) {
 	}
 }
 
-// Restoring writes only where that is asked for.
+// Restoring writes only if it is asked to.
 func TestRestoreOrders(t *testing.T) {
 	b := setup(t)
 	for _, tt := range []struct{ path, body, want string }{

@@ -8,8 +8,8 @@ import (
 	"boxoffice/domain"
 )
 
-// What the published schema refuses is refused, and so is what has two readings. The
-// answer names the field as the schema calls it.
+// A body that the published schema refuses is refused, and so is one with two readings. The
+// answer names the field as the schema does.
 func TestBodiesHaveOneReading(t *testing.T) {
 	const checkouts, buyer = "/v1/sales/conference/checkouts", `"buyer":{"email":"ann@example.com"}`
 	items := func(item string) string { return `{"items":[{"class":"A","quantity":1},` + item + `],` + buyer + `}` }
@@ -28,7 +28,7 @@ func TestBodiesHaveOneReading(t *testing.T) {
 		{"the other half", "POST", checkouts, `{"items":[{"class":"A","quantity":1}],"buyer":{"email":"m\udc00@example.com"}}`, 422, "buyer.email"},
 		{"half a pair in a name", "POST", "/v1/sales", sale(`"perk":{"name":"\ud83d","capacity":1}`), 422, "perk.name"},
 
-		{"another case beside", "POST", checkouts, items(`{"class":"A","quantity":1,"Quantity":9}`), 422, "items[1].quantity"},
+		{"another case beside the right one", "POST", checkouts, items(`{"class":"A","quantity":1,"Quantity":9}`), 422, "items[1].quantity"},
 		{"another case", "POST", checkouts, items(`{"class":"A","QUANTITY":9}`), 422, "items[1]"},
 		{"a letter that folds", "POST", checkouts, items(`{"cla\u017fs":"A","class":"A","quantity":9}`), 422, "items[1].class"},
 		{"another case above", "POST", checkouts, `{"Items":[],"items":[{"class":"A","quantity":1}],` + buyer + `}`, 422, "items"},
@@ -39,12 +39,12 @@ func TestBodiesHaveOneReading(t *testing.T) {
 		{"twice", "POST", checkouts, items(`{"class":"A","quantity":1,"quantity":9}`), 422, "items[1].quantity"},
 		{"twice, one escaped", "POST", checkouts, items(`{"class":"A","quantity":1,"quantit\u0079":9}`), 422, "items[1].quantity"},
 		{"twice above", "POST", checkouts, `{"items":[{"class":"A","quantity":1}],` + buyer + `,` + buyer + `}`, 422, "buyer"},
-		{"twice what is not known", "POST", checkouts, items(`{"class":"A","quantity":1,"x":1,"x":2}`), 422, "items[1]"},
+		{"an unknown member twice", "POST", checkouts, items(`{"class":"A","quantity":1,"x":1,"x":2}`), 422, "items[1]"},
 		{"twice of the organiser's", "POST", "/v1/sales", sale(`"name":"Other"`), 422, "name"},
 
 		{"not known", "POST", checkouts, items(`{"class":"A","quantity":1,"price":1}`), 422, "items[1]"},
 		{"not known above", "POST", checkouts, `{"items":[{"class":"A","quantity":1}],` + buyer + `,"x":1}`, 422, "body"},
-		{"a fraction of nothing", "POST", checkouts, items(`{"class":"A","quantity":1.0}`), 422, "items[1].quantity"},
+		{"a fraction of zero", "POST", checkouts, items(`{"class":"A","quantity":1.0}`), 422, "items[1].quantity"},
 		{"an exponent", "POST", checkouts, items(`{"class":"A","quantity":1e0}`), 422, "items[1].quantity"},
 		{"beyond any number", "POST", checkouts, items(`{"class":"A","quantity":1e999}`), 422, "items[1].quantity"},
 		{"a fraction of the organiser's", "POST", "/v1/sales", sale(`"buyer_limit":2.0`), 422, "buyer_limit"},
@@ -68,7 +68,7 @@ func TestBodiesHaveOneReading(t *testing.T) {
 	}
 }
 
-// The members that a client invents may be an address: no answer has them.
+// Members that a client invents may be an address, so no answer repeats them.
 func TestProblemsRepeatNothingThatWasSent(t *testing.T) {
 	const mark = "marked.buyer.7c1f@example.com"
 	b := setup(t)
@@ -100,7 +100,7 @@ func TestProblemsRepeatNothingThatWasSent(t *testing.T) {
 	}
 }
 
-// FuzzBody: of a body that is refused, nothing comes back but what the schema says.
+// FuzzBody: the answer to a refused body repeats only names from the schema.
 func FuzzBody(f *testing.F) {
 	b := setup(f)
 	for _, body := range refusedWishes {

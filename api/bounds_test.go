@@ -13,7 +13,7 @@ import (
 	"boxoffice/domain"
 )
 
-// stuck is a Desk and an Auditor that answer when they are released.
+// stuck is a Desk and an Auditor that block until they are released.
 type stuck struct {
 	*world
 	arrived, release chan struct{}
@@ -50,8 +50,7 @@ func (s *stuck) Audit(ctx context.Context, saleID string) (audit.Report, error) 
 	return s.world.Audit(ctx, saleID)
 }
 
-// Every request that may wait for something counts towards a bound, and above
-// it the answer comes at once.
+// Every request that may wait counts towards a bound. Above it, the answer comes at once.
 func TestRequestsUnderWayAreBounded(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)
@@ -89,24 +88,24 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 				t.Errorf("the first one: %d %s", w.Code, w.Body)
 			}
 			if w := b.do(r); w.Code == http.StatusServiceUnavailable {
-				t.Errorf("its place was not given back: %d %s", w.Code, w.Body)
+				t.Errorf("its permit was not given back: %d %s", w.Code, w.Body)
 			}
 		})
 	}
 }
 
-// No route is without a bound, but for those that have one of their own.
+// Every route has a bound, except those that limit themselves.
 func TestEveryRouteIsBounded(t *testing.T) {
 	b := setup(t)
 	own := map[string]string{
 		checkoutsRoute: "package admission", eventsRoute: "Options.EventConnectionsMax", watchRoute: "Options.QueueConnectionsMax",
-		healthRoute: "asks nobody", readyRoute: "one look for all who ask", metricsRoute: "scrape",
+		healthRoute: "asks nobody", readyRoute: "one check for all clients", metricsRoute: "scrape",
 	}
 	for _, route := range b.api.public.Routes() {
 		if route.Method != "HEAD" && route.Method != "OPTIONS" && b.api.boundOf(route.Path) == nil && own[route.Path] == "" {
 			t.Errorf("%s %s has no bound", route.Method, route.Path)
 		}
-		if route.Method != "HEAD" { // as its GET
+		if route.Method != "HEAD" { // like its GET
 			delete(own, route.Path)
 		}
 	}
@@ -115,8 +114,8 @@ func TestEveryRouteIsBounded(t *testing.T) {
 	}
 }
 
-// Whoever asks for /readyz, however often, makes one look at a time.
-func TestReadyLooksOnceForAllWhoAsk(t *testing.T) {
+// However often clients ask for /readyz, one check runs at a time.
+func TestReadyChecksOnceForAllClients(t *testing.T) {
 	arrived, release := make(chan struct{}, 16), make(chan struct{})
 	b := setup(t, func(o *Options) {
 		o.Checks = []Check{{Name: "ledger", Probe: func(context.Context) error {
@@ -141,12 +140,12 @@ func TestReadyLooksOnceForAllWhoAsk(t *testing.T) {
 		}
 	}
 	if len(arrived) != 0 {
-		t.Errorf("%d looks for %d who asked", 1+len(arrived), askers)
+		t.Errorf("%d checks for %d clients", 1+len(arrived), askers)
 	}
 }
 
-// What a stranger can cause at will does not fill the log.
-func TestRefusalsAreLoggedSoOftenASecond(t *testing.T) {
+// Refusals that a stranger can cause at will do not fill the log.
+func TestLoggingOfRefusalsIsBounded(t *testing.T) {
 	var budget logBudget
 	now := time.Unix(1000, 0)
 	written := 0
@@ -166,7 +165,7 @@ func TestRefusalsAreLoggedSoOftenASecond(t *testing.T) {
 	}
 }
 
-func TestFailuresOfOursAreAlwaysLogged(t *testing.T) {
+func TestOurFailuresAreAlwaysLogged(t *testing.T) {
 	b := setup(t, func(o *Options) {
 		o.PayPage = func(domain.Order, domain.Hold) (domain.PayPage, error) {
 			return domain.PayPage{}, domain.Invalid("description", "is too long")

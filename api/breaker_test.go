@@ -22,10 +22,10 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	starts := b.world.Starts
 	w := b.checkout(testKey+"-more", wish("A", 1))
 	if wantProblem(t, w, 503, domain.CodeOverloaded); w.Header().Get("Retry-After") != "2" {
-		t.Errorf("Retry-After %q, want for how long nothing is sent", w.Header().Get("Retry-After"))
+		t.Errorf("Retry-After %q, want the time that the breaker stays open", w.Header().Get("Retry-After"))
 	}
 	if b.world.Starts != starts {
-		t.Error("the engine was asked all the same")
+		t.Error("the engine was called all the same")
 	}
 	var sale SaleView
 	decode(t, b.do(request{method: "GET", path: "/v1/sales/conference"}), &sale)
@@ -44,8 +44,8 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// A database that is away is left alone by all that would ask it.
-func TestADatabaseThatIsAwayIsNotAsked(t *testing.T) {
+// No request asks a database that is down.
+func TestADatabaseThatIsDownIsNotAsked(t *testing.T) {
 	b := setup(t)
 	database := b.api.Admission.Breakers.Database
 	for !database.IsOpen() {

@@ -51,7 +51,7 @@ type CancellationView struct {
 	Sale       string             `json:"sale"`
 	StartedAt  time.Time          `json:"started_at"`
 	UpdatedAt  *time.Time         `json:"updated_at,omitempty" doc:"When the counts were taken"`
-	FinishedAt *time.Time         `json:"finished_at,omitempty" doc:"Nothing is held, sold or owed any more"`
+	FinishedAt *time.Time         `json:"finished_at,omitempty" doc:"When nothing was held, sold or owed any longer"`
 	Stage      domain.CancelStage `json:"stage" enum:"closing,releasing,refunding,finished" doc:"releasing: checkouts are still open; refunds have begun nevertheless"`
 
 	Checkouts    CancelCheckoutsView `json:"checkouts"`

@@ -15,7 +15,7 @@ func (b *bundle) cancelSale(sale string) request {
 	return request{"POST", "/v1/sales/" + sale + "/cancel", "", bearerOf(testAdminToken)}
 }
 
-func TestACanceledSaleSellsNothingMore(t *testing.T) {
+func TestACanceledSaleSellsNoMore(t *testing.T) {
 	for _, sale := range []string{"conference", "soon"} { // the latter has not opened yet
 		t.Run(sale, func(t *testing.T) {
 			b := setup(t)
@@ -45,7 +45,7 @@ func TestAKeyOfACanceledSaleKeepsItsAnswer(t *testing.T) {
 	b.do(b.cancelSale("conference"))
 	w := b.checkout(testKey, wish("A", 2))
 	if w.Code != http.StatusCreated || w.Header().Get("Idempotent-Replayed") != "true" {
-		t.Errorf("the repeat of what was held: %d %s", w.Code, w.Body)
+		t.Errorf("the repeat of a held checkout: %d %s", w.Code, w.Body)
 	}
 	var v OrderView
 	decode(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), &v)

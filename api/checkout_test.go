@@ -8,15 +8,14 @@ import (
 	"boxoffice/domain"
 )
 
-// newerDesk answers an outcome that this version does not know, as a worker of a
-// newer one might.
+// newerDesk returns an outcome that this release does not know, as a newer worker might.
 type newerDesk struct{ *world }
 
 func (newerDesk) Start(context.Context, domain.Order) (domain.HoldAnswer, error) {
 	return domain.HoldAnswer{Hold: domain.Hold{Outcome: "waitlisted"}}, nil
 }
 
-func TestAnOutcomeThatIsNotKnownIsNotANo(t *testing.T) {
+func TestAnUnknownOutcomeIsNotANo(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Desk = newerDesk{o.Desk.(*world)} })
 	w := b.checkout(testKey, wish("A", 1))
 	if wantProblem(t, w, 503, domain.CodeUnknown); w.Header().Get("Retry-After") == "" {
@@ -27,7 +26,7 @@ func TestAnOutcomeThatIsNotKnownIsNotANo(t *testing.T) {
 func TestASaleThatHasNotOpenedSaysWhen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		for _, how := range []string{"the ordinary way", "the short way"} { // once it is in memory
+		for _, how := range []string{"the ordinary way", "the short way"} { // again, from memory
 			r := checkoutRequest(testKey, wish("A", 1))
 			r.path = "/v1/sales/soon/checkouts"
 			w := b.do(r)

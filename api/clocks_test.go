@@ -9,12 +9,12 @@ import (
 	"boxoffice/domain"
 )
 
-// While the clocks differ too much nothing new is sold, both ways alike. Whoever has an
-// order is served, and what is not to be had is said as ever.
+// While the clocks differ too much, nothing new is sold, whichever way a checkout goes.
+// Existing orders are served, and refusals stay the same.
 func TestNothingIsSoldWhileTheClocksDiffer(t *testing.T) {
 	var differ error
 	b := setupAdmission(t, func(o *admission.Options) { o.MaySell = func() error { return differ } })
-	b.stockOf(0, 0, 5) // of class A none is left
+	b.stockOf(0, 0, 5) // class A is sold out
 	b.stockOf(1, 0, 0)
 	w := b.checkout(testKey, wish("B", 1))
 	if w.Code != 201 {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// work opens a connection that has a request under way, a stream, until it is closed.
+// work opens a connection with a request under way: a stream.
 func (h *house) work(address string) net.Conn {
 	h.t.Helper()
 	conn := h.dialFrom(address)
@@ -34,7 +34,7 @@ func isOpen(c net.Conn) bool {
 	return err == nil || isTimeout(err)
 }
 
-// Idle connections of the few must not shut the many out.
+// Idle connections of a few clients must not shut out the others.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	const served = 30
 	h := openHouse(t, ConnectionLimits{Max: served})
@@ -73,14 +73,14 @@ func TestOnlyConnectionsWithoutARequestMakeRoom(t *testing.T) {
 	TrackConnection(second, http.StateIdle)
 	_, _ = first.Read(make([]byte, 1)) // a byte of the next one
 	if third := admit(); third.surplus || first.Conn.(*fakeConn).isClosed() || !second.Conn.(*fakeConn).isClosed() {
-		t.Error("want the one closed that waits")
+		t.Error("want the idle one closed")
 	}
 	if fourth := admit(); !fourth.surplus || first.Conn.(*fakeConn).isClosed() {
 		t.Error("a connection with a request under way lost its place")
 	}
 }
 
-// A request that came along with the one before is under way too: nothing more is read for it.
+// A pipelined request counts as under way too, although nothing more is read for it.
 func TestAPipelinedRequestKeepsItsConnection(t *testing.T) {
 	h := openHouse(t, ConnectionLimits{Max: 1})
 	conn := h.dial()
@@ -105,7 +105,7 @@ func TestAPipelinedRequestKeepsItsConnection(t *testing.T) {
 	}
 }
 
-// fakeListener hands out connections from wherever a test says.
+// fakeListener hands out connections from the addresses that the test names.
 type fakeListener struct {
 	net.Listener
 	from chan string
@@ -146,7 +146,7 @@ func (c *fakeConn) isClosed() bool {
 	return c.closed
 }
 
-// accept takes one connection after the other; nil where the next one was turned away.
+// accept accepts one connection after the other; nil if the next one was turned away.
 func acceptFrom(t *testing.T, limits ConnectionLimits, addresses ...string) []net.Conn {
 	t.Helper()
 	inner := &fakeListener{from: make(chan string, len(addresses))}
@@ -177,7 +177,7 @@ func TestWhatCountsAsOneClient(t *testing.T) {
 	}{
 		"one address":                  {[]string{"203.0.113.7", "203.0.113.7", "203.0.113.7"}, 2},
 		"three addresses":              {[]string{"203.0.113.7", "203.0.113.8", "203.0.113.9"}, 3},
-		"an IPv4 address, twice named": {[]string{"203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7"}, 2},
+		"an IPv4 address, named twice": {[]string{"203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7"}, 2},
 		"an IPv6 /64":                  {[]string{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3"}, 2},
 		"three IPv6 /64":               {[]string{"2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"}, 3},
 		"a trusted proxy":              {[]string{"198.51.100.1", "198.51.100.1", "198.51.100.1"}, 3},
@@ -224,7 +224,7 @@ func TestAClientAboveItsBoundGivesUpItsOwnIdleConnection(t *testing.T) {
 	}
 }
 
-// Who connects and says nothing gives way too, but not before there was time to read.
+// A silent connection gives way too, but only after there was time to read.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	l := LimitConnections(&fakeListener{}, ConnectionLimits{Max: 2}).(*limitedListener)
 	admit := func(n int) *limitedConn {
@@ -234,7 +234,7 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 	}
 	first, second := admit(1), admit(2)
 	if third := admit(3); !third.surplus || first.Conn.(*fakeConn).isClosed() {
-		t.Error("a connection of this moment lost its place")
+		t.Error("a new connection lost its place")
 	}
 	l.silentMin = 0
 	if fourth := admit(4); fourth.surplus || !first.Conn.(*fakeConn).isClosed() || second.Conn.(*fakeConn).isClosed() {
@@ -242,8 +242,8 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// Where all have a request under way, the next one waits for the first that falls idle, or that still
-// says nothing, and not for it to leave.
+// If all connections have a request under way, the next one waits until one becomes idle or has been
+// silent for too long, and not until it leaves.
 func TestAFullListenerGoesOnLookingForRoom(t *testing.T) {
 	for name, giveWay := range map[string]func(*limitedListener, *limitedConn){
 		"one falls idle": func(_ *limitedListener, c *limitedConn) {
@@ -275,19 +275,19 @@ func TestAFullListenerGoesOnLookingForRoom(t *testing.T) {
 				select {
 				case <-accepted:
 				case <-time.After(time.Minute):
-					t.Error("nobody is let in, and one of the connections has no request")
+					t.Error("no connection is accepted, although one of the others has no request")
 					_ = first.Close()
 					<-accepted
 				}
 				if !first.Conn.(*fakeConn).isClosed() {
-					t.Error("it was not the one without a request that gave way")
+					t.Error("a connection with a request gave way")
 				}
 			})
 		})
 	}
 }
 
-// The provider's listener has webhooks and probes, and nothing that a crowd comes for.
+// The provider's listener has webhooks and probes, and nothing that a crowd asks for.
 func TestTheListenerOfWebhooks(t *testing.T) {
 	b := setup(t)
 	for path, want := range map[string]int{

@@ -14,8 +14,7 @@ import (
 	"boxoffice/domain"
 )
 
-// codesOfDomain reads the vocabulary from its source, so that a code added
-// there cannot be forgotten here.
+// codesOfDomain reads the codes from the source, so that no new code is forgotten here.
 func codesOfDomain(t *testing.T) []domain.Code {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../domain/errors.go", nil, 0)
@@ -60,12 +59,12 @@ func TestEveryCodeHasItsProblem(t *testing.T) {
 			t.Errorf("code %s answers %d", code, k.status)
 		}
 		if k.status == http.StatusServiceUnavailable && k.retryAfter == 0 {
-			t.Errorf("code %s says try later, not when", code)
+			t.Errorf("code %s says to try later, but not when", code)
 		}
 	}
 	for code := range kinds {
 		if !slices.Contains(codes, code) {
-			t.Errorf("code %s is mapped, but nobody's", code)
+			t.Errorf("code %s is mapped, but does not exist", code)
 		}
 	}
 }
@@ -128,7 +127,7 @@ func TestOpenAPI(t *testing.T) {
 			route := strings.ToUpper(method) + " " + path
 			documented[route] = true
 			want := slices.Clone(wantCodes[route])
-			if path != webhookRoute { // all webhooks are from one address
+			if path != webhookRoute { // all webhooks come from one address
 				want = append(want, domain.CodeRateLimited)
 			}
 			checkOperation(t, route, raw, want)
@@ -150,7 +149,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for _, ref := range refs(w.Body.String()) {
 		if _, ok := doc.Components.Schemas[ref]; !ok {
-			t.Errorf("schema %s is referred to and not defined", ref)
+			t.Errorf("schema %s is referred to but not defined", ref)
 		}
 	}
 }
@@ -220,7 +219,7 @@ func TestParseKey(t *testing.T) {
 		{"only opened", []string{`"0123456789abcdef`}, ""},
 		{"one quote", []string{`"`}, ""},
 		{"with parameters", []string{`"0123456789abcdef";a=1`}, ""},
-		{"an escape that is none", []string{`"0123456789\abcdef"`}, ""},
+		{"an invalid escape", []string{`"0123456789\abcdef"`}, ""},
 		{"a space", []string{"01234567 89abcdef"}, ""},
 		{"a control character", []string{"01234567\x0189abcdef"}, ""},
 		{"not ASCII", []string{"0123456789abcdefü"}, ""},
@@ -257,8 +256,7 @@ func FuzzParseKey(f *testing.F) {
 	})
 }
 
-// FuzzCheckout: whatever is sent, the answer is 201 or a problem below 500, and
-// nothing is held without a 201.
+// FuzzCheckout: the answer to any request is 201 or a problem below 500, and nothing is held without a 201.
 func FuzzCheckout(f *testing.F) {
 	for _, seed := range []string{
 		wish("A", 1), `{}`, `[`, `null`, `{"items":[{"class":"A","quantity":1e1}],"buyer":{"email":"a@b.c"}}`,
@@ -266,7 +264,7 @@ func FuzzCheckout(f *testing.F) {
 	} {
 		f.Add(testKey, seed)
 	}
-	b := setup(f) // one for all: building the routes takes longer than a request
+	b := setup(f) // shared, because building the routes takes longer than a request
 	held := func() int64 {
 		b.world.Mu.Lock()
 		defer b.world.Mu.Unlock()
@@ -280,12 +278,13 @@ func FuzzCheckout(f *testing.F) {
 		case w.Code >= 500 || w.Code < 400 || w.Header().Get("Content-Type") != problemType:
 			t.Fatalf("%d %s", w.Code, w.Body)
 		case held() != before:
-			t.Fatalf("%d %s, and yet something is held", w.Code, w.Body)
+			t.Fatalf("%d %s, but something is held", w.Code, w.Body)
 		}
 	})
 }
 
-// notOfACheckout are the codes that a checkout never answers, and whose they are. Those of every route are in none of the lists.
+// notOfACheckout are the codes that no checkout is answered with, and which routes they belong to. Codes of every route are in
+// neither list.
 var notOfACheckout = map[domain.Code]string{
 	domain.CodeTooLarge: "every route's", domain.CodeRateLimited: "every route's", domain.CodeUnknown: "every route's", domain.CodeInternal: "every route's",
 	domain.CodeQueueFull: "joining's", domain.CodeProofRequired: "joining's", domain.CodeNotEntitled: "joining's", domain.CodeBadEntitlement: "joining's",
@@ -294,12 +293,12 @@ var notOfACheckout = map[domain.Code]string{
 	domain.CodeNotPaid: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeUnauthorized: "the organiser's",
 }
 
-// A new code is documented for checkouts, or somebody has decided that no checkout answers it.
+// A new code is documented for checkouts, or listed as one that checkouts never get.
 func TestEveryCodeIsACheckoutsOrNot(t *testing.T) {
 	for _, code := range domain.Codes {
 		isListed, whose := slices.Contains(checkoutCodes, code), notOfACheckout[code]
 		if isListed == (whose != "") {
-			t.Errorf("%s: put it into checkoutCodes, api/checkout.go, where a checkout can answer it, else into notOfACheckout with whose it is (listed %t, whose %q)",
+			t.Errorf("%s: put it into checkoutCodes in api/checkout.go if a checkout can get it, else into notOfACheckout with its route (listed %t, route %q)",
 				code, isListed, whose)
 		}
 	}

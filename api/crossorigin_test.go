@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What everybody may see, pages of other sites may read, without credentials; and nothing else.
+// Pages of other sites may read what is public, without credentials, and nothing else.
 func TestPagesOfOtherSitesMayReadWhatIsPublic(t *testing.T) {
 	b, _ := roomSetup(t)
 	id, token := b.held(testKey)

@@ -33,7 +33,7 @@ var tags = []*huma.Tag{
 	{Name: "checkout", Description: "Hold tickets, pay, get the tickets. You need the order's token to see an order."},
 	{Name: "queue", Description: "Places in a sale's waiting room."},
 	{Name: "payments", Description: "Signed reports of payment providers."},
-	{Name: "webhooks", Description: "What is sent to endpoints that the organiser registered, signed as Standard Webhooks specifies."},
+	{Name: "webhooks", Description: "Events that are sent to endpoints that the organiser registered, signed as Standard Webhooks specifies."},
 	{Name: "organiser", Description: "Sales, orders, refunds and the audit. You need the organiser's token."},
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A testDocument is as much of an OpenAPI document as these tests look at.
+// A testDocument is the part of an OpenAPI document that these tests look at.
 type testDocument struct {
 	Servers []struct{ URL string }
 	Tags    []struct{ Name string }
@@ -34,8 +34,8 @@ func readDocument(t *testing.T, document []byte) (doc testDocument) {
 	return doc
 }
 
-// What Spectral and Redocly have as errors or warnings, where there is no Node to run them.
-func TestTheDocumentSaysForWhomAndWhere(t *testing.T) {
+// Some of what Spectral and Redocly check, for machines without Node.
+func TestEveryOperationNamesItsSecurityAndServers(t *testing.T) {
 	document, err := Document("")
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestTheDocumentSaysForWhomAndWhere(t *testing.T) {
 				continue
 			}
 			if isPublic := len(*op.Security) == 0; isPublic != public[op.OperationID] {
-				t.Errorf("%s is for everybody: %v", op.OperationID, isPublic)
+				t.Errorf("%s is public: %v", op.OperationID, isPublic)
 			}
 			for _, needed := range *op.Security {
 				for scheme := range needed {
@@ -98,7 +98,7 @@ func TestTheDocumentNamesItsServers(t *testing.T) {
 	}
 }
 
-// An answer of 200 has a schema that says what is in it.
+// Every answer of 200 has a schema with content.
 func TestEveryAnswerIsTyped(t *testing.T) {
 	document, err := Document("")
 	if err != nil {

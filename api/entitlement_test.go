@@ -17,7 +17,7 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// entitlements are a Desk of tests: the code GOOD-… is good, once a key.
+// entitlements is a fake Desk: the code GOOD-… gives one place per key.
 type entitlements struct {
 	Entitlements
 	rooms *rooms
@@ -98,19 +98,19 @@ func TestAPlaceNeedsWhatTheSaleAsksFor(t *testing.T) {
 		code      domain.Code
 		asked     string // of the Desk
 	}{
-		"nothing":                {"", testKey, 403, domain.CodeNotEntitled, ""},
-		"nothing in it":          {`{"entitlement":{}}`, testKey, 403, domain.CodeNotEntitled, ""},
-		"both":                   {`{"entitlement":{"presale_code":"A","invitation":"B"}}`, testKey, 422, domain.CodeInvalid, ""},
-		"something else":         {`{"entitlement":{"passport":"A"}}`, testKey, 422, domain.CodeInvalid, ""},
-		"very long":              {code(strings.Repeat("A", 81)), testKey, 422, domain.CodeInvalid, ""},
-		"no key":                 {code(goodCode), "", 400, domain.CodeKeyMissing, ""},
-		"a short key":            {code(goodCode), "short", 400, domain.CodeKeyMissing, ""},
-		"a code":                 {code(goodCode), testKey, 201, "", "presale_code " + goodCode + " " + testKey},
-		"a key in quotes":        {code(goodCode), `"` + testKey + `"`, 201, "", "presale_code " + goodCode + " " + testKey},
-		"an invitation":          {`{"entitlement":{"invitation":"good.good.good"}}`, testKey, 201, "", "invitation good.good.good " + testKey},
-		"a wrong code":           {code("WRONG-WRONG-WRONG"), testKey, 403, domain.CodeBadEntitlement, "presale_code WRONG-WRONG-WRONG " + testKey},
-		"a code that was used":   {code("SPENT-SPENT-SPENT"), testKey, 409, domain.CodeEntitlementSpent, "presale_code SPENT-SPENT-SPENT " + testKey},
-		"while nobody knows yet": {code("UNKNOWN-UNKNOWN"), testKey, 503, domain.CodeUnknown, "presale_code UNKNOWN-UNKNOWN " + testKey},
+		"nothing":                      {"", testKey, 403, domain.CodeNotEntitled, ""},
+		"nothing in it":                {`{"entitlement":{}}`, testKey, 403, domain.CodeNotEntitled, ""},
+		"both":                         {`{"entitlement":{"presale_code":"A","invitation":"B"}}`, testKey, 422, domain.CodeInvalid, ""},
+		"something else":               {`{"entitlement":{"passport":"A"}}`, testKey, 422, domain.CodeInvalid, ""},
+		"very long":                    {code(strings.Repeat("A", 81)), testKey, 422, domain.CodeInvalid, ""},
+		"no key":                       {code(goodCode), "", 400, domain.CodeKeyMissing, ""},
+		"a short key":                  {code(goodCode), "short", 400, domain.CodeKeyMissing, ""},
+		"a code":                       {code(goodCode), testKey, 201, "", "presale_code " + goodCode + " " + testKey},
+		"a key in quotes":              {code(goodCode), `"` + testKey + `"`, 201, "", "presale_code " + goodCode + " " + testKey},
+		"an invitation":                {`{"entitlement":{"invitation":"good.good.good"}}`, testKey, 201, "", "invitation good.good.good " + testKey},
+		"a wrong code":                 {code("WRONG-WRONG-WRONG"), testKey, 403, domain.CodeBadEntitlement, "presale_code WRONG-WRONG-WRONG " + testKey},
+		"a code that was used":         {code("SPENT-SPENT-SPENT"), testKey, 409, domain.CodeEntitlementSpent, "presale_code SPENT-SPENT-SPENT " + testKey},
+		"while the outcome is unknown": {code("UNKNOWN-UNKNOWN"), testKey, 503, domain.CodeUnknown, "presale_code UNKNOWN-UNKNOWN " + testKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, e := entitledSetup(t)
@@ -127,8 +127,8 @@ func TestAPlaceNeedsWhatTheSaleAsksFor(t *testing.T) {
 	}
 }
 
-// A sale that asks for nothing looks neither at the key nor at what is shown.
-func TestAPlaceWhereNothingIsAskedFor(t *testing.T) {
+// A sale that asks for nothing ignores the key and the entitlement.
+func TestAPlaceNeedsNothingIfTheSaleAsksForNothing(t *testing.T) {
 	b, e := entitledSetup(t)
 	for _, key := range []string{"", "short", testKey} {
 		if w := b.do(withKey(joinOf("rush", `{"entitlement":{"presale_code":"A"}}`), key)); w.Code != http.StatusCreated {
@@ -145,7 +145,7 @@ func TestWithoutADeskNobodyJoinsASaleThatAsks(t *testing.T) {
 	wantProblem(t, b.do(withKey(joinOf("presale", `{"entitlement":{"presale_code":"`+goodCode+`"}}`), testKey)), 503, domain.CodeOverloaded)
 }
 
-// Who guesses is slowed down, also when they then have a good one; others are not.
+// A client that guesses is slowed down, even if it then sends a good code. Others are not.
 func TestWrongCodesOfAnAddressAreBounded(t *testing.T) {
 	const burst = 3
 	b, _ := entitledSetup(t, func(o *Options) { o.Rates = Rates{Guesses: ratelimit.Rate{PerSecond: 0.001, Burst: burst}} })
@@ -158,7 +158,7 @@ func TestWrongCodesOfAnAddressAreBounded(t *testing.T) {
 		b.api.Public().ServeHTTP(w, r)
 		return w.Code
 	}
-	for range burst { // who is right loses nothing
+	for range burst { // a right code costs nothing
 		if code := join("203.0.113.9:1", goodCode); code != http.StatusCreated {
 			t.Errorf("a good code: %d", code)
 		}
@@ -176,7 +176,7 @@ func TestWrongCodesOfAnAddressAreBounded(t *testing.T) {
 	if code := join("203.0.113.10:1", goodCode); code != http.StatusCreated {
 		t.Errorf("another address: %d", code)
 	}
-	for range burst + 1 { // who comes by a proxy that was not named is everybody
+	for range burst + 1 { // behind an unnamed proxy, everybody looks the same
 		if code := join("10.1.2.3:1", "WRONG-WRONG-WRONG"); code != http.StatusForbidden {
 			t.Errorf("a private network: %d", code)
 		}

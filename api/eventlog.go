@@ -23,48 +23,48 @@ import (
 )
 
 const (
-	eventLogInterval   = 500 * time.Millisecond // between two looks for news, for all who wait on this node
-	eventLogLookMax    = 1000                   // events that one reading passes over, wanted or not
-	eventLogReadsMax   = 64                     // requests for a page at a time, those that wait among them
+	eventLogInterval   = 500 * time.Millisecond // between two polls of the log, for all clients that wait on this node
+	eventLogLookMax    = 1000                   // events that one read looks at, selected or not
+	eventLogReadsMax   = 64                     // requests for pages at a time, including those that wait
 	eventLogStreamsMax = 64
 )
 
-// An EventLog is what happened, in the order in which it was committed. orders.Store keeps it.
+// An EventLog has the events in the order in which they were committed. orders.Store is one.
 type EventLog interface {
-	// Events are those that follow a cursor. CodeInvalid: this database has not come so far.
+	// Events returns the events that follow a cursor. CodeInvalid: this database has not come so far.
 	Events(ctx context.Context, q domain.EventQuery) (domain.EventPage, error)
-	// EventHead is the last event's cursor at the moment.
+	// EventHead returns the present last event's cursor.
 	EventHead(ctx context.Context) (domain.EventCursor, error)
-	// EventPlace is what the log has at a cursor.
+	// EventPlace returns what the log has at a cursor.
 	EventPlace(ctx context.Context, at domain.EventCursor) (domain.EventPlace, error)
 }
 
 type eventLogInput struct {
-	After  string `query:"after" maxLength:"64" doc:"next of the page before. Without it: from the first event that is kept"`
+	After  string `query:"after" maxLength:"64" doc:"next of the previous page. Without it: from the first event that is stored"`
 	Types  string `query:"types" maxLength:"1000" doc:"Only these types, separated by commas" example:"order.paid,order.refunded"`
 	Sale   string `query:"sale" maxLength:"63" doc:"Only events of this sale and its orders"`
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"500" doc:"The most events of a page"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"500" doc:"The most events on a page"`
 	WaitS  int    `query:"wait_s" minimum:"0" maximum:"25" doc:"How many seconds to wait for an event if there is none yet. Streams wait anyway"`
 	Accept string `header:"Accept" doc:"text/event-stream: a stream instead of a page"`
-	LastID string `header:"Last-Event-ID" maxLength:"64" doc:"Of a stream: where it goes on, instead of after"`
+	LastID string `header:"Last-Event-ID" maxLength:"64" doc:"For a stream: where to go on, instead of after"`
 }
 
 // EventsView is a page of the event log.
 type EventsView struct {
 	Events []EventView `json:"events" doc:"In the order in which they were committed"`
-	Next   string      `json:"next" doc:"Pass it as after; also of an empty page"`
-	More   bool        `json:"more" doc:"There may be more already, also if the page is empty: ask again at once"`
+	Next   string      `json:"next" doc:"Pass it as after, even if the page is empty"`
+	More   bool        `json:"more" doc:"There may already be more, even if the page is empty: ask again at once"`
 }
 
 // EventView is the envelope of an event, as domain.Event marshals itself.
 type EventView struct {
-	ID         string           `json:"id" doc:"The same for ever: do what you do once an id" example:"evt_01a22bc7aaa0dd6b16b9000000000002"`
+	ID         string           `json:"id" doc:"It never changes: do things once per id" example:"evt_01a22bc7aaa0dd6b16b9000000000002"`
 	Type       domain.EventType `json:"type" example:"order.paid"`
-	Schema     int              `json:"schema" doc:"The version of data. Within a version fields are only added"`
+	Schema     int              `json:"schema" doc:"The version of data. Within a version, fields are only added"`
 	OccurredAt time.Time        `json:"occurred_at"`
-	Sale       string           `json:"sale,omitempty" doc:"Absent: of no sale"`
-	Order      *domain.OrderID  `json:"order,omitempty" doc:"Absent: of no order"`
-	Data       json.RawMessage  `json:"data" doc:"What the type has, see the catalogue of events"`
+	Sale       string           `json:"sale,omitempty" doc:"Absent: about no sale"`
+	Order      *domain.OrderID  `json:"order,omitempty" doc:"Absent: about no order"`
+	Data       json.RawMessage  `json:"data" doc:"The payload of the type, see the catalogue of events"`
 }
 
 func viewEvent(e *domain.Event) EventView {
@@ -77,14 +77,14 @@ func viewEvent(e *domain.Event) EventView {
 	return view
 }
 
-// routeEventLog registers how the organiser reads the event log.
+// routeEventLog registers the organiser's route to the event log.
 func (s *Server) routeEventLog(api huma.API, admin func(huma.Operation) huma.Operation) {
 	page := s.document.Components.Schemas.Schema(reflect.TypeFor[EventsView](), true, "EventsView")
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: eventLogRoute,
-		Summary: "Read what happened, and wait for what happens next",
-		Description: "Every event of sales, orders and the audit, in the order in which it was committed: whoever goes on from `next` misses none. " +
-			"With `Accept: text/event-stream` it is a stream whose ids are such cursors; `Last-Event-ID` goes on.",
+		Summary: "Read events, and wait for new ones",
+		Description: "Every event of sales, orders and the audit, in the order in which they were committed. A reader that goes on from `next` misses none. " +
+			"With `Accept: text/event-stream` the answer is a stream. Its ids are such cursors, and `Last-Event-ID` goes on from one.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page of events, or a stream of them",
 			Content: map[string]*huma.MediaType{
@@ -95,17 +95,17 @@ func (s *Server) routeEventLog(api huma.API, admin func(huma.Operation) huma.Ope
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored}, s.listEvents)
 }
 
-// An eventReading is where somebody is in the log, and what they want of it.
+// An eventReading is a client's position in the log and what it selects.
 type eventReading struct {
-	query     domain.EventQuery // its After moves on
-	mark      string            // of the event at After, see eventPlace
+	query     domain.EventQuery // its After moves forward
+	mark      string            // mark of the event at After, see eventPlace
 	most      int               // events of a page
-	fromStart bool              // the client has named no place
+	fromStart bool              // the client named no position
 }
 
 func (s *Server) listEvents(_ context.Context, in *eventLogInput) (*huma.StreamResponse, error) {
 	if s.EventLog == nil {
-		return nil, &domain.Error{Code: domain.CodeNotFound, Detail: "This node does not show events."}
+		return nil, &domain.Error{Code: domain.CodeNotFound, Detail: "This node does not serve events."}
 	}
 	isStream := strings.Contains(strings.ToLower(in.Accept), "text/event-stream")
 	reading, err := in.reading(isStream)
@@ -114,8 +114,8 @@ func (s *Server) listEvents(_ context.Context, in *eventLogInput) (*huma.StreamR
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		c := humagin.Unwrap(ctx)
-		// The server's ReadTimeout would end the wait: net/http watches for the client's
-		// leaving by reading. Errors mean a writer without deadlines.
+		// The server's ReadTimeout would end the wait, because net/http reads to notice that the
+		// client left. An error means that the writer has no deadlines.
 		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
 		if isStream {
 			s.streamEvents(c, reading)
@@ -135,7 +135,7 @@ func (in *eventLogInput) reading(isStream bool) (*eventReading, error) {
 	if !r.fromStart {
 		var err error
 		if r.query.After, r.mark, err = parseEventPlace(place); err != nil {
-			return nil, domain.Invalid(field, "must be the next of a page, or the id that came with an event of a stream")
+			return nil, domain.Invalid(field, "must be the next of a page, or the id of an event in a stream")
 		}
 	}
 	if in.Sale != "" && !domain.ValidSaleID(in.Sale) {
@@ -150,14 +150,14 @@ func (in *eventLogInput) reading(isStream bool) (*eventReading, error) {
 			r.query.Types = append(r.query.Types, t)
 		}
 	}
-	if in.Sale != "" || in.Types != "" { // what is not wanted costs no page
+	if in.Sale != "" || in.Types != "" { // events that are not selected take no room on the page
 		r.query.Limit = eventLogLookMax
 	}
 	return r, nil
 }
 
-// answerEvents answers a page, once there is an event or the time is over. While it
-// waits it holds a permit and no connection of the database.
+// answerEvents answers with a page once there is an event or the time is over. While it waits
+// it holds a permit, but no database connection.
 func (s *Server) answerEvents(c *gin.Context, r *eventReading, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), wait+requestTimeout)
 	defer cancel()
@@ -187,7 +187,7 @@ func (s *Server) awaitEvents(ctx context.Context, r *eventReading, wait time.Dur
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
-		moved := s.logHub.news() // before the reading: what it misses is told
+		moved := s.logHub.news() // before reading, so that news after the read is noticed
 		page, err := s.readEvents(ctx, r)
 		if err != nil || len(page.Events) > 0 {
 			return page, err
@@ -207,15 +207,15 @@ func (s *Server) awaitEvents(ctx context.Context, r *eventReading, wait time.Dur
 	}
 }
 
-// always is a channel that never lets anybody wait.
+// always is a channel that is always ready.
 var always = func() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
 }()
 
-// readEvents reads a page and moves on behind it. A *Problem says that events are gone
-// that were to come, or that the log is another one.
+// readEvents reads a page and moves past it. A *Problem says that events to come were dropped,
+// or that the log is a different one.
 func (s *Server) readEvents(ctx context.Context, r *eventReading) (page domain.EventPage, err error) {
 	if r.fromStart {
 		place, err := s.EventLog.EventPlace(ctx, domain.EventCursor{})
@@ -229,7 +229,7 @@ func (s *Server) readEvents(ctx context.Context, r *eventReading) (page domain.E
 	if err != nil && !isAhead {
 		return page, err
 	}
-	if !r.fromStart { // asked afterwards: what was dropped before the reading is known by now
+	if !r.fromStart { // asked after the read: whatever was dropped before it is known by now
 		place, err := s.EventLog.EventPlace(ctx, r.query.After)
 		if err != nil {
 			return page, err
@@ -251,10 +251,10 @@ func (s *Server) readEvents(ctx context.Context, r *eventReading) (page domain.E
 	return page, nil
 }
 
-// gone says why a reader cannot go on; empty: it can. A cursor is behind an event that its
-// reader has seen. If the log has no such event there, or another one, the database was
-// restored to a time before it, or on another server: what follows the cursor by number
-// is not all that happened since.
+// gone says why a reader cannot go on; empty: it can. A cursor stands at an event that its
+// reader has seen. If the log does not have that event there, the database was restored to a
+// time before it, or on another server. Then the events after the cursor are not all that
+// happened since.
 func (r *eventReading) gone(place domain.EventPlace, isAhead bool) domain.Code {
 	switch order := r.query.After.Compare(place.DroppedTo); {
 	case isAhead:
@@ -270,12 +270,12 @@ func (r *eventReading) gone(place domain.EventPlace, isAhead bool) domain.Code {
 	}
 }
 
-// place is where the reader is, as it keeps it.
+// place is the reader's position in the form that the client keeps.
 func (r *eventReading) place() string { return eventPlace(r.query.After, r.mark) }
 
-// eventPlace is a cursor with the mark of its event, for readers outside: a database that was
-// restored may come to the same numbers again, with other events. Without a mark only
-// whether there is an event can be told.
+// eventPlace is a cursor with the mark of its event, for clients. A restored database may give
+// the same numbers to other events. Without a mark, we can only tell whether there is an
+// event.
 func eventPlace(at domain.EventCursor, mark string) string {
 	if mark == "" {
 		return at.String()
@@ -283,7 +283,7 @@ func eventPlace(at domain.EventCursor, mark string) string {
 	return at.String() + "-" + mark
 }
 
-// eventMark tells an event from any other that may get its numbers.
+// eventMark tells an event from any other that may get the same numbers.
 func eventMark(id domain.EventID) string {
 	sum := sha256.Sum256(id[:])
 	return hex.EncodeToString(sum[:4])
@@ -294,20 +294,20 @@ func parseEventPlace(text string) (at domain.EventCursor, mark string, err error
 	if parts := strings.Split(text, "-"); len(parts) == 3 {
 		cursor, mark = parts[0]+"-"+parts[1], parts[2]
 		if raw, err := hex.DecodeString(mark); err != nil || hex.EncodeToString(raw) != mark || len(raw) != 4 {
-			return at, "", domain.Invalid("cursor", "must be one that came with an event")
+			return at, "", domain.Invalid("cursor", "must be a cursor that came with an event")
 		}
 	}
 	at, err = domain.ParseEventCursor(cursor)
 	return at, mark, err
 }
 
-// streamEvents writes events until the client leaves, is too slow, or has had its time.
+// streamEvents writes events until the client leaves, is too slow, or has used up its time.
 func (s *Server) streamEvents(c *gin.Context, r *eventReading) {
 	select {
 	case s.logStreams.permits <- struct{}{}:
 		defer func() { <-s.logStreams.permits }()
 	default:
-		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many read the stream of events. GET pages instead.", RetryAfter: eventsHeartbeat})
+		s.abort(c, &domain.Error{Code: domain.CodeOverloaded, Detail: "Too many clients read the event stream. GET pages instead.", RetryAfter: eventsHeartbeat})
 		return
 	}
 	defer s.logHub.join()()
@@ -335,7 +335,7 @@ func (s *Server) streamEvents(c *gin.Context, r *eventReading) {
 		}
 		select {
 		case <-heartbeat.C:
-			// The id alone moves the client on behind what it did not want.
+			// The id alone moves the client past events that it did not select.
 			ok = w.write(": still here\nid: %s\n\n", r.place())
 			continue
 		case <-moved:
@@ -350,17 +350,17 @@ func (s *Server) streamEvents(c *gin.Context, r *eventReading) {
 		moved, again = s.logHub.news(), nil
 		page, err = s.readEvents(ctx, r)
 		if err != nil {
-			if ctx.Err() != nil || !mayRecover(err) { // coming back tells the client
+			if ctx.Err() != nil || !mayRecover(err) { // the client gets the problem when it connects again
 				return
 			}
-			s.log.WarnContext(ctx, "stream of events: the log gives no answer", "request", requestID(ctx), "err", err)
+			s.log.WarnContext(ctx, "event stream: the log gives no answer", "request", requestID(ctx), "err", err)
 			page, moved, again = domain.EventPage{}, nil, time.After(4*s.logHub.every)
 		}
 		ok = w.events(page.Events)
 	}
 }
 
-// mayRecover reports whether asking again may do.
+// mayRecover reports whether asking again may help.
 func mayRecover(err error) bool {
 	var told *Problem
 	return !errors.As(err, &told)
@@ -380,7 +380,7 @@ func (w eventWriter) write(format string, args ...any) bool {
 	return w.control.Flush() == nil
 }
 
-// events have no names: a client that knows no new type still gets it.
+// events have no names, so a client gets types that it does not know.
 func (w eventWriter) events(events []domain.Event) bool {
 	if len(events) == 0 {
 		return true
@@ -389,17 +389,17 @@ func (w eventWriter) events(events []domain.Event) bool {
 	for i := range events {
 		data, err := json.Marshal(viewEvent(&events[i]))
 		if err != nil {
-			return false // ours to fix; never go on behind it
+			return false // ours to fix; never skip it
 		}
 		fmt.Fprintf(&b, "id: %s\ndata: %s\n\n", eventPlace(events[i].Cursor, eventMark(events[i].ID)), data)
 	}
 	return w.write("%s", b.Bytes())
 }
 
-// A logHub looks for news of the log, for all who wait on this node, while somebody does.
+// A logHub polls the log for all clients that wait on this node, while there are any.
 type logHub struct {
 	head   func(context.Context) (domain.EventCursor, error)
-	every  time.Duration // between two looks
+	every  time.Duration // between two polls
 	beat   time.Duration // between two heartbeats of a stream
 	log    *slog.Logger
 	closed chan struct{}
@@ -414,7 +414,7 @@ func newLogHub(head func(context.Context) (domain.EventCursor, error), log *slog
 	return &logHub{head: head, every: eventLogInterval, beat: eventsHeartbeat, log: log, closed: make(chan struct{}), moved: make(chan struct{})}
 }
 
-// join counts somebody who waits, until leave is called.
+// join counts a waiting client until leave is called.
 func (h *logHub) join() (leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -432,7 +432,7 @@ func (h *logHub) join() (leave func()) {
 	}
 }
 
-// news is closed once there is some. Take it before you read.
+// news returns a channel that is closed when there is news. Get it before you read.
 func (h *logHub) news() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -443,14 +443,14 @@ func (h *logHub) look(ctx context.Context) {
 	ticker := time.NewTicker(h.every)
 	defer ticker.Stop()
 	var at domain.EventCursor
-	isFirst, isFailing := true, false // the first look does not know what those who wait have read
+	isFirst, isFailing := true, false // the first poll does not know what the clients have read
 	for {
 		head, err := h.head(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !isFailing:
-			h.log.Warn("event log: cannot look for news", "err", err)
+			h.log.Warn("event log: cannot poll", "err", err)
 		case err == nil && (isFirst || head != at):
 			at, isFirst = head, false
 			h.tell()
@@ -471,7 +471,7 @@ func (h *logHub) tell() {
 	h.moved = make(chan struct{})
 }
 
-// close ends all that waits, so that a shutdown does not wait for it.
+// close ends all waits, so that a shutdown does not wait for them.
 func (h *logHub) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

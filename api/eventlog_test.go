@@ -154,11 +154,11 @@ func TestEventsComeInPages(t *testing.T) {
 	for _, c := range []struct{ query, want, next string }{
 		{"limit=2", "sale.created rock, order.paid rock", placeAt(2)},
 		{"limit=2&after=" + placeAt(2), "sale.created jazz", placeAt(3)},
-		{"limit=2&after=100-2", "sale.created jazz", placeAt(3)}, // as cursors once were
+		{"limit=2&after=100-2", "sale.created jazz", placeAt(3)}, // a cursor in the old form
 		{"after=" + placeAt(3), "", placeAt(3)},
 		{"types=order.paid", "order.paid rock", placeAt(3)},
 		{"types=order.paid,sale.created&sale=rock", "sale.created rock, order.paid rock", placeAt(3)},
-		{"types=sale.created&limit=1", "sale.created rock", placeAt(1)}, // and not behind what was cut off
+		{"types=sale.created&limit=1", "sale.created rock", placeAt(1)}, // and not after events that were cut off
 		{"sale=blues", "", placeAt(3)},
 	} {
 		page := b.events(t, c.query)
@@ -169,7 +169,7 @@ func TestEventsComeInPages(t *testing.T) {
 			t.Errorf("%s: more is %t", c.query, page.More)
 		}
 	}
-	for i := range log.events { // one envelope everywhere
+	for i := range log.events { // the envelope is the same everywhere
 		want, err := json.Marshal(log.events[i])
 		if err != nil {
 			t.Fatal(err)
@@ -181,7 +181,7 @@ func TestEventsComeInPages(t *testing.T) {
 	}
 }
 
-func TestEventsThatNobodyCanRead(t *testing.T) {
+func TestRefusedReadsOfTheEventLog(t *testing.T) {
 	b, _ := logSetup(t)
 	for query, field := range map[string]string{
 		"types=order.eaten": "types", "types=order.paid,": "types", "after=x": "after", "after=100--2": "after", "after=100-2-": "after", "after=100-2-ABCDEF01": "after", "after=100-2-abcdef0": "after", "limit=501": "limit", "limit=0": "limit",
@@ -202,7 +202,7 @@ func TestEventsThatNobodyCanRead(t *testing.T) {
 	wantProblem(t, setup(t).do(eventsRequest("")), 404, domain.CodeNotFound)
 }
 
-func TestAReaderHearsThatEventsWereDropped(t *testing.T) {
+func TestAReaderIsToldThatEventsWereDropped(t *testing.T) {
 	b, log := logSetup(t)
 	log.drop(2)
 	for _, query := range []string{"after=100-1", "after=0-0", "after=100-1&wait_s=25"} {
@@ -218,17 +218,17 @@ func TestAReaderHearsThatEventsWereDropped(t *testing.T) {
 	}
 	log.drop(1)
 	if page := b.events(t, "limit=10"); page.types() != "" || page.Next != "100-3" {
-		t.Errorf("%q, next %s: want the place from which nothing is missing", page.types(), page.Next)
+		t.Errorf("%q, next %s: want the cursor after which nothing is missing", page.types(), page.Next)
 	}
 }
 
-// A database that was restored comes to the same numbers again, with other events: whoever
-// goes on from a cursor of before must hear of it, however far the new log has come.
-func TestAReaderHearsThatTheLogWasRestored(t *testing.T) {
+// A restored database gives the same numbers to other events. A reader with an old cursor must be
+// told so, however far the new log has come.
+func TestAReaderIsToldThatTheLogWasRestored(t *testing.T) {
 	b, log := logSetup(t)
 	cursor := b.events(t, "limit=10").Next
 	log.mu.Lock()
-	log.events = log.events[:2] // as they were when the copy was made
+	log.events = log.events[:2] // the events in the backup
 	log.mu.Unlock()
 	gone := func(query string) {
 		t.Helper()
@@ -238,7 +238,7 @@ func TestAReaderHearsThatTheLogWasRestored(t *testing.T) {
 		}
 	}
 	gone("after=" + cursor)
-	gone("after=100-3") // a cursor of before there were marks
+	gone("after=100-3") // a cursor in the old form, without a mark
 	log.add(domain.EventSaleSoldOut, "rock")
 	log.mu.Lock()
 	e := &log.events[2] // the same numbers, another time
@@ -246,7 +246,7 @@ func TestAReaderHearsThatTheLogWasRestored(t *testing.T) {
 	log.mu.Unlock()
 	log.add(domain.EventSaleSoldOut, "rock")
 	gone("after=" + cursor)
-	for _, query := range []string{"after=" + placeAt(2), "after=100-2"} { // behind what both have
+	for _, query := range []string{"after=" + placeAt(2), "after=100-2"} { // after an event that both logs have
 		if page := b.events(t, query); len(page.Events) != 2 {
 			t.Errorf("%s: %+v", query, page)
 		}
@@ -273,8 +273,8 @@ func (b *bundle) waitsFor(t *testing.T, r request) (answer chan *httptest.Respon
 	return answer
 }
 
-// What is not wanted ends no wait, and moves it on.
-func TestAWaitEndsWithTheFirstEventThatIsWanted(t *testing.T) {
+// An event that is not selected ends no wait, but moves the cursor.
+func TestAWaitEndsWithTheFirstSelectedEvent(t *testing.T) {
 	b, log := logSetup(t)
 	answer := b.waitsFor(t, eventsRequest("wait_s=25&sale=rock&after="+placeAt(3)))
 	log.add(domain.EventSaleSoldOut, "jazz")
@@ -300,7 +300,7 @@ func TestAWaitEndsWithItsTimeAndWithTheNode(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsForEventsIsBounded(t *testing.T) {
+func TestWaitingReadersAreBounded(t *testing.T) {
 	b, _ := logSetup(t)
 	for range eventLogReadsMax {
 		b.api.boundOf(eventLogRoute).permits <- struct{}{}
@@ -344,7 +344,7 @@ func openLog(t *testing.T, server *httptest.Server, query, last string) *logStre
 	return &logStream{response, bufio.NewScanner(response.Body)}
 }
 
-// next is the next id, with its event where it has one; "" at the end.
+// next is the next id, with its event if it has one; "" at the end.
 func (s *logStream) next(t *testing.T) (id string, event EventView) {
 	t.Helper()
 	for s.lines.Scan() {
@@ -372,7 +372,7 @@ func (b *bundle) serve(t *testing.T) *httptest.Server {
 	return server
 }
 
-// The heartbeat of a stream moves its client on behind what was not wanted.
+// A heartbeat moves the client past events that it did not select.
 func TestAHeartbeatMovesTheClientOn(t *testing.T) {
 	b, log := logSetup(t)
 	b.api.logHub.beat = 5 * time.Millisecond
@@ -393,7 +393,7 @@ func TestAHeartbeatMovesTheClientOn(t *testing.T) {
 	}
 }
 
-// A log that is away for a while ends no stream.
+// A log that is down for a while ends no stream.
 func TestAStreamOutlivesItsLog(t *testing.T) {
 	b, log := logSetup(t)
 	s := openLog(t, b.serve(t), "limit=100", placeAt(2))
@@ -443,7 +443,7 @@ func TestAWaitEndsWithACommit(t *testing.T) {
 	}
 }
 
-// A client that goes on from the last id that it got, whenever it is cut off, gets every event once.
+// A client that reconnects with its last id, whenever it is cut off, gets every event once.
 func TestAStreamGoesOnFromItsLastID(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

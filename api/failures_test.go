@@ -11,9 +11,8 @@ import (
 	"boxoffice/domain"
 )
 
-// Definite and unknown stay apart on the last step of their way: what an adapter
-// says, in any wrapping, and what a client hears. Where it is not known whether
-// something happened, the answer says so.
+// Definite and unknown failures stay apart up to the client, however an adapter wraps them.
+// If it is unknown whether something happened, the answer says so.
 func TestDefiniteAndUnknownOverHTTP(t *testing.T) {
 	definite := func(code domain.Code) error { return &domain.Error{Code: code, Detail: "It was not done."} }
 	unknown := func(cause error) error { return &domain.UnknownError{Op: "hold", ID: "1", Err: cause} }

@@ -14,7 +14,7 @@ import (
 	"boxoffice/restore"
 )
 
-// world is everything behind the interfaces of seams.go, in memory: what stands behind admission, and orders, refunds,
+// world is everything behind the interfaces of seams.go, in memory: what admission needs, and orders, refunds and
 // payments. Errors can be set per method.
 type world struct {
 	*admissiontest.World
@@ -202,7 +202,7 @@ func (w *world) OpenPayment(_ context.Context, id domain.OrderID, _ domain.PayWi
 	return domain.PayPage{Session: "other/s1", URL: "https://other.example/" + id.String()}, nil
 }
 
-// Event stands for the real signature: one header that must be right.
+// Event checks one header in place of a real signature.
 func (w *world) Event(_ context.Context, provider string, h http.Header, body []byte) (domain.PaymentEvent, error) {
 	if !w.Has(provider) {
 		return domain.PaymentEvent{}, domain.NotFound("payment provider")

@@ -40,7 +40,7 @@ func realWebhooks(t testing.TB) (*bundle, *mockpay.Signer) {
 		t.Fatal(err)
 	}
 	b := setup(t, func(o *Options) { o.Providers = providers })
-	// Whatever gets as far as the Desk is seen.
+	// The fake records whatever reaches the Desk.
 	b.world.payErr = errors.New("a forged event reached the Desk")
 	return b, signer
 }
@@ -106,7 +106,7 @@ func TestAFloodOfForgedWebhooks(t *testing.T) {
 	}
 	wg.Wait()
 	if got := b.world.SaleReads + b.world.StockReads; got != reads {
-		t.Errorf("%d reads behind forged webhooks", got-reads)
+		t.Errorf("%d reads for forged webhooks", got-reads)
 	}
 	seconds := int(time.Since(began)/time.Second) + 2 //nolint:forbidigo // what the bound allows in the time that it took; begun ones count
 	if lines := strings.Count(b.log.String(), `"code":"forged"`); lines > seconds*logLinesMax {

@@ -10,7 +10,7 @@ import (
 	"boxoffice/admission"
 )
 
-// Forms whose checkouts wait for a turn leave pages, sales and the organiser alone.
+// Forms whose checkouts wait in line do not hold up pages, sales or the organiser.
 func TestFormsThatWaitShutNobodyOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b *bundle

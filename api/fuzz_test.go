@@ -12,8 +12,8 @@ import (
 	"boxoffice/domain"
 )
 
-// FuzzRequest: whatever arrives, the answer is no failure of ours, and every
-// refusal is a problem that repeats nothing of the request.
+// FuzzRequest: no request makes us fail, and every refusal is a problem that repeats
+// nothing of the request.
 func FuzzRequest(f *testing.F) {
 	b := setup(f)
 	id, token := b.held(testKey)
@@ -84,7 +84,7 @@ func (b *bundle) forget() {
 	b.log.Reset()
 }
 
-// FuzzOrderToken: of all tokens one opens the order, however it is sent.
+// FuzzOrderToken: only one token opens the order, however it is sent.
 func FuzzOrderToken(f *testing.F) {
 	b := setup(f)
 	id, token := b.held(testKey)

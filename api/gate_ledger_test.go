@@ -21,8 +21,8 @@ import (
 	"boxoffice/ledger/embedded/tbtest"
 )
 
-// ledgers are those that the gate is tried on; package ledger tries what the gate
-// asks of them on all three.
+// ledgers are those that the gate is tested on. Package ledger tests the calls that the
+// gate makes on all three.
 var ledgers = map[string]func(testing.TB) tb.Client{
 	"embedded": func(t testing.TB) tb.Client {
 		engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -54,14 +54,14 @@ func (d bookDesk) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer,
 	return domain.HoldAnswer{Hold: hold}, err
 }
 
-// A node is a server with a gate of its own, on a ledger that it shares.
+// A node is a server with its own gate on a shared ledger.
 type node struct {
 	*bundle
 	book   *ledger.Book
 	starts atomic.Int64
 }
 
-// nodesOn makes nodes that sell a sale of so many seats.
+// nodesOn makes nodes that sell a sale with this many seats.
 func nodesOn(t testing.TB, client tb.Client, nodes int, seats int64) []*node {
 	t.Helper()
 	batcher := ledger.NewBatcher(client, ledger.WithLogger(slog.New(slog.DiscardHandler)))
@@ -93,10 +93,9 @@ func nodesOn(t testing.TB, client tb.Client, nodes int, seats int64) []*node {
 	return all
 }
 
-// Buyers storm two nodes for few seats, and some give theirs back. Nobody hears that
-// there is nothing for a key that this node has held something for; when it is quiet
-// again, neither node refuses any key that holds; and the ledger was asked about no
-// single key.
+// Buyers storm two nodes for few seats, and some give theirs back. A node never says sold
+// out for a key that it holds seats for. When it is quiet again, neither node refuses a key
+// that holds seats. No lookup of a single key reached the ledger.
 func TestStormOnRealLedgers(t *testing.T) {
 	for name, open := range ledgers {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +105,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 			nodes := nodesOn(t, open(t), 2, seats)
 			sale := nodes[0].sale
 			var mu sync.Mutex
-			held := map[string]string{} // keys, to what was asked for
+			held := map[string]string{} // keys, to the requested quantity
 			var all sync.WaitGroup
 			for i := range buyers {
 				random := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -124,7 +123,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 							return
 						}
 						if w := at.checkout(key, body); w.Code != 201 {
-							t.Errorf("key %s holds, and heard %d %s", key, w.Code, w.Body)
+							t.Errorf("key %s holds seats, but got %d %s", key, w.Code, w.Body)
 						}
 						if random.IntN(2) == 0 {
 							o, err := domain.NewOrder(sale, at.world.Keys, key, []domain.Item{{Class: "A", Quantity: 2}}, email)
@@ -143,7 +142,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 				})
 			}
 			all.Wait()
-			for i := 0; 2*len(held) < seats; i++ { // what came back last is sold too
+			for i := 0; 2*len(held) < seats; i++ { // the seats that came back last are sold too
 				key, body := uuid.Must(uuid.NewV7()).String(), wishOf(fmt.Sprintf("last-%d@example.com", i), 2)
 				waitFor(t, func() bool { return nodes[i%2].checkout(key, body).Code == 201 })
 				held[key] = body
@@ -155,7 +154,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 			for _, n := range nodes {
 				for key, body := range held {
 					if w := n.checkout(key, body); w.Code != 201 {
-						t.Errorf("key %s holds, and heard %d %s", key, w.Code, w.Body)
+						t.Errorf("key %s holds seats, but got %d %s", key, w.Code, w.Body)
 					}
 				}
 				starts := n.starts.Load()
@@ -163,7 +162,7 @@ func TestStormOnRealLedgers(t *testing.T) {
 					wantProblem(t, n.checkout(uuid.Must(uuid.NewV7()).String(), wishOf(fmt.Sprintf("late-%d@example.com", i), 1)), 409, domain.CodeSoldOut)
 				}
 				if n.starts.Load() != starts {
-					t.Error("the Desk was asked for what was known")
+					t.Error("the Desk was asked for a known answer")
 				}
 			}
 		})
@@ -234,7 +233,7 @@ func BenchmarkRefusalsOnRealLedgers(b *testing.B) {
 			go func() { _ = server.Serve(LimitConnections(listener, ConnectionLimits{Max: ConnectionsMax})) }()
 			b.Cleanup(func() { _ = server.Close() })
 
-			// Checkouts settle meanwhile: about as many as the workflows get done.
+			// Checkouts settle meanwhile, at about the rate of the workflows.
 			ctx, cancel := context.WithCancel(context.Background())
 			settled := 0
 			all.Go(func() {

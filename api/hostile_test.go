@@ -23,8 +23,8 @@ import (
 // socketTimeout bounds what a test waits for on a socket.
 const socketTimeout = 20 * time.Second
 
-// A house is a server on real sockets, as `boxoffice serve` has it, but for
-// timeouts that a test can wait for.
+// A house is a server on real sockets, as in `boxoffice serve`, but with timeouts that a
+// test can wait for.
 type house struct {
 	t       *testing.T
 	bundle  *bundle
@@ -61,7 +61,7 @@ func (h *house) dialFrom(address string) net.Conn {
 	return conn
 }
 
-// get is a well-behaved client of its own connection.
+// get is a well-behaved client with its own connection.
 func (h *house) get(path string) *http.Response {
 	h.t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -72,13 +72,13 @@ func (h *house) get(path string) *http.Response {
 	}
 	response, err := transport.RoundTrip(r)
 	if err != nil {
-		h.t.Fatalf("a client that behaves: %v", err)
+		h.t.Fatalf("a well-behaved client: %v", err)
 	}
 	response.Body.Close()
 	return response
 }
 
-// A client that is slow, in whatever way, is dropped, and nobody else notices.
+// A client that is slow in any way is dropped, and nobody else notices.
 func TestSlowClientsCannotHoldTheServer(t *testing.T) {
 	const slowClients = 40
 	start := "POST /v1/sales/conference/checkouts HTTP/1.1\r\nHost: boxoffice\r\n"
@@ -128,7 +128,7 @@ func TestSlowClientsCannotHoldTheServer(t *testing.T) {
 			}
 			for deadline := time.Now().Add(2 * socketTimeout); dropped.Load() < slowClients; {
 				if response := h.get("/v1/sales"); response.StatusCode != http.StatusOK {
-					t.Fatalf("a client that behaves was answered %d", response.StatusCode)
+					t.Fatalf("a well-behaved client got %d", response.StatusCode)
 				}
 				if time.Now().After(deadline) {
 					t.Fatalf("%d of %d slow clients were dropped", dropped.Load(), slowClients)
@@ -162,8 +162,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	waitFor(t, func() bool { return h.get("/v1/sales").StatusCode == http.StatusOK })
 }
 
-// Where all connections are busy, that a buyer has paid is still heard, and a checkout that
-// is turned away there shuts no door.
+// When all connections are busy, webhooks still get through, and a checkout that is turned
+// away there does not slow the waiting room's door.
 func TestASurplusConnectionTakesWebhooks(t *testing.T) {
 	b := setup(t)
 	b.api.Admission.Load()
@@ -182,17 +182,17 @@ func TestASurplusConnectionTakesWebhooks(t *testing.T) {
 		}
 	}
 	if refused := b.api.Admission.Load().Windows[0].Refused; refused != 0 {
-		t.Errorf("%d overloaded answers, and the engine was not asked", refused)
+		t.Errorf("%d overloaded answers, although the engine was not asked", refused)
 	}
 }
 
-// A checkout that the waiting room could not judge is none that the engine refused.
+// A checkout that the waiting room could not check does not count as refused by the engine.
 func TestARoomWithoutItsDatabaseIsNoOverload(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Rooms = nil })
 	b.sale.WaitingRoom = true
 	wantProblem(t, b.checkout(testKey, wish("A", 1)), 503, domain.CodeOverloaded)
 	if refused := b.api.Admission.Load().Windows[0].Refused; refused != 0 {
-		t.Errorf("%d overloaded answers, and the engine was not asked", refused)
+		t.Errorf("%d overloaded answers, although the engine was not asked", refused)
 	}
 }
 
@@ -225,9 +225,9 @@ func TestConnectionsFarAboveTheMaximumWait(t *testing.T) {
 	waitFor(t, func() bool { return len(accepted) == served+surplusMax })
 	first := <-accepted
 	first.Close()
-	first.Close() // gives one place back, not two
+	first.Close() // frees one place, not two
 	waitFor(t, func() bool { return len(accepted) == served+surplusMax })
-	limited.Close() // ends the Accept that waits
+	limited.Close() // ends the blocked Accept
 	for conn := range accepted {
 		conn.Close()
 	}
@@ -276,11 +276,11 @@ func (k *keptConn) send(raw string) *http.Response {
 	return response
 }
 
-// The next three have the real timeouts, in a time that a test can let pass.
+// The next three tests use the real timeouts, in fake time.
 
-// overPipes serves the API on connections that buffer nothing, so that not
-// reading is felt at once. ask sends a request on one of its own and reads no
-// answer.
+// overPipes serves the API on connections that buffer nothing, so a client that does not
+// read blocks the server at once. ask sends a request on a new connection and does not read
+// the answer.
 func overPipes(t *testing.T) (b *bundle, ask func(path string) net.Conn) {
 	t.Helper()
 	b = setup(t)
@@ -327,7 +327,7 @@ func TestAnAnswerThatNobodyReadsIsGivenUp(t *testing.T) {
 	})
 }
 
-// As many as a bound has slots ask, and read nothing: others are served.
+// As many clients as a bound has permits ask and read nothing. Others are still served.
 func TestAnAnswerThatNobodyReadsHoldsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, ask := overPipes(t)
@@ -341,14 +341,14 @@ func TestAnAnswerThatNobodyReadsHoldsNoSlot(t *testing.T) {
 	})
 }
 
-// What is sent to hurt is answered, or cut off, and the next client is served: with
-// the pages, as they are in production, and without.
+// Hostile requests are answered or cut off, and the next client is served, both with the
+// pages, as in production, and without.
 func TestHostileRequests(t *testing.T) {
 	t.Run("without pages", func(t *testing.T) { testHostileRequests(t) })
 	t.Run("with pages", func(t *testing.T) { testHostileRequests(t, withPages(t)) })
 }
 
-// withPages has the real pages in front of the fakes.
+// withPages puts the real pages in front of the fakes.
 func withPages(t *testing.T) func(*Options) {
 	return func(o *Options) {
 		pages, err := storefront.New(storefront.Options{
@@ -411,8 +411,8 @@ func testHostileRequests(t *testing.T, change ...func(*Options)) {
 		{"two lengths", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400},
 		{"negative length", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400},
 		{"a length of 1 TB", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nContent-Length: 1099511627776\r\n\r\n", 413},
-		{"a transfer coding that nobody knows", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
-		{"chunks that are none", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 422},
+		{"an unknown transfer coding", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
+		{"invalid chunks", "POST " + checkouts + " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 422},
 		{"body: 9 KB", post(checkouts, "", strings.Repeat(" ", 9<<10)), 413},
 		{"body: a webhook of 17 KB", post("/v1/webhooks/mockpay", "", strings.Repeat(" ", 17<<10)), 413},
 		{"body: 65 KB to a route without one", post("/v1/orders/"+id.String()+"/cancel", "", strings.Repeat(" ", 65<<10)), 413},
@@ -422,7 +422,7 @@ func testHostileRequests(t *testing.T, change ...func(*Options)) {
 		{"JSON: 2,000 deep, closed", post(checkouts, "", strings.Repeat(`{"a":`, 1300)+"1"+strings.Repeat("}", 1300)), 422},
 		{"JSON: a thousand items", post(checkouts, "", `{"items":[`+strings.Repeat(`{},`, 1000)+`{}],"buyer":{"email":"a@example.com"}}`), 422},
 		{"quantity: beyond 64 bits", quantity("9223372036854775808"), 422},
-		{"quantity: the most of 64 bits", quantity("9223372036854775807"), 422},
+		{"quantity: the largest of 64 bits", quantity("9223372036854775807"), 422},
 		{"quantity: 1e400", quantity("1e400"), 422},
 		{"quantity: negative", quantity("-1"), 422},
 		{"quantity: a fraction", quantity("0.5"), 422},

@@ -27,8 +27,8 @@ func adminOf(method, path, body, token string) request {
 	return request{method, path, body, header}
 }
 
-// Every route that answers GET answers HEAD with the same status and headers, and
-// nothing behind them: a stream too.
+// Every route that answers GET answers HEAD with the same status and headers and no body,
+// even a stream.
 func TestHeadIsGetWithoutItsBody(t *testing.T) {
 	b, _ := roomSetup(t)
 	server := httptest.NewServer(b.api.Public())
@@ -69,7 +69,7 @@ func TestHeadIsGetWithoutItsBody(t *testing.T) {
 			}
 		})
 	}
-	conn := h.keep() // no byte of a body is on the wire, else the next answer could not be read
+	conn := h.keep() // there is no body on the wire, or the next answer could not be parsed
 	for range 2 {
 		fmt.Fprint(conn, "HEAD /v1/sales HTTP/1.1\r\nHost: boxoffice\r\n\r\n")
 	}
@@ -79,7 +79,7 @@ func TestHeadIsGetWithoutItsBody(t *testing.T) {
 			t.Fatalf("%v %v", response, err)
 		}
 	}
-	waitFor(t, func() bool { return b.api.placeHub.count() <= 1 }) // that of GET
+	waitFor(t, func() bool { return b.api.placeHub.count() <= 1 }) // as for GET
 }
 
 func TestMediaTypesHaveNoCase(t *testing.T) {
@@ -118,9 +118,9 @@ func TestEncodedBodiesAreRefused(t *testing.T) {
 	}
 }
 
-// Whatever comes behind a request with both lengths is not read: it may be a part of
-// that request for whoever sent it on.
-func TestNothingIsReadBehindARequestWithBothLengths(t *testing.T) {
+// Nothing is read after a request with both lengths, because a proxy may have taken what
+// follows for a part of that request.
+func TestNothingIsReadAfterARequestWithBothLengths(t *testing.T) {
 	h := openHouse(t, ConnectionLimits{Max: ConnectionsMax})
 	for name, header := range map[string]string{
 		"both": "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "both, the other way round": "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
@@ -133,13 +133,13 @@ func TestNothingIsReadBehindARequestWithBothLengths(t *testing.T) {
 				t.Errorf("%s keeps the connection", response.Status)
 			}
 			if second, err := http.ReadResponse(conn.answers, nil); err == nil {
-				t.Errorf("what came behind was answered %s", second.Status)
+				t.Errorf("what followed was answered %s", second.Status)
 			}
 		})
 	}
 }
 
-// A body that stalls, or comes a byte at a time, hears why it is given up.
+// A client whose body stalls, or comes a byte at a time, is told why we give up.
 func TestABodyThatStallsIsTold(t *testing.T) {
 	for name, drip := range map[string]time.Duration{"stalls": 0, "drips": 3 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestABodyThatStallsIsTold(t *testing.T) {
 	}
 }
 
-func TestEvery401SaysWhatWouldDo(t *testing.T) {
+func TestEvery401NamesItsScheme(t *testing.T) {
 	b := setup(t)
 	for name, r := range map[string]request{
 		"Bearer": {method: "GET", path: "/v1/audit"}, "Webhook-Signature": webhookOf("bad", "x"),
@@ -186,7 +186,7 @@ func TestEvery401SaysWhatWouldDo(t *testing.T) {
 	}
 }
 
-// Text that a database would not take, or a page not show, is refused in every field.
+// Text that a database would refuse or a page could not show is refused in every field.
 func TestTextOfTheOrganisersIsText(t *testing.T) {
 	body := func(name, class, perk, opensAt string) string {
 		return fmt.Sprintf(`{"id":"new","name":"%s","currency":"EUR","opens_at":"%s","classes":[{"class":"%s","price":1,"capacity":1}],"perk":{"name":"%s","capacity":1}}`, name, opensAt, class, perk)
@@ -222,7 +222,7 @@ func TestTextOfTheOrganisersIsText(t *testing.T) {
 	}
 }
 
-// Nothing is done for another site's page; for our own, and for programs, it is.
+// Another site's page can do nothing. Our own pages and programs can.
 func TestOtherSitesPagesCanDoNothing(t *testing.T) {
 	b, _ := roomSetup(t)
 	for name, tt := range map[string]struct {
@@ -265,7 +265,7 @@ func TestOtherSitesPagesCanDoNothing(t *testing.T) {
 	}
 }
 
-// A genuine event that is not about payments is done with at once.
+// A genuine event that is not about payments is acknowledged and ignored.
 func TestEventsOfOtherTypesAreIgnored(t *testing.T) {
 	b, signer := realWebhooks(t)
 	for _, body := range []string{`{"type":"ping"}`, `{"type":"payout.created","data":{"amount":"1.00"}}`} {
@@ -286,7 +286,7 @@ func TestEventsOfOtherTypesAreIgnored(t *testing.T) {
 	}
 }
 
-// The log says from which network a refusal was asked for, and no more of the client.
+// The log has the client's network of a refused request, and nothing else about the client.
 func TestRefusalsAreLoggedWithTheirNetwork(t *testing.T) {
 	proxies, err := ParseProxies("192.0.2.0/24")
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// Places are not free for machines: an address has so many of them; this machine's own, and
-// what comes by a proxy that was not named, are not taken for one client.
+// The number of places per address is limited. Clients of this machine, and those behind an
+// unnamed proxy, do not count as one client.
 func TestJoinsOfAnAddressAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		remote, forwarded string
@@ -46,13 +46,13 @@ func TestJoinsOfAnAddressAreBounded(t *testing.T) {
 				t.Errorf("the fourth join: %d", code)
 			}
 			if code := ask(http.MethodGet); code == http.StatusTooManyRequests {
-				t.Error("looking at the queue is bounded by the joins")
+				t.Error("joins use up the limit of looking at the queue")
 			}
 		})
 	}
 }
 
-// Where nothing is set, clients of this machine join without a proof, and nobody else.
+// With the exemption, clients of this machine join without a proof. Nobody else does.
 func TestTheHumanCheckMayExemptThisMachine(t *testing.T) {
 	for name, c := range map[string]struct {
 		remote  string

@@ -31,10 +31,10 @@ const (
 	joinsInFlightMax    = 4096 // each waits up to 100 ms for the next exchange of the nodes, and does nothing meanwhile
 	placesInFlightMax   = 512  // each is a computation
 
-	// unreadBytesMax is how much of its answers the kernel keeps for a connection that
-	// reads none. Linux would go to 4 MB each. 1,200 clients that asked and never read
-	// took 1.2 GB, more than half of what a machine with 24 GB has for all of TCP
-	// (tcp_mem). Beyond that, nobody gets an answer.
+	// unreadBytesMax is how much the kernel buffers for a client that does not read its
+	// answers. Linux would buffer up to 4 MB per connection. 1,200 such clients took 1.2 GB,
+	// more than half of what a machine with 24 GB has for all of TCP (tcp_mem). Beyond that,
+	// nobody gets an answer.
 	unreadBytesMax = 128 << 10
 
 	surplusRetryAfter = 2 * time.Second

@@ -16,8 +16,7 @@ import (
 	"boxoffice/restore"
 )
 
-// pipes is a listener and its dialer without a network, so that a test can let
-// minutes pass.
+// pipes is a listener with its dialer but no network, so that a test can let minutes pass.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -37,7 +36,7 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// slowAuditor needs so long, unless it is told to stop.
+// slowAuditor takes this long, unless it is told to stop.
 type slowAuditor time.Duration
 
 func (d slowAuditor) Audit(ctx context.Context, saleID string) (audit.Report, error) {
@@ -90,7 +89,7 @@ func TestAnAuditMayTakeTwoMinutes(t *testing.T) {
 	}
 }
 
-// slowDesk needs so long to place an order, unless it is told to stop.
+// slowDesk takes this long to place an order, unless it is told to stop.
 type slowDesk struct {
 	*world
 	takes time.Duration
@@ -105,8 +104,8 @@ func (d slowDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAns
 	}
 }
 
-// A body that was read must leave no deadline behind on its connection: it would
-// cancel the request, and every later one that the client sends over it.
+// Reading a body must leave no deadline on the connection: it would cancel the request, and
+// every later one on that connection.
 func TestASlowAnswerLeavesItsConnectionUsable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, func(o *Options) { o.Desk = slowDesk{o.Desk.(*world), 8 * time.Second} })
@@ -170,7 +169,7 @@ func TestPayLinkThatCannotBeMadeIsAnError(t *testing.T) {
 	}
 }
 
-// The database has no row of an order that is held: it need not be there.
+// A held order has no row yet, so showing it does not need the database.
 func TestOrderWithoutTheDatabase(t *testing.T) {
 	for name, test := range map[string]struct {
 		ending domain.OrderStatus
@@ -181,13 +180,13 @@ func TestOrderWithoutTheDatabase(t *testing.T) {
 		"paid, recorded or not":      {domain.OrderPaid, nil, 503},
 		"expired, refunded or not":   {domain.OrderExpired, nil, 503},
 		"no checkout: sold long ago": {domain.OrderHeld, domain.NotFound("order"), 503},
-		"the Desk is away too":       {domain.OrderHeld, errors.New("down"), 503},
+		"the Desk is down too":       {domain.OrderHeld, errors.New("down"), 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			id, token := b.held(testKey)
 			b.world.States[id].Status = test.ending
-			b.world.orderErr = &domain.Error{Code: domain.CodeOverloaded, Detail: "The database is away."}
+			b.world.orderErr = &domain.Error{Code: domain.CodeOverloaded, Detail: "The database is down."}
 			b.world.StateErr = test.desk
 			w := b.do(request{"GET", "/v1/orders/" + id.String(), "", map[string]string{"Authorization": "Bearer " + token}})
 			if w.Code != test.status {

@@ -100,7 +100,7 @@ func parseSaleCursor(text string) (c saleCursor, err error) {
 	c.id = id
 	c.createdMicros, err = strconv.ParseInt(created, 10, 64)
 	if err != nil || !domain.ValidSaleID(id) || c.String() != text {
-		return saleCursor{}, domain.Invalid("after", "must be the next of the page before")
+		return saleCursor{}, domain.Invalid("after", "must be the next of the previous page")
 	}
 	return c, nil
 }
@@ -128,7 +128,7 @@ func (q *OrdersQuery) filter() (f domain.OrderFilter, err error) {
 	}
 	if q.After != "" {
 		if f.After, err = domain.ParseOrderID(q.After); err != nil {
-			return f, domain.Invalid("after", "must be the next of the page before")
+			return f, domain.Invalid("after", "must be the next of the previous page")
 		}
 	}
 	return f, nil

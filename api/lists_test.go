@@ -67,7 +67,7 @@ func TestSalesComeByPages(t *testing.T) {
 	}
 }
 
-// A sale that is made while somebody turns pages moves none of the others.
+// A sale that is created while somebody reads pages moves none of the others.
 func TestAPageOfSalesDoesNotMove(t *testing.T) {
 	b := setup(t)
 	var page SalesView
@@ -78,7 +78,7 @@ func TestAPageOfSalesDoesNotMove(t *testing.T) {
 	first := page.Sales[0].ID
 	decode(t, b.do(request{method: "GET", path: "/v1/sales?after=" + url.QueryEscape(page.Next)}), &page)
 	if first != "conference" || len(page.Sales) != 1 || page.Sales[0].ID != "soon" {
-		t.Errorf("behind %s came %+v", first, page.Sales)
+		t.Errorf("after %s came %+v", first, page.Sales)
 	}
 }
 

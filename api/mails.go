@@ -14,24 +14,24 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// Mails are what is due to buyers. orders.Store keeps them; see there.
+// Mails is the queue of mails to buyers. orders.Store is one; see there.
 type Mails interface {
-	// AskForOrders makes a mail with the orders of an address due, once an id. CodeOverloaded.
+	// AskForOrders queues a mail with the orders of an address, once per id. CodeOverloaded.
 	AskForOrders(ctx context.Context, id, address, languages string) error
-	// SetAsideMails lists those that no relay takes, by their ids.
+	// SetAsideMails lists the mails that no relay accepts, sorted by id.
 	SetAsideMails(ctx context.Context, after string, most int) ([]domain.SetAsideMail, error)
-	// RetryMail makes one of those due again. CodeNotFound.
+	// RetryMail queues one of those again. CodeNotFound.
 	RetryMail(ctx context.Context, id string) error
 }
 
-// How often the orders of addresses may be asked for: by a client, and in all on this node. Of one
-// address: once in domain.AskWindow, whoever asks.
+// How often clients may ask for the orders of an address: each client, and all together on this
+// node. For one address, one mail is sent in domain.AskWindow, whoever asks.
 var (
 	asksPerClient = ratelimit.Rate{PerSecond: 1.0 / 60, Burst: 10}
 	asksInAll     = ratelimit.Rate{PerSecond: 5, Burst: 100}
 )
 
-// An askLimiter bounds questions for the orders of an address, without looking at it.
+// An askLimiter bounds these requests without looking at the address.
 type askLimiter struct {
 	byClient *ratelimit.Buckets[netip.Addr]
 	all      *ratelimit.Buckets[struct{}]
@@ -58,7 +58,7 @@ type askInput struct {
 	Body           AskBody
 }
 
-// AskBody is whose orders are asked for.
+// AskBody says whose orders to mail.
 type AskBody struct {
 	Email string `json:"email" maxLength:"254" doc:"The address that the orders were made with"`
 }
@@ -70,8 +70,8 @@ type AskedView struct {
 	Sent string `json:"sent" enum:"if_there_are_any" doc:"The orders of the address are mailed to it, if there are any"`
 }
 
-// askForOrders answers every address alike and does the same for each: one row is written.
-// Whether there are orders is looked up later, where nobody waits for it.
+// askForOrders does and answers the same for every address: it writes one row. Whether there are
+// orders is looked up later, when nobody waits for it.
 func (s *Server) askForOrders(ctx context.Context, in *askInput) (*askedOutput, error) {
 	if err := s.hasMails(); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (s *Server) askForOrders(ctx context.Context, in *askInput) (*askedOutput, 
 	now := time.Now()
 	client, isCounted := s.guesser(ctx)
 	if wait := s.asks.wait(client, isCounted, now); wait > 0 {
-		return nil, &domain.Error{Code: domain.CodeRateLimited, Detail: "Orders are asked for too often. Nothing was done.", RetryAfter: wait}
+		return nil, &domain.Error{Code: domain.CodeRateLimited, Detail: "Too many requests for orders by mail. Nothing was done.", RetryAfter: wait}
 	}
 	_, err = admission.Guard(ctx, s.Admission.Breakers.Database, func() (struct{}, error) {
 		return struct{}{}, s.Mails.AskForOrders(ctx, s.Keys.AskedMailID(address, now), address, domain.KnownLanguages(in.AcceptLanguage))
@@ -102,24 +102,24 @@ func (s *Server) hasMails() error {
 }
 
 type setAsideInput struct {
-	After string `query:"after" maxLength:"128" doc:"The next of the page before"`
+	After string `query:"after" maxLength:"128" doc:"next of the previous page"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"500"`
 }
 
 type setAsideOutput struct{ Body SetAsideView }
 
-// SetAsideView is a page of the mails that no relay takes.
+// SetAsideView is a page of the mails that no relay accepts.
 type SetAsideView struct {
 	Mails []SetAsideMailView `json:"mails"`
 	Next  string             `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`
 }
 
-// SetAsideMailView is a mail that somebody must look at.
+// SetAsideMailView is a mail that an operator must look at.
 type SetAsideMailView struct {
 	Mail       string          `json:"mail" doc:"Its id; part of the Message-ID"`
 	Kind       domain.MailKind `json:"kind" enum:"tickets,refund_begun,refunded,orders"`
 	Order      *domain.OrderID `json:"order,omitempty" doc:"Absent: somebody asked for the orders of an address"`
-	Reason     string          `json:"reason" doc:"What the relay said, without the address"`
+	Reason     string          `json:"reason" doc:"The relay's answer, without the address"`
 	Attempts   int             `json:"attempts"`
 	QueuedAt   time.Time       `json:"queued_at"`
 	SetAsideAt time.Time       `json:"set_aside_at"`
@@ -155,7 +155,7 @@ type mailInput struct {
 
 type retriedOutput struct{ Body RetriedView }
 
-// RetriedView says that a mail is due again.
+// RetriedView says that a mail is queued again.
 type RetriedView struct {
 	Mail string `json:"mail"`
 }
@@ -170,22 +170,22 @@ func (s *Server) retryMail(ctx context.Context, in *mailInput) (*retriedOutput, 
 	return &retriedOutput{RetriedView{in.Mail}}, nil
 }
 
-// routeAsk registers how a buyer gets their links again.
+// routeAsk registers the route by which buyers get their links again.
 func (s *Server) routeAsk(api huma.API) {
 	operation(s, api, huma.Operation{
 		OperationID: "ask-for-orders", Method: http.MethodPost, Path: "/v1/order-links",
 		Summary: "Mail a buyer the links of their orders", Tags: []string{"checkout"},
-		Description: "The answer is the same for every address, and nobody learns whether there are orders of it. " +
-			"An address gets one such mail within an hour, however often it is asked for. 404: this box office sends no mail.",
+		Description: "The answer is the same for every address, so nobody learns whether it has orders. " +
+			"An address gets at most one such mail an hour, however often somebody asks. 404: this box office sends no mail.",
 		DefaultStatus: http.StatusAccepted,
 	}, []domain.Code{domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, domain.CodeUnknown, codeMediaType}, s.askForOrders)
 }
 
-// routeMails registers what the organiser uses.
+// routeMails registers the organiser's routes.
 func (s *Server) routeMails(api huma.API, admin func(huma.Operation) huma.Operation) {
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-set-aside-mails", Method: http.MethodGet, Path: "/v1/mails/set-aside",
-		Summary: "Mails to buyers that no relay takes", Description: "With what it said. Mend the cause and retry.",
+		Summary: "Mails to buyers that no relay accepts", Description: "With the relay's answer. Fix the cause, then retry.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded}, s.setAsideMails)
 
 	operation(s, api, admin(huma.Operation{

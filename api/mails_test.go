@@ -11,7 +11,7 @@ import (
 	"boxoffice/domain"
 )
 
-// asked is a Mails that remembers.
+// asked is a Mails that records its calls.
 type asked struct {
 	ids, addresses, languages []string
 	setAside                  []domain.SetAsideMail
@@ -52,9 +52,9 @@ func ask(email string) request {
 	return request{"POST", "/v1/order-links", `{"email":"` + email + `"}`, map[string]string{"Accept-Language": "de-AT, en;q=0.5"}}
 }
 
-// Every address is answered alike, and one row is written for each: nobody learns of whom there
-// are orders.
-func TestAskingForOrdersTellsNothing(t *testing.T) {
+// Every address gets the same answer, and one row is written for each, so nobody learns who has
+// orders.
+func TestAskingForOrdersRevealsNothing(t *testing.T) {
 	b, mails := setupMails(t)
 	b.held(testKey)
 	var answers []string
@@ -93,7 +93,7 @@ func TestAskingForOrdersIsBounded(t *testing.T) {
 	refused := b.do(ask("ann@example.com"))
 	wantProblem(t, refused, 429, domain.CodeRateLimited)
 	if refused.Header().Get("Retry-After") == "" || len(mails.ids) != asksPerClient.Burst {
-		t.Errorf("%d were taken, Retry-After %q", len(mails.ids), refused.Header().Get("Retry-After"))
+		t.Errorf("%d were accepted, Retry-After %q", len(mails.ids), refused.Header().Get("Retry-After"))
 	}
 	mails.err = &domain.Error{Code: domain.CodeOverloaded}
 	b2, _ := setupMails(t)
@@ -101,8 +101,8 @@ func TestAskingForOrdersIsBounded(t *testing.T) {
 	wantProblem(t, b2.do(ask("ann@example.com")), 503, domain.CodeOverloaded)
 }
 
-// One client cannot have everybody's mailboxes filled, nor can many together.
-func TestAClientAsksForOrdersAFewTimes(t *testing.T) {
+// One client cannot fill everybody's mailboxes, nor can many together.
+func TestAClientMayAskForOrdersAFewTimes(t *testing.T) {
 	l, err := newAskLimiter()
 	if err != nil {
 		t.Fatal(err)
@@ -115,10 +115,10 @@ func TestAClientAsksForOrdersAFewTimes(t *testing.T) {
 		}
 	}
 	if l.wait(client, true, now) == 0 {
-		t.Error("may ask on and on")
+		t.Error("has no limit")
 	}
 	if l.wait(clientOfAddress(netip.MustParseAddr("192.0.2.2")), true, now) > 0 {
-		t.Error("another has to wait for it")
+		t.Error("another client has to wait because of it")
 	}
 	taken := 0
 	for i := range 2 * asksInAll.Burst {

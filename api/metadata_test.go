@@ -13,7 +13,7 @@ func noted(metadata string) string {
 	return fmt.Sprintf(`{"items":[{"class":"A","quantity":1}],"buyer":{"email":"buyer@example.com"},"metadata":%s}`, metadata)
 }
 
-// What was noted on an order comes back wherever the order is shown.
+// Metadata comes back wherever the order is shown.
 func TestMetadataComesBack(t *testing.T) {
 	b := setup(t)
 	want := map[string]string{"cart": "4711", "campaign": "Frühling"}
@@ -41,7 +41,7 @@ func TestMetadataComesBack(t *testing.T) {
 	}
 }
 
-// It is part of what the key stands for, in whatever order it is written.
+// The key stands for the metadata too, in whatever order it is written.
 func TestAKeyStandsForItsMetadata(t *testing.T) {
 	b := setup(t)
 	if w := b.checkout(testKey, noted(`{"a":"1","b":"2"}`)); w.Code != 201 {

@@ -29,7 +29,7 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 			Name: "boxoffice_http_problems_total", Help: "Problems answered by our handlers, by code.",
 		}, []string{"route", "code"}),
 		eventsIgnored: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "boxoffice_webhook_events_ignored_total", Help: "Signed events of the payment provider whose type is none of ours.",
+			Name: "boxoffice_webhook_events_ignored_total", Help: "Signed events of the payment provider of a type that we do not use.",
 		}),
 		addressLimited: newRateLimited("address"),
 		guessesLimited: newRateLimited("guess"),

@@ -115,12 +115,12 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 	return s.viewCheckoutState(ctx, state)
 }
 
-// soldOrder asks the database for a paid order, unless the database is away.
+// soldOrder asks the database for a paid order, unless the database is down.
 func (s *Server) soldOrder(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	return admission.Guard(ctx, s.Admission.Breakers.Database, func() (domain.SoldOrder, error) { return s.Orders.Order(ctx, id) })
 }
 
-// refundsOf asks the database for the refunds of an order, unless the database is away.
+// refundsOf asks the database for the refunds of an order, unless the database is down.
 func (s *Server) refundsOf(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
 	return admission.Guard(ctx, s.Admission.Breakers.Database, func() ([]domain.Refund, error) { return s.Orders.RefundsOfOrder(ctx, id) })
 }

@@ -26,7 +26,7 @@ func TestASaleMadeHereIsFoundAtOnce(t *testing.T) {
 	}
 }
 
-// countingDesk counts the questions about checkouts.
+// countingDesk counts the queries of checkouts.
 type countingDesk struct {
 	*world
 	asked atomic.Int64
@@ -63,12 +63,12 @@ func TestAnOrderIsLookedUpOnceASecond(t *testing.T) {
 		}
 	}
 	if view := get(other, otherToken); view.Order != other || desk.asked.Load() != 2 {
-		t.Errorf("%d questions about two orders, or another's answer: %+v", desk.asked.Load(), view)
+		t.Errorf("%d queries for two orders, or the wrong answer: %+v", desk.asked.Load(), view)
 	}
 	now = now.Add(orderViewTTL)
 	get(id, token)
 	if desk.asked.Load() != 3 {
-		t.Errorf("%d questions, want another one after a second", desk.asked.Load())
+		t.Errorf("%d queries, want another one after a second", desk.asked.Load())
 	}
 
 	now = now.Add(time.Millisecond) // a payment that comes here shows at once
@@ -106,28 +106,28 @@ func TestOrderViews(t *testing.T) {
 		t.Error(err)
 	}
 	if view, err := views.find(t.Context(), id, answer(domain.OrderHeld, nil)); err != nil || view.Status != domain.OrderHeld {
-		t.Errorf("a failure was kept: %+v, %v", view, err)
+		t.Errorf("a failure was cached: %+v, %v", view, err)
 	}
 	views.changed(id)
 	view, err := views.find(t.Context(), id, func(context.Context) (OrderView, error) {
-		views.changed(id) // while the question is under way
+		views.changed(id) // while the query is under way
 		return OrderView{Status: domain.OrderHeld}, nil
 	})
 	if err != nil || view.Status != domain.OrderHeld {
 		t.Error(view, err)
 	}
 	if view, _ := views.find(t.Context(), id, answer(domain.OrderPaid, nil)); view.Status != domain.OrderPaid {
-		t.Errorf("an answer from before the payment was kept: %s", view.Status)
+		t.Errorf("an answer from before the payment was cached: %s", view.Status)
 	}
 	for n := range 2 * orderViewsMax {
 		_, _ = views.find(t.Context(), domain.OrderID{2, byte(n >> 8), byte(n)}, answer(domain.OrderHeld, nil))
 	}
 	if views.seen.Len() > orderViewsMax {
-		t.Errorf("%d orders are kept", views.seen.Len())
+		t.Errorf("%d orders are cached", views.seen.Len())
 	}
 }
 
-// Who only looks does not keep others from giving up their order.
+// Clients that only look at orders do not keep others from canceling theirs.
 func TestLookingAtOrdersDoesNotStopCancels(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)

@@ -12,8 +12,8 @@ func (b *bundle) pay(id domain.OrderID, key string) (code int, location string) 
 	return w.Code, w.Header().Get("Location")
 }
 
-// A provider that must be called is called when the buyer comes, and not before.
-func TestThePageOfAProviderIsOpenedWhenTheBuyerComes(t *testing.T) {
+// A provider that must be called is called when the buyer wants to pay, and not before.
+func TestThePaymentPageIsOpenedWhenTheBuyerComes(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)
 	b.world.States[id].Provider, b.world.States[id].Session = "other", ""

@@ -10,8 +10,8 @@ import (
 	"boxoffice/domain"
 )
 
-// bothWays sends a checkout so that it may be refused at once, and so that it goes
-// the ordinary way.
+// bothWays sends a checkout twice: once so that it may be refused at once, and once so that
+// it goes the ordinary way.
 func (b *bundle) bothWays(sale, key, accept, body string) (atOnce, ordinary *httptest.ResponseRecorder) {
 	send := func(contentType string) *httptest.ResponseRecorder {
 		return b.do(request{"POST", "/v1/sales/" + sale + "/checkouts", body, map[string]string{
@@ -38,8 +38,7 @@ func plainlyRead(body string) (CheckoutBody, bool) {
 	return plainCheckout(r)
 }
 
-// All of the sales are sold out, canceled or not open, so that no answer depends on
-// the one before.
+// All sales are sold out, canceled or not open, so that no answer depends on the previous one.
 func setupRefusing(t testing.TB) *bundle {
 	b := setup(t)
 	b.stockOf(0, 2, 3)
@@ -105,7 +104,7 @@ var refusedWishes = []string{
 	`{"items":null,"buyer":null}`, `[]`, `null`, ``, "\xff",
 }
 
-func TestRefusedAtOnceAsTheOrdinaryWay(t *testing.T) {
+func TestBothWaysRefuseAlike(t *testing.T) {
 	b := setupRefusing(t)
 	for _, body := range refusedWishes {
 		for _, sale := range []string{"conference", "soon", "canceled", "none"} {
@@ -125,7 +124,7 @@ func TestRefusedAtOnceAsTheOrdinaryWay(t *testing.T) {
 	}
 }
 
-// What is plain must be taken for plain, else nothing is gained.
+// Plain requests must take the short way, or nothing is gained.
 func TestPlainCheckoutsAreRefusedAtOnce(t *testing.T) {
 	b := setupRefusing(t)
 	for i, body := range refusedWishes {
@@ -147,7 +146,7 @@ func TestPlainCheckoutsAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// FuzzRefusedAtOnce: no body is answered otherwise at once than by the ordinary way.
+// FuzzRefusedAtOnce: both ways give the same answer to every body.
 func FuzzRefusedAtOnce(f *testing.F) {
 	b := setupRefusing(f)
 	for _, body := range refusedWishes {

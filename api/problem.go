@@ -26,8 +26,8 @@ const (
 	codeTimeout          domain.Code = "request_timeout" // the body came too slowly
 	codeMalformed        domain.Code = "malformed"       // the body is not UTF-8
 	codeCrossSite        domain.Code = "cross_site"      // a browser sent it from another site's page
-	codeEventsDropped    domain.Code = "events_dropped"  // events were dropped that were to come
-	codeEventsRestored   domain.Code = "events_restored" // the cursor is of a log that is no more
+	codeEventsDropped    domain.Code = "events_dropped"  // events after the cursor were dropped
+	codeEventsRestored   domain.Code = "events_restored" // the cursor is from a log that no longer exists
 )
 
 // kind is how HTTP shows a code. This is the only place that decides that.
@@ -97,9 +97,9 @@ var kinds = map[domain.Code]kind{
 		status: http.StatusConflict,
 		title:  "The organiser canceled the sale",
 		level:  slog.LevelDebug,
-		detail: "Nothing of it is sold any more. Whoever paid gets the money back.",
+		detail: "It no longer sells tickets. Everybody who paid gets their money back.",
 		means:  "the organiser canceled the sale; for up to 5 s other nodes say `sold_out`",
-		todo:   "nothing: whoever paid gets the money back",
+		todo:   "nothing: everybody who paid gets their money back",
 	},
 	domain.CodeLimitReached: {
 		status: http.StatusTooManyRequests,
@@ -130,7 +130,7 @@ var kinds = map[domain.Code]kind{
 		title:  "This sale has a waiting room",
 		level:  slog.LevelDebug,
 		detail: "Join the sale's queue and send its token as Queue-Token once it is admitted.",
-		means:  "the sale has a waiting room: no `Queue-Token`, none of this sale, or its turn has not come",
+		means:  "the sale has a waiting room: the `Queue-Token` is missing, of another sale, or its turn has not come",
 		todo:   "join the queue, or try again after `Retry-After`",
 	},
 	domain.CodeProofRequired: {
@@ -170,7 +170,7 @@ var kinds = map[domain.Code]kind{
 		title:  "The presale code or invitation was used before",
 		level:  slog.LevelInfo,
 		detail: "It gives no more places.",
-		means:  "all places that the presale code or invitation was good for are taken, with other keys",
+		means:  "all places of the presale code or invitation are taken, with other keys",
 		todo:   "whoever took a place has its token",
 	},
 	domain.CodeNotFound: {
@@ -221,7 +221,7 @@ var kinds = map[domain.Code]kind{
 		level:      slog.LevelWarn,
 		detail:     "It may or may not have taken effect. Repeat the request, a checkout with the same Idempotency-Key.",
 		retryAfter: time.Second,
-		means:      "it may have taken effect or not",
+		means:      "it may or may not have taken effect",
 		todo:       "**repeat, a checkout with the same key**",
 	},
 	domain.CodeOverloaded: {
@@ -230,7 +230,7 @@ var kinds = map[domain.Code]kind{
 		level:      slog.LevelWarn,
 		detail:     "Nothing was done. Try again in a moment.",
 		retryAfter: 2 * time.Second,
-		means:      "nothing was done: a bound of this node is reached (a checkout waited in line for up to a second), or a part of it is away",
+		means:      "nothing was done: a bound of this node is reached (a checkout waited in line for up to a second), or a part of it is down",
 		todo:       "try again after `Retry-After`",
 	},
 	domain.CodeClocksDiffer: {
@@ -269,19 +269,19 @@ var kinds = map[domain.Code]kind{
 	},
 	codeEventsDropped: {
 		status: http.StatusGone,
-		title:  "Events that would follow were dropped for their age",
+		title:  "Events after the cursor were dropped because of their age",
 		level:  slog.LevelInfo,
-		detail: "You have missed events. Go on from after, and get what you have missed from the orders.",
-		means:  "events behind your cursor were dropped for their age; `after` is where to go on",
-		todo:   "go on from `after`, and read the orders for what you have missed",
+		detail: "You have missed events. Go on from after, and read the orders for what you missed.",
+		means:  "events after your cursor were dropped because of their age; `after` is where to go on",
+		todo:   "go on from `after`, and read the orders for what you missed",
 	},
 	codeEventsRestored: {
 		status: http.StatusGone,
-		title:  "The cursor is of a log that is no more",
+		title:  "The cursor is from a log that no longer exists",
 		level:  slog.LevelWarn,
-		detail: "The database was restored to a time before your cursor, or on another server. Go on from after: events that you have already have the ids that they had.",
-		means:  "the log has no such event as your cursor is behind: the database was restored",
-		todo:   "go on from `after`, the beginning of what is kept; drop what you have by its id",
+		detail: "The database was restored to a time before your cursor, or on another server. Go on from after, and skip events whose ids you already have.",
+		means:  "the log does not have the event at your cursor: the database was restored",
+		todo:   "go on from `after`, where the log now begins; skip events whose ids you already have",
 	},
 	codeTimeout: {status: http.StatusRequestTimeout, title: "The request body came too slowly", level: slog.LevelDebug,
 		means: "the body came too slowly: more than 20 s for the whole request; the connection ends",

@@ -8,7 +8,7 @@ import (
 	"boxoffice/domain"
 )
 
-// What a route does not know in its query it refuses, and does not repeat.
+// A route refuses query parameters that it does not know, and does not repeat them.
 func TestUnknownParametersAreRefused(t *testing.T) {
 	b, _ := roomSetup(t)
 	id, token := b.held(testKey)
@@ -32,13 +32,13 @@ func TestUnknownParametersAreRefused(t *testing.T) {
 	}
 }
 
-// A refusal that costs little must not answer what the ordinary way would refuse.
+// The short way must not answer what the ordinary way would refuse.
 func TestACheckoutHasNoQuery(t *testing.T) {
 	b := setup(t)
 	for _, l := range b.world.Levels {
 		l.Sold, l.Available = l.Capacity, 0
 	}
-	for range 2 { // the second is refused in short, had it no query
+	for range 2 { // without its query, the second would take the short way
 		r := checkoutRequest(testKey, wish("A", 1))
 		wantProblem(t, b.do(r), 409, domain.CodeSoldOut)
 		r.path += "?utm=1"
@@ -46,7 +46,7 @@ func TestACheckoutHasNoQuery(t *testing.T) {
 	}
 }
 
-// The provider's URL is its own business.
+// The provider may add what it likes to its URL.
 func TestAWebhookMayHaveAQuery(t *testing.T) {
 	b := setup(t)
 	id, _ := b.held(testKey)

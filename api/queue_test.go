@@ -20,7 +20,7 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// rooms stand for the waiting rooms: places that a test sets.
+// rooms is a fake of the waiting rooms, with places that the test sets.
 type rooms struct {
 	mu         sync.Mutex
 	places     map[string]waitingroom.Place
@@ -30,7 +30,7 @@ type rooms struct {
 	asked      int // how often for a place
 	witness    string
 	settled    waitingroom.Settlement
-	record     *waitingroom.RoomState // its draw, where State shall tell of another
+	record     *waitingroom.RoomState // its draw, if State should return another one
 }
 
 func newRooms() *rooms {
@@ -350,8 +350,7 @@ func TestQueueOfASale(t *testing.T) {
 	wantProblem(t, b.do(request{method: "GET", path: "/v1/sales/conference/queue"}), 404, domain.CodeNotFound)
 }
 
-// The checkout of a sale with a waiting room is named by its token, whatever the
-// key.
+// The token names the checkout of a sale with a waiting room, whatever the key.
 func TestCheckoutNeedsAnAdmittedToken(t *testing.T) {
 	b, r := roomSetup(t)
 	b.world.AddSale(&domain.Sale{
@@ -409,7 +408,7 @@ func TestCheckoutNeedsAnAdmittedToken(t *testing.T) {
 	wantProblem(t, checkout("rush", testKey, admitted, wish("A", 1)), 503, domain.CodeOverloaded)
 }
 
-// Who is admitted is let in by the room's clock, not by that of this node.
+// The room's clock decides who is let in, not this node's.
 func TestTheRoomOpensTheSale(t *testing.T) {
 	b, r := roomSetup(t)
 	b.world.SalesByID["rush"].OpensAt = time.Now().Add(time.Hour)
@@ -453,7 +452,7 @@ type watcher struct {
 	lines *bufio.Scanner
 }
 
-// watchPlace connects as a browser does. The answer's head is read.
+// watchPlace connects as a browser does, and reads the head of the answer.
 func watchPlace(t *testing.T, server *httptest.Server, token string) *watcher {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -481,7 +480,7 @@ func (w *watcher) next() string {
 	return ""
 }
 
-// quick makes a second of the streams last so long.
+// quick sets how long the streams' second lasts.
 func quick(b *bundle) *httptest.Server {
 	b.api.placeHub.every = 20 * time.Millisecond
 	server := httptest.NewUnstartedServer(nil)
@@ -512,7 +511,7 @@ func TestStreamOfAPlace(t *testing.T) {
 	}
 }
 
-// While checkouts do not go through, whoever waits is told.
+// While checkouts do not go through, waiting clients are told.
 func TestAPlaceSaysThatCheckoutsAreInterrupted(t *testing.T) {
 	b, _ := roomSetup(t)
 	var away atomic.Bool
@@ -541,9 +540,8 @@ func TestAPlaceSaysThatCheckoutsAreInterrupted(t *testing.T) {
 	}
 }
 
-// Nothing is told twice; a silent stream says that it is alive.
-// Who is far back hears less often of each place that they move up, and at once of
-// what matters.
+// Nothing is sent twice, and a silent stream shows that it is alive. A place far back is
+// told less often that it moves up, but at once of what matters.
 func TestStreamOfAPlaceFarBack(t *testing.T) {
 	b, r := roomSetup(t)
 	token := b.joined()
@@ -562,14 +560,14 @@ func TestStreamOfAPlaceFarBack(t *testing.T) {
 	event()
 	move(8000)
 	if got := event(); !strings.Contains(got, "8000") {
-		t.Fatalf("%s: the first move is told", got)
+		t.Fatalf("%s: the first move was sent", got)
 	}
 	move(7000)
 	visits := r.visits()
 	waitFor(t, func() bool { return r.visits() > visits+5 })
 	r.set(token, admit)
 	if got := event(); !strings.Contains(got, `"admitted"`) {
-		t.Errorf("%s, want that it is admitted, and not each step before", got)
+		t.Errorf("%s, want its admission, and not each step before", got)
 	}
 }
 
@@ -612,7 +610,7 @@ func TestStreamOfAPlaceEnds(t *testing.T) {
 	}
 }
 
-func TestStreamOfAPlaceHasItsTime(t *testing.T) {
+func TestStreamOfAPlaceEndsAfterItsLifetime(t *testing.T) {
 	b, _ := roomSetup(t)
 	b.api.placeHub.lifetime = 100 * time.Millisecond
 	w := watchPlace(t, quick(b), b.joined())
@@ -629,8 +627,8 @@ func (h *placeHub) looping() bool {
 	return h.running
 }
 
-// A stream of somebody who left is not a sign of life.
-func TestWhoLeavesIsNotAskedFor(t *testing.T) {
+// The stream of a client that left is not a sign of life.
+func TestAStreamOfAClientThatLeftIsNoSignOfLife(t *testing.T) {
 	for name, leave := range map[string]func(*net.TCPConn){
 		"closed":      func(c *net.TCPConn) { c.Close() },
 		"reset":       func(c *net.TCPConn) { _ = c.SetLinger(0); c.Close() },
@@ -646,7 +644,7 @@ func TestWhoLeavesIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// One who does not read is dropped, and holds nobody up meanwhile.
+// A client that does not read is dropped, and holds nobody up meanwhile.
 func TestSlowWatchersAreDropped(t *testing.T) {
 	b, r := roomSetup(t)
 	slow, reader := b.joined(), b.joined()
@@ -654,7 +652,7 @@ func TestSlowWatchersAreDropped(t *testing.T) {
 	conn := watchPlace(t, server, slow).conn
 	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	w := watchPlace(t, server, reader)
-	long := strings.Repeat("x", 64<<10) // an event larger than what the kernel keeps
+	long := strings.Repeat("x", 64<<10) // an event larger than the kernel's buffer
 	position := int64(10)
 	waitFor(t, func() bool {
 		position++
@@ -662,7 +660,7 @@ func TestSlowWatchersAreDropped(t *testing.T) {
 		r.set(reader, func(p *waitingroom.Place) { p.Position = position })
 		for line := w.next(); line != "event: place"; line = w.next() {
 			if line == "" {
-				t.Fatal("the one who reads was dropped")
+				t.Fatal("the client that reads was dropped")
 			}
 		}
 		return b.api.placeHub.count() == 1
@@ -689,12 +687,11 @@ func TestPlaceStreamsAreBounded(t *testing.T) {
 	waitFor(t, func() bool { return get().StatusCode == 200 })
 	b.api.CloseStreams()
 	if refused := get(); refused.StatusCode != 503 || refused.Header.Get("Retry-After") == "" {
-		t.Errorf("a node that ends: %d %v", refused.StatusCode, refused.Header)
+		t.Errorf("a node that shuts down: %d %v", refused.StatusCode, refused.Header)
 	}
 }
 
-// Whoever has a token has the place: it is in no log and no metric, and problems
-// do not repeat it.
+// Anybody who has a token has the place, so it is in no log, no metric and no problem.
 func TestTokensOfPlacesStaySecret(t *testing.T) {
 	b, r := roomSetup(t)
 	token := "marked-place-4f1d"

@@ -14,7 +14,7 @@ func patchOf(sale, body string) request {
 	return request{"PATCH", "/v1/sales/" + sale + "/queue", body, header}
 }
 
-// What a PATCH does not name stays as it is.
+// Settings that a PATCH does not name stay as they are.
 func TestConfigureQueue(t *testing.T) {
 	b, r := roomSetup(t)
 	for changes, step := range []struct { // the first changes nothing
@@ -33,7 +33,7 @@ func TestConfigureQueue(t *testing.T) {
 			t.Errorf("%s: %d %s, set %+v, want %+v", step.body, w.Code, w.Body, r.settings, step.want)
 		}
 		if r.configured != changes {
-			t.Errorf("%s: set %d times, want %d: who only asks must not undo another's change", step.body, r.configured, changes)
+			t.Errorf("%s: set %d times, want %d: a read must not undo another's change", step.body, r.configured, changes)
 		}
 	}
 }
@@ -46,15 +46,15 @@ func TestConfigureQueueRefusals(t *testing.T) {
 		status  int
 		code    domain.Code
 	}{
-		"without the token":       {request{"PATCH", "/v1/sales/rush/queue", `{"paused":true}`, map[string]string{"Content-Type": "application/json"}}, 401, domain.CodeUnauthorized},
-		"no such sale":            {patchOf("nothing", `{"paused":true}`), 404, domain.CodeNotFound},
-		"no waiting room":         {patchOf("conference", `{"paused":true}`), 404, domain.CodeNotFound},
-		"a rate of nothing":       {patchOf("rush", `{"rate_floor":0}`), 422, domain.CodeInvalid},
-		"a rate below nothing":    {patchOf("rush", `{"rate_ceiling":-1}`), 422, domain.CodeInvalid},
-		"a floor above the roof":  {patchOf("rush", `{"rate_floor":201}`), 422, domain.CodeInvalid},
-		"paused as a word":        {patchOf("rush", `{"paused":"yes"}`), 422, domain.CodeInvalid},
-		"something else":          {patchOf("rush", `{"open":true}`), 422, domain.CodeInvalid},
-		"a number that is no one": {patchOf("rush", `{"rate_floor":1e999}`), 422, domain.CodeInvalid},
+		"without the token":         {request{"PATCH", "/v1/sales/rush/queue", `{"paused":true}`, map[string]string{"Content-Type": "application/json"}}, 401, domain.CodeUnauthorized},
+		"no such sale":              {patchOf("nothing", `{"paused":true}`), 404, domain.CodeNotFound},
+		"no waiting room":           {patchOf("conference", `{"paused":true}`), 404, domain.CodeNotFound},
+		"a rate of nothing":         {patchOf("rush", `{"rate_floor":0}`), 422, domain.CodeInvalid},
+		"a rate below nothing":      {patchOf("rush", `{"rate_ceiling":-1}`), 422, domain.CodeInvalid},
+		"a floor above the ceiling": {patchOf("rush", `{"rate_floor":201}`), 422, domain.CodeInvalid},
+		"paused as a word":          {patchOf("rush", `{"paused":"yes"}`), 422, domain.CodeInvalid},
+		"something else":            {patchOf("rush", `{"open":true}`), 422, domain.CodeInvalid},
+		"not a number":              {patchOf("rush", `{"rate_floor":1e999}`), 422, domain.CodeInvalid},
 	} {
 		t.Run(name, func(t *testing.T) { wantProblem(t, b.do(test.request), test.status, test.code) })
 	}
@@ -75,17 +75,17 @@ func TestCreateSaleWithAQueue(t *testing.T) {
 		status int
 		want   domain.QueueSettings
 	}{
-		"no waiting room":          {``, 201, defaults},
-		"as it is":                 {`,"waiting_room":true`, 201, defaults},
-		"empty":                    {`,"waiting_room":true,"queue":{}`, 201, defaults},
-		"a floor":                  {`,"waiting_room":true,"queue":{"rate_floor":5}`, 201, domain.QueueSettings{RateFloor: 5, RateCeiling: 200}},
-		"a floor above the usual":  {`,"waiting_room":true,"queue":{"rate_floor":500}`, 201, domain.QueueSettings{RateFloor: 500, RateCeiling: 500}},
-		"a rate out of bounds":     {`,"waiting_room":true,"queue":{"rate_ceiling":10001}`, 422, defaults},
-		"both":                     {`,"waiting_room":true,"queue":{"rate_floor":5,"rate_ceiling":6}`, 201, domain.QueueSettings{RateFloor: 5, RateCeiling: 6}},
-		"a queue without a room":   {`,"queue":{"rate_floor":5}`, 422, defaults},
-		"a floor above the roof":   {`,"waiting_room":true,"queue":{"rate_floor":7,"rate_ceiling":6}`, 422, defaults},
-		"paused from the outset":   {`,"waiting_room":true,"queue":{"paused":true}`, 422, defaults},
-		"a rate that is no number": {`,"waiting_room":true,"queue":{"rate_floor":"5"}`, 422, defaults},
+		"no waiting room":             {``, 201, defaults},
+		"as it is":                    {`,"waiting_room":true`, 201, defaults},
+		"empty":                       {`,"waiting_room":true,"queue":{}`, 201, defaults},
+		"a floor":                     {`,"waiting_room":true,"queue":{"rate_floor":5}`, 201, domain.QueueSettings{RateFloor: 5, RateCeiling: 200}},
+		"a floor above the usual":     {`,"waiting_room":true,"queue":{"rate_floor":500}`, 201, domain.QueueSettings{RateFloor: 500, RateCeiling: 500}},
+		"a rate out of bounds":        {`,"waiting_room":true,"queue":{"rate_ceiling":10001}`, 422, defaults},
+		"both":                        {`,"waiting_room":true,"queue":{"rate_floor":5,"rate_ceiling":6}`, 201, domain.QueueSettings{RateFloor: 5, RateCeiling: 6}},
+		"a queue without a room":      {`,"queue":{"rate_floor":5}`, 422, defaults},
+		"a floor above the ceiling":   {`,"waiting_room":true,"queue":{"rate_floor":7,"rate_ceiling":6}`, 422, defaults},
+		"paused from the outset":      {`,"waiting_room":true,"queue":{"paused":true}`, 422, defaults},
+		"a rate that is not a number": {`,"waiting_room":true,"queue":{"rate_floor":"5"}`, 422, defaults},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, r := roomSetup(t)
@@ -100,8 +100,8 @@ func TestCreateSaleWithAQueue(t *testing.T) {
 	}
 }
 
-// A node that runs no waiting rooms stores no sale whose door it cannot set.
-func TestCreateSaleWithAQueueWhereThereAreNoRooms(t *testing.T) {
+// A node without waiting rooms stores no sale that needs one.
+func TestCreateSaleWithAQueueOnANodeWithoutRooms(t *testing.T) {
 	b := setup(t)
 	header := bearerOf(testAdminToken)
 	header["Content-Type"] = "application/json"
@@ -112,7 +112,7 @@ func TestCreateSaleWithAQueueWhereThereAreNoRooms(t *testing.T) {
 	}
 }
 
-// Repeating it changes nothing, not even what was set since.
+// Repeating it changes nothing, not even settings made since.
 func TestCreatingASaleAgainKeepsItsQueue(t *testing.T) {
 	b, r := roomSetup(t)
 	body := `{"id":"new","name":"New","currency":"EUR","classes":[{"class":"A","price":1,"capacity":1}],"waiting_room":true,"queue":{"rate_floor":5}}`

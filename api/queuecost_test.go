@@ -13,13 +13,13 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// Thousands watch their places for minutes: each may cost no more than a few
-// kilobytes, its test's own end of the connection included.
+// Thousands of clients watch their places for minutes. Each may cost no more than a few
+// kilobytes, including the test's end of the connection.
 func TestPlaceStreamsCostLittle(t *testing.T) {
 	const streams, bytesMax = 500, 8 << 10
 	b, _ := roomSetup(t)
 	server := quick(b)
-	for range 10 { // what is made once
+	for range 10 { // what is allocated once
 		watchPlace(t, server, b.joined())
 	}
 	before := memoryInUse()
@@ -34,8 +34,8 @@ func TestPlaceStreamsCostLittle(t *testing.T) {
 	}
 }
 
-// Tens of thousands ask where they stand each second: an answer with all there is to say of a
-// draw stays within a packet, with its header, and takes no more allocations than it did.
+// Tens of thousands of clients poll their places each second. An answer with everything about
+// a draw must fit into one packet with its header, and must not take more allocations.
 func TestAPollCostsLittle(t *testing.T) {
 	const bytesMax, allocationsMax = 800, 75 // 52 without the race detector
 	b, r := roomSetup(t, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })

@@ -13,7 +13,7 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// All that a check of the draw needs is public.
+// Everything that a check of the draw needs is public.
 func TestTheRecordOfADraw(t *testing.T) {
 	b, r := roomSetup(t)
 	at := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -23,14 +23,14 @@ func TestTheRecordOfADraw(t *testing.T) {
 		Record: waitingroom.DrawRecord{
 			ClosedAt: at, RootAt: at.Add(time.Second), DrawnAt: at.Add(time.Minute),
 			Beacon:   domain.QueueBeacon{Chain: []byte{1}, Named: 7, Round: 8, Signature: []byte("abc")},
-			BeaconAt: at.Add(10 * time.Second), WitnessCommitment: []byte{2}, WitnessSecret: []byte{3}, WaivedAt: at.Add(time.Hour), WaivedReason: "it was away",
+			BeaconAt: at.Add(10 * time.Second), WitnessCommitment: []byte{2}, WitnessSecret: []byte{3}, WaivedAt: at.Add(time.Hour), WaivedReason: "it was down",
 		},
 	}
 	var got struct{ Draw json.RawMessage }
 	decode(t, b.do(request{method: "GET", path: "/v1/sales/rush/queue"}), &got)
 	want := `{"beacon":{"at":"2027-01-02T03:04:15Z","chain":"01","named_round":7,"randomness":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","round":8,"signature":"616263"},` +
 		`"closed_at":"2027-01-02T03:04:05Z","commitment":"c0ffee","drawn_at":"2027-01-02T03:05:05Z","published_at":"2027-01-02T03:04:06Z","root":"0a","seed":"5eed","size":10,"source":"beacon","state":"drawn","version":2,` +
-		`"waived":true,"waiver":{"at":"2027-01-02T04:04:05Z","reason":"it was away"},"witness":{"commitment":"02","secret":"03"}}`
+		`"waived":true,"waiver":{"at":"2027-01-02T04:04:05Z","reason":"it was down"},"witness":{"commitment":"02","secret":"03"}}`
 	var sorted any
 	if err := json.Unmarshal(got.Draw, &sorted); err != nil {
 		t.Fatal(err)
@@ -64,13 +64,13 @@ func settleOf(sale, body string) request {
 	return request{"POST", "/v1/sales/" + sale + "/queue/draw", body, header}
 }
 
-// A draw is given one thing at a time, by the organiser.
+// The organiser gives a draw one thing at a time.
 func TestSettleADraw(t *testing.T) {
 	b, r := roomSetup(t)
 	for body, want := range map[string]waitingroom.Settlement{
 		`{"witness_secret":"` + strings.Repeat("ab", 32) + `"}`:   {WitnessSecret: strings.Repeat("ab", 32)},
 		`{"beacon_signature":"` + strings.Repeat("cd", 48) + `"}`: {BeaconSignature: strings.Repeat("cd", 48)},
-		`{"waive":"it was away"}`:                                 {Waive: "it was away"},
+		`{"waive":"it was down"}`:                                 {Waive: "it was down"},
 	} {
 		var view QueueView
 		w := b.do(settleOf("rush", body))
@@ -96,7 +96,7 @@ func TestSettleADraw(t *testing.T) {
 	}
 }
 
-// A witness commits when the sale is made, or not at all.
+// A witness commits when the sale is created, or not at all.
 func TestASaleWithAWitness(t *testing.T) {
 	commitment := hex.EncodeToString(make([]byte, 32))
 	for name, test := range map[string]struct {

@@ -16,9 +16,9 @@ import (
 	"boxoffice/ratelimit"
 )
 
-// retryAfterOf is what an answer says, in seconds.
+// retryAfterOf is an answer's Retry-After in seconds.
 func retryAfterOf(w *httptest.ResponseRecorder) int {
-	seconds, _ := strconv.Atoi(w.Header().Get("Retry-After")) // 0 for none
+	seconds, _ := strconv.Atoi(w.Header().Get("Retry-After")) // 0 if there is none
 	return seconds
 }
 
@@ -33,10 +33,10 @@ func TestForwardedFor(t *testing.T) {
 		want   string
 	}{
 		"no proxy":                            {"198.51.100.7", nil, "198.51.100.7"},
-		"not trusted: it says what it likes":  {"198.51.100.7", []string{"203.0.113.1"}, "198.51.100.7"},
+		"not trusted: its header is ignored":  {"198.51.100.7", []string{"203.0.113.1"}, "198.51.100.7"},
 		"a proxy":                             {"10.1.1.1", []string{"203.0.113.1"}, "203.0.113.1"},
 		"a proxy that appended to a lie":      {"10.1.1.1", []string{"1.2.3.4, 203.0.113.1"}, "203.0.113.1"},
-		"the lie in a line of its own":        {"10.1.1.1", []string{"1.2.3.4", "203.0.113.1"}, "203.0.113.1"},
+		"the lie on its own line":             {"10.1.1.1", []string{"1.2.3.4", "203.0.113.1"}, "203.0.113.1"},
 		"two proxies":                         {"10.1.1.1", []string{"203.0.113.1, 192.0.2.1"}, "203.0.113.1"},
 		"a proxy that says nothing":           {"10.1.1.1", nil, "10.1.1.1"},
 		"with a port, as Azure and IIS write": {"10.1.1.1", []string{"203.0.113.7:4001"}, "203.0.113.7"},
@@ -46,7 +46,7 @@ func TestForwardedFor(t *testing.T) {
 		"IPv6 with a zone and a port":         {"10.1.1.1", []string{"[fe80:1:2:3::1%eth0]:443"}, "fe80:1:2:3::"},
 		"two proxies, with ports":             {"10.1.1.1", []string{"203.0.113.1:1, 192.0.2.1:443"}, "203.0.113.1"},
 		"a lie, with a port":                  {"10.1.1.1", []string{"1.2.3.4:1, 203.0.113.1:2"}, "203.0.113.1"},
-		"a port that is none":                 {"10.1.1.1", []string{"203.0.113.1:x"}, "10.1.1.1"},
+		"an invalid port":                     {"10.1.1.1", []string{"203.0.113.1:x"}, "10.1.1.1"},
 		"brackets around IPv4":                {"10.1.1.1", []string{"[203.0.113.1"}, "10.1.1.1"},
 		"garbage":                             {"10.1.1.1", []string{"203.0.113.1, unknown"}, "10.1.1.1"},
 		"IPv6: the customer's /64":            {"2001:db8::1", []string{"2001:470:1:2:3:4:5:6"}, "2001:470:1:2::"},
@@ -68,7 +68,7 @@ func TestForwardedFor(t *testing.T) {
 	}
 }
 
-// A listener for both kinds of addresses has IPv4 written as IPv6.
+// A dual-stack listener reports IPv4 addresses as IPv6.
 func TestClientOfARequest(t *testing.T) {
 	s := &Server{Options: Options{Rates: Rates{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}}
 	for remote, want := range map[string]string{
@@ -96,7 +96,7 @@ func FuzzForwardedFor(f *testing.F) {
 	})
 }
 
-// One address that asks 50,000 times is told so, and all others are served.
+// One address that asks 50,000 times is refused, and all others are served.
 func TestOneAddressDoesNotSlowTheOthers(t *testing.T) {
 	requests := 50_000
 	if testing.Short() {
@@ -142,8 +142,8 @@ func TestOneAddressDoesNotSlowTheOthers(t *testing.T) {
 	}
 }
 
-// The body of a request too many is not read; webhooks and probes are not counted.
-func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
+// The body of a refused request is not read, and webhooks and probes do not count.
+func TestWhichRequestsCountForAnAddress(t *testing.T) {
 	b := setup(t, func(o *Options) { o.Rates.PerAddress = ratelimit.Rate{PerSecond: 0.001, Burst: 1} })
 	if w := b.do(request{method: "GET", path: "/v1/sales"}); w.Code != 200 {
 		t.Fatal(w.Code)
@@ -152,7 +152,7 @@ func TestWhatTheRateOfAnAddressCounts(t *testing.T) {
 	w := httptest.NewRecorder()
 	b.api.Public().ServeHTTP(w, r)
 	if wantProblem(t, w, 429, domain.CodeRateLimited); retryAfterOf(w) < 900 {
-		t.Errorf("Retry-After %q, want when there is a token again", w.Header().Get("Retry-After"))
+		t.Errorf("Retry-After %q, want the time until the next token", w.Header().Get("Retry-After"))
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		if w := b.do(request{method: "GET", path: path, header: bearerOf(testAdminToken)}); w.Code != 200 {
@@ -168,7 +168,7 @@ func TestTheRateOfABuyerBindsNoKey(t *testing.T) {
 	second := testKey + "-2"
 	w := b.checkout(second, wish("A", 1))
 	if wantProblem(t, w, 429, domain.CodeRateLimited); retryAfterOf(w) < 900 {
-		t.Errorf("Retry-After %q, want when there is a token again", w.Header().Get("Retry-After"))
+		t.Errorf("Retry-After %q, want the time until the next token", w.Header().Get("Retry-After"))
 	}
 	other := `{"items":[{"class":"B","quantity":1}],"buyer":{"email":"buyer-8@example.org"}}`
 	if w := b.checkout(second, other); w.Code != 201 {

@@ -17,9 +17,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// BenchmarkRefusals sends checkouts to a sold-out sale, over the loopback interface
-// and the server that production runs; the clients are in the same process and as
-// cheap as they can be. What is not plain goes the ordinary way.
+// BenchmarkRefusals sends checkouts to a sold-out sale, over the loopback interface and the
+// server that production runs; the clients are in the same process and as cheap as
+// possible. Requests that are not plain go the ordinary way.
 func BenchmarkRefusals(b *testing.B) {
 	for _, test := range []struct {
 		way         string
@@ -40,7 +40,7 @@ func BenchmarkRefusals(b *testing.B) {
 			b.Cleanup(func() { _ = server.Close() })
 			refuse(b, listener.Addr().String(), test.clients, test.contentType)
 			if bundle.world.Lookups > 0 || bundle.startsNow() > 0 {
-				b.Errorf("%d look-ups, %d checkouts", bundle.world.Lookups, bundle.world.Starts)
+				b.Errorf("%d lookups, %d checkouts", bundle.world.Lookups, bundle.world.Starts)
 			}
 		})
 	}

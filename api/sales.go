@@ -68,7 +68,7 @@ type CreateSaleBody struct {
 
 	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have only one unpaid checkout at a time; absent: the same as waiting_room"`
 	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what people need to join the queue. Absent: nothing, everybody may join"`
-	FoldEmailAliases    bool                 `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own"`
+	FoldEmailAliases    bool                 `json:"fold_email_aliases,omitempty" doc:"Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is its own buyer"`
 }
 
 // CreateClassBody describes a ticket class.

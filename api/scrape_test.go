@@ -10,7 +10,7 @@ import (
 	"boxoffice/domain"
 )
 
-// A crowd of scrapes costs a few: the rest hears no at once, before anything is read.
+// Of many scrapes at once, a few run. The rest are refused at once, before anything is read.
 func TestAFewScrapesAtATime(t *testing.T) {
 	var reading, most, read atomic.Int64
 	arrived, release := make(chan struct{}, 1000), make(chan struct{})
@@ -21,7 +21,7 @@ func TestAFewScrapesAtATime(t *testing.T) {
 			defer reading.Add(-1)
 			read.Add(1)
 			arrived <- struct{}{}
-			fmt.Fprint(w, "begun\n") // a slow reader keeps its place
+			fmt.Fprint(w, "begun\n") // a slow reader keeps its permit
 			<-release
 		})
 	})
@@ -54,11 +54,11 @@ func TestAFewScrapesAtATime(t *testing.T) {
 		}
 	}
 	if w := scrape(); w.Code != 200 {
-		t.Errorf("the places were not given back: %d", w.Code)
+		t.Errorf("the permits were not given back: %d", w.Code)
 	}
 }
 
-// Who has given the organiser's routes no listener of their own shows strangers no metrics.
+// Without a separate listener for the organiser, strangers still see no metrics.
 func TestMetricsOnAListenerForAllWantTheOrganisersToken(t *testing.T) {
 	var read atomic.Int64
 	b := setup(t, func(o *Options) {

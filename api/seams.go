@@ -17,9 +17,9 @@ type Desk interface {
 	// Cancel ends a checkout that still waits for its payment, and returns its ending.
 	// Errors: CodeAlreadyPaid if the money was faster, CodeNotFound.
 	Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
-	// OpenPayment opens the page where a held order is paid, or finds it, at a provider
-	// that must be called for that. Errors: CodeAlreadyPaid; CodeNotFound if the order is
-	// not held any more.
+	// OpenPayment opens the page where a held order is paid, or finds it, at a provider that
+	// must be called for that. Errors: CodeAlreadyPaid; CodeNotFound if the order is no longer
+	// held.
 	OpenPayment(ctx context.Context, id domain.OrderID, wish domain.PayWish) (domain.PayPage, error)
 	// Refund gives a paid order's money and seats back. CodeNotPaid, CodeNotFound.
 	Refund(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)

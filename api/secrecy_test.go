@@ -9,8 +9,8 @@ import (
 	"boxoffice/domain"
 )
 
-// A buyer's address, wherever it is sent, and the order's token are in no log,
-// at any level, in no metric, and in no answer but those that the contract names.
+// A buyer's address and the order's token are in no log at any level, in no metric, and
+// only in the answers that the contract names.
 func TestNoBuyersDataInLogsMetricsAndProblems(t *testing.T) {
 	const mark = "marked.buyer.7c1f"
 	email := mark + "@example.com"
@@ -94,8 +94,8 @@ func TestNoBuyersDataInLogsMetricsAndProblems(t *testing.T) {
 	}
 }
 
-// On a listener of their own, the organiser's routes are on no other: not even
-// with the right token.
+// If the organiser's routes have their own listener, they are on no other, not even with
+// the right token.
 func TestThePublicListenerHasNoOrganisersRoutes(t *testing.T) {
 	b := setup(t, func(o *Options) { o.SeparateAdmin = true })
 	id, _ := b.held(testKey)
@@ -127,7 +127,7 @@ func TestThePublicListenerHasNoOrganisersRoutes(t *testing.T) {
 	if w := b.do(request{method: "GET", path: "/metrics"}); w.Code != 404 {
 		t.Errorf("/metrics on the public listener: %d", w.Code)
 	}
-	// And the buyers' routes are not on the organiser's.
+	// And the buyers' routes are not on the organiser's listener.
 	w := httptest.NewRecorder()
 	b.api.Admin().ServeHTTP(w, httptest.NewRequest("GET", "/v1/sales", nil))
 	if w.Code != 404 && w.Code != 405 {

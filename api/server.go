@@ -41,7 +41,7 @@ type Options struct {
 	Desk      Desk
 	Orders    Orders
 	Books     Books
-	Catalog   *admission.Catalog // that of Admission; shared with the pages
+	Catalog   *admission.Catalog // the one that Admission has; shared with the pages
 	Keys      *domain.Keyring
 	Providers Providers
 	Auditor   Auditor
@@ -57,8 +57,8 @@ type Options struct {
 	HumanCheck HumanCheck // optional: without it, anybody may join
 	// Entitlements is optional: without it, nobody can join a sale that asks for one.
 	Entitlements     Entitlements
-	Mails            Mails            // optional: without, no mail is sent, and nobody can ask for one
-	EventLog         EventLog         // optional: without it, nobody reads it here
+	Mails            Mails            // optional: without it, no mail is sent, and nobody can ask for one
+	EventLog         EventLog         // optional: without it, nobody can read events here
 	WebhookEndpoints WebhookEndpoints // optional: without it, no endpoint can be registered
 	// HumanCheckExemptsLocal lets clients on this machine join without a human check: for
 	// the local stack and its tests. A proxy on this machine counts as such a client,

@@ -9,7 +9,7 @@ import (
 	"boxoffice/domain"
 )
 
-// statusesWhere are those of domain's table, in its order.
+// statusesWhere returns the statuses of domain's table that match, in its order.
 func statusesWhere(is func(domain.StatusTerms) bool) (those []domain.OrderStatus) {
 	for _, status := range domain.OrderStatuses {
 		if is(status.Terms()) {

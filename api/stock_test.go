@@ -81,7 +81,7 @@ func serve(t *testing.T, b *bundle) *httptest.Server {
 	return server
 }
 
-func TestEventsTellEveryChangeToAll(t *testing.T) {
+func TestEveryClientGetsEveryChange(t *testing.T) {
 	b := setup(t)
 	server := serve(t, b)
 	first, response := watch(t, server)
@@ -143,7 +143,7 @@ func TestEventsEndAtShutdown(t *testing.T) {
 	}
 }
 
-// A reader that is behind gets the newest state, not all that it missed.
+// A slow reader gets the newest state, not all that it missed.
 func TestSlowReaderGetsTheNewest(t *testing.T) {
 	mailbox := make(chan []byte, 1)
 	h, f := setup(t).api.hub, &feed{subscribers: map[chan []byte]bool{mailbox: true}}

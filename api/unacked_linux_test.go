@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Who vanished without a word, as a phone does in a tunnel, is not there: their stream is no
-// sign of life, and ends. It goes on for who comes back in time.
-func TestWhoVanishesIsNotThere(t *testing.T) {
+// The stream of a client that vanished, like a phone in a tunnel, is no sign of life, and
+// ends. It goes on if the client comes back in time.
+func TestTheStreamOfAVanishedClientIsNoSignOfLife(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,12 +38,12 @@ func TestWhoVanishesIsNotThere(t *testing.T) {
 	}, slog.New(slog.DiscardHandler), 1)
 	now := time.Now()
 	s := &placeStream{conn: conn, nowait: nowait(conn), endsAt: now.Add(time.Hour), reachedAt: now}
-	const bytes = 12 << 10 // more than the client's machine takes of one that reads nothing
+	const bytes = 12 << 10 // more than the client's machine buffers
 	if !s.write(make([]byte, bytes), now) {
-		t.Fatal("the kernel did not take it")
+		t.Fatal("the kernel did not accept it")
 	}
 	last := 0
-	waitFor(t, func() bool { // until no more is confirmed
+	waitFor(t, func() bool { // until nothing more is confirmed
 		before := last
 		last = s.nowait.unacked()
 		return last == before && last > 0
@@ -67,5 +67,5 @@ func TestWhoVanishesIsNotThere(t *testing.T) {
 	waitFor(t, func() bool { return s.nowait.unacked() == 0 })
 	visit(placeReachedWithin+2*time.Second, true, 1)
 	waitFor(t, func() bool { return s.nowait.unacked() == 0 })
-	visit(time.Minute, true, 1) // all that was told is confirmed: silence is no doubt
+	visit(time.Minute, true, 1) // all is confirmed, so silence is no reason for doubt
 }

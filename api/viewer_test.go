@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The page loads what is here and nothing else.
+// The page loads nothing from other sites.
 func TestTheAPIPageIsServedFromHere(t *testing.T) {
 	b := setup(t)
 	page := b.do(request{method: "GET", path: viewerRoute})
@@ -33,7 +33,7 @@ func TestTheAPIPageIsServedFromHere(t *testing.T) {
 	}
 }
 
-// What is served is what its maker published, packed or not.
+// We serve the files that the maker published, compressed or not.
 func TestTheViewerIsThePinnedOne(t *testing.T) {
 	b := setup(t)
 	readme, err := os.ReadFile("viewer/README.md")
@@ -55,10 +55,10 @@ func TestTheViewerIsThePinnedOne(t *testing.T) {
 	}
 	for header, want := range map[string]bool{"gzip": true, "br, GZIP;q=0.5": true, "gzip;q=0": false, "gzip; q=0": false, "br": false, "": false} {
 		if r := (&http.Request{Header: http.Header{"Accept-Encoding": {header}}}); acceptsGzip(r) != want {
-			t.Errorf("%q takes gzip: %v", header, !want)
+			t.Errorf("%q accepts gzip: %v", header, !want)
 		}
 	}
 	if !strings.Contains(string(readme), "Swagger UI "+viewerVersion) {
-		t.Error("viewer/README.md is of another version")
+		t.Error("viewer/README.md describes another version")
 	}
 }

@@ -11,50 +11,50 @@ import (
 	"boxoffice/domain"
 )
 
-// WebhookEndpoints are where others are told of events. notify/webhooks.Endpoints is one; see there.
-// Every method that changes something may fail with *domain.UnknownError.
+// WebhookEndpoints manages the URLs that events are sent to. notify/webhooks.Endpoints is one; see
+// there. Every method that changes something may fail with *domain.UnknownError.
 type WebhookEndpoints interface {
-	// Create registers an endpoint and answers its secret. CodeInvalid, CodeNotFound.
+	// Create registers an endpoint and returns its secret. CodeInvalid, CodeNotFound.
 	Create(ctx context.Context, e domain.WebhookEndpoint) (stored domain.WebhookEndpoint, secret string, err error)
 	List(ctx context.Context) ([]domain.WebhookEndpoint, error)
-	// Endpoint finds one. CodeNotFound, as of the rest.
+	// Endpoint finds one. CodeNotFound, like the methods below.
 	Endpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error)
 	// Change changes one. CodeInvalid.
 	Change(ctx context.Context, id string, c domain.WebhookChange) (domain.WebhookEndpoint, error)
-	// Rotate answers another secret; the present one goes on signing for the overlap. CodeInvalid.
+	// Rotate returns a new secret; the old one signs too during the overlap. CodeInvalid.
 	Rotate(ctx context.Context, id string, overlap time.Duration) (e domain.WebhookEndpoint, secret string, err error)
 	Delete(ctx context.Context, id string) error
-	// Redeliver sends again: more says that there are more, from last on. CodeInvalid.
+	// Redeliver sends events again; more says that there are more, after last. CodeInvalid.
 	Redeliver(ctx context.Context, id string, r domain.WebhookRedelivery) (queued int, last time.Time, more bool, err error)
-	// Deliveries lists the newest first, behind after where that is given, of a state or of all.
+	// Deliveries lists deliveries, newest first, starting past after if it is set, of one state or of all.
 	Deliveries(ctx context.Context, id string, state domain.WebhookState, after domain.EventID, limit int) ([]domain.WebhookDelivery, error)
 }
 
 // CreateWebhookEndpointBody registers an endpoint.
 type CreateWebhookEndpointBody struct {
-	URL         string             `json:"url" maxLength:"2000" doc:"Where to send events: an https URL of a public address. It may hold a key: it is shown to the organiser only"`
+	URL         string             `json:"url" maxLength:"2000" doc:"Where to send events: an https URL of a public address. It may contain a key, because only the organiser sees it"`
 	Description string             `json:"description,omitempty" maxLength:"200" doc:"For people"`
 	Sale        string             `json:"sale,omitempty" maxLength:"64" doc:"Only events of this sale and its orders; absent: of all sales"`
-	Types       []domain.EventType `json:"types,omitempty" maxItems:"50" nullable:"false" doc:"Only these types of event; absent or empty: all, also types that come later"`
+	Types       []domain.EventType `json:"types,omitempty" maxItems:"50" nullable:"false" doc:"Only these event types; absent or empty: all, including types of later releases"`
 }
 
 // ChangeWebhookEndpointBody changes one.
 type ChangeWebhookEndpointBody struct {
-	URL         *string            `json:"url,omitempty" maxLength:"2000" doc:"Another URL. What is pending is sent there"`
+	URL         *string            `json:"url,omitempty" maxLength:"2000" doc:"A new URL. Pending events are sent there"`
 	Description *string            `json:"description,omitempty" maxLength:"200"`
 	Types       []domain.EventType `json:"types,omitempty" maxItems:"50" nullable:"false" doc:"Only these types from now on; empty: all"`
-	Enabled     *bool              `json:"enabled,omitempty" doc:"false: it is sent nothing, and what is pending is given up. true: it is sent what happens from now on; redeliver what it missed"`
+	Enabled     *bool              `json:"enabled,omitempty" doc:"false: nothing is sent, and pending events are given up. true: events from now on are sent; use redeliver for those that it missed"`
 }
 
-// RotateSecretBody says how long the present secret goes on signing.
+// RotateSecretBody says how long the old secret goes on signing.
 type RotateSecretBody struct {
-	OverlapSeconds *int64 `json:"overlap_seconds,omitempty" minimum:"0" maximum:"604800" doc:"For so long both secrets sign; absent: a day. 0: if the secret is known to others"`
+	OverlapSeconds *int64 `json:"overlap_seconds,omitempty" minimum:"0" maximum:"604800" doc:"How long both secrets sign; absent: a day. Use 0 if the secret has leaked"`
 }
 
-// RedeliverBody names what to send again: one of them.
+// RedeliverBody says what to send again: one of these.
 type RedeliverBody struct {
 	Event string    `json:"event,omitempty" maxLength:"36" doc:"This event"`
-	Since time.Time `json:"since,omitzero" doc:"All events since then that the endpoint wants, also those that it took"`
+	Since time.Time `json:"since,omitzero" doc:"All events since then that the endpoint wants, including those that it accepted"`
 }
 
 // WebhookEndpointView shows an endpoint to the organiser.
@@ -68,14 +68,14 @@ type WebhookEndpointView struct {
 	Enabled                  bool               `json:"enabled"`
 	DisabledAt               time.Time          `json:"disabled_at,omitzero"`
 	DisabledReason           string             `json:"disabled_reason,omitempty"`
-	Pending                  int64              `json:"pending" doc:"Events that it has not taken yet"`
-	Failures                 int                `json:"failures" doc:"Attempts that failed in a row"`
+	Pending                  int64              `json:"pending" doc:"Events that it has not accepted yet"`
+	Failures                 int                `json:"failures" doc:"Failed attempts in a row"`
 	FailingSince             time.Time          `json:"failing_since,omitzero"`
 	PausedUntil              time.Time          `json:"paused_until,omitzero" doc:"Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it"`
 	PreviousSecretSignsUntil time.Time          `json:"previous_secret_signs_until,omitzero"`
 }
 
-// NewWebhookSecretView is an endpoint and its new secret.
+// NewWebhookSecretView is an endpoint with its new secret.
 type NewWebhookSecretView struct {
 	WebhookEndpointView
 	Secret string `json:"secret" doc:"whsec_ and base64. This is the only time that you see it"`
@@ -89,11 +89,11 @@ type WebhookEndpointsView struct {
 // RedeliveryView says what was queued.
 type RedeliveryView struct {
 	Queued int       `json:"queued"`
-	More   bool      `json:"more" doc:"There are more: repeat with the since of this answer"`
+	More   bool      `json:"more" doc:"There are more: repeat with this answer's since"`
 	Since  time.Time `json:"since,omitzero" doc:"When the last of them happened"`
 }
 
-// WebhookDeliveriesView is a page of deliveries, the newest event first.
+// WebhookDeliveriesView is a page of deliveries, newest event first.
 type WebhookDeliveriesView struct {
 	Deliveries []WebhookDeliveryView `json:"deliveries" nullable:"false"`
 	Next       string                `json:"next,omitempty" doc:"Pass it as after; absent on the last page"`
@@ -105,20 +105,20 @@ type WebhookDeliveryView struct {
 	Type       domain.EventType     `json:"type"`
 	Subject    string               `json:"subject" doc:"The order or the sale that it is about"`
 	State      domain.WebhookState  `json:"state" enum:"pending,delivered,given_up"`
-	Attempts   int                  `json:"attempts" doc:"Since it was queued last"`
-	DueAt      time.Time            `json:"due_at,omitzero" doc:"When it is tried next"`
+	Attempts   int                  `json:"attempts" doc:"Since it was last queued"`
+	DueAt      time.Time            `json:"due_at,omitzero" doc:"Time of the next attempt"`
 	QueuedAt   time.Time            `json:"queued_at"`
 	FinishedAt time.Time            `json:"finished_at,omitzero"`
 	Log        []WebhookAttemptView `json:"log" nullable:"false" doc:"The last 20 attempts"`
 }
 
-// WebhookAttemptView is what became of sending an event once.
+// WebhookAttemptView is the result of sending an event once.
 type WebhookAttemptView struct {
 	At     time.Time `json:"at"`
 	TookMS int64     `json:"took_ms"`
 	Status int       `json:"status,omitempty" doc:"Absent: there was no answer"`
-	Error  string    `json:"error,omitempty" doc:"Absent: it was taken"`
-	Answer string    `json:"answer,omitempty" doc:"The beginning of what a refusal said"`
+	Error  string    `json:"error,omitempty" doc:"Absent: the endpoint accepted it"`
+	Answer string    `json:"answer,omitempty" doc:"The beginning of the answer that refused it"`
 }
 
 func viewWebhook(e *domain.WebhookEndpoint) WebhookEndpointView {
@@ -152,7 +152,7 @@ type (
 	}
 	deliveriesInput struct {
 		Endpoint string              `path:"endpoint" maxLength:"40" doc:"The endpoint's id"`
-		State    domain.WebhookState `query:"state" enum:"pending,delivered,given_up" doc:"Only those"`
+		State    domain.WebhookState `query:"state" enum:"pending,delivered,given_up" doc:"Only deliveries in this state"`
 		After    string              `query:"after" maxLength:"36" doc:"next of the previous page"`
 		Limit    int                 `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 	}
@@ -165,7 +165,7 @@ type (
 
 func (s *Server) hasWebhooks() error {
 	if s.WebhookEndpoints == nil {
-		return &domain.Error{Code: domain.CodeOverloaded, Detail: "Webhook endpoints cannot be reached here."}
+		return &domain.Error{Code: domain.CodeOverloaded, Detail: "This node does not manage webhook endpoints."}
 	}
 	return nil
 }
@@ -303,22 +303,22 @@ func (s *Server) webhookDeliveries(ctx context.Context, in *deliveriesInput) (*d
 	return out, nil
 }
 
-// routeWebhookEndpoints registers what the organiser has others told with.
+// routeWebhookEndpoints registers the organiser's routes for webhooks to other systems.
 func (s *Server) routeWebhookEndpoints(api huma.API, admin func(huma.Operation) huma.Operation) {
 	const endpoints, endpoint = "/v1/webhook-endpoints", "/v1/webhook-endpoints/{endpoint}"
 	read := []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}
 	write := append(read, domain.CodeInvalid, codeMediaType)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "create-webhook-endpoint", Method: http.MethodPost, Path: endpoints, DefaultStatus: http.StatusCreated,
-		Summary:     "Register an endpoint that is told of events",
+		Summary:     "Register an endpoint for events",
 		Description: "The answer is the only place where you see the secret. Each request makes a new endpoint, so if you got no answer, list them and delete it.",
 	}), write, s.createWebhook)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-webhook-endpoints", Method: http.MethodGet, Path: endpoints,
-		Summary: "List webhook endpoints", Description: "The oldest first; at most 100.",
+		Summary: "List webhook endpoints", Description: "Oldest first; at most 100.",
 	}), read, s.listWebhooks)
 	operation(s, api, admin(huma.Operation{
-		OperationID: "get-webhook-endpoint", Method: http.MethodGet, Path: endpoint, Summary: "A webhook endpoint, and how it takes what it is sent",
+		OperationID: "get-webhook-endpoint", Method: http.MethodGet, Path: endpoint, Summary: "A webhook endpoint and its state",
 		Description: "Its secret is not shown again.",
 	}), read, s.getWebhook)
 	operation(s, api, admin(huma.Operation{
@@ -327,21 +327,21 @@ func (s *Server) routeWebhookEndpoints(api huma.API, admin func(huma.Operation) 
 	}), write, s.changeWebhook)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "delete-webhook-endpoint", Method: http.MethodDelete, Path: endpoint, DefaultStatus: http.StatusNoContent,
-		Summary: "Delete a webhook endpoint and its log", Description: "What is pending is not sent any more.",
+		Summary: "Delete a webhook endpoint and its log", Description: "Pending events are no longer sent.",
 	}), read, s.deleteWebhook)
 	operation(s, api, admin(huma.Operation{
-		OperationID: "rotate-webhook-secret", Method: http.MethodPost, Path: endpoint + "/rotate-secret", Summary: "Give a webhook endpoint another secret",
-		Description: "For the overlap both secrets sign, so that you can bring the new one to the receiver meanwhile. Only two sign at a time: a second rotation ends the first one's overlap.",
+		OperationID: "rotate-webhook-secret", Method: http.MethodPost, Path: endpoint + "/rotate-secret", Summary: "Rotate a webhook endpoint's secret",
+		Description: "During the overlap both secrets sign, so that you can give the receiver the new one meanwhile. Only two sign at a time: a second rotation ends the first one's overlap.",
 	}), write, s.rotateWebhook)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "redeliver-webhooks", Method: http.MethodPost, Path: endpoint + "/redeliver", DefaultStatus: http.StatusAccepted,
-		Summary:     "Send events again, one or all since a time",
-		Description: "Also those that the endpoint took. They keep their `webhook-id`. At most 10,000 with one request.",
+		Summary:     "Send one event again, or all since a time",
+		Description: "Including those that the endpoint accepted. They keep their `webhook-id`. At most 10,000 per request.",
 	}), write, s.redeliver)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "list-webhook-deliveries", Method: http.MethodGet, Path: endpoint + "/deliveries",
-		Summary:     "What a webhook endpoint was sent, and what it answered",
-		Description: "The newest event first, paged. What is done is kept for 30 days.",
+		Summary:     "List a webhook endpoint's deliveries and its answers",
+		Description: "Newest event first, paged. Finished deliveries are kept for 30 days.",
 	}), append(read, domain.CodeInvalid), s.webhookDeliveries)
 	s.documentWebhooks()
 }
@@ -374,7 +374,7 @@ func (s *Server) documentWebhooks() {
 		}
 		s.document.Webhooks[string(t)] = &huma.PathItem{Post: &huma.Operation{
 			OperationID: "webhook-" + string(t), Summary: terms.Says, Tags: []string{"webhooks"},
-			Description: "Sent to the endpoints that the organiser registered, at least once, those of one order or sale in their order.",
+			Description: "Sent at least once to the endpoints that the organiser registered. Events of one order or sale come in order.",
 			Security:    []map[string][]string{},
 			Parameters: []*huma.Param{
 				header("webhook-id", "The event's id"), header("webhook-timestamp", "Seconds since 1970, of this attempt"),
@@ -382,14 +382,14 @@ func (s *Server) documentWebhooks() {
 			},
 			RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: envelope}}},
 			Responses: map[string]*huma.Response{
-				"2XX": {Description: "It is taken. Any other answer, or none within 15 seconds, is a failure and is tried again"},
+				"2XX": {Description: "The event is accepted. Any other answer, or none within 15 seconds, is a failure, and the event is retried"},
 				"410": {Description: "The endpoint is gone: it is disabled"},
 			},
 		}}
 	}
 }
 
-// openly lets a payload have members that a later release adds: who validates with the
+// openly lets a payload have members that a later release adds: a receiver that validates with the
 // document must not refuse them.
 func openly(schemas huma.Registry, s *huma.Schema) *huma.Schema {
 	at := s

@@ -212,7 +212,7 @@ type CancelWaitView struct {
 // CancellationView is a schema of the document.
 type CancellationView struct {
 	Checkouts CancelCheckoutsView `json:"checkouts"`
-	// Nothing is held, sold or owed any more
+	// When nothing was held, sold or owed any longer
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 	// Payments that arrived after their checkout ended and are not refunded yet
 	LatePayments int64            `json:"late_payments"`
@@ -240,11 +240,11 @@ type ChallengeView struct {
 // ChangeWebhookEndpointBody is a schema of the document.
 type ChangeWebhookEndpointBody struct {
 	Description string `json:"description,omitempty"`
-	// false: it is sent nothing, and what is pending is given up. true: it is sent what happens from now on; redeliver what it missed
+	// false: nothing is sent, and pending events are given up. true: events from now on are sent; use redeliver for those that it missed
 	Enabled *bool `json:"enabled,omitempty"`
 	// Only these types from now on; empty: all
 	Types []string `json:"types,omitempty"`
-	// Another URL. What is pending is sent there
+	// A new URL. Pending events are sent there
 	URL string `json:"url,omitempty"`
 }
 
@@ -369,7 +369,7 @@ type CreateSaleBody struct {
 	Currency string `json:"currency"`
 	// With waiting_room: what people need to join the queue. Absent: nothing, everybody may join
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
-	// Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is a buyer of its own
+	// Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is its own buyer
 	FoldEmailAliases *bool `json:"fold_email_aliases,omitempty"`
 	// How long a checkout waits for its payment; absent: 600
 	HoldSeconds *int64 `json:"hold_seconds,omitempty"`
@@ -396,9 +396,9 @@ type CreateWebhookEndpointBody struct {
 	Description string `json:"description,omitempty"`
 	// Only events of this sale and its orders; absent: of all sales
 	Sale string `json:"sale,omitempty"`
-	// Only these types of event; absent or empty: all, also types that come later
+	// Only these event types; absent or empty: all, including types of later releases
 	Types []string `json:"types,omitempty"`
-	// Where to send events: an https URL of a public address. It may hold a key: it is shown to the organiser only
+	// Where to send events: an https URL of a public address. It may contain a key, because only the organiser sees it
 	URL string `json:"url"`
 }
 
@@ -494,16 +494,16 @@ type EventStock struct {
 
 // EventView is a schema of the document.
 type EventView struct {
-	// What the type has, see the catalogue of events
+	// The payload of the type, see the catalogue of events
 	Data any `json:"data"`
-	// The same for ever: do what you do once an id
+	// It never changes: do things once per id
 	ID         string    `json:"id"`
 	OccurredAt time.Time `json:"occurred_at"`
-	// Absent: of no order
+	// Absent: about no order
 	Order string `json:"order,omitempty"`
-	// Absent: of no sale
+	// Absent: about no sale
 	Sale string `json:"sale,omitempty"`
-	// The version of data. Within a version fields are only added
+	// The version of data. Within a version, fields are only added
 	Schema int64  `json:"schema"`
 	Type   string `json:"type"`
 }
@@ -512,9 +512,9 @@ type EventView struct {
 type EventsView struct {
 	// In the order in which they were committed
 	Events []EventView `json:"events"`
-	// There may be more already, also if the page is empty: ask again at once
+	// There may already be more, even if the page is empty: ask again at once
 	More bool `json:"more"`
-	// Pass it as after; also of an empty page
+	// Pass it as after, even if the page is empty
 	Next string `json:"next"`
 }
 
@@ -604,12 +604,12 @@ type NewWebhookSecretView struct {
 	DisabledReason string     `json:"disabled_reason,omitempty"`
 	Enabled        bool       `json:"enabled"`
 	FailingSince   *time.Time `json:"failing_since,omitempty"`
-	// Attempts that failed in a row
+	// Failed attempts in a row
 	Failures int64  `json:"failures"`
 	ID       string `json:"id"`
 	// Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
-	// Events that it has not taken yet
+	// Events that it has not accepted yet
 	Pending                  int64      `json:"pending"`
 	PreviousSecretSignsUntil *time.Time `json:"previous_secret_signs_until,omitempty"`
 	// Absent: all sales
@@ -802,13 +802,13 @@ type QueueView struct {
 type RedeliverBody struct {
 	// This event
 	Event string `json:"event,omitempty"`
-	// All events since then that the endpoint wants, also those that it took
+	// All events since then that the endpoint wants, including those that it accepted
 	Since *time.Time `json:"since,omitempty"`
 }
 
 // RedeliveryView is a schema of the document.
 type RedeliveryView struct {
-	// There are more: repeat with the since of this answer
+	// There are more: repeat with this answer's since
 	More   bool  `json:"more"`
 	Queued int64 `json:"queued"`
 	// When the last of them happened
@@ -869,7 +869,7 @@ type RevokedView struct {
 
 // RotateSecretBody is a schema of the document.
 type RotateSecretBody struct {
-	// For so long both secrets sign; absent: a day. 0: if the secret is known to others
+	// How long both secrets sign; absent: a day. Use 0 if the secret has leaked
 	OverlapSeconds *int64 `json:"overlap_seconds,omitempty"`
 }
 
@@ -954,7 +954,7 @@ type SetAsideMailView struct {
 	// Absent: somebody asked for the orders of an address
 	Order    string    `json:"order,omitempty"`
 	QueuedAt time.Time `json:"queued_at"`
-	// What the relay said, without the address
+	// The relay's answer, without the address
 	Reason     string    `json:"reason"`
 	SetAsideAt time.Time `json:"set_aside_at"`
 }
@@ -1004,10 +1004,10 @@ type WaiverView struct {
 
 // WebhookAttemptView is a schema of the document.
 type WebhookAttemptView struct {
-	// The beginning of what a refusal said
+	// The beginning of the answer that refused it
 	Answer string    `json:"answer,omitempty"`
 	At     time.Time `json:"at"`
-	// Absent: it was taken
+	// Absent: the endpoint accepted it
 	Error string `json:"error,omitempty"`
 	// Absent: there was no answer
 	Status *int64 `json:"status,omitempty"`
@@ -1040,9 +1040,9 @@ type WebhookDeliveriesView struct {
 
 // WebhookDeliveryView is a schema of the document.
 type WebhookDeliveryView struct {
-	// Since it was queued last
+	// Since it was last queued
 	Attempts int64 `json:"attempts"`
-	// When it is tried next
+	// Time of the next attempt
 	DueAt      *time.Time `json:"due_at,omitempty"`
 	Event      string     `json:"event"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
@@ -1063,12 +1063,12 @@ type WebhookEndpointView struct {
 	DisabledReason string     `json:"disabled_reason,omitempty"`
 	Enabled        bool       `json:"enabled"`
 	FailingSince   *time.Time `json:"failing_since,omitempty"`
-	// Attempts that failed in a row
+	// Failed attempts in a row
 	Failures int64  `json:"failures"`
 	ID       string `json:"id"`
 	// Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
-	// Events that it has not taken yet
+	// Events that it has not accepted yet
 	Pending                  int64      `json:"pending"`
 	PreviousSecretSignsUntil *time.Time `json:"previous_secret_signs_until,omitempty"`
 	// Absent: all sales
@@ -1100,23 +1100,23 @@ func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) 
 
 // ListEventsParams are what ListEvents may be asked with.
 type ListEventsParams struct {
-	// next of the page before. Without it: from the first event that is kept
+	// next of the previous page. Without it: from the first event that is stored
 	After string
 	// Only these types, separated by commas
 	Types string
 	// Only events of this sale and its orders
 	Sale string
-	// The most events of a page
+	// The most events on a page
 	Limit int64
 	// How many seconds to wait for an event if there is none yet. Streams wait anyway
 	WaitS int64
 	// text/event-stream: a stream instead of a page
 	Accept string
-	// Of a stream: where it goes on, instead of after
+	// For a stream: where to go on, instead of after
 	LastEventID string
 }
 
-// ListEvents: Read what happened, and wait for what happens next. GET /v1/events
+// ListEvents: Read events, and wait for new ones. GET /v1/events
 func (c *Client) ListEvents(ctx context.Context, params ListEventsParams) (answer EventsView, err error) {
 	r := Request{Path: "/v1/events", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "after", params.After)
@@ -1132,13 +1132,13 @@ func (c *Client) ListEvents(ctx context.Context, params ListEventsParams) (answe
 
 // ListSetAsideMailsParams are what ListSetAsideMails may be asked with.
 type ListSetAsideMailsParams struct {
-	// The next of the page before
+	// next of the previous page
 	After string
 	// limit
 	Limit int64
 }
 
-// ListSetAsideMails: Mails to buyers that no relay takes. GET /v1/mails/set-aside
+// ListSetAsideMails: Mails to buyers that no relay accepts. GET /v1/mails/set-aside
 func (c *Client) ListSetAsideMails(ctx context.Context, params ListSetAsideMailsParams) (answer SetAsideView, err error) {
 	r := Request{Path: "/v1/mails/set-aside", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "after", params.After)
@@ -1455,7 +1455,7 @@ func (c *Client) ListWebhookEndpoints(ctx context.Context) (answer WebhookEndpoi
 	return answer, err
 }
 
-// CreateWebhookEndpoint: Register an endpoint that is told of events. POST /v1/webhook-endpoints
+// CreateWebhookEndpoint: Register an endpoint for events. POST /v1/webhook-endpoints
 func (c *Client) CreateWebhookEndpoint(ctx context.Context, body *CreateWebhookEndpointBody) (answer NewWebhookSecretView, err error) {
 	r := Request{Path: "/v1/webhook-endpoints", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -1471,7 +1471,7 @@ func (c *Client) DeleteWebhookEndpoint(ctx context.Context, endpoint string) err
 	return c.Do(ctx, r, nil)
 }
 
-// GetWebhookEndpoint: A webhook endpoint, and how it takes what it is sent. GET /v1/webhook-endpoints/{endpoint}
+// GetWebhookEndpoint: A webhook endpoint and its state. GET /v1/webhook-endpoints/{endpoint}
 func (c *Client) GetWebhookEndpoint(ctx context.Context, endpoint string) (answer WebhookEndpointView, err error) {
 	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint), Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
@@ -1490,7 +1490,7 @@ func (c *Client) ChangeWebhookEndpoint(ctx context.Context, endpoint string, bod
 
 // ListWebhookDeliveriesParams are what ListWebhookDeliveries may be asked with.
 type ListWebhookDeliveriesParams struct {
-	// Only those
+	// Only deliveries in this state
 	State string
 	// next of the previous page
 	After string
@@ -1498,7 +1498,7 @@ type ListWebhookDeliveriesParams struct {
 	Limit int64
 }
 
-// ListWebhookDeliveries: What a webhook endpoint was sent, and what it answered. GET /v1/webhook-endpoints/{endpoint}/deliveries
+// ListWebhookDeliveries: List a webhook endpoint's deliveries and its answers. GET /v1/webhook-endpoints/{endpoint}/deliveries
 func (c *Client) ListWebhookDeliveries(ctx context.Context, endpoint string, params ListWebhookDeliveriesParams) (answer WebhookDeliveriesView, err error) {
 	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint) + "/deliveries", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "state", params.State)
@@ -1508,7 +1508,7 @@ func (c *Client) ListWebhookDeliveries(ctx context.Context, endpoint string, par
 	return answer, err
 }
 
-// RedeliverWebhooks: Send events again, one or all since a time. POST /v1/webhook-endpoints/{endpoint}/redeliver
+// RedeliverWebhooks: Send one event again, or all since a time. POST /v1/webhook-endpoints/{endpoint}/redeliver
 func (c *Client) RedeliverWebhooks(ctx context.Context, endpoint string, body *RedeliverBody) (answer RedeliveryView, err error) {
 	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint) + "/redeliver", Method: "POST", IsOrganisers: true}
 	if body != nil {
@@ -1518,7 +1518,7 @@ func (c *Client) RedeliverWebhooks(ctx context.Context, endpoint string, body *R
 	return answer, err
 }
 
-// RotateWebhookSecret: Give a webhook endpoint another secret. POST /v1/webhook-endpoints/{endpoint}/rotate-secret
+// RotateWebhookSecret: Rotate a webhook endpoint's secret. POST /v1/webhook-endpoints/{endpoint}/rotate-secret
 func (c *Client) RotateWebhookSecret(ctx context.Context, endpoint string, body *RotateSecretBody) (answer NewWebhookSecretView, err error) {
 	r := Request{Path: "/v1/webhook-endpoints/" + url.PathEscape(endpoint) + "/rotate-secret", Method: "POST", IsOrganisers: true}
 	if body != nil {
