@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"boxoffice/notify"
+	"boxoffice/notify/figures"
 	"boxoffice/notify/mail"
 	"boxoffice/orders"
 )
@@ -19,7 +20,7 @@ func (s *service) readers(p *parts) ([]notify.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	readers := append(slices.Clone(s.program.Readers), webhooks)
+	readers := append(slices.Clone(s.program.Readers), figures.NewReader(p.store.Readers()), webhooks)
 	if p.mails != nil {
 		readers = append(readers, mail.NewReader(p.store.Readers()))
 	}

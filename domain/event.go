@@ -335,6 +335,7 @@ type OrderRefundBegunData struct {
 	AmountMinor int64        `json:"amount_minor"`
 	Currency    string       `json:"currency"`
 	Reason      RefundReason `json:"reason"`
+	Lines       []Line       `json:"lines,omitempty"` // the tickets that are void; none in a log from before they were told
 	RequestedAt time.Time    `json:"requested_at"`
 	Metadata    Metadata     `json:"metadata,omitempty"`
 }

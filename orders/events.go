@@ -207,33 +207,44 @@ const eventsDropMax = 1000
 // DropEvents drops some of the events that are older than kept and that every reader
 // has behind it, and says whether there may be more. An event that is set aside stays, and
 // one that a webhook is still to be sent of.
-// What one transaction deletes is bounded; nobody waits for it.
+// What one transaction deletes is bounded; nobody waits for it. The views keep what the
+// events said of them, see dropFigures.
 func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var dropped int
-	err = s.pool.QueryRow(ctx, `
-		WITH oldest AS (
-			SELECT e.transaction_id, e.id, e.created_at FROM outbox e
-			WHERE NOT EXISTS (SELECT FROM events_set_aside a WHERE a.transaction_id = e.transaction_id AND a.id = e.id)
-			  AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.transaction_id = e.transaction_id AND d.event_row = e.id AND d.state = 'pending')
-			  AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-			ORDER BY e.transaction_id, e.id LIMIT $2
-		), gone AS (
-			DELETE FROM outbox e USING oldest o
-			WHERE e.transaction_id = o.transaction_id AND e.id = o.id AND now() - $1::interval > e.created_at
-			  AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.transaction_id, c.id) < (o.transaction_id, o.id))
-			RETURNING e.created_at, e.transaction_id, e.id
-		), noted AS (
-			UPDATE event_log SET dropped_until = greatest(dropped_until, (SELECT max(created_at) FROM gone)),
-				(dropped_transaction_id, dropped_id) = (
-					SELECT transaction_id, id FROM (
-						SELECT event_log.dropped_transaction_id AS transaction_id, event_log.dropped_id AS id UNION ALL SELECT gone.transaction_id, gone.id FROM gone
-					) outbox ORDER BY outbox.transaction_id DESC, outbox.id DESC LIMIT 1)
-			WHERE EXISTS (SELECT FROM gone)
-		)
-		SELECT count(*) FROM gone`, kept, eventsDropMax).Scan(&dropped)
-	return dropped == eventsDropMax, writeFailed("drop", "old events", err)
+	var dropped []domain.Event
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			WITH oldest AS (
+				SELECT e.transaction_id, e.id, e.created_at FROM outbox e
+				WHERE NOT EXISTS (SELECT FROM events_set_aside a WHERE a.transaction_id = e.transaction_id AND a.id = e.id)
+				  AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.transaction_id = e.transaction_id AND d.event_row = e.id AND d.state = 'pending')
+				  AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+				ORDER BY e.transaction_id, e.id LIMIT $2
+			), gone AS (
+				DELETE FROM outbox e USING oldest o
+				WHERE e.transaction_id = o.transaction_id AND e.id = o.id AND now() - $1::interval > e.created_at
+				  AND NOT EXISTS (SELECT FROM event_cursors c WHERE (c.transaction_id, c.id) < (o.transaction_id, o.id))
+				RETURNING e.*
+			), noted AS (
+				UPDATE event_log SET dropped_until = greatest(dropped_until, (SELECT max(created_at) FROM gone)),
+					(dropped_transaction_id, dropped_id) = (
+						SELECT transaction_id, id FROM (
+							SELECT event_log.dropped_transaction_id AS transaction_id, event_log.dropped_id AS id UNION ALL SELECT gone.transaction_id, gone.id FROM gone
+						) outbox ORDER BY outbox.transaction_id DESC, outbox.id DESC LIMIT 1)
+				WHERE EXISTS (SELECT FROM gone)
+			)
+			SELECT `+eventColumns+`, e.payload FROM gone e, event_log`, kept, eventsDropMax)
+		if err != nil {
+			return err
+		}
+		dropped, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Event, error) { return scanEvent(row) })
+		if err != nil || len(dropped) == 0 {
+			return err
+		}
+		return dropFigures(ctx, tx, dropped)
+	})
+	return len(dropped) == eventsDropMax, writeFailed("drop", "old events", err)
 }
 
 // EventPlace is what the log has at a cursor, and from where on nothing is missing.

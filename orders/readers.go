@@ -398,6 +398,12 @@ type ReaderState struct {
 func (s *Store) ReaderStates(ctx context.Context) ([]ReaderState, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	states, err := s.readerStates(ctx, "")
+	return states, readFailed("read", "readers", err)
+}
+
+// readerStates are those of one reader, or of all where none is named.
+func (s *Store) readerStates(ctx context.Context, reader string) ([]ReaderState, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT slowest.reader,
 		       (SELECT count(*) FROM (SELECT FROM outbox e WHERE (e.transaction_id, e.id) > (slowest.transaction_id, slowest.id) LIMIT $1) unread),
@@ -411,12 +417,11 @@ func (s *Store) ReaderStates(ctx context.Context) ([]ReaderState, error) {
 			SELECT DISTINCT ON (reader COLLATE "C") reader, c.transaction_id, c.id,
 			       (count(*) FILTER (WHERE c.error <> '') OVER one)::int AS failing, max(c.error COLLATE "C") OVER one AS error,
 			       (count(*) FILTER (WHERE c.leased_until < clock_timestamp()) OVER one)::int AS unheld
-			FROM event_cursors c WINDOW one AS (PARTITION BY c.reader)
+			FROM event_cursors c WHERE $2 IN ('', c.reader) WINDOW one AS (PARTITION BY c.reader)
 			ORDER BY reader COLLATE "C", c.transaction_id, c.id
-		) slowest ORDER BY slowest.reader COLLATE "C"`, lagCountMax)
+		) slowest ORDER BY slowest.reader COLLATE "C"`, lagCountMax, reader)
 	if err != nil {
-		return nil, readFailed("read", "readers", err)
+		return nil, err
 	}
-	states, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReaderState])
-	return states, readFailed("read", "readers", err)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[ReaderState])
 }

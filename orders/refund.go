@@ -28,7 +28,10 @@ func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason 
 			SELECT $4, r.sale_id, r.id, r.payment,
 			       jsonb_build_object('order', replace(r.id::text, '-', ''), 'sale', r.sale_id,
 			                          'payment', r.payment, 'amount_minor', p.amount_minor, 'currency', p.currency,
-			                          'reason', $3::text, 'requested_at', $2::timestamptz)
+			                          'reason', $3::text, 'requested_at', $2::timestamptz,
+			                          'lines', (SELECT jsonb_agg(jsonb_build_object('class', l.class, 'ledger', l.ledger, 'quantity', l.quantity,
+			                                                                        'unit_price_minor', l.unit_price_minor) ORDER BY l.class COLLATE "C")
+			                                    FROM order_lines l WHERE l.order_id = r.id))
 			       || CASE WHEN r.metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', r.metadata) END
 			FROM refunding r JOIN payments p ON p.id = r.payment
 		)
