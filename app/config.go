@@ -101,7 +101,7 @@ func readConfig() (config, error) {
 		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),
 		Listen:            env("BOXOFFICE_LISTEN", ""),
 		WebhookListen:     env("BOXOFFICE_WEBHOOK_LISTEN", ""),
-		PaymentProviders:  readProviderNames(env("BOXOFFICE_PAYMENT_PROVIDERS", domain.DefaultProvider)),
+		PaymentProviders:  readList(env("BOXOFFICE_PAYMENT_PROVIDERS", domain.DefaultProvider)),
 		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
 		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
 		TemporalNamespace: env("TEMPORAL_NAMESPACE", "default"),

@@ -10,6 +10,7 @@ import (
 	"boxoffice/failpoint"
 	"boxoffice/payments"
 	"boxoffice/payments/mockpay"
+	"boxoffice/payments/stripe"
 )
 
 // providers makes the payment providers that can be configured, by name. Each reads what
@@ -17,6 +18,7 @@ import (
 // one, add a package below payments and a line here.
 var providers = map[string]func(c *config, calls *http.Client) (payments.Provider, error){
 	mockpay.Name: newMockPay,
+	stripe.Name:  newStripe,
 }
 
 func newMockPay(c *config, calls *http.Client) (payments.Provider, error) {
@@ -53,15 +55,15 @@ func providerNames() []string {
 	return names
 }
 
-// readProviderNames reads a list such as "mockpay,other".
-func readProviderNames(text string) []string {
-	var names []string
-	for name := range strings.SplitSeq(text, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			names = append(names, name)
+// readList reads a list such as "mockpay,stripe".
+func readList(text string) []string {
+	var items []string
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
 		}
 	}
-	return names
+	return items
 }
 
 // openingOf is what a provider is told about a held order.

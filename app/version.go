@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"boxoffice/orders"
+	"boxoffice/payments/stripe"
 )
 
 // builtFrom is the commit. The linker sets it if the build has no version control: see
@@ -51,6 +52,7 @@ func writeVersion(w io.Writer) {
 	fmt.Fprintf(w, "  TigerBeetle  release %s, exactly\n", release(info, "github.com/tigerbeetle/tigerbeetle-go"))
 	fmt.Fprintf(w, "  Temporal     tried with server %s (SDK %s)\n", temporalTried, release(info, "go.temporal.io/sdk"))
 	fmt.Fprintf(w, "  Postgres     %s or later; schema version %d\n", postgresMin, orders.SchemaVersion())
+	fmt.Fprintf(w, "  Stripe       API version %s\n", stripe.APIVersion)
 	fmt.Fprintf(w, "  HTTP         /v1, OpenAPI 3.1 (boxoffice openapi)\n")
 }
 

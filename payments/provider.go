@@ -63,7 +63,7 @@ type Provider interface {
 	// *domain.UnknownError, and the provider delivers the event again.
 	Event(ctx context.Context, header http.Header, body []byte) (domain.PaymentEvent, error)
 
-	// Captures lists every captured payment, oldest first, and Refunds every refund. The
+	// Captures lists every captured payment, and Refunds every refund, in any order. The
 	// audit compares the books with them, so they must be the provider's own record. A
 	// list ends at the first error.
 	Captures(ctx context.Context) iter.Seq2[domain.Capture, error]

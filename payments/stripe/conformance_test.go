@@ -1,0 +1,333 @@
+package stripe_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+	"boxoffice/payments/paymentstest"
+	"boxoffice/payments/stripe"
+	"boxoffice/payments/stripe/stripetest"
+)
+
+// outage is a network that can be away.
+type outage struct {
+	http.RoundTripper
+	away atomic.Bool
+}
+
+func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
+	if o.away.Load() {
+		return nil, errors.New("the network is away")
+	}
+	return o.RoundTripper.RoundTrip(r)
+}
+
+func newDouble(t *testing.T) *stripetest.Server {
+	t.Helper()
+	double := stripetest.New()
+	t.Cleanup(double.Close)
+	return double
+}
+
+func open(t *testing.T, double *stripetest.Server, change func(*stripe.Options)) *stripe.Provider {
+	t.Helper()
+	options := stripe.Options{
+		Key: stripetest.Key, WebhookSecrets: []string{stripetest.WebhookSecret}, Shop: "tickets.example", URL: double.URL, HTTP: double.Client(),
+	}
+	if change != nil {
+		change(&options)
+	}
+	provider, err := stripe.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return provider
+}
+
+func TestStripeKeepsThePromises(t *testing.T) {
+	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
+		double := stripetest.New()
+		t.Cleanup(double.Close)
+		hooks := make(chan paymentstest.Webhook, 1000)
+		double.Deliver = func(header http.Header, body []byte) { hooks <- paymentstest.Webhook{Header: header, Body: body} }
+		network := &outage{RoundTripper: double.Client().Transport}
+		provider := open(t, double, func(o *stripe.Options) { o.HTTP = &http.Client{Transport: network} })
+		return &paymentstest.Subject{
+			Provider:  provider,
+			SetAway:   network.away.Store,
+			Processes: true,
+			Cannot:    []paymentstest.Deed{paymentstest.Fail, paymentstest.Abandon},
+			Amounts:   map[string]int64{"EUR": 50, "JPY": 6500, "KWD": 6_500_010, "USD": 99_999_999},
+			Do: func(_ context.Context, page domain.PayPage, deed paymentstest.Deed) error {
+				return map[paymentstest.Deed]func(string) error{
+					paymentstest.Pay: double.Pay, paymentstest.Transfer: double.Transfer, paymentstest.Arrive: double.Arrive, paymentstest.Bounce: double.Bounce,
+				}[deed](page.Session)
+			},
+			Webhook: func(ctx context.Context) (paymentstest.Webhook, error) {
+				select {
+				case hook := <-hooks:
+					return hook, nil
+				case <-ctx.Done():
+					return paymentstest.Webhook{}, ctx.Err()
+				}
+			},
+			Foreign: func() (paymentstest.Webhook, error) {
+				hook := double.Signed([]byte(`{"id":"evt_1","object":"event","type":"payout.paid","data":{"object":{"id":"po_1","object":"payout"}}}`))
+				return paymentstest.Webhook{Header: hook.Header, Body: hook.Body}, nil
+			},
+		}
+	})
+}
+
+func opening(order byte) payments.Opening {
+	return payments.Opening{
+		Order: domain.OrderID{1, 2, 3, order}, Attempt: 1, SaleID: "gophercon", AmountMinor: 6500, Currency: "EUR",
+		ExpiresAt: time.Now().Add(10 * time.Minute), ReturnURL: "https://tickets.example/orders/1#back=key", Description: "gophercon · 1 × A",
+	}
+}
+
+func mustOpen(t *testing.T, p *stripe.Provider, o payments.Opening) domain.PayPage {
+	t.Helper()
+	page, err := p.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*stripe.Options)
+		says   string
+	}{
+		"a publishable key":             {func(o *stripe.Options) { o.Key = "pk_test_0123456789" }, "secret or restricted"},
+		"no key":                        {func(o *stripe.Options) { o.Key = "" }, "secret or restricted"},
+		"no webhook secret":             {func(o *stripe.Options) { o.WebhookSecrets = nil }, "no webhook secret"},
+		"the key as the webhook secret": {func(o *stripe.Options) { o.WebhookSecrets = []string{o.Key} }, "begins with whsec_"},
+		"no shop":                       {func(o *stripe.Options) { o.Shop = "" }, "shop's name"},
+		"a method that takes days":      {func(o *stripe.Options) { o.Methods = []string{"card", "sepa_debit"} }, `"sepa_debit"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := stripe.Options{Key: stripetest.Key, WebhookSecrets: []string{stripetest.WebhookSecret}, Shop: "tickets.example"}
+			tt.change(&options)
+			_, err := stripe.New(options)
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("New: %v, want an error that says %q", err, tt.says)
+			}
+			if options.Key != "" && strings.Contains(err.Error(), options.Key) {
+				t.Errorf("%v repeats the key", err)
+			}
+		})
+	}
+}
+
+// A second attempt, such as after the first session was expired, is a session of its own.
+func TestAnAttemptIsASession(t *testing.T) {
+	double := newDouble(t)
+	p := open(t, double, nil)
+	first := mustOpen(t, p, opening(1))
+	again := opening(1)
+	again.Attempt = 2
+	if second := mustOpen(t, p, again); second.Session == first.Session {
+		t.Errorf("attempts 1 and 2 share session %s", first.Session)
+	}
+	if n := len(double.Sessions()); n != 2 {
+		t.Errorf("%d sessions, want 2", n)
+	}
+}
+
+// A card that the bank declines ends nothing: the buyer tries another one on the same page.
+func TestADeclineIsNoEvent(t *testing.T) {
+	double := newDouble(t)
+	p := open(t, double, nil)
+	page := mustOpen(t, p, opening(1))
+	if err := double.Decline(page.Session); err != nil {
+		t.Fatal(err)
+	}
+	for _, hook := range double.Webhooks() {
+		if event, err := p.Event(t.Context(), hook.Header, hook.Body); err != nil || event.Type.Known() {
+			t.Errorf("a decline reads %+v, %v", event, err)
+		}
+	}
+	if err := double.Pay(page.Session); err != nil {
+		t.Errorf("pay after a decline: %v", err)
+	}
+}
+
+func TestWhatSharesTheAccountIsIgnored(t *testing.T) {
+	double := newDouble(t)
+	other := open(t, double, func(o *stripe.Options) { o.Shop = "other.example" })
+	page := mustOpen(t, other, opening(1))
+	if err := double.Pay(page.Session); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, double, nil)
+	if _, err := p.Session(t.Context(), page.Session); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("another shop's session: %v, want not_found", err)
+	}
+	for _, hook := range double.Webhooks() {
+		if event, err := p.Event(t.Context(), hook.Header, hook.Body); err != nil || event.Type.Known() {
+			t.Errorf("another shop's event reads %+v, %v", event, err)
+		}
+	}
+	for c, err := range p.Captures(t.Context()) {
+		t.Errorf("it lists %+v, %v", c, err)
+	}
+	var capture domain.Capture
+	for c, err := range other.Captures(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		capture = c
+	}
+	refund := payments.Refund{Key: "k", Payment: capture.Payment, Order: capture.Order, AmountMinor: 6500, Currency: "EUR"}
+	if err := p.Refund(t.Context(), refund); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("refund of another shop's payment: %v, want not_found", err)
+	}
+}
+
+// What a person gives back at Stripe's dashboard is money that left: the audit must see it.
+func TestARefundMadeInTheDashboardIsListed(t *testing.T) {
+	double := newDouble(t)
+	p := open(t, double, nil)
+	page := mustOpen(t, p, opening(1))
+	if err := double.Pay(page.Session); err != nil {
+		t.Fatal(err)
+	}
+	session, err := p.Session(t.Context(), page.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := double.RefundInDashboard(session.Capture.Payment, 1500); err != nil {
+		t.Fatal(err)
+	}
+	var listed []int64
+	for r, err := range p.Refunds(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed = append(listed, r.AmountMinor)
+	}
+	if len(listed) != 1 || listed[0] != 1500 {
+		t.Errorf("refunds %v, want 1500", listed)
+	}
+}
+
+// Stripe keeps an idempotency key for a day. A checkout may ask again after weeks.
+func TestARefundHappensOnceAfterStripeForgotItsKey(t *testing.T) {
+	double := newDouble(t)
+	p := open(t, double, nil)
+	page := mustOpen(t, p, opening(1))
+	if err := double.Pay(page.Session); err != nil {
+		t.Fatal(err)
+	}
+	session, err := p.Session(t.Context(), page.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refund := payments.Refund{Key: "part", Payment: session.Capture.Payment, Order: session.Order, AmountMinor: 1000, Currency: "EUR", Reason: domain.RefundByOrganiser}
+	for range 2 {
+		if err := p.Refund(t.Context(), refund); err != nil {
+			t.Fatal(err)
+		}
+		double.ForgetKeys()
+	}
+	n := 0
+	for _, err := range p.Refunds(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d refunds, want 1", n)
+	}
+}
+
+func TestLongListsAreReadToTheirEnd(t *testing.T) {
+	double := newDouble(t)
+	p := open(t, double, nil)
+	const many = 230 // three pages
+	for i := range many {
+		o := opening(byte(i))
+		page := mustOpen(t, p, o)
+		if err := double.Pay(page.Session); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := make(map[string]bool)
+	for c, err := range p.Captures(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[c.Payment] = true
+	}
+	if len(seen) != many {
+		t.Errorf("%d captures, want %d", len(seen), many)
+	}
+}
+
+// Whatever is no answer of Stripe's is unknown, and asking again finds what happened.
+func TestTroubleIsUnknownAndPasses(t *testing.T) {
+	for name, trouble := range map[string]stripetest.Trouble{
+		"a rate limit": stripetest.RateLimit, "a failure": stripetest.Failure,
+		"a lost reply": stripetest.LostReply, "a proxy's page": stripetest.Garbage,
+	} {
+		t.Run(name, func(t *testing.T) {
+			double := newDouble(t)
+			var inTrouble atomic.Bool
+			double.Trouble = func(*http.Request) stripetest.Trouble {
+				if inTrouble.CompareAndSwap(true, false) {
+					return trouble
+				}
+				return stripetest.None
+			}
+			p := open(t, double, nil)
+			again := func(what string, call func() error) {
+				t.Helper()
+				inTrouble.Store(true)
+				err := call()
+				// Package net/http repeats by itself what it may where a connection breaks.
+				if !domain.IsUnknown(err) && (err != nil || trouble != stripetest.LostReply) {
+					t.Errorf("%s: %v, want an unknown error", what, err)
+				}
+				if err := call(); err != nil {
+					t.Errorf("%s again: %v", what, err)
+				}
+			}
+			var page domain.PayPage
+			o := opening(1)
+			again("open", func() (err error) {
+				page, err = p.Open(t.Context(), o)
+				return err
+			})
+			if err := double.Pay(page.Session); err != nil {
+				t.Fatal(err)
+			}
+			var session payments.Session
+			again("session", func() (err error) {
+				session, err = p.Session(t.Context(), page.Session)
+				return err
+			})
+			again("expire", func() error {
+				outcome, err := p.Expire(t.Context(), page.Session)
+				if err == nil && !outcome.Captured {
+					t.Error("a paid session was expired")
+				}
+				return err
+			})
+			refund := payments.Refund{Key: "k", Payment: session.Capture.Payment, Order: session.Order, AmountMinor: 6500, Currency: "EUR", Reason: domain.RefundByOrganiser}
+			again("refund", func() error { return p.Refund(t.Context(), refund) })
+			if n := len(double.Sessions()); n != 1 {
+				t.Errorf("%d sessions, want 1", n)
+			}
+		})
+	}
+}

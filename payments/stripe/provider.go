@@ -1,0 +1,326 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stripe/stripe-go/v84"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+)
+
+// Name is what sales, routes and ids call Stripe.
+const Name = "stripe"
+
+// APIVersion is the version of Stripe's API that requests ask for, and that events must have but for the date.
+const APIVersion = stripe.APIVersion
+
+// Limits of the connections and of what is read.
+const (
+	dialTimeout     = 3 * time.Second
+	idleConnTimeout = 60 * time.Second
+	idleConnsMax    = 64
+	answerBytesMax  = 8 << 20 // a page of 100 sessions with their payments has about 1 MB
+)
+
+// A session must live for 30 minutes at least and 24 hours at most, counted from its creation
+// (https://docs.stripe.com/api/checkout/sessions/create, expires_at). A hold is shorter than that. So a session
+// outlives its hold by sessionAfterHold: every retry asks for the same time, whenever it comes. We expire it at the
+// hold's end; Stripe's own end is for the day on which we cannot.
+const (
+	sessionAfterHold = 31 * time.Minute
+	sessionMax       = 24 * time.Hour
+)
+
+// Options of the adapter.
+type Options struct {
+	Key            string   // secret or restricted: sk_test_…, rk_live_…
+	WebhookSecrets []string // whsec_…; one that comes and one that goes are both valid
+	// Shop tells this box office's sessions from those of others in the same account: ValidShop.
+	Shop string
+	// Methods are the ways to pay: see ValidMethods. Empty: cards, with Apple Pay and Google Pay.
+	Methods []string
+	URL     string           // of the API; empty: Stripe's
+	HTTP    *http.Client     // nil: one with this package's limits
+	Now     func() time.Time // the clock for checking webhooks' timestamps; nil: time.Now
+}
+
+var (
+	keyPattern  = regexp.MustCompile(`^(sk|rk)_(test|live)_[A-Za-z0-9_]{8,255}$`)
+	shopPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+)
+
+// Live reports whether a key moves real money.
+func Live(key string) bool { return strings.HasPrefix(key[min(len(key), 3):], "live_") }
+
+// immediate lists the methods whose payment is decided while the buyer waits. Others (bank debits, vouchers) take
+// days, for which no hold lasts (https://docs.stripe.com/payments/payment-methods/payment-method-support).
+var immediate = map[string]bool{
+	"card": true, "link": true, "paypal": true, "ideal": true, "bancontact": true, "eps": true, "blik": true, "twint": true,
+	"alipay": true, "wechat_pay": true, "cashapp": true, "amazon_pay": true, "revolut_pay": true, "mobilepay": true,
+	"swish": true, "klarna": true, "kr_card": true, "kakao_pay": true, "naver_pay": true, "payco": true, "samsung_pay": true,
+}
+
+func (o Options) check() error {
+	switch {
+	case !keyPattern.MatchString(o.Key):
+		return errors.New("the key must be one of Stripe's secret or restricted keys: sk_test_…, sk_live_…, rk_test_… or rk_live_…")
+	case len(o.WebhookSecrets) == 0:
+		return errors.New("no webhook secret: Stripe's page of the webhook endpoint shows it, and `stripe listen` prints one (whsec_…)")
+	case !shopPattern.MatchString(o.Shop):
+		return errors.New("the shop's name must have 1–63 lower-case letters, digits, full stops or hyphens, such as tickets.example")
+	}
+	for _, secret := range o.WebhookSecrets {
+		if !strings.HasPrefix(secret, "whsec_") || len(secret) < len("whsec_")+16 {
+			return errors.New("a webhook secret of Stripe begins with whsec_ and has 16 more characters at least")
+		}
+	}
+	for _, method := range o.Methods {
+		if !immediate[method] {
+			return fmt.Errorf("payment method %q is not one that Stripe decides at once, or is not known: no hold would last until its money comes", method)
+		}
+	}
+	return nil
+}
+
+// A Provider is Stripe as a payments.Provider.
+type Provider struct {
+	client  *stripe.Client
+	live    bool
+	shop    string
+	methods []*string
+	hooks   hooks
+}
+
+var _ payments.Provider = (*Provider)(nil)
+
+// New makes the adapter. It calls nobody.
+func New(o Options) (*Provider, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if len(o.Methods) == 0 {
+		o.Methods = []string{"card"}
+	}
+	config := &stripe.BackendConfig{
+		HTTPClient:        bounded(o.HTTP),
+		MaxNetworkRetries: stripe.Int64(0), // the callers retry
+		EnableTelemetry:   stripe.Bool(false),
+		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // our callers log, without what may be private
+	}
+	if o.URL != "" {
+		config.URL = stripe.String(o.URL)
+	}
+	return &Provider{
+		client:  stripe.NewClient(o.Key, stripe.WithBackends(stripe.NewBackendsWithConfig(config))),
+		live:    Live(o.Key),
+		shop:    o.Shop,
+		methods: stripe.StringSlice(o.Methods),
+		hooks:   newHooks(o.WebhookSecrets, o.Now),
+	}, nil
+}
+
+// bounded is a client that follows no redirects and reads at most answerBytesMax of an answer.
+func bounded(client *http.Client) *http.Client {
+	if client == nil {
+		client = &http.Client{Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSHandshakeTimeout: dialTimeout,
+			MaxIdleConns:        idleConnsMax,
+			MaxIdleConnsPerHost: idleConnsMax,
+			IdleConnTimeout:     idleConnTimeout,
+			ForceAttemptHTTP2:   true,
+		}}
+	}
+	own := *client
+	if own.Transport == nil {
+		own.Transport = http.DefaultTransport
+	}
+	own.Transport = boundedTransport{own.Transport}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+type boundedTransport struct{ http.RoundTripper }
+
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.RoundTripper.RoundTrip(r)
+	if err == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, answerBytesMax)
+	}
+	return response, err
+}
+
+// Name implements payments.Provider.
+func (p *Provider) Name() string { return Name }
+
+// The keys of what we write into Stripe's metadata.
+const (
+	metaShop    = "boxoffice.shop"
+	metaOrder   = "boxoffice.order"
+	metaSale    = "boxoffice.sale"
+	metaAttempt = "boxoffice.attempt"
+	metaRefund  = "boxoffice.refund" // the refund's key
+	metaReason  = "boxoffice.reason"
+)
+
+// Open implements payments.Provider. Order and attempt are Stripe's idempotency key.
+func (p *Provider) Open(ctx context.Context, o payments.Opening) (domain.PayPage, error) {
+	call := called("open a session for order", o.Order.String())
+	amount, err := toStripe(o.AmountMinor, o.Currency)
+	if err != nil {
+		return domain.PayPage{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
+	defer cancel()
+	session, err := p.client.V1CheckoutSessions.Create(ctx, p.openingParams(o, amount))
+	if err != nil {
+		return domain.PayPage{}, call.failed(err)
+	}
+	if session.ID == "" || session.URL == "" {
+		return domain.PayPage{}, call.unknown(fmt.Errorf("the answer has session %q and an address: %t", session.ID, session.URL != ""))
+	}
+	return domain.PayPage{Session: session.ID, URL: session.URL}, nil
+}
+
+func (p *Provider) openingParams(o payments.Opening, amount int64) *stripe.CheckoutSessionCreateParams {
+	meta := map[string]string{
+		metaShop: p.shop, metaOrder: o.Order.String(), metaSale: o.SaleID, metaAttempt: strconv.Itoa(o.Attempt),
+	}
+	name := o.Description
+	if name == "" {
+		name = o.SaleID
+	}
+	params := &stripe.CheckoutSessionCreateParams{
+		Mode:               stripe.String(string(stripe.CheckoutSessionModePayment)),
+		ClientReferenceID:  stripe.String(o.Order.String()),
+		Metadata:           meta,
+		SuccessURL:         stripe.String(o.ReturnURL),
+		CancelURL:          stripe.String(o.ReturnURL),
+		PaymentMethodTypes: p.methods,
+		// The price is the organiser's: no other currency, no discount.
+		AdaptivePricing: &stripe.CheckoutSessionCreateAdaptivePricingParams{Enabled: stripe.Bool(false)},
+		LineItems: []*stripe.CheckoutSessionCreateLineItemParams{{
+			Quantity: stripe.Int64(1),
+			PriceData: &stripe.CheckoutSessionCreateLineItemPriceDataParams{
+				Currency:    stripe.String(strings.ToLower(o.Currency)),
+				UnitAmount:  stripe.Int64(amount),
+				ProductData: &stripe.CheckoutSessionCreateLineItemPriceDataProductDataParams{Name: stripe.String(name)},
+			},
+		}},
+		// The metadata of the session does not reach the payment, which is what the dashboard shows.
+		PaymentIntentData: &stripe.CheckoutSessionCreatePaymentIntentDataParams{Description: stripe.String(name), Metadata: meta},
+	}
+	if expires := o.ExpiresAt.Add(sessionAfterHold); expires.Sub(p.hooks.now()) < sessionMax-time.Hour {
+		params.ExpiresAt = stripe.Int64(expires.Unix())
+	} // else Stripe's own, after 24 hours
+	params.SetIdempotencyKey(fmt.Sprintf("%s/%s/%d", p.shop, o.Order, o.Attempt))
+	return params
+}
+
+// Expire implements payments.Provider. Stripe expires only an open session; it is atomic with paying.
+func (p *Provider) Expire(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	if err := checkID(session); err != nil {
+		return domain.ExpireOutcome{}, err
+	}
+	expire, cancel := context.WithTimeout(ctx, payments.CallTimeout)
+	defer cancel()
+	expired, err := p.client.V1CheckoutSessions.Expire(expire, session, nil)
+	if err == nil && expired.Status == stripe.CheckoutSessionStatusExpired {
+		return domain.ExpireOutcome{}, nil
+	}
+	if failure := called("expire session", session).failed(err); err != nil && domain.CodeOf(failure) != domain.CodeInvalid {
+		return domain.ExpireOutcome{}, failure
+	}
+	return p.settled(ctx, session)
+}
+
+// settled reads what became of a session that cannot be expired.
+func (p *Provider) settled(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	call := called("expire session", session)
+	found, err := p.Session(ctx, session)
+	switch {
+	case err != nil:
+		return domain.ExpireOutcome{}, err
+	case found.Status == payments.SessionCaptured:
+		return domain.ExpireOutcome{Captured: true, Capture: *found.Capture}, nil
+	case found.Status == payments.SessionProcessing:
+		return domain.ExpireOutcome{}, call.unknown(payments.ErrProcessing)
+	case found.Status == payments.SessionOpen:
+		return domain.ExpireOutcome{}, call.unknown(errors.New("Stripe refused, and the session is open"))
+	default:
+		return domain.ExpireOutcome{}, nil
+	}
+}
+
+// Session implements payments.Provider. A session of another shop is one that we never opened.
+func (p *Provider) Session(ctx context.Context, session string) (payments.Session, error) {
+	if err := checkID(session); err != nil {
+		return payments.Session{}, err
+	}
+	call := called("read session", session)
+	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
+	defer cancel()
+	found, err := p.client.V1CheckoutSessions.Retrieve(ctx, session, &stripe.CheckoutSessionRetrieveParams{
+		Expand: []*string{stripe.String("payment_intent.latest_charge")},
+	})
+	if err != nil {
+		return payments.Session{}, call.failed(err)
+	}
+	order, ours, err := p.orderOf(found.Metadata)
+	switch {
+	case err != nil:
+		return payments.Session{}, call.unknown(err)
+	case !ours:
+		return payments.Session{}, domain.NotFound("session")
+	}
+	read, err := sessionOf(found, order)
+	if err != nil {
+		return payments.Session{}, call.unknown(err)
+	}
+	return read, nil
+}
+
+// orderOf reads the metadata. It returns false for what another shop, or another program, made in the account.
+func (p *Provider) orderOf(meta map[string]string) (domain.OrderID, bool, error) {
+	if meta[metaShop] != p.shop {
+		return domain.OrderID{}, false, nil
+	}
+	order, err := domain.ParseOrderID(meta[metaOrder])
+	if err != nil {
+		return domain.OrderID{}, false, fmt.Errorf("metadata %s: %w", metaOrder, err)
+	}
+	return order, true, nil
+}
+
+// Ping implements payments.Provider. It asks for something that the key must be allowed to read anyway.
+func (p *Provider) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
+	defer cancel()
+	list := &stripe.CheckoutSessionListParams{}
+	list.Limit, list.Single = stripe.Int64(1), true
+	for _, err := range p.client.V1CheckoutSessions.List(ctx, list) {
+		if err != nil {
+			return called("ping", Name).unknown(err)
+		}
+		break
+	}
+	return nil
+}
+
+// checkID keeps an id that cannot be Stripe's out of a path.
+func checkID(session string) error {
+	if !strings.HasPrefix(session, "cs_") || !domain.ValidSessionID(session) {
+		return domain.NotFound("session")
+	}
+	return nil
+}

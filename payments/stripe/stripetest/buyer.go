@@ -1,0 +1,143 @@
+package stripetest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/stripe/stripe-go/v84"
+	"github.com/stripe/stripe-go/v84/webhook"
+)
+
+// ErrClosed says that a buyer's deed has no effect: the session is not open any more.
+var ErrClosed = errors.New("the session is closed")
+
+// Pay pays in a session, by card.
+func (s *Server) Pay(id string) error {
+	return s.act(id, "open", func(one *session) {
+		s.begin(one, "succeeded")
+		s.capture(one, "checkout.session.completed")
+	})
+}
+
+// Decline is a card that the bank declines. The session stays open.
+func (s *Server) Decline(id string) error {
+	return s.act(id, "open", func(one *session) {
+		s.emit("payment_intent.payment_failed", object{"id": "pi_" + rand.Text(), "object": "payment_intent", "status": "requires_payment_method"})
+	})
+}
+
+// Transfer begins a payment that takes days; Arrive and Bounce end it.
+func (s *Server) Transfer(id string) error {
+	return s.act(id, "open", func(one *session) {
+		s.begin(one, "processing")
+		s.emit("checkout.session.completed", s.sessionObject(one, false))
+	})
+}
+
+// Arrive is the money of a transfer.
+func (s *Server) Arrive(id string) error {
+	return s.act(id, "complete", func(one *session) {
+		one.payment.status = "succeeded"
+		s.capture(one, "checkout.session.async_payment_succeeded")
+	})
+}
+
+// Bounce is a transfer whose money does not come.
+func (s *Server) Bounce(id string) error {
+	return s.act(id, "complete", func(one *session) {
+		one.payment.status = "requires_payment_method"
+		s.emit("checkout.session.async_payment_failed", s.sessionObject(one, false))
+	})
+}
+
+// RefundInDashboard gives part of a payment back, as a person at Stripe's dashboard does.
+func (s *Server) RefundInDashboard(payment string, amount int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.createRefund(map[string][]string{"payment_intent": {payment}, "amount": {fmt.Sprint(amount)}})
+	if a.status != http.StatusOK {
+		return errors.New(string(a.body))
+	}
+	return nil
+}
+
+// Sessions lists the ids of all sessions, oldest first.
+func (s *Server) Sessions() (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.opened {
+		ids = append(ids, one.id)
+	}
+	return ids
+}
+
+func (s *Server) act(id, status string, do func(*session)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.session(id)
+	if one == nil || one.status != status || status == "complete" && one.payment.status != "processing" {
+		return ErrClosed
+	}
+	do(one)
+	return nil
+}
+
+func (s *Server) begin(one *session, status string) {
+	one.status = "complete"
+	one.payment = &payment{id: "pi_" + rand.Text(), status: status, currency: one.currency, amount: one.amount, metadata: one.paymentMetadata}
+	s.payments[one.payment.id] = one.payment
+}
+
+func (s *Server) capture(one *session, event string) {
+	one.paymentStatus = "paid"
+	one.payment.chargedAt = s.Now()
+	s.emit(event, s.sessionObject(one, false))
+}
+
+// emit is called with the lock held.
+func (s *Server) emit(kind string, of object) {
+	s.number++
+	body, err := json.Marshal(object{
+		"id": fmt.Sprintf("evt_%06d%s", s.number, rand.Text()), "object": "event", "type": kind, "api_version": stripe.APIVersion,
+		"created": s.Now().Unix(), "livemode": false, "data": object{"object": of},
+	})
+	if err != nil {
+		panic(err)
+	}
+	hook := s.Signed(body)
+	s.webhooks = append(s.webhooks, hook)
+	if s.Deliver != nil {
+		s.Deliver(hook.Header, hook.Body)
+	}
+}
+
+// Signed is a body as a webhook of this Stripe.
+func (s *Server) Signed(body []byte) Webhook { return s.SignedAt(s.Now(), body) }
+
+// SignedAt is a body as a webhook that was sent at a time.
+func (s *Server) SignedAt(at time.Time, body []byte) Webhook {
+	header := http.Header{}
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Set("Stripe-Signature", fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(webhook.ComputeSignature(at, body, WebhookSecret))))
+	return Webhook{Header: header, Body: body}
+}
+
+// Webhooks lists all webhooks so far, oldest first.
+func (s *Server) Webhooks() []Webhook {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.webhooks)
+}
+
+// ForgetKeys forgets all idempotency keys, as Stripe does after a day.
+func (s *Server) ForgetKeys() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.answered)
+}
