@@ -166,10 +166,11 @@ func (s *service) orderLink(keys *domain.Keyring) func(domain.OrderID) string {
 }
 
 // mailPages shows the mails of the local stack in front of the other pages: where they are
-// files, and only where the box office itself is on this machine.
+// files, and only where the box office itself is on this machine. Behind a proxy everybody comes
+// from this machine: then buyers know another URL than where it listens.
 func (s *service) mailPages(m *mailing, pages http.Handler) http.Handler {
 	address, err := s.publicAddress()
-	if m == nil || m.folder == nil || err != nil || !onLoopback(address) || strings.HasPrefix(s.URL, "https:") {
+	if m == nil || m.folder == nil || err != nil || !onLoopback(address) || s.URL != "http://"+address {
 		return pages
 	}
 	shown := http.StripPrefix(mailPath, m.folder)

@@ -85,16 +85,20 @@ func TestMailPagesAreForTheLocalStack(t *testing.T) {
 	pages := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	for name, tt := range map[string]struct {
 		url    string
+		listen string
 		folder bool
 		want   int
 	}{
-		"the local stack": {"http://127.0.0.1:8080", true, 200},
-		"a public shop":   {"https://tickets.example.com", true, http.StatusTeapot},
-		"a relay":         {"http://127.0.0.1:8080", false, http.StatusTeapot},
+		"the local stack":          {"http://127.0.0.1:8080", "", true, 200},
+		"a public shop":            {"https://tickets.example.com", "", true, http.StatusTeapot},
+		"behind a plain proxy":     {"http://tickets.example.com", "127.0.0.1:8080", true, http.StatusTeapot},
+		"behind one of this name":  {"http://localhost", "127.0.0.1:8080", true, http.StatusTeapot},
+		"it listens to the public": {"http://127.0.0.1:8080", "0.0.0.0:8080", true, http.StatusTeapot},
+		"a relay":                  {"http://127.0.0.1:8080", "", false, http.StatusTeapot},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &service{log: slog.New(slog.DiscardHandler)}
-			s.URL = tt.url
+			s.URL, s.Listen = tt.url, tt.listen
 			s.Mail = mailConfig{Language: "en"}
 			complete(t)
 			if tt.folder {

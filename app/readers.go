@@ -57,6 +57,7 @@ func (s *service) openReaders(p *parts) error {
 	}
 	s.later(runner.Start())
 	s.later(notify.StartRetention(store, s.EventsKept, s.log))
+	s.later(mail.StartForgetting(store, s.log)) // whether mail is on or not
 	s.later(notify.StartSales(store, p.book, s.log))
 	return nil
 }

@@ -74,6 +74,7 @@ func TestThePagesOfTheFolderAnswerOnlyThisMachine(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"from elsewhere":         func(r *http.Request) { r.RemoteAddr = "192.0.2.1:5000" },
 		"under another name":     func(r *http.Request) { r.Host = "rebound.example:8080" },
+		"through a plain proxy":  func(r *http.Request) { r.Header.Set("X-Real-Ip", "192.0.2.1") },
 		"through a proxy":        func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.1") },
 		"to write":               func(r *http.Request) { r.Method = http.MethodPost },
 		"from no address at all": func(r *http.Request) { r.RemoteAddr = "" },

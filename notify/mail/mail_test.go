@@ -219,6 +219,14 @@ func TestReasonsHaveNoAddresses(t *testing.T) {
 	} {
 		equal(t, want, withoutAddresses(text, "ann@example.com"))
 	}
+	for text, want := range map[string]string{
+		"550 5.1.1 Ann.Lee+Tickets: unknown user": "550 5.1.1 …: unknown user",
+		"550 mailbox ann.lee full, ann.lee":       "550 mailbox … full, …",
+		"550 ann.lee ann.lee":                     "550 … …",
+		"550 joann.lee2 is somebody else":         "550 joann.lee2 is somebody else",
+	} {
+		equal(t, want, withoutAddresses(text, "ann.lee+tickets@example.com"))
+	}
 	wantTrue(t, len(withoutAddresses(strings.Repeat("ü", 1000), "")) <= reasonMaxLen+len("…"))
 }
 

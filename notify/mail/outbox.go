@@ -90,8 +90,13 @@ func (f *Folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isLocal also checks the host name: a page elsewhere whose name resolves to this machine must not read mails.
 func isLocal(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !domain.IsLoopback(peer) || r.Header.Get("X-Forwarded-For") != "" {
+	if err != nil || !domain.IsLoopback(peer) {
 		return false
+	}
+	for _, ofProxies := range []string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip"} {
+		if r.Header.Get(ofProxies) != "" {
+			return false
+		}
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {

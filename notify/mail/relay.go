@@ -42,9 +42,29 @@ func withoutAddresses(text, address string) string {
 	if address != "" {
 		text = replaceFold(text, address, "…")
 	}
-	text = oneLine(strings.ToValidUTF8(addressLike.ReplaceAllString(text, "…"), "?"))
+	text = addressLike.ReplaceAllString(text, "…")
+	// Relays name mailboxes without their domains, too: "ann: unknown user".
+	if at := strings.LastIndexByte(address, '@'); at > 0 {
+		local := address[:at]
+		mailbox, _, _ := strings.Cut(local, "+")
+		text = withoutWord(withoutWord(text, local), mailbox)
+	}
+	text = oneLine(strings.ToValidUTF8(text, "?"))
 	if len(text) > reasonMaxLen {
 		text = strings.ToValidUTF8(text[:reasonMaxLen], "") + "…"
+	}
+	return text
+}
+
+// withoutWord replaces a word wherever it stands by itself, or up to what is no letter and no digit.
+func withoutWord(text, word string) string {
+	if word == "" {
+		return text
+	}
+	const edge = `([^\pL\pN]|^|$)`
+	found := regexp.MustCompile(`(?i)` + edge + regexp.QuoteMeta(word) + edge)
+	for range 2 { // two may share what is between them
+		text = found.ReplaceAllString(text, "${1}…${2}")
 	}
 	return text
 }

@@ -25,8 +25,6 @@ type Store interface {
 	ClaimMails(ctx context.Context, asked bool, most int, lease time.Duration) ([]domain.Mail, error)
 	// SettleMails stores the outcomes of mails.
 	SettleMails(ctx context.Context, outcomes []domain.MailOutcome) error
-	// ForgetAskedMails deletes the settled mails that somebody asked for, once they are old enough.
-	ForgetAskedMails(ctx context.Context, olderThan time.Duration) error
 
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	Sale(ctx context.Context, id string) (*domain.Sale, error)
@@ -43,7 +41,7 @@ type Options struct {
 	Link      func(domain.OrderID) string // opens an order for anyone who has the link
 
 	ConnectionsMax int           // messages sent at a time
-	Timeout        time.Duration // the relay's, for connecting and for one message
+	Timeout        time.Duration // the relay's, see SMTPOptions
 	PerSecond      float64       // messages that this process sends at most
 	Meter          prometheus.Registerer
 	Log            *slog.Logger
@@ -56,19 +54,18 @@ const (
 	// for at most a tenth of the time.
 	askInterval = 5 * time.Second
 	askRest     = 9
-	// sendWithin is how long after its claim a mail may still be started. It then takes at most twice the relay's timeout, to
-	// connect and to send. So it ends before the lease does, and no two nodes send a mail at the same time.
-	sendWithin     = time.Minute
-	leaseMargin    = time.Minute
-	batchMax       = 20
-	askedMax       = 100
-	ordersToldMax  = 50
-	relayPauseMin  = time.Second
-	relayPauseMax  = 5 * time.Minute
-	mailPauseMin   = time.Minute
-	mailPauseMax   = time.Hour
-	settleTimeout  = 5 * time.Second
-	forgetInterval = 10 * time.Minute
+	// sendWithin is how long after its claim a mail may still be started. It ends before the lease does, so no two nodes send a mail
+	// at the same time.
+	sendWithin    = time.Minute
+	leaseMargin   = time.Minute
+	batchMax      = 20
+	askedMax      = 100
+	ordersToldMax = 50
+	relayPauseMin = time.Second
+	relayPauseMax = 5 * time.Minute
+	mailPauseMin  = time.Minute
+	mailPauseMax  = time.Hour
+	settleTimeout = 5 * time.Second
 	// giveUpAfter is how long we retry a mail that the relay says it may accept later (RFC 5321, 4.5.4.1).
 	giveUpAfter = 5 * 24 * time.Hour
 	// attemptsMin is the least number of attempts, because we may have been down for days.
@@ -88,7 +85,6 @@ type Sender struct {
 	failures  int                  // of the relay, in a row
 	askedAt   time.Time            // when the last search ended
 	askTook   time.Duration        // the last search
-	forgotAt  time.Time
 
 	settled  *prometheus.CounterVec
 	relayBad prometheus.Counter
@@ -139,7 +135,6 @@ func (s *Sender) round(ctx context.Context) time.Duration {
 		s.Log.Warn("mail: cannot store the outcomes of mails", "error", err)
 		return pollInterval
 	}
-	s.forget(ctx)
 	// Tickets first: they must not wait for a search that anybody may ask for.
 	var pause time.Duration
 	mails, err := s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, s.lease())
@@ -161,16 +156,6 @@ func (s *Sender) round(ctx context.Context) time.Duration {
 	return pause
 }
 
-func (s *Sender) forget(ctx context.Context) {
-	if time.Since(s.forgotAt) < forgetInterval {
-		return
-	}
-	s.forgotAt = time.Now()
-	if err := s.Store.ForgetAskedMails(ctx, domain.AskWindow); err != nil && ctx.Err() == nil {
-		s.Log.Warn("mail: cannot delete old mails that were asked for", "error", err)
-	}
-}
-
 func (s *Sender) claimAsked(ctx context.Context) ([]domain.Mail, error) {
 	if time.Since(s.askedAt) < max(askInterval, askRest*s.askTook) {
 		return nil, nil
@@ -179,7 +164,10 @@ func (s *Sender) claimAsked(ctx context.Context) ([]domain.Mail, error) {
 	return s.Store.ClaimMails(ctx, true, askedMax, s.lease())
 }
 
-func (s *Sender) lease() time.Duration { return sendWithin + 2*s.Timeout + leaseMargin }
+// lease has time to connect, to send, and for the relay's answer to the whole message.
+func (s *Sender) lease() time.Duration {
+	return sendWithin + (2+endTimeouts)*s.Timeout + leaseMargin
+}
 
 // sendAll sends a batch that was just claimed. Once the relay fails, or the time is up, it puts the rest back untried.
 func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.Duration) {

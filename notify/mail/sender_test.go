@@ -53,8 +53,6 @@ func (m *memory) SettleMails(_ context.Context, outcomes []domain.MailOutcome) e
 	return nil
 }
 
-func (m *memory) ForgetAskedMails(context.Context, time.Duration) error { return nil }
-
 func (m *memory) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	order, found := m.orders[id]
 	if !found {

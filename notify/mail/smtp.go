@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"net/textproto"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"boxoffice/domain"
@@ -38,6 +40,15 @@ const (
 	SMTPConnectionsMax     = 20
 )
 
+const (
+	// endTimeouts is how many timeouts a relay has for its answer to a whole message: 10 minutes by
+	// default, as RFC 5321 wants (4.5.3.2.6). It may have the message by then, so to give up
+	// earlier doubles mails.
+	endTimeouts = 20
+	// stopGraceDefault is what is left of them when the process is stopping.
+	stopGraceDefault = 5 * time.Second
+)
+
 // SMTPOptions say where the relay is.
 type SMTPOptions struct {
 	Host           string
@@ -45,7 +56,7 @@ type SMTPOptions struct {
 	TLS            TLSMode
 	User, Password string // empty: the relay needs no login
 	From           *netmail.Address
-	Timeout        time.Duration // for one message, from MAIL to its end, and for connecting
+	Timeout        time.Duration // for one message, from MAIL to its end, and for connecting; see endTimeouts
 	ConnectionsMax int
 	TLSConfig      *tls.Config // optional: the trusted certificates
 }
@@ -66,9 +77,10 @@ func (o *SMTPOptions) Validate() error {
 
 // SMTP is a relay that speaks SMTP (RFC 5321). It keeps its connections for the next message.
 type SMTP struct {
-	options SMTPOptions
-	client  *gomail.Client
-	idle    chan *connection
+	options   SMTPOptions
+	client    *gomail.Client
+	idle      chan *connection
+	stopGrace time.Duration
 }
 
 // idleMax is less than relays wait for the next message.
@@ -78,6 +90,28 @@ type connection struct {
 	*smtp.Client
 	net  net.Conn
 	used time.Time
+
+	mu   sync.Mutex
+	stop time.Time // no deadline is later; zero: nobody is stopping
+}
+
+// within bounds what is said next.
+func (c *connection) within(d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	deadline := time.Now().Add(d)
+	if !c.stop.IsZero() && c.stop.Before(deadline) {
+		deadline = c.stop
+	}
+	return c.net.SetDeadline(deadline)
+}
+
+// stopWithin bounds all that is said from now on.
+func (c *connection) stopWithin(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = time.Now().Add(d)
+	_ = c.net.SetDeadline(c.stop) // else it is closed
 }
 
 // NewSMTP makes a relay. It connects when it sends the first message.
@@ -122,7 +156,7 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SMTP{options: o, client: client, idle: make(chan *connection, o.ConnectionsMax)}, nil
+	return &SMTP{options: o, client: client, idle: make(chan *connection, o.ConnectionsMax), stopGrace: stopGraceDefault}, nil
 }
 
 // Check connects and logs in, as for a message.
@@ -137,9 +171,12 @@ func (s *SMTP) Check(ctx context.Context) error {
 
 // Close closes the idle connections.
 func (s *SMTP) Close() {
+	const quitWithin = time.Second // all of them together
+	until := time.Now().Add(quitWithin)
 	for {
 		select {
 		case c := <-s.idle:
+			_ = c.within(time.Until(until))
 			_ = c.Quit() // closing is all we want
 			_ = c.net.Close()
 		default:
@@ -148,8 +185,8 @@ func (s *SMTP) Close() {
 	}
 }
 
-// Send implements Relay. The context does not interrupt a message that is being sent, or nobody would know whether the relay has
-// it. The timeout bounds it.
+// Send implements Relay. A message that is being sent when the context ends has stopGrace left, because without the relay's answer
+// nobody knows whether it has the message.
 func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 	msg, to, err := m.mime(s.options.From, time.Now())
 	if err != nil {
@@ -159,84 +196,100 @@ func (s *SMTP) Send(ctx context.Context, m *Message) (err error) {
 	if err != nil {
 		return err
 	}
-	ended := false
+	forget := context.AfterFunc(ctx, func() { c.stopWithin(s.stopGrace) })
+	works := false
 	defer func() {
 		if recover() != nil { // the library panics at a malformed answer
-			err = errors.New("the relay: its answer cannot be read")
+			works, err = false, errors.New("the relay: its answer cannot be read")
 		}
-		if ended || err != nil && !stillWorks(err) {
-			_ = c.net.Close()
+		if forget() && works {
+			s.keep(c)
 			return
 		}
-		s.keep(c)
+		_ = c.net.Close()
 	}()
 	if takes, _ := c.Extension("SMTPUTF8"); !takes && !isASCII(to) {
+		works = true
 		return &NotTakenError{Reason: "the relay accepts only ASCII addresses (it lacks SMTPUTF8)"}
 	}
-	if err := c.net.SetDeadline(time.Now().Add(s.options.Timeout)); err != nil {
-		return relayError("connection", err)
+	step, err := s.transmit(c, msg)
+	if err != nil {
+		err = classify(step, err, to)
 	}
-	err = s.client.SendWithSMTPClient(c.Client, msg)
-	if msg.IsDelivered() { // an error after the 250 is about the connection
-		ended = err != nil
-		return nil
-	}
-	return classify(err, to)
+	works = err == nil || errors.As(err, new(*NotTakenError)) // of a message that was answered
+	return err
 }
 
-// stillWorks reports whether the connection can send another message: the relay answered, if only with a refusal.
-func stillWorks(err error) bool {
-	var taken *NotTakenError
-	return errors.As(err, &taken)
-}
+// A step of the way of a message.
+type step string
 
-// classify tells whether a failure is about the message or about the relay. 421 and failures without an answer are about the
-// relay. So is an answer about the sender, because every message has the same one.
-func classify(err error, address string) error {
+const (
+	stepSender    step = "MAIL FROM"
+	stepRecipient step = "RCPT TO"
+	stepData      step = "DATA"
+	stepContent   step = "send the message"
+	stepEnd       step = "the message's end"
+)
+
+// transmit returns the step that failed.
+func (s *SMTP) transmit(c *connection, msg *gomail.Msg) (step, error) {
+	from, err := msg.GetSender(false)
 	if err == nil {
-		return nil
+		err = c.within(s.options.Timeout)
 	}
-	var failed *gomail.SendError
-	if !errors.As(err, &failed) {
-		return relayError("send", err)
+	if err == nil {
+		err = c.Mail(from)
 	}
-	reason := withoutAddresses(answerOf(failed), address)
+	if err != nil {
+		return stepSender, err
+	}
+	to, err := msg.GetRecipients()
+	for _, one := range to { // there is one
+		err = c.Rcpt(one)
+	}
+	if err != nil {
+		return stepRecipient, err
+	}
+	content, err := c.Data()
+	if err != nil {
+		return stepData, err
+	}
+	if _, err := msg.WriteTo(content); err != nil {
+		return stepContent, err
+	}
+	if err := c.within(endTimeouts * s.options.Timeout); err != nil {
+		return stepContent, err
+	}
+	return stepEnd, content.Close()
+}
+
+// classify tells a message's failure from the relay's. 421 and failures without an answer are
+// the relay's, and so is whatever it says of the sender: it would of all messages.
+func classify(at step, err error, address string) error {
 	const closing, permanent = 421, 500
-	code := failed.ErrorCode()
-	switch failed.Reason {
-	case gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose:
-		if code == 0 || code == closing {
-			break
-		}
-		return &NotTakenError{Later: code < permanent || isAboutUs(failed), Reason: reason}
-	default:
+	reason := withoutAddresses(err.Error(), address)
+	var answer *textproto.Error
+	if errors.As(err, &answer) && answer.Code != closing && (at == stepRecipient || at == stepData || at == stepEnd) {
+		return &NotTakenError{Later: answer.Code < permanent || isAboutUs(at, answer), Reason: reason}
 	}
-	return fmt.Errorf("the relay: %s: %s", failed.Reason, reason)
+	return fmt.Errorf("the relay: %s: %s", at, reason)
 }
 
 var enhancedStatus = regexp.MustCompile(`\b5\.\d{1,3}\.\d{1,3}\b`)
 
-// isAboutUs reports whether the relay refuses the sender or has a quota, though it says so at the recipient (RFC 3463: 5.7.x is
-// policy, 5.4.5 a quota; 530 wants a login). It would refuse every mail so, and no mail should be given up for that at once.
-func isAboutUs(f *gomail.SendError) bool {
-	status := f.EnhancedStatusCode()
-	if status == "" { // many relays send one without announcing it in their greeting
-		status = enhancedStatus.FindString(answerOf(f))
-	}
-	return status == "5.4.5" || f.Reason == gomail.ErrSMTPRcptTo && (f.ErrorCode() == 530 || strings.HasPrefix(status, "5.7."))
-}
-
-// answerOf is the relay's answer without what the library adds to it: recipients and the message.
-func answerOf(failed *gomail.SendError) string {
-	answer, _, _ := strings.Cut(failed.Error(), ", affected ")
-	return answer
+// isAboutUs: the relay refuses the sender or has a quota, though it says so at the recipient
+// (RFC 3463: 5.7.x is policy, 5.4.5 a quota; 530 wants a login). Then it would say so of every
+// mail, and none is to be given up at once for it.
+func isAboutUs(at step, answer *textproto.Error) bool {
+	status := enhancedStatus.FindString(answer.Msg)
+	return status == "5.4.5" || at == stepRecipient && (answer.Code == 530 || strings.HasPrefix(status, "5.7."))
 }
 
 func (s *SMTP) connect(ctx context.Context) (*connection, error) {
 	for {
 		select {
 		case c := <-s.idle:
-			if s.works(c) {
+			if s.works(ctx, c) {
 				return c, nil
 			}
 			_ = c.net.Close()
@@ -247,27 +300,31 @@ func (s *SMTP) connect(ctx context.Context) (*connection, error) {
 	}
 }
 
-// works checks an idle connection, because the relay may have closed it.
-func (s *SMTP) works(c *connection) bool {
-	const surely = time.Second
-	idle := time.Since(c.used)
-	return idle < surely || idle < idleMax && c.net.SetDeadline(time.Now().Add(s.options.Timeout)) == nil && c.Noop() == nil
+// works asks a connection that was idle. The relay may have closed it.
+func (s *SMTP) works(ctx context.Context, c *connection) bool {
+	defer context.AfterFunc(ctx, func() { _ = c.net.Close() })() // nobody's message is on it
+	return time.Since(c.used) < idleMax && c.within(s.options.Timeout) == nil && c.Reset() == nil
 }
 
 // dial keeps the connection itself, because the library does not close one that it cannot use.
 func (s *SMTP) dial(ctx context.Context) (c *connection, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.options.Timeout, fmt.Errorf("timeout: no answer within %v", s.options.Timeout))
 	defer cancel()
 	address := net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.Port))
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, relayError("connect", err)
 	}
+	forget := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer func() {
 		if recover() != nil {
 			err = errors.New("the relay: its greeting cannot be read")
 		}
+		if !forget() { // the connection was closed for it
+			err = relayError("connect", context.Cause(ctx))
+		}
 		if err != nil {
+			c = nil
 			_ = conn.Close()
 		}
 	}()

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,21 +165,87 @@ func TestSMTPKeepsItsConnection(t *testing.T) {
 	equal(t, 4, len(seen))
 }
 
-// A relay that does not answer costs the timeout and no more.
-func TestSMTPGivesUpInTime(t *testing.T) {
+// hanging is a relay that does not answer at a step; reached is closed once it is there.
+func hanging(t *testing.T, at string) (o SMTPOptions, reached chan struct{}) {
+	reached = make(chan struct{})
 	released := make(chan struct{})
-	_, options := startRelay(t, &mailtest.Relay{Answer: func(command string) string {
-		if command == "END" {
+	var once sync.Once
+	_, o = startRelay(t, &mailtest.Relay{Answer: func(command string) string {
+		if command == at {
+			once.Do(func() { close(reached) })
 			<-released
 		}
 		return ""
 	}})
-	t.Cleanup(func() { close(released) })
-	options.Timeout = 100 * time.Millisecond
+	t.Cleanup(func() { close(released) }) // before the relay is closed
+	return o, reached
+}
+
+// A relay that does not answer costs the timeout and no more. Only for its answer to the whole
+// message it has longer: it may have the message by then.
+func TestSMTPGivesUpInTime(t *testing.T) {
+	for _, at := range []string{mailtest.Greeting, "MAIL", "RCPT", "DATA", mailtest.End} {
+		t.Run(at, func(t *testing.T) {
+			options, _ := hanging(t, at)
+			options.Timeout = 50 * time.Millisecond
+			s, err := NewSMTP(options)
+			noError(t, err)
+			began := time.Now()
+			err = s.Send(t.Context(), message("ann@example.com"))
+			wantError(t, err, "timeout")
+			if at == mailtest.End {
+				wantTrue(t, time.Since(began) >= endTimeouts*options.Timeout, "it may have the message")
+			}
+		})
+	}
+}
+
+// A relay that hangs does not keep the process from ending: what was not said is not waited for,
+// and for the answer to a message there are seconds.
+func TestSMTPEndsWithItsContext(t *testing.T) {
+	for _, at := range []string{mailtest.Greeting, "MAIL", mailtest.End} {
+		t.Run(at, func(t *testing.T) {
+			options, reached := hanging(t, at)
+			options.Timeout = time.Hour
+			s, err := NewSMTP(options)
+			noError(t, err)
+			s.stopGrace = 50 * time.Millisecond
+			ctx, cancel := context.WithCancel(t.Context())
+			sent := make(chan error, 1)
+			go func() { sent <- s.Send(ctx, message("ann@example.com")) }()
+			<-reached
+			cancel()
+			wantError(t, <-sent, "")
+			s.Close()
+		})
+	}
+}
+
+// A message that the relay takes while the process is stopping is taken.
+func TestSMTPWaitsForAnAnswerThatComesWhileItStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r, options := startRelay(t, &mailtest.Relay{Answer: func(command string) string {
+		if command == mailtest.End {
+			cancel()
+		}
+		return ""
+	}})
 	s, err := NewSMTP(options)
 	noError(t, err)
-	err = s.Send(t.Context(), message("ann@example.com"))
-	wantError(t, err, "timeout")
+	noError(t, s.Send(ctx, message("ann@example.com")))
+	taken, _, _ := r.Seen()
+	equal(t, 1, len(taken))
+}
+
+// What is broken off within the message is not ended as if it were whole.
+func TestSMTPSendsNoHalfMessage(t *testing.T) {
+	r, options := startRelay(t, &mailtest.Relay{Answer: mailtest.Only("DATA", mailtest.HangUp)})
+	s, err := NewSMTP(options)
+	noError(t, err)
+	wantError(t, s.Send(t.Context(), message("ann@example.com")), "")
+	taken, _, connections := r.Seen()
+	equal(t, 0, len(taken))
+	equal(t, 1, connections)
 }
 
 func TestSMTPOptionsAreChecked(t *testing.T) {
