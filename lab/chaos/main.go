@@ -38,11 +38,14 @@ const (
 
 // config is what the user wishes.
 type config struct {
-	repo     string
-	dir      string // everything of this run
-	ledger   string
-	seed     uint64
-	seconds  int // of faults; 0: each fault once
+	repo    string
+	dir     string // everything of this run
+	ledger  string
+	seed    uint64
+	seconds int // of faults; 0: each fault once
+	rounds  int // of faults, each with its proof, on the same data
+	// wayBack ends with Temporal's own store on the same data.
+	wayBack  bool
 	rate     float64
 	nodesMax int
 	// auditInterval is how often the schedule audits.
@@ -84,6 +87,8 @@ func readConfig(command string, args []string) (config, error) {
 	set.StringVar(&c.repo, "repo", "..", "the box office's checkout")
 	set.StringVar(&c.dir, "dir", "", "where the run's data, logs and report go (default: a new folder of the system's temporary one)")
 	set.IntVar(&c.seconds, "seconds", 0, "for how long faults are begun; 0 goes through all of them, once")
+	set.IntVar(&c.rounds, "rounds", 1, "how often all of that happens on the same data; each round ends with its proof")
+	set.BoolVar(&c.wayBack, "way-back", false, "a last round in which the stack starts anew, under load, without pgpipe")
 	set.Float64Var(&c.rate, "rate", 6, "buyers a second")
 	set.IntVar(&c.nodesMax, "nodes", 2, "nodes of the box office on TigerBeetle: 3 is one more worker")
 	set.BoolVar(&c.short, "short", false, "short faults")
@@ -94,6 +99,9 @@ func readConfig(command string, args []string) (config, error) {
 	var err error
 	if c.only, err = regexp.Compile(*only); err != nil {
 		return c, err
+	}
+	if c.rounds < 1 {
+		return c, errors.New("-rounds: at least one")
 	}
 	if c.seed = *seed; c.seed == 0 {
 		c.seed = uint64(time.Now().UnixNano()) % 1_000_000

@@ -52,16 +52,16 @@ type report struct {
 	Acknowledged int            `json:"acknowledged_orders_checked"`
 	RestAfter    float64        `json:"at_rest_after_seconds"`
 	Replayed     string         `json:"replayed"`
-	Verified     bool           `json:"verify_holds"`
+	Verified     int            `json:"verify_held"` // so often
 	Broken       []string       `json:"broken"`
 
-	load *load
-	w    *world
+	loads []*load // one a round
+	w     *world
 }
 
 func newReport(w *world) *report {
 	return &report{
-		Seed: w.seed, Ledger: w.ledger, StartedAt: time.Now().UTC(), w: w, Broken: []string{},
+		Seed: w.seed, Ledger: w.ledger, StartedAt: time.Now().UTC(), w: w, Broken: []string{}, Answers: map[string]int{},
 		Machine: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
 	}
 }
@@ -76,11 +76,13 @@ func (r *report) add(e entry) {
 // conclude writes the report and says how it went; the error is the run's.
 func (r *report) conclude(log *journal) error {
 	r.Seconds = time.Since(r.StartedAt).Seconds()
-	if r.load != nil {
-		r.Buyers, r.Sales = r.load.came.Load(), len(r.load.allSales())
-		r.load.record.mu.Lock()
-		r.Answers = maps.Clone(r.load.record.counts)
-		r.load.record.mu.Unlock()
+	for _, l := range r.loads {
+		r.Buyers, r.Sales = r.Buyers+l.came.Load(), r.Sales+len(l.allSales())
+		l.record.mu.Lock()
+		for what, n := range l.record.counts {
+			r.Answers[what] += n
+		}
+		l.record.mu.Unlock()
 	}
 	slices.Sort(r.Broken)
 	r.Broken = slices.Compact(r.Broken)
@@ -100,15 +102,28 @@ func (r *report) conclude(log *journal) error {
 		return fmt.Errorf("%d promises are broken:\n  %s\nlogs are in %s/log; again with: make chaos %s",
 			len(r.Broken), strings.Join(r.Broken, "\n  "), r.w.data(), r.w.again())
 	}
-	log.printf("held: %d faults, %d buyers, %d sales, %d acknowledged orders; verify holds", r.done(), r.Buyers, r.Sales, r.Acknowledged)
+	log.printf("held: %d faults, %d buyers, %d sales, %d acknowledged orders; verify held %d times", r.done(), r.Buyers, r.Sales, r.Acknowledged, r.Verified)
 	return nil
 }
 
 // again is how to repeat a run.
 func (c config) again() string {
 	text := fmt.Sprintf("SEED=%d SECONDS=%d LEDGER=%s", c.seed, c.seconds, c.ledger)
+	var flags []string
 	if c.short {
-		text += ` FLAGS="-short"`
+		flags = append(flags, "-short")
+	}
+	if c.rounds > 1 {
+		flags = append(flags, fmt.Sprintf("-rounds %d", c.rounds))
+	}
+	if c.wayBack {
+		flags = append(flags, "-way-back")
+	}
+	if only := c.only.String(); only != "" {
+		flags = append(flags, fmt.Sprintf("-only %q", only))
+	}
+	if len(flags) > 0 {
+		text += " FLAGS='" + strings.Join(flags, " ") + "'"
 	}
 	return text
 }

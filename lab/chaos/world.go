@@ -175,7 +175,7 @@ func environ(more ...map[string]string) []string {
 }
 
 func (w *world) launch(ctx context.Context) error {
-	out, err := os.Create(filepath.Join(w.dir, "devstack.log"))
+	out, err := os.OpenFile(filepath.Join(w.dir, "devstack.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
@@ -269,19 +269,36 @@ func (w *world) stop() {
 	for _, n := range w.nodes {
 		n.stop()
 	}
-	if w.devstack != nil && w.devstack.Process != nil {
-		_ = w.devstack.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-w.ended:
-		case <-time.After(stopWithin):
-			_ = w.devstack.Process.Kill() // what it runs dies with it (PR_SET_PDEATHSIG)
-			<-w.ended
-		}
-	}
+	w.stopStack()
 	for _, name := range w.links.names {
 		w.links.byName[name].cut()
 	}
 	w.unmount()
+}
+
+func (w *world) stopStack() {
+	if w.devstack == nil || w.devstack.Process == nil {
+		return
+	}
+	_ = w.devstack.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-w.ended:
+	case <-time.After(stopWithin):
+		_ = w.devstack.Process.Kill() // what it runs dies with it (PR_SET_PDEATHSIG)
+		<-w.ended
+	}
+}
+
+// startAgain stops the stack and starts it with more flags, on the same data and at the same addresses.
+func (w *world) startAgain(ctx context.Context, flags ...string) error {
+	w.stopStack()
+	next := exec.Command(w.devstack.Path, slices.Concat(w.devstack.Args[1:], flags)...)
+	next.Env = w.devstack.Env
+	w.devstack = next
+	if err := w.launch(ctx); err != nil {
+		return err
+	}
+	return w.awaitAllBack(ctx)
 }
 
 // processes that this world has, the ones that matter most first.
