@@ -254,6 +254,19 @@ func (p *postgres) executeIn(t *testing.T, database, statement string) {
 	require.NoError(t, err)
 }
 
+// shardsTaken gives how often shards have found an owner: each gives the shard the next range id.
+func (p *postgres) shardsTaken(t *testing.T) (taken func() (n int64), done func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), p.url(databaseStore))
+	require.NoError(t, err)
+	taken = func() (n int64) {
+		t.Helper()
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT sum(range_id)::bigint FROM shards").Scan(&n))
+		return n
+	}
+	return taken, func() { _ = conn.Close(t.Context()) }
+}
+
 // strange are rows that no whole transition of a shard's owner leaves behind.
 func (p *postgres) strange(t *testing.T) (found []string) {
 	t.Helper()

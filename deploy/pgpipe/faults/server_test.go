@@ -173,11 +173,19 @@ func (f *front) serve(client net.Conn) {
 }
 
 // await waits for a condition, and ends the test where it does not come.
-func await(t *testing.T, within time.Duration, what string, condition func() bool) {
+func await(t *testing.T, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(within); !condition(); time.Sleep(10 * time.Millisecond) {
+	if !within(limit, condition) {
+		require.FailNowf(t, "it did not happen", "%s within %v", what, limit)
+	}
+}
+
+// within waits for a condition, and says whether it came.
+func within(limit time.Duration, condition func() bool) bool {
+	for end := time.Now().Add(limit); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			require.FailNowf(t, "it did not happen", "%s within %v", what, within)
+			return false
 		}
 	}
+	return true
 }
