@@ -230,7 +230,9 @@ func dynamicConfig(stock bool) dynamicconfig.StaticClient {
 		"matching.numTaskqueueReadPartitions":  1,
 		"matching.numTaskqueueWritePartitions": 1,
 	} {
-		client[dynamicconfig.MakeKey(key)] = value
+		// As a list: the server remembers by the list's address what it converted the value to, and looks its settings up
+		// several times for each request. The client makes a new list of a plain value each time.
+		client[dynamicconfig.MakeKey(key)] = []dynamicconfig.ConstrainedValue{{Value: value}}
 	}
 	return client
 }
