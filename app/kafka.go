@@ -29,7 +29,7 @@ func (c *config) readKafka() error {
 	}
 	o := &kafka.Options{
 		TopicPrefix: kafka.TopicPrefixDefault,
-		Mechanism: os.Getenv("KAFKA_SASL_MECHANISM"), User: os.Getenv("KAFKA_USER"),
+		Mechanism:   os.Getenv("KAFKA_SASL_MECHANISM"), User: os.Getenv("KAFKA_USER"),
 	}
 	for broker := range strings.SplitSeq(brokers, ",") {
 		o.Brokers = append(o.Brokers, strings.TrimSpace(broker))

@@ -104,6 +104,7 @@ func healthy() *Snapshot {
 			refunded(7, domain.RefundByOrganiser, time.Time{}),
 		},
 		Events: []domain.EventCount{{Event: "order.paid", Events: 4, Rows: 4}, {Event: "order.refunded", Events: 1, Rows: 1}, {Event: "payment.refunded", Events: 1, Rows: 1}},
+		Readers: []domain.ReaderCount{{Reader: domain.ReaderMail, Owed: 5, Done: 5}, {Reader: domain.ReaderWebhooks, Owed: 5, Done: 5}},
 		Stocks: []domain.StockLevel{
 			{Name: "A", Ledger: ledgerA, Capacity: 10, Held: 1, Sold: 4, Available: 5},
 			{Name: "T-shirt", Ledger: ledgerPerk, Capacity: 5, Sold: 2, Available: 3},
@@ -215,7 +216,7 @@ func TestHealthyAtRest(t *testing.T) {
 			t.Errorf("%s %s: %d ≠ %d although nothing is wrong", result.ID, result.Subject, result.Left.Value, result.Right.Value)
 		}
 	}
-	for _, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "L"} {
+	for _, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "L"} {
 		if !slices.ContainsFunc(r.Results, func(r Result) bool { return r.ID == want }) {
 			t.Errorf("no result for %s", want)
 		}
@@ -305,6 +306,16 @@ func TestBugIsCaught(t *testing.T) {
 		"refunded order that says it is not": {
 			func(s *Snapshot) { s.Orders[2].Status = domain.OrderRefunding },
 			"I2", "", payment(3),
+		},
+		"an event that a reader skipped": {
+			func(s *Snapshot) {
+				s.Readers[0].Done, s.Readers[0].Faults = 4, []domain.ReaderFault{{ID: "evt_1", Order: id(1), What: "read, and no mail was queued"}}
+			},
+			"I8", "mail", "evt_1",
+		},
+		"more faults of a reader than are named": {
+			func(s *Snapshot) { s.Readers[1].Done = 4 },
+			"I8", "webhooks", "webhooks",
 		},
 		"ticket without capture": {
 			func(s *Snapshot) { s.Captures = s.Captures[1:] },

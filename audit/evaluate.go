@@ -26,6 +26,7 @@ type Snapshot struct {
 	Orders  []domain.RecordedOrder
 	Refunds []domain.Refund
 	Events  []domain.EventCount
+	Readers []domain.ReaderCount
 
 	Stocks   []domain.StockLevel
 	Bookings map[uint32][]domain.StockUse // by ledger: each class and the perk
@@ -120,7 +121,8 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 		return slices.Concat(
 			[]*check{b.everyCaptureEndsOnce(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 			b.eventsAreComplete(),
-			[]*check{b.recordsAreThere(), b.workflowsEnd(endWithin)},
+			[]*check{b.recordsAreThere()}, b.readersMissNothing(),
+			[]*check{b.workflowsEnd(endWithin)},
 		)
 	}
 	return slices.Concat(
@@ -130,7 +132,8 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 		b.ledgerMatchesTickets(),
 		[]*check{b.holdsHaveCheckouts(), b.balancesMatchTransfers(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 		b.eventsAreComplete(),
-		[]*check{b.recordsAreThere(), b.workflowsEnd(endWithin)},
+		[]*check{b.recordsAreThere()}, b.readersMissNothing(),
+		[]*check{b.workflowsEnd(endWithin)},
 	)
 }
 
@@ -671,6 +674,34 @@ func (b *books) eventsAreComplete() []*check {
 		}
 		if count.Events != count.Rows && len(count.Lone) == 0 {
 			c.add(Broken, string(count.Event), domain.OrderID{}, "%d events for %d rows", count.Events, count.Rows)
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// readersMissNothing is I8, a result for each reader whose effects are rows of the orders
+// database. Cursors and effects are read in one snapshot, and a cursor moves after the
+// effect, so nothing is in flight here.
+func (b *books) readersMissNothing() []*check {
+	var checks []*check
+	for _, count := range b.Readers {
+		subject, left, right := "positions", "cursors, and events set aside", "of them where the log is"
+		switch count.Reader {
+		case domain.ReaderMail:
+			subject, left, right = count.Reader, "events read that call for a mail", "of them with exactly one"
+		case domain.ReaderWebhooks:
+			subject, left, right = count.Reader, "events read, for each endpoint that wants them", "of them queued for it, once"
+		}
+		c := newCheck("I8", subject, "No reader has skipped an event, or made two things of it.", left, "=", right,
+			"Somebody changed cursors, mails or deliveries by hand, or a backup was put back. Redeliver the webhooks that are missing; insert the mail that is missing into mails, with the event's id.").
+			from(SourceOrders)
+		c.Left.Value, c.Right.Value = count.Owed, count.Done
+		for _, fault := range count.Faults {
+			c.add(Broken, fault.ID, fault.Order, "%s", fault.What)
+		}
+		if count.Owed != count.Done && len(count.Faults) == 0 {
+			c.add(Broken, subject, domain.OrderID{}, "%d of %d", count.Done, count.Owed)
 		}
 		checks = append(checks, c)
 	}

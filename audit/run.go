@@ -253,7 +253,10 @@ func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	if s.Refunds, err = collect(from.RecordedRefunds(ctx, s.Sale.ID)); err != nil {
 		return err
 	}
-	s.Events, err = from.EventCounts(ctx, s.Sale.ID)
+	if s.Events, err = from.EventCounts(ctx, s.Sale.ID); err != nil {
+		return err
+	}
+	s.Readers, err = from.ReaderCounts(ctx, s.Sale.ID)
 	return err
 }
 

@@ -123,6 +123,10 @@ func (w *world) EventCounts(context.Context, string) ([]domain.EventCount, error
 	return slices.Clone(w.Events), nil
 }
 
+func (w *world) ReaderCounts(context.Context, string) ([]domain.ReaderCount, error) {
+	return slices.Clone(w.Readers), nil
+}
+
 func (w *world) Stock(context.Context, *domain.Sale) ([]domain.StockLevel, error) {
 	return slices.Clone(w.Stocks), nil
 }

@@ -32,7 +32,7 @@ const (
 var AllSources = []Source{SourceLedger, SourceOrders, SourceProvider, SourceTemporal}
 
 // Invariants are the ids of all results.
-var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "L"}
+var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "L"}
 
 // Ledger counts the seats.
 type Ledger interface {
@@ -64,6 +64,10 @@ type Orders interface {
 	// EventCounts counts the events of a sale and what they tell of, in one snapshot;
 	// with an empty id, those of no sale.
 	EventCounts(ctx context.Context, saleID string) ([]domain.EventCount, error)
+	// ReaderCounts compares what readers have read of a sale's events with what they made
+	// of them, in one snapshot; with an empty id, events of no sale and the readers'
+	// positions in the log.
+	ReaderCounts(ctx context.Context, saleID string) ([]domain.ReaderCount, error)
 }
 
 // Provider is the payment providers' own record, a payments.Set: it decides about money.

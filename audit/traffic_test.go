@@ -133,6 +133,10 @@ func (w *boxOfficeAtWork) EventCounts(context.Context, string) ([]domain.EventCo
 	return nil, nil
 }
 
+func (w *boxOfficeAtWork) ReaderCounts(context.Context, string) ([]domain.ReaderCount, error) {
+	return nil, nil
+}
+
 func (w *boxOfficeAtWork) Stock(context.Context, *domain.Sale) ([]domain.StockLevel, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -112,7 +112,7 @@ type AuditReport struct {
 type AuditResult struct {
 	// Counts of all offenders, listed or not
 	Counts AuditCounts `json:"counts"`
-	// I1 … I7, L
+	// I1 … I8, L
 	ID   string    `json:"id"`
 	Left AuditSide `json:"left"`
 	// At most 20, the worst first
@@ -653,6 +653,7 @@ type OrderPerk struct {
 type OrderRefundBegunData struct {
 	AmountMinor int64             `json:"amount_minor"`
 	Currency    string            `json:"currency"`
+	Lines       []Line            `json:"lines,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
 	Order       string            `json:"order"`
 	Payment     string            `json:"payment"`

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"maps"
 	"time"
 
 	"golang.org/x/text/language"
@@ -16,6 +17,18 @@ const (
 	MailRefunded    MailKind = "refunded"     // the refund is done
 	MailOrders      MailKind = "orders"       // the orders of an address, because somebody asked for them
 )
+
+// mailOf maps an event to the mail that it calls for. A canceled sale has no mail of its own: each of its orders is refunded, and
+// the refund's mail says why. A payment that bought no tickets has none either: its order was never stored, so there is no
+// address.
+var mailOf = map[EventType]MailKind{
+	EventOrderPaid:        MailTickets,
+	EventOrderRefundBegun: MailRefundBegun,
+	EventOrderRefunded:    MailRefunded,
+}
+
+// MailKinds maps each event that calls for a mail to the kind of mail.
+func MailKinds() map[EventType]MailKind { return maps.Clone(mailOf) }
 
 // A Mail is one mail to a buyer, queued to be sent. Its content is read from the order when it is sent. So is its address, except
 // for MailOrders.

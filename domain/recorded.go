@@ -26,6 +26,32 @@ type EventCount struct {
 	Lone []string
 }
 
+// The readers whose effects are rows of the orders database. Cursors and effects are
+// stored under these names, so they never change.
+const (
+	ReaderMail     = "mail"
+	ReaderWebhooks = "webhooks"
+)
+
+// A ReaderCount compares the events that a reader has read with what it made of them.
+type ReaderCount struct {
+	// Reader is ReaderMail or ReaderWebhooks. Empty: the count is of the positions of all
+	// readers in the log.
+	Reader string
+	// Owed counts the effects that the events call for; Done counts those of them that
+	// are there, once and as they should be.
+	Owed, Done int64
+	// Faults lists some of the others.
+	Faults []ReaderFault
+}
+
+// A ReaderFault is an event, or a position in the log, that a reader got wrong.
+type ReaderFault struct {
+	ID    string  `json:"id"`
+	Order OrderID `json:"order,omitzero"`
+	What  string  `json:"what"`
+}
+
 // A StockUse is what one order has of one stock, by the ledger's own transfers.
 type StockUse struct {
 	Order  OrderID

@@ -128,6 +128,7 @@ func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.W
 		e, err = scanWebhook(tx.QueryRow(ctx, `
 			UPDATE webhook_endpoints w SET
 				url = coalesce($2, url), description = coalesce($3, description), types = coalesce($4, types),
+				wants_since = CASE WHEN $4::text[] IS NULL AND $5::boolean IS NULL THEN wants_since ELSE clock_timestamp() END,
 				disabled_at = CASE WHEN $5::boolean THEN NULL WHEN NOT $5 THEN coalesce(disabled_at, clock_timestamp()) ELSE disabled_at END,
 				disabled_why = CASE WHEN $5 THEN '' WHEN NOT $5 AND disabled_at IS NULL THEN 'the organiser disabled it' ELSE disabled_why END,
 				failures = CASE WHEN $6 THEN 0 ELSE failures END,

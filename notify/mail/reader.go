@@ -8,23 +8,15 @@ import (
 )
 
 // readerName names this reader's cursors and is part of the Message-IDs, so it never changes.
-const readerName = "mail"
+const readerName = domain.ReaderMail
 
 // eventsMax is the number of events whose mails are queued in one statement.
 const eventsMax = 200
 
-// kindOf maps an event to the mail that it calls for. A canceled sale has no mail of its own: each of its orders is refunded, and
-// the refund's mail says why. A payment that bought no tickets has none either: its order was never stored, so there is no
-// address.
-var kindOf = map[domain.EventType]domain.MailKind{
-	domain.EventOrderPaid:        domain.MailTickets,
-	domain.EventOrderRefundBegun: domain.MailRefundBegun,
-	domain.EventOrderRefunded:    domain.MailRefunded,
-}
-
 // NewReader queues a mail for each event, under the event's id, so an event that is read twice is one mail. When mail is first
 // turned on, earlier events get none.
 func NewReader(store Store) notify.Reader {
+	kindOf := domain.MailKinds()
 	r := notify.Reader{Name: readerName, FromNow: true, BatchMax: eventsMax}
 	for event := range kindOf {
 		r.Types = append(r.Types, event)

@@ -12,7 +12,7 @@ import (
 )
 
 // ReaderName is the name that cursors are stored under.
-const ReaderName = "webhooks"
+const ReaderName = domain.ReaderWebhooks
 
 const (
 	readMax = 100 // events that are queued at once
