@@ -65,7 +65,6 @@ var bugs = []bug{
 	{
 		name: "acknowledged before it is durable",
 		edits: []edit{
-			{"api/orders.go", "	\"strings\"\n", "	\"strings\"\n	\"time\"\n"},
 			{"api/orders.go", "	failpoint.Before(\"webhook\", \"pay\")\n	result, err := s.Admission.Pay(ctx, event)\n", `	go func() {
 		time.Sleep(300 * time.Millisecond)
 		failpoint.Before("webhook", "pay")
@@ -148,7 +147,7 @@ var bugs = []bug{
 			{
 				"workflows/checkout.go",
 				"	if err := step(ctx, \"give the seats back\", acts.Release, c.order, &outcome); err != nil {\n",
-				"	if err := error(nil); err != nil {\n",
+				"	outcome = domain.VoidVoided\n	if err := error(nil); err != nil {\n",
 			},
 		},
 		caughtBy: []string{"I4"},

@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -65,6 +66,34 @@ func TestEveryBugFits(t *testing.T) {
 		if len(b.caughtBy) == 0 {
 			t.Errorf("%s: nobody has to catch it", b.name)
 		}
+	}
+}
+
+// A bug that does not compile catches nothing, and takes a scene to be noticed.
+func TestEveryBugCompiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: it compiles the product once for each bug")
+	}
+	repo, err := filepath.Abs("../..") // the overlay names its files whole
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bugs {
+		t.Run(b.name, func(t *testing.T) {
+			overlay, err := writeOverlay(repo, t.TempDir(), b.edits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			build := []string{"build", "-buildvcs=false", "-tags", "failpoints", "-overlay", overlay}
+			for _, e := range b.edits {
+				build = append(build, "./"+filepath.Dir(e.file))
+			}
+			cmd := exec.CommandContext(t.Context(), "go", build...)
+			cmd.Dir, cmd.Env = repo, append(os.Environ(), "GOWORK=off")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }
 
