@@ -68,7 +68,7 @@ type WebhookEndpointView struct {
 	Enabled                  bool               `json:"enabled"`
 	DisabledAt               time.Time          `json:"disabled_at,omitzero"`
 	DisabledReason           string             `json:"disabled_reason,omitempty"`
-	Pending                  int64              `json:"pending" doc:"Events that it has not accepted yet"`
+	Pending                  int64              `json:"pending" doc:"Events that it has not accepted yet, counted up to 100,000"`
 	Failures                 int                `json:"failures" doc:"Failed attempts in a row"`
 	FailingSince             time.Time          `json:"failing_since,omitzero"`
 	PausedUntil              time.Time          `json:"paused_until,omitzero" doc:"Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it"`
@@ -89,8 +89,8 @@ type WebhookEndpointsView struct {
 // RedeliveryView says what was queued.
 type RedeliveryView struct {
 	Queued int       `json:"queued"`
-	More   bool      `json:"more" doc:"There are more: repeat with this answer's since"`
-	Since  time.Time `json:"since,omitzero" doc:"When the last of them happened"`
+	More   bool      `json:"more" doc:"There are more, or may be: repeat with this answer's since"`
+	Since  time.Time `json:"since,omitzero" doc:"Where to go on; up to 10 s before the last of them, so some are sent once more"`
 }
 
 // WebhookDeliveriesView is a page of deliveries, newest event first.
@@ -327,7 +327,7 @@ func (s *Server) routeWebhookEndpoints(api huma.API, admin func(huma.Operation) 
 	}), write, s.changeWebhook)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "delete-webhook-endpoint", Method: http.MethodDelete, Path: endpoint, DefaultStatus: http.StatusNoContent,
-		Summary: "Delete a webhook endpoint and its log", Description: "Pending events are no longer sent.",
+		Summary: "Delete a webhook endpoint and its log", Description: "Pending events are no longer sent. The URL and the secrets are deleted at once.",
 	}), read, s.deleteWebhook)
 	operation(s, api, admin(huma.Operation{
 		OperationID: "rotate-webhook-secret", Method: http.MethodPost, Path: endpoint + "/rotate-secret", Summary: "Rotate a webhook endpoint's secret",

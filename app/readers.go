@@ -15,8 +15,8 @@ import (
 // readers are those of the event log, as they are configured. This is the place for the
 // next one: an adapter in a package of its own under notify, and a line here. All nodes
 // run the same.
-func (s *service) readers(p *parts) ([]notify.Reader, error) {
-	webhooks, err := s.webhookReader(p)
+func (s *service) readers(p *parts, fail func(error)) ([]notify.Reader, error) {
+	webhooks, err := s.webhookReader(p, fail)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (s *service) readers(p *parts) ([]notify.Reader, error) {
 
 // openReaders has them work where this process works, shows how far they are, and has old
 // events dropped.
-func (s *service) openReaders(p *parts) error {
+func (s *service) openReaders(p *parts, fail func(error)) error {
 	store := p.store.Readers()
 	states := newLook(store.ReaderStates)
 	s.later(states.start())
@@ -47,7 +47,7 @@ func (s *service) openReaders(p *parts) error {
 		return nil
 	}
 	calls := newReaderCalls(p.meter.registry)
-	readers, err := s.readers(p)
+	readers, err := s.readers(p, fail)
 	if err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err := s.openAudit(p, fail); err != nil {
 		return err
 	}
-	if err := s.openReaders(p); err != nil {
+	if err := s.openReaders(p, fail); err != nil {
 		return err
 	}
 	if s.role == roleWorker {

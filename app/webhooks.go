@@ -15,20 +15,21 @@ import (
 
 // webhookReader has events sent to the endpoints that the organiser registered: this
 // process works for the deliveries, too.
-func (s *service) webhookReader(p *parts) (notify.Reader, error) {
+func (s *service) webhookReader(p *parts, fail func(error)) (notify.Reader, error) {
 	attempts := newWebhookAttempts(p.meter.registry)
 	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.log)
-	w := webhooks.NewWorker(p.temporal, d, func(err error) { s.log.Error("webhooks: the worker ended", "error", err) })
+	w := webhooks.NewWorker(p.temporal, d, func(err error) { fail(fmt.Errorf("webhook worker: %w", err)) })
 	if err := w.Start(); err != nil {
 		return notify.Reader{}, fmt.Errorf("webhook worker: %w", err)
 	}
 	s.later(w.Stop)
+	s.later(webhooks.StartUpkeep(p.store.Readers(), p.temporal, s.log))
 	return webhooks.NewReader(p.store.Readers(), p.temporal), nil
 }
 
 // webhookEndpoints are what the API registers.
 func (s *service) webhookEndpoints(p *parts) *webhooks.Endpoints {
-	return webhooks.NewEndpoints(p.store.Public(), s.Payloads, p.temporal, s.WebhookNetworks)
+	return webhooks.NewEndpoints(p.store.Readers(), s.Payloads, p.temporal, s.WebhookNetworks)
 }
 
 type webhookAttempts struct {

@@ -609,7 +609,7 @@ type NewWebhookSecretView struct {
 	ID       string `json:"id"`
 	// Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
-	// Events that it has not accepted yet
+	// Events that it has not accepted yet, counted up to 100,000
 	Pending                  int64      `json:"pending"`
 	PreviousSecretSignsUntil *time.Time `json:"previous_secret_signs_until,omitempty"`
 	// Absent: all sales
@@ -809,10 +809,10 @@ type RedeliverBody struct {
 
 // RedeliveryView is a schema of the document.
 type RedeliveryView struct {
-	// There are more: repeat with this answer's since
+	// There are more, or may be: repeat with this answer's since
 	More   bool  `json:"more"`
 	Queued int64 `json:"queued"`
-	// When the last of them happened
+	// Where to go on; up to 10 s before the last of them, so some are sent once more
 	Since *time.Time `json:"since,omitempty"`
 }
 
@@ -1069,7 +1069,7 @@ type WebhookEndpointView struct {
 	ID       string `json:"id"`
 	// Nothing is sent until then, because too many attempts failed in a row or the endpoint asked for it
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
-	// Events that it has not accepted yet
+	// Events that it has not accepted yet, counted up to 100,000
 	Pending                  int64      `json:"pending"`
 	PreviousSecretSignsUntil *time.Time `json:"previous_secret_signs_until,omitempty"`
 	// Absent: all sales

@@ -69,3 +69,6 @@ func StatementsOfJoins(joins int64) int {
 	writeDraw(&batch, &before, &after)
 	return batch.Len()
 }
+
+// DueSQL finds the deliveries that are due.
+const DueSQL = dueSQL

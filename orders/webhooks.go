@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 // webhookColumns are those of the table w, as scanWebhook reads them.
 const webhookColumns = `w.id, w.url, w.description, coalesce(w.sale_id, ''), w.types, w.created_at, w.secret, w.previous_secret, w.previous_until,
 	coalesce(w.previous_until > clock_timestamp(), false), w.disabled_at, w.disabled_why, w.failures, w.failing_since, w.paused_until`
+
+// webhookPending counts what is pending for the table w, as far as somebody reads: in a rush there may be a million.
+const webhookPending = `(SELECT count(*) FROM (SELECT FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending' LIMIT 100000) c)`
 
 func scanWebhook(row pgx.Row, more ...any) (e domain.WebhookEndpoint, err error) {
 	var until, disabled, failing, paused *time.Time
@@ -64,7 +68,7 @@ func (s *Store) CreateWebhookEndpoint(ctx context.Context, e domain.WebhookEndpo
 			return err
 		}
 		var count int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM webhook_endpoints`).Scan(&count); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM webhook_endpoints WHERE deleted_at IS NULL`).Scan(&count); err != nil {
 			return err
 		}
 		if count >= domain.WebhookEndpointsMax {
@@ -88,8 +92,8 @@ func (s *Store) WebhookEndpoints(ctx context.Context) ([]domain.WebhookEndpoint,
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
-		SELECT `+webhookColumns+`, (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending')
-		FROM webhook_endpoints w ORDER BY w.created_at, w.id COLLATE "C"`)
+		SELECT `+webhookColumns+`, `+webhookPending+`
+		FROM webhook_endpoints w WHERE w.deleted_at IS NULL ORDER BY w.created_at, w.id COLLATE "C"`)
 	if err != nil {
 		return nil, readFailed("list", "webhook endpoints", err)
 	}
@@ -102,14 +106,21 @@ func (s *Store) WebhookEndpoints(ctx context.Context) ([]domain.WebhookEndpoint,
 	return endpoints, readFailed("list", "webhook endpoints", err)
 }
 
-// WebhookEndpoint finds one. CodeNotFound; errors as of any read.
+// WebhookEndpoint finds one, without what is pending for it. CodeNotFound; errors as of any read.
 func (s *Store) WebhookEndpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	e, err := scanWebhook(s.pool.QueryRow(ctx, `SELECT `+webhookColumns+` FROM webhook_endpoints w WHERE id = $1 AND deleted_at IS NULL`, id))
+	return e, readFailed("read webhook endpoint", id, noEndpoint(err))
+}
+
+// WebhookEndpointState finds one and counts what is pending for it. CodeNotFound; errors as of any read.
+func (s *Store) WebhookEndpointState(ctx context.Context, id string) (domain.WebhookEndpoint, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var pending int64
 	e, err := scanWebhook(s.pool.QueryRow(ctx, `
-		SELECT `+webhookColumns+`, (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending')
-		FROM webhook_endpoints w WHERE id = $1`, id), &pending)
+		SELECT `+webhookColumns+`, `+webhookPending+` FROM webhook_endpoints w WHERE id = $1 AND deleted_at IS NULL`, id), &pending)
 	e.Pending = pending
 	return e, readFailed("read webhook endpoint", id, noEndpoint(err))
 }
@@ -133,7 +144,7 @@ func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.W
 				disabled_why = CASE WHEN $5 THEN '' WHEN NOT $5 AND disabled_at IS NULL THEN 'the organiser disabled it' ELSE disabled_why END,
 				failures = CASE WHEN $6 THEN 0 ELSE failures END,
 				failing_since = CASE WHEN NOT $6 THEN failing_since END, paused_until = CASE WHEN NOT $6 THEN paused_until END
-			WHERE id = $1 RETURNING `+webhookColumns, id, c.URL, c.Description, types, c.Enabled, forget))
+			WHERE id = $1 AND deleted_at IS NULL RETURNING `+webhookColumns, id, c.URL, c.Description, types, c.Enabled, forget))
 		switch {
 		case err != nil:
 			return noEndpoint(err)
@@ -149,11 +160,56 @@ func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.W
 	return e, writeFailed("change webhook endpoint", id, err)
 }
 
+// giveUpMax bounds what the transaction that disables an endpoint gives up. SweepWebhooks does the rest.
+const giveUpMax = 1000
+
 // giveUpPending is for an endpoint that is disabled: nothing waits for it.
 func giveUpPending(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE webhook_deliveries SET state = 'given_up', finished_at = clock_timestamp() WHERE endpoint = $1 AND state = 'pending'`, id)
+		UPDATE webhook_deliveries SET state = 'given_up', finished_at = clock_timestamp()
+		WHERE endpoint = $1 AND state = 'pending' AND event_row IN (
+			SELECT event_row FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' LIMIT $2)`, id, giveUpMax)
 	return err
+}
+
+// SweepWebhooks does some of what nobody waits for, and says whether there may be more: it gives up what is pending for endpoints
+// that are disabled, also what was queued in that moment; it forgets what was done longer ago than kept; and it forgets endpoints
+// that were deleted. Each statement changes at most limit rows. Any number of nodes may call it.
+func (s *Store) SweepWebhooks(ctx context.Context, kept time.Duration, limit int) (more bool, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	for _, q := range []struct {
+		sql  string
+		args []any
+	}{
+		{`
+		UPDATE webhook_deliveries u SET state = 'given_up', finished_at = clock_timestamp()
+		FROM (
+			SELECT p.endpoint, p.event_row FROM webhook_endpoints w, LATERAL (
+				SELECT d.endpoint, d.event_row FROM webhook_deliveries d
+				WHERE d.endpoint = w.id AND d.state = 'pending' LIMIT $1 FOR UPDATE SKIP LOCKED) p
+			WHERE w.disabled_at IS NOT NULL LIMIT $1) d
+		WHERE u.endpoint = d.endpoint AND u.event_row = d.event_row AND u.state = 'pending'`, []any{limit}},
+		{`
+		DELETE FROM webhook_deliveries u USING (
+			SELECT p.endpoint, p.event_row FROM webhook_endpoints w, LATERAL (
+				SELECT d.endpoint, d.event_row FROM webhook_deliveries d
+				WHERE d.endpoint = w.id AND d.state <> 'pending'
+				  AND (d.finished_at < now() - $2::interval OR w.deleted_at IS NOT NULL)
+				ORDER BY d.finished_at LIMIT $1 FOR UPDATE SKIP LOCKED) p
+			LIMIT $1) d
+		WHERE u.endpoint = d.endpoint AND u.event_row = d.event_row AND u.state <> 'pending'`, []any{limit, kept}},
+		{`
+		DELETE FROM webhook_endpoints w
+		WHERE deleted_at IS NOT NULL AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint = w.id)`, nil},
+	} {
+		tag, err := s.pool.Exec(ctx, q.sql, q.args...)
+		if err != nil {
+			return false, writeFailed("sweep", "webhooks", err)
+		}
+		more = more || tag.RowsAffected() >= int64(limit)
+	}
+	return more, nil
 }
 
 // RotateWebhookSecret puts a sealed secret in the place of the present one, which goes on
@@ -165,24 +221,31 @@ func (s *Store) RotateWebhookSecret(ctx context.Context, id string, secret []byt
 		UPDATE webhook_endpoints w SET secret = $2,
 			previous_secret = CASE WHEN $3::interval > '0' THEN secret END,
 			previous_until = CASE WHEN $3::interval > '0' THEN clock_timestamp() + $3::interval END
-		WHERE id = $1 RETURNING `+webhookColumns, id, secret, overlap))
+		WHERE id = $1 AND deleted_at IS NULL RETURNING `+webhookColumns, id, secret, overlap))
 	return e, writeFailed("rotate the secret of webhook endpoint", id, noEndpoint(err))
 }
 
-// DeleteWebhookEndpoint forgets one and what it was sent. CodeNotFound; errors as of any
-// write.
+// DeleteWebhookEndpoint deletes one, with its URL and its secrets. What it was sent is forgotten by SweepWebhooks, in steps. CodeNotFound;
+// errors as of any write.
 func (s *Store) DeleteWebhookEndpoint(ctx context.Context, id string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.pool.Exec(ctx, `DELETE FROM webhook_endpoints WHERE id = $1`, id)
+	tag, err := s.pool.Exec(ctx, `
+		UPDATE webhook_endpoints SET deleted_at = clock_timestamp(), disabled_at = coalesce(disabled_at, clock_timestamp()),
+			disabled_why = 'the organiser deleted it', url = '', description = '', secret = '', previous_secret = NULL, previous_until = NULL
+		WHERE id = $1 AND deleted_at IS NULL`, id)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = domain.NotFound("webhook endpoint")
 	}
 	return writeFailed("delete webhook endpoint", id, err)
 }
 
-// QueueWebhooks queues events for every endpoint that wants them, once, and names the
-// endpoints that have any of them pending: also those that an earlier call queued.
+// pauseNotWoken is how much of a pause must be left that an endpoint is not named to be woken: its delivery looks by itself when
+// the pause is over. It is longer than any statement takes, so that what is queued meanwhile is seen then.
+const pauseNotWoken = 30 * time.Second
+
+// QueueWebhooks queues events for every endpoint that wants them, once, and names the endpoints that have any of them pending, also
+// those that an earlier call queued. It leaves out endpoints that are paused.
 func (s *Store) QueueWebhooks(ctx context.Context, events []domain.Event) (endpoints []string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -204,9 +267,12 @@ func (s *Store) QueueWebhooks(ctx context.Context, events []domain.Event) (endpo
 				AND (w.sale_id IS NULL OR w.sale_id = e.sale) AND (cardinality(w.types) = 0 OR e.type = ANY (w.types))
 			ON CONFLICT DO NOTHING RETURNING endpoint
 		)
-		SELECT endpoint FROM queued
-		UNION SELECT endpoint FROM webhook_deliveries WHERE event_row = ANY ($2) AND transaction_id = ANY ($1::text[]::xid8[]) AND state = 'pending'`,
-		transactions, rows, ids, types, subjects, sales, at)
+		SELECT p.endpoint FROM (
+			SELECT endpoint FROM queued
+			UNION SELECT endpoint FROM webhook_deliveries WHERE event_row = ANY ($2) AND transaction_id = ANY ($1::text[]::xid8[]) AND state = 'pending'
+		) p JOIN webhook_endpoints w ON w.id = p.endpoint
+		WHERE w.paused_until IS NULL OR w.paused_until < clock_timestamp() + $8::interval`,
+		transactions, rows, ids, types, subjects, sales, at, pauseNotWoken)
 	if err == nil {
 		endpoints, err = pgx.CollectRows(found, pgx.RowTo[string])
 	}
@@ -219,6 +285,16 @@ type DueWebhook struct {
 	Attempts int // before this one
 }
 
+// isHead is true of the first delivery of its subject that is pending, in the table d. As a subquery for each row it reads one entry
+// of an index; as a join it would read all that is pending.
+const isHead = `d.event_row = (
+	SELECT f.event_row FROM webhook_deliveries f
+	WHERE f.endpoint = d.endpoint AND f.state = 'pending' AND f.subject COLLATE "C" = d.subject COLLATE "C" ORDER BY f.event_row LIMIT 1)`
+
+const dueSQL = `
+	SELECT * FROM webhook_deliveries d
+	WHERE endpoint = $1 AND state = 'pending' AND due_at <= now() AND ` + isHead + ` ORDER BY due_at, event_row LIMIT $2`
+
 // DueWebhooks are deliveries whose time has come, the oldest first, of each order or sale
 // only the first that is pending. Errors as of any read.
 func (s *Store) DueWebhooks(ctx context.Context, endpoint string, limit int) ([]DueWebhook, error) {
@@ -226,11 +302,8 @@ func (s *Store) DueWebhooks(ctx context.Context, endpoint string, limit int) ([]
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT `+eventColumns+`, d.attempts, e.payload
-		FROM (
-			SELECT DISTINCT ON (subject COLLATE "C") * FROM webhook_deliveries
-			WHERE endpoint = $1 AND state = 'pending' ORDER BY subject COLLATE "C", event_row
-		) d JOIN outbox e ON e.transaction_id = d.transaction_id AND e.id = d.event_row, event_log
-		WHERE d.due_at <= clock_timestamp() ORDER BY d.due_at, d.event_row LIMIT $2`, endpoint, limit)
+		FROM (`+dueSQL+`) d JOIN outbox e ON e.transaction_id = d.transaction_id AND e.id = d.event_row, event_log
+		ORDER BY d.due_at, d.event_row`, endpoint, limit)
 	if err != nil {
 		return nil, readFailed("read webhooks of endpoint", endpoint, err)
 	}
@@ -242,18 +315,19 @@ func (s *Store) DueWebhooks(ctx context.Context, endpoint string, limit int) ([]
 }
 
 // WebhookWait is how long until something is to be sent to an endpoint, by the database's
-// clock: 0 is now. waits is false where nothing is pending. Errors as of any read.
+// clock: 0 is now. waits is false where nothing is pending, and it is not paused either: for a pause nobody wakes its delivery.
+// Errors as of any read.
 func (s *Store) WebhookWait(ctx context.Context, endpoint string) (wait time.Duration, waits bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var left *time.Duration
 	err = s.pool.QueryRow(ctx, `
-		SELECT greatest(min(d.due_at), w.paused_until) - clock_timestamp()
+		SELECT CASE WHEN p.due_at IS NOT NULL OR w.paused_until > clock_timestamp() THEN greatest(p.due_at, w.paused_until) - clock_timestamp() END
 		FROM webhook_endpoints w LEFT JOIN LATERAL (
-			SELECT DISTINCT ON (subject COLLATE "C") due_at FROM webhook_deliveries
-			WHERE endpoint = w.id AND state = 'pending' ORDER BY subject COLLATE "C", event_row
-		) d ON true
-		WHERE w.id = $1 AND w.disabled_at IS NULL GROUP BY w.id HAVING count(d.due_at) > 0`, endpoint).Scan(&left)
+			SELECT d.due_at FROM webhook_deliveries d
+			WHERE d.endpoint = w.id AND d.state = 'pending' AND `+isHead+` ORDER BY d.due_at, d.event_row LIMIT 1
+		) p ON true
+		WHERE w.id = $1 AND w.disabled_at IS NULL`, endpoint).Scan(&left)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -323,64 +397,169 @@ func (s *Store) RecordWebhook(ctx context.Context, r *WebhookResult) (current bo
 	return current, writeFailed("record the delivery of event", r.Event.String(), err)
 }
 
-// ForgetWebhooks drops some of what was delivered or given up longer ago than kept.
-func (s *Store) ForgetWebhooks(ctx context.Context, endpoint string, kept time.Duration, limit int) error {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	_, err := s.pool.Exec(ctx, `
-		DELETE FROM webhook_deliveries WHERE endpoint = $1 AND state <> 'pending' AND event_row IN (
-			SELECT event_row FROM webhook_deliveries
-			WHERE endpoint = $1 AND state <> 'pending' AND finished_at < clock_timestamp() - $2::interval ORDER BY finished_at LIMIT $3)`,
-		endpoint, kept, limit)
-	return writeFailed("forget deliveries of webhook endpoint", endpoint, err)
-}
+// A redelivery reads the log in pages, each in a statement of its own, and ends after a time: who asks goes on from there.
+const (
+	redeliverPage   = 5000
+	redeliverBudget = 5 * time.Second
+	// clockMargin is how much earlier than the event before it an event may have happened: the transaction began, and wrote later.
+	clockMargin = 10 * time.Second
+)
 
-// RedeliverWebhooks queues again what an endpoint wants: one event, or the first limit of
-// those since a time. It answers how many, and the last one's time, from which to go on
-// where there are more. CodeNotFound: no such endpoint, or the event is none for it;
-// CodeInvalid: the endpoint is disabled; errors as of any write.
-func (s *Store) RedeliverWebhooks(ctx context.Context, endpoint string, r domain.WebhookRedelivery, limit int) (queued int, last time.Time, err error) {
+// RedeliverWebhooks queues again what an endpoint wants: one event, or those since a time, at most limit. more: there are or may be
+// more, and last is the time from which to go on. It queues some events of that time again then. CodeNotFound: no such endpoint, or
+// it does not want the event; CodeInvalid: the endpoint is disabled; errors as of any write.
+func (s *Store) RedeliverWebhooks(
+	ctx context.Context, endpoint string, r domain.WebhookRedelivery, limit int,
+) (queued int, last time.Time, more bool, err error) {
 	e, err := s.WebhookEndpoint(ctx, endpoint)
 	if err != nil {
-		return 0, last, err
+		return 0, last, false, err
 	}
 	if !e.DisabledAt.IsZero() {
-		return 0, last, domain.Invalid("endpoint", "is disabled: enable it first")
+		return 0, last, false, domain.Invalid("endpoint", "is disabled: enable it first")
 	}
+	since := r.Since
+	one := r.Event != domain.EventID{}
+	if one { // an id has its event's time, in milliseconds
+		since = r.Event.At()
+	}
+	from, err := s.eventsSince(ctx, since.Add(-clockMargin))
+	if err != nil {
+		return 0, last, false, err
+	}
+	began := time.Now()
+	for more = true; more && queued < limit; {
+		if time.Since(began) > redeliverBudget {
+			break
+		}
+		page, err := s.redeliver(ctx, &e, r.Event, since, from, limit-queued)
+		if err != nil {
+			return queued, last, true, err
+		}
+		queued, from, more = queued+page.queued, page.next, page.more
+		if !page.last.IsZero() {
+			last = page.last
+		}
+		if one && (queued > 0 || last.Sub(since) > 2*clockMargin) {
+			more = false
+		}
+	}
+	if one && queued == 0 {
+		return 0, last, false, domain.NotFound("event for this endpoint")
+	}
+	if again := last.Add(-clockMargin); more && again.After(since) {
+		last = again
+	}
+	return queued, last, more, nil
+}
+
+type redelivered struct {
+	queued int
+	last   time.Time // of the last event that was looked at; zero: none was
+	next   domain.EventCursor
+	more   bool
+}
+
+// redeliver queues what an endpoint wants of the events from a cursor on: one, or all since a time.
+func (s *Store) redeliver(
+	ctx context.Context, e *domain.WebhookEndpoint, one domain.EventID, since time.Time, from domain.EventCursor, limit int,
+) (page redelivered, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	one := r.Event != domain.EventID{}
-	var newest *time.Time
+	var (
+		read        int
+		at          *time.Time
+		transaction *string
+		row         *int64
+	)
 	err = s.pool.QueryRow(ctx, `
-		WITH wanted AS (
-			SELECT e.transaction_id, e.id, e.event, e.created_at, coalesce(e.order_id::text, '') AS order_id, coalesce(e.sale_id, '') AS sale_id,
-			       coalesce(e.payment, '') AS payment
-			FROM outbox e
-			WHERE CASE WHEN $2 THEN e.id = $3 AND date_trunc('milliseconds', e.created_at) = $4 ELSE e.created_at >= $4 END
-			  AND ($5 = '' OR e.sale_id = $5) AND (cardinality($6::text[]) = 0 OR e.event = ANY ($6))
-			  AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-			ORDER BY e.created_at, e.id LIMIT $7
+		WITH page AS (
+			SELECT * FROM outbox
+			WHERE (transaction_id, id) >= ($2::text::xid8, $3) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+			ORDER BY transaction_id, id LIMIT $4
+		), wanted AS (
+			SELECT w.* FROM page w
+			WHERE CASE WHEN $5::bigint > 0 THEN w.id = $5 AND date_trunc('milliseconds', w.created_at) = $6 ELSE w.created_at >= $6 END
+			  AND ($7 = '' OR w.sale_id = $7) AND (cardinality($8::text[]) = 0 OR w.event = ANY ($8))
+			ORDER BY w.transaction_id, w.id LIMIT $9
 		), queued AS (
 			INSERT INTO webhook_deliveries AS d (endpoint, event_row, transaction_id, event, type, subject)
 			SELECT $1, w.id, w.transaction_id, `+eventIDText+`, w.event,
-			       CASE WHEN w.order_id <> '' THEN replace(w.order_id, '-', '') WHEN w.sale_id <> '' THEN w.sale_id ELSE w.payment END
+			       CASE WHEN w.order_id IS NOT NULL THEN replace(w.order_id::text, '-', '') ELSE coalesce(w.sale_id, w.payment, '') END
 			FROM wanted w, event_log
 			ON CONFLICT (endpoint, event_row) DO UPDATE SET state = 'pending', attempts = 0, due_at = clock_timestamp(),
 				queued_at = clock_timestamp(), finished_at = NULL, transaction_id = excluded.transaction_id
+		), ends AS ( -- at the limit what is behind the last that is wanted is for the next page
+			(SELECT * FROM wanted WHERE (SELECT count(*) FROM wanted) = $9 ORDER BY transaction_id DESC, id DESC LIMIT 1)
+			UNION ALL (SELECT * FROM page ORDER BY transaction_id DESC, id DESC LIMIT 1)
+			ORDER BY transaction_id, id LIMIT 1
 		)
-		SELECT count(*), max(created_at) FROM wanted`,
-		endpoint, one, r.Event.Row(), redeliverFrom(r), e.SaleID, typeNames(e.Types), limit).Scan(&queued, &newest)
-	if err == nil && one && queued == 0 {
-		err = domain.NotFound("event for this endpoint")
+		SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM page), e.created_at, e.transaction_id::text, e.id
+		FROM (SELECT) one LEFT JOIN ends e ON true`,
+		e.ID, strconv.FormatUint(from.Transaction, 10), from.ID, redeliverPage, one.Row(), since, e.SaleID, typeNames(e.Types), limit,
+	).Scan(&page.queued, &read, &at, &transaction, &row)
+	if err == nil && transaction != nil {
+		page.last, page.more = at.UTC(), page.queued == limit || read == redeliverPage
+		page.next.ID = *row + 1
+		page.next.Transaction, err = strconv.ParseUint(*transaction, 10, 64)
 	}
-	return queued, fromNull(newest), writeFailed("redeliver to webhook endpoint", endpoint, err)
+	return page, writeFailed("redeliver to webhook endpoint", e.ID, err)
 }
 
-func redeliverFrom(r domain.WebhookRedelivery) time.Time {
-	if r.Event != (domain.EventID{}) {
-		return r.Event.At()
+// eventsSince finds a place in the log before which no event happened since a time. Times have no index, which every paid order would
+// pay for; but they rise along the log, so a few dozen reads of one row find it.
+func (s *Store) eventsSince(ctx context.Context, since time.Time) (from domain.EventCursor, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	// first is the first event from a place on: whether it is before the time, and where it is.
+	first := func(from domain.EventCursor) (before bool, at domain.EventCursor, err error) {
+		var transaction string
+		err = s.pool.QueryRow(ctx, `
+			SELECT created_at < $3, transaction_id::text, id FROM outbox WHERE (transaction_id, id) >= ($1::text::xid8, $2)
+			ORDER BY transaction_id, id LIMIT 1`, strconv.FormatUint(from.Transaction, 10), from.ID, since).Scan(&before, &transaction, &at.ID)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return false, domain.EventCursor{Transaction: math.MaxInt64}, nil
+		}
+		if err == nil {
+			at.Transaction, err = strconv.ParseUint(transaction, 10, 64)
+		}
+		return before, at, err
 	}
-	return r.Since
+	head, err := s.EventHead(ctx)
+	if err != nil {
+		return from, err
+	}
+	// The last transaction whose first event is before the time: after a restore one has all events of before.
+	low, high := uint64(0), head.Transaction+1
+	for high-low > 1 {
+		mid := low + (high-low)/2
+		before, at, err := first(domain.EventCursor{Transaction: mid})
+		if err != nil {
+			return from, readFailed("find", "events", err)
+		}
+		if before {
+			low = min(at.Transaction, high-1)
+		} else {
+			high = mid
+		}
+	}
+	from.Transaction = low
+	// And in it the last event that is.
+	lowID, highID := int64(0), head.ID+1
+	for highID-lowID > 1 {
+		mid := lowID + (highID-lowID)/2
+		before, at, err := first(domain.EventCursor{Transaction: low, ID: mid})
+		if err != nil {
+			return from, readFailed("find", "events", err)
+		}
+		if before && at.Transaction == low {
+			lowID = min(at.ID, highID-1)
+		} else {
+			highID = mid
+		}
+	}
+	from.ID = lowID
+	return from, nil
 }
 
 // eventIDText is domain.NewEventID of a row w of the outbox, see there.
@@ -417,13 +596,15 @@ func (s *Store) WebhookDeliveries(
 	return deliveries, readFailed("list deliveries of webhook endpoint", endpoint, err)
 }
 
-// PendingWebhookEndpoints names the endpoints for which something is pending.
-func (s *Store) PendingWebhookEndpoints(ctx context.Context) ([]string, error) {
+// OverdueWebhookEndpoints names the endpoints that should have been sent something longer ago than that. Their deliveries do not
+// run, or are behind.
+func (s *Store) OverdueWebhookEndpoints(ctx context.Context, overdue time.Duration) ([]string, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT id FROM webhook_endpoints w
-		WHERE disabled_at IS NULL AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending')`)
+		WHERE disabled_at IS NULL AND (paused_until IS NULL OR paused_until < now() - $1::interval) AND EXISTS (
+			SELECT FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending' AND d.due_at < now() - $1::interval)`, overdue)
 	if err != nil {
 		return nil, readFailed("list", "webhook endpoints", err)
 	}
@@ -439,12 +620,16 @@ func (s *Store) WebhookCounts(ctx context.Context) (c domain.WebhookCounts, err 
 		SELECT count(*) FILTER (WHERE disabled_at IS NULL), count(*) FILTER (WHERE disabled_at IS NULL AND failures > 0),
 		       count(*) FILTER (WHERE disabled_at IS NOT NULL),
 		       coalesce(sum(p.pending), 0)::bigint, coalesce(sum(p.given_up), 0)::bigint, 
-		       coalesce((SELECT greatest(clock_timestamp() - min(d.queued_at), '0') FROM webhook_deliveries d WHERE d.state = 'pending'), '0')
+		       greatest(clock_timestamp() - min(p.oldest), '0')
 		FROM webhook_endpoints w, LATERAL (
-			SELECT (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending') AS pending,
+			SELECT `+webhookPending+` AS pending,
 			       (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'given_up'
-			          AND d.finished_at > clock_timestamp() - interval '1 day') AS given_up
-		) p`).Scan(&c.Enabled, &c.Failing, &c.Disabled, &c.Pending, &c.GivenUp, &c.Lag)
+			          AND d.finished_at > now() - interval '1 day') AS given_up,
+			       (SELECT min(c.queued_at) FROM ( -- the longest due
+			          SELECT d.queued_at FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending'
+			          ORDER BY d.due_at, d.event_row LIMIT 1000) c) AS oldest
+		) p
+		WHERE w.deleted_at IS NULL`).Scan(&c.Enabled, &c.Failing, &c.Disabled, &c.Pending, &c.GivenUp, &c.Lag)
 	return c, readFailed("count", "webhooks", err)
 }
 

@@ -2,8 +2,11 @@ package orders_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"boxoffice/domain"
 	"boxoffice/orders"
@@ -127,7 +130,7 @@ func TestALaterEventOfASubjectWaits(t *testing.T) {
 	if got := dueRows(must(b.store.DueWebhooks(b.ctx, webhookID, 10))); !slices.Contains(got, row(1)) {
 		t.Errorf("due %v, want the second of the subject", got)
 	}
-	if e := must(b.store.WebhookEndpoint(b.ctx, webhookID)); e.Failures != 2 || e.FailingSince.IsZero() || e.Pending != 2 {
+	if e := must(b.store.WebhookEndpointState(b.ctx, webhookID)); e.Failures != 2 || e.FailingSince.IsZero() || e.Pending != 2 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -141,7 +144,7 @@ func TestRedelivery(t *testing.T) {
 	for _, e := range events {
 		b.recordWebhook(t, &orders.WebhookResult{Event: e.ID, State: domain.WebhookDelivered})
 	}
-	if n, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: events[1].ID}, 10); n != 1 || err != nil {
+	if n, _, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: events[1].ID}, 10); n != 1 || err != nil {
 		t.Fatalf("%d, %v, want one", n, err)
 	}
 	due := must(b.store.DueWebhooks(b.ctx, webhookID, 10))
@@ -149,14 +152,14 @@ func TestRedelivery(t *testing.T) {
 		t.Fatalf("%+v, want that event from the beginning", due)
 	}
 	other := domain.NewEventID(events[1].ID.At().Add(time.Second), 1, events[1].ID.Row())
-	if _, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: other}, 10); domain.CodeOf(err) != domain.CodeNotFound {
+	if _, _, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: other}, 10); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("%v, want that there is no such event", err)
 	}
-	n, last, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 10)
-	if n != 2 || err != nil || !last.Equal(events[1].OccurredAt) {
-		t.Errorf("%d until %v, %v, want both until %v", n, last, err, events[1].OccurredAt)
+	n, last, more, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 10)
+	if n != 2 || more || err != nil || !last.Equal(events[1].OccurredAt) {
+		t.Errorf("%d until %v, more %t, %v, want both until %v", n, last, more, err, events[1].OccurredAt)
 	}
-	if n, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 1); n != 1 || err != nil {
+	if n, _, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 1); n != 1 || err != nil {
 		t.Errorf("%d, %v, want no more than the limit", n, err)
 	}
 	for _, d := range must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10)) {
@@ -313,5 +316,162 @@ func TestAMendedEndpointIsSentWhatWaitsAtOnce(t *testing.T) {
 				t.Errorf("waits %t for %v, %v; want it due: %t", waits, wait, err, tt.isDue)
 			}
 		})
+	}
+}
+
+// A log of many days is read from the time on, in pages that go on from one another, and none of what an endpoint wants is missing.
+func TestRedeliveryFindsTheTimeInALongLog(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	conn := b.connect(t)
+	// A restored dump's events are one transaction's; then one a minute, each in a transaction of its own.
+	const restored, each = 300, 200
+	if _, err := conn.Exec(b.ctx, `
+		INSERT INTO outbox (event, sale_id, payload, created_at)
+		SELECT 'audit.broken', 'old', '{}', timestamptz '2026-01-01 UTC' + n * interval '1 minute' FROM generate_series(1, $1) n`, restored); err != nil {
+		t.Fatal(err)
+	}
+	for n := range each {
+		if _, err := conn.Exec(b.ctx, `
+			INSERT INTO outbox (event, sale_id, payload, created_at)
+			VALUES ('audit.broken', $1, '{}', timestamptz '2026-01-01 UTC' + $2 * interval '1 minute')`, []string{"a", "b"}[n%2], restored+n+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.awaitEvents(t, domain.EventCursor{}, restored+each)
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, since := range []time.Duration{-time.Hour, time.Minute, 299 * time.Minute, 301 * time.Minute, 400 * time.Minute, 500 * time.Minute, 501 * time.Minute} {
+		b.exec(t, `DELETE FROM webhook_deliveries`)
+		want := min(restored+each, max(0, restored+each-int(since/time.Minute)+1))
+		requests := 0
+		for at, more := begin.Add(since), true; more; requests++ {
+			var err error
+			if _, at, more, err = b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: at}, 150); err != nil {
+				t.Fatal(err)
+			}
+			if requests > 10 {
+				t.Fatalf("since %v: it does not end", since)
+			}
+		}
+		if got := b.count(t, `SELECT count(*) FROM webhook_deliveries`); got != want {
+			t.Errorf("since %v: %d events in %d requests, want %d", since, got, requests, want)
+		}
+	}
+	must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, domain.WebhookChange{Types: new([]domain.EventType{domain.EventOrderPaid})}))
+	if n, _, more, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: begin}, 10); n != 0 || more || err != nil {
+		t.Errorf("%d, more %t, %v, want nothing: it wants none of these", n, more, err)
+	}
+}
+
+// Nobody wakes a delivery that waits for the end of a pause, and it waits for that end although nothing is pending: what is queued
+// meanwhile is sent then.
+func TestAPausedEndpointIsNotWoken(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	events := b.tell(t, "a", "b", "c")
+	must(b.store.QueueWebhooks(b.ctx, events[:1]))
+	b.recordWebhook(t, &orders.WebhookResult{Event: events[0].ID, State: domain.WebhookGivenUp, Failures: 9, PauseFor: 10 * time.Minute})
+	if wait, waits, err := b.store.WebhookWait(b.ctx, webhookID); err != nil || !waits || wait < 9*time.Minute {
+		t.Errorf("waits %t for %v, %v, want the pause's end", waits, wait, err)
+	}
+	if got := must(b.store.QueueWebhooks(b.ctx, events[1:2])); len(got) != 0 {
+		t.Errorf("%v is woken, want nobody: it is paused", got)
+	}
+	if got := b.count(t, `SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'`); got != 1 {
+		t.Errorf("%d pending, want the one that was queued", got)
+	}
+	b.exec(t, `UPDATE webhook_endpoints SET paused_until = now() + interval '20 seconds'`)
+	if got := must(b.store.QueueWebhooks(b.ctx, events[2:])); len(got) != 1 {
+		t.Errorf("%v is woken, want the endpoint: its pause is as good as over", got)
+	}
+}
+
+// What was queued in the moment in which an endpoint was disabled, and more than one transaction gives up, is given up in steps; so is
+// what a deleted endpoint was sent forgotten. Neither keeps events in the log.
+func TestSweepingInSteps(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	b.exec(t, `
+		INSERT INTO webhook_deliveries (endpoint, event_row, transaction_id, event, type, subject)
+		SELECT '`+webhookID+`', n, '1', 'evt_0', 'order.paid', 's' || n FROM generate_series(1, 2500) n`)
+	count := func(where string) int {
+		return b.count(t, `SELECT count(*) FROM webhook_deliveries WHERE `+where)
+	}
+	must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, domain.WebhookChange{Enabled: new(false)}))
+	if got := count(`state = 'pending'`); got != 1500 {
+		t.Errorf("%d pending, want what is beyond one step", got)
+	}
+	sweep := func(kept time.Duration) (steps int) {
+		for more := true; more; steps++ {
+			more = must(b.store.SweepWebhooks(b.ctx, kept, 1000))
+		}
+		return steps
+	}
+	if steps := sweep(time.Hour); steps != 2 || count(`state = 'given_up'`) != 2500 {
+		t.Errorf("%d given up in %d steps, want all in 2", count(`state = 'given_up'`), steps)
+	}
+	b.exec(t, `UPDATE webhook_deliveries SET finished_at = now() - interval '2 hours' WHERE event_row <= 1200`)
+	if sweep(time.Hour); count(`true`) != 1300 {
+		t.Errorf("%d left, want those that are kept", count(`true`))
+	}
+	must(struct{}{}, b.store.DeleteWebhookEndpoint(b.ctx, webhookID))
+	if _, err := b.store.WebhookEndpoint(b.ctx, webhookID); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("%v, want that it is not there any more", err)
+	}
+	if got := b.count(t, `SELECT count(*) FROM webhook_endpoints WHERE url <> '' OR secret <> ''`); got != 0 || len(must(b.store.WebhookEndpoints(b.ctx))) != 0 {
+		t.Error("the deleted endpoint has its URL and its secret still, or is listed")
+	}
+	if err := b.store.DeleteWebhookEndpoint(b.ctx, webhookID); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("deleted twice: %v", err)
+	}
+	sweep(time.Hour)
+	if got := b.count(t, `SELECT count(*) FROM webhook_endpoints`) + count(`true`); got != 0 {
+		t.Errorf("%d rows left of a deleted endpoint", got)
+	}
+}
+
+// A delivery that does not run is found by what should have been sent.
+func TestOverdueEndpoints(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a")))
+	overdue := func() int { return len(must(b.store.OverdueWebhookEndpoints(b.ctx, time.Minute))) }
+	if overdue() != 0 {
+		t.Error("overdue at once")
+	}
+	b.exec(t, `UPDATE webhook_deliveries SET due_at = now() - interval '2 minutes'`)
+	if overdue() != 1 {
+		t.Error("not overdue after two minutes")
+	}
+	b.exec(t, `UPDATE webhook_endpoints SET paused_until = now() + interval '1 hour'`)
+	if overdue() != 0 {
+		t.Error("overdue although it is paused")
+	}
+}
+
+// What is due is found by an index, however much is pending.
+func TestADueDeliveryIsFoundWithoutReadingAll(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.webhook(t)
+	b.exec(t, `
+		INSERT INTO webhook_deliveries (endpoint, event_row, transaction_id, event, type, subject)
+		SELECT '`+webhookID+`', n, '1', 'evt_0', 'order.paid', 's' || n FROM generate_series(1, 20000) n`)
+	b.exec(t, `ANALYZE webhook_deliveries`)
+	conn := b.connect(t)
+	rows, err := conn.Query(b.ctx, `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) `+orders.DueSQL, webhookID, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, "webhook_deliveries_due") || strings.Contains(text, "Seq Scan on webhook_deliveries") {
+		t.Errorf("the plan reads all that is pending:\n%s", text)
 	}
 }

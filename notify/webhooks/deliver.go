@@ -40,9 +40,6 @@ const (
 	roundMax    = 200
 	atATime     = 8
 	roundBudget = 45 * time.Second
-
-	logKept   = 30 * 24 * time.Hour // for delivered and given up events
-	forgetMax = 1000                // at a time
 )
 
 // Why an endpoint is disabled.
@@ -58,7 +55,6 @@ type Store interface {
 	RecordWebhook(ctx context.Context, r *orders.WebhookResult) (current bool, err error)
 	WebhookWait(ctx context.Context, endpoint string) (time.Duration, bool, error)
 	GiveUpLostWebhooks(ctx context.Context, endpoint string) error
-	ForgetWebhooks(ctx context.Context, endpoint string, kept time.Duration, limit int) error
 }
 
 // Sealer opens and seals secrets. codec.Codec is one.
@@ -138,9 +134,6 @@ func (d *Deliverer) DeliverWebhooks(ctx context.Context, endpoint string) (Round
 		return Round{}, err
 	}
 	if err := r.all(ctx, due); err != nil {
-		return r.Round, err
-	}
-	if err := d.store.ForgetWebhooks(ctx, endpoint, logKept, forgetMax); err != nil {
 		return r.Round, err
 	}
 	r.Wait, r.Waits, err = d.store.WebhookWait(ctx, endpoint)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,11 +17,11 @@ import (
 type EndpointStore interface {
 	CreateWebhookEndpoint(ctx context.Context, e domain.WebhookEndpoint) (domain.WebhookEndpoint, error)
 	WebhookEndpoints(ctx context.Context) ([]domain.WebhookEndpoint, error)
-	WebhookEndpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error)
+	WebhookEndpointState(ctx context.Context, id string) (domain.WebhookEndpoint, error)
 	ChangeWebhookEndpoint(ctx context.Context, id string, c domain.WebhookChange) (domain.WebhookEndpoint, error)
 	RotateWebhookSecret(ctx context.Context, id string, secret []byte, overlap time.Duration) (domain.WebhookEndpoint, error)
 	DeleteWebhookEndpoint(ctx context.Context, id string) error
-	RedeliverWebhooks(ctx context.Context, endpoint string, r domain.WebhookRedelivery, limit int) (int, time.Time, error)
+	RedeliverWebhooks(ctx context.Context, endpoint string, r domain.WebhookRedelivery, limit int) (queued int, last time.Time, more bool, err error)
 	WebhookDeliveries(ctx context.Context, endpoint string, state domain.WebhookState, after domain.EventID, limit int) ([]domain.WebhookDelivery, error)
 }
 
@@ -89,7 +90,7 @@ func (s *Endpoints) List(ctx context.Context) ([]domain.WebhookEndpoint, error) 
 
 // Endpoint finds one, or fails with CodeNotFound.
 func (s *Endpoints) Endpoint(ctx context.Context, id string) (domain.WebhookEndpoint, error) {
-	return s.store.WebhookEndpoint(ctx, id)
+	return s.store.WebhookEndpointState(ctx, id)
 }
 
 // Change changes one. Errors: CodeInvalid, CodeNotFound, *domain.UnknownError.
@@ -145,11 +146,11 @@ func (s *Endpoints) Delete(ctx context.Context, id string) error {
 // domain.WebhookRedeliverMax. more says that there are more, after last. Errors:
 // CodeNotFound, CodeInvalid, *domain.UnknownError.
 func (s *Endpoints) Redeliver(ctx context.Context, id string, r domain.WebhookRedelivery) (queued int, last time.Time, more bool, err error) {
-	queued, last, err = s.store.RedeliverWebhooks(ctx, id, r, domain.WebhookRedeliverMax)
-	if err != nil || queued == 0 {
-		return queued, last, false, err
+	queued, last, more, err = s.store.RedeliverWebhooks(ctx, id, r, domain.WebhookRedeliverMax)
+	if queued == 0 {
+		return 0, last, more, err
 	}
-	return queued, last, queued == domain.WebhookRedeliverMax, s.wake(ctx, id, Wake{Events: queued, Why: "the organiser asked for it"})
+	return queued, last, more, errors.Join(err, s.wake(ctx, id, Wake{Events: queued, Why: "the organiser asked for it"}))
 }
 
 // wake starts or signals the delivery. The change is already stored by then, so a failure to

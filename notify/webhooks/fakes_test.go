@@ -134,8 +134,6 @@ func (m *memory) WebhookWait(context.Context, string) (time.Duration, bool, erro
 
 func (*memory) GiveUpLostWebhooks(context.Context, string) error { return nil }
 
-func (*memory) ForgetWebhooks(context.Context, string, time.Duration, int) error { return nil }
-
 func (m *memory) kept() []orders.WebhookResult {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -24,7 +24,6 @@ const (
 // Queue is what the reader writes to. orders.Store is one.
 type Queue interface {
 	QueueWebhooks(ctx context.Context, events []domain.Event) (endpoints []string, err error)
-	PendingWebhookEndpoints(ctx context.Context) ([]string, error)
 }
 
 // NewReader queues each event for the endpoints that want it, and wakes their deliveries.
@@ -40,7 +39,6 @@ type reader struct {
 	temporal signaller
 
 	mu     sync.Mutex
-	looked bool // for what was pending before this process started
 	wakers map[string]*waker
 }
 
@@ -62,40 +60,12 @@ func (r *reader) handle(ctx context.Context, events []domain.Event) error {
 	if err != nil {
 		return err
 	}
-	endpoints, err = r.withPending(ctx, endpoints)
-	if err != nil {
-		return err
-	}
 	var failed error // go on with the others if one cannot be woken
 	for _, endpoint := range endpoints {
 		err := r.wakerOf(endpoint).wake(ctx, r.temporal, endpoint, Wake{Events: len(events), First: events[0].ID.String()})
 		failed = errors.Join(failed, err)
 	}
 	return failed
-}
-
-// withPending adds, once per process, the endpoints that have something pending, in case
-// somebody terminated a delivery.
-func (r *reader) withPending(ctx context.Context, endpoints []string) ([]string, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.looked {
-		return endpoints, nil
-	}
-	pending, err := r.queue.PendingWebhookEndpoints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[string]bool)
-	var all []string
-	for _, id := range append(endpoints, pending...) {
-		if !seen[id] {
-			seen[id] = true
-			all = append(all, id)
-		}
-	}
-	r.looked = true
-	return all, nil
 }
 
 func (r *reader) wakerOf(endpoint string) *waker {

@@ -59,8 +59,6 @@ func (q queue) QueueWebhooks(_ context.Context, events []domain.Event) ([]string
 	return pending, nil
 }
 
-func (q queue) PendingWebhookEndpoints(context.Context) ([]string, error) { return nil, nil }
-
 // The reader dies between writing, signalling and storing its cursor. It gets the same
 // events again, and the endpoint gets each once.
 func TestAReaderThatDiesAnywhereDeliversOnce(t *testing.T) {
