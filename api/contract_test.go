@@ -109,6 +109,7 @@ func TestOpenAPI(t *testing.T) {
 		"POST /v1/orders/{order}/refund":        {domain.CodeUnauthorized, domain.CodeNotPaid},
 		"GET /v1/sales/{sale}/audit":            {domain.CodeUnauthorized},
 		"POST /v1/sales/{sale}/restore-orders":  {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound},
+		"POST /v1/erasures":                     {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotSettled},
 		"POST /v1/restore-orders":               {domain.CodeUnauthorized, domain.CodeInvalid},
 		"POST /v1/sales/{sale}/cancel":          {domain.CodeUnauthorized, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/cancel":           {domain.CodeUnauthorized, domain.CodeNotFound},
@@ -290,7 +291,7 @@ var notOfACheckout = map[domain.Code]string{
 	domain.CodeQueueFull: "joining's", domain.CodeProofRequired: "joining's", domain.CodeNotEntitled: "joining's", domain.CodeBadEntitlement: "joining's",
 	domain.CodeEntitlementExpired: "joining's", domain.CodeEntitlementSpent: "joining's",
 	domain.CodeAlreadyPaid: "canceling's", domain.CodeForged: "webhooks'",
-	domain.CodeNotPaid: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeUnauthorized: "the organiser's",
+	domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeUnauthorized: "the organiser's",
 }
 
 // A new code is documented for checkouts, or listed as one that checkouts never get.

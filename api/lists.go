@@ -174,7 +174,7 @@ func (s *Server) findOrders(ctx context.Context, q *OrdersQuery, saleID string) 
 	out := &ordersOutput{OrdersView{Orders: make([]AdminOrderView, 0, len(orders))}}
 	for o := range slices.Values(orders) {
 		out.Body.Orders = append(out.Body.Orders, AdminOrderView{
-			OrderView: viewSoldOrder(&o), Email: o.Email, Payment: o.Capture.Payment, RefundingAt: timeOrNil(o.RefundingAt),
+			OrderView: viewSoldOrder(&o), Email: o.Email, ErasedAt: timeOrNil(o.ErasedAt), Payment: o.Capture.Payment, RefundingAt: timeOrNil(o.RefundingAt),
 		})
 	}
 	if len(orders) == filter.Limit {

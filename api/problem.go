@@ -194,6 +194,14 @@ var kinds = map[domain.Code]kind{
 		means:  "there is nothing to refund",
 		todo:   "nothing",
 	},
+	domain.CodeNotSettled: {
+		status:     http.StatusConflict,
+		title:      "An order is not settled yet",
+		level:      slog.LevelInfo,
+		retryAfter: time.Minute,
+		means:      "one of the buyer's orders is still open, or its money is on its way; the detail names it. Nothing was erased",
+		todo:       "wait until it has ended, or cancel it; then repeat",
+	},
 	domain.CodeExists: {
 		status: http.StatusConflict,
 		title:  "A different sale of this id exists",

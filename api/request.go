@@ -48,7 +48,7 @@ func answerTimeout(route string) time.Duration {
 	switch route {
 	case eventsRoute, watchRoute, eventLogRoute:
 		return 0
-	case auditRoute, auditRestRoute, restoreRoute, restoreRest:
+	case auditRoute, auditRestRoute, restoreRoute, restoreRest, erasureRoute:
 		return auditTimeout
 	case metricsRoute:
 		return scrapeTimeout

@@ -137,6 +137,7 @@ func (s *Server) routeAdmin(api huma.API) {
 
 	s.routeEntitlements(api, admin)
 	s.routeMails(api, admin)
+	s.routeErasure(api, admin)
 	s.routeEventLog(api, admin)
 	s.routeWebhookEndpoints(api, admin)
 

@@ -139,7 +139,8 @@ func viewLines(lines []domain.Line) []OrderItem {
 // AdminOrderView is an order as the organiser may see it.
 type AdminOrderView struct {
 	OrderView
-	Email       string     `json:"email" doc:"Empty if the order was restored and its address was lost"`
+	Email       string     `json:"email" doc:"Empty if it was erased, or the order was restored and its address was lost"`
+	ErasedAt    *time.Time `json:"erased_at,omitempty" doc:"When the buyer's data was erased"`
 	Payment     string     `json:"payment" doc:"The provider's id of the captured payment"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
 }

@@ -36,6 +36,7 @@ const usage = `boxoffice sells tickets without ever overselling.
                         make, import or revoke the presale codes of a sale
   boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice events      how far the readers of the event log are, and what they set aside
+  boxoffice erase-buyer erase what is kept of a buyer; books, counts and tickets stay
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice version     this build, and the releases that it works with
@@ -98,6 +99,7 @@ func (p Program) commands() map[string]Command {
 		"presale-codes":  presaleCodes,
 		"invitations":    invitations,
 		"events":         events,
+		"erase-buyer":    eraseBuyer,
 		"openapi":        printOpenAPI,
 		"version":        printVersion,
 		"demo":           movedToTheLab,

@@ -179,6 +179,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		providers,
 		book,
 	)
+	desk.Namespace = s.TemporalNamespace
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter, clocks: watch, mails: mails,

@@ -74,6 +74,9 @@ const retryAfter = time.Second
 
 // Desk starts checkouts and asks them. It is safe for concurrent use.
 type Desk struct {
+	// Namespace is the client's own, which the client does not expose: Forget names it.
+	Namespace string
+
 	temporal client.Client
 	notices  *activities.HoldNotices // nil if no worker runs in this process
 	orders   Orders

@@ -14,8 +14,10 @@ type AdminOrderView struct {
 	// Minor units
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
-	// Empty if the order was restored and its address was lost
+	// Empty if it was erased, or the order was restored and its address was lost
 	Email string `json:"email"`
+	// When the buyer's data was erased
+	ErasedAt *time.Time `json:"erased_at,omitempty"`
 	// held: when the checkout gives up
 	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
 	Items         []OrderItem `json:"items"`
@@ -173,6 +175,13 @@ type BeaconView struct {
 	Round int64 `json:"round"`
 	// The chain's, hex
 	Signature string `json:"signature,omitempty"`
+}
+
+// BuyerErasedData is a schema of the document.
+type BuyerErasedData struct {
+	ErasedAt time.Time `json:"erased_at"`
+	Order    string    `json:"order"`
+	Sale     string    `json:"sale"`
 }
 
 // CancelCheckoutsView is a schema of the document.
@@ -468,6 +477,22 @@ type EntitlementRuleBody struct {
 	InvitationKey string `json:"invitation_key,omitempty"`
 	// A code that the organiser gave out
 	PresaleCodes *bool `json:"presale_codes,omitempty"`
+}
+
+// ErasureBody is a schema of the document.
+type ErasureBody struct {
+	// The buyer's address, in any spelling of the same mailbox
+	Email string `json:"email,omitempty"`
+	// Or these orders alone: what an earlier answer listed, after a backup was restored
+	Orders []string `json:"orders,omitempty"`
+}
+
+// ErasureView is a schema of the document.
+type ErasureView struct {
+	// Sold orders that have no data of the buyer any more. Keep the lists of this answer until your last backup from before it is gone
+	Orders []string `json:"orders"`
+	// Checkouts that ended without a sale
+	Unsold []string `json:"unsold"`
 }
 
 // EventClass is a schema of the document.
@@ -1095,6 +1120,16 @@ type WitnessView struct {
 // AuditRest: Audit what belongs to no sale. GET /v1/audit
 func (c *Client) AuditRest(ctx context.Context) (answer AuditReport, err error) {
 	r := Request{Path: "/v1/audit", Method: "GET", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// EraseBuyer: Erase what is kept of a buyer. POST /v1/erasures
+func (c *Client) EraseBuyer(ctx context.Context, body *ErasureBody) (answer ErasureView, err error) {
+	r := Request{Path: "/v1/erasures", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

@@ -82,7 +82,7 @@ type SoldOrder struct {
 	Lines       []Line
 	AmountMinor int64
 	Currency    string
-	Email       string // empty if the order was restored after its e-mail was lost
+	Email       string // empty if it was erased, or the order was restored after its e-mail was lost
 	Buyer       BuyerID
 	QuotaLedger uint32
 	Capture     Capture
@@ -94,6 +94,7 @@ type SoldOrder struct {
 	PaidAt      time.Time
 	RefundingAt time.Time
 	RefundedAt  time.Time
+	ErasedAt    time.Time // when the buyer's data was erased; Email and Metadata are empty then
 }
 
 // A Refund gives a captured payment back. Payment is its key: one payment is refunded at

@@ -32,6 +32,7 @@ const (
 	CodeNotFound           Code = "not_found"            // no such sale or order, or not yours
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
+	CodeNotSettled         Code = "not_settled"          // an order is still open, or its money is still owed
 	CodeExists             Code = "exists"               // a different sale with that id exists
 	CodeUnauthorized       Code = "unauthorized"         // admin token missing or wrong
 	CodeForged             Code = "forged"               // webhook signature or timestamp refused
@@ -45,7 +46,8 @@ const (
 var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
-	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid, CodeExists, CodeUnauthorized,
+	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid,
+	CodeNotSettled, CodeExists, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

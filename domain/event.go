@@ -22,6 +22,7 @@ const (
 	EventOrderRefundBegun EventType = "order.refund_begun" // its tickets are void, the refund is under way
 	EventOrderRefunded    EventType = "order.refunded"     // the tickets' money went back
 	EventPaymentRefunded  EventType = "payment.refunded"   // a payment that bought no tickets was refunded
+	EventBuyerErased      EventType = "order.buyer_erased" // what was known of its buyer is gone
 	EventSaleCreated      EventType = "sale.created"       // its stock is funded, and buyers can see it
 	EventSaleOpened       EventType = "sale.opened"        // its opening time has passed
 	EventSaleSoldOut      EventType = "sale.sold_out"      // all tickets are sold
@@ -72,6 +73,10 @@ var events = map[EventType]EventTerms{
 	EventPaymentRefunded: {
 		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(PaymentRefundedData) },
 		Says: "The provider has refunded a payment that bought no tickets.",
+	},
+	EventBuyerErased: {
+		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(BuyerErasedData) },
+		Says: "What was known of an order's buyer was erased: erase what you keep of them.",
 	},
 	EventSaleCreated: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCreatedData) },
@@ -363,6 +368,13 @@ type PaymentRefundedData struct {
 	RefundedAt  time.Time    `json:"refunded_at"`
 }
 
+// BuyerErasedData is the payload of EventBuyerErased.
+type BuyerErasedData struct {
+	Order    OrderID   `json:"order"`
+	Sale     string    `json:"sale"`
+	ErasedAt time.Time `json:"erased_at"`
+}
+
 // SaleCreatedData is the payload of EventSaleCreated.
 type SaleCreatedData struct {
 	Sale        string       `json:"sale"`
@@ -455,6 +467,9 @@ func (*OrderRefundedData) Type() EventType { return EventOrderRefunded }
 
 // Type implements EventData.
 func (*PaymentRefundedData) Type() EventType { return EventPaymentRefunded }
+
+// Type implements EventData.
+func (*BuyerErasedData) Type() EventType { return EventBuyerErased }
 
 // Type implements EventData.
 func (*SaleCreatedData) Type() EventType { return EventSaleCreated }

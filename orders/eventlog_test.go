@@ -28,6 +28,9 @@ func TestEventsAreThoseOfTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := b.store.EraseBuyer(b.ctx, []domain.OrderID{sold.Order.ID}, nil); err != nil {
+		t.Fatal(err)
+	}
 	b.tellStock(t, 5)
 	b.tellStock(t, 0)
 	b.tellStock(t, 1)

@@ -64,7 +64,7 @@ func (s *Store) FindOrders(ctx context.Context, f domain.OrderFilter) ([]domain.
 func (s *Store) queryOrders(ctx context.Context, where string, args ...any) ([]domain.SoldOrder, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT o.id, o.sale_id, s.name, o.status, o.email, o.buyer, o.booking,
-		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at, o.metadata,
+		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at, o.erased_at, o.metadata,
 		       p.id, p.session, p.amount_minor, p.currency, p.captured_at,
 		       quota.ledger, perk.name, perk.ledger,
 		       (SELECT json_agg(l ORDER BY l.class COLLATE "C") FROM order_lines l WHERE l.order_id = o.id),
@@ -82,14 +82,14 @@ func (s *Store) queryOrders(ctx context.Context, where string, args ...any) ([]d
 
 func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
 	var (
-		o                             domain.SoldOrder
-		id, buyer                     pgtype.UUID
-		refunding, refunded, captured *time.Time
-		perkName                      *string
-		perkLedger                    *uint32
+		o                                     domain.SoldOrder
+		id, buyer                             pgtype.UUID
+		refunding, refunded, erased, captured *time.Time
+		perkName                              *string
+		perkLedger                            *uint32
 	)
 	err := row.Scan(&id, &o.SaleID, &o.SaleName, &o.Status, &o.Email, &buyer, &o.Booking,
-		&o.PerkTaken, &o.PaidAt, &refunding, &refunded, &o.Metadata,
+		&o.PerkTaken, &o.PaidAt, &refunding, &refunded, &erased, &o.Metadata,
 		&o.Capture.Payment, &o.Capture.Session, &o.Capture.AmountMinor, &o.Capture.Currency, &captured,
 		&o.QuotaLedger, &perkName, &perkLedger, &o.Lines, &o.Tickets)
 	if err == nil {
@@ -101,7 +101,7 @@ func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
 	o.ID, o.Buyer, o.Capture.Order = id.Bytes, buyer.Bytes, id.Bytes
 	o.AmountMinor, o.Currency = o.Capture.AmountMinor, o.Capture.Currency
 	o.PaidAt, o.RefundingAt, o.RefundedAt = o.PaidAt.UTC(), fromNull(refunding), fromNull(refunded)
-	o.Capture.CapturedAt = fromNull(captured)
+	o.Capture.CapturedAt, o.ErasedAt = fromNull(captured), fromNull(erased)
 	if perkName != nil {
 		o.Perk = &domain.PerkRef{Name: *perkName, Ledger: *perkLedger}
 	}

@@ -3,7 +3,9 @@ package mail
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
@@ -111,3 +113,41 @@ func (f *Folder) list(most int) ([]string, error) {
 }
 
 var _ Relay = (*Folder)(nil)
+
+// Forget removes the messages to these addresses.
+func (f *Folder) Forget(addresses []string) error {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return fmt.Errorf("the folder of mails: %w", err)
+	}
+	for _, entry := range entries {
+		if !fileName.MatchString(entry.Name()) {
+			continue
+		}
+		name := filepath.Join(f.path, entry.Name())
+		isTo, err := isMailTo(name, addresses)
+		if err == nil && isTo {
+			err = os.Remove(name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the folder of mails: %w", err)
+		}
+	}
+	return nil
+}
+
+func isMailTo(name string, addresses []string) (bool, error) {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return false, err
+	}
+	message, err := netmail.ReadMessage(bytes.NewReader(content))
+	if err != nil {
+		return false, nil // none of ours
+	}
+	to, err := message.Header.AddressList("To")
+	if err != nil {
+		return false, nil
+	}
+	return slices.ContainsFunc(to, func(a *netmail.Address) bool { return slices.Contains(addresses, a.Address) }), nil
+}

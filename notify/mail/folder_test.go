@@ -89,3 +89,23 @@ func TestThePagesOfTheFolderAnswerOnlyThisMachine(t *testing.T) {
 		})
 	}
 }
+
+func TestMailsToAnErasedBuyerAreRemoved(t *testing.T) {
+	folder := folderWithTickets(t)
+	noError(t, os.WriteFile(filepath.Join(folder.path, "notes.eml"), []byte("no mail of ours"), 0o600))
+	noError(t, folder.Forget([]string{"somebody@example.com"}))
+	left := func() (names []string) {
+		entries, err := os.ReadDir(folder.path)
+		noError(t, err)
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return names
+	}
+	equal(t, 2, len(left()))
+	for range 2 {
+		noError(t, folder.Forget([]string{"somebody@example.com", "jürgen@example.com"}))
+		equal(t, 1, len(left()))
+		equal(t, "notes.eml", left()[0])
+	}
+}

@@ -313,6 +313,8 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 		return nil, order, "", &NotTakenError{Reason: "its order is not in the database"}
 	case err != nil:
 		return nil, order, "", &databaseError{err}
+	case !order.ErasedAt.IsZero():
+		return nil, order, "its buyer was erased", nil
 	case order.Email == "":
 		return nil, order, "", &NotTakenError{Reason: "its order has no address"}
 	}
