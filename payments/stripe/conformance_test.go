@@ -1,7 +1,6 @@
 package stripe_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -53,36 +52,10 @@ func open(t *testing.T, double *stripetest.Server, change func(*stripe.Options))
 
 func TestStripeKeepsThePromises(t *testing.T) {
 	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
-		double := stripetest.New()
-		t.Cleanup(double.Close)
-		hooks := make(chan paymentstest.Webhook, 1000)
-		double.Deliver = func(header http.Header, body []byte) { hooks <- paymentstest.Webhook{Header: header, Body: body} }
+		double := newDouble(t)
 		network := &outage{RoundTripper: double.Client().Transport}
 		provider := open(t, double, func(o *stripe.Options) { o.HTTP = &http.Client{Transport: network} })
-		return &paymentstest.Subject{
-			Provider:  provider,
-			SetAway:   network.away.Store,
-			Processes: true,
-			Cannot:    []paymentstest.Deed{paymentstest.Fail, paymentstest.Abandon},
-			Amounts:   map[string]int64{"EUR": 50, "JPY": 6500, "KWD": 6_500_010, "USD": 99_999_999},
-			Do: func(_ context.Context, page domain.PayPage, deed paymentstest.Deed) error {
-				return map[paymentstest.Deed]func(string) error{
-					paymentstest.Pay: double.Pay, paymentstest.Transfer: double.Transfer, paymentstest.Arrive: double.Arrive, paymentstest.Bounce: double.Bounce,
-				}[deed](page.Session)
-			},
-			Webhook: func(ctx context.Context) (paymentstest.Webhook, error) {
-				select {
-				case hook := <-hooks:
-					return hook, nil
-				case <-ctx.Done():
-					return paymentstest.Webhook{}, ctx.Err()
-				}
-			},
-			Foreign: func() (paymentstest.Webhook, error) {
-				hook := double.Signed([]byte(`{"id":"evt_1","object":"event","type":"payout.paid","data":{"object":{"id":"po_1","object":"payout"}}}`))
-				return paymentstest.Webhook{Header: hook.Header, Body: hook.Body}, nil
-			},
-		}
+		return double.Subject(provider, network.away.Store)
 	})
 }
 

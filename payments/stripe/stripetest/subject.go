@@ -1,0 +1,40 @@
+package stripetest
+
+import (
+	"context"
+	"net/http"
+
+	"boxoffice/domain"
+	"boxoffice/payments"
+	"boxoffice/payments/paymentstest"
+)
+
+// Subject is an adapter at this double, for package paymentstest. Call it before the first request.
+func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *paymentstest.Subject {
+	hooks := make(chan paymentstest.Webhook, 1000) // more than a test causes
+	s.Deliver = func(header http.Header, body []byte) { hooks <- paymentstest.Webhook{Header: header, Body: body} }
+	return &paymentstest.Subject{
+		Provider:  provider,
+		SetAway:   setAway,
+		Processes: true,
+		Cannot:    []paymentstest.Deed{paymentstest.Fail, paymentstest.Abandon},
+		Amounts:   map[string]int64{"EUR": 50, "JPY": 6500, "KWD": 6_500_010, "USD": 99_999_999},
+		Do: func(_ context.Context, page domain.PayPage, deed paymentstest.Deed) error {
+			return map[paymentstest.Deed]func(string) error{
+				paymentstest.Pay: s.Pay, paymentstest.Transfer: s.Transfer, paymentstest.Arrive: s.Arrive, paymentstest.Bounce: s.Bounce,
+			}[deed](page.Session)
+		},
+		Webhook: func(ctx context.Context) (paymentstest.Webhook, error) {
+			select {
+			case hook := <-hooks:
+				return hook, nil
+			case <-ctx.Done():
+				return paymentstest.Webhook{}, ctx.Err()
+			}
+		},
+		Foreign: func() (paymentstest.Webhook, error) {
+			hook := s.Signed([]byte(`{"id":"evt_1","object":"event","type":"payout.paid","data":{"object":{"id":"po_1","object":"payout"}}}`))
+			return paymentstest.Webhook{Header: hook.Header, Body: hook.Body}, nil
+		},
+	}
+}
