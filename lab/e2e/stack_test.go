@@ -124,6 +124,10 @@ func startStack(t *testing.T, dir, ledger string) *stack {
 	}
 	s.process = exec.Command(filepath.Join(bin, "devstack"), args...)
 	s.process.Dir = repository
+	s.process.Env = os.Environ()
+	for name, value := range stripeVariables() {
+		s.process.Env = append(s.process.Env, name+"="+value)
+	}
 	s.process.Stdout, s.process.Stderr = log, log
 	require.NoError(t, s.process.Start())
 	s.ended = make(chan error, 1)
@@ -198,7 +202,7 @@ func (s *stack) connect() {
 	s.t.Helper()
 	output, err := exec.Command("sh", "-c", "set -a; . "+filepath.Join(s.dir, "dev.env")+"; env").Output()
 	require.NoError(s.t, err)
-	s.env = make(map[string]string)
+	s.env = stripeVariables()
 	for line := range strings.Lines(string(output)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		s.env[name] = value

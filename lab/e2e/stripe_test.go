@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"net/url"
+	"path"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"boxoffice/client"
+	"boxoffice/payments/stripe"
+	"boxoffice/payments/stripe/stripetest"
+)
+
+// stripeDouble lives as long as the test process: a stack that starts again finds what was paid before.
+var stripeDouble = sync.OnceValue(stripetest.New)
+
+// stripeVariables make every stack's box office one with two payment providers.
+func stripeVariables() map[string]string {
+	return map[string]string{
+		"BOXOFFICE_PAYMENT_PROVIDERS": "mockpay,stripe",
+		"STRIPE_API_KEY":              stripetest.Key,
+		"STRIPE_WEBHOOK_SECRET":       stripetest.WebhookSecret,
+		"STRIPE_SHOP":                 "shop-" + stripeShop,
+		"STRIPE_URL":                  stripeDouble().URL,
+	}
+}
+
+var stripeShop = uuid.NewString()[:8]
+
+// A stripeBuyer is one checkout of a sale that is paid at Stripe.
+type stripeBuyer struct {
+	*stack
+	*testing.T
+	order   order
+	session string // of Stripe's
+}
+
+func (s *stack) stripeSale(t *testing.T, holdSeconds int) string {
+	t.Helper()
+	id := "stripe-" + uuid.NewString()[:8]
+	_, err := s.boxOffice().CreateSale(t.Context(), &client.CreateSaleBody{
+		ID: id, Name: "Paid at Stripe", Currency: "EUR", Provider: stripe.Name, HoldSeconds: new(int64(holdSeconds)), BuyerLimit: new(int64(4)),
+		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: 100}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// stripeBuyer holds a ticket, and goes to Stripe's page.
+func (s *stack) stripeBuyer(t *testing.T, sale string) *stripeBuyer {
+	t.Helper()
+	b := &stripeBuyer{stack: s, T: t, order: s.hold(t, sale, items{"A": 1})}
+	b.session = b.toPay()
+	return b
+}
+
+// toPay presses pay, and returns the session of the page that the buyer comes to.
+func (b *stripeBuyer) toPay() string {
+	b.Helper()
+	link, err := url.Parse(b.order.PaymentURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	page, err := b.boxOffice().OpenPayment(b.Context(), b.order.Order, link.Query().Get("key"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return path.Base(page)
+}
+
+// deliver brings what Stripe has to tell about the session to the box office, as often as Stripe may.
+func (b *stripeBuyer) deliver(times int) {
+	b.Helper()
+	for range times {
+		for _, hook := range stripeDouble().Webhooks() {
+			if _, err := b.boxOffice().DeliverEvent(b.Context(), stripe.Name, hook.Header, hook.Body); err != nil {
+				b.Fatalf("deliver %s: %v", hook.Body, err)
+			}
+		}
+	}
+}
+
+// testStripe is whole checkouts at a double of Stripe, through the box office's own routes.
+func testStripe(t *testing.T, s *stack) {
+	double := stripeDouble()
+	long, short := s.stripeSale(t, longHold), s.stripeSale(t, 5)
+
+	t.Run("paid, told three times, and refunded", func(t *testing.T) {
+		b := s.stripeBuyer(t, long)
+		if again := b.toPay(); again != b.session {
+			t.Errorf("pressing pay again leads to session %s, and before to %s", again, b.session)
+		}
+		if err := double.Pay(b.session); err != nil {
+			t.Fatal(err)
+		}
+		b.deliver(3)
+		if paid := s.awaitStatus(t, b.order, "paid"); len(paid.Tickets) != 1 {
+			t.Errorf("tickets: %v, want one", paid.Tickets)
+		}
+		s.refund(t, b.order)
+	})
+	t.Run("a declined card keeps the ticket, and another one pays", func(t *testing.T) {
+		b := s.stripeBuyer(t, long)
+		if err := double.Decline(b.session); err != nil {
+			t.Fatal(err)
+		}
+		b.deliver(1)
+		if got := s.state(t, b.order).Status; got != "held" {
+			t.Fatalf("after a decline the order is %s, want held", got)
+		}
+		if err := double.Pay(b.session); err != nil {
+			t.Fatal(err)
+		}
+		b.deliver(1)
+		s.awaitStatus(t, b.order, "paid")
+	})
+	t.Run("paid, and the webhook is lost", func(t *testing.T) {
+		b := s.stripeBuyer(t, short)
+		if err := double.Pay(b.session); err != nil {
+			t.Fatal(err)
+		}
+		s.awaitStatus(t, b.order, "paid")
+	})
+	t.Run("not paid: the session is expired with the hold", func(t *testing.T) {
+		b := s.stripeBuyer(t, short)
+		s.awaitStatus(t, b.order, "expired")
+		if err := double.Pay(b.session); err == nil {
+			t.Error("a session was paid after its order expired")
+		}
+	})
+	t.Run("given back: the session takes no money", func(t *testing.T) {
+		b := s.stripeBuyer(t, long)
+		if _, err := s.boxOffice().CancelOrder(t.Context(), b.order.Order, b.order.Token); err != nil {
+			t.Fatal(err)
+		}
+		s.awaitStatus(t, b.order, "canceled")
+		if err := double.Pay(b.session); err == nil {
+			t.Error("a session was paid after its order was canceled")
+		}
+	})
+	t.Run("a transfer under way holds the deadline up", func(t *testing.T) {
+		b := s.stripeBuyer(t, short)
+		if err := double.Transfer(b.session); err != nil {
+			t.Fatal(err)
+		}
+		b.deliver(1)
+		if err := double.Arrive(b.session); err != nil {
+			t.Fatal(err)
+		}
+		b.deliver(1)
+		s.awaitStatus(t, b.order, "paid")
+	})
+}
