@@ -374,7 +374,7 @@ func TestFindSale(t *testing.T) {
 		{"recorded", scripted{sold: &domain.SoldOrder{PerkTaken: true, Capture: domain.Capture{Payment: "pay_1"}}},
 			activities.Settled{Outcome: activities.SettleSoldBefore, PerkTaken: true, Payment: "pay_1"}, false},
 		{"not recorded", scripted{fail: map[string]error{"order": domain.NotFound("order")}}, activities.Settled{Outcome: activities.SettleUnpaid}, false},
-		{"not known while the database is away", scripted{fail: map[string]error{"order": errors.New("down")}}, activities.Settled{}, true},
+		{"not known while the database is down", scripted{fail: map[string]error{"order": errors.New("down")}}, activities.Settled{}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -579,8 +579,8 @@ func TestARefundIsDueOnPositiveEvidence(t *testing.T) {
 		{"held, of no known order", scripted{fate: domain.SeatsHeld}, domain.RefundUnknownOrder, waits},
 		{"held, of a wrong amount: the hold waits for the right one", scripted{fate: domain.SeatsHeld}, domain.RefundWrongAmount, due},
 		{"a fate of a later release", scripted{fate: "lent", fail: notRecorded}, domain.RefundNoneLeft, waits},
-		{"the ledger is away", scripted{fail: map[string]error{"fate": away}}, domain.RefundNoneLeft, waits},
-		{"the database is away", scripted{fate: domain.SeatsSold, fail: map[string]error{"order": errors.New("away")}}, domain.RefundNoneLeft, waits},
+		{"the ledger is down", scripted{fail: map[string]error{"fate": away}}, domain.RefundNoneLeft, waits},
+		{"the database is down", scripted{fate: domain.SeatsSold, fail: map[string]error{"order": errors.New("away")}}, domain.RefundNoneLeft, waits},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			acts, script := setup(tt.script)

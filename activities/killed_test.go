@@ -302,7 +302,7 @@ func (d mortalTemporal) RefundFor(ctx context.Context, id domain.OrderID, reason
 	return alive(d.k, "refund for", func() (domain.OrderStatus, error) { return domain.OrderRefunded, d.to.refundFor(ctx, id, reason) })
 }
 func (d mortalTemporal) Waits(context.Context, domain.Refund) (wait domain.CancelWait, waits bool, err error) {
-	wait, err = alive(d.k, "waits", func() (domain.CancelWait, error) { return domain.CancelWait{Reason: "the provider is away"}, nil })
+	wait, err = alive(d.k, "waits", func() (domain.CancelWait, error) { return domain.CancelWait{Reason: "the provider is down"}, nil })
 	return wait, true, err
 }
 func (d mortalTemporal) CheckoutWaits(context.Context, domain.OrderID) (wait domain.CancelWait, waits bool, err error) {

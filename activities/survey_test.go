@@ -182,17 +182,17 @@ func TestCancellationStopsAtWhatFails(t *testing.T) {
 		retried bool
 	}{
 		{"close: no such sale", closeSale, "begin", domain.NotFound("sale"), false},
-		{"close: the database is away", closeSale, "begin", errAway, true},
+		{"close: the database is down", closeSale, "begin", errAway, true},
 		{"close: the sale cannot be read", closeSale, "sale", errAway, true},
-		{"close: the ledger is away", closeSale, "drain", errAway, true},
+		{"close: the ledger is down", closeSale, "drain", errAway, true},
 		{"close: not saved", closeSale, "save", errAway, true},
-		{"survey: Temporal is away", survey, "count", errAway, true},
+		{"survey: Temporal is down", survey, "count", errAway, true},
 		{"survey: the sale cannot be read", survey, "sale", errAway, true},
-		{"survey: the ledger is away", survey, "drain", errAway, true},
-		{"survey: the database is away", survey, "due", errAway, true},
+		{"survey: the ledger is down", survey, "drain", errAway, true},
+		{"survey: the database is down", survey, "due", errAway, true},
 		{"survey: not saved", survey, "save", errAway, true},
-		{"cancel: Temporal is away", cancelBatch, "open", errAway, true},
-		{"refund: the database is away", refundBatch, "paid", errAway, true},
+		{"cancel: Temporal is down", cancelBatch, "open", errAway, true},
+		{"refund: the database is down", refundBatch, "paid", errAway, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,8 +23,8 @@ const (
 	// webhookLatencyTarget is how long all but one of a hundred webhooks may take. They
 	// share the engine with checkouts and go first: their buyers have paid.
 	webhookLatencyTarget = 250 * time.Millisecond
-	// webhookLatencyRise times the quickest recent time, up to webhookLatencyTargetMax,
-	// is allowed too: an engine far away is not a slow one. The quickest time grows
+	// webhookLatencyRise times the quickest recent time, up to webhookLatencyTargetMax, is
+	// allowed too: an engine far away is not a slow one. The quickest time decays: it grows
 	// e-fold in quietLife.
 	webhookLatencyRise      = 3
 	webhookLatencyTargetMax = 750 * time.Millisecond
@@ -34,7 +34,7 @@ const (
 	// did.
 	boundWindow    = 500 * time.Millisecond
 	boundDecrease  = 0.7
-	boundStep      = 4     // it rises by so much,
+	boundStep      = 4     // it rises by this much,
 	boundGrowth    = 0.125 // or by this part of itself: 512 are reached in 15 s
 	boundStart     = 16    // for a fresh node, which may start in the middle of a rush: more would only make each other wait
 	samplesMax     = 512   // latencies kept of a window, the newest
@@ -74,7 +74,7 @@ type adaptiveBound struct {
 	holdP90                   time.Duration // of the last that had holds
 	doneBefore, refusedBefore int
 
-	quietWebhook time.Duration // the quickest of late; 0: not known
+	quietWebhook time.Duration // the quickest recent one; 0: not known
 }
 
 // A waiter is a checkout in the line.

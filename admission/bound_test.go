@@ -7,8 +7,7 @@ import (
 	"boxoffice/domain"
 )
 
-// windows plays so many windows in which the bound is used up and every hold takes
-// so long.
+// windows plays n windows in which the bound is used up and every hold takes this long.
 func windows(b *adaptiveBound, now *time.Time, count int, hold time.Duration, webhooks ...time.Duration) {
 	for range count {
 		for fits(b, *now) {
@@ -68,7 +67,7 @@ func TestAdaptiveBound(t *testing.T) {
 			windows(b, now, 40, fast, far, far)
 			windows(b, now, 40, fast, 4*far, 4*far, far)
 		}, 3, 5},
-		"what was quicker once is forgotten": {func(b *adaptiveBound, now *time.Time) {
+		"an old quicker time is forgotten": {func(b *adaptiveBound, now *time.Time) {
 			const far = 200 * time.Millisecond
 			windows(b, now, 4, fast, fast, fast)
 			windows(b, now, 400, fast, 2*far, 2*far, far)
@@ -107,17 +106,17 @@ func TestAdaptiveBound(t *testing.T) {
 }
 
 // A larger crowd is sent away for longer, within bounds.
-func TestWaitOfThoseRefused(t *testing.T) {
+func TestRetryAfterOfRefusals(t *testing.T) {
 	for name, tt := range map[string]struct {
 		refused, done int
 		seats         int64
 		want          time.Duration
 	}{
-		"a few":                         {refused: 10, done: 50, seats: 1000, want: retryAfterMin},
-		"three seconds' worth of turns": {refused: 300, done: 50, seats: 1000, want: 3 * time.Second},
-		"a storm":                       {refused: 10_000, done: 50, seats: seatsUnknown, want: retryAfterMax},
-		"a storm, and nothing moves":    {refused: 10_000, done: 0, seats: 1000, want: retryAfterMax},
-		"a storm for the last seats":    {refused: 10_000, done: 50, seats: 200, want: 2 * time.Second},
+		"a few":                           {refused: 10, done: 50, seats: 1000, want: retryAfterMin},
+		"three seconds' worth of permits": {refused: 300, done: 50, seats: 1000, want: 3 * time.Second},
+		"a storm":                         {refused: 10_000, done: 50, seats: seatsUnknown, want: retryAfterMax},
+		"a storm, and nothing moves":      {refused: 10_000, done: 0, seats: 1000, want: retryAfterMax},
+		"a storm for the last seats":      {refused: 10_000, done: 50, seats: 200, want: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -145,7 +144,7 @@ func TestWaitOfThoseRefused(t *testing.T) {
 func TestCheckoutsAboveTheBoundAreRefusedAtOnce(t *testing.T) {
 	b := setup(t)
 	b.adm.bound = newAdaptiveBound(1, 1, 0)
-	b.adm.bound.enter(time.Now()) // somebody is under way
+	b.adm.bound.enter(time.Now()) // one checkout is under way
 	err := b.refusal(testKey, wish("A", 1))
 	wantRefusal(t, err, domain.CodeOverloaded)
 	if retryAfterOf(err) == 0 || b.world.Starts != 0 {

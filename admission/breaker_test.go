@@ -15,7 +15,7 @@ func TestBreaker(t *testing.T) {
 	unknown := error(&domain.UnknownError{Op: "hold", ID: "1", Err: errors.New("no answer")})
 	for name, tt := range map[string]struct {
 		err  error
-		open bool // after breakerFailuresMax of it
+		open bool // after breakerFailuresMax failures
 	}{
 		"no answer":       {unknown, true},
 		"no room":         {&domain.Error{Code: domain.CodeOverloaded}, true},
@@ -65,7 +65,7 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// Clients that leave, or that used their own time up, take nobody else's part away.
+// Clients that leave, or that used up their own time, open no breaker.
 func TestClientsDoNotOpenABreaker(t *testing.T) {
 	left, leave := context.WithCancel(t.Context())
 	leave()
@@ -82,8 +82,8 @@ func TestClientsDoNotOpenABreaker(t *testing.T) {
 	}
 }
 
-// Nor do they keep one closed: that a client left is no answer of the part.
-func TestClientsThatLeaveSayNothingOfAPart(t *testing.T) {
+// Nor do they keep one closed, because a client that leaves proves nothing about the part.
+func TestClientsThatLeaveProveNothing(t *testing.T) {
 	left, leave := context.WithCancel(t.Context())
 	leave()
 	b := newBreaker("part", breakerFailuresMax, slog.New(slog.DiscardHandler))

@@ -93,7 +93,7 @@ func (c *Catalog) Sale(ctx context.Context, id string) (*domain.Sale, error) {
 		return sale, err
 	})
 	if err != nil && ok && domain.CodeOf(err) != domain.CodeNotFound {
-		c.keepSale(id, entry.value) // the database is away: don't ask it for everyone
+		c.keepSale(id, entry.value) // the database is down: don't ask it for every request
 		return entry.value, nil
 	}
 	return sale, err
@@ -236,7 +236,7 @@ func makeRoom[T any](m map[string]cached[T]) {
 const heldRetryAfter = 5 * time.Second
 
 // soldOut tells "all held, some may come back" from "sold out for good". Held counts the
-// classes that are short, or all of the order's if none is short any more: the ledger
+// classes that are short, or all of the order's if none is short now: the ledger
 // refused a moment ago.
 func soldOut(lines []domain.Line, levels []domain.StockLevel) *domain.Error {
 	var short []domain.StockLevel

@@ -18,15 +18,15 @@ func TestCatalog(t *testing.T) {
 		c := NewCatalog(b.world, b.world)
 		get := func() error { _, err := c.Sale(t.Context(), "conference"); return err }
 		if err := errors.Join(get(), get()); err != nil || b.world.SaleReads != 1 {
-			t.Errorf("%v, %d reads for two questions", err, b.world.SaleReads)
+			t.Errorf("%v, %d reads for two queries", err, b.world.SaleReads)
 		}
 		time.Sleep(saleTTL)
 		b.world.SaleErr = errors.New("down")
 		if err := get(); err != nil {
-			t.Errorf("a sale never changes, and yet: %v", err)
+			t.Errorf("a sale must not change, but: %v", err)
 		}
 		if _, err := c.Sale(t.Context(), "other"); err == nil || domain.CodeOf(err) == domain.CodeNotFound {
-			t.Errorf("an unreachable database says not found: %v", err)
+			t.Errorf("an unreachable database reads as not found: %v", err)
 		}
 		b.world.SaleErr = nil
 		if _, err := c.Sale(t.Context(), "No Such"); domain.CodeOf(err) != domain.CodeNotFound || b.world.SaleReads != 2 {
@@ -35,8 +35,8 @@ func TestCatalog(t *testing.T) {
 	})
 }
 
-// Ids that nobody has can be asked for at any rate, and each is new.
-func TestSalesThatDoNotExistCostAQuestionASecond(t *testing.T) {
+// Strangers can ask for missing ids at any rate, each one new.
+func TestMissingSalesCostOneQueryASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		c := NewCatalog(b.world, b.world)
@@ -48,19 +48,19 @@ func TestSalesThatDoNotExistCostAQuestionASecond(t *testing.T) {
 				}
 			}
 			if b.world.ListReads != round || b.world.SaleReads != 0 {
-				t.Errorf("%d thousand ids: %d questions for all sales, %d for one", round, b.world.ListReads, b.world.SaleReads)
+				t.Errorf("%d thousand ids: %d queries for all sales, %d for one", round, b.world.ListReads, b.world.SaleReads)
 			}
 		}
 		ask(1)
 		time.Sleep(salesTTL)
 		ask(2)
 		if len(c.sales) != 0 {
-			t.Errorf("%d ids are remembered that strangers made up", len(c.sales))
+			t.Errorf("%d invented ids are cached", len(c.sales))
 		}
 	})
 }
 
-// slowList answers the first question for all sales when it is released, with what there was when it was asked.
+// slowList answers the first query for all sales when it is released, with what there was when it was asked.
 type slowList struct {
 	*world
 	asked   atomic.Int64
@@ -77,7 +77,7 @@ func (l *slowList) Sales(ctx context.Context) ([]*domain.Sale, error) {
 	return sales, err
 }
 
-func TestAReadingFromBeforeASaleWasMadeDoesNotHideIt(t *testing.T) {
+func TestAReadFromBeforeASaleWasCreatedDoesNotHideIt(t *testing.T) {
 	b := setup(t)
 	list := &slowList{world: b.world, arrived: make(chan struct{}), release: make(chan struct{})}
 	c := NewCatalog(list, b.world)
@@ -117,8 +117,8 @@ func TestOtherNodesLearnOfACancellation(t *testing.T) {
 	})
 }
 
-// A database that is away is asked once in a while, not by everybody.
-func TestASaleIsKeptWhileTheDatabaseIsAway(t *testing.T) {
+// A database that is down is asked once in a while, not for every request.
+func TestASaleStaysCachedWhileTheDatabaseIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		c := NewCatalog(b.world, b.world)

@@ -19,10 +19,10 @@ import (
 
 const testKey = "0198c0de-0000-7000-8000-000000000001"
 
-// world is what stands behind an Admission. Its payments know no order.
+// world is a fake of everything that an Admission uses. Its payments know no order.
 type world struct{ *admissiontest.World }
 
-// callOff is CallOff by whoever does not have Mu.
+// callOff is CallOff for callers that do not hold Mu.
 func (w *world) callOff(id string) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
@@ -39,7 +39,7 @@ type rooms struct {
 	keys map[string]string
 }
 
-// admitted is a token of one who may check out.
+// admitted is a token that may check out.
 func (r *rooms) admitted() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,7 +88,7 @@ func setup(t testing.TB, change ...func(*Options)) *bundle {
 	return newNode(t, w, sale, change...)
 }
 
-// newNode is an Admission of its own over a world. Change may put something between them.
+// newNode is another Admission over a world. change may put something between them.
 func newNode(t testing.TB, w *world, sale *domain.Sale, change ...func(*Options)) *bundle {
 	t.Helper()
 	options := Options{
@@ -126,13 +126,12 @@ func wishOf(email string, quantity int64) wanted {
 	return wanted{[]domain.Item{{Class: "A", Quantity: quantity}}, email}
 }
 
-// checkout asks for tickets of the sale as the API does: the short way, and where that has no
-// answer, the whole way.
+// checkout asks for tickets as the API does: the short way first, and the whole way if that has no answer.
 func (b *bundle) checkout(key string, w wanted) (Answer, error) {
 	return b.ask(Request{SaleID: b.sale.ID, Key: key, Items: w.items, Email: w.email})
 }
 
-// byToken checks out in sale rush. Each request has a key of its own, which must not matter.
+// byToken checks out in sale rush. Each request has a different key, which must not matter.
 func (b *bundle) byToken(token string, w wanted) (Answer, error) {
 	return b.ask(Request{SaleID: "rush", Key: uuid.NewString(), QueueToken: token, Items: w.items, Email: w.email})
 }
@@ -146,13 +145,13 @@ func (b *bundle) ask(r Request) (Answer, error) {
 	return b.adm.Hold(ctx, r)
 }
 
-// refusal is why a checkout was refused; nil: it was not.
+// refusal is why a checkout was refused; nil if it was not.
 func (b *bundle) refusal(key string, w wanted) error {
 	_, err := b.checkout(key, w)
 	return err
 }
 
-// wantRefusal wants an error of a code.
+// wantRefusal wants an error with a code.
 func wantRefusal(t testing.TB, err error, code domain.Code) *domain.Error {
 	t.Helper()
 	if err == nil || domain.CodeOf(err) != code {
@@ -194,12 +193,12 @@ func waitFor(t testing.TB, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it did not come about")
+			t.Fatal("the condition did not come true")
 		}
 	}
 }
 
-// slowDesk needs so long to place an order, unless it is told to stop.
+// slowDesk takes this long to place an order, unless it is told to stop.
 type slowDesk struct {
 	Desk
 	takes time.Duration

@@ -51,8 +51,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// The buyer who holds the last ticket repeats the request: the gate must not
-// answer that.
+// The buyer who holds the last ticket repeats the request. The gate must not answer that.
 func TestGateLetsAKnownKeyThrough(t *testing.T) {
 	b := setup(t)
 	if err := b.refusal(testKey, wish("A", 5)); err != nil {
@@ -64,8 +63,8 @@ func TestGateLetsAKnownKeyThrough(t *testing.T) {
 	}
 }
 
-// A key's answer stays what it was when the class sells out afterwards.
-func TestGateLetsAKeyThroughThatWasOverTheLimit(t *testing.T) {
+// A key keeps its answer when the class sells out afterwards.
+func TestGateLetsThroughAKeyThatWasOverTheLimit(t *testing.T) {
 	b := setup(t)
 	b.world.LimitReached = true
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeLimitReached)
@@ -75,7 +74,7 @@ func TestGateLetsAKeyThroughThatWasOverTheLimit(t *testing.T) {
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeLimitReached)
 }
 
-// A refusal must cost no workflow engine, least of all one that is overloaded.
+// A refusal must not cost the workflow engine anything, least of all an overloaded one.
 func TestGateDoesNotAskTheDesk(t *testing.T) {
 	b := setup(t)
 	b.stockOf(0, 0, 5)
@@ -83,7 +82,7 @@ func TestGateDoesNotAskTheDesk(t *testing.T) {
 	wantRefusal(t, b.refusal(testKey, wish("A", 1)), domain.CodeSoldOut)
 }
 
-func TestGateStartsNothingWhereNobodyCanTell(t *testing.T) {
+func TestGateStartsNothingIfNothingIsKnown(t *testing.T) {
 	b := setup(t)
 	b.stockOf(0, 0, 5)
 	b.world.TakingsErr = errors.New("down")
@@ -107,7 +106,7 @@ func (b *bundle) elsewhere(key, email string, quantity int64) domain.Order {
 	return o
 }
 
-// What a key hears while its class is sold out, and what that costs the ledger.
+// What answer a key gets while its class is sold out, and what that costs the ledger.
 func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -179,7 +178,7 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 				wantRefusal(t, err, test.code)
 			}
 			if b.world.Lookups != test.lookups {
-				t.Errorf("%d look-ups, want %d", b.world.Lookups, test.lookups)
+				t.Errorf("%d lookups, want %d", b.world.Lookups, test.lookups)
 			}
 			if refused := test.code == domain.CodeSoldOut; refused != (b.world.Starts == 0) {
 				t.Errorf("the Desk was asked %d times", b.world.Starts)
@@ -188,8 +187,8 @@ func TestGateFindsTheAnswersOfKeys(t *testing.T) {
 	}
 }
 
-// A canceled sale refuses all who ask, also while the ledger still shows seats: for
-// nothing, like a sold-out one.
+// A canceled sale refuses every request, even while the ledger still shows seats. Like a
+// sold-out one, that costs the ledger nothing.
 func TestRefusalsOfACanceledSaleCostTheLedgerNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
@@ -199,26 +198,26 @@ func TestRefusalsOfACanceledSaleCostTheLedgerNothing(t *testing.T) {
 			wantRefusal(t, b.refusal(fmt.Sprintf("%s-%d", testKey, i), wish("A", 1)), domain.CodeSaleCanceled)
 		}
 		if b.world.Lookups != 0 || b.world.StockReads != 1 || b.world.TakingsReads != 1 {
-			t.Errorf("%d look-ups, %d and %d reads", b.world.Lookups, b.world.StockReads, b.world.TakingsReads)
+			t.Errorf("%d lookups, %d and %d reads", b.world.Lookups, b.world.StockReads, b.world.TakingsReads)
 		}
 	})
 }
 
-// While the ledger is silent, what is remembered of a canceled sale refuses nobody:
-// another node may have held for the key before it knew.
+// While the ledger does not answer, memory of a canceled sale refuses nobody: another node
+// may have placed a hold for the key before it knew.
 func TestACanceledSaleAndASilentLedger(t *testing.T) {
 	b := setup(t)
 	b.cancelSale()
-	wantRefusal(t, b.refusal(testKey+"-other", wish("A", 1)), domain.CodeSaleCanceled) // the takings are here
+	wantRefusal(t, b.refusal(testKey+"-other", wish("A", 1)), domain.CodeSaleCanceled) // the takings are in memory
 	b.elsewhere(testKey, "ann@example.com", 1)
 	b.world.StockErr = errors.New("down")
 	b.outdateGate()
 	if err := b.refusal(testKey, wishOf("ann@example.com", 1)); err != nil || b.world.Lookups != 1 {
-		t.Errorf("%v after %d look-ups", err, b.world.Lookups)
+		t.Errorf("%v after %d lookups", err, b.world.Lookups)
 	}
 }
 
-// cancelSale is the organiser's doing on this node.
+// cancelSale cancels the sale on this node, as the organiser does.
 func (b *bundle) cancelSale() {
 	b.world.callOff(b.sale.ID)
 	b.adm.catalog.Forget(b.sale.ID)
@@ -243,13 +242,13 @@ func TestRefusalsCostTheLedgerNothing(t *testing.T) {
 			wantRefusal(t, b.refusal(fmt.Sprintf("%s-%d", testKey, i), wish("A", 1)), domain.CodeSoldOut)
 		}
 		if b.world.Lookups != 0 || b.world.StockReads != stockReads || b.world.TakingsReads != takingsReads {
-			t.Errorf("%d look-ups, %d and %d more reads", b.world.Lookups, b.world.StockReads-stockReads, b.world.TakingsReads-takingsReads)
+			t.Errorf("%d lookups, %d and %d more reads", b.world.Lookups, b.world.StockReads-stockReads, b.world.TakingsReads-takingsReads)
 		}
 	})
 }
 
-// The takings must be at least as new as the levels that refuse: an order that takes
-// the last seats between the two reads is not refused for want of them.
+// The takings must be at least as new as the levels that refuse: an order that takes the
+// last seats between the two reads must not be refused for lack of them.
 func TestGateReadsTheTakingsAfterTheLevels(t *testing.T) {
 	b := setup(t)
 	var order domain.Order
@@ -265,7 +264,7 @@ func TestGateReadsTheTakingsAfterTheLevels(t *testing.T) {
 	}
 }
 
-// booksThen run something after each read.
+// booksThen runs a function after each read.
 type booksThen struct {
 	*world
 	then func()
@@ -281,8 +280,8 @@ func (s booksThen) Takings(ctx context.Context, sale *domain.Sale, from domain.T
 	return s.world.Takings(ctx, sale, from)
 }
 
-// A hold that the ledger refused closes the gate for those who come after it, even
-// if the last read still showed seats.
+// A hold that the ledger refused closes the gate for later requests, even if the last read
+// still showed seats.
 func TestASoldOutHoldClosesTheGateAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
@@ -294,12 +293,12 @@ func TestASoldOutHoldClosesTheGateAtOnce(t *testing.T) {
 		starts := b.startsNow()
 		wantRefusal(t, b.refusal(testKey+"-3", wish("A", 1)), domain.CodeSoldOut)
 		if b.startsNow() != starts {
-			t.Error("the Desk was asked by one who came after the ledger's no")
+			t.Error("a request after the ledger's no reached the Desk")
 		}
 	})
 }
 
-// Nor does a read that was under way, and still saw the seats, open it again.
+// Nor does a read under way that still saw the seats open it again.
 func TestASoldOutHoldOutdatesTheReadUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
@@ -308,7 +307,7 @@ func TestASoldOutHoldOutdatesTheReadUnderWay(t *testing.T) {
 		judge := func() gateVerdict { judged, _ := gate.judge(t.Context(), b.sale, b.gateOrder(1)); return judged }
 		judge()
 		time.Sleep(gateRefreshAge)
-		judge() // begins the next read
+		judge() // starts the next read
 		synctest.Wait()
 		b.stockOf(0, 5, 0)
 		gate.learn(b.sale, b.gateOrder(1), domain.Hold{Outcome: domain.HoldSoldOut})
@@ -336,7 +335,7 @@ func TestAHoldOfThisNodeIsKnownAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := b.refusal(testKey, wishOf("ann@example.com", 2)); err != nil || b.world.Lookups != 0 {
-			t.Errorf("%v after %d look-ups", err, b.world.Lookups)
+			t.Errorf("%v after %d lookups", err, b.world.Lookups)
 		}
 	})
 }
@@ -347,7 +346,7 @@ func TestAFreedHoldReopensTheGate(t *testing.T) {
 		order := b.elsewhere(testKey, "ann@example.com", 5)
 		wantRefusal(t, b.refusal(testKey+"-2", wish("A", 5)), domain.CodeSoldOut)
 		b.world.GiveUp(order.ID)
-		// Whoever comes next may still be refused by the old answer, and has it renewed.
+		// The next request may still be refused by the old answer, but triggers a new read.
 		freed := time.Now()
 		for b.refusal(testKey+"-3", wish("A", 5)) != nil {
 			time.Sleep(time.Millisecond)
@@ -379,7 +378,7 @@ func TestGateRenewsItsAnswerInTime(t *testing.T) {
 			t.Error("the ledger was asked again within gateRefreshAge")
 		}
 		time.Sleep(gateRefreshAge)
-		judge() // has it renewed
+		judge() // triggers a new read
 		synctest.Wait()
 		if judge() != letThrough || b.world.StockReads != reads+1 {
 			t.Errorf("refused by an old answer, after %d reads", b.world.StockReads-reads)
@@ -387,8 +386,8 @@ func TestGateRenewsItsAnswerInTime(t *testing.T) {
 	})
 }
 
-// An answer that is too old refuses nobody, however long the next takes: whoever
-// comes then waits for it.
+// An answer that is too old refuses nobody, however long the next one takes: requests wait
+// for it.
 func TestGateWaitsForASlowLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
@@ -405,8 +404,8 @@ func TestGateWaitsForASlowLedger(t *testing.T) {
 	})
 }
 
-// slowBooks take their time to tell what they read: the first read, the second and
-// so on; the last is for all that follow.
+// slowBooks delays each read: the first, the second and so on; the last delay counts for
+// all that follow.
 type slowBooks struct {
 	*world
 	delays []time.Duration
@@ -441,7 +440,7 @@ func (hangingBooks) Stock(ctx context.Context, _ *domain.Sale) ([]domain.StockLe
 	return nil, ctx.Err()
 }
 
-// Sales that nobody asks for make room for others, and are read again when asked for.
+// Idle sales make room for others, and are read again when somebody asks.
 func TestGateForgetsIdleSales(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
@@ -453,7 +452,7 @@ func TestGateForgetsIdleSales(t *testing.T) {
 			b.outdateGate()
 			wantRefusal(t, b.refusal(testKey+"-2", wish("A", 1)), domain.CodeSoldOut)
 			if b.world.Lookups != want {
-				t.Errorf("%d look-ups, want %d", b.world.Lookups, want)
+				t.Errorf("%d lookups, want %d", b.world.Lookups, want)
 			}
 		}
 		other := &saleGate{}
@@ -475,9 +474,9 @@ func TestGateForgetsIdleSales(t *testing.T) {
 	})
 }
 
-// Against the world's own look-ups: whatever happens on this node and another, a key
-// that has an answer is let through, and one that has none is refused, as soon as
-// the gate has asked the ledger.
+// Compared with the world's own lookups: whatever happens on this node and another, a key
+// that has an answer is let through, and one that has none is refused, as soon as the gate
+// has asked the ledger.
 func TestGateAgreesWithTheLedger(t *testing.T) {
 	for range 20 {
 		seed := rand.Uint64()
@@ -558,8 +557,8 @@ func (w *world) takenBy(buyer domain.BuyerID, counts func(*domain.CheckoutState)
 	return n
 }
 
-// Many buyers at once, holds that come and go, and no key that holds is ever
-// refused by the node that gave it the hold.
+// Many buyers come at once and holds come and go. A node never refuses a key that it holds
+// seats for.
 func TestGateNeverRefusesAKeyThatThisNodeHolds(t *testing.T) {
 	b := setup(t)
 	var buyers sync.WaitGroup
@@ -571,7 +570,7 @@ func TestGateNeverRefusesAKeyThatThisNodeHolds(t *testing.T) {
 					continue
 				}
 				if err := b.refusal(key, body); err != nil {
-					t.Errorf("%s holds, and heard %v", key, err)
+					t.Errorf("%s holds seats, but got %v", key, err)
 				}
 				o, err := domain.NewOrder(b.sale, b.world.Keys, key, []domain.Item{{Class: "A", Quantity: 1}}, fmt.Sprintf("b%d@example.com", i))
 				if err != nil {

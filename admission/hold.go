@@ -191,8 +191,7 @@ func (a *Admission) countSoldOut(refusal *domain.Error) {
 }
 
 // known asks the ledger whether an order that the gate would refuse has an answer. The
-// number of such look-ups at a time is limited. It fails with an *Error with
-// CodeOverloaded.
+// number of such lookups at a time is limited. It fails with an *Error with CodeOverloaded.
 func (a *Admission) known(ctx context.Context, order *domain.Order) (bool, error) {
 	select {
 	case a.lookups <- struct{}{}:

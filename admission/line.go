@@ -23,7 +23,7 @@ type permit func(took time.Duration, err error)
 
 // admit gives a checkout a permit, at once or after a wait in the line, or refuses it. It
 // refuses if the line is full too, if the checkout waited in vain, if its time is nearly
-// up (its body may have come slowly), and if the engine is away, because then there is no
+// up (its body may have come slowly), and if the engine is down, because then there is no
 // point in waiting. Waited: what was known before may be outdated.
 func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave permit, waited bool, err error) {
 	if err := a.limitBuyer(order.Buyer); err != nil {

@@ -13,8 +13,8 @@ import (
 	"boxoffice/domain"
 )
 
-// oneTurn is a node whose engine takes one checkout at a time, while another one has
-// its turn; over ends that.
+// oneTurn is a node whose engine takes one checkout at a time, with the only permit taken;
+// over frees it.
 func oneTurn(t *testing.T, lineMax int) (b *bundle, over func()) {
 	b = setup(t, func(o *Options) { o.InLineMax = lineMax })
 	b.adm.bound = newAdaptiveBound(1, 1, lineMax)
@@ -24,7 +24,7 @@ func oneTurn(t *testing.T, lineMax int) (b *bundle, over func()) {
 
 func TestACheckoutWaitsForItsTurn(t *testing.T) {
 	for name, c := range map[string]struct {
-		inLine int // before it
+		inLine int // ahead of it in line
 		after  func(b *bundle, over func())
 		code   domain.Code // empty: held
 		took   time.Duration
@@ -34,7 +34,7 @@ func TestACheckoutWaitsForItsTurn(t *testing.T) {
 			after: func(_ *bundle, over func()) { over() },
 			took:  time.Second / 2, starts: 1,
 		},
-		"that does not come": {
+		"and never gets it": {
 			after: func(*bundle, func()) {},
 			code:  domain.CodeOverloaded, took: lineWaitMax,
 		},
@@ -42,7 +42,7 @@ func TestACheckoutWaitsForItsTurn(t *testing.T) {
 			inLine: 3, after: func(*bundle, func()) {},
 			code: domain.CodeOverloaded,
 		},
-		"and the seats go meanwhile": {
+		"and the seats sell out meanwhile": {
 			after: func(b *bundle, over func()) { b.stockOf(0, 0, 5); over() },
 			code:  domain.CodeSoldOut, took: time.Second / 2,
 		},
@@ -74,9 +74,9 @@ func TestACheckoutWaitsForItsTurn(t *testing.T) {
 					t.Error("no RetryAfter")
 				}
 				if n := b.adm.bound.holds.n; c.code == domain.CodeSoldOut && n != 0 {
-					t.Errorf("%d holds count since that of the one before", n)
+					t.Errorf("%d holds count since the previous one", n)
 				}
-				// Whatever it heard, the key is free, and so is the turn.
+				// Whatever the answer, the key and the permit are free again.
 				time.Sleep(time.Second)
 				if c.code == domain.CodeOverloaded && c.inLine == 0 {
 					over()
@@ -85,14 +85,14 @@ func TestACheckoutWaitsForItsTurn(t *testing.T) {
 					}
 				}
 				if _, inFlight, _ := b.adm.bound.state(); c.inLine == 0 && inFlight != 0 {
-					t.Errorf("%d turns are still taken", inFlight)
+					t.Errorf("%d permits are still taken", inFlight)
 				}
 			})
 		})
 	}
 }
 
-// Turns are taken in the order of arrival, and one who leaves costs nobody theirs.
+// The line is first come, first served, and a client that leaves costs nobody a permit.
 func TestTheLineIsFirstComeFirstServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, over := oneTurn(t, 10)
@@ -133,9 +133,9 @@ func TestTheLineIsFirstComeFirstServed(t *testing.T) {
 	})
 }
 
-// Whoever comes, goes or gives up, and however the bound moves: it is never exceeded
-// by letting somebody in, nobody waits while there is room, nobody is let in before
-// who came earlier, and at the end nobody is left.
+// Whoever comes, leaves or gives up, and however the bound moves: letting somebody in never
+// exceeds it, nobody waits while there is room, nobody overtakes, and in the end nobody is
+// left.
 func TestTheLineLosesNobody(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -159,7 +159,7 @@ func TestTheLineLosesNobody(t *testing.T) {
 		}
 		for _, w := range line {
 			if hasTurn(w) {
-				t.Fatalf("%s: somebody is let in before who came earlier", what)
+				t.Fatalf("%s: somebody overtook", what)
 			}
 		}
 		limit, inFlight, _ := b.state()
@@ -194,7 +194,7 @@ func TestTheLineLosesNobody(t *testing.T) {
 		case n == 8 && len(line) > 0:
 			i := random.IntN(len(line))
 			if !b.giveUp(line[i], random.IntN(2) == 0) {
-				t.Fatal("who waits could not give up")
+				t.Fatal("a waiter could not give up")
 			}
 			line = append(line[:i:i], line[i+1:]...)
 			look("give up")
@@ -210,7 +210,7 @@ func TestTheLineLosesNobody(t *testing.T) {
 	}
 }
 
-// Who gives up at the moment when it is their turn has it.
+// A waiter that gives up at the moment of its admission has the permit.
 func TestGivingUpTooLate(t *testing.T) {
 	b := newAdaptiveBound(1, 1, 1)
 	now := time.Now()
@@ -218,11 +218,11 @@ func TestGivingUpTooLate(t *testing.T) {
 	w, _ := b.enter(now)
 	b.leave(now, time.Millisecond, true)
 	if b.giveUp(w, true) {
-		t.Error("gave up a turn that nobody else will get")
+		t.Error("gave up a permit that nobody else will get")
 	}
 }
 
-// A rush in small: more come than there are turns for, and all hear the end.
+// A small rush: more clients come than there are permits, and all are told in the end.
 func TestARushIsAnsweredInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const buyers = 60
@@ -242,7 +242,7 @@ func TestARushIsAnsweredInTurn(t *testing.T) {
 			}
 		}
 		if held != 5 || soldOut != buyers-5 {
-			t.Errorf("%d hold and %d hear that it is sold out, want 5 and all others", held, soldOut)
+			t.Errorf("%d hold seats and %d are told sold out, want 5 and all others", held, soldOut)
 		}
 		if b.world.Starts > 5+2 {
 			t.Errorf("%d were started for 5 seats", b.world.Starts)
@@ -250,8 +250,8 @@ func TestARushIsAnsweredInTurn(t *testing.T) {
 	})
 }
 
-// An engine that hangs is found out by the first that it was given: everybody who
-// comes then hears at once that it is away.
+// The first checkouts find out that the engine hangs. Everybody who comes after that is
+// told at once.
 func TestAnEngineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const buyers = 300
@@ -276,7 +276,7 @@ func TestAnEngineThatHangs(t *testing.T) {
 	})
 }
 
-// hangingDesk answers nothing, until a request's time is up, as long as it hangs.
+// hangingDesk does not answer until a request's time is up, as long as it hangs.
 type hangingDesk struct {
 	Desk
 	hangs atomic.Bool
@@ -291,7 +291,7 @@ func (d *hangingDesk) Start(ctx context.Context, order domain.Order) (domain.Hol
 	return d.Desk.Start(ctx, order)
 }
 
-// One hold that took all of its request's time does not keep all others out for ever.
+// One hold that took all of its request's time does not keep others out for ever.
 func TestOneHoldThatHangsIsOnlyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		desk := &hangingDesk{}
@@ -310,7 +310,7 @@ func TestOneHoldThatHangsIsOnlyOne(t *testing.T) {
 	})
 }
 
-// panickyBooks panic where they look an order up.
+// panickyBooks panics when it looks up an order.
 type panickyBooks struct {
 	Books
 	panics atomic.Bool
@@ -323,8 +323,8 @@ func (p *panickyBooks) Known(ctx context.Context, order *domain.Order) (bool, er
 	return p.Books.Known(ctx, order)
 }
 
-// A turn ends, whatever happens in it.
-func TestATurnEndsAlsoByAPanic(t *testing.T) {
+// A permit is freed, whatever happens.
+func TestAPanicFreesThePermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		books := &panickyBooks{}
 		b := setup(t, func(o *Options) { books.Books, o.Books = o.Books, books })
@@ -345,13 +345,13 @@ func TestATurnEndsAlsoByAPanic(t *testing.T) {
 			t.Fatalf("%v, want a panic", cause)
 		}
 		if _, inFlight, _ := b.adm.bound.state(); inFlight != 0 {
-			t.Errorf("%d turns are taken by nobody", inFlight)
+			t.Errorf("%d permits leaked", inFlight)
 		}
 	})
 }
 
-// While the engine is known to be away nobody waits in order to hear so, not even
-// where the ledger, which the gate asks, is silent too.
+// While the engine is known to be down, nobody waits to be told so, even if the ledger,
+// which the gate asks, does not answer either.
 func TestNobodyWaitsForAnEngineThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
@@ -381,8 +381,8 @@ func TestNobodyWaitsForAnEngineThatIsAway(t *testing.T) {
 	})
 }
 
-// Retry-After reckons with those who waited in vain, not with those who left.
-func TestWhoLeavesTheLineIsNotTurnedAway(t *testing.T) {
+// Retry-After counts the clients that waited in vain, not those that left.
+func TestAClientThatLeavesTheLineDoesNotCountAsTurnedAway(t *testing.T) {
 	for name, inVain := range map[string]bool{"waited in vain": true, "left": false} {
 		t.Run(name, func(t *testing.T) {
 			b, now := newAdaptiveBound(1, 1, 1), time.Now()

@@ -11,19 +11,20 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// What the ledger answered, or did not in time, counts; what was not asked of it does not.
+// A hold counts if the ledger answered it or did not answer in time. One that never reached
+// the ledger does not.
 func TestLatencyOfHolds(t *testing.T) {
 	for name, test := range map[string]struct {
 		holds          int
 		err            error
 		want, verdicts int
 	}{
-		"none":                   {0, nil, 0, 0},
-		"ten":                    {10, nil, 10, 10},
-		"given up":               {1, &domain.UnknownError{Op: "hold"}, 1, 0},
-		"out of time":            {1, context.DeadlineExceeded, 1, 0},
-		"not asked for":          {1, &domain.Error{Code: domain.CodeOverloaded}, 0, 0},
-		"the key's first is out": {1, &domain.Error{Code: domain.CodeInFlight}, 0, 0},
+		"none":                                 {0, nil, 0, 0},
+		"ten":                                  {10, nil, 10, 10},
+		"given up":                             {1, &domain.UnknownError{Op: "hold"}, 1, 0},
+		"out of time":                          {1, context.DeadlineExceeded, 1, 0},
+		"not asked for":                        {1, &domain.Error{Code: domain.CodeOverloaded}, 0, 0},
+		"the key's first request is in flight": {1, &domain.Error{Code: domain.CodeInFlight}, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -49,21 +50,22 @@ func TestLatencyOfHolds(t *testing.T) {
 	}
 }
 
-// Who leaves at once says nothing of the engine. Who leaves after a time in which it should
-// have answered does, buyer or proxy: else an engine that hangs behind a proxy that cuts
-// earlier than we do would look like one of which all buyers think better of it.
-func TestWhoLeavesAHold(t *testing.T) {
+// A client that leaves at once says nothing about the engine. One that leaves after the
+// engine should have answered does, be it a buyer or a proxy. Otherwise, behind a proxy with
+// a shorter timeout than ours, a hanging engine would look like buyers who changed their
+// minds.
+func TestAClientThatLeavesDuringAHold(t *testing.T) {
 	for name, c := range map[string]struct {
 		after time.Duration
 		err   error
 		want  time.Duration
 	}{
-		"at once":                    {time.Millisecond, context.Canceled, 0},
-		"before it is slow":          {holdLatencyTarget - time.Millisecond, context.Canceled, 0},
-		"when it is slow":            {holdLatencyTarget, context.Canceled, holdLatencyTarget},
-		"a proxy that cuts at 14 s":  {14 * time.Second, &domain.UnknownError{Op: "hold", Err: context.Canceled}, 14 * time.Second},
-		"as the verdict came":        {100 * time.Millisecond, nil, 100 * time.Millisecond},
-		"of which nothing was asked": {14 * time.Second, &domain.Error{Code: domain.CodeOverloaded}, 0},
+		"at once":                       {time.Millisecond, context.Canceled, 0},
+		"before it is slow":             {holdLatencyTarget - time.Millisecond, context.Canceled, 0},
+		"when it is slow":               {holdLatencyTarget, context.Canceled, holdLatencyTarget},
+		"a proxy that cuts at 14 s":     {14 * time.Second, &domain.UnknownError{Op: "hold", Err: context.Canceled}, 14 * time.Second},
+		"as the verdict came":           {100 * time.Millisecond, nil, 100 * time.Millisecond},
+		"that never reached the ledger": {14 * time.Second, &domain.Error{Code: domain.CodeOverloaded}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -80,8 +82,8 @@ func TestWhoLeavesAHold(t *testing.T) {
 	}
 }
 
-// Nobody may shut a door by leaving, or by sending a body slowly: only what the
-// node itself could not do counts.
+// Nobody may shut a door by leaving or by sending a body slowly. Only failures of the node
+// itself count.
 func TestWhatCountsAsOverloaded(t *testing.T) {
 	here := t.Context()
 	left, leave := context.WithCancel(t.Context())
@@ -96,13 +98,13 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 		want int
 	}{
 		{"the bound", here, overloaded(errBoundReached), 1},
-		{"an outcome that is not known", here, &domain.UnknownError{Op: "hold"}, 1},
+		{"an unknown outcome", here, &domain.UnknownError{Op: "hold"}, 1},
 		{"one that took too long", late, context.DeadlineExceeded, 1},
 		{"clocks that differ", here, &domain.Error{Code: domain.CodeClocksDiffer}, 1},
 		{"who left", left, &domain.UnknownError{Op: "hold", Err: context.Canceled}, 0},
 		{"whose body was slow", here, overloaded(errNoTimeLeft), 0},
 		{"sold out", here, &domain.Error{Code: domain.CodeSoldOut}, 0},
-		{"a key whose first request is out", late, &domain.Error{Code: domain.CodeInFlight, Err: context.DeadlineExceeded}, 0},
+		{"a key whose first request is in flight", late, &domain.Error{Code: domain.CodeInFlight, Err: context.DeadlineExceeded}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var l load
@@ -114,8 +116,8 @@ func TestWhatCountsAsOverloaded(t *testing.T) {
 	}
 }
 
-// What comes before the gate says nothing of the engine.
-func TestWhatIsNotYetTheEngines(t *testing.T) {
+// A failure before the gate says nothing about the engine.
+func TestFailuresBeforeTheGateDoNotCount(t *testing.T) {
 	for name, ask := range map[string]func(b *bundle) error{
 		"a room without its database": func(b *bundle) error { return b.tokenRefusal("token", wish("A", 1)) },
 		"a catalog without its database": func(b *bundle) error {
@@ -127,7 +129,7 @@ func TestWhatIsNotYetTheEngines(t *testing.T) {
 			b := setup(t) // without rooms
 			wantRefusal(t, ask(b), domain.CodeOverloaded)
 			if refused := b.adm.Load().Windows[0].Refused; refused != 0 {
-				t.Errorf("%d overloaded answers, and the engine was not asked", refused)
+				t.Errorf("%d overloaded answers, although the engine was not asked", refused)
 			}
 		})
 	}
@@ -136,12 +138,12 @@ func TestWhatIsNotYetTheEngines(t *testing.T) {
 func TestLoadOfANode(t *testing.T) {
 	b := setup(t, func(o *Options) { o.InFlightMax = 7 })
 	wantHeld(t, b.refusal(testKey, wish("A", 2)))
-	b.world.StartErr = &domain.UnknownError{Op: "hold", Err: errors.New("the ledger is away")}
+	b.world.StartErr = &domain.UnknownError{Op: "hold", Err: errors.New("the ledger is down")}
 	wantRefusal(t, b.refusal(testKey+"-1", wish("A", 1)), domain.CodeUnknown)
 	b.world.StartErr = &domain.Error{Code: domain.CodeOverloaded}
 	wantRefusal(t, b.refusal(testKey+"-2", wish("A", 1)), domain.CodeOverloaded)
 	if _, err := b.adm.Pay(t.Context(), domain.PaymentEvent{}); domain.CodeOf(err) != domain.CodeNotFound {
-		t.Fatal(err) // also a no is an answer of the engine
+		t.Fatal(err) // a no is an answer of the engine too
 	}
 	b.adm.bound.enter(time.Now())
 
@@ -152,9 +154,8 @@ func TestLoadOfANode(t *testing.T) {
 	}
 }
 
-// Each part that is away is left alone by all that would ask it, and says nothing of how fast
-// the engine is.
-func TestWhatIsBehindABreakerIsNotAsked(t *testing.T) {
+// No request reaches a part that is down, and that says nothing about how fast the engine is.
+func TestNothingPassesAnOpenBreaker(t *testing.T) {
 	b := setup(t)
 	for _, breaker := range b.adm.Breakers.All() {
 		for range breakerFailuresMax {
@@ -175,6 +176,6 @@ func TestWhatIsBehindABreakerIsNotAsked(t *testing.T) {
 		}
 	}
 	if b.adm.bound.webhooks != 0 || b.adm.bound.holds.n != 0 {
-		t.Errorf("%d webhooks and %d holds count as fast that nobody was asked for", b.adm.bound.webhooks, b.adm.bound.holds.n)
+		t.Errorf("%d webhooks and %d holds that were never sent count as fast", b.adm.bound.webhooks, b.adm.bound.holds.n)
 	}
 }

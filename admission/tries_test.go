@@ -14,15 +14,15 @@ import (
 	"boxoffice/domain"
 )
 
-// anotherNode shares with b all but what a node remembers. Change may put something
+// anotherNode shares everything with b except a node's memory. change may put something
 // between it and what they share.
 func anotherNode(b *bundle, r *rooms, change ...func(*Options)) *bundle {
 	b.t.Helper()
 	return newNode(b.t, b.world, b.sale, append([]func(*Options){func(o *Options) { o.Rooms = r }}, change...)...)
 }
 
-// rush sets what sale rush has left in the ledger, all else held by others. Where
-// the gates of nodes are named, they have read before that there is enough.
+// rush sets how much sale rush has left in the ledger; others hold the rest. The gates of
+// the named nodes have read before that there is enough.
 func (b *bundle) rush(available int64, deceived ...*bundle) {
 	b.t.Helper()
 	sale := b.world.SalesByID["rush"]
@@ -43,7 +43,7 @@ func (b *bundle) rush(available int64, deceived ...*bundle) {
 	b.world.SetStock(ledger, sale.Classes[0].Capacity-available, 0)
 }
 
-// ordersOfRush counts the orders of sale rush by how they stand.
+// ordersOfRush counts the orders of sale rush by status.
 func (w *world) ordersOfRush() map[domain.OrderStatus]int {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
@@ -56,8 +56,8 @@ func (w *world) ordersOfRush() map[domain.OrderStatus]int {
 	return count
 }
 
-// What the ledger refused took nothing: whoever was let in tries again with the same
-// token, on whatever node, for the same wish or another one.
+// An order that the ledger refused took nothing. Whoever was let in tries again with the
+// same token, on any node, for the same tickets or others.
 func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 	refusals := map[string]struct {
 		refuse func(b *bundle, nodes ...*bundle)
@@ -72,7 +72,7 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 	for name, refusal := range refusals {
 		for _, sameNode := range []bool{true, false} {
 			for _, sameWish := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s, same node %t, same wish %t", name, sameNode, sameWish), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s, same node %t, same tickets %t", name, sameNode, sameWish), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						b, r := roomSetup(t)
 						token := r.admitted()
@@ -94,8 +94,8 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 						}
 						b.rush(0)
 						b.outdate("rush", b, node)
-						// Also now that nothing is left, on a node that has heard of none of it, and
-						// on one that cannot read who took what.
+						// Even now that nothing is left, on a node that knows nothing of it, and on one that
+						// cannot read the takings.
 						fresh, blind := anotherNode(b, r), anotherNode(b, r)
 						blind.adm.gate.takingsMax = 0
 						for _, any := range []*bundle{b, node, fresh, blind} {
@@ -105,7 +105,7 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 							}
 						}
 						b.rush(5, b, node)
-						for _, any := range []*bundle{b, node} { // nor does another wish take more
+						for _, any := range []*bundle{b, node} { // nor does another request take more
 							wantRefusal(t, any.tokenRefusal(token, wish("A", 3)), domain.CodeKeyReused)
 						}
 						if orders := b.world.ordersOfRush(); orders[domain.OrderHeld] != 1 {
@@ -118,14 +118,14 @@ func TestARefusalLeavesTheTokenUsable(t *testing.T) {
 	}
 }
 
-// tokenRefusal is why a checkout with a token was refused; nil: it was not.
+// tokenRefusal is why a checkout with a token was refused; nil if it was not.
 func (b *bundle) tokenRefusal(token string, w wanted) error {
 	b.t.Helper()
 	_, err := b.byToken(token, w)
 	return err
 }
 
-// outdate makes gates ask the ledger before they say anything of a sale.
+// outdate makes gates ask the ledger before they judge a sale.
 func (b *bundle) outdate(sale string, nodes ...*bundle) {
 	for _, node := range nodes {
 		s := node.adm.gate.of(sale)
@@ -136,7 +136,7 @@ func (b *bundle) outdate(sale string, nodes ...*bundle) {
 	}
 }
 
-// An order that was held, and what became of it, is the token's answer for good.
+// A token whose order was held keeps that order's answer for good.
 func TestATokenThatTookSomethingIsUsed(t *testing.T) {
 	b, r := roomSetup(t)
 	token := r.admitted()
@@ -157,7 +157,7 @@ func TestATokenThatTookSomethingIsUsed(t *testing.T) {
 	}
 }
 
-// A token has so many tries; then it is good for nothing, on every node.
+// A token has a number of tries. After that it is worthless on every node.
 func TestTheTriesOfATokenAreBounded(t *testing.T) {
 	b, r := roomSetup(t)
 	token := r.admitted()
@@ -176,7 +176,7 @@ func TestTheTriesOfATokenAreBounded(t *testing.T) {
 	}
 }
 
-// Where it is not known what became of a try, no other one begins.
+// While the outcome of a try is unknown, no other one begins.
 func TestNoTryBeginsBeforeTheLastIsRefused(t *testing.T) {
 	tests := map[string]struct {
 		fail func(w *world)
@@ -188,7 +188,7 @@ func TestNoTryBeginsBeforeTheLastIsRefused(t *testing.T) {
 			func(w *world) { w.StartErr = &domain.UnknownError{Op: "hold"} }, func(w *world) { w.StartErr = nil }, wish("A", 2), domain.CodeUnknown},
 		"the first request is under way": {
 			func(w *world) { w.StartErr = &domain.Error{Code: domain.CodeInFlight} }, func(w *world) { w.StartErr = nil }, wish("A", 2), domain.CodeInFlight},
-		"another wish, and nobody tells how the last one stands": {
+		"other tickets, and the state of the last try is unknown": {
 			func(w *world) { w.StateErr = &domain.UnknownError{Op: "state"} }, func(w *world) { w.StateErr = nil }, wish("A", 1), domain.CodeUnknown},
 	}
 	for name, test := range tests {
@@ -209,8 +209,8 @@ func TestNoTryBeginsBeforeTheLastIsRefused(t *testing.T) {
 	}
 }
 
-// lossyDesk does what it is asked and does not always say so, as where a node
-// dies between the hold and the answer.
+// lossyDesk does what it is asked but loses some answers, as if a node died between the
+// hold and the answer.
 type lossyDesk struct {
 	*world
 	loses func() bool
@@ -224,8 +224,8 @@ func (d lossyDesk) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer
 	return answer, err
 }
 
-// However often a token is sent, for whatever wishes, to however many nodes at once
-// that die and forget, while seats come and go: it makes one order.
+// However often a token is sent, for whatever tickets, to however many nodes that die and
+// forget, while seats come and go, it makes one order.
 func TestATokenMakesOneOrder(t *testing.T) {
 	const rounds, nodesMax, atOnce = 40, 3, 6
 	for range 5 {
@@ -267,7 +267,7 @@ func TestATokenMakesOneOrder(t *testing.T) {
 			asking.Wait()
 		}
 		if count := b.world.ordersOfRush(); count[domain.OrderHeld] > 1 || len(orders) > 1 {
-			t.Fatalf("seed %d: orders %v, and %d were answered", seed, count, len(orders))
+			t.Fatalf("seed %d: orders %v, but %d were answered", seed, count, len(orders))
 		}
 	}
 }

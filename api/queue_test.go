@@ -223,7 +223,7 @@ func TestJoinRefusals(t *testing.T) {
 		"sold out for good": {sale: "rush", status: 409, code: domain.CodeSoldOut, change: func(_ *bundle, r *rooms) {
 			r.fail(&domain.Error{Code: domain.CodeSoldOut})
 		}},
-		"the database is away": {sale: "rush", status: 503, code: domain.CodeOverloaded, change: func(_ *bundle, r *rooms) {
+		"the database is down": {sale: "rush", status: 503, code: domain.CodeOverloaded, change: func(_ *bundle, r *rooms) {
 			r.fail(&domain.Error{Code: domain.CodeOverloaded})
 		}},
 		"not JSON":          {sale: "rush", body: `{`, status: 422, code: domain.CodeInvalid},

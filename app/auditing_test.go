@@ -18,15 +18,15 @@ import (
 	"boxoffice/orders"
 )
 
-// One question in a long list fails: it alone is asked again.
+// If one page of a long list fails, only that page is asked again.
 func TestPersistentAsksAgain(t *testing.T) {
 	for name, tc := range map[string]struct {
 		failures, asked int64
 		status          int
 	}{
-		"at once":           {0, 1, http.StatusOK},
-		"after two 500s":    {2, 3, http.StatusOK},
-		"not without bound": {100, questionAttemptsMax, http.StatusInternalServerError},
+		"at once":                   {0, 1, http.StatusOK},
+		"after two 500s":            {2, 3, http.StatusOK},
+		"a bounded number of times": {100, questionAttemptsMax, http.StatusInternalServerError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestAuditMetrics(t *testing.T) {
 
 	state, away = orders.AuditState{}, errors.New("out of reach")
 	audits.refresh(t.Context())
-	wantMetrics(t, "while the database is away: the last state, whose age gives it away", collector,
+	wantMetrics(t, "while the database is down: the last state, whose age shows that", collector,
 		`boxoffice_audit_broken{invariant="I4"} 4`, `boxoffice_audit_last_run_timestamp_seconds 1.8e+09`)
 
 	none := make(chan prometheus.Metric, 100)

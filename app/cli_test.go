@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// An unknown flag is named with the nearest that exists.
+// The error for an unknown flag names the nearest that exists.
 func TestAnUnknownFlagIsNamedWithTheNearest(t *testing.T) {
 	for typed, want := range map[string]string{
 		"--rolle": "unknown flag --rolle (did you mean --role?); boxoffice serve --help lists its flags",
@@ -55,7 +55,7 @@ func TestTheNearestIsNear(t *testing.T) {
 	}
 }
 
-// What serve --help says of the environment is what the docs say, and what is read.
+// serve --help, the docs and the code agree on the environment variables.
 func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 	page, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
@@ -76,10 +76,10 @@ func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 		t.Fatalf("%d, want %d: %q: the docs have other rows too", len(got), len(variables), got)
 	}
 
-	elsewhere := map[string]bool{ // what the docs describe where it belongs
+	elsewhere := map[string]bool{ // described elsewhere in the docs
 		"BOXOFFICE_FAILPOINTS": true, "MOCKPAY_DATA_DIR": true, "TEMPORAL_TLS_SERVER_CA_CERT_DATA": true,
 	}
-	read := map[string]bool{"TEMPORAL_TLS_SERVER_CA_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_KEY_PATH": true, "TEMPORAL_TLS_SERVER_NAME": true} // by Temporal's own package
+	read := map[string]bool{"TEMPORAL_TLS_SERVER_CA_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_KEY_PATH": true, "TEMPORAL_TLS_SERVER_NAME": true} // read by Temporal's own package
 	walk(t, ".", ".go", func(path, text string) {
 		if strings.HasSuffix(path, "_test.go") || path == "variables.go" {
 			return
@@ -91,13 +91,13 @@ func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 	for name := range read {
 		if !elsewhere[name] && !strings.HasPrefix(name, "BOXOFFICE_TEST") {
 			if !slices.Contains(named, name) {
-				t.Fatalf("no %q in %q: read and not in the table", name, named)
+				t.Fatalf("no %q in %q: the code reads it, but the table lacks it", name, named)
 			}
 		}
 	}
 	for _, name := range named {
 		if !read[name] {
-			t.Fatalf("not so: read[name]: %s is in the table and nobody reads it", name)
+			t.Fatalf("want true: read[name]: %s is in the table, but nothing reads it", name)
 		}
 	}
 	if slices.Contains(named, "") {

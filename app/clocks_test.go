@@ -21,7 +21,7 @@ import (
 	"boxoffice/clocks"
 )
 
-// skewedTemporal starts workflows by a clock that is so far ahead.
+// skewedTemporal starts workflows by a clock that is ahead by a skew.
 type skewedTemporal struct {
 	client.Client
 	mu        sync.Mutex
@@ -53,7 +53,7 @@ func (c *skewedTemporal) ExecuteWorkflow(context.Context, client.StartWorkflowOp
 }
 
 func (c *skewedTemporal) DescribeWorkflowExecution(_ context.Context, _, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	time.Sleep(time.Second) // how long it takes to ask changes nothing
+	time.Sleep(time.Second) // the time that a call takes changes nothing
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.looks++
@@ -62,9 +62,9 @@ func (c *skewedTemporal) DescribeWorkflowExecution(_ context.Context, _, run str
 	}, nil
 }
 
-// Temporal's clock is read where a checkout is started, once an interval; the round trip
-// of the start is the only doubt.
-func TestTemporalsClockIsReadWhereCheckoutsStart(t *testing.T) {
+// Temporal's clock is read when a checkout is started, once per interval, up to the round
+// trip of the start.
+func TestTemporalsClockIsReadWhenCheckoutsStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		temporal := &skewedTemporal{ahead: 30 * time.Second, startedAt: map[string]time.Time{}}
 		watch := clocks.New(slog.New(slog.DiscardHandler))
@@ -98,7 +98,7 @@ func TestTemporalsClockIsReadWhereCheckoutsStart(t *testing.T) {
 		start()
 		synctest.Wait()
 		if temporal.looks != 1 {
-			t.Fatalf("temporal.looks is %v, want 1: what was not started tells nothing", temporal.looks)
+			t.Fatalf("temporal.looks is %v, want 1: a failed start tells nothing", temporal.looks)
 		}
 		temporal.fails = false
 		start()
@@ -113,7 +113,7 @@ func TestTemporalsClockIsReadWhereCheckoutsStart(t *testing.T) {
 	})
 }
 
-// What is not known is not in the metrics, least of all as zero.
+// An unknown skew is not in the metrics, least of all as zero.
 func TestClockMetrics(t *testing.T) {
 	watch := clocks.New(slog.New(slog.DiscardHandler))
 	registry := prometheus.NewPedanticRegistry()
@@ -149,7 +149,7 @@ func TestClockMetrics(t *testing.T) {
 	}
 }
 
-// A ledger whose clock is off takes no node off; a node whose own clock is off is.
+// A wrong clock, be it the ledger's or the node's own, makes no node unready.
 func TestClocksThatDifferMakeNoNodeUnready(t *testing.T) {
 	now := time.Now()
 	for name, ahead := range map[string]map[string]time.Duration{

@@ -10,7 +10,7 @@ import (
 	"boxoffice/api"
 )
 
-// A few programs that keep their connections do not shut the others out of the codec.
+// A few programs that keep their connections do not shut others out of the codec.
 func TestIdleConnectionsOfTheCodecMakeRoom(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -24,7 +24,7 @@ func TestIdleConnectionsOfTheCodecMakeRoom(t *testing.T) {
 	first.get("/")
 	gone := make(chan struct{})
 	go func() {
-		_, err := first.conn.Read(make([]byte, 1)) // nothing more comes
+		_, err := first.conn.Read(make([]byte, 1)) // nothing more is sent
 		if timeout := net.Error(nil); !errors.As(err, &timeout) || !timeout.Timeout() {
 			close(gone)
 		}

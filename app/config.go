@@ -59,7 +59,7 @@ type config struct {
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
 
 	Mail  mailConfig     // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
-	Kafka *kafka.Options // KAFKA_…; nil: there is none
+	Kafka *kafka.Options // KAFKA_…; nil: no Kafka
 
 	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; sales that name none use the first
 	MockPayURL        string
@@ -72,7 +72,7 @@ type config struct {
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 	EventsKept        time.Duration  // BOXOFFICE_EVENTS_KEPT: how long events stay in the log
-	WebhookNetworks   []netip.Prefix // BOXOFFICE_WEBHOOK_NETWORKS: that endpoints may be in although they are not public
+	WebhookNetworks   []netip.Prefix // BOXOFFICE_WEBHOOK_NETWORKS: networks that endpoints may be in although they are not public
 	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how long a new hold outlives its checkout's deadline in the ledger
 
 	Ledger               string   // BOXOFFICE_LEDGER: a kind of ledger, see Program.ledgers

@@ -10,8 +10,8 @@ import (
 	"boxoffice/ledger"
 )
 
-// Whatever is in the environment: a configuration or an error that names a
-// variable and repeats no secret; and what is accepted can be listened on.
+// Any environment gives a configuration, or an error that names a variable and repeats no
+// secret. An accepted configuration can be listened on.
 func FuzzConfig(f *testing.F) {
 	names := []string{
 		"BOXOFFICE_URL", "BOXOFFICE_ADMIN_URL", "BOXOFFICE_CODEC_URL", "TEMPORAL_UI_URL", "TIGERBEETLE_CLUSTER_ID", "TIGERBEETLE_ADDRESS",
@@ -32,7 +32,7 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n uint8, value string) {
 		name := names[int(n)%len(names)]
 		if os.Setenv(name, value) != nil {
-			t.Skip() // no variable has a NUL
+			t.Skip() // a variable cannot contain NUL
 		}
 		defer os.Unsetenv(name)
 		c, err := readConfig()

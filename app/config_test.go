@@ -217,9 +217,9 @@ func TestSecretsMayComeFromFiles(t *testing.T) {
 		{"from the variable", token, "", token, ""},
 		{"from a file, with the line's end", "", write(token + "\n"), token, ""},
 		{"from both", token, write(token), "", "both set"},
-		{"from a file that is not there", "", filepath.Join(t.TempDir(), "no"), "", "no such file"},
+		{"from a missing file", "", filepath.Join(t.TempDir(), "no"), "", "no such file"},
 		{"from an empty file", "", write("\n"), "", "is empty"},
-		{"from a file without an end", "", "/dev/zero", "", "too large"},
+		{"from an endless file", "", "/dev/zero", "", "too large"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			complete(t)
@@ -277,7 +277,7 @@ func TestASecretFileThatOthersReadIsWarnedOf(t *testing.T) {
 	}
 }
 
-// Whatever prints the configuration, or a part of it, prints no secret.
+// Printing the configuration, or a part of it, prints no secret.
 func TestTheConfigurationPrintsNoSecrets(t *testing.T) {
 	complete(t)
 	const mark = "very-secret-mark"
@@ -306,7 +306,7 @@ func TestTheConfigurationPrintsNoSecrets(t *testing.T) {
 	}
 }
 
-// A database URL that cannot be read is not repeated with its password.
+// An error about a malformed database URL does not repeat its password.
 func TestAMalformedDatabaseURLKeepsItsPassword(t *testing.T) {
 	const password = "very-secret-mark"
 	for _, url := range []string{

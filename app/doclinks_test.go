@@ -15,7 +15,7 @@ var (
 	dropped    = regexp.MustCompile(`[^\p{L}\p{N}_\- ]`)
 )
 
-// A link within the repository leads to a file that is there, and to a heading that it has.
+// A link within the repository leads to an existing file and heading.
 func TestLinksOfTheDocsLeadSomewhere(t *testing.T) {
 	follow := func(path, text string) {
 		for _, found := range linkTarget.FindAllStringSubmatch(text, -1) {
@@ -47,11 +47,11 @@ func checkLink(t *testing.T, from, target string) {
 		return
 	}
 	if err != nil {
-		t.Errorf("%s links to %s, which is not there", from, target)
+		t.Errorf("%s links to %s, which does not exist", from, target)
 		return
 	}
 	if fragment != "" && strings.HasSuffix(to, ".md") && !hasHeading(string(text), fragment) {
-		t.Errorf("%s links to %s, and there is no such heading", from, target)
+		t.Errorf("%s links to %s, but there is no such heading", from, target)
 	}
 }
 

@@ -20,7 +20,7 @@ var (
 // notInProduction are metrics that only builds for measuring have.
 var notInProduction = map[string]bool{"boxoffice_bench_variant": true}
 
-// An operator is told of every metric there is, and of none that there is not.
+// The docs list every metric, and none that does not exist.
 func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 	registered := map[string]bool{}
 	walk(t, "..", ".go", func(path, text string) {
@@ -52,7 +52,7 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 				base = strings.TrimSuffix(base, suffix)
 			}
 			if !(registered[name] || registered[base]) {
-				t.Fatalf("not so: registered[name] || registered[base]: %s tells of %s, which does not exist", path, name)
+				t.Fatalf("want true: registered[name] || registered[base]: %s mentions %s, which does not exist", path, name)
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 	walk(t, "../deploy/prometheus", "", told)
 }
 
-// A claim of the docs that names its test has one.
+// Tests that the docs name exist.
 func TestTestsOfTheDocsExist(t *testing.T) {
 	declared := map[string]bool{}
 	walk(t, "..", "_test.go", func(_, text string) {
@@ -82,7 +82,7 @@ func TestTestsOfTheDocsExist(t *testing.T) {
 	}
 }
 
-// Money that is owed is looked for wherever a workflow may have it.
+// The docs look for owed money in every workflow that may have it.
 func TestOwedMoneyIsLookedForWhereItIs(t *testing.T) {
 	page, err := os.ReadFile("../docs/operations.md")
 	if err != nil {

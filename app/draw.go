@@ -122,7 +122,7 @@ func (f *drawFlags) draw() (*waitingroom.Permutation, int64, error) {
 		if chain, err = readChain(f.chain); err != nil {
 			return nil, 0, fmt.Errorf("%w: -chain: %w", waitingroom.ErrUnchecked, err)
 		}
-		say("The chain is that of the file: whether its members are to be trusted is for you to say.")
+		say("The chain is the file's. You decide whether to trust its members.")
 	}
 	evidence := evidenceOf(record)
 	p, found, err := evidence.Draw(chain)
@@ -158,7 +158,7 @@ func readAnswer(path string, into any) error {
 		return fmt.Errorf("%w: %w", waitingroom.ErrUnchecked, err)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%w: %s is not what a box office answers: %w", waitingroom.ErrUnchecked, path, err)
+		return fmt.Errorf("%w: %s is not an answer of a box office: %w", waitingroom.ErrUnchecked, path, err)
 	}
 	return nil
 }
@@ -201,7 +201,7 @@ func (f *drawFlags) ownIndex(size int64) (int64, error) {
 	case !ok:
 		return 0, fmt.Errorf("%w: -token is no token of a waiting room", waitingroom.ErrUnchecked)
 	case index >= size:
-		return 0, fmt.Errorf("%w: the token is of one who joined after the draw: the place is %d", waitingroom.ErrUnchecked, index)
+		return 0, fmt.Errorf("%w: the token joined after the draw, so its place is %d", waitingroom.ErrUnchecked, index)
 	case f.proof == "":
 		say("Whether the token is on the list was not checked: GET /v1/queue/{token}/proof answers the proof, see -proof.")
 		return index, nil

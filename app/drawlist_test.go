@@ -18,7 +18,7 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// A published draw of two, of whom one has a token.
+// A published draw of two joins, one of which has a token.
 type publishedDraw struct {
 	before, after api.QueueView
 	proof         api.ListProofView
@@ -26,7 +26,7 @@ type publishedDraw struct {
 	drand         *beacontest.Drand
 }
 
-// publishDraw makes what a box office answers, by what its pages and docs say of it alone.
+// publishDraw makes the answers of a box office, using only what the docs say.
 func publishDraw(t *testing.T) *publishedDraw {
 	t.Helper()
 	// Version 1, index 1, epoch 0, a time, the sale's id and a tag.
@@ -55,7 +55,7 @@ func publishDraw(t *testing.T) *publishedDraw {
 	return d
 }
 
-// args writes the files and answers the command's arguments.
+// args writes the files and returns the command's arguments.
 func (d *publishedDraw) args(t *testing.T) []string {
 	t.Helper()
 	folder := t.TempDir()
@@ -79,7 +79,7 @@ func (d *publishedDraw) args(t *testing.T) []string {
 	}
 }
 
-// The command finds whatever was changed, and tells it from what cannot be checked.
+// The command finds every change, and tells it apart from what cannot be checked.
 func TestDrawChecksADrawOfTheList(t *testing.T) {
 	const right, wrong, blind = 0, 1, exitBlind
 	zeros := hex.EncodeToString(make([]byte, 32))
@@ -105,9 +105,9 @@ func TestDrawChecksADrawOfTheList(t *testing.T) {
 		"not drawn yet":                    {func(d *publishedDraw) { d.after = d.before }, blind},
 		"another chain":                    {func(d *publishedDraw) { d.drand = beacontest.New(t, time.Unix(1_700_000_000, 0), 4*time.Second) }, blind},
 		"no chain":                         {func(d *publishedDraw) { d.drand.Info = "{}" }, blind},
-		"a version to come":                {func(d *publishedDraw) { d.after.Draw.Version = 3 }, blind},
+		"a future version":                 {func(d *publishedDraw) { d.after.Draw.Version = 3 }, blind},
 		"without the beacon":               {func(d *publishedDraw) { d.after.Draw.Waived = true }, right},
-		"with no beacon any more":          {func(d *publishedDraw) { d.after.Draw.Source = domain.QueueDrawNone }, wrong},
+		"with the beacon removed":          {func(d *publishedDraw) { d.after.Draw.Source = domain.QueueDrawNone }, wrong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := publishDraw(t)
@@ -123,11 +123,11 @@ func TestDrawChecksADrawOfTheList(t *testing.T) {
 		})
 	}
 	if err := drawPlace(t.Context(), []string{"-record", filepath.Join(t.TempDir(), "none")}); !errors.Is(err, waitingroom.ErrUnchecked) || exitCode(err) != blind {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 }
 
-// A draw of version 1 is checked from its record as by its flags.
+// A draw of version 1 can be checked from its record as well as by flags.
 func TestDrawChecksAnOldDrawFromItsRecord(t *testing.T) {
 	seed, size := []byte("0123456789abcdef0123456789abcdef"), int64(10)
 	d := publishDraw(t)

@@ -18,18 +18,18 @@ const eventsUsage = `usage: boxoffice events COMMAND, with DATABASE_URL set
   status              how far each reader of the event log is
   set-aside [READER]  the events that a reader set aside, and why
   retry READER [EVENT]
-                      have a reader try an event again, or all that wait for this
-  skip READER EVENT   give an event up: the reader never has it, and those of its order
+                      let a reader retry an event, or all that wait for this
+  skip READER EVENT   give up an event: the reader never handles it, and those of its order
                       or sale that wait behind it go on
-  remove READER       forget a reader that is configured no more; events are not kept for
-                      it any longer, and should it come back it begins anew
+  remove READER       forget a reader that is no longer configured; events are not kept for
+                      it any longer, and if it comes back, it starts anew
 `
 
 // setAsideListMax is how many events a list shows.
 const setAsideListMax = 1000
 
 // events shows the readers of the event log and what they set aside, and acts on it. It
-// asks the database itself: readers run in processes without an API, too.
+// asks the database, because readers also run in processes without an API.
 func events(ctx context.Context, args []string) error {
 	flags := newFlags("events")
 	flags.Usage = func() { fmt.Fprint(flags.Output(), eventsUsage) }
@@ -71,7 +71,7 @@ func eventsCommand(ctx context.Context, store *orders.Store, args []string) erro
 			err = fmt.Errorf("%s has not set %s aside", reader, id)
 		}
 		if err == nil {
-			fmt.Printf("%d events are tried again within seconds\n", n)
+			fmt.Printf("%d events will be retried within seconds\n", n)
 		}
 		return err
 	case command == "skip" && len(args) == 3:

@@ -15,8 +15,8 @@ import (
 	"boxoffice/notify/kafka"
 )
 
-// readKafka reads KAFKA_…: without brokers there is no such reader. A part without the
-// others is a mistake.
+// readKafka reads KAFKA_…. Without brokers there is no Kafka reader, and any other setting
+// is then a mistake.
 func (c *config) readKafka() error {
 	brokers := os.Getenv("KAFKA_BROKERS")
 	if brokers == "" {
@@ -63,7 +63,7 @@ func envSwitch(name string) (bool, error) {
 	return on, nil
 }
 
-// readKafkaTLS: any of the paths turns it on.
+// readKafkaTLS reads the TLS settings. Any of the paths turns TLS on.
 func readKafkaTLS() (*tls.Config, error) {
 	on, err := envSwitch("KAFKA_TLS")
 	if err != nil {
@@ -94,10 +94,10 @@ func readKafkaTLS() (*tls.Config, error) {
 	return c, nil
 }
 
-// openKafka waits for no broker.
+// openKafka does not wait for a broker.
 func (s *service) openKafka(registry prometheus.Registerer) (notify.Reader, error) {
 	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "boxoffice_kafka_failures_total", Help: "Calls that brought no event to Kafka, by why.",
+		Name: "boxoffice_kafka_failures_total", Help: "Failed calls to Kafka, by reason.",
 	}, []string{"reason"})
 	for _, reason := range kafka.Reasons {
 		failures.WithLabelValues(string(reason))

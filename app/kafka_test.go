@@ -25,9 +25,9 @@ func TestKafkaConfigNamesWhatIsWrong(t *testing.T) {
 	}{
 		"a comma too many":          {map[string]string{"KAFKA_BROKERS": "kafka:9092,"}, `"" is not host:port`},
 		"no port":                   {map[string]string{"KAFKA_BROKERS": "kafka"}, `"kafka" is not host:port`},
-		"a part without brokers":    {map[string]string{"KAFKA_TLS": "true"}, "KAFKA_BROKERS is not set, but KAFKA_TLS is"},
-		"a switch that is none":     {map[string]string{"KAFKA_BROKERS": "kafka:9092", "KAFKA_CREATE_TOPICS": "perhaps"}, "KAFKA_CREATE_TOPICS: want true or false"},
-		"a password in plain words": {map[string]string{"KAFKA_BROKERS": "kafka:9092", "KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_USER": "u", "KAFKA_PASSWORD": "p"}, "turn KAFKA_TLS on"},
+		"a setting without brokers": {map[string]string{"KAFKA_TLS": "true"}, "KAFKA_BROKERS is not set, but KAFKA_TLS is"},
+		"an invalid switch":         {map[string]string{"KAFKA_BROKERS": "kafka:9092", "KAFKA_CREATE_TOPICS": "perhaps"}, "KAFKA_CREATE_TOPICS: want true or false"},
+		"a password in the clear":   {map[string]string{"KAFKA_BROKERS": "kafka:9092", "KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_USER": "u", "KAFKA_PASSWORD": "p"}, "turn KAFKA_TLS on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			complete(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A request that is slow on one listener leaves the others' time alone.
+// A slow request on one listener does not use up the others' time.
 func TestShutdownOfListenersAtOnce(t *testing.T) {
 	s := &service{log: slog.New(slog.DiscardHandler)}
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -54,8 +54,8 @@ func TestShutdownOfListenersAtOnce(t *testing.T) {
 	finish()
 }
 
-// A connection that was accepted is answered, also when its request comes after
-// the shutdown has begun. http.Server.Shutdown alone drops it.
+// An accepted connection gets an answer, even if its request comes after the shutdown has
+// begun. http.Server.Shutdown alone would drop it.
 func TestShutdownAnswersConnectionsThatItHas(t *testing.T) {
 	s := &service{log: slog.New(slog.DiscardHandler)}
 	server, address := serveOn(t, s, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
@@ -93,8 +93,8 @@ func refuses(address string) bool {
 	return err != nil
 }
 
-// What the provider tells comes over a listener that buyers do not share.
-func TestWebhooksHaveAListenerOfTheirOwn(t *testing.T) {
+// Webhooks come over a listener that buyers do not share.
+func TestWebhooksHaveTheirOwnListener(t *testing.T) {
 	s := newService(t, roleAll)
 	s.WebhookListen = freeAddress(t)
 	stop, err := s.listen(func(err error) { t.Error(err) })
@@ -115,9 +115,9 @@ func TestWebhooksHaveAListenerOfTheirOwn(t *testing.T) {
 	second.URL = "http://" + freeAddress(t)
 	second.AdminURL = second.URL
 	if _, err := second.listen(func(error) {}); err == nil {
-		t.Error("a port that is taken is no error")
+		t.Error("no error, but the port is taken")
 	}
 	if !refuses(strings.TrimPrefix(second.URL, "http://")) {
-		t.Error("the other listeners of who could not begin are open")
+		t.Error("the start failed, but other listeners are still open")
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// An operator is told, at the start, where the database writes buyers' addresses into
-// its log; and of nothing where it does not.
-func TestServeSaysWhereTheDatabasesLogShowsBuyers(t *testing.T) {
+// At the start, a warning tells the operator if the database writes buyers' addresses into
+// its log. Otherwise there is none.
+func TestServeWarnsIfTheDatabaseLogsBuyers(t *testing.T) {
 	for verbosity, warned := range map[string]bool{"default": true, "terse": false} {
 		t.Run(verbosity, func(t *testing.T) {
 			s := newService(t, roleAll)

@@ -16,7 +16,7 @@ const (
 )
 
 // A look keeps the database's answer to a question. It asks at its own pace, so reading
-// /metrics, however often, asks nobody. If the database is away, the last answer stays,
+// /metrics, however often, asks nobody. If the database is down, the last answer stays,
 // and its age shows that.
 type look[T any] struct {
 	ask func(context.Context) (T, error)
@@ -58,7 +58,7 @@ func (l *look[T]) found() (last T, at time.Time, ok bool) {
 // database's first answer it shows nothing. What is found is the database's, so every
 // process shows the same.
 func metricsOf[T any](l *look[T], of string, show func(found T, gauge gauge), shown ...*prometheus.Desc) prometheus.Collector {
-	age := prometheus.NewDesc("boxoffice_look_age_seconds", "How old what this process last read of the database for its metrics is.",
+	age := prometheus.NewDesc("boxoffice_look_age_seconds", "Age of the last database read for this process's metrics.",
 		nil, prometheus.Labels{"of": of})
 	return &lookMetrics[T]{l, show, age, append(shown, age)}
 }
@@ -93,7 +93,7 @@ func (m *lookMetrics[T]) Collect(values chan<- prometheus.Metric) {
 	m.show(found, gauge)
 }
 
-// oldest is for how long the oldest of some waits: 0 without any.
+// oldest is how long the oldest of some has waited; 0 if there is none.
 func oldest(now, since time.Time) float64 {
 	if since.IsZero() {
 		return 0

@@ -18,7 +18,7 @@ import (
 	"boxoffice/notify/mail"
 )
 
-// mailConfig says how buyers get mail. Without a relay and a folder they get none.
+// mailConfig says how buyers get mail. Without a relay or a folder they get none.
 type mailConfig struct {
 	SMTP      mail.SMTPOptions // BOXOFFICE_SMTP_…; Host is empty: none
 	Folder    string           // BOXOFFICE_MAIL_DIR: files instead
@@ -35,7 +35,7 @@ const (
 	mailRateMax     = 1000
 )
 
-// readMail reads it all. A part without the others is a mistake.
+// readMail reads all of it. A setting without the others that it needs is a mistake.
 func (c *config) readMail() (err error) {
 	c.Mail, err = readMail()
 	return err
@@ -80,16 +80,16 @@ func readMail() (c mailConfig, err error) {
 	return c, errors.Join(problems...)
 }
 
-// readSender: only the local stack's mails may be from an address that nobody has.
+// readSender reads the sender. Only the local stack may use an address that does not exist.
 func (c *mailConfig) readSender() (err error) {
 	from := os.Getenv("BOXOFFICE_MAIL_FROM")
 	switch {
 	case c.SMTP.Host == "" && (c.SMTP.User != "" || c.SMTP.Password != "" || os.Getenv("BOXOFFICE_SMTP_PORT") != ""):
-		return errors.New("BOXOFFICE_SMTP_HOST is not set, but something else of BOXOFFICE_SMTP_… is")
+		return errors.New("BOXOFFICE_SMTP_HOST is not set, but another BOXOFFICE_SMTP_… variable is")
 	case c.SMTP.Host != "" && c.Folder != "":
 		return errors.New("BOXOFFICE_SMTP_HOST and BOXOFFICE_MAIL_DIR are both set: set one")
 	case c.SMTP.Host != "" && from == "":
-		return errors.New("BOXOFFICE_MAIL_FROM is not set: whom mails are from")
+		return errors.New("BOXOFFICE_MAIL_FROM is not set: mails need a sender")
 	case from == "":
 		from = "Box office <tickets@box-office.invalid>"
 	}
@@ -106,14 +106,14 @@ func (c *mailConfig) readSender() (err error) {
 	return nil
 }
 
-// mailing is what sends.
+// mailing is what sends mail.
 type mailing struct {
 	templates *mail.Templates
 	relay     mail.Relay
 	folder    *mail.Folder // nil: mails are sent
 }
 
-// openMail reads the templates, before anything else is started. nil: buyers get no mail.
+// openMail reads the templates before anything else is started. nil: buyers get no mail.
 func (s *service) openMail() (*mailing, error) {
 	c := &s.Mail
 	if !c.isOn() {
@@ -123,7 +123,7 @@ func (s *service) openMail() (*mailing, error) {
 	m := &mailing{}
 	var err error
 	if m.templates, err = mail.ReadTemplates(c.Templates, c.Language); err != nil {
-		return nil, fmt.Errorf("the templates of mails (BOXOFFICE_MAIL_TEMPLATES, BOXOFFICE_MAIL_LANGUAGE): %w", err)
+		return nil, fmt.Errorf("mail templates (BOXOFFICE_MAIL_TEMPLATES, BOXOFFICE_MAIL_LANGUAGE): %w", err)
 	}
 	if c.Folder != "" {
 		m.folder, err = mail.NewFolder(c.Folder, c.From)
@@ -134,7 +134,7 @@ func (s *service) openMail() (*mailing, error) {
 	return m, err
 }
 
-// runMail sends what is due, until the process ends.
+// runMail sends due mails until the process ends.
 func (s *service) runMail(p *parts) error {
 	m := p.mails
 	if m == nil {
@@ -160,14 +160,14 @@ func (s *service) runMail(p *parts) error {
 	return nil
 }
 
-// orderLink opens an order for whoever has it.
+// orderLink is a link that opens an order for anyone who has it.
 func (s *service) orderLink(keys *domain.Keyring) func(domain.OrderID) string {
 	return func(id domain.OrderID) string { return s.URL + "/orders/" + id.String() + "#" + keys.OrderToken(id) }
 }
 
-// mailPages shows the mails of the local stack in front of the other pages: where they are
-// files, and only where the box office itself is on this machine. Behind a proxy everybody comes
-// from this machine: then buyers know another URL than where it listens.
+// mailPages puts pages with the local stack's mails in front of the other pages, if mails
+// are files and the box office is on this machine. Behind a proxy everybody seems to come
+// from this machine, but then the public URL is not where it listens.
 func (s *service) mailPages(m *mailing, pages http.Handler) http.Handler {
 	address, err := s.publicAddress()
 	if m == nil || m.folder == nil || err != nil || !onLoopback(address) || s.URL != "http://"+address {
@@ -190,12 +190,12 @@ func (s *service) mailPages(m *mailing, pages http.Handler) http.Handler {
 const mailPath = "/mail"
 
 var (
-	mailsDueCount = prometheus.NewDesc("boxoffice_mails_due", "Mails to buyers that wait for their relay, of the whole database.", nil, nil)
-	mailsDueAge   = prometheus.NewDesc("boxoffice_mails_due_oldest_seconds", "For how long the oldest of them waits; 0 without any.", nil, nil)
-	mailsSetAside = prometheus.NewDesc("boxoffice_mails_set_aside", "Mails that no relay takes: GET /v1/mails/set-aside says why.", nil, nil)
+	mailsDueCount = prometheus.NewDesc("boxoffice_mails_due", "Mails to buyers that wait for the relay, in the whole database.", nil, nil)
+	mailsDueAge   = prometheus.NewDesc("boxoffice_mails_due_oldest_seconds", "How long the oldest of them has waited; 0 if there is none.", nil, nil)
+	mailsSetAside = prometheus.NewDesc("boxoffice_mails_set_aside", "Mails that no relay accepts: GET /v1/mails/set-aside says why.", nil, nil)
 )
 
-// mailMetrics shows how mails stand.
+// mailMetrics shows the mails by state.
 func mailMetrics(l *look[domain.MailCounts]) prometheus.Collector {
 	return metricsOf(l, "mails", func(counts domain.MailCounts, gauge gauge) {
 		gauge(mailsDueCount, float64(counts.Due))

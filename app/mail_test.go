@@ -10,27 +10,27 @@ import (
 	"testing"
 )
 
-// With each setting: what the mistake is called.
+// Each case is a mistake and what its error says.
 func TestMailConfigNamesWhatIsWrong(t *testing.T) {
 	relay := map[string]string{"BOXOFFICE_SMTP_HOST": "relay.example", "BOXOFFICE_MAIL_FROM": "tickets@example.com"}
 	for name, tt := range map[string]struct {
 		env  map[string]string
 		want string
 	}{
-		"a relay":             {relay, ""},
-		"nothing":             {nil, ""},
-		"a folder":            {map[string]string{"BOXOFFICE_MAIL_DIR": "mails"}, ""},
-		"both":                {map[string]string{"BOXOFFICE_MAIL_DIR": "mails", "BOXOFFICE_SMTP_HOST": "relay.example"}, "set one"},
-		"no sender":           {map[string]string{"BOXOFFICE_MAIL_FROM": ""}, "BOXOFFICE_MAIL_FROM is not set"},
-		"a sender of nothing": {map[string]string{"BOXOFFICE_MAIL_FROM": "nobody"}, "BOXOFFICE_MAIL_FROM: want an address"},
-		"a password alone":    {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p"}, "user and password go together"},
-		"in the clear":        {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p", "BOXOFFICE_SMTP_USER": "u", "BOXOFFICE_SMTP_TLS": "none"}, "in the clear"},
-		"no such mode":        {map[string]string{"BOXOFFICE_SMTP_TLS": "ssl"}, "want starttls, tls or none"},
-		"no port":             {map[string]string{"BOXOFFICE_SMTP_PORT": "70000"}, "BOXOFFICE_SMTP_PORT"},
-		"no host":             {map[string]string{"BOXOFFICE_SMTP_HOST": "", "BOXOFFICE_SMTP_USER": "u"}, "BOXOFFICE_SMTP_HOST is not set"},
-		"no rate":             {map[string]string{"BOXOFFICE_MAIL_RATE": "0"}, "BOXOFFICE_MAIL_RATE"},
-		"no timeout":          {map[string]string{"BOXOFFICE_SMTP_TIMEOUT": "1h"}, "BOXOFFICE_SMTP_TIMEOUT"},
-		"too many at a time":  {map[string]string{"BOXOFFICE_SMTP_CONNECTIONS": "21"}, "BOXOFFICE_SMTP_CONNECTIONS"},
+		"a relay":            {relay, ""},
+		"nothing":            {nil, ""},
+		"a folder":           {map[string]string{"BOXOFFICE_MAIL_DIR": "mails"}, ""},
+		"both":               {map[string]string{"BOXOFFICE_MAIL_DIR": "mails", "BOXOFFICE_SMTP_HOST": "relay.example"}, "set one"},
+		"no sender":          {map[string]string{"BOXOFFICE_MAIL_FROM": ""}, "BOXOFFICE_MAIL_FROM is not set"},
+		"an empty sender":    {map[string]string{"BOXOFFICE_MAIL_FROM": "nobody"}, "BOXOFFICE_MAIL_FROM: want an address"},
+		"a password alone":   {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p"}, "user and password go together"},
+		"in the clear":       {map[string]string{"BOXOFFICE_SMTP_PASSWORD": "p", "BOXOFFICE_SMTP_USER": "u", "BOXOFFICE_SMTP_TLS": "none"}, "in the clear"},
+		"no such mode":       {map[string]string{"BOXOFFICE_SMTP_TLS": "ssl"}, "want starttls, tls or none"},
+		"no port":            {map[string]string{"BOXOFFICE_SMTP_PORT": "70000"}, "BOXOFFICE_SMTP_PORT"},
+		"no host":            {map[string]string{"BOXOFFICE_SMTP_HOST": "", "BOXOFFICE_SMTP_USER": "u"}, "BOXOFFICE_SMTP_HOST is not set"},
+		"no rate":            {map[string]string{"BOXOFFICE_MAIL_RATE": "0"}, "BOXOFFICE_MAIL_RATE"},
+		"no timeout":         {map[string]string{"BOXOFFICE_SMTP_TIMEOUT": "1h"}, "BOXOFFICE_SMTP_TIMEOUT"},
+		"too many at a time": {map[string]string{"BOXOFFICE_SMTP_CONNECTIONS": "21"}, "BOXOFFICE_SMTP_CONNECTIONS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			complete(t)
@@ -59,8 +59,8 @@ func TestMailConfigNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A template that cannot work ends the start, and the message has its file and line.
-func TestATemplateThatCannotWorkEndsTheStart(t *testing.T) {
+// A broken template stops the start, and the error has its file and line.
+func TestABrokenTemplateStopsTheStart(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.Mkdir(filepath.Join(folder, "en"), 0o700); err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestATemplateThatCannotWorkEndsTheStart(t *testing.T) {
 	}
 }
 
-// The pages with everybody's mails are there where nothing is sent and the box office is on this
+// The pages with everybody's mails exist only if mails are files and the box office is on this
 // machine.
 func TestMailPagesAreForTheLocalStack(t *testing.T) {
 	pages := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })

@@ -53,14 +53,14 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 		}),
 		flagged: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boxoffice_flagged_total", Help: "What ended right for the buyer and must be looked into all the same; the log says which order.",
+			Name: "boxoffice_flagged_total", Help: "Orders that ended well for the buyer but need an operator's attention; the log says which.",
 		}, []string{"what"}),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "boxoffice_info", Help: "What this process is, as labels; always 1.",
 		}, []string{"ledger", "go"}),
 	}
 	for _, flag := range activities.Flags {
-		m.flagged.WithLabelValues(string(flag)) // show 0 before the first one
+		m.flagged.WithLabelValues(string(flag)) // so that it shows 0 before the first one
 	}
 	m.stages = newStages(m.registry)
 	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged,
@@ -76,8 +76,8 @@ func LedgerMeter() (ledger.Observer, *prometheus.Registry) {
 }
 
 var (
-	refundsOwed = prometheus.NewDesc("boxoffice_refunds_owed", "Refunds that the provider has not taken yet, of the whole database.", nil, nil)
-	refundsAge  = prometheus.NewDesc("boxoffice_refunds_owed_oldest_seconds", "How long the oldest of them is owed; 0 without any.", nil, nil)
+	refundsOwed = prometheus.NewDesc("boxoffice_refunds_owed", "Refunds that the provider has not made yet, in the whole database.", nil, nil)
+	refundsAge  = prometheus.NewDesc("boxoffice_refunds_owed_oldest_seconds", "How long the oldest of them has been owed; 0 if there is none.", nil, nil)
 )
 
 // refundMetrics shows the money that still has to go back.

@@ -53,7 +53,7 @@ func TestMetricsShowWhatAnOperatorMustLookInto(t *testing.T) {
 		t.Fatalf("no %q in %s", "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 0\n", some)
 	}
 
-	away, now = errors.New("the database is away"), now.Add(time.Minute)
+	away, now = errors.New("the database is down"), now.Add(time.Minute)
 	owed.refresh(t.Context())
 	some = scrape(t, m)
 	if !strings.Contains(some, "\nboxoffice_refunds_owed 3\n") {
@@ -63,7 +63,7 @@ func TestMetricsShowWhatAnOperatorMustLookInto(t *testing.T) {
 		t.Fatalf("no %q in %s", "\nboxoffice_refunds_owed_oldest_seconds 3660\n", some)
 	}
 	if !strings.Contains(some, "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 60\n") {
-		t.Fatalf("no %q in %s: and its age gives it away", "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 60\n", some)
+		t.Fatalf("no %q in %s: its age shows that", "\nboxoffice_look_age_seconds{of=\"refunds_owed\"} 60\n", some)
 	}
 
 	found, away = orders.Owed{}, nil
@@ -91,8 +91,8 @@ func TestMailMetrics(t *testing.T) {
 	}
 }
 
-// However many read the metrics, the database is asked at the looks' own pace.
-func TestScrapesAskNobody(t *testing.T) {
+// However many clients read the metrics, the database is asked at a steady pace.
+func TestScrapesDoNotAskTheDatabase(t *testing.T) {
 	var asked atomic.Int64
 	owed := newLook(func(context.Context) (orders.Owed, error) { asked.Add(1); return orders.Owed{}, nil })
 	audits := newLook(func(context.Context) (orders.AuditState, error) { asked.Add(1); return orders.AuditState{}, nil })
@@ -108,7 +108,7 @@ func TestScrapesAskNobody(t *testing.T) {
 	}
 }
 
-func TestALookBeginsAtOnceAndStops(t *testing.T) {
+func TestALookStartsAtOnceAndStops(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	l := newLook(func(ctx context.Context) (int, error) {
 		asked <- struct{}{}

@@ -19,7 +19,7 @@ import (
 	"boxoffice/entitlement"
 )
 
-// organiserRoutes answer as the API does, from the request on that is named with an error.
+// organiserRoutes answers as the API does, and with an error from the given request on.
 func organiserRoutes(t *testing.T, failFrom int) (config, *[]string) {
 	t.Helper()
 	var asked []string
@@ -70,7 +70,7 @@ func TestPresaleCodesAreMadeInPartsAndPrinted(t *testing.T) {
 	}
 }
 
-// What was made is printed, and what to do for the rest.
+// The codes that were created are printed, and what to do for the rest.
 func TestPresaleCodesThatStopHalfWaySaySo(t *testing.T) {
 	c, _ := organiserRoutes(t, 2)
 	var out, progress bytes.Buffer
@@ -81,7 +81,7 @@ func TestPresaleCodesThatStopHalfWaySaySo(t *testing.T) {
 	}
 }
 
-func TestPresaleCodesAreBroughtAndRevoked(t *testing.T) {
+func TestPresaleCodesAreImportedAndRevoked(t *testing.T) {
 	c, asked := organiserRoutes(t, 0)
 	var progress bytes.Buffer
 	o := codesOf{config: c, sale: "rush", batch: "fans", places: 1, progress: &progress}
@@ -102,7 +102,7 @@ func TestPresaleCodesAreBroughtAndRevoked(t *testing.T) {
 	}
 }
 
-// What the command signs, the box office takes.
+// The box office accepts what the command signs.
 func TestInvitationsOfTheCommandAreGood(t *testing.T) {
 	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	der, err := x509.MarshalPKCS8PrivateKey(private)

@@ -51,7 +51,7 @@ func TestSalesOfAProviderThatIsNotConfiguredAreNamed(t *testing.T) {
 	}
 }
 
-// A provider that must be called has no page yet: the buyer is led to one of ours.
+// A provider that must be called has no page yet, so the buyer gets a link to one of ours.
 func TestThePageOfAProviderThatMustBeCalledIsOurs(t *testing.T) {
 	set, err := payments.NewSet(paymentstest.NewMemory())
 	if err != nil {

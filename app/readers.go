@@ -12,9 +12,8 @@ import (
 	"boxoffice/orders"
 )
 
-// readers are those of the event log, as they are configured. This is the place for the
-// next one: an adapter in a package of its own under notify, and a line here. All nodes
-// run the same.
+// readers returns the configured readers of the event log. To add one, put an adapter into
+// its own package under notify and a line here. All nodes run the same readers.
 func (s *service) readers(p *parts, fail func(error)) ([]notify.Reader, error) {
 	webhooks, err := s.webhookReader(p, fail)
 	if err != nil {
@@ -34,8 +33,8 @@ func (s *service) readers(p *parts, fail func(error)) ([]notify.Reader, error) {
 	return readers, nil
 }
 
-// openReaders has them work where this process works, shows how far they are, and has old
-// events dropped.
+// openReaders starts the readers if this process is a worker, shows how far they are, and
+// drops old events.
 func (s *service) openReaders(p *parts, fail func(error)) error {
 	store := p.store.Readers()
 	states := newLook(store.ReaderStates)
@@ -62,7 +61,7 @@ func (s *service) openReaders(p *parts, fail func(error)) error {
 	return nil
 }
 
-// readerCalls counts what this process's readers are told.
+// readerCalls counts the calls of this process's readers.
 type readerCalls struct {
 	events  *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
@@ -71,10 +70,10 @@ type readerCalls struct {
 func newReaderCalls(registry prometheus.Registerer) readerCalls {
 	c := readerCalls{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boxoffice_reader_events_total", Help: "Events that were brought to a reader, by how it took them.",
+			Name: "boxoffice_reader_events_total", Help: "Events that a reader was given, by result.",
 		}, []string{"reader", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "boxoffice_reader_call_seconds", Help: "Time of one call of a reader.",
+			Name: "boxoffice_reader_call_seconds", Help: "Duration of one call of a reader.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9),
 		}, []string{"reader"}),
 	}
@@ -89,15 +88,15 @@ func (c readerCalls) handled(reader string, events int, result notify.Result, to
 
 var (
 	readerLagEvents = prometheus.NewDesc("boxoffice_reader_lag_events",
-		"Events that the slowest part of a reader has not read, at most 10,000.", []string{"reader"}, nil)
+		"Events that the slowest shard of a reader has not read, at most 10,000.", []string{"reader"}, nil)
 	readerLagSeconds = prometheus.NewDesc("boxoffice_reader_lag_seconds",
-		"Since when the oldest of them is in the log.", []string{"reader"}, nil)
+		"Age of the oldest of them.", []string{"reader"}, nil)
 	readerFailing = prometheus.NewDesc("boxoffice_reader_failing",
-		"Parts of a reader's work that do not go on, of 8.", []string{"reader"}, nil)
+		"Shards of a reader's work that are stuck, of 8.", []string{"reader"}, nil)
 	readerUnheld = prometheus.NewDesc("boxoffice_reader_unheld",
-		"Parts of a reader's work that no process works on, of 8.", []string{"reader"}, nil)
+		"Shards of a reader's work that no process holds, of 8.", []string{"reader"}, nil)
 	readerSetAside = prometheus.NewDesc("boxoffice_reader_set_aside",
-		"Events that a reader set aside: waiting comes by itself, stuck on request.", []string{"reader", "state"}, nil)
+		"Events that a reader set aside: waiting ones are retried without anybody asking, stuck ones on request.", []string{"reader", "state"}, nil)
 )
 
 // readerMetrics shows how far the readers are.

@@ -13,8 +13,8 @@ import (
 	"boxoffice/restore"
 )
 
-// restoring answers restore-orders for the sale "conf" with one report after the
-// other, and for what belongs to none with an empty one.
+// restoring answers restore-orders for the sale "conf" with one report after the other, and
+// with an empty one for what belongs to no sale.
 func restoring(t *testing.T, reports ...restore.Report) (ask *audit.Verifier, applied *[]bool) {
 	t.Helper()
 	applied = &[]bool{}
@@ -59,7 +59,7 @@ func TestRestoreOrdersExits(t *testing.T) {
 		{"in two requests", true, []restore.Report{
 			counted(map[restore.Outcome]int{restore.Restored: 2, restore.NotReached: 1}), counted(map[restore.Outcome]int{restore.Restored: 1}),
 		}, 2, 0, "Sale conf: 1 restored"},
-		{"it does not get on", true, []restore.Report{counted(map[restore.Outcome]int{restore.NotReached: 3})}, 1, exitBlind, "3 not reached yet"},
+		{"it makes no progress", true, []restore.Report{counted(map[restore.Outcome]int{restore.NotReached: 3})}, 1, exitBlind, "3 not reached yet"},
 		{"one cannot be", true, []restore.Report{counted(map[restore.Outcome]int{restore.Restored: 1, restore.NotRestorable: 1})}, 1, 1, "1 restored, 1 not restorable"},
 		{"a part is away", true, []restore.Report{counted(map[restore.Outcome]int{restore.NotKnown: 1})}, 1, exitBlind, "1 could not look"},
 		{"a source is away", false, []restore.Report{{SaleID: "conf", Unread: []audit.UnreadSource{{Source: audit.SourceLedger, Why: "no answer"}}}}, 1, exitBlind,

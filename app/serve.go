@@ -274,7 +274,7 @@ func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
 	case err != nil:
 		s.log.Warn("cannot tell whether the database's log shows buyers' addresses", "error", err)
 	case len(unsafe) > 0:
-		s.log.Warn("the database's log may show buyers' addresses and tickets' codes; as a superuser, mend it and start again",
+		s.log.Warn("the database's log may show buyers' addresses and tickets' codes; fix that as a superuser and restart",
 			"settings", fmt.Sprint(unsafe), "mend", strings.Join(store.MendLogs(unsafe), " "))
 	}
 }
@@ -353,7 +353,7 @@ func (s *service) readiness(p *parts) []api.Check {
 			return checkProviders(ctx, p.store.Sales, p.providers)
 		})},
 	}
-	// Seats can be held while a provider is away; buyers who have not paid yet wait for
+	// Seats can be held while a provider is down; buyers who have not paid yet wait for
 	// it.
 	for _, name := range p.providers.Names() {
 		provider, _ := p.providers.Provider(name)

@@ -43,15 +43,15 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// Ports that tests choose and listen on later. They lie below the ephemeral range, so
-// the kernel gives none of them to a listener on port 0 or to a connection that goes out:
-// a port that freeAddress has chosen stays free until its test listens there.
+// Ports that tests choose and listen on later. They lie below the ephemeral range, so the
+// kernel gives none of them to a listener on port 0 or to an outgoing connection. A port
+// that freeAddress has chosen stays free until its test listens there.
 const (
 	testPortFirst = 20_000
 	testPortsMax  = 10_000
 )
 
-// testPort numbers the ports, so that no two tests get the same one. It begins anywhere,
+// testPort numbers the ports, so that no two tests get the same one. It starts at random,
 // because another run of these tests may be under way on this machine.
 var testPort atomic.Int64
 
@@ -114,7 +114,7 @@ func newService(t *testing.T, role string) *service {
 	return &service{config: c, role: role, ledgerKind: ledgerAuto, log: slog.New(slog.DiscardHandler)}
 }
 
-// A kept connection asks again on the same connection.
+// kept sends a second request on the same connection.
 type kept struct {
 	t       *testing.T
 	conn    net.Conn
@@ -158,9 +158,9 @@ func (k *kept) answer() (*http.Response, string) {
 
 func (k *kept) get(path string) (*http.Response, string) { k.send(path); return k.answer() }
 
-// SIGTERM loses nothing that was accepted: a request under way books in the
-// ledger and is answered, after /readyz has said no and the listener is closed;
-// the ledger is the last to close, and has it.
+// SIGTERM loses nothing that was accepted. After /readyz has said no and the listener is
+// closed, a request under way still books in the ledger and is answered. The ledger closes
+// last, and has the booking.
 func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	s := newService(t, roleAll)
 	s.drain = 50 * time.Millisecond
@@ -194,7 +194,7 @@ func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "booked")
 	})
-	start := func(context.Context, func(error)) error { // as start and openAll do it
+	start := func(context.Context, func(error)) error { // as start and openAll do
 		s.later(closing("database", func() {}))
 		s.later(closing("ledger", func() { s.closeLedger(batcher) }))
 		s.later(closing("temporal", func() {}))
@@ -277,8 +277,8 @@ func tryAnswer(k *kept, path string) (*http.Response, string, error) {
 	return response, string(body), err
 }
 
-// While it drains, /readyz says no and everything else goes on: that is the
-// time in which a load balancer takes the node off.
+// While a node drains, /readyz says no and everything else goes on, so that a load balancer
+// has time to take the node out.
 func TestADrainingNodeStillServes(t *testing.T) {
 	s := newService(t, roleAll)
 	s.drain = conditionTimeout // ended by the test, with the listener
@@ -310,8 +310,7 @@ func TestADrainingNodeStillServes(t *testing.T) {
 	}
 }
 
-// A process whose servers are not there yet listens, says for each what it
-// waits for, and stops when told to.
+// A process whose servers are not up yet listens, says what it waits for, and stops when told to.
 func TestStartWaitsForEverythingAndSaysSo(t *testing.T) {
 	for role, url := range map[string]func(*service) string{
 		roleAll:    func(s *service) string { return s.URL },
@@ -381,7 +380,7 @@ func (l *lockedLog) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// says reports whether some line has all of the parts.
+// says reports whether one line has all of the parts.
 func (l *lockedLog) says(parts ...string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -393,7 +392,7 @@ func (l *lockedLog) says(parts ...string) bool {
 	return false
 }
 
-// What a process waits for may come in any order.
+// Dependencies may come up in any order.
 func TestAwait(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	what := dependency{"a server", "start it"}
@@ -442,7 +441,7 @@ func TestAwait(t *testing.T) {
 	})
 }
 
-// A worker answers for itself, and has nothing else.
+// A worker answers probes and nothing else.
 func TestAWorkerHasProbesOnly(t *testing.T) {
 	s := newService(t, roleWorker)
 	meter := newMetrics()
@@ -480,7 +479,7 @@ func TestAWorkerHasProbesOnly(t *testing.T) {
 	}
 }
 
-// seed waits for a box office that starts later, and takes no for a no.
+// seed waits for a box office that starts later, but gives up on a definite refusal.
 func TestSeedWaitsForTheBoxOffice(t *testing.T) {
 	for name, test := range map[string]struct {
 		answers []int
@@ -503,7 +502,7 @@ func TestSeedWaitsForTheBoxOffice(t *testing.T) {
 			})}
 			defer server.Close()
 			listening := make(chan struct{})
-			go func() { // beside seed, which may find nobody there at first
+			go func() { // while seed runs, so that it may find nobody there at first
 				defer close(listening)
 				l, err := net.Listen("tcp", address)
 				if err == nil {
@@ -532,7 +531,7 @@ func TestGarbageIsCollectedEarlierUnlessTheOperatorSaysOtherwise(t *testing.T) {
 	for gogc, want := range map[string]int{"": gcPercent, "300": 300} {
 		t.Run("GOGC="+gogc, func(t *testing.T) {
 			t.Setenv("GOGC", gogc)
-			before := debug.SetGCPercent(300) // what the runtime made of the variable
+			before := debug.SetGCPercent(300) // what the runtime read from the variable
 			t.Cleanup(func() { debug.SetGCPercent(before) })
 			log := slog.Default()
 			t.Cleanup(func() { slog.SetDefault(log) })

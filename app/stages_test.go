@@ -39,7 +39,7 @@ func (failingTemporal) UpdateWorkflow(context.Context, client.UpdateWorkflowOpti
 	return nil, errStage
 }
 
-// A stage counts when it fails too, and its error goes through as it was.
+// A failed stage counts too, and its error passes unchanged.
 func TestStagesTimeWhatFails(t *testing.T) {
 	ctx := context.Background()
 	for stage, run := range map[string]func(stages) error{

@@ -11,8 +11,8 @@ import (
 	"boxoffice/domain"
 )
 
-// brokenOff is a desk with so many workflows that broke off, of which every second
-// was started again before.
+// brokenOff is a desk with n workflows that broke off, every second of which was started
+// again before.
 type brokenOff struct {
 	workflows int
 	before    bool  // they were all started again before
@@ -48,7 +48,7 @@ func TestTheAuditTakesUpWhatBrokeOff(t *testing.T) {
 		{"some", brokenOff{workflows: 3}, 3},
 		{"so many at most", brokenOff{workflows: 10 * takeUpMax}, 2 * takeUpMax},
 		{"asked about at most", brokenOff{workflows: 10 * takeUpAsksMax, before: true}, takeUpAsksMax},
-		{"and no further where the list ends", brokenOff{workflows: 3, err: errors.New("away")}, 3},
+		{"and no further than the list", brokenOff{workflows: 3, err: errors.New("away")}, 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

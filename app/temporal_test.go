@@ -25,8 +25,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// A frontend is as much of Temporal as a client needs to connect; it notes with
-// what it was called.
+// A frontend is the part of Temporal that a client needs to connect. It records how it was
+// called.
 type frontend struct {
 	workflowservice.UnimplementedWorkflowServiceServer
 	authorization atomic.Pointer[string]
@@ -97,7 +97,7 @@ func (a *authority) certFile() string {
 	return a.write("ca.pem", "CERTIFICATE", a.cert.Raw)
 }
 
-// issue signs a certificate and answers its files.
+// issue signs a certificate and returns its files.
 func (a *authority) issue(name string, usage x509.ExtKeyUsage) (certFile, keyFile string) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -201,14 +201,14 @@ func TestTemporalOverTLS(t *testing.T) {
 	}
 }
 
-// What would silently mean no TLS, or the wrong one, is refused.
+// Settings that would silently mean no TLS, or the wrong one, are refused.
 func TestTemporalSettingsThatAreRefused(t *testing.T) {
 	for name, env := range map[string]map[string]string{
-		"a switch that is neither":      {"TEMPORAL_TLS": "yes"},
-		"a key without TLS":             {"TEMPORAL_TLS": "false", "TEMPORAL_API_KEY": "k1"},
-		"a certificate without its key": {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere/cert.pem"},
-		"an authority that is no file":  {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": "/nowhere/ca.pem"},
-		"an authority that is none":     {"TEMPORAL_TLS_SERVER_CA_CERT_DATA": "not PEM"},
+		"a switch that is neither":        {"TEMPORAL_TLS": "yes"},
+		"a key without TLS":               {"TEMPORAL_TLS": "false", "TEMPORAL_API_KEY": "k1"},
+		"a certificate without its key":   {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere/cert.pem"},
+		"an authority that is not a file": {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": "/nowhere/ca.pem"},
+		"an invalid authority":            {"TEMPORAL_TLS_SERVER_CA_CERT_DATA": "not PEM"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			complete(t)

@@ -13,7 +13,7 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// Whatever may be ordered can be paid for.
+// Every order that is possible can be paid for.
 func TestPayPage(t *testing.T) {
 	secrets, err := mockpay.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
 	if err != nil {
@@ -41,7 +41,7 @@ func TestPayPage(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		lines []domain.Line
-		want  string // empty: as much as there is room for
+		want  string // empty: as much as fits
 	}{
 		"two classes": {[]domain.Line{{Class: "A", Quantity: 2}, {Class: "B", Quantity: 1}}, "conf · 2 × A + 1 × B"},
 		"all classes": {longest, ""},
@@ -74,6 +74,6 @@ func TestPayPage(t *testing.T) {
 		})
 	}
 	if page, err := payPage(domain.Order{}, domain.Hold{}); err == nil {
-		t.Errorf("a link for no order: %q", page.URL)
+		t.Errorf("a link without an order: %q", page.URL)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"boxoffice/notify/webhooks"
 )
 
-// webhookReader has events sent to the endpoints that the organiser registered: this
-// process works for the deliveries, too.
+// webhookReader sends events to the endpoints that the organiser registered. It also starts
+// the deliveries' worker in this process.
 func (s *service) webhookReader(p *parts, fail func(error)) (notify.Reader, error) {
 	attempts := newWebhookAttempts(p.meter.registry)
 	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.log)
@@ -27,7 +27,7 @@ func (s *service) webhookReader(p *parts, fail func(error)) (notify.Reader, erro
 	return webhooks.NewReader(p.store.Readers(), p.temporal), nil
 }
 
-// webhookEndpoints are what the API registers.
+// webhookEndpoints manages the endpoints for the API.
 func (s *service) webhookEndpoints(p *parts) *webhooks.Endpoints {
 	return webhooks.NewEndpoints(p.store.Readers(), s.Payloads, p.temporal, s.WebhookNetworks)
 }
@@ -40,14 +40,14 @@ type webhookAttempts struct {
 func newWebhookAttempts(registry prometheus.Registerer) webhookAttempts {
 	a := webhookAttempts{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boxoffice_webhook_attempts_total", Help: "Attempts to send an event to an endpoint, by what they came to.",
+			Name: "boxoffice_webhook_attempts_total", Help: "Attempts to send an event to an endpoint, by outcome.",
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "boxoffice_webhook_attempt_seconds", Help: "Time of one attempt.", Buckets: prometheus.ExponentialBuckets(0.005, 3, 9),
+			Name: "boxoffice_webhook_attempt_seconds", Help: "Duration of one attempt.", Buckets: prometheus.ExponentialBuckets(0.005, 3, 9),
 		}),
 	}
 	for _, outcome := range webhooks.Outcomes {
-		a.attempts.WithLabelValues(string(outcome)) // 0 until it happens
+		a.attempts.WithLabelValues(string(outcome)) // so that it shows 0 before the first one
 	}
 	registry.MustRegister(a.attempts, a.seconds)
 	return a
@@ -60,14 +60,14 @@ func (a webhookAttempts) tell(outcome webhooks.Outcome, took time.Duration) {
 
 var (
 	webhookLag = prometheus.NewDesc("boxoffice_webhook_lag_seconds",
-		"Since when the oldest delivery is pending that no endpoint took yet.", nil, nil)
-	webhookPending   = prometheus.NewDesc("boxoffice_webhook_pending", "Deliveries that are not taken yet.", nil, nil)
+		"Age of the oldest pending delivery.", nil, nil)
+	webhookPending   = prometheus.NewDesc("boxoffice_webhook_pending", "Deliveries that no endpoint has accepted yet.", nil, nil)
 	webhookGivenUp   = prometheus.NewDesc("boxoffice_webhook_given_up", "Deliveries that were given up in the last day.", nil, nil)
 	webhookEndpoints = prometheus.NewDesc("boxoffice_webhook_endpoints",
-		"Endpoints: those that took the last attempt (ok), those that did not (failing), and those that are sent nothing (disabled).", []string{"state"}, nil)
+		"Endpoints: those that accepted the last attempt (ok), those that did not (failing), and disabled ones.", []string{"state"}, nil)
 )
 
-// webhookMetrics shows how the deliveries stand.
+// webhookMetrics shows endpoints and deliveries by state.
 func webhookMetrics(l *look[domain.WebhookCounts]) prometheus.Collector {
 	return metricsOf(l, "webhooks", func(c domain.WebhookCounts, gauge gauge) {
 		gauge(webhookLag, c.Lag.Seconds())

@@ -572,7 +572,7 @@ func TestWaiting(t *testing.T) {
 	}{
 		"a refund that the provider does not take: the money":    {due, "I2", "requested 50h0m0s ago"},
 		"a refund that the provider does not take: its workflow": {due, "L", "attempt 600: status 500"},
-		"a checkout whose deadline passed while the provider is away": {func(s *Snapshot) {
+		"a checkout whose deadline passed while the provider is down": {func(s *Snapshot) {
 			w := checkout(9)
 			w.StartedAt, w.WaitsFor = noon.Add(-days), "ExpireSession, attempt 9: refused"
 			s.Workflows = []domain.Workflow{w}

@@ -109,7 +109,7 @@ func TestInspectBringsWhatNobodyReported(t *testing.T) {
 	}{
 		"of an order of the sale":       {1, nil, []string{"second"}},
 		"of an order that nobody knows": {99, nil, nil},
-		"that cannot be brought now":    {1, errors.New("Temporal is away"), []string{"second"}},
+		"that cannot be brought now":    {1, errors.New("Temporal is down"), []string{"second"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +122,7 @@ func TestInspectBringsWhatNobodyReported(t *testing.T) {
 			if err != nil || got.Broken == 0 || !slices.Equal(i.heard, tc.want) {
 				t.Errorf("%+v, %v, brought %q, want %q", got, err, i.heard, tc.want)
 			}
-			if tc.fails != nil && !strings.Contains(i.log.String(), "Temporal is away") {
+			if tc.fails != nil && !strings.Contains(i.log.String(), "Temporal is down") {
 				t.Errorf("nothing of the failure in the log: %s", i.log.String())
 			}
 		})

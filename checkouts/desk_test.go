@@ -231,7 +231,7 @@ func TestPay(t *testing.T) {
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{Status: domain.OrderRefunding}, "", []string{"ExecuteWorkflow"}},
 		{"an unknown order and session", temporalSays{update: noSuchWorkflow}, records{},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeNotFound, nil},
-		{"an unknown order, and the provider is away", temporalSays{update: noSuchWorkflow}, records{down: &domain.UnknownError{Err: errors.New("away")}},
+		{"an unknown order, and the provider is down", temporalSays{update: noSuchWorkflow}, records{down: &domain.UnknownError{Err: errors.New("away")}},
 			event(domain.PaymentSucceeded, "pay_1"), domain.PayResult{}, domain.CodeUnknown, nil},
 		{"an unknown order that failed", temporalSays{update: noSuchWorkflow}, records{captured: &capture},
 			event(domain.PaymentFailed, "pay_1"), domain.PayResult{}, domain.CodeNotFound, nil},

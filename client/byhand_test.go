@@ -12,7 +12,7 @@ import (
 	"boxoffice/client"
 )
 
-// serve is a client of a box office that answers so.
+// serve is a client of a box office with this handler.
 func serve(t *testing.T, answer http.HandlerFunc) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -44,7 +44,7 @@ func TestAStreamIsReadEventByEvent(t *testing.T) {
 		t.Errorf("places %v, end %v; want [2 1] and io.EOF: the node ended the stream", ahead, end)
 	}
 	for range c.WatchPlace(t.Context(), "q1.a") {
-		break // who has seen enough leaves
+		break // the caller may stop early
 	}
 	for _, err := range c.WatchSale(t.Context(), "rock") {
 		if client.CodeOf(err) != "not_found" {
@@ -53,7 +53,7 @@ func TestAStreamIsReadEventByEvent(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoJSON(t *testing.T) {
+func TestAnswersThatAreNotJSON(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		switch asked := r.Method + " " + r.URL.RequestURI(); {
@@ -81,11 +81,11 @@ func TestWhatIsNoJSON(t *testing.T) {
 	}
 	signed := http.Header{"Webhook-Id": {"evt_1"}}
 	if settled, err := c.DeliverEvent(t.Context(), "other", signed, []byte(`{ "a":"<" }`)); err != nil || settled.Status != "paid" {
-		t.Errorf("settled %+v, error %v; the bytes are signed and must come as they are", settled, err)
+		t.Errorf("settled %+v, error %v; the bytes are signed and must arrive unchanged", settled, err)
 	}
 }
 
-// Who must tell 200 from 202, or read a header, gets both; of a refusal too.
+// A caller that must tell 200 from 202, or read a header, can do so, even for a refusal.
 func TestAnAnswerIsRecorded(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Idempotent-Replayed", "true")

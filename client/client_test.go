@@ -11,7 +11,7 @@ import (
 	"boxoffice/client"
 )
 
-// What is sent is what the contract says, and a problem comes back as a Refusal.
+// A request follows the contract, and a problem comes back as a Refusal.
 func TestACheckoutAndItsRefusal(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -53,7 +53,7 @@ func TestACheckoutAndItsRefusal(t *testing.T) {
 		t.Fatalf("repeat after %v, want %v", refused.RetryAfter, 3*time.Second)
 	}
 	if refused.IsDefinite() {
-		t.Fatal("what is not known is definite")
+		t.Fatal("an unknown outcome counts as definite")
 	}
 
 	page, err := c.FindOrders(t.Context(), client.FindOrdersParams{Status: "paid", Limit: 2})

@@ -1,4 +1,4 @@
-// Code generated of the OpenAPI document by go generate ./client. DO NOT EDIT.
+// Code generated from the OpenAPI document by go generate ./client. DO NOT EDIT.
 
 package client
 
@@ -1134,7 +1134,7 @@ func (c *Client) EraseBuyer(ctx context.Context, body *ErasureBody) (answer Eras
 	return answer, err
 }
 
-// ListEventsParams are what ListEvents may be asked with.
+// ListEventsParams are the query parameters of ListEvents.
 type ListEventsParams struct {
 	// next of the previous page. Without it: from the first event that is stored
 	After string
@@ -1166,7 +1166,7 @@ func (c *Client) ListEvents(ctx context.Context, params ListEventsParams) (answe
 	return answer, err
 }
 
-// ListSetAsideMailsParams are what ListSetAsideMails may be asked with.
+// ListSetAsideMailsParams are the query parameters of ListSetAsideMails.
 type ListSetAsideMailsParams struct {
 	// next of the previous page
 	After string
@@ -1190,7 +1190,7 @@ func (c *Client) RetryMail(ctx context.Context, mail string) (answer RetriedView
 	return answer, err
 }
 
-// AskForOrdersParams are what AskForOrders may be asked with.
+// AskForOrdersParams are the query parameters of AskForOrders.
 type AskForOrdersParams struct {
 	// The languages of the mail, best first
 	AcceptLanguage string
@@ -1207,7 +1207,7 @@ func (c *Client) AskForOrders(ctx context.Context, params AskForOrdersParams, bo
 	return answer, err
 }
 
-// FindOrdersParams are what FindOrders may be asked with.
+// FindOrdersParams are the query parameters of FindOrders.
 type FindOrdersParams struct {
 	// The buyer's address, in any spelling of the same mailbox
 	Email string
@@ -1285,7 +1285,7 @@ func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answ
 	return answer, err
 }
 
-// ListSalesParams are what ListSales may be asked with.
+// ListSalesParams are the query parameters of ListSales.
 type ListSalesParams struct {
 	// Only sales that are on sale now, that open later, or that were canceled
 	State string
@@ -1343,7 +1343,7 @@ func (c *Client) CancelSale(ctx context.Context, sale string) (answer Cancellati
 	return answer, err
 }
 
-// CreateCheckoutParams are what CreateCheckout may be asked with.
+// CreateCheckoutParams are the query parameters of CreateCheckout.
 type CreateCheckoutParams struct {
 	// Names this checkout: the same key is the same order and gets the same answer. A bare or quoted string of 16–255 visible ASCII characters, ideally a UUIDv7
 	IdempotencyKey string
@@ -1380,7 +1380,7 @@ func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *Revo
 	return answer, err
 }
 
-// ListOrdersParams are what ListOrders may be asked with.
+// ListOrdersParams are the query parameters of ListOrders.
 type ListOrdersParams struct {
 	// The buyer's address, in any spelling of the same mailbox
 	Email string
@@ -1440,7 +1440,7 @@ func (c *Client) ConfigureQueue(ctx context.Context, sale string, body *Configur
 	return answer, err
 }
 
-// JoinQueueParams are what JoinQueue may be asked with.
+// JoinQueueParams are the query parameters of JoinQueue.
 type JoinQueueParams struct {
 	// Names the person who joins, if the sale asks for an entitlement. The same key with the same entitlement has the same place. Otherwise it is ignored
 	IdempotencyKey string
@@ -1524,7 +1524,7 @@ func (c *Client) ChangeWebhookEndpoint(ctx context.Context, endpoint string, bod
 	return answer, err
 }
 
-// ListWebhookDeliveriesParams are what ListWebhookDeliveries may be asked with.
+// ListWebhookDeliveriesParams are the query parameters of ListWebhookDeliveries.
 type ListWebhookDeliveriesParams struct {
 	// Only deliveries in this state
 	State string

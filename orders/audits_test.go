@@ -9,12 +9,12 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// finding is of an invariant with so many offenders.
+// finding is a finding of an invariant with n offenders.
 func finding(invariant, subject string, offenders int64) domain.AuditFinding {
 	return domain.AuditFinding{AuditKey: domain.AuditKey{Invariant: invariant, Subject: subject}, Offenders: offenders, Listed: []string{"pay_1"}, ToDo: "Refund it."}
 }
 
-// names are what a call told, without the rest.
+// names reduces findings to what the tests compare.
 func names(findings []domain.AuditFinding) (all []domain.AuditKey) {
 	for _, f := range findings {
 		all = append(all, f.AuditKey)
@@ -22,9 +22,8 @@ func names(findings []domain.AuditFinding) (all []domain.AuditKey) {
 	return all
 }
 
-// A finding is told once when it appears and once when it heals, whatever
-// happens in between.
-func TestRecordAuditTellsWhatIsNew(t *testing.T) {
+// A finding has one event when it appears and one when it heals, whatever happens in between.
+func TestRecordAuditReturnsWhatIsNew(t *testing.T) {
 	b := setup(t)
 	i2, i4 := finding("I2", "", 1), finding("I4", "class A", 2)
 	for i, step := range []struct {
@@ -97,12 +96,12 @@ func TestAuditStateWithoutACompleteAudit(t *testing.T) {
 	}
 	state, err := b.store.AuditState(b.ctx)
 	if err != nil || !state.Audited || !state.CompleteAt.IsZero() {
-		t.Errorf("state %+v, error %v: a sale was never looked at, and nobody may think that it was", state, err)
+		t.Errorf("state %+v, error %v: one sale was never audited, and the state must say so", state, err)
 	}
 }
 
 // EventCounts names the payments whose event, or whose row, is gone.
-func TestEventCountsNamesWhatIsAlone(t *testing.T) {
+func TestEventCountsNamesLonePayments(t *testing.T) {
 	for name, tc := range map[string]struct {
 		sql  string
 		want domain.EventCount
@@ -138,10 +137,10 @@ func TestSchemaRefusesEventsOfTheAuditThatNameAPayment(t *testing.T) {
 	b := setup(t)
 	b.record(t, b.sold(t, keyOf(1)))
 	for name, sql := range map[string]string{
-		"an audit's with a payment":     `UPDATE outbox SET event = 'audit.broken'`,
-		"an order's without a payment":  `UPDATE outbox SET payment = NULL`,
-		"a type that is none":           `UPDATE outbox SET event = 'audit', payment = NULL, order_id = NULL`,
-		"a finding without an offender": `INSERT INTO audits VALUES ('x', now(), NULL, 0, '{}', 0); INSERT INTO audit_findings VALUES ('x', 'I1', '', now(), 0)`,
+		"an audit event with a payment":    `UPDATE outbox SET event = 'audit.broken'`,
+		"an order event without a payment": `UPDATE outbox SET payment = NULL`,
+		"an unknown type":                  `UPDATE outbox SET event = 'audit', payment = NULL, order_id = NULL`,
+		"a finding without an offender":    `INSERT INTO audits VALUES ('x', now(), NULL, 0, '{}', 0); INSERT INTO audit_findings VALUES ('x', 'I1', '', now(), 0)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := orderstest.Exec(b.ctx, b.url, sql); err == nil {

@@ -35,7 +35,7 @@ func TestCancellationIsBegunOnce(t *testing.T) {
 	}
 }
 
-func TestCancellationOfWhatIsNotOnOffer(t *testing.T) {
+func TestCancellationOfASaleThatIsNotOnOffer(t *testing.T) {
 	b := setup(t)
 	if _, err := b.store.CreateSale(b.ctx, definition("never-funded")); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,8 @@ func TestAChallengeIsSpentOnce(t *testing.T) {
 			t.Errorf("%v: %v %v, want %v", step.names, got, err, step.want)
 		}
 	}
-	// Two nodes spend the same ones at once, in other orders: each is one's.
+	// Two nodes spend the same challenges at once, in different orders. Each challenge goes to
+	// one of them.
 	var firsts atomic.Int64
 	var all sync.WaitGroup
 	for n, store := range []*orders.Store{a, b} {
@@ -64,7 +65,7 @@ func TestAChallengeIsSpentOnce(t *testing.T) {
 	if firsts.Load() != 4 {
 		t.Errorf("4 challenges were used %d times", firsts.Load())
 	}
-	// What expired long ago is forgotten, and nothing else.
+	// Challenges that expired long ago are forgotten, and no others.
 	if err := orderstest.Exec(t.Context(), url, `UPDATE spent_challenges SET until = now() - interval '10 minutes' WHERE nonce = $1`, nonces("x")[0]); err != nil {
 		t.Fatal(err)
 	}

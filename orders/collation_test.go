@@ -19,8 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The tests of this package mean something for text only where the database has an
-// order of its own.
+// The tests of this package prove something about text only if the database has an order of
+// its own.
 func TestDatabaseOrdersTextAsPeopleDo(t *testing.T) {
 	url := orderstest.URL(t)
 	locale, err := orderstest.Collation(t.Context(), url)
@@ -41,11 +41,11 @@ func TestDatabaseOrdersTextAsPeopleDo(t *testing.T) {
 	}
 }
 
-// natural are names that people's languages order otherwise than bytes do: by case
-// and punctuation last.
+// natural are names that a language sorts differently from their bytes: case and
+// punctuation count last.
 var natural = []string{"VIP", "early", "Zone_2", "Zone-10", "zone10", "a-b", "ab", "a_b", "aB", "Early"}
 
-// Lines come back in the sequence in which the order was placed: it numbers their
+// Lines come back in the sequence in which the order was placed, because it numbers their
 // transfers.
 func TestLinesComeBackAsTheyWerePlaced(t *testing.T) {
 	b := setup(t)
@@ -79,8 +79,8 @@ func TestLinesComeBackAsTheyWerePlaced(t *testing.T) {
 	}
 }
 
-// Refunds are read by pages of 1,000: none is missed or doubled between two, and the
-// order is that of bytes.
+// Refunds are read in pages of 1,000, in the order of bytes. None is missed or read twice
+// at the edge of a page.
 func TestRefundsStreamInTheOrderOfBytes(t *testing.T) {
 	b := setup(t)
 	const refunds = 2100
@@ -112,8 +112,8 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// Every statement that puts text in an order says in which. This reads the
-// statements of the package and knows the columns from the schema itself.
+// Every statement that sorts text names the collation. This reads the package's statements,
+// and the columns from the schema.
 func TestStatementsOrderTextByBytes(t *testing.T) {
 	url := orderstest.URL(t)
 	orderstest.Open(t, url)
@@ -190,10 +190,10 @@ func TestWhatTheCheckOfStatementsSees(t *testing.T) {
 	}
 }
 
-// A schema knows of every column whether a collation orders it, and the other names
-// by which statements call the tables.
+// A schema knows for every column whether a collation sorts it, and the aliases of the
+// tables in a statement.
 type schema struct {
-	tables  map[string]map[string]bool // by name; then of each column whether it is text
+	tables  map[string]map[string]bool // by table, then by column: whether it is text
 	aliases map[string][]string
 }
 
@@ -225,7 +225,7 @@ func columnsOf(t *testing.T, url string) map[string]map[string]bool {
 	return tables
 }
 
-// statementsOf gives the string literals of a file by their places.
+// statementsOf returns the string literals of a file by position.
 func statementsOf(t *testing.T, file string) map[string]string {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, file, nil, 0)
@@ -267,7 +267,7 @@ var (
 	wayRE     = regexp.MustCompile(`(?i)\s+(?:ASC|DESC|NULLS\s+FIRST|NULLS\s+LAST)\b`)
 )
 
-// ordered gives what a statement orders by, or compares for order.
+// ordered returns what a statement sorts by or compares by order.
 func ordered(sql string) (items []string) {
 	sql = strings.ReplaceAll(sql, "<>", "!=")
 	for rest := sql; ; {
@@ -295,7 +295,7 @@ func ordered(sql string) (items []string) {
 	return items
 }
 
-// firstList splits the list that sql begins with at its commas.
+// firstList splits the list at the start of sql at its commas.
 func firstList(sql string) (items []string) {
 	depth, start := 0, 0
 	for i, c := range sql {
@@ -316,8 +316,8 @@ func firstList(sql string) (items []string) {
 
 var columnRE = regexp.MustCompile(`^(?:([a-z_]+)\.)?([a-z_][a-z0-9_]*)$`)
 
-// judge says what is wrong with ordering by something; nothing where it is no text,
-// or says COLLATE "C".
+// judge says what is wrong with sorting by an expression; empty if it is not text or has
+// COLLATE "C".
 func (s *schema) judge(what string) string {
 	if strings.HasSuffix(what, `COLLATE "C"`) {
 		return ""

@@ -28,7 +28,7 @@ func entitlementID(n int) (id domain.EntitlementID) {
 	return id
 }
 
-// claim is of a holder, with a code that was made; its place is the holder's number.
+// claim is a holder's claim with a code that was created; its place is the holder's number.
 func (b *bundle) claim(code, holder int) domain.EntitlementClaim {
 	return domain.EntitlementClaim{
 		SaleID: b.sale.ID, Entitlement: domain.Entitlement{Kind: domain.PresaleCode, ID: entitlementID(code)}, Holder: entitlementID(1_000_000 + holder),
@@ -47,7 +47,7 @@ func (b *bundle) makeCodes(t *testing.T, places int, codes ...int) {
 	}
 }
 
-// take is the verdict on one claim, which must agree with what was said when one only looked.
+// take returns the verdict on one claim, which must agree with LookAtEntitlements.
 func (b *bundle) take(t *testing.T, claim domain.EntitlementClaim) domain.EntitlementAnswer {
 	t.Helper()
 	looked := must(b.store.LookAtEntitlements(b.ctx, []domain.EntitlementClaim{claim}))[0]
@@ -56,11 +56,11 @@ func (b *bundle) take(t *testing.T, claim domain.EntitlementClaim) domain.Entitl
 	if looked.Verdict == domain.EntitlementFree {
 		want = domain.EntitlementAnswer{Verdict: domain.EntitlementGiven, Place: claim.Place}
 	}
-	wantEqual(t, "what was taken, after a look", taken, want)
+	wantEqual(t, "the verdict, compared with the look before", taken, want)
 	return taken
 }
 
-func TestACodeIsGoodForSoManyPlaces(t *testing.T) {
+func TestACodeGivesItsNumberOfPlaces(t *testing.T) {
 	b := entitled(t)
 	b.makeCodes(t, 2, 1)
 	first, second, third := b.claim(1, 1), b.claim(1, 2), b.claim(1, 3)
@@ -71,7 +71,7 @@ func TestACodeIsGoodForSoManyPlaces(t *testing.T) {
 	wantEqual(t, "verdict on the second", b.take(t, second).Verdict, domain.EntitlementGiven)
 	wantEqual(t, "the third", b.take(t, third), domain.EntitlementAnswer{Verdict: domain.EntitlementSpent})
 	wantEqual(t, "the second, asking again", b.take(t, second).Verdict, domain.EntitlementHeld)
-	wantEqual(t, "a code that was not made", b.take(t, b.claim(2, 1)).Verdict, domain.EntitlementUnknown)
+	wantEqual(t, "a code that was not created", b.take(t, b.claim(2, 1)).Verdict, domain.EntitlementUnknown)
 	other := first
 	other.SaleID = "gophercon"
 	wantEqual(t, "the code at another sale", b.take(t, other).Verdict, domain.EntitlementUnknown)
@@ -89,8 +89,8 @@ func TestAnInvitationNeedsNoRow(t *testing.T) {
 	wantEqual(t, "by somebody else", b.take(t, other).Verdict, domain.EntitlementSpent)
 }
 
-// Several nodes, each with batches in an order of its own, every code wanted by three: each
-// code gives as many places as it is good for, and all who ask again hear the same.
+// Several nodes send batches, each in its own order, and three holders want every code. Each
+// code gives its number of places, and a repeated claim gets the same answer.
 func TestCodesAreSpentOnceByManyNodes(t *testing.T) {
 	const nodes, codes, holders, places = 4, 40, 3, 2
 	b := entitled(t)
@@ -107,7 +107,7 @@ func TestCodesAreSpentOnceByManyNodes(t *testing.T) {
 		for code := range codes {
 			for holder := range holders {
 				claim := b.claim((code*(2*node+1)+node)%codes, holder)
-				claim.Place.Index = int64(1000*node + 10*code + holder) // each joins anew
+				claim.Place.Index = int64(1000*node + 10*code + holder) // each attempt joins anew
 				claims[node] = append(claims[node], claim)
 			}
 		}
@@ -152,7 +152,7 @@ func TestCodesAreSpentOnceByManyNodes(t *testing.T) {
 	}
 }
 
-// The commit happened and the answer was lost: who asks again has the place.
+// The commit happened and the answer was lost: a repeated claim has the place.
 func TestATakenPlaceSurvivesALostAnswer(t *testing.T) {
 	b := entitled(t)
 	b.makeCodes(t, 1, 1)
@@ -172,7 +172,7 @@ func TestATakenPlaceSurvivesALostAnswer(t *testing.T) {
 	again.Place = b.claim(1, 9).Place
 	got := b.take(t, again)
 	if want := (domain.EntitlementAnswer{Verdict: domain.EntitlementHeld, Place: claim.Place}); got != want && got.Verdict != domain.EntitlementGiven {
-		t.Errorf("asked again: %+v, want %+v, or given now where it had not been written", got, want)
+		t.Errorf("asked again: %+v, want %+v, or given now if it had not been written", got, want)
 	}
 	wantEqual(t, "somebody else with that code", b.take(t, b.claim(1, 2)).Verdict, domain.EntitlementSpent)
 }
@@ -200,7 +200,7 @@ func TestRevokedCodesGiveNoMorePlaces(t *testing.T) {
 	wantEqual(t, "revoked of no batch", must(b.store.RevokeBatch(b.ctx, b.sale.ID, "")), int64(0))
 }
 
-func TestMadeCodesStayAsTheyAre(t *testing.T) {
+func TestExistingCodesStayAsTheyAre(t *testing.T) {
 	b := entitled(t)
 	b.makeCodes(t, 1, 1)
 	ids := []domain.EntitlementID{entitlementID(1), entitlementID(2), entitlementID(2)}

@@ -10,12 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// readRetryAfter is when a read may be tried again if the database is away.
+// readRetryAfter is when a read may be retried if the database is down.
 const readRetryAfter = time.Second
 
 // readFailed names what was read. A read changes nothing, so its failure is never an
-// unknown outcome: the database is away, which passes, or it refused the statement, which
-// is a bug of ours. Only a value that this release does not know is unknown.
+// unknown outcome: the database is down, which passes, or it refused the statement, which
+// is our bug. Only a value that this release does not know is unknown.
 func readFailed(op, id string, err error) error {
 	var definite *domain.Error
 	if err == nil || errors.As(err, &definite) || domain.IsUnknown(err) {
@@ -28,7 +28,7 @@ func readFailed(op, id string, err error) error {
 	return err
 }
 
-// isAway reports whether the failure is the server's absence and not its answer.
+// isAway reports whether the server did not answer at all.
 func isAway(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
@@ -66,11 +66,11 @@ func writeFailed(op, id string, err error) error {
 	}
 }
 
-// neverHappens reports whether the database refuses the rows for what they are: SQLSTATE
-// class 22, data exception, or 23, integrity constraint violation (PostgreSQL, appendix
-// A). Two of class 23 are about other rows, which may change: a duplicate key, which
-// callers check first, and a foreign key. If a sale is missing, the database was restored
-// from too early, or is the wrong one: paid orders wait for the right one.
+// neverHappens reports whether the database refuses the rows themselves: SQLSTATE class 22,
+// data exception, or 23, integrity constraint violation (PostgreSQL, appendix A). Two of
+// class 23 are about other rows, which may change: a duplicate key, which callers check
+// first, and a foreign key. If a sale is missing, the database was restored from too early,
+// or is the wrong one: paid orders wait for the right one.
 func neverHappens(err error) bool {
 	const foreignKeyViolation = "23503"
 	var refused *pgconn.PgError

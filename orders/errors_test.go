@@ -30,8 +30,8 @@ func TestReadsTellAnAbsentDatabaseFromABug(t *testing.T) {
 	}
 }
 
-// A write that certainly left nothing because the database is away may be tried
-// again; where a commit may be in, nobody says no.
+// A write that certainly left nothing because the database is down may be repeated. If it
+// may have been committed, the failure is unknown.
 func TestWritesTellDefiniteFromUnknown(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error

@@ -12,9 +12,9 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// Every event that this release writes has the payload, the subject and the schema version
-// that the table of types says, also where the database builds it.
-func TestEventsAreThoseOfTheTable(t *testing.T) {
+// Every event that this release writes has the payload, subject and schema version from the
+// table of types, even if the database builds it.
+func TestEventsMatchTheTable(t *testing.T) {
 	b := setup(t)
 	sold := b.sold(t, keyOf(1))
 	sold.Order.Metadata = domain.Metadata{"crm": "17"}
@@ -49,13 +49,13 @@ func TestEventsAreThoseOfTheTable(t *testing.T) {
 			t.Errorf("%s is written with schema %d, the table says %d", e.Type, e.Schema, terms.Schema)
 		}
 		if ofOrder := !e.Order.IsZero(); ofOrder != (terms.Subject == domain.SubjectOrder) {
-			t.Errorf("%s: of the order %s, but its subject is the %s", e.Type, e.Order, terms.Subject)
+			t.Errorf("%s: about order %s, but its subject is the %s", e.Type, e.Order, terms.Subject)
 		}
 		data, err := e.Data()
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Nothing is written that the struct does not have, and nothing of it is lost.
+		// The payload has all fields of the struct and no others.
 		strict := json.NewDecoder(bytes.NewReader(e.Payload))
 		strict.DisallowUnknownFields()
 		if err := strict.Decode(data); err != nil {
@@ -84,7 +84,7 @@ func TestEventsAreThoseOfTheTable(t *testing.T) {
 	}
 }
 
-// tellStock has the sale's classes have so many tickets each.
+// tellStock reports this many tickets for each class of the sale.
 func (b *bundle) tellStock(t *testing.T, available int64) {
 	t.Helper()
 	must(b.store.OpenedSales(b.ctx, 10))
@@ -107,8 +107,8 @@ func (b *bundle) typesOf(t *testing.T) (types []domain.EventType) {
 	return types
 }
 
-// Each turn of a sale is told once, whoever asks how often.
-func TestASalesTurnsAreToldOnce(t *testing.T) {
+// Each change of a sale has one event, however often it is reported.
+func TestASalesChangesHaveOneEventEach(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
 	for _, available := range []int64{5, 5, 0, 0, 2, 2, 0} {
@@ -127,8 +127,8 @@ func TestASalesTurnsAreToldOnce(t *testing.T) {
 	wantEqual(t, "sales that sell", len(must(b.store.SellingSales(b.ctx, "", 10))), 0)
 }
 
-// All held is not sold out: the next hold that expires would take it back.
-func TestASaleWithHoldsIsNotToldSoldOut(t *testing.T) {
+// A sale whose tickets are all held is not sold out: the next hold that expires would take that back.
+func TestASaleWithHoldsIsNotSoldOut(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
 	b.tellStock(t, 5)
@@ -147,8 +147,8 @@ func TestASaleWithHoldsIsNotToldSoldOut(t *testing.T) {
 	wantEqual(t, "told", b.typesOf(t), []domain.EventType{domain.EventSaleOpened, domain.EventSaleSoldOut})
 }
 
-// Who lost the task tells nothing, whatever it saw of the ledger.
-func TestOneNodeAtATimeTellsTheStock(t *testing.T) {
+// A node that lost the task writes nothing, whatever the ledger told it.
+func TestOneNodeAtATimeReportsTheStock(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
 	must(b.store.OpenedSales(b.ctx, 10))
@@ -175,9 +175,9 @@ func TestOneNodeAtATimeTellsTheStock(t *testing.T) {
 	}
 }
 
-// Old events go once every reader has them, however many there are, and the audit does not
-// take them for lost. What a reader set aside stays.
-func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
+// Old events are dropped once every reader has passed them, however many there are, and the
+// audit does not count them as lost. Events that a reader set aside stay.
+func TestOldEventsAreDroppedOnceEveryReaderHasPassedThem(t *testing.T) {
 	b := setup(t)
 	sold := b.sold(t, keyOf(1))
 	b.record(t, sold)
@@ -233,7 +233,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	drop()
 	wantEqual(t, "left", left(), 0)
 	wantEqual(t, "dropped to", must(b.store.EventPlace(b.ctx, domain.EventCursor{})).DroppedTo, all[4].Cursor)
-	// The order was paid before the youngest event that was dropped was written.
+	// The order was paid before the newest dropped event was written.
 	for _, c := range must(b.store.EventCounts(b.ctx, b.sale.ID)) {
 		if c.Events != c.Rows {
 			t.Errorf("%+v: a dropped event counts as lost", c)
@@ -241,7 +241,7 @@ func TestOldEventsAreDroppedOnceEveryReaderHasThem(t *testing.T) {
 	}
 }
 
-// A reader that nobody runs any more is removed, one that runs is not.
+// A reader that no node runs is removed. One that runs is not.
 func TestRemoveReader(t *testing.T) {
 	b := setup(t)
 	wantCode(t, b.store.RemoveReader(b.ctx, "mail"), domain.CodeNotFound)
@@ -261,9 +261,9 @@ func TestRemoveReader(t *testing.T) {
 	wantEqual(t, "readers", len(must(b.store.ReaderStates(b.ctx))), 0)
 }
 
-// The statement with which the release before the event log writes, and rows of its time:
-// both reach readers, in order, with ids that stay.
-func TestTheReleaseBeforeWritesOn(t *testing.T) {
+// Old rows, and the statement with which the previous release writes, reach readers in order,
+// with ids that stay.
+func TestThePreviousReleaseWritesOn(t *testing.T) {
 	t.Parallel()
 	url := orderstest.URL(t)
 	const until = 20 // 0021 makes it the event log
@@ -301,12 +301,12 @@ func TestTheReleaseBeforeWritesOn(t *testing.T) {
 		}
 	}
 	wantEqual(t, "read again", b.awaitEvents(t, domain.EventCursor{}, 2), events)
-	// A sale that opened before is not told to have.
+	// A sale that opened before gets no event.
 	must(b.store.OpenedSales(b.ctx, 10))
 	wantEqual(t, "events", b.count(t, `SELECT count(*) FROM outbox`), 2)
 }
 
-// A dump that is restored elsewhere has the ids that it had, and readers go on where they were.
+// A dump that is restored elsewhere keeps its ids, and readers go on where they were.
 func TestReadersOfARestoredDumpGoOn(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
@@ -348,12 +348,12 @@ func TestReadersOfARestoredDumpGoOn(t *testing.T) {
 	}
 }
 
-// The head is that of the order in which events are read, and transactions are numbers: 10
-// comes after 9.
+// The head is the last event in reading order, and transaction ids compare as numbers: 10 comes
+// after 9.
 func TestEventHead(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
-	wantEqual(t, "the head of nothing", must(b.store.EventHead(b.ctx)), domain.EventCursor{})
+	wantEqual(t, "the head of an empty log", must(b.store.EventHead(b.ctx)), domain.EventCursor{})
 	for _, transaction := range []string{"10", "9"} {
 		sql := `INSERT INTO outbox (event, sale_id, payload, transaction_id) VALUES ('sale.opened', 's', '{}', $1::text::xid8)`
 		if err := orderstest.Exec(b.ctx, b.url, sql, transaction); err != nil {
@@ -365,8 +365,8 @@ func TestEventHead(t *testing.T) {
 	wantEqual(t, "the head", must(b.store.EventHead(b.ctx)), events[1].Cursor)
 }
 
-// Moving and prolonging at the same time costs nobody a lease.
-func TestAMoveSurvivesThatItsLeaseIsProlonged(t *testing.T) {
+// Moving a cursor and renewing its lease at the same time loses no lease.
+func TestAMoveSurvivesTheRenewalOfItsLease(t *testing.T) {
 	b := setup(t)
 	if err := b.store.AddReader(b.ctx, "r", false); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // EventsPageMax is the most events that are read at once.
 const EventsPageMax = 1000
 
-// What is asked for and answered is domain's: whoever shows events elsewhere asks the same.
+// Queries and pages are domain's types, so that other packages can use them without this one.
 type (
 	// EventQuery is domain.EventQuery.
 	EventQuery = domain.EventQuery
@@ -25,29 +25,28 @@ type (
 	EventPage = domain.EventPage
 )
 
-// EventsAfter returns the events that follow a cursor, at most limit
-// (1…EventsPageMax), in an order that never gains an event behind a cursor that was
-// handed out: a reader who goes on from the last event's misses none. What depends on
-// another transaction comes after it, so that an order's events come as they
-// happened. An empty answer means that there is nothing more for the moment.
+// EventsAfter returns the events that follow a cursor, at most limit (1…EventsPageMax). No
+// event ever appears before a cursor that was handed out, so a reader that goes on from the
+// last one misses none. An event comes after the transactions that it depends on, so an
+// order's events come as they happened. An empty answer means that there is nothing more
+// for the moment.
 //
-// Ids are given when a row is written and not when it is committed, so the order is
-// that of the transactions, and only those are shown before which no other is open:
+// A row gets its id when it is written, not when it is committed. So events are sorted by
+// transaction, and shown only once no earlier transaction is open:
 //
 //	WHERE (transaction_id, id) > (…) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
 //
-// A transaction that writes and stays open, in whatever database of the server,
-// therefore delays events. It never hides one.
+// So a writing transaction that stays open, in any database of the server, delays events.
+// It never hides one.
 //
-// The error is a *domain.Error with CodeInvalid where the cursor is of another
-// server, of which this one's data was dumped: the reader starts over, and hears of
-// events again.
+// It fails with a *domain.Error with CodeInvalid if the cursor is from another server, from
+// whose dump this one was restored. The reader starts over and sees events again.
 func (s *Store) EventsAfter(ctx context.Context, after domain.EventCursor, limit int) ([]domain.Event, error) {
 	page, err := s.Events(ctx, EventQuery{After: after, Limit: limit})
 	return page.Events, err
 }
 
-// Events is EventsAfter for some of the events. It looks at no more than the limit.
+// Events is EventsAfter with a selection. The limit bounds the events that it looks at.
 func (s *Store) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	if q.Limit < 1 || q.Limit > EventsPageMax {
 		return EventPage{}, domain.Invalid("limit", fmt.Sprintf("must be 1–%d", EventsPageMax))
@@ -61,7 +60,7 @@ func (s *Store) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	return page, readFailed("read events after", q.After.String(), err)
 }
 
-// eventColumns are those of the table e and of event_log, as scanEvent reads them.
+// eventColumns are the columns of e and event_log that scanEvent reads.
 const eventColumns = `e.transaction_id::text, e.id, e.event, e.schema_version, coalesce(e.sale_id, ''), e.order_id, coalesce(e.payment, ''),
 	e.created_at, event_log.origin`
 
@@ -101,7 +100,7 @@ func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err 
 	return page, rows.Err()
 }
 
-// scanEvent reads eventColumns, what else is asked for, and the payload.
+// scanEvent reads eventColumns, any extra columns, and the payload.
 func scanEvent(row pgx.Row, more ...any) (e domain.Event, err error) {
 	var (
 		transaction string
@@ -119,8 +118,8 @@ func scanEvent(row pgx.Row, more ...any) (e domain.Event, err error) {
 	return e, err
 }
 
-// EventsAt returns the events at the cursors, in their order. One that was dropped is
-// left out.
+// EventsAt returns the events at the cursors, in the order of the log, without those that
+// were dropped.
 func (s *Store) EventsAt(ctx context.Context, at []domain.EventCursor) ([]domain.Event, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -145,8 +144,8 @@ func cursorColumns(cursors []domain.EventCursor) (transactions []string, ids []i
 	return transactions, ids
 }
 
-// EventHead is the last event's cursor at the moment; zero where there is none. What
-// commits later has a later one.
+// EventHead returns the cursor of the present last event; zero if there is none. Events
+// that commit later have later cursors.
 func (s *Store) EventHead(ctx context.Context) (head domain.EventCursor, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -163,7 +162,8 @@ func (s *Store) EventHead(ctx context.Context) (head domain.EventCursor, err err
 	return head, readFailed("read", "the last event", err)
 }
 
-// checkCursor: a server that has not come so far never gave this cursor.
+// checkCursor refuses a cursor that this server cannot have given, because its transactions
+// have not come so far.
 func (s *Store) checkCursor(ctx context.Context, c domain.EventCursor) error {
 	var foreign bool
 	err := s.pool.QueryRow(ctx, `SELECT $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot())`, strconv.FormatUint(c.Transaction, 10)).Scan(&foreign)
@@ -173,11 +173,11 @@ func (s *Store) checkCursor(ctx context.Context, c domain.EventCursor) error {
 	return err
 }
 
-// adoptEvents takes over events from a dump of another server, whose transactions
-// this one has not come to yet: nobody would see them until it has. They become
-// those of this transaction, in the order of their ids. The readers' cursors go with
-// them: before the first event that was still to come, so that none is missed, and few
-// are read again. Of a delivery that is not pending nobody reads the transaction.
+// adoptEvents takes over events from a dump of another server whose transaction ids are
+// ahead of ours. Nobody would see them until ours caught up. It gives them this
+// transaction's id and keeps the order of their ids. It moves the readers' cursors too, to
+// before the first event that they had not read, so that none is missed and few are read
+// again. Deliveries that are not pending keep their transaction, because nothing reads it.
 func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 	for _, sql := range []string{`
 		UPDATE event_cursors c SET transaction_id = pg_current_xact_id(), lease = lease + 1, id = coalesce(
@@ -204,11 +204,10 @@ func adoptEvents(ctx context.Context, tx pgx.Tx) error {
 // eventsDropMax is the most events that are dropped at once.
 const eventsDropMax = 1000
 
-// DropEvents drops some of the events that are older than kept and that every reader
-// has behind it, and says whether there may be more. An event that is set aside stays, and
-// one that a webhook is still to be sent of.
-// What one transaction deletes is bounded; nobody waits for it. The views keep what the
-// events said of them, see dropFigures.
+// DropEvents deletes some of the events that are older than kept and that every reader has
+// passed, and says whether there may be more. An event that is set aside stays, and so does
+// one with a pending webhook. Each transaction deletes a bounded number, so that nobody
+// waits for it. The views keep what the events contributed, see dropFigures.
 func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -247,7 +246,7 @@ func (s *Store) DropEvents(ctx context.Context, kept time.Duration) (more bool, 
 	return len(dropped) == eventsDropMax, writeFailed("drop", "old events", err)
 }
 
-// EventPlace is what the log has at a cursor, and from where on nothing is missing.
+// EventPlace returns what the log has at a cursor, and the cursor after which nothing is missing.
 func (s *Store) EventPlace(ctx context.Context, at domain.EventCursor) (place domain.EventPlace, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -265,8 +264,8 @@ func (s *Store) EventPlace(ctx context.Context, at domain.EventCursor) (place do
 	if created != nil {
 		place.ID = domain.NewEventID(*created, uint32(origin), at.ID)
 	}
-	return place, readFailed("read", "which events there are", err)
+	return place, readFailed("read", "the range of events", err)
 }
 
-// behindAll is a cursor's id behind all events of its transaction.
+// behindAll is the id of a cursor after all events of its transaction.
 const behindAll = math.MaxInt64

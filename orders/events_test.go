@@ -17,8 +17,8 @@ import (
 
 const insertEvent = `INSERT INTO outbox (event, payload) VALUES ('audit.broken', jsonb_build_object('n', $1::int)) RETURNING id`
 
-// A reader who follows ids loses the event of a transaction that began first and
-// commits last; one who follows EventsAfter gets it.
+// A reader that follows ids loses the event of a transaction that began first and commits
+// last. One that follows EventsAfter gets it.
 func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
@@ -35,7 +35,7 @@ func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 	const byID = `SELECT coalesce(max(id), 0) FROM outbox WHERE id > $1`
 	cursor := b.count(t, byID, 0)
 	if int64(cursor) != second || first > second {
-		t.Fatalf("ids %d and %d, a reader by id is at %d: want it behind the second", first, second, cursor)
+		t.Fatalf("ids %d and %d, a reader by id is at %d: want it past the second", first, second, cursor)
 	}
 	events := must(b.store.EventsAfter(b.ctx, domain.EventCursor{}, 10))
 	if len(events) != 0 {
@@ -52,8 +52,8 @@ func TestAReaderSkipsNoEventThatCommitsLate(t *testing.T) {
 	}
 }
 
-// Whatever writers do, and in pages of any size: every event once, and those of one
-// writer in its sequence.
+// Whatever writers do, and whatever the size of pages, every event comes once, and those of
+// one writer in sequence.
 func TestReadersSeeEveryEventOnceWhileOthersWrite(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
@@ -114,7 +114,7 @@ func TestReadersSeeEveryEventOnceWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// What an order's events say of it, as other systems read them.
+// What an order's events tell other systems about it.
 func TestEventsTellOfTheOrder(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
@@ -136,9 +136,8 @@ func TestEventsTellOfTheOrder(t *testing.T) {
 	}
 }
 
-// A dump that is restored on another server brings transaction numbers that this one
-// has not come to. Its events are read all the same once it is migrated, and a cursor
-// from the old server is refused rather than trusted.
+// A dump from another server brings transaction ids that are ahead of this one's. After
+// migration its events are read all the same, and a cursor from the old server is refused.
 func TestEventsOfARestoredDump(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
@@ -168,10 +167,10 @@ func TestEventsOfARestoredDump(t *testing.T) {
 		t.Errorf("%+v where the old server had an event: that cursor must not count here", place)
 	}
 	first := must(b.store.EventsAfter(b.ctx, domain.EventCursor{}, 1))[0]
-	wantEqual(t, "the place of the first", must(b.store.EventPlace(b.ctx, first.Cursor)), domain.EventPlace{ID: first.ID})
+	wantEqual(t, "the position of the first", must(b.store.EventPlace(b.ctx, first.Cursor)), domain.EventPlace{ID: first.ID})
 }
 
-// Events that were there before they had an order are read in that of their ids.
+// Events from before the log had an order are read in the order of their ids.
 func TestEventsOfBeforeTheMigration(t *testing.T) {
 	t.Parallel()
 	url := orderstest.URL(t)
@@ -211,7 +210,7 @@ func TestParseEventCursor(t *testing.T) {
 	}
 }
 
-// forgetEvents leaves a test alone with those that it writes.
+// forgetEvents leaves only the events that the test writes.
 func (b *bundle) forgetEvents(t *testing.T) {
 	t.Helper()
 	if err := orderstest.Exec(b.ctx, b.url, `DELETE FROM outbox`); err != nil {
@@ -229,8 +228,8 @@ func (b *bundle) connect(t *testing.T) *pgx.Conn {
 	return conn
 }
 
-// awaitEvents reads until so many are there: tests beside this one have transactions
-// open on the same server.
+// awaitEvents reads until there are this many, because other tests have transactions open
+// on the same server.
 func (b *bundle) awaitEvents(t *testing.T, after domain.EventCursor, want int) (events []domain.Event) {
 	t.Helper()
 	eventually(t, "the events are there", func() bool {

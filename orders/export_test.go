@@ -24,23 +24,23 @@ func (s *Store) RecordAll(ctx context.Context, sold []domain.Sold, ticketCode fu
 	return results, errs
 }
 
-// Queued tells how many orders wait for their transaction.
+// Queued returns how many orders wait for their transaction.
 func (s *Store) Queued() int {
 	s.records.mu.Lock()
 	defer s.records.mu.Unlock()
 	return len(s.records.waiting)
 }
 
-// QueueOrdersMax is how many may.
+// QueueOrdersMax is how many may wait.
 const QueueOrdersMax = queueOrdersMax
 
-// Migrations are those of this build, for tests of one on data of the release before.
+// Migrations are those of this build, for tests on data of the previous release.
 func Migrations() ([]string, error) { return migrations() }
 
 // ConnectionsMax is how many connections a store may have.
 func (s *Store) ConnectionsMax() int { return int(s.pool.Config().MaxConns) }
 
-// TakeAllConnections leaves nobody else one, until release.
+// TakeAllConnections takes all connections until release is called.
 func (s *Store) TakeAllConnections(ctx context.Context, fail func(...any)) (release func()) {
 	var all []interface{ Release() }
 	for range s.ConnectionsMax() {
@@ -57,10 +57,10 @@ func (s *Store) TakeAllConnections(ctx context.Context, fail func(...any)) (rele
 	})
 }
 
-// LogsValues lets tests judge settings that no server here has.
+// LogsValues lets tests check settings that no test server has.
 func LogsValues(found map[string]string) []LogSetting { return logsValues(found) }
 
-// StatementsOfJoins is how many statements an exchange sends for the list of so many joins.
+// StatementsOfJoins is how many statements an exchange sends for a list of n joins.
 func StatementsOfJoins(joins int64) int {
 	before := domain.Queue{Draw: domain.QueueDraw{Version: domain.QueueDrawOfList, Closed: domain.QueueUndrawn}}
 	after := before

@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A gate stands between a store and its server, and can lose the server's
-// answers: the commit happens and nobody hears of it.
+// A gate stands between a store and its server, and can lose the server's answers: the
+// commit happens, and the client is not told.
 type gate struct {
 	url     string
 	swallow atomic.Bool

@@ -10,7 +10,7 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// A server as it comes, and what people change.
+// A server with its defaults, and common changes.
 func TestWhatOfTheLogShowsBuyers(t *testing.T) {
 	comes := map[string]string{
 		"log_statement": "none", "log_min_duration_statement": "-1", "log_min_duration_sample": "-1", "log_statement_sample_rate": "1",
@@ -23,7 +23,7 @@ func TestWhatOfTheLogShowsBuyers(t *testing.T) {
 		change map[string]string
 		want   []string
 	}{
-		{"as it comes: a failed statement shows its row", nil, []string{"log_error_verbosity"}},
+		{"defaults: a failed statement shows its row", nil, []string{"log_error_verbosity"}},
 		{"without details", map[string]string{"log_error_verbosity": "terse"}, nil},
 		{"slow statements", map[string]string{"log_min_duration_statement": "1000"}, both},
 		{"every statement's time", map[string]string{"log_min_duration_statement": "0"}, both},
@@ -57,7 +57,7 @@ func TestWhatOfTheLogShowsBuyers(t *testing.T) {
 	}
 }
 
-// What the server of the tests has is read, and the statement that is given mends it.
+// It reads the test server's settings, and the statement that it returns fixes them.
 func TestLogsBuyersReadsTheServersOwnSettings(t *testing.T) {
 	t.Parallel()
 	for verbosity, want := range map[string][]string{"verbose": {"log_error_verbosity", "log_parameter_max_length"}, "terse": nil} {

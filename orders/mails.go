@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// QueueMails makes mails about orders due, in one statement. A mail whose id is there already,
-// due or settled, stays as it is: the same event again sends nothing again.
+// QueueMails queues mails about orders, in one statement. A mail whose id already exists, due
+// or settled, stays as it is, so an event that is read twice sends one mail.
 func (s *Store) QueueMails(ctx context.Context, mails []domain.Mail) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -30,12 +30,12 @@ func (s *Store) QueueMails(ctx context.Context, mails []domain.Mail) error {
 	return writeFailed("queue", "mails", err)
 }
 
-// AskedMailsMax bounds the mails that were asked for and wait.
+// AskedMailsMax bounds the mails that somebody asked for and that wait.
 const AskedMailsMax = 10_000
 
-// AskForOrders makes a mail with the orders of an address due. Repeated with the same id it
-// sends nothing more, and takes as long: there too a row is written. The error is a
-// *domain.Error with CodeRateLimited where too many wait: the database is not at fault.
+// AskForOrders queues a mail with the orders of an address. Repeated with the same id it sends
+// nothing more, but takes as long, because it writes a row then too. It fails with a
+// *domain.Error with CodeRateLimited if too many wait.
 func (s *Store) AskForOrders(ctx context.Context, id, address, languages string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -49,19 +49,19 @@ func (s *Store) AskForOrders(ctx context.Context, id, address, languages string)
 		return writeFailed("ask for", "the orders of an address", err)
 	}
 	if result.RowsAffected() == 0 {
-		return &domain.Error{Code: domain.CodeRateLimited, Detail: "Too many ask for their orders. Please try again later.", RetryAfter: time.Minute}
+		return &domain.Error{Code: domain.CodeRateLimited, Detail: "Too many people ask for their orders. Please try again later.", RetryAfter: time.Minute}
 	}
 	return nil
 }
 
-// ClaimMails takes mails that are due, the longest due first, so that nobody else takes them
-// before the lease ends: those that were asked for by address, or those about orders.
+// ClaimMails leases due mails, longest due first: either those that somebody asked for by
+// address, or those about orders. Nobody else can claim them before the lease ends.
 func (s *Store) ClaimMails(ctx context.Context, asked bool, most int, lease time.Duration) ([]domain.Mail, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	of := `order_id IS NOT NULL`
 	if asked {
-		of = `order_id IS NULL` // an index of its own: it does not wait behind a rush's
+		of = `order_id IS NULL` // it has its own index, so it does not wait behind the mails of a rush
 	}
 	rows, err := s.pool.Query(ctx, `
 		UPDATE mails SET due_at = now() + $2::interval, attempts = attempts + 1
@@ -84,8 +84,7 @@ func (s *Store) ClaimMails(ctx context.Context, asked bool, most int, lease time
 	return mails, readFailed("claim", "mails", err)
 }
 
-// SettleMails writes down what became of mails that were claimed. Whom one went to is
-// forgotten with it.
+// SettleMails stores the outcomes of claimed mails, and forgets the address of those that are done.
 func (s *Store) SettleMails(ctx context.Context, outcomes []domain.MailOutcome) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -109,10 +108,10 @@ func (s *Store) SettleMails(ctx context.Context, outcomes []domain.MailOutcome) 
 	return writeFailed("settle", "mails", err)
 }
 
-// ForgetAskedMails drops the settled mails that were asked for by address and are older than
-// that: until then their ids keep others from being asked for. One that was set aside stays
-// for a day. One that no relay took for three times as long is given up: whoever still wants
-// it asks again.
+// ForgetAskedMails deletes settled mails that somebody asked for by address, once they are
+// older than kept. Until then, their ids prevent another one. One that was set aside stays for
+// a day. One that no relay accepted for three times as long is given up: whoever still wants
+// it can ask again.
 func (s *Store) ForgetAskedMails(ctx context.Context, olderThan time.Duration) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -124,12 +123,12 @@ func (s *Store) ForgetAskedMails(ctx context.Context, olderThan time.Duration) e
 	return writeFailed("forget", "asked mails", err)
 }
 
-// searchTimeout is for a search of all orders, shorter than the time in which a sender begins
-// what it claimed. See FindOrders for why there is no index.
+// searchTimeout bounds a search of all orders. It is shorter than the time within which a
+// sender must start a claimed mail. See FindOrders for why there is no index.
 const searchTimeout = 30 * time.Second
 
-// OrdersOfAddresses finds the newest orders of addresses, in one search for all of them: at
-// most so many of each, the newest first.
+// OrdersOfAddresses finds the newest orders of all the addresses in one search: at most limit
+// of each, newest first.
 func (s *Store) OrdersOfAddresses(ctx context.Context, addresses []string, most int) (map[string][]domain.SoldOrder, error) {
 	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
 	defer cancel()
@@ -160,7 +159,7 @@ func (s *Store) OrdersOfAddresses(ctx context.Context, addresses []string, most 
 	return byAddress, nil
 }
 
-// SetAsideMails lists the mails that no relay takes, those of a page behind an id.
+// SetAsideMails returns a page of the mails that no relay accepts, after an id.
 func (s *Store) SetAsideMails(ctx context.Context, after string, most int) ([]domain.SetAsideMail, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -182,8 +181,8 @@ func (s *Store) SetAsideMails(ctx context.Context, after string, most int) ([]do
 	return mails, readFailed("list", "mails", err)
 }
 
-// RetryMail makes a mail that was set aside due again. The error is a *domain.Error with
-// CodeNotFound where it is not set aside.
+// RetryMail queues a mail again that was set aside. It fails with a *domain.Error with
+// CodeNotFound if the mail is not set aside.
 func (s *Store) RetryMail(ctx context.Context, id string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -196,7 +195,7 @@ func (s *Store) RetryMail(ctx context.Context, id string) error {
 	return writeFailed("retry", "mail", err)
 }
 
-// MailCounts tells how mails stand.
+// MailCounts counts mails by state.
 func (s *Store) MailCounts(ctx context.Context) (domain.MailCounts, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -19,8 +19,8 @@ func (b *bundle) settleMail(t *testing.T, o domain.MailOutcome) {
 	}
 }
 
-// A mail is claimed by one at a time, is due again when that one has vanished, and is not due
-// again once it was sent, however often its event comes.
+// One sender at a time has a mail. It is due again when that sender has vanished, and not once
+// it was sent, however often its event comes.
 func TestAMailIsSentOnce(t *testing.T) {
 	b := setup(t)
 	mail := domain.Mail{ID: "evt_1", Kind: domain.MailTickets, Order: domain.OrderID{1}}
@@ -39,7 +39,7 @@ func TestAMailIsSentOnce(t *testing.T) {
 	if again := b.claimMails(t, false); len(again) != 0 {
 		t.Fatalf("claimed %+v a second time", again)
 	}
-	// The first is the relay's fault, the second was sent.
+	// The first failed because of the relay, the second was sent.
 	b.settleMail(t, domain.MailOutcome{ID: "evt_1", State: domain.MailDue, Reason: "the relay is down"})
 	b.settleMail(t, domain.MailOutcome{ID: "evt_2", State: domain.MailSent})
 	queue()
@@ -55,14 +55,14 @@ func TestAMailIsSentOnce(t *testing.T) {
 	if counts.Due != 1 || counts.SetAside != 0 || counts.Oldest.IsZero() {
 		t.Errorf("counts %+v, want one due", counts)
 	}
-	// Who settles after another has, changes nothing.
+	// Settling a mail that another sender has settled changes nothing.
 	b.settleMail(t, domain.MailOutcome{ID: "evt_2", State: domain.MailDue})
 	if n := b.count(t, `SELECT count(*) FROM mails WHERE id = 'evt_2' AND state = 'sent'`); n != 1 {
 		t.Error("a mail that was sent is due again")
 	}
 }
 
-func TestMailsThatAreSetAsideAreSeenAndRetried(t *testing.T) {
+func TestSetAsideMailsAreListedAndRetried(t *testing.T) {
 	b := setup(t)
 	for _, id := range []string{"evt_B", "evt_a", "evt_c"} {
 		if err := b.store.QueueMails(b.ctx, []domain.Mail{{ID: id, Kind: domain.MailTickets, Order: domain.OrderID{1}}}); err != nil {
@@ -95,9 +95,9 @@ func TestMailsThatAreSetAsideAreSeenAndRetried(t *testing.T) {
 	}
 }
 
-// An address is asked for once an id, stands in the database until its mail is settled, and is
-// forgotten after.
-func TestOrdersAreAskedForByAddress(t *testing.T) {
+// Each id sends one mail. The address stays in the database until the mail is settled, and is
+// then forgotten.
+func TestMailsThatSomebodyAskedFor(t *testing.T) {
 	b := setup(t)
 	for range 2 {
 		if err := b.store.AskForOrders(b.ctx, "ask_1", "ann@example.com", "de, en;q=0.5"); err != nil {
@@ -105,7 +105,7 @@ func TestOrdersAreAskedForByAddress(t *testing.T) {
 		}
 	}
 	if claimed := b.claimMails(t, false); len(claimed) != 0 {
-		t.Fatalf("%+v is among those of orders", claimed)
+		t.Fatalf("%+v is among the mails about orders", claimed)
 	}
 	claimed := b.claimMails(t, true)
 	if len(claimed) != 1 || claimed[0].Address != "ann@example.com" || claimed[0].Languages != "de, en;q=0.5" || claimed[0].Kind != domain.MailOrders {

@@ -9,8 +9,8 @@ import (
 	"boxoffice/domain"
 )
 
-// Metadata is recorded with the order, and told with each of its events.
-func TestMetadataIsRecordedAndTold(t *testing.T) {
+// Metadata is recorded with the order and is in each of its events.
+func TestMetadataIsRecordedAndInEvents(t *testing.T) {
 	b := setup(t)
 	want := domain.Metadata{"cart": "4711", "note": `ein "Zitat", Ä`}
 	sold := b.sold(t, keyOf(1))
@@ -19,14 +19,14 @@ func TestMetadataIsRecordedAndTold(t *testing.T) {
 	if got := b.record(t, sold); !maps.Equal(got.Metadata, want) {
 		t.Errorf("answered %v", got.Metadata)
 	}
-	if got := b.record(t, sold); !maps.Equal(got.Metadata, want) { // from what is stored
-		t.Errorf("answered %v the second time", got.Metadata)
+	if got := b.record(t, sold); !maps.Equal(got.Metadata, want) { // from the stored row
+		t.Errorf("the second answer has %v", got.Metadata)
 	}
 	if got := must(b.store.Order(b.ctx, sold.Order.ID)); !maps.Equal(got.Metadata, want) {
 		t.Errorf("stored %v", got.Metadata)
 	}
 	if plain := must(b.store.Order(b.ctx, plain.ID)); len(plain.Metadata) != 0 {
-		t.Errorf("of an order without: %v", plain.Metadata)
+		t.Errorf("an order without metadata has %v", plain.Metadata)
 	}
 	must(b.store.BeginOrderRefund(b.ctx, sold.Order.ID, domain.RefundByOrganiser, day))
 	if err := b.store.FinishRefund(b.ctx, sold.Capture.Payment, day.Add(time.Hour)); err != nil {
@@ -40,7 +40,7 @@ func TestMetadataIsRecordedAndTold(t *testing.T) {
 		}
 		if e.Order == plain.ID {
 			if payload["metadata"] != nil {
-				t.Errorf("the event of an order without says %s", e.Payload)
+				t.Errorf("the event of an order without metadata says %s", e.Payload)
 			}
 			continue
 		}

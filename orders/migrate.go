@@ -24,9 +24,9 @@ var migrationFiles embed.FS
 // migrationTimeout limits one migration, and the wait for another node's.
 const migrationTimeout = 2 * time.Minute
 
-// While a migration waits for a table, every statement on that table waits behind it:
-// that of a node of the release before that records a paid order, too. So behind a dump
-// or a long report a migration gives way after tableWait and tries again.
+// While a migration waits for a table, every statement on that table waits behind it: even
+// the one with which a node of the previous release records a paid order. So a migration
+// that has to wait for a dump or a long report gives up after tableWait and tries again.
 const (
 	tableWait      = 3 * time.Second
 	tableWaitPause = time.Second

@@ -12,8 +12,8 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// A dump reads the outbox for as long as it likes. A migration that wants the table must not make
-// the nodes of the release before, which record paid orders there, wait for the dump.
+// A dump may read the outbox for a long time. A migration of that table must not make nodes of
+// the previous release, which record paid orders there, wait for the dump.
 func TestAMigrationBehindADumpHoldsUpNoPaidOrder(t *testing.T) {
 	t.Parallel()
 	url := orderstest.URL(t)
@@ -62,7 +62,7 @@ func TestAMigrationBehindADumpHoldsUpNoPaidOrder(t *testing.T) {
 		}
 	}
 
-	// What a node of the release before writes, behind the migration that waits.
+	// A write by a node of the previous release, while the migration waits.
 	const asBefore = `INSERT INTO outbox (event, sale_id, order_id, payment, payload)
 		SELECT 'order.paid', 'none', gen_random_uuid(), 'pay_1', '{}' WHERE false`
 	if err := orderstest.Exec(ctx, url, asBefore); err != nil {

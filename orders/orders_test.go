@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// day is when all of this happens; Postgres keeps microseconds.
+// day is when all of this happens, in whole microseconds like Postgres's times.
 var day = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
 // A bundle is one database with one sale in it.
@@ -190,7 +190,7 @@ func TestCreateSaleReturnsWhatIsStored(t *testing.T) {
 	want := definition(b.sale.ID)
 	want.Classes[0].Ledger, want.Classes[1].Ledger = b.sale.Classes[0].Ledger, b.sale.Classes[1].Ledger
 	want.Perk.Ledger, want.QuotaLedger = b.sale.Perk.Ledger, b.sale.QuotaLedger
-	wantEqual(t, "the stored sale but for its ledgers", read, want)
+	wantEqual(t, "the stored sale, except its ledgers", read, want)
 }
 
 func TestCreateSaleOfOneCheckoutPerBuyer(t *testing.T) {
@@ -213,7 +213,7 @@ func TestCreateSaleOfOneCheckoutPerBuyer(t *testing.T) {
 	wantCode(t, err, domain.CodeExists)
 }
 
-// A sale keeps the rule that it was made with; one from before there was a rule folds nothing.
+// A sale keeps the rule that it was created with. One from before there were rules folds nothing.
 func TestASaleKeepsItsAliasRule(t *testing.T) {
 	b := setup(t)
 	folding := definition("folding")
@@ -367,14 +367,14 @@ func TestRecordRefuses(t *testing.T) {
 		sold domain.Sold
 		want domain.Code
 	}{
-		"a second payment of an order": {with(sold, func(s *domain.Sold) { s.Capture.Payment = "pay_second" }), domain.CodeExists},
-		"a payment of another order":   {with(b.sold(t, keyOf(3)), func(s *domain.Sold) { s.Capture.Payment = sold.Capture.Payment }), domain.CodeExists},
-		"a payment that goes back":     {refunded, domain.CodeExists},
-		"another amount":               {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.AmountMinor++ }), domain.CodeInvalid},
-		"another currency":             {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.Currency = "USD" }), domain.CodeInvalid},
-		"a capture of another order":   {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.Order = sold.Order.ID }), domain.CodeInvalid},
-		"no payment":                   {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.Payment = "" }), domain.CodeInvalid},
-		"no time":                      {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.PaidAt = time.Time{} }), domain.CodeInvalid},
+		"a second payment of an order":     {with(sold, func(s *domain.Sold) { s.Capture.Payment = "pay_second" }), domain.CodeExists},
+		"a payment of another order":       {with(b.sold(t, keyOf(3)), func(s *domain.Sold) { s.Capture.Payment = sold.Capture.Payment }), domain.CodeExists},
+		"a payment that is being refunded": {refunded, domain.CodeExists},
+		"another amount":                   {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.AmountMinor++ }), domain.CodeInvalid},
+		"another currency":                 {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.Currency = "USD" }), domain.CodeInvalid},
+		"a capture of another order":       {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.Order = sold.Order.ID }), domain.CodeInvalid},
+		"no payment":                       {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.Capture.Payment = "" }), domain.CodeInvalid},
+		"no time":                          {with(b.sold(t, keyOf(4)), func(s *domain.Sold) { s.PaidAt = time.Time{} }), domain.CodeInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.store.Record(b.ctx, tc.sold, b.codes(tc.sold.Order.ID))
@@ -408,15 +408,15 @@ func TestRecordForAnUnknownSaleIsNotForgotten(t *testing.T) {
 	}
 }
 
-// What can never be recorded must not be tried for ever: the seats are somebody
-// else's, and the money goes back.
-func TestRecordOfWhatTheDatabaseWillNeverTake(t *testing.T) {
+// An order that can never be recorded must not be retried for ever: its seats and money have
+// to go back.
+func TestRecordOfAnOrderThatTheDatabaseRefuses(t *testing.T) {
 	b := setup(t)
 	for name, change := range map[string]func(*domain.Sold){
-		"check violation":     func(s *domain.Sold) { s.Booking = "gift" },
-		"no such character":   func(s *domain.Sold) { s.Order.Email = "a\x00@example.com" },
-		"too many tickets":    func(s *domain.Sold) { s.Order.Lines[0].Quantity = 101 },
-		"more than an e-mail": func(s *domain.Sold) { s.Order.Email = strings.Repeat("a", 300) },
+		"check violation":               func(s *domain.Sold) { s.Booking = "gift" },
+		"no such character":             func(s *domain.Sold) { s.Order.Email = "a\x00@example.com" },
+		"too many tickets":              func(s *domain.Sold) { s.Order.Lines[0].Quantity = 101 },
+		"longer than an e-mail address": func(s *domain.Sold) { s.Order.Email = strings.Repeat("a", 300) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			sold := b.sold(t, keyOf(1))
@@ -437,7 +437,7 @@ func TestRecordOfWhatTheDatabaseWillNeverTake(t *testing.T) {
 	}
 }
 
-func TestRefundThatTheDatabaseWillNeverTake(t *testing.T) {
+func TestRefundThatTheDatabaseRefuses(t *testing.T) {
 	b := setup(t)
 	bought := b.sold(t, keyOf(1))
 	b.record(t, bought)
@@ -445,8 +445,8 @@ func TestRefundThatTheDatabaseWillNeverTake(t *testing.T) {
 		capture domain.Capture
 		want    domain.Code
 	}{
-		"of money that bought nothing": {b.sold(t, keyOf(2)).Capture, domain.CodeInternal},
-		"of money that bought tickets": {bought.Capture, domain.CodeExists},
+		"of a payment that bought nothing": {b.sold(t, keyOf(2)).Capture, domain.CodeInternal},
+		"of a payment that bought tickets": {bought.Capture, domain.CodeExists},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.store.BeginRefund(b.ctx, domain.Refund{Capture: tt.capture, SaleID: b.sale.ID, Reason: "NOT A REASON", RequestedAt: day})
@@ -488,7 +488,7 @@ func TestRefundsOwed(t *testing.T) {
 	if err := b.store.FinishRefund(b.ctx, b.sold(t, keyOf(0)).Capture.Payment, day); err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "owed after one went back", owed(), orders.Owed{Refunds: 1, Oldest: day.Add(time.Hour)})
+	wantEqual(t, "owed after one was refunded", owed(), orders.Owed{Refunds: 1, Oldest: day.Add(time.Hour)})
 }
 
 func TestRecordAllAnswersEachOrderForItself(t *testing.T) {
@@ -517,7 +517,7 @@ func TestRecordAllAnswersEachOrderForItself(t *testing.T) {
 	}
 }
 
-func TestEventsSayNothingOfTheBuyer(t *testing.T) {
+func TestEventsSayNothingAboutTheBuyer(t *testing.T) {
 	b := setup(t)
 	sold := b.sold(t, keyOf(1))
 	b.record(t, sold)
@@ -580,9 +580,9 @@ func TestOrdersAreFound(t *testing.T) {
 		"all of the sale":          {domain.OrderFilter{SaleID: b.sale.ID}, []domain.OrderID{first.ID, second.ID}},
 		"of another sale":          {domain.OrderFilter{SaleID: "another"}, nil},
 		"by address":               {domain.OrderFilter{SaleID: b.sale.ID, Email: first.Email}, ordersOf(first.Email, first, second)},
-		"by an address of nobody":  {domain.OrderFilter{Email: "nobody@example.org"}, nil},
+		"by an unknown address":    {domain.OrderFilter{Email: "nobody@example.org"}, nil},
 		"by a ticket's code":       {domain.OrderFilter{TicketCode: first.Tickets[0].Code}, []domain.OrderID{first.ID}},
-		"by a code of no ticket":   {domain.OrderFilter{TicketCode: "X"}, nil},
+		"by an unknown code":       {domain.OrderFilter{TicketCode: "X"}, nil},
 		"by status":                {domain.OrderFilter{SaleID: b.sale.ID, Status: domain.OrderRefunding}, []domain.OrderID{second.ID}},
 		"by all of it":             {domain.OrderFilter{SaleID: b.sale.ID, Status: domain.OrderPaid, TicketCode: first.Tickets[0].Code, Email: first.Email}, []domain.OrderID{first.ID}},
 		"by code and wrong status": {domain.OrderFilter{Status: domain.OrderPaid, TicketCode: second.Tickets[0].Code}, nil},
@@ -650,7 +650,7 @@ func TestRefundOfTickets(t *testing.T) {
 	wantEqual(t, "Record after the refund", b.record(t, sold), o)
 }
 
-func TestRefundOfMoneyThatBoughtNothing(t *testing.T) {
+func TestRefundOfAPaymentThatBoughtNothing(t *testing.T) {
 	b := setup(t)
 	for name, saleID := range map[string]string{"of a known sale": b.sale.ID, "of an unknown order": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -680,30 +680,30 @@ func TestRefundOfMoneyThatBoughtNothing(t *testing.T) {
 	}
 }
 
-// The schema refuses what the code must never do, even if the code tries.
+// The schema refuses what the code must never do.
 func TestSchemaRefuses(t *testing.T) {
 	b := setup(t)
 	paid := b.sold(t, keyOf(1))
 	b.record(t, paid)
 	id := paid.Order.ID.String()
 	for name, sql := range map[string]string{
-		"paid with a refund's time":          `UPDATE orders SET refunded_at = now()`,
-		"refunding without its time":         `UPDATE orders SET status = 'refunding'`,
-		"refunded without its time":          `UPDATE orders SET status = 'refunded', refunding_at = now()`,
-		"a status that does not exist":       `UPDATE orders SET status = 'held'`,
-		"a refund of a payment that bought":  `INSERT INTO refunds (payment, order_id, bought, reason, requested_at) SELECT id, order_id, 'nothing', 'none_left', now() FROM payments`,
-		"a payment that bought twice":        `INSERT INTO payments SELECT * FROM payments`,
-		"an order without its payment":       `UPDATE orders SET payment = 'other'`,
-		"a ticket of no line":                `UPDATE tickets SET class = 'C'`,
-		"two tickets of one code":            `UPDATE tickets SET code = 'same'`,
-		"ledger 0":                           `UPDATE sale_stocks SET ledger = 0 WHERE kind = 'quota'`,
-		"ledger 2^32":                        `UPDATE sale_stocks SET ledger = 4294967296 WHERE kind = 'quota'`,
-		"a class without a price":            `UPDATE sale_stocks SET price_minor = NULL WHERE kind = 'class'`,
-		"a perk with a price":                `UPDATE sale_stocks SET price_minor = 1 WHERE kind = 'perk'`,
-		"open checkouts with a capacity":     `INSERT INTO sale_stocks (sale_id, kind, position, name, capacity) VALUES ('gophercon', 'checkouts', 0, 'open checkouts', 1)`,
-		"a second quota":                     `INSERT INTO sale_stocks (sale_id, kind, position, name) VALUES ('gophercon', 'quota', 1, 'more')`,
-		"an event told twice":                `INSERT INTO outbox (event, order_id, payment, payload) SELECT event, order_id, payment, payload FROM outbox`,
-		"an order of a sale that is not one": `UPDATE orders SET sale_id = 'other'`,
+		"paid with a refund's time":         `UPDATE orders SET refunded_at = now()`,
+		"refunding without its time":        `UPDATE orders SET status = 'refunding'`,
+		"refunded without its time":         `UPDATE orders SET status = 'refunded', refunding_at = now()`,
+		"a status that does not exist":      `UPDATE orders SET status = 'held'`,
+		"a refund of a payment that bought": `INSERT INTO refunds (payment, order_id, bought, reason, requested_at) SELECT id, order_id, 'nothing', 'none_left', now() FROM payments`,
+		"a payment that bought twice":       `INSERT INTO payments SELECT * FROM payments`,
+		"an order without its payment":      `UPDATE orders SET payment = 'other'`,
+		"a ticket without a line":           `UPDATE tickets SET class = 'C'`,
+		"two tickets with one code":         `UPDATE tickets SET code = 'same'`,
+		"ledger 0":                          `UPDATE sale_stocks SET ledger = 0 WHERE kind = 'quota'`,
+		"ledger 2^32":                       `UPDATE sale_stocks SET ledger = 4294967296 WHERE kind = 'quota'`,
+		"a class without a price":           `UPDATE sale_stocks SET price_minor = NULL WHERE kind = 'class'`,
+		"a perk with a price":               `UPDATE sale_stocks SET price_minor = 1 WHERE kind = 'perk'`,
+		"open checkouts with a capacity":    `INSERT INTO sale_stocks (sale_id, kind, position, name, capacity) VALUES ('gophercon', 'checkouts', 0, 'open checkouts', 1)`,
+		"a second quota":                    `INSERT INTO sale_stocks (sale_id, kind, position, name) VALUES ('gophercon', 'quota', 1, 'more')`,
+		"an event twice":                    `INSERT INTO outbox (event, order_id, payment, payload) SELECT event, order_id, payment, payload FROM outbox`,
+		"an order of an unknown sale":       `UPDATE orders SET sale_id = 'other'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := orderstest.Exec(b.ctx, b.url, sql); err == nil {
@@ -796,7 +796,7 @@ func TestStreamsOverSeveralPages(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestNoServerListens(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -822,8 +822,8 @@ func TestNoAnswerToAWriteIsUnknown(t *testing.T) {
 	b := setup(t)
 	gate := newGate(t, b.url)
 	store := orderstest.Open(t, gate.url)
-	// The first order prepares the statement: for the second, the only answer
-	// that can get lost is that of the commit.
+	// The first order prepares the statement, so the only answer to the second that can get lost
+	// is the commit's.
 	first, sold := b.sold(t, keyOf(0)), b.sold(t, keyOf(1))
 	if _, err := store.Record(b.ctx, first, b.codes(first.Order.ID)); err != nil {
 		t.Fatal(err)

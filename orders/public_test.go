@@ -10,8 +10,8 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// However many of the public wait for the database, a paid order has a connection.
-func TestThePublicHasConnectionsOfItsOwn(t *testing.T) {
+// However many public requests wait for the database, a paid order gets a connection.
+func TestThePublicHasItsOwnConnections(t *testing.T) {
 	store := orderstest.New(t)
 	if store.Public() == store || store.Public().Public() != store.Public() {
 		t.Fatal("want one other store")
@@ -25,7 +25,7 @@ func TestThePublicHasConnectionsOfItsOwn(t *testing.T) {
 		t.Fatalf("the public still has a connection: %v", err)
 	}
 	if _, err := store.Sale(t.Context(), "any"); domain.CodeOf(err) != domain.CodeNotFound {
-		t.Errorf("whoever records has none: %v", err)
+		t.Errorf("recording has none: %v", err)
 	}
 	release()
 	if _, err := store.Public().Sale(t.Context(), "any"); domain.CodeOf(err) != domain.CodeNotFound {
@@ -36,9 +36,9 @@ func TestThePublicHasConnectionsOfItsOwn(t *testing.T) {
 	}
 }
 
-// However many waiting rooms exchange, and however long each waits, a paid order has a
-// connection; and whatever the public asks, the rooms have theirs.
-func TestQueuesHaveConnectionsOfTheirOwn(t *testing.T) {
+// However many waiting rooms exchange, and however long each waits, a paid order gets a
+// connection. And whatever the public asks, the rooms get theirs.
+func TestQueuesHaveTheirOwnConnections(t *testing.T) {
 	store := orderstest.New(t)
 	if store.Queues() == store || store.Queues() == store.Public() || store.Queues().Queues() != store.Queues() {
 		t.Fatal("want a third store")

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A traffic is a store whose transactions are counted, and can be held up.
+// A traffic is a store whose transactions are counted and can be held up.
 type traffic struct {
 	*bundle
 	store *orders.Store
@@ -63,7 +63,7 @@ func (f *traffic) holdUp(t *testing.T) (release func()) {
 	}
 }
 
-// An answer is what Record said.
+// An answer is what Record returned.
 type answer struct {
 	order domain.SoldOrder
 	err   error
@@ -114,7 +114,7 @@ func waitFor(t *testing.T, what string, reached func() bool) {
 	}
 }
 
-func TestRecordTakesAllWhoWaitIntoOneTransaction(t *testing.T) {
+func TestRecordPutsAllWaitingOrdersIntoOneTransaction(t *testing.T) {
 	f := newTraffic(t, orders.Options{})
 	release := f.holdUp(t)
 	sold := f.solds(t, 33)
@@ -195,7 +195,7 @@ func TestABadOrderDoesNotTakeTheOthersWithIt(t *testing.T) {
 	}
 }
 
-func TestWhoGivesUpDoesNotDisturbTheOthers(t *testing.T) {
+func TestACallerThatGivesUpDoesNotDisturbOthers(t *testing.T) {
 	f := newTraffic(t, orders.Options{})
 	release := f.holdUp(t)
 	sold := f.solds(t, 3)

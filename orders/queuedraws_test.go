@@ -14,7 +14,7 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// turn is an exchange of a node in which change decides.
+// turn is a node's exchange in which change decides.
 func (r room) turn(t *testing.T, joins int64, change func(q *domain.Queue)) *domain.Queue {
 	t.Helper()
 	_, q, err := r.store.ExchangeQueue(r.ctx, r.sale.ID, joins, func(q *domain.Queue, _ int64) domain.QueueNode {
@@ -29,7 +29,7 @@ func (r room) turn(t *testing.T, joins int64, change func(q *domain.Queue)) *dom
 
 func same(*domain.Queue) {}
 
-// What a turn decides of a draw is read by the next one as it was written.
+// The next turn reads what a turn decided about a draw.
 func TestADrawIsKept(t *testing.T) {
 	r := setupRoom(t)
 	bytes32 := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
@@ -81,7 +81,7 @@ func TestADrawIsKept(t *testing.T) {
 	}
 }
 
-// However many join, the list costs an exchange one statement, sent with the others.
+// However many people join, the list costs an exchange one statement, sent with the others.
 func TestTheListCostsAnExchangeOneStatement(t *testing.T) {
 	for joins, want := range map[int64]int{0: 0, 1: 1, 20_000: 1} {
 		if got := orders.StatementsOfJoins(joins); got != want {
@@ -90,8 +90,8 @@ func TestTheListCostsAnExchangeOneStatement(t *testing.T) {
 	}
 }
 
-// The list has who joined before it was closed, with what their tokens say.
-func TestTheListIsOfWhoJoinedBeforeItWasClosed(t *testing.T) {
+// The list has everybody who joined before it was closed, with what their tokens say.
+func TestTheListHasTheJoinsBeforeItWasClosed(t *testing.T) {
 	r := setupRoom(t)
 	var want []domain.QueueJoins
 	for _, joins := range []int64{3, 0, 1, 40} {
@@ -119,28 +119,28 @@ func TestTheListIsOfWhoJoinedBeforeItWasClosed(t *testing.T) {
 	}
 }
 
-// draws is how a node of the release before does.
+// draws draws like a node of the previous release.
 const draws = `UPDATE queues SET drawn = joined WHERE sale_id = $1`
 
-// A node of the release before does not draw where the list decides; once it is drawn it finds
-// the same places by what it reads. A queue that it made is drawn as it was promised.
-func TestNodesOfTheReleaseBeforeDoNotDrawOfTheList(t *testing.T) {
+// A node of the previous release does not draw if the list decides. Once the queue is drawn,
+// it computes the same places from what it reads.
+func TestNodesOfThePreviousReleaseDoNotDrawFromTheList(t *testing.T) {
 	r := setupRoom(t)
 	r.turn(t, 10, func(q *domain.Queue) { q.Draw.Closed, q.Draw.ClosedAt = 10, q.Now })
 	if err := orderstest.Exec(r.ctx, r.url, draws, r.sale.ID); err == nil || !strings.Contains(err.Error(), "drawn_of_the_list") {
-		t.Errorf("the release before draws: %v", err)
+		t.Errorf("the previous release draws: %v", err)
 	}
 	mixed := bytes.Repeat([]byte{9}, 32)
 	r.turn(t, 0, func(q *domain.Queue) {
 		q.Draw.Secret, q.Seed, q.Drawn = q.Seed, mixed, q.Draw.Closed
 	})
 	if n := r.count(t, `SELECT count(*) FROM queues WHERE seed = decode(repeat('09', 32), 'hex') AND drawn = 10`); n != 1 {
-		t.Error("the release before does not find what the places are made of")
+		t.Error("the previous release lacks what the places are derived from")
 	}
 }
 
-// A queue that the release before made is drawn as it was promised.
-func TestAQueueOfTheReleaseBeforeIsDrawnByItsSeed(t *testing.T) {
+// A queue from the previous release is drawn as promised.
+func TestAQueueOfThePreviousReleaseIsDrawnByItsSeed(t *testing.T) {
 	old := setupRoom(t)
 	err := orderstest.Exec(old.ctx, old.url, `INSERT INTO queues (sale_id, rate_floor, rate_ceiling) VALUES ($1, 1, 200)`, old.sale.ID)
 	if err != nil {
@@ -148,10 +148,10 @@ func TestAQueueOfTheReleaseBeforeIsDrawnByItsSeed(t *testing.T) {
 	}
 	q := old.turn(t, 10, same)
 	if q.Draw.Version != domain.QueueDrawOfSeed || q.Draw.KeepsList() || old.count(t, `SELECT count(*) FROM queue_joins`) != 0 {
-		t.Errorf("a queue of the release before has draw %+v", q.Draw)
+		t.Errorf("a queue of the previous release has draw %+v", q.Draw)
 	}
 	if err := orderstest.Exec(old.ctx, old.url, draws, old.sale.ID); err != nil {
-		t.Errorf("the release before cannot draw its own queue: %v", err)
+		t.Errorf("the previous release cannot draw its own queue: %v", err)
 	}
 	if q = old.turn(t, 0, same); !bytes.Equal(q.Committed(), q.Seed) || q.Drawn != 10 {
 		t.Errorf("%+v", q)

@@ -15,18 +15,18 @@ import (
 const (
 	// queueNodesMax bounds what an exchange reads.
 	queueNodesMax = 256
-	// queueNodeLife is when the row of a silent node is removed; longer than
-	// anybody looks at it (waitingroom.PresenceTimeout).
+	// queueNodeLife is when the row of a silent node is removed. It is longer than rows count
+	// (waitingroom.PresenceTimeout).
 	queueNodeLife = 5 * time.Minute
 )
 
-// ExchangeQueue adds joins to the queue of a sale, lets turn decide what becomes
-// of it, and writes that, in one transaction that holds the queue's row: turns
-// happen one after another. It returns the first index of the joins and the state
-// after. A queue that does not exist yet is made, and has a seed from then on.
+// ExchangeQueue adds joins to a sale's queue, lets turn decide what happens next, and
+// writes the result. One transaction does all that and locks the queue's row, so turns
+// happen one after another. It returns the joins' first index and the new state. If the
+// queue does not exist yet, it is created with a seed.
 //
-// Errors: *domain.Error with CodeNotFound where the sale has no waiting room,
-// CodeOverloaded where nothing was written; else a *domain.UnknownError.
+// Errors: *domain.Error with CodeNotFound if the sale has no waiting room, with
+// CodeOverloaded if nothing was written; otherwise a *domain.UnknownError.
 func (s *Store) ExchangeQueue(ctx context.Context, saleID string, joins int64, turn domain.QueueTurn) (first int64, q *domain.Queue, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -47,8 +47,8 @@ func (s *Store) ExchangeQueue(ctx context.Context, saleID string, joins int64, t
 	return first, q, nil
 }
 
-// ConfigureQueue replaces what an organiser sets of a queue. The door takes it up
-// at its next turn. Errors: *domain.Error with CodeInvalid, CodeNotFound.
+// ConfigureQueue replaces the organiser's settings of a queue. The door follows them from
+// its next turn. Errors: *domain.Error with CodeInvalid, CodeNotFound.
 func (s *Store) ConfigureQueue(ctx context.Context, saleID string, set domain.QueueSettings) error {
 	if err := set.Validate(); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *Store) ConfigureQueue(ctx context.Context, saleID string, set domain.Qu
 	return writeFailed("configure queue", saleID, err)
 }
 
-// lockQueue reads a queue, and makes it where it is missing.
+// lockQueue locks and reads a queue, and creates it if it is missing.
 func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
 	q, err := readQueue(ctx, tx, saleID)
 	if !errors.Is(err, pgx.ErrNoRows) {
@@ -88,9 +88,9 @@ func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	return q, err
 }
 
-// readQueue takes the row's lock first and the time and the nodes after it: what
-// is read is what the last exchange left, and time does not run backwards from
-// one exchange to the next.
+// readQueue locks the row first, and reads the time and the nodes after that. So it sees
+// what the last exchange left, and time does not run backwards from one exchange to the
+// next.
 func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
 	q := &domain.Queue{SaleID: saleID}
 	var opensAt, canceledAt, cutAt, drawnAt *time.Time
@@ -130,7 +130,7 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 	return q, nil
 }
 
-// writeQueue writes the node's row, and the queue's where it changed.
+// writeQueue writes the node's row, and the queue's row if it changed.
 func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *domain.QueueNode) error {
 	var batch pgx.Batch
 	writeDraw(&batch, before, q)
@@ -164,7 +164,7 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 			present = excluded.present, congested = excluded.congested, load = excluded.load`,
 		q.SaleID, node.Node, q.Now, node.Base, present, node.Congested, load)
 	for _, other := range q.Nodes {
-		// A row from the future is from before the clock was set back.
+		// A row from the future means that the clock was set back.
 		if q.Now.Sub(other.SeenAt).Abs() > queueNodeLife && other.Node != node.Node {
 			batch.Queue(`DELETE FROM queue_nodes WHERE sale_id = $1 AND node = $2 AND seen_at = $3`, q.SaleID, other.Node, other.SeenAt)
 		}
@@ -175,7 +175,7 @@ func writeQueue(ctx context.Context, tx pgx.Tx, before, q *domain.Queue, node *d
 	return nil
 }
 
-// enterQueue writes whom a turn let in.
+// enterQueue stores the places that a turn let in.
 func enterQueue(batch *pgx.Batch, q *domain.Queue) {
 	byChunk := make(map[int64][]int64)
 	for _, place := range q.Entered {
@@ -187,7 +187,7 @@ func enterQueue(batch *pgx.Batch, q *domain.Queue) {
 	}
 }
 
-// QueueEntries reads who was let into a sale: of each chunk that has any, the stamps of
+// QueueEntries reads the entries into a sale: for each chunk that has any, the stamps of
 // its places, two bytes each, big-endian.
 func (s *Store) QueueEntries(ctx context.Context, saleID string, chunks []int64) (map[int64][]byte, error) {
 	ctx, cancel := s.bounded(ctx)

@@ -17,9 +17,8 @@ import (
 
 var _ waitingroom.Store = (*orders.Store)(nil)
 
-// TestSeveralNodesShareOneQueue: people join on three nodes, before and after the
-// opening; one node stops. Indexes are dense, places are all different, and
-// everybody gets in by tokens that any node takes.
+// People join on three nodes, before and after the opening, and one node stops. Indexes
+// have no gaps, all places differ, and everybody gets in with tokens that any node accepts.
 func TestSeveralNodesShareOneQueue(t *testing.T) {
 	t.Parallel()
 	url := orderstest.URL(t)
@@ -90,7 +89,7 @@ func TestSeveralNodesShareOneQueue(t *testing.T) {
 	if err != nil || state.Draw.Commitment == "" || state.Draw.Seed != "" || state.Admitted != 0 {
 		t.Fatalf("before the draw: %+v, %v", state, err)
 	}
-	for state.Draw.Size < 0 && ctx.Err() == nil { // paced by the database: each asks for a fresh state
+	for state.Draw.Size < 0 && ctx.Err() == nil { // the database sets the pace, because each call reads a fresh state
 		if state, err = nodes[1].State(ctx, sale.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +158,7 @@ func setupRoom(t *testing.T) room {
 	return room{b, sale}
 }
 
-// exchange is one of a node; meanwhile runs in its turn, while it holds the queue.
+// exchange is a node's exchange; meanwhile runs in its turn, while it holds the lock.
 func (r room) exchange(t *testing.T, node string, meanwhile func()) *domain.Queue {
 	t.Helper()
 	_, q, err := r.store.ExchangeQueue(r.ctx, r.sale.ID, 0, func(*domain.Queue, int64) domain.QueueNode {
@@ -174,10 +173,10 @@ func (r room) exchange(t *testing.T, node string, meanwhile func()) *domain.Queu
 	return q
 }
 
-func TestAnExchangeHearsOfTheSalesCancellation(t *testing.T) {
+func TestAnExchangeSeesTheSalesCancellation(t *testing.T) {
 	r := setupRoom(t)
 	if q := r.exchange(t, "a", nil); !q.CanceledAt.IsZero() {
-		t.Fatalf("canceled at %v, and it is not", q.CanceledAt)
+		t.Fatalf("canceled at %v, although it is not", q.CanceledAt)
 	}
 	if _, err := r.store.BeginCancellation(r.ctx, r.sale.ID, day); err != nil {
 		t.Fatal(err)
@@ -187,8 +186,8 @@ func TestAnExchangeHearsOfTheSalesCancellation(t *testing.T) {
 	}
 }
 
-// A node that fell silent is heeded until its row is so old, in either direction of
-// the clock; then the next exchange removes it. A node's own row it never removes.
+// The row of a silent node counts until it is too old, in either direction of the clock.
+// Then the next exchange removes it. An exchange never removes its own node's row.
 func TestRowsOfSilentNodesAreRemoved(t *testing.T) {
 	r := setupRoom(t)
 	for _, node := range []string{"gone", "from a clock ahead", "silent"} {
@@ -211,14 +210,14 @@ func TestRowsOfSilentNodesAreRemoved(t *testing.T) {
 	}
 }
 
-// What an exchange takes for now is after the exchange before it ended, however long
-// it waited for that: the door's time does not run backwards.
-func TestTheTimeOfAnExchangeIsAfterTheOneBefore(t *testing.T) {
+// An exchange reads the time after the previous one has ended, however long it waited for
+// that, so the door's time does not run backwards.
+func TestTheTimeOfAnExchangeIsAfterThePreviousOne(t *testing.T) {
 	r := setupRoom(t)
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
 	r.ctx = ctx
-	r.exchange(t, "a", nil) // which makes the queue
+	r.exchange(t, "a", nil) // creates the queue
 	var ended int           // of the first exchange, by the database's clock
 	second := make(chan *domain.Queue, 1)
 	r.exchange(t, "a", func() {
@@ -226,7 +225,7 @@ func TestTheTimeOfAnExchangeIsAfterTheOneBefore(t *testing.T) {
 			defer close(second)
 			second <- r.exchange(t, "b", nil)
 		}()
-		// Whoever waits for a row that another transaction has holds the tuple's lock.
+		// A transaction that waits for a locked row holds the tuple's lock.
 		for r.count(t, `SELECT count(*) FROM pg_locks WHERE locktype = 'tuple' AND relation = 'queues'::regclass`) == 0 && r.ctx.Err() == nil {
 			runtime.Gosched()
 		}
@@ -237,12 +236,12 @@ func TestTheTimeOfAnExchangeIsAfterTheOneBefore(t *testing.T) {
 		t.FailNow() // it said why
 	}
 	if now := q.Now.UnixMicro(); now < int64(ended) {
-		t.Errorf("the second exchange took %d µs for now, the first was under way until %d", now, ended)
+		t.Errorf("the second exchange read the time %d µs, but the first was under way until %d", now, ended)
 	}
 }
 
-// A database tells the same epoch while it lives, tokens begin with number 0, and another
-// database is noted with the first index that it gives out.
+// A database reports the same epoch while it lives, and tokens begin with number 0. Another
+// database is recorded with the first index that it gives out.
 func TestAQueueKnowsItsDatabases(t *testing.T) {
 	t.Parallel()
 	url := orderstest.URL(t)
@@ -265,12 +264,12 @@ func TestAQueueKnowsItsDatabases(t *testing.T) {
 	exchange(3)
 	q := exchange(4)
 	if q.Epoch < 1 || q.Epoch > domain.QueueEpochMax {
-		t.Fatalf("epoch %d: the database does not tell", q.Epoch)
+		t.Fatalf("epoch %d: the database reports none", q.Epoch)
 	}
 	if want := []domain.QueueEpoch{{Epoch: q.Epoch, From: 0}}; !slices.Equal(q.Epochs, want) || q.EpochNumber() != 0 || q.HasLost(0, 6) {
 		t.Fatalf("epochs %v, number %d, want %v", q.Epochs, q.EpochNumber(), want)
 	}
-	if err := orderstest.Exec(t.Context(), url, `UPDATE queues SET epochs = '{65535}'`); err != nil { // it was another one until now
+	if err := orderstest.Exec(t.Context(), url, `UPDATE queues SET epochs = '{65535}'`); err != nil { // as if it had been another database until now
 		t.Fatal(err)
 	}
 	q = exchange(5)

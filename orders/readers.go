@@ -10,17 +10,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A ReaderShard is a part of a reader's work that a node holds.
+// A ReaderShard is a shard of a reader's work that a node holds.
 type ReaderShard struct {
 	Reader string
 	Shard  int
-	Cursor domain.EventCursor // everything up to here is done, or set aside
-	Tries  int                // of the event behind the cursor, that was refused
-	Lease  int64              // of the holder: a cursor moves for no other
+	Cursor domain.EventCursor // everything up to here is done or set aside
+	Tries  int                // how often the event after the cursor was refused
+	Lease  int64              // the holder's: a cursor moves only under it
 }
 
-// AddReader makes a reader's cursors where it has none yet: before the first event that
-// is kept, or, fromNow, behind those that are there. It may be repeated.
+// AddReader creates a new reader's cursors: before the first event in the log or, with
+// fromNow, after the last. It may be repeated.
 func (s *Store) AddReader(ctx context.Context, reader string, fromNow bool) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -34,9 +34,9 @@ func (s *Store) AddReader(ctx context.Context, reader string, fromNow bool) erro
 	return writeFailed("add reader", reader, err)
 }
 
-// RemoveReader forgets a reader and what it set aside: events are no longer kept for
-// it, and should it come back it is new. The error is a *domain.Error with
-// CodeNotFound where there is none of that name, and CodeExists while a node runs it.
+// RemoveReader deletes a reader and what it set aside. Events are no longer kept for it,
+// and if it comes back, it is new. It fails with a *domain.Error with CodeNotFound if there
+// is no such reader, and with CodeExists while a node runs it.
 func (s *Store) RemoveReader(ctx context.Context, reader string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -59,17 +59,17 @@ func (s *Store) RemoveReader(ctx context.Context, reader string) error {
 	return writeFailed("remove reader", reader, err)
 }
 
-// A Leasing is a node that works for readers.
+// A Leasing is a node that runs readers.
 type Leasing struct {
-	Node    string // of this process alone
+	Node    string // unique to this process
 	Readers []string
 	For     time.Duration
 }
 
-// LeaseShards prolongs what the node holds, tells that it is there, and takes what
-// nobody holds, up to its share: the readers' parts are split evenly among the nodes
-// that run them. All times are the database's. It returns what the node holds, and
-// each reader's share: who holds more should release some.
+// LeaseShards renews the node's leases, registers the node, and takes shards that nobody
+// holds, up to its share. Shards are split evenly among the nodes that run a reader. All
+// times are the database's. It returns what the node holds and its share of each reader. A
+// node that holds more should release some.
 func (s *Store) LeaseShards(ctx context.Context, l Leasing) (held []ReaderShard, share map[string]int, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -112,7 +112,7 @@ func (s *Store) LeaseShards(ctx context.Context, l Leasing) (held []ReaderShard,
 	return held, share, writeFailed("lease", "readers", err)
 }
 
-// nodeRowLife is for how long the row of a node that is gone stays.
+// nodeRowLife is how long the row of a node that is gone stays.
 const nodeRowLife = time.Hour
 
 func countNodes(ctx context.Context, tx pgx.Tx, l *Leasing) (share map[string]int, err error) {
@@ -156,7 +156,7 @@ func leased(ctx context.Context, tx pgx.Tx, update string, args ...any) ([]Reade
 	})
 }
 
-// ReleaseShards gives shards of a reader back before their lease ends.
+// ReleaseShards releases shards of a reader before their lease ends.
 func (s *Store) ReleaseShards(ctx context.Context, node, reader string, shards []int) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -166,7 +166,7 @@ func (s *Store) ReleaseShards(ctx context.Context, node, reader string, shards [
 	return writeFailed("release shards of reader", reader, err)
 }
 
-// LeaveReaders gives all that a node holds back, and strikes it off.
+// LeaveReaders releases everything that a node holds, and unregisters it.
 func (s *Store) LeaveReaders(ctx context.Context, node string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -176,45 +176,44 @@ func (s *Store) LeaveReaders(ctx context.Context, node string) error {
 	return writeFailed("leave readers as", node, err)
 }
 
-// A ShardMove moves the cursor of a shard that is held.
+// A ShardMove moves the cursor of a shard that the node holds.
 type ShardMove struct {
 	Shard  int
 	Lease  int64
 	Cursor domain.EventCursor
-	Tries  int    // of the event behind the cursor
-	Error  string // why the shard does not go on; empty: it does
+	Tries  int    // of the event after the cursor
+	Error  string // why the shard is stuck; empty: it is not
 }
 
-// An AsideEvent is an event that a reader passed over.
+// An AsideEvent is an event that a reader has set aside.
 type AsideEvent struct {
 	Shard   int
 	Cursor  domain.EventCursor
 	Subject string
 	Type    domain.EventType
-	Error   string // empty: it only waits behind another of its subject
+	Error   string // empty: it only waits behind another event of its subject
 	Tries   int
-	// RetryIn is when it may be tried again; negative: on request only.
+	// RetryIn is when it may be retried; negative: only on request.
 	RetryIn time.Duration
 }
 
-// AsideKey finds an event that is set aside.
+// AsideKey identifies an event that is set aside.
 type AsideKey struct {
 	Shard  int
 	Cursor domain.EventCursor
 }
 
-// A ReaderStep is what a node has done of a reader's work since the last one.
+// A ReaderStep is what a node has done for a reader since the last step.
 type ReaderStep struct {
 	Moves []ShardMove
 	Put   []AsideEvent // set aside now
-	Tried []AsideEvent // tried again, in vain
-	Done  []AsideKey   // tried again, and done
+	Tried []AsideEvent // retried without success
+	Done  []AsideKey   // retried and done
 }
 
-// MoveShards keeps a step, all of it in one statement, and returns the shards whose
-// lease is still the node's: of the others nothing is kept, somebody else goes on from
-// their last cursor. Whoever puts events of a shard aside moves it, too. It may be
-// repeated.
+// MoveShards stores a step in one statement, and returns the shards whose lease the node
+// still has. For the others it stores nothing: another node goes on from their last cursor.
+// A step that sets events of a shard aside must move that shard too. It may be repeated.
 func (s *Store) MoveShards(ctx context.Context, node, reader string, step ReaderStep) (moved map[int]bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -307,7 +306,7 @@ func (a *asideColumns) add(e AsideEvent) {
 	a.retryIn = append(a.retryIn, retryIn)
 }
 
-// An AsideRow is an event that is set aside, as it stands in the database.
+// An AsideRow is the row of an event that is set aside.
 type AsideRow struct {
 	Reader  string
 	Shard   int
@@ -318,12 +317,12 @@ type AsideRow struct {
 	Error   string
 	Tries   int
 	Since   time.Time
-	RetryAt time.Time // zero: on request only
-	Due     bool      // its time has come
+	RetryAt time.Time // zero: only on request
+	Due     bool      // it is due
 }
 
-// SetAside returns what a reader has set aside, in the order of the events, at most
-// limit; of all readers where the name is empty, of all shards where none is named.
+// SetAside returns the events that a reader has set aside, in the order of the log, at most
+// limit. An empty name means all readers, and no shards mean all shards.
 func (s *Store) SetAside(ctx context.Context, reader string, shards []int, limit int) ([]AsideRow, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -355,8 +354,8 @@ func (s *Store) SetAside(ctx context.Context, reader string, shards []int, limit
 	return aside, readFailed("list", "events that are set aside", err)
 }
 
-// RetrySetAside lets what a reader has set aside be tried again at once: one event, or
-// all that wait for a request where the id is zero. It returns how many.
+// RetrySetAside makes set-aside events of a reader due at once: one event, or, if the id is
+// zero, all that wait for a request. It returns how many.
 func (s *Store) RetrySetAside(ctx context.Context, reader string, event domain.EventID) (int64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -366,9 +365,9 @@ func (s *Store) RetrySetAside(ctx context.Context, reader string, event domain.E
 	return tag.RowsAffected(), writeFailed("retry events of reader", reader, err)
 }
 
-// SkipSetAside gives one up: the reader has not had it and never will, and those of its
-// subject that wait behind it go on. The error is a *domain.Error with CodeNotFound
-// where it is not set aside.
+// SkipSetAside gives up an event: the reader never handles it, and the events of its
+// subject that wait behind it go on. It fails with a *domain.Error with CodeNotFound if the
+// event is not set aside.
 func (s *Store) SkipSetAside(ctx context.Context, reader string, event domain.EventID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -379,22 +378,22 @@ func (s *Store) SkipSetAside(ctx context.Context, reader string, event domain.Ev
 	return writeFailed("skip an event of reader", reader, err)
 }
 
-// lagCountMax bounds how many events are counted that a reader has not read.
+// lagCountMax bounds how many unread events are counted.
 const lagCountMax = 10_000
 
-// A ReaderState is how far a reader is.
+// A ReaderState says how far a reader is.
 type ReaderState struct {
 	Reader    string
-	LagEvents int64         // that its slowest part has not read, at most lagCountMax
+	LagEvents int64         // events that its slowest shard has not read, at most lagCountMax
 	Lag       time.Duration // since the oldest of them was written
-	Failing   int           // parts that do not go on, see Error
-	Error     string        // why one of them does not
-	Unheld    int           // parts that no node works on
+	Failing   int           // shards that are stuck, see Error
+	Error     string        // why one of them is stuck
+	Unheld    int           // shards that no node holds
 	SetAside  int64         // events that are set aside
 	Stuck     int64         // those of them that wait for a request
 }
 
-// ReaderStates tells how far all readers are, also such as no node runs any more.
+// ReaderStates returns how far all readers are, including those that no node runs.
 func (s *Store) ReaderStates(ctx context.Context) ([]ReaderState, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -15,25 +15,23 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// What a payment bought, as it stands in payments.
+// What a payment bought, as in the table payments.
 const (
 	boughtTickets = "tickets"
 	boughtNothing = "nothing"
 )
 
-// Record stores a sold order, its tickets and its event, in one transaction with
-// all orders that waited while the one before was under way. ticketCode gives
-// the code of the n-th ticket, n from 1; it must give the same one on every
-// attempt. Repeated with the same payment it returns what is stored. The order's
-// lines must not be changed afterwards: they may still be on their way when a
-// caller's time is up.
+// Record stores a sold order, its tickets and its event, in one transaction with all orders
+// that waited for the previous one. ticketCode returns the code of the n-th ticket, n from
+// 1, and must return the same one on every attempt. Repeated with the same payment, Record
+// returns what is stored. Don't change the order's lines afterwards: they may still be in
+// use when the caller's context ends.
 //
-// Errors: *domain.Error with CodeExists where another payment bought the order
-// already, or this payment is being refunded or paid another order; with
-// CodeInvalid where the capture is not for what the order costs, or CodeInternal
-// where the database refuses the order for what it is: it can never be recorded;
-// with CodeOverloaded where it was not sent, because too many orders wait or the
-// caller's time was up before its turn.
+// Errors: *domain.Error with CodeExists if another payment has bought the order, or this
+// payment is being refunded or bought another order; with CodeInvalid if the capture is not
+// what the order costs; with CodeInternal if the database refuses the order itself, so that
+// it can never be recorded; with CodeOverloaded if it was not sent, because too many orders
+// wait or the caller's context ended before its turn.
 func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (domain.SoldOrder, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -45,8 +43,7 @@ func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n 
 	return s.records.submit(ctx, r)
 }
 
-// A recording is an order on its way into the database; recordAll sets either
-// result or err.
+// A recording is an order that is being recorded; recordAll sets either result or err.
 type recording struct {
 	sold       domain.Sold
 	ticketCode func(n int) string
@@ -55,20 +52,20 @@ type recording struct {
 	err    error
 	done   bool
 
-	answered chan struct{} // closed once the others are final; nil outside of a queue
+	answered chan struct{} // closed once result and err are final; nil outside a queue
 }
 
 func (r *recording) id() string                 { return r.sold.Order.ID.String() }
 func (r *recording) succeed(o domain.SoldOrder) { r.result, r.done = o, true }
 func (r *recording) fail(err error)             { r.err, r.done = err, true }
 
-// recordAttemptsMax bounds how often others may get in our way with orders of
-// the same ids: each attempt but the last settles at least one of them.
+// recordAttemptsMax bounds the retries after conflicts with orders of the same ids. Each
+// attempt but the last settles at least one of them.
 const recordAttemptsMax = 3
 
-// recordAll stores many orders in one transaction and one round trip. Only
-// where something is there already does it look: that is a repeat, and rare. An
-// order that the database refuses does not take the others with it.
+// recordAll stores many orders in one transaction and one round trip. It reads only after a
+// conflict, which means a repeat and is rare. An order that the database refuses does not
+// fail the others.
 func (s *Store) recordAll(ctx context.Context, all []*recording) {
 	for _, r := range all {
 		if err := checkSold(&r.sold); err != nil {
@@ -101,8 +98,8 @@ func (s *Store) recordAll(ctx context.Context, all []*recording) {
 	failAll(all, errors.New("another order has one of its keys"))
 }
 
-// recordHalves looks for the one that spoils it for the others. A single order
-// stays as it is.
+// recordHalves splits a refused batch in two to find the order at fault. A single order
+// keeps its error.
 func (s *Store) recordHalves(ctx context.Context, open []*recording) {
 	if len(open) == 1 {
 		return
@@ -131,16 +128,16 @@ func checkSold(sold *domain.Sold) error {
 	case sold.Capture.Payment == "":
 		return domain.Invalid("payment", "must have an id")
 	case !sold.Capture.Pays(&sold.Order):
-		return domain.Invalid("payment", "must be for what the order costs")
+		return domain.Invalid("payment", "must be what the order costs")
 	case sold.PaidAt.IsZero():
 		return domain.Invalid("paid_at", "must be set")
 	case sold.PerkTaken && sold.Order.Perk == nil:
-		return domain.Invalid("perk_taken", "must be false where the sale has no perk")
+		return domain.Invalid("perk_taken", "must be false if the sale has no perk")
 	}
 	return nil
 }
 
-// settleRepeats answers those orders that are stored, or whose payment is.
+// settleRepeats answers the orders that are already stored, or whose payment is.
 func (s *Store) settleRepeats(ctx context.Context, open []*recording) {
 	ids := make([]pgtype.UUID, 0, len(open))
 	payments := make([]string, 0, len(open))
@@ -174,7 +171,7 @@ func (s *Store) settleRepeats(ctx context.Context, open []*recording) {
 	}
 }
 
-// A fate is what became of a payment.
+// A fate says what a payment bought.
 type fate struct {
 	order  domain.OrderID
 	bought string
@@ -202,12 +199,12 @@ func (s *Store) fates(ctx context.Context, payments []string) (map[string]fate, 
 	return fates, rows.Err()
 }
 
-// insertSold is one statement, which is a transaction of its own: no round trips
-// for BEGIN and COMMIT. Foreign keys are checked at its end. An order that cannot
-// be written down fails by itself and is left out.
+// insertSold is one statement and so its own transaction, without round trips for BEGIN and
+// COMMIT. Foreign keys are checked at its end. An order that cannot be encoded fails alone
+// and is left out.
 func (s *Store) insertSold(ctx context.Context, open []*recording) error {
-	// In one order everywhere, so that two nodes with the same orders wait for
-	// each other instead of deadlocking.
+	// In the same order everywhere, so that two nodes with the same orders wait for each other
+	// instead of deadlocking.
 	open = slices.SortedFunc(slices.Values(open), func(a, b *recording) int {
 		return slices.Compare(a.sold.Order.ID[:], b.sold.Order.ID[:])
 	})
@@ -251,7 +248,7 @@ WITH sold AS (
 INSERT INTO outbox (event, sale_id, order_id, payment, payload)
 SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold`
 
-// soldColumns are the statement's arrays.
+// soldColumns are the arrays that the statement takes.
 type soldColumns struct {
 	id, buyer                                         []pgtype.UUID
 	sale, payment, session, currency, email, booking  []string
@@ -305,7 +302,7 @@ func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) erro
 	return nil
 }
 
-// metadataText is NULL where there is none.
+// metadataText is NULL if there is none.
 func metadataText(m domain.Metadata) (*string, error) {
 	if len(m) == 0 {
 		return nil, nil
@@ -344,7 +341,7 @@ func paidEvent(sold *domain.Sold) domain.OrderPaidData {
 	}
 }
 
-// soldOrder is what Order would read back.
+// soldOrder is what Order would return.
 func soldOrder(sold *domain.Sold, ticketCode func(n int) string) domain.SoldOrder {
 	o := &sold.Order
 	capture := sold.Capture

@@ -11,10 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// BeginOrderRefund marks a paid order as refunding, so that it is known to be on
-// its way back before the provider is asked, and adds its event. An order that is refunding or
-// refunded already is returned as it is. The error is a *domain.Error with
-// CodeNotPaid where no such order was sold.
+// BeginOrderRefund marks a paid order as refunding, so that this is known before the provider
+// is asked, and adds its event. It returns an order that is already refunding or refunded as
+// it is. It fails with a *domain.Error with CodeNotPaid if no such order was sold.
 func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason domain.RefundReason, at time.Time) (domain.SoldOrder, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -43,15 +42,15 @@ func (s *Store) BeginOrderRefund(ctx context.Context, id domain.OrderID, reason 
 	}
 	order, err := s.Order(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		return domain.SoldOrder{}, &domain.Error{Code: domain.CodeNotPaid, Detail: "The order has no tickets that could be refunded."}
+		return domain.SoldOrder{}, &domain.Error{Code: domain.CodeNotPaid, Detail: "The order has no tickets to refund."}
 	}
 	return order, err
 }
 
-// BeginRefund records that a payment which bought nothing goes back. Repeated it
-// returns what the first call stored. Errors: *domain.Error with CodeExists where
-// the payment did buy tickets: BeginOrderRefund is for those; with CodeInternal
-// where it did not, and the database refuses the refund for what it is.
+// BeginRefund records that a payment which bought nothing is being refunded. Repeated, it
+// returns what the first call stored. Errors: *domain.Error with CodeExists if the payment
+// bought tickets, see BeginOrderRefund; with CodeInternal if it did not, but the database
+// refuses the refund itself.
 func (s *Store) BeginRefund(ctx context.Context, r domain.Refund) (domain.Refund, error) {
 	if r.Capture.Payment == "" {
 		return domain.Refund{}, domain.Invalid("payment", "must have an id")
@@ -82,8 +81,8 @@ func (s *Store) BeginRefund(ctx context.Context, r domain.Refund) (domain.Refund
 	return there[0], nil
 }
 
-// unrecordedRefund: a payment with tickets must not go back because something
-// else was wrong with the refund.
+// unrecordedRefund keeps a payment with tickets from going back because something else was
+// wrong with the refund.
 func (s *Store) unrecordedRefund(ctx context.Context, payment string, refused error) error {
 	fates, err := s.fates(ctx, []string{payment})
 	if err != nil {
@@ -95,13 +94,13 @@ func (s *Store) unrecordedRefund(ctx context.Context, payment string, refused er
 	return writeFailed("begin refund of payment", payment, refused)
 }
 
-// Owed is the money that goes back and has not yet.
+// Owed is the money that is not refunded yet.
 type Owed struct {
 	Refunds int64
-	Oldest  time.Time // when the first of them was requested; zero without any
+	Oldest  time.Time // when the first of them was requested; zero if there is none
 }
 
-// RefundsOwed tells what the provider has not given back yet, of all sales.
+// RefundsOwed returns what the provider has not given back yet, over all sales.
 func (s *Store) RefundsOwed(ctx context.Context) (Owed, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -114,9 +113,9 @@ func (s *Store) RefundsOwed(ctx context.Context) (Owed, error) {
 	return owed, readFailed("count", "refunds that are owed", err)
 }
 
-// FinishRefund records that the provider has given a payment back, for either
-// kind of refund, and adds its event. It may be repeated: the first time stays.
-// The error is a *domain.Error with CodeNotFound where no refund was begun.
+// FinishRefund records that the provider has given a payment back, for either kind of refund,
+// and adds its event. It may be repeated, and the first time stays. It fails with a
+// *domain.Error with CodeNotFound if no refund was begun.
 func (s *Store) FinishRefund(ctx context.Context, payment string, at time.Time) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -148,8 +147,8 @@ func (s *Store) FinishRefund(ctx context.Context, payment string, at time.Time) 
 	return writeFailed("finish refund of payment", payment, err)
 }
 
-// RefundsOfOrder returns the refunds of all payments that named the order,
-// oldest first: of its tickets, and of money that bought none.
+// RefundsOfOrder returns the refunds of all payments that named the order, oldest first,
+// whether or not they bought its tickets.
 func (s *Store) RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -6,8 +6,8 @@ import (
 	"boxoffice/domain"
 )
 
-// An order that is restored has no address once nobody knows it any more. It is
-// recorded, read and refunded as any other.
+// A restored order has no address if it was lost. It is recorded, read and refunded like
+// any other.
 func TestAnOrderWithoutAnAddress(t *testing.T) {
 	b := setup(t)
 	sold := b.sold(t, keyOf(1))
@@ -31,7 +31,7 @@ func TestAnOrderWithoutAnAddress(t *testing.T) {
 	}
 
 	other := b.sold(t, keyOf(2))
-	other.Order.Email = "x" // no address, and not none
+	other.Order.Email = "x" // empty, not NULL
 	_, err = b.store.Record(b.ctx, other, b.codes(other.Order.ID))
 	wantCode(t, err, domain.CodeInternal)
 }

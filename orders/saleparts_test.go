@@ -10,25 +10,25 @@ import (
 	"boxoffice/domain"
 )
 
-// notDefined are the parts of a sale that an organiser does not say.
+// notDefined are the fields of a sale that an organiser does not set.
 var notDefined = map[string]string{
 	"ID":             "names the sale",
-	"QuotaLedger":    "the store gives it",
-	"CheckoutLedger": "the store gives it",
-	"Classes.Ledger": "the store gives it",
-	"Perk.Ledger":    "the store gives it",
-	"CanceledAt":     "is the cancellation's",
+	"QuotaLedger":    "the store assigns it",
+	"CheckoutLedger": "the store assigns it",
+	"Classes.Ledger": "the store assigns it",
+	"Perk.Ledger":    "the store assigns it",
+	"CanceledAt":     "belongs to the cancellation",
 }
 
-// otherwise is how a part of a sale is made another one, where that is not clear from its type.
+// otherwise has another value for each field of a sale whose type does not suggest one.
 var otherwise = map[string]any{
 	"Currency": "USD", "AliasRule": domain.AliasesFolded, "Provider": "another",
 	"OpensAt": day.Add(time.Hour), "CreatedAt": day.Add(-2 * time.Hour),
 	"Entitlement.InvitationKey": ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)),
 }
 
-// A part of a sale that the store forgets would be taken by the API and lost: each is stored, read back, and makes the
-// definition another one.
+// If the store forgot a field of a sale, the API would accept it and lose it. So each field is stored and read back,
+// and changing it makes a different definition.
 func TestEveryPartOfASaleIsStored(t *testing.T) {
 	b := setup(t)
 	for _, part := range partsOf(reflect.TypeFor[domain.Sale](), "") {
@@ -39,7 +39,7 @@ func TestEveryPartOfASaleIsStored(t *testing.T) {
 			id := "part-" + strings.ReplaceAll(strings.ToLower(part), ".", "-")
 			before, changed := definition(id), definition(id+"-2")
 			if strings.HasPrefix(part, "Entitlement.") {
-				before.WaitingRoom, changed.WaitingRoom = true, true // it is for places in one
+				before.WaitingRoom, changed.WaitingRoom = true, true // an entitlement is for places in one
 			}
 			change(t, changed, part)
 			if err := changed.Validate(); err != nil {
@@ -66,7 +66,7 @@ func TestEveryPartOfASaleIsStored(t *testing.T) {
 	}
 }
 
-// partsOf names what a type holds: fields of fields by their path.
+// partsOf lists the fields of a type, nested fields by their path.
 func partsOf(of reflect.Type, path string) (parts []string) {
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice && of.Elem().Kind() == reflect.Struct {
 		of = of.Elem()
@@ -80,7 +80,7 @@ func partsOf(of reflect.Type, path string) (parts []string) {
 	return parts
 }
 
-// value is a part of a sale; of its classes the first's.
+// value is a field of a sale; for classes, of the first one.
 func value(sale *domain.Sale, part string) reflect.Value {
 	v := reflect.ValueOf(sale).Elem()
 	for name := range strings.SplitSeq(part, ".") {
@@ -110,6 +110,6 @@ func change(t *testing.T, sale *domain.Sale, part string) {
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(v.Int() + max(1, v.Int()))
 	default:
-		t.Fatalf("domain.Sale.%s: say in otherwise, above, what another value of it is", part)
+		t.Fatalf("domain.Sale.%s: put another value of it into otherwise, above", part)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// OpenedSales tells of sales whose opening has come, by the database's clock: each gets
-// its event once, however many nodes ask. At most limit at a time; it returns how many.
+// OpenedSales writes the events of sales that have opened by the database's clock. Each sale gets its event once, however many nodes ask.
+// It writes at most limit events and returns how many.
 func (s *Store) OpenedSales(ctx context.Context, limit int) (int64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -30,9 +30,9 @@ func (s *Store) OpenedSales(ctx context.Context, limit int) (int64, error) {
 	return tag.RowsAffected(), writeFailed("tell that", "sales opened", err)
 }
 
-// TellStock tells that a sale is sold out, or has tickets again, if that is not what was
-// told last. While all is held or sold, and some is held, it tells neither. Of a sale that opened before there were events the first time tells
-// nothing. The caller holds the task of that lease: one who lost it tells nothing.
+// TellStock writes the event that a sale is sold out or back on sale, if that is a change. While some tickets are held and none is free, it
+// writes neither. The first call for a sale that opened before there were events writes nothing. The caller must hold the task under that
+// lease, or nothing is written.
 func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes []domain.EventStock) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -42,7 +42,7 @@ func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes
 		soldOut = soldOut && c.Available <= 0
 		held += c.Held
 	}
-	if soldOut && held > 0 { // in a rush that would be told and taken back every few seconds
+	if soldOut && held > 0 { // in a rush that would change every few seconds
 		return nil
 	}
 	event, payload := domain.EventSaleBackOnSale, any(domain.SaleBackOnSaleData{Sale: saleID, Classes: classes})
@@ -59,11 +59,10 @@ func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes
 		)
 		INSERT INTO outbox (event, sale_id, payload) SELECT $6, $1, $7 FROM changed WHERE sold_out IS NOT NULL`,
 		saleID, soldOut, task.Name, task.Node, task.Lease, string(event), payload)
-	return writeFailed("tell the stock of sale", saleID, err)
+	return writeFailed("write the stock of sale", saleID, err)
 }
 
-// SellingSales returns sales that were told to be open and are not canceled, in the order
-// of their ids after one, at most limit.
+// SellingSales returns sales that have opened and are not canceled, sorted by id, after an id, at most limit.
 func (s *Store) SellingSales(ctx context.Context, after string, limit int) ([]*domain.Sale, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -9,7 +9,7 @@ import (
 	"boxoffice/orders/orderstest"
 )
 
-// The database's rules and domain's table of statuses are the same.
+// The database's constraints agree with domain's table of statuses.
 func TestSchemaKnowsEveryStatusAndEvent(t *testing.T) {
 	b := setup(t)
 	b.record(t, b.sold(t, keyOf(1)))
@@ -45,8 +45,8 @@ func TestSchemaKnowsEveryStatusAndEvent(t *testing.T) {
 	}
 }
 
-// What a newer release stored is an error, not the nearest status.
-func TestAStoredStatusThatIsNotKnownIsAnError(t *testing.T) {
+// A status that a newer release stored is an error, not the nearest known one.
+func TestAnUnknownStoredStatusIsAnError(t *testing.T) {
 	for name, sql := range map[string]string{
 		"status":  `ALTER TABLE orders DROP CONSTRAINT orders_status_check; UPDATE orders SET status = 'disputed'`,
 		"booking": `ALTER TABLE orders DROP CONSTRAINT orders_booking_check; UPDATE orders SET booking = 'by_lot'`,

@@ -26,9 +26,9 @@ import (
 // Options limit what the store may use. Zero values mean the defaults.
 type Options struct {
 	ConnectionsMax   int           // of this process; default ConnectionsMaxDefault
-	PublicMax        int           // in addition, for what the public asks, see Public; default PublicMaxDefault
+	PublicMax        int           // in addition, for public requests, see Public; default PublicMaxDefault
 	QueuesMax        int           // in addition, for waiting rooms, see Queues; default QueuesMaxDefault
-	ReadersMax       int           // besides, for the readers of the event log, see Readers; default ReadersMaxDefault
+	ReadersMax       int           // in addition, for the readers of the event log, see Readers; default ReadersMaxDefault
 	ConnectTimeout   time.Duration // one attempt to connect; default ConnectTimeoutDefault
 	StatementTimeout time.Duration // enforced by the server; default StatementTimeoutDefault
 	CallTimeout      time.Duration // a whole call, including the wait for a connection; default CallTimeoutDefault
@@ -119,8 +119,8 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Public is the same database over separate connections, for what anybody may ask as
-// often as they like. However many wait for those, recording a paid order has others.
+// Public is the same database over separate connections, for public requests. However many
+// of those wait, recording a paid order has other connections.
 func (s *Store) Public() *Store {
 	if s.public == nil {
 		return s
@@ -137,8 +137,8 @@ func (s *Store) Queues() *Store {
 	return s.queues
 }
 
-// Readers is the same database over connections of its own: for the readers of the event
-// log and what they do, which must take none from who records a paid order.
+// Readers is the same database over separate connections, for the readers of the event log,
+// which must take none from recording paid orders.
 func (s *Store) Readers() *Store {
 	if s.readers == nil {
 		return s

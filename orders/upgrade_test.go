@@ -17,26 +17,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// schemaBefore is that of the release before.
+// schemaBefore is the schema of the previous release.
 const schemaBefore = 6
 
-// A tokenBefore is one that the release before gave out, and what it said of it last.
+// A tokenBefore is a token that the previous release gave out, and what it last said about it.
 type tokenBefore struct {
 	Token  string             `json:"token"`
 	Status waitingroom.Status `json:"status"`
 	Ahead  int64              `json:"ahead"`
-	Key    string             `json:"key"` // of those it let in: the order's
+	Key    string             `json:"key"` // for those it let in: the order's key
 }
 
-// An upgrade is two waiting rooms of the release before under nodes of this one.
+// An upgrade is two waiting rooms of the previous release on nodes of this one.
 type upgrade struct {
 	*bundle
 	nodes  []*waitingroom.Rooms
 	tokens map[string][]tokenBefore // by sale
 }
 
-// upgraded loads what the release before wrote, as if it had done so a moment ago, brings the
-// schema up, and starts two nodes. meanwhile is what nodes of the release before write until then.
+// upgraded loads what the previous release wrote, as if it had done so a moment ago, migrates the
+// schema, and starts two nodes. meanwhile is what nodes of the previous release write until then.
 func upgraded(t *testing.T, meanwhile string) *upgrade {
 	t.Helper()
 	url := orderstest.URL(t)
@@ -105,7 +105,7 @@ func (u *upgrade) sale(t *testing.T, id string) *domain.Sale {
 	return nil
 }
 
-// await waits until what a node says of a token is right; a question to the database paces it.
+// await waits until a node says the right thing about a token; a database query sets the pace.
 func (u *upgrade) await(t *testing.T, node *waitingroom.Rooms, token string, right func(waitingroom.Place) bool) waitingroom.Place {
 	t.Helper()
 	for {
@@ -122,7 +122,7 @@ func (u *upgrade) await(t *testing.T, node *waitingroom.Rooms, token string, rig
 	}
 }
 
-// A nodeBefore writes a queue as a node of the release before does.
+// A nodeBefore writes a queue as a node of the previous release does.
 type nodeBefore struct {
 	*pgx.Conn
 	saleID string
@@ -130,7 +130,7 @@ type nodeBefore struct {
 
 type queueBefore struct{ joined, drawn, admitted int64 }
 
-// exchange is the transaction of the release before; change is what it decides in it.
+// exchange is the transaction of the previous release; change is what it decides in it.
 func (n nodeBefore) exchange(ctx context.Context, change func(*queueBefore)) error {
 	return pgx.BeginFunc(ctx, n.Conn, func(tx pgx.Tx) error {
 		var seed []byte
@@ -173,13 +173,13 @@ func (u *upgrade) nodeBefore(t *testing.T, saleID string) nodeBefore {
 func (n nodeBefore) letsIn(t *testing.T, ctx context.Context, people int64) {
 	t.Helper()
 	if err := n.exchange(ctx, func(q *queueBefore) { q.admitted += people }); err != nil {
-		t.Fatalf("a node of the release before cannot write: %v", err)
+		t.Fatalf("a node of the previous release cannot write: %v", err)
 	}
 }
 
-// Tokens and places that the release before gave stay good, on every node: whom it let in before the
-// upgrade, between the migration and this release's first node, and while both run, is in, with the
-// same order; who waits has the same people ahead, and gets in.
+// Tokens and places that the previous release gave stay good on every node. People whom it let in
+// before the upgrade, between the migration and this release's first node, or while both run, are
+// in, with the same order. People who wait have the same people ahead, and get in.
 func TestAWaitingRoomSurvivesTheUpgrade(t *testing.T) {
 	t.Parallel()
 	const meanwhile, beside = 2, 3
@@ -188,7 +188,7 @@ func TestAWaitingRoomSurvivesTheUpgrade(t *testing.T) {
 	asBefore := func(letIn int64, node *waitingroom.Rooms, before tokenBefore) {
 		t.Helper()
 		admitted := before.Status == waitingroom.StatusAdmitted || before.Ahead < letIn
-		p := u.await(t, node, before.Token, func(p waitingroom.Place) bool { // once it has heard of the other's turn
+		p := u.await(t, node, before.Token, func(p waitingroom.Place) bool { // once it has seen the other's turn
 			return admitted && p.Status == waitingroom.StatusAdmitted || !admitted && p.Ahead == before.Ahead-letIn
 		})
 		if !admitted && p.Status != waitingroom.StatusPaused {
@@ -231,21 +231,21 @@ func TestAWaitingRoomSurvivesTheUpgrade(t *testing.T) {
 	old.letsIn(t, u.ctx, 0) // it still can
 }
 
-// Whom a node of the release before lets in beside those of this one, after those have let in
-// others, is in: at a node that has seen it, and at one that starts later.
-func TestWhomAnOlderNodeLetsInIsIn(t *testing.T) {
+// People whom a node of the previous release lets in after nodes of this one have let in others are
+// in, on a node that has seen it and on one that starts later.
+func TestPeopleLetInByAnOlderNodeAreIn(t *testing.T) {
 	t.Parallel()
 	u := upgraded(t, "")
 	sale := u.sale(t, "running")
 	if _, err := u.nodes[0].Configure(u.ctx, sale.ID, domain.QueueSettings{RateFloor: 1, RateCeiling: 1}); err != nil {
 		t.Fatal(err)
 	}
-	first := u.tokens[sale.ID][4] // who is next
+	first := u.tokens[sale.ID][4] // the next in line
 	u.await(t, u.nodes[1], first.Token, func(p waitingroom.Place) bool { return p.Status == waitingroom.StatusAdmitted })
 	if _, err := u.nodes[0].Configure(u.ctx, sale.ID, domain.QueueSettings{RateFloor: 1, RateCeiling: 1, Paused: true}); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody gets in again by the rate now: only whom the other node has let in.
+	// The rate lets nobody in now, only the other node does.
 	u.nodeBefore(t, sale.ID).letsIn(t, u.ctx, 4)
 	u.nodes = append(u.nodes, u.start(t, "c"))
 	admitted := u.count(t, `SELECT admitted FROM queues WHERE sale_id = 'running'`)
@@ -260,10 +260,10 @@ func TestWhomAnOlderNodeLetsInIsIn(t *testing.T) {
 	}
 }
 
-// A draw that the release before announced is made as it said, whichever release makes it.
+// A draw that the previous release announced is made as announced, whichever release makes it.
 func TestADrawAnnouncedBeforeTheUpgradeIsKept(t *testing.T) {
 	t.Parallel()
-	for _, by := range []string{"this release", "the release before"} {
+	for _, by := range []string{"this release", "the previous release"} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()
 			u := upgraded(t, "")
@@ -291,7 +291,7 @@ func TestADrawAnnouncedBeforeTheUpgradeIsKept(t *testing.T) {
 			old := u.nodeBefore(t, sale.ID)
 			size := int64(len(tokens)) + 3
 			err := old.exchange(u.ctx, func(q *queueBefore) {
-				if q.joined += 3; by == "the release before" {
+				if q.joined += 3; by == "the previous release" {
 					q.drawn = size
 				}
 			})

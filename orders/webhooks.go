@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// webhookColumns are those of the table w, as scanWebhook reads them.
+// webhookColumns are the columns of w that scanWebhook reads.
 const webhookColumns = `w.id, w.url, w.description, coalesce(w.sale_id, ''), w.types, w.created_at, w.secret, w.previous_secret, w.previous_until,
 	coalesce(w.previous_until > clock_timestamp(), false), w.disabled_at, w.disabled_why, w.failures, w.failing_since, w.paused_until`
 
@@ -40,7 +40,7 @@ func scanWebhook(row pgx.Row, more ...any) (e domain.WebhookEndpoint, err error)
 	return e, nil
 }
 
-// noEndpoint turns the absence of a row into the answer that there is none.
+// noEndpoint turns a missing row into CodeNotFound.
 func noEndpoint(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.NotFound("webhook endpoint")
@@ -56,9 +56,8 @@ func typeNames(types []domain.EventType) []string {
 	return names
 }
 
-// CreateWebhookEndpoint stores an endpoint and answers it. Errors: *domain.Error with
-// CodeNotFound where the sale is not there, CodeInvalid where there are
-// domain.WebhookEndpointsMax; as of any write.
+// CreateWebhookEndpoint stores an endpoint and returns it. Errors: *domain.Error with CodeNotFound if there is no such sale, with
+// CodeInvalid if there are domain.WebhookEndpointsMax already; those of any write.
 func (s *Store) CreateWebhookEndpoint(ctx context.Context, e domain.WebhookEndpoint) (stored domain.WebhookEndpoint, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -72,7 +71,7 @@ func (s *Store) CreateWebhookEndpoint(ctx context.Context, e domain.WebhookEndpo
 			return err
 		}
 		if count >= domain.WebhookEndpointsMax {
-			return domain.Invalid("url", fmt.Sprintf("is one too many: there are at most %d endpoints, delete one", domain.WebhookEndpointsMax))
+			return domain.Invalid("url", fmt.Sprintf("is one too many: at most %d endpoints are possible, delete one", domain.WebhookEndpointsMax))
 		}
 		stored, err = scanWebhook(tx.QueryRow(ctx, `
 			INSERT INTO webhook_endpoints AS w (id, url, description, sale_id, types, secret) VALUES ($1, $2, $3, nullif($4, ''), $5, $6)
@@ -87,7 +86,7 @@ func (s *Store) CreateWebhookEndpoint(ctx context.Context, e domain.WebhookEndpo
 	return stored, writeFailed("create webhook endpoint", e.ID, err)
 }
 
-// WebhookEndpoints lists all of them, the oldest first. Errors as of any read.
+// WebhookEndpoints lists all endpoints, oldest first. Errors as for any read.
 func (s *Store) WebhookEndpoints(ctx context.Context) ([]domain.WebhookEndpoint, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -125,8 +124,8 @@ func (s *Store) WebhookEndpointState(ctx context.Context, id string) (domain.Web
 	return e, readFailed("read webhook endpoint", id, noEndpoint(err))
 }
 
-// ChangeWebhookEndpoint changes one. A new URL, or that it is enabled, forgets how it
-// failed, and what is pending is due at once. CodeNotFound; errors as of any write.
+// ChangeWebhookEndpoint changes one. A new URL, or enabling it, resets its failures and makes pending deliveries due at once.
+// CodeNotFound; errors as for any write.
 func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.WebhookChange) (e domain.WebhookEndpoint, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -163,7 +162,7 @@ func (s *Store) ChangeWebhookEndpoint(ctx context.Context, id string, c domain.W
 // giveUpMax bounds what the transaction that disables an endpoint gives up. SweepWebhooks does the rest.
 const giveUpMax = 1000
 
-// giveUpPending is for an endpoint that is disabled: nothing waits for it.
+// giveUpPending gives up everything that waits for an endpoint that was disabled.
 func giveUpPending(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE webhook_deliveries SET state = 'given_up', finished_at = clock_timestamp()
@@ -212,8 +211,8 @@ func (s *Store) SweepWebhooks(ctx context.Context, kept time.Duration, limit int
 	return more, nil
 }
 
-// RotateWebhookSecret puts a sealed secret in the place of the present one, which goes on
-// signing beside it for the overlap. CodeNotFound; errors as of any write.
+// RotateWebhookSecret replaces the present secret with a sealed one. During the overlap the old one signs too. CodeNotFound; errors
+// as for any write.
 func (s *Store) RotateWebhookSecret(ctx context.Context, id string, secret []byte, overlap time.Duration) (domain.WebhookEndpoint, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -279,7 +278,7 @@ func (s *Store) QueueWebhooks(ctx context.Context, events []domain.Event) (endpo
 	return endpoints, writeFailed("queue webhooks of event", ids[0], err)
 }
 
-// A DueWebhook is a delivery whose time has come.
+// A DueWebhook is a delivery that is due.
 type DueWebhook struct {
 	Event    domain.Event
 	Attempts int // before this one
@@ -295,8 +294,7 @@ const dueSQL = `
 	SELECT * FROM webhook_deliveries d
 	WHERE endpoint = $1 AND state = 'pending' AND due_at <= now() AND ` + isHead + ` ORDER BY due_at, event_row LIMIT $2`
 
-// DueWebhooks are deliveries whose time has come, the oldest first, of each order or sale
-// only the first that is pending. Errors as of any read.
+// DueWebhooks returns due deliveries, oldest first, and only the first pending one of each order or sale. Errors as for any read.
 func (s *Store) DueWebhooks(ctx context.Context, endpoint string, limit int) ([]DueWebhook, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -337,24 +335,23 @@ func (s *Store) WebhookWait(ctx context.Context, endpoint string) (wait time.Dur
 	return max(*left, 0), true, nil
 }
 
-// A WebhookResult is what an attempt comes to.
+// A WebhookResult is the result of an attempt.
 type WebhookResult struct {
 	Endpoint string
-	URL      string // that it was sent to
-	Secret   []byte // sealed, that signed it
+	URL      string // where it was sent
+	Secret   []byte // the secret that signed it, sealed
 	Event    domain.EventID
 	Attempt  domain.WebhookAttempt
 	State    domain.WebhookState
-	RetryIn  time.Duration // where it stays pending
-	Failures int           // of the endpoint in a row; 0: it took this one
-	PauseFor time.Duration // nothing is sent to the endpoint for so long
-	Disable  string        // why the endpoint is sent nothing any more; empty: it is
+	RetryIn  time.Duration // if it stays pending
+	Failures int           // of the endpoint in a row; 0: it accepted this one
+	PauseFor time.Duration // how long to pause the endpoint
+	Disable  string        // why the endpoint is to be disabled; empty: it is not
 }
 
-// RecordWebhook keeps what an attempt came to. Much may have happened while it was in
-// flight: a failure says nothing of an endpoint that is disabled or has another URL by now,
-// nor of a delivery that is done. current is false where the endpoint is not the one any
-// more that was asked: it is to be read again. Errors as of any write.
+// RecordWebhook stores the result of an attempt. Much may have changed while it was in flight: a failure does not count for an
+// endpoint that is disabled or has another URL by now, nor for a delivery that is done. current is false if the endpoint has changed,
+// so the caller has to read it again. Errors as for any write.
 func (s *Store) RecordWebhook(ctx context.Context, r *WebhookResult) (current bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -363,7 +360,7 @@ func (s *Store) RecordWebhook(ctx context.Context, r *WebhookResult) (current bo
 		return false, fmt.Errorf("orders: attempt to deliver %s: %w", r.Event, err)
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// The endpoint before its deliveries, as in ChangeWebhookEndpoint: else the two wait for each other.
+		// Lock the endpoint before its deliveries, as in ChangeWebhookEndpoint, or the two deadlock.
 		var batch pgx.Batch
 		batch.Queue(`
 			UPDATE webhook_endpoints SET failures = $2, failing_since = CASE WHEN $2 > 0 THEN coalesce(failing_since, clock_timestamp()) END,
@@ -562,12 +559,12 @@ func (s *Store) eventsSince(ctx context.Context, since time.Time) (from domain.E
 	return from, nil
 }
 
-// eventIDText is domain.NewEventID of a row w of the outbox, see there.
+// eventIDText is domain.NewEventID in SQL, for a row w of the outbox.
 const eventIDText = `'evt_' || lpad(to_hex(floor(extract(epoch FROM w.created_at) * 1000)::bigint), 12, '0') ||
 	lpad(to_hex(event_log.origin), 8, '0') || lpad(to_hex(w.id), 12, '0')`
 
-// WebhookDeliveries lists an endpoint's deliveries, the newest event first, behind after
-// where it is given, in a state or in all. CodeNotFound; errors as of any read.
+// WebhookDeliveries lists an endpoint's deliveries, newest event first, starting past after if it is set, in one state or in all.
+// CodeNotFound; errors as for any read.
 func (s *Store) WebhookDeliveries(
 	ctx context.Context, endpoint string, state domain.WebhookState, after domain.EventID, limit int,
 ) ([]domain.WebhookDelivery, error) {
@@ -612,7 +609,7 @@ func (s *Store) OverdueWebhookEndpoints(ctx context.Context, overdue time.Durati
 	return ids, readFailed("list", "webhook endpoints", err)
 }
 
-// WebhookCounts tells how all endpoints take what they are sent. Errors as of any read.
+// WebhookCounts counts endpoints and deliveries by state. Errors as for any read.
 func (s *Store) WebhookCounts(ctx context.Context) (c domain.WebhookCounts, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -633,8 +630,8 @@ func (s *Store) WebhookCounts(ctx context.Context) (c domain.WebhookCounts, err 
 	return c, readFailed("count", "webhooks", err)
 }
 
-// GiveUpLostWebhooks gives up what is pending of events that are not in the log any more:
-// they were dropped for their age in the moment in which they were asked for.
+// GiveUpLostWebhooks gives up pending deliveries whose events are no longer in the log: they were dropped at the moment at which
+// redelivery was asked for.
 func (s *Store) GiveUpLostWebhooks(ctx context.Context, endpoint string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -19,15 +19,14 @@ func (b *bundle) webhook(t *testing.T, types ...domain.EventType) domain.Webhook
 	return must(b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: webhookURL, Types: types, Secret: []byte("sealed")}))
 }
 
-// recordWebhook keeps what an attempt at the endpoint came to, as webhook made it, and says whether
-// it is that still.
+// recordWebhook stores the result of an attempt at the endpoint as it was created, and reports whether the endpoint is still the same.
 func (b *bundle) recordWebhook(t *testing.T, r *orders.WebhookResult) (current bool) {
 	t.Helper()
 	r.Endpoint, r.URL, r.Secret = webhookID, webhookURL, []byte("sealed")
 	return must(b.store.RecordWebhook(b.ctx, r))
 }
 
-// tell writes events of subjects and returns them.
+// tell writes events about subjects and returns them.
 func (b *bundle) tell(t *testing.T, subjects ...string) []domain.Event {
 	t.Helper()
 	after := must(b.store.EventHead(b.ctx))
@@ -52,7 +51,7 @@ func TestAnEventIsQueuedOncePerEndpoint(t *testing.T) {
 	b.forgetEvents(t)
 	b.webhook(t, domain.EventAuditBroken)
 	events := b.tell(t, "a", "b")
-	for range 2 { // the reader died before it kept its cursor
+	for range 2 { // the reader died before it stored its cursor
 		if got := must(b.store.QueueWebhooks(b.ctx, events)); !slices.Equal(got, []string{webhookID}) {
 			t.Fatalf("pending of %v, want %s: a wake that was lost is repeated", got, webhookID)
 		}
@@ -75,24 +74,24 @@ func TestAnEventIsQueuedOncePerEndpoint(t *testing.T) {
 	}
 }
 
-func TestAnEndpointIsToldWhatItWants(t *testing.T) {
+func TestAnEndpointGetsTheEventsThatItWants(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
 	earlier := b.tell(t, "a")
 	b.webhook(t, domain.EventOrderPaid)
 	if got := must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a"))); len(got) != 0 {
-		t.Errorf("%v is told of a type that it does not want", got)
+		t.Errorf("%v gets a type that it does not want", got)
 	}
 	must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, domain.WebhookChange{Types: new([]domain.EventType{})}))
 	if got := must(b.store.QueueWebhooks(b.ctx, earlier)); len(got) != 0 {
-		t.Errorf("%v is told of what was before it", got)
+		t.Errorf("%v gets an event from before it existed", got)
 	}
 	if got := must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a"))); len(got) != 1 {
-		t.Errorf("told %v, want the endpoint that takes all", got)
+		t.Errorf("queued for %v, want the endpoint that wants all", got)
 	}
 	must(b.store.ChangeWebhookEndpoint(b.ctx, webhookID, domain.WebhookChange{Enabled: new(false)}))
 	if got := must(b.store.QueueWebhooks(b.ctx, b.tell(t, "a"))); len(got) != 0 {
-		t.Errorf("%v is told although it is disabled", got)
+		t.Errorf("%v gets an event although it is disabled", got)
 	}
 	deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, domain.WebhookGivenUp, domain.EventID{}, 10))
 	if len(deliveries) != 1 {
@@ -153,7 +152,7 @@ func TestRedelivery(t *testing.T) {
 	}
 	other := domain.NewEventID(events[1].ID.At().Add(time.Second), 1, events[1].ID.Row())
 	if _, _, _, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Event: other}, 10); domain.CodeOf(err) != domain.CodeNotFound {
-		t.Errorf("%v, want that there is no such event", err)
+		t.Errorf("%v, want CodeNotFound for the event", err)
 	}
 	n, last, more, err := b.store.RedeliverWebhooks(b.ctx, webhookID, domain.WebhookRedelivery{Since: events[0].OccurredAt}, 10)
 	if n != 2 || more || err != nil || !last.Equal(events[1].OccurredAt) {
@@ -169,8 +168,8 @@ func TestRedelivery(t *testing.T) {
 	}
 }
 
-// A webhook that is still to be sent keeps its event in the log, however old that is.
-func TestWhatIsPendingKeepsItsEvent(t *testing.T) {
+// A pending webhook keeps its event in the log, however old the event is.
+func TestAPendingWebhookKeepsItsEvent(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
 	b.webhook(t)
@@ -212,11 +211,11 @@ func TestEndpointsAreBounded(t *testing.T) {
 	}
 	_, err = b.store.CreateWebhookEndpoint(b.ctx, domain.WebhookEndpoint{ID: webhookID, URL: "https://hooks.example.com/", SaleID: "nowhere", Secret: []byte("s")})
 	if err == nil {
-		t.Error("an endpoint of a sale that is not there is stored")
+		t.Error("an endpoint of a missing sale is stored")
 	}
 }
 
-// Whatever happens while an attempt is in flight, its outcome does not undo.
+// The outcome of an attempt undoes nothing that happened while it was in flight.
 func TestAnAttemptInFlightUndoesNothing(t *testing.T) {
 	change := func(c domain.WebhookChange) func(*bundle, *testing.T, domain.EventID) {
 		return func(b *bundle, _ *testing.T, _ domain.EventID) {
@@ -241,15 +240,15 @@ func TestAnAttemptInFlightUndoesNothing(t *testing.T) {
 		{"nothing, it fails", nil, failed, domain.WebhookPending, domain.WebhookPending, 1, false, true},
 		{"nothing, it is gone", nil, gone, domain.WebhookGivenUp, domain.WebhookGivenUp, 1, true, true},
 		{"disabled, it fails", disabled, failed, domain.WebhookGivenUp, domain.WebhookGivenUp, 0, true, false},
-		{"disabled, it is taken", disabled, taken, domain.WebhookDelivered, domain.WebhookGivenUp, 0, true, false},
+		{"disabled, it is accepted", disabled, taken, domain.WebhookDelivered, domain.WebhookGivenUp, 0, true, false},
 		{"another URL, it fails", moved, failed, domain.WebhookPending, domain.WebhookPending, 0, false, false},
 		{"another URL, the last attempt fails", moved, last, domain.WebhookPending, domain.WebhookPending, 0, false, false},
 		{"another URL, the old one is gone", moved, gone, domain.WebhookPending, domain.WebhookPending, 0, false, false},
-		{"another URL, the old one takes it", moved, taken, domain.WebhookDelivered, domain.WebhookPending, 0, false, false},
+		{"another URL, the old one accepts it", moved, taken, domain.WebhookDelivered, domain.WebhookPending, 0, false, false},
 		{"another secret, it fails", func(b *bundle, _ *testing.T, _ domain.EventID) {
 			must(b.store.RotateWebhookSecret(b.ctx, webhookID, []byte("new"), 0))
 		}, failed, domain.WebhookPending, domain.WebhookPending, 1, false, false},
-		{"another attempt is taken, this one fails", func(b *bundle, t *testing.T, e domain.EventID) {
+		{"another attempt is accepted, this one fails", func(b *bundle, t *testing.T, e domain.EventID) {
 			b.recordWebhook(t, &orders.WebhookResult{Event: e, State: domain.WebhookDelivered})
 		}, failed, domain.WebhookDelivered, domain.WebhookPending, 1, false, true},
 	} {
@@ -266,7 +265,7 @@ func TestAnAttemptInFlightUndoesNothing(t *testing.T) {
 			if current := b.recordWebhook(t, &tt.result); current != tt.isCurrent {
 				t.Errorf("current: %t, want %t", current, tt.isCurrent)
 			}
-			deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10)) // the newest first
+			deliveries := must(b.store.WebhookDeliveries(b.ctx, webhookID, "", domain.EventID{}, 10)) // newest first
 			if deliveries[1].State != tt.state || deliveries[0].State != tt.other {
 				t.Errorf("%s, the other %s; want %s, %s", deliveries[1].State, deliveries[0].State, tt.state, tt.other)
 			}
@@ -277,7 +276,7 @@ func TestAnAttemptInFlightUndoesNothing(t *testing.T) {
 	}
 }
 
-// What was taken while it was in flight does not end the pause that another answer asked for.
+// An accepted event does not end the pause that another answer asked for while it was in flight.
 func TestAPauseIsNotCutShort(t *testing.T) {
 	b := setup(t)
 	b.forgetEvents(t)
@@ -293,7 +292,7 @@ func TestAPauseIsNotCutShort(t *testing.T) {
 	}
 }
 
-func TestAMendedEndpointIsSentWhatWaitsAtOnce(t *testing.T) {
+func TestPendingDeliveriesOfAMendedEndpointAreDueAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change domain.WebhookChange

@@ -321,7 +321,7 @@ func TestRestore(t *testing.T) {
 			want: Item{Outcome: NotRestorable, Status: domain.OrderPaid, Payment: "pay_1", Missing: []string{"email"}, Why: "the orders database refuses it: exists: taken"},
 		},
 		{
-			name: "the database is away", world: func(w *world) { w.fail["record"] = &domain.Error{Code: domain.CodeOverloaded} },
+			name: "the database is down", world: func(w *world) { w.fail["record"] = &domain.Error{Code: domain.CodeOverloaded} },
 			lost: audit.Lost{Captures: []domain.Capture{capture("pay_1", 0)}},
 			want: Item{Outcome: NotKnown, Status: domain.OrderPaid, Payment: "pay_1", Missing: []string{"email"}, Why: "overloaded"},
 		},

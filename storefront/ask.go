@@ -30,7 +30,7 @@ type problem struct {
 	} `json:"own_order"`
 }
 
-// An answer of the API.
+// An answer is an answer of the API.
 type answer struct {
 	status     int
 	retryAfter time.Duration // 0: no hint
@@ -51,7 +51,7 @@ func (a answer) openEnded() bool {
 	}
 }
 
-// A question to the API. Header and Body are optional; Body becomes JSON.
+// A question is a request to the API. Header and Body are optional; Body becomes JSON.
 type question struct {
 	method, path string
 	header       http.Header
@@ -85,7 +85,7 @@ func (p *pages) ask(r *http.Request, requestID string, q question, into any) (an
 	if q.body != nil {
 		body, err := json.Marshal(q.body)
 		if err != nil {
-			return answer{}, fmt.Errorf("storefront: a question to the API cannot be written: %w", err)
+			return answer{}, fmt.Errorf("storefront: cannot encode a request to the API: %w", err)
 		}
 		request.Header.Set("Content-Type", "application/json")
 		request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -131,7 +131,7 @@ func (w *recorder) answer(into any) (answer, error) {
 		return a, nil
 	}
 	if err := json.Unmarshal(a.body, into); err != nil {
-		return a, fmt.Errorf("storefront: the API's answer (HTTP %d) cannot be read: %w", a.status, err)
+		return a, fmt.Errorf("storefront: cannot read the API's answer (HTTP %d): %w", a.status, err)
 	}
 	return a, nil
 }
@@ -142,8 +142,8 @@ const (
 	healthTimeout = 3 * time.Second
 )
 
-// health remembers whether the service reports that a part of it is away, so that pages
-// can say so. A page never waits for it: it shows what was last known.
+// health remembers whether the service reports that a part of it is down, so that pages can
+// say so. A page never waits for it: it shows what was last known.
 type health struct {
 	mu      sync.Mutex
 	askedAt time.Time

@@ -16,8 +16,8 @@ func placeThat(status string) canned {
 	return canned{status: 200, body: `{"sale":"concert","status":"` + status + `","position":3,"ahead":2,"draw":{}}`, retryAfter: 7}
 }
 
-// Without JavaScript the order is prepared on a page that stays as it is, kept by the browser,
-// and filled in once it is the turn.
+// Without JavaScript the order is prepared on a page that does not reload. The browser keeps
+// it, and the form is filled in once it is the buyer's turn.
 func TestAnOrderIsPreparedWithoutJavaScript(t *testing.T) {
 	v := visit(t)
 	v.answer(readPlace, placeThat("waiting"))
@@ -25,7 +25,7 @@ func TestAnOrderIsPreparedWithoutJavaScript(t *testing.T) {
 	w := v.get(basketPath)
 	wantShown(t, w, 200, `action="`+basketPath+`"`, "Nothing is reserved by this", "Keep it for my turn", `name="quantity-A"`)
 	if refreshOf(w) != "" || strings.Contains(w.Body.String(), "/static/queue.js") || strings.Contains(w.Body.String(), " disabled") {
-		t.Errorf("the page to type on reads itself again, has a script, or says what is left:\n%s", w.Body)
+		t.Errorf("the page to type on reloads itself, has a script, or shows the stock:\n%s", w.Body)
 	}
 	w = v.post(basketPath, url.Values{"quantity-A": {"2"}, "quantity-B": {"x"}, "email": {"a@example.com"}, "quantity-C": {"7"}})
 	if w.Code != 303 || w.Header().Get("Location") != placePath {
@@ -51,11 +51,11 @@ func TestAnOrderIsPreparedWithoutJavaScript(t *testing.T) {
 	wantShown(t, w, 200, `value="a@example.com"`, `autocomplete="off" value="2"`, `id="prepared" role="status"><strong>Your order is filled in`, `action="/sales/concert/checkouts"`)
 	wantShown(t, v.get(placePath), 200, `id="prepared" role="status" hidden>`)
 	if w := v.get(basketPath, kept); w.Code != 303 || w.Header().Get("Location") != placePath {
-		t.Errorf("preparing when it is the turn: %d to %q", w.Code, w.Header().Get("Location"))
+		t.Errorf("preparing on one's turn: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 }
 
-// What a browser says that it kept is what anybody could have written.
+// A kept basket is untrusted input: anybody could have written it.
 func TestAKeptBasketIsReadWithCare(t *testing.T) {
 	for name, c := range map[string]struct{ kept, shows string }{
 		"nonsense":           {"%zz", ""},
@@ -76,7 +76,7 @@ func TestAKeptBasketIsReadWithCare(t *testing.T) {
 	}
 }
 
-func TestPreparingForNoPlace(t *testing.T) {
+func TestPreparingWithoutAPlace(t *testing.T) {
 	v := visit(t)
 	for _, path := range []string{basketPath, "/queue/x/basket"} {
 		if w := v.get(path); w.Code != 404 {
@@ -124,9 +124,9 @@ func TestASaleThatAsksForACodeIsJoinedWithoutJavaScript(t *testing.T) {
 				t.Errorf("asked with %s", q.body)
 			}
 			if sent := q.header.Get("Idempotency-Key"); c.shown != "" && sent != `"`+key[1]+`"` {
-				t.Errorf("asked with key %s, want that of the form, %s", sent, key[1])
+				t.Errorf("asked with key %s, want the form's, %s", sent, key[1])
 			}
-			if c.status != 303 { // what was typed is there, and the key may be what an answer that was lost is for
+			if c.status != 303 { // the input is still there, and the key stays, because a lost answer may belong to it
 				wantShown(t, w, c.status, c.says, `value="`+strings.TrimSpace(c.shown)+`"`, `name="key" value="`+key[1]+`"`)
 			}
 		})
@@ -145,7 +145,7 @@ func TestASaleThatAsksForNothingHasNoFieldForIt(t *testing.T) {
 	}
 }
 
-// A buyer is told how the queue works and what a group does, before joining and after.
+// The pages say how the queue works and what a group should do, before joining and after.
 func TestThePagesSayHowTheQueueWorks(t *testing.T) {
 	v := visit(t)
 	v.answer(readPlace, placeThat("waiting"))

@@ -8,11 +8,11 @@ import (
 // findData is the page on which a buyer asks for the links of their orders.
 type findData struct {
 	Asked     bool // the answer, the same for every address
-	Wrong     bool // it is none
+	Wrong     bool // it is not an address
 	TooOften  bool
 	Away      bool
 	RetrySecs int
-	Email     string // as it was typed, where it is to be typed again
+	Email     string // as it was typed, if it has to be corrected
 }
 
 func (p *pages) find(w http.ResponseWriter, r *http.Request) {
@@ -27,7 +27,7 @@ func (p *pages) renderFind(w http.ResponseWriter, r *http.Request, status int, d
 	p.render(w, r, status, "find", page{Title: "Find your orders", Data: data})
 }
 
-// ask hands the address to the API, for anybody: with a script and without.
+// ask passes the address to the API, for browsers with and without scripts.
 func (p *pages) askForOrders(w http.ResponseWriter, r *http.Request) {
 	if !p.Mails {
 		p.notFound(w, r)

@@ -48,14 +48,15 @@ func TestFindYourOrders(t *testing.T) {
 				t.Errorf("%d %v %s", w.Code, got, w.Body)
 			}
 			if tt.want != 202 && !strings.Contains(w.Body.String(), `value="ann@example.com"`) {
-				t.Error("what was typed is gone")
+				t.Error("the input is gone")
 			}
 		})
 	}
 }
 
-// The page is where mail is, and every page leads to it; else nowhere.
-func TestThePageToFindOrdersIsWhereMailIs(t *testing.T) {
+// If mail is on, the page exists and every page links to it. Otherwise there is no page and
+// no link.
+func TestThePageToFindOrdersExistsIfMailIsOn(t *testing.T) {
 	for _, mails := range []bool{false, true} {
 		pages, err := New(Options{Catalog: &catalog{}, API: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler), Mails: mails})
 		if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A browser that hides where a form comes from is known by the cookie that only our
-// own forms bring back.
+// If a browser hides where a form comes from, the cookie decides: only our own forms bring
+// it back.
 func TestFormsThatHideTheirOrigin(t *testing.T) {
 	v := visit(t)
 	v.answer(joinQueue, canned{status: 201, body: `{"token":"` + strings.Repeat("t", 24) + `","sale":"concert","status":"waiting","draw":{}}`})
@@ -38,12 +38,12 @@ func TestFormsThatHideTheirOrigin(t *testing.T) {
 		cookies []*http.Cookie
 		want    int
 	}{
-		"ours, hidden":                   {map[string]string{"Origin": "null"}, []*http.Cookie{own}, 303},
-		"another site's, hidden":         {map[string]string{"Origin": "null"}, nil, 403},
-		"ours":                           {map[string]string{"Origin": "http://example.com"}, nil, 303},
-		"another site's":                 {map[string]string{"Origin": "http://evil.example"}, nil, 403},
-		"another site's, with a cookie":  {map[string]string{"Origin": "http://evil.example"}, []*http.Cookie{own}, 403},
-		"another site's, by its browser": {map[string]string{"Origin": "null", "Sec-Fetch-Site": "cross-site"}, []*http.Cookie{own}, 403},
+		"ours, hidden":                     {map[string]string{"Origin": "null"}, []*http.Cookie{own}, 303},
+		"another site's, hidden":           {map[string]string{"Origin": "null"}, nil, 403},
+		"ours":                             {map[string]string{"Origin": "http://example.com"}, nil, 303},
+		"another site's":                   {map[string]string{"Origin": "http://evil.example"}, nil, 403},
+		"another site's, with a cookie":    {map[string]string{"Origin": "http://evil.example"}, []*http.Cookie{own}, 403},
+		"another site's, says the browser": {map[string]string{"Origin": "null", "Sec-Fetch-Site": "cross-site"}, []*http.Cookie{own}, 403},
 	} {
 		if got := send(tt.header, tt.cookies...); got != tt.want {
 			t.Errorf("%s: %d, want %d", name, got, tt.want)

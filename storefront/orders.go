@@ -41,7 +41,7 @@ type shownStatus struct {
 	orderText
 	Name  domain.OrderStatus
 	Known bool
-	Final bool // the page need not ask any more
+	Final bool // the page can stop asking
 }
 
 func showStatus(status domain.OrderStatus) shownStatus {
@@ -52,8 +52,8 @@ func showStatus(status domain.OrderStatus) shownStatus {
 	return shownStatus{orderText: text, Name: status, Known: true, Final: status.Terms().Final}
 }
 
-// readAgain: without JavaScript, an order's page reloads itself while somebody moves the
-// order on, or while nobody here knows.
+// readAgain is when the page of an order without JavaScript reloads itself: while something
+// still moves the order on, or while its status is unknown.
 func readAgain(status domain.OrderStatus) bool {
 	return !status.Known() || status.Terms().Waiting
 }

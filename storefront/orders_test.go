@@ -12,7 +12,7 @@ import (
 	"boxoffice/domain"
 )
 
-// The page of an order says something of every status that one is shown with, with and
+// The page of an order has a text for every status that an order is shown with, with and
 // without JavaScript.
 func TestEveryStatusHasItsPage(t *testing.T) {
 	shown := slices.Sorted(slices.Values(domain.ShownStatuses()))
@@ -24,7 +24,7 @@ func TestEveryStatusHasItsPage(t *testing.T) {
 	for _, status := range shown {
 		text := showStatus(status)
 		if text.Heading == "" || text.SaleCanceled == "" || headings[text.Heading] != "" {
-			t.Errorf("storefront/orders.go: the texts of %s are not whole, or those of %s", status, headings[text.Heading])
+			t.Errorf("storefront/orders.go: the texts of %s or %s are incomplete", status, headings[text.Heading])
 		}
 		headings[text.Heading] = status
 		section := regexp.MustCompile(fmt.Sprintf(`<section data-state="%s" data-sale-canceled="[^"]+"( data-final)? hidden>\s*<h1 tabindex="-1">%s</h1>`, status, regexp.QuoteMeta(text.Heading)))
@@ -38,12 +38,12 @@ func TestEveryStatusHasItsPage(t *testing.T) {
 		}
 	}
 	if !strings.Contains(page, `data-state="unknown"`) {
-		t.Error("storefront/templates/order.html has no section for what it does not know")
+		t.Error("storefront/templates/order.html has no section for unknown statuses")
 	}
 }
 
-// What the scripts and templates name exists.
-func TestPagesNameNoStatusThatIsNone(t *testing.T) {
+// Every status that scripts and templates name exists.
+func TestPagesNameOnlyExistingStatuses(t *testing.T) {
 	named := regexp.MustCompile(`(?:order\??|body)\.status\s*[!=]==\s*'([a-z_]+)'|\.Status "([a-z_]+)"|\(status "([a-z_]+)"\)`)
 	for _, file := range []string{"static/order.js", "static/held.js", "templates/order.html"} {
 		text, err := os.ReadFile(file)
@@ -57,13 +57,13 @@ func TestPagesNameNoStatusThatIsNone(t *testing.T) {
 		for _, match := range found {
 			name := match[1] + match[2] + match[3]
 			if !slices.Contains(domain.ShownStatuses(), domain.OrderStatus(name)) && name != "unknown" {
-				t.Errorf("storefront/%s: %q is no status that an order is shown with", file, name)
+				t.Errorf("storefront/%s: no order is shown with the status %q", file, name)
 			}
 		}
 	}
 }
 
-func TestHowLongAPageReadsItselfAgain(t *testing.T) {
+func TestWhenAnOrdersPageReloads(t *testing.T) {
 	for status, want := range map[domain.OrderStatus]bool{
 		domain.OrderHeld: true, domain.OrderRefunding: true, domain.OrderPaid: false, domain.OrderExpired: false, domain.OrderRefunded: false, "disputed": true,
 	} {

@@ -24,7 +24,7 @@ import (
 	"boxoffice/domain"
 )
 
-// contract is the API as these tests need it: canned answers by method and path.
+// contract is a fake API with canned answers by method and path.
 type contract struct {
 	mu      sync.Mutex
 	answers map[string]canned
@@ -59,14 +59,14 @@ func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, a.body)
 }
 
-// answer sets what a question is answered from now on.
+// answer sets the answer to a request from now on.
 func (c *contract) answer(what string, a canned) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answers[what] = a
 }
 
-// question finds what the API was asked.
+// question finds a request that the API got.
 func (c *contract) question(what string) (asked, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +93,7 @@ type visitor struct {
 	pages http.Handler
 }
 
-// visit is a sale with a waiting room, and who comes to it without JavaScript.
+// visit is a sale with a waiting room, and a visitor without JavaScript.
 func visit(t *testing.T) *visitor {
 	t.Helper()
 	v := &visitor{
@@ -156,7 +156,7 @@ func wantShown(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...
 
 var refreshes = regexp.MustCompile(`<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>`)
 
-// refreshOf is after how many seconds a browser without JavaScript reads the page again.
+// refreshOf is after how many seconds a browser without JavaScript reloads the page.
 func refreshOf(w *httptest.ResponseRecorder) string {
 	if m := refreshes.FindStringSubmatch(w.Body.String()); m != nil {
 		return m[1]
@@ -164,7 +164,7 @@ func refreshOf(w *httptest.ResponseRecorder) string {
 	return ""
 }
 
-// shownState is the one section of a place's page that is not hidden.
+// shownState is the only section of a place's page that is not hidden.
 func shownState(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	var shown []string
@@ -215,7 +215,7 @@ func TestAPlaceShowsWhereItStands(t *testing.T) {
 			notShown: []string{`id="paused" role="status">`},
 		},
 		{
-			name: "one ahead, wait not known, asked to come back at once", body: `{"sale":"concert","status":"waiting","position":2,"ahead":1,"waiting":2,"rate":0,"draw":{}}`,
+			name: "one ahead, wait unknown, told to come back at once", body: `{"sale":"concert","status":"waiting","position":2,"ahead":1,"waiting":2,"rate":0,"draw":{}}`,
 			retryAfter: 1, state: "waiting", refresh: "5", shows: []string{"person ahead of you", "not known yet"},
 		},
 		{
@@ -259,7 +259,7 @@ func TestAPlaceShowsWhereItStands(t *testing.T) {
 				t.Errorf("state %q is shown, want %q", state, test.state)
 			}
 			if refresh := refreshOf(w); refresh != test.refresh {
-				t.Errorf("without JavaScript it is read again after %q s, want %q", refresh, test.refresh)
+				t.Errorf("without JavaScript it reloads after %q s, want %q", refresh, test.refresh)
 			}
 		})
 	}
@@ -271,13 +271,13 @@ func TestAPlaceThatCannotBeShown(t *testing.T) {
 		answer     canned
 		status     int
 		shows      string
-		again      bool // it comes back by itself
+		again      bool // it reloads itself
 	}{
 		{"not a token", "/queue/a.b", canned{}, 404, "We do not know this place", false},
 		{"not ours, or too old", placePath, canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, 404, "We do not know this place", false},
 		{"overloaded", placePath, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`, retryAfter: 7}, 503, "Your place is safe", true},
 		{"too many requests", placePath, canned{status: 429, body: `{"code":"rate_limited","title":"Too many requests"}`}, 429, "Your place is safe", true},
-		{"an answer that is none", placePath, canned{status: 200, body: `<html>`}, 503, "We cannot answer right now", false},
+		{"a malformed answer", placePath, canned{status: 200, body: `<html>`}, 503, "We cannot answer right now", false},
 		{"a sale that is gone", placePath, canned{status: 200, body: `{"sale":"nope","status":"waiting"}`}, 503, "We cannot answer right now", false},
 	}
 	for _, test := range tests {
@@ -288,10 +288,10 @@ func TestAPlaceThatCannotBeShown(t *testing.T) {
 			wantShown(t, w, test.status, test.shows)
 			seconds, _ := strconv.Atoi(w.Header().Get("Refresh"))
 			if test.again && (seconds < max(5, test.answer.retryAfter) || w.Header().Get("Retry-After") != strconv.Itoa(seconds)) {
-				t.Errorf("headers %v, want it to come back after Retry-After", w.Header())
+				t.Errorf("headers %v, want a reload after Retry-After", w.Header())
 			}
 			if !test.again && seconds != 0 {
-				t.Errorf("it comes back after %d s", seconds)
+				t.Errorf("it reloads after %d s", seconds)
 			}
 		})
 	}
@@ -330,8 +330,8 @@ func TestASaleWithAWaitingRoom(t *testing.T) {
 	}
 }
 
-// The visitor's clock is not asked: the page says what time it is here, and
-// without JavaScript it is read again at the opening.
+// The visitor's clock does not matter: the page brings the server's time, and without
+// JavaScript it reloads at the opening.
 func TestTheCountdownIsTheServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
@@ -345,15 +345,15 @@ func TestTheCountdownIsTheServers(t *testing.T) {
 			w := v.get("/sales/concert")
 			wantShown(t, w, http.StatusOK, fmt.Sprintf(`data-now="%d"`, time.Now().UnixMilli()), fmt.Sprintf(`data-open="%t"`, test.until <= 0))
 			if refresh := refreshOf(w); refresh != test.refresh {
-				t.Errorf("%v before the opening: read again after %q s, want %q", test.until, refresh, test.refresh)
+				t.Errorf("%v before the opening: reloads after %q s, want %q", test.until, refresh, test.refresh)
 			}
-			synctest.Wait() // the look at the service's health
+			synctest.Wait() // the check of the service's health
 		}
 	})
 }
 
-// cookieOf is what an answer does with a cookie, nil for nothing. None is for scripts,
-// nor for what other sites ask.
+// cookieOf is what an answer does with a cookie; nil if nothing. Every cookie must be
+// HttpOnly and SameSite.
 func cookieOf(t *testing.T, w *httptest.ResponseRecorder, name string) *http.Cookie {
 	t.Helper()
 	for _, c := range w.Result().Cookies() {
@@ -401,15 +401,15 @@ func TestABrowserKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// It is kept for as long as it is good.
+// The cookie lasts as long as the place.
 func TestABrowserKeepsItsPlaceUntilADayAfterTheOpening(t *testing.T) {
 	for name, c := range map[string]struct {
 		opensIn time.Duration
 		want    time.Duration
 	}{
 		"no opening":               {0, placeLife},
-		"an opening to come":       {10 * placeLife, 11 * placeLife},
-		"an opening that has been": {-10 * placeLife, placeLife},
+		"an opening in the future": {10 * placeLife, 11 * placeLife},
+		"an opening in the past":   {-10 * placeLife, placeLife},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sale := &domain.Sale{ID: "concert"}
@@ -426,7 +426,7 @@ func TestABrowserKeepsItsPlaceUntilADayAfterTheOpening(t *testing.T) {
 	}
 }
 
-// Whoever has a place is led back to it, and not given another one that is no faster.
+// A visitor who has a place is led back to it, because another one would not be faster.
 func TestJoiningTwiceLeadsBackToThePlace(t *testing.T) {
 	const other = "BZqrxH4sfFWaPl0PaxwtPgAAAABxN2Zj"
 	tests := []struct {
@@ -441,9 +441,9 @@ func TestJoiningTwiceLeadsBackToThePlace(t *testing.T) {
 		{"no place yet", "", canned{}, nil, false, "/queue/" + other, false},
 		{"waiting", placeToken, canned{status: 200, body: `{"sale":"concert","status":"waiting"}`}, nil, true, placePath, false},
 		{"its turn", placeToken, canned{status: 200, body: `{"sale":"concert","status":"admitted"}`}, nil, true, placePath, false},
-		{"nobody can tell just now", placeToken, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, nil, true, placePath, false},
-		{"too many questions", placeToken, canned{status: 429, body: `{"code":"rate_limited","title":"Too many"}`}, nil, true, placePath, false},
-		{"a new one is asked for", placeToken, canned{status: 200, body: `{"sale":"concert","status":"waiting"}`}, url.Values{"new": {"1"}}, true, "/queue/" + other, false},
+		{"unknown at the moment", placeToken, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, nil, true, placePath, false},
+		{"too many requests before", placeToken, canned{status: 429, body: `{"code":"rate_limited","title":"Too many"}`}, nil, true, placePath, false},
+		{"a new one is requested", placeToken, canned{status: 200, body: `{"sale":"concert","status":"waiting"}`}, url.Values{"new": {"1"}}, true, "/queue/" + other, false},
 		{"expired", placeToken, canned{status: 404, body: `{"code":"not_found","title":"Not found"}`}, nil, false, "/queue/" + other, true},
 		{"sold out: a refund may bring tickets back", placeToken, canned{status: 200, body: `{"sale":"concert","status":"sold_out"}`}, nil, true, placePath, false},
 		{"canceled", placeToken, canned{status: 200, body: `{"sale":"concert","status":"canceled"}`}, nil, false, "/queue/" + other, true},
@@ -475,7 +475,7 @@ func TestJoiningTwiceLeadsBackToThePlace(t *testing.T) {
 	}
 }
 
-// A script cannot take the cookie back: it asks for that once the place has served.
+// A script cannot delete the cookie, so it asks the server to do so once the place is used.
 func TestLeavingAPlace(t *testing.T) {
 	v := visit(t)
 	w := v.post("/sales/concert/queue", url.Values{"leave": {"1"}}, &http.Cookie{Name: placeCookie, Value: placeToken})
@@ -483,12 +483,12 @@ func TestLeavingAPlace(t *testing.T) {
 		t.Errorf("%d, cookie %v", w.Code, c)
 	}
 	if len(v.asked) > 0 {
-		t.Errorf("the API was asked %v", v.asked)
+		t.Errorf("the API got %v", v.asked)
 	}
 }
 
-// Where checkouts are refused for want of a part, the pages that sell say so, and go
-// on to sell: the first checkout that goes through is what ends it.
+// If checkouts are refused because a part is down, the pages say so but go on selling: the
+// first checkout that goes through ends it.
 func TestPagesSayThatCheckoutsAreInterrupted(t *testing.T) {
 	const says = `id="interrupted" role="status"><strong>Checkouts do not go through at the moment`
 	atPlace := func(status string) func(*visitor) {
@@ -539,7 +539,7 @@ func TestJoiningWithoutJavaScript(t *testing.T) {
 		{"overloaded", canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, 503, "", "press the button again"},
 		{"too many requests", canned{status: 429, body: `{"code":"rate_limited","title":"Too many requests"}`}, 429, "", "press the button again"},
 		{"an answer without a token", canned{status: 201, body: `{}`}, 503, "", "We cannot answer right now"},
-		{"an answer with a token that is none", canned{status: 201, body: `{"token":"//evil.example/"}`}, 503, "", "We cannot answer right now"},
+		{"an answer with an invalid token", canned{status: 201, body: `{"token":"//evil.example/"}`}, 503, "", "We cannot answer right now"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -551,7 +551,7 @@ func TestJoiningWithoutJavaScript(t *testing.T) {
 				t.Errorf("location %q, want %q", location, test.location)
 			}
 			if refreshOf(w) != "" {
-				t.Error("the answer to a form is read again by itself: it would be a GET of something else")
+				t.Error("the answer to a form reloads itself: that would GET something else")
 			}
 		})
 	}
@@ -572,7 +572,7 @@ func TestTheAPIIsAskedAsTheVisitor(t *testing.T) {
 	v.pages.ServeHTTP(w, r)
 	q, ok := v.question(joinQueue)
 	if !ok {
-		t.Fatalf("the API was asked %v", v.asked)
+		t.Fatalf("the API got %v", v.asked)
 	}
 	if q.address != "203.0.113.7:4711" || q.body != "{}" {
 		t.Errorf("asked from %s with %q", q.address, q.body)
@@ -606,14 +606,15 @@ func TestCheckingOutWithoutJavaScript(t *testing.T) {
 		t.Errorf("%d to %q", w.Code, location)
 	}
 	if cookie := cookieOf(t, w, orderCookie); cookie == nil || cookie.Value != orderToken || cookie.Path != "/orders/"+order {
-		t.Errorf("cookie %v: it must be the order's page's only", cookie)
+		t.Errorf("cookie %v: only the order's page may get it", cookie)
 	}
 	if cookie := cookieOf(t, w, placeCookie); cookie == nil || !isForgotten(cookie) {
-		t.Errorf("the place has served, and its cookie is %v", cookie)
+		t.Errorf("the place is used, but its cookie is %v", cookie)
 	}
 }
 
-// The browser shows its cookie to the API, as with a script, and hears of its own order.
+// The browser's cookie reaches the API, as with a script, so the page shows the visitor's
+// own order.
 func TestTheOwnHeldOrderIsOfferedWithoutJavaScript(t *testing.T) {
 	v := visit(t)
 	v.answer(checkOut, canned{status: 429, body: `{"code":"limit_reached","title":"The limit per buyer is reached","detail":"You have a checkout.","own_order":{"order":"` + order + `","token":"` + orderToken + `"}}`})
@@ -622,7 +623,7 @@ func TestTheOwnHeldOrderIsOfferedWithoutJavaScript(t *testing.T) {
 	wantShown(t, w, 429, `<a href="/orders/`+order+"#"+orderToken+`">Go to your order</a>`)
 	q, _ := v.question(checkOut)
 	if got := q.header.Get("Cookie"); got != held.Name+"="+held.Value {
-		t.Errorf("cookies %q, want the one that says what is held", got)
+		t.Errorf("cookies %q, want the held-order cookie", got)
 	}
 }
 
@@ -632,13 +633,13 @@ func TestACheckoutThatIsRefusedWithoutJavaScript(t *testing.T) {
 	tests := []struct {
 		name    string
 		answer  canned
-		place   canned // what the place says then
+		place   canned // the status of the place then
 		state   string
 		shows   string
 		sameKey bool
 	}{
 		{"sold out", canned{status: 409, body: `{"code":"sold_out","title":"Sold out","detail":"Others hold 2.","held":2}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", `<p id="rejoin" hidden>`, false},
-		{"the place has served", canned{status: 422, body: `{"code":"key_reused","title":"Key reused","detail":"Join again."}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", `<p id="rejoin">`, false},
+		{"the place is used", canned{status: 422, body: `{"code":"key_reused","title":"Key reused","detail":"Join again."}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", `<p id="rejoin">`, false},
 		{"unknown", canned{status: 503, body: `{"code":"unknown","title":"Unknown"}`}, canned{status: 200, body: `{"sale":"concert","status":"admitted","draw":{}}`}, "admitted", "never a second one", true},
 		{"in flight", canned{status: 409, body: `{"code":"in_flight","title":"In flight"}`}, canned{status: 503, body: `{"code":"overloaded","title":"Overloaded"}`}, "admitted", "never a second one", true},
 		{"not its turn", canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"You are number 12."}`}, canned{status: 200, body: `{"sale":"concert","status":"waiting","ahead":11,"draw":{}}`}, "waiting", "It is not your turn yet", false},
@@ -657,10 +658,10 @@ func TestACheckoutThatIsRefusedWithoutJavaScript(t *testing.T) {
 			}
 			key := formKey.FindStringSubmatch(w.Body.String())
 			if key == nil || key[1] == "" || test.sameKey != (key[1] == wish.Get("key")) {
-				t.Errorf("the form goes on with key %v, same: want %t", key, test.sameKey)
+				t.Errorf("the form continues with key %v, same: want %t", key, test.sameKey)
 			}
 			if refreshOf(w) != "" {
-				t.Error("the answer to a form is read again by itself")
+				t.Error("the answer to a form reloads itself")
 			}
 		})
 	}
@@ -679,7 +680,7 @@ func TestASaleWithoutAWaitingRoomIsBoughtWithoutJavaScript(t *testing.T) {
 	}
 	q, _ := v.question(checkOut)
 	if key := q.header.Get("Idempotency-Key"); len(key) != 38 || strings.Contains(key, "a\"b") {
-		t.Errorf("key %q, want a new UUID: that of the form could not be quoted", key)
+		t.Errorf("key %q, want a new UUID: the form's could not be quoted", key)
 	}
 	if q.header.Get("Queue-Token") != "" {
 		t.Errorf("queue token %q", q.header.Get("Queue-Token"))
@@ -738,7 +739,7 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "https://pay.example/"},
 		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ", "<svg "}, "https://"},
 		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
-		{"of a newer release", view("disputed", ""), []*http.Cookie{cookie}, "5", []string{"Your order has news", "<q>disputed</q>"}, "Refunded</h1>\n  <p class=\"muted\">Concert"},
+		{"a status of a newer release", view("disputed", ""), []*http.Cookie{cookie}, "5", []string{"Your order has news", "<q>disputed</q>"}, "Refunded</h1>\n  <p class=\"muted\">Concert"},
 		{"refunded", view("refunded", ""), []*http.Cookie{cookie}, "", []string{"Refunded</h1>\n  <p class=\"muted\">Concert"}, "Your order has news</h1>\n  <p class=\"muted\">Concert"},
 		{"no cookie", view("held", ""), nil, "", []string{"This page needs JavaScript"}, "€130.00"},
 		{"not the order's token", canned{status: 404, body: `{"code":"not_found"}`}, []*http.Cookie{cookie}, "", []string{"This page needs JavaScript"}, ""},
@@ -754,7 +755,7 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 				t.Errorf("%q is shown in\n%s", test.notShown, w.Body)
 			}
 			if refresh := refreshOf(w); refresh != test.refresh {
-				t.Errorf("read again after %q s, want %q", refresh, test.refresh)
+				t.Errorf("reloads after %q s, want %q", refresh, test.refresh)
 			}
 			if q, ok := v.question("GET /v1" + path); ok && q.header.Get("Authorization") != "Bearer "+orderToken {
 				t.Errorf("asked with %q", q.header.Get("Authorization"))
@@ -763,7 +764,7 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 	}
 }
 
-// A page never waits to hear how the service is: it shows what was known last.
+// A page never waits for the state of the service: it shows what was last known.
 func TestPagesSayThatThereIsTrouble(t *testing.T) {
 	const says = "Some parts of the box office do not answer right now"
 	for name, test := range map[string]struct {
@@ -792,7 +793,7 @@ func TestPagesSayThatThereIsTrouble(t *testing.T) {
 					}
 				}
 				if looks != 1 {
-					t.Errorf("%d looks for 51 pages of one moment", looks)
+					t.Errorf("%d checks for 51 pages at one moment", looks)
 				}
 				v.answer("GET /readyz", canned{status: 200, body: `{"status":"ready"}`})
 				time.Sleep(healthMaxAge)
@@ -833,7 +834,7 @@ func TestQueuePagesKeepToTheirPolicy(t *testing.T) {
 			seen := make(map[string]bool)
 			for _, id := range ids {
 				if seen[id[1]] {
-					t.Errorf("%s: id %q stands twice", status, id[1])
+					t.Errorf("%s: id %q appears twice", status, id[1])
 				}
 				seen[id[1]] = true
 			}
@@ -855,9 +856,9 @@ func TestSpellWait(t *testing.T) {
 	}
 }
 
-// The riddle is solved in the browser: what its script answers must be what a
-// SHA-256 of the standard library accepts, at every length of the padding.
-func TestTheProofOfWorkIsOne(t *testing.T) {
+// The browser solves the challenge: the standard library's SHA-256 must accept the script's
+// solution, at every length of the padding.
+func TestTheScriptsProofOfWorkIsValid(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("SKIPPED: needs node, to run the browser's script")
@@ -903,7 +904,8 @@ console.log(await solve('no worker here', ` + strconv.Itoa(difficultyBits) + `))
 	}
 }
 
-// Who is let in reads how long they have, and who is late that they are let in again.
+// Buyers who are let in read how long they have, and those who are late read that they will
+// be let in again.
 func TestThePageOfAPlaceSaysHowLongATurnLasts(t *testing.T) {
 	v := visit(t)
 	until := time.Now().Add(15*time.Minute - time.Second).UTC().Truncate(time.Second)

@@ -11,10 +11,10 @@ import (
 	"boxoffice/domain"
 )
 
-// forPrograms is what the API says to those who write programs for it.
+// forPrograms matches texts that the API writes for programmers.
 var forPrograms = regexp.MustCompile(`(?i)idempotency|queue-token|array|items|json|_`)
 
-// Buyers read people's words, whatever the API answers.
+// Buyers read plain words, whatever the API answers.
 func TestARefusalIsSaidInWords(t *testing.T) {
 	sale := &domain.Sale{BuyerLimit: 6}
 	for _, code := range []domain.Code{
@@ -135,11 +135,11 @@ func TestAnOrderIsCanceledWithoutJavaScript(t *testing.T) {
 		}
 	})
 	if w := visit(t).post("/orders/nope/cancel", nil); w.Code != 404 {
-		t.Errorf("what is no order: %d", w.Code)
+		t.Errorf("an invalid order: %d", w.Code)
 	}
 }
 
-// withoutWords are the codes for which a page says that something went wrong, and why that is enough.
+// withoutWords are the codes for which a page only says that something went wrong, and why that is enough.
 var withoutWords = map[domain.Code]string{
 	domain.CodeTooLarge: "no form of ours is too large", domain.CodeKeyMissing: "every form of ours has a key",
 	domain.CodeInFlight: "the page waits and asks again", domain.CodeUnknown: "the page asks again", domain.CodeOverloaded: "the page asks again",
@@ -148,7 +148,7 @@ var withoutWords = map[domain.Code]string{
 	domain.CodeUnauthorized: "the organiser's", domain.CodeForged: "the provider's", domain.CodeInternal: "it did go wrong",
 }
 
-// A new code is said in words, with and without JavaScript, or somebody has decided that it needs none.
+// Every code has its words, with and without JavaScript, or is listed as needing none.
 func TestEveryCodeHasItsWords(t *testing.T) {
 	for _, code := range domain.Codes {
 		p := problem{Code: string(code)}
@@ -159,7 +159,7 @@ func TestEveryCodeHasItsWords(t *testing.T) {
 			t.Errorf("%s has no words: give it some in storefront/refusals.go (checkoutRefusal or joinRefusal) and in static/checkout.js or static/sale.js; "+
 				"or say in withoutWords why it needs none", code)
 		case (ofCheckout || ofJoin) && why != "":
-			t.Errorf("%s has words, and withoutWords says that it needs none", code)
+			t.Errorf("%s has words, but withoutWords says that it needs none", code)
 		}
 		for script, has := range map[string]bool{"static/checkout.js": ofCheckout, "static/sale.js": ofJoin} {
 			text, err := files.ReadFile(script)
@@ -167,7 +167,7 @@ func TestEveryCodeHasItsWords(t *testing.T) {
 				t.Fatal(err)
 			}
 			if has && !strings.Contains(string(text), "case '"+string(code)+"':") {
-				t.Errorf("%s has words in storefront/refusals.go and none in %s", code, script)
+				t.Errorf("%s has words in storefront/refusals.go, but none in %s", code, script)
 			}
 		}
 	}

@@ -137,7 +137,7 @@ type page struct {
 	Title       string
 	Script      string // the page's own file under /static, if it has one
 	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
-	Trouble     bool   // the service reports that a part of it is away
+	Trouble     bool   // the service reports that a part of it is down
 	Interrupted bool   // the page itself says that checkouts do not go through, which matters more
 	Mails       bool   // links of orders are mailed
 	Data        any
@@ -398,7 +398,7 @@ func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	p.Log.ErrorContext(r.Context(), "page cannot be shown", "err", err)
+	p.Log.ErrorContext(r.Context(), "storefront: cannot show a page", "err", err)
 	w.Header().Set("Retry-After", "5")
 	p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: "One moment", Data: errorData{
 		"We cannot answer right now", "Nothing is lost: tickets that you hold stay yours. Please reload this page in a moment.",
@@ -410,7 +410,7 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 	data.Trouble, data.Mails = p.troubled(r), p.Mails
 	var b bytes.Buffer
 	if err := p.templates[name].Execute(&b, data); err != nil {
-		p.Log.ErrorContext(r.Context(), "page cannot be made", "page", name, "err", err)
+		p.Log.ErrorContext(r.Context(), "storefront: cannot render a page", "page", name, "err", err)
 		http.Error(w, "This page cannot be shown right now.", http.StatusInternalServerError)
 		return
 	}

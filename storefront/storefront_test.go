@@ -106,7 +106,7 @@ func TestPages(t *testing.T) {
 
 var inline = regexp.MustCompile(`<script(>| [^>]*>[^<])|<style|\son\w+=|\sstyle=|javascript:|https?://[^"]*\.(js|css)`)
 
-// What the policy forbids must not be in a page: it would be dead.
+// A page must not contain what its policy forbids, because it would not work.
 func TestPagesKeepToTheirPolicy(t *testing.T) {
 	_, get := setup(t)
 	for _, path := range []string{"/", "/sales/conference", "/orders/" + order, "/organiser/sales/conference", "/nope"} {

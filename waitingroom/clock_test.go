@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// TestTheDatabasesClockIsSet: in the middle of a sale the one clock that the room
-// goes by jumps, and goes on from there, while a node that has died is still in
-// the books. Tokens stay good and places what they were, nobody is let in by the
-// jump itself, and the door goes on within seconds, not when the clock is back.
+// In the middle of a sale the database's clock, which the room uses, jumps and goes on from
+// there, while a dead node still has its row. Tokens and places stay valid, the jump itself
+// lets nobody in, and the door goes on within seconds, not when the clock is back.
 func TestTheDatabasesClockIsSet(t *testing.T) {
 	const early, late, ceiling = 450, 150, 400
 	for _, step := range []time.Duration{
@@ -32,9 +31,9 @@ func TestTheDatabasesClockIsSet(t *testing.T) {
 				}
 			}
 			join(early)
-			store.pass(time.Second) // the opening: the early ones are drawn
+			store.pass(time.Second) // the opening: the early joins are drawn
 			join(late)
-			// Nobody joins or asks at the first node: it lets in whom the other one hears of.
+			// Nobody joins or asks at the first node: it lets in people that only the other one knows.
 			turn := func() (admitted int64) {
 				before := store.q.Door.Admitted
 				for _, token := range tokens {
@@ -61,7 +60,7 @@ func TestTheDatabasesClockIsSet(t *testing.T) {
 
 			for turns, standing := 0, 0; store.q.Door.Admitted < store.q.Joined; turns++ {
 				admitted := turn()
-				// Two nodes, each a turn of at most turnMax.
+				// Two nodes, each with a turn of at most turnMax.
 				if most := int64(2*ceiling*turnMax.Seconds()) + 2; admitted > most {
 					t.Fatalf("turn %d let %d in at once, want at most %d", turns, admitted, most)
 				}
@@ -76,11 +75,11 @@ func TestTheDatabasesClockIsSet(t *testing.T) {
 				n.tick()
 				for i, place := range placesOf(n, tokens) {
 					if place != places[i] {
-						t.Fatalf("token %d had place %d and has %d", i, places[i], place)
+						t.Fatalf("token %d had place %d and now has %d", i, places[i], place)
 					}
 				}
 			}
-			// Where the clock says that EntryLife is over, they are let in again.
+			// If the clock says that EntryLife is over, they are let in again.
 			turns := 0
 			for _, token := range tokens {
 				for {
@@ -89,7 +88,7 @@ func TestTheDatabasesClockIsSet(t *testing.T) {
 						break
 					}
 					if turns++; turns > len(tokens)+restExchanges || step.Abs() < EntryLife {
-						t.Fatalf("who was let in does not get in: %v", err)
+						t.Fatalf("somebody who was let in does not get in: %v", err)
 					}
 					turn()
 				}
@@ -106,9 +105,9 @@ func placesOf(n *node, tokens []string) (places []int64) {
 	return places
 }
 
-// TestClockStepsNeverMoveAPlace: the database's clock jumps at any moment, minutes
-// or hours, before, at and after the opening, again and again. The draw happens
-// once, each place is given once, the door never goes back and is never stuck.
+// The database's clock jumps at any moment, by minutes or hours, before, at and after the
+// opening, again and again. The draw happens once, each place is given once, and the door
+// never goes back and never gets stuck.
 func TestClockStepsNeverMoveAPlace(t *testing.T) {
 	for range 6 {
 		seed := rand.Uint64()
@@ -142,7 +141,7 @@ func TestClockStepsNeverMoveAPlace(t *testing.T) {
 				skew = to
 			}
 		}
-		store.pass(5*time.Hour + time.Minute - skew) // it is open by any reading
+		store.pass(5*time.Hour + time.Minute - skew) // by now it is open, whatever the clock says
 		given := map[int64]bool{}
 		for turn := 0; store.q.Door.Admitted < store.q.Joined; turn++ {
 			if turn > 1000 {

@@ -157,7 +157,7 @@ func drawDue(q *domain.Queue) time.Time {
 	return later(q.OpensAt, q.Draw.ClosedAt)
 }
 
-// told is what the beacon told this node.
+// told is the beacon's last answer to this node.
 type told struct {
 	asking atomic.Bool
 	nextAt atomic.Int64 // on the node's monotonic clock
@@ -229,7 +229,7 @@ func (r *Rooms) BindWitness(ctx context.Context, saleID, commitment string) erro
 		case bytes.Equal(d.WitnessCommitment, hash):
 			return nil
 		case d.Version < domain.QueueDrawOfList || q.Joined > 0 || d.Source != "" || d.WitnessCommitment != nil:
-			return domain.Invalid("queue.witness_commitment", "cannot change once the queue of the sale is there")
+			return domain.Invalid("queue.witness_commitment", "cannot change once the sale's queue exists")
 		}
 		d.WitnessCommitment = hash
 		return nil
@@ -275,7 +275,7 @@ func (r *Rooms) settle(q *domain.Queue, given Settlement) error {
 	d := &q.Draw
 	switch {
 	case q.Drawn != domain.QueueUndrawn:
-		return domain.Invalid("draw", "is made: nothing can change it")
+		return domain.Invalid("draw", "is done: nothing can change it")
 	case d.Root == nil || !needsSource(d):
 		return domain.Invalid("draw", "waits for nothing: the list of joins is not closed, or nothing but the list goes into it")
 	}

@@ -16,7 +16,7 @@ import (
 	"boxoffice/domain"
 )
 
-// A drawing hall is a queue of a draw of the list, whose nodes ask a beacon of a test.
+// A drawing hall is a queue with a draw of the list, whose nodes use a fake beacon.
 type hall struct {
 	*memory
 	drand *beacontest.Drand
@@ -46,7 +46,7 @@ func (h *hall) node(name string, b Beacon) *node {
 	return n
 }
 
-// step lets time pass and a node do what Run does in it.
+// step lets time pass, in which a node does what Run does.
 func (h *hall) step(n *node, d time.Duration) {
 	h.pass(d)
 	n.ages(d)
@@ -89,9 +89,9 @@ func evidenceOf(s *RoomState) *Evidence {
 	}
 }
 
-// The joins close at the opening, the root of their list is public before the round comes
-// out, and what all nodes say then is what anybody computes of what was published.
-func TestTheDrawWaitsForWhatNobodyHas(t *testing.T) {
+// The joins close at the opening, and the root of their list is public before the round comes
+// out. All nodes then say what anybody can compute from what was published.
+func TestTheDrawWaitsForANumberThatNobodyKnows(t *testing.T) {
 	h := newHall(t, 3*time.Second)
 	opensAt := h.q.OpensAt
 	a, b := h.node("a", h.drand), h.node("b", h.drand)
@@ -108,17 +108,17 @@ func TestTheDrawWaitsForWhatNobodyHas(t *testing.T) {
 	}
 	late := join(t, b, 5)
 	if p := a.look(t, late[0]); p.Status != StatusWaiting || p.Position != 1001 {
-		t.Errorf("who joined after the closing is %s, number %d", p.Status, p.Position)
+		t.Errorf("a join after the closing is %s, number %d", p.Status, p.Position)
 	}
 	if p := a.look(t, tokens[0]); p.Status != StatusDraw || h.q.Now.Add(p.RetryAfter+time.Second).Before(closed.Draw.DueAt) {
-		t.Errorf("who is in the draw is %s, and told to come again in %v", p.Status, p.RetryAfter)
+		t.Errorf("a join in the draw is %s, and told to come back in %v", p.Status, p.RetryAfter)
 	}
 	if _, err := a.Enter(t.Context(), testSale, tokens[0]); domain.CodeOf(err) != domain.CodeQueueRequired {
 		t.Errorf("before the draw: %v", err)
 	}
 	drawn := h.until(a, DrawDrawn)
 	if h.q.Now.Before(closed.Draw.DueAt) || h.q.Door.Admitted != 0 {
-		t.Errorf("drawn at %v, told was %v; the door is at %d", h.q.Now, closed.Draw.DueAt, h.q.Door.Admitted)
+		t.Errorf("drawn at %v, announced for %v; the door is at %d", h.q.Now, closed.Draw.DueAt, h.q.Door.Admitted)
 	}
 	b.tick()
 	evidence, before := evidenceOf(&drawn), evidenceOf(&closed)
@@ -153,7 +153,7 @@ func TestTheDrawWaitsForWhatNobodyHas(t *testing.T) {
 			e.BeaconRound++
 			e.BeaconSignature = hex.EncodeToString(h.drand.Sign(e.BeaconRound))
 		},
-		"a round that is out": func(e *Evidence) {
+		"a round that is already out": func(e *Evidence) {
 			e.BeaconRound -= 9
 			e.BeaconSignature = hex.EncodeToString(h.drand.Sign(e.BeaconRound))
 		},
@@ -180,7 +180,7 @@ func TestTheDrawWaitsForWhatNobodyHas(t *testing.T) {
 }
 
 // An operator who knows the seed and all tokens chooses how many fillers join before the
-// opening. Of a draw by the seed alone that buys one of the first places; of a draw that
+// opening. In a draw by the seed alone that buys one of the first places. In a draw that
 // waits for a beacon it buys nothing.
 func TestFillerJoinsBuyNothing(t *testing.T) {
 	const trials, joined, extra, mine = 200, 1000, 500, 17
@@ -224,15 +224,15 @@ func TestFillerJoinsBuyNothing(t *testing.T) {
 		byList += float64(NewPermutation(Mix(secret, roots[size], size, round), size).Place(mine)) / float64(size) / trials
 	}
 	if bySeed > 10 {
-		t.Errorf("of a draw by the seed alone the operator gets place %.1f on average: this test shows nothing", bySeed)
+		t.Errorf("in a draw by the seed alone the operator gets place %.1f on average: this test shows nothing", bySeed)
 	}
 	// The mean of 200 uniform ones is 0.5 ± 0.02; five sigma.
 	if byList < 0.4 || byList > 0.6 {
-		t.Errorf("of a draw of the list the operator is at %.2f of the queue on average, want 0.5", byList)
+		t.Errorf("in a draw of the list the operator is at %.2f of the queue on average, want 0.5", byList)
 	}
 }
 
-// Once the list is closed nothing that joins, is set or is told changes the draw.
+// Once the list is closed, no join, setting or message changes the draw.
 func TestAfterTheClosingNothingSteersTheDraw(t *testing.T) {
 	h := newHall(t, time.Second)
 	n := h.node("a", h.drand)
@@ -240,7 +240,7 @@ func TestAfterTheClosingNothingSteersTheDraw(t *testing.T) {
 	closed := h.until(n, DrawClosed)
 	join(t, n, 500)
 	if err := n.BindWitness(t.Context(), "sale", strings.Repeat("0", 64)); domain.CodeOf(err) != domain.CodeInvalid {
-		t.Errorf("a witness comes after people have joined: %v", err)
+		t.Errorf("a witness was set after people had joined: %v", err)
 	}
 	drawn := h.until(n, DrawDrawn)
 	if drawn.Draw.Size != 50 || drawn.Draw.Root != closed.Draw.Root || !bytes.Equal(drawn.Record.Beacon.Signature, h.drand.Sign(closed.Record.Beacon.Round)) {
@@ -248,8 +248,8 @@ func TestAfterTheClosingNothingSteersTheDraw(t *testing.T) {
 	}
 }
 
-// A beacon that does not answer shuts the door, visibly. After a while the organiser may
-// choose to draw without it, which everybody sees.
+// A beacon that does not answer keeps the door shut, and says so. After a while the organiser
+// may choose to draw without it, and everybody sees that.
 func TestADrawWhoseBeaconDoesNotAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -267,15 +267,15 @@ func TestADrawWhoseBeaconDoesNotAnswer(t *testing.T) {
 				}
 			}
 		}, func(h *hall, s *RoomState) []byte { return beacon.Randomness(h.drand.Sign(s.Record.Beacon.Named)) }},
-		{"the organiser does without", func(h *hall, n *node) {
-			if _, err := n.settled(h, Settlement{Waive: "the beacon is away"}); domain.CodeOf(err) != domain.CodeInvalid {
+		{"the organiser waives it", func(h *hall, n *node) {
+			if _, err := n.settled(h, Settlement{Waive: "the beacon is down"}); domain.CodeOf(err) != domain.CodeInvalid {
 				h.t.Errorf("they need not wait: %v", err)
 			}
 			for range int(WaiveAfter / (10 * time.Second)) {
 				h.step(n, 10*time.Second)
 			}
 			for why, reason := range map[string]string{
-				"nothing": "", "only spaces": "  ", "NUL, which no database takes": "a\x00b", "no UTF-8": "a\xffb", "half a character": "\xe2\x82",
+				"nothing": "", "only spaces": "  ", "NUL, which no database stores": "a\x00b", "no UTF-8": "a\xffb", "half a character": "\xe2\x82",
 				"a line break": "a\nb", "an escape": "a\x1bb", "too much": strings.Repeat("a", 201), "too many bytes": strings.Repeat("ü", 101),
 			} {
 				var refused *domain.Error
@@ -284,7 +284,7 @@ func TestADrawWhoseBeaconDoesNotAnswer(t *testing.T) {
 					h.t.Errorf("why is %s: %v", why, err)
 				}
 			}
-			if _, err := n.settled(h, Settlement{Waive: "the beacon is away"}); err != nil {
+			if _, err := n.settled(h, Settlement{Waive: "the beacon is down"}); err != nil {
 				h.t.Error(err)
 			}
 		}, func(*hall, *RoomState) []byte { return nil }},
@@ -312,19 +312,19 @@ func TestADrawWhoseBeaconDoesNotAnswer(t *testing.T) {
 				t.Errorf("place %d, want %d; %+v; %q", p.Place(3), want.Place(3), drawn.Record, found)
 			}
 			if _, err := n.settled(h, Settlement{Waive: "again"}); domain.CodeOf(err) != domain.CodeInvalid {
-				t.Errorf("a draw that is made is changed: %v", err)
+				t.Errorf("a finished draw changed: %v", err)
 			}
 		})
 	}
 }
 
-// settled gives a draw something, and the next exchange takes it up.
+// settled gives a draw something, and exchanges.
 func (n *node) settled(h *hall, given Settlement) (RoomState, error) {
 	err := n.o.Store.ChangeDraw(h.t.Context(), "sale", func(q *domain.Queue) error { return n.settle(q, given) })
 	return RoomState{}, err
 }
 
-// A witness's number is needed, and it is no other than the one committed to.
+// The draw needs the witness's number, and accepts only the one committed to.
 func TestADrawWithAWitness(t *testing.T) {
 	h := newHall(t, time.Second)
 	n := h.node("a", h.drand)
@@ -367,8 +367,8 @@ func TestADrawWithAWitness(t *testing.T) {
 	}
 }
 
-// Where nobody looked after the sale when it opened, the round that was named is out: a later
-// one is used, and the draw says so. Of one person there is nothing to draw.
+// If no node was running when the sale opened, the named round is already out. A later one is
+// used, and the draw says so. With one person there is nothing to draw.
 func TestAListThatIsClosedLate(t *testing.T) {
 	h := newHall(t, time.Second)
 	n := h.node("a", h.drand)
@@ -398,8 +398,8 @@ func TestAListThatIsClosedLate(t *testing.T) {
 	}
 }
 
-// A failover loses the draw, and some joins: the list is another one and so the round is,
-// because the first one is known. All nodes agree.
+// A failover loses the draw and some joins. The list is a different one, and so is the round,
+// because the first one is already known. All nodes agree.
 func TestAFailoverAcrossADrawOfTheList(t *testing.T) {
 	h := newHall(t, time.Second)
 	a, b := h.node("a", h.drand), h.node("b", h.drand)
@@ -427,9 +427,9 @@ func TestAFailoverAcrossADrawOfTheList(t *testing.T) {
 	}
 }
 
-// Two draws that differ in nothing but the round are two: what one node has computed of the
-// first is not true of the second.
-func TestADrawIsWhatItIsMadeOf(t *testing.T) {
+// Two draws that differ only in the round are different: places that a node computed for the
+// first are wrong for the second.
+func TestDrawsThatDifferOnlyInTheRound(t *testing.T) {
 	secret, root := make([]byte, 32), make([]byte, 32)
 	drawing := newDrawing(Mix(secret, root, 10, []byte{1}), 10)
 	for _, c := range []struct {
@@ -449,8 +449,9 @@ func TestADrawIsWhatItIsMadeOf(t *testing.T) {
 	}
 }
 
-// A node without a beacon of its own shows and makes the draw that another one named, once
-// that told the round; of a queue that it makes itself it says that there is none.
+// A node without a beacon shows and makes the draw that another node named, once that node
+// has supplied the round. For a queue that it creates itself, it says that there is no
+// beacon.
 func TestANodeWithoutABeacon(t *testing.T) {
 	h := newHall(t, time.Second)
 	with, without := h.node("with", h.drand), h.node("without", nil)

@@ -15,7 +15,7 @@ import (
 	"boxoffice/domain"
 )
 
-// A memory is a Store with a clock of its own and failures on request.
+// A memory is a Store with its own clock and with failures on request.
 type memory struct {
 	mu      sync.Mutex
 	q       domain.Queue
@@ -24,12 +24,12 @@ type memory struct {
 	joins   []domain.QueueJoins
 	// fail decides for each exchange: errBefore, errAfter or nil.
 	fail func() error
-	wait func() // for the lock of the queue's row
+	wait func() // the lock of the queue's row
 }
 
 var (
-	errBefore = errors.New("the database is away")
-	errAfter  = errors.New("written, and the answer was lost")
+	errBefore = errors.New("the database is down")
+	errAfter  = errors.New("written, but the answer was lost")
 )
 
 func newMemory(opensIn time.Duration) *memory {
@@ -120,7 +120,7 @@ func (m *memory) pass(d time.Duration) {
 
 var testSale = &domain.Sale{ID: "sale", WaitingRoom: true, Classes: []domain.Class{{Name: "A", Capacity: 10, Ledger: 1}}}
 
-// A node is driven by hand: what Run does in an interval is tick.
+// A node is driven by hand: tick does what Run does in an interval.
 type node struct {
 	*Rooms
 	of *room
@@ -154,7 +154,7 @@ func (n *node) tickAs(checkouts checkoutsState) {
 	n.exchange(context.Background(), n.of, checkouts)
 }
 
-// join enlists people and exchanges: the tokens that they are answered.
+// join enlists people, exchanges, and returns their tokens.
 func (n *node) join(people int) (tokens []string, err error) {
 	var b *batch
 	for range people {
@@ -179,10 +179,9 @@ func (n *node) look(t *testing.T, token string) Place {
 	return p
 }
 
-// TestNoPlaceIsLostOrDoubled: nodes join people, fail before and after the write,
-// die and come back, before and after the opening. Every token has an index and a
-// place of its own, the order of arrivals holds after the draw, the door never
-// goes back, and all who stay get in.
+// Nodes join people, fail before and after the write, die and come back, before and after
+// the opening. Every token has its own index and place, later arrivals keep their order,
+// the door never goes back, and everybody who stays gets in.
 func TestNoPlaceIsLostOrDoubled(t *testing.T) {
 	for range 20 {
 		seed := rand.Uint64()
@@ -201,7 +200,7 @@ func TestNoPlaceIsLostOrDoubled(t *testing.T) {
 		var admitted int64
 		for turn := range 60 {
 			n := random.IntN(len(nodes))
-			if random.IntN(15) == 0 { // kill -9: what it knew is gone
+			if random.IntN(15) == 0 { // kill -9: its memory is gone
 				nodes[n] = newNode(t, store, string(rune('d'+turn)), free)
 			}
 			if got, err := nodes[n].join(random.IntN(20)); err == nil {
@@ -252,7 +251,7 @@ func TestNoPlaceIsLostOrDoubled(t *testing.T) {
 func sitting(t *testing.T, store *memory, people int) (*node, []string) {
 	t.Helper()
 	n := newNode(t, store, "a", free)
-	n.tick() // the draw, of nobody
+	n.tick() // the draw, with nobody in it
 	tokens, err := n.join(people)
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +290,7 @@ func TestTheDoorKeepsToItsRateAndItsBounds(t *testing.T) {
 	}
 }
 
-// Whatever else moves the door, the organiser's bounds hold at once.
+// Whatever else moves the door, the organiser's new bounds hold at once.
 func TestTheDoorKeepsToNewBounds(t *testing.T) {
 	store := newMemory(0)
 	n, _ := sitting(t, store, 2000)
@@ -309,7 +308,7 @@ func TestTheDoorKeepsToNewBounds(t *testing.T) {
 	}
 }
 
-// doing is an engine that has time and does so many checkouts a second.
+// doing is an engine that has capacity left and does this many checkouts a second.
 func doing(perSecond float64) (c checkoutsState) {
 	c.part = 1
 	for i, window := range LoadWindows {
@@ -326,7 +325,7 @@ var slow = func() (c checkoutsState) {
 	return c
 }()
 
-// The nearer, the sooner; and never later than the door can have come.
+// The nearer the place, the sooner to ask again, and never later than the door can arrive.
 func TestWhenToAskAgain(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {
@@ -356,10 +355,10 @@ func TestWhenToAskAgain(t *testing.T) {
 	}
 }
 
-func TestWhoLeftIsPassedAndMayComeBack(t *testing.T) {
+func TestPeopleWhoLeftArePassedAndMayComeBack(t *testing.T) {
 	store := newMemory(0)
 	n, tokens := sitting(t, store, 3000)
-	stay := newNode(t, store, "b", free) // the first node dies; one person of all is heard of again
+	stay := newNode(t, store, "b", free) // the first node dies; only one person asks again
 	store.pass(PresenceTimeout + time.Second)
 	stay.ages(PresenceTimeout + time.Second)
 	stay.tick()
@@ -370,15 +369,15 @@ func TestWhoLeftIsPassedAndMayComeBack(t *testing.T) {
 		stay.tick()
 	}
 	if p := stay.look(t, tokens[last]); p.Status != StatusAdmitted {
-		t.Errorf("2,999 who left are still waited for: %+v", p)
+		t.Errorf("the door still waits for 2,999 who left: %+v", p)
 	}
 	if p := stay.look(t, tokens[0]); p.Status != StatusWaiting || !p.Late || p.Position != 1 {
-		t.Errorf("who comes back is not late: %+v", p)
+		t.Errorf("somebody who comes back is not late: %+v", p)
 	}
 	store.pass(100 * time.Millisecond)
 	stay.tick()
 	if p := stay.look(t, tokens[0]); p.Status != StatusAdmitted || p.Late {
-		t.Errorf("who comes back does not get in: %+v", p)
+		t.Errorf("somebody who comes back does not get in: %+v", p)
 	}
 	_ = n
 }
@@ -413,21 +412,21 @@ func TestTheDoorIsShut(t *testing.T) {
 	}
 }
 
-// A sale counts among those that share the engine while its door lets people in.
+// A sale shares the engine while its door lets people in.
 func TestWhichDoorsShareTheEngine(t *testing.T) {
 	store := newMemory(0)
 	n, _ := sitting(t, store, 10)
 	for name, c := range map[string]struct {
 		change func(*room, *domain.Queue)
-		doors  int // that one included
+		doors  int // including this one
 	}{
-		"people wait at the other as well": {func(*room, *domain.Queue) {}, 2},
-		"nobody waits there":               {func(_ *room, q *domain.Queue) { q.Door.Admitted = q.Joined }, 1},
-		"it has not opened":                {func(_ *room, q *domain.Queue) { q.Drawn = domain.QueueUndrawn }, 1},
-		"it is paused":                     {func(_ *room, q *domain.Queue) { q.Settings.Paused = true }, 1},
-		"it is canceled":                   {func(_ *room, q *domain.Queue) { q.CanceledAt = q.Now }, 1},
-		"it has no seats":                  {func(of *room, _ *domain.Queue) { of.counted(seatsHeld, freeSeats{}, 0) }, 1},
-		"nobody asked for it lately":       {func(of *room, _ *domain.Queue) { of.asked.Store(-int64(2 * activeFor)) }, 1},
+		"people wait at the other too":   {func(*room, *domain.Queue) {}, 2},
+		"nobody waits there":             {func(_ *room, q *domain.Queue) { q.Door.Admitted = q.Joined }, 1},
+		"it has not opened":              {func(_ *room, q *domain.Queue) { q.Drawn = domain.QueueUndrawn }, 1},
+		"it is paused":                   {func(_ *room, q *domain.Queue) { q.Settings.Paused = true }, 1},
+		"it is canceled":                 {func(_ *room, q *domain.Queue) { q.CanceledAt = q.Now }, 1},
+		"it has no seats":                {func(of *room, _ *domain.Queue) { of.counted(seatsHeld, freeSeats{}, 0) }, 1},
+		"nobody asked about it recently": {func(of *room, _ *domain.Queue) { of.asked.Store(-int64(2 * activeFor)) }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other, q := newRoom("other", n.mono()), store.q
@@ -458,7 +457,7 @@ func TestWithoutTheDatabasePlacesStayAndNobodyJoins(t *testing.T) {
 		t.Errorf("a place moved from %+v to %+v", before, after)
 	}
 	if key, err := n.Enter(t.Context(), testSale, tokens[0]); err != nil || key != admittedKey {
-		t.Errorf("who was admitted has key %q, error %v; want %q", key, err, admittedKey)
+		t.Errorf("an admitted token has key %q, error %v; want %q", key, err, admittedKey)
 	}
 	if _, _, err := n.Join(t.Context(), testSale); domain.CodeOf(err) != domain.CodeOverloaded {
 		t.Errorf("a join: %v, want overloaded at once", err)
@@ -478,11 +477,11 @@ func TestWhoMayEnter(t *testing.T) {
 		want        domain.Code
 	}{
 		{"whose turn it is", tokens[0], testSale, ""},
-		{"who comes with it again", tokens[0], testSale, ""},
-		{"whose turn it is not", tokens[99], testSale, domain.CodeQueueRequired},
+		{"the same token again", tokens[0], testSale, ""},
+		{"a token whose turn has not come", tokens[99], testSale, domain.CodeQueueRequired},
 		{"who has no token", "", testSale, domain.CodeQueueRequired},
 		{"who forged one", tokens[0][:20] + "x" + tokens[0][21:], testSale, domain.CodeQueueRequired},
-		{"who brings it to another sale", tokens[0], &other, domain.CodeQueueRequired},
+		{"a token at another sale", tokens[0], &other, domain.CodeQueueRequired},
 	} {
 		key, err := n.Enter(t.Context(), c.sale, c.token)
 		if c.want == "" && (err != nil || key == "") || c.want != "" && domain.CodeOf(err) != c.want {
@@ -533,8 +532,7 @@ func benchmarkRoom(b *testing.B) (*node, []string) {
 	return n, tokens
 }
 
-// BenchmarkPlace reads positions of 100,000 drawn tokens, the first time of each
-// included.
+// BenchmarkPlace reads positions of 100,000 drawn tokens, including the first read of each.
 func BenchmarkPlace(b *testing.B) {
 	n, tokens := benchmarkRoom(b)
 	b.ReportAllocs()
@@ -552,7 +550,7 @@ func BenchmarkPlace(b *testing.B) {
 	})
 }
 
-// BenchmarkJoin is what joins cost beside the exchange that they share.
+// BenchmarkJoin measures joins without the exchange that they share.
 func BenchmarkJoin(b *testing.B) {
 	n := newNode(b, newMemory(0), "a", free)
 	n.tick()
@@ -566,8 +564,7 @@ func BenchmarkJoin(b *testing.B) {
 	}
 }
 
-// TestADrawFarLongerThanTheWindowIsPassed: of 10,000 who were drawn one stays,
-// who has the last place; two nodes turn the door.
+// Of 10,000 people in the draw only the one with the last place stays. Two nodes move the door.
 func TestADrawFarLongerThanTheWindowIsPassed(t *testing.T) {
 	const people = 10_000
 	store := newMemory(time.Second)
@@ -594,8 +591,8 @@ func TestADrawFarLongerThanTheWindowIsPassed(t *testing.T) {
 	}
 }
 
-// A database that comes back as it was a moment before (a failover, a restore) has
-// let fewer people in than the nodes have seen: they go on from there.
+// After a failover or a restore, the database may have let in fewer people than the nodes
+// have seen. They go on from the database's state.
 func TestTheDoorGoesOnAfterADatabaseThatLostAMoment(t *testing.T) {
 	const people, lost = 1000, 40
 	store := newMemory(time.Second)

@@ -37,10 +37,10 @@ var cohortAges = [...]time.Duration{
 // is safe for concurrent use.
 type arrivals struct {
 	mu     sync.Mutex
-	passed []passage // the newest last
+	passed []passage // newest last
 	came   comers
-	at     time.Duration // until which came has decayed
-	recent []comer       // the newest last
+	at     time.Duration // the time up to which came has decayed
+	recent []comer       // newest last
 }
 
 // A comer is somebody who came to a checkout, and their place.

@@ -27,21 +27,21 @@ func TestTheDrawIsAPermutationThatCanBeUndoneAndRepeated(t *testing.T) {
 			}
 			taken[place] = true
 			if back := again.Index(place); back != index {
-				t.Fatalf("size %d: place %d belongs to %d, its index is said to be %d", size, place, index, back)
+				t.Fatalf("size %d: place %d belongs to %d, but Index returns %d", size, place, index, back)
 			}
 		}
 	}
 }
 
-// TestTheDrawIsAsDocumented pins what docs/waiting-room.md promises: whoever wrote
-// a program of their own by it must go on finding the same places.
+// TestTheDrawIsAsDocumented pins what docs/waiting-room.md promises: programs written from
+// that page must go on computing the same places.
 func TestTheDrawIsAsDocumented(t *testing.T) {
 	p := NewPermutation([]byte("0123456789abcdef0123456789abcdef"), 10)
 	var got [10]int64
 	for i := range got {
 		got[i] = p.Place(int64(i))
 	}
-	// Computed with another program (Python), written by the document alone.
+	// Computed by a Python program written from the document alone.
 	if want := ([10]int64{3, 6, 9, 2, 7, 8, 4, 0, 5, 1}); got != want {
 		t.Errorf("places %v, want %v", got, want)
 	}

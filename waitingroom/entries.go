@@ -226,7 +226,7 @@ func (r *Rooms) lateNow(ctx context.Context, of *room) (places []int64) {
 		return nil
 	}
 	if !r.readEntries(ctx, of, chunks) {
-		return nil // the database is away
+		return nil // the database is down
 	}
 	s, mono := of.last.Load(), r.mono()
 	now := s.now(mono)
@@ -249,7 +249,7 @@ func (r *Rooms) readEntries(ctx context.Context, of *room, chunks []int64) bool 
 	at := r.mono()
 	read, err := r.o.Store.QueueEntries(ctx, of.sale, chunks)
 	if err != nil {
-		r.o.Log.Debug("waiting room: who was let in cannot be read", "sale", of.sale, "err", err)
+		r.o.Log.Debug("waiting room: cannot read who was let in", "sale", of.sale, "err", err)
 		return false
 	}
 	for _, chunk := range chunks {

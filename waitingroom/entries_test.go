@@ -7,7 +7,7 @@ import (
 	"boxoffice/domain"
 )
 
-// step is an interval of a node whose clock goes with the database's.
+// step is an interval of a node whose clock agrees with the database's.
 func (n *node) step(store *memory) {
 	store.pass(TurnInterval)
 	n.ages(TurnInterval)
@@ -15,9 +15,9 @@ func (n *node) step(store *memory) {
 	n.tick()
 }
 
-// TestSilenceIsNotFree: 40,000 tokens that nobody has asked with for long, whom the door has
-// passed, and 1,000 people who wait. When all of them come at once, the door lets in no more than its rate, and
-// those who were there as many as the silent.
+// There are 40,000 tokens that have been silent for long and that the door has passed, and 1,000 people who
+// wait. When all of them come at once, the door lets in no more than its rate, half of them silent ones and
+// half waiting ones.
 func TestSilenceIsNotFree(t *testing.T) {
 	const honest, silent, seconds = 1000, 40_000, 5
 	store := newMemory(200 * time.Second)
@@ -31,7 +31,7 @@ func TestSilenceIsNotFree(t *testing.T) {
 		}
 		hoarded = append(hoarded, tokens...)
 	}
-	for range 2 * PresenceTimeout / time.Second { // nobody of them asks
+	for range 2 * PresenceTimeout / time.Second { // none of them asks
 		store.pass(time.Second)
 		n.ages(time.Second)
 		n.of.asked.Store(int64(n.mono()))
@@ -47,7 +47,7 @@ func TestSilenceIsNotFree(t *testing.T) {
 	in := func(tokens []string) (in int) {
 		for i, token := range tokens {
 			if i%500 == 0 {
-				n.tick() // no time passes in it: what is known stays fresh
+				n.tick() // no time passes, so what is known stays fresh
 			}
 			if _, err := n.Enter(t.Context(), testSale, token); err == nil {
 				in++
@@ -72,8 +72,8 @@ func TestSilenceIsNotFree(t *testing.T) {
 	}
 }
 
-// Who lets their time go by is let in again, and costs the rate as much.
-func TestWhoWasLetInHasATime(t *testing.T) {
+// Somebody who lets their time go by is let in again, which counts against the rate like any other.
+func TestPeopleWhoAreLetInHaveLimitedTime(t *testing.T) {
 	store := newMemory(0)
 	n, tokens := sitting(t, store, 3)
 	for range 20 {
@@ -82,7 +82,7 @@ func TestWhoWasLetInHasATime(t *testing.T) {
 	p := n.look(t, tokens[0])
 	left := p.AdmittedUntil.Sub(store.q.Now)
 	if p.Status != StatusAdmitted || left <= EntryLife-5*time.Second || left > EntryLife {
-		t.Fatalf("let in for %v, want some %v: %+v", left, EntryLife, p)
+		t.Fatalf("let in for %v, want about %v: %+v", left, EntryLife, p)
 	}
 	for range EntryLife / time.Second {
 		store.pass(time.Second)
@@ -100,9 +100,9 @@ func TestWhoWasLetInHasATime(t *testing.T) {
 	}
 }
 
-// Whom one node let in is in on all, also on one that has just started, while the door is
-// paused or the database has lost nothing but its connections.
-func TestWhoIsInIsInOnAllNodes(t *testing.T) {
+// A person whom one node let in is in on all nodes, even on one that has just started, while the door is
+// paused, or when the database has lost only its connections.
+func TestAnEntryCountsOnAllNodes(t *testing.T) {
 	store := newMemory(0)
 	a, tokens := sitting(t, store, 2000)
 	b := newNode(t, store, "b", free)
@@ -131,7 +131,7 @@ func TestWhoIsInIsInOnAllNodes(t *testing.T) {
 	}
 }
 
-// A late token that one node lets in costs no second time at another.
+// A late token that one node lets in is not let in a second time by another.
 func TestTheLateAreLetInOnce(t *testing.T) {
 	store := newMemory(0)
 	a, tokens := sitting(t, store, 500)
@@ -141,7 +141,7 @@ func TestTheLateAreLetInOnce(t *testing.T) {
 		a.step(store)
 	}
 	if store.q.Door.Admitted != 500 || store.q.Door.Entered != 0 {
-		t.Fatalf("of 500 who left the door passed %d and let in %d", store.q.Door.Admitted, store.q.Door.Entered)
+		t.Fatalf("of 500 who left, the door passed %d and let in %d", store.q.Door.Admitted, store.q.Door.Entered)
 	}
 	b := newNode(t, store, "b", free)
 	b.tick()
@@ -158,8 +158,8 @@ func TestTheLateAreLetInOnce(t *testing.T) {
 	}
 }
 
-// Whom the release before let in stays in for as long as the token is good.
-func TestWhoWasLetInBeforeTheUpgradeStaysIn(t *testing.T) {
+// People whom the previous release let in stay in for as long as their token is valid.
+func TestEntriesSurviveTheUpgrade(t *testing.T) {
 	store := newMemory(0)
 	n, tokens := sitting(t, store, 100)
 	store.q.Door.Admitted, store.q.EnteredBefore, store.q.Settings.Paused = 50, 50, true

@@ -8,7 +8,7 @@ import (
 	"boxoffice/domain"
 )
 
-// TestEstimatesAreOnTheSafeSide: what people are told, against how long they then wait.
+// TestEstimatesAreOnTheSafeSide compares estimates with how long people then wait.
 func TestEstimatesAreOnTheSafeSide(t *testing.T) {
 	slower := func(at time.Duration) float64 {
 		if at >= 60*time.Second {
@@ -22,8 +22,8 @@ func TestEstimatesAreOnTheSafeSide(t *testing.T) {
 		think    time.Duration
 		people   int64
 
-		safe  float64 // at least this share is let in by the time told
-		twice float64 // at least this share is told no more than three times what it was
+		safe  float64 // at least this share is let in by the estimated time
+		twice float64 // at least this share gets an estimate of at most three times the actual wait
 	}{
 		{"at once", always(95), 0, 6000, 0.97, 0.8},
 		{"people who think", always(95), 20 * time.Second, 6000, 0.95, 0.5},
@@ -40,7 +40,7 @@ func TestEstimatesAreOnTheSafeSide(t *testing.T) {
 			for _, told := range sale.told {
 				at, _ := slices.BinarySearch(sale.doors, told.place+1)
 				if at == len(sale.doors) {
-					continue // it was not their turn by the end
+					continue // their turn had not come by the end
 				}
 				waited := time.Duration(at+1)*ExchangeInterval - told.at
 				n++
@@ -59,8 +59,8 @@ func TestEstimatesAreOnTheSafeSide(t *testing.T) {
 	}
 }
 
-// Where nobody can know when the door moves, nobody is told.
-func TestNoEstimateWhereTheDoorStands(t *testing.T) {
+// If nobody can know when the door moves, there is no estimate.
+func TestNoEstimateWhileTheDoorStands(t *testing.T) {
 	for name, c := range map[string]struct {
 		level domain.StockLevel
 		want  bool

@@ -65,7 +65,7 @@ const hashBytes = 32
 func (e *Evidence) source(chain beacon.Chain) (says []byte, found []string, err error) {
 	switch {
 	case e.Size <= 1:
-		return nil, []string{"Nobody but one took part: there was nothing to draw."}, nil
+		return nil, []string{"At most one person took part, so there was nothing to draw."}, nil
 	case e.Waived:
 		return nil, []string{"The organiser chose to draw without the number that was announced: whoever knew the seed and that number could choose between two orders."}, nil
 	case e.Source == domain.QueueDrawBeacon:
@@ -79,7 +79,7 @@ func (e *Evidence) source(chain beacon.Chain) (says []byte, found []string, err 
 			return nil, nil, errors.New("the witness's number is not the one that it committed to")
 		}
 		return secret, []string{
-			"The witness's number is the one that it committed to. It is for the witness to say that nobody knew it before the list was closed.",
+			"The witness's number is the one that it committed to. Only the witness can vouch that nobody knew it before the list was closed.",
 		}, nil
 	case e.Source == domain.QueueDrawNone:
 		return nil, []string{"Nothing but the seed goes into this draw: whoever knew it, as the operator does, could steer the draw by the number of joins."}, nil
@@ -108,7 +108,7 @@ func (e *Evidence) beacon(chain beacon.Chain) (says []byte, found []string, err 
 	)
 	switch {
 	case !e.RootAt.Before(at):
-		return nil, found, fmt.Errorf("the list was published at %s, when the round was out already", e.RootAt.UTC().Format(time.RFC3339))
+		return nil, found, fmt.Errorf("the list was published at %s, when the round was already out", e.RootAt.UTC().Format(time.RFC3339))
 	case e.BeaconRound != due: // otherwise whoever runs the box office could wait for a round that suits them
 		return nil, found, fmt.Errorf(
 			"round %d was named; with a list that was published at %s the draw is by round %d, not %d",
@@ -148,7 +148,7 @@ func (e *Evidence) Agrees(before *Evidence) error {
 		return nil
 	}
 	if before.Root != e.Root || before.Size != e.Size {
-		return fmt.Errorf("the list was another one before: %d joins with root %s; now %d with root %s", before.Size, before.Root, e.Size, e.Root)
+		return fmt.Errorf("the list was different before: %d joins with root %s; now %d with root %s", before.Size, before.Root, e.Size, e.Root)
 	}
 	if before.BeaconRound != e.BeaconRound {
 		return fmt.Errorf("the round was %d once the list was published, and is %d now", before.BeaconRound, e.BeaconRound)

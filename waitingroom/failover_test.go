@@ -7,8 +7,8 @@ import (
 	"boxoffice/domain"
 )
 
-// The database fails over to a moment before the draw, and draws again of more people:
-// also the node that has computed places of the first draw tells those of the second.
+// The database fails over to a moment before the draw, and draws again with more people.
+// Even the node that has computed places of the first draw reports those of the second.
 func TestAFailoverAcrossTheDraw(t *testing.T) {
 	store := newMemory(time.Second)
 	store.q.Settings = domain.QueueSettings{RateFloor: 0.1, RateCeiling: 1}
@@ -52,8 +52,8 @@ func TestAFailoverAcrossTheDraw(t *testing.T) {
 	}
 }
 
-// An asynchronous standby takes over without the last joins and gives their indexes out
-// again: who had them is told, on whatever node, and nobody shares a place.
+// An asynchronous standby takes over without the last joins and gives out their indexes
+// again. Those who had them are told so on every node, and no two people share a place.
 func TestAFailoverThatLosesJoins(t *testing.T) {
 	store := newMemory(0)
 	store.q.Settings = domain.QueueSettings{Paused: true, RateFloor: 1, RateCeiling: 1}
@@ -79,23 +79,23 @@ func TestAFailoverThatLosesJoins(t *testing.T) {
 		for _, token := range append(kept, again...) {
 			p := n.look(t, token)
 			if indexes[p.Index] {
-				t.Errorf("index %d is two people's", p.Index)
+				t.Errorf("two people have index %d", p.Index)
 			}
 			indexes[p.Index] = true
 		}
 		for _, token := range lost {
 			if p, err := n.Place(t.Context(), token); domain.CodeOf(err) != domain.CodeNotFound {
-				t.Errorf("a place that was lost is answered: %+v, %v", p, err)
+				t.Errorf("a lost place gets an answer: %+v, %v", p, err)
 			}
 			if key, err := n.Enter(t.Context(), testSale, token); domain.CodeOf(err) != domain.CodeQueueRequired {
-				t.Errorf("a place that was lost lets in: %q, %v", key, err)
+				t.Errorf("a lost place gets in: %q, %v", key, err)
 			}
 		}
 	}
 }
 
-// A node that has not exchanged since the failover does not refuse who joined at another
-// one after it.
+// A node that has not exchanged since the failover does not refuse people who joined at
+// another node after it.
 func TestATokenOfADatabaseThatANodeHasYetToHearOf(t *testing.T) {
 	store := newMemory(0)
 	store.q.Epoch = 11

@@ -8,9 +8,9 @@ import (
 	"boxoffice/domain"
 )
 
-// TestAFullQueueSaysSoAndOpensAgain: machines fill a queue before the opening. Who comes
-// then hears that it is full and until when; once the door is open it passes those who are
-// not there, and whoever comes has a place.
+// Machines fill a queue before the opening. Somebody who comes then is told that it is full
+// and until when. Once the door is open, it passes those who are not there, and newcomers
+// get a place.
 func TestAFullQueueSaysSoAndOpensAgain(t *testing.T) {
 	store := newMemory(time.Hour)
 	n := newNode(t, store, "a", free)

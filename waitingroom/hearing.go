@@ -57,17 +57,17 @@ func (r *room) mayEnter(q *domain.Queue, seats freeSeats, mono time.Duration) in
 	return max(seats.peopleFor(came), 1) - unheard
 }
 
-// peopleFor is for how many people the free seats are enough, by what those who came took.
-// Of those who take any each takes one to limit, so that where they take one on average, all
-// take one; else nobody knows how unequal they are, and the most that is possible is assumed
-// (Bhatia and Davis). There are never more people than seats.
+// peopleFor is for how many people the free seats are enough, judged by what those who came
+// took. Each person who takes any takes one to limit. So if the average is one, all take
+// one. Otherwise nobody knows how unequal they are, and we assume the largest possible
+// variance (Bhatia and Davis). There are never more people than seats.
 func (f *freeSeats) peopleFor(came float64) int64 {
 	limit, available := float64(max(f.limit, 1)), float64(f.available)
 	first := min(limit, seatsEachMax)
 	if came <= 0 {
 		return int64(available / first)
 	}
-	mean := (float64(f.taken) + first) / (came + 1) // as if one more had taken what is kept for the first
+	mean := (float64(f.taken) + first) / (came + 1) // as if one more person had taken what is kept for the first
 	comes := 1 - f.absent
 	takes := min(max(mean/comes, 1), limit)
 	mean = comes * takes
@@ -77,9 +77,9 @@ func (f *freeSeats) peopleFor(came float64) int64 {
 	return int64(math.Round(min(root*root, available)))
 }
 
-// unheard counts who was let in within so long that they may not know it yet: not who has
-// come, once the word on the seats counts what they took. A node that has not watched for as
-// long assumes the most there may have been.
+// unheard counts the people who were let in so recently that they may not know it yet. It
+// does not count those who came, once the answer about the seats includes what they took. A
+// node that has not watched for that long assumes the most that is possible.
 func (r *room) unheard(q *domain.Queue, seats freeSeats, mono time.Duration) int64 {
 	within := heardIn + min(max(mono-seats.at, 0), countMax)
 	entered := q.Door.Entered
@@ -110,7 +110,7 @@ func (r *room) unheard(q *domain.Queue, seats freeSeats, mono time.Duration) int
 	return max(unheard, 0)
 }
 
-// freeSeats are a sale's free seats, with what says for how many people they are enough.
+// freeSeats are a sale's free seats, and what decides for how many people they are enough.
 type freeSeats struct {
 	available, taken int64
 	limit            int64         // for one buyer

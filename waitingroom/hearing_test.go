@@ -11,18 +11,18 @@ import (
 	"boxoffice/domain"
 )
 
-// A drawnCrowd is a sale of few tickets that many wait for. Who obeys asks when they were told
-// to, and up to a quarter of that later; who is hasty asks all the time.
+// A drawnCrowd is a sale of few tickets that many people wait for. The obedient ask when they
+// were told to, or up to a quarter of that later. The hasty ask all the time.
 type drawnCrowd struct {
 	people, tickets int64
 	limit           int64                   // of a buyer; 0: 1
-	wish            func(place int64) int64 // what one wants of it; 0: they never come; nil: one each
+	wish            func(place int64) int64 // how many tickets a person wants; 0: they never come; nil: one each
 	hasty           func(place int64) bool
 	nodes           int
 	seed            uint64
 }
 
-// sold answers the places that got what they wanted, and when all was sold.
+// sold returns the places that got what they wanted, and when all was sold.
 func (c *drawnCrowd) sold() (places []int64, after time.Duration) {
 	limit, left, wish := max(c.limit, 1), c.tickets, c.wish
 	if wish == nil {
@@ -48,7 +48,7 @@ func (c *drawnCrowd) sold() (places []int64, after time.Duration) {
 		rooms[i] = newRoom("sale", 0)
 	}
 	var came []time.Duration
-	counted, countedAt := c.tickets, time.Duration(0) // as the ledger said last
+	counted, countedAt := c.tickets, time.Duration(0) // as the ledger last said
 	now := ExchangeInterval
 	for ; left > 0 && now < 5*time.Minute; now += ExchangeInterval {
 		if now%(2*StockInterval) == 0 {
@@ -92,7 +92,7 @@ func (c *drawnCrowd) sold() (places []int64, after time.Duration) {
 	return places, now
 }
 
-// lost is how many tickets went to places behind those that would have had them.
+// lost is how many tickets went to places behind those that should have had them.
 func (c *drawnCrowd) lost(sold []int64) (tickets int64) {
 	got := make(map[int64]bool, len(sold))
 	for _, place := range sold {
@@ -107,16 +107,16 @@ func (c *drawnCrowd) lost(sold []int64) (tickets int64) {
 	return tickets
 }
 
-// TestWinnersOfTheDrawLoseNothingByObeying: whoever asks when they are told to gets the
-// ticket that the draw gave, also where those behind ask ten times a second.
+// Somebody who asks when they are told to gets the ticket that the draw gave them, even if those
+// behind ask ten times a second.
 func TestWinnersOfTheDrawLoseNothingByObeying(t *testing.T) {
 	for _, people := range []int64{3000, 100_000} {
 		for _, tickets := range []int64{50, 200, 1000} {
 			for name, hasty := range map[string]func(int64) bool{
-				"all obey":                 func(int64) bool { return false },
-				"those behind do not":      func(place int64) bool { return place >= tickets },
-				"every third does not":     func(place int64) bool { return place%3 == 0 },
-				"nobody obeys but the 7th": func(place int64) bool { return place != 6 },
+				"all obey":             func(int64) bool { return false },
+				"those behind do not":  func(place int64) bool { return place >= tickets },
+				"every third does not": func(place int64) bool { return place%3 == 0 },
+				"only the 7th obeys":   func(place int64) bool { return place != 6 },
 			} {
 				t.Run(fmt.Sprintf("%d people, %d tickets, %s", people, tickets, name), func(t *testing.T) {
 					const runs = 3
@@ -142,16 +142,16 @@ func TestWinnersOfTheDrawLoseNothingByObeying(t *testing.T) {
 	}
 }
 
-// TestTheLastSeatsGoToWhoIsFirst also where some take several of them and others never come,
-// and they are not sold one by one: whoever has come is waited for no longer, and where all take
-// one each, as many are let in as there are seats.
-func TestTheLastSeatsGoToWhoIsFirst(t *testing.T) {
+// The last seats go to those who are first, even if some take several and others never come. The
+// seats are not sold one by one: the door no longer waits for people who have come, and if
+// everybody takes one, it lets in as many people as there are seats.
+func TestTheLastSeatsGoToThoseWhoAreFirst(t *testing.T) {
 	mixed := func(of ...int64) func(int64) int64 {
 		return func(place int64) int64 { return of[int(phase(place)*float64(len(of)))] }
 	}
 	for name, c := range map[string]struct {
 		wish   func(place int64) int64
-		within time.Duration // all is sold, where one node sees all who come
+		within time.Duration // when all is sold, if one node sees everybody who comes
 	}{
 		"all take one":                       {mixed(1), 25 * time.Second},
 		"all take all that they may":         {mixed(4), 18 * time.Second},
@@ -209,8 +209,8 @@ func TestHowManyPeopleSeatsAreEnoughFor(t *testing.T) {
 	}
 }
 
-// Who has come is waited for no longer once the word on the seats counts what they took.
-func TestWhoHasComeHasHeard(t *testing.T) {
+// The door stops waiting for people who came once the answer about the seats includes what they took.
+func TestPeopleWhoCameKnowThatTheyWereLetIn(t *testing.T) {
 	const letIn = 10 * time.Second
 	for name, c := range map[string]struct {
 		cameAt  time.Duration
@@ -218,11 +218,11 @@ func TestWhoHasComeHasHeard(t *testing.T) {
 		counted time.Duration
 		want    int64
 	}{
-		"nobody came":                        {letIn + time.Second, nil, letIn + time.Second, 10},
-		"three came, and are counted":        {letIn + 500*time.Millisecond, []int64{100, 105, 109}, letIn + time.Second, 7},
-		"three came after the count":         {letIn + time.Second, []int64{100, 105, 109}, letIn + time.Second, 10},
-		"three came, too late to be counted": {letIn + 800*time.Millisecond, []int64{100, 105, 109}, letIn + time.Second, 10},
-		"who was let in long before":         {letIn + 500*time.Millisecond, []int64{3, 99}, letIn + time.Second, 10},
+		"nobody came":                         {letIn + time.Second, nil, letIn + time.Second, 10},
+		"three came, and are counted":         {letIn + 500*time.Millisecond, []int64{100, 105, 109}, letIn + time.Second, 7},
+		"three came after the count":          {letIn + time.Second, []int64{100, 105, 109}, letIn + time.Second, 10},
+		"three came, too late to be counted":  {letIn + 800*time.Millisecond, []int64{100, 105, 109}, letIn + time.Second, 10},
+		"somebody who was let in long before": {letIn + 500*time.Millisecond, []int64{3, 99}, letIn + time.Second, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := domain.Queue{Settings: domain.QueueSettings{}.WithDefaults(), Now: time.Unix(1000, 0), Door: domain.QueueDoor{Admitted: 100, Entered: 100}}
@@ -234,7 +234,7 @@ func TestWhoHasComeHasHeard(t *testing.T) {
 				of.arrivals.arrived(c.cameAt, place)
 			}
 			if got := of.unheard(&q, freeSeats{at: c.counted}, letIn+time.Second); got != c.want {
-				t.Errorf("%d may not have heard, want %d", got, c.want)
+				t.Errorf("%d may not know yet, want %d", got, c.want)
 			}
 		})
 	}
@@ -252,18 +252,18 @@ func TestWhoHasComeHasHeard(t *testing.T) {
 	})
 }
 
-// With many seats nobody is kept waiting; with few the door goes on once those let in had
-// their time, as many seats as are left by them at a time.
-func TestTheDoorWaitsForThoseWhoHaveNotHeard(t *testing.T) {
+// With many seats nobody is kept waiting. With few, the door goes on once those it let in have
+// had their time, by as many people as seats are left.
+func TestTheDoorWaitsForThoseWhoDoNotKnowYet(t *testing.T) {
 	for name, c := range map[string]struct {
-		available, each, took int64 // took: by each who was let in
-		soon, later           int64 // let in within the first second, and once those have heard
+		available, each, took int64 // took: how many each one who was let in takes
+		soon, later           int64 // let in within the first second, and after those know
 	}{
-		"many seats":                  {10_000, 1, 1, 200, 400},
-		"few seats":                   {50, 1, 1, 50, 100},
-		"few, of several each":        {50, 2, 2, 25, 50},
-		"fewer than one may take":     {3, 4, 4, 1, 2},
-		"few, of which most take one": {50, 4, 1, 12, 45}, // then some are kept for those who take more
+		"many seats":                    {10_000, 1, 1, 200, 400},
+		"few seats":                     {50, 1, 1, 50, 100},
+		"few, of several each":          {50, 2, 2, 25, 50},
+		"fewer than one may take":       {3, 4, 4, 1, 2},
+		"few, and most people take one": {50, 4, 1, 12, 45}, // then some are kept for those who take more
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := newMemory(0)

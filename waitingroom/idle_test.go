@@ -11,7 +11,7 @@ import (
 	"boxoffice/domain"
 )
 
-// counted runs a node whose exchanges are counted, with the database's clock beside its own.
+// counted runs a node and counts its exchanges; the database's clock agrees with its own.
 func counted(t *testing.T, opensIn time.Duration, do func(ctx context.Context, n *node, store *memory, exchanges *atomic.Int64)) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemory(opensIn)
@@ -38,7 +38,7 @@ func counted(t *testing.T, opensIn time.Duration, do func(ctx context.Context, n
 	})
 }
 
-func TestAQueueInWhichNobodyIsCostsNothing(t *testing.T) {
+func TestAnEmptyQueueCostsNothing(t *testing.T) {
 	for name, opensIn := range map[string]time.Duration{"before the opening": 24 * time.Hour, "after it": 0} {
 		t.Run(name, func(t *testing.T) {
 			counted(t, opensIn, func(ctx context.Context, n *node, _ *memory, exchanges *atomic.Int64) {
@@ -50,14 +50,14 @@ func TestAQueueInWhichNobodyIsCostsNothing(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 				if got := exchanges.Load(); got > 2*looks {
-					t.Errorf("%d looks at it took %d exchanges", looks, got)
+					t.Errorf("%d reads of it took %d exchanges", looks, got)
 				}
 			})
 		})
 	}
 }
 
-// Who queues is served as ever, and the room is quiet when all are in.
+// People in the queue are served as usual, and the room is quiet when all are in.
 func TestARoomIsBusyWhileSomebodyQueues(t *testing.T) {
 	counted(t, time.Minute, func(ctx context.Context, n *node, store *memory, exchanges *atomic.Int64) {
 		token, _, err := n.Join(ctx, testSale)
@@ -88,13 +88,13 @@ func TestARoomIsBusyWhileSomebodyQueues(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if p, err := n.Place(ctx, late); err != nil || p.Status != StatusAdmitted {
-			t.Errorf("who came late: %+v, %v", p, err)
+			t.Errorf("somebody who came late: %+v, %v", p, err)
 		}
 	})
 }
 
-// A room whose database was away hears that it is back, also where nobody is in it.
-func TestAnIdleRoomHearsThatTheDatabaseIsBack(t *testing.T) {
+// A room notices that its database is back, even if nobody is in it.
+func TestAnIdleRoomNoticesThatTheDatabaseIsBack(t *testing.T) {
 	counted(t, 24*time.Hour, func(ctx context.Context, n *node, store *memory, _ *atomic.Int64) {
 		isAway := true
 		store.fail = func() error {
@@ -104,7 +104,7 @@ func TestAnIdleRoomHearsThatTheDatabaseIsBack(t *testing.T) {
 			return nil
 		}
 		if _, err := n.State(ctx, "sale"); domain.CodeOf(err) != domain.CodeOverloaded {
-			t.Fatalf("while it is away: %v", err)
+			t.Fatalf("while it is down: %v", err)
 		}
 		store.mu.Lock()
 		isAway = false
@@ -116,14 +116,14 @@ func TestAnIdleRoomHearsThatTheDatabaseIsBack(t *testing.T) {
 	})
 }
 
-// However many queues are looked at, a new one finds room; not at the cost of one in which
-// somebody is.
-func TestARoomThatIsAskedForFindsRoom(t *testing.T) {
+// However many queues are read, there is room for a new one, but never at the cost of one
+// with people in it.
+func TestThereIsMemoryForANewRoom(t *testing.T) {
 	n := newNode(t, newMemory(0), "a", free)
 	if _, err := n.join(1); err != nil {
 		t.Fatal(err)
 	}
-	n.of.asked.Store(int64(never)) // longer ago than any
+	n.of.asked.Store(int64(never)) // the longest ago
 	for i := n.count.Add(1); i < roomsMax; i++ {
 		of := newRoom(fmt.Sprint("crawled-", i), n.mono()+time.Duration(i))
 		of.took(&domain.Queue{SaleID: of.sale, Drawn: domain.QueueUndrawn}, n.mono())
@@ -132,10 +132,10 @@ func TestARoomThatIsAskedForFindsRoom(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, _ = n.open(ended, "asked-for") // of which nothing is known yet
+	_, _, _ = n.open(ended, "asked-for") // about which nothing is known yet
 	kept := func(sale string) bool { _, kept := n.rooms.Load(sale); return kept }
 	if !kept("asked-for") || kept("crawled-1") || !kept("crawled-2") || !kept("sale") || n.count.Load() != roomsMax {
-		t.Errorf("asked for %v, oldest %v, next %v, with people in it %v; %d rooms", kept("asked-for"), kept("crawled-1"), kept("crawled-2"), kept("sale"), n.count.Load())
+		t.Errorf("new %v, oldest %v, next %v, with people in it %v; %d rooms", kept("asked-for"), kept("crawled-1"), kept("crawled-2"), kept("sale"), n.count.Load())
 	}
 	n.rooms.Range(func(_, value any) bool {
 		value.(*room).wanted.Store(true)

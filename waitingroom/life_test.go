@@ -10,7 +10,7 @@ import (
 	"boxoffice/domain"
 )
 
-// Who joins for an opening far away has a place when it comes.
+// Somebody who joins long before the opening still has a place then.
 func TestHowLongATokenIsGood(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, c := range []struct {
@@ -34,7 +34,7 @@ func TestHowLongATokenIsGood(t *testing.T) {
 				t.Fatal(err)
 			}
 			store.pass(c.later)
-			for range restExchanges + 3 { // to the test the database's clock was set
+			for range restExchanges + 3 { // for the test, the database's clock was set
 				n.tick()
 				store.pass(TurnInterval)
 			}
@@ -53,11 +53,11 @@ func TestHowLongATokenIsGood(t *testing.T) {
 	}
 }
 
-// ages makes a node's clock go on.
+// ages advances a node's clock.
 func (n *node) ages(d time.Duration) { n.began = n.began.Add(-d) }
 
-// A node remembers the sales that somebody queues for, not all that it ever had.
-func TestRoomsThatNobodyAsksForAreForgotten(t *testing.T) {
+// A node remembers the sales that somebody queues for, not all that it ever saw.
+func TestIdleRoomsAreForgotten(t *testing.T) {
 	serve := func(n *node) {
 		var running sync.WaitGroup
 		n.serve(t.Context(), n.of, checkoutsState{}, &running)
@@ -93,10 +93,10 @@ func TestRoomsThatNobodyAsksForAreForgotten(t *testing.T) {
 		n.ages(forgetAfter + time.Second)
 		serve(n)
 		if !isKept(n) {
-			t.Error("it is gone, and so is their place")
+			t.Error("it is forgotten, and so is their place")
 		}
 	})
-	t.Run("later, and who has it in hand is told", func(t *testing.T) {
+	t.Run("later, and whoever still uses it is told", func(t *testing.T) {
 		n, _ := made(t)
 		n.ages(forgetAfter + time.Second)
 		serve(n)
@@ -104,14 +104,14 @@ func TestRoomsThatNobodyAsksForAreForgotten(t *testing.T) {
 			t.Errorf("kept %v, counted %d", isKept(n), n.count.Load())
 		}
 		if _, _, ok := n.of.enlist(); ok {
-			t.Error("somebody waits for an exchange that will never be")
+			t.Error("somebody waits for an exchange that will never happen")
 		}
 		serve(n) // a second time
 		if n.count.Load() != 0 {
 			t.Errorf("counted %d", n.count.Load())
 		}
 	})
-	t.Run("and its places are what they were", func(t *testing.T) {
+	t.Run("and its places are the same", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n, tokens := made(t)
 			before := placesOf(n, tokens)
@@ -147,8 +147,8 @@ func TestRoomsThatNobodyAsksForAreForgotten(t *testing.T) {
 	})
 }
 
-// An exchange that waits for the queue's row is no clock that was set: the door goes
-// on, if only as often as it is its turn.
+// An exchange that waits for the queue's row must not look like a clock that was set: the
+// door goes on, though only as often as its turn comes.
 func TestTheDoorGoesOnWhileTheDatabaseIsSlow(t *testing.T) {
 	for _, wait := range []time.Duration{900 * time.Millisecond, 1100 * time.Millisecond, 1900 * time.Millisecond} {
 		t.Run(wait.String(), func(t *testing.T) {
@@ -165,16 +165,15 @@ func TestTheDoorGoesOnWhileTheDatabaseIsSlow(t *testing.T) {
 					t.Fatalf("turn %d let nobody in", turn)
 				}
 				if turn == 10 {
-					store.wait() // between two exchanges it is no clock that was set either
+					store.wait() // between two exchanges it must not look like one either
 				}
 			}
 		})
 	}
 }
 
-// Nobody is told that all is sold by what the ledger said long ago: a refund brings
-// seats back.
-func TestSoldOutIsAFreshWord(t *testing.T) {
+// An old answer of the ledger must not make a place sold out, because a refund brings seats back.
+func TestSoldOutNeedsAFreshAnswer(t *testing.T) {
 	level := free()
 	store := newMemory(0)
 	n := newNode(t, store, "a", func() domain.StockLevel { return level })
@@ -202,9 +201,9 @@ func TestSoldOutIsAFreshWord(t *testing.T) {
 	}
 }
 
-// Who comes back to a queue hears how it stands now, not what was known when
-// somebody asked last.
-func TestWhoComesBackHearsOfTheSeats(t *testing.T) {
+// Somebody who comes back to a queue is told its present state, not the one that was known
+// when somebody last asked.
+func TestReturningPeopleGetThePresentState(t *testing.T) {
 	for name, c := range map[string]struct {
 		counted func(*node)
 		want    Status

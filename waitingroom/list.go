@@ -131,7 +131,7 @@ func (r *Rooms) growList(ctx context.Context, of *room) {
 	to = min(to, l.size()+most)
 	for l.size() < to && ctx.Err() == nil {
 		if err := r.readList(ctx, of.sale, l, min(to, l.size()+listStep)); err != nil {
-			r.o.Log.Warn("waiting room: the list of joins cannot be read", "sale", of.sale, "err", err)
+			r.o.Log.Warn("waiting room: cannot read the list of joins", "sale", of.sale, "err", err)
 			of.list.l = nil
 			return
 		}
@@ -214,7 +214,7 @@ func (r *Rooms) Proof(ctx context.Context, token string) (Proof, error) {
 	case !s.Draw.IsClosed():
 		return Proof{}, noProof("The list is closed when the sale opens: ask again then.", bounded(s.OpensAt.Sub(s.now(r.mono()))))
 	case c.index >= s.Draw.Closed:
-		return Proof{}, noProof("Who joined after the opening is not in the draw: they are let in by arrival.", 0)
+		return Proof{}, noProof("This token joined after the opening, so it is not in the draw: it is let in by arrival.", 0)
 	case s.Draw.Root == nil:
 		return Proof{}, listing503()
 	}
@@ -230,7 +230,7 @@ func (r *Rooms) Proof(ctx context.Context, token string) (Proof, error) {
 	}
 	p := Proof{Sale: s.SaleID, Index: c.index, Size: s.Draw.Closed, Leaf: LeafHash(token), Root: s.Draw.Root}
 	if p.Path, err = r.path(ctx, of.sale, l, c.index); err != nil {
-		r.o.Log.Warn("waiting room: a proof cannot be computed", "sale", of.sale, "index", c.index, "err", err)
+		r.o.Log.Warn("waiting room: cannot compute a proof", "sale", of.sale, "index", c.index, "err", err)
 		return Proof{}, listing503()
 	}
 	if !p.Valid() {
@@ -291,7 +291,7 @@ func (r *Rooms) nodeOf(ctx context.Context, sale string, l *list, id compact.Nod
 	if id.Level >= tileLevel {
 		level, at := int(id.Level-tileLevel), id.Index*hashLen
 		if level >= len(l.levels) || at+hashLen > uint64(len(l.levels[level])) {
-			return nil, errors.New("the tree is not as large as it says")
+			return nil, errors.New("the tree is smaller than it claims")
 		}
 		return slices.Clone(l.levels[level][at : at+hashLen]), nil
 	}
@@ -309,7 +309,7 @@ func (r *Rooms) nodeOf(ctx context.Context, sale string, l *list, id compact.Nod
 	for i := begin; i < end; i++ {
 		nth := i - uint64(tile*tileLeaves)
 		if nth >= uint64(len(leaves)) {
-			return nil, errors.New("the list is not as long as it says")
+			return nil, errors.New("the list is shorter than it claims")
 		}
 		if err := sub.Append(leaves[nth], nil); err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 	"boxoffice/domain"
 )
 
-// rootOf is RFC 6962 §2.1 by the letter.
+// rootOf is RFC 6962 §2.1 to the letter.
 func rootOf(leaves [][]byte) []byte {
 	switch len(leaves) {
 	case 0:
@@ -34,9 +34,8 @@ func leafOf(data string) []byte {
 	return sum[:]
 }
 
-// The root is the one of the RFC, of whatever was joined in whatever parts at whatever nodes,
-// also those that keep no list; and each token has a proof on each node, also on one that
-// began after the draw.
+// The root is the RFC's, however the joins came and at whatever nodes, even those that keep
+// no list. Each token has a proof on each node, even on one that started after the draw.
 func TestEachTokenIsOnTheList(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -51,7 +50,7 @@ func TestEachTokenIsOnTheList(t *testing.T) {
 			n := nodes[random.IntN(len(nodes))]
 			people := min(1+random.IntN(1+size/4), size-len(tokens))
 			got := join(t, n, people)
-			if random.IntN(4) == 0 { // a node of the release before
+			if random.IntN(4) == 0 { // a node of the previous release
 				h.joins = h.joins[:len(h.joins)-1]
 				for i := range got {
 					gaps[len(tokens)+i] = true
@@ -82,11 +81,11 @@ func TestEachTokenIsOnTheList(t *testing.T) {
 		for _, n := range append(nodes, fresh) {
 			n.tick()
 			var running sync.WaitGroup
-			n.of.list.wanted.Store(true) // as who asks does
+			n.of.list.wanted.Store(true) // as a client does
 			n.serveDraw(t.Context(), n.of, n.mono(), &running)
 			running.Wait()
 			if _, err := n.Proof(t.Context(), late[0]); domain.CodeOf(err) != domain.CodeNotFound {
-				t.Errorf("size %d: who joined after it is on the list: %v", size, err)
+				t.Errorf("size %d: a later join is on the list: %v", size, err)
 			}
 			for range 40 {
 				i := random.IntN(size)
@@ -130,7 +129,7 @@ func TestBeforeTheClosingThereAreNoProofs(t *testing.T) {
 	}
 }
 
-// What joins is added to the list while it is open, little by little.
+// Joins are added to the list while it is open, step by step.
 func TestTheListGrowsBeforeItIsClosed(t *testing.T) {
 	h := newHall(t, time.Hour)
 	n := h.node("a", h.drand)
@@ -146,7 +145,7 @@ func TestTheListGrowsBeforeItIsClosed(t *testing.T) {
 	}
 }
 
-// Whatever bytes a proof has: it is valid for the leaf that the root has there, or not valid.
+// Whatever bytes a proof has, it is valid only for the leaf that the root has there.
 func FuzzProof(f *testing.F) {
 	var leaves [][]byte
 	for i := range 11 {
@@ -167,8 +166,8 @@ func FuzzProof(f *testing.F) {
 	})
 }
 
-// BenchmarkList is what a join costs the list, and what a proof costs; the list's memory is
-// told a leaf.
+// BenchmarkList measures what a join costs the list, what a proof costs, and the list's
+// memory per leaf.
 func BenchmarkList(b *testing.B) {
 	keys, at := testKeys(b, 0), time.Unix(1_800_000_000, 0)
 	b.Run("join", func(b *testing.B) {

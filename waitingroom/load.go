@@ -134,7 +134,7 @@ func (w *word) perSecond() (n float64, over time.Duration) {
 	return max(float64(t.verdicts), float64(t.verdicts+t.settled)/2) / LoadWindows[at].Seconds(), LoadWindows[at]
 }
 
-// A pulse turns a node's Loads into words, over time.
+// A pulse turns a node's Loads into words over time.
 type pulse struct {
 	quiet [2]time.Duration // what the middle hold and webhook took when it was quietest; 0: not known
 	at    time.Duration    // of the last look

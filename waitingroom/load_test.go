@@ -20,7 +20,7 @@ func newRandom(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// loadOf is a load of so many quick and slow answers in each window.
+// loadOf is a load with these numbers of quick and slow answers in each window.
 func loadOf(quick, slow int, quiet, took time.Duration) (l Load) {
 	for i := range l.Windows {
 		for range quick {
@@ -33,8 +33,8 @@ func loadOf(quick, slow int, quiet, took time.Duration) (l Load) {
 	return l
 }
 
-// Congestion is a claim about the engine: a tail is none, and few answers say nothing.
-func TestWhatIsCongestion(t *testing.T) {
+// Congestion is a claim about the engine: a tail is not congestion, and few answers say nothing.
+func TestWhatCountsAsCongestion(t *testing.T) {
 	full := Load{InFlight: 80, InFlightMax: 100}
 	refused := loadOf(40, 0, 20*ms, 0)
 	for i := range refused.Windows {
@@ -78,8 +78,8 @@ func TestWhatIsCongestion(t *testing.T) {
 	}
 }
 
-// Of looks at an engine of which as many are slow as may be a tail, one in hundreds is
-// wrong; and one that is slow throughout is found each time.
+// If just as many operations are slow as may be a tail, one look in hundreds is wrong. An
+// engine that is slow throughout is found each time.
 func TestTheErrorRateOfCongestion(t *testing.T) {
 	random := newRandom(t)
 	wrong, missed := 0, 0
@@ -103,14 +103,14 @@ func TestTheErrorRateOfCongestion(t *testing.T) {
 			missed++
 		}
 	}
-	t.Logf("of %d looks %d take a tail for a queue, %d miss one", looks, wrong, missed)
+	t.Logf("of %d looks, %d mistake a tail for a queue, %d miss a queue", looks, wrong, missed)
 	if wrong > looks/300 || missed > looks/300 {
 		t.Errorf("want at most one in 300 of each")
 	}
 }
 
-// What nodes say adds up: none cuts for all, and what each has too few answers for, all
-// have enough.
+// The reports of all nodes add up: no single one cuts for all, and together they have
+// enough answers even if each has too few.
 func TestTheWordsOfAllNodesAddUp(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	row := func(answers, slow int) domain.QueueNode {
@@ -129,7 +129,7 @@ func TestTheWordsOfAllNodesAddUp(t *testing.T) {
 	}{
 		{"one of three is slow, by few", []domain.QueueNode{row(10, 10), row(100, 3), row(100, 2)}, false},
 		{"each has too few", []domain.QueueNode{row(4, 4), row(4, 4), row(4, 4)}, true},
-		{"who is silent says nothing", []domain.QueueNode{row(100, 0), stale}, false},
+		{"a silent node says nothing", []domain.QueueNode{row(100, 0), stale}, false},
 		{"of another release", []domain.QueueNode{row(100, 0), {SeenAt: now, Load: []byte{99, 1, 2}}}, false},
 		{"cut off", []domain.QueueNode{row(100, 0), {SeenAt: now, Load: []byte{wordVersion, 100}}}, false},
 	} {
@@ -138,9 +138,9 @@ func TestTheWordsOfAllNodesAddUp(t *testing.T) {
 			t.Errorf("%s: congested %v, want %v", c.name, all.congested(), c.want)
 		}
 	}
-	// While nodes of the release before are there, their word counts as it did.
+	// While nodes of the previous release run, their reports count as before.
 	if _, old := words([]domain.QueueNode{{SeenAt: now, Congested: true}}, now); !old {
-		t.Error("the word of a node of the release before is lost")
+		t.Error("the report of a node of the previous release is lost")
 	}
 }
 
@@ -206,7 +206,7 @@ func TestHowLongPeopleThink(t *testing.T) {
 	}
 }
 
-func TestWhoWasLetInBeforeANodeLookedIsNotCounted(t *testing.T) {
+func TestPeopleLetInBeforeANodeStartedAreNotCounted(t *testing.T) {
 	var a arrivals
 	a.moved(time.Hour, 1000, 1000)
 	a.arrived(time.Hour+time.Second, 10)
@@ -215,9 +215,8 @@ func TestWhoWasLetInBeforeANodeLookedIsNotCounted(t *testing.T) {
 	}
 }
 
-// Who comes is known as soon as nobody is on the way any more, and not while those who
-// take long still are.
-func TestWhoComes(t *testing.T) {
+// The share of people who come is known once hardly anybody is still on the way, and not before.
+func TestTheShareOfPeopleWhoCome(t *testing.T) {
 	const perSecond = 40
 	for _, c := range []struct {
 		name  string
@@ -259,7 +258,7 @@ func TestWhoComes(t *testing.T) {
 	}
 }
 
-// Of a slow door no credit is lost between two turns.
+// A slow door loses no credit between two turns.
 func TestASlowDoorKeepsItsRate(t *testing.T) {
 	now := time.Unix(1000, 0)
 	q := domain.Queue{SaleID: "sale", Joined: 1 << 20, Now: now, Settings: domain.QueueSettings{RateFloor: 4.25, RateCeiling: 4.25}, Door: domain.QueueDoor{MovedAt: now}}

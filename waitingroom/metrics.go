@@ -4,9 +4,9 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	joinedDesc   = prometheus.NewDesc("boxoffice_queue_joined", "Places given out, over all nodes.", []string{"sale"}, nil)
-	waitingDesc  = prometheus.NewDesc("boxoffice_queue_waiting", "Places that are not admitted, over all nodes; holders who left included.", []string{"sale"}, nil)
-	admittedDesc = prometheus.NewDesc("boxoffice_queue_admitted", "Places admitted, over all nodes; holders who left included.", []string{"sale"}, nil)
-	rateDesc     = prometheus.NewDesc("boxoffice_queue_rate_per_second", "Present people that the door admits a second.", []string{"sale"}, nil)
+	waitingDesc  = prometheus.NewDesc("boxoffice_queue_waiting", "Places that are not admitted, over all nodes, including those whose holders left.", []string{"sale"}, nil)
+	admittedDesc = prometheus.NewDesc("boxoffice_queue_admitted", "Places admitted, over all nodes, including those whose holders left.", []string{"sale"}, nil)
+	rateDesc     = prometheus.NewDesc("boxoffice_queue_rate_per_second", "People present whom the door admits a second.", []string{"sale"}, nil)
 	turnsDesc    = prometheus.NewDesc("boxoffice_queue_door_turns_total", "Turns of the door that this node made.", []string{"sale"}, nil)
 )
 

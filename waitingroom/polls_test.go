@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// TestTheDrawIsNoStampede: all who wait for the draw ask as often as they are told.
-// However they came before, no second has more of them than a node answers, and all
-// have asked within the time that this takes.
-func TestTheDrawIsNoStampede(t *testing.T) {
+// Everybody who waits for the draw asks as often as they are told. However they came
+// before, no more of them ask in a second than a node answers, and all have asked within
+// the time that this takes.
+func TestTheDrawCausesNoStampede(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -33,7 +33,7 @@ func TestTheDrawIsNoStampede(t *testing.T) {
 						if told < retryMin || told > retryMax {
 							t.Fatalf("told %v, %v before the opening", told, untilOpen)
 						}
-						untilOpen -= time.Duration(math.Ceil(told.Seconds())) * time.Second // as Retry-After says it
+						untilOpen -= time.Duration(math.Ceil(told.Seconds())) * time.Second // as Retry-After has it
 					}
 					if late := -untilOpen; late > window+ExchangeInterval+2*time.Second {
 						t.Fatalf("index %d asks %v after the opening, want within %v", index, late, window)
@@ -42,7 +42,7 @@ func TestTheDrawIsNoStampede(t *testing.T) {
 				}
 				for second, n := range polls {
 					if float64(n) > 1.3*drawPollsPerSecond { // they are told whole seconds
-						t.Errorf("%d ask in second %d after the opening, want some %d", n, second, drawPollsPerSecond)
+						t.Errorf("%d ask in second %d after the opening, want about %d", n, second, drawPollsPerSecond)
 					}
 				}
 			})

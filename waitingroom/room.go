@@ -219,7 +219,7 @@ func (r *room) publishCount(c *seatCount) {
 	close(r.count.Swap(c).next)
 }
 
-// awaitCount waits for a count made after a time. If the ledger is away, the wait ends
+// awaitCount waits for a count made after a time. If the ledger is down, the wait ends
 // too.
 func (r *room) awaitCount(ctx context.Context, than time.Duration) {
 	for {
@@ -452,7 +452,7 @@ func (r *room) take() *batch {
 	return b
 }
 
-// newer waits for a snapshot taken after a time. If the database is away, the wait ends
+// newer waits for a snapshot taken after a time. If the database is down, the wait ends
 // too, and the last state stands.
 func (r *room) newer(ctx context.Context, than time.Duration) *snapshot {
 	for {

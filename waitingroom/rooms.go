@@ -430,7 +430,7 @@ func (r *Rooms) countSeats(ctx context.Context, of *room) {
 	at, came, absent := r.mono(), math.Float64frombits(of.peopleCame.Load()), math.Float64frombits(of.peopleAbsent.Load())
 	seats, free, err := r.askSeats(ctx, of)
 	if err != nil {
-		r.o.Log.Debug("waiting room: no word from the ledger", "sale", of.sale, "err", err)
+		r.o.Log.Debug("waiting room: the ledger does not answer", "sale", of.sale, "err", err)
 		of.uncounted()
 		return
 	}
@@ -493,7 +493,7 @@ func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, a
 // Join takes a place. It waits for the next exchange, so that it returns a token only
 // when the place is durable.
 //
-// Errors: *domain.Error with CodeOverloaded (too many at once, or the database is away:
+// Errors: *domain.Error with CodeOverloaded (too many at once, or the database is down:
 // no place is held), CodeQueueFull, CodeSoldOut, CodeSaleCanceled, CodeNotFound (the sale
 // has no waiting room).
 func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Place, err error) {
@@ -607,7 +607,7 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 	case StatusCanceled:
 		return "", &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
 	case StatusSoldOut:
-		return "", &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold. Where an order is refunded, your place in the queue counts again."}
+		return "", &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold. If an order is refunded, your place in the queue counts again."}
 	case StatusWaiting, StatusPaused, StatusAdmitted: // the door has admitted it, but it may not come in yet
 	}
 	return "", queueRequired(fmt.Sprintf("It is not your turn yet: you are number %d in the queue.", p.Position), p.RetryAfter)
@@ -722,7 +722,7 @@ func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, j
 		Sale: s.SaleID, Index: index, Waiting: max(s.Joined-s.Door.Admitted, 0), RatePerSecond: s.Door.Rate,
 		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.drawAt(s.now(r.mono())), Status: statusOf(of, s), RetryAfter: retryMax,
 	}
-	if p.Status == StatusDraw && s.Draw.IsClosed() && index >= s.Draw.Closed { // behind all who are drawn
+	if p.Status == StatusDraw && s.Draw.IsClosed() && index >= s.Draw.Closed { // after everybody in the draw
 		p.Status = waitingStatus(s)
 	}
 	var in bool
@@ -746,7 +746,7 @@ func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, j
 		p.Ahead = of.placeOf(s, index) - s.Door.Admitted
 		p.Position = p.Ahead + 1
 		p.RetryAfter = retryAfter(&s.Queue, p.Position) // also while paused: it may end at any time
-		if p.Status == StatusWaiting && of.hasSeats() { // else nobody knows when the door moves again
+		if p.Status == StatusWaiting && of.hasSeats() { // otherwise nobody knows when the door moves again
 			p.Wait = estimate(&s.Queue, p.Position)
 		}
 	}

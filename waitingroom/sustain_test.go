@@ -13,17 +13,17 @@ import (
 	"boxoffice/domain"
 )
 
-// A simulated box office: sales with people who wait and a door each, and one engine
-// of which the doors know nothing but what Load says. It takes seconds of simulated
-// time in milliseconds and is the same for the same seed.
+// A simulated box office: sales with waiting people and a door each, and one engine about
+// which the doors know only what Load says. It simulates seconds in milliseconds, and the
+// same seed gives the same run.
 type simulation struct {
 	seed     uint64
 	capacity func(at time.Duration) float64 // paid checkouts a second
-	base     time.Duration                  // what a hold or webhook takes of an idle engine
+	base     time.Duration                  // how long a hold or webhook takes on an idle engine
 	nodes    func(at time.Duration) int
 	sales    []*simulatedSale
 	forTime  time.Duration
-	tail     float64 // this share of the operations takes tailTook longer, for reasons of its own
+	tail     float64 // this share of the operations takes tailTook longer, for other reasons
 	tailTook time.Duration
 	tailTil  time.Duration // 0: always
 
@@ -31,7 +31,7 @@ type simulation struct {
 	events  eventHeap
 	order   int
 	at      []*simulatedNode
-	busyTil time.Duration // of the engine: one that works off what comes in turn
+	busyTil time.Duration // the engine's queue, first come, first served
 
 	paid     times
 	asked    times // the first checkouts of those let in
@@ -44,12 +44,12 @@ type simulatedSale struct {
 	opens    time.Duration
 	people   int64                           // 0: more than the engine can do
 	joins    int64                           // a second, instead: they come only once it is open
-	think    time.Duration                   // at most so long from the page to the checkout
+	think    time.Duration                   // at most this long from the page to the checkout
 	direct   bool                            // it has no waiting room
 	bots     float64                         // this share keeps its place and never checks out
-	known    func(now time.Duration) float64 // the door's rate, of one that knows the engine; nil: it has to find it
+	known    func(now time.Duration) float64 // the rate of a door that knows the engine; nil: the door has to find it
 
-	at    *arrivals // what the first node sees of those who come
+	at    *arrivals // what the first node sees of the people who come
 	q     domain.Queue
 	rows  []domain.QueueNode
 	paid  times
@@ -58,7 +58,7 @@ type simulatedSale struct {
 	told  []estimated
 }
 
-// estimated is what somebody was told of how long they wait.
+// estimated is the estimate that somebody got of their wait.
 type estimated struct {
 	at, wait time.Duration
 	place    int64
@@ -76,7 +76,7 @@ type simulatedNode struct {
 
 const (
 	simulatedFar   = 5_000 // people
-	simulatedSlots = 64    // checkouts under way on a node: the api's bound in the midst of what it may be
+	simulatedSlots = 64    // checkouts under way on a node: the middle of the bound's range
 )
 
 type event struct {
@@ -132,7 +132,7 @@ func queueOf(sale *simulatedSale, start time.Time, joined int64) domain.Queue {
 	return domain.Queue{SaleID: "sale", Joined: joined, Settings: sale.settings.WithDefaults(), Now: start, Door: domain.QueueDoor{MovedAt: start}}
 }
 
-// join is somebody who comes late, and asks a second after.
+// join is somebody who comes late, and asks a second later.
 func (s *simulation) join(now time.Duration, sale *simulatedSale) {
 	place := sale.q.Joined
 	sale.q.Joined++
@@ -195,14 +195,14 @@ func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkou
 	sale.rows[nth] = row
 }
 
-// poll is somebody who asks, as often as they are told and up to a quarter of that later.
+// poll is somebody who asks when they are told to, or up to a quarter of that later.
 func (s *simulation) poll(now time.Duration, sale *simulatedSale, place int64) {
 	if place >= sale.q.Door.Admitted {
 		wait := retryAfter(&sale.q, place-sale.q.Door.Admitted+1)
 		if told := estimate(&sale.q, place-sale.q.Door.Admitted+1); told > 0 {
 			sale.told = append(sale.told, estimated{now, told, place})
 		}
-		wait = time.Duration(math.Ceil(wait.Seconds())) * time.Second // as the header has it
+		wait = time.Duration(math.Ceil(wait.Seconds())) * time.Second // as in the header
 		wait += time.Duration(s.random.Float64() * addedShare * float64(wait))
 		s.after(now, wait, func() { s.poll(now+wait, sale, place) })
 		return
@@ -250,7 +250,7 @@ func (s *simulation) checkoutAt(now time.Duration, sale *simulatedSale, n *simul
 	})
 }
 
-// work is how long half a checkout takes of the engine.
+// work is how long half a checkout occupies the engine.
 func (s *simulation) work(now time.Duration) time.Duration {
 	s.busyTil = max(s.busyTil, now)
 	s.busyTil += time.Duration((0.5 + s.random.Float64()) / (2 * s.capacity(now)) * float64(time.Second))
@@ -269,7 +269,7 @@ func quantile(took []time.Duration, q float64) time.Duration {
 	return took[min(int(q*float64(len(took))), len(took)-1)]
 }
 
-// perSecond is how many there are between two times.
+// perSecond is how many there are a second between two times.
 func (t times) perSecond(from, to time.Duration) float64 {
 	n := 0
 	for _, at := range t {
@@ -280,7 +280,7 @@ func (t times) perSecond(from, to time.Duration) float64 {
 	return float64(n) / (to - from).Seconds()
 }
 
-// reached is when a second first had so many paid; never: the end.
+// reached is when a second first had this many paid checkouts; the end if never.
 func (s *simulation) reached(perSecond float64, from time.Duration) time.Duration {
 	const step = 500 * time.Millisecond
 	for at := from; at+4*step <= s.forTime; at += step {
@@ -291,7 +291,7 @@ func (s *simulation) reached(perSecond float64, from time.Duration) time.Duratio
 	return s.forTime
 }
 
-// webhook is a quantile of what they took between two times.
+// webhook is a quantile of webhook times between two times.
 func (s *simulation) webhook(q float64, from, to time.Duration) time.Duration {
 	var took []time.Duration
 	for _, w := range s.webhooks {
@@ -310,7 +310,7 @@ func oneNode(time.Duration) int { return 1 }
 
 func oneSale() []*simulatedSale { return []*simulatedSale{{}} }
 
-// TestTheDoorFollowsTheEngine down to a third of its rate and up again.
+// The door follows the engine down to a third of its rate and up again.
 func TestTheDoorFollowsTheEngine(t *testing.T) {
 	const slowAt, wellAt = 25 * time.Second, 50 * time.Second
 	for seed := range uint64(2) {
@@ -330,7 +330,7 @@ func TestTheDoorFollowsTheEngine(t *testing.T) {
 	}
 }
 
-// TestTheDoorIsSlowerBeforeTheEngineIsFull: what it overshoots by, webhooks pay for.
+// The door slows down before the engine is full, because webhooks pay for any overshoot.
 func TestTheDoorIsSlowerBeforeTheEngineIsFull(t *testing.T) {
 	const capacity, most = 95, 1.5
 	for seed := range uint64(4) {
@@ -355,8 +355,8 @@ func TestTheSimulatedDoorIsTheSameForTheSameSeed(t *testing.T) {
 	}
 }
 
-// TestTheDoorFindsWhatTheEngineSustains: it gets near the engine's rate in seconds,
-// stays there, keeps webhooks quick while it does, and recovers with the engine.
+// The door gets near the engine's rate in seconds and stays there, keeps webhooks quick
+// meanwhile, and recovers with the engine.
 func TestTheDoorFindsWhatTheEngineSustains(t *testing.T) {
 	const second = time.Second
 	slowInTheMiddle := func(at time.Duration) float64 {
@@ -389,8 +389,8 @@ func TestTheDoorFindsWhatTheEngineSustains(t *testing.T) {
 		{name: "far away", capacity: always(95), base: 100 * time.Millisecond, within: 10 * second, share: 0.8, p90: 600 * time.Millisecond},
 		{name: "nodes join", capacity: always(95), nodes: func(at time.Duration) int { return 1 + int(at/(15*second)) }, within: 10 * second, share: 0.75, p90: 300 * time.Millisecond},
 		{name: "a third, and back", capacity: slowInTheMiddle, within: 10 * second, share: 0.5, p90: 2 * second},
-		// Who takes 20 s to decide is let in long before it is known what that will cost:
-		// the slots of checkouts bound it.
+		// People who take 20 s to decide are let in long before their cost is known. The bound on
+		// checkouts limits that.
 		{name: "people who think", capacity: always(95), think: 20 * second, within: 40 * second, share: 0.7, p90: second},
 		{name: "nearly half are bots", capacity: always(95), bots: 0.45, within: 20 * second, share: 0.8, p90: 300 * time.Millisecond},
 	} {
@@ -466,13 +466,13 @@ func TestSalesShareTheEngine(t *testing.T) {
 			from: 20 * second, share: 0.8, shares: []float64{0.8, 0}, p90: 300 * time.Millisecond,
 		},
 		{
-			// Whether the other has anybody waiting changes with each turn, and with it what
-			// the first may do: the bound on checkouts holds what that lets in too much.
+			// Whether anybody waits at the other changes with each turn, and with it what the first
+			// may do. The bound on checkouts absorbs the excess.
 			name: "a few a second come to the other", capacity: 95, nodes: 1, sales: []simulatedSale{{}, {joins: 5}},
 			from: 20 * second, share: 0.6, shares: []float64{0.55, 0.03}, p90: 750 * time.Millisecond,
 		},
 		{
-			name: "the other is over after half a minute", capacity: 95, nodes: 1, sales: []simulatedSale{{}, {people: 1000}},
+			name: "the other ends after half a minute", capacity: 95, nodes: 1, sales: []simulatedSale{{}, {people: 1000}},
 			from: 60 * second, share: 0.8, shares: []float64{0.8, 0}, p90: 300 * time.Millisecond,
 		},
 		{
@@ -508,7 +508,7 @@ func TestSalesShareTheEngine(t *testing.T) {
 	}
 }
 
-// worst is the greatest quantile of any ten seconds between two times.
+// worst is the largest quantile of any ten seconds between two times.
 func (s *simulation) worst(q float64, from, to time.Duration) (took time.Duration) {
 	const step = 10 * time.Second
 	for at := from; at < to; at += step {

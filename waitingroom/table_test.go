@@ -27,12 +27,12 @@ type cell struct {
 	p90   time.Duration // at most, of webhooks, from then on
 }
 
-// figures are what a cell shows: of several runs, where few people are in each, the mean.
+// figures are the results of a cell: the mean of several runs if each has few people.
 type figures struct {
 	share     float64
 	p90       time.Duration
 	within    time.Duration // until 80 % of the capacity
-	overshoot float64       // the most that came in five seconds, of the capacity
+	overshoot float64       // the most that came in five seconds, relative to the capacity
 }
 
 func (c cell) at(now, end time.Duration) float64 {
@@ -57,8 +57,8 @@ func (c cell) runs() (f figures) {
 	return f
 }
 
-// known is the p90 of webhooks where the door lets in the same share all the time: less
-// than that no door can have that does not know when people will come.
+// known is the p90 of webhooks if the door always lets in the same share. No door that cannot know
+// when people come can do better.
 func (c cell) known(share float64) (p90 time.Duration) {
 	runs := max(1, min(int(300/c.capacity), 8))
 	for seed := range runs {
@@ -67,7 +67,7 @@ func (c cell) known(share float64) (p90 time.Duration) {
 	return p90
 }
 
-// run simulates a cell, with a rate always the same where fixed is a share of the capacity.
+// run simulates a cell. If fixed is not 0, the rate is always that share of the capacity.
 func (c cell) run(seed uint64, fixed float64) (f figures) {
 	end := 60*time.Second + 3*c.think
 	if c.shape != "" {
@@ -126,10 +126,9 @@ func (c cell) String() string {
 	return fmt.Sprintf("%s | %.0f s | %d | %.0f %%", name, c.think.Seconds(), c.nodes, 100*c.tail)
 }
 
-// TestTheTableOfTheDoor holds the table in docs/waiting-room.md, and prints it. The bounds
-// are ratios and what the goal is, 85 % and 250 ms, where a door can keep it.
-// BOXOFFICE_DOOR_SWEEP=8m runs each combination instead, one run each and the cheap ones first, begins
-// none after so long, and sums up.
+// TestTheTableOfTheDoor checks the table in docs/waiting-room.md and prints it. The bounds are ratios:
+// the goal of 85 % and 250 ms, if a door can reach it. BOXOFFICE_DOOR_SWEEP=8m instead runs each
+// combination once, cheap ones first, starts none after that time, and sums up.
 func TestTheTableOfTheDoor(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: -short leaves the door's table to make test: it takes a minute")
@@ -183,7 +182,7 @@ func TestTheTableOfTheDoor(t *testing.T) {
 	}
 }
 
-// sweepTheDoor prints a row for each combination, and how many keep the goal.
+// sweepTheDoor prints a row for each combination, and how many reach the goal.
 func sweepTheDoor(t *testing.T, within time.Duration) {
 	var cells []cell
 	for _, capacity := range []float64{5, 20, 95, 500, 2000} {
@@ -230,10 +229,10 @@ func sweepTheDoor(t *testing.T, within time.Duration) {
 // cost is how much there is to simulate.
 func (c cell) cost() float64 { return c.capacity * (time.Minute + 3*c.think).Seconds() }
 
-// raceDetector: race_test.go says so.
+// raceDetector is set by race_test.go.
 var raceDetector bool
 
-// holdCell simulates a cell, prints its row, and holds it to its bounds.
+// holdCell simulates a cell, prints its row, and checks its bounds.
 func holdCell(t *testing.T, c cell) {
 	f := c.runs()
 	known := "|"
@@ -241,7 +240,7 @@ func holdCell(t *testing.T, c cell) {
 		least := c.known(min(f.share, 0.95))
 		known = fmt.Sprintf("%d ms |", least.Milliseconds())
 		if 2*f.p90 > 5*least && f.p90 > 250*time.Millisecond {
-			t.Errorf("webhooks p90 %v, and %v where a door knows the engine", f.p90, least)
+			t.Errorf("webhooks p90 %v, and %v for a door that knows the engine", f.p90, least)
 		}
 	}
 	t.Logf("| %v | %.0f %% | %d ms | %s %.0f s | %.2f |", c, 100*f.share, f.p90.Milliseconds(), known, f.within.Seconds(), f.overshoot)

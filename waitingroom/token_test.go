@@ -57,7 +57,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"of another box office": sign(testKeys(t, 1), "sale", 0, 7, time.Now()),
 	} {
 		if _, ok := verify(keys, forged); ok {
-			t.Errorf("a token that is %s was taken", name)
+			t.Errorf("a token that is %s was accepted", name)
 		}
 	}
 }

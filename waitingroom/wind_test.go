@@ -9,8 +9,8 @@ import (
 	"boxoffice/domain"
 )
 
-// TestTheRateDecaysToWhatIsUsed: after ten minutes in which hardly anybody came, a crowd
-// finds the door near what it was at the opening, whatever the ceiling allows.
+// After ten minutes in which hardly anybody came, a crowd finds the door's rate near its
+// first one, whatever the ceiling allows.
 func TestTheRateDecaysToWhatIsUsed(t *testing.T) {
 	const quiet, capacity, soon = 10 * time.Minute, 190, 2
 	for _, ceiling := range []float64{200, 2000, 10_000} {
@@ -39,7 +39,7 @@ func TestTheRateDecaysToWhatIsUsed(t *testing.T) {
 	}
 }
 
-// TestTheRateDecaysWhileNobodyWaits as well as while a few do.
+// The rate decays while nobody waits as well as while a few do.
 func TestTheRateDecaysWhileNobodyWaits(t *testing.T) {
 	d := domain.QueueDoor{Goal: 5000, Coming: 100}
 	set := domain.QueueSettings{RateCeiling: 10_000}
@@ -54,14 +54,14 @@ func TestTheRateDecaysWhileNobodyWaits(t *testing.T) {
 	}
 }
 
-// TestSilenceSaysNothingAfterARestart: people wait for a box office of which all nodes
-// start anew, or one of two dies, and are asked by nobody meanwhile. Nobody is passed.
+// People wait while all nodes restart, or one of two dies, so that nobody hears them
+// meanwhile. The door passes nobody.
 func TestSilenceSaysNothingAfterARestart(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		away time.Duration // until the new node's first exchange
-		also bool          // another node has listened all the while
-		want bool          // those of whom nobody has heard count as gone
+		also bool          // another node has listened all the time
+		want bool          // people whom no node has heard count as gone
 	}{
 		{"at once", time.Second, false, false},
 		{"after minutes", 10 * time.Minute, false, false},
@@ -98,11 +98,11 @@ func TestSilenceSaysNothingAfterARestart(t *testing.T) {
 	}
 }
 
-// A poll that is answered 503 was heard all the same.
-func TestWhoIsToldToComeBackWasHeard(t *testing.T) {
+// A poll that is answered 503 still counts as a sign of life.
+func TestARefusedPollIsASignOfLife(t *testing.T) {
 	store := newMemory(0)
 	_, tokens := sitting(t, store, 10)
-	n := newNode(t, store, "b", free) // it has yet to hear from the database
+	n := newNode(t, store, "b", free) // it has not heard from the database yet
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // it would wait a second for it
 	if _, err := n.Place(ctx, tokens[3]); err == nil {
@@ -114,9 +114,9 @@ func TestWhoIsToldToComeBackWasHeard(t *testing.T) {
 	}
 }
 
-// TestASaleWithoutARoomLeavesTheOthersTheirPart: it is asked for at so many a second, by
-// people who give up where they are refused. It has what it needs up to an equal part,
-// and the sale with a door the rest.
+// A sale without a waiting room gets checkouts at a fixed rate, from people who give up
+// when refused. It gets what it needs up to an equal part, and the sale with a door gets
+// the rest.
 func TestASaleWithoutARoomLeavesTheOthersTheirPart(t *testing.T) {
 	const from, settled = 60 * time.Second, 120 * time.Second
 	for _, c := range []struct{ capacity, offered, least float64 }{

@@ -294,7 +294,7 @@ func TestCheckoutEndings(t *testing.T) {
 			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
-			name:   "the orders database is away after the capture: recorded when it is back",
+			name:   "the orders database is down after the capture: recorded when it is back",
 			script: func(w *world) { w.failures["record"] = 10 },
 			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
 			want:   want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},

@@ -264,7 +264,7 @@ func TestDefiniteFailuresAreNotRetried(t *testing.T) {
 	}
 }
 
-// Money that is due stays due for as long as the provider is away, and the state
+// Money that is due stays due for as long as the provider is down, and the state
 // says so meanwhile.
 func TestARefundIsRetriedForDays(t *testing.T) {
 	const away = 5 * 24 * time.Hour

@@ -78,7 +78,7 @@ type noTemporal struct{ client.Client }
 func (noTemporal) WorkflowService() workflowservice.WorkflowServiceClient { return noFrontend{} }
 
 func (noTemporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	return nil, errors.New("Temporal is away")
+	return nil, errors.New("Temporal is down")
 }
 
 type noFrontend struct {
@@ -86,7 +86,7 @@ type noFrontend struct {
 }
 
 func (noFrontend) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest, ...grpc.CallOption) (*workflowservice.GetSystemInfoResponse, error) {
-	return nil, errors.New("Temporal is away")
+	return nil, errors.New("Temporal is down")
 }
 
 // instead answers what the test wants, if anything.

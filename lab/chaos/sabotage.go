@@ -532,7 +532,7 @@ func sameKeyTwice(s *stage) error {
 	return nil
 }
 
-// paidWithoutOrders is a payment while the orders database is away.
+// paidWithoutOrders is a payment while the orders database is down.
 func paidWithoutOrders(s *stage) error {
 	p, err := s.hold("B")
 	if err != nil {

@@ -275,7 +275,7 @@ func testAnotherProvider(t *testing.T, s *stack) {
 			}
 		})
 	}
-	t.Run("while the provider is away nothing is lost", func(t *testing.T) {
+	t.Run("while the provider is down nothing is lost", func(t *testing.T) {
 		j := shop.hold(t, time.Hour)
 		memory.SetAway(true)
 		_, err := shop.desk.OpenPayment(t.Context(), j.order.ID, domain.PayWish{})

@@ -190,7 +190,7 @@ func (c *Client) rollback(conn *pgx.Conn) {
 }
 
 // repeat makes attempts until one is answered. It tries again only after a
-// failure that is known to have changed nothing: while the database is away for
+// failure that is known to have changed nothing: while the database is down for
 // as long as the request may take, after a conflict conflictsMax times.
 func (c *Client) repeat(op string, attempt func(context.Context, *pgx.Conn) (known bool, err error)) error {
 	ctx, cancel := context.WithTimeout(c.closing, c.requestTimeout)

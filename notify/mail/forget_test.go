@@ -15,7 +15,7 @@ type forgetful struct{ kept []time.Duration }
 
 func (f *forgetful) ForgetAskedMails(_ context.Context, kept time.Duration) error {
 	f.kept = append(f.kept, kept)
-	return errors.New("the database is away")
+	return errors.New("the database is down")
 }
 
 // Without any sender, and again after a failure.

@@ -45,7 +45,7 @@ func (m *memory) SettleMails(_ context.Context, outcomes []domain.MailOutcome) e
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
-		return errors.New("the database is away")
+		return errors.New("the database is down")
 	}
 	for _, o := range outcomes {
 		m.outcomes[o.ID] = append(m.outcomes[o.ID], o)

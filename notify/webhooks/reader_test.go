@@ -26,7 +26,7 @@ func (w *wakes) SignalWithStartWorkflow(
 ) (client.WorkflowRun, error) {
 	if w.failures > 0 {
 		w.failures--
-		return nil, errors.New("Temporal is away")
+		return nil, errors.New("Temporal is down")
 	}
 	w.got = append(w.got, id)
 	return nil, nil

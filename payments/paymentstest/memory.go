@@ -139,7 +139,7 @@ func answer[T any](ctx context.Context, m *Memory, call, id string, effect func(
 		case m.away && m.Break == BreakAwayIsNo:
 			return none, domain.NotFound("anything")
 		case m.away:
-			return none, &domain.UnknownError{Op: call, ID: id, Err: errors.New("the provider is away")}
+			return none, &domain.UnknownError{Op: call, ID: id, Err: errors.New("the provider is down")}
 		case ctx.Err() != nil:
 			return none, &domain.UnknownError{Op: call, ID: id, Err: ctx.Err()}
 		}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The API page shows the document of this box office, asks nothing of another site, and breaks no rule of its
-// policy; what it is told to try goes to this box office.
+// The API page shows this box office's document, requests nothing from other sites and violates no rule of
+// its policy. Requests that a reader tries go to this box office.
 func TestTheAPIPageShowsTheContract(t *testing.T) {
 	s := open(t)
 	v := newVisitor(t, beforeLoad(`window.refused = []; addEventListener('securitypolicyviolation', (e) => window.refused.push(e.violatedDirective + ' ' + e.blockedURI));`))

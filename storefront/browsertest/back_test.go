@@ -15,7 +15,7 @@ func limitOf(tickets int64) func(*domain.Sale) {
 }
 
 func TestBackFromAnOrderOffersIt(t *testing.T) {
-	for name, prepare := range map[string]string{"a browser of today": "", "one of 2021": newerThanSafari15, "one that stores nothing": noStorage} {
+	for name, prepare := range map[string]string{"a current browser": "", "one of 2021": newerThanSafari15, "one that stores nothing": noStorage} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, limitOf(2))
 			v := newVisitor(t, beforeLoad(prepare))
@@ -26,7 +26,7 @@ func TestBackFromAnOrderOffersIt(t *testing.T) {
 			v.shows("You have tickets on hold until")
 			v.shows("2 × class VIP · €130.00")
 
-			// Trying again is no error of a protocol.
+			// Trying again shows no protocol error.
 			v.fill("VIP", "1")
 			v.click("#buy")
 			v.shows("You have 2 tickets on hold already, see above")
@@ -59,7 +59,7 @@ func TestAHeldOrderIsCanceledFromTheSalesPage(t *testing.T) {
 		t.Errorf("the order is %s", status)
 	}
 	if focused := value[string](v, "document.activeElement.id"); focused != "held-message" {
-		t.Errorf("the keyboard is at %q, want at what came of it", focused)
+		t.Errorf("the focus is on %q, want it on the result", focused)
 	}
 }
 
@@ -73,8 +73,8 @@ func TestOnlyWhatIsOnHoldIsOffered(t *testing.T) {
 	s.pay(id)
 	v.shownHeading("You are in!")
 	v.open(s.URL + "/sales/concert")
-	eventually(t, "the page asks how the order stands", func() bool { return s.times("GET /sales/concert") == 2 && s.times("GET /v1/orders/"+id.String()) > 1 })
-	v.wait("JSON.parse(localStorage.getItem('boxoffice.held.concert')) === null") // looked at, and forgotten
+	eventually(t, "the page reads the order", func() bool { return s.times("GET /sales/concert") == 2 && s.times("GET /v1/orders/"+id.String()) > 1 })
+	v.wait("JSON.parse(localStorage.getItem('boxoffice.held.concert')) === null") // read, and forgotten
 	if !value[bool](v, "document.getElementById('held').hidden") {
 		t.Errorf("an order that is paid is offered as on hold:\n%s", v.describe())
 	}
@@ -110,7 +110,7 @@ func TestWithoutScriptsBackFromAnOrderOffersIt(t *testing.T) {
 	v.shownHeading("The order is canceled")
 }
 
-// fill types how many tickets of a class, and an address.
+// fill types a number of tickets of a class, and an address.
 func (v *visitor) fill(class, quantity string) {
 	v.t.Helper()
 	v.run(chromedp.SetValue(chromedp.CSS("#quantity-"+class), quantity), chromedp.SetValue(chromedp.CSS("#email"), "buyer@example.com"))
@@ -120,7 +120,7 @@ func TestTheWayIntoAQueueOffersWhatIsOnHold(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
 	id, token := s.hold("VIP", 2)
 	v := newVisitor(t)
-	v.open(s.URL + "/orders/" + id.String() + "#" + token) // on whatever way it was found
+	v.open(s.URL + "/orders/" + id.String() + "#" + token) // however they found the page
 	v.shownHeading("Your seats are held")
 	v.open(s.URL + "/sales/concert")
 	v.shows("You have tickets on hold until")
@@ -128,7 +128,7 @@ func TestTheWayIntoAQueueOffersWhatIsOnHold(t *testing.T) {
 	v.shows("The seats are given back")
 }
 
-// A place may have come to nothing since; what it got is still on hold.
+// A place may be sold out by now, but what it got is still on hold.
 func TestASoldOutPlaceOffersWhatIsOnHold(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
 	id, token := s.hold("VIP", 2)

@@ -21,16 +21,16 @@ import (
 
 const (
 	browserVariable = "BOXOFFICE_TEST_BROWSER"
-	noBrowser       = "none" // of the variable: where the one on PATH does not work
+	noBrowser       = "none" // the variable that names one, if the one on PATH does not work
 	startTimeout    = time.Minute
-	// stepTimeout bounds every wait for what a page does: a machine that runs other
-	// tests beside these is slow.
+	// stepTimeout bounds every wait for a page. It is long, because a machine that also runs
+	// other tests is slow.
 	stepTimeout = 30 * time.Second
 )
 
 var browserNames = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless-shell"}
 
-// findBrowser answers the path of a Chromium, or why there is none.
+// findBrowser returns the path of a Chromium, or why there is none.
 func findBrowser() (string, error) {
 	switch path := os.Getenv(browserVariable); path {
 	case "":
@@ -47,7 +47,7 @@ func findBrowser() (string, error) {
 	return "", fmt.Errorf("none of %s is on PATH", strings.Join(browserNames, ", "))
 }
 
-// shared is the one browser of all tests: starting one takes seconds.
+// shared is the browser of all tests, because starting one takes seconds.
 var shared struct {
 	once   sync.Once
 	ctx    context.Context
@@ -85,13 +85,13 @@ func startBrowser(path string) {
 // action is a step in the browser.
 type action = chromedp.Action[chromedp.Void]
 
-// visitor is a browser profile of its own with one tab.
+// visitor is a separate browser profile with one tab.
 type visitor struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// newVisitor opens a tab in a profile of its own. prepare comes before the first page.
+// newVisitor opens a tab in a new profile. prepare runs before the first page.
 func newVisitor(t *testing.T, prepare ...action) *visitor {
 	t.Helper()
 	if testing.Short() {
@@ -133,7 +133,7 @@ func openTab(t *testing.T, parent context.Context, prepare []action, options ...
 	return v
 }
 
-// watch agrees to what a page asks, and fails the test for what its scripts throw.
+// watch accepts a page's dialogs, and fails the test if a script throws.
 func (v *visitor) watch() {
 	dialogs := chromedp.Events(v.ctx, page.JavascriptDialogOpening)
 	go func() {
@@ -188,7 +188,7 @@ func withoutScripts() action {
 	return call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 }
 
-// run does something in bounded time.
+// run runs actions in bounded time.
 func (v *visitor) run(actions ...action) {
 	v.t.Helper()
 	if err := v.try(stepTimeout, actions...); err != nil {
@@ -202,7 +202,7 @@ func (v *visitor) try(timeout time.Duration, actions ...action) error {
 	return chromedp.Do(ctx, actions...)
 }
 
-// describe says where a page stands, for a failure.
+// describe returns a page's address and text, for a failure.
 func (v *visitor) describe() string {
 	text, err := evaluate[string](v, 5*time.Second, "location.href + '\\n' + document.body.innerText")
 	if err != nil {
@@ -216,7 +216,7 @@ func (v *visitor) open(address string) {
 	v.run(chromedp.Navigate(address))
 }
 
-// click presses what a CSS selector finds, as a mouse does.
+// click clicks what a CSS selector finds.
 func (v *visitor) click(selector string) {
 	v.t.Helper()
 	v.run(chromedp.Click(chromedp.CSS(selector)))
@@ -241,7 +241,7 @@ func (v *visitor) wait(expression string) {
 	v.t.Fatalf("%s never became true (%v)\n%s", expression, last, v.describe())
 }
 
-// value is what an expression is in the page.
+// value evaluates an expression in the page.
 func value[T any](v *visitor, expression string) T {
 	v.t.Helper()
 	answer, err := evaluate[T](v, stepTimeout, expression)
@@ -257,19 +257,19 @@ func evaluate[T any](v *visitor, timeout time.Duration, expression string) (T, e
 	return chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 }
 
-// shows waits until a text stands where somebody can see it.
+// shows waits until a text is visible.
 func (v *visitor) shows(text string) {
 	v.t.Helper()
 	v.wait(fmt.Sprintf("document.body.innerText.includes(%q)", text))
 }
 
-// shownHeading waits until the page is headed so.
+// shownHeading waits until a heading is visible.
 func (v *visitor) shownHeading(text string) {
 	v.t.Helper()
 	v.wait(fmt.Sprintf("[...document.querySelectorAll('h1')].some((h) => h.checkVisibility?.() !== false && h.offsetParent && h.textContent === %q)", text))
 }
 
-// eventually waits for something outside of the browser.
+// eventually waits for something outside the browser.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(stepTimeout); !condition(); time.Sleep(10 * time.Millisecond) {

@@ -7,8 +7,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// newerThanSafari15 takes away what browsers that people still use do not have, and
-// what browsers give to pages over TLS only.
+// newerThanSafari15 removes what older browsers that people still use lack, and what
+// browsers give only to pages over TLS.
 const newerThanSafari15 = `
 delete AbortSignal.timeout; delete AbortSignal.any; delete window.structuredClone; delete crypto.randomUUID; delete crypto.subtle;
 for (const type of [Array, String, Object.getPrototypeOf(Int8Array)]) delete type.prototype.at;
@@ -24,7 +24,7 @@ func step(class string, by int) string {
 	return fmt.Sprintf(`.class[data-class="%s"] [data-step="%d"]`, class, by)
 }
 
-// choose presses "+" of a class so many times.
+// choose presses a class's "+" n times.
 func (v *visitor) choose(class string, tickets int) {
 	v.t.Helper()
 	for range tickets {
@@ -62,7 +62,7 @@ func TestABuyerHoldsPaysAndSeesTheTickets(t *testing.T) {
 	}
 }
 
-// newStatus has the API tell a status that the page does not know.
+// newStatus makes the API answer a status that the page does not know.
 const newStatus = `
 const real = window.fetch;
 window.fetch = async (url, ...rest) => {

@@ -8,7 +8,7 @@ import (
 	"boxoffice/storefront"
 )
 
-// A browser has tables of currencies of its own: HUF has no decimals there, and two in ISO 4217.
+// Browsers have their own currency tables: HUF has no decimals there, but two in ISO 4217.
 func TestAPriceIsTheSameOnThePageAndInTheScript(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) {
 		sale.Currency = "HUF"

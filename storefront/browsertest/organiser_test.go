@@ -22,7 +22,7 @@ func (v *visitor) logIn(s *shop) {
 	v.wait(isShown("#queue-panel"))
 }
 
-// A draw that waits is given what it waits for, or drawn without, from the organiser's page.
+// On the organiser's page, a draw that waits gets what it waits for, or is drawn without it.
 func TestTheOrganiserSettlesADraw(t *testing.T) {
 	number, signature := strings.Repeat("ab", 32), strings.Repeat("cd", 48)
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestTheOrganiserSettlesADraw(t *testing.T) {
 	}
 }
 
-// Where a draw needs nothing of the organiser, nothing is asked.
+// If a draw needs nothing from the organiser, the page asks for nothing.
 func TestADrawThatNeedsNothingIsNotShown(t *testing.T) {
 	for _, draw := range []waitingroom.Draw{
 		{Version: 2, Source: domain.QueueDrawNone, State: waitingroom.DrawClosed},

@@ -27,7 +27,7 @@ func evaluated(script string) action {
 	})
 }
 
-// picture keeps what a page looks like, where BOXOFFICE_TEST_PICTURES names a folder.
+// picture takes a screenshot if BOXOFFICE_TEST_PICTURES names a folder.
 func (v *visitor) picture(name string) {
 	v.t.Helper()
 	dir := os.Getenv("BOXOFFICE_TEST_PICTURES")
@@ -45,7 +45,7 @@ func (v *visitor) picture(name string) {
 	}
 }
 
-// outside are the elements that somebody sees beyond the right edge.
+// outside lists the visible elements beyond the right edge.
 const outside = `[...document.querySelectorAll('body *')]
   .filter((e) => !e.closest('.hidden-visually, .skip') && e.checkVisibility() && e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
   .map((e) => e.tagName + '.' + e.className + '#' + e.id + ' ' + Math.round(e.getBoundingClientRect().right)).join('; ')`
@@ -110,7 +110,7 @@ func TestTheWheelChangesNoQuantity(t *testing.T) {
 	v := newVisitor(t)
 	v.open(s.URL + "/sales/concert")
 	v.choose("VIP", 2)
-	v.click("#quantity-VIP") // it has the keyboard, and the pointer
+	v.click("#quantity-VIP") // it has the focus and the pointer
 	type point struct{ X, Y float64 }
 	at := value[point](v, "(({ x, y, width, height }) => ({ X: x + width / 2, Y: y + height / 2 }))(document.getElementById('quantity-VIP').getBoundingClientRect())")
 	v.run(evaluated("document.addEventListener('wheel', () => { window.turned = true })"))
@@ -122,7 +122,7 @@ func TestTheWheelChangesNoQuantity(t *testing.T) {
 	for _, path := range []string{"/sales/concert", "/organiser/sales/concert"} {
 		v.open(s.URL + path)
 		if n := value[int](v, "document.querySelectorAll('input[type=number]').length"); n != 0 {
-			t.Errorf("%s has %d fields that a wheel turns", path, n)
+			t.Errorf("%s has %d fields that the wheel changes", path, n)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestTheKeyboardStaysWhereItIs(t *testing.T) {
 	wantFocus := func(t *testing.T, v *visitor, want string) {
 		t.Helper()
 		if got := value[string](v, focused); got != want {
-			t.Errorf("the keyboard is at %q, want %q", got, want)
+			t.Errorf("the focus is on %q, want %q", got, want)
 		}
 	}
 	focus := func(v *visitor, selector string) {
@@ -168,7 +168,7 @@ func TestTheKeyboardStaysWhereItIs(t *testing.T) {
 		v.wait("document.getElementById('quantity-VIP').value === '0'")
 		wantFocus(t, v, "VIP -1")
 	})
-	t.Run("sold out under the hand", func(t *testing.T) {
+	t.Run("sold out while pressing", func(t *testing.T) {
 		s := open(t)
 		v := newVisitor(t)
 		v.open(s.URL + "/sales/concert")
@@ -192,7 +192,7 @@ func TestTheKeyboardStaysWhereItIs(t *testing.T) {
 	})
 }
 
-// announcements counts what a screen reader would say of its own accord.
+// announcements records what a screen reader would announce.
 const announcements = `
 window.announced = [];
 const isLive = (node) => (node.nodeType === 1 ? node : node.parentElement)?.closest('[role=status], [role=alert], [role=log], output, [aria-live]:not([aria-live=off])');
@@ -214,18 +214,18 @@ func TestLiveStockIsAnnouncedWhereItMatters(t *testing.T) {
 		v.shows(fmt.Sprintf("%d of 100 left", 100-2*sold))
 	}
 	if said := value[[]string](v, "announced"); len(said) != 0 {
-		t.Errorf("who listens hears every ticket: %q", said)
+		t.Errorf("every ticket is announced: %q", said)
 	}
 	s.setStock(ledgerOfVIP, 0, 20)
 	v.wait("document.getElementById('stock-said').textContent === 'Class VIP: sold out.'")
 	s.setStock(ledgerOfLong, 0, 100)
 	v.wait("document.getElementById('standing').innerText.includes('All tickets of this sale are sold.')")
 	if said := value[[]string](v, "announced"); len(said) > 2 {
-		t.Errorf("who listens hears %d announcements: %q", len(said), said)
+		t.Errorf("%d announcements: %q", len(said), said)
 	}
 }
 
-// clockOff is a visitor's clock that is wrong by so many hours.
+// clockOff makes the visitor's clock wrong by n hours.
 func clockOff(hours int) string {
 	return fmt.Sprintf(`
 const Right = Date;
@@ -317,7 +317,7 @@ func TestWithoutScripts(t *testing.T) {
 		v.click("#buy")
 		v.shows("Choose at least one ticket")
 		if text := value[string](v, "document.body.innerText"); strings.Contains(text, "array") || strings.Contains(text, "items") {
-			t.Errorf("a buyer reads what is for programs:\n%s", text)
+			t.Errorf("the page shows a text for programs:\n%s", text)
 		}
 		if n := value[int](v, "[...document.querySelectorAll('.step, .total')].filter((e) => e.checkVisibility()).length"); n != 0 {
 			t.Errorf("%d things are shown that need JavaScript", n)
@@ -366,7 +366,7 @@ func TestWithoutScripts(t *testing.T) {
 				t.Errorf("the image of ticket %d is not its code", n)
 			}
 			if width := value[float64](v, fmt.Sprintf("document.querySelectorAll('.ticket svg')[%d].getBoundingClientRect().width", n-1)); width < 120 {
-				t.Errorf("the code of ticket %d is %v px wide: no reader sees that", n, width)
+				t.Errorf("the code of ticket %d is %v px wide: no scanner reads that", n, width)
 			}
 		}
 	})

@@ -8,14 +8,14 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// noStorage is a browser that keeps nothing for a site.
+// noStorage is a browser that stores nothing for a site.
 const noStorage = `
 for (const name of ['localStorage', 'sessionStorage']) {
   Object.defineProperty(window, name, { get() { throw new DOMException('blocked', 'SecurityError'); } });
 }
 `
 
-// hideable lets a test bring a tab to the back, and to the front.
+// hideable lets a test hide and show a tab.
 const hideable = `
 let isHidden = false;
 Object.defineProperty(document, 'hidden', { get: () => isHidden });
@@ -37,7 +37,7 @@ func TestSevenWindowsOfASaleLeaveRoomForAHold(t *testing.T) {
 	eventually(t, "at most three streams stay open", func() bool { return s.openStreams() <= 3 })
 	last.hold("VIP", 2)
 	last.shownHeading("Your seats are held")
-	first.shows("18 of 20 left") // it has no stream any more, and asks
+	first.shows("18 of 20 left") // it no longer has a stream, and polls
 }
 
 // soon makes a minute of a page's timers half a second.
@@ -46,7 +46,7 @@ const wait = window.setTimeout;
 window.setTimeout = (f, ms, ...args) => wait(f, ms >= 30_000 ? ms / 120 : ms, ...args);
 `
 
-// The windows that came later may be closed: a window does not stay without a stream for that.
+// When later windows are closed, an earlier window gets a stream again.
 func TestAWindowTakesItsTurnAgain(t *testing.T) {
 	s := open(t)
 	v := newVisitor(t, beforeLoad(soon))
@@ -69,9 +69,9 @@ func TestATabInTheBackgroundHasNoStream(t *testing.T) {
 		ofAWaitingRoom bool
 	}{
 		{"a sale", "/sales/concert", "", 0, false},
-		{"a sale, nothing can be stored", "/sales/concert", noStorage, 0, false},
+		{"a sale, without storage", "/sales/concert", noStorage, 0, false},
 		{"a place, which calls when its turn comes", "/queue/place-of-one-test", "", 1, true},
-		{"a place, nothing can be stored", "/queue/place-of-one-test", noStorage, 0, true},
+		{"a place, without storage", "/queue/place-of-one-test", noStorage, 0, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = test.ofAWaitingRoom })

@@ -8,7 +8,8 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// Who is let in sees how long it lasts, and who is late that they are let in again.
+// A buyer who is let in sees how long the turn lasts, and one who is late sees that they
+// will be let in again.
 func TestATurnCountsDown(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
 	s.places["place-admitted-of-a-test"] = waitingroom.Place{Sale: "concert", Status: waitingroom.StatusAdmitted, AdmittedUntil: time.Now().Add(15 * time.Minute)}

@@ -14,13 +14,12 @@ import (
 
 const waitingPlace = "place-that-waits-in-a-test"
 
-// isShown is true where somebody sees what a selector finds.
+// isShown is true if what a selector finds is visible.
 func isShown(selector string) string {
 	return fmt.Sprintf("[...document.querySelectorAll(%q)].some((e) => e.checkVisibility())", selector)
 }
 
-// What is filled in while one waits is there when the turn comes, one press away, and nothing
-// was held or sent before.
+// What a buyer fills in while waiting is there when the turn comes, one press away. Nothing is held or sent before.
 func TestAnOrderIsPreparedWhileWaiting(t *testing.T) {
 	for _, browser := range []struct {
 		name    string
@@ -66,8 +65,8 @@ func TestAnOrderIsPreparedWhileWaiting(t *testing.T) {
 	}
 }
 
-// What was prepared may be gone when the turn comes: the page says so, and fewer can be had.
-func TestWhatWasPreparedMayBeGone(t *testing.T) {
+// What was prepared may be sold out when the turn comes. The page says so, and the buyer can choose fewer.
+func TestThePreparedTicketsMayBeSoldOut(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
 	s.setPlace(waitingPlace, func(p *waitingroom.Place) {
 		*p = waitingroom.Place{Sale: "concert", Status: waitingroom.StatusDraw, RetryAfter: time.Second}
@@ -85,8 +84,8 @@ func TestWhatWasPreparedMayBeGone(t *testing.T) {
 	v.wait(`document.getElementById('buy').textContent === 'Hold 1 ticket'`)
 }
 
-// Where a turn lapses the form stays filled in, and waits with its buyer.
-func TestALapsedTurnKeepsWhatWasPrepared(t *testing.T) {
+// If a turn lapses, the form stays filled in for the next one.
+func TestALapsedTurnKeepsThePreparedOrder(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
 	s.setPlace(waitingPlace, func(p *waitingroom.Place) {
 		*p = waitingroom.Place{Sale: "concert", Status: waitingroom.StatusAdmitted, RetryAfter: time.Second}
@@ -127,7 +126,7 @@ func TestAnOrderIsPreparedWithoutScripts(t *testing.T) {
 	eventually(t, "an order", func() bool { return s.heldOrders() == 1 })
 }
 
-// A sale that asks for a code says so, says what is wrong with one, and loses nothing where an answer is lost.
+// A sale that asks for a code says so and says what is wrong with one. A lost answer loses nothing.
 func TestAPlaceWithACode(t *testing.T) {
 	s := open(t, func(sale *domain.Sale) {
 		sale.WaitingRoom, sale.Entitlement.PresaleCodes = true, true
@@ -145,14 +144,14 @@ func TestAPlaceWithACode(t *testing.T) {
 	}
 	v.picture("join-code-refused")
 	s.mu.Lock()
-	s.losing = 1 // the place is taken, and the answer does not come
+	s.losing = 1 // the place is taken, but the answer is lost
 	s.mu.Unlock()
 	v.run(chromedp.SetValue(chromedp.CSS("#entitlement"), "7K2M-9QXA-1234-ABCD"))
 	v.click("#join-button")
 	v.shownHeading("You are in the queue")
 
 	other := newVisitor(t)
-	other.open(s.URL + "/sales/concert#code=7K2M-9QXA-1234-ABCD") // the link was handed on
+	other.open(s.URL + "/sales/concert#code=7K2M-9QXA-1234-ABCD") // somebody else opens the link
 	other.wait(`document.getElementById('entitlement').value === '7K2M-9QXA-1234-ABCD'`)
 	other.click("#join-button")
 	other.shows("This code or invitation was used already")
@@ -160,7 +159,7 @@ func TestAPlaceWithACode(t *testing.T) {
 	defer s.mu.Unlock()
 	for _, asked := range s.asked {
 		if strings.Contains(asked, "7K2M") {
-			t.Errorf("a code is in an address: %s", asked)
+			t.Errorf("a code is in a URL: %s", asked)
 		}
 	}
 }

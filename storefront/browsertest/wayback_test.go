@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// A buyer comes back from paying by the provider's link alone: the browser may be another
-// one, or keep nothing, and the shop may have been open under another name.
+// A buyer comes back from paying with only the provider's link. The browser may be another
+// one or store nothing, and the shop may have been open under another host name.
 func TestTheWayBackFromPayingFindsTheTickets(t *testing.T) {
 	for _, browser := range []struct {
 		name    string
 		prepare []action
 	}{
 		{"in another browser", nil},
-		{"where nothing can be stored", []action{beforeLoad(noStorage)}},
-		{"in a browser of 2021", []action{beforeLoad(newerThanSafari15)}},
+		{"without storage", []action{beforeLoad(noStorage)}},
+		{"in a browser from 2021", []action{beforeLoad(newerThanSafari15)}},
 	} {
 		t.Run(browser.name, func(t *testing.T) {
 			s := open(t)
@@ -25,7 +25,7 @@ func TestTheWayBackFromPayingFindsTheTickets(t *testing.T) {
 			v.shownHeading("You are in!")
 			v.wait(`document.querySelectorAll('.ticket img[src^="blob:"]').length === 2`)
 			if fragment := value[string](v, "location.hash"); fragment != "#"+token {
-				t.Errorf("the address ends in %s, want the order's own key: the one of the way back ends in a day", fragment)
+				t.Errorf("the URL ends in %s, want the order's own key, because the way-back key expires in a day", fragment)
 			}
 		})
 	}

@@ -22,8 +22,8 @@ import (
 	"boxoffice/waitingroom"
 )
 
-// shop is a box office in memory behind a real HTTP/1.1 listener: the pages and the
-// API as they are, over a stock, orders and places that a test sets.
+// shop is a box office in memory behind a real HTTP/1.1 listener: the real pages and API,
+// over a stock, orders and places that the test sets.
 type shop struct {
 	t       *testing.T
 	URL     string
@@ -37,7 +37,7 @@ type shop struct {
 	sold    map[domain.OrderID]*domain.SoldOrder
 	places  map[string]waitingroom.Place
 	codes   map[string]string     // presale codes that are good → the key that used it, empty: none
-	losing  int                   // answers to joins with a code that are lost from now on
+	losing  int                   // how many answers to joins with a code will be lost
 	holds   int                   // orders that were held
 	draw    waitingroom.RoomState // what the room's draw is
 	settled []waitingroom.Settlement
@@ -52,7 +52,7 @@ const (
 	ledgerOfLong
 )
 
-// longName has no place where a line may break of itself.
+// longName has no place for a line break.
 const longName = "EARLY_BIRD_TWO_DAY_STUDENT_TICKE"
 
 func open(t *testing.T, change ...func(*domain.Sale)) *shop {
@@ -84,7 +84,7 @@ func open(t *testing.T, change ...func(*domain.Sale)) *shop {
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.Start()
 	t.Cleanup(func() {
-		server.CloseClientConnections() // streams would not end by themselves
+		server.CloseClientConnections() // streams do not end by themselves
 		server.Close()
 	})
 	s.URL = server.URL
@@ -124,7 +124,7 @@ func (s *shop) assemble() http.Handler {
 	return server.Public()
 }
 
-// ServeHTTP notes what is asked, and answers.
+// ServeHTTP records the request and answers it.
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
@@ -136,7 +136,7 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// openStreams is how many event streams the API counts, of sales and of places.
+// openStreams is how many event streams the API counts, for sales and for places.
 func (s *shop) openStreams() int {
 	s.t.Helper()
 	families, err := s.meter.Gather()
@@ -155,7 +155,7 @@ func (s *shop) openStreams() int {
 	return int(streams)
 }
 
-// times is how often something was asked.
+// times is how often a request came.
 func (s *shop) times(what string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,7 +181,7 @@ func (s *shop) setStock(ledger uint32, held, sold int64) {
 	l.Held, l.Sold, l.Available = held, sold, l.Capacity-held-sold
 }
 
-// hold makes an order as a buyer does elsewhere, and answers its id and token.
+// hold makes an order as a buyer in another browser does, and returns its id and token.
 func (s *shop) hold(class string, quantity int64) (id domain.OrderID, token string) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -198,7 +198,7 @@ func (s *shop) hold(class string, quantity int64) (id domain.OrderID, token stri
 	return order.ID, s.keys.OrderToken(order.ID)
 }
 
-// pay makes an order's money arrive.
+// pay pays for an order.
 func (s *shop) pay(id domain.OrderID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,7 +217,7 @@ func (s *shop) pay(id domain.OrderID) {
 	s.sold[id] = sold
 }
 
-// onlyOrder is the one that was made.
+// onlyOrder is the only order that was made.
 func (s *shop) onlyOrder() (domain.OrderID, domain.OrderStatus) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -329,7 +329,7 @@ func (d desk) Start(_ context.Context, o domain.Order) (domain.HoldAnswer, error
 		return domain.HoldAnswer{Hold: state.Hold, Replayed: true}, nil
 	}
 	mine := o.Quantity()
-	for _, other := range s.orders { // all of a test's orders are one buyer's
+	for _, other := range s.orders { // all orders of a test have the same buyer
 		if other.Status == domain.OrderHeld {
 			for _, l := range other.Lines {
 				mine += l.Quantity
@@ -467,7 +467,7 @@ func (r rooms) State(_ context.Context, saleID string) (waitingroom.RoomState, e
 	return state, nil
 }
 
-// Settle takes what is right, as the room would, once the test says so.
+// Settle accepts what is right, as the room would, once the test allows it.
 func (r rooms) Settle(ctx context.Context, saleID string, given waitingroom.Settlement) (waitingroom.RoomState, error) {
 	s := r.shop
 	s.mu.Lock()

@@ -1,4 +1,4 @@
-// Package generate makes the client of the OpenAPI document, and holds it against the document.
+// Package generate generates the client from the OpenAPI document, and compares it with the document.
 package generate
 
 import (
@@ -25,13 +25,13 @@ var update = flag.Bool("update", false, "write the client")
 
 const file = "../../generated.go"
 
-// byHand are the operations whose methods are written by hand: their answers, or bodies, are no JSON.
+// byHand are the operations whose methods are written by hand, because their answers or bodies are not JSON.
 var byHand = map[string]string{
 	"watch-sale": "WatchSale", "watch-place": "WatchPlace", "get-ticket-qr": "TicketQR",
 	"mockpay-webhook": "DeliverEvent", "provider-webhook": "DeliverEvent", "open-payment": "OpenPayment",
 }
 
-func TestWhatIsWrittenByHandIsThere(t *testing.T) {
+func TestHandWrittenMethodsExist(t *testing.T) {
 	for operation, method := range byHand {
 		if _, ok := reflect.TypeFor[*client.Client]().MethodByName(method); !ok {
 			t.Errorf("%s has no method %s in client/byhand.go", operation, method)
@@ -68,8 +68,8 @@ type (
 	}
 )
 
-// A new operation or member is in the document first: then this fails, and go generate ./client mends it.
-func TestTheClientIsThatOfTheDocument(t *testing.T) {
+// A new operation or member is in the document first. Then this fails, and go generate ./client fixes it.
+func TestTheClientMatchesTheDocument(t *testing.T) {
 	raw, err := api.Document("")
 	if err != nil {
 		t.Fatal(err)
@@ -104,12 +104,12 @@ func TestTheClientIsThatOfTheDocument(t *testing.T) {
 			t.Errorf("generated.go has no line\n%s", line)
 		}
 	}
-	t.Error("client/generated.go is not that of the OpenAPI document: go generate ./client")
+	t.Error("client/generated.go does not match the OpenAPI document: run go generate ./client")
 }
 
 func (d *document) source() []byte {
 	var b bytes.Buffer
-	b.WriteString("// Code generated of the OpenAPI document by go generate ./client. DO NOT EDIT.\n\npackage client\n\nimport (\n\t\"context\"\n\t\"net/http\"\n\t\"net/url\"\n\t\"time\"\n)\n")
+	b.WriteString("// Code generated from the OpenAPI document by go generate ./client. DO NOT EDIT.\n\npackage client\n\nimport (\n\t\"context\"\n\t\"net/http\"\n\t\"net/url\"\n\t\"time\"\n)\n")
 	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
 		d.writeType(&b, name, d.Components.Schemas[name])
 	}
@@ -198,7 +198,7 @@ func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint
 		}
 	}
 	if len(members) > 0 {
-		fmt.Fprintf(b, "\n// %sParams are what %s may be asked with.\ntype %sParams struct {\n%s\n}\n", name, name, name, strings.Join(members, "\n"))
+		fmt.Fprintf(b, "\n// %sParams are the query parameters of %s.\ntype %sParams struct {\n%s\n}\n", name, name, name, strings.Join(members, "\n"))
 		arguments = append(arguments, "params "+name+"Params")
 		fields = append(fields, "Query: url.Values{}", "Header: http.Header{}")
 	}
@@ -224,7 +224,7 @@ func (d *document) writeMethod(b *bytes.Buffer, method, path string, op endpoint
 
 var initialism = regexp.MustCompile(`^(id|url|qr|http)$`)
 
-// exported is a name of the document in Go's way.
+// exported turns a name of the document into an exported Go name.
 func exported(name string) string {
 	var b strings.Builder
 	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == '-' || r == '$' }) {
