@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	enumsspb "go.temporal.io/server/api/enums/v1"
@@ -69,13 +68,19 @@ func newTwin(t *testing.T) *twin {
 	configs := [2]*config.SQL{newDatabase(t), newDatabase(t)}
 	w.official, w.piped = open(t, configs[0], nil), open(t, configs[1], &pgpipe.Options{})
 	server, err := serverURL()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, cfg := range configs {
 		parsed, err := pgx.ParseConfig(server)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		parsed.Database = cfg.DatabaseName
 		w.conns[i], err = pgx.ConnectConfig(t.Context(), parsed)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(func() { _ = w.conns[i].Close(context.Background()) })
 	}
 	return w
@@ -401,7 +406,11 @@ func TestBothStoresKeepTheSameRows(t *testing.T) {
 	counted := w.piped.stats.Snapshot()
 	t.Logf("requests: %v", counted)
 	for _, way := range []string{"create fast", "create slow", "create fallback", "update fast", "update slow", "update fallback", "load fast", "load cached"} {
-		require.Positive(t, counted[way], way)
+		if counted[way] <= 0 {
+			t.Fatalf("counted[way] is %v, want more than 0: %v", counted[way], way)
+		}
 	}
-	require.Zero(t, counted["update unknown"]+counted["create unknown"])
+	if counted["update unknown"]+counted["create unknown"] != 0 {
+		t.Fatalf(`counted["update unknown"]+counted["create unknown"] is %v, want zero`, (counted["update unknown"] + counted["create unknown"]))
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/server/common/persistence"
 )
 
@@ -40,9 +39,13 @@ func TestAStateJustCreatedIsGivenOnceAndNeverStale(t *testing.T) {
 				c.after(f)
 			}
 			if c.given {
-				require.Same(t, state, f.take(key))
+				if got := f.take(key); got != state {
+					t.Fatalf("f.take(key) is %+v, want %+v", got, state)
+				}
 			} else {
-				require.Nil(t, f.take(key))
+				if got := f.take(key); got != nil {
+					t.Fatalf("f.take(key) is %+v, want nil", got)
+				}
 			}
 		})
 	}
@@ -53,7 +56,9 @@ func TestAnOldRangesStateIsNotGiven(t *testing.T) {
 	f.moveOn(1, 6)
 	key := runKey{shard: 1, run: "r"}
 	f.keep(key, f.promise(key, 5), &persistence.InternalWorkflowMutableState{})
-	require.Nil(t, f.take(key))
+	if got := f.take(key); got != nil {
+		t.Fatalf("f.take(key) is %+v, want nil", got)
+	}
 }
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
@@ -62,5 +67,7 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 		key := runKey{run: fmt.Sprint(i)}
 		f.keep(key, f.promise(key, 1), &persistence.InternalWorkflowMutableState{})
 	}
-	require.Equal(t, freshRunsMax, f.runs.Len())
+	if got := f.runs.Len(); got != freshRunsMax {
+		t.Fatalf("f.runs.Len() is %v, want freshRunsMax", got)
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	enumsspb "go.temporal.io/server/api/enums/v1"
@@ -47,7 +46,9 @@ func newProxy(t *testing.T, cfg *config.SQL) *proxy {
 		t.Skip("SKIPPED: the server of the tests is not one that they have started")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &proxy{listener: listener, server: filepath.Join(folder, ".s.PGSQL.5432")}
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
@@ -120,9 +121,13 @@ func through(t *testing.T, p *proxy, cfg *config.SQL) stores {
 	factory := pgpipe.Wrap(base, &proxied, pgpipe.Options{Stats: stats}, quiet, metrics.NoopMetricsHandler)
 	t.Cleanup(factory.Close)
 	executions, err := factory.NewExecutionStore()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	shards, err := factory.NewShardStore()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return stores{executions: executions, shards: shards, stats: stats}
 }
 
@@ -132,7 +137,9 @@ func creationOf(t *testing.T, rangeID int64) *persistence.InternalCreateWorkflow
 	t.Helper()
 	s := state(runOne, enumsspb.WORKFLOW_EXECUTION_STATE_RUNNING, "r1")
 	stateBlob, err := serializer.WorkflowExecutionStateToBlob(s)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &persistence.InternalCreateWorkflowExecutionRequest{
 		ShardID: shard, RangeID: rangeID, ArchetypeID: chasm.WorkflowArchetypeID, Mode: persistence.CreateWorkflowModeBrandNew,
 		NewWorkflowSnapshot: persistence.InternalWorkflowSnapshot{
@@ -166,9 +173,11 @@ func loadOne(ctx context.Context, s stores) (int64, error) {
 
 func acquire(t *testing.T, s stores, from int64) {
 	t.Helper()
-	require.NoError(t, s.shards.UpdateShard(t.Context(), &persistence.InternalUpdateShardRequest{
+	if err := s.shards.UpdateShard(t.Context(), &persistence.InternalUpdateShardRequest{
 		ShardID: shard, RangeID: from + 1, PreviousRangeID: from, ShardInfo: blob("s"),
-	}))
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A pipeline that is not answered is unknown to its caller: history acquires the shard anew, and then finds either all of the
@@ -191,43 +200,70 @@ func TestAnUnansweredPipelineIsUnknownAndHappensOnceOrNotAtAll(t *testing.T) {
 				ShardID: shard, LifecycleContext: t.Context(),
 				CreateShardInfo: func() (int64, *commonpb.DataBlob, error) { return 1, blob("s"), nil },
 			})
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			p.next.Store(int32(c.fault))
 			_, err = s.executions.CreateWorkflowExecution(ctx, creationOf(t, 1))
-			require.IsType(t, &serviceerror.Unavailable{}, err)
-			require.True(t, persistence.OperationPossiblySucceeded(err))
-			require.EqualValues(t, 1, s.stats.Snapshot()["create unknown"])
+			wantType[*serviceerror.Unavailable](t, err)
+			if !persistence.OperationPossiblySucceeded(err) {
+				t.Fatal("want true: persistence.OperationPossiblySucceeded(err)")
+			}
+			if got := s.stats.Snapshot()["create unknown"]; got != 1 {
+				t.Fatalf(`s.stats.Snapshot()["create unknown"] is %v, want 1`, got)
+			}
 
 			acquire(t, s, 1)
 			_, err = s.executions.CreateWorkflowExecution(t.Context(), creationOf(t, 1))
-			require.IsType(t, &persistence.ShardOwnershipLostError{}, err, "the old range may not write")
+			wantType[*persistence.ShardOwnershipLostError](t, err) // the old range may not write
 			_, err = loadOne(t.Context(), direct)
-			require.Equal(t, c.there, err == nil, "%v", err)
+			if (err == nil) != c.there {
+				t.Fatalf("err == nil is %v, want %v: %v", (err == nil), c.there, err)
+			}
 
 			_, err = s.executions.CreateWorkflowExecution(t.Context(), creationOf(t, 2))
 			if c.there {
-				require.IsType(t, &persistence.CurrentWorkflowConditionFailedError{}, err)
+				wantType[*persistence.CurrentWorkflowConditionFailedError](t, err)
 			} else {
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
 
 			ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			p.next.Store(int32(c.fault))
-			require.IsType(t, &serviceerror.Unavailable{}, s.executions.UpdateWorkflowExecution(ctx, updateOf(t, 2)))
+			wantType[*serviceerror.Unavailable](t, s.executions.UpdateWorkflowExecution(ctx, updateOf(t, 2)))
 			acquire(t, s, 2)
 			version, err := loadOne(t.Context(), s)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if c.there {
-				require.EqualValues(t, 2, version)
-				require.IsType(t, &persistence.WorkflowConditionFailedError{}, s.executions.UpdateWorkflowExecution(t.Context(), updateOf(t, 3)))
+				if version != 2 {
+					t.Fatalf("version is %v, want 2", version)
+				}
+				wantType[*persistence.WorkflowConditionFailedError](t, s.executions.UpdateWorkflowExecution(t.Context(), updateOf(t, 3)))
 			} else {
-				require.EqualValues(t, 1, version)
-				require.NoError(t, s.executions.UpdateWorkflowExecution(t.Context(), updateOf(t, 3)))
+				if version != 1 {
+					t.Fatalf("version is %v, want 1", version)
+				}
+				if err := s.executions.UpdateWorkflowExecution(t.Context(), updateOf(t, 3)); err != nil {
+					t.Fatal(err)
+				}
 			}
 		})
+	}
+}
+
+// wantType wants an error of exactly this type: Temporal looks at it without unwrapping.
+func wantType[E error](t *testing.T, err error) {
+	t.Helper()
+	if _, ok := err.(E); !ok { //nolint:errorlint // see above
+		var want E
+		t.Fatalf("the error is a %T, want a %T: %v", err, want, err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/metrics"
@@ -51,7 +50,9 @@ func newDatabaseOf(t *testing.T, schema string) *config.SQL {
 		t.Skip("SKIPPED: -short starts no Postgres")
 	}
 	server, err := serverURL()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	name := fmt.Sprintf("pgpipe_%x", rand.Uint64())
 	execute(t, server, "CREATE DATABASE "+name)
 	t.Cleanup(func() { execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
@@ -65,7 +66,9 @@ func newDatabaseOf(t *testing.T, schema string) *config.SQL {
 func configOf(t *testing.T, server, database string) *config.SQL {
 	t.Helper()
 	u, err := url.Parse(server)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	password, _ := u.User.Password()
 	cfg := &config.SQL{
 		PluginName: postgresql.PluginNamePGX, ConnectProtocol: "tcp", ConnectAddr: u.Host, DatabaseName: database,
@@ -83,10 +86,16 @@ func configOf(t *testing.T, server, database string) *config.SQL {
 func applySchema(t *testing.T, cfg *config.SQL, schema string) {
 	t.Helper()
 	conn, err := sqltool.NewConnection(cfg, quiet)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer conn.Close()
-	require.NoError(t, schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, quiet).Run())
-	require.NoError(t, schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: schema}, quiet).Run())
+	if err := schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, quiet).Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: schema}, quiet).Run(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func execute(t *testing.T, server, statement string) {
@@ -94,10 +103,14 @@ func execute(t *testing.T, server, statement string) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, statement)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // quiet logs nothing but what ends a test.
@@ -123,8 +136,12 @@ func open(t *testing.T, cfg *config.SQL, options *pgpipe.Options) stores {
 	}
 	t.Cleanup(factory.Close)
 	executions, err := factory.NewExecutionStore()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	shards, err := factory.NewShardStore()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return stores{executions: executions, shards: shards, stats: stats}
 }

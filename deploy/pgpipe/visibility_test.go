@@ -3,15 +3,16 @@ package pgpipe_test
 import (
 	"context"
 	stdsql "database/sql"
+	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/metrics"
 	"go.temporal.io/server/common/persistence/sql"
@@ -30,8 +31,14 @@ func openVisibility(t *testing.T, cfg *config.SQL, plugin string) sqlplugin.DB {
 	with := *cfg
 	with.PluginName = plugin
 	db, err := sql.NewSQLDB(sqlplugin.DbKindVisibility, &with, resolver.NewNoopResolver(), quiet, metrics.NoopMetricsHandler)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return db
 }
 
@@ -75,24 +82,38 @@ func TestGroupedVisibilityWritesTheOfficialRows(t *testing.T) {
 			{db.ReplaceIntoVisibility, full(visibilityRow(3)), 1},
 		} {
 			result, err := write.into(t.Context(), write.row)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			changed, err := result.RowsAffected()
-			require.NoError(t, err)
-			require.Equal(t, write.want, changed, plugin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if changed != write.want {
+				t.Fatalf("changed is %v, want %v: %v", changed, write.want, plugin)
+			}
 		}
 		written[plugin] = rowsOfVisibility(t, cfg)
 	}
-	require.Len(t, written[pgpipe.GroupedPlugin], 3)
-	require.Equal(t, written[postgresql.PluginNamePGX], written[pgpipe.GroupedPlugin])
+	if len(written[pgpipe.GroupedPlugin]) != 3 {
+		t.Fatalf("%d in written[pgpipe.GroupedPlugin], want 3: %+v", len(written[pgpipe.GroupedPlugin]), written[pgpipe.GroupedPlugin])
+	}
+	if !reflect.DeepEqual(written[pgpipe.GroupedPlugin], written[postgresql.PluginNamePGX]) {
+		t.Fatalf("written[pgpipe.GroupedPlugin] is %+v, want %+v", written[pgpipe.GroupedPlugin], written[postgresql.PluginNamePGX])
+	}
 }
 
 // rowsOfVisibility reads every column, those that are generated too.
 func rowsOfVisibility(t *testing.T, cfg *config.SQL) []map[string]any {
 	t.Helper()
 	rows, err := connect(t, cfg).Query(t.Context(), "SELECT * FROM executions_visibility ORDER BY run_id")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	all, err := pgx.CollectRows(rows, pgx.RowToMap)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return all
 }
 
@@ -101,9 +122,13 @@ func TestVisibilityWritesThatWaitShareATransaction(t *testing.T) {
 	db := openVisibility(t, cfg, pgpipe.GroupedPlugin)
 	conn := connect(t, cfg)
 	blocker, err := conn.Begin(t.Context())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, err = blocker.Exec(t.Context(), "LOCK TABLE executions_visibility IN SHARE MODE")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	const writes = 200
 	var asked, done sync.WaitGroup
@@ -112,18 +137,28 @@ func TestVisibilityWritesThatWaitShareATransaction(t *testing.T) {
 		done.Go(func() {
 			asked.Done()
 			_, err := db.InsertIntoVisibility(t.Context(), visibilityRow(n))
-			assert.NoError(t, err)
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	asked.Wait()
-	require.NoError(t, blocker.Rollback(t.Context()))
+	if err := blocker.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	done.Wait()
 
 	var rows, transactions int
 	const count = "SELECT count(*), count(DISTINCT xmin::text) FROM executions_visibility"
-	require.NoError(t, conn.QueryRow(t.Context(), count).Scan(&rows, &transactions))
-	require.Equal(t, writes, rows)
-	require.Less(t, transactions, writes/4)
+	if err := conn.QueryRow(t.Context(), count).Scan(&rows, &transactions); err != nil {
+		t.Fatal(err)
+	}
+	if rows != writes {
+		t.Fatalf("rows is %v, want writes", rows)
+	}
+	if transactions >= (writes / 4) {
+		t.Fatalf("transactions is %v, want less than %v", transactions, (writes / 4))
+	}
 }
 
 func TestARowThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
@@ -139,23 +174,33 @@ func TestARowThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 		done.Go(func() {
 			_, err := db.InsertIntoVisibility(t.Context(), row)
 			if n%10 == 0 {
-				assert.ErrorContains(t, err, "invalid byte sequence", "the official store's own error")
+				if err == nil || !strings.Contains(err.Error(), "invalid byte sequence") {
+					t.Errorf("the error is %v, want %q in it: the official store's own error", err, "invalid byte sequence")
+				}
 			} else {
-				assert.NoError(t, err)
+				if err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
 	done.Wait()
-	require.Len(t, rowsOfVisibility(t, cfg), writes-writes/10)
+	if got := rowsOfVisibility(t, cfg); len(got) != (writes - writes/10) {
+		t.Fatalf("%d in rowsOfVisibility(t, cfg), want %d: %+v", len(got), (writes - writes/10), got)
+	}
 }
 
 func TestAVisibilityWriteEndsWithItsContext(t *testing.T) {
 	cfg := newDatabaseOf(t, visibilitySchema)
 	db := openVisibility(t, cfg, pgpipe.GroupedPlugin)
 	blocker, err := connect(t, cfg).Begin(t.Context())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, err = blocker.Exec(t.Context(), "LOCK TABLE executions_visibility IN SHARE MODE")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -163,8 +208,12 @@ func TestAVisibilityWriteEndsWithItsContext(t *testing.T) {
 		ended <- err
 	}()
 	cancel()
-	require.ErrorIs(t, <-ended, context.Canceled)
-	require.NoError(t, blocker.Rollback(t.Context()))
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatalf("the error is %v, want %v", err, context.Canceled)
+	}
+	if err := blocker.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestWhichVisibilityIsGrouped(t *testing.T) {
@@ -183,23 +232,35 @@ func TestWhichVisibilityIsGrouped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config.Persistence{VisibilityStore: "lists", DataStores: map[string]config.DataStore{"lists": {SQL: &c.store}}}
-			require.Contains(t, pgpipe.GroupVisibility(&cfg), c.reason)
-			require.Equal(t, c.plugin, c.store.PluginName)
+			if got := pgpipe.GroupVisibility(&cfg); !strings.Contains(got, c.reason) {
+				t.Fatalf("no %q in %s", c.reason, got)
+			}
+			if c.store.PluginName != c.plugin {
+				t.Fatalf("c.store.PluginName is %q, want %q", c.store.PluginName, c.plugin)
+			}
 		})
 	}
 	elsewhere := config.Persistence{VisibilityStore: "lists", DataStores: map[string]config.DataStore{"lists": {}}}
-	require.Contains(t, pgpipe.GroupVisibility(&elsewhere), "is not SQL")
+	if got := pgpipe.GroupVisibility(&elsewhere); !strings.Contains(got, "is not SQL") {
+		t.Fatalf("no %q in %s", "is not SQL", got)
+	}
 }
 
 func connect(t *testing.T, cfg *config.SQL) *pgx.Conn {
 	t.Helper()
 	server, err := serverURL()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	of, err := pgx.ParseConfig(server)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	of.Database = cfg.DatabaseName
 	conn, err := pgx.ConnectConfig(t.Context(), of)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()

@@ -3,7 +3,6 @@ package pgpipe_test
 import (
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/server/chasm"
 	"go.temporal.io/server/common/persistence"
@@ -45,34 +44,56 @@ func TestALoadFindsTheLastWrite(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := withRun(t)
-			require.NoError(t, c.write(t, s))
+			if err := c.write(t, s); err != nil {
+				t.Fatal(err)
+			}
 			version, err := loadOne(t.Context(), s)
-			require.NoError(t, err)
-			require.EqualValues(t, 2, version)
-			require.Zero(t, s.stats.Snapshot()["load cached"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if version != 2 {
+				t.Fatalf("version is %v, want 2", version)
+			}
+			if got := s.stats.Snapshot()["load cached"]; got != 0 {
+				t.Fatalf(`s.stats.Snapshot()["load cached"] is %v, want zero`, got)
+			}
 		})
 	}
 	t.Run("a deletion", func(t *testing.T) {
 		s := withRun(t)
-		require.NoError(t, s.executions.DeleteWorkflowExecution(t.Context(), &persistence.DeleteWorkflowExecutionRequest{
+		if err := s.executions.DeleteWorkflowExecution(t.Context(), &persistence.DeleteWorkflowExecutionRequest{
 			ShardID: shard, NamespaceID: namespace, WorkflowID: "workflow", RunID: runOne, ArchetypeID: chasm.WorkflowArchetypeID,
-		}))
+		}); err != nil {
+			t.Fatal(err)
+		}
 		_, err := loadOne(t.Context(), s)
-		require.Error(t, err)
+		if err == nil {
+			t.Fatal("no error, want one")
+		}
 	})
 	t.Run("another range of the shard", func(t *testing.T) {
 		s := withRun(t)
 		acquire(t, s, 1)
 		_, err := loadOne(t.Context(), s)
-		require.NoError(t, err)
-		require.Zero(t, s.stats.Snapshot()["load cached"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.stats.Snapshot()["load cached"]; got != 0 {
+			t.Fatalf(`s.stats.Snapshot()["load cached"] is %v, want zero`, got)
+		}
 	})
 	t.Run("nothing", func(t *testing.T) {
 		s := withRun(t)
 		version, err := loadOne(t.Context(), s)
-		require.NoError(t, err)
-		require.EqualValues(t, 1, version)
-		require.EqualValues(t, 1, s.stats.Snapshot()["load cached"], "so that the cases above show something")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version != 1 {
+			t.Fatalf("version is %v, want 1", version)
+		}
+		if got := s.stats.Snapshot()["load cached"]; got != 1 {
+			t.Fatalf(`s.stats.Snapshot()["load cached"] is %v, want 1: so that the cases above show something`, got)
+		}
 	})
 }
 
@@ -84,8 +105,12 @@ func withRun(t *testing.T) stores {
 		ShardID: shard, LifecycleContext: t.Context(),
 		CreateShardInfo: func() (int64, *commonpb.DataBlob, error) { return 1, blob("s"), nil },
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, err = s.executions.CreateWorkflowExecution(t.Context(), creationOf(t, 1))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }

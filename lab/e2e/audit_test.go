@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -31,10 +30,16 @@ func TestScheduledAudit(t *testing.T) {
 
 	t.Run("the schedule is there, and its runs are seen", func(t *testing.T) {
 		there := s.schedule(t)
-		require.Equal(t, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, there.GetPolicies().GetOverlapPolicy())
-		require.Equal(t, 5*time.Second, there.GetSpec().GetInterval()[0].GetInterval().AsDuration())
+		if got := there.GetPolicies().GetOverlapPolicy(); got != enumspb.SCHEDULE_OVERLAP_POLICY_SKIP {
+			t.Fatalf("there.GetPolicies().GetOverlapPolicy() is %v, want %v", got, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP)
+		}
+		if got := there.GetSpec().GetInterval()[0].GetInterval().AsDuration(); got != (5 * time.Second) {
+			t.Fatalf("there.GetSpec().GetInterval()[0].GetInterval().AsDuration() is %v, want %v", got, (5 * time.Second))
+		}
 		s.awaitMetric(t, "boxoffice_audit_last_run_timestamp_seconds", func(v float64) bool { return v > 0 })
-		require.Zero(t, s.metric(t, `boxoffice_audit_broken{invariant="I4"}`))
+		if got := s.metric(t, `boxoffice_audit_broken{invariant="I4"}`); got != 0 {
+			t.Fatalf("got %v, want zero", got)
+		}
 	})
 
 	sale := s.sale(t, 10, longHold, 5)
@@ -48,16 +53,22 @@ func TestScheduledAudit(t *testing.T) {
 		s.sql(t, `DELETE FROM tickets WHERE order_id = $1 AND number = 2`, o.Order)
 		// One stock, and the buyer's quota.
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I4"}`, func(v float64) bool { return v == 2 })
-		require.Equal(t, int64(2), s.auditEvents(t, "audit.broken", sale))
+		if got := s.auditEvents(t, "audit.broken", sale); got != int64(2) {
+			t.Fatalf(`s.auditEvents(t, "audit.broken", sale) is %v, want int64(2)`, got)
+		}
 		s.requireVerdict(t, 1, "broken", sale)
 		s.awaitAudits(t, 1)
-		require.Equal(t, int64(2), s.auditEvents(t, "audit.broken", sale), "told once, however often it is seen")
+		if got := s.auditEvents(t, "audit.broken", sale); got != int64(2) {
+			t.Fatalf(`s.auditEvents(t, "audit.broken", sale) is %v, want int64(2): told once, however often it is seen`, got)
+		}
 	})
 
 	t.Run("the ticket is put back", func(t *testing.T) {
 		s.sql(t, `INSERT INTO tickets SELECT * FROM lost`)
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I4"}`, func(v float64) bool { return v == 0 })
-		require.Equal(t, int64(2), s.auditEvents(t, "audit.healed", sale))
+		if got := s.auditEvents(t, "audit.healed", sale); got != int64(2) {
+			t.Fatalf(`s.auditEvents(t, "audit.healed", sale) is %v, want int64(2)`, got)
+		}
 		s.requireVerdict(t, 0, "ok", sale)
 	})
 
@@ -71,33 +82,55 @@ func TestScheduledAudit(t *testing.T) {
 		s.awaitReturned(t, twice.PaymentSession)
 		s.awaitAudits(t, 2) // the metric is as old as the last look: one that began after the refund must have been shown
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I2"}`, func(v float64) bool { return v == 0 })
-		require.Equal(t, "paid", s.state(t, twice).Status)
+		if got := s.state(t, twice).Status; got != "paid" {
+			t.Fatalf(`s.state(t, twice).Status is %q, want "paid"`, got)
+		}
 		s.requireVerdict(t, 0, "warning", sale) // I5: captured twice
 	})
 
 	t.Run("a provider that does not answer is not a breakage", func(t *testing.T) {
 		provider := s.pid("mockpay")
-		require.NotZero(t, provider)
-		require.NoError(t, syscall.Kill(provider, syscall.SIGSTOP))
+		if provider == 0 {
+			t.Fatal("provider is zero")
+		}
+		if err := syscall.Kill(provider, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(func() { _ = syscall.Kill(provider, syscall.SIGCONT) })
 		s.requireVerdict(t, 3, "could_not_look", sale)
 		s.awaitMetric(t, `boxoffice_audit_unread{source="the payment provider"}`, func(v float64) bool { return v == 1 })
-		require.Zero(t, s.metric(t, `boxoffice_audit_broken{invariant="I2"}`))
-		require.NoError(t, syscall.Kill(provider, syscall.SIGCONT))
+		if got := s.metric(t, `boxoffice_audit_broken{invariant="I2"}`); got != 0 {
+			t.Fatalf("got %v, want zero", got)
+		}
+		if err := syscall.Kill(provider, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
 		s.awaitMetric(t, `boxoffice_audit_unread{source="the payment provider"}`, func(v float64) bool { return v == 0 })
 	})
 
 	t.Run("migrating again gives it the interval and leaves it paused", func(t *testing.T) {
 		schedules := s.temporal.ScheduleClient()
-		require.NoError(t, schedules.GetHandle(t.Context(), "audit").Pause(t.Context(), client.SchedulePauseOptions{Note: "looking"}))
+		if err := schedules.GetHandle(t.Context(), "audit").Pause(t.Context(), client.SchedulePauseOptions{Note: "looking"}); err != nil {
+			t.Fatal(err)
+		}
 		s.env["BOXOFFICE_AUDIT_INTERVAL"] = "7s"
 		output, err := s.command(t.Context(), "migrate")
-		require.NoError(t, err, output)
+		if err != nil {
+			t.Fatalf("%v: %v", output, err)
+		}
 		there := s.schedule(t)
-		require.True(t, there.GetState().GetPaused())
-		require.Equal(t, "looking", there.GetState().GetNotes())
-		require.Equal(t, 7*time.Second, there.GetSpec().GetInterval()[0].GetInterval().AsDuration())
-		require.NoError(t, schedules.GetHandle(t.Context(), "audit").Unpause(t.Context(), client.ScheduleUnpauseOptions{}))
+		if !there.GetState().GetPaused() {
+			t.Fatal("want true: there.GetState().GetPaused()")
+		}
+		if got := there.GetState().GetNotes(); got != "looking" {
+			t.Fatalf(`there.GetState().GetNotes() is %q, want "looking"`, got)
+		}
+		if got := there.GetSpec().GetInterval()[0].GetInterval().AsDuration(); got != (7 * time.Second) {
+			t.Fatalf("there.GetSpec().GetInterval()[0].GetInterval().AsDuration() is %v, want %v", got, (7 * time.Second))
+		}
+		if err := schedules.GetHandle(t.Context(), "audit").Unpause(t.Context(), client.ScheduleUnpauseOptions{}); err != nil {
+			t.Fatal(err)
+		}
 		s.awaitAudits(t, 1)
 	})
 
@@ -109,7 +142,9 @@ func TestScheduledAudit(t *testing.T) {
 		})
 		history := s.history(t, id)
 		requireSealed(t, history)
-		require.Less(t, len(history.Events), 15)
+		if len(history.Events) >= 15 {
+			t.Fatalf("len(history.Events) is %v, want less than 15", len(history.Events))
+		}
 	})
 }
 
@@ -119,7 +154,9 @@ func (s *stack) schedule(t *testing.T) *schedulepb.Schedule {
 	there, err := s.temporal.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
 		Namespace: s.env["TEMPORAL_NAMESPACE"], ScheduleId: "audit",
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return there.GetSchedule()
 }
 
@@ -127,11 +164,15 @@ func (s *stack) schedule(t *testing.T) *schedulepb.Schedule {
 func (s *stack) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	a := s.request(t, http.MethodGet, s.env["BOXOFFICE_ADMIN_URL"]+"/metrics", s.admin(), nil)
-	require.Equal(t, http.StatusOK, a.status)
+	if a.status != http.StatusOK {
+		t.Fatalf("a.status is %v, want %v", a.status, http.StatusOK)
+	}
 	for line := range strings.Lines(string(a.body)) {
 		if value, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
 			v, err := strconv.ParseFloat(value, 64)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			return v
 		}
 	}
@@ -161,30 +202,48 @@ func (s *stack) requireVerdict(t *testing.T, exitCode int, verdict, sale string)
 	output, err := s.command(ctx, "verify", "--wait", "0s", "--json", sale)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		require.Equal(t, exitCode, exit.ExitCode(), output)
+		if got := exit.ExitCode(); got != exitCode {
+			t.Fatalf("exit.ExitCode() is %v, want %v: %v", got, exitCode, output)
+		}
 	} else {
-		require.NoError(t, err)
-		require.Zero(t, exitCode, output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exitCode != 0 {
+			t.Fatalf("exitCode is %v, want zero: %v", exitCode, output)
+		}
 	}
 	var reports []struct{ Sale, Verdict string }
-	require.NoError(t, json.NewDecoder(strings.NewReader(output)).Decode(&reports), output)
-	require.Equal(t, fmt.Sprintf("[{%s %s}]", sale, verdict), fmt.Sprint(reports), output)
+	if err := json.NewDecoder(strings.NewReader(output)).Decode(&reports); err != nil {
+		t.Fatalf("%v: %v", output, err)
+	}
+	if got, want := fmt.Sprint(reports), fmt.Sprintf("[{%s %s}]", sale, verdict); got != want {
+		t.Fatalf("fmt.Sprint(reports) is %q, want %q: %v", got, want, output)
+	}
 }
 
 func (s *stack) sql(t *testing.T, statement string, args ...any) {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), s.env["DATABASE_URL"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer db.Close(context.Background())
 	_, err = db.Exec(t.Context(), statement, args...)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stack) auditEvents(t *testing.T, event, sale string) (n int64) {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), s.env["DATABASE_URL"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer db.Close(context.Background())
-	require.NoError(t, db.QueryRow(t.Context(), `SELECT count(*) FROM outbox WHERE event = $1 AND sale_id = $2`, event, sale).Scan(&n))
+	if err := db.QueryRow(t.Context(), `SELECT count(*) FROM outbox WHERE event = $1 AND sale_id = $2`, event, sale).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
 	return n
 }

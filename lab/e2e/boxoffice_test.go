@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 )
 
@@ -60,7 +60,9 @@ func TestBoxOffice(t *testing.T) {
 func (s *stack) findWorkflow(t *testing.T, query string) string {
 	t.Helper()
 	found, err := s.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(found.GetExecutions()) == 0 {
 		return ""
 	}
@@ -133,8 +135,12 @@ func testBadInput(t *testing.T, s *stack) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := tt.do()
-			require.Equal(t, tt.status, a.status, "%s", a.body)
-			require.Equal(t, tt.code, a.code(t))
+			if a.status != tt.status {
+				t.Fatalf("a.status is %v, want %v: %s", a.status, tt.status, a.body)
+			}
+			if got := a.code(t); got != tt.code {
+				t.Fatalf("a.code(t) is %q, want %q", got, tt.code)
+			}
 		})
 	}
 	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
@@ -147,10 +153,16 @@ func testDatabaseLog(t *testing.T, s *stack) {
 	if os.IsNotExist(err) {
 		t.Skip("SKIPPED: the database is not the stack's own")
 	}
-	require.NoError(t, err)
-	require.Contains(t, string(log), "ERROR", "nothing was refused: this shows nothing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), "ERROR") {
+		t.Fatalf("no %q in %s: nothing was refused: this shows nothing", "ERROR", string(log))
+	}
 	for line := range strings.Lines(string(log)) {
-		require.NotContains(t, line, "@example.com")
+		if strings.Contains(line, "@example.com") {
+			t.Fatalf("%q is in %s", "@example.com", line)
+		}
 	}
 }
 
@@ -158,19 +170,27 @@ func testRepeats(t *testing.T, s *stack) {
 	sale := s.sale(t, 10, longHold, 4)
 	key, buyer := newKey(), newBuyer()
 	first := s.checkout(t, sale, key, items{"A": 1}, buyer)
-	require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
+	if first.status != http.StatusCreated {
+		t.Fatalf("first.status is %v, want %v: %s", first.status, http.StatusCreated, first.body)
+	}
 	var o order
 	first.into(t, &o)
 
 	t.Run("the same key and body: the same answer", func(t *testing.T) {
 		again := s.checkout(t, sale, key, items{"A": 1}, buyer)
-		require.Equal(t, http.StatusCreated, again.status)
-		require.JSONEq(t, string(first.body), string(again.body))
+		if again.status != http.StatusCreated {
+			t.Fatalf("again.status is %v, want %v", again.status, http.StatusCreated)
+		}
+		sameJSON(t, again.body, first.body)
 	})
 	t.Run("the same key, another body: refused", func(t *testing.T) {
 		other := s.checkout(t, sale, key, items{"A": 2}, buyer)
-		require.Equal(t, http.StatusUnprocessableEntity, other.status)
-		require.Equal(t, "key_reused", other.code(t))
+		if other.status != http.StatusUnprocessableEntity {
+			t.Fatalf("other.status is %v, want %v", other.status, http.StatusUnprocessableEntity)
+		}
+		if got := other.code(t); got != "key_reused" {
+			t.Fatalf(`other.code(t) is %q, want "key_reused"`, got)
+		}
 	})
 	t.Run("one key at once: one order", func(t *testing.T) {
 		key, buyer := newKey(), newBuyer()
@@ -194,14 +214,24 @@ func testRepeats(t *testing.T, s *stack) {
 		id, body := "evt_"+uuid.NewString(), event("payment.succeeded", o, nil)
 		for range 4 {
 			a := s.webhook(t, id, time.Now(), body)
-			require.Equal(t, http.StatusOK, a.status, "%s", a.body)
-			require.Contains(t, string(a.body), `"paid"`)
+			if a.status != http.StatusOK {
+				t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusOK, a.body)
+			}
+			if !strings.Contains(string(a.body), `"paid"`) {
+				t.Fatalf("no %q in %s", `"paid"`, string(a.body))
+			}
 		}
-		require.Len(t, s.state(t, o).Tickets, 1)
+		if got := s.state(t, o).Tickets; len(got) != 1 {
+			t.Fatalf("%d in s.state(t, o).Tickets, want 1: %+v", len(got), got)
+		}
 	})
 	t.Run("a failure after the success changes nothing", func(t *testing.T) {
-		require.Equal(t, "paid", s.webhookStatus(t, event("payment.failed", o, nil)))
-		require.Equal(t, "paid", s.state(t, o).Status)
+		if got := s.webhookStatus(t, event("payment.failed", o, nil)); got != "paid" {
+			t.Fatalf(`s.webhookStatus(t, event("payment.failed", o, nil)) is %q, want "paid"`, got)
+		}
+		if got := s.state(t, o).Status; got != "paid" {
+			t.Fatalf(`s.state(t, o).Status is %q, want "paid"`, got)
+		}
 	})
 }
 
@@ -220,7 +250,9 @@ func testLastSeat(t *testing.T, s *stack) {
 		})
 	}
 	requests.Wait()
-	require.Equal(t, map[int]int{http.StatusCreated: 1, http.StatusConflict: 39}, statuses)
+	if want := map[int]int{http.StatusCreated: 1, http.StatusConflict: 39}; !reflect.DeepEqual(statuses, want) {
+		t.Fatalf("statuses is %v, want %v", statuses, want)
+	}
 }
 
 // testDemoWithKill: the service dies in the middle of an on-sale, the stack
@@ -243,26 +275,38 @@ func testDemoWithKill(t *testing.T, s *stack) {
 		return s.findWorkflow(t, `WorkflowType = "Checkout" AND Sale STARTS_WITH "demo-"`) != ""
 	})
 	victim := s.pid("boxoffice")
-	require.NotZero(t, victim)
-	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	if victim == 0 {
+		t.Fatal("victim is zero")
+	}
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the service is started again", func() bool {
 		pid := s.pid("boxoffice")
 		return pid != 0 && pid != victim
 	})
 	result := <-done
 	t.Log(result.output)
-	require.NoError(t, result.err)
-	require.Contains(t, result.output, fmt.Sprintf("%d/%d seats paid", seats, seats))
+	if err := result.err; err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d/%d seats paid", seats, seats); !strings.Contains(result.output, want) {
+		t.Fatalf("no %q in %s", want, result.output)
+	}
 }
 
 // testVerify: after all that, the books balance.
 func testVerify(t *testing.T, s *stack) {
-	require.Zero(t, s.mischief(t).WronglyAccepted, "forged and stale webhooks")
+	if got := s.mischief(t).WronglyAccepted; got != 0 {
+		t.Fatalf("s.mischief(t).WronglyAccepted is %v, want zero: forged and stale webhooks", got)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	output, err := s.command(ctx, "verify", "--wait", "2s")
 	t.Log(output)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // testRestart: what was sold stays sold, what was held stays held.
@@ -274,8 +318,12 @@ func testRestart(t *testing.T, s *stack, dir, ledger string) {
 	s.stop()
 
 	again := startStack(t, dir, ledger)
-	require.Equal(t, before, again.state(t, paid))
-	require.Equal(t, "held", again.state(t, held).Status)
+	if got := again.state(t, paid); !reflect.DeepEqual(got, before) {
+		t.Fatalf("again.state(t, paid) is %+v, want %+v", got, before)
+	}
+	if got := again.state(t, held).Status; got != "held" {
+		t.Fatalf(`again.state(t, held).Status is %q, want "held"`, got)
+	}
 	again.pay(t, held, "succeeded")
 	again.awaitStatus(t, held, "paid")
 	again.awaitStock(t, sale, "A", level{Sold: 2, Available: 3})

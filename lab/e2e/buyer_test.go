@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/client"
 	"boxoffice/payments/mockpay"
@@ -29,14 +29,18 @@ type answer struct {
 
 func (a answer) into(t *testing.T, target any) {
 	t.Helper()
-	require.NoError(t, json.Unmarshal(a.body, target), "%s", a.body)
+	if err := json.Unmarshal(a.body, target); err != nil {
+		t.Fatalf("%s: %v", a.body, err)
+	}
 }
 
 // code is the stable code of a problem; it fails the test for anything that is
 // not one.
 func (a answer) code(t *testing.T) string {
 	t.Helper()
-	require.Equal(t, "application/problem+json", strings.Split(a.header.Get("Content-Type"), ";")[0], "%d %s", a.status, a.body)
+	if got := strings.Split(a.header.Get("Content-Type"), ";")[0]; got != "application/problem+json" {
+		t.Fatalf(`strings.Split(a.header.Get("Content-Type"), ";")[0] is %q, want "application/problem+json": %d %s`, got, a.status, a.body)
+	}
 	var problem struct{ Code string }
 	a.into(t, &problem)
 	return problem.Code
@@ -47,7 +51,9 @@ func asked(t *testing.T, call func(context.Context) error) answer {
 	t.Helper()
 	var raw client.Answer
 	err := call(client.Recording(t.Context(), &raw))
-	require.NotZero(t, raw.Status, "no answer: %v", err)
+	if raw.Status == 0 {
+		t.Fatalf("raw.Status is zero: no answer: %v", err)
+	}
 	return answer{raw.Status, raw.Header, raw.Body}
 }
 
@@ -65,19 +71,27 @@ func (s *stack) request(t *testing.T, method, url string, header map[string]stri
 	default:
 		var err error
 		payload, err = json.Marshal(b)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(payload))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	request.Header.Set("Content-Type", "application/json")
 	for name, value := range header {
 		request.Header.Set(name, value)
 	}
 	response, err := s.http.Do(request)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return answer{response.StatusCode, response.Header, content}
 }
 
@@ -105,7 +119,9 @@ func (s *stack) sale(t *testing.T, capacity, holdSeconds, buyerLimit int) string
 		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: int64(capacity)}, {Class: "a", Price: 3500, Capacity: int64(capacity)}},
 		Perk:    &client.CreatePerkBody{Name: "T-shirt", Capacity: 1},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return id
 }
 
@@ -143,17 +159,23 @@ func (s *stack) checkout(t *testing.T, sale, key string, want items, email strin
 func (s *stack) hold(t *testing.T, sale string, want items) order {
 	t.Helper()
 	a := s.checkout(t, sale, newKey(), want, newBuyer())
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	if a.status != http.StatusCreated {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+	}
 	var o order
 	a.into(t, &o)
-	require.Equal(t, "held", o.Status)
+	if o.Status != "held" {
+		t.Fatalf(`o.Status is %q, want "held"`, o.Status)
+	}
 	return o
 }
 
 // visit opens the pay page as a browser does.
 func (s *stack) visit(t *testing.T, o order) {
 	t.Helper()
-	require.NoError(t, s.mockpay().Visit(t.Context(), o.PaymentURL))
+	if err := s.mockpay().Visit(t.Context(), o.PaymentURL); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // pay opens the pay page and chooses an outcome.
@@ -161,13 +183,17 @@ func (s *stack) pay(t *testing.T, o order, outcome mockpay.Outcome) {
 	t.Helper()
 	s.visit(t, o)
 	_, err := s.mockpay().Pay(t.Context(), o.PaymentSession, "", outcome)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stack) state(t *testing.T, o order) client.OrderView {
 	t.Helper()
 	state, err := s.boxOffice().GetOrder(t.Context(), o.Order, o.Token)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return state
 }
 
@@ -194,11 +220,17 @@ func event(kind string, o order, change map[string]any) map[string]any {
 func (s *stack) webhook(t *testing.T, id string, at time.Time, body any) answer {
 	t.Helper()
 	payload, err := json.Marshal(body)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	signer, err := standardwebhooks.NewWebhook(s.env["BOXOFFICE_WEBHOOK_SECRET"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	signature, err := signer.Sign(id, at, payload)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	header := http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {fmt.Sprint(at.Unix())}, "Webhook-Signature": {signature}}
 	return asked(t, func(ctx context.Context) error {
 		_, err := s.boxOffice().DeliverEvent(ctx, "mockpay", header, payload)
@@ -211,7 +243,9 @@ func (s *stack) webhook(t *testing.T, id string, at time.Time, body any) answer 
 func (s *stack) webhookStatus(t *testing.T, body any) string {
 	t.Helper()
 	a := s.webhook(t, "evt_"+uuid.NewString(), time.Now(), body)
-	require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
+	if got := []int{http.StatusOK, http.StatusAccepted}; !slices.Contains(got, a.status) {
+		t.Fatalf("no %v in %v: %s", a.status, got, a.body)
+	}
 	var settled struct{ Status string }
 	a.into(t, &settled)
 	return settled.Status
@@ -223,13 +257,15 @@ type level struct{ Held, Sold, Available int64 }
 func (s *stack) stock(t *testing.T, sale, class string) level {
 	t.Helper()
 	view, err := s.boxOffice().GetSale(t.Context(), sale)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range view.Classes {
 		if c.Class == class {
 			return level{c.Held, c.Sold, c.Available}
 		}
 	}
-	require.FailNow(t, "no class "+class)
+	t.Fatalf("sale %s has no class %s", sale, class)
 	return level{}
 }
 

@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/client"
 	server "boxoffice/mockpay"
 )
@@ -28,7 +26,9 @@ func TestCancelSale(t *testing.T) {
 func (s *stack) progress(t *testing.T, sale string) client.CancellationView {
 	t.Helper()
 	c, err := s.boxOffice().GetSaleCancellation(t.Context(), sale)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -36,7 +36,9 @@ func (s *stack) progress(t *testing.T, sale string) client.CancellationView {
 func (s *stack) callOff(t *testing.T, sale string) client.CancellationView {
 	t.Helper()
 	c, err := s.boxOffice().CancelSale(t.Context(), sale)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -46,8 +48,12 @@ func (s *stack) awaitFinished(t *testing.T, sale string) client.CancellationView
 	t.Helper()
 	s.awaitClosed(t, "cancel-sale/"+sale)
 	c := s.progress(t, sale)
-	require.Equal(t, "finished", c.Stage)
-	require.NotNil(t, c.FinishedAt)
+	if c.Stage != "finished" {
+		t.Fatalf(`c.Stage is %q, want "finished"`, c.Stage)
+	}
+	if c.FinishedAt == nil {
+		t.Fatal("c.FinishedAt is nil")
+	}
 	return c
 }
 
@@ -64,7 +70,9 @@ func testCancelOrder(t *testing.T, s *stack) {
 	}{{held, "canceled"}, {paid, "refunded"}, {unheard, "refunded"}} {
 		for range 2 { // repeating it changes nothing
 			_, err := s.boxOffice().CancelOrderOfSale(t.Context(), sale, end.order.Order)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		s.awaitStatus(t, end.order, end.status)
 	}
@@ -77,7 +85,9 @@ func testLateMoneyOfCanceledSale(t *testing.T, s *stack) {
 	s.callOff(t, sale)
 	s.awaitFinished(t, sale)
 	s.capture(t, o, nil) // ten seats would have been left
-	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	if got := s.awaitStatus(t, o, "refunded").Tickets; len(got) != 0 {
+		t.Fatalf(`s.awaitStatus(t, o, "refunded").Tickets is %+v, want nothing`, got)
+	}
 	s.awaitStock(t, sale, "A", level{})
 }
 
@@ -105,13 +115,19 @@ func testCancelSale(t *testing.T, s *stack) {
 	s.pay(t, unheard, "succeeded")
 	paid = append(paid, unheard)
 
-	require.NoError(t, s.mockpay().Misbehave(t.Context(), "", &server.Mischief{RefuseRefundsSeconds: 600}))
+	if err := s.mockpay().Misbehave(t.Context(), "", &server.Mischief{RefuseRefundsSeconds: 600}); err != nil {
+		t.Fatal(err)
+	}
 	s.callOff(t, sale)
 
 	// From here on nothing is sold.
 	refused := s.checkout(t, sale, newKey(), items{"A": 1}, newBuyer())
-	require.Equal(t, http.StatusConflict, refused.status, "%s", refused.body)
-	require.Equal(t, "sale_canceled", refused.code(t))
+	if refused.status != http.StatusConflict {
+		t.Fatalf("refused.status is %v, want %v: %s", refused.status, http.StatusConflict, refused.body)
+	}
+	if got := refused.code(t); got != "sale_canceled" {
+		t.Fatalf(`refused.code(t) is %q, want "sale_canceled"`, got)
+	}
 
 	// The provider refuses: every refund is begun, waits, and says why.
 	var c client.CancellationView
@@ -122,28 +138,44 @@ func testCancelSale(t *testing.T, s *stack) {
 	})
 	t.Logf("waiting: %+v", c.Waiting)
 	victim := s.pid("boxoffice")
-	require.NotZero(t, victim)
-	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
-	require.NoError(t, s.mockpay().Misbehave(t.Context(), "", nil))
+	if victim == 0 {
+		t.Fatal("victim is zero")
+	}
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.mockpay().Misbehave(t.Context(), "", nil); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the service is started again", func() bool {
 		pid := s.pid("boxoffice")
 		return pid != 0 && pid != victim && s.ready()
 	})
 
 	c = s.awaitFinished(t, sale)
-	require.EqualValues(t, len(paid), c.Orders.Refunded)
-	require.EqualValues(t, heldOrders, c.Checkouts.Canceled)
+	if c.Orders.Refunded != int64(len(paid)) {
+		t.Fatalf("%d orders are refunded, want %d", c.Orders.Refunded, len(paid))
+	}
+	if c.Checkouts.Canceled != heldOrders {
+		t.Fatalf("c.Checkouts.Canceled is %v, want heldOrders", c.Checkouts.Canceled)
+	}
 	for _, o := range held {
-		require.Equal(t, "canceled", s.state(t, o).Status)
+		if got := s.state(t, o).Status; got != "canceled" {
+			t.Fatalf(`s.state(t, o).Status is %q, want "canceled"`, got)
+		}
 	}
 	for _, o := range paid {
-		require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+		if got := s.awaitStatus(t, o, "refunded").Tickets; len(got) != 0 {
+			t.Fatalf(`s.awaitStatus(t, o, "refunded").Tickets is %+v, want nothing`, got)
+		}
 	}
 	for _, class := range []string{"A", "a"} {
 		s.awaitStock(t, sale, class, level{})
 	}
 	// Asked again: it is over, and nothing happens.
-	require.Equal(t, "finished", s.callOff(t, sale).Stage)
+	if got := s.callOff(t, sale).Stage; got != "finished" {
+		t.Fatalf(`s.callOff(t, sale).Stage is %q, want "finished"`, got)
+	}
 
 	requireSealed(t, s.history(t, "cancel-sale/"+sale))
 }

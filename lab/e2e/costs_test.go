@@ -2,14 +2,13 @@ package e2e
 
 import (
 	"context"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/lab/bench/probe"
 )
@@ -26,10 +25,14 @@ const (
 // testCosts counts what Temporal asks of Postgres for a paid checkout.
 func testCosts(t *testing.T, s *stack) {
 	db, err := pgx.Connect(t.Context(), s.env["DATABASE_URL"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer db.Close(context.Background())
 	var counted bool
-	require.NoError(t, db.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements')`).Scan(&counted))
+	if err := db.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements')`).Scan(&counted); err != nil {
+		t.Fatal(err)
+	}
 	if !counted {
 		t.Skip("SKIPPED: statements are not counted, this Postgres has no pg_stat_statements")
 	}
@@ -65,19 +68,39 @@ func testCosts(t *testing.T, s *stack) {
 		"the official store's transactions %.2f, of lists %.2f",
 		each.turns(), each.commits(), each.pipelines, each.loads, each.histories, each.currents, each.transactions, each.lists)
 
-	assert.InDelta(t, transitionsOfPaid, each.pipelines, 0.3, "each transition is one pipeline")
-	assert.Less(t, each.loads, 0.3, "a state just created is remembered")
-	assert.Less(t, each.histories, 1.3)
-	assert.Less(t, each.currents, 2.0)
-	assert.Less(t, each.transactions, 0.8, "of several turns: only tasks that found no poller")
-	assert.Less(t, each.turns(), float64(turnsMax))
-	assert.Less(t, each.commits(), float64(commitsMax))
+	if !(math.Abs(each.pipelines-transitionsOfPaid) <= 0.3) {
+		t.Errorf("each.pipelines is %v, want %v: each transition is one pipeline", each.pipelines, transitionsOfPaid)
+	}
+	if !(each.loads < 0.3) {
+		t.Errorf("each.loads is %v, want less than %v: a state just created is remembered", each.loads, 0.3)
+	}
+	if !(each.histories < 1.3) {
+		t.Errorf("each.histories is %v, want less than 1.3", each.histories)
+	}
+	if !(each.currents < 2.0) {
+		t.Errorf("each.currents is %v, want less than 2.0", each.currents)
+	}
+	if !(each.transactions < 0.8) {
+		t.Errorf("each.transactions is %v, want less than %v: of several turns: only tasks that found no poller", each.transactions, 0.8)
+	}
+	if got, bound := each.turns(), float64(turnsMax); !(got < bound) {
+		t.Errorf("each.turns() is %v, want less than %v", got, bound)
+	}
+	if got, bound := each.commits(), float64(commitsMax); !(got < bound) {
+		t.Errorf("each.commits() is %v, want less than %v", got, bound)
+	}
 
 	for order := range orders.Range {
 		w, err := probe.DescribeWorkflow(t.Context(), s.temporal, "checkout/"+order.(string))
-		require.NoError(t, err)
-		require.EqualValues(t, transitionsOfPaid, w.StateTransitions)
-		require.EqualValues(t, eventsOfPaid, w.HistoryEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.StateTransitions != transitionsOfPaid {
+			t.Fatalf("w.StateTransitions is %v, want transitionsOfPaid", w.StateTransitions)
+		}
+		if w.HistoryEvents != eventsOfPaid {
+			t.Fatalf("w.HistoryEvents is %v, want eventsOfPaid", w.HistoryEvents)
+		}
 	}
 }
 
@@ -123,7 +146,9 @@ var inPipelines = []string{
 func costsOf(t *testing.T, db *pgx.Conn) (c costs) {
 	t.Helper()
 	rows, err := db.Query(t.Context(), `SELECT query, calls::float8 FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE datname = 'temporal'`)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var query string
 	var calls float64
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls}, func() error {
@@ -151,8 +176,12 @@ func costsOf(t *testing.T, db *pgx.Conn) (c costs) {
 		}
 		return nil
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	const lists = `SELECT xact_commit::float8 FROM pg_stat_database WHERE datname = 'temporal_visibility'`
-	require.NoError(t, db.QueryRow(t.Context(), lists).Scan(&c.lists))
+	if err := db.QueryRow(t.Context(), lists).Scan(&c.lists); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }

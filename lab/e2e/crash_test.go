@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -65,18 +64,24 @@ func testCrashAfterPost(t *testing.T, s *stack) {
 	w := worker.New(s.temporal, taskQueue, worker.Options{})
 	w.RegisterWorkflow(workflows.Checkout)
 	w.RegisterActivity(&activities.Activities{Ledger: soldBehind{}, Orders: soldBehind{}, Provider: soldBehind{}})
-	require.NoError(t, w.Start())
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	defer w.Stop()
 
 	id, err := domain.ParseOrderID(strings.ReplaceAll(uuid.NewString(), "-", "")[:30] + "00")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	order := domain.Order{
 		ID: id, SaleID: "none", Lines: []domain.Line{{Class: "A", Ledger: 1, Quantity: 1, UnitPriceMinor: 6500}},
 		AmountMinor: 6500, Currency: "EUR", HoldTimeout: time.Second,
 	}
 	workflowID := taskQueue + "/" + id.String()
 	run, err := s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflowID, TaskQueue: taskQueue}, workflows.Checkout, order)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the checkout waits for the event to come again", func() bool {
 		timers := 0
 		for _, event := range s.history(t, workflowID).Events {
@@ -86,14 +91,20 @@ func testCrashAfterPost(t *testing.T, s *stack) {
 		}
 		return timers == 2 // after that of the deadline
 	})
-	require.NoError(t, s.temporal.SignalWorkflow(t.Context(), workflowID, "", workflows.PaymentSignal, domain.PaymentEvent{
+	if err := s.temporal.SignalWorkflow(t.Context(), workflowID, "", workflows.PaymentSignal, domain.PaymentEvent{
 		ID: "evt_1", Type: domain.PaymentSucceeded, Order: id, AmountMinor: order.AmountMinor, Currency: order.Currency,
-	}))
+	}); err != nil {
+		t.Fatal(err)
+	}
 	var state domain.CheckoutState
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	require.NoError(t, run.Get(ctx, &state))
-	require.Equal(t, domain.OrderPaid, state.Status)
+	if err := run.Get(ctx, &state); err != nil {
+		t.Fatal(err)
+	}
+	if state.Status != domain.OrderPaid {
+		t.Fatalf("state.Status is %q, want %q", state.Status, domain.OrderPaid)
+	}
 	if *capture != "" {
 		s.save(t, taskQueue, workflowID)
 	}

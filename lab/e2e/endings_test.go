@@ -6,14 +6,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
@@ -68,11 +67,15 @@ var endings = []struct {
 func endsPaid(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	o := s.hold(t, sale, items{"A": 2, "a": 1})
-	require.EqualValues(t, 2*6500+3500, o.Amount)
+	if o.Amount != (2*6500 + 3500) {
+		t.Fatalf("o.Amount is %v, want %v", o.Amount, (2*6500 + 3500))
+	}
 	s.awaitStock(t, sale, "A", level{Held: 2, Available: 8})
 	s.pay(t, o, "succeeded")
 	paid := s.awaitStatus(t, o, "paid")
-	require.Len(t, paid.Tickets, 3)
+	if len(paid.Tickets) != 3 {
+		t.Fatalf("%d in paid.Tickets, want 3: %+v", len(paid.Tickets), paid.Tickets)
+	}
 	s.awaitStock(t, sale, "A", level{Sold: 2, Available: 8})
 	return "checkout/" + o.Order
 }
@@ -95,7 +98,9 @@ func succeeded(o order) map[string]any {
 
 func (s *stack) signal(t *testing.T, o order, event any) {
 	t.Helper()
-	require.NoError(t, s.temporal.SignalWorkflow(t.Context(), "checkout/"+o.Order, "", "payment", event))
+	if err := s.temporal.SignalWorkflow(t.Context(), "checkout/"+o.Order, "", "payment", event); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // testSignalByHand: an event that is not sealed is a hint, and the provider knows.
@@ -126,7 +131,9 @@ func endsPaidWebhookLost(t *testing.T, s *stack) string {
 	s.misbehave(t, o, "lose")
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid") // found by asking the provider at the deadline
-	require.False(t, time.Now().Before(o.HoldExpiresAt), "nobody but the deadline could know")
+	if time.Now().Before(o.HoldExpiresAt) {
+		t.Fatal("want false: time.Now().Before(o.HoldExpiresAt): nobody but the deadline could know")
+	}
 	return "checkout/" + o.Order
 }
 
@@ -136,7 +143,9 @@ func endsPaidMangledWebhooks(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1})
 	s.misbehave(t, o, "forge", "duplicate", "reorder", "replay")
 	s.pay(t, o, "succeeded")
-	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	if got := s.awaitStatus(t, o, "paid").Tickets; len(got) != 1 {
+		t.Fatalf(`%d in s.awaitStatus(t, o, "paid").Tickets, want 1: %+v`, len(got), got)
+	}
 	eventually(t, "all tricks are played", func() bool { return s.mischief(t).Played["replay"] > 0 })
 	// That none of the forgeries was accepted is looked at once all is played: testVerify.
 	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
@@ -148,11 +157,17 @@ func endsPaidWithoutPerk(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	first, second := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 1})
 	s.pay(t, first, "succeeded")
-	require.True(t, s.awaitStatus(t, first, "paid").Perk.Taken)
+	if !s.awaitStatus(t, first, "paid").Perk.Taken {
+		t.Fatal(`want true: s.awaitStatus(t, first, "paid").Perk.Taken`)
+	}
 	s.pay(t, second, "succeeded")
 	without := s.awaitStatus(t, second, "paid")
-	require.Len(t, without.Tickets, 1)
-	require.False(t, without.Perk.Taken, "and the order says so")
+	if len(without.Tickets) != 1 {
+		t.Fatalf("%d in without.Tickets, want 1: %+v", len(without.Tickets), without.Tickets)
+	}
+	if without.Perk.Taken {
+		t.Fatal("want false: without.Perk.Taken: and the order says so")
+	}
 	return "checkout/" + second.Order
 }
 
@@ -163,9 +178,13 @@ func endsPaidAtDeadline(t *testing.T, s *stack) string {
 	s.setMischief(t, o, &server.Mischief{Rates: map[server.Trick]float64{server.TrickDelay: 1}, DelaySeconds: shortHold + 2})
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid")
-	require.False(t, time.Now().Before(o.HoldExpiresAt), "nobody but the deadline could know")
+	if time.Now().Before(o.HoldExpiresAt) {
+		t.Fatal("want false: time.Now().Before(o.HoldExpiresAt): nobody but the deadline could know")
+	}
 	s.awaitAcknowledged(t, o) // the late webhook has no second effect
-	require.Len(t, s.state(t, o).Tickets, 1)
+	if got := s.state(t, o).Tickets; len(got) != 1 {
+		t.Fatalf("%d in s.state(t, o).Tickets, want 1: %+v", len(got), got)
+	}
 	return "checkout/" + o.Order
 }
 
@@ -190,7 +209,9 @@ func endsSoldOut(t *testing.T, s *stack) string {
 	)
 	for range triesMax {
 		sale := s.sale(t, 3, longHold, 3)
-		require.Equal(t, 1, s.sendAtOnce(t, sale, items{"A": 2, "a": 1}, 8))
+		if got := s.sendAtOnce(t, sale, items{"A": 2, "a": 1}, 8); got != 1 {
+			t.Fatalf(`s.sendAtOnce(t, sale, items{"A": 2, "a": 1}, 8) is %v, want 1`, got)
+		}
 		// An order is held whole or not at all.
 		s.awaitStock(t, sale, "A", level{Held: 2, Available: 1})
 		s.awaitStock(t, sale, "a", level{Held: 1, Available: 2})
@@ -201,7 +222,7 @@ func endsSoldOut(t *testing.T, s *stack) string {
 			}
 		}
 	}
-	require.FailNow(t, "the ledger never refused an order")
+	t.Fatal("the ledger never refused an order")
 	return ""
 }
 
@@ -218,8 +239,12 @@ func (s *stack) sendAtOnce(t *testing.T, sale string, want items, n int) int {
 				held.Add(1)
 				return
 			}
-			assert.Equal(t, http.StatusConflict, a.status, "%s", a.body)
-			assert.Contains(t, string(a.body), `"sold_out"`)
+			if a.status != http.StatusConflict {
+				t.Errorf("a.status is %v, want %v: %s", a.status, http.StatusConflict, a.body)
+			}
+			if !strings.Contains(string(a.body), `"sold_out"`) {
+				t.Errorf("no %q in %s", `"sold_out"`, string(a.body))
+			}
 		})
 	}
 	requests.Wait()
@@ -229,11 +254,17 @@ func (s *stack) sendAtOnce(t *testing.T, sale string, want items, n int) int {
 // endsLimitReached: and the key's answer stays that, when the class sells out.
 func endsLimitReached(t *testing.T, s *stack) string {
 	sale, buyer, key := s.sale(t, 2, longHold, 2), newBuyer(), newKey()
-	require.Equal(t, http.StatusCreated, s.checkout(t, sale, newKey(), items{"A": 2}, buyer).status)
+	if got := s.checkout(t, sale, newKey(), items{"A": 2}, buyer).status; got != http.StatusCreated {
+		t.Fatalf(`s.checkout(t, sale, newKey(), items{"A": 2}, buyer).status is %v, want %v`, got, http.StatusCreated)
+	}
 	over := func() {
 		a := s.checkout(t, sale, key, items{"a": 1}, buyer)
-		require.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
-		require.Equal(t, "limit_reached", a.code(t))
+		if a.status != http.StatusTooManyRequests {
+			t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusTooManyRequests, a.body)
+		}
+		if got := a.code(t); got != "limit_reached" {
+			t.Fatalf(`a.code(t) is %q, want "limit_reached"`, got)
+		}
 	}
 	over()
 	s.hold(t, sale, items{"a": 2})
@@ -273,7 +304,9 @@ func endsCanceledByOrganiser(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	o := s.hold(t, sale, items{"A": 1})
 	_, err := s.boxOffice().CancelOrderOfSale(t.Context(), sale, o.Order)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.awaitStatus(t, o, "canceled")
 	s.awaitStock(t, sale, "A", level{Available: 10}) // the seats are on sale again
 	return "checkout/" + o.Order
@@ -324,7 +357,9 @@ func (s *stack) awaitClosed(t *testing.T, workflowID string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	require.NoError(t, s.temporal.GetWorkflow(ctx, workflowID, "").Get(ctx, nil), workflowID)
+	if err := s.temporal.GetWorkflow(ctx, workflowID, "").Get(ctx, nil); err != nil {
+		t.Fatalf("%v: %v", workflowID, err)
+	}
 }
 
 func (s *stack) history(t *testing.T, workflowID string) *historypb.History {
@@ -333,7 +368,9 @@ func (s *stack) history(t *testing.T, workflowID string) *historypb.History {
 	history := &historypb.History{}
 	for events.HasNext() {
 		event, err := events.Next()
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		history.Events = append(history.Events, event)
 	}
 	return history
@@ -345,8 +382,12 @@ func (s *stack) save(t *testing.T, name, workflowID string) {
 	history := s.history(t, workflowID)
 	s.decode(t, history) // the replay tests have no key
 	content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(history)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(*capture, name+".json"), append(content, '\n'), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*capture, name+".json"), append(content, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("captured %s: %d events", name, len(history.Events))
 }
 

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
 )
 
@@ -21,7 +21,9 @@ func testErasure(t *testing.T, s *stack) {
 	place := func(want items) (o order) {
 		t.Helper()
 		a := s.checkout(t, sale, newKey(), want, email)
-		require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+		if a.status != http.StatusCreated {
+			t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+		}
 		a.into(t, &o)
 		return o
 	}
@@ -29,7 +31,9 @@ func testErasure(t *testing.T, s *stack) {
 	s.pay(t, paid, "succeeded")
 	s.awaitStatus(t, paid, "paid")
 	s.awaitMail(t, email, "Your 2 tickets: End to end")
-	require.NotEmpty(t, s.tablesWith(t, email))
+	if got := s.tablesWith(t, email); len(got) == 0 {
+		t.Fatal("s.tablesWith(t, email) is empty")
+	}
 
 	erase := func(body string) answer {
 		t.Helper()
@@ -37,21 +41,37 @@ func testErasure(t *testing.T, s *stack) {
 	}
 	byAddress := fmt.Sprintf(`{"email":"  %s "}`, strings.ToUpper(email))
 	open := erase(byAddress)
-	require.Equal(t, http.StatusConflict, open.status, "%s", open.body)
-	require.Equal(t, "not_settled", open.code(t))
-	require.Contains(t, string(open.body), given.Order)
-	require.NotContains(t, string(open.body), paid.Order)
+	if open.status != http.StatusConflict {
+		t.Fatalf("open.status is %v, want %v: %s", open.status, http.StatusConflict, open.body)
+	}
+	if got := open.code(t); got != "not_settled" {
+		t.Fatalf(`open.code(t) is %q, want "not_settled"`, got)
+	}
+	if !strings.Contains(string(open.body), given.Order) {
+		t.Fatalf("no %q in %s", given.Order, string(open.body))
+	}
+	if strings.Contains(string(open.body), paid.Order) {
+		t.Fatalf("%q is in %s", paid.Order, string(open.body))
+	}
 	_, err := s.boxOffice().CancelOrder(t.Context(), given.Order, given.Token)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.awaitClosed(t, "checkout/"+given.Order)
 	s.awaitClosed(t, "checkout/"+paid.Order)
 	before := s.state(t, paid)
 
 	erased := erase(byAddress)
-	require.Equal(t, http.StatusOK, erased.status, "%s", erased.body)
-	require.JSONEq(t, fmt.Sprintf(`{"orders":[%q],"unsold":[%q]}`, paid.Order, given.Order), withoutSchema(t, erased))
-	require.Empty(t, s.tablesWith(t, email))
-	require.Empty(t, s.mails(t, email))
+	if erased.status != http.StatusOK {
+		t.Fatalf("erased.status is %v, want %v: %s", erased.status, http.StatusOK, erased.body)
+	}
+	sameJSON(t, []byte(withoutSchema(t, erased)), fmt.Appendf(nil, `{"orders":[%q],"unsold":[%q]}`, paid.Order, given.Order))
+	if got := s.tablesWith(t, email); len(got) != 0 {
+		t.Fatalf("s.tablesWith(t, email) is %q, want nothing", got)
+	}
+	if got := s.mails(t, email); len(got) != 0 {
+		t.Fatalf("s.mails(t, email) is %v, want nothing", got)
+	}
 	for _, o := range []order{paid, given} {
 		eventually(t, "Temporal forgets "+o.Order, func() bool {
 			_, err := s.temporal.DescribeWorkflowExecution(t.Context(), "checkout/"+o.Order, "")
@@ -59,17 +79,25 @@ func testErasure(t *testing.T, s *stack) {
 			return errors.As(err, &gone)
 		})
 	}
-	require.Equal(t, before, s.state(t, paid), "the tickets are as good as before")
+	if got := s.state(t, paid); !reflect.DeepEqual(got, before) {
+		t.Fatalf("s.state(t, paid) is %+v, want %+v: the tickets are as good as before", got, before)
+	}
 	s.awaitStock(t, sale, "A", level{Sold: 2, Available: 8})
 	for _, body := range []string{byAddress, fmt.Sprintf(`{"orders":[%q,%q]}`, given.Order, paid.Order)} {
 		again := erase(body)
-		require.Equal(t, http.StatusOK, again.status, "%s", again.body)
-		require.Equal(t, string(erased.body), string(again.body))
+		if again.status != http.StatusOK {
+			t.Fatalf("again.status is %v, want %v: %s", again.status, http.StatusOK, again.body)
+		}
+		if string(again.body) != string(erased.body) {
+			t.Fatalf("string(again.body) is %q, want %q", string(again.body), string(erased.body))
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	output, err := s.command(ctx, "verify", "--wait", "2s", sale)
-	require.NoError(t, err, "%s", output)
+	if err != nil {
+		t.Fatalf("%s: %v", output, err)
+	}
 }
 
 func withoutSchema(t *testing.T, a answer) string {
@@ -83,18 +111,28 @@ func withoutSchema(t *testing.T, a answer) string {
 func (s *stack) tablesWith(t *testing.T, text string) (found []string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.env["DATABASE_URL"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer conn.Close(context.Background())
 	rows, err := conn.Query(t.Context(), `SELECT table_name::text FROM information_schema.tables
 		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY 1`)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	require.NotEmpty(t, tables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tables) == 0 {
+		t.Fatal("tables is empty")
+	}
 	for _, table := range tables {
 		var there bool
 		query := fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s row WHERE strpos(lower(row::text), lower($1)) > 0)`, pgx.Identifier{table}.Sanitize())
-		require.NoError(t, conn.QueryRow(t.Context(), query, text).Scan(&there))
+		if err := conn.QueryRow(t.Context(), query, text).Scan(&there); err != nil {
+			t.Fatal(err)
+		}
 		if there {
 			found = append(found, table)
 		}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // testHangUps: buyers who reset the connection just after they have sent their
@@ -22,18 +20,31 @@ func testHangUps(t *testing.T, s *stack) {
 	for i := range buyers {
 		key, buyer := newKey(), newBuyer()
 		body, err := json.Marshal(checkoutBody(items{"A": 1}, buyer))
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		_, err = fmt.Fprintf(conn, "POST /v1/sales/%s/checkouts HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s",
 			sale, address, key, len(body), body)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Duration(i%5) * time.Millisecond) //nolint:forbidigo // where in the start the reset comes is what varies
-		require.NoError(t, conn.(*net.TCPConn).SetLinger(0))
-		require.NoError(t, conn.Close())
-		require.Eventually(t, func() bool {
-			return s.checkout(t, sale, key, items{"A": 1}, buyer).status == http.StatusCreated
-		}, 5*time.Second, 20*time.Millisecond, "the key of buyer %d is still in flight", i)
+		if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		end := time.Now().Add(5 * time.Second)
+		for ; s.checkout(t, sale, key, items{"A": 1}, buyer).status != http.StatusCreated; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the key of buyer %d is still in flight", i)
+			}
+		}
 	}
 	s.awaitStock(t, sale, "A", level{Held: buyers})
 }

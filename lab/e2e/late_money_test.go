@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/orders/orderstest"
 
@@ -39,14 +38,18 @@ func (s *stack) sellOut(t *testing.T, sale string) {
 func (s *stack) cancel(t *testing.T, o order) {
 	t.Helper()
 	_, err := s.boxOffice().CancelOrder(t.Context(), o.Order, o.Token)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func endsLateRebooked(t *testing.T, s *stack) string {
 	sale := s.sale(t, 1, shortHold, 5)
 	o := s.expired(t, sale)
 	s.capture(t, o, nil)
-	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	if got := s.awaitStatus(t, o, "paid").Tickets; len(got) != 1 {
+		t.Fatalf(`%d in s.awaitStatus(t, o, "paid").Tickets, want 1: %+v`, len(got), got)
+	}
 	s.awaitStock(t, sale, "A", level{Sold: 1})
 	return lateID(o)
 }
@@ -56,7 +59,9 @@ func endsLateRefunded(t *testing.T, s *stack) string {
 	o := s.expired(t, sale)
 	s.sellOut(t, sale)
 	s.capture(t, o, nil)
-	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	if got := s.awaitStatus(t, o, "refunded").Tickets; len(got) != 0 {
+		t.Fatalf(`s.awaitStatus(t, o, "refunded").Tickets is %+v, want nothing`, got)
+	}
 	s.awaitReturned(t, o.PaymentSession)
 	return lateID(o)
 }
@@ -67,7 +72,9 @@ func endsFailedThenPaidRebooked(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1})
 	s.misbehave(t, o, "contradict")
 	s.pay(t, o, "succeeded")
-	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	if got := s.awaitStatus(t, o, "paid").Tickets; len(got) != 1 {
+		t.Fatalf(`%d in s.awaitStatus(t, o, "paid").Tickets, want 1: %+v`, len(got), got)
+	}
 	s.awaitStock(t, sale, "A", level{Sold: 1})
 	return lateID(o)
 }
@@ -79,7 +86,9 @@ func endsFailedThenPaidRefunded(t *testing.T, s *stack) string {
 	s.awaitStatus(t, o, "failed")
 	s.sellOut(t, sale)
 	s.capture(t, o, nil)
-	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	if got := s.awaitStatus(t, o, "refunded").Tickets; len(got) != 0 {
+		t.Fatalf(`s.awaitStatus(t, o, "refunded").Tickets is %+v, want nothing`, got)
+	}
 	s.awaitReturned(t, o.PaymentSession)
 	return lateID(o)
 }
@@ -112,11 +121,15 @@ func endsWrongAmount(t *testing.T, s *stack) string {
 	s.misbehave(t, o, "wrong_amount")
 	s.pay(t, o, "succeeded")
 	s.awaitReturned(t, o.PaymentSession)
-	require.Equal(t, "held", s.state(t, o).Status)
+	if got := s.state(t, o).Status; got != "held" {
+		t.Fatalf(`s.state(t, o).Status is %q, want "held"`, got)
+	}
 	s.capture(t, o, func(c *server.CaptureRequest) { c.Nth = 2 })
 	s.awaitStatus(t, o, "paid")
 	s.awaitClosed(t, lateID(o))
-	require.Contains(t, s.metrics(t), "boxoffice_flagged_total{what=\"wrong_amount\"}")
+	if got := s.metrics(t); !strings.Contains(got, "boxoffice_flagged_total{what=\"wrong_amount\"}") {
+		t.Fatalf("no %q in %s", "boxoffice_flagged_total{what=\"wrong_amount\"}", got)
+	}
 	return "checkout/" + o.Order
 }
 
@@ -126,7 +139,9 @@ func endsWrongCurrency(t *testing.T, s *stack) string {
 	o := s.hold(t, sale, items{"A": 1})
 	s.misbehave(t, o, "wrong_currency")
 	s.pay(t, o, "succeeded")
-	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	if got := s.awaitStatus(t, o, "refunded").Tickets; len(got) != 0 {
+		t.Fatalf(`s.awaitStatus(t, o, "refunded").Tickets is %+v, want nothing`, got)
+	}
 	s.awaitReturned(t, o.PaymentSession)
 	s.awaitClosed(t, "checkout/"+o.Order)
 	s.awaitStock(t, sale, "A", level{Available: 10})
@@ -138,11 +153,15 @@ func endsWrongCurrency(t *testing.T, s *stack) string {
 func endsUnrecordable(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	constraint := `"never ` + sale + `"`
-	require.NoError(t, orderstest.Exec(t.Context(), s.env["DATABASE_URL"],
-		`ALTER TABLE orders ADD CONSTRAINT `+constraint+` CHECK (sale_id <> '`+sale+`') NOT VALID`))
+	if err := orderstest.Exec(t.Context(), s.env["DATABASE_URL"],
+		`ALTER TABLE orders ADD CONSTRAINT `+constraint+` CHECK (sale_id <> '`+sale+`') NOT VALID`); err != nil {
+		t.Fatal(err)
+	}
 	o := s.hold(t, sale, items{"A": 1, "a": 1})
 	s.pay(t, o, "succeeded")
-	require.Empty(t, s.awaitStatus(t, o, "refunded").Tickets)
+	if got := s.awaitStatus(t, o, "refunded").Tickets; len(got) != 0 {
+		t.Fatalf(`s.awaitStatus(t, o, "refunded").Tickets is %+v, want nothing`, got)
+	}
 	s.awaitReturned(t, o.PaymentSession)
 	s.awaitStock(t, sale, "A", level{Available: 10})
 	s.awaitStock(t, sale, "a", level{Available: 10})
@@ -162,7 +181,9 @@ func endsRefundRetried(t *testing.T, s *stack) string {
 	eventually(t, "a metric shows that money is owed", func() bool { return owed.MatchString(s.metrics(t)) })
 	eventually(t, "the Web UI says what it waits for", func() bool {
 		described, err := s.temporal.DescribeWorkflowExecution(t.Context(), lateID(o), "")
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, pending := range described.GetPendingActivities() {
 			if pending.GetActivityType().GetName() == "RefundPayment" && pending.GetAttempt() > 2 {
 				return pending.GetLastFailure() != nil

@@ -7,14 +7,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
 
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
-	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -27,7 +28,9 @@ var (
 func (s *stack) mails(t *testing.T, to string) map[string]string {
 	t.Helper()
 	a := s.request(t, http.MethodGet, s.api("/mail/"), nil, nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	if a.status != http.StatusOK {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusOK, a.body)
+	}
 	found := map[string]string{}
 	for _, mail := range shownMails.FindAllStringSubmatch(string(a.body), -1) {
 		if strings.Contains(mail[3], to) {
@@ -57,7 +60,9 @@ func testMail(t *testing.T, s *stack) {
 	sale := s.sale(t, 10, longHold, 4)
 	email := newBuyer()
 	a := s.checkout(t, sale, newKey(), items{"A": 1, "a": 2}, email)
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	if a.status != http.StatusCreated {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+	}
 	var o order
 	a.into(t, &o)
 	s.pay(t, o, "succeeded")
@@ -65,8 +70,12 @@ func testMail(t *testing.T, s *stack) {
 
 	file := s.awaitMail(t, email, "Your 3 tickets: End to end")
 	info, err := os.Stat(filepath.Join(s.env["BOXOFFICE_MAIL_DIR"], file))
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := info.Mode().Perm(), os.FileMode(0o600); got != want {
+		t.Fatalf("info.Mode().Perm() is %v, want %v", got, want)
+	}
 	html := s.request(t, http.MethodGet, s.api("/mail/"+file+"/html"), nil, nil)
 	var scanned, codes []string
 	for _, found := range shownCode.FindAllStringSubmatch(string(html.body), -1) {
@@ -77,25 +86,41 @@ func testMail(t *testing.T, s *stack) {
 	}
 	sort.Strings(scanned)
 	sort.Strings(codes)
-	require.Len(t, codes, 3)
-	require.Equal(t, codes, scanned)
+	if len(codes) != 3 {
+		t.Fatalf("%d in codes, want 3: %q", len(codes), codes)
+	}
+	if !reflect.DeepEqual(scanned, codes) {
+		t.Fatalf("scanned is %q, want %q", scanned, codes)
+	}
 	pdf := s.request(t, http.MethodGet, s.api("/mail/"+file+"/files/tickets.pdf"), nil, nil)
-	require.True(t, bytes.HasPrefix(pdf.body, []byte("%PDF-")))
+	if !bytes.HasPrefix(pdf.body, []byte("%PDF-")) {
+		t.Fatal(`want true: bytes.HasPrefix(pdf.body, []byte("%PDF-"))`)
+	}
 
 	for _, asked := range []string{strings.ToUpper(email), "nobody-" + email} {
 		a = s.request(t, http.MethodPost, s.api("/v1/order-links"), nil, map[string]string{"email": asked})
-		require.Equal(t, http.StatusAccepted, a.status, "%s", a.body)
-		require.JSONEq(t, `{"sent":"if_there_are_any"}`, string(a.body))
+		if a.status != http.StatusAccepted {
+			t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusAccepted, a.body)
+		}
+		sameJSON(t, a.body, []byte(`{"sent":"if_there_are_any"}`))
 	}
 	links := s.request(t, http.MethodGet, s.api("/mail/"+s.awaitMail(t, email, "Your order")), nil, nil)
-	require.Contains(t, string(links.body), "/orders/"+o.Order+"#"+o.Token)
+	if !strings.Contains(string(links.body), ("/orders/" + o.Order + "#" + o.Token)) {
+		t.Fatalf("no %q in %s", ("/orders/" + o.Order + "#" + o.Token), string(links.body))
+	}
 
 	a = s.request(t, http.MethodPost, s.env["BOXOFFICE_ADMIN_URL"]+"/v1/orders/"+o.Order+"/refund", s.admin(), nil)
-	require.Contains(t, []int{http.StatusOK, http.StatusAccepted}, a.status, "%s", a.body)
+	if got := []int{http.StatusOK, http.StatusAccepted}; !slices.Contains(got, a.status) {
+		t.Fatalf("no %v in %v: %s", a.status, got, a.body)
+	}
 	s.awaitMail(t, email, "Refunded: End to end")
-	require.Empty(t, s.mails(t, "nobody-"+email))
+	if got := s.mails(t, "nobody-"+email); len(got) != 0 {
+		t.Fatalf(`s.mails(t, "nobody-"+email) is %v, want nothing`, got)
+	}
 	for file, subject := range s.mails(t, email) {
-		require.True(t, strings.HasPrefix(file, "evt_") || strings.HasPrefix(file, "ask_"), "%s: %s", file, subject)
+		if !(strings.HasPrefix(file, "evt_") || strings.HasPrefix(file, "ask_")) {
+			t.Fatalf(`want true: strings.HasPrefix(file, "evt_") || strings.HasPrefix(file, "ask_"): %s: %s`, file, subject)
+		}
 	}
 }
 
@@ -103,12 +128,20 @@ func testMail(t *testing.T, s *stack) {
 func scan(t *testing.T, encoded string) string {
 	t.Helper()
 	raw, err := base64.StdEncoding.DecodeString(encoded)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	image, err := png.Decode(bytes.NewReader(raw))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(image)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	found, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return found.GetText()
 }

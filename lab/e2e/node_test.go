@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // ledgerOfSeveralNodes is one that several nodes can share: a real TigerBeetle
@@ -35,7 +33,9 @@ type node struct {
 func (s *stack) startNode(t *testing.T, url string) *node {
 	t.Helper()
 	bin, err := tools()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	program := "boxoffice"
 	if s.env["BOXOFFICE_LEDGER"] == postgresLedger {
 		program = "lab"
@@ -51,7 +51,9 @@ func (s *stack) startNodeOf(t *testing.T, url, program string) *node {
 	n := &node{url: url}
 	name := filepath.Join(s.dir, "log", "second-node.log") // shown when the test fails
 	log, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer log.Close()
 	n.process = exec.Command(program, "serve")
 	n.process.Stdout, n.process.Stderr = log, log
@@ -62,7 +64,9 @@ func (s *stack) startNodeOf(t *testing.T, url, program string) *node {
 		}
 	}
 	n.process.Env = append(n.process.Env, "BOXOFFICE_URL="+n.url, "BOXOFFICE_ADMIN_URL="+n.url)
-	require.NoError(t, n.process.Start())
+	if err := n.process.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(n.kill)
 	s.awaitNode(t, n.url)
 	return n
@@ -71,7 +75,9 @@ func (s *stack) startNodeOf(t *testing.T, url, program string) *node {
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer l.Close()
 	return l.Addr().String()
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/client"
 )
@@ -21,16 +19,24 @@ func testOneCheckoutPerBuyer(t *testing.T, s *stack) {
 	buyer := newBuyer()
 	held := func(a answer) (o order) {
 		t.Helper()
-		require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+		if a.status != http.StatusCreated {
+			t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+		}
 		a.into(t, &o)
 		return o
 	}
 	refused := func(key string) {
 		t.Helper()
 		a := s.checkout(t, sale, key, items{"a": 1}, buyer)
-		require.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
-		require.Equal(t, "limit_reached", a.code(t))
-		require.Contains(t, string(a.body), "a checkout that still waits for its payment")
+		if a.status != http.StatusTooManyRequests {
+			t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusTooManyRequests, a.body)
+		}
+		if got := a.code(t); got != "limit_reached" {
+			t.Fatalf(`a.code(t) is %q, want "limit_reached"`, got)
+		}
+		if !strings.Contains(string(a.body), "a checkout that still waits for its payment") {
+			t.Fatalf("no %q in %s", "a checkout that still waits for its payment", string(a.body))
+		}
 	}
 	next := func() order { t.Helper(); return held(s.checkout(t, sale, newKey(), items{"A": 1}, buyer)) }
 
@@ -59,11 +65,15 @@ func testOneCheckoutPerBuyer(t *testing.T, s *stack) {
 				won.Add(1)
 				return
 			}
-			assert.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
+			if a.status != http.StatusTooManyRequests {
+				t.Errorf("a.status is %v, want %v: %s", a.status, http.StatusTooManyRequests, a.body)
+			}
 		})
 	}
 	tabs.Wait()
-	require.EqualValues(t, 1, won.Load(), "checkouts of one buyer that were held at once")
+	if got := won.Load(); got != 1 {
+		t.Fatalf("won.Load() is %v, want 1: checkouts of one buyer that were held at once", got)
+	}
 }
 
 func (s *stack) saleOfOneCheckout(t *testing.T) string {
@@ -73,6 +83,8 @@ func (s *stack) saleOfOneCheckout(t *testing.T) string {
 		ID: id, Name: "One checkout a buyer", Currency: "EUR", OneCheckoutPerBuyer: new(true), HoldSeconds: new(int64(longHold)),
 		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: 100}, {Class: "a", Price: 3500, Capacity: 100}},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return id
 }

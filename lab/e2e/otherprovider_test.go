@@ -3,12 +3,12 @@ package e2e
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -58,28 +58,40 @@ func newOtherShop(t *testing.T, s *stack) *otherShop {
 	_, err := s.temporal.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace: namespace, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	payloads, err := codec.Parse(s.env["BOXOFFICE_PAYLOAD_KEYS"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	quiet := slog.New(slog.DiscardHandler)
 	temporal, err := worker.Dial(ctx, s.env["TEMPORAL_ADDRESS"], namespace, payloads, quiet)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(temporal.Close)
 	eventually(t, "the namespace is ready", func() bool {
 		return worker.Setup(ctx, temporal, namespace) == nil && worker.CheckSetup(ctx, temporal, namespace) == nil
 	})
 
 	engine, err := embedded.Open(t.TempDir(), embedded.Options{Logger: quiet})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(engine.Close)
 	batcher := ledger.NewBatcher(engine)
 	t.Cleanup(func() { _ = batcher.Close() })
 	book, store := ledger.NewBook(batcher), orderstest.New(t)
 	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	memory := paymentstest.NewMemory()
 	set, err := payments.NewSet(memory)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	notices := activities.NewHoldNotices()
 	shop := &otherShop{
 		provider: memory, set: set, store: store, keys: keys,
@@ -88,15 +100,23 @@ func newOtherShop(t *testing.T, s *stack) *otherShop {
 	w := worker.New(temporal, &activities.Activities{
 		Ledger: book, Orders: otherRecorder{store, keys}, Provider: activities.BoundProvider(set, set.Names()...), Notices: notices,
 	}, nil)
-	require.NoError(t, w.Start())
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(w.Stop)
 	shop.sale, err = store.CreateSale(ctx, &domain.Sale{
 		ID: "elsewhere", Name: "Elsewhere", Currency: "JPY", Provider: memory.Name(), CreatedAt: time.Now(),
 		Classes: []domain.Class{{Name: "A", PriceMinor: 6500, Capacity: 100}}, BuyerLimit: 4, HoldTimeout: time.Hour,
 	})
-	require.NoError(t, err)
-	require.NoError(t, book.OpenSale(ctx, shop.sale))
-	require.NoError(t, store.MarkSaleOpen(ctx, shop.sale.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.OpenSale(ctx, shop.sale); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.MarkSaleOpen(ctx, shop.sale.ID); err != nil {
+		t.Fatal(err)
+	}
 	return shop
 }
 
@@ -112,11 +132,17 @@ type otherJourney struct {
 // hold places an order that waits so long for its payment.
 func (s *otherShop) hold(t *testing.T, timeout time.Duration) *otherJourney {
 	order, err := domain.NewOrder(s.sale, s.keys, uuid.NewString(), []domain.Item{{Class: "A", Quantity: 1}}, uuid.NewString()+"@example.com")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	order.HoldTimeout = timeout
 	answer, err := s.desk.Start(t.Context(), order)
-	require.NoError(t, err)
-	require.Equal(t, domain.HoldHeld, answer.Hold.Outcome)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Hold.Outcome != domain.HoldHeld {
+		t.Fatalf("answer.Hold.Outcome is %q, want %q", answer.Hold.Outcome, domain.HoldHeld)
+	}
 	return &otherJourney{otherShop: s, T: t, order: order, hooks: len(s.provider.Webhooks())}
 }
 
@@ -124,7 +150,9 @@ func (s *otherShop) hold(t *testing.T, timeout time.Duration) *otherJourney {
 func (j *otherJourney) open() *otherJourney {
 	var err error
 	j.page, err = j.desk.OpenPayment(j.Context(), j.order.ID, domain.PayWish{ReturnURL: "https://boxoffice.example", Description: "1 × A"})
-	require.NoError(j, err)
+	if err != nil {
+		j.Fatal(err)
+	}
 	return j
 }
 
@@ -133,13 +161,19 @@ func (j *otherJourney) report() (status domain.OrderStatus) {
 	hooks := j.provider.Webhooks()
 	for _, hook := range hooks[j.hooks:] {
 		event, err := j.set.Event(j.Context(), j.provider.Name(), hook.Header, hook.Body)
-		require.NoError(j, err)
+		if err != nil {
+			j.Fatal(err)
+		}
 		if !event.Type.Known() {
 			continue
 		}
-		require.Equal(j, j.order.ID, event.Order)
+		if event.Order != j.order.ID {
+			j.Fatalf("event.Order is %v, want %v", event.Order, j.order.ID)
+		}
 		result, err := j.desk.Pay(j.Context(), event)
-		require.NoError(j, err)
+		if err != nil {
+			j.Fatal(err)
+		}
 		status = result.Status
 	}
 	j.hooks = len(hooks)
@@ -159,25 +193,39 @@ func (j *otherJourney) awaitStatus(want domain.OrderStatus) domain.CheckoutState
 // mustBePaid: recorded once, with the ids of this provider, and captured once.
 func (j *otherJourney) mustBePaid(session string) domain.SoldOrder {
 	sold, err := j.store.Order(j.Context(), j.order.ID)
-	require.NoError(j, err)
-	require.Equal(j, domain.OrderPaid, sold.Status)
-	require.True(j, strings.HasPrefix(sold.Capture.Payment, "other/pi_"), sold.Capture.Payment)
-	require.Equal(j, session, sold.Capture.Session)
+	if err != nil {
+		j.Fatal(err)
+	}
+	if sold.Status != domain.OrderPaid {
+		j.Fatalf("sold.Status is %q, want %q", sold.Status, domain.OrderPaid)
+	}
+	if !strings.HasPrefix(sold.Capture.Payment, "other/pi_") {
+		j.Fatalf(`want true: strings.HasPrefix(sold.Capture.Payment, "other/pi_"): %v`, sold.Capture.Payment)
+	}
+	if sold.Capture.Session != session {
+		j.Fatalf("sold.Capture.Session is %q, want %q", sold.Capture.Session, session)
+	}
 	var captured []string
 	for c, err := range j.set.Captures(j.Context()) {
-		require.NoError(j, err)
+		if err != nil {
+			j.Fatal(err)
+		}
 		if c.Order == j.order.ID {
 			captured = append(captured, c.Payment)
 		}
 	}
-	require.Equal(j, []string{sold.Capture.Payment}, captured)
+	if want := []string{sold.Capture.Payment}; !reflect.DeepEqual(captured, want) {
+		j.Fatalf("captured is %q, want %q", captured, want)
+	}
 	return sold
 }
 
 func (j *otherJourney) session() payments.Session {
 	_, id := domain.SplitID(j.page.Session)
 	session, err := j.provider.Session(j.Context(), id)
-	require.NoError(j, err)
+	if err != nil {
+		j.Fatal(err)
+	}
 	return session
 }
 
@@ -188,66 +236,116 @@ func testAnotherProvider(t *testing.T, s *stack) {
 
 	t.Run("paid, and refunded", func(t *testing.T) {
 		j := shop.hold(t, time.Hour)
-		require.Zero(t, memory.Calls("open"), "nobody has asked to pay")
-		require.Empty(t, j.awaitStatus(domain.OrderHeld).Session)
+		if got := memory.Calls("open"); got != 0 {
+			t.Fatalf(`memory.Calls("open") is %v, want zero: nobody has asked to pay`, got)
+		}
+		if got := j.awaitStatus(domain.OrderHeld).Session; got != "" {
+			t.Fatalf("j.awaitStatus(domain.OrderHeld).Session is %q, want nothing", got)
+		}
 		first := j.open().page
-		require.True(t, strings.HasPrefix(first.Session, "other/cs_"), first.Session)
-		require.Equal(t, first, j.open().page, "asked again, the page is the same")
-		require.Equal(t, 1, memory.Calls("open"))
-		require.Equal(t, first.Session, j.awaitStatus(domain.OrderHeld).Session, "it is in the checkout's state")
-		require.NoError(t, memory.Do(j.page, paymentstest.Pay))
-		require.Equal(t, domain.OrderPaid, j.report())
+		if !strings.HasPrefix(first.Session, "other/cs_") {
+			t.Fatalf(`want true: strings.HasPrefix(first.Session, "other/cs_"): %v`, first.Session)
+		}
+		if got := j.open().page; got != first {
+			t.Fatalf("j.open().page is %+v, want %+v: asked again, the page is the same", got, first)
+		}
+		if got := memory.Calls("open"); got != 1 {
+			t.Fatalf(`memory.Calls("open") is %v, want 1`, got)
+		}
+		if got := j.awaitStatus(domain.OrderHeld).Session; got != first.Session {
+			t.Fatalf("j.awaitStatus(domain.OrderHeld).Session is %q, want %q: it is in the checkout's state", got, first.Session)
+		}
+		if err := memory.Do(j.page, paymentstest.Pay); err != nil {
+			t.Fatal(err)
+		}
+		if got := j.report(); got != domain.OrderPaid {
+			t.Fatalf("j.report() is %q, want %q", got, domain.OrderPaid)
+		}
 		sold := j.mustBePaid(first.Session)
 		status, err := shop.desk.Refund(t.Context(), j.order.ID)
-		require.NoError(t, err)
-		require.Equal(t, domain.OrderRefunded, status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status != domain.OrderRefunded {
+			t.Fatalf("status is %q, want %q", status, domain.OrderRefunded)
+		}
 		var back []int64
 		for r, err := range shop.set.Refunds(t.Context()) {
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if r.Payment == sold.Capture.Payment {
 				back = append(back, r.AmountMinor)
 			}
 		}
-		require.Equal(t, []int64{6500}, back)
+		if want := []int64{6500}; !reflect.DeepEqual(back, want) {
+			t.Fatalf("back is %v, want %v", back, want)
+		}
 	})
 	t.Run("failed", func(t *testing.T) {
 		j := shop.hold(t, time.Hour).open()
-		require.NoError(t, memory.Do(j.page, paymentstest.Fail))
-		require.Equal(t, domain.OrderFailed, j.report())
+		if err := memory.Do(j.page, paymentstest.Fail); err != nil {
+			t.Fatal(err)
+		}
+		if got := j.report(); got != domain.OrderFailed {
+			t.Fatalf("j.report() is %q, want %q", got, domain.OrderFailed)
+		}
 	})
 	t.Run("expired", func(t *testing.T) {
 		j := shop.hold(t, 3*time.Second).open()
 		j.awaitStatus(domain.OrderExpired)
-		require.Equal(t, payments.SessionExpired, j.session().Status)
-		require.Error(t, memory.Do(j.page, paymentstest.Pay))
+		if got := j.session().Status; got != payments.SessionExpired {
+			t.Fatalf("j.session().Status is %q, want %q", got, payments.SessionExpired)
+		}
+		if err := memory.Do(j.page, paymentstest.Pay); err == nil {
+			t.Fatal("memory.Do(j.page, paymentstest.Pay): no error, want one")
+		}
 	})
 	t.Run("expired, and nobody had asked to pay", func(t *testing.T) {
 		opens, expires := memory.Calls("open"), memory.Calls("expire")
 		shop.hold(t, time.Second).awaitStatus(domain.OrderExpired)
-		require.Equal(t, opens, memory.Calls("open"))
-		require.Equal(t, expires, memory.Calls("expire"))
+		if got := memory.Calls("open"); got != opens {
+			t.Fatalf(`memory.Calls("open") is %v, want %v`, got, opens)
+		}
+		if got := memory.Calls("expire"); got != expires {
+			t.Fatalf(`memory.Calls("expire") is %v, want %v`, got, expires)
+		}
 	})
 	t.Run("canceled", func(t *testing.T) {
 		j := shop.hold(t, time.Hour).open()
 		status, err := shop.desk.Cancel(t.Context(), j.order.ID)
-		require.NoError(t, err)
-		require.Equal(t, domain.OrderCanceled, status)
-		require.Equal(t, payments.SessionExpired, j.session().Status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status != domain.OrderCanceled {
+			t.Fatalf("status is %q, want %q", status, domain.OrderCanceled)
+		}
+		if got := j.session().Status; got != payments.SessionExpired {
+			t.Fatalf("j.session().Status is %q, want %q", got, payments.SessionExpired)
+		}
 	})
 	t.Run("paid, and the webhook is lost", func(t *testing.T) {
 		j := shop.hold(t, 3*time.Second).open()
-		require.NoError(t, memory.Do(j.page, paymentstest.Pay))
+		if err := memory.Do(j.page, paymentstest.Pay); err != nil {
+			t.Fatal(err)
+		}
 		j.awaitStatus(domain.OrderPaid)
 		j.mustBePaid(j.page.Session)
 	})
 	t.Run("a payment that is processed holds the deadline up", func(t *testing.T) {
 		j := shop.hold(t, 3*time.Second).open()
-		require.NoError(t, memory.Do(j.page, paymentstest.Transfer))
+		if err := memory.Do(j.page, paymentstest.Transfer); err != nil {
+			t.Fatal(err)
+		}
 		asked := memory.Calls("expire")
 		eventually(t, "the checkout asks and hears that it is processed", func() bool { return memory.Calls("expire") >= asked+2 })
 		j.awaitStatus(domain.OrderHeld)
-		require.NoError(t, memory.Do(j.page, paymentstest.Arrive))
-		require.Equal(t, domain.OrderPaid, j.report())
+		if err := memory.Do(j.page, paymentstest.Arrive); err != nil {
+			t.Fatal(err)
+		}
+		if got := j.report(); got != domain.OrderPaid {
+			t.Fatalf("j.report() is %q, want %q", got, domain.OrderPaid)
+		}
 		j.mustBePaid(j.page.Session)
 	})
 	for name, tt := range map[string]struct {
@@ -257,7 +355,9 @@ func testAnotherProvider(t *testing.T, s *stack) {
 		"late, after the deadline: it buys seats again": {func(j *otherJourney) { j.awaitStatus(domain.OrderExpired) }, domain.OrderPaid},
 		"late, after a cancel: it goes back": {func(j *otherJourney) {
 			_, err := shop.desk.Cancel(j.Context(), j.order.ID)
-			require.NoError(j, err)
+			if err != nil {
+				j.Fatal(err)
+			}
 		}, domain.OrderRefunded},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,10 +366,16 @@ func testAnotherProvider(t *testing.T, s *stack) {
 			opened, err := memory.Open(t.Context(), payments.Opening{
 				Order: j.order.ID, Attempt: 1, AmountMinor: j.order.AmountMinor, Currency: j.order.Currency, ExpiresAt: time.Now().Add(time.Hour),
 			})
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 			tt.end(j)
-			require.NoError(t, memory.Do(opened, paymentstest.Pay))
-			require.Equal(t, tt.want, j.report())
+			if err := memory.Do(opened, paymentstest.Pay); err != nil {
+				t.Fatal(err)
+			}
+			if got := j.report(); got != tt.want {
+				t.Fatalf("j.report() is %q, want %q", got, tt.want)
+			}
 			if tt.want == domain.OrderPaid {
 				j.mustBePaid("other/" + opened.Session)
 			}
@@ -280,9 +386,15 @@ func testAnotherProvider(t *testing.T, s *stack) {
 		memory.SetAway(true)
 		_, err := shop.desk.OpenPayment(t.Context(), j.order.ID, domain.PayWish{})
 		memory.SetAway(false)
-		require.True(t, domain.IsUnknown(err), "%v", err)
+		if !domain.IsUnknown(err) {
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
+		}
 		j.open()
-		require.NoError(t, memory.Do(j.page, paymentstest.Pay))
-		require.Equal(t, domain.OrderPaid, j.report())
+		if err := memory.Do(j.page, paymentstest.Pay); err != nil {
+			t.Fatal(err)
+		}
+		if got := j.report(); got != domain.OrderPaid {
+			t.Fatalf("j.report() is %q, want %q", got, domain.OrderPaid)
+		}
 	})
 }

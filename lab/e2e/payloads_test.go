@@ -2,9 +2,9 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/proxy"
@@ -20,7 +20,9 @@ type visitor = func(*proxy.VisitPayloadsContext, []*commonpb.Payload) ([]*common
 // visit replaces payloads; search attributes are not the codec's.
 func visit(t *testing.T, what proto.Message, with visitor) {
 	t.Helper()
-	require.NoError(t, proxy.VisitPayloads(t.Context(), what, proxy.VisitPayloadsOptions{SkipSearchAttributes: true, Visitor: with}))
+	if err := proxy.VisitPayloads(t.Context(), what, proxy.VisitPayloadsOptions{SkipSearchAttributes: true, Visitor: with}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // requireSealed: whatever Temporal stores is encrypted.
@@ -29,14 +31,20 @@ func requireSealed(t *testing.T, history *historypb.History) {
 	for _, event := range history.Events {
 		visit(t, event, func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 			for _, payload := range payloads {
-				require.Equal(t, "binary/encrypted", string(payload.GetMetadata()["encoding"]), "event %d, %s: %s", event.GetEventId(), event.GetEventType(), payload.GetData())
+				if got := string(payload.GetMetadata()["encoding"]); got != "binary/encrypted" {
+					t.Fatalf(`string(payload.GetMetadata()["encoding"]) is %q, want "binary/encrypted": event %d, %s: %s`, got, event.GetEventId(), event.GetEventType(), payload.GetData())
+				}
 			}
 			return payloads, nil
 		})
 	}
 	stored, err := proto.Marshal(history)
-	require.NoError(t, err)
-	require.NotContains(t, string(stored), emailDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(stored), emailDomain) {
+		t.Fatalf("%q is in %s", emailDomain, string(stored))
+	}
 }
 
 // decode decrypts a history at the stack's codec server, as Temporal's tools do.
@@ -63,8 +71,12 @@ func (s *stack) codec() converter.PayloadCodec {
 func (s *stack) seal(t *testing.T, argument any) converter.RawValue {
 	t.Helper()
 	payload, err := converter.GetDefaultDataConverter().ToPayload(argument)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sealed, err := s.codec().Encode([]*commonpb.Payload{payload})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return converter.NewRawValue(sealed[0])
 }

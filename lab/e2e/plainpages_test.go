@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // plainBrowser is a browser that runs no script: it opens pages, keeps cookies,
@@ -25,24 +23,32 @@ type plainBrowser struct {
 
 func newPlainBrowser(t *testing.T) *plainBrowser {
 	jar, err := cookiejar.New(nil)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &plainBrowser{t: t, client: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
 }
 
 func (b *plainBrowser) open(address string) int {
 	b.t.Helper()
 	request, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return b.do(request)
 }
 
 func (b *plainBrowser) do(request *http.Request) int {
 	b.t.Helper()
 	response, err := b.client.Do(request)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	defer response.Body.Close()
 	page, err := io.ReadAll(response.Body)
-	require.NoError(b.t, err)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	b.at, b.page = response.Request.URL, string(page)
 	return response.StatusCode
 }
@@ -68,14 +74,18 @@ func (b *plainBrowser) send(action string, fill url.Values) int {
 			values[name] = value
 		}
 		to, err := b.at.Parse(target)
-		require.NoError(b.t, err)
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		request, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, to.String(), strings.NewReader(values.Encode()))
-		require.NoError(b.t, err)
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.Header.Set("Origin", b.at.Scheme+"://"+b.at.Host)
 		return b.do(request)
 	}
-	require.FailNow(b.t, "no form to "+action, "%s\n%s", b.at, b.page)
+	b.t.Fatalf("no form to %s at %s\n%s", action, b.at, b.page)
 	return 0
 }
 
@@ -86,7 +96,9 @@ func (b *plainBrowser) heading() string {
 		plain = rest
 	}
 	m := regexp.MustCompile(`<h1[^>]*>([^<]*)</h1>`).FindStringSubmatch(plain)
-	require.NotNil(b.t, m, "%s\n%s", b.at, b.page)
+	if m == nil {
+		b.t.Fatalf("m is nil: %s\n%s", b.at, b.page)
+	}
 	return m[1]
 }
 
@@ -94,34 +106,68 @@ func (b *plainBrowser) heading() string {
 func testWithoutJavaScript(t *testing.T, s *stack) {
 	sale := s.sale(t, 10, longHold, 4)
 	b := newPlainBrowser(t)
-	require.Equal(t, http.StatusOK, b.open(s.api("/sales/"+sale)))
+	if got := b.open(s.api("/sales/" + sale)); got != http.StatusOK {
+		t.Fatalf(`b.open(s.api("/sales/"+sale)) is %v, want %v`, got, http.StatusOK)
+	}
 	wish := url.Values{"quantity-A": {"2"}, "email": {newBuyer()}}
 	sent := *b
-	require.Equal(t, http.StatusOK, b.send("/checkouts", wish))
-	require.Contains(t, b.at.Path, "/orders/")
-	require.Equal(t, "Your seats are held", b.heading())
-	require.Equal(t, http.StatusOK, sent.send("/checkouts", wish))
-	require.Equal(t, b.at.Path, sent.at.Path, "sending the form twice is one order")
+	if got := b.send("/checkouts", wish); got != http.StatusOK {
+		t.Fatalf(`b.send("/checkouts", wish) is %v, want %v`, got, http.StatusOK)
+	}
+	if !strings.Contains(b.at.Path, "/orders/") {
+		t.Fatalf("no %q in %s", "/orders/", b.at.Path)
+	}
+	if got := b.heading(); got != "Your seats are held" {
+		t.Fatalf(`b.heading() is %q, want "Your seats are held"`, got)
+	}
+	if got := sent.send("/checkouts", wish); got != http.StatusOK {
+		t.Fatalf(`sent.send("/checkouts", wish) is %v, want %v`, got, http.StatusOK)
+	}
+	if sent.at.Path != b.at.Path {
+		t.Fatalf("sent.at.Path is %q, want %q: sending the form twice is one order", sent.at.Path, b.at.Path)
+	}
 	s.awaitStock(t, sale, "A", level{Held: 2, Available: 8})
 	order := b.at.String()
 
 	pay := regexp.MustCompile(`href="([^"]*/pay/[^"]*)"`).FindStringSubmatch(b.page)
-	require.NotNil(t, pay, "%s", b.page)
-	require.Equal(t, http.StatusOK, b.open(html.UnescapeString(pay[1])))
-	require.Equal(t, http.StatusOK, b.send("", url.Values{"outcome": {"succeeded"}}))
+	if pay == nil {
+		t.Fatalf("pay is nil: %s", b.page)
+	}
+	if got := b.open(html.UnescapeString(pay[1])); got != http.StatusOK {
+		t.Fatalf("b.open(html.UnescapeString(pay[1])) is %v, want %v", got, http.StatusOK)
+	}
+	if got := b.send("", url.Values{"outcome": {"succeeded"}}); got != http.StatusOK {
+		t.Fatalf(`b.send("", url.Values{"outcome": {"succeeded"}}) is %v, want %v`, got, http.StatusOK)
+	}
 	eventually(t, "the order's page shows the tickets", func() bool {
-		require.Equal(t, http.StatusOK, b.open(order))
+		if got := b.open(order); got != http.StatusOK {
+			t.Fatalf("b.open(order) is %v, want %v", got, http.StatusOK)
+		}
 		return b.heading() == "You are in!"
 	})
-	require.Equal(t, 2, strings.Count(b.page, `class="ticket-code">`)-1, "two codes, and the script's template\n%s", b.page)
+	if got := strings.Count(b.page, `class="ticket-code">`) - 1; got != 2 {
+		t.Fatalf("got %v, want 2: two codes, and the script's template\n%s", got, b.page)
+	}
 
 	// Another browser has the address only, without what stands behind its #.
 	other := newPlainBrowser(t)
-	require.Equal(t, http.StatusOK, other.open(s.api(b.at.Path)))
-	require.NotContains(t, other.page, "Ticket 1")
+	if got := other.open(s.api(b.at.Path)); got != http.StatusOK {
+		t.Fatalf("other.open(s.api(b.at.Path)) is %v, want %v", got, http.StatusOK)
+	}
+	if strings.Contains(other.page, "Ticket 1") {
+		t.Fatalf("%q is in %s", "Ticket 1", other.page)
+	}
 
-	require.Equal(t, http.StatusOK, b.open(s.api("/sales/"+sale)))
-	require.Equal(t, http.StatusTooManyRequests, b.send("/checkouts", url.Values{"quantity-a": {"5"}, "email": {newBuyer()}}))
-	require.Contains(t, b.page, "That is more than one person may have")
-	require.Contains(t, b.page, `value="5"`, "the form is as it was filled in")
+	if got := b.open(s.api("/sales/" + sale)); got != http.StatusOK {
+		t.Fatalf(`b.open(s.api("/sales/"+sale)) is %v, want %v`, got, http.StatusOK)
+	}
+	if got := b.send("/checkouts", url.Values{"quantity-a": {"5"}, "email": {newBuyer()}}); got != http.StatusTooManyRequests {
+		t.Fatalf("got %v, want %v", got, http.StatusTooManyRequests)
+	}
+	if !strings.Contains(b.page, "That is more than one person may have") {
+		t.Fatalf("no %q in %s", "That is more than one person may have", b.page)
+	}
+	if !strings.Contains(b.page, `value="5"`) {
+		t.Fatalf("no %q in %s: the form is as it was filled in", `value="5"`, b.page)
+	}
 }

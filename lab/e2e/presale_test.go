@@ -5,12 +5,12 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/entitlement"
 
@@ -30,10 +30,16 @@ func testPresale(t *testing.T, s *stack, nodes []*node) {
 			PresaleCodes: new(true), InvitationKey: base64.RawURLEncoding.EncodeToString(sign.Public().(ed25519.PublicKey)),
 		},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	made, err := s.boxOffice().MakePresaleCodes(t.Context(), sale, &client.MakeCodesBody{Count: new(int64(3)), Batch: "fans"})
-	require.NoError(t, err)
-	require.Len(t, made.Codes, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(made.Codes) != 3 {
+		t.Fatalf("%d in made.Codes, want 3: %q", len(made.Codes), made.Codes)
+	}
 
 	code := func(code string) *client.EntitlementBody { return &client.EntitlementBody{PresaleCode: code} }
 	join := func(n int, shown *client.EntitlementBody, key string) answer {
@@ -48,7 +54,9 @@ func testPresale(t *testing.T, s *stack, nodes []*node) {
 		eventually(t, "a place in the presale", func() bool { // a node hears of the sale within a second
 			a := join(n, shown, key)
 			if a.status != http.StatusCreated {
-				require.Contains(t, []int{http.StatusNotFound, http.StatusServiceUnavailable}, a.status, "%s", a.body)
+				if got := []int{http.StatusNotFound, http.StatusServiceUnavailable}; !slices.Contains(got, a.status) {
+					t.Fatalf("no %v in %v: %s", a.status, got, a.body)
+				}
 				return false
 			}
 			a.into(t, &p)
@@ -57,33 +65,57 @@ func testPresale(t *testing.T, s *stack, nodes []*node) {
 		return p.Token
 	}
 	a := join(0, nil, "")
-	require.Equal(t, http.StatusForbidden, a.status, "%s", a.body)
-	require.Contains(t, string(a.body), "entitlement_required")
+	if a.status != http.StatusForbidden {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusForbidden, a.body)
+	}
+	if !strings.Contains(string(a.body), "entitlement_required") {
+		t.Fatalf("no %q in %s", "entitlement_required", string(a.body))
+	}
 
 	key := newKey()
 	token := joined(0, code(made.Codes[0]), key)
-	require.Equal(t, token, joined(1, code(strings.ToLower(made.Codes[0])), key), "the same browser, on another node")
+	if got := joined(1, code(strings.ToLower(made.Codes[0])), key); got != token {
+		t.Fatalf("joined(1, code(strings.ToLower(made.Codes[0])), key) is %q, want %q: the same browser, on another node", got, token)
+	}
 	a = join(1, code(made.Codes[0]), newKey())
-	require.Equal(t, http.StatusConflict, a.status, "%s", a.body)
-	require.Contains(t, string(a.body), "entitlement_spent")
+	if a.status != http.StatusConflict {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusConflict, a.body)
+	}
+	if !strings.Contains(string(a.body), "entitlement_spent") {
+		t.Fatalf("no %q in %s", "entitlement_spent", string(a.body))
+	}
 
 	invitation, err := entitlement.SignInvitation(sign, sale, "member-17", time.Now().Add(time.Hour))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	invited := joined(1, &client.EntitlementBody{Invitation: invitation}, newKey())
 	a = join(0, &client.EntitlementBody{Invitation: invitation}, newKey())
-	require.Equal(t, http.StatusConflict, a.status, "%s", a.body)
+	if a.status != http.StatusConflict {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusConflict, a.body)
+	}
 
 	_, err = s.boxOffice().RevokeEntitlements(t.Context(), sale, &client.RevokeBody{Codes: made.Codes[2:]})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	a = join(0, code(made.Codes[2]), newKey())
-	require.Equal(t, http.StatusForbidden, a.status, "%s", a.body)
-	require.Contains(t, string(a.body), "entitlement_refused")
+	if a.status != http.StatusForbidden {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusForbidden, a.body)
+	}
+	if !strings.Contains(string(a.body), "entitlement_refused") {
+		t.Fatalf("no %q in %s", "entitlement_refused", string(a.body))
+	}
 
 	// Two places, two addresses, one mailbox: one ticket.
 	s.awaitPlaces(t, nodes, []string{token, invited}, "admitted")
 	s.pays(t, s.checkoutWith(t, nodes[0], sale, token, "grace.hopper@gmail.com"))
 	a = s.checkoutWith(t, nodes[len(nodes)-1], sale, invited, "gracehopper+2@googlemail.com")
-	require.Equal(t, http.StatusTooManyRequests, a.status, "%s", a.body)
-	require.Contains(t, string(a.body), "limit_reached")
+	if a.status != http.StatusTooManyRequests {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusTooManyRequests, a.body)
+	}
+	if !strings.Contains(string(a.body), "limit_reached") {
+		t.Fatalf("no %q in %s", "limit_reached", string(a.body))
+	}
 	s.pays(t, s.checkoutWith(t, nodes[0], sale, invited, "ada@gmail.com")) // a refusal takes nothing
 }

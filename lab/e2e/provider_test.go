@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/lab/mockpayclient"
 	server "boxoffice/mockpay"
 	"boxoffice/payments/mockpay"
@@ -30,14 +28,18 @@ func (s *stack) misbehave(t *testing.T, o order, tricks ...server.Trick) {
 
 func (s *stack) setMischief(t *testing.T, o order, mischief *server.Mischief) {
 	t.Helper()
-	require.NoError(t, s.mockpay().Misbehave(t.Context(), o.PaymentSession, mischief))
+	if err := s.mockpay().Misbehave(t.Context(), o.PaymentSession, mischief); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // mischief is what MockPay did so far, to all.
 func (s *stack) mischief(t *testing.T) server.MischiefReport {
 	t.Helper()
 	report, err := s.mockpay().Mischief(t.Context())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return report
 }
 
@@ -48,7 +50,9 @@ func (s *stack) capture(t *testing.T, o order, change func(*server.CaptureReques
 	if change != nil {
 		change(&request)
 	}
-	require.NoError(t, s.mockpay().Capture(t.Context(), o.PaymentSession, request))
+	if err := s.mockpay().Capture(t.Context(), o.PaymentSession, request); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // awaitReturned waits until the provider gave a payment back.
@@ -61,7 +65,9 @@ func (s *stack) awaitReturned(t *testing.T, payment string) {
 func (s *stack) refundedPayments(t *testing.T) []string {
 	t.Helper()
 	page, err := s.mockpay().Refunds(t.Context())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	payments := []string{}
 	for _, r := range page.Items {
 		payments = append(payments, r.Payment)
@@ -74,7 +80,9 @@ func (s *stack) awaitAcknowledged(t *testing.T, o order) {
 	t.Helper()
 	eventually(t, "a webhook of order "+o.Order+" is acknowledged", func() bool {
 		page, err := s.mockpay().Acknowledged(t.Context())
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return slices.ContainsFunc(page.Items, func(d mockpay.Delivery) bool { return d.Event.Session == o.PaymentSession })
 	})
 }
@@ -83,6 +91,8 @@ func (s *stack) awaitAcknowledged(t *testing.T, o order) {
 func (s *stack) metrics(t *testing.T) string {
 	t.Helper()
 	a := s.request(t, http.MethodGet, s.env["BOXOFFICE_ADMIN_URL"]+"/metrics", s.admin(), nil)
-	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	if a.status != http.StatusOK {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusOK, a.body)
+	}
 	return string(a.body)
 }

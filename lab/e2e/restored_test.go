@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -13,8 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
@@ -76,7 +75,9 @@ func TestRestoredDatabase(t *testing.T) {
 		ended[o.Order] = endOf(o)
 	}
 	given := s.refundedPayments(t) // from here on nothing more
-	require.Equal(t, sorted(refunded.PaymentSession, refundedLater.PaymentSession, toNobody.PaymentSession), given)
+	if want := sorted(refunded.PaymentSession, refundedLater.PaymentSession, toNobody.PaymentSession); !reflect.DeepEqual(given, want) {
+		t.Fatalf("given is %q, want %q", given, want)
+	}
 
 	s.putDatabaseBack(t)
 	for _, id := range []string{"checkout/" + forgotten.Order, "checkout/" + late.Order, lateID(late)} {
@@ -91,42 +92,74 @@ func TestRestoredDatabase(t *testing.T) {
 		both.Wait()
 		s.awaitMetric(t, `boxoffice_audit_broken{invariant="I7"}`, func(v float64) bool { return v == float64(len(lost)) })
 		for _, o := range lost {
-			require.Contains(t, verified, "broken     "+o.Order+"  record lost: ")
+			if !strings.Contains(verified, ("broken     " + o.Order + "  record lost: ")) {
+				t.Fatalf("no %q in %s", ("broken     " + o.Order + "  record lost: "), verified)
+			}
 		}
-		require.NotContains(t, verified, before.Order)
-		require.Equal(t, len(lost), strings.Count(planned, "would restore    order "), planned)
-		require.Contains(t, planned, "order "+forgotten.Order+"  paid, payment "+forgotten.PaymentSession+"  left empty, nobody knows it any more: email")
-		require.Equal(t, given, s.refundedPayments(t), "the scheduled audit's repair")
+		if strings.Contains(verified, before.Order) {
+			t.Fatalf("%q is in %s", before.Order, verified)
+		}
+		if got := strings.Count(planned, "would restore    order "); got != len(lost) {
+			t.Fatalf(`strings.Count(planned, "would restore    order ") is %v, want %v: %v`, got, len(lost), planned)
+		}
+		if !strings.Contains(planned, ("order " + forgotten.Order + "  paid, payment " + forgotten.PaymentSession + "  left empty, nobody knows it any more: email")) {
+			t.Fatalf("no %q in %s", ("order " + forgotten.Order + "  paid, payment " + forgotten.PaymentSession + "  left empty, nobody knows it any more: email"), planned)
+		}
+		if got := s.refundedPayments(t); !reflect.DeepEqual(got, given) {
+			t.Fatalf("s.refundedPayments(t) is %q, want %q: the scheduled audit's repair", got, given)
+		}
 	})
 
 	t.Run("a payment that is delivered again waits for the record", func(t *testing.T) {
 		a := s.webhook(t, "evt_"+newKey(), time.Now(), event("payment.succeeded", forgotten, nil))
-		require.Equal(t, http.StatusServiceUnavailable, a.status, "%s", a.body)
-		require.Equal(t, "unknown", a.code(t))
+		if a.status != http.StatusServiceUnavailable {
+			t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusServiceUnavailable, a.body)
+		}
+		if got := a.code(t); got != "unknown" {
+			t.Fatalf(`a.code(t) is %q, want "unknown"`, got)
+		}
 	})
 
 	t.Run("restore-orders restores all", func(t *testing.T) {
 		output := s.exits(t, 0, "restore-orders", "--apply")
-		require.Equal(t, len(lost), strings.Count(output, "restored         order "), output)
-		for _, o := range append(lost, before) {
-			require.Equal(t, ended[o.Order], endOf(o), "the same tickets, with the same codes, for the same token")
+		if got := strings.Count(output, "restored         order "); got != len(lost) {
+			t.Fatalf(`strings.Count(output, "restored         order ") is %v, want %v: %v`, got, len(lost), output)
 		}
-		require.Len(t, s.state(t, forgotten).Tickets, 3)
-		require.Len(t, s.state(t, late).Tickets, 1)
-		require.Equal(t, map[string]bool{
+		for _, o := range append(lost, before) {
+			if got := endOf(o); !reflect.DeepEqual(got, ended[o.Order]) {
+				t.Fatalf("endOf(o) is %+v, want %+v: the same tickets, with the same codes, for the same token", got, ended[o.Order])
+			}
+		}
+		if got := s.state(t, forgotten).Tickets; len(got) != 3 {
+			t.Fatalf("%d in s.state(t, forgotten).Tickets, want 3: %+v", len(got), got)
+		}
+		if got := s.state(t, late).Tickets; len(got) != 1 {
+			t.Fatalf("%d in s.state(t, late).Tickets, want 1: %+v", len(got), got)
+		}
+		if got, want := s.hasAddress(t, sale), map[string]bool{
 			before.Order: true, known.Order: true, refunded.Order: true, refundedLater.Order: true, forgotten.Order: false, late.Order: false,
-		}, s.hasAddress(t, sale))
+		}; !reflect.DeepEqual(got, want) {
+			t.Fatalf("s.hasAddress(t, sale) is %v, want %v", got, want)
+		}
 	})
 
 	t.Run("verify holds, and no money moved", func(t *testing.T) {
-		require.Contains(t, s.exits(t, 0, "verify", "--wait", "5s"), "every invariant holds")
-		require.Contains(t, s.exits(t, 0, "restore-orders"), "Sale "+sale+": no record is lost")
-		require.Equal(t, given, s.refundedPayments(t))
+		if got := s.exits(t, 0, "verify", "--wait", "5s"); !strings.Contains(got, "every invariant holds") {
+			t.Fatalf("no %q in %s", "every invariant holds", got)
+		}
+		if got := s.exits(t, 0, "restore-orders"); !strings.Contains(got, ("Sale " + sale + ": no record is lost")) {
+			t.Fatalf("no %q in %s", ("Sale " + sale + ": no record is lost"), got)
+		}
+		if got := s.refundedPayments(t); !reflect.DeepEqual(got, given) {
+			t.Fatalf("s.refundedPayments(t) is %q, want %q", got, given)
+		}
 	})
 
 	t.Run("a restored order is refunded as any other", func(t *testing.T) {
 		s.refund(t, forgotten)
-		require.Equal(t, sorted(append(given, forgotten.PaymentSession)...), s.refundedPayments(t))
+		if got, want := s.refundedPayments(t), sorted(append(given, forgotten.PaymentSession)...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("s.refundedPayments(t) is %q, want %q", got, want)
+		}
 		s.exits(t, 0, "verify", "--wait", "5s", sale)
 	})
 }
@@ -137,7 +170,9 @@ func sorted(texts ...string) []string { return slices.Sorted(slices.Values(texts
 func (s *stack) refund(t *testing.T, o order) {
 	t.Helper()
 	_, err := s.boxOffice().RefundOrder(t.Context(), o.Order)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.awaitStatus(t, o, "refunded")
 }
 
@@ -145,7 +180,9 @@ func (s *stack) refund(t *testing.T, o order) {
 func (s *stack) hasAddress(t *testing.T, sale string) map[string]bool {
 	t.Helper()
 	page, err := s.boxOffice().ListOrders(t.Context(), sale, client.ListOrdersParams{})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	has := make(map[string]bool)
 	for _, o := range page.Orders {
 		has[o.Order] = strings.Contains(o.Email, "@")
@@ -159,7 +196,9 @@ func (s *stack) exits(t *testing.T, want int, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	output, err := s.command(ctx, args...)
-	assert.Equal(t, want, exitCode(err), "%v\n%s", err, output)
+	if got := exitCode(err); got != want {
+		t.Errorf("exitCode(err) is %v, want %v: %v\n%s", got, want, err, output)
+	}
 	return output
 }
 
@@ -180,7 +219,9 @@ func (s *stack) forgetWorkflow(t *testing.T, id string) {
 	_, err := s.temporal.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
 		Namespace: s.env["TEMPORAL_NAMESPACE"], WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, id+" is forgotten", func() bool {
 		_, err := s.temporal.DescribeWorkflowExecution(t.Context(), id, "")
 		var gone *serviceerror.NotFound
@@ -212,9 +253,11 @@ func (s *stack) putDatabaseBack(t *testing.T) {
 		run(t, tx, `TRUNCATE public.`+strings.Join(all, `, public.`))
 		for _, table := range referredFirst(t, tx, all) {
 			var columns string // what is generated cannot be inserted
-			require.NoError(t, tx.QueryRow(t.Context(), `
+			if err := tx.QueryRow(t.Context(), `
 				SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns
-				WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'`, table).Scan(&columns))
+				WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'`, table).Scan(&columns); err != nil {
+				t.Fatal(err)
+			}
 			run(t, tx, `ALTER TABLE public.`+table+` DISABLE TRIGGER USER`) // what they did is in the copy
 			run(t, tx, fmt.Sprintf(`INSERT INTO public.%[1]s (%[2]s) OVERRIDING SYSTEM VALUE SELECT %[2]s FROM %[3]s.%[1]s`, table, columns, saved))
 			run(t, tx, `SET CONSTRAINTS ALL IMMEDIATE`) // else there are checks pending, and no ALTER TABLE
@@ -231,10 +274,14 @@ func referredFirst(t *testing.T, tx pgx.Tx, tables []string) (order []string) {
 		SELECT DISTINCT from_table.relname::text, to_table.relname::text FROM pg_constraint
 		JOIN pg_class from_table ON from_table.oid = conrelid JOIN pg_class to_table ON to_table.oid = confrelid
 		WHERE contype = 'f' AND conrelid <> confrelid AND connamespace = 'public'::regnamespace`)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	type reference struct{ From, To string }
 	references, err := pgx.CollectRows(rows, pgx.RowToStructByPos[reference])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for len(order) < len(tables) {
 		before := len(order)
 		for _, table := range tables {
@@ -243,7 +290,9 @@ func referredFirst(t *testing.T, tx pgx.Tx, tables []string) (order []string) {
 				order = append(order, table)
 			}
 		}
-		require.Greater(t, len(order), before, "the foreign keys of %v are a circle", tables)
+		if len(order) <= before {
+			t.Fatalf("len(order) is %v, want more than %v: the foreign keys of %v are a circle", len(order), before, tables)
+		}
 	}
 	return order
 }
@@ -251,25 +300,37 @@ func referredFirst(t *testing.T, tx pgx.Tx, tables []string) (order []string) {
 func tables(t *testing.T, tx pgx.Tx) []string {
 	t.Helper()
 	rows, err := tx.Query(t.Context(), `SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return all
 }
 
 func run(t *testing.T, tx pgx.Tx, statement string) {
 	t.Helper()
 	_, err := tx.Exec(t.Context(), statement)
-	require.NoError(t, err, statement)
+	if err != nil {
+		t.Fatalf("%v: %v", statement, err)
+	}
 }
 
 func (s *stack) inOneTransaction(t *testing.T, do func(pgx.Tx)) {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), s.env["DATABASE_URL"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer db.Close(context.Background())
 	tx, err := db.Begin(t.Context())
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	do(tx)
-	require.NoError(t, tx.Commit(t.Context()))
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -18,9 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/client"
 )
 
@@ -106,8 +103,12 @@ func testSlowClients(t *testing.T, s *stack) {
 	requests := <-served
 	t.Logf("before %+v, most %+v; %d connected in all, %d cut off, %d requests of others meanwhile",
 		before, most, rush.connected.Load(), rush.cut.Load(), requests)
-	require.Positive(t, requests)
-	require.Less(t, most.memory-before.memory, int64(slowMemoryMax), "bytes that the process grew by")
+	if requests <= 0 {
+		t.Fatalf("requests is %v, want more than 0", requests)
+	}
+	if (most.memory - before.memory) >= int64(slowMemoryMax) {
+		t.Fatalf("most.memory-before.memory is %v, want less than %v: bytes that the process grew by", (most.memory - before.memory), int64(slowMemoryMax))
+	}
 	eventually(t, "all that the slow clients took is free", func() bool {
 		now := s.vitals(t, n)
 		return now.descriptors < before.descriptors+50 && now.goroutines < before.goroutines+100
@@ -135,7 +136,9 @@ func fastService(t *testing.T) string {
 	cmd := exec.Command("go", "build", "-o", program, "./cmd/boxoffice")
 	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=1")
 	output, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	if err != nil {
+		t.Fatalf("%s: %v", output, err)
+	}
 	return program
 }
 
@@ -149,13 +152,19 @@ func (s *stack) vitals(t *testing.T, n *node) vitals {
 	var body []byte
 	at := s.overOwnConnections(n.url)
 	at.AdminURL = n.url
-	require.NoError(t, at.Do(ctx, client.Request{Method: http.MethodGet, Path: "/metrics", IsOrganisers: true}, &body))
+	if err := at.Do(ctx, client.Request{Method: http.MethodGet, Path: "/metrics", IsOrganisers: true}, &body); err != nil {
+		t.Fatal(err)
+	}
 	value := func(name string) int64 {
 		_, after, found := strings.Cut(string(body), "\n"+name+" ")
-		require.True(t, found, "no metric %s", name)
+		if !found {
+			t.Fatalf("no metric %s", name)
+		}
 		line, _, _ := strings.Cut(after, "\n")
 		v, err := strconv.ParseFloat(line, 64)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return int64(v)
 	}
 	return vitals{value("go_goroutines"), value("process_open_fds"), value("process_resident_memory_bytes")}
@@ -173,7 +182,8 @@ func (s *stack) behave(ctx context.Context, t *testing.T, n *node, sale string) 
 				return requests
 			}
 			requests++
-			if !assert.NoError(t, err) {
+			if err != nil {
+				t.Error(err)
 				return requests
 			}
 		}
@@ -185,7 +195,9 @@ func (s *stack) behave(ctx context.Context, t *testing.T, n *node, sale string) 
 func (s *stack) holdAt(t *testing.T, n *node, sale string) (o order) {
 	t.Helper()
 	a := s.checkoutWith(t, n, sale, "", newBuyer())
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	if a.status != http.StatusCreated {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+	}
 	a.into(t, &o)
 	return o
 }

@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
@@ -111,11 +111,15 @@ type stack struct {
 func startStack(t *testing.T, dir, ledger string) *stack {
 	t.Helper()
 	bin, err := tools()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Attr("ran-on", "a stack with the ledger "+ledger)
 	s := &stack{t: t, dir: dir, http: &http.Client{Timeout: 30 * time.Second}}
 	log, err := os.Create(filepath.Join(t.TempDir(), "devstack.log"))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	args := []string{"up", "--data", dir, "--free-ports", "--ledger", ledger, "--bin-dir", bin}
 	if ledger == embeddedLedger {
 		// A database such as people have, which orders text otherwise than Go does. The other
@@ -129,7 +133,9 @@ func startStack(t *testing.T, dir, ledger string) *stack {
 		s.process.Env = append(s.process.Env, name+"="+value)
 	}
 	s.process.Stdout, s.process.Stderr = log, log
-	require.NoError(t, s.process.Start())
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
 	s.ended = make(chan error, 1)
 	go func() { s.ended <- s.process.Wait() }()
 	t.Cleanup(func() {
@@ -141,7 +147,9 @@ func startStack(t *testing.T, dir, ledger string) *stack {
 	s.awaitReady(log.Name())
 	s.connect()
 	if locale, err := orderstest.Collation(t.Context(), s.env["DATABASE_URL"]); ledger == embeddedLedger && locale == "" {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		t.Log("SKIPPED on a database that orders text as people do: this Postgres knows no ICU; one in the order of bytes is tested")
 	}
 	return s
@@ -183,7 +191,7 @@ func (s *stack) awaitReady(log string) {
 			why = "it took too long"
 		}
 		content, _ := os.ReadFile(log)
-		require.FailNow(s.t, "the stack did not start", "%v\n%s", why, content)
+		s.t.Fatalf("the stack did not start: %v\n%s", why, content)
 	}
 }
 
@@ -201,7 +209,9 @@ func (s *stack) pid(name string) int {
 func (s *stack) connect() {
 	s.t.Helper()
 	output, err := exec.Command("sh", "-c", "set -a; . "+filepath.Join(s.dir, "dev.env")+"; env").Output()
-	require.NoError(s.t, err)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.env = stripeVariables()
 	for line := range strings.Lines(string(output)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -211,7 +221,9 @@ func (s *stack) connect() {
 		HostPort: s.env["TEMPORAL_ADDRESS"], Namespace: s.env["TEMPORAL_NAMESPACE"],
 		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
-	require.NoError(s.t, err)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.t.Cleanup(s.temporal.Close)
 }
 
@@ -242,7 +254,9 @@ func (s *stack) command(ctx context.Context, args ...string) (string, error) {
 // run runs one of the tools against the stack.
 func (s *stack) run(ctx context.Context, tool string, args ...string) (string, error) {
 	bin, err := tools()
-	require.NoError(s.t, err)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, tool), args...)
 	cmd.Env = os.Environ()
 	for name, value := range s.env {
@@ -270,10 +284,29 @@ func dataDir(t *testing.T) string {
 	t.Helper()
 	needStack(t)
 	dir, err := os.MkdirTemp("", "boxoffice-e2e-")
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return filepath.Join(dir, "data")
+}
+
+// sameJSON compares JSON, whatever its spaces and the order of its members.
+func sameJSON(t *testing.T, got, want []byte) {
+	t.Helper()
+	var g, w any
+	if err := json.Unmarshal(got, &g); err != nil {
+		t.Fatalf("%s: %v", got, err)
+	}
+	if err := json.Unmarshal(want, &w); err != nil {
+		t.Fatalf("%s: %v", want, err)
+	}
+	if !reflect.DeepEqual(g, w) {
+		t.Fatalf("got %s, want %s", got, want)
+	}
 }
 
 // eventually waits for a condition.
@@ -282,7 +315,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	deadline := time.Now().Add(waitTimeout)
 	for !condition() {
 		if time.Now().After(deadline) {
-			require.FailNow(t, "did not happen: "+what)
+			t.Fatal("did not happen: " + what)
 		}
 		time.Sleep(waitInterval) //nolint:forbidigo // between two looks at a condition
 	}

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"boxoffice/lab/bench/crowd"
 
 	"boxoffice/client"
@@ -52,8 +50,12 @@ func TestStorm(t *testing.T) {
 		queue := &crowd.Queue{Live: 100, Full: s.openDoor(sale)}
 		s.storm(t, front, sale, 2, queue, func() {
 			victim := s.pid("boxoffice")
-			require.NotZero(t, victim)
-			require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+			if victim == 0 {
+				t.Fatal("victim is zero")
+			}
+			if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
 			eventually(t, "the stack starts the service again", func() bool {
 				pid := s.pid("boxoffice")
 				return pid != 0 && pid != victim
@@ -86,18 +88,34 @@ func (s *stack) storm(t *testing.T, front *front, sale string, seed uint64, queu
 	}()
 	eventually(t, "a third of the tickets are held", func() bool { return progress.Held.Load() >= stormTickets/3 })
 	strike()
-	require.Less(t, progress.Answered.Load(), int64(stormBuyers), "all was over before the node was back")
+	if got := progress.Answered.Load(); got >= int64(stormBuyers) {
+		t.Fatalf("progress.Answered.Load() is %v, want less than %v: all was over before the node was back", got, int64(stormBuyers))
+	}
 	got := <-ended
-	require.NoError(t, got.err)
+	if err := got.err; err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("answered in %.1f s, settled in %.1f s; %d requests, %d busy, %d in flight, %d without an answer; queue %+v",
 		got.AnsweredSeconds, got.SettledSeconds, got.Requests, got.Busy, got.InFlight, got.Lost, got.Queue)
 
-	require.Empty(t, got.Errors, "%v", got.Samples)
-	require.Positive(t, got.Lost, "nobody's connection broke: the node did not die in the rush")
-	require.EqualValues(t, stormBuyers, got.OneAnswer, "buyers with exactly one final answer")
-	require.EqualValues(t, stormTickets, got.Paid)
-	require.EqualValues(t, stormTickets, got.Orders, "different orders that were paid")
-	require.EqualValues(t, stormBuyers-stormTickets, got.SoldOut+got.AllHeld)
+	if len(got.Errors) != 0 {
+		t.Fatalf("got.Errors is %v, want nothing: %v", got.Errors, got.Samples)
+	}
+	if got.Lost <= 0 {
+		t.Fatalf("got.Lost is %v, want more than 0: nobody's connection broke: the node did not die in the rush", got.Lost)
+	}
+	if got.OneAnswer != stormBuyers {
+		t.Fatalf("got.OneAnswer is %v, want stormBuyers: buyers with exactly one final answer", got.OneAnswer)
+	}
+	if got.Paid != stormTickets {
+		t.Fatalf("got.Paid is %v, want stormTickets", got.Paid)
+	}
+	if got.Orders != stormTickets {
+		t.Fatalf("got.Orders is %v, want stormTickets: different orders that were paid", got.Orders)
+	}
+	if (got.SoldOut + got.AllHeld) != (stormBuyers - stormTickets) {
+		t.Fatalf("got.SoldOut+got.AllHeld is %v, want stormBuyers-stormTickets", (got.SoldOut + got.AllHeld))
+	}
 	s.awaitStock(t, sale, "A", level{Sold: stormTickets})
 }
 
@@ -158,7 +176,9 @@ type front struct {
 func openFront(t *testing.T, nodes ...string) *front {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := &front{listener: l, nodes: nodes}
 	ctx, cancel := context.WithCancel(context.Background())
 	f.relays.Go(func() {

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // testStrangers: what has no password on this machine is reached by nobody who should not.
@@ -13,20 +11,28 @@ func testStrangers(t *testing.T, s *stack) {
 	ask := func(method, url, host, body string, header http.Header) int {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		r.Header = header
 		if host != "" {
 			r.Host = host
 		}
 		response, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		response.Body.Close()
 		return response.StatusCode
 	}
 	t.Run("pages whose name was made to resolve to this machine", func(t *testing.T) {
 		for _, url := range []string{s.env["MOCKPAY_URL"] + "/healthz", s.env["TEMPORAL_UI_URL"] + "/healthz", s.env["TEMPORAL_UI_URL"] + "/api/v1/settings"} {
-			require.Equal(t, http.StatusOK, ask(http.MethodGet, url, "", "", http.Header{}), url)
-			require.Equal(t, http.StatusMisdirectedRequest, ask(http.MethodGet, url, "evil.example", "", http.Header{}), url)
+			if got := ask(http.MethodGet, url, "", "", http.Header{}); got != http.StatusOK {
+				t.Fatalf(`ask(http.MethodGet, url, "", "", http.Header{}) is %v, want %v: %v`, got, http.StatusOK, url)
+			}
+			if got := ask(http.MethodGet, url, "evil.example", "", http.Header{}); got != http.StatusMisdirectedRequest {
+				t.Fatalf(`ask(http.MethodGet, url, "evil.example", "", http.Header{}) is %v, want %v: %v`, got, http.StatusMisdirectedRequest, url)
+			}
 		}
 	})
 	t.Run("programs at the codec", func(t *testing.T) {
@@ -40,12 +46,18 @@ func testStrangers(t *testing.T, s *stack) {
 			"the Web UI's page": {http.Header{"Origin": {s.env["TEMPORAL_UI_URL"]}}, http.StatusOK},
 		} {
 			c.header.Set("Content-Type", "application/json")
-			require.Equal(t, c.want, ask(http.MethodPost, decode, "", `{"payloads":[]}`, c.header), name)
+			if got := ask(http.MethodPost, decode, "", `{"payloads":[]}`, c.header); got != c.want {
+				t.Fatalf("got %v, want %v: %v", got, c.want, name)
+			}
 		}
 	})
 	t.Run("metrics on a listener for all", func(t *testing.T) {
 		url := s.env["BOXOFFICE_ADMIN_URL"] + "/metrics"
-		require.Equal(t, http.StatusUnauthorized, ask(http.MethodGet, url, "", "", http.Header{}))
-		require.Equal(t, http.StatusOK, ask(http.MethodGet, url, "", "", http.Header{"Authorization": {"Bearer " + s.env["BOXOFFICE_ADMIN_TOKEN"]}}))
+		if got := ask(http.MethodGet, url, "", "", http.Header{}); got != http.StatusUnauthorized {
+			t.Fatalf(`ask(http.MethodGet, url, "", "", http.Header{}) is %v, want %v`, got, http.StatusUnauthorized)
+		}
+		if got := ask(http.MethodGet, url, "", "", http.Header{"Authorization": {"Bearer " + s.env["BOXOFFICE_ADMIN_TOKEN"]}}); got != http.StatusOK {
+			t.Fatalf("got %v, want %v", got, http.StatusOK)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -8,13 +9,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 
@@ -62,7 +63,9 @@ func (s *stack) rush(t *testing.T, capacity int, opensIn time.Duration) string {
 		body.OpensAt = new(time.Now().Add(opensIn).UTC())
 	}
 	_, err := s.boxOffice().CreateSale(t.Context(), body)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return id
 }
 
@@ -72,19 +75,29 @@ func (s *stack) join(t *testing.T, n *node, sale string) place {
 		_, err := s.at(n.url).JoinQueue(ctx, sale, client.JoinQueueParams{}, nil)
 		return err
 	})
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	if a.status != http.StatusCreated {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+	}
 	var p place
 	a.into(t, &p)
-	require.NotEmpty(t, p.Token)
-	require.LessOrEqual(t, len(p.Token), 120)
-	require.Equal(t, "/v1/queue/"+p.Token, a.header.Get("Location"))
+	if p.Token == "" {
+		t.Fatal("p.Token is empty")
+	}
+	if len(p.Token) > 120 {
+		t.Fatalf("len(p.Token) is %v, want at most 120", len(p.Token))
+	}
+	if got := a.header.Get("Location"); got != ("/v1/queue/" + p.Token) {
+		t.Fatalf(`a.header.Get("Location") is %q, want %q`, got, ("/v1/queue/" + p.Token))
+	}
 	return p
 }
 
 func (s *stack) place(t *testing.T, n *node, token string) place {
 	t.Helper()
 	p, err := s.at(n.url).GetPlace(t.Context(), token)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return place{Token: token, PlaceView: p}
 }
 
@@ -111,7 +124,9 @@ func (s *stack) awaitPlaces(t *testing.T, nodes []*node, tokens []string, want s
 func (s *stack) configure(t *testing.T, sale string, body client.ConfigureBody) {
 	t.Helper()
 	_, err := s.boxOffice().ConfigureQueue(t.Context(), sale, &body)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stack) checkoutWith(t *testing.T, n *node, sale, token, email string) answer {
@@ -126,11 +141,15 @@ func (s *stack) checkoutWith(t *testing.T, n *node, sale, token, email string) a
 // pays for an order that must be held.
 func (s *stack) pays(t *testing.T, a answer) {
 	t.Helper()
-	require.Equal(t, http.StatusCreated, a.status, "%s", a.body)
+	if a.status != http.StatusCreated {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusCreated, a.body)
+	}
 	var o order
 	a.into(t, &o)
 	s.pay(t, o, "succeeded")
-	require.Len(t, s.awaitStatus(t, o, "paid").Tickets, 1)
+	if got := s.awaitStatus(t, o, "paid").Tickets; len(got) != 1 {
+		t.Fatalf(`%d in s.awaitStatus(t, o, "paid").Tickets, want 1: %+v`, len(got), got)
+	}
 }
 
 // forge changes one character of a token.
@@ -148,13 +167,21 @@ func (s *stack) yesterdays(t *testing.T, token string) string {
 	t.Helper()
 	const tagLen = 14
 	key, err := base64.StdEncoding.DecodeString(s.env["BOXOFFICE_SERVER_KEY"])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	keys, err := domain.NewKeyring(key)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	said, tag := raw[:len(raw)-tagLen], raw[len(raw)-tagLen:]
-	require.Equal(t, keys.QueueTag(said)[:tagLen], tag, "tokens are signed in another way now")
+	if want := keys.QueueTag(said)[:tagLen]; !bytes.Equal(tag, want) {
+		t.Fatalf("tag is %q, want %q: tokens are signed in another way now", tag, want)
+	}
 	millis := said[6:12] // after the version and the index
 	then := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(-25*time.Hour).UnixMilli()))
 	copy(millis, then[2:])
@@ -171,12 +198,18 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	var commitment string
 	for i := range early {
 		p := s.join(t, nodes[i%len(nodes)], sale)
-		require.Empty(t, p.Draw.Seed, "before the draw")
+		if p.Draw.Seed != "" {
+			t.Fatalf("p.Draw.Seed is %q, want nothing: before the draw", p.Draw.Seed)
+		}
 		tokens, commitment = append(tokens, p.Token), p.Draw.Commitment
 	}
 	refused := s.checkoutWith(t, first, sale, tokens[0], newBuyer())
-	require.Equal(t, http.StatusForbidden, refused.status)
-	require.Equal(t, "queue_required", refused.code(t))
+	if refused.status != http.StatusForbidden {
+		t.Fatalf("refused.status is %v, want %v", refused.status, http.StatusForbidden)
+	}
+	if got := refused.code(t); got != "queue_required" {
+		t.Fatalf(`refused.code(t) is %q, want "queue_required"`, got)
+	}
 
 	// The draw: everybody who was there has one of the first places, and the seed is
 	// the one that was committed to.
@@ -184,18 +217,30 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	var positions []int64
 	for _, p := range places {
 		positions = append(positions, p.Position)
-		require.EqualValues(t, early, *p.Draw.Size)
-		require.Equal(t, commitment, p.Draw.Commitment)
+		if *p.Draw.Size != early {
+			t.Fatalf("*p.Draw.Size is %v, want early", *p.Draw.Size)
+		}
+		if p.Draw.Commitment != commitment {
+			t.Fatalf("p.Draw.Commitment is %q, want %q", p.Draw.Commitment, commitment)
+		}
 	}
 	slices.Sort(positions)
-	require.Equal(t, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, positions)
+	if want := []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}; !reflect.DeepEqual(positions, want) {
+		t.Fatalf("positions is %v, want %v", positions, want)
+	}
 	seed, err := hex.DecodeString(places[0].Draw.Seed)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sum := sha256.Sum256(append(seed, sale...))
-	require.Equal(t, commitment, hex.EncodeToString(sum[:]))
+	if got := hex.EncodeToString(sum[:]); got != commitment {
+		t.Fatalf("hex.EncodeToString(sum[:]) is %q, want %q", got, commitment)
+	}
 
 	late := s.join(t, last, sale)
-	require.EqualValues(t, early+1, late.Position, "after the opening: first come, first served")
+	if late.Position != (early + 1) {
+		t.Fatalf("late.Position is %v, want early+1: after the opening: first come, first served", late.Position)
+	}
 	tokens = append(tokens, late.Token)
 
 	// A node dies. Nobody loses a place.
@@ -203,7 +248,9 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 		last.kill()
 		nodes = nodes[:len(nodes)-1]
 		for i, p := range s.places(t, nodes, tokens[:early]) {
-			require.Equal(t, places[i].Position, p.Position)
+			if p.Position != places[i].Position {
+				t.Fatalf("p.Position is %v, want %v", p.Position, places[i].Position)
+			}
 		}
 	}
 
@@ -215,7 +262,9 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	s.configure(t, sale, client.ConfigureBody{Paused: new(false)})
 	s.awaitPlaces(t, nodes, present, "admitted")
 	s.awaitPlaces(t, nodes, []string{absent}, "admitted")
-	require.Contains(t, events(), "admitted")
+	if got := events(); !strings.Contains(got, "admitted") {
+		t.Fatalf("no %q in %s", "admitted", got)
+	}
 
 	lookUp := func(token string) (code string) {
 		_, err := s.boxOffice().GetPlace(t.Context(), token)
@@ -227,36 +276,55 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 	}
 	for name, token := range refusedTokens {
 		a := s.checkoutWith(t, first, sale, token, newBuyer())
-		require.Equal(t, http.StatusForbidden, a.status, "%s: %s", name, a.body)
-		require.Equal(t, "queue_required", a.code(t), name)
+		if a.status != http.StatusForbidden {
+			t.Fatalf("a.status is %v, want %v: %s: %s", a.status, http.StatusForbidden, name, a.body)
+		}
+		if got := a.code(t); got != "queue_required" {
+			t.Fatalf(`a.code(t) is %q, want "queue_required": %v`, got, name)
+		}
 	}
 	for _, name := range []string{"forged", "not one of ours"} {
-		require.Equal(t, "not_found", lookUp(refusedTokens[name]), name)
+		if got := lookUp(refusedTokens[name]); got != "not_found" {
+			t.Fatalf(`lookUp(refusedTokens[name]) is %q, want "not_found": %v`, got, name)
+		}
 	}
 
 	// A day after the opening, or the join, a token is no longer good.
 	old := s.rush(t, 1, -25*time.Hour)
 	expired := s.yesterdays(t, s.join(t, first, old).Token)
-	require.Equal(t, "not_found", lookUp(expired))
+	if got := lookUp(expired); got != "not_found" {
+		t.Fatalf(`lookUp(expired) is %q, want "not_found"`, got)
+	}
 	a := s.checkoutWith(t, first, old, expired, newBuyer())
-	require.Equal(t, http.StatusForbidden, a.status, "%s", a.body)
-	require.Equal(t, "queue_required", a.code(t))
-	require.NotEqual(t, "not_found", lookUp(s.yesterdays(t, tokens[0])),
-		"yesterday's join for an opening of today")
+	if a.status != http.StatusForbidden {
+		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusForbidden, a.body)
+	}
+	if got := a.code(t); got != "queue_required" {
+		t.Fatalf(`a.code(t) is %q, want "queue_required"`, got)
+	}
+	if got := lookUp(s.yesterdays(t, tokens[0])); got == "not_found" {
+		t.Fatalf("lookUp(s.yesterdays(t, tokens[0])) is %q: yesterday's join for an opening of today", got)
+	}
 
 	// A token is one order: replayed it is the same one, shared it is refused.
 	buyer := newBuyer()
 	held := s.checkoutWith(t, first, sale, tokens[0], buyer)
 	again := s.checkoutWith(t, nodes[len(nodes)-1], sale, tokens[0], buyer)
-	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"), "%s", again.body)
-	require.JSONEq(t, string(held.body), string(again.body))
-	require.Equal(t, "key_reused", s.checkoutWith(t, first, sale, tokens[0], newBuyer()).code(t))
+	if got := again.header.Get("Idempotent-Replayed"); got != "true" {
+		t.Fatalf(`again.header.Get("Idempotent-Replayed") is %q, want "true": %s`, got, again.body)
+	}
+	sameJSON(t, again.body, held.body)
+	if got := s.checkoutWith(t, first, sale, tokens[0], newBuyer()).code(t); got != "key_reused" {
+		t.Fatalf(`s.checkoutWith(t, first, sale, tokens[0], newBuyer()).code(t) is %q, want "key_reused"`, got)
+	}
 
 	s.pays(t, held)
 	for _, token := range append([]string{absent}, tokens[7:7+capacity-2]...) {
 		s.pays(t, s.checkoutWith(t, first, sale, token, newBuyer()))
 	}
-	require.Equal(t, "sold_out", s.checkoutWith(t, first, sale, tokens[1], newBuyer()).code(t))
+	if got := s.checkoutWith(t, first, sale, tokens[1], newBuyer()).code(t); got != "sold_out" {
+		t.Fatalf(`s.checkoutWith(t, first, sale, tokens[1], newBuyer()).code(t) is %q, want "sold_out"`, got)
+	}
 	s.awaitStock(t, sale, "A", level{Sold: capacity})
 	eventually(t, "nobody can join what is sold out", func() bool {
 		_, err := s.boxOffice().JoinQueue(t.Context(), sale, client.JoinQueueParams{}, nil)
@@ -297,13 +365,17 @@ func testOpenRoom(t *testing.T, s *stack, nodes []*node) {
 	s.configure(t, sale, client.ConfigureBody{Paused: new(true)})
 	eventually(t, "the queue says that it is paused", func() bool {
 		state, err := s.at(n.url).GetQueue(t.Context(), sale)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return state.Paused
 	})
 	late := s.join(t, n, sale)
 	s.awaitPlaces(t, []*node{n}, []string{late.Token}, "paused")
 	s.pays(t, s.checkoutWith(t, n, sale, early.Token, newBuyer()))
-	require.Equal(t, "queue_required", s.checkoutWith(t, n, sale, late.Token, newBuyer()).code(t))
+	if got := s.checkoutWith(t, n, sale, late.Token, newBuyer()).code(t); got != "queue_required" {
+		t.Fatalf(`s.checkoutWith(t, n, sale, late.Token, newBuyer()).code(t) is %q, want "queue_required"`, got)
+	}
 	s.configure(t, sale, client.ConfigureBody{Paused: new(false)})
 	s.awaitPlaces(t, []*node{n}, []string{late.Token}, "admitted")
 	s.pays(t, s.checkoutWith(t, n, sale, late.Token, newBuyer()))

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/temporalproto"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -42,38 +41,64 @@ func testWebhooksToOthers(t *testing.T, s *stack) {
 	registered, err := s.boxOffice().CreateWebhookEndpoint(t.Context(), &client.CreateWebhookEndpointBody{
 		URL: endpoint.URL + "/tickets", Sale: sale, Types: []string{"order.paid"},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	o := s.hold(t, sale, items{"A": 1})
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid")
 	eventually(t, "the log says that the endpoint took it", func() bool {
 		deliveries, err := s.boxOffice().ListWebhookDeliveries(t.Context(), registered.ID, client.ListWebhookDeliveriesParams{State: "delivered"})
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return len(deliveries.Deliveries) == 1 && deliveries.Deliveries[0].Attempts == 2
 	})
 	verifier, err := standardwebhooks.NewWebhook(registered.Secret)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
-	require.Len(t, bodies, 2)
+	if len(bodies) != 2 {
+		t.Fatalf("%d in bodies, want 2: %+v", len(bodies), bodies)
+	}
 	for i := range bodies {
-		require.NoError(t, verifier.Verify(bodies[i], headers[i]))
+		if err := verifier.Verify(bodies[i], headers[i]); err != nil {
+			t.Fatal(err)
+		}
 		var event struct{ ID, Type, Sale, Order string }
-		require.NoError(t, json.Unmarshal(bodies[i], &event))
-		require.Equal(t, "order.paid", event.Type)
-		require.Equal(t, o.Order, event.Order)
-		require.Equal(t, event.ID, headers[i].Get("webhook-id"))
+		if err := json.Unmarshal(bodies[i], &event); err != nil {
+			t.Fatal(err)
+		}
+		if event.Type != "order.paid" {
+			t.Fatalf(`event.Type is %q, want "order.paid"`, event.Type)
+		}
+		if event.Order != o.Order {
+			t.Fatalf("event.Order is %q, want %q", event.Order, o.Order)
+		}
+		if got := headers[i].Get("webhook-id"); got != event.ID {
+			t.Fatalf(`headers[i].Get("webhook-id") is %q, want %q`, got, event.ID)
+		}
 	}
 	s.awaitClosed(t, webhooks.WorkflowID(registered.ID)) // nothing is pending
 	history := s.history(t, webhooks.WorkflowID(registered.ID))
 	s.decode(t, history)
 	replayer := worker.NewWorkflowReplayer()
 	replayer.RegisterWorkflowWithOptions(webhooks.Delivery, workflow.RegisterOptions{Name: "WebhookDelivery"})
-	require.NoError(t, replayer.ReplayWorkflowHistory(nil, history))
+	if err := replayer.ReplayWorkflowHistory(nil, history); err != nil {
+		t.Fatal(err)
+	}
 	if *captureWebhooks != "" {
 		content, err := temporalproto.CustomJSONMarshalOptions{Indent: "  "}.Marshal(history)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(*captureWebhooks, "failed-then-taken.json"), append(content, '\n'), 0o644))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(*captureWebhooks, "failed-then-taken.json"), append(content, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	require.NoError(t, s.boxOffice().DeleteWebhookEndpoint(t.Context(), registered.ID))
+	if err := s.boxOffice().DeleteWebhookEndpoint(t.Context(), registered.ID); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -28,7 +27,9 @@ func (l *load) check(t *testing.T, toTheEnd bool) (checked int) {
 	t.Helper()
 	select {
 	case err := <-l.wrong:
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	default:
 	}
 	todo, failed := make(chan *entry), make(chan error, checkersMax)
@@ -53,14 +54,18 @@ func (l *load) check(t *testing.T, toTheEnd bool) (checked int) {
 		case todo <- e:
 			checked++
 		case err := <-failed:
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	for range checkersMax { // each takes none, so all before have been looked at
 		select {
 		case todo <- nothing:
 		case err := <-failed:
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return checked

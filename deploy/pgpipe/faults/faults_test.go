@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -66,9 +64,13 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		t.Skip("SKIPPED: -short starts no servers")
 	}
 	only, err := regexp.Compile(os.Getenv(EnvOnly))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	faults := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !only.MatchString(f.name) })
-	require.NotEmpty(t, faults, EnvOnly)
+	if len(faults) == 0 {
+		t.Fatalf("faults is empty: %s", EnvOnly)
+	}
 	rounds, seed := number(t, EnvRounds, len(faults)), uint64(number(t, EnvSeed, 0))
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) % 1_000_000
@@ -80,7 +82,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	done := map[string]int{}
 	for round := range rounds {
 		if end, ok := t.Deadline(); ok && time.Until(end) < 2*answerWithin {
-			require.FailNowf(t, "no time is left", "for %d of %d rounds", rounds-round, rounds)
+			t.Fatalf("no time is left for %d of %d rounds", rounds-round, rounds)
 		}
 		if len(order) == 0 {
 			order = w.rng.Perm(len(faults))
@@ -94,7 +96,9 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		done[f.name]++
 		began := time.Now()
 		w.round(t, f, w.rng.Uint64())
-		require.Empty(t, w.postgres.strange(t))
+		if got := w.postgres.strange(t); len(got) != 0 {
+			t.Fatalf("w.postgres.strange(t) is %q, want nothing", got)
+		}
 		checked := w.load.check(t, false)
 		t.Logf("round %d: %s: %d orders looked at, %.1f s", round+1, f.name, checked, time.Since(began).Seconds())
 		if (round+1)%roundsPerRestart == 0 {
@@ -109,7 +113,9 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Logf("faults: %v", done)
 	t.Logf("%d orders, %d acknowledged answers, requests of the store: %v", len(w.load.all()), w.load.acks.Load(), w.counts)
 	for _, way := range []string{"create fast", "update fast", "load fast"} {
-		require.Positive(t, w.counts[way], way)
+		if w.counts[way] <= 0 {
+			t.Fatalf("w.counts[way] is %v, want more than 0: %v", w.counts[way], way)
+		}
 	}
 }
 
@@ -150,18 +156,20 @@ func (w *world) awaitAcksOr(t *testing.T, n int64, otherwise func() bool) {
 			return
 		}
 		if acks == seen {
-			require.FailNowf(t, "it stands still", "no buyer was answered for %v, %d answers are missing", answerWithin, goal-acks)
+			t.Fatalf("it stands still: no buyer was answered for %v, %d answers are missing", answerWithin, goal-acks)
 		}
 		seen = acks
 		done := false
 		within(answerWithin, func() bool {
 			select {
 			case err := <-w.load.wrong:
-				require.NoError(t, err)
+				if err != nil {
+					t.Fatal(err)
+				}
 			default:
 			}
 			if w.server.ended() {
-				require.FailNow(t, "Temporal ended by itself", w.server.log)
+				t.Fatalf("Temporal ended by itself: %v", w.server.log)
 			}
 			done = otherwise()
 			return done || w.load.acks.Load() > seen
@@ -197,7 +205,9 @@ func (w *world) checkAll(t *testing.T) {
 	t.Helper()
 	began := time.Now()
 	checked := w.load.check(t, true)
-	require.Empty(t, w.postgres.strange(t))
+	if got := w.postgres.strange(t); len(got) != 0 {
+		t.Fatalf("w.postgres.strange(t) is %q, want nothing", got)
+	}
 	t.Logf("all of %d orders are as acknowledged, %d still open, %.1f s", checked, len(w.load.open), time.Since(began).Seconds())
 }
 
@@ -223,7 +233,9 @@ func (w *world) wayBackAndForth(t *testing.T) {
 		}
 		w.checkAll(t)
 		t.Logf("switched off: %v: %d orders from before have ended", off, len(open))
-		require.Equal(t, off, len(w.server.counted()) == 0, "the counts say what is on")
+		if got := len(w.server.counted()) == 0; got != off {
+			t.Fatalf("len(w.server.counted()) == 0 is %v, want %v: the counts say what is on", got, off)
+		}
 	}
 }
 
@@ -243,8 +255,12 @@ func killBackend(t *testing.T, w *world) {
 	const crashed = "terminated by signal 9"
 	before := w.postgres.said(crashed)
 	backends := w.postgres.backends()
-	require.NotEmpty(t, backends)
-	require.NoError(t, syscall.Kill(backends[w.rng.IntN(len(backends))], syscall.SIGKILL))
+	if len(backends) == 0 {
+		t.Fatal("backends is empty")
+	}
+	if err := syscall.Kill(backends[w.rng.IntN(len(backends))], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	await(t, answerWithin, "Postgres notices", func() bool { return w.postgres.said(crashed) > before })
 	w.postgres.start(t)
 }
@@ -301,6 +317,8 @@ func number(t *testing.T, variable string, otherwise int) int {
 		return otherwise
 	}
 	n, err := strconv.Atoi(text)
-	require.NoError(t, err, variable)
+	if err != nil {
+		t.Fatalf("%v: %v", variable, err)
+	}
 	return n
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
@@ -71,7 +70,9 @@ func dial(t *testing.T, address string) client.Client {
 	c, err := client.NewLazyClient(client.Options{
 		HostPort: address, Namespace: namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
 	return c
 }
@@ -102,7 +103,9 @@ func newLoad(t *testing.T, address string) *load {
 	w.RegisterWorkflow(order)
 	w.RegisterWorkflow(child)
 	w.RegisterActivity(step)
-	require.NoError(t, w.Start())
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(w.Stop)
 	return l
 }
@@ -131,9 +134,11 @@ func (l *load) run(seed uint64, buyers int, through client.Client) (stop func(*t
 		select {
 		case <-ended:
 		case err := <-l.wrong:
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
 		case <-time.After(answerWithin):
-			require.FailNow(t, "buyers are not answered", "within %v", answerWithin)
+			t.Fatalf("buyers are not answered: within %v", answerWithin)
 		}
 	}
 }

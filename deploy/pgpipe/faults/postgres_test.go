@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 	"go.temporal.io/server/common/log"
 	schematool "go.temporal.io/server/tools/common/schema"
 	sqltool "go.temporal.io/server/tools/sql"
@@ -72,9 +71,13 @@ type postgres struct {
 func newPostgres(t *testing.T) *postgres {
 	t.Helper()
 	bin, err := pgtest.Installation()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	folder, err := os.MkdirTemp("", "pgpipe-faults-")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("logs are in %s", folder)
@@ -84,21 +87,29 @@ func newPostgres(t *testing.T) *postgres {
 	})
 	p := &postgres{bin: bin, folder: folder}
 	disk := filepath.Join(folder, "disk")
-	require.NoError(t, os.Mkdir(disk, 0o755))
+	if err := os.Mkdir(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprintf("size=%d", diskBytes)); err != nil {
 		p.small = err.Error()
 	} else {
 		t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	}
 	p.attr, err = pgtest.Unprivileged(disk)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p.attr, err = pgtest.Unprivileged(folder)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(disk, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8",
 		"--no-locale", "-N", "--wal-segsize=1")
 	initdb.SysProcAttr = p.attr
 	said, err := initdb.CombinedOutput()
-	require.NoError(t, err, "%s", said)
+	if err != nil {
+		t.Fatalf("%s: %v", said, err)
+	}
 	t.Cleanup(p.kill)
 	p.start(t)
 	for _, d := range []struct{ name, schema string }{
@@ -106,9 +117,15 @@ func newPostgres(t *testing.T) *postgres {
 	} {
 		p.execute(t, "CREATE DATABASE "+d.name)
 		conn, err := sqltool.NewConnection(database(folder, d.name), log.NewNoopLogger())
-		require.NoError(t, err)
-		require.NoError(t, schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, log.NewNoopLogger()).Run())
-		require.NoError(t, schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: d.schema}, log.NewNoopLogger()).Run())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, log.NewNoopLogger()).Run(); err != nil {
+			t.Fatal(err)
+		}
+		if err := schematool.NewUpdateSchemaTask(conn, &schematool.UpdateConfig{SchemaName: d.schema}, log.NewNoopLogger()).Run(); err != nil {
+			t.Fatal(err)
+		}
 		conn.Close()
 	}
 	p.executeIn(t, databaseStore, watchRanges)
@@ -141,7 +158,9 @@ func (p *postgres) start(t *testing.T) {
 func (p *postgres) spawn(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(filepath.Join(p.folder, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer log.Close()
 	args := []string{"-D", filepath.Join(p.folder, "disk/data"), "-k", p.folder}
 	for _, set := range postgresSettings {
@@ -149,13 +168,19 @@ func (p *postgres) spawn(t *testing.T) {
 	}
 	cmd := exec.Command(filepath.Join(p.bin, "postgres"), args...)
 	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = p.attr, p.folder, log, log
-	require.NoError(t, cmd.Start())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	p.process, p.done = cmd.Process, make(chan struct{})
 	dog := exec.Command("/bin/sh", "-c", watchdog, "watchdog", strconv.Itoa(cmd.Process.Pid))
 	dog.SysProcAttr = p.attr
 	p.alive, err = dog.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, dog.Start())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dog.Start(); err != nil {
+		t.Fatal(err)
+	}
 	go func(done chan struct{}) {
 		_ = cmd.Wait() // it is killed
 		close(done)
@@ -219,9 +244,13 @@ func (p *postgres) fill(t *testing.T, free uint64) (empty func()) {
 	t.Helper()
 	path := filepath.Join(p.folder, "disk", "filler")
 	var disk syscall.Statfs_t
-	require.NoError(t, syscall.Statfs(filepath.Dir(path), &disk))
+	if err := syscall.Statfs(filepath.Dir(path), &disk); err != nil {
+		t.Fatal(err)
+	}
 	f, err := os.Create(path)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer f.Close()
 	if there := disk.Bavail * uint64(disk.Bsize); there > free {
 		_ = syscall.Fallocate(int(f.Fd()), 0, 0, int64(there-free)) // what is written meanwhile may leave less
@@ -248,20 +277,28 @@ func (p *postgres) executeIn(t *testing.T, database, statement string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, p.url(database))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, statement)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // shardsTaken gives how often shards have found an owner: each gives the shard the next range id.
 func (p *postgres) shardsTaken(t *testing.T) (taken func() (n int64), done func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), p.url(databaseStore))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	taken = func() (n int64) {
 		t.Helper()
-		require.NoError(t, conn.QueryRow(t.Context(), "SELECT sum(range_id)::bigint FROM shards").Scan(&n))
+		if err := conn.QueryRow(t.Context(), "SELECT sum(range_id)::bigint FROM shards").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
 		return n
 	}
 	return taken, func() { _ = conn.Close(t.Context()) }
@@ -273,22 +310,30 @@ func (p *postgres) strange(t *testing.T) (found []string) {
 	ctx, cancel := context.WithTimeout(t.Context(), startWithin)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, p.url(databaseStore))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer conn.Close(ctx)
 	for _, table := range []string{
 		"current_executions", "activity_info_maps", "timer_info_maps", "child_execution_info_maps", "request_cancel_info_maps",
 		"signal_info_maps", "signals_requested_sets", "buffered_events", "chasm_node_maps",
 	} {
 		var n int
-		require.NoError(t, conn.QueryRow(ctx, `SELECT count(*) FROM `+table+` AS t WHERE NOT EXISTS (SELECT FROM executions AS e
-			WHERE e.shard_id = t.shard_id AND e.namespace_id = t.namespace_id AND e.workflow_id = t.workflow_id AND e.run_id = t.run_id)`).Scan(&n))
+		if err := conn.QueryRow(ctx, `SELECT count(*) FROM `+table+` AS t WHERE NOT EXISTS (SELECT FROM executions AS e
+			WHERE e.shard_id = t.shard_id AND e.namespace_id = t.namespace_id AND e.workflow_id = t.workflow_id AND e.run_id = t.run_id)`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
 		if n > 0 {
 			found = append(found, fmt.Sprintf("%d rows in %s of no execution", n, table))
 		}
 	}
 	rows, err := conn.Query(ctx, `SELECT format('%s %s of shard %s was written under range id %s', of, task_id, shard_id, range_id) FROM unfenced`)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	found, err = pgx.AppendRows(found, rows, pgx.RowTo[string])
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return found
 }

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // startWithin bounds the start of a server or of Postgres on a busy machine.
@@ -40,19 +38,29 @@ func startServer(t *testing.T, folder string, off bool) *server {
 	name := filepath.Join(folder, fmt.Sprintf("server-%d", servers))
 	set := settings{Ports: freePorts(t, len(services)), Folder: folder, Off: off, Stats: name + ".stats"}
 	text, err := json.Marshal(set)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	program, err := os.Executable()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	logFile, err := os.Create(name + ".log")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer logFile.Close()
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), envServer+"="+string(text))
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	alive, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	s := &server{
 		address: fmt.Sprintf("127.0.0.1:%d", set.Ports[0]), process: cmd.Process, stats: set.Stats, alive: alive, log: name + ".log",
 		done: make(chan struct{}),
@@ -72,7 +80,9 @@ func (s *server) kill() {
 
 func (s *server) signal(t *testing.T, sent syscall.Signal) {
 	t.Helper()
-	require.NoError(t, s.process.Signal(sent))
+	if err := s.process.Signal(sent); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *server) ended() bool {
@@ -98,7 +108,9 @@ func freePorts(t *testing.T, n int) []int {
 	var ports []int
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer l.Close()
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
@@ -117,7 +129,9 @@ type front struct {
 func newFront(t *testing.T) *front {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := &front{listener: listener, open: map[net.Conn]bool{}}
 	t.Cleanup(func() { _ = listener.Close(); f.send("") })
 	go func() {
@@ -176,7 +190,7 @@ func (f *front) serve(client net.Conn) {
 func await(t *testing.T, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	if !within(limit, condition) {
-		require.FailNowf(t, "it did not happen", "%s within %v", what, limit)
+		t.Fatalf("it did not happen: %s within %v", what, limit)
 	}
 }
 
