@@ -21,9 +21,9 @@ var _ tb.Client = (*Engine)(nil)
 // CreateAccounts creates accounts and returns one result for each, in order, once
 // they are on disk (docs.tigerbeetle.com, "create_accounts").
 //
-// Besides the client's own errors it returns one that wraps ErrOutcomeUnknown or
-// ErrStopped when the disk has failed, and ErrFull when the ledger has no room. All
-// other methods do likewise.
+// Besides the client's own errors it returns one that wraps ErrOutcomeUnknown or ErrStopped
+// when the disk has failed, and ErrFull when the ledger has no room. So do all other
+// methods.
 func (e *Engine) CreateAccounts(accounts []tb.Account) ([]tb.CreateAccountResult, error) {
 	o := createAccounts{events: accounts}
 	if err := e.do(&o, len(accounts), BatchEventsMax); err != nil {

@@ -41,7 +41,7 @@ type Recovery struct {
 	Snapshot         string        // the snapshot that was loaded, if any
 	RecordsReplayed  uint64        // groups of requests executed again from the log
 	Closed           bool          // it had been closed in order: nothing may differ since then
-	TornBytes        int64         // behind the last record, with remains of an unfinished write, cleared
+	TornBytes        int64         // after the last record: remains of an unfinished write, which were cleared
 	TornFile         string        // where they were
 	TornKept         string        // a copy of them
 	AccountsCount    uint32        // in the ledger
@@ -72,7 +72,7 @@ func Open(dir string, options Options) (*Engine, error) {
 	switch {
 	case errors.Is(err, ErrLocked):
 		return nil, fmt.Errorf("embedded ledger: %s is in use: %w; "+
-			"stop that process, or give this one a directory of its own", dir, err)
+			"stop that process, or give this one another directory", dir, err)
 	case err != nil:
 		return nil, fmt.Errorf("embedded ledger: %w", err)
 	}
@@ -136,7 +136,7 @@ func (e *Engine) logRecovery() {
 // Recovery says what Open found.
 func (e *Engine) Recovery() Recovery { return e.recovery }
 
-// Close answers the requests that it has taken, refuses new ones with
+// Close answers the requests that it has accepted, refuses new ones with
 // tigerbeetle_go.ErrClientClosed, stops, and releases the directory. It may be called
 // more than once.
 func (e *Engine) Close() {

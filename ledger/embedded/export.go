@@ -14,15 +14,15 @@ import (
 // Export is a whole ledger, ready to be created in a TigerBeetle cluster as
 // imported events (docs.tigerbeetle.com, "Transfer", flags.imported).
 //
-// What differs from the original: the flag imported is set and linked is not,
-// timeouts are zero, and an expiry is a void of its own, because a cluster records
-// none. All amounts, balances, timestamps and other fields are the same. A void has the
-// timestamp of the expiry, or an older one where an older transfer was imported later.
+// It differs from the original: the flag imported is set and linked is not, timeouts are
+// zero, and each expiry is a void, because a cluster does not record expiries. All amounts,
+// balances, timestamps and other fields are the same. A void has the timestamp of the
+// expiry, or an older one if an older transfer was imported later.
 type Export struct {
 	Accounts  []tb.Account
 	Transfers []tb.Transfer
-	// BurntIDs are the transfer ids that failed for a transient reason. A cluster
-	// has no way to import them; SendTo makes them fail there as well.
+	// BurntIDs are the transfer ids that failed for a transient reason. A cluster cannot
+	// import them, so SendTo makes them fail there too.
 	BurntIDs []tb.Uint128
 }
 
@@ -70,10 +70,10 @@ func expiryID(pending tb.Uint128) tb.Uint128 {
 
 var errImport = errors.New("embedded ledger: import")
 
-// SendTo creates the export in another ledger, in requests of at most
-// batchEventsMax events. That ledger should be empty: the reference accepts no
-// event that is older than its newest. After an error, or to make sure, it may be
-// called again; what exists already is left alone.
+// SendTo creates the export in another ledger, in requests of at most batchEventsMax
+// events. That ledger should be empty: the reference accepts no event that is older than
+// its newest. After an error, or to make sure, call it again: it leaves existing events
+// alone.
 func (x *Export) SendTo(client tb.Client, batchEventsMax int) error {
 	if batchEventsMax < 1 {
 		return fmt.Errorf("%w: batchEventsMax %d must be positive", errImport, batchEventsMax)

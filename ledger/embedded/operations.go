@@ -14,8 +14,8 @@ type operation interface {
 	eventsCount() int
 	// fits reports whether the ledger has room for what the request may create.
 	fits(m *machine.Machine) bool
-	// execute answers the request. The last event gets the timestamp. A query may need
-	// more steps: see scan.
+	// execute executes the request. The last event gets the timestamp. A query may need more
+	// steps: see scan.
 	execute(m *machine.Machine, timestamp uint64)
 	// encode appends the request to a record of the log.
 	encode(record []byte, timestamp uint64) []byte
@@ -70,8 +70,8 @@ func (q *query[A, R]) execute(m *machine.Machine, _ uint64) { q.results = q.ask(
 
 func (*query[A, R]) encode(record []byte, _ uint64) []byte { return record }
 
-// scan is a query that may have to look at very many records. It does so in steps:
-// execute takes the first, and between those that follow other requests are served.
+// scan is a query that may have to look at very many records. It does so in steps: execute
+// takes the first, and other requests are served between the later ones.
 type scan[A, R any] struct {
 	begin   func(*machine.Machine, A) *machine.Scan[R]
 	about   A
@@ -87,7 +87,7 @@ func (s *scan[A, R]) execute(m *machine.Machine, _ uint64) { s.running = s.begin
 
 func (*scan[A, R]) encode(record []byte, _ uint64) []byte { return record }
 
-// step looks at some more records and reports whether the answer is there.
+// step looks at some more records and reports whether the answer is complete.
 func (s *scan[A, R]) step(rowsMax int) (done bool) {
 	if done = s.running.Step(rowsMax); done {
 		s.results = s.running.Results()

@@ -159,7 +159,7 @@ func nextEntry(record []byte) (e entry, rest []byte, err error) {
 	return e, rest[length:], nil
 }
 
-// replayer is the journal's way into the ledger at start-up.
+// replayer feeds the journal into the ledger at start-up.
 type replayer struct{ machine *machine.Machine }
 
 func (r *replayer) Load(from io.Reader) (err error) {

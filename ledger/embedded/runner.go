@@ -20,20 +20,19 @@ const (
 
 	pulseWaitMin = time.Millisecond
 
-	// scanRowsMax bounds the records that a query looks at before others have their
-	// turn: about a millisecond.
+	// scanRowsMax bounds the records that a query looks at before other requests run: about a
+	// millisecond.
 	scanRowsMax = 1 << 15
-	// scansMax bounds the queries that go on at the same time. More than that are run to
-	// their end at once.
+	// scansMax bounds the queries that run in steps at the same time. Any more run to their
+	// end at once.
 	scansMax = 64
 
-	// timestampNowMax leaves room for the events of many groups behind the
-	// greatest time that the clock may show.
+	// timestampNowMax leaves room for the events of many groups after the greatest time that
+	// the clock may show.
 	timestampNowMax = machine.TimestampMax - 1<<40
 )
 
-// runner is the goroutine that owns the ledger: it alone touches the machine and
-// the journal.
+// runner is the goroutine that owns the ledger: only it touches the machine and the journal.
 type runner struct {
 	engine  *Engine
 	machine *machine.Machine
@@ -100,7 +99,7 @@ func (r *runner) serve(c *call, ok bool) (open bool) {
 	return ok
 }
 
-// serveNow does what run does, but waits for nothing.
+// serveNow does what run does, but without waiting.
 func (r *runner) serveNow() (open bool) {
 	select {
 	case c, ok := <-r.engine.calls:
@@ -114,7 +113,7 @@ func (r *runner) serveNow() (open bool) {
 	return true
 }
 
-// scan takes a query that is under way a step on, and answers it at its end.
+// scan runs one step of a query, and answers it when it is done.
 func (r *runner) scan() {
 	c := r.scans[0]
 	r.scans = r.scans[1:]
@@ -133,7 +132,7 @@ type stepped interface {
 	step(rowsMax int) (done bool)
 }
 
-// collect takes the requests that wait behind the first into one group.
+// collect puts the requests that wait behind the first into one group.
 func (r *runner) collect(first *call) {
 	r.group = append(r.group, first)
 	events := first.operation.eventsCount()
@@ -180,8 +179,8 @@ func (r *runner) commit() {
 	}
 }
 
-// append makes the group's record durable. A snapshot that has taken the last room on
-// the disk makes way.
+// append makes the group's record durable. If a running snapshot has taken the last room on
+// the disk, it cancels the snapshot.
 func (r *runner) append() error {
 	err := r.journal.Append(r.record)
 	if err == nil || r.journal.Broken() {
@@ -195,8 +194,8 @@ func (r *runner) append() error {
 	return r.journal.Append(r.record)
 }
 
-// answer ends every call of the group: those that write with one error, those
-// that only read with the other. Queries that need steps come last.
+// answer answers every call of the group: writes with one error, reads with the other.
+// Queries that need steps come last.
 func (r *runner) answer(writes, reads error) {
 	for _, c := range r.group {
 		_, needsSteps := c.operation.(stepped)
@@ -219,7 +218,7 @@ func (r *runner) answer(writes, reads error) {
 	}
 }
 
-// search takes the first step of a query; where many are under way already, all.
+// search runs the first step of a query, or all steps if many queries are under way.
 func (r *runner) search(c *call, query stepped) {
 	for done := query.step(r.scanRows); !done; done = query.step(r.scanRows) {
 		if len(r.scans) < scansMax {
@@ -278,8 +277,8 @@ func (r *runner) now() uint64 {
 	return uint64(min(max(r.engine.options.Clock.Now().UnixNano(), 1), timestampNowMax))
 }
 
-// nextTimestamp is the clock's time, or where the clock stepped back or did not
-// move, the nanosecond after the last timestamp.
+// nextTimestamp is the clock's time or, if the clock stepped back or did not move, the
+// nanosecond after the last timestamp.
 func (r *runner) nextTimestamp(now uint64) uint64 { return max(now, r.machine.Timestamp()+1) }
 
 func (r *runner) fail(err error) {
@@ -304,8 +303,8 @@ func (r *runner) snapshotDone(result snapshotResult) {
 		slog.Int64("bytes", result.bytes), slog.Duration("took", result.duration))
 }
 
-// snapshotFailed goes on without a snapshot, as long as the log is sound: all that
-// was acknowledged is in it.
+// snapshotFailed goes on without a snapshot as long as the log is sound, because everything
+// acknowledged is in it.
 func (r *runner) snapshotFailed(err error) {
 	if r.journal.Broken() {
 		r.fail(err)
@@ -321,6 +320,6 @@ func (r *runner) close() {
 		r.snapshotDone(result)
 	}
 	if err := r.journal.Close(); err != nil {
-		r.logger.Error("close the ledger; what was acknowledged is on disk all the same", slog.Any("error", err))
+		r.logger.Error("closing the ledger failed; everything acknowledged is on disk all the same", slog.Any("error", err))
 	}
 }

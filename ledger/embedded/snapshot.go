@@ -9,8 +9,8 @@ import (
 	"boxoffice/ledger/embedded/internal/machine"
 )
 
-// snapshotRetryPart is the part of the log's growth between two snapshots after which
-// one that failed is tried again.
+// snapshotRetryPart is the part of the log's growth between two snapshots after which a
+// failed one is retried.
 const snapshotRetryPart = 4
 
 var errSnapshotCanceled = errors.New("snapshot canceled")
@@ -22,10 +22,10 @@ type snapshotter struct {
 	logBytesMin   int64
 	olderLogBytes int64 // of the logs behind the last snapshot, but for the newest
 	lastBytes     int64 // size of the last snapshot
-	notBefore     int64 // size of all these logs at which one that failed is tried again
+	notBefore     int64 // size of all these logs at which a failed snapshot is retried
 	running       bool
 	results       chan snapshotResult
-	cancelSignal  chan struct{} // of the one that runs
+	cancelSignal  chan struct{} // of the running snapshot
 }
 
 type snapshotResult struct {
@@ -94,13 +94,12 @@ func (s *snapshotter) finished(result snapshotResult) {
 	s.notBefore = 0
 }
 
-// postpone lets the log grow by a part before the next try: often enough that there
-// is soon a snapshot once there is room, seldom enough that what is in vain costs
-// little.
+// postpone lets the log grow by a part before the next try: often enough that there is soon
+// a snapshot once there is room, and seldom enough that failed tries cost little.
 func (s *snapshotter) postpone() { s.notBefore = s.logBytes() + s.interval()/snapshotRetryPart }
 
-// cancel gives up a running snapshot and waits for its end. What it has written is
-// removed; the logs it would have replaced are still there.
+// cancel cancels a running snapshot and waits for its end. What it has written is removed;
+// the logs that it would have replaced are still there.
 func (s *snapshotter) cancel() (result snapshotResult, running bool) {
 	if !s.running {
 		return snapshotResult{}, false

@@ -47,7 +47,7 @@ var accountCases = []testCase{
 			b.Fatalf("exists has timestamp %d, the account %d", again[0].Timestamp, created[0].Timestamp)
 		}
 	}},
-	{"what was sent is what is found, with zero balances and the timestamp of the result", func(b *book) {
+	{"a lookup finds what was sent, with zero balances and the timestamp of the result", func(b *book) {
 		a := b.newAccount(accountHistory | accountDebitsLimited)
 		a.UserData128, a.UserData64, a.UserData32, a.Code = almostMax(5), 1<<63, 1<<31, 1<<15
 		results := b.accountStatuses([]tb.Account{a}, tb.AccountCreated)
@@ -71,7 +71,7 @@ var accountCases = []testCase{
 			b.Fatalf("timestamp %d is not after %d", next[0].Timestamp, results[2].Timestamp)
 		}
 	}},
-	{"an id is only taken once within a request", func(b *book) {
+	{"an id can be used only once within a request", func(b *book) {
 		a := b.newAccount(0)
 		b.accountStatuses([]tb.Account{a, a}, tb.AccountCreated, tb.AccountExists)
 	}},

@@ -39,7 +39,7 @@ var balancingCases = []testCase{
 		b.must(again)
 		b.amount(again, 0)
 	}},
-	{"where nothing can move, a transfer of zero is created", func(b *book) {
+	{"if nothing can move, a transfer of zero is created", func(b *book) {
 		debit, credit := b.account(accountDebitsLimited), b.account(0)
 		t := b.move(debit, credit, 100, balancingDebit)
 		b.must(t)
@@ -179,7 +179,7 @@ var burntCases = []testCase{
 			{tb.TransferIDAlreadyFailed, nil},
 		})
 	}},
-	{"a burnt id is no pending transfer", func(b *book) {
+	{"a burnt id is not a pending transfer", func(b *book) {
 		t := b.move(tb.ID(), b.account(0), 1, pending)
 		b.status(t, tb.TransferDebitAccountNotFound)
 		b.status(b.finish(t, n(1), post), tb.TransferPendingTransferNotFound)

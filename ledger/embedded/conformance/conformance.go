@@ -1,11 +1,10 @@
-// Package conformance says in tests what a ledger behind the client's interface
-// (tigerbeetle_go.Client, release 0.17.9) must answer: every status, every flag,
-// every operation. The same tests run on the embedded engine and on a real
-// TigerBeetle; they are the proof that the two agree, and they need nothing but
-// the interface.
+// Package conformance tests what a ledger behind the client's interface
+// (tigerbeetle_go.Client, release 0.17.9) must answer: every status, every flag, every
+// operation. The same tests run on the embedded engine and on a real TigerBeetle, and prove
+// that the two agree. They need nothing but the interface.
 //
-// Every case makes its own accounts on a ledger of its own, so a shared cluster
-// will do. Cases about imported events need that nobody else writes meanwhile.
+// Every case creates its own accounts on its own ledger, so a shared cluster will do. But
+// nobody else may write during the cases about imported events.
 package conformance
 
 import (
@@ -25,9 +24,9 @@ type Target struct {
 	// BatchEventsMax is the greatest number of events that a request may carry:
 	// 8189, and 253 on a server in development mode.
 	BatchEventsMax int
-	// Without names groups ("Imported") and cases ("Chains/a chain must …") of what
-	// the ledger refuses to do; all others run. For a baseline: a ledger that claims
-	// to be TigerBeetle leaves it empty.
+	// Without names groups ("Imported") and cases ("Chains/a chain must …") that the ledger
+	// does not support; all others run. It is for baselines: a ledger that claims to be
+	// TigerBeetle leaves it empty.
 	Without []string
 }
 
@@ -222,7 +221,7 @@ func (b *book) status(t tb.Transfer, want tb.CreateTransferStatus) tb.CreateTran
 	return b.transferStatuses([]tb.Transfer{t}, want)[0]
 }
 
-// must creates transfers in one request.
+// must creates transfers in one request, which must succeed.
 func (b *book) must(events ...tb.Transfer) []tb.CreateTransferResult {
 	b.Helper()
 	want := make([]tb.CreateTransferStatus, len(events))
@@ -273,7 +272,7 @@ func (b *book) balances(id tb.Uint128, want string) {
 
 func decimal(v tb.Uint128) string { return v.BigInt().String() }
 
-// eventually waits for a condition that the ledger brings about by itself.
+// eventually waits for a condition that comes true without another request.
 func (b *book) eventually(what string, holds func() bool) {
 	b.Helper()
 	deadline := time.Now().Add(expiryTimeout)
@@ -285,8 +284,8 @@ func (b *book) eventually(what string, holds func() bool) {
 	}
 }
 
-// stairs sends an event that is wrong in every way, then rights one wrong at a
-// time: the statuses must come in the reference's order of precedence.
+// stairs sends an event that is wrong in every way, then corrects one mistake at a time.
+// The statuses must come in the reference's order of precedence.
 type stair[E, S any] struct {
 	want  S
 	right func(*E) // what to correct before the next step

@@ -4,8 +4,8 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// now returns a timestamp after everything that exists, in the past by the time
-// that the next request arrives, and with room behind it.
+// now returns a timestamp after everything that exists, with room after it, that is in the
+// past by the time the next request arrives.
 func (b *book) now() uint64 {
 	b.Helper()
 	a := b.newAccount(0)

@@ -211,7 +211,7 @@ var historyCases = []testCase{
 			b.Fatalf("reversed: %v\n got %+v\nwant %+v", err, got, want[2:])
 		}
 	}},
-	{"an account without history has none", func(b *book) {
+	{"an account without history has no balances", func(b *book) {
 		account := b.account(0)
 		b.must(b.move(account, b.account(accountHistory), 1, 0))
 		got, err := b.client.GetAccountBalances(tb.AccountFilter{AccountID: account, Limit: 10, Flags: accountFilterBothSides})
@@ -219,7 +219,7 @@ var historyCases = []testCase{
 			b.Fatalf("%+v, %v", got, err)
 		}
 	}},
-	{"an expiry is no transfer, so it has no entry", func(b *book) {
+	{"an expiry is not a transfer, so it has no entry", func(b *book) {
 		account, other := b.account(accountHistory), b.account(0)
 		p := b.move(account, other, 5, pending)
 		p.Timeout = 1

@@ -117,7 +117,7 @@ var transferCases = []testCase{
 	{"the debit account's limit comes before the credit account's", func(b *book) {
 		b.status(b.move(b.account(accountDebitsLimited), b.account(accountCreditsLimited), 1, 0), tb.TransferExceedsCredits)
 	}},
-	{"an amount of zero is a transfer, also where nothing is left", func(b *book) {
+	{"an amount of zero is a transfer, even if nothing is left", func(b *book) {
 		debit, credit := b.account(accountDebitsLimited), b.account(accountCreditsLimited)
 		t := b.move(debit, credit, 0, 0)
 		b.must(t)
@@ -126,7 +126,7 @@ var transferCases = []testCase{
 			b.Fatal("the amount is not zero")
 		}
 	}},
-	{"what was sent is what is found, with the timestamp of the result", func(b *book) {
+	{"a lookup finds what was sent, with the timestamp of the result", func(b *book) {
 		t := b.move(b.account(0), b.account(0), 5, pending)
 		t.UserData128, t.UserData64, t.UserData32, t.Code, t.Timeout = almostMax(1), 1<<63, 1<<31, 1<<15, neverSeconds
 		t.Timestamp = b.must(t)[0].Timestamp
@@ -195,7 +195,7 @@ var chainCases = []testCase{
 		b.status(b.move(debit, credit, 1, linked), tb.TransferLinkedEventChainOpen)
 		b.balances(debit, "0/0 0/0")
 	}},
-	{"an open chain says so even when it has failed before", func(b *book) {
+	{"an open chain says so even if it has failed before", func(b *book) {
 		debit, credit := b.account(0), b.account(0)
 		bad := b.move(debit, credit, 1, linked)
 		bad.Code = 0

@@ -162,7 +162,7 @@ var twoPhaseCases = []testCase{
 }
 
 var expiryCases = []testCase{
-	{"a pending transfer expires by itself and gives its amount back", func(b *book) {
+	{"a pending transfer expires and gives its amount back", func(b *book) {
 		limited, other := b.account(accountDebitsLimited), b.account(0)
 		p := b.move(limited, other, 10, pending)
 		p.Timeout = 1

@@ -33,8 +33,8 @@ type Server struct {
 	stderr *bytes.Buffer
 }
 
-// StartTigerBeetle starts a server that is stopped at the end of the test. It
-// skips the test, and says so, where the program is not on PATH.
+// StartTigerBeetle starts a server that is stopped at the end of the test. It skips the test, and says so, if the program is
+// not on PATH.
 func StartTigerBeetle(t testing.TB) *Server {
 	t.Helper()
 	Need(t)
@@ -46,8 +46,8 @@ func StartTigerBeetle(t testing.TB) *Server {
 	return s
 }
 
-// Need skips a test, and says why, where it cannot have a real server. It notes the server's release for the table at the end
-// of the tests.
+// Need skips a test, and says why, if there is no real server. It reports the server's release for the table at the end of
+// the tests.
 func Need(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -59,7 +59,7 @@ func Need(t testing.TB) {
 	t.Attr("ran-on", release())
 }
 
-// release is what the server calls itself, as in "TigerBeetle 0.17.9".
+// release is the server's own name, as in "TigerBeetle 0.17.9".
 var release = sync.OnceValue(func() string {
 	out, err := exec.Command(Binary, "version").Output()
 	if err != nil {
@@ -69,8 +69,7 @@ var release = sync.OnceValue(func() string {
 	return name
 })
 
-// Start formats a data file in dir, where there is none yet, and starts a
-// server on it. The caller stops it.
+// Start formats a data file in dir, if there is none yet, and starts a server on it. The caller stops it.
 func Start(dir string) (*Server, error) {
 	file := filepath.Join(dir, "0_0.tigerbeetle")
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
@@ -131,5 +130,5 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Process is the server's, for tests that pause it.
+// Process is the server's process, for tests that pause it.
 func (s *Server) Process() *os.Process { return s.cmd.Process }

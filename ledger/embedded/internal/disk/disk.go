@@ -12,14 +12,14 @@ import (
 // engine of this one, holds the lock.
 var ErrLocked = errors.New("locked")
 
-// FileSystem is what the ledger needs of a file system. Names are full paths.
+// FileSystem is what the ledger needs from a file system. Names are full paths.
 type FileSystem interface {
 	// MakeDir creates a directory and its parents, if they do not exist, and makes
 	// them durable.
 	MakeDir(name string) error
 	// List returns the names of the files in a directory, without the path.
 	List(dir string) ([]string, error)
-	// Create makes a new, empty file; it is an error if there is one.
+	// Create makes a new, empty file; it fails if the file exists.
 	Create(name string) (File, error)
 	// Open opens an existing file for reading and writing.
 	Open(name string) (File, error)
@@ -31,7 +31,7 @@ type FileSystem interface {
 	SyncDir(dir string) error
 	// Lock takes an exclusive lock on the directory of a file, which it creates, that
 	// ends with the process or with Close, whatever becomes of the file.
-	// An error that wraps ErrLocked says who holds it, as far as is known.
+	// An error that wraps ErrLocked says who holds the lock, if that is known.
 	Lock(name string) (io.Closer, error)
 }
 

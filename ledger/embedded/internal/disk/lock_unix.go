@@ -16,8 +16,8 @@ import (
 // notes the process in the file, for the message that the next one gets. The kernel
 // drops the locks with the process, so a crash leaves nothing to clean up.
 //
-// The directory is what keeps a second engine out: whoever removes the file, it
-// stays the same directory. The file is what older releases lock. Some network file
+// The lock on the directory keeps a second engine out even if somebody removes the file.
+// The lock on the file is for older releases, which lock only that. Some network file
 // systems cannot lock a directory; there the file has to do.
 func lock(name string) (io.Closer, error) {
 	dir, err := os.Open(filepath.Dir(name))

@@ -10,8 +10,8 @@ import (
 	"boxoffice/ledger/embedded/internal/disk"
 )
 
-// FormatVersion is the version of the files that this release writes. It reads
-// older ones, and no newer one.
+// FormatVersion is the version of the files that this release writes. It also reads older
+// ones, but no newer ones.
 const FormatVersion = 2
 
 const (
@@ -22,8 +22,7 @@ const (
 	frameHeaderBytes = 36
 	identityBytes    = 16
 
-	// RecordBytesMax bounds a record, and so what reading a damaged length can
-	// make us allocate.
+	// RecordBytesMax bounds a record, and so the allocation that a damaged length can cause.
 	RecordBytesMax = 16 << 20
 )
 
@@ -113,7 +112,7 @@ func readFileHeader(file disk.File, name string, kind fileKind) (h fileHeader, s
 
 // frameHeader starts every frame of a log.
 type frameHeader struct {
-	seal     bool   // no record: the log is complete, and goes on in the next
+	seal     bool   // no record: the log is complete and continues in the next one
 	sequence uint64 // of a seal: of the first record of the next log
 	length   uint32
 	checksum uint32

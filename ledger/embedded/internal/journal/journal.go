@@ -11,7 +11,7 @@ import (
 const (
 	allocateBytesMin = 256 << 10
 	allocateBytesMax = 16 << 20
-	// logBytesMin is the size that a log is born with.
+	// logBytesMin is the initial size of a log.
 	logBytesMin = blockBytes + allocateBytesMin
 )
 
@@ -41,14 +41,14 @@ func (j *Journal) Sequence() uint64 { return j.sequence }
 // LogBytes is the size of the records that the newest log holds, in bytes.
 func (j *Journal) LogBytes() int64 { return j.offset - blockBytes }
 
-// Broken reports whether nothing can be written any more: what a failed write or
-// flush left on disk is unknown until the log is read again. An error of Append or
-// Rotate that leaves the journal whole has changed nothing.
+// Broken reports whether the journal can no longer be written: what a failed write or flush
+// left on disk is unknown until the log is read again. If Append or Rotate fail and the
+// journal is not broken, they have changed nothing.
 func (j *Journal) Broken() bool { return j.failed != nil }
 
-// Append writes a record and returns once it is on stable storage. Where there is
-// no room for it, it may be tried again; after any other error the journal is
-// broken, and every further call returns an error.
+// Append writes a record and returns once it is on stable storage. If the disk has no room,
+// it may be tried again. After any other error the journal is broken, and every further
+// call returns an error.
 func (j *Journal) Append(record []byte) error {
 	if j.failed != nil {
 		return j.failed
@@ -125,8 +125,8 @@ func writeZeros(file disk.File, from, to int64) error {
 	return nil
 }
 
-// Rotate starts a new log behind the last record, so that a snapshot taken now
-// makes the logs before it superfluous.
+// Rotate starts a new log after the last record, so that a snapshot taken now makes the
+// earlier logs superfluous.
 func (j *Journal) Rotate() error {
 	if j.failed != nil {
 		return j.failed
@@ -173,7 +173,7 @@ func (j *Journal) sealOld(newName string) error {
 	return seal(j.file, j.identity, j.offset, frameHeader{sequence: j.sequence + 1, previous: j.previous, allocated: j.allocated})
 }
 
-// seal says behind the last record of a log that it is complete. There is room: a
+// seal writes after the last record of a log that it is complete. There is room, because a
 // block is always free.
 func seal(file disk.File, id identity, offset int64, h frameHeader) error {
 	h.seal = true
@@ -184,9 +184,9 @@ func seal(file disk.File, id identity, offset int64, h frameHeader) error {
 	return file.Sync()
 }
 
-// createWhole writes a file under a temporary name and gives it its name once it
-// is on disk: a crash leaves the whole file or none. After an error, placed tells
-// whether the file may have its name; if not, nothing is left of it.
+// createWhole writes a file under a temporary name and gives it its name once it is on
+// disk: a crash leaves the whole file or none. After an error, placed reports whether the
+// file may have its name; if not, nothing is left of it.
 func createWhole(fs disk.FileSystem, dir, name string, write func(disk.File) error) (file disk.File, placed bool, err error) {
 	temporary := name + temporarySuffix
 	if file, err = fs.Create(temporary); err != nil {
@@ -198,7 +198,7 @@ func createWhole(fs disk.FileSystem, dir, name string, write func(disk.File) err
 	}
 	if err != nil {
 		file.Close()
-		_ = fs.Remove(temporary) // it takes room; Open removes what is left
+		_ = fs.Remove(temporary) // best effort, to free the room; Open removes what is left
 		return nil, false, err
 	}
 	if err = fs.Rename(temporary, name); err == nil {
@@ -211,16 +211,16 @@ func createWhole(fs disk.FileSystem, dir, name string, write func(disk.File) err
 	return file, true, nil
 }
 
-// Close releases the log. What was confirmed is on disk; unless the journal is
-// broken, Close marks that the ledger was closed in order, so that the next Open
-// accepts nothing else.
+// Close releases the log. Confirmed records are on disk. Unless the journal is broken,
+// Close marks that the ledger was closed properly, so that the next Open accepts nothing
+// else.
 func (j *Journal) Close() error {
 	err := j.file.Close()
 	if j.failed != nil {
 		return err
 	}
 	if _, markErr := j.mark(closedName, kindClosed); markErr != nil {
-		return errors.Join(err, fmt.Errorf("mark that the ledger was closed in order: %w", markErr))
+		return errors.Join(err, fmt.Errorf("mark that the ledger was closed properly: %w", markErr))
 	}
 	return err
 }

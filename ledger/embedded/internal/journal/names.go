@@ -13,8 +13,8 @@ const (
 	temporarySuffix = ".tmp"
 	tornSuffix      = ".torn"
 
-	// closedName is the mark of a ledger that was closed in order, openedName that of one
-	// that was opened.
+	// closedName is the mark of a ledger that was closed properly, openedName that of one that
+	// was opened.
 	closedName = "CLOSED"
 	openedName = "OPENED"
 )

@@ -15,11 +15,11 @@ import (
 // the oldest.
 const tornFilesMax = 8
 
-// State takes in what Open reads: at most one snapshot, then records in order.
+// State receives what Open reads: at most one snapshot, then records in order.
 type State interface {
-	// Load takes in a snapshot, reading it to its end.
+	// Load reads a snapshot to its end.
 	Load(r io.Reader) error
-	// Replay takes in a record. The bytes are only valid during the call.
+	// Replay applies a record. The bytes are valid only during the call.
 	Replay(record []byte) error
 }
 
@@ -36,9 +36,9 @@ type Recovery struct {
 	SequenceFirst uint64 // the first record that was replayed
 }
 
-// Open reads the ledger in a directory into state, creating it where there is
-// none, and returns the journal ready to append. It changes nothing in the directory
-// before all of it has been read and found to be sound.
+// Open reads the ledger in a directory into state, creates it if there is none, and returns
+// the journal ready to append. It changes nothing in the directory before everything was
+// read and found to be sound.
 //
 // The caller holds the lock on the directory. Errors wrap ErrCorrupt,
 // ErrNewerFormat, or come from the file system or from state.
@@ -71,7 +71,7 @@ type recovering struct {
 
 func (r *recovering) path(name string) string { return filepath.Join(r.journal.dir, name) }
 
-// read reads and checks all that is there.
+// read reads and checks everything.
 func (r *recovering) read() error {
 	names, err := r.journal.fs.List(r.journal.dir)
 	if err != nil {
@@ -107,8 +107,8 @@ func (r *recovering) read() error {
 	return errors.Join(r.checkClosed(), r.checkOpened())
 }
 
-// loadNewest loads the last snapshot. There are others where a crash came between
-// the new one and the removal of those before it.
+// loadNewest loads the last snapshot. There are others if a crash came between writing it
+// and removing the earlier ones.
 func (r *recovering) loadNewest() error {
 	snapshots := r.files.snapshots
 	if len(snapshots) == 0 {
@@ -131,7 +131,7 @@ func (r *recovering) loadNewest() error {
 	return nil
 }
 
-// relevant is the logs that the snapshot has not made superfluous. Logs start
+// relevant returns the logs that the snapshot has not made superfluous. Logs start
 // exactly where a snapshot was taken, so one either precedes it or follows it.
 func (r *recovering) relevant() ([]uint64, error) {
 	logs := r.files.logs
@@ -146,7 +146,7 @@ func (r *recovering) relevant() ([]uint64, error) {
 	return logs, nil
 }
 
-// replay reads one log and, where it is the last, leaves it open for appending.
+// replay reads one log and, if it is the last, leaves it open for appending.
 func (r *recovering) replay(first uint64, last bool) error {
 	log, err := openLog(r.journal.fs, r.path(logName(first)))
 	if err != nil {
@@ -180,8 +180,8 @@ func (r *recovering) replay(first uint64, last bool) error {
 	return nil
 }
 
-// complete checks the end of a log that another one follows. It may lack its seal, or
-// a part of that, only where the other is the newest, and still empty: see startLog.
+// complete checks the end of a log that another one follows. It may lack its seal, or a
+// part of it, only if the other is the newest and still empty: see startLog.
 func (r *recovering) complete(log *logReader, nextIsNew bool) error {
 	interrupted := nextIsNew && !r.files.closed
 	switch {
@@ -224,8 +224,7 @@ func (r *recovering) replayRecords(log *logReader, first uint64) error {
 	}
 }
 
-// checkClosed holds what was read against the mark of a close in order, if there is
-// one.
+// checkClosed compares what was read with the mark of a proper close, if there is one.
 func (r *recovering) checkClosed() error {
 	if !r.files.closed {
 		return nil
@@ -237,17 +236,17 @@ func (r *recovering) checkClosed() error {
 	j := r.journal
 	switch {
 	case r.found.Torn != nil:
-		return corrupt(r.found.Torn.File, r.found.Torn.Offset, "%s, yet the ledger was closed in order", r.found.Torn.Reason)
+		return corrupt(r.found.Torn.File, r.found.Torn.Offset, "%s, yet the ledger was closed properly", r.found.Torn.Reason)
 	case mark.sequence != j.sequence || mark.previous != j.previous:
-		return corrupt(j.name, j.offset, "the log ends with record %d, but the ledger was closed in order with record %d",
+		return corrupt(j.name, j.offset, "the log ends with record %d, but the ledger was closed properly with record %d",
 			j.sequence, mark.sequence)
 	}
 	r.found.Closed = true
 	return nil
 }
 
-// checkOpened holds what was read against what was there when the ledger was last
-// opened: it cannot have become less.
+// checkOpened compares what was read with what was there when the ledger was last opened:
+// it cannot have become less.
 func (r *recovering) checkOpened() error {
 	if !r.files.opened {
 		return nil
@@ -283,7 +282,7 @@ func (r *recovering) readMark(name string, kind fileKind) (mark fileHeader, err 
 	return mark, nil
 }
 
-// makeReady makes the directory one to append to: everything was read and is sound.
+// makeReady prepares the directory for appending, after everything was read and is sound.
 func (r *recovering) makeReady() error {
 	j := r.journal
 	if r.files.closed {
@@ -304,14 +303,14 @@ func (r *recovering) makeReady() error {
 	if err := r.repair(); err != nil {
 		return err
 	}
-	// Where there is no room for the mark, that of the last time still holds.
+	// If there is no room for the mark, the previous one still holds.
 	if placed, err := j.mark(openedName, kindOpened); placed {
 		return err
 	}
 	return nil
 }
 
-// repair ends what a crash, or the release before, has left.
+// repair cleans up what a crash or the previous release has left.
 func (r *recovering) repair() error {
 	j := r.journal
 	if r.found.Created {

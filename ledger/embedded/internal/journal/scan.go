@@ -58,7 +58,7 @@ func openLog(fs disk.FileSystem, name string) (*logReader, error) {
 	return r, nil
 }
 
-// claim refuses a file that was longer once.
+// claim refuses a file that was once longer.
 func (r *logReader) claim(size int64) error {
 	r.claimed = size
 	if r.size < size {
@@ -67,8 +67,8 @@ func (r *logReader) claim(size int64) error {
 	return nil
 }
 
-// next returns the next record, valid until the call after. At the end of the
-// log, record is nil; torn is not nil where the end is the remains of a write.
+// next returns the next record, valid until the call after. At the end of the log, record
+// is nil; torn is not nil if the end is the remains of a write.
 func (r *logReader) next() (record []byte, torn *Torn, err error) {
 	remaining := r.size - r.offset
 	if remaining < blockBytes {
@@ -120,7 +120,7 @@ func (r *logReader) next() (record []byte, torn *Torn, err error) {
 	return frame[frameHeaderBytes : frameHeaderBytes+int(h.length)], nil, nil
 }
 
-// seal ends the log: nothing was ever written behind it.
+// seal ends the log: nothing was ever written after it.
 func (r *logReader) seal() error {
 	r.sealed = true
 	end, err := r.written()
@@ -136,8 +136,7 @@ func (r *logReader) measureTorn() (err error) {
 	return err
 }
 
-// written is where the last block ends, behind the last record, that is not all
-// zeros.
+// written is where the last block after the last record ends that is not all zeros.
 func (r *logReader) written() (end int64, err error) {
 	for offset := r.offset; offset < r.size; offset += blockBytes {
 		block, err := r.read(offset, min(blockBytes, r.size-offset))
@@ -180,10 +179,9 @@ func (r *logReader) unwritten() (*Torn, error) {
 	return r.torn("the first sector of record %d was never written", r.sequence), nil
 }
 
-// damaged decides what a frame with a wrong checksum means. Where a sector of it
-// was never written, it is torn, provided nothing follows; the disk flushes a
-// record before the next is written. Else its bytes changed after they were
-// written.
+// damaged decides what a frame with a wrong checksum means. If a sector of it was never
+// written and nothing follows, it is torn, because each record is flushed before the next
+// is written. Otherwise its bytes changed after they were written.
 func (r *logReader) damaged(h frameHeader, frame []byte) (*Torn, error) {
 	missing := false
 	for at := sectorBytes; at < len(frame); at += sectorBytes {
@@ -204,7 +202,7 @@ func (r *logReader) damaged(h frameHeader, frame []byte) (*Torn, error) {
 	return r.torn("record %d was only written in part", h.sequence), nil
 }
 
-// refuseRecord reports a later record behind a place where one is missing.
+// refuseRecord reports a record that follows a missing one.
 func (r *logReader) refuseRecord(block []byte, offset int64) error {
 	if len(block) < frameHeaderBytes {
 		return nil

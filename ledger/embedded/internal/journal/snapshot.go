@@ -25,8 +25,8 @@ type Position struct {
 // Position is the end of the log.
 func (j *Journal) Position() Position { return Position{j.sequence, j.previous} }
 
-// WriteSnapshot writes what encode writes, as the state at a position, and
-// returns once it is on stable storage.
+// WriteSnapshot writes what encode produces as the state at a position, and returns once it
+// is on stable storage.
 func (j *Journal) WriteSnapshot(at Position, encode func(io.Writer) error) (bytes int64, err error) {
 	name := filepath.Join(j.dir, snapshotName(at.Sequence))
 	w := &chunkWriter{offset: blockBytes}
@@ -128,8 +128,8 @@ func chunkChecksum(number uint64, content []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:], castagnoli), castagnoli, content)
 }
 
-// chunkReader is the stream that a chunkWriter wrote. It gives out no byte before
-// its checksum was compared.
+// chunkReader is the stream that a chunkWriter wrote. It returns no byte before its
+// checksum was compared.
 type chunkReader struct {
 	file   disk.File
 	name   string

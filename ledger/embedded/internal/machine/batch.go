@@ -4,10 +4,9 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// CreateAccounts executes one request and answers one result an event, in
-// order. timestamp is that of the last event; event i of n gets
-// timestamp-n+1+i, so the caller reserves n timestamps, all greater than
-// Timestamp().
+// CreateAccounts executes one request and returns one result per event, in order. timestamp
+// belongs to the last event; event i of n gets timestamp-n+1+i, so the caller reserves n
+// timestamps, all greater than Timestamp().
 func (m *Machine) CreateAccounts(timestamp uint64, events []tb.Account) []tb.CreateAccountResult {
 	results := make([]tb.CreateAccountResult, len(events))
 	run(m, timestamp, len(events), batch[tb.CreateAccountStatus]{
@@ -29,8 +28,8 @@ func (m *Machine) CreateAccounts(timestamp uint64, events []tb.Account) []tb.Cre
 	return results
 }
 
-// CreateTransfers executes one request and answers one result an event, in
-// order. For timestamp see CreateAccounts.
+// CreateTransfers executes one request and returns one result per event, in order. For
+// timestamp see CreateAccounts.
 func (m *Machine) CreateTransfers(timestamp uint64, events []tb.Transfer) []tb.CreateTransferResult {
 	results := make([]tb.CreateTransferResult, len(events))
 	run(m, timestamp, len(events), batch[tb.CreateTransferStatus]{
@@ -66,7 +65,7 @@ type batch[S comparable] struct {
 	relabel func(i int, status S)
 }
 
-// statuses are those that the batch decides, not the event.
+// statuses are the statuses that the batch decides, not the event.
 type statuses[S comparable] struct {
 	created                 S
 	linkedEventFailed       S
@@ -183,7 +182,7 @@ func transient(status tb.CreateTransferStatus) bool {
 	}
 }
 
-// burn happens after the chain, if any, was undone: a burnt id outlives it.
+// burn runs after the chain, if any, was undone, because a burnt id outlives it.
 func (m *Machine) burn(id u128) {
 	assert(!m.scope.open, "an id is burnt inside a chain")
 	assert(m.burntIDs.length < rowsMax, "there is no room for another burnt id")

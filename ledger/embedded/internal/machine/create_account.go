@@ -4,9 +4,9 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// createAccount checks one account in the reference's order of precedence and
-// creates it. The timestamp of the answer is the account's for created and
-// exists, else the event's.
+// createAccount checks one account in the reference's order of precedence and creates it.
+// The timestamp of the answer is the account's for created and exists, otherwise the
+// event's.
 func (m *Machine) createAccount(timestampEvent uint64, a *tb.Account) (tb.CreateAccountStatus, uint64) {
 	if status := accountStateless(a); status != tb.AccountCreated {
 		return status, timestampEvent

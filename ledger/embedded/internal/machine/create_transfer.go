@@ -4,9 +4,9 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// createTransfer checks one transfer in the reference's order of precedence and
-// executes it. The timestamp of the answer is the transfer's for created and
-// exists, else the event's.
+// createTransfer checks one transfer in the reference's order of precedence and executes
+// it. The timestamp of the answer is the transfer's for created and exists, otherwise the
+// event's.
 func (m *Machine) createTransfer(timestampEvent uint64, t *tb.Transfer) (tb.CreateTransferStatus, uint64) {
 	if status := transferStateless(t); status != tb.TransferCreated {
 		return status, timestampEvent
@@ -92,8 +92,8 @@ func (m *Machine) move(id u128, timestamp uint64, t *tb.Transfer) tb.CreateTrans
 	return tb.TransferCreated
 }
 
-// movable checks a move, as transfer number row, against its accounts as they are,
-// and gives the amount that moves.
+// movable checks a move, as transfer number row, against the present state of its accounts,
+// and returns the amount that moves.
 func (m *Machine) movable(t *tb.Transfer, row uint32, timestamp uint64, debit, credit *account) (u128, tb.CreateTransferStatus) {
 	switch {
 	case debit.ledger != credit.ledger:
@@ -116,7 +116,7 @@ func (m *Machine) movable(t *tb.Transfer, row uint32, timestamp uint64, debit, c
 	return amount, affordable(t, timestamp, amount, debit, credit)
 }
 
-// transferFields checks what needs no ledger to check.
+// transferFields checks what can be checked without the ledger.
 func transferFields(t *tb.Transfer) tb.CreateTransferStatus {
 	debitID, creditID := load(t.DebitAccountID), load(t.CreditAccountID)
 	pending := t.Flags&transferPending != 0
@@ -233,8 +233,8 @@ func (m *Machine) insert(t transfer) (row uint32) {
 	return row
 }
 
-// apply is what a transfer does to its two accounts. The checks were made
-// before; this cannot fail. It is also how a snapshot is read back.
+// apply is what a transfer does to its two accounts. The checks were made before, so it
+// cannot fail. Loading a snapshot uses it too.
 func (m *Machine) apply(t *transfer) {
 	debit, credit := m.accounts.at(t.debit).balances, m.accounts.at(t.credit).balances
 	switch {
@@ -257,8 +257,8 @@ func (m *Machine) apply(t *transfer) {
 	m.setBalances(t.credit, credit)
 }
 
-// release takes a pending transfer out of the balances. Where it is given up
-// (voided, expired) it also opens the accounts that it had closed.
+// release takes a pending transfer out of the balances. If it was voided or expired,
+// release also opens the accounts that it had closed.
 func release(debit, credit *balances, pending *transfer, givenUp bool) {
 	debit.debitsPending = debit.debitsPending.minus(pending.amount)
 	credit.creditsPending = credit.creditsPending.minus(pending.amount)

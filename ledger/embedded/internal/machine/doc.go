@@ -1,8 +1,7 @@
-// Package machine is the ledger as a pure, deterministic state machine:
-// accounts, transfers and the rules of TigerBeetle 0.17 about them. The same
-// requests with the same timestamps give the same answers and the same state,
-// always; that is what makes replaying a log, and comparing with a model or a
-// real server, possible.
+// Package machine is the ledger as a pure, deterministic state machine: accounts, transfers
+// and the rules of TigerBeetle 0.17 about them. The same requests with the same timestamps
+// always give the same answers and the same state. That makes it possible to replay a log,
+// and to compare with a model or a real server.
 //
 // It does no I/O, reads no clock, starts no goroutine and is not safe for
 // concurrent use: package embedded owns it, orders the requests and makes them

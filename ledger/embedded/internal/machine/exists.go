@@ -4,10 +4,9 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// transferExists compares a transfer with the one of the same id, so that a
-// repeated request is told apart from a reused id (state_machine.zig:
-// create_transfer_exists). The flags come first: they decide what the other
-// fields mean.
+// transferExists compares a transfer with the one of the same id, to tell a repeated
+// request from a reused id (state_machine.zig: create_transfer_exists). The flags come
+// first: they decide what the other fields mean.
 func (m *Machine) transferExists(t *tb.Transfer, e *transfer) tb.CreateTransferStatus {
 	switch {
 	case t.Flags != e.flags:
@@ -26,8 +25,8 @@ func (m *Machine) transferExists(t *tb.Transfer, e *transfer) tb.CreateTransferS
 func (m *Machine) moveExists(t *tb.Transfer, e *transfer) tb.CreateTransferStatus {
 	debit, credit := m.accounts.at(e.debit), m.accounts.at(e.credit)
 	amount := load(t.Amount)
-	// The amount of a balancing transfer is an upper limit: what it moved then
-	// depends on the balance it found.
+	// The amount of a balancing transfer is an upper limit: what it moved depended on the
+	// balance that it found.
 	balancing := t.Flags&(transferBalancingDebit|transferBalancingCredit) != 0
 	switch {
 	case load(t.DebitAccountID) != debit.id:
@@ -50,8 +49,8 @@ func (m *Machine) moveExists(t *tb.Transfer, e *transfer) tb.CreateTransferStatu
 	return tb.TransferExists
 }
 
-// resolutionExists compares a post or void: what the request leaves open was
-// taken from the pending transfer.
+// resolutionExists compares a post or void. What the request leaves out was taken from the
+// pending transfer.
 func (m *Machine) resolutionExists(t *tb.Transfer, e *transfer) tb.CreateTransferStatus {
 	p := m.transfers.at(e.pending)
 	debit, credit := m.accounts.at(e.debit), m.accounts.at(e.credit)

@@ -2,9 +2,9 @@ package machine
 
 import "math"
 
-// NextExpiry is a lower bound of the earliest deadline among the pending
-// transfers; ok is false where there is none. Where the transfer behind it was
-// posted or voided meanwhile, ExpirePending finds nothing and the bound moves.
+// NextExpiry is a lower bound of the earliest deadline among the pending transfers; ok is
+// false if there is none. If its transfer was posted or voided meanwhile, ExpirePending
+// finds nothing and the bound moves.
 func (m *Machine) NextExpiry() (timestamp uint64, ok bool) {
 	if len(m.deadlines.heads) == 0 {
 		return 0, false
@@ -12,13 +12,12 @@ func (m *Machine) NextExpiry() (timestamp uint64, ok bool) {
 	return m.deadlines.heads[0].expiresAt, true
 }
 
-// ExpirePending is the pulse: it gives up pending transfers whose deadline is at
-// or before timestamp, in the order of their deadlines, then of their creation
-// (docs "Transfer", timeout; state_machine.zig: execute_expire_pending_transfers).
-// It expires no more than limit and looks at no more than twice as many, so that
-// a great many deadlines at once never hold up requests; NextExpiry tells whether
-// more is due. The expiries get the timestamps timestamp, timestamp+1 and so on;
-// their number is returned.
+// ExpirePending is the pulse: it gives up pending transfers whose deadline is at or before
+// timestamp, in the order of their deadlines, then of their creation (docs "Transfer",
+// timeout; state_machine.zig: execute_expire_pending_transfers). It expires at most limit
+// transfers and looks at no more than twice as many, so that many deadlines at once never
+// hold up requests. NextExpiry tells whether more are due. The expiries get the timestamps
+// timestamp, timestamp+1 and so on. It returns their number.
 func (m *Machine) ExpirePending(timestamp uint64, limit int) (expired int) {
 	return m.expirePending(timestamp, limit, 2*limit)
 }

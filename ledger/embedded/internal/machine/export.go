@@ -23,8 +23,7 @@ type Export struct {
 	balances []balances // of each account
 }
 
-// Export copies the whole ledger. expiryID gives the void that stands for an
-// expiry its id.
+// Export copies the whole ledger. expiryID returns the id of the void that stands for an expiry.
 func (m *Machine) Export(expiryID func(pending tb.Uint128) tb.Uint128) *Export {
 	x := &Export{
 		Accounts:  make([]tb.Account, 0, m.accounts.length),
@@ -56,8 +55,8 @@ func (m *Machine) Export(expiryID func(pending tb.Uint128) tb.Uint128) *Export {
 	return x
 }
 
-// exported is a transfer as an imported event. Its timeout is over or was
-// resolved in time, and a link only meant something within its request.
+// exported is a transfer as an imported event. It drops the timeout, which has passed or
+// was resolved in time, and the link, which only meant something within its request.
 func (m *Machine) exported(row uint32) tb.Transfer {
 	t := m.transferWire(row)
 	t.Flags = t.Flags&^transferLinked | transferImported
@@ -68,9 +67,9 @@ func (m *Machine) exported(row uint32) tb.Transfer {
 // expiriesAsVoids are what the expiries did, as transfers, in the order of their
 // timestamps.
 //
-// An imported event must be newer than the one before it. So where, after an expiry, a
-// transfer was imported with an older timestamp, the void takes one before that: what
-// came later may need what the expiry gave back.
+// An imported event must be newer than the one before it. So if a transfer with an older
+// timestamp was imported after an expiry, the void gets a timestamp before that transfer's,
+// because later transfers may need what the expiry gave back.
 func (m *Machine) expiriesAsVoids(id func(pending tb.Uint128) tb.Uint128) []tb.Transfer {
 	voids := make([]tb.Transfer, m.expiries.length)
 	taken := map[uint32]uint64{} // by the row that follows: the least timestamp of a void before it
@@ -88,10 +87,10 @@ func (m *Machine) expiriesAsVoids(id func(pending tb.Uint128) tb.Uint128) []tb.T
 	return voids
 }
 
-// voidAt is the timestamp of the void that stands for an expiry: its own; or one that
-// is free behind the transfer before it. Where there is none, one further back will do:
-// it stays behind its pending transfer, and what is given back earlier does no harm. The
-// last resort is one further on; Verify tells whether that does.
+// voidAt is the timestamp of the void that stands for an expiry: the expiry's own, or a
+// free one after the previous transfer. If there is none, an earlier one will do, as long
+// as it is after the pending transfer: giving an amount back earlier does no harm. The last
+// resort is a later one, and Verify tells whether that works.
 func (m *Machine) voidAt(e *expiry, taken map[uint32]uint64) uint64 {
 	for row := e.transfersBefore; row > e.transfer; row-- {
 		if at, ok := m.freeBefore(row, e.timestamp, taken); ok {
@@ -106,8 +105,8 @@ func (m *Machine) voidAt(e *expiry, taken map[uint32]uint64) uint64 {
 	return e.timestamp
 }
 
-// freeBefore takes the greatest timestamp up to a bound that is free between a transfer
-// and the one before it.
+// freeBefore returns the greatest free timestamp up to a bound between a transfer and the
+// one before it.
 func (m *Machine) freeBefore(row uint32, at uint64, taken map[uint32]uint64) (uint64, bool) {
 	if row < m.transfers.length {
 		at = min(at, m.transfers.at(row).timestamp-1)
@@ -115,7 +114,7 @@ func (m *Machine) freeBefore(row uint32, at uint64, taken map[uint32]uint64) (ui
 	if least, ok := taken[row]; ok {
 		at = min(at, least-1)
 	}
-	for m.accountAt(at) { // a timestamp is one event's
+	for m.accountAt(at) { // each timestamp belongs to one event
 		at--
 	}
 	if at <= m.transfers.at(row-1).timestamp {
@@ -143,7 +142,7 @@ func (x *Export) Verify() error {
 	}
 	for row, want := range x.balances {
 		if a := m.accounts.at(uint32(row)); a.balances != want {
-			return fmt.Errorf("account %s would have other balances", x.Accounts[row].ID)
+			return fmt.Errorf("account %s would have different balances", x.Accounts[row].ID)
 		}
 	}
 	return nil

@@ -115,14 +115,13 @@ func appendTransfer(b []byte, t *transfer, status pendingStatus) []byte {
 // ErrImage is wrapped by every error about an image that contradicts itself.
 var ErrImage = errors.New("inconsistent ledger image")
 
-// Load reads an image back. It believes nothing: accounts, transfers and expiries
-// are held against the rules under which they were created, in the order in which
-// they happened, and must come out at the stored balances and statuses. So a restart
-// also proves the books, and computes the balances after each event, which are not
-// stored.
+// Load reads an image back. It trusts nothing: it checks accounts, transfers and expiries
+// against the rules, in the order in which they happened, and they must result in the
+// stored balances and statuses. So a restart also proves the books, and computes the
+// balances after each event, which are not stored.
 //
-// Errors wrap ErrImage, or what the reader said. Memory is used for what was read,
-// whatever number of rows the image claims to have.
+// Errors wrap ErrImage or the reader's error. Memory use depends on what was read, not on
+// the number of rows that the image claims to have.
 func Load(r io.Reader) (*Machine, error) {
 	in := &imageReader{r: bufio.NewReaderSize(r, 1<<16)}
 	m := New()
@@ -181,9 +180,9 @@ func (m *Machine) loadAccounts(in *imageReader, count uint32) (stored []balances
 		switch {
 		case in.err != nil:
 		case status != tb.AccountCreated:
-			in.refuse("account %d is one that cannot be created: %v", i, status)
+			in.refuse("account %d could not have been created: %v", i, status)
 		case a.timestamp <= last, closed > 1:
-			in.refuse("account %d is out of order or not as it is written", i)
+			in.refuse("account %d is out of order or not in canonical form", i)
 		}
 		stored = append(stored, final)
 		last = a.timestamp
@@ -191,8 +190,8 @@ func (m *Machine) loadAccounts(in *imageReader, count uint32) (stored []balances
 	return stored
 }
 
-// loadTransfers takes in the transfers without their effects, and returns the
-// statuses that the pending ones must end with.
+// loadTransfers loads the transfers without their effects, and returns the statuses that
+// the pending ones must end with.
 func (m *Machine) loadTransfers(in *imageReader, count uint32) (status []pendingStatus) {
 	for i := uint32(0); i < count && in.err == nil; i++ {
 		row := in.row(imageTransferBytes)
@@ -254,7 +253,7 @@ func (m *Machine) loadBurntIDs(in *imageReader, count uint32) {
 		switch {
 		case in.err != nil:
 		case used, id == zero, id == u128Max:
-			in.refuse("burnt id %d is one that cannot have failed", i)
+			in.refuse("burnt id %d cannot have failed", i)
 		default:
 			m.burn(id)
 		}
@@ -270,7 +269,7 @@ func (m *Machine) replayEffects() error {
 			e := m.expiries.at(expired)
 			p := m.transfers.at(e.transfer)
 			if *m.pendingStatus.at(e.transfer) != statusPending || p.timeout == 0 || p.expiresAt() > e.timestamp {
-				return fmt.Errorf("%w: transfer %s expired, where it could not", ErrImage, p.id.wire())
+				return fmt.Errorf("%w: transfer %s expired, although it could not", ErrImage, p.id.wire())
 			}
 			e.snapshot = m.release(e.transfer)
 		}
@@ -293,7 +292,7 @@ func (m *Machine) replayEffects() error {
 	return expireBefore(m.transfers.length)
 }
 
-// creatable holds a loaded transfer against what createTransfer would have said.
+// creatable checks a loaded transfer as createTransfer would have.
 func (m *Machine) creatable(row uint32) error {
 	t, request := m.transfers.at(row), m.transferWire(row)
 	status := transferStateless(&request)
@@ -313,11 +312,11 @@ func (m *Machine) creatable(row uint32) error {
 	}
 	switch {
 	case status != tb.TransferCreated:
-		return fmt.Errorf("%w: transfer %s is one that cannot be created: %v", ErrImage, t.id.wire(), status)
+		return fmt.Errorf("%w: transfer %s could not have been created: %v", ErrImage, t.id.wire(), status)
 	case amount != t.amount:
 		return fmt.Errorf("%w: transfer %s has an amount that it could not move", ErrImage, t.id.wire())
 	case t.pending != noRow && !inherits(t, m.transfers.at(t.pending)):
-		return fmt.Errorf("%w: transfer %s has not the user data of the one that it resolves", ErrImage, t.id.wire())
+		return fmt.Errorf("%w: transfer %s does not have the user data of the one that it resolves", ErrImage, t.id.wire())
 	case m.transferRegresses(t.timestamp, row),
 		t.timestamp <= m.accounts.at(t.debit).timestamp, t.timestamp <= m.accounts.at(t.credit).timestamp:
 		return fmt.Errorf("%w: transfer %s is out of order", ErrImage, t.id.wire())
@@ -328,7 +327,7 @@ func (m *Machine) creatable(row uint32) error {
 // verify compares the computed state with the stored one.
 func (m *Machine) verify(timestamp uint64, stored []balances, status []pendingStatus) error {
 	if timestamp > TimestampUsedMax || timestamp < m.newest() {
-		return fmt.Errorf("%w: its timestamp %d is not that of its events", ErrImage, timestamp)
+		return fmt.Errorf("%w: its timestamp %d does not match its events", ErrImage, timestamp)
 	}
 	for row := range m.accounts.length {
 		if a := m.accounts.at(row); a.balances != stored[row] {
@@ -365,7 +364,7 @@ type imageReader struct {
 	err    error
 }
 
-// refuse keeps an error about the row that was read.
+// refuse records an error about the row that was read.
 func (in *imageReader) refuse(format string, args ...any) {
 	in.err = fmt.Errorf("%w: "+format, append([]any{ErrImage}, args...)...)
 }

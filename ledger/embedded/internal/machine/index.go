@@ -19,20 +19,20 @@ const (
 	indexSampleMax = 32
 )
 
-// index finds references, which are row numbers of some table, by a 128-bit key. It
-// is made for keys in about the order of time, as TigerBeetle recommends for ids
-// (docs "Data Modeling", id): segments divide the keys by their order, so new and
-// recent ones are looked for where the last ones were, in the processor's cache,
-// however many there are. Keys in any other order, and old ones, work as well: at two
-// misses of the cache, one of them for the record (BenchmarkIndex).
+// index finds references, which are row numbers of some table, by a 128-bit key. It is made
+// for keys in about the order of time, as TigerBeetle recommends for ids (docs "Data
+// Modeling", id): segments divide the keys by their order, so new and recent ones are
+// looked for where the last ones were, in the processor's cache, however many there are.
+// Keys in any other order, and old ones, work too, at the price of two cache misses, one of
+// them for the record (BenchmarkIndex).
 //
-// A segment is a hash table of eight bytes a slot: it keeps of each key only a
-// fingerprint, and asks keyOf for the rest where the fingerprint fits. The index
-// grows a segment at a time, so that no insertion pays for all that came before.
+// A segment is a hash table with eight bytes per slot. It keeps only a fingerprint of each
+// key, and calls keyOf for the rest if the fingerprint matches. The index grows one segment
+// at a time, so that no insertion pays for all earlier ones.
 type index struct {
 	keyOf    func(ref uint32) u128
-	seed     u128   // another in every index: no choice of ids makes it slow
-	lows     []u128 // of each segment, ascending: it holds the keys from here on
+	seed     u128   // random for every index, so no choice of ids makes it slow
+	lows     []u128 // of each segment, ascending: the first key that it may hold
 	segments []*indexSegment
 	scratch  []indexSlot
 }
@@ -59,7 +59,7 @@ func newIndex(keyOf func(ref uint32) u128) index {
 	return x
 }
 
-// extend puts a new segment at a place among the others.
+// extend inserts a new segment at a position.
 func (x *index) extend(at int, low u128, slots int) *indexSegment {
 	s := &indexSegment{slots: make([]indexSlot, slots), high: low}
 	x.lows = slices.Insert(x.lows, at, low)
@@ -103,7 +103,7 @@ func (x *index) find(key u128) (ref uint32, found bool) {
 	return s.slots[at].ref(), true
 }
 
-// put adds a key that is not there, with a reference below 1<<32 - 1.
+// put adds a new key, with a reference below 1<<32 - 1.
 func (x *index) put(key u128, ref uint32) {
 	at := x.segmentOf(key)
 	s := x.segments[at]
@@ -121,20 +121,20 @@ func (x *index) put(key u128, ref uint32) {
 	s.insert(newIndexSlot(x.fingerprint(key), ref))
 }
 
-// remove takes out a key that is there; keyOf must still know it.
+// remove removes an existing key; keyOf must still know it.
 func (x *index) remove(key u128) {
 	place := x.segmentOf(key)
 	s := x.segments[place]
 	at, found := s.find(x.fingerprint(key), key, x.keyOf)
-	assert(found, "a key is removed that is not there")
+	assert(found, "a missing key is removed")
 	s.remove(at)
 	if s.used == 0 && len(x.segments) > 1 {
 		x.drop(place)
 	}
 }
 
-// drop gives back a segment without keys; those before it, or behind the first, take
-// over its place.
+// drop frees a segment without keys. The previous one, or the one after the first, takes
+// over its range.
 func (x *index) drop(place int) {
 	x.segments = slices.Delete(x.segments, place, place+1)
 	x.lows = slices.Delete(x.lows, place, place+1)
@@ -170,8 +170,7 @@ func (x *index) grow(at int) {
 	}
 }
 
-// middle is about the median of the keys that grow has set aside, and not the least
-// of them.
+// middle is about the median of the keys that grow has set aside, and never the smallest of them.
 func (x *index) middle() u128 {
 	sample := make([]u128, 0, indexSampleMax)
 	for _, slot := range x.scratch {
@@ -214,7 +213,7 @@ func (s *indexSegment) insert(slot indexSlot) {
 	s.used++
 }
 
-// remove empties a slot and moves up those behind it that this would hide.
+// remove empties a slot and moves up the later entries that this would hide.
 func (s *indexSegment) remove(at uint32) {
 	mask := s.mask()
 	hole := at

@@ -20,7 +20,7 @@ type indexes struct {
 	accounts  fieldIndexes
 }
 
-// fieldIndexes hold a list for each value but zero, which filters cannot name.
+// fieldIndexes hold a list for each value except zero, which filters cannot name.
 type fieldIndexes struct {
 	userData128 *valueIndex
 	userData64  *valueIndex
@@ -86,7 +86,7 @@ func (x *valueIndex) add(pool *postingPool, value u128, row uint32) {
 	pool.add(&x.lists.at(list).rows, row)
 }
 
-// rows are those with a value.
+// rows returns the rows with a value.
 func (x *valueIndex) rows(value u128) postings {
 	list, found := x.find(value)
 	if !found {

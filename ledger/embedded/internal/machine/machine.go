@@ -29,7 +29,7 @@ type Machine struct {
 	deadlines deadlines
 
 	indexes indexes
-	// settled* are the numbers of rows that indexes and deadlines know.
+	// settled* are the numbers of rows that indexes and deadlines include.
 	settledTransfers uint32
 	settledAccounts  uint32
 
@@ -49,17 +49,16 @@ func New() *Machine {
 	return m
 }
 
-// LimitRows makes room for fewer rows than there is; it is for tests.
+// LimitRows reduces the room for rows, for tests.
 func (m *Machine) LimitRows(count uint32) { m.rowsMax = min(count, rowsMax) }
 
-// RoomForAccounts reports whether a request of so many accounts can be executed: the
-// numbers of rows, and the places in the indexes, have 32 bits.
+// RoomForAccounts reports whether a request with this many accounts can be executed: row
+// numbers and index positions have 32 bits.
 func (m *Machine) RoomForAccounts(count int) bool {
 	return m.roomFor(m.accounts.length, count) && m.indexes.pool.roomFor(count*accountListsMax)
 }
 
-// RoomForTransfers reports the same of a request of transfers. Each takes a row, or a
-// burnt id.
+// RoomForTransfers reports the same for a request of transfers. Each takes a row or a burnt id.
 func (m *Machine) RoomForTransfers(count int) bool {
 	return m.roomFor(m.transfers.length, count) && m.roomFor(m.burntIDs.length, count) &&
 		m.indexes.pool.roomFor(count*transferListsMax)

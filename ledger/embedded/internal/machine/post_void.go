@@ -38,8 +38,8 @@ func (m *Machine) postOrVoid(id u128, timestampEvent, timestamp uint64, t *tb.Tr
 	return tb.TransferCreated
 }
 
-// resolves checks a post or void, as transfer number row, against its pending
-// transfer as that is, and gives the amount posted or voided.
+// resolves checks a post or void, as transfer number row, against the present state of its
+// pending transfer, and returns the amount posted or voided.
 func (m *Machine) resolves(t *tb.Transfer, row uint32, timestampEvent uint64, pendingRow uint32) (u128, tb.CreateTransferStatus) {
 	p := m.transfers.at(pendingRow)
 	if p.flags&transferPending == 0 {
@@ -77,8 +77,8 @@ func resolution(flags uint16) pendingStatus {
 	return statusPosted
 }
 
-// inherits reports whether a post or void has user data of its own, or else that of
-// its pending transfer.
+// inherits reports whether a post or void has either its own user data or that of its
+// pending transfer.
 func inherits(t, p *transfer) bool {
 	return t.userData128 == orElse(t.userData128, p.userData128) &&
 		t.userData64 == orElse(t.userData64, p.userData64) &&

@@ -6,8 +6,8 @@ package machine
 // user_data occur once or twice: in a hold and in its post.
 type postings struct {
 	count uint32
-	first uint32 // a row, where count is 1 or 2; else the first chunk
-	last  uint32 // a row, where count is 2; else the last chunk
+	first uint32 // a row if count is 1 or 2; otherwise the first chunk
+	last  uint32 // a row if count is 2; otherwise the last chunk
 }
 
 // A chunk is chunkHeader words, then up to its capacity rows. Chunks of a list
@@ -28,7 +28,7 @@ const (
 	// poolPagesReserve is kept free: after a restart the same chunks may lie in other
 	// pages, and leave more of them unused at their ends.
 	poolPagesReserve = poolPagesMax / 16
-	// poolChunksPerPage of the largest size fit in a page, at least.
+	// poolChunksPerPage is how many chunks of the largest size fit in a page, at least.
 	poolChunksPerPage = poolPageWords/(chunkHeader+chunkRowsMax) - 1
 )
 
@@ -38,7 +38,7 @@ type postingPool struct {
 	used  uint32 // words of the last page
 }
 
-// roomFor reports whether so many rows can be added, each to some list.
+// roomFor reports whether this many rows can be added, each to some list.
 func (p *postingPool) roomFor(rows int) bool {
 	return len(p.pages)+rows/poolChunksPerPage+1 <= poolPagesMax-poolPagesReserve
 }
@@ -113,8 +113,8 @@ type rowRange struct{ first, end uint32 }
 
 func (r rowRange) contains(row uint32) bool { return row >= r.first && row < r.end }
 
-// walk starts where the range begins, in the direction. It looks for that place from
-// the nearer end of the list, chunk by chunk.
+// walk starts at the beginning of the range in its direction. It searches for that position
+// from the nearer end of the list, chunk by chunk.
 func (p *postingPool) walk(list postings, within rowRange, reversed bool) cursor {
 	c := cursor{pool: p, within: within, reversed: reversed, inline: [2]uint32{noRow, noRow}, chunk: noChunk}
 	switch {
@@ -133,9 +133,9 @@ func (p *postingPool) walk(list postings, within rowRange, reversed bool) cursor
 	return c
 }
 
-// locate finds the chunk in which a walk that starts at a row has its first one: the
-// first chunk that ends at or behind the row or, reversed, the last one that begins
-// at or before it.
+// locate finds the chunk in which a walk that starts at a row has its first one: the first
+// chunk that ends at or after the row or, reversed, the last one that begins at or before
+// it.
 func (p *postingPool) locate(list postings, from uint32, reversed bool) (chunk uint32) {
 	first, last := p.chunk(list.first)[chunkHeader], lastRow(p.chunk(list.last))
 	switch {

@@ -16,8 +16,8 @@ const (
 	queryFilterKnown    uint32 = 1<<1 - 1
 )
 
-// Scan is a query under way. It is run in steps, so that a query that has to look at
-// very many records holds up nobody: requests may come between the steps.
+// Scan is a query under way. It runs in steps, so that a query over very many records holds
+// up nobody: other requests may run between the steps.
 type Scan[R any] struct {
 	next      func() (row uint32, ok bool)
 	match     func(row uint32) bool
@@ -26,7 +26,7 @@ type Scan[R any] struct {
 	results   func(rows []uint32) []R
 }
 
-// Step looks at no more than rowsMax records and reports whether that was the end.
+// Step looks at no more than rowsMax records and reports whether the query is done.
 func (s *Scan[R]) Step(rowsMax int) (done bool) {
 	for ; rowsMax > 0 && s.remaining > 0; rowsMax-- {
 		row, ok := s.next()
@@ -41,10 +41,10 @@ func (s *Scan[R]) Step(rowsMax int) (done bool) {
 	return s.remaining == 0
 }
 
-// Results is the answer, once Step has come to the end.
+// Results is the answer, once Step is done.
 func (s *Scan[R]) Results() []R { return s.results(s.rows) }
 
-// run comes to the end at once.
+// run does all steps at once.
 func (s *Scan[R]) run() []R {
 	for !s.Step(1 << 20) {
 	}
@@ -57,8 +57,7 @@ func (m *Machine) GetAccountTransfers(f tb.AccountFilter) []tb.Transfer {
 	return m.ScanAccountTransfers(f).run()
 }
 
-// ScanAccountTransfers is GetAccountTransfers in steps. It answers what was there
-// when it began.
+// ScanAccountTransfers is GetAccountTransfers in steps. It finds what was there when it began.
 func (m *Machine) ScanAccountTransfers(f tb.AccountFilter) *Scan[tb.Transfer] {
 	s := &Scan[tb.Transfer]{results: m.transferWires}
 	m.scanAccount(f, s.set)
@@ -72,8 +71,7 @@ func (m *Machine) GetAccountBalances(f tb.AccountFilter) []tb.AccountBalance {
 	return m.ScanAccountBalances(f).run()
 }
 
-// ScanAccountBalances is GetAccountBalances in steps. It answers what was there when
-// it began.
+// ScanAccountBalances is GetAccountBalances in steps. It finds what was there when it began.
 func (m *Machine) ScanAccountBalances(f tb.AccountFilter) *Scan[tb.AccountBalance] {
 	accountRow, ok := m.accountRows.find(load(f.AccountID))
 	s := &Scan[tb.AccountBalance]{results: func(rows []uint32) []tb.AccountBalance {
@@ -122,8 +120,8 @@ func (m *Machine) transferWires(rows []uint32) []tb.Transfer {
 // invalid filter finds nothing.
 func (m *Machine) QueryAccounts(f tb.QueryFilter) []tb.Account { return m.ScanAccounts(f).run() }
 
-// ScanAccounts is QueryAccounts in steps. It answers what is there when it ends:
-// accounts change, so none is read before.
+// ScanAccounts is QueryAccounts in steps. It finds what is there when it ends: accounts
+// change, so none is read before that.
 func (m *Machine) ScanAccounts(f tb.QueryFilter) *Scan[tb.Account] {
 	wanted, reversed := queried(f), f.Flags&queryFilterReversed != 0
 	within := m.accountsBetween(f.TimestampMin, f.TimestampMax)
@@ -144,8 +142,7 @@ func (m *Machine) ScanAccounts(f tb.QueryFilter) *Scan[tb.Account] {
 	return s
 }
 
-// withNewAccounts adds to what a scan found within its range those that match among
-// the accounts that were created while it ran.
+// withNewAccounts adds the matching accounts that were created while the scan ran.
 func (m *Machine) withNewAccounts(rows []uint32, scanned rowRange, f tb.QueryFilter, match func(uint32) bool) []uint32 {
 	now := m.accountsBetween(f.TimestampMin, f.TimestampMax)
 	var added []uint32
@@ -167,7 +164,7 @@ func (m *Machine) withNewAccounts(rows []uint32, scanned rowRange, f tb.QueryFil
 // invalid filter finds nothing.
 func (m *Machine) QueryTransfers(f tb.QueryFilter) []tb.Transfer { return m.ScanTransfers(f).run() }
 
-// ScanTransfers is QueryTransfers in steps. It answers what was there when it began.
+// ScanTransfers is QueryTransfers in steps. It finds what was there when it began.
 func (m *Machine) ScanTransfers(f tb.QueryFilter) *Scan[tb.Transfer] {
 	s := &Scan[tb.Transfer]{results: m.transferWires}
 	if queryFilterValid(f) {
@@ -228,9 +225,9 @@ func queryFilterValid(f tb.QueryFilter) bool {
 		f.Reserved == [len(f.Reserved)]uint8{}
 }
 
-// scanAccount sets up the walk over the transfers that an account filter selects. It
-// takes the shorter way: the account's own transfers, or those with a value that the
-// filter asks for.
+// scanAccount sets up the walk over the transfers that an account filter selects. It takes
+// the shorter list: the account's own transfers, or those with a value that the filter asks
+// for.
 func (m *Machine) scanAccount(f tb.AccountFilter, set func(func() (uint32, bool), func(uint32) bool, uint32)) {
 	accountRow, ok := m.accountRows.find(load(f.AccountID))
 	if !ok || !accountFilterValid(f) {
@@ -304,9 +301,8 @@ func (wanted fields) match(f fields) bool {
 		(wanted.code == 0 || wanted.code == f.code)
 }
 
-// walk visits, in order, the rows within a range that can have the wanted values:
-// those of the shortest list among the fields asked for. The others are to be
-// compared on the record.
+// walk visits, in order, the rows of a range that can match: those of the shortest list
+// among the fields asked for. The caller compares the other fields.
 func (x *fieldIndexes) walk(pool *postingPool, wanted fields, within rowRange, reversed bool) func() (row uint32, ok bool) {
 	list, ok := x.shortest(wanted)
 	if !ok {
@@ -333,7 +329,7 @@ func (r rowRange) walk(reversed bool) func() (row uint32, ok bool) {
 }
 
 // shortest is the list with the fewest rows among those that the wanted fields
-// name; ok is false where they name none.
+// name; ok is false if they name none.
 func (x *fieldIndexes) shortest(wanted fields) (best postings, ok bool) {
 	consider := func(list postings, named bool) {
 		if named && (!ok || list.count < best.count) {

@@ -30,8 +30,8 @@ const (
 // bit for itself (lsm/timestamp_range.zig).
 const TimestampMax = 1<<63 - 1
 
-// TimestampUsedMax is the greatest timestamp that a ledger read back may have
-// reached: what follows needs room.
+// TimestampUsedMax is the greatest timestamp that a loaded ledger may have reached, because
+// what follows needs room.
 const TimestampUsedMax = TimestampMax - 1<<20
 
 func timestampValid(t uint64) bool { return t >= 1 && t <= TimestampMax }
@@ -87,21 +87,21 @@ func (a *account) wire() tb.Account {
 	}
 }
 
-// noRow is the row number that means none.
+// noRow is the row number that means no row.
 const noRow = ^uint32(0)
 
-// burnt marks, in the index of transfer ids, a reference to an id that failed for
-// a transient reason and can never be used again. The others are rows, so there is
-// room for half of what 32 bits can number, of each.
+// burnt marks, in the index of transfer ids, a reference to an id that failed for a
+// transient reason and can never be used again. The others are rows, so there is room for
+// half of what 32 bits can number of each kind.
 const (
 	burnt   uint32 = 1 << 31
 	rowsMax        = burnt - 1
 )
 
-// transfer is one row of the transfers: 88 bytes without pointers. Rows are
-// immutable; what became of a pending transfer is in Machine.pendingStatus.
-// Accounts and the pending transfer are row numbers, and the ledger is that of
-// the accounts: a quarter less memory than the wire format.
+// transfer is one row of the transfers: 88 bytes without pointers. Rows are immutable; the
+// outcome of a pending transfer is in Machine.pendingStatus. Accounts and the pending
+// transfer are row numbers, and the ledger is the accounts', which saves a quarter of the
+// wire format's memory.
 type transfer struct {
 	id          u128
 	amount      u128
@@ -122,7 +122,7 @@ func (t *transfer) expiresAt() uint64 {
 	return t.timestamp + uint64(t.timeout)*nanosecondsPerSecond
 }
 
-// pendingStatus is what became of a pending transfer (tigerbeetle.zig:
+// pendingStatus is the outcome of a pending transfer (tigerbeetle.zig:
 // TransferPendingStatus).
 type pendingStatus uint8
 

@@ -25,7 +25,7 @@ func (m *Machine) scopeOpen() {
 
 func (m *Machine) scopePersist() { m.scopeClose() }
 
-// scopeDiscard brings the ledger back to where scopeOpen found it.
+// scopeDiscard restores the ledger to its state at scopeOpen.
 func (m *Machine) scopeDiscard() {
 	s := &m.scope
 	for i := len(s.touched) - 1; i >= 0; i-- {

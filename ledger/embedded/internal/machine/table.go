@@ -26,8 +26,7 @@ func (t *table[T]) push(value T) (row uint32) {
 	return row
 }
 
-// truncate forgets the rows from length on. Their pages stay for the rows that
-// will follow.
+// truncate drops the rows from length on. Their pages stay for later rows.
 func (t *table[T]) truncate(length uint32) { t.length = length }
 
 // prefix is a view of the rows that exist now. It stays valid while rows are

@@ -50,14 +50,14 @@ func (a u128) add(b u128) (sum u128, overflow bool) {
 	return u128{lo, hi}, carry != 0
 }
 
-// plus adds where the caller has already excluded an overflow.
+// plus adds; the caller has already excluded an overflow.
 func (a u128) plus(b u128) u128 {
 	sum, overflow := a.add(b)
 	assert(!overflow, "128-bit addition overflows")
 	return sum
 }
 
-// minus subtracts where the caller has already excluded a negative result.
+// minus subtracts; the caller has already excluded a negative result.
 func (a u128) minus(b u128) u128 {
 	lo, borrow := bits.Sub64(a.lo, b.lo, 0)
 	hi, borrow := bits.Sub64(a.hi, b.hi, borrow)
@@ -65,7 +65,7 @@ func (a u128) minus(b u128) u128 {
 	return u128{lo, hi}
 }
 
-// minusSaturating is a-b, or zero where b is greater.
+// minusSaturating is a-b, or zero if b is greater.
 func (a u128) minusSaturating(b u128) u128 {
 	if a.less(b) {
 		return zero
@@ -73,7 +73,7 @@ func (a u128) minusSaturating(b u128) u128 {
 	return a.minus(b)
 }
 
-// assert stops the program on a state that the rules make impossible: going on
+// assert stops the program in a state that the rules make impossible, because going on
 // would mean keeping wrong books.
 func assert(holds bool, message string) {
 	if !holds {

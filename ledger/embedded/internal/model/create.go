@@ -356,8 +356,8 @@ func (l *Ledger) release(p tb.Transfer, reopen bool) {
 	l.state.accounts[debit.ID], l.state.accounts[credit.ID] = debit, credit
 }
 
-// regresses reports whether an imported transfer is not later than every other
-// transfer, or is of the time of an account.
+// regresses reports whether an imported transfer is not later than every other transfer, or
+// has the timestamp of an account.
 func (l *Ledger) regresses(timestamp uint64) bool {
 	for _, other := range l.state.transfers {
 		if timestamp <= other.Timestamp {
@@ -384,7 +384,7 @@ func (l *Ledger) exists(t, e tb.Transfer) tb.CreateTransferStatus {
 	}
 	flags := t.TransferFlags()
 	if flags.PostPendingTransfer || flags.VoidPendingTransfer {
-		// What a post or void leaves out is that of the pending transfer.
+		// What a post or void leaves out comes from the pending transfer.
 		p := l.state.transfers[t.PendingID]
 		t.Amount = finishedAmount(t, p)
 		if t.DebitAccountID == (tb.Uint128{}) {
@@ -440,14 +440,14 @@ func smaller(a, b *big.Int) *big.Int {
 	return a
 }
 
-// add puts a transfer into the books; its effect on the accounts is done.
+// add puts a transfer into the books, after its effect on the accounts.
 func (l *Ledger) add(t tb.Transfer, kind tb.ChangeEventType) {
 	l.state.transfers[t.ID] = t
 	l.state.transferOrder = append(l.state.transferOrder, t.ID)
 	l.record(t, kind, t.Timestamp)
 }
 
-// record notes what happened, with the balances after it.
+// record records what happened, with the balances after it.
 func (l *Ledger) record(t tb.Transfer, kind tb.ChangeEventType, timestamp uint64) {
 	debit, credit := l.state.accounts[t.DebitAccountID], l.state.accounts[t.CreditAccountID]
 	l.state.events = append(l.state.events, tb.ChangeEvent{

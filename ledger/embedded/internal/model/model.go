@@ -1,9 +1,9 @@
-// Package model is the ledger written for the reader: maps, linear searches,
-// whole copies, math/big. It is slow and keeps nothing on disk. It shares no code
-// with the engine, and exists to be compared with it in tests.
+// Package model is the ledger written to be read: maps, linear searches, whole copies,
+// math/big. It is slow and stores nothing on disk. It shares no code with the engine, and
+// exists so that tests can compare the two.
 //
-// The rules are those of TigerBeetle's documentation ("Reference") and state
-// machine (src/state_machine.zig, release 0.17.9), in the same order.
+// The rules come from TigerBeetle's documentation ("Reference") and state machine
+// (src/state_machine.zig, release 0.17.9), in the same order.
 package model
 
 import (
@@ -43,7 +43,7 @@ func New(now func() time.Time) *Ledger {
 	}}
 }
 
-// state is all there is; a chain that fails puts an old copy back.
+// state is the whole state; a failed chain restores an old copy.
 type state struct {
 	accounts      map[tb.Uint128]tb.Account
 	transfers     map[tb.Uint128]tb.Transfer
@@ -64,7 +64,7 @@ const (
 	expired status = "expired"
 )
 
-// Clone is a copy that goes its own way.
+// Clone returns an independent copy.
 func (l *Ledger) Clone() *Ledger { return &Ledger{state: l.state.clone(), now: l.now} }
 
 func (s state) clone() state {
@@ -94,7 +94,7 @@ func (l *Ledger) ExpireUpTo(timestamp uint64) {
 	}
 }
 
-// dueAt are the transfers to expire, in order.
+// dueAt returns the transfers to expire, in order.
 func (l *Ledger) dueAt(timestamp uint64) (due []tb.Transfer) {
 	for _, id := range l.state.transferOrder {
 		t := l.state.transfers[id]
@@ -114,7 +114,7 @@ func (l *Ledger) dueAt(timestamp uint64) (due []tb.Transfer) {
 	return due
 }
 
-// Expire expires one transfer and reports whether that was due.
+// Expire expires one transfer and reports whether it was due.
 func (l *Ledger) Expire(id tb.Uint128, timestamp uint64) bool {
 	t := l.state.transfers[id]
 	if l.state.status[id] != pending || t.Timeout == 0 || expiresAt(t) > timestamp || timestamp <= l.state.timestamp {
@@ -133,7 +133,7 @@ func (l *Ledger) nextTimestamp() uint64 {
 	return max(uint64(l.now().UnixNano()), l.state.timestamp+1)
 }
 
-// begin is what every request starts with.
+// begin starts every request.
 func (l *Ledger) begin(count, limit int) error {
 	switch {
 	case l.closed:

@@ -160,7 +160,7 @@ func within(timestamp, first, last uint64) bool {
 	return timestamp >= first && (last == 0 || timestamp <= last)
 }
 
-// asked reports whether a field has the value of a filter; zero matches all.
+// asked reports whether a field has the filter's value; zero matches all.
 func asked[T comparable](wanted, value T) bool {
 	var any T
 	return wanted == any || wanted == value

@@ -1,6 +1,6 @@
-// Package disktest is a disk in memory that fails, tears and crashes on demand.
-// It keeps apart what was written and what was flushed, as a page cache does, so
-// that a test sees what a power cut would leave.
+// Package disktest is a disk in memory that fails, tears and crashes on demand. Like a page
+// cache, it distinguishes written from flushed data, so that a test sees what a power cut
+// would leave.
 package disktest
 
 import (
@@ -19,7 +19,7 @@ import (
 const sectorBytes = 512
 
 var (
-	// ErrInjected is the error of an operation that the test made fail.
+	// ErrInjected is the error of an operation that the test makes fail.
 	ErrInjected = errors.New("injected fault")
 	// ErrCrashed is the error of everything after a crash.
 	ErrCrashed = errors.New("the machine crashed")
@@ -68,7 +68,7 @@ type Disk struct {
 	locks   map[string]bool
 	crashed bool
 
-	// At, if set, is asked before every operation that changes the disk. It is
+	// At, if set, is called before every operation that changes the disk. It is
 	// called with the disk's lock held.
 	at func(step int, operation Operation, name string) Fault
 	// steps counts the operations that change the disk.
@@ -201,8 +201,8 @@ func (d *Disk) SetContent(name string, content []byte) {
 	d.durable[name] = node
 }
 
-// Lend makes content a file without a copy. It is for tests that open a great many
-// variants of one file and do not write to it.
+// Lend makes content a file without copying it, for tests that open very many variants of
+// one file and do not write to it.
 func (d *Disk) Lend(name string, content []byte) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -442,8 +442,8 @@ func (f *file) Size() (int64, error) {
 
 func (*file) Close() error { return nil }
 
-// Restart returns the disk as the next process on the same running machine finds
-// it: with all that was written, flushed or not.
+// Restart returns the disk as the next process on the same running machine finds it: with
+// everything that was written, flushed or not.
 func (d *Disk) Restart() *Disk {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
