@@ -257,3 +257,30 @@ func (q *queued) QueueMails(_ context.Context, mails []domain.Mail) error {
 	q.mails = append(q.mails, mails...)
 	return nil
 }
+
+// In the list of somebody's orders, no order reads as another one's status would.
+func TestEveryStatusReadsDifferentInTheListOfOrders(t *testing.T) {
+	templates, err := readOurs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range templates.languages {
+		said := map[string]domain.OrderStatus{}
+		for _, status := range domain.OrderStatuses {
+			if !status.Sold() {
+				continue
+			}
+			order := domain.SoldOrder{SaleName: "Concert", Currency: "EUR", AmountMinor: 6500, Status: status}
+			m, err := templates.write(w, domain.MailOrders, &Tells{Orders: []OrderTold{orderTold(&order, "https://tickets.example/orders/1")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range []string{"text: " + m.Text, "html: " + m.HTML} {
+				if other, is := said[text]; is {
+					t.Errorf("notify/mail/templates/%s/orders: an order that is %s reads as one that is %s", w.tag, status, other)
+				}
+				said[text] = status
+			}
+		}
+	}
+}

@@ -97,7 +97,10 @@ func samples(kind domain.MailKind) []*Tells {
 	const link = "https://tickets.example.com/orders/00000000000000000000000000000000#sample"
 	if kind == domain.MailOrders {
 		several := &Tells{More: true}
-		for _, status := range []domain.OrderStatus{domain.OrderPaid, domain.OrderRefunding, domain.OrderRefunded} {
+		for _, status := range domain.OrderStatuses {
+			if !status.Sold() {
+				continue
+			}
 			order.Status = status
 			several.Orders = append(several.Orders, orderTold(&order, link))
 		}
