@@ -98,3 +98,20 @@ func TestEveryStatusOfACheckoutIsShownOrAnsweredWithAProblem(t *testing.T) {
 		})
 	}
 }
+
+func TestOpenAPIKnowsEveryKindOfMail(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Enum []domain.MailKind }
+			}
+		}
+	}
+	if err := json.Unmarshal(setup(t).do(request{method: "GET", path: "/openapi.json"}).Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	got := slices.Sorted(slices.Values(doc.Components.Schemas["SetAsideMailView"].Properties["kind"].Enum))
+	if want := domain.AllMailKinds(); !slices.Equal(got, want) {
+		t.Errorf("api/mails.go: the tag `enum` of SetAsideMailView.Kind is %v, domain's mails are %v", got, want)
+	}
+}

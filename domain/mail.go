@@ -2,6 +2,7 @@ package domain
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/text/language"
@@ -29,6 +30,13 @@ var mailOf = map[EventType]MailKind{
 
 // MailKinds maps each event that calls for a mail to the kind of mail.
 func MailKinds() map[EventType]MailKind { return maps.Clone(mailOf) }
+
+// AllMailKinds lists every kind: those of events, and MailOrders.
+func AllMailKinds() []MailKind {
+	all := append(slices.Collect(maps.Values(mailOf)), MailOrders)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // A Mail is one mail to a buyer, queued to be sent. Its content is read from the order when it is sent. So is its address, except
 // for MailOrders.

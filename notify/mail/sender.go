@@ -252,7 +252,7 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 		}
 	case errors.As(err, new(*databaseError)):
 		if ctx.Err() == nil {
-			s.Log.Warn("mail: cannot read the order of a mail, so it waits", "mail", mail.ID, "error", err)
+			s.Log.Warn("mail: cannot tell what a mail says of its order, so it waits", "mail", mail.ID, "error", err)
 		}
 	default:
 		// It goes behind those that were not tried, because it may be what makes the relay fail.
@@ -319,7 +319,9 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 		return nil, order, "", &NotTakenError{Reason: "its order has no address"}
 	}
 	tells = tellsOf(&order, s.Link(order.ID))
-	if mail.Kind == domain.MailTickets {
+	var want domain.OrderStatus
+	switch mail.Kind {
+	case domain.MailTickets:
 		sale, err := s.Store.Sale(ctx, order.SaleID)
 		switch {
 		case err != nil:
@@ -330,10 +332,12 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 			return nil, order, "the tickets are no longer valid", nil
 		}
 		return tells, order, "", nil
-	}
-	want := domain.OrderRefunding
-	if mail.Kind == domain.MailRefunded {
+	case domain.MailRefundBegun:
+		want = domain.OrderRefunding
+	case domain.MailRefunded:
 		want = domain.OrderRefunded
+	default: // a node of a newer release queued it, and sends it
+		return nil, order, "", &databaseError{fmt.Errorf("this release knows no mail %q about an order", mail.Kind)}
 	}
 	if order.Status != want {
 		return nil, order, "the order is " + string(order.Status) + " by now", nil

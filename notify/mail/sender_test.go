@@ -374,3 +374,15 @@ func TestStoppingPutsMailsBack(t *testing.T) {
 	p.Run(ctx) // returns
 	wantTrue(t, !strings.Contains(p.log.String(), "@"))
 }
+
+// While two releases run side by side, a mail of a kind that the older one does not know waits for the newer one.
+func TestAMailOfAKindThatIsNotKnownWaits(t *testing.T) {
+	for _, status := range []domain.OrderStatus{domain.OrderPaid, domain.OrderRefunding} {
+		p := newPost(t)
+		mail := p.order(1, status, "of_a_newer_release")
+		equal(t, time.Duration(0), p.round(t.Context()))
+		equal(t, 0, len(p.relay.sent))
+		equal(t, domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}, p.last(mail.ID))
+		contains(t, p.log.String(), "of_a_newer_release")
+	}
+}

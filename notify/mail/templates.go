@@ -29,7 +29,7 @@ const (
 	pdfFile    = "pdf.txt"
 )
 
-var kinds = []domain.MailKind{domain.MailTickets, domain.MailRefundBegun, domain.MailRefunded, domain.MailOrders}
+var kinds = domain.AllMailKinds()
 
 // templateBytesMax bounds an operator's file.
 const templateBytesMax = 1 << 20
