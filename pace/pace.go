@@ -40,8 +40,8 @@ func Spread(wait time.Duration) time.Duration {
 	return wait - wait/10 + rand.N(wait/5+1)
 }
 
-// Every calls do at once, and again an interval after each call has ended. What stop ends
-// is the context of the call under way; it returns when nothing runs any more.
+// Every calls do at once, and again an interval after each call has ended. stop cancels the
+// context of the call under way and returns when it has ended.
 func Every(interval time.Duration, do func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
