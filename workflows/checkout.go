@@ -133,6 +133,8 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 		return c.giveUp(ctx, domain.OrderCanceled)
 	case m.hint:
 		return c.follow(ctx, m.event)
+	case m.other:
+		return c.handOver(ctx, LateInput{Capture: m.event.Capture(), Reason: domain.RefundUnknownOrder})
 	case !m.paid() && m.event.Session != c.state.Session:
 		return nil // another attempt ended
 	}
@@ -552,7 +554,8 @@ func (c *checkout) breakOff(ctx workflow.Context, why error) error {
 	}
 	held := c.state.Hold.Outcome == domain.HoldHeld
 	for c.inbox.hasPayment() {
-		input := LateInput{Capture: c.inbox.takePayment().event.Capture(), Rebook: held, HoldMayStand: held, Reason: domain.RefundNoneLeft}
+		m := c.inbox.takePayment()
+		input := LateInput{Capture: m.event.Capture(), Rebook: held && !m.other, HoldMayStand: held, Reason: domain.RefundNoneLeft}
 		if err := c.handOver(ctx, input); err != nil {
 			return errors.Join(why, err)
 		}
@@ -573,6 +576,8 @@ func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 			return err
 		}
 		capture = found.Capture
+	case m.other:
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundUnknownOrder})
 	case !m.paid():
 		return nil
 	}

@@ -281,6 +281,41 @@ func TestCheckoutEndings(t *testing.T) {
 			want: want{status: domain.OrderExpired, seats: "voided"},
 		},
 		{
+			name: "money that another provider took for the order, by signal: it goes back, and the order waits for its own",
+			drive: func(b *bundle, _ *answers) {
+				for range 2 {
+					b.signal(soon, ofAnotherProvider(b))
+				}
+			},
+			want: want{status: domain.OrderExpired, seats: "voided", refunds: []domain.RefundReason{domain.RefundUnknownOrder}},
+		},
+		{
+			name: "such money beside the right payment",
+			drive: func(b *bundle, _ *answers) {
+				b.signal(soon, ofAnotherProvider(b))
+				b.signal(soon, b.event("e1", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true, refunds: []domain.RefundReason{domain.RefundUnknownOrder}},
+		},
+		{
+			name:   "such money while the seats are given back, and some are left",
+			script: func(w *world) { w.failures["void"] = 5; w.seatsLeft = true },
+			drive: func(b *bundle, _ *answers) {
+				b.signal(soon, b.event("e1", domain.PaymentFailed))
+				b.signal(soon+time.Second, ofAnotherProvider(b))
+			},
+			want: want{status: domain.OrderFailed, seats: "voided", refunds: []domain.RefundReason{domain.RefundUnknownOrder}},
+		},
+		{
+			name: "what another provider says otherwise is ignored",
+			drive: func(b *bundle, _ *answers) {
+				failed := ofAnotherProvider(b)
+				failed.Type = domain.PaymentFailed
+				b.signal(soon, failed)
+			},
+			want: want{status: domain.OrderExpired, seats: "voided"},
+		},
+		{
 			name:  "a signal that is no event is ignored",
 			drive: func(b *bundle, _ *answers) { b.signal(soon, "paid") },
 			want:  want{status: domain.OrderExpired, seats: "voided"},
@@ -639,4 +674,11 @@ func TestSummaryNamesTheOrderNotTheBuyer(t *testing.T) {
 	if got := workflows.Summary(&order); got != "2 × A + 1 × B · conf · 165.00 EUR" {
 		t.Fatalf(`workflows.Summary(&order) is %q, want "2 × A + 1 × B · conf · 165.00 EUR"`, got)
 	}
+}
+
+// ofAnotherProvider is a success with the id of an event of the order's own provider.
+func ofAnotherProvider(b *bundle) domain.PaymentEvent {
+	event := b.event("e1", domain.PaymentSucceeded)
+	event.Session, event.Payment = "elsewhere/cs_1", "elsewhere/pi_1"
+	return event
 }

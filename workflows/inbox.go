@@ -26,6 +26,7 @@ type message struct {
 	cancel bool
 	open   bool                // the buyer wants to pay
 	hint   bool                // sent by somebody without the payload key: ask the provider about it
+	other  bool                // money in a session that is not the order's: it buys nothing
 	event  domain.PaymentEvent // unless cancel or open
 }
 
@@ -250,9 +251,24 @@ func (c *checkout) drainSignals(ctx workflow.Context) {
 }
 
 func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
-	if !c.concerns(report.PaymentEvent) {
+	switch {
+	case c.concerns(report.PaymentEvent):
+		c.inbox.put(c.messageOf(ctx, report))
+	case c.isOtherSessions(report) && workflow.GetVersion(ctx, otherSessionChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion:
+		event := report.PaymentEvent
+		c.inbox.put(message{id: "other/" + domain.QualifiedID(domain.ProviderOf(event.Session), event.ID), other: true, event: event})
+	default:
 		workflow.GetLogger(ctx).Warn("Ignored a payment signal that is not about this order")
-		return
 	}
-	c.inbox.put(c.messageOf(ctx, report))
+}
+
+// otherSessionChange marks checkouts that give back money which was taken for their order
+// in another session, such as another provider's, and was reported by signal: we have
+// acknowledged it. It is asked for only then. As an update such an event is refused, so the
+// provider sends it again after the end.
+const otherSessionChange = "money-of-another-session"
+
+func (c *checkout) isOtherSessions(report reported) bool {
+	event := report.PaymentEvent
+	return !report.unsealed && event.Type == domain.PaymentSucceeded && event.Order == c.order.ID && event.Usable() && !c.order.PaidIn(event.Session)
 }
