@@ -71,9 +71,14 @@ const (
 	// from, chanceOf standard deviations. Between cutMost and cutLeast of the goal are left by a cut: what the
 	// engine does may be for other sales, or for people let in long ago.
 	drainShare = 0.93
-	cutMost    = 0.5
-	cutLeast   = 0.97
-	chanceOf   = 0.5
+	// fewLeast checkouts a second are so few that a congested engine is let have all it
+	// does: in the longest window chance moves them by more than drainShare leaves free,
+	// and it also leaves the engine the pauses in which it works off what waits. From
+	// fewMost on drainShare counts, in between in proportion.
+	fewLeast, fewMost = 5, 20
+	cutMost           = 0.5
+	cutLeast          = 0.97
+	chanceOf          = 0.5
 	// roomLeast of the goal may come, however much waits.
 	roomLeast = 0.01
 	// claimGrowth a second is how a door comes to its part of what sales without one take.
@@ -168,6 +173,7 @@ type engineState struct {
 	pressed   float64       // the share of the operations that wait for it
 	perSecond float64       // checkouts that it does for this sale, where all have equal parts
 	over      time.Duration // by what it did in so long
+	drain     float64       // the share of what it does that is let in while it is congested
 	backlog   float64       // checkouts of this sale that wait for it (Little's law)
 	absent    float64       // the share of those let in who never come
 	lag       time.Duration // from the door to the checkout, on average
@@ -177,12 +183,18 @@ func engineOf(all *word, old bool, part float64) engineState {
 	perSecond, over := all.perSecond()
 	e := engineState{
 		congested: all.congested() || old, pressed: all.pressed(), absent: all.let.absent(), lag: lagLeast,
-		perSecond: part * perSecond, over: over, backlog: part * perSecond * all.waits().Seconds(),
+		perSecond: part * perSecond, over: over, drain: drainOf(perSecond), backlog: part * perSecond * all.waits().Seconds(),
 	}
 	if n := all.came.people; n > 0 {
 		e.lag = min(max(time.Duration(float64(all.came.after)/n), lagLeast), lagMost)
 	}
 	return e
+}
+
+// drainOf is what share of what a congested engine does is let in.
+func drainOf(perSecond float64) float64 {
+	many := min(max((perSecond-fewLeast)/(fewMost-fewLeast), 0), 1)
+	return 1 - (1-drainShare)*many
 }
 
 // adapt finds what the engine sustains and stays close below. It steers what comes, the
@@ -200,9 +212,9 @@ func adapt(q *domain.Queue, e *engineState, passed time.Duration) {
 	case !e.congested && e.idle:
 	case !e.congested:
 		d.Goal *= math.Exp(pace(d, e, first) * growth(sinceCut, e) * passed.Seconds())
-	case sinceCut >= cutInterval && d.Goal > drainShare*e.perSecond:
+	case sinceCut >= cutInterval && d.Goal > e.drain*e.perSecond:
 		likely := e.perSecond + chanceOf*math.Sqrt(d.Goal/e.over.Seconds())
-		d.Goal = min(max(drainShare*likely, cutMost*d.Goal), cutLeast*d.Goal)
+		d.Goal = min(max(e.drain*likely, cutMost*d.Goal), cutLeast*d.Goal)
 		d.CutAt = q.Now
 	case sinceCut >= cutInterval+e.lag/2 && !e.direct:
 		d.Goal *= cutLeast
