@@ -18,7 +18,7 @@ import (
 	"boxoffice/domain"
 )
 
-// scripted answers as told and notes what it was asked, in order.
+// scripted gives scripted answers and records its calls in order.
 type scripted struct {
 	activities.Ledger
 	activities.Orders
@@ -104,10 +104,10 @@ func TestWhatMustBeLookedIntoIsFlagged(t *testing.T) {
 			activities.Settled{Outcome: activities.SettleSoldBefore, Payment: "pay_1"}, nil},
 		{"money of a wrong amount", scripted{}, begin(wrong), activities.RefundDue{Due: true}, []activities.Flag{activities.FlagWrongAmount}},
 		{"any other money that goes back, not", scripted{}, begin(domain.Refund{Reason: domain.RefundNoneLeft}), activities.RefundDue{Due: true}, nil},
-		{"a refund that cannot be recorded: it goes back all the same", scripted{fail: map[string]error{"begin": forGood}}, begin(domain.Refund{}),
+		{"a refund that cannot be recorded goes back all the same", scripted{fail: map[string]error{"begin": forGood}}, begin(domain.Refund{}),
 			activities.RefundDue{Due: true, Unrecorded: true}, []activities.Flag{activities.FlagUnrecordedRefund}},
 		{"money of an order whose record is lost: it stays", scripted{fate: domain.SeatsSold, fail: noOrder}, beginLost, activities.RefundDue{}, []activities.Flag{activities.FlagRecordLost}},
-		{"a refund of what bought tickets, not: it stays", scripted{fail: map[string]error{"begin": &domain.Error{Code: domain.CodeExists}}}, begin(domain.Refund{}),
+		{"a payment that bought tickets stays", scripted{fail: map[string]error{"begin": &domain.Error{Code: domain.CodeExists}}}, begin(domain.Refund{}),
 			activities.RefundDue{}, nil},
 	}
 	for _, tt := range tests {
@@ -151,7 +151,7 @@ func begin(refund domain.Refund) func(context.Context, *activities.Activities) (
 	}
 }
 
-// beginLost is begin for what is not known yet: the error is asked for elsewhere.
+// beginLost is begin for an unknown outcome; the error comes from elsewhere.
 func beginLost(ctx context.Context, a *activities.Activities) (any, error) {
 	due, _ := a.RecordRefundDue(ctx, domain.Refund{Reason: domain.RefundNoneLeft})
 	return due, nil
@@ -237,7 +237,7 @@ func TestSettle(t *testing.T) {
 				t.Fatalf("failed.Type() is %q, want %q", got, string(tt.err))
 			}
 			if failed.NonRetryable() {
-				t.Fatal("it is so: failed.NonRetryable(): what may succeed later is tried again")
+				t.Fatal("want false: failed.NonRetryable(): what may succeed later is retried")
 			}
 		})
 	}
@@ -274,7 +274,7 @@ func TestWhatTheProviderRefusesStaysDue(t *testing.T) {
 		t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
 	}
 	if failed.NonRetryable() {
-		t.Fatal("it is so: failed.NonRetryable()")
+		t.Fatal("want false: failed.NonRetryable()")
 	}
 }
 
@@ -295,7 +295,7 @@ func TestARefundOfWhatTheProviderDoesNotKnow(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !given.Untaken {
-					t.Fatal("not so: given.Untaken")
+					t.Fatal("want true: given.Untaken")
 				}
 				return
 			}
@@ -304,10 +304,10 @@ func TestARefundOfWhatTheProviderDoesNotKnow(t *testing.T) {
 				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
 			}
 			if failed.NonRetryable() {
-				t.Fatal("it is so: failed.NonRetryable()")
+				t.Fatal("want false: failed.NonRetryable()")
 			}
 			if given.Untaken {
-				t.Fatal("it is so: given.Untaken")
+				t.Fatal("want false: given.Untaken")
 			}
 		})
 	}
@@ -355,7 +355,7 @@ func TestStepsWithMoneyWaitForAReleaseThatKnowsBetter(t *testing.T) {
 				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
 			}
 			if failed.NonRetryable() {
-				t.Fatal("it is so: failed.NonRetryable()")
+				t.Fatal("want false: failed.NonRetryable()")
 			}
 			if !slices.Contains(flags, activities.FlagStuck) {
 				t.Fatalf("no %q in %q", activities.FlagStuck, flags)
@@ -390,7 +390,7 @@ func TestFindSale(t *testing.T) {
 	}
 }
 
-// The provider is told only of what is noted, so that no money goes back unseen.
+// The provider is told only after the refund is recorded, so that no money goes back unseen.
 func TestARefundIsNotDueWhileItIsNotNoted(t *testing.T) {
 	acts, _ := setup(scripted{fail: map[string]error{"begin": errors.New("down")}})
 	due, err := acts.RecordRefundDue(t.Context(), domain.Refund{Reason: domain.RefundNoneLeft})
@@ -399,7 +399,7 @@ func TestARefundIsNotDueWhileItIsNotNoted(t *testing.T) {
 		t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
 	}
 	if failed.NonRetryable() {
-		t.Fatal("it is so: failed.NonRetryable()")
+		t.Fatal("want false: failed.NonRetryable()")
 	}
 	if want := (activities.RefundDue{}); due != want {
 		t.Fatalf("due is %+v, want %+v", due, want)
@@ -413,7 +413,7 @@ func TestRefundPayment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if given.Untaken {
-		t.Fatal("it is so: given.Untaken")
+		t.Fatal("want false: given.Untaken")
 	}
 	if want := []string{"refund"}; !reflect.DeepEqual(script.calls, want) {
 		t.Fatalf("script.calls is %q, want %q", script.calls, want)
@@ -456,12 +456,12 @@ func TestTheDeadlineIsByTemporalsClock(t *testing.T) {
 		heldAt, begunAt, askedAt time.Time
 		want                     time.Time // the deadline, less the hold timeout
 	}{
-		"held at once":                    {begun.Add(time.Millisecond), begun, begun, begun},
-		"held after an outage":            {begun.Add(time.Hour + time.Millisecond), begun, begun.Add(time.Hour), begun.Add(time.Hour)},
-		"held before an outage":           {begun.Add(time.Millisecond), begun, begun.Add(time.Hour), begun.Add(time.Millisecond)},
-		"the ledger is ahead":             {begun.Add(time.Hour), begun, begun.Add(time.Second), begun.Add(time.Second)},
-		"the ledger is behind":            {begun.Add(-time.Hour), begun, begun.Add(time.Second), begun},
-		"asked for by the release before": {begun.Add(time.Hour), time.Time{}, time.Time{}, begun.Add(time.Hour)},
+		"held at once":                      {begun.Add(time.Millisecond), begun, begun, begun},
+		"held after an outage":              {begun.Add(time.Hour + time.Millisecond), begun, begun.Add(time.Hour), begun.Add(time.Hour)},
+		"held before an outage":             {begun.Add(time.Millisecond), begun, begun.Add(time.Hour), begun.Add(time.Millisecond)},
+		"the ledger is ahead":               {begun.Add(time.Hour), begun, begun.Add(time.Second), begun.Add(time.Second)},
+		"the ledger is behind":              {begun.Add(-time.Hour), begun, begun.Add(time.Second), begun},
+		"requested by the previous release": {begun.Add(time.Hour), time.Time{}, time.Time{}, begun.Add(time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			acts, _ := setup(scripted{heldAt: c.heldAt})
@@ -508,7 +508,7 @@ func TestHoldsAskedForAgainAndAgain(t *testing.T) {
 	})
 }
 
-// A worker of the release before takes an Order, and one of this release what that
+// A worker of the previous release accepts an Order, and one of this release what that
 // asked for.
 func TestAHoldIsAskedForAcrossReleases(t *testing.T) {
 	full := order
@@ -549,7 +549,7 @@ func TestHoldWithoutAnAPI(t *testing.T) {
 	notice, cancel := acts.Notices.Subscribe(order.ID)
 	defer cancel()
 	if notice != nil {
-		t.Fatalf("notice is %+v, want nil: whoever asks goes to the workflow", notice)
+		t.Fatalf("notice is %+v, want nil: the caller asks the workflow", notice)
 	}
 }
 
@@ -599,7 +599,7 @@ func TestARefundIsDueOnPositiveEvidence(t *testing.T) {
 				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
 			}
 			if failed.NonRetryable() {
-				t.Fatal("it is so: failed.NonRetryable(): it is asked again until it is known")
+				t.Fatal("want false: failed.NonRetryable(): it is asked again until it is known")
 			}
 			if slices.Contains(script.calls, "begin") {
 				t.Fatalf("%q is in %q: nothing is noted as due", "begin", script.calls)
@@ -609,7 +609,7 @@ func TestARefundIsDueOnPositiveEvidence(t *testing.T) {
 }
 
 // What another part answers and this release does not know refuses nothing and gives
-// nothing back: the step is tried again, and somebody is told.
+// nothing back: the step is retried, and an operator is told.
 func TestAnAnswerThatIsNotKnownIsNoNo(t *testing.T) {
 	rebook := func(ctx context.Context, a *activities.Activities) (any, error) {
 		return a.Settle(ctx, activities.Settlement{Order: order, Booking: domain.BookedByRebook})
@@ -644,7 +644,7 @@ func TestAnAnswerThatIsNotKnownIsNoNo(t *testing.T) {
 				t.Fatalf("the error is a %T, want a %T: %v", err, failed, err)
 			}
 			if failed.NonRetryable() {
-				t.Fatal("it is so: failed.NonRetryable(): a release that knows it goes on")
+				t.Fatal("want false: failed.NonRetryable(): a release that knows it goes on")
 			}
 			if !reflect.DeepEqual(script.calls, tt.calls) {
 				t.Fatalf("script.calls is %q, want %q", script.calls, tt.calls)

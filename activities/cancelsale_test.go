@@ -100,7 +100,7 @@ func TestCancelBatchesAreBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !tt.settled(batch.Settled) {
-					t.Fatalf("not so: tt.settled(batch.Settled): %d settled", batch.Settled)
+					t.Fatalf("want true: tt.settled(batch.Settled): %d settled", batch.Settled)
 				}
 				if got := time.Since(start); got > (activities.CancelBatchFor + tt.takes) {
 					t.Fatalf("time.Since(start) is %v, want at most %v", got, activities.CancelBatchFor+tt.takes)
@@ -193,7 +193,7 @@ func TestRefundBatchGoesOnWhereItStopped(t *testing.T) {
 			}
 		}
 		if !next.IsZero() {
-			t.Fatal("not so: next.IsZero()")
+			t.Fatal("want true: next.IsZero()")
 		}
 		if len(seen) != 600 {
 			t.Fatalf("%d in seen, want 600: %v", len(seen), seen)
@@ -206,7 +206,7 @@ func TestRefundBatchGoesOnWhereItStopped(t *testing.T) {
 	})
 }
 
-// A worker that is told to stop begins nothing more.
+// A worker that is told to stop starts nothing more.
 func TestCancelBatchEndsWithItsContext(t *testing.T) {
 	d := withOrders(100)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -35,7 +35,7 @@ type scene struct {
 	what     string
 	says     string       // part of the undisturbed answer: that it is that situation
 	before   func(*world) // what has happened by then
-	// run is the activity. What it answers is compared.
+	// run is the activity. Its results are compared.
 	run func(context.Context, *activities.Activities, *world) (any, error)
 }
 
@@ -58,7 +58,7 @@ var scenes = []scene{
 	{"Settle", "late, none left", `no_seats`, with((*world).held, (*world).voided, (*world).sellOut), settleBy(domain.BookedByRebook)},
 	{"Settle", "late, its payment goes back", `refunding`, with((*world).held, (*world).voided, (*world).refundBegun), settleBy(domain.BookedByRebook)},
 	{"Settle", "late, the database will never take it", `unrecordable`, with((*world).unrecordable, (*world).held, (*world).voided), settleBy(domain.BookedByRebook)},
-	{"Settle", "late, for what was sold and refunded", `no_seats`, with((*world).held, (*world).sold, (*world).refunded), settleBy(domain.BookedByRebook)},
+	{"Settle", "late, for an order that was sold and refunded", `no_seats`, with((*world).held, (*world).sold, (*world).refunded), settleBy(domain.BookedByRebook)},
 	{"FindSale", "recorded", `sold_before`, with((*world).held, (*world).sold), findSale},
 	{"FindSale", "not recorded", `unpaid`, (*world).held, findSale},
 	{"Unsell", "nobody paid", `unpaid`, with((*world).held, (*world).postedOnly), unsellOrder},
@@ -123,9 +123,9 @@ func TestEveryActivityIsKilled(t *testing.T) {
 					w := house.world(t)
 					s.before(w)
 					k := killer{at: at + 1, after: after}
-					_, _ = s.run(t.Context(), w.process(&k), w) // nobody hears the answer
+					_, _ = s.run(t.Context(), w.process(&k), w) // the answer is lost
 					if !k.dead {
-						t.Fatalf("not so: k.dead: it made fewer calls: %q, then %q", calls.names, k.names)
+						t.Fatalf("want true: k.dead: it made fewer calls: %q, then %q", calls.names, k.names)
 					}
 					for range 2 {
 						answer, err := s.run(t.Context(), w.process(&killer{}), w)
@@ -189,7 +189,7 @@ func aliveError(k *killer, name string, call func() error) error {
 	return err
 }
 
-// The mortal ones have every method of what they stand for: none is embedded, so
+// The mortal types have every method of what they wrap. They embed nothing, so
 // that the compiler says when one is added.
 type mortalClient struct {
 	to tb.Client
@@ -344,7 +344,7 @@ type world struct {
 	*house
 	t       *testing.T
 	ctx     context.Context
-	own     *ledger.Book // of whoever is not killed
+	own     *ledger.Book // of the processes that are not killed
 	record  record
 	sale    *domain.Sale
 	order   domain.Order
@@ -551,7 +551,7 @@ func (w *world) noPerkLeft() {
 		w.t.Fatal(err)
 	}
 	if !taken {
-		w.t.Fatal("not so: taken")
+		w.t.Fatal("want true: taken")
 	}
 }
 

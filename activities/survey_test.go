@@ -244,7 +244,7 @@ func TestSurveyCountsWhatIsLeft(t *testing.T) {
 				t.Fatalf("got %+v, want %+v", got, want)
 			}
 			if want := []domain.SaleCancellation{want}; !reflect.DeepEqual(b.saved, want) {
-				t.Fatalf("b.saved is %+v, want %+v: what is told is what is stored", b.saved, want)
+				t.Fatalf("b.saved is %+v, want %+v: the result must be what is stored", b.saved, want)
 			}
 			if want := []string{"count", "sale", "drain", "due", "save"}; !reflect.DeepEqual(b.calls, want) {
 				t.Fatalf("b.calls is %q, want %q: Temporal first and the ledger before the orders; nobody waits, so nobody is looked into", b.calls, want)

@@ -101,7 +101,7 @@ func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 		}
 	}
 	if slices.Contains(named, "") {
-		t.Fatal(`it is so: slices.Contains(named, "")`)
+		t.Fatal(`want false: slices.Contains(named, "")`)
 	}
 }
 

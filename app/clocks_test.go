@@ -168,7 +168,7 @@ func TestClocksThatDifferMakeNoNodeUnready(t *testing.T) {
 				t.Fatal("clockCheck(watch).Probe(t.Context()): no error, want one")
 			}
 			if !clockCheck(watch).Advisory {
-				t.Fatal("not so: clockCheck(watch).Advisory")
+				t.Fatal("want true: clockCheck(watch).Advisory")
 			}
 		})
 	}

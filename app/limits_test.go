@@ -75,12 +75,12 @@ func TestConnectionLimits(t *testing.T) {
 			}
 			for _, address := range tc.counted {
 				if isExempt(address) {
-					t.Fatalf("it is so: isExempt(address): %v", address)
+					t.Fatalf("want false: isExempt(address): %v", address)
 				}
 			}
 			for _, address := range tc.exempt {
 				if !isExempt(address) {
-					t.Fatalf("not so: isExempt(address): %v", address)
+					t.Fatalf("want true: isExempt(address): %v", address)
 				}
 			}
 		})

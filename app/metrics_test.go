@@ -120,6 +120,6 @@ func TestALookStartsAtOnceAndStops(t *testing.T) {
 	stop()
 	_, _, ok := l.found()
 	if ok {
-		t.Fatal("it is so: ok")
+		t.Fatal("want false: ok")
 	}
 }

@@ -475,7 +475,7 @@ func TestAWorkerHasProbesOnly(t *testing.T) {
 		}
 	}
 	if !refuses(strings.TrimPrefix(s.URL, "http://")) {
-		t.Fatal(`not so: refuses(strings.TrimPrefix(s.URL, "http://")): a worker does not listen where buyers come`)
+		t.Fatal(`want true: refuses(strings.TrimPrefix(s.URL, "http://")): a worker does not listen where buyers come`)
 	}
 }
 

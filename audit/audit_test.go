@@ -34,7 +34,7 @@ func returned(n byte, reason domain.RefundReason) Returned {
 	return Returned{Payment: payment(n), AmountMinor: 6500, Currency: "EUR", Reason: reason, At: noon}
 }
 
-// booked is what an order has in a stock; what is sold was posted a second ago.
+// booked is what an order has in a stock; sold seats were posted a second ago.
 func booked(n byte, pending, posted int64) domain.StockUse {
 	b := domain.StockUse{Order: id(n), Held: pending, Sold: posted}
 	if posted > 0 {
@@ -557,7 +557,7 @@ func TestBalancesOfAMovingLedger(t *testing.T) {
 	}
 }
 
-// What is overdue is not broken while its workflow is retrying something that
+// An overdue order is not broken while its workflow is retrying something that
 // is away.
 func TestWaiting(t *testing.T) {
 	t.Parallel()

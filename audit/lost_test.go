@@ -23,7 +23,7 @@ func late(n byte) domain.Workflow {
 	return domain.Workflow{ID: "late/" + id(n).String() + "/" + payment(n), Order: id(n), SaleID: "gophercon", StartedAt: noon}
 }
 
-// A record that is lost is an item of its own, which names the order; and no money
+// A lost record is a separate item that names the order, and no money
 // of it is brought to anybody.
 func TestLostRecords(t *testing.T) {
 	t.Parallel()
@@ -56,13 +56,13 @@ func TestLostRecords(t *testing.T) {
 			s.Orders[2].Status = domain.OrderRefunding
 			s.Refunds[0].RefundedAt = time.Time{}
 		}, []domain.OrderID{id(3)}},
-		"the same, its workflow still at it": {func(s *Snapshot) {
+		"the same, its workflow still working on it": {func(s *Snapshot) {
 			s.Orders[2].Status = domain.OrderRefunding
 			s.Refunds[0].RefundedAt = time.Time{}
 			s.Workflows = []domain.Workflow{{ID: "refund/" + id(3).String(), Order: id(3), SaleID: "gophercon", StartedAt: noon}}
 		}, nil},
 		"the refund of money that bought nothing": {func(s *Snapshot) { s.Refunds = s.Refunds[:1] }, []domain.OrderID{id(4)}},
-		"the same, and its workflow cannot note that it is done": {func(s *Snapshot) {
+		"the same, and its workflow cannot record that it is done": {func(s *Snapshot) {
 			s.Refunds = s.Refunds[:1]
 			s.Workflows = []domain.Workflow{late(4)}
 		}, []domain.OrderID{id(4)}},
@@ -112,7 +112,7 @@ func TestLostRecords(t *testing.T) {
 	}
 }
 
-// What a lost order's payments are, is what it is restored from.
+// A lost order is restored from its payments.
 func TestLostRecordsHaveTheirPayments(t *testing.T) {
 	t.Parallel()
 	s := atRest()

@@ -79,7 +79,7 @@ func (w *world) Placed(context.Context, []domain.OrderID) (map[domain.OrderID]ui
 	return w.placed, err
 }
 
-// SeatFates are those of the snapshot, else as the bookings say.
+// SeatFates are those of the snapshot, or else follow from the bookings.
 func (w *world) SeatFates(_ context.Context, orders []domain.OrderID) (map[domain.OrderID]domain.SeatFate, error) {
 	err := w.read("fates")
 	fates := make(map[domain.OrderID]domain.SeatFate)
@@ -334,7 +334,7 @@ func TestRunTellsUnconfirmedFromUnpaid(t *testing.T) {
 }
 
 // A source that stays away is not a breakage: what needs it has no verdict, and
-// the rest is checked all the same.
+// the rest is still checked.
 func TestRunSaysWhatItCouldNotLookAt(t *testing.T) {
 	t.Parallel()
 	for reading, tc := range map[string]struct {
@@ -462,7 +462,7 @@ func TestRunAsksTemporalItself(t *testing.T) {
 	}
 }
 
-// hold holds a seat, and nothing else.
+// hold only holds a seat.
 func (w *world) hold(n byte) {
 	w.Snapshot.Bookings[ledgerA] = append(w.Snapshot.Bookings[ledgerA], booked(n, 1, 0))
 	w.Stocks[0].Held++

@@ -245,7 +245,7 @@ func TestRunBesideTraffic(t *testing.T) {
 	}
 }
 
-// The same, with a bug: one record in many is lost, and that one alone is named.
+// The same, with a bug: one record in many is lost, and the audit names only that one.
 func TestRunFindsTheLossBesideTraffic(t *testing.T) {
 	t.Parallel()
 	const lost = 77

@@ -27,7 +27,7 @@ func TestARefundThatTheProviderDoesNotShowIsTakenUp(t *testing.T) {
 	}
 }
 
-// At most so many are brought an audit. Those of which nobody was told go first: the
+// An audit delivers only so many. Those that were never reported go first: the
 // others may be there again and again.
 func TestWhatNobodyWasToldOfGoesFirst(t *testing.T) {
 	s := atRest()

@@ -12,7 +12,7 @@ import (
 	"boxoffice/domain"
 )
 
-// boxOffice answers the audits of one sale: one after the other, then the last
+// boxOffice answers the audits of one sale: one report after the other, then the last
 // for ever.
 func boxOffice(t *testing.T, audits ...Report) (address string, asked *atomic.Int64) {
 	t.Helper()
@@ -109,7 +109,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// The list of sales comes by pages: none of them goes unlooked at.
+// The list of sales comes in pages, and every sale is audited.
 func TestEverySaleIsASubject(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

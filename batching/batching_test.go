@@ -14,7 +14,7 @@ import (
 // A desk answers twice the question, once it is let.
 type desk struct {
 	batching.Calls[int, int]
-	begun chan int // the questions of each call
+	begun chan int // the requests of each call
 	goOn  chan struct{}
 	err   error
 }
@@ -43,7 +43,7 @@ func (d *desk) awaitLine(n int) {
 // What comes while a call is under way shares the next one, as many as one may have; each
 // hears their own answer.
 func TestCallersShareCalls(t *testing.T) {
-	const callers, callMax = 100, 60 // and one who comes first
+	const callers, callMax = 100, 60 // and one that comes first
 	d := newDesk(callMax, callers)
 	var asking sync.WaitGroup
 	ask := func(n int) {
@@ -93,7 +93,7 @@ func TestWhoFindsTheLineFullIsToldSo(t *testing.T) {
 	asking.Wait()
 }
 
-// Who gives up is gone at once; the call goes on for the others.
+// A caller that gives up returns at once, and the call goes on for the others.
 func TestWhoGivesUpDisturbsNobody(t *testing.T) {
 	d := newDesk(10, 10)
 	ctx, cancel := context.WithCancel(t.Context())

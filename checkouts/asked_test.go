@@ -44,7 +44,7 @@ func TestHowWorkflowsAreStarted(t *testing.T) {
 		t.Fatalf("options.WorkflowIDConflictPolicy is %v, want %v", options.WorkflowIDConflictPolicy, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
 	}
 	if !options.WorkflowExecutionErrorWhenAlreadyStarted {
-		t.Fatal("not so: options.WorkflowExecutionErrorWhenAlreadyStarted")
+		t.Fatal("want true: options.WorkflowExecutionErrorWhenAlreadyStarted")
 	}
 	if options.WorkflowExecutionTimeout != 0 {
 		t.Fatalf("options.WorkflowExecutionTimeout is %v, want zero", options.WorkflowExecutionTimeout)
@@ -106,8 +106,8 @@ func TestABodyAsksUnderItsOwnName(t *testing.T) {
 	}
 }
 
-// Where nothing was decided, the client hears when to ask again.
-func TestWhoIsToRepeatHearsWhen(t *testing.T) {
+// If nothing was decided, the client is told when to ask again.
+func TestARetryIsToldWhen(t *testing.T) {
 	for name, says := range map[string]temporalSays{
 		"exhausted": {start: &serviceerror.ResourceExhausted{}},
 		"in flight": {start: alreadyStarted, update: noWorker},
@@ -124,7 +124,7 @@ func TestWhoIsToRepeatHearsWhen(t *testing.T) {
 	}
 }
 
-// The provider that hangs up has reported the payment all the same.
+// A provider that hangs up has reported the payment all the same.
 func TestAPaymentIsStoredAlthoughItsSenderLeft(t *testing.T) {
 	d, c, _ := desk(t, temporalSays{update: noWorker}, records{})
 	ctx, leave := context.WithCancel(context.Background())
@@ -142,7 +142,7 @@ func TestAPaymentIsStoredAlthoughItsSenderLeft(t *testing.T) {
 		t.Fatalf("the signal was sent with the sender's context: %v", after)
 	}
 	if result.Settled {
-		t.Fatal("it is so: result.Settled: it is stored, and nothing more is known")
+		t.Fatal("want false: result.Settled: it is stored, and nothing more is known")
 	}
 }
 

@@ -101,7 +101,7 @@ func TestCancelOrder(t *testing.T) {
 	}
 }
 
-// described is what Temporal tells of a workflow with one step that fails.
+// described is Temporal's description of a workflow with one failing step.
 func described(t *testing.T, status enumspb.WorkflowExecutionStatus, message string) *workflowservice.DescribeWorkflowExecutionResponse {
 	t.Helper()
 	failure := &failurepb.Failure{Message: message}

@@ -369,7 +369,7 @@ func startedWithOrder(t *testing.T, c *mocks.Client, stored converter.DataConver
 	c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events)
 }
 
-// A checkout that broke off gave nothing back: what it held may still be there, and is
+// A checkout that broke off gave nothing back: its hold may still be there, and is
 // looked for before other seats are.
 func TestALatePaymentOfACheckoutThatBrokeOff(t *testing.T) {
 	d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
@@ -388,7 +388,7 @@ func TestALatePaymentOfACheckoutThatBrokeOff(t *testing.T) {
 }
 
 // A checkout of which Temporal has deleted the history cannot be rebooked, and is no
-// reason to panic: the provider delivers again, and hears that nobody knows the order.
+// reason to panic: the provider delivers again, and is told that the order is unknown.
 func TestALatePaymentOfACheckoutWithoutHistory(t *testing.T) {
 	d, c, _ := desk(t, temporalSays{update: noSuchWorkflow, result: map[string]any{
 		checkoutID: domain.CheckoutState{Order: order.ID, Status: domain.OrderExpired, AmountMinor: 6500, Currency: "EUR"},
@@ -470,7 +470,7 @@ func TestWhatIsNotKnownOfARefundIsAnError(t *testing.T) {
 		t.Fatalf("domain.CodeOf(err) is %q, want %q: which workflow has it follows from the reason: %v", got, domain.CodeUnknown, err)
 	}
 	if waits {
-		t.Fatal("it is so: waits")
+		t.Fatal("want false: waits")
 	}
 }
 

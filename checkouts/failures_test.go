@@ -121,6 +121,6 @@ func TestNoBuyersDataOutsideOfTheArguments(t *testing.T) {
 		t.Fatalf("no %q in %s", "conf", shown)
 	}
 	if strings.Contains(shown, mark) || strings.Contains(shown, "@") {
-		t.Fatalf(`it is so: strings.Contains(shown, mark) || strings.Contains(shown, "@"): %v`, shown)
+		t.Fatalf(`want false: strings.Contains(shown, mark) || strings.Contains(shown, "@"): %v`, shown)
 	}
 }

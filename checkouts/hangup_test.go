@@ -26,7 +26,7 @@ func TestAStartGoesOnWhenItsBuyerHangsUp(t *testing.T) {
 		underWay = ctx.Err() == nil
 		_, isBounded = ctx.Deadline()
 		if !args.Get(1).(client.StartWorkflowOptions).EnableEagerStart {
-			t.Fatal("not so: args.Get(1).(client.StartWorkflowOptions).EnableEagerStart")
+			t.Fatal("want true: args.Get(1).(client.StartWorkflowOptions).EnableEagerStart")
 		}
 	}).Return(nil, nil)
 	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(nil, context.Canceled).Maybe()
@@ -38,6 +38,6 @@ func TestAStartGoesOnWhenItsBuyerHangsUp(t *testing.T) {
 		t.Fatal("the start has no bound of its own")
 	}
 	if !domain.IsUnknown(err) {
-		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 	}
 }

@@ -37,8 +37,8 @@ func TestWhatAWorkflowWaitsFor(t *testing.T) {
 		"an activity that fails, which says why in plain words": {failing, "RefundPayment: the provider says 500 (attempt 7)"},
 		"a step that no worker has taken":                       {task(enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED, 1), "a worker, since 2026-06-01T12:00:00Z"},
 		"a step that a worker is at":                            {task(enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED, 1), "a worker, since 2026-06-01T12:00:00Z"},
-		"nothing, where a worker could not do its step":         {task(enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED, 2), ""},
-		"nothing, where there is no step":                       {idle, ""},
+		"nothing, if a worker could not do its step":            {task(enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED, 2), ""},
+		"nothing, if there is no step":                          {idle, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{}, records{})
@@ -48,7 +48,7 @@ func TestWhatAWorkflowWaitsFor(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !look.Open {
-				t.Fatal("not so: look.Open")
+				t.Fatal("want true: look.Open")
 			}
 			if look.WaitsFor != tt.waitsFor {
 				t.Fatalf("look.WaitsFor is %q, want %q", look.WaitsFor, tt.waitsFor)

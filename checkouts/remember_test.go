@@ -36,7 +36,7 @@ func noHistory(t *testing.T, c *mocks.Client) {
 	c.On("GetWorkflowHistory", mock.Anything, checkoutID, "", false, mock.Anything).Return(events).Maybe()
 }
 
-// What Temporal still knows of an order whose record is lost; of what it has
+// What Temporal still knows about an order whose record is lost; of what it has
 // forgotten it says nothing.
 func TestRemember(t *testing.T) {
 	const (
@@ -97,6 +97,6 @@ func TestRememberWithoutTemporal(t *testing.T) {
 	c.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "").Return(nil, serviceerror.NewUnavailable("away"))
 	_, err := d.Remember(context.Background(), order.ID, nil)
 	if !domain.IsUnknown(err) {
-		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"boxoffice/domain"
 )
 
-// The SDK tries a start again by itself. A first attempt whose answer was lost may have
+// The SDK retries a start by itself. A first attempt whose answer was lost may have
 // started the checkout, so that a later refusal for load is no definite no: a client
-// that hears "nothing was started" may take another key.
+// that is told "nothing was started" may use another key.
 func TestAStartThatIsRefusedAfterALostAnswerIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the SDK goes on until the deadline
 		attempts := 0
@@ -45,7 +45,7 @@ func TestAStartThatIsRefusedAfterALostAnswerIsUnknown(t *testing.T) {
 			t.Fatalf("attempts is %v, want more than 2", attempts)
 		}
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"boxoffice/workflows"
 )
 
-// The event of a payment that goes back is only settled where a workflow has it or a
+// The event of a payment that is being refunded is settled only if a workflow has it or a
 // record shows that it is done: its workflow may have broken off.
 func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
 	late, refund := workflows.LateID(order.ID, "pay_1"), workflows.RefundID(order.ID)
@@ -39,7 +39,7 @@ func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
 		code    domain.Code
 		started string
 	}{
-		{"its late workflow is asked for again: it runs or broke off", temporalSays{result: checkout(context.DeadlineExceeded)}, records{},
+		{"its late workflow is started again: it runs or broke off", temporalSays{result: checkout(context.DeadlineExceeded)}, records{},
 			domain.PayResult{Status: domain.OrderRefunding}, "", late},
 		{"it had broken off, and is through now", temporalSays{result: checkout(done)}, records{},
 			domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", late},
@@ -49,7 +49,7 @@ func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
 		{"nobody can say: not acknowledged", temporalSays{start: noWorker, result: checkout(done)}, records{}, domain.PayResult{}, domain.CodeUnknown, late},
 		{"recorded as going back, by the organiser", temporalSays{}, sold(domain.OrderRefunding),
 			domain.PayResult{Status: domain.OrderRefunding, Settled: true}, "", refund},
-		{"the same, and nobody can say whether a workflow has it", temporalSays{start: noWorker}, sold(domain.OrderRefunding), domain.PayResult{}, domain.CodeUnknown, refund},
+		{"the same, and it is unknown whether a workflow has it", temporalSays{start: noWorker}, sold(domain.OrderRefunding), domain.PayResult{}, domain.CodeUnknown, refund},
 		{"recorded as gone back", temporalSays{}, sold(domain.OrderRefunded), domain.PayResult{Status: domain.OrderRefunded, Settled: true}, "", ""},
 		{"recorded as paid", temporalSays{}, sold(domain.OrderPaid), domain.PayResult{Status: domain.OrderPaid, Settled: true}, "", ""},
 	}
@@ -141,7 +141,7 @@ func TestALookThatMayNotHaveBegunIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-// What gave money back and broke off is started again with what it was started with.
+// A workflow that gave money back and broke off is started again with its original input.
 func TestTakeUp(t *testing.T) {
 	const failed, terminated, completed, running = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
 		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING

@@ -135,7 +135,7 @@ func TestClocksAreReadAgainAndAgain(t *testing.T) {
 	})
 }
 
-// What was read before this node's own clock was set says nothing about the others.
+// Readings from before this node's own clock was set say nothing about the others.
 func TestANodesClockIsSet(t *testing.T) {
 	w := newWatch(t)
 	note(w, clocks.Ledger, read{30 * time.Second, 0})

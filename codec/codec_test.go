@@ -54,7 +54,7 @@ func plain(data string) *commonpb.Payload {
 	return &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("json/plain")}, Data: []byte(data)}
 }
 
-// anyPayload draws a payload with metadata of its own.
+// anyPayload draws a payload with random metadata.
 func anyPayload(t *rapid.T) *commonpb.Payload {
 	return &commonpb.Payload{
 		Metadata: rapid.MapOf(rapid.String(), rapid.SliceOf(rapid.Byte())).Draw(t, "metadata"),
@@ -69,14 +69,14 @@ func TestAnyPayloadComesBackAsItWas(t *testing.T) {
 		before := proto.Clone(payload)
 		sealed := seal(t, c, payload)
 		if !proto.Equal(before, payload) {
-			t.Fatal("not so: proto.Equal(before, payload): the argument is not changed")
+			t.Fatal("want true: proto.Equal(before, payload): the argument is not changed")
 		}
 		opened, err := open(c, sealed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !proto.Equal(payload, opened) {
-			t.Fatal("not so: proto.Equal(payload, opened)")
+			t.Fatal("want true: proto.Equal(payload, opened)")
 		}
 	})
 }
@@ -210,7 +210,7 @@ func stored(t rapid.TB) *commonpb.Payload {
 	}}
 }
 
-// Histories outlive a deployment: what was sealed must open for ever.
+// Histories outlive a deployment: sealed payloads must open for ever.
 func TestWhatWasStoredStaysReadable(t *testing.T) {
 	opened, err := open(newCodec(t, key("a", 1)), stored(t))
 	if err != nil {
@@ -221,7 +221,7 @@ func TestWhatWasStoredStaysReadable(t *testing.T) {
 	}
 }
 
-// As the package comment tells an operator to do it.
+// As the package comment tells operators to do it.
 func TestRotation(t *testing.T) {
 	before, after := key("2025", 1), key("2026", 2)
 	old := newCodec(t, before)
@@ -392,7 +392,7 @@ func FuzzParseKeys(f *testing.F) {
 	})
 }
 
-// noted is told whether it was sealed.
+// noted records whether it was sealed.
 type noted struct {
 	Value    int
 	unsealed bool
@@ -401,7 +401,7 @@ type noted struct {
 func (n *noted) MarkUnsealed() { n.unsealed = true }
 
 // Outside of a workflow (an update's arguments) and inside (a signal's, a start's): a
-// value that asks hears whether the payload that it was read from was sealed.
+// value that asks is told whether its payload was sealed.
 func TestWhatWasNotSealedIsMarked(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	outside := c.DataConverter()

@@ -60,10 +60,10 @@ func TestTemporalsToolsCanUseTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !proto.Equal(payload, opened[0]) {
-		t.Fatal("not so: proto.Equal(payload, opened[0])")
+		t.Fatal("want true: proto.Equal(payload, opened[0])")
 	}
 	if !proto.Equal(payload, opened[1]) {
-		t.Fatal("not so: proto.Equal(payload, opened[1]): what is not sealed passes")
+		t.Fatal("want true: proto.Equal(payload, opened[1]): what is not sealed passes")
 	}
 
 	_, err = remote.Decode([]*commonpb.Payload{seal(t, newCodec(t, key("z", 9)), payload)})
@@ -78,7 +78,7 @@ func fromProgram(body io.Reader) *http.Request {
 	return r
 }
 
-// Whoever runs a program on this machine does not thereby read buyers' addresses.
+// Running a program on this machine is not enough to read buyers' addresses.
 func TestProgramsNeedTheToken(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	payload := plain(`"ada@example.com"`)
@@ -194,7 +194,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
-// Bodies that never end hold every slot; the next request is told to come back,
+// Bodies that never end hold every permit; the next request is told to come back,
 // and served when one has gone.
 func TestRequestsAreBounded(t *testing.T) {
 	server := newCodec(t, key("a", 1)).NewServer(uiOrigin, testToken)

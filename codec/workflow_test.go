@@ -38,7 +38,7 @@ func readHistory(t *testing.T, file string) *historypb.History {
 	return history
 }
 
-// sealEvents seals what the codec would have sealed, and tells how much that was.
+// sealEvents seals what the codec would have sealed, and returns how much that was.
 func sealEvents(t *testing.T, c *codec.Codec, events ...*historypb.HistoryEvent) (sealed int) {
 	t.Helper()
 	if err := proxy.VisitPayloads(t.Context(), &historypb.History{Events: events}, proxy.VisitPayloadsOptions{

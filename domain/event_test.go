@@ -35,7 +35,7 @@ func TestEveryEventTypeHasItsTerms(t *testing.T) {
 		t.Fatalf("events has %q, declared are %q: domain/event.go: events has a row for every EventType", listed, declared)
 	}
 	if !domain.IsUnknown(domain.EventType("order.lost").Check()) {
-		t.Fatal(`not so: domain.IsUnknown(domain.EventType("order.lost").Check())`)
+		t.Fatal(`want true: domain.IsUnknown(domain.EventType("order.lost").Check())`)
 	}
 	if !panics(func() { domain.EventType("order.lost").Terms() }) {
 		t.Fatal("no panic, but order.lost is no event type")
@@ -133,7 +133,7 @@ func TestAnEventOfAnotherReleaseIsUnknown(t *testing.T) {
 	} {
 		_, err := event.Data()
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", name)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", name)
 		}
 	}
 	_, err := (&domain.Event{Type: domain.EventSaleOpened, Schema: 1, Payload: json.RawMessage(`[]`)}).Data()

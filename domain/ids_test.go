@@ -80,7 +80,7 @@ func TestOrderIDOf(t *testing.T) {
 	})
 	t.Run("the last byte is left for the slots", func(t *testing.T) {
 		if !strings.HasSuffix(keys.OrderID(sale, v7).String(), "00") {
-			t.Fatal(`not so: strings.HasSuffix(keys.OrderID(sale, v7).String(), "00")`)
+			t.Fatal(`want true: strings.HasSuffix(keys.OrderID(sale, v7).String(), "00")`)
 		}
 	})
 	t.Run("another server key is another order", func(t *testing.T) {
@@ -151,16 +151,16 @@ func TestOrderTokens(t *testing.T) {
 		t.Fatalf("the token has %d characters, want 22: %q: 128 bits in base64url", len(token), token)
 	}
 	if !keys.ValidOrderToken(mine, token) {
-		t.Fatal("not so: keys.ValidOrderToken(mine, token)")
+		t.Fatal("want true: keys.ValidOrderToken(mine, token)")
 	}
 	if keys.ValidOrderToken(yours, token) {
-		t.Fatal("it is so: keys.ValidOrderToken(yours, token): of another order")
+		t.Fatal("want false: keys.ValidOrderToken(yours, token): of another order")
 	}
 	if keys.ValidOrderToken(mine, "") {
-		t.Fatal(`it is so: keys.ValidOrderToken(mine, ""): empty`)
+		t.Fatal(`want false: keys.ValidOrderToken(mine, ""): empty`)
 	}
 	if keys.ValidOrderToken(mine, token+"A") {
-		t.Fatal(`it is so: keys.ValidOrderToken(mine, token+"A"): longer`)
+		t.Fatal(`want false: keys.ValidOrderToken(mine, token+"A"): longer`)
 	}
 }
 
@@ -209,6 +209,6 @@ func TestTheWayBackKeyOpensItsOrderForAWhile(t *testing.T) {
 		})
 	}
 	if keys.ValidOrderToken(mine, key) {
-		t.Fatal("it is so: keys.ValidOrderToken(mine, key): the key is not the token")
+		t.Fatal("want false: keys.ValidOrderToken(mine, key): the key is not the token")
 	}
 }

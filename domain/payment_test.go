@@ -62,6 +62,6 @@ func TestAnEventMayLeaveOutWhatFollowsFromItsOrder(t *testing.T) {
 		t.Fatalf("event.Payment is %q, want %q", event.Payment, event.Session)
 	}
 	if !event.Usable() {
-		t.Fatal("not so: event.Usable()")
+		t.Fatal("want true: event.Usable()")
 	}
 }

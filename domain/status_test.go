@@ -71,7 +71,7 @@ func TestEveryStatusHasItsTerms(t *testing.T) {
 					t.Fatal(err)
 				}
 				if terms.LateReason.OfOrder() {
-					t.Fatal("it is so: terms.LateReason.OfOrder(): late money bought no tickets")
+					t.Fatal("want false: terms.LateReason.OfOrder(): late money bought no tickets")
 				}
 			}
 			if (terms.LateMoney == domain.LateAwaited) != !terms.Settled {
@@ -81,7 +81,7 @@ func TestEveryStatusHasItsTerms(t *testing.T) {
 				t.Fatalf("want true: terms.Settled || terms.Waiting: %s: a checkout without an ending waits for somebody", status)
 			}
 			if terms.Final && terms.Waiting {
-				t.Fatalf("it is so: terms.Final && terms.Waiting: %s", status)
+				t.Fatalf("want false: terms.Final && terms.Waiting: %s", status)
 			}
 			if (terms.Problem != "") == terms.Shown {
 				t.Fatalf(`terms.Problem != "" is %v: domain/status.go: %s is either shown or answered with a problem`, terms.Problem != "", status)
@@ -148,7 +148,7 @@ func TestAnUnknownValueIsAnErrorAndNeverANo(t *testing.T) {
 				t.Fatal("no error, want one")
 			}
 			if !domain.IsUnknown(err) {
-				t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+				t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 			}
 		})
 	}
@@ -167,7 +167,7 @@ func TestEveryVerdictOnAHoldHasAStatus(t *testing.T) {
 			t.Fatalf("domain/outcomes.go: HoldOutcome.Status does not know %s: %v", outcome, err)
 		}
 		if !slices.Contains(domain.OrderStatuses, status) {
-			t.Fatal("not so: slices.Contains(domain.OrderStatuses, status)")
+			t.Fatal("want true: slices.Contains(domain.OrderStatuses, status)")
 		}
 	}
 }

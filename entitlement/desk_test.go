@@ -163,11 +163,11 @@ func TestAnInvitationIsOnePlaceAnInvitee(t *testing.T) {
 	if other := w.mustJoin(0, w.invitation("ada", tomorrow), "a key of grace's"); other == token {
 		t.Error("two invitees have one place")
 	}
-	_, err = w.join(0, w.invitation("late", time.Now().Add(-time.Second)), "a key of who is late")
+	_, err = w.join(0, w.invitation("late", time.Now().Add(-time.Second)), "a late key")
 	wantCode(t, err, domain.CodeEntitlementExpired)
 }
 
-// Who has a place keeps it after the invitation has expired.
+// A buyer who has a place keeps it after the invitation has expired.
 func TestAPlaceOutlivesItsInvitation(t *testing.T) {
 	w := open(t, 1)
 	until := time.Now().Add(3 * time.Second)
@@ -199,11 +199,11 @@ func TestARevokedEntitlementGivesNoPlace(t *testing.T) {
 	if again := w.mustJoin(0, kept, "who came in time"); again != token {
 		t.Error("who had a place has another one")
 	}
-	w.mustJoin(0, w.code(1), "who has a code of later")
+	w.mustJoin(0, w.code(1), "a code that was created later")
 }
 
-// A code that is good for three is shown by five on three nodes at once, each of whom asks
-// twice: three have one place each, and the others are told that it is spent.
+// Five buyers show a code for three places on three nodes at once, and each asks
+// twice. Three get one place each, and the others are told that it is spent.
 func TestACodeUnderConcurrencyIsSpentOnce(t *testing.T) {
 	const people, places = 5, 3
 	w := open(t, 3)
@@ -262,8 +262,8 @@ func (d *dying) TakeEntitledPlaces(ctx context.Context, claims []domain.Entitlem
 	return answers, err
 }
 
-// Between the place and the spending, and between the spending and the answer: who asks again
-// with the same key has one place, and nobody else any.
+// The node dies between the place and the spending, or between the spending and the answer. A
+// buyer who asks again with the same key has one place, and nobody else has any.
 func TestACrashBetweenPlaceAndAnswerLosesNothing(t *testing.T) {
 	for name, of := range map[string]*dying{"before it was spent": {before: true}, "after it was spent": {after: true}} {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func wrong(challenge string, bits int) string {
 	}
 }
 
-// solutionOf gives a hash with so many leading zero bits, and a one behind them.
+// solutionOf returns a hash with exactly n leading zero bits.
 func solutionOf(challenge string, zeroBits int) string {
 	for n := 0; ; n++ {
 		if s := fmt.Sprint(n); solves(challenge, s, zeroBits) && !solves(challenge, s, zeroBits+1) {
@@ -200,7 +200,7 @@ type noted struct {
 	seen  map[string]bool
 	calls int
 	err   error
-	begun chan struct{} // told of each call; nil: nobody is
+	begun chan struct{} // called for each call; nil: not called
 	wait  chan struct{} // of each call; nil: none
 }
 
@@ -348,7 +348,7 @@ func BenchmarkChallengeAndVerify(b *testing.B) {
 	}
 }
 
-// What a solver pays: hashes of one core.
+// The solver's cost: hashes of one core.
 func BenchmarkSolve16Bits(b *testing.B) {
 	c := newCheck(b, 7, 16)
 	for b.Loop() {

@@ -92,7 +92,7 @@ func (s submitted) want(t *testing.T, want outcome) {
 	}
 }
 
-// inBubble runs a test on a clock of its own, with a batcher on a fake client.
+// inBubble runs a test in a synctest bubble, with a batcher on a fake client.
 func inBubble(t *testing.T, test func(t *testing.T, f *fake, b *ledger.Batcher), options ...ledger.BatcherOption) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -252,7 +252,7 @@ func TestALedgerThatDoesNotAnswer(t *testing.T) {
 			t.Errorf("gave up after %v, want %v", waited, ledger.AnswerTimeout)
 		}
 
-		// The request stays out. What comes meanwhile waits; once it is
+		// The request stays unanswered. What comes meanwhile waits; once it is
 		// answered, that is sent, and what was taken back is not.
 		later := submit(t.Context(), b, 20, 2)
 		synctest.Wait()

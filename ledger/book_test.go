@@ -43,7 +43,7 @@ func TestHoldBeyondTheBuyersLimit(t *testing.T) {
 		b.hold(b.order("ann", 2, 1), domain.HoldLimitReached)
 		b.stock(level{4, 0, 6}, level{0, 0, 5})
 		b.hold(b.order("ann", 2, 0), domain.HoldHeld)
-		b.hold(b.order("bob", 1, 0), domain.HoldHeld) // another buyer has a limit of their own
+		b.hold(b.order("bob", 1, 0), domain.HoldHeld) // another buyer has their own limit
 	})
 }
 
@@ -172,7 +172,7 @@ func TestPostSellsTheHold(t *testing.T) {
 		b.post(o, domain.PostPosted)
 		b.stock(level{0, 2, 8}, level{0, 1, 4})
 		hold, _ := b.book.Hold(b.ctx, o)
-		if hold.Outcome != domain.HoldHeld { // it was: what became of it is not its business
+		if hold.Outcome != domain.HoldHeld { // it was; the outcome does not matter to Known
 			t.Errorf("hold after post = %q, want %q", hold.Outcome, domain.HoldHeld)
 		}
 	})
@@ -246,7 +246,7 @@ func TestHoldOutlivesItsDeadlineByTheGrace(t *testing.T) {
 
 // Nodes with another grace, of another release or while the setting is changed, place
 // the same orders: what is held stays so, for as long as it was placed for. Another
-// order is told apart all the same.
+// order is still distinguished.
 func TestHoldAgainWithAnotherGrace(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {
 		o := b.order("ann", 1, 1)
@@ -289,7 +289,7 @@ func TestTheLedgersTime(t *testing.T) {
 }
 
 // A post or a void before its hold is a mistake of the caller's; it burns their
-// ids, and what is said then must stay true.
+// ids, and the answer given then must stay true.
 func TestBurntPostStaysGone(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {
 		o := b.order("ann", 1, 1)
@@ -473,7 +473,7 @@ func TestWhatWasReturnedIsNeverSoldAgain(t *testing.T) {
 	})
 }
 
-// The ledger keeps why seats went back, whoever asks for it again and for what reason.
+// The ledger keeps why seats went back, whatever reason a repeat gives.
 func TestWhySeatsWentBackIsKept(t *testing.T) {
 	reasons := []domain.UnsoldReason{domain.UnsoldNotSaid, domain.UnsoldUnrecordable, domain.UnsoldRefunding, domain.UnsoldUnpaid}
 	onEvery(t, func(t *testing.T, b *box) {
@@ -486,7 +486,7 @@ func TestWhySeatsWentBackIsKept(t *testing.T) {
 				}
 			}
 			if err := b.book.Return(b.ctx, sold(o, domain.BookedByHold)); err != nil {
-				t.Errorf("the return of what went back as %q: %v", first, err)
+				t.Errorf("the return of seats that went back as %q: %v", first, err)
 			}
 			b.stock(level{0, 0, 10}, level{0, 0, 5}, level{0, 0, 2})
 
@@ -549,11 +549,11 @@ func TestReturnOfWhatWasNotSold(t *testing.T) {
 			"unknown booking":    sold(posted, "gift"),
 		} {
 			if err := b.book.Return(b.ctx, o); domain.CodeOf(err) != domain.CodeInternal || domain.IsUnknown(err) {
-				t.Errorf("return of what was %s: %v, want a definite error", name, err)
+				t.Errorf("return of an order that was %s: %v, want a definite error", name, err)
 			}
 		}
 		if err := b.unsell(held, domain.BookedByHold); domain.CodeOf(err) != domain.CodeInternal {
-			t.Errorf("unsell of what was only held: %v, want a definite error", err)
+			t.Errorf("unsell of an order that was only held: %v, want a definite error", err)
 		}
 		b.stock(level{1, 4, 5})
 	})
@@ -699,7 +699,7 @@ func (b *box) quota(want domain.StockLevel, of map[domain.BuyerID]domain.StockUs
 	}
 }
 
-// What is paid for is never more than there is, whoever buys at the same time,
+// Never more is paid for than there is, however many buy at the same time,
 // and the books agree with what the buyers were told.
 func TestConcurrentBuyersNeverOversell(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {
@@ -795,7 +795,7 @@ func boxOver(t *testing.T, client tb.Client) *box {
 	return b
 }
 
-// The buyer's account was confirmed, and what was taken with it is not known.
+// The buyer's account was confirmed, but it is unknown what was taken with it.
 func TestAFirstHoldWhoseAnswerIsLost(t *testing.T) {
 	client := newFake()
 	b := boxOver(t, answering{client, func([]tb.Transfer) ([]tb.CreateTransferResult, error) {
@@ -839,7 +839,7 @@ func TestABuyerWhoCannotBeFunded(t *testing.T) {
 			for range 2 { // nobody takes the buyer for funded the second time
 				hold, err := b.book.Hold(b.ctx, b.order("ann", 1, 0))
 				if held := err == nil && hold.Outcome == domain.HoldHeld; held != test.held || !held && domain.CodeOf(err) != domain.CodeInternal {
-					t.Errorf("hold = %+v, %v, want held %v or else %s", hold, err, test.held, domain.CodeInternal)
+					t.Errorf("hold = %+v, %v, want held %v, otherwise %s", hold, err, test.held, domain.CodeInternal)
 				}
 			}
 			for _, request := range client.seen() {

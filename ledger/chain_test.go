@@ -58,7 +58,7 @@ func amountOf(t *tb.Transfer) uint64 {
 	return amount.Uint64()
 }
 
-// What the books say of an order, for whoever reads them without this program.
+// What the books say about an order to somebody who reads them without this program.
 func TestOneOrdersTransfers(t *testing.T) {
 	linked, last := tb.TransferFlags{Linked: true}, tb.TransferFlags{}
 	pending := func(f tb.TransferFlags) tb.TransferFlags { f.Pending = true; return f }

@@ -209,7 +209,7 @@ func TestRebookNeedsNoOpenCheckout(t *testing.T) {
 	})
 }
 
-// Which limit it was follows from the id that is burnt, whoever asks and when.
+// Which limit it was follows from the burnt id, whoever asks and when.
 func TestRefusalForAnOpenCheckoutStays(t *testing.T) {
 	onEveryOneCheckout(t, func(t *testing.T, b *box) {
 		first, second := b.order("ann", 1, 0), b.order("ann", 1, 0)
@@ -271,7 +271,7 @@ func TestOtherContentsUnderTheSameIDBesideAnOpenCheckout(t *testing.T) {
 }
 
 // One of a buyer's checkouts that begin at the same time wins, on whatever node,
-// and every repeat says what was said.
+// and every repeat gives the same answer.
 func TestConcurrentCheckoutsOfOneBuyer(t *testing.T) {
 	onEveryOneCheckout(t, func(t *testing.T, b *box) {
 		const rounds, checkouts, nodes = 4, 12, 3
@@ -417,7 +417,7 @@ type oneCheckoutModel struct {
 	open   map[domain.BuyerID]*bought
 }
 
-// pick takes any order: most of what is asked of it is a repeat.
+// pick takes any order, so that most requests are repeats.
 func (m *oneCheckoutModel) pick() *bought {
 	if len(m.orders) == 0 {
 		m.Skip("no order yet")
@@ -521,7 +521,7 @@ func (m *oneCheckoutModel) letExpire() {
 	for _, o := range m.open {
 		m.end(o, "expired")
 	}
-	eventually(m.box.t, "the ledger ends what is past its deadline", func() bool {
+	eventually(m.box.t, "the ledger expires holds past their deadline", func() bool {
 		level, err := m.box.book.QuotaLevel(m.box.ctx, m.box.sale, m.box.sale.CheckoutLedger)
 		return err == nil && level.Held == 0
 	})

@@ -67,7 +67,7 @@ func TestDialGivesUpWithItsContext(t *testing.T) {
 func TestARealServerEvictsASession(t *testing.T) {
 	t.Parallel() // nearly a minute, most of it waiting for the server to forget connections
 
-	server := tbtest.StartTigerBeetle(t) // of its own: others' sessions are not to be ended
+	server := tbtest.StartTigerBeetle(t) // its own server, so that other tests' sessions are not ended
 	const sessionsMax = 64               // TigerBeetle's config, clients_max
 	var dials atomic.Int32
 	dial := func(ctx context.Context) (tb.Client, error) {

@@ -34,7 +34,7 @@ func TestDrainLeavesNothingToHold(t *testing.T) {
 		b.hold(b.order("cyd", 1, 0), domain.HoldSoldOut)
 		b.rebook(b.order("dee", 0, 1), domain.RebookNoneLeft)
 		b.perk(paid, false)
-		b.post(held, domain.PostPosted) // what was held can still be sold
+		b.post(held, domain.PostPosted) // held seats can still be sold
 	})
 }
 

@@ -10,9 +10,8 @@ import (
 	"boxoffice/ledger"
 )
 
-// A fake is a client that does as it is told. It answers every event with a
-// timestamp that is the event's id, so that everybody can tell their own
-// results. Methods that are not overridden panic.
+// A fake is a scripted client. It answers every event with a timestamp that is the event's
+// id, so that everybody can tell their own results. Methods that are not overridden panic.
 type fake struct {
 	tb.Client
 
@@ -23,7 +22,7 @@ type fake struct {
 	errs     []error         // of the next requests
 	requests [][]tb.Transfer // that came in, refused ones too
 	accepted [][]tb.Transfer // that were answered
-	arrived  chan struct{}   // a token for every request that came in
+	arrived  chan struct{}   // a token for every incoming request
 }
 
 func newFake() *fake {

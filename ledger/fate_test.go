@@ -89,7 +89,7 @@ func TestSeatFateOfAnExpiredHold(t *testing.T) {
 	}
 }
 
-// From its transfers alone the ledger tells what an order bought, and for which
+// From its transfers alone the ledger knows what an order bought, and for which
 // pseudonym.
 func TestBooked(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {

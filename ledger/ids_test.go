@@ -7,7 +7,7 @@ import (
 	"boxoffice/domain"
 )
 
-// The ids are in the books of whoever runs this: they may never change.
+// These ids are in existing books, so they must never change.
 func TestIDs(t *testing.T) {
 	order, err := domain.ParseOrderID("019b7ca98c88921a81c5c492abc74b00")
 	if err != nil {

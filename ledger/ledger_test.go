@@ -21,7 +21,7 @@ import (
 )
 
 // A backend is something to keep the books in. All tests share one batcher on
-// it, as all goroutines of a process do; each has a sale of its own.
+// it, as all goroutines of a process do; each has its own sale.
 type backend struct {
 	name    string
 	batcher func(testing.TB) *ledger.Batcher
@@ -139,7 +139,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// onEvery runs a test on every backend, with a book and a sale of its own.
+// onEvery runs a test on every backend, each with its own book and sale.
 func onEvery(t *testing.T, test func(t *testing.T, b *box)) {
 	for _, be := range backends() {
 		t.Run(be.name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func newSaleOfOneCheckout() *domain.Sale {
 	return s
 }
 
-// order is a new order of so many seats of A and B.
+// order is a new order with these numbers of seats of A and B.
 func (b *box) order(buyer string, seatsA, seatsB int64) *domain.Order {
 	b.t.Helper()
 	b.orders++

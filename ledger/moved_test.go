@@ -82,7 +82,7 @@ func TestMovedBooksGoOn(t *testing.T) {
 	}
 }
 
-// movedBox is a book on a ledger of its own.
+// movedBox is a book on its own ledger.
 type movedBox struct {
 	t    *testing.T
 	book *ledger.Book

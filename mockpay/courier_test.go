@@ -78,7 +78,7 @@ func (r *round) listed(bucket []byte) []mockpay.Delivery {
 	return values
 }
 
-// await lets what is under way end, commits included, and what is due within a
+// await lets everything under way end, commits included, and everything that is due within a
 // second of the bubble's clock happen.
 func (r *round) await(condition func() bool) {
 	for range 1000 {
@@ -109,7 +109,7 @@ func TestEveryOutcomeIsReported(t *testing.T) {
 				t.Fatalf("d.HTTPStatus is %v, want %v", d.HTTPStatus, http.StatusOK)
 			}
 			if d.EndedAt.IsZero() {
-				t.Fatal("it is so: d.EndedAt.IsZero()")
+				t.Fatal("want false: d.EndedAt.IsZero()")
 			}
 		}
 		if len(types) != 3 {
@@ -275,7 +275,7 @@ func TestWhatIsUndeliveredIsResumedByTheNextStart(t *testing.T) {
 		}
 		for _, m := range sent {
 			if !ids[m.Event.ID] {
-				t.Fatalf("not so: ids[m.Event.ID]: event %s keeps its id", m.Event.ID)
+				t.Fatalf("want true: ids[m.Event.ID]: event %s keeps its id", m.Event.ID)
 			}
 		}
 	})
@@ -379,7 +379,7 @@ func TestHTTPSenderSignsWhatTheBoxOfficeVerifies(t *testing.T) {
 		t.Fatalf("answer is %+v, want %+v", answer, want)
 	}
 	if !answer.Acknowledged() {
-		t.Fatal("not so: answer.Acknowledged()")
+		t.Fatal("want true: answer.Acknowledged()")
 	}
 }
 
@@ -398,7 +398,7 @@ func TestHTTPSenderFollowsNoRedirect(t *testing.T) {
 		t.Fatalf("answer.HTTPStatus is %v, want %v", answer.HTTPStatus, http.StatusTemporaryRedirect)
 	}
 	if answer.Acknowledged() {
-		t.Fatal("it is so: answer.Acknowledged()")
+		t.Fatal("want false: answer.Acknowledged()")
 	}
 }
 
@@ -419,10 +419,10 @@ func TestParcelsComeByDueTime(t *testing.T) {
 		}
 		if i > 0 {
 			if p.due.Before(last.due) {
-				t.Fatal("it is so: p.due.Before(last.due)")
+				t.Fatal("want false: p.due.Before(last.due)")
 			}
 			if p.due.Equal(last.due) && p.key < last.key {
-				t.Fatal("it is so: p.due.Equal(last.due) && p.key < last.key: ties go by age")
+				t.Fatal("want false: p.due.Equal(last.due) && p.key < last.key: ties go by age")
 			}
 		}
 		last = p

@@ -54,7 +54,7 @@ func FuzzAPI(f *testing.F) {
 		if w.Code >= 500 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		if strings.Contains(r.URL.Path, "mischief") { // what it was told to do is not for the next input
+		if strings.Contains(r.URL.Path, "mischief") { // its mischief must not reach the next input
 			for _, path := range []string{r.URL.Path, MischiefPath} {
 				off := httptest.NewRequest(http.MethodDelete, "/", nil)
 				off.Host = testHost

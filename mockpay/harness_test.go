@@ -71,7 +71,7 @@ func (f *fakeSender) sent() []Message {
 	return append([]Message(nil), f.messages...)
 }
 
-// bundle is a bank on a store of its own, behind its HTTP side, with a clock
+// bundle is a bank with its own store, behind its HTTP API, with a clock
 // that the test sets. Nothing is delivered.
 type bundle struct {
 	t       *testing.T
@@ -146,7 +146,7 @@ func (b *bundle) payURL(link mockpay.PayLink) string {
 	return strings.TrimPrefix(u, "http://127.0.0.1:8090")
 }
 
-// ask makes a request; a body that begins with { is JSON, else a form.
+// ask makes a request; a body that begins with { is JSON, any other is a form.
 func (b *bundle) ask(method, target, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Host = testHost

@@ -143,7 +143,7 @@ func TestTricksWithMoneyAndReports(t *testing.T) {
 					t.Fatalf("d.Event.Order is %v, want %v", d.Event.Order, link.Order)
 				}
 				if d.EndedAt.IsZero() {
-					t.Fatal("it is so: d.EndedAt.IsZero()")
+					t.Fatal("want false: d.EndedAt.IsZero()")
 				}
 			}
 			played := map[Trick]int64{}
@@ -191,7 +191,7 @@ func TestWhatWasToldAtExpireIsNotRepeated(t *testing.T) {
 		t.Fatalf(`b.step(b.link(1), "expire") is %q, want "expired"`, got)
 	}
 	if got := b.step(b.link(1), "expire"); got != "captured" {
-		t.Fatalf(`b.step(b.link(1), "expire") is %q, want "captured": who asks again hears the truth`, got)
+		t.Fatalf(`b.step(b.link(1), "expire") is %q, want "captured": asking again returns the truth`, got)
 	}
 	if got := b.captures(); len(got) != 1 {
 		t.Fatalf("%d in b.captures(), want 1: %+v", len(got), got)
@@ -223,9 +223,9 @@ func TestCaptureByHand(t *testing.T) {
 		{"again, with other terms", []string{"succeeded"}, `{"amount":1}`, "capture_differs", 1, "captured"},
 		{"a second payment", []string{"succeeded"}, `{"nth":2}`, "ps.2 6500 EUR", 2, "captured"},
 		{"a negative amount", []string{"visit"}, `{"amount":-1}`, "invalid", 0, "open"},
-		{"a currency that is none", []string{"visit"}, `{"currency":"eur"}`, "invalid", 0, "open"},
+		{"an invalid currency", []string{"visit"}, `{"currency":"eur"}`, "invalid", 0, "open"},
 		{"too many", []string{"visit"}, `{"nth":10}`, "invalid", 0, "open"},
-		{"a field that is none", []string{"visit"}, `{"amuont":1}`, "invalid", 0, "open"},
+		{"an unknown field", []string{"visit"}, `{"amuont":1}`, "invalid", 0, "open"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := setup(t)
@@ -437,7 +437,7 @@ func TestTricksAreDeterministic(t *testing.T) {
 	}
 	for n, struck := range throw(1, TrickLose, 0.5) {
 		if !(struck || !first[n]) {
-			t.Fatal("not so: struck || !first[n]: a higher rate strikes more sessions, not others")
+			t.Fatal("want true: struck || !first[n]: a higher rate strikes more sessions, not others")
 		}
 	}
 }

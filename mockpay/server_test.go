@@ -27,7 +27,7 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// childEnv makes this test binary a MockPay of its own, to be killed: the data
+// childEnv makes this test binary a separate MockPay, to be killed: the data
 // directory to use. The child writes its URL to the file `url` there.
 const childEnv = "MOCKPAY_TEST_CHILD"
 
@@ -159,7 +159,7 @@ func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 	for _, orders := range answered {
 		for _, order := range orders {
 			if !captured[order] {
-				t.Fatalf("not so: captured[order]: order %s was answered as paid", order)
+				t.Fatalf("want true: captured[order]: order %s was answered as paid", order)
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 
 	link := linkTo(orderNumber(1), time.Now().Add(time.Minute))
 	if !post(server.URL(), links, link) {
-		t.Fatal("not so: post(server.URL(), links, link)")
+		t.Fatal("want true: post(server.URL(), links, link)")
 	}
 	event := <-events
 	if event.Type != domain.PaymentSucceeded {
@@ -238,7 +238,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !outcome.Captured {
-		t.Fatal("not so: outcome.Captured")
+		t.Fatal("want true: outcome.Captured")
 	}
 	reported := outcome.Capture
 	reported.CapturedAt = time.Time{}
@@ -250,7 +250,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	if outcome.Captured {
-		t.Fatal("it is so: outcome.Captured")
+		t.Fatal("want false: outcome.Captured")
 	}
 	if post(server.URL(), links, linkTo(orderNumber(2), time.Now().Add(time.Minute))) {
 		t.Fatal("paid")
@@ -265,7 +265,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !ok {
-		t.Fatal("not so: ok")
+		t.Fatal("want true: ok")
 	}
 
 	refund := domain.Refund{Capture: capture, Reason: domain.RefundCanceled}
@@ -308,7 +308,7 @@ func TestProviderAndBoxOfficeTogether(t *testing.T) {
 }
 
 // TestMischiefOverRealSockets has everything go wrong at once on the wire; what
-// the provider lists is true all the same.
+// the provider lists is still true.
 func TestMischiefOverRealSockets(t *testing.T) {
 	verifier, err := mockpay.NewVerifier(testSecrets(t), time.Now)
 	if err != nil {
@@ -425,7 +425,7 @@ func TestNewExplainsWhatIsInTheWay(t *testing.T) {
 func TestRunEndsWhenTheStoreFails(t *testing.T) {
 	server, stop := serve(t, Config{BoxofficeURL: "http://127.0.0.1:1"})
 	_ = server.store.update(func(*bbolt.Tx) error { return os.ErrInvalid })
-	eventually(t, func() bool { // by itself, before it is told to
+	eventually(t, func() bool { // before it is told to
 		conn, err := net.Dial("tcp", server.listener.Addr().String())
 		if err == nil {
 			_ = conn.Close()

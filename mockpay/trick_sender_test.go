@@ -17,7 +17,7 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// inbox is a box office that knows what is genuine, and remembers what came.
+// inbox is a box office that knows what is genuine, and records what came.
 type inbox struct {
 	*httptest.Server
 	sender *trickSender
@@ -107,7 +107,7 @@ func TestTricksOfTheWire(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			i := startInbox(t)
 			if !i.sender.Send(t.Context(), messageOf(t, 0, "evt_0", 1)).Acknowledged() {
-				t.Fatal(`not so: i.sender.Send(t.Context(), messageOf(t, 0, "evt_0", 1)).Acknowledged()`)
+				t.Fatal(`want true: i.sender.Send(t.Context(), messageOf(t, 0, "evt_0", 1)).Acknowledged()`)
 			}
 			i.takeCame()
 			i.bundle.misbehave(1, always(row.tricks...))
@@ -157,10 +157,10 @@ func TestReorderIsToBeOvertaken(t *testing.T) {
 		return i.sender.waiting != nil
 	}, 10*time.Second, time.Millisecond)
 	if !i.sender.Send(t.Context(), messageOf(t, 2, "evt_2", 1)).Acknowledged() {
-		t.Fatal(`not so: i.sender.Send(t.Context(), messageOf(t, 2, "evt_2", 1)).Acknowledged()`)
+		t.Fatal(`want true: i.sender.Send(t.Context(), messageOf(t, 2, "evt_2", 1)).Acknowledged()`)
 	}
 	if !(<-first).Acknowledged() {
-		t.Fatal("not so: (<-first).Acknowledged()")
+		t.Fatal("want true: (<-first).Acknowledged()")
 	}
 	if got, want := i.takeCame(), []string{"failed evt_2", "failed evt_1"}; !reflect.DeepEqual(got, want) {
 		t.Fatalf("i.takeCame() is %q, want %q", got, want)
@@ -175,7 +175,7 @@ func TestAMessageThatNobodyOvertakesIsSentAllTheSame(t *testing.T) {
 		s := &trickSender{}
 		began := time.Now()
 		if s.giveWay(t.Context()) {
-			t.Fatal("it is so: s.giveWay(t.Context())")
+			t.Fatal("want false: s.giveWay(t.Context())")
 		}
 		if got := time.Since(began); got != reorderWaitMax {
 			t.Fatalf("time.Since(began) is %v, want %v", got, reorderWaitMax)
@@ -188,7 +188,7 @@ func TestAMessageThatNobodyOvertakesIsSentAllTheSame(t *testing.T) {
 		cancel()
 		began = time.Now()
 		if s.giveWay(ctx) {
-			t.Fatal("it is so: s.giveWay(ctx)")
+			t.Fatal("want false: s.giveWay(ctx)")
 		}
 		if got := time.Since(began); got != 0 {
 			t.Fatalf("time.Since(began) is %v, want zero", got)
@@ -204,14 +204,14 @@ func TestOneMessageWaitsAtATime(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if s.giveWay(t.Context()) {
-			t.Fatal("it is so: s.giveWay(t.Context())")
+			t.Fatal("want false: s.giveWay(t.Context())")
 		}
 		if got := time.Since(began); got != 0 {
 			t.Fatalf("time.Since(began) is %v, want zero: the second does not wait", got)
 		}
 		s.overtake()
 		if !<-overtaken {
-			t.Fatal("not so: <-overtaken")
+			t.Fatal("want true: <-overtaken")
 		}
 	})
 }

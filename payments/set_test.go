@@ -21,7 +21,7 @@ func (n named) Name() string { return n.name }
 
 func order(n byte) domain.OrderID { return domain.OrderID{n, 14: 1} }
 
-// Two providers that happen to use the same ids are told apart, and each gets its own.
+// Two providers that happen to use the same ids are kept apart, and each gets its own.
 func TestEachCallGoesToTheProviderThatTheIDNames(t *testing.T) {
 	ctx := t.Context()
 	one, two := paymentstest.NewMemory(), paymentstest.NewMemory()
@@ -54,7 +54,7 @@ func TestEachCallGoesToTheProviderThatTheIDNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !outcome.Captured {
-			t.Fatal("not so: outcome.Captured")
+			t.Fatal("want true: outcome.Captured")
 		}
 		if outcome.Capture.Session != page.Session {
 			t.Fatalf("outcome.Capture.Session is %q, want %q", outcome.Capture.Session, page.Session)
@@ -67,7 +67,7 @@ func TestEachCallGoesToTheProviderThatTheIDNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !captured {
-			t.Fatal("not so: captured")
+			t.Fatal("want true: captured")
 		}
 		if !reflect.DeepEqual(found, outcome.Capture) {
 			t.Fatalf("found is %+v, want %+v", found, outcome.Capture)
@@ -120,11 +120,11 @@ func TestEachCallGoesToTheProviderThatTheIDNames(t *testing.T) {
 		t.Fatalf("event.Session is %q, want %q", event.Session, pages["two"].Session)
 	}
 	if !event.Usable() {
-		t.Fatal("not so: event.Usable()")
+		t.Fatal("want true: event.Usable()")
 	}
 }
 
-// What is due stays due until the provider is there again.
+// A due refund stays due until the provider is back.
 func TestAProviderThatIsNotConfiguredIsUnknownNeverANo(t *testing.T) {
 	ctx := t.Context()
 	set, err := payments.NewSet(paymentstest.NewMemory())
@@ -140,7 +140,7 @@ func TestAProviderThatIsNotConfiguredIsUnknownNeverANo(t *testing.T) {
 		"refund": set.Refund(ctx, domain.Refund{Capture: domain.Capture{Payment: "gone/pi_1"}}),
 	} {
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %s: %v", what, err)
+			t.Fatalf("want true: domain.IsUnknown(err): %s: %v", what, err)
 		}
 		if err == nil || !strings.Contains(err.Error(), "BOXOFFICE_PAYMENT_PROVIDERS") {
 			t.Fatalf("the error is %v, want %q in it: %v", err, "BOXOFFICE_PAYMENT_PROVIDERS", what)
@@ -166,7 +166,7 @@ func TestAnIDThatCouldPassForAnotherProvidersIsNotTaken(t *testing.T) {
 	}
 	_, err = set.Open(t.Context(), domain.DefaultProvider, payments.Opening{Order: order(1), Attempt: 1})
 	if !domain.IsUnknown(err) {
-		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 	}
 }
 

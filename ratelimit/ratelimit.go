@@ -99,7 +99,7 @@ func (b *Buckets[K]) Wait(client K, now time.Time) time.Duration {
 	return b.until(tokens)
 }
 
-// until is how long it takes from so many tokens to one.
+// until is how long it takes until there is one token.
 func (b *Buckets[K]) until(tokens float64) time.Duration {
 	return max(time.Duration((1-tokens)/b.rate.PerSecond*float64(time.Second)), time.Millisecond)
 }

@@ -26,7 +26,7 @@ func TestBuckets(t *testing.T) {
 		t.Error("another client waits")
 	}
 	if b.Take(1, now.Add(500*time.Millisecond)) != 0 {
-		t.Error("whoever waited as told is refused")
+		t.Error("a client that waited as told is refused")
 	}
 	for client := range 100 {
 		b.Take(client, now)

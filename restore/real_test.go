@@ -42,8 +42,8 @@ func (memory) RefundFor(context.Context, domain.OrderID, domain.RefundReason) (d
 	return "", &domain.Error{Code: domain.CodeInternal, Detail: "no money moves here"}
 }
 
-// On the real database and a real ledger: what was recorded before all rows went is
-// what is restored, but for what nobody knows any more.
+// On the real database and a real ledger: what was recorded before all rows were lost is
+// what is restored, except what no source knows any longer.
 func TestRestoreOfWhatWasRecorded(t *testing.T) {
 	ctx, url := t.Context(), orderstest.URL(t)
 	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))

@@ -453,7 +453,7 @@ func TestRestoreIsBounded(t *testing.T) {
 		t.Fatalf("report.Counts is %v, want %v", report.Counts, want)
 	}
 	if !report.More() {
-		t.Fatal("not so: report.More()")
+		t.Fatal("want true: report.More()")
 	}
 	if len(w.calls) != 0 {
 		t.Fatalf("w.calls is %q, want nothing", w.calls)

@@ -13,7 +13,7 @@ import (
 	"boxoffice/workflows"
 )
 
-// inspector answers audits one after the other, then the last for ever.
+// inspector gives one answer after the other, and then the last one for ever.
 type inspector struct {
 	outcomes []domain.AuditOutcome
 	failures int // how many of the first attempts fail
@@ -37,7 +37,7 @@ func runAudit(t *testing.T, i *inspector) *testsuite.TestWorkflowEnvironment {
 	env.RegisterActivity(&activities.Audits{Auditor: i})
 	env.ExecuteWorkflow(workflows.Audit)
 	if !env.IsWorkflowCompleted() {
-		t.Fatal("not so: env.IsWorkflowCompleted()")
+		t.Fatal("want true: env.IsWorkflowCompleted()")
 	}
 	return env
 }

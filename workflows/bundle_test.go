@@ -354,7 +354,7 @@ func (b *bundle) run() domain.CheckoutState {
 	b.t.Helper()
 	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
 	if !b.env.IsWorkflowCompleted() {
-		b.t.Fatal("not so: b.env.IsWorkflowCompleted()")
+		b.t.Fatal("want true: b.env.IsWorkflowCompleted()")
 	}
 	if err := b.env.GetWorkflowError(); err != nil {
 		b.t.Fatal(err)

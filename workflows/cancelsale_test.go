@@ -67,7 +67,7 @@ func (h *theatre) Drain(context.Context, *domain.Sale) ([]domain.StockLevel, err
 	h.available = 0
 	return []domain.StockLevel{
 		{Ledger: 1, Held: h.count(domain.OrderHeld), Sold: h.count(domain.OrderPaid) + h.count(domain.OrderRefunding)},
-		{Ledger: 2, Sold: h.count(domain.OrderRefunded)}, // the perk: what was given out stays with the buyers
+		{Ledger: 2, Sold: h.count(domain.OrderRefunded)}, // the perk: buyers who got it keep it
 	}, nil
 }
 
@@ -188,7 +188,7 @@ func (h *theatre) CheckoutWaits(_ context.Context, id domain.OrderID) (domain.Ca
 	return domain.CancelWait{Order: id, Reason: "ExpireSession: away"}, true, nil
 }
 
-// full is a theatre with so many held and paid orders.
+// full is a theatre with these numbers of held and paid orders.
 func full(held, paid int) *theatre {
 	h := &theatre{orders: map[domain.OrderID]domain.OrderStatus{}, available: 5}
 	for i := range held {
@@ -261,7 +261,7 @@ func TestCancelSale(t *testing.T) {
 				t.Fatalf("c.Stage is %q, want %q", c.Stage, domain.CancelFinished)
 			}
 			if !c.Done() {
-				t.Fatal("not so: c.Done()")
+				t.Fatal("want true: c.Done()")
 			}
 			if c.CanceledCheckouts != tt.canceled {
 				t.Fatalf("c.CanceledCheckouts is %v, want %v", c.CanceledCheckouts, tt.canceled)
@@ -273,10 +273,10 @@ func TestCancelSale(t *testing.T) {
 				t.Fatalf("h.available is %v, want zero", h.available)
 			}
 			if !h.begun {
-				t.Fatal("not so: h.begun")
+				t.Fatal("want true: h.begun")
 			}
 			if !reflect.DeepEqual(h.saved[len(h.saved)-1].UpdatedAt, c.UpdatedAt) {
-				t.Fatalf("h.saved[len(h.saved)-1].UpdatedAt is %v, want %v: whoever asks sees the end", h.saved[len(h.saved)-1].UpdatedAt, c.UpdatedAt)
+				t.Fatalf("h.saved[len(h.saved)-1].UpdatedAt is %v, want %v: a query sees the end", h.saved[len(h.saved)-1].UpdatedAt, c.UpdatedAt)
 			}
 			if tt.refund > 0 {
 				if h.refundFor != domain.RefundSaleCanceled {
@@ -333,11 +333,11 @@ func TestCancelSaleContinuesAsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	if h.begun {
-		t.Fatal("it is so: h.begun")
+		t.Fatal("want false: h.begun")
 	}
 }
 
-// Whoever asked for it is answered once no node can sell any more, not when all
+// The caller gets an answer once no node can sell any longer, not when all
 // the money is back.
 func TestCancelSaleAnswersOnceClosed(t *testing.T) {
 	h := full(0, 1)
@@ -359,7 +359,7 @@ func TestCancelSaleAnswersOnceClosed(t *testing.T) {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				if !h.begun {
-					t.Fatal("not so: h.begun")
+					t.Fatal("want true: h.begun")
 				}
 				if h.available != 0 {
 					t.Fatalf("h.available is %v, want zero", h.available)
@@ -383,7 +383,7 @@ func TestCancelSaleAnswersOnceClosed(t *testing.T) {
 			t.Fatalf("c.Stage is %q, want %q", c.Stage, domain.CancelRefunding)
 		}
 		if !answered {
-			t.Fatal("not so: answered")
+			t.Fatal("want true: answered")
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -394,7 +394,7 @@ func TestCancelSaleAnswersOnceClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !answered {
-		t.Fatal("not so: answered")
+		t.Fatal("want true: answered")
 	}
 }
 

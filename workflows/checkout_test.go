@@ -14,7 +14,7 @@ import (
 
 const soon = time.Minute // well before the deadline
 
-// Every way in which a checkout ends, and what is left behind.
+// Every way in which a checkout ends, and what it leaves behind.
 func TestCheckoutEndings(t *testing.T) {
 	type want struct {
 		status   domain.OrderStatus
@@ -124,7 +124,7 @@ func TestCheckoutEndings(t *testing.T) {
 			want:   want{status: domain.OrderPaid, seats: "rebooked", recorded: 1, perk: true},
 		},
 		{
-			name:   "paid when the hold is gone, none left: refunded by a workflow of its own",
+			name:   "paid when the hold is gone, none left: another workflow refunds it",
 			script: func(w *world) { w.holdGone = true },
 			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
 			want:   want{status: domain.OrderRefunding, seats: "held", refunds: []domain.RefundReason{domain.RefundNoneLeft}},
@@ -263,7 +263,7 @@ func TestCheckoutEndings(t *testing.T) {
 			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
-			name:   "money that arrives while the seats are given back: rebooked by a workflow of its own",
+			name:   "money that arrives while the seats are given back: another workflow rebooks them",
 			script: func(w *world) { w.failures["void"] = 5; w.seatsLeft = true },
 			drive: func(b *bundle, _ *answers) {
 				b.signal(soon, b.event("e1", domain.PaymentFailed))
@@ -362,7 +362,7 @@ func TestCheckoutEndings(t *testing.T) {
 			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
 		},
 		{
-			name:  "the same, and nobody has money for the seats: none is invented, the seats go back",
+			name:  "the same, and there is no payment for the seats: they go back",
 			drive: func(b *bundle, _ *answers) { b.postedBehindOurBack() },
 			want:  want{status: domain.OrderExpired, seats: "unsold", flags: []activities.Flag{activities.FlagUnpaidPost}},
 		},
@@ -386,7 +386,7 @@ func TestCheckoutEndings(t *testing.T) {
 				refunds: []domain.RefundReason{domain.RefundWrongAmount}},
 		},
 		{
-			name:   "an order that the database will never take: the seats go back, the money too, and somebody is told",
+			name:   "an order that the database refuses for good: the seats go back, the money too, and an operator is told",
 			script: func(w *world) { w.unrecordable = true },
 			drive:  func(b *bundle, _ *answers) { b.signal(soon, b.event("e1", domain.PaymentSucceeded)) },
 			want: want{status: domain.OrderRefunding, seats: "unsold", flags: []activities.Flag{activities.FlagUnrecordable},
@@ -464,7 +464,7 @@ func TestCheckoutEndings(t *testing.T) {
 				}
 			}
 			if state.Ended.IsZero() {
-				t.Fatal("it is so: state.Ended.IsZero(): an ending has a time")
+				t.Fatal("want false: state.Ended.IsZero(): an ending has a time")
 			}
 		})
 	}
@@ -541,7 +541,7 @@ func TestCheckoutRefusesUpdates(t *testing.T) {
 			}
 			code, ok := workflows.CodeOfRejection(said.rejected[0])
 			if !ok {
-				t.Fatal("not so: ok")
+				t.Fatal("want true: ok")
 			}
 			if code != tt.want {
 				t.Fatalf("code is %q, want %q", code, tt.want)
@@ -584,7 +584,7 @@ func TestAnEventIsDealtWithOnceHoweverOftenItComes(t *testing.T) {
 		t.Fatalf("b.run().Status is %q, want %q", got, domain.OrderExpired)
 	}
 	if want := []domain.OrderStatus{domain.OrderHeld}; !reflect.DeepEqual(said.statuses, want) {
-		t.Fatalf("said.statuses is %q, want %q: a repeat is answered all the same", said.statuses, want)
+		t.Fatalf("said.statuses is %q, want %q: a repeat still gets an answer", said.statuses, want)
 	}
 	asked := 0
 	for _, call := range b.world.calls[:slices.Index(b.world.calls, "expire")] { // after it Late asks
@@ -618,7 +618,7 @@ func TestRejectionsKeepTheirCodeThroughTemporalsWrapping(t *testing.T) {
 	b.env.ExecuteWorkflow(workflows.Checkout, b.order)
 	code, ok := workflows.CodeOfRejection(b.env.GetWorkflowError())
 	if !ok {
-		t.Fatal("not so: ok")
+		t.Fatal("want true: ok")
 	}
 	if code != domain.CodeKeyReused {
 		t.Fatalf("code is %q, want %q", code, domain.CodeKeyReused)

@@ -31,7 +31,7 @@ func (c ledgersClock) Now() time.Time { return c.temporal().Add(c.off) }
 type booked struct {
 	*world
 	book      *ledger.Book
-	lostHolds int  // so many answers to holds get lost
+	lostHolds int  // this many answers to holds get lost
 	isBefore  bool // a hold of before its grace was noted
 
 	awayFrom, awayUntil time.Time // the provider
@@ -99,7 +99,7 @@ func setupBooked(t *testing.T, off, grace time.Duration) (*bundle, *booked) {
 	w := &booked{world: b.world, book: ledger.NewBook(batcher, ledger.WithHoldGrace(grace))}
 	if err := w.book.OpenSale(t.Context(), &domain.Sale{
 		ID: "conf", Name: "Conference", Currency: "EUR", BuyerLimit: b.order.BuyerLimit, QuotaLedger: b.order.QuotaLedger, HoldTimeout: holdTimeout,
-		Classes: []domain.Class{ // as many as the order takes: whoever comes too late finds none
+		Classes: []domain.Class{ // as many as the order takes, so a late payment finds none
 			{Name: "A", Ledger: 10, PriceMinor: 6500, Capacity: 2}, {Name: "B", Ledger: 11, PriceMinor: 3500, Capacity: 1},
 		},
 		Perk: &domain.Perk{Name: "T-shirt", Capacity: 1, Ledger: 12},
@@ -114,7 +114,7 @@ func setupBooked(t *testing.T, off, grace time.Duration) (*bundle, *booked) {
 	return b, w
 }
 
-// Whatever the ledger's clock says: who pays in time is paid, whoever does not has
+// Whatever the ledger's clock says: a buyer who pays in time is paid, and one who does not has
 // the time that the sale gives, and the seats are back then.
 func TestTheLedgersClockMayBeOff(t *testing.T) {
 	skews := map[string]time.Duration{
@@ -148,7 +148,7 @@ func TestTheLedgersClockMayBeOff(t *testing.T) {
 						t.Fatalf("state.Hold.ExpiresAt is %v, want %v, give or take %v", state.Hold.ExpiresAt, want, tries)
 					}
 					if state.Hold.ExpiresAt.Before(began.Add(holdTimeout)) {
-						t.Fatal("it is so: state.Hold.ExpiresAt.Before(began.Add(holdTimeout)): less time than the sale gives")
+						t.Fatal("want false: state.Hold.ExpiresAt.Before(began.Add(holdTimeout)): less time than the sale gives")
 					}
 					if want := began.Add(e.after); state.Ended.Sub(want).Abs() > tries {
 						t.Fatalf("state.Ended is %v, want %v, give or take %v", state.Ended, want, tries)
@@ -177,13 +177,13 @@ func TestAnOutageOverTheDeadline(t *testing.T) {
 	for name, c := range map[string]struct {
 		grace, away time.Duration
 	}{
-		"16 s":                               {domain.HoldGraceDefault, 16 * time.Second},
-		"a minute":                           {domain.HoldGraceDefault, time.Minute},
-		"nearly the grace":                   {domain.HoldGraceDefault, domain.HoldGraceDefault - 6*time.Second},
-		"nearly the least grace":             {domain.HoldGraceMin, domain.HoldGraceMin - 4*time.Second},
-		"nearly the longest grace":           {domain.HoldGraceMax, domain.HoldGraceMax - 6*time.Second},
-		"16 s, a hold of the release before": {graceBefore, 16 * time.Second},
-		"28 s, a hold of the release before": {graceBefore, 28 * time.Second},
+		"16 s":                                 {domain.HoldGraceDefault, 16 * time.Second},
+		"a minute":                             {domain.HoldGraceDefault, time.Minute},
+		"nearly the grace":                     {domain.HoldGraceDefault, domain.HoldGraceDefault - 6*time.Second},
+		"nearly the least grace":               {domain.HoldGraceMin, domain.HoldGraceMin - 4*time.Second},
+		"nearly the longest grace":             {domain.HoldGraceMax, domain.HoldGraceMax - 6*time.Second},
+		"16 s, a hold of the previous release": {graceBefore, 16 * time.Second},
+		"28 s, a hold of the previous release": {graceBefore, 28 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, w := setupBooked(t, 0, c.grace)
@@ -199,7 +199,7 @@ func TestAnOutageOverTheDeadline(t *testing.T) {
 	}
 }
 
-// Money of a wrong amount is looked into at the provider. While that is away, the right
+// The provider is asked about money of a wrong amount. While it is down, the right
 // payment waits for nobody.
 func TestTheRightPaymentDoesNotWaitForTheWrongOne(t *testing.T) {
 	b, w := setupBooked(t, 0, domain.HoldGraceDefault)

@@ -145,7 +145,7 @@ func TestWhatIsDeliveredAtALastStepIsDealtWith(t *testing.T) {
 }
 
 // -histories writes what comes of a payment in the very task that closes a
-// checkout, where it must replay for ever after.
+// checkout, where it must replay for ever.
 var histories = flag.String("histories", "", "write histories of payments in the task that closes into this `directory`")
 
 // The histories of testdata that begin with last-call are these.
@@ -242,7 +242,7 @@ func lastStep(t *testing.T, s *server, w *world, order domain.Order, begun []*hi
 	return x
 }
 
-// A checkout that cannot go on hands over what was reported to it.
+// A checkout that cannot go on hands over the payments that were reported to it.
 func TestACheckoutThatBreaksOffHandsItsMoneyOver(t *testing.T) {
 	begun := history(t, "testdata/histories/expired.json")[:2]
 	order, _ := placed(t, begun)
@@ -278,9 +278,9 @@ func TestACheckoutThatBreaksOffHandsItsMoneyOver(t *testing.T) {
 	}
 }
 
-// Who asks whether a sale is closed is answered, also in the task in which the
+// A request whether a sale is closed gets an answer, even in the task in which the
 // cancellation ends or goes on as a new run. A cancellation of it has no effect.
-func TestWhoeverAsksForTheCancellationOfASaleIsAnswered(t *testing.T) {
+func TestEveryRequestToCancelASaleIsAnswered(t *testing.T) {
 	events := history(t, "testdata/histories/sale-canceled.json")
 	for _, suggest := range []bool{false, true} {
 		h := &theatre{}
@@ -376,7 +376,7 @@ func deliverAt(t *testing.T, s *server, w *world, order domain.Order, events []*
 		}
 		if way != "cancel" && !x.refused["event/injected"] {
 			if !(w.bought(injected) || slices.Contains(x.children(), workflows.LateID(order.ID, injected))) {
-				t.Fatalf("not so: %s after event %d: the payment is neither sold nor handed to Late:\n%s", way, len(events), x.kinds())
+				t.Fatalf("want true: %s after event %d: the payment is neither sold nor handed to Late:\n%s", way, len(events), x.kinds())
 			}
 		}
 		if err := x.replayed(); err != nil {

@@ -33,7 +33,7 @@ func TestEveryEndingIsProved(t *testing.T) {
 				t.Fatalf("no %q in %s: in the state chart", `state "`+ending+`" as `, page)
 			}
 			if !(strings.Contains(workflowTests, `"`+test+`"`) || strings.Contains(workflowTests, "func "+test+"(")) {
-				t.Fatalf("not so: no workflow test %q", test)
+				t.Fatalf("want true: no workflow test %q", test)
 			}
 			if _, err := os.Stat(filepath.Join("testdata/histories", ending+".json")); err != nil {
 				t.Fatalf("%v: run `make histories`", err)
@@ -45,12 +45,12 @@ func TestEveryEndingIsProved(t *testing.T) {
 	}
 	for _, ending := range regexp.MustCompile(`\t\{"([a-z-]+)", (?:ends|func\(t)`).FindAllStringSubmatch(endToEnd, -1) {
 		if !listed[ending[1]] {
-			t.Fatalf("not so: listed[ending[1]]: e2e's ending %q has no row in docs/checkout.md", ending[1])
+			t.Fatalf("want true: listed[ending[1]]: e2e's ending %q has no row in docs/checkout.md", ending[1])
 		}
 	}
 	for _, state := range regexp.MustCompile(`state "([a-z-]+)" as e_`).FindAllStringSubmatch(page, -1) {
 		if !listed[state[1]] {
-			t.Fatalf("not so: listed[state[1]]: the chart's ending %q has no row in docs/checkout.md", state[1])
+			t.Fatalf("want true: listed[state[1]]: the chart's ending %q has no row in docs/checkout.md", state[1])
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestTheStateChartIsTheTable(t *testing.T) {
 	for _, arrow := range regexp.MustCompile(`(?m)^ {4}(\S+) --> (\S+): (.+)$`).FindAllStringSubmatch(chart, -1) {
 		for _, state := range arrow[1:3] {
 			if !(state == "[*]" || domain.OrderStatus(state).Known()) {
-				t.Fatalf(`not so: state == "[*]" || domain.OrderStatus(state).Known(): docs/checkout.md: the chart's %q is no status`, state)
+				t.Fatalf(`want true: state == "[*]" || domain.OrderStatus(state).Known(): docs/checkout.md: the chart's %q is no status`, state)
 			}
 			said[state] = true
 		}
@@ -78,7 +78,7 @@ func TestTheStateChartIsTheTable(t *testing.T) {
 		t.Run(string(status), func(t *testing.T) {
 			name, terms := string(status), status.Terms()
 			if !said[name] {
-				t.Fatalf("not so: said[name]: docs/checkout.md: the chart has no %s", name)
+				t.Fatalf("want true: said[name]: docs/checkout.md: the chart has no %s", name)
 			}
 			if got := strings.Contains(chart, "    state "+name+" {\n"); got != terms.Settled {
 				t.Fatalf("got %v, want %v: docs/checkout.md: the chart has the endings by which one gets to %s", got, terms.Settled, name)
@@ -88,7 +88,7 @@ func TestTheStateChartIsTheTable(t *testing.T) {
 					t.Fatalf(`said[name+" late paid"] is %v, want %v: docs/checkout.md: whether the chart rebooks late money of %s`, said[name+" late paid"], terms.LateMoney == domain.LateRebooks, name)
 				}
 				if !said[name+" late refunding"] {
-					t.Fatalf(`not so: said[name+" late refunding"]: docs/checkout.md: the chart gives late money of %s back`, name)
+					t.Fatalf(`want true: said[name+" late refunding"]: docs/checkout.md: the chart gives late money of %s back`, name)
 				}
 			}
 			if want := statusRow(status, terms); !strings.Contains(page, want) {

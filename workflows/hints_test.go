@@ -81,7 +81,7 @@ func TestAnUnsealedEventIsAHint(t *testing.T) {
 			}
 			signal(x, ours, of(domain.PaymentSucceeded))
 		}, domain.OrderPaid, 1, false},
-		{"what is known goes first", nil, func(x *execution) {
+		{"known payments go first", nil, func(x *execution) {
 			hint := of(domain.PaymentSucceeded)
 			hint.Payment = "pay_hint"
 			signal(x, theirs, hint)
@@ -162,7 +162,7 @@ func TestAHintAtTheClose(t *testing.T) {
 			t.Fatalf("len(x.children()) == 1 is %v, want %v", got, captured)
 		}
 		if w.bought(injected) {
-			t.Fatal("it is so: w.bought(injected)")
+			t.Fatal("want false: w.bought(injected)")
 		}
 		if err := replayWith(keys, x.events); err != nil {
 			t.Fatal(err)
@@ -170,7 +170,7 @@ func TestAHintAtTheClose(t *testing.T) {
 	}
 }
 
-// While the provider does not answer, what is known is dealt with.
+// While the provider does not answer, known payments are processed.
 func TestAHintKeepsNobodyWaiting(t *testing.T) {
 	keys, err := codec.New([]codec.Key{{ID: "k", Secret: make([]byte, codec.KeyLen)}})
 	if err != nil {
@@ -194,10 +194,10 @@ func TestAHintKeepsNobodyWaiting(t *testing.T) {
 	x.update("event/sealed", workflows.PaymentUpdate, payloads)
 	x.task()
 	if !w.bought(injected) {
-		t.Fatalf("not so: w.bought(injected): %v", x.kinds())
+		t.Fatalf("want true: w.bought(injected): %v", x.kinds())
 	}
 	if !closes(x.events[len(x.events)-1]) {
-		t.Fatalf("not so: closes(x.events[len(x.events)-1]): %v", x.kinds())
+		t.Fatalf("want true: closes(x.events[len(x.events)-1]): %v", x.kinds())
 	}
 }
 

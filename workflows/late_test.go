@@ -64,16 +64,16 @@ func TestLateTermsNeverGuess(t *testing.T) {
 				t.Fatal("no error, want one")
 			}
 			if !domain.IsUnknown(err) {
-				t.Fatalf("not so: domain.IsUnknown(err): the provider delivers it again: %v", err)
+				t.Fatalf("want true: domain.IsUnknown(err): the provider delivers it again: %v", err)
 			}
 			if late {
-				t.Fatal("it is so: late")
+				t.Fatal("want false: late")
 			}
 			if input.Reason != "" {
 				t.Fatalf("input.Reason is %q, want nothing: nothing goes back for it", input.Reason)
 			}
 			if input.Rebook {
-				t.Fatal("it is so: input.Rebook")
+				t.Fatal("want false: input.Rebook")
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func TestLateTermsAreThoseOfTheTable(t *testing.T) {
 				t.Fatalf("workflows/late.go: LateTerms says nothing of late money of %s: %v", status, err)
 			}
 			if !late {
-				t.Fatal("not so: late")
+				t.Fatal("want true: late")
 			}
 			if input.Rebook != (terms.LateMoney == domain.LateRebooks) {
 				t.Fatalf("input.Rebook is %v, want %v", input.Rebook, terms.LateMoney == domain.LateRebooks)
@@ -164,7 +164,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// A refund that cannot be recorded is money that goes back all the same.
+// A refund that cannot be recorded goes back all the same.
 func TestLateRefundThatCannotBeRecorded(t *testing.T) {
 	b := setup(t, func(w *world) { w.refundUnrecordable = true })
 	b.env.ExecuteWorkflow(workflows.Late, workflows.LateInput{Capture: testCapture(), Reason: domain.RefundNoneLeft})
@@ -234,7 +234,7 @@ func TestLateWaitsForTheProviderToShowThePayment(t *testing.T) {
 			}
 			for _, noted := range b.world.refunds {
 				if want := testCapture(); !reflect.DeepEqual(noted.Capture, want) {
-					t.Fatalf("noted.Capture is %+v, want %+v: the record is of what was taken", noted.Capture, want)
+					t.Fatalf("noted.Capture is %+v, want %+v: the record must be what was taken", noted.Capture, want)
 				}
 			}
 		})
@@ -281,7 +281,7 @@ func TestMoneyStaysDueWhereTheProviderForgetsIt(t *testing.T) {
 	}
 }
 
-// Whoever can start a workflow may have no payload key: what was not sealed sells
+// A program that starts a workflow may have no payload key: an unsealed payment sells
 // nothing, and gives back no more than the provider took.
 func TestLateThatWasNotSealed(t *testing.T) {
 	order := testOrder()

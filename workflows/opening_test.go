@@ -26,7 +26,7 @@ func (b *bundle) paidElsewhere(session string) domain.PaymentEvent {
 	return e
 }
 
-// opened is what was answered to buyers who want to pay.
+// opened is the answers to buyers who want to pay.
 type opened struct {
 	answers []workflows.PayAnswer
 	errs    []error

@@ -144,7 +144,7 @@ func TestEveryStepHasItsPolicy(t *testing.T) {
 	seen := map[string]map[kind]bool{}
 	for _, s := range everyStep(t) {
 		if s.summary == "" {
-			t.Fatalf("s.summary is empty: the Web UI tells the story by it: %s", s.activity)
+			t.Fatalf("s.summary is empty, but the Web UI needs it: %s", s.activity)
 		}
 		if seen[s.activity] == nil {
 			seen[s.activity] = map[kind]bool{}
@@ -232,10 +232,10 @@ func TestAStepLeavesTheWorkflowTaskAndGoesOnWithoutEnd(t *testing.T) {
 		t.Fatalf("%d in settles, want 2: %+v: an outage costs one more activity, however long it lasts", len(settles), settles)
 	}
 	if !settles[0].local {
-		t.Fatal("not so: settles[0].local")
+		t.Fatal("want true: settles[0].local")
 	}
 	if settles[1].local {
-		t.Fatal("it is so: settles[1].local")
+		t.Fatal("want false: settles[1].local")
 	}
 	tries := 0
 	for _, call := range b.world.calls {

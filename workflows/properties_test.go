@@ -47,7 +47,7 @@ type books struct {
 
 	// Ledger. The order takes one seat; a free one more lets a double booking show.
 	free         int64
-	greedy       bool   // what is given back is taken by others at once
+	greedy       bool   // others take at once what is given back
 	hold         string // "", refused, held, posted, voided, expired
 	heldAt       time.Time
 	rebook       string // "", refused, booked
@@ -350,7 +350,7 @@ func (b *books) Refund(_ context.Context, r domain.Refund) error {
 type turn struct {
 	at, delay  time.Duration // delay: until its event is delivered
 	what       string
-	deliveries int // of the event; 0: lost, where the box office will ask
+	deliveries int // of the event; 0: lost, and the box office will ask
 	bySignal   bool
 	crash      string // what a worker did of its settlement before it died: "", post, record
 	taken      bool
@@ -562,7 +562,7 @@ func (p *play) takePerk() bool {
 	return p.perk == "taken"
 }
 
-// deliver brings an event; it is not pending any more once it was acknowledged.
+// deliver delivers an event, which stays pending until it is acknowledged.
 func (p *play) deliver(env *testsuite.TestWorkflowEnvironment, event domain.PaymentEvent, bySignal bool) {
 	if bySignal {
 		env.SignalWorkflow(workflows.PaymentSignal, event)

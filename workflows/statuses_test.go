@@ -58,7 +58,7 @@ func TestAnAnswerThatIsNotKnownDecidesNothing(t *testing.T) {
 			env.OnActivity(acts.Hold, mock.Anything, mock.Anything).Return(domain.Hold{Outcome: tt.hold, ExpiresAt: env.Now().Add(time.Minute)}, nil)
 			env.OnActivity(acts.Settle, mock.Anything, mock.Anything).Return(activities.Settled{Outcome: tt.settled}, nil).Maybe()
 			env.OnActivity(acts.Release, mock.Anything, mock.Anything).Return(tt.void, nil).Maybe()
-			// Whatever else would be done is not mocked: it would fail otherwise.
+			// Other activities are not mocked, so calling one would fail the test.
 			if tt.event.ID != "" {
 				tt.event.Order = order.ID
 				env.RegisterDelayedCallback(func() { env.SignalWorkflow(PaymentSignal, tt.event) }, time.Second)

@@ -60,7 +60,7 @@ func (d *Drand) Sign(round int64) []byte {
 // Signature answers as beacon.Client does.
 func (d *Drand) Signature(_ context.Context, round int64) ([]byte, error) {
 	if d.Away.Load() || d.chain.Time(round).After(d.Now()) {
-		return nil, errors.New("beacontest: the round has not come out, or the beacon is away")
+		return nil, errors.New("beacontest: the round has not come out, or the beacon is down")
 	}
 	return d.Sign(round), nil
 }

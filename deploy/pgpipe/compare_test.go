@@ -392,7 +392,7 @@ func (w *twin) check(t *rapid.T) {
 	}
 }
 
-// Whatever is asked, in whatever order: both stores answer the same kind, load the same state, and leave the same rows in every table.
+// For any requests in any order, both stores give the same kind of answer, load the same state, and leave the same rows in every table.
 func TestBothStoresKeepTheSameRows(t *testing.T) {
 	w := newTwin(t)
 	rapid.Check(t, func(t *rapid.T) {

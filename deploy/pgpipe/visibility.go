@@ -155,7 +155,7 @@ func (g *group) write(ctx context.Context, statement string, row *sqlplugin.Visi
 	case <-ctx.Done():
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		// Nobody waits for it any more. At most as many wait as there are callers.
+		// Nobody waits for it. At most as many wait as there are callers.
 		g.waiting = slices.DeleteFunc(g.waiting, func(other *visibilityWrite) bool { return other == w })
 		return nil
 	}

@@ -77,7 +77,7 @@ func TestGroupedVisibilityWritesTheOfficialRows(t *testing.T) {
 			{db.InsertIntoVisibility, visibilityRow(1), 1},
 			{db.InsertIntoVisibility, stale, 0},
 			{db.ReplaceIntoVisibility, full(visibilityRow(1)), 1},
-			{db.ReplaceIntoVisibility, stale, 0}, // what comes late does not overwrite what is newer
+			{db.ReplaceIntoVisibility, stale, 0}, // a late write does not overwrite a newer one
 			{db.InsertIntoVisibility, bare, 1},
 			{db.ReplaceIntoVisibility, full(visibilityRow(3)), 1},
 		} {

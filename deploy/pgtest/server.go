@@ -1,4 +1,4 @@
-// Package pgtest gives a test binary a throwaway Postgres: one that is installed, else the binaries that the local stack uses,
+// Package pgtest gives a test binary a throwaway Postgres: an installed one, or else the binaries that the local stack uses,
 // which are downloaded once. The server goes away with the test binary, however that ends. It is for tests only.
 package pgtest
 
@@ -81,7 +81,7 @@ func startServer(bin string) (string, error) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // what it said is the reason
+		_ = cmd.Wait() // its output is the reason
 		close(ended)
 	}()
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres", RawQuery: url.Values{"host": {dir}}.Encode()}
@@ -120,7 +120,7 @@ func awaitServer(databaseURL string, ended <-chan struct{}) error {
 // Unprivileged makes dir the server's and chooses its user: Postgres refuses to
 // run as root.
 func Unprivileged(dir string) (*syscall.SysProcAttr, error) {
-	// A group of its own, so that Ctrl-C does not stop it before the tests.
+	// In a separate process group, so that Ctrl-C does not stop it before the tests.
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() != 0 {
 		return attr, nil

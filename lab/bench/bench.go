@@ -49,7 +49,7 @@ func newBench(o Options) *bench {
 
 // noStack says what to do when the very first request fails.
 func (b *bench) noStack(err error) error {
-	next := "is the stack running? `make run`; or `make bench`, which starts one of its own"
+	next := "is the stack running? use `make run`, or `make bench`, which starts its own"
 	if refusal := (*load.Failure)(nil); errors.As(err, &refusal) {
 		next = "are the addresses and secrets those of the running stack? set -a; . .data/dev.env"
 	}
@@ -74,15 +74,15 @@ type bench struct {
 	result   report.Result
 }
 
-// note tells the reader once.
+// note adds a note for the reader, once.
 func (b *bench) note(text string) {
 	if !slices.Contains(b.notes, text) {
 		b.notes = append(b.notes, text)
 	}
 }
 
-// describe notes where and on what the bench runs. What is missing is noted: a
-// bench without a local stack measures rates all the same.
+// describe records where and on what the bench runs. Anything missing becomes a note: a
+// bench without a local stack still measures rates.
 func (b *bench) describe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -201,7 +201,7 @@ func (b *bench) runPhase(ctx context.Context, p phase) error {
 	if w.close != nil {
 		err = errors.Join(err, w.close())
 	}
-	return errors.Join(err, b.stopNodes(1)) // what follows is of one node, unless it asks for more
+	return errors.Join(err, b.stopNodes(1)) // the following phases run on one node, unless they ask for more
 }
 
 func (b *bench) closedLoops(p phase) []report.Series {
@@ -322,7 +322,7 @@ func (b *bench) run(ctx context.Context, title string, plan load.Plan, w work) (
 	switch {
 	case err != nil:
 		return report.Run{}, err
-	case measured.Done == 0: // nor would any of the next: the stack is away, or another one
+	case measured.Done == 0: // nor would any of the next: the stack is down, or a different one
 		return report.Run{}, fmt.Errorf("%s: no request succeeded: %s", strings.Join(strings.Fields(title), " "), strings.Join(failures(measured), "; "))
 	}
 	run := report.Run{Measured: measured, Rate: measured.PerSecond()}

@@ -72,7 +72,7 @@ func newBoxOffice(t *testing.T) (*boxOffice, *bench) {
 	return office, &bench{Options: o, caller: newCaller(o), sale: "bench-1", progress: progress{out: io.Discard}}
 }
 
-// noTemporal is a connection to a server that is away.
+// noTemporal is a connection to a server that is down.
 type noTemporal struct{ client.Client }
 
 func (noTemporal) WorkflowService() workflowservice.WorkflowServiceClient { return noFrontend{} }
@@ -235,7 +235,7 @@ func TestReadsWantTickets(t *testing.T) {
 	orders := b.recent.list()
 	w := work{step: readStep(b, orders)}
 	if m := measure(t, w, 2); m.Errors["wrong_answer"] != 2 {
-		t.Errorf("errors %v: an order without tickets is not what was paid for", m.Errors)
+		t.Errorf("errors %v: a paid order must have tickets", m.Errors)
 	}
 	office.order = ""
 	if m := measure(t, w, 2); m.Done != 2 {
@@ -450,7 +450,7 @@ func TestARunWithoutASuccess(t *testing.T) {
 	}
 }
 
-// The first request says what to do about a stack that is away, or another one.
+// The first request says what to do about a stack that is down, or a different one.
 func TestABenchWithoutItsStack(t *testing.T) {
 	office, b := newBoxOffice(t)
 	office.sale = `401 {"code":"unauthorized"}`

@@ -22,7 +22,7 @@ const (
 	ticketClass    = "A"
 	priceMinor     = 6500
 	currency       = "EUR"
-	// holdTimeout outlasts every bench: what is held and not yet paid must not
+	// holdTimeout outlasts every bench: holds that are not paid yet must not
 	// expire in the middle of another measurement.
 	holdTimeout = 2 * time.Hour
 	buyerLimit  = 4
@@ -31,9 +31,9 @@ const (
 	askTimeout = 30 * time.Second
 )
 
-// caller asks the box office and MockPay. Every answer is checked: one that is not what was asked for is a *load.Failure.
+// caller calls the box office and MockPay. It checks every answer: an unexpected one is a *load.Failure.
 // It costs a request 1 µs and 11 allocations more than JSON written by hand would, of some 45 µs. The crowds of storms and
-// refusals have connections of their own (package crowd): there net/http itself would be too dear.
+// refusals have their own connections (package crowd), because net/http would be too expensive there.
 type caller struct {
 	http      *http.Client
 	fronts    []string // the box office's nodes
@@ -77,7 +77,7 @@ func (c *caller) openSale(ctx context.Context, id string) error {
 	})
 }
 
-// offer puts so many tickets on offer; change is nil, or edits the sale.
+// offer puts this many tickets on offer; change is nil, or edits the sale.
 func (c *caller) offer(ctx context.Context, id string, tickets int64, change func(*client.CreateSaleBody)) error {
 	holdSeconds, limit := int64(holdTimeout.Seconds()), int64(buyerLimit)
 	sale := client.CreateSaleBody{
@@ -206,7 +206,7 @@ func (c *caller) readOrder(ctx context.Context, h held) (status domain.OrderStat
 	return domain.OrderStatus(answer.Status), len(answer.Tickets), nil
 }
 
-// seats are how those of one or more sales stand, by the ledger's word.
+// seats are the seats of one or more sales by state, as the ledger reports them.
 type seats struct{ Capacity, Held, Available int64 }
 
 func (s seats) plus(o seats) seats {

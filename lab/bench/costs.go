@@ -41,7 +41,7 @@ func (b *bench) read(ctx context.Context, meter func(context.Context) (probe.Met
 	return r
 }
 
-// memory is what each process holds now; nil, and noted, where it is not
+// memory is what each process uses now; nil, with a note, if it is not
 // available.
 func (b *bench) memory() map[string]float64 {
 	processes, err := probe.ReadProcesses(b.pids)
@@ -88,7 +88,7 @@ func (e effort) millisecondsPer(units float64) map[string]float64 {
 	return each
 }
 
-// addCosts divides what happened between two readings by what was done between
+// addCosts divides what happened between two readings by the units done between
 // them. The readings are taken under load and trail the measured time by some
 // milliseconds: units are counted for their own distance.
 func (b *bench) addCosts(run *report.Run, before, after reading) {
@@ -108,7 +108,7 @@ func (b *bench) addCosts(run *report.Run, before, after reading) {
 	}
 	if before.metrics != nil && after.metrics != nil {
 		if ok := addMetrics(run, *before.metrics, *after.metrics, units); !ok {
-			b.note("the service began anew during a run: its stages and batches are left out there")
+			b.note("the service restarted during a run: its stages and batches are left out there")
 		}
 	}
 }

@@ -26,7 +26,7 @@ type LocalStack struct {
 
 // NewLocalStack finds the stack that runs on a data directory and serves url. The
 // command starts it there again, at the same addresses, and is its supervisor;
-// its output is appended to the file log. What is missing is better said now than
+// its output is appended to the file log. It is better to report what is missing now than
 // after the kill.
 func NewLocalStack(dataDir, url, log string, command []string) (*LocalStack, error) {
 	if _, err := probe.ReadStack(dataDir, url); err != nil {
@@ -44,10 +44,10 @@ const (
 	stackLook   = 20 * time.Millisecond
 )
 
-// Kill sends SIGKILL to every process of the stack, Postgres's backends and
-// whatever else descends from them included. The supervisor comes last: with its
-// end some of them would be told to stop in order, and what it sees die it starts
-// again only after a while that is far longer than this takes.
+// Kill sends SIGKILL to every process of the stack, Postgres's backends and including
+// everything that descends from them. The supervisor comes last: when it ends, some of them
+// would be told to stop properly, and while it runs it restarts what dies again only after
+// a while that is far longer than this takes.
 func (s *LocalStack) Kill(ctx context.Context) error {
 	stack, err := probe.ReadStack(s.dataDir, s.url)
 	if err != nil {
@@ -99,7 +99,7 @@ func awaitGone(ctx context.Context, pids []int) error {
 	}
 }
 
-// Start runs the command and leaves it running: whoever started the first stack
+// Start runs the command and leaves it running: whatever started the first stack
 // stops the last one.
 func (s *LocalStack) Start(ctx context.Context) error {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)

@@ -13,8 +13,8 @@ import (
 type Node struct {
 	URL, AdminURL string
 	PID           int
-	// Stop ends it. The error says that it had ended before by itself, or did not
-	// end: what was measured with it is worth nothing.
+	// Stop ends it. An error says that it had already ended by itself, or did not end. Then
+	// measurements with it are worthless.
 	Stop func() error
 }
 
@@ -37,8 +37,8 @@ func (b *bench) checkNodes() error {
 	return nil
 }
 
-// useNodes starts or stops nodes until so many serve. One that only stood by
-// would take part all the same: it polls for the others' work.
+// useNodes starts or stops nodes until this many serve. An idle node would still take part,
+// because it polls for the others' work.
 func (b *bench) useNodes(ctx context.Context, serving int) error {
 	err := b.stopNodes(max(serving, 1))
 	for err == nil && 1+len(b.nodes) < serving {
@@ -61,7 +61,7 @@ func (b *bench) startNode(ctx context.Context) error {
 
 func nodeName(number int) string { return fmt.Sprintf("%s-%d", probe.BoxOffice, number) }
 
-// stopNodes stops the ones that were started last, until so many serve.
+// stopNodes stops the nodes that were started last, until this many serve.
 func (b *bench) stopNodes(serving int) error {
 	var failed []error
 	for number := 1 + len(b.nodes); number > serving; number-- {

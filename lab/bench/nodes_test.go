@@ -64,8 +64,8 @@ func TestNodesShareALedger(t *testing.T) {
 	}
 }
 
-// A node that was not there any more at its end makes what was measured with it
-// worthless; the others are stopped all the same.
+// A node that had ended before makes its measurements worthless. The others are stopped all
+// the same.
 func TestANodeThatEndedByItself(t *testing.T) {
 	_, b := newBoxOffice(t)
 	b.pids = map[string]int{}

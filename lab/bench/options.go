@@ -45,7 +45,7 @@ type Options struct {
 	Warmup       time.Duration
 	Duration     time.Duration // measured, of each run
 	Runs         int           // of each load
-	Orders       int64         // > 0: so many paid orders in a row, reported by tenth
+	Orders       int64         // > 0: this many paid orders in a row, reported by tenth
 	ViaMockPay   bool          // MockPay reports the payments, instead of the bench
 	Storm        Storm
 	Commit       string
@@ -102,7 +102,7 @@ func (o Options) Validate() error {
 	isShare := func(r OfferedRate) bool { return r.Share > 0 }
 	switch {
 	case o.OpenOnly && (len(o.Clients) > 0 || len(o.Rates) == 0 || slices.ContainsFunc(o.Rates, isShare)):
-		return errors.New("without closed loops, open ones need a rate in arrivals a second: a share is of what closed loops reached")
+		return errors.New("without closed loops, open ones need a rate in arrivals a second: a share refers to what closed loops reached")
 	case o.AdminToken == "" || o.Signer == nil:
 		return errNoSecrets
 	case o.Runs < 1 || o.Runs > runsMax:

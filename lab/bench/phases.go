@@ -33,7 +33,7 @@ type work struct {
 	step    load.Step
 	// meter reads the metrics that tell of this work; nil: the service's.
 	meter func(context.Context) (probe.Metrics, error)
-	// checkouts: each unit is a whole workflow, which Temporal is asked about.
+	// checkouts: each unit is a whole workflow, and Temporal is asked about it.
 	checkouts bool
 	close     func() error // nil: nothing to close
 }
@@ -62,7 +62,7 @@ func PhaseNames() []string {
 	return names
 }
 
-// Parts of a unit that are measured by themselves.
+// Parts of a unit that are measured separately.
 const (
 	lapHold = "hold"
 	lapPay  = "pay"
@@ -158,7 +158,7 @@ func readStep(b *bench, orders []held) load.Step {
 // helpers is how many goroutines prepare and tidy up.
 const helpers = 64
 
-// holdInAdvance makes sure that so many orders are held and unpaid.
+// holdInAdvance makes sure that this many orders are held and unpaid.
 func (b *bench) holdInAdvance(ctx context.Context, count int) error {
 	missing := count - b.unpaid.len()
 	return b.many(ctx, missing, func(ctx context.Context) error {
@@ -170,7 +170,7 @@ func (b *bench) holdInAdvance(ctx context.Context, count int) error {
 	})
 }
 
-// paidOrders gives so many, of which the most recent are there already.
+// paidOrders returns this many, and pays for those that are missing.
 func (b *bench) paidOrders(ctx context.Context, count int) ([]held, error) {
 	var (
 		mu     sync.Mutex
@@ -224,7 +224,7 @@ func (b *bench) many(ctx context.Context, count int, do func(context.Context) er
 }
 
 // heldOrders are held and not known to be paid, the last one on top. They are as
-// large as what was held, some 200 bytes an order.
+// large as the holds, about 200 bytes an order.
 type heldOrders struct {
 	mu     sync.Mutex
 	orders []held

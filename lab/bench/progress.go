@@ -11,7 +11,7 @@ import (
 	"boxoffice/lab/bench/report"
 )
 
-// progress tells what is going on.
+// progress reports what is going on.
 type progress struct {
 	out        io.Writer
 	isTerminal bool
@@ -22,7 +22,7 @@ const (
 	eraseLine    = "\r\x1b[K"
 )
 
-// prepare shows what is done outside of any measurement.
+// prepare reports work outside any measurement.
 func (p progress) prepare(what string) (stop func()) {
 	if !p.isTerminal {
 		return func() {}

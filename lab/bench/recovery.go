@@ -14,7 +14,7 @@ import (
 	"boxoffice/pace"
 )
 
-// Recovery is what a stack has to take up again after all of it was killed.
+// Recovery is the work that a stack has to resume after all of it was killed.
 type Recovery struct {
 	Open  []int    // checkouts that are open at the kill, a round each
 	Cases []string // of RecoveryCases, a round each
@@ -23,7 +23,7 @@ type Recovery struct {
 	Dial func(ctx context.Context) (client.Client, error)
 }
 
-// Mortal is a whole stack, which can be killed and started on what it left.
+// Mortal is a whole stack, which can be killed and restarted on its data.
 type Mortal interface {
 	// Kill ends all of its processes as a power cut would, and returns when none
 	// is left.
@@ -55,7 +55,7 @@ func (r Recovery) validate(o Options) error {
 }
 
 // RunRecovery opens checkouts, kills the whole stack, starts it again and looks
-// what becomes of them, for every number and case. The result is valid where the
+// what happens to them, for every number and case. The result is valid if the
 // error is nil or wraps ErrFound: one was lost, a seat did not come back, an
 // invariant is broken, or a round failed after others were measured.
 func RunRecovery(ctx context.Context, o Options, r Recovery) (report.Result, error) {
@@ -63,7 +63,7 @@ func RunRecovery(ctx context.Context, o Options, r Recovery) (report.Result, err
 		return report.Result{}, err
 	}
 	b := newBench(o)
-	b.leaves = "the stack may be down; what was open in it expires once it is started on its data again"
+	b.leaves = "the stack may be down; its open orders expire once it is restarted on its data"
 	if err := b.caller.openSale(ctx, b.sale); err != nil {
 		return report.Result{}, b.noStack(err)
 	}
@@ -100,7 +100,7 @@ func (b *bench) recoverAll(ctx context.Context, r Recovery) error {
 }
 
 // recovery is one round: recoveryhold.go has what goes before the kill,
-// recoveryproof.go what is looked at after the start.
+// recoveryproof.go the checks after the start.
 type recovery struct {
 	*bench
 	stack  Mortal
@@ -132,7 +132,7 @@ func (r *recovery) run(ctx context.Context) error {
 // killAndStart ends with a stack that serves, right before the first checkout
 // ends or while they do.
 func (r *recovery) killAndStart(ctx context.Context) error {
-	defer r.progress.prepare("kill -9, and a start on what is left")()
+	defer r.progress.prepare("kill -9, and a restart")()
 	killed := time.Now()
 	if err := r.stack.Kill(ctx); err != nil {
 		return fmt.Errorf("kill the stack: %w", err)
@@ -158,7 +158,7 @@ func (r *recovery) killAndStart(ctx context.Context) error {
 	return r.redial(ctx)
 }
 
-// redial: the old connection would wait out a backoff of its own.
+// redial: the old connection would wait out its own backoff.
 func (r *recovery) redial(ctx context.Context) error {
 	connection, err := r.dial(ctx)
 	if err == nil {

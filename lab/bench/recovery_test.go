@@ -71,7 +71,7 @@ func TestSecondsOfAHold(t *testing.T) {
 	}
 }
 
-// A hold that was not made for lack of room is asked for again with the same
+// A hold that was refused for lack of room is requested again with the same
 // key: nobody may hold a seat of which the bench does not know.
 func TestHoldsAreAskedForUntilThereIsAnAnswer(t *testing.T) {
 	for name, test := range map[string]struct {

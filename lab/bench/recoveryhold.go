@@ -21,12 +21,12 @@ import (
 const (
 	// salesOrders is how many checkouts of a recovery share a sale. The sales of
 	// a round differ in how long they hold, so that all deadlines come together:
-	// within the seconds that so many holds take.
+	// within the seconds that these holds take.
 	salesOrders = 500
-	// holdShare of the time of the warm-up foretells that of the holds, which are the
+	// holdShare of the warm-up's time predicts that of the holds, which are the
 	// first half of each order.
 	holdShare = 0.7
-	// deadlineMargin is what is added to the time that the holds should take, and
+	// deadlineMargin is added to the time that the holds should take, and
 	// readyMargin to that what a start on a crashed stack's data takes at most.
 	deadlineMargin = 10 * time.Second
 	readyMargin    = 30 * time.Second
@@ -64,14 +64,14 @@ func (r *recovery) hold(ctx context.Context) error {
 	r.row.HeldBefore = seats.Held
 	if time.Until(r.firstDeadline) < killMargin {
 		return fmt.Errorf(
-			"the first deadline came before the last of them was held, after %.0f s: the machine was slower than while warming up, measure again",
+			"the first deadline passed before the last of them was held, after %.0f s: the machine was slower than during the warm-up, measure again",
 			r.row.HeldSeconds,
 		)
 	}
 	return nil
 }
 
-// holdsTake foretells by the time of the warm-up.
+// holdsTake predicts from the warm-up's time.
 func (r *recovery) holdsTake(warmUp time.Duration) time.Duration {
 	return time.Duration(holdShare * float64(warmUp) * float64(r.row.Open) / warmUpOrders)
 }

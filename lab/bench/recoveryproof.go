@@ -122,7 +122,7 @@ func (r *recovery) compare(ctx context.Context) error {
 	return nil
 }
 
-// fillEndings tells of the checkouts with these deadlines, by workflow id, what
+// fillEndings finds, for the checkouts with these deadlines, by workflow id, what
 // Temporal's list says, for a stack that was started and ready at these times.
 func fillEndings(row *report.Recovery, deadlines map[string]time.Time, listed []probe.Checkout, started, ready time.Time) {
 	row.Endings, row.Missing, row.Unknown, row.Overdue = map[string]int{}, len(deadlines), 0, 0
@@ -199,7 +199,7 @@ func (r *recovery) askForOrder(ctx context.Context, h held) (domain.OrderStatus,
 	return status, err
 }
 
-// lookAtBooks has every sale audited, and keeps what is not in order.
+// lookAtBooks audits every sale and keeps what is broken.
 func (r *recovery) lookAtBooks(ctx context.Context) {
 	reports, _ := r.audit(ctx, r.sales...)
 	if len(reports) == 0 {

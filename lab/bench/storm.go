@@ -17,12 +17,12 @@ import (
 	"boxoffice/pace"
 )
 
-// Storm is the rush on a sale of its own that the phases of that name make.
+// Storm is the rush on its own sale that the phases of that name make.
 type Storm struct {
 	Buyers      int
 	Tickets     int64
-	Spread      time.Duration // in which all of them arrive
-	Patience    time.Duration // of who is told that all tickets are held; see crowd.Plan
+	Spread      time.Duration // the time within which all of them arrive
+	Patience    time.Duration // of buyers who are told that all tickets are held; see crowd.Plan
 	Connections int           // over which all of them ask, as behind a proxy
 
 	// Of the phase with a waiting room.
@@ -176,7 +176,7 @@ func (b *bench) payForStorm(ctx context.Context, c crowd.Held) error {
 	return err
 }
 
-// addStormCosts tells CPU in seconds: of a storm, no unit is like another.
+// addStormCosts reports CPU in seconds, because the units of a storm differ too much.
 func (b *bench) addStormCosts(storm *report.Storm, before, after reading) {
 	if e, ok := after.effortSince(before); ok {
 		storm.MeasuredSeconds, storm.CPUSeconds, storm.OthersCores, storm.Memory = e.seconds, e.cpuSeconds, e.othersCores, memoryOf(*after.processes)

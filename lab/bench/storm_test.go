@@ -10,7 +10,7 @@ import (
 	"boxoffice/lab/bench/load"
 )
 
-// Refusals count where they are of a sale that is sold out, and nothing else does.
+// Only refusals of a sold-out sale count.
 func TestRefusals(t *testing.T) {
 	office, b := newBoxOffice(t)
 	for answer, want := range map[string]string{
@@ -34,7 +34,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What is not settled yet is sent again; what never will be is not.
+// An event that is not settled yet is sent again; one that never will be is not.
 func TestPaymentsOfAStorm(t *testing.T) {
 	paid := crowd.Held{Order: "01010000000000000000000000000000", Status: "held", Amount: priceMinor, Currency: currency}
 	other := paid

@@ -14,10 +14,10 @@ import (
 )
 
 // ErrFound is wrapped by what a bench has found to be wrong, or could not measure
-// to its end; what it has measured is in its result all the same.
+// to its end; its result still has what it has measured.
 var ErrFound = errors.New("the bench found something wrong")
 
-// conclude audits what was bought and judges all of it. broken is why the
+// conclude audits the bench's orders and judges the whole result. broken is why the
 // measuring ended early: what was there by then took minutes, and is kept.
 func (b *bench) conclude(ctx context.Context, broken error) (report.Result, error) {
 	if ctx.Err() == nil && b.hasMeasured() {
@@ -40,7 +40,7 @@ func (b *bench) hasMeasured() bool {
 	return len(b.result.Series)+len(b.result.Storms)+len(b.result.Recoveries) > 0 || b.result.Tenths != nil
 }
 
-// verify pays for what is left and lets the box office audit the bench's sale.
+// verify pays for the open orders and lets the box office audit the bench's sale.
 // Where it could not, the result has no audit and a note says why.
 func (b *bench) verify(ctx context.Context) {
 	stop := b.progress.prepare(fmt.Sprintf("paying for %d orders that are held", b.unpaid.len()))
@@ -85,7 +85,7 @@ func withTickets(r audit.Report) int64 {
 	return r.Results[i].Left.Value
 }
 
-// finishTimeout bounds the payment of what is left at the end.
+// finishTimeout bounds the payment of the orders that are open at the end.
 const finishTimeout = 5 * time.Minute
 
 // finish tries every order, whatever became of the others.
@@ -116,7 +116,7 @@ func (b *bench) finish(ctx context.Context) error {
 	return nil
 }
 
-// judge finds what makes figures worthless, besides what is known already.
+// judge finds further reasons why the figures are worthless.
 func (b *bench) judge(broken error) error {
 	found := []error{broken}
 	for i := range b.result.Storms {

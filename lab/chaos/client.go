@@ -18,12 +18,12 @@ import (
 
 const (
 	callTimeout  = 15 * time.Second
-	auditTimeout = time.Minute // it looks twice, 16 s apart, and waits for who does not answer
+	auditTimeout = time.Minute // it looks twice, 16 s apart, and waits for parts that do not answer
 	// retryPause is how long a client waits before it repeats what may or may not have happened.
 	retryPause = 250 * time.Millisecond
 )
 
-// A caller asks the box office and MockPay, as a buyer, an organiser and a tester. What is sent broken on purpose is not
+// A caller calls the box office and MockPay, as a buyer, an organiser and a tester. Deliberately broken requests are not
 // sent with it, but by hand: forge.
 type caller struct {
 	http      *http.Client
@@ -60,7 +60,7 @@ func insist(ctx context.Context, call func(context.Context) error) error {
 	}
 }
 
-// A saleTerms is what is sold.
+// saleTerms say what is sold.
 type saleTerms struct {
 	id                  string
 	a, b, perks         int64
@@ -133,7 +133,7 @@ func (c *caller) calledOff(ctx context.Context, sale string) (finished bool, err
 	return progress.Stage == "finished", err
 }
 
-// misbehave tells MockPay how; nil ends it.
+// misbehave sets MockPay's mischief; nil ends it.
 func (c *caller) misbehave(ctx context.Context, mischief *server.Mischief) error {
 	return insist(ctx, func(ctx context.Context) error { return c.mockpay.Misbehave(ctx, "", mischief) })
 }

@@ -57,7 +57,7 @@ func textOf(t *testing.T, pattern string) string {
 	return all.String()
 }
 
-// Every bug still changes what it says: its texts are in the product, once.
+// Every bug still applies: the text that it replaces is in the product, once.
 func TestEveryBugFits(t *testing.T) {
 	for _, b := range bugs {
 		if _, err := writeOverlay("../..", t.TempDir(), b.edits); err != nil {

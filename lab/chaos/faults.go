@@ -11,11 +11,11 @@ import (
 // A fault is one way to hurt the box office while buyers are at it. The table below is all of them; docs/chaos.md says
 // what each is for.
 type fault struct {
-	group string // one of the groups: a short run takes turns between them
+	group string // one of the groups, which a short run alternates between
 	name  string
 	// unless says why this world cannot have the fault; empty: it can.
 	unless func(*world) string
-	// hurt causes the fault and ends it. It returns in words what it saw. An error is a broken promise of the box office
+	// hurt causes the fault and ends it. It returns what it saw, in words. An error is a broken promise of the box office
 	// (it did not come back, a forgery was accepted); errDidNotHappen is the load's fault: the moment never came.
 	hurt func(context.Context, *world, *load) (string, error)
 }
@@ -280,7 +280,7 @@ func stoppedAtRandom(w *world) fault {
 	return fault{groupStop, "SIGSTOP at random", nil, func(ctx context.Context, w *world, _ *load) (string, error) {
 		names, stops := w.processes(), 0
 		for end := time.Now().Add(w.durations().random); time.Now().Before(end); stops++ {
-			// Two at a time: a part that stands still is noticed by another that does not.
+			// Two at a time: a part that works notices one that stands still.
 			one, two := names[w.rng.IntN(len(names))], names[w.rng.IntN(len(names))]
 			frozen := append(signalAll(w.pid(one), sigStop), signalAll(w.pid(two), sigStop)...)
 			err := pace.Pause(ctx, time.Duration(300+w.rng.IntN(2500))*time.Millisecond)
@@ -304,8 +304,8 @@ func spoiled(name string) []fault {
 	}{
 		{"latency 300 ± 200 ms", []toxic{{"latency", "downstream", map[string]any{"latency": 300, "jitter": 200}}}},
 		{"reset by peer", []toxic{{"reset_peer", "downstream", map[string]any{"timeout": 50}}}},
-		{"half-open: what is asked is swallowed", []toxic{{"timeout", "upstream", map[string]any{"timeout": 0}}}},
-		{"half-open: what is answered is swallowed", []toxic{{"timeout", "downstream", map[string]any{"timeout": 0}}}},
+		{"half-open: requests are swallowed", []toxic{{"timeout", "upstream", map[string]any{"timeout": 0}}}},
+		{"half-open: answers are swallowed", []toxic{{"timeout", "downstream", map[string]any{"timeout": 0}}}},
 		{"20 kB/s in small slices", []toxic{
 			{"bandwidth", "downstream", map[string]any{"rate": 20}},
 			{"slicer", "upstream", map[string]any{"average_size": 64, "size_variation": 32, "delay": 200}},

@@ -86,7 +86,7 @@ func ordersAway(ctx context.Context, w *world, l *load) (string, error) {
 	return fmt.Sprintf("for %s, %d captured meanwhile", d, captured), nil
 }
 
-// commitLost swallows the answers to so many commits.
+// commitLost swallows the answers to n commits.
 func commitLost(name string, commits int64) func(context.Context, *world, *load) (string, error) {
 	return func(ctx context.Context, w *world, l *load) (string, error) {
 		l.want(planPay, 10)
@@ -151,7 +151,7 @@ func sessionsEvicted(ctx context.Context, w *world, _ *load) (string, error) {
 		registered := make(chan error, 1)
 		go func() { registered <- c.Nop() }()
 		select {
-		case <-registered: // with an error, where a later session has evicted this one
+		case <-registered: // with an error if a later session has evicted this one
 		case <-time.After(sessionTimeout):
 			return "", fmt.Errorf("%w: session %d opens within %s", errDidNotHappen, len(opened), sessionTimeout)
 		}
@@ -189,7 +189,7 @@ func refundsRefused(ctx context.Context, w *world, l *load) (string, error) {
 	return fmt.Sprintf("for %d s", seconds), pace.Pause(ctx, seconds*time.Second)
 }
 
-// ledgerDiskFull: the engine must stop at the first write that fails, and know what it had answered when it is started
+// ledgerDiskFull: the engine must stop at the first write that fails, and know everything that it had answered when it is started
 // again.
 func ledgerDiskFull(ctx context.Context, w *world, _ *load) (string, error) {
 	if err := w.arm("fail", "ledger.disk", ""); err != nil {
@@ -232,7 +232,7 @@ func mockpayDiskFull(ctx context.Context, w *world, l *load) (string, error) {
 	return "ended; ready after " + rounded(time.Since(made)), nil
 }
 
-// clockJumps moves a clock of our code. Holds and payments go on; what was judged by the wrong clock must end right.
+// clockJumps moves a clock of our code. Holds and payments go on, and orders that were judged by the wrong clock must end right.
 func clockJumps(clock string, by time.Duration) func(context.Context, *world, *load) (string, error) {
 	return func(ctx context.Context, w *world, l *load) (string, error) {
 		l.want(planPay, 6)
@@ -260,7 +260,7 @@ func ledgersClockFarOff(ctx context.Context, w *world, l *load) (string, error) 
 		return "", err
 	}
 	made := time.Now()
-	err := await(ctx, noticedWithin, "nothing is sold any more", refuses)
+	err := await(ctx, noticedWithin, "nothing is sold", refuses)
 	w.disarm("clock", "ledger")
 	if err != nil {
 		return "", err
@@ -348,7 +348,7 @@ func (w *world) mischief() *server.Mischief {
 // smallDiskBytes is enough for a run and little enough to be filled in a second.
 const smallDiskBytes = 1 << 30
 
-// mountSmallDisk puts the data directory on a disk of its own, where that is allowed; noSmallDisk says why not.
+// mountSmallDisk puts the data directory on its own small disk if that is allowed; noSmallDisk says why not.
 func (w *world) mountSmallDisk() {
 	w.noSmallDisk = w.whyNoSmallDisk()
 	if w.noSmallDisk != "" {

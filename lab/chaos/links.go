@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// The links that a toxic can be put on: who asks, and whom. The names of the first six are those of `devstack up --via`.
+// The links that a toxic can be put on: client and server. The names of the first six are those of `devstack up --via`.
 const (
 	toTemporal    = "boxoffice-temporal"
 	toOrders      = "boxoffice-postgres"
@@ -37,7 +37,7 @@ type links struct {
 }
 
 func newLinks() *links {
-	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics log by themselves, every interruption
+	zerolog.SetGlobalLevel(zerolog.Disabled) // the toxics' own log of every interruption
 	return &links{
 		server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
 		byName: map[string]*link{},
@@ -59,7 +59,7 @@ func (l *links) open(name, upstream string) (string, error) {
 // A toxic is one way to spoil a link, in toxiproxy's words.
 type toxic struct {
 	Type       string         `json:"type"`
-	Stream     string         `json:"stream"` // upstream: what is asked; downstream: what is answered
+	Stream     string         `json:"stream"` // upstream: requests; downstream: answers
 	Attributes map[string]any `json:"attributes"`
 }
 
@@ -88,7 +88,7 @@ func (k *link) add(t toxic) (toxics.Toxic, error) {
 // cut ends every connection and accepts none until cure.
 func (k *link) cut() { k.proxy.Stop() }
 
-// cure makes the link behave again. Connections that a toxic has spoiled are ended: what was dropped is gone.
+// cure makes the link behave again. It ends connections that a toxic has spoiled, because what was dropped is gone.
 func (k *link) cure() error {
 	k.proxy.Toxics.ResetToxics(context.Background())
 	k.proxy.Stop()

@@ -118,7 +118,7 @@ func (l *load) openNextSale(ctx context.Context) error {
 	l.mu.Lock()
 	n := len(l.sales)
 	l.mu.Unlock()
-	// Half of what comes in the time would buy all of it: every sale sells out, and holds come back.
+	// Half of the buyers in that time would buy everything, so every sale sells out, and holds come back.
 	seats := max(6, int64(l.rate*saleEvery.Seconds()/2))
 	terms := saleTerms{
 		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,

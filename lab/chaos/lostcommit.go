@@ -15,7 +15,7 @@ const lostCommitType = "lost_commit"
 func init() { toxics.Register(lostCommitType, new(lostCommit)) }
 
 // lostCommit is a toxic for the answers of a Postgres server: it lets a statement that writes be committed, swallows the
-// answer that says so, and ends the connection. The client then knows that it has sent the statement and nothing else.
+// answer that says so, and ends the connection. The client then knows only that it has sent the statement.
 //
 // It reads the messages of the protocol (PostgreSQL documentation, "Message Formats") and holds back the answer to a write
 // from CommandComplete up to ReadyForQuery: only that one is sent after the commit.
@@ -64,7 +64,7 @@ func (t *lostCommit) Pipe(stub *toxics.ToxicStub) {
 	}
 }
 
-// pass returns what may pass of what came, or swallow where the connection ends here.
+// pass returns the part of the data that may pass, or swallow if the connection ends here.
 func (t *lostCommit) pass(state *commitReader, data []byte) (forward []byte, swallow bool) {
 	for {
 		part, committed := state.read(data)
@@ -90,13 +90,13 @@ func (t *lostCommit) takeOne() bool {
 
 // A commitReader cuts one connection's answers into messages.
 type commitReader struct {
-	buffer  []byte // what is not to pass yet
+	buffer  []byte // data that must not pass yet
 	opaque  bool   // joined in the middle of a message: everything passes
 	pending []byte // a committed answer that waits for its verdict
 }
 
-// read takes what came and returns what may pass. committed says that the answer to a committed write is pending: it is
-// not in forward, and what is behind it waits for the next read.
+// read takes data and returns what may pass. committed says that the answer to a committed write is pending: it is
+// not in forward, and what follows it waits for the next read.
 func (r *commitReader) read(data []byte) (forward []byte, committed bool) {
 	if r.opaque {
 		return data, false
@@ -127,7 +127,7 @@ func (r *commitReader) read(data []byte) (forward []byte, committed bool) {
 		case kind == readyForQuery:
 			start, wrote = at, false
 		case !wrote:
-			start = at // what comes before the answer to a write passes: a log-in waits for it
+			start = at // data before the answer to a write passes: a login waits for it
 		}
 	}
 	forward = append(forward, r.buffer[:start]...)
@@ -142,7 +142,7 @@ func (r *commitReader) release() []byte {
 	return p
 }
 
-// rest is what was held back so far.
+// rest is the data held back so far.
 func (r *commitReader) rest() []byte {
 	b := append(r.release(), r.buffer...)
 	r.buffer = nil

@@ -36,7 +36,7 @@ func TestCommitReader(t *testing.T) {
 		{"a commit is held back", commit, nil, true},
 		{"a statement that is its own transaction is held back", join(bound, write), bound, true},
 		{"a log-in passes: the client must answer it", login, login, false},
-		{"what came before it passes", join(read, write), read, true},
+		{"earlier data passes", join(read, write), read, true},
 		{"a failure passes", failed, failed, false},
 		{"half an answer waits", write[:len(write)-1], nil, false},
 		{"joined in the middle of a message", []byte("\xff\xff\xff\xff\xff\xff rows"), []byte("\xff\xff\xff\xff\xff\xff rows"), false},

@@ -11,7 +11,7 @@ func mountTmpfs(path string, bytes int64) error {
 	return syscall.Mount("tmpfs", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", bytes))
 }
 
-// unmountKeeping takes the disk away and leaves, under the same path, what tells how the run went: report and logs, or
+// unmountKeeping unmounts the disk and leaves, under the same path, the record of the run: report and logs, or
 // all of its state.
 func unmountKeeping(path string, all bool) {
 	kept := path + ".kept"

@@ -28,7 +28,7 @@ type record struct {
 type acknowledged struct {
 	client.CheckoutView
 	sale      string
-	tickets   string // codes, where the buyer saw the order paid
+	tickets   string // codes, if the buyer saw the order paid
 	paid      bool   // seen as paid
 	captured  bool   // MockPay said that it took the money
 	canceled  bool   // the cancel was answered "canceled"
@@ -92,7 +92,7 @@ func (r *record) salesCalledOff() []string {
 	return slices.Sorted(maps.Keys(r.calledOff))
 }
 
-// note changes what is known of an order.
+// note changes what is known about an order.
 func (r *record) note(p client.CheckoutView, what string, change func(*acknowledged)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,12 +120,12 @@ func (r *record) contradictions() []string {
 	return append([]string(nil), r.broken...)
 }
 
-// violation says in what the state of an order at rest contradicts what was acknowledged; empty where it does not.
+// violation says how the state of an order at rest contradicts what was acknowledged; empty if it does not.
 func (a *acknowledged) violation(now client.OrderView) string {
 	sold, gone := now.Status == "paid", now.Status == "refunded"
 	switch {
 	case now.Status == "held" || now.Status == "refunding" || now.Status == "pending":
-		return fmt.Sprintf("is %s, and nothing is open any more", now.Status)
+		return fmt.Sprintf("is %s, although nothing is open", now.Status)
 	case a.paid && !sold && !(gone && (a.asked || a.calledOff)):
 		return fmt.Sprintf("was shown as paid and is %s", now.Status)
 	case a.paid && sold && codes(now) != a.tickets:
@@ -144,7 +144,7 @@ func (a *acknowledged) violation(now client.OrderView) string {
 	return ""
 }
 
-// check asks for every order that was ever acknowledged. It must come when nothing is open any more.
+// check reads every order that was ever acknowledged. Call it when nothing is open.
 func (r *record) check(ctx context.Context, c *caller) (orders int, violations []string) {
 	violations = r.contradictions()
 	list := r.all()

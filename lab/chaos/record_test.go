@@ -35,7 +35,7 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 		{"captured and given back", acknowledged{captured: true}, state("refunded", ""), ""},
 		{"captured for nothing", acknowledged{captured: true}, state("expired", ""), "captured at the provider and is expired"},
 		{"canceled", acknowledged{canceled: true}, state("canceled", ""), ""},
-		{"canceled and sold all the same", acknowledged{canceled: true}, state("paid", "X"), "cancel was acknowledged"},
+		{"canceled and still sold", acknowledged{canceled: true}, state("paid", "X"), "cancel was acknowledged"},
 		{"paid without tickets", acknowledged{}, state("paid", ""), "no tickets"},
 	}
 	for _, tt := range tests {

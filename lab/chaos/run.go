@@ -97,7 +97,7 @@ func onStockPersistence(ctx context.Context, w *world, _ *load) (string, error) 
 	return "ready after " + rounded(time.Since(began)), nil
 }
 
-// tidy leaves report and logs of a run that held; the state of one that did not is evidence.
+// tidy leaves report and logs of a run that passed. The state of one that failed is evidence and stays.
 func (w *world) tidy() {
 	for _, name := range []string{"postgres", "tigerbeetle", "ledger", "mockpay"} {
 		_ = os.RemoveAll(filepath.Join(w.data(), name))
@@ -215,7 +215,7 @@ func (w *world) heal(ctx context.Context) error {
 // prove waits until everything is at rest, and holds everything against everything.
 func (w *world) prove(ctx context.Context, r *report, l *load) error {
 	healed := time.Now()
-	// What it put off for minutes is sent at once by a MockPay that starts.
+	// A MockPay that starts sends at once what it had put off for minutes.
 	if _, err := w.killAndAwait(ctx, procMockpay); err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ func writeOverlay(repo, into string, edits []edit) (string, error) {
 	return overlay, os.WriteFile(overlay, raw, 0o644)
 }
 
-// play runs a bug's scene in a sale of its own and returns who accuses the build. It ends early when enough is known.
+// play runs a bug's scene in its own sale and returns which invariants are broken. It ends early when enough is known.
 func (w *world) play(ctx context.Context, b *bug, sale string, enough func(accused []string, atRest bool) bool) ([]string, error) {
 	s := &stage{ctx: ctx, w: w, c: w.client, record: newRecord(), sale: sale}
 	terms := saleTerms{id: sale, a: 3, b: 50, perks: 2, holdSeconds: 5, limits: 2}

@@ -61,7 +61,7 @@ type world struct {
 	devstack *exec.Cmd
 	ended    chan error
 	nodes    []*node
-	unmount  func() // of the small disk, where there is one
+	unmount  func() // of the small disk, if there is one
 
 	evidence    bool   // a promise was broken: keep all state
 	noSmallDisk string // why there is none; empty: the data directory is on one
@@ -112,7 +112,7 @@ func newWorld(ctx context.Context, c config, bin string, log *journal) (*world, 
 // data is the stack's data directory.
 func (w *world) data() string { return filepath.Join(w.dir, "data") }
 
-// The schedule's interval. Money of which nobody was told must be found before a run ends; a bug must be seen by whoever
+// The schedule's interval. Money that was never reported must be found before a run ends; a bug must be seen by whatever
 // should notice before the schedule has the money dealt with.
 const (
 	auditOften  = "5s"

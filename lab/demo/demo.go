@@ -26,7 +26,7 @@ type Options struct {
 	LeaveShare  float64       // of the buyers who walk away from the pay page
 	HoldTimeout time.Duration // seats of those come back after it
 	Timeout     time.Duration // of the whole run
-	Seed        uint64        // of who does what
+	Seed        uint64        // seed of the crowd's behaviour
 	Out         io.Writer     // progress and summary
 	IsTerminal  bool          // redraw the progress in place
 }

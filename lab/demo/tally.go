@@ -44,7 +44,7 @@ func (t *tally) note(err error) {
 	t.noted = err
 }
 
-// show draws the progress until stop is called: in place on a terminal, else a
+// show draws the progress until stop is called: in place on a terminal, otherwise a
 // line every few seconds.
 func (t *tally) show(ctx context.Context) (stop func()) {
 	interval := 200 * time.Millisecond

@@ -22,8 +22,8 @@ import (
 	server "boxoffice/mockpay"
 )
 
-// The audit that nobody asked for: the schedule runs it, and what it finds is a
-// metric, an event and verify's exit code.
+// The scheduled audit: nobody asks for it, and what it finds is a metric, an event and
+// verify's exit code.
 func TestScheduledAudit(t *testing.T) {
 	t.Setenv("BOXOFFICE_AUDIT_INTERVAL", "5s")
 	s := startStack(t, dataDir(t), "embedded")
@@ -134,7 +134,7 @@ func TestScheduledAudit(t *testing.T) {
 		s.awaitAudits(t, 1)
 	})
 
-	t.Run("what stands in Temporal is sealed, and small", func(t *testing.T) {
+	t.Run("what Temporal stores is sealed, and small", func(t *testing.T) {
 		var id string
 		eventually(t, "a completed audit is listed", func() bool {
 			id = s.findWorkflow(t, `WorkflowType = "Audit" AND ExecutionStatus = "Completed"`)
@@ -160,7 +160,7 @@ func (s *stack) schedule(t *testing.T) *schedulepb.Schedule {
 	return there.GetSchedule()
 }
 
-// metric reads one sample as Prometheus would; -1 where there is none.
+// metric reads one sample as Prometheus would; -1 if there is none.
 func (s *stack) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	a := s.request(t, http.MethodGet, s.env["BOXOFFICE_ADMIN_URL"]+"/metrics", s.admin(), nil)
@@ -184,7 +184,7 @@ func (s *stack) awaitMetric(t *testing.T, name string, is func(float64) bool) {
 	eventually(t, name, func() bool { return is(s.metric(t, name)) })
 }
 
-// awaitAudits waits for so many more audits that read everything.
+// awaitAudits waits for n more audits that read everything.
 func (s *stack) awaitAudits(t *testing.T, n int) {
 	t.Helper()
 	const lastRun = "boxoffice_audit_last_run_timestamp_seconds"

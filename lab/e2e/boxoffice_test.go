@@ -309,7 +309,7 @@ func testVerify(t *testing.T, s *stack) {
 	}
 }
 
-// testRestart: what was sold stays sold, what was held stays held.
+// testRestart: sold tickets stay sold, and held ones stay held.
 func testRestart(t *testing.T, s *stack, dir, ledger string) {
 	sale := s.sale(t, 5, longHold, 5)
 	paid, held := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 1})

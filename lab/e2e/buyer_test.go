@@ -46,7 +46,7 @@ func (a answer) code(t *testing.T) string {
 	return problem.Code
 }
 
-// asked makes a call of the contract and gives what came back, of a refusal too.
+// asked makes an API call and returns the answer, even of a refusal.
 func asked(t *testing.T, call func(context.Context) error) answer {
 	t.Helper()
 	var raw client.Answer
@@ -57,8 +57,8 @@ func asked(t *testing.T, call func(context.Context) error) answer {
 	return answer{raw.Status, raw.Header, raw.Body}
 }
 
-// request sends a body as it is, or a value as JSON: for what is broken on purpose, which a client cannot send, and for
-// pages and files. All else goes through package client.
+// request sends a body as it is, or a value as JSON: for deliberately broken requests, which a client cannot send, and
+// for pages and files. Everything else goes through package client.
 func (s *stack) request(t *testing.T, method, url string, header map[string]string, body any) answer {
 	t.Helper()
 	var payload []byte
@@ -109,7 +109,7 @@ func bearer(token string) map[string]string {
 	return map[string]string{"Authorization": "Bearer " + token}
 }
 
-// sale opens a sale of its own for a test. Bytes and people order its two classes
+// sale opens a sale for a test. Bytes and people order its two classes
 // differently.
 func (s *stack) sale(t *testing.T, capacity, holdSeconds, buyerLimit int) string {
 	t.Helper()
@@ -238,7 +238,7 @@ func (s *stack) webhook(t *testing.T, id string, at time.Time, body any) answer 
 	})
 }
 
-// webhookStatus delivers an event that must be dealt with and tells the status
+// webhookStatus delivers an event that must be processed, and returns the status
 // it was answered with.
 func (s *stack) webhookStatus(t *testing.T, body any) string {
 	t.Helper()
@@ -269,7 +269,7 @@ func (s *stack) stock(t *testing.T, sale, class string) level {
 	return level{}
 }
 
-// awaitStock waits until a class stands so: what is shown may be 100 ms old.
+// awaitStock waits until a class has these numbers, because the answer may be 100 ms old.
 func (s *stack) awaitStock(t *testing.T, sale, class string, want level) {
 	t.Helper()
 	var got level

@@ -9,7 +9,7 @@ import (
 
 var clockSkew = regexp.MustCompile(`boxoffice_clock_skew_seconds\{clock="(\w+)"\} (\S+)`)
 
-// testClocks: a node that sells knows the clocks of all three, which are those of one
+// testClocks: a node that sells knows all three clocks, which here are those of one
 // machine.
 func testClocks(t *testing.T, s *stack) {
 	s.hold(t, s.sale(t, 10, longHold, 5), items{"A": 1})

@@ -58,7 +58,7 @@ func testCosts(t *testing.T, s *stack) {
 			}
 		})
 	}
-	<-warm // both readings are under load: Postgres tells of transactions up to a second late
+	<-warm // both readings are under load, because Postgres reports transactions up to a second late
 	began, before := paid.Load(), costsOf(t, db)
 	<-enough
 	after := costsOf(t, db)
@@ -136,7 +136,7 @@ func (c costs) of(n float64) costs {
 	return costs{c.pipelines / n, c.loads / n, c.histories / n, c.currents / n, c.transactions / n, c.lists / n, c.others / n}
 }
 
-// inPipelines are the beginnings of what a pipeline sends behind its first statement.
+// inPipelines are the beginnings of the statements that a pipeline sends after its first.
 var inPipelines = []string{
 	"WITH updated AS", "INSERT INTO history_", "INSERT INTO executions", "INSERT INTO current_executions", "INSERT INTO transfer_tasks",
 	"INSERT INTO timer_", "INSERT INTO visibility_tasks", "SELECT timer_id", "SELECT schedule_id", "SELECT initiated_id", "SELECT signal_id",

@@ -17,7 +17,7 @@ import (
 )
 
 // soldBehind is a world in which a worker sold the order's seats and died before
-// anybody heard of it: no record, no acknowledged event.
+// anybody knows: no record, no acknowledged event.
 type soldBehind struct {
 	activities.Ledger
 	activities.Orders

@@ -22,7 +22,7 @@ import (
 )
 
 // -capture writes the history of each ending to the workflows' testdata, from
-// where they must replay for ever after: `make histories`.
+// where they must replay for ever: `make histories`.
 var capture = flag.String("capture", "", "write each ending's history into this `directory`")
 
 const (
@@ -31,7 +31,7 @@ const (
 )
 
 // endings is every way in which a checkout ends, on the real stack. Each drives
-// one order and names the workflow whose history tells of it.
+// one order and names the workflow whose history shows it.
 var endings = []struct {
 	name string
 	run  func(t *testing.T, s *stack) (workflowID string)
@@ -215,7 +215,7 @@ func endsSoldOut(t *testing.T, s *stack) string {
 		// An order is held whole or not at all.
 		s.awaitStock(t, sale, "A", level{Held: 2, Available: 1})
 		s.awaitStock(t, sale, "a", level{Held: 1, Available: 2})
-		// Temporal lists what has ended a moment later.
+		// Temporal lists closed workflows a moment later.
 		for deadline := time.Now().Add(listingLag); time.Now().Before(deadline); time.Sleep(waitInterval) {
 			if workflowID := s.findWorkflow(t, refusedQuery(sale, "sold_out")); workflowID != "" {
 				return workflowID
@@ -226,7 +226,7 @@ func endsSoldOut(t *testing.T, s *stack) string {
 	return ""
 }
 
-// sendAtOnce sends orders that are held or sold out, and tells how many are
+// sendAtOnce sends orders that are held or sold out, and returns how many are
 // held.
 func (s *stack) sendAtOnce(t *testing.T, sale string, want items, n int) int {
 	t.Helper()

@@ -93,7 +93,7 @@ func endsFailedThenPaidRefunded(t *testing.T, s *stack) string {
 	return lateID(o)
 }
 
-// endsCanceledThenPaid: seats are left, and nobody wants them any more.
+// endsCanceledThenPaid: seats are left, but nobody wants them.
 func endsCanceledThenPaid(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	o := s.hold(t, sale, items{"A": 1})
@@ -148,8 +148,8 @@ func endsWrongCurrency(t *testing.T, s *stack) string {
 	return lateID(o)
 }
 
-// endsUnrecordable: the database refuses a paid order for what it is, and always
-// will. Here that is a rule of its own; in life it would be a bug.
+// endsUnrecordable: the database refuses a paid order and always will. Here a constraint
+// does that; in production it would be a bug.
 func endsUnrecordable(t *testing.T, s *stack) string {
 	sale := s.sale(t, 10, longHold, 5)
 	constraint := `"never ` + sale + `"`

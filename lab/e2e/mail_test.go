@@ -54,8 +54,9 @@ func (s *stack) awaitMail(t *testing.T, to, subject string) (name string) {
 	return name
 }
 
-// A buyer pays, and the mail's QR codes scan as the tickets' codes; a refund is told once it
-// begins and once it is done, and an address is told its orders and nobody else.
+// A buyer pays, and the mail's QR codes scan as the tickets' codes. A refund sends one mail
+// when it begins and one when it is done. Asking for the orders of an address sends them to
+// that address only.
 func testMail(t *testing.T, s *stack) {
 	sale := s.sale(t, 10, longHold, 4)
 	email := newBuyer()

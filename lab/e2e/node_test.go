@@ -12,7 +12,7 @@ import (
 )
 
 // ledgerOfSeveralNodes is one that several nodes can share: a real TigerBeetle
-// where there is one, else the baseline in Postgres.
+// if there is one, otherwise the baseline in Postgres.
 func ledgerOfSeveralNodes(t *testing.T) string {
 	needStack(t)
 	if _, err := exec.LookPath("tigerbeetle"); err != nil {

@@ -12,7 +12,7 @@ import (
 	"boxoffice/client"
 )
 
-// A buyer has one open checkout: whatever ends it, and nothing else, allows the
+// A buyer has one open checkout: only its end, however it comes, allows the
 // next.
 func testOneCheckoutPerBuyer(t *testing.T, s *stack) {
 	sale := s.saleOfOneCheckout(t)
@@ -43,7 +43,7 @@ func testOneCheckoutPerBuyer(t *testing.T, s *stack) {
 	first, key := next(), newKey()
 	refused(key)
 	refused(newKey())
-	held(s.checkout(t, sale, newKey(), items{"A": 1}, newBuyer())) // another buyer's is none of it
+	held(s.checkout(t, sale, newKey(), items{"A": 1}, newBuyer())) // another buyer's checkout does not matter
 	s.cancel(t, first)
 	refused(key) // the key's answer stays
 

@@ -26,7 +26,7 @@ import (
 )
 
 // otherShop is a box office in this process whose only payment provider is as unlike
-// MockPay as may be. The Temporal server is the stack's, in a namespace of its own; the
+// MockPay as possible. The Temporal server is the stack's, in another namespace; the
 // database and the ledger are real and its own.
 type otherShop struct {
 	provider *paymentstest.Memory
@@ -129,7 +129,7 @@ type otherJourney struct {
 	hooks int // webhooks from before
 }
 
-// hold places an order that waits so long for its payment.
+// hold places an order that waits this long for its payment.
 func (s *otherShop) hold(t *testing.T, timeout time.Duration) *otherJourney {
 	order, err := domain.NewOrder(s.sale, s.keys, uuid.NewString(), []domain.Item{{Class: "A", Quantity: 1}}, uuid.NewString()+"@example.com")
 	if err != nil {
@@ -338,7 +338,7 @@ func testAnotherProvider(t *testing.T, s *stack) {
 			t.Fatal(err)
 		}
 		asked := memory.Calls("expire")
-		eventually(t, "the checkout asks and hears that it is processed", func() bool { return memory.Calls("expire") >= asked+2 })
+		eventually(t, "the checkout asks and is told that the payment is processed", func() bool { return memory.Calls("expire") >= asked+2 })
 		j.awaitStatus(domain.OrderHeld)
 		if err := memory.Do(j.page, paymentstest.Arrive); err != nil {
 			t.Fatal(err)

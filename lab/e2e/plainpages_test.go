@@ -89,7 +89,7 @@ func (b *plainBrowser) send(action string, fill url.Values) int {
 	return 0
 }
 
-// heading is the first one that stands for who has no JavaScript.
+// heading is the first one that is visible without JavaScript.
 func (b *plainBrowser) heading() string {
 	plain := b.page
 	if _, rest, ok := strings.Cut(plain, "<noscript>\n    \n<section>"); ok {

@@ -51,7 +51,7 @@ func testPresale(t *testing.T, s *stack, nodes []*node) {
 	joined := func(n int, shown *client.EntitlementBody, key string) string {
 		t.Helper()
 		var p client.JoinView
-		eventually(t, "a place in the presale", func() bool { // a node hears of the sale within a second
+		eventually(t, "a place in the presale", func() bool { // a node knows the sale within a second
 			a := join(n, shown, key)
 			if a.status != http.StatusCreated {
 				if got := []int{http.StatusNotFound, http.StatusServiceUnavailable}; !slices.Contains(got, a.status) {

@@ -10,7 +10,7 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// What the tests have MockPay do, and what it knows.
+// What the tests let MockPay do, and what it knows.
 
 func (s *stack) mockpay() *mockpayclient.MockPay {
 	return mockpayclient.New(s.env["MOCKPAY_URL"], s.http)

@@ -62,7 +62,7 @@ func TestRestoredDatabase(t *testing.T) {
 		tickets []client.Ticket
 		perk    client.OrderPerk
 	}
-	endOf := func(o order) (e end) { // when it was paid is not known exactly any more
+	endOf := func(o order) (e end) { // the exact time of payment is lost
 		now := s.state(t, o)
 		e.status, e.tickets = now.Status, now.Tickets
 		if now.Perk != nil {
@@ -176,7 +176,7 @@ func (s *stack) refund(t *testing.T, o order) {
 	s.awaitStatus(t, o, "refunded")
 }
 
-// hasAddress tells of a sale's orders whether the buyer's address is known.
+// hasAddress reports for a sale's orders whether the buyer's address is known.
 func (s *stack) hasAddress(t *testing.T, sale string) map[string]bool {
 	t.Helper()
 	page, err := s.boxOffice().ListOrders(t.Context(), sale, client.ListOrdersParams{})
@@ -252,7 +252,7 @@ func (s *stack) putDatabaseBack(t *testing.T) {
 		all := tables(t, tx)
 		run(t, tx, `TRUNCATE public.`+strings.Join(all, `, public.`))
 		for _, table := range referredFirst(t, tx, all) {
-			var columns string // what is generated cannot be inserted
+			var columns string // generated columns cannot be inserted
 			if err := tx.QueryRow(t.Context(), `
 				SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns
 				WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'`, table).Scan(&columns); err != nil {
@@ -260,7 +260,7 @@ func (s *stack) putDatabaseBack(t *testing.T) {
 			}
 			run(t, tx, `ALTER TABLE public.`+table+` DISABLE TRIGGER USER`) // what they did is in the copy
 			run(t, tx, fmt.Sprintf(`INSERT INTO public.%[1]s (%[2]s) OVERRIDING SYSTEM VALUE SELECT %[2]s FROM %[3]s.%[1]s`, table, columns, saved))
-			run(t, tx, `SET CONSTRAINTS ALL IMMEDIATE`) // else there are checks pending, and no ALTER TABLE
+			run(t, tx, `SET CONSTRAINTS ALL IMMEDIATE`) // otherwise checks are pending, and ALTER TABLE fails
 			run(t, tx, `ALTER TABLE public.`+table+` ENABLE TRIGGER USER`)
 		}
 		run(t, tx, `SELECT setval(format('public.%I', sequencename)::regclass, coalesce(last_value, 1), last_value IS NOT NULL) FROM `+saved+`.sequences`)

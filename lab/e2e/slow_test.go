@@ -33,13 +33,13 @@ const (
 	slowMemoryMax = slowClients * 32 << 10
 	// patientMax is the timeout of the clients that behave.
 	patientMax = 10 * time.Second
-	// slowDeaf of them ask and read no answer: more than a bound has slots.
+	// slowDeaf of them ask and read no answer: more than a bound has permits.
 	slowDeaf = 1200
 	// slowStep is the pause between two bytes of who dribbles.
 	slowStep = 250 * time.Millisecond
 )
 
-// slowKinds are the ways of being slow. Each is what is sent at once, and what
+// slowKinds are the ways of being slow. Each says what is sent at once, and what
 // after that, a little at a time.
 var slowKinds = []struct {
 	name, first, more string
@@ -72,7 +72,7 @@ func testSlowClients(t *testing.T, s *stack) {
 	sale := s.sale(t, 50, longHold, 4)
 	before := s.vitals(t, n)
 
-	// Without an end of its own: it is over when all was seen.
+	// Without a time limit: it ends when everything was seen.
 	ctx, leave := context.WithCancel(t.Context())
 	rush := &slowRush{address: address(n.url)}
 	var working sync.WaitGroup
@@ -170,7 +170,7 @@ func (s *stack) vitals(t *testing.T, n *node) vitals {
 	return vitals{value("go_goroutines"), value("process_open_fds"), value("process_resident_memory_bytes")}
 }
 
-// behave asks like anybody, each time over a connection of its own, until ctx
+// behave sends ordinary requests, each over a new connection, until ctx
 // ends: every answer must be there within a client's own timeout.
 func (s *stack) behave(ctx context.Context, t *testing.T, n *node, sale string) (requests int) {
 	for ctx.Err() == nil {
@@ -257,7 +257,7 @@ func (c *slowClient) connect(ctx context.Context, worker int, address string) bo
 		return false
 	}
 	c.conn = conn.(*net.TCPConn)
-	_ = c.conn.SetReadBuffer(4 << 10) // so that what is not read fills the server's side soon
+	_ = c.conn.SetReadBuffer(4 << 10) // so that unread data soon fills the server's side
 	_ = c.conn.SetWriteDeadline(time.Now().Add(patientMax))
 	_, _ = io.WriteString(c.conn, slowKinds[c.kind].first)
 	return true

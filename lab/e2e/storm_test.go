@@ -157,7 +157,7 @@ func (s *stack) payer(front *front) func(context.Context, crowd.Held) error {
 // oneRequestEach makes a connection for every request: a node may die meanwhile.
 var oneRequestEach = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// overOwnConnections is a client of one node whose requests each have a connection of their own.
+// overOwnConnections is a client of one node that makes a connection for each request.
 func (s *stack) overOwnConnections(url string) *client.Client {
 	c := s.at(url)
 	c.HTTP = oneRequestEach

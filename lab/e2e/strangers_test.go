@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// testStrangers: what has no password on this machine is reached by nobody who should not.
+// testStrangers: parts without a password on this machine cannot be reached by those who
+// should not.
 func testStrangers(t *testing.T, s *stack) {
 	ask := func(method, url, host, body string, header http.Header) int {
 		t.Helper()

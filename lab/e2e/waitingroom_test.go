@@ -33,7 +33,7 @@ func TestWaitingRoom(t *testing.T) {
 				all = append(all, s.startNode(t, ""))
 			}
 			t.Run("from the draw to the tickets", func(t *testing.T) { testRoom(t, s, all) })
-			t.Run("who comes when it is open", func(t *testing.T) { testOpenRoom(t, s, all) })
+			t.Run("somebody who comes when it is open", func(t *testing.T) { testOpenRoom(t, s, all) })
 			alive := all[:1] // the others were killed
 			for len(alive) < nodes {
 				alive = append(alive[:len(alive):len(alive)], s.startNode(t, ""))
@@ -326,7 +326,7 @@ func testRoom(t *testing.T, s *stack, nodes []*node) {
 		t.Fatalf(`s.checkoutWith(t, first, sale, tokens[1], newBuyer()).code(t) is %q, want "sold_out"`, got)
 	}
 	s.awaitStock(t, sale, "A", level{Sold: capacity})
-	eventually(t, "nobody can join what is sold out", func() bool {
+	eventually(t, "nobody can join a sold-out sale", func() bool {
 		_, err := s.boxOffice().JoinQueue(t.Context(), sale, client.JoinQueueParams{}, nil)
 		return client.CodeOf(err) == "sold_out"
 	})
@@ -355,7 +355,7 @@ func (s *stack) watchPlace(t *testing.T, n *node, token string) func() string {
 	return func() string { return <-last }
 }
 
-// A room whose sale is open already: nothing is drawn, and who is alone goes
+// A room whose sale is already open: nothing is drawn, and a single visitor goes
 // straight in. Pausing shuts the door for those who come later only.
 func testOpenRoom(t *testing.T, s *stack, nodes []*node) {
 	sale := s.rush(t, 5, 0)

@@ -22,7 +22,7 @@ import (
 
 var captureWebhooks = flag.String("capture-webhooks", "", "write the history of a webhook endpoint's delivery into this `directory`")
 
-// An organiser registers an endpoint, a buyer pays, and the endpoint hears of it, signed.
+// An organiser registers an endpoint, a buyer pays, and the endpoint gets a signed event.
 func testWebhooksToOthers(t *testing.T, s *stack) {
 	var mu sync.Mutex
 	var bodies [][]byte

@@ -44,7 +44,7 @@ func (m *MockPay) Visit(ctx context.Context, payURL string) error {
 	return m.ask(ctx, http.MethodGet, link.RequestURI(), nil, &page)
 }
 
-// Pay gives a session its outcome, and says what it is now. Nobody needs to have opened its page: the link does that.
+// Pay gives a session an outcome and returns its present one. Its page need not have been opened: the link does that.
 func (m *MockPay) Pay(ctx context.Context, session, link string, outcome mockpay.Outcome) (mockpay.SessionStatus, error) {
 	var now mockpay.Session
 	err := m.ask(ctx, http.MethodPost, sessionPath(session, "pay"), mockpay.PayRequest{Outcome: outcome, Link: link}, &now)
@@ -68,7 +68,7 @@ func (m *MockPay) Misbehave(ctx context.Context, session string, mischief *serve
 	return m.ask(ctx, http.MethodPost, path, mischief, nil)
 }
 
-// Mischief is what it did so far, in all sessions.
+// Mischief is what MockPay has done so far, in all sessions.
 func (m *MockPay) Mischief(ctx context.Context) (report server.MischiefReport, err error) {
 	err = m.ask(ctx, http.MethodGet, server.MischiefPath, nil, &report)
 	return report, err

@@ -140,8 +140,8 @@ func accountExists(a, e *tb.Account) tb.CreateAccountStatus {
 	return tb.AccountExists
 }
 
-// writeAccounts: one that somebody else created meanwhile is a unique violation,
-// and the request is decided anew.
+// writeAccounts writes accounts. One that somebody else created meanwhile is a unique
+// violation, and the request is decided again.
 func writeAccounts(fresh []tb.Account) *pgx.Batch {
 	writes := &pgx.Batch{}
 	if len(fresh) == 0 {
@@ -198,7 +198,8 @@ func (c *Client) LookupAccounts(accountIDs []tb.Uint128) ([]tb.Account, error) {
 	return inOrder(accountIDs, found), nil
 }
 
-// inOrder gives what was found, an id that was asked for twice twice.
+// inOrder returns what was found in the order of the ids; an id that was asked for twice
+// comes twice.
 func inOrder[T any](ids []tb.Uint128, found map[tb.Uint128]T) []T {
 	results := make([]T, 0, len(ids))
 	for _, id := range ids {

@@ -43,7 +43,7 @@ type Options struct {
 	// ConnectionsMax bounds the connections of this client; 0 is 8.
 	ConnectionsMax int
 	// RequestTimeout bounds a request, the wait for locks and for a database that
-	// is away included; 0 is ten seconds.
+	// is down included; 0 is ten seconds.
 	RequestTimeout time.Duration
 	// Logger gets what an operator wants to know. Nil is slog.Default().
 	Logger *slog.Logger
@@ -124,7 +124,7 @@ func (c *Client) Nop() error {
 	return c.read("nop", 0, func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) })
 }
 
-// admit refuses what is not sent at all, in the client's order.
+// admit refuses requests that are not sent at all, in the client's order.
 func (c *Client) admit(count int) error {
 	switch {
 	case c.closing.Err() != nil:
@@ -154,7 +154,7 @@ func (c *Client) read(op string, count int, request step) error {
 type decision func(context.Context, *pgx.Conn) (writes *pgx.Batch, err error)
 
 // write runs a decision, and sends what it wants written together with the
-// COMMIT: whoever waits for the same rows waits for one round trip less.
+// COMMIT, so others that wait for the same rows wait for one round trip less.
 func (c *Client) write(op string, decide decision) error {
 	return c.repeat(op, func(ctx context.Context, conn *pgx.Conn) (known bool, err error) {
 		writes, err := decide(ctx, conn)

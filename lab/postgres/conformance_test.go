@@ -20,7 +20,7 @@ func TestConformanceOfWhatTheBoxOfficeUses(t *testing.T) {
 			"Imported", "Closing", "History", "ChangeEvents",
 			// Accounts in chains, with a history or closed.
 			"CreateAccounts/an account that exists is compared in the order of precedence, before its own fields are checked",
-			"CreateAccounts/what was sent is what is found, with zero balances and the timestamp of the result",
+			"CreateAccounts/a lookup finds what was sent, with zero balances and the timestamp of the result",
 			"CreateAccounts/a chain of accounts is created as a whole or not at all",
 			"CreateAccounts/a chain of accounts must end",
 			"CreateAccounts/an account can be created closed",

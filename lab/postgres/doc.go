@@ -22,11 +22,11 @@
 // error that wraps errors.ErrUnsupported and names it: imported and closing
 // events, chains of accounts, histories, general queries, change events.
 //
-// Three things differ. Amounts and balances have 63 bits: what is more overflows.
+// Three things differ. Amounts and balances have 63 bits: anything larger overflows.
 // Timestamps are the database's clock and grow on every account, but two transfers
 // that share no account can have the same one. And a hold that has expired gives
 // its seats back when a sweep comes by, every 250 ms, not in the middle of another
-// request; it cannot be posted any more from its deadline on.
+// request; from its deadline on it cannot be posted.
 //
 // Any number of processes may share the tables. The package knows nothing of
 // orders, and the orders database nothing of it: the tables have a schema of their

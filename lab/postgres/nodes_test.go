@@ -99,7 +99,7 @@ func wantWithin(t *testing.T, c tb.Client, s stock, i int, capacity uint64) {
 		t.Errorf("stock %d: %d of %d are taken", i, taken, capacity)
 	}
 	if budget.DebitsPending != spent.CreditsPending || budget.DebitsPosted != spent.CreditsPosted {
-		t.Errorf("stock %d: what left the budget %v is not what was spent %v", i, budget, spent)
+		t.Errorf("stock %d: %v left the budget, but %v was spent", i, budget, spent)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestAKilledConnectionLeavesAllOrNothing(t *testing.T) {
 	wantBalancesToAddUp(t, p.connect(t))
 }
 
-// lookupChain counts what is there. Lookups outlive a killed session.
+// lookupChain counts the transfers of a chain. Lookups outlive a killed session.
 func lookupChain(c tb.Client, chain []tb.Transfer) (found int, err error) {
 	ids := make([]tb.Uint128, len(chain))
 	for i := range chain {

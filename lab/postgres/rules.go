@@ -71,7 +71,7 @@ type account struct {
 }
 
 // A sheet is what one request works on: the rows that it names, all locked. It
-// applies the reference's rules in memory and remembers what is to be written.
+// applies the reference's rules in memory and remembers what to write.
 type sheet struct {
 	// now is the timestamp before that of the first event.
 	now       uint64
@@ -161,7 +161,7 @@ func burns(status tb.CreateTransferStatus) bool {
 }
 
 // create decides one transfer in the reference's order of precedence. The
-// timestamp is the transfer's for created and exists, else the event's.
+// timestamp is the transfer's for created and exists, otherwise the event's.
 func (s *sheet) create(t *tb.Transfer, at uint64) (tb.CreateTransferStatus, uint64) {
 	switch {
 	case t.Flags&^transferFlagsKnown != 0:

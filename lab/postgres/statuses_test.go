@@ -90,7 +90,7 @@ func TestAmountsHave63Bits(t *testing.T) {
 	wantTransfer(t, c, transfer(tb.ToUint128(1), pending), tb.TransferOverflowsDebitsPosted)
 }
 
-// A hold is there until its deadline, and gives back what it held within a second
+// A hold stays until its deadline, and gives its amount back within a second
 // of it, although nobody asks the ledger for anything.
 func TestAHoldExpiresByItself(t *testing.T) {
 	t.Parallel()
@@ -125,7 +125,7 @@ func TestAnExpiredHoldIsNotPosted(t *testing.T) {
 	hold.Timeout = 1
 	wantTransfer(t, c, hold, tb.TransferCreated)
 	blocker := p.connect(t)
-	// Nobody sweeps while somebody else has the account. What waits for it longer
+	// Nobody sweeps while somebody else has locked the account. What waits for it longer
 	// than the hold lasts must not post it.
 	if _, err := blocker.Exec(t.Context(), `BEGIN`); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestWritesThatMeetNoRowAreRefused(t *testing.T) {
 	}
 	wantRefused(t, "a hold of one seat more", update(1))
 	_, err := conn.Exec(t.Context(), postgres.ResolveTransfers, [][16]byte{tb.ID().Bytes()}, []int16{2})
-	wantRefused(t, "a post of what is not pending", err)
+	wantRefused(t, "a post of a transfer that is not pending", err)
 	const oversell = `UPDATE accounts SET debits_posted = debits_posted + 1 WHERE flags = 2 AND credits_posted = 10`
 	_, err = conn.Exec(t.Context(), oversell)
 	wantRefused(t, "an oversell by hand", err)

@@ -93,7 +93,7 @@ const (
 	void    uint16 = 1 << 3
 )
 
-// A stock is a budget that cannot be overdrawn and what was taken from it.
+// A stock is a budget that cannot be overdrawn, and what was taken from it.
 type stock struct{ operator, budget, spent tb.Uint128 }
 
 func newStock(t testing.TB, c tb.Client, capacity uint64) stock {

@@ -26,7 +26,7 @@ WHERE id = ANY(ARRAY(
 ORDER BY id
 FOR UPDATE`
 
-// expireDue gives back what is still pending: another node's sweep, or a void,
+// expireDue releases what is still pending: another node's sweep, or a void,
 // may have been faster.
 const expireDue = `
 WITH expired AS (
@@ -66,7 +66,7 @@ func (c *Client) sweep() {
 	}
 }
 
-// expire gives up what is due.
+// expire expires what is due.
 func (c *Client) expire() error {
 	for {
 		var due []uuid

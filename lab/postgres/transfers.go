@@ -8,8 +8,8 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 )
 
-// begin: every statement sees what was committed before it. What a request reads
-// after it has its locks is therefore up to date.
+// begin starts a transaction in which every statement sees what was committed before it.
+// What a request reads after it has its locks is therefore up to date.
 const begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
 
 // lockAccounts locks the accounts that the request names ($1), and those of the
@@ -42,7 +42,7 @@ INSERT INTO transfers (` + transferColumns + `, state, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::bigint[],
 	$8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::smallint[], $15::bigint[])`
 
-// allChanged divides by zero, and so ends the transaction, where fewer rows met
+// allChanged divides by zero, and so ends the transaction, if fewer rows met
 // the condition of an UPDATE than it names: a row is not as it was when it was
 // locked, and nothing of the request may stay.
 const allChanged = `SELECT 1 / (count(*) = cardinality($1::uuid[]))::integer FROM changed`
@@ -55,7 +55,7 @@ WITH changed AS (
 	RETURNING 1
 ) ` + allChanged
 
-// updateAccounts adds what moved, where the limits still hold with it.
+// updateAccounts adds what moved, if the limits still hold.
 const updateAccounts = `
 WITH changed AS (
 UPDATE accounts a SET
@@ -81,7 +81,7 @@ func (c *Client) CreateTransfers(transfers []tb.Transfer) ([]tb.CreateTransferRe
 		return nil, err
 	}
 	for i := range transfers {
-		// A bit that the reference does not know either has a status of its own.
+		// A bit that the reference does not know either has its own status.
 		if transfers[i].Flags&transferFlagsKnown&^transferFlagsSupported != 0 {
 			return nil, unsupported(fmt.Sprintf("event %d: imported and closing transfers", i))
 		}

@@ -44,7 +44,7 @@ import (
 // Bounds of a run.
 const (
 	timeout      = 5 * time.Minute
-	historiesMax = 5000 // the newest ones, where there are more
+	historiesMax = 5000 // the newest ones if there are more
 	pageLen      = 500
 	parallel     = 4 // histories read and replayed at once
 )
@@ -107,7 +107,7 @@ func list(ctx context.Context, temporal client.Client, namespace string) (found 
 	return found[:min(len(found), historiesMax)], nil
 }
 
-// replayed is what came of it.
+// replayed is the result.
 type replayed struct {
 	folder   string
 	payloads converter.DataConverter
@@ -117,7 +117,7 @@ type replayed struct {
 	broken            []error
 }
 
-// all replays what is listed. The error is that of reading or saving; histories
+// all replays the listed histories. The error is about reading or saving; histories
 // that do not replay are in r.broken.
 func (r *replayed) all(ctx context.Context, temporal client.Client, executions []*commonpb.WorkflowExecution) error {
 	group, ctx := errgroup.WithContext(ctx)

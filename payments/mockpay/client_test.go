@@ -110,7 +110,7 @@ func TestClientNeverBelievesNonsense(t *testing.T) {
 			p := answering(t, 200, "application/json", row.body)
 			_, err := p.client.Expire(t.Context(), order(t))
 			if !domain.IsUnknown(err) {
-				t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+				t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 			}
 		})
 	}
@@ -154,7 +154,7 @@ func TestClientUnknownWithoutAnAnswer(t *testing.T) {
 		server.Close()
 		_, err := client(t, server.URL).Expire(t.Context(), order(t))
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 		}
 	})
 	t.Run("the caller gives up", func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestClientUnknownWithoutAnAnswer(t *testing.T) {
 		defer cancel()
 		_, err := client(t, server.URL).Expire(ctx, order(t))
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("the error is %v, want %v", err, context.DeadlineExceeded)
@@ -180,7 +180,7 @@ func TestClientUnknownWithoutAnAnswer(t *testing.T) {
 		t.Cleanup(server.Close)
 		_, err := client(t, server.URL).Expire(t.Context(), order(t))
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 		}
 	})
 }
@@ -202,7 +202,7 @@ func TestClientSessionAndCapture(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ok {
-			t.Fatal("it is so: ok")
+			t.Fatal("want false: ok")
 		}
 	})
 	t.Run("captured", func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestClientSessionAndCapture(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !ok {
-			t.Fatal("not so: ok")
+			t.Fatal("want true: ok")
 		}
 		if want := captured(t); !reflect.DeepEqual(c, want) {
 			t.Fatalf("c is %+v, want %+v", c, want)
@@ -229,21 +229,21 @@ func TestClientSessionAndCapture(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ok {
-			t.Fatal("it is so: ok")
+			t.Fatal("want false: ok")
 		}
 	})
 	t.Run("captured without a capture", func(t *testing.T) {
 		p := answering(t, 200, "application/json", strings.Replace(open, "open", "captured", 1))
 		_, _, err := p.client.Capture(t.Context(), session)
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 		}
 	})
 	t.Run("the answer is for another session", func(t *testing.T) {
 		p := answering(t, 200, "application/json", strings.ReplaceAll(open, "0197", "0198"))
 		_, err := p.client.Session(t.Context(), session)
 		if !domain.IsUnknown(err) {
-			t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+			t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 		}
 	})
 }
@@ -293,7 +293,7 @@ func TestClientEndsListsThatDoNotAdvance(t *testing.T) {
 	p := answering(t, 200, "application/json", `{"items":[{"payment":"pay_1"}],"next":"7"}`)
 	refunds, err := collect(p.client.Refunds(t.Context()))
 	if !domain.IsUnknown(err) {
-		t.Fatalf("not so: domain.IsUnknown(err): %v", err)
+		t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 	}
 	if len(refunds) != 2 {
 		t.Fatalf("%d in refunds, want 2: %+v", len(refunds), refunds)

@@ -29,7 +29,7 @@ type outage struct {
 
 func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
 	if o.away.Load() {
-		return nil, errors.New("the network is away")
+		return nil, errors.New("the network is down")
 	}
 	return o.RoundTripper.RoundTrip(r)
 }

@@ -76,11 +76,11 @@ func FuzzProvidersAnswer(f *testing.F) {
 			}
 		case err == nil: // an open session, or the provider's own 404
 			if !(code/100 == 2 || code == 404 && strings.Contains(kind, "problem+json")) {
-				t.Fatalf(`not so: code/100 == 2 || code == 404 && strings.Contains(kind, "problem+json"): %d %s`, code, kind)
+				t.Fatalf(`want true: code/100 == 2 || code == 404 && strings.Contains(kind, "problem+json"): %d %s`, code, kind)
 			}
 		case !domain.IsUnknown(err):
 			if !(code/100 == 4 && strings.Contains(kind, "problem+json")) {
-				t.Fatalf(`not so: code/100 == 4 && strings.Contains(kind, "problem+json"): %d %s: %v`, code, kind, err)
+				t.Fatalf(`want true: code/100 == 4 && strings.Contains(kind, "problem+json"): %d %s: %v`, code, kind, err)
 			}
 		}
 	})

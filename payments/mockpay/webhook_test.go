@@ -249,7 +249,7 @@ func TestVerifyRefusesSignedNonsense(t *testing.T) {
 		{"no order", fixtureID, replace(`"order":"`+fixtureOrder+`",`, ""), domain.CodeInvalid, "data.order"},
 		{"endless order", fixtureID, replace(`"order":"`, `"order":"`+strings.Repeat("0", 99)), domain.CodeInvalid, "data.order"},
 		{"an order id that nobody made", fixtureID, replace(fixtureOrder, "0197a3b4c5d6aabbccddeeff00112233"), domain.CodeNotFound, ""},
-		{"an order id that is none", fixtureID, replace(fixtureOrder, "order-1"), domain.CodeNotFound, ""},
+		{"an invalid order id", fixtureID, replace(fixtureOrder, "order-1"), domain.CodeNotFound, ""},
 		{"negative amount", fixtureID, replace("6500", "-1"), domain.CodeInvalid, "data.amount"},
 		{"no amount", fixtureID, replace(`"amount":6500,`, ""), domain.CodeInvalid, "data.amount"},
 		{"amount with a fraction", fixtureID, replace("6500", "65.00"), domain.CodeInvalid, "body"},
@@ -291,7 +291,7 @@ func TestVerifyKnowsAGenuineEventOfAnotherType(t *testing.T) {
 				t.Fatalf("%v: %v", body, err)
 			}
 			if event.Type.Known() {
-				t.Fatalf("it is so: event.Type.Known(): %v", body)
+				t.Fatalf("want false: event.Type.Known(): %v", body)
 			}
 			if want := (domain.PaymentEvent{ID: id, Type: event.Type}); event != want {
 				t.Fatalf("event is %+v, want %+v: %v", event, want, body)
@@ -382,28 +382,28 @@ func FuzzVerifySigned(f *testing.F) {
 			}
 			return
 		}
-		// What is accepted keeps its bounds and survives its own encoding.
+		// An accepted event is within bounds and survives encoding.
 		if want := mockpay.SessionID(event.Order); event.Session != want {
 			t.Fatalf("event.Session is %q, want %q", event.Session, want)
 		}
 		if !(event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax) {
-			t.Fatal("not so: event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax")
+			t.Fatal("want true: event.AmountMinor >= 0 && event.AmountMinor <= mockpay.AmountMinorMax")
 		}
 		if len(event.Payment) < 1 || len(event.Payment) > domain.PaymentIDMaxLen {
 			t.Fatalf("a payment's id of %d bytes", len(event.Payment))
 		}
 		if !(len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen) {
-			t.Fatal("not so: len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen")
+			t.Fatal("want true: len(event.ID) >= 1 && len(event.ID) <= domain.EventIDMaxLen")
 		}
 		if !event.Usable() {
-			t.Fatal("not so: event.Usable(): what the HTTP contract accepts, a checkout can use")
+			t.Fatal("want true: event.Usable(): what the HTTP contract accepts, a checkout can use")
 		}
 		again, err := mockpay.EncodeEvent(event, time.Unix(fixtureTime, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !json.Valid(again) {
-			t.Fatal("not so: json.Valid(again)")
+			t.Fatal("want true: json.Valid(again)")
 		}
 		header, err = signer.Headers(id, time.Unix(fixtureTime, 0), again)
 		if err != nil {

@@ -66,7 +66,7 @@ var Promises = []Promise{
 	{"a session is opened once for an order", checkOpen},
 	{"a session that nobody opened is not there", checkUnknownSession},
 	{"an expired session stays expired and takes no money", checkExpired},
-	{"a captured session stays captured, whoever asks", checkCaptured},
+	{"a captured session stays captured, however often it is asked for", checkCaptured},
 	{"expire is atomic with paying", checkRace},
 	{"a session that failed or was left takes no money", checkEnded},
 	{"a payment that is processed is not decided", checkProcessing},
@@ -216,7 +216,7 @@ func (s *Subject) mustStayUnpaid(ctx context.Context, page domain.PayPage) error
 	for range 2 {
 		outcome, err := s.Provider.Expire(ctx, page.Session)
 		if err != nil || outcome.Captured {
-			return fmt.Errorf("expire: %+v, %v; want that it is expired", outcome, told(err))
+			return fmt.Errorf("expire: %+v, %v; want it expired", outcome, told(err))
 		}
 		if err := s.Do(ctx, page, Pay); err == nil {
 			return errors.New("a session was paid after expire said that none ever will be")
@@ -538,7 +538,7 @@ func checkForeign(ctx context.Context, s *Subject) error {
 	}
 	event, err := s.Provider.Event(ctx, hook.Header, hook.Body)
 	if err != nil || event.Type.Known() {
-		return fmt.Errorf("it reads %+v, %v; want a type that is none of ours", event, told(err))
+		return fmt.Errorf("it reads %+v, %v; want a type that we do not use", event, told(err))
 	}
 	return nil
 }

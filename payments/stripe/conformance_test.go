@@ -23,7 +23,7 @@ type outage struct {
 
 func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
 	if o.away.Load() {
-		return nil, errors.New("the network is away")
+		return nil, errors.New("the network is down")
 	}
 	return o.RoundTripper.RoundTrip(r)
 }
@@ -101,7 +101,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-// A second attempt, such as after the first session was expired, is a session of its own.
+// A second attempt, such as after the first session was expired, is another session.
 func TestAnAttemptIsASession(t *testing.T) {
 	double := newDouble(t)
 	p := open(t, double, nil)
@@ -267,7 +267,7 @@ func TestTroubleIsUnknownAndPasses(t *testing.T) {
 				t.Helper()
 				inTrouble.Store(true)
 				err := call()
-				// Package net/http repeats by itself what it may where a connection breaks.
+				// Package net/http itself repeats what it may if a connection breaks.
 				if !domain.IsUnknown(err) && (err != nil || trouble != stripetest.LostReply) {
 					t.Errorf("%s: %v, want an unknown error", what, err)
 				}

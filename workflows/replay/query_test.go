@@ -56,7 +56,7 @@ func TestAQueryThatIsOvertakenByTheHistoryIsNotAnsweredWrongly(t *testing.T) {
 					state, refused := q.ask(t, upToTask(events, started, i), stale)
 					if refused == "" {
 						if !had[state] {
-							t.Fatalf("not so: had[state]: task %d of %v answers with %s", stale, started, state)
+							t.Fatalf("want true: had[state]: task %d of %v answers with %s", stale, started, state)
 						}
 					} else {
 						if !strings.Contains(refused, "TMPRL1100") {

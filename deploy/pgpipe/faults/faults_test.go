@@ -21,7 +21,7 @@ const (
 	// EnvOnly is a regular expression: only faults whose names match.
 	EnvOnly = "PGPIPE_FAULT_ONLY"
 
-	// roundsPerRestart: so often Temporal is started anew, and every paid order has to end.
+	// roundsPerRestart is how often Temporal is restarted, and every paid order has to end.
 	roundsPerRestart = 12
 	// acksBetween are answers to buyers before a fault and after it.
 	acksBetween = 40
@@ -36,10 +36,10 @@ type world struct {
 	server   *server
 	off      bool
 	front    *front
-	other    *front // to a server that should not be there any more
+	other    *front // to a server that should be gone
 	load     *load
 	rng      *rand.Rand
-	counts   map[string]int64 // of all servers that were
+	counts   map[string]int64 // of all earlier servers
 }
 
 type fault struct {
@@ -211,7 +211,7 @@ func (w *world) checkAll(t *testing.T) {
 	t.Logf("all of %d orders are as acknowledged, %d still open, %.1f s", checked, len(w.load.open), time.Since(began).Seconds())
 }
 
-// wayBackAndForth runs what is open to its end on the official store, then begins more on it and ends that on pgpipe.
+// wayBackAndForth runs open workflows to their end on the official store, then starts more on it and ends those on pgpipe.
 func (w *world) wayBackAndForth(t *testing.T) {
 	t.Helper()
 	w.load.leaving.Store(true)
@@ -279,7 +279,7 @@ func stopOwner(t *testing.T, w *world) {
 	w.other.send(old.address)
 	stop := w.load.run(w.rng.Uint64(), 2, dial(t, w.other.address()))
 	old.signal(t, syscall.SIGCONT)
-	await(t, answerWithin, "the old owner hears that its shards are lost", func() bool {
+	await(t, answerWithin, "the old owner learns that it has lost its shards", func() bool {
 		log, err := os.ReadFile(old.log)
 		return err == nil && bytes.Contains(log, []byte("ShardOwnershipLost"))
 	})

@@ -34,7 +34,7 @@ const (
 	answerWithin = 90 * time.Second
 )
 
-// An entry is what we know of one order: what was acknowledged must be there, what was sent may be.
+// An entry is what we know about one order: what was acknowledged must be there, and what was sent may be.
 type entry struct {
 	id    string
 	shape shape
@@ -143,7 +143,7 @@ func (l *load) run(seed uint64, buyers int, through client.Client) (stop func(*t
 	}
 }
 
-// buy starts an order and tells it some words, or goes on with one that has waited for a while.
+// buy starts an order and sends it some words, or goes on with one that has waited for a while.
 func (l *load) buy(rng *rand.Rand, through client.Client) {
 	var e *entry
 	if !l.leaving.Load() && rng.IntN(4) == 0 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestMain is also the server's main: a server that is killed has to be a process of its own, and the test binary is one that has it.
+// TestMain is also the server's main: a server that is killed has to be a separate process, and the test binary contains it.
 func TestMain(m *testing.M) {
 	if settings := os.Getenv(envServer); settings != "" {
 		if err := serve(settings); err != nil {

@@ -55,7 +55,7 @@ CREATE TRIGGER watch_range AFTER INSERT ON timer_tasks FOR EACH ROW EXECUTE FUNC
 CREATE TRIGGER watch_range AFTER INSERT ON visibility_tasks FOR EACH ROW EXECUTE FUNCTION watch_range();
 `
 
-// watchdog ends Postgres when nobody holds its standard input any more: however the test ends.
+// watchdog ends Postgres when its standard input is closed, however the test ends.
 const watchdog = `read ignored; kill -QUIT "$1"`
 
 // postgres is a server of the test's own, on a small disk where mounting is allowed.
@@ -201,7 +201,7 @@ func (p *postgres) ended() bool {
 	}
 }
 
-// kill ends all its processes at once, as a machine does that loses a program to the kernel. Nothing is written any more.
+// kill ends all its processes at once, so that nothing more is written.
 func (p *postgres) kill() {
 	if p.ended() {
 		return
@@ -239,7 +239,7 @@ func childrenOf(pid int) []int {
 	return children
 }
 
-// fill leaves so many bytes free on the small disk, and gives what makes room again.
+// fill leaves n bytes free on the small disk, and returns a function that makes room again.
 func (p *postgres) fill(t *testing.T, free uint64) (empty func()) {
 	t.Helper()
 	path := filepath.Join(p.folder, "disk", "filler")

@@ -46,7 +46,7 @@ func database(folder, name string) *config.SQL {
 	}
 }
 
-// serve runs a server until it is killed, or nobody holds its standard input any more.
+// serve runs a server until it is killed or its standard input is closed.
 func serve(text string) error {
 	var s settings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -70,7 +70,7 @@ func serve(text string) error {
 
 func newServer(s settings, stats *pgpipe.Stats) (temporal.Server, error) {
 	// Fixed hosts: two servers do not know of each other, so both think that all shards are theirs. That is harder than a cluster,
-	// where the one that comes back soon hears that it has lost its shards.
+	// where the one that comes back soon learns that it has lost its shards.
 	hosts, rpc := map[primitives.ServiceName]static.Hosts{}, map[string]config.Service{}
 	address := func(i int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(s.Ports[i])) }
 	for i, name := range services {

@@ -117,7 +117,7 @@ func freePorts(t *testing.T, n int) []int {
 	return ports
 }
 
-// A front is the one address that clients know. It sends them to the server that is to serve now, and keeps who comes meanwhile
+// A front is the one address that clients know. It forwards them to the server that serves now, and holds those who come meanwhile
 // waiting.
 type front struct {
 	listener net.Listener

@@ -26,7 +26,7 @@ const (
 	shapes
 )
 
-// order holds something, collects what it is told until the last word, and settles. Its result is all that it was told.
+// order holds something, collects words until the last one, and settles. Its result is all words.
 func order(ctx workflow.Context, s shape, told []string) ([]string, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 3 * time.Second,

@@ -24,7 +24,7 @@ const (
 // A target is where requests go.
 type target struct{ address, host string }
 
-// parseTarget wants http: what is measured is on the same machine.
+// parseTarget wants http, because the service is on the same machine.
 func parseTarget(text string) (target, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" || u.Host == "" {
@@ -44,7 +44,7 @@ type answer struct {
 	body       []byte        // until the connection's next request
 }
 
-// code is that of a problem; empty where there is none. Problems are flat: the
+// code is a problem's code; empty if there is none. Problems are flat: the
 // first "code" is it.
 func (a *answer) code() string { return a.text("code") }
 
@@ -87,7 +87,7 @@ func newConnection(t target, timeout time.Duration, dial dialFunc) *connection {
 	return &connection{target: t, timeout: timeout, dial: dial, reader: bufio.NewReaderSize(nil, readerBytes)}
 }
 
-// do sends and reads. After an error nothing is known of what the request did.
+// do sends a request and reads the answer. After an error it is unknown what the request did.
 func (c *connection) do(ctx context.Context, request []byte) (answer, error) {
 	if err := c.send(ctx, request); err != nil {
 		return answer{}, err
@@ -225,7 +225,7 @@ func (c *connection) readLine() ([]byte, error) {
 	return bytes.TrimRight(line, "\r\n"), nil
 }
 
-// readBody appends so many bytes to the body.
+// readBody appends n bytes to the body.
 func (c *connection) readBody(length int) error {
 	from := len(c.body)
 	if from+length > bodyMaxBytes {

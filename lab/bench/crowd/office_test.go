@@ -41,7 +41,7 @@ type office struct {
 	events     func(w http.ResponseWriter) bool
 	watching   int
 	doorTurns  int // this many more with each read of a place
-	early      int // so many checkouts are sent back
+	early      int // this many checkouts are sent back
 }
 
 func newOffice(t *testing.T, tickets int) *office {

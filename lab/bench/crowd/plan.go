@@ -19,14 +19,14 @@ const (
 	payersDefault = 64
 )
 
-// A Plan says who comes to a sale that is on offer, and how.
+// A Plan says how buyers come to a sale that is on offer.
 type Plan struct {
 	URL   string // of the box office's public API, http only
 	Sale  string
 	Class string // of which everybody wants one ticket
 
 	Buyers int
-	// Spread is the time in which all of them arrive, at random, the first at once.
+	// Spread is the time within which all of them arrive at random, the first at once.
 	Spread time.Duration
 	Seed   uint64 // of arrivals and of the jitter of retries
 	// Patience is for how long after its arrival a buyer who was told that all
@@ -40,13 +40,13 @@ type Plan struct {
 	Connections int
 	// Timeout bounds one request. 0: 30 s.
 	Timeout time.Duration
-	// Deadline bounds everything: who has no final answer by then has none.
+	// Deadline bounds everything: a buyer without a final answer by then gets none.
 	Deadline time.Duration
 
-	// Pay lets the provider report a payment. nil: the order is paid. A
-	// *PayLater is tried again, anything else is final.
+	// Pay lets the provider report a payment. nil: the order is paid. A *PayLater is retried,
+	// anything else is final.
 	Pay func(ctx context.Context, h Held) error
-	// Payers bounds how many of them are out. 0: 64.
+	// Payers bounds how many payments are in flight. 0: 64.
 	Payers int
 
 	// Queue: the sale has a waiting room. nil: it has none.

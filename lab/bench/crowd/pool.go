@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Pool is connections for whoever asks, as many as are in use at a time: for
-// loads that somebody else makes.
+// A Pool hands out as many connections as are in use at a time, for loads that another
+// package makes.
 type Pool struct {
 	target   target
 	template template

@@ -18,12 +18,12 @@ import (
 
 // A Queue is how a crowd uses a sale's waiting room: everybody joins, some watch
 // their place by server-sent events, the others ask for it as often as they are
-// told to, and who is admitted checks out with the token.
+// told to, and those admitted check out with the token.
 type Queue struct {
-	// Live is how many watch, each over a connection of its own.
+	// Live is how many watch, each over its own connection.
 	Live int
-	// Once everybody has a place, so many more places a second are asked for, for
-	// so long: that is measured by itself. The queue's door must be shut until then.
+	// Once everybody has a place, this many more places a second are requested, for this long,
+	// which is measured separately. The queue's door must be shut until then.
 	ReadsPerSecond float64
 	ReadFor        time.Duration
 	// Full is called once after that. It lets the door be opened.
@@ -64,7 +64,7 @@ type QueueResult struct {
 	Join           load.Latency `json:"join"`     // from when it was sent
 	JoinDue        load.Latency `json:"join_due"` // from when it was due
 
-	// Of the time in which so many reads a second were made; those that Retry-After
+	// For the time in which this many reads a second were made; those that Retry-After
 	// had told to come then are in it.
 	ReadsPerSecond float64      `json:"reads_per_second"`
 	Read           load.Latency `json:"read"`
@@ -304,7 +304,7 @@ func (c *crowd) decided(who int32, status string, now time.Duration) bool {
 	return true
 }
 
-// watch follows a place by its stream, and polls where there is none.
+// watch follows a place by its stream, and polls if there is none.
 func (c *crowd) watch(ctx context.Context, who int32) {
 	for ctx.Err() == nil {
 		retryAfter, refused, over := c.stream(ctx, who)

@@ -74,7 +74,7 @@ func (o *office) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// full opens the door for so many.
+// full opens the door for n people.
 func (o *office) full(admitted int) func(context.Context) error {
 	return func(context.Context) error {
 		o.mu.Lock()

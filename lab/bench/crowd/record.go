@@ -8,10 +8,10 @@ import (
 	"boxoffice/lab/bench/load"
 )
 
-// secondsMax bounds the timeline; what comes later counts in its last second.
+// secondsMax bounds the timeline; later answers count in its last second.
 const secondsMax = 600
 
-// codesMax bounds how many codes of errors are told apart.
+// codesMax bounds how many error codes are counted separately.
 const (
 	codesMax = 64
 	codeRest = "other"
@@ -64,7 +64,7 @@ type Result struct {
 	Queue *QueueResult `json:"queue,omitempty"` // nil: the sale has no waiting room
 }
 
-// Second is what was answered in one.
+// A Second counts the answers of one second.
 type Second struct {
 	Refused int64 `json:"refused"`
 	Busy    int64 `json:"busy"`
@@ -178,7 +178,7 @@ func (r *recorder) failed(now time.Duration, code, sample string) {
 	}
 }
 
-// result takes the buyers' own counts of answers, which nothing else wrote.
+// result uses the buyers' own counts of answers, which nothing else wrote.
 func (r *recorder) result(finals []uint8) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // Run sends a crowd, and ends when everybody has a final answer and every
-// payment is settled, or at the plan's deadline. What was answered wrongly is in
+// payment is settled, or at the plan's deadline. Wrong answers are in
 // the result; the error says that the plan cannot be or that ctx ended.
 func Run(ctx context.Context, p Plan) (Result, error) {
 	if err := p.Validate(); err != nil {
@@ -122,7 +122,7 @@ func newCrowd(p Plan) *crowd {
 	return c
 }
 
-// serve asks for whoever is due, over one connection.
+// serve sends the requests of due buyers over one connection.
 func (c *crowd) serve(ctx context.Context) {
 	conn := newConnection(c.target, c.Timeout, c.dial)
 	defer conn.close()
@@ -161,7 +161,7 @@ func (c *crowd) checkout(ctx context.Context, conn *connection, d due) {
 	now := c.now()
 	switch {
 	case err != nil:
-		if ctx.Err() == nil { // else nobody waits for it any more
+		if ctx.Err() == nil { // otherwise nobody waits for it
 			c.recorder.lost.Add(1)
 			c.comeBack(i, now, retryAfterNoAnswer)
 		}
@@ -213,7 +213,7 @@ func (c *crowd) soldOut(i int32, a *answer, now time.Duration) {
 	b := &c.buyers[i]
 	someHeld := a.someHeld()
 	if someHeld && now+a.retryAfter-b.came < c.Patience {
-		if b.token == "" { // else the token is the key
+		if b.token == "" { // otherwise the token is the key
 			b.key = NewKey()
 		}
 		c.comeBack(i, now, a.retryAfter)
@@ -223,7 +223,7 @@ func (c *crowd) soldOut(i int32, a *answer, now time.Duration) {
 	c.final(i)
 }
 
-// comeBack repeats after what the answer said and up to a quarter of it more, as
+// comeBack repeats after the time in the answer plus up to a quarter of it, as
 // docs/waiting-room.md allows: a crowd that comes back in step would be turned away in step.
 func (c *crowd) comeBack(i int32, now, after time.Duration) {
 	if after <= 0 {

@@ -36,8 +36,8 @@ func TestEverybodyGetsExactlyOneAnswer(t *testing.T) {
 	})
 }
 
-// What is no answer is asked again with the same key, when the answer says so
-// and up to half of it later.
+// A request without a final answer is repeated with the same key, when the answer says so
+// or up to half of that later.
 func TestWhatIsNoAnswerIsAskedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		first func(http.ResponseWriter) bool

@@ -13,7 +13,7 @@ const tick = time.Millisecond
 // A schedule hands out buyers when they are due. Each is in it at most once, and
 // each extra read of a queue: that is its size.
 type schedule struct {
-	ready chan due // who is due, in order
+	ready chan due // the due buyers, in order
 
 	mu      sync.Mutex
 	waiting dueHeap
@@ -34,7 +34,7 @@ func (s *schedule) add(who int32, at time.Duration) {
 	heap.Push(&s.waiting, due{at, who})
 }
 
-// run releases who is due, until ctx ends.
+// run releases due buyers until ctx ends.
 func (s *schedule) run(ctx context.Context, started time.Time) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

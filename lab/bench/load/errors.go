@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrExhausted, answered by a Step, ends the run: what it works on is used up.
+// If a Step returns ErrExhausted, the run ends: what it works on is used up.
 var ErrExhausted = errors.New("nothing left to work on")
 
 // A Failure is an answer that is not the expected one.

@@ -12,7 +12,7 @@ import (
 // The clock in these tests is synctest's: nothing waits for real, and every
 // time is exact.
 
-// target answers after a fixed time, so many at once.
+// target answers after a fixed time, up to n requests at once.
 type target struct {
 	takes  time.Duration
 	places chan struct{}

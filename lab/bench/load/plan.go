@@ -25,7 +25,7 @@ type lap struct {
 	took time.Duration
 }
 
-// Lap ends a part of the step: it is measured by itself, besides the whole. The
+// Lap ends a part of the step, which is measured separately, in addition to the whole. The
 // first part begins when the request was meant to be sent.
 func (r *Request) Lap(name string) {
 	now := time.Now()
@@ -52,10 +52,10 @@ const (
 // A Plan says how much load, and for how long. Either Clients or RatePerSecond
 // is set, and either Duration or Requests.
 type Plan struct {
-	// Clients makes a closed loop of so many.
+	// Clients makes a closed loop of this many.
 	Clients int
-	// RatePerSecond makes an open loop: so many arrivals on average, independent
-	// of each other (a Poisson process), or exactly spaced where Even.
+	// RatePerSecond makes an open loop: this many arrivals on average, independent
+	// of each other (a Poisson process), or exactly spaced if Even.
 	RatePerSecond float64
 	Even          bool
 	Seed          uint64 // of the arrivals
@@ -65,7 +65,7 @@ type Plan struct {
 
 	// Warmup goes before the measured Duration and is not counted.
 	Warmup, Duration time.Duration
-	// Requests ends a closed loop after so many, all of them measured.
+	// Requests ends a closed loop after this many, all of them measured.
 	Requests int64
 
 	// Timeout bounds one request. 0: 30 s.

@@ -8,12 +8,12 @@ import (
 )
 
 // Histograms count microseconds up to latencyMax with three significant digits:
-// some 200 KiB each, however many requests there are. What is longer counts as
+// about 200 KiB each, however many requests there are. Longer times count as
 // latencyMax.
 const (
 	latencyMax        = 5 * time.Minute
 	significantDigits = 3
-	// codesMax bounds how many codes of errors are told apart.
+	// codesMax bounds how many error codes are counted separately.
 	codesMax = 64
 	codeRest = "other"
 )

@@ -94,7 +94,7 @@ func call(f func()) {
 
 func (g *generator) stop() { g.stopOnce.Do(func() { close(g.stopping) }) }
 
-// sleepUntil is false when there is nothing to wait for any more.
+// sleepUntil returns false when there is nothing left to wait for.
 func (g *generator) sleepUntil(ctx context.Context, t time.Time) bool {
 	wait := time.Until(t)
 	if wait <= 0 {
@@ -130,7 +130,7 @@ func (g *generator) client(ctx context.Context) {
 }
 
 // open sends each request when it is due. The schedule never waits for answers;
-// where all places are taken it falls behind, and what it owes is sent as soon
+// if all places are taken it falls behind, and what it owes is sent as soon
 // as places come free, with its wait counted.
 func (g *generator) open(ctx context.Context, sending *sync.WaitGroup) {
 	places := make(chan struct{}, g.InFlightMax)

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// metricsMaxBytes bounds what is read of /metrics.
+// metricsMaxBytes bounds how much of /metrics is read.
 const metricsMaxBytes = 16 << 20
 
 // Metrics is one reading of a /metrics page.
@@ -109,8 +109,8 @@ type Histogram struct {
 	Buckets []Bucket `json:"buckets,omitempty"`
 }
 
-// A Bucket counts what was above the one before and at most UpTo. What is above
-// all of them is in Count only.
+// A Bucket counts the values above the previous one and up to UpTo. Values above all
+// buckets are only in Count.
 type Bucket struct {
 	UpTo  float64 `json:"up_to"`
 	Count float64 `json:"count"`
@@ -147,8 +147,8 @@ func (h Histogram) combine(o Histogram, sign float64) Histogram {
 
 func (h Histogram) plus(o Histogram) Histogram { return h.combine(o, 1) }
 
-// Since is what was observed after an earlier reading. A count that went down
-// means that the process began anew in between: ok is false.
+// Since is what was observed after an earlier reading. If a count went down, the process
+// restarted in between, and ok is false.
 func (h Histogram) Since(before Histogram) (delta Histogram, ok bool) {
 	delta = h.combine(before, -1)
 	return delta, delta.Count >= 0
@@ -162,7 +162,7 @@ func (h Histogram) Mean() float64 {
 	return h.Sum / h.Count
 }
 
-// Quantile interpolates within a bucket, as Prometheus does; what is above the
+// Quantile interpolates within a bucket, as Prometheus does; values above the
 // last bucket counts as its bound. 0 where nothing was observed.
 func (h Histogram) Quantile(q float64) float64 {
 	rank, below, lower := q*h.Count, 0.0, 0.0

@@ -50,7 +50,7 @@ func TestUsageIsOfTheWholeTree(t *testing.T) {
 		t.Errorf("the work of a child that has ended is missing: %+v", apart["shell"])
 	}
 	if apart["test"].CPUSeconds > together.CPUSeconds-apart["shell"].CPUSeconds/2 {
-		t.Errorf("the test has %+v with its child and %+v without: the child, %+v, is part of it unless it is named", together, apart["test"], apart["shell"])
+		t.Errorf("the test has %+v with its child and %+v without: the child, %+v, counts with it unless it is named", together, apart["test"], apart["shell"])
 	}
 	if _, err := ReadProcesses(map[string]int{"gone": 1 << 30}); err == nil {
 		t.Error("a process that is not there was read")
@@ -101,7 +101,7 @@ func TestReadStack(t *testing.T) {
 		})
 	}
 	if _, err := ReadStack(t.TempDir(), url); err == nil {
-		t.Error("a stack was read where there is none")
+		t.Error("a stack was read, but there is none")
 	}
 }
 
@@ -121,7 +121,7 @@ func TestMachineIsDescribed(t *testing.T) {
 	}
 }
 
-// A family is what kill -9 of everything must reach; what has ended is none of it.
+// A family is every process that kill -9 of everything must reach, without those that have ended.
 func TestFamilyIsEveryDescendant(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: there is no /proc here")
@@ -148,7 +148,7 @@ func TestFamilyIsEveryDescendant(t *testing.T) {
 		}
 	}
 	_ = shell.Wait()
-	for until := time.Now().Add(10 * time.Second); len(family) > 0; { // what its parent has left behind, somebody else reaps
+	for until := time.Now().Add(10 * time.Second); len(family) > 0; { // init reaps what the parent has left
 		if family, err = Family(family...); err != nil || time.Now().After(until) {
 			t.Fatalf("%v are left, error %v", family, err)
 		}

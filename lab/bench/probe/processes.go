@@ -19,7 +19,7 @@ type Usage struct {
 	MemoryBytes float64
 }
 
-// ProcessUsage is one reading of all processes that matter.
+// ProcessUsage is one reading of all relevant processes.
 type ProcessUsage struct {
 	ByName map[string]Usage
 	// BusySeconds is what all cores of the machine have worked since it
@@ -75,7 +75,7 @@ func (u ProcessUsage) Since(before ProcessUsage) (cpuSeconds map[string]float64)
 const (
 	BoxOffice = "boxoffice" // as the local stack calls it
 	Generator = "generator" // the bench itself
-	// Others is everybody on the machine whom the bench does not know: what makes
+	// Others is every process on the machine that the bench does not know: what makes
 	// its figures noisy.
 	Others = "others"
 )

@@ -13,7 +13,7 @@ import (
 	"boxoffice/workflows"
 )
 
-// A Workflow is what Temporal itself counts of one execution.
+// A Workflow is what Temporal itself counts for one execution.
 type Workflow struct {
 	StateTransitions float64
 	HistoryEvents    float64
@@ -46,19 +46,19 @@ func TemporalVersion(ctx context.Context, c client.Client) (string, error) {
 // A Checkout is one in Temporal's list.
 type Checkout struct {
 	ID       string    // of the workflow
-	Ending   string    // an order's status; of what has not completed, Temporal's own word
+	Ending   string    // an order's status, or Temporal's status of a workflow that has not completed
 	ClosedAt time.Time // zero while it is open
 }
 
 // checkoutsPage is how many are listed at a time.
 const checkoutsPage = 1000
 
-// checkoutsOf finds the checkouts of all sales whose ids begin so.
+// checkoutsOf finds the checkouts of all sales whose ids have this prefix.
 func checkoutsOf(prefix string) string {
 	return fmt.Sprintf("WorkflowType = 'Checkout' AND %s STARTS_WITH '%s'", workflows.SaleAttribute.GetName(), prefix)
 }
 
-// CountClosed counts the checkouts that have closed, whatever way, of all sales
+// CountClosed counts the closed checkouts, however they closed, of all sales
 // whose ids begin with prefix. Temporal's list lags a little behind.
 func CountClosed(ctx context.Context, c client.Client, prefix string) (int64, error) {
 	counted, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{

@@ -40,8 +40,8 @@ func (v *visibility) CountWorkflow(_ context.Context, r *workflowservice.CountWo
 	return &workflowservice.CountWorkflowExecutionsResponse{Count: 7}, nil
 }
 
-// A checkout is told by the ending that it gave itself, once it has completed;
-// one that failed or runs on, by Temporal's word.
+// A completed checkout is identified by its ending; one that failed or runs on, by
+// Temporal's word.
 func TestCheckoutsAreListed(t *testing.T) {
 	closed := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
 	expired, err := converter.GetDefaultDataConverter().ToPayload("expired")

@@ -45,7 +45,7 @@ type linePlan struct {
 	of   func(Run) (float64, bool)
 }
 
-// newLineChart needs two loads or more; else there is no line to draw and ok is
+// newLineChart needs two loads or more; otherwise there is no line to draw and ok is
 // false.
 func newLineChart(title, unit string, series []Series, logarithmic bool, plans ...linePlan) (chart lineChart, ok bool) {
 	if len(series) < 2 {

@@ -57,7 +57,7 @@ var comparedFigures = []struct {
 	{"rate/s", Rate}, {"p50 ms", P50}, {"p99 ms", P99}, {"p99.9 ms", P999}, {"CPU ms", CPU},
 }
 
-// compareEvents compares what is no load but an event, and counts the loads that
+// compareEvents compares events instead of loads, and counts the loads that
 // both have.
 func compareEvents[T interface{ Load() string }](table io.Writer, phase string, a, b []T, figures func(T) []figure[T]) (common int) {
 	loads, ofA := byLoad(a)

@@ -215,7 +215,7 @@ func sizes(above, upTo float64) string {
 	return fmt.Sprintf("%s–%s", Figure(above+1), Figure(upTo))
 }
 
-// waterfallCharts break the journey down, a chart a load: what is a queue under
+// waterfallCharts break the journey down, one chart per load: what is a queue under
 // many clients is a step under a few.
 func (r Result) waterfallCharts() []barChart {
 	var charts []barChart

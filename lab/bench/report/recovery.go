@@ -62,7 +62,7 @@ type Recovery struct {
 
 // Where the deadlines of a Recovery are.
 const (
-	CaseDown = "down" // all of them pass while nothing runs
+	CaseDown = "down" // all deadlines pass while nothing runs
 	CaseUp   = "up"   // they come once the stack is up again
 )
 

@@ -145,7 +145,7 @@ func TestPageHasTheFiguresAndNeedsNothingElse(t *testing.T) {
 	}
 }
 
-// A bench of one load, without a local stack, is a page all the same.
+// A bench of one load, without a local stack, still makes a page.
 func TestPageOfTheBareMinimum(t *testing.T) {
 	var out bytes.Buffer
 	result := Result{Format: Format, Series: []Series{{Phase: "reads", Clients: 1, Runs: []Run{{Rate: 5}}}}}

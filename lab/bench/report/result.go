@@ -64,13 +64,13 @@ type Audit struct {
 type Series struct {
 	Phase string `json:"phase"`
 	Unit  string `json:"unit"` // what is counted
-	// Clients of a closed loop, or else the arrivals a second of an open one.
+	// Clients of a closed loop, or the arrivals a second of an open one.
 	Clients       int     `json:"clients,omitempty"`
 	RatePerSecond float64 `json:"offered_per_second,omitempty"`
-	// Share is what part of the closed loop's best rate that is, where it was
-	// asked for so: 0.5 of it keeps its name whatever the rate turns out to be.
+	// Share is the part of the closed loop's best rate, if the load was given that way: 0.5
+	// keeps its name whatever the rate turns out to be.
 	Share float64 `json:"share,omitempty"`
-	// Nodes is how many processes served, where that was asked for.
+	// Nodes is how many processes served, if that was set.
 	Nodes int   `json:"nodes,omitempty"`
 	Runs  []Run `json:"runs"`
 }
@@ -174,16 +174,16 @@ func (s Series) Over(figure func(Run) (value float64, ok bool)) Spread {
 
 // The figures of a run.
 
-// Rate is what was done a second.
+// Rate is units a second.
 func Rate(r Run) (float64, bool) { return r.Rate, true }
 
-// P50, P99 and P999 are latencies in milliseconds; there are none where nothing
+// P50, P99 and P999 are latencies in milliseconds; there are none if nothing
 // was answered.
 func P50(r Run) (float64, bool)  { return r.Latency.P50, r.Latency.Count > 0 }
 func P99(r Run) (float64, bool)  { return r.Latency.P99, r.Latency.Count > 0 }
 func P999(r Run) (float64, bool) { return r.Latency.P999, r.Latency.Count > 0 }
 
-// CPU is the milliseconds of all known processes together for a unit.
+// CPU is the milliseconds per unit of all known processes together.
 func CPU(r Run) (float64, bool) { return sum(r.CPU), len(r.CPU) > 0 }
 
 // Others is how many cores worked for nobody of ours: what makes figures doubtful.

@@ -143,7 +143,7 @@ var stormFigures = []figure[*Storm]{
 	{"held until paid p99 ms", func(s *Storm) float64 { return s.Settle.P99 }},
 }
 
-// stormCounts are what is proven, and how often was asked.
+// stormCounts are the proofs, and the number of requests.
 var stormCounts = []stormCount{
 	{"paid", func(s *Storm) int64 { return s.Paid }},
 	{"oversold", func(s *Storm) int64 { return s.Oversold }},
@@ -188,7 +188,7 @@ var roomCounts = []stormCount{
 	{"checkouts sent back to the queue", func(s *Storm) int64 { return s.Queue.SentBack }},
 }
 
-// figures and counts of these runs, which are of one load.
+// figures and counts of these runs, which have the same load.
 func (s *Storm) figures() []figure[*Storm] {
 	if s.Queue == nil {
 		return stormFigures
@@ -203,7 +203,7 @@ func (s *Storm) counts() []stormCount {
 	return slices.Concat(stormCounts, roomCounts)
 }
 
-// A stormView is a table of storms of one load, for people.
+// A stormView is a readable table of storms of one load.
 type stormView struct {
 	Load     string
 	Rows     []stormRow

@@ -94,7 +94,7 @@ func TestStormsAreReported(t *testing.T) {
 		}
 	}
 	if strings.Count(text.String(), "joins per second") != 1 {
-		t.Error("figures of a waiting room where there is none, or none where there is one")
+		t.Error("figures of a waiting room that does not exist, or none of one that does")
 	}
 	if !strings.Contains(html.String(), "<td>1</td><td class=\"n\">990</td>") {
 		t.Error("the timeline is missing on the page")

@@ -108,7 +108,7 @@ func (r Result) writeRates(out *strings.Builder) {
 	_ = table.Flush() // a Builder takes everything
 }
 
-// lapNames are the parts of a unit, where it has more than one.
+// lapNames are the parts of a unit if it has more than one.
 func (s Series) lapNames() []string {
 	names := slices.Sorted(maps.Keys(s.Middle().Laps))
 	if len(names) < 2 {
@@ -189,7 +189,7 @@ func listed(of map[string]float64, unit float64) string {
 	return strings.Join(parts, " · ")
 }
 
-// total sums figures by process up in a unit. What is not available is no zero.
+// total sums figures by process, in a unit. A missing figure does not count as zero.
 func total(of map[string]float64, unit float64) string {
 	if len(of) == 0 {
 		return "–"

@@ -41,7 +41,7 @@ func Variants(out io.Writer, results []Result, sequence []string) error {
 	return table.Flush()
 }
 
-// variantDifferences are what else than the variant is not the same: a ratio is
+// variantDifferences are the differences besides the variant: a ratio is
 // of both then.
 func variantDifferences(results []Result) []string {
 	var all []string
@@ -106,7 +106,7 @@ func plain(s Spread) string {
 // cpuByGenerator is the CPU of everything divided by that of the generator, which does
 // the same for a unit whatever the service does: on a machine whose cores are
 // faster in one minute than in the next, equal runs differ less in it. A rate far
-// from the base's has an effect of its own on both.
+// from the base's affects both.
 func cpuByGenerator(r Run) (float64, bool) {
 	generator := r.CPU[probe.Generator]
 	if generator == 0 {
@@ -130,7 +130,7 @@ func historyEvents(r Run) (float64, bool) {
 	return r.Workflow.HistoryEvents.Median, true
 }
 
-// transactions are those of all of the server's databases.
+// transactions are those of all databases of the server.
 func transactions(r Run) (float64, bool) {
 	if r.Postgres == nil {
 		return 0, false

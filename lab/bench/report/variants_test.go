@@ -15,7 +15,7 @@ func TestVariants(t *testing.T) {
 		r.Series = []Series{{Phase: "journey", Unit: "paid checkout", Clients: 64, Runs: []Run{run}}}
 		return r
 	}
-	// Two rounds, as the files' names sort; the base comes first all the same.
+	// Two rounds, as the file names sort; the base still comes first.
 	results := []Result{of("ordinary", 50, 1000), of("lean", 100, 500), of("ordinary", 54, 1000), of("lean", 104, 500)}
 	var out strings.Builder
 	if err := Variants(&out, results, []string{"lean", "ordinary"}); err != nil {

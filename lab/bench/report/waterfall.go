@@ -13,7 +13,7 @@ const (
 	routeWebhook  = StageHTTP + "/v1/webhooks/mockpay"
 )
 
-// waterfall lays the stages of one paid checkout behind each other. Its lengths
+// waterfall lays the stages of one paid checkout one after another. Its lengths
 // are means, because means add up and quantiles do not. What a stage does not
 // say of itself is the rest of the one around it.
 func waterfall(r Run) []bar {

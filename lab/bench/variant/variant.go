@@ -34,7 +34,7 @@ type Variant struct {
 	// OneUnitARequest: each hold, post and perk is a request to the ledger of its
 	// own.
 	OneUnitARequest bool
-	// OneOrderACommit: each sold order is a transaction of its own in Postgres.
+	// OneOrderACommit: each sold order is a separate transaction in Postgres.
 	OneOrderACommit bool
 	// SDKPollers: as many poll for workflow tasks, and for activities, as the SDK
 	// has where nobody sets it.
@@ -56,7 +56,7 @@ type Variant struct {
 }
 
 // All is every variant: the product's own way first, then each single step back,
-// and last the ordinary way, which takes all of them but NoCache.
+// and finally the ordinary way, which takes all of them except NoCache.
 var All = []Variant{
 	{Name: "lean"},
 	{Name: "plain-start", PlainStart: true},

@@ -268,7 +268,7 @@ func TestConnectionAndWorker(t *testing.T) {
 			}
 			defer w.Stop()
 			kinds := map[enumspb.TaskQueueKind]int{}
-			for n := range want.pollers { // a pool of fewer never comes to so many
+			for n := range want.pollers { // a smaller pool never gets that many
 				select {
 				case kind := <-f.polls:
 					kinds[kind]++

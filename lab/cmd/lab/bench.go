@@ -29,7 +29,7 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
-// benchAuditWait is how long the audit waits for what is in flight. A hold whose
+// benchAuditWait is how long the audit waits for orders in flight. A hold whose
 // answer was unknown stays in flight until it expires: nobody waits for that.
 const benchAuditWait = 20 * time.Second
 
@@ -98,7 +98,7 @@ func withTimeoutFlag(ctx context.Context, timeout time.Duration) (context.Contex
 	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("--timeout %v is over", timeout))
 }
 
-// reportBench stores what was measured, also where something was found wrong.
+// reportBench stores the measurements, even if something is wrong.
 func reportBench(result report.Result, err error, folder string) error {
 	if err != nil && !errors.Is(err, bench.ErrFound) {
 		return err
@@ -201,7 +201,7 @@ func (f *benchSettings) options(c app.Config) (bench.Options, error) {
 	return o, nil
 }
 
-// commit is that of this program, or else of the checkout in which it runs.
+// commit is this program's, or else that of the checkout in which it runs.
 func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		vcs := map[string]string{}
@@ -238,10 +238,10 @@ func openDirectLedger(ctx context.Context, c app.Config, log *slog.Logger) (*ben
 		err    error
 	)
 	if c.Ledger == ledgerPostgres {
-		kind = "the service's tables in Postgres, by connections of its own"
+		kind = "the service's tables in Postgres, over separate connections"
 		client, err = postgres.Open(ctx, string(c.DatabaseURL), postgres.Options{Logger: log})
 	} else if len(c.TigerBeetleAddresses) > 0 {
-		kind = "the service's TigerBeetle, by a session of its own"
+		kind = "the service's TigerBeetle, over a separate session"
 		client, err = ledger.Dial(ctx, ledger.Config{ClusterID: c.TigerBeetleClusterID, Addresses: c.TigerBeetleAddresses})
 	} else {
 		kind = "an embedded ledger in the generator's process, beside the service's"
@@ -322,7 +322,7 @@ what a bench leaves in bench-results.
 	return report.Compare(os.Stdout, a, b)
 }
 
-// tabulateVariants prints one table of what make bench-variants has measured.
+// tabulateVariants prints one table of the results of make bench-variants.
 func tabulateVariants(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench variants", flag.ExitOnError)
 	setUsage(flags, `usage: lab bench variants RESULT.json...

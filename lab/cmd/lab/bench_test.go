@@ -97,7 +97,7 @@ func TestBenchKnowsItsCommands(t *testing.T) {
 	}
 }
 
-// A node of the bench is asked to end; one that ended by itself is no success.
+// A node of the bench is asked to end. One that ended by itself is a failure.
 func TestNodesOfTheBench(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "out", "node.log")
 	launch := func(script string) *node {

@@ -22,7 +22,7 @@ func runDemo(ctx context.Context, args []string) error {
 	flags.Float64Var(&o.LeaveShare, "leave", 0.15, "share of buyers who walk away")
 	flags.DurationVar(&o.HoldTimeout, "hold", 10*time.Second, "how long a seat is held")
 	flags.DurationVar(&o.Timeout, "timeout", 3*time.Minute, "time limit of the whole run")
-	flags.Uint64Var(&o.Seed, "seed", rand.Uint64(), "of who does what; default random")
+	flags.Uint64Var(&o.Seed, "seed", rand.Uint64(), "seed of the crowd's behaviour; default random")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const usage = `
   lab bench             measure rates, latencies and what a checkout costs; "bench compare" two results
 `
 
-// ledgerPostgres is the baseline: only where it is asked for.
+// ledgerPostgres is the baseline, used only on request.
 const ledgerPostgres = "postgres"
 
 func main() {
@@ -47,7 +47,7 @@ func program(v variant.Variant) app.Program {
 	}
 }
 
-// openPostgres keeps the books beside the orders, in a schema of their own.
+// openPostgres keeps the books beside the orders, in a separate schema.
 func openPostgres(ctx context.Context, node app.LedgerNode) (tb.Client, error) {
 	client, err := postgres.Open(ctx, string(node.DatabaseURL), postgres.Options{Logger: node.Log})
 	if err != nil {

@@ -110,7 +110,7 @@ func (n *node) awaitReady(ctx context.Context, url string) error {
 func (n *node) stop() error {
 	select {
 	case <-n.ended:
-		return fmt.Errorf("it had ended by itself (%w); its log is %s", n.cause, n.log)
+		return fmt.Errorf("it had already ended (%w); its log is %s", n.cause, n.log)
 	default:
 	}
 	_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may end just now

@@ -12,7 +12,7 @@ var values = []string{
 	"postgres://u:p%20w@127.0.0.1:5433/db?sslmode=disable&x=1",
 }
 
-// The reader that matters is the shell, so the shell is asked.
+// The reader that matters is the shell, so the test uses the shell.
 func TestAShellReadsBackExactlyWhatWasWritten(t *testing.T) {
 	for _, value := range values {
 		t.Run(value, func(t *testing.T) {

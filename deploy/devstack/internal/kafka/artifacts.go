@@ -88,7 +88,7 @@ func download(ctx context.Context, repository string) (jars string, err error) {
 		return "", err
 	}
 	defer unlock()
-	if _, found := downloaded(); found { // by whom we waited for
+	if _, found := downloaded(); found { // the process that we waited for did it
 		return jars, nil
 	}
 	work := jars + ".new"

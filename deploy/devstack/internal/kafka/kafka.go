@@ -70,7 +70,7 @@ func javaRelease(settings string) int {
 // An Install is what this machine has.
 type Install struct{ Java, Jars string }
 
-// Look returns what is there, and downloads nothing.
+// Look returns the installed files, and downloads nothing.
 func Look(ctx context.Context) (Install, error) {
 	java, err := FindJava(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func Look(ctx context.Context) (Install, error) {
 	return Install{java, jars}, nil
 }
 
-// Get returns what is there, and downloads what is not.
+// Get returns the files, and downloads missing ones.
 func Get(ctx context.Context) (Install, error) {
 	java, err := FindJava(ctx)
 	if err != nil {
@@ -128,7 +128,7 @@ type Broker struct {
 	Folder string
 	// Address and Controller are where it listens, both on loopback.
 	Address, Controller string
-	// Advertised is where it tells clients to go.
+	// Advertised is the address that the broker gives to clients.
 	Advertised string
 }
 
@@ -188,7 +188,7 @@ appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{ISO8601} %p %m (%c)%n
 `
 
-// ConsumerArgs show what is in a topic, from the beginning, until somebody ends it.
+// ConsumerArgs show the contents of a topic, from the beginning, until interrupted.
 func (i Install) ConsumerArgs(folder, address, topic string, more ...string) []string {
 	return i.Args(folder, classConsumer, append([]string{
 		"--bootstrap-server", address, "--topic", topic, "--from-beginning",
@@ -196,7 +196,7 @@ func (i Install) ConsumerArgs(folder, address, topic string, more ...string) []s
 	}, more...)...)
 }
 
-// IsMissing tells whether the error says that this machine cannot run Kafka.
+// IsMissing reports whether the error says that this machine cannot run Kafka.
 func IsMissing(err error) bool {
 	var missing *MissingError
 	return errors.As(err, &missing)

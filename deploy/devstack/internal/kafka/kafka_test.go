@@ -52,7 +52,7 @@ func TestEveryArtifactIsPinned(t *testing.T) {
 	line, names := regexp.MustCompile(`^[0-9a-f]{64}$`), map[string]bool{}
 	for _, a := range artifacts() {
 		if !line.MatchString(a.sum) || !strings.HasSuffix(a.path, ".jar") || names[a.name()] {
-			t.Errorf("%q %q: want a SHA-256, and a file of its own name", a.sum, a.path)
+			t.Errorf("%q %q: want a SHA-256, and a file name of its own", a.sum, a.path)
 		}
 		names[a.name()] = true
 	}
@@ -63,14 +63,14 @@ func TestEveryArtifactIsPinned(t *testing.T) {
 	}
 }
 
-// What differs from its pin is not kept, and what was fetched before it is not either.
+// A file that differs from its pin is not kept, nor are the files that were fetched before it.
 func TestOnlyPinnedFilesAreKept(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	good := []byte("a jar")
 	before := pinned
 	t.Cleanup(func() { pinned = before })
-	// A list of its own has a folder of its own.
+	// Another list has another folder.
 	pinned = fmt.Sprintf("%x org/example/a.jar\n%x org/example/b-%s.jar\n", sha256.Sum256(good), sha256.Sum256(good), t.Name())
 	bad := true
 	repository := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +93,7 @@ func TestOnlyPinnedFilesAreKept(t *testing.T) {
 		t.Fatal("a folder without all files counts as downloaded")
 	}
 	if _, err := os.Stat(jars + ".new"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what was fetched stays: %v", err)
+		t.Errorf("fetched files stay: %v", err)
 	}
 	bad = false
 	got, err := download(t.Context(), repository.URL+"/")
@@ -102,6 +102,6 @@ func TestOnlyPinnedFilesAreKept(t *testing.T) {
 	}
 	repository.Close()
 	if _, err := download(t.Context(), repository.URL); err != nil {
-		t.Errorf("what is there is downloaded again: %v", err)
+		t.Errorf("existing files are downloaded again: %v", err)
 	}
 }

@@ -81,7 +81,7 @@ func jarOf(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// ownClient gives the default client back after a test: fetch takes it for its process.
+// ownClient restores the default client after a test, because fetch replaces it for the process.
 func ownClient(t *testing.T) {
 	before := *http.DefaultClient
 	t.Cleanup(func() { *http.DefaultClient = before })
@@ -115,7 +115,7 @@ func TestOnlyThePinnedArchiveIsAskedForAndUnpacked(t *testing.T) {
 	t.Cleanup(moved.Close)
 	err := fetch(moved.URL+"/", hex.EncodeToString(sum[:]), t.TempDir())
 	if err == nil || strings.Contains(err.Error(), "is not the archive") || !strings.Contains(err.Error(), "xz") {
-		t.Errorf("fetch: %v; want the library to fail at unpacking what it was given", err)
+		t.Errorf("fetch: %v; want the library to fail to unpack it", err)
 	}
 	if len(*asked) != 1 || (*asked)[0] != "/elsewhere" {
 		t.Errorf("asked for %v, want the archive alone", *asked)

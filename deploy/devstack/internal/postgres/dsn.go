@@ -28,7 +28,7 @@ func ParseURL(dsn string) (Database, error) {
 	}
 	options := u.Query()
 	if !options.Has("sslmode") {
-		options.Set("sslmode", "prefer") // what it means when it is not there
+		options.Set("sslmode", "prefer") // the default
 	}
 	return Database{
 		Host: cfg.Host, Port: int(cfg.Port), Name: cfg.Database, User: cfg.User, Password: cfg.Password, Options: options,

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// serves tells whether the process is a Postgres on that data folder.
+// serves reports whether the process is a Postgres on that data folder.
 func serves(pid int, data string) bool {
 	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), data)

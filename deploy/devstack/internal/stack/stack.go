@@ -163,7 +163,7 @@ func (s *stack) decideKafka(ctx context.Context) error {
 		return nil
 	}
 	if brokers := s.user[varKafkaBrokers]; brokers != "" {
-		return fmt.Errorf("%s is set (%s), so the stack does not start a broker of its own: unset one of the two", varKafkaBrokers, brokers)
+		return fmt.Errorf("%s is set (%s), so the stack does not start its own broker: unset one of the two", varKafkaBrokers, brokers)
 	}
 	_, err := kafka.FindJava(ctx)
 	return err
@@ -269,7 +269,7 @@ func (s *stack) run(ctx, hard context.Context) error {
 func (s *stack) stop(hard context.Context, cause error) {
 	if cause != nil {
 		first, _, _ := strings.Cut(cause.Error(), "\n")
-		s.Console.Print("\n%s", first) // the whole of it is the last thing said
+		s.Console.Print("\n%s", first) // the complete text comes last
 	}
 	s.Console.Print("\nstopping; once more Ctrl-C kills what still runs")
 	s.board.update(func(st *Status) { st.State = StateStopping })
@@ -312,7 +312,7 @@ func (s *stack) kafkaNote() string {
 	if !s.Kafka {
 		return ""
 	}
-	return fmt.Sprintf("  Kafka          %s; make events shows what it gets\n", s.addr.kafka.HostPort())
+	return fmt.Sprintf("  Kafka          %s; make events shows its records\n", s.addr.kafka.HostPort())
 }
 
 func (s *stack) ledgerNote() string {

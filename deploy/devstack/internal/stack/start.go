@@ -157,7 +157,7 @@ func (s *stack) findServer(ctx context.Context, home string, id postgres.Identit
 		return server, nil
 	}
 	if major != 0 && major != postgres.DownloadMajor() {
-		return postgres.Server{}, fmt.Errorf("the data was made by Postgres %d, which is not installed any more: %s; "+
+		return postgres.Server{}, fmt.Errorf("the data was made by Postgres %d, which is no longer installed: %s; "+
 			"or start from nothing with make clean", major, postgres.InstallHint(major))
 	}
 	return postgres.Download(ctx, id, SelfPath(), s.runAs)
@@ -211,7 +211,7 @@ func (s *stack) startTemporal(ctx context.Context) (string, error) {
 	return temporalVersion + " on " + s.addr.temporal.HostPort(), err
 }
 
-// temporalTuning is what the server's process is told about its settings.
+// temporalTuning is the settings that the server's process gets.
 func temporalTuning(o Options) []string {
 	if o.StockServers {
 		return []string{"DEVSTACK_STOCK_SETTINGS=true"}
@@ -423,10 +423,10 @@ func (s *stack) variables() []envfile.Var {
 		{Name: varCodec, Value: s.addr.codec.URL()},
 		{Name: varCodecToken, Value: s.secrets[varCodecToken]},
 		{Name: varDatabase, Value: s.databases.Orders.URL()},
-		// What is tried out here listens on this machine.
+		// Endpoints that people try out listen on this machine.
 		{Name: varWebhookNetworks, Value: cmp.Or(os.Getenv(varWebhookNetworks), "127.0.0.0/8,::1/128")},
 	}
-	if os.Getenv(varSMTPHost) == "" && !s.NoMail { // else mails are sent
+	if os.Getenv(varSMTPHost) == "" && !s.NoMail { // otherwise mails are sent
 		vars = append(vars, envfile.Var{Name: varMailDir, Value: filepath.Join(s.dir.Path, "mail")})
 	}
 	if s.Kafka {

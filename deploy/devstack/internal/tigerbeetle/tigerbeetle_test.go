@@ -44,7 +44,7 @@ func TestChoose(t *testing.T) {
 		{"tigerbeetle, one of another release on PATH", WantTigerBeetle, old, "", "LEDGER=embedded"},
 		{"tigerbeetle, an address", WantTigerBeetle, given, Given, ""},
 		{"postgres, whatever is there", WantPostgres, both, Postgres, ""},
-		{"a word that is none", "sqlite", fits, "", "auto, tigerbeetle, embedded or postgres"},
+		{"an invalid word", "sqlite", fits, "", "auto, tigerbeetle, embedded or postgres"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

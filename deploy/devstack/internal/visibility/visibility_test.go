@@ -95,7 +95,7 @@ func checkSearches(ctx context.Context, t *testing.T, conn *pgx.Conn, want []str
 	}
 }
 
-// checkVersions: what comes late does not overwrite what is newer.
+// checkVersions: a late write does not overwrite a newer one.
 func checkVersions(ctx context.Context, t *testing.T, conn *pgx.Conn, run string) {
 	t.Helper()
 	for _, write := range []struct{ status, version, want int }{{2, 3, 2}, {1, 2, 2}} {
@@ -153,7 +153,7 @@ func temporalSchema(t *testing.T) string {
 	return string(text)
 }
 
-// freshDatabase is on a server of its own, of the newest release that is installed here.
+// freshDatabase is on its own server, of the newest installed release.
 func freshDatabase(ctx context.Context, t *testing.T) *pgx.Conn {
 	t.Helper()
 	m, _ := postgrestest.Start(ctx, t)
