@@ -103,7 +103,7 @@ func healthy() *Snapshot {
 			refunded(3, domain.RefundByOrganiser, noon), refunded(4, domain.RefundNoneLeft, noon),
 			refunded(7, domain.RefundByOrganiser, time.Time{}),
 		},
-		Events: []domain.EventCount{{Event: "order.paid", Events: 4, Rows: 4}, {Event: "order.refunded", Events: 1, Rows: 1}, {Event: "payment.refunded", Events: 1, Rows: 1}},
+		Events:  []domain.EventCount{{Event: "order.paid", Events: 4, Rows: 4}, {Event: "order.refunded", Events: 1, Rows: 1}, {Event: "payment.refunded", Events: 1, Rows: 1}},
 		Readers: []domain.ReaderCount{{Reader: domain.ReaderMail, Owed: 5, Done: 5}, {Reader: domain.ReaderWebhooks, Owed: 5, Done: 5}},
 		Stocks: []domain.StockLevel{
 			{Name: "A", Ledger: ledgerA, Capacity: 10, Held: 1, Sold: 4, Available: 5},
