@@ -36,19 +36,24 @@ func events(ctx context.Context, args []string) error {
 	if err := parseWithArguments(flags, args); err != nil {
 		return err
 	}
-	c, err := readConfig()
-	if err != nil {
-		return err
-	}
-	if c.DatabaseURL == "" {
-		return errors.New("DATABASE_URL is not set: set -a; . .data/dev.env")
-	}
-	store, err := orders.Open(ctx, string(c.DatabaseURL), orders.Options{})
+	store, err := openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	return eventsCommand(ctx, store, flags.Args())
+}
+
+// openStore opens the orders database for a command that asks it itself.
+func openStore(ctx context.Context) (*orders.Store, error) {
+	c, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	if c.DatabaseURL == "" {
+		return nil, errors.New("DATABASE_URL is not set: set -a; . .data/dev.env")
+	}
+	return orders.Open(ctx, string(c.DatabaseURL), orders.Options{})
 }
 
 func eventsCommand(ctx context.Context, store *orders.Store, args []string) error {

@@ -37,6 +37,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice events      how far the readers of the event log are, and what they set aside
   boxoffice erase-buyer erase what is kept of a buyer; books, counts and tickets stay
+  boxoffice replay      rebuild what is made of the event log and compare, or tell an order's or a sale's story
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice version     this build, and the releases that it works with
@@ -100,6 +101,7 @@ func (p Program) commands() map[string]Command {
 		"invitations":    invitations,
 		"events":         events,
 		"erase-buyer":    eraseBuyer,
+		"replay":         replay,
 		"openapi":        printOpenAPI,
 		"version":        printVersion,
 		"demo":           movedToTheLab,

@@ -295,6 +295,7 @@ type EventQuery struct {
 	Limit int         // how many events to look at, selected or not
 	Types []EventType // empty: all
 	Sale  string      // empty: all
+	Order OrderID     // zero: all
 }
 
 // An EventPage is the answer to an EventQuery.

@@ -72,12 +72,13 @@ func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err 
 	rows, err := s.pool.Query(ctx, `
 		SELECT `+eventColumns+`, e.is_wanted, CASE WHEN e.is_wanted THEN e.payload END
 		FROM (
-			SELECT *, (cardinality($4::text[]) = 0 OR event = ANY ($4)) AND ($5 = '' OR sale_id IS NOT DISTINCT FROM $5) AS is_wanted
+			SELECT *, (cardinality($4::text[]) = 0 OR event = ANY ($4)) AND ($5 = '' OR sale_id IS NOT DISTINCT FROM $5)
+				AND ($6::uuid IS NULL OR order_id IS NOT DISTINCT FROM $6) AS is_wanted
 			FROM outbox
 			WHERE (transaction_id, outbox.id) > ($1::text::xid8, $2) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
 			ORDER BY outbox.transaction_id, outbox.id LIMIT $3
 		) e, event_log
-		ORDER BY e.transaction_id, e.id`, strconv.FormatUint(q.After.Transaction, 10), q.After.ID, q.Limit, types, q.Sale)
+		ORDER BY e.transaction_id, e.id`, strconv.FormatUint(q.After.Transaction, 10), q.After.ID, q.Limit, types, q.Sale, pgtype.UUID{Bytes: q.Order, Valid: !q.Order.IsZero()})
 	if err != nil {
 		return EventPage{}, err
 	}
