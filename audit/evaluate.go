@@ -27,6 +27,7 @@ type Snapshot struct {
 	Refunds []domain.Refund
 	Events  []domain.EventCount
 	Readers []domain.ReaderCount
+	Figures domain.FigureCheck
 
 	Stocks   []domain.StockLevel
 	Bookings map[uint32][]domain.StockUse // by ledger: each class and the perk
@@ -122,7 +123,7 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 			[]*check{b.everyCaptureEndsOnce(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 			b.eventsAreComplete(),
 			[]*check{b.recordsAreThere()}, b.readersMissNothing(),
-			[]*check{b.workflowsEnd(endWithin)},
+			[]*check{b.figuresMatchRecords(), b.workflowsEnd(endWithin)},
 		)
 	}
 	return slices.Concat(
@@ -133,7 +134,7 @@ func evaluate(s *Snapshot, endWithin time.Duration) []*check {
 		[]*check{b.holdsHaveCheckouts(), b.balancesMatchTransfers(), b.oneCaptureAnOrder(), b.acknowledgedSurvives()},
 		b.eventsAreComplete(),
 		[]*check{b.recordsAreThere()}, b.readersMissNothing(),
-		[]*check{b.workflowsEnd(endWithin)},
+		[]*check{b.figuresMatchRecords(), b.workflowsEnd(endWithin)},
 	)
 }
 
@@ -706,6 +707,29 @@ func (b *books) readersMissNothing() []*check {
 		checks = append(checks, c)
 	}
 	return checks
+}
+
+// figuresMatchRecords is I9: what organisers are shown. That the records are what the
+// ledger sold is I4.
+func (b *books) figuresMatchRecords() *check {
+	c := newCheck("I9", "figures", "The view of sales is what is on record.",
+		"rows of the view", "=", "of them as orders and refunds say",
+		"`boxoffice replay` compares the view with the event log: where they differ, somebody changed it, and --mend corrects it; where they are equal, the log lacks an event (I6).").
+		from(SourceOrders)
+	c.Left.Value, c.Right.Value = b.Figures.Rows, b.Figures.Rows-b.Figures.Different
+	for _, d := range b.Figures.Differences {
+		verdict, why := Broken, ""
+		begun := d.Figure == domain.FigureRefundBegun || d.Figure == domain.FigureVoided
+		switch {
+		case b.Figures.Unread > 0:
+			verdict, why = InFlight, fmt.Sprintf("; %d events are still to be read", b.Figures.Unread)
+		case begun && b.Figures.Unannounced > 0 && d.View.Count < d.Want.Count:
+			verdict, why = Warning, "; a node of an earlier release began a refund and wrote no event of it"
+		}
+		c.add(verdict, d.FigureKey.String(), domain.OrderID{}, "the view has %d and %s, on record are %d and %s%s",
+			d.View.Count, domain.FormatMoney(d.View.AmountMinor, d.Currency), d.Want.Count, domain.FormatMoney(d.Want.AmountMinor, d.Currency), why)
+	}
+	return c
 }
 
 // workflowsEnd is L, and lists what is in flight.

@@ -65,7 +65,7 @@ type UnreadSource struct {
 
 // A Result is one invariant, for one stock if it is about stocks.
 type Result struct {
-	ID       string `json:"id" doc:"I1 … I8, L" example:"I4"`
+	ID       string `json:"id" doc:"I1 … I9, L" example:"I4"`
 	Subject  string `json:"subject,omitempty" doc:"The stock or event that this result is about"`
 	Says     string `json:"says"`
 	Left     Side   `json:"left"`

@@ -256,7 +256,10 @@ func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	if s.Events, err = from.EventCounts(ctx, s.Sale.ID); err != nil {
 		return err
 	}
-	s.Readers, err = from.ReaderCounts(ctx, s.Sale.ID)
+	if s.Readers, err = from.ReaderCounts(ctx, s.Sale.ID); err != nil {
+		return err
+	}
+	s.Figures, err = from.CheckFigures(ctx, s.Sale.ID)
 	return err
 }
 

@@ -119,6 +119,10 @@ func (w *world) RecordedPayments(_ context.Context, payments []string) (map[stri
 	return found, nil
 }
 
+func (w *world) CheckFigures(context.Context, string) (domain.FigureCheck, error) {
+	return w.Figures, nil
+}
+
 func (w *world) EventCounts(context.Context, string) ([]domain.EventCount, error) {
 	return slices.Clone(w.Events), nil
 }

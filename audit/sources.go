@@ -32,7 +32,7 @@ const (
 var AllSources = []Source{SourceLedger, SourceOrders, SourceProvider, SourceTemporal}
 
 // Invariants are the ids of all results.
-var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "L"}
+var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "L"}
 
 // Ledger counts the seats.
 type Ledger interface {
@@ -68,6 +68,9 @@ type Orders interface {
 	// of them, in one snapshot; with an empty id, events of no sale and the readers'
 	// positions in the log.
 	ReaderCounts(ctx context.Context, saleID string) ([]domain.ReaderCount, error)
+	// CheckFigures compares the view of a sale with what is on record, in one snapshot;
+	// with an empty id, of what belongs to no sale.
+	CheckFigures(ctx context.Context, saleID string) (domain.FigureCheck, error)
 }
 
 // Provider is the payment providers' own record, a payments.Set: it decides about money.

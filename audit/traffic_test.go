@@ -129,6 +129,10 @@ func (w *boxOfficeAtWork) RecordedPayments(_ context.Context, payments []string)
 	return recorded, nil
 }
 
+func (w *boxOfficeAtWork) CheckFigures(context.Context, string) (domain.FigureCheck, error) {
+	return domain.FigureCheck{}, nil
+}
+
 func (w *boxOfficeAtWork) EventCounts(context.Context, string) ([]domain.EventCount, error) {
 	return nil, nil
 }

@@ -138,9 +138,10 @@ type FigureDifference struct {
 
 // FigureCheck compares the view of a sale with the books, in one moment.
 type FigureCheck struct {
+	Rows        int64              // that either side has
+	Different   int64              // of them
+	Differences []FigureDifference // the first of these
+	// What may explain a difference; counted only where there is one.
 	Unread      int64 // events of the sale that the view has not taken in
-	Unannounced int64 // refunds of orders that have no order.refund_begun: of an earlier release
-	Rows        int64 // that either side has
-	Differences []FigureDifference
-	Different   int64 // how many there are; the first ones are listed
+	Unannounced int64 // refunds of orders without order.refund_begun: begun by an earlier release
 }

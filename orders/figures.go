@@ -29,6 +29,28 @@ func (c *figureColumns) args() []any {
 	return []any{c.event, c.sale, c.figure, c.minute, c.about, c.currency, c.n, c.amount}
 }
 
+// figuresOf is what events add, each once, and their rows.
+func figuresOf(events []domain.Event) (c figureColumns, rows []int64, err error) {
+	rows = make([]int64, 0, len(events))
+	seen := make(map[int64]bool, len(events))
+	for i := range events {
+		row := events[i].ID.Row()
+		figures, err := events[i].Figures()
+		if err != nil {
+			return c, nil, err
+		}
+		if seen[row] {
+			continue
+		}
+		seen[row] = true
+		rows = append(rows, row)
+		for _, f := range figures {
+			c.add(row, f)
+		}
+	}
+	return c, rows, nil
+}
+
 // figuresGiven are those arrays as a table, with the event of each.
 const figuresGiven = `(SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
 	AS given (event_row, sale_id, figure, minute, about, currency, n, amount_minor))`
@@ -54,23 +76,13 @@ func addFigures(to, from string) string {
 //
 // The error is that of domain.Event.Data where an event cannot be read.
 func (s *Store) AddFigures(ctx context.Context, events []domain.Event) error {
-	var (
-		c    figureColumns
-		rows = make([]int64, 0, len(events))
-	)
-	for i := range events {
-		figures, err := events[i].Figures()
-		if err != nil {
-			return err
-		}
-		rows = append(rows, events[i].ID.Row())
-		for _, f := range figures {
-			c.add(events[i].ID.Row(), f)
-		}
+	c, rows, err := figuresOf(events)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, `
+	_, err = s.pool.Exec(ctx, `
 		WITH fresh AS (
 			INSERT INTO sale_figures_events (event_row)
 			SELECT * FROM (SELECT DISTINCT event_row FROM unnest($9::bigint[]) event_row ORDER BY event_row) given
@@ -154,12 +166,12 @@ func (s *Store) CheckFigures(ctx context.Context, saleID string) (c domain.Figur
 			       coalesce(r.n, 0) AS n, coalesce(r.amount_minor, 0) AS minor
 			FROM recorded r FULL JOIN (SELECT * FROM sale_figures WHERE sale_id = $1) v USING (figure, minute, about, currency)
 		), totals AS (
-			SELECT (SELECT count(*) FROM outbox e WHERE e.`+of+` AND e.event = ANY ($2)
-			        AND NOT EXISTS (SELECT FROM sale_figures_events seen WHERE seen.event_row = e.id)) AS unread,
-			       (SELECT count(*) FROM back WHERE bought = 'tickets'
-			        AND NOT EXISTS (SELECT FROM outbox e WHERE e.event = 'order.refund_begun' AND e.payment = back.payment)) AS unannounced,
-			       (SELECT count(*) FROM compared) AS rows,
-			       (SELECT count(*) FROM compared WHERE (view_n, view_minor) <> (n, minor)) AS different
+			SELECT CASE WHEN different > 0 THEN (SELECT count(*) FROM outbox e WHERE e.`+of+` AND e.event = ANY ($2)
+			           AND NOT EXISTS (SELECT FROM sale_figures_events seen WHERE seen.event_row = e.id)) ELSE 0 END AS unread,
+			       CASE WHEN different > 0 THEN (SELECT count(*) FROM back WHERE bought = 'tickets'
+			           AND NOT EXISTS (SELECT FROM outbox e WHERE e.event = 'order.refund_begun' AND e.payment = back.payment)) ELSE 0 END AS unannounced,
+			       rows, different
+			FROM (SELECT count(*) AS rows, count(*) FILTER (WHERE (view_n, view_minor) <> (n, minor)) AS different FROM compared) counted
 		)
 		SELECT totals.*, coalesce(figure, ''), coalesce(minute, 0), coalesce(about, ''), coalesce(currency, ''),
 		       coalesce(view_n, 0), coalesce(view_minor, 0), coalesce(n, 0), coalesce(minor, 0)
@@ -192,21 +204,11 @@ func eventTypes(types []domain.EventType) []string {
 // dropFigures moves events that are dropped from those that the view has taken in to
 // where a replay begins. What it had not taken in it takes in.
 func dropFigures(ctx context.Context, tx pgx.Tx, events []domain.Event) error {
-	var (
-		c    figureColumns
-		rows = make([]int64, 0, len(events))
-	)
-	for i := range events {
-		figures, err := events[i].Figures()
-		if err != nil {
-			return err
-		}
-		rows = append(rows, events[i].ID.Row())
-		for _, f := range figures {
-			c.add(events[i].ID.Row(), f)
-		}
+	c, rows, err := figuresOf(events)
+	if err != nil {
+		return err
 	}
-	_, err := tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		WITH seen AS (
 			DELETE FROM sale_figures_events WHERE event_row = ANY ($9) RETURNING event_row
 		), missed AS (`+addFigures("sale_figures", figuresGiven+` given WHERE event_row NOT IN (SELECT event_row FROM seen)`)+`)`+
