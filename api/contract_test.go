@@ -104,6 +104,7 @@ func TestOpenAPI(t *testing.T) {
 		"GET /v1/sales/{sale}/events":           {domain.CodeNotFound, domain.CodeOverloaded},
 		"POST /v1/sales":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists},
 		"GET /v1/events":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored},
+		"GET /v1/sales/{sale}/figures":          {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/orders":           {domain.CodeUnauthorized},
 		"GET /v1/orders":                        {domain.CodeUnauthorized, domain.CodeInvalid},
 		"POST /v1/orders/{order}/refund":        {domain.CodeUnauthorized, domain.CodeNotPaid},

@@ -139,6 +139,7 @@ func (s *Server) routeAdmin(api huma.API) {
 	s.routeMails(api, admin)
 	s.routeErasure(api, admin)
 	s.routeEventLog(api, admin)
+	s.routeFigures(api, admin)
 	s.routeWebhookEndpoints(api, admin)
 
 	operation(s, api, admin(huma.Operation{

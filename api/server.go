@@ -60,6 +60,7 @@ type Options struct {
 	Mails            Mails            // optional: without it, no mail is sent, and nobody can ask for one
 	EventLog         EventLog         // optional: without it, nobody can read events here
 	Eraser           Eraser           // optional: without it, nobody is erased here
+	Figures          Figures          // optional: without it, nobody sees figures here
 	WebhookEndpoints WebhookEndpoints // optional: without it, no endpoint can be registered
 	// HumanCheckExemptsLocal lets clients on this machine join without a human check: for
 	// the local stack and its tests. A proxy on this machine counts as such a client,

@@ -59,6 +59,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Mails:     mails,
 		EventLog:  p.store.Readers(),
 		Eraser:    s.eraser(p),
+		Figures:   p.store.Readers(),
 		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
 		Providers: timedProviders{p.providers, p.meter.stages},
 		Auditor:   p.auditor, PayPage: s.payPage(p.providers, p.keys), PayWish: s.payWish(p.keys), Rooms: rooms,

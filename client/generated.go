@@ -114,7 +114,7 @@ type AuditReport struct {
 type AuditResult struct {
 	// Counts of all offenders, listed or not
 	Counts AuditCounts `json:"counts"`
-	// I1 … I8, L
+	// I1 … I9, L
 	ID   string    `json:"id"`
 	Left AuditSide `json:"left"`
 	// At most 20, the worst first
@@ -293,6 +293,17 @@ type CheckoutView struct {
 	Status     string `json:"status"`
 	// Bearer token of the order. Anybody who has it can see and cancel the order
 	Token string `json:"token"`
+}
+
+// ClassFiguresView is a schema of the document.
+type ClassFiguresView struct {
+	Class string `json:"class"`
+	// What they cost
+	GrossMinor int64 `json:"gross_minor"`
+	// Tickets that were sold, valid or not
+	Sold int64 `json:"sold"`
+	// Tickets of them that are void, because their order is refunded
+	Voided int64 `json:"voided"`
 }
 
 // ClassView is a schema of the document.
@@ -548,6 +559,40 @@ type FieldError struct {
 	// Path within the body, or the parameter's name
 	Field   string `json:"field"`
 	Message string `json:"message"`
+}
+
+// FiguresLagView is a schema of the document.
+type FiguresLagView struct {
+	// Events that the view has not read, of all sales; at most 10,000
+	Events int64 `json:"events"`
+	// Since when the oldest of them is in the log; 0 if there is none
+	Seconds float64 `json:"seconds"`
+}
+
+// FiguresStepView is a schema of the document.
+type FiguresStepView struct {
+	// When the step begins
+	At         time.Time `json:"at"`
+	Class      string    `json:"class"`
+	GrossMinor int64     `json:"gross_minor"`
+	Tickets    int64     `json:"tickets"`
+}
+
+// FiguresView is a schema of the document.
+type FiguresView struct {
+	// By class, in their order
+	Classes []ClassFiguresView `json:"classes"`
+	// How far the view is behind the event log
+	Lag FiguresLagView `json:"lag"`
+	// By reason
+	Refunds []RefundsView `json:"refunds"`
+	Sale    string        `json:"sale"`
+	// How long a step is: as short as there are at most 240
+	StepMinutes int64 `json:"step_minutes"`
+	// Tickets sold, step by step; steps without a sale are left out
+	Steps []FiguresStepView `json:"steps"`
+	// By currency
+	Takings []TakingsView `json:"takings"`
 }
 
 // JoinBody is a schema of the document.
@@ -841,6 +886,18 @@ type RedeliveryView struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
+// RefundsView is a schema of the document.
+type RefundsView struct {
+	// Refunds that were begun; of payments that bought nothing, those that are done
+	Begun    int64  `json:"begun"`
+	Currency string `json:"currency"`
+	// false: the payments bought nothing; they are in no takings
+	HadTickets    bool   `json:"had_tickets"`
+	Reason        string `json:"reason"`
+	Refunded      int64  `json:"refunded"`
+	RefundedMinor int64  `json:"refunded_minor"`
+}
+
 // RestoreBody is a schema of the document.
 type RestoreBody struct {
 	// Write it; otherwise the answer says what would be written
@@ -1006,6 +1063,22 @@ type SettleBody struct {
 type StatusView struct {
 	Order  string `json:"order"`
 	Status string `json:"status"`
+}
+
+// TakingsView is a schema of the document.
+type TakingsView struct {
+	Currency string `json:"currency"`
+	// What they paid
+	GrossMinor int64 `json:"gross_minor"`
+	// gross less refunded
+	NetMinor int64 `json:"net_minor"`
+	// Orders that were paid, refunded or not
+	Orders int64 `json:"orders"`
+	// What the provider has given back of it
+	RefundedMinor  int64 `json:"refunded_minor"`
+	RefundedOrders int64 `json:"refunded_orders"`
+	// What is on its way back
+	RefundingMinor int64 `json:"refunding_minor"`
 }
 
 // Ticket is a schema of the document.
@@ -1376,6 +1449,20 @@ func (c *Client) RevokeEntitlements(ctx context.Context, sale string, body *Revo
 	if body != nil {
 		r.Body = body
 	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// GetFiguresParams are the query parameters of GetFigures.
+type GetFiguresParams struct {
+	// Steps from this time on (RFC 3339). Without it: from the first sale
+	From string
+}
+
+// GetFigures: How a sale goes: tickets by minute and class, takings, refunds. GET /v1/sales/{sale}/figures
+func (c *Client) GetFigures(ctx context.Context, sale string, params GetFiguresParams) (answer FiguresView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/figures", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "from", params.From)
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
