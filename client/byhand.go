@@ -2,8 +2,10 @@ package client
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -11,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What the document describes but no code can be generated for: streams, an image, a
@@ -35,41 +38,151 @@ func (c *Client) WatchPlace(ctx context.Context, token string) iter.Seq2[PlaceVi
 func watch[View any](ctx context.Context, c *Client, path, event string) iter.Seq2[View, error] {
 	return func(yield func(View, error) bool) {
 		var none View
-		endless := *c.http()
-		endless.Timeout = 0 // the context ends it
-		r := Request{Method: http.MethodGet, Path: path, Header: http.Header{"Accept": {"text/event-stream"}}}
-		answer, err := c.send(ctx, &endless, r)
+		err := c.stream(ctx, Request{Path: path}, func(s streamed) (bool, error) {
+			if s.event != event || s.data == "" {
+				return true, nil
+			}
+			var view View
+			if err := json.Unmarshal([]byte(s.data), &view); err != nil {
+				return false, fmt.Errorf("GET %s: %w", path, err)
+			}
+			return yield(view, nil), nil
+		})
 		if err != nil {
 			yield(none, err)
-			return
 		}
-		defer answer.Body.Close()
-		lines := bufio.NewScanner(answer.Body)
-		lines.Buffer(nil, eventBytesMax)
-		named := ""
-		for lines.Scan() {
-			field, value, _ := strings.Cut(lines.Text(), ": ")
-			switch {
-			case field == "": // the end of an event, or a comment that keeps the connection
-				named = ""
-			case field == "event":
-				named = value
-			case field == "data" && named == event:
-				var view View
-				if err := json.Unmarshal([]byte(value), &view); err != nil {
-					yield(none, fmt.Errorf("GET %s: %w", path, err))
-					return
-				}
-				if !yield(view, nil) {
-					return
-				}
+	}
+}
+
+// streamed is what a stream of server-sent events brings: an event, or only an id.
+type streamed struct{ event, id, data string }
+
+// silenceMax is how long a stream may bring nothing, not even the heartbeat that comes
+// every 15 s: then the other side has gone without a word.
+const silenceMax = 45 * time.Second
+
+// stream hands over what a stream brings until take has enough: nil then, else why it
+// ended, with io.EOF where the node ended it.
+func (c *Client) stream(ctx context.Context, r Request, take func(streamed) (more bool, err error)) error {
+	endless := *c.http()
+	endless.Timeout = 0 // silence and the context end it
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(silenceMax, func() { cancel(fmt.Errorf("nothing came for %s", silenceMax)) })
+	defer silence.Stop()
+	r.Method = http.MethodGet
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	because := func(err error) error { return fmt.Errorf("GET %s: %w", r.Path, cmp.Or(context.Cause(ctx), err)) }
+	answer, err := c.send(ctx, &endless, r)
+	if err != nil {
+		if errors.Is(err, io.EOF) { // no stream has ended: there was none
+			err = io.ErrUnexpectedEOF
+		}
+		if context.Cause(ctx) != nil || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = because(err)
+		}
+		return err
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, eventBytesMax)
+	var s streamed
+	for lines.Scan() {
+		silence.Reset(silenceMax)
+		line := lines.Text()
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "": // the end of an event
+			if more, err := take(s); err != nil || !more {
+				return err
 			}
+			s = streamed{}
+		case field == "event":
+			s.event = value
+		case field == "id":
+			s.id = value
+		case field == "data":
+			s.data = value
 		}
-		err = lines.Err()
-		if err == nil {
-			err = io.EOF
+	}
+	if err := lines.Err(); err != nil {
+		return because(err)
+	}
+	return because(io.EOF)
+}
+
+// EventsFrom says which events to watch, and from where on.
+type EventsFrom struct {
+	After string   // the Cursor of the last event that you have dealt with; empty: from the first that is kept
+	Types []string // empty: all
+	Sale  string   // empty: all
+}
+
+// A LoggedEvent is an event of the log, and where it is in it.
+type LoggedEvent struct {
+	EventView
+	Data   json.RawMessage `json:"data"`
+	Cursor string          `json:"-"` // keep it together with what you made of the event
+}
+
+// The waits of WatchEvents before it connects again.
+const (
+	againMin = 250 * time.Millisecond
+	againMax = 30 * time.Second
+)
+
+// WatchEvents yields the organiser's event log as it grows: every event once, in the
+// order of the log, over broken connections too. It connects again by itself, behind the
+// last event that you took. An error that does not say what happened is yielded, and the
+// watch goes on if you do; a definite one (IsDefinite) ends it, such as events_dropped
+// and events_restored, whose After is where to go on. So does the context. GET /v1/events
+func (c *Client) WatchEvents(ctx context.Context, from EventsFrom) iter.Seq2[LoggedEvent, error] {
+	return func(yield func(LoggedEvent, error) bool) {
+		after, wait := from.After, againMin
+		for {
+			r := Request{Path: "/v1/events", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+			set(r.Query, "types", strings.Join(from.Types, ","))
+			set(r.Query, "sale", from.Sale)
+			set(r.Header, "Last-Event-Id", after)
+			enough := false
+			err := c.stream(ctx, r, func(s streamed) (bool, error) {
+				wait = againMin
+				if s.data != "" {
+					event := LoggedEvent{Cursor: s.id}
+					if err := json.Unmarshal([]byte(s.data), &event); err != nil {
+						return false, fmt.Errorf("GET %s: %w", r.Path, err)
+					}
+					enough = !yield(event, nil)
+				}
+				after = cmp.Or(s.id, after)
+				return !enough, nil
+			})
+			switch {
+			case enough:
+				return
+			case ctx.Err() != nil:
+				yield(LoggedEvent{}, context.Cause(ctx))
+				return
+			case errors.Is(err, io.EOF): // a node ends a stream after some minutes
+			case !yield(LoggedEvent{}, err) || IsDefinite(err):
+				return
+			}
+			var refused *Refusal
+			if errors.As(err, &refused) && refused.RetryAfter > wait {
+				wait = min(refused.RetryAfter, againMax)
+			}
+			again := time.NewTimer(wait)
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				again.Stop()
+			}
+			wait = min(2*wait, againMax)
 		}
-		yield(none, fmt.Errorf("GET %s: %w", path, err))
 	}
 }
 

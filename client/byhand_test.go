@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,101 @@ func TestAStreamIsReadEventByEvent(t *testing.T) {
 		if client.CodeOf(err) != "not_found" {
 			t.Errorf("error %v of a sale that does not exist, want not_found", err)
 		}
+	}
+}
+
+// Whatever breaks, every event comes once: the watch goes on behind the last one that was taken.
+func TestEventsAreWatchedOverBrokenConnections(t *testing.T) {
+	const all = 7
+	asked := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if r.URL.RequestURI() != "/v1/events?sale=rock&types=order.paid%2Corder.refunded" || r.Header.Get("Authorization") != "Bearer organiser" {
+			t.Errorf("%s as %q", r.URL, r.Header.Get("Authorization"))
+		}
+		last := 0
+		if id := r.Header.Get("Last-Event-Id"); id != "" {
+			_, _ = fmt.Sscanf(id, "c-%d", &last)
+		}
+		switch asked {
+		case 2:
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"code":"overloaded"}`)
+			return
+		case 4: // what is not wanted moves it on
+			_, _ = io.WriteString(w, "retry: 3000\n\n: still here\nid: c-5\n\n")
+			return
+		case 6:
+			w.WriteHeader(http.StatusGone)
+			_, _ = io.WriteString(w, `{"code":"events_restored","after":"0-0"}`)
+			return
+		}
+		for n := last + 1; n <= min(last+2, all); n++ {
+			_, _ = fmt.Fprintf(w, "id: c-%d\ndata: {\"id\":\"evt_%d\",\"type\":\"order.paid\",\"data\":{\"n\":%d}}\n\n", n, n, n)
+		}
+		_, _ = io.WriteString(w, "id: c-99\ndata: {") // cut off in the midst
+		if asked == 3 {
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	})
+	c.HTTP.Timeout = time.Nanosecond
+
+	var got, failed []string
+	for event, err := range c.WatchEvents(t.Context(), client.EventsFrom{Sale: "rock", Types: []string{"order.paid", "order.refunded"}}) {
+		if err != nil {
+			failed = append(failed, client.CodeOf(err))
+			if client.IsDefinite(err) {
+				var gone *client.Refusal
+				if !errors.As(err, &gone) || gone.After != "0-0" {
+					t.Errorf("%v: want where to go on", err)
+				}
+			}
+			continue
+		}
+		got = append(got, fmt.Sprint(event.Cursor, " ", event.ID, " ", string(event.Data)))
+	}
+	want := []string{
+		`c-1 evt_1 {"n":1}`, `c-2 evt_2 {"n":2}`, `c-3 evt_3 {"n":3}`, `c-4 evt_4 {"n":4}`, `c-6 evt_6 {"n":6}`, `c-7 evt_7 {"n":7}`,
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) || fmt.Sprint(failed) != "[overloaded  events_restored]" {
+		t.Errorf("events %q, errors %q", got, failed)
+	}
+}
+
+func TestAWatchOfEventsEndsWithItsReader(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		for n := range 3 {
+			_, _ = fmt.Fprintf(w, "id: c-%d\ndata: {\"id\":\"evt_%d\"}\n\n", n, n)
+		}
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	for event := range c.WatchEvents(t.Context(), client.EventsFrom{After: "c-0"}) {
+		if event.ID != "evt_0" {
+			t.Errorf("%+v", event)
+		}
+		break // who has seen enough leaves
+	}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	seen, ends := 0, 0
+	for _, err := range c.WatchEvents(ctx, client.EventsFrom{}) {
+		switch {
+		case err == nil:
+			if seen++; seen == 3 {
+				cancel(enough)
+			}
+		case errors.Is(err, enough):
+			ends++
+		default:
+			t.Error(err)
+		}
+	}
+	if seen != 3 || ends != 1 {
+		t.Errorf("%d events and %d ends", seen, ends)
 	}
 }
 
