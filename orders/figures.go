@@ -137,13 +137,27 @@ func (s *Store) Figures(ctx context.Context, saleID string, from time.Time, step
 // differencesListed is how many rows a check lists.
 const differencesListed = 20
 
+// figuresCheckTimeout bounds a check: it adds up all orders of a sale.
+const figuresCheckTimeout = 30 * time.Second
+
 // CheckFigures compares the view of a sale with what is on record, in one snapshot; with
 // an empty id, of what belongs to no sale.
 func (s *Store) CheckFigures(ctx context.Context, saleID string) (c domain.FigureCheck, err error) {
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := context.WithTimeout(ctx, figuresCheckTimeout)
 	defer cancel()
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL statement_timeout = `+milliseconds(figuresCheckTimeout)); err != nil {
+			return err
+		}
+		c, err = checkFigures(ctx, tx, saleID)
+		return err
+	})
+	return c, readFailed("check the figures of", saleID, err)
+}
+
+func checkFigures(ctx context.Context, tx pgx.Tx, saleID string) (c domain.FigureCheck, err error) {
 	of := ofSale(saleID)
-	rows, err := s.pool.Query(ctx, `
+	rows, err := tx.Query(ctx, `
 		WITH sold AS (
 			SELECT o.id, o.status <> 'paid' AS is_void, floor(extract(epoch FROM o.paid_at) / 60)::integer AS minute, p.currency, p.amount_minor
 			FROM orders o JOIN payments p ON p.id = o.payment WHERE o.`+of+`
@@ -179,7 +193,7 @@ func (s *Store) CheckFigures(ctx context.Context, saleID string) (c domain.Figur
 		ORDER BY figure COLLATE "C", minute, about COLLATE "C", currency COLLATE "C" LIMIT $3`,
 		saleID, eventTypes(domain.FigureEvents()), differencesListed)
 	if err != nil {
-		return c, readFailed("check the figures of", saleID, err)
+		return c, err
 	}
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.FigureDifference, error) {
 		d := domain.FigureDifference{FigureKey: domain.FigureKey{Sale: saleID}}
@@ -190,7 +204,7 @@ func (s *Store) CheckFigures(ctx context.Context, saleID string) (c domain.Figur
 		}
 		return d, err
 	})
-	return c, readFailed("check the figures of", saleID, err)
+	return c, err
 }
 
 func eventTypes(types []domain.EventType) []string {

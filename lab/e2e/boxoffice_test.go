@@ -49,6 +49,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("mail", func(t *testing.T) { testMail(t, s) })
 			t.Run("erasure of a buyer", func(t *testing.T) { testErasure(t, s) })
 			t.Run("webhooks to others", func(t *testing.T) { testWebhooksToOthers(t, s) })
+			t.Run("figures", func(t *testing.T) { testFigures(t, s) })
 			t.Run("last seat", func(t *testing.T) { testLastSeat(t, s) })
 			t.Run("demo with a killed service", func(t *testing.T) { testDemoWithKill(t, s) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, s) })

@@ -1,7 +1,9 @@
 package browsertest
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,4 +91,86 @@ func TestADrawThatNeedsNothingIsNotShown(t *testing.T) {
 			t.Errorf("shown for %+v", draw)
 		}
 	}
+}
+
+// Figures answers what a test set: from a moment on, as the view does.
+func (s *shop) Figures(_ context.Context, _ string, from time.Time, _ int) (domain.SaleFigures, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.figures
+	f.Rows = slices.Clone(f.Rows)
+	for i := range f.Rows {
+		if f.Rows[i].Minute < from.Unix()/60 {
+			f.Rows[i].Minute = 0
+		}
+	}
+	return f, nil
+}
+
+// setFigures replaces what the view has of the sale.
+func (s *shop) setFigures(change func(*domain.SaleFigures)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.figures.Rows = slices.Clone(s.figures.Rows)
+	change(&s.figures)
+}
+
+// sells adds rows of what was sold, a minute each, to a view.
+func sells(f *domain.SaleFigures, class string, first, price int64, counts ...int64) {
+	for i, n := range counts {
+		f.Rows = append(f.Rows, domain.FigureRow{
+			FigureKey: domain.FigureKey{Sale: "concert", Figure: domain.FigureSold, About: class, Currency: "EUR", Minute: first + int64(i)},
+			FigureSum: domain.FigureSum{Count: n, AmountMinor: n * price},
+		})
+	}
+}
+
+// The organiser's page plots what is sold, says how far it lags, and follows the view.
+func TestTheOrganiserSeesHowItSells(t *testing.T) {
+	s := open(t)
+	s.setFigures(func(f *domain.SaleFigures) { f.StepMinutes = 1 })
+	v := newVisitor(t)
+	v.open(s.URL + "/organiser/sales/concert")
+	v.run(chromedp.SetValue(chromedp.CSS("#token"), "an-admin-token-of-tests"))
+	v.click("#login button")
+	v.shows("Nothing is sold yet.")
+	v.shows("Up to date.")
+
+	const minute = 29_000_000
+	s.setFigures(func(f *domain.SaleFigures) {
+		sells(f, "VIP", minute, 6500, 4, 9, 7, 3, 1)
+		sells(f, longName, minute+1, 12_345_600, 2, 5, 40, 21, 3)
+		f.Rows = append(f.Rows,
+			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigurePaid, Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 50, AmountMinor: 123_456}},
+			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureVoided, About: "VIP", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 2, AmountMinor: 13_000}},
+			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureRefundBegun, About: "organiser", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 2, AmountMinor: 13_000}},
+			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureRefunded, About: "organiser", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 1, AmountMinor: 6_500}})
+		f.Behind, f.Lag = 12, 2500*time.Millisecond
+	})
+	v.shows("12 events behind, since 3 s.")
+	v.shows("Tickets sold by minute, from")
+	if got := value[[]int](v, "[...document.querySelectorAll('#plot g')].map((bar) => bar.querySelectorAll('rect').length)"); !slices.Equal(got, []int{1, 2, 2, 2, 2, 1}) {
+		t.Errorf("the bars have %v parts", got)
+	}
+	if got := value[string](v, "document.querySelector('#plot text').textContent + ' ' + document.getElementById('plot').getAttribute('aria-label')"); !strings.HasPrefix(got, "43 Tickets sold by minute, at most 43 at ") {
+		t.Errorf("%q", got)
+	}
+	for name, want := range map[string]string{"sold": "93", "orders": "49", "gross": "€1,234.56", "refunded": "€65.00", "refunding": "€65.00", "net": "€1,169.56"} {
+		if got := value[string](v, "document.querySelector('[data-figure="+name+"]').textContent"); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	v.shows("Refunded by you")
+	v.picture("organiser-figures")
+	for _, width := range []int64{320, 1280} {
+		v.run(chromedp.EmulateViewport(width, 844))
+		v.wait(fmt.Sprintf("innerWidth >= %d && document.documentElement.clientWidth <= %[1]d", width))
+		v.picture(fmt.Sprintf("organiser-figures-%d", width))
+		if found := value[string](v, outside); found != "" {
+			t.Errorf("wider than %d px: %s", width, found)
+		}
+	}
+	v.click("[data-span='60']")
+	v.shows("Nothing was sold in this time.")
+	v.wait("document.querySelector('[data-span=\"60\"]').getAttribute('aria-pressed') === 'true' && !document.querySelector('#plot rect')")
 }

@@ -44,6 +44,8 @@ type shop struct {
 	asked   []string
 
 	meter *prometheus.Registry
+
+	figures domain.SaleFigures // of the sale, as the view has them
 }
 
 // Ledgers of the classes of the sale "concert".
@@ -116,7 +118,7 @@ func (s *shop) assemble() http.Handler {
 		},
 		PayWish: func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
 		Rooms:   rooms{shop: s}, Entitlements: entitlements{rooms: rooms{shop: s}}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
-		Log: log, Pages: pages,
+		Figures: s, Log: log, Pages: pages,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -1,5 +1,6 @@
 // The organiser's page: steers the queue, cancels an order or a whole sale, and follows how the money goes back.
 import { Kept, ask, isOff, setOff, sleep, timeText } from './common.js';
+import { hideFigures, showFigures } from './organiser-figures.js';
 import { hideQueue, showQueue } from './organiser-queue.js';
 
 const POLL_MS = 1000;
@@ -80,6 +81,7 @@ async function look() {
     say('');
     login.hidden = true;
     draw(body);
+    showFigures(admin);
     return !body.finished_at;
   }
   if (status === 401) {
@@ -87,6 +89,7 @@ async function look() {
     login.hidden = false;
     cancelSale.hidden = cancelOrder.hidden = true;
     hideQueue();
+    hideFigures();
     say('This token is not the organiser’s.');
     return false;
   }
@@ -109,6 +112,7 @@ async function offer() {
   say('');
   login.hidden = true;
   cancelSale.hidden = cancelOrder.hidden = false;
+  showFigures(admin);
   showQueue(admin);
   return false;
 }
