@@ -42,8 +42,7 @@ func tryKey(key string, try int) string {
 	return u.String()
 }
 
-// holdByToken is holdByKey for an order with a token: it gives the order the id of the
-// token's try.
+// holdByToken is hold for an order with a token: it gives the order the id of the token's try.
 func (a *Admission) holdByToken(ctx context.Context, sale *domain.Sale, key string, order *domain.Order) (domain.HoldAnswer, error) {
 	refusedTries, _ := a.tries.Get(key)
 	for try := refusedTries; try < triesMax; try++ {

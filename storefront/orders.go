@@ -13,17 +13,17 @@ type orderText struct {
 	Again bool
 }
 
-const nothingCharged = "Nothing was charged. Should money of yours arrive nevertheless, it is refunded."
+const nothingCharged = "Nothing was charged. If your money still arrives, it is refunded."
 
 // orderTexts has every status that an order can be shown with.
 var orderTexts = map[domain.OrderStatus]orderText{
 	domain.OrderHeld: {
 		Heading:      "Your seats are held",
-		SaleCanceled: "Your seats are being given back: please do not pay any more. Should money arrive nevertheless, it is refunded.",
+		SaleCanceled: "Your seats are being given back: please do not pay. If money still arrives, it is refunded.",
 	},
 	domain.OrderPaid: {
 		Heading:      "You are in!",
-		SaleCanceled: "These tickets will not be honoured. Your money goes back by itself: you need not do anything.",
+		SaleCanceled: "These tickets are no longer valid. You get your money back without doing anything.",
 	},
 	domain.OrderFailed:    {Heading: "The payment did not go through", SaleCanceled: nothingCharged, Again: true},
 	domain.OrderCanceled:  {Heading: "The order is canceled", SaleCanceled: nothingCharged, Again: true},
@@ -34,7 +34,7 @@ var orderTexts = map[domain.OrderStatus]orderText{
 
 // unknownText is for a status that this release does not know, perhaps because the box
 // office is newer. It guesses nothing.
-var unknownText = orderText{Heading: "Your order has news", SaleCanceled: "What that means for your order, its page will say once it is read again."}
+var unknownText = orderText{Heading: "Your order has news", SaleCanceled: "Reload this page to see what that means for your order."}
 
 // A shownStatus is one status as the templates use it.
 type shownStatus struct {

@@ -311,7 +311,7 @@ func TestASaleWithAWaitingRoom(t *testing.T) {
 		}, []string{"paused by the organiser", "1 person waits"}, nil},
 		{"sold out for good", func(v *visitor) {
 			v.answer("GET /v1/sales/concert/queue", canned{status: 200, body: `{"status":"sold_out","waiting":900}`})
-		}, []string{"nobody is let in any more"}, []string{`id="join"`}},
+		}, []string{"nobody else is let in"}, []string{`id="join"`}},
 		{"the queue has no answer", func(v *visitor) { v.answer("GET /v1/sales/concert/queue", canned{status: 404}) }, []string{"Join the queue"}, []string{`id="room"`}},
 		{"canceled", func(v *visitor) { v.sales[0].CanceledAt = time.Now() }, []string{"This sale is canceled"}, []string{`id="join"`}},
 	}

@@ -39,7 +39,7 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 				Text:    "On hold for a payment: " + count(p.Held, "ticket") + ". Some may come back: try again in a minute.",
 			}
 		}
-		return &notice{Kind: "bad", Heading: "Sold out", Text: "Not so many tickets are left."}
+		return &notice{Kind: "bad", Heading: "Sold out", Text: "Fewer tickets are left than you asked for."}
 	case domain.CodeLimitReached:
 		text := fmt.Sprintf("At most %d tickets a person, those that still wait for a payment included.", sale.BuyerLimit)
 		switch {

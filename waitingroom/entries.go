@@ -284,8 +284,8 @@ func (r *Rooms) seeEntries(ctx context.Context, of *room, q *domain.Queue, doorB
 }
 
 // comeIn returns until when the holder of a token may begin a checkout. If they may not
-// although the door has passed them, it returns how many come before them. maxAge is how
-// old this node's knowledge may be, because another node may have let them in.
+// although the door has passed them, it returns how many come before them. old is how old
+// this node's knowledge may be, because another node may have let them in.
 func (r *Rooms) comeIn(ctx context.Context, of *room, s *snapshot, index int64, old time.Duration) (until time.Time, in bool, ahead int64) {
 	place, now := of.placeOf(s, index), s.now(r.mono())
 	if until, in = of.enteredUntil(s, place, now); in || place >= s.Door.Admitted {

@@ -2,7 +2,7 @@
 // skipped and why, so that nobody overlooks a skipped suite. It reads files with the
 // output of `go test -json` (go doc test2json).
 //
-// A test names what it runs on with t.Attr(RanOn, "TigerBeetle 0.17.9"), and a reason to
+// A test names what it runs on with t.Attr("ran-on", "TigerBeetle 0.17.9"), and a reason to
 // skip begins with SKIPPED.
 package main
 

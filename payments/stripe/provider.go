@@ -44,9 +44,9 @@ const (
 type Options struct {
 	Key            string   // secret or restricted: sk_test_…, rk_live_…
 	WebhookSecrets []string // whsec_…; one that comes and one that goes are both valid
-	// Shop tells this box office's sessions from those of others in the same account: ValidShop.
+	// Shop tells this box office's sessions from those of others in the same account; see shopPattern.
 	Shop string
-	// Methods are the ways to pay: see ValidMethods. Empty: cards, with Apple Pay and Google Pay.
+	// Methods are the ways to pay. Empty: cards, with Apple Pay and Google Pay.
 	Methods []string
 	URL     string           // of the API; empty: Stripe's
 	HTTP    *http.Client     // nil: one with this package's limits

@@ -161,7 +161,7 @@ let stockSaidAt = -Infinity;
 function standingOf(row) {
   const available = stockOf(row);
   if (available <= 0) return Number(row.dataset.held) > 0 ? 'all on hold, some may come back' : 'sold out';
-  return available < quantityOf(row) ? 'not so many left' : '';
+  return available < quantityOf(row) ? 'fewer left' : '';
 }
 
 /** Says what became of the classes since it was last said, all at once and not often. */
@@ -379,7 +379,7 @@ function refusal({ code, body }) {
     case 'sold_out':
       return body.held > 0
         ? onHold(body.held)
-        : ['bad', 'Sold out', 'Not so many tickets are left.'];
+        : ['bad', 'Sold out', 'Fewer tickets are left than you asked for.'];
     case 'limit_reached':
       return ['bad', 'That is more than one person may have', heldTickets > 0
         ? `You have ${heldTickets} ticket${heldTickets === 1 ? '' : 's'} on hold already, see above: pay for them, or cancel that order to choose anew.`
