@@ -92,7 +92,9 @@ func (s *Server) routeEventLog(api huma.API, admin func(huma.Operation) huma.Ope
 				"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
 			},
 		}},
-	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored}, s.listEvents)
+	}), []domain.Code{
+		domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored,
+	}, s.listEvents)
 }
 
 // An eventReading is a client's position in the log and what it selects.

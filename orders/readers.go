@@ -27,8 +27,10 @@ func (s *Store) AddReader(ctx context.Context, reader string, fromNow bool) erro
 	_, err := s.pool.Exec(ctx, `
 		INSERT INTO event_cursors (reader, shard, transaction_id, id, from_transaction_id, from_id)
 		SELECT $1, shard, start.transaction_id, start.id, start.transaction_id, start.id
-		FROM generate_series(0, $3 - 1) shard, (SELECT CASE WHEN $2::boolean THEN (pg_snapshot_xmin(pg_current_snapshot())::text::numeric - 1)::text::xid8 ELSE '0'::xid8 END AS transaction_id,
-		       CASE WHEN $2 THEN $4::bigint ELSE 0 END AS id) start
+		FROM generate_series(0, $3 - 1) shard, (
+			SELECT CASE WHEN $2::boolean THEN (pg_snapshot_xmin(pg_current_snapshot())::text::numeric - 1)::text::xid8 ELSE '0'::xid8 END AS transaction_id,
+			       CASE WHEN $2 THEN $4::bigint ELSE 0 END AS id
+		) start
 		WHERE NOT EXISTS (SELECT FROM event_cursors c WHERE c.reader = $1)
 		ON CONFLICT DO NOTHING`, reader, fromNow, domain.EventShards, int64(behindAll))
 	return writeFailed("add reader", reader, err)

@@ -194,7 +194,7 @@ func TestSMTPGivesUpInTime(t *testing.T) {
 			err = s.Send(t.Context(), message("ann@example.com"))
 			wantError(t, err, "timeout")
 			if at == mailtest.End {
-				wantTrue(t, time.Since(began) >= endTimeouts*options.Timeout, "it may have the message")
+				wantTrue(t, time.Since(began) >= endTimeouts*options.Timeout, "it may have the message") //nolint:forbidigo // a slow machine only takes longer
 			}
 		})
 	}

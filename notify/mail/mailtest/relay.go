@@ -173,32 +173,7 @@ func (r *Relay) serve(conn net.Conn) {
 			conn = tls.Server(conn, r.TLS)
 			in = bufio.NewReader(conn)
 		case verb == "DATA":
-			refusal := r.answer("DATA")
-			if refusal == HangUp {
-				return
-			}
-			if refusal != "" {
-				if !say(refusal) {
-					return
-				}
-				continue
-			}
-			if !say("354 go on") {
-				return
-			}
-			message, err := readMessage(in)
-			if err != nil {
-				return
-			}
-			answer := r.answer(End)
-			switch answer {
-			case "":
-				r.took(message)
-				answer = "250 taken"
-			case HangUp:
-				return
-			}
-			if !say(answer) {
+			if !r.data(in, say) {
 				return
 			}
 		case verb == "QUIT":
@@ -215,6 +190,33 @@ func (r *Relay) serve(conn net.Conn) {
 				return
 			}
 		}
+	}
+}
+
+// data takes a message, and reports whether the connection goes on.
+func (r *Relay) data(in *bufio.Reader, say func(string) bool) bool {
+	switch refusal := r.answer("DATA"); refusal {
+	case "":
+	case HangUp:
+		return false
+	default:
+		return say(refusal)
+	}
+	if !say("354 go on") {
+		return false
+	}
+	message, err := readMessage(in)
+	if err != nil {
+		return false
+	}
+	switch answer := r.answer(End); answer {
+	case "":
+		r.took(message)
+		return say("250 taken")
+	case HangUp:
+		return false
+	default:
+		return say(answer)
 	}
 }
 
