@@ -112,6 +112,15 @@ func New(o Options) (*Admission, error) {
 // something that they need does not answer: pages may tell their readers.
 func (a *Admission) Interrupted() bool { return a.Breakers.Checkouts.IsOpen() }
 
+// busyFrom is how many checkouts wait for the engine at a time when it is busy. In quiet times there is one, or none.
+const busyFrom = InFlightMin
+
+// IsBusy reports whether buyers wait for the engine. Work that can be late by minutes should leave the machine to them.
+func (a *Admission) IsBusy() bool {
+	_, inFlight, _ := a.bound.state()
+	return inFlight >= busyFrom
+}
+
 // State asks a checkout for its state, like Desk, unless that part is away.
 func (a *Admission) State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
 	return Guard(ctx, a.Breakers.Orders, func() (domain.CheckoutState, error) { return a.desk.State(ctx, id) })

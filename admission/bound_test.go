@@ -155,3 +155,23 @@ func TestCheckoutsAboveTheBoundAreRefusedAtOnce(t *testing.T) {
 		t.Errorf("the same key afterwards: %v", err)
 	}
 }
+
+// Others yield while several checkouts wait for the engine, and not for one or two.
+func TestIsBusy(t *testing.T) {
+	b := setup(t)
+	now := time.Now()
+	for range busyFrom - 1 {
+		b.adm.bound.enter(now)
+	}
+	if b.adm.IsBusy() {
+		t.Errorf("busy with %d", busyFrom-1)
+	}
+	b.adm.bound.enter(now)
+	if !b.adm.IsBusy() {
+		t.Errorf("not busy with %d", busyFrom)
+	}
+	b.adm.bound.leave(now, time.Millisecond, true)
+	if b.adm.IsBusy() {
+		t.Error("busy for ever")
+	}
+}

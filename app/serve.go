@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"boxoffice/activities"
+	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/checkouts"
 	"boxoffice/clocks"
@@ -103,8 +104,15 @@ type service struct {
 	// ready has the real handlers once everything is there. Until then, requests are told
 	// to come back.
 	ready        atomic.Pointer[handlers]
-	closeStreams func()   // ends the event streams, which would delay a shutdown
-	closeLater   []func() // in reverse order
+	admit        atomic.Pointer[admission.Admission] // nil: not yet, or in a process without an API
+	closeStreams func()                              // ends the event streams, which would delay a shutdown
+	closeLater   []func()                            // in reverse order
+}
+
+// isBusy reports whether buyers wait for this process: mails and webhooks yield to them. A process with role worker does not know.
+func (s *service) isBusy() bool {
+	admit := s.admit.Load()
+	return admit != nil && admit.IsBusy()
 }
 
 // handlers are the listeners' handlers.

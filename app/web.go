@@ -37,6 +37,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if err != nil {
 		return err
 	}
+	s.admit.Store(admit)
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Interrupted: admit.Interrupted, Log: s.log,
 		TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL, Mails: p.mails != nil,

@@ -17,14 +17,14 @@ import (
 // the deliveries' worker in this process.
 func (s *service) webhookReader(p *parts, fail func(error)) (notify.Reader, error) {
 	attempts := newWebhookAttempts(p.meter.registry)
-	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.log)
+	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.isBusy, s.log)
 	w := webhooks.NewWorker(p.temporal, d, func(err error) { fail(fmt.Errorf("webhook worker: %w", err)) })
 	if err := w.Start(); err != nil {
 		return notify.Reader{}, fmt.Errorf("webhook worker: %w", err)
 	}
 	s.later(w.Stop)
 	s.later(webhooks.StartUpkeep(p.store.Readers(), p.temporal, s.log))
-	return webhooks.NewReader(p.store.Readers(), p.temporal), nil
+	return webhooks.NewReader(p.store.Readers(), p.temporal, s.isBusy), nil
 }
 
 // webhookEndpoints manages the endpoints for the API.

@@ -43,6 +43,7 @@ type Options struct {
 	ConnectionsMax int           // messages sent at a time
 	Timeout        time.Duration // the relay's, see SMTPOptions
 	PerSecond      float64       // messages that this process sends at most
+	Busy           func() bool   // optional: buyers wait for the engine
 	Meter          prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -56,9 +57,11 @@ const (
 	askRest     = 9
 	// sendWithin is how long after its claim a mail may still be started. It ends before the lease does, so no two nodes send a mail
 	// at the same time.
-	sendWithin    = time.Minute
-	leaseMargin   = time.Minute
-	batchMax      = 20
+	sendWithin  = time.Minute
+	leaseMargin = time.Minute
+	batchMax    = 20
+	// busyCost is how many turns a mail takes while buyers wait for the engine: writing one takes as much CPU as a checkout.
+	busyCost      = 10
 	askedMax      = 100
 	ordersToldMax = 50
 	relayPauseMin = time.Second
@@ -183,7 +186,7 @@ func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.D
 		group.Go(func() error {
 			outcome := domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}
 			nothing := mail.Kind == domain.MailOrders && len(found[mail.Address]) == 0 // nothing is sent, so it needs no token of the limiter
-			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && (nothing || s.pace.Wait(ctx) == nil) && s.now().Sub(claimed) < sendWithin {
+			if (mail.Kind != domain.MailOrders || err == nil) && !relayFailed.Load() && (nothing || s.turn(ctx) == nil) && s.now().Sub(claimed) < sendWithin {
 				var failed error
 				if outcome, failed = s.send(ctx, mail, found[mail.Address]); failed != nil {
 					s.relayBad.Inc()
@@ -206,6 +209,15 @@ func (s *Sender) sendAll(ctx context.Context, mails []domain.Mail) (pause time.D
 	}
 	s.failures++
 	return pace.Backoff(relayPauseMin, relayPauseMax, s.failures)
+}
+
+// turn waits until a mail may be sent.
+func (s *Sender) turn(ctx context.Context) error {
+	turns := 1
+	if s.Busy != nil && s.Busy() {
+		turns = min(busyCost, s.pace.Burst())
+	}
+	return s.pace.WaitN(ctx, turns)
 }
 
 // ordersOf finds the orders for all these mails in one search.

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"boxoffice/domain"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // memory is a Store in place of the database. Each claim returns all that is due.
@@ -114,6 +116,11 @@ type post struct {
 
 func newPost(t *testing.T) *post {
 	t.Helper()
+	return newPostOf(t, ours(t))
+}
+
+func newPostOf(t *testing.T, templates *Templates) *post {
+	t.Helper()
 	p := &post{
 		store: &memory{
 			outcomes: map[string][]domain.MailOutcome{}, orders: map[domain.OrderID]domain.SoldOrder{}, canceled: map[string]bool{}, refunds: map[domain.OrderID]domain.RefundReason{},
@@ -122,7 +129,7 @@ func newPost(t *testing.T) *post {
 	}
 	var err error
 	p.Sender, err = NewSender(Options{
-		Store: p.store, Relay: p.relay, Templates: ours(t), Link: func(id domain.OrderID) string { return "https://tickets.example/orders/" + id.String() + "#key" },
+		Store: p.store, Relay: p.relay, Templates: templates, Link: func(id domain.OrderID) string { return "https://tickets.example/orders/" + id.String() + "#key" },
 		ConnectionsMax: 1, PerSecond: 1000, Timeout: time.Second, Meter: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(p.log, nil)),
 	})
 	noError(t, err)
@@ -385,4 +392,26 @@ func TestAMailOfAKindThatIsNotKnownWaits(t *testing.T) {
 		equal(t, domain.MailOutcome{ID: mail.ID, State: domain.MailDue, Again: pollInterval}, p.last(mail.ID))
 		contains(t, p.log.String(), "of_a_newer_release")
 	}
+}
+
+// While buyers wait for the engine, mails go out at a tenth of the rate; then at all of it again. None waits for ever.
+func TestMailsYieldToBuyers(t *testing.T) {
+	templates := ours(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPostOf(t, templates)
+		busy := true
+		p.Busy = func() bool { return busy }
+		p.pace = rate.NewLimiter(10, 10)
+		noError(t, p.pace.WaitN(t.Context(), 10)) // what it has for a beginning
+		took := func(mails int) time.Duration {
+			began := time.Now()
+			for range mails {
+				noError(t, p.turn(t.Context()))
+			}
+			return time.Since(began).Round(time.Millisecond)
+		}
+		equal(t, 5*time.Second, took(5))
+		busy = false
+		equal(t, 500*time.Millisecond, took(5))
+	})
 }

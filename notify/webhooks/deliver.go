@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/time/rate"
 
 	"boxoffice/domain"
 	"boxoffice/orders"
@@ -40,6 +41,8 @@ const (
 	roundMax    = 200
 	atATime     = 8
 	roundBudget = 45 * time.Second
+	// busyPerSecond is how many events this process sends a second, to all endpoints, while buyers wait for the engine.
+	busyPerSecond = 20
 )
 
 // Why an endpoint is disabled.
@@ -69,6 +72,8 @@ type Deliverer struct {
 	sealer Sealer
 	client *http.Client
 	told   func(Outcome, time.Duration)
+	busy   func() bool
+	pace   *rate.Limiter // while it is busy
 	log    *slog.Logger
 	now    func() time.Time
 }
@@ -89,8 +94,8 @@ var Outcomes = []Outcome{OutcomeTaken, OutcomeFailed, OutcomeGivenUp, OutcomeDis
 
 // NewDeliverer makes a Deliverer that sends to public addresses over TLS, and to the
 // allowed networks with or without TLS. It calls told after each attempt.
-func NewDeliverer(store Store, sealer Sealer, allowed []netip.Prefix, told func(Outcome, time.Duration), log *slog.Logger) *Deliverer {
-	return &Deliverer{store: store, sealer: sealer, client: newClient(allowed), told: told, log: log, now: time.Now}
+func NewDeliverer(store Store, sealer Sealer, allowed []netip.Prefix, told func(Outcome, time.Duration), busy func() bool, log *slog.Logger) *Deliverer {
+	return &Deliverer{store: store, sealer: sealer, client: newClient(allowed), told: told, busy: busy, pace: rate.NewLimiter(busyPerSecond, 1), log: log, now: time.Now}
 }
 
 // A Round is what DeliverWebhooks did, and what is left.
@@ -190,6 +195,9 @@ func (r *round) all(ctx context.Context, due []orders.DueWebhook) error {
 	}
 	for i := range due {
 		if r.isOver() || ctx.Err() != nil || !r.now().Before(until) {
+			break
+		}
+		if r.busy() && r.pace.Wait(ctx) != nil {
 			break
 		}
 		next <- &due[i]

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -337,4 +338,44 @@ func TestARoundEndsWhenItsEndpointChanges(t *testing.T) {
 	if got.count() != 50-taken {
 		t.Errorf("%d sent to the new URL, want the other %d", got.count(), 50-taken)
 	}
+}
+
+// While buyers wait for the engine, a process sends a few events a second, to all endpoints together, and signals seldom.
+func TestWebhooksYieldToBuyers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := func(busy bool) time.Duration {
+			store := newMemory("http://127.0.0.1/", time.Now, 41)
+			d := newTestDeliverer(t, store, time.Now)
+			d.client = &http.Client{Transport: takesAll{}}
+			d.busy = func() bool { return busy }
+			began := time.Now()
+			if round, err := d.DeliverWebhooks(t.Context(), "whe_TEST"); err != nil || round.Taken != 41 {
+				t.Fatalf("%+v, %v", round, err)
+			}
+			return time.Since(began).Round(10 * time.Millisecond)
+		}
+		if quiet, busy := took(false), took(true); quiet != 0 || busy != 40*time.Second/busyPerSecond {
+			t.Errorf("41 events took %v in quiet times and %v in a rush, want 0 and %v", quiet, busy, 40*time.Second/busyPerSecond)
+		}
+		var signals []time.Duration
+		source := newMemory("", time.Now, 1)
+		r := NewReader(pendingOf{queue{source}, []string{"whe_A"}}, &wakes{}, func() bool { return true })
+		for range 3 {
+			began := time.Now()
+			if err := r.Handle(t.Context(), []domain.Event{source.rows[0].Event}); err != nil {
+				t.Fatal(err)
+			}
+			signals = append(signals, time.Since(began))
+		}
+		if want := []time.Duration{0, wakeIntervalBusy, wakeIntervalBusy}; !slices.Equal(signals, want) {
+			t.Errorf("signals after %v, want after %v", signals, want)
+		}
+	})
+}
+
+// takesAll is an endpoint without a network.
+type takesAll struct{}
+
+func (takesAll) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Header: http.Header{}}, nil
 }

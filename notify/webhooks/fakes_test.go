@@ -149,8 +149,11 @@ func (m *memory) states() (states []domain.WebhookState) {
 	return states
 }
 
+// idle is busy for nobody.
+func idle() bool { return false }
+
 func newTestDeliverer(t *testing.T, store Store, now func() time.Time) *Deliverer {
-	d := NewDeliverer(store, clear{}, thisMachine, func(Outcome, time.Duration) {}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	d := NewDeliverer(store, clear{}, thisMachine, func(Outcome, time.Duration) {}, idle, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	d.now = now
 	t.Cleanup(d.client.CloseIdleConnections)
 	return d

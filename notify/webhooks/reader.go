@@ -19,6 +19,8 @@ const (
 	// wakeInterval is the least time between two signals to a delivery, so that in a rush one
 	// signal serves many events.
 	wakeInterval = 250 * time.Millisecond
+	// wakeIntervalBusy is that while buyers wait for the engine, which has work with each signal.
+	wakeIntervalBusy = 2 * time.Second
 )
 
 // Queue is what the reader writes to. orders.Store is one.
@@ -29,14 +31,15 @@ type Queue interface {
 // NewReader queues each event for the endpoints that want it, and wakes their deliveries.
 // If an event is read again, its row is already there; if a delivery is woken again, it
 // finds nothing to do.
-func NewReader(queue Queue, c signaller) notify.Reader {
-	r := &reader{queue: queue, temporal: c, wakers: make(map[string]*waker)}
+func NewReader(queue Queue, c signaller, busy func() bool) notify.Reader {
+	r := &reader{queue: queue, temporal: c, busy: busy, wakers: make(map[string]*waker)}
 	return notify.Reader{Name: ReaderName, FromNow: true, BatchMax: readMax, Handle: r.handle}
 }
 
 type reader struct {
 	queue    Queue
 	temporal signaller
+	busy     func() bool
 
 	mu     sync.Mutex
 	wakers map[string]*waker
@@ -60,9 +63,13 @@ func (r *reader) handle(ctx context.Context, events []domain.Event) error {
 	if err != nil {
 		return err
 	}
+	interval := wakeInterval
+	if r.busy() {
+		interval = wakeIntervalBusy
+	}
 	var failed error // go on with the others if one cannot be woken
 	for _, endpoint := range endpoints {
-		err := r.wakerOf(endpoint).wake(ctx, r.temporal, endpoint, Wake{Events: len(events), First: events[0].ID.String()})
+		err := r.wakerOf(endpoint).wake(ctx, r.temporal, endpoint, interval, Wake{Events: len(events), First: events[0].ID.String()})
 		failed = errors.Join(failed, err)
 	}
 	return failed
@@ -79,7 +86,7 @@ func (r *reader) wakerOf(endpoint string) *waker {
 
 // wake returns when a signal that was sent after the call has arrived. Callers that come
 // while the next signal waits for its time share it.
-func (w *waker) wake(ctx context.Context, c signaller, endpoint string, say Wake) error {
+func (w *waker) wake(ctx context.Context, c signaller, endpoint string, interval time.Duration, say Wake) error {
 	w.mu.Lock()
 	if shared := w.next; shared != nil {
 		shared.Events += say.Events
@@ -93,7 +100,7 @@ func (w *waker) wake(ctx context.Context, c signaller, endpoint string, say Wake
 	}
 	shared := &sharedWake{Wake: say, done: make(chan struct{})}
 	w.next = shared
-	pause := wakeInterval - time.Since(w.last)
+	pause := interval - time.Since(w.last)
 	w.mu.Unlock()
 	_ = pace.Pause(ctx, max(pause, 0)) // send it even when this caller is stopping, because others wait for it
 	w.mu.Lock()

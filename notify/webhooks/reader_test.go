@@ -70,11 +70,11 @@ func TestAReaderThatDiesAnywhereDeliversOnce(t *testing.T) {
 	store := newMemory(server.URL, time.Now, 0)
 	temporal := &wakes{failures: 1}
 	d := newTestDeliverer(t, store, time.Now)
-	if err := NewReader(queue{store}, temporal).Handle(t.Context(), events); err == nil {
+	if err := NewReader(queue{store}, temporal, idle).Handle(t.Context(), events); err == nil {
 		t.Fatal("a signal that was not accepted is no failure")
 	}
 	for range 2 { // after the rows; after the signal
-		if err := NewReader(queue{store}, temporal).Handle(t.Context(), events); err != nil {
+		if err := NewReader(queue{store}, temporal, idle).Handle(t.Context(), events); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestAReaderThatDiesAnywhereDeliversOnce(t *testing.T) {
 	for range 2 {
 		_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
 	}
-	if err := NewReader(queue{store}, temporal).Handle(t.Context(), events); err != nil { // after it was delivered
+	if err := NewReader(queue{store}, temporal, idle).Handle(t.Context(), events); err != nil { // after it was delivered
 		t.Fatal(err)
 	}
 	_ = must(d.DeliverWebhooks(t.Context(), store.endpoint.ID))
@@ -162,7 +162,7 @@ func (q pendingOf) QueueWebhooks(context.Context, []domain.Event) ([]string, err
 func TestAnEndpointThatCannotBeWokenHoldsUpNoOther(t *testing.T) {
 	source := newMemory("", time.Now, 1)
 	temporal := &wakes{failures: 1}
-	err := NewReader(pendingOf{queue{source}, []string{"whe_A", "whe_B"}}, temporal).Handle(t.Context(), []domain.Event{source.rows[0].Event})
+	err := NewReader(pendingOf{queue{source}, []string{"whe_A", "whe_B"}}, temporal, idle).Handle(t.Context(), []domain.Event{source.rows[0].Event})
 	if err == nil || len(temporal.got) != 1 || temporal.got[0] != WorkflowID("whe_B") {
 		t.Errorf("%v, woken %v; want the second woken and an error of the first", err, temporal.got)
 	}
