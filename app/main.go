@@ -38,6 +38,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice events      how far the readers of the event log are, and what they set aside
   boxoffice erase-buyer erase what is kept of a buyer; books, counts and tickets stay
   boxoffice replay      rebuild what is made of the event log and compare, or tell an order's or a sale's story
+  boxoffice mails       what became of the mails to buyers, and those that no relay takes
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice version     this build, and the releases that it works with
@@ -102,6 +103,7 @@ func (p Program) commands() map[string]Command {
 		"events":         events,
 		"erase-buyer":    eraseBuyer,
 		"replay":         replay,
+		"mails":          mails,
 		"openapi":        printOpenAPI,
 		"version":        printVersion,
 		"demo":           movedToTheLab,

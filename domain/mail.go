@@ -72,6 +72,19 @@ type MailOutcome struct {
 	Reason string
 }
 
+// A MailRow is a mail as operators see it. Reason never has a buyer's address.
+type MailRow struct {
+	ID        string
+	Kind      MailKind
+	Order     OrderID // zero for MailOrders
+	State     MailState
+	Reason    string
+	Attempts  int // that failed because of the mail, or that are under way
+	QueuedAt  time.Time
+	DueAt     time.Time // for MailDue: when it is tried next, or again if its process dies now
+	SettledAt time.Time // zero for MailDue
+}
+
 // A SetAsideMail is a mail that an operator has to look at.
 type SetAsideMail struct {
 	ID         string

@@ -159,6 +159,34 @@ func (s *Store) OrdersOfAddresses(ctx context.Context, addresses []string, most 
 	return byAddress, nil
 }
 
+// MailsOfOrder lists what became of the mails about an order, the oldest first.
+func (s *Store) MailsOfOrder(ctx context.Context, order domain.OrderID) ([]domain.MailRow, error) {
+	return s.mails(ctx, `WHERE order_id = $1 ORDER BY queued_at, id`, uuidOf(order))
+}
+
+// DelayedMails lists mails that were tried and wait to be tried again, with the last reason, the longest queued first.
+func (s *Store) DelayedMails(ctx context.Context, most int) ([]domain.MailRow, error) {
+	return s.mails(ctx, `WHERE state = 'due' AND reason IS NOT NULL ORDER BY queued_at, id LIMIT $1`, most)
+}
+
+func (s *Store) mails(ctx context.Context, which string, args ...any) ([]domain.MailRow, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT id, kind, order_id, state, coalesce(reason, ''), attempts, queued_at, due_at, settled_at FROM mails `+which, args...)
+	if err != nil {
+		return nil, readFailed("list", "mails", err)
+	}
+	mails, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m domain.MailRow, err error) {
+		var order pgtype.UUID
+		var settled *time.Time
+		err = row.Scan(&m.ID, &m.Kind, &order, &m.State, &m.Reason, &m.Attempts, &m.QueuedAt, &m.DueAt, &settled)
+		m.Order, m.QueuedAt, m.DueAt, m.SettledAt = order.Bytes, m.QueuedAt.UTC(), m.DueAt.UTC(), fromNull(settled)
+		return m, err
+	})
+	return mails, readFailed("list", "mails", err)
+}
+
 // SetAsideMails returns a page of the mails that no relay accepts, after an id.
 func (s *Store) SetAsideMails(ctx context.Context, after string, most int) ([]domain.SetAsideMail, error) {
 	ctx, cancel := s.bounded(ctx)

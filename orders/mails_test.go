@@ -161,3 +161,24 @@ func TestOrdersOfAddresses(t *testing.T) {
 		t.Errorf("found %+v", none)
 	}
 }
+
+// What became of an order's mails can be looked up, and which were tried in vain.
+func TestMailsOfAnOrder(t *testing.T) {
+	b := setup(t)
+	order, other := b.record(t, b.sold(t, "ann")).ID, b.record(t, b.sold(t, "bob")).ID
+	mail := func(id string, order domain.OrderID) domain.Mail {
+		return domain.Mail{ID: id, Kind: domain.MailTickets, Order: order}
+	}
+	must(struct{}{}, b.store.QueueMails(b.ctx, []domain.Mail{mail("evt_1", order), mail("evt_2", order), mail("evt_3", other)}))
+	b.claimMails(t, false)
+	b.settleMail(t, domain.MailOutcome{ID: "evt_1", State: domain.MailDue, Failed: true, Again: time.Hour, Reason: "450 later"})
+	b.settleMail(t, domain.MailOutcome{ID: "evt_2", State: domain.MailSetAside, Failed: true, Reason: "550 no"})
+	mails := must(b.store.MailsOfOrder(b.ctx, order))
+	if len(mails) != 2 || mails[0].State != domain.MailDue || mails[0].Reason != "450 later" || time.Until(mails[0].DueAt) < time.Minute ||
+		mails[1].State != domain.MailSetAside || mails[1].Order != order || mails[1].SettledAt.IsZero() {
+		t.Errorf("%+v, want one that waits and one that is set aside", mails)
+	}
+	if delayed := must(b.store.DelayedMails(b.ctx, 10)); len(delayed) != 1 || delayed[0].ID != "evt_1" {
+		t.Errorf("delayed %+v, want the one that the relay takes later", delayed)
+	}
+}
