@@ -284,3 +284,28 @@ func TestEveryStatusReadsDifferentInTheListOfOrders(t *testing.T) {
 		}
 	}
 }
+
+// The fonts of the PDFs are parsed once. Many mails are written with them at a time, and none leaves anything behind for the next.
+func TestMailsAreWrittenAtTheSameTime(t *testing.T) {
+	templates := ours(t)
+	write := func(n int) []byte {
+		m, err := templates.write(templates.match([]string{"de", "en"}[n]), domain.MailTickets, samples(domain.MailTickets)[n])
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		return m.Files[0].Content
+	}
+	want := [][]byte{write(0), write(1)}
+	var writing sync.WaitGroup
+	for range 4 {
+		writing.Go(func() {
+			for i := range 10 {
+				if got := write(i % 2); !bytes.Equal(got, want[i%2]) {
+					t.Errorf("a PDF of %d bytes, want that of %d bytes that was written alone", len(got), len(want[i%2]))
+				}
+			}
+		})
+	}
+	writing.Wait()
+}

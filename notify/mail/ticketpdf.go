@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"codeberg.org/go-pdf/fpdf"
+	"github.com/signintech/gopdf"
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/goregular"
 	"golang.org/x/image/font/sfnt"
@@ -22,7 +22,16 @@ const (
 	fontBytesMax = 32 << 20
 )
 
-type fonts struct{ regular, bold font }
+type fonts struct {
+	regular, bold font
+	parsed        *gopdf.FontContainer // both, for all PDFs: to parse them takes longer than to draw a ticket
+}
+
+// Names of fonts in a PDF.
+const (
+	fontRegular = "regular"
+	fontBold    = "bold"
+)
 
 type font struct {
 	bytes []byte
@@ -38,8 +47,19 @@ func readFonts(files overlay) (f fonts, err error) {
 	if !bytes.Equal(f.regular.bytes, goregular.TTF) {
 		otherwise = f.regular.bytes
 	}
-	f.bold, err = readFont(files, boldFile, otherwise)
-	return f, err
+	if f.bold, err = readFont(files, boldFile, otherwise); err != nil {
+		return f, err
+	}
+	f.parsed = &gopdf.FontContainer{}
+	for _, one := range []struct {
+		family, file string
+		font         font
+	}{{fontRegular, fontFile, f.regular}, {fontBold, boldFile, f.bold}} {
+		if err := f.parsed.AddTTFFontData(one.family, one.font.bytes); err != nil {
+			return f, fmt.Errorf("%s: %w", one.file, err)
+		}
+	}
+	return f, nil
 }
 
 func readFont(files overlay, name string, otherwise []byte) (font, error) {
@@ -97,20 +117,20 @@ const (
 	ticketGapMM    = 6.0
 	codeSizeMM     = 68.0
 	textLeftMM     = marginMM + codeSizeMM + 14
+	lineMM         = 0.2
 	textWidthMM    = ticketWidthMM - codeSizeMM - 20
 )
 
 // pdf draws the tickets.
 func (t *Templates) pdf(w *words, tells *Tells, codes []File) ([]byte, error) {
-	doc := fpdf.New("P", "mm", "A4", "")
-	doc.SetCreationDate(tells.PaidAt)
-	doc.SetModificationDate(tells.PaidAt)
-	doc.SetCatalogSort(true)
-	doc.SetTitle(t.fonts.bold.fit(tells.Subject), true)
-	doc.SetLang(tells.Language)
-	doc.SetAutoPageBreak(false, 0)
-	doc.AddUTF8FontFromBytes("tickets", "", t.fonts.regular.bytes)
-	doc.AddUTF8FontFromBytes("tickets", "B", t.fonts.bold.bytes)
+	doc := &gopdf.GoPdf{}
+	doc.Start(gopdf.Config{Unit: gopdf.UnitMM, PageSize: *gopdf.PageSizeA4})
+	doc.SetInfo(gopdf.PdfInfo{Title: t.fonts.bold.fit(tells.Subject), CreationDate: tells.PaidAt})
+	for _, family := range []string{fontRegular, fontBold} {
+		if err := doc.AddTTFFontFromFontContainer(family, t.fonts.parsed); err != nil {
+			return nil, err
+		}
+	}
 	for i, ticket := range tells.Tickets {
 		if i%pageTickets == 0 {
 			doc.AddPage()
@@ -120,18 +140,26 @@ func (t *Templates) pdf(w *words, tells *Tells, codes []File) ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	err := doc.Output(&b)
+	_, err := doc.WriteTo(&b)
 	return b.Bytes(), err
 }
 
-func (t *Templates) drawTicket(doc *fpdf.Fpdf, w *words, tells *Tells, ticket TicketTold, code File, top float64) error {
-	doc.SetDrawColor(200, 196, 216)
-	doc.RoundedRect(marginMM, top, ticketWidthMM, ticketHeightMM, 3, "1234", "D")
+func (t *Templates) drawTicket(doc *gopdf.GoPdf, w *words, tells *Tells, ticket TicketTold, code File, top float64) error {
+	const cornerMM, cornerPoints = 3, 8
+	doc.SetStrokeColor(200, 196, 216)
+	doc.SetLineWidth(lineMM)
+	if err := doc.Rectangle(marginMM, top, marginMM+ticketWidthMM, top+ticketHeightMM, "D", cornerMM, cornerPoints); err != nil {
+		return err
+	}
 	doc.SetFillColor(91, 63, 214)
-	doc.Rect(marginMM, top+6, 1.6, ticketHeightMM-12, "F")
-	options := fpdf.ImageOptions{ImageType: "PNG"}
-	doc.RegisterImageOptionsReader(code.Name, options, bytes.NewReader(code.Content))
-	doc.ImageOptions(code.Name, marginMM+6, top+(ticketHeightMM-codeSizeMM)/2, codeSizeMM, codeSizeMM, false, options, 0, "")
+	doc.RectFromUpperLeftWithStyle(marginMM, top+6, 1.6, ticketHeightMM-12, "F")
+	image, err := gopdf.ImageHolderByBytes(code.Content)
+	if err != nil {
+		return err
+	}
+	if err := doc.ImageByHolder(image, marginMM+6, top+(ticketHeightMM-codeSizeMM)/2, &gopdf.Rect{W: codeSizeMM, H: codeSizeMM}); err != nil {
+		return err
+	}
 
 	said := map[string]string{}
 	for _, name := range []string{"number", "hint", "order"} {
@@ -145,30 +173,37 @@ func (t *Templates) drawTicket(doc *fpdf.Fpdf, w *words, tells *Tells, ticket Ti
 			return err
 		}
 	}
-	bold, regular := t.fonts.bold.fit, t.fonts.regular.fit
-	doc.SetXY(textLeftMM, top+8)
-	write := func(style string, points, lineMM float64, linesMax int, text string) {
-		doc.SetFont("tickets", style, points)
-		lines := doc.SplitText(text, textWidthMM)
-		for i, line := range lines {
-			if i == linesMax {
-				break
-			}
-			doc.SetX(textLeftMM)
-			doc.CellFormat(textWidthMM, lineMM, line, "", 2, "L", false, 0, "")
+	y := top + 8
+	write := func(family string, f font, points, lineHeightMM float64, linesMax int, text string) {
+		if err == nil {
+			err = doc.SetFont(family, "", points)
+		}
+		text = strings.TrimSpace(f.fit(text))
+		if err != nil || text == "" {
+			return
+		}
+		var lines []string
+		if lines, err = doc.SplitTextWithWordWrap(text, textWidthMM); err != nil {
+			return
+		}
+		for _, line := range lines[:min(len(lines), linesMax)] {
+			doc.SetXY(textLeftMM, y)
+			err = errors.Join(err, doc.CellWithOption(&gopdf.Rect{W: textWidthMM, H: lineHeightMM}, line, gopdf.CellOption{Align: gopdf.Left | gopdf.Middle}))
+			y += lineHeightMM
 		}
 	}
+	bold, regular := t.fonts.bold, t.fonts.regular
 	doc.SetTextColor(29, 26, 41)
-	write("B", 15, 6.6, 4, bold(tells.Sale))
-	doc.SetY(doc.GetY() + 2)
-	write("B", 12, 5.6, 1, bold(ticket.Class))
+	write(fontBold, bold, 15, 6.6, 4, tells.Sale)
+	y += 2
+	write(fontBold, bold, 12, 5.6, 1, ticket.Class)
 	doc.SetTextColor(101, 95, 120)
-	write("", 10, 5, 1, regular(said["number"]))
-	doc.SetY(top + ticketHeightMM - 33)
+	write(fontRegular, regular, 10, 5, 1, said["number"])
+	y = top + ticketHeightMM - 33
 	doc.SetTextColor(29, 26, 41)
-	write("B", 12, 6, 2, bold(ticket.Code))
+	write(fontBold, bold, 12, 6, 2, ticket.Code)
 	doc.SetTextColor(101, 95, 120)
-	write("", 8.5, 4.2, 3, regular(said["hint"]))
-	write("", 7, 4, 1, regular(said["order"]))
-	return doc.Error()
+	write(fontRegular, regular, 8.5, 4.2, 3, said["hint"])
+	write(fontRegular, regular, 7, 4, 1, said["order"])
+	return err
 }

@@ -95,7 +95,9 @@ var Outcomes = []Outcome{OutcomeTaken, OutcomeFailed, OutcomeGivenUp, OutcomeDis
 // NewDeliverer makes a Deliverer that sends to public addresses over TLS, and to the
 // allowed networks with or without TLS. It calls told after each attempt.
 func NewDeliverer(store Store, sealer Sealer, allowed []netip.Prefix, told func(Outcome, time.Duration), busy func() bool, log *slog.Logger) *Deliverer {
-	return &Deliverer{store: store, sealer: sealer, client: newClient(allowed), told: told, busy: busy, pace: rate.NewLimiter(busyPerSecond, 1), log: log, now: time.Now}
+	return &Deliverer{
+		store: store, sealer: sealer, client: newClient(allowed), told: told, busy: busy, pace: rate.NewLimiter(busyPerSecond, 1), log: log, now: time.Now,
+	}
 }
 
 // A Round is what DeliverWebhooks did, and what is left.
