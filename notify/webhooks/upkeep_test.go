@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 // untidy is an UpkeepStore with so many steps to sweep.
 type untidy struct {
+	mu      sync.Mutex
 	overdue []string
 	steps   int
 	fails   error
@@ -19,16 +21,27 @@ type untidy struct {
 }
 
 func (u *untidy) OverdueWebhookEndpoints(context.Context, time.Duration) ([]string, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return u.overdue, u.fails
 }
 
 func (u *untidy) SweepWebhooks(context.Context, time.Duration, int) (bool, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if u.fails != nil {
 		return false, u.fails
 	}
 	u.swept++
 	u.steps--
 	return u.steps > 0, nil
+}
+
+// is changes what the database says.
+func (u *untidy) is(fails error, steps int, overdue ...string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.fails, u.overdue, u.steps = fails, overdue, steps
 }
 
 // What should have been sent is woken at once when a process starts, and each minute, also where one of them cannot be woken. What is to
@@ -39,13 +52,15 @@ func TestUpkeep(t *testing.T) {
 		temporal := &wakes{failures: 1}
 		stop := StartUpkeep(store, temporal, slog.New(slog.DiscardHandler))
 		time.Sleep(upkeepInterval / 2)
+		synctest.Wait()
 		if want := []string{"webhooks/whe_B"}; !slices.Equal(temporal.got, want) || store.swept != 3 {
 			t.Errorf("woken %v, %d steps; want %v and 3", temporal.got, store.swept, want)
 		}
-		store.fails = errors.New("the database is away")
+		store.is(errors.New("the database is away"), 0, "whe_A", "whe_B")
 		time.Sleep(upkeepInterval)
-		store.fails, store.overdue, store.steps = nil, []string{"whe_A"}, 1
+		store.is(nil, 1, "whe_A")
 		time.Sleep(upkeepInterval)
+		synctest.Wait()
 		if want := []string{"webhooks/whe_B", "webhooks/whe_A", "webhooks/whe_B", "webhooks/whe_A"}; !slices.Equal(temporal.got, want) || store.swept != 4 {
 			t.Errorf("woken %v, %d steps; want %v and 4", temporal.got, store.swept, want)
 		}
