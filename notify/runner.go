@@ -127,9 +127,23 @@ func (r *Runner) Start() (stop func()) {
 	}
 	return sync.OnceFunc(func() {
 		end()
-		late := time.AfterFunc(r.options.StopGrace, cut)
-		all.Wait()
-		late.Stop()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			all.Wait()
+		}()
+		if !within(ended, r.options.StopGrace) {
+			cut()
+		}
+		if !within(ended, r.options.StopGrace) {
+			// The process ends all the same. The leases stay: nobody else may begin with these events while Handle has them.
+			for _, w := range r.work {
+				for shard, event := range w.callsNow() {
+					r.options.Log.Error("a reader does not stop; its leases run out by themselves", "reader", w.Name, "shard", shard, "event", event)
+				}
+			}
+			return
+		}
 		cut()
 		leaving, cancel := context.WithTimeout(context.Background(), r.options.StopGrace)
 		defer cancel()
@@ -137,6 +151,17 @@ func (r *Runner) Start() (stop func()) {
 			r.options.Log.Warn("readers: cannot release the leases, so they run out by themselves", "error", err)
 		}
 	})
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // leasesPerTerm is how often a lease is renewed within its term.

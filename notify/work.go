@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -23,7 +24,8 @@ type work struct {
 	mu      sync.Mutex
 	offered []orders.ReaderShard // by the last lease
 	share   int
-	until   time.Time // when the lease ends, by this node's clock
+	until   time.Time              // when the lease ends, by this node's clock
+	calling map[int]domain.EventID // what Handle has at the moment, by shard
 
 	// shards are the shards held; left are leases that were released or lost. Only run uses both.
 	shards map[int]*shard
@@ -50,7 +52,7 @@ type shard struct {
 }
 
 func newWork(r *Runner, reader Reader) *work {
-	return &work{Reader: reader, Runner: r, wake: make(chan struct{}, 1), shards: make(map[int]*shard), left: make(map[int]int64)}
+	return &work{Reader: reader, Runner: r, wake: make(chan struct{}, 1), shards: make(map[int]*shard), calling: make(map[int]domain.EventID), left: make(map[int]int64)}
 }
 
 // offer says what this node holds, how much of it is its share, and until when.
@@ -296,6 +298,9 @@ func (w *work) pass(running, calls context.Context, s *shard, events []domain.Ev
 		case result == ResultDone:
 			s.cursor, s.tries, s.stalls, s.failure, s.unsaved = events[n-1].Cursor, 0, 0, "", true
 		case result == ResultFailed:
+			if !first.Type.Known() {
+				err = fmt.Errorf("%w (event %s has the type %s: run the release that wrote it, or a later one)", err, first.ID, first.Type)
+			}
 			s.stalls++
 			w.stall(s, err, backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
 			return false
@@ -416,7 +421,7 @@ func (w *work) tryOne(calls context.Context, s *shard, row *orders.AsideRow, e *
 		err = w.call(calls, s, []domain.Event{*e})
 	}
 	tries := row.Tries + 1
-	again := orders.AsideEvent{Shard: s.number, Cursor: row.Cursor, Error: errorText(err), Tries: tries}
+	again := orders.AsideEvent{Shard: s.number, Cursor: row.Cursor, Error: errorText(err), Tries: tries, WasDue: row.RetryAt}
 	switch resultOf(err) {
 	case ResultFailed:
 		s.asideStalls++
@@ -471,9 +476,45 @@ func (w *work) call(calls context.Context, s *shard, events []domain.Event) erro
 			}
 		}
 	}()
+	defer w.watchCall(ctx, s.number, events[0].ID)()
 	err := w.handle(ctx, events)
 	w.options.Handled(w.Name, len(events), resultOf(err), time.Since(began))
 	return err
+}
+
+// watchCall keeps what Handle has at the moment, and says so if Handle does not return although its time is up: until it does, this
+// node's part of the reader stands still.
+func (w *work) watchCall(ctx context.Context, shard int, event domain.EventID) (done func()) {
+	w.mu.Lock()
+	w.calling[shard] = event
+	w.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+			return
+		}
+		late := time.NewTimer(w.options.StopGrace)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			w.options.Log.Error("a reader does not return although its time is up", "reader", w.Name, "shard", shard, "event", event)
+		case <-ended:
+		}
+	}()
+	return func() {
+		close(ended)
+		w.mu.Lock()
+		delete(w.calling, shard)
+		w.mu.Unlock()
+	}
+}
+
+func (w *work) callsNow() map[int]domain.EventID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.calling)
 }
 
 func (w *work) handle(ctx context.Context, events []domain.Event) (err error) {

@@ -197,6 +197,9 @@ type AsideEvent struct {
 	Tries   int
 	// RetryIn is when it may be retried; negative: only on request.
 	RetryIn time.Duration
+	// WasDue is the row's RetryAt when it was read, for one that was tried: a request to
+	// retry that came meanwhile stays.
+	WasDue time.Time
 }
 
 // AsideKey identifies an event that is set aside.
@@ -239,7 +242,7 @@ func (s *Store) MoveShards(ctx context.Context, node, reader string, step Reader
 		node, reader, m.shards, m.leases, m.transactions, m.ids, m.tries,
 		put.shards, put.transactions, put.ids, put.subjects, put.types, put.errors, put.tries, put.retryIn,
 		tried.shards, tried.transactions, tried.ids, tried.errors, tried.tries, tried.retryIn,
-		doneShards, doneTransactions, doneIDs, m.errors)
+		doneShards, doneTransactions, doneIDs, m.errors, tried.wasDue)
 	if err != nil {
 		return nil, writeFailed("move reader", reader, err)
 	}
@@ -265,9 +268,10 @@ WITH moved AS (
 	JOIN moved USING (shard)
 	ON CONFLICT DO NOTHING
 ), tried AS (
-	UPDATE events_set_aside a SET error = t.error, tries = t.tries, retry_at = clock_timestamp() + t.retry_in
-	FROM unnest($16::int[], $17::text[], $18::bigint[], $19::text[], $20::int[], $21::interval[])
-	     t (shard, transaction_id, id, error, tries, retry_in)
+	UPDATE events_set_aside a SET error = t.error, tries = t.tries,
+		retry_at = CASE WHEN a.retry_at IS NOT DISTINCT FROM t.was_due THEN clock_timestamp() + t.retry_in ELSE a.retry_at END
+	FROM unnest($16::int[], $17::text[], $18::bigint[], $19::text[], $20::int[], $21::interval[], $26::timestamptz[])
+	     t (shard, transaction_id, id, error, tries, retry_in, was_due)
 	JOIN moved USING (shard)
 	WHERE a.reader = $2 AND a.shard = t.shard AND a.transaction_id = t.transaction_id::xid8 AND a.id = t.id
 ), done AS (
@@ -295,6 +299,7 @@ type asideColumns struct {
 	ids                                   []int64
 	transactions, subjects, types, errors []string
 	retryIn                               []*time.Duration
+	wasDue                                []*time.Time
 }
 
 func (a *asideColumns) add(e AsideEvent) {
@@ -305,7 +310,7 @@ func (a *asideColumns) add(e AsideEvent) {
 	if e.RetryIn < 0 {
 		retryIn = nil
 	}
-	a.retryIn = append(a.retryIn, retryIn)
+	a.retryIn, a.wasDue = append(a.retryIn, retryIn), append(a.wasDue, nullTime(e.WasDue))
 }
 
 // An AsideRow is the row of an event that is set aside.
