@@ -58,6 +58,12 @@ type Provider interface {
 	Refund(ctx context.Context, refund domain.Refund) error
 }
 
+// Endings tell others of checkouts that held seats and ended without a sale, where anybody
+// wants to know. It may be repeated: each is told once.
+type Endings interface {
+	CheckoutEnded(ctx context.Context, order *domain.Order, ending domain.OrderStatus) error
+}
+
 // A Flag marks something that went right for the buyer and still needs an operator.
 type Flag string
 
@@ -86,6 +92,8 @@ type Activities struct {
 	// Flagged is called with what an operator must look into, and why; again if an
 	// activity is repeated. It may be nil.
 	Flagged func(flag Flag, order domain.OrderID, why error)
+	// Endings may be nil: nobody wants to know.
+	Endings Endings
 	// SaleCancel has more activities, with options of its own.
 	SaleCancel
 }
@@ -269,13 +277,13 @@ func (a *Activities) FindSale(ctx context.Context, order domain.OrderID) (Settle
 // Unsell gives back the seats of an order whose hold was posted although no payment can
 // be found. It returns SettleUnpaid, or SettleSoldBefore if the order was recorded after
 // all.
-func (a *Activities) Unsell(ctx context.Context, order domain.Order) (Settled, error) {
-	settled, err := a.undo(ctx, &Settlement{Order: order, Booking: domain.BookedByHold}, domain.UnsoldUnpaid)
+func (a *Activities) Unsell(ctx context.Context, end EndRequest) (Settled, error) {
+	settled, err := a.undo(ctx, &Settlement{Order: end.Order, Booking: domain.BookedByHold}, domain.UnsoldUnpaid)
 	if err != nil || settled.Outcome == SettleSoldBefore {
 		return settled, err
 	}
-	a.flag(FlagUnpaidPost, order.ID, errUnpaid)
-	return Settled{Outcome: SettleUnpaid}, nil
+	a.flag(FlagUnpaidPost, end.ID, errUnpaid)
+	return Settled{Outcome: SettleUnpaid}, a.whileOwed(end.ID, a.tellEnding(ctx, &end))
 }
 
 // seats is what the ledger says about the seats of a settlement.
@@ -332,10 +340,29 @@ func rebookedSeats(outcome domain.RebookOutcome, err error) (seats, error) {
 	}
 }
 
-// Release gives the order's seats back.
-func (a *Activities) Release(ctx context.Context, order domain.Order) (domain.VoidOutcome, error) {
-	outcome, err := a.Ledger.Void(ctx, &order)
-	return outcome, a.whileOwed(order.ID, err)
+// EndRequest asks to give an order's seats back, because its checkout ends so. Workers of
+// earlier releases take an Order, which has the same fields.
+type EndRequest struct {
+	domain.Order
+	Ending domain.OrderStatus `json:"ending,omitempty"` // empty: of an earlier release
+}
+
+// Release gives the order's seats back, and then tells whoever wants to know.
+func (a *Activities) Release(ctx context.Context, end EndRequest) (domain.VoidOutcome, error) {
+	outcome, err := a.Ledger.Void(ctx, &end.Order)
+	if err == nil && outcome == domain.VoidVoided {
+		err = a.tellEnding(ctx, &end)
+	}
+	return outcome, a.whileOwed(end.ID, err)
+}
+
+// tellEnding comes after the ledger has the seats again: whatever the database does, they
+// are on sale.
+func (a *Activities) tellEnding(ctx context.Context, end *EndRequest) error {
+	if a.Endings == nil || end.Ending == "" {
+		return nil
+	}
+	return a.Endings.CheckoutEnded(ctx, &end.Order, end.Ending)
 }
 
 // SessionToOpen asks for a session in which an order is paid.

@@ -28,6 +28,7 @@ type scripted struct {
 	heldAt time.Time
 	post   domain.PostOutcome
 	rebook domain.RebookOutcome
+	void   domain.VoidOutcome
 	unsold domain.UnsoldReason // what stands from before
 	fate   domain.SeatFate
 	sold   *domain.SoldOrder
@@ -69,7 +70,7 @@ func (s *scripted) Unsell(_ context.Context, _ *domain.Order, _ domain.Booking, 
 }
 func (s *scripted) BeginRefund(context.Context, domain.Refund) error { return s.call("begin") }
 func (s *scripted) Void(context.Context, *domain.Order) (domain.VoidOutcome, error) {
-	return "", s.call("void")
+	return s.void, s.call("void")
 }
 func (s *scripted) FinishRefund(context.Context, string, time.Time) error { return s.call("finish") }
 func (s *scripted) Refund(context.Context, domain.Refund) error           { return s.call("refund") }
@@ -143,7 +144,9 @@ func settle(ctx context.Context, a *activities.Activities) (any, error) {
 	return a.Settle(ctx, activities.Settlement{Order: order, Booking: domain.BookedByHold})
 }
 
-func unsell(ctx context.Context, a *activities.Activities) (any, error) { return a.Unsell(ctx, order) }
+func unsell(ctx context.Context, a *activities.Activities) (any, error) {
+	return a.Unsell(ctx, activities.EndRequest{Order: order})
+}
 
 func begin(refund domain.Refund) func(context.Context, *activities.Activities) (any, error) {
 	return func(ctx context.Context, a *activities.Activities) (any, error) {
@@ -333,8 +336,14 @@ func TestStepsWithMoneyWaitForAReleaseThatKnowsBetter(t *testing.T) {
 			_, err := a.Settle(t.Context(), activities.Settlement{Booking: domain.BookedByHold})
 			return err
 		}},
-		{"release", "void", func(a *activities.Activities) error { _, err := a.Release(t.Context(), order); return err }},
-		{"unsell", "unsell", func(a *activities.Activities) error { _, err := a.Unsell(t.Context(), order); return err }},
+		{"release", "void", func(a *activities.Activities) error {
+			_, err := a.Release(t.Context(), activities.EndRequest{Order: order})
+			return err
+		}},
+		{"unsell", "unsell", func(a *activities.Activities) error {
+			_, err := a.Unsell(t.Context(), activities.EndRequest{Order: order})
+			return err
+		}},
 		{"find the sale", "order", func(a *activities.Activities) error { _, err := a.FindSale(t.Context(), order.ID); return err }},
 		{"return the seats", "return", func(a *activities.Activities) error { return a.ReturnSeats(t.Context(), domain.SoldOrder{}) }},
 		{"note a refund as done", "finish", func(a *activities.Activities) error {
@@ -651,6 +660,52 @@ func TestAnAnswerThatIsNotKnownIsNoNo(t *testing.T) {
 			}
 			if want := []activities.Flag{activities.FlagStuck}; !reflect.DeepEqual(flags, want) {
 				t.Fatalf("flags is %q, want %q", flags, want)
+			}
+		})
+	}
+}
+
+// endings are told what ended.
+type endings struct{ s *scripted }
+
+func (e endings) CheckoutEnded(_ context.Context, _ *domain.Order, ending domain.OrderStatus) error {
+	return e.s.call("tell " + string(ending))
+}
+
+// An ending is told once the seats are back, and only if they were sold to nobody. While it cannot be told, the step is repeated.
+func TestAnEndingIsToldOnceTheSeatsAreBack(t *testing.T) {
+	expired := activities.EndRequest{Order: order, Ending: domain.OrderExpired}
+	earlier := activities.EndRequest{Order: order}
+	noOrder := func() map[string]error { return map[string]error{"order": domain.NotFound("order")} }
+	away := errors.New("connection refused")
+	release := func(end activities.EndRequest) func(*activities.Activities) error {
+		return func(a *activities.Activities) error { _, err := a.Release(t.Context(), end); return err }
+	}
+	unsell := func(end activities.EndRequest) func(*activities.Activities) error {
+		return func(a *activities.Activities) error { _, err := a.Unsell(t.Context(), end); return err }
+	}
+	for name, tt := range map[string]struct {
+		script scripted
+		do     func(*activities.Activities) error
+		calls  []string
+		fails  bool
+	}{
+		"voided":                        {scripted{void: domain.VoidVoided}, release(expired), []string{"void", "tell expired"}, false},
+		"posted: it is sold":            {scripted{void: domain.VoidPosted}, release(expired), []string{"void"}, false},
+		"of an earlier release":         {scripted{void: domain.VoidVoided}, release(earlier), []string{"void"}, false},
+		"the ledger is away":            {scripted{fail: map[string]error{"void": away}}, release(expired), []string{"void"}, true},
+		"the database is away":          {scripted{void: domain.VoidVoided, fail: map[string]error{"tell expired": away}}, release(expired), []string{"void", "tell expired"}, true},
+		"unsold":                        {scripted{fail: noOrder()}, unsell(expired), []string{"order", "unsell", "tell expired"}, false},
+		"not unsold: somebody has paid": {scripted{sold: &domain.SoldOrder{Capture: domain.Capture{Payment: "pay_1"}}}, unsell(expired), []string{"order"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			acts, s := setup(tt.script)
+			acts.Endings = endings{s}
+			if err := tt.do(acts); (err != nil) != tt.fails {
+				t.Errorf("error %v, want one: %t", err, tt.fails)
+			}
+			if !slices.Equal(s.calls, tt.calls) {
+				t.Errorf("calls %q, want %q", s.calls, tt.calls)
 			}
 		})
 	}

@@ -556,7 +556,7 @@ func (w *world) noPerkLeft() {
 }
 
 func (w *world) voided() {
-	outcome, err := w.by().Release(w.ctx, w.order)
+	outcome, err := w.by().Release(w.ctx, activities.EndRequest{Order: w.order})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -601,7 +601,7 @@ func (w *world) postedOnly() {
 
 func (w *world) unsold() {
 	w.postedOnly()
-	settled, err := w.by().Unsell(w.ctx, w.order)
+	settled, err := w.by().Unsell(w.ctx, activities.EndRequest{Order: w.order})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -683,11 +683,11 @@ func findSale(ctx context.Context, a *activities.Activities, w *world) (any, err
 }
 
 func unsellOrder(ctx context.Context, a *activities.Activities, w *world) (any, error) {
-	return a.Unsell(ctx, w.order)
+	return a.Unsell(ctx, activities.EndRequest{Order: w.order})
 }
 
 func release(ctx context.Context, a *activities.Activities, w *world) (any, error) {
-	return a.Release(ctx, w.order)
+	return a.Release(ctx, activities.EndRequest{Order: w.order})
 }
 
 func expireSession(ctx context.Context, a *activities.Activities, w *world) (any, error) {

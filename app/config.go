@@ -72,6 +72,7 @@ type config struct {
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 	EventsKept        time.Duration  // BOXOFFICE_EVENTS_KEPT: how long events stay in the log
+	CheckoutEvents    bool           // BOXOFFICE_CHECKOUT_EVENTS: checkouts that end without a sale are told whoever asks
 	WebhookNetworks   []netip.Prefix // BOXOFFICE_WEBHOOK_NETWORKS: networks that endpoints may be in although they are not public
 	HoldGrace         time.Duration  // BOXOFFICE_HOLD_GRACE: how long a new hold outlives its checkout's deadline in the ledger
 
@@ -144,6 +145,8 @@ func readConfig() (config, error) {
 	c.HoldGrace, err = envDuration("BOXOFFICE_HOLD_GRACE", domain.HoldGraceDefault, domain.HoldGraceMin, domain.HoldGraceMax)
 	note(err)
 	c.EventsKept, err = envDuration("BOXOFFICE_EVENTS_KEPT", eventsKeptDefault, eventsKeptMin, eventsKeptMax)
+	note(err)
+	c.CheckoutEvents, err = envSwitch("BOXOFFICE_CHECKOUT_EVENTS")
 	note(err)
 	c.WebhookNetworks, err = readNetworks("BOXOFFICE_WEBHOOK_NETWORKS")
 	note(err)

@@ -307,6 +307,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
 		Provider: activities.BoundProvider(p.providers, p.providers.Names()...),
 		Notices:  notices,
+		Endings:  p.store.Readers().NewEndings(s.endingsTold()),
 		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
 			p.meter.flagged.WithLabelValues(string(flag)).Inc()
 			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
@@ -320,6 +321,23 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 	}
 	s.later(w.Stop)
 	return nil
+}
+
+// endingsTold are the types of events about checkouts without a sale that somebody reads who
+// is no webhook endpoint.
+func (s *service) endingsTold() (types []domain.EventType) {
+	named := make(map[domain.EventType]bool)
+	for _, reader := range s.program.Readers {
+		for _, t := range reader.Types {
+			named[t] = true
+		}
+	}
+	for _, t := range domain.EventTypes() {
+		if t.Terms().OnRequest && (s.CheckoutEvents || named[t]) {
+			types = append(types, t)
+		}
+	}
+	return types
 }
 
 // recorder adds what only the server's key can make: the tickets' codes.

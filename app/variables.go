@@ -150,6 +150,8 @@ var variables = []variable{
 	},
 	{"`BOXOFFICE_EVENTS_KEPT`", "`2160h`",
 		"how long [events](events.md) stay in the log once every reader has them, 24h–87600h"},
+	{"`BOXOFFICE_CHECKOUT_EVENTS`", "`false`",
+		"`true`: [`checkout.expired`, `checkout.failed` and `checkout.canceled`](events.md#checkoutexpired) are in the log also where no webhook endpoint names them: for Kafka and `GET /v1/events`"},
 	{"`KAFKA_BROKERS`", "none: nothing is published",
 		"host:port of some of the brokers, separated by commas ([Kafka](kafka.md)). The same on all nodes, as all that follows of Kafka"},
 	{"`KAFKA_TOPIC_PREFIX`", "`boxoffice.`",

@@ -23,6 +23,9 @@ const (
 	EventOrderRefunded    EventType = "order.refunded"     // the tickets' money went back
 	EventPaymentRefunded  EventType = "payment.refunded"   // a payment that bought no tickets was refunded
 	EventBuyerErased      EventType = "order.buyer_erased" // what was known of its buyer is gone
+	EventCheckoutExpired  EventType = "checkout.expired"   // nobody paid in time
+	EventCheckoutFailed   EventType = "checkout.failed"    // the provider said that the payment failed
+	EventCheckoutCanceled EventType = "checkout.canceled"  // the buyer, the provider or the organiser canceled it
 	EventSaleCreated      EventType = "sale.created"       // its stock is funded, and buyers can see it
 	EventSaleOpened       EventType = "sale.opened"        // its opening time has passed
 	EventSaleSoldOut      EventType = "sale.sold_out"      // all tickets are sold
@@ -50,6 +53,8 @@ type EventTerms struct {
 	// Personal: the payload may contain personal data, because its metadata is whatever the shop put into the order. No payload has
 	// a buyer's address or name.
 	Personal bool
+	// OnRequest: the event is written only while somebody asks for its type by name, see orders.Endings.
+	OnRequest bool
 	// Says describes the type in one sentence, for the catalogue.
 	Says string
 
@@ -77,6 +82,18 @@ var events = map[EventType]EventTerms{
 	EventBuyerErased: {
 		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(BuyerErasedData) },
 		Says: "What was known of an order's buyer was erased: erase what you keep of them.",
+	},
+	EventCheckoutExpired: {
+		Schema: 1, Subject: SubjectOrder, OnRequest: true, data: func() EventData { return new(CheckoutExpiredData) },
+		Says: "Nobody paid in time: the seats are back on sale.",
+	},
+	EventCheckoutFailed: {
+		Schema: 1, Subject: SubjectOrder, OnRequest: true, data: func() EventData { return new(CheckoutFailedData) },
+		Says: "The provider said that the payment failed: the seats are back on sale.",
+	},
+	EventCheckoutCanceled: {
+		Schema: 1, Subject: SubjectOrder, OnRequest: true, data: func() EventData { return new(CheckoutCanceledData) },
+		Says: "A checkout was canceled before it was paid: the seats are back on sale.",
 	},
 	EventSaleCreated: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCreatedData) },
@@ -369,6 +386,39 @@ type PaymentRefundedData struct {
 	RefundedAt  time.Time    `json:"refunded_at"`
 }
 
+// CheckoutEnding is what is told of a checkout that held seats and ended without a sale.
+type CheckoutEnding struct {
+	Order       OrderID `json:"order"`
+	Sale        string  `json:"sale"`
+	AmountMinor int64   `json:"amount_minor"`
+	Currency    string  `json:"currency"`
+	Lines       []Line  `json:"lines"`
+}
+
+// CheckoutExpiredData is the payload of EventCheckoutExpired.
+type CheckoutExpiredData struct{ CheckoutEnding }
+
+// CheckoutFailedData is the payload of EventCheckoutFailed.
+type CheckoutFailedData struct{ CheckoutEnding }
+
+// CheckoutCanceledData is the payload of EventCheckoutCanceled.
+type CheckoutCanceledData struct{ CheckoutEnding }
+
+// NewCheckoutEnding returns what is told of an order that ends so; nil: nothing is.
+func NewCheckoutEnding(o *Order, ending OrderStatus) EventData {
+	e := CheckoutEnding{Order: o.ID, Sale: o.SaleID, AmountMinor: o.AmountMinor, Currency: o.Currency, Lines: o.Lines}
+	switch ending {
+	case OrderExpired:
+		return &CheckoutExpiredData{e}
+	case OrderFailed:
+		return &CheckoutFailedData{e}
+	case OrderCanceled:
+		return &CheckoutCanceledData{e}
+	case OrderPending, OrderSoldOut, OrderLimitReached, OrderHeld, OrderPaid, OrderRefunding, OrderRefunded:
+	}
+	return nil
+}
+
 // BuyerErasedData is the payload of EventBuyerErased.
 type BuyerErasedData struct {
 	Order    OrderID   `json:"order"`
@@ -468,6 +518,15 @@ func (*OrderRefundedData) Type() EventType { return EventOrderRefunded }
 
 // Type implements EventData.
 func (*PaymentRefundedData) Type() EventType { return EventPaymentRefunded }
+
+// Type implements EventData.
+func (*CheckoutExpiredData) Type() EventType { return EventCheckoutExpired }
+
+// Type implements EventData.
+func (*CheckoutFailedData) Type() EventType { return EventCheckoutFailed }
+
+// Type implements EventData.
+func (*CheckoutCanceledData) Type() EventType { return EventCheckoutCanceled }
 
 // Type implements EventData.
 func (*BuyerErasedData) Type() EventType { return EventBuyerErased }

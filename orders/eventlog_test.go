@@ -31,6 +31,12 @@ func TestEventsMatchTheTable(t *testing.T) {
 	if err := b.store.EraseBuyer(b.ctx, []domain.OrderID{sold.Order.ID}, nil); err != nil {
 		t.Fatal(err)
 	}
+	endings := b.store.NewEndings(domain.EventTypes())
+	for _, ending := range []domain.OrderStatus{domain.OrderExpired, domain.OrderFailed, domain.OrderCanceled} {
+		if err := endings.CheckoutEnded(b.ctx, &sold.Order, ending); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b.tellStock(t, 5)
 	b.tellStock(t, 0)
 	b.tellStock(t, 1)

@@ -21,6 +21,8 @@ import (
 // world is what a checkout can touch, in memory and with the real ones'
 // contracts: idempotent, definite, and failing on request.
 type world struct {
+	told []domain.OrderStatus // endings without a sale
+
 	mu  sync.Mutex
 	now func() time.Time
 
@@ -284,7 +286,7 @@ func setup(t *testing.T, script func(*world)) *bundle {
 	if script != nil {
 		script(w)
 	}
-	env.RegisterActivity(&activities.Activities{Ledger: w, Orders: w, Provider: w, Flagged: func(flag activities.Flag, _ domain.OrderID, _ error) {
+	env.RegisterActivity(&activities.Activities{Ledger: w, Orders: w, Provider: w, Endings: w, Flagged: func(flag activities.Flag, _ domain.OrderID, _ error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.flags = append(w.flags, flag)
@@ -364,4 +366,11 @@ func (b *bundle) run() domain.CheckoutState {
 		b.t.Fatal(err)
 	}
 	return state
+}
+
+func (w *world) CheckoutEnded(_ context.Context, _ *domain.Order, ending domain.OrderStatus) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, ending)
+	return nil
 }

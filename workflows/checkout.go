@@ -373,7 +373,7 @@ func settlement(outcome activities.SettleOutcome) (domain.OrderStatus, domain.Re
 // paid.
 func (c *checkout) release(ctx workflow.Context, ending domain.OrderStatus) error {
 	var outcome domain.VoidOutcome
-	if err := step(ctx, "give the seats back", acts.Release, c.order, &outcome); err != nil {
+	if err := step(ctx, "give the seats back", acts.Release, activities.EndRequest{Order: c.order, Ending: ending}, &outcome); err != nil {
 		return fmt.Errorf("release order %s: %w", c.order.ID, err)
 	}
 	switch outcome {
@@ -454,7 +454,7 @@ func (c *checkout) findSale(ctx workflow.Context) (recorded bool, err error) {
 // unsell ends a checkout whose seats were sold to nobody.
 func (c *checkout) unsell(ctx workflow.Context, ending domain.OrderStatus) error {
 	var undone activities.Settled
-	if err := step(ctx, "give back seats that nobody paid for", acts.Unsell, c.order, &undone); err != nil {
+	if err := step(ctx, "give back seats that nobody paid for", acts.Unsell, activities.EndRequest{Order: c.order, Ending: ending}, &undone); err != nil {
 		return fmt.Errorf("unsell order %s: %w", c.order.ID, err)
 	}
 	if !c.concludeSold(ctx, undone) {

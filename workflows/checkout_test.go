@@ -466,6 +466,14 @@ func TestCheckoutEndings(t *testing.T) {
 			if state.Ended.IsZero() {
 				t.Fatal("want false: state.Ended.IsZero(): an ending has a time")
 			}
+			// Whoever wants to know is told of seats that were held and sold to nobody, as what the checkout ended, and of nothing else.
+			var told []domain.OrderStatus
+			if order := testOrder(); domain.NewCheckoutEnding(&order, state.Status) != nil {
+				told = append(told, state.Status)
+			}
+			if !reflect.DeepEqual(b.world.told, told) {
+				t.Fatalf("told %q, want %q", b.world.told, told)
+			}
 		})
 	}
 }

@@ -146,7 +146,7 @@ var bugs = []bug{
 		edits: []edit{
 			{
 				"workflows/checkout.go",
-				"	if err := step(ctx, \"give the seats back\", acts.Release, c.order, &outcome); err != nil {\n",
+				"	if err := step(ctx, \"give the seats back\", acts.Release, activities.EndRequest{Order: c.order, Ending: ending}, &outcome); err != nil {\n",
 				"	outcome = domain.VoidVoided\n	if err := error(nil); err != nil {\n",
 			},
 		},
