@@ -3,7 +3,12 @@ package notify
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"hash/maphash"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"boxoffice/domain"
@@ -35,8 +40,9 @@ func StartRetention(store interface {
 // SalesStore stores which events of sales were written.
 type SalesStore interface {
 	HoldTask(ctx context.Context, name, node string, hold time.Duration) (orders.Task, bool, error)
-	OpenedSales(ctx context.Context, limit int) (int64, error)
-	SellingSales(ctx context.Context, after string, limit int) ([]*domain.Sale, error)
+	OpenedSales(ctx context.Context, limit int) ([]string, error)
+	// SellingSales returns those of the ids, and a page of the others after one.
+	SellingSales(ctx context.Context, ids []string, after string, limit int) ([]*domain.Sale, error)
 	TellStock(ctx context.Context, task orders.Task, saleID string, classes []domain.EventStock) error
 }
 
@@ -49,14 +55,22 @@ const (
 	salesTask     = "sales"
 	salesInterval = 2 * time.Second
 	salesHold     = 10 * time.Second
-	// salesAtOnce is how many sales are looked at in one pass; the next pass goes on from there.
-	salesAtOnce = 50
+	// salesAtOnce is how many sales are looked at in one pass, apart from the busy ones; the next pass goes on from there. So however
+	// many old sales there are, a pass stays short.
+	salesAtOnce = 25
+	// busyMax is how many sales are looked at in every pass: those that something moved in lately, or that are just opening.
+	busyMax = 50
+	busyFor = 10 * time.Minute
+	// seenMax bounds what is remembered of the stock of sales.
+	seenMax = 100_000
 )
 
 // StartSales writes the events of sales that open, sell out or get tickets back, until
 // stop. One node does so at a time. Even if several do, each event is written once.
 func StartSales(store SalesStore, ledger Ledger, log *slog.Logger) (stop func()) {
-	w := &salesWatch{store: store, ledger: ledger, log: log, node: rand.Text()}
+	w := &salesWatch{
+		store: store, ledger: ledger, log: log, node: rand.Text(), busy: make(map[string]time.Time), seen: make(map[string]uint64), hash: maphash.MakeSeed(),
+	}
 	return pace.Every(salesInterval, w.look)
 }
 
@@ -65,7 +79,10 @@ type salesWatch struct {
 	ledger Ledger
 	log    *slog.Logger
 	node   string
-	after  string // the sale that was looked at last
+	after  string               // the sale that was looked at last, of those in turn
+	busy   map[string]time.Time // until when
+	seen   map[string]uint64    // what the stock of a sale was at its last look
+	hash   maphash.Seed
 }
 
 func (w *salesWatch) look(ctx context.Context) {
@@ -73,18 +90,20 @@ func (w *salesWatch) look(ctx context.Context) {
 	if err != nil || !mine {
 		return // /readyz already says that the database is down
 	}
-	if _, err := w.store.OpenedSales(ctx, salesAtOnce); err != nil {
+	opened, err := w.store.OpenedSales(ctx, salesAtOnce)
+	if err != nil {
 		w.log.Warn("events: cannot write that sales opened", "error", err)
 	}
-	sales, err := w.store.SellingSales(ctx, w.after, salesAtOnce)
+	for _, id := range opened {
+		w.moved(id)
+	}
+	ids := w.busyOnes()
+	sales, err := w.store.SellingSales(ctx, ids, w.after, salesAtOnce)
 	if err != nil {
 		w.log.Warn("events: cannot list sales", "error", err)
 		return
 	}
-	w.after = ""
-	if len(sales) == salesAtOnce {
-		w.after = sales[len(sales)-1].ID
-	}
+	w.turn(sales)
 	for _, sale := range sales {
 		levels, err := w.ledger.Stock(ctx, sale)
 		if err != nil {
@@ -105,8 +124,55 @@ func (w *salesWatch) look(ctx context.Context) {
 		if len(classes) != len(sale.Classes) {
 			continue
 		}
+		w.note(sale.ID, classes)
 		if err := w.store.TellStock(ctx, task, sale.ID, classes); err != nil {
 			w.log.Warn("events: cannot write the stock of a sale", "sale", sale.ID, "error", err)
 		}
 	}
+}
+
+// turn remembers which sale of those in turn was looked at last. Busy ones are in the list out of turn.
+func (w *salesWatch) turn(sales []*domain.Sale) {
+	inTurn := 0
+	last := ""
+	for _, sale := range sales { // sorted by id
+		if sale.ID > w.after && inTurn < salesAtOnce {
+			inTurn++
+			last = sale.ID
+		}
+	}
+	w.after = ""
+	if inTurn == salesAtOnce {
+		w.after = last
+	}
+}
+
+// note has a sale looked at in every pass for a while if its stock has moved since its last look, or tickets are held.
+func (w *salesWatch) note(id string, classes []domain.EventStock) {
+	var text strings.Builder
+	var held int64
+	for _, c := range classes {
+		held += c.Held
+		fmt.Fprintf(&text, "%d %d %d ", c.Held, c.Sold, c.Available)
+	}
+	now := maphash.String(w.hash, text.String())
+	before, known := w.seen[id]
+	if !known && len(w.seen) >= seenMax {
+		clear(w.seen)
+	}
+	w.seen[id] = now
+	if held > 0 || known && before != now {
+		w.moved(id)
+	}
+}
+
+func (w *salesWatch) moved(id string) {
+	if _, known := w.busy[id]; known || len(w.busy) < busyMax {
+		w.busy[id] = time.Now().Add(busyFor)
+	}
+}
+
+func (w *salesWatch) busyOnes() []string {
+	maps.DeleteFunc(w.busy, func(_ string, until time.Time) bool { return time.Now().After(until) })
+	return slices.Sorted(maps.Keys(w.busy))
 }

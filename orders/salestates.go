@@ -10,11 +10,11 @@ import (
 )
 
 // OpenedSales writes the events of sales that have opened by the database's clock. Each sale gets its event once, however many nodes ask.
-// It writes at most limit events and returns how many.
-func (s *Store) OpenedSales(ctx context.Context, limit int) (int64, error) {
+// It writes at most limit events and returns the sales' ids.
+func (s *Store) OpenedSales(ctx context.Context, limit int) ([]string, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.pool.Exec(ctx, `
+	rows, err := s.pool.Query(ctx, `
 		WITH due AS (
 			SELECT s.id, coalesce(s.opens_at, s.funded_at) AS opens_at FROM sales s
 			WHERE s.funded_at IS NOT NULL AND coalesce(s.opens_at, s.funded_at) <= now()
@@ -25,9 +25,14 @@ func (s *Store) OpenedSales(ctx context.Context, limit int) (int64, error) {
 			INSERT INTO sale_states (sale_id, sold_out) SELECT id, false FROM due ON CONFLICT DO NOTHING RETURNING sale_id
 		)
 		INSERT INTO outbox (event, sale_id, payload)
-		SELECT $2, id, jsonb_build_object('sale', id, 'opens_at', opens_at) FROM opened JOIN due ON due.id = opened.sale_id`,
+		SELECT $2, id, jsonb_build_object('sale', id, 'opens_at', opens_at) FROM opened JOIN due ON due.id = opened.sale_id
+		RETURNING sale_id`,
 		limit, string(domain.EventSaleOpened))
-	return tag.RowsAffected(), writeFailed("tell that", "sales opened", err)
+	if err != nil {
+		return nil, writeFailed("tell that", "sales opened", err)
+	}
+	opened, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return opened, writeFailed("tell that", "sales opened", err)
 }
 
 // TellStock writes the event that a sale is sold out or back on sale, if that is a change. While some tickets are held and none is free, it
@@ -62,14 +67,18 @@ func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes
 	return writeFailed("write the stock of sale", saleID, err)
 }
 
-// SellingSales returns sales that have opened and are not canceled, sorted by id, after an id, at most limit.
-func (s *Store) SellingSales(ctx context.Context, after string, limit int) ([]*domain.Sale, error) {
+// SellingSales returns sales that have opened and are not canceled, sorted by id: those of the ids, and at most limit after an id.
+func (s *Store) SellingSales(ctx context.Context, ids []string, after string, limit int) ([]*domain.Sale, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	sales, err := querySales(ctx, s.pool, `
-		JOIN sale_states t ON t.sale_id = s.id
-		WHERE s.id COLLATE "C" > $1 AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
-		ORDER BY s.id COLLATE "C" LIMIT $2`, after, limit)
+		WHERE s.id = ANY ($3) AND EXISTS (SELECT FROM sale_states t WHERE t.sale_id = s.id)
+		                      AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
+		   OR s.id IN (
+			SELECT t.sale_id FROM sale_states t
+			WHERE t.sale_id COLLATE "C" > $1 AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = t.sale_id)
+			ORDER BY t.sale_id COLLATE "C" LIMIT $2)
+		ORDER BY s.id COLLATE "C"`, after, limit, ids)
 	return sales, readFailed("list", "sales that sell", err)
 }
 
