@@ -270,6 +270,33 @@ type CheckoutBuyer struct {
 	Email string `json:"email"`
 }
 
+// CheckoutCanceledData is a schema of the document.
+type CheckoutCanceledData struct {
+	AmountMinor int64  `json:"amount_minor"`
+	Currency    string `json:"currency"`
+	Lines       []Line `json:"lines"`
+	Order       string `json:"order"`
+	Sale        string `json:"sale"`
+}
+
+// CheckoutExpiredData is a schema of the document.
+type CheckoutExpiredData struct {
+	AmountMinor int64  `json:"amount_minor"`
+	Currency    string `json:"currency"`
+	Lines       []Line `json:"lines"`
+	Order       string `json:"order"`
+	Sale        string `json:"sale"`
+}
+
+// CheckoutFailedData is a schema of the document.
+type CheckoutFailedData struct {
+	AmountMinor int64  `json:"amount_minor"`
+	Currency    string `json:"currency"`
+	Lines       []Line `json:"lines"`
+	Order       string `json:"order"`
+	Sale        string `json:"sale"`
+}
+
 // CheckoutItem is a schema of the document.
 type CheckoutItem struct {
 	Class    string `json:"class"`
