@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 	"boxoffice/orders"
 )
 
@@ -524,7 +525,10 @@ func (w *work) handle(ctx context.Context, events []domain.Event) (err error) {
 			err = Refused(fmt.Errorf("panic: %v", p))
 		}
 	}()
-	return w.Handle(ctx, slices.Clone(events))
+	failpoint.Before("reader", "handle")
+	err = w.Handle(ctx, slices.Clone(events))
+	failpoint.After("reader", "handle")
+	return err
 }
 
 // errorTextMax is how much of an error is stored.

@@ -130,6 +130,12 @@ var bugs = []bug{
 		expose:   paid,
 	},
 	{
+		name:     "a reader moves on without its effect",
+		edits:    []edit{{"notify/mail/reader.go", "		return store.QueueMails(ctx, mails)\n", "		return nil\n"}},
+		caughtBy: []string{"I8"},
+		expose:   paid,
+	},
+	{
 		name: "the key does not decide the order",
 		edits: []edit{
 			{

@@ -173,6 +173,12 @@ var failpoints = []failpoint{
 	{name: "activity.RefundOrders:after", callsOff: true, once: true},
 	{name: "activity.AuditSales:before", once: true},
 	{name: "activity.AuditSales:after", once: true},
+	{name: "reader.handle:before", plans: []plan{planPay}},
+	{name: "reader.handle:after", plans: []plan{planPay}},
+	{name: "mail.send:before", plans: []plan{planPay}},
+	{name: "mail.send:after", plans: []plan{planPay}},
+	{name: "webhooks.deliver:before", plans: []plan{planPay}},
+	{name: "webhooks.deliver:after", plans: []plan{planPay}},
 	{name: "mockpay.commit:before", plans: []plan{planPay}},
 	{name: "mockpay.commit:after", plans: []plan{planPay}},
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// The links that a toxic can be put on: client and server. The names of the first six are those of `devstack up --via`.
+// The links that a toxic can be put on: client and server. The names of all but the last two are those of `devstack up --via`.
 const (
 	toTemporal    = "boxoffice-temporal"
 	toOrders      = "boxoffice-postgres"
@@ -20,6 +20,8 @@ const (
 	toMockpay     = "boxoffice-mockpay"
 	toWebhooks    = "mockpay-boxoffice"
 	toStore       = "temporal-postgres"
+	toKafka       = "boxoffice-kafka"
+	toReceiver    = "boxoffice-receiver" // of webhooks to others
 	toBuyers      = "buyers-boxoffice"
 )
 

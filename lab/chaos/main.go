@@ -51,6 +51,7 @@ type config struct {
 	// auditInterval is how often the schedule audits.
 	auditInterval string
 	race          bool
+	kafka         bool // an Apache Kafka, not a broker of ours
 	short         bool
 	only          *regexp.Regexp
 }
@@ -92,6 +93,7 @@ func readConfig(command string, args []string) (config, error) {
 	set.Float64Var(&c.rate, "rate", 6, "buyers a second")
 	set.IntVar(&c.nodesMax, "nodes", 2, "nodes of the box office on TigerBeetle: 3 is one more worker")
 	set.BoolVar(&c.short, "short", false, "short faults")
+	set.BoolVar(&c.kafka, "kafka", false, "events go to an Apache Kafka, which needs a Java runtime; else to a broker in this process")
 	set.BoolVar(&c.race, "race", false, "build the box office and MockPay with the race detector")
 	if err := set.Parse(args); err != nil {
 		return c, err
@@ -152,7 +154,7 @@ func (c *config) makeDir() error {
 // list prints what there is.
 func list(_ context.Context, c config) error {
 	w := &world{config: c, links: newLinks()}
-	w.links.names = []string{toTemporal, toOrders, toTigerBeetle, toMockpay, toWebhooks, toStore, toBuyers}
+	w.links.names = []string{toTemporal, toOrders, toTigerBeetle, toMockpay, toWebhooks, toStore, toKafka, toReceiver, toBuyers}
 	for _, f := range faults(w) {
 		fmt.Printf("%-12s %s\n", f.group, f.name)
 	}

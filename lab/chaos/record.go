@@ -22,6 +22,8 @@ type record struct {
 	counts map[string]int           // answers, for the report
 	// calledOff are the sales whose cancellation was asked for.
 	calledOff map[string]bool
+	// final are the statuses of the orders that check asked for.
+	final map[string]string
 }
 
 // acknowledged is everything that was said about one order.
@@ -39,7 +41,7 @@ type acknowledged struct {
 }
 
 func newRecord() *record {
-	return &record{orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}, calledOff: map[string]bool{}}
+	return &record{orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}, calledOff: map[string]bool{}, final: map[string]string{}}
 }
 
 func (r *record) count(what string) {
@@ -155,7 +157,7 @@ func (r *record) check(ctx context.Context, c *caller) (orders int, violations [
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[i] = checkOne(ctx, c, &list[i])
+			results[i] = r.checkOne(ctx, c, &list[i])
 		})
 	}
 	wg.Wait()
@@ -167,7 +169,7 @@ func (r *record) check(ctx context.Context, c *caller) (orders int, violations [
 	return len(list), violations
 }
 
-func checkOne(ctx context.Context, c *caller, a *acknowledged) string {
+func (r *record) checkOne(ctx context.Context, c *caller, a *acknowledged) string {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var now client.OrderView
@@ -178,5 +180,8 @@ func checkOne(ctx context.Context, c *caller, a *acknowledged) string {
 	if err != nil {
 		return fmt.Sprintf("was acknowledged and cannot be read: %v", err)
 	}
+	r.mu.Lock()
+	r.final[a.Order] = now.Status
+	r.mu.Unlock()
 	return a.violation(now)
 }

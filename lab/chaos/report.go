@@ -52,6 +52,8 @@ type report struct {
 	Acknowledged int            `json:"acknowledged_orders_checked"`
 	RestAfter    float64        `json:"at_rest_after_seconds"`
 	Replayed     string         `json:"replayed"`
+	Events       int            `json:"events"` // in the log
+	Heard        []hearingCount `json:"heard"`
 	Verified     int            `json:"verify_held"` // so often
 	Broken       []string       `json:"broken"`
 
@@ -102,8 +104,17 @@ func (r *report) conclude(log *journal) error {
 		return fmt.Errorf("%d promises are broken:\n  %s\nlogs are in %s/log; again with: make chaos %s",
 			len(r.Broken), strings.Join(r.Broken, "\n  "), r.w.data(), r.w.again())
 	}
-	log.printf("held: %d faults, %d buyers, %d sales, %d acknowledged orders; verify held %d times", r.done(), r.Buyers, r.Sales, r.Acknowledged, r.Verified)
+	log.printf("held: %d faults, %d buyers, %d sales, %d acknowledged orders; verify held %d times; %s", r.done(), r.Buyers, r.Sales, r.Acknowledged, r.Verified, r.heard())
 	return nil
+}
+
+// heard says what readers heard.
+func (r *report) heard() string {
+	text := fmt.Sprintf("%d events", r.Events)
+	for _, h := range r.Heard {
+		text += fmt.Sprintf(", %s %d and %d copies", h.Reader, h.Events, h.Copies)
+	}
+	return text
 }
 
 // again is how to repeat a run.
@@ -115,6 +126,9 @@ func (c config) again() string {
 	}
 	if c.rounds > 1 {
 		flags = append(flags, fmt.Sprintf("-rounds %d", c.rounds))
+	}
+	if c.kafka {
+		flags = append(flags, "-kafka")
 	}
 	if c.wayBack {
 		flags = append(flags, "-way-back")
@@ -146,7 +160,7 @@ func (r *report) markdown() string {
 	}
 	fmt.Fprintf(
 		&b,
-		"# Fault run: %s\n\nSeed %d, ledger %s, %s, %.0f s; %d buyers in %d sales, %d acknowledged orders; at rest %.0f s after the last fault. %s.\n\n",
+		"# Fault run: %s\n\nSeed %d, ledger %s, %s, %.0f s; %d buyers in %d sales, %d acknowledged orders; at rest %.0f s after the last fault. %s. Readers: %s.\n\n",
 		verdict,
 		r.Seed,
 		r.Ledger,
@@ -157,6 +171,7 @@ func (r *report) markdown() string {
 		r.Acknowledged,
 		r.RestAfter,
 		cmp.Or(r.Replayed, "No history was replayed"),
+		r.heard(),
 	)
 	for _, what := range r.Broken {
 		fmt.Fprintf(&b, "- **%s**\n", strings.ReplaceAll(what, "\n", " "))

@@ -209,7 +209,10 @@ func (w *world) heal(ctx context.Context) error {
 	if err := w.client.misbehave(ctx, nil); err != nil {
 		return fmt.Errorf("end MockPay's mischief: %w", err)
 	}
-	return w.awaitAllBack(ctx)
+	if err := w.awaitAllBack(ctx); err != nil {
+		return err
+	}
+	return w.readers.behave(ctx)
 }
 
 // prove waits until everything is at rest, and holds everything against everything.
@@ -234,6 +237,9 @@ func (w *world) prove(ctx context.Context, r *report, l *load) error {
 	}
 	r.Broken = append(r.Broken, violations...)
 	w.log.printf("at rest after %.0f s; %d acknowledged orders asked for, %d contradictions", r.RestAfter, r.Acknowledged, len(violations))
+	if err := w.proveReaders(ctx, r); err != nil {
+		return err
+	}
 	return w.verify(ctx, r)
 }
 

@@ -43,6 +43,7 @@ const (
 	procTigerBeetle = "tigerbeetle"
 	procMockpay     = "mockpay"
 	procBoxOffice   = "boxoffice"
+	procKafka       = "kafka"
 	procSecond      = "boxoffice-2" // the other nodes are ours: devstack runs one
 	procWorker      = "boxoffice-worker"
 )
@@ -61,6 +62,7 @@ type world struct {
 	devstack *exec.Cmd
 	ended    chan error
 	nodes    []*node
+	readers  *readers
 	unmount  func() // of the small disk, if there is one
 
 	evidence    bool   // a promise was broken: keep all state
@@ -127,6 +129,7 @@ func (w *world) start(ctx context.Context) error {
 		"BOXOFFICE_POSTGRES_PORT": portOf(freeAddress()), "BOXOFFICE_TIGERBEETLE_PORT": portOf(freeAddress()),
 		"BOXOFFICE_AUDIT_INTERVAL": w.auditInterval,
 	}
+	kafka, receiver := freeAddress(), freeAddress()
 	args := []string{"up", "--data", w.data(), "--bin-dir", w.bin, "--repo", w.repo, "--ledger", w.ledger, "--restart-always"}
 	for _, l := range []struct{ name, upstream string }{
 		{toTemporal, listen["TEMPORAL_ADDRESS"]},
@@ -135,6 +138,8 @@ func (w *world) start(ctx context.Context) error {
 		{toMockpay, hostOf(listen["MOCKPAY_URL"])},
 		{toWebhooks, hostOf(listen["BOXOFFICE_URL"])},
 		{toStore, "127.0.0.1:" + listen["BOXOFFICE_POSTGRES_PORT"]},
+		{toKafka, kafka},
+		{toReceiver, receiver},
 	} {
 		if l.name == toTigerBeetle && w.ledger != ledgerTigerBeetle {
 			continue
@@ -143,7 +148,19 @@ func (w *world) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		args = append(args, "--via", l.name+"="+proxy)
+		if l.name != toReceiver { // devstack knows nothing of it
+			args = append(args, "--via", l.name+"="+proxy)
+		}
+	}
+	var err error
+	if w.readers, err = listenForEvents(w, kafka, receiver); err != nil {
+		return err
+	}
+	if w.kafka {
+		args = append(args, "--kafka")
+		listen["BOXOFFICE_KAFKA_PORT"] = portOf(kafka)
+	} else {
+		listen["KAFKA_BROKERS"] = w.links.byName[toKafka].proxy.Listen
 	}
 	w.devstack = exec.Command(filepath.Join(w.repo, "bin", "devstack"), args...)
 	w.devstack.Env = environ(listen, map[string]string{"BOXOFFICE_FAILPOINTS": w.points})
@@ -162,7 +179,7 @@ func environ(more ...map[string]string) []string {
 	for _, line := range os.Environ() {
 		name, _, _ := strings.Cut(line, "=")
 		if !strings.HasPrefix(name, "BOXOFFICE_") && !strings.HasPrefix(name, "TIGERBEETLE_") && !strings.HasPrefix(name, "MOCKPAY_") &&
-			!strings.HasPrefix(name, "TEMPORAL_") && !strings.HasPrefix(name, "DATABASE_URL") {
+			!strings.HasPrefix(name, "TEMPORAL_") && !strings.HasPrefix(name, "DATABASE_URL") && !strings.HasPrefix(name, "KAFKA") {
 			env = append(env, line)
 		}
 	}
@@ -255,7 +272,10 @@ func (w *world) openFronts(ctx context.Context) error {
 		n.run()
 	}
 	w.client = newCaller(w.fronts, w.env)
-	return w.awaitAllBack(ctx)
+	if err := w.awaitAllBack(ctx); err != nil {
+		return err
+	}
+	return w.readers.register(ctx)
 }
 
 func (w *world) openFront(name, target string) error {
@@ -270,6 +290,7 @@ func (w *world) stop() {
 		n.stop()
 	}
 	w.stopStack()
+	w.readers.close()
 	for _, name := range w.links.names {
 		w.links.byName[name].cut()
 	}
@@ -309,6 +330,9 @@ func (w *world) processes() []string {
 	}
 	for _, n := range w.nodes {
 		names = append(names, n.name)
+	}
+	if w.kafka {
+		names = append(names, procKafka)
 	}
 	return append(names, procCodec, procWebUI)
 }

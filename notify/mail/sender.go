@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 	"boxoffice/pace"
 )
 
@@ -245,7 +246,9 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 	}
 	message, needless, err := s.compose(ctx, mail, orders)
 	if err == nil && needless == "" {
+		failpoint.Before("mail", "send")
 		err = s.Relay.Send(ctx, message)
+		failpoint.After("mail", "send")
 	}
 	var notTaken *NotTakenError
 	switch {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"boxoffice/domain"
+	"boxoffice/failpoint"
 	"boxoffice/orders"
 	"boxoffice/pace"
 )
@@ -226,7 +227,9 @@ func (r *round) one(ctx context.Context, due *orders.DueWebhook) error {
 	if r.isOver() {
 		return nil
 	}
+	failpoint.Before("webhooks", "deliver")
 	a, err := r.send(ctx, r.endpoint.URL, r.secrets, &due.Event)
+	failpoint.After("webhooks", "deliver")
 	if err != nil {
 		return err
 	}
