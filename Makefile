@@ -134,8 +134,8 @@ vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, 
 	@GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@$(EACH_MODULE) cd "$(CURDIR)"; $(VULNCHECK) $$module $$packages $(END_EACH)
 
-chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, FLAGS=-short)
-	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(FLAGS)
+chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, KAFKA=1, FLAGS=-short)
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(if $(KAFKA),-kafka) $(FLAGS)
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)

@@ -108,7 +108,7 @@ type stack struct {
 
 // startStack brings a stack up in a directory, which may hold the state of an
 // earlier one.
-func startStack(t *testing.T, dir, ledger string) *stack {
+func startStack(t *testing.T, dir, ledger string, flags ...string) *stack {
 	t.Helper()
 	bin, err := tools()
 	if err != nil {
@@ -126,7 +126,7 @@ func startStack(t *testing.T, dir, ledger string) *stack {
 		// stacks' are in the order of bytes. And its statements are counted.
 		args = append(args, "--orders-collation", orderstest.NaturalCollation, "--count-statements")
 	}
-	s.process = exec.Command(filepath.Join(bin, "devstack"), args...)
+	s.process = exec.Command(filepath.Join(bin, "devstack"), append(args, flags...)...)
 	s.process.Dir = repository
 	s.process.Env = os.Environ()
 	for name, value := range stripeVariables() {
