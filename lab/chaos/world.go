@@ -128,6 +128,8 @@ func (w *world) start(ctx context.Context) error {
 		"TEMPORAL_ADDRESS": freeAddress(), "TEMPORAL_UI_URL": "http://" + freeAddress(), "BOXOFFICE_CODEC_URL": "http://" + freeAddress(),
 		"BOXOFFICE_POSTGRES_PORT": portOf(freeAddress()), "BOXOFFICE_TIGERBEETLE_PORT": portOf(freeAddress()),
 		"BOXOFFICE_AUDIT_INTERVAL": w.auditInterval,
+		// What a process that is killed was to send waits until its claim ends, which is 13 min with the default.
+		"BOXOFFICE_SMTP_TIMEOUT": "1s",
 	}
 	kafka, receiver := freeAddress(), freeAddress()
 	args := []string{"up", "--data", w.data(), "--bin-dir", w.bin, "--repo", w.repo, "--ledger", w.ledger, "--restart-always"}
