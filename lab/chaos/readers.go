@@ -346,11 +346,18 @@ func (h *hearing) check(record *kgo.Record) {
 // A mailRow is a mail as the database has it.
 type mailRow struct{ id, kind, state, order string }
 
-// awaitMails waits until none is due, or the time is over.
+// awaitMails waits until none is due, or the time is over: then the last look counts.
 func (w *world) awaitMails(ctx context.Context) (mails []mailRow, err error) {
+	err = errors.New("there was no time for it")
 	for {
-		if mails, err = w.readMails(ctx); err == nil && !slices.ContainsFunc(mails, func(m mailRow) bool { return m.state == "due" }) {
-			return mails, nil
+		found, failed := w.readMails(ctx)
+		switch {
+		case failed == nil && !slices.ContainsFunc(found, func(m mailRow) bool { return m.state == "due" }):
+			return found, nil
+		case failed == nil:
+			mails, err = found, nil
+		case mails == nil:
+			err = failed
 		}
 		if pace.Pause(ctx, auditEvery) != nil {
 			return mails, err
