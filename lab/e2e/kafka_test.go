@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -29,7 +28,9 @@ type published struct {
 func consumeOrders(t *testing.T, brokers string) *published {
 	t.Helper()
 	consumer, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("boxoffice.orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(consumer.Close)
 	return &published{consumer: consumer}
 }
@@ -79,9 +80,13 @@ func (s *stack) sellOne(t *testing.T, sale string) order {
 func TestBrokersThatAreNotThere(t *testing.T) {
 	needStack(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	brokers := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("KAFKA_BROKERS", " "+brokers+" ")
 	s := startStack(t, dataDir(t), embeddedLedger)
 	sale := s.sale(t, 10, longHold, 4)
@@ -91,13 +96,19 @@ func TestBrokersThatAreNotThere(t *testing.T) {
 	s.awaitMetric(t, `boxoffice_reader_lag_events{reader="mail"}`, func(v float64) bool { return v == 0 }) // no other reader waits
 
 	_, port, err := net.SplitHostPort(brokers)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	number, err := strconv.Atoi(port)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	state := t.TempDir()
 	start := func() *kfake.Cluster {
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(number), kfake.SeedTopics(3, "boxoffice.orders", "boxoffice.sales"), kfake.DataDir(state))
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return cluster
 	}
 	cluster := start()
@@ -119,7 +130,9 @@ func TestBrokersThatAreNotThere(t *testing.T) {
 func TestKafka(t *testing.T) {
 	needStack(t)
 	bin, err := tools()
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	look := []string{"kafka"}
 	if os.Getenv("KAFKA") != "" { // make test KAFKA=1 may download it
 		look = append(look, "--fetch")
@@ -135,8 +148,9 @@ func TestKafka(t *testing.T) {
 	o := s.sellOne(t, sale)
 	consumer := consumeOrders(t, s.env["KAFKA_BROKERS"])
 	consumer.await(t, o, "order.paid")
-	_, err = s.boxOffice().RefundOrder(t.Context(), o.Order)
-	require.NoError(t, err)
+	if _, err := s.boxOffice().RefundOrder(t.Context(), o.Order); err != nil {
+		t.Fatal(err)
+	}
 	story := []string{"order.paid", "order.refund_begun", "order.refunded"}
 	consumer.await(t, o, story...)
 	for _, record := range consumer.records {
@@ -144,7 +158,9 @@ func TestKafka(t *testing.T) {
 	}
 
 	killed := s.pid("kafka")
-	require.NoError(t, syscall.Kill(killed, syscall.SIGKILL))
+	if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	during := s.sellOne(t, sale)
 	eventually(t, "Kafka runs again", func() bool { pid := s.pid("kafka"); return pid != 0 && pid != killed })
 	consumer.await(t, during, "order.paid")
@@ -156,8 +172,12 @@ func TestKafka(t *testing.T) {
 	// What docs tell people to type.
 	events := exec.Command(filepath.Join(bin, "devstack"), "events", "--data", dir, "--", "--max-messages", "1", "--timeout-ms", "60000")
 	shown, err := events.Output()
-	require.NoError(t, err)
-	require.Contains(t, string(shown), `"type":"order.`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(shown), `"type":"order.`) {
+		t.Errorf("the console consumer shows no event of an order:\n%s", shown)
+	}
 }
 
 // requireSchema holds a record against the schema that is published for its type.
@@ -165,12 +185,21 @@ func requireSchema(t *testing.T, record *kgo.Record) {
 	t.Helper()
 	name := filepath.Join(repository, "docs", "schemas", header(record, "type")+"."+header(record, "schema")+".json")
 	schema, err := jsonschema.NewCompiler().Compile(name)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(record.Value))
-	require.NoError(t, err)
-	require.NoError(t, schema.Validate(value), "%s", record.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Errorf("%s: %v\n%s", name, err, record.Value)
+	}
 	var e struct{ ID, Order string }
-	require.NoError(t, json.Unmarshal(record.Value, &e))
-	require.Equal(t, e.ID, header(record, "id"))
-	require.Equal(t, e.Order, string(record.Key))
+	if err := json.Unmarshal(record.Value, &e); err != nil {
+		t.Fatal(err)
+	}
+	if e.ID == "" || header(record, "id") != e.ID || string(record.Key) != e.Order {
+		t.Errorf("key %q, header id %q of %s", record.Key, header(record, "id"), record.Value)
+	}
 }
