@@ -1,10 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"boxoffice/client"
+	"boxoffice/domain"
+	"boxoffice/notify/kafka"
 )
 
 func TestWhatIsHeardIsHeldAgainstTheLog(t *testing.T) {
@@ -103,5 +109,80 @@ func TestEventsAreThoseOfTheOrdersEnd(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
+	}
+}
+
+// What the product publishes is what the run wants to hear, through a proxy that is cut meanwhile, on a broker that tells its
+// clients the proxy's address.
+func TestTheRunHearsWhatIsPublished(t *testing.T) {
+	w := &world{config: config{seed: 1}, links: newLinks()}
+	kafkaAddress, receiverAddress := freeAddress(), freeAddress()
+	for name, upstream := range map[string]string{toKafka: kafkaAddress, toReceiver: receiverAddress} {
+		if _, err := w.links.open(name, upstream); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.links.byName[name].cut)
+	}
+	var err error
+	if w.readers, err = listenForEvents(w, kafkaAddress, receiverAddress); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.readers.close)
+	w.readers.isUnruly = false
+	publisher, err := kafka.New(kafka.Options{Brokers: []string{w.links.byName[toKafka].proxy.Listen}, TopicPrefix: kafka.TopicPrefixDefault})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(publisher.Close)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	event := func(n int64, kind domain.EventType, sale string, order byte) domain.Event {
+		e := domain.Event{ID: domain.NewEventID(at, 1, n), Type: kind, Schema: 1, SaleID: sale, OccurredAt: at, Payload: json.RawMessage(`{"n":1}`)}
+		if order != 0 {
+			e.Order = domain.OrderID{1, order}
+		}
+		return e
+	}
+	events := []domain.Event{
+		event(1, domain.EventSaleCreated, "chaos-1-0", 0), event(2, domain.EventOrderPaid, "chaos-1-0", 1), event(3, domain.EventAuditBroken, "", 0),
+		event(4, domain.EventOrderRefundBegun, "chaos-1-0", 1), event(5, domain.EventPaymentRefunded, "", 2), event(6, domain.EventAuditHealed, "chaos-1-0", 0),
+	}
+	if err := publisher.Reader().Handle(t.Context(), events[:3]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.links.byName[toKafka].cure(); err != nil { // connections break
+		t.Fatal(err)
+	}
+	if err := publisher.Reader().Handle(t.Context(), events[3:]); err != nil {
+		t.Fatal(err)
+	}
+	var log []client.EventView
+	for i := range events {
+		body, err := json.Marshal(&events[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var view client.EventView
+		if err := json.Unmarshal(body, &view); err != nil {
+			t.Fatal(err)
+		}
+		log = append(log, view)
+		response, err := http.Post("http://"+w.links.byName[toReceiver].proxy.Listen+"/events", "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+	}
+	broker, err := w.consume(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := broker.violations("Kafka", log); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	if got := w.readers.webhooks.violations("the receiver", log); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	if got := broker.violations("Kafka", log[:5]); len(got) != 1 {
+		t.Errorf("with one that is not in the log: %q", got)
 	}
 }
