@@ -36,6 +36,7 @@ type FiguresView struct {
 	Takings []TakingsView      `json:"takings" nullable:"false" doc:"By currency"`
 	Classes []ClassFiguresView `json:"classes" nullable:"false" doc:"By class, in their order"`
 	Refunds []RefundsView      `json:"refunds" nullable:"false" doc:"By reason"`
+	Holds   HoldFiguresView    `json:"holds" doc:"What became of holds. Those that are open are not in the log"`
 	// Steps are never more than figureStepsMax for a class.
 	StepMinutes int64             `json:"step_minutes" doc:"How long a step is: as short as there are at most 240"`
 	Steps       []FiguresStepView `json:"steps" nullable:"false" doc:"Tickets sold, step by step; steps without a sale are left out"`
@@ -84,6 +85,14 @@ type FiguresStepView struct {
 	GrossMinor int64     `json:"gross_minor"`
 }
 
+// HoldFiguresView is what became of the checkouts that held tickets.
+type HoldFiguresView struct {
+	Paid     int64 `json:"paid" doc:"Orders that were paid, late payments among them"`
+	Expired  int64 `json:"expired" doc:"Nobody paid in time. This and the next two are told only while a webhook endpoint or the configuration asks for these events: see docs/events.md"`
+	Failed   int64 `json:"failed"`
+	Canceled int64 `json:"canceled"`
+}
+
 // routeFigures registers what an organiser looks at while a sale runs.
 func (s *Server) routeFigures(api huma.API, admin func(huma.Operation) huma.Operation) {
 	operation(s, api, admin(huma.Operation{
@@ -122,62 +131,11 @@ func viewFigures(sale *domain.Sale, f *domain.SaleFigures) FiguresView {
 		Takings: []TakingsView{}, Classes: []ClassFiguresView{}, Refunds: []RefundsView{}, Steps: []FiguresStepView{},
 	}
 	for _, c := range sale.Classes {
-		view.Classes = append(view.Classes, ClassFiguresView{Class: c.Name})
+		view.class(c.Name)
 	}
-	takings := func(currency string) *TakingsView {
-		i := slices.IndexFunc(view.Takings, func(t TakingsView) bool { return t.Currency == currency })
-		if i < 0 {
-			i = len(view.Takings)
-			view.Takings = append(view.Takings, TakingsView{Currency: currency})
-		}
-		return &view.Takings[i]
-	}
-	class := func(name string) *ClassFiguresView {
-		i := slices.IndexFunc(view.Classes, func(c ClassFiguresView) bool { return c.Class == name })
-		if i < 0 {
-			i = len(view.Classes)
-			view.Classes = append(view.Classes, ClassFiguresView{Class: name})
-		}
-		return &view.Classes[i]
-	}
-	refunds := func(r *domain.FigureRow, hadTickets bool) *RefundsView {
-		reason := domain.RefundReason(r.About)
-		i := slices.IndexFunc(view.Refunds, func(v RefundsView) bool {
-			return v.Reason == reason && v.HadTickets == hadTickets && v.Currency == r.Currency
-		})
-		if i < 0 {
-			i = len(view.Refunds)
-			view.Refunds = append(view.Refunds, RefundsView{Reason: reason, HadTickets: hadTickets, Currency: r.Currency})
-		}
-		return &view.Refunds[i]
-	}
-	takings(sale.Currency)
+	view.takings(sale.Currency)
 	for i := range f.Rows {
-		r := &f.Rows[i]
-		switch r.Figure {
-		case domain.FigureSold:
-			c := class(r.About)
-			c.Sold, c.GrossMinor = c.Sold+r.Count, c.GrossMinor+r.AmountMinor
-			if r.Minute != 0 { // else it is from before the time that was asked for
-				view.Steps = append(view.Steps, FiguresStepView{At: domain.MinuteTime(r.Minute), Class: r.About, Tickets: r.Count, GrossMinor: r.AmountMinor})
-			}
-		case domain.FigurePaid:
-			t := takings(r.Currency)
-			t.Orders, t.GrossMinor = t.Orders+r.Count, t.GrossMinor+r.AmountMinor
-		case domain.FigureVoided:
-			class(r.About).Voided += r.Count
-		case domain.FigureRefundBegun:
-			takings(r.Currency).RefundingMinor += r.AmountMinor
-			refunds(r, true).Begun += r.Count
-		case domain.FigureRefunded:
-			t := takings(r.Currency)
-			t.RefundedOrders, t.RefundedMinor, t.RefundingMinor = t.RefundedOrders+r.Count, t.RefundedMinor+r.AmountMinor, t.RefundingMinor-r.AmountMinor
-			v := refunds(r, true)
-			v.Refunded, v.RefundedMinor = v.Refunded+r.Count, v.RefundedMinor+r.AmountMinor
-		case domain.FigurePaymentRefunded:
-			v := refunds(r, false)
-			v.Begun, v.Refunded, v.RefundedMinor = v.Begun+r.Count, v.Refunded+r.Count, v.RefundedMinor+r.AmountMinor
-		}
+		view.add(&f.Rows[i])
 	}
 	for i := range view.Takings {
 		t := &view.Takings[i]
@@ -186,4 +144,71 @@ func viewFigures(sale *domain.Sale, f *domain.SaleFigures) FiguresView {
 	}
 	slices.SortStableFunc(view.Refunds, func(a, b RefundsView) int { return strings.Compare(string(a.Reason), string(b.Reason)) })
 	return view
+}
+
+// add adds a row of the view to what is shown.
+func (v *FiguresView) add(r *domain.FigureRow) {
+	switch r.Figure {
+	case domain.FigureSold:
+		c := v.class(r.About)
+		c.Sold, c.GrossMinor = c.Sold+r.Count, c.GrossMinor+r.AmountMinor
+		if r.Minute != 0 { // else it is from before the time that was asked for
+			v.Steps = append(v.Steps, FiguresStepView{At: domain.MinuteTime(r.Minute), Class: r.About, Tickets: r.Count, GrossMinor: r.AmountMinor})
+		}
+	case domain.FigurePaid:
+		t := v.takings(r.Currency)
+		t.Orders, t.GrossMinor = t.Orders+r.Count, t.GrossMinor+r.AmountMinor
+		v.Holds.Paid += r.Count
+	case domain.FigureVoided:
+		v.class(r.About).Voided += r.Count
+	case domain.FigureRefundBegun:
+		v.takings(r.Currency).RefundingMinor += r.AmountMinor
+		v.refunds(r, true).Begun += r.Count
+	case domain.FigureRefunded:
+		t := v.takings(r.Currency)
+		t.RefundedOrders, t.RefundedMinor, t.RefundingMinor = t.RefundedOrders+r.Count, t.RefundedMinor+r.AmountMinor, t.RefundingMinor-r.AmountMinor
+		back := v.refunds(r, true)
+		back.Refunded, back.RefundedMinor = back.Refunded+r.Count, back.RefundedMinor+r.AmountMinor
+	case domain.FigurePaymentRefunded:
+		back := v.refunds(r, false)
+		back.Begun, back.Refunded, back.RefundedMinor = back.Begun+r.Count, back.Refunded+r.Count, back.RefundedMinor+r.AmountMinor
+	case domain.FigureUnsold:
+		v.Holds.add(domain.OrderStatus(r.About), r.Count)
+	}
+}
+
+func (h *HoldFiguresView) add(ended domain.OrderStatus, n int64) {
+	switch ended {
+	case domain.OrderExpired:
+		h.Expired += n
+	case domain.OrderFailed:
+		h.Failed += n
+	default:
+		h.Canceled += n
+	}
+}
+
+func (v *FiguresView) takings(currency string) *TakingsView {
+	return entry(&v.Takings, TakingsView{Currency: currency}, func(t TakingsView) bool { return t.Currency == currency })
+}
+
+func (v *FiguresView) class(name string) *ClassFiguresView {
+	return entry(&v.Classes, ClassFiguresView{Class: name}, func(c ClassFiguresView) bool { return c.Class == name })
+}
+
+func (v *FiguresView) refunds(r *domain.FigureRow, hadTickets bool) *RefundsView {
+	none := RefundsView{Reason: domain.RefundReason(r.About), HadTickets: hadTickets, Currency: r.Currency}
+	return entry(&v.Refunds, none, func(o RefundsView) bool {
+		return o.Reason == none.Reason && o.HadTickets == hadTickets && o.Currency == r.Currency
+	})
+}
+
+// entry finds an entry of a list, or adds an empty one.
+func entry[T any](list *[]T, none T, isIt func(T) bool) *T {
+	i := slices.IndexFunc(*list, isIt)
+	if i < 0 {
+		i = len(*list)
+		*list = append(*list, none)
+	}
+	return &(*list)[i]
 }

@@ -51,6 +51,9 @@ func TestFiguresOfASale(t *testing.T) {
 	row(domain.FigureRefunded, "organiser", "EUR", 0, 1, 50)
 	row(domain.FigurePaymentRefunded, "none_left", "EUR", 0, 6, 900)
 	row(domain.FigureRefunded, "organiser", "JPY", 0, 1, 9) // no event of its begin
+	row(domain.FigureUnsold, "expired", "EUR", 0, 11, 1100)
+	row(domain.FigureUnsold, "failed", "EUR", 0, 12, 1200)
+	row(domain.FigureUnsold, "canceled", "EUR", 0, 13, 1300)
 	view.StepMinutes, view.Behind, view.Lag = 5, 7, 1500*time.Millisecond
 	decode(t, b.do(ask), &got)
 	want := FiguresView{
@@ -65,6 +68,7 @@ func TestFiguresOfASale(t *testing.T) {
 			{Reason: "organiser", HadTickets: true, Currency: "EUR", Begun: 2, Refunded: 1, RefundedMinor: 50},
 			{Reason: "organiser", HadTickets: true, Currency: "JPY", Refunded: 1, RefundedMinor: 9},
 		},
+		Holds: HoldFiguresView{Paid: 5, Expired: 11, Failed: 12, Canceled: 13},
 		Steps: []FiguresStepView{{At: domain.MinuteTime(minute), Class: class, Tickets: 4, GrossMinor: 400}},
 	}
 	for _, c := range b.sale.Classes[1:] {

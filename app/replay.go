@@ -145,7 +145,8 @@ func tellOrder(ctx context.Context, w io.Writer, store *orders.Store, id domain.
 	if err != nil {
 		return blindError{err}
 	}
-	return tellEnd(ctx, w, store, told, `when the tickets were held and for how long, other checkouts of this buyer, and one that failed, expired or was canceled; who bought; mails`)
+	return tellEnd(ctx, w, store, told, `when the tickets were held and for how long, other checkouts of this buyer; `+
+		`one that failed, expired or was canceled, unless somebody asked for these events then; who bought; mails`)
 }
 
 // tellEnd says what the log cannot.
@@ -185,7 +186,8 @@ func tellSale(ctx context.Context, w io.Writer, store *orders.Store, id string, 
 	if err != nil {
 		return blindError{err}
 	}
-	return tellEnd(ctx, w, store, told, `holds, and checkouts that failed, expired or were canceled; who waited in a queue; what was sold out for less than two seconds`)
+	return tellEnd(ctx, w, store, told, `holds; checkouts that failed, expired or were canceled, unless somebody asked for these events then; `+
+		`who waited in a queue; what was sold out for less than two seconds`)
 }
 
 func (s *saleStory) tell(e *domain.Event) error {
@@ -250,6 +252,12 @@ func storyOf(data domain.EventData) string {
 		return fmt.Sprintf("refunded (%s): the provider gave %s of payment %s back", d.Reason, domain.FormatMoney(d.AmountMinor, d.Currency), d.Payment)
 	case *domain.PaymentRefundedData:
 		return fmt.Sprintf("payment %s bought nothing (%s): the provider gave %s back", d.Payment, d.Reason, domain.FormatMoney(d.AmountMinor, d.Currency))
+	case *domain.CheckoutExpiredData:
+		return fmt.Sprintf("checkout of %s expired: nobody paid in time", linesText(d.Lines))
+	case *domain.CheckoutFailedData:
+		return fmt.Sprintf("checkout of %s failed: so did its payment", linesText(d.Lines))
+	case *domain.CheckoutCanceledData:
+		return fmt.Sprintf("checkout of %s canceled", linesText(d.Lines))
 	case *domain.SaleCreatedData:
 		return fmt.Sprintf("sale created: %q, %s", d.Name, classesText(d))
 	case *domain.SaleOpenedData:

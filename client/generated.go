@@ -609,6 +609,8 @@ type FiguresStepView struct {
 type FiguresView struct {
 	// By class, in their order
 	Classes []ClassFiguresView `json:"classes"`
+	// What became of holds. Those that are open are not in the log
+	Holds HoldFiguresView `json:"holds"`
 	// How far the view is behind the event log
 	Lag FiguresLagView `json:"lag"`
 	// By reason
@@ -620,6 +622,16 @@ type FiguresView struct {
 	Steps []FiguresStepView `json:"steps"`
 	// By currency
 	Takings []TakingsView `json:"takings"`
+}
+
+// HoldFiguresView is a schema of the document.
+type HoldFiguresView struct {
+	Canceled int64 `json:"canceled"`
+	// Nobody paid in time. This and the next two are told only while a webhook endpoint or the configuration asks for these events: see docs/events.md
+	Expired int64 `json:"expired"`
+	Failed  int64 `json:"failed"`
+	// Orders that were paid, late payments among them
+	Paid int64 `json:"paid"`
 }
 
 // JoinBody is a schema of the document.

@@ -19,18 +19,24 @@ const (
 	FigureRefundBegun     Figure = "refund_begun"     // orders whose money is on its way back or is back, by reason
 	FigureRefunded        Figure = "refunded"         // orders whose money is back, by reason
 	FigurePaymentRefunded Figure = "payment_refunded" // payments that bought nothing and are back, by reason
+	// FigureUnsold is checkouts that held seats and ended without a sale, by how. Only
+	// where somebody asks for these events: see EventTerms.OnRequest.
+	FigureUnsold Figure = "unsold"
 )
 
 // FigureEvents are the types of event that figures are made of.
 func FigureEvents() []EventType {
-	return []EventType{EventOrderPaid, EventOrderRefundBegun, EventOrderRefunded, EventPaymentRefunded}
+	return []EventType{
+		EventOrderPaid, EventOrderRefundBegun, EventOrderRefunded, EventPaymentRefunded,
+		EventCheckoutExpired, EventCheckoutFailed, EventCheckoutCanceled,
+	}
 }
 
 // A FigureKey names a row of the view.
 type FigureKey struct {
 	Sale     string // empty: of no sale that is known
 	Figure   Figure
-	About    string // a class, or the reason of a refund; empty: neither
+	About    string // a class, the reason of a refund, or how a checkout ended; empty: none of these
 	Currency string
 	Minute   int64 // since 1970; 0: not by time
 }
@@ -85,6 +91,9 @@ func (e *Event) Figures() ([]FigureRow, error) {
 	one := func(figure Figure, about RefundReason, currency string, amountMinor int64) FigureRow {
 		return FigureRow{FigureKey{e.SaleID, figure, string(about), currency, 0}, FigureSum{1, amountMinor}}
 	}
+	unsold := func(as OrderStatus, c *CheckoutEnding) []FigureRow {
+		return []FigureRow{{FigureKey{e.SaleID, FigureUnsold, string(as), c.Currency, 0}, FigureSum{1, c.AmountMinor}}}
+	}
 	lines := func(figure Figure, currency string, minute int64, lines []Line) (rows []FigureRow) {
 		for _, l := range lines {
 			rows = append(rows, FigureRow{FigureKey{e.SaleID, figure, l.Class, currency, minute}, FigureSum{l.Quantity, l.Quantity * l.UnitPriceMinor}})
@@ -100,6 +109,12 @@ func (e *Event) Figures() ([]FigureRow, error) {
 		return []FigureRow{one(FigureRefunded, d.Reason, d.Currency, d.AmountMinor)}, nil
 	case *PaymentRefundedData:
 		return []FigureRow{one(FigurePaymentRefunded, d.Reason, d.Currency, d.AmountMinor)}, nil
+	case *CheckoutExpiredData:
+		return unsold(OrderExpired, &d.CheckoutEnding), nil
+	case *CheckoutFailedData:
+		return unsold(OrderFailed, &d.CheckoutEnding), nil
+	case *CheckoutCanceledData:
+		return unsold(OrderCanceled, &d.CheckoutEnding), nil
 	default:
 		return nil, unknownValue("event type", string(e.Type))
 	}

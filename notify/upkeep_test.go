@@ -120,7 +120,7 @@ func TestOldSalesDoNotSlowDownTheLook(t *testing.T) {
 		}
 		m.ids = append(m.ids, "rush")
 		stop := notify.StartSales(m, m, slog.New(slog.DiscardHandler))
-		time.Sleep(time.Minute) // of the bubble
+		<-time.After(time.Minute) // of the bubble
 		stop()
 		m.mu.Lock()
 		defer m.mu.Unlock()

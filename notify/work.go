@@ -53,7 +53,10 @@ type shard struct {
 }
 
 func newWork(r *Runner, reader Reader) *work {
-	return &work{Reader: reader, Runner: r, wake: make(chan struct{}, 1), shards: make(map[int]*shard), calling: make(map[int]domain.EventID), left: make(map[int]int64)}
+	return &work{
+		Reader: reader, Runner: r, wake: make(chan struct{}, 1),
+		shards: make(map[int]*shard), calling: make(map[int]domain.EventID), left: make(map[int]int64),
+	}
 }
 
 // offer says what this node holds, how much of it is its share, and until when.

@@ -78,7 +78,8 @@ func (s *Store) events(ctx context.Context, q *EventQuery) (page EventPage, err 
 			WHERE (transaction_id, outbox.id) > ($1::text::xid8, $2) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
 			ORDER BY outbox.transaction_id, outbox.id LIMIT $3
 		) e, event_log
-		ORDER BY e.transaction_id, e.id`, strconv.FormatUint(q.After.Transaction, 10), q.After.ID, q.Limit, types, q.Sale, pgtype.UUID{Bytes: q.Order, Valid: !q.Order.IsZero()})
+		ORDER BY e.transaction_id, e.id`,
+		strconv.FormatUint(q.After.Transaction, 10), q.After.ID, q.Limit, types, q.Sale, pgtype.UUID{Bytes: q.Order, Valid: !q.Order.IsZero()})
 	if err != nil {
 		return EventPage{}, err
 	}

@@ -141,7 +141,7 @@ const differencesListed = 20
 const figuresCheckTimeout = 30 * time.Second
 
 // CheckFigures compares the view of a sale with what is on record, in one snapshot; with
-// an empty id, of what belongs to no sale.
+// an empty id, of what belongs to no sale. Checkouts without a sale are on no record.
 func (s *Store) CheckFigures(ctx context.Context, saleID string) (c domain.FigureCheck, err error) {
 	ctx, cancel := context.WithTimeout(ctx, figuresCheckTimeout)
 	defer cancel()
@@ -178,7 +178,7 @@ func checkFigures(ctx context.Context, tx pgx.Tx, saleID string) (c domain.Figur
 		), compared AS (
 			SELECT figure, minute, about, currency, coalesce(v.n, 0) AS view_n, coalesce(v.amount_minor, 0) AS view_minor,
 			       coalesce(r.n, 0) AS n, coalesce(r.amount_minor, 0) AS minor
-			FROM recorded r FULL JOIN (SELECT * FROM sale_figures WHERE sale_id = $1) v USING (figure, minute, about, currency)
+			FROM recorded r FULL JOIN (SELECT * FROM sale_figures WHERE sale_id = $1 AND figure <> 'unsold') v USING (figure, minute, about, currency)
 		), totals AS (
 			SELECT CASE WHEN different > 0 THEN (SELECT count(*) FROM outbox e WHERE e.`+of+` AND e.event = ANY ($2)
 			           AND NOT EXISTS (SELECT FROM sale_figures_events seen WHERE seen.event_row = e.id)) ELSE 0 END AS unread,

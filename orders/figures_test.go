@@ -45,6 +45,18 @@ func (b *bundle) history(t *testing.T, n int) {
 	}
 }
 
+// unsold has checkouts end without a sale.
+func (b *bundle) unsold(t *testing.T, first int, endings ...domain.OrderStatus) {
+	t.Helper()
+	told := b.store.NewEndings(domain.EventTypes())
+	for i, ending := range endings {
+		order := b.sold(t, keyOf(first+i)).Order
+		if err := told.CheckoutEnded(b.ctx, &order, ending); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // figureEvents are all events of the log that are for the view.
 func (b *bundle) figureEvents(t *testing.T) (events []domain.Event) {
 	t.Helper()
@@ -90,6 +102,7 @@ func TestAnEventCountsOnceInTheFigures(t *testing.T) {
 	t.Logf("seed %d", seed)
 	b := setup(t)
 	b.history(t, 12)
+	b.unsold(t, 500, domain.OrderExpired, domain.OrderExpired, domain.OrderFailed, domain.OrderCanceled)
 	events := b.figureEvents(t)
 	var nodes sync.WaitGroup
 	for n := range uint64(4) {
@@ -123,6 +136,7 @@ func TestAnEventCountsOnceInTheFigures(t *testing.T) {
 		domain.FigureSold: {Count: 36, AmountMinor: 12 * price}, domain.FigurePaid: {Count: 12, AmountMinor: 12 * price},
 		domain.FigureVoided: {Count: 12, AmountMinor: 4 * price}, domain.FigureRefundBegun: {Count: 4, AmountMinor: 4 * price},
 		domain.FigureRefunded: {Count: 2, AmountMinor: 2 * price}, domain.FigurePaymentRefunded: {Count: 1, AmountMinor: price},
+		domain.FigureUnsold: {Count: 4, AmountMinor: 4 * price},
 	} {
 		if sum[figure] != want {
 			t.Errorf("%s: %+v, want %+v", figure, sum[figure], want)

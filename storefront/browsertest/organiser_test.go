@@ -144,7 +144,8 @@ func TestTheOrganiserSeesHowItSells(t *testing.T) {
 			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigurePaid, Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 50, AmountMinor: 123_456}},
 			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureVoided, About: "VIP", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 2, AmountMinor: 13_000}},
 			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureRefundBegun, About: "organiser", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 2, AmountMinor: 13_000}},
-			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureRefunded, About: "organiser", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 1, AmountMinor: 6_500}})
+			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureRefunded, About: "organiser", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 1, AmountMinor: 6_500}},
+			domain.FigureRow{FigureKey: domain.FigureKey{Figure: domain.FigureUnsold, About: "expired", Currency: "EUR"}, FigureSum: domain.FigureSum{Count: 10}})
 		f.Behind, f.Lag = 12, 2500*time.Millisecond
 	})
 	v.shows("12 events behind, since 3 s.")
@@ -155,7 +156,7 @@ func TestTheOrganiserSeesHowItSells(t *testing.T) {
 	if got := value[string](v, "document.querySelector('#plot text').textContent + ' ' + document.getElementById('plot').getAttribute('aria-label')"); !strings.HasPrefix(got, "43 Tickets sold by minute, at most 43 at ") {
 		t.Errorf("%q", got)
 	}
-	for name, want := range map[string]string{"sold": "93", "orders": "49", "gross": "€1,234.56", "refunded": "€65.00", "refunding": "€65.00", "net": "€1,169.56"} {
+	for name, want := range map[string]string{"sold": "93", "orders": "49", "gross": "€1,234.56", "refunded": "€65.00", "refunding": "€65.00", "net": "€1,169.56", "converted": "83 %"} {
 		if got := value[string](v, "document.querySelector('[data-figure="+name+"]').textContent"); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

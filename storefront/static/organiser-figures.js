@@ -62,6 +62,7 @@ function draw(view, from) {
     refunded: money(takings.refunded_minor, takings.currency),
     refunding: money(takings.refunding_minor, takings.currency),
     net: money(takings.net_minor, takings.currency),
+    converted: conversion(view.holds),
   };
   for (const [name, text] of Object.entries(figures)) setText(panel.querySelector(`[data-figure="${name}"]`), text);
   const classes = view.classes.map((c) => c.class);
@@ -71,6 +72,12 @@ function draw(view, from) {
   drawClasses(view.classes);
   drawRefunds(view.refunds);
   drawPlot(view, classes, from);
+}
+
+/** Of the holds that ended, how many were paid. Those without a sale are told only where somebody asks for their events. */
+function conversion({ paid, expired, failed, canceled }) {
+  const unsold = expired + failed + canceled;
+  return unsold === 0 ? 'not told' : `${Math.round(100 * paid / (paid + unsold))} %`;
 }
 
 function row(...cells) {
