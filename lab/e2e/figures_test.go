@@ -1,9 +1,9 @@
 package e2e
 
 import (
+	"reflect"
+	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/client"
 )
@@ -27,40 +27,66 @@ func testFigures(t *testing.T, s *stack) {
 	eventually(t, "the view has read everything of the sale", func() bool {
 		var err error
 		figures, err = s.boxOffice().GetFigures(t.Context(), sale, client.GetFiguresParams{})
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return len(figures.Takings) == 1 && figures.Takings[0].Orders == 3 && figures.Takings[0].RefundedOrders == 1
 	})
-	require.Equal(t, client.TakingsView{
+	if want := (client.TakingsView{
 		Currency: orders[0].Currency, Orders: 3, GrossMinor: 6 * price, RefundedOrders: 1, RefundedMinor: 2 * price, NetMinor: 4 * price,
-	}, figures.Takings[0])
-	require.Equal(t, client.ClassFiguresView{Class: "A", Sold: 6, Voided: 2, GrossMinor: 6 * price}, figures.Classes[0])
+	}); figures.Takings[0] != want {
+		t.Fatalf("figures.Takings[0] is %+v, want %+v", figures.Takings[0], want)
+	}
+	if want := (client.ClassFiguresView{Class: "A", Sold: 6, Voided: 2, GrossMinor: 6 * price}); figures.Classes[0] != want {
+		t.Fatalf("figures.Classes[0] is %+v, want %+v", figures.Classes[0], want)
+	}
 	s.awaitStock(t, sale, "A", level{Sold: 4, Available: 6}) // the ledger's
-	require.Len(t, figures.Refunds, 1)
-	require.Equal(t, client.RefundsView{
+	if len(figures.Refunds) != 1 {
+		t.Fatalf("%d in figures.Refunds, want 1: %+v", len(figures.Refunds), figures.Refunds)
+	}
+	if want := (client.RefundsView{
 		Reason: "organiser", HadTickets: true, Currency: orders[0].Currency, Begun: 1, Refunded: 1, RefundedMinor: 2 * price,
-	}, figures.Refunds[0])
+	}); figures.Refunds[0] != want {
+		t.Fatalf("figures.Refunds[0] is %+v, want %+v", figures.Refunds[0], want)
+	}
 	tickets := int64(0)
 	for _, step := range figures.Steps {
 		tickets += step.Tickets
 	}
-	require.Equal(t, int64(6), tickets)
+	if tickets != int64(6) {
+		t.Fatalf("tickets is %v, want int64(6)", tickets)
+	}
 
-	require.Contains(t, s.exits(t, 0, "replay"), "equal\n")
-	require.Contains(t, s.exits(t, 0, "replay", "order", orders[0].Order), "refunded (organiser)")
-	require.Contains(t, s.exits(t, 0, "replay", "sale", sale), "sale created")
+	if got := s.exits(t, 0, "replay"); !strings.Contains(got, "equal\n") {
+		t.Fatalf("no %q in %s", "equal\n", got)
+	}
+	if got := s.exits(t, 0, "replay", "order", orders[0].Order); !strings.Contains(got, "refunded (organiser)") {
+		t.Fatalf("no %q in %s", "refunded (organiser)", got)
+	}
+	if got := s.exits(t, 0, "replay", "sale", sale); !strings.Contains(got, "sale created") {
+		t.Fatalf("no %q in %s", "sale created", got)
+	}
 	s.sql(t, `UPDATE sale_figures SET n = n + 1 WHERE sale_id = $1 AND figure = 'paid'`, sale)
-	require.Contains(t, s.exits(t, 1, "replay"), "  "+sale+" paid "+orders[0].Currency+": the view has 4 (")
+	if got := s.exits(t, 1, "replay"); !strings.Contains(got, ("  " + sale + " paid " + orders[0].Currency + ": the view has 4 (")) {
+		t.Fatalf("no %q in %s", ("  " + sale + " paid " + orders[0].Currency + ": the view has 4 ("), got)
+	}
 	s.exits(t, 0, "replay", "--mend")
-	require.Contains(t, s.exits(t, 0, "replay"), "equal\n")
+	if got := s.exits(t, 0, "replay"); !strings.Contains(got, "equal\n") {
+		t.Fatalf("no %q in %s", "equal\n", got)
+	}
 
 	// Whoever watches the log has every event of it once.
 	var types []string
 	for event, err := range s.boxOffice().WatchEvents(t.Context(), client.EventsFrom{Sale: sale, Types: []string{"order.paid", "order.refund_begun", "order.refunded"}}) {
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		types = append(types, event.Type)
 		if len(types) == 5 {
 			break
 		}
 	}
-	require.Equal(t, []string{"order.paid", "order.paid", "order.paid", "order.refund_begun", "order.refunded"}, types)
+	if want := []string{"order.paid", "order.paid", "order.paid", "order.refund_begun", "order.refunded"}; !reflect.DeepEqual(types, want) {
+		t.Fatalf("types is %q, want %q", types, want)
+	}
 }

@@ -11,13 +11,13 @@ import (
 	netmail "net/mail"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/stretchr/testify/require"
 
 	"boxoffice/domain"
 	"boxoffice/notify/mail"
@@ -39,18 +39,24 @@ func TestMailpitReadsOurMails(t *testing.T) {
 	server := exec.CommandContext(ctx, program, "--smtp", smtp, "--listen", web, "--database", filepath.Join(t.TempDir(), "mails.db"),
 		"--disable-version-check", "--quiet")
 	server.Stdout, server.Stderr = t.Output(), t.Output()
-	require.NoError(t, server.Start())
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { stop(); _ = server.Wait() })
 	get := func(path string) (status int, body []byte) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+web+path, nil)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return 0, nil
 		}
 		defer answer.Body.Close()
 		body, err = io.ReadAll(answer.Body)
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return answer.StatusCode, body
 	}
 	eventually(t, "Mailpit answers", func() bool { status, _ := get("/readyz"); return status == http.StatusOK })
@@ -75,40 +81,80 @@ func TestMailpitReadsOurMails(t *testing.T) {
 	}
 	read := func(path string, into any) {
 		status, body := get(path)
-		require.Equal(t, http.StatusOK, status, "%s: %s", path, body)
-		require.NoError(t, json.Unmarshal(body, into))
+		if status != http.StatusOK {
+			t.Fatalf("status is %v, want %v: %s: %s", status, http.StatusOK, path, body)
+		}
+		if err := json.Unmarshal(body, into); err != nil {
+			t.Fatal(err)
+		}
 	}
 	read(path, &message)
-	require.Equal(t, "evt_1.mail@tickets.example.com", message.MessageID)
-	require.Contains(t, message.Subject, order.SaleName)
-	require.Len(t, message.To, 1)
-	require.Equal(t, order.Email, message.To[0].Address)
-	require.Empty(t, append(message.Bcc, message.Cc...))
-	require.Contains(t, message.Text, order.SaleName)
-	require.NotContains(t, message.HTML, "<live>")
+	if message.MessageID != "evt_1.mail@tickets.example.com" {
+		t.Fatalf(`message.MessageID is %q, want "evt_1.mail@tickets.example.com"`, message.MessageID)
+	}
+	if !strings.Contains(message.Subject, order.SaleName) {
+		t.Fatalf("no %q in %s", order.SaleName, message.Subject)
+	}
+	if len(message.To) != 1 {
+		t.Fatalf("%d in message.To, want 1: %+v", len(message.To), message.To)
+	}
+	if message.To[0].Address != order.Email {
+		t.Fatalf("message.To[0].Address is %q, want %q", message.To[0].Address, order.Email)
+	}
+	if got := append(message.Bcc, message.Cc...); len(got) != 0 {
+		t.Fatalf("append(message.Bcc, message.Cc...) is %+v, want nothing", got)
+	}
+	if !strings.Contains(message.Text, order.SaleName) {
+		t.Fatalf("no %q in %s", order.SaleName, message.Text)
+	}
+	if strings.Contains(message.HTML, "<live>") {
+		t.Fatalf("%q is in %s", "<live>", message.HTML)
+	}
 
 	var headers map[string][]string
 	read(path+"/headers", &headers)
-	require.Equal(t, []string{"auto-generated"}, headers["Auto-Submitted"])
+	if want := []string{"auto-generated"}; !reflect.DeepEqual(headers["Auto-Submitted"], want) {
+		t.Fatalf(`headers["Auto-Submitted"] is %q, want %q`, headers["Auto-Submitted"], want)
+	}
 	for _, one := range []string{"From", "To", "Date", "Message-Id", "Mime-Version", "Subject"} {
-		require.Len(t, headers[one], 1, one)
+		if len(headers[one]) != 1 {
+			t.Fatalf("%d in headers[one], want 1: %q: %v", len(headers[one]), headers[one], one)
+		}
 	}
 	for name := range headers {
-		require.False(t, strings.HasPrefix(name, "List-"), name)
+		if strings.HasPrefix(name, "List-") {
+			t.Fatalf(`want false: strings.HasPrefix(name, "List-"): %v`, name)
+		}
 	}
 
-	require.Len(t, message.Inline, len(order.Tickets))
-	for i, picture := range message.Inline {
-		require.Equal(t, "image/png", picture.ContentType)
-		require.Contains(t, message.HTML, "cid:"+picture.ContentID)
-		_, raw := get(path + "/part/" + picture.PartID)
-		require.Equal(t, order.Tickets[i].Code, scan(t, base64.StdEncoding.EncodeToString(raw)))
+	if len(message.Inline) != len(order.Tickets) {
+		t.Fatalf("%d in message.Inline, want %d: %+v", len(message.Inline), len(order.Tickets), message.Inline)
 	}
-	require.Len(t, message.Attachments, 1)
-	require.Equal(t, "application/pdf", message.Attachments[0].ContentType)
-	require.Equal(t, "tickets.pdf", message.Attachments[0].FileName)
+	for i, picture := range message.Inline {
+		if picture.ContentType != "image/png" {
+			t.Fatalf(`picture.ContentType is %q, want "image/png"`, picture.ContentType)
+		}
+		if !strings.Contains(message.HTML, ("cid:" + picture.ContentID)) {
+			t.Fatalf("no %q in %s", ("cid:" + picture.ContentID), message.HTML)
+		}
+		_, raw := get(path + "/part/" + picture.PartID)
+		if got := scan(t, base64.StdEncoding.EncodeToString(raw)); got != order.Tickets[i].Code {
+			t.Fatalf("scan(t, base64.StdEncoding.EncodeToString(raw)) is %q, want %q", got, order.Tickets[i].Code)
+		}
+	}
+	if len(message.Attachments) != 1 {
+		t.Fatalf("%d in message.Attachments, want 1: %+v", len(message.Attachments), message.Attachments)
+	}
+	if message.Attachments[0].ContentType != "application/pdf" {
+		t.Fatalf(`message.Attachments[0].ContentType is %q, want "application/pdf"`, message.Attachments[0].ContentType)
+	}
+	if message.Attachments[0].FileName != "tickets.pdf" {
+		t.Fatalf(`message.Attachments[0].FileName is %q, want "tickets.pdf"`, message.Attachments[0].FileName)
+	}
 	_, pdf := get(path + "/part/" + message.Attachments[0].PartID)
-	require.True(t, strings.HasPrefix(string(pdf), "%PDF-") && strings.Contains(string(pdf), "%%EOF"))
+	if !strings.HasPrefix(string(pdf), "%PDF-") || !strings.Contains(string(pdf), "%%EOF") {
+		t.Fatalf("%d bytes are not a whole PDF", len(pdf))
+	}
 
 	var check struct {
 		Total    struct{ Supported, Unsupported, Partial float64 }
@@ -117,32 +163,46 @@ func TestMailpitReadsOurMails(t *testing.T) {
 	read(path+"/html-check", &check)
 	t.Logf("mail programs: %.1f %% supported, %.1f %% in part, %.1f %% not; %+v", check.Total.Supported, check.Total.Partial, check.Total.Unsupported, check.Warnings)
 	const unsupportedMax = 5
-	require.Less(t, check.Total.Unsupported, float64(unsupportedMax), "%+v", check.Warnings)
+	if bound := float64(unsupportedMax); check.Total.Unsupported >= bound {
+		t.Fatalf("check.Total.Unsupported is %v, want less than %v: %+v", check.Total.Unsupported, bound, check.Warnings)
+	}
 }
 
 // sendTickets has the tickets of an order sent to a relay.
 func sendTickets(t *testing.T, address string, order domain.SoldOrder) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	number, err := strconv.Atoi(port)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	relay, err := mail.NewSMTP(mail.SMTPOptions{
 		Host: host, Port: number, TLS: mail.TLSNone, From: &netmail.Address{Name: "Box office", Address: "tickets@tickets.example.com"},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	templates, err := mail.ReadTemplates("", "en")
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	store := &oneMail{order: order, sent: make(chan domain.MailOutcome, 1)}
 	sender, err := mail.NewSender(mail.Options{
 		Store: store, Relay: relay, Templates: templates, Link: func(id domain.OrderID) string { return "https://tickets.example.com/orders/" + id.String() },
 		ConnectionsMax: 1, PerSecond: 10, Timeout: 10 * time.Second, Meter: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); sender.Run(ctx) }()
-	require.Equal(t, domain.MailSent, (<-store.sent).State)
+	if got := (<-store.sent).State; got != domain.MailSent {
+		t.Fatalf("(<-store.sent).State is %q, want %q", got, domain.MailSent)
+	}
 	stop()
 	<-ended
 }
@@ -169,6 +229,10 @@ func (s *oneMail) SettleMails(_ context.Context, outcomes []domain.MailOutcome) 
 	return nil
 }
 
-func (s *oneMail) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) { return s.order, nil }
+func (s *oneMail) Order(context.Context, domain.OrderID) (domain.SoldOrder, error) {
+	return s.order, nil
+}
 
-func (s *oneMail) Sale(context.Context, string) (*domain.Sale, error) { return &domain.Sale{ID: s.order.SaleID}, nil }
+func (s *oneMail) Sale(context.Context, string) (*domain.Sale, error) {
+	return &domain.Sale{ID: s.order.SaleID}, nil
+}
