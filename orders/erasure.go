@@ -31,7 +31,7 @@ func (s *Store) erasing(ctx context.Context, work func(context.Context, pgx.Tx) 
 func (s *Store) OrdersOfBuyer(ctx context.Context, address string, ids []domain.OrderID) (found []domain.BuyersOrder, err error) {
 	err = s.erasing(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT id, status, email, erased_at FROM orders WHERE id = ANY ($1) OR $2 <> '' AND email = $2 ORDER BY id`, uuidsOf(ids), address)
+			SELECT id, status, email, erased_at FROM orders WHERE id = ANY ($1) OR $2 <> '' AND email = $2 ORDER BY orders.id`, uuidsOf(ids), address)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Store) PaymentsOfOrders(ctx context.Context, ids []domain.OrderID) (pay
 func (s *Store) EraseBuyer(ctx context.Context, ids []domain.OrderID, addresses []string) error {
 	err := s.erasing(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		// The rows stay locked: no refund begins meanwhile.
-		rows, err := tx.Query(ctx, `SELECT id, status FROM orders WHERE id = ANY ($1) ORDER BY id FOR UPDATE`, uuidsOf(ids))
+		rows, err := tx.Query(ctx, `SELECT id, status FROM orders WHERE id = ANY ($1) ORDER BY orders.id FOR UPDATE`, uuidsOf(ids))
 		if err != nil {
 			return err
 		}

@@ -180,9 +180,9 @@ func checkFigures(ctx context.Context, tx pgx.Tx, saleID string) (c domain.Figur
 			       coalesce(r.n, 0) AS n, coalesce(r.amount_minor, 0) AS minor
 			FROM recorded r FULL JOIN (SELECT * FROM sale_figures WHERE sale_id = $1 AND figure <> 'unsold') v USING (figure, minute, about, currency)
 		), totals AS (
-			SELECT CASE WHEN different > 0 THEN (SELECT count(*) FROM outbox e WHERE e.`+of+` AND e.event = ANY ($2)
+			SELECT CASE WHEN different <> 0 THEN (SELECT count(*) FROM outbox e WHERE e.`+of+` AND e.event = ANY ($2)
 			           AND NOT EXISTS (SELECT FROM sale_figures_events seen WHERE seen.event_row = e.id)) ELSE 0 END AS unread,
-			       CASE WHEN different > 0 THEN (SELECT count(*) FROM back WHERE bought = 'tickets'
+			       CASE WHEN different <> 0 THEN (SELECT count(*) FROM back WHERE bought = 'tickets'
 			           AND NOT EXISTS (SELECT FROM outbox e WHERE e.event = 'order.refund_begun' AND e.payment = back.payment)) ELSE 0 END AS unannounced,
 			       rows, different
 			FROM (SELECT count(*) AS rows, count(*) FILTER (WHERE (view_n, view_minor) <> (n, minor)) AS different FROM compared) counted

@@ -161,12 +161,12 @@ func (s *Store) OrdersOfAddresses(ctx context.Context, addresses []string, most 
 
 // MailsOfOrder lists what became of the mails about an order, the oldest first.
 func (s *Store) MailsOfOrder(ctx context.Context, order domain.OrderID) ([]domain.MailRow, error) {
-	return s.mails(ctx, `WHERE order_id = $1 ORDER BY queued_at, id`, uuidOf(order))
+	return s.mails(ctx, `WHERE order_id = $1 ORDER BY queued_at, id COLLATE "C"`, uuidOf(order))
 }
 
 // DelayedMails lists mails that were tried and wait to be tried again, with the last reason, the longest queued first.
 func (s *Store) DelayedMails(ctx context.Context, most int) ([]domain.MailRow, error) {
-	return s.mails(ctx, `WHERE state = 'due' AND reason IS NOT NULL ORDER BY queued_at, id LIMIT $1`, most)
+	return s.mails(ctx, `WHERE state = 'due' AND reason IS NOT NULL ORDER BY queued_at, id COLLATE "C" LIMIT $1`, most)
 }
 
 func (s *Store) mails(ctx context.Context, which string, args ...any) ([]domain.MailRow, error) {

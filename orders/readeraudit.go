@@ -48,7 +48,8 @@ func (s *Store) ReaderCounts(ctx context.Context, saleID string) ([]domain.Reade
 // is there.
 const readerCountsSQL = `
 WITH readers AS (
-	SELECT reader, (array_agg(transaction_id ORDER BY transaction_id, id))[1] AS to_transaction, (array_agg(id ORDER BY transaction_id, id))[1] AS to_id,
+	SELECT reader, (array_agg(transaction_id ORDER BY transaction_id, event_cursors.id))[1] AS to_transaction,
+	       (array_agg(id ORDER BY transaction_id, event_cursors.id))[1] AS to_id,
 	       (array_agg(from_transaction_id))[1] AS from_transaction, (array_agg(from_id))[1] AS from_id -- the same in all parts
 	FROM event_cursors WHERE reader IN ($2, $3) GROUP BY reader
 	HAVING count(from_transaction_id) = count(*) -- a node of an earlier release does not say where the reader began
@@ -63,12 +64,12 @@ WITH readers AS (
 	FROM handled h JOIN unnest($4::text[], $5::text[]) kind (event, kind) USING (event) LEFT JOIN mails own ON own.id = h.event_id
 	WHERE h.reader = $2
 ), told AS (
-	SELECT h.reader, h.event_id, h.order_id, h.event, h.transaction_id, w.id AS endpoint,
+	SELECT outbox.reader, outbox.event_id, outbox.order_id, outbox.event, outbox.transaction_id, p.id AS endpoint,
 	       d.endpoint IS NOT NULL AS is_queued, d.event AS as_event, d.type AS as_type, d.state, d.transaction_id AS as_transaction
-	FROM handled h CROSS JOIN webhook_endpoints w LEFT JOIN webhook_deliveries d ON d.endpoint = w.id AND d.event_row = h.id
-	WHERE h.reader = $3 AND (d.endpoint IS NOT NULL OR w.disabled_at IS NULL
-		AND h.created_at >= greatest(w.created_at, w.wants_since) AND h.created_at > now() - $6::text::interval
-		AND (w.sale_id IS NULL OR w.sale_id = h.sale_id) AND (cardinality(w.types) = 0 OR h.event = ANY (w.types)))
+	FROM handled outbox CROSS JOIN webhook_endpoints p LEFT JOIN webhook_deliveries d ON d.endpoint = p.id AND d.event_row = outbox.id
+	WHERE outbox.reader = $3 AND (d.endpoint IS NOT NULL OR p.disabled_at IS NULL
+		AND outbox.created_at >= greatest(p.created_at, p.wants_since) AND outbox.created_at > now() - $6::text::interval
+		AND (p.sale_id IS NULL OR p.sale_id = outbox.sale_id) AND (cardinality(p.types) = 0 OR outbox.event = ANY (p.types)))
 ), owed AS (
 	SELECT reader, event_id AS fault, order_id, CASE
 		WHEN own_kind IS NULL THEN 'read, and no mail was queued'
@@ -85,8 +86,8 @@ WITH readers AS (
 )
 SELECT reader, count(*), count(*) FILTER (WHERE wrong IS NULL),
        jsonb_agg(jsonb_strip_nulls(jsonb_build_object('id', fault, 'order', replace(order_id::text, '-', ''), 'what', wrong)) ORDER BY fault COLLATE "C")
-       FILTER (WHERE wrong IS NOT NULL AND nth <= 20)
-FROM (SELECT *, row_number() OVER (PARTITION BY reader, wrong IS NULL ORDER BY fault COLLATE "C") AS nth FROM owed) numbered
+       FILTER (WHERE wrong IS NOT NULL AND n <= 20)
+FROM (SELECT *, row_number() OVER (PARTITION BY reader, wrong IS NULL ORDER BY fault COLLATE "C") AS n FROM owed) numbered
 GROUP BY reader ORDER BY reader COLLATE "C"`
 
 const readerPositionsSQL = `

@@ -472,13 +472,13 @@ func (s *Store) redeliver(
 	err = s.pool.QueryRow(ctx, `
 		WITH page AS (
 			SELECT * FROM outbox
-			WHERE (transaction_id, id) >= ($2::text::xid8, $3) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-			ORDER BY transaction_id, id LIMIT $4
+			WHERE (transaction_id, outbox.id) >= ($2::text::xid8, $3) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+			ORDER BY transaction_id, outbox.id LIMIT $4
 		), wanted AS (
-			SELECT w.* FROM page w
-			WHERE CASE WHEN $5::bigint > 0 THEN w.id = $5 AND date_trunc('milliseconds', w.created_at) = $6 ELSE w.created_at >= $6 END
-			  AND ($7 = '' OR w.sale_id = $7) AND (cardinality($8::text[]) = 0 OR w.event = ANY ($8))
-			ORDER BY w.transaction_id, w.id LIMIT $9
+			SELECT * FROM page outbox
+			WHERE CASE WHEN $5::bigint > 0 THEN id = $5 AND date_trunc('milliseconds', created_at) = $6 ELSE outbox.created_at >= $6 END
+			  AND ($7 = '' OR sale_id = $7) AND (cardinality($8::text[]) = 0 OR event = ANY ($8))
+			ORDER BY transaction_id, outbox.id LIMIT $9
 		), queued AS (
 			INSERT INTO webhook_deliveries AS d (endpoint, event_row, transaction_id, event, type, subject)
 			SELECT $1, w.id, w.transaction_id, `+eventIDText+`, w.event,
@@ -487,9 +487,10 @@ func (s *Store) redeliver(
 			ON CONFLICT (endpoint, event_row) DO UPDATE SET state = 'pending', attempts = 0, due_at = clock_timestamp(),
 				queued_at = clock_timestamp(), finished_at = NULL, transaction_id = excluded.transaction_id
 		), ends AS ( -- at the limit what is behind the last that is wanted is for the next page
-			(SELECT * FROM wanted WHERE (SELECT count(*) FROM wanted) = $9 ORDER BY transaction_id DESC, id DESC LIMIT 1)
-			UNION ALL (SELECT * FROM page ORDER BY transaction_id DESC, id DESC LIMIT 1)
-			ORDER BY transaction_id, id LIMIT 1
+			SELECT * FROM (
+				(SELECT * FROM wanted outbox WHERE (SELECT count(*) FROM wanted) = $9 ORDER BY transaction_id DESC, outbox.id DESC LIMIT 1)
+				UNION ALL (SELECT * FROM page outbox ORDER BY transaction_id DESC, outbox.id DESC LIMIT 1)
+			) outbox ORDER BY transaction_id, outbox.id LIMIT 1
 		)
 		SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM page), e.created_at, e.transaction_id::text, e.id
 		FROM (SELECT) one LEFT JOIN ends e ON true`,
@@ -512,8 +513,8 @@ func (s *Store) eventsSince(ctx context.Context, since time.Time) (from domain.E
 	first := func(from domain.EventCursor) (before bool, at domain.EventCursor, err error) {
 		var transaction string
 		err = s.pool.QueryRow(ctx, `
-			SELECT created_at < $3, transaction_id::text, id FROM outbox WHERE (transaction_id, id) >= ($1::text::xid8, $2)
-			ORDER BY transaction_id, id LIMIT 1`, strconv.FormatUint(from.Transaction, 10), from.ID, since).Scan(&before, &transaction, &at.ID)
+			SELECT created_at < $3, transaction_id::text, id FROM outbox WHERE (transaction_id, outbox.id) >= ($1::text::xid8, $2)
+			ORDER BY transaction_id, outbox.id LIMIT 1`, strconv.FormatUint(from.Transaction, 10), from.ID, since).Scan(&before, &transaction, &at.ID)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return false, domain.EventCursor{Transaction: math.MaxInt64}, nil
 		}
@@ -616,16 +617,16 @@ func (s *Store) WebhookCounts(ctx context.Context) (c domain.WebhookCounts, err 
 	err = s.pool.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE disabled_at IS NULL), count(*) FILTER (WHERE disabled_at IS NULL AND failures > 0),
 		       count(*) FILTER (WHERE disabled_at IS NOT NULL),
-		       coalesce(sum(p.pending), 0)::bigint, coalesce(sum(p.given_up), 0)::bigint, 
-		       greatest(clock_timestamp() - min(p.oldest), '0')
+		       coalesce(sum(pending), 0)::bigint, coalesce(sum(given_up), 0)::bigint,
+		       greatest(clock_timestamp() - min(webhook_deliveries.queued_at), '0')
 		FROM webhook_endpoints w, LATERAL (
 			SELECT `+webhookPending+` AS pending,
 			       (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'given_up'
 			          AND d.finished_at > now() - interval '1 day') AS given_up,
-			       (SELECT min(c.queued_at) FROM ( -- the longest due
+			       (SELECT min(webhook_deliveries.queued_at) FROM ( -- the longest due
 			          SELECT d.queued_at FROM webhook_deliveries d WHERE d.endpoint = w.id AND d.state = 'pending'
-			          ORDER BY d.due_at, d.event_row LIMIT 1000) c) AS oldest
-		) p
+			          ORDER BY d.due_at, d.event_row LIMIT 1000) webhook_deliveries) AS queued_at
+		) webhook_deliveries
 		WHERE w.deleted_at IS NULL`).Scan(&c.Enabled, &c.Failing, &c.Disabled, &c.Pending, &c.GivenUp, &c.Lag)
 	return c, readFailed("count", "webhooks", err)
 }
