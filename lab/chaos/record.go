@@ -41,7 +41,9 @@ type acknowledged struct {
 }
 
 func newRecord() *record {
-	return &record{orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}, calledOff: map[string]bool{}, final: map[string]string{}}
+	return &record{
+		orders: map[string]*acknowledged{}, keys: map[string]string{}, counts: map[string]int{}, calledOff: map[string]bool{}, final: map[string]string{},
+	}
 }
 
 func (r *record) count(what string) {
