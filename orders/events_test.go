@@ -230,13 +230,25 @@ func (b *bundle) connect(t *testing.T) *pgx.Conn {
 
 // awaitEvents reads until there are this many, because other tests have transactions open
 // on the same server.
+// awaitEvents waits until the log's reader sees as many events as there must be: another test's
+// transaction may hold the horizon back for a moment. More are a mistake of the test, which would
+// then fail now and then.
 func (b *bundle) awaitEvents(t *testing.T, after domain.EventCursor, want int) (events []domain.Event) {
 	t.Helper()
 	eventually(t, "the events are there", func() bool {
 		events = must(b.store.EventsAfter(b.ctx, after, orders.EventsPageMax))
 		return len(events) >= want
 	})
+	if len(events) != want {
+		t.Fatalf("%d events, and the test waits for %d: %+v", len(events), want, events)
+	}
 	return events
+}
+
+// awaitAll waits until the log's reader sees every event that was written.
+func (b *bundle) awaitAll(t *testing.T) []domain.Event {
+	t.Helper()
+	return b.awaitEvents(t, domain.EventCursor{}, b.count(t, `SELECT count(*) FROM outbox`))
 }
 
 func numbers(t *testing.T, events []domain.Event) (all []int) {

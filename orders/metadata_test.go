@@ -33,7 +33,7 @@ func TestMetadataIsRecordedAndInEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := map[domain.EventType]domain.Metadata{}
-	for _, e := range b.awaitEvents(t, domain.EventCursor{}, 3) {
+	for _, e := range b.awaitEvents(t, domain.EventCursor{}, 5) {
 		var payload map[string]json.RawMessage
 		if err := json.Unmarshal(e.Payload, &payload); err != nil {
 			t.Fatal(err)
