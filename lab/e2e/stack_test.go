@@ -129,7 +129,7 @@ func startStack(t *testing.T, dir, ledger string, flags ...string) *stack {
 	s.process = exec.Command(filepath.Join(bin, "devstack"), append(args, flags...)...)
 	s.process.Dir = repository
 	s.process.Env = os.Environ()
-	for name, value := range stripeVariables() {
+	for name, value := range stripeVariables(dir) {
 		s.process.Env = append(s.process.Env, name+"="+value)
 	}
 	s.process.Stdout, s.process.Stderr = log, log
@@ -212,7 +212,7 @@ func (s *stack) connect() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.env = stripeVariables()
+	s.env = stripeVariables(s.dir)
 	for line := range strings.Lines(string(output)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		s.env[name] = value

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/url"
 	"path"
 	"sync"
@@ -16,18 +18,17 @@ import (
 // stripeDouble lives as long as the test process: a stack that starts again finds what was paid before.
 var stripeDouble = sync.OnceValue(stripetest.New)
 
-// stripeVariables make every stack's box office one with two payment providers.
-func stripeVariables() map[string]string {
+// stripeVariables make every stack's box office one with two payment providers. All stacks share the account, and each
+// has a shop of its own there: that of its directory.
+func stripeVariables(dir string) map[string]string {
 	return map[string]string{
 		"BOXOFFICE_PAYMENT_PROVIDERS": "mockpay,stripe",
 		"STRIPE_API_KEY":              stripetest.Key,
 		"STRIPE_WEBHOOK_SECRET":       stripetest.WebhookSecret,
-		"STRIPE_SHOP":                 "shop-" + stripeShop,
+		"STRIPE_SHOP":                 fmt.Sprintf("shop-%x", sha256.Sum256([]byte(dir)))[:20],
 		"STRIPE_URL":                  stripeDouble().URL,
 	}
 }
-
-var stripeShop = uuid.NewString()[:8]
 
 // A stripeBuyer is one checkout of a sale that is paid at Stripe.
 type stripeBuyer struct {
