@@ -194,6 +194,10 @@ func (r *Runner) leaseOnce(ctx context.Context, added map[string]bool) error {
 		}
 		names = append(names, w.Name)
 	}
+	before := make(map[string]map[int]place, len(r.work))
+	for _, w := range r.work {
+		before[w.Name] = w.storedBefore()
+	}
 	asked := time.Now() // the lease lasts at least until a term from now
 	held, share, err := r.store.LeaseShards(ctx, orders.Leasing{Node: r.node, Readers: names, For: r.options.Lease})
 	if err != nil {
@@ -201,12 +205,20 @@ func (r *Runner) leaseOnce(ctx context.Context, added map[string]bool) error {
 	}
 	for _, w := range r.work {
 		var its []orders.ReaderShard
+		var unwanted []int
 		for _, h := range held {
-			if h.Reader == w.Name {
+			switch {
+			case h.Reader != w.Name:
+			case w.unwanted(before[w.Name], h):
+				unwanted = append(unwanted, h.Shard)
+			default:
 				its = append(its, h)
 			}
 		}
 		w.offer(its, share[w.Name], asked.Add(r.options.Lease))
+		if len(unwanted) > 0 {
+			w.release(ctx, unwanted...)
+		}
 	}
 	return nil
 }

@@ -209,6 +209,48 @@ func TestAReaderResumesWhereItStopped(t *testing.T) {
 	}
 }
 
+// A database that is put back has cursors of earlier; nodes that run on read again from there, whether or not
+// something new is written.
+func TestADatabaseThatWasPutBackIsReadAgainFromThere(t *testing.T) {
+	for name, tt := range map[string]struct {
+		news int
+		want []string
+	}{
+		"nothing new":   {0, []string{"1", "2", "3", "2", "3"}},
+		"something new": {4, []string{"1", "2", "3", "2", "3", "4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLog(t)
+			var h heard
+			l.start(brisk(), h.reader("r"))
+			settled := func(n int) func() bool {
+				return func() bool { return h.count() == n && l.state("r").LagEvents == 0 }
+			}
+			l.write("a", 1)
+			l.eventually("the first is stored", settled(1))
+			l.exec(`CREATE TABLE saved AS SELECT * FROM event_cursors`)
+			l.write("a", 2)
+			l.write("a", 3)
+			l.eventually("the others are stored", settled(3))
+			l.exec(`UPDATE event_cursors c SET transaction_id = s.transaction_id, id = s.id, holder = s.holder, lease = s.lease, leased_until = s.leased_until
+				FROM saved s WHERE (s.reader, s.shard) = (c.reader, c.shard)`)
+			if tt.news > 0 {
+				l.write("a", tt.news)
+			}
+			l.eventually("all of it is read again", func() bool { return h.count() >= len(tt.want) })
+			l.eventually("and stored", settled(h.count()))
+			got := h.of("a")
+			if tt.news > 0 { // it may come once before the node finds out
+				got = slices.DeleteFunc(got, func(n string) bool { return n == "4" })
+				got = append(got, "4")
+			}
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Fatalf("the reader was given %q, want %q", h.of("a"), tt.want)
+			}
+		})
+	}
+}
+
 // Events wait while the world is at fault, and then come in order. Other readers do not notice.
 func TestAReaderThatFailsWaitsAndHoldsUpNobody(t *testing.T) {
 	l := newLog(t)

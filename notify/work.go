@@ -27,10 +27,16 @@ type work struct {
 	share   int
 	until   time.Time              // when the lease ends, by this node's clock
 	calling map[int]domain.EventID // what Handle has at the moment, by shard
+	stored  map[int]place          // where the database has the shards, as far as this node knows
+	left    map[int]int64          // leases that were released or lost
 
-	// shards are the shards held; left are leases that were released or lost. Only run uses both.
-	shards map[int]*shard
-	left   map[int]int64
+	shards map[int]*shard // the shards held; only run uses it
+}
+
+// A place is a shard's cursor under a lease.
+type place struct {
+	lease  int64
+	cursor domain.EventCursor
 }
 
 // A shard is a shard of the reader's work that this node holds.
@@ -55,7 +61,7 @@ type shard struct {
 func newWork(r *Runner, reader Reader) *work {
 	return &work{
 		Reader: reader, Runner: r, wake: make(chan struct{}, 1),
-		shards: make(map[int]*shard), calling: make(map[int]domain.EventID), left: make(map[int]int64),
+		shards: make(map[int]*shard), calling: make(map[int]domain.EventID), left: make(map[int]int64), stored: make(map[int]place),
 	}
 }
 
@@ -165,6 +171,7 @@ func (w *work) adopt() {
 		if s == nil || s.lease != o.Lease {
 			s = &shard{number: o.Shard, lease: o.Lease, cursor: o.Cursor, tries: o.Tries}
 			w.shards[o.Shard] = s
+			w.stored[o.Shard] = place{o.Lease, o.Cursor}
 		}
 		s.until = w.until
 	}
@@ -189,15 +196,19 @@ func (w *work) giveBack(ctx context.Context) {
 	if len(spare) == 0 {
 		return
 	}
+	w.mu.Lock()
 	for _, number := range spare { // an earlier offer no longer holds
 		w.left[number] = w.shards[number].lease
 		delete(w.shards, number)
 	}
+	w.mu.Unlock()
 	if err := w.store.ReleaseShards(ctx, w.node, w.Name, spare); err != nil {
 		w.options.Log.Warn("readers: cannot release shards", "reader", w.Name, "error", err)
+		w.mu.Lock()
 		for _, number := range spare { // keep them, or nobody would work on them; the next offer decides
 			delete(w.left, number)
 		}
+		w.mu.Unlock()
 	}
 }
 
@@ -221,7 +232,9 @@ func (w *work) save(shards ...*shard) bool {
 	}
 	var step orders.ReaderStep
 	for _, s := range shards {
-		step.Moves = append(step.Moves, orders.ShardMove{Shard: s.number, Lease: s.lease, Cursor: s.cursor, Tries: s.tries, Error: s.failure})
+		step.Moves = append(step.Moves, orders.ShardMove{
+			Shard: s.number, Lease: s.lease, From: w.place(s.number).cursor, Cursor: s.cursor, Tries: s.tries, Error: s.failure,
+		})
 		step.Put, step.Tried, step.Done = append(step.Put, s.step.Put...), append(step.Tried, s.step.Tried...), append(step.Done, s.step.Done...)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
@@ -238,22 +251,61 @@ func (w *work) save(shards ...*shard) bool {
 			s.retryAt = time.Now().Add(backoff(s.stalls, w.options.RetryMin, w.options.RetryMax))
 		case moved[s.number]:
 			s.unsaved, s.step = false, orders.ReaderStep{}
+			w.mu.Lock()
+			w.stored[s.number] = place{s.lease, s.cursor}
+			w.mu.Unlock()
 		default:
 			all = false
-			w.lose(s)
+			w.lose(ctx, s)
 		}
 	}
 	return all
 }
 
-// lose forgets shards whose lease another node has by now.
-func (w *work) lose(s *shard) {
-	w.options.Log.Warn("readers: another node has the shards that this one worked on", "reader", w.Name, "shard", s.number, "lease", s.lease)
+func (w *work) place(shard int) place {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stored[shard]
+}
+
+// lose forgets a shard that another node has by now, or whose cursor is not where this node
+// left it. In the second case this node still has it, and releases it: under a new lease a
+// shard begins where the database says.
+func (w *work) lose(ctx context.Context, s *shard) {
+	w.options.Log.Warn("readers: another node has a shard that this one worked on, or the database was put back",
+		"reader", w.Name, "shard", s.number, "lease", s.lease)
 	s.unsaved, s.step = false, orders.ReaderStep{}
 	w.mu.Lock()
 	s.until = time.Time{}
 	w.left[s.number] = s.lease
 	w.mu.Unlock()
+	w.release(ctx, s.number)
+}
+
+// release releases shards that this node does not go on with. What fails is repeated with
+// the next lease, see unwanted.
+func (w *work) release(ctx context.Context, shards ...int) {
+	if err := w.store.ReleaseShards(ctx, w.node, w.Name, shards); err != nil {
+		w.options.Log.Warn("readers: cannot release shards", "reader", w.Name, "error", err)
+	}
+}
+
+// storedBefore returns where the database has the shards, for unwanted.
+func (w *work) storedBefore() map[int]place {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.stored)
+}
+
+// unwanted says whether this node must not go on with a shard under the lease that it has:
+// it has given the lease up, or the database has the shard behind where this node had stored
+// it before it asked, so the database was put back to an earlier moment.
+func (w *work) unwanted(before map[int]place, h orders.ReaderShard) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lease, left := w.left[h.Shard]
+	at, known := before[h.Shard]
+	return left && lease == h.Lease || known && at.lease == h.Lease && h.Cursor.Compare(at.cursor) < 0
 }
 
 // shard does one shard's part of a round.

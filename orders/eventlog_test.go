@@ -221,8 +221,9 @@ func TestOldEventsAreDroppedOnceEveryReaderHasPassedThem(t *testing.T) {
 	all := b.awaitEvents(t, domain.EventCursor{}, 5)
 	move := func(to domain.EventCursor, put ...orders.AsideEvent) {
 		step := orders.ReaderStep{Put: put}
-		for _, h := range held {
-			step.Moves = append(step.Moves, orders.ShardMove{Shard: h.Shard, Lease: h.Lease, Cursor: to})
+		for i, h := range held {
+			step.Moves = append(step.Moves, orders.ShardMove{Shard: h.Shard, Lease: h.Lease, From: h.Cursor, Cursor: to})
+			held[i].Cursor = to
 		}
 		wantEqual(t, "moved", len(must(b.store.MoveShards(b.ctx, "n", "slow", step))), domain.EventShards)
 	}
@@ -330,7 +331,7 @@ func TestReadersOfARestoredDumpGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range held {
-		must(b.store.MoveShards(b.ctx, "n", "mail", orders.ReaderStep{Moves: []orders.ShardMove{{Shard: h.Shard, Lease: h.Lease, Cursor: before[1].Cursor}}}))
+		must(b.store.MoveShards(b.ctx, "n", "mail", orders.ReaderStep{Moves: []orders.ShardMove{{Shard: h.Shard, Lease: h.Lease, From: h.Cursor, Cursor: before[1].Cursor}}}))
 	}
 	if err := orderstest.Exec(b.ctx, b.url, `UPDATE event_log SET dropped_transaction_id = '1000000001', dropped_id = 7`); err != nil {
 		t.Fatal(err)
@@ -371,6 +372,35 @@ func TestEventHead(t *testing.T) {
 	wantEqual(t, "the head", must(b.store.EventHead(b.ctx)), events[1].Cursor)
 }
 
+// A move is repeatable, and moves nothing that somebody else has put elsewhere.
+func TestAMoveBeginsWhereTheNodeLeftTheCursor(t *testing.T) {
+	b := setup(t)
+	if err := b.store.AddReader(b.ctx, "r", false); err != nil {
+		t.Fatal(err)
+	}
+	held, _, err := b.store.LeaseShards(b.ctx, orders.Leasing{Node: "n", Readers: []string{"r"}, For: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shard := held[0]
+	at := func(id int64) domain.EventCursor { return domain.EventCursor{Transaction: 1, ID: id} }
+	for _, tt := range []struct {
+		name     string
+		from, to domain.EventCursor
+		moved    int
+	}{
+		{"the first move", shard.Cursor, at(5), 1},
+		{"the same again, as after a lost answer", shard.Cursor, at(5), 1},
+		{"from where it is not, as in a database that was put back", at(9), at(10), 0},
+		{"from where it is", at(5), at(6), 1},
+	} {
+		step := orders.ReaderStep{Moves: []orders.ShardMove{{Shard: shard.Shard, Lease: shard.Lease, From: tt.from, Cursor: tt.to}}}
+		if moved := must(b.store.MoveShards(b.ctx, "n", "r", step)); len(moved) != tt.moved {
+			t.Errorf("%s: %d shards moved, want %d", tt.name, len(moved), tt.moved)
+		}
+	}
+}
+
 // Moving a cursor and renewing its lease at the same time loses no lease.
 func TestAMoveSurvivesTheRenewalOfItsLease(t *testing.T) {
 	b := setup(t)
@@ -393,8 +423,10 @@ func TestAMoveSurvivesTheRenewalOfItsLease(t *testing.T) {
 	}()
 	for n := int64(1); ; n++ {
 		var step orders.ReaderStep
-		for _, h := range held {
-			step.Moves = append(step.Moves, orders.ShardMove{Shard: h.Shard, Lease: h.Lease, Cursor: domain.EventCursor{Transaction: 1, ID: n}})
+		to := domain.EventCursor{Transaction: 1, ID: n}
+		for i, h := range held {
+			step.Moves = append(step.Moves, orders.ShardMove{Shard: h.Shard, Lease: h.Lease, From: h.Cursor, Cursor: to})
+			held[i].Cursor = to
 		}
 		moved, err := b.store.MoveShards(b.ctx, "n", "r", step)
 		if err != nil || len(moved) != domain.EventShards {

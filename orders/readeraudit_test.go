@@ -35,7 +35,7 @@ func (b *bundle) readAll(t *testing.T) (events []domain.Event) {
 	}
 	must(b.store.QueueWebhooks(b.ctx, events))
 	for _, h := range held {
-		move := orders.ShardMove{Shard: h.Shard, Lease: h.Lease, Cursor: events[len(events)-1].Cursor}
+		move := orders.ShardMove{Shard: h.Shard, Lease: h.Lease, From: h.Cursor, Cursor: events[len(events)-1].Cursor}
 		must(b.store.MoveShards(b.ctx, "n", h.Reader, orders.ReaderStep{Moves: []orders.ShardMove{move}}))
 	}
 	return events
@@ -96,7 +96,7 @@ func TestReaderCountsLeaveOutWhatIsToCome(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range held {
-		step := orders.ReaderStep{Moves: []orders.ShardMove{{Shard: h.Shard, Lease: h.Lease, Cursor: event.Cursor}}}
+		step := orders.ReaderStep{Moves: []orders.ShardMove{{Shard: h.Shard, Lease: h.Lease, From: h.Cursor, Cursor: event.Cursor}}}
 		if h.Shard == 0 {
 			step.Put = []orders.AsideEvent{{Shard: 0, Cursor: event.Cursor, Subject: event.Subject(), Type: event.Type, Error: "x", Tries: 5, RetryIn: -1}}
 		}

@@ -178,10 +178,13 @@ func (s *Store) LeaveReaders(ctx context.Context, node string) error {
 	return writeFailed("leave readers as", node, err)
 }
 
-// A ShardMove moves the cursor of a shard that the node holds.
+// A ShardMove moves the cursor of a shard that the node holds. It moves it only from where
+// the node left it: in a database that was put back the cursor is elsewhere, and what lies
+// behind it may be unread.
 type ShardMove struct {
 	Shard  int
 	Lease  int64
+	From   domain.EventCursor
 	Cursor domain.EventCursor
 	Tries  int    // of the event after the cursor
 	Error  string // why the shard is stuck; empty: it is not
@@ -216,8 +219,9 @@ type ReaderStep struct {
 	Done  []AsideKey   // retried and done
 }
 
-// MoveShards stores a step in one statement, and returns the shards whose lease the node
-// still has. For the others it stores nothing: another node goes on from their last cursor.
+// MoveShards stores a step in one statement, and returns the shards that the node still
+// has, and that are where it left them. For the others it stores nothing: whoever has them
+// next goes on from their last cursor.
 // A step that sets events of a shard aside must move that shard too. It may be repeated.
 func (s *Store) MoveShards(ctx context.Context, node, reader string, step ReaderStep) (moved map[int]bool, err error) {
 	ctx, cancel := s.bounded(ctx)
@@ -242,7 +246,7 @@ func (s *Store) MoveShards(ctx context.Context, node, reader string, step Reader
 		node, reader, m.shards, m.leases, m.transactions, m.ids, m.tries,
 		put.shards, put.transactions, put.ids, put.subjects, put.types, put.errors, put.tries, put.retryIn,
 		tried.shards, tried.transactions, tried.ids, tried.errors, tried.tries, tried.retryIn,
-		doneShards, doneTransactions, doneIDs, m.errors, tried.wasDue)
+		doneShards, doneTransactions, doneIDs, m.errors, tried.wasDue, m.fromTransactions, m.fromIDs)
 	if err != nil {
 		return nil, writeFailed("move reader", reader, err)
 	}
@@ -257,8 +261,11 @@ func (s *Store) MoveShards(ctx context.Context, node, reader string, step Reader
 const moveShardsSQL = `
 WITH moved AS (
 	UPDATE event_cursors c SET transaction_id = m.transaction_id::xid8, id = m.id, tries = m.tries, error = m.error
-	FROM unnest($3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::int[], $25::text[]) m (shard, lease, transaction_id, id, tries, error)
+	FROM unnest($3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::int[], $25::text[], $27::text[], $28::bigint[])
+	     m (shard, lease, transaction_id, id, tries, error, from_transaction_id, from_id)
 	WHERE c.reader = $2 AND c.holder = $1 AND c.shard = m.shard AND c.lease = m.lease
+	  AND (c.transaction_id = m.from_transaction_id::xid8 AND c.id = m.from_id
+	       OR c.transaction_id = m.transaction_id::xid8 AND c.id = m.id) -- a repeat
 	RETURNING c.shard
 ), put AS (
 	INSERT INTO events_set_aside (reader, shard, transaction_id, id, subject, event, error, tries, retry_at)
@@ -286,12 +293,16 @@ type moveColumns struct {
 	leases, ids   []int64
 	transactions  []string
 	errors        []string
+
+	fromTransactions []string
+	fromIDs          []int64
 }
 
 func (m *moveColumns) add(move ShardMove) {
 	m.shards, m.leases, m.tries = append(m.shards, move.Shard), append(m.leases, move.Lease), append(m.tries, move.Tries)
 	m.errors = append(m.errors, move.Error)
 	m.transactions, m.ids = append(m.transactions, strconv.FormatUint(move.Cursor.Transaction, 10)), append(m.ids, move.Cursor.ID)
+	m.fromTransactions, m.fromIDs = append(m.fromTransactions, strconv.FormatUint(move.From.Transaction, 10)), append(m.fromIDs, move.From.ID)
 }
 
 type asideColumns struct {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -81,7 +80,6 @@ func TestRestoredDatabase(t *testing.T) {
 	}
 
 	s.putDatabaseBack(t)
-	s.restartService(t) // readers keep their place in memory, see docs/operations.md
 	for _, id := range []string{"checkout/" + forgotten.Order, "checkout/" + late.Order, lateID(late)} {
 		s.forgetWorkflow(t, id) // as if Temporal's retention were over
 	}
@@ -266,22 +264,6 @@ func (s *stack) putDatabaseBack(t *testing.T) {
 			run(t, tx, `ALTER TABLE public.`+table+` ENABLE TRIGGER USER`)
 		}
 		run(t, tx, `SELECT setval(format('public.%I', sequencename)::regclass, coalesce(last_value, 1), last_value IS NOT NULL) FROM `+saved+`.sequences`)
-	})
-}
-
-// restartService kills the box office, which the stack starts again.
-func (s *stack) restartService(t *testing.T) {
-	t.Helper()
-	victim := s.pid("boxoffice")
-	if victim == 0 {
-		t.Fatal("the box office does not run")
-	}
-	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the service is started again", func() bool {
-		pid := s.pid("boxoffice")
-		return pid != 0 && pid != victim && s.ready()
 	})
 }
 
