@@ -363,20 +363,11 @@ func (s *logStream) next(t *testing.T) (id string, event EventView) {
 	return "", event
 }
 
-func (b *bundle) serve(t *testing.T) *httptest.Server {
-	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	server.Config = NewServer(b.api.Public())
-	server.Start()
-	t.Cleanup(func() { b.api.CloseStreams(); server.Close() })
-	return server
-}
-
 // A heartbeat moves the client past events that it did not select.
 func TestAHeartbeatMovesTheClientOn(t *testing.T) {
 	b, log := logSetup(t)
 	b.api.logHub.beat = 5 * time.Millisecond
-	s := openLog(t, b.serve(t), "sale=jazz", "")
+	s := openLog(t, serve(t, b), "sale=jazz", "")
 	if id, e := s.next(t); id != placeAt(3) || e.Sale != "jazz" {
 		t.Fatalf("%s %+v", id, e)
 	}
@@ -396,7 +387,7 @@ func TestAHeartbeatMovesTheClientOn(t *testing.T) {
 // A log that is down for a while ends no stream.
 func TestAStreamOutlivesItsLog(t *testing.T) {
 	b, log := logSetup(t)
-	s := openLog(t, b.serve(t), "limit=100", placeAt(2))
+	s := openLog(t, serve(t, b), "limit=100", placeAt(2))
 	if id, _ := s.next(t); id != placeAt(3) {
 		t.Fatal(id)
 	}
@@ -449,7 +440,7 @@ func TestAStreamGoesOnFromItsLastID(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	b, add := logOfStore(t)
-	server := b.serve(t)
+	server := serve(t, b)
 	const all = 30
 	var got []string
 	written, last := 0, ""

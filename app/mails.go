@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/orders"
 )
 
 const mailsUsage = `usage: boxoffice mails COMMAND, with DATABASE_URL set
@@ -33,14 +31,7 @@ func mails(ctx context.Context, args []string) error {
 	if err := parseWithArguments(flags, args); err != nil {
 		return err
 	}
-	c, err := readConfig()
-	if err != nil {
-		return err
-	}
-	if c.DatabaseURL == "" {
-		return errors.New("DATABASE_URL is not set: set -a; . .data/dev.env")
-	}
-	store, err := orders.Open(ctx, string(c.DatabaseURL), orders.Options{})
+	store, err := openStore(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	tb "github.com/tigerbeetle/tigerbeetle-go"
 
 	"boxoffice/domain"
+	"boxoffice/pace"
 )
 
 // Limits of the batcher.
@@ -277,24 +278,13 @@ func (b *Batcher) Close() error {
 		}
 	}()
 	// After this long every caller has its answer, known or not.
-	if !within(flushed, b.config.answerTimeout) {
+	if !pace.Within(flushed, b.config.answerTimeout) {
 		b.session.end() // answers what is out
-		if !within(flushed, b.config.answerTimeout) {
+		if !pace.Within(flushed, b.config.answerTimeout) {
 			return fmt.Errorf("close the ledger batcher: a request is still out after %v", 2*b.config.answerTimeout)
 		}
 		return &domain.UnknownError{Op: "close", ID: "batcher", Err: errNoAnswer}
 	}
 	b.session.end()
 	return nil
-}
-
-func within(done <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
 }

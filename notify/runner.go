@@ -132,10 +132,10 @@ func (r *Runner) Start() (stop func()) {
 			defer close(ended)
 			all.Wait()
 		}()
-		if !within(ended, r.options.StopGrace) {
+		if !pace.Within(ended, r.options.StopGrace) {
 			cut()
 		}
-		if !within(ended, r.options.StopGrace) {
+		if !pace.Within(ended, r.options.StopGrace) {
 			// The process ends all the same. The leases stay: nobody else may begin with these events while Handle has them.
 			for _, w := range r.work {
 				for shard, event := range w.callsNow() {
@@ -151,17 +151,6 @@ func (r *Runner) Start() (stop func()) {
 			r.options.Log.Warn("readers: cannot release the leases, so they run out by themselves", "error", err)
 		}
 	})
-}
-
-func within(done <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
 }
 
 // leasesPerTerm is how often a lease is renewed within its term.

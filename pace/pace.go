@@ -21,6 +21,18 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Within reports whether done is closed before this time is over.
+func Within(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // Backoff is how long to wait after so many failures in a row: least after the first,
 // twice as long after each further one, never more than most.
 func Backoff(least, most time.Duration, failures int) time.Duration {

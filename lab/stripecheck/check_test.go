@@ -43,18 +43,6 @@ func stripeMock(t *testing.T) func(*http.Request, []byte) error {
 	}
 }
 
-type away struct {
-	http.RoundTripper
-	is atomic.Bool
-}
-
-func (a *away) RoundTrip(r *http.Request) (*http.Response, error) {
-	if a.is.Load() {
-		return nil, fmt.Errorf("the network is away")
-	}
-	return a.RoundTripper.RoundTrip(r)
-}
-
 func TestStripesDescriptionKnowsEveryRequest(t *testing.T) {
 	check := stripeMock(t)
 	var requests atomic.Int64
@@ -70,7 +58,7 @@ func TestStripesDescriptionKnowsEveryRequest(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		network := &away{RoundTripper: double.Client().Transport}
+		network := &paymentstest.Network{RoundTripper: double.Client().Transport}
 		provider, err := stripe.New(stripe.Options{
 			Key: stripetest.Key, WebhookSecrets: []string{stripetest.WebhookSecret}, Shop: "tickets.example", URL: double.URL,
 			HTTP: &http.Client{Transport: network},
@@ -78,7 +66,7 @@ func TestStripesDescriptionKnowsEveryRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return double.Subject(provider, network.is.Store)
+		return double.Subject(provider, network.SetAway)
 	})
 	if requests.Load() == 0 {
 		t.Error("stripe-mock saw no request")

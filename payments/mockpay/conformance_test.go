@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,26 +19,13 @@ import (
 	"boxoffice/payments/paymentstest"
 )
 
-// outage is a network that can be away.
-type outage struct {
-	http.RoundTripper
-	away atomic.Bool
-}
-
-func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
-	if o.away.Load() {
-		return nil, errors.New("the network is down")
-	}
-	return o.RoundTripper.RoundTrip(r)
-}
-
 func TestMockPayKeepsThePromises(t *testing.T) {
 	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
 		secrets, err := mockpay.ParseSecrets("whsec_" + strings.Repeat("QUJD", 11))
 		if err != nil {
 			t.Fatal(err)
 		}
-		hooks := make(chan paymentstest.Webhook, 100)
+		hooks := make(paymentstest.Webhooks, 100)
 		boxoffice := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			hooks <- paymentstest.Webhook{Header: r.Header, Body: body}
@@ -56,7 +41,7 @@ func TestMockPayKeepsThePromises(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- mock.Run(ctx) }()
 		t.Cleanup(func() { stop(); <-ended })
-		network := &outage{RoundTripper: &http.Transport{}}
+		network := &paymentstest.Network{RoundTripper: &http.Transport{}}
 		provider, err := mockpay.New(mockpay.Options{URL: mock.URL(), Secrets: secrets, HTTP: &http.Client{Transport: network}})
 		if err != nil {
 			t.Fatal(err)
@@ -67,18 +52,11 @@ func TestMockPayKeepsThePromises(t *testing.T) {
 		}
 		return &paymentstest.Subject{
 			Provider: provider,
-			SetAway:  network.away.Store,
+			SetAway:  network.SetAway,
 			Do: func(ctx context.Context, page domain.PayPage, deed paymentstest.Deed) error {
 				return atPage(ctx, mock.URL(), page, deed)
 			},
-			Webhook: func(ctx context.Context) (paymentstest.Webhook, error) {
-				select {
-				case hook := <-hooks:
-					return hook, nil
-				case <-ctx.Done():
-					return paymentstest.Webhook{}, ctx.Err()
-				}
-			},
+			Webhook: hooks.Next,
 			Foreign: func() (paymentstest.Webhook, error) {
 				body := []byte(`{"type":"payout.paid","data":{}}`)
 				header, err := signer.Headers("evt_1", time.Now(), body)

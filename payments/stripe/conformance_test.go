@@ -1,7 +1,6 @@
 package stripe_test
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -14,19 +13,6 @@ import (
 	"boxoffice/payments/stripe"
 	"boxoffice/payments/stripe/stripetest"
 )
-
-// outage is a network that can be away.
-type outage struct {
-	http.RoundTripper
-	away atomic.Bool
-}
-
-func (o *outage) RoundTrip(r *http.Request) (*http.Response, error) {
-	if o.away.Load() {
-		return nil, errors.New("the network is down")
-	}
-	return o.RoundTripper.RoundTrip(r)
-}
 
 func newDouble(t *testing.T) *stripetest.Server {
 	t.Helper()
@@ -53,9 +39,9 @@ func open(t *testing.T, double *stripetest.Server, change func(*stripe.Options))
 func TestStripeKeepsThePromises(t *testing.T) {
 	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
 		double := newDouble(t)
-		network := &outage{RoundTripper: double.Client().Transport}
+		network := &paymentstest.Network{RoundTripper: double.Client().Transport}
 		provider := open(t, double, func(o *stripe.Options) { o.HTTP = &http.Client{Transport: network} })
-		return double.Subject(provider, network.away.Store)
+		return double.Subject(provider, network.SetAway)
 	})
 }
 
@@ -73,6 +59,20 @@ func mustOpen(t *testing.T, p *stripe.Provider, o payments.Opening) domain.PayPa
 		t.Fatal(err)
 	}
 	return page
+}
+
+// mustPay pays an order, and returns its session.
+func mustPay(t *testing.T, double *stripetest.Server, p *stripe.Provider) payments.Session {
+	t.Helper()
+	page := mustOpen(t, p, opening(1))
+	if err := double.Pay(page.Session); err != nil {
+		t.Fatal(err)
+	}
+	session, err := p.Session(t.Context(), page.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
 }
 
 func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
@@ -170,14 +170,7 @@ func TestWhatSharesTheAccountIsIgnored(t *testing.T) {
 func TestARefundMadeInTheDashboardIsListed(t *testing.T) {
 	double := newDouble(t)
 	p := open(t, double, nil)
-	page := mustOpen(t, p, opening(1))
-	if err := double.Pay(page.Session); err != nil {
-		t.Fatal(err)
-	}
-	session, err := p.Session(t.Context(), page.Session)
-	if err != nil {
-		t.Fatal(err)
-	}
+	session := mustPay(t, double, p)
 	if err := double.RefundInDashboard(session.Capture.Payment, 1500); err != nil {
 		t.Fatal(err)
 	}
@@ -197,14 +190,7 @@ func TestARefundMadeInTheDashboardIsListed(t *testing.T) {
 func TestARefundHappensOnceAfterStripeForgotItsKey(t *testing.T) {
 	double := newDouble(t)
 	p := open(t, double, nil)
-	page := mustOpen(t, p, opening(1))
-	if err := double.Pay(page.Session); err != nil {
-		t.Fatal(err)
-	}
-	session, err := p.Session(t.Context(), page.Session)
-	if err != nil {
-		t.Fatal(err)
-	}
+	session := mustPay(t, double, p)
 	refund := payments.Refund{Key: "part", Payment: session.Capture.Payment, Order: session.Order, AmountMinor: 1000, Currency: "EUR", Reason: domain.RefundByOrganiser}
 	for range 2 {
 		if err := p.Refund(t.Context(), refund); err != nil {

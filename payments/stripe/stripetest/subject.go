@@ -11,7 +11,7 @@ import (
 
 // Subject is an adapter at this double, for package paymentstest. Call it before the first request.
 func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *paymentstest.Subject {
-	hooks := make(chan paymentstest.Webhook, 1000) // more than a test causes
+	hooks := make(paymentstest.Webhooks, 1000) // more than a test causes
 	s.Deliver = func(header http.Header, body []byte) { hooks <- paymentstest.Webhook{Header: header, Body: body} }
 	return &paymentstest.Subject{
 		Provider:  provider,
@@ -24,14 +24,7 @@ func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *p
 				paymentstest.Pay: s.Pay, paymentstest.Transfer: s.Transfer, paymentstest.Arrive: s.Arrive, paymentstest.Bounce: s.Bounce,
 			}[deed](page.Session)
 		},
-		Webhook: func(ctx context.Context) (paymentstest.Webhook, error) {
-			select {
-			case hook := <-hooks:
-				return hook, nil
-			case <-ctx.Done():
-				return paymentstest.Webhook{}, ctx.Err()
-			}
-		},
+		Webhook: hooks.Next,
 		Foreign: func() (paymentstest.Webhook, error) {
 			hook := s.Signed([]byte(`{"id":"evt_1","object":"event","type":"payout.paid","data":{"object":{"id":"po_1","object":"payout"}}}`))
 			return paymentstest.Webhook{Header: hook.Header, Body: hook.Body}, nil

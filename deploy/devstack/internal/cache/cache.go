@@ -18,8 +18,11 @@ func Dir() (string, error) {
 }
 
 // Lock waits, so that two stacks that start at once download once.
-func Lock(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+func Lock(dir string) (unlock func(), err error) { return LockFile(filepath.Join(dir, "lock")) }
+
+// LockFile waits until nobody else has this file locked.
+func LockFile(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"boxoffice/deploy/devstack/internal/cache"
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
 	"boxoffice/deploy/devstack/internal/toolchain"
 )
@@ -77,7 +77,7 @@ func (s *stack) buildServers(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.servers = filepath.Join(filepath.Dir(self), serversName)
-	unlock, err := lockFile(s.servers + ".lock")
+	unlock, err := cache.LockFile(s.servers + ".lock") // two stacks that start at once write one binary
 	if err != nil {
 		return "", err
 	}
@@ -87,19 +87,6 @@ func (s *stack) buildServers(ctx context.Context) (string, error) {
 	return "Temporal and its Web UI", toolchain.Build(ctx, toolchain.Target{
 		Module: filepath.Join(s.Repo, "deploy", "devstack"), Pkg: "./devstack-servers", Out: s.servers,
 	})
-}
-
-// lockFile waits, so that two stacks that start at once do not write the same binary.
-func lockFile(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() { f.Close() }, nil
 }
 
 func missing(paths ...string) error {
