@@ -172,10 +172,12 @@ func TestAReaderGetsEveryEvent(t *testing.T) {
 	var all, some, fromNow heard
 	filtered := some.reader("some")
 	filtered.Types = []domain.EventType{domain.EventSaleOpened}
+	l.start(brisk(), all.reader("all"), filtered)
+	l.eventually("the event that was there", func() bool { return all.count() == 1 })
+	// Only now: a reader begins before what is not read yet, and a transaction of another test holds events back.
 	late := fromNow.reader("from-now")
 	late.FromNow = true
-	l.start(brisk(), all.reader("all"), filtered, late)
-	l.eventually("the event that was there", func() bool { return all.count() == 1 })
+	l.start(brisk(), late)
 	l.eventually("the reader that begins now is there", func() bool { return l.state("from-now").Reader != "" })
 	l.write("a", 2)
 	l.exec(`INSERT INTO outbox (event, sale_id, payload) VALUES ('sale.opened', 'b', '{}')`)
@@ -237,8 +239,9 @@ func TestADatabaseThatWasPutBackIsReadAgainFromThere(t *testing.T) {
 			if tt.news > 0 {
 				l.write("a", tt.news)
 			}
-			l.eventually("all of it is read again", func() bool { return h.count() >= len(tt.want) })
-			l.eventually("and stored", settled(h.count()))
+			l.eventually("all of it is read again and stored", func() bool {
+				return h.count() >= len(tt.want) && l.state("r").LagEvents == 0
+			})
 			got := h.of("a")
 			if tt.news > 0 { // it may come once before the node finds out
 				got = slices.DeleteFunc(got, func(n string) bool { return n == "4" })
