@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -312,6 +313,43 @@ func TestRefusalsAreLoggedWithTheirNetwork(t *testing.T) {
 				t.Errorf("%s\nwant %s and no %s", log, tt.want, tt.not)
 			}
 		})
+	}
+}
+
+// By a setting the log has a tag of the address, or nothing.
+func TestRefusalsAreLoggedWithATagOrNothing(t *testing.T) {
+	from := func(source LogSource, remote string) string {
+		b := setup(t, func(o *Options) { o.LogSource = source })
+		r := httptest.NewRequest("GET", "/v1/audit", nil)
+		r.RemoteAddr = remote
+		b.api.Public().ServeHTTP(httptest.NewRecorder(), r)
+		found := regexp.MustCompile(`"from":"([^"]*)"`).FindStringSubmatch(b.log.String())
+		if found == nil {
+			return ""
+		}
+		return found[1]
+	}
+	one := from(LogHash, "198.51.100.77:4711")
+	if !regexp.MustCompile(`^[0-9a-f]{16}$`).MatchString(one) {
+		t.Errorf("%q is no tag", one)
+	}
+	if again := from(LogHash, "198.51.100.77:4712"); again != one {
+		t.Errorf("%s, then %s of the same address", one, again)
+	}
+	if neighbour := from(LogHash, "198.51.100.78:4711"); neighbour == one {
+		t.Errorf("a neighbour has the same tag %s", one)
+	}
+	if a, b := from(LogHash, "[2001:db8:1:2:3::4]:1"), from(LogHash, "[2001:db8:1:2:9::9]:1"); a != b || a == "" {
+		t.Errorf("%q and %q of one household", a, b)
+	}
+	if got := from(LogHash, "@"); got != "" {
+		t.Errorf("%q without an address", got)
+	}
+	if got := from(LogNothing, "198.51.100.77:4711"); got != "" {
+		t.Errorf("%q is logged", got)
+	}
+	if _, err := ParseLogSource("address"); err == nil {
+		t.Error("another setting is taken")
 	}
 }
 

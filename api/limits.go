@@ -97,6 +97,10 @@ func (s *Server) bound() {
 	s.scrapes = newBound("metrics", scrapesInFlightMax)
 	s.logStreams = newBound("event_log_streams", eventLogStreamsMax)
 	s.bounds = append(s.bounds, s.scrapes, s.logStreams)
+	if s.Profiles {
+		s.profiles = newBound("profiles", 1)
+		s.bounds = append(s.bounds, s.profiles)
+	}
 }
 
 // formRoute stands for the forms of pages, which are not routes of the API.

@@ -521,8 +521,8 @@ func (s *Server) logRefusal(ctx context.Context, level slog.Level, p *Problem, e
 		return
 	}
 	attributes := []any{"request", p.RequestID, "route", routeOf(ctx), "code", p.Code, "err", err}
-	if from := s.networkOf(ctx); from.IsValid() {
-		attributes = append(attributes, "from", from.String())
+	if from := s.sourceOf(ctx); from != "" {
+		attributes = append(attributes, "from", from)
 	}
 	if level < slog.LevelError {
 		leftOut, ok := s.logged.spend(p.Code, time.Now())

@@ -149,28 +149,6 @@ func forwardedAddress(s string) (netip.Addr, bool) {
 	return address.Unmap().WithZone(""), err == nil
 }
 
-// The log has the network of a refused client, not its address: enough to see one source
-// of many, too little to identify anybody.
-const (
-	loggedIPv4Bits = 24
-	loggedIPv6Bits = 48
-)
-
-// networkOf is where a request comes from, as the rate limiter sees it.
-func (s *Server) networkOf(ctx context.Context) netip.Prefix {
-	r := infoOf(ctx).request
-	if r == nil {
-		return netip.Prefix{}
-	}
-	client := s.clientOf(r)
-	bits := loggedIPv6Bits
-	if client.Is4() {
-		bits = loggedIPv4Bits
-	}
-	network, _ := client.Prefix(bits) // without an address: none
-	return network
-}
-
 func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
 	for _, p := range trusted {
 		if p.Contains(a) {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -56,9 +55,12 @@ func checkOf(b *admission.Breaker) Check {
 }
 
 // NewProbes answers /healthz, /readyz and /metrics for a process without the API, as
-// Server does on the organiser's own listener.
-func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Handler, error) {
-	s := &Server{Options: Options{Checks: checks, Metrics: metrics, Log: log}, log: log}
+// Server does on the organiser's own listener, and its profiles. Of the options it takes those.
+func NewProbes(o Options) (http.Handler, error) {
+	if err := o.LogSource.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{Options: o, log: o.Log}
 	s.bound()
 	var err error
 	if s.metrics, err = newMetrics(prometheus.NewRegistry(), s); err != nil {
@@ -68,6 +70,9 @@ func NewProbes(checks []Check, metrics http.Handler, log *slog.Logger) (http.Han
 	e.GET(healthRoute, s.healthz)
 	e.GET(readyRoute, s.readyz)
 	e.GET(metricsRoute, s.scrape)
+	if s.Profiles {
+		e.GET(profilesRoute, s.profile)
+	}
 	answerHead(e)
 	return e, nil
 }

@@ -52,6 +52,8 @@ func answerTimeout(route string) time.Duration {
 		return auditTimeout
 	case metricsRoute:
 		return scrapeTimeout
+	case profilesRoute:
+		return profileMax
 	default:
 		return requestTimeout
 	}

@@ -87,6 +87,11 @@ type Options struct {
 	QueueConnectionsMax int // optional
 
 	Rates Rates // optional: how often a client may ask
+
+	// LogSource is what the log has of a refused client's address. Optional: its network.
+	LogSource LogSource
+	// Profiles serves Go's profiles under /debug/pprof/ to who has the organiser's token. See profile.
+	Profiles bool
 }
 
 // Server answers the contract.
@@ -106,6 +111,7 @@ type Server struct {
 	boundOf                          func(route string) *bound
 	bounds                           []*bound
 	scrapes                          *bound             // of /metrics, see scrape
+	profiles                         *bound             // of /debug/pprof/, see profile
 	checking                         singleflight.Group // /readyz
 	checkers                         atomic.Int32       // how many wait for it
 	logged                           logBudget
@@ -191,6 +197,9 @@ func (o *Options) validate() error {
 	case o.EventConnectionsMax < 0 || o.QueueConnectionsMax < 0:
 		return errors.New("api: a maximum in the options is negative")
 	}
+	if err := o.LogSource.validate(); err != nil {
+		return err
+	}
 	if err := errors.Join(
 		o.Rates.PerAddress.Validate("address"),
 		o.Rates.Joins.Validate("address that joins queues"),
@@ -265,6 +274,7 @@ const (
 	healthRoute    = "/healthz"
 	readyRoute     = "/readyz"
 	metricsRoute   = "/metrics"
+	profilesRoute  = "/debug/pprof/*profile"
 	openAPIRoute   = "/openapi.json"
 	problemRoute   = "/problems/:code"
 )
@@ -292,6 +302,9 @@ func (s *Server) route() error {
 		}
 	}
 	s.admin.GET(metricsRoute, s.scrape)
+	if s.Profiles {
+		s.admin.GET(profilesRoute, s.profile)
+	}
 	for route := range openRoutes {
 		s.public.OPTIONS(route, preflight)
 	}

@@ -53,6 +53,9 @@ type config struct {
 	// Beacon supplies public randomness for the draws of waiting rooms; nil: none.
 	Beacon *beacon.Client // BOXOFFICE_BEACON_URL, BOXOFFICE_BEACON_CHAIN
 
+	LogSource api.LogSource // BOXOFFICE_LOG_SOURCE
+	Profiles  bool          // BOXOFFICE_PROFILES
+
 	AdminToken    secret
 	WebhookSecret secret
 	ServerKey     secret       // decoded
@@ -150,6 +153,11 @@ func readConfig() (config, error) {
 	note(err)
 	c.WebhookNetworks, err = readNetworks("BOXOFFICE_WEBHOOK_NETWORKS")
 	note(err)
+	c.Profiles, err = envSwitch("BOXOFFICE_PROFILES")
+	note(err)
+	if c.LogSource, err = api.ParseLogSource(env("BOXOFFICE_LOG_SOURCE", string(api.LogNetwork))); err != nil {
+		problems = append(problems, fmt.Errorf("BOXOFFICE_LOG_SOURCE: %w", err))
+	}
 	return c, errors.Join(problems...)
 }
 

@@ -11,6 +11,7 @@ import (
 	"boxoffice/activities"
 	"boxoffice/ledger"
 	"boxoffice/orders"
+	"boxoffice/worker"
 )
 
 // metrics are the process's metrics, and the batcher's observer.
@@ -25,6 +26,7 @@ type metrics struct {
 	flagged    *prometheus.CounterVec
 	info       *prometheus.GaugeVec
 	stages     stages
+	temporal   *worker.Metrics
 }
 
 func newMetrics() *metrics {
@@ -63,7 +65,8 @@ func newMetrics() *metrics {
 		m.flagged.WithLabelValues(string(flag)) // so that it shows 0 before the first one
 	}
 	m.stages = newStages(m.registry)
-	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged,
+	m.temporal = worker.NewMetrics()
+	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged, m.temporal, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -208,7 +208,10 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	if s.role == roleWorker {
-		probes, err := api.NewProbes(s.readiness(p), meter.handler(), s.log)
+		probes, err := api.NewProbes(api.Options{
+			Checks: s.readiness(p), Metrics: meter.handler(), Log: s.log,
+			Keys: keys, LogSource: s.LogSource, AdminToken: string(s.AdminToken), Profiles: s.Profiles,
+		})
 		if err != nil {
 			return err
 		}
@@ -225,7 +228,7 @@ func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.St
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { store, err = s.openOrders(ctx, meter); return err })
 	g.Go(func() (err error) { batcher, err = s.openLedger(ctx, meter); return err })
-	g.Go(func() (err error) { temporal, err = s.openTemporal(ctx); return err })
+	g.Go(func() (err error) { temporal, err = s.openTemporal(ctx, meter); return err })
 	err = g.Wait()
 	if store != nil {
 		s.later(store.Close)
@@ -287,9 +290,9 @@ func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
 	}
 }
 
-func (s *service) openTemporal(ctx context.Context) (client.Client, error) {
+func (s *service) openTemporal(ctx context.Context, meter *metrics) (client.Client, error) {
 	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
-		c, err := s.dialTemporal(ctx, s.log, s.program.Tuning.Temporal...)
+		c, err := s.dialTemporal(ctx, s.log, append([]worker.DialOption{worker.WithMetrics(meter.temporal)}, s.program.Tuning.Temporal...)...)
 		if err != nil {
 			return nil, err
 		}

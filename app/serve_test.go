@@ -447,7 +447,7 @@ func TestAWorkerHasProbesOnly(t *testing.T) {
 	meter := newMetrics()
 	failing := errors.New("away")
 	checks := []api.Check{{Name: "ledger", Probe: func(context.Context) error { return failing }}}
-	probes, err := api.NewProbes(checks, meter.handler(), s.log)
+	probes, err := api.NewProbes(api.Options{Checks: checks, Metrics: meter.handler(), Log: s.log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,10 @@ var variables = []variable{
 		"if it differs, a separate listener for the organiser's routes and `/metrics`. If not, `/metrics` needs the admin token too"},
 	{"`BOXOFFICE_WORKER_URL`", "a free port of 127.0.0.1, in the log",
 		"where `serve --role worker` answers `/healthz`, `/readyz` and `/metrics`"},
+	{"`BOXOFFICE_LOG_SOURCE`", "`network`",
+		"what the log has of a refused client's address: its `network` (/24, IPv6 /48), a `hash` that the server key makes (of an IPv4 address, of an IPv6 /64), or `none`"},
+	{"`BOXOFFICE_PROFILES`", "`false`",
+		"`true`: [profiles](operations.md#profiles) at `/debug/pprof/`, where `/metrics` is, with the admin token. Where the organiser's routes have no listener of their own, only for clients on this machine"},
 	{"`BOXOFFICE_CONNECTIONS_MAX`", "`8192`",
 		"connections that a listener serves; above it idle ones are closed, and if none is idle the answer is 503 `overloaded`"},
 	{

@@ -8,7 +8,10 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"boxoffice/orders"
 	"boxoffice/payments/stripe"
@@ -38,6 +41,40 @@ func writeVersion(w io.Writer) {
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
+	fmt.Fprintf(w, "boxoffice %s\n", versionOf(info))
+	fmt.Fprintf(w, "  commit       %s\n", revisionOf(info))
+	fmt.Fprintf(w, "  built with   %s for %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(w, "  TigerBeetle  release %s, exactly\n", release(info, "github.com/tigerbeetle/tigerbeetle-go"))
+	fmt.Fprintf(w, "  Temporal     tried with server %s (SDK %s)\n", temporalTried, release(info, "go.temporal.io/sdk"))
+	fmt.Fprintf(w, "  Postgres     %s or later; schema version %d\n", postgresMin, orders.SchemaVersion())
+	fmt.Fprintf(w, "  Stripe       API version %s\n", stripe.APIVersion)
+	fmt.Fprintf(w, "  HTTP         /v1, OpenAPI 3.1 (boxoffice openapi)\n")
+}
+
+// buildInfo shows in /metrics what this build is.
+func buildInfo() prometheus.Collector {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	shown := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "boxoffice_build_info", Help: "What this build is, as labels; always 1.",
+		ConstLabels: prometheus.Labels{
+			"version": versionOf(info), "revision": revisionOf(info), "goversion": runtime.Version(),
+			"tigerbeetle": release(info, "github.com/tigerbeetle/tigerbeetle-go"), "temporal_sdk": release(info, "go.temporal.io/sdk"),
+			"schema": strconv.Itoa(orders.SchemaVersion()),
+		},
+	})
+	shown.Set(1)
+	return shown
+}
+
+func versionOf(info *debug.BuildInfo) string {
+	return cmp.Or(strings.TrimPrefix(info.Main.Version, "(devel)"), "devel")
+}
+
+// revisionOf is the commit.
+func revisionOf(info *debug.BuildInfo) string {
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
@@ -46,14 +83,7 @@ func writeVersion(w io.Writer) {
 	if settings["vcs.modified"] == "true" {
 		built += ", with changes"
 	}
-	fmt.Fprintf(w, "boxoffice %s\n", cmp.Or(strings.TrimPrefix(info.Main.Version, "(devel)"), "devel"))
-	fmt.Fprintf(w, "  commit       %s\n", built)
-	fmt.Fprintf(w, "  built with   %s for %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(w, "  TigerBeetle  release %s, exactly\n", release(info, "github.com/tigerbeetle/tigerbeetle-go"))
-	fmt.Fprintf(w, "  Temporal     tried with server %s (SDK %s)\n", temporalTried, release(info, "go.temporal.io/sdk"))
-	fmt.Fprintf(w, "  Postgres     %s or later; schema version %d\n", postgresMin, orders.SchemaVersion())
-	fmt.Fprintf(w, "  Stripe       API version %s\n", stripe.APIVersion)
-	fmt.Fprintf(w, "  HTTP         /v1, OpenAPI 3.1 (boxoffice openapi)\n")
+	return built
 }
 
 // release is a module's version in this build.

@@ -86,6 +86,7 @@ type Keyring struct {
 	order, token, buyer, body, ticket []byte
 	queue, challenge, wayBack, pay    []byte
 	entitlement, holder, asked        []byte
+	source                            []byte
 }
 
 // NewKeyring derives one key for each purpose (HKDF-SHA256, RFC 5869), so that none can
@@ -99,7 +100,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
 		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack, "pay": &k.pay,
 		"entitlement": &k.entitlement, "entitlement holder": &k.holder,
-		"asked mail": &k.asked,
+		"asked mail": &k.asked, "source": &k.source,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -238,6 +239,12 @@ const AskWindow = time.Hour
 func (k *Keyring) AskedMailID(email string, now time.Time) string {
 	window := now.Truncate(AskWindow).Unix()
 	return "ask_" + hex.EncodeToString(mac(k.asked, email, fmt.Sprint(window))[:16])
+}
+
+// SourceTag stands for an address in the log: the same address has the same tag, and only who has the server key can tell
+// which address it is.
+func (k *Keyring) SourceTag(address string) string {
+	return hex.EncodeToString(mac(k.source, address)[:8])
 }
 
 // QueueMAC makes the tags of QueueTag, for callers that make many: Reset it between them.
