@@ -47,7 +47,10 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_requests_in_flight", Help: "Requests under way, by the bound that they count towards.",
 			ConstLabels: prometheus.Labels{"bound": b.name},
-		}, func() float64 { return float64(len(b.permits)) }))
+		}, func() float64 { return float64(len(b.permits)) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "boxoffice_requests_in_flight_max", Help: "How many requests a bound lets in at a time.",
+			ConstLabels: prometheus.Labels{"bound": b.name},
+		}, func() float64 { return float64(cap(b.permits)) }))
 	}
 	for _, c := range all {
 		if err := meter.Register(c); err != nil {
