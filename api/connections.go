@@ -3,6 +3,7 @@ package api
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +20,9 @@ type ConnectionLimits struct {
 	PerAddressMax int
 	// Exempt from PerAddressMax are addresses with many clients behind them: proxies.
 	Exempt []netip.Prefix
+	// TLS says that the server speaks TLS on the listener. Bytes that arrive are then perhaps
+	// no request: of a handshake, or of HTTP/2's own talk.
+	TLS bool
 }
 
 // LimitConnections limits the connections of a listener whose server uses
@@ -36,7 +40,7 @@ func LimitConnections(l net.Listener, limits ConnectionLimits) net.Listener {
 }
 
 // silentMin is how long a connection may send nothing before another takes its place: in
-// a rush the server is slow to read what has arrived.
+// a rush the server is slow to read what has arrived. With TLS that holds for idle ones too.
 const silentMin = time.Second
 
 // roomPoll is how often a full listener checks whether one of its connections can give
@@ -132,6 +136,7 @@ func (l *limitedListener) admit(conn net.Conn) (net.Conn, bool) {
 		}
 		of.open++
 	}
+	c.heard.Store(&c.came)
 	c.waits.Store(true)
 	c.inAll = l.silent.PushBack(c)
 	return c, true
@@ -154,10 +159,10 @@ func (l *limitedListener) isAtItsBound(address netip.Addr) bool {
 func (l *limitedListener) candidate() *limitedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c := first(l.idle); c != nil {
+	if c := l.quietLocked(l.idle); c != nil {
 		return c
 	}
-	if c := first(l.silent); c != nil && time.Since(c.came) >= l.silentMin {
+	if c := l.quietLocked(l.silent); c != nil && time.Since(c.came) >= l.silentMin {
 		return c
 	}
 	return nil
@@ -167,14 +172,27 @@ func (l *limitedListener) candidateOf(address netip.Addr) *limitedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if of := l.clients[address]; of != nil { // it may have gone meanwhile
-		return first(of.idle)
+		return l.quietLocked(of.idle)
 	}
 	return nil
 }
 
-func first(conns *list.List) *limitedConn {
-	if e := conns.Front(); e != nil {
-		return e.Value.(*limitedConn)
+// quietLooksMax bounds the search for a connection that is quiet.
+const quietLooksMax = 16
+
+// quietLocked is the first connection of a list, with TLS the first that has been quiet: there
+// nobody knows yet whether what has just arrived is a request.
+func (l *limitedListener) quietLocked(conns *list.List) *limitedConn {
+	e := conns.Front()
+	for range quietLooksMax {
+		if e == nil {
+			return nil
+		}
+		c := e.Value.(*limitedConn)
+		if !l.limits.TLS || time.Since(*c.heard.Load()) >= l.silentMin {
+			return c
+		}
+		e = e.Next()
 	}
 	return nil
 }
@@ -263,7 +281,8 @@ type limitedConn struct {
 	surplus   bool
 	came      time.Time
 
-	waits atomic.Bool // for a request, of which nothing has arrived yet
+	waits atomic.Bool               // for a request, of which nothing has arrived yet
+	heard atomic.Pointer[time.Time] // with TLS: when bytes came last
 
 	// Fields below belong to the listener, under its lock.
 	isClosed        bool
@@ -271,10 +290,15 @@ type limitedConn struct {
 }
 
 // Read implements net.Conn. A request is under way from its first byte. If it came along
-// with the one before, the server reports it (see TrackConnection).
+// with the one before, or through TLS, the server reports it (see TrackConnection).
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && c.waits.Load() {
+	switch {
+	case n == 0 || !c.waits.Load():
+	case c.listener.limits.TLS:
+		now := time.Now()
+		c.heard.Store(&now)
+	default:
 		c.listener.works(c)
 	}
 	return n, err
@@ -290,7 +314,7 @@ func (c *limitedConn) Close() error {
 // first thing that its ConnState calls. Without it, no connection counts as idle.
 // NewServer sets it.
 func TrackConnection(conn net.Conn, state http.ConnState) {
-	c, ok := conn.(*limitedConn)
+	c, ok := beneath(conn).(*limitedConn)
 	switch {
 	case !ok:
 	case state == http.StateIdle:
@@ -300,9 +324,18 @@ func TrackConnection(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// markSurplus is a server's ConnContext.
-func markSurplus(ctx context.Context, conn net.Conn) context.Context {
-	if limited, ok := conn.(*limitedConn); ok && limited.surplus {
+// beneath is the connection that carries TLS, or the connection itself.
+func beneath(conn net.Conn) net.Conn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return conn
+}
+
+// noteConnection is a server's ConnContext.
+func noteConnection(ctx context.Context, conn net.Conn) context.Context {
+	ctx = context.WithValue(ctx, connKey, conn)
+	if limited, ok := beneath(conn).(*limitedConn); ok && limited.surplus {
 		return context.WithValue(ctx, surplusKey, true)
 	}
 	return ctx

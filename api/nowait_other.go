@@ -15,6 +15,8 @@ const aMoment = time.Millisecond
 
 func nowait(conn net.Conn) nowaitConn { return nowaitConn{conn} }
 
+func rawOf(conn net.Conn) nowaitConn { return nowaitConn{conn} }
+
 func (c nowaitConn) write(data []byte) bool {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(aMoment))
 	_, err := c.conn.Write(data)

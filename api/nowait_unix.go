@@ -20,6 +20,14 @@ func nowait(conn net.Conn) nowaitConn {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(placeSendBufferBytes) // otherwise it is larger
 	}
+	return rawOf(conn)
+}
+
+// rawOf leaves the connection as it is.
+func rawOf(conn net.Conn) nowaitConn {
+	if limited, ok := conn.(*limitedConn); ok {
+		conn = limited.Conn
+	}
 	if sys, ok := conn.(syscall.Conn); ok {
 		if raw, err := sys.SyscallConn(); err == nil {
 			return nowaitConn{raw}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
 
 	"boxoffice/domain"
 	"boxoffice/waitingroom"
@@ -45,6 +47,7 @@ const (
 // happens, so a stream is a connection taken over from net/http (http.Hijacker) plus a
 // few hundred bytes: no goroutine, no buffers, no request. One loop serves them all and
 // never waits for any. A client that does not keep up is dropped and connects again.
+// Through TLS of ours a stream is an ordinary answer, with a goroutine (lentConn).
 type placeHub struct {
 	place      func(ctx context.Context, token string) (*placeOutput, error)
 	log        *slog.Logger
@@ -62,8 +65,7 @@ type placeHub struct {
 
 // placeStream is one watcher. Only the loop touches it once it is in a shift.
 type placeStream struct {
-	conn    net.Conn
-	nowait  nowaitConn
+	conn    placeConn
 	token   string
 	sent    uint64             // hash of the last event
 	status  waitingroom.Status // in it
@@ -110,21 +112,115 @@ func (h *placeHub) stream(ctx huma.Context, token string, place *PlaceView, leav
 		leave()
 		return
 	}
+	if c.Request.TLS != nil {
+		h.answer(c, token, place, leave)
+		return
+	}
 	header := c.Writer.Header().Clone()
 	conn, _, err := http.NewResponseController(c.Writer).Hijack()
-	if err != nil { // HTTP/2, which none of our listeners speaks
+	if err != nil { // HTTP/2 without TLS, which none of our listeners speaks
 		leave()
 		h.log.Error("place stream: the connection cannot be taken over", "err", err)
 		return
 	}
+	h.begin(takenConn{nowait(conn), conn}, streamHead(header), token, place, leave)
+}
+
+// answer is a stream on a connection that cannot be taken over: TLS has a state, and HTTP/2 other requests on it. It needs a
+// goroutine of its own to write, and returns when the stream ends.
+func (h *placeHub) answer(c *gin.Context, token string, place *PlaceView, leave func()) {
+	control := http.NewResponseController(c.Writer)
+	_ = control.SetReadDeadline(time.Time{}) // as of all streams: net/http reads to notice that the client left
+	setStreamHeaders(c.Writer.Header())
+	c.Status(http.StatusOK)
+	conn, _ := c.Request.Context().Value(connKey).(net.Conn)
+	lent := &lentConn{ctx: c.Request.Context(), due: make(chan []byte, 1), ended: make(chan struct{})}
+	if conn != nil {
+		lent.carrier = rawOf(beneath(conn))
+	}
+	h.begin(lent, fmt.Appendf(nil, "retry: %d\n\n", eventsRetryMillis), token, place, leave)
+	lent.writeAll(c.Writer, control)
+}
+
+// begin sends the head and the first event, and leaves the rest to the loop.
+func (h *placeHub) begin(conn placeConn, head []byte, token string, place *PlaceView, leave func()) {
 	now := time.Now()
 	// Clients that came in the same second should not come again in the same second.
 	lifetime := h.lifetime - rand.N(h.lifetime/3)
-	s := &placeStream{conn: conn, nowait: nowait(conn), token: strings.Clone(token), endsAt: now.Add(lifetime), reachedAt: now}
+	s := &placeStream{conn: conn, token: strings.Clone(token), endsAt: now.Add(lifetime), reachedAt: now}
 	event, ok := h.event(s, place)
-	if !ok || !s.write(append(streamHead(header), event...), now) || !h.add(s) {
+	if !ok || !s.write(append(head, event...), now) || !h.add(s) {
 		_ = conn.Close()
 		leave()
+	}
+}
+
+// A placeConn is a stream's connection. None of its methods waits.
+type placeConn interface {
+	write(data []byte) bool // false: the stream is broken
+	gone() bool
+	unacked() (bytes int)
+	Close() error
+}
+
+// A takenConn is one that the hub has for itself.
+type takenConn struct {
+	nowaitConn
+	conn net.Conn
+}
+
+// Close implements placeConn.
+func (c takenConn) Close() error { return c.conn.Close() }
+
+// A lentConn is the answer to a request that is under way until the stream ends.
+type lentConn struct {
+	ctx     context.Context // the request's
+	due     chan []byte     // what is not written yet
+	ended   chan struct{}
+	once    sync.Once
+	carrier nowaitConn // only asked what the client's machine has not confirmed
+}
+
+func (c *lentConn) write(data []byte) bool {
+	select {
+	case c.due <- data:
+		return true
+	default: // the one before is not written yet: the client does not read
+		return false
+	}
+}
+
+func (c *lentConn) gone() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return c.ctx.Err() != nil
+	}
+}
+
+func (c *lentConn) unacked() (bytes int) { return c.carrier.unacked() }
+
+// Close implements placeConn.
+func (c *lentConn) Close() error {
+	c.once.Do(func() { close(c.ended) })
+	return nil
+}
+
+func (c *lentConn) writeAll(w io.Writer, control *http.ResponseController) {
+	defer c.Close()
+	for {
+		select {
+		case data := <-c.due:
+			_ = control.SetWriteDeadline(time.Now().Add(eventsWriteTimeout))
+			if _, err := w.Write(data); err != nil || control.Flush() != nil {
+				return
+			}
+		case <-c.ended:
+			return
+		case <-c.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -161,12 +257,12 @@ var hashSeed = maphash.MakeSeed()
 func (s *placeStream) write(data []byte, now time.Time) bool {
 	s.wroteAt = now
 	s.written += int64(len(data))
-	return s.nowait.write(data)
+	return s.conn.write(data)
 }
 
 // unreached is how long nothing was confirmed although something should have been.
 func (s *placeStream) unreached(now time.Time) time.Duration {
-	unacked := int64(s.nowait.unacked())
+	unacked := int64(s.conn.unacked())
 	if confirmed := s.written - unacked; unacked == 0 || confirmed > s.confirmed {
 		s.confirmed, s.reachedAt = confirmed, now
 	}
@@ -239,7 +335,7 @@ func (h *placeHub) tend(i int, streams []*placeStream) {
 
 // visit reports whether the stream goes on.
 func (h *placeHub) visit(ctx context.Context, s *placeStream, now time.Time) bool {
-	if now.After(s.endsAt) || s.nowait.gone() {
+	if now.After(s.endsAt) || s.conn.gone() {
 		return false
 	}
 	switch unreached := s.unreached(now); {

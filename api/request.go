@@ -40,6 +40,10 @@ const (
 	answerGrace       = 5 * time.Second  // to write what was found in time
 	readTimeout       = 20 * time.Second // to read a request, without the wait for its answer
 	idleTimeout       = 90 * time.Second
+
+	// Of a connection with HTTP/2: a browser asks for some ten things at once. One that is silent is asked whether it is there.
+	http2StreamsMax = 100
+	http2PingAfter  = 15 * time.Second
 )
 
 // answerTimeout is how long a request to a route may take; 0 means that the route limits
@@ -69,8 +73,14 @@ func NewServer(handler http.Handler) *http.Server {
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    HeaderBytesMax - headerSlack,
-		ConnContext:       markSurplus,
-		ConnState:         TrackConnection,
+		ConnContext:       noteConnection,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: http2StreamsMax,
+			SendPingTimeout:      http2PingAfter,
+			PingTimeout:          answerGrace,
+			WriteByteTimeout:     readTimeout,
+		},
+		ConnState: TrackConnection,
 	}
 }
 
@@ -90,6 +100,7 @@ const (
 	requestKey contextKey = iota
 	localKey              // the client is on this machine
 	surplusKey            // the connection is above the maximum
+	connKey               // the connection that a request came on
 )
 
 // A requestInfo is what logs and metrics may say about a request.

@@ -37,7 +37,7 @@ func TestTheStreamOfAVanishedClientIsNoSignOfLife(t *testing.T) {
 		return &placeOutput{}, nil
 	}, slog.New(slog.DiscardHandler), 1)
 	now := time.Now()
-	s := &placeStream{conn: conn, nowait: nowait(conn), endsAt: now.Add(time.Hour), reachedAt: now}
+	s := &placeStream{conn: takenConn{nowait(conn), conn}, endsAt: now.Add(time.Hour), reachedAt: now}
 	const bytes = 12 << 10 // more than the client's machine buffers
 	if !s.write(make([]byte, bytes), now) {
 		t.Fatal("the kernel did not accept it")
@@ -45,7 +45,7 @@ func TestTheStreamOfAVanishedClientIsNoSignOfLife(t *testing.T) {
 	last := 0
 	waitFor(t, func() bool { // until nothing more is confirmed
 		before := last
-		last = s.nowait.unacked()
+		last = s.conn.unacked()
 		return last == before && last > 0
 	})
 	s.unreached(now)
@@ -64,8 +64,8 @@ func TestTheStreamOfAVanishedClientIsNoSignOfLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, client) }()
-	waitFor(t, func() bool { return s.nowait.unacked() == 0 })
+	waitFor(t, func() bool { return s.conn.unacked() == 0 })
 	visit(placeReachedWithin+2*time.Second, true, 1)
-	waitFor(t, func() bool { return s.nowait.unacked() == 0 })
+	waitFor(t, func() bool { return s.conn.unacked() == 0 })
 	visit(time.Minute, true, 1) // all is confirmed, so silence is no reason for doubt
 }

@@ -37,6 +37,8 @@ type config struct {
 	// none.
 	WebhookListen string // BOXOFFICE_WEBHOOK_LISTEN
 	AdminURL      string // BOXOFFICE_ADMIN_URL: has its own listener if it differs
+	// TLSCertPath and TLSKeyPath are the files of the certificate that buyers see; empty: no TLS.
+	TLSCertPath, TLSKeyPath string // BOXOFFICE_TLS_CERT_PATH, BOXOFFICE_TLS_KEY_PATH
 	// WorkerURL is where a process without the API answers probes.
 	WorkerURL string // BOXOFFICE_WORKER_URL
 
@@ -105,6 +107,8 @@ func readConfig() (config, error) {
 		URL:               strings.TrimSuffix(env("BOXOFFICE_URL", "http://"+listenDefault), "/"),
 		Listen:            env("BOXOFFICE_LISTEN", ""),
 		WebhookListen:     env("BOXOFFICE_WEBHOOK_LISTEN", ""),
+		TLSCertPath:       env("BOXOFFICE_TLS_CERT_PATH", ""),
+		TLSKeyPath:        env("BOXOFFICE_TLS_KEY_PATH", ""),
 		PaymentProviders:  readList(env("BOXOFFICE_PAYMENT_PROVIDERS", domain.DefaultProvider)),
 		MockPayURL:        env("MOCKPAY_URL", "http://127.0.0.1:8090"),
 		TemporalAddress:   env("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
@@ -209,11 +213,14 @@ func (c config) forServing() error {
 	} else if _, err := c.publicAddress(); err != nil {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_LISTEN: %w", err))
 	}
+	if err := c.checkTLS(); err != nil {
+		problems = append(problems, err)
+	}
 	if _, err := hostPort(c.WebhookListen); c.WebhookListen != "" && err != nil {
 		problems = append(problems, fmt.Errorf("BOXOFFICE_WEBHOOK_LISTEN: %w", err))
 	}
 	if c.AdminURL != c.URL {
-		if _, err := listenAddress(c.AdminURL); err != nil {
+		if _, err := c.adminAddress(); err != nil {
 			problems = append(problems, fmt.Errorf("BOXOFFICE_ADMIN_URL: %w", err))
 		}
 	}
@@ -247,14 +254,16 @@ func (c config) forTemporal() error {
 // listenDefault is where serve listens if nothing else is set.
 const listenDefault = "127.0.0.1:8080"
 
-// publicAddress is where serve listens for buyers. A public https URL belongs to a proxy:
-// its host and port are not ours.
+// publicAddress is where serve listens for buyers. Without TLS of ours, a public https URL
+// belongs to a proxy: its host and port are not ours.
 func (c config) publicAddress() (string, error) {
 	switch {
 	case c.Listen != "":
 		return hostPort(c.Listen)
-	case strings.HasPrefix(c.URL, "https:"):
+	case strings.HasPrefix(c.URL, "https:") && !c.hasTLS():
 		return listenDefault, nil
+	case c.hasTLS():
+		return tlsAddress(c.URL)
 	default:
 		return listenAddress(c.URL)
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,23 +27,33 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.role != roleWorker {
+		if s.certificate, err = s.openCertificate(s.log); err != nil {
+			return nil, err
+		}
+	}
+	public := s.certificate
 	var sites []*site
-	open := func(address string, pick func(*handlers) http.Handler) {
+	open := func(address string, cert *certificate, pick func(*handlers) http.Handler) {
 		if err != nil {
 			return
 		}
 		var opened *site
-		if opened, err = s.listener(address, pick, fail); err == nil {
+		if opened, err = s.listener(address, cert, pick, fail); err == nil {
 			sites = append(sites, opened)
 		}
 	}
-	open(address, func(h *handlers) http.Handler { return h.public })
+	open(address, public, func(h *handlers) http.Handler { return h.public })
 	if s.role != roleWorker && s.AdminURL != s.URL && err == nil {
-		address, err = listenAddress(s.AdminURL)
-		open(address, func(h *handlers) http.Handler { return h.admin })
+		address, err = s.adminAddress()
+		admin := public
+		if !strings.HasPrefix(s.AdminURL, "https:") {
+			admin = nil
+		}
+		open(address, admin, func(h *handlers) http.Handler { return h.admin })
 	}
 	if s.role != roleWorker && s.WebhookListen != "" {
-		open(s.WebhookListen, func(h *handlers) http.Handler { return h.webhooks })
+		open(s.WebhookListen, public, func(h *handlers) http.Handler { return h.webhooks })
 	}
 	if err != nil {
 		for _, site := range sites {
@@ -53,7 +64,7 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 	return func() { s.shutdown(sites) }, nil
 }
 
-func (s *service) listener(address string, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
+func (s *service) listener(address string, cert *certificate, pick func(*handlers) http.Handler, fail func(error)) (*site, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf(
@@ -62,22 +73,29 @@ func (s *service) listener(address string, pick func(*handlers) http.Handler, fa
 			err,
 		)
 	}
-	s.log.Info("listening", "address", l.Addr().String())
-	limited := api.LimitConnections(l, s.connectionLimits())
-	return s.open(limited, api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.log.Info("listening", "address", l.Addr().String(), "tls", cert != nil)
+	limits := s.connectionLimits()
+	limits.TLS = cert != nil
+	server := api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := s.ready.Load(); h != nil && !(s.stopping.Load() && isReadyz(r)) {
 			pick(h).ServeHTTP(w, r)
 			return
 		}
 		s.notReadyYet(w, r)
-	})), fail), nil
+	}))
+	if cert != nil {
+		server.TLSConfig, server.ErrorLog = cert.config(), withoutHandshakes(s.log)
+	}
+	return s.open(api.LimitConnections(l, limits), server, fail), nil
 }
 
 // A site is a server on its listener, and the number of its connections.
 type site struct {
-	server      *http.Server
-	listener    net.Listener
+	server   *http.Server
+	listener net.Listener
+	// connections with HTTP/2 are not among them: their clients are told to go, see close.
 	connections atomic.Int64
+	http2       sync.Map // of net.Conn
 	closing     atomic.Bool
 }
 
@@ -88,20 +106,35 @@ func (s *service) open(l net.Listener, server *http.Server, fail func(error)) *s
 		if track != nil {
 			track(conn, state)
 		}
-		switch state {
-		case http.StateNew:
-			site.connections.Add(1)
-		case http.StateClosed, http.StateHijacked:
-			site.connections.Add(-1)
-		case http.StateActive, http.StateIdle:
-		}
+		site.count(conn, state)
+	}
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
 	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) && !site.closing.Load() {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) && !site.closing.Load() {
 			fail(fmt.Errorf("listener %s: %w", l.Addr(), err))
 		}
 	}()
 	return site
+}
+
+func (s *site) count(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.connections.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		if _, was := s.http2.LoadAndDelete(conn); !was {
+			s.connections.Add(-1)
+		}
+	case http.StateActive, http.StateIdle: // of HTTP/2 the first comes after the handshake
+		if secure, ok := conn.(*tls.Conn); ok && secure.ConnectionState().NegotiatedProtocol == "h2" {
+			if _, was := s.http2.LoadOrStore(conn, struct{}{}); !was {
+				s.connections.Add(-1)
+			}
+		}
+	}
 }
 
 // closePoll is how often a closing site checks whether it is empty.
@@ -109,7 +142,7 @@ const closePoll = 5 * time.Millisecond
 
 // close takes no more connections, and answers what came on those that it has.
 // http.Server.Shutdown alone would drop a connection whose first request it had not read
-// yet, without an answer.
+// yet, without an answer. Clients with HTTP/2 it tells which of their requests it takes.
 func (s *site) close(ctx context.Context) error {
 	s.closing.Store(true)
 	_ = s.listener.Close()
@@ -120,7 +153,10 @@ func (s *site) close(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	return s.server.Shutdown(ctx)
+	if err := s.server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) { // it closes the listener once more
+		return err
+	}
+	return nil
 }
 
 func isReadyz(r *http.Request) bool { return strings.TrimSuffix(r.URL.Path, "/") == "/readyz" }

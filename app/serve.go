@@ -99,7 +99,9 @@ type service struct {
 	drain      time.Duration
 	log        *slog.Logger
 	waiting    waiting
-	stopping   atomic.Bool // /readyz says no, even if everything works
+	// certificate is what buyers see; nil: no TLS.
+	certificate *certificate
+	stopping    atomic.Bool // /readyz says no, even if everything works
 
 	// ready has the real handlers once everything is there. Until then, requests are told
 	// to come back.
@@ -381,6 +383,9 @@ func (s *service) readiness(p *parts) []api.Check {
 		{Name: "sales' payment providers", Advisory: true, Probe: s.probe("sales' payment providers", func(ctx context.Context) error {
 			return checkProviders(ctx, p.store.Sales, p.providers)
 		})},
+	}
+	if s.certificate != nil {
+		checks = append(checks, api.Check{Name: "certificate", Advisory: true, Probe: s.probe("certificate", s.certificate.check)})
 	}
 	// Seats can be held while a provider is down; buyers who have not paid yet wait for
 	// it.

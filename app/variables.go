@@ -19,8 +19,10 @@ type variable struct {
 var variables = []variable{
 	{"`BOXOFFICE_URL`", "`http://127.0.0.1:8080`",
 		"the public address: every link starts with it, such as the way back from paying. `http://` or `https://`, no path"},
-	{"`BOXOFFICE_LISTEN`", "the host and port of `BOXOFFICE_URL`; `127.0.0.1:8080` if that is `https://`",
+	{"`BOXOFFICE_LISTEN`", "the host and port of `BOXOFFICE_URL`; `127.0.0.1:8080` if that is `https://` and a proxy's",
 		"where `serve` listens for buyers, such as `0.0.0.0:8080` behind a proxy"},
+	{"`BOXOFFICE_TLS_CERT_PATH`, `BOXOFFICE_TLS_KEY_PATH`", "none: a proxy has the certificate",
+		"PEM files of the certificate, with its chain, and of its key: TLS 1.2 and 1.3 with HTTP/2 for buyers and the provider, and for the organiser where `BOXOFFICE_ADMIN_URL` is `https://` ([without a proxy](deploy.md#without-a-proxy)). Changed files are taken within 10 s. `BOXOFFICE_URL` must be `https://`"},
 	{
 		"`BOXOFFICE_WEBHOOK_LISTEN`",
 		"none",
