@@ -11,6 +11,7 @@ import (
 	"boxoffice/admission/admissiontest"
 	"boxoffice/audit"
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/restore"
 )
 
@@ -22,13 +23,18 @@ type world struct {
 	refunds map[domain.OrderID][]domain.Refund
 	cancels map[string]*domain.SaleCancellation
 
-	payErr, refundErr, orderErr, cancelErr error
+	sessions      map[string]payments.Session // at the provider
+	sessionsAsked int
+	paySlow       bool // events are only stored
+
+	payErr, refundErr, orderErr, cancelErr, sessionErr error
 }
 
 func newWorld(keys *domain.Keyring) *world {
 	return &world{
 		World: admissiontest.NewWorld(keys), sold: map[domain.OrderID]*domain.SoldOrder{},
 		refunds: map[domain.OrderID][]domain.Refund{}, cancels: map[string]*domain.SaleCancellation{},
+		sessions: map[string]payments.Session{},
 	}
 }
 
@@ -117,8 +123,13 @@ func (w *world) Pay(_ context.Context, e domain.PaymentEvent) (domain.PayResult,
 	if !ok {
 		return domain.PayResult{}, domain.NotFound("order")
 	}
-	if e.Type == domain.PaymentSucceeded {
+	switch {
+	case w.paySlow:
+		return domain.PayResult{Status: s.Status}, nil
+	case e.Type == domain.PaymentSucceeded:
 		w.pay(s)
+	case e.Type == domain.PaymentFailed:
+		s.Status = domain.OrderFailed
 	}
 	return domain.PayResult{Status: s.Status, Settled: e.ID != "evt_slow"}, nil
 }
@@ -200,6 +211,19 @@ func (w *world) Names() []string { return []string{domain.DefaultProvider, "othe
 
 func (w *world) OpenPayment(_ context.Context, id domain.OrderID, _ domain.PayWish) (domain.PayPage, error) {
 	return domain.PayPage{Session: "other/s1", URL: "https://other.example/" + id.String()}, nil
+}
+
+func (w *world) Session(_ context.Context, session string) (payments.Session, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	w.sessionsAsked++
+	if w.sessionErr != nil {
+		return payments.Session{}, w.sessionErr
+	}
+	if found, ok := w.sessions[session]; ok {
+		return found, nil
+	}
+	return payments.Session{}, domain.NotFound("session")
 }
 
 // Event checks one header in place of a real signature.

@@ -11,6 +11,7 @@ type metrics struct {
 	duration                       *prometheus.HistogramVec
 	problems                       *prometheus.CounterVec
 	eventsIgnored                  prometheus.Counter
+	paymentChecks                  *prometheus.CounterVec
 	addressLimited, guessesLimited prometheus.Counter // buyers are counted by package admission
 }
 
@@ -31,11 +32,14 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		eventsIgnored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "boxoffice_webhook_events_ignored_total", Help: "Signed events of the payment provider of a type that we do not use.",
 		}),
+		paymentChecks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_payment_checks_total", Help: "Buyers who came back from paying before the webhook, by what the provider said.",
+		}, []string{"answer"}),
 		addressLimited: newRateLimited("address"),
 		guessesLimited: newRateLimited("guess"),
 	}
 	all := []prometheus.Collector{
-		m.requests, m.duration, m.problems, m.eventsIgnored, m.addressLimited, m.guessesLimited,
+		m.requests, m.duration, m.problems, m.eventsIgnored, m.paymentChecks, m.addressLimited, m.guessesLimited,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_event_streams", Help: "Open event streams.",
 		}, func() float64 { return float64(s.hub.open()) }),

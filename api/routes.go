@@ -66,6 +66,15 @@ func (s *Server) routePublic(api huma.API) {
 	}, []domain.Code{domain.CodeNotFound, domain.CodeAlreadyPaid}, s.cancel)
 
 	operation(s, api, huma.Operation{
+		OperationID: "check-payment", Method: http.MethodPost, Path: "/v1/orders/{order}/check-payment",
+		Summary: "Ask the payment provider what became of the payment", Tags: []string{"checkout"}, Security: orderToken,
+		Description: "For a buyer who comes back from paying: the provider's webhook may be late. If the money was taken, the order is paid as if the webhook had come. " +
+			"An order that is not held any more costs the provider nothing. A node asks about an order at most every second, and then ever more seldom.",
+		Responses:          map[string]*huma.Response{"202": {Description: "The provider has not decided yet, or not answered: ask again after Retry-After, and offer no payment meanwhile"}},
+		SkipValidateParams: true,
+	}, []domain.Code{domain.CodeNotFound, domain.CodeInFlight}, s.checkPayment)
+
+	operation(s, api, huma.Operation{
 		OperationID: "exchange-way-back", Method: http.MethodPost, Path: "/v1/orders/{order}/token",
 		Summary: "Exchange the key of the way back from paying for the order's token", Tags: []string{"checkout"}, Security: orderToken,
 		Description:        "The payment provider sends the buyer back to `/orders/{order}#back=<key>`. The key works until a day after the hold's deadline.",

@@ -7,6 +7,7 @@ import (
 
 	"boxoffice/audit"
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/restore"
 	"boxoffice/waitingroom"
 )
@@ -69,6 +70,9 @@ type Providers interface {
 	// refused. CodeInvalid: signed, but not an event that we understand. For an event of
 	// a type that we do not use it returns only the type.
 	Event(ctx context.Context, provider string, header http.Header, body []byte) (domain.PaymentEvent, error)
+	// Session asks a provider what became of a payment session. CodeNotFound: nobody ever
+	// opened it.
+	Session(ctx context.Context, session string) (payments.Session, error)
 	// Has reports whether a provider is configured. Default is the provider of new sales
 	// that name none.
 	Has(provider string) bool

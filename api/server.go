@@ -103,6 +103,7 @@ type Server struct {
 	logHub                           *logHub
 	logStreams                       *bound // of the event log
 	orderViews                       *orderViews
+	checks                           *paymentChecks // of providers, for buyers who come back
 	byAddress                        *ratelimit.Buckets[netip.Addr]
 	byJoiner                         *ratelimit.Buckets[netip.Addr]
 	byGuesser                        *ratelimit.Buckets[netip.Addr]
@@ -172,6 +173,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	if s.orderViews, err = newOrderViews(); err != nil {
+		return nil, err
+	}
+	if s.checks, err = newPaymentChecks(); err != nil {
 		return nil, err
 	}
 	if s.metrics, err = newMetrics(o.Meter, s); err != nil {
@@ -268,6 +272,7 @@ const (
 	cancelRoute    = "/v1/orders/:order/cancel"
 	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"
 	payRoute       = "/v1/orders/:order/pay"
+	checkRoute     = "/v1/orders/:order/check-payment"
 	webhooksPath   = "/v1/webhooks/"
 	webhookRoute   = webhooksPath + "mockpay"
 	webhooksRoute  = webhooksPath + ":provider"

@@ -818,6 +818,14 @@ type OrdersView struct {
 	Orders []AdminOrderView `json:"orders"`
 }
 
+// PaymentCheckView is a schema of the document.
+type PaymentCheckView struct {
+	Order string `json:"order"`
+	// held: none – nothing was paid, the buyer may pay; processing – a payment is under way; unknown – the provider has not answered yet. For the last two, ask again after Retry-After and offer no payment meanwhile
+	Payment string `json:"payment,omitempty"`
+	Status  string `json:"status"`
+}
+
 // PaymentRefundedData is a schema of the document.
 type PaymentRefundedData struct {
 	AmountMinor int64     `json:"amount_minor"`
@@ -1355,6 +1363,13 @@ func (c *Client) GetOrder(ctx context.Context, order string, token string) (answ
 // CancelOrder: Cancel an order and give its held tickets back. POST /v1/orders/{order}/cancel
 func (c *Client) CancelOrder(ctx context.Context, order string, token string) (answer StatusView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/cancel", Method: "POST", Token: token}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// CheckPayment: Ask the payment provider what became of the payment. POST /v1/orders/{order}/check-payment
+func (c *Client) CheckPayment(ctx context.Context, order string, token string) (answer PaymentCheckView, err error) {
+	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/check-payment", Method: "POST", Token: token}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

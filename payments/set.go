@@ -119,21 +119,34 @@ func (s *Set) Expire(ctx context.Context, session string) (domain.ExpireOutcome,
 	return outcome, nil
 }
 
+// Session reads a session. Errors: those of Provider.Session.
+func (s *Set) Session(ctx context.Context, session string) (Session, error) {
+	found, err := s.session(ctx, session)
+	if err != nil {
+		return Session{}, err
+	}
+	found.Session = session
+	if found.Capture != nil {
+		capture, err := qualified(domain.ProviderOf(session), *found.Capture)
+		if err != nil {
+			return Session{}, strange("ask about session", session, err)
+		}
+		found.Capture = &capture
+	}
+	return found, nil
+}
+
 // Capture returns what was captured in a session. It returns false if nothing was
 // captured yet, or if the provider does not know the session.
 func (s *Set) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {
-	found, err := s.session(ctx, session)
+	found, err := s.Session(ctx, session)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return domain.Capture{}, false, nil
 	}
 	if err != nil || found.Capture == nil {
 		return domain.Capture{}, false, err
 	}
-	capture, err := qualified(domain.ProviderOf(session), *found.Capture)
-	if err != nil {
-		return domain.Capture{}, false, strange("ask about session", session, err)
-	}
-	return capture, true, nil
+	return *found.Capture, true, nil
 }
 
 // KnowsSession reports whether a buyer, or a checkout for one, ever opened a session.

@@ -1,9 +1,12 @@
 package storefront
 
 import (
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -218,6 +221,8 @@ type orderView struct {
 		Taken bool   `json:"taken"`
 	} `json:"perk"`
 	SaleCanceledAt *time.Time `json:"sale_canceled_at"`
+
+	Asking bool `json:"-"` // whether the buyer paid is not known yet
 }
 
 // readOrder reads an order for a browser that made it with a form, and has no script to
@@ -227,10 +232,12 @@ func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.Orde
 	if err != nil {
 		return nil
 	}
+	asking := p.askWhetherPaid(w, r, id, cookie.Value)
 	view, err := p.askOrder(w, r, id, cookie.Value)
 	if err != nil || view == nil {
 		return nil
 	}
+	view.Asking = asking && view.Status == domain.OrderHeld
 	for i := range view.Tickets {
 		// Without its image a ticket still has its letters.
 		if image, err := qrcode.SVG(view.Tickets[i].Code); err == nil {
@@ -256,6 +263,47 @@ func (p *pages) askOrder(w http.ResponseWriter, r *http.Request, id domain.Order
 }
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// payingCookie says that a browser without JavaScript went to pay for the order of the
+// page. It stays until the provider says that nothing was paid.
+const payingCookie = "boxoffice-paying"
+
+// pay leads a browser without JavaScript to where the order is paid.
+func (p *pages) pay(w http.ResponseWriter, r *http.Request) {
+	id, err := domain.ParseOrderID(r.PathValue("order"))
+	if err != nil {
+		p.notFound(w, r)
+		return
+	}
+	page := "/orders/" + id.String()
+	view := p.readOrder(w, r, id)
+	if view == nil || view.Status != domain.OrderHeld || view.SaleCanceledAt != nil || view.Asking {
+		http.Redirect(w, r, page, http.StatusSeeOther)
+		return
+	}
+	if to, err := url.Parse(view.PaymentURL); err != nil || view.PaymentURL == "" || !slices.Contains([]string{"", "https", "http"}, to.Scheme) {
+		p.unavailable(w, r, errors.New("storefront: an order has no address to pay at"))
+		return
+	}
+	setCookie(w, r, payingCookie, "1", page, cookieAge)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	http.Redirect(w, r, view.PaymentURL, http.StatusSeeOther)
+}
+
+// askWhetherPaid has the provider asked for a browser without JavaScript that went to
+// pay. It reports whether there is no answer yet.
+func (p *pages) askWhetherPaid(w http.ResponseWriter, r *http.Request, id domain.OrderID, token string) (asking bool) {
+	if cookie, err := r.Cookie(payingCookie); err != nil || cookie.Value == "" {
+		return false
+	}
+	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/orders/" + id.String() + "/check-payment", header: bearer(token)}, nil)
+	switch {
+	case err != nil, a.openEnded(), a.status == http.StatusAccepted:
+		return true
+	}
+	setCookie(w, r, payingCookie, "", "/orders/"+id.String(), -time.Second)
+	return false
+}
 
 // cancelOrder gives the seats of an order back, for a browser without JavaScript that
 // made it. The order's page says what happened.

@@ -735,8 +735,8 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 		shows    []string
 		notShown string
 	}{
-		{"held", view("held", `,"payment_url":"https://pay.example/p?x=1","hold_expires_at":"2026-11-22T21:15:49.15Z"`), []*http.Cookie{cookie}, "5", []string{"held until 21:15:49 UTC", `href="https://pay.example/p?x=1"`, "2 × class A", "€130.00"}, ""},
-		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "https://pay.example/"},
+		{"held", view("held", `,"payment_url":"https://pay.example/p?x=1","hold_expires_at":"2026-11-22T21:15:49.15Z"`), []*http.Cookie{cookie}, "5", []string{"held until 21:15:49 UTC", `href="/orders/` + order + `/pay"`, "2 × class A", "€130.00"}, ""},
+		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "/pay\""},
 		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ", "<svg "}, "https://"},
 		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
 		{"a status of a newer release", view("disputed", ""), []*http.Cookie{cookie}, "5", []string{"Your order has news", "<q>disputed</q>"}, "Refunded</h1>\n  <p class=\"muted\">Concert"},
@@ -761,6 +761,68 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 				t.Errorf("asked with %q", q.header.Get("Authorization"))
 			}
 		})
+	}
+}
+
+// Without JavaScript a cookie says that the buyer went to pay. Until the provider has
+// said that nothing was paid, the page does not offer to pay again.
+func TestWhoWentToPayWithoutJavaScriptIsNotAskedToPayAgain(t *testing.T) {
+	const path = "/orders/" + order
+	cookies := []*http.Cookie{{Name: orderCookie, Value: orderToken}, {Name: payingCookie, Value: "1"}}
+	held := canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"held","amount":13000,"currency":"EUR","payment_url":"https://pay.example/"}`}
+	paid := canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"paid","amount":13000,"currency":"EUR","tickets":[{"number":1,"class":"A","code":"ABCDE"}]}`}
+	for name, test := range map[string]struct {
+		check, order     canned
+		shows            string
+		pays, stillAsked bool
+	}{
+		"nothing was paid":           {canned{status: 200, body: `{"status":"held","payment":"none"}`}, held, "Your seats are held", true, false},
+		"the provider does not know": {canned{status: 202, body: `{"status":"held","payment":"unknown"}`}, held, "We are asking whether you paid", false, true},
+		"it is being processed":      {canned{status: 202, body: `{"status":"held","payment":"processing"}`}, held, "We are asking whether you paid", false, true},
+		"the API does not answer":    {canned{status: 503, body: `{"code":"overloaded"}`}, held, "We are asking whether you paid", false, true},
+		"paid":                       {canned{status: 200, body: `{"status":"paid"}`}, paid, "You are in!", false, false},
+		"paid a moment later":        {canned{status: 202, body: `{"status":"held","payment":"unknown"}`}, paid, "You are in!", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := visit(t)
+			v.answer("POST /v1"+path+"/check-payment", test.check)
+			v.answer("GET /v1"+path, test.order)
+			w := v.get(path, cookies...)
+			wantShown(t, w, 200, "<h1>"+test.shows)
+			if pays := strings.Contains(w.Body.String(), path+`/pay"`); pays != test.pays {
+				t.Errorf("offers to pay: %t", pays)
+			}
+			if forgets := strings.Contains(strings.Join(w.Header()["Set-Cookie"], "\n"), payingCookie+"=;"); forgets == test.stillAsked {
+				t.Errorf("forgets that the buyer went to pay: %t", forgets)
+			}
+			if test.stillAsked && test.order.body == held.body && refreshOf(w) == "" {
+				t.Error("the page does not read itself again")
+			}
+			w = v.get(path+"/pay", cookies...)
+			if to := w.Header().Get("Location"); w.Code != 303 || (to == "https://pay.example/") != test.pays || !test.pays && to != path {
+				t.Errorf("pay leads to %q", to)
+			}
+		})
+	}
+}
+
+func TestPayLeadsToTheProviderAndIsRemembered(t *testing.T) {
+	const path = "/orders/" + order
+	cookie := &http.Cookie{Name: orderCookie, Value: orderToken}
+	for address, want := range map[string]int{"https://pay.example/p": 303, "/v1/orders/x/pay?key=k": 303, "javascript:alert(1)": 503, "": 503} {
+		v := visit(t)
+		v.answer("GET /v1"+path, canned{status: 200, body: `{"order":"` + order + `","status":"held","payment_url":"` + address + `"}`})
+		w := v.get(path+"/pay", cookie)
+		if w.Code != want || want == 303 && w.Header().Get("Location") != address {
+			t.Errorf("%q: %d to %q", address, w.Code, w.Header().Get("Location"))
+		}
+		if marked := strings.Contains(strings.Join(w.Header()["Set-Cookie"], "\n"), payingCookie+"=1; Path="+path+";"); marked != (want == 303) {
+			t.Errorf("%q: %v", address, w.Header()["Set-Cookie"])
+		}
+	}
+	wantShown(t, visit(t).get("/orders/nonsense/pay"), 404, "There is nothing here")
+	if w := visit(t).get(path + "/pay"); w.Code != 303 || w.Header().Get("Location") != path {
+		t.Errorf("without the cookie: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 }
 

@@ -124,6 +124,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /orders", p.find)
 	mux.HandleFunc("POST /orders", p.askForOrders)
 	mux.HandleFunc("GET /orders/{order}", p.order)
+	mux.HandleFunc("GET /orders/{order}/pay", p.pay)
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)

@@ -129,12 +129,12 @@ func testWithoutJavaScript(t *testing.T, s *stack) {
 	s.awaitStock(t, sale, "A", level{Held: 2, Available: 8})
 	order := b.at.String()
 
-	pay := regexp.MustCompile(`href="([^"]*/pay/[^"]*)"`).FindStringSubmatch(b.page)
+	pay := regexp.MustCompile(`href="(/orders/[^"]*/pay)"`).FindStringSubmatch(b.page)
 	if pay == nil {
 		t.Fatalf("pay is nil: %s", b.page)
 	}
-	if got := b.open(html.UnescapeString(pay[1])); got != http.StatusOK {
-		t.Fatalf("b.open(html.UnescapeString(pay[1])) is %v, want %v", got, http.StatusOK)
+	if got := b.open(s.api(pay[1])); got != http.StatusOK {
+		t.Fatalf("b.open(s.api(pay[1])) is %v, want %v", got, http.StatusOK)
 	}
 	if got := b.send("", url.Values{"outcome": {"succeeded"}}); got != http.StatusOK {
 		t.Fatalf(`b.send("", url.Values{"outcome": {"succeeded"}}) is %v, want %v`, got, http.StatusOK)

@@ -126,6 +126,32 @@ func testStripe(t *testing.T, s *stack) {
 		}
 		s.awaitStatus(t, b.order, "paid")
 	})
+	t.Run("paid, and the buyer comes back before the webhook", func(t *testing.T) {
+		o := s.hold(t, long, items{"A": 1})
+		if _, view := s.checkPayment(t, o); view.Payment != "none" {
+			t.Fatalf("before anybody went to pay: %+v", view)
+		}
+		b := &stripeBuyer{stack: s, T: t, order: o}
+		b.session = b.toPay()
+		if err := double.Transfer(b.session); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the buyer is told that the payment is being processed", func() bool {
+			_, view := s.checkPayment(t, o)
+			if view.Payment == "none" {
+				t.Fatal("a buyer whose payment is being processed was told that nothing was paid")
+			}
+			return view.Payment == "processing"
+		})
+		if err := double.Arrive(b.session); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the order is paid", func() bool { _, view := s.checkPayment(t, o); return view.Status == "paid" })
+		b.deliver(2) // at last, and twice
+		if paid := s.state(t, o); paid.Status != "paid" || len(paid.Tickets) != 1 {
+			t.Errorf("%s, %d tickets", paid.Status, len(paid.Tickets))
+		}
+	})
 	t.Run("not paid: the session is expired with the hold", func(t *testing.T) {
 		b := s.stripeBuyer(t, short)
 		s.awaitStatus(t, b.order, "expired")

@@ -18,6 +18,7 @@ import (
 	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/domain"
+	"boxoffice/payments"
 	"boxoffice/storefront"
 	"boxoffice/waitingroom"
 )
@@ -46,6 +47,30 @@ type shop struct {
 	meter *prometheus.Registry
 
 	figures domain.SaleFigures // of the sale, as the view has them
+
+	provider provider
+}
+
+// A provider is what the shop hears when it asks about a payment session; no webhook
+// ever comes.
+type provider struct {
+	away   bool // it does not answer
+	status map[domain.OrderID]payments.SessionStatus
+	asked  int
+}
+
+// atProvider changes what the provider says.
+func (s *shop) atProvider(change func(*provider)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.provider)
+}
+
+// providerAsked is how often the provider was asked.
+func (s *shop) providerAsked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.provider.asked
 }
 
 // Ledgers of the classes of the sale "concert".
@@ -77,6 +102,7 @@ func open(t *testing.T, change ...func(*domain.Sale)) *shop {
 		t: t, keys: keys, sales: []*domain.Sale{sale}, stock: make(map[uint32]*domain.StockLevel),
 		orders: make(map[domain.OrderID]*domain.CheckoutState), sold: make(map[domain.OrderID]*domain.SoldOrder),
 		places: make(map[string]waitingroom.Place), codes: make(map[string]string), meter: prometheus.NewRegistry(),
+		provider: provider{status: make(map[domain.OrderID]payments.SessionStatus)},
 	}
 	for _, c := range sale.Classes {
 		s.stock[c.Ledger] = &domain.StockLevel{Name: c.Name, Ledger: c.Ledger, Capacity: c.Capacity, Available: c.Capacity}
@@ -112,7 +138,7 @@ func (s *shop) assemble() http.Handler {
 		s.t.Fatal(err)
 	}
 	server, err = api.New(api.Options{
-		Admission: admit, Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Providers: &providers{}, Auditor: &auditor{},
+		Admission: admit, Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Providers: &providers{shop: s}, Auditor: &auditor{},
 		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
 			return domain.PayPage{Session: o.PaymentSession(), URL: "/pay/" + o.ID.String()}, nil
 		},
@@ -219,6 +245,14 @@ func (s *shop) pay(id domain.OrderID) {
 	s.sold[id] = sold
 }
 
+// end ends a checkout without a sale.
+func (s *shop) end(id domain.OrderID, as domain.OrderStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders[id].Status = as
+	s.move(s.orders[id].Lines, -1)
+}
+
 // onlyOrder is the only order that was made.
 func (s *shop) onlyOrder() (domain.OrderID, domain.OrderStatus) {
 	s.t.Helper()
@@ -252,8 +286,11 @@ type (
 		api.Rooms
 		shop *shop
 	}
-	providers struct{ api.Providers }
-	auditor   struct{ api.Auditor }
+	providers struct {
+		api.Providers
+		shop *shop
+	}
+	auditor struct{ api.Auditor }
 )
 
 func (d database) Sale(_ context.Context, id string) (*domain.Sale, error) {
@@ -315,9 +352,34 @@ func (b books) Takings(context.Context, *domain.Sale, domain.TakingsCursor) (dom
 	return domain.TakingsPage{}, nil
 }
 
-// Pay is not asked for: buyers here pay at once.
-func (d desk) Pay(context.Context, domain.PaymentEvent) (domain.PayResult, error) {
-	return domain.PayResult{}, &domain.Error{Code: domain.CodeOverloaded}
+// Pay is told what the provider said when it was asked.
+func (d desk) Pay(_ context.Context, e domain.PaymentEvent) (domain.PayResult, error) {
+	if e.Type != domain.PaymentSucceeded {
+		return domain.PayResult{}, &domain.Error{Code: domain.CodeOverloaded}
+	}
+	d.shop.pay(e.Order)
+	return domain.PayResult{Status: domain.OrderPaid, Settled: true}, nil
+}
+
+func (p *providers) Session(_ context.Context, session string) (payments.Session, error) {
+	p.shop.mu.Lock()
+	defer p.shop.mu.Unlock()
+	p.shop.provider.asked++
+	if p.shop.provider.away {
+		return payments.Session{}, &domain.UnknownError{Op: "ask about session", ID: session}
+	}
+	for id, status := range p.shop.provider.status {
+		order := domain.Order{ID: id}
+		if order.PaymentSession() != session {
+			continue
+		}
+		found := payments.Session{Session: session, Order: id, Status: status, Visited: true}
+		if state := p.shop.orders[id]; status == payments.SessionCaptured {
+			found.Capture = &domain.Capture{Payment: session, Session: session, Order: id, AmountMinor: state.AmountMinor, Currency: state.Currency}
+		}
+		return found, nil
+	}
+	return payments.Session{}, domain.NotFound("session")
 }
 
 func (d desk) Start(_ context.Context, o domain.Order) (domain.HoldAnswer, error) {

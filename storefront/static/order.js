@@ -1,8 +1,9 @@
 // The order page: follows an order from its hold to its ending.
-import { HeldOrders, Kept, ServerClock, ask, isOff, money, setOff, sleep } from './common.js';
+import { HeldOrders, Kept, ServerClock, ask, isOff, money, setOff, setText, sleep } from './common.js';
 
 const POLL_MIN_MS = 1500;
 const POLL_MAX_MS = 30_000;
+const ASK_MAX_MS = 15_000;
 const SOON_SECONDS = 60;
 
 const root = document.getElementById('order');
@@ -22,7 +23,7 @@ let token = '';
 function use(found) {
   token = found;
   headers.Authorization = `Bearer ${token}`;
-  if (location.hash !== `#${token}`) history.replaceState(null, '', `#${token}`); // so that the address can be kept
+  if (location.hash !== `#${token}`) history.replaceState(history.state, '', `#${token}`); // so that the address can be kept
 }
 
 /** Finds the token: in the address, by the key of the way back, else what this browser kept. The answer: whether there is one. */
@@ -32,6 +33,7 @@ async function findToken() {
     return true;
   }
   const back = /^back=([\w-]{16,64})$/.exec(fragment);
+  if (back) wentToPay();
   for (let wait = POLL_MIN_MS; back; wait = Math.min(wait * 1.5, POLL_MAX_MS)) {
     const { status, body } = await ask(`/v1/orders/${id}/token`, { method: 'POST', headers: { Authorization: `Bearer ${back[1]}` } });
     if (status === 200) {
@@ -44,6 +46,25 @@ async function findToken() {
   }
   if (kept.get()?.token) use(kept.get().token);
   return Boolean(kept.get()?.token);
+}
+
+// Who went to pay may have paid. The mark stays until the provider says that nothing was
+// paid; the tab's history has it too, where nothing can be stored.
+const mayHavePaid = () => Boolean(kept.get()?.wentToPay || history.state?.wentToPay);
+
+let isAway = false; // the buyer has just gone to pay: what the provider says now is said too early
+
+/** Whether "pay" must not be shown before the provider was asked. */
+const mustAsk = () => mayHavePaid() && !isAway && (order === null || order.status === 'held');
+
+function wentToPay() {
+  kept.set({ ...kept.get(), wentToPay: true });
+  history.replaceState({ ...history.state, wentToPay: true }, '');
+}
+
+function didNotPay() {
+  kept.set({ ...kept.get(), wentToPay: undefined });
+  history.replaceState(null, '');
 }
 
 /** Whether the address has something behind its # that is no key. */
@@ -73,6 +94,10 @@ function draw(next) {
   fill('sale', order.sale_name);
   fill('amount', money(order.amount, order.currency));
   fields('again').forEach((a) => { a.href = `/sales/${encodeURIComponent(order.sale)}`; });
+  if (mustAsk()) {
+    drawAsking(false);
+    return;
+  }
   show(section.dataset.state);
   drawSaleCanceled(section);
   if (drawn === order.status) return; // do not load the QR codes again
@@ -178,6 +203,24 @@ root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ 
   await look();
 });
 
+// With the keyboard, in another tab and by a long press too: whatever opens the link.
+for (const event of ['click', 'auxclick', 'contextmenu']) {
+  fields('pay')[0].addEventListener(event, () => {
+    isAway = true;
+    wentToPay();
+  });
+}
+
+let wake = () => {};
+const nap = (ms) => Promise.race([sleep(ms), new Promise((done) => { wake = done; })]);
+
+/** The buyer is back, at a page that was there all the time. */
+function comeBack() {
+  isAway = false;
+  if (mustAsk()) drawAsking(false);
+  wake();
+}
+
 function say(text) {
   trouble.hidden = !text;
   trouble.textContent = text;
@@ -206,6 +249,41 @@ async function look() {
   return false;
 }
 
+/** Shows that nobody knows yet whether the buyer paid. There is nothing to press: paying again would be wrong. */
+function drawAsking(isProcessing) {
+  const section = root.querySelector('[data-state="asking"]');
+  show('asking');
+  setText(section.querySelector('[data-field="asking"]'), isProcessing ? section.dataset.processing : section.dataset.unknown);
+  document.title = `${section.querySelector('h1').textContent} · Box office`;
+  drawn = '';
+}
+
+/** Asks what became of the payment, as the provider has it. The answer: when to ask again, in ms; 0 once it is known. */
+async function askWhetherPaid(wait) {
+  const { status, body, date, retryAfter } = await ask(`/v1/orders/${id}/check-payment`, { method: 'POST', headers });
+  clock.correct(date);
+  if (status === 404) return 0; // look() knows what to do
+  if (status === 200) {
+    say('');
+    if (body.payment === 'none' || body.status !== 'held') didNotPay();
+    return 0;
+  }
+  if (status === 202) say('');
+  else say('We cannot reach the box office right now. Your order is safe; this page keeps trying.');
+  drawAsking(body?.payment === 'processing');
+  return Math.max(wait, retryAfter);
+}
+
+/** Waits until it is known whether a buyer who went to pay has paid. */
+async function settlePayment() {
+  drawAsking(false);
+  for (let wait = POLL_MIN_MS; mustAsk(); wait = Math.min(wait * 1.5, ASK_MAX_MS)) {
+    const again = await askWhetherPaid(wait);
+    if (again === 0) return;
+    await sleep(again * (0.9 + 0.2 * Math.random()));
+  }
+}
+
 /** Follows the order: often while it may move, ever more seldom after. */
 async function follow() {
   if (!await findToken()) {
@@ -214,15 +292,21 @@ async function follow() {
   }
   let wait = POLL_MIN_MS;
   for (;;) {
+    if (mustAsk()) await settlePayment();
     const moved = await look();
     // Only these two are for good: money may still arrive for the others.
     if (order === null && trouble.hidden || order !== null && 'final' in sectionOf(order.status).dataset) return;
     wait = moved || order?.status === 'held' && !document.hidden && trouble.hidden ? POLL_MIN_MS : Math.min(wait * 1.5, POLL_MAX_MS);
-    await sleep(wait * (0.8 + 0.4 * Math.random()));
+    await nap(wait * (0.8 + 0.4 * Math.random()));
   }
 }
 
+document.addEventListener('visibilitychange', () => { if (!document.hidden) comeBack(); });
 window.addEventListener('hashchange', () => location.reload());
-window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); }); // back from paying
+window.addEventListener('pageshow', ({ persisted }) => { // back from paying
+  if (!persisted) return;
+  comeBack();
+  location.reload();
+});
 setInterval(tick, 500);
 follow();
