@@ -582,7 +582,7 @@ func TestSaleContract(t *testing.T) {
 	b := setup(t)
 	b.held(testKey)
 	w := b.do(request{method: "GET", path: "/v1/sales/conference"})
-	want := `{"id":"conference","name":"Conference","currency":"EUR","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
+	want := `{"id":"conference","name":"Conference","version":1,"currency":"EUR","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
 		`"one_checkout_per_buyer":false,"fold_email_aliases":false,` +
 		`"classes":[{"class":"A","price":6500,"capacity":5,"held":2,"sold":0,"available":3},{"class":"B","price":3500,"capacity":50,"held":0,"sold":0,"available":50}],` +
 		`"perk":{"name":"T-shirt","capacity":3,"available":3}}`

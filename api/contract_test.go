@@ -45,7 +45,7 @@ func codesOfDomain(t *testing.T) []domain.Code {
 }
 
 func TestEveryCodeHasItsProblem(t *testing.T) {
-	codes := append(codesOfDomain(t), codeMethodNotAllowed, codeMediaType, codeTimeout, codeMalformed, codeCrossSite, codeEventsDropped, codeEventsRestored)
+	codes := append(codesOfDomain(t), codeMethodNotAllowed, codeMediaType, codeTimeout, codeMalformed, codeCrossSite, codeEventsDropped, codeEventsRestored, codeVersionMissing)
 	for _, code := range codes {
 		k, ok := kinds[code]
 		if !ok {
@@ -74,6 +74,7 @@ func TestStatusesOfTheContract(t *testing.T) {
 		domain.CodeSoldOut: 409, domain.CodeSaleCanceled: 409, domain.CodeInFlight: 409, domain.CodeQueueRequired: 403, domain.CodeProofRequired: 403, domain.CodeLimitReached: 429,
 		domain.CodeRateLimited: 429, domain.CodeKeyMissing: 400, domain.CodeInvalid: 422, domain.CodeKeyReused: 422,
 		domain.CodeUnknown: 503, domain.CodeOverloaded: 503, domain.CodeClocksDiffer: 503, domain.CodeAlreadyPaid: 409, domain.CodeForged: 401, domain.CodeNotFound: 404, codeEventsDropped: 410, codeEventsRestored: 410,
+		domain.CodeChanged: 412, codeVersionMissing: 428,
 	} {
 		if got := kinds[code].status; got != want {
 			t.Errorf("%s answers %d, want %d", code, got, want)
@@ -103,6 +104,7 @@ func TestOpenAPI(t *testing.T) {
 		"GET /v1/sales/{sale}":                  {domain.CodeNotFound},
 		"GET /v1/sales/{sale}/events":           {domain.CodeNotFound, domain.CodeOverloaded},
 		"POST /v1/sales":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists},
+		"PATCH /v1/sales/{sale}":                {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeChanged, codeVersionMissing},
 		"GET /v1/events":                        {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeOverloaded, codeEventsDropped, codeEventsRestored},
 		"GET /v1/sales/{sale}/figures":          {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/orders":           {domain.CodeUnauthorized},
@@ -292,7 +294,7 @@ var notOfACheckout = map[domain.Code]string{
 	domain.CodeQueueFull: "joining's", domain.CodeProofRequired: "joining's", domain.CodeNotEntitled: "joining's", domain.CodeBadEntitlement: "joining's",
 	domain.CodeEntitlementExpired: "joining's", domain.CodeEntitlementSpent: "joining's",
 	domain.CodeAlreadyPaid: "canceling's", domain.CodeForged: "webhooks'",
-	domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeUnauthorized: "the organiser's",
+	domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeChanged: "the organiser's", domain.CodeUnauthorized: "the organiser's",
 }
 
 // A new code is documented for checkouts, or listed as one that checkouts never get.

@@ -53,6 +53,33 @@ func (w *world) CreateSale(_ context.Context, sale *domain.Sale) (*domain.Sale, 
 	return w.AddSale(sale), nil
 }
 
+// ChangeSale does what orders.Store does, by the same rules of package domain.
+func (w *world) ChangeSale(_ context.Context, change domain.SaleChange) (*domain.Sale, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	sale, ok := w.SalesByID[change.Sale]
+	if !ok {
+		return nil, domain.NotFound("sale")
+	}
+	changed, after := *sale, sale.Editable()
+	if err := change.Edit(&after); err != nil {
+		return nil, err
+	}
+	if after.Equal(sale.Editable()) {
+		return sale, nil
+	}
+	if !change.Permits(sale.Version) {
+		return nil, &domain.Error{Code: domain.CodeChanged}
+	}
+	changed.Edit(after)
+	if err := changed.ValidateEditable(); err != nil {
+		return nil, err
+	}
+	changed.Version++
+	w.SalesByID[change.Sale] = &changed
+	return &changed, nil
+}
+
 func (w *world) MarkSaleOpen(_ context.Context, id string) error {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()

@@ -57,7 +57,9 @@ func (s *Server) sales(ctx context.Context, in *salesInput) (*salesOutput, error
 		if err != nil {
 			return nil, err
 		}
-		out.Body.Sales = append(out.Body.Sales, viewSale(sale, levels, now))
+		view := viewSale(sale, levels, now)
+		view.Facts = viewFacts(sale.Facts.Brief())
+		out.Body.Sales = append(out.Body.Sales, view)
 		last = cursor
 	}
 	return out, nil

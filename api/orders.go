@@ -76,7 +76,7 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 		return nil, err
 	}
 	if sale, err := s.Catalog.Sale(ctx, view.Sale); err == nil {
-		view.SaleCanceledAt = timeOrNil(sale.CanceledAt)
+		view = view.withFacts(sale)
 	}
 	return &orderOutput{view}, nil
 }

@@ -26,6 +26,7 @@ const (
 	codeTimeout          domain.Code = "request_timeout" // the body came too slowly
 	codeMalformed        domain.Code = "malformed"       // the body is not UTF-8
 	codeCrossSite        domain.Code = "cross_site"      // a browser sent it from another site's page
+	codeVersionMissing   domain.Code = "version_missing" // a change names no version
 	codeEventsDropped    domain.Code = "events_dropped"  // events after the cursor were dropped
 	codeEventsRestored   domain.Code = "events_restored" // the cursor is from a log that no longer exists
 )
@@ -207,7 +208,22 @@ var kinds = map[domain.Code]kind{
 		title:  "A different sale of this id exists",
 		level:  slog.LevelInfo,
 		means:  "a sale of that id exists, and differs",
-		todo:   "take another id: a sale never changes",
+		todo:   "take another id, or [change the sale](#change-a-sale)",
+	},
+	domain.CodeChanged: {
+		status: http.StatusPreconditionFailed,
+		title:  "The sale is not as you read it",
+		level:  slog.LevelInfo,
+		means:  "somebody changed the sale since you read it: its `ETag` is not one of your `If-Match`. Nothing was changed",
+		todo:   "read the sale again, and change that",
+	},
+	codeVersionMissing: {
+		status: http.StatusPreconditionRequired,
+		title:  "Say which version of the sale you change",
+		level:  slog.LevelDebug,
+		detail: "Send the sale's ETag as If-Match.",
+		means:  "a change without `If-Match`",
+		todo:   "send the `ETag` of the sale that you read as `If-Match`",
 	},
 	domain.CodeUnauthorized: {
 		status: http.StatusUnauthorized,

@@ -140,6 +140,14 @@ func (s *Server) routeAdmin(api huma.API) {
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeExists, domain.CodeOverloaded, codeMediaType}, s.createSale)
 
 	operation(s, api, admin(huma.Operation{
+		OperationID: "change-sale", Method: http.MethodPatch, Path: "/v1/sales/{sale}",
+		Summary: "Change what a sale says of itself", Description: "Also while it sells. Members that you leave out stay as they are; `facts` are replaced as a whole. " +
+			"`If-Match` has the `ETag` of the sale that you read. Repeating the request changes nothing.",
+	}), []domain.Code{
+		domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeChanged, codeVersionMissing, domain.CodeOverloaded, codeMediaType,
+	}, s.changeSale)
+
+	operation(s, api, admin(huma.Operation{
 		OperationID: "configure-queue", Method: http.MethodPatch, Path: "/v1/sales/{sale}/queue",
 		Summary: "Pause a sale's queue, or limit how fast it lets people in", Description: "Fields that you leave out stay as they are.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)

@@ -18,20 +18,31 @@ type saleInput struct {
 	Sale string `path:"sale" doc:"The sale's id"`
 }
 
-type saleOutput struct{ Body SaleView }
+type saleOutput struct {
+	ETag string `header:"ETag" doc:"The version of what the organiser can change; the stock does not belong to it"`
+	Body SaleView
+}
 
 func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 	sale, err := s.Catalog.Sale(ctx, in.Sale)
 	if err != nil {
 		return nil, err
 	}
+	out, err := s.showSale(ctx, sale)
+	if err != nil {
+		return nil, err
+	}
+	out.Body.Interrupted = s.interrupted()
+	return out, nil
+}
+
+// showSale shows a sale with its stock.
+func (s *Server) showSale(ctx context.Context, sale *domain.Sale) (*saleOutput, error) {
 	levels, err := s.Catalog.Stock(ctx, sale)
 	if err != nil {
 		return nil, err
 	}
-	view := viewSale(sale, levels, time.Now())
-	view.Interrupted = s.interrupted()
-	return &saleOutput{view}, nil
+	return &saleOutput{etagOf(sale), viewSale(sale, levels, time.Now())}, nil
 }
 
 func (s *Server) events(ctx context.Context, in *saleInput) (*huma.StreamResponse, error) {
@@ -51,13 +62,14 @@ func (s *Server) events(ctx context.Context, in *saleInput) (*huma.StreamRespons
 
 type createSaleInput struct{ Body CreateSaleBody }
 
-// CreateSaleBody describes a new sale. It cannot be changed afterwards.
+// CreateSaleBody describes a new sale. Afterwards only what ChangeSaleBody names can be changed.
 type CreateSaleBody struct {
 	ID          string            `json:"id" doc:"1–63 lower-case letters, digits, hyphens" example:"conference-2027"`
 	Name        string            `json:"name"`
 	Currency    string            `json:"currency" doc:"ISO 4217" example:"EUR"`
 	Classes     []CreateClassBody `json:"classes" minItems:"1" maxItems:"12"`
 	Perk        *CreatePerkBody   `json:"perk,omitempty" doc:"An extra for the first paid orders"`
+	Facts       *FactsBody        `json:"facts,omitempty" doc:"What people should know of what is sold"`
 	OpensAt     *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
 	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout waits for its payment; absent: 600" minimum:"5" maximum:"86400"`
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
@@ -74,6 +86,7 @@ type CreateSaleBody struct {
 // CreateClassBody describes a ticket class.
 type CreateClassBody struct {
 	Class    string `json:"class" example:"A"`
+	Label    string `json:"label,omitempty" doc:"What people call it; absent: its id" example:"Stalls, left"`
 	Price    int64  `json:"price" doc:"Minor units" example:"6500"`
 	Capacity int64  `json:"capacity"`
 }
@@ -86,7 +99,7 @@ type CreatePerkBody struct {
 
 func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	sale := &domain.Sale{
-		ID: b.ID, Name: b.Name, Currency: b.Currency,
+		ID: b.ID, Name: b.Name, Currency: b.Currency, Facts: b.Facts.facts(),
 		HoldTimeout: DefaultHoldTimeout, BuyerLimit: DefaultBuyerLimit, WaitingRoom: b.WaitingRoom,
 		// Milliseconds, as order ids have them; the database keeps no more than microseconds.
 		CreatedAt: now.UTC().Truncate(time.Millisecond),
@@ -108,7 +121,7 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 		sale.OpensAt = b.OpensAt.UTC().Truncate(time.Millisecond)
 	}
 	for _, c := range b.Classes {
-		sale.Classes = append(sale.Classes, domain.Class{Name: c.Class, PriceMinor: c.Price, Capacity: c.Capacity})
+		sale.Classes = append(sale.Classes, domain.Class{Name: c.Class, Label: strings.TrimSpace(c.Label), PriceMinor: c.Price, Capacity: c.Capacity})
 	}
 	if b.Perk != nil {
 		sale.Perk = &domain.Perk{Name: b.Perk.Name, Capacity: b.Perk.Capacity}
@@ -149,11 +162,7 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 		return nil, err
 	}
 	s.Catalog.Forget(sale.ID)
-	levels, err := s.Catalog.Stock(ctx, sale)
-	if err != nil {
-		return nil, err
-	}
-	return &saleOutput{viewSale(sale, levels, time.Now())}, nil
+	return s.showSale(ctx, sale)
 }
 
 type adminOrderInput struct {

@@ -41,6 +41,9 @@ type Orders interface {
 	// ledgers assigned. For the same sale again it returns the stored one. Errors:
 	// CodeExists if a different sale has that id.
 	CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale, error)
+	// ChangeSale changes what the ledger does not fix of a sale on offer. CodeNotFound,
+	// CodeInvalid, CodeChanged.
+	ChangeSale(ctx context.Context, change domain.SaleChange) (*domain.Sale, error)
 	// MarkSaleOpen puts a stored sale on offer, once its accounts are funded.
 	MarkSaleOpen(ctx context.Context, id string) error
 	// Order finds an order that was paid, whether or not it was refunded since. Errors:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"boxoffice/domain"
@@ -23,6 +24,8 @@ type SaleView struct {
 	WaitingRoom bool        `json:"waiting_room"`
 	Classes     []ClassView `json:"classes"`
 	Perk        *PerkView   `json:"perk,omitempty"`
+	Version     int64       `json:"version" doc:"Counts the organiser's changes; in quotes it is the ETag, for If-Match"`
+	Facts       *FactsBody  `json:"facts,omitempty" doc:"Without description, terms and imprint in the list of sales; not in the event stock"`
 
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one unpaid checkout at a time"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
@@ -33,6 +36,7 @@ type SaleView struct {
 // ClassView is a ticket class and its stock, as the ledger has it.
 type ClassView struct {
 	Class     string `json:"class" example:"A"`
+	Label     string `json:"label,omitempty" doc:"What people call it; absent: its id"`
 	Price     int64  `json:"price" doc:"Minor units" example:"6500"`
 	Capacity  int64  `json:"capacity"`
 	Held      int64  `json:"held" doc:"Held by open checkouts; may come back"`
@@ -57,6 +61,8 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		BuyerLimit:  sale.BuyerLimit,
 		WaitingRoom: sale.WaitingRoom,
 		Classes:     make([]ClassView, 0, len(sale.Classes)),
+		Version:     sale.Version,
+		Facts:       viewFacts(sale.Facts),
 
 		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
 		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,
@@ -65,7 +71,7 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 	for _, c := range sale.Classes {
 		level, _ := domain.LevelOf(levels, c.Ledger)
 		v.Classes = append(v.Classes, ClassView{
-			Class: c.Name, Price: c.PriceMinor, Capacity: c.Capacity,
+			Class: c.Name, Label: c.Label, Price: c.PriceMinor, Capacity: c.Capacity,
 			Held: level.Held, Sold: level.Sold, Available: level.Available,
 		})
 	}
@@ -97,12 +103,14 @@ type OrderView struct {
 
 	Metadata map[string]string `json:"metadata,omitempty" doc:"As sent with the checkout"`
 
+	Facts          *FactsBody `json:"facts,omitempty" doc:"What the sale says of itself now, without its description. Not in lists"`
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty" doc:"The organiser canceled the whole sale; the money goes back"`
 }
 
 // OrderItem is a line of an order.
 type OrderItem struct {
 	Class     string `json:"class"`
+	Label     string `json:"label,omitempty" doc:"What people call the class; absent: its id. Not in lists"`
 	Quantity  int64  `json:"quantity"`
 	UnitPrice int64  `json:"unit_price" doc:"Minor units"`
 }
@@ -124,6 +132,19 @@ func viewSoldOrder(o *domain.SoldOrder) OrderView {
 	}
 	if o.Status == domain.OrderPaid {
 		v.Tickets = o.Tickets // the tickets of a refunded order let nobody in
+	}
+	return v
+}
+
+// withFacts adds what the order's sale says of itself now. The view may be shared, so its items are copied.
+func (v OrderView) withFacts(sale *domain.Sale) OrderView {
+	facts := sale.Facts
+	facts.Description = ""
+	v.Facts, v.SaleName, v.SaleCanceledAt = viewFacts(facts), sale.Name, timeOrNil(sale.CanceledAt)
+	v.Items = slices.Clone(v.Items)
+	for i := range v.Items {
+		class, _ := sale.Class(v.Items[i].Class)
+		v.Items[i].Label = class.Label
 	}
 	return v
 }

@@ -260,6 +260,8 @@ func storyOf(data domain.EventData) string {
 		return fmt.Sprintf("checkout of %s canceled", linesText(d.Lines))
 	case *domain.SaleCreatedData:
 		return fmt.Sprintf("sale created: %q, %s", d.Name, classesText(d))
+	case *domain.SaleChangedData:
+		return fmt.Sprintf("version %d of the sale: the organiser changed %s", d.Version, strings.Join(d.Changed, ", "))
 	case *domain.SaleOpenedData:
 		return "sale opened, due at " + storyTime(d.OpensAt)
 	case *domain.SaleSoldOutData:

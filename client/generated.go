@@ -18,6 +18,8 @@ type AdminOrderView struct {
 	Email string `json:"email"`
 	// When the buyer's data was erased
 	ErasedAt *time.Time `json:"erased_at,omitempty"`
+	// What the sale says of itself now, without its description. Not in lists
+	Facts *FactsBody `json:"facts,omitempty"`
 	// held: when the checkout gives up
 	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
 	Items         []OrderItem `json:"items"`
@@ -246,6 +248,22 @@ type ChallengeView struct {
 	ExpiresAt      time.Time `json:"expires_at"`
 }
 
+// ChangeClassBody is a schema of the document.
+type ChangeClassBody struct {
+	Class string `json:"class"`
+	// What people call it; empty: its id
+	Label string `json:"label,omitempty"`
+}
+
+// ChangeSaleBody is a schema of the document.
+type ChangeSaleBody struct {
+	// Classes that are not named stay as they are
+	Classes []ChangeClassBody `json:"classes,omitempty"`
+	// Replaces all facts: send the ones that stay too
+	Facts *FactsBody `json:"facts,omitempty"`
+	Name  string     `json:"name,omitempty"`
+}
+
 // ChangeWebhookEndpointBody is a schema of the document.
 type ChangeWebhookEndpointBody struct {
 	Description string `json:"description,omitempty"`
@@ -340,6 +358,8 @@ type ClassView struct {
 	Class     string `json:"class"`
 	// Held by open checkouts; may come back
 	Held int64 `json:"held"`
+	// What people call it; absent: its id
+	Label string `json:"label,omitempty"`
 	// Minor units
 	Price int64 `json:"price"`
 	Sold  int64 `json:"sold"`
@@ -387,6 +407,8 @@ type ConfiguredView struct {
 type CreateClassBody struct {
 	Capacity int64  `json:"capacity"`
 	Class    string `json:"class"`
+	// What people call it; absent: its id
+	Label string `json:"label,omitempty"`
 	// Minor units
 	Price int64 `json:"price"`
 }
@@ -416,6 +438,8 @@ type CreateSaleBody struct {
 	Currency string `json:"currency"`
 	// With waiting_room: what people need to join the queue. Absent: nothing, everybody may join
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
+	// What people should know of what is sold
+	Facts *FactsBody `json:"facts,omitempty"`
 	// Whether the aliases of one mailbox (name+tag, full stops at providers that ignore them, googlemail.com) are one buyer; absent: no, every address is its own buyer
 	FoldEmailAliases *bool `json:"fold_email_aliases,omitempty"`
 	// How long a checkout waits for its payment; absent: 600
@@ -537,6 +561,7 @@ type ErasureView struct {
 type EventClass struct {
 	Capacity   int64  `json:"capacity"`
 	Class      string `json:"class"`
+	Label      string `json:"label,omitempty"`
 	PriceMinor int64  `json:"price_minor"`
 }
 
@@ -579,6 +604,37 @@ type EventsView struct {
 	More bool `json:"more"`
 	// Pass it as after, even if the page is empty
 	Next string `json:"next"`
+}
+
+// Facts is a schema of the document.
+type Facts struct {
+	Description string     `json:"description,omitempty"`
+	EndsAt      *time.Time `json:"ends_at,omitempty"`
+	Imprint     string     `json:"imprint,omitempty"`
+	StartsAt    *time.Time `json:"starts_at,omitempty"`
+	Terms       string     `json:"terms,omitempty"`
+	TermsURL    string     `json:"terms_url,omitempty"`
+	TimeZone    string     `json:"time_zone,omitempty"`
+	Venue       *Venue     `json:"venue,omitempty"`
+}
+
+// FactsBody is a schema of the document.
+type FactsBody struct {
+	// Plain text, up to 10,000 bytes
+	Description string `json:"description,omitempty"`
+	// After starts_at
+	EndsAt *time.Time `json:"ends_at,omitempty"`
+	// Who sells. Plain text, up to 2,000 bytes
+	Imprint string `json:"imprint,omitempty"`
+	// When it begins; needs time_zone
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+	// Plain text, up to 20,000 bytes
+	Terms string `json:"terms,omitempty"`
+	// https
+	TermsURL string `json:"terms_url,omitempty"`
+	// IANA name of the zone where it happens
+	TimeZone string     `json:"time_zone,omitempty"`
+	Venue    *VenueBody `json:"venue,omitempty"`
 }
 
 // FieldError is a schema of the document.
@@ -732,7 +788,9 @@ type NewWebhookSecretView struct {
 
 // OrderItem is a schema of the document.
 type OrderItem struct {
-	Class    string `json:"class"`
+	Class string `json:"class"`
+	// What people call the class; absent: its id. Not in lists
+	Label    string `json:"label,omitempty"`
 	Quantity int64  `json:"quantity"`
 	// Minor units
 	UnitPrice int64 `json:"unit_price"`
@@ -788,6 +846,8 @@ type OrderView struct {
 	// Minor units
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
+	// What the sale says of itself now, without its description. Not in lists
+	Facts *FactsBody `json:"facts,omitempty"`
 	// held: when the checkout gives up
 	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
 	Items         []OrderItem `json:"items"`
@@ -1015,12 +1075,25 @@ type SaleCanceledData struct {
 	Sale        string    `json:"sale"`
 }
 
+// SaleChangedData is a schema of the document.
+type SaleChangedData struct {
+	Changed   []string          `json:"changed"`
+	ChangedAt time.Time         `json:"changed_at"`
+	Facts     *Facts            `json:"facts,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Name      string            `json:"name"`
+	Request   string            `json:"request,omitempty"`
+	Sale      string            `json:"sale"`
+	Version   int64             `json:"version"`
+}
+
 // SaleCreatedData is a schema of the document.
 type SaleCreatedData struct {
 	BuyerLimit  int64        `json:"buyer_limit"`
 	Classes     []EventClass `json:"classes"`
 	CreatedAt   time.Time    `json:"created_at"`
 	Currency    string       `json:"currency"`
+	Facts       *Facts       `json:"facts,omitempty"`
 	HoldSeconds int64        `json:"hold_seconds"`
 	Name        string       `json:"name"`
 	OpensAt     *time.Time   `json:"opens_at,omitempty"`
@@ -1051,6 +1124,8 @@ type SaleView struct {
 	Currency   string      `json:"currency"`
 	// What people need to join the queue, any one of these kinds. Absent: nothing
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
+	// Without description, terms and imprint in the list of sales; not in the event stock
+	Facts *FactsBody `json:"facts,omitempty"`
 	// Whether the aliases of one mailbox are one buyer
 	FoldEmailAliases bool `json:"fold_email_aliases"`
 	// How long a checkout waits for its payment
@@ -1062,10 +1137,12 @@ type SaleView struct {
 	// Whether a buyer may have only one unpaid checkout at a time
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer"`
 	// Whether tickets are sold now
-	Open        bool       `json:"open"`
-	OpensAt     *time.Time `json:"opens_at,omitempty"`
-	Perk        *PerkView  `json:"perk,omitempty"`
-	WaitingRoom bool       `json:"waiting_room"`
+	Open    bool       `json:"open"`
+	OpensAt *time.Time `json:"opens_at,omitempty"`
+	Perk    *PerkView  `json:"perk,omitempty"`
+	// Counts the organiser's changes; in quotes it is the ETag, for If-Match
+	Version     int64 `json:"version"`
+	WaitingRoom bool  `json:"waiting_room"`
 }
 
 // SalesView is a schema of the document.
@@ -1140,6 +1217,19 @@ type TokenView struct {
 	Order string `json:"order"`
 	// Send it as Authorization: Bearer in all requests about this order
 	Token string `json:"token"`
+}
+
+// Venue is a schema of the document.
+type Venue struct {
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name,omitempty"`
+}
+
+// VenueBody is a schema of the document.
+type VenueBody struct {
+	// Plain text, up to 500 bytes
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name,omitempty"`
 }
 
 // WaiverView is a schema of the document.
@@ -1445,6 +1535,23 @@ func (c *Client) CreateSale(ctx context.Context, body *CreateSaleBody) (answer S
 // GetSale: A sale and its stock. GET /v1/sales/{sale}
 func (c *Client) GetSale(ctx context.Context, sale string) (answer SaleView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale), Method: "GET"}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ChangeSaleParams are the query parameters of ChangeSale.
+type ChangeSaleParams struct {
+	// The ETag of the sale that you read, so that nobody's change is lost
+	IfMatch string
+}
+
+// ChangeSale: Change what a sale says of itself. PATCH /v1/sales/{sale}
+func (c *Client) ChangeSale(ctx context.Context, sale string, params ChangeSaleParams, body *ChangeSaleBody) (answer SaleView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale), Method: "PATCH", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Header, "If-Match", params.IfMatch)
+	if body != nil {
+		r.Body = body
+	}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

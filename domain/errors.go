@@ -34,6 +34,7 @@ const (
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
 	CodeNotSettled         Code = "not_settled"          // an order is still open, or its money is still owed
 	CodeExists             Code = "exists"               // a different sale with that id exists
+	CodeChanged            Code = "changed"              // the sale is not as the client read it
 	CodeUnauthorized       Code = "unauthorized"         // admin token missing or wrong
 	CodeForged             Code = "forged"               // webhook signature or timestamp refused
 	CodeUnknown            Code = "unknown"              // the outcome is not known: repeat the request with the same key
@@ -47,7 +48,7 @@ var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
 	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid,
-	CodeNotSettled, CodeExists, CodeUnauthorized,
+	CodeNotSettled, CodeExists, CodeChanged, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

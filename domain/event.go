@@ -27,6 +27,7 @@ const (
 	EventCheckoutFailed   EventType = "checkout.failed"    // the provider said that the payment failed
 	EventCheckoutCanceled EventType = "checkout.canceled"  // the buyer, the provider or the organiser canceled it
 	EventSaleCreated      EventType = "sale.created"       // its stock is funded, and buyers can see it
+	EventSaleChanged      EventType = "sale.changed"       // the organiser changed what it says
 	EventSaleOpened       EventType = "sale.opened"        // its opening time has passed
 	EventSaleSoldOut      EventType = "sale.sold_out"      // all tickets are sold
 	EventSaleBackOnSale   EventType = "sale.back_on_sale"  // tickets came back
@@ -98,6 +99,10 @@ var events = map[EventType]EventTerms{
 	EventSaleCreated: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCreatedData) },
 		Says: "A sale is on offer; it may open later.",
+	},
+	EventSaleChanged: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleChangedData) },
+		Says: "The organiser changed what a sale says of itself.",
 	},
 	EventSaleOpened: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleOpenedData) },
@@ -438,11 +443,13 @@ type SaleCreatedData struct {
 	WaitingRoom bool         `json:"waiting_room"`
 	OpensAt     time.Time    `json:"opens_at,omitzero"` // zero: opened when it was created
 	CreatedAt   time.Time    `json:"created_at"`
+	Facts       Facts        `json:"facts,omitzero"` // without the long texts
 }
 
 // EventClass is a class of tickets in SaleCreatedData.
 type EventClass struct {
 	Class      string `json:"class"`
+	Label      string `json:"label,omitempty"`
 	PriceMinor int64  `json:"price_minor"`
 	Capacity   int64  `json:"capacity"`
 }
@@ -457,15 +464,25 @@ type EventPerk struct {
 func NewSaleCreatedData(s *Sale) *SaleCreatedData {
 	e := &SaleCreatedData{
 		Sale: s.ID, Name: s.Name, Currency: s.Currency, BuyerLimit: s.BuyerLimit, HoldSeconds: int64(s.HoldTimeout / time.Second),
-		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, CreatedAt: s.CreatedAt,
+		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, CreatedAt: s.CreatedAt, Facts: s.Facts.Brief(),
 	}
 	for _, c := range s.Classes {
-		e.Classes = append(e.Classes, EventClass{Class: c.Name, PriceMinor: c.PriceMinor, Capacity: c.Capacity})
+		e.Classes = append(e.Classes, EventClass{Class: c.Name, Label: c.Label, PriceMinor: c.PriceMinor, Capacity: c.Capacity})
 	}
 	if s.Perk != nil {
 		e.Perk = &EventPerk{Name: s.Perk.Name, Capacity: s.Perk.Capacity}
 	}
 	return e
+}
+
+// SaleChangedData is the payload of EventSaleChanged: what the sale says now.
+type SaleChangedData struct {
+	Sale      string    `json:"sale"`
+	Version   int64     `json:"version"`
+	Changed   []string  `json:"changed"` // names of the members that differ, such as facts.venue
+	ChangedAt time.Time `json:"changed_at"`
+	Request   string    `json:"request,omitempty"` // names the organiser's request in the logs
+	Editable            // without the long texts
 }
 
 // SaleOpenedData is the payload of EventSaleOpened.
@@ -533,6 +550,9 @@ func (*BuyerErasedData) Type() EventType { return EventBuyerErased }
 
 // Type implements EventData.
 func (*SaleCreatedData) Type() EventType { return EventSaleCreated }
+
+// Type implements EventData.
+func (*SaleChangedData) Type() EventType { return EventSaleChanged }
 
 // Type implements EventData.
 func (*SaleOpenedData) Type() EventType { return EventSaleOpened }

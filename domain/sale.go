@@ -26,14 +26,20 @@ const (
 )
 
 // A Sale is everything sold under one name: ticket classes, an optional perk, and the
-// rules. Once opened it never changes, except that it may be canceled: the ledger's
-// accounts were funded from it, and workflows carry a copy of what they need.
+// rules. Once opened it changes only in what the ledger does not fix, see Editable, and
+// may be canceled: the ledger's accounts were funded from it, and workflows carry a copy
+// of what they need.
 type Sale struct {
 	ID       string // slug, see ValidSaleID
 	Name     string
 	Currency string // ISO 4217, upper case
 	Classes  []Class
 	Perk     *Perk // nil: none
+
+	// Facts are what people should know of what is sold.
+	Facts Facts
+	// Version counts what the sale said, from 1: every change makes another. 0 until the sale is stored.
+	Version int64
 
 	// QuotaLedger is the TigerBeetle ledger that holds every buyer's quota.
 	QuotaLedger uint32
@@ -66,8 +72,9 @@ type Sale struct {
 
 // A Class is a stock of interchangeable tickets at one price.
 type Class struct {
-	Name       string
-	PriceMinor int64 // minor units of the sale's currency
+	Name       string // its id in orders and the books
+	Label      string // what people call it; empty: its id
+	PriceMinor int64  // minor units of the sale's currency
 	Capacity   int64
 	Ledger     uint32 // the TigerBeetle ledger of this stock; 0 until the sale is stored
 }
@@ -129,16 +136,14 @@ func (s *Sale) Validate() error {
 	switch {
 	case !ValidSaleID(s.ID):
 		return Invalid("id", "must be 1–63 lower-case letters, digits or hyphens")
-	case !isTitle(s.Name, SaleNameMaxLen):
-		return Invalid("name", titleRule(SaleNameMaxLen))
 	case !KnownCurrency(s.Currency):
 		return Invalid("currency", "must be an ISO 4217 code such as EUR")
 	case len(s.Classes) == 0 || len(s.Classes) > ClassesMax:
 		return Invalid("classes", fmt.Sprintf("must name 1–%d classes", ClassesMax))
 	case s.HoldTimeout < HoldTimeoutMin || s.HoldTimeout > HoldTimeoutMax:
 		return Invalid("hold_seconds", fmt.Sprintf("must be %d–%d", int(HoldTimeoutMin.Seconds()), int(HoldTimeoutMax.Seconds())))
-	case !s.OpensAt.IsZero() && (s.OpensAt.UTC().Year() < opensYearMin || s.OpensAt.UTC().Year() > opensYearMax):
-		return Invalid("opens_at", fmt.Sprintf("must be within the years %d–%d", opensYearMin, opensYearMax))
+	case !s.OpensAt.IsZero() && !isShownTime(s.OpensAt):
+		return Invalid("opens_at", shownTimeRule)
 	case s.Provider != "" && !ValidProvider(s.Provider):
 		return Invalid("provider", "must be a payment provider's name")
 	case s.HoldTimeout%time.Second != 0:
@@ -149,6 +154,9 @@ func (s *Sale) Validate() error {
 		return Invalid("fold_email_aliases", "must be a rule of this release")
 	}
 	if err := s.Entitlement.validate(s.WaitingRoom); err != nil {
+		return err
+	}
+	if err := s.ValidateEditable(); err != nil {
 		return err
 	}
 	if err := validateClasses(s.Classes); err != nil {

@@ -189,7 +189,7 @@ func TestCreateSaleReturnsWhatIsStored(t *testing.T) {
 
 	want := definition(b.sale.ID)
 	want.Classes[0].Ledger, want.Classes[1].Ledger = b.sale.Classes[0].Ledger, b.sale.Classes[1].Ledger
-	want.Perk.Ledger, want.QuotaLedger = b.sale.Perk.Ledger, b.sale.QuotaLedger
+	want.Perk.Ledger, want.QuotaLedger, want.Version = b.sale.Perk.Ledger, b.sale.QuotaLedger, 1
 	wantEqual(t, "the stored sale, except its ledgers", read, want)
 }
 

@@ -18,12 +18,14 @@ var notDefined = map[string]string{
 	"Classes.Ledger": "the store assigns it",
 	"Perk.Ledger":    "the store assigns it",
 	"CanceledAt":     "belongs to the cancellation",
+	"Version":        "the store counts it",
 }
 
 // otherwise has another value for each field of a sale whose type does not suggest one.
 var otherwise = map[string]any{
 	"Currency": "USD", "AliasRule": domain.AliasesFolded, "Provider": "another",
 	"OpensAt": day.Add(time.Hour), "CreatedAt": day.Add(-2 * time.Hour),
+	"Facts.StartsAt": day.Add(48 * time.Hour), "Facts.EndsAt": day.Add(50 * time.Hour), "Facts.TimeZone": "Asia/Seoul", "Facts.TermsURL": "https://example.com/terms",
 	"Entitlement.InvitationKey": ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)),
 }
 
@@ -40,6 +42,11 @@ func TestEveryPartOfASaleIsStored(t *testing.T) {
 			before, changed := definition(id), definition(id+"-2")
 			if strings.HasPrefix(part, "Entitlement.") {
 				before.WaitingRoom, changed.WaitingRoom = true, true // an entitlement is for places in one
+			}
+			if part == "Facts.StartsAt" || part == "Facts.EndsAt" { // a start needs a zone, an end a start
+				for _, sale := range []*domain.Sale{before, changed} {
+					sale.Facts = domain.Facts{StartsAt: day.Add(24 * time.Hour), TimeZone: "Europe/Berlin"}
+				}
 			}
 			change(t, changed, part)
 			if err := changed.Validate(); err != nil {

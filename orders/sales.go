@@ -36,6 +36,7 @@ func (s *Store) CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var stored *domain.Sale
+	var created *domain.Editable
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := insertSale(ctx, tx, sale); err != nil {
 			return err
@@ -45,13 +46,17 @@ func (s *Store) CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale
 			return err
 		}
 		stored = sales[0]
-		return nil
+		return tx.QueryRow(ctx, `SELECT created_as FROM sales WHERE id = $1`, sale.ID).Scan(&created)
 	})
 	if err != nil {
 		return nil, writeFailed("create sale", sale.ID, err)
 	}
-	if !sameDefinition(sale, stored) {
-		return nil, &domain.Error{Code: domain.CodeExists, Detail: fmt.Sprintf("A sale %q exists and differs: a sale never changes, take another id.", sale.ID)}
+	asCreated := *stored
+	if created != nil { // changed since: what creates it again is what created it
+		asCreated.Edit(*created)
+	}
+	if !sameDefinition(sale, &asCreated) && !sameDefinition(sale, stored) {
+		return nil, &domain.Error{Code: domain.CodeExists, Detail: fmt.Sprintf("A sale %q exists and differs: change it with PATCH where that is possible, or take another id.", sale.ID)}
 	}
 	return stored, nil
 }
@@ -64,26 +69,26 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	}
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule,
-			presale_codes, invitation_key, provider)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			presale_codes, invitation_key, provider, facts)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (id) DO NOTHING`,
 		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
 		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule,
-		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider))
+		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider), sale.Facts)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
-	const insert = `INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity) VALUES ($1, $2, $3, $4, $5, $6)`
+	const insert = `INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity, label) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 	var batch pgx.Batch
 	for i, c := range sale.Classes {
-		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity)
+		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity, c.Label)
 	}
 	if sale.Perk != nil {
-		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity)
+		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity, "")
 	}
-	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil)
+	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil, "")
 	if sale.OneCheckoutPerBuyer {
-		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil)
+		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil, "")
 	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
@@ -96,7 +101,7 @@ func sameDefinition(a, b *domain.Sale) bool {
 	}
 	samePerk := (a.Perk == nil) == (b.Perk == nil) &&
 		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
-	return a.Name == b.Name && a.Currency == b.Currency && samePerk &&
+	return a.Editable().Equal(b.Editable()) && a.Currency == b.Currency && samePerk &&
 		slices.EqualFunc(a.Classes, b.Classes, sameClass) &&
 		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
 		a.AliasRule == b.AliasRule && a.Entitlement.PresaleCodes == b.Entitlement.PresaleCodes &&
@@ -166,13 +171,14 @@ type stockRow struct {
 	Name     string `json:"name"`
 	Price    int64  `json:"price_minor"`
 	Capacity int64  `json:"capacity"`
+	Label    string `json:"label"`
 	Ledger   uint32 `json:"ledger"`
 }
 
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
-		       s.presale_codes, s.invitation_key, s.provider,
+		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -192,7 +198,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	)
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
 		&opensAt, &sale.CreatedAt, &sale.AliasRule,
-		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &canceledAt, &stocks)
+		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &canceledAt, &stocks)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +209,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	for _, stock := range stocks {
 		switch stock.Kind {
 		case kindClass:
-			sale.Classes = append(sale.Classes, domain.Class{Name: stock.Name, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger})
+			sale.Classes = append(sale.Classes, domain.Class{Name: stock.Name, Label: stock.Label, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger})
 		case kindPerk:
 			sale.Perk = &domain.Perk{Name: stock.Name, Capacity: stock.Capacity, Ledger: stock.Ledger}
 		case kindQuota:

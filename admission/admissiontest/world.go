@@ -56,6 +56,7 @@ func (w *World) AddSale(sale *domain.Sale) *domain.Sale {
 		p.Ledger = uint32(len(w.Levels) + 1)
 		w.Levels[p.Ledger] = &domain.StockLevel{Name: p.Name, Ledger: p.Ledger, Capacity: p.Capacity, Available: p.Capacity}
 	}
+	sale.Version = 1
 	w.SalesByID[sale.ID] = sale
 	return sale
 }

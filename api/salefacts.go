@@ -1,0 +1,154 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"boxoffice/domain"
+)
+
+// What a sale says of itself, and how the organiser changes it.
+
+// FactsBody is what people should know of what is sold. Everything is optional.
+type FactsBody struct {
+	Description string     `json:"description,omitempty" doc:"Plain text, up to 10,000 bytes"`
+	Venue       *VenueBody `json:"venue,omitempty"`
+	StartsAt    *time.Time `json:"starts_at,omitempty" doc:"When it begins; needs time_zone"`
+	EndsAt      *time.Time `json:"ends_at,omitempty" doc:"After starts_at"`
+	TimeZone    string     `json:"time_zone,omitempty" doc:"IANA name of the zone where it happens" example:"Europe/Berlin"`
+	Terms       string     `json:"terms,omitempty" doc:"Plain text, up to 20,000 bytes"`
+	TermsURL    string     `json:"terms_url,omitempty" doc:"https"`
+	Imprint     string     `json:"imprint,omitempty" doc:"Who sells. Plain text, up to 2,000 bytes"`
+}
+
+// VenueBody is where it happens.
+type VenueBody struct {
+	Name    string `json:"name,omitempty" example:"Tempodrom"`
+	Address string `json:"address,omitempty" doc:"Plain text, up to 500 bytes"`
+}
+
+func (b *FactsBody) facts() domain.Facts {
+	if b == nil {
+		return domain.Facts{}
+	}
+	f := domain.Facts{Description: b.Description, TimeZone: b.TimeZone, Terms: b.Terms, TermsURL: b.TermsURL, Imprint: b.Imprint}
+	if b.Venue != nil {
+		f.Venue = domain.Venue(*b.Venue)
+	}
+	if b.StartsAt != nil {
+		f.StartsAt = *b.StartsAt
+	}
+	if b.EndsAt != nil {
+		f.EndsAt = *b.EndsAt
+	}
+	return f.Normal()
+}
+
+func viewFacts(f domain.Facts) *FactsBody {
+	if f.IsZero() {
+		return nil
+	}
+	b := &FactsBody{
+		Description: f.Description, StartsAt: timeOrNil(f.StartsAt), EndsAt: timeOrNil(f.EndsAt), TimeZone: f.TimeZone,
+		Terms: f.Terms, TermsURL: f.TermsURL, Imprint: f.Imprint,
+	}
+	if f.Venue != (domain.Venue{}) {
+		venue := VenueBody(f.Venue)
+		b.Venue = &venue
+	}
+	return b
+}
+
+// ChangeSaleBody changes the members that it names.
+type ChangeSaleBody struct {
+	Name    *string           `json:"name,omitempty" minLength:"1"`
+	Facts   *FactsBody        `json:"facts,omitempty" doc:"Replaces all facts: send the ones that stay too"`
+	Classes []ChangeClassBody `json:"classes,omitempty" maxItems:"12" doc:"Classes that are not named stay as they are"`
+}
+
+// ChangeClassBody changes a class.
+type ChangeClassBody struct {
+	Class string  `json:"class" example:"A"`
+	Label *string `json:"label,omitempty" doc:"What people call it; empty: its id"`
+}
+
+type changeSaleInput struct {
+	Sale    string `path:"sale" doc:"The sale's id"`
+	IfMatch string `header:"If-Match" doc:"The ETag of the sale that you read, so that nobody's change is lost"`
+	Body    ChangeSaleBody
+}
+
+// changeSale changes what the ledger does not fix, while the sale runs.
+func (s *Server) changeSale(ctx context.Context, in *changeSaleInput) (*saleOutput, error) {
+	versions, err := parseIfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	sale, err := s.Orders.ChangeSale(ctx, domain.SaleChange{Sale: found.ID, Versions: versions, Request: requestID(ctx), Edit: in.Body.edit(found)})
+	s.Catalog.Forget(found.ID) // also after a failure: the change may have been made, or somebody else's
+	if err != nil {
+		return nil, err
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "the organiser changed a sale", slog.String("request", requestID(ctx)), slog.String("sale", sale.ID), slog.Int64("version", sale.Version))
+	return s.showSale(ctx, sale)
+}
+
+// edit returns what to do with a sale's definition. Classes never change, so any reading of the sale names them.
+func (b *ChangeSaleBody) edit(sale *domain.Sale) func(*domain.Editable) error {
+	return func(e *domain.Editable) error {
+		if b.Name != nil {
+			e.Name = *b.Name
+		}
+		if b.Facts != nil {
+			e.Facts = b.Facts.facts()
+		}
+		for i, c := range b.Classes {
+			if _, ok := sale.Class(c.Class); !ok {
+				return domain.Invalid(fmt.Sprintf("classes[%d].class", i), "must be a class of the sale")
+			}
+			if c.Label == nil {
+				continue
+			}
+			if e.Labels == nil {
+				e.Labels = make(map[string]string)
+			}
+			if e.Labels[c.Class] = strings.TrimSpace(*c.Label); e.Labels[c.Class] == "" {
+				delete(e.Labels, c.Class)
+			}
+		}
+		return nil
+	}
+}
+
+// etagOf names a version of what the organiser can change of a sale. The stock moves without it.
+func etagOf(sale *domain.Sale) string { return strconv.Quote(strconv.FormatInt(sale.Version, 10)) }
+
+// parseIfMatch reads the versions of an If-Match header (RFC 9110, 13.1.1). A * is any version: none is listed. A tag that no sale of
+// ours can have matches none.
+func parseIfMatch(header string) ([]int64, error) {
+	header = strings.TrimSpace(header)
+	switch header {
+	case "":
+		return nil, &domain.Error{Code: codeVersionMissing}
+	case "*":
+		return nil, nil
+	}
+	versions := make([]int64, 0, 1)
+	for tag := range strings.SplitSeq(header, ",") {
+		version := int64(0)
+		if inner, ok := strings.CutPrefix(strings.TrimSpace(tag), `"`); ok {
+			inner, _ = strings.CutSuffix(inner, `"`)
+			version, _ = strconv.ParseInt(inner, 10, 64) // 0, or what is no version either
+		}
+		versions = append(versions, version)
+	}
+	return versions, nil
+}

@@ -1,0 +1,73 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"boxoffice/domain"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ChangeSale changes what may be changed of a sale on offer, adds the event, and returns the sale as it is then. A change that
+// changes nothing, such as one that is repeated, adds nothing.
+//
+// Errors: *domain.Error with CodeNotFound, with CodeInvalid for a change that breaks a rule, with CodeChanged for one that was made
+// for another version.
+func (s *Store) ChangeSale(ctx context.Context, change domain.SaleChange) (*domain.Sale, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var sale *domain.Sale
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// Orders that are recorded meanwhile refer to the row and do not wait for this lock.
+		if _, err := tx.Exec(ctx, `SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE`, change.Sale); err != nil {
+			return err
+		}
+		sales, err := querySales(ctx, tx, `WHERE s.id = $1 AND s.funded_at IS NOT NULL`, change.Sale)
+		switch {
+		case err != nil:
+			return err
+		case len(sales) == 0:
+			return domain.NotFound("sale")
+		}
+		sale = sales[0]
+		return changeSale(ctx, tx, sale, change)
+	})
+	if err != nil {
+		return nil, writeFailed("change sale", change.Sale, err)
+	}
+	return sale, nil
+}
+
+func changeSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale, change domain.SaleChange) error {
+	before, after := sale.Editable(), sale.Editable()
+	if err := change.Edit(&after); err != nil {
+		return err
+	}
+	changed := before.Differences(after)
+	if len(changed) == 0 {
+		return nil
+	}
+	if !change.Permits(sale.Version) {
+		return &domain.Error{Code: domain.CodeChanged, Detail: fmt.Sprintf("The sale is at version %d by now. Read it again, and change that.", sale.Version)}
+	}
+	sale.Edit(after)
+	if err := sale.ValidateEditable(); err != nil {
+		return err
+	}
+	sale.Version++
+	var batch pgx.Batch
+	batch.Queue(`UPDATE sales SET name = $2, facts = $3, version = $4, created_as = coalesce(created_as, $5) WHERE id = $1`,
+		sale.ID, sale.Name, sale.Facts, sale.Version, before)
+	for _, c := range sale.Classes {
+		if c.Label != before.Labels[c.Name] {
+			batch.Queue(`UPDATE sale_stocks SET label = $2 WHERE ledger = $1`, c.Ledger, c.Label)
+		}
+	}
+	after.Facts = after.Facts.Brief()
+	batch.Queue(`INSERT INTO outbox (event, sale_id, payload) VALUES ($1, $2, $3)`, string(domain.EventSaleChanged), sale.ID, domain.SaleChangedData{
+		Sale: sale.ID, Version: sale.Version, Changed: changed, ChangedAt: time.Now().UTC().Truncate(time.Millisecond), Request: change.Request, Editable: after,
+	})
+	return tx.SendBatch(ctx, &batch).Close()
+}

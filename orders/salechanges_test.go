@@ -1,0 +1,111 @@
+package orders_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"boxoffice/domain"
+)
+
+var facts = domain.Facts{
+	Description: "An evening", Venue: domain.Venue{Name: "Tempodrom", Address: "Berlin"}, StartsAt: day.Add(time.Hour), EndsAt: day.Add(2 * time.Hour),
+	TimeZone: "Europe/Berlin", Terms: "None", TermsURL: "https://example.com/", Imprint: "Bühne GmbH",
+}
+
+func (b *bundle) saleSays(t *testing.T, versions []int64, edit func(e *domain.Editable)) (*domain.Sale, error) {
+	t.Helper()
+	return b.store.ChangeSale(b.ctx, domain.SaleChange{Sale: b.sale.ID, Versions: versions, Request: "request-1", Edit: func(e *domain.Editable) error {
+		edit(e)
+		return nil
+	}})
+}
+
+// changes counts the events of changes.
+func (b *bundle) changes(t *testing.T) (changes []*domain.SaleChangedData) {
+	t.Helper()
+	for _, event := range b.awaitAll(t) {
+		if event.Type == domain.EventSaleChanged {
+			changes = append(changes, must(event.Data()).(*domain.SaleChangedData))
+		}
+	}
+	return changes
+}
+
+func TestASaleIsChanged(t *testing.T) {
+	b := setup(t)
+	wantEqual(t, "version", b.sale.Version, int64(1))
+	change := func(e *domain.Editable) {
+		e.Name, e.Facts, e.Labels = "Another", facts, map[string]string{"B": "Balcony"}
+	}
+	sale := must(b.saleSays(t, []int64{1}, change))
+	read := must(b.store.Sale(b.ctx, b.sale.ID))
+	wantEqual(t, "read", read, sale)
+	wantEqual(t, "facts", read.Facts, facts)
+	b2, _ := read.Class("B")
+	wantEqual(t, "label", b2.Label, "Balcony")
+	wantEqual(t, "version", read.Version, int64(2))
+
+	// A repeated change is one change, for whatever version it was made.
+	wantEqual(t, "repeated", must(b.saleSays(t, []int64{1}, change)), sale)
+	changes := b.changes(t)
+	wantEqual(t, "changes", len(changes), 1)
+	wantEqual(t, "changed", changes[0].Changed, []string{
+		"facts.description", "facts.ends_at", "facts.imprint", "facts.starts_at", "facts.terms", "facts.terms_url", "facts.time_zone", "facts.venue", "labels", "name",
+	})
+	wantEqual(t, "told", changes[0].Facts, facts.Brief())
+	wantEqual(t, "request", changes[0].Request, "request-1")
+
+	_, err := b.saleSays(t, []int64{1}, func(e *domain.Editable) { e.Name = "A third" })
+	wantCode(t, err, domain.CodeChanged)
+	_, err = b.saleSays(t, nil, func(e *domain.Editable) { e.Facts.EndsAt = e.Facts.StartsAt })
+	wantCode(t, err, domain.CodeInvalid)
+	broken := errors.New("broken")
+	_, err = b.store.ChangeSale(b.ctx, domain.SaleChange{Sale: b.sale.ID, Edit: func(*domain.Editable) error { return broken }})
+	if !errors.Is(err, broken) {
+		t.Errorf("%v, want %v", err, broken)
+	}
+	wantEqual(t, "after refusals", must(b.store.Sale(b.ctx, b.sale.ID)), sale)
+	wantEqual(t, "changes", len(b.changes(t)), 1)
+}
+
+// What created a sale creates it again after a change, and so does what stands now.
+func TestAChangedSaleIsCreatedAgain(t *testing.T) {
+	b := setup(t)
+	for _, name := range []string{"Second", "Third"} {
+		must(b.saleSays(t, nil, func(e *domain.Editable) { e.Name, e.Facts, e.Labels = name, facts, map[string]string{"A": "Stalls"} }))
+	}
+	stands := must(b.store.Sale(b.ctx, b.sale.ID))
+	now := definition(b.sale.ID)
+	now.Edit(stands.Editable())
+	for name, sale := range map[string]*domain.Sale{"as it was created": definition(b.sale.ID), "as it is": now} {
+		wantEqual(t, name, must(b.store.CreateSale(b.ctx, sale)), stands)
+	}
+	between := definition(b.sale.ID)
+	between.Name = "Second"
+	_, err := b.store.CreateSale(b.ctx, between)
+	wantCode(t, err, domain.CodeExists)
+}
+
+func TestNoSaleToChange(t *testing.T) {
+	b := setup(t)
+	must(b.store.CreateSale(b.ctx, definition("unfunded")))
+	for _, id := range []string{"nothing", "unfunded"} {
+		_, err := b.store.ChangeSale(b.ctx, domain.SaleChange{Sale: id, Edit: func(e *domain.Editable) error { e.Name = "x"; return nil }})
+		wantCode(t, err, domain.CodeNotFound)
+	}
+}
+
+// A change waits for no order that is being recorded, and no order for it.
+func TestAChangeAndAnOrderDoNotWaitForEachOther(t *testing.T) {
+	b := setup(t)
+	conn := must(pgx.Connect(b.ctx, b.url))
+	defer func() { _ = conn.Close(b.ctx) }()
+	tx := must(conn.Begin(b.ctx))
+	if _, err := tx.Exec(b.ctx, `SELECT FROM sales WHERE id = $1 FOR KEY SHARE`, b.sale.ID); err != nil { // as a foreign key does
+		t.Fatal(err)
+	}
+	must(b.saleSays(t, nil, func(e *domain.Editable) { e.Name = "Meanwhile" }))
+}
