@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -97,7 +96,7 @@ func (s *Server) changeSale(ctx context.Context, in *changeSaleInput) (*saleOutp
 	if err != nil {
 		return nil, err
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "the organiser changed a sale", slog.String("request", requestID(ctx)), slog.String("sale", sale.ID), slog.Int64("version", sale.Version))
+	s.log.InfoContext(ctx, "the organiser changed a sale", "request", requestID(ctx), "sale", sale.ID, "version", sale.Version)
 	return s.showSale(ctx, sale)
 }
 

@@ -209,7 +209,9 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	for _, stock := range stocks {
 		switch stock.Kind {
 		case kindClass:
-			sale.Classes = append(sale.Classes, domain.Class{Name: stock.Name, Label: stock.Label, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger})
+			sale.Classes = append(sale.Classes, domain.Class{
+				Name: stock.Name, Label: stock.Label, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger,
+			})
 		case kindPerk:
 			sale.Perk = &domain.Perk{Name: stock.Name, Capacity: stock.Capacity, Ledger: stock.Ledger}
 		case kindQuota:
