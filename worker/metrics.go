@@ -11,7 +11,7 @@ import (
 )
 
 // Metrics are those of the Temporal SDK (docs.temporal.io, "SDK metrics reference"), with the names that its own
-// Prometheus reporters give them: counters end in _total, timers are histograms that end in _seconds.
+// Prometheus reporters give them: counters end in _total (once), timers are histograms that end in _seconds.
 //
 // The SDK asks for a handler with tags, and for each metric by name, on every call to the server and on every task. So
 // what is asked for is kept, and asking again is one look into a map: BenchmarkMetrics has the figures.
@@ -122,7 +122,7 @@ func (t tagged) WithTags(more map[string]string) client.MetricsHandler {
 // Counter implements client.MetricsHandler.
 func (t tagged) Counter(name string) client.MetricsCounter {
 	return seriesOf(t, name, client.MetricsNopHandler.Counter(name), func(help string, labels prometheus.Labels) client.MetricsCounter {
-		return counter{prometheus.NewCounter(prometheus.CounterOpts{Name: name + "_total", Help: help, ConstLabels: labels})}
+		return counter{prometheus.NewCounter(prometheus.CounterOpts{Name: strings.TrimSuffix(name, "_total") + "_total", Help: help, ConstLabels: labels})}
 	})
 }
 

@@ -43,12 +43,16 @@ func TestMetricsHaveTheNamesThatPublishedDashboardsAskFor(t *testing.T) {
 	start.WithTags(map[string]string{"status_code": "UNAVAILABLE"}).Counter("temporal_request_failure").Inc(1)
 	start.Timer("temporal_request_latency").Record(3 * time.Millisecond)
 	h.Timer("temporal_workflow_endtoend_latency").Record(5 * time.Minute)
+	h.Counter("temporal_local_activity_total").Inc(1)
 	h.Gauge("temporal_sticky_cache_size").Update(7)
 	h.Gauge("temporal_sticky_cache_size").Update(6)
 
 	found := gathered(t, m)
 	if got := found["temporal_request_total"].GetMetric()[0].GetCounter().GetValue(); got != 2 {
 		t.Errorf("%v requests, want 2", got)
+	}
+	if got := found["temporal_local_activity_total"].GetMetric()[0].GetCounter().GetValue(); got != 1 {
+		t.Errorf("%v local activities, want 1", got)
 	}
 	if got := found["temporal_sticky_cache_size"].GetMetric()[0].GetGauge().GetValue(); got != 6 {
 		t.Errorf("a cache of %v, want 6", got)
