@@ -5,6 +5,8 @@ LEDGER ?= auto
 FLAGS  ?=
 # Not empty: an Apache Kafka, which needs a Java runtime.
 KAFKA  ?=
+# Not empty: a Prometheus with the alerts, where one is on PATH.
+METRICS ?=
 # Of the fault tests: a seed to repeat a run (0: a new one), and how long faults are begun (0: each once).
 SEED    ?= 0
 SECONDS ?= 0
@@ -69,8 +71,8 @@ BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports -
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, KAFKA=1, FLAGS=--race)
-	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(if $(KAFKA),--kafka) $(FLAGS)
+run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, KAFKA=1, METRICS=1, FLAGS=--race)
+	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(if $(KAFKA),--kafka) $(if $(METRICS),--metrics) $(FLAGS)
 
 stop: $(DEVSTACK) ## stop the stack that runs in another terminal
 	@$(DEVSTACK) stop --data $(DATA)

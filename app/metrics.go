@@ -64,6 +64,10 @@ func newMetrics() *metrics {
 	for _, flag := range activities.Flags {
 		m.flagged.WithLabelValues(string(flag)) // so that it shows 0 before the first one
 	}
+	for _, op := range ledger.Ops { // likewise: an alert sees an increase only of what was there before
+		m.refused.WithLabelValues(string(op))
+		m.unanswered.WithLabelValues(string(op))
+	}
 	m.stages = newStages(m.registry)
 	m.temporal = worker.NewMetrics()
 	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged, m.temporal, buildInfo(),

@@ -40,6 +40,12 @@ func TestMetricsShowWhatAnOperatorMustLookInto(t *testing.T) {
 		t.Fatalf("no %q in %s: the rest is shown all the same", "boxoffice_flagged_total{what=\"unrecordable\"} 0\n", got)
 	}
 
+	for _, zero := range []string{`boxoffice_ledger_unanswered_total{op="create_transfers"} 0`, `boxoffice_ledger_refused_total{op="lookup_accounts"} 0`} {
+		if got := scrape(t, m); !strings.Contains(got, zero+"\n") {
+			t.Errorf("no %q in %s: an alert would not see the first one", zero, got)
+		}
+	}
+
 	found = orders.Owed{Refunds: 3, Oldest: now.Add(-time.Hour)}
 	owed.refresh(t.Context())
 	some := scrape(t, m)

@@ -39,6 +39,9 @@ const (
 	OpGetAccountTransfers Op = "get_account_transfers"
 )
 
+// Ops are all operations, for who counts them.
+var Ops = []Op{OpCreateAccounts, OpCreateTransfers, OpLookupAccounts, OpLookupTransfers, OpGetAccountTransfers}
+
 // A Request is what an Observer learns about one request to the ledger.
 type Request struct {
 	Op        Op

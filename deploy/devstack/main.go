@@ -86,6 +86,7 @@ func up(args []string) error {
 	set.Var(o.Via, "via", "for fault tests: `LINK=HOST:PORT` of a proxy between two processes; repeatable")
 	set.BoolVar(&o.StockServers, "stock-servers", false, "for the bench: Temporal and Postgres with the settings that they come with, on an empty data directory")
 	set.BoolVar(&o.Kafka, "kafka", false, "start an Apache Kafka, and publish events to it; needs a Java runtime")
+	set.BoolVar(&o.Metrics, "metrics", false, "start a Prometheus that reads the box office, with its alerts; needs one on PATH")
 	set.BoolVar(&o.NoMail, "no-mail", false, "for the bench: buyers get no mail, unless BOXOFFICE_SMTP_HOST is set")
 	set.BoolVar(&o.StockPersistence, "stock-persistence", false, "Temporal's own store does everything: its transitions are not pipelined (deploy/pgpipe)")
 	set.StringVar(

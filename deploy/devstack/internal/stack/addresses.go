@@ -10,7 +10,7 @@ import (
 
 // addresses is everywhere the stack listens.
 type addresses struct {
-	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle, kafka ports.Address
+	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle, kafka, prometheus ports.Address
 	// temporalInner are the ports of Temporal's history, matching and worker services.
 	temporalInner [3]int
 	// kafkaController is the port of the broker's own controller.
@@ -31,12 +31,13 @@ func wellKnown() addresses {
 		postgres:    at("Postgres", varPostgresPort, 5433),
 		tigerbeetle: at("TigerBeetle", varTBPort, 3001),
 		kafka:       at("Kafka", varKafkaPort, 9092),
+		prometheus:  at("Prometheus", varPrometheusPort, 9090),
 	}
 }
 
 // public returns the addresses that a user can move, the admin listener last.
 func (a *addresses) public() []*ports.Address {
-	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle, &a.kafka}
+	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle, &a.kafka, &a.prometheus}
 }
 
 // chosenAddresses are the well-known ones, moved by the user's variables.
@@ -78,7 +79,7 @@ func chosenAdmin(boxOffice ports.Address, user, before map[string]string) (ports
 
 func parseAddress(a ports.Address, value string) (ports.Address, error) {
 	switch a.Variable {
-	case varPostgresPort, varTBPort, varKafkaPort:
+	case varPostgresPort, varTBPort, varKafkaPort, varPrometheusPort:
 		return ports.ParseHostPort(a.Name, a.Variable, net.JoinHostPort(a.Host, value))
 	case varTemporal:
 		return ports.ParseHostPort(a.Name, a.Variable, value)

@@ -18,6 +18,7 @@ import (
 	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/ports"
 	"boxoffice/deploy/devstack/internal/postgres"
+	"boxoffice/deploy/devstack/internal/prometheus"
 	"boxoffice/deploy/devstack/internal/supervise"
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
 	"boxoffice/deploy/devstack/internal/toolchain"
@@ -50,6 +51,8 @@ type Options struct {
 	// Kafka runs a broker and has the box office publish to it. Without it events go to
 	// the brokers that the user has set, if there are any.
 	Kafka bool
+	// Metrics runs a Prometheus that reads the box office and evaluates its alerts.
+	Metrics bool
 	// NoMail sends buyers no mail.
 	NoMail bool
 }
@@ -130,6 +133,11 @@ func (s *stack) decide(ctx context.Context) error {
 	}
 	if err := s.decideKafka(ctx); err != nil {
 		return err
+	}
+	if s.Metrics {
+		if _, err := prometheus.Look(); err != nil {
+			return err
+		}
 	}
 	if err := s.decideBooks(); err != nil {
 		return err
@@ -225,6 +233,9 @@ func (s *stack) listeners() []ports.Address {
 	if s.Kafka {
 		list = append(list, s.addr.kafka)
 	}
+	if s.Metrics {
+		list = append(list, s.addr.prometheus)
+	}
 	return list
 }
 
@@ -305,7 +316,7 @@ Buy a ticket there, or with curl as docs/start.md shows. In a second terminal:
   set -a; . %s; set +a      points any tool at this stack
 Ctrl-C stops everything; the state stays (make clean removes it).
 %s`, took.Seconds(), s.addr.boxOffice.URL(), s.addr.boxOffice.URL(), s.addr.temporalUI.URL(), namespace, s.addr.mockpay.URL(), s.addr.admin.URL(),
-		envFile, s.kafkaNote(), envFile, s.ledgerNote())
+		envFile, s.kafkaNote()+s.metricsNote(), envFile, s.ledgerNote())
 }
 
 func (s *stack) kafkaNote() string {
@@ -313,6 +324,13 @@ func (s *stack) kafkaNote() string {
 		return ""
 	}
 	return fmt.Sprintf("  Kafka          %s; make events shows its records\n", s.addr.kafka.HostPort())
+}
+
+func (s *stack) metricsNote() string {
+	if !s.Metrics {
+		return ""
+	}
+	return fmt.Sprintf("  Prometheus     http://%s/alerts; deploy/grafana has dashboards to import\n", s.addr.prometheus.HostPort())
 }
 
 func (s *stack) ledgerNote() string {

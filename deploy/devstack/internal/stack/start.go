@@ -19,6 +19,7 @@ import (
 	"boxoffice/deploy/devstack/internal/envfile"
 	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/postgres"
+	"boxoffice/deploy/devstack/internal/prometheus"
 	"boxoffice/deploy/devstack/internal/supervise"
 	"boxoffice/deploy/devstack/internal/tigerbeetle"
 )
@@ -40,6 +41,8 @@ const (
 	mockpayStopWithin      = 10 * time.Second
 	kafkaReadyWithin       = 2 * time.Minute // a crash recovery reads its log again
 	kafkaStopWithin        = 20 * time.Second
+	prometheusReadyWithin  = 2 * time.Minute // it reads its write-ahead log again
+	prometheusStopWithin   = 20 * time.Second
 	boxOfficeReadyWithin   = 2 * time.Minute
 	boxOfficeStopWithin    = 30 * time.Second // checkouts in flight are finished
 	taskWithin             = 3 * time.Minute  // migrate, seed, initdb, format
@@ -69,6 +72,9 @@ func (s *stack) start(ctx context.Context) error {
 	if s.Kafka {
 		before := slices.IndexFunc(steps, func(step step) bool { return step.name == "boxoffice" })
 		steps = slices.Insert(steps, before, step{"kafka", "starting; the first time some 50 MB are downloaded", s.startKafka})
+	}
+	if s.Metrics {
+		steps = append(steps, step{"prometheus", "starting", s.startPrometheus})
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -377,6 +383,34 @@ func (s *stack) kafkaBrokers() string {
 	return s.Via.hostPort(linkBoxOfficeKafka, s.addr.kafka.HostPort())
 }
 
+func (s *stack) startPrometheus(ctx context.Context) (string, error) {
+	path, err := prometheus.Look()
+	if err != nil {
+		return "", err
+	}
+	folder, err := s.dir.Sub("prometheus")
+	if err != nil {
+		return "", err
+	}
+	rules, err := filepath.Abs(filepath.Join(s.Repo, "deploy", "prometheus", "boxoffice.rules.yml"))
+	if err != nil {
+		return "", err
+	}
+	address := s.addr.prometheus.HostPort()
+	server := prometheus.Server{
+		Path: path, Folder: folder, Address: address, Target: s.addr.admin.URL(), Token: s.secrets[varAdminToken], Rules: rules,
+	}
+	if err := server.Prepare(); err != nil {
+		return "", err
+	}
+	path, args := server.Command()
+	err = s.group.Start(ctx, supervise.Spec{
+		Name: "prometheus", Path: path, Args: args, Env: environ(systemVariables), Dir: folder, LogDir: s.logDir(), Address: address,
+		Ready: answersOK("http://" + address + "/-/ready"), ReadyWithin: prometheusReadyWithin, StopWithin: prometheusStopWithin,
+	})
+	return "http://" + address, err
+}
+
 func (s *stack) startBoxOffice(ctx context.Context) (string, error) {
 	ledger := string(tigerbeetle.WantTigerBeetle)
 	if s.ledger == tigerbeetle.Embedded || s.ledger == tigerbeetle.Postgres {
@@ -479,6 +513,9 @@ func (s *stack) writeEnvFile() error {
 	}
 	if s.Kafka {
 		vars = append(vars, envfile.Var{Name: varKafkaPort, Value: fmt.Sprint(s.addr.kafka.Port)})
+	}
+	if s.Metrics {
+		vars = append(vars, envfile.Var{Name: varPrometheusPort, Value: fmt.Sprint(s.addr.prometheus.Port)})
 	}
 	comment := "Written by `make run` on every start; the secrets stay the same. To point a tool at the running stack:\n" +
 		"  set -a; . " + filepath.Base(filepath.Dir(s.envFile())) + "/dev.env; set +a\n"

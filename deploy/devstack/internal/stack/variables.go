@@ -39,6 +39,7 @@ const (
 	varKafkaBrokers    = "KAFKA_BROKERS"
 	varKafkaCreate     = "KAFKA_CREATE_TOPICS"
 	varKafkaPort       = "BOXOFFICE_KAFKA_PORT"
+	varPrometheusPort  = "BOXOFFICE_PROMETHEUS_PORT"
 	// varSource marks a shell that has sourced a dev.env: it holds that file's path.
 	varSource = "BOXOFFICE_DEV_ENV"
 )
@@ -47,11 +48,11 @@ const (
 var stackVariables = []string{
 	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMailDir, varMockpayURL,
 	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
-	varKafkaBrokers, varKafkaCreate, varKafkaPort,
+	varKafkaBrokers, varKafkaCreate, varKafkaPort, varPrometheusPort,
 }
 
 // listening are the variables that only say where something listens.
-var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort}
+var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort, varPrometheusPort}
 
 // userVariables returns what the user has set for this start. A shell that has sourced a
 // dev.env has that stack's addresses, but the user did not choose them: using them would
