@@ -110,6 +110,8 @@ func checkoutPath() dashboard {
 			{"Sold orders in a transaction", "1 when they come slowly, more in a rush: they share commits.", count,
 				one("sum(rate(boxoffice_orders_batch_size_sum"+every+")) / sum(rate(boxoffice_orders_batch_size_count"+every+"))", "orders")},
 			{"Orders sold", "Follows the payments.", perSecond, one("sum(rate(boxoffice_orders_batch_size_sum"+every+"))", "orders")},
+			{"Buyers back before the webhook", "Few beside the orders sold. settled as many as those: webhooks are late. unknown: the provider does not answer.", perSecond,
+				one(rate("answer", "boxoffice_payment_checks_total"), "{{answer}}")},
 			{"Events of the provider that are none of ours", "0. Else switch those types off at the provider.", perSecond,
 				one("sum(rate(boxoffice_webhook_events_ignored_total"+every+"))", "events")},
 		}},
