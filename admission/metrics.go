@@ -36,6 +36,13 @@ func newMetrics(meter prometheus.Registerer, a *Admission) (metrics, error) {
 			Help: "Checkouts refused as overloaded: the line is full (bound), they waited in it in vain (turn), or their deadline is too near.",
 		}, []string{"by"}),
 	}
+	// An alert sees an increase only of what was there before.
+	for _, by := range []string{soldOutByGate, soldOutByDesk} {
+		m.soldOut.WithLabelValues(by)
+	}
+	for _, by := range []string{byBound, byLine, byDeadline} {
+		m.notAdmitted.WithLabelValues(by)
+	}
 	all := []prometheus.Collector{
 		m.soldOut, m.lookups, m.rateLimited, m.notAdmitted,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -57,7 +57,8 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 		}
 	}
 	walk(t, "../docs", ".md", told)
-	walk(t, "../deploy/prometheus", "", told)
+	walk(t, "../deploy/prometheus", ".yml", told)
+	walk(t, "../deploy/grafana", ".json", told)
 }
 
 // Tests that the docs name exist.

@@ -53,6 +53,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("figures", func(t *testing.T) { testFigures(t, s) })
 			t.Run("last seat", func(t *testing.T) { testLastSeat(t, s) })
 			t.Run("demo with a killed service", func(t *testing.T) { testDemoWithKill(t, s) })
+			t.Run("metrics", func(t *testing.T) { testMetrics(t, s) })
 			t.Run("verify", func(t *testing.T) { testVerify(t, s) })
 			t.Run("restart", func(t *testing.T) { testRestart(t, s, dir, ledger) })
 		})

@@ -1,6 +1,12 @@
 package rules
 
 import (
+	"go/ast"
+	"go/build"
+	"go/constant"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,6 +181,49 @@ func TestRecordedQueriesAreThoseThatAlertsRead(t *testing.T) {
 	for name := range recorded {
 		if !read[name] {
 			t.Errorf("nothing reads %s", name)
+		}
+	}
+}
+
+// What is asked of the Temporal SDK is what it counts: some of it is shown only once something has failed.
+func TestTemporalsMetricsAreThoseOfTheSDK(t *testing.T) {
+	sdk, err := build.Import("go.temporal.io/sdk/internal/common/metrics", ".", build.FindOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := token.NewFileSet()
+	source, err := parser.ParseFile(files, filepath.Join(sdk.Dir, "constants.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := (&types.Config{}).Check("metrics", files, []*ast.File{source}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]bool{}
+	for _, name := range metrics.Scope().Names() {
+		if value, ok := metrics.Scope().Lookup(name).(*types.Const); ok {
+			counted[constant.StringVal(value.Val())] = true
+		}
+	}
+	queries := read(t, file)
+	dashboards, err := filepath.Glob("../../grafana/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range dashboards {
+		queries += read(t, path)
+	}
+	asked := regexp.MustCompile(`\btemporal_[a-z_]+`).FindAllString(queries, -1)
+	if len(asked) < 30 {
+		t.Fatalf("only %v are asked for", asked)
+	}
+	for _, series := range asked {
+		name := Base(series)
+		counter, isCounter := strings.CutSuffix(name, "_total")
+		timer, isTimer := strings.CutSuffix(name, "_seconds")
+		if !(counted[name] || isCounter && counted[counter] || isTimer && counted[timer]) {
+			t.Errorf("the SDK counts nothing that would be %s", series)
 		}
 	}
 }
