@@ -22,6 +22,7 @@ import (
 	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/payments"
+	"boxoffice/tracing"
 )
 
 // Limits of a request. If its request line and header exceed HeaderBytesMax together,
@@ -141,6 +142,11 @@ func (s *Server) identify(c *gin.Context) {
 		route = "other" // never the path itself: labels must stay few
 	}
 	ctx := context.WithValue(c.Request.Context(), requestKey, &requestInfo{id, route, c.Request})
+	if s.Tracer != nil && isTraced(route) {
+		var span *tracing.Request
+		ctx, span = s.traceRequest(ctx, c, id)
+		defer func() { span.End(c.Writer.Status()) }()
+	}
 	if timeout := answerTimeout(route); timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -150,6 +156,31 @@ func (s *Server) identify(c *gin.Context) {
 	}
 	c.Request = c.Request.WithContext(ctx)
 	c.Next()
+}
+
+// isTraced: streams last as long as somebody looks, and probes say nothing.
+func isTraced(route string) bool {
+	switch route {
+	case eventsRoute, watchRoute, eventLogRoute, healthRoute, readyRoute, metricsRoute:
+		return false
+	default:
+		return true
+	}
+}
+
+// traceRequest puts a request about an order into its trace. A checkout gets there when its order is known.
+func (s *Server) traceRequest(ctx context.Context, c *gin.Context, id string) (context.Context, *tracing.Request) {
+	scheme := "http"
+	if c.Request.TLS != nil {
+		scheme = "https"
+	}
+	ctx, request := s.Tracer.Request(ctx, tracing.Incoming{
+		ID: id, Method: methodOf(c.Request), Route: c.FullPath(), Scheme: scheme, Header: c.Request.Header,
+	})
+	if order, err := domain.ParseOrderID(c.Param("order")); err == nil {
+		ctx = tracing.Join(ctx, order)
+	}
+	return ctx, request
 }
 
 // observe measures and logs. It logs a request's route, never its path or query, which

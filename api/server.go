@@ -24,6 +24,7 @@ import (
 	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/ratelimit"
+	"boxoffice/tracing"
 )
 
 // Defaults of the Options.
@@ -82,6 +83,8 @@ type Options struct {
 	// requests: scheme, host and port. Optional.
 	PublicURL string
 	AdminURL  string // with SeparateAdmin: where the organiser's routes are, for the OpenAPI document. Optional
+
+	Tracer *tracing.Tracer // optional: nil means that no request is traced
 
 	EventConnectionsMax int // optional
 	QueueConnectionsMax int // optional

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	tb "github.com/tigerbeetle/tigerbeetle-go"
+	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/domain"
 	"boxoffice/failpoint"
+	"boxoffice/tracing"
 )
 
 // A lane batches one operation: E are its events, R their results, one each. Its
@@ -40,6 +42,7 @@ type unit[E, R any] struct {
 	events   []E
 	queuedAt time.Time
 	settled  chan struct{} // closed once results and err are final
+	span     trace.Span    // its own, if it is recorded; else nil
 
 	// Guarded by the lane's mutex.
 	place   *list.Element // nil unless queued
@@ -90,14 +93,18 @@ func newLane[E, R any](op Op, eventsMax int, call func(tb.Client, []E) ([]R, err
 }
 
 // submit queues the events and waits for their results.
-func (l *lane[E, R]) submit(ctx context.Context, events []E) ([]R, error) {
+func (l *lane[E, R]) submit(ctx context.Context, events []E) (results []R, err error) {
 	if len(events) == 0 {
 		return nil, nil
+	}
+	span := l.startUnit(ctx, len(events))
+	if span != nil {
+		defer func() { tracing.End(span, err) }()
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, l.notSent(err)
 	}
-	u, err := l.enqueue(events)
+	u, err := l.enqueue(events, span)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +118,7 @@ func (l *lane[E, R]) submit(ctx context.Context, events []E) ([]R, error) {
 	return u.results, u.err
 }
 
-func (l *lane[E, R]) enqueue(events []E) (*unit[E, R], error) {
+func (l *lane[E, R]) enqueue(events []E, span trace.Span) (*unit[E, R], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -123,7 +130,7 @@ func (l *lane[E, R]) enqueue(events []E) (*unit[E, R], error) {
 		l.config.observer.Refused(l.op)
 		return nil, l.notSent(errQueueFull)
 	}
-	u := &unit[E, R]{events: events, queuedAt: time.Now(), settled: make(chan struct{})}
+	u := &unit[E, R]{events: events, queuedAt: time.Now(), settled: make(chan struct{}), span: span}
 	u.place = l.queue.PushBack(u)
 	l.queuedEvents += len(events)
 	l.signal()
@@ -262,6 +269,7 @@ func (l *lane[E, R]) take() batch[E, R] {
 }
 
 func (l *lane[E, R]) send(client openSession, b batch[E, R]) {
+	span := l.startBatch(b)
 	sentAt := time.Now()
 	failpoint.Before("ledger", string(l.op))
 	results, err := l.call(client.Client, b.events)
@@ -269,6 +277,7 @@ func (l *lane[E, R]) send(client openSession, b batch[E, R]) {
 	if err == nil && len(results) != len(b.events) {
 		err = fmt.Errorf("%d events were answered with %d results", len(b.events), len(results))
 	}
+	tracing.End(span, err)
 	l.config.observer.Answered(Request{
 		Op: l.op, Units: len(b.units), Events: len(b.events),
 		QueueWait: sentAt.Sub(b.oldest), Took: time.Since(sentAt), Err: err,

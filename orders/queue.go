@@ -137,5 +137,7 @@ func (q *recordQueue) take() []*recording {
 func (s *Store) recordBatch(batch []*recording) {
 	ctx, cancel := s.bounded(context.Background())
 	defer cancel()
+	ctx, span := startBatch(ctx, batch)
+	defer span.End()
 	s.recordAll(ctx, batch)
 }

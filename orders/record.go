@@ -11,8 +11,10 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/failpoint"
+	"boxoffice/tracing"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // What a payment bought, as in the table payments.
@@ -32,13 +34,18 @@ const (
 // what the order costs; with CodeInternal if the database refuses the order itself, so that
 // it can never be recorded; with CodeOverloaded if it was not sent, because too many orders
 // wait or the caller's context ended before its turn.
-func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (domain.SoldOrder, error) {
+func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (recorded domain.SoldOrder, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	ctx, span := startRecord(ctx)
+	defer func() { tracing.End(span, err) }()
 	r := &recording{sold: sold, ticketCode: ticketCode}
 	if s.records == nil {
 		s.recordAll(ctx, []*recording{r})
 		return r.result, r.err
+	}
+	if span.IsRecording() {
+		r.span = span
 	}
 	return s.records.submit(ctx, r)
 }
@@ -47,6 +54,7 @@ func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n 
 type recording struct {
 	sold       domain.Sold
 	ticketCode func(n int) string
+	span       trace.Span // if it is recorded; else nil
 
 	result domain.SoldOrder
 	err    error

@@ -80,6 +80,7 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	}
 	config.MaxConns = int32(cmp.Or(o.ConnectionsMax, ConnectionsMaxDefault))
 	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, cmp.Or(o.ConnectTimeout, ConnectTimeoutDefault))
+	config.ConnConfig.Tracer = spans{}
 	for name, value := range map[string]string{
 		"application_name":                    "boxoffice",
 		"statement_timeout":                   milliseconds(cmp.Or(o.StatementTimeout, StatementTimeoutDefault)),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 
@@ -42,6 +43,11 @@ func WithConnection(from client.Options) DialOption {
 		to.ConnectionOptions.TLS, to.ConnectionOptions.TLSDisabled = from.ConnectionOptions.TLS, from.ConnectionOptions.TLSDisabled
 		to.ConnectionOptions.Authority = from.ConnectionOptions.Authority
 	}
+}
+
+// WithInterceptor adds an interceptor to the client, and to the workers on it.
+func WithInterceptor(i interceptor.ClientInterceptor) DialOption {
+	return func(to *client.Options) { to.Interceptors = append(to.Interceptors, i) }
 }
 
 // Dial connects to Temporal and proves it with a call. Every client of the box office

@@ -10,12 +10,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"boxoffice/domain"
 	"boxoffice/failpoint"
 	"boxoffice/pace"
+	"boxoffice/tracing"
 )
 
 // A Store keeps the queue. orders.Store is one.
@@ -47,6 +51,7 @@ type Options struct {
 	Busy           func() bool   // optional: buyers wait for the engine
 	Meter          prometheus.Registerer
 	Log            *slog.Logger
+	Tracer         *tracing.Tracer // optional
 }
 
 // Times of a Sender.
@@ -247,7 +252,7 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 	message, needless, err := s.compose(ctx, mail, orders)
 	if err == nil && needless == "" {
 		failpoint.Before("mail", "send")
-		err = s.Relay.Send(ctx, message)
+		err = s.deliver(ctx, mail, message)
 		failpoint.After("mail", "send")
 	}
 	var notTaken *NotTakenError
@@ -275,6 +280,17 @@ func (s *Sender) send(ctx context.Context, mail domain.Mail, orders []domain.Sol
 		return outcome, err
 	}
 	return outcome, nil
+}
+
+// deliver gives a message to the relay.
+func (s *Sender) deliver(ctx context.Context, mail domain.Mail, message *Message) (err error) {
+	ctx, span := s.Tracer.Start(ctx, mail.Order, "send mail", trace.SpanKindClient)
+	if span.IsRecording() {
+		span.SetAttributes(semconv.MessagingSystemKey.String("smtp"), semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+			semconv.MessagingMessageID(mail.ID), attribute.String("boxoffice.mail.kind", string(mail.Kind)))
+	}
+	defer func() { tracing.End(span, err) }()
+	return s.Relay.Send(ctx, message)
 }
 
 // A databaseError is the fault of neither the mail nor the relay.

@@ -17,6 +17,7 @@ import (
 	"boxoffice/failpoint"
 	"boxoffice/orders"
 	"boxoffice/pace"
+	"boxoffice/tracing"
 )
 
 // How often an event is tried. schedule has the wait after the first failed attempt, the
@@ -69,6 +70,8 @@ type Sealer interface {
 
 // A Deliverer sends what is due. DeliverWebhooks is the activity of the workflow Delivery.
 type Deliverer struct {
+	Tracer *tracing.Tracer // nil: tracing is off
+
 	store  Store
 	sealer Sealer
 	client *http.Client

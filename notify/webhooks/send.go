@@ -16,8 +16,11 @@ import (
 	"unicode/utf8"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/domain"
+	"boxoffice/tracing"
 )
 
 // The headers of Standard Webhooks.
@@ -74,6 +77,8 @@ func (d *Deliverer) send(ctx context.Context, to string, secrets []string, event
 	request.Header.Set(headerID, event.ID.String())
 	request.Header.Set(headerTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(headerSignature, signature)
+	ctx, span := d.startSpan(ctx, request, event)
+	tracing.Inject(ctx, request.Header)
 	response, err := d.client.Do(request)
 	a := answer{}
 	a.At = at.UTC()
@@ -83,7 +88,24 @@ func (d *Deliverer) send(ctx context.Context, to string, secrets []string, event
 		a.Error = reason(err)
 	}
 	a.TookMS = d.now().Sub(at).Milliseconds()
+	if a.Status > 0 {
+		tracing.EndHTTP(span, a.Status, a.isTaken())
+	} else {
+		tracing.End(span, err)
+	}
 	return a, nil
+}
+
+// startSpan starts the span of a request to an endpoint, whose path may hold a key.
+func (d *Deliverer) startSpan(ctx context.Context, request *http.Request, event *domain.Event) (context.Context, trace.Span) {
+	ctx, span := d.Tracer.Start(ctx, event.Order, request.Method, trace.SpanKindClient)
+	if span.IsRecording() {
+		span.SetAttributes(
+			semconv.HTTPRequestMethodKey.String(request.Method), semconv.ServerAddress(request.URL.Hostname()), semconv.URLScheme(request.URL.Scheme),
+			semconv.CloudEventsEventID(event.ID.String()), semconv.CloudEventsEventType(string(event.Type)),
+		)
+	}
+	return ctx, span
 }
 
 func (a *answer) read(response *http.Response, now time.Time) {
