@@ -79,12 +79,13 @@ func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 	elsewhere := map[string]bool{ // described elsewhere in the docs
 		"BOXOFFICE_FAILPOINTS": true, "MOCKPAY_DATA_DIR": true, "TEMPORAL_TLS_SERVER_CA_CERT_DATA": true,
 	}
-	read := map[string]bool{"TEMPORAL_TLS_SERVER_CA_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_KEY_PATH": true, "TEMPORAL_TLS_SERVER_NAME": true} // read by Temporal's own package
+	read := map[string]bool{"TEMPORAL_TLS_SERVER_CA_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_CERT_PATH": true, "TEMPORAL_TLS_CLIENT_KEY_PATH": true, "TEMPORAL_TLS_SERVER_NAME": true, // read by Temporal's own package
+		"OTEL_SERVICE_NAME": true, "OTEL_RESOURCE_ATTRIBUTES": true} // and by OpenTelemetry's
 	walk(t, ".", ".go", func(path, text string) {
 		if strings.HasSuffix(path, "_test.go") || path == "variables.go" {
 			return
 		}
-		for _, found := range regexp.MustCompile(`"((?:BOXOFFICE|TEMPORAL|TIGERBEETLE|DATABASE|MOCKPAY|KAFKA|STRIPE)_[A-Z_]+|GOGC)"`).FindAllStringSubmatch(text, -1) {
+		for _, found := range regexp.MustCompile(`"((?:BOXOFFICE|TEMPORAL|TIGERBEETLE|DATABASE|MOCKPAY|KAFKA|STRIPE|OTEL)_[A-Z_]+|GOGC)"`).FindAllStringSubmatch(text, -1) {
 			read[strings.TrimSuffix(found[1], "_FILE")] = true
 		}
 	})

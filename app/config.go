@@ -66,6 +66,8 @@ type config struct {
 	Mail  mailConfig     // BOXOFFICE_SMTP_…, BOXOFFICE_MAIL_…
 	Kafka *kafka.Options // KAFKA_…; nil: no Kafka
 
+	Tracing tracingConfig // OTEL_…
+
 	PaymentProviders  []string // BOXOFFICE_PAYMENT_PROVIDERS: their names; sales that name none use the first
 	MockPayURL        string
 	TemporalAddress   string
@@ -137,7 +139,7 @@ func readConfig() (config, error) {
 	note(err)
 	c.ConnectionsPerAddressMax, err = envNumber("BOXOFFICE_CONNECTIONS_PER_ADDRESS_MAX", -1, 0)
 	note(err)
-	note(errors.Join(c.readLimits(), c.readMail(), c.readKafka()))
+	note(errors.Join(c.readLimits(), c.readMail(), c.readKafka(), c.readTracing()))
 	c.Beacon, err = readBeacon()
 	note(err)
 	note(c.readSecrets())

@@ -143,6 +143,7 @@ func (s *service) runMail(p *parts) error {
 	sender, err := mail.NewSender(mail.Options{
 		Store: p.store.Readers(), Relay: m.relay, Templates: m.templates, Link: s.orderLink(p.keys),
 		ConnectionsMax: s.Mail.SMTP.ConnectionsMax, PerSecond: s.Mail.PerSecond, Timeout: s.Mail.SMTP.Timeout, Busy: s.isBusy, Meter: p.meter.registry, Log: s.log,
+		Tracer: s.tracer,
 	})
 	if err != nil {
 		return err

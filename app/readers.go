@@ -30,6 +30,9 @@ func (s *service) readers(p *parts, fail func(error)) ([]notify.Reader, error) {
 		}
 		readers = append(readers, reader)
 	}
+	for i := range readers {
+		readers[i] = traced(s.tracer, readers[i])
+	}
 	return readers, nil
 }
 

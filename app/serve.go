@@ -25,6 +25,7 @@ import (
 	"boxoffice/ledger"
 	"boxoffice/orders"
 	"boxoffice/payments"
+	"boxoffice/tracing"
 	"boxoffice/worker"
 )
 
@@ -64,7 +65,7 @@ func (p Program) serve(ctx context.Context, args []string) error {
 	if *role != roleAll && *role != roleAPI && *role != roleWorker {
 		return fmt.Errorf("--role %q: want all, api or worker", *role)
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	log := slog.New(tracing.LogHandler(slog.NewJSONHandler(os.Stderr, nil)))
 	slog.SetDefault(log)
 	c, err := readConfig()
 	if err != nil {
@@ -98,6 +99,7 @@ type service struct {
 	ledgerKind string
 	drain      time.Duration
 	log        *slog.Logger
+	tracer     *tracing.Tracer // nil: tracing is off
 	waiting    waiting
 	// certificate is what buyers see; nil: no TLS.
 	certificate *certificate
@@ -161,6 +163,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	}
 	mails, err := s.openMail()
 	if err != nil {
+		return err
+	}
+	if s.tracer, err = s.openTracing(ctx); err != nil {
 		return err
 	}
 	meter := newMetrics()
@@ -294,7 +299,8 @@ func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
 
 func (s *service) openTemporal(ctx context.Context, meter *metrics) (client.Client, error) {
 	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
-		c, err := s.dialTemporal(ctx, s.log, append([]worker.DialOption{worker.WithMetrics(meter.temporal)}, s.program.Tuning.Temporal...)...)
+		with := append([]worker.DialOption{worker.WithMetrics(meter.temporal)}, s.temporalSpans()...)
+		c, err := s.dialTemporal(ctx, s.log, append(with, s.program.Tuning.Temporal...)...)
 		if err != nil {
 			return nil, err
 		}

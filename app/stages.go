@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/client"
 
 	"boxoffice/activities"
 	"boxoffice/admission"
 	"boxoffice/api"
 	"boxoffice/domain"
+	"boxoffice/tracing"
 )
 
 // The stages of a checkout in boxoffice_stage_seconds.
@@ -43,6 +45,17 @@ func newStages(meter prometheus.Registerer) stages {
 	return s
 }
 
+// start starts the span of a stage, if what it is part of has one.
+func (s stages) start(ctx context.Context, stage string) (context.Context, trace.Span) {
+	return tracing.Start(ctx, stage, trace.SpanKindInternal)
+}
+
+// ended is since for a stage with a span.
+func (s stages) ended(stage string, began time.Time, span trace.Span, err *error) {
+	s.since(stage, began)
+	tracing.End(span, *err)
+}
+
 // since is for defer, with the time at which the stage began.
 func (s stages) since(stage string, began time.Time) {
 	s.seconds.WithLabelValues(stage).Observe(time.Since(began).Seconds())
@@ -53,23 +66,27 @@ type timedLedger struct {
 	stages
 }
 
-func (l timedLedger) Hold(ctx context.Context, order *domain.Order) (domain.Hold, error) {
-	defer l.since(stageHold, time.Now())
+func (l timedLedger) Hold(ctx context.Context, order *domain.Order) (outcome domain.Hold, err error) {
+	ctx, span := l.start(ctx, stageHold)
+	defer l.ended(stageHold, time.Now(), span, &err)
 	return l.Ledger.Hold(ctx, order)
 }
 
-func (l timedLedger) Post(ctx context.Context, order *domain.Order) (domain.PostOutcome, error) {
-	defer l.since(stagePost, time.Now())
+func (l timedLedger) Post(ctx context.Context, order *domain.Order) (outcome domain.PostOutcome, err error) {
+	ctx, span := l.start(ctx, stagePost)
+	defer l.ended(stagePost, time.Now(), span, &err)
 	return l.Ledger.Post(ctx, order)
 }
 
-func (l timedLedger) Void(ctx context.Context, order *domain.Order) (domain.VoidOutcome, error) {
-	defer l.since(stageVoid, time.Now())
+func (l timedLedger) Void(ctx context.Context, order *domain.Order) (outcome domain.VoidOutcome, err error) {
+	ctx, span := l.start(ctx, stageVoid)
+	defer l.ended(stageVoid, time.Now(), span, &err)
 	return l.Ledger.Void(ctx, order)
 }
 
-func (l timedLedger) TakePerk(ctx context.Context, order *domain.Order) (bool, error) {
-	defer l.since(stagePerk, time.Now())
+func (l timedLedger) TakePerk(ctx context.Context, order *domain.Order) (outcome bool, err error) {
+	ctx, span := l.start(ctx, stagePerk)
+	defer l.ended(stagePerk, time.Now(), span, &err)
 	return l.Ledger.TakePerk(ctx, order)
 }
 
@@ -100,7 +117,11 @@ type timedDesk struct {
 
 func (d timedDesk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
 	defer d.since(stageDesk, time.Now())
-	return d.Desk.Start(ctx, order)
+	return d.Desk.Start(tracing.Begin(ctx, order.ID), order)
+}
+
+func (d timedDesk) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
+	return d.Desk.Pay(tracing.Join(ctx, event.Order), event)
 }
 
 // timedTemporal is the desk's client; a worker needs the real one.

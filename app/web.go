@@ -67,7 +67,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Entitlements:     entitlement.New(p.store.Queues(), rooms, p.keys),
 		WebhookEndpoints: s.webhookEndpoints(p),
 		HumanCheck:       check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates,
-		LogSource: s.LogSource, Profiles: s.Profiles,
+		LogSource: s.LogSource, Profiles: s.Profiles, Tracer: s.tracer,
 		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: s.mailPages(p.mails, pages), PublicURL: s.URL,
 	})

@@ -96,7 +96,7 @@ var (
 		postgres.RepositoryVariable, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	}
 	// productVariables are the settings of the box office that are not the stack's own.
-	productVariables = []string{"BOXOFFICE_*", "KAFKA_*", "STRIPE_*"}
+	productVariables = []string{"BOXOFFICE_*", "KAFKA_*", "STRIPE_*", "OTEL_*"}
 	// faultVariables are those of the fault tests, for MockPay.
 	faultVariables = []string{"BOXOFFICE_FAILPOINTS"}
 )
