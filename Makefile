@@ -7,6 +7,8 @@ FLAGS  ?=
 KAFKA  ?=
 # Not empty: a Prometheus with the alerts, where one is on PATH.
 METRICS ?=
+# Not empty: a Jaeger, and every checkout is traced.
+TRACES ?=
 # Of the fault tests: a seed to repeat a run (0: a new one), and how long faults are begun (0: each once).
 SEED    ?= 0
 SECONDS ?= 0
@@ -66,13 +68,16 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, KAFKA=1, METRICS=1, FLAGS=--race)
-	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(if $(KAFKA),--kafka) $(if $(METRICS),--metrics) $(FLAGS)
+run: $(DEVSTACK) ## start everything, serve until Ctrl-C (LEDGER=auto|tigerbeetle|embedded|postgres, KAFKA=1, METRICS=1, TRACES=1, FLAGS=--race)
+	@exec $(DEVSTACK) up --data $(DATA) --ledger $(LEDGER) $(if $(KAFKA),--kafka) $(if $(METRICS),--metrics) $(if $(TRACES),--traces) $(FLAGS)
+
+trace: $(DEVSTACK) ## show the trace of an order, after make run TRACES=1 (ORDER=…)
+	@exec $(DEVSTACK) trace --data $(DATA) $(ORDER)
 
 stop: $(DEVSTACK) ## stop the stack that runs in another terminal
 	@$(DEVSTACK) stop --data $(DATA)

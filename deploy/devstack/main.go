@@ -8,11 +8,13 @@
 //	devstack clean   remove the data directory
 //	devstack kafka   say whether an Apache Kafka can run here
 //	devstack events  show what the Kafka of a running stack gets
+//	devstack trace   show an order's trace
 package main
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,6 +26,7 @@ import (
 	"time"
 
 	"boxoffice/deploy/devstack/internal/console"
+	"boxoffice/deploy/devstack/internal/jaeger"
 	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/postgres"
 	"boxoffice/deploy/devstack/internal/stack"
@@ -38,6 +41,7 @@ const usage = `usage: devstack <command> [flags]
   clean   remove the data directory
   kafka   say whether an Apache Kafka can run here (--fetch downloads what is missing)
   events  show what the Kafka of a running stack gets, until Ctrl-C
+  trace   show the trace of an order, from the Jaeger of a running stack
 
 Every command takes --data DIR (default .data); devstack <command> -h lists the rest.
 `
@@ -53,6 +57,7 @@ func main() {
 		"clean":             clean,
 		"kafka":             lookForKafka,
 		"events":            events,
+		"trace":             trace,
 		"fetch-postgres":    fetchPostgres,    // not for people: see postgres.Download
 		"postgres-binaries": postgresBinaries, // for the tests of the product's module
 	}
@@ -87,6 +92,7 @@ func up(args []string) error {
 	set.BoolVar(&o.StockServers, "stock-servers", false, "for the bench: Temporal and Postgres with the settings that they come with, on an empty data directory")
 	set.BoolVar(&o.Kafka, "kafka", false, "start an Apache Kafka, and publish events to it; needs a Java runtime")
 	set.BoolVar(&o.Metrics, "metrics", false, "start a Prometheus that reads the box office, with its alerts; needs one on PATH")
+	set.BoolVar(&o.Traces, "traces", false, "start a Jaeger, and trace every checkout; where none is installed it is built, which takes minutes once")
 	set.BoolVar(&o.NoMail, "no-mail", false, "for the bench: buyers get no mail, unless BOXOFFICE_SMTP_HOST is set")
 	set.BoolVar(&o.StockPersistence, "stock-persistence", false, "Temporal's own store does everything: its transitions are not pipelined (deploy/pgpipe)")
 	set.StringVar(
@@ -207,6 +213,21 @@ func events(args []string) error {
 	}
 	command := append([]string{install.Java}, install.ConsumerArgs(folder, address, *topic, set.Args()...)...)
 	return syscall.Exec(install.Java, command, os.Environ())
+}
+
+// trace prints the trace of an order.
+func trace(args []string) error {
+	set, data := flags("trace")
+	set.Parse(args)
+	status, err := stack.ReadStatus(*data)
+	address := status.Variables["BOXOFFICE_JAEGER_URL"]
+	switch {
+	case err != nil || address == "":
+		return fmt.Errorf("no stack with a Jaeger has run in %s; start one with: make run TRACES=1", *data)
+	case set.NArg() != 1 || set.Arg(0) == "":
+		return errors.New("name one order: make trace ORDER=…")
+	}
+	return jaeger.Show(context.Background(), os.Stdout, address, set.Arg(0))
 }
 
 func fetchPostgres(args []string) error {

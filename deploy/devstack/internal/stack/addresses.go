@@ -10,11 +10,13 @@ import (
 
 // addresses is everywhere the stack listens.
 type addresses struct {
-	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle, kafka, prometheus ports.Address
+	boxOffice, admin, mockpay, temporal, temporalUI, codec, postgres, tigerbeetle, kafka, prometheus, jaeger ports.Address
 	// temporalInner are the ports of Temporal's history, matching and worker services.
 	temporalInner [3]int
 	// kafkaController is the port of the broker's own controller.
 	kafkaController int
+	// otlp is where Jaeger takes spans.
+	otlp int
 }
 
 // wellKnown are the addresses if the user chooses none.
@@ -32,12 +34,13 @@ func wellKnown() addresses {
 		tigerbeetle: at("TigerBeetle", varTBPort, 3001),
 		kafka:       at("Kafka", varKafkaPort, 9092),
 		prometheus:  at("Prometheus", varPrometheusPort, 9090),
+		jaeger:      at("Jaeger", varJaeger, 16686),
 	}
 }
 
 // public returns the addresses that a user can move, the admin listener last.
 func (a *addresses) public() []*ports.Address {
-	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle, &a.kafka, &a.prometheus}
+	return []*ports.Address{&a.boxOffice, &a.mockpay, &a.temporal, &a.temporalUI, &a.codec, &a.postgres, &a.tigerbeetle, &a.kafka, &a.prometheus, &a.jaeger}
 }
 
 // chosenAddresses are the well-known ones, moved by the user's variables.
@@ -137,14 +140,14 @@ func freeAddresses(user, before map[string]string) (addresses, error) {
 	return a, nil
 }
 
-// pickInner finds ports for Temporal's inner services and Kafka's controller, which users
-// cannot choose.
+// pickInner finds ports for Temporal's inner services, Kafka's controller and Jaeger's collector,
+// which users cannot choose.
 func (a *addresses) pickInner() error {
 	taken := map[int]bool{a.admin.Port: true}
 	for _, address := range a.public() {
 		taken[address.Port] = true
 	}
-	for _, inner := range []*int{&a.temporalInner[0], &a.temporalInner[1], &a.temporalInner[2], &a.kafkaController} {
+	for _, inner := range []*int{&a.temporalInner[0], &a.temporalInner[1], &a.temporalInner[2], &a.kafkaController, &a.otlp} {
 		port, err := ports.Free(taken)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"boxoffice/deploy/devstack/internal/console"
 	"boxoffice/deploy/devstack/internal/datadir"
 	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/jaeger"
 	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/ports"
 	"boxoffice/deploy/devstack/internal/postgres"
@@ -53,6 +54,9 @@ type Options struct {
 	Kafka bool
 	// Metrics runs a Prometheus that reads the box office and evaluates its alerts.
 	Metrics bool
+	// Traces runs a Jaeger and has the box office trace every checkout. Without it spans go where
+	// the user has set, if anywhere.
+	Traces bool
 	// NoMail sends buyers no mail.
 	NoMail bool
 }
@@ -77,6 +81,7 @@ type stack struct {
 	cluster   string
 	secrets   map[string]string
 	databases postgres.Databases
+	jaeger    jaeger.Install // once it is started
 
 	boxoffice, mockpayBin, servers string // paths of the binaries
 
@@ -138,6 +143,9 @@ func (s *stack) decide(ctx context.Context) error {
 		if _, err := prometheus.Look(); err != nil {
 			return err
 		}
+	}
+	if endpoint := s.user[varOTLP]; s.Traces && endpoint != "" {
+		return fmt.Errorf("%s is set (%s), so the stack does not start its own Jaeger: unset one of the two", varOTLP, endpoint)
 	}
 	if err := s.decideBooks(); err != nil {
 		return err
@@ -233,6 +241,9 @@ func (s *stack) listeners() []ports.Address {
 	if s.Kafka {
 		list = append(list, s.addr.kafka)
 	}
+	if s.Traces {
+		list = append(list, s.addr.jaeger)
+	}
 	if s.Metrics {
 		list = append(list, s.addr.prometheus)
 	}
@@ -316,7 +327,7 @@ Buy a ticket there, or with curl as docs/start.md shows. In a second terminal:
   set -a; . %s; set +a      points any tool at this stack
 Ctrl-C stops everything; the state stays (make clean removes it).
 %s`, took.Seconds(), s.addr.boxOffice.URL(), s.addr.boxOffice.URL(), s.addr.temporalUI.URL(), namespace, s.addr.mockpay.URL(), s.addr.admin.URL(),
-		envFile, s.kafkaNote()+s.metricsNote(), envFile, s.ledgerNote())
+		envFile, s.kafkaNote()+s.metricsNote()+s.tracesNote(), envFile, s.ledgerNote())
 }
 
 func (s *stack) kafkaNote() string {
@@ -331,6 +342,17 @@ func (s *stack) metricsNote() string {
 		return ""
 	}
 	return fmt.Sprintf("  Prometheus     http://%s/alerts; deploy/grafana has dashboards to import\n", s.addr.prometheus.HostPort())
+}
+
+func (s *stack) tracesNote() string {
+	switch {
+	case !s.Traces:
+		return ""
+	case s.jaeger.HasPages:
+		return fmt.Sprintf("  traces         %s/trace/ORDER\n", s.addr.jaeger.URL())
+	default:
+		return "  traces         make trace ORDER=… shows one; this Jaeger was built without its pages\n"
+	}
 }
 
 func (s *stack) ledgerNote() string {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"boxoffice/deploy/devstack/internal/envfile"
+	"boxoffice/deploy/devstack/internal/jaeger"
 	"boxoffice/deploy/devstack/internal/kafka"
 	"boxoffice/deploy/devstack/internal/postgres"
 	"boxoffice/deploy/devstack/internal/prometheus"
@@ -41,6 +42,8 @@ const (
 	mockpayStopWithin      = 10 * time.Second
 	kafkaReadyWithin       = 2 * time.Minute // a crash recovery reads its log again
 	kafkaStopWithin        = 20 * time.Second
+	jaegerReadyWithin      = 30 * time.Second
+	jaegerStopWithin       = 10 * time.Second
 	prometheusReadyWithin  = 2 * time.Minute // it reads its write-ahead log again
 	prometheusStopWithin   = 20 * time.Second
 	boxOfficeReadyWithin   = 2 * time.Minute
@@ -75,6 +78,10 @@ func (s *stack) start(ctx context.Context) error {
 	}
 	if s.Metrics {
 		steps = append(steps, step{"prometheus", "starting", s.startPrometheus})
+	}
+	if s.Traces {
+		before := slices.IndexFunc(steps, func(step step) bool { return step.name == "boxoffice" })
+		steps = slices.Insert(steps, before, step{"jaeger", "starting; where none is installed the first time it is built, some minutes", s.startJaeger})
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -411,6 +418,42 @@ func (s *stack) startPrometheus(ctx context.Context) (string, error) {
 	return "http://" + address, err
 }
 
+func (s *stack) startJaeger(ctx context.Context) (string, error) {
+	building, cancel := context.WithTimeout(ctx, buildWithin)
+	defer cancel()
+	var err error
+	if s.jaeger, err = jaeger.Get(building); err != nil {
+		return "", err
+	}
+	address := s.addr.jaeger.URL()
+	err = s.group.Start(ctx, supervise.Spec{
+		Name: "jaeger", Path: s.jaeger.Path, Args: jaeger.Args(s.addr.jaeger.HostPort(), s.otlp()), Env: append(environ(systemVariables, goVariables), "SPAN_STORAGE_TYPE=memory"),
+		Dir: s.dir.Path, LogDir: s.logDir(), Address: address,
+		Ready: answersOK(address + "/api/services"), ReadyWithin: jaegerReadyWithin, StopWithin: jaegerStopWithin,
+	})
+	return "traces on " + address, err
+}
+
+// otlp is where Jaeger takes spans.
+func (s *stack) otlp() string { return net.JoinHostPort(s.addr.jaeger.Host, fmt.Sprint(s.addr.otlp)) }
+
+// traceVariables say where spans go: to the stack's own Jaeger, every checkout's, or where the user says.
+func (s *stack) traceVariables() (vars []envfile.Var) {
+	if s.Traces {
+		return []envfile.Var{
+			{Name: varOTLP, Value: "http://" + s.otlp()},
+			{Name: varSampler, Value: cmp.Or(s.user[varSampler], "always_on")},
+			{Name: varJaeger, Value: s.addr.jaeger.URL()},
+		}
+	}
+	for _, name := range []string{varOTLP, varSampler} {
+		if value := s.user[name]; value != "" {
+			vars = append(vars, envfile.Var{Name: name, Value: value})
+		}
+	}
+	return vars
+}
+
 func (s *stack) startBoxOffice(ctx context.Context) (string, error) {
 	ledger := string(tigerbeetle.WantTigerBeetle)
 	if s.ledger == tigerbeetle.Embedded || s.ledger == tigerbeetle.Postgres {
@@ -472,6 +515,7 @@ func (s *stack) variables() []envfile.Var {
 			envfile.Var{Name: varKafkaBrokers, Value: brokers},
 			envfile.Var{Name: varKafkaCreate, Value: s.user[varKafkaCreate]})
 	}
+	vars = append(vars, s.traceVariables()...)
 	if s.ledger == tigerbeetle.Postgres { // the others are known by the address
 		vars = append(vars, envfile.Var{Name: varLedger, Value: string(s.ledger)})
 	}

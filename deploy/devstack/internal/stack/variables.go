@@ -39,6 +39,9 @@ const (
 	varKafkaBrokers    = "KAFKA_BROKERS"
 	varKafkaCreate     = "KAFKA_CREATE_TOPICS"
 	varKafkaPort       = "BOXOFFICE_KAFKA_PORT"
+	varJaeger          = "BOXOFFICE_JAEGER_URL"
+	varOTLP            = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	varSampler         = "OTEL_TRACES_SAMPLER"
 	varPrometheusPort  = "BOXOFFICE_PROMETHEUS_PORT"
 	// varSource marks a shell that has sourced a dev.env: it holds that file's path.
 	varSource = "BOXOFFICE_DEV_ENV"
@@ -49,10 +52,11 @@ var stackVariables = []string{
 	varURL, varAdminURL, varAdminToken, varWebhook, varServerKey, varPayloadKeys, varCodec, varCodecToken, varDataDir, varMailDir, varMockpayURL,
 	varMockpayDir, varTemporal, varNamespace, varTemporalUI, varDatabase, varLedger, varTBAddress, varTBCluster, varPostgresPort, varTBPort, varSource,
 	varKafkaBrokers, varKafkaCreate, varKafkaPort, varPrometheusPort,
+	varJaeger, varOTLP, varSampler,
 }
 
 // listening are the variables that only say where something listens.
-var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort, varPrometheusPort}
+var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort, varPrometheusPort, varJaeger}
 
 // userVariables returns what the user has set for this start. A shell that has sourced a
 // dev.env has that stack's addresses, but the user did not choose them: using them would

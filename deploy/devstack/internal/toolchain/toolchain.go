@@ -3,7 +3,9 @@ package toolchain
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -99,6 +101,20 @@ func Build(ctx context.Context, t Target) error {
 		return fmt.Errorf("go build %s: %w\n%s", t.Pkg, err, bytes.TrimSpace(out))
 	}
 	return nil
+}
+
+// Source returns the folder of a module, and downloads it first if it is missing. The module can be built there.
+func Source(ctx context.Context, module, version string) (string, error) {
+	cmd := goCommand(ctx, os.TempDir(), "mod", "download", "-json", module+"@"+version)
+	out, err := cmd.Output()
+	var found struct{ Dir, Error string }
+	if broken := json.Unmarshal(out, &found); broken == nil && found.Error != "" {
+		return "", errors.New(found.Error)
+	}
+	if err != nil || found.Dir == "" {
+		return "", fmt.Errorf("go mod download %s@%s: %w", module, version, cmp.Or(err, errors.New("no folder")))
+	}
+	return found.Dir, nil
 }
 
 // FindRepo returns the folder of the product's module: the nearest go.mod upwards that names it.
