@@ -25,6 +25,9 @@ type CheckoutState struct {
 	Attempt int    `json:"attempt,omitempty"`
 	PayURL  string `json:"pay_url,omitempty"`
 
+	// Declines is how many attempts to pay were declined. See DeclinesMax.
+	Declines int `json:"declines,omitempty"`
+
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
 	// Untaken: a payment was reported and should go back, but the provider does not know

@@ -13,12 +13,19 @@ const (
 	PaymentSucceeded PaymentEventType = "payment.succeeded"
 	PaymentFailed    PaymentEventType = "payment.failed"
 	PaymentCanceled  PaymentEventType = "payment.canceled"
+	// PaymentDeclined ends an attempt, not the session: the buyer may try again in it.
+	PaymentDeclined PaymentEventType = "payment.declined"
 )
+
+// DeclinesMax is how many declined attempts to pay an order may have. The last of them
+// ends its checkout, and the seats go back: whoever tries one card after the other may
+// not keep seats from those who can pay.
+const DeclinesMax = 10
 
 // Known reports whether t is one of the provider's events above.
 func (t PaymentEventType) Known() bool {
 	switch t {
-	case PaymentSucceeded, PaymentFailed, PaymentCanceled:
+	case PaymentSucceeded, PaymentFailed, PaymentCanceled, PaymentDeclined:
 		return true
 	default:
 		return false

@@ -113,7 +113,7 @@ func (c *checkout) awaitMessageOrDeadline(ctx workflow.Context) error {
 	}
 	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 		Timeout:      left,
-		TimerOptions: workflow.TimerOptions{Summary: "payment or deadline"},
+		TimerOptions: workflow.TimerOptions{Summary: c.awaits()},
 	}, func() bool { return !c.inbox.empty() })
 	return err
 }
@@ -145,10 +145,24 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 		return c.release(ctx, domain.OrderFailed)
 	case domain.PaymentCanceled:
 		return c.release(ctx, domain.OrderCanceled)
+	case domain.PaymentDeclined:
+		return c.countDecline(ctx)
 	default:
 		leaveToOthers("payment event", m.event.Type)
 		return nil
 	}
+}
+
+// countDecline is for an attempt to pay that came to nothing. The seats stay held: the
+// buyer may try again until the deadline, but not more than domain.DeclinesMax times.
+// Only the provider knows whether another attempt has come through meanwhile.
+func (c *checkout) countDecline(ctx workflow.Context) error {
+	c.state.Declines++
+	if c.state.Declines >= domain.DeclinesMax {
+		return c.giveUp(ctx, domain.OrderFailed)
+	}
+	workflow.SetCurrentDetails(ctx, c.details())
+	return nil
 }
 
 // giveUp ends a checkout that was not paid, at its deadline or because the buyer cancels.
@@ -257,6 +271,8 @@ func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error 
 		return c.giveUp(ctx, domain.OrderFailed)
 	case domain.PaymentCanceled:
 		return c.giveUp(ctx, domain.OrderCanceled)
+	case domain.PaymentDeclined:
+		return nil // nothing was decided, and hearsay is not counted
 	default:
 		leaveToOthers("payment event", hint.Type)
 		return nil

@@ -64,6 +64,55 @@ func TestCheckoutEndings(t *testing.T) {
 			want:  want{status: domain.OrderFailed, seats: "voided"},
 		},
 		{
+			name: "declined, then paid with another card",
+			drive: func(b *bundle, a *answers) {
+				b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentDeclined))
+				b.update(a, 2*soon, "payment", "e2", b.event("e2", domain.PaymentSucceeded))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:  "declined, and nothing more",
+			drive: func(b *bundle, a *answers) { b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentDeclined)) },
+			want:  want{status: domain.OrderExpired, seats: "voided"},
+		},
+		{
+			name: "declined, and the payment after it got lost",
+			script: func(w *world) {
+				c := testCapture()
+				w.captured = &c
+			},
+			drive: func(b *bundle, a *answers) { b.signal(soon, b.event("e1", domain.PaymentDeclined)) },
+			want:  want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "a decline that overtakes its payment",
+			drive: func(b *bundle, a *answers) {
+				b.update(a, soon, "payment", "e2", b.event("e2", domain.PaymentSucceeded))
+				b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentDeclined))
+			},
+			want: want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name:  "declined too often",
+			drive: func(b *bundle, a *answers) { b.declines(a, domain.DeclinesMax) },
+			want:  want{status: domain.OrderFailed, seats: "voided"},
+		},
+		{
+			name:   "declined too often, and paid in that moment",
+			script: func(w *world) { w.captureAtExpire = true },
+			drive:  func(b *bundle, a *answers) { b.declines(a, domain.DeclinesMax) },
+			want:   want{status: domain.OrderPaid, seats: "posted", recorded: 1, perk: true},
+		},
+		{
+			name: "declined, then failed for good",
+			drive: func(b *bundle, a *answers) {
+				b.declines(a, 2)
+				b.update(a, 2*soon, "payment", "f", b.event("f", domain.PaymentFailed))
+			},
+			want: want{status: domain.OrderFailed, seats: "voided"},
+		},
+		{
 			name: "canceled at the provider",
 			drive: func(b *bundle, a *answers) {
 				b.update(a, soon, "payment", "e1", b.event("e1", domain.PaymentCanceled))
@@ -493,6 +542,7 @@ func TestCheckoutAnswersThePaymentWithItsOutcome(t *testing.T) {
 		domain.PaymentSucceeded: domain.OrderPaid,
 		domain.PaymentFailed:    domain.OrderFailed,
 		domain.PaymentCanceled:  domain.OrderCanceled,
+		domain.PaymentDeclined:  domain.OrderHeld,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			b, said := setup(t, nil), answers{}
@@ -502,6 +552,63 @@ func TestCheckoutAnswersThePaymentWithItsOutcome(t *testing.T) {
 				t.Fatalf("said.statuses is %q, want %q", said.statuses, want)
 			}
 		})
+	}
+}
+
+// declines delivers n declined attempts to pay, a second apart.
+func (b *bundle) declines(a *answers, n int) {
+	for i := range n {
+		id := fmt.Sprint("declined-", i)
+		b.update(a, soon+time.Duration(i)*time.Second, "payment", id, b.event(id, domain.PaymentDeclined))
+	}
+}
+
+// A declined attempt moves nothing but the count: neither the seats nor the deadline.
+func TestADeclineKeepsTheSeatsUntilTheDeadline(t *testing.T) {
+	b, said := setup(t, nil), answers{}
+	start := b.env.Now()
+	b.declines(&said, domain.DeclinesMax-1)
+	again := b.event("declined-0", domain.PaymentDeclined) // told again, in every way
+	b.update(&said, 2*soon, "payment", "again", again)
+	b.signal(2*soon, again)
+	other := b.event("other", domain.PaymentDeclined)
+	other.Order[0] ^= 1
+	b.signal(2*soon, other)
+	var held domain.CheckoutState
+	b.env.RegisterDelayedCallback(func() {
+		value, err := b.env.QueryWorkflow(workflows.StateQuery)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := value.Get(&held); err != nil {
+			t.Error(err)
+		}
+	}, 3*soon)
+	state := b.run()
+	if held.Status != domain.OrderHeld || held.Declines != domain.DeclinesMax-1 || b.world.seats != "voided" {
+		t.Fatalf("held.Status is %q, want held; declines %d, want %d; seats %s in the end", held.Status, held.Declines, domain.DeclinesMax-1, b.world.seats)
+	}
+	if got := state.Ended.Sub(start).Round(time.Second); state.Status != domain.OrderExpired || got != holdTimeout {
+		t.Fatalf("it is %s after %v, want expired after %v", state.Status, got, holdTimeout)
+	}
+	if len(said.rejected) != 0 || len(said.statuses) != domain.DeclinesMax {
+		t.Fatalf("%d answers and %v, want %d", len(said.statuses), said.rejected, domain.DeclinesMax)
+	}
+}
+
+// A provider that reports declines without end ends the checkout, and its events do not
+// keep out those about money.
+func TestDeclinesAreBounded(t *testing.T) {
+	b, said := setup(t, func(w *world) { w.failures["expire"] = 1000 }), answers{}
+	b.declines(&said, 100)
+	b.update(&said, soon+101*time.Second, "payment", "paid", b.event("paid", domain.PaymentSucceeded))
+	state := b.run()
+	if state.Status != domain.OrderPaid || state.Declines != domain.DeclinesMax {
+		t.Fatalf("it is %s after %d declines, want paid after %d", state.Status, state.Declines, domain.DeclinesMax)
+	}
+	if len(said.rejected) != 0 {
+		t.Fatalf("rejected: %v", said.rejected)
 	}
 }
 

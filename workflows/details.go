@@ -38,8 +38,8 @@ func (c *checkout) details() string {
 	case domain.OrderPending:
 		return "**pending**: the ledger is asked for the seats"
 	case domain.OrderHeld:
-		return fmt.Sprintf("**held** until %s: waiting for the payment of %s",
-			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency))
+		return fmt.Sprintf("**held** until %s: waiting for the payment of %s%s",
+			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency), c.declined())
 	case domain.OrderPaid:
 		perk := ""
 		if c.order.Perk != nil && c.state.PerkTaken {
@@ -53,7 +53,7 @@ func (c *checkout) details() string {
 	case domain.OrderLimitReached:
 		return "**limit reached**: the buyer's tickets of this sale are used up; nothing is held"
 	case domain.OrderFailed, domain.OrderCanceled, domain.OrderExpired:
-		return fmt.Sprintf("**%s**: the seats are back on sale", c.state.Status)
+		return fmt.Sprintf("**%s**: the seats are back on sale%s", c.state.Status, c.declined())
 	case domain.OrderRefunding:
 		return fmt.Sprintf("**refunding** `%s`: it bought no ticket; see workflow `%s`",
 			c.state.Payment, LateID(c.order.ID, c.state.Payment))
@@ -63,6 +63,21 @@ func (c *checkout) details() string {
 		leaveToOthers("order status", c.state.Status)
 		return ""
 	}
+}
+
+// awaits is what a held order waits for: its timer's name in the timeline.
+func (c *checkout) awaits() string {
+	if c.state.Declines == 0 {
+		return "payment or deadline"
+	}
+	return fmt.Sprintf("another attempt or deadline, declined %d of %d", c.state.Declines, domain.DeclinesMax)
+}
+
+func (c *checkout) declined() string {
+	if c.state.Declines == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; declined %d times, of at most %d", c.state.Declines, domain.DeclinesMax)
 }
 
 // tellEnding makes the ending searchable, unless it is the ordinary one.

@@ -73,6 +73,8 @@ func TestAnUnsealedEventIsAHint(t *testing.T) {
 		{"an update by hand, and the provider took nothing", nil, func(x *execution) { update(x, theirs, of(domain.PaymentSucceeded)) }, domain.OrderExpired, 1, false},
 		{"a failure by hand ends it, as the provider allows", nil, func(x *execution) { signal(x, theirs, of(domain.PaymentFailed)) }, domain.OrderFailed, 1, false},
 		{"a failure by hand of what was paid", captured, func(x *execution) { signal(x, theirs, of(domain.PaymentFailed)) }, domain.OrderPaid, 1, false},
+		{"a decline by hand is not counted", nil, func(x *execution) { signal(x, theirs, of(domain.PaymentDeclined)) }, domain.OrderExpired, 1, false},
+		{"a decline by hand of what was paid", captured, func(x *execution) { signal(x, theirs, of(domain.PaymentDeclined)) }, domain.OrderPaid, 1, false},
 		{"a hint does not stand for the event that it names", nil, func(x *execution) {
 			signal(x, theirs, of(domain.PaymentSucceeded))
 			for range 3 {

@@ -35,6 +35,11 @@ func (m message) paid() bool {
 	return !m.cancel && !m.open && !m.hint && m.event.Type == domain.PaymentSucceeded
 }
 
+// declined reports whether the message says that an attempt to pay was declined.
+func (m message) declined() bool {
+	return !m.cancel && !m.open && !m.hint && m.event.Type == domain.PaymentDeclined
+}
+
 // hintsMax limits how many hints one checkout follows: each asks the provider.
 const hintsMax = 8
 
@@ -64,11 +69,12 @@ func (c *checkout) messageOf(ctx workflow.Context, r reported) message {
 // inbox collects messages in the order of their arrival, each once. Handlers only put
 // messages in; the checkout's body takes them out. So one message at a time decides.
 type inbox struct {
-	seen    map[string]bool // every id that ever came in
-	hints   int
-	opens   int // limited where they come in
-	waiting []message
-	handled map[string]bool
+	seen     map[string]bool // every id that ever came in
+	hints    int
+	opens    int // limited where they come in
+	declines int
+	waiting  []message
+	handled  map[string]bool
 }
 
 func newInbox() *inbox {
@@ -89,10 +95,12 @@ func (b *inbox) put(m message) bool {
 		return true
 	}
 	switch {
-	case m.hint && b.hints >= hintsMax, !m.hint && b.full() && !m.cancel && !m.open && !m.paid():
+	case m.hint && b.hints >= hintsMax, m.declined() && b.declines >= domain.DeclinesMax, !m.hint && b.full() && !m.cancel && !m.open && !m.paid():
 		return false
 	case m.hint:
 		b.hints++
+	case m.declined():
+		b.declines++
 	case m.open:
 		b.opens++
 	}
@@ -251,8 +259,11 @@ func (c *checkout) drainSignals(ctx workflow.Context) {
 }
 
 func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
+	concerns := c.concerns(report.PaymentEvent)
 	switch {
-	case c.concerns(report.PaymentEvent):
+	case concerns && report.Type == domain.PaymentDeclined && workflow.GetVersion(ctx, declinedSignalChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion:
+		workflow.GetLogger(ctx).Warn("Ignored a declined payment, as an earlier release did")
+	case concerns:
 		c.inbox.put(c.messageOf(ctx, report))
 	case c.isOtherSessions(report) && workflow.GetVersion(ctx, otherSessionChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion:
 		event := report.PaymentEvent
@@ -261,6 +272,11 @@ func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
 		workflow.GetLogger(ctx).Warn("Ignored a payment signal that is not about this order")
 	}
 }
+
+// declinedSignalChange marks checkouts that count a decline which came as a signal. Workers
+// from before ignored it, and their histories may have one: a newer API sends it while they
+// still run. It is asked for only then. As an update they refused it, which leaves no trace.
+const declinedSignalChange = "declined-by-signal"
 
 // otherSessionChange marks checkouts that give back money which was taken for their order
 // in another session, such as another provider's, and was reported by signal: we have

@@ -392,7 +392,7 @@ func newPlay(t *rapid.T) *play {
 		p.turns = append(p.turns, &turn{
 			at:         seconds(name("at"), 1, 330),
 			delay:      time.Duration(rapid.OneOf(rapid.IntRange(0, 90), rapid.IntRange(600, 1500)).Draw(t, name("delay"))) * time.Second,
-			what:       rapid.SampledFrom([]string{"pay", "pay", "pay wrong", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}).Draw(t, name("what")),
+			what:       rapid.SampledFrom([]string{"pay", "pay", "pay wrong", "decline", "decline", "decline", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}).Draw(t, name("what")),
 			deliveries: rapid.IntRange(0, 3).Draw(t, name("deliveries")),
 			bySignal:   rapid.Bool().Draw(t, name("by signal")),
 			crash:      rapid.SampledFrom([]string{"", "", "post", "record"}).Draw(t, name("crash")),
@@ -496,6 +496,8 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 	case turn.what == "fail" && open:
 		p.session = "failed"
 		return p.eventOf(domain.PaymentFailed, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
+	case turn.what == "decline" && open:
+		return p.eventOf(domain.PaymentDeclined, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
 	case turn.what == "cancel at provider" && open:
 		p.session = "canceled"
 		return p.eventOf(domain.PaymentCanceled, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
