@@ -190,7 +190,7 @@ build: ## compile the programs into bin/
 
 histories: ## capture the workflow histories that the replay tests run on
 	cd lab && go test -count=1 ./e2e -run 'Test(BoxOffice|CancelSale)/embedded' -timeout 15m -v -capture "$(CURDIR)/workflows/testdata/histories"
-	go test -count=1 ./workflows -run 'TestAPaymentInTheTaskThatCloses|TestLateHistories' -histories "$(CURDIR)/workflows/testdata/histories"
+	go test -count=1 ./workflows -run 'TestAPaymentInTheTaskThatCloses|TestLateHistories|TestADeclineInTheHistory' -histories "$(CURDIR)/workflows/testdata/histories"
 
 clean: $(DEVSTACK) ## remove the data directory, with every sale in it (FLAGS=--yes does not ask)
 	@$(DEVSTACK) clean --data $(DATA) $(FLAGS)

@@ -333,6 +333,45 @@ func TestAPaidCheckoutHasThirteenEvents(t *testing.T) {
 	}
 }
 
+// A decline costs a workflow task, the update and a new timer; where it comes as a signal, a
+// marker too. decline-ignored is what a release from before made of such a signal.
+func TestADeclineInTheHistory(t *testing.T) {
+	begun := history(t, "testdata/histories/paid.json")[:2]
+	order, _ := placed(t, begun)
+	declined, paid := injectedEvent(order), injectedEvent(order)
+	declined.ID, declined.Type = "first", domain.PaymentDeclined
+	paid.ID, paid.Payment = "second", "pay_second"
+	for name, tt := range map[string]struct {
+		deliver func(*execution)
+		events  int
+	}{
+		"by update": {func(x *execution) { x.update("event/first", workflows.PaymentUpdate, encode(t, declined)) }, 13 + 6},
+		"by signal": {func(x *execution) { x.signal(workflows.PaymentSignal, encode(t, declined)) }, 13 + 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{}
+			w.reset(nil)
+			s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+			x := s.resume(begun)
+			x.task()
+			tt.deliver(x)
+			x.task()
+			x.update("event/second", workflows.PaymentUpdate, encode(t, paid))
+			x.run()
+			if len(x.events) != tt.events {
+				t.Errorf("%d events, want %d: %v", len(x.events), tt.events, x.kinds())
+			}
+			if !w.bought(paid.Payment) {
+				t.Error("the payment after the decline bought nothing")
+			}
+			if err := x.replayed(); err != nil {
+				t.Fatal(err)
+			}
+			x.save("declined-" + strings.ReplaceAll(name, " ", "-"))
+		})
+	}
+}
+
 const injected = "pay_injected"
 
 func injectedEvent(order domain.Order) domain.PaymentEvent {
@@ -349,11 +388,21 @@ func deliverAt(t *testing.T, s *server, w *world, order domain.Order, events []*
 	event := injectedEvent(order)
 	failed := event
 	failed.ID, failed.Type = "other", domain.PaymentFailed
+	declined := event
+	declined.ID, declined.Type = "declined", domain.PaymentDeclined
 	for way, deliver := range map[string]func(*execution){
 		"signal": func(x *execution) { x.signal(workflows.PaymentSignal, encode(t, event)) },
 		"signal after another": func(x *execution) {
 			x.signal(workflows.PaymentSignal, encode(t, failed))
 			x.signal(workflows.PaymentSignal, encode(t, event))
+		},
+		"signal after a decline": func(x *execution) {
+			x.signal(workflows.PaymentSignal, encode(t, declined))
+			x.signal(workflows.PaymentSignal, encode(t, event))
+		},
+		"update after a decline": func(x *execution) {
+			x.update("event/declined", workflows.PaymentUpdate, encode(t, declined))
+			x.update("event/injected", workflows.PaymentUpdate, encode(t, event))
 		},
 		"signal and cancel": func(x *execution) { x.signal(workflows.PaymentSignal, encode(t, event)); x.cancel() },
 		"update":            func(x *execution) { x.update("event/injected", workflows.PaymentUpdate, encode(t, event)) },
