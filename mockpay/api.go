@@ -150,7 +150,7 @@ func (a *api) pay(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	session, err := a.bank.pay(order, request.Outcome, link)
+	session, err := a.bank.pay(order, request, link)
 	a.answer(w, r, session, err)
 }
 

@@ -249,7 +249,7 @@ func TestThePageShowsWhatIsToBePaid(t *testing.T) {
 	if !strings.Contains(page, `http-equiv="refresh" content="601"`) {
 		t.Fatalf("no %q in %s", `http-equiv="refresh" content="601"`, page)
 	}
-	for _, outcome := range []string{"succeeded", "failed", "canceled"} {
+	for _, outcome := range []string{"succeeded", "declined", "failed"} {
 		if want := fmt.Sprintf(`name="outcome" value=%q`, outcome); !strings.Contains(page, want) {
 			t.Fatalf("no %q in %s", want, page)
 		}
@@ -292,6 +292,34 @@ func TestThePageSendsTheBuyerBack(t *testing.T) {
 				t.Fatalf("%d in b.pending(), want 1: %+v", len(got), got)
 			}
 		})
+	}
+}
+
+// A declined buyer stays at the page, which says so, and may try again. Cancel leads back to
+// the order and decides nothing.
+func TestThePageAfterADecline(t *testing.T) {
+	b := setup(t)
+	link := b.link(1)
+	for range 2 { // a double click is one attempt
+		w := b.ask("POST", b.payURL(link), "outcome=declined&attempt=1")
+		if got := w.Header().Get("Location"); w.Code != 303 || got != b.payURL(link) {
+			t.Fatalf("%d to %q, want 303 to the page itself", w.Code, got)
+		}
+	}
+	page := b.ask("GET", b.payURL(link), "").Body.String()
+	for _, want := range []string{"The payment was declined", "attempt 2 of 10", `name="attempt" value="2"`, `value="succeeded"`, `<a class="button" href="http://127.0.0.1:8080/orders/`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in %s", want, page)
+		}
+	}
+	if got := len(b.pending()); got != 1 {
+		t.Errorf("%d webhooks, want 1", got)
+	}
+	if w := b.ask("POST", b.payURL(link), "outcome=succeeded&attempt=2"); w.Code != 303 || w.Header().Get("Location") != link.ReturnURL {
+		t.Errorf("%d to %q, want 303 to the order", w.Code, w.Header().Get("Location"))
+	}
+	if got := len(b.captures()); got != 1 {
+		t.Errorf("%d captures, want 1", got)
 	}
 }
 

@@ -70,12 +70,13 @@ func (b *bank) visit(link mockpay.PayLink) (mockpay.Session, error) {
 	})
 }
 
-// pay ends an open session. If there is a link, it opens the session first. The same
-// outcome again gets the same answer as the first time.
-func (b *bank) pay(order domain.OrderID, outcome mockpay.Outcome, link *mockpay.PayLink) (mockpay.Session, error) {
-	end, ok := endings[outcome]
+// pay ends an open session, or an attempt in it that is declined. If there is a link, it
+// opens the session first. The same outcome again gets the same answer as the first time,
+// and so does an attempt that was declined, if the request says which attempt it is.
+func (b *bank) pay(order domain.OrderID, request mockpay.PayRequest, link *mockpay.PayLink) (mockpay.Session, error) {
+	end, ok := endings[request.Outcome]
 	if !ok {
-		return mockpay.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, failed or canceled.")
+		return mockpay.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, declined, failed or canceled.")
 	}
 	if err := b.checkUndelivered(); err != nil {
 		return mockpay.Session{}, err
@@ -92,7 +93,7 @@ func (b *bank) pay(order domain.OrderID, outcome mockpay.Outcome, link *mockpay.
 		}
 		now := b.now().UTC()
 		switch {
-		case s.Status == end.status:
+		case request.Attempt > 0 && request.Attempt <= s.Declines, s.Status == end.status && s.Status != mockpay.SessionOpen:
 			return s, nil, nil
 		case s.Status != mockpay.SessionOpen:
 			return s, refuse(refusedClosed, "Session %s is %s: it was decided before.", s.Session, s.Status), nil
@@ -101,7 +102,7 @@ func (b *bank) pay(order domain.OrderID, outcome mockpay.Outcome, link *mockpay.
 			return s, refuse(refusedClosed, "Session %s expired at %s.", s.Session, s.ExpiresAt.Format(time.RFC3339)), s.save(tx)
 		}
 		t := b.trickster.on(order)
-		ended, err = s.end(tx, t, t.payCourse(end), events, now)
+		ended, err = s.end(tx, t, t.payCourse(end, s.Declines), events, now)
 		return s, nil, err
 	})
 	if !isStoreError(err) {
@@ -405,24 +406,30 @@ var endings = map[mockpay.Outcome]ending{
 	mockpay.OutcomeSucceeded: {mockpay.SessionCaptured, domain.PaymentSucceeded},
 	mockpay.OutcomeFailed:    {mockpay.SessionFailed, domain.PaymentFailed},
 	mockpay.OutcomeCanceled:  {mockpay.SessionCanceled, domain.PaymentCanceled},
+	mockpay.OutcomeDeclined:  {mockpay.SessionOpen, domain.PaymentDeclined},
 }
 
-// ended is what is left to do after a session's end, once it is on disk.
+// ended is what is left to do after a session's end, or an attempt's, once it is on disk.
 type ended struct {
 	capture domain.Capture // when captured
 	parcels []parcel
 	played  []Trick
 }
 
-// end decides an open session: its state, its capture and the webhooks that report them
-// are one transaction.
+// end decides an open session, or declines an attempt in it: its state, its capture and the
+// webhooks that report them are one transaction.
 func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, now time.Time) (*ended, error) {
 	due := s.due()
 	if c.status == mockpay.SessionCaptured {
 		c.played = append(c.played, t.alter(&due)...)
 		return s.take(tx, due, c, events, now)
 	}
-	s.Status, s.EndedAt = c.status, now
+	if c.declined {
+		s.Declines++
+	}
+	if c.status != mockpay.SessionOpen {
+		s.Status, s.EndedAt = c.status, now
+	}
 	parcels, err := c.report(tx, due, events, now)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,11 @@ func TestASessionIsDecidedOnce(t *testing.T) {
 		{"paid twice", []step{{"succeeded", "captured"}, {"succeeded", "captured"}}, 1, []domain.PaymentEventType{domain.PaymentSucceeded}},
 		{"failed is final", []step{{"failed", "failed"}, {"succeeded", "session_closed"}, {"failed", "failed"}}, 0, []domain.PaymentEventType{domain.PaymentFailed}},
 		{"canceled is final", []step{{"canceled", "canceled"}, {"succeeded", "session_closed"}}, 0, []domain.PaymentEventType{domain.PaymentCanceled}},
+		{"declined is not final", []step{{"declined", "open"}, {"visit", "open"}, {"succeeded", "captured"}, {"declined", "session_closed"}}, 1,
+			[]domain.PaymentEventType{domain.PaymentDeclined, domain.PaymentSucceeded}},
+		{"declined, and expired", []step{{"declined", "open"}, {"declined", "open"}, {"expire", "expired"}, {"succeeded", "session_closed"}, {"declined", "session_closed"}}, 0,
+			[]domain.PaymentEventType{domain.PaymentDeclined, domain.PaymentDeclined}},
+		{"declined too late", []step{{"visit", "open"}, {"late", ""}, {"declined", "session_closed"}}, 0, nil},
 		{"paid is final", []step{{"succeeded", "captured"}, {"failed", "session_closed"}, {"expire", "captured"}}, 1, []domain.PaymentEventType{domain.PaymentSucceeded}},
 		{"expired is final", []step{{"visit", "open"}, {"expire", "expired"}, {"succeeded", "session_closed"}, {"expire", "expired"}}, 0, nil},
 		{"expired before anybody came", []step{{"expire", "expired"}, {"visit", "expired"}, {"succeeded", "session_closed"}}, 0, nil},
@@ -73,6 +78,71 @@ func TestASessionIsDecidedOnce(t *testing.T) {
 	}
 }
 
+// The last decline that a session may have is reported as its failure.
+func TestDeclinesOfASessionAreBounded(t *testing.T) {
+	b := setup(t)
+	link := b.link(1)
+	for n := 1; n < domain.DeclinesMax; n++ {
+		if got := b.step(link, "declined"); got != "open" {
+			t.Fatalf("after decline %d the session is %q, want open", n, got)
+		}
+	}
+	if got := b.step(link, "declined"); got != "failed" {
+		t.Fatalf("after decline %d the session is %q, want failed", domain.DeclinesMax, got)
+	}
+	if got := b.step(link, "succeeded"); got != "session_closed" {
+		t.Fatalf("paying after it answers %q, want session_closed", got)
+	}
+	told := map[domain.PaymentEventType]int{}
+	ids := map[string]bool{}
+	for _, d := range b.pending() {
+		told[d.Event.Type]++
+		ids[d.Event.ID] = true
+	}
+	if want := (map[domain.PaymentEventType]int{domain.PaymentDeclined: domain.DeclinesMax - 1, domain.PaymentFailed: 1}); !reflect.DeepEqual(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+	if len(ids) != domain.DeclinesMax {
+		t.Errorf("%d different event ids, want %d", len(ids), domain.DeclinesMax)
+	}
+}
+
+// A request that says which attempt it is can be repeated, whatever came after it.
+func TestADeclinedAttemptIsOneHoweverOftenItComes(t *testing.T) {
+	b := setup(t)
+	link := b.link(1)
+	attempt := func(n int, outcome mockpay.Outcome) mockpay.Session {
+		t.Helper()
+		s, err := b.bank.pay(link.Order, mockpay.PayRequest{Outcome: outcome, Attempt: n}, &link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for range 3 {
+		if s := attempt(1, mockpay.OutcomeDeclined); s.Declines != 1 || s.Status != mockpay.SessionOpen {
+			t.Fatalf("the session has %d declines and is %s, want 1 and open", s.Declines, s.Status)
+		}
+	}
+	attempt(2, mockpay.OutcomeDeclined)
+	if s := attempt(1, mockpay.OutcomeSucceeded); s.Capture != nil { // a second click on a page that was declined meanwhile
+		t.Fatalf("an attempt that was declined took money: %+v", s)
+	}
+	if s := attempt(3, mockpay.OutcomeSucceeded); s.Status != mockpay.SessionCaptured || s.Declines != 2 {
+		t.Fatalf("the third attempt makes it %s with %d declines, want captured with 2", s.Status, s.Declines)
+	}
+	if s := attempt(2, mockpay.OutcomeDeclined); s.Status != mockpay.SessionCaptured {
+		t.Fatalf("the second attempt again: %s, want captured", s.Status)
+	}
+	b.reopen()
+	if s, err := b.bank.lookup(link.Order); err != nil || s.Declines != 2 {
+		t.Fatalf("after a restart it reads %+v, %v", s, err)
+	}
+	if got := len(b.pending()); got != 3 {
+		t.Fatalf("%d webhooks, want 3", got)
+	}
+}
+
 // step does one thing to a session and says its status or the refusal.
 func (b *bundle) step(link mockpay.PayLink, do string) string {
 	var status mockpay.SessionStatus
@@ -91,7 +161,7 @@ func (b *bundle) step(link mockpay.PayLink, do string) string {
 		}
 	default:
 		var s mockpay.Session
-		s, err = b.bank.pay(link.Order, mockpay.Outcome(do), &link)
+		s, err = b.bank.pay(link.Order, mockpay.PayRequest{Outcome: mockpay.Outcome(do)}, &link)
 		status = s.Status
 	}
 	var r *refusal
@@ -107,7 +177,7 @@ func (b *bundle) step(link mockpay.PayLink, do string) string {
 func TestACaptureAndItsEventSayWhatTheLinkSaid(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)
-	_, err := b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
+	_, err := b.bank.pay(link.Order, mockpay.PayRequest{Outcome: mockpay.OutcomeSucceeded}, &link)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +233,7 @@ func TestPayAgainstExpireHasOneWinner(t *testing.T) {
 			}
 		}
 		pay := func() {
-			s, err := b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
+			s, err := b.bank.pay(link.Order, mockpay.PayRequest{Outcome: mockpay.OutcomeSucceeded}, &link)
 			results[n].paid = err == nil && s.Status == mockpay.SessionCaptured
 		}
 		expire := func() {
@@ -394,7 +464,7 @@ func TestAFailedCommitBreaksTheStoreForGood(t *testing.T) {
 	}
 	<-b.bank.store.broken
 	link := b.link(2)
-	_, err = b.bank.pay(link.Order, mockpay.OutcomeSucceeded, &link)
+	_, err = b.bank.pay(link.Order, mockpay.PayRequest{Outcome: mockpay.OutcomeSucceeded}, &link)
 	if !errors.Is(err, os.ErrInvalid) {
 		t.Fatalf("the error is %v, want %v", err, os.ErrInvalid)
 	}

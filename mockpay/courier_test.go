@@ -64,7 +64,7 @@ func (r *round) stop() {
 
 func (r *round) pay(n int, outcome mockpay.Outcome) {
 	link := linkTo(orderNumber(n), time.Now().Add(time.Hour))
-	_, err := r.bank.pay(link.Order, outcome, &link)
+	_, err := r.bank.pay(link.Order, mockpay.PayRequest{Outcome: outcome}, &link)
 	if err != nil {
 		r.t.Fatal(err)
 	}

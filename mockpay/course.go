@@ -11,10 +11,11 @@ import (
 // includes tricks with money and lost webhooks, because one transaction decides them all:
 // what happened is then on disk, whatever happens to the process.
 type course struct {
-	status  mockpay.SessionStatus
-	reports []report
-	lost    bool    // the report is never sent
-	played  []Trick // that caused this
+	status   mockpay.SessionStatus // open: only an attempt ends
+	declined bool                  // an attempt was declined
+	reports  []report
+	lost     bool    // the report is never sent
+	played   []Trick // that caused this
 }
 
 // A report is a webhook that will be sent.
@@ -23,14 +24,29 @@ type report struct {
 	after time.Duration
 }
 
-// payCourse is what happens to a session when somebody chooses an outcome.
-func (t *tricks) payCourse(end ending) course {
+// payCourse is what happens to a session when somebody chooses an outcome. The last decline
+// that a session may have fails it: a provider does not let anybody try cards for ever.
+func (t *tricks) payCourse(end ending, declines int) course {
+	var played []Trick
+	if end.status == mockpay.SessionCaptured && t.play(TrickDecline) && declines < t.declinesEach() {
+		end, played = endings[mockpay.OutcomeDeclined], []Trick{TrickDecline}
+	}
+	declined := end.event == domain.PaymentDeclined
+	if declined && declines+1 >= domain.DeclinesMax {
+		end = endings[mockpay.OutcomeFailed]
+	}
+	c := t.courseTo(end)
+	c.declined, c.played = declined, append(played, c.played...)
+	return c
+}
+
+func (t *tricks) courseTo(end ending) course {
 	c := course{status: end.status, reports: []report{{event: end.event}}}
 	switch captured := end.status == mockpay.SessionCaptured; {
 	case captured && t.play(TrickContradict):
 		c.reports = []report{{event: domain.PaymentFailed}, {domain.PaymentSucceeded, t.late()}}
 		c.played = []Trick{TrickContradict}
-	case !captured && t.play(TrickCaptureLate):
+	case !captured && end.status != mockpay.SessionOpen && t.play(TrickCaptureLate):
 		c.status = mockpay.SessionCaptured
 		c.reports = append(c.reports, report{domain.PaymentSucceeded, t.late()})
 		c.played = []Trick{TrickCaptureLate}

@@ -37,6 +37,10 @@ const (
 	TrickCaptureLate     Trick = "capture_late"      // captures what it said was failed, canceled or expired; reports it LateSeconds later
 )
 
+// TrickDecline is the trick on the buyer: the first DeclinesEach attempts to pay in a session
+// are declined.
+const TrickDecline Trick = "decline"
+
 // TrickErrors is the trick on the calls of the box office (session, expire, refund): each
 // fails ErrorsEach times with status 500, alternately before and after it took effect.
 const TrickErrors Trick = "errors"
@@ -44,19 +48,20 @@ const TrickErrors Trick = "errors"
 var allTricks = []Trick{
 	TrickDelay, TrickDuplicate, TrickReorder, TrickLose, TrickForge, TrickReplay,
 	TrickWrongAmount, TrickWrongCurrency, TrickContradict, TrickCaptureAtExpire, TrickCaptureLate,
-	TrickErrors,
+	TrickDecline, TrickErrors,
 }
 
 // Limits of a Mischief, and what zeros mean.
 const (
-	mischiefDelayMax      = time.Hour
-	mischiefDelayDefault  = 2 * time.Second
-	mischiefLateDefault   = time.Second
-	mischiefErrorsMax     = 100
-	mischiefErrorsDefault = 2
-	refuseRefundsMax      = 7 * 24 * time.Hour
-	mischiefSessionsMax   = 100_000 // sessions with a mischief of their own
-	failingCallsMax       = 100_000 // calls whose failures are counted; calls beyond that do not fail
+	mischiefDelayMax        = time.Hour
+	mischiefDelayDefault    = 2 * time.Second
+	mischiefLateDefault     = time.Second
+	mischiefErrorsMax       = 100
+	mischiefErrorsDefault   = 2
+	mischiefDeclinesDefault = 1
+	refuseRefundsMax        = 7 * 24 * time.Hour
+	mischiefSessionsMax     = 100_000 // sessions with a mischief of their own
+	failingCallsMax         = 100_000 // calls whose failures are counted; calls beyond that do not fail
 )
 
 // A Mischief says how the provider misbehaves, in one session or in all. Only the seed,
@@ -69,6 +74,7 @@ type Mischief struct {
 	DelaySeconds float64 `json:"delay_seconds,omitempty"` // up to 3,600; 0 means 2
 	LateSeconds  float64 `json:"late_seconds,omitempty"`  // up to 3,600; 0 means 1
 	ErrorsEach   int     `json:"errors_each,omitempty"`   // 1–100; 0 means 2
+	DeclinesEach int     `json:"declines_each,omitempty"` // 1–10; 0 means 1
 
 	// RefuseRefundsSeconds is how long, from when this is set, refunds get a 503: up to a
 	// week.
@@ -92,6 +98,7 @@ func (m *Mischief) validate() *refusal {
 		{"delay_seconds", m.DelaySeconds, mischiefDelayMax.Seconds()},
 		{"late_seconds", m.LateSeconds, mischiefDelayMax.Seconds()},
 		{"errors_each", float64(m.ErrorsEach), mischiefErrorsMax},
+		{"declines_each", float64(m.DeclinesEach), domain.DeclinesMax},
 		{"refuse_refunds_seconds", m.RefuseRefundsSeconds, refuseRefundsMax.Seconds()},
 	} {
 		if field.value < 0 || field.value > field.limit {
@@ -130,6 +137,13 @@ func (m *Mischief) errorsEach() int {
 		return mischiefErrorsDefault
 	}
 	return m.ErrorsEach
+}
+
+func (m *Mischief) declinesEach() int {
+	if m.DeclinesEach == 0 {
+		return mischiefDeclinesDefault
+	}
+	return m.DeclinesEach
 }
 
 func secondsOr(seconds float64, fallback time.Duration) time.Duration {

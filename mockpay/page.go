@@ -3,9 +3,11 @@ package mockpay
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"boxoffice/domain"
@@ -27,13 +29,14 @@ const refreshMax = time.Hour
 type pageView struct {
 	Open        bool // there are buttons
 	Title       string
-	Notice      string // what happened, when not open
+	Notice      string // what happened
 	Tone        string // good, bad or plain
 	Amount      string
 	Description string
 	Order       string
 	ExpiresAt   time.Time
 	Action      string // where the buttons post to
+	Attempt     int    // which they make
 	ReturnURL   string // empty: nowhere
 	RefreshIn   int    // seconds; 0: never
 }
@@ -53,16 +56,20 @@ func (a *api) showPage(w http.ResponseWriter, r *http.Request) {
 	a.render(w, http.StatusOK, &link, a.view(r, &link, session))
 }
 
-// submitPage takes the buyer's decision and sends them back to the shop.
+// submitPage takes the buyer's decision and sends them back to the shop, or, if they may
+// try again, to this page.
 func (a *api) submitPage(w http.ResponseWriter, r *http.Request) {
 	link, err := a.links.Parse(r.PathValue("session"), r.URL.RawQuery)
 	if err != nil {
 		a.failPage(w, r, nil, err)
 		return
 	}
-	outcome := mockpay.Outcome(r.PostFormValue("outcome"))
-	session, err := a.bank.pay(link.Order, outcome, &link)
+	request := mockpay.PayRequest{Outcome: mockpay.Outcome(r.PostFormValue("outcome"))}
+	request.Attempt, _ = strconv.Atoi(r.PostFormValue("attempt")) // without one: the next
+	session, err := a.bank.pay(link.Order, request, &link)
 	switch {
+	case err == nil && session.Status == mockpay.SessionOpen:
+		http.Redirect(w, r, r.URL.RequestURI(), http.StatusSeeOther)
 	case err == nil:
 		http.Redirect(w, r, link.ReturnURL, http.StatusSeeOther) // the link is signed, including its return address
 	case session.Session != "" && session.Status != mockpay.SessionOpen:
@@ -82,13 +89,18 @@ func (a *api) view(r *http.Request, link *mockpay.PayLink, s mockpay.Session) pa
 	switch s.Status {
 	case mockpay.SessionOpen:
 		v.Open, v.Title, v.ExpiresAt, v.Action = true, "Pay for your order", s.ExpiresAt, r.URL.RequestURI()
+		v.Attempt = s.Declines + 1
+		if s.Declines > 0 {
+			v.Notice = fmt.Sprintf("The payment was declined. Nothing was charged. Try again: attempt %d of %d.", v.Attempt, domain.DeclinesMax)
+			v.Tone = "bad"
+		}
 		if left := s.ExpiresAt.Sub(a.bank.now()); left < refreshMax {
 			v.RefreshIn = int(left/time.Second) + 1
 		}
 	case mockpay.SessionCaptured:
 		v.Title, v.Notice, v.Tone = "Paid", "This payment was made. Thank you!", "good"
 	case mockpay.SessionFailed:
-		v.Title, v.Notice, v.Tone = "Payment declined", "The payment was declined. Nothing was charged.", "bad"
+		v.Title, v.Notice, v.Tone = "Payment failed", "The payment failed. Nothing was charged.", "bad"
 	case mockpay.SessionCanceled:
 		v.Title, v.Notice, v.Tone = "Payment canceled", "You canceled the payment. Nothing was charged.", "plain"
 	default:

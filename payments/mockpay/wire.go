@@ -40,8 +40,9 @@ type Session struct {
 	AmountMinor int64           `json:"amount"`
 	Currency    string          `json:"currency,omitempty"`
 	ExpiresAt   time.Time       `json:"expires_at,omitzero"`
-	EndedAt     time.Time       `json:"ended_at,omitzero"` // zero while open
-	Capture     *domain.Capture `json:"capture,omitempty"` // when captured
+	EndedAt     time.Time       `json:"ended_at,omitzero"`  // zero while open
+	Declines    int             `json:"declines,omitempty"` // attempts that were declined; domain.DeclinesMax of them fail the session
+	Capture     *domain.Capture `json:"capture,omitempty"`  // when captured
 }
 
 // Opened reports whether anybody ever opened the session's pay page. The provider knows a
@@ -56,14 +57,18 @@ const (
 	OutcomeSucceeded Outcome = "succeeded"
 	OutcomeFailed    Outcome = "failed"
 	OutcomeCanceled  Outcome = "canceled"
+	OutcomeDeclined  Outcome = "declined" // ends the attempt, not the session
 )
 
-// A PayRequest pays a session, or fails or cancels it. Link is the address of the pay
+// A PayRequest pays a session, or fails or cancels it, or is declined. Link is the address of the pay
 // page, or its query. It opens the session if nobody visited the page yet; after that it
 // may be left out.
 type PayRequest struct {
 	Outcome Outcome `json:"outcome"`
 	Link    string  `json:"link,omitempty"`
+	// Attempt is the number of this attempt, 1…: a repetition of one that was declined is
+	// no other attempt. 0: the next.
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // An Expiry answers expire. Status is SessionExpired or SessionCaptured, and never
