@@ -33,7 +33,8 @@ type Provider interface {
 	// Open opens a session for an attempt to pay an order, or finds the one opened
 	// before. Order and attempt are its key, whatever else the opening says. Only someone
 	// with the page's address can pay, and, if the provider can ensure that, not after
-	// ExpiresAt; only Expire settles it. The page's address passes CheckPageURL.
+	// ExpiresAt; only Expire settles it. An attempt that the provider declines ends nothing:
+	// the session stays open, on the same page. The page's address passes CheckPageURL.
 	Open(ctx context.Context, opening Opening) (domain.PayPage, error)
 
 	// Expire forbids paying in a session from now on. It is atomic with paying: it

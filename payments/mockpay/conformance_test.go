@@ -70,6 +70,7 @@ func TestMockPayKeepsThePromises(t *testing.T) {
 func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentstest.Deed) error {
 	outcome := map[paymentstest.Deed]mockpay.Outcome{
 		paymentstest.Pay: mockpay.OutcomeSucceeded, paymentstest.Fail: mockpay.OutcomeFailed, paymentstest.Abandon: mockpay.OutcomeCanceled,
+		paymentstest.Decline: mockpay.OutcomeDeclined,
 	}[deed]
 	body, err := json.Marshal(mockpay.PayRequest{Outcome: outcome, Link: page.URL})
 	if err != nil {
@@ -94,6 +95,7 @@ func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentst
 	}
 	want := map[mockpay.Outcome]mockpay.SessionStatus{
 		mockpay.OutcomeSucceeded: mockpay.SessionCaptured, mockpay.OutcomeFailed: mockpay.SessionFailed, mockpay.OutcomeCanceled: mockpay.SessionCanceled,
+		mockpay.OutcomeDeclined: mockpay.SessionOpen,
 	}[outcome]
 	if session.Status != want {
 		return fmt.Errorf("the session is %s", session.Status)

@@ -92,6 +92,9 @@ const (
 	BreakAwayIsNo          Break = "an outage is a definite no"
 	BreakAwayIsNothing     Break = "an outage is an empty list"
 	BreakUnknownSessionIsn Break = "a session that nobody opened is there"
+	BreakDeclineEnds       Break = "a decline ends the session"
+	BreakDeclineFails      Break = "a decline is told as a failure"
+	BreakDeclineCaptures   Break = "a decline takes the money"
 )
 
 // Breaks lists every break but none.
@@ -99,6 +102,7 @@ var Breaks = []Break{
 	BreakOpenAgain, BreakSharedSession, BreakPayAfterExpire, BreakExpireCaptured, BreakExpireForgets, BreakExpireProcessing,
 	BreakRaceOfExpire, BreakCaptureElsewhere, BreakCaptureListed, BreakCurrency, BreakRefundKey, BreakRefundSum, BreakRefundUnknown,
 	BreakRefundAmount, BreakForgedEvent, BreakEventID, BreakForeignEvent, BreakAwayIsNo, BreakAwayIsNothing, BreakUnknownSessionIsn,
+	BreakDeclineEnds, BreakDeclineFails, BreakDeclineCaptures,
 }
 
 // NewMemory makes a provider that has seen nothing yet.
@@ -321,6 +325,7 @@ func (m *Memory) Event(ctx context.Context, header http.Header, body []byte) (do
 	}
 	kind, ours := map[string]domain.PaymentEventType{
 		"session.paid": domain.PaymentSucceeded, "session.failed": domain.PaymentFailed, "session.abandoned": domain.PaymentCanceled,
+		"session.declined": domain.PaymentDeclined,
 	}[thin.Type]
 	if !ours {
 		if m.Break == BreakForeignEvent {
@@ -363,6 +368,8 @@ const (
 	Pay     Deed = "pay"
 	Fail    Deed = "fail"
 	Abandon Deed = "abandon"
+	// Decline is an attempt that the buyer's bank declines.
+	Decline Deed = "decline"
 	// Transfer begins a payment that is processed; Arrive and Bounce end it.
 	Transfer Deed = "transfer"
 	Arrive   Deed = "arrive"
@@ -400,7 +407,15 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 	case deed == Pay && open, deed == Arrive && processing:
 		m.capture(s)
 		return m.hook("session.paid", id), nil
-	case deed == Fail && open, deed == Bounce && processing:
+	case deed == Decline && open && m.Break != BreakDeclineFails:
+		switch m.Break {
+		case BreakDeclineEnds:
+			s.Status = payments.SessionFailed
+		case BreakDeclineCaptures:
+			m.capture(s)
+		}
+		return m.hook("session.declined", id), nil
+	case deed == Decline && open, deed == Fail && open, deed == Bounce && processing:
 		s.Status = payments.SessionFailed
 		return m.hook("session.failed", id), nil
 	case deed == Abandon && open:

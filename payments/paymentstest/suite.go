@@ -30,7 +30,8 @@ type Subject struct {
 	Foreign func() (Webhook, error)
 	// Processes: the provider has payments that it processes for a while.
 	Processes bool
-	// Cannot lists what a buyer cannot do at this provider: at some, a decline ends nothing, and leaving is no event.
+	// Cannot lists what a buyer cannot do at this provider: at some, nothing but a deadline ends a session, and leaving is
+	// no event.
 	Cannot []Deed
 	// Amounts are those to try, by currency, in minor units. Nil: amounts that a provider may refuse, unlike MockPay.
 	Amounts map[string]int64
@@ -69,6 +70,7 @@ var Promises = []Promise{
 	{"a captured session stays captured, however often it is asked for", checkCaptured},
 	{"expire is atomic with paying", checkRace},
 	{"a session that failed or was left takes no money", checkEnded},
+	{"a decline ends an attempt, not the session", checkDeclined},
 	{"a payment that is processed is not decided", checkProcessing},
 	{"amounts are in minor units of their currency", checkCurrencies},
 	{"a refund happens once for its key, and in parts", checkRefunds},
@@ -329,6 +331,69 @@ func checkEnded(ctx context.Context, s *Subject) error {
 		}
 	}
 	return nil
+}
+
+func checkDeclined(ctx context.Context, s *Subject) error {
+	if slices.Contains(s.Cannot, Decline) {
+		return nil
+	}
+	for _, end := range []Deed{Pay, "expire"} {
+		o := opening()
+		page, err := s.opened(ctx, o)
+		if err != nil {
+			return err
+		}
+		ids := make(map[string]bool)
+		for n := 1; n <= 3; n++ {
+			event, err := s.declined(ctx, page, o)
+			if err != nil {
+				return fmt.Errorf("decline %d: %w", n, err)
+			}
+			if ids[event.ID] = true; len(ids) != n {
+				return fmt.Errorf("decline %d has the event id of another one: %s", n, event.ID)
+			}
+		}
+		if end != Pay {
+			if err := s.mustStayUnpaid(ctx, page); err != nil {
+				return fmt.Errorf("after declines: %w", err)
+			}
+			continue
+		}
+		if again, err := s.opened(ctx, o); err != nil || again.Session != page.Session {
+			return fmt.Errorf("after declines the attempt has session %s, and before %s (%v)", again.Session, page.Session, told(err))
+		}
+		if _, capture, err := s.paid(ctx, o); err != nil {
+			return fmt.Errorf("after declines: %w", err)
+		} else if outcome, err := s.Provider.Expire(ctx, page.Session); err != nil || outcome.Capture != capture {
+			return fmt.Errorf("after declines and a payment expire says %+v, %v", outcome, told(err))
+		}
+		if _, event, err := s.event(ctx); err != nil || event.Type != domain.PaymentSucceeded {
+			return fmt.Errorf("after declines and a payment the event is %+v, %v", event, told(err))
+		}
+		if err := s.mustList(ctx, page.Session, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declined makes an attempt that is declined, and returns its event.
+func (s *Subject) declined(ctx context.Context, page domain.PayPage, o payments.Opening) (domain.PaymentEvent, error) {
+	if err := s.Do(ctx, page, Decline); err != nil {
+		return domain.PaymentEvent{}, err
+	}
+	hook, event, err := s.event(ctx)
+	if err != nil || event.Type != domain.PaymentDeclined || event.Order != o.Order || event.Session != page.Session || !event.Usable() {
+		return event, fmt.Errorf("the event is %+v, %v", event, told(err))
+	}
+	if again, err := s.Provider.Event(ctx, hook.Header, hook.Body); err != nil || again != event {
+		return event, fmt.Errorf("the event reads %+v, then %+v (%v)", event, again, told(err))
+	}
+	found, err := s.Provider.Session(ctx, page.Session)
+	if err != nil || found.Status != payments.SessionOpen || found.Capture != nil {
+		return event, fmt.Errorf("the session reads %+v, %v", found, told(err))
+	}
+	return event, s.mustList(ctx, page.Session, 0)
 }
 
 func checkProcessing(ctx context.Context, s *Subject) error {

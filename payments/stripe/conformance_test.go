@@ -1,7 +1,9 @@
 package stripe_test
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -116,21 +118,89 @@ func TestAnAttemptIsASession(t *testing.T) {
 	}
 }
 
-// A card that the bank declines ends nothing: the buyer tries another one on the same page.
-func TestADeclineIsNoEvent(t *testing.T) {
+// told is what the adapter makes of all webhooks so far; "" for those that it ignores.
+func told(t *testing.T, double *stripetest.Server, p *stripe.Provider) (kinds []domain.PaymentEventType) {
+	t.Helper()
+	for _, hook := range double.Webhooks() {
+		event, err := p.Event(t.Context(), hook.Header, hook.Body)
+		switch {
+		case err != nil:
+			t.Fatalf("%s: %v", hook.Body, err)
+		case event.Type.Known():
+			kinds = append(kinds, event.Type)
+		default:
+			kinds = append(kinds, "")
+		}
+	}
+	return kinds
+}
+
+// Stripe tells of every attempt that fails. Only where the session can go on, or went on, is it a decline: a transfer
+// that bounced is told by the session's own event.
+func TestAFailedAttemptIsADeclineWhereTheSessionGoesOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(*stripetest.Server, string) []error
+		want []domain.PaymentEventType
+	}{
+		"declined twice, then paid": {
+			func(d *stripetest.Server, s string) []error { return []error{d.Decline(s), d.Decline(s), d.Pay(s)} },
+			[]domain.PaymentEventType{domain.PaymentDeclined, domain.PaymentDeclined, domain.PaymentSucceeded},
+		},
+		"declined, then expired": {
+			func(d *stripetest.Server, s string) []error {
+				declined := d.Decline(s)
+				_, err := open(t, d, nil).Expire(t.Context(), s)
+				return []error{declined, err}
+			},
+			[]domain.PaymentEventType{domain.PaymentDeclined, ""},
+		},
+		"a transfer that bounced": {
+			func(d *stripetest.Server, s string) []error { return []error{d.Transfer(s), d.Bounce(s)} },
+			[]domain.PaymentEventType{"", "", domain.PaymentFailed},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			double := newDouble(t)
+			p := open(t, double, nil)
+			page := mustOpen(t, p, opening(1))
+			if err := errors.Join(tt.do(double, page.Session)...); err != nil {
+				t.Fatal(err)
+			}
+			if got := told(t, double, p); !slices.Equal(got, tt.want) {
+				t.Errorf("it reads %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The session has to be looked up. While Stripe does not answer nobody knows, and the event comes again.
+func TestADeclineIsUnknownWhileStripeIsAway(t *testing.T) {
 	double := newDouble(t)
+	var away atomic.Bool
+	double.Trouble = func(*http.Request) stripetest.Trouble {
+		if away.Load() {
+			return stripetest.Failure
+		}
+		return stripetest.None
+	}
 	p := open(t, double, nil)
+	other := open(t, double, func(o *stripe.Options) { o.Shop = "other.example" })
 	page := mustOpen(t, p, opening(1))
 	if err := double.Decline(page.Session); err != nil {
 		t.Fatal(err)
 	}
-	for _, hook := range double.Webhooks() {
-		if event, err := p.Event(t.Context(), hook.Header, hook.Body); err != nil || event.Type.Known() {
-			t.Errorf("a decline reads %+v, %v", event, err)
-		}
+	hook := double.Webhooks()[0]
+	away.Store(true)
+	if event, err := p.Event(t.Context(), hook.Header, hook.Body); !domain.IsUnknown(err) {
+		t.Errorf("it reads %+v, %v; want an unknown error", event, err)
 	}
-	if err := double.Pay(page.Session); err != nil {
-		t.Errorf("pay after a decline: %v", err)
+	if event, err := other.Event(t.Context(), hook.Header, hook.Body); err != nil || event.Type.Known() {
+		t.Errorf("another shop reads %+v, %v; want it ignored without a call", event, err)
+	}
+	away.Store(false)
+	event, err := p.Event(t.Context(), hook.Header, hook.Body)
+	if err != nil || event.Type != domain.PaymentDeclined || event.Session != page.Session || event.AmountMinor != 6500 || event.Currency != "EUR" {
+		t.Errorf("it reads %+v, %v", event, err)
 	}
 }
 

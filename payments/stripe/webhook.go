@@ -69,10 +69,11 @@ var used = map[stripe.EventType]domain.PaymentEventType{
 	stripe.EventTypeCheckoutSessionCompleted:             domain.PaymentSucceeded, // if it is paid
 	stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded: domain.PaymentSucceeded,
 	stripe.EventTypeCheckoutSessionAsyncPaymentFailed:    domain.PaymentFailed,
+	stripe.EventTypePaymentIntentPaymentFailed:           domain.PaymentDeclined, // if its session may still be paid, or was
 }
 
-// Event implements payments.Provider. It calls nobody: the event has the whole session.
-func (p *Provider) Event(_ context.Context, header http.Header, body []byte) (domain.PaymentEvent, error) {
+// Event implements payments.Provider. It calls nobody where the event has the whole session.
+func (p *Provider) Event(ctx context.Context, header http.Header, body []byte) (domain.PaymentEvent, error) {
 	if len(body) > payments.EventBytesMax {
 		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeTooLarge, Detail: "The event is too large."}
 	}
@@ -95,6 +96,9 @@ func (p *Provider) Event(_ context.Context, header http.Header, body []byte) (do
 	case !sameMajorVersion(event.APIVersion):
 		return domain.PaymentEvent{}, domain.Invalid("api_version", fmt.Sprintf("is %s: give the webhook endpoint version %s", event.APIVersion, stripe.APIVersion))
 	}
+	if kind == domain.PaymentDeclined {
+		return p.declined(ctx, &event)
+	}
 	var session stripe.CheckoutSession
 	if err := json.Unmarshal(event.Data.Raw, &session); err != nil {
 		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event's session cannot be read.", Err: err}
@@ -103,6 +107,47 @@ func (p *Provider) Event(_ context.Context, header http.Header, body []byte) (do
 		return ignored, nil // it is being processed; another event will say how that ended
 	}
 	return p.paymentEvent(event.ID, kind, &session)
+}
+
+// declined reads an attempt that came to nothing. Its event has the payment, with the metadata that we gave it, and not
+// the session, so Stripe is asked for that. In one session all attempts have one payment.
+func (p *Provider) declined(ctx context.Context, event *stripe.Event) (domain.PaymentEvent, error) {
+	var payment stripe.PaymentIntent
+	if err := json.Unmarshal(event.Data.Raw, &payment); err != nil {
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event's payment cannot be read.", Err: err}
+	}
+	switch _, ours, err := p.orderOf(payment.Metadata); {
+	case err != nil:
+		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event's payment names no order.", Err: err}
+	case !ours:
+		return domain.PaymentEvent{Type: "other_shop"}, nil
+	case !domain.ValidPaymentID(payment.ID):
+		return domain.PaymentEvent{}, domain.Invalid("data", "names no payment")
+	}
+	session, err := p.sessionOfPayment(ctx, payment.ID)
+	if err != nil {
+		return domain.PaymentEvent{}, err
+	}
+	if session.Status == stripe.CheckoutSessionStatusComplete && session.PaymentStatus != stripe.CheckoutSessionPaymentStatusPaid {
+		return domain.PaymentEvent{Type: domain.PaymentEventType(event.Type)}, nil // no card: the session's own event says how that ended
+	}
+	session.PaymentIntent = &payment
+	return p.paymentEvent(event.ID, domain.PaymentDeclined, session)
+}
+
+func (p *Provider) sessionOfPayment(ctx context.Context, payment string) (*stripe.CheckoutSession, error) {
+	call := called("find the session of payment", payment)
+	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
+	defer cancel()
+	list := &stripe.CheckoutSessionListParams{PaymentIntent: stripe.String(payment)}
+	list.Limit, list.Single = stripe.Int64(1), true
+	for session, err := range p.client.V1CheckoutSessions.List(ctx, list) {
+		if err != nil {
+			return nil, call.unknown(err)
+		}
+		return session, nil
+	}
+	return nil, call.unknown(errors.New("there is none yet"))
 }
 
 func (p *Provider) paymentEvent(id string, kind domain.PaymentEventType, session *stripe.CheckoutSession) (domain.PaymentEvent, error) {

@@ -25,6 +25,14 @@ func paidEvent(replace ...string) []byte {
 	return []byte(strings.NewReplacer(replace...).Replace(body))
 }
 
+// failedEvent is the webhook of an attempt that failed.
+func failedEvent(replace ...string) []byte {
+	body := fmt.Sprintf(`{"id":"evt_1","object":"event","type":"payment_intent.payment_failed","api_version":%q,"livemode":false,
+		"data":{"object":{"id":"pi_1","object":"payment_intent","status":"requires_payment_method","currency":"eur","amount":6500,
+		"metadata":{"boxoffice.shop":"tickets.example","boxoffice.order":%q}}}}`, stripe.APIVersion, order)
+	return []byte(strings.NewReplacer(replace...).Replace(body))
+}
+
 // codeOf is empty without an error.
 func codeOf(err error) domain.Code {
 	if err == nil {
@@ -45,6 +53,11 @@ func TestEvents(t *testing.T) {
 		"a transfer that bounced":           {paidEvent("session.completed", "session.async_payment_failed", `"paid"`, `"unpaid"`), "payment.failed"},
 		"complete, and not yet paid":        {paidEvent(`"paid"`, `"unpaid"`), "checkout.session.completed"},
 		"expired":                           {paidEvent("session.completed", "session.expired"), "checkout.session.expired"},
+		"declined, of no session":           {failedEvent(), "unknown"},
+		"declined, of another shop":         {failedEvent("tickets.example", "other.example"), "other_shop"},
+		"declined, of an impossible order":  {failedEvent(order, "42"), "invalid"},
+		"declined, with no payment":         {failedEvent(`"pi_1"`, `""`), "invalid"},
+		"declined, with a list":             {failedEvent(`"object":{"id":"pi_1"`, `"object":[],"x":{"id":"pi_1"`), "invalid"},
 		"of another type":                   {paidEvent("checkout.session.completed", "charge.updated"), "charge.updated"},
 		"of another shop":                   {paidEvent("tickets.example", "other.example"), "other_shop"},
 		"of another program in the account": {paidEvent(`"boxoffice.shop":"tickets.example",`, ""), "other_shop"},
@@ -109,6 +122,7 @@ func FuzzEvent(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(paidEvent(), "t=1,v1=00")
+	f.Add(failedEvent(), "t=1,v1=00")
 	f.Add([]byte(`{"type":"checkout.session.completed","data":{"object":{}}}`), "")
 	f.Fuzz(func(t *testing.T, body []byte, signature string) {
 		header := http.Header{"Stripe-Signature": {signature}}

@@ -25,11 +25,19 @@ func (s *Server) Pay(id string) error {
 	})
 }
 
-// Decline is a card that the bank declines. The session stays open.
+// Decline is a card that the bank declines. The session stays open; its payment is there from the first attempt on.
 func (s *Server) Decline(id string) error {
 	return s.act(id, "open", func(one *session) {
-		s.emit("payment_intent.payment_failed", object{"id": "pi_" + rand.Text(), "object": "payment_intent", "status": "requires_payment_method"})
+		s.attempt(one, "requires_payment_method")
+		s.emitFailed(one)
 	})
+}
+
+// emitFailed tells of an attempt that failed, as Stripe does of a card and of a transfer.
+func (s *Server) emitFailed(one *session) {
+	failed := paymentObject(one.payment)
+	failed["last_payment_error"] = object{"type": "card_error", "code": "card_declined", "decline_code": "generic_decline", "message": "Your card was declined."}
+	s.emit("payment_intent.payment_failed", failed)
 }
 
 // Transfer begins a payment that takes days; Arrive and Bounce end it.
@@ -52,6 +60,7 @@ func (s *Server) Arrive(id string) error {
 func (s *Server) Bounce(id string) error {
 	return s.act(id, "complete", func(one *session) {
 		one.payment.status = "requires_payment_method"
+		s.emitFailed(one)
 		s.emit("checkout.session.async_payment_failed", s.sessionObject(one, false))
 	})
 }
@@ -90,8 +99,15 @@ func (s *Server) act(id, status string, do func(*session)) error {
 
 func (s *Server) begin(one *session, status string) {
 	one.status = "complete"
-	one.payment = &payment{id: "pi_" + rand.Text(), status: status, currency: one.currency, amount: one.amount, metadata: one.paymentMetadata}
-	s.payments[one.payment.id] = one.payment
+	s.attempt(one, status)
+}
+
+func (s *Server) attempt(one *session, status string) {
+	if one.payment == nil {
+		one.payment = &payment{id: "pi_" + rand.Text(), currency: one.currency, amount: one.amount, metadata: one.paymentMetadata}
+		s.payments[one.payment.id] = one.payment
+	}
+	one.payment.status = status
 }
 
 func (s *Server) capture(one *session, event string) {

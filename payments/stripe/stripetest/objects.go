@@ -16,7 +16,7 @@ type session struct {
 	amount                                               int64
 	created, expires                                     time.Time
 	metadata, paymentMetadata                            map[string]string
-	payment                                              *payment // from when the buyer confirmed
+	payment                                              *payment // from the first attempt on
 }
 
 type payment struct {
@@ -104,6 +104,9 @@ func (s *Server) session(id string) *session {
 
 func (s *Server) expire(one *session) {
 	one.status = "expired"
+	if one.payment != nil {
+		one.payment.status = "canceled"
+	}
 	s.emit("checkout.session.expired", s.sessionObject(one, false))
 }
 
@@ -139,7 +142,9 @@ func (s *Server) expireSession(id string) answer {
 func (s *Server) listSessions(form url.Values) answer {
 	var all []object
 	for _, one := range slices.Backward(s.opened) {
-		if status := form.Get("status"); status == "" || s.session(one.id).status == status {
+		status, of := form.Get("status"), form.Get("payment_intent")
+		isOf := of == "" || one.payment != nil && one.payment.id == of
+		if isOf && (status == "" || s.session(one.id).status == status) {
 			all = append(all, s.sessionObject(one, expands(form, "data.payment_intent.latest_charge")))
 		}
 	}

@@ -22,6 +22,7 @@ func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *p
 		Do: func(_ context.Context, page domain.PayPage, deed paymentstest.Deed) error {
 			return map[paymentstest.Deed]func(string) error{
 				paymentstest.Pay: s.Pay, paymentstest.Transfer: s.Transfer, paymentstest.Arrive: s.Arrive, paymentstest.Bounce: s.Bounce,
+				paymentstest.Decline: s.Decline,
 			}[deed](page.Session)
 		},
 		Webhook: hooks.Next,
