@@ -400,7 +400,12 @@ func TestOrderStatus(t *testing.T) {
 		absent  []string
 	}{
 		{"held", func(*bundle, domain.OrderID) {}, domain.OrderHeld,
-			[]string{"hold_expires_at", "payment_url", "payment_session"}, []string{"tickets", "paid_at"}},
+			[]string{"hold_expires_at", "payment_url", "payment_session"}, []string{"tickets", "paid_at", "declines", "attempts_left"}},
+		{"held, after a declined attempt", func(b *bundle, id domain.OrderID) { b.world.States[id].Declines = 1 }, domain.OrderHeld,
+			[]string{"hold_expires_at", "payment_url", "declines", "attempts_left"}, []string{"tickets"}},
+		{"failed, after too many of them", func(b *bundle, id domain.OrderID) {
+			b.world.States[id].Status, b.world.States[id].Declines = domain.OrderFailed, domain.DeclinesMax
+		}, domain.OrderFailed, []string{"declines"}, []string{"attempts_left", "payment_url"}},
 		{"paid", func(b *bundle, id domain.OrderID) { b.world.pay(b.world.States[id]) }, domain.OrderPaid,
 			[]string{"tickets", "perk", "paid_at"}, []string{"payment_url", "hold_expires_at"}},
 		{"paid, its checkout long gone", func(b *bundle, id domain.OrderID) {
@@ -444,6 +449,9 @@ func TestOrderStatus(t *testing.T) {
 			}
 			var v OrderView
 			decode(t, w, &v)
+			if v.AttemptsLeft != 0 && v.Declines+v.AttemptsLeft != domain.DeclinesMax {
+				t.Errorf("%d declines and %d attempts left, want %d together", v.Declines, v.AttemptsLeft, domain.DeclinesMax)
+			}
 			if v.Status != test.status || v.SaleName != "Conference" || v.Amount != 13000 {
 				t.Errorf("answer %+v, want status %s", v, test.status)
 			}

@@ -137,12 +137,16 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	v := OrderView{
 		Order: state.Order, Sale: state.SaleID, SaleName: state.SaleID, Status: state.Status,
 		Items: viewLines(state.Lines), Amount: state.AmountMinor, Currency: state.Currency, Metadata: state.Metadata,
+		Declines: state.Declines,
 	}
 	if sale, err := s.Catalog.Sale(ctx, state.SaleID); err == nil {
 		v.SaleName = sale.Name
 	}
 	if state.Status == domain.OrderHeld {
 		v.HoldExpiresAt = timeOrNil(state.Hold.ExpiresAt)
+		if v.Declines > 0 {
+			v.AttemptsLeft = max(0, domain.DeclinesMax-v.Declines)
+		}
 		page, err := s.payPage(orderOfState(&state), state.Hold)
 		v.PaymentURL, v.PaymentSession = page.URL, cmp.Or(state.Session, page.Session)
 		return v, err
@@ -232,7 +236,7 @@ func drawQR(text, accept string) (*imageOutput, error) {
 
 // WebhookBody documents the payment provider's event; the provider's adapter reads it.
 type WebhookBody struct {
-	Type domain.PaymentEventType `json:"type" enum:"payment.succeeded,payment.failed,payment.canceled"`
+	Type domain.PaymentEventType `json:"type" enum:"payment.succeeded,payment.failed,payment.canceled,payment.declined"`
 	Data WebhookData             `json:"data"`
 }
 

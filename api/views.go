@@ -96,6 +96,9 @@ type OrderView struct {
 	PaymentURL     string     `json:"payment_url,omitempty" doc:"held: where to pay"`
 	PaymentSession string     `json:"payment_session,omitempty" doc:"held: the provider's id of this payment session"`
 
+	Declines     int `json:"declines,omitempty" doc:"Attempts to pay that were declined. They keep the seats: payment_url is good for another attempt until hold_expires_at"`
+	AttemptsLeft int `json:"attempts_left,omitempty" doc:"held, once an attempt was declined: how many more there may be. If the last is declined too, the order fails"`
+
 	Tickets    []domain.Ticket `json:"tickets,omitempty" doc:"paid: one ticket per person"`
 	Perk       *OrderPerk      `json:"perk,omitempty" doc:"paid: whether the order got the sale's perk"`
 	PaidAt     *time.Time      `json:"paid_at,omitempty"`

@@ -12,8 +12,12 @@ import (
 // AdminOrderView is a schema of the document.
 type AdminOrderView struct {
 	// Minor units
-	Amount   int64  `json:"amount"`
-	Currency string `json:"currency"`
+	Amount int64 `json:"amount"`
+	// held, once an attempt was declined: how many more there may be. If the last is declined too, the order fails
+	AttemptsLeft *int64 `json:"attempts_left,omitempty"`
+	Currency     string `json:"currency"`
+	// Attempts to pay that were declined. They keep the seats: payment_url is good for another attempt until hold_expires_at
+	Declines *int64 `json:"declines,omitempty"`
 	// Empty if it was erased, or the order was restored and its address was lost
 	Email string `json:"email"`
 	// When the buyer's data was erased
@@ -844,8 +848,12 @@ type OrderRefundedData struct {
 // OrderView is a schema of the document.
 type OrderView struct {
 	// Minor units
-	Amount   int64  `json:"amount"`
-	Currency string `json:"currency"`
+	Amount int64 `json:"amount"`
+	// held, once an attempt was declined: how many more there may be. If the last is declined too, the order fails
+	AttemptsLeft *int64 `json:"attempts_left,omitempty"`
+	Currency     string `json:"currency"`
+	// Attempts to pay that were declined. They keep the seats: payment_url is good for another attempt until hold_expires_at
+	Declines *int64 `json:"declines,omitempty"`
 	// What the sale says of itself now, without its description. Not in lists
 	Facts *FactsBody `json:"facts,omitempty"`
 	// held: when the checkout gives up

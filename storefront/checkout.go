@@ -204,6 +204,8 @@ type orderView struct {
 	Currency      string             `json:"currency"`
 	HoldExpiresAt *time.Time         `json:"hold_expires_at"`
 	PaymentURL    string             `json:"payment_url"`
+	Declines      int                `json:"declines"`
+	AttemptsLeft  int                `json:"attempts_left"`
 	Items         []struct {
 		Class     string `json:"class"`
 		Quantity  int64  `json:"quantity"`

@@ -1,6 +1,12 @@
 package storefront
 
-import "boxoffice/domain"
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"boxoffice/domain"
+)
 
 // An orderText is what an order's page says about a status. The rest of the page is a
 // section of order.html with the status's name.
@@ -50,6 +56,22 @@ func showStatus(status domain.OrderStatus) shownStatus {
 		return shownStatus{orderText: unknownText, Name: "unknown"}
 	}
 	return shownStatus{orderText: text, Name: status, Known: true, Final: status.Terms().Final}
+}
+
+// declined is what a buyer is told after an attempt to pay that was declined. The scripts
+// say the same.
+func declined(attemptsLeft int) string {
+	more := fmt.Sprintf("%d more attempts are possible.", attemptsLeft)
+	if attemptsLeft == 1 {
+		more = "One more attempt is possible."
+	}
+	return "Nothing was charged, and your seats are still held. " + more
+}
+
+// left is how the pages write the time that is left, in minutes and seconds.
+func left(d time.Duration) string {
+	seconds := max(0, int(math.Ceil(d.Seconds())))
+	return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
 }
 
 // readAgain is when the page of an order without JavaScript reloads itself: while something

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"boxoffice/domain"
 )
@@ -59,6 +60,16 @@ func TestPagesNameOnlyExistingStatuses(t *testing.T) {
 			if !slices.Contains(domain.ShownStatuses(), domain.OrderStatus(name)) && name != "unknown" {
 				t.Errorf("storefront/%s: no order is shown with the status %q", file, name)
 			}
+		}
+	}
+}
+
+func TestTimeLeftIsWrittenInMinutesAndSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		3*time.Minute + 41*time.Second: "3:41", 1500 * time.Millisecond: "0:02", time.Hour: "60:00", 0: "0:00", -time.Minute: "0:00",
+	} {
+		if got := left(d); got != want {
+			t.Errorf("left(%v) is %q, want %q", d, got, want)
 		}
 	}
 }

@@ -736,6 +736,10 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 		notShown string
 	}{
 		{"held", view("held", `,"payment_url":"https://pay.example/p?x=1","hold_expires_at":"2026-11-22T21:15:49.15Z"`), []*http.Cookie{cookie}, "5", []string{"held until 21:15:49 UTC", `href="/orders/` + order + `/pay"`, "2 × class A", "€130.00"}, ""},
+		{"held, and declined", view("held", `,"payment_url":"https://pay.example/p?x=1","hold_expires_at":"2099-11-22T21:15:49.15Z","declines":2,"attempts_left":8`), []*http.Cookie{cookie}, "5",
+			[]string{"Declined: try again, ", " left</strong> Nothing was charged, and your seats are still held. 8 more attempts are possible.", `href="/orders/` + order + `/pay"`, "Give the seats back"}, ""},
+		{"held, declined for the last time but one", view("held", `,"payment_url":"https://pay.example/","declines":9,"attempts_left":1`), []*http.Cookie{cookie}, "5", []string{"One more attempt is possible."}, ""},
+		{"held, declined, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","declines":1,"attempts_left":9,"sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "9 more attempts"},
 		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "/pay\""},
 		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ", "<svg "}, "https://"},
 		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},

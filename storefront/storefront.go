@@ -100,6 +100,9 @@ func New(o Options) (http.Handler, error) {
 		"turn":   func() string { return spell(waitingroom.EntryLife) },
 		"times":  func(a, b int64) int64 { return a * b },
 		"status": showStatus,
+		"left":   func(until time.Time) string { return left(time.Until(until)) },
+
+		"declined": declined,
 	}
 	for _, name := range []string{"sales", "sale", "queue", "basket", "order", "find", "organiser", "error"} {
 		t, err := template.New("layout.html").Funcs(funcs).

@@ -67,6 +67,8 @@ func TestEveryPageFitsAPhone(t *testing.T) {
 		held, heldToken := s.hold(longName, 2)
 		paid, paidToken := s.hold(longName, 2)
 		s.pay(paid)
+		declined, declinedToken := s.hold(longName, 2)
+		s.decline(declined)
 		visits := []visit{
 			{"sales", "/", "true", false},
 			{"sale", "/sales/concert", "document.querySelector('.stock').textContent", false},
@@ -80,6 +82,7 @@ func TestEveryPageFitsAPhone(t *testing.T) {
 		} else {
 			visits = append(visits,
 				visit{"order-held", "/orders/" + held.String() + "#" + heldToken, "document.querySelector('.lines')", false},
+				visit{"order-declined", "/orders/" + declined.String() + "#" + declinedToken, "document.body.innerText.includes('Declined: try again, ')", false},
 				visit{"order-paid", "/orders/" + paid.String() + "#" + paidToken, "document.querySelectorAll('.ticket img[src]').length === 2", false},
 				visit{"organiser", "/organiser/sales/concert", "true", false})
 		}

@@ -253,6 +253,13 @@ func (s *shop) end(id domain.OrderID, as domain.OrderStatus) {
 	s.move(s.orders[id].Lines, -1)
 }
 
+// decline declines an attempt to pay for an order.
+func (s *shop) decline(id domain.OrderID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders[id].Declines++
+}
+
 // onlyOrder is the only order that was made.
 func (s *shop) onlyOrder() (domain.OrderID, domain.OrderStatus) {
 	s.t.Helper()

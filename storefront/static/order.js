@@ -100,6 +100,7 @@ function draw(next) {
   }
   show(section.dataset.state);
   drawSaleCanceled(section);
+  drawDeclined();
   if (drawn === order.status) return; // do not load the QR codes again
   drawn = order.status;
   document.title = `${section.querySelector('h1').textContent} · Box office`;
@@ -114,6 +115,15 @@ function drawSaleCanceled(section) {
   fill('sale-canceled', section.dataset.saleCanceled);
   fields('pay')[0].removeAttribute('href');
   fields('again').forEach((a) => { a.hidden = true; });
+}
+
+/** An attempt to pay was declined: another one is possible. The server's page says the same. */
+function drawDeclined() {
+  const box = fields('declined')[0];
+  box.hidden = !order.declines || order.status !== 'held' || Boolean(order.sale_canceled_at) || Date.parse(order.hold_expires_at) <= clock.now();
+  if (box.hidden) return;
+  const more = order.attempts_left === 1 ? 'One more attempt is possible.' : `${order.attempts_left} more attempts are possible.`;
+  fill('attempts', `Nothing was charged, and your seats are still held. ${more}`);
 }
 
 function drawHeld() {
@@ -188,6 +198,7 @@ function tick() {
   root.querySelector('.countdown').classList.toggle('soon', seconds <= SOON_SECONDS);
   fields('countdown-bar')[0].value = Math.max(0, Math.min(1, left / (kept.get()?.heldFor || left)));
   if (seconds > 0) return;
+  drawDeclined();
   fields('pay')[0].removeAttribute('href'); // paying now would be too late
   setOff(root.querySelector('[data-action="cancel"]'), true);
   fill('note', 'Time is up. One moment: we ask whether your payment came through.');
