@@ -558,6 +558,7 @@ func TestMischiefRefusals(t *testing.T) {
 	for _, body := range []string{
 		"", "[]", `{"rates":{"steal":1}}`, `{"rates":{"lose":1.1}}`, `{"rates":{"lose":-0.1}}`, `{"rate":{"lose":1}}`, `{"seed":-1}`,
 		`{"delay_seconds":-1}`, `{"delay_seconds":3601}`, `{"late_seconds":3601}`, `{"errors_each":101}`, `{"errors_each":-1}`,
+		`{"declines_each":11}`, `{"declines_each":-1}`,
 		`{"refuse_refunds_seconds":604801}`, `{"rates":{"lose":"1"}}`,
 	} {
 		for _, path := range []string{MischiefPath, "/v1/sessions/" + mockpay.SessionID(orderNumber(1)) + "/mischief"} {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
 
+	"boxoffice/domain"
 	server "boxoffice/mockpay"
 	"boxoffice/payments/mockpay"
 )
@@ -38,6 +40,7 @@ var endings = []struct {
 }{
 	{"paid", endsPaid},
 	{"paid-by-signal", endsPaidBySignal},
+	{"paid-after-declines", endsPaidAfterDeclines},
 	{"paid-mangled-webhooks", endsPaidMangledWebhooks},
 	{"paid-without-perk", endsPaidWithoutPerk},
 	{"paid-webhook-lost", endsPaidWebhookLost},
@@ -46,6 +49,7 @@ var endings = []struct {
 	{"sold-out", endsSoldOut},
 	{"limit-reached", endsLimitReached},
 	{"failed", func(t *testing.T, s *stack) string { return endsAtProvider(t, s, "failed", "failed") }},
+	{"declined-too-often", endsDeclinedTooOften},
 	{"canceled-at-provider", func(t *testing.T, s *stack) string { return endsAtProvider(t, s, "canceled", "canceled") }},
 	{"canceled-by-buyer", endsCanceledByBuyer},
 	{"expired", endsExpired},
@@ -124,6 +128,53 @@ func testSignalByHand(t *testing.T, s *stack) {
 	s.awaitStatus(t, unpaid, "held")
 	s.pay(t, unpaid, "succeeded")
 	s.awaitStatus(t, unpaid, "paid")
+}
+
+// endsPaidAfterDeclines: the bank declines twice, and takes the third attempt in the same session.
+func endsPaidAfterDeclines(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	for n := range 2 {
+		s.pay(t, o, "declined")
+		s.awaitDeclines(t, o, n+1)
+	}
+	s.awaitStock(t, sale, "A", level{Held: 1, Available: 9})
+	s.pay(t, o, "succeeded")
+	s.awaitStatus(t, o, "paid")
+	s.awaitStock(t, sale, "A", level{Sold: 1, Available: 9})
+	return "checkout/" + o.Order
+}
+
+// awaitDeclines waits until a held order shows how often it was declined. The deadline stays where it was.
+func (s *stack) awaitDeclines(t *testing.T, o order, want int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("order %s was declined %d times", o.Order, want), func() bool {
+		now := s.state(t, o)
+		if now.Status != "held" || !now.HoldExpiresAt.Equal(o.HoldExpiresAt) || now.PaymentURL == "" {
+			t.Fatalf("a declined order is %s until %v, payable: %t; want held until %v", now.Status, now.HoldExpiresAt, now.PaymentURL != "", o.HoldExpiresAt)
+		}
+		return now.Declines != nil && now.AttemptsLeft != nil && *now.Declines == int64(want) && *now.AttemptsLeft == int64(domain.DeclinesMax-want)
+	})
+}
+
+// endsDeclinedTooOften: nobody keeps seats by trying one card after the other, whoever counts. MockPay itself ends a
+// session at the same count; here another provider's events do, which goes on.
+func endsDeclinedTooOften(t *testing.T, s *stack) string {
+	sale := s.sale(t, 10, longHold, 5)
+	o := s.hold(t, sale, items{"A": 1})
+	s.visit(t, o)
+	for n := range domain.DeclinesMax {
+		got := s.webhookStatus(t, event("payment.declined", o, nil))
+		if isLast := n+1 == domain.DeclinesMax; got != "held" && !(isLast && got == "failed") {
+			t.Fatalf("decline %d is answered %s", n+1, got)
+		}
+	}
+	s.awaitStatus(t, o, "failed")
+	s.awaitStock(t, sale, "A", level{Available: 10})
+	if _, err := s.mockpay().Pay(t.Context(), o.PaymentSession, "", "succeeded"); err == nil {
+		t.Fatal("the session of an order that was declined too often was paid")
+	}
+	return "checkout/" + o.Order
 }
 
 func endsPaidWebhookLost(t *testing.T, s *stack) string {

@@ -282,6 +282,39 @@ func testAnotherProvider(t *testing.T, s *stack) {
 			t.Fatalf("back is %v, want %v", back, want)
 		}
 	})
+	t.Run("declined, and paid in the same session", func(t *testing.T) {
+		j := shop.hold(t, time.Hour).open()
+		for range 2 {
+			if err := memory.Do(j.page, paymentstest.Decline); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := j.report(); got != domain.OrderHeld {
+			t.Fatalf("j.report() is %q, want %q", got, domain.OrderHeld)
+		}
+		if got := j.awaitStatus(domain.OrderHeld); got.Declines != 2 || got.Session != j.page.Session {
+			t.Fatalf("%d declines in session %s, want 2 in %s", got.Declines, got.Session, j.page.Session)
+		}
+		if err := memory.Do(j.page, paymentstest.Pay); err != nil {
+			t.Fatal(err)
+		}
+		j.report()
+		j.awaitStatus(domain.OrderPaid)
+		j.mustBePaid(j.page.Session)
+	})
+	t.Run("declined too often", func(t *testing.T) {
+		j := shop.hold(t, time.Hour).open()
+		for range domain.DeclinesMax {
+			if err := memory.Do(j.page, paymentstest.Decline); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.report()
+		j.awaitStatus(domain.OrderFailed)
+		if got := j.session().Status; got != payments.SessionExpired {
+			t.Fatalf("the session is %q, want %q", got, payments.SessionExpired)
+		}
+	})
 	t.Run("failed", func(t *testing.T) {
 		j := shop.hold(t, time.Hour).open()
 		if err := memory.Do(j.page, paymentstest.Fail); err != nil {

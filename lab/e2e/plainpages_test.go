@@ -54,8 +54,9 @@ func (b *plainBrowser) do(request *http.Request) int {
 }
 
 var (
-	forms  = regexp.MustCompile(`(?s)<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
-	inputs = regexp.MustCompile(`<input[^>]*name="([^"]*)"[^>]*value="([^"]*)"`)
+	forms      = regexp.MustCompile(`(?s)<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
+	cancelLink = regexp.MustCompile(`<a class="button" href="([^"]*)">Cancel</a>`)
+	inputs     = regexp.MustCompile(`<input[^>]*name="([^"]*)"[^>]*value="([^"]*)"`)
 )
 
 // send fills in the page's form whose action has the given part, and sends it.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"boxoffice/client"
+	"boxoffice/domain"
 	"boxoffice/payments/stripe"
 	"boxoffice/payments/stripe/stripetest"
 )
@@ -106,18 +107,34 @@ func testStripe(t *testing.T, s *stack) {
 	})
 	t.Run("a declined card keeps the ticket, and another one pays", func(t *testing.T) {
 		b := s.stripeBuyer(t, long)
-		if err := double.Decline(b.session); err != nil {
-			t.Fatal(err)
+		for n := range 2 {
+			if err := double.Decline(b.session); err != nil {
+				t.Fatal(err)
+			}
+			b.deliver(2) // each event counts once
+			s.awaitDeclines(t, b.order, n+1)
 		}
-		b.deliver(1)
-		if got := s.state(t, b.order).Status; got != "held" {
-			t.Fatalf("after a decline the order is %s, want held", got)
+		if again := b.toPay(); again != b.session {
+			t.Errorf("after declines pay leads to session %s, and before to %s", again, b.session)
 		}
 		if err := double.Pay(b.session); err != nil {
 			t.Fatal(err)
 		}
 		b.deliver(1)
 		s.awaitStatus(t, b.order, "paid")
+	})
+	t.Run("declined too often: the session is expired, and the ticket is on sale again", func(t *testing.T) {
+		b := s.stripeBuyer(t, long)
+		for range domain.DeclinesMax {
+			if err := double.Decline(b.session); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.deliver(1)
+		s.awaitStatus(t, b.order, "failed")
+		if err := double.Pay(b.session); err == nil {
+			t.Error("a session was paid after its order failed")
+		}
 	})
 	t.Run("paid, and the webhook is lost", func(t *testing.T) {
 		b := s.stripeBuyer(t, short)

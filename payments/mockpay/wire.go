@@ -60,9 +60,9 @@ const (
 	OutcomeDeclined  Outcome = "declined" // ends the attempt, not the session
 )
 
-// A PayRequest pays a session, or fails or cancels it, or is declined. Link is the address of the pay
-// page, or its query. It opens the session if nobody visited the page yet; after that it
-// may be left out.
+// A PayRequest pays a session, or fails or cancels it, or is declined. Link is the address of
+// the pay page, or its query. It opens the session if nobody visited the page yet; after
+// that it may be left out.
 type PayRequest struct {
 	Outcome Outcome `json:"outcome"`
 	Link    string  `json:"link,omitempty"`
