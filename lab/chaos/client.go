@@ -102,6 +102,14 @@ func (c *caller) pay(ctx context.Context, p client.CheckoutView, outcome mockpay
 	return c.mockpay.Pay(ctx, p.PaymentSession, "", outcome)
 }
 
+// decline makes the nth attempt in a session, which is declined, once.
+func (c *caller) decline(ctx context.Context, p client.CheckoutView, nth int) error {
+	if err := c.mockpay.Visit(ctx, p.PaymentURL); err != nil {
+		return err
+	}
+	return c.mockpay.Decline(ctx, p.PaymentSession, nth)
+}
+
 // capture takes money whatever the session's state; nth tells a second one from the first.
 func (c *caller) capture(ctx context.Context, p client.CheckoutView, nth int) error {
 	return c.mockpay.Capture(ctx, p.PaymentSession, server.CaptureRequest{Nth: nth, AmountMinor: &p.Amount, Currency: "EUR"})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"boxoffice/client"
+	"boxoffice/domain"
 	"boxoffice/pace"
 	"boxoffice/payments/mockpay"
 )
@@ -34,6 +35,8 @@ const (
 	planFail         plan = "fail"
 	planFailThenPay  plan = "fail, then captured" // the provider takes money after it has said no
 	planDrop         plan = "cancel at the provider"
+	planDeclined     plan = "declined, then pay"
+	planDeclinedOut  plan = "declined, and nothing more"
 	planCancel       plan = "cancel"
 	planCancelPay    plan = "cancel, then captured"
 	planAbandon      plan = "abandon"
@@ -48,7 +51,7 @@ var plans = []struct {
 	plan   plan
 	weight int
 }{
-	{planPay, 46}, {planFail, 7}, {planFailThenPay, 6}, {planDrop, 5}, {planCancel, 7}, {planCancelPay, 4},
+	{planPay, 40}, {planDeclined, 8}, {planDeclinedOut, 2}, {planFail, 5}, {planFailThenPay, 6}, {planDrop, 5}, {planCancel, 7}, {planCancelPay, 4},
 	{planAbandon, 6}, {planPayLate, 5}, {planPayAtTheEnd, 4}, {planPayTwice, 3}, {planPayAndRefund, 7},
 }
 
@@ -167,6 +170,7 @@ func (l *load) newBuyer() *buyer {
 	}
 	b.repeats = l.rng.IntN(7) == 0
 	b.around = time.Duration(l.rng.IntN(400)-200) * time.Millisecond
+	b.declines = l.rng.IntN(3)
 	return b
 }
 
@@ -197,8 +201,9 @@ type buyer struct {
 	front string
 	think time.Duration
 	// repeats sends the same key twice at the same time.
-	repeats bool
-	around  time.Duration // how far from the deadline
+	repeats  bool
+	around   time.Duration // how far from the deadline
+	declines int           // attempts that are declined, beside the first
 }
 
 func (b *buyer) buy(ctx context.Context) {
@@ -258,6 +263,16 @@ func (b *buyer) follow(ctx context.Context, p client.CheckoutView) {
 		b.drop(ctx, p, mockpay.OutcomeFailed)
 		_ = pace.Pause(ctx, b.think)
 		b.capture(ctx, p, 1)
+	case planDeclined:
+		for n := range 1 + b.declines {
+			b.decline(ctx, p, n+1)
+		}
+		b.pay(ctx, p)
+		b.seePaid(ctx, p)
+	case planDeclinedOut:
+		if b.decline(ctx, p, 1) {
+			b.load.record.note(p, "declined, and nothing more", func(a *acknowledged) { a.declined = true })
+		}
 	case planDrop:
 		b.drop(ctx, p, mockpay.OutcomeCanceled)
 	case planCancel:
@@ -286,12 +301,15 @@ func (b *buyer) insist(ctx context.Context, call func(context.Context) error) er
 	return err
 }
 
+// pay pays, again where MockPay's mischief declined it.
 func (b *buyer) pay(ctx context.Context, p client.CheckoutView) {
-	var status mockpay.SessionStatus
-	err := b.insist(ctx, func(ctx context.Context) (err error) {
-		status, err = b.load.client.pay(ctx, p, mockpay.OutcomeSucceeded)
-		return err
-	})
+	status, err := mockpay.SessionOpen, error(nil)
+	for n := 0; n < domain.DeclinesMax && err == nil && status == mockpay.SessionOpen; n++ {
+		err = b.insist(ctx, func(ctx context.Context) (err error) {
+			status, err = b.load.client.pay(ctx, p, mockpay.OutcomeSucceeded)
+			return err
+		})
+	}
 	if err == nil && status == mockpay.SessionCaptured {
 		b.load.record.note(p, "captured", func(a *acknowledged) { a.captured = true })
 	}
@@ -312,6 +330,15 @@ func (b *buyer) drop(ctx context.Context, p client.CheckoutView, outcome mockpay
 	if err == nil && string(status) == string(outcome) {
 		b.load.record.note(p, string(outcome)+" at the provider", func(a *acknowledged) { a.dropped = true })
 	}
+}
+
+// decline makes an attempt that the bank declines. It ends nothing, whatever fails meanwhile.
+func (b *buyer) decline(ctx context.Context, p client.CheckoutView, attempt int) bool {
+	err := b.insist(ctx, func(ctx context.Context) error { return b.load.client.decline(ctx, p, attempt) })
+	if err == nil {
+		b.load.record.count("declined at the provider")
+	}
+	return err == nil
 }
 
 func (b *buyer) cancel(ctx context.Context, p client.CheckoutView) {

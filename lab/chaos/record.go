@@ -37,6 +37,7 @@ type acknowledged struct {
 	asked     bool   // the organiser has asked for a refund, whatever was answered
 	refunding bool   // and it was accepted
 	calledOff bool   // the organiser has canceled the whole sale
+	declined  bool   // the only thing that happened at MockPay is a declined attempt
 	dropped   bool   // MockPay said that the session failed or was canceled
 }
 
@@ -142,6 +143,8 @@ func (a *acknowledged) violation(now client.OrderView) string {
 		return fmt.Sprintf("was captured at the provider and is %s", now.Status)
 	case a.canceled && now.Status != "canceled" && !gone:
 		return fmt.Sprintf("its cancel was acknowledged and it is %s", now.Status)
+	case a.declined && now.Status == "failed":
+		return "was declined once, which ends nothing, and is failed"
 	case sold && len(now.Tickets) == 0:
 		return "is paid and has no tickets"
 	}

@@ -35,6 +35,8 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 		{"captured and given back", acknowledged{captured: true}, state("refunded", ""), ""},
 		{"captured for nothing", acknowledged{captured: true}, state("expired", ""), "captured at the provider and is expired"},
 		{"canceled", acknowledged{canceled: true}, state("canceled", ""), ""},
+		{"declined, and the hold ran out", acknowledged{declined: true}, state("expired", ""), ""},
+		{"declined, and that ended it", acknowledged{declined: true}, state("failed", ""), "was declined once"},
 		{"canceled and still sold", acknowledged{canceled: true}, state("paid", "X"), "cancel was acknowledged"},
 		{"paid without tickets", acknowledged{}, state("paid", ""), "no tickets"},
 	}

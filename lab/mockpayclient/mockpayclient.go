@@ -51,6 +51,11 @@ func (m *MockPay) Pay(ctx context.Context, session, link string, outcome mockpay
 	return now.Status, err
 }
 
+// Decline makes the nth attempt in a session, which is declined, once.
+func (m *MockPay) Decline(ctx context.Context, session string, nth int) error {
+	return m.ask(ctx, http.MethodPost, sessionPath(session, "pay"), mockpay.PayRequest{Outcome: mockpay.OutcomeDeclined, Attempt: nth}, nil)
+}
+
 // Capture takes money, whatever the session's state.
 func (m *MockPay) Capture(ctx context.Context, session string, request server.CaptureRequest) error {
 	return m.ask(ctx, http.MethodPost, sessionPath(session, "capture"), request, nil)
