@@ -261,7 +261,7 @@ func (c *checkout) drainSignals(ctx workflow.Context) {
 func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
 	concerns := c.concerns(report.PaymentEvent)
 	switch {
-	case concerns && report.Type == domain.PaymentDeclined && workflow.GetVersion(ctx, declinedSignalChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion:
+	case concerns && report.Type == domain.PaymentDeclined && ignoresDeclineSignals(ctx):
 		workflow.GetLogger(ctx).Warn("Ignored a declined payment, as an earlier release did")
 	case concerns:
 		c.inbox.put(c.messageOf(ctx, report))
@@ -277,6 +277,10 @@ func (c *checkout) takeSignal(ctx workflow.Context, report reported) {
 // from before ignored it, and their histories may have one: a newer API sends it while they
 // still run. It is asked for only then. As an update they refused it, which leaves no trace.
 const declinedSignalChange = "declined-by-signal"
+
+func ignoresDeclineSignals(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, declinedSignalChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion
+}
 
 // otherSessionChange marks checkouts that give back money which was taken for their order
 // in another session, such as another provider's, and was reported by signal: we have

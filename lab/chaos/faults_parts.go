@@ -338,7 +338,8 @@ func (w *world) mischief() *server.Mischief {
 	rates := map[server.Trick]float64{}
 	for _, trick := range []server.Trick{
 		server.TrickDelay, server.TrickDuplicate, server.TrickReorder, server.TrickLose, server.TrickForge, server.TrickReplay,
-		server.TrickWrongAmount, server.TrickWrongCurrency, server.TrickContradict, server.TrickCaptureAtExpire, server.TrickCaptureLate, server.TrickDecline, server.TrickErrors,
+		server.TrickWrongAmount, server.TrickWrongCurrency, server.TrickContradict, server.TrickCaptureAtExpire, server.TrickCaptureLate,
+		server.TrickDecline, server.TrickErrors,
 	} {
 		rates[trick] = 0.04
 	}

@@ -408,10 +408,10 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 		m.capture(s)
 		return m.hook("session.paid", id), nil
 	case deed == Decline && open && m.Break != BreakDeclineFails:
-		switch m.Break {
-		case BreakDeclineEnds:
+		if m.Break == BreakDeclineEnds {
 			s.Status = payments.SessionFailed
-		case BreakDeclineCaptures:
+		}
+		if m.Break == BreakDeclineCaptures {
 			m.capture(s)
 		}
 		return m.hook("session.declined", id), nil
