@@ -10,6 +10,7 @@ replace boxoffice/deploy/pgtest => ./deploy/pgtest
 require (
 	boxoffice/deploy/pgtest v0.0.0
 	boxoffice/ledger/embedded v0.0.0
+	github.com/arran4/golang-ical v0.3.4
 	github.com/bojanz/currency v1.5.1
 	github.com/chromedp/cdproto v0.160.1
 	github.com/chromedp/chromedp v0.23.1

@@ -22,6 +22,9 @@ type world struct {
 	sold    map[domain.OrderID]*domain.SoldOrder
 	refunds map[domain.OrderID][]domain.Refund
 	cancels map[string]*domain.SaleCancellation
+	images  map[string][]byte
+
+	imageReads int
 
 	sessions      map[string]payments.Session // at the provider
 	sessionsAsked int
@@ -33,7 +36,7 @@ type world struct {
 func newWorld(keys *domain.Keyring) *world {
 	return &world{
 		World: admissiontest.NewWorld(keys), sold: map[domain.OrderID]*domain.SoldOrder{},
-		refunds: map[domain.OrderID][]domain.Refund{}, cancels: map[string]*domain.SaleCancellation{},
+		refunds: map[domain.OrderID][]domain.Refund{}, cancels: map[string]*domain.SaleCancellation{}, images: map[string][]byte{},
 		sessions: map[string]payments.Session{},
 	}
 }
@@ -76,8 +79,18 @@ func (w *world) ChangeSale(_ context.Context, change domain.SaleChange) (*domain
 		return nil, err
 	}
 	changed.Version++
+	if change.Image != nil {
+		w.images[change.Sale] = change.Image
+	}
 	w.SalesByID[change.Sale] = &changed
 	return &changed, nil
+}
+
+func (w *world) SaleImage(_ context.Context, sale, _ string) ([]byte, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	w.imageReads++
+	return w.images[sale], nil
 }
 
 func (w *world) MarkSaleOpen(_ context.Context, id string) error {

@@ -70,7 +70,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return nil
 		case webhookRoute, webhooksRoute:
 			return webhooks
-		case orderRoute, ticketRoute, payRoute:
+		case orderRoute, ticketRoute, calendarRoute, payRoute:
 			return orders
 		case checkRoute:
 			return checks

@@ -54,7 +54,7 @@ var kinds = map[domain.Code]kind{
 		status: http.StatusRequestEntityTooLarge,
 		title:  "The request is too large",
 		level:  slog.LevelDebug,
-		means:  "the body is above 64 KiB; 8 KiB for a checkout, 16 KiB for a webhook, 2 KiB for joining a queue",
+		means:  "the body is above 64 KiB; 8 KiB for a checkout, 16 KiB for a webhook, 2 KiB for joining a queue, 8 MiB for an image",
 		todo:   "send less",
 	},
 	domain.CodeKeyMissing: {

@@ -22,6 +22,7 @@ import (
 	"boxoffice/admission"
 	"boxoffice/domain"
 	"boxoffice/payments"
+	"boxoffice/picture"
 	"boxoffice/tracing"
 )
 
@@ -268,6 +269,9 @@ func (s *Server) readBody(c *gin.Context) {
 		return
 	}
 	limit := bodyBytesMax(c.FullPath())
+	if c.FullPath() == imageRoute && s.isAdmin(c.GetHeader("Authorization")) { // nobody else can make us keep that much
+		limit = picture.FileBytesMax
+	}
 	if c.Request.ContentLength > limit { // known before a byte of it is read
 		c.Header("Connection", "close") // nor will it be
 		s.abort(c, bodyError(&http.MaxBytesError{Limit: limit}, limit))

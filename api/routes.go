@@ -93,6 +93,16 @@ func (s *Server) routePublic(api huma.API) {
 			},
 		}},
 	}, []domain.Code{domain.CodeNotFound, domain.CodeInvalid, domain.CodeInFlight}, s.ticketQR)
+	operation(s, api, huma.Operation{
+		OperationID: "get-order-calendar", Method: http.MethodGet, Path: "/v1/orders/{order}/calendar",
+		Summary: "A paid order's event as a calendar file (.ics)", Tags: []string{"checkout"}, Security: orderToken,
+		Description:        "The same order is the same entry of a calendar for ever. 404 if the order has no valid tickets, or its sale does not say when it begins.",
+		SkipValidateParams: true,
+		Responses: map[string]*huma.Response{"200": {
+			Description: "RFC 5545", Content: map[string]*huma.MediaType{"text/calendar": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeInFlight}, s.calendarOfOrder)
+	s.routeImages(api)
 	s.routeAsk(api)
 	s.routePayments(api)
 }
@@ -152,6 +162,7 @@ func (s *Server) routeAdmin(api huma.API) {
 		Summary: "Pause a sale's queue, or limit how fast it lets people in", Description: "Fields that you leave out stay as they are.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)
 
+	s.routeImagesAdmin(api, admin)
 	s.routeEntitlements(api, admin)
 	s.routeMails(api, admin)
 	s.routeErasure(api, admin)

@@ -87,11 +87,19 @@ func (s *Server) changeSale(ctx context.Context, in *changeSaleInput) (*saleOutp
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.Catalog.Sale(ctx, in.Sale)
+	return s.applyChange(ctx, in.Sale, domain.SaleChange{Versions: versions}, in.Body.edit)
+}
+
+// applyChange makes a change and shows the sale as it is then.
+func (s *Server) applyChange(
+	ctx context.Context, id string, change domain.SaleChange, edit func(*domain.Sale) func(*domain.Editable) error,
+) (*saleOutput, error) {
+	found, err := s.Catalog.Sale(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	sale, err := s.Orders.ChangeSale(ctx, domain.SaleChange{Sale: found.ID, Versions: versions, Request: requestID(ctx), Edit: in.Body.edit(found)})
+	change.Sale, change.Request, change.Edit = found.ID, requestID(ctx), edit(found)
+	sale, err := s.Orders.ChangeSale(ctx, change)
 	s.Catalog.Forget(found.ID) // also after a failure: the change may have been made, or somebody else's
 	if err != nil {
 		return nil, err

@@ -3,8 +3,11 @@ package api
 import (
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	ics "github.com/arran4/golang-ical"
 
 	"boxoffice/domain"
 )
@@ -158,4 +161,37 @@ func TestBadFactsAreRefusedWithTheirField(t *testing.T) {
 	stranger.header = maps.Clone(stranger.header)
 	delete(stranger.header, "Authorization")
 	wantProblem(t, b.do(stranger), 401, domain.CodeUnauthorized)
+}
+
+func TestTheCalendarOfAnOrder(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	get := func(token string) *httptest.ResponseRecorder {
+		return b.do(request{"GET", "/v1/orders/" + id.String() + "/calendar", "", bearerOf(token)})
+	}
+	facts := `{"facts":{"venue":{"name":"Tempodrom; Saal, 1"},"starts_at":"2024-05-01T20:00:00+02:00","time_zone":"Europe/Berlin"}}`
+	if w := b.do(b.change(facts, `*`)); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	wantProblem(t, get(token), 404, domain.CodeNotFound) // not paid yet
+	b.world.pay(b.world.States[id])
+	w := get(token)
+	parsed, err := ics.ParseCalendar(w.Body)
+	if err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "text/calendar; charset=utf-8" ||
+		w.Header().Get("Content-Disposition") != `attachment; filename="event.ics"` {
+		t.Fatal(w.Code, w.Header(), err)
+	}
+	event := parsed.Events()[0]
+	if event.Id() != id.String()+"@boxoffice" || event.GetProperty(ics.ComponentPropertyLocation).Value != "Tempodrom; Saal, 1" ||
+		event.GetProperty(ics.ComponentPropertyDtStart).Value != "20240501T200000" || event.GetProperty(ics.ComponentPropertySequence).Value != "1" {
+		t.Errorf("%s", event.Serialize(&ics.SerializationConfiguration{MaxLength: 75, PropertyMaxLength: 75, NewLine: "\n"}))
+	}
+	wantProblem(t, get("x"+token), 404, domain.CodeNotFound)
+	if w := b.do(b.change(`{"facts":{}}`, `*`)); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	wantProblem(t, get(token), 404, domain.CodeNotFound) // nobody knows when
+	b.do(b.change(facts, `*`))
+	b.world.sold[id].Status = domain.OrderRefunded
+	wantProblem(t, get(token), 404, domain.CodeNotFound)
 }

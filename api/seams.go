@@ -44,6 +44,8 @@ type Orders interface {
 	// ChangeSale changes what the ledger does not fix of a sale on offer. CodeNotFound,
 	// CodeInvalid, CodeChanged.
 	ChangeSale(ctx context.Context, change domain.SaleChange) (*domain.Sale, error)
+	// SaleImage returns the file of the image that a sale has. CodeNotFound.
+	SaleImage(ctx context.Context, saleID, hash string) ([]byte, error)
 	// MarkSaleOpen puts a stored sale on offer, once its accounts are funded.
 	MarkSaleOpen(ctx context.Context, id string) error
 	// Order finds an order that was paid, whether or not it was refunded since. Errors:

@@ -107,6 +107,7 @@ type Server struct {
 	logStreams                       *bound // of the event log
 	orderViews                       *orderViews
 	checks                           *paymentChecks // of providers, for buyers who come back
+	images                           *imageCache
 	byAddress                        *ratelimit.Buckets[netip.Addr]
 	byJoiner                         *ratelimit.Buckets[netip.Addr]
 	byGuesser                        *ratelimit.Buckets[netip.Addr]
@@ -173,6 +174,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	if s.asks, err = newAskLimiter(); err != nil {
+		return nil, err
+	}
+	if s.images, err = newImageCache(); err != nil {
 		return nil, err
 	}
 	if s.orderViews, err = newOrderViews(); err != nil {
@@ -263,6 +267,7 @@ const (
 	eventLogRoute  = "/v1/events"
 	salesRoute     = "/v1/sales"
 	saleRoute      = "/v1/sales/:sale"
+	imageRoute     = "/v1/sales/:sale/image"
 	queueRoute     = "/v1/sales/:sale/queue"
 	challengeRoute = "/v1/sales/:sale/queue/challenge"
 	placeRoute     = "/v1/queue/:token"
@@ -274,6 +279,7 @@ const (
 	orderRoute     = "/v1/orders/:order"
 	cancelRoute    = "/v1/orders/:order/cancel"
 	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"
+	calendarRoute  = "/v1/orders/:order/calendar"
 	payRoute       = "/v1/orders/:order/pay"
 	checkRoute     = "/v1/orders/:order/check-payment"
 	webhooksPath   = "/v1/webhooks/"
@@ -404,7 +410,7 @@ func (s *Server) humaConfig() huma.Config {
 // problems, in addition to those that every route has.
 func operation[I, O any](s *Server, api huma.API, op huma.Operation, codes []domain.Code, handler func(context.Context, *I) (*O, error)) {
 	s.documentOperation(&op, codes)
-	op.MaxBodyBytes = BodyBytesMax + 1 // the middleware's limit decides; huma's own is exclusive
+	op.MaxBodyBytes = max(op.MaxBodyBytes, BodyBytesMax+1) // the middleware's limit decides; huma's own is exclusive
 	// The middleware has read the body. A deadline now would stop net/http from noticing
 	// that the client leaves: this request and all later ones of the connection would be
 	// canceled.

@@ -26,6 +26,7 @@ type SaleView struct {
 	Perk        *PerkView   `json:"perk,omitempty"`
 	Version     int64       `json:"version" doc:"Counts the organiser's changes; in quotes it is the ETag, for If-Match"`
 	Facts       *FactsBody  `json:"facts,omitempty" doc:"Without description, terms and imprint in the list of sales; not in the event stock"`
+	Image       *ImageView  `json:"image,omitempty"`
 
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one unpaid checkout at a time"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
@@ -63,6 +64,7 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		Classes:     make([]ClassView, 0, len(sale.Classes)),
 		Version:     sale.Version,
 		Facts:       viewFacts(sale.Facts),
+		Image:       viewImage(sale),
 
 		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
 		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,

@@ -196,6 +196,29 @@ func (c *Client) TicketQR(ctx context.Context, order, token string, number int64
 	return png, err
 }
 
+// Calendar is the event of a paid order as a calendar file (RFC 5545). GET /v1/orders/{order}/calendar
+func (c *Client) Calendar(ctx context.Context, order, token string) (ics []byte, err error) {
+	r := Request{Method: http.MethodGet, Path: "/v1/orders/" + url.PathEscape(order) + "/calendar", Token: token}
+	err = c.Do(ctx, r, &ics)
+	return ics, err
+}
+
+// SaleImage is the file of a sale's image, by the hash in its URL. GET /v1/sales/{sale}/images/{hash}
+func (c *Client) SaleImage(ctx context.Context, sale, hash string) (jpeg []byte, err error) {
+	r := Request{Method: http.MethodGet, Path: "/v1/sales/" + url.PathEscape(sale) + "/images/" + url.PathEscape(hash)}
+	err = c.Do(ctx, r, &jpeg)
+	return jpeg, err
+}
+
+// PutSaleImage gives a sale an image: the file of a PNG, JPEG or WebP. ifMatch is the sale's ETag, or *. PUT /v1/sales/{sale}/image
+func (c *Client) PutSaleImage(ctx context.Context, sale, ifMatch string, file []byte) (answer SaleView, err error) {
+	r := Request{
+		Method: http.MethodPut, Path: "/v1/sales/" + url.PathEscape(sale) + "/image", IsOrganisers: true, Header: http.Header{"If-Match": {ifMatch}}, Body: file,
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
 // OpenPayment returns the address of the provider's page for an order; key is in the
 // order's payment_url. payment_url itself leads a buyer's browser there. GET
 // /v1/orders/{order}/pay

@@ -694,6 +694,14 @@ type HoldFiguresView struct {
 	Paid int64 `json:"paid"`
 }
 
+// ImageView is a schema of the document.
+type ImageView struct {
+	Height int64 `json:"height"`
+	// Relative to the server. Another image has another URL
+	URL   string `json:"url"`
+	Width int64  `json:"width"`
+}
+
 // JoinBody is a schema of the document.
 type JoinBody struct {
 	// Needed if the sale has an entitlement: one of the kinds that it names
@@ -1088,6 +1096,7 @@ type SaleChangedData struct {
 	Changed   []string          `json:"changed"`
 	ChangedAt time.Time         `json:"changed_at"`
 	Facts     *Facts            `json:"facts,omitempty"`
+	Image     *SaleImage        `json:"image,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	Name      string            `json:"name"`
 	Request   string            `json:"request,omitempty"`
@@ -1108,6 +1117,13 @@ type SaleCreatedData struct {
 	Perk        *EventPerk   `json:"perk,omitempty"`
 	Sale        string       `json:"sale"`
 	WaitingRoom bool         `json:"waiting_room"`
+}
+
+// SaleImage is a schema of the document.
+type SaleImage struct {
+	Hash   string `json:"hash,omitempty"`
+	Height *int64 `json:"height,omitempty"`
+	Width  *int64 `json:"width,omitempty"`
 }
 
 // SaleOpenedData is a schema of the document.
@@ -1137,8 +1153,9 @@ type SaleView struct {
 	// Whether the aliases of one mailbox are one buyer
 	FoldEmailAliases bool `json:"fold_email_aliases"`
 	// How long a checkout waits for its payment
-	HoldSeconds int64  `json:"hold_seconds"`
-	ID          string `json:"id"`
+	HoldSeconds int64      `json:"hold_seconds"`
+	ID          string     `json:"id"`
+	Image       *ImageView `json:"image,omitempty"`
 	// Checkouts are refused for the moment, because Temporal or the ledger does not answer. Try again later
 	Interrupted *bool  `json:"interrupted,omitempty"`
 	Name        string `json:"name"`
@@ -1632,6 +1649,20 @@ type GetFiguresParams struct {
 func (c *Client) GetFigures(ctx context.Context, sale string, params GetFiguresParams) (answer FiguresView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/figures", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "from", params.From)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// DeleteSaleImageParams are the query parameters of DeleteSaleImage.
+type DeleteSaleImageParams struct {
+	// The ETag of the sale that you read
+	IfMatch string
+}
+
+// DeleteSaleImage: Take a sale's image away. DELETE /v1/sales/{sale}/image
+func (c *Client) DeleteSaleImage(ctx context.Context, sale string, params DeleteSaleImageParams) (answer SaleView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/image", Method: "DELETE", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Header, "If-Match", params.IfMatch)
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

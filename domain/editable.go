@@ -14,11 +14,12 @@ type Editable struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels,omitempty"` // of classes that have one
 	Facts  Facts             `json:"facts,omitzero"`
+	Image  SaleImage         `json:"image,omitzero"`
 }
 
 // Editable is what may be changed of the sale, as it is.
 func (s *Sale) Editable() Editable {
-	e := Editable{Name: s.Name, Facts: s.Facts}
+	e := Editable{Name: s.Name, Facts: s.Facts, Image: s.Image}
 	for _, c := range s.Classes {
 		if c.Label != "" {
 			if e.Labels == nil {
@@ -32,7 +33,7 @@ func (s *Sale) Editable() Editable {
 
 // Edit makes the sale say something else.
 func (s *Sale) Edit(e Editable) {
-	s.Name, s.Facts = e.Name, e.Facts
+	s.Name, s.Facts, s.Image = e.Name, e.Facts, e.Image
 	s.Classes = slices.Clone(s.Classes)
 	for i := range s.Classes {
 		s.Classes[i].Label = e.Labels[s.Classes[i].Name]
@@ -90,6 +91,7 @@ type SaleChange struct {
 	Sale     string
 	Versions []int64
 	Request  string // names the request in the logs
+	Image    []byte // the file of the image, if Edit sets another one
 	Edit     func(e *Editable) error
 }
 

@@ -41,6 +41,21 @@ type Venue struct {
 	Address string `json:"address,omitempty"` // several lines
 }
 
+// A SaleImage is the image of a sale: a JPEG, by the hash of its bytes.
+type SaleImage struct {
+	Hash   string `json:"hash,omitempty"` // 32 hexadecimal digits
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+}
+
+// ImagePath is where the sale's image is shown; empty: it has none.
+func (s *Sale) ImagePath() string {
+	if s.Image.Hash == "" {
+		return ""
+	}
+	return "/v1/sales/" + s.ID + "/images/" + s.Image.Hash
+}
+
 // Normal returns the facts as they are stored: times of whole seconds in UTC, lines that end in \n, no space around texts.
 func (f Facts) Normal() Facts {
 	text := func(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")) }

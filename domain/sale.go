@@ -38,6 +38,7 @@ type Sale struct {
 
 	// Facts are what people should know of what is sold.
 	Facts Facts
+	Image SaleImage // zero: none; it comes after the sale
 	// Version counts what the sale said, from 1: every change makes another. 0 until the sale is stored.
 	Version int64
 

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +41,17 @@ func (s *Store) ChangeSale(ctx context.Context, change domain.SaleChange) (*doma
 	return sale, nil
 }
 
+// SaleImage returns the file of the image that a sale has; CodeNotFound if it has another one or none.
+func (s *Store) SaleImage(ctx context.Context, saleID, hash string) (file []byte, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, `SELECT file FROM sale_images WHERE sale_id = $1 AND hash = $2`, saleID, hash).Scan(&file)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, domain.NotFound("image of this sale")
+	}
+	return file, readFailed("read the image of sale", saleID, err)
+}
+
 func changeSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale, change domain.SaleChange) error {
 	before, after := sale.Editable(), sale.Editable()
 	if err := change.Edit(&after); err != nil {
@@ -58,8 +70,16 @@ func changeSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale, change domain
 	}
 	sale.Version++
 	var batch pgx.Batch
-	batch.Queue(`UPDATE sales SET name = $2, facts = $3, version = $4, created_as = coalesce(created_as, $5) WHERE id = $1`,
-		sale.ID, sale.Name, sale.Facts, sale.Version, before)
+	batch.Queue(`UPDATE sales SET name = $2, facts = $3, version = $4, created_as = coalesce(created_as, $5), image = $6 WHERE id = $1`,
+		sale.ID, sale.Name, sale.Facts, sale.Version, before, sale.Image)
+	switch {
+	case after.Image == before.Image:
+	case after.Image.Hash == "":
+		batch.Queue(`DELETE FROM sale_images WHERE sale_id = $1`, sale.ID)
+	default:
+		batch.Queue(`INSERT INTO sale_images (sale_id, hash, file) VALUES ($1, $2, $3)
+			ON CONFLICT (sale_id) DO UPDATE SET hash = excluded.hash, file = excluded.file`, sale.ID, after.Image.Hash, change.Image)
+	}
 	for _, c := range sale.Classes {
 		if c.Label != before.Labels[c.Name] {
 			batch.Queue(`UPDATE sale_stocks SET label = $2 WHERE ledger = $1`, c.Ledger, c.Label)

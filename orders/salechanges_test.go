@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,4 +109,42 @@ func TestAChangeAndAnOrderDoNotWaitForEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(b.saleSays(t, nil, func(e *domain.Editable) { e.Name = "Meanwhile" }))
+}
+
+func TestASaleHasAnImage(t *testing.T) {
+	b := setup(t)
+	first, second := domain.SaleImage{Hash: strings.Repeat("a", 32), Width: 16, Height: 9}, domain.SaleImage{Hash: strings.Repeat("b", 32), Width: 1, Height: 2}
+	put := func(image domain.SaleImage, file string) *domain.Sale {
+		return must(b.store.ChangeSale(b.ctx, domain.SaleChange{Sale: b.sale.ID, Image: []byte(file), Edit: func(e *domain.Editable) error {
+			e.Image = image
+			return nil
+		}}))
+	}
+	shown := func(image domain.SaleImage, want string) {
+		t.Helper()
+		file, err := b.store.SaleImage(b.ctx, b.sale.ID, image.Hash)
+		if want == "" {
+			wantCode(t, err, domain.CodeNotFound)
+		} else {
+			wantEqual(t, "file", string(file), want)
+		}
+	}
+	shown(first, "")
+	wantEqual(t, "image", put(first, "one").Image, first)
+	shown(first, "one")
+	put(second, "two")
+	wantEqual(t, "read", must(b.store.Sale(b.ctx, b.sale.ID)).Image, second)
+	shown(first, "")
+	shown(second, "two")
+
+	must(b.saleSays(t, nil, func(e *domain.Editable) { e.Name = "Renamed" })) // and the image stays
+	shown(second, "two")
+	for _, name := range []string{"Gophercon", "Renamed"} { // as it was created, and as it is
+		sale := definition(b.sale.ID)
+		sale.Name = name
+		wantEqual(t, "created again", must(b.store.CreateSale(b.ctx, sale)).Image, second)
+	}
+	put(domain.SaleImage{}, "")
+	shown(second, "")
+	wantEqual(t, "version", must(b.store.Sale(b.ctx, b.sale.ID)).Version, int64(5))
 }

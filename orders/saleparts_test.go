@@ -19,6 +19,9 @@ var notDefined = map[string]string{
 	"Perk.Ledger":    "the store assigns it",
 	"CanceledAt":     "belongs to the cancellation",
 	"Version":        "the store counts it",
+	"Image.Hash":     "comes after the sale",
+	"Image.Width":    "comes after the sale",
+	"Image.Height":   "comes after the sale",
 }
 
 // otherwise has another value for each field of a sale whose type does not suggest one.

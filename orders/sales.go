@@ -55,7 +55,9 @@ func (s *Store) CreateSale(ctx context.Context, sale *domain.Sale) (*domain.Sale
 	if created != nil { // changed since: what creates it again is what created it
 		asCreated.Edit(*created)
 	}
-	if !sameDefinition(sale, &asCreated) && !sameDefinition(sale, stored) {
+	asIs := *stored
+	asIs.Image, asCreated.Image = sale.Image, sale.Image // a sale is created without one
+	if !sameDefinition(sale, &asCreated) && !sameDefinition(sale, &asIs) {
 		return nil, &domain.Error{Code: domain.CodeExists, Detail: fmt.Sprintf("A sale %q exists and differs: change it with PATCH where that is possible, or take another id.", sale.ID)}
 	}
 	return stored, nil
@@ -178,7 +180,7 @@ type stockRow struct {
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
-		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts,
+		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -198,7 +200,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	)
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
 		&opensAt, &sale.CreatedAt, &sale.AliasRule,
-		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &canceledAt, &stocks)
+		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &sale.Image, &canceledAt, &stocks)
 	if err != nil {
 		return nil, err
 	}

@@ -208,6 +208,7 @@ type orderView struct {
 	AttemptsLeft  int                `json:"attempts_left"`
 	Items         []struct {
 		Class     string `json:"class"`
+		Label     string `json:"label"`
 		Quantity  int64  `json:"quantity"`
 		UnitPrice int64  `json:"unit_price"`
 	} `json:"items"`
@@ -222,9 +223,20 @@ type orderView struct {
 		Name  string `json:"name"`
 		Taken bool   `json:"taken"`
 	} `json:"perk"`
-	SaleCanceledAt *time.Time `json:"sale_canceled_at"`
+	SaleCanceledAt *time.Time   `json:"sale_canceled_at"`
+	Facts          domain.Facts `json:"facts"`
 
 	Asking bool `json:"-"` // whether the buyer paid is not known yet
+}
+
+// Called is what people call a class of the order.
+func (v *orderView) Called(class string) string {
+	for _, item := range v.Items {
+		if item.Class == class && item.Label != "" {
+			return item.Label
+		}
+	}
+	return "Class " + class
 }
 
 // readOrder reads an order for a browser that made it with a form, and has no script to

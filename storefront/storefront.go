@@ -100,6 +100,8 @@ func New(o Options) (http.Handler, error) {
 		"turn":   func() string { return spell(waitingroom.EntryLife) },
 		"times":  func(a, b int64) int64 { return a * b },
 		"status": showStatus,
+		"when":   when,
+		"where":  where,
 		"left":   func(until time.Time) string { return left(time.Until(until)) },
 
 		"declined": declined,
@@ -128,6 +130,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /orders", p.askForOrders)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("GET /orders/{order}/pay", p.pay)
+	mux.HandleFunc("GET /orders/{order}/event.ics", p.calendar)
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)
@@ -144,6 +147,7 @@ type page struct {
 	Trouble     bool   // the service reports that a part of it is down
 	Interrupted bool   // the page itself says that checkouts do not go through, which matters more
 	Mails       bool   // links of orders are mailed
+	Social      *social
 	Data        any
 }
 
@@ -271,7 +275,7 @@ func (p *pages) noSale(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, data saleData) {
-	view := page{Title: data.Name, Script: "sale.js", Interrupted: data.Interrupted, Data: data}
+	view := page{Title: data.Name, Script: "sale.js", Interrupted: data.Interrupted, Social: p.socialOf(&data), Data: data}
 	if status == http.StatusOK {
 		view.RefreshSecs = data.refreshSecs()
 	}

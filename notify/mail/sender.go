@@ -362,6 +362,7 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 		case order.Status.Terms().Tickets != domain.TicketsValid:
 			return nil, order, "the tickets are no longer valid", nil
 		}
+		tells.tellFacts(&order, sale, s.now())
 		return tells, order, "", nil
 	case domain.MailRefundBegun:
 		want = domain.OrderRefunding

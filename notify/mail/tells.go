@@ -1,9 +1,11 @@
 package mail
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
+	"boxoffice/calendar"
 	"boxoffice/domain"
 )
 
@@ -24,11 +26,20 @@ type Tells struct {
 	RefundingAt  time.Time
 	RefundedAt   time.Time
 
+	// What the sale says of itself, for MailTickets. All may be empty. The times are by the clocks of the venue.
+	Venue, Address   string
+	StartsAt, EndsAt time.Time
+	TimeZone         string
+	Terms, TermsURL  string
+	Imprint          string
+
 	Orders []OrderTold // for MailOrders
 	More   bool        // there are more orders than these
+
+	event []byte // a calendar file; nil: none
 }
 
-// LineTold is the tickets of one class and what they cost together.
+// LineTold is the tickets of one class, as people call it, and what they cost together.
 type LineTold struct {
 	Class       string
 	Quantity    int64
@@ -42,6 +53,29 @@ type TicketTold struct {
 	Image       string
 
 	scanned string // the code as its QR code has it
+}
+
+// tellFacts adds what the sale says of itself, and its event as a file.
+func (t *Tells) tellFacts(o *domain.SoldOrder, sale *domain.Sale, madeAt time.Time) {
+	called := func(name string) string {
+		class, _ := sale.Class(name)
+		return cmp.Or(class.Label, name)
+	}
+	for i := range t.Lines {
+		t.Lines[i].Class = called(t.Lines[i].Class)
+	}
+	for i := range t.Tickets {
+		t.Tickets[i].Class = called(t.Tickets[i].Class)
+	}
+	f := sale.Facts
+	t.Venue, t.Address, t.TimeZone = f.Venue.Name, f.Venue.Address, f.Location().String()
+	t.StartsAt, t.EndsAt, t.Terms, t.TermsURL, t.Imprint = f.Begins(), f.Ends(), f.Terms, f.TermsURL, f.Imprint
+	t.event, _ = calendar.Of(o.ID, o.Lines, sale, madeAt).Write()
+}
+
+// SameDay reports whether the event ends on the day on which it begins.
+func (t *Tells) SameDay() bool {
+	return t.StartsAt.Format(time.DateOnly) == t.EndsAt.Format(time.DateOnly)
 }
 
 // OrderTold is one of many orders.
@@ -108,5 +142,24 @@ func samples(kind domain.MailKind) []*Tells {
 	}
 	canceled := tellsOf(&one, link)
 	canceled.SaleCanceled = true
-	return []*Tells{tellsOf(&order, link), tellsOf(&one, link), canceled}
+	told := []*Tells{tellsOf(&order, link), tellsOf(&one, link), canceled}
+	if kind == domain.MailTickets {
+		told = append(told, withFacts(&order, link))
+	}
+	return told
+}
+
+// withFacts is a sample of a sale that says all there is to say.
+func withFacts(order *domain.SoldOrder, link string) *Tells {
+	starts := time.Date(2027, 5, 1, 18, 0, 0, 0, time.UTC)
+	t := tellsOf(order, link)
+	t.tellFacts(order, &domain.Sale{
+		Name: order.SaleName, Version: 1, Classes: []domain.Class{{Name: "A", Label: "Stalls, left"}, {Name: "B"}},
+		Facts: domain.Facts{
+			Venue:    domain.Venue{Name: "Sample hall", Address: "1 Sample Street\nSampletown"},
+			StartsAt: starts, EndsAt: starts.Add(3 * time.Hour), TimeZone: "Europe/Berlin",
+			Terms: "Sample terms.", TermsURL: "https://example.com/terms", Imprint: "Sample organiser",
+		},
+	}, starts)
+	return t
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/image/font/gofont/goregular"
 	"golang.org/x/image/font/sfnt"
 
+	"boxoffice/calendar"
 	"boxoffice/qrcode"
 )
 
@@ -105,6 +106,9 @@ func (t *Templates) addTickets(w *words, m *Message, tells *Tells) error {
 		return fmt.Errorf("the tickets' PDF: %w", err)
 	}
 	m.Files = append(m.Files, File{"tickets.pdf", "application/pdf", pdf})
+	if tells.event != nil {
+		m.Files = append(m.Files, File{calendar.FileName, calendar.ContentType, tells.event})
+	}
 	return nil
 }
 
@@ -144,6 +148,29 @@ func (t *Templates) pdf(w *words, tells *Tells, codes []File) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// wordsOnTicket writes what a ticket says in this language, by the names in pdf.txt.
+func (w *words) wordsOnTicket(tells *Tells, ticket TicketTold) (map[string]string, error) {
+	said := map[string]string{}
+	for _, name := range []string{"number", "hint", "order", "when"} {
+		part := w.pdf.Lookup(name)
+		switch {
+		case name == "when" && (part == nil || tells.StartsAt.IsZero()): // an operator's file from before there was one
+			continue
+		case part == nil:
+			return nil, fmt.Errorf("%s:1: want {{define %q}}…{{end}}", w.pdf.Name(), name)
+		}
+		var err error
+		said[name], err = execute(part, map[string]any{
+			"Number": ticket.Number, "Of": len(tells.Tickets), "Order": tells.Order,
+			"StartsAt": tells.StartsAt, "EndsAt": tells.EndsAt, "SameDay": tells.SameDay(), "TimeZone": tells.TimeZone,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return said, nil
+}
+
 func (t *Templates) drawTicket(doc *gopdf.GoPdf, w *words, tells *Tells, ticket TicketTold, code File, top float64) error {
 	const cornerMM, cornerPoints = 3, 8
 	doc.SetStrokeColor(200, 196, 216)
@@ -161,17 +188,9 @@ func (t *Templates) drawTicket(doc *gopdf.GoPdf, w *words, tells *Tells, ticket 
 		return err
 	}
 
-	said := map[string]string{}
-	for _, name := range []string{"number", "hint", "order"} {
-		part := w.pdf.Lookup(name)
-		if part == nil {
-			return fmt.Errorf("%s:1: want {{define %q}}…{{end}}", w.pdf.Name(), name)
-		}
-		var err error
-		said[name], err = execute(part, map[string]any{"Number": ticket.Number, "Of": len(tells.Tickets), "Order": tells.Order})
-		if err != nil {
-			return err
-		}
+	said, err := w.wordsOnTicket(tells, ticket)
+	if err != nil {
+		return err
 	}
 	y := top + 8
 	write := func(family string, f font, points, lineHeightMM float64, linesMax int, text string) {
@@ -199,6 +218,9 @@ func (t *Templates) drawTicket(doc *gopdf.GoPdf, w *words, tells *Tells, ticket 
 	write(fontBold, bold, 12, 5.6, 1, ticket.Class)
 	doc.SetTextColor(101, 95, 120)
 	write(fontRegular, regular, 10, 5, 1, said["number"])
+	y = min(y+1, top+ticketHeightMM-33-2*4.2) // room for two lines, however long the sale's name is
+	write(fontRegular, regular, 8.5, 4.2, 1, said["when"])
+	write(fontRegular, regular, 8.5, 4.2, 1, tells.Venue)
 	y = top + ticketHeightMM - 33
 	doc.SetTextColor(29, 26, 41)
 	write(fontBold, bold, 12, 6, 2, ticket.Code)

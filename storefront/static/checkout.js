@@ -1,6 +1,6 @@
 // The checkout form: live stock, and a key that survives a reload. The sale page
 // has it, and the page of a place in a queue once that is let in.
-import { HeldOrders, Kept, ServerClock, Stream, ask, isOff, money, say as sayIn, setOff, setText, sleep, uuidv7 } from './common.js';
+import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, money, say as sayIn, setOff, setText, sleep, uuidv7 } from './common.js';
 import { heldTickets, lookForHeld, onHeld } from './held.js';
 
 const POLL_MS = 5000; // where events do not come through
@@ -174,7 +174,7 @@ function announceStock() {
     const news = rows.filter((row) => standingSaid.get(row) !== standingOf(row));
     for (const row of news) standingSaid.set(row, standingOf(row));
     if (rows.every((row) => stockOf(row) <= 0)) return; // the notice of the whole sale says it
-    setText(stockSaid, news.map((row) => `Class ${row.dataset.class}: ${standingOf(row) || 'tickets are there'}.`).join(' '));
+    setText(stockSaid, news.map((row) => `${capital(row.dataset.called)}: ${standingOf(row) || 'tickets are there'}.`).join(' '));
   }, Math.max(SAY_STOCK_SOON_MS, stockSaidAt + SAY_STOCK_EVERY_MS - performance.now()));
 }
 
@@ -240,7 +240,7 @@ function showStanding(allOut) {
 function step(row, by) {
   if (busy) return;
   if (by > 0 && !mayAdd(row)) {
-    setText(stockSaid, quantityOf(row) >= stockOf(row) ? `No more tickets of class ${row.dataset.class} are left.` : `At most ${limit} tickets a person.`);
+    setText(stockSaid, quantityOf(row) >= stockOf(row) ? `No more tickets of ${row.dataset.called} are left.` : `At most ${limit} tickets a person.`);
     return;
   }
   row.querySelector('input').value = Math.max(0, quantityOf(row) + by);

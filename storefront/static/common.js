@@ -13,6 +13,32 @@ export function money(minor, currency) {
 /** Writes a count as people do; agrees with number in Go. */
 export const number = (n) => Math.max(0, n).toLocaleString('en');
 
+/** What people call a class: its label, or its id. */
+export const calledOf = (item, word = 'class') => item.label || `${word} ${item.class}`;
+
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** When and where, by the clocks of the venue. */
+export function eventText(facts, between) {
+  const venue = [facts?.venue?.name, ...(facts?.venue?.address ?? '').split('\n')].filter(Boolean).join(', ');
+  return [whenText(facts), venue].filter(Boolean).join(between);
+}
+
+function whenText(facts) {
+  if (!facts?.starts_at) return '';
+  const [starts, ends] = [new Date(facts.starts_at), facts.ends_at && new Date(facts.ends_at)];
+  const write = (timeZone) => {
+    const style = { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone };
+    const format = new Intl.DateTimeFormat('en-GB', style);
+    return `${ends && format.formatRange ? format.formatRange(starts, ends) : format.format(starts)} (${timeZone})`;
+  };
+  try {
+    return write(facts.time_zone);
+  } catch {
+    return write('UTC'); // the browser does not know the zone
+  }
+}
+
 /** Screen readers announce a status on every change: change only what changed. */
 export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;

@@ -1,5 +1,5 @@
 // What this browser has on hold in a sale: offered to whoever comes back to one of its pages.
-import { HeldOrders, ask, isOff, money, say, setOff, timeText } from './common.js';
+import { HeldOrders, ask, calledOf, isOff, money, say, setOff, timeText } from './common.js';
 
 const AGAIN_MIN_MS = 5000; // after a hold's deadline
 
@@ -48,7 +48,7 @@ export async function lookForHeld() {
 function offer({ order, token, items, amount, currency, hold_expires_at: until }) {
   const shown = document.getElementById('held-order').content.firstElementChild.cloneNode(true);
   shown.querySelector('strong').textContent = `You have tickets on hold until ${timeText(until, { timeStyle: 'short' })}`;
-  shown.querySelector('.held-lines').textContent = `${items.map((item) => `${item.quantity} × class ${item.class}`).join(', ')} · ${money(amount, currency)}`;
+  shown.querySelector('.held-lines').textContent = `${items.map((item) => `${item.quantity} × ${calledOf(item)}`).join(', ')} · ${money(amount, currency)}`;
   shown.querySelector('a').href = `/orders/${order}#${token}`;
   shown.querySelector('button').addEventListener('click', async ({ currentTarget: button }) => {
     if (isOff(button) || !window.confirm('Give these seats back?')) return;

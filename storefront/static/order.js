@@ -1,5 +1,5 @@
 // The order page: follows an order from its hold to its ending.
-import { HeldOrders, Kept, ServerClock, ask, isOff, money, setOff, setText, sleep } from './common.js';
+import { HeldOrders, Kept, ServerClock, ask, calledOf, eventText, isOff, money, setOff, setText, sleep } from './common.js';
 
 const POLL_MIN_MS = 1500;
 const POLL_MAX_MS = 30_000;
@@ -100,12 +100,28 @@ function draw(next) {
   }
   show(section.dataset.state);
   drawSaleCanceled(section);
+  drawFacts();
   drawDeclined();
   if (drawn === order.status) return; // do not load the QR codes again
   drawn = order.status;
   document.title = `${section.querySelector('h1').textContent} · Box office`;
   if (order.status === 'held') drawHeld();
   if (order.status === 'paid') drawTickets();
+}
+
+/** What the sale says of itself. */
+function drawFacts() {
+  const facts = order.facts ?? {};
+  const event = eventText(facts, ' · ');
+  fill('event', event);
+  fields('event').forEach((element) => { element.hidden = !event; });
+  root.querySelector('[data-action="calendar"]').hidden = !facts.starts_at;
+  document.getElementById('terms').hidden = !facts.terms && !facts.terms_url;
+  fill('terms', facts.terms ?? '');
+  fill('terms-url', facts.terms_url ?? '');
+  if (/^https:/.test(facts.terms_url ?? '')) fields('terms-url')[0].href = facts.terms_url;
+  fill('imprint', facts.imprint ?? '');
+  fields('imprint')[0].hidden = !facts.imprint;
 }
 
 /** What the organiser's cancellation of the whole sale means for this order. */
@@ -130,7 +146,7 @@ function drawHeld() {
   const table = document.createElement('table');
   table.className = 'lines';
   for (const item of order.items) {
-    addRow(table, `${item.quantity} × class ${item.class}`, money(item.quantity * item.unit_price, order.currency));
+    addRow(table, `${item.quantity} × ${calledOf(item)}`, money(item.quantity * item.unit_price, order.currency));
   }
   addRow(table, 'Total', money(order.amount, order.currency));
   fields('lines')[0].replaceChildren(table);
@@ -157,7 +173,8 @@ function drawTickets() {
     const image = card.querySelector('img');
     image.alt = `QR code of ticket ${ticket.number}`;
     card.querySelector('.ticket-sale').textContent = order.sale_name;
-    card.querySelector('.ticket-class').textContent = `Class ${ticket.class}`;
+    card.querySelector('.ticket-class').textContent = calledOf(order.items.find((item) => item.class === ticket.class) ?? ticket, 'Class');
+    card.querySelector('.ticket-event').textContent = eventText(order.facts, '\n');
     card.querySelector('.ticket-number').textContent = `Ticket ${ticket.number} of ${tickets.length}`;
     card.querySelector('.ticket-code').textContent = ticket.code.replace(/(.{5})(?=.)/g, '$1 ');
     list.append(card);
@@ -204,6 +221,23 @@ function tick() {
   fill('note', 'Time is up. One moment: we ask whether your payment came through.');
 }
 
+root.querySelector('[data-action="calendar"]').addEventListener('click', async ({ currentTarget: button }) => {
+  if (isOff(button)) return;
+  setOff(button, true);
+  try { // a link cannot send a token
+    const response = await fetch(`/v1/orders/${id}/calendar`, { headers });
+    if (!response.ok) throw new Error(response.status);
+    const file = document.createElement('a');
+    file.href = URL.createObjectURL(await response.blob());
+    file.download = 'event.ics';
+    file.click();
+    setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
+    say('');
+  } catch {
+    say('The calendar entry could not be loaded. Please try again.');
+  }
+  setOff(button, false);
+});
 root.querySelector('[data-action="print"]').addEventListener('click', () => window.print());
 root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ currentTarget: button }) => {
   if (isOff(button) || !window.confirm('Give the seats back?')) return;
