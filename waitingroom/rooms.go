@@ -246,13 +246,17 @@ func checkoutsOf(l *Load, own word, doors int) checkoutsState {
 	return checkoutsState{own: own, part: part(l.Direct, doors), direct: direct >= directShare}
 }
 
+// isDoorOpen reports whether the door would let people in, if there are any.
+func (r *Rooms) isDoorOpen(of *room) bool {
+	return of.active(r.mono()) && mayOpen(&of.last.Load().Queue, of.hasSeats())
+}
+
 // openDoors counts the sales that let people in now.
 func (r *Rooms) openDoors() (n int) {
-	now := r.mono()
 	r.rooms.Range(func(_, value any) bool {
 		of := value.(*room)
 		q := &of.last.Load().Queue
-		if of.active(now) && mayOpen(q, of.hasSeats()) && (q.Door.Admitted < q.Joined || of.late.waiting()) {
+		if r.isDoorOpen(of) && (q.Door.Admitted < q.Joined || of.late.waiting()) {
 			n++
 		}
 		return true

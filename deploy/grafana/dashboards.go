@@ -207,8 +207,9 @@ func waitingRoom() dashboard {
 			}},
 			{"The door's rate", "As many a second as the engine sells to, between floor and ceiling. At its floor with people waiting: the checkouts are congested.", perSecond,
 				one("max by (sale) (boxoffice_queue_rate_per_second)", "{{sale}}")},
-			{"Turns of the door", "Several a second, over all nodes. 0 with people waiting: nobody turns it.", perSecond,
-				one(rate("sale", "boxoffice_queue_door_turns_total"), "{{sale}}")},
+			{"Turns of the door", "Several a second, over all nodes, while it is open. 0 then: nobody turns it.", perSecond, []query{
+				{rate("sale", "boxoffice_queue_door_turns_total"), "{{sale}} turns"}, {"max by (sale) (boxoffice_queue_open)", "{{sale}} is open"},
+			}},
 			{"Streams of places", "One for each page that waits, up to 5,000 a node. Above it pages poll.", count,
 				one("sum by (instance) (boxoffice_place_streams)", "{{instance}}")},
 		}},

@@ -22,6 +22,7 @@ var seldom = map[string]string{
 	"boxoffice_queue_waiting":                       "where a sale has a waiting room",
 	"boxoffice_queue_admitted":                      "where a sale has a waiting room",
 	"boxoffice_queue_rate_per_second":               "where a sale has a waiting room",
+	"boxoffice_queue_open":                          "where a sale has a waiting room",
 	"boxoffice_queue_door_turns_total":              "where a sale has a waiting room",
 	"temporal_activity_execution_failed_total":      "once an activity failed",
 	"temporal_request_failure_total":                "once a call failed",
