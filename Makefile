@@ -36,6 +36,7 @@ GOTEST        = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-
 # Pinned like the linters. What it does where its data cannot be reached: deploy/vulncheck.
 GOVULNCHECK_VERSION := v1.9.0
 VULNCHECK     := deploy/vulncheck/vulncheck "$(CURDIR)/bin/govulncheck"
+NFPM          := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.41.3
 # The OpenAPI document is checked by the first everywhere, by the others where there is Node.
 OPENAPI_VALIDATE := go run github.com/getkin/kin-openapi/cmd/validate@v0.153.0
 SPECTRAL      := @stoplight/spectral-cli@6.16.3
@@ -44,10 +45,12 @@ REDOCLY       := @redocly/cli@2.77.0
 # tests is what a checkout without go.work would build. go.work is for editors, and for `go test ./any/folder` from here.
 export GOWORK := off
 # The one list of modules. The local stack's needs no C: always the same, or all of Temporal is compiled twice. And not
-# devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it. Nor the same in pgpipe.
-MODULES       := $(shell awk '/^\t/ { print $$1 }' go.work)
+# devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it. Nor the same in pgpipe, and
+# deploy/packages has only tests, which go vet reads: staticcheck would analyse all of Kubernetes' types and of Helm.
+# deploy/packages is not in go.work: Helm would choose the versions of what others use too.
+MODULES       := $(shell awk '/^\t/ { print $$1 }' go.work) ./deploy/packages
 EACH_MODULE   := set -e; for module in $(MODULES); do \
-	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; ./deploy/pgpipe) cgo=0 race= packages=. ;; *) cgo=1 race=-race packages=./... ;; esac; \
+	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; ./deploy/pgpipe|./deploy/packages) cgo=0 race= packages=. ;; *) cgo=1 race=-race packages=./... ;; esac; \
 	case $$module in .) name=product ;; *) name=$$(basename $$module) ;; esac; \
 	echo "-- $$name"; ( cd $$module; export CGO_ENABLED=$$cgo;
 END_EACH      := ); done
@@ -68,7 +71,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -99,7 +102,7 @@ check: ## before each commit, in two minutes: format, linters, unit tests and re
 
 lint: ## format and linters (make check has them too)
 	@echo "== format and linters"
-	@$(EACH_MODULE) if [ $$cgo = 1 ]; then $(GOLANGCI_LINT) run $$packages; else go vet $$packages; $(STATICCHECK) $$packages; fi $(END_EACH)
+	@$(EACH_MODULE) if [ $$cgo = 1 ]; then $(GOLANGCI_LINT) run $$packages; else go vet $$packages; [ $$name = packages ] || $(STATICCHECK) $$packages; fi $(END_EACH)
 	@$(WORKFLOWCHECK) -config workflowcheck.config.yaml ./workflows/... ./notify/webhooks/...
 
 test: $(DEVSTACK) ## everything that must pass before a change is merged; nothing needs to be running
@@ -187,6 +190,18 @@ bench-ledger: ## holds and posts on the embedded ledger and, where there is one,
 
 build: ## compile the programs into bin/
 	go build -buildvcs=false -ldflags "-X boxoffice/app.builtFrom=$$(git rev-parse HEAD 2>/dev/null)" -o bin/ ./cmd/...
+
+deb: ## a Debian package of the programs and their units, in bin/ (VERSION=)
+	@command -v dpkg-deb >/dev/null || { echo "dpkg-deb is not on PATH: make deb works on Debian and its relatives"; exit 1; }
+	@mkdir -p bin/deb
+	go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X boxoffice/app.builtFrom=$$(git rev-parse HEAD)" -o bin/deb/ ./cmd/boxoffice ./cmd/mockpay
+	DEB_BIN=bin/deb DEB_ARCH=$$(dpkg --print-architecture) DEB_VERSION="$(or $(VERSION),0~devel)" SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	  $(NFPM) package --config deploy/systemd/nfpm.yaml --packager deb --target bin/
+	@dpkg-deb --contents bin/boxoffice_*.deb
+
+image: ## OCI images of the programs from Debian's packages, in bin/image (VERSION=); needs buildah
+	@command -v buildah >/dev/null || { echo "buildah is not on PATH"; exit 1; }
+	@deploy/image/build
 
 histories: ## capture the workflow histories that the replay tests run on
 	cd lab && go test -count=1 ./e2e -run 'Test(BoxOffice|CancelSale)/embedded' -timeout 15m -v -capture "$(CURDIR)/workflows/testdata/histories"

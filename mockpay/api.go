@@ -67,8 +67,8 @@ func onlyByItsName(next http.Handler) http.Handler {
 	})
 }
 
-// isOwnName reports whether a Host header names this machine. MockPay listens nowhere
-// else, see checkLoopback.
+// isOwnName reports whether a Host header names this machine. Its own address is
+// no other, see checkLoopback.
 func isOwnName(hostPort string) bool {
 	host := hostPort
 	if h, _, err := net.SplitHostPort(hostPort); err == nil {

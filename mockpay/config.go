@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 
 	"boxoffice/domain"
@@ -22,14 +23,16 @@ const (
 // Config says where the provider runs and which box office it serves.
 type Config struct {
 	Addr         string // host:port to listen on, loopback only; port 0 takes a free one
+	Listen       string // where it listens if not there, such as 0.0.0.0:8090 in a container whose port is published on loopback
 	DataDir      string // created if missing; one process at a time
 	BoxofficeURL string // where webhooks go, without a slash at the end
 	Secrets      mockpay.Secrets
 	Log          *slog.Logger // nil: slog.Default
 }
 
-// ConfigFromEnv reads MOCKPAY_URL, MOCKPAY_DATA_DIR, BOXOFFICE_URL and
-// BOXOFFICE_WEBHOOK_SECRET. Only the last has no default. The error names the variable.
+// ConfigFromEnv reads MOCKPAY_URL, MOCKPAY_LISTEN, MOCKPAY_DATA_DIR, BOXOFFICE_URL and
+// BOXOFFICE_WEBHOOK_SECRET, or the file that BOXOFFICE_WEBHOOK_SECRET_FILE names. Only the
+// secret has no default. The error names the variable.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	orDefault := func(name, fallback string) string {
 		if v := strings.TrimSpace(getenv(name)); v != "" {
@@ -39,7 +42,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	}
 	own, errOwn := serverURL(orDefault("MOCKPAY_URL", defaultURL))
 	boxoffice, errBoxoffice := serverURL(orDefault("BOXOFFICE_URL", defaultBoxofficeURL))
-	secrets, errSecrets := mockpay.ParseSecrets(getenv("BOXOFFICE_WEBHOOK_SECRET"))
+	secrets, errSecrets := readSecrets(getenv("BOXOFFICE_WEBHOOK_SECRET"), getenv("BOXOFFICE_WEBHOOK_SECRET_FILE"))
 	err := errors.Join(prefix("MOCKPAY_URL", errOwn), prefix("BOXOFFICE_URL", errBoxoffice), prefix("BOXOFFICE_WEBHOOK_SECRET", errSecrets))
 	if err != nil {
 		return Config{}, err
@@ -49,10 +52,25 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	}
 	return Config{
 		Addr:         own.Host,
+		Listen:       strings.TrimSpace(getenv("MOCKPAY_LISTEN")),
 		DataDir:      orDefault("MOCKPAY_DATA_DIR", defaultDataDir),
 		BoxofficeURL: boxoffice.String(),
 		Secrets:      secrets,
 	}, nil
+}
+
+func readSecrets(text, file string) (mockpay.Secrets, error) {
+	if file != "" && text != "" {
+		return mockpay.Secrets{}, errors.New("BOXOFFICE_WEBHOOK_SECRET_FILE is set too: set one")
+	}
+	if file != "" {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return mockpay.Secrets{}, err
+		}
+		text = strings.TrimSpace(string(content))
+	}
+	return mockpay.ParseSecrets(text)
 }
 
 func prefix(name string, err error) error {

@@ -1,6 +1,7 @@
 package mockpay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.close())
 	}
-	listener, err := listen(cfg.Addr)
+	// Whoever configures a container says who reaches it. The Host header must name this machine all the same.
+	listener, err := listen(cmp.Or(cfg.Listen, cfg.Addr))
 	if err != nil {
 		return nil, errors.Join(err, store.close())
 	}

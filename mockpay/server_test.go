@@ -438,6 +438,10 @@ func TestRunEndsWhenTheStoreFails(t *testing.T) {
 }
 
 func TestConfigFromEnv(t *testing.T) {
+	secretFile := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secretFile, []byte(testSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		name string
 		env  map[string]string
@@ -445,6 +449,10 @@ func TestConfigFromEnv(t *testing.T) {
 	}{
 		{"defaults", nil, ""},
 		{"all set", map[string]string{"MOCKPAY_URL": "http://127.0.0.1:9", "BOXOFFICE_URL": "https://tickets.example/", "MOCKPAY_DATA_DIR": "d"}, ""},
+		{"elsewhere in a container", map[string]string{"MOCKPAY_LISTEN": "0.0.0.0:8090"}, ""},
+		{"a secret and its file", map[string]string{"BOXOFFICE_WEBHOOK_SECRET_FILE": secretFile}, "set one"},
+		{"a secret from a file", map[string]string{"BOXOFFICE_WEBHOOK_SECRET": "", "BOXOFFICE_WEBHOOK_SECRET_FILE": secretFile}, ""},
+		{"a file that is not there", map[string]string{"BOXOFFICE_WEBHOOK_SECRET": "", "BOXOFFICE_WEBHOOK_SECRET_FILE": secretFile + "x"}, "no such file"},
 		{"no secret", map[string]string{"BOXOFFICE_WEBHOOK_SECRET": ""}, "BOXOFFICE_WEBHOOK_SECRET: webhook secret: got 0"},
 		{"own URL without a port", map[string]string{"MOCKPAY_URL": "http://127.0.0.1"}, "MOCKPAY_URL: http://127.0.0.1 must be"},
 		{"own URL with TLS", map[string]string{"MOCKPAY_URL": "https://127.0.0.1:1"}, "MOCKPAY_URL"},
@@ -478,6 +486,9 @@ func TestConfigFromEnv(t *testing.T) {
 			if want := strings.TrimSuffix(cmp.Or(row.env["BOXOFFICE_URL"], defaultBoxofficeURL), "/"); cfg.BoxofficeURL != want {
 				t.Fatalf("cfg.BoxofficeURL is %q, want %q", cfg.BoxofficeURL, want)
 			}
+			if cfg.Listen != row.env["MOCKPAY_LISTEN"] {
+				t.Fatalf("cfg.Listen is %q", cfg.Listen)
+			}
 			if want := cmp.Or(row.env["MOCKPAY_DATA_DIR"], defaultDataDir); cfg.DataDir != want {
 				t.Fatalf("cfg.DataDir is %q, want %q", cfg.DataDir, want)
 			}
@@ -491,5 +502,21 @@ func eventually(t *testing.T, is func() bool, within, every time.Duration) {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v", within)
 		}
+	}
+}
+
+// In a container it listens where a published port comes in, and its links stay those of this machine.
+func TestListensElsewhereInAContainer(t *testing.T) {
+	secrets, err := mockpay.ParseSecrets(testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Addr: "127.0.0.1:8090", Listen: "127.0.0.1:0", DataDir: t.TempDir(), BoxofficeURL: defaultBoxofficeURL, Secrets: secrets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := s.listener.Addr().String(); got == "127.0.0.1:8090" || got == "" {
+		t.Fatalf("it listens at %s", got)
 	}
 }

@@ -19,9 +19,11 @@ const usage = `mockpay plays the payment provider of a box office: pay pages, si
 where it is asked for. It takes no flags; it reads the environment:
 
   MOCKPAY_URL               where it listens, on loopback (http://127.0.0.1:8090)
+  MOCKPAY_LISTEN            host:port where it listens instead, such as 0.0.0.0:8090 in a container; whoever reaches it can pay
   MOCKPAY_DATA_DIR          where it keeps its log (.data/mockpay)
   BOXOFFICE_URL             the box office that it tells of payments (http://127.0.0.1:8080)
-  BOXOFFICE_WEBHOOK_SECRET  what it signs its webhooks with: whsec_ and base64 of 24–64 bytes; needed
+  BOXOFFICE_WEBHOOK_SECRET  what it signs its webhooks with: whsec_ and base64 of 24–64 bytes; needed.
+                            BOXOFFICE_WEBHOOK_SECRET_FILE names a file with it instead
 `
 
 func main() {
