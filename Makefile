@@ -47,10 +47,11 @@ export GOWORK := off
 # The one list of modules. The local stack's needs no C: always the same, or all of Temporal is compiled twice. And not
 # devstack-servers: linting it means analysing all of Temporal, for 400 lines that only call it. Nor the same in pgpipe, and
 # deploy/packages has only tests, which go vet reads: staticcheck would analyse all of Kubernetes' types and of Helm.
-# deploy/packages is not in go.work: Helm would choose the versions of what others use too.
+# deploy/packages is not in go.work: Helm would choose the versions of what others use too. What it reads is outside it, so Go's
+# cache of tests does not know when that changes.
 MODULES       := $(shell awk '/^\t/ { print $$1 }' go.work) ./deploy/packages
-EACH_MODULE   := set -e; for module in $(MODULES); do \
-	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; ./deploy/pgpipe|./deploy/packages) cgo=0 race= packages=. ;; *) cgo=1 race=-race packages=./... ;; esac; \
+EACH_MODULE   := set -e; for module in $(MODULES); do fresh=; \
+	case $$module in ./deploy/devstack) cgo=0 race= packages=". ./internal/..." ;; ./deploy/pgpipe) cgo=0 race= packages=. ;; ./deploy/packages) cgo=0 race= packages=. fresh=-count=1 ;; *) cgo=1 race=-race packages=./... ;; esac; \
 	case $$module in .) name=product ;; *) name=$$(basename $$module) ;; esac; \
 	echo "-- $$name"; ( cd $$module; export CGO_ENABLED=$$cgo;
 END_EACH      := ); done
@@ -98,7 +99,7 @@ check: ## before each commit, in two minutes: format, linters, unit tests and re
 	@$(MAKE) --no-print-directory lint
 	@mkdir -p $(TESTED)
 	@echo "== unit tests and replays; make test has the rest"
-	@$(EACH_MODULE) $(call GOTEST,short-$$name) -short $$packages $(END_EACH)
+	@$(EACH_MODULE) $(call GOTEST,short-$$name) $$fresh -short $$packages $(END_EACH)
 
 lint: ## format and linters (make check has them too)
 	@echo "== format and linters"
@@ -115,7 +116,7 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	@test -n "$$BOXOFFICE_TEST_BROWSER" || for name in $(BROWSERS); do command -v $$name && break; done >/dev/null || \
 	  echo "skipped: no Chromium on PATH ($(BROWSERS)), so the pages are not tried in a browser; BOXOFFICE_TEST_BROWSER can name one"
 	@echo "== tests"
-	@$(EACH_MODULE) $(call GOTEST,$$name) $$race -timeout 40m $$packages $(END_EACH)
+	@$(EACH_MODULE) $(call GOTEST,$$name) $$race $$fresh -timeout 40m $$packages $(END_EACH)
 	@echo "== Temporal on pgpipe, each fault once; make pgpipe-faults has 200"
 	cd deploy/pgpipe && CGO_ENABLED=0 $(call GOTEST,pgpipe-faults) -timeout 10m ./faults
 	@echo "== the waiting room's door once more, without the race detector, under the crowds of large engines"
