@@ -36,7 +36,7 @@ func TestASourcedEnvFileIsNoWishOfTheUser(t *testing.T) {
 		}
 	}
 	write(own, envfile.Var{Name: varDatabase, Value: "postgres://own"}, envfile.Var{Name: varURL, Value: "http://127.0.0.1:8080"},
-		envfile.Var{Name: varSource, Value: own})
+		envfile.Var{Name: varOTLP, Value: "http://127.0.0.1:4318"}, envfile.Var{Name: varSource, Value: own})
 	write(others, envfile.Var{Name: varDatabase, Value: "postgres://others"}, envfile.Var{Name: varSource, Value: others})
 	cases := []struct {
 		name    string
@@ -49,6 +49,8 @@ func TestASourcedEnvFileIsNoWishOfTheUser(t *testing.T) {
 		{"our own file sourced, then a wish", []string{"DATABASE_URL=postgres://own", "BOXOFFICE_URL=http://127.0.0.1:81", varSource + "=" + own},
 			map[string]string{varURL: "http://127.0.0.1:81"}},
 		{"the same address again, by itself", []string{"BOXOFFICE_URL=http://127.0.0.1:8080"}, map[string]string{varURL: "http://127.0.0.1:8080"}},
+		{"the same collector again, by itself", []string{varOTLP + "=http://127.0.0.1:4318"}, map[string]string{varOTLP: "http://127.0.0.1:4318"}},
+		{"our own Jaeger, sourced", []string{varOTLP + "=http://127.0.0.1:4318", varSource + "=" + own}, map[string]string{}},
 		{"our own database by itself: never somebody else's", []string{"DATABASE_URL=postgres://own"}, map[string]string{}},
 		{"another stack's file sourced", []string{"DATABASE_URL=postgres://others", varSource + "=" + others}, map[string]string{}},
 		{"another stack's file sourced, then a wish", []string{"DATABASE_URL=postgres://mine", varSource + "=" + others},

@@ -55,8 +55,8 @@ var stackVariables = []string{
 	varJaeger, varOTLP, varSampler,
 }
 
-// listening are the variables that only say where something listens.
-var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort, varPrometheusPort, varJaeger}
+// listening are the variables that only say where something listens, and how much is traced.
+var listening = []string{varURL, varAdminURL, varMockpayURL, varTemporal, varTemporalUI, varCodec, varPostgresPort, varTBPort, varKafkaPort, varPrometheusPort, varJaeger, varOTLP, varSampler}
 
 // userVariables returns what the user has set for this start. A shell that has sourced a
 // dev.env has that stack's addresses, but the user did not choose them: using them would
