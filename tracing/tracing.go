@@ -23,7 +23,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/domain"
 )
@@ -45,28 +44,12 @@ func New(sampler sdktrace.Sampler, options ...sdktrace.TracerProviderOption) *Tr
 	return &Tracer{provider: provider, tracer: provider.Tracer(scope), sampler: sampler}
 }
 
-// Provider is for instrumentation of others.
-func (t *Tracer) Provider() trace.TracerProvider {
-	if t == nil {
-		return noop.NewTracerProvider()
-	}
-	return t.provider
-}
-
 // Shutdown exports what has ended, until the context ends.
 func (t *Tracer) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
 	return t.provider.Shutdown(ctx)
-}
-
-// Flush exports what has ended.
-func (t *Tracer) Flush(ctx context.Context) error {
-	if t == nil {
-		return nil
-	}
-	return t.provider.ForceFlush(ctx)
 }
 
 // Start starts a child of the context's span if that one is recorded. If not, it returns
