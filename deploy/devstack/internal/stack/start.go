@@ -427,7 +427,8 @@ func (s *stack) startJaeger(ctx context.Context) (string, error) {
 	}
 	address := s.addr.jaeger.URL()
 	err = s.group.Start(ctx, supervise.Spec{
-		Name: "jaeger", Path: s.jaeger.Path, Args: jaeger.Args(s.addr.jaeger.HostPort(), s.otlp()), Env: append(environ(systemVariables, goVariables), "SPAN_STORAGE_TYPE=memory"),
+		Name: "jaeger", Path: s.jaeger.Path, Args: jaeger.Args(s.addr.jaeger.HostPort(), s.otlp()),
+		Env: append(environ(systemVariables, goVariables), "SPAN_STORAGE_TYPE=memory", varSampler+"=always_off"), // it would trace itself, to nobody
 		Dir: s.dir.Path, LogDir: s.logDir(), Address: address,
 		Ready: answersOK(address + "/api/services"), ReadyWithin: jaegerReadyWithin, StopWithin: jaegerStopWithin,
 	})
