@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// saleTTL is how long a sale is served from memory. A sale on offer never changes,
-	// except that it may be canceled. Other nodes show that this much later; until then
-	// they show that nothing is left, because the ledger knows at once.
+	// saleTTL is how long a sale is served from memory. So other nodes know this much later
+	// that a sale was ended or opened again. They know as late that it was canceled, but
+	// show until then that nothing is left, because the ledger knows at once.
 	saleTTL = 5 * time.Second
 	// salesTTL is how long the list of sales is served from memory. A new sale appears on
 	// other nodes' front pages this much later, and so does its page if somebody asked
@@ -212,7 +212,7 @@ func (c *Catalog) readStock(ctx context.Context, sale *domain.Sale) (cached[[]do
 	return entry, err
 }
 
-// Forget makes a sale that was just created or canceled visible here at once.
+// Forget makes a sale that was just created or changed visible here at once.
 func (c *Catalog) Forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,6 +2,8 @@ package admission
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,7 +91,7 @@ func (g *gate) judge(ctx context.Context, sale *domain.Sale, order *domain.Order
 	switch {
 	case known:
 		return letThrough, nil
-	case refusal.Code == domain.CodeNotOpen:
+	case refusal.Code == domain.CodeNotOpen || refusal.Code == domain.CodeClassNotOpen:
 		return refused, refusal // even in doubt: this is not for good, and the same key asks again
 	case answer == nil || !answer.followed || !kept || mayHaveBeenOverLimit(order, taken):
 		return doubtful, refusal
@@ -117,10 +119,14 @@ func mayHaveBeenOverLimit(order *domain.Order, taken int64) bool {
 
 // refusalBy is why the ledger's answer, or the organiser, allows no hold for the lines;
 // nil if a hold may be possible. Keys with an answer pass anyway, so this is the only
-// place where a sale opens, closes and ends.
+// place where a sale and its classes open, close and end, and where an order has too many
+// tickets of a class.
 func refusalBy(answer *gateAnswer, sale *domain.Sale, lines []domain.Line, now time.Time) *domain.Error {
 	if why := closed(sale, now); why != "" {
 		return closedRefusal(why, sale, now)
+	}
+	if refusal := classRefusal(sale, lines, now); refusal != nil {
+		return refusal
 	}
 	if answer == nil || !answer.shortOf(lines) {
 		return nil
@@ -138,6 +144,11 @@ func closed(sale *domain.Sale, now time.Time) domain.Code {
 	return why
 }
 
+// anyClosed reports whether the sale, or a class of it, is closed.
+func anyClosed(sale *domain.Sale, now time.Time) bool {
+	return closed(sale, now) != "" || slices.ContainsFunc(sale.Classes, func(c domain.Class) bool { return c.WhyClosed(now) != "" })
+}
+
 func closedRefusal(why domain.Code, sale *domain.Sale, now time.Time) *domain.Error {
 	refusal := &domain.Error{Code: why}
 	if why == domain.CodeNotOpen {
@@ -145,6 +156,29 @@ func closedRefusal(why domain.Code, sale *domain.Sale, now time.Time) *domain.Er
 		refusal.RetryAfter = sale.OpensAt.Sub(now)
 	}
 	return refusal
+}
+
+// classRefusal is what a class of the order says against it, by this node's clock; nil: nothing.
+func classRefusal(sale *domain.Sale, lines []domain.Line, now time.Time) *domain.Error {
+	for _, line := range lines {
+		i := slices.IndexFunc(sale.Classes, func(c domain.Class) bool { return c.Ledger == line.Ledger })
+		if i < 0 {
+			continue
+		}
+		class := &sale.Classes[i]
+		switch why := class.WhyClosed(now); {
+		case why == domain.CodeClassNotOpen:
+			return &domain.Error{
+				Code: why, Detail: fmt.Sprintf("Class %s is sold from %s on.", class.Name, class.OpensAt.UTC().Format(time.RFC3339)),
+				RetryAfter: class.OpensAt.Sub(now),
+			}
+		case why != "":
+			return &domain.Error{Code: why, Detail: fmt.Sprintf("Class %s was sold until %s.", class.Name, class.ClosesAt.UTC().Format(time.RFC3339))}
+		case class.MaxPerOrder != 0 && line.Quantity > class.MaxPerOrder:
+			return &domain.Error{Code: domain.CodeMaxPerOrder, Detail: fmt.Sprintf("An order may have at most %d tickets of class %s.", class.MaxPerOrder, class.Name)}
+		}
+	}
+	return nil
 }
 
 // learn takes in the result of a hold of this node at once: it may be newer than what was

@@ -76,7 +76,7 @@ func (g *gate) read(ctx context.Context, s *saleGate, sale *domain.Sale) *gateAn
 		return nil
 	}
 	answer := &gateAnswer{at: levels.at, levels: levels.value}
-	if closed(sale, answer.at) != "" || answer.isShort(sale) {
+	if anyClosed(sale, answer.at) || answer.isShort(sale) {
 		answer.followed = g.follow(ctx, s, sale)
 	}
 	return answer

@@ -22,6 +22,59 @@ func TestKeyLookupsOfTheGateAreBounded(t *testing.T) {
 	}
 }
 
+// Windows and maxima are checked where the opening is: after keys that have an answer, from memory.
+func TestWhatASaleTakesNow(t *testing.T) {
+	soon, ago := 90*time.Minute, -time.Minute
+	of := func(b *bundle) *domain.Class { return &b.sale.Classes[0] }
+	for name, test := range map[string]struct {
+		change     func(b *bundle, now time.Time)
+		code       domain.Code
+		retryAfter time.Duration
+		lookups    int // of the new key
+	}{
+		"the sale has closed":        {func(b *bundle, now time.Time) { b.sale.ClosesAt = now.Add(ago) }, domain.CodeSaleClosed, 0, 0},
+		"its class opens later":      {func(b *bundle, now time.Time) { of(b).OpensAt = now.Add(soon) }, domain.CodeClassNotOpen, soon, 0},
+		"its class has closed":       {func(b *bundle, now time.Time) { of(b).ClosesAt = now.Add(ago) }, domain.CodeClassClosed, 0, 0},
+		"too many for one order":     {func(b *bundle, _ time.Time) { of(b).MaxPerOrder = 1 }, domain.CodeMaxPerOrder, 0, 0},
+		"too many, and plenty left":  {func(b *bundle, _ time.Time) { of(b).MaxPerOrder, b.sale.BuyerLimit = 1, 2 }, domain.CodeMaxPerOrder, 0, 1}, // its takings are not followed
+		"just as many as may be":     {change: func(b *bundle, _ time.Time) { of(b).MaxPerOrder = 2 }},
+		"another class opens later":  {change: func(b *bundle, now time.Time) { b.sale.Classes[1].OpensAt = now.Add(soon) }},
+		"both windows are open":      {change: func(b *bundle, now time.Time) { b.sale.ClosesAt, of(b).ClosesAt = now.Add(soon), now.Add(soon) }},
+		"closed, and its class too":  {func(b *bundle, now time.Time) { b.sale.ClosesAt, of(b).ClosesAt = now.Add(ago), now.Add(ago) }, domain.CodeSaleClosed, 0, 0},
+		"closed and canceled":        {func(b *bundle, now time.Time) { b.sale.ClosesAt = now.Add(ago); b.world.callOff(b.sale.ID) }, domain.CodeSaleCanceled, 0, 0},
+		"a class closes, one is out": {func(b *bundle, now time.Time) { of(b).ClosesAt = now.Add(ago); b.stockOf(1, 0, 50) }, domain.CodeClassClosed, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.elsewhere(testKey, "ann@example.com", 2)
+				test.change(b, time.Now())
+				ask := func(key, email string) error {
+					_, err := b.checkout(key, wishOf(email, 2))
+					return err
+				}
+				if err := ask(testKey, "ann@example.com"); err != nil && !b.sale.Canceled() {
+					t.Errorf("a key that another node held: %v", err)
+				}
+				b.world.Starts, b.world.Lookups = 0, 0
+				err := ask(testKey+"-2", "bob@example.com")
+				if test.code == "" {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if refusal := wantRefusal(t, err, test.code); refusal.RetryAfter != test.retryAfter {
+					t.Errorf("to come back after %v, want %v", refusal.RetryAfter, test.retryAfter)
+				}
+				if b.world.Lookups != test.lookups || b.world.Starts != 0 {
+					t.Errorf("%d lookups, %d checkouts", b.world.Lookups, b.world.Starts)
+				}
+			})
+		})
+	}
+}
+
 // The opening is checked in one place, after keys that have an answer: another node, whose
 // clock is ahead, may already have placed a hold.
 func TestASaleThatHasNotOpened(t *testing.T) {

@@ -67,7 +67,7 @@ func setupAdmission(t testing.TB, admit func(*admission.Options), change ...func
 	registry := prometheus.NewRegistry()
 	log := &bytes.Buffer{}
 	options := Options{
-		Desk: w, Orders: w, Books: w, Catalog: admission.NewCatalog(w, w), Keys: keys, Providers: w, Auditor: w,
+		Desk: w, Orders: w, Books: w, Catalog: admission.NewCatalog(w, w), Keys: keys, Providers: w, Auditor: w, Capacities: w,
 		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
 			return domain.PayPage{Session: o.PaymentSession(), URL: "https://pay.example/" + o.ID.String()}, nil
 		},
@@ -590,9 +590,9 @@ func TestSaleContract(t *testing.T) {
 	b := setup(t)
 	b.held(testKey)
 	w := b.do(request{method: "GET", path: "/v1/sales/conference"})
-	want := `{"id":"conference","name":"Conference","version":1,"currency":"EUR","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
+	want := `{"id":"conference","name":"Conference","version":1,"currency":"EUR","state":"open","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
 		`"one_checkout_per_buyer":false,"fold_email_aliases":false,` +
-		`"classes":[{"class":"A","price":6500,"capacity":5,"held":2,"sold":0,"available":3},{"class":"B","price":3500,"capacity":50,"held":0,"sold":0,"available":50}],` +
+		`"classes":[{"class":"A","price":6500,"capacity":5,"held":2,"sold":0,"available":3,"open":true},{"class":"B","price":3500,"capacity":50,"held":0,"sold":0,"available":50,"open":true}],` +
 		`"perk":{"name":"T-shirt","capacity":3,"available":3}}`
 	if w.Code != 200 || !jsonEqual(t, w.Body.Bytes(), []byte(want)) {
 		// The gate's look at the stock, before the hold, may be shown for StockMaxAge.

@@ -8,7 +8,28 @@ import (
 	"boxoffice/domain"
 )
 
-// How an organiser cancels one order, or a whole sale.
+// How an organiser cancels one order, or a whole sale, and how they end a sale early.
+
+// endSale stops new orders of a sale. Everything under way goes on to its end.
+func (s *Server) endSale(ctx context.Context, in *saleInput) (*saleOutput, error) {
+	return s.turnSale(ctx, in, s.Orders.EndSale)
+}
+
+// reopenSale takes that back.
+func (s *Server) reopenSale(ctx context.Context, in *saleInput) (*saleOutput, error) {
+	return s.turnSale(ctx, in, s.Orders.ReopenSale)
+}
+
+func (s *Server) turnSale(ctx context.Context, in *saleInput, turn func(context.Context, string) error) (*saleOutput, error) {
+	if !domain.ValidSaleID(in.Sale) {
+		return nil, domain.NotFound("sale")
+	}
+	if err := turn(ctx, in.Sale); err != nil {
+		return nil, err
+	}
+	s.Catalog.Forget(in.Sale)
+	return s.sale(ctx, in)
+}
 
 type saleOrderInput struct {
 	Sale  string `path:"sale" doc:"The sale's id"`

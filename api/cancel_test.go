@@ -39,6 +39,52 @@ func TestACanceledSaleSellsNoMore(t *testing.T) {
 	}
 }
 
+func (b *bundle) turnSale(sale, verb string) *httptest.ResponseRecorder {
+	b.t.Helper()
+	return b.do(request{"POST", "/v1/sales/" + sale + "/" + verb, "", bearerOf(testAdminToken)})
+}
+
+// Nothing new is held in a sale that was ended, until it is opened again. What is held goes on.
+func TestASaleThatWasEndedEarly(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	for range 2 {
+		var v SaleView
+		if w := b.turnSale("conference", "end"); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		} else if decode(t, w, &v); v.State != "closed" || v.Open || v.EndedAt == nil {
+			t.Errorf("the sale is shown as %+v", v)
+		}
+	}
+	wantProblem(t, b.checkout(testKey+"-2", wish("A", 1)), 409, domain.CodeSaleClosed)
+	if w := b.checkout(testKey, wish("A", 2)); w.Code != http.StatusCreated || w.Header().Get("Idempotent-Replayed") != "true" {
+		t.Errorf("the repeat of a held checkout: %d %s", w.Code, w.Body)
+	}
+	var order OrderView
+	if decode(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), &order); order.Status != domain.OrderHeld || order.PaymentURL == "" {
+		t.Errorf("the held order: %+v", order)
+	}
+	var v SaleView
+	if decode(t, b.turnSale("conference", "reopen"), &v); v.State != "open" || !v.Open || v.EndedAt != nil {
+		t.Errorf("the sale is shown as %+v", v)
+	}
+	if w := b.checkout(testKey+"-2", wish("A", 1)); w.Code != http.StatusCreated {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestWhoMayEndWhichSale(t *testing.T) {
+	b := setup(t)
+	for _, verb := range []string{"end", "reopen"} {
+		wantProblem(t, b.do(request{method: "POST", path: "/v1/sales/conference/" + verb}), 401, domain.CodeUnauthorized)
+		wantProblem(t, b.turnSale("nope", verb), 404, domain.CodeNotFound)
+		wantProblem(t, b.turnSale("NO%20PE", verb), 404, domain.CodeNotFound)
+	}
+	b.do(b.cancelSale("conference"))
+	wantProblem(t, b.turnSale("conference", "end"), 409, domain.CodeSaleCanceled)
+	wantProblem(t, b.turnSale("conference", "reopen"), 409, domain.CodeSaleCanceled)
+}
+
 func TestAKeyOfACanceledSaleKeepsItsAnswer(t *testing.T) {
 	b := setup(t)
 	id, token := b.held(testKey)

@@ -74,7 +74,8 @@ type CheckoutView struct {
 
 var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
-	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleCanceled, domain.CodeLimitReached, domain.CodeQueueRequired,
+	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleClosed, domain.CodeSaleCanceled,
+	domain.CodeClassNotOpen, domain.CodeClassClosed, domain.CodeMaxPerOrder, domain.CodeLimitReached, domain.CodeQueueRequired,
 	domain.CodeOverloaded, domain.CodeClocksDiffer, codeMediaType,
 }
 

@@ -116,12 +116,16 @@ func TestOpenAPI(t *testing.T) {
 		"POST /v1/restore-orders":               {domain.CodeUnauthorized, domain.CodeInvalid},
 		"POST /v1/sales/{sale}/cancel":          {domain.CodeUnauthorized, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/cancel":           {domain.CodeUnauthorized, domain.CodeNotFound},
+		"POST /v1/sales/{sale}/end":             {domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeSaleCanceled},
+		"POST /v1/sales/{sale}/reopen":          {domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeSaleCanceled},
 		"POST /v1/sales/{sale}/queue":           joinCodes,
 		"GET /v1/sales/{sale}/queue":            {domain.CodeNotFound, domain.CodeOverloaded},
 		"PATCH /v1/sales/{sale}/queue":          {domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound},
 		"GET /v1/sales/{sale}/queue/challenge":  {domain.CodeNotFound},
 		"GET /v1/queue/{token}":                 {domain.CodeNotFound, domain.CodeOverloaded},
 		"GET /v1/queue/{token}/events":          {domain.CodeNotFound, domain.CodeOverloaded},
+
+		"PUT /v1/sales/{sale}/classes/{class}/capacity": {domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeKeyMissing, domain.CodeCapacityInUse},
 
 		"POST /v1/sales/{sale}/orders/{order}/cancel": {domain.CodeUnauthorized, domain.CodeNotFound},
 	}
@@ -294,7 +298,8 @@ var notOfACheckout = map[domain.Code]string{
 	domain.CodeQueueFull: "joining's", domain.CodeProofRequired: "joining's", domain.CodeNotEntitled: "joining's", domain.CodeBadEntitlement: "joining's",
 	domain.CodeEntitlementExpired: "joining's", domain.CodeEntitlementSpent: "joining's",
 	domain.CodeAlreadyPaid: "canceling's", domain.CodeForged: "webhooks'",
-	domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeExists: "the organiser's", domain.CodeChanged: "the organiser's", domain.CodeUnauthorized: "the organiser's",
+	domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeCapacityInUse: "the organiser's", domain.CodeExists: "the organiser's",
+	domain.CodeChanged: "the organiser's", domain.CodeUnauthorized: "the organiser's",
 }
 
 // A new code is documented for checkouts, or listed as one that checkouts never get.

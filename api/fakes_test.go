@@ -100,6 +100,47 @@ func (w *world) MarkSaleOpen(_ context.Context, id string) error {
 	return nil
 }
 
+func (w *world) Change(_ context.Context, saleID, class, key string, capacity int64) (domain.CapacityChange, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	sale := *w.SalesByID[saleID]
+	sale.Classes = slices.Clone(sale.Classes)
+	i := slices.IndexFunc(sale.Classes, func(c domain.Class) bool { return c.Name == class })
+	if i < 0 {
+		return domain.CapacityChange{}, domain.NotFound("class of this sale")
+	}
+	level := w.Levels[sale.Classes[i].Ledger]
+	by := capacity - sale.Classes[i].Capacity
+	if level.Available+by < 0 {
+		return domain.CapacityChange{}, &domain.Error{Code: domain.CodeCapacityInUse}
+	}
+	change := domain.CapacityChange{ID: domain.NewCapacityChangeID(saleID, key), Class: class, Before: sale.Classes[i].Capacity, After: capacity, SettledAt: time.Now()}
+	level.Available += by
+	sale.Classes[i].Capacity = capacity
+	w.SalesByID[saleID] = &sale
+	return change, nil
+}
+
+func (w *world) EndSale(_ context.Context, id string) error { return w.turn(id, time.Now()) }
+
+func (w *world) ReopenSale(_ context.Context, id string) error { return w.turn(id, time.Time{}) }
+
+func (w *world) turn(id string, endedAt time.Time) error {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	sale, ok := w.SalesByID[id]
+	switch {
+	case !ok || !w.Opened[id]:
+		return domain.NotFound("sale")
+	case sale.Canceled():
+		return &domain.Error{Code: domain.CodeSaleCanceled}
+	}
+	turned := *sale
+	turned.EndedAt = endedAt
+	w.SalesByID[id] = &turned
+	return nil
+}
+
 func (w *world) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, error) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()

@@ -19,7 +19,7 @@ import (
 const SalesPageMax = 100
 
 type salesInput struct {
-	State string `query:"state" enum:"open,upcoming,canceled" doc:"Only sales that are on sale now, that open later, or that were canceled"`
+	State string `query:"state" enum:"open,upcoming,closed,canceled" doc:"Only sales that are on sale now, that open later, that have closed, or that were canceled"`
 	After string `query:"after" maxLength:"100" doc:"next of the previous page"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"100"`
 }
@@ -72,6 +72,8 @@ func saleState(sale *domain.Sale, now time.Time) string {
 		return "open"
 	case domain.CodeNotOpen:
 		return "upcoming"
+	case domain.CodeSaleClosed:
+		return "closed"
 	default:
 		return "canceled"
 	}

@@ -53,13 +53,15 @@ func TestSalesComeByPages(t *testing.T) {
 	add("later", func(s *domain.Sale) { s.CreatedAt = at.Add(time.Hour) })
 	add("off", func(s *domain.Sale) { s.CreatedAt, s.CanceledAt = at.Add(time.Minute), time.Now() })
 
-	all := []string{"later", "off", "same-moment-0", "same-moment-1", "same-moment-2", "conference", "soon"}
+	add("over", func(s *domain.Sale) { s.CreatedAt, s.ClosesAt = at.Add(30*time.Second), time.Now() })
+
+	all := []string{"later", "off", "over", "same-moment-0", "same-moment-1", "same-moment-2", "conference", "soon"}
 	got, pages := b.saleIDs("")
 	if !slices.Equal(got, all) || pages != 4 {
 		t.Errorf("%v on %d pages, want %v", got, pages, all)
 	}
 	for state, want := range map[string][]string{
-		"open": {"later", "same-moment-0", "same-moment-1", "same-moment-2", "conference"}, "upcoming": {"soon"}, "canceled": {"off"},
+		"open": {"later", "same-moment-0", "same-moment-1", "same-moment-2", "conference"}, "upcoming": {"soon"}, "canceled": {"off"}, "closed": {"over"},
 	} {
 		if got, _ := b.saleIDs("&state=" + state); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", state, got, want)

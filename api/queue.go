@@ -67,7 +67,7 @@ type placeOutput struct {
 // PlaceView says where a token is in the queue of a sale.
 type PlaceView struct {
 	Sale     string             `json:"sale"`
-	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again"`
+	Status   waitingroom.Status `json:"status" enum:"draw,waiting,admitted,paused,sold_out,closed,canceled" doc:"draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again. closed: the sale takes no more orders; if the organiser opens it again, the place counts again"`
 	Position int64              `json:"position" doc:"1 is next; 0 before the draw and after admission"`
 	Ahead    int64              `json:"ahead" doc:"How many places before it are not admitted yet, including those of people who have left"`
 	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet, in total"`
@@ -88,7 +88,7 @@ type queueOutput struct{ Body QueueView }
 // QueueView is the queue of a sale as everybody may see it.
 type QueueView struct {
 	Sale     string             `json:"sale"`
-	Status   waitingroom.Status `json:"status" enum:"draw,waiting,paused,sold_out,canceled"`
+	Status   waitingroom.Status `json:"status" enum:"draw,waiting,paused,sold_out,closed,canceled"`
 	Waiting  int64              `json:"waiting" doc:"How many places are not admitted yet"`
 	Admitted int64              `json:"admitted" doc:"How many places have had their turn"`
 	Joined   int64              `json:"joined" doc:"How many places were given out"`
@@ -115,7 +115,7 @@ var joinCodes = []domain.Code{
 	domain.CodeProofRequired,
 	domain.CodeQueueFull,
 	domain.CodeSoldOut,
-	domain.CodeSaleCanceled,
+	domain.CodeSaleClosed, domain.CodeSaleCanceled,
 	domain.CodeOverloaded,
 	codeMediaType,
 	domain.CodeNotEntitled,

@@ -203,6 +203,28 @@ func (s *Server) routeAdmin(api huma.API) {
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeInFlight}, s.cancelOrder)
 
 	operation(s, api, admin(huma.Operation{
+		OperationID: "change-capacity", Method: http.MethodPut, Path: "/v1/sales/{sale}/classes/{class}/capacity",
+		Summary: "Raise or lower a class's capacity while the sale runs",
+		Description: "Never below what is held and sold: the ledger decides, whatever happens at the same time. Repeat it with the same key " +
+			"until it is answered: it is done once. Other nodes show the new number within 5 s; tickets that it adds are on sale within a second.",
+	}), []domain.Code{
+		domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight,
+		domain.CodeCapacityInUse, domain.CodeSaleCanceled, domain.CodeOverloaded, codeMediaType,
+	}, s.changeCapacity)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "end-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/end",
+		Summary: "End a sale early: no new orders",
+		Description: "What is held can still be paid, and nothing is refunded. Other nodes take new orders for up to 5 s. " +
+			"reopen-sale takes it back. Repeating it changes nothing.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeSaleCanceled, domain.CodeOverloaded}, s.endSale)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "reopen-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/reopen",
+		Summary: "Open a sale again that was ended early", Description: "Its window counts again. Repeating it changes nothing.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeSaleCanceled, domain.CodeOverloaded}, s.reopenSale)
+
+	operation(s, api, admin(huma.Operation{
 		OperationID: "cancel-sale", Method: http.MethodPost, Path: "/v1/sales/{sale}/cancel",
 		Summary: "Cancel a whole sale: void its holds, refund all orders",
 		Description: "You cannot undo it. Once it is answered no node sells any more. Refunds continue by themselves, however long they take; " +

@@ -71,6 +71,7 @@ type CreateSaleBody struct {
 	Perk        *CreatePerkBody   `json:"perk,omitempty" doc:"An extra for the first paid orders"`
 	Facts       *FactsBody        `json:"facts,omitempty" doc:"What people should know of what is sold"`
 	OpensAt     *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
+	ClosesAt    *time.Time        `json:"closes_at,omitempty" doc:"From then on nothing new is held; what is held can still be paid. Absent: it does not close"`
 	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout waits for its payment; absent: 600" minimum:"5" maximum:"86400"`
 	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
 	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue and are let in as fast as checkouts go through"`
@@ -89,6 +90,10 @@ type CreateClassBody struct {
 	Label    string `json:"label,omitempty" doc:"What people call it; absent: its id" example:"Stalls, left"`
 	Price    int64  `json:"price" doc:"Minor units" example:"6500"`
 	Capacity int64  `json:"capacity"`
+
+	OpensAt     *time.Time `json:"opens_at,omitempty" doc:"The class is sold from then on, if the sale is open; absent: as long as the sale is"`
+	ClosesAt    *time.Time `json:"closes_at,omitempty" doc:"Nothing new of the class is held from then on; absent: as long as the sale is open"`
+	MaxPerOrder *int64     `json:"max_per_order,omitempty" minimum:"1" maximum:"100" doc:"Tickets of the class in one order; absent: as many as a buyer may have"`
 }
 
 // CreatePerkBody describes a perk.
@@ -117,16 +122,29 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	if b.FoldEmailAliases {
 		sale.AliasRule = domain.AliasesFolded
 	}
-	if b.OpensAt != nil {
-		sale.OpensAt = b.OpensAt.UTC().Truncate(time.Millisecond)
-	}
+	sale.OpensAt, sale.ClosesAt = timeOrZero(b.OpensAt), timeOrZero(b.ClosesAt)
 	for _, c := range b.Classes {
-		sale.Classes = append(sale.Classes, domain.Class{Name: c.Class, Label: strings.TrimSpace(c.Label), PriceMinor: c.Price, Capacity: c.Capacity})
+		class := domain.Class{
+			Name: c.Class, Label: strings.TrimSpace(c.Label), PriceMinor: c.Price, Capacity: c.Capacity,
+			OpensAt: timeOrZero(c.OpensAt), ClosesAt: timeOrZero(c.ClosesAt),
+		}
+		if c.MaxPerOrder != nil {
+			class.MaxPerOrder = *c.MaxPerOrder
+		}
+		sale.Classes = append(sale.Classes, class)
 	}
 	if b.Perk != nil {
 		sale.Perk = &domain.Perk{Name: b.Perk.Name, Capacity: b.Perk.Capacity}
 	}
 	return sale
+}
+
+// timeOrZero is a time of a request, as exact as the database keeps it.
+func timeOrZero(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return at.UTC().Truncate(time.Millisecond)
 }
 
 // createSale stores the sale, funds its accounts, then puts it on offer: no order may

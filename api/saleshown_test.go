@@ -19,8 +19,8 @@ func TestWhatASaleIsCreatedWithIsShown(t *testing.T) {
 	opens := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
 	closes := opens.Add(time.Hour)
 	ready := map[string]any{
-		"classes": []CreateClassBody{{Class: "A", Label: "Stalls", Price: 1, Capacity: 2}}, "perk": &CreatePerkBody{Name: "x", Capacity: 3},
-		"opens_at": &opens, "entitlement": &EntitlementRuleBody{PresaleCodes: true},
+		"classes": []CreateClassBody{{Class: "A", Label: "Stalls", Price: 1, Capacity: 2, OpensAt: &opens, ClosesAt: &closes, MaxPerOrder: new(int64(3))}}, "perk": &CreatePerkBody{Name: "x", Capacity: 3},
+		"opens_at": &opens, "closes_at": &closes, "entitlement": &EntitlementRuleBody{PresaleCodes: true},
 		"facts": &FactsBody{
 			Description: "a", Venue: &VenueBody{"b", "c"}, StartsAt: &opens, EndsAt: &closes, TimeZone: "Asia/Seoul", Terms: "d", TermsURL: "https://e.example", Imprint: "f",
 		},

@@ -48,6 +48,10 @@ type Orders interface {
 	SaleImage(ctx context.Context, saleID, hash string) ([]byte, error)
 	// MarkSaleOpen puts a stored sale on offer, once its accounts are funded.
 	MarkSaleOpen(ctx context.Context, id string) error
+	// EndSale ends a sale early: nothing new is held. ReopenSale takes that back. Errors:
+	// CodeNotFound, CodeSaleCanceled.
+	EndSale(ctx context.Context, id string) error
+	ReopenSale(ctx context.Context, id string) error
 	// Order finds an order that was paid, whether or not it was refunded since. Errors:
 	// CodeNotFound.
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
@@ -66,6 +70,13 @@ type Books interface {
 	// OpenSale makes and funds the accounts of a stored sale. Repeating it changes
 	// nothing.
 	OpenSale(ctx context.Context, sale *domain.Sale) error
+}
+
+// Capacities raise and lower the capacity of classes while their sale runs.
+type Capacities interface {
+	// Change gives a class another capacity. The same sale and key get the same answer. Errors:
+	// CodeCapacityInUse, CodeInvalid, CodeNotFound, CodeSaleCanceled, CodeKeyReused, CodeInFlight.
+	Change(ctx context.Context, saleID, class, key string, capacity int64) (domain.CapacityChange, error)
 }
 
 // Providers are the payment providers that are configured.
@@ -97,7 +108,7 @@ type Auditor interface {
 // Rooms are the waiting rooms of the sales that have one.
 type Rooms interface {
 	// Join takes a place and returns its token once the place is on disk. Errors:
-	// CodeOverloaded (nothing was done), CodeSoldOut, CodeSaleCanceled.
+	// CodeOverloaded (nothing was done), CodeSoldOut, CodeSaleClosed, CodeSaleCanceled.
 	Join(ctx context.Context, sale *domain.Sale) (token string, place waitingroom.Place, err error)
 	// Place says where a token is in the queue. Asking also says that its holder is still
 	// there. CodeNotFound: forged, expired, or not for any sale.

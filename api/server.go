@@ -46,6 +46,8 @@ type Options struct {
 	Keys      *domain.Keyring
 	Providers Providers
 	Auditor   Auditor
+	// Capacities change what a class has to sell while its sale runs.
+	Capacities Capacities
 	// PayPage is where the buyer pays for a held order. It may use the order's id, sale,
 	// lines, amount and provider. It calls nobody: if the provider must be called, the
 	// page is ours (openPayment) and has no session yet. A buyer who cannot pay has no
@@ -197,7 +199,7 @@ func New(o Options) (*Server, error) {
 func (o *Options) validate() error {
 	needed := map[string]any{
 		"Admission": o.Admission, "Desk": o.Desk, "Orders": o.Orders, "Books": o.Books, "Catalog": o.Catalog, "Keys": o.Keys, "Providers": o.Providers,
-		"Auditor": o.Auditor, "PayPage": o.PayPage, "PayWish": o.PayWish, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
+		"Auditor": o.Auditor, "Capacities": o.Capacities, "PayPage": o.PayPage, "PayWish": o.PayWish, "Metrics": o.Metrics, "Meter": o.Meter, "Log": o.Log,
 	}
 	if err := domain.Needed("api", needed); err != nil {
 		return err

@@ -15,9 +15,12 @@ type SaleView struct {
 	ID          string      `json:"id" example:"conference-2027"`
 	Name        string      `json:"name"`
 	Currency    string      `json:"currency" example:"EUR"`
+	State       string      `json:"state" enum:"upcoming,open,closed,canceled" doc:"upcoming: it opens later. closed: its window has passed, or the organiser ended it; what is held can still be paid"`
 	Open        bool        `json:"open" doc:"Whether tickets are sold now"`
 	Interrupted bool        `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment, because Temporal or the ledger does not answer. Try again later"`
 	OpensAt     *time.Time  `json:"opens_at,omitempty"`
+	ClosesAt    *time.Time  `json:"closes_at,omitempty"`
+	EndedAt     *time.Time  `json:"ended_at,omitempty" doc:"The organiser ended the sale early"`
 	CanceledAt  *time.Time  `json:"canceled_at,omitempty" doc:"The organiser canceled the sale"`
 	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout waits for its payment"`
 	BuyerLimit  int64       `json:"buyer_limit" doc:"Tickets per buyer"`
@@ -43,6 +46,11 @@ type ClassView struct {
 	Held      int64  `json:"held" doc:"Held by open checkouts; may come back"`
 	Sold      int64  `json:"sold"`
 	Available int64  `json:"available"`
+
+	Open        bool       `json:"open" doc:"Whether this class is sold while the sale is open: its own window"`
+	OpensAt     *time.Time `json:"opens_at,omitempty" doc:"When its own window opens"`
+	ClosesAt    *time.Time `json:"closes_at,omitempty" doc:"When its own window closes"`
+	MaxPerOrder int64      `json:"max_per_order,omitempty" doc:"Tickets of this class in one order; absent: as many as a buyer may have"`
 }
 
 // PerkView is what the first paid orders get in addition.
@@ -55,8 +63,11 @@ type PerkView struct {
 func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) SaleView {
 	v := SaleView{
 		ID: sale.ID, Name: sale.Name, Currency: sale.Currency,
+		State:       saleState(sale, now),
 		Open:        sale.WhyClosed(now) == "",
 		OpensAt:     timeOrNil(sale.OpensAt),
+		ClosesAt:    timeOrNil(sale.ClosesAt),
+		EndedAt:     timeOrNil(sale.EndedAt),
 		CanceledAt:  timeOrNil(sale.CanceledAt),
 		HoldSeconds: int64(sale.HoldTimeout / time.Second),
 		BuyerLimit:  sale.BuyerLimit,
@@ -75,6 +86,7 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		v.Classes = append(v.Classes, ClassView{
 			Class: c.Name, Label: c.Label, Price: c.PriceMinor, Capacity: c.Capacity,
 			Held: level.Held, Sold: level.Sold, Available: level.Available,
+			Open: c.WhyClosed(now) == "", OpensAt: timeOrNil(c.OpensAt), ClosesAt: timeOrNil(c.ClosesAt), MaxPerOrder: c.MaxPerOrder,
 		})
 	}
 	if p := sale.Perk; p != nil {

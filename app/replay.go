@@ -268,6 +268,12 @@ func storyOf(data domain.EventData) string {
 		return "sold out"
 	case *domain.SaleBackOnSaleData:
 		return "back on sale"
+	case *domain.SaleCapacityChangedData:
+		return fmt.Sprintf("capacity of class %s changed from %d to %d", d.Class, d.Before, d.Capacity)
+	case *domain.SaleEndedData:
+		return "sale ended early by the organiser"
+	case *domain.SaleReopenedData:
+		return "sale opened again by the organiser"
 	case *domain.SaleCanceledData:
 		return "sale canceled by the organiser"
 	case *domain.AuditBrokenData:

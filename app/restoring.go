@@ -90,6 +90,9 @@ func writeRestored(w io.Writer, r *restore.Report) {
 	for _, u := range r.Unread {
 		fmt.Fprintf(w, "  could not look at %s: %s\n", u.Source, u.Why)
 	}
+	for _, c := range r.Capacities {
+		fmt.Fprintf(w, "  %-15s  class %s: capacity %d on record, %d in the ledger  %s\n", words(c.Outcome), c.Class, c.Recorded, c.Booked, c.Why)
+	}
 	slices.SortFunc(r.Items, func(a, b restore.Item) int { return slices.Compare(a.Order[:], b.Order[:]) })
 	for i := range r.Items {
 		fmt.Fprintf(w, "  %s\n", itemText(&r.Items[i]))
@@ -144,6 +147,9 @@ func restoreVerdict(reports []restore.Report) error {
 			}
 		}
 		unread += len(r.Unread)
+		for _, c := range r.Capacities {
+			counts[c.Outcome]++
+		}
 	}
 	switch {
 	case counts[restore.NotRestorable] > 0:

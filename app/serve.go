@@ -19,6 +19,7 @@ import (
 	"boxoffice/activities"
 	"boxoffice/admission"
 	"boxoffice/api"
+	"boxoffice/capacity"
 	"boxoffice/checkouts"
 	"boxoffice/clocks"
 	"boxoffice/domain"
@@ -198,12 +199,14 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter, clocks: watch, mails: mails,
+		capacities: &capacity.Changes{Store: store, Ledger: book},
 	}
 	s.watchClocks(p)
 	if s.role != roleAPI {
 		if err := s.startWorker(p, notices, fail); err != nil {
 			return err
 		}
+		s.later(p.capacities.Start(s.log))
 		if err := s.runMail(p); err != nil {
 			return err
 		}
@@ -251,17 +254,18 @@ func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.St
 
 // parts is what the API consists of.
 type parts struct {
-	keys      *domain.Keyring
-	providers *payments.Set
-	store     *orders.Store
-	book      *ledger.Book
-	batcher   *ledger.Batcher
-	temporal  client.Client
-	desk      *checkouts.Desk
-	meter     *metrics
-	auditor   *auditor
-	clocks    *clocks.Watch
-	mails     *mailing // nil: buyers get no mail
+	keys       *domain.Keyring
+	providers  *payments.Set
+	store      *orders.Store
+	book       *ledger.Book
+	capacities *capacity.Changes
+	batcher    *ledger.Batcher
+	temporal   client.Client
+	desk       *checkouts.Desk
+	meter      *metrics
+	auditor    *auditor
+	clocks     *clocks.Watch
+	mails      *mailing // nil: buyers get no mail
 }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
@@ -324,7 +328,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
 		},
 		SaleCancel: activities.SaleCancel{
-			Drainer: p.book, Cancellations: p.store, Canceler: p.desk,
+			Drainer: capacity.Drain{Changes: p.capacities, Drainer: p.book}, Cancellations: p.store, Canceler: p.desk,
 		},
 	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.program.Tuning.Worker...)
 	if err := w.Start(); err != nil {

@@ -237,6 +237,36 @@ func TestHealthyInFlight(t *testing.T) {
 
 // Each bug that the audit exists for is caught by the invariant that should
 // catch it, and names the offender. Other invariants may be broken too.
+// Capacities that were changed add up, also while a change is booked and not yet noted, and
+// once the sale is canceled.
+func TestACapacityThatWasChangedHolds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		opened, raised, lowered, available int64 // 1 is held, 4 are sold
+		recorded                           int64
+		open                               *domain.CapacityChange
+	}{
+		"raised":                            {opened: 10, raised: 5, available: 10, recorded: 15},
+		"lowered":                           {opened: 10, lowered: 3, available: 2, recorded: 7},
+		"lowered to what is held and sold":  {opened: 10, lowered: 5, available: 0, recorded: 5},
+		"raised and lowered":                {opened: 10, raised: 5, lowered: 7, available: 3, recorded: 8},
+		"booked, not yet noted":             {opened: 10, raised: 5, available: 10, recorded: 10, open: &domain.CapacityChange{Before: 10, After: 15}},
+		"noted, not yet booked":             {opened: 10, available: 5, recorded: 10, open: &domain.CapacityChange{Before: 10, After: 15}},
+		"lowered, canceled and drained":     {opened: 10, lowered: 3, available: 0, recorded: 7},
+		"raised, lowered, canceled, sold 4": {opened: 10, raised: 2, lowered: 3, available: 0, recorded: 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := healthy()
+			s.Stocks[0].Capacity, s.Stocks[0].Available = c.opened+c.raised, c.available
+			s.Booked = map[uint32]domain.BookedCapacity{ledgerA: {Opened: c.opened, Raised: c.raised, Lowered: c.lowered}}
+			s.Recorded = map[uint32]domain.RecordedCapacity{ledgerA: {Class: "A", Ledger: ledgerA, Capacity: c.recorded, Open: c.open}}
+			if r := Evaluate(s, EndWithinDefault); r.Broken() {
+				t.Error(text(t, &r))
+			}
+		})
+	}
+}
+
 func TestBugIsCaught(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -259,6 +289,30 @@ func TestBugIsCaught(t *testing.T) {
 		},
 		"funded twice": {
 			func(s *Snapshot) { s.Stocks[0].Capacity, s.Stocks[0].Available = 20, 18 },
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"a capacity that nobody recorded": {
+			func(s *Snapshot) {
+				s.Stocks[0].Capacity, s.Stocks[0].Available = 13, 8
+				s.Booked = map[uint32]domain.BookedCapacity{ledgerA: {Opened: 10, Raised: 3}}
+				s.Recorded = map[uint32]domain.RecordedCapacity{ledgerA: {Class: "A", Ledger: ledgerA, Capacity: 10}}
+			},
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"funded twice, beside what was lowered": {
+			func(s *Snapshot) {
+				s.Stocks[0].Capacity, s.Stocks[0].Available = 20, 13
+				s.Booked = map[uint32]domain.BookedCapacity{ledgerA: {Opened: 10, Lowered: 2}}
+				s.Recorded = map[uint32]domain.RecordedCapacity{ledgerA: {Class: "A", Ledger: ledgerA, Capacity: 8}}
+			},
+			"I1", "class A", "class A (ledger 1)",
+		},
+		"oversold after it was lowered": {
+			func(s *Snapshot) {
+				s.Stocks[0].Capacity, s.Stocks[0].Available = 10, -1
+				s.Booked = map[uint32]domain.BookedCapacity{ledgerA: {Opened: 10, Lowered: 6}}
+				s.Recorded = map[uint32]domain.RecordedCapacity{ledgerA: {Class: "A", Ledger: ledgerA, Capacity: 4}}
+			},
 			"I1", "class A", "class A (ledger 1)",
 		},
 		"stock lost": {

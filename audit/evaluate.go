@@ -29,7 +29,11 @@ type Snapshot struct {
 	Readers []domain.ReaderCount
 	Figures domain.FigureCheck
 
-	Stocks   []domain.StockLevel
+	Stocks []domain.StockLevel
+	// Booked and Recorded are the capacities of the classes, by ledger: as the ledger's
+	// transfers add up, and as the database has them.
+	Booked   map[uint32]domain.BookedCapacity
+	Recorded map[uint32]domain.RecordedCapacity
 	Bookings map[uint32][]domain.StockUse // by ledger: each class and the perk
 	Quota    domain.Quota
 	// Checkouts are the buyers' open ones, where the sale limits them.
@@ -232,6 +236,7 @@ func (b *books) capacities() []*check {
 		c := newCheck("I1", stock.subject, "No stock has more held and sold than its capacity.",
 			"pending + posted", "≤", "capacity, less what was withdrawn",
 			"Stop the sale. Compare the stock's accounts with its transfers: the budget account must carry debits_must_not_exceed_credits.").from(SourceLedger)
+		booked, agrees := b.capacityOf(&stock)
 		c.Right.Value = stock.capacity
 		checks = append(checks, c)
 		i := slices.IndexFunc(b.Stocks, func(l domain.StockLevel) bool { return l.Ledger == stock.ledger })
@@ -242,9 +247,9 @@ func (b *books) capacities() []*check {
 		level := b.Stocks[i]
 		c.Left.Value = level.Held + level.Sold
 		// What an organiser takes back from the budget of a canceled sale can never be
-		// sold again.
+		// sold again. What was lowered is no longer part of the capacity.
 		withdrawn := level.Capacity - level.Held - level.Sold - level.Available
-		c.Right.Value -= max(withdrawn, 0)
+		c.Right.Value -= max(withdrawn-booked.Lowered, 0)
 		switch {
 		case level.Held+level.Sold > c.Right.Value || level.Available < 0:
 			c.add(Broken, stock.id(), domain.OrderID{}, "%d held + %d sold of %d: oversold", level.Held, level.Sold, c.Right.Value)
@@ -252,11 +257,37 @@ func (b *books) capacities() []*check {
 			c.add(Broken, stock.id(), domain.OrderID{}, "%d held + %d sold + %d available exceed the %d that it was funded with",
 				level.Held, level.Sold, level.Available, level.Capacity)
 		}
-		if level.Capacity != stock.capacity {
-			c.add(Broken, stock.id(), domain.OrderID{}, "funded with %d, the sale says %d", level.Capacity, stock.capacity)
+		if level.Capacity-booked.Lowered != stock.capacity || !agrees {
+			c.add(Broken, stock.id(), domain.OrderID{}, "funded with %d, the sale says %d: if the orders database was put back, `boxoffice restore-orders` mends it",
+				level.Capacity-booked.Lowered, b.recordedCapacity(&stock))
 		}
 	}
 	return checks
+}
+
+// capacityOf says what a class may have sold: by the ledger, if the record agrees with it or is
+// about to. It replaces the stock's capacity, which is as old as the sale that the audit was
+// given. A perk's never changes.
+func (b *books) capacityOf(s *stock) (booked domain.BookedCapacity, agrees bool) {
+	booked, isBooked := b.Booked[s.ledger]
+	recorded, isRecorded := b.Recorded[s.ledger]
+	switch {
+	case !isBooked:
+		return domain.BookedCapacity{}, true
+	case !isRecorded || recorded.Agrees(booked):
+		s.capacity = booked.Now()
+		return booked, true
+	default:
+		s.capacity = recorded.Capacity
+		return booked, false
+	}
+}
+
+func (b *books) recordedCapacity(s *stock) int64 {
+	if recorded, ok := b.Recorded[s.ledger]; ok {
+		return recorded.Capacity
+	}
+	return s.capacity
 }
 
 // quotasHold is I1 for the buyers, a result a quota.

@@ -246,6 +246,9 @@ func (s *Snapshot) lookAtOverdue(ctx context.Context, from Workflows, endWithin 
 
 func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	if !s.lone() {
+		if err := s.readRecorded(ctx, from); err != nil {
+			return err
+		}
 		if s.Orders, err = collect(from.RecordedOrders(ctx, s.Sale.ID)); err != nil {
 			return err
 		}
@@ -263,6 +266,31 @@ func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	return err
 }
 
+func (s *Snapshot) readRecorded(ctx context.Context, from Orders) error {
+	recorded, err := from.RecordedCapacities(ctx, s.Sale.ID)
+	if err != nil {
+		return err
+	}
+	s.Recorded = make(map[uint32]domain.RecordedCapacity, len(recorded))
+	for _, c := range recorded {
+		s.Recorded[c.Ledger] = c
+	}
+	return nil
+}
+
+func (s *Snapshot) readBooked(ctx context.Context, from Ledger) (err error) {
+	s.Booked = make(map[uint32]domain.BookedCapacity, len(s.Sale.Classes))
+	for _, class := range s.Sale.Classes {
+		switch s.Booked[class.Ledger], err = from.BookedCapacity(ctx, class.Ledger); {
+		case domain.CodeOf(err) == domain.CodeNotFound && err != nil:
+			delete(s.Booked, class.Ledger) // the levels say so
+		case err != nil:
+			return fmt.Errorf("ledger %d: %w", class.Ledger, err)
+		}
+	}
+	return nil
+}
+
 // readLedger reads the balances before and after the transfers: the two can be compared
 // only if the balances did not move.
 func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
@@ -271,6 +299,9 @@ func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 	}
 	before, err := from.Stock(ctx, s.Sale)
 	if err != nil {
+		return err
+	}
+	if err := s.readBooked(ctx, from); err != nil {
 		return err
 	}
 	s.Bookings, s.Moved = make(map[uint32][]domain.StockUse), make(map[uint32]bool)

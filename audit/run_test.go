@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -143,6 +144,17 @@ func (w *world) Quota(_ context.Context, sale *domain.Sale, ledger uint32) (doma
 	}
 	q.Uses = slices.Clone(q.Uses)
 	return q, err
+}
+
+func (w *world) BookedCapacity(_ context.Context, ledger uint32) (domain.BookedCapacity, error) {
+	if booked, ok := w.Booked[ledger]; ok {
+		return booked, nil
+	}
+	return domain.BookedCapacity{}, domain.NotFound("capacity")
+}
+
+func (w *world) RecordedCapacities(context.Context, string) ([]domain.RecordedCapacity, error) {
+	return slices.Collect(maps.Values(w.Recorded)), nil
 }
 
 func (w *world) Bookings(_ context.Context, ledger uint32) ([]domain.StockUse, error) {

@@ -38,6 +38,8 @@ var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", 
 type Ledger interface {
 	// Stock returns the level of every class of the sale, and of its perk.
 	Stock(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+	// BookedCapacity adds up what was funded, raised and lowered of a class.
+	BookedCapacity(ctx context.Context, ledger uint32) (domain.BookedCapacity, error)
 	// Bookings adds up the transfers of a class or a perk by order. Each order comes at
 	// most once; orders that have nothing of it any more may be left out.
 	Bookings(ctx context.Context, ledger uint32) ([]domain.StockUse, error)
@@ -53,6 +55,8 @@ type Ledger interface {
 
 // Orders is the database of what was sold.
 type Orders interface {
+	// RecordedCapacities are the capacities of a sale's classes, now.
+	RecordedCapacities(ctx context.Context, saleID string) ([]domain.RecordedCapacity, error)
 	// RecordedOrders streams the orders of a sale.
 	RecordedOrders(ctx context.Context, saleID string) iter.Seq2[domain.RecordedOrder, error]
 	// RecordedRefunds streams the refunds of a sale; with an empty id, those of no sale

@@ -152,6 +152,14 @@ func (w *boxOfficeAtWork) Stock(context.Context, *domain.Sale) ([]domain.StockLe
 	return []domain.StockLevel{level}, nil
 }
 
+func (w *boxOfficeAtWork) BookedCapacity(context.Context, uint32) (domain.BookedCapacity, error) {
+	return domain.BookedCapacity{Opened: 1 << 20}, nil
+}
+
+func (w *boxOfficeAtWork) RecordedCapacities(context.Context, string) ([]domain.RecordedCapacity, error) {
+	return []domain.RecordedCapacity{{Class: "A", Ledger: ledgerA, Capacity: 1 << 20}}, nil
+}
+
 func (w *boxOfficeAtWork) Bookings(context.Context, uint32) ([]domain.StockUse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -244,6 +244,21 @@ type CancellationView struct {
 	Waiting []CancelWaitView `json:"waiting"`
 }
 
+// CapacityBody is a schema of the document.
+type CapacityBody struct {
+	// Tickets of the class from now on, those that are held and sold included
+	Capacity int64 `json:"capacity"`
+}
+
+// CapacityView is a schema of the document.
+type CapacityView struct {
+	Before    int64     `json:"before"`
+	Capacity  int64     `json:"capacity"`
+	ChangedAt time.Time `json:"changed_at"`
+	Class     string    `json:"class"`
+	Sale      string    `json:"sale"`
+}
+
 // ChallengeView is a schema of the document.
 type ChallengeView struct {
 	Challenge string `json:"challenge"`
@@ -360,10 +375,18 @@ type ClassView struct {
 	Available int64  `json:"available"`
 	Capacity  int64  `json:"capacity"`
 	Class     string `json:"class"`
+	// When its own window closes
+	ClosesAt *time.Time `json:"closes_at,omitempty"`
 	// Held by open checkouts; may come back
 	Held int64 `json:"held"`
 	// What people call it; absent: its id
 	Label string `json:"label,omitempty"`
+	// Tickets of this class in one order; absent: as many as a buyer may have
+	MaxPerOrder *int64 `json:"max_per_order,omitempty"`
+	// Whether this class is sold while the sale is open: its own window
+	Open bool `json:"open"`
+	// When its own window opens
+	OpensAt *time.Time `json:"opens_at,omitempty"`
 	// Minor units
 	Price int64 `json:"price"`
 	Sold  int64 `json:"sold"`
@@ -411,8 +434,14 @@ type ConfiguredView struct {
 type CreateClassBody struct {
 	Capacity int64  `json:"capacity"`
 	Class    string `json:"class"`
+	// Nothing new of the class is held from then on; absent: as long as the sale is open
+	ClosesAt *time.Time `json:"closes_at,omitempty"`
 	// What people call it; absent: its id
 	Label string `json:"label,omitempty"`
+	// Tickets of the class in one order; absent: as many as a buyer may have
+	MaxPerOrder *int64 `json:"max_per_order,omitempty"`
+	// The class is sold from then on, if the sale is open; absent: as long as the sale is
+	OpensAt *time.Time `json:"opens_at,omitempty"`
 	// Minor units
 	Price int64 `json:"price"`
 }
@@ -438,6 +467,8 @@ type CreateSaleBody struct {
 	// Tickets per buyer; absent: 8
 	BuyerLimit *int64            `json:"buyer_limit,omitempty"`
 	Classes    []CreateClassBody `json:"classes"`
+	// From then on nothing new is held; what is held can still be paid. Absent: it does not close
+	ClosesAt *time.Time `json:"closes_at,omitempty"`
 	// ISO 4217
 	Currency string `json:"currency"`
 	// With waiting_room: what people need to join the queue. Absent: nothing, everybody may join
@@ -563,10 +594,13 @@ type ErasureView struct {
 
 // EventClass is a schema of the document.
 type EventClass struct {
-	Capacity   int64  `json:"capacity"`
-	Class      string `json:"class"`
-	Label      string `json:"label,omitempty"`
-	PriceMinor int64  `json:"price_minor"`
+	Capacity    int64      `json:"capacity"`
+	Class       string     `json:"class"`
+	ClosesAt    *time.Time `json:"closes_at,omitempty"`
+	Label       string     `json:"label,omitempty"`
+	MaxPerOrder *int64     `json:"max_per_order,omitempty"`
+	OpensAt     *time.Time `json:"opens_at,omitempty"`
+	PriceMinor  int64      `json:"price_minor"`
 }
 
 // EventPerk is a schema of the document.
@@ -728,7 +762,7 @@ type JoinView struct {
 	// Current admissions per second
 	Rate float64 `json:"rate"`
 	Sale string  `json:"sale"`
-	// draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again
+	// draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again. closed: the sale takes no more orders; if the organiser opens it again, the place counts again
 	Status string `json:"status"`
 	// Anybody who has it has the place. It works for one checkout, as Queue-Token
 	Token string `json:"token"`
@@ -938,7 +972,7 @@ type PlaceView struct {
 	// Current admissions per second
 	Rate float64 `json:"rate"`
 	Sale string  `json:"sale"`
-	// draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again
+	// draw: the places are drawn at the opening. admitted: check out now. sold_out: all tickets are sold and none is only held; if a refund frees seats, the place counts again. closed: the sale takes no more orders; if the organiser opens it again, the place counts again
 	Status string `json:"status"`
 	// An estimate; absent if there is none
 	WaitSeconds *int64 `json:"wait_seconds,omitempty"`
@@ -1027,6 +1061,16 @@ type RestoreBody struct {
 	Apply *bool `json:"apply,omitempty"`
 }
 
+// RestoreCapacity is a schema of the document.
+type RestoreCapacity struct {
+	// What the ledger says; with apply, what is recorded from now on
+	Booked   int64  `json:"booked"`
+	Class    string `json:"class"`
+	Outcome  string `json:"outcome"`
+	Recorded int64  `json:"recorded"`
+	Why      string `json:"why,omitempty"`
+}
+
 // RestoreItem is a schema of the document.
 type RestoreItem struct {
 	// Fields that no source knows any more; they are left empty
@@ -1045,7 +1089,9 @@ type RestoreItem struct {
 // RestoreReport is a schema of the document.
 type RestoreReport struct {
 	// false: nothing was written
-	Applied      bool                `json:"applied"`
+	Applied bool `json:"applied"`
+	// Classes whose recorded capacity is not the ledger's
+	Capacities   []RestoreCapacity   `json:"capacities,omitempty"`
 	CouldNotLook []AuditUnreadSource `json:"could_not_look,omitempty"`
 	// Orders by outcome
 	Counts map[string]int64 `json:"counts"`
@@ -1091,6 +1137,14 @@ type SaleCanceledData struct {
 	Sale        string    `json:"sale"`
 }
 
+// SaleCapacityChangedData is a schema of the document.
+type SaleCapacityChangedData struct {
+	Before   int64  `json:"before"`
+	Capacity int64  `json:"capacity"`
+	Class    string `json:"class"`
+	Sale     string `json:"sale"`
+}
+
 // SaleChangedData is a schema of the document.
 type SaleChangedData struct {
 	Changed   []string          `json:"changed"`
@@ -1108,6 +1162,7 @@ type SaleChangedData struct {
 type SaleCreatedData struct {
 	BuyerLimit  int64        `json:"buyer_limit"`
 	Classes     []EventClass `json:"classes"`
+	ClosesAt    *time.Time   `json:"closes_at,omitempty"`
 	CreatedAt   time.Time    `json:"created_at"`
 	Currency    string       `json:"currency"`
 	Facts       *Facts       `json:"facts,omitempty"`
@@ -1117,6 +1172,12 @@ type SaleCreatedData struct {
 	Perk        *EventPerk   `json:"perk,omitempty"`
 	Sale        string       `json:"sale"`
 	WaitingRoom bool         `json:"waiting_room"`
+}
+
+// SaleEndedData is a schema of the document.
+type SaleEndedData struct {
+	EndedAt time.Time `json:"ended_at"`
+	Sale    string    `json:"sale"`
 }
 
 // SaleImage is a schema of the document.
@@ -1132,6 +1193,12 @@ type SaleOpenedData struct {
 	Sale    string    `json:"sale"`
 }
 
+// SaleReopenedData is a schema of the document.
+type SaleReopenedData struct {
+	ReopenedAt time.Time `json:"reopened_at"`
+	Sale       string    `json:"sale"`
+}
+
 // SaleSoldOutData is a schema of the document.
 type SaleSoldOutData struct {
 	Classes []EventStock `json:"classes"`
@@ -1145,7 +1212,10 @@ type SaleView struct {
 	// The organiser canceled the sale
 	CanceledAt *time.Time  `json:"canceled_at,omitempty"`
 	Classes    []ClassView `json:"classes"`
+	ClosesAt   *time.Time  `json:"closes_at,omitempty"`
 	Currency   string      `json:"currency"`
+	// The organiser ended the sale early
+	EndedAt *time.Time `json:"ended_at,omitempty"`
 	// What people need to join the queue, any one of these kinds. Absent: nothing
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty"`
 	// Without description, terms and imprint in the list of sales; not in the event stock
@@ -1165,6 +1235,8 @@ type SaleView struct {
 	Open    bool       `json:"open"`
 	OpensAt *time.Time `json:"opens_at,omitempty"`
 	Perk    *PerkView  `json:"perk,omitempty"`
+	// upcoming: it opens later. closed: its window has passed, or the organiser ended it; what is held can still be paid
+	State string `json:"state"`
 	// Counts the organiser's changes; in quotes it is the ETag, for If-Match
 	Version     int64 `json:"version"`
 	WaitingRoom bool  `json:"waiting_room"`
@@ -1529,7 +1601,7 @@ func (c *Client) RestoreOrdersRest(ctx context.Context, body *RestoreBody) (answ
 
 // ListSalesParams are the query parameters of ListSales.
 type ListSalesParams struct {
-	// Only sales that are on sale now, that open later, or that were canceled
+	// Only sales that are on sale now, that open later, that have closed, or that were canceled
 	State string
 	// next of the previous page
 	After string
@@ -1618,6 +1690,30 @@ func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateC
 	if body != nil {
 		r.Body = body
 	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ChangeCapacityParams are the query parameters of ChangeCapacity.
+type ChangeCapacityParams struct {
+	// Needed. Names this change: the same key is the same change and gets the same answer. A bare or quoted string of 16–255 visible ASCII characters
+	IdempotencyKey string
+}
+
+// ChangeCapacity: Raise or lower a class's capacity while the sale runs. PUT /v1/sales/{sale}/classes/{class}/capacity
+func (c *Client) ChangeCapacity(ctx context.Context, sale string, class string, params ChangeCapacityParams, body *CapacityBody) (answer CapacityView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/classes/" + url.PathEscape(class) + "/capacity", Method: "PUT", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Header, "Idempotency-Key", params.IdempotencyKey)
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// EndSale: End a sale early: no new orders. POST /v1/sales/{sale}/end
+func (c *Client) EndSale(ctx context.Context, sale string) (answer SaleView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/end", Method: "POST", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
@@ -1757,6 +1853,13 @@ func (c *Client) SettleDraw(ctx context.Context, sale string, body *SettleBody) 
 	if body != nil {
 		r.Body = body
 	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ReopenSale: Open a sale again that was ended early. POST /v1/sales/{sale}/reopen
+func (c *Client) ReopenSale(ctx context.Context, sale string) (answer SaleView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/reopen", Method: "POST", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

@@ -19,7 +19,11 @@ const (
 	CodeInFlight           Code = "in_flight"            // the key's first request is not answered yet
 	CodeSoldOut            Code = "sold_out"             // not enough tickets left
 	CodeNotOpen            Code = "not_open"             // the sale has not opened yet
+	CodeSaleClosed         Code = "sale_closed"          // the sale has closed, or the organiser has ended it
 	CodeSaleCanceled       Code = "sale_canceled"        // the organiser canceled the sale
+	CodeClassNotOpen       Code = "class_not_open"       // a class of the order is sold later
+	CodeClassClosed        Code = "class_closed"         // a class of the order is no longer sold
+	CodeMaxPerOrder        Code = "max_per_order"        // more tickets of a class than one order may have
 	CodeLimitReached       Code = "limit_reached"        // the buyer's tickets of this sale, or their open checkouts, are at the limit
 	CodeRateLimited        Code = "rate_limited"         // too many requests
 	CodeQueueFull          Code = "queue_full"           // the sale's waiting room is full
@@ -33,6 +37,7 @@ const (
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
 	CodeNotSettled         Code = "not_settled"          // an order is still open, or its money is still owed
+	CodeCapacityInUse      Code = "capacity_in_use"      // more of a class is held and sold than it is to have
 	CodeExists             Code = "exists"               // a different sale with that id exists
 	CodeChanged            Code = "changed"              // the sale is not as the client read it
 	CodeUnauthorized       Code = "unauthorized"         // admin token missing or wrong
@@ -45,10 +50,11 @@ const (
 
 // Codes lists all of them.
 var Codes = []Code{
-	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleCanceled, CodeLimitReached,
+	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleClosed, CodeSaleCanceled,
+	CodeClassNotOpen, CodeClassClosed, CodeMaxPerOrder, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
 	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid,
-	CodeNotSettled, CodeExists, CodeChanged, CodeUnauthorized,
+	CodeNotSettled, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

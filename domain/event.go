@@ -18,22 +18,25 @@ type EventType string
 
 // The events of orders and of money, of sales, and of the audit.
 const (
-	EventOrderPaid        EventType = "order.paid"
-	EventOrderRefundBegun EventType = "order.refund_begun" // its tickets are void, the refund is under way
-	EventOrderRefunded    EventType = "order.refunded"     // the tickets' money went back
-	EventPaymentRefunded  EventType = "payment.refunded"   // a payment that bought no tickets was refunded
-	EventBuyerErased      EventType = "order.buyer_erased" // what was known of its buyer is gone
-	EventCheckoutExpired  EventType = "checkout.expired"   // nobody paid in time
-	EventCheckoutFailed   EventType = "checkout.failed"    // the provider said that the payment failed
-	EventCheckoutCanceled EventType = "checkout.canceled"  // the buyer, the provider or the organiser canceled it
-	EventSaleCreated      EventType = "sale.created"       // its stock is funded, and buyers can see it
-	EventSaleChanged      EventType = "sale.changed"       // the organiser changed what it says
-	EventSaleOpened       EventType = "sale.opened"        // its opening time has passed
-	EventSaleSoldOut      EventType = "sale.sold_out"      // all tickets are sold
-	EventSaleBackOnSale   EventType = "sale.back_on_sale"  // tickets came back
-	EventSaleCanceled     EventType = "sale.canceled"      // the organiser canceled it
-	EventAuditBroken      EventType = "audit.broken"       // an invariant that held is broken
-	EventAuditHealed      EventType = "audit.healed"       // the invariant holds again
+	EventOrderPaid           EventType = "order.paid"
+	EventOrderRefundBegun    EventType = "order.refund_begun"    // its tickets are void, the refund is under way
+	EventOrderRefunded       EventType = "order.refunded"        // the tickets' money went back
+	EventPaymentRefunded     EventType = "payment.refunded"      // a payment that bought no tickets was refunded
+	EventBuyerErased         EventType = "order.buyer_erased"    // what was known of its buyer is gone
+	EventCheckoutExpired     EventType = "checkout.expired"      // nobody paid in time
+	EventCheckoutFailed      EventType = "checkout.failed"       // the provider said that the payment failed
+	EventCheckoutCanceled    EventType = "checkout.canceled"     // the buyer, the provider or the organiser canceled it
+	EventSaleCreated         EventType = "sale.created"          // its stock is funded, and buyers can see it
+	EventSaleChanged         EventType = "sale.changed"          // the organiser changed what it says
+	EventSaleOpened          EventType = "sale.opened"           // its opening time has passed
+	EventSaleSoldOut         EventType = "sale.sold_out"         // all tickets are sold
+	EventSaleBackOnSale      EventType = "sale.back_on_sale"     // tickets came back
+	EventSaleCapacityChanged EventType = "sale.capacity_changed" // a class has more or fewer tickets
+	EventSaleEnded           EventType = "sale.ended"            // the organiser ended it early
+	EventSaleReopened        EventType = "sale.reopened"         // and opened it again
+	EventSaleCanceled        EventType = "sale.canceled"         // the organiser canceled it
+	EventAuditBroken         EventType = "audit.broken"          // an invariant that held is broken
+	EventAuditHealed         EventType = "audit.healed"          // the invariant holds again
 )
 
 // SubjectKind says what an event is about. Events about one subject are read in the order in which they happened.
@@ -115,6 +118,18 @@ var events = map[EventType]EventTerms{
 	EventSaleBackOnSale: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleBackOnSaleData) },
 		Says: "A sale that was sold out has tickets again.",
+	},
+	EventSaleCapacityChanged: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCapacityChangedData) },
+		Says: "The organiser has raised or lowered the capacity of a class.",
+	},
+	EventSaleEnded: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleEndedData) },
+		Says: "The organiser has ended a sale early: nothing new is held, and what is held can still be paid.",
+	},
+	EventSaleReopened: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleReopenedData) },
+		Says: "The organiser has opened a sale again that was ended early.",
 	},
 	EventSaleCanceled: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCanceledData) },
@@ -441,7 +456,8 @@ type SaleCreatedData struct {
 	BuyerLimit  int64        `json:"buyer_limit"`
 	HoldSeconds int64        `json:"hold_seconds"`
 	WaitingRoom bool         `json:"waiting_room"`
-	OpensAt     time.Time    `json:"opens_at,omitzero"` // zero: opened when it was created
+	OpensAt     time.Time    `json:"opens_at,omitzero"`  // zero: opened when it was created
+	ClosesAt    time.Time    `json:"closes_at,omitzero"` // zero: it does not close
 	CreatedAt   time.Time    `json:"created_at"`
 	Facts       Facts        `json:"facts,omitzero"` // without the long texts
 }
@@ -452,6 +468,10 @@ type EventClass struct {
 	Label      string `json:"label,omitempty"`
 	PriceMinor int64  `json:"price_minor"`
 	Capacity   int64  `json:"capacity"`
+
+	OpensAt     time.Time `json:"opens_at,omitzero"`  // zero: with the sale
+	ClosesAt    time.Time `json:"closes_at,omitzero"` // zero: with the sale
+	MaxPerOrder int64     `json:"max_per_order,omitempty"`
 }
 
 // EventPerk is a sale's perk in SaleCreatedData.
@@ -464,10 +484,14 @@ type EventPerk struct {
 func NewSaleCreatedData(s *Sale) *SaleCreatedData {
 	e := &SaleCreatedData{
 		Sale: s.ID, Name: s.Name, Currency: s.Currency, BuyerLimit: s.BuyerLimit, HoldSeconds: int64(s.HoldTimeout / time.Second),
-		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, CreatedAt: s.CreatedAt, Facts: s.Facts.Brief(),
+		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, ClosesAt: s.ClosesAt, CreatedAt: s.CreatedAt,
+		Facts: s.Facts.Brief(),
 	}
 	for _, c := range s.Classes {
-		e.Classes = append(e.Classes, EventClass{Class: c.Name, Label: c.Label, PriceMinor: c.PriceMinor, Capacity: c.Capacity})
+		e.Classes = append(e.Classes, EventClass{
+			Class: c.Name, Label: c.Label, PriceMinor: c.PriceMinor, Capacity: c.Capacity,
+			OpensAt: c.OpensAt, ClosesAt: c.ClosesAt, MaxPerOrder: c.MaxPerOrder,
+		})
 	}
 	if s.Perk != nil {
 		e.Perk = &EventPerk{Name: s.Perk.Name, Capacity: s.Perk.Capacity}
@@ -510,6 +534,26 @@ type EventStock struct {
 	Held      int64  `json:"held"`
 	Sold      int64  `json:"sold"`
 	Available int64  `json:"available"`
+}
+
+// SaleCapacityChangedData is the payload of EventSaleCapacityChanged.
+type SaleCapacityChangedData struct {
+	Sale     string `json:"sale"`
+	Class    string `json:"class"`
+	Before   int64  `json:"before"`
+	Capacity int64  `json:"capacity"`
+}
+
+// SaleEndedData is the payload of EventSaleEnded.
+type SaleEndedData struct {
+	Sale    string    `json:"sale"`
+	EndedAt time.Time `json:"ended_at"` // by the database's clock
+}
+
+// SaleReopenedData is the payload of EventSaleReopened.
+type SaleReopenedData struct {
+	Sale       string    `json:"sale"`
+	ReopenedAt time.Time `json:"reopened_at"` // by the database's clock
 }
 
 // SaleCanceledData is the payload of EventSaleCanceled.
@@ -562,6 +606,15 @@ func (*SaleSoldOutData) Type() EventType { return EventSaleSoldOut }
 
 // Type implements EventData.
 func (*SaleBackOnSaleData) Type() EventType { return EventSaleBackOnSale }
+
+// Type implements EventData.
+func (*SaleCapacityChangedData) Type() EventType { return EventSaleCapacityChanged }
+
+// Type implements EventData.
+func (*SaleEndedData) Type() EventType { return EventSaleEnded }
+
+// Type implements EventData.
+func (*SaleReopenedData) Type() EventType { return EventSaleReopened }
 
 // Type implements EventData.
 func (*SaleCanceledData) Type() EventType { return EventSaleCanceled }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"boxoffice/domain"
 )
@@ -111,6 +112,32 @@ func TestNewOrderRefuses(t *testing.T) {
 	}
 }
 
+var noon = time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func TestWhenASaleTakesOrders(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sale       domain.Sale
+		sold, when domain.Code // of the sale, of its class
+	}{
+		"no window":             {sale: domain.Sale{Classes: []domain.Class{{}}}},
+		"opens this moment":     {sale: domain.Sale{OpensAt: noon, Classes: []domain.Class{{OpensAt: noon}}}},
+		"opens in a moment":     {sale: domain.Sale{OpensAt: noon.Add(1), Classes: []domain.Class{{OpensAt: noon.Add(1)}}}, sold: domain.CodeNotOpen, when: domain.CodeClassNotOpen},
+		"closes this moment":    {sale: domain.Sale{ClosesAt: noon, Classes: []domain.Class{{ClosesAt: noon}}}, sold: domain.CodeSaleClosed, when: domain.CodeClassClosed},
+		"closes in a moment":    {sale: domain.Sale{ClosesAt: noon.Add(1), Classes: []domain.Class{{ClosesAt: noon.Add(1)}}}},
+		"ended early":           {sale: domain.Sale{EndedAt: noon.Add(1), ClosesAt: noon.Add(time.Hour), Classes: []domain.Class{{}}}, sold: domain.CodeSaleClosed},
+		"ended before it opens": {sale: domain.Sale{EndedAt: noon, OpensAt: noon.Add(1), Classes: []domain.Class{{}}}, sold: domain.CodeSaleClosed},
+		"canceled, and closed":  {sale: domain.Sale{CanceledAt: noon, ClosesAt: noon, Classes: []domain.Class{{}}}, sold: domain.CodeSaleCanceled},
+		"a class of its own":    {sale: domain.Sale{Classes: []domain.Class{{ClosesAt: noon}}}, when: domain.CodeClassClosed},
+		"a window in an opened": {sale: domain.Sale{OpensAt: noon.Add(-1), Classes: []domain.Class{{OpensAt: noon.Add(1)}}}, when: domain.CodeClassNotOpen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if sold, when := tt.sale.WhyClosed(noon), tt.sale.Classes[0].WhyClosed(noon); sold != tt.sold || when != tt.when {
+				t.Errorf("the sale says %q, its class %q, want %q and %q", sold, when, tt.sold, tt.when)
+			}
+		})
+	}
+}
+
 func TestSaleValidate(t *testing.T) {
 	if err := testSale().Validate(); err != nil {
 		t.Fatal(err)
@@ -132,6 +159,12 @@ func TestSaleValidate(t *testing.T) {
 		{"hold_seconds", func(s *domain.Sale) { s.HoldTimeout = 0 }},
 		{"hold_seconds", func(s *domain.Sale) { s.HoldTimeout += 1 }},
 		{"buyer_limit", func(s *domain.Sale) { s.BuyerLimit = 0 }},
+		{"opens_at", func(s *domain.Sale) { s.OpensAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+		{"closes_at", func(s *domain.Sale) { s.OpensAt, s.ClosesAt = noon, noon }},
+		{"closes_at", func(s *domain.Sale) { s.ClosesAt = time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC) }},
+		{"classes[1].closes_at", func(s *domain.Sale) { s.Classes[1].OpensAt, s.Classes[1].ClosesAt = noon, noon.Add(-1) }},
+		{"classes[0].max_per_order", func(s *domain.Sale) { s.Classes[0].MaxPerOrder = s.BuyerLimit + 1 }},
+		{"classes[0].max_per_order", func(s *domain.Sale) { s.Classes[0].MaxPerOrder = -1 }},
 		{"perk.name", func(s *domain.Sale) { s.Perk = &domain.Perk{Capacity: 1} }},
 		{"perk.capacity", func(s *domain.Sale) { s.Perk = &domain.Perk{Name: "T-shirt"} }},
 	}

@@ -59,6 +59,7 @@ const QueueUndrawn = -1
 type Queue struct {
 	SaleID        string
 	OpensAt       time.Time
+	ClosesAt      time.Time // when the sale closes, or its organiser ended it; zero: never
 	CanceledAt    time.Time // zero: never
 	Settings      QueueSettings
 	Seed          []byte    // of the draw; secret until it is drawn, see QueueDraw.Secret
@@ -75,6 +76,9 @@ type Queue struct {
 	Nodes         []QueueNode // the other nodes, as they were at their last exchange
 	Now           time.Time
 }
+
+// IsClosed reports whether the sale has closed at a time.
+func (q *Queue) IsClosed(now time.Time) bool { return hasPassed(q.ClosesAt, now) }
 
 // A QueueEpoch is the reign of one database, between two failovers. A database that takes
 // over without the last joins gives out their indexes again.

@@ -26,9 +26,9 @@ const (
 )
 
 // A Sale is everything sold under one name: ticket classes, an optional perk, and the
-// rules. Once opened it changes only in what the ledger does not fix, see Editable, and
-// may be canceled: the ledger's accounts were funded from it, and workflows carry a copy
-// of what they need.
+// rules. Once opened it changes only in what the ledger does not fix, see Editable, and in
+// the capacity of its classes. It may be ended early, opened again and canceled. The
+// ledger's accounts were funded from it, and workflows carry a copy of what they need.
 type Sale struct {
 	ID       string // slug, see ValidSaleID
 	Name     string
@@ -64,9 +64,13 @@ type Sale struct {
 	Provider string
 
 	OpensAt     time.Time // zero: open since it was created
+	ClosesAt    time.Time // from then on nothing new is held; zero: it does not close
 	HoldTimeout time.Duration
 	WaitingRoom bool
 	CreatedAt   time.Time
+	// EndedAt is when the organiser ended the sale early: nothing new is held, and what is under
+	// way goes on. Zero: not ended, or opened again since.
+	EndedAt time.Time
 	// CanceledAt is when the organiser canceled the sale; zero: not canceled.
 	CanceledAt time.Time
 }
@@ -78,6 +82,13 @@ type Class struct {
 	PriceMinor int64  // minor units of the sale's currency
 	Capacity   int64
 	Ledger     uint32 // the TigerBeetle ledger of this stock; 0 until the sale is stored
+	// OpenedWith is the capacity that the sale was created with, which the ledger's accounts
+	// name. 0: the capacity was never changed.
+	OpenedWith int64
+
+	OpensAt     time.Time // the class is sold from then on; zero: as long as the sale is open
+	ClosesAt    time.Time // and until then; zero: as long as the sale is open
+	MaxPerOrder int64     // tickets of this class in one order; 0: as many as the buyer may have
 }
 
 // A Perk goes to the first Capacity paid orders of a sale. Nobody holds it before they
@@ -104,18 +115,39 @@ func (s *Sale) HasOpened(now time.Time) bool { return !now.Before(s.OpensAt) }
 // Canceled reports whether the organiser has canceled the sale.
 func (s *Sale) Canceled() bool { return !s.CanceledAt.IsZero() }
 
-// WhyClosed says why the sale takes no orders at the given time: CodeSaleCanceled or
-// CodeNotOpen. Empty: it takes orders.
+// Ended reports whether the organiser has ended the sale early.
+func (s *Sale) Ended() bool { return !s.EndedAt.IsZero() }
+
+// WhyClosed says why the sale takes no orders at the given time: CodeSaleCanceled,
+// CodeSaleClosed or CodeNotOpen. Empty: it takes orders, of the classes that are sold then.
 func (s *Sale) WhyClosed(now time.Time) Code {
 	switch {
 	case s.Canceled():
 		return CodeSaleCanceled
+	case s.Ended(), hasPassed(s.ClosesAt, now):
+		return CodeSaleClosed
 	case !s.HasOpened(now):
 		return CodeNotOpen
 	default:
 		return ""
 	}
 }
+
+// WhyClosed says why the class is not sold at the given time, however the sale stands:
+// CodeClassClosed or CodeClassNotOpen. Empty: it is sold.
+func (c *Class) WhyClosed(now time.Time) Code {
+	switch {
+	case hasPassed(c.ClosesAt, now):
+		return CodeClassClosed
+	case now.Before(c.OpensAt):
+		return CodeClassNotOpen
+	default:
+		return ""
+	}
+}
+
+// hasPassed reports whether a moment has come; a zero one never does.
+func hasPassed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 var (
 	saleIDPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -143,8 +175,6 @@ func (s *Sale) Validate() error {
 		return Invalid("classes", fmt.Sprintf("must name 1–%d classes", ClassesMax))
 	case s.HoldTimeout < HoldTimeoutMin || s.HoldTimeout > HoldTimeoutMax:
 		return Invalid("hold_seconds", fmt.Sprintf("must be %d–%d", int(HoldTimeoutMin.Seconds()), int(HoldTimeoutMax.Seconds())))
-	case !s.OpensAt.IsZero() && !isShownTime(s.OpensAt):
-		return Invalid("opens_at", shownTimeRule)
 	case s.Provider != "" && !ValidProvider(s.Provider):
 		return Invalid("provider", "must be a payment provider's name")
 	case s.HoldTimeout%time.Second != 0:
@@ -160,7 +190,10 @@ func (s *Sale) Validate() error {
 	if err := s.ValidateEditable(); err != nil {
 		return err
 	}
-	if err := validateClasses(s.Classes); err != nil {
+	if err := validateWindow("", s.OpensAt, s.ClosesAt); err != nil {
+		return err
+	}
+	if err := validateClasses(s.Classes, s.BuyerLimit); err != nil {
 		return err
 	}
 	return validatePerk(s.Perk)
@@ -188,7 +221,23 @@ func titleRule(bytesMax int) string {
 	return fmt.Sprintf("must have 1–%d bytes of text in one line, without control characters", bytesMax)
 }
 
-func validateClasses(classes []Class) error {
+// validateWindow checks when something is sold. Prefix goes before the fields' names.
+func validateWindow(prefix string, opensAt, closesAt time.Time) error {
+	for _, at := range []struct {
+		field string
+		time  time.Time
+	}{{"opens_at", opensAt}, {"closes_at", closesAt}} {
+		if !at.time.IsZero() && !isShownTime(at.time) {
+			return Invalid(prefix+at.field, shownTimeRule)
+		}
+	}
+	if !closesAt.IsZero() && !closesAt.After(opensAt) {
+		return Invalid(prefix+"closes_at", "must be after opens_at")
+	}
+	return nil
+}
+
+func validateClasses(classes []Class, buyerLimit int64) error {
 	seen := make(map[string]bool, len(classes))
 	for i, c := range classes {
 		field := fmt.Sprintf("classes[%d]", i)
@@ -201,6 +250,11 @@ func validateClasses(classes []Class) error {
 			return Invalid(field+".price", fmt.Sprintf("must be 0–%d minor units", PriceMinorMax))
 		case c.Capacity < 1 || c.Capacity > CapacityMax:
 			return Invalid(field+".capacity", fmt.Sprintf("must be 1–%d", CapacityMax))
+		case c.MaxPerOrder < 0 || c.MaxPerOrder > buyerLimit:
+			return Invalid(field+".max_per_order", fmt.Sprintf("must be 1–%d, what a buyer may have", buyerLimit))
+		}
+		if err := validateWindow(field+".", c.OpensAt, c.ClosesAt); err != nil {
+			return err
 		}
 		seen[c.Name] = true
 	}
@@ -224,10 +278,10 @@ func validatePerk(p *Perk) error {
 type StockLevel struct {
 	Name      string // class or perk name
 	Ledger    uint32
-	Capacity  int64 // what was funded
+	Capacity  int64 // what was ever put in, also what was taken out since
 	Held      int64 // budget.debits_pending
 	Sold      int64 // spent.credits_posted − spent.debits_posted
-	Available int64 // Capacity − Held − Sold
+	Available int64 // Capacity − Held − Sold − what was taken out
 }
 
 // LevelOf finds the level of the class or perk that has a ledger.

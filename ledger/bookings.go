@@ -169,7 +169,7 @@ func (s *bookings) add(t tb.Transfer) error {
 		return nil
 	}
 	switch code(t.Code) {
-	case codeFund, codeDrain:
+	case codeFund, codeDrain, codeRaise, codeLower:
 		return nil // the operator's, not an order's
 	case codePerk, codeRebook, codeRebookQuota:
 		s.sold(t, tickets(t.Amount))

@@ -58,7 +58,8 @@ func (b *Book) drain(ctx context.Context, s *domain.Sale, drains []tb.Transfer) 
 	return nil
 }
 
-// drainsOf counts the drains in the books: only they credit the operator.
+// drainsOf counts the drains in the books, and what was lowered before: only these credit the
+// operator. All that matters is that the number grows with each drain.
 func (b *Book) drainsOf(ctx context.Context, s *domain.Sale, ledger uint32) (rounds uint32, err error) {
 	filter := tb.AccountFilter{
 		AccountID: accountID(ledger, roleOperator),

@@ -114,6 +114,15 @@ func drainID(ledger, round uint32) tb.Uint128 {
 	return tb.BytesToUint128(id)
 }
 
+// capacityID is the id of a change of a stock's capacity: that of its fund, with 56 bits of
+// the change in the upper half. Their highest bit is set, so it is no drain.
+func capacityID(ledger uint32, change domain.CapacityChangeID) tb.Uint128 {
+	id := fundID(ledger).Bytes() // little-endian
+	copy(id[8:15], change[:])
+	id[14] |= 0x80
+	return tb.BytesToUint128(id)
+}
+
 // A code says in the books what a transfer was for. Posts and voids carry the code of
 // their hold, as TigerBeetle requires (pending_transfer_has_different_code).
 type code uint16
@@ -123,6 +132,8 @@ const (
 	codeFundQuota    code = 2
 	codeDrain        code = 3
 	codeFundCheckout code = 4
+	codeRaise        code = 5
+	codeLower        code = 6
 	codeHold         code = 10
 	codeHoldQuota    code = 11
 	codeHoldCheckout code = 12

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -16,14 +17,14 @@ import (
 type stock struct {
 	name     string
 	ledger   uint32
-	capacity int64
+	capacity int64 // that it was opened with
 }
 
 // stocksOf lists what a sale has to sell: its classes, then its perk.
 func stocksOf(s *domain.Sale) []stock {
 	stocks := make([]stock, 0, len(s.Classes)+1)
 	for _, c := range s.Classes {
-		stocks = append(stocks, stock{c.Name, c.Ledger, c.Capacity})
+		stocks = append(stocks, stock{c.Name, c.Ledger, cmp.Or(c.OpenedWith, c.Capacity)})
 	}
 	if s.Perk != nil {
 		stocks = append(stocks, stock{s.Perk.Name, s.Perk.Ledger, s.Perk.Capacity})
@@ -227,7 +228,7 @@ func levelOf(st stock, budget, spent *tb.Account) domain.StockLevel {
 		Sold:   tickets(spent.CreditsPosted) - tickets(spent.DebitsPosted),
 	}
 	level.Available = tickets(budget.CreditsPosted) - tickets(budget.DebitsPosted) - level.Held
-	// What the operator put in. The budget's other credits are returns.
+	// What the operator put in, raises included. The budget's other credits are returns.
 	level.Capacity = tickets(budget.CreditsPosted) - tickets(spent.DebitsPosted)
 	return level
 }

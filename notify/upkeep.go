@@ -117,7 +117,7 @@ func (w *salesWatch) look(ctx context.Context) {
 		for _, class := range sale.Classes {
 			if level, ok := domain.LevelOf(levels, class.Ledger); ok {
 				classes = append(classes, domain.EventStock{
-					Class: class.Name, Capacity: level.Capacity, Held: level.Held, Sold: level.Sold, Available: level.Available,
+					Class: class.Name, Capacity: class.Capacity, Held: level.Held, Sold: level.Sold, Available: level.Available,
 				})
 			}
 		}

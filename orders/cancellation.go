@@ -21,9 +21,11 @@ func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Ti
 	defer cancel()
 	begun := domain.SaleCancellation{SaleID: saleID, RequestedAt: stored(at), Stage: domain.CancelClosing}
 	_, err := s.pool.Exec(ctx, `
-		WITH begun AS (
+		WITH locked AS ( -- a change of capacity has begun before, or finds the sale canceled
+			SELECT ledger FROM sale_stocks WHERE sale_id = $1 FOR NO KEY UPDATE
+		), begun AS (
 			INSERT INTO sale_cancellations (sale_id, requested_at, progress)
-			SELECT id, $2, $3 FROM sales WHERE id = $1 AND funded_at IS NOT NULL
+			SELECT id, $2, $3 FROM sales WHERE id = $1 AND funded_at IS NOT NULL AND (SELECT count(*) FROM locked) > 0
 			ON CONFLICT (sale_id) DO NOTHING
 			RETURNING sale_id
 		)
@@ -33,6 +35,52 @@ func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Ti
 		return domain.SaleCancellation{}, writeFailed("cancel sale", saleID, err)
 	}
 	return s.Cancellation(ctx, saleID)
+}
+
+// EndSale ends a sale early, with its event: it takes no new orders, and what is under way goes
+// on. Repeated, the first time stays. It fails with a *domain.Error with CodeNotFound for a
+// sale that was never marked open, with CodeSaleCanceled for one that is canceled.
+func (s *Store) EndSale(ctx context.Context, saleID string) error {
+	return s.turn(ctx, saleID, `
+		WITH ended AS (
+			UPDATE sales SET ended_at = now() WHERE id = $1 AND ended_at IS NULL RETURNING id, ended_at
+		)
+		INSERT INTO outbox (event, sale_id, payload)
+		SELECT $2, id, jsonb_build_object('sale', id, 'ended_at', ended_at) FROM ended`, domain.EventSaleEnded)
+}
+
+// ReopenSale takes the early end back, with its event. The sale's window counts again.
+// Otherwise it is like EndSale.
+func (s *Store) ReopenSale(ctx context.Context, saleID string) error {
+	return s.turn(ctx, saleID, `
+		WITH reopened AS (
+			UPDATE sales SET ended_at = NULL WHERE id = $1 AND ended_at IS NOT NULL RETURNING id
+		)
+		INSERT INTO outbox (event, sale_id, payload)
+		SELECT $2, id, jsonb_build_object('sale', id, 'reopened_at', now()) FROM reopened`, domain.EventSaleReopened)
+}
+
+// turn runs a statement on a sale that is on offer and not canceled.
+func (s *Store) turn(ctx context.Context, saleID, sql string, event domain.EventType) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var canceled bool
+		err := tx.QueryRow(ctx, `
+			SELECT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
+			FROM sales s WHERE s.id = $1 AND s.funded_at IS NOT NULL FOR NO KEY UPDATE`, saleID).Scan(&canceled)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return domain.NotFound("sale")
+		case err != nil:
+			return err
+		case canceled:
+			return &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The sale is canceled: that cannot be undone."}
+		}
+		_, err = tx.Exec(ctx, sql, saleID, string(event))
+		return err
+	})
+	return writeFailed("end or reopen sale", saleID, err)
 }
 
 // SaveCancellation stores how far a cancellation has come, and nothing else. Once stored

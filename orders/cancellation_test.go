@@ -7,6 +7,32 @@ import (
 	"boxoffice/domain"
 )
 
+// The early end is told once, and so is the way back; a canceled sale stays as it is.
+func TestASaleIsEndedAndOpenedAgain(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	for range 2 {
+		if err := b.store.EndSale(b.ctx, b.sale.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := must(b.store.Sale(b.ctx, b.sale.ID))
+	wantEqual(t, "why it is closed", ended.WhyClosed(time.Now().Add(time.Hour)), domain.CodeSaleClosed)
+	must(b.store.OpenedSales(b.ctx, 10)) // it has opened, and is not told of before it is opened again
+	for range 2 {
+		if err := b.store.ReopenSale(b.ctx, b.sale.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantEqual(t, "ended", must(b.store.Sale(b.ctx, b.sale.ID)).Ended(), false)
+	must(b.store.OpenedSales(b.ctx, 10))
+	wantEqual(t, "told", b.typesOf(t), []domain.EventType{domain.EventSaleEnded, domain.EventSaleReopened, domain.EventSaleOpened})
+	wantCode(t, b.store.EndSale(b.ctx, "nope"), domain.CodeNotFound)
+	must(b.store.BeginCancellation(b.ctx, b.sale.ID, day))
+	wantCode(t, b.store.EndSale(b.ctx, b.sale.ID), domain.CodeSaleCanceled)
+	wantCode(t, b.store.ReopenSale(b.ctx, b.sale.ID), domain.CodeSaleCanceled)
+}
+
 func TestCancellationIsBegunOnce(t *testing.T) {
 	b := setup(t)
 	_, err := b.store.Cancellation(b.ctx, b.sale.ID)

@@ -133,6 +133,20 @@ func TestASalesChangesHaveOneEventEach(t *testing.T) {
 	wantEqual(t, "sales that sell", len(must(b.store.SellingSales(b.ctx, nil, "", 10))), 0)
 }
 
+// A sale that has closed can still sell out, and tickets that come back are not on sale.
+func TestASaleThatHasClosedIsNotBackOnSale(t *testing.T) {
+	b := setup(t)
+	b.forgetEvents(t)
+	b.tellStock(t, 5)
+	b.exec(t, `UPDATE sales SET closes_at = now()`)
+	b.tellStock(t, 0)
+	b.tellStock(t, 2)
+	wantEqual(t, "told", b.typesOf(t), []domain.EventType{domain.EventSaleOpened, domain.EventSaleSoldOut})
+	b.exec(t, `UPDATE sales SET closes_at = NULL`)
+	b.tellStock(t, 2)
+	wantEqual(t, "told", b.typesOf(t)[2:], []domain.EventType{domain.EventSaleBackOnSale})
+}
+
 // A sale whose tickets are all held is not sold out: the next hold that expires would take that back.
 func TestASaleWithHoldsIsNotSoldOut(t *testing.T) {
 	b := setup(t)

@@ -93,7 +93,7 @@ func lockQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 // next.
 func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, error) {
 	q := &domain.Queue{SaleID: saleID}
-	var opensAt, canceledAt, cutAt, drawnAt *time.Time
+	var opensAt, closesAt, canceledAt, cutAt, drawnAt *time.Time
 	var draw drawRow
 	var epochs []int
 	var epochsFrom []int64
@@ -107,10 +107,10 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 			&epochs, &epochsFrom, &q.Door.Entered, &drawnAt, &q.Door.Goal, &q.Door.Coming, &q.EnteredBefore, &q.EntriesTo, &q.Draw.Version, &q.Draw.Secret)
 	})
 	batch.Queue(`
-		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), c.requested_at, queue_epoch(), `+drawColumns+`
+		SELECT clock_timestamp(), coalesce(s.opens_at, s.created_at), least(s.closes_at, s.ended_at), c.requested_at, queue_epoch(), `+drawColumns+`
 		FROM sales s LEFT JOIN sale_cancellations c ON c.sale_id = s.id LEFT JOIN queue_draws d ON d.sale_id = s.id
 		WHERE s.id = $1`, saleID).QueryRow(func(row pgx.Row) error {
-		return row.Scan(append([]any{&q.Now, &opensAt, &canceledAt, &q.Epoch}, draw.targets()...)...)
+		return row.Scan(append([]any{&q.Now, &opensAt, &closesAt, &canceledAt, &q.Epoch}, draw.targets()...)...)
 	})
 	batch.Queue(`
 		SELECT node, seen_at, base, present, congested, load FROM queue_nodes
@@ -126,7 +126,7 @@ func readQueue(ctx context.Context, tx pgx.Tx, saleID string) (*domain.Queue, er
 		q.Epochs = append(q.Epochs, domain.QueueEpoch{Epoch: e, From: epochsFrom[i]})
 	}
 	draw.into(&q.Draw)
-	q.OpensAt, q.CanceledAt, q.Door.CutAt, q.DrawnAt = fromNull(opensAt), fromNull(canceledAt), fromNull(cutAt), fromNull(drawnAt)
+	q.OpensAt, q.ClosesAt, q.CanceledAt, q.Door.CutAt, q.DrawnAt = fromNull(opensAt), fromNull(closesAt), fromNull(canceledAt), fromNull(cutAt), fromNull(drawnAt)
 	return q, nil
 }
 

@@ -186,6 +186,19 @@ func TestAnExchangeSeesTheSalesCancellation(t *testing.T) {
 	}
 }
 
+func TestAnExchangeSeesWhenTheSaleCloses(t *testing.T) {
+	r := setupRoom(t)
+	if q := r.exchange(t, "a", nil); !q.ClosesAt.IsZero() {
+		t.Fatalf("closes at %v, although it does not", q.ClosesAt)
+	}
+	for column, at := range map[string]time.Time{"closes_at": day.Add(2 * time.Hour), "ended_at": day} { // the earlier one counts
+		r.exec(t, `UPDATE sales SET `+column+` = $2 WHERE id = $1`, r.sale.ID, at)
+	}
+	if q := r.exchange(t, "a", nil); !q.ClosesAt.Equal(day) {
+		t.Errorf("closes at %v, want %v", q.ClosesAt, day)
+	}
+}
+
 // The row of a silent node counts until it is too old, in either direction of the clock.
 // Then the next exchange removes it. An exchange never removes its own node's row.
 func TestRowsOfSilentNodesAreRemoved(t *testing.T) {

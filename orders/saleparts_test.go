@@ -12,22 +12,24 @@ import (
 
 // notDefined are the fields of a sale that an organiser does not set.
 var notDefined = map[string]string{
-	"ID":             "names the sale",
-	"QuotaLedger":    "the store assigns it",
-	"CheckoutLedger": "the store assigns it",
-	"Classes.Ledger": "the store assigns it",
-	"Perk.Ledger":    "the store assigns it",
-	"CanceledAt":     "belongs to the cancellation",
-	"Version":        "the store counts it",
-	"Image.Hash":     "comes after the sale",
-	"Image.Width":    "comes after the sale",
-	"Image.Height":   "comes after the sale",
+	"ID":                 "names the sale",
+	"QuotaLedger":        "the store assigns it",
+	"CheckoutLedger":     "the store assigns it",
+	"Classes.OpenedWith": "the store keeps it when the capacity is changed",
+	"Classes.Ledger":     "the store assigns it",
+	"Perk.Ledger":        "the store assigns it",
+	"EndedAt":            "the organiser ends a sale later",
+	"CanceledAt":         "belongs to the cancellation",
+	"Version":            "the store counts it",
+	"Image.Hash":         "comes after the sale",
+	"Image.Width":        "comes after the sale",
+	"Image.Height":       "comes after the sale",
 }
 
 // otherwise has another value for each field of a sale whose type does not suggest one.
 var otherwise = map[string]any{
 	"Currency": "USD", "AliasRule": domain.AliasesFolded, "Provider": "another",
-	"OpensAt": day.Add(time.Hour), "CreatedAt": day.Add(-2 * time.Hour),
+	"OpensAt": day.Add(time.Hour), "ClosesAt": day.Add(2 * time.Hour), "Classes.OpensAt": day.Add(time.Hour), "Classes.ClosesAt": day.Add(2 * time.Hour), "CreatedAt": day.Add(-2 * time.Hour),
 	"Facts.StartsAt": day.Add(48 * time.Hour), "Facts.EndsAt": day.Add(50 * time.Hour), "Facts.TimeZone": "Asia/Seoul", "Facts.TermsURL": "https://example.com/terms",
 	"Entitlement.InvitationKey": ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)),
 }

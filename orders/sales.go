@@ -71,26 +71,29 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	}
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule,
-			presale_codes, invitation_key, provider, facts)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+			presale_codes, invitation_key, provider, facts, closes_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (id) DO NOTHING`,
 		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
 		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule,
-		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider), sale.Facts)
+		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider), sale.Facts,
+		nullTime(sale.ClosesAt))
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
-	const insert = `INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity, label) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	const insert = `
+		INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity, label, opens_at, closes_at, max_per_order)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, 0))`
 	var batch pgx.Batch
 	for i, c := range sale.Classes {
-		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity, c.Label)
+		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity, c.Label, nullTime(c.OpensAt), nullTime(c.ClosesAt), c.MaxPerOrder)
 	}
 	if sale.Perk != nil {
-		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity, "")
+		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity, "", nil, nil, 0)
 	}
-	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil, "")
+	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil, "", nil, nil, 0)
 	if sale.OneCheckoutPerBuyer {
-		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil, "")
+		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil, "", nil, nil, 0)
 	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
@@ -99,7 +102,8 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 // the creation time.
 func sameDefinition(a, b *domain.Sale) bool {
 	sameClass := func(x, y domain.Class) bool {
-		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && x.Capacity == y.Capacity
+		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && cmp.Or(x.OpenedWith, x.Capacity) == cmp.Or(y.OpenedWith, y.Capacity) &&
+			stored(x.OpensAt).Equal(stored(y.OpensAt)) && stored(x.ClosesAt).Equal(stored(y.ClosesAt)) && x.MaxPerOrder == y.MaxPerOrder
 	}
 	samePerk := (a.Perk == nil) == (b.Perk == nil) &&
 		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
@@ -109,7 +113,7 @@ func sameDefinition(a, b *domain.Sale) bool {
 		a.AliasRule == b.AliasRule && a.Entitlement.PresaleCodes == b.Entitlement.PresaleCodes &&
 		bytes.Equal(a.Entitlement.InvitationKey, b.Entitlement.InvitationKey) &&
 		cmp.Or(a.Provider, domain.DefaultProvider) == cmp.Or(b.Provider, domain.DefaultProvider) &&
-		stored(a.OpensAt).Equal(stored(b.OpensAt))
+		stored(a.OpensAt).Equal(stored(b.OpensAt)) && stored(a.ClosesAt).Equal(stored(b.ClosesAt))
 }
 
 // MarkSaleOpen lets a sale be sold, for good, and adds its event. Call it once the ledger
@@ -175,12 +179,17 @@ type stockRow struct {
 	Capacity int64  `json:"capacity"`
 	Label    string `json:"label"`
 	Ledger   uint32 `json:"ledger"`
+
+	OpenedWith  int64      `json:"opened_with"`
+	OpensAt     *time.Time `json:"opens_at"`
+	ClosesAt    *time.Time `json:"closes_at"`
+	MaxPerOrder int64      `json:"max_per_order"`
 }
 
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
-		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image,
+		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image, s.closes_at, s.ended_at,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -195,24 +204,28 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 		sale        domain.Sale
 		holdSeconds int64
 		opensAt     *time.Time
+		closesAt    *time.Time
+		endedAt     *time.Time
 		canceledAt  *time.Time
 		stocks      []stockRow
 	)
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
 		&opensAt, &sale.CreatedAt, &sale.AliasRule,
-		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &sale.Image, &canceledAt, &stocks)
+		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &sale.Image,
+		&closesAt, &endedAt, &canceledAt, &stocks)
 	if err != nil {
 		return nil, err
 	}
 	sale.HoldTimeout = time.Duration(holdSeconds) * time.Second
-	sale.OpensAt = fromNull(opensAt)
+	sale.OpensAt, sale.ClosesAt = fromNull(opensAt), fromNull(closesAt)
 	sale.CreatedAt = sale.CreatedAt.UTC()
-	sale.CanceledAt = fromNull(canceledAt)
+	sale.EndedAt, sale.CanceledAt = fromNull(endedAt), fromNull(canceledAt)
 	for _, stock := range stocks {
 		switch stock.Kind {
 		case kindClass:
 			sale.Classes = append(sale.Classes, domain.Class{
-				Name: stock.Name, Label: stock.Label, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger,
+				Name: stock.Name, Label: stock.Label, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger, OpenedWith: stock.OpenedWith,
+				OpensAt: fromNull(stock.OpensAt), ClosesAt: fromNull(stock.ClosesAt), MaxPerOrder: stock.MaxPerOrder,
 			})
 		case kindPerk:
 			sale.Perk = &domain.Perk{Name: stock.Name, Capacity: stock.Capacity, Ledger: stock.Ledger}

@@ -19,7 +19,7 @@ func (s *Store) OpenedSales(ctx context.Context, limit int) ([]string, error) {
 			SELECT s.id, coalesce(s.opens_at, s.funded_at) AS opens_at FROM sales s
 			WHERE s.funded_at IS NOT NULL AND coalesce(s.opens_at, s.funded_at) <= now()
 			  AND NOT EXISTS (SELECT FROM sale_states t WHERE t.sale_id = s.id)
-			  AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
+			  AND s.ended_at IS NULL AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
 			LIMIT $1
 		), opened AS (
 			INSERT INTO sale_states (sale_id, sold_out) SELECT id, false FROM due ON CONFLICT DO NOTHING RETURNING sale_id
@@ -36,8 +36,8 @@ func (s *Store) OpenedSales(ctx context.Context, limit int) ([]string, error) {
 }
 
 // TellStock writes the event that a sale is sold out or back on sale, if that is a change. While some tickets are held and none is free, it
-// writes neither. The first call for a sale that opened before there were events writes nothing. The caller must hold the task under that
-// lease, or nothing is written.
+// writes neither. A sale that has closed can sell out, by payments under way, but is not back on sale. The first call for a sale that opened
+// before there were events writes nothing. The caller must hold the task under that lease, or nothing is written.
 func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes []domain.EventStock) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -58,6 +58,7 @@ func (s *Store) TellStock(ctx context.Context, task Task, saleID string, classes
 		WITH before AS (
 			SELECT sold_out FROM sale_states WHERE sale_id = $1 AND sold_out IS DISTINCT FROM $2
 			   AND EXISTS (SELECT FROM event_tasks WHERE task = $3 AND holder = $4 AND lease = $5)
+			   AND ($2 OR NOT EXISTS (SELECT FROM sales WHERE id = $1 AND least(closes_at, ended_at) <= now()))
 			FOR UPDATE
 		), changed AS (
 			UPDATE sale_states SET sold_out = $2 FROM before WHERE sale_id = $1 RETURNING before.sold_out

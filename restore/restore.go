@@ -15,10 +15,14 @@ import (
 // Ledger says which seats were sold.
 type Ledger interface {
 	Booked(ctx context.Context, order domain.OrderID) (domain.BookedOrder, error)
+	BookedCapacity(ctx context.Context, ledger uint32) (domain.BookedCapacity, error)
 }
 
 // Orders is the database that lost something. Every method may be repeated.
 type Orders interface {
+	RecordedCapacities(ctx context.Context, saleID string) ([]domain.RecordedCapacity, error)
+	// RestoreCapacity gives a class the capacity that the ledger says.
+	RestoreCapacity(ctx context.Context, saleID, class string, booked func(ctx context.Context, ledger uint32) (domain.BookedCapacity, error)) error
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	Record(ctx context.Context, sold domain.Sold) (domain.SoldOrder, error)
 	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
@@ -66,6 +70,15 @@ type Item struct {
 	Why      string             `json:"why,omitempty"`
 }
 
+// A Capacity is a class whose capacity in the database is not what the ledger says.
+type Capacity struct {
+	Class    string  `json:"class"`
+	Recorded int64   `json:"recorded"`
+	Booked   int64   `json:"booked" doc:"What the ledger says; with apply, what is recorded from now on"`
+	Outcome  Outcome `json:"outcome" enum:"restored,would_restore,could_not_look"`
+	Why      string  `json:"why,omitempty"`
+}
+
 // A Report says what was restored of one sale, or of what belongs to no sale: the body of
 // POST /v1/sales/{sale}/restore-orders.
 type Report struct {
@@ -74,6 +87,8 @@ type Report struct {
 	Counts  map[Outcome]int      `json:"counts" doc:"Orders by outcome"`
 	Items   []Item               `json:"items" nullable:"false"`
 	Unread  []audit.UnreadSource `json:"could_not_look,omitempty"`
+
+	Capacities []Capacity `json:"capacities,omitempty" doc:"Classes whose recorded capacity is not the ledger's"`
 }
 
 // More reports whether asking again goes on with what this request did not reach.
@@ -92,6 +107,7 @@ func (r *Restorer) Restore(ctx context.Context, sale *domain.Sale, found *audit.
 	report := Report{SaleID: found.SaleID, Applied: apply, Counts: make(map[Outcome]int), Items: []Item{}, Unread: found.Unread}
 	ctx, cancel := context.WithTimeout(ctx, restoreFor)
 	defer cancel()
+	report.Capacities = r.restoreCapacities(ctx, sale, apply)
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(atOnceMax)
@@ -111,6 +127,34 @@ func (r *Restorer) Restore(ctx context.Context, sale *domain.Sale, found *audit.
 	}
 	_ = group.Wait() // none fails: a failure is an outcome
 	return report
+}
+
+// restoreCapacities mends the capacities that were changed after the moment to which the
+// database was put back. One whose change is under way is left to it.
+func (r *Restorer) restoreCapacities(ctx context.Context, sale *domain.Sale, apply bool) (differing []Capacity) {
+	if sale == nil {
+		return nil
+	}
+	recorded, err := r.Orders.RecordedCapacities(ctx, sale.ID)
+	if err != nil {
+		return []Capacity{{Outcome: NotKnown, Why: err.Error()}}
+	}
+	for _, class := range recorded {
+		booked, err := r.Ledger.BookedCapacity(ctx, class.Ledger)
+		c := Capacity{Class: class.Class, Recorded: class.Capacity, Booked: booked.Now(), Outcome: WouldRestore}
+		if err == nil && (class.Agrees(booked) || class.Open != nil) {
+			continue
+		}
+		if err == nil && apply {
+			c.Outcome = Restored
+			err = r.Orders.RestoreCapacity(ctx, sale.ID, class.Class, r.Ledger.BookedCapacity)
+		}
+		if err != nil {
+			c.Outcome, c.Why = NotKnown, err.Error()
+		}
+		differing = append(differing, c)
+	}
+	return differing
 }
 
 func (r *Restorer) restoreOne(ctx context.Context, sale *domain.Sale, lost audit.Lost, apply bool) Item {

@@ -78,6 +78,18 @@ func (w *world) call(name string) error {
 	return w.fail[name]
 }
 
+func (w *world) BookedCapacity(context.Context, uint32) (domain.BookedCapacity, error) {
+	return domain.BookedCapacity{Opened: 10}, nil
+}
+
+func (w *world) RecordedCapacities(context.Context, string) ([]domain.RecordedCapacity, error) {
+	return nil, nil
+}
+
+func (w *world) RestoreCapacity(context.Context, string, string, func(context.Context, uint32) (domain.BookedCapacity, error)) error {
+	return nil
+}
+
 func (w *world) Booked(context.Context, domain.OrderID) (domain.BookedOrder, error) {
 	return w.booked, w.fail["booked"]
 }

@@ -20,6 +20,7 @@ const (
 	placeAdmitted = "admitted"
 	placePaused   = "paused"
 	placeSoldOut  = "sold_out" // unless an order is refunded
+	placeClosed   = "closed"   // unless the organiser opens the sale again
 	placeCanceled = "canceled"
 )
 
@@ -134,7 +135,7 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 		data.Until, data.UntilAt = spellWait(max(time.Until(*until).Seconds(), 1)), until.UTC().Format(time.RFC3339)
 	}
 	switch found.Status {
-	case placeAdmitted, placeSoldOut, placeCanceled:
+	case placeAdmitted, placeSoldOut, placeClosed, placeCanceled:
 		return data
 	case placeDraw, placePaused:
 	default:

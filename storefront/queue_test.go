@@ -314,6 +314,7 @@ func TestASaleWithAWaitingRoom(t *testing.T) {
 		}, []string{"nobody else is let in"}, []string{`id="join"`}},
 		{"the queue has no answer", func(v *visitor) { v.answer("GET /v1/sales/concert/queue", canned{status: 404}) }, []string{"Join the queue"}, []string{`id="room"`}},
 		{"canceled", func(v *visitor) { v.sales[0].CanceledAt = time.Now() }, []string{"This sale is canceled"}, []string{`id="join"`}},
+		{"closed", func(v *visitor) { v.sales[0].ClosesAt = time.Now() }, []string{"This sale is closed"}, []string{`id="join"`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -888,7 +889,7 @@ func TestTheOrganisersPageReadsTheQueue(t *testing.T) {
 
 func TestQueuePagesKeepToTheirPolicy(t *testing.T) {
 	v := visit(t)
-	for _, status := range []string{placeDraw, placeWaiting, placeAdmitted, placePaused, placeSoldOut, placeCanceled} {
+	for _, status := range []string{placeDraw, placeWaiting, placeAdmitted, placePaused, placeSoldOut, placeClosed, placeCanceled} {
 		v.answer(readPlace, canned{status: 200, body: `{"sale":"concert","status":"` + status + `","draw":{}}`})
 		w := v.get(placePath)
 		if found := inline.FindString(w.Body.String()); found != "" {

@@ -53,6 +53,14 @@ func checkoutRefusal(sale *domain.Sale, p problem, byPlace bool, onHold int64) *
 		return &notice{Kind: "bad", Heading: "This sale is canceled", Text: "The organiser called it off. Nothing is held and nothing was charged."}
 	case domain.CodeNotOpen:
 		return &notice{Kind: "warn", Heading: "Not open yet", Text: "This sale opens later."}
+	case domain.CodeSaleClosed:
+		return &notice{Kind: "bad", Heading: "This sale is closed", Text: "It takes no more orders. What is on hold already can still be paid."}
+	case domain.CodeClassNotOpen:
+		return &notice{Kind: "warn", Heading: "Not all of it is on sale yet", Text: "One of the classes that you chose is sold later: choose another, or come back."}
+	case domain.CodeClassClosed:
+		return &notice{Kind: "bad", Heading: "Not all of it is on sale any more", Text: "One of the classes that you chose is no longer sold: choose another."}
+	case domain.CodeMaxPerOrder:
+		return &notice{Kind: "bad", Heading: "Too many tickets of one class", Text: "An order may have fewer tickets of that class: choose fewer."}
 	case domain.CodeInvalid:
 		return &notice{Kind: "bad", Heading: "Please check what you entered", Text: invalidText(p)}
 	case domain.CodeNotFound:
@@ -116,6 +124,8 @@ func joinRefusal(p problem) *notice {
 		}
 	case domain.CodeSoldOut:
 		return &notice{Kind: "bad", Heading: "Sold out", Text: "All tickets of this sale are sold."}
+	case domain.CodeSaleClosed:
+		return &notice{Kind: "bad", Heading: "This sale is closed", Text: "It takes no more orders."}
 	case domain.CodeSaleCanceled:
 		return &notice{Kind: "bad", Heading: "This sale is canceled", Text: "The organiser called it off."}
 	case domain.CodeNotFound:

@@ -18,7 +18,8 @@ var forPrograms = regexp.MustCompile(`(?i)idempotency|queue-token|array|items|js
 func TestARefusalIsSaidInWords(t *testing.T) {
 	sale := &domain.Sale{BuyerLimit: 6}
 	for _, code := range []domain.Code{
-		domain.CodeInvalid, domain.CodeTooLarge, domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeSoldOut, domain.CodeNotOpen, domain.CodeSaleCanceled,
+		domain.CodeInvalid, domain.CodeTooLarge, domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeSoldOut, domain.CodeNotOpen, domain.CodeSaleClosed, domain.CodeSaleCanceled,
+		domain.CodeClassNotOpen, domain.CodeClassClosed, domain.CodeMaxPerOrder,
 		domain.CodeLimitReached, domain.CodeQueueRequired, domain.CodeProofRequired, domain.CodeNotFound, domain.CodeInternal, "of_a_newer_api",
 		domain.CodeNotEntitled, domain.CodeBadEntitlement, domain.CodeEntitlementExpired, domain.CodeEntitlementSpent, domain.CodeQueueFull,
 	} {

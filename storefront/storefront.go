@@ -184,8 +184,12 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 		c.SoldOut, c.Note = true, "Canceled by the organiser"
 		return c
 	}
+	if sale.WhyClosed(now) == domain.CodeSaleClosed {
+		c.SoldOut, c.Note = true, "Closed"
+		return c
+	}
 	if !sale.HasOpened(now) {
-		c.Note = "Opens " + sale.OpensAt.UTC().Format("2 Jan 2006, 15:04 UTC")
+		c.Note = "Opens " + shortTime(sale.OpensAt)
 		return c
 	}
 	levels, err := p.Catalog.Stock(ctx, sale)
@@ -193,7 +197,10 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 		return c
 	}
 	var available, held int64
-	for _, class := range classRows(sale, levels) {
+	for _, class := range classRows(sale, levels, now) {
+		if class.Shut() {
+			continue
+		}
 		available += max(class.Available, 0)
 		held += class.Held
 	}
@@ -214,19 +221,45 @@ type classRow struct {
 	domain.Class
 	Held, Sold, Available int64
 	Known                 bool // the ledger answered
+
+	Why domain.Code // its own window is not open; empty: it is
 }
 
-// Out reports whether no ticket of a class is available right now.
-func (c classRow) Out() bool { return c.Known && c.Available <= 0 }
+// Shut reports whether the class's own window is not open.
+func (c classRow) Shut() bool { return c.Why != "" }
+
+// Opening is when its own window opens, if it opens later.
+func (c classRow) Opening() string {
+	if c.Why != domain.CodeClassNotOpen {
+		return ""
+	}
+	return shortTime(c.OpensAt)
+}
+
+// Until is when its own window closes, while it is open.
+func (c classRow) Until() string {
+	if c.Shut() || c.ClosesAt.IsZero() {
+		return ""
+	}
+	return shortTime(c.ClosesAt)
+}
+
+// Out reports whether no ticket of a class is to be had right now.
+func (c classRow) Out() bool { return c.Shut() || c.Known && c.Available <= 0 }
+
+func shortTime(at time.Time) string { return at.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // NoneLeft reports whether nothing is available right now in a sale that is open.
 func (d saleData) NoneLeft() bool {
 	return d.Open && !slices.ContainsFunc(d.Classes, func(c classRow) bool { return !c.Out() })
 }
 
+// SomeShut reports whether a class's own window is not open.
+func (d saleData) SomeShut() bool { return slices.ContainsFunc(d.Classes, classRow.Shut) }
+
 // AllHeld is NoneLeft if something may come back.
 func (d saleData) AllHeld() bool {
-	return d.NoneLeft() && slices.ContainsFunc(d.Classes, func(c classRow) bool { return c.Held > 0 })
+	return d.NoneLeft() && !d.SomeShut() && slices.ContainsFunc(d.Classes, func(c classRow) bool { return c.Held > 0 })
 }
 
 type saleData struct {
@@ -234,6 +267,8 @@ type saleData struct {
 	Open       bool
 	OpensAt    string // RFC 3339, empty when open from the start
 	OpensText  string // the same for people, empty once open
+	ClosesText string // when it closes, for people; empty: it does not, or has
+	Closed     bool   // it has closed
 	NowMillis  int64  // Unix time: the pages' clocks follow it, not the visitor's
 	Classes    []classRow
 	PerkRow    *classRow
@@ -308,7 +343,7 @@ func (d saleData) Asked() string {
 // a buyer could have filled in anything: before the opening there is nothing to fill in.
 func (d *saleData) refreshSecs() int {
 	left := time.Until(d.Sale.OpensAt)
-	if d.Open || d.Canceled() || left <= 0 {
+	if d.Open || d.Closed || d.Canceled() || left <= 0 {
 		return 0
 	}
 	return int(min(max(left, refreshMin), refreshMax)/time.Second) + 1
@@ -319,8 +354,8 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	levels, _ := p.Catalog.Stock(r.Context(), sale)
 	now := time.Now()
 	data := saleData{
-		Sale: sale, Open: sale.WhyClosed(now) == "", NowMillis: now.UnixMilli(),
-		Classes: classRows(sale, levels), Form: formData{Key: newKey()},
+		Sale: sale, Open: sale.WhyClosed(now) == "", Closed: sale.WhyClosed(now) == domain.CodeSaleClosed, NowMillis: now.UnixMilli(),
+		Classes: classRows(sale, levels, now), Form: formData{Key: newKey()},
 	}
 	data.Interrupted = data.Open && p.Interrupted != nil && p.Interrupted()
 	if !sale.OpensAt.IsZero() {
@@ -329,6 +364,9 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	if !sale.HasOpened(now) {
 		data.OpensText = sale.OpensAt.UTC().Format("2 January 2006, 15:04 UTC")
 	}
+	if !data.Closed && !sale.ClosesAt.IsZero() {
+		data.ClosesText = shortTime(sale.ClosesAt)
+	}
 	if sale.Perk != nil {
 		row := rowOf(domain.Class{Name: sale.Perk.Name, Capacity: sale.Perk.Capacity, Ledger: sale.Perk.Ledger}, levels)
 		data.PerkRow = &row
@@ -336,10 +374,12 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	return data
 }
 
-func classRows(sale *domain.Sale, levels []domain.StockLevel) []classRow {
+func classRows(sale *domain.Sale, levels []domain.StockLevel, now time.Time) []classRow {
 	rows := make([]classRow, 0, len(sale.Classes))
 	for _, class := range sale.Classes {
-		rows = append(rows, rowOf(class, levels))
+		row := rowOf(class, levels)
+		row.Why = class.WhyClosed(now)
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -362,7 +402,16 @@ func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 		p.notFound(w, r)
 		return
 	}
-	p.render(w, r, http.StatusOK, "organiser", page{Title: "Organiser", Script: "organiser.js", Data: map[string]string{"Sale": id}})
+	data := organiserData{Sale: id}
+	if sale, err := p.Catalog.Sale(r.Context(), id); err == nil { // the script says what is wrong
+		data.Running = sale
+	}
+	p.render(w, r, http.StatusOK, "organiser", page{Title: "Organiser", Script: "organiser.js", Data: data})
+}
+
+type organiserData struct {
+	Sale    string
+	Running *domain.Sale // what may be changed while it runs; nil: not known
 }
 
 // order is the same page for every order that could exist. Its script finds out with the

@@ -137,6 +137,7 @@ func TestStandingOfASale(t *testing.T) {
 		{"sold out for good", func(c *catalog) { c.levels[1].Sold, c.levels[1].Available = 10, 0 }, "Sold out"},
 		{"not open yet", func(c *catalog) { c.sales[0].OpensAt = time.Date(2999, 1, 2, 3, 4, 0, 0, time.UTC) }, "Opens 2 Jan 2999, 03:04 UTC"},
 		{"canceled", func(c *catalog) { c.sales[0].CanceledAt = time.Now() }, "Canceled by the organiser"},
+		{"closed", func(c *catalog) { c.sales[0].ClosesAt = time.Now().Add(-time.Hour) }, "Closed"},
 		{"nothing on sale", func(c *catalog) { c.sales = nil }, "Nothing is on sale"},
 	}
 	for _, test := range tests {
@@ -161,6 +162,44 @@ func TestACanceledSaleSaysSo(t *testing.T) {
 		if !strings.Contains(w.Body.String(), text) {
 			t.Errorf("%q is missing in\n%s", text, w.Body)
 		}
+	}
+}
+
+func TestWhatAPageSaysOfWindows(t *testing.T) {
+	past, future := time.Date(2001, 1, 2, 3, 4, 0, 0, time.UTC), time.Date(2999, 1, 2, 3, 4, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name     string
+		change   func(*domain.Sale)
+		shows    []string
+		notShown []string
+	}{
+		{"it closes later", func(s *domain.Sale) { s.ClosesAt = future }, []string{"On sale until 2 Jan 2999, 03:04 UTC", `data-closed="false"`}, nil},
+		{"it has closed", func(s *domain.Sale) { s.ClosesAt = past }, []string{`id="closed" role="status"><strong>This sale is closed`, `data-closed="true"`, `autocomplete="on" hidden`}, []string{"On sale until"}},
+		{"a class opens later", func(s *domain.Sale) { s.Classes[0].OpensAt = future }, []string{"On sale from 2 Jan 2999, 03:04 UTC", `data-shut="later"`}, nil},
+		{"a class has closed", func(s *domain.Sale) { s.Classes[0].ClosesAt = past }, []string{"No longer on sale", `data-shut="over"`}, nil},
+		{"a class closes later", func(s *domain.Sale) { s.Classes[0].ClosesAt = future }, []string{"until 2 Jan 2999, 03:04 UTC"}, []string{"data-shut"}},
+		{"none is on sale now", func(s *domain.Sale) {
+			for i := range s.Classes {
+				s.Classes[i].OpensAt = future
+			}
+		}, []string{"Nothing is on sale right now"}, []string{"Sold out"}},
+		{"a maximum per order", func(s *domain.Sale) { s.Classes[0].MaxPerOrder = 3 }, []string{"at most 3 an order", `data-max="3"`}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, get := setup(t)
+			test.change(c.sales[0])
+			body := get("/sales/conference").Body.String()
+			for _, text := range test.shows {
+				if !strings.Contains(body, text) {
+					t.Errorf("%q is missing in\n%s", text, body)
+				}
+			}
+			for _, text := range test.notShown {
+				if strings.Contains(body, text) {
+					t.Errorf("%q is shown in\n%s", text, body)
+				}
+			}
+		})
 	}
 }
 

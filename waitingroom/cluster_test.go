@@ -389,6 +389,7 @@ func TestTheDoorIsShut(t *testing.T) {
 		"while every seat is held":  func(_ *memory, l *domain.StockLevel) { l.Available, l.Held = 0, 10 },
 		"once everything is sold":   func(_ *memory, l *domain.StockLevel) { l.Available, l.Sold = 0, 10 },
 		"once the sale is canceled": func(m *memory, _ *domain.StockLevel) { m.q.CanceledAt = m.q.Now },
+		"once the sale is closed":   func(m *memory, _ *domain.StockLevel) { m.q.ClosesAt = m.q.Now },
 		"while a node has not spoken": func(m *memory, _ *domain.StockLevel) {
 			m.nodes["b"] = domain.QueueNode{Node: "b", SeenAt: m.q.Now, Base: -1}
 		},

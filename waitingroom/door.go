@@ -118,7 +118,7 @@ func isOpen(q *domain.Queue, seats bool) bool { return mayOpen(q, seats) && q.Do
 
 // mayOpen reports whether the door would let people in.
 func mayOpen(q *domain.Queue, seats bool) bool {
-	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && seats
+	return q.Drawn != domain.QueueUndrawn && !q.Settings.Paused && q.CanceledAt.IsZero() && !q.IsClosed(q.Now) && seats
 }
 
 // moveDoor is one turn. own is the row of the node that makes it; part is what

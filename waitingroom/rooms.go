@@ -26,6 +26,7 @@ const (
 	StatusAdmitted Status = "admitted" // may check out
 	StatusPaused   Status = "paused"   // the organiser holds the door
 	StatusSoldOut  Status = "sold_out" // nothing is held that may come back: only a refund brings seats, and then the place counts again
+	StatusClosed   Status = "closed"   // the sale has closed, or its organiser ended it: if it opens again, the place counts again
 	StatusCanceled Status = "canceled" // the organiser canceled the sale
 )
 
@@ -85,7 +86,7 @@ type DrawRecord struct {
 // A RoomState is what is public about a waiting room, and its settings.
 type RoomState struct {
 	Sale          string
-	Status        Status // StatusDraw, StatusWaiting, StatusPaused, StatusSoldOut or StatusCanceled
+	Status        Status // StatusDraw, StatusWaiting, StatusPaused, StatusSoldOut, StatusClosed or StatusCanceled
 	Waiting       int64
 	Admitted      int64
 	Joined        int64
@@ -498,7 +499,7 @@ func seatsOf(sale *domain.Sale, levels []domain.StockLevel) (state seatsState, a
 // when the place is durable.
 //
 // Errors: *domain.Error with CodeOverloaded (too many at once, or the database is down:
-// no place is held), CodeQueueFull, CodeSoldOut, CodeSaleCanceled, CodeNotFound (the sale
+// no place is held), CodeQueueFull, CodeSoldOut, CodeSaleClosed, CodeSaleCanceled, CodeNotFound (the sale
 // has no waiting room).
 func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Place, err error) {
 	if !sale.WaitingRoom {
@@ -531,10 +532,15 @@ func (r *Rooms) Join(ctx context.Context, sale *domain.Sale) (token string, p Pl
 	return sign(r.o.Keys, sale.ID, b.epoch, index, b.joinedAt), r.place(ctx, of, s, index, b.joinedAt), nil
 }
 
+// closedDetail is for a sale that closed by the database's clock.
+const closedDetail = "This sale is closed: it takes no more orders."
+
 func (r *Rooms) mayJoin(of *room, s *snapshot, sale *domain.Sale) error {
 	switch {
 	case sale.Canceled() || !s.CanceledAt.IsZero():
 		return &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
+	case s.IsClosed(s.now(r.mono())):
+		return &domain.Error{Code: domain.CodeSaleClosed, Detail: closedDetail}
 	case of.isSoldOut(r.mono()):
 		return &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold."}
 	case s.away:
@@ -581,8 +587,8 @@ func (r *Rooms) Place(ctx context.Context, token string) (Place, error) {
 // UUIDv7, so the token makes one order on whatever node.
 //
 // Errors: *domain.Error with CodeQueueRequired for a token that is missing, bad or for
-// another sale, and before its turn: the detail says the position. CodeSoldOut and
-// CodeSaleCanceled if its turn may never come.
+// another sale, and before its turn: the detail says the position. CodeSoldOut,
+// CodeSaleClosed and CodeSaleCanceled if its turn may never come.
 func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key string, err error) {
 	if token == "" {
 		return "", queueRequired("This sale has a waiting room: join it at POST /v1/sales/"+sale.ID+"/queue and send its token as Queue-Token.", 0)
@@ -610,6 +616,8 @@ func (r *Rooms) Enter(ctx context.Context, sale *domain.Sale, token string) (key
 		return "", queueRequired("The places are being drawn.", p.RetryAfter)
 	case StatusCanceled:
 		return "", &domain.Error{Code: domain.CodeSaleCanceled, Detail: "The organiser has canceled this sale."}
+	case StatusClosed:
+		return "", &domain.Error{Code: domain.CodeSaleClosed, Detail: closedDetail}
 	case StatusSoldOut:
 		return "", &domain.Error{Code: domain.CodeSoldOut, Detail: "All tickets are sold. If an order is refunded, your place in the queue counts again."}
 	case StatusWaiting, StatusPaused, StatusAdmitted: // the door has admitted it, but it may not come in yet
@@ -724,7 +732,7 @@ func (r *Rooms) open(ctx context.Context, saleID string) (*room, *snapshot, erro
 func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, joinedAt time.Time) Place {
 	p := Place{
 		Sale: s.SaleID, Index: index, Waiting: max(s.Joined-s.Door.Admitted, 0), RatePerSecond: s.Door.Rate,
-		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.drawAt(s.now(r.mono())), Status: statusOf(of, s), RetryAfter: retryMax,
+		JoinedAt: joinedAt, OpensAt: s.OpensAt, Draw: s.drawAt(s.now(r.mono())), Status: r.statusOf(of, s), RetryAfter: retryMax,
 	}
 	if p.Status == StatusDraw && s.Draw.IsClosed() && index >= s.Draw.Closed { // after everybody in the draw
 		p.Status = waitingStatus(s)
@@ -737,7 +745,7 @@ func (r *Rooms) place(ctx context.Context, of *room, s *snapshot, index int64, j
 	switch {
 	case p.Status == StatusDraw:
 		p.RetryAfter = retryAtDraw(drawDue(&s.Queue).Sub(s.now(r.mono())), s.Joined, index)
-	case p.Status == StatusCanceled || p.Status == StatusSoldOut:
+	case p.Status == StatusCanceled || p.Status == StatusClosed || p.Status == StatusSoldOut:
 	case in:
 		p.Status = StatusAdmitted
 	case of.placeOf(s, index) < s.Door.Admitted:
@@ -815,16 +823,18 @@ func bounded(d time.Duration) time.Duration { return min(max(d, retryMin), retry
 
 func (r *Rooms) stateOf(of *room, s *snapshot) RoomState {
 	return RoomState{
-		Sale: s.SaleID, Status: statusOf(of, s), Waiting: max(s.Joined-s.Door.Admitted, 0), Admitted: s.Door.Admitted, Joined: s.Joined,
+		Sale: s.SaleID, Status: r.statusOf(of, s), Waiting: max(s.Joined-s.Door.Admitted, 0), Admitted: s.Door.Admitted, Joined: s.Joined,
 		RatePerSecond: s.Door.Rate, Paused: s.Settings.Paused, Draw: s.drawAt(s.now(r.mono())), Record: recordOf(&s.Queue), Settings: s.Settings,
 	}
 }
 
 // statusOf is the status of everybody who is not admitted.
-func statusOf(of *room, s *snapshot) Status {
+func (r *Rooms) statusOf(of *room, s *snapshot) Status {
 	switch {
 	case !s.CanceledAt.IsZero():
 		return StatusCanceled
+	case s.IsClosed(s.now(r.mono())):
+		return StatusClosed
 	case of.seats() == seatsGone:
 		return StatusSoldOut
 	case s.Drawn == domain.QueueUndrawn:

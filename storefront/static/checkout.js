@@ -1,6 +1,6 @@
 // The checkout form: live stock, and a key that survives a reload. The sale page
 // has it, and the page of a place in a queue once that is let in.
-import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, money, say as sayIn, setOff, setText, sleep, uuidv7 } from './common.js';
+import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, money, say as sayIn, setOff, setText, shutText, sleep, uuidv7 } from './common.js';
 import { heldTickets, lookForHeld, onHeld } from './held.js';
 
 const POLL_MS = 5000; // where events do not come through
@@ -28,6 +28,7 @@ const pending = new Kept('sessionStorage', `boxoffice.try.${sale}`);
 
 let open = root.dataset.open === 'true';
 let canceled = root.dataset.canceled === 'true';
+let closed = root.dataset.closed === 'true';
 let busy = false;
 let wasShort = false; // the last try was refused for want of tickets
 let preparing = false; // the turn has not come: the form is filled in and nothing is sent
@@ -107,19 +108,24 @@ function showStock(view) {
   if (view.open && !open) hooks.opened?.();
   open = view.open;
   canceled = Boolean(view.canceled_at);
+  closed = view.state === 'closed';
   if (canceled) hooks.canceled?.();
   const notice = document.getElementById('canceled');
   if (notice) notice.hidden = !canceled;
-  form.hidden = canceled && !busy;
+  const closedNotice = document.getElementById('closed');
+  if (closedNotice) closedNotice.hidden = !closed;
+  form.hidden = (canceled || closed) && !busy;
   // No button is taken away: the first checkout that goes through is what ends it.
   document.getElementById('interrupted').hidden = !view.interrupted || !open;
-  for (const { class: name, capacity, held, available } of view.classes) {
+  for (const { class: name, capacity, held, available, open: isSold, opens_at: opensAt, max_per_order: max } of view.classes) {
     const row = rows.find((r) => r.dataset.class === name);
     if (!row) continue;
     row.dataset.available = available;
     row.dataset.held = held;
+    row.dataset.max = max ?? '';
+    row.dataset.shut = isSold ? '' : shutText(opensAt, clock.now());
     row.querySelector('progress').value = available;
-    setText(row.querySelector('.stock'), canceled ? 'Canceled' : stockText(available, held, capacity));
+    setText(row.querySelector('.stock'), canceled ? 'Canceled' : row.dataset.shut || stockText(available, held, capacity));
   }
   if (view.perk) {
     setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
@@ -159,6 +165,7 @@ let stockSaidAt = -Infinity;
 
 /** How a class stands for this buyer, in words; empty while there are tickets. */
 function standingOf(row) {
+  if (row.dataset.shut) return 'not on sale';
   const available = stockOf(row);
   if (available <= 0) return Number(row.dataset.held) > 0 ? 'all on hold, some may come back' : 'sold out';
   return available < quantityOf(row) ? 'fewer left' : '';
@@ -180,10 +187,12 @@ function announceStock() {
 
 // ---- the form
 
-const stockOf = (row) => (preparing || row.dataset.available === '' ? Infinity : Number(row.dataset.available));
+const stockOf = (row) => (row.dataset.shut && !preparing ? 0 : preparing || row.dataset.available === '' ? Infinity : Number(row.dataset.available));
+/** How many tickets of a class one order may have. */
+const maxOf = (row) => Math.min(limit, Number(row.dataset.max) || limit);
 const quantityOf = (row) => (/^\s*\d{1,3}\s*$/.test(row.querySelector('input').value) ? Number(row.querySelector('input').value) : 0);
 /** Whether one more of a class may be chosen. */
-const mayAdd = (row) => !busy && quantityOf(row) < stockOf(row) && rows.reduce((n, some) => n + quantityOf(some), 0) < limit;
+const mayAdd = (row) => !busy && quantityOf(row) < Math.min(stockOf(row), maxOf(row)) && rows.reduce((n, some) => n + quantityOf(some), 0) < limit;
 
 function refresh() {
   let tickets = 0;
@@ -206,7 +215,7 @@ function refresh() {
   setText(document.getElementById('total'), money(total, currency));
   // A try whose answer never came may itself hold what is missing: it may always be repeated.
   const short = !pending.get() && shortRows().length > 0;
-  setOff(buy, busy || preparing || !open || tickets === 0 || tickets > limit || short);
+  setOff(buy, busy || preparing || !open || tickets === 0 || tickets > limit || short || tooMany());
   setText(buy, buttonText(tickets, short, allOut));
   showStanding(allOut);
   announceStock();
@@ -214,16 +223,23 @@ function refresh() {
 
 /** The classes of which fewer are left than are wished for. */
 const shortRows = () => rows.filter((row) => quantityOf(row) > Math.max(0, stockOf(row)));
+/** Whether a class is not on sale by its own window. */
+const someShut = () => rows.some((row) => row.dataset.shut);
+/** A class of which more are wished for than one order may have. */
+const tooMany = () => rows.find((row) => quantityOf(row) > maxOf(row));
 const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
 
 function buttonText(tickets, short, allOut) {
   if (busy) return 'Holding your seats…';
   if (canceled) return 'Canceled';
+  if (closed) return 'Closed';
   if (preparing) return 'It is not your turn yet';
   if (!open) return 'Not open yet';
+  if (allOut && (short || tickets === 0) && someShut()) return 'Nothing on sale right now';
   if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
   if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
   if (tickets > limit) return `At most ${limit} a person`;
+  if (tooMany()) return `At most ${maxOf(tooMany())} of ${tooMany().dataset.called}`;
   return tickets > 0 ? `Hold ${tickets}${heldTickets > 0 ? ' more' : ''} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
 }
 
@@ -232,6 +248,7 @@ const say = (kind, heading, text = '', where = message) => sayIn(where, kind, he
 /** Tells "all held, some may come back" from "sold out for good". */
 function showStanding(allOut) {
   if (!allOut || !open) say('', '', '', standing);
+  else if (someShut()) say('warn', 'Nothing is on sale right now', 'See when each class is sold.', standing);
   else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is on hold', 'Some may come back: stay on this page, the numbers are live.', standing);
   else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
 }
@@ -240,7 +257,8 @@ function showStanding(allOut) {
 function step(row, by) {
   if (busy) return;
   if (by > 0 && !mayAdd(row)) {
-    setText(stockSaid, quantityOf(row) >= stockOf(row) ? `No more tickets of ${row.dataset.called} are left.` : `At most ${limit} tickets a person.`);
+    setText(stockSaid, quantityOf(row) >= stockOf(row) ? `No more tickets of ${row.dataset.called} are left.`
+      : quantityOf(row) >= maxOf(row) && maxOf(row) < limit ? `At most ${maxOf(row)} tickets of ${row.dataset.called} an order.` : `At most ${limit} tickets a person.`);
     return;
   }
   row.querySelector('input').value = Math.max(0, quantityOf(row) + by);
@@ -386,6 +404,14 @@ function refusal({ code, body }) {
         : `At most ${limit} tickets a person${root.dataset.oneCheckout === 'true' ? ', and one order at a time: pay for the open one, or cancel it.' : ', those that still wait for a payment included.'}`];
     case 'sale_canceled':
       return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
+    case 'sale_closed':
+      return ['bad', 'This sale is closed', 'It takes no more orders. What is on hold already can still be paid.'];
+    case 'class_not_open':
+      return ['warn', 'Not all of it is on sale yet', 'One of the classes that you chose is sold later: choose another, or come back.'];
+    case 'class_closed':
+      return ['bad', 'Not all of it is on sale any more', 'One of the classes that you chose is no longer sold: choose another.'];
+    case 'max_per_order':
+      return ['bad', 'Too many tickets of one class', 'An order may have fewer tickets of that class: choose fewer.'];
     case 'not_open':
       return ['warn', 'Not open yet', 'This sale opens later.'];
     case 'invalid':

@@ -148,6 +148,12 @@ export function localTime(element, time) {
   if (element && time) setText(element, timeText(time));
 }
 
+/** Why a class is not on sale, by its own window. Agrees with the template stock in Go. */
+export function shutText(opensAt, now) {
+  if (opensAt && Date.parse(opensAt) > now) return `On sale from ${timeText(opensAt, { dateStyle: 'medium', timeStyle: 'short' })}`;
+  return 'No longer on sale';
+}
+
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** A UUIDv7 (RFC 9562): 48 bits of milliseconds, the box office's, then chance. */

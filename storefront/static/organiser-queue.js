@@ -15,6 +15,7 @@ const STATUSES = {
   admitted: 'Open: nobody waits, whoever joins goes straight in.',
   paused: 'Paused: nobody is let in. Who was let in before may still buy.',
   sold_out: 'Sold out: the door stays shut.',
+  closed: 'The sale is closed: the door stays shut.',
   canceled: 'Canceled.',
 };
 

@@ -2,6 +2,7 @@
 import { Kept, ask, isOff, setOff, sleep, timeText } from './common.js';
 import { hideFigures, showFigures } from './organiser-figures.js';
 import { hideQueue, showQueue } from './organiser-queue.js';
+import { hideRunning, showRunning } from './organiser-running.js';
 
 const POLL_MS = 1000;
 const POLL_AWAY_MS = 5000;
@@ -15,9 +16,9 @@ const trouble = document.getElementById('trouble');
 
 // For this tab only: whoever has the token may call everything off.
 const kept = new Kept('sessionStorage', 'boxoffice.organiser');
-const admin = (path, method = 'GET', body = undefined) => ask(path, {
+const admin = (path, method = 'GET', body = undefined, headers = {}) => ask(path, {
   method,
-  headers: { Authorization: `Bearer ${kept.get() ?? ''}`, ...(body && { 'Content-Type': 'application/json' }) },
+  headers: { Authorization: `Bearer ${kept.get() ?? ''}`, ...(body && { 'Content-Type': 'application/json' }), ...headers },
   body: body && JSON.stringify(body),
 });
 
@@ -39,6 +40,7 @@ function draw(view) {
   cancelSale.hidden = true;
   cancelOrder.hidden = true; // all orders are being canceled
   hideQueue();
+  hideRunning();
   const { checkouts, orders, tickets } = view;
   const stage = document.getElementById('stage');
   if (stage.textContent !== STAGES[view.stage]) stage.textContent = STAGES[view.stage] ?? view.stage;
@@ -89,6 +91,7 @@ async function look() {
     login.hidden = false;
     cancelSale.hidden = cancelOrder.hidden = true;
     hideQueue();
+    hideRunning();
     hideFigures();
     say('This token is not the organiser’s.');
     return false;
@@ -114,6 +117,7 @@ async function offer() {
   cancelSale.hidden = cancelOrder.hidden = false;
   showFigures(admin);
   showQueue(admin);
+  showRunning(admin);
   return false;
 }
 

@@ -14,7 +14,8 @@ const token = root.dataset.token;
 const sale = root.dataset.sale;
 const clock = new ServerClock(Number(root.dataset.now));
 const path = `/v1/queue/${token}`;
-const ENDS = ['admitted', 'sold_out', 'canceled', 'missing'];
+const ENDS = ['admitted', 'sold_out', 'closed', 'canceled', 'missing'];
+const MAY_COME_BACK = ['sold_out', 'closed'];
 
 // The sale's page offers this place again, and the bar goes on after a reload.
 const kept = new Kept('localStorage', `boxoffice.place.${sale}`);
@@ -79,7 +80,7 @@ function drawBar({ ahead, position }) {
   bar.value = started.get() - ahead;
 }
 
-const HEADINGS = { draw: 'In the draw', admitted: '★ It is your turn', sold_out: 'Sold out', canceled: 'Canceled', paused: 'Queue paused', missing: 'Your place is no longer known' };
+const HEADINGS = { draw: 'In the draw', admitted: '★ It is your turn', sold_out: 'Sold out', closed: 'The sale is closed', canceled: 'Canceled', paused: 'Queue paused', missing: 'Your place is no longer known' };
 const titleOf = ({ ahead }) => HEADINGS[status] ?? `${number(ahead)} ahead of you`;
 
 /** Shows the section of a new status, and brings it to life. */
@@ -184,7 +185,7 @@ async function follow() {
 
 /** Looks again where there may be news. What is sold out may come back by a refund, but that is not worth asking for on and on. */
 async function lookAgain() {
-  if (document.hidden || (ENDS.includes(status) && status !== 'sold_out')) return;
+  if (document.hidden || (ENDS.includes(status) && !MAY_COME_BACK.includes(status))) return;
   await look();
   follow();
 }

@@ -1,6 +1,6 @@
 // The sale page: the countdown to the opening, the way into the queue where there is
 // one, else the checkout.
-import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, sleep, tellTrouble, uuidv7 } from './common.js';
+import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, shutText, sleep, tellTrouble, uuidv7 } from './common.js';
 import { offerHeld } from './held.js';
 import { solve } from './proof.js';
 
@@ -36,7 +36,7 @@ function showOpen() {
 tellTrouble(document.getElementById('trouble'));
 offerHeld(clock);
 localTime(document.getElementById('opens-text'), root.dataset.opens);
-if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && !Number.isNaN(opensAt)) {
+if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && root.dataset.closed !== 'true' && !Number.isNaN(opensAt)) {
   const face = document.getElementById('clock');
   countDown({ opensAt, clock, face, said: document.getElementById('clock-said'), opened: reachOpening });
   document.addEventListener('visibilitychange', async () => {
@@ -170,6 +170,9 @@ function refuse({ code, body }) {
     case 'queue_full':
       tell('warn', 'The queue is full', 'Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then.');
       break;
+    case 'sale_closed':
+      tell('bad', 'This sale is closed', 'It takes no more orders.');
+      break;
     case 'sale_canceled':
       tell('bad', 'This sale is canceled', 'The organiser called it off.');
       break;
@@ -196,13 +199,14 @@ async function followStock() {
     clock.correct(date);
     document.getElementById('canceled').hidden = !body.canceled_at;
     document.getElementById('interrupted').hidden = !body.interrupted || !body.open;
-    if (body.canceled_at) join.hidden = true;
-    for (const { class: name, available, held, capacity } of body.classes) {
+    document.getElementById('closed').hidden = body.state !== 'closed';
+    join.hidden = Boolean(body.canceled_at) || body.state === 'closed';
+    for (const { class: name, available, held, capacity, open, opens_at: opensAt } of body.classes) {
       const row = rows.find((r) => r.dataset.class === name);
       if (!row) continue;
-      row.classList.toggle('out', available <= 0);
+      row.classList.toggle('out', !open || available <= 0);
       row.querySelector('progress').value = available;
-      setText(row.querySelector('.stock'), available > 0 ? `${available} of ${capacity} left` : held > 0 ? `All on hold, ${held} may come back` : 'Sold out');
+      setText(row.querySelector('.stock'), !open ? shutText(opensAt, clock.now()) : available > 0 ? `${available} of ${capacity} left` : held > 0 ? `All on hold, ${held} may come back` : 'Sold out');
     }
   }
 }

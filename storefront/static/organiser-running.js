@@ -1,0 +1,89 @@
+// The organiser's page, what may be changed while a sale runs: its classes get more or fewer
+// tickets, and it is ended early and opened again.
+import { isOff, setOff, uuidv7 } from './common.js';
+
+const root = document.getElementById('organiser');
+const sale = root.dataset.sale;
+const endSale = document.getElementById('end-sale');
+const endButton = document.getElementById('end-button');
+const capacity = document.getElementById('capacity'); // missing where the page did not find the sale
+const classOf = document.getElementById('capacity-class');
+const to = document.getElementById('capacity-to');
+const capacityButton = document.getElementById('capacity-button');
+
+let admin = null; // asks as the organiser
+let ended = root.dataset.ended === 'true';
+let wish = null; // the change under way: {key, class, to}. The same wish is the same change.
+
+function say(where, text, kind = 'warn') {
+  const message = document.getElementById(where);
+  message.hidden = !text;
+  message.className = `notice ${kind}`;
+  message.textContent = text;
+}
+
+const isOpenEnded = ({ status, code }) => status === 0 || status >= 500 || code === 'in_flight';
+const NO_ANSWER = 'No answer. Press the button again: that never does it twice.';
+
+function drawEnd() {
+  document.getElementById('end-heading').textContent = ended ? 'You have stopped this sale' : 'Stop selling';
+  document.getElementById('end-text').textContent = ended
+    ? 'Nothing new is held. What is held can still be paid, and nothing is refunded.'
+    : 'From then on nothing new is held. What is held can still be paid, nothing is refunded, and you can go on selling later.';
+  endButton.textContent = ended ? 'Go on selling' : 'Stop selling';
+}
+
+const drawCapacity = () => { to.value = classOf.selectedOptions[0].dataset.capacity; };
+
+/** Shows it. */
+export function showRunning(asOrganiser) {
+  admin = asOrganiser;
+  if (!capacity) return;
+  drawEnd();
+  drawCapacity();
+  endSale.hidden = capacity.hidden = false;
+}
+
+export function hideRunning() {
+  endSale.hidden = true;
+  if (capacity) capacity.hidden = true;
+}
+
+endSale.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  if (isOff(endButton)) return;
+  setOff(endButton, true);
+  const answer = await admin(`/v1/sales/${sale}/${ended ? 'reopen' : 'end'}`, 'POST');
+  setOff(endButton, false);
+  if (answer.status === 200) {
+    ended = Boolean(answer.body.ended_at);
+    drawEnd();
+    say('end-message', ended ? 'The sale is stopped. Within five seconds every part of the box office knows.' : 'The sale goes on.', '');
+  } else if (isOpenEnded(answer)) say('end-message', NO_ANSWER);
+  else say('end-message', answer.body.detail ?? answer.body.title ?? 'It was refused.', 'bad');
+});
+
+classOf?.addEventListener('change', () => {
+  drawCapacity();
+  say('capacity-message', '');
+});
+
+capacity?.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  if (isOff(capacityButton)) return;
+  const number = Number(to.value);
+  if (wish?.class !== classOf.value || wish.to !== number) wish = { key: uuidv7(Date.now()), class: classOf.value, to: number };
+  setOff(capacityButton, true);
+  const answer = await admin(`/v1/sales/${sale}/classes/${wish.class}/capacity`, 'PUT', { capacity: wish.to }, { 'Idempotency-Key': `"${wish.key}"` });
+  setOff(capacityButton, false);
+  if (isOpenEnded(answer)) {
+    say('capacity-message', NO_ANSWER);
+    return;
+  }
+  wish = null; // answered for good
+  if (answer.status === 200) {
+    const { class: name, before, capacity: now } = answer.body;
+    [...classOf.options].find((option) => option.value === name).dataset.capacity = now;
+    say('capacity-message', `Class ${name} has ${now} tickets now; it had ${before}.`, '');
+  } else say('capacity-message', answer.body.detail ?? answer.body.title ?? 'It was refused.', 'bad');
+});
