@@ -511,6 +511,9 @@ type RefundGiven struct {
 // payment before and does not know it now, it stays due: another account may be
 // answering. A payment that only an event named may never have been taken.
 func (a *Activities) RefundPayment(ctx context.Context, refund RefundCall) (RefundGiven, error) {
+	if refund.Capture.IsFree() {
+		return RefundGiven{}, nil // nobody paid, so nobody is asked
+	}
 	err := a.Provider.Refund(ctx, refund.Refund)
 	if domain.CodeOf(err) != domain.CodeNotFound {
 		return RefundGiven{}, fromProvider(err)

@@ -67,9 +67,9 @@ type CheckoutView struct {
 	HoldExpiresAt  time.Time          `json:"hold_expires_at" doc:"When the checkout gives up"`
 	Amount         int64              `json:"amount" doc:"Minor units"`
 	Currency       string             `json:"currency"`
-	PaymentURL     string             `json:"payment_url" doc:"Where to pay"`
+	PaymentURL     string             `json:"payment_url" doc:"Where to pay; empty if the amount is 0: the order is then paid by itself, at once"`
 	Metadata       map[string]string  `json:"metadata,omitempty" doc:"As sent with the checkout"`
-	PaymentSession string             `json:"payment_session" doc:"The provider's id of this payment session; empty if there is none until the buyer opens payment_url"`
+	PaymentSession string             `json:"payment_session" doc:"The provider's id of this payment session; empty if there is none until the buyer opens payment_url, or the amount is 0"`
 }
 
 var checkoutCodes = []domain.Code{

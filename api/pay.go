@@ -8,8 +8,11 @@ import (
 	"boxoffice/domain"
 )
 
-// payPage is where a held order is paid.
+// payPage is where a held order is paid; nowhere if it costs nothing.
 func (s *Server) payPage(order domain.Order, hold domain.Hold) (domain.PayPage, error) {
+	if order.IsFree() {
+		return domain.PayPage{}, nil
+	}
 	page, err := s.PayPage(order, hold)
 	if err != nil {
 		return page, &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("pay link of order %s: %w", order.ID, err)}
@@ -48,7 +51,7 @@ func (s *Server) openPayment(ctx context.Context, in *payInput) (*payOutput, err
 	switch {
 	case err != nil:
 		return nil, err
-	case state.Status != domain.OrderHeld:
+	case state.Status != domain.OrderHeld, state.Provider == domain.FreeProvider:
 		return toOrder, nil
 	}
 	page := domain.PayPage{Session: state.Session, URL: state.PayURL}

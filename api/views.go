@@ -107,7 +107,7 @@ type OrderView struct {
 	Currency string             `json:"currency"`
 
 	HoldExpiresAt  *time.Time `json:"hold_expires_at,omitempty" doc:"held: when the checkout gives up"`
-	PaymentURL     string     `json:"payment_url,omitempty" doc:"held: where to pay"`
+	PaymentURL     string     `json:"payment_url,omitempty" doc:"held: where to pay; absent if the order costs nothing: it is paid by itself, at once"`
 	PaymentSession string     `json:"payment_session,omitempty" doc:"held: the provider's id of this payment session"`
 
 	Declines     int `json:"declines,omitempty" doc:"Attempts to pay that were declined. They keep the seats: payment_url is good for another attempt until hold_expires_at"`

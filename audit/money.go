@@ -108,7 +108,7 @@ func (s *Snapshot) askForSessions(ctx context.Context, from Provider, captured m
 	var sessions []string
 	for _, o := range s.Orders {
 		switch {
-		case captured[o.Payment]:
+		case captured[o.Payment], domain.ProviderOf(o.Session) == domain.FreeProvider:
 		case len(sessions) == sessionsMax:
 			s.UnaskedSessions[o.Session] = true
 		default:

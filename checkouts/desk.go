@@ -98,7 +98,7 @@ func NewDesk(temporal client.Client, payloads converter.DataConverter, notices *
 // started); *domain.UnknownError if the outcome is not known and the same key must be
 // repeated.
 func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer, error) {
-	if order.Provider != "" { // empty: from before orders named their provider
+	if order.Provider != "" && !order.IsFree() { // empty: from before orders named their provider
 		if !d.provider.Has(order.Provider) {
 			return domain.HoldAnswer{}, notConfigured(&order)
 		}

@@ -51,7 +51,8 @@ type Order struct {
 	Fingerprint string `json:"fingerprint"`
 
 	// Provider takes the order's money, in Session if that is known from the start: see
-	// PaymentSession. Empty in orders from before they named their provider.
+	// PaymentSession. FreeProvider if the order costs nothing; empty in orders from before
+	// they named their provider.
 	Provider string `json:"provider,omitempty"`
 	Session  string `json:"session,omitempty"`
 }
@@ -112,6 +113,9 @@ func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 	}
 	for _, l := range lines {
 		o.AmountMinor += l.Quantity * l.UnitPriceMinor
+	}
+	if o.AmountMinor == 0 {
+		o.Provider = FreeProvider
 	}
 	if sale.Perk != nil {
 		o.Perk = &PerkRef{Name: sale.Perk.Name, Ledger: sale.Perk.Ledger}

@@ -10,11 +10,17 @@ import (
 // before they named theirs, and in ids without a provider in front.
 const DefaultProvider = "mockpay"
 
+// FreeProvider stands in orders that cost nothing where the provider's name stands in
+// others. No provider can have that name: there is no session, no call and no payment. It
+// marks orders from their start, so that checkouts of earlier releases go on as they
+// began: those took an amount of 0 to a provider like any other.
+const FreeProvider = "free"
+
 var providerPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 // ValidProvider reports whether name can be a payment provider's: 1–32 lower-case
-// letters, digits and hyphens, the first a letter.
-func ValidProvider(name string) bool { return providerPattern.MatchString(name) }
+// letters, digits and hyphens, the first a letter, and not FreeProvider.
+func ValidProvider(name string) bool { return providerPattern.MatchString(name) && name != FreeProvider }
 
 // QualifiedID is a provider's id of a session or payment as everything but the provider's
 // adapter sees it: with the provider's name in front, so that ids of two providers never
@@ -40,6 +46,19 @@ func ProviderOf(qualified string) string {
 	provider, _ := SplitID(qualified)
 	return provider
 }
+
+// IsFree reports whether the order costs nothing and is sold without a payment.
+func (o *Order) IsFree() bool { return o.Provider == FreeProvider }
+
+// FreeCapture stands where the payment of an order stands that costs nothing. Nobody took
+// it and nobody gives it back.
+func FreeCapture(o *Order) Capture {
+	id := QualifiedID(FreeProvider, o.ID.String())
+	return Capture{Payment: id, Session: id, Order: o.ID, Currency: o.Currency}
+}
+
+// IsFree reports whether the capture is a FreeCapture: no provider knows it.
+func (c *Capture) IsFree() bool { return ProviderOf(c.Payment) == FreeProvider }
 
 // PaymentSession is the order's payment session if it is known from the start: a provider
 // that derives its session needs no call. Empty: one is opened when the buyer wants to

@@ -116,6 +116,10 @@ func (k *known) order() (*domain.Order, error) {
 // bought finds the payment that bought an order: the one that Temporal names, else the
 // first one that can have bought it. The others are refunds, or will be.
 func (k *known) bought(order *domain.Order) *domain.Capture {
+	free := domain.FreeCapture(order)
+	if order.AmountMinor == 0 && len(k.Captures) == 0 && k.booked.Fate == domain.SeatsSold && cmp.Or(k.remembered.Payment, free.Payment) == free.Payment {
+		return &free // nothing was to be paid
+	}
 	var candidates []domain.Capture
 	for _, c := range k.Captures {
 		if c.Pays(order) && k.mayHaveBought(c.Payment) {

@@ -41,6 +41,7 @@ type world struct {
 	unrecordable       bool            // the database will never take the order
 	refundUnrecordable bool            // nor its refund
 	backAt             time.Time       // the provider refuses refunds before
+	free               bool            // the order that is refunded cost nothing
 
 	// what happened
 	why      domain.UnsoldReason
@@ -189,6 +190,9 @@ func (w *world) SeatFate(context.Context, domain.OrderID) (domain.SeatFate, erro
 }
 
 func (w *world) BeginOrderRefund(_ context.Context, id domain.OrderID, _ domain.RefundReason, _ time.Time) (domain.SoldOrder, error) {
+	if w.free {
+		return domain.SoldOrder{ID: id, SaleID: "conf", Capture: domain.FreeCapture(&domain.Order{ID: id})}, nil
+	}
 	return domain.SoldOrder{ID: id, SaleID: "conf", Capture: domain.Capture{Payment: "pay_1", Order: id}}, nil
 }
 

@@ -28,6 +28,9 @@ func Checkout(ctx workflow.Context, order domain.Order) (domain.CheckoutState, e
 	if err := c.hold(ctx); err != nil {
 		return c.state, c.breakOff(ctx, err)
 	}
+	if err := c.confirmFree(ctx); err != nil {
+		return c.state, c.breakOff(ctx, err)
+	}
 	if err := c.awaitEnding(ctx); err != nil {
 		return c.state, c.breakOff(ctx, err)
 	}
@@ -342,14 +345,47 @@ func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
 		// until its deadline: the right payment may still come.
 		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundWrongAmount})
 	}
-	settled, err := sell(ctx, &c.order, capture, domain.BookedByHold, c.holdLeft(ctx))
-	if err == nil && settled.Outcome == activities.SettleNoSeats {
-		settled, err = sell(ctx, &c.order, capture, domain.BookedByRebook, 0)
-	}
+	settled, err := c.sellHeld(ctx, capture)
 	if err != nil {
 		return err
 	}
 	return c.conclude(ctx, capture, settled)
+}
+
+// sellHeld sells the seats that are held, or takes others if the hold is gone.
+func (c *checkout) sellHeld(ctx workflow.Context, capture domain.Capture) (activities.Settled, error) {
+	settled, err := sell(ctx, &c.order, capture, domain.BookedByHold, c.holdLeft(ctx))
+	if err == nil && settled.Outcome == activities.SettleNoSeats {
+		settled, err = sell(ctx, &c.order, capture, domain.BookedByRebook, 0)
+	}
+	return settled, err
+}
+
+// confirmFree sells an order that costs nothing, at once: there is no payment to wait
+// for, and seats that nobody has to pay for must not stay held for others to miss. There
+// is no money to give back either, so without seats it has expired like any other.
+func (c *checkout) confirmFree(ctx workflow.Context) error {
+	if !c.order.IsFree() || c.state.Status != domain.OrderHeld {
+		return nil
+	}
+	settled, err := c.sellHeld(ctx, domain.FreeCapture(&c.order))
+	if err != nil {
+		return err
+	}
+	switch settled.Outcome {
+	case activities.SettleSold, activities.SettleSoldBefore:
+		c.state.Payment, c.state.PerkTaken = settled.Payment, settled.PerkTaken
+		c.enter(ctx, domain.OrderPaid)
+	case activities.SettleUnrecordable: // flagged; its seats went back
+		c.enter(ctx, domain.OrderFailed)
+	case activities.SettleNoSeats, activities.SettleRefunding:
+		return c.release(ctx, domain.OrderExpired)
+	case activities.SettleUnpaid: // answers to other requests
+		leaveToOthers("settlement of a free order", settled.Outcome)
+	default:
+		leaveToOthers("settlement", settled.Outcome)
+	}
+	return nil
 }
 
 // conclude ends the checkout as the settlement says.

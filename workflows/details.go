@@ -38,6 +38,9 @@ func (c *checkout) details() string {
 	case domain.OrderPending:
 		return "**pending**: the ledger is asked for the seats"
 	case domain.OrderHeld:
+		if c.order.IsFree() {
+			return "**held**: it costs nothing, so the tickets are recorded at once"
+		}
 		return fmt.Sprintf("**held** until %s: waiting for the payment of %s%s",
 			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency), c.declined())
 	case domain.OrderPaid:
@@ -46,6 +49,9 @@ func (c *checkout) details() string {
 			perk = ", with " + c.order.Perk.Name
 		} else if c.order.Perk != nil {
 			perk = ", without " + c.order.Perk.Name + ": none left"
+		}
+		if c.order.IsFree() {
+			return fmt.Sprintf("**paid**: it costs nothing; %d tickets recorded%s", c.order.Quantity(), perk)
 		}
 		return fmt.Sprintf("**paid** by `%s`: %d tickets recorded%s", c.state.Payment, c.order.Quantity(), perk)
 	case domain.OrderSoldOut:
