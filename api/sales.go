@@ -88,7 +88,7 @@ type CreateSaleBody struct {
 type CreateClassBody struct {
 	Class    string `json:"class" example:"A"`
 	Label    string `json:"label,omitempty" doc:"What people call it; absent: its id" example:"Stalls, left"`
-	Price    int64  `json:"price" doc:"Minor units" example:"6500"`
+	Price    int64  `json:"price" doc:"Minor units; 0: free. An order of 0 in all needs no payment provider" example:"6500"`
 	Capacity int64  `json:"capacity"`
 
 	OpensAt     *time.Time `json:"opens_at,omitempty" doc:"The class is sold from then on, if the sale is open; absent: as long as the sale is"`

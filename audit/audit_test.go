@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -858,4 +859,80 @@ func text(t *testing.T, r *Report) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// atNoPrice makes order 2 one that cost nothing, and adds 9, whose free ticket the
+// organiser took back. The provider knows neither.
+func atNoPrice(s *Snapshot) *Snapshot {
+	free := func(n byte) domain.Capture { return domain.FreeCapture(&domain.Order{ID: id(n), Currency: "EUR"}) }
+	s.Orders[1].Payment, s.Orders[1].Session, s.Orders[1].AmountMinor, s.Orders[1].LinesMinor = free(2).Payment, free(2).Session, 0, 0
+	back := s.Orders[1]
+	back.ID, back.Status, back.Payment, back.Session = id(9), domain.OrderRefunded, free(9).Payment, free(9).Session
+	s.Orders = append(s.Orders, back)
+	s.Refunds = append(s.Refunds, domain.Refund{Capture: free(9), SaleID: "gophercon", Reason: domain.RefundByOrganiser, RequestedAt: noon, RefundedAt: noon})
+	isPaid := func(payment string) bool { return payment != capture(2).Payment }
+	s.Captures = slices.DeleteFunc(s.Captures, func(c domain.Capture) bool { return !isPaid(c.Payment) })
+	s.Acknowledged = slices.DeleteFunc(s.Acknowledged, func(e domain.PaymentEvent) bool { return !isPaid(e.Payment) })
+	return s
+}
+
+// An order that costs nothing needs no captured payment, and nothing else passes for one.
+func TestFreeOrders(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		bug    func(*Snapshot)
+		broken []string
+	}{
+		"as it should be": {func(*Snapshot) {}, nil},
+		"its classes have a price": {func(s *Snapshot) {
+			s.Orders[1].LinesMinor = 6500
+		}, []string{"I3"}},
+		"its classes have a price, and it is recorded as paid": {func(s *Snapshot) {
+			s.Orders[1].LinesMinor, s.Orders[1].AmountMinor = 6500, 6500
+		}, []string{"I3"}},
+		"recorded with another order's": {func(s *Snapshot) {
+			s.Orders[1].Payment = s.Orders[3].Payment + "0"
+		}, []string{"I3"}},
+		"the seats of the one that was taken back are still sold": {func(s *Snapshot) {
+			s.Stocks[0].Sold, s.Stocks[0].Available = s.Stocks[0].Sold+1, s.Stocks[0].Available-1
+			s.Bookings[ledgerA] = append(slices.Clone(s.Bookings[ledgerA]), booked(9, 0, 1))
+			s.Quota = quotaOf(s.Bookings[ledgerA])
+		}, []string{"I4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := atNoPrice(atRest())
+			tc.bug(s)
+			r := Evaluate(s, EndWithinDefault)
+			var broken []string
+			for _, result := range r.Results {
+				if result.Verdict == Broken && !slices.Contains(broken, result.ID) {
+					broken = append(broken, result.ID)
+				}
+			}
+			if !slices.Equal(broken, tc.broken) {
+				t.Errorf("broken: %v, want %v\n%s", broken, tc.broken, text(t, &r))
+			}
+		})
+	}
+}
+
+func TestNobodyIsAskedAboutTheSessionOfAFreeOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(atNoPrice(atRest()))
+	w.Orders[1].AmountMinor = 1 // so that somebody might think of asking
+	s := *w.Snapshot
+	if err := s.askForSessions(t.Context(), strict{provider{w}, t}, map[string]bool{payment(1): true, payment(3): true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type strict struct {
+	provider
+	t *testing.T
+}
+
+func (p strict) KnowsSession(_ context.Context, session string) (bool, error) {
+	p.t.Errorf("the provider was asked about %s", session)
+	return false, nil
 }

@@ -35,7 +35,7 @@ type AdminOrderView struct {
 	Payment string `json:"payment"`
 	// held: the provider's id of this payment session
 	PaymentSession string `json:"payment_session,omitempty"`
-	// held: where to pay
+	// held: where to pay; absent if the order costs nothing: it is paid by itself, at once
 	PaymentURL string `json:"payment_url,omitempty"`
 	// paid: whether the order got the sale's perk
 	Perk        *OrderPerk `json:"perk,omitempty"`
@@ -350,9 +350,9 @@ type CheckoutView struct {
 	// As sent with the checkout
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
-	// The provider's id of this payment session; empty if there is none until the buyer opens payment_url
+	// The provider's id of this payment session; empty if there is none until the buyer opens payment_url, or the amount is 0
 	PaymentSession string `json:"payment_session"`
-	// Where to pay
+	// Where to pay; empty if the amount is 0: the order is then paid by itself, at once
 	PaymentURL string `json:"payment_url"`
 	Status     string `json:"status"`
 	// Bearer token of the order. Anybody who has it can see and cancel the order
@@ -442,7 +442,7 @@ type CreateClassBody struct {
 	MaxPerOrder *int64 `json:"max_per_order,omitempty"`
 	// The class is sold from then on, if the sale is open; absent: as long as the sale is
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// Minor units
+	// Minor units; 0: free. An order of 0 in all needs no payment provider
 	Price int64 `json:"price"`
 }
 
@@ -907,7 +907,7 @@ type OrderView struct {
 	PaidAt   *time.Time        `json:"paid_at,omitempty"`
 	// held: the provider's id of this payment session
 	PaymentSession string `json:"payment_session,omitempty"`
-	// held: where to pay
+	// held: where to pay; absent if the order costs nothing: it is paid by itself, at once
 	PaymentURL string `json:"payment_url,omitempty"`
 	// paid: whether the order got the sale's perk
 	Perk       *OrderPerk `json:"perk,omitempty"`

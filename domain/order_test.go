@@ -185,3 +185,40 @@ func TestSaleValidate(t *testing.T) {
 		})
 	}
 }
+
+// What costs nothing needs no provider; one line with a price is enough to need one.
+func TestAnOrderWithoutAPriceIsFree(t *testing.T) {
+	sale := testSale()
+	sale.Provider = "stripe"
+	for i := range sale.Classes {
+		if sale.Classes[i].Name == "B" {
+			sale.Classes[i].PriceMinor = 0
+		}
+	}
+	for name, tt := range map[string]struct {
+		items    []domain.Item
+		provider string
+	}{
+		"free":            {[]domain.Item{{Class: "B", Quantity: 2}}, domain.FreeProvider},
+		"one has a price": {[]domain.Item{{Class: "B", Quantity: 1}, {Class: "A", Quantity: 1}}, "stripe"},
+	} {
+		order, err := domain.NewOrder(sale, keyring(t), key, tt.items, "a@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if order.Provider != tt.provider || order.IsFree() != (tt.provider == domain.FreeProvider) {
+			t.Errorf("%s: provider %q, free: %t", name, order.Provider, order.IsFree())
+		}
+		if order.IsFree() && order.PaymentSession() != "" {
+			t.Errorf("it has the session %q", order.PaymentSession())
+		}
+	}
+	order := domain.Order{ID: domain.OrderID{1}, Provider: domain.FreeProvider, Currency: "EUR"}
+	free := domain.FreeCapture(&order)
+	if !free.Pays(&order) || !free.IsFree() || domain.ValidProvider(domain.FreeProvider) {
+		t.Errorf("%+v", free)
+	}
+	if other := (domain.Capture{Payment: "stripe/pi_1"}); other.IsFree() {
+		t.Errorf("%+v is free", other)
+	}
+}

@@ -471,3 +471,41 @@ func TestRestoreIsBounded(t *testing.T) {
 		t.Fatalf("w.calls is %q, want nothing", w.calls)
 	}
 }
+
+// A free order was paid by nobody, so no provider has to remember it.
+func TestAFreeOrderIsRestoredWithoutAPayment(t *testing.T) {
+	gratis := *sale
+	gratis.Classes = slices.Clone(sale.Classes)
+	order := placed()
+	order.AmountMinor, order.Provider = 0, domain.FreeProvider
+	for i := range gratis.Classes {
+		gratis.Classes[i].PriceMinor, order.Lines[i].UnitPriceMinor = 0, 0
+	}
+	free := domain.FreeCapture(order)
+	for name, remembered := range map[string]domain.RememberedOrder{
+		"Temporal knows all":        {Order: order, Payment: free.Payment, PaidAt: noon},
+		"Temporal has forgotten it": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(func(w *world) { w.remembered = remembered })
+			item := w.restore(t, &gratis, audit.Lost{}, true)
+			if item.Outcome != Restored || item.Payment != free.Payment || w.order == nil || w.order.Capture != free {
+				t.Errorf("%+v, recorded %+v", item, w.order)
+			}
+		})
+	}
+	t.Run("an order with a price stays lost without its payment", func(t *testing.T) {
+		w := newWorld(nil)
+		if item := w.restore(t, sale, audit.Lost{}, true); item.Outcome == Restored || w.order != nil {
+			t.Errorf("%+v, recorded %+v", item, w.order)
+		}
+	})
+	t.Run("nothing that was captured passes for free", func(t *testing.T) {
+		w := newWorld(func(w *world) { w.remembered = domain.RememberedOrder{Order: order, Payment: "pay_1", PaidAt: noon} })
+		zero := capture("pay_1", 0)
+		zero.AmountMinor = 0
+		if item := w.restore(t, &gratis, audit.Lost{Captures: []domain.Capture{zero}}, true); item.Payment != "pay_1" {
+			t.Errorf("%+v", item)
+		}
+	})
+}

@@ -239,6 +239,9 @@ func (v *orderView) Called(class string) string {
 	return "Class " + class
 }
 
+// IsFree: there is no money in the order, none to pay and none to go back.
+func (v *orderView) IsFree() bool { return v.Amount == 0 && v.PaymentURL == "" }
+
 // readOrder reads an order for a browser that made it with a form, and has no script to
 // ask for it; nil for everybody else.
 func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.OrderID) *orderView {
@@ -291,7 +294,7 @@ func (p *pages) pay(w http.ResponseWriter, r *http.Request) {
 	}
 	page := "/orders/" + id.String()
 	view := p.readOrder(w, r, id)
-	if view == nil || view.Status != domain.OrderHeld || view.SaleCanceledAt != nil || view.Asking {
+	if view == nil || view.Status != domain.OrderHeld || view.SaleCanceledAt != nil || view.Asking || view.IsFree() {
 		http.Redirect(w, r, page, http.StatusSeeOther)
 		return
 	}

@@ -30,6 +30,14 @@ func Money(minor int64, currency string) string {
 	return fmt.Sprintf("%s%s\u00a0%s", sign, currency, amount)
 }
 
+// price is Money for a ticket: one that costs nothing is free.
+func price(minor int64, currency string) string {
+	if minor == 0 {
+		return "free"
+	}
+	return Money(minor, currency)
+}
+
 // currenciesScript is what the scripts know about currencies. Browsers have their own
 // tables, which differ from ISO 4217 and from each other.
 func currenciesScript() ([]byte, error) {

@@ -38,6 +38,23 @@ var orderTexts = map[domain.OrderStatus]orderText{
 	domain.OrderRefunded:  {Heading: "Refunded", SaleCanceled: "Your money went back to where it came from."},
 }
 
+// freeTexts have what the page of an order says that cost nothing, where orderTexts speaks
+// of money.
+var freeTexts = map[domain.OrderStatus]orderText{
+	domain.OrderHeld:      {Heading: "Your tickets are being made", SaleCanceled: "Your seats are being given back."},
+	domain.OrderPaid:      {Heading: "You are in!", SaleCanceled: ticketsVoid},
+	domain.OrderFailed:    {Heading: "Your tickets could not be made", SaleCanceled: nothingSold, Again: true},
+	domain.OrderCanceled:  {Heading: "The order is canceled", SaleCanceled: nothingSold, Again: true},
+	domain.OrderExpired:   {Heading: "Time is up", SaleCanceled: nothingSold, Again: true},
+	domain.OrderRefunding: {Heading: "Your tickets are canceled", SaleCanceled: ticketsVoid},
+	domain.OrderRefunded:  {Heading: "Your tickets are canceled", SaleCanceled: ticketsVoid},
+}
+
+const (
+	nothingSold = "You got no tickets, and there was nothing to pay."
+	ticketsVoid = "These tickets are no longer valid."
+)
+
 // unknownText is for a status that this release does not know, perhaps because the box
 // office is newer. It guesses nothing.
 var unknownText = orderText{Heading: "Your order has news", SaleCanceled: "Reload this page to see what that means for your order."}
@@ -45,6 +62,7 @@ var unknownText = orderText{Heading: "Your order has news", SaleCanceled: "Reloa
 // A shownStatus is one status as the templates use it.
 type shownStatus struct {
 	orderText
+	Free  orderText // of an order that costs nothing
 	Name  domain.OrderStatus
 	Known bool
 	Final bool // the page can stop asking
@@ -53,9 +71,9 @@ type shownStatus struct {
 func showStatus(status domain.OrderStatus) shownStatus {
 	text, known := orderTexts[status]
 	if !known {
-		return shownStatus{orderText: unknownText, Name: "unknown"}
+		return shownStatus{orderText: unknownText, Free: unknownText, Name: "unknown"}
 	}
-	return shownStatus{orderText: text, Name: status, Known: true, Final: status.Terms().Final}
+	return shownStatus{orderText: text, Free: freeTexts[status], Name: status, Known: true, Final: status.Terms().Final}
 }
 
 // declined is what a buyer is told after an attempt to pay that was declined. The scripts

@@ -28,7 +28,7 @@ func TestEveryStatusHasItsPage(t *testing.T) {
 			t.Errorf("storefront/orders.go: the texts of %s or %s are incomplete", status, headings[text.Heading])
 		}
 		headings[text.Heading] = status
-		section := regexp.MustCompile(fmt.Sprintf(`<section data-state="%s" data-sale-canceled="[^"]+"( data-final)? hidden>\s*<h1 tabindex="-1">%s</h1>`, status, regexp.QuoteMeta(text.Heading)))
+		section := regexp.MustCompile(fmt.Sprintf(`<section data-state="%s" data-sale-canceled="[^"]+" data-free="[^"]+" data-free-canceled="[^"]+"( data-final)? hidden>\s*<h1 tabindex="-1">%s</h1>`, status, regexp.QuoteMeta(text.Heading)))
 		found := section.FindStringSubmatch(page)
 		if found == nil {
 			t.Errorf("storefront/templates/order.html has no section for %s", status)

@@ -746,6 +746,8 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
 		{"a status of a newer release", view("disputed", ""), []*http.Cookie{cookie}, "5", []string{"Your order has news", "<q>disputed</q>"}, "Refunded</h1>\n  <p class=\"muted\">Concert"},
 		{"refunded", view("refunded", ""), []*http.Cookie{cookie}, "", []string{"Refunded</h1>\n  <p class=\"muted\">Concert"}, "Your order has news</h1>\n  <p class=\"muted\">Concert"},
+		{"held, and it costs nothing", canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"held","amount":0,"currency":"EUR","items":[{"class":"A","quantity":2,"unit_price":0}]}`}, []*http.Cookie{cookie}, "5", []string{"<h1>Your tickets are being made", "There is nothing to pay."}, "/pay\""},
+		{"taken back, and it cost nothing", canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"refunded","amount":0,"currency":"EUR"}`}, []*http.Cookie{cookie}, "", []string{"<h1>Your tickets are canceled"}, "<h1>Refunded"},
 		{"no cookie", view("held", ""), nil, "", []string{"This page needs JavaScript"}, "€130.00"},
 		{"not the order's token", canned{status: 404, body: `{"code":"not_found"}`}, []*http.Cookie{cookie}, "", []string{"This page needs JavaScript"}, ""},
 		{"a pay link that is a script", view("held", `,"payment_url":"javascript:alert(1)"`), []*http.Cookie{cookie}, "5", nil, "javascript:"},
@@ -816,7 +818,7 @@ func TestPayLeadsToTheProviderAndIsRemembered(t *testing.T) {
 	cookie := &http.Cookie{Name: orderCookie, Value: orderToken}
 	for address, want := range map[string]int{"https://pay.example/p": 303, "/v1/orders/x/pay?key=k": 303, "javascript:alert(1)": 503, "": 503} {
 		v := visit(t)
-		v.answer("GET /v1"+path, canned{status: 200, body: `{"order":"` + order + `","status":"held","payment_url":"` + address + `"}`})
+		v.answer("GET /v1"+path, canned{status: 200, body: `{"order":"` + order + `","status":"held","amount":1,"payment_url":"` + address + `"}`})
 		w := v.get(path+"/pay", cookie)
 		if w.Code != want || want == 303 && w.Header().Get("Location") != address {
 			t.Errorf("%q: %d to %q", address, w.Code, w.Header().Get("Location"))

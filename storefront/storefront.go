@@ -93,6 +93,7 @@ func New(o Options) (http.Handler, error) {
 	p := &pages{Options: o, templates: make(map[string]*template.Template)}
 	funcs := template.FuncMap{
 		"money":  Money,
+		"price":  price,
 		"spell":  spell,
 		"count":  count,
 		"number": number,
@@ -153,7 +154,8 @@ type page struct {
 
 type saleCard struct {
 	*domain.Sale
-	FromMinor int64 // the cheapest class
+	FromMinor int64 // the cheapest class that has a price; 0: none has
+	Free      bool  // a class is
 	Note      string
 	SoldOut   bool
 }
@@ -176,9 +178,14 @@ func (p *pages) sales(w http.ResponseWriter, r *http.Request) {
 // card sums up a sale in a word. Without an answer of the ledger it says nothing rather
 // than something wrong.
 func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) saleCard {
-	c := saleCard{Sale: sale, FromMinor: sale.Classes[0].PriceMinor}
+	c := saleCard{Sale: sale}
 	for _, class := range sale.Classes {
-		c.FromMinor = min(c.FromMinor, class.PriceMinor)
+		switch {
+		case class.PriceMinor == 0:
+			c.Free = true
+		case c.FromMinor == 0 || class.PriceMinor < c.FromMinor:
+			c.FromMinor = class.PriceMinor
+		}
 	}
 	if sale.Canceled() {
 		c.SoldOut, c.Note = true, "Canceled by the organiser"

@@ -45,6 +45,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("without JavaScript", func(t *testing.T) { testWithoutJavaScript(t, s) })
 			t.Run("one checkout a buyer", func(t *testing.T) { testOneCheckoutPerBuyer(t, s) })
 			t.Run("back from paying", func(t *testing.T) { testWayBack(t, s) })
+			t.Run("free tickets", func(t *testing.T) { testFree(t, s) })
 			t.Run("another payment provider", func(t *testing.T) { testAnotherProvider(t, s) })
 			t.Run("stripe", func(t *testing.T) { testStripe(t, s) })
 			t.Run("mail", func(t *testing.T) { testMail(t, s) })

@@ -366,7 +366,13 @@ func (s *Sender) tellOrder(ctx context.Context, mail domain.Mail) (tells *Tells,
 		return tells, order, "", nil
 	case domain.MailRefundBegun:
 		want = domain.OrderRefunding
+		if order.Capture.IsFree() && order.Status == domain.OrderRefunded { // it has taken no time, and there is no other mail
+			want = order.Status
+		}
 	case domain.MailRefunded:
+		if order.Capture.IsFree() {
+			return nil, order, "there was no money to give back", nil
+		}
 		want = domain.OrderRefunded
 	default: // a node of a newer release queued it, and sends it
 		return nil, order, "", &databaseError{fmt.Errorf("this release knows no mail %q about an order", mail.Kind)}

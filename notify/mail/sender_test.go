@@ -196,6 +196,49 @@ func TestMailsSayWhatIsTrueNow(t *testing.T) {
 	}
 }
 
+// Where nothing was paid, no mail speaks of money, and one mail says that the tickets are
+// canceled, however fast that was.
+func TestMailsOfFreeOrdersSpeakOfNoMoney(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kind     domain.MailKind
+		status   domain.OrderStatus
+		canceled bool   // the sale
+		subject  string // empty: there is no mail
+	}{
+		"tickets":                 {domain.MailTickets, domain.OrderPaid, false, "Your ticket: Conference"},
+		"being canceled":          {domain.MailRefundBegun, domain.OrderRefunding, false, "Your tickets are canceled: Conference"},
+		"canceled by now":         {domain.MailRefundBegun, domain.OrderRefunded, false, "Your tickets are canceled: Conference"},
+		"canceled with the sale":  {domain.MailRefundBegun, domain.OrderRefunded, true, "Canceled by the organiser: Conference"},
+		"there is no second mail": {domain.MailRefunded, domain.OrderRefunded, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPost(t)
+			mail := p.order(1, tt.status, tt.kind)
+			order := p.store.orders[mail.Order]
+			order.AmountMinor, order.Lines[0].UnitPriceMinor = 0, 0
+			order.Capture = domain.FreeCapture(&domain.Order{ID: order.ID, Currency: "EUR"})
+			p.store.orders[mail.Order] = order
+			p.store.refunds[mail.Order] = domain.RefundByOrganiser
+			if tt.canceled {
+				p.store.refunds[mail.Order] = domain.RefundSaleCanceled
+			}
+			equal(t, time.Duration(0), p.round(t.Context()))
+			if tt.subject == "" {
+				equal(t, domain.MailNeedless, p.last(mail.ID).State)
+				equal(t, 0, len(p.relay.sent))
+				return
+			}
+			equal(t, 1, len(p.relay.sent))
+			equal(t, tt.subject, p.relay.sent[0].Subject)
+			for _, text := range []string{p.relay.sent[0].Text, p.relay.sent[0].HTML} {
+				for _, money := range []string{"Paid", "your money", "refund"} {
+					lacks(t, text, money)
+				}
+			}
+		})
+	}
+}
+
 // One refused address holds nobody up. The operator sees it, without the address.
 func TestABounceHoldsNobodyUp(t *testing.T) {
 	p := newPost(t)

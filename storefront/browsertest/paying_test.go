@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -162,4 +163,29 @@ func TestComingBackFromPayingWithoutJavaScript(t *testing.T) {
 	}
 	s.atProvider(func(p *provider) { p.away, p.status[id] = false, payments.SessionCaptured })
 	v.shownHeading("You are in!") // it reads itself again
+}
+
+// A free order has nothing to pay: the page waits for the tickets.
+func TestAFreeOrderShowsItsTicketsAndNoMoney(t *testing.T) {
+	s := open(t, func(sale *domain.Sale) { sale.Classes[0].PriceMinor = 0 })
+	v := newVisitor(t, beforeLoad(seesPay))
+	v.open(s.URL + "/")
+	v.shows("free or from €123,456.00")
+	v.open(s.URL + "/sales/concert")
+	v.fill("VIP", "2")
+	v.shows("free")
+	v.wait(`document.getElementById('buy').textContent === 'Get 2 free tickets'`)
+	v.click("#buy")
+	v.shownHeading("Your tickets are being made")
+	v.shows("There is nothing to pay.")
+	v.neverSawPay()
+	id, _ := s.onlyOrder()
+	s.pay(id)
+	v.shownHeading("You are in!")
+	s.takeBack(id)
+	v.run(chromedp.Reload())
+	v.shownHeading("Your tickets are canceled")
+	if text := value[string](v, "document.querySelector('main').innerText"); strings.Contains(text, "€") || strings.Contains(text, "money") {
+		t.Errorf("the page speaks of money:\n%s", text)
+	}
 }

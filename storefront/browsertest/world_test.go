@@ -245,6 +245,13 @@ func (s *shop) pay(id domain.OrderID) {
 	s.sold[id] = sold
 }
 
+// takeBack refunds a paid order.
+func (s *shop) takeBack(id domain.OrderID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sold[id].Status, s.sold[id].Tickets = domain.OrderRefunded, nil
+}
+
 // end ends a checkout without a sale.
 func (s *shop) end(id domain.OrderID, as domain.OrderStatus) {
 	s.mu.Lock()
@@ -419,7 +426,7 @@ func (d desk) Start(_ context.Context, o domain.Order) (domain.HoldAnswer, error
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	state := &domain.CheckoutState{
 		Order: o.ID, SaleID: o.SaleID, Status: domain.OrderHeld, Lines: o.Lines, AmountMinor: o.AmountMinor, Currency: o.Currency,
-		Fingerprint: o.Fingerprint, Hold: domain.Hold{Outcome: domain.HoldHeld, HeldAt: now, ExpiresAt: now.Add(o.HoldTimeout)},
+		Fingerprint: o.Fingerprint, Provider: o.Provider, Hold: domain.Hold{Outcome: domain.HoldHeld, HeldAt: now, ExpiresAt: now.Add(o.HoldTimeout)},
 	}
 	s.orders[o.ID] = state
 	s.holds++

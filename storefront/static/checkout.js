@@ -216,7 +216,7 @@ function refresh() {
   // A try whose answer never came may itself hold what is missing: it may always be repeated.
   const short = !pending.get() && shortRows().length > 0;
   setOff(buy, busy || preparing || !open || tickets === 0 || tickets > limit || short || tooMany());
-  setText(buy, buttonText(tickets, short, allOut));
+  setText(buy, buttonText(tickets, short, allOut, total === 0));
   showStanding(allOut);
   announceStock();
 }
@@ -229,7 +229,7 @@ const someShut = () => rows.some((row) => row.dataset.shut);
 const tooMany = () => rows.find((row) => quantityOf(row) > maxOf(row));
 const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
 
-function buttonText(tickets, short, allOut) {
+function buttonText(tickets, short, allOut, isFree) {
   if (busy) return 'Holding your seats…';
   if (canceled) return 'Canceled';
   if (closed) return 'Closed';
@@ -240,6 +240,7 @@ function buttonText(tickets, short, allOut) {
   if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
   if (tickets > limit) return `At most ${limit} a person`;
   if (tooMany()) return `At most ${maxOf(tooMany())} of ${tooMany().dataset.called}`;
+  if (isFree && tickets > 0) return `Get ${tickets}${heldTickets > 0 ? ' more' : ''} free ticket${tickets === 1 ? '' : 's'}`;
   return tickets > 0 ? `Hold ${tickets}${heldTickets > 0 ? ' more' : ''} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
 }
 

@@ -98,6 +98,9 @@ function draw(next) {
     drawAsking(false);
     return;
   }
+  const isFree = costsNothing();
+  for (const element of root.querySelectorAll('[data-money]')) element.hidden = (element.dataset.money === 'none') !== isFree;
+  if (isFree && section.dataset.free) setText(section.querySelector('h1'), section.dataset.free);
   show(section.dataset.state);
   drawSaleCanceled(section);
   drawFacts();
@@ -105,7 +108,7 @@ function draw(next) {
   if (drawn === order.status) return; // do not load the QR codes again
   drawn = order.status;
   document.title = `${section.querySelector('h1').textContent} · Box office`;
-  if (order.status === 'held') drawHeld();
+  if (order.status === 'held' && !isFree) drawHeld();
   if (order.status === 'paid') drawTickets();
 }
 
@@ -124,11 +127,14 @@ function drawFacts() {
   fields('imprint')[0].hidden = !facts.imprint;
 }
 
+/** Whether there is no money in the order: none to pay, and none to go back. */
+const costsNothing = () => order.amount === 0 && !order.payment_url;
+
 /** What the organiser's cancellation of the whole sale means for this order. */
 function drawSaleCanceled(section) {
   document.getElementById('sale-canceled').hidden = !order.sale_canceled_at;
   if (!order.sale_canceled_at) return;
-  fill('sale-canceled', section.dataset.saleCanceled);
+  fill('sale-canceled', costsNothing() && section.dataset.free ? section.dataset.freeCanceled : section.dataset.saleCanceled);
   fields('pay')[0].removeAttribute('href');
   fields('again').forEach((a) => { a.hidden = true; });
 }
@@ -208,7 +214,7 @@ async function loadCode(image, number, tries = 5) {
 }
 
 function tick() {
-  if (order?.status !== 'held') return;
+  if (order?.status !== 'held' || costsNothing()) return;
   const left = Date.parse(order.hold_expires_at) - clock.now();
   const seconds = Math.max(0, Math.ceil(left / 1000));
   fill('countdown', `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
