@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"boxoffice/domain"
 )
@@ -65,5 +66,37 @@ func TestEveryProvidersWebhooksHaveARoute(t *testing.T) {
 		if code := b.do(request{"POST", "/v1/webhooks/" + route, id.String(), header}).Code; code != want {
 			t.Errorf("%s: %d, want %d", route, code, want)
 		}
+	}
+}
+
+// Where nothing is to be paid there is no link to pay, and no provider is asked.
+func TestAFreeOrderHasNowhereToPay(t *testing.T) {
+	b := setup(t, func(o *Options) {
+		o.PayPage = func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
+			t.Errorf("a page to pay was made for %+v", o)
+			return domain.PayPage{}, nil
+		}
+	})
+	sale := b.world.AddSale(&domain.Sale{
+		ID: "gratis", Name: "Gratis", Currency: "EUR", BuyerLimit: 10, HoldTimeout: time.Minute, Classes: []domain.Class{{Name: "A", Capacity: 5}},
+	})
+	b.world.Opened[sale.ID] = true
+	r := checkoutRequest(testKey, wish("A", 2))
+	r.path = "/v1/sales/gratis/checkouts"
+	w := b.do(r)
+	var held CheckoutView
+	if decode(t, w, &held); w.Code != http.StatusCreated || held.Amount != 0 || held.PaymentURL != "" || held.PaymentSession != "" || held.Status != domain.OrderHeld {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	w = b.do(request{method: "GET", path: "/v1/orders/" + held.Order.String(), header: bearerOf(held.Token)})
+	var view OrderView
+	if decode(t, w, &view); view.PaymentURL != "" || view.PaymentSession != "" {
+		t.Errorf("%s", w.Body)
+	}
+	if code, location := b.pay(held.Order, b.api.Keys.PayKey(held.Order)); code != http.StatusSeeOther || location != b.api.PublicURL+"/orders/"+held.Order.String() {
+		t.Errorf("pay leads to %d %q", code, location)
+	}
+	if code, checked, _ := b.checkPayment(held.Order, held.Token); code != http.StatusOK || checked.Payment != PaymentNone || b.world.sessionsAsked != 0 {
+		t.Errorf("%d %+v, the provider was asked %d times", code, checked, b.world.sessionsAsked)
 	}
 }

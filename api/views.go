@@ -179,7 +179,7 @@ type AdminOrderView struct {
 	OrderView
 	Email       string     `json:"email" doc:"Empty if it was erased, or the order was restored and its address was lost"`
 	ErasedAt    *time.Time `json:"erased_at,omitempty" doc:"When the buyer's data was erased"`
-	Payment     string     `json:"payment" doc:"The provider's id of the captured payment"`
+	Payment     string     `json:"payment" doc:"The provider's id of the captured payment; free/ and the order where there was nothing to pay"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
 }
 

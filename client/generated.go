@@ -31,7 +31,7 @@ type AdminOrderView struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
 	PaidAt   *time.Time        `json:"paid_at,omitempty"`
-	// The provider's id of the captured payment
+	// The provider's id of the captured payment; free/ and the order where there was nothing to pay
 	Payment string `json:"payment"`
 	// held: the provider's id of this payment session
 	PaymentSession string `json:"payment_session,omitempty"`

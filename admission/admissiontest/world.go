@@ -174,7 +174,7 @@ func (w *World) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 	}
 	state := &domain.CheckoutState{
 		Order: o.ID, SaleID: o.SaleID, Status: domain.OrderHeld, Lines: o.Lines,
-		AmountMinor: o.AmountMinor, Currency: o.Currency, Fingerprint: o.Fingerprint, Metadata: o.Metadata,
+		AmountMinor: o.AmountMinor, Currency: o.Currency, Provider: o.Provider, Fingerprint: o.Fingerprint, Metadata: o.Metadata,
 	}
 	w.States[o.ID] = state
 	if w.LimitReached {
