@@ -114,3 +114,29 @@ func TestAFreeOrderIsTakenBackWithoutTheProvider(t *testing.T) {
 		t.Errorf("seats %q, %v, done %v", w.seats, w.calls, w.refunded)
 	}
 }
+
+// Whoever pays nothing waits for nothing: the hold, the sale and the end are in one
+// workflow task.
+func TestAFreeCheckoutHasSevenEvents(t *testing.T) {
+	begun := history(t, "testdata/histories/paid.json")[:2]
+	order, _ := placed(t, begun)
+	order.AmountMinor, order.Provider, order.Session = 0, domain.FreeProvider, ""
+	for i := range order.Lines {
+		order.Lines[i].UnitPriceMinor = 0
+	}
+	begun[0].GetWorkflowExecutionStartedEventAttributes().Input = encode(t, order)
+	w := &world{}
+	w.reset(nil)
+	s := newServer(t, &activities.Activities{Ledger: w, Orders: w, Provider: w}, nil)
+	x := s.resume(begun)
+	x.run()
+	if len(x.events) != 7 {
+		t.Errorf("%d events, want 7: %v", len(x.events), x.kinds())
+	}
+	if len(w.recorded) != 1 || w.recorded[0].Capture != domain.FreeCapture(&order) {
+		t.Errorf("recorded %+v", w.recorded)
+	}
+	if err := x.replayed(); err != nil {
+		t.Error(err)
+	}
+}
