@@ -20,7 +20,9 @@ var providerPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 // ValidProvider reports whether name can be a payment provider's: 1–32 lower-case
 // letters, digits and hyphens, the first a letter, and not FreeProvider.
-func ValidProvider(name string) bool { return providerPattern.MatchString(name) && name != FreeProvider }
+func ValidProvider(name string) bool {
+	return providerPattern.MatchString(name) && name != FreeProvider
+}
 
 // QualifiedID is a provider's id of a session or payment as everything but the provider's
 // adapter sees it: with the provider's name in front, so that ids of two providers never

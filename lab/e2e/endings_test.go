@@ -218,7 +218,10 @@ func endsFree(t *testing.T, s *stack) string {
 		t.Fatalf("%d tickets, the perk taken: %t", len(paid.Tickets), paid.Perk.Taken)
 	}
 	s.awaitStock(t, sale, "A", level{Sold: 2, Available: 3})
-	if a := asked(t, func(ctx context.Context) error { _, err := s.boxOffice().CancelOrder(ctx, o.Order, o.Token); return err }); a.code(t) != "already_paid" {
+	if a := asked(t, func(ctx context.Context) error {
+		_, err := s.boxOffice().CancelOrder(ctx, o.Order, o.Token)
+		return err
+	}); a.code(t) != "already_paid" {
 		t.Errorf("the buyer's cancel: %d %s", a.status, a.body)
 	}
 	for _, event := range s.history(t, "checkout/"+o.Order).Events {
