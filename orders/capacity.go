@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"boxoffice/domain"
@@ -33,12 +34,13 @@ func (s *Store) BeginCapacityChange(
 		if err != nil {
 			return err
 		}
-		changes, err := queryCapacityChanges(ctx, tx, `WHERE id = $1 OR ledger = $2 AND settled_at IS NULL ORDER BY id = $1 DESC`, wanted.ID[:], wanted.Ledger)
+		changes, err := queryCapacityChanges(ctx, tx, `WHERE id = $1 OR ledger = $2 AND settled_at IS NULL`, wanted.ID[:], wanted.Ledger)
 		if err != nil {
 			return err
 		}
 		if len(changes) > 0 {
-			begun = changes[0]
+			itself := slices.IndexFunc(changes, func(c domain.CapacityChange) bool { return c.ID == wanted.ID })
+			begun = changes[max(itself, 0)] // beside it there is at most the one that is under way
 			return sameChange(&begun, &wanted)
 		}
 		if err := refuseCanceled(ctx, tx, wanted.SaleID); err != nil {
@@ -150,7 +152,7 @@ func (s *Store) OpenCapacityChanges(ctx context.Context, saleID string, before t
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	changes, err := queryCapacityChanges(ctx, s.pool, `
-		WHERE settled_at IS NULL AND ($1 = '' OR sale_id = $1) AND asked_at <= $2 ORDER BY asked_at, id LIMIT $3`, saleID, before, limit)
+		WHERE settled_at IS NULL AND ($1 = '' OR sale_id = $1) AND asked_at <= $2 ORDER BY capacity_changes.asked_at, capacity_changes.id LIMIT $3`, saleID, before, limit)
 	return changes, readFailed("list the open changes of capacity of", saleID, err)
 }
 

@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -40,6 +41,13 @@ func TestEventsMatchTheTable(t *testing.T) {
 	b.tellStock(t, 5)
 	b.tellStock(t, 0)
 	b.tellStock(t, 1)
+	must(b.saleSays(t, []int64{1}, func(e *domain.Editable) { e.Name = "Another name" }))
+	for _, turn := range []func(context.Context, string) error{b.store.EndSale, b.store.ReopenSale} {
+		if err := turn(b.ctx, b.sale.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.raise(t)
 	must(b.store.BeginCancellation(b.ctx, b.sale.ID, day))
 	finding := domain.AuditFinding{AuditKey: domain.AuditKey{Invariant: "I4"}, Offenders: 1}
 	for _, broken := range [][]domain.AuditFinding{{finding}, nil} {
@@ -88,6 +96,19 @@ func TestEventsMatchTheTable(t *testing.T) {
 			t.Errorf("%d events %s, want 1", seen[kind], kind)
 		}
 	}
+}
+
+// raise gives the sale's first class one more ticket.
+func (b *bundle) raise(t *testing.T) {
+	t.Helper()
+	class := &b.sale.Classes[0]
+	change := domain.CapacityChange{
+		ID: domain.NewCapacityChangeID(b.sale.ID, "one more"), SaleID: b.sale.ID, Class: class.Name, Ledger: class.Ledger, After: class.Capacity + 1, AskedAt: day,
+	}
+	must(b.store.BeginCapacityChange(b.ctx, change, func(context.Context, uint32) (domain.BookedCapacity, error) {
+		return domain.BookedCapacity{Opened: class.Capacity}, nil
+	}))
+	must(b.store.SettleCapacityChange(b.ctx, change.ID, domain.CapacityChanged, day))
 }
 
 // tellStock reports this many tickets for each class of the sale.
