@@ -40,7 +40,8 @@ func openHouse(t *testing.T, limits ConnectionLimits, change ...func(*Options)) 
 		t.Fatal(err)
 	}
 	server := NewServer(b.api.Public())
-	server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = 300*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond
+	// Long enough for a well-behaved client on a busy machine.
+	server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = 2*time.Second, 3*time.Second, 3*time.Second
 	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	go func() { _ = server.Serve(LimitConnections(l, limits)) }()
 	t.Cleanup(func() { b.api.CloseStreams(); _ = server.Close() })

@@ -152,7 +152,8 @@ func (s *Store) OpenCapacityChanges(ctx context.Context, saleID string, before t
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	changes, err := queryCapacityChanges(ctx, s.pool, `
-		WHERE settled_at IS NULL AND ($1 = '' OR sale_id = $1) AND asked_at <= $2 ORDER BY capacity_changes.asked_at, capacity_changes.id LIMIT $3`, saleID, before, limit)
+		WHERE settled_at IS NULL AND ($1 = '' OR sale_id = $1) AND asked_at <= $2
+		ORDER BY capacity_changes.asked_at, capacity_changes.id LIMIT $3`, saleID, before, limit)
 	return changes, readFailed("list the open changes of capacity of", saleID, err)
 }
 
