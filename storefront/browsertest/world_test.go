@@ -139,6 +139,7 @@ func (s *shop) assemble() http.Handler {
 	}
 	server, err = api.New(api.Options{
 		Admission: admit, Desk: desk{shop: s}, Orders: database, Books: books, Catalog: catalog, Keys: s.keys, Providers: &providers{shop: s}, Auditor: &auditor{},
+		Capacities: capacities{shop: s},
 		PayPage: func(o domain.Order, _ domain.Hold) (domain.PayPage, error) {
 			return domain.PayPage{Session: o.PaymentSession(), URL: "/pay/" + o.ID.String()}, nil
 		},
@@ -485,6 +486,26 @@ func (s *shop) setPlace(token string, change func(*waitingroom.Place)) {
 	place := s.places[token]
 	change(&place)
 	s.places[token] = place
+}
+
+type capacities struct{ shop *shop }
+
+func (c capacities) Change(_ context.Context, saleID, class, _ string, capacity int64) (domain.CapacityChange, error) {
+	s := c.shop
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, level := range s.stock {
+		if level.Name != class {
+			continue
+		}
+		change := domain.CapacityChange{SaleID: saleID, Class: class, Ledger: level.Ledger, Before: level.Capacity, After: capacity, Outcome: domain.CapacityChanged}
+		if level.Available+change.By() < 0 {
+			return change, &domain.Error{Code: domain.CodeCapacityInUse, Detail: "More is held and sold."}
+		}
+		level.Capacity, level.Available = capacity, level.Available+change.By()
+		return change, nil
+	}
+	return domain.CapacityChange{}, domain.NotFound("class")
 }
 
 type entitlements struct {
