@@ -80,7 +80,12 @@ func (s *Store) LeaseShards(ctx context.Context, l Leasing) (held []ReaderShard,
 			return err
 		}
 		held, err = leased(ctx, tx, `
-			UPDATE event_cursors c SET leased_until = clock_timestamp() + $2::interval WHERE holder = $1 AND reader = ANY ($3)`,
+			WITH mine AS (
+				SELECT reader, shard FROM event_cursors WHERE holder = $1 AND reader = ANY ($3)
+				ORDER BY reader COLLATE "C", shard FOR NO KEY UPDATE -- in the order of MoveShards, or the two lock each other out
+			)
+			UPDATE event_cursors c SET leased_until = clock_timestamp() + $2::interval
+			FROM mine WHERE (c.reader, c.shard) = (mine.reader, mine.shard) AND c.holder = $1`,
 			l.Node, l.For, l.Readers)
 		if err != nil {
 			return err
@@ -259,10 +264,12 @@ func (s *Store) MoveShards(ctx context.Context, node, reader string, step Reader
 }
 
 const moveShardsSQL = `
-WITH moved AS (
+WITH mine AS (
+	SELECT shard FROM event_cursors WHERE reader = $2 AND holder = $1 AND shard = ANY ($3::int[]) ORDER BY shard FOR NO KEY UPDATE
+), moved AS (
 	UPDATE event_cursors c SET transaction_id = m.transaction_id::xid8, id = m.id, tries = m.tries, error = m.error
 	FROM unnest($3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::int[], $25::text[], $27::text[], $28::bigint[])
-	     m (shard, lease, transaction_id, id, tries, error, from_transaction_id, from_id)
+	     m (shard, lease, transaction_id, id, tries, error, from_transaction_id, from_id) JOIN mine USING (shard)
 	WHERE c.reader = $2 AND c.holder = $1 AND c.shard = m.shard AND c.lease = m.lease
 	  AND (c.transaction_id = m.from_transaction_id::xid8 AND c.id = m.from_id
 	       OR c.transaction_id = m.transaction_id::xid8 AND c.id = m.id) -- a repeat
