@@ -16,11 +16,7 @@ type calendarOutput struct {
 
 // calendarOfOrder is the event of a paid order, for the buyer's calendar.
 func (s *Server) calendarOfOrder(ctx context.Context, in *orderInput) (*calendarOutput, error) {
-	id, err := s.authorize(in.Order, in.Authorization)
-	if err != nil {
-		return nil, err
-	}
-	view, err := s.findOrder(ctx, id)
+	view, err := s.authorizedOrder(ctx, in.Order, in.Authorization)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +31,7 @@ func (s *Server) calendarOfOrder(ctx context.Context, in *orderInput) (*calendar
 	for _, item := range view.Items {
 		lines = append(lines, domain.Line{Class: item.Class, Quantity: item.Quantity})
 	}
-	file, ok := calendar.Of(id, lines, sale, time.Now()).Write()
+	file, ok := calendar.Of(view.Order, lines, sale, time.Now()).Write()
 	if !ok {
 		return nil, domain.NotFound("time at which the sale's event begins")
 	}

@@ -67,11 +67,7 @@ func (s *Server) wayBack(_ context.Context, in *wayBackInput) (*tokenOutput, err
 }
 
 func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error) {
-	id, err := s.authorize(in.Order, in.Authorization)
-	if err != nil {
-		return nil, err
-	}
-	view, err := s.findOrder(ctx, id)
+	view, err := s.authorizedOrder(ctx, in.Order, in.Authorization)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +75,15 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 		view = view.withFacts(sale)
 	}
 	return &orderOutput{view}, nil
+}
+
+// authorizedOrder is the order that a request has the token of.
+func (s *Server) authorizedOrder(ctx context.Context, order, authorization string) (OrderView, error) {
+	id, err := s.authorize(order, authorization)
+	if err != nil {
+		return OrderView{}, err
+	}
+	return s.findOrder(ctx, id)
 }
 
 // findOrder returns an order as it is, or was a moment ago.
@@ -205,11 +210,7 @@ type imageOutput struct {
 }
 
 func (s *Server) ticketQR(ctx context.Context, in *ticketInput) (*imageOutput, error) {
-	id, err := s.authorize(in.Order, in.Authorization)
-	if err != nil {
-		return nil, err
-	}
-	view, err := s.findOrder(ctx, id)
+	view, err := s.authorizedOrder(ctx, in.Order, in.Authorization)
 	if err != nil {
 		return nil, err
 	}

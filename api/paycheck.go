@@ -61,26 +61,26 @@ type paymentCheckOutput struct {
 // comes back from paying while the provider's webhook is late. An order that is not held
 // any more costs the provider and the checkout nothing.
 func (s *Server) checkPayment(ctx context.Context, in *orderInput) (*paymentCheckOutput, error) {
-	id, err := s.authorize(in.Order, in.Authorization)
-	if err != nil {
-		return nil, err
-	}
-	order, err := s.findOrder(ctx, id)
+	order, err := s.authorizedOrder(ctx, in.Order, in.Authorization)
 	if err != nil {
 		return nil, err
 	}
 	found := paymentCheck{status: order.Status}
 	if order.Status == domain.OrderHeld {
-		found = s.checks.check(ctx, id, func(ctx context.Context) (paymentCheck, error) {
+		found = s.checks.check(ctx, order.Order, func(ctx context.Context) (paymentCheck, error) {
 			check, err := s.askProvider(ctx, &order)
-			if _, ok := s.logged.spend(domain.CodeUnknown, time.Now()); ok && err != nil {
-				s.log.WarnContext(ctx, "a buyer came back from paying, and it is not known yet whether they paid", "order", id, "error", err)
+			if err == nil {
+				return check, nil
+			}
+			if leftOut, ok := s.logged.spend(domain.CodeUnknown, time.Now()); ok {
+				s.log.WarnContext(ctx, "a buyer came back from paying, and it is not known yet whether they paid",
+					"order", order.Order, "error", err, "left_out", leftOut)
 			}
 			return check, err
 		})
 		s.metrics.paymentChecks.WithLabelValues(found.label()).Inc()
 	}
-	out := &paymentCheckOutput{Status: http.StatusOK, Body: PaymentCheckView{StatusView{id, found.status}, found.payment}}
+	out := &paymentCheckOutput{Status: http.StatusOK, Body: PaymentCheckView{StatusView{order.Order, found.status}, found.payment}}
 	if found.payment == PaymentProcessing || found.payment == PaymentUnknown {
 		out.Status, out.RetryAfter = http.StatusAccepted, max(1, int((found.pause+time.Second-1)/time.Second))
 	}

@@ -105,6 +105,33 @@ func TestOnlyTheBuyerHasTheProviderAsked(t *testing.T) {
 	}
 }
 
+// Questions that were answered take no line of the log away from those that were not.
+func TestOnlyWhatFailedIsLogged(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		lines int
+	}{
+		"answered": {nil, 0},
+		"failed":   {&domain.UnknownError{Op: "ask about session"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			id, token := b.held(testKey)
+			b.world.sessionErr = tt.err
+			b.checkPayment(id, token)
+			b.api.logged.mu.Lock()
+			defer b.api.logged.mu.Unlock()
+			lines := 0
+			if spent := b.api.logged.codes[domain.CodeUnknown]; spent != nil {
+				lines = spent.lines
+			}
+			if lines != tt.lines {
+				t.Errorf("%d lines of the log were spent, want %d", lines, tt.lines)
+			}
+		})
+	}
+}
+
 // Whoever holds an order cannot hammer the provider with it. In the pauses the answer is
 // "unknown", because a payment may have come since.
 func TestTheProviderIsAskedEverMoreSeldom(t *testing.T) {
