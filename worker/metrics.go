@@ -55,23 +55,22 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	})
 }
 
-// tags are the labels that the SDK gives. Those that it has not set are empty, and not shown.
-type tags struct {
-	namespace, taskQueue, workerType, pollerType, workflowType, activityType, operation, statusCode, failureReason, cause string
+// tagNames are the labels that the SDK gives, but client_name, which is always the same.
+var tagNames = [...]string{
+	"namespace", "task_queue", "worker_type", "poller_type", "workflow_type", "activity_type", "operation", "status_code", "failure_reason", "cause",
 }
+
+// tags are their values. Those that the SDK has not set are empty, and not shown.
+type tags [len(tagNames)]string
 
 // none is how the SDK says that a tag does not apply.
 const none = "none"
 
 func (t tags) labels() prometheus.Labels {
 	labels := prometheus.Labels{}
-	for name, value := range map[string]string{
-		"namespace": t.namespace, "task_queue": t.taskQueue, "worker_type": t.workerType, "poller_type": t.pollerType,
-		"workflow_type": t.workflowType, "activity_type": t.activityType, "operation": t.operation,
-		"status_code": t.statusCode, "failure_reason": t.failureReason, "cause": t.cause,
-	} {
+	for i, value := range t {
 		if value != "" && value != none {
-			labels[name] = value
+			labels[tagNames[i]] = value
 		}
 	}
 	return labels
@@ -91,29 +90,9 @@ type tagged struct {
 
 // WithTags implements client.MetricsHandler.
 func (t tagged) WithTags(more map[string]string) client.MetricsHandler {
-	for name, value := range more {
-		switch name {
-		case "namespace":
-			t.tags.namespace = value
-		case "task_queue":
-			t.tags.taskQueue = value
-		case "worker_type":
-			t.tags.workerType = value
-		case "poller_type":
-			t.tags.pollerType = value
-		case "workflow_type":
-			t.tags.workflowType = value
-		case "activity_type":
-			t.tags.activityType = value
-		case "operation":
-			t.tags.operation = value
-		case "status_code":
-			t.tags.statusCode = value
-		case "failure_reason":
-			t.tags.failureReason = value
-		case "cause":
-			t.tags.cause = value
-		default: // client_name, which is always the same
+	for i, name := range tagNames {
+		if value, ok := more[name]; ok {
+			t.tags[i] = value
 		}
 	}
 	return t
