@@ -289,13 +289,16 @@ func validPublicURL(raw string) error {
 	return nil
 }
 
-// listenAddress returns the host:port of a URL.
-func listenAddress(raw string) (string, error) {
+// listenAddress returns the host:port of an http URL.
+func listenAddress(raw string) (string, error) { return addressOf(raw, "http", "80") }
+
+// addressOf returns the host:port of a URL of a scheme.
+func addressOf(raw, scheme, port string) (string, error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
-		return "", fmt.Errorf("%q is not http://host:port", raw)
+	if err != nil || u.Scheme != scheme || u.Hostname() == "" {
+		return "", fmt.Errorf("%q is not %s://host:port", raw, scheme)
 	}
-	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")), nil
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), nil
 }
 
 func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }

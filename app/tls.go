@@ -2,15 +2,12 @@ package app
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
-	"net"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -41,13 +38,7 @@ func (c config) adminAddress() (string, error) {
 }
 
 // tlsAddress returns the host:port of an https URL.
-func tlsAddress(raw string) (string, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
-		return "", fmt.Errorf("%q is not https://host:port", raw)
-	}
-	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")), nil
-}
+func tlsAddress(raw string) (string, error) { return addressOf(raw, "https", "443") }
 
 const (
 	// certificateLook is how often the files are read again, when somebody connects.
