@@ -3,7 +3,6 @@ package codec_test
 import (
 	"encoding/json"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,13 +11,13 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/proxy"
-	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/protobuf/proto"
 
 	"boxoffice/codec"
 	"boxoffice/workflows"
+	"boxoffice/workflows/replay"
 )
 
 // histories are of real checkouts, captured in the clear.
@@ -26,12 +25,7 @@ const histories = "../workflows/testdata/histories/*.json"
 
 func readHistory(t *testing.T, file string) *historypb.History {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	history, err := replay.Read(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +47,7 @@ func sealEvents(t *testing.T, c *codec.Codec, events ...*historypb.HistoryEvent)
 	return sealed
 }
 
-func replay(t *testing.T, history *historypb.History, c *codec.Codec) error {
+func replayHistory(t *testing.T, history *historypb.History, c *codec.Codec) error {
 	t.Helper()
 	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
 		DataConverter: c.DataConverter(), FailureConverter: c.FailureConverter(),
@@ -88,7 +82,7 @@ func TestSealedHistoriesReplay(t *testing.T) {
 			if got := sealEvents(t, c, history.Events...); got <= 0 {
 				t.Fatalf("sealEvents(t, c, history.Events...) is %v, want more than 0", got)
 			}
-			if err := replay(t, history, c); err != nil {
+			if err := replayHistory(t, history, c); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -100,7 +94,7 @@ func TestHistoriesFromBeforeAKeyReplay(t *testing.T) {
 	c := newCodec(t, key("a", 1))
 	for _, file := range historyFiles(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			if err := replay(t, readHistory(t, file), c); err != nil {
+			if err := replayHistory(t, readHistory(t, file), c); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -149,7 +143,7 @@ func TestAnEventThatCannotBeReadBlocksTheWorkflow(t *testing.T) {
 	ours, theirs := newCodec(t, key("a", 1)), newCodec(t, key("b", 2))
 	for _, file := range historyFiles(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			if err := replay(t, readHistory(t, file), ours); err != nil {
+			if err := replayHistory(t, readHistory(t, file), ours); err != nil {
 				t.Fatalf("it does not replay in the clear: nothing of the codec: %v", err)
 			}
 			blocked := 0
@@ -158,7 +152,7 @@ func TestAnEventThatCannotBeReadBlocksTheWorkflow(t *testing.T) {
 				if sealEvents(t, theirs, history.Events[i]) == 0 {
 					continue
 				}
-				err := replay(t, history, ours)
+				err := replayHistory(t, history, ours)
 				if err == nil {
 					continue // nobody reads it: a summary, the workflow's own result
 				}

@@ -15,7 +15,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -37,12 +36,7 @@ func encode(t *testing.T, values ...any) *commonpb.Payloads {
 
 func history(t *testing.T, file string) []*historypb.HistoryEvent {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	h, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	h, err := replay.Read(file)
 	if err != nil {
 		t.Fatal(err)
 	}

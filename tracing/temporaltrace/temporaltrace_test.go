@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -28,6 +27,7 @@ import (
 	"boxoffice/tracing/temporaltrace"
 	"boxoffice/tracing/tracingtest"
 	"boxoffice/workflows"
+	"boxoffice/workflows/replay"
 )
 
 var order = domain.OrderID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
@@ -179,12 +179,7 @@ func TestAReplayMakesNoSpans(t *testing.T) {
 		replayer.RegisterWorkflow(each)
 	}
 	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+		history, err := replay.Read(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,9 +6,11 @@ package replay
 import (
 	"fmt"
 	"log/slog"
+	"os"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -23,6 +25,20 @@ var Types = []string{"Checkout", "Late", "Refund", "CancelSale"}
 // eventsMin is the shortest history that the SDK replays. A workflow that no worker has
 // seen has nothing to replay.
 const eventsMin = 3
+
+// Read reads a history from a file, as Temporal's Web UI and its command line export it.
+func Read(file string) (*historypb.History, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("history %s: %w", file, err)
+	}
+	return history, nil
+}
 
 // History replays a whole history, and every beginning of it that a worker or a query may
 // have been given, because a cache may be lost after any of them. The error says after

@@ -1,7 +1,6 @@
 package replay_test
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
 
 	"boxoffice/workflows/replay"
@@ -19,12 +17,7 @@ const committed = "../testdata/histories"
 
 func read(t *testing.T, file string) *historypb.History {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	history, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	history, err := replay.Read(file)
 	if err != nil {
 		t.Fatal(err)
 	}
