@@ -3,13 +3,13 @@ package main
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"boxoffice/deploy/prometheus/promtool"
 	"boxoffice/deploy/prometheus/rules"
 )
 
@@ -156,10 +156,7 @@ func TestQueriesArePromQL(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: -short")
 	}
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("SKIPPED: no promtool on PATH (Debian's package prometheus has it), so no Prometheus reads the dashboards' queries")
-	}
+	tool := promtool.Need(t, "no Prometheus reads the dashboards' queries")
 	var file strings.Builder
 	file.WriteString("groups: [{name: dashboards, rules: [\n")
 	for _, d := range dashboards() {
@@ -181,11 +178,7 @@ func TestQueriesArePromQL(t *testing.T) {
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command(promtool, "check", "rules", path).CombinedOutput()
-	if err != nil || strings.Contains(string(output), "FAILED") {
-		t.Fatalf("%v\n%s", err, output)
+	if output := tool.Run(t, nil, "check", "rules", path); strings.Contains(output, "FAILED") {
+		t.Fatal(output)
 	}
-	version, _ := exec.Command(promtool, "--version").Output()
-	first, _, _ := strings.Cut(string(version), "\n")
-	t.Attr("ran-on", first)
 }

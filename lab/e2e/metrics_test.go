@@ -3,13 +3,13 @@ package e2e
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"boxoffice/deploy/prometheus/promtool"
 	"boxoffice/deploy/prometheus/rules"
 )
 
@@ -57,15 +57,13 @@ func testMetrics(t *testing.T, s *stack) {
 		return len(missing) == 0
 	})
 
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
+	tool, found := promtool.Find(t)
+	if !found {
 		t.Log("SKIPPED: no promtool on PATH, so Prometheus's linter does not read the metrics")
 		return
 	}
-	lint := exec.Command(promtool, "check", "metrics")
-	lint.Stdin = strings.NewReader(s.metrics(t))
-	if output, err := lint.CombinedOutput(); err != nil || len(output) > 0 {
-		t.Errorf("promtool check metrics: %v\n%s", err, output)
+	if output := tool.Run(t, strings.NewReader(s.metrics(t)), "check", "metrics"); output != "" {
+		t.Errorf("promtool check metrics:\n%s", output)
 	}
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"boxoffice/deploy/prometheus/promtool"
 	"go/ast"
 	"go/build"
 	"go/constant"
@@ -8,7 +9,6 @@ import (
 	"go/token"
 	"go/types"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -255,20 +255,7 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: -short")
 	}
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("SKIPPED: no promtool on PATH (Debian's package prometheus has it), so the alerts' unit tests do not run")
-	}
-	run := func(args ...string) string {
-		t.Helper()
-		output, err := exec.Command(promtool, args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("promtool %s: %v\n%s", strings.Join(args, " "), err, output)
-		}
-		return string(output)
-	}
-	version, _, _ := strings.Cut(run("--version"), "\n")
-	t.Attr("ran-on", version)
-	run("check", "rules", file)
-	run(append([]string{"test", "rules"}, unitTests(t)...)...)
+	tool := promtool.Need(t, "the alerts' unit tests do not run")
+	tool.Run(t, nil, "check", "rules", file)
+	tool.Run(t, nil, append([]string{"test", "rules"}, unitTests(t)...)...)
 }
