@@ -46,9 +46,9 @@ func (s *service) listen(fail func(error)) (stop func(), err error) {
 	open(address, public, func(h *handlers) http.Handler { return h.public })
 	if s.role != roleWorker && s.AdminURL != s.URL && err == nil {
 		address, err = s.adminAddress()
-		admin := public
-		if !strings.HasPrefix(s.AdminURL, "https:") {
-			admin = nil
+		var admin *certificate
+		if s.adminHasTLS() {
+			admin = public
 		}
 		open(address, admin, func(h *handlers) http.Handler { return h.admin })
 	}

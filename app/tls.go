@@ -29,9 +29,12 @@ func (c config) checkTLS() error {
 	return nil
 }
 
+// adminHasTLS says whether a listener of the organiser's own speaks TLS too.
+func (c config) adminHasTLS() bool { return c.hasTLS() && strings.HasPrefix(c.AdminURL, "https:") }
+
 // adminAddress is where the organiser's routes are, on a listener of their own.
 func (c config) adminAddress() (string, error) {
-	if c.hasTLS() && strings.HasPrefix(c.AdminURL, "https:") {
+	if c.adminHasTLS() {
 		return tlsAddress(c.AdminURL)
 	}
 	return listenAddress(c.AdminURL)
