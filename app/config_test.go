@@ -211,20 +211,28 @@ func TestSecretsMayComeFromFiles(t *testing.T) {
 	}
 	const token = "fedcba9876543210"
 	for _, tt := range []struct {
-		name, value, file string
-		want, wrong       string
+		name, value, file, command string
+		want, wrong                string
 	}{
-		{"from the variable", token, "", token, ""},
-		{"from a file, with the line's end", "", write(token + "\n"), token, ""},
-		{"from both", token, write(token), "", "both set"},
-		{"from a missing file", "", filepath.Join(t.TempDir(), "no"), "", "no such file"},
-		{"from an empty file", "", write("\n"), "", "is empty"},
-		{"from an endless file", "", "/dev/zero", "", "too large"},
+		{"from the variable", token, "", "", token, ""},
+		{"from a file, with the line's end", "", write(token + "\n"), "", token, ""},
+		{"from both", token, write(token), "", "", "both set"},
+		{"from a missing file", "", filepath.Join(t.TempDir(), "no"), "", "", "no such file"},
+		{"from an empty file", "", write("\n"), "", "", "is empty"},
+		{"from an endless file", "", "/dev/zero", "", "", "too large"},
+		{"from a command, with the line's end", "", "", "cat " + write(token+"\n"), token, ""},
+		{"from a command and a variable", token, "", "cat " + write(token), "", "both set"},
+		{"from a command and a file", "", write(token), "cat " + write(token), "", "both set"},
+		{"from a command that fails after it printed", "", "", "cat " + write(token) + "; exit 3", "", "exit status 3"},
+		{"from a command that is not there", "", "", "/no/such/command", "", "exit status 127"},
+		{"from a command that prints nothing", "", "", "true # " + token, "", "is empty"},
+		{"from a command that never stops", "", "", "cat /dev/zero", "", "more than any secret"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			complete(t)
 			t.Setenv("BOXOFFICE_ADMIN_TOKEN", tt.value)
 			t.Setenv("BOXOFFICE_ADMIN_TOKEN_FILE", tt.file)
+			t.Setenv("BOXOFFICE_ADMIN_TOKEN_COMMAND", tt.command)
 			c, err := readConfig()
 			if tt.wrong != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wrong) {

@@ -1,13 +1,17 @@
 package app
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"strings"
+	"time"
 )
 
 // A secret never prints: not with any verb of package fmt, not in a log, not as JSON. Use
@@ -28,26 +32,81 @@ func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // secretBytesMax limits what is read of a file: the largest secret has about 2 kB.
 const secretBytesMax = 64 << 10
 
-// readSecret reads a secret from the variable, or from the file named by the variable
-// with _FILE appended. Empty without an error: neither is set. Errors never repeat what
-// may be the secret.
+// secretCommandTimeout is for a command that asks a store of secrets.
+const secretCommandTimeout = 30 * time.Second
+
+// readSecret reads a secret from the variable, from the file named by the variable with _FILE
+// appended, or from what the command prints that the one with _COMMAND has. Empty without an error:
+// none is set. Errors never repeat what may be the secret.
 func readSecret(name string) (secret, error) {
-	value, file := os.Getenv(name), os.Getenv(name+"_FILE")
+	sources := []struct {
+		name string
+		read func(string) (string, error)
+	}{
+		{name, func(value string) (string, error) { return value, nil }},
+		{name + "_FILE", readFile},
+		{name + "_COMMAND", readCommand},
+	}
+	var found secret
+	var from string
+	for _, source := range sources {
+		setting := os.Getenv(source.name)
+		switch {
+		case setting == "":
+			continue
+		case from != "":
+			return "", fmt.Errorf("%s and %s are both set: set one", from, source.name)
+		}
+		content, err := source.read(setting)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", source.name, err)
+		}
+		if source.name != name { // files and commands end lines
+			if content = strings.TrimSpace(content); content == "" {
+				return "", fmt.Errorf("%s: what it names is empty", source.name) // a command may have a secret in it
+			}
+		}
+		found, from = secret(content), source.name
+	}
+	return found, nil
+}
+
+// readCommand is what a command of the shell prints. Its standard error is ours: nobody but who
+// started us sees why it failed.
+func readCommand(line string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), secretCommandTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, "/bin/sh", "-c", line)
+	printed := &limitedBuffer{max: secretBytesMax}
+	command.Stdout, command.Stderr = printed, os.Stderr
+	command.WaitDelay = time.Second // what it started may keep the pipe open
+	err := command.Run()
 	switch {
-	case file == "":
-		return secret(value), nil
-	case value != "":
-		return "", fmt.Errorf("%s and %s_FILE are both set: set one", name, name)
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("the command did not end within %v", secretCommandTimeout)
+	case printed.overflowed:
+		return "", errors.New("the command printed more than any secret has")
+	case err != nil:
+		return "", fmt.Errorf("the command failed: %w", err) // an exit status, never what it printed
 	}
-	content, err := readFile(file)
-	if err != nil {
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	return printed.kept.String(), nil
+}
+
+// A limitedBuffer refuses to keep more than max bytes. It does not embed the buffer, whose ReadFrom
+// would go around the limit.
+type limitedBuffer struct {
+	kept       bytes.Buffer
+	max        int
+	overflowed bool
+}
+
+// Write implements io.Writer.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.kept.Len()+len(p) > b.max {
+		b.overflowed = true
+		return 0, errors.New("too much")
 	}
-	content = strings.TrimSpace(content)
-	if content == "" {
-		return "", fmt.Errorf("%s_FILE: %s is empty", name, file)
-	}
-	return secret(content), nil
+	return b.kept.Write(p)
 }
 
 func readFile(name string) (string, error) {
