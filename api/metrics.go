@@ -12,6 +12,7 @@ type metrics struct {
 	problems                       *prometheus.CounterVec
 	eventsIgnored                  prometheus.Counter
 	paymentChecks                  *prometheus.CounterVec
+	policyViolations               *prometheus.CounterVec
 	addressLimited, guessesLimited prometheus.Counter // buyers are counted by package admission
 }
 
@@ -35,11 +36,14 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		paymentChecks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_payment_checks_total", Help: "Buyers who came back from paying before the webhook, by what the provider said.",
 		}, []string{"answer"}),
+		policyViolations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_policy_violations_total", Help: "What browsers report that our pages' Content-Security-Policy forbade, by directive.",
+		}, []string{"directive"}),
 		addressLimited: newRateLimited("address"),
 		guessesLimited: newRateLimited("guess"),
 	}
 	all := []prometheus.Collector{
-		m.requests, m.duration, m.problems, m.eventsIgnored, m.paymentChecks, m.addressLimited, m.guessesLimited,
+		m.requests, m.duration, m.problems, m.eventsIgnored, m.paymentChecks, m.policyViolations, m.addressLimited, m.guessesLimited,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_event_streams", Help: "Open event streams.",
 		}, func() float64 { return float64(s.hub.open()) }),

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -62,6 +63,13 @@ func NewProbes(o Options) (http.Handler, error) {
 	}
 	s := &Server{Options: o, log: o.Log}
 	s.bound()
+	if o.AdminToken != "" { // only profiles want one
+		admins, err := ParseAdmins(o.AdminToken)
+		if err != nil {
+			return nil, fmt.Errorf("api: BOXOFFICE_ADMIN_TOKEN: %w", err)
+		}
+		s.admins = knownAdmins(admins)
+	}
 	var err error
 	if s.metrics, err = newMetrics(prometheus.NewRegistry(), s); err != nil {
 		return nil, err

@@ -103,6 +103,7 @@ const (
 	localKey              // the client is on this machine
 	surplusKey            // the connection is above the maximum
 	connKey               // the connection that a request came on
+	actKey                // the *domain.Act that a request is
 )
 
 // A requestInfo is what logs and metrics may say about a request.

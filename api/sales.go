@@ -166,6 +166,7 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	if err := s.checkQueue(&in.Body); err != nil {
 		return nil, err
 	}
+	actOn(ctx, salesRoute+"/"+sale.ID)
 	sale, err = s.Orders.CreateSale(ctx, sale)
 	if err != nil {
 		return nil, err

@@ -58,7 +58,8 @@ type config struct {
 	LogSource api.LogSource // BOXOFFICE_LOG_SOURCE
 	Profiles  bool          // BOXOFFICE_PROFILES
 
-	AdminToken    secret
+	AdminTokens   secret // BOXOFFICE_ADMIN_TOKEN, as api.ParseAdmins reads it
+	AdminToken    secret // the first of them, which commands send
 	WebhookSecret secret
 	ServerKey     secret       // decoded
 	Payloads      *codec.Codec // BOXOFFICE_PAYLOAD_KEYS; nil: not set
@@ -178,7 +179,14 @@ func (c *config) readSecrets() error {
 		return value
 	}
 	c.DatabaseURL = read("DATABASE_URL")
-	c.AdminToken = read("BOXOFFICE_ADMIN_TOKEN")
+	if c.AdminTokens = read("BOXOFFICE_ADMIN_TOKEN"); c.AdminTokens != "" {
+		admins, err := api.ParseAdmins(string(c.AdminTokens))
+		if err == nil {
+			c.AdminToken = secret(admins[0].Token)
+		} else {
+			problems = append(problems, fmt.Errorf("BOXOFFICE_ADMIN_TOKEN: %w", err))
+		}
+	}
 	c.WebhookSecret = read("BOXOFFICE_WEBHOOK_SECRET")
 	c.CodecToken = read("BOXOFFICE_CODEC_TOKEN")
 	key, err := base64.StdEncoding.DecodeString(string(read("BOXOFFICE_SERVER_KEY")))

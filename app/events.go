@@ -41,6 +41,12 @@ func events(ctx context.Context, args []string) error {
 		return err
 	}
 	defer store.Close()
+	switch flags.Arg(0) {
+	case "retry", "skip", "remove":
+		if err := recordCommand(ctx, store, "events", flags.Args()...); err != nil {
+			return err
+		}
+	}
 	return eventsCommand(ctx, store, flags.Args())
 }
 

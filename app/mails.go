@@ -36,6 +36,11 @@ func mails(ctx context.Context, args []string) error {
 		return err
 	}
 	defer store.Close()
+	if flags.Arg(0) == "retry" {
+		if err := recordCommand(ctx, store, "mails", flags.Args()...); err != nil {
+			return err
+		}
+	}
 	return mailsCommand(ctx, store, os.Stdout, flags.Args())
 }
 

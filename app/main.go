@@ -36,6 +36,7 @@ const usage = `boxoffice sells tickets without ever overselling.
                         make, import or revoke the presale codes of a sale
   boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice events      how far the readers of the event log are, and what they set aside
+  boxoffice acts        what organisers and operators did
   boxoffice erase-buyer erase what is kept of a buyer; books, counts and tickets stay
   boxoffice replay      rebuild what is made of the event log and compare, or tell an order's or a sale's story
   boxoffice mails       what became of the mails to buyers, and those that no relay takes
@@ -101,6 +102,7 @@ func (p Program) commands() map[string]Command {
 		"presale-codes":  presaleCodes,
 		"invitations":    invitations,
 		"events":         events,
+		"acts":           acts,
 		"erase-buyer":    eraseBuyer,
 		"replay":         replay,
 		"mails":          mails,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -49,6 +50,9 @@ func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
 	_, err = await(ctx, log, &waiting{}, needsOrders, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, store.Migrate(ctx)
 	})
+	if err == nil {
+		err = recordCommand(ctx, store, "migrate", "to schema version "+strconv.Itoa(orders.SchemaVersion()))
+	}
 	if err == nil {
 		fmt.Println("orders database: up to date")
 	}

@@ -220,7 +220,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if s.role == roleWorker {
 		probes, err := api.NewProbes(api.Options{
 			Checks: s.readiness(p), Metrics: meter.handler(), Log: s.log,
-			Keys: keys, LogSource: s.LogSource, AdminToken: string(s.AdminToken), Profiles: s.Profiles,
+			Keys: keys, LogSource: s.LogSource, AdminToken: string(s.AdminTokens), Profiles: s.Profiles,
 		})
 		if err != nil {
 			return err

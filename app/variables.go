@@ -68,7 +68,7 @@ var variables = []variable{
 	{"`BOXOFFICE_RATE_WRONG_CODES_PER_ADDRESS`", "`0.1,20`",
 		"wrong presale codes and invitations that an address may try, a second and burst. Private networks are exempt, as above. `0`: no bound"},
 	{"`BOXOFFICE_ADMIN_TOKEN`", "*secret*, needed",
-		"the organiser's bearer token, at least 16 characters"},
+		"the organisers' bearer tokens, each of at least 16 characters, with spaces between them: alone, or as `name:token`, so that the [record](security.md#who-did-what) says who did what. Commands send the first"},
 	{"`BOXOFFICE_WEBHOOK_SECRET`", "*secret*, needed",
 		"shared with the provider: `whsec_` and base64 of 24–64 bytes; up to 4, the current one first"},
 	{"`BOXOFFICE_PAYLOAD_KEYS`", "*secret*, needed by `serve`, `migrate`, `codec`",
@@ -215,7 +215,7 @@ func plainText(markdown string) string {
 
 // writeVariables prints the table for people at a terminal.
 func writeVariables(w io.Writer) {
-	fmt.Fprint(w, "Environment. A secret may come from a file instead: append _FILE to its name.\n\n")
+	fmt.Fprint(w, "Environment. A secret may come from a file or from what a command prints: append _FILE or _COMMAND to its name.\n\n")
 	for _, v := range variables {
 		fmt.Fprintf(w, "  %s (%s)\n%s\n", plainText(v.names), plainText(v.otherwise), wrapped(plainText(v.what), 96, "        "))
 	}

@@ -60,6 +60,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Mails:     mails,
 		EventLog:  p.store.Readers(),
 		Eraser:    s.eraser(p),
+		Acts:      p.store,
 		Figures:   p.store.Readers(),
 		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
 		Providers:  timedProviders{p.providers, p.meter.stages},
@@ -69,7 +70,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		WebhookEndpoints: s.webhookEndpoints(p),
 		HumanCheck:       check, HumanCheckExemptsLocal: s.HumanCheckExemptsLocal, Rates: s.Rates,
 		LogSource: s.LogSource, Profiles: s.Profiles, Tracer: s.tracer,
-		AdminToken: string(s.AdminToken), SeparateAdmin: s.AdminURL != s.URL,
+		AdminToken: string(s.AdminTokens), SeparateAdmin: s.AdminURL != s.URL,
 		Checks: s.readiness(p), Metrics: p.meter.handler(), Meter: p.meter.registry, Log: s.log, Pages: s.mailPages(p.mails, pages), PublicURL: s.URL,
 	})
 	if err != nil {

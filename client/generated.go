@@ -9,6 +9,31 @@ import (
 	"time"
 )
 
+// ActView is a schema of the document.
+type ActView struct {
+	// The operation's id in the OpenAPI document, or a command
+	Act string    `json:"act"`
+	At  time.Time `json:"at"`
+	// The network it came from, as BOXOFFICE_LOG_SOURCE says
+	From string `json:"from,omitempty"`
+	ID   string `json:"id"`
+	// What it was done to
+	Path string `json:"path,omitempty"`
+	// The X-Request-Id
+	Request string `json:"request,omitempty"`
+	// How it was answered; absent: it was not, and may have been done or not
+	Status *int64 `json:"status,omitempty"`
+	// The name of the token, see BOXOFFICE_ADMIN_TOKEN; operator:… for a command on a server
+	Who string `json:"who"`
+}
+
+// ActsView is a schema of the document.
+type ActsView struct {
+	Acts []ActView `json:"acts"`
+	// Pass it as before; absent on the last page
+	Next string `json:"next,omitempty"`
+}
+
 // AdminOrderView is a schema of the document.
 type AdminOrderView struct {
 	// Minor units
@@ -1422,6 +1447,26 @@ type WitnessView struct {
 	Commitment string `json:"commitment"`
 	// The number, hex; absent before it is revealed
 	Secret string `json:"secret,omitempty"`
+}
+
+// ListActsParams are the query parameters of ListActs.
+type ListActsParams struct {
+	// Only what was done to this sale and its orders
+	Sale string
+	// next of the previous page
+	Before string
+	// limit
+	Limit int64
+}
+
+// ListActs: List what organisers and operators did. GET /v1/acts
+func (c *Client) ListActs(ctx context.Context, params ListActsParams) (answer ActsView, err error) {
+	r := Request{Path: "/v1/acts", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
+	set(r.Query, "sale", params.Sale)
+	set(r.Query, "before", params.Before)
+	set(r.Query, "limit", number(params.Limit))
+	err = c.Do(ctx, r, &answer)
+	return answer, err
 }
 
 // AuditRest: Audit what belongs to no sale. GET /v1/audit

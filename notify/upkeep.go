@@ -22,18 +22,23 @@ const (
 	retentionPause = 100 * time.Millisecond
 )
 
-// StartRetention deletes events that are older than kept and that every reader has passed,
-// until stop.
+// StartRetention deletes events that are older than kept and that every reader has passed, and
+// the record of acts from before domain.ActsKept, until stop.
 func StartRetention(store interface {
 	DropEvents(ctx context.Context, kept time.Duration) (more bool, err error)
+	DropActs(ctx context.Context, kept time.Duration) (more bool, err error)
 }, kept time.Duration, log *slog.Logger) (stop func()) {
-	return pace.Every(retentionInterval, func(ctx context.Context) {
+	drop := func(ctx context.Context, what string, some func(context.Context, time.Duration) (bool, error), kept time.Duration) {
 		for more := true; more && ctx.Err() == nil; _ = pace.Pause(ctx, retentionPause) {
 			var err error
-			if more, err = store.DropEvents(ctx, kept); err != nil {
-				log.Warn("events: cannot delete old events", "error", err)
+			if more, err = some(ctx, kept); err != nil {
+				log.Warn("cannot delete what is old", "what", what, "error", err)
 			}
 		}
+	}
+	return pace.Every(retentionInterval, func(ctx context.Context) {
+		drop(ctx, "events", store.DropEvents, kept)
+		drop(ctx, "acts", store.DropActs, domain.ActsKept)
 	})
 }
 

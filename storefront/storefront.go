@@ -70,7 +70,10 @@ var files embed.FS
 // pagePolicy allows our own files, our own API, and the QR codes, which scripts fetch
 // with the order's token.
 const pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; report-uri " + reportsPath + "; report-to policy"
+
+// reportsPath is where browsers report what the policy forbade; see api.PolicyReportsPath.
+const reportsPath = "/policy-reports"
 
 // cardsStockTimeout limits how long the front page waits for the stock of all its sales
 // together: it can be shown without.
@@ -481,6 +484,7 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Reporting-Endpoints", `policy="`+reportsPath+`"`)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers would hide the Origin of our own forms
 	h.Set("Cache-Control", "no-store")
