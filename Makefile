@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -150,6 +150,16 @@ chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SE
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
+
+FUZZTIME ?= 1m
+fuzz: ## fuzz every parser of outside bytes, FUZZTIME=1m each: for nights; what is found stays in testdata/fuzz
+	@failed=; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+			echo "== $$target of $$(dirname $$file)"; \
+			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) || failed="$$failed $$target"; \
+		done; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed. The input is in testdata/fuzz of the package: mend the parser and commit it"; exit 1; fi
 
 pgpipe-faults: ## Temporal on pgpipe under kill -9, a full disk and an owner that wakes up, then the record, some 15 minutes (SEED=, ROUNDS=)
 	cd deploy/pgpipe && CGO_ENABLED=0 PGPIPE_FAULT_ROUNDS=$(ROUNDS) PGPIPE_FAULT_SEED=$(SEED) go test -count=1 -v -timeout 40m ./faults
