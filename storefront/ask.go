@@ -75,6 +75,7 @@ func (p *pages) ask(r *http.Request, requestID string, q question, into any) (an
 		request.Header.Del(name)
 	}
 	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Language", wordsOf(r).Tag) // for mails that are asked for
 	if requestID != "" {
 		request.Header.Set("X-Request-Id", requestID)
 	}

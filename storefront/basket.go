@@ -33,7 +33,7 @@ func (p *pages) prepare(w http.ResponseWriter, r *http.Request) {
 	}
 	data := p.place(r, sale, found, token, 0, nil)
 	data.Preparing, data.RefreshSecs = true, 0
-	p.render(w, r, http.StatusOK, "basket", page{Title: "Prepare your order", Data: data})
+	p.render(w, r, http.StatusOK, "basket", page{Title: wordsOf(r).t("Prepare your order"), Data: data})
 }
 
 func mayPrepare(status string) bool {
@@ -78,7 +78,7 @@ func (p *pages) findPlace(w http.ResponseWriter, r *http.Request) (token string,
 		p.unknownPlace(w, r)
 		return "", nil, found, false
 	case !a.ok():
-		p.busy(w, r, a, "Your place is safe")
+		p.busy(w, r, a, wordsOf(r).t("Your place is safe"))
 		return "", nil, found, false
 	}
 	found.retryAfter = a.retryAfter

@@ -21,10 +21,10 @@ func placeThat(status string) canned {
 func TestAnOrderIsPreparedWithoutJavaScript(t *testing.T) {
 	v := visit(t)
 	v.answer(readPlace, placeThat("waiting"))
-	wantShown(t, v.get(placePath), 200, `<a href="`+basketPath+`">prepare your order</a>`)
+	wantShown(t, v.get(placePath), 200, `<a href="`+basketPath+`">Prepare your order while you wait</a>`)
 	w := v.get(basketPath)
 	wantShown(t, w, 200, `action="`+basketPath+`"`, "Nothing is reserved by this", "Keep it for my turn", `name="quantity-A"`)
-	if refreshOf(w) != "" || strings.Contains(w.Body.String(), "/static/queue.js") || strings.Contains(w.Body.String(), " disabled") {
+	if refreshOf(w) != "" || strings.Contains(w.Body.String(), "/static/queue.") || strings.Contains(w.Body.String(), " disabled") {
 		t.Errorf("the page to type on reloads itself, has a script, or shows the stock:\n%s", w.Body)
 	}
 	w = v.post(basketPath, url.Values{"quantity-A": {"2"}, "quantity-B": {"x"}, "email": {"a@example.com"}, "quantity-C": {"7"}})

@@ -68,7 +68,15 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 		p.renderSale(w, r, http.StatusBadRequest, p.saleData(r, sale))
 		return
 	}
+	r = p.postedLanguage(w, r)
 	form, items := readForm(r, sale)
+	if r.PostForm.Get("key") == "" { // the form is from a page that a cache kept, or from a program
+		data := p.saleData(r, sale)
+		data.Form, data.Held = form, p.heldOrders(w, r, sale)
+		data.Form.Notice = onceMore(wordsOf(r))
+		p.renderSale(w, r, http.StatusOK, data)
+		return
+	}
 	var held struct {
 		Order domain.OrderID `json:"order"`
 		Token string         `json:"token"`
@@ -79,7 +87,9 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 		body: struct {
 			Items []checkoutItem `json:"items"`
 			Buyer checkoutBuyer  `json:"buyer"`
-		}{items, checkoutBuyer{form.Email}},
+			// The same form sent again is the same body, so this is the form's language.
+			Metadata domain.Metadata `json:"metadata"`
+		}{items, checkoutBuyer{form.Email}, domain.Metadata{domain.LanguageKey: wordsOf(r).Tag}},
 	}
 	if form.QueueToken != "" {
 		q.header.Set("Queue-Token", form.QueueToken)
@@ -126,16 +136,16 @@ func setCookie(w http.ResponseWriter, r *http.Request, name, value, path string,
 
 // refused shows the form again as it was filled in, with what the API said.
 func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sale, form formData, a answer) {
-	held := p.heldOrders(w, r, sale)
-	form.Notice = checkoutRefusal(sale, a.problem, form.QueueToken != "", ticketsOf(held))
+	in, held := wordsOf(r), p.heldOrders(w, r, sale)
+	form.Notice = checkoutRefusal(in, sale, a.problem, form.QueueToken != "", ticketsOf(held))
 	if own := a.problem.Own; own != nil && len(held) == 0 {
 		form.Notice.Order = "/orders/" + own.Order.String() + "#" + own.Token
 	}
 	if form.Repeat = a.openEnded(); form.Repeat {
 		form.Notice = &notice{
 			Kind:    "warn",
-			Heading: "No answer yet",
-			Text:    "We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.",
+			Heading: in.t("No answer yet"),
+			Text:    in.t("We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one."),
 		}
 	} else {
 		form.Key = newKey() // the old one has its answer
@@ -229,14 +239,14 @@ type orderView struct {
 	Asking bool `json:"-"` // whether the buyer paid is not known yet
 }
 
-// Called is what people call a class of the order.
-func (v *orderView) Called(class string) string {
+// Label is what the organiser calls a class of the order; empty: nothing.
+func (v *orderView) Label(class string) string {
 	for _, item := range v.Items {
-		if item.Class == class && item.Label != "" {
+		if item.Class == class {
 			return item.Label
 		}
 	}
-	return "Class " + class
+	return ""
 }
 
 // IsFree: there is no money in the order, none to pay and none to go back.
@@ -338,8 +348,9 @@ func (p *pages) cancelOrder(w http.ResponseWriter, r *http.Request) {
 	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/orders/" + id.String() + "/cancel", header: bearer(cookie.Value)}, nil)
 	switch {
 	case err != nil || a.openEnded():
-		p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: "One moment", Data: errorData{
-			"We do not know whether the order is canceled", "Please go back and press the button again: that does no harm.",
+		in := wordsOf(r)
+		p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: in.t("One moment"), Data: errorData{
+			in.t("We do not know whether the order is canceled"), in.t("Please go back and press the button again: that does no harm."),
 		}})
 	default:
 		http.Redirect(w, r, "/orders/"+id.String(), http.StatusSeeOther)

@@ -11,30 +11,9 @@ import (
 
 // What pages say of what is sold, to people and to those who read pages for people.
 
-const (
-	dayLayout  = "Monday, 2 January 2006"
-	timeLayout = "15:04"
-	descMax    = 300 // letters of a description that others show
-)
+const descMax = 300 // letters of a description that others show
 
 var errNoAnswer = errors.New("the API does not answer")
-
-// when is the time of an event by the clocks of the venue; empty if it is not known.
-func when(f domain.Facts) string {
-	begins, ends := f.Begins(), f.Ends()
-	if begins.IsZero() {
-		return ""
-	}
-	text := begins.Format(dayLayout + ", " + timeLayout)
-	switch {
-	case ends.IsZero():
-	case begins.Format(time.DateOnly) == ends.Format(time.DateOnly):
-		text += "–" + ends.Format(timeLayout)
-	default:
-		text += " – " + ends.Format(dayLayout+", "+timeLayout)
-	}
-	return text + " (" + begins.Location().String() + ")"
-}
 
 // where is the venue in one line.
 func where(f domain.Facts) string {
@@ -90,8 +69,8 @@ type ldOffer struct {
 const schemaOrg = "https://schema.org/"
 
 // socialOf describes a sale. Without a public URL there are no links: the Host of a request may be anything.
-func (p *pages) socialOf(data *saleData) *social {
-	s := &social{Title: data.Name, Description: shorten(data.Facts)}
+func (p *pages) socialOf(in *words, data *saleData) *social {
+	s := &social{Title: data.Name, Description: in.shorten(data.Facts)}
 	if p.PublicURL != "" {
 		s.URL = p.PublicURL + "/sales/" + data.ID
 		if path := data.ImagePath(); path != "" {
@@ -119,15 +98,15 @@ func (p *pages) socialOf(data *saleData) *social {
 		e.Image = []string{s.Image}
 	}
 	for _, class := range data.Classes {
-		e.Offers = append(e.Offers, offerOf(data, class, s.URL))
+		e.Offers = append(e.Offers, offerOf(in, data, class, s.URL))
 	}
 	s.Event = e
 	return s
 }
 
-func offerOf(data *saleData, class classRow, url string) ldOffer {
+func offerOf(in *words, data *saleData, class classRow, url string) ldOffer {
 	whole, fraction := domain.MinorDigits(class.PriceMinor, data.Currency)
-	o := ldOffer{Type: "Offer", Name: class.Called(), Price: whole, Currency: data.Currency, URL: url, ValidFrom: data.OpensAt}
+	o := ldOffer{Type: "Offer", Name: in.titled(class.Label, class.Name), Price: whole, Currency: data.Currency, URL: url, ValidFrom: data.OpensAt}
 	if fraction != "" {
 		o.Price += "." + fraction
 	}
@@ -141,10 +120,10 @@ func offerOf(data *saleData, class classRow, url string) ldOffer {
 }
 
 // shorten is the beginning of the description in one line, or else when and where.
-func shorten(f domain.Facts) string {
+func (w *words) shorten(f domain.Facts) string {
 	text := strings.Join(strings.Fields(f.Description), " ")
 	if text == "" {
-		return strings.Trim(when(f)+" · "+where(f), " ·")
+		return strings.Trim(w.when(f)+" · "+where(f), " ·")
 	}
 	if letters := []rune(text); len(letters) > descMax {
 		return strings.TrimSpace(string(letters[:descMax])) + "…"

@@ -35,7 +35,7 @@ func TestWhenAndWhere(t *testing.T) {
 			"Wednesday, 1 May 2024, 22:00 – Thursday, 2 May 2024, 01:00 (Europe/Berlin)", "a, b",
 		},
 	} {
-		if got := when(tt.facts); got != tt.when {
+		if got := said(t, "en").when(tt.facts); got != tt.when {
 			t.Errorf("when: %q, want %q", got, tt.when)
 		}
 		if got := where(tt.facts); got != tt.where {
@@ -161,7 +161,7 @@ func TestAPlainOrderTellsItsFacts(t *testing.T) {
 	}
 	token := strings.Repeat("t", 22)
 	body := html.UnescapeString(get("/orders/"+order, token).Body.String())
-	for _, text := range []string{"1 × Parkett", `<p class="ticket-class">Parkett</p>`, when(evening), where(evening), "Bühne GmbH", "/orders/" + order + "/event.ics"} {
+	for _, text := range []string{"1 × Parkett", `<p class="ticket-class">Parkett</p>`, said(t, "en").when(evening), where(evening), "Bühne GmbH", "/orders/" + order + "/event.ics"} {
 		if !strings.Contains(body, text) {
 			t.Errorf("%q is missing in\n%s", text, body)
 		}

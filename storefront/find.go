@@ -24,7 +24,7 @@ func (p *pages) find(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) renderFind(w http.ResponseWriter, r *http.Request, status int, data findData) {
-	p.render(w, r, status, "find", page{Title: "Find your orders", Data: data})
+	p.render(w, r, status, "find", page{Title: wordsOf(r).t("Find your orders"), Data: data})
 }
 
 // ask passes the address to the API, for browsers with and without scripts.
@@ -33,6 +33,8 @@ func (p *pages) askForOrders(w http.ResponseWriter, r *http.Request) {
 		p.notFound(w, r)
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
+	r = p.postedLanguage(w, r)
 	email := r.PostFormValue("email")
 	a, err := p.ask(r, "", question{method: http.MethodPost, path: "/v1/order-links", body: map[string]string{"email": email}}, nil)
 	data := findData{Email: email}

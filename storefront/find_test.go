@@ -16,11 +16,11 @@ func TestFindYourOrders(t *testing.T) {
 		want   int
 		says   string
 	}{
-		"asked":          {202, "", 202, "If there are orders of this address"},
-		"no address":     {422, "invalid", 422, "That is no e-mail address"},
-		"too often":      {429, "rate_limited", 429, "Please try again in 7 seconds"},
-		"away":           {503, "overloaded", 503, "We cannot answer right now"},
-		"somebody's bug": {500, "internal", 503, "We cannot answer right now"},
+		"asked":          {202, "", 202, "Gibt es Bestellungen zu dieser Adresse"},
+		"no address":     {422, "invalid", 422, "Das ist keine E-Mail-Adresse"},
+		"too often":      {429, "rate_limited", 429, "in 7 Sekunden noch einmal"},
+		"away":           {503, "overloaded", 503, "Wir können gerade nicht antworten"},
+		"somebody's bug": {500, "internal", 503, "Wir können gerade nicht antworten"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got map[string]string

@@ -25,15 +25,20 @@ func (p *pages) protect(next http.Handler) (http.Handler, error) {
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withWords(r, p.dictionary.choose(r))
 		switch {
 		case !isCleanPath(r.URL.Path): // a mux would redirect to the path that it takes it for
 			p.notFound(w, r)
 		case forms.Check(r) != nil && !isOwnForm(r):
-			p.render(w, r, http.StatusForbidden, "error", page{Title: "Not from here", Data: errorData{
-				"This form came from another site", "Please open the sale here and try again. Your browser must keep cookies for that.",
+			in := wordsOf(r)
+			p.render(w, r, http.StatusForbidden, "error", page{Title: in.t("Not from here"), Data: errorData{
+				in.t("This form came from another site"), in.t("Please open the sale here and try again. Your browser must keep cookies for that."),
 			}})
+		case p.isPublic(r): // without a cookie, because caches keep it
+			next.ServeHTTP(w, r)
 		default:
 			markOwn(w, r)
+			p.markLanguage(w, r)
 			next.ServeHTTP(w, r)
 		}
 	}), nil

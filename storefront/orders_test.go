@@ -23,7 +23,7 @@ func TestEveryStatusHasItsPage(t *testing.T) {
 	page := visit(t).get("/orders/" + order).Body.String()
 	headings := map[string]domain.OrderStatus{}
 	for _, status := range shown {
-		text := showStatus(status)
+		text := said(t, "en").status(status)
 		if text.Heading == "" || text.SaleCanceled == "" || headings[text.Heading] != "" {
 			t.Errorf("storefront/orders.go: the texts of %s or %s are incomplete", status, headings[text.Heading])
 		}

@@ -2,7 +2,6 @@ package storefront
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -66,17 +65,6 @@ const (
 	drawDelayed = "delayed"
 )
 
-// Closing is what a page says between the opening and the draw; empty: nothing.
-func (d draw) Closing() string {
-	switch d.State {
-	case drawClosed:
-		return "The sale has opened and the list is closed. The places are drawn in a few seconds, when the random number is there that nobody knows yet."
-	case drawDelayed:
-		return "The random number that the draw waits for has not come yet. Nobody is let in before the draw, so you lose nothing: stay here, it goes on by itself."
-	}
-	return ""
-}
-
 // A room is what the API tells everybody about a sale's queue.
 type room struct {
 	Status  string  `json:"status"`
@@ -127,12 +115,12 @@ func (p *pages) queue(w http.ResponseWriter, r *http.Request) {
 
 func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token string, retryAfter time.Duration, held []orderView) queueData {
 	found.Draw.Sale, found.Draw.Token = sale.ID, token
-	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: spellWait(found.WaitSeconds)}
+	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: wordsOf(r).spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
 	data.Prepared = fillIn(r, &data.Form, sale)
 	data.Held = held
 	if until := found.AdmittedUntil; until != nil {
-		data.Until, data.UntilAt = spellWait(max(time.Until(*until).Seconds(), 1)), until.UTC().Format(time.RFC3339)
+		data.Until, data.UntilAt = wordsOf(r).spellWait(max(time.Until(*until).Seconds(), 1)), until.UTC().Format(time.RFC3339)
 	}
 	switch found.Status {
 	case placeAdmitted, placeSoldOut, placeClosed, placeCanceled:
@@ -147,14 +135,15 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 
 func (p *pages) renderPlace(w http.ResponseWriter, r *http.Request, status int, data queueData) {
 	p.render(w, r, status, "queue", page{
-		Title: "Your place in the queue", Script: "queue.js", RefreshSecs: data.RefreshSecs, Interrupted: data.Interrupted, Data: data,
+		Title: wordsOf(r).t("Your place in the queue"), Script: "queue.js", RefreshSecs: data.RefreshSecs, Interrupted: data.Interrupted, Data: data,
 	})
 }
 
 func (p *pages) unknownPlace(w http.ResponseWriter, r *http.Request) {
-	p.render(w, r, http.StatusNotFound, "error", page{Title: "Not found", Data: errorData{
-		"We do not know this place in a queue",
-		"Perhaps the address was copied without its end, or it is more than a day old. You can join the queue again from the sale's page.",
+	in := wordsOf(r)
+	p.render(w, r, http.StatusNotFound, "error", page{Title: in.t("Not found"), Data: errorData{
+		in.t("We do not know this place in a queue"),
+		in.t("Perhaps the address was copied without its end, or it is more than a day old. You can join the queue again from the sale’s page."),
 	}})
 }
 
@@ -168,6 +157,7 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
+	r = p.postedLanguage(w, r)
 	switch { // a form that cannot be read asks for nothing
 	case r.PostFormValue("leave") != "":
 		forgetPlace(w, r, sale.ID)
@@ -178,6 +168,13 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
 			return
 		}
+	}
+	if sale.Entitlement.IsAsked() && r.PostFormValue("entitlement") != "" && r.PostFormValue("key") == "" { // the form is from a page that a cache kept
+		data := p.saleData(r, sale)
+		data.JoinNotice = onceMore(wordsOf(r))
+		data.Shown = strings.TrimSpace(r.PostFormValue("entitlement"))
+		p.renderSale(w, r, http.StatusOK, data)
+		return
 	}
 	var taken place
 	a, err := p.ask(r, requestID(w), joinQuestion(r, sale), &taken)
@@ -190,7 +187,7 @@ func (p *pages) join(w http.ResponseWriter, r *http.Request) {
 		p.unavailable(w, r, fmt.Errorf("joining the queue of sale %s: the answer has no token", sale.ID))
 	default:
 		data := p.saleData(r, sale)
-		data.JoinNotice = joinNotice(a)
+		data.JoinNotice = joinNotice(wordsOf(r), a)
 		data.Shown = strings.TrimSpace(r.PostFormValue("entitlement"))
 		data.Form.Key = postedKey(r) // an answer that did not come may be for this key
 		p.renderSale(w, r, a.status, data)
@@ -250,11 +247,11 @@ func (p *pages) keptPlace(w http.ResponseWriter, r *http.Request, saleID string)
 	}
 }
 
-func joinNotice(a answer) *notice {
+func joinNotice(in *words, a answer) *notice {
 	if a.openEnded() {
-		return &notice{Kind: "warn", Heading: "No place yet", Text: "Very many people are joining right now. Please press the button again in a moment."}
+		return &notice{Kind: "warn", Heading: in.t("No place yet"), Text: in.t("Very many people are joining right now. Please press the button again in a moment.")}
 	}
-	return joinRefusal(a.problem)
+	return joinRefusal(in, a.problem)
 }
 
 // room is what the sale page says about its queue: nothing if the API does not answer.
@@ -293,39 +290,17 @@ func (p *pages) organiserQueue(w http.ResponseWriter, r *http.Request) {
 func (p *pages) busy(w http.ResponseWriter, r *http.Request, a answer, heading string) {
 	wait := min(max(a.retryAfter, refreshMin), refreshMax)
 	wait += rand.N(wait / 2) // not all at the same moment
-	seconds := strconv.Itoa(int(wait / time.Second))
+	in, seconds := wordsOf(r), strconv.Itoa(int(wait/time.Second))
 	w.Header().Set("Retry-After", seconds)
 	w.Header().Set("Refresh", seconds)
 	status := a.status
 	if status/100 == 4 && status != http.StatusTooManyRequests {
 		status = http.StatusServiceUnavailable
 	}
-	p.render(w, r, status, "error", page{Title: "One moment", Data: errorData{
-		heading, "The box office is very busy and could not answer just now. This page tries again by itself in " + seconds + " seconds.",
+	p.render(w, r, status, "error", page{Title: in.t("One moment"), Data: errorData{
+		heading, in.t("The box office is very busy and could not answer just now. This page tries again by itself in %d seconds.", int64(wait/time.Second)),
 	}})
 }
 
 // requestID is the id that the API's server gave the visitor's request, if it did.
 func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
-
-// spellWait writes an estimated wait as people do. It agrees with what queue.js writes.
-func spellWait(seconds float64) string {
-	minutes := int64(math.Round(seconds / 60))
-	switch {
-	case seconds <= 0:
-		return ""
-	case seconds < 60:
-		return "less than a minute"
-	case minutes < 90:
-		return "about " + count(minutes, "minute")
-	default:
-		return "about " + count(int64(math.Round(seconds/3600)), "hour")
-	}
-}
-
-func count(n int64, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return group(strconv.FormatInt(n, 10)) + " " + unit + "s"
-}

@@ -594,7 +594,7 @@ func TestCheckingOutWithoutJavaScript(t *testing.T) {
 	v.answer(checkOut, canned{status: 201, body: `{"order":"` + order + `","token":"` + orderToken + `","status":"held"}`})
 	w := v.post("/sales/concert/checkouts", wish)
 	q, _ := v.question(checkOut)
-	if want := `{"items":[{"class":"A","quantity":2}],"buyer":{"email":"a@example.com"}}`; q.body != want {
+	if want := `{"items":[{"class":"A","quantity":2}],"buyer":{"email":"a@example.com"},"metadata":{"language":"en"}}`; q.body != want {
 		t.Errorf("asked for %s, want %s", q.body, want)
 	}
 	if key := q.header.Get("Idempotency-Key"); key != `"019aabc4-7e2c-7c55-9a3e-5d0f6b1c2d3e"` {
@@ -691,7 +691,7 @@ func TestASaleWithoutAWaitingRoomIsBoughtWithoutJavaScript(t *testing.T) {
 func TestACheckoutWithoutAPlaceIsSentToTheQueue(t *testing.T) {
 	v := visit(t)
 	v.answer(checkOut, canned{status: 403, body: `{"code":"queue_required","title":"This sale has a waiting room","detail":"Join it first."}`})
-	wantShown(t, v.post("/sales/concert/checkouts", url.Values{"quantity-A": {"1"}}), 403, "Join the queue from the sale’s page.", `id="join"`)
+	wantShown(t, v.post("/sales/concert/checkouts", url.Values{"key": {"k"}, "quantity-A": {"1"}}), 403, "Join the queue from the sale’s page.", `id="join"`)
 }
 
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
@@ -919,7 +919,7 @@ func TestSpellWait(t *testing.T) {
 		{0, ""}, {-1, ""}, {0.4, "less than a minute"}, {59, "less than a minute"}, {60, "about 1 minute"}, {150, "about 3 minutes"},
 		{5300, "about 88 minutes"}, {5400, "about 2 hours"}, {86400, "about 24 hours"},
 	} {
-		if got := spellWait(test.seconds); got != test.want {
+		if got := said(t, "en").spellWait(test.seconds); got != test.want {
 			t.Errorf("%v s: %q, want %q", test.seconds, got, test.want)
 		}
 	}

@@ -16,7 +16,7 @@ var forPrograms = regexp.MustCompile(`(?i)idempotency|queue-token|array|items|js
 
 // Buyers read plain words, whatever the API answers.
 func TestARefusalIsSaidInWords(t *testing.T) {
-	sale := &domain.Sale{BuyerLimit: 6}
+	sale, in := &domain.Sale{BuyerLimit: 6}, said(t, "en")
 	for _, code := range []domain.Code{
 		domain.CodeInvalid, domain.CodeTooLarge, domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeSoldOut, domain.CodeNotOpen, domain.CodeSaleClosed, domain.CodeSaleCanceled,
 		domain.CodeClassNotOpen, domain.CodeClassClosed, domain.CodeMaxPerOrder,
@@ -28,7 +28,7 @@ func TestARefusalIsSaidInWords(t *testing.T) {
 			Field string `json:"field"`
 		}{"items[0].quantity"})
 		for _, said := range []*notice{
-			checkoutRefusal(sale, p, false, 0), checkoutRefusal(sale, p, false, 2), checkoutRefusal(sale, p, true, 0), joinRefusal(p),
+			checkoutRefusal(in, sale, p, false, 0), checkoutRefusal(in, sale, p, false, 2), checkoutRefusal(in, sale, p, true, 0), joinRefusal(in, p),
 		} {
 			if said.Heading == "" || forPrograms.MatchString(said.Heading+said.Text) {
 				t.Errorf("%s: %q", code, *said)
@@ -48,7 +48,7 @@ func TestALimitPointsAtWhatIsOnHold(t *testing.T) {
 		{true, 0, "At most 6 tickets a person, and one order at a time: pay for the open one, or cancel it."},
 		{true, 1, "You have 1 ticket on hold already, see above: pay for them, or cancel that order to choose anew."},
 	} {
-		if said := checkoutRefusal(&domain.Sale{BuyerLimit: 6, OneCheckoutPerBuyer: test.oneCheckout}, p, false, test.onHold); said.Text != test.want {
+		if said := checkoutRefusal(said(t, "en"), &domain.Sale{BuyerLimit: 6, OneCheckoutPerBuyer: test.oneCheckout}, p, false, test.onHold); said.Text != test.want {
 			t.Errorf("%+v: %q", test, said.Text)
 		}
 	}
@@ -155,7 +155,7 @@ func TestEveryCodeHasItsWords(t *testing.T) {
 	for _, code := range domain.Codes {
 		p := problem{Code: string(code)}
 		isUnsaid := func(n *notice) bool { return n.Heading == "Something went wrong" }
-		ofCheckout, ofJoin := !isUnsaid(checkoutRefusal(&domain.Sale{BuyerLimit: 6}, p, false, 0)), !isUnsaid(joinRefusal(p))
+		ofCheckout, ofJoin := !isUnsaid(checkoutRefusal(said(t, "en"), &domain.Sale{BuyerLimit: 6}, p, false, 0)), !isUnsaid(joinRefusal(said(t, "en"), p))
 		switch why := withoutWords[code]; {
 		case !ofCheckout && !ofJoin && why == "":
 			t.Errorf("%s has no words: give it some in storefront/refusals.go (checkoutRefusal or joinRefusal) and in static/checkout.js or static/sale.js; "+

@@ -12,25 +12,19 @@ package storefront
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"boxoffice/domain"
-	"boxoffice/waitingroom"
 )
 
 // A Catalog says what is on sale and how much of it is left.
@@ -79,13 +73,53 @@ const reportsPath = "/policy-reports"
 // together: it can be shown without.
 const cardsStockTimeout = time.Second
 
+// organiserPage is the only page that speaks English only, and what the names of its scripts begin with.
+const organiserPage = "organiser"
+
 type pages struct {
 	Options
-	templates map[string]*template.Template
-	health    health
+	fixedParts
+	health health
 }
 
-// New parses the templates. Its handler answers GET and HEAD of /, /sales/…, /queue/…,
+// fixedParts are the same for all pages of a build.
+type fixedParts struct {
+	dictionary *dictionary
+	templates  map[templateKey]*template.Template
+	assets     *assets
+}
+
+type templateKey struct{ language, name string }
+
+var readOnce = sync.OnceValues(readFixed)
+
+func readFixed() (*fixedParts, error) {
+	dictionary, err := readDictionary()
+	if err != nil {
+		return nil, err
+	}
+	assets, err := readAssets(dictionary)
+	if err != nil {
+		return nil, err
+	}
+	f := &fixedParts{dictionary, make(map[templateKey]*template.Template), assets}
+	for _, words := range dictionary.all {
+		funcs := words.funcs()
+		funcs["asset"] = assets.path
+		funcs["texts"] = words.scriptName
+		for _, name := range []string{"sales", "sale", "queue", "basket", "order", "find", organiserPage, "error"} {
+			t, err := template.New("layout.html").Funcs(funcs).
+				ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
+			if err != nil {
+				return nil, fmt.Errorf("storefront: template %s: %w", name, err)
+			}
+			f.templates[templateKey{words.Tag, name}] = t
+		}
+	}
+	return f, nil
+}
+
+// New makes the pages. Their handler answers GET and HEAD of /, /sales/…, /queue/…,
 // /orders, /orders/…, /organiser/sales/…, /static/…, and the forms posted to
 // /sales/{sale}/queue, /sales/{sale}/checkouts, /queue/{token}/basket, /orders and
 // /orders/{order}/cancel. For everything else it has a page that says so.
@@ -93,35 +127,11 @@ func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
 	}
-	p := &pages{Options: o, templates: make(map[string]*template.Template)}
-	funcs := template.FuncMap{
-		"money":  Money,
-		"price":  price,
-		"spell":  spell,
-		"count":  count,
-		"number": number,
-		"fives":  fives,
-		"turn":   func() string { return spell(waitingroom.EntryLife) },
-		"times":  func(a, b int64) int64 { return a * b },
-		"status": showStatus,
-		"when":   when,
-		"where":  where,
-		"left":   func(until time.Time) string { return left(time.Until(until)) },
-
-		"declined": declined,
-	}
-	for _, name := range []string{"sales", "sale", "queue", "basket", "order", "find", "organiser", "error"} {
-		t, err := template.New("layout.html").Funcs(funcs).
-			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
-		if err != nil {
-			return nil, fmt.Errorf("storefront: template %s: %w", name, err)
-		}
-		p.templates[name] = t
-	}
-	static, err := p.static()
+	fixed, err := readOnce()
 	if err != nil {
 		return nil, err
 	}
+	p := &pages{Options: o, fixedParts: *fixed}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.sales)
 	mux.HandleFunc("GET /sales/{sale}", p.sale)
@@ -138,7 +148,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)
-	mux.Handle("GET /static/{file}", static)
+	mux.HandleFunc("GET /static/{file}", p.static)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
 	return p.protect(mux)
 }
@@ -153,6 +163,16 @@ type page struct {
 	Mails       bool   // links of orders are mailed
 	Social      *social
 	Data        any
+
+	Public     bool           // nothing in it is of one visitor: caches may keep it for a moment
+	Query      string         // of links, if the URL of the page names the language
+	Languages  []languageLink // the same page in each
+	Alternates []languageLink // the same, for search engines
+}
+
+type salesData struct {
+	Cards []saleCard
+	Query string // as in page
 }
 
 type saleCard struct {
@@ -171,16 +191,17 @@ func (p *pages) sales(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), cardsStockTimeout)
 	defer cancel()
-	cards := make([]saleCard, 0, len(sales))
+	in := wordsOf(r)
+	data := salesData{Cards: make([]saleCard, 0, len(sales)), Query: p.query(r)}
 	for _, sale := range sales {
-		cards = append(cards, p.card(ctx, sale, time.Now()))
+		data.Cards = append(data.Cards, p.card(ctx, in, sale, time.Now()))
 	}
-	p.render(w, r, http.StatusOK, "sales", page{Title: "Tickets", Data: cards})
+	p.render(w, r, http.StatusOK, "sales", page{Title: in.t("Tickets"), Public: p.isPublic(r), Data: data})
 }
 
 // card sums up a sale in a word. Without an answer of the ledger it says nothing rather
 // than something wrong.
-func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) saleCard {
+func (p *pages) card(ctx context.Context, in *words, sale *domain.Sale, now time.Time) saleCard {
 	c := saleCard{Sale: sale}
 	for _, class := range sale.Classes {
 		switch {
@@ -191,15 +212,15 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 		}
 	}
 	if sale.Canceled() {
-		c.SoldOut, c.Note = true, "Canceled by the organiser"
+		c.SoldOut, c.Note = true, in.t("Canceled by the organiser")
 		return c
 	}
 	if sale.WhyClosed(now) == domain.CodeSaleClosed {
-		c.SoldOut, c.Note = true, "Closed"
+		c.SoldOut, c.Note = true, in.t("Closed")
 		return c
 	}
 	if !sale.HasOpened(now) {
-		c.Note = "Opens " + shortTime(sale.OpensAt)
+		c.Note = in.t("Opens %s", in.shortTime(sale.OpensAt))
 		return c
 	}
 	levels, err := p.Catalog.Stock(ctx, sale)
@@ -207,7 +228,7 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 		return c
 	}
 	var available, held int64
-	for _, class := range classRows(sale, levels, now) {
+	for _, class := range classRows(in, sale, levels, now) {
 		if class.Shut() {
 			continue
 		}
@@ -215,14 +236,12 @@ func (p *pages) card(ctx context.Context, sale *domain.Sale, now time.Time) sale
 		held += class.Held
 	}
 	switch {
-	case available == 1:
-		c.Note = "1 ticket left"
 	case available > 0:
-		c.Note = fmt.Sprintf("%d tickets left", available)
+		c.Note = in.t("%d tickets left", available)
 	case held > 0:
-		c.SoldOut, c.Note = true, "All on hold, some may come back"
+		c.SoldOut, c.Note = true, in.t("All on hold, some may come back")
 	default:
-		c.SoldOut, c.Note = true, "Sold out"
+		c.SoldOut, c.Note = true, in.t("Sold out")
 	}
 	return c
 }
@@ -232,32 +251,16 @@ type classRow struct {
 	Held, Sold, Available int64
 	Known                 bool // the ledger answered
 
-	Why domain.Code // its own window is not open; empty: it is
+	Why     domain.Code // its own window is not open; empty: it is
+	Opening string      // when it opens, if that is later
+	Until   string      // when it closes, while it is open
 }
 
 // Shut reports whether the class's own window is not open.
 func (c classRow) Shut() bool { return c.Why != "" }
 
-// Opening is when its own window opens, if it opens later.
-func (c classRow) Opening() string {
-	if c.Why != domain.CodeClassNotOpen {
-		return ""
-	}
-	return shortTime(c.OpensAt)
-}
-
-// Until is when its own window closes, while it is open.
-func (c classRow) Until() string {
-	if c.Shut() || c.ClosesAt.IsZero() {
-		return ""
-	}
-	return shortTime(c.ClosesAt)
-}
-
 // Out reports whether no ticket of a class is to be had right now.
 func (c classRow) Out() bool { return c.Shut() || c.Known && c.Available <= 0 }
-
-func shortTime(at time.Time) string { return at.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // NoneLeft reports whether nothing is available right now in a sale that is open.
 func (d saleData) NoneLeft() bool {
@@ -285,12 +288,14 @@ type saleData struct {
 	Room       *room       // if the sale has a waiting room and the API answers
 	KeptPlace  string      // the token of this browser's place in the queue; empty: none
 	JoinNotice *notice     // the result of joining without JavaScript
+	Asked      string      // what joining the queue needs, as the name of a field; empty: nothing
 	Shown      string      // the code or invitation that was sent without JavaScript
 	Preparing  bool        // the form only prepares what will be sent when the turn comes
 	Prepared   bool        // the form is filled in with what was kept
 	Rejoin     bool        // offers another place in the queue
 	Held       []orderView // what this browser, without JavaScript, already has on hold
 	Form       formData
+	public     bool // as in page
 
 	// Interrupted says that checkouts do not go through. It takes no button away: the
 	// first checkout that does go through shows the service that it is over.
@@ -304,6 +309,9 @@ func (p *pages) sale(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := p.saleData(r, sale)
+	if data.public = p.isPublic(r); data.public {
+		data.Form.Key = "" // a key is for one buyer: see checkout, which asks for the form once more
+	}
 	data.Held = p.heldOrders(w, r, sale)
 	if sale.WaitingRoom && !sale.Canceled() {
 		data.KeptPlace = p.keptPlace(w, r, sale.ID)
@@ -320,7 +328,10 @@ func (p *pages) noSale(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, data saleData) {
-	view := page{Title: data.Name, Script: "sale.js", Interrupted: data.Interrupted, Social: p.socialOf(&data), Data: data}
+	view := page{Title: data.Name, Script: "sale.js", Interrupted: data.Interrupted, Social: p.socialOf(wordsOf(r), &data), Public: data.public, Data: data}
+	if p.PublicURL != "" {
+		view.Alternates = p.alternates("/sales/" + data.ID)
+	}
 	if status == http.StatusOK {
 		view.RefreshSecs = data.refreshSecs()
 	}
@@ -334,16 +345,15 @@ func (p *pages) renderSale(w http.ResponseWriter, r *http.Request, status int, d
 // RoomSoldOut: nobody will be let in any more.
 func (d saleData) RoomSoldOut() bool { return d.Room != nil && d.Room.Status == placeSoldOut }
 
-// Asked says what joining the queue needs, in words; empty: nothing.
-func (d saleData) Asked() string {
-	rule := &d.Entitlement
+// askedOf says what joining the queue needs, as the name of a field; empty: nothing.
+func (w *words) askedOf(rule *domain.EntitlementRule) string {
 	switch {
 	case rule.PresaleCodes && rule.InvitationKey != nil:
-		return "presale code or invitation"
+		return w.t("Your presale code or invitation")
 	case rule.PresaleCodes:
-		return "presale code"
+		return w.t("Your presale code")
 	case rule.InvitationKey != nil:
-		return "invitation"
+		return w.t("Your invitation")
 	default:
 		return ""
 	}
@@ -362,20 +372,20 @@ func (d *saleData) refreshSecs() int {
 func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	// Without the stock the page still works: its script asks again.
 	levels, _ := p.Catalog.Stock(r.Context(), sale)
-	now := time.Now()
+	in, now := wordsOf(r), time.Now()
 	data := saleData{
 		Sale: sale, Open: sale.WhyClosed(now) == "", Closed: sale.WhyClosed(now) == domain.CodeSaleClosed, NowMillis: now.UnixMilli(),
-		Classes: classRows(sale, levels, now), Form: formData{Key: newKey()},
+		Classes: classRows(in, sale, levels, now), Asked: in.askedOf(&sale.Entitlement), Form: formData{Key: newKey()},
 	}
 	data.Interrupted = data.Open && p.Interrupted != nil && p.Interrupted()
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
 	}
 	if !sale.HasOpened(now) {
-		data.OpensText = sale.OpensAt.UTC().Format("2 January 2006, 15:04 UTC")
+		data.OpensText = in.longTime(sale.OpensAt)
 	}
 	if !data.Closed && !sale.ClosesAt.IsZero() {
-		data.ClosesText = shortTime(sale.ClosesAt)
+		data.ClosesText = in.shortTime(sale.ClosesAt)
 	}
 	if sale.Perk != nil {
 		row := rowOf(domain.Class{Name: sale.Perk.Name, Capacity: sale.Perk.Capacity, Ledger: sale.Perk.Ledger}, levels)
@@ -384,11 +394,17 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	return data
 }
 
-func classRows(sale *domain.Sale, levels []domain.StockLevel, now time.Time) []classRow {
+func classRows(in *words, sale *domain.Sale, levels []domain.StockLevel, now time.Time) []classRow {
 	rows := make([]classRow, 0, len(sale.Classes))
 	for _, class := range sale.Classes {
 		row := rowOf(class, levels)
 		row.Why = class.WhyClosed(now)
+		switch {
+		case row.Why == domain.CodeClassNotOpen:
+			row.Opening = in.shortTime(class.OpensAt)
+		case row.Why == "" && !class.ClosesAt.IsZero():
+			row.Until = in.shortTime(class.ClosesAt)
+		}
 		rows = append(rows, row)
 	}
 	return rows
@@ -416,7 +432,7 @@ func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 	if sale, err := p.Catalog.Sale(r.Context(), id); err == nil { // the script says what is wrong
 		data.Running = sale
 	}
-	p.render(w, r, http.StatusOK, "organiser", page{Title: "Organiser", Script: "organiser.js", Data: data})
+	p.render(w, r, http.StatusOK, organiserPage, page{Title: "Organiser", Script: "organiser.js", Data: data})
 }
 
 type organiserData struct {
@@ -433,7 +449,7 @@ func (p *pages) order(w http.ResponseWriter, r *http.Request) {
 		p.notFound(w, r)
 		return
 	}
-	view := page{Title: "Your order", Script: "order.js"}
+	view := page{Title: wordsOf(r).t("Your order"), Script: "order.js"}
 	data := orderData{Order: id.String(), NowMillis: time.Now().UnixMilli(), Workflow: p.workflowURL(id), View: p.readOrder(w, r, id)}
 	if data.View != nil && readAgain(data.View.Status) {
 		view.RefreshSecs = int(refreshMin / time.Second)
@@ -459,50 +475,52 @@ func (p *pages) workflowURL(id domain.OrderID) string {
 type errorData struct{ Heading, Text string }
 
 func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
-	p.render(w, r, http.StatusNotFound, "error", page{Title: "Not found", Data: errorData{
-		"There is nothing here", "Perhaps the address was copied without its end, or the sale is over.",
+	in := wordsOf(r)
+	p.render(w, r, http.StatusNotFound, "error", page{Title: in.t("Not found"), Data: errorData{
+		in.t("There is nothing here"), in.t("Perhaps the address was copied without its end, or the sale is over."),
 	}})
 }
 
 func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	p.Log.ErrorContext(r.Context(), "storefront: cannot show a page", "err", err)
 	w.Header().Set("Retry-After", "5")
-	p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: "One moment", Data: errorData{
-		"We cannot answer right now", "Nothing is lost: tickets that you hold stay yours. Please reload this page in a moment.",
+	in := wordsOf(r)
+	p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: in.t("One moment"), Data: errorData{
+		in.t("We cannot answer right now"), in.t("Nothing is lost: tickets that you hold stay yours. Please reload this page in a moment."),
 	}})
 }
 
 // render writes the page only once all of it could be rendered.
 func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
+	in := wordsOf(r)
+	if name == organiserPage { // it speaks English only
+		in = p.dictionary.all[0]
+	} else {
+		data.Languages, data.Query = languageLinks(r, in), p.query(r)
+	}
 	data.Trouble, data.Mails = p.troubled(r), p.Mails
+	data.Public = data.Public && status == http.StatusOK
 	var b bytes.Buffer
-	if err := p.templates[name].Execute(&b, data); err != nil {
+	if err := p.templates[templateKey{in.Tag, name}].Execute(&b, data); err != nil {
 		p.Log.ErrorContext(r.Context(), "storefront: cannot render a page", "page", name, "err", err)
 		http.Error(w, "This page cannot be shown right now.", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", in.Tag)
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Reporting-Endpoints", `policy="`+reportsPath+`"`)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers would hide the Origin of our own forms
-	h.Set("Cache-Control", "no-store")
+	if data.Public {
+		h.Set("Cache-Control", publicCache)
+	} else {
+		h.Set("Cache-Control", "no-store")
+		h.Add("Vary", "Accept-Language, Cookie")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader may be gone
-}
-
-// spell writes a duration of whole seconds for people, in the largest unit that fits
-// exactly: 10 minutes, 90 seconds.
-func spell(d time.Duration) string {
-	n, unit := int64(d/time.Second), "second"
-	switch {
-	case d%time.Hour == 0:
-		n, unit = int64(d/time.Hour), "hour"
-	case d%time.Minute == 0:
-		n, unit = int64(d/time.Minute), "minute"
-	}
-	return count(n, unit)
 }
 
 // fives puts a space after every five letters of a code, for people who must read it out.
@@ -516,66 +534,4 @@ func fives(code string) string {
 		b.WriteRune(letter)
 	}
 	return b.String()
-}
-
-// number writes a count as people do: 12,345.
-func number(n int64) string { return group(strconv.FormatInt(max(n, 0), 10)) }
-
-type asset struct {
-	body        []byte
-	contentType string
-	etag        string
-}
-
-// static serves the embedded files. Their names are stable, so browsers ask each time and
-// mostly get 304.
-func (p *pages) static() (http.Handler, error) {
-	assets := make(map[string]asset)
-	add := func(name string, body []byte) {
-		sum := sha256.Sum256(body)
-		assets[path.Base(name)] = asset{body, contentType(name), `"` + hex.EncodeToString(sum[:8]) + `"`}
-	}
-	currencies, err := currenciesScript()
-	if err != nil {
-		return nil, err
-	}
-	add("currencies.js", currencies)
-	names, err := fs.Glob(files, "static/*")
-	if err != nil {
-		return nil, fmt.Errorf("storefront: static files: %w", err)
-	}
-	for _, name := range names {
-		body, err := files.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("storefront: static file %s: %w", name, err)
-		}
-		add(name, body)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, ok := assets[r.PathValue("file")]
-		if !ok {
-			p.notFound(w, r)
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Type", a.contentType)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", a.etag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
-	}), nil
-}
-
-// contentType does not depend on the host's own table of types.
-func contentType(name string) string {
-	switch path.Ext(name) {
-	case ".js":
-		return "text/javascript; charset=utf-8"
-	case ".css":
-		return "text/css; charset=utf-8"
-	case ".svg":
-		return "image/svg+xml"
-	default:
-		return mime.TypeByExtension(path.Ext(name))
-	}
 }

@@ -82,7 +82,7 @@ func TestPages(t *testing.T) {
 		{"/sales/conference", 200, []string{"€65.00", "Sold out", "7 of 10 left", "96 left", "10 minutes", `method="post" action="/sales/conference/checkouts"`, "<noscript>", `data-sale="conference"`}},
 		{"/sales/nope", 404, []string{"There is nothing here"}},
 		{"/orders/" + order, 200, []string{order, "http://127.0.0.1:8233/namespaces/default/workflows/checkout%2F" + order}},
-		{"/organiser/sales/conference", 200, []string{`data-sale="conference"`, "organiser.js", `type="password"`, "<noscript>"}},
+		{"/organiser/sales/conference", 200, []string{`data-sale="conference"`, `src="/static/organiser.`, `type="password"`, "<noscript>"}},
 		{"/organiser/sales/No", 404, []string{"There is nothing here"}},
 		{"/orders/xyz", 404, []string{"There is nothing here"}},
 		{"/nope", 404, []string{"There is nothing here"}},
@@ -270,7 +270,7 @@ func TestMoney(t *testing.T) {
 		{4500, "JPY", "¥4,500"}, {1500, "KWD", "KWD\u00a01.500"}, {-250, "EUR", "-€2.50"}, {100000, "CHF", "CHF\u00a01,000.00"},
 		{1000000, "HUF", "HUF\u00a010,000.00"}, {-1500000, "IQD", "-IQD\u00a01,500.000"},
 	} {
-		if got := Money(test.minor, test.currency); got != test.want {
+		if got := Money("en", test.minor, test.currency); got != test.want {
 			t.Errorf("%d %s: %q, want %q", test.minor, test.currency, got, test.want)
 		}
 	}

@@ -427,7 +427,7 @@ func (d desk) Start(_ context.Context, o domain.Order) (domain.HoldAnswer, error
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	state := &domain.CheckoutState{
 		Order: o.ID, SaleID: o.SaleID, Status: domain.OrderHeld, Lines: o.Lines, AmountMinor: o.AmountMinor, Currency: o.Currency,
-		Fingerprint: o.Fingerprint, Provider: o.Provider, Hold: domain.Hold{Outcome: domain.HoldHeld, HeldAt: now, ExpiresAt: now.Add(o.HoldTimeout)},
+		Fingerprint: o.Fingerprint, Provider: o.Provider, Metadata: o.Metadata, Hold: domain.Hold{Outcome: domain.HoldHeld, HeldAt: now, ExpiresAt: now.Add(o.HoldTimeout)},
 	}
 	s.orders[o.ID] = state
 	s.holds++
@@ -582,4 +582,11 @@ func (r rooms) Settle(ctx context.Context, saleID string, given waitingroom.Sett
 
 func (r rooms) Configure(context.Context, string, domain.QueueSettings) (waitingroom.RoomState, error) {
 	return r.State(context.Background(), "concert")
+}
+
+// languageOf is the language that an order was made in.
+func (s *shop) languageOf(id domain.OrderID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.orders[id].Metadata.Languages()
 }

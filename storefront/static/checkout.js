@@ -1,7 +1,8 @@
 // The checkout form: live stock, and a key that survives a reload. The sale page
 // has it, and the page of a place in a queue once that is let in.
-import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, money, say as sayIn, setOff, setText, shutText, sleep, uuidv7 } from './common.js';
+import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, money, say as sayIn, setOff, setText, shutText, sleep, tryAgainText, uuidv7 } from './common.js';
 import { heldTickets, lookForHeld, onHeld } from './held.js';
+import { LANGUAGE, t } from './texts.js';
 
 const POLL_MS = 5000; // where events do not come through
 const TRY_FOR_MS = 60_000; // then the buyer decides
@@ -125,19 +126,19 @@ function showStock(view) {
     row.dataset.max = max ?? '';
     row.dataset.shut = isSold ? '' : shutText(opensAt, clock.now());
     row.querySelector('progress').value = available;
-    setText(row.querySelector('.stock'), canceled ? 'Canceled' : row.dataset.shut || stockText(available, held, capacity));
+    setText(row.querySelector('.stock'), canceled ? t('Canceled') : row.dataset.shut || stockText(available, held, capacity));
   }
   if (view.perk) {
-    setText(document.getElementById('perk-left'), view.perk.available > 0 ? ` · ${view.perk.available} left` : ' · all gone');
+    setText(document.getElementById('perk-left'), ` · ${view.perk.available > 0 ? t('%d left', view.perk.available) : t('all gone')}`);
   }
   refresh();
   if (wasShort && !busy) say(...shortage());
 }
 
 function stockText(available, held, capacity) {
-  if (available > 0) return `${available} of ${capacity} left`;
-  if (held > 0) return `All on hold, ${held} may come back`;
-  return 'Sold out';
+  if (available > 0) return t('%d of %d left', available, capacity);
+  if (held > 0) return t('All on hold, %d may come back', held);
+  return t('Sold out');
 }
 
 /** Answers a function that asks at once, for who knows that something has changed. */
@@ -165,10 +166,10 @@ let stockSaidAt = -Infinity;
 
 /** How a class stands for this buyer, in words; empty while there are tickets. */
 function standingOf(row) {
-  if (row.dataset.shut) return 'not on sale';
+  if (row.dataset.shut) return t('not on sale');
   const available = stockOf(row);
-  if (available <= 0) return Number(row.dataset.held) > 0 ? 'all on hold, some may come back' : 'sold out';
-  return available < quantityOf(row) ? 'fewer left' : '';
+  if (available <= 0) return Number(row.dataset.held) > 0 ? t('all on hold, some may come back') : t('sold out');
+  return available < quantityOf(row) ? t('fewer left') : '';
 }
 
 /** Says what became of the classes since it was last said, all at once and not often. */
@@ -181,7 +182,7 @@ function announceStock() {
     const news = rows.filter((row) => standingSaid.get(row) !== standingOf(row));
     for (const row of news) standingSaid.set(row, standingOf(row));
     if (rows.every((row) => stockOf(row) <= 0)) return; // the notice of the whole sale says it
-    setText(stockSaid, news.map((row) => `${capital(row.dataset.called)}: ${standingOf(row) || 'tickets are there'}.`).join(' '));
+    setText(stockSaid, news.map((row) => `${capital(row.dataset.called)}: ${standingOf(row) || t('tickets are there')}.`).join(' '));
   }, Math.max(SAY_STOCK_SOON_MS, stockSaidAt + SAY_STOCK_EVERY_MS - performance.now()));
 }
 
@@ -230,18 +231,19 @@ const tooMany = () => rows.find((row) => quantityOf(row) > maxOf(row));
 const heldOf = (some) => some.reduce((sum, row) => sum + Number(row.dataset.held || 0), 0);
 
 function buttonText(tickets, short, allOut, isFree) {
-  if (busy) return 'Holding your seats…';
-  if (canceled) return 'Canceled';
-  if (closed) return 'Closed';
-  if (preparing) return 'It is not your turn yet';
-  if (!open) return 'Not open yet';
-  if (allOut && (short || tickets === 0) && someShut()) return 'Nothing on sale right now';
-  if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? 'None left right now' : 'Sold out';
-  if (short) return heldOf(shortRows()) > 0 ? 'Not enough left right now' : 'Not enough left';
-  if (tickets > limit) return `At most ${limit} a person`;
-  if (tooMany()) return `At most ${maxOf(tooMany())} of ${tooMany().dataset.called}`;
-  if (isFree && tickets > 0) return `Get ${tickets}${heldTickets > 0 ? ' more' : ''} free ticket${tickets === 1 ? '' : 's'}`;
-  return tickets > 0 ? `Hold ${tickets}${heldTickets > 0 ? ' more' : ''} ticket${tickets === 1 ? '' : 's'}` : 'Choose tickets';
+  if (busy) return t('Holding your seats…');
+  if (canceled) return t('Canceled');
+  if (closed) return t('Closed');
+  if (preparing) return t('It is not your turn yet');
+  if (!open) return t('Not open yet');
+  if (allOut && (short || tickets === 0) && someShut()) return t('Nothing on sale right now');
+  if (allOut && (short || tickets === 0)) return heldOf(rows) > 0 ? t('None left right now') : t('Sold out');
+  if (short) return heldOf(shortRows()) > 0 ? t('Not enough left right now') : t('Not enough left');
+  if (tickets > limit) return t('At most %d a person', limit);
+  if (tooMany()) return t('At most %d of %s', maxOf(tooMany()), tooMany().dataset.called);
+  if (tickets === 0) return t('Choose tickets');
+  if (isFree) return heldTickets > 0 ? t('Get %d more free tickets', tickets) : t('Get %d free tickets', tickets);
+  return heldTickets > 0 ? t('Hold %d more tickets', tickets) : t('Hold %d tickets', tickets);
 }
 
 const say = (kind, heading, text = '', where = message) => sayIn(where, kind, heading, text);
@@ -249,17 +251,17 @@ const say = (kind, heading, text = '', where = message) => sayIn(where, kind, he
 /** Tells "all held, some may come back" from "sold out for good". */
 function showStanding(allOut) {
   if (!allOut || !open) say('', '', '', standing);
-  else if (someShut()) say('warn', 'Nothing is on sale right now', 'See when each class is sold.', standing);
-  else if (heldOf(rows) > 0) say('warn', 'Every ticket that is left is on hold', 'Some may come back: stay on this page, the numbers are live.', standing);
-  else say('bad', 'Sold out', 'All tickets of this sale are sold.', standing);
+  else if (someShut()) say('warn', t('Nothing is on sale right now'), t('See when each class is sold.'), standing);
+  else if (heldOf(rows) > 0) say('warn', t('Every ticket that is left is on hold'), t('Some may come back: stay on this page, the numbers are live.'), standing);
+  else say('bad', t('Sold out'), t('All tickets of this sale are sold.'), standing);
 }
 
 /** One ticket more or less of a class; says why where that cannot be. */
 function step(row, by) {
   if (busy) return;
   if (by > 0 && !mayAdd(row)) {
-    setText(stockSaid, quantityOf(row) >= stockOf(row) ? `No more tickets of ${row.dataset.called} are left.`
-      : quantityOf(row) >= maxOf(row) && maxOf(row) < limit ? `At most ${maxOf(row)} tickets of ${row.dataset.called} an order.` : `At most ${limit} tickets a person.`);
+    setText(stockSaid, quantityOf(row) >= stockOf(row) ? t('No more tickets of %s are left.', row.dataset.called)
+      : quantityOf(row) >= maxOf(row) && maxOf(row) < limit ? t('At most %d tickets of %s an order.', maxOf(row), row.dataset.called) : t('At most %d tickets a person.', limit));
     return;
   }
   row.querySelector('input').value = Math.max(0, quantityOf(row) + by);
@@ -304,6 +306,7 @@ form.addEventListener('submit', (event) => {
   const body = JSON.stringify({
     items: rows.filter((row) => quantityOf(row) > 0).map((row) => ({ class: row.dataset.class, quantity: quantityOf(row) })),
     buyer: { email: form.elements.email.value.trim() },
+    metadata: { language: LANGUAGE }, // for the mails
   });
   // The same wish goes on with its key; another wish is another order.
   if (pending.get()?.body !== body) pending.set({ key: uuidv7(clock.now()), body, place });
@@ -341,13 +344,13 @@ async function checkout() {
     });
     if (!isOpenEnded(answer)) return finish(answer);
     if (performance.now() > until) break;
-    say('warn', 'Still asking…', 'Many people are buying right now. Your request stays the same one: you cannot buy twice by waiting.');
+    say('warn', t('Still asking…'), t('Many people are buying right now. Your request stays the same one: you cannot buy twice by waiting.'));
     await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
     wait = Math.min(wait * 2, BACKOFF_MAX_MS);
   }
   busy = false;
   refresh();
-  say('warn', 'No answer yet', 'We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.');
+  say('warn', t('No answer yet'), t('We do not know whether your seats are held. Press the button again: it repeats the same order and never a second one.'));
 }
 
 function finish(answer) {
@@ -365,7 +368,7 @@ function finish(answer) {
   busy = false;
   if (answer.code === 'queue_required' && hooks.shut) {
     refresh();
-    say('warn', 'The door is not open for you yet', 'One moment, and press the button again.');
+    say('warn', t('The door is not open for you yet'), t('One moment, and press the button again.'));
     hooks.shut();
     return;
   }
@@ -381,16 +384,16 @@ function finish(answer) {
 }
 
 /** Perhaps this buyer's own are among them. */
-const onHold = (n) => ['warn', 'Not enough left right now', `On hold for a payment: ${n} ticket${n === 1 ? '' : 's'}. Some may come back: stay on this page, the numbers are live.`];
+const onHold = (n) => ['warn', t('Not enough left right now'), t('On hold for a payment: %d tickets. Some may come back: stay on this page, the numbers are live.', n)];
 
 /** How it stands, by the live numbers, after a try that was refused for want of tickets. */
 function shortage() {
   const short = shortRows();
-  if (short.length === 0) return ['', 'Tickets are there again', 'Press the button to try once more.'];
+  if (short.length === 0) return ['', t('Tickets are there again'), t('Press the button to try once more.')];
   const held = heldOf(short);
   return held > 0
     ? onHold(held)
-    : ['bad', 'Not enough left', 'Choose fewer tickets, or another class.'];
+    : ['bad', t('Not enough left'), t('Choose fewer tickets, or another class.')];
 }
 
 function refusal({ code, body }) {
@@ -398,41 +401,46 @@ function refusal({ code, body }) {
     case 'sold_out':
       return body.held > 0
         ? onHold(body.held)
-        : ['bad', 'Sold out', 'Fewer tickets are left than you asked for.'];
+        : ['bad', t('Sold out'), t('Fewer tickets are left than you asked for.')];
     case 'limit_reached':
-      return ['bad', 'That is more than one person may have', heldTickets > 0
-        ? `You have ${heldTickets} ticket${heldTickets === 1 ? '' : 's'} on hold already, see above: pay for them, or cancel that order to choose anew.`
-        : `At most ${limit} tickets a person${root.dataset.oneCheckout === 'true' ? ', and one order at a time: pay for the open one, or cancel it.' : ', those that still wait for a payment included.'}`];
+      return ['bad', t('That is more than one person may have'), limitText()];
     case 'sale_canceled':
-      return ['bad', 'This sale is canceled', 'The organiser called it off while you were buying. Nothing is held and nothing was charged.'];
+      return ['bad', t('This sale is canceled'), t('The organiser called it off while you were buying. Nothing is held and nothing was charged.')];
     case 'sale_closed':
-      return ['bad', 'This sale is closed', 'It takes no more orders. What is on hold already can still be paid.'];
+      return ['bad', t('This sale is closed'), t('It takes no more orders. What is on hold already can still be paid.')];
     case 'class_not_open':
-      return ['warn', 'Not all of it is on sale yet', 'One of the classes that you chose is sold later: choose another, or come back.'];
+      return ['warn', t('Not all of it is on sale yet'), t('One of the classes that you chose is sold later: choose another, or come back.')];
     case 'class_closed':
-      return ['bad', 'Not all of it is on sale any more', 'One of the classes that you chose is no longer sold: choose another.'];
+      return ['bad', t('Not all of it is on sale any more'), t('One of the classes that you chose is no longer sold: choose another.')];
     case 'max_per_order':
-      return ['bad', 'Too many tickets of one class', 'An order may have fewer tickets of that class: choose fewer.'];
+      return ['bad', t('Too many tickets of one class'), t('An order may have fewer tickets of that class: choose fewer.')];
     case 'not_open':
-      return ['warn', 'Not open yet', 'This sale opens later.'];
+      return ['warn', t('Not open yet'), t('This sale opens later.')];
     case 'invalid':
-      return ['bad', 'Please check what you entered', invalidText(body.errors?.[0]?.field ?? '')];
+      return ['bad', t('Please check what you entered'), invalidText(body.errors?.[0]?.field ?? '')];
     case 'not_found':
-      return ['bad', 'This sale is over', ''];
+      return ['bad', t('This sale is over'), ''];
     case 'queue_required':
-      return ['warn', 'This sale has a queue', 'Join the queue from the sale’s page.'];
+      return ['warn', t('This sale has a queue'), t('Join the queue from the sale’s page.')];
     case 'key_reused':
       return place
-        ? ['bad', 'This place was used already', 'It is good for one order.']
-        : ['warn', 'This order was sent before', 'Nothing more is held. Press the button again for another order.'];
+        ? ['bad', t('This place was used already'), t('It is good for one order.')]
+        : ['warn', t('This order was sent before'), t('Nothing more is held. Press the button again for another order.')];
     default:
-      return ['bad', 'Something went wrong', `Nothing is held. Please try again${body.request_id ? ` (request ${body.request_id})` : ''}.`];
+      return ['bad', t('Something went wrong'), `${t('Nothing is held.')} ${tryAgainText(body)}`];
   }
+}
+
+/** Why an order is more than one person may have. */
+function limitText() {
+  if (heldTickets > 0) return t('You have %d tickets on hold already, see above: pay for them, or cancel that order to choose anew.', heldTickets);
+  if (root.dataset.singleOrder === 'true') return t('At most %d tickets a person, and one order at a time: pay for the open one, or cancel it.', limit);
+  return t('At most %d tickets a person, those that still wait for a payment included.', limit);
 }
 
 /** Agrees with invalidText in Go. */
 function invalidText(field) {
-  if (field.includes('email')) return 'The e-mail address cannot be right.';
-  if (field.includes('items')) return 'Choose at least one ticket, and no more than one person may have.';
-  return 'Something in it cannot be right.';
+  if (field.includes('email')) return t('The e-mail address cannot be right.');
+  if (field.includes('items')) return t('Choose at least one ticket, and no more than one person may have.');
+  return t('Something in it cannot be right.');
 }

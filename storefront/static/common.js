@@ -1,20 +1,26 @@
 // What the pages share: money, time, waiting, and keeping things across a reload.
 
-import { DECIMALS, SYMBOLS } from './currencies.js';
+import { DECIMALS } from './currencies.js';
+import { DATES, LANGUAGE, SYMBOLS, SYMBOL_BEHIND, t } from './texts.js';
 
 /** Writes minor units as people do; agrees with Money in Go. */
 export function money(minor, currency) {
   const decimals = DECIMALS[currency] ?? 2;
-  const digits = new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const digits = new Intl.NumberFormat(LANGUAGE, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   const amount = digits.format(Math.abs(minor) / 10 ** decimals);
-  return `${minor < 0 ? '-' : ''}${SYMBOLS[currency] ?? `${currency}\u00a0`}${amount}`;
+  const symbol = SYMBOLS[currency] ?? currency;
+  const written = SYMBOL_BEHIND ? `${amount}\u00a0${symbol}` : `${symbol}${/\p{L}$/u.test(symbol) ? '\u00a0' : ''}${amount}`;
+  return `${minor < 0 ? '-' : ''}${written}`;
 }
 
 /** Writes a count as people do; agrees with number in Go. */
-export const number = (n) => Math.max(0, n).toLocaleString('en');
+export const number = (n) => t('%d', Math.max(0, n));
 
 /** What people call a class: its label, or its id. */
-export const calledOf = (item, word = 'class') => item.label || `${word} ${item.class}`;
+export const calledOf = (item) => item.label || t('class %s', item.class);
+
+/** The same at the beginning of a line. */
+export const titledOf = (item) => item.label || t('Class %s', item.class);
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -28,8 +34,8 @@ function whenText(facts) {
   if (!facts?.starts_at) return '';
   const [starts, ends] = [new Date(facts.starts_at), facts.ends_at && new Date(facts.ends_at)];
   const write = (timeZone) => {
-    const style = { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone };
-    const format = new Intl.DateTimeFormat('en-GB', style);
+    const style = { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: 'numeric', minute: '2-digit', timeZone };
+    const format = new Intl.DateTimeFormat(DATES, style);
     return `${ends && format.formatRange ? format.formatRange(starts, ends) : format.format(starts)} (${timeZone})`;
   };
   try {
@@ -100,13 +106,13 @@ const two = (n) => String(n).padStart(2, '0');
 export function clockText(seconds) {
   const days = Math.floor(seconds / 86_400);
   const clock = [Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(':');
-  return days > 0 ? `${days} day${days === 1 ? '' : 's'} ${clock}` : clock;
+  return days > 0 ? t('%d days %s', days, clock) : clock;
 }
 
 /** A time left, in words, for who listens. */
 function spellLeft(seconds) {
-  const [n, unit] = seconds >= 7200 ? [Math.floor(seconds / 3600), 'hour'] : seconds >= 120 ? [Math.floor(seconds / 60), 'minute'] : [seconds, 'second'];
-  return `${n} ${unit}${n === 1 ? '' : 's'}`;
+  if (seconds >= 7200) return t('%d hours', Math.floor(seconds / 3600));
+  return seconds >= 120 ? t('%d minutes', Math.floor(seconds / 60)) : t('%d seconds', seconds);
 }
 
 const SAY_AT_SECONDS = [3600, 600, 300, 60, 10];
@@ -120,7 +126,7 @@ export function countDown({ opensAt, clock, face, said, opened }) {
     face.hidden = false;
     setText(face, clockText(seconds));
     face.classList.toggle('soon', seconds <= 60);
-    if (said && SAY_AT_SECONDS.some((at) => lastSeconds > at && seconds <= at)) setText(said, `${spellLeft(seconds)} until the opening`);
+    if (said && SAY_AT_SECONDS.some((at) => lastSeconds > at && seconds <= at)) setText(said, t('%s until the opening', spellLeft(seconds)));
     lastSeconds = seconds;
     if (seconds > 0) return;
     clearInterval(timer);
@@ -140,7 +146,7 @@ export function timeText(time, style = { dateStyle: 'full', timeStyle: 'short' }
   const east = -at.getTimezoneOffset();
   const minutes = Math.abs(east) % 60;
   const offset = east === 0 ? '' : `${east < 0 ? '−' : '+'}${Math.floor(Math.abs(east) / 60)}${minutes ? `:${two(minutes)}` : ''}`;
-  return `${at.toLocaleString('en', style)} (UTC${offset})`;
+  return `${at.toLocaleString(LANGUAGE, style)} (UTC${offset})`;
 }
 
 /** Times of the page, in the visitor's own zone. */
@@ -150,9 +156,12 @@ export function localTime(element, time) {
 
 /** Why a class is not on sale, by its own window. Agrees with the template stock in Go. */
 export function shutText(opensAt, now) {
-  if (opensAt && Date.parse(opensAt) > now) return `On sale from ${timeText(opensAt, { dateStyle: 'medium', timeStyle: 'short' })}`;
-  return 'No longer on sale';
+  if (opensAt && Date.parse(opensAt) > now) return t('On sale from %s', timeText(opensAt, { dateStyle: 'medium', timeStyle: 'short' }));
+  return t('No longer on sale');
 }
+
+/** Agrees with wentWrong in Go. */
+export const tryAgainText = ({ request_id: id }) => (id ? t('Please try again (request %s).', id) : t('Please try again.'));
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -329,8 +338,8 @@ function noteAnswer(status) {
   failures = status === 0 || status === 503 ? failures + 1 : 0;
   if (!troubleNotice) return;
   if (failures === 0) say(troubleNotice, 'warn', '');
-  else if (status === 503) say(troubleNotice, 'warn', 'The box office is very busy right now', 'What you hold and your place in a queue are safe. This page keeps asking by itself: please do not reload it.');
-  else if (failures > 1) say(troubleNotice, 'warn', 'No connection to the box office', 'Perhaps your network is away. What you hold and your place in a queue are safe; this page keeps trying.');
+  else if (status === 503) say(troubleNotice, 'warn', t('The box office is very busy right now'), t('What you hold and your place in a queue are safe. This page keeps asking by itself: please do not reload it.'));
+  else if (failures > 1) say(troubleNotice, 'warn', t('No connection to the box office'), t('Perhaps your network is away. What you hold and your place in a queue are safe; this page keeps trying.'));
 }
 
 const ASK_TIMEOUT_MS = 20_000;
@@ -359,4 +368,14 @@ export async function ask(path, options = {}) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+// A page whose URL names the language may be the same for everybody, so it sets no cookie: its script does, for
+// the pages that follow. The links to other languages keep what stands behind the #, such as an order's key.
+const named = new URLSearchParams(location.search).get('lang');
+if (named === LANGUAGE) {
+  document.cookie = `boxoffice-language=${LANGUAGE}; Path=/; Max-Age=31536000; SameSite=Lax${location.protocol === 'https:' ? '; Secure' : ''}`;
+}
+for (const link of document.querySelectorAll('.languages a')) {
+  link.addEventListener('click', () => { link.hash = location.hash; });
 }

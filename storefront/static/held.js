@@ -1,5 +1,6 @@
 // What this browser has on hold in a sale: offered to whoever comes back to one of its pages.
-import { HeldOrders, ask, calledOf, isOff, money, say, setOff, timeText } from './common.js';
+import { HeldOrders, ask, calledOf, isOff, money, number, say, setOff, timeText } from './common.js';
+import { t } from './texts.js';
 
 const AGAIN_MIN_MS = 5000; // after a hold's deadline
 
@@ -47,21 +48,21 @@ export async function lookForHeld() {
 
 function offer({ order, token, items, amount, currency, hold_expires_at: until }) {
   const shown = document.getElementById('held-order').content.firstElementChild.cloneNode(true);
-  shown.querySelector('strong').textContent = `You have tickets on hold until ${timeText(until, { timeStyle: 'short' })}`;
-  shown.querySelector('.held-lines').textContent = `${items.map((item) => `${item.quantity} × ${calledOf(item)}`).join(', ')} · ${money(amount, currency)}`;
+  shown.querySelector('strong').textContent = t('You have tickets on hold until %s', timeText(until, { timeStyle: 'short' }));
+  shown.querySelector('.held-lines').textContent = `${items.map((item) => `${number(item.quantity)} × ${calledOf(item)}`).join(', ')} · ${money(amount, currency)}`;
   shown.querySelector('a').href = `/orders/${order}#${token}`;
   shown.querySelector('button').addEventListener('click', async ({ currentTarget: button }) => {
-    if (isOff(button) || !window.confirm('Give these seats back?')) return;
+    if (isOff(button) || !window.confirm(t('Give these seats back?'))) return;
     setOff(button, true);
     const { status, code } = await ask(`/v1/orders/${order}/cancel`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
     setOff(button, false);
     if (code === 'already_paid') {
       location.assign(shown.querySelector('a').href);
     } else if (status !== 200 && status !== 404) {
-      say(message, 'warn', 'The cancellation did not come through', 'Please try again.');
+      say(message, 'warn', t('The cancellation did not come through'), t('Please try again.'));
     } else {
       orders.drop(order);
-      say(message, '', 'The seats are given back', 'You can choose anew.');
+      say(message, '', t('The seats are given back'), t('You can choose anew.'));
       message.focus(); // the pressed button goes
       await lookForHeld();
     }

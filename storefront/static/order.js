@@ -1,5 +1,6 @@
 // The order page: follows an order from its hold to its ending.
-import { HeldOrders, Kept, ServerClock, ask, calledOf, eventText, isOff, money, setOff, setText, sleep } from './common.js';
+import { HeldOrders, Kept, ServerClock, ask, calledOf, eventText, isOff, money, number, setOff, setText, sleep, titledOf } from './common.js';
+import { t } from './texts.js';
 
 const POLL_MIN_MS = 1500;
 const POLL_MAX_MS = 30_000;
@@ -41,7 +42,7 @@ async function findToken() {
       return true;
     }
     if (status === 404) break; // too old
-    say('We cannot reach the box office right now. Your order is safe; this page keeps trying.');
+    say(t('We cannot reach the box office right now. Your order is safe; this page keeps trying.'));
     await sleep(wait * (0.8 + 0.4 * Math.random()));
   }
   if (kept.get()?.token) use(kept.get().token);
@@ -107,7 +108,7 @@ function draw(next) {
   drawDeclined();
   if (drawn === order.status) return; // do not load the QR codes again
   drawn = order.status;
-  document.title = `${section.querySelector('h1').textContent} · Box office`;
+  document.title = `${section.querySelector('h1').textContent} · ${t('Box office')}`;
   if (order.status === 'held' && !isFree) drawHeld();
   if (order.status === 'paid') drawTickets();
 }
@@ -144,21 +145,20 @@ function drawDeclined() {
   const box = fields('declined')[0];
   box.hidden = !order.declines || order.status !== 'held' || Boolean(order.sale_canceled_at) || Date.parse(order.hold_expires_at) <= clock.now();
   if (box.hidden) return;
-  const more = order.attempts_left === 1 ? 'One more attempt is possible.' : `${order.attempts_left} more attempts are possible.`;
-  fill('attempts', `Nothing was charged, and your seats are still held. ${more}`);
+  fill('attempts', t('Nothing was charged, and your seats are still held. %d more attempts are possible.', order.attempts_left));
 }
 
 function drawHeld() {
   const table = document.createElement('table');
   table.className = 'lines';
   for (const item of order.items) {
-    addRow(table, `${item.quantity} × ${calledOf(item)}`, money(item.quantity * item.unit_price, order.currency));
+    addRow(table, `${number(item.quantity)} × ${calledOf(item)}`, money(item.quantity * item.unit_price, order.currency));
   }
-  addRow(table, 'Total', money(order.amount, order.currency));
+  addRow(table, t('Total'), money(order.amount, order.currency));
   fields('lines')[0].replaceChildren(table);
   const pay = fields('pay')[0];
   if (!order.sale_canceled_at) pay.href = order.payment_url;
-  pay.textContent = `Pay ${money(order.amount, order.currency)}`;
+  pay.textContent = t('Pay %s', money(order.amount, order.currency));
   if (!kept.get()?.heldFor) kept.set({ ...kept.get(), heldFor: Date.parse(order.hold_expires_at) - clock.now() });
   new HeldOrders(order.sale).add({ order: id, token: kept.get().token }); // the sale's page offers it
   tick();
@@ -177,11 +177,11 @@ function drawTickets() {
   for (const ticket of tickets) {
     const card = template.content.cloneNode(true);
     const image = card.querySelector('img');
-    image.alt = `QR code of ticket ${ticket.number}`;
+    image.alt = t('QR code of ticket %d', ticket.number);
     card.querySelector('.ticket-sale').textContent = order.sale_name;
-    card.querySelector('.ticket-class').textContent = calledOf(order.items.find((item) => item.class === ticket.class) ?? ticket, 'Class');
+    card.querySelector('.ticket-class').textContent = titledOf(order.items.find((item) => item.class === ticket.class) ?? ticket);
     card.querySelector('.ticket-event').textContent = eventText(order.facts, '\n');
-    card.querySelector('.ticket-number').textContent = `Ticket ${ticket.number} of ${tickets.length}`;
+    card.querySelector('.ticket-number').textContent = t('Ticket %d of %d', ticket.number, tickets.length);
     card.querySelector('.ticket-code').textContent = ticket.code.replace(/(.{5})(?=.)/g, '$1 ');
     list.append(card);
     loadCode(image, ticket.number);
@@ -190,8 +190,8 @@ function drawTickets() {
   perk.hidden = !order.perk;
   if (order.perk) {
     perk.textContent = order.perk.taken
-      ? `★ You were fast: this order gets a ${order.perk.name}.`
-      : `The ${order.perk.name} went to earlier orders.`;
+      ? `★ ${t('You were fast: this order gets a %s.', order.perk.name)}`
+      : t('The %s went to earlier orders.', order.perk.name);
   }
 }
 
@@ -210,7 +210,7 @@ async function loadCode(image, number, tries = 5) {
     await sleep(2000);
     return loadCode(image, number, tries - 1);
   }
-  image.alt = 'The code could not be loaded. The letters beside it are the same code.';
+  image.alt = t('The code could not be loaded. The letters beside it are the same code.');
 }
 
 function tick() {
@@ -224,7 +224,7 @@ function tick() {
   drawDeclined();
   fields('pay')[0].removeAttribute('href'); // paying now would be too late
   setOff(root.querySelector('[data-action="cancel"]'), true);
-  fill('note', 'Time is up. One moment: we ask whether your payment came through.');
+  fill('note', t('Time is up. One moment: we ask whether your payment came through.'));
 }
 
 root.querySelector('[data-action="calendar"]').addEventListener('click', async ({ currentTarget: button }) => {
@@ -240,17 +240,17 @@ root.querySelector('[data-action="calendar"]').addEventListener('click', async (
     setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
     say('');
   } catch {
-    say('The calendar entry could not be loaded. Please try again.');
+    say(t('The calendar entry could not be loaded. Please try again.'));
   }
   setOff(button, false);
 });
 root.querySelector('[data-action="print"]').addEventListener('click', () => window.print());
 root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ currentTarget: button }) => {
-  if (isOff(button) || !window.confirm('Give the seats back?')) return;
+  if (isOff(button) || !window.confirm(t('Give the seats back?'))) return;
   setOff(button, true);
   const { status, code } = await ask(`/v1/orders/${id}/cancel`, { method: 'POST', headers });
   setOff(button, false);
-  if (status !== 200 && code !== 'already_paid') say('The cancellation did not come through. Please try again.');
+  if (status !== 200 && code !== 'already_paid') say(`${t('The cancellation did not come through')}. ${t('Please try again.')}`);
   await look();
 });
 
@@ -296,7 +296,7 @@ async function look() {
     show('missing');
     return false;
   }
-  say('We cannot reach the box office right now. Your order is safe; this page keeps trying.');
+  say(t('We cannot reach the box office right now. Your order is safe; this page keeps trying.'));
   return false;
 }
 
@@ -305,7 +305,7 @@ function drawAsking(isProcessing) {
   const section = root.querySelector('[data-state="asking"]');
   show('asking');
   setText(section.querySelector('[data-field="asking"]'), isProcessing ? section.dataset.processing : section.dataset.unknown);
-  document.title = `${section.querySelector('h1').textContent} · Box office`;
+  document.title = `${section.querySelector('h1').textContent} · ${t('Box office')}`;
   drawn = '';
 }
 
@@ -320,7 +320,7 @@ async function askWhetherPaid(wait) {
     return 0;
   }
   if (status === 202) say('');
-  else say('We cannot reach the box office right now. Your order is safe; this page keeps trying.');
+  else say(t('We cannot reach the box office right now. Your order is safe; this page keeps trying.'));
   drawAsking(body?.payment === 'processing');
   return Math.max(wait, retryAfter);
 }

@@ -2,6 +2,7 @@
 import { Kept, ServerClock, Stream, ask, countDown, localTime, number, setText, sleep, tellTrouble } from './common.js';
 import { dropBasket, setPreparing, startCheckout } from './checkout.js';
 import { offerHeld } from './held.js';
+import { t } from './texts.js';
 
 const STREAM_GRACE_MS = 1500; // then this page asks by itself
 const POLL_MIN_MS = 2000;
@@ -39,22 +40,22 @@ function draw(place) {
   status = section(place.status) ? place.status : 'waiting';
   const drawn = place.position > 0; // paused before the opening: there is no place yet
   fill('ahead', drawn ? number(place.ahead) : '–');
-  fill('ahead-unit', drawn ? `${place.ahead === 1 ? 'person' : 'people'} ahead of you` : 'your place is drawn at the opening');
+  fill('ahead-unit', drawn ? aheadText(place.ahead) : t('your place is drawn at the opening'));
   fill('position', drawn ? number(place.position) : '–');
   fill('waiting', number(place.waiting));
-  fill('wait', status === 'paused' ? 'paused' : spellWait(place.wait_seconds) || 'not known yet');
+  fill('wait', status === 'paused' ? t('paused') : spellWait(place.wait_seconds) || t('not known yet'));
   if (place.draw) {
     fill('commitment', place.draw.commitment);
-    fill('seed', place.draw.seed || 'published after the draw');
-    fill('size', place.draw.size >= 0 ? number(place.draw.size) : 'not yet');
-    fill('root', place.draw.root || 'published when the list is closed');
+    fill('seed', place.draw.seed || t('published after the draw'));
+    fill('size', place.draw.size >= 0 ? number(place.draw.size) : t('not yet'));
+    fill('root', place.draw.root || t('published when the list is closed'));
     for (const note of root.querySelectorAll('[data-field="waived"]')) note.hidden = !place.draw.waived;
     const closing = document.getElementById('closing');
     closing.hidden = !CLOSING[place.draw.state];
     setText(closing, CLOSING[place.draw.state] ?? '');
   }
   drawBar(place);
-  document.title = `${titleOf(place)} · Box office`;
+  document.title = `${titleOf(place)} · ${t('Box office')}`;
   document.getElementById('paused').hidden = status !== 'paused';
   document.getElementById('late').hidden = !place.late;
   admittedUntil = Date.parse(place.admitted_until);
@@ -66,8 +67,8 @@ function draw(place) {
 
 /** What is said between the opening and the draw. Agrees with Closing in Go. */
 const CLOSING = {
-  closed: 'The sale has opened and the list is closed. The places are drawn in a few seconds, when the random number is there that nobody knows yet.',
-  delayed: 'The random number that the draw waits for has not come yet. Nobody is let in before the draw, so you lose nothing: stay here, it goes on by itself.',
+  closed: t('The sale has opened and the list is closed. The places are drawn in a few seconds, when the random number is there that nobody knows yet.'),
+  delayed: t('The random number that the draw waits for has not come yet. Nobody is let in before the draw, so you lose nothing: stay here, it goes on by itself.'),
 };
 
 /** How much of the way is behind. It needs to know where it began. */
@@ -80,8 +81,11 @@ function drawBar({ ahead, position }) {
   bar.value = started.get() - ahead;
 }
 
-const HEADINGS = { draw: 'In the draw', admitted: '★ It is your turn', sold_out: 'Sold out', closed: 'The sale is closed', canceled: 'Canceled', paused: 'Queue paused', missing: 'Your place is no longer known' };
-const titleOf = ({ ahead }) => HEADINGS[status] ?? `${number(ahead)} ahead of you`;
+const HEADINGS = { draw: t('In the draw'), admitted: t('It is your turn'), sold_out: t('Sold out'), closed: t('The sale is closed'), canceled: t('Canceled'), paused: t('Queue paused'), missing: t('Your place is no longer known') };
+const titleOf = ({ ahead }) => (status === 'admitted' ? `★ ${HEADINGS[status]}` : HEADINGS[status] ?? t('%d ahead of you', ahead));
+
+/** What stands behind the number of those ahead. Agrees with ahead in Go. */
+const aheadText = (n) => (n === 1 ? t('person ahead of you') : t('people ahead of you'));
 
 /** Shows the section of a new status, and brings it to life. */
 function enter(was) {
@@ -113,7 +117,7 @@ function startCountdown() {
   localTime(root.querySelector('[data-field="opens-text"]'), root.dataset.opens);
   stopCountdown = countDown({
     opensAt: Date.parse(root.dataset.opens), clock, face: document.getElementById('clock'), said: document.getElementById('said'),
-    opened: () => { setText(document.getElementById('clock'), 'Drawing…'); },
+    opened: () => { setText(document.getElementById('clock'), t('Drawing…')); },
   });
 }
 
@@ -138,17 +142,16 @@ function announce({ ahead, wait_seconds: wait }, moved) {
   if (status === 'draw' && !moved) return;
   if (!moved && performance.now() - saidAt < SAY_EVERY_MS) return;
   saidAt = performance.now();
-  const waiting = `${number(ahead)} ${ahead === 1 ? 'person' : 'people'} ahead of you${spellWait(wait) && `, ${spellWait(wait)}`}`;
-  setText(document.getElementById('said'), HEADINGS[status] ? HEADINGS[status].replace('★ ', '') : waiting);
+  const waiting = `${t('%d people ahead of you', ahead)}${spellWait(wait) && `, ${spellWait(wait)}`}`;
+  setText(document.getElementById('said'), HEADINGS[status] ?? waiting);
 }
 
 /** An estimated wait, as people say it. Agrees with spellWait in Go. */
 function spellWait(seconds) {
   const minutes = Math.round(seconds / 60);
-  const spell = (n, unit) => `about ${number(n)} ${unit}${n === 1 ? '' : 's'}`;
   if (!(seconds > 0)) return '';
-  if (seconds < 60) return 'less than a minute';
-  return minutes < 90 ? spell(minutes, 'minute') : spell(Math.round(seconds / 3600), 'hour');
+  if (seconds < 60) return t('less than a minute');
+  return minutes < 90 ? t('about %d minutes', minutes) : t('about %d hours', Math.round(seconds / 3600));
 }
 
 // ---- following

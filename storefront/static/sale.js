@@ -1,8 +1,9 @@
 // The sale page: the countdown to the opening, the way into the queue where there is
 // one, else the checkout.
-import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, shutText, sleep, tellTrouble, uuidv7 } from './common.js';
+import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, shutText, sleep, tellTrouble, tryAgainText, uuidv7 } from './common.js';
 import { offerHeld } from './held.js';
 import { solve } from './proof.js';
+import { t } from './texts.js';
 
 const TRY_FOR_MS = 60_000; // then the visitor decides
 const BACKOFF_MAX_MS = 8000;
@@ -28,9 +29,9 @@ async function reachOpening() {
 function showOpen() {
   opening.hidden = true;
   if (!join) return;
-  setText(document.getElementById('join-heading'), 'This sale has a queue');
-  setText(document.getElementById('join-text'), 'Join it, and you are let in by order of arrival, as fast as tickets can be sold.');
-  setText(document.getElementById('join-button'), 'Join the queue');
+  setText(document.getElementById('join-heading'), t('This sale has a queue'));
+  setText(document.getElementById('join-text'), t('Join it, and you are let in by order of arrival, as fast as tickets can be sold.'));
+  setText(document.getElementById('join-button'), t('Join the queue'));
 }
 
 tellTrouble(document.getElementById('trouble'));
@@ -102,7 +103,7 @@ async function prove() {
   const { status, body } = await ask(`/v1/sales/${sale}/queue/challenge`);
   if (status === 204 || status === 404) return null;
   if (status !== 200) return undefined;
-  tell('', 'One moment: checking that you are not a program', 'Your browser works on a small riddle. On a phone that takes a few seconds.');
+  tell('', t('One moment: checking that you are not a program'), t('Your browser works on a small riddle. On a phone that takes a few seconds.'));
   const solution = await solve(body.challenge, body.difficulty_bits);
   tell('', '');
   return { challenge: body.challenge, solution };
@@ -139,51 +140,51 @@ async function takePlace() {
       return false;
     }
     if (performance.now() > until) break;
-    if (answer.code === 'rate_limited') tell('warn', 'One moment', 'There were too many tries from your connection just now. This page tries again by itself.');
-    else if (mayRepeat) tell('warn', 'Still asking…', 'Very many people are joining right now. This page keeps asking by itself.');
+    if (answer.code === 'rate_limited') tell('warn', t('One moment'), t('There were too many tries from your connection just now. This page tries again by itself.'));
+    else if (mayRepeat) tell('warn', t('Still asking…'), t('Very many people are joining right now. This page keeps asking by itself.'));
     await sleep(Math.max(answer.retryAfter, wait * (0.5 + Math.random())));
     wait = Math.min(wait * 2, BACKOFF_MAX_MS);
   }
-  tell('warn', 'No answer yet', 'You have no place yet. Please press the button again.');
+  tell('warn', t('No answer yet'), t('You have no place yet. Please press the button again.'));
   return false;
 }
 
 function refuse({ code, body }) {
   switch (code) {
     case 'sold_out':
-      tell('bad', 'Sold out', 'All tickets of this sale are sold.');
+      tell('bad', t('Sold out'), t('All tickets of this sale are sold.'));
       break;
     case 'entitlement_required':
-      tell('warn', 'This sale asks for a presale code or an invitation', 'You have it from the organiser. Without one nobody gets a place here.');
+      tell('warn', t('This sale asks for a presale code or an invitation'), t('You have it from the organiser. Without one nobody gets a place here.'));
       asks?.focus();
       break;
     case 'entitlement_refused':
-      tell('bad', 'This code or invitation is not known here', 'Please check it letter by letter. Perhaps it is for another sale, or the organiser has withdrawn it. You have no place yet.');
+      tell('bad', t('This code or invitation is not known here'), t('Please check it letter by letter. Perhaps it is for another sale, or the organiser has withdrawn it. You have no place yet.'));
       asks?.focus();
       break;
     case 'entitlement_expired':
-      tell('bad', 'This invitation has run out', 'It was good until a certain time. You have no place. Please ask the organiser.');
+      tell('bad', t('This invitation has run out'), t('It was good until a certain time. You have no place. Please ask the organiser.'));
       break;
     case 'entitlement_spent':
-      tell('bad', 'This code or invitation was used already', 'All places that it is good for are taken. If it was you, your place is in the browser that you took it with, or at the address that you kept.');
+      tell('bad', t('This code or invitation was used already'), t('All places that it is good for are taken. If it was you, your place is in the browser that you took it with, or at the address that you kept.'));
       break;
     case 'queue_full':
-      tell('warn', 'The queue is full', 'Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then.');
+      tell('warn', t('The queue is full'), t('Far more people wait than there are tickets. You have no place. There is room again once the sale is open and those who left are passed: please try again then.'));
       break;
     case 'sale_closed':
-      tell('bad', 'This sale is closed', 'It takes no more orders.');
+      tell('bad', t('This sale is closed'), t('It takes no more orders.'));
       break;
     case 'sale_canceled':
-      tell('bad', 'This sale is canceled', 'The organiser called it off.');
+      tell('bad', t('This sale is canceled'), t('The organiser called it off.'));
       break;
     case 'proof_required':
-      tell('bad', 'The check did not work', 'Your browser could not prove that you are not a program. Please try again, or another browser.');
+      tell('bad', t('The check did not work'), t('Your browser could not prove that you are not a program. Please try again, or another browser.'));
       break;
     case 'not_found':
-      tell('bad', 'This sale is over', '');
+      tell('bad', t('This sale is over'), '');
       break;
     default:
-      tell('bad', 'Something went wrong', `You have no place yet. Please try again${body.request_id ? ` (request ${body.request_id})` : ''}.`);
+      tell('bad', t('Something went wrong'), `${t('You have no place yet.')} ${tryAgainText(body)}`);
   }
 }
 
@@ -206,7 +207,7 @@ async function followStock() {
       if (!row) continue;
       row.classList.toggle('out', !open || available <= 0);
       row.querySelector('progress').value = available;
-      setText(row.querySelector('.stock'), !open ? shutText(opensAt, clock.now()) : available > 0 ? `${available} of ${capacity} left` : held > 0 ? `All on hold, ${held} may come back` : 'Sold out');
+      setText(row.querySelector('.stock'), !open ? shutText(opensAt, clock.now()) : available > 0 ? t('%d of %d left', available, capacity) : held > 0 ? t('All on hold, %d may come back', held) : t('Sold out'));
     }
   }
 }
