@@ -153,6 +153,25 @@ func (w *world) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, e
 	return domain.SoldOrder{}, domain.NotFound("order")
 }
 
+func (w *world) ChangeHolders(_ context.Context, change domain.HoldersChange) (domain.SoldOrder, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	o, ok := w.sold[change.Order]
+	if !ok {
+		return domain.SoldOrder{}, domain.NotFound("order")
+	}
+	if err := domain.WhyHoldersFixed(w.SalesByID[o.SaleID], o, time.Now()); err != nil {
+		return domain.SoldOrder{}, err
+	}
+	changed := *o
+	changed.Tickets = slices.Clone(o.Tickets)
+	for _, h := range change.Holders {
+		changed.Tickets[h.Ticket-1].Holder = h.Name
+	}
+	w.sold[change.Order] = &changed
+	return changed, nil
+}
+
 func (w *world) RefundsOfOrder(_ context.Context, id domain.OrderID) ([]domain.Refund, error) {
 	w.Mu.Lock()
 	defer w.Mu.Unlock()

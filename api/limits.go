@@ -22,6 +22,7 @@ const (
 
 	webhooksInFlightMax = 256 // each waits for its checkout, up to 10 s
 	ordersInFlightMax   = 256 // each may ask the database, some Temporal and a worker
+	pdfsInFlightMax     = 4   // each draws up to a hundred tickets: 100 ms of a core
 	checksInBoundMax    = 512 // each waits for the provider, up to 4 s
 	cancelsInFlightMax  = 256 // each asks Temporal, a worker and the provider, so they must not wait behind mere reads
 	salesInFlightMax    = 1024
@@ -60,7 +61,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 	webhooks, orders := newBound("webhooks", webhooksInFlightMax), newBound("orders", ordersInFlightMax)
 	cancels, sales := newBound("cancels", cancelsInFlightMax), newBound("sales", salesInFlightMax)
 	audits, others := newBound("audits", auditsInFlightMax), newBound("other", othersInFlightMax)
-	checks := newBound("payment_checks", checksInBoundMax)
+	checks, pdfs := newBound("payment_checks", checksInBoundMax), newBound("pdfs", pdfsInFlightMax)
 	reads := newBound("event_log", eventLogReadsMax)
 	forms := newBound("forms", formsInFlightMax)
 	joins, places := newBound("joins", joinsInFlightMax), newBound("places", placesInFlightMax)
@@ -70,10 +71,12 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return nil
 		case webhookRoute, webhooksRoute:
 			return webhooks
-		case orderRoute, ticketRoute, calendarRoute, payRoute:
+		case orderRoute, ticketRoute, calendarRoute, holdersRoute, payRoute:
 			return orders
 		case checkRoute:
 			return checks
+		case pdfRoute:
+			return pdfs
 		case cancelRoute:
 			return cancels
 		case salesRoute, saleRoute:
@@ -92,7 +95,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return others
 		}
 	}
-	return of, []*bound{webhooks, orders, checks, cancels, sales, joins, places, audits, reads, forms, others}
+	return of, []*bound{webhooks, orders, checks, cancels, sales, joins, places, audits, reads, pdfs, forms, others}
 }
 
 // bound makes the server's bounds.

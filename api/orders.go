@@ -72,7 +72,7 @@ func (s *Server) order(ctx context.Context, in *orderInput) (*orderOutput, error
 		return nil, err
 	}
 	if sale, err := s.Catalog.Sale(ctx, view.Sale); err == nil {
-		view = view.withFacts(sale)
+		view = view.withFacts(sale, time.Now())
 	}
 	return &orderOutput{view}, nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -141,5 +144,72 @@ func TestLookingAtOrdersDoesNotStopCancels(t *testing.T) {
 	}
 	if w := b.do(request{method: "GET", path: "/v1/sales/conference"}); w.Code != 200 {
 		t.Errorf("a sale's page: %d", w.Code)
+	}
+}
+
+// The tickets of a refunded order are still listed, as what lets nobody in.
+func TestTicketsOfARefundedOrderAreVoid(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	b.world.pay(b.world.States[id])
+	view := func() (view OrderView) {
+		t.Helper()
+		b.api.orderViews.changed(id)
+		decode(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), &view)
+		return view
+	}
+	valid := view()
+	if len(valid.Tickets) == 0 || len(valid.Void) != 0 {
+		t.Fatalf("paid: %+v", valid)
+	}
+	for _, status := range []domain.OrderStatus{domain.OrderRefunding, domain.OrderRefunded} {
+		b.world.sold[id].Status = status
+		if got := view(); len(got.Tickets) != 0 || !slices.Equal(got.Void, valid.Tickets) {
+			t.Errorf("%s: %+v", status, got)
+		}
+		qr := b.do(request{method: "GET", path: "/v1/orders/" + id.String() + "/tickets/1/qr", header: bearerOf(token)})
+		wantProblem(t, qr, 404, domain.CodeNotFound)
+	}
+}
+
+// The PDF is drawn of the order as it is now, so that a void ticket says so, for whoever has the order's token.
+func TestTheTicketsOfAnOrderAsAPDF(t *testing.T) {
+	type drawn struct {
+		languages string
+		status    domain.OrderStatus
+		codes     int
+		sale      string
+	}
+	var last drawn
+	b := setup(t, func(o *Options) {
+		o.TicketsPDF = func(languages string, order *domain.SoldOrder, sale *domain.Sale) ([]byte, error) {
+			last = drawn{languages, order.Status, len(order.Tickets), sale.ID}
+			return []byte("%PDF-"), nil
+		}
+	})
+	id, token := b.held(testKey)
+	get := func(token, languages string) *httptest.ResponseRecorder {
+		header := bearerOf(token)
+		header["Accept-Language"] = languages
+		return b.do(request{"GET", "/v1/orders/" + id.String() + "/pdf", "", header})
+	}
+	wantProblem(t, get(token, "de"), 404, domain.CodeNotFound) // not paid yet
+	b.world.pay(b.world.States[id])
+	tickets := len(b.world.sold[id].Tickets)
+	w := get(token, "de-AT, en;q=0.5")
+	if w.Code != 200 || w.Body.String() != "%PDF-" || w.Header().Get("Content-Type") != "application/pdf" ||
+		w.Header().Get("Content-Disposition") != `attachment; filename="tickets.pdf"` || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if want := (drawn{"de-AT, en;q=0.5", domain.OrderPaid, tickets, "conference"}); last != want {
+		t.Errorf("drawn %+v, want %+v", last, want)
+	}
+	wantProblem(t, get("x"+token, "de"), 404, domain.CodeNotFound)
+	if get(token, strings.Repeat("de,", 1000)); last.languages != "" {
+		t.Errorf("%d bytes of languages", len(last.languages))
+	}
+	b.world.sold[id].Status = domain.OrderRefunding
+	if w := get(token, "ko"); w.Code != 200 || last.status != domain.OrderRefunding || last.codes != tickets {
+		t.Errorf("%d, drawn %+v", w.Code, last)
 	}
 }

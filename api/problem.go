@@ -224,6 +224,13 @@ var kinds = map[domain.Code]kind{
 		means:  "there is nothing to refund",
 		todo:   "nothing",
 	},
+	domain.CodeHoldersFixed: {
+		status: http.StatusConflict,
+		title:  "Who the tickets are for cannot be changed",
+		level:  slog.LevelDebug,
+		means:  "the sale does not ask who its tickets are for, or it is too late, or the tickets are void; the detail says which. Nothing was changed",
+		todo:   "nothing",
+	},
 	domain.CodeNotSettled: {
 		status:     http.StatusConflict,
 		title:      "An order is not settled yet",

@@ -102,6 +102,17 @@ func (s *Server) routePublic(api huma.API) {
 			Description: "RFC 5545", Content: map[string]*huma.MediaType{"text/calendar": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}, []domain.Code{domain.CodeNotFound, domain.CodeInFlight}, s.calendarOfOrder)
+	operation(s, api, huma.Operation{
+		OperationID: "get-tickets-pdf", Method: http.MethodGet, Path: "/v1/orders/{order}/pdf",
+		Summary: "All tickets of an order as a PDF", Tags: []string{"checkout"}, Security: orderToken,
+		Description: "Three tickets a page, with the codes that get-ticket-qr shows, in the best language of `Accept-Language` that the box office has. " +
+			"The tickets of a refunded order, and of a canceled sale, say that they are void and have no code to scan. 404 if the order never had tickets.",
+		SkipValidateParams: true,
+		Responses: map[string]*huma.Response{"200": {
+			Description: "A PDF", Content: map[string]*huma.MediaType{"application/pdf": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		}},
+	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.ticketsPDF)
+	s.routeHolders(api)
 	s.routeImages(api)
 	s.routeAsk(api)
 	s.routePayments(api)

@@ -22,6 +22,8 @@ type FactsBody struct {
 	Terms       string     `json:"terms,omitempty" doc:"Plain text, up to 20,000 bytes"`
 	TermsURL    string     `json:"terms_url,omitempty" doc:"https"`
 	Imprint     string     `json:"imprint,omitempty" doc:"Who sells. Plain text, up to 2,000 bytes"`
+
+	HolderNames *HolderNamesBody `json:"holder_names,omitempty" doc:"Whether buyers may say who each ticket is for. Absent: they may not"`
 }
 
 // VenueBody is where it happens.
@@ -44,6 +46,12 @@ func (b *FactsBody) facts() domain.Facts {
 	if b.EndsAt != nil {
 		f.EndsAt = *b.EndsAt
 	}
+	if b.HolderNames != nil {
+		f.HolderNames.Asked = b.HolderNames.Asked
+		if b.HolderNames.Until != nil {
+			f.HolderNames.Until = *b.HolderNames.Until
+		}
+	}
 	return f.Normal()
 }
 
@@ -58,6 +66,9 @@ func viewFacts(f domain.Facts) *FactsBody {
 	if f.Venue != (domain.Venue{}) {
 		venue := VenueBody(f.Venue)
 		b.Venue = &venue
+	}
+	if f.HolderNames != (domain.HolderNames{}) {
+		b.HolderNames = &HolderNamesBody{f.HolderNames.Asked, timeOrNil(f.HolderNames.Until)}
 	}
 	return b
 }

@@ -55,6 +55,9 @@ type Orders interface {
 	// Order finds an order that was paid, whether or not it was refunded since. Errors:
 	// CodeNotFound.
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
+	// ChangeHolders stores who tickets of an order are for. CodeNotFound, CodeInvalid,
+	// CodeHoldersFixed.
+	ChangeHolders(ctx context.Context, change domain.HoldersChange) (domain.SoldOrder, error)
 	// RefundsOfOrder lists the refunds of money captured for an order, whether or
 	// not it got tickets. None: an empty list.
 	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)

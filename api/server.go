@@ -82,7 +82,10 @@ type Options struct {
 	// PublicURL is where browsers reach the pages, if that differs from the Host of
 	// requests: scheme, host and port. Optional.
 	PublicURL string
-	AdminURL  string // with SeparateAdmin: where the organiser's routes are, for the OpenAPI document. Optional
+	// TicketsPDF draws the tickets of an order, in the best of a list of languages. Optional: without it, nobody gets a PDF here.
+	TicketsPDF func(languages string, order *domain.SoldOrder, sale *domain.Sale) ([]byte, error)
+
+	AdminURL string // with SeparateAdmin: where the organiser's routes are, for the OpenAPI document. Optional
 
 	Tracer *tracing.Tracer // optional: nil means that no request is traced
 
@@ -283,6 +286,8 @@ const (
 	cancelRoute    = "/v1/orders/:order/cancel"
 	ticketRoute    = "/v1/orders/:order/tickets/:n/qr"
 	calendarRoute  = "/v1/orders/:order/calendar"
+	pdfRoute       = "/v1/orders/:order/pdf"
+	holdersRoute   = "/v1/orders/:order/holders"
 	payRoute       = "/v1/orders/:order/pay"
 	checkRoute     = "/v1/orders/:order/check-payment"
 	webhooksPath   = "/v1/webhooks/"

@@ -114,6 +114,7 @@ type OrderView struct {
 	AttemptsLeft int `json:"attempts_left,omitempty" doc:"held, once an attempt was declined: how many more there may be. If the last is declined too, the order fails"`
 
 	Tickets    []domain.Ticket `json:"tickets,omitempty" doc:"paid: one ticket per person"`
+	Void       []domain.Ticket `json:"void_tickets,omitempty" doc:"refunding, refunded: the tickets that let nobody in any more"`
 	Perk       *OrderPerk      `json:"perk,omitempty" doc:"paid: whether the order got the sale's perk"`
 	PaidAt     *time.Time      `json:"paid_at,omitempty"`
 	RefundedAt *time.Time      `json:"refunded_at,omitempty"`
@@ -122,6 +123,10 @@ type OrderView struct {
 
 	Facts          *FactsBody `json:"facts,omitempty" doc:"What the sale says of itself now, without its description. Not in lists"`
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty" doc:"The organiser canceled the whole sale; the money goes back"`
+	HoldersOpen    bool       `json:"holders_open,omitempty" doc:"Whether name-holders can say who the tickets are for. Not in lists"`
+	HoldersUntil   *time.Time `json:"holders_until,omitempty" doc:"With holders_open: until when; absent: there is no end"`
+
+	erasedAt time.Time
 }
 
 // OrderItem is a line of an order.
@@ -142,22 +147,29 @@ func viewSoldOrder(o *domain.SoldOrder) OrderView {
 	v := OrderView{
 		Order: o.ID, Sale: o.SaleID, SaleName: o.SaleName, Status: o.Status,
 		Items: viewLines(o.Lines), Amount: o.AmountMinor, Currency: o.Currency,
-		PaidAt: timeOrNil(o.PaidAt), RefundedAt: timeOrNil(o.RefundedAt), Metadata: o.Metadata,
+		PaidAt: timeOrNil(o.PaidAt), RefundedAt: timeOrNil(o.RefundedAt), Metadata: o.Metadata, erasedAt: o.ErasedAt,
 	}
 	if o.Perk != nil {
 		v.Perk = &OrderPerk{Name: o.Perk.Name, Taken: o.PerkTaken}
 	}
-	if o.Status == domain.OrderPaid {
-		v.Tickets = o.Tickets // the tickets of a refunded order let nobody in
+	switch o.Status.Terms().Tickets {
+	case domain.TicketsValid:
+		v.Tickets = o.Tickets
+	case domain.TicketsVoid:
+		v.Void = o.Tickets
+	case domain.TicketsNone:
 	}
 	return v
 }
 
 // withFacts adds what the order's sale says of itself now. The view may be shared, so its items are copied.
-func (v OrderView) withFacts(sale *domain.Sale) OrderView {
+func (v OrderView) withFacts(sale *domain.Sale, now time.Time) OrderView {
 	facts := sale.Facts
 	facts.Description = ""
 	v.Facts, v.SaleName, v.SaleCanceledAt = viewFacts(facts), sale.Name, timeOrNil(sale.CanceledAt)
+	if v.HoldersOpen = domain.WhyHoldersFixed(sale, &domain.SoldOrder{Status: v.Status, ErasedAt: v.erasedAt}, now) == nil; v.HoldersOpen {
+		v.HoldersUntil = timeOrNil(sale.Facts.HolderNamesUntil())
+	}
 	v.Items = slices.Clone(v.Items)
 	for i := range v.Items {
 		class, _ := sale.Class(v.Items[i].Class)

@@ -122,8 +122,8 @@ func (s *service) openMail() (*mailing, error) {
 	}
 	m := &mailing{}
 	var err error
-	if m.templates, err = mail.ReadTemplates(c.Templates, c.Language); err != nil {
-		return nil, fmt.Errorf("mail templates (BOXOFFICE_MAIL_TEMPLATES, BOXOFFICE_MAIL_LANGUAGE): %w", err)
+	if m.templates, err = c.readTemplates(); err != nil {
+		return nil, err
 	}
 	if c.Folder != "" {
 		m.folder, err = mail.NewFolder(c.Folder, c.From)
@@ -132,6 +132,22 @@ func (s *service) openMail() (*mailing, error) {
 		m.relay, err = mail.NewSMTP(c.SMTP)
 	}
 	return m, err
+}
+
+func (c *mailConfig) readTemplates() (*mail.Templates, error) {
+	templates, err := mail.ReadTemplates(c.Templates, c.Language)
+	if err != nil {
+		return nil, fmt.Errorf("mail templates (BOXOFFICE_MAIL_TEMPLATES, BOXOFFICE_MAIL_LANGUAGE): %w", err)
+	}
+	return templates, nil
+}
+
+// ticketTemplates draw the PDFs of tickets, also where buyers get no mail.
+func (s *service) ticketTemplates(p *parts) (*mail.Templates, error) {
+	if p.mails != nil {
+		return p.mails.templates, nil
+	}
+	return s.Mail.readTemplates()
 }
 
 // runMail sends due mails until the process ends.

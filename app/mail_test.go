@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"boxoffice/domain"
 )
 
 // Each case is a mistake and what its error says.
@@ -126,5 +128,24 @@ func TestMailPagesAreForTheLocalStack(t *testing.T) {
 				t.Fatalf("w.Code is %v, want %v", w.Code, http.StatusTeapot)
 			}
 		})
+	}
+}
+
+// Tickets are PDFs where buyers get no mail too.
+func TestTicketsAreDrawnWithoutMail(t *testing.T) {
+	s := &service{log: slog.New(slog.DiscardHandler)}
+	s.Mail = mailConfig{Language: "en"}
+	mails, err := s.openMail()
+	if err != nil || mails != nil {
+		t.Fatalf("%v %v, want no mail", mails, err)
+	}
+	templates, err := s.ticketTemplates(&parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := &domain.SoldOrder{Status: domain.OrderPaid, Currency: "EUR", Tickets: []domain.Ticket{{Number: 1, Class: "A", Code: "ABCDE"}}}
+	pdf, err := templates.TicketsPDF("de", order, &domain.Sale{Name: "A", Currency: "EUR", Classes: []domain.Class{{Name: "A"}}})
+	if err != nil || !strings.HasPrefix(string(pdf), "%PDF-") {
+		t.Errorf("%q, %v", pdf[:min(len(pdf), 20)], err)
 	}
 }

@@ -252,6 +252,8 @@ func storyOf(data domain.EventData) string {
 		return fmt.Sprintf("refunded (%s): the provider gave %s of payment %s back", d.Reason, domain.FormatMoney(d.AmountMinor, d.Currency), d.Payment)
 	case *domain.PaymentRefundedData:
 		return fmt.Sprintf("payment %s bought nothing (%s): the provider gave %s back", d.Payment, d.Reason, domain.FormatMoney(d.AmountMinor, d.Currency))
+	case *domain.HoldersChangedData:
+		return fmt.Sprintf("holders of %d tickets named", len(d.Tickets))
 	case *domain.CheckoutExpiredData:
 		return fmt.Sprintf("checkout of %s expired: nobody paid in time", linesText(d.Lines))
 	case *domain.CheckoutFailedData:

@@ -56,8 +56,12 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 	if p.mails != nil {
 		mails = database
 	}
+	templates, err := s.ticketTemplates(p)
+	if err != nil {
+		return err
+	}
 	server, err := api.New(api.Options{
-		Mails:     mails,
+		Mails: mails, TicketsPDF: templates.TicketsPDF,
 		EventLog:  p.store.Readers(),
 		Eraser:    s.eraser(p),
 		Acts:      p.store,

@@ -203,6 +203,17 @@ func (c *Client) Calendar(ctx context.Context, order, token string) (ics []byte,
 	return ics, err
 }
 
+// TicketsPDF is all tickets of an order as a PDF, in the best of some languages, as in Accept-Language; none: the box office's own. GET
+// /v1/orders/{order}/pdf
+func (c *Client) TicketsPDF(ctx context.Context, order, token, languages string) (pdf []byte, err error) {
+	r := Request{Method: http.MethodGet, Path: "/v1/orders/" + url.PathEscape(order) + "/pdf", Header: http.Header{}, Token: token}
+	if languages != "" {
+		r.Header.Set("Accept-Language", languages)
+	}
+	err = c.Do(ctx, r, &pdf)
+	return pdf, err
+}
+
 // SaleImage is the file of a sale's image, by the hash in its URL. GET /v1/sales/{sale}/images/{hash}
 func (c *Client) SaleImage(ctx context.Context, sale, hash string) (jpeg []byte, err error) {
 	r := Request{Method: http.MethodGet, Path: "/v1/sales/" + url.PathEscape(sale) + "/images/" + url.PathEscape(hash)}

@@ -50,8 +50,12 @@ type AdminOrderView struct {
 	// What the sale says of itself now, without its description. Not in lists
 	Facts *FactsBody `json:"facts,omitempty"`
 	// held: when the checkout gives up
-	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
-	Items         []OrderItem `json:"items"`
+	HoldExpiresAt *time.Time `json:"hold_expires_at,omitempty"`
+	// Whether name-holders can say who the tickets are for. Not in lists
+	HoldersOpen *bool `json:"holders_open,omitempty"`
+	// With holders_open: until when; absent: there is no end
+	HoldersUntil *time.Time  `json:"holders_until,omitempty"`
+	Items        []OrderItem `json:"items"`
 	// As sent with the checkout
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
@@ -73,6 +77,8 @@ type AdminOrderView struct {
 	Status         string     `json:"status"`
 	// paid: one ticket per person
 	Tickets []Ticket `json:"tickets,omitempty"`
+	// refunding, refunded: the tickets that let nobody in any more
+	VoidTickets []Ticket `json:"void_tickets,omitempty"`
 }
 
 // AskBody is a schema of the document.
@@ -671,14 +677,15 @@ type EventsView struct {
 
 // Facts is a schema of the document.
 type Facts struct {
-	Description string     `json:"description,omitempty"`
-	EndsAt      *time.Time `json:"ends_at,omitempty"`
-	Imprint     string     `json:"imprint,omitempty"`
-	StartsAt    *time.Time `json:"starts_at,omitempty"`
-	Terms       string     `json:"terms,omitempty"`
-	TermsURL    string     `json:"terms_url,omitempty"`
-	TimeZone    string     `json:"time_zone,omitempty"`
-	Venue       *Venue     `json:"venue,omitempty"`
+	Description string       `json:"description,omitempty"`
+	EndsAt      *time.Time   `json:"ends_at,omitempty"`
+	HolderNames *HolderNames `json:"holder_names,omitempty"`
+	Imprint     string       `json:"imprint,omitempty"`
+	StartsAt    *time.Time   `json:"starts_at,omitempty"`
+	Terms       string       `json:"terms,omitempty"`
+	TermsURL    string       `json:"terms_url,omitempty"`
+	TimeZone    string       `json:"time_zone,omitempty"`
+	Venue       *Venue       `json:"venue,omitempty"`
 }
 
 // FactsBody is a schema of the document.
@@ -687,6 +694,8 @@ type FactsBody struct {
 	Description string `json:"description,omitempty"`
 	// After starts_at
 	EndsAt *time.Time `json:"ends_at,omitempty"`
+	// Whether buyers may say who each ticket is for. Absent: they may not
+	HolderNames *HolderNamesBody `json:"holder_names,omitempty"`
 	// Who sells. Plain text, up to 2,000 bytes
 	Imprint string `json:"imprint,omitempty"`
 	// When it begins; needs time_zone
@@ -751,6 +760,41 @@ type HoldFiguresView struct {
 	Failed  int64 `json:"failed"`
 	// Orders that were paid, late payments among them
 	Paid int64 `json:"paid"`
+}
+
+// HolderBody is a schema of the document.
+type HolderBody struct {
+	// Up to 200 bytes in one line; empty: nobody in particular
+	Name string `json:"name"`
+	// The ticket's number within the order
+	Number int64 `json:"number"`
+}
+
+// HolderNames is a schema of the document.
+type HolderNames struct {
+	Asked bool       `json:"asked"`
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// HolderNamesBody is a schema of the document.
+type HolderNamesBody struct {
+	Asked bool `json:"asked"`
+	// When names can no longer be changed; absent: when it begins, if the sale says when
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// HoldersBody is a schema of the document.
+type HoldersBody struct {
+	// Tickets that are not named stay as they are
+	Holders []HolderBody `json:"holders"`
+}
+
+// HoldersChangedData is a schema of the document.
+type HoldersChangedData struct {
+	ChangedAt time.Time `json:"changed_at"`
+	Order     string    `json:"order"`
+	Sale      string    `json:"sale"`
+	Tickets   []int64   `json:"tickets"`
 }
 
 // ImageView is a schema of the document.
@@ -924,8 +968,12 @@ type OrderView struct {
 	// What the sale says of itself now, without its description. Not in lists
 	Facts *FactsBody `json:"facts,omitempty"`
 	// held: when the checkout gives up
-	HoldExpiresAt *time.Time  `json:"hold_expires_at,omitempty"`
-	Items         []OrderItem `json:"items"`
+	HoldExpiresAt *time.Time `json:"hold_expires_at,omitempty"`
+	// Whether name-holders can say who the tickets are for. Not in lists
+	HoldersOpen *bool `json:"holders_open,omitempty"`
+	// With holders_open: until when; absent: there is no end
+	HoldersUntil *time.Time  `json:"holders_until,omitempty"`
+	Items        []OrderItem `json:"items"`
 	// As sent with the checkout
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Order    string            `json:"order"`
@@ -944,6 +992,8 @@ type OrderView struct {
 	Status         string     `json:"status"`
 	// paid: one ticket per person
 	Tickets []Ticket `json:"tickets,omitempty"`
+	// refunding, refunded: the tickets that let nobody in any more
+	VoidTickets []Ticket `json:"void_tickets,omitempty"`
 }
 
 // OrdersView is a schema of the document.
@@ -1329,8 +1379,10 @@ type TakingsView struct {
 
 // Ticket is a schema of the document.
 type Ticket struct {
-	Class  string `json:"class"`
-	Code   string `json:"code"`
+	Class string `json:"class"`
+	Code  string `json:"code"`
+	// Who it is for, if somebody said so
+	Holder string `json:"holder,omitempty"`
 	Number int64  `json:"number"`
 }
 
@@ -1602,6 +1654,16 @@ func (c *Client) CancelOrder(ctx context.Context, order string, token string) (a
 // CheckPayment: Ask the payment provider what became of the payment. POST /v1/orders/{order}/check-payment
 func (c *Client) CheckPayment(ctx context.Context, order string, token string) (answer PaymentCheckView, err error) {
 	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/check-payment", Method: "POST", Token: token}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// NameHolders: Say who an order's tickets are for. PUT /v1/orders/{order}/holders
+func (c *Client) NameHolders(ctx context.Context, order string, token string, body *HoldersBody) (answer OrderView, err error) {
+	r := Request{Path: "/v1/orders/" + url.PathEscape(order) + "/holders", Method: "PUT", Token: token}
+	if body != nil {
+		r.Body = body
+	}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

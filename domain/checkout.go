@@ -74,6 +74,8 @@ type Ticket struct {
 	Number int    `json:"number"` // 1… within its order
 	Class  string `json:"class"`
 	Code   string `json:"code"` // what its QR code says
+
+	Holder string `json:"holder,omitempty" doc:"Who it is for, if somebody said so"`
 }
 
 // A SoldOrder is an order as the database has it.

@@ -37,6 +37,7 @@ const (
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
 	CodeNotSettled         Code = "not_settled"          // an order is still open, or its money is still owed
+	CodeHoldersFixed       Code = "holders_fixed"        // who the tickets are for cannot be changed, or not any more
 	CodeCapacityInUse      Code = "capacity_in_use"      // more of a class is held and sold than it is to have
 	CodeExists             Code = "exists"               // a different sale with that id exists
 	CodeChanged            Code = "changed"              // the sale is not as the client read it
@@ -54,7 +55,7 @@ var Codes = []Code{
 	CodeClassNotOpen, CodeClassClosed, CodeMaxPerOrder, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
 	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid,
-	CodeNotSettled, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
+	CodeNotSettled, CodeHoldersFixed, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

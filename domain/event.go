@@ -35,6 +35,7 @@ const (
 	EventSaleEnded           EventType = "sale.ended"            // the organiser ended it early
 	EventSaleReopened        EventType = "sale.reopened"         // and opened it again
 	EventSaleCanceled        EventType = "sale.canceled"         // the organiser canceled it
+	EventHoldersChanged      EventType = "sale.holders_changed"  // a buyer said who an order's tickets are for
 	EventAuditBroken         EventType = "audit.broken"          // an invariant that held is broken
 	EventAuditHealed         EventType = "audit.healed"          // the invariant holds again
 )
@@ -134,6 +135,10 @@ var events = map[EventType]EventTerms{
 	EventSaleCanceled: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleCanceledData) },
 		Says: "The organiser has canceled a sale. Each of its orders is refunded and gets events of its own.",
+	},
+	EventHoldersChanged: {
+		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(HoldersChangedData) },
+		Says: "A buyer said who the tickets of an order are for: read it from the order, no event has names.",
 	},
 	EventAuditBroken: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(AuditBrokenData) },
@@ -446,6 +451,14 @@ type BuyerErasedData struct {
 	ErasedAt time.Time `json:"erased_at"`
 }
 
+// HoldersChangedData is the payload of EventHoldersChanged.
+type HoldersChangedData struct {
+	Order     OrderID   `json:"order"`
+	Sale      string    `json:"sale"`
+	Tickets   []int     `json:"tickets"` // the numbers of those that are for somebody else now
+	ChangedAt time.Time `json:"changed_at"`
+}
+
 // SaleCreatedData is the payload of EventSaleCreated.
 type SaleCreatedData struct {
 	Sale        string       `json:"sale"`
@@ -591,6 +604,9 @@ func (*CheckoutCanceledData) Type() EventType { return EventCheckoutCanceled }
 
 // Type implements EventData.
 func (*BuyerErasedData) Type() EventType { return EventBuyerErased }
+
+// Type implements EventData.
+func (*HoldersChangedData) Type() EventType { return EventHoldersChanged }
 
 // Type implements EventData.
 func (*SaleCreatedData) Type() EventType { return EventSaleCreated }

@@ -33,6 +33,28 @@ type Facts struct {
 	Terms       string    `json:"terms,omitempty"`     // several lines
 	TermsURL    string    `json:"terms_url,omitempty"` // https
 	Imprint     string    `json:"imprint,omitempty"`   // who sells, several lines
+
+	HolderNames HolderNames `json:"holder_names,omitzero"`
+}
+
+// HolderNames says whether buyers may say who each ticket is for, and how long.
+type HolderNames struct {
+	Asked bool      `json:"asked"`
+	Until time.Time `json:"until,omitzero"` // zero: until it begins, if the sale says when
+}
+
+// HolderNamesUntil is when names can no longer be changed; zero: there is no end.
+func (f Facts) HolderNamesUntil() time.Time {
+	if f.HolderNames.Until.IsZero() {
+		return f.StartsAt
+	}
+	return f.HolderNames.Until
+}
+
+// TakesHolderNames reports whether buyers may say at a time who each ticket is for.
+func (f Facts) TakesHolderNames(now time.Time) bool {
+	until := f.HolderNamesUntil()
+	return f.HolderNames.Asked && (until.IsZero() || now.Before(until))
 }
 
 // A Venue is where it happens.
@@ -63,6 +85,7 @@ func (f Facts) Normal() Facts {
 	f.Venue.Name, f.Venue.Address = strings.TrimSpace(f.Venue.Name), text(f.Venue.Address)
 	f.TermsURL = strings.TrimSpace(f.TermsURL)
 	f.StartsAt, f.EndsAt = wholeSeconds(f.StartsAt), wholeSeconds(f.EndsAt)
+	f.HolderNames.Until = wholeSeconds(f.HolderNames.Until)
 	return f
 }
 
@@ -140,6 +163,10 @@ func (f Facts) validate() error {
 		return Invalid("facts.ends_at", shownTimeRule)
 	case !f.StartsAt.IsZero() && f.TimeZone == "":
 		return Invalid("facts.time_zone", "is needed with facts.starts_at: the zone where it happens, such as Europe/Berlin")
+	case !f.HolderNames.Until.IsZero() && !isShownTime(f.HolderNames.Until):
+		return Invalid("facts.holder_names.until", shownTimeRule)
+	case !f.HolderNames.Until.IsZero() && !f.HolderNames.Asked:
+		return Invalid("facts.holder_names.until", "is for a sale that asks for names: set facts.holder_names.asked")
 	case !f.EndsAt.IsZero() && f.StartsAt.IsZero():
 		return Invalid("facts.starts_at", "is needed with facts.ends_at")
 	case !f.EndsAt.IsZero() && !f.EndsAt.After(f.StartsAt):

@@ -28,14 +28,19 @@ func TestFactsOfASale(t *testing.T) {
 		change func(f *domain.Facts)
 		field  string // empty: taken
 	}{
-		"none":                             {func(f *domain.Facts) { *f = domain.Facts{} }, ""},
-		"all":                              {func(*domain.Facts) {}, ""},
-		"a start without an end":           {func(f *domain.Facts) { f.EndsAt = time.Time{} }, ""},
-		"a zone alone":                     {func(f *domain.Facts) { f.StartsAt, f.EndsAt = time.Time{}, time.Time{} }, ""},
-		"UTC":                              {func(f *domain.Facts) { f.TimeZone = "UTC" }, ""},
-		"a zone of three parts":            {func(f *domain.Facts) { f.TimeZone = "America/Argentina/Ushuaia" }, ""},
-		"a zone by its offset":             {func(f *domain.Facts) { f.TimeZone = "Etc/GMT+5" }, ""},
-		"as long as it may be":             {func(f *domain.Facts) { f.Description = strings.Repeat("x", domain.DescriptionMaxLen) }, ""},
+		"none":                    {func(f *domain.Facts) { *f = domain.Facts{} }, ""},
+		"all":                     {func(*domain.Facts) {}, ""},
+		"a start without an end":  {func(f *domain.Facts) { f.EndsAt = time.Time{} }, ""},
+		"a zone alone":            {func(f *domain.Facts) { f.StartsAt, f.EndsAt = time.Time{}, time.Time{} }, ""},
+		"UTC":                     {func(f *domain.Facts) { f.TimeZone = "UTC" }, ""},
+		"a zone of three parts":   {func(f *domain.Facts) { f.TimeZone = "America/Argentina/Ushuaia" }, ""},
+		"a zone by its offset":    {func(f *domain.Facts) { f.TimeZone = "Etc/GMT+5" }, ""},
+		"as long as it may be":    {func(f *domain.Facts) { f.Description = strings.Repeat("x", domain.DescriptionMaxLen) }, ""},
+		"names of holders":        {func(f *domain.Facts) { f.HolderNames = domain.HolderNames{Asked: true, Until: evening} }, ""},
+		"a deadline for no names": {func(f *domain.Facts) { f.HolderNames.Until = evening }, "facts.holder_names.until"},
+		"a deadline in the year 10000": {func(f *domain.Facts) {
+			f.HolderNames = domain.HolderNames{Asked: true, Until: evening.AddDate(8000, 0, 0)}
+		}, "facts.holder_names.until"},
 		"ends before it begins":            {func(f *domain.Facts) { f.EndsAt = evening.Add(-time.Second) }, "facts.ends_at"},
 		"ends as it begins":                {func(f *domain.Facts) { f.EndsAt = evening }, "facts.ends_at"},
 		"ends and never begins":            {func(f *domain.Facts) { f.StartsAt = time.Time{} }, "facts.starts_at"},

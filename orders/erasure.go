@@ -130,6 +130,7 @@ func eraseRows(ctx context.Context, tx pgx.Tx, ids []domain.OrderID, addresses [
 		INSERT INTO outbox (event, sale_id, order_id, payment, payload)
 		SELECT $2, sale_id, id, payment, jsonb_build_object('order', replace(id::text, '-', ''), 'sale', sale_id, 'erased_at', erased_at)
 		FROM erased ON CONFLICT DO NOTHING`, uuidsOf(ids), string(domain.EventBuyerErased))
+	batch.Queue(`UPDATE tickets SET holder = NULL WHERE order_id = ANY ($1) AND holder IS NOT NULL`, uuidsOf(ids))
 	batch.Queue(`UPDATE outbox SET payload = payload - 'metadata' WHERE order_id = ANY ($1) AND payload ? 'metadata'`, uuidsOf(ids))
 	batch.Queue(`DELETE FROM mails WHERE asked_by = ANY ($1)`, addresses)
 	batch.Queue(`

@@ -62,7 +62,11 @@ func (s *Store) FindOrders(ctx context.Context, f domain.OrderFilter) ([]domain.
 
 // queryOrders reads whole orders in one round trip.
 func (s *Store) queryOrders(ctx context.Context, where string, args ...any) ([]domain.SoldOrder, error) {
-	rows, err := s.pool.Query(ctx, `
+	return queryOrders(ctx, s.pool, where, args...)
+}
+
+func queryOrders(ctx context.Context, q querier, where string, args ...any) ([]domain.SoldOrder, error) {
+	rows, err := q.Query(ctx, `
 		SELECT o.id, o.sale_id, s.name, o.status, o.email, o.buyer, o.booking,
 		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at, o.erased_at, o.metadata,
 		       p.id, p.session, p.amount_minor, p.currency, p.captured_at,

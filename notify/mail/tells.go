@@ -22,6 +22,7 @@ type Tells struct {
 	Currency     string
 	Perk         string // empty: the order did not get the perk
 	SaleCanceled bool   // the money goes back because the organiser canceled the sale
+	Void         bool   // the tickets let nobody in any more
 	PaidAt       time.Time
 	RefundingAt  time.Time
 	RefundedAt   time.Time
@@ -50,9 +51,11 @@ type LineTold struct {
 type TicketTold struct {
 	Number      int
 	Class, Code string
+	Holder      string // who it is for; empty: nobody said
 	Image       string
 
 	scanned string // the code as its QR code has it
+	png     []byte // the QR code; nil: not drawn yet
 }
 
 // tellFacts adds what the sale says of itself, and its event as a file.
@@ -101,7 +104,7 @@ func tellsOf(o *domain.SoldOrder, link string) *Tells {
 	}
 	for _, ticket := range o.Tickets {
 		t.Tickets = append(t.Tickets, TicketTold{
-			Number: ticket.Number, Class: ticket.Class, Code: fives(ticket.Code), Image: fmt.Sprintf("ticket-%d.png", ticket.Number), scanned: ticket.Code,
+			Number: ticket.Number, Class: ticket.Class, Holder: ticket.Holder, Code: fives(ticket.Code), Image: fmt.Sprintf("ticket-%d.png", ticket.Number), scanned: ticket.Code,
 		})
 	}
 	return t

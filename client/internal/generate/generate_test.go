@@ -27,7 +27,7 @@ const file = "../../generated.go"
 
 // byHand are the operations whose methods are written by hand, because their answers or bodies are not JSON.
 var byHand = map[string]string{
-	"watch-sale": "WatchSale", "watch-place": "WatchPlace", "get-ticket-qr": "TicketQR", "get-order-calendar": "Calendar", "get-sale-image": "SaleImage", "put-sale-image": "PutSaleImage",
+	"watch-sale": "WatchSale", "watch-place": "WatchPlace", "get-ticket-qr": "TicketQR", "get-order-calendar": "Calendar", "get-tickets-pdf": "TicketsPDF", "get-sale-image": "SaleImage", "put-sale-image": "PutSaleImage",
 	"mockpay-webhook": "DeliverEvent", "provider-webhook": "DeliverEvent", "open-payment": "OpenPayment",
 }
 
