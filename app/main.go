@@ -31,6 +31,8 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice verify      compare ledger, database, Temporal and provider; exit 1 when an invariant is broken, 3 when it could not look
   boxoffice restore-orders
                         restore orders and refunds that the database lost (I7); writes nothing without --apply
+  boxoffice rebook-orders
+                        book again what a ledger that was put back, or is new, does not know; while no box office runs
   boxoffice draw        check the draw of a waiting room and print its places
   boxoffice presale-codes
                         make, import or revoke the presale codes of a sale
@@ -96,6 +98,7 @@ func (p Program) commands() map[string]Command {
 		"seed":           seed,
 		"verify":         verify,
 		"restore-orders": restoreOrders,
+		"rebook-orders":  p.rebookOrders,
 		"move-ledger":    moveLedger,
 		"codec":          serveCodec,
 		"draw":           drawPlace,

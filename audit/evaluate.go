@@ -94,11 +94,12 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 // unheard returns the captures behind the offenders of I2 for which nothing at all was
 // done, not even in the ledger: if the ledger sold something for a capture, somebody knew
 // about it. The exception is a checkout that broke off: it did so between the sale and
-// its record, and the payment finishes it. Last come captures whose refund is recorded as
-// done but was not given: those may have to be settled at the provider, and must not keep
-// the others waiting.
+// its record, and the payment finishes it. Then come captures whose refund is recorded as
+// due, and whose workflow is gone, as after a loss of Temporal's database. Last come those
+// whose refund is recorded as done but was not given: they may have to be settled at the
+// provider, and must not keep the others waiting.
 func unheard(s *Snapshot, offenders []Offender) []domain.Capture {
-	var untouched, notGiven []domain.Capture
+	var untouched, due, notGiven []domain.Capture
 	b := newBooks(s)
 	broken := make(map[string]bool)
 	for _, o := range offenders {
@@ -108,16 +109,19 @@ func unheard(s *Snapshot, offenders []Offender) []domain.Capture {
 		_, isReturned := b.returned[capture.Payment]
 		_, known := b.Fates[capture.Order]
 		lost := !known || b.recordLost(capture.Order) && !b.brokeOff[capture.Order]
-		refund := b.refunds[capture.Payment]
+		refund, order := b.refunds[capture.Payment], b.tickets[capture.Payment]
 		switch {
-		case !broken[capture.Payment] || b.tickets[capture.Payment] != nil || isReturned:
+		case !broken[capture.Payment] || isReturned:
+		case refund != nil && refund.RefundedAt.IsZero() && (order == nil || order.Status == domain.OrderRefunding):
+			due = append(due, capture)
+		case order != nil:
 		case refund == nil && !lost:
 			untouched = append(untouched, capture)
 		case refund != nil && !refund.RefundedAt.IsZero():
 			notGiven = append(notGiven, capture)
 		}
 	}
-	return append(untouched, notGiven...)
+	return slices.Concat(untouched, due, notGiven)
 }
 
 func evaluate(s *Snapshot, endWithin time.Duration) []*check {

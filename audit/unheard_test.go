@@ -3,6 +3,7 @@ package audit
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"boxoffice/domain"
 )
@@ -22,6 +23,46 @@ func TestARefundThatTheProviderDoesNotShowIsTakenUp(t *testing.T) {
 			got := slices.ContainsFunc(r.Unheard, func(c domain.Capture) bool { return c.Payment == payment })
 			if want := order == 4; got != want {
 				t.Errorf("brought: %v, want %v:\n%s", got, want, text(t, &r))
+			}
+		})
+	}
+}
+
+// A refund that is recorded as due and that no workflow works on, because Temporal's database
+// was lost, is begun again. One that a workflow works on is left to it.
+func TestARefundWhoseWorkflowIsGoneIsTakenUp(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		order  byte
+		worked bool
+		want   bool
+	}{
+		{"of money that bought nothing", 4, false, true},
+		{"of an order", 3, false, true},
+		{"of an order, under way", 3, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := atRest()
+			payment := capture(tt.order).Payment
+			s.Returned = slices.DeleteFunc(s.Returned, func(r Returned) bool { return r.Payment == payment })
+			for i := range s.Refunds {
+				if s.Refunds[i].Capture.Payment == payment {
+					s.Refunds[i].RefundedAt = time.Time{}
+				}
+			}
+			for i := range s.Orders {
+				if s.Orders[i].Payment == payment {
+					s.Orders[i].Status = domain.OrderRefunding
+				}
+			}
+			w := newWorld(s)
+			w.placed = map[domain.OrderID]uint32{id(4): ledgerA}
+			if tt.worked {
+				w.working = map[domain.OrderID]bool{id(tt.order): true}
+			}
+			r := w.audit(t)
+			if got := slices.ContainsFunc(r.Unheard, func(c domain.Capture) bool { return c.Payment == payment }); got != tt.want {
+				t.Errorf("brought: %v, want %v:\n%s", got, tt.want, text(t, &r))
 			}
 		})
 	}

@@ -157,6 +157,17 @@ func (s *Store) OpenCapacityChanges(ctx context.Context, saleID string, before t
 	return changes, readFailed("list the open changes of capacity of", saleID, err)
 }
 
+// ChangedCapacities returns the changes of a sale's capacities that were made, in the order in
+// which they were.
+func (s *Store) ChangedCapacities(ctx context.Context, saleID string) ([]domain.CapacityChange, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	changes, err := queryCapacityChanges(ctx, s.pool, `
+		WHERE sale_id = $1 AND outcome = 'changed' AND capacity_before <> capacity_after
+		ORDER BY capacity_changes.settled_at, capacity_changes.id`, saleID)
+	return changes, readFailed("list the changes of capacity of", saleID, err)
+}
+
 // RecordedCapacities returns the capacity of each class of a sale as it is stored, with the
 // change that is under way, in one snapshot.
 func (s *Store) RecordedCapacities(ctx context.Context, saleID string) (recorded []domain.RecordedCapacity, err error) {

@@ -364,4 +364,16 @@ func soldOrder(sold *domain.Sold, ticketCode func(n int) string) domain.SoldOrde
 	}
 }
 
+// NoteRebooking says of a sold order that its seats were booked anew, in a ledger that had lost
+// them: a refund returns those. It may be repeated.
+func (s *Store) NoteRebooking(ctx context.Context, id domain.OrderID) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, `UPDATE orders SET booking = $2 WHERE id = $1`, uuidOf(id), string(domain.BookedByRebook))
+	if err == nil && tag.RowsAffected() == 0 {
+		err = domain.NotFound("order")
+	}
+	return writeFailed("note the rebooking of order", id.String(), err)
+}
+
 func uuidOf(id domain.OrderID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
