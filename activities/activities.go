@@ -69,17 +69,19 @@ type Flag string
 
 // The flags.
 const (
-	FlagUnrecordable     Flag = "unrecordable"      // the database will never take a paid order: seats go back, money goes back
-	FlagUnpaidPost       Flag = "unpaid_post"       // seats were sold, but nobody has money for them: seats go back
-	FlagWrongAmount      Flag = "wrong_amount"      // captured for another amount or currency than the order's: it goes back
-	FlagUnrecordedRefund Flag = "unrecorded_refund" // the database will never take a refund: the money goes back without a record
-	FlagRefundUnknown    Flag = "refund_unknown"    // the provider does not know a payment that should go back
-	FlagStuck            Flag = "stuck"             // a step that holds or owes money hit a fault of ours: it is retried until it succeeds
-	FlagRecordLost       Flag = "record_lost"       // the ledger sold the seats, but the database has no record: the money stays until it does
+	FlagUnrecordable      Flag = "unrecordable"       // the database will never take a paid order: seats go back, money goes back
+	FlagUnpaidPost        Flag = "unpaid_post"        // seats were sold, but nobody has money for them: seats go back
+	FlagWrongAmount       Flag = "wrong_amount"       // captured for another amount or currency than the order's: it goes back
+	FlagUnrecordedRefund  Flag = "unrecorded_refund"  // the database will never take a refund: the money goes back without a record
+	FlagRefundUnknown     Flag = "refund_unknown"     // the provider does not know a payment that should go back
+	FlagStuck             Flag = "stuck"              // a step that holds or owes money hit a fault of ours: it is retried until it succeeds
+	FlagDisputed          Flag = "disputed"           // a bank disputes a payment, or has decided
+	FlagRefundedElsewhere Flag = "refunded_elsewhere" // somebody refunded a payment at the provider
+	FlagRecordLost        Flag = "record_lost"        // the ledger sold the seats, but the database has no record: the money stays until it does
 )
 
 // Flags lists every flag.
-var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRefundUnknown, FlagStuck, FlagRecordLost}
+var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRefundUnknown, FlagStuck, FlagRecordLost, FlagDisputed, FlagRefundedElsewhere}
 
 // Activities are the activities of the task queue. Its exported methods are registered
 // under their own names.

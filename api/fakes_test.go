@@ -24,6 +24,8 @@ type world struct {
 	cancels map[string]*domain.SaleCancellation
 	images  map[string][]byte
 
+	reversals map[domain.OrderID][]domain.Reversal
+
 	imageReads int
 
 	sessions      map[string]payments.Session // at the provider
@@ -176,6 +178,10 @@ func (w *world) RefundsOfOrder(_ context.Context, id domain.OrderID) ([]domain.R
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	return w.refunds[id], nil
+}
+
+func (w *world) ReversalsOf(context.Context, []domain.OrderID) (map[domain.OrderID][]domain.Reversal, error) {
+	return w.reversals, nil
 }
 
 func (w *world) FindOrders(_ context.Context, f domain.OrderFilter) ([]domain.SoldOrder, error) {

@@ -175,10 +175,19 @@ func (s *Server) findOrders(ctx context.Context, q *OrdersQuery, saleID string) 
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]domain.OrderID, 0, len(orders))
+	for _, o := range orders {
+		ids = append(ids, o.ID)
+	}
+	reversals, err := s.Orders.ReversalsOf(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	out := &ordersOutput{OrdersView{Orders: make([]AdminOrderView, 0, len(orders))}}
 	for o := range slices.Values(orders) {
 		out.Body.Orders = append(out.Body.Orders, AdminOrderView{
 			OrderView: viewSoldOrder(&o), Email: o.Email, ErasedAt: timeOrNil(o.ErasedAt), Payment: o.Capture.Payment, RefundingAt: timeOrNil(o.RefundingAt),
+			Reversals: viewReversals(reversals[o.ID]),
 		})
 	}
 	if len(orders) == filter.Limit {

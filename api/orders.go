@@ -237,7 +237,7 @@ func drawQR(text, accept string) (*imageOutput, error) {
 
 // WebhookBody documents the payment provider's event; the provider's adapter reads it.
 type WebhookBody struct {
-	Type domain.PaymentEventType `json:"type" enum:"payment.succeeded,payment.failed,payment.canceled,payment.declined"`
+	Type domain.PaymentEventType `json:"type" enum:"payment.succeeded,payment.failed,payment.canceled,payment.declined,payment.reversed"`
 	Data WebhookData             `json:"data"`
 }
 
@@ -248,6 +248,18 @@ type WebhookData struct {
 	Amount   int64          `json:"amount" doc:"Minor units"`
 	Currency string         `json:"currency"`
 	Payment  string         `json:"payment,omitempty" doc:"Absent: the session"`
+
+	Reversal *WebhookReversal `json:"reversal,omitempty" doc:"payment.reversed: what happened to the payment after it was captured. amount and currency are then the reversal's"`
+}
+
+// WebhookReversal is the reversal of a WebhookBody.
+type WebhookReversal struct {
+	ID        string               `json:"id"`
+	Kind      domain.ReversalKind  `json:"kind" enum:"dispute,refund"`
+	State     domain.ReversalState `json:"state" enum:"inquiry,dropped,open,won,lost,made,failed"`
+	Reason    string               `json:"reason,omitempty"`
+	At        time.Time            `json:"at"`
+	RespondBy *time.Time           `json:"respond_by,omitempty"`
 }
 
 type webhookInput struct {

@@ -63,6 +63,9 @@ type Orders interface {
 	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
 	// FindOrders lists the paid orders that match a filter, sorted by id.
 	FindOrders(ctx context.Context, filter domain.OrderFilter) ([]domain.SoldOrder, error)
+	// ReversalsOf lists the disputes of the orders' payments, and the refunds of them that
+	// were made at the provider, oldest first. An order without any is missing.
+	ReversalsOf(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID][]domain.Reversal, error)
 	// Cancellation says how far the cancellation of a sale has come. CodeNotFound: the
 	// sale is not canceled.
 	Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error)

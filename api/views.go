@@ -193,6 +193,31 @@ type AdminOrderView struct {
 	ErasedAt    *time.Time `json:"erased_at,omitempty" doc:"When the buyer's data was erased"`
 	Payment     string     `json:"payment" doc:"The provider's id of the captured payment; free/ and the order where there was nothing to pay"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
+
+	Reversals []ReversalView `json:"reversals,omitempty" doc:"Disputes of the order's payments, and refunds of them that somebody made at the provider. The tickets stay valid until you refund or cancel the order; what went back so is then not given back again"`
+}
+
+// ReversalView is money of an order that went back, or may, without the box office.
+type ReversalView struct {
+	ID        string               `json:"id" doc:"The provider's id of the dispute or refund"`
+	Kind      domain.ReversalKind  `json:"kind" enum:"dispute,refund"`
+	State     domain.ReversalState `json:"state" enum:"inquiry,dropped,open,won,lost,made,failed" doc:"Of a dispute: inquiry (the bank asks, nothing is taken), open (taken, not decided), won (you have the money again), lost (the buyer keeps it), dropped (ended, and nothing was taken). Of a refund: made, or failed (the money is back at the provider)"`
+	Payment   string               `json:"payment"`
+	Amount    int64                `json:"amount" doc:"Minor units"`
+	Currency  string               `json:"currency"`
+	Reason    string               `json:"reason,omitempty" doc:"The provider's word, such as fraudulent"`
+	At        time.Time            `json:"at" doc:"When it was opened, or made"`
+	RespondBy *time.Time           `json:"respond_by,omitempty" doc:"Until when you can answer the bank, at the provider. Absent: it waits for nothing of yours"`
+}
+
+func viewReversals(reversals []domain.Reversal) (views []ReversalView) {
+	for _, r := range reversals {
+		views = append(views, ReversalView{
+			ID: r.ID, Kind: r.Kind, State: r.State, Payment: r.Payment, Amount: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.At,
+			RespondBy: timeOrNil(r.RespondBy),
+		})
+	}
+	return views
 }
 
 func timeOrNil(t time.Time) *time.Time {

@@ -48,6 +48,10 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 			_, err := p.desk.Pay(ctx, lostReport(c))
 			return err
 		},
+		Reversed: func(ctx context.Context, r domain.Reversal) error {
+			_, err := p.desk.Reverse(ctx, r)
+			return err
+		},
 	}}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"boxoffice/activities"
+	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
 	"boxoffice/worker"
@@ -93,6 +94,26 @@ func refundMetrics(l *look[orders.Owed]) prometheus.Collector {
 		gauge(refundsOwed, float64(owed.Refunds))
 		gauge(refundsAge, oldest(l.now(), owed.Oldest))
 	}, refundsOwed, refundsAge)
+}
+
+var (
+	disputesOpen       = prometheus.NewDesc("boxoffice_disputes_open", "Disputes that are not decided, in the whole database.", nil, nil)
+	disputesUnanswered = prometheus.NewDesc("boxoffice_disputes_unanswered", "Those of them that wait for the organiser's answer.", nil, nil)
+	disputesRespondBy  = prometheus.NewDesc("boxoffice_disputes_respond_by_timestamp_seconds",
+		"Until when the most urgent of these can be answered; 0 if there is none.", nil, nil)
+)
+
+// disputeMetrics shows what buyers' banks ask back.
+func disputeMetrics(l *look[domain.Disputes]) prometheus.Collector {
+	return metricsOf(l, "disputes", func(d domain.Disputes, gauge gauge) {
+		gauge(disputesOpen, float64(d.Open))
+		gauge(disputesUnanswered, float64(d.Unanswered))
+		respondBy := 0.0
+		if !d.RespondBy.IsZero() {
+			respondBy = float64(d.RespondBy.Unix())
+		}
+		gauge(disputesRespondBy, respondBy)
+	}, disputesOpen, disputesUnanswered, disputesRespondBy)
 }
 
 func (m *metrics) handler() http.Handler {

@@ -129,3 +129,28 @@ func TestALookStartsAtOnceAndStops(t *testing.T) {
 		t.Fatal("want false: ok")
 	}
 }
+
+func TestMetricsShowDisputes(t *testing.T) {
+	respondBy := time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)
+	var found domain.Disputes
+	disputes := newLook(func(context.Context) (domain.Disputes, error) { return found, nil })
+	m := newMetrics()
+	m.registry.MustRegister(disputeMetrics(disputes))
+	for _, tt := range []struct {
+		found domain.Disputes
+		want  string
+	}{
+		{domain.Disputes{}, "\nboxoffice_disputes_open 0\n\nboxoffice_disputes_respond_by_timestamp_seconds 0\n\nboxoffice_disputes_unanswered 0\n"},
+		{domain.Disputes{Open: 3, Unanswered: 2, RespondBy: respondBy},
+			"\nboxoffice_disputes_open 3\n\nboxoffice_disputes_respond_by_timestamp_seconds 1.7746128e+09\n\nboxoffice_disputes_unanswered 2\n"},
+	} {
+		found = tt.found
+		disputes.refresh(t.Context())
+		got := scrape(t, m)
+		for want := range strings.SplitSeq(tt.want, "\n\n") {
+			if want = strings.Trim(want, "\n"); !strings.Contains(got, "\n"+want+"\n") {
+				t.Errorf("no %q in %s", want, got)
+			}
+		}
+	}
+}

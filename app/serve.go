@@ -178,6 +178,9 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	owed := newLook(store.RefundsOwed)
 	s.later(owed.start())
 	meter.registry.MustRegister(refundMetrics(owed))
+	disputed := newLook(store.OpenDisputes)
+	s.later(disputed.start())
+	meter.registry.MustRegister(disputeMetrics(disputed))
 	if err := checkProviders(ctx, store.Sales, providers); err != nil {
 		s.log.Error("some sales cannot sell, and their refunds wait", "error", err)
 	}
@@ -195,7 +198,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		providers,
 		book,
 	)
-	desk.Namespace = s.TemporalNamespace
+	desk.Namespace, desk.Reversals, desk.Flagged = s.TemporalNamespace, store, s.flagged(meter)
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
 		temporal: temporal, desk: desk, meter: meter, clocks: watch, mails: mails,
@@ -316,6 +319,14 @@ func (s *service) openTemporal(ctx context.Context, meter *metrics) (client.Clie
 	})
 }
 
+// flagged tells an operator of an order.
+func (s *service) flagged(meter *metrics) func(activities.Flag, domain.OrderID, error) {
+	return func(flag activities.Flag, order domain.OrderID, why error) {
+		meter.flagged.WithLabelValues(string(flag)).Inc()
+		s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
+	}
+}
+
 func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail func(error)) error {
 	w := worker.New(p.temporal, &activities.Activities{
 		Ledger:   timedLedger{p.book, p.meter.stages},
@@ -323,10 +334,7 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 		Provider: activities.BoundProvider(p.providers, p.providers.Names()...),
 		Notices:  notices,
 		Endings:  p.store.Readers().NewEndings(s.endingsTold()),
-		Flagged: func(flag activities.Flag, order domain.OrderID, why error) {
-			p.meter.flagged.WithLabelValues(string(flag)).Inc()
-			s.log.Error("an order needs to be looked into", "flag", flag, "order", order, "why", why)
-		},
+		Flagged:  s.flagged(p.meter),
 		SaleCancel: activities.SaleCancel{
 			Drainer: capacity.Drain{Changes: p.capacities, Drainer: p.book}, Cancellations: p.store, Canceler: p.desk,
 		},

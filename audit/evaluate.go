@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,9 +26,11 @@ type Snapshot struct {
 
 	Orders  []domain.RecordedOrder
 	Refunds []domain.Refund
-	Events  []domain.EventCount
-	Readers []domain.ReaderCount
-	Figures domain.FigureCheck
+	// Reversals are the recorded ones.
+	Reversals []domain.Reversal
+	Events    []domain.EventCount
+	Readers   []domain.ReaderCount
+	Figures   domain.FigureCheck
 
 	Stocks []domain.StockLevel
 	// Booked and Recorded are the capacities of the classes, by ledger: as the ledger's
@@ -43,6 +46,7 @@ type Snapshot struct {
 	// The provider's records, only those of this sale.
 	Captures        []domain.Capture
 	Returned        []Returned
+	Disputes        []domain.Reversal
 	Acknowledged    []domain.PaymentEvent
 	UnknownSessions map[string]bool // orders without a capture whose session the provider never saw
 	UnaskedSessions map[string]bool // orders without a capture whose session we did not ask about (sessionsMax)
@@ -87,6 +91,12 @@ func report(s *Snapshot, checks []*check, looks int) Report {
 		if c.ID == "I7" && result.Verdict == Broken {
 			r.Lost = lost(s, c.all)
 		}
+	}
+	if len(s.Unread) == 0 {
+		for _, unrecorded := range newReversals(s).unrecorded {
+			r.Reversals = append(r.Reversals, unrecorded...)
+		}
+		slices.SortFunc(r.Reversals, func(a, b domain.Reversal) int { return strings.Compare(a.ID, b.ID) })
 	}
 	return r
 }
@@ -161,6 +171,7 @@ type books struct {
 	captures   map[string]*domain.Capture
 	returned   map[string]sum // what was given back, by payment
 	reasons    map[string]domain.RefundReason
+	reversals  reversals
 }
 
 func newBooks(s *Snapshot) *books {
@@ -205,8 +216,11 @@ func newBooks(s *Snapshot) *books {
 	}
 	for _, r := range s.Returned {
 		b.returned[r.Payment] = sum{b.returned[r.Payment].minor + r.AmountMinor, r.Currency}
-		b.reasons[r.Payment] = r.Reason
+		if !r.Elsewhere {
+			b.reasons[r.Payment] = r.Reason
+		}
 	}
+	b.reversals = newReversals(s)
 	return b
 }
 
@@ -380,7 +394,7 @@ func (b *books) quotas() []quotaStock {
 
 // everyCaptureEndsOnce is I2.
 func (b *books) everyCaptureEndsOnce() *check {
-	c := newCheck("I2", "", "Every captured payment has exactly one ticket order or one refund.",
+	c := newCheck("I2", "", "Every captured payment has exactly one ticket order or one refund, and what was captured is kept, refunded or disputed.",
 		"captured payments", "=", "of them with one ticket order or one refund",
 		b.captureToDo()).from(SourceLedger, SourceOrders, SourceProvider, SourceTemporal)
 	c.Left.Value = int64(len(b.Captures))
@@ -390,6 +404,9 @@ func (b *books) everyCaptureEndsOnce() *check {
 		switch {
 		case what == "":
 			c.Right.Value++
+			if what := b.reversalToTell(capture); what != "" {
+				c.add(Warning, capture.Payment, capture.Order, "%s", what)
+			}
 		case b.refundWaits(capture):
 			refund := b.refunds[capture.Payment]
 			c.add(Waiting, capture.Payment, capture.Order, "the refund (%s) was requested %s ago and is not done: L says what it waits for",
@@ -421,9 +438,10 @@ func age(d time.Duration) time.Duration { return d.Round(time.Second) }
 func (b *books) endingProblem(capture *domain.Capture) string {
 	order, refund := b.tickets[capture.Payment], b.refunds[capture.Payment]
 	returned, isReturned := b.returned[capture.Payment]
+	taken, elsewhere := b.reversals.taken[capture.Payment], b.reversals.elsewhere[capture.Payment]
 	stands := order != nil && order.Status.Terms().Tickets == domain.TicketsValid
 	switch {
-	case stands && isReturned:
+	case stands && returned.minor > elsewhere:
 		return "tickets that stand, and the provider gave the money back"
 	case stands && refund != nil:
 		return "tickets that stand, and a refund on record"
@@ -439,9 +457,11 @@ func (b *books) endingProblem(capture *domain.Capture) string {
 		return "neither tickets nor a refund"
 	case refund.RefundedAt.IsZero():
 		return "the refund was requested and is not done"
-	case !isReturned:
+	case !isReturned && taken == 0:
 		return "recorded as refunded, the provider has not given it back"
-	case returned != sum{capture.AmountMinor, capture.Currency}:
+	case isReturned && returned.currency != capture.Currency, returned.minor+taken < capture.AmountMinor:
+		return fmt.Sprintf("%s of %s were given back", sum{returned.minor + taken, cmp.Or(returned.currency, capture.Currency)}, sum{capture.AmountMinor, capture.Currency})
+	case returned.minor > capture.AmountMinor:
 		return fmt.Sprintf("%s of %s were given back", returned, sum{capture.AmountMinor, capture.Currency})
 	case order != nil && order.Status.Terms().Waiting:
 		return fmt.Sprintf("refunded, and the order is still %s", order.Status)

@@ -23,9 +23,12 @@ type Inspector struct {
 	// thing that an audit does about what it finds, because it can only help. What
 	// belongs to no sale may be somebody else's money, and is left to people. Nil:
 	// nothing is done.
-	Heard   func(context.Context, domain.Capture) error
-	Log     *slog.Logger
-	Options Options // the Inspector sets Progress itself
+	Heard func(context.Context, domain.Capture) error
+	// Reversed records a dispute, or a refund that was made elsewhere, of which no news has
+	// come. Nil: nothing is done.
+	Reversed func(context.Context, domain.Reversal) error
+	Log      *slog.Logger
+	Options  Options // the Inspector sets Progress itself
 }
 
 // A Keeper remembers what is broken from one audit to the next.
@@ -94,6 +97,15 @@ const unheardMax = 100
 // bring deals with money that nobody told us about. The next audit says whether it
 // helped.
 func (i *Inspector) bring(ctx context.Context, r *Report, beat func(string)) {
+	for _, reversal := range r.Reversals[:min(unheardMax, len(r.Reversals))] {
+		if i.Reversed == nil {
+			break
+		}
+		beat("reversal " + reversal.ID + ", of which no news has come")
+		err := i.Reversed(ctx, reversal)
+		i.Log.WarnContext(ctx, "audit: a dispute or a refund made elsewhere is recorded, of which no news has come", "sale", r.SaleID,
+			"reversal", reversal.ID, "payment", reversal.Payment, "state", reversal.State, "error", err)
+	}
 	if i.Heard == nil {
 		return
 	}

@@ -36,6 +36,8 @@ type inspection struct {
 	log   strings.Builder
 	beats []string
 	heard []string // payments that were brought to their checkouts
+
+	reversed []string // reversals that were recorded
 }
 
 // inspecting is a sale at rest, whose orders were placed in its ledger.
@@ -58,6 +60,10 @@ func (i *inspection) run(t *testing.T) (domain.AuditOutcome, error) {
 		Heard: func(_ context.Context, c domain.Capture) error {
 			i.heard = append(i.heard, c.Payment)
 			return i.world.err["heard"]
+		},
+		Reversed: func(_ context.Context, r domain.Reversal) error {
+			i.reversed = append(i.reversed, r.ID)
+			return nil
 		},
 		Log: slog.New(slog.NewTextHandler(&i.log, nil)),
 	}

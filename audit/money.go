@@ -99,6 +99,15 @@ func (s *Snapshot) readProvider(ctx context.Context, from Sources, of subject) (
 			s.Returned = append(s.Returned, r)
 		}
 	}
+	s.Disputes = nil
+	for d, err := range from.Provider.Disputes(ctx) {
+		if err != nil {
+			return fmt.Errorf("disputes: %w", err)
+		}
+		if captured[d.Payment] {
+			s.Disputes = append(s.Disputes, d)
+		}
+	}
 	return s.askForSessions(ctx, from.Provider, captured)
 }
 

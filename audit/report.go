@@ -52,6 +52,9 @@ type Report struct {
 	// Unheard are captures for orders of this sale with neither tickets nor a refund,
 	// seen twice: their reports were lost.
 	Unheard []domain.Capture `json:"-"`
+	// Reversals are disputes, and refunds made elsewhere, that are not on record as the
+	// provider has them: the news of them has not come.
+	Reversals []domain.Reversal `json:"-"`
 	// Lost are the orders of this sale with a lost record, seen twice. In the report
 	// about no sale, orders that nobody knows.
 	Lost []Lost `json:"-"`

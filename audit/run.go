@@ -256,6 +256,9 @@ func (s *Snapshot) readOrders(ctx context.Context, from Orders) (err error) {
 	if s.Refunds, err = collect(from.RecordedRefunds(ctx, s.Sale.ID)); err != nil {
 		return err
 	}
+	if s.Reversals, err = collect(from.RecordedReversals(ctx, s.Sale.ID)); err != nil {
+		return err
+	}
 	if s.Events, err = from.EventCounts(ctx, s.Sale.ID); err != nil {
 		return err
 	}

@@ -110,6 +110,13 @@ func (w *world) RecordedRefunds(_ context.Context, saleID string) iter.Seq2[doma
 	return stream(slices.Clone(w.Snapshot.Refunds), nil)
 }
 
+func (w *world) RecordedReversals(_ context.Context, saleID string) iter.Seq2[domain.Reversal, error] {
+	if saleID != w.Sale.ID {
+		return stream[domain.Reversal](nil, nil)
+	}
+	return stream(slices.Clone(w.Reversals), nil)
+}
+
 func (w *world) RecordedPayments(_ context.Context, payments []string) (map[string]bool, error) {
 	found := map[string]bool{}
 	for _, p := range payments {
@@ -172,6 +179,10 @@ func (p provider) Captures(context.Context) iter.Seq2[domain.Capture, error] {
 
 func (p provider) Refunds(context.Context) iter.Seq2[Returned, error] {
 	return stream(slices.Clone(p.w.Returned), nil)
+}
+
+func (p provider) Disputes(context.Context) iter.Seq2[domain.Reversal, error] {
+	return stream(slices.Clone(p.w.Disputes), p.w.err["disputes"])
 }
 
 func (p provider) Deliveries(context.Context) iter.Seq2[domain.PaymentEvent, error] {

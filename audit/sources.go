@@ -62,6 +62,9 @@ type Orders interface {
 	// RecordedRefunds streams the refunds of a sale; with an empty id, those of no sale
 	// (the order is unknown).
 	RecordedRefunds(ctx context.Context, saleID string) iter.Seq2[domain.Refund, error]
+	// RecordedReversals streams the disputes of a sale's payments and the refunds of them
+	// that were made elsewhere; with an empty id, of payments of no sale.
+	RecordedReversals(ctx context.Context, saleID string) iter.Seq2[domain.Reversal, error]
 	// RecordedPayments returns those of the payments that bought tickets or are
 	// refunded, in whatever sale.
 	RecordedPayments(ctx context.Context, payments []string) (map[string]bool, error)
@@ -83,6 +86,8 @@ type Provider interface {
 	Captures(ctx context.Context) iter.Seq2[domain.Capture, error]
 	// Refunds streams every payment that was given back, of all sales.
 	Refunds(ctx context.Context) iter.Seq2[Returned, error]
+	// Disputes streams every dispute as it is now, of all sales.
+	Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error]
 	// Deliveries streams the webhooks that we acknowledged with 2xx.
 	Deliveries(ctx context.Context) iter.Seq2[domain.PaymentEvent, error]
 	// KnowsSession reports whether a buyer ever opened a session at the provider.

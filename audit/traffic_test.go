@@ -119,6 +119,10 @@ func (w *boxOfficeAtWork) RecordedRefunds(context.Context, string) iter.Seq2[dom
 	return stream[domain.Refund](nil, nil)
 }
 
+func (w *boxOfficeAtWork) RecordedReversals(context.Context, string) iter.Seq2[domain.Reversal, error] {
+	return stream[domain.Reversal](nil, nil)
+}
+
 func (w *boxOfficeAtWork) RecordedPayments(_ context.Context, payments []string) (map[string]bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -206,6 +210,10 @@ func (w *boxOfficeAtWork) Captures(context.Context) iter.Seq2[domain.Capture, er
 
 func (w *boxOfficeAtWork) Refunds(context.Context) iter.Seq2[Returned, error] {
 	return stream[Returned](nil, nil)
+}
+
+func (w *boxOfficeAtWork) Disputes(context.Context) iter.Seq2[domain.Reversal, error] {
+	return stream[domain.Reversal](nil, nil)
 }
 
 func (w *boxOfficeAtWork) Deliveries(context.Context) iter.Seq2[domain.PaymentEvent, error] {

@@ -76,6 +76,11 @@ const retryAfter = time.Second
 type Desk struct {
 	// Namespace is the client's own, which the client does not expose: Forget names it.
 	Namespace string
+	// Reversals records what happens to payments at the provider. Nil: the provider is asked
+	// to tell it again.
+	Reversals Reversals
+	// Flagged is called with what an operator must look into. It may be nil.
+	Flagged func(flag activities.Flag, order domain.OrderID, why error)
 
 	temporal client.Client
 	notices  *activities.HoldNotices // nil if no worker runs in this process

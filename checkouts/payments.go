@@ -19,6 +19,9 @@ import (
 // CodeInvalid if the checkout refuses; *domain.UnknownError if the provider must deliver
 // it again.
 func (d *Desk) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
+	if event.Type == domain.PaymentReversed {
+		return d.Reverse(ctx, event.Reversal)
+	}
 	status, err := d.payByUpdate(ctx, event)
 	if domain.IsUnknown(err) {
 		err = d.payBySignal(ctx, event)

@@ -70,7 +70,9 @@ type AdminOrderView struct {
 	Perk        *OrderPerk `json:"perk,omitempty"`
 	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
-	Sale        string     `json:"sale"`
+	// Disputes of the order's payments, and refunds of them that somebody made at the provider. The tickets stay valid until you refund or cancel the order; what went back so is then not given back again
+	Reversals []ReversalView `json:"reversals,omitempty"`
+	Sale      string         `json:"sale"`
 	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
@@ -537,6 +539,19 @@ type CreateWebhookEndpointBody struct {
 	Types []string `json:"types,omitempty"`
 	// Where to send events: an https URL of a public address. It may contain a key, because only the organiser sees it
 	URL string `json:"url"`
+}
+
+// DisputeClosedData is a schema of the document.
+type DisputeClosedData struct {
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	HappenedAt  time.Time `json:"happened_at"`
+	ID          string    `json:"id"`
+	Order       string    `json:"order"`
+	Payment     string    `json:"payment"`
+	Reason      string    `json:"reason,omitempty"`
+	Sale        string    `json:"sale,omitempty"`
+	State       string    `json:"state"`
 }
 
 // DrawRecordView is a schema of the document.
@@ -1011,6 +1026,20 @@ type PaymentCheckView struct {
 	Status  string `json:"status"`
 }
 
+// PaymentDisputedData is a schema of the document.
+type PaymentDisputedData struct {
+	AmountMinor int64      `json:"amount_minor"`
+	Currency    string     `json:"currency"`
+	HappenedAt  time.Time  `json:"happened_at"`
+	ID          string     `json:"id"`
+	Order       string     `json:"order"`
+	Payment     string     `json:"payment"`
+	Reason      string     `json:"reason,omitempty"`
+	RespondBy   *time.Time `json:"respond_by,omitempty"`
+	Sale        string     `json:"sale,omitempty"`
+	State       string     `json:"state"`
+}
+
 // PaymentRefundedData is a schema of the document.
 type PaymentRefundedData struct {
 	AmountMinor int64     `json:"amount_minor"`
@@ -1118,6 +1147,19 @@ type RedeliveryView struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
+// RefundedElsewhereData is a schema of the document.
+type RefundedElsewhereData struct {
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	HappenedAt  time.Time `json:"happened_at"`
+	ID          string    `json:"id"`
+	Order       string    `json:"order"`
+	Payment     string    `json:"payment"`
+	Reason      string    `json:"reason,omitempty"`
+	Sale        string    `json:"sale,omitempty"`
+	State       string    `json:"state"`
+}
+
 // RefundsView is a schema of the document.
 type RefundsView struct {
 	// Refunds that were begun; of payments that bought nothing, those that are done
@@ -1177,6 +1219,25 @@ type RestoreReport struct {
 // RetriedView is a schema of the document.
 type RetriedView struct {
 	Mail string `json:"mail"`
+}
+
+// ReversalView is a schema of the document.
+type ReversalView struct {
+	// Minor units
+	Amount int64 `json:"amount"`
+	// When it was opened, or made
+	At       time.Time `json:"at"`
+	Currency string    `json:"currency"`
+	// The provider's id of the dispute or refund
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Payment string `json:"payment"`
+	// The provider's word, such as fraudulent
+	Reason string `json:"reason,omitempty"`
+	// Until when you can answer the bank, at the provider. Absent: it waits for nothing of yours
+	RespondBy *time.Time `json:"respond_by,omitempty"`
+	// Of a dispute: inquiry (the bank asks, nothing is taken), open (taken, not decided), won (you have the money again), lost (the buyer keeps it), dropped (ended, and nothing was taken). Of a refund: made, or failed (the money is back at the provider)
+	State string `json:"state"`
 }
 
 // RevokeBody is a schema of the document.
@@ -1438,7 +1499,9 @@ type WebhookData struct {
 	Order    string `json:"order"`
 	// Absent: the session
 	Payment string `json:"payment,omitempty"`
-	Session string `json:"session"`
+	// payment.reversed: what happened to the payment after it was captured. amount and currency are then the reversal's
+	Reversal *WebhookReversal `json:"reversal,omitempty"`
+	Session  string           `json:"session"`
 }
 
 // WebhookDeliveriesView is a schema of the document.
@@ -1491,6 +1554,16 @@ type WebhookEndpointView struct {
 // WebhookEndpointsView is a schema of the document.
 type WebhookEndpointsView struct {
 	Endpoints []WebhookEndpointView `json:"endpoints"`
+}
+
+// WebhookReversal is a schema of the document.
+type WebhookReversal struct {
+	At        time.Time  `json:"at"`
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind"`
+	Reason    string     `json:"reason,omitempty"`
+	RespondBy *time.Time `json:"respond_by,omitempty"`
+	State     string     `json:"state"`
 }
 
 // WitnessView is a schema of the document.

@@ -19,25 +19,28 @@ type EventType string
 // The events of orders and of money, of sales, and of the audit.
 const (
 	EventOrderPaid           EventType = "order.paid"
-	EventOrderRefundBegun    EventType = "order.refund_begun"    // its tickets are void, the refund is under way
-	EventOrderRefunded       EventType = "order.refunded"        // the tickets' money went back
-	EventPaymentRefunded     EventType = "payment.refunded"      // a payment that bought no tickets was refunded
-	EventBuyerErased         EventType = "order.buyer_erased"    // what was known of its buyer is gone
-	EventCheckoutExpired     EventType = "checkout.expired"      // nobody paid in time
-	EventCheckoutFailed      EventType = "checkout.failed"       // the provider said that the payment failed
-	EventCheckoutCanceled    EventType = "checkout.canceled"     // the buyer, the provider or the organiser canceled it
-	EventSaleCreated         EventType = "sale.created"          // its stock is funded, and buyers can see it
-	EventSaleChanged         EventType = "sale.changed"          // the organiser changed what it says
-	EventSaleOpened          EventType = "sale.opened"           // its opening time has passed
-	EventSaleSoldOut         EventType = "sale.sold_out"         // all tickets are sold
-	EventSaleBackOnSale      EventType = "sale.back_on_sale"     // tickets came back
-	EventSaleCapacityChanged EventType = "sale.capacity_changed" // a class has more or fewer tickets
-	EventSaleEnded           EventType = "sale.ended"            // the organiser ended it early
-	EventSaleReopened        EventType = "sale.reopened"         // and opened it again
-	EventSaleCanceled        EventType = "sale.canceled"         // the organiser canceled it
-	EventHoldersChanged      EventType = "sale.holders_changed"  // a buyer said who an order's tickets are for
-	EventAuditBroken         EventType = "audit.broken"          // an invariant that held is broken
-	EventAuditHealed         EventType = "audit.healed"          // the invariant holds again
+	EventOrderRefundBegun    EventType = "order.refund_begun"         // its tickets are void, the refund is under way
+	EventOrderRefunded       EventType = "order.refunded"             // the tickets' money went back
+	EventPaymentRefunded     EventType = "payment.refunded"           // a payment that bought no tickets was refunded
+	EventPaymentDisputed     EventType = "payment.disputed"           // the buyer's bank disputes a payment, or asks about it
+	EventDisputeClosed       EventType = "payment.dispute_closed"     // and has decided, or given up
+	EventRefundedElsewhere   EventType = "payment.refunded_elsewhere" // somebody gave money back at the provider
+	EventBuyerErased         EventType = "order.buyer_erased"         // what was known of its buyer is gone
+	EventCheckoutExpired     EventType = "checkout.expired"           // nobody paid in time
+	EventCheckoutFailed      EventType = "checkout.failed"            // the provider said that the payment failed
+	EventCheckoutCanceled    EventType = "checkout.canceled"          // the buyer, the provider or the organiser canceled it
+	EventSaleCreated         EventType = "sale.created"               // its stock is funded, and buyers can see it
+	EventSaleChanged         EventType = "sale.changed"               // the organiser changed what it says
+	EventSaleOpened          EventType = "sale.opened"                // its opening time has passed
+	EventSaleSoldOut         EventType = "sale.sold_out"              // all tickets are sold
+	EventSaleBackOnSale      EventType = "sale.back_on_sale"          // tickets came back
+	EventSaleCapacityChanged EventType = "sale.capacity_changed"      // a class has more or fewer tickets
+	EventSaleEnded           EventType = "sale.ended"                 // the organiser ended it early
+	EventSaleReopened        EventType = "sale.reopened"              // and opened it again
+	EventSaleCanceled        EventType = "sale.canceled"              // the organiser canceled it
+	EventHoldersChanged      EventType = "sale.holders_changed"       // a buyer said who an order's tickets are for
+	EventAuditBroken         EventType = "audit.broken"               // an invariant that held is broken
+	EventAuditHealed         EventType = "audit.healed"               // the invariant holds again
 )
 
 // SubjectKind says what an event is about. Events about one subject are read in the order in which they happened.
@@ -83,6 +86,18 @@ var events = map[EventType]EventTerms{
 	EventPaymentRefunded: {
 		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(PaymentRefundedData) },
 		Says: "The provider has refunded a payment that bought no tickets.",
+	},
+	EventPaymentDisputed: {
+		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(PaymentDisputedData) },
+		Says: "The buyer's bank disputes a payment, or asks about it. The order's tickets stay valid until the organiser refunds the order.",
+	},
+	EventDisputeClosed: {
+		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(DisputeClosedData) },
+		Says: "A dispute has ended: the organiser has won or lost the money, or nothing had been taken.",
+	},
+	EventRefundedElsewhere: {
+		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(RefundedElsewhereData) },
+		Says: "Somebody gave money of a payment back at the provider, without the box office; or that has failed, and the money is there again.",
 	},
 	EventBuyerErased: {
 		Schema: 1, Subject: SubjectOrder, data: func() EventData { return new(BuyerErasedData) },
@@ -411,6 +426,51 @@ type PaymentRefundedData struct {
 	RefundedAt  time.Time    `json:"refunded_at"`
 }
 
+// ReversalData is what is told of a reversal, as it is then.
+type ReversalData struct {
+	Order       OrderID       `json:"order"`          // the order that the payment named; we may not know it
+	Sale        string        `json:"sale,omitempty"` // empty: the order is unknown
+	Payment     string        `json:"payment"`
+	ID          string        `json:"id"` // the provider's
+	AmountMinor int64         `json:"amount_minor"`
+	Currency    string        `json:"currency"`
+	State       ReversalState `json:"state"`
+	Reason      string        `json:"reason,omitempty"` // the provider's word
+	HappenedAt  time.Time     `json:"happened_at"`      // when it was opened, or made
+}
+
+// PaymentDisputedData is the payload of EventPaymentDisputed.
+type PaymentDisputedData struct {
+	ReversalData
+	RespondBy time.Time `json:"respond_by,omitzero"` // until when the organiser may answer; zero: nobody waits for that
+}
+
+// DisputeClosedData is the payload of EventDisputeClosed.
+type DisputeClosedData struct{ ReversalData }
+
+// RefundedElsewhereData is the payload of EventRefundedElsewhere.
+type RefundedElsewhereData struct{ ReversalData }
+
+// ReversalEvents are the events of a reversal that was in a state before, or is new. A
+// dispute that we hear of when it has ended has both of its events.
+func ReversalEvents(r *Reversal, noted *NotedReversal, before ReversalState) (events []EventData) {
+	data := ReversalData{
+		Order: noted.Order, Sale: noted.SaleID, Payment: r.Payment, ID: r.ID, AmountMinor: r.AmountMinor, Currency: r.Currency,
+		State: r.State, Reason: r.Reason, HappenedAt: r.At,
+	}
+	if r.Kind == ReversalRefund {
+		return []EventData{&RefundedElsewhereData{data}}
+	}
+	isOver := r.State.Terms().Ended
+	if before == "" || !isOver {
+		events = append(events, &PaymentDisputedData{data, r.RespondBy})
+	}
+	if isOver {
+		events = append(events, &DisputeClosedData{data})
+	}
+	return events
+}
+
 // CheckoutEnding is what is told of a checkout that held seats and ended without a sale.
 type CheckoutEnding struct {
 	Order       OrderID `json:"order"`
@@ -592,6 +652,15 @@ func (*OrderRefundedData) Type() EventType { return EventOrderRefunded }
 
 // Type implements EventData.
 func (*PaymentRefundedData) Type() EventType { return EventPaymentRefunded }
+
+// Type implements EventData.
+func (*PaymentDisputedData) Type() EventType { return EventPaymentDisputed }
+
+// Type implements EventData.
+func (*DisputeClosedData) Type() EventType { return EventDisputeClosed }
+
+// Type implements EventData.
+func (*RefundedElsewhereData) Type() EventType { return EventRefundedElsewhere }
 
 // Type implements EventData.
 func (*CheckoutExpiredData) Type() EventType { return EventCheckoutExpired }

@@ -15,6 +15,9 @@ const (
 	PaymentCanceled  PaymentEventType = "payment.canceled"
 	// PaymentDeclined ends an attempt, not the session: the buyer may try again in it.
 	PaymentDeclined PaymentEventType = "payment.declined"
+	// PaymentReversed is about a payment that was captured, and its checkout has ended:
+	// see Reversal.
+	PaymentReversed PaymentEventType = "payment.reversed"
 )
 
 // DeclinesMax is how many declined attempts to pay an order may have. The last of them
@@ -25,7 +28,7 @@ const DeclinesMax = 10
 // Known reports whether t is one of the provider's events above.
 func (t PaymentEventType) Known() bool {
 	switch t {
-	case PaymentSucceeded, PaymentFailed, PaymentCanceled, PaymentDeclined:
+	case PaymentSucceeded, PaymentFailed, PaymentCanceled, PaymentDeclined, PaymentReversed:
 		return true
 	default:
 		return false
@@ -42,6 +45,8 @@ type PaymentEvent struct {
 	Payment     string           `json:"payment"` // the session's id if the provider gives none
 	AmountMinor int64            `json:"amount"`
 	Currency    string           `json:"currency"`
+	// Reversal is set in PaymentReversed, and in no other. Workflows never see one.
+	Reversal Reversal `json:"reversal,omitzero"`
 }
 
 // Limits of the provider's ids of events and payments, in bytes. Both become part of
@@ -87,12 +92,12 @@ func (e PaymentEvent) Normalized(session string) PaymentEvent {
 	return e
 }
 
-// Usable reports whether a normalised event can affect its order, whether it came by
-// webhook, by signal or from the command line.
+// Usable reports whether a normalised event can affect its checkout, whether it came by
+// webhook, by signal or from the command line. A reversal is no business of a checkout.
 func (e PaymentEvent) Usable() bool {
 	provider, payment := SplitID(e.Payment)
 	sessionProvider, session := SplitID(e.Session)
-	return e.Type.Known() && ValidEventID(e.ID) && ValidPaymentID(payment) && ValidSessionID(session) &&
+	return e.Type.Known() && e.Type != PaymentReversed && ValidEventID(e.ID) && ValidPaymentID(payment) && ValidSessionID(session) &&
 		ValidProvider(provider) && provider == sessionProvider && e.AmountMinor >= 0 && ValidCurrency(e.Currency)
 }
 

@@ -34,6 +34,9 @@ func newHandler(bank *bank, links *mockpay.PayLinks, log *slog.Logger) http.Hand
 	mux.HandleFunc("POST "+mockpay.RefundsPath, a.refund)
 	mux.HandleFunc("GET "+mockpay.RefundsPath, serveList[mockpay.Refund](a, bucketNamed(refundsBucket)))
 	mux.HandleFunc("GET "+mockpay.CapturesPath, serveList[domain.Capture](a, bucketNamed(capturesBucket)))
+	mux.HandleFunc("GET "+mockpay.DisputesPath, serveList[domain.Reversal](a, bucketNamed(disputesBucket)))
+	mux.HandleFunc("POST /v1/sessions/{session}/dispute", a.dispute)
+	mux.HandleFunc("POST /v1/sessions/{session}/refund", a.refundElsewhere)
 	mux.HandleFunc("GET "+mockpay.DeliveriesPath, serveList[mockpay.Delivery](a, deliveriesBucket))
 	mux.HandleFunc("GET "+MischiefPath, a.mischief)
 	mux.HandleFunc("POST "+MischiefPath, a.setMischief)
@@ -329,7 +332,7 @@ func statusOf(code refusalCode) int {
 		return http.StatusUnprocessableEntity
 	case refusedNotFound:
 		return http.StatusNotFound
-	case refusedClosed, refusedLink, refusedRefund, refusedCapture:
+	case refusedClosed, refusedLink, refusedRefund, refusedCapture, refusedDispute:
 		return http.StatusConflict
 	case refusedForged:
 		return http.StatusForbidden

@@ -2,7 +2,9 @@ package mockpay
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -36,6 +38,7 @@ const (
 	refusedLink     refusalCode = "link_differs"    // the session was opened with other terms
 	refusedForged   refusalCode = "forged"          // the box office did not make the pay link
 	refusedRefund   refusalCode = "refund_differs"  // exceeds the capture, or contradicts an earlier refund
+	refusedDispute  refusalCode = "dispute_differs" // it cannot become what was asked for
 	refusedCapture  refusalCode = "capture_differs" // that capture was made with other terms
 	refusedRefunds  refusalCode = "refunds_refused" // mischief: no refunds for a while
 	refusedFailing  refusalCode = "internal"        // mischief: the answer does not say whether anything was done
@@ -248,37 +251,53 @@ func refundIn(tx *bbolt.Tx, request mockpay.RefundRequest, now time.Time) (mockp
 	if request.Key != "" && !domain.ValidPaymentID(request.Key) {
 		return mockpay.Refund{}, refuse(refusedInvalid, "The key must have 1–%d letters, digits or any of ._:-.", domain.PaymentIDMaxLen), nil
 	}
+	return refundAs(tx, request, false, now)
+}
+
+// refundAs gives back a part, or, without a key, what is left of the payment.
+func refundAs(tx *bbolt.Tx, request mockpay.RefundRequest, elsewhere bool, now time.Time) (mockpay.Refund, *refusal, error) {
 	capture, ok, err := indexed[domain.Capture](tx, capturedBucket, capturesBucket, request.Payment)
 	if err != nil || !ok {
 		return mockpay.Refund{}, refuse(refusedNotFound, "There is no payment %q.", request.Payment), err
 	}
-	earlier, ok, err := indexed[mockpay.Refund](tx, refundedBucket, refundsBucket, refundKey(request))
-	switch {
-	case err != nil:
+	refund := mockpay.Refund{RefundRequest: request, Session: capture.Session, Order: capture.Order, RefundedAt: now, Elsewhere: elsewhere}
+	key := refundKey(request)
+	earlier, isRepeated, err := indexed[mockpay.Refund](tx, refundedBucket, refundsBucket, key)
+	if err != nil {
 		return mockpay.Refund{}, nil, err
-	case ok && (earlier.AmountMinor != request.AmountMinor || earlier.Currency != request.Currency):
-		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
-	case ok:
-		return earlier, nil, nil
 	}
-	back, err := refundedSum(tx, request.Payment)
-	switch {
+	returned, taken, err := goneSum(tx, request.Payment)
+	switch isWhole := request.Key == ""; {
 	case err != nil:
 		return mockpay.Refund{}, nil, err
-	case request.Currency != capture.Currency || request.AmountMinor > capture.AmountMinor-back:
+	case isRepeated && (request.Currency != earlier.Currency || request.AmountMinor != earlier.AmountMinor && (!isWhole || request.AmountMinor != capture.AmountMinor)):
+		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
+	case isRepeated && (!isWhole || returned+taken >= capture.AmountMinor):
+		return earlier, nil, nil
+	case isWhole && request.Currency == capture.Currency && request.AmountMinor <= capture.AmountMinor:
+		refund.AmountMinor -= returned + taken
+	}
+	switch {
+	case refund.AmountMinor < 1 && request.AmountMinor > 0 && returned+taken > 0:
+		refund.AmountMinor = 0 // nothing is left to give back, and nothing is given
+		return refund, nil, nil
+	case request.Currency != capture.Currency || refund.AmountMinor > capture.AmountMinor-returned:
 		return mockpay.Refund{}, refuse(
 			refusedRefund,
 			"Payment %s captured %d %s and gave back %d, a refund cannot exceed the rest.",
 			request.Payment,
 			capture.AmountMinor,
 			capture.Currency,
-			back,
+			returned,
 		), nil
-	case request.AmountMinor < min(1, capture.AmountMinor): // 0 only for a payment of 0
+	case refund.AmountMinor < min(1, capture.AmountMinor): // 0 only for a payment of 0
 		return mockpay.Refund{}, refuse(refusedInvalid, "The amount must be 1–%d minor units.", capture.AmountMinor), nil
 	}
-	refund := mockpay.Refund{RefundRequest: request, Session: capture.Session, Order: capture.Order, RefundedAt: now}
-	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, refundKey(request), refund)
+	if isRepeated { // the rest of a refund that left something to a dispute, which was won
+		key += fmt.Sprintf("\n %d", returned) // a key of nobody else: it begins with a space
+	}
+	refund.ID = refundID(key)
+	return refund, nil, addIndexed(tx, refundedBucket, refundsBucket, key, refund)
 }
 
 // refundKey names a refund in its index: no payment id has a line break.
@@ -287,6 +306,12 @@ func refundKey(request mockpay.RefundRequest) string {
 		return request.Payment
 	}
 	return request.Payment + "\n" + request.Key
+}
+
+// refundID is a refund's own id.
+func refundID(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "re_" + hex.EncodeToString(sum[:16])
 }
 
 // refundedSum is how much of a payment was given back.

@@ -302,7 +302,7 @@ func TestRefunds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if want := (mockpay.Refund{RefundRequest: row.request, Session: payment, Order: paid, RefundedAt: b.clock()}); !reflect.DeepEqual(refund, want) {
+				if want := (mockpay.Refund{RefundRequest: row.request, Session: payment, Order: paid, RefundedAt: b.clock(), ID: refundID(payment)}); !reflect.DeepEqual(refund, want) {
 					t.Fatalf("refund is %+v, want %+v", refund, want)
 				}
 				if want := []mockpay.Refund{refund}; !reflect.DeepEqual(refunds, want) {

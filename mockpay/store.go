@@ -34,6 +34,8 @@ var (
 	capturedBucket     = []byte("captured")     // payment id → sequence in captures
 	refundsBucket      = []byte("refunds")      // sequence → payments.Refund
 	refundedBucket     = []byte("refunded")     // refundKey → sequence in refunds
+	disputesBucket     = []byte("disputes")     // sequence → domain.Reversal
+	disputedBucket     = []byte("disputed")     // payment id → sequence in disputes
 	pendingBucket      = []byte("pending")      // sequence → payments.Delivery
 	acknowledgedBucket = []byte("acknowledged") // sequence → payments.Delivery
 	abandonedBucket    = []byte("abandoned")    // sequence → payments.Delivery
@@ -107,7 +109,7 @@ func explainOpen(path string, err error) error {
 func prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{
 		metaBucket, sessionsBucket, capturesBucket, capturedBucket, refundsBucket, refundedBucket,
-		pendingBucket, acknowledgedBucket, abandonedBucket, lostBucket, mischiefBucket,
+		disputesBucket, disputedBucket, pendingBucket, acknowledgedBucket, abandonedBucket, lostBucket, mischiefBucket,
 	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err

@@ -29,6 +29,10 @@ func TestEventsMatchTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	disputed, lost := reversal(sold, domain.DisputeOpen), reversal(sold, domain.DisputeLost)
+	must(b.store.RecordReversal(b.ctx, disputed))
+	must(b.store.RecordReversal(b.ctx, lost))
+	must(b.store.RecordReversal(b.ctx, reversal(sold, domain.RefundMade)))
 	if err := b.store.EraseBuyer(b.ctx, []domain.OrderID{sold.Order.ID}, nil); err != nil {
 		t.Fatal(err)
 	}

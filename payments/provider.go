@@ -53,6 +53,12 @@ type Provider interface {
 	// it happen once. Errors: *domain.Error with CodeNotFound if the provider never took
 	// that payment; with CodeInvalid if the refunds would exceed the payment, or the key
 	// came before with another amount.
+	//
+	// A refund whose key is the payment sees to it that AmountMinor has gone back in all.
+	// What was given back before, by whomever, and what a dispute has taken count: the
+	// refund is of the rest, and there is none if nothing is left. Asked again after a
+	// dispute was won, it gives back what the dispute had taken. While a dispute keeps
+	// the provider from giving back the rest, the error is unknown.
 	Refund(ctx context.Context, refund Refund) error
 
 	// Event reads a webhook and checks that it is the provider's. An event that we do not
@@ -62,13 +68,18 @@ type Provider interface {
 	// adapter does not read) or CodeNotFound (an order that is not ours). If a provider's
 	// events only name what changed, Event asks the provider; that may fail with a
 	// *domain.UnknownError, and the provider delivers the event again.
+	//
+	// A dispute, each change of its state, and a refund that did not come from Refund are
+	// domain.PaymentReversed, with order, payment and Reversal. A refund that did is no
+	// news.
 	Event(ctx context.Context, header http.Header, body []byte) (domain.PaymentEvent, error)
 
-	// Captures lists every captured payment, and Refunds every refund, in any order. The
-	// audit compares the books with them, so they must be the provider's own record. A
-	// list ends at the first error.
+	// Captures lists every captured payment, Refunds every refund, whoever made it, and
+	// Disputes every dispute as it is now, in any order. The audit compares the books with
+	// them, so they must be the provider's own record. A list ends at the first error.
 	Captures(ctx context.Context) iter.Seq2[domain.Capture, error]
 	Refunds(ctx context.Context) iter.Seq2[Refunded, error]
+	Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error]
 
 	// Ping reports whether the provider answers. It returns a *domain.UnknownError if it
 	// does not.
@@ -157,9 +168,20 @@ type Refund struct {
 
 // Refunded is a refund as the provider has it.
 type Refunded struct {
+	ID          string // its own
 	Payment     string
 	AmountMinor int64
 	Currency    string
 	Reason      domain.RefundReason // as it was asked for; empty if the provider does not say
 	At          time.Time
+	// Elsewhere: the box office did not ask for it.
+	Elsewhere bool
+}
+
+// Reversal is what a refund that was made elsewhere is to the box office.
+func (r *Refunded) Reversal() domain.Reversal {
+	return domain.Reversal{
+		ID: r.ID, Kind: domain.ReversalRefund, Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency,
+		State: domain.RefundMade, Reason: string(r.Reason), At: r.At,
+	}
 }

@@ -191,7 +191,12 @@ func (s *Set) Event(ctx context.Context, provider string, header http.Header, bo
 	if err != nil || !event.Type.Known() {
 		return event, err
 	}
-	if event, err = qualifiedEvent(provider, event); err != nil {
+	if event.Type == domain.PaymentReversed {
+		event, err = qualifiedReversal(provider, event)
+	} else {
+		event, err = qualifiedEvent(provider, event)
+	}
+	if err != nil {
 		return domain.PaymentEvent{}, &domain.Error{
 			Code:   domain.CodeInvalid,
 			Detail: "The event names a session or a payment in a way that cannot be used.",
@@ -209,9 +214,36 @@ func (s *Set) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
 // Refunds lists what all providers gave back, one provider after the other.
 func (s *Set) Refunds(ctx context.Context) iter.Seq2[Refunded, error] {
 	return all(s, func(p Provider) iter.Seq2[Refunded, error] { return p.Refunds(ctx) }, func(name string, r Refunded) (_ Refunded, err error) {
-		r.Payment, err = ownPayment(name, r.Payment)
+		if r.ID, err = ownPayment(name, r.ID); err == nil {
+			r.Payment, err = ownPayment(name, r.Payment)
+		}
 		return r, err
 	})
+}
+
+// Disputes lists the disputes at all providers, one provider after the other.
+func (s *Set) Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error] {
+	return all(s, func(p Provider) iter.Seq2[domain.Reversal, error] { return p.Disputes(ctx) }, ownReversal)
+}
+
+func ownReversal(provider string, r domain.Reversal) (domain.Reversal, error) {
+	var err error
+	if r.ID, err = ownPayment(provider, r.ID); err != nil {
+		return r, err
+	}
+	if r.Payment, err = ownPayment(provider, r.Payment); err != nil {
+		return r, err
+	}
+	return r, r.Check()
+}
+
+// qualifiedReversal is qualifiedEvent for an event that is about no session.
+func qualifiedReversal(provider string, e domain.PaymentEvent) (_ domain.PaymentEvent, err error) {
+	if e.Reversal, err = ownReversal(provider, e.Reversal); err != nil {
+		return e, err
+	}
+	e.Payment = e.Reversal.Payment
+	return e, nil
 }
 
 // Deliveries lists the acknowledged webhooks of the providers that report them.

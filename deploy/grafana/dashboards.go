@@ -232,6 +232,11 @@ func moneyOwed() dashboard {
 				one("max(boxoffice_refunds_owed_oldest_seconds)", "owed for")},
 			{"Refunds late", "0. The share of the time in which some refund was owed for more than an hour.", share,
 				[]query{{"boxoffice:refunds_late:ratio1h", "last hour"}, {"boxoffice:refunds_late:ratio1d", "last day"}}},
+			{"Disputes", "0. What buyers' banks ask back; unanswered: they wait for the organiser.", count, []query{
+				{"max(boxoffice_disputes_open)", "open"}, {"max(boxoffice_disputes_unanswered)", "unanswered"},
+			}},
+			{"Time left to answer a dispute", "Nothing here: none waits. Below a day: answer it now, at the provider.", seconds,
+				one("min(boxoffice_disputes_respond_by_timestamp_seconds > 0) - time()", "left")},
 			{"Orders flagged", "0. The log says which and why.", count, one("sum by (what) (increase(boxoffice_flagged_total[1h]))", "{{what}} in an hour")},
 		}},
 		{"The audit", []panel{

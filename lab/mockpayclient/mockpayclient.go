@@ -61,6 +61,16 @@ func (m *MockPay) Capture(ctx context.Context, session string, request server.Ca
 	return m.ask(ctx, http.MethodPost, sessionPath(session, "capture"), request, nil)
 }
 
+// Dispute is what the buyer's bank does to the payment of a session.
+func (m *MockPay) Dispute(ctx context.Context, session string, request mockpay.DisputeRequest) error {
+	return m.ask(ctx, http.MethodPost, sessionPath(session, "dispute"), request, nil)
+}
+
+// RefundElsewhere is what a person gives back at MockPay, without the box office.
+func (m *MockPay) RefundElsewhere(ctx context.Context, session string, request mockpay.RefundElsewhereRequest) error {
+	return m.ask(ctx, http.MethodPost, sessionPath(session, "refund"), request, nil)
+}
+
 // Misbehave sets how it misbehaves in all sessions, or in one that is named; nil ends it.
 func (m *MockPay) Misbehave(ctx context.Context, session string, mischief *server.Mischief) error {
 	path := server.MischiefPath

@@ -138,7 +138,7 @@ func (c *Client) Capture(ctx context.Context, session string) (domain.Capture, b
 }
 
 // Refund gives a captured payment back, once: the payment is the key, and a repeated call
-// has no second effect. It returns CodeNotFound if the provider never took that payment,
+// has no second effect. What went back before counts, as does what a dispute took. It returns CodeNotFound if the provider never took that payment,
 // and CodeInvalid if the refund exceeds the capture or contradicts an earlier one.
 func (c *Client) Refund(ctx context.Context, refund domain.Refund) error {
 	return c.refund(ctx, RefundRequest{
@@ -171,6 +171,12 @@ func (c *Client) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] 
 // first error.
 func (c *Client) Refunds(ctx context.Context) iter.Seq2[Refund, error] {
 	return list[Refund](ctx, c, "refunds", RefundsPath, nil)
+}
+
+// Disputes lists every dispute as it is now, oldest first. The list ends at the first
+// error.
+func (c *Client) Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error] {
+	return list[domain.Reversal](ctx, c, "disputes", DisputesPath, nil)
 }
 
 // Deliveries lists the provider's webhooks in a state, oldest first. The list ends at the

@@ -68,29 +68,15 @@ func TestMockPayKeepsThePromises(t *testing.T) {
 
 // atPage is a buyer at MockPay's page. It is an error where the session is closed.
 func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentstest.Deed) error {
+	if path, body := afterwards(deed); path != "" {
+		return post(ctx, url+mockpay.SessionsPath+page.Session+path, body, nil)
+	}
 	outcome := map[paymentstest.Deed]mockpay.Outcome{
 		paymentstest.Pay: mockpay.OutcomeSucceeded, paymentstest.Fail: mockpay.OutcomeFailed, paymentstest.Abandon: mockpay.OutcomeCanceled,
 		paymentstest.Decline: mockpay.OutcomeDeclined,
 	}[deed]
-	body, err := json.Marshal(mockpay.PayRequest{Outcome: outcome, Link: page.URL})
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+mockpay.SessionsPath+page.Session+"/pay", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
 	var session mockpay.Session
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", response.StatusCode)
-	}
-	if err := json.NewDecoder(response.Body).Decode(&session); err != nil {
+	if err := post(ctx, url+mockpay.SessionsPath+page.Session+"/pay", mockpay.PayRequest{Outcome: outcome, Link: page.URL}, &session); err != nil {
 		return err
 	}
 	want := map[mockpay.Outcome]mockpay.SessionStatus{
@@ -101,6 +87,46 @@ func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentst
 		return fmt.Errorf("the session is %s", session.Status)
 	}
 	return nil
+}
+
+// afterwards is what happens to a payment that was taken: no path, no such deed.
+func afterwards(deed paymentstest.Deed) (path string, body any) {
+	switch deed {
+	case paymentstest.Dispute:
+		return "/dispute", mockpay.DisputeRequest{State: domain.DisputeOpen, Reason: "fraudulent"}
+	case paymentstest.Win:
+		return "/dispute", mockpay.DisputeRequest{State: domain.DisputeWon}
+	case paymentstest.Lose:
+		return "/dispute", mockpay.DisputeRequest{State: domain.DisputeLost}
+	case paymentstest.RefundElsewhere:
+		return "/refund", mockpay.RefundElsewhereRequest{Key: "1", AmountMinor: paymentstest.ElsewhereMinor}
+	default:
+		return "", nil
+	}
+}
+
+func post(ctx context.Context, url string, body, into any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(encoded))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.NewDecoder(response.Body).Decode(into)
 }
 
 // The sessions of orders from before they named theirs are derived like this in one more

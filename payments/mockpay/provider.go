@@ -126,8 +126,16 @@ func (p *Provider) Captures(ctx context.Context) iter.Seq2[domain.Capture, error
 // Refunds implements payments.Provider.
 func (p *Provider) Refunds(ctx context.Context) iter.Seq2[payments.Refunded, error] {
 	return each(p.client.Refunds(ctx), func(r Refund) payments.Refunded {
-		return payments.Refunded{Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.RefundedAt}
+		return payments.Refunded{
+			ID: cmp.Or(r.ID, r.Payment), Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: r.RefundedAt,
+			Elsewhere: r.Elsewhere,
+		}
 	})
+}
+
+// Disputes implements payments.Provider.
+func (p *Provider) Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error] {
+	return p.client.Disputes(ctx)
 }
 
 // Acknowledged implements payments.Courier.

@@ -121,6 +121,17 @@ type webhookData struct {
 	AmountMinor *int64 `json:"amount"` // a pointer, to tell 0 from absent
 	Currency    string `json:"currency"`
 	Payment     string `json:"payment,omitempty"`
+	// Reversal is that of payment.reversed, without what Data has anyway.
+	Reversal *reversalData `json:"reversal,omitempty"`
+}
+
+type reversalData struct {
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	State     string    `json:"state"`
+	Reason    string    `json:"reason,omitempty"`
+	At        time.Time `json:"at"`
+	RespondBy time.Time `json:"respond_by,omitzero"`
 }
 
 func decodeEvent(id string, raw []byte) (domain.PaymentEvent, error) {
@@ -182,6 +193,23 @@ func decodeData(event *domain.PaymentEvent, data *webhookData) error {
 	if !domain.ValidPaymentID(event.Payment) {
 		return domain.Invalid("data.payment", fmt.Sprintf("must have 1–%d letters, digits or any of ._:-", domain.PaymentIDMaxLen))
 	}
+	if event.Type == domain.PaymentReversed {
+		return decodeReversal(event, data.Reversal)
+	}
+	return nil
+}
+
+func decodeReversal(event *domain.PaymentEvent, data *reversalData) error {
+	if data == nil {
+		return domain.Invalid("data.reversal", "must say what happened to the payment")
+	}
+	event.Reversal = domain.Reversal{
+		ID: data.ID, Kind: domain.ReversalKind(data.Kind), Payment: event.Payment, AmountMinor: event.AmountMinor, Currency: event.Currency,
+		State: domain.ReversalState(data.State), Reason: data.Reason, At: data.At.UTC(), RespondBy: data.RespondBy.UTC(),
+	}
+	if err := event.Reversal.Check(); err != nil {
+		return &domain.Error{Code: domain.CodeInvalid, Field: "data.reversal", Detail: "The reversal cannot be used.", Err: err}
+	}
 	return nil
 }
 
@@ -197,8 +225,19 @@ func EncodeEvent(event domain.PaymentEvent, occurredAt time.Time) ([]byte, error
 			AmountMinor: &event.AmountMinor,
 			Currency:    event.Currency,
 			Payment:     event.Payment,
+			Reversal:    encodeReversal(&event),
 		},
 	})
+}
+
+func encodeReversal(event *domain.PaymentEvent) *reversalData {
+	r := &event.Reversal
+	if event.Type != domain.PaymentReversed {
+		return nil
+	}
+	return &reversalData{
+		ID: r.ID, Kind: string(r.Kind), State: string(r.State), Reason: r.Reason, At: r.At.UTC(), RespondBy: r.RespondBy.UTC(),
+	}
 }
 
 // A Signer signs webhooks as a Verifier expects them. It is safe for concurrent use.

@@ -11,6 +11,7 @@ import (
 const (
 	SessionsPath   = "/v1/sessions/" // GET {session}; POST {session}/pay, {session}/expire
 	RefundsPath    = "/v1/refunds"   // GET, POST
+	DisputesPath   = "/v1/disputes"  // GET; see also DisputeRequest
 	CapturesPath   = "/v1/captures"
 	DeliveriesPath = "/v1/deliveries" // ?state=acknowledged (default), pending or abandoned
 )
@@ -94,6 +95,25 @@ type Refund struct {
 	Session    string         `json:"session"`
 	Order      domain.OrderID `json:"order"`
 	RefundedAt time.Time      `json:"refunded_at"`
+	// ID is its own. Empty in those that a MockPay from before there were ids has stored.
+	ID string `json:"id,omitempty"`
+	// Elsewhere: not the box office has asked for it, see RefundElsewhereRequest.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+}
+
+// A DisputeRequest is what the buyer's bank does: POST {session}/dispute. The first one
+// opens the dispute of the session's payment; a session has one.
+type DisputeRequest struct {
+	State       domain.ReversalState `json:"state"`            // inquiry or open, then open, won, lost or dropped
+	AmountMinor int64                `json:"amount,omitempty"` // 0: the whole payment; fixed when it is opened
+	Reason      string               `json:"reason,omitempty"`
+}
+
+// A RefundElsewhereRequest is what a person does at the provider, without the box office:
+// POST {session}/refund. Key makes it happen once.
+type RefundElsewhereRequest struct {
+	Key         string `json:"key"`
+	AmountMinor int64  `json:"amount"`
 }
 
 // DeliveryState is the state of a webhook's delivery.

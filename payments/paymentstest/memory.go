@@ -53,6 +53,7 @@ type Memory struct {
 	sessions map[string]*memorySession
 	captures []domain.Capture
 	refunds  []memoryRefund
+	disputes []domain.Reversal
 	webhooks []Webhook
 }
 
@@ -95,6 +96,13 @@ const (
 	BreakDeclineEnds       Break = "a decline ends the session"
 	BreakDeclineFails      Break = "a decline is told as a failure"
 	BreakDeclineCaptures   Break = "a decline takes the money"
+	BreakDisputeRefunded   Break = "a refund gives back what a dispute has taken"
+	BreakDisputeForgotten  Break = "what a dispute took never goes back, though it was won"
+	BreakDisputeListed     Break = "a dispute is not listed"
+	BreakDisputeState      Break = "a dispute is told as it began"
+	BreakElsewhereRefunded Break = "a refund gives back what somebody gave back before"
+	BreakElsewhereListed   Break = "a refund made elsewhere passes for one of ours"
+	BreakOwnRefundTold     Break = "a refund of ours is told as one made elsewhere"
 )
 
 // Breaks lists every break but none.
@@ -103,6 +111,8 @@ var Breaks = []Break{
 	BreakRaceOfExpire, BreakCaptureElsewhere, BreakCaptureListed, BreakCurrency, BreakRefundKey, BreakRefundSum, BreakRefundUnknown,
 	BreakRefundAmount, BreakForgedEvent, BreakEventID, BreakForeignEvent, BreakAwayIsNo, BreakAwayIsNothing, BreakUnknownSessionIsn,
 	BreakDeclineEnds, BreakDeclineFails, BreakDeclineCaptures,
+	BreakDisputeRefunded, BreakDisputeForgotten, BreakDisputeListed, BreakDisputeState,
+	BreakElsewhereRefunded, BreakElsewhereListed, BreakOwnRefundTold,
 }
 
 // NewMemory makes a provider that has seen nothing yet.
@@ -236,26 +246,108 @@ func (m *Memory) refund(r payments.Refund) error {
 		}
 		return domain.NotFound("payment")
 	}
+	amount := r.AmountMinor
+	if r.Key == r.Payment {
+		amount -= m.back(r.Payment)
+		if amount < 1 && r.AmountMinor > 0 && r.Currency == m.captures[i].Currency {
+			return nil
+		}
+	}
 	left := m.captures[i].AmountMinor
 	for _, earlier := range m.refunds {
 		if earlier.Payment != r.Payment {
 			continue
 		}
-		if earlier.key == r.Key && m.Break != BreakRefundKey {
+		if earlier.key == r.Key && r.Key != r.Payment && m.Break != BreakRefundKey {
 			if (earlier.AmountMinor != r.AmountMinor || earlier.Currency != r.Currency) && m.Break != BreakRefundAmount {
 				return domain.Invalid("amount", "differs from that of the first refund with this key")
 			}
 			return nil
 		}
-		left -= earlier.AmountMinor
+		if !earlier.Elsewhere || m.Break != BreakElsewhereRefunded {
+			left -= earlier.AmountMinor
+		}
 	}
-	if r.Currency != m.captures[i].Currency || r.AmountMinor < 1 || r.AmountMinor > left && m.Break != BreakRefundSum {
+	if r.Currency != m.captures[i].Currency || amount < 1 || amount > left && m.Break != BreakRefundSum {
 		return domain.Invalid("amount", "exceeds what is left of the payment")
 	}
-	m.refunds = append(m.refunds, memoryRefund{r.Key, payments.Refunded{
-		Payment: r.Payment, AmountMinor: r.AmountMinor, Currency: r.Currency, Reason: r.Reason, At: time.Now().UTC(),
-	}})
+	if hook := m.giveBack(r, amount); hook != nil && m.Deliver != nil {
+		m.Deliver(*hook)
+	}
 	return nil
+}
+
+// back is what of a payment the organiser does not have any more.
+func (m *Memory) back(payment string) (sum int64) {
+	for _, r := range m.refunds {
+		isSeen := r.Payment == payment && m.Break != BreakRefundKey
+		if isSeen && (!r.Elsewhere || m.Break != BreakElsewhereRefunded) {
+			sum += r.AmountMinor
+		}
+	}
+	for _, d := range m.disputes {
+		switch {
+		case d.Payment != payment || m.Break == BreakDisputeRefunded:
+		case m.Break == BreakDisputeForgotten:
+			sum += d.AmountMinor
+		default:
+			sum += d.Taken()
+		}
+	}
+	return sum
+}
+
+// giveBack makes a refund: of the box office, or, without a key, of somebody else.
+func (m *Memory) giveBack(r payments.Refund, amount int64) *Webhook {
+	done := memoryRefund{r.Key, payments.Refunded{
+		ID: "re_" + rand.Text(), Payment: r.Payment, AmountMinor: amount, Currency: r.Currency, Reason: r.Reason, At: time.Now().UTC(),
+		Elsewhere: r.Key == "" && m.Break != BreakElsewhereListed,
+	}}
+	m.refunds = append(m.refunds, done)
+	if r.Key != "" && m.Break != BreakOwnRefundTold {
+		return nil
+	}
+	return m.hook("refund.made", done.ID)
+}
+
+// Disputes implements payments.Provider.
+func (m *Memory) Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error] {
+	return listOf(ctx, m, "disputes", func() []domain.Reversal {
+		if m.Break == BreakDisputeListed {
+			return nil
+		}
+		return slices.Clone(m.disputes)
+	})
+}
+
+// reversal finds what a webhook about a dispute or a refund names.
+func (m *Memory) reversal(ctx context.Context, id string) (domain.Reversal, domain.OrderID, error) {
+	type found struct {
+		domain.Reversal
+		order domain.OrderID
+	}
+	f, err := answer(ctx, m, "reversal", id, func() (f found, err error) {
+		for _, d := range m.disputes {
+			if d.ID == id {
+				f.Reversal = d
+				if m.Break == BreakDisputeState {
+					f.State = domain.DisputeOpen
+				}
+			}
+		}
+		for _, r := range m.refunds {
+			if r.ID == id {
+				f.Reversal = r.Reversal()
+			}
+		}
+		i := slices.IndexFunc(m.captures, func(c domain.Capture) bool { return c.Payment == f.Payment })
+		if i < 0 {
+			return f, domain.NotFound("reversal")
+		}
+		f.order = m.captures[i].Order
+		return f, nil
+	})
+	return f.Reversal, f.order, err
 }
 
 // Captures implements payments.Provider.
@@ -303,7 +395,8 @@ func (m *Memory) Ping(ctx context.Context) error {
 	return err
 }
 
-// memoryEvent is thin: the adapter has to ask what happened in the session.
+// memoryEvent is thin: the adapter has to ask what happened in the session, or to the
+// dispute or refund that stands there instead.
 type memoryEvent struct {
 	ID      string `json:"id"`
 	Type    string `json:"type"`
@@ -325,13 +418,20 @@ func (m *Memory) Event(ctx context.Context, header http.Header, body []byte) (do
 	}
 	kind, ours := map[string]domain.PaymentEventType{
 		"session.paid": domain.PaymentSucceeded, "session.failed": domain.PaymentFailed, "session.abandoned": domain.PaymentCanceled,
-		"session.declined": domain.PaymentDeclined,
+		"session.declined": domain.PaymentDeclined, "dispute.changed": domain.PaymentReversed, "refund.made": domain.PaymentReversed,
 	}[thin.Type]
 	if !ours {
 		if m.Break == BreakForeignEvent {
 			return domain.PaymentEvent{}, domain.Invalid("type", "is not known")
 		}
 		return domain.PaymentEvent{Type: domain.PaymentEventType(thin.Type)}, nil
+	}
+	if kind == domain.PaymentReversed {
+		reversal, order, err := m.reversal(ctx, thin.Session)
+		return domain.PaymentEvent{
+			ID: thin.ID, Type: kind, Order: order, Payment: reversal.Payment, AmountMinor: reversal.AmountMinor, Currency: reversal.Currency,
+			Reversal: reversal,
+		}, err
 	}
 	session, err := m.Session(ctx, thin.Session)
 	if err != nil {
@@ -374,7 +474,18 @@ const (
 	Transfer Deed = "transfer"
 	Arrive   Deed = "arrive"
 	Bounce   Deed = "bounce"
+	// Dispute is the buyer's bank, which asks a payment back; Win and Lose end that, for
+	// the organiser.
+	Dispute Deed = "dispute"
+	Win     Deed = "win"
+	Lose    Deed = "lose"
+	// RefundElsewhere is somebody who gives ElsewhereMinor of a payment back at the
+	// provider.
+	RefundElsewhere Deed = "refund elsewhere"
 )
+
+// ElsewhereMinor is what RefundElsewhere gives back, in minor units.
+const ElsewhereMinor = 1500
 
 // errClosed is why a deed has no effect.
 var errClosed = errors.New("the session is closed")
@@ -400,6 +511,9 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 		(s.Status == payments.SessionOpen || s.Status == payments.SessionExpired &&
 			(m.Break == BreakPayAfterExpire || m.Break == BreakRaceOfExpire && deed == Pay && s.Capture != nil))
 	processing := s != nil && s.Status == payments.SessionProcessing
+	if s != nil && s.Capture != nil && slices.Contains([]Deed{Dispute, Win, Lose, RefundElsewhere}, deed) {
+		return m.reverse(s.Capture, deed)
+	}
 	switch {
 	case deed == Transfer && open:
 		s.Status = payments.SessionProcessing
@@ -424,6 +538,29 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 	default:
 		return nil, errClosed
 	}
+}
+
+// reverse is what happens to a payment after it was taken.
+func (m *Memory) reverse(c *domain.Capture, deed Deed) (*Webhook, error) {
+	i := slices.IndexFunc(m.disputes, func(d domain.Reversal) bool { return d.Payment == c.Payment })
+	switch isOpen := i >= 0 && m.disputes[i].State == domain.DisputeOpen; {
+	case deed == RefundElsewhere:
+		return m.giveBack(payments.Refund{Payment: c.Payment, Order: c.Order, Currency: c.Currency}, ElsewhereMinor), nil
+	case deed == Dispute && i < 0:
+		i = len(m.disputes)
+		m.disputes = append(m.disputes, domain.Reversal{
+			ID: "dp_" + rand.Text(), Kind: domain.ReversalDispute, Payment: c.Payment, AmountMinor: c.AmountMinor, Currency: c.Currency,
+			State: domain.DisputeOpen, Reason: "fraudulent", At: time.Now().UTC().Truncate(time.Second),
+			RespondBy: time.Now().UTC().Truncate(time.Second).Add(7 * 24 * time.Hour),
+		})
+	case deed == Win && isOpen:
+		m.disputes[i].State, m.disputes[i].RespondBy = domain.DisputeWon, time.Time{}
+	case deed == Lose && isOpen:
+		m.disputes[i].State, m.disputes[i].RespondBy = domain.DisputeLost, time.Time{}
+	default:
+		return nil, errClosed
+	}
+	return m.hook("dispute.changed", m.disputes[i].ID), nil
 }
 
 func (m *Memory) capture(s *memorySession) {

@@ -76,6 +76,8 @@ var Promises = []Promise{
 	{"a refund happens once for its key, and in parts", checkRefunds},
 	{"refunds never exceed the payment, nor at once", checkRefundSum},
 	{"what cannot be given back is a definite no", checkRefusedRefunds},
+	{"a dispute is told and listed, and its money does not go back twice", checkDisputes},
+	{"a refund that was made elsewhere is told and listed, and its money does not go back twice", checkElsewhere},
 	{"an event is the provider's or it is forged", checkForged},
 	{"an event is the same each time it comes", checkRepeatedEvent},
 	{"an event of another type is ignored", checkForeign},
@@ -552,6 +554,132 @@ func checkRefusedRefunds(ctx context.Context, s *Subject) error {
 	return s.mustReturn(ctx, c.Payment, 1000)
 }
 
+// reversed does something to a paid session, and reads the event of it.
+func (s *Subject) reversed(ctx context.Context, page domain.PayPage, c domain.Capture, deed Deed) (domain.Reversal, error) {
+	if err := s.Do(ctx, page, deed); err != nil {
+		return domain.Reversal{}, fmt.Errorf("%s: %w", deed, err)
+	}
+	hook, event, err := s.event(ctx)
+	if err != nil {
+		return domain.Reversal{}, fmt.Errorf("%s: %w", deed, err)
+	}
+	if again, err := s.Provider.Event(ctx, hook.Header, hook.Body); err != nil || again != event {
+		return domain.Reversal{}, fmt.Errorf("the event reads %+v, then %+v (%v)", event, again, told(err))
+	}
+	r := event.Reversal
+	if event.Type != domain.PaymentReversed || event.Order != c.Order || event.Payment != c.Payment || !domain.ValidEventID(event.ID) ||
+		event.Usable() || r.Check() != nil || r.Payment != c.Payment || r.Currency != c.Currency {
+		return r, fmt.Errorf("after %s the event is %+v (%v)", deed, event, r.Check())
+	}
+	return r, nil
+}
+
+// mustDispute compares the dispute of a payment in the provider's list with what an event said.
+func (s *Subject) mustDispute(ctx context.Context, want domain.Reversal) error {
+	var listed []domain.Reversal
+	for d, err := range s.Provider.Disputes(ctx) {
+		if err != nil {
+			return err
+		}
+		if d.Payment == want.Payment {
+			listed = append(listed, d)
+		}
+	}
+	if len(listed) != 1 || listed[0] != want {
+		return fmt.Errorf("the list of disputes has %+v, and the event said %+v", listed, want)
+	}
+	return nil
+}
+
+func checkDisputes(ctx context.Context, s *Subject) error {
+	for _, tt := range []struct {
+		end  Deed
+		want domain.ReversalState
+		back []int64 // after the end
+	}{
+		{Win, domain.DisputeWon, []int64{6500}},
+		{Lose, domain.DisputeLost, nil},
+	} {
+		page, c, err := s.paid(ctx, opening())
+		if err != nil {
+			return err
+		}
+		if _, event, err := s.event(ctx); err != nil || event.Type != domain.PaymentSucceeded {
+			return fmt.Errorf("the event of the payment is %+v, %v", event, told(err))
+		}
+		opened, err := s.reversed(ctx, page, c, Dispute)
+		if err != nil {
+			return err
+		}
+		if opened.Kind != domain.ReversalDispute || opened.State != domain.DisputeOpen || opened.AmountMinor != c.AmountMinor {
+			return fmt.Errorf("a new dispute reads %+v", opened)
+		}
+		whole := func() error { return s.Provider.Refund(ctx, refundOf(c, c.Payment, c.AmountMinor)) }
+		if err := errors.Join(s.mustDispute(ctx, opened), whole(), s.mustReturn(ctx, c.Payment)); err != nil {
+			return fmt.Errorf("while it is disputed: %w", err)
+		}
+		ended, err := s.reversed(ctx, page, c, tt.end)
+		if err != nil {
+			return err
+		}
+		if ended.ID != opened.ID || ended.State != tt.want {
+			return fmt.Errorf("after %s the dispute reads %+v", tt.end, ended)
+		}
+		if err := errors.Join(s.mustDispute(ctx, ended), whole(), whole(), s.mustReturn(ctx, c.Payment, tt.back...)); err != nil {
+			return fmt.Errorf("after %s: %w", tt.end, err)
+		}
+	}
+	return nil
+}
+
+func checkElsewhere(ctx context.Context, s *Subject) error {
+	page, c, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	if _, event, err := s.event(ctx); err != nil || event.Type != domain.PaymentSucceeded {
+		return fmt.Errorf("the event of the payment is %+v, %v", event, told(err))
+	}
+	r, err := s.reversed(ctx, page, c, RefundElsewhere)
+	if err != nil {
+		return err
+	}
+	if r.Kind != domain.ReversalRefund || r.State != domain.RefundMade || r.AmountMinor != ElsewhereMinor {
+		return fmt.Errorf("a refund made elsewhere reads %+v", r)
+	}
+	for range 2 {
+		if err := s.Provider.Refund(ctx, refundOf(c, c.Payment, c.AmountMinor)); err != nil {
+			return fmt.Errorf("refund the rest: %w", err)
+		}
+	}
+	elsewhere := 0
+	for listed, err := range s.Provider.Refunds(ctx) {
+		switch {
+		case err != nil:
+			return err
+		case listed.Payment != c.Payment:
+		case listed.Elsewhere != (listed.ID == r.ID):
+			return fmt.Errorf("the list has %+v, and %s was made elsewhere", listed, r.ID)
+		case listed.Elsewhere:
+			elsewhere++
+		}
+	}
+	if elsewhere != 1 {
+		return fmt.Errorf("the list has %d refunds made elsewhere, want 1", elsewhere)
+	}
+	if err := s.mustReturn(ctx, c.Payment, ElsewhereMinor, c.AmountMinor-ElsewhereMinor); err != nil {
+		return err
+	}
+	// What comes next is news of another payment: a refund of ours is none.
+	if _, _, err := s.paid(ctx, opening()); err != nil {
+		return err
+	}
+	if _, event, err := s.event(ctx); err != nil || event.Type != domain.PaymentSucceeded {
+		return fmt.Errorf("after a refund of ours the next event is %+v, %v", event, told(err))
+	}
+	return nil
+}
+
 func checkForged(ctx context.Context, s *Subject) error {
 	if _, _, err := s.paid(ctx, opening()); err != nil {
 		return err
@@ -626,6 +754,7 @@ func checkAway(ctx context.Context, s *Subject) error {
 	for what, err := range map[string]error{
 		"open": openErr, "expire": expireErr, "session": sessionErr, "refund": s.Provider.Refund(ctx, refundOf(capture, "k", 1)),
 		"captures": endOf(s.Provider.Captures(ctx)), "refunds": endOf(s.Provider.Refunds(ctx)), "ping": s.Provider.Ping(ctx),
+		"disputes": endOf(s.Provider.Disputes(ctx)),
 	} {
 		if !domain.IsUnknown(err) {
 			return fmt.Errorf("%s in an outage: %v, want an unknown error", what, told(err))

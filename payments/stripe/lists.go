@@ -50,12 +50,22 @@ func (p *Provider) refunded(r *stripe.Refund) (payments.Refunded, bool, error) {
 	if r.PaymentIntent == nil || r.PaymentIntent.Metadata[metaShop] != p.shop || !returned(r) {
 		return payments.Refunded{}, false, nil
 	}
+	read, err := refundedOf(r)
+	return read, err == nil, err
+}
+
+// refundedOf translates a refund of ours, whose payment is expanded.
+func refundedOf(r *stripe.Refund) (payments.Refunded, error) {
 	currency := strings.ToUpper(string(r.Currency))
 	amount, err := fromStripe(r.Amount, currency)
-	return payments.Refunded{
-		Payment: r.PaymentIntent.ID, AmountMinor: amount, Currency: currency,
-		Reason: domain.RefundReason(r.Metadata[metaReason]), At: time.Unix(r.Created, 0).UTC(),
-	}, err == nil, err
+	read := payments.Refunded{
+		ID: r.ID, Payment: r.PaymentIntent.ID, AmountMinor: amount, Currency: currency, At: time.Unix(r.Created, 0).UTC(),
+		Reason: domain.RefundReason(r.Metadata[metaReason]), Elsewhere: r.Metadata[metaRefund] == "",
+	}
+	if read.Elsewhere {
+		read.Reason = domain.RefundReason(brieflySaid(string(r.Reason)))
+	}
+	return read, err
 }
 
 // translated ends at the first error, which is always unknown: a list has no answer that says no.

@@ -70,6 +70,12 @@ var used = map[stripe.EventType]domain.PaymentEventType{
 	stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded: domain.PaymentSucceeded,
 	stripe.EventTypeCheckoutSessionAsyncPaymentFailed:    domain.PaymentFailed,
 	stripe.EventTypePaymentIntentPaymentFailed:           domain.PaymentDeclined, // if its session may still be paid, or was
+	// A dispute's state says whether the money is there, so its events about funds are not needed.
+	stripe.EventTypeChargeDisputeCreated: domain.PaymentReversed,
+	stripe.EventTypeChargeDisputeUpdated: domain.PaymentReversed,
+	stripe.EventTypeChargeDisputeClosed:  domain.PaymentReversed,
+	stripe.EventTypeRefundCreated:        domain.PaymentReversed, // if we did not ask for it
+	stripe.EventTypeRefundFailed:         domain.PaymentReversed,
 }
 
 // Event implements payments.Provider. It calls nobody where the event has the whole session.
@@ -96,8 +102,12 @@ func (p *Provider) Event(ctx context.Context, header http.Header, body []byte) (
 	case !sameMajorVersion(event.APIVersion):
 		return domain.PaymentEvent{}, domain.Invalid("api_version", fmt.Sprintf("is %s: give the webhook endpoint version %s", event.APIVersion, stripe.APIVersion))
 	}
-	if kind == domain.PaymentDeclined {
+	switch kind {
+	case domain.PaymentDeclined:
 		return p.declined(ctx, &event)
+	case domain.PaymentReversed:
+		return p.reversed(ctx, &event)
+	default:
 	}
 	var session stripe.CheckoutSession
 	if err := json.Unmarshal(event.Data.Raw, &session); err != nil {

@@ -33,6 +33,12 @@ func failedEvent(replace ...string) []byte {
 	return []byte(strings.NewReplacer(replace...).Replace(body))
 }
 
+// reversedEvent is the webhook of a dispute or a refund.
+func reversedEvent(kind, id string) []byte {
+	return fmt.Appendf(nil, `{"id":"evt_1","object":"event","type":%q,"api_version":%q,"livemode":false,"data":{"object":{"id":%q,"metadata":{}}}}`,
+		kind, stripe.APIVersion, id)
+}
+
 // codeOf is empty without an error.
 func codeOf(err error) domain.Code {
 	if err == nil {
@@ -53,6 +59,11 @@ func TestEvents(t *testing.T) {
 		"a transfer that bounced":           {paidEvent("session.completed", "session.async_payment_failed", `"paid"`, `"unpaid"`), "payment.failed"},
 		"complete, and not yet paid":        {paidEvent(`"paid"`, `"unpaid"`), "checkout.session.completed"},
 		"expired":                           {paidEvent("session.completed", "session.expired"), "checkout.session.expired"},
+		"a dispute that Stripe has not":     {reversedEvent("charge.dispute.created", "du_1"), "unknown"},
+		"a refund that Stripe has not":      {reversedEvent("refund.created", "re_1"), "unknown"},
+		"a dispute without an id":           {reversedEvent("charge.dispute.closed", ""), "invalid"},
+		"a dispute's funds":                 {reversedEvent("charge.dispute.funds_withdrawn", "du_1"), "charge.dispute.funds_withdrawn"},
+		"a refund that changed":             {reversedEvent("refund.updated", "re_1"), "refund.updated"},
 		"declined, of no session":           {failedEvent(), "unknown"},
 		"declined, of another shop":         {failedEvent("tickets.example", "other.example"), "other_shop"},
 		"declined, of an impossible order":  {failedEvent(order, "42"), "invalid"},

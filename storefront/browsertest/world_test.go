@@ -338,6 +338,10 @@ func (d database) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refu
 	return nil, nil
 }
 
+func (d database) ReversalsOf(context.Context, []domain.OrderID) (map[domain.OrderID][]domain.Reversal, error) {
+	return nil, nil
+}
+
 func (d database) FindOrders(context.Context, domain.OrderFilter) ([]domain.SoldOrder, error) {
 	return nil, nil
 }

@@ -1,6 +1,7 @@
 package stripetest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -74,6 +75,82 @@ func (s *Server) RefundInDashboard(payment string, amount int64) error {
 		return errors.New(string(a.body))
 	}
 	return nil
+}
+
+// Dispute is the buyer's bank, which asks the payment of a session back: it opens a dispute (state needs_response, or
+// warning_needs_response for an inquiry), or changes the one that there is.
+func (s *Server) Dispute(id, status string) error { return s.DisputePart(id, status, 0) }
+
+// DisputePart is Dispute about a part of the payment; 0: all of it.
+func (s *Server) DisputePart(id, status string, amount int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.session(id)
+	if one == nil || one.payment == nil || one.payment.chargedAt.IsZero() {
+		return ErrClosed
+	}
+	i := slices.IndexFunc(s.disputes, func(d *dispute) bool { return d.payment == one.payment })
+	if i < 0 {
+		i = len(s.disputes)
+		s.disputes = append(s.disputes, &dispute{
+			id: "du_" + rand.Text(), reason: "fraudulent", payment: one.payment, amount: cmp.Or(amount, one.payment.amount), created: s.Now(),
+		})
+	}
+	d := s.disputes[i]
+	was := *d
+	d.status = status
+	of := func() object { return disputeObject(d, false) }
+	switch isEnd := status == "won" || status == "lost" || status == "warning_closed"; {
+	case was.status == "":
+		s.emit("charge.dispute.created", of())
+	case isEnd:
+		s.emit("charge.dispute.closed", of())
+	default:
+		s.emit("charge.dispute.updated", of())
+	}
+	switch {
+	case d.takes() && !was.takes():
+		s.emit("charge.dispute.funds_withdrawn", of())
+	case was.takes() && !d.takes():
+		s.emit("charge.dispute.funds_reinstated", of())
+	}
+	return nil
+}
+
+// PaymentOf is the payment of a session.
+func (s *Server) PaymentOf(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.session(id); one != nil && one.payment != nil {
+		return one.payment.id
+	}
+	return ""
+}
+
+// Refunded is what was given back of a payment.
+func (s *Server) Refunded(payment string) (sum int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.refunds {
+		if r.payment.id == payment && r.status != "failed" {
+			sum += r.amount
+		}
+	}
+	return sum
+}
+
+// FailRefund is a refund that the buyer's bank sends back: its money is the organiser's again.
+func (s *Server) FailRefund(payment string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range slices.Backward(s.refunds) {
+		if r.payment.id == payment && r.status != "failed" {
+			r.status = "failed"
+			s.emit("refund.failed", refundObject(r, false))
+			return nil
+		}
+	}
+	return ErrClosed
 }
 
 // Sessions lists the ids of all sessions, oldest first.

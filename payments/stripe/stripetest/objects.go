@@ -34,6 +34,21 @@ type refund struct {
 	metadata   map[string]string
 }
 
+type dispute struct {
+	id, status, reason string
+	payment            *payment
+	amount             int64
+	created            time.Time
+}
+
+// takes: Stripe has withdrawn the money.
+func (d *dispute) takes() bool {
+	return d.status == "needs_response" || d.status == "under_review" || d.status == "lost"
+}
+
+// isOpen: it keeps the charge from being refunded.
+func (d *dispute) isOpen() bool { return d.status == "needs_response" || d.status == "under_review" }
+
 // minimum is the least that Stripe charges, in its units, as far as tests go
 // (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts).
 var minimum = map[string]int64{"eur": 50, "usd": 50, "jpy": 50, "kwd": 0}
@@ -186,12 +201,59 @@ func paymentObject(p *payment) object {
 	}
 }
 
-func (s *Server) readPayment(id string) answer {
+func (s *Server) readPayment(id string, form url.Values) answer {
 	p := s.payments[id]
 	if p == nil {
 		return missing("payment_intent", id)
 	}
-	return found(paymentObject(p))
+	of := paymentObject(p)
+	if charge, ok := of["latest_charge"].(object); ok {
+		charge["disputed"] = slices.ContainsFunc(s.disputes, func(d *dispute) bool { return d.payment == p })
+		if !expands(form, "latest_charge") {
+			of["latest_charge"] = charge["id"]
+		}
+	}
+	return found(of)
+}
+
+func disputeObject(d *dispute, isExpanded bool) object {
+	var intent any = d.payment.id
+	if isExpanded {
+		intent = paymentObject(d.payment)
+	}
+	return object{
+		"id": d.id, "object": "dispute", "status": d.status, "reason": d.reason, "amount": d.amount, "currency": d.payment.currency,
+		"charge": "ch_" + d.payment.id[3:], "payment_intent": intent, "created": d.created.Unix(), "metadata": object{}, "livemode": false,
+		"is_charge_refundable": !d.isOpen(), "evidence_details": object{"due_by": d.created.Add(7 * 24 * time.Hour).Unix()},
+	}
+}
+
+func (s *Server) readDispute(id string, form url.Values) answer {
+	for _, d := range s.disputes {
+		if d.id == id {
+			return found(disputeObject(d, expands(form, "payment_intent")))
+		}
+	}
+	return missing("dispute", id)
+}
+
+func (s *Server) listDisputes(form url.Values) answer {
+	var all []object
+	for _, d := range slices.Backward(s.disputes) {
+		if of := form.Get("payment_intent"); of == "" || d.payment.id == of {
+			all = append(all, disputeObject(d, expands(form, "data.payment_intent")))
+		}
+	}
+	return page(all, form, "/v1/disputes")
+}
+
+func (s *Server) readRefund(id string, form url.Values) answer {
+	for _, r := range s.refunds {
+		if r.id == id {
+			return found(refundObject(r, expands(form, "payment_intent")))
+		}
+	}
+	return missing("refund", id)
 }
 
 func (s *Server) createRefund(form url.Values) answer {
@@ -200,6 +262,7 @@ func (s *Server) createRefund(form url.Values) answer {
 		return missing("payment_intent", form.Get("payment_intent"))
 	}
 	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
+	isDisputed := slices.ContainsFunc(s.disputes, func(d *dispute) bool { return d.payment == p && d.isOpen() })
 	left := p.amount
 	for _, earlier := range s.refunds {
 		if earlier.payment == p && earlier.status != "failed" {
@@ -211,6 +274,8 @@ func (s *Server) createRefund(form url.Values) answer {
 		return invalid("", "payment_intent", "This PaymentIntent does not have a successful charge to refund.")
 	case err != nil || amount < 1:
 		return invalid("parameter_invalid_integer", "amount", "Invalid positive integer")
+	case isDisputed:
+		return invalid("charge_disputed", "", "This charge is disputed and cannot be refunded.")
 	case left == 0:
 		return invalid("charge_already_refunded", "", "Charge has already been refunded.")
 	case amount > left:

@@ -52,6 +52,7 @@ type Server struct {
 	opened   []*session // oldest first
 	payments map[string]*payment
 	refunds  []*refund // oldest first
+	disputes []*dispute
 	webhooks []Webhook
 	checks   []error
 	number   int
@@ -193,7 +194,10 @@ func (s *Server) route(r *http.Request, form url.Values) answer {
 	on("GET /v1/checkout/sessions", func(string) answer { return s.listSessions(form) })
 	on("GET /v1/checkout/sessions/{id}", func(id string) answer { return s.readSession(id, form) })
 	on("POST /v1/checkout/sessions/{id}/expire", s.expireSession)
-	on("GET /v1/payment_intents/{id}", s.readPayment)
+	on("GET /v1/payment_intents/{id}", func(id string) answer { return s.readPayment(id, form) })
+	on("GET /v1/disputes", func(string) answer { return s.listDisputes(form) })
+	on("GET /v1/disputes/{id}", func(id string) answer { return s.readDispute(id, form) })
+	on("GET /v1/refunds/{id}", func(id string) answer { return s.readRefund(id, form) })
 	on("POST /v1/refunds", func(string) answer { return s.createRefund(form) })
 	on("GET /v1/refunds", func(string) answer { return s.listRefunds(form) })
 	on("/", func(string) answer {

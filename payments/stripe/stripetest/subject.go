@@ -23,6 +23,12 @@ func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *p
 			return map[paymentstest.Deed]func(string) error{
 				paymentstest.Pay: s.Pay, paymentstest.Transfer: s.Transfer, paymentstest.Arrive: s.Arrive, paymentstest.Bounce: s.Bounce,
 				paymentstest.Decline: s.Decline,
+				paymentstest.Dispute: func(id string) error { return s.Dispute(id, "needs_response") },
+				paymentstest.Win:     func(id string) error { return s.Dispute(id, "won") },
+				paymentstest.Lose:    func(id string) error { return s.Dispute(id, "lost") },
+				paymentstest.RefundElsewhere: func(id string) error {
+					return s.RefundInDashboard(s.PaymentOf(id), paymentstest.ElsewhereMinor)
+				},
 			}[deed](page.Session)
 		},
 		Webhook: hooks.Next,
