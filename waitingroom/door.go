@@ -71,11 +71,12 @@ const (
 	// from, chanceOf standard deviations. Between cutMost and cutLeast of the goal are left by a cut: what the
 	// engine does may be for other sales, or for people let in long ago.
 	drainShare = 0.93
-	// fewLeast checkouts a second are so few that a congested engine is let have all it
-	// does: in the longest window chance moves them by more than drainShare leaves free,
-	// and it also leaves the engine the pauses in which it works off what waits. From
-	// fewMost on drainShare counts, in between in proportion.
+	// fewLeast checkouts a second are so few that a congested engine is let have
+	// fewDrainShare of what it does: in the longest window chance moves them by more than
+	// drainShare leaves free, and it also leaves the engine the pauses in which it works
+	// off what waits. From fewMost on drainShare counts, in between in proportion.
 	fewLeast, fewMost = 5, 20
+	fewDrainShare     = 1.03
 	cutMost           = 0.5
 	cutLeast          = 0.97
 	chanceOf          = 0.5
@@ -194,7 +195,7 @@ func engineOf(all *word, old bool, part float64) engineState {
 // drainOf is what share of what a congested engine does is let in.
 func drainOf(perSecond float64) float64 {
 	many := min(max((perSecond-fewLeast)/(fewMost-fewLeast), 0), 1)
-	return 1 - (1-drainShare)*many
+	return fewDrainShare - (fewDrainShare-drainShare)*many
 }
 
 // adapt finds what the engine sustains and stays close below. It steers what comes, the

@@ -69,8 +69,11 @@ const (
 	// Where really tailShare of them are slow, a few looks in a thousand are wrong.
 	certainty = 3.1
 	// fullPortion of the checkouts that may be under way, on all nodes together, is
-	// congestion.
+	// congestion, unless the engine answers as many within fullTime and no more than
+	// fullRefused of the answers are refusals: a quick engine with a tail fills a node too.
 	fullPortion = 0.8
+	fullTime    = 100 * time.Millisecond
+	fullRefused = 0.05
 	// quietLife is how long a quicker past of the engine is remembered: the quietest time
 	// grows e-fold in it.
 	quietLife = time.Minute
@@ -92,7 +95,7 @@ func (w *word) judged() tally {
 // congested is a claim about the engine from what all nodes counted: more than tailShare
 // of the operations are slow, and chance alone would hardly cause that.
 func (w *word) congested() bool {
-	if w.most > 0 && float64(w.inFlight) >= fullPortion*float64(w.most) {
+	if w.full() {
 		return true
 	}
 	for _, t := range w.windows {
@@ -103,6 +106,18 @@ func (w *word) congested() bool {
 	t := w.judged()
 	n := float64(t.answers)
 	return t.answers >= answersMin && float64(t.slow) > tailShare*n+certainty*math.Sqrt(n*tailShare*(1-tailShare))
+}
+
+// full reports whether nearly all checkouts that may be under way are, and stay: more than
+// the engine answers in fullTime, or others are refused.
+func (w *word) full() bool {
+	if w.most == 0 || float64(w.inFlight) < fullPortion*float64(w.most) {
+		return false
+	}
+	t := w.windows[0]
+	answered := float64(t.verdicts) * (fullTime.Seconds() / LoadWindows[0].Seconds())
+	refused := t.answers - t.verdicts - t.settled // or given up
+	return float64(w.inFlight) > answered || float64(refused) > fullRefused*float64(t.answers)
 }
 
 // pressed is the share of the operations that wait for the engine.

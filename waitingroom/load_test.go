@@ -40,6 +40,21 @@ func TestWhatCountsAsCongestion(t *testing.T) {
 	for i := range refused.Windows {
 		refused.Windows[i].Refused = 60
 	}
+	// A node takes 64 at once, and half a second's holds and webhooks were quick but for a tail.
+	quick := loadOf(950, 50, 20*ms, 220*ms)
+	for i := range quick.Windows {
+		quick.Windows[i].Verdicts = 1000
+		for range 1000 {
+			quick.Windows[i].Webhooks.Add(20 * ms)
+		}
+	}
+	quick.InFlight, quick.InFlightMax = 60, 64
+	stuck, refuses := quick, quick
+	stuck.Windows[0] = loadOf(150, 0, 20*ms, 0).Windows[0]
+	stuck.Windows[0].Verdicts = 150
+	for i := range refuses.Windows {
+		refuses.Windows[i].Refused = 200
+	}
 	one := loadOf(99, 0, 20*ms, 0)
 	for i := range one.Windows {
 		one.Windows[i].Refused = 1
@@ -63,6 +78,9 @@ func TestWhatCountsAsCongestion(t *testing.T) {
 		{"an engine that is far away", 100 * ms, loadOf(0, 100, 0, 190*ms), false},
 		{"the same, and slow", 100 * ms, loadOf(0, 100, 0, 260*ms), true},
 		{"slots nearly full", 20 * ms, full, true},
+		{"slots nearly full of quick ones and a tail", 20 * ms, quick, false},
+		{"the same, and only half as many are answered", 20 * ms, stuck, true},
+		{"the same, and a tenth is refused", 20 * ms, refuses, true},
 		{"most are refused", 20 * ms, refused, true},
 		{"one is refused", 20 * ms, one, false},
 	} {

@@ -136,7 +136,8 @@ func TestTheTableOfTheDoor(t *testing.T) {
 	const second, ms = time.Second, time.Millisecond
 	cells := []cell{
 		{5, "", 0, 1, 0, 0, 0.85, time.Hour},
-		{5, "", 20 * second, 3, 0.05, 0, 0.85, time.Hour},
+		{5, "", 20 * second, 3, 0.05, 0, 0.87, time.Hour},
+		{5, "", 60 * second, 3, 0, 0, 0.87, time.Hour},
 		{20, "", 0, 1, 0, 0, 0.85, 280 * ms},
 		{20, "", 20 * second, 3, 0.05, 0, 0.83, time.Hour},
 		{20, "", 60 * second, 20, 0, 0, 0.84, time.Hour},
@@ -153,6 +154,7 @@ func TestTheTableOfTheDoor(t *testing.T) {
 		{500, "", 0, 20, 0, 0, 0.9, 250 * ms},
 		{500, "", 20 * second, 3, 0, 0, 0.9, 250 * ms},
 		{500, "", 120 * second, 3, 0, 0, 0.85, 450 * ms},
+		{2000, "", 0, 1, 0.05, 0, 0.9, 250 * ms},
 		{2000, "", 0, 3, 0.03, 0, 0.9, 250 * ms},
 		{2000, "", 20 * second, 3, 0, 0, 0.9, 250 * ms},
 		{95, "step", 0, 3, 0, 0, 0.85, 250 * ms},
