@@ -180,6 +180,7 @@ func (s *Server) routeAdmin(api huma.API) {
 	s.routeActs(api, admin)
 	s.routeEventLog(api, admin)
 	s.routeFigures(api, admin)
+	s.routeForecast(api, admin)
 	s.routeWebhookEndpoints(api, admin)
 
 	operation(s, api, admin(huma.Operation{

@@ -62,6 +62,7 @@ type Options struct {
 	Eraser           Eraser           // optional: without it, nobody is erased here
 	Acts             Acts             // optional: without it, nobody records what organisers do
 	Figures          Figures          // optional: without it, nobody sees figures here
+	Arrivals         Arrivals         // optional: without it, nobody sees forecasts here
 	WebhookEndpoints WebhookEndpoints // optional: without it, no endpoint can be registered
 	// HumanCheckExemptsLocal lets clients on this machine join without a human check: for
 	// the local stack and its tests. A proxy on this machine counts as such a client,

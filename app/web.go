@@ -66,6 +66,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Eraser:    s.eraser(p),
 		Acts:      p.store,
 		Figures:   p.store.Readers(),
+		Arrivals:  p.store.Readers(),
 		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
 		Providers:  timedProviders{p.providers, p.meter.stages},
 		Capacities: p.capacities,

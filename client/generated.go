@@ -767,6 +767,43 @@ type FiguresView struct {
 	Takings []TakingsView `json:"takings"`
 }
 
+// ForecastRangeView is a schema of the document.
+type ForecastRangeView struct {
+	// 95 %
+	High int64 `json:"high"`
+	// 5 %
+	Low     int64 `json:"low"`
+	Typical int64 `json:"typical"`
+}
+
+// ForecastView is a schema of the document.
+type ForecastView struct {
+	// When this was read
+	At time.Time `json:"at"`
+	// No past sale had as many, or as few, joins at this time: trust it less
+	BeyondPastSales *bool `json:"beyond_past_sales,omitempty"`
+	// People who will have come in all. Missing: no forecast
+	Buyers *ForecastRangeView `json:"buyers,omitempty"`
+	// By what factor a forecast by joins was off in the median, for each past sale when it knew only the others
+	ErrorByJoins *float64 `json:"error_by_joins,omitempty"`
+	// The same, by past sales alone
+	ErrorByPastSales *float64 `json:"error_by_past_sales,omitempty"`
+	// People who have joined the waiting room, until the opening
+	Joined int64 `json:"joined"`
+	// joins: by how many have joined, compared with past sales as long before their openings. past_sales: by past sales alone, because joins would have been more wrong, or nobody has joined. none: too few past sales
+	Method  string    `json:"method"`
+	OpensAt time.Time `json:"opens_at"`
+	Sale    string    `json:"sale"`
+	// Past sales with waiting rooms that it is made of
+	Sales int64 `json:"sales"`
+	// Fewer give no forecast
+	SalesNeeded int64 `json:"sales_needed"`
+	// For sale, of all classes
+	Tickets int64 `json:"tickets"`
+	// 0: it has opened
+	UntilOpeningSeconds float64 `json:"until_opening_seconds"`
+}
+
 // HoldFiguresView is a schema of the document.
 type HoldFiguresView struct {
 	Canceled int64 `json:"canceled"`
@@ -1925,6 +1962,13 @@ type GetFiguresParams struct {
 func (c *Client) GetFigures(ctx context.Context, sale string, params GetFiguresParams) (answer FiguresView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/figures", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "from", params.From)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// GetForecast: How many people will come to a sale with a waiting room. GET /v1/sales/{sale}/forecast
+func (c *Client) GetForecast(ctx context.Context, sale string) (answer ForecastView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/forecast", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

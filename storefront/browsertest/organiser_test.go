@@ -175,3 +175,57 @@ func TestTheOrganiserSeesHowItSells(t *testing.T) {
 	v.shows("Nothing was sold in this time.")
 	v.wait("document.querySelector('[data-span=\"60\"]').getAttribute('aria-pressed') === 'true' && !document.querySelector('#plot rect')")
 }
+
+// Arrivals answers what a test set.
+func (s *shop) Arrivals(context.Context, string) (domain.SaleArrivals, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.arrivals == nil {
+		return domain.SaleArrivals{}, domain.NotFound("waiting room")
+	}
+	return *s.arrivals, nil
+}
+
+// The organiser's page says how many will come, from what, and how wrong that was before; or why it does not.
+func TestTheOrganiserSeesHowManyWillCome(t *testing.T) {
+	at := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
+	past := func(sales int) (all []domain.Arrivals) {
+		for i := range int64(sales) {
+			all = append(all, domain.Arrivals{Joined: 100 << i, Came: 500 << i})
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name   string
+		joined int64
+		past   int
+		says   []string
+	}{
+		{"too few sales", 70, 4, []string{"No forecast: it takes 6 past sales with waiting rooms, and there are 4.", "70 joined so far."}},
+		{"by joins", 1000, 7, []string{"Some 5,000 people will come, for 120 tickets.", "1,000 joined so far. From 7 past sales, by how many had joined as long before the opening.", "by a factor of 1.0 in the middle"}},
+		{"more than ever", 50_000, 7, []string{"Some 250,000 people will come", "so trust it less."}},
+		{"before anybody joined", 0, 7, []string{"0 joined so far. From 7 past sales, by how many came; how many have joined is not used."}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
+			s.arrivals = &domain.SaleArrivals{Arrivals: domain.Arrivals{OpensAt: at.Add(time.Hour), Joined: c.joined, Came: c.joined}, Now: at, Past: past(c.past)}
+			v := newVisitor(t)
+			v.logIn(s)
+			v.wait(isShown("#forecast"))
+			for _, text := range c.says {
+				v.shows(text)
+			}
+			v.picture("organiser-forecast-" + strings.ReplaceAll(c.name, " ", "-"))
+		})
+	}
+}
+
+// Where there is nothing to forecast, the page shows no panel.
+func TestNoForecastWithoutAWaitingRoom(t *testing.T) {
+	s := open(t, func(sale *domain.Sale) { sale.WaitingRoom = true })
+	v := newVisitor(t)
+	v.logIn(s)
+	if value[bool](v, isShown("#forecast")) {
+		t.Error("a forecast is shown for a sale of which there is none")
+	}
+}

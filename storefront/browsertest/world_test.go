@@ -48,6 +48,8 @@ type shop struct {
 
 	figures domain.SaleFigures // of the sale, as the view has them
 
+	arrivals *domain.SaleArrivals // at the sale's waiting room; nil: it has none
+
 	provider provider
 }
 
@@ -145,7 +147,7 @@ func (s *shop) assemble() http.Handler {
 		},
 		PayWish: func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
 		Rooms:   rooms{shop: s}, Entitlements: entitlements{rooms: rooms{shop: s}}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
-		Figures: s, Log: log, Pages: pages,
+		Figures: s, Arrivals: s, Log: log, Pages: pages,
 	})
 	if err != nil {
 		s.t.Fatal(err)

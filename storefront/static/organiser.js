@@ -1,6 +1,7 @@
 // The organiser's page: steers the queue, cancels an order or a whole sale, and follows how the money goes back.
 import { Kept, ask, isOff, setOff, sleep, timeText } from './common.js';
 import { hideFigures, showFigures } from './organiser-figures.js';
+import { hideForecast, showForecast } from './organiser-forecast.js';
 import { hideQueue, showQueue } from './organiser-queue.js';
 import { hideRunning, showRunning } from './organiser-running.js';
 
@@ -40,6 +41,7 @@ function draw(view) {
   cancelSale.hidden = true;
   cancelOrder.hidden = true; // all orders are being canceled
   hideQueue();
+  hideForecast();
   hideRunning();
   const { checkouts, orders, tickets } = view;
   const stage = document.getElementById('stage');
@@ -93,6 +95,7 @@ async function look() {
     hideQueue();
     hideRunning();
     hideFigures();
+    hideForecast();
     say('This token is not the organiser’s.');
     return false;
   }
@@ -116,6 +119,7 @@ async function offer() {
   login.hidden = true;
   cancelSale.hidden = cancelOrder.hidden = false;
   showFigures(admin);
+  showForecast(admin);
   showQueue(admin);
   showRunning(admin);
   return false;
