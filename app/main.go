@@ -41,6 +41,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice acts        what organisers and operators did
   boxoffice erase-buyer erase what is kept of a buyer; books, counts and tickets stay
   boxoffice replay      rebuild what is made of the event log and compare, or tell an order's or a sale's story
+  boxoffice plan        what to run for a sale, and how it will go; needs no running box office
   boxoffice mails       what became of the mails to buyers, and those that no relay takes
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
@@ -109,6 +110,7 @@ func (p Program) commands() map[string]Command {
 		"erase-buyer":    eraseBuyer,
 		"replay":         replay,
 		"mails":          mails,
+		"plan":           planSale,
 		"openapi":        printOpenAPI,
 		"version":        printVersion,
 		"demo":           movedToTheLab,
