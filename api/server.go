@@ -133,6 +133,7 @@ type Server struct {
 	document    *huma.OpenAPI
 	public      *gin.Engine
 	admin       *gin.Engine
+	zipped      struct{ public, admin http.Handler } // the same, compressed where that pays
 }
 
 // New checks the options and builds the routes. The error names what is
@@ -200,6 +201,15 @@ func New(o Options) (*Server, error) {
 	if err := s.route(); err != nil {
 		return nil, err
 	}
+	if s.zipped.public, err = compressed(s.public); err != nil {
+		return nil, err
+	}
+	s.zipped.admin = s.zipped.public
+	if s.SeparateAdmin {
+		if s.zipped.admin, err = compressed(s.admin); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -230,11 +240,11 @@ func (o *Options) validate() error {
 
 // Public is what everybody may reach. It includes the organiser's routes, unless
 // Options.SeparateAdmin.
-func (s *Server) Public() http.Handler { return s.public }
+func (s *Server) Public() http.Handler { return s.zipped.public }
 
 // Admin is what the organiser reaches: the same handler as Public, unless
 // Options.SeparateAdmin.
-func (s *Server) Admin() http.Handler { return s.admin }
+func (s *Server) Admin() http.Handler { return s.zipped.admin }
 
 // Webhooks is what the provider reaches, plus probes of the process. It is for a listener
 // whose connections no crowd can take. Public has them too.

@@ -24,6 +24,7 @@ func TestTheMailOfTheTicketsTellsTheFacts(t *testing.T) {
 	for language, want := range map[string][]string{
 		"en": {"Saturday, 1 May 2027, 20:00–23:00 (Europe/Berlin)", "Terms"},
 		"de": {"01.05.2027, 20:00–23:00 Uhr (Europe/Berlin)", "Bedingungen"},
+		"ko": {"2027년 5월 1일 20:00~23:00 (Europe/Berlin)", "이용 약관"},
 	} {
 		templates := ours(t)
 		m, err := templates.write(templates.match(language), domain.MailTickets, factsSample(t))

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"io/fs"
 	netmail "net/mail"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,7 +84,7 @@ func TestLanguagesAreChosen(t *testing.T) {
 	templates, err := ReadTemplates("", "de")
 	noError(t, err)
 	for asked, want := range map[string]string{
-		"": "de", "en": "en", "en-US,en;q=0.8": "en", "de-AT": "de", "fr, en;q=0.5": "en", "ja": "de", "x": "de", ";;;": "de",
+		"": "de", "en": "en", "en-US,en;q=0.8": "en", "de-AT": "de", "ko-KR,ko;q=0.9": "ko", "fr, en;q=0.5": "en", "ja": "de", "x": "de", ";;;": "de",
 	} {
 		equal(t, want, templates.match(asked).tag.String(), asked)
 	}
@@ -92,6 +96,7 @@ func TestMailsInTheirLanguages(t *testing.T) {
 	for language, wants := range map[string][2][]string{
 		"en": {{"Your 3 tickets: Sample sale", "€195.00", "2 January 2027", "Ticket 3 of 3", "00000 AAAAA"}, {"Your ticket: Sample sale"}},
 		"de": {{"Ihre 3 Karten: Sample sale", "195,00\u00a0€", "02.01.2027", "Karte 3 von 3", "00000 AAAAA"}, {"Ihre Karte: Sample sale"}},
+		"ko": {{"티켓 3장: Sample sale", "€195.00", "2027년 1월 2일 15:04 UTC에 결제", "티켓 3 / 3", "00000 AAAAA"}, {"티켓 1장: Sample sale"}},
 	} {
 		for i, want := range wants {
 			m, err := templates.write(templates.match(language), domain.MailTickets, samples(domain.MailTickets)[i])
@@ -102,6 +107,33 @@ func TestMailsInTheirLanguages(t *testing.T) {
 			equal(t, len(samples(domain.MailTickets)[i].Tickets), len(m.Images))
 			equal(t, 1, len(m.Files))
 			wantTrue(t, bytes.HasPrefix(m.Files[0].Content, []byte("%PDF-")))
+		}
+	}
+}
+
+// A mail tells the same in every language: it names all of the order that the English one names.
+func TestEveryLanguageTellsTheSame(t *testing.T) {
+	fields := regexp.MustCompile(`\.[A-Z]\w+|define "\w+"`)
+	named := func(file string) []string {
+		text, err := builtIn.ReadFile(file)
+		noError(t, err)
+		found := fields.FindAllString(string(text), -1)
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	english, err := fs.Glob(builtIn, "templates/en/*")
+	noError(t, err)
+	equal(t, 2*len(kinds)+1, len(english))
+	languages, err := fs.Glob(builtIn, "templates/*/pdf.txt")
+	noError(t, err)
+	equal(t, 3, len(languages))
+	for _, language := range languages {
+		for _, file := range english {
+			other := path.Join(path.Dir(language), path.Base(file))
+			told := named(other)
+			for _, name := range named(file) {
+				wantTrue(t, slices.Contains(told, name), other+" lacks "+name)
+			}
 		}
 	}
 }

@@ -39,6 +39,7 @@ offerHeld(clock);
 localTime(document.getElementById('opens-text'), root.dataset.opens);
 if (root.dataset.open !== 'true' && root.dataset.canceled !== 'true' && root.dataset.closed !== 'true' && !Number.isNaN(opensAt)) {
   const face = document.getElementById('clock');
+  if ('public' in document.documentElement.dataset) ask(`/v1/sales/${sale}`).then(({ date }) => clock.correct(date)); // a cache may have kept the page
   countDown({ opensAt, clock, face, said: document.getElementById('clock-said'), opened: reachOpening });
   document.addEventListener('visibilitychange', async () => {
     if (!document.hidden) clock.correct((await ask(`/v1/sales/${sale}`)).date);
