@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -10,6 +11,18 @@ import (
 // inLanguage is a browser that asks for a language.
 func inLanguage(tag string) action {
 	return call(emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "Mozilla/5.0 Chrome/140.0", AcceptLanguage: tag})
+}
+
+// fits makes sure that a page is not wider than a small phone, whose words may be longer than the English ones.
+func (v *visitor) fits(name string) {
+	v.t.Helper()
+	const width = 320
+	v.run(chromedp.EmulateViewport(width, 844))
+	v.wait(fmt.Sprintf("innerWidth >= %d && document.documentElement.clientWidth <= %[1]d", width))
+	v.picture(name)
+	if found := value[string](v, outside); found != "" {
+		v.t.Errorf("%s: wider than %d px: %s", name, width, found)
+	}
 }
 
 // What a browser asks for is what its user reads, from the sale to the tickets.
@@ -30,10 +43,11 @@ func TestABuyerReadsTheirLanguage(t *testing.T) {
 			v.choose("VIP", 2)
 			v.wait("document.getElementById('buy').textContent === '" + tt.hold + "' && document.getElementById('total').value === '" + tt.total + "'")
 			v.run(chromedp.SetValue(chromedp.CSS("#email"), "buyer@example.com"))
-			v.picture("language-" + tt.tag)
+			v.fits("language-sale-" + tt.tag)
 			v.click("#buy")
 			v.shownHeading(tt.held)
 			v.shows(tt.pay)
+			v.fits("language-held-" + tt.tag)
 			id, _ := s.onlyOrder()
 			if got := s.languageOf(id); got != tt.tag {
 				t.Errorf("the order's language is %q", got)
@@ -41,6 +55,7 @@ func TestABuyerReadsTheirLanguage(t *testing.T) {
 			s.pay(id)
 			v.shownHeading(tt.tickets)
 			v.wait("document.title.startsWith('" + tt.tickets + "')")
+			v.fits("language-paid-" + tt.tag)
 		})
 	}
 }
