@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/api/serviceerror"
+
+	"boxoffice/client"
 )
 
 // A buyer is erased: nothing of the address is in any table, of Temporal's histories or of the
@@ -78,6 +80,19 @@ func testErasure(t *testing.T, s *stack) {
 			var gone *serviceerror.NotFound
 			return errors.As(err, &gone)
 		})
+	}
+	acts, err := s.boxOffice().ListActs(t.Context(), client.ListActsParams{Limit: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var statuses []int64 // newest first
+	for _, act := range acts.Acts {
+		if act.Act == "erase-buyer" && act.Status != nil {
+			statuses = append(statuses, *act.Status)
+		}
+	}
+	if len(statuses) < 2 || statuses[0] != http.StatusOK || statuses[1] != http.StatusConflict {
+		t.Fatalf("the record of acts has erasures with %v, want 200 and before it 409: %+v", statuses, acts)
 	}
 	if got := s.state(t, paid); !reflect.DeepEqual(got, before) {
 		t.Fatalf("s.state(t, paid) is %+v, want %+v: the tickets are as good as before", got, before)
