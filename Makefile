@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo verify check lint test openapi-lint vulncheck chaos chaos-sabotage fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,9 @@ events: $(DEVSTACK) ## show the events that the running stack's Kafka gets, unti
 
 demo: $(LAB) ## send more buyers than seats to the running stack, then verify
 	@$(WITH_STACK) exec $(LAB) demo $(FLAGS)
+
+abuse: $(LAB) ## send bots to the running stack, two minutes: what its limits leave them, then verify
+	@$(WITH_STACK) exec $(LAB) abuse $(FLAGS)
 
 verify: ## check every invariant of the running stack
 	@$(WITH_STACK) exec $(DATA)/bin/boxoffice verify $(FLAGS)

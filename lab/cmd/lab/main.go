@@ -19,6 +19,7 @@ import (
 const usage = `
   of the lab alone:
   lab demo              send more buyers than there are seats, then verify
+  lab abuse             send bots to the running stack and say what its limits leave them, then verify
   lab bench             measure rates, latencies and what a checkout costs; "bench compare" two results
 `
 
@@ -40,7 +41,7 @@ func program(v variant.Variant) app.Program {
 			Open: openPostgres,
 			Next: `start Postgres, or correct DATABASE_URL; its user must be allowed to create the schema "ledger"`,
 		}},
-		Commands:   map[string]app.Command{"demo": runDemo, "bench": runBench},
+		Commands:   map[string]app.Command{"demo": runDemo, "abuse": runAbuse, "bench": runBench},
 		Usage:      usage,
 		Tuning:     tuned(v),
 		Collectors: []prometheus.Collector{said(v)},
